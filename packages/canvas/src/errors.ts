@@ -1,0 +1,6 @@
+import { UmbelError } from '@umbel/core';
+
+/** A composition that cannot be built or sent as it is. Thrown before anything is stored. */
+export class CanvasError extends UmbelError {
+  override readonly name = 'CanvasError';
+}

@@ -1,0 +1,242 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { type Connection, resolveConnection } from './bullmq/connection.js';
+import { Store, type StoreOptions } from './bullmq/store.js';
+import { CONTRACT, ContractObject } from './contract.js';
+import { DEFAULT_QUEUE, type Definition, toEntry } from './definition.js';
+import { type Duration, durationMs } from './duration.js';
+import { InvalidOptionError, ValidationError } from './errors.js';
+import { Executor } from './execute.js';
+import { completeInput, fill } from './flow/input.js';
+import { type FlowNode, INTERNAL_QUEUE } from './flow/node.js';
+import { jsonIssues } from './json.js';
+import type { Logger } from './logger.js';
+import { checkName, type NormalizedOptions, normalizeOptions, type SendOptions } from './options.js';
+import { Registry, type TaskEntry } from './registry.js';
+import { type AsyncResult, StoredResult } from './result.js';
+import { validate } from './schema.js';
+import type { Sender, TaskExpression } from './signature.js';
+import { TaskObject } from './task.js';
+import type {
+  AnyContract,
+  ContractDefinition,
+  DefinedContract,
+  DefinedTask,
+  Handler,
+  Schema,
+  TaskDefinition,
+  VoidSchema,
+} from './types/task.js';
+import { type AppWorker, QueueWorker, type WorkerOptions } from './worker.js';
+
+export interface AppOptions {
+  /** Letters, digits, `_`, `.` and `-`, at most 100. Apps of different names never see each other's jobs. */
+  name: string;
+  /** Default: the environment variable `UMBEL_URL`, else a Redis on this machine. */
+  connection?: Connection;
+  /**
+   * What every key in the store begins with. Default `umbel:{<name>}`: the braces keep an app's keys on one node of a
+   * Redis Cluster, which flows need.
+   */
+  prefix?: string;
+  /** How long results are kept. Default 1 day. */
+  resultTtl?: Duration;
+  /** How long failed jobs are kept. Default 7 days. */
+  failureTtl?: Duration;
+  /** Where connection errors and the like are told. Default `console`. */
+  logger?: Logger;
+}
+
+/** Binds tasks to a store. Nothing connects before the first call or worker. */
+export interface App {
+  readonly name: string;
+  /**
+   * Declares a task with its handler.
+   * @throws {DuplicateTaskError} if the app has a task of that name.
+   * @throws {InvalidOptionError} if the name or an option has a value it cannot have.
+   */
+  task<const Name extends string, Returned, In extends Schema = VoidSchema, Out extends Schema = never>(
+    definition: TaskDefinition<Name, In, Out, Returned>,
+  ): DefinedTask<Name, In, Out, Returned>;
+  /** Declares a task without its handler, so that whoever sends it need not load the handler. */
+  defineTask<const Name extends string, In extends Schema = VoidSchema, Out extends Schema = VoidSchema>(
+    definition: ContractDefinition<Name, In, Out>,
+  ): DefinedContract<Name, In, Out>;
+  /** The contract (from `defineTask`), sending to this app. The given one is not changed. */
+  bind<C extends AnyContract>(contract: C): C;
+  /** Gives a contract its handler, in the process that runs it; returns the contract bound to this app. */
+  implement<C extends AnyContract>(contract: C, run: Handler<C>): C;
+  /** A worker for this app's queues; it takes jobs once started. */
+  worker(options?: WorkerOptions): AppWorker;
+  /** Closes this app's workers (waiting for running jobs) and connections. A later call opens new ones. */
+  close(): Promise<void>;
+}
+
+/**
+ * An app: the one object that knows where tasks are sent.
+ * @throws {InvalidOptionError} if an option has a value it cannot have.
+ */
+export function createApp(options: AppOptions): App {
+  return new AppCore(options) as unknown as App; // its methods are typed by what the definitions promise, above
+}
+
+class AppCore implements Sender {
+  readonly name: string;
+  readonly #registry = new Registry();
+  readonly #storeOptions: StoreOptions;
+  readonly #store: Store;
+  readonly #keepCompletedMs: number;
+  readonly #keepFailedMs: number;
+  readonly #workers = new Set<AppWorker>();
+
+  constructor({
+    name,
+    connection,
+    prefix,
+    resultTtl = '1d',
+    failureTtl = '7d',
+    logger = console,
+  }: AppOptions) {
+    this.name = checkName('name', name);
+    this.#storeOptions = {
+      connection: resolveConnection(connection),
+      prefix: prefix ?? `umbel:{${name}}`,
+      onError: errorReporter(name, logger),
+    };
+    this.#store = new Store(this.#storeOptions);
+    this.#keepCompletedMs = durationMs(resultTtl, 'resultTtl');
+    this.#keepFailedMs = durationMs(failureTtl, 'failureTtl');
+  }
+
+  task(definition: Definition & { run: NonNullable<TaskEntry['run']> }): TaskObject {
+    const { run } = definition;
+    if (typeof run !== 'function') throw new InvalidOptionError('run', 'a function', run);
+    this.#registry.add({ ...toEntry(definition), run });
+    return new TaskObject(definition.name, this);
+  }
+
+  defineTask(definition: Definition): ContractObject {
+    return this.bind(new ContractObject(toEntry(definition), undefined));
+  }
+
+  bind(contract: ContractObject): ContractObject {
+    const entry = entryOf(contract);
+    if (this.#registry.get(entry.name)?.run === undefined) this.#registry.add(entry);
+    return new ContractObject(entry, this);
+  }
+
+  implement(contract: ContractObject, run: NonNullable<TaskEntry['run']>): ContractObject {
+    if (typeof run !== 'function') throw new InvalidOptionError('run', 'a function', run);
+    const entry = entryOf(contract);
+    this.#registry.add({ ...entry, run });
+    return new ContractObject(entry, this);
+  }
+
+  worker(options: WorkerOptions = {}): AppWorker {
+    const { onError } = this.#storeOptions;
+    const worker = new QueueWorker(options, {
+      store: this.#storeOptions,
+      executor: new Executor(this.#registry, this.#store, onError),
+      defaultQueues: () => this.#registry.handledTasks().map((task) => task.options.queue ?? DEFAULT_QUEUE),
+      defaultName: `${hostname()}.${process.pid}`,
+      keepCompletedMs: this.#keepCompletedMs,
+      keepFailedMs: this.#keepFailedMs,
+      onClose: (closed) => this.#workers.delete(closed),
+    });
+    this.#workers.add(worker);
+    return worker;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#workers].map((worker) => worker.close()));
+    await this.#store.close();
+  }
+
+  async send(
+    expression: TaskExpression,
+    input: unknown,
+    options: SendOptions,
+  ): Promise<AsyncResult<unknown>> {
+    const { task } = expression;
+    const whole = this.#wholeInput(expression, input);
+    await this.#check(task, whole);
+    const own = { ...expression.options, ...normalizeOptions(options) };
+    const { queue, ...rest } = this.optionsOf({ ...expression, options: own });
+    const id = randomUUID();
+    await this.#store.add({
+      id,
+      name: task,
+      queue,
+      content: whole === undefined ? {} : { input: whole },
+      options: rest,
+    });
+    return new StoredResult(this.#store, queue, id);
+  }
+
+  async sendRun(root: FlowNode, input: unknown): Promise<AsyncResult<unknown>> {
+    const filled = fill(root, input);
+    await this.#checkLeaves(filled);
+    const run = randomUUID();
+    await this.#store.addRun(run, filled);
+    return new StoredResult(this.#store, root.queue, run);
+  }
+
+  optionsOf(
+    { task, options }: TaskExpression,
+    shared?: NormalizedOptions,
+  ): NormalizedOptions & { queue: string } {
+    return { queue: DEFAULT_QUEUE, ...this.#registry.get(task)?.options, ...shared, ...options };
+  }
+
+  #wholeInput(expression: TaskExpression, input: unknown): unknown {
+    const { task, immutable } = expression;
+    if (input !== undefined && immutable)
+      refuseInput(task, 'the call is immutable (.si), so nothing can be passed');
+    return input === undefined && expression.into === undefined
+      ? expression.input
+      : completeInput(task, expression, input);
+  }
+
+  /** Nodes that start the run have their whole input; the others are checked when they start. */
+  async #checkLeaves(node: FlowNode): Promise<void> {
+    if (node.children !== undefined && node.children.length > 0) {
+      for (const child of node.children) await this.#checkLeaves(child);
+    } else if (node.queue !== INTERNAL_QUEUE && node.after === undefined) {
+      await this.#check(node.name, node.input);
+    }
+  }
+
+  /** @throws {ValidationError} if the input does not fit the task's schema, or JSON would change it. */
+  async #check(task: string, input: unknown): Promise<void> {
+    const issues = jsonIssues(input, 'input');
+    if (issues.length > 0) throw new ValidationError(task, 'input', issues);
+    const entry = this.#registry.get(task);
+    if (entry === undefined) return;
+    if (entry.input !== undefined) await validate(entry.input, input, task, 'input');
+    else if (input !== undefined) refuseInput(task, 'this task takes no input');
+  }
+}
+
+function entryOf(contract: ContractObject): TaskEntry {
+  const entry = contract[CONTRACT];
+  if (entry === undefined) throw new InvalidOptionError('contract', 'what defineTask gives', contract);
+  return entry;
+}
+
+function refuseInput(task: string, message: string): never {
+  throw new ValidationError(task, 'input', [{ path: 'input', message }]);
+}
+
+/** Tells an error once and then, while it repeats, at most every ten seconds: a lost store errs many times a second. */
+function errorReporter(app: string, logger: Logger): (error: Error) => void {
+  let last = '';
+  let lastAt = Number.NEGATIVE_INFINITY;
+  return (error) => {
+    const message = error.message || error.name;
+    const now = performance.now();
+    if (message === last && now - lastAt < 10_000) return;
+    last = message;
+    lastAt = now;
+    logger.error(`umbel "${app}": ${message}`);
+  };
+}

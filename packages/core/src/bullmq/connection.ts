@@ -1,0 +1,31 @@
+import { type BackendFactory, type ConnectionOptions, createRedisBackend, type IQueueBackend } from 'bullmq';
+import { InvalidOptionError } from '../errors.js';
+
+/**
+ * Where jobs are stored: a `redis://` or `rediss://` URL, BullMQ's connection options (or an ioredis instance), or a
+ * BullMQ backend factory such as `memory()` from `@umbel/testing`.
+ */
+export type Connection = string | ConnectionOptions | BackendFactory;
+
+/** What BullMQ's classes are constructed with. */
+export interface ResolvedConnection {
+  readonly options: ConnectionOptions;
+  readonly factory: BackendFactory<IQueueBackend>;
+}
+
+const DEFAULT_URL = 'redis://127.0.0.1:6379';
+
+/**
+ * The connection in the form BullMQ takes; `UMBEL_URL`, then a Redis on this machine, where none is given. Nothing
+ * is opened.
+ * @throws {InvalidOptionError} for a URL of another kind.
+ */
+export function resolveConnection(connection: Connection | undefined): ResolvedConnection {
+  const given = connection ?? process.env.UMBEL_URL ?? DEFAULT_URL;
+  if (typeof given === 'function') return { options: {}, factory: given };
+  if (typeof given !== 'string') return { options: given, factory: createRedisBackend };
+  if (!/^rediss?:\/\/./.test(given)) {
+    throw new InvalidOptionError('connection', 'a redis:// or rediss:// URL', given);
+  }
+  return { options: { url: given }, factory: createRedisBackend };
+}

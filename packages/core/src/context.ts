@@ -1,0 +1,14 @@
+/** What a handler is given beside its input. */
+export interface TaskContext {
+  /** The job's id, the same over all attempts. */
+  readonly id: string;
+  /** The task's name. */
+  readonly name: string;
+  readonly queue: string;
+  /** Counted from 1. */
+  readonly attempt: number;
+  /** The run this job is a step of; absent for a call sent on its own. */
+  readonly runId?: string;
+  /** Aborted when the worker gives the job up; pass it on to whatever can be stopped. */
+  readonly signal: AbortSignal;
+}

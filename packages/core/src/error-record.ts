@@ -1,0 +1,71 @@
+/** Errors to plain data and back. No class is ever loaded by a stored name: see the allow-list. */
+import { type ErrorRecord, RemoteError, ValidationError } from './errors.js';
+
+const MAX_MESSAGE = 10_000;
+const MAX_STACK = 8_000;
+const MAX_CAUSES = 5;
+
+const REBUILT: ReadonlyMap<string, new (message: string) => Error> = new Map(
+  [Error, TypeError, RangeError, SyntaxError, ReferenceError, URIError, EvalError].map((kind) => [
+    kind.name,
+    kind,
+  ]),
+);
+
+/** Any thrown value as an `Error`; an `Error` is given back as it is. */
+export function toError(thrown: unknown): Error {
+  if (thrown instanceof Error) return thrown;
+  const error = new Error(typeof thrown === 'string' ? thrown : `a value was thrown: ${inspect(thrown)}`);
+  error.name = 'NonError';
+  return error;
+}
+
+/** The error as plain data of bounded size, with up to five causes. */
+export function recordError(error: Error, causes: number = MAX_CAUSES): ErrorRecord {
+  const { code, cause } = error as { code?: unknown; cause?: unknown };
+  return {
+    name: clip(error.name, 200),
+    message: clip(error.message, MAX_MESSAGE),
+    ...(typeof error.stack === 'string' && { stack: clip(error.stack, MAX_STACK) }),
+    ...((typeof code === 'string' || typeof code === 'number') && { code }),
+    ...(error instanceof ValidationError && {
+      issues: error.issues.slice(0, 100),
+      task: error.task,
+      subject: error.subject,
+    }),
+    ...(cause !== undefined && causes > 0 && { cause: recordError(toError(cause), causes - 1) }),
+  };
+}
+
+/**
+ * The recorded error as an `Error` with its message, stack, code and causes: of the same class for JavaScript's own
+ * errors and `ValidationError`, else a `RemoteError` with the same name.
+ */
+export function rebuildError(record: ErrorRecord): Error {
+  const error = instantiate(record);
+  if (record.stack !== undefined) error.stack = record.stack;
+  if (record.code !== undefined) Object.assign(error, { code: record.code });
+  if (record.cause !== undefined) error.cause = rebuildError(record.cause);
+  return error;
+}
+
+function instantiate(record: ErrorRecord): Error {
+  if (record.name === 'ValidationError' && record.issues !== undefined) {
+    return new ValidationError(record.task ?? 'unknown', record.subject ?? 'input', record.issues);
+  }
+  const Constructor = REBUILT.get(record.name);
+  return Constructor ? new Constructor(record.message) : new RemoteError(record);
+}
+
+function clip(text: unknown, limit: number): string {
+  const string = String(text);
+  return string.length <= limit ? string : `${string.slice(0, limit)}… (${string.length} characters)`;
+}
+
+function inspect(value: unknown): string {
+  try {
+    return clip(JSON.stringify(value) ?? String(value), 200);
+  } catch {
+    return typeof value;
+  }
+}

@@ -1,0 +1,38 @@
+// The app, and what it is made with
+export { type App, type AppOptions, createApp } from './app.js';
+export type { Connection } from './bullmq/connection.js';
+// Tasks
+export type { TaskContext } from './context.js';
+export { defineTask } from './contract.js';
+export type { Duration } from './duration.js';
+// Errors
+export {
+  ConnectionError,
+  CorruptJobError,
+  DuplicateTaskError,
+  InvalidOptionError,
+  isUmbelError,
+  RemoteError,
+  SubmitError,
+  TaskFailedError,
+  TimeoutError,
+  UmbelError,
+  UnboundTaskError,
+  UnknownJobError,
+  UnknownTaskError,
+  UpstreamFailedError,
+  ValidationError,
+  type ValidationIssue,
+} from './errors.js';
+export type { Logger } from './logger.js';
+export type { RetryOptions, SendOptions, SignatureOptions, TaskOptions } from './options.js';
+// Results
+export type { AsyncResult, GetOptions } from './result.js';
+export { isFinal, type JobState } from './state.js';
+// What JSON carries
+export type { Json, NotJsonSafe, WireTypes } from './types/json.js';
+// Steps of a composition
+export type { AnyResult, AnyStep, Input, InputArgs, InputOf, OutputOf, Result, Step } from './types/step.js';
+export type { AnyContract, AnyTask, Contract, Handler, Signature, Task } from './types/task.js';
+// Workers
+export type { AppWorker, WorkerOptions } from './worker.js';

@@ -1,0 +1,53 @@
+import type { TaskContext } from './context.js';
+import { DuplicateTaskError, UnknownTaskError } from './errors.js';
+import type { NormalizedOptions } from './options.js';
+import type { Schema } from './types/task.js';
+
+/** What an app knows of a task. `run` is absent where only the contract was imported. */
+export interface TaskEntry {
+  readonly name: string;
+  readonly options: NormalizedOptions;
+  readonly input?: Schema;
+  readonly output?: Schema;
+  readonly run?: (input: unknown, context: TaskContext) => unknown;
+}
+
+/** Tasks by name. */
+export class Registry {
+  readonly #tasks = new Map<string, TaskEntry>();
+
+  /**
+   * Adds a task; a handler is added to a contract of the same name.
+   * @throws {DuplicateTaskError} if the name is taken.
+   */
+  add(entry: TaskEntry): void {
+    const present = this.#tasks.get(entry.name);
+    if (present !== undefined && !completes(present, entry)) throw new DuplicateTaskError(entry.name);
+    this.#tasks.set(entry.name, entry);
+  }
+
+  get(name: string): TaskEntry | undefined {
+    return this.#tasks.get(name);
+  }
+
+  /** The task with its handler. @throws {UnknownTaskError} if there is none. */
+  handled(name: string): TaskEntry & Required<Pick<TaskEntry, 'run'>> {
+    const entry = this.#tasks.get(name);
+    if (entry?.run === undefined)
+      throw new UnknownTaskError(
+        name,
+        this.handledTasks().map((task) => task.name),
+      );
+    return { ...entry, run: entry.run };
+  }
+
+  /** Tasks that this process can run. */
+  handledTasks(): TaskEntry[] {
+    return [...this.#tasks.values()].filter((entry) => entry.run !== undefined);
+  }
+}
+
+/** True for the same contract again, and for a contract that now gets its handler. */
+function completes(present: TaskEntry, entry: TaskEntry): boolean {
+  return present.run === undefined && present.input === entry.input && present.output === entry.output;
+}

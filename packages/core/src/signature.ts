@@ -1,0 +1,73 @@
+import { UnboundTaskError } from './errors.js';
+import type { FlowNode } from './flow/node.js';
+import {
+  type NormalizedOptions,
+  normalizeOptions,
+  type SendOptions,
+  type SignatureOptions,
+} from './options.js';
+import type { AsyncResult } from './result.js';
+
+/** A composition or a call as plain data, told apart by `kind`. */
+export interface Expression {
+  readonly kind: string;
+}
+
+/** A call of one task. */
+export interface TaskExpression extends Expression {
+  readonly kind: 'task';
+  readonly task: string;
+  /** The whole input of an immutable call, else the bound keys. */
+  readonly input?: unknown;
+  /** The key that takes what the previous step gives. */
+  readonly into?: string;
+  /** Ignores what the previous step gives. */
+  readonly immutable?: true;
+  readonly options?: NormalizedOptions;
+}
+
+/** An app as its signatures, and compositions of them, see it. */
+export interface Sender {
+  /** Sends one call. */
+  send(expression: TaskExpression, input: unknown, options: SendOptions): Promise<AsyncResult<unknown>>;
+  /** Sends a planned run, giving `input` to its open nodes. The result's id is the run's. */
+  sendRun(root: FlowNode, input: unknown): Promise<AsyncResult<unknown>>;
+  /** The options of a call: those of its task, then `shared`, then its own. */
+  optionsOf(
+    expression: TaskExpression,
+    shared?: NormalizedOptions,
+  ): NormalizedOptions & { readonly queue: string };
+}
+
+/** The property under which every signature, composed ones too, holds its app; absent until it is bound. */
+export const SENDER: unique symbol = Symbol.for('umbel.sender');
+
+/** A call described but not sent. The public, typed face of it is `Signature`. */
+export class TaskSignature {
+  readonly #expression: TaskExpression;
+  readonly [SENDER]: Sender | undefined;
+
+  constructor(expression: TaskExpression, sender: Sender | undefined) {
+    this.#expression = Object.freeze(expression);
+    this[SENDER] = sender;
+  }
+
+  delay(input?: unknown): Promise<AsyncResult<unknown>> {
+    return this.applyAsync(input);
+  }
+
+  async applyAsync(input: unknown, options: SendOptions = {}): Promise<AsyncResult<unknown>> {
+    const sender = this[SENDER];
+    if (sender === undefined) throw new UnboundTaskError(this.#expression.task);
+    return sender.send(this.#expression, input, options);
+  }
+
+  set(options: SignatureOptions): TaskSignature {
+    const merged = { ...this.#expression.options, ...normalizeOptions(options) };
+    return new TaskSignature({ ...this.#expression, options: merged }, this[SENDER]);
+  }
+
+  toJSON(): TaskExpression {
+    return this.#expression;
+  }
+}

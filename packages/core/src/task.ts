@@ -1,0 +1,27 @@
+import { SENDER, type Sender, TaskSignature } from './signature.js';
+
+/** A task at run time: the signature of its call with nothing bound, and the maker of others. */
+export class TaskObject extends TaskSignature {
+  readonly name: string;
+
+  constructor(name: string, sender: Sender | undefined) {
+    super({ kind: 'task', task: name }, sender);
+    this.name = name;
+  }
+
+  s(bound?: object): TaskSignature {
+    return this.#signature(bound === undefined ? {} : { input: bound });
+  }
+
+  si(input?: unknown): TaskSignature {
+    return this.#signature({ immutable: true, ...(input !== undefined && { input: input }) });
+  }
+
+  into(key: string, rest?: object): TaskSignature {
+    return this.#signature({ into: key, ...(rest !== undefined && { input: rest }) });
+  }
+
+  #signature(parts: { input?: unknown; into?: string; immutable?: true }): TaskSignature {
+    return new TaskSignature({ kind: 'task', task: this.name, ...parts }, this[SENDER]);
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * Which types survive the wire. Values travel as JSON, so a type that JSON would silently change (a `Date`, a
+ * `Map`, a function …) is rejected where the task is defined; compositions are then plain assignability.
+ */
+
+/** Augment it when the app's serializer carries more than JSON: `interface WireTypes { date: Date }`. */
+// biome-ignore lint/suspicious/noEmptyInterface: an augmentation point has no members of its own
+export interface WireTypes {}
+
+type Atom = string | number | boolean | null | undefined | void | WireTypes[keyof WireTypes];
+
+/** A value JSON carries unchanged. `undefined` stands for an absent key. */
+export type Json = Atom | readonly Json[] | { readonly [key: string]: Json };
+
+type Foreign =
+  | bigint
+  | symbol
+  | Date
+  | RegExp
+  | Error
+  | Promise<unknown>
+  | ReadonlyMap<unknown, unknown>
+  | ReadonlySet<unknown>
+  | ArrayBuffer
+  | ArrayBufferView
+  | ((...args: never[]) => unknown);
+
+export type IsAny<T> = 0 extends 1 & T ? true : false;
+
+/**
+ * `T` when JSON carries all of it, else a type that `T` is not assignable to. The object form is a mapped type and
+ * therefore lazy, which keeps recursive types finite; the array form must not be mapped, since that is eager.
+ */
+type Wire<T> =
+  IsAny<T> extends true
+    ? T
+    : unknown extends T
+      ? T
+      : T extends Atom
+        ? T
+        : T extends Foreign
+          ? never
+          : T extends readonly (infer Element)[]
+            ? number extends T['length']
+              ? readonly Wire<Element>[]
+              : { [Key in keyof T]: Wire<T[Key]> }
+            : { [Key in keyof T]: Wire<T[Key]> };
+
+type Kind<T> = T extends bigint
+  ? 'a bigint'
+  : T extends symbol
+    ? 'a symbol'
+    : T extends Date
+      ? 'a Date'
+      : T extends ReadonlyMap<unknown, unknown>
+        ? 'a Map'
+        : T extends ReadonlySet<unknown>
+          ? 'a Set'
+          : T extends (...args: never[]) => unknown
+            ? 'a function'
+            : 'not plain data';
+
+/** Where and what: evaluated only once `Wire<T>` has failed, six levels deep at most. */
+type Culprits<T, Path extends string, Depth extends 0[] = []> = Depth['length'] extends 6
+  ? never
+  : IsAny<T> extends true
+    ? never
+    : unknown extends T
+      ? never
+      : T extends Atom
+        ? never
+        : T extends Foreign
+          ? `${Path} is ${Kind<T>}`
+          : T extends readonly (infer Element)[]
+            ? Culprits<Element, `${Path}[]`, [...Depth, 0]>
+            : {
+                [Key in keyof T & string]-?: Culprits<T[Key], `${Path}.${Key}`, [...Depth, 0]>;
+              }[keyof T & string];
+
+/** What the compiler prints when a schema or a result holds something that JSON cannot carry. */
+export interface NotJsonSafe<out Where> {
+  readonly 'JSON cannot carry this: use an ISO string or a codec': Where;
+}
+
+/** `Accepted` when JSON carries `T`, else `NotJsonSafe` naming every culprit below `Path`. */
+export type WireSafe<T, Accepted, Path extends string> = [T] extends [Json]
+  ? Accepted
+  : [T] extends [Wire<T>]
+    ? Accepted
+    : NotJsonSafe<Culprits<T, Path>>;

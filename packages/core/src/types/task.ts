@@ -1,0 +1,130 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import type { TaskContext } from '../context.js';
+import type { SendOptions, SignatureOptions, TaskOptions } from '../options.js';
+import type { AsyncResult } from '../result.js';
+import type { Expression } from '../signature.js';
+import type { Bindable, Bound, KeysOf, Open, Prettify, Without } from './bind.js';
+import type { IsAny, WireSafe } from './json.js';
+import type { InputArgs, Step } from './step.js';
+
+export type Schema = StandardSchemaV1;
+export type VoidSchema = StandardSchemaV1<void, void>;
+
+/** What a producer sends (zod: `z.input`). */
+type Encoded<S extends Schema> = StandardSchemaV1.InferInput<S>;
+/** What a handler receives (zod: `z.output`). */
+type Decoded<S extends Schema> = StandardSchemaV1.InferOutput<S>;
+type Awaitable<T> = T | Promise<T>;
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+
+/**
+ * A result as it arrives: a fresh copy, so a readonly array need not stay readonly; `any` is `unknown` to whoever
+ * receives it; `undefined` in a union arrives as `null`, which is what JSON makes of it.
+ */
+type Fresh<T> =
+  IsAny<T> extends true
+    ? unknown
+    : T extends undefined
+      ? null
+      : T extends readonly unknown[]
+        ? { -readonly [Key in keyof T]: T[Key] }
+        : T;
+
+/**
+ * A call described but not sent: immutable, and plain data through `toJSON`. It can be sent as it is, or stand as a
+ * step in a composition.
+ */
+export interface Signature<Name extends string, In, Out, Extras = {}> extends Step<Name, In, Out> {
+  readonly '~extras': Extras;
+  /**
+   * Sends the call now and gives a handle to its result.
+   * @throws {ValidationError} if the complete input does not fit the schema of its task.
+   */
+  delay(...input: InputArgs<In>): Promise<AsyncResult<Out>>;
+  /**
+   * Sends the call with options: `countdown`, `eta`, `queue`, `priority`, `retry`.
+   * @throws {ValidationError} if the complete input does not fit the schema of its task.
+   * @throws {InvalidOptionError} if an option has a value it cannot have.
+   */
+  applyAsync(input: In, options?: SendOptions): Promise<AsyncResult<Out>>;
+  /** A copy with options of its own; they win over the task's and over those given when a composition is sent. */
+  set(options: SignatureOptions): Signature<Name, In, Out, Extras>;
+  /** The call as plain data. */
+  toJSON(): Expression;
+}
+
+/** A declared unit of work. It is also the signature of a call with nothing bound. */
+export interface Task<Name extends string, In, Out, Extras = {}> extends Signature<Name, In, Out, Extras> {
+  readonly name: Name;
+  /** A signature with nothing bound. */
+  s(): Signature<Name, In, Out, Extras>;
+  /** Binds some keys; the rest stay open: taken from the previous result, or from `delay`. Bound keys win. */
+  s<const Part extends Bindable<In>>(bound: Bound<Part, In>): Signature<Name, Open<In, Part>, Out, Extras>;
+  /** Immutable: binds everything; whatever the previous step gives is ignored. */
+  si(...input: InputArgs<In>): Signature<Name, unknown, Out, Extras>;
+  /** The previous result goes, whole, into `key`. */
+  into<Key extends KeysOf<In>>(
+    key: Key,
+    ...rest: {} extends Without<In, Key> ? [rest?: Without<In, Key>] : [rest: Without<In, Key>]
+  ): Signature<Name, In extends unknown ? In[Key & keyof In] : never, Out, Extras>;
+}
+
+export type AnyTask = Step<string, never, unknown> & { readonly name: string; readonly '~extras': object };
+
+/** What producers import: a task's name, schemas and options without its handler. */
+export interface Contract<Name extends string, In, Out, Extras = {}> extends Task<Name, In, Out, Extras> {
+  readonly '~contract': true;
+}
+
+export type AnyContract = AnyTask & { readonly '~contract': true };
+
+/** The handler a contract asks for. */
+export type Handler<C> =
+  C extends Contract<string, infer In, infer Out, infer Extras>
+    ? Extras extends { coded: { in: infer Received; out: infer Returned } }
+      ? (input: Received, ctx: TaskContext) => Awaitable<Returned>
+      : (input: In, ctx: TaskContext) => Awaitable<Out>
+    : never;
+
+/** The function itself is the conditional type, so that literals in a returned object keep their type. */
+export type Run<In, Returned, OutputSchema extends Schema> = [OutputSchema] extends [never]
+  ? (input: In, ctx: TaskContext) => WireSafe<Returned, Awaitable<Returned>, 'result'>
+  : (input: In, ctx: TaskContext) => Awaitable<Encoded<OutputSchema>>;
+
+/** Handler types travel with a contract only where the decoded form differs from what is sent. */
+type ContractExtras<In extends Schema, Out extends Schema> = [
+  Same<Encoded<In>, Decoded<In>>,
+  Same<Encoded<Out>, Fresh<Decoded<Out>>>,
+] extends [true, true]
+  ? {}
+  : Prettify<{ coded: { in: Decoded<In>; out: Encoded<Out> } }>;
+
+/** What `defineTask` takes: everything about a task but its handler. */
+export interface ContractDefinition<Name extends string, In extends Schema, Out extends Schema>
+  extends TaskOptions {
+  /** Unique in the app: letters, digits, `_`, `.` and `-`, at most 100. */
+  name: Name;
+  /** Any Standard Schema. Checked when sent and again before the handler. Absent: the task takes no input. */
+  input?: WireSafe<Encoded<In>, In, 'input'>;
+  /** Any Standard Schema, checked before a result is stored. Absent: inferred from `run`, not checked. */
+  output?: WireSafe<[Out] extends [never] ? 0 : Decoded<Out>, Out, 'output'>;
+}
+
+export interface TaskDefinition<Name extends string, In extends Schema, Out extends Schema, Returned>
+  extends ContractDefinition<Name, In, Out> {
+  run: Run<Decoded<In>, Returned, Out>;
+}
+
+export type DefinedTask<Name extends string, In extends Schema, Out extends Schema, Returned> = Task<
+  Name,
+  Encoded<In>,
+  [Out] extends [never] ? Fresh<Returned> : Fresh<Decoded<Out>>,
+  {}
+>;
+
+export type DefinedContract<Name extends string, In extends Schema, Out extends Schema> = Contract<
+  Name,
+  Encoded<In>,
+  Fresh<Decoded<Out>>,
+  ContractExtras<In, Out>
+>;

@@ -1,0 +1,1 @@
+export { type MemoryBackendFactory, type MemoryOptions, memory } from './memory/index.js';

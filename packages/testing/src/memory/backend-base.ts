@@ -1,0 +1,124 @@
+import { EventEmitter } from 'node:events';
+import { isRedisInstance, type KeysMap, QueueKeys, type WorkerOptions } from 'bullmq';
+import { Connection } from './connection.js';
+import { type Refusal, refusalError } from './errors.js';
+import type { QueueData } from './queue-data.js';
+import type { Store } from './store.js';
+
+const DEFAULT_PREFIX = 'bull';
+
+/** What every backend of one `memory()` shares. */
+export interface Shared {
+  readonly store: Store;
+  readonly connections: Set<Connection>;
+}
+
+/** What BullMQ's classes pass a backend; a queue's options are a part of a worker's. */
+export type BackendOptions = Partial<WorkerOptions<unknown>>;
+
+/** The identity and the connection of a backend. */
+export class BackendBase extends EventEmitter {
+  readonly minimumBlockTimeout = 0.001;
+  /** Seconds; long, since a blocked worker is woken and need not look again by itself. */
+  readonly maximumBlockTimeout = 3600;
+  readonly #keys: QueueKeys;
+  readonly #queue: QueueData;
+  #keysMap: KeysMap | undefined;
+
+  constructor(
+    protected readonly shared: Shared,
+    protected readonly connection: Connection,
+    protected readonly name: string,
+    protected readonly options: BackendOptions,
+    private readonly owner: boolean,
+  ) {
+    super();
+    this.#keys = new QueueKeys(this.prefix);
+    this.#queue = shared.store.queue(this.qualifiedName);
+    if (!owner) return;
+    connection.on('ready', () => this.emit('ready'));
+    connection.on('close', () => this.emit('close'));
+  }
+
+  protected get prefix(): string {
+    return this.options.prefix ?? DEFAULT_PREFIX;
+  }
+
+  /** The queue's state, while commands are accepted. */
+  protected get queue(): QueueData {
+    this.connection.assertOpen();
+    return this.#queue;
+  }
+
+  get qualifiedName(): string {
+    return `${this.prefix}:${this.name}`;
+  }
+
+  get keys(): KeysMap {
+    this.#keysMap ??= this.#keys.getKeys(this.name);
+    return this.#keysMap;
+  }
+
+  get closing(): Promise<void> | undefined {
+    return this.owner ? this.connection.closing : undefined;
+  }
+
+  toKey(type: string): string {
+    return this.#keys.toKey(this.name, type);
+  }
+
+  parseNodeKey(key: string): { prefix: string; queueName: string; id: string } {
+    const found = this.shared.store.find(key);
+    const queueKey = found?.queue.qualifiedName ?? key.slice(0, key.lastIndexOf(':'));
+    const colon = queueKey.lastIndexOf(':');
+    return {
+      prefix: queueKey.slice(0, colon),
+      queueName: queueKey.slice(colon + 1),
+      id: key.slice(queueKey.length + 1),
+    };
+  }
+
+  clientName(suffix = ''): string {
+    return `${this.prefix}:${Buffer.from(this.name).toString('base64')}${suffix}`;
+  }
+
+  async waitUntilReady(): Promise<void> {}
+
+  async close(_force?: boolean): Promise<void> {
+    if (this.owner) await this.connection.close();
+  }
+
+  async disconnect(): Promise<void> {
+    if (this.owner) this.connection.interruptWaits();
+  }
+
+  async disconnectBlocking(_wait?: boolean): Promise<void> {
+    this.connection.disconnectBlocking();
+  }
+
+  async reconnectBlocking(): Promise<void> {
+    this.connection.reconnectBlocking();
+  }
+
+  async setName(name: string): Promise<void> {
+    this.connection.name = name;
+  }
+
+  async getClientList(): Promise<string[]> {
+    const clients = [...this.shared.connections].map(({ id, name }) => `id=${id} addr=memory name=${name}`);
+    return [clients.join('\n')];
+  }
+
+  /** The result of a command, unless it is the code of a refusal. */
+  protected accept<T>(result: T, refusal: Refusal): Exclude<T, number> | (T & number) {
+    if (typeof result === 'number' && result < 0) throw refusalError(result, refusal);
+    return result as Exclude<T, number> | (T & number);
+  }
+}
+
+/** A new connection, named as BullMQ names a worker's. */
+export function connect(shared: Shared, name: string, options: BackendOptions, worker: boolean): Connection {
+  const base = `${options.prefix ?? DEFAULT_PREFIX}:${Buffer.from(name).toString('base64')}`;
+  const clientName = worker ? `${base}${options.name ? `:w:${options.name}` : ''}` : '';
+  return new Connection(clientName, isRedisInstance(options.connection), shared.connections);
+}

@@ -1,0 +1,35 @@
+import type { BackendFactory } from 'bullmq';
+import { type BackendOptions, connect, type Shared } from './backend-base.js';
+import { type Clock, systemClock } from './clock.js';
+import { MemoryBackend } from './memory-backend.js';
+import { Store } from './store.js';
+
+export type { Clock, ClockHandle } from './clock.js';
+export { systemClock } from './clock.js';
+
+/** What {@link memory} returns: the last constructor argument of BullMQ's classes. */
+export type MemoryBackendFactory = BackendFactory;
+
+/** How a {@link memory} store behaves. */
+export interface MemoryOptions {
+  /** The time by which delays, locks and limits run; the machine's own by default. */
+  readonly clock?: Clock;
+  /** Varies, repeatably, the order in which idle workers are served; first come, first served by default. */
+  readonly seed?: number;
+}
+
+/**
+ * A new store in memory, as a backend factory for BullMQ's `Queue`, `Worker`, `FlowProducer` and
+ * `QueueEvents`. All that are given this one share its jobs; two stores share nothing.
+ */
+export function memory(options: MemoryOptions = {}): MemoryBackendFactory {
+  const shared: Shared = {
+    store: new Store(options.clock ?? systemClock, options.seed),
+    connections: new Set(),
+  };
+  return (name, given, { withBlockingConnection = false } = {}) => {
+    const backendOptions: BackendOptions = given;
+    const connection = connect(shared, name, backendOptions, withBlockingConnection);
+    return new MemoryBackend(shared, connection, name, backendOptions, true);
+  };
+}

@@ -1,0 +1,78 @@
+import { type JobsOptions, optsEncodeMap } from 'bullmq';
+
+/** A job's options as the store holds them: plain JSON data of its own, without absent values. */
+export interface StoredOptions {
+  readonly values: JobsOptions;
+  /** No value is an object, so a shallow copy shares nothing. */
+  readonly flat: boolean;
+}
+
+/** The options a producer passed, cut loose from the producer's objects. */
+export function storeOptions(opts: JobsOptions | undefined): StoredOptions {
+  const values: Record<string, unknown> = {};
+  let flat = true;
+  for (const [name, value] of Object.entries(opts ?? {})) {
+    const kept = name === 'telemetry' ? telemetryFields(value) : value;
+    if (kept === undefined || kept === null || typeof kept === 'function') continue;
+    if (typeof kept === 'object') {
+      flat = false;
+      values[name] = plain(kept);
+    } else {
+      values[name] = kept;
+    }
+  }
+  return { values, flat };
+}
+
+/** A fresh copy of stored options. */
+export function readOptions(stored: StoredOptions): JobsOptions {
+  return stored.flat ? { ...stored.values } : (copy(stored.values) as JobsOptions);
+}
+
+/** Stored options with some values replaced. */
+export function withOptions(stored: StoredOptions, changes: JobsOptions): StoredOptions {
+  return { values: { ...stored.values, ...changes }, flat: stored.flat };
+}
+
+const SHORT_NAMES: Readonly<Record<string, string>> = optsEncodeMap;
+
+/** The JSON text in which BullMQ keeps a scheduler's template options, with its abbreviated names. */
+export function encodeOptions(opts: JobsOptions | undefined): string {
+  const encoded: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(storeOptions(opts).values)) {
+    if (name === 'telemetry') {
+      const { metadata, omitContext } = value as { metadata?: string; omitContext?: boolean };
+      if (metadata !== undefined) encoded.tm = metadata;
+      if (omitContext !== undefined) encoded.omc = omitContext;
+    } else {
+      encoded[SHORT_NAMES[name] ?? name] = value;
+    }
+  }
+  return JSON.stringify(encoded);
+}
+
+// BullMQ stores these two fields of the telemetry option and nothing else of it.
+function telemetryFields(value: unknown): object | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { metadata, omitContext } = value as { metadata?: unknown; omitContext?: unknown };
+  if (metadata === undefined && omitContext === undefined) return undefined;
+  return {
+    ...(metadata === undefined ? {} : { metadata }),
+    ...(omitContext === undefined ? {} : { omitContext }),
+  };
+}
+
+// On its way to Redis an absent value inside an object disappears.
+function plain(value: object): unknown {
+  return JSON.parse(
+    JSON.stringify(value, (_key, inner: unknown) => (inner === null ? undefined : inner)),
+  ) as unknown;
+}
+
+function copy(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(copy);
+  const result: Record<string, unknown> = {};
+  for (const [name, inner] of Object.entries(value)) result[name] = copy(inner);
+  return result;
+}

@@ -1,0 +1,52 @@
+import { ErrorCode } from 'bullmq';
+import type { JobRecord } from './job-record.js';
+import type { QueueData } from './queue-data.js';
+
+/** The token BullMQ passes for a job that is handled without a lock. */
+const NO_LOCK = '0';
+
+/** The token that holds the job, unless its lock has expired. */
+function holder(job: JobRecord, now: number): string | undefined {
+  return job.lockToken !== undefined && job.lockedUntil >= now ? job.lockToken : undefined;
+}
+
+export function isLocked(job: JobRecord, now: number): boolean {
+  return holder(job, now) !== undefined;
+}
+
+export function lock(job: JobRecord, token: string, duration: number, now: number): void {
+  if (token === NO_LOCK) return;
+  job.lockToken = token;
+  job.lockedUntil = now + duration;
+}
+
+/** 0 once the lock is released, or the error code of a lock that `token` does not hold. */
+export function releaseLock(queue: QueueData, job: JobRecord, token: string, now: number): number {
+  if (token === NO_LOCK) return 0;
+  const held = holder(job, now);
+  if (held === undefined) return ErrorCode.JobLockNotExist;
+  if (held !== token) return ErrorCode.JobLockMismatch;
+  job.lockToken = undefined;
+  queue.stalling.delete(job.id);
+  return 0;
+}
+
+/** Whether `token` still held the lock, which now lasts `duration` milliseconds more. */
+export function extendLock(queue: QueueData, jobId: string, token: string, duration: number): boolean {
+  const job = queue.jobs.get(jobId);
+  const { now } = queue;
+  if (!job || holder(job, now) !== token) return false;
+  job.lockedUntil = now + duration;
+  queue.stalling.delete(jobId);
+  return true;
+}
+
+/** The ids of the jobs whose lock could not be extended. */
+export function extendLocks(
+  queue: QueueData,
+  jobIds: readonly string[],
+  tokens: readonly string[],
+  duration: number,
+): string[] {
+  return jobIds.filter((jobId, index) => !extendLock(queue, jobId, tokens[index] ?? '', duration));
+}

@@ -1,0 +1,179 @@
+import { ErrorCode, type FinishedStatus } from 'bullmq';
+import { addFirstOfPriority, addPrioritized, addWaiting, delayedScore } from './enqueue.js';
+import type { JobRecord, Placement } from './job-record.js';
+import { isLocked } from './locks.js';
+import { reattachChild } from './parents.js';
+import type { QueueData } from './queue-data.js';
+import { forget, isTreeLocked, removeJob, removeTree } from './removal.js';
+import { clearOutcome } from './retry.js';
+import { isNextOfScheduler, schedulerJobId } from './schedulers.js';
+import { wakeWorkers } from './wake.js';
+
+export function pause(queue: QueueData, paused: boolean): void {
+  if (paused) queue.meta.set('paused', '1');
+  else queue.meta.delete('paused');
+  queue.emit('event', paused ? 'paused' : 'resumed');
+  wakeWorkers(queue);
+}
+
+/** 0 once a delayed job waits, or the code of the refusal. */
+export function promote(queue: QueueData, jobId: string): number {
+  const job = queue.jobs.get(jobId);
+  if (!job || !queue.take('delayed', job)) return ErrorCode.JobNotInState;
+  if (job.priority > 0) addPrioritized(queue, job, job.priority);
+  else queue.pushHead('wait', job);
+  queue.emit('event', 'waiting', 'jobId', jobId, 'prev', 'delayed');
+  job.delay = 0;
+  wakeWorkers(queue);
+  return 0;
+}
+
+/** 1 if there may be more jobs of the state to put back, else 0. */
+export function moveAllToWait(
+  queue: QueueData,
+  state: FinishedStatus | 'delayed',
+  count: number,
+  until: number,
+): number {
+  const jobs = queue.sorted(state).upTo(until, count);
+  for (const job of jobs) {
+    queue.detach(job);
+    if (state !== 'delayed') {
+      clearOutcome(job, state);
+      reattachChild(queue, job, state);
+    }
+    queue.emitTrimmed('event', 'waiting', 'jobId', job.id, 'prev', state);
+    queue.pushHead('wait', job);
+  }
+  if (jobs.length > 0) wakeWorkers(queue);
+  return jobs.length >= count ? 1 : 0;
+}
+
+/** 0 once a delayed job is due `delay` milliseconds from now, or the code of the refusal. */
+export function changeDelay(queue: QueueData, jobId: string, delay: number): number {
+  const job = queue.jobs.get(jobId);
+  if (!job) return ErrorCode.JobNotExist;
+  const { score, at } = delayedScore(queue, queue.now, delay);
+  if (!queue.take('delayed', job)) return ErrorCode.JobNotInState;
+  job.delay = delay;
+  queue.place('delayed', job, score);
+  queue.emitTrimmed('event', 'delayed', 'jobId', jobId, 'delay', String(at));
+  wakeWorkers(queue);
+  return 0;
+}
+
+/** 0 once the job has the priority, or the code of the refusal. */
+export function changePriority(queue: QueueData, jobId: string, priority: number, first: boolean): number {
+  const job = queue.jobs.get(jobId);
+  if (!job) return ErrorCode.JobNotExist;
+  if (queue.take('prioritized', job) || queue.take('wait', job)) {
+    if (priority === 0) addWaiting(queue, job, first);
+    else if (first) addFirstOfPriority(queue, job, priority);
+    else addPrioritized(queue, job, priority);
+    wakeWorkers(queue);
+  }
+  job.priority = priority;
+  return 0;
+}
+
+/** 1 once the job is gone, 0 if it or a pending descendant is locked, or the code of the refusal. */
+export function remove(queue: QueueData, jobId: string, children: boolean): number {
+  if (isNextOfScheduler(queue, jobId)) return ErrorCode.JobBelongsToJobScheduler;
+  const job = queue.jobs.get(jobId);
+  if (!job) return 1;
+  if (isTreeLocked(queue, job, children)) return 0;
+  removeTree(queue, job, { children });
+  wakeWorkers(queue);
+  return 1;
+}
+
+/** Removes the waiting, prioritized and, with `delayed`, delayed jobs, but for the next ones of schedulers. */
+export function drain(queue: QueueData, delayed: boolean): void {
+  const spared = new Set([...queue.schedule].map(({ id, score }) => schedulerJobId(id, score)));
+  const jobs = [...queue.wait, ...(delayed ? queue.delayed : []), ...queue.prioritized];
+  for (const job of jobs) if (!spared.has(job.id)) removeJob(queue, job, true);
+}
+
+/** The ids of the removed jobs: those of a state, `limit` at most if that is positive, as old as `until`. */
+export function clean(queue: QueueData, state: string, until: number, limit: number): string[] {
+  const removed: string[] = [];
+  for (const job of oldest(queue, state, until, limit)) {
+    if (limit > 0 && removed.length >= limit) break;
+    if (!isCleanable(queue, job, state, until)) continue;
+    removeJob(queue, job, true);
+    removed.push(job.id);
+  }
+  queue.emit('event', 'cleaned', 'count', String(removed.length));
+  return removed;
+}
+
+function oldest(queue: QueueData, state: string, until: number, limit: number): JobRecord[] {
+  const most = limit > 0 ? limit : Infinity;
+  switch (state) {
+    case 'wait':
+    case 'active':
+      return queue[state].range(limit > 0 ? -limit : 0, -1);
+    case 'delayed':
+    case 'prioritized':
+      return queue[state].upTo(Infinity, most);
+    case 'completed':
+    case 'failed':
+    case 'waiting-children':
+      return queue.sorted(state).upTo(until, most);
+    default:
+      return [];
+  }
+}
+
+function isCleanable(queue: QueueData, job: JobRecord, state: string, until: number): boolean {
+  if (state === 'completed' || state === 'failed' || state === 'waiting-children') return true;
+  if (isNextOfScheduler(queue, job.id)) return false;
+  if (state === 'active' && isLocked(job, queue.now)) return false;
+  const finished = state === 'wait' || state === 'active' ? job.finishedOn : undefined;
+  const started = state === 'prioritized' ? undefined : job.processedOn;
+  return (finished ?? started ?? job.timestamp) <= until;
+}
+
+/** What is left to do: 0 nothing, 1 more jobs; -1 for a queue that is not paused, -2 for active jobs. */
+export function obliterate(queue: QueueData, count: number, force: boolean): number {
+  if (!queue.meta.paused) return -1;
+  if (queue.active.size > 0 && !force) return -2;
+  let left = count;
+  const clear = (place: Placement): boolean => {
+    const jobs = place === 'wait' || place === 'active' ? queue[place] : queue.sorted(place);
+    for (const job of [...jobs].slice(0, left)) {
+      job.lockToken = undefined;
+      removeJob(queue, job, true);
+      left -= 1;
+    }
+    return left <= 0;
+  };
+  if (clear('active') || clear('delayed')) return 1;
+  for (const scheduler of [...queue.schedule].slice(0, left)) {
+    queue.schedule.remove(scheduler);
+    queue.schedulers.delete(scheduler.id);
+    left -= 1;
+  }
+  if (left <= 0) return 1;
+  for (const place of ['completed', 'wait', 'prioritized', 'failed'] as const) if (clear(place)) return 1;
+  queue.events.clear();
+  queue.meta.clear();
+  queue.metrics.clear();
+  queue.stalling.clear();
+  queue.stalledCheckUntil = -Infinity;
+  queue.lastId = 0;
+  queue.priorityCounter = 0;
+  return 0;
+}
+
+/** How many jobs in no state were removed. */
+export function removeOrphans(queue: QueueData, limit: number): number {
+  let removed = 0;
+  for (const job of [...queue.jobs.values()]) {
+    if (limit > 0 && removed >= limit) break;
+    if (job.placement !== undefined) continue;
+    forget(queue, job);
+    removed += 1;
+  }
+  return removed;
+}

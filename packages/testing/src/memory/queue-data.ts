@@ -1,0 +1,164 @@
+import type { Choice } from './choice.js';
+import type { ClockHandle, EngineTime } from './clock.js';
+import { EventStream } from './event-stream.js';
+import type { JobRecord, NewJob, Placement } from './job-record.js';
+import { LinkedList } from './linked-list.js';
+import { QueueMeta } from './queue-meta.js';
+import { SortedSet } from './sorted-set.js';
+
+/** A job together with the queue it belongs to. */
+export interface LocatedJob {
+  readonly queue: QueueData;
+  readonly job: JobRecord;
+}
+
+/** What one queue's commands need from the other queues of a store. */
+export interface QueueDirectory {
+  readonly time: EngineTime;
+  readonly choice: Choice;
+  /** The queue of this qualified name, created when new. */
+  queue(qualifiedName: string): QueueData;
+  /** The job of this `prefix:queue:id` key, if it is stored. */
+  find(jobKey: string): LocatedJob | undefined;
+}
+
+/** A worker blocked until a job can be taken. */
+export interface Waiter {
+  /** The worker's own rate limit, if it has one. */
+  readonly maxJobs: number | undefined;
+  readonly wake: () => void;
+}
+
+/** The job that holds a deduplication id, until `expiresAt` if that is set. */
+export interface DeduplicationEntry {
+  jobId: string;
+  expiresAt: number | undefined;
+}
+
+/** A job scheduler, ordered by the time of its next job. */
+export interface SchedulerRecord {
+  readonly id: string;
+  score: number;
+  fields: Record<string, string>;
+}
+
+/** Finished jobs counted per minute, newest first. */
+export interface MetricsRecord {
+  count: number;
+  previousTime: number | undefined;
+  previousCount: number;
+  points: number[];
+}
+
+/** Jobs started in the current rate-limit window. */
+export interface LimiterRecord {
+  count: number;
+  expiresAt: number | undefined;
+}
+
+/** The stored state of one queue. */
+export class QueueData {
+  readonly jobs = new Map<string, JobRecord>();
+  readonly meta = new QueueMeta();
+  readonly events = new EventStream();
+
+  // New jobs enter a list at its head; a worker takes from its tail.
+  readonly wait = new LinkedList<JobRecord>();
+  readonly active = new LinkedList<JobRecord>();
+  readonly prioritized = new SortedSet<JobRecord>();
+  readonly delayed = new SortedSet<JobRecord>();
+  readonly completed = new SortedSet<JobRecord>();
+  readonly failed = new SortedSet<JobRecord>();
+  readonly waitingChildren = new SortedSet<JobRecord>();
+
+  lastId = 0;
+  priorityCounter = 0;
+  /** Active jobs seen by the last stalled sweep and not renewed since. */
+  readonly stalling = new Set<string>();
+  stalledCheckUntil = -Infinity;
+  limiter: LimiterRecord | undefined = undefined;
+  readonly deduplication = new Map<string, DeduplicationEntry>();
+  /** Jobs to add once the active job of their deduplication id has finished. */
+  readonly deduplicatedNext = new Map<string, NewJob>();
+  readonly schedulers = new Map<string, SchedulerRecord>();
+  /** The same schedulers in order of time. */
+  readonly schedule = new SortedSet<SchedulerRecord>();
+  readonly metrics = new Map<string, MetricsRecord>();
+
+  /** Blocked workers, the longest blocked first. */
+  readonly waiters = new Set<Waiter>();
+  /** The call that wakes them when a delayed job comes due or a rate limit ends. */
+  alarm: { readonly at: number; readonly handle: ClockHandle } | undefined = undefined;
+
+  constructor(
+    readonly qualifiedName: string,
+    readonly directory: QueueDirectory,
+  ) {}
+
+  get now(): number {
+    return this.directory.time.now();
+  }
+
+  keyOf(job: JobRecord): string {
+    return `${this.qualifiedName}:${job.id}`;
+  }
+
+  /** Appends an event; fields and values alternate. */
+  emit(...fields: string[]): void {
+    this.events.add(this.now, fields);
+  }
+
+  /** Appends an event and trims the stream. */
+  emitTrimmed(...fields: string[]): void {
+    this.events.add(this.now, fields);
+    this.events.trim(this.meta.maxEvents());
+  }
+
+  isPausedOrMaxed(): boolean {
+    return this.meta.paused || this.isMaxed();
+  }
+
+  isMaxed(): boolean {
+    const { concurrency } = this.meta;
+    return concurrency !== undefined && this.active.size >= concurrency;
+  }
+
+  sorted(placement: Exclude<Placement, 'wait' | 'active'>): SortedSet<JobRecord> {
+    return placement === 'waiting-children' ? this.waitingChildren : this[placement];
+  }
+
+  /** Puts a job that is nowhere at the head of a list. */
+  pushHead(list: 'wait' | 'active', job: JobRecord): void {
+    job.placement = list;
+    this[list].pushHead(job);
+  }
+
+  /** Puts a job that is nowhere at the tail of a list, next to be taken. */
+  pushTail(list: 'wait' | 'active', job: JobRecord): void {
+    job.placement = list;
+    this[list].pushTail(job);
+  }
+
+  /** Puts a job that is nowhere into a sorted set. */
+  place(placement: Exclude<Placement, 'wait' | 'active'>, job: JobRecord, score: number): void {
+    job.placement = placement;
+    this.sorted(placement).add(job, score);
+  }
+
+  /** Where the job was, after taking it out of there. */
+  detach(job: JobRecord): Placement | undefined {
+    const { placement } = job;
+    if (placement === undefined) return undefined;
+    if (placement === 'wait' || placement === 'active') this[placement].remove(job);
+    else this.sorted(placement).remove(job);
+    job.placement = undefined;
+    return placement;
+  }
+
+  /** Whether the job was in `placement` and has been taken out of it. */
+  take(placement: Placement, job: JobRecord): boolean {
+    if (job.placement !== placement) return false;
+    this.detach(job);
+    return true;
+  }
+}

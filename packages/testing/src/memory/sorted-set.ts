@@ -1,0 +1,170 @@
+import { spanOf } from './ranges.js';
+
+/** A member of at most one {@link SortedSet} at a time: the score lives in the member. */
+export interface Scored {
+  readonly id: string;
+  score: number;
+}
+
+const CHUNK = 512;
+
+function precedes(a: Scored, b: Scored): boolean {
+  return a.score < b.score || (a.score === b.score && a.id < b.id);
+}
+
+/**
+ * Members ordered by score and then by id, as in a Redis sorted set. They are kept in short sorted chunks,
+ * so appending is constant time and any other change touches one chunk only.
+ */
+export class SortedSet<T extends Scored> implements Iterable<T> {
+  #chunks: T[][] = [];
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Puts in an item that is not a member of any sorted set. */
+  add(item: T, score: number): void {
+    item.score = score;
+    this.#size += 1;
+    const last = this.#chunks.at(-1);
+    const greatest = last?.at(-1);
+    if (!last || !greatest || precedes(greatest, item)) {
+      if (last && last.length < CHUNK) last.push(item);
+      else this.#chunks.push([item]);
+      return;
+    }
+    const at = this.#chunkOf(item);
+    const chunk = this.#chunks[at] ?? last;
+    chunk.splice(lowerBound(chunk, item), 0, item);
+    if (chunk.length > CHUNK) this.#chunks.splice(at + 1, 0, chunk.splice(CHUNK >> 1));
+  }
+
+  /** Takes out a member of this set; the caller knows that it is one. */
+  remove(item: T): void {
+    const at = this.#chunkOf(item);
+    const chunk = this.#chunks[at];
+    if (!chunk) return;
+    const index = lowerBound(chunk, item);
+    if (chunk[index] !== item) return;
+    chunk.splice(index, 1);
+    if (chunk.length === 0) this.#chunks.splice(at, 1);
+    this.#size -= 1;
+  }
+
+  first(): T | undefined {
+    return this.#chunks[0]?.[0];
+  }
+
+  popFirst(): T | undefined {
+    const item = this.first();
+    if (item) this.remove(item);
+    return item;
+  }
+
+  /** The highest member whose score does not exceed `score`. */
+  lastUpTo(score: number): T | undefined {
+    for (let at = this.#chunks.length - 1; at >= 0; at -= 1) {
+      const chunk = this.#chunks[at] ?? [];
+      if ((chunk[0]?.score ?? Infinity) > score) continue;
+      return chunk[countUpTo(chunk, score) - 1];
+    }
+    return undefined;
+  }
+
+  /** Up to `limit` members whose score does not exceed `score`, lowest first. */
+  upTo(score: number, limit = Infinity): T[] {
+    const found: T[] = [];
+    for (const item of this) {
+      if (item.score > score || found.length >= limit) break;
+      found.push(item);
+    }
+    return found;
+  }
+
+  /** Up to `limit` members whose score does not exceed `score`, highest first. */
+  downFrom(score: number, limit = Infinity): T[] {
+    const found: T[] = [];
+    for (let at = this.#chunks.length - 1; at >= 0; at -= 1) {
+      const chunk = this.#chunks[at] ?? [];
+      for (let index = countUpTo(chunk, score) - 1; index >= 0; index -= 1) {
+        const item = chunk[index];
+        if (found.length >= limit || !item) return found;
+        found.push(item);
+      }
+    }
+    return found;
+  }
+
+  /** How many members have a score of at most `score`. */
+  countUpTo(score: number): number {
+    let count = 0;
+    for (const chunk of this.#chunks) {
+      const part = countUpTo(chunk, score);
+      count += part;
+      if (part < chunk.length) break;
+    }
+    return count;
+  }
+
+  /** The members of a Redis range, lowest first. */
+  range(start: number, stop: number): T[] {
+    const { from, to } = spanOf(start, stop, this.#size);
+    const found: T[] = [];
+    let offset = 0;
+    for (const chunk of this.#chunks) {
+      if (offset >= to) break;
+      const end = offset + chunk.length;
+      if (end > from) found.push(...chunk.slice(Math.max(from - offset, 0), to - offset));
+      offset = end;
+    }
+    return found;
+  }
+
+  /** The members of a Redis range counted from the highest. */
+  reverseRange(start: number, stop: number): T[] {
+    const { from, to } = spanOf(start, stop, this.#size);
+    if (from >= to) return [];
+    return this.range(this.#size - to, this.#size - from - 1).reverse();
+  }
+
+  *[Symbol.iterator](): Iterator<T> {
+    for (const chunk of this.#chunks) yield* chunk;
+  }
+
+  #chunkOf(item: T): number {
+    let low = 0;
+    let high = this.#chunks.length - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const last = this.#chunks[middle]?.at(-1);
+      if (last && precedes(last, item)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+function lowerBound<T extends Scored>(chunk: readonly T[], item: T): number {
+  let low = 0;
+  let high = chunk.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const other = chunk[middle];
+    if (other && precedes(other, item)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function countUpTo(chunk: readonly Scored[], score: number): number {
+  let low = 0;
+  let high = chunk.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((chunk[middle]?.score ?? Infinity) <= score) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

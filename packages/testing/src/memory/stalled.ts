@@ -1,0 +1,29 @@
+import { isLocked } from './locks.js';
+import type { QueueData } from './queue-data.js';
+import { wakeWorkers } from './wake.js';
+
+/** The ids of the active jobs put back because no worker renewed their lock since the last sweep. */
+export function recoverStalled(queue: QueueData, maxStalledCount: number, interval: number): string[] {
+  const { now } = queue;
+  if (now <= queue.stalledCheckUntil) return [];
+  queue.stalledCheckUntil = now + interval;
+  queue.events.trim(queue.meta.maxEvents());
+  const recovered: string[] = [];
+  for (const jobId of queue.directory.choice.arrange(queue.stalling)) {
+    const job = queue.jobs.get(jobId);
+    if (!job || isLocked(job, now) || !queue.take('active', job)) continue;
+    job.stalledCounter += 1;
+    const scheduled = job.repeatJobKey !== undefined && queue.schedulers.has(job.repeatJobKey);
+    if (job.stalledCounter > maxStalledCount && !scheduled) {
+      job.deferredFailure = 'job stalled more than allowable limit';
+    }
+    queue.pushTail('wait', job);
+    queue.emit('event', 'waiting', 'jobId', jobId, 'prev', 'active');
+    queue.emit('event', 'stalled', 'jobId', jobId);
+    recovered.push(jobId);
+  }
+  queue.stalling.clear();
+  for (const job of queue.active) queue.stalling.add(job.id);
+  if (recovered.length > 0) wakeWorkers(queue);
+  return recovered;
+}

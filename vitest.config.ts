@@ -1,0 +1,49 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+/** Tests run the sources; only processes that a test starts run what was built. */
+const alias = {
+  '@umbel/core/internal': source('./packages/core/src/internal.ts'),
+  '@umbel/core': source('./packages/core/src/index.ts'),
+  '@umbel/canvas': source('./packages/canvas/src/index.ts'),
+  '@umbel/testing': source('./packages/testing/src/index.ts'),
+};
+
+const project = (name: string, folders: string[], more: Record<string, unknown> = {}) => ({
+  resolve: { alias },
+  test: {
+    name,
+    include: folders.map((folder) => `${folder}/**/*.test.ts`),
+    environment: 'node',
+    ...more,
+  },
+});
+
+export default defineConfig({
+  test: {
+    reporters: process.env.CI ? ['default', ['json', { outputFile: '.test-results.json' }]] : ['default'],
+    projects: [
+      project('unit', ['packages/*/test/unit']),
+      project('property', ['packages/*/test/property']),
+      project('integration', ['packages/*/test/integration', 'packages/*/test/fault', 'examples/*/test'], {
+        globalSetup: [source('./test/redis.ts')],
+        testTimeout: 30_000,
+        hookTimeout: 30_000,
+      }),
+      {
+        test: {
+          name: 'types',
+          include: [],
+          typecheck: {
+            enabled: true,
+            only: true,
+            include: ['packages/*/test/types/**/*.test-d.ts'],
+            tsconfig: source('./tsconfig.types.json'),
+          },
+        },
+      },
+    ],
+  },
+});
