@@ -19,12 +19,15 @@ import type { Sender, TaskExpression } from './signature.js';
 import { TaskObject } from './task.js';
 import type {
   AnyContract,
+  Contract,
   ContractDefinition,
-  DefinedContract,
-  DefinedTask,
+  ContractExtras,
+  Encoded,
   Handler,
   Schema,
+  Task,
   TaskDefinition,
+  TaskResult,
   VoidSchema,
 } from './types/task.js';
 import { type AppWorker, QueueWorker, type WorkerOptions } from './worker.js';
@@ -57,11 +60,11 @@ export interface App {
    */
   task<const Name extends string, Returned, In extends Schema = VoidSchema, Out extends Schema = never>(
     definition: TaskDefinition<Name, In, Out, Returned>,
-  ): DefinedTask<Name, In, Out, Returned>;
+  ): Task<Name, Encoded<In>, TaskResult<Out, Returned>, {}>;
   /** Declares a task without its handler, so that whoever sends it need not load the handler. */
   defineTask<const Name extends string, In extends Schema = VoidSchema, Out extends Schema = VoidSchema>(
     definition: ContractDefinition<Name, In, Out>,
-  ): DefinedContract<Name, In, Out>;
+  ): Contract<Name, Encoded<In>, TaskResult<Out, never>, ContractExtras<In, Out>>;
   /** The contract (from `defineTask`), sending to this app. The given one is not changed. */
   bind<C extends AnyContract>(contract: C): C;
   /** Gives a contract its handler, in the process that runs it; returns the contract bound to this app. */

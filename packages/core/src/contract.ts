@@ -2,7 +2,15 @@ import { type Definition, toEntry } from './definition.js';
 import type { TaskEntry } from './registry.js';
 import type { Sender } from './signature.js';
 import { TaskObject } from './task.js';
-import type { ContractDefinition, DefinedContract, Schema, VoidSchema } from './types/task.js';
+import type {
+  Contract,
+  ContractDefinition,
+  ContractExtras,
+  Encoded,
+  Schema,
+  TaskResult,
+  VoidSchema,
+} from './types/task.js';
 
 /** The property under which a contract holds what it declares. */
 export const CONTRACT: unique symbol = Symbol.for('umbel.contract');
@@ -26,7 +34,9 @@ export function defineTask<
   const Name extends string,
   In extends Schema = VoidSchema,
   Out extends Schema = VoidSchema,
->(definition: ContractDefinition<Name, In, Out>): DefinedContract<Name, In, Out> {
-  const contract = new ContractObject(toEntry(definition as Definition), undefined);
-  return contract as unknown as DefinedContract<Name, In, Out>; // typed by the definition it was made from
+>(
+  definition: ContractDefinition<Name, In, Out>,
+): Contract<Name, Encoded<In>, TaskResult<Out, never>, ContractExtras<In, Out>> {
+  const contract: unknown = new ContractObject(toEntry(definition as Definition), undefined);
+  return contract as Contract<Name, Encoded<In>, TaskResult<Out, never>, ContractExtras<In, Out>>; // as it was defined
 }

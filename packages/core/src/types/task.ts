@@ -11,7 +11,7 @@ export type Schema = StandardSchemaV1;
 export type VoidSchema = StandardSchemaV1<void, void>;
 
 /** What a producer sends (zod: `z.input`). */
-type Encoded<S extends Schema> = StandardSchemaV1.InferInput<S>;
+export type Encoded<S extends Schema> = StandardSchemaV1.InferInput<S>;
 /** What a handler receives (zod: `z.output`). */
 type Decoded<S extends Schema> = StandardSchemaV1.InferOutput<S>;
 type Awaitable<T> = T | Promise<T>;
@@ -92,7 +92,7 @@ export type Run<In, Returned, OutputSchema extends Schema> = [OutputSchema] exte
   : (input: In, ctx: TaskContext) => Awaitable<Encoded<OutputSchema>>;
 
 /** Handler types travel with a contract only where the decoded form differs from what is sent. */
-type ContractExtras<In extends Schema, Out extends Schema> = [
+export type ContractExtras<In extends Schema, Out extends Schema> = [
   Same<Encoded<In>, Decoded<In>>,
   Same<Encoded<Out>, Fresh<Decoded<Out>>>,
 ] extends [true, true]
@@ -115,16 +115,7 @@ export interface TaskDefinition<Name extends string, In extends Schema, Out exte
   run: Run<Decoded<In>, Returned, Out>;
 }
 
-export type DefinedTask<Name extends string, In extends Schema, Out extends Schema, Returned> = Task<
-  Name,
-  Encoded<In>,
-  [Out] extends [never] ? Fresh<Returned> : Fresh<Decoded<Out>>,
-  {}
->;
-
-export type DefinedContract<Name extends string, In extends Schema, Out extends Schema> = Contract<
-  Name,
-  Encoded<In>,
-  Fresh<Decoded<Out>>,
-  ContractExtras<In, Out>
->;
+/** The result type of a task: of its output schema, else of its handler. */
+export type TaskResult<Out extends Schema, Returned> = [Out] extends [never]
+  ? Fresh<Returned>
+  : Fresh<Decoded<Out>>;

@@ -22,7 +22,7 @@ export class BackendBase extends EventEmitter {
   /** Seconds; long, since a blocked worker is woken and need not look again by itself. */
   readonly maximumBlockTimeout = 3600;
   readonly #keys: QueueKeys;
-  readonly #queue: QueueData;
+  protected readonly queue: QueueData;
   #keysMap: KeysMap | undefined;
 
   constructor(
@@ -34,7 +34,7 @@ export class BackendBase extends EventEmitter {
   ) {
     super();
     this.#keys = new QueueKeys(this.prefix);
-    this.#queue = shared.store.queue(this.qualifiedName);
+    this.queue = shared.store.queue(this.qualifiedName);
     if (!owner) return;
     connection.on('ready', () => this.emit('ready'));
     connection.on('close', () => this.emit('close'));
@@ -42,12 +42,6 @@ export class BackendBase extends EventEmitter {
 
   protected get prefix(): string {
     return this.options.prefix ?? DEFAULT_PREFIX;
-  }
-
-  /** The queue's state, while commands are accepted. */
-  protected get queue(): QueueData {
-    this.connection.assertOpen();
-    return this.#queue;
   }
 
   get qualifiedName(): string {
@@ -82,7 +76,9 @@ export class BackendBase extends EventEmitter {
     return `${this.prefix}:${Buffer.from(this.name).toString('base64')}${suffix}`;
   }
 
-  async waitUntilReady(): Promise<void> {}
+  waitUntilReady(): Promise<void> {
+    return this.connection.ready;
+  }
 
   async close(_force?: boolean): Promise<void> {
     if (this.owner) await this.connection.close();
@@ -100,13 +96,27 @@ export class BackendBase extends EventEmitter {
     this.connection.reconnectBlocking();
   }
 
-  async setName(name: string): Promise<void> {
-    this.connection.name = name;
+  setName(name: string): Promise<void> {
+    return this.command(() => {
+      this.connection.name = name;
+    });
   }
 
-  async getClientList(): Promise<string[]> {
-    const clients = [...this.shared.connections].map(({ id, name }) => `id=${id} addr=memory name=${name}`);
-    return [clients.join('\n')];
+  getClientList(): Promise<string[]> {
+    return this.command(() => {
+      const clients = [...this.shared.connections].map(({ id, name }) => `id=${id} addr=memory name=${name}`);
+      return [clients.join('\n')];
+    });
+  }
+
+  /** What `run` returns or throws, in one synchronous step now; the reply comes with the next turn. */
+  protected async command<T>(run: (queue: QueueData) => T): Promise<T> {
+    try {
+      this.connection.assertOpen();
+      return run(this.queue);
+    } finally {
+      await this.shared.store.turn.next();
+    }
   }
 
   /** The result of a command, unless it is the code of a refusal. */
@@ -120,5 +130,10 @@ export class BackendBase extends EventEmitter {
 export function connect(shared: Shared, name: string, options: BackendOptions, worker: boolean): Connection {
   const base = `${options.prefix ?? DEFAULT_PREFIX}:${Buffer.from(name).toString('base64')}`;
   const clientName = worker ? `${base}${options.name ? `:w:${options.name}` : ''}` : '';
-  return new Connection(clientName, isRedisInstance(options.connection), shared.connections);
+  return new Connection(
+    clientName,
+    isRedisInstance(options.connection),
+    shared.connections,
+    shared.store.turn.next(),
+  );
 }

@@ -30,125 +30,133 @@ export class BackendReads extends BackendBase {
   // Where a reader that asked for events from "now on" stands, so that none is lost between two waits.
   #newest: string | undefined;
 
-  async getJobData(jobId: string): Promise<JobJson | undefined> {
-    const job = this.queue.jobs.get(jobId);
-    return job && toJobJson(job);
+  getJobData(jobId: string): Promise<JobJson | undefined> {
+    return this.command((queue) => {
+      const job = queue.jobs.get(jobId);
+      return job && toJobJson(job);
+    });
   }
 
-  async getState(jobId: string): Promise<JobState | 'unknown'> {
-    return stateOf(this.queue, jobId);
+  getState(jobId: string): Promise<JobState | 'unknown'> {
+    return this.command((queue) => stateOf(queue, jobId));
   }
 
-  async isJobInState(state: string, jobId: string): Promise<boolean> {
-    return isInState(this.queue, state, jobId);
+  isJobInState(state: string, jobId: string): Promise<boolean> {
+    return this.command((queue) => isInState(queue, state, jobId));
   }
 
-  async isFinished(jobId: string, returnValue = false): Promise<number | [number, string]> {
-    const job = this.queue.jobs.get(jobId);
-    const status = finishedStatus(job);
-    if (!returnValue) return status;
-    if (!job) return [-1, `Missing key for job ${this.toKey(jobId)}. isFinished`];
-    const outcome = status === 0 ? undefined : outcomeOf(job);
-    // Sound for callers, which read the second item only of a finished job; Redis sends none for others.
-    return (outcome === undefined ? [status] : [status, outcome]) as [number, string];
+  isFinished(jobId: string, returnValue = false): Promise<number | [number, string]> {
+    return this.command((queue) => {
+      const job = queue.jobs.get(jobId);
+      const status = finishedStatus(job);
+      if (!returnValue) return status;
+      if (!job) return [-1, `Missing key for job ${this.toKey(jobId)}. isFinished`];
+      const outcome = status === 0 ? undefined : outcomeOf(job);
+      // Sound for callers, which read the second item only of a finished job; Redis sends none for others.
+      return (outcome === undefined ? [status] : [status, outcome]) as [number, string];
+    });
   }
 
-  async isMaxed(): Promise<boolean> {
-    return this.queue.isMaxed();
+  isMaxed(): Promise<boolean> {
+    return this.command((queue) => queue.isMaxed());
   }
 
-  async getCounts(types: JobType[], delayedTimestamp?: number): Promise<number[]> {
-    return counts(this.queue, types, delayedTimestamp);
+  getCounts(types: JobType[], delayedTimestamp?: number): Promise<number[]> {
+    return this.command((queue) => counts(queue, types, delayedTimestamp));
   }
 
-  async getCountsPerPriority(priorities: number[]): Promise<number[]> {
-    return countsPerPriority(this.queue, priorities);
+  getCountsPerPriority(priorities: number[]): Promise<number[]> {
+    return this.command((queue) => countsPerPriority(queue, priorities));
   }
 
-  async getRanges(types: JobType[], start = 0, end = 1, asc = false): Promise<[string][]> {
-    // BullMQ's own type for lists of any length.
-    return ranges(this.queue, types, start, end, asc) as [string][];
+  getRanges(types: JobType[], start = 0, end = 1, asc = false): Promise<[string][]> {
+    return this.command((queue) => {
+      // BullMQ's own type for lists of any length.
+      return ranges(queue, types, start, end, asc) as [string][];
+    });
   }
 
-  async getDependencies(jobId: string, opts: DependenciesOpts = {}): Promise<Dependencies> {
-    return dependencies(this.queue, jobId, opts);
+  getDependencies(jobId: string, opts: DependenciesOpts = {}): Promise<Dependencies> {
+    return this.command((queue) => dependencies(queue, jobId, opts));
   }
 
-  async getDependencyCounts(jobId: string, types: string[]): Promise<number[]> {
-    return dependencyCounts(this.queue, jobId, types);
+  getDependencyCounts(jobId: string, types: string[]): Promise<number[]> {
+    return this.command((queue) => dependencyCounts(queue, jobId, types));
   }
 
-  async getProcessedChildrenValues(jobId: string): Promise<Record<string, string>> {
-    return processedValues(this.queue, jobId);
+  getProcessedChildrenValues(jobId: string): Promise<Record<string, string>> {
+    return this.command((queue) => processedValues(queue, jobId));
   }
 
-  async getIgnoredChildrenFailures(jobId: string): Promise<Record<string, string>> {
-    return ignoredFailures(this.queue, jobId);
+  getIgnoredChildrenFailures(jobId: string): Promise<Record<string, string>> {
+    return this.command((queue) => ignoredFailures(queue, jobId));
   }
 
-  async paginate(key: string, opts: { start: number; end: number; fetchJobs?: boolean }): Promise<Page> {
-    return paginate(this.queue, key, opts);
+  paginate(key: string, opts: { start: number; end: number; fetchJobs?: boolean }): Promise<Page> {
+    return this.command((queue) => paginate(queue, key, opts));
   }
 
-  async getJobLogs(
+  getJobLogs(
     jobId: string,
     start: number,
     end: number,
     asc: boolean,
   ): Promise<{ logs: string[]; count: number }> {
-    return readLogs(this.queue, jobId, start, end, asc);
+    return this.command((queue) => readLogs(queue, jobId, start, end, asc));
   }
 
-  async getMetrics(type: FinishedStatus, start = 0, end = -1): Promise<[string[], string[], number]> {
-    // BullMQ reads the absent values of Redis (null) out of this tuple too, whatever its type says.
-    return readMetrics(this.queue, type, start, end) as [string[], string[], number];
+  getMetrics(type: FinishedStatus, start = 0, end = -1): Promise<[string[], string[], number]> {
+    return this.command((queue) => {
+      // BullMQ reads the absent values of Redis (null) out of this tuple too, whatever its type says.
+      return readMetrics(queue, type, start, end) as [string[], string[], number];
+    });
   }
 
-  async getDeduplicationJobId(deduplicationId: string): Promise<string | null> {
-    const { queue } = this;
-    return deduplicationOf(queue, deduplicationId, queue.now)?.jobId ?? null;
+  getDeduplicationJobId(deduplicationId: string): Promise<string | null> {
+    return this.command((queue) => deduplicationOf(queue, deduplicationId, queue.now)?.jobId ?? null);
   }
 
-  async getRateLimitTtl(maxJobs?: number): Promise<number> {
-    const { queue } = this;
-    return rateLimitLeft(queue, maxJobs, queue.now);
+  getRateLimitTtl(maxJobs?: number): Promise<number> {
+    return this.command((queue) => rateLimitLeft(queue, maxJobs, queue.now));
   }
 
-  async getJobScheduler(id: string): Promise<[string[] | null, string | null]> {
-    return readScheduler(this.queue, id);
+  getJobScheduler(id: string): Promise<[string[] | null, string | null]> {
+    return this.command((queue) => readScheduler(queue, id));
   }
 
-  async isJobScheduler(id: string): Promise<boolean> {
-    return this.queue.schedulers.has(id);
+  isJobScheduler(id: string): Promise<boolean> {
+    return this.command((queue) => queue.schedulers.has(id));
   }
 
-  async getJobSchedulerData(key: string): Promise<Record<string, string>> {
-    return { ...this.queue.schedulers.get(key)?.fields };
+  getJobSchedulerData(key: string): Promise<Record<string, string>> {
+    return this.command((queue) => ({ ...queue.schedulers.get(key)?.fields }));
   }
 
-  async getJobSchedulersRange(start: number, end: number, asc: boolean): Promise<string[]> {
-    return schedulersRange(this.queue, start, end, asc);
+  getJobSchedulersRange(start: number, end: number, asc: boolean): Promise<string[]> {
+    return this.command((queue) => schedulersRange(queue, start, end, asc));
   }
 
-  async getJobSchedulersCount(): Promise<number> {
-    return this.queue.schedulers.size;
+  getJobSchedulersCount(): Promise<number> {
+    return this.command((queue) => queue.schedulers.size);
   }
 
-  async getQueueMetaField(field: string): Promise<string | null> {
-    return this.queue.meta.get(field);
+  getQueueMetaField(field: string): Promise<string | null> {
+    return this.command((queue) => queue.meta.get(field));
   }
 
-  async getQueueMetaFields(fields: string[]): Promise<(string | null)[]> {
-    const { meta } = this.queue;
-    return fields.map((field) => meta.get(field));
+  getQueueMetaFields(fields: string[]): Promise<(string | null)[]> {
+    return this.command((queue) => {
+      const { meta } = queue;
+      return fields.map((field) => meta.get(field));
+    });
   }
 
-  async getQueueMeta(): Promise<Record<string, string>> {
-    return this.queue.meta.all();
+  getQueueMeta(): Promise<Record<string, string>> {
+    return this.command((queue) => queue.meta.all());
   }
 
-  async hasQueueMetaField(field: string): Promise<boolean> {
-    return this.queue.meta.get(field) !== null;
+  hasQueueMetaField(field: string): Promise<boolean> {
+    return this.command((queue) => queue.meta.get(field) !== null);
   }
 
   async readEvents(id: string, blockTimeout: number): Promise<StreamReadRaw> {

@@ -16,13 +16,15 @@ export class Connection extends EventEmitter {
     /** A caller-owned Redis client outlives the classes that use it, and so do their commands. */
     readonly outlivesClose: boolean,
     private readonly peers: Set<Connection>,
+    /** Resolves when the connection is up. */
+    readonly ready: Promise<void>,
   ) {
     super();
     Connection.#opened += 1;
     this.id = Connection.#opened;
     this.name = name;
     peers.add(this);
-    queueMicrotask(() => this.emit('ready'));
+    void ready.then(() => this.emit('ready'));
   }
 
   /** Throws once commands are no longer accepted. */

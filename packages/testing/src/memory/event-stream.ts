@@ -1,4 +1,5 @@
 import type { EntryRaw } from 'bullmq';
+import type { Turn } from './turn.js';
 
 interface Entry {
   readonly ms: number;
@@ -37,6 +38,8 @@ export class EventStream {
   readonly #readers = new Set<Reader>();
   #delivering = false;
 
+  constructor(private readonly turn: Turn) {}
+
   get length(): number {
     return this.#length;
   }
@@ -61,7 +64,7 @@ export class EventStream {
     this.#length += 1;
     if (this.#readers.size > 0 && !this.#delivering) {
       this.#delivering = true;
-      queueMicrotask(() => this.#deliver());
+      void this.turn.next().then(() => this.#deliver());
     }
     return this.lastId;
   }
@@ -94,7 +97,7 @@ export class EventStream {
     return () => this.#readers.delete(reader);
   }
 
-  // One delivery for all events of a synchronous step, instead of one for each.
+  // One delivery for all events of a turn, instead of one for each.
   #deliver(): void {
     this.#delivering = false;
     for (const reader of [...this.#readers]) {

@@ -5,6 +5,7 @@ import type { JobRecord, NewJob, Placement } from './job-record.js';
 import { LinkedList } from './linked-list.js';
 import { QueueMeta } from './queue-meta.js';
 import { SortedSet } from './sorted-set.js';
+import type { Turn } from './turn.js';
 
 /** A job together with the queue it belongs to. */
 export interface LocatedJob {
@@ -16,6 +17,7 @@ export interface LocatedJob {
 export interface QueueDirectory {
   readonly time: EngineTime;
   readonly choice: Choice;
+  readonly turn: Turn;
   /** The queue of this qualified name, created when new. */
   queue(qualifiedName: string): QueueData;
   /** The job of this `prefix:queue:id` key, if it is stored. */
@@ -60,7 +62,7 @@ export interface LimiterRecord {
 export class QueueData {
   readonly jobs = new Map<string, JobRecord>();
   readonly meta = new QueueMeta();
-  readonly events = new EventStream();
+  readonly events: EventStream;
 
   // New jobs enter a list at its head; a worker takes from its tail.
   readonly wait = new LinkedList<JobRecord>();
@@ -93,7 +95,9 @@ export class QueueData {
   constructor(
     readonly qualifiedName: string,
     readonly directory: QueueDirectory,
-  ) {}
+  ) {
+    this.events = new EventStream(directory.turn);
+  }
 
   get now(): number {
     return this.directory.time.now();

@@ -1,11 +1,13 @@
 import { Choice } from './choice.js';
 import { type Clock, EngineTime } from './clock.js';
 import { type LocatedJob, QueueData, type QueueDirectory } from './queue-data.js';
+import { Turn } from './turn.js';
 
 /** All queues of one `memory()`. */
 export class Store implements QueueDirectory {
   readonly time: EngineTime;
   readonly choice: Choice;
+  readonly turn = new Turn();
   readonly #queues = new Map<string, QueueData>();
 
   constructor(clock: Clock, seed: number | undefined) {

@@ -1,0 +1,188 @@
+import { type AsyncResult, createApp, defineTask, type InputOf, type OutputOf } from '@umbel/core';
+import { expectTypeOf, test } from 'vitest';
+import { z } from 'zod';
+import {
+  add,
+  app,
+  cleanup,
+  double,
+  fibonacci,
+  greet,
+  isoDate,
+  notify,
+  type parse,
+  remind,
+  scale,
+} from '../../../canvas/test/support/tasks.js';
+
+test('delay gives a handle typed by what the handler returns', () => {
+  expectTypeOf(add.delay({ x: 1, y: 2 })).resolves.toEqualTypeOf<AsyncResult<number>>();
+  expectTypeOf<Awaited<ReturnType<AsyncResult<number>['get']>>>().toEqualTypeOf<number>();
+});
+
+test('an async result cannot be awaited by accident', () => {
+  expectTypeOf<AsyncResult<number>>().not.toHaveProperty('then');
+});
+
+test('delay refuses a missing key', () => {
+  // @ts-expect-error y is missing
+  void add.delay({ x: 1 });
+});
+
+test('delay refuses a key that the task does not have', () => {
+  // @ts-expect-error there is no z
+  void add.delay({ x: 1, y: 2, z: 3 });
+});
+
+test('delay refuses to be called without a required input', () => {
+  // @ts-expect-error an input is required
+  void add.delay();
+});
+
+test('a task without input is called without one', () => {
+  expectTypeOf(cleanup.delay).parameters.toEqualTypeOf<[]>();
+  // @ts-expect-error this task takes no input
+  void cleanup.delay({});
+});
+
+test('an optional key may be left out', () => {
+  expectTypeOf(greet.delay).toBeCallableWith({ name: 'a' });
+});
+
+test('the producer sends the encoded form, with defaults left out', () => {
+  expectTypeOf(remind.delay).toBeCallableWith({ at: '2026-01-01T00:00:00Z' });
+  // @ts-expect-error a Date is what the handler gets, not what is sent
+  void remind.delay({ at: new Date() });
+});
+
+test('the handler receives the decoded form, with defaults filled in', () => {
+  app.task({
+    name: 'decoded',
+    input: z.object({ at: isoDate, times: z.number().default(1) }),
+    run: async (input) => {
+      expectTypeOf(input).toEqualTypeOf<{ at: Date; times: number }>();
+    },
+  });
+});
+
+test('an input that JSON cannot carry is refused where the task is defined', () => {
+  // @ts-expect-error input.at is a Date
+  app.task({ name: 'dates', input: z.object({ at: z.date() }), run: async () => 1 });
+  // @ts-expect-error input.sizes is a Map
+  app.task({ name: 'maps', input: z.object({ sizes: z.map(z.string(), z.number()) }), run: async () => 1 });
+});
+
+test('a result that JSON cannot carry is refused where the task is defined', () => {
+  // @ts-expect-error result.at is a Date
+  app.task({ name: 'dates', run: async () => ({ at: new Date() }) });
+  // @ts-expect-error a bigint
+  app.task({ name: 'bigints', run: async () => 1n });
+});
+
+test('a handler must return what the output schema says', () => {
+  // @ts-expect-error ok is a string
+  app.task({ name: 'outputs', output: z.object({ ok: z.boolean() }), run: async () => ({ ok: 'yes' }) });
+});
+
+test('literals keep their type against an output schema', () => {
+  const task = app.task({
+    name: 'literals',
+    input: z.number(),
+    output: z.object({ size: z.enum(['small', 'large']) }),
+    run: async (n) => ({ size: n > 3 ? 'large' : 'small' }),
+  });
+  expectTypeOf<OutputOf<typeof task>>().toEqualTypeOf<{ size: 'small' | 'large' }>();
+});
+
+test('a handler that returns any gives unknown', () => {
+  expectTypeOf<OutputOf<typeof parse>>().toEqualTypeOf<unknown>();
+});
+
+test('undefined in a result arrives as null, as JSON has it', () => {
+  const find = app.task({ name: 'find', run: async (): Promise<string | undefined> => undefined });
+  expectTypeOf<OutputOf<typeof find>>().toEqualTypeOf<string | null>();
+});
+
+test('a readonly result arrives as a fresh copy', () => {
+  const list = app.task({ name: 'list', run: async (): Promise<readonly number[]> => [1] });
+  expectTypeOf<OutputOf<typeof list>>().toEqualTypeOf<number[]>();
+});
+
+test('binding keys leaves the others open', () => {
+  const bound = add.s({ y: 2 });
+  expectTypeOf<InputOf<typeof bound>>().toEqualTypeOf<{ x: number }>();
+  expectTypeOf(bound.delay).toBeCallableWith({ x: 1 });
+});
+
+test('a bound discriminant narrows a union input', () => {
+  const bound = notify.s({ via: 'sms' });
+  expectTypeOf<InputOf<typeof bound>>().toEqualTypeOf<{ phone: number; text: string }>();
+});
+
+test('s refuses a value of the wrong type', () => {
+  // @ts-expect-error y is a number
+  add.s({ y: '2' });
+});
+
+test('s refuses a misspelt key and an extra one', () => {
+  // @ts-expect-error there is no yy
+  add.s({ yy: 2 });
+  // @ts-expect-error there is no z
+  add.s({ y: 2, z: 3 });
+});
+
+test('a bound key cannot be given again', () => {
+  // @ts-expect-error y is bound
+  void add.s({ y: 2 }).delay({ x: 1, y: 3 });
+});
+
+test('keys cannot be bound on a scalar input', () => {
+  // @ts-expect-error double takes one value
+  double.s({});
+});
+
+test('an immutable call is complete', () => {
+  expectTypeOf(add.si).toBeCallableWith({ x: 1, y: 2 });
+  expectTypeOf(add.si({ x: 1, y: 2 }).delay).toBeCallableWith();
+  // @ts-expect-error y is missing
+  add.si({ x: 1 });
+});
+
+test('into needs the keys that are left', () => {
+  expectTypeOf<InputOf<ReturnType<typeof add.into<'x'>>>>().toEqualTypeOf<number>();
+  // @ts-expect-error y is missing
+  add.into('x');
+  // @ts-expect-error there is no z
+  add.into('z', { x: 1, y: 2 });
+});
+
+test('a contract is implemented with the decoded input and the encoded output', () => {
+  app.implement(scale, async (input) => {
+    expectTypeOf(input).toEqualTypeOf<{ file: string; by: number }>();
+    return { file: input.file };
+  });
+  // @ts-expect-error the result has no file
+  app.implement(scale, async (input) => ({ path: input.file }));
+});
+
+test('a task that waits for itself is typed through its contract', () => {
+  const bound = app.bind(fibonacci);
+  app.implement(bound, async (n) => (n < 2 ? n : await (await bound.delay(n - 1)).get()));
+  expectTypeOf<OutputOf<typeof bound>>().toEqualTypeOf<number>();
+});
+
+test('a contract without an output gives nothing', () => {
+  const contract = defineTask({ name: 'purge', input: z.object({ days: z.number() }) });
+  expectTypeOf<OutputOf<typeof contract>>().toEqualTypeOf<void>();
+});
+
+test('an app needs a name', () => {
+  // @ts-expect-error name is missing
+  createApp({});
+});
+
+test('a duration is milliseconds or text with a unit', () => {
+  expectTypeOf(add.set).toBeCallableWith({ countdown: '10m' });
+  // @ts-expect-error no such unit
+  add.set({ countdown: '10 parsecs' });
+});

@@ -1,0 +1,21 @@
+// Taken at load time, so that faked timers cannot stop the store.
+const { setImmediate: schedule } = globalThis;
+
+/**
+ * Delays replies to the next turn of the event loop, as a server's replies are. Without it a busy worker
+ * would run from microtask to microtask and keep timers and I/O of the process waiting for good.
+ */
+export class Turn {
+  #next: Promise<void> | undefined;
+
+  /** The start of the next turn; all that wait for it continue in the order in which they asked. */
+  next(): Promise<void> {
+    this.#next ??= new Promise((resolve) => {
+      schedule(() => {
+        this.#next = undefined;
+        resolve();
+      });
+    });
+    return this.#next;
+  }
+}
