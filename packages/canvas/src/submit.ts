@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { type AsyncResult, type SendOptions, UnboundTaskError } from '@umbel/core';
 import { type FlowNode, normalizeOptions, type Sender } from '@umbel/core/internal';
 import { CanvasError } from './errors.js';
@@ -16,9 +17,13 @@ export async function submit(
   input: unknown,
   options: SendOptions,
 ): Promise<AsyncResult<unknown>> {
-  if (sender === undefined) throw new UnboundTaskError(firstTask(expression) ?? 'of an empty group');
   const { delayMs, ...shared } = normalizeOptions(options);
   const normal = normalize(expression);
+  if (sender === undefined) {
+    const task = firstTask(normal);
+    if (task !== undefined) throw new UnboundTaskError(task);
+    return readyResult(emptyValue(normal));
+  }
   if (normal.kind === 'task') return sender.send(normal, input, options);
   const root = planRun(normal, (task) => sender.optionsOf(task, shared));
   if (input !== undefined && !takesInput(root)) {
@@ -29,8 +34,10 @@ export async function submit(
   return sender.sendRun(delayMs === undefined ? root : delayStart(root, delayMs), input);
 }
 
+/** An empty group takes any input, so that a list of members may turn out to be empty. */
 function takesInput(node: FlowNode): boolean {
-  return node.open === true || (node.children ?? []).some(takesInput);
+  const isEmptyGroup = node.after !== undefined && node.children?.length === 0;
+  return node.open === true || isEmptyGroup || (node.children ?? []).some(takesInput);
 }
 
 /** The tree with the jobs that start the run waiting `delayMs` more. */
@@ -41,23 +48,27 @@ function delayStart(node: FlowNode, delayMs: number): FlowNode {
   return { ...node, children: node.children.map((child) => delayStart(child, delayMs)) };
 }
 
-function firstTask(expression: CanvasExpression | NormalExpression): string | undefined {
-  switch (expression.kind) {
-    case 'task':
-      return expression.task;
-    case 'chain':
-      return firstOf(expression.steps);
-    case 'group':
-      return firstOf(expression.members);
-    case 'chord':
-      return firstOf([expression.header, expression.body]);
-  }
-}
-
-function firstOf(expressions: readonly CanvasExpression[]): string | undefined {
-  for (const expression of expressions) {
-    const task = firstTask(expression);
+/** The name of a task in the expression, if there is any. */
+function firstTask(expression: NormalExpression): string | undefined {
+  if (expression.kind === 'task') return expression.task;
+  for (const part of expression.kind === 'group' ? expression.members : expression.steps) {
+    const task = firstTask(part);
     if (task !== undefined) return task;
   }
   return undefined;
+}
+
+/** What groups give that hold nothing but groups: a list of members may turn out to be empty. */
+function emptyValue(expression: NormalExpression): unknown {
+  if (expression.kind === 'chain') return expression.steps.map(emptyValue).at(-1);
+  if (expression.kind === 'task') throw new RangeError('a task has no value before it has run');
+  const values = expression.members.map(emptyValue);
+  return expression.keys === undefined
+    ? values
+    : Object.fromEntries(expression.keys.map((key, index) => [key, values[index]]));
+}
+
+/** The handle of a run that needed no job. */
+function readyResult(value: unknown): AsyncResult<unknown> {
+  return { id: randomUUID(), state: async () => 'completed', get: async () => value };
 }

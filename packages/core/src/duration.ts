@@ -9,9 +9,8 @@ export type Duration = number | `${number}${'' | ' '}${'ms' | 's' | 'm' | 'h' | 
  * @throws {InvalidOptionError} naming `option` if the text cannot be read, or the time is negative or not finite.
  */
 export function durationMs(duration: Duration, option: string): number {
-  const value =
-    typeof duration === 'number' ? duration : (ms(duration as ms.StringValue) as number | undefined);
-  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
+  const value = typeof duration === 'number' ? duration : parse(duration);
+  if (value === undefined || !Number.isFinite(value) || value < 0) {
     throw new InvalidOptionError(
       option,
       `a time in milliseconds or text such as '30s', '10m', '1h'`,
@@ -19,4 +18,9 @@ export function durationMs(duration: Duration, option: string): number {
     );
   }
   return value;
+}
+
+function parse(text: string): number | undefined {
+  if (typeof text !== 'string' || text === '') return undefined;
+  return ms(text as ms.StringValue) as number | undefined; // its types leave out that other text gives undefined
 }

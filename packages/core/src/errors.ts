@@ -109,6 +109,8 @@ export class UpstreamFailedError extends UmbelError {
 /** What `get()` rejects with: the task or the run failed for good. `cause` is the original error. */
 export class TaskFailedError extends UmbelError {
   override readonly name = 'TaskFailedError';
+  /** The error that the handler threw, rebuilt. */
+  declare readonly cause: Error;
 
   constructor(
     /** The task whose handler failed; in a run, the first step that failed. */

@@ -23,8 +23,9 @@ export async function gather(
   }
   const results = await job.childResults();
   const value = assemble(run, source, results);
+  // An empty group misses no result, whether or not the step before it has failed.
+  if (value === MISSING || isEmpty(source)) await refuseAfterFailure(job, readFailure);
   if (value !== MISSING) return value;
-  await refuseAfterFailure(job, readFailure);
   throw new CorruptJobError(job.id, 'it was started before the steps it needs had ended');
 }
 
@@ -58,6 +59,10 @@ function assemble(
     entries.push([key, value]);
   }
   return Object.fromEntries(entries);
+}
+
+function isEmpty(source: Source): boolean {
+  return ('list' in source && source.count === 0) || ('record' in source && source.keys.length === 0);
 }
 
 function resultOf(results: ReadonlyMap<string, unknown>, id: string): unknown {

@@ -1,7 +1,19 @@
 // The mistakes people make. What the compiler says of each is in messages.txt beside this file.
 import { chain, chord, group } from '@umbel/canvas';
 import { z } from 'zod';
-import { add, app, area, cleanup, double, fetchPage, greet, label, measure, resize, sum } from '../../support/tasks.js';
+import {
+  add,
+  app,
+  area,
+  cleanup,
+  double,
+  fetchPage,
+  greet,
+  label,
+  measure,
+  resize,
+  sum,
+} from '../../support/tasks.js';
 
 // a key is left open that nothing brings
 chain(fetchPage, resize, measure);

@@ -1,0 +1,387 @@
+import { EventEmitter, once } from 'node:events';
+import {
+  type AsyncResult,
+  DuplicateTaskError,
+  defineTask,
+  InvalidOptionError,
+  RemoteError,
+  TaskFailedError,
+  TimeoutError,
+  UnboundTaskError,
+  UnknownJobError,
+  ValidationError,
+} from '@umbel/core';
+import { expect, test, vi } from 'vitest';
+import { z } from 'zod';
+import { onEveryEngine } from '../../../../test/engines.js';
+
+/** The error that `get()` rejects with. */
+async function failureOf(result: AsyncResult<unknown>): Promise<TaskFailedError> {
+  const error = await result.get({ timeout: '10s' }).then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof TaskFailedError)) throw new Error(`not a TaskFailedError: ${error}`);
+  return error;
+}
+
+onEveryEngine('a task', (engine) => {
+  test('gives its result to whoever sent it', async () => {
+    const app = engine.app();
+    const add = app.task({
+      name: 'add',
+      input: z.object({ x: z.number(), y: z.number() }),
+      run: async ({ x, y }) => x + y,
+    });
+    await app.worker().start();
+    const result = await add.delay({ x: 1, y: 2 });
+    expect(await result.get({ timeout: '10s' })).toBe(3);
+    expect(await result.state()).toBe('completed');
+  });
+
+  test('runs in another app on the same store, sent through its contract alone', async () => {
+    const greet = defineTask({
+      name: 'greet',
+      input: z.object({ name: z.string(), greeting: z.string().default('Hello') }),
+      output: z.object({ text: z.string() }),
+    });
+    const sender = engine.app().bind(greet);
+    const running = engine.sameApp();
+    running.implement(greet, async ({ name, greeting }) => ({ text: `${greeting}, ${name}!` }));
+    await running.worker().start();
+    const result = await sender.delay({ name: 'Ada' });
+    expect(await result.get({ timeout: '10s' })).toEqual({ text: 'Hello, Ada!' });
+  });
+
+  test('is given its context', async () => {
+    const app = engine.app();
+    const tell = app.task({
+      name: 'tell',
+      queue: 'talk',
+      run: async (_input, { signal, ...context }) => ({ ...context, aborted: signal.aborted }),
+    });
+    await app.worker().start();
+    const result = await tell.delay();
+    expect(await result.get({ timeout: '10s' })).toEqual({
+      id: result.id,
+      name: 'tell',
+      queue: 'talk',
+      attempt: 1,
+      aborted: false,
+    });
+  });
+
+  test('with bound keys takes the open ones when it is sent; bound keys win', async () => {
+    const app = engine.app();
+    const add = app.task({
+      name: 'add',
+      input: z.object({ x: z.number(), y: z.number() }),
+      run: async ({ x, y }) => [x, y],
+    });
+    await app.worker().start();
+    const bound = await add.s({ y: 2 }).delay({ x: 1 });
+    expect(await bound.get({ timeout: '10s' })).toEqual([1, 2]);
+    const into = await add.into('x', { y: 3 }).delay(7);
+    expect(await into.get({ timeout: '10s' })).toEqual([7, 3]);
+    const immutable = await add.si({ x: 5, y: 6 }).delay();
+    expect(await immutable.get({ timeout: '10s' })).toEqual([5, 6]);
+  });
+
+  test('is refused when its input does not fit, before anything is stored', async () => {
+    const app = engine.app();
+    const add = app.task({ name: 'add', input: z.object({ x: z.number() }), run: async ({ x }) => x });
+    const error = await add.delay({ x: 'one' as unknown as number }).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(ValidationError);
+    expect(error).toMatchObject({ task: 'add', subject: 'input', issues: [{ path: 'input.x' }] });
+    expect(String(error)).toContain('input.x: Invalid input: expected number, received string');
+  });
+
+  test('without an input refuses one', async () => {
+    const app = engine.app();
+    const tick = app.task({ name: 'tick', run: async () => 1 });
+    await expect((tick.delay as (input: unknown) => unknown)({})).rejects.toThrow('this task takes no input');
+    const add = app.task({ name: 'add', input: z.object({ x: z.number() }), run: async () => 1 });
+    await expect(add.si({ x: 1 }).delay({ x: 2 })).rejects.toThrow('immutable');
+  });
+
+  test('is refused a value that JSON would change', async () => {
+    const app = engine.app();
+    const keep = app.task({ name: 'keep', input: z.unknown(), run: async () => 1 });
+    await expect(keep.delay({ at: new Date() })).rejects.toThrow('input.at: JSON cannot carry a Date');
+    await expect(keep.delay([1, Number.NaN])).rejects.toThrow('input[1]: JSON cannot carry NaN');
+  });
+
+  test('is validated again before the handler, and a rejected payload spends no retries', async () => {
+    const handler = vi.fn(async () => 1);
+    const loose = defineTask({ name: 'pay', input: z.object({ amount: z.number() }), output: z.number() });
+    const strict = defineTask({
+      name: 'pay',
+      input: z.object({ amount: z.number().positive() }),
+      output: z.number(),
+      retry: { attempts: 5 },
+    });
+    const sender = engine.app().bind(loose);
+    const running = engine.sameApp();
+    running.implement(strict, handler);
+    await running.worker().start();
+    const error = await failureOf(await sender.delay({ amount: -1 }));
+    expect(error.cause).toBeInstanceOf(ValidationError);
+    expect(error.cause).toMatchObject({ task: 'pay', issues: [{ path: 'input.amount' }] });
+    expect(handler).not.toHaveBeenCalled();
+  });
+
+  test('fails when its result does not fit the output schema', async () => {
+    const app = engine.app();
+    const measure = app.task({
+      name: 'measure',
+      output: z.object({ width: z.number() }),
+      run: async () => JSON.parse('{"width":"wide"}'),
+    });
+    await app.worker().start();
+    const error = await failureOf(await measure.delay());
+    expect(error.cause).toMatchObject({ name: 'ValidationError', subject: 'result' });
+  });
+
+  test('fails when JSON would change its result', async () => {
+    const app = engine.app();
+    const clock = app.task({ name: 'clock', run: async () => new Map() as unknown as string });
+    await app.worker().start();
+    const error = await failureOf(await clock.delay());
+    expect(error.cause.message).toContain('result: JSON cannot carry a Map');
+  });
+
+  test('that throws rejects get() with the original error as cause', async () => {
+    const app = engine.app();
+    class BadAddress extends RangeError {
+      override readonly name = 'BadAddress';
+      readonly code = 'E_ADDRESS';
+    }
+    const send = app.task({
+      name: 'send',
+      run: async () => {
+        throw new BadAddress('no @ in it', { cause: new TypeError('not text') });
+      },
+    });
+    await app.worker().start();
+    const result = await send.delay();
+    const error = await failureOf(result);
+    expect(error).toMatchObject({ task: 'send', jobId: result.id });
+    expect(error.message).toBe(`Task "send" failed (job ${result.id}): no @ in it`);
+    expect(error.cause).toBeInstanceOf(RemoteError);
+    expect(error.cause).toMatchObject({ name: 'BadAddress', message: 'no @ in it', code: 'E_ADDRESS' });
+    expect(error.cause.stack).toContain('tasks.test.ts');
+    expect(error.cause.cause).toBeInstanceOf(TypeError);
+    expect(await result.state()).toBe('failed');
+  });
+
+  test('that throws something other than an error fails with what it threw', async () => {
+    const app = engine.app();
+    const odd = app.task({
+      name: 'odd',
+      input: z.string(),
+      run: async (kind) => {
+        throw { text: 'plain text', nothing: null, object: { a: 1 } }[kind];
+      },
+    });
+    await app.worker().start();
+    const causes = ['text', 'nothing', 'object'].map(
+      async (kind) => (await failureOf(await odd.delay(kind))).cause,
+    );
+    expect((await Promise.all(causes)).map(String)).toEqual([
+      'NonError: plain text',
+      'NonError: a value was thrown: null',
+      'NonError: a value was thrown: {"a":1}',
+    ]);
+  });
+
+  test('is retried as often as it says', async () => {
+    const app = engine.app();
+    const attempts: number[] = [];
+    const flaky = app.task({
+      name: 'flaky',
+      retry: { attempts: 3, backoff: 'fixed', delay: 5 },
+      run: async (_input, { attempt }) => {
+        attempts.push(attempt);
+        if (attempt < 3) throw new Error('not yet');
+        return 'done';
+      },
+    });
+    await app.worker().start();
+    expect(await (await flaky.delay()).get({ timeout: '10s' })).toBe('done');
+    expect(attempts).toEqual([1, 2, 3]);
+  });
+
+  test('without a handler here fails with the names that are known', async () => {
+    const app = engine.app();
+    app.task({ name: 'known', run: async () => 1 });
+    const other = engine.sameApp().task({ name: 'other', run: async () => 1 });
+    await app.worker().start();
+    const error = await failureOf(await other.delay());
+    expect(error.cause.message).toContain('Task "other" has no handler in this worker (known: "known")');
+  });
+
+  test('waits for its countdown', async () => {
+    const app = engine.app();
+    const tick = app.task({ name: 'tick', run: async () => Date.now() });
+    await app.worker().start();
+    const sentAt = Date.now();
+    const result = await tick.applyAsync(undefined, { countdown: 300 });
+    expect(await result.state()).toBe('delayed');
+    expect((await result.get({ timeout: '10s' })) - sentAt).toBeGreaterThanOrEqual(295);
+  });
+
+  test('goes to the queue it is sent to, in the order of priority', async () => {
+    const app = engine.app();
+    const order: string[] = [];
+    const note = app.task({
+      name: 'note',
+      input: z.string(),
+      run: async (text, { queue }) => {
+        order.push(`${queue}:${text}`);
+      },
+    });
+    const results = [
+      await note.applyAsync('late', { queue: 'notes', priority: 9 }),
+      await note.applyAsync('early', { queue: 'notes', priority: 1 }),
+      await note.set({ queue: 'notes' }).applyAsync('first', {}),
+    ];
+    await app.worker({ queues: ['notes'], concurrency: 1 }).start();
+    for (const result of results) await result.get({ timeout: '10s' });
+    expect(order).toEqual(['notes:first', 'notes:early', 'notes:late']);
+  });
+});
+
+onEveryEngine('a result', (engine) => {
+  test('that does not come in time is a TimeoutError that tells the state', async () => {
+    const app = engine.app();
+    const tick = app.task({ name: 'tick', run: async () => 1 });
+    const result = await tick.delay();
+    const error = await result.get({ timeout: 60 }).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(TimeoutError);
+    expect(error).toMatchObject({ jobId: result.id, timeoutMs: 60, state: 'waiting' });
+    expect(String(error)).toContain('Is a worker running that serves its queue?');
+  });
+
+  test('is given up when the signal aborts', async () => {
+    const app = engine.app();
+    const tick = app.task({ name: 'tick', run: async () => 1 });
+    const controller = new AbortController();
+    const waiting = (await tick.delay()).get({ signal: controller.signal });
+    controller.abort(new Error('the user left'));
+    await expect(waiting).rejects.toThrow('the user left');
+  });
+
+  test('of a job that the store does not hold is an UnknownJobError', async () => {
+    const app = engine.app({ resultTtl: 0 });
+    const tick = app.task({ name: 'tick', run: async () => 1 });
+    await app.worker().start();
+    const first = await tick.delay();
+    await first.get({ timeout: '10s' }).catch(() => undefined);
+    await (await tick.delay()).get({ timeout: '10s' }).catch(() => undefined);
+    await expect(first.get({ timeout: '10s' })).rejects.toThrow(UnknownJobError);
+    expect(await first.state()).toBe('unknown');
+  });
+
+  test('can be awaited many times at once', async () => {
+    const app = engine.app();
+    const tick = app.task({ name: 'tick', run: async () => 'tock' });
+    const result = await tick.delay();
+    const waiting = Promise.all(Array.from({ length: 20 }, () => result.get({ timeout: '10s' })));
+    await app.worker().start();
+    expect(await waiting).toEqual(Array.from({ length: 20 }, () => 'tock'));
+  });
+});
+
+onEveryEngine('a worker', (engine) => {
+  test('that closes lets running jobs end', async () => {
+    const app = engine.app();
+    const signals = new EventEmitter();
+    const slow = app.task({
+      name: 'slow',
+      run: async () => {
+        const released = once(signals, 'release');
+        signals.emit('started');
+        await released;
+        return 'finished';
+      },
+    });
+    const worker = await app.worker().start();
+    const started = once(signals, 'started');
+    const result = await slow.delay();
+    await started;
+    const closing = worker.close();
+    signals.emit('release');
+    await closing;
+    expect(await result.get({ timeout: '10s' })).toBe('finished');
+  });
+
+  test('serves the queues of its tasks unless told which', () => {
+    const app = engine.app();
+    app.task({ name: 'a', run: async () => 1 });
+    app.task({ name: 'b', queue: 'mail', run: async () => 1 });
+    app.defineTask({ name: 'c', queue: 'elsewhere' });
+    expect(app.worker().queues).toEqual(['default', 'mail']);
+    expect(app.worker({ queues: ['mail'] }).queues).toEqual(['mail']);
+  });
+
+  test('runs no more jobs at once than its concurrency', async () => {
+    const app = engine.app();
+    let running = 0;
+    let most = 0;
+    const job = app.task({
+      name: 'job',
+      run: async () => {
+        running += 1;
+        most = Math.max(most, running);
+        await new Promise(setImmediate);
+        running -= 1;
+      },
+    });
+    const results = await Promise.all(Array.from({ length: 30 }, () => job.delay()));
+    await app.worker({ concurrency: 3 }).start();
+    await Promise.all(results.map((result) => result.get({ timeout: '10s' })));
+    expect(most).toBeLessThanOrEqual(3);
+    expect(most).toBeGreaterThan(0);
+  });
+});
+
+onEveryEngine('an app', (engine) => {
+  test('refuses a second task of the same name', () => {
+    const app = engine.app();
+    app.task({ name: 'a', run: async () => 1 });
+    expect(() => app.task({ name: 'a', run: async () => 2 })).toThrow(DuplicateTaskError);
+  });
+
+  test('checks options where they are given', () => {
+    const app = engine.app();
+    const run = async () => 1;
+    expect(() => app.task({ name: 'a:b', run })).toThrow(InvalidOptionError);
+    expect(() => app.task({ name: 'b', queue: 'umbel', run })).toThrow('Umbel keeps for itself');
+    expect(() => app.task({ name: 'b', priority: 1.5, run })).toThrow('`priority`');
+    expect(() => app.task({ name: 'b', retry: { attempts: 0 }, run })).toThrow('`retry.attempts`');
+    expect(() => app.worker({ concurrency: -1 })).toThrow(
+      'Expected `concurrency` to be a whole number from 1 to 100000, got -1.',
+    );
+    expect(() => engine.app({ name: 'no spaces' })).toThrow('`name`');
+    expect(() => engine.app({ connection: 'http://localhost' })).toThrow('redis:// or rediss:// URL');
+  });
+
+  test('never sees the jobs of an app with another name', async () => {
+    const one = engine.app();
+    const other = engine.sameApp({ name: `${one.name}-other` });
+    const handler = vi.fn(async () => 'other');
+    const tick = one.task({ name: 'tick', run: async () => 'one' });
+    other.task({ name: 'tick', run: handler });
+    await other.worker().start();
+    const result = await tick.delay();
+    await one.worker().start();
+    expect(await result.get({ timeout: '10s' })).toBe('one');
+    expect(handler).not.toHaveBeenCalled();
+  });
+
+  test('sends a contract only once it is bound', async () => {
+    const contract = defineTask({ name: 'free', input: z.number(), output: z.number() });
+    await expect(contract.delay(1)).rejects.toThrow(UnboundTaskError);
+    expect(contract.toJSON()).toEqual({ kind: 'task', task: 'free' });
+  });
+});

@@ -1,0 +1,73 @@
+import { InvalidOptionError } from '@umbel/core';
+import { describe, expect, test } from 'vitest';
+import { type Duration, durationMs } from '../../src/duration.js';
+import { checkName, normalizeOptions } from '../../src/options.js';
+
+describe('a duration', () => {
+  test.each<[Duration, number]>([
+    [250, 250],
+    [0, 0],
+    ['30s', 30_000],
+    ['10 m', 600_000],
+    ['1h', 3_600_000],
+    ['7d', 604_800_000],
+    ['500ms', 500],
+  ])('%s is %i milliseconds', (duration, expected) => {
+    expect(durationMs(duration, 'delay')).toBe(expected);
+  });
+
+  test.each([[-1], [Number.NaN], [Number.POSITIVE_INFINITY], ['soon'], [''], ['-5s']])(
+    '%s is refused',
+    (duration) => {
+      expect(() => durationMs(duration as Duration, 'delay')).toThrow(InvalidOptionError);
+    },
+  );
+
+  test('that cannot be read is told with the option', () => {
+    expect(() => durationMs('soon' as Duration, 'retry.delay')).toThrow(
+      `Expected \`retry.delay\` to be a time in milliseconds or text such as '30s', '10m', '1h', got "soon".`,
+    );
+  });
+});
+
+describe('options', () => {
+  test('that are not given are not set', () => {
+    expect(normalizeOptions({})).toEqual({});
+  });
+
+  test('turn times into milliseconds and fill in what a retry leaves out', () => {
+    expect(normalizeOptions({ countdown: '1m', retry: { attempts: 4 } })).toEqual({
+      delayMs: 60_000,
+      retry: { attempts: 4, backoff: 'exponential', delayMs: 1000, jitter: true },
+    });
+  });
+
+  test('count an eta from now, and a past one as now', () => {
+    expect(normalizeOptions({ eta: new Date(5000) }, 2000)).toEqual({ delayMs: 3000 });
+    expect(normalizeOptions({ eta: new Date(1000) }, 2000)).toEqual({ delayMs: 0 });
+  });
+
+  test.each<[string, Parameters<typeof normalizeOptions>[0]]>([
+    ['queue', { queue: 'a:b' }],
+    ['queue', { queue: '' }],
+    ['priority', { priority: -1 }],
+    ['priority', { priority: 2 ** 21 }],
+    ['countdown', { countdown: -5 }],
+    ['eta', { eta: new Date(Number.NaN) }],
+    ['eta', { eta: new Date(), countdown: 1 }],
+    ['retry.attempts', { retry: { attempts: 1.5 } }],
+    ['retry.backoff', { retry: { backoff: 'linear' as 'fixed' } }],
+    ['retry.delay', { retry: { delay: -1 } }],
+  ])('with a bad `%s` are refused', (option, options) => {
+    expect(() => normalizeOptions(options)).toThrow(
+      expect.objectContaining({ name: 'InvalidOptionError', option }),
+    );
+  });
+
+  test('names are letters, digits, "_", "." and "-", at most 100', () => {
+    expect(checkName('name', 'a.B_c-9')).toBe('a.B_c-9');
+    for (const bad of ['', 'a b', 'a:b', 'é', '{a}', 'a\n', 'a'.repeat(101)]) {
+      expect(() => checkName('name', bad)).toThrow(InvalidOptionError);
+    }
+  });
+});
