@@ -25,7 +25,7 @@ export default defineConfig({
   test: {
     reporters: process.env.CI ? ['default', ['json', { outputFile: '.test-results.json' }]] : ['default'],
     projects: [
-      project('unit', ['packages/*/test/unit']),
+      project('unit', ['packages/*/test/unit', 'test/unit']),
       project('property', ['packages/*/test/property']),
       project('integration', ['packages/*/test/integration', 'packages/*/test/fault', 'examples/*/test'], {
         globalSetup: [source('./test/redis.ts')],

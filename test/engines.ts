@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { type App, type AppOptions, createApp } from '@umbel/core';
 import { memory } from '@umbel/testing';
+import { type BackendFactory, Queue, type RedisQueueBackend } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterEach, describe, inject } from 'vitest';
 
@@ -11,12 +12,15 @@ export interface Engine {
   app(options?: Partial<AppOptions>): App;
   /** Another app on the store of the last one, as another process would have it. */
   sameApp(options?: Partial<AppOptions>): App;
+  /** BullMQ's own queue on the store of the last app, as a program without Umbel would use it. */
+  bareQueue(name: string): Queue;
 }
 
 /** Describes `title` once for each engine. */
 export function onEveryEngine(title: string, suite: (engine: Engine) => void): void {
   describe.each([['memory'], ['redis']] as const)(`on %s: ${title}`, (name) => {
     const apps: App[] = [];
+    const queues: Queue[] = [];
     let last: AppOptions | undefined;
     const open = (options: AppOptions): App => {
       last = options;
@@ -25,6 +29,7 @@ export function onEveryEngine(title: string, suite: (engine: Engine) => void): v
       return app;
     };
     afterEach(async () => {
+      await Promise.all(queues.splice(0).map((queue) => queue.close()));
       const names = new Set(apps.map((app) => app.name));
       await Promise.all(apps.splice(0).map((app) => app.close()));
       if (name === 'redis') await removeKeys(names);
@@ -38,6 +43,21 @@ export function onEveryEngine(title: string, suite: (engine: Engine) => void): v
           logger: quiet,
           ...options,
         }),
+      bareQueue: (queueName) => {
+        if (last?.connection === undefined) throw new Error('call app() first');
+        const prefix = `umbel:{${last.name}}`;
+        const { connection } = last;
+        const queue =
+          typeof connection === 'function'
+            ? new Queue(
+                queueName,
+                { connection: {}, prefix },
+                connection as BackendFactory<RedisQueueBackend>,
+              )
+            : new Queue(queueName, { connection: { url: inject('redisUrl') }, prefix });
+        queues.push(queue);
+        return queue;
+      },
       sameApp: (options) => {
         if (last === undefined) throw new Error('call app() first');
         return open({ ...last, ...options });

@@ -56,7 +56,7 @@ function countTasks(expression: CanvasExpression): number {
 }
 
 onEveryEngine('a random composition', (engine) => {
-  const numRuns = engine.name === 'memory' ? 150 : 40;
+  const numRuns = Number(process.env.UMBEL_RANDOM_RUNS ?? (engine.name === 'memory' ? 150 : 40));
 
   test('gives what its expression says, in order, with every step run once', {
     timeout: 120_000,
@@ -73,16 +73,16 @@ onEveryEngine('a random composition', (engine) => {
     });
     await app.worker({ concurrency: 20 }).start();
 
-    const salt = fc.integer({ min: 0, max: 40 });
+    const salt = fc.integer({ min: 0, max: 99 });
     const { composition } = fc.letrec<{ composition: Mixed }>((tie) => {
       const part = tie('composition');
       return {
         composition: fc.oneof(
-          { depthSize: 'small', withCrossShrink: true, maxDepth: 8 },
+          { depthSize: 'medium', withCrossShrink: true, maxDepth: 8 },
           salt.map((n) => mixer.into('value', { salt: n })),
           salt.map((n) => mixer.si({ salt: n, value: 'fixed' })),
-          fc.array(part, { minLength: 1, maxLength: 4 }).map((steps) => chain.of(steps)),
-          fc.array(part, { maxLength: 4 }).map((members) => group(members)),
+          fc.array(part, { minLength: 1, maxLength: 5 }).map((steps) => chain.of(steps)),
+          fc.array(part, { maxLength: 5 }).map((members) => group(members)),
           fc
             .dictionary(fc.constantFrom('a', 'b', 'z', '0'), part, { maxKeys: 3 })
             .map((members) => group(members)),
@@ -94,7 +94,6 @@ onEveryEngine('a random composition', (engine) => {
     await fc.assert(
       fc.asyncProperty(composition, fc.string(), async (signature, input) => {
         const expression = signature.toJSON() as CanvasExpression;
-        started.length = 0;
         const expected = outcomeOf(() => interpret(expression, input));
         // A workflow of immutable calls alone refuses an input.
         const sent = await signature.delay(input).catch(() => signature.delay());
@@ -102,10 +101,12 @@ onEveryEngine('a random composition', (engine) => {
           (value) => ({ value }),
           (error: unknown) => ({ error }),
         );
-        expect(new Set(started).size).toBe(started.length);
+        // Siblings of a failed step of an earlier run may still be starting.
+        const own = started.filter((id) => id.startsWith(sent.id));
+        expect(new Set(own).size).toBe(own.length);
         if ('value' in expected) {
           expect(actual).toEqual(expected);
-          expect(started).toHaveLength(countTasks(expression));
+          expect(own).toHaveLength(countTasks(expression));
         } else {
           expect(actual).toMatchObject({ error: expect.any(TaskFailedError) });
           expect(actual).toMatchObject({ error: { task: 'mix', cause: { message: 'poison' } } });

@@ -41,7 +41,7 @@ export type JobOutcome =
   | { readonly kind: 'failed'; readonly failure: FailureOrigin };
 
 /** How long the first use waits for the store before it gives up. */
-const CONNECT_TIMEOUT_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 5_000;
 /** Members that are added in one transaction, which blocks Redis as long as it runs. */
 const SLICE = 200;
 

@@ -1,0 +1,78 @@
+import { createServer } from 'node:net';
+import { ConnectionError, createApp } from '@umbel/core';
+import { Redis } from 'ioredis';
+import { describe, expect, inject, test } from 'vitest';
+import { z } from 'zod';
+
+/** An address on this machine that nothing listens on. */
+async function closedPort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
+  const address = probe.address();
+  await new Promise((resolve) => probe.close(resolve));
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+describe('a connection', () => {
+  test('is not opened before the first call', async () => {
+    const app = createApp({ name: 'lazy', connection: `redis://127.0.0.1:${await closedPort()}` });
+    app.task({ name: 'tick', run: async () => 1 }).s();
+    app.worker();
+    await app.close();
+  });
+
+  test('that cannot be opened rejects the call with the reason', async () => {
+    const errors: string[] = [];
+    const app = createApp({
+      name: 'closed',
+      connection: `redis://127.0.0.1:${await closedPort()}`,
+      logger: { info() {}, warn() {}, error: (message) => errors.push(message) },
+    });
+    const tick = app.task({ name: 'tick', run: async () => 1 });
+    const error = await tick.delay().catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(ConnectionError);
+    expect(String(error)).toContain('Is it running, and is `connection` or UMBEL_URL its address?');
+    expect(String(error)).toContain('ECONNREFUSED');
+    expect(errors[0]).toContain('umbel "closed"');
+    await app.close();
+  });
+
+  test.each([['a URL'], ['BullMQ’s options'], ['an ioredis instance']])('can be %s', async (kind) => {
+    const url = new URL(inject('redisUrl'));
+    const instance = kind.includes('instance')
+      ? new Redis(url.href, { maxRetriesPerRequest: null })
+      : undefined;
+    const options = { host: url.hostname, port: Number(url.port) };
+    const app = createApp({
+      name: `connection-${kind.length}`,
+      connection: instance ?? (kind === 'a URL' ? url.href : options),
+    });
+    const double = app.task({ name: 'double', input: z.number(), run: async (n) => n * 2 });
+    await app.worker().start();
+    expect(await (await double.delay(4)).get({ timeout: '10s' })).toBe(8);
+    await app.close();
+    instance?.disconnect();
+  });
+
+  test('is taken from UMBEL_URL when none is given', async () => {
+    const before = process.env.UMBEL_URL;
+    process.env.UMBEL_URL = 'ftp://nowhere';
+    try {
+      expect(() => createApp({ name: 'env' })).toThrow('got "ftp://nowhere"');
+    } finally {
+      if (before === undefined) delete process.env.UMBEL_URL;
+      else process.env.UMBEL_URL = before;
+    }
+  });
+
+  test('is opened again by a call after close', async () => {
+    const app = createApp({ name: 'reopened', connection: inject('redisUrl') });
+    const double = app.task({ name: 'double', input: z.number(), run: async (n) => n * 2 });
+    await app.worker().start();
+    expect(await (await double.delay(1)).get({ timeout: '10s' })).toBe(2);
+    await app.close();
+    await app.worker().start();
+    expect(await (await double.delay(2)).get({ timeout: '10s' })).toBe(4);
+    await app.close();
+  });
+});
