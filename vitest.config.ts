@@ -27,11 +27,15 @@ export default defineConfig({
     projects: [
       project('unit', ['packages/*/test/unit', 'test/unit']),
       project('property', ['packages/*/test/property']),
-      project('integration', ['packages/*/test/integration', 'packages/*/test/fault', 'examples/*/test'], {
-        globalSetup: [source('./test/redis.ts')],
-        testTimeout: 30_000,
-        hookTimeout: 30_000,
-      }),
+      project(
+        'integration',
+        ['packages/*/test/integration', 'packages/*/test/fault', 'examples/*/test', 'test/integration'],
+        {
+          globalSetup: [source('./test/redis.ts')],
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
+        },
+      ),
       {
         test: {
           name: 'types',

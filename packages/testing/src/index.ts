@@ -1,1 +1,8 @@
-export { type MemoryBackendFactory, type MemoryOptions, memory } from './memory/index.js';
+export {
+  type Clock,
+  type ClockHandle,
+  type MemoryBackendFactory,
+  type MemoryOptions,
+  memory,
+  systemClock,
+} from './memory/index.js';

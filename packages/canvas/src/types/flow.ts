@@ -2,7 +2,7 @@
  * Left output fits right input; tuple in, tuple out. Only results are inferred, so each argument is checked on its
  * own: the compiler underlines the wrong one and names the step before it.
  */
-import type { AnyResult, AnyStep, Input, OutputOf, Result } from '@umbel/core';
+import type { AnyResult, AnyStep, Input, Result } from '@umbel/core';
 import type { Prettify } from '@umbel/core/internal';
 
 /** A parameter position right after a step that gives `Prev`. Printed in errors. */
@@ -49,5 +49,3 @@ export type NeedsAll<Steps> = [Steps] extends [never]
   : [Steps] extends [{ readonly '~needs': Input<infer In> }]
     ? Prettify<In>
     : never;
-
-export type { OutputOf };

@@ -3,7 +3,7 @@ import { EventEmitter, once } from 'node:events';
 import type { App } from '@umbel/core';
 import { z } from 'zod';
 
-export class Boom extends Error {
+class Boom extends Error {
   override readonly name = 'Boom';
 }
 

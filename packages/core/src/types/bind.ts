@@ -11,7 +11,7 @@ export type KeysOf<In> = In extends unknown ? keyof In : never;
 export type Without<In, K> = In extends unknown ? Pick<In, Exclude<keyof In, K>> : never;
 
 /** What the compiler prints for `.s({})` on a task whose input is not an object. */
-export interface OneValue {
+interface OneValue {
   readonly 'this task takes one value, not keys: use .s() or .si(value)': never;
 }
 
@@ -22,7 +22,7 @@ export type Bindable<In> = In extends readonly unknown[]
     : OneValue;
 
 /** What the compiler prints at a bound key that the task's input does not have. */
-export interface NoSuchInput<out Key> {
+interface NoSuchInput<out Key> {
   readonly 'this task has no such input': Key;
 }
 

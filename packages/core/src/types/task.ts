@@ -87,7 +87,7 @@ export type Handler<C> =
     : never;
 
 /** The function itself is the conditional type, so that literals in a returned object keep their type. */
-export type Run<In, Returned, OutputSchema extends Schema> = [OutputSchema] extends [never]
+type Run<In, Returned, OutputSchema extends Schema> = [OutputSchema] extends [never]
   ? (input: In, ctx: TaskContext) => WireSafe<Returned, Awaitable<Returned>, 'result'>
   : (input: In, ctx: TaskContext) => Awaitable<Encoded<OutputSchema>>;
 

@@ -25,13 +25,13 @@ export function fetchNext(queue: QueueData, options: TakeOptions, now: number): 
   const closed = queue.isPausedOrMaxed();
   promoteDue(queue, now);
   const maxJobs = queue.meta.max ?? options.limiter?.max;
-  const limited = limitedFor(queue, maxJobs, now);
+  const limited = limitedFor(queue, maxJobs);
   if (limited > 0) return [null, 0, time.forWorker(limited), 0];
   if (closed) return [null, 0, 0, 0];
   const job = queue.wait.popTail() ?? queue.prioritized.popFirst();
   if (job) {
     const duration = options.limiter?.duration ?? queue.meta.duration;
-    if (maxJobs !== undefined && job.deferredFailure === undefined) countStart(queue, duration, now);
+    if (maxJobs !== undefined && job.deferredFailure === undefined) countStart(queue, duration);
     return start(queue, job, options, now);
   }
   queue.priorityCounter = 0;
@@ -41,7 +41,7 @@ export function fetchNext(queue: QueueData, options: TakeOptions, now: number): 
 
 function start(queue: QueueData, job: JobRecord, options: TakeOptions, now: number): NextJob {
   queue.pushHead('active', job);
-  lock(job, options.token, options.lockDuration, now);
+  lock(queue, job, options.token, options.lockDuration);
   if (options.workerName) job.processedBy = options.workerName;
   job.processedOn = now;
   job.attemptsStarted += 1;

@@ -14,7 +14,7 @@ export function addJob(
   jobId: string | undefined,
   link: ParentKeyOpts,
 ): string | number {
-  const { directory, now } = queue;
+  const { directory } = queue;
   const parent = json.parentKey ? directory.find(json.parentKey) : undefined;
   if (json.parentKey && !parent) return ErrorCode.ParentJobNotExist;
   queue.lastId += 1;
@@ -35,8 +35,8 @@ export function addJob(
   const waitsForChildren = link.addToWaitingChildren === true;
   const options = opts.values.deduplication;
   const standIn = waitsForChildren
-    ? options?.id && keepFirst(queue, options, added, now)
-    : deduplicate(queue, added, now);
+    ? options?.id && keepFirst(queue, options, added)
+    : deduplicate(queue, added);
   if (standIn) return standIn;
   const job = storeJob(queue, added);
   if (waitsForChildren) {

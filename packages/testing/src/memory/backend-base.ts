@@ -96,10 +96,9 @@ export class BackendBase extends EventEmitter {
     this.connection.reconnectBlocking();
   }
 
-  setName(name: string): Promise<void> {
-    return this.command(() => {
-      this.connection.name = name;
-    });
+  // At once: the wait for events that follows it must not miss any.
+  async setName(name: string): Promise<void> {
+    this.connection.name = name;
   }
 
   getClientList(): Promise<string[]> {
@@ -109,8 +108,12 @@ export class BackendBase extends EventEmitter {
     });
   }
 
-  /** What `run` returns or throws, in one synchronous step now; the reply comes with the next turn. */
+  /**
+   * What `run` returns or throws. It runs in one synchronous step, now if the connection is up; the reply comes
+   * with the next turn.
+   */
   protected async command<T>(run: (queue: QueueData) => T): Promise<T> {
+    if (!this.connection.up) await this.connection.ready;
     try {
       this.connection.assertOpen();
       return run(this.queue);

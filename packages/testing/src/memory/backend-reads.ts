@@ -113,11 +113,11 @@ export class BackendReads extends BackendBase {
   }
 
   getDeduplicationJobId(deduplicationId: string): Promise<string | null> {
-    return this.command((queue) => deduplicationOf(queue, deduplicationId, queue.now)?.jobId ?? null);
+    return this.command((queue) => deduplicationOf(queue, deduplicationId)?.jobId ?? null);
   }
 
   getRateLimitTtl(maxJobs?: number): Promise<number> {
-    return this.command((queue) => rateLimitLeft(queue, maxJobs, queue.now));
+    return this.command((queue) => rateLimitLeft(queue, maxJobs));
   }
 
   getJobScheduler(id: string): Promise<[string[] | null, string | null]> {

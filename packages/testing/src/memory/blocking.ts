@@ -1,5 +1,4 @@
 import type { StreamReadRaw } from 'bullmq';
-import { type ClockHandle, LONGEST_TIMEOUT } from './clock.js';
 import type { Connection } from './connection.js';
 import type { QueueData, Waiter } from './queue-data.js';
 import { canTake, stopWaiting, wakeWorkers } from './wake.js';
@@ -14,11 +13,6 @@ const READY: Marker = { member: '0', score: 0 };
 // A worker whose wait is cut short is stopping: a moment that never comes keeps it from taking a job.
 const NEVER: Marker = { member: '', score: Infinity };
 
-function startTimer(queue: QueueData, ms: number, run: () => void): ClockHandle | undefined {
-  if (!Number.isFinite(ms)) return undefined;
-  return queue.directory.time.clock.setTimeout(run, Math.min(ms, LONGEST_TIMEOUT));
-}
-
 /**
  * A marker as soon as a worker with the limit `maxJobs` could take a job, or null after `timeout`
  * milliseconds. The worker need not know when a delayed job comes due: the queue's alarm wakes it.
@@ -30,20 +24,25 @@ export async function waitForJob(
   timeout: number,
 ): Promise<Marker | null> {
   connection.assertBlocking();
-  if (canTake(queue, maxJobs, queue.now)) return { ...READY };
+  if (canTake(queue, maxJobs)) return { ...READY };
   return new Promise((resolve) => {
     const settle = (marker: Marker | null) => {
       unregister();
       stopWaiting(queue, waiter);
-      if (timer !== undefined) queue.directory.time.clock.clearTimeout(timer);
-      resolve(marker);
+      stopTimer();
+      reply(queue, () => resolve(marker));
     };
     const waiter: Waiter = { maxJobs, wake: () => settle({ ...READY }) };
     const unregister = connection.registerWait(() => settle({ ...NEVER }));
-    const timer = startTimer(queue, timeout, () => settle(null));
+    const stopTimer = queue.directory.time.startWait(() => settle(null), timeout);
     queue.waiters.add(waiter);
     wakeWorkers(queue);
   });
+}
+
+// A woken worker goes on when the command that woke it is answered, not before.
+function reply(queue: QueueData, send: () => void): void {
+  void queue.directory.turn.next().then(send);
 }
 
 /** The events newer than `id` as soon as there are any, or null after `timeout` milliseconds; 0 waits on. */
@@ -61,11 +60,11 @@ export async function readEvents(
     const settle = (result: StreamReadRaw) => {
       unregister();
       stop();
-      if (timer !== undefined) queue.directory.time.clock.clearTimeout(timer);
+      stopTimer();
       resolve(result);
     };
     const stop = queue.events.wait(id, (entries) => settle([[name, entries]]));
     const unregister = connection.registerWait(() => settle(null));
-    const timer = startTimer(queue, timeout > 0 ? timeout : Infinity, () => settle(null));
+    const stopTimer = queue.directory.time.startWait(() => settle(null), timeout > 0 ? timeout : Infinity);
   });
 }

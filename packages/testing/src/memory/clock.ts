@@ -20,6 +20,10 @@ export const systemClock: Clock = {
 /** Node fires a longer delay at once. */
 export const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
+// Taken at load time: what a Redis server times by itself goes on while a test fakes the process's time.
+const monotonic = performance.now.bind(performance);
+const serverTimers = { start: globalThis.setTimeout, stop: globalThis.clearTimeout };
+
 /**
  * Relates the engine's clock to `Date.now()`, which BullMQ's own classes keep using whatever clock is
  * injected.
@@ -34,6 +38,26 @@ export class EngineTime {
 
   now(): number {
     return Math.floor(this.clock.now());
+  }
+
+  /**
+   * The time by which leases run: locks, rate limits, ids held for a while. On a Redis server these do not
+   * follow the clocks of its clients, so neither setting nor faking the machine's clock ends them.
+   */
+  lease(): number {
+    return Math.floor(this.real ? monotonic() : this.clock.now());
+  }
+
+  /** A function that calls off `run`, which is called after a blocking wait of `ms` milliseconds. */
+  startWait(run: () => void, ms: number): () => void {
+    if (!Number.isFinite(ms)) return () => {};
+    const length = Math.min(ms, LONGEST_TIMEOUT);
+    if (this.real) {
+      const timer = serverTimers.start(run, length);
+      return () => serverTimers.stop(timer);
+    }
+    const handle = this.clock.setTimeout(run, length);
+    return () => this.clock.clearTimeout(handle);
   }
 
   /** The moment of the engine's clock that BullMQ's classes wrote down as `wall`. */

@@ -8,6 +8,7 @@ export class Connection extends EventEmitter {
   readonly id: number;
   name: string;
   closing: Promise<void> | undefined;
+  up = false;
   #blockingClosed = false;
   readonly #waits = new Set<() => void>();
 
@@ -24,7 +25,10 @@ export class Connection extends EventEmitter {
     this.id = Connection.#opened;
     this.name = name;
     peers.add(this);
-    void ready.then(() => this.emit('ready'));
+    void ready.then(() => {
+      this.up = true;
+      this.emit('ready');
+    });
   }
 
   /** Throws once commands are no longer accepted. */

@@ -5,31 +5,26 @@ import type { DeduplicationEntry, QueueData } from './queue-data.js';
 import { forget } from './removal.js';
 
 /** The entry of a deduplication id, unless it has expired. */
-export function deduplicationOf(queue: QueueData, id: string, now: number): DeduplicationEntry | undefined {
+export function deduplicationOf(queue: QueueData, id: string): DeduplicationEntry | undefined {
   const entry = queue.deduplication.get(id);
-  if (entry?.expiresAt === undefined || now <= entry.expiresAt) return entry;
+  if (entry?.expiresAt === undefined || queue.leaseNow <= entry.expiresAt) return entry;
   queue.deduplication.delete(id);
   return undefined;
 }
 
 /** Gives the id to a job: for the option's `ttl`, or for good when the last job is to be kept. */
-export function holdDeduplication(
-  queue: QueueData,
-  options: DeduplicationOptions,
-  jobId: string,
-  now: number,
-): void {
+export function holdDeduplication(queue: QueueData, options: DeduplicationOptions, jobId: string): void {
   const { ttl = 0, keepLastIfActive } = options;
-  const expiresAt = ttl > 0 && !keepLastIfActive ? now + ttl : undefined;
+  const expiresAt = ttl > 0 && !keepLastIfActive ? queue.leaseNow + ttl : undefined;
   queue.deduplication.set(options.id, { jobId, expiresAt });
 }
 
 /** The id of the job that stands in for the new one, if there is one. */
-export function deduplicate(queue: QueueData, added: NewJob, now: number): string | undefined {
+export function deduplicate(queue: QueueData, added: NewJob): string | undefined {
   const options = added.opts.values.deduplication;
   if (!options?.id) return undefined;
-  if (options.replace) return replaceDelayed(queue, options, added, now);
-  const standIn = keepFirst(queue, options, added, now);
+  if (options.replace) return replaceDelayed(queue, options, added);
+  const standIn = keepFirst(queue, options, added);
   const job = standIn !== undefined && options.reschedule ? queue.jobs.get(standIn) : undefined;
   if (job && queue.take('delayed', job)) {
     job.delay = added.opts.values.delay ?? 0;
@@ -43,35 +38,29 @@ export function keepFirst(
   queue: QueueData,
   options: DeduplicationOptions,
   added: NewJob,
-  now: number,
 ): string | undefined {
-  const entry = deduplicationOf(queue, options.id, now);
+  const entry = deduplicationOf(queue, options.id);
   if (!entry) {
-    holdDeduplication(queue, options, added.id, now);
+    holdDeduplication(queue, options, added.id);
     return undefined;
   }
   const { jobId } = entry;
-  if (recoverStale(queue, entry, options, added.id, now)) return undefined;
+  if (recoverStale(queue, entry, options, added.id)) return undefined;
   if (keepAsNext(queue, entry, options, added)) return jobId;
-  if (options.extend && (options.ttl ?? 0) > 0) holdDeduplication(queue, options, jobId, now);
+  if (options.extend && (options.ttl ?? 0) > 0) holdDeduplication(queue, options, jobId);
   emitDeduplicated(queue, jobId, options.id, added.id);
   return jobId;
 }
 
-function replaceDelayed(
-  queue: QueueData,
-  options: DeduplicationOptions,
-  added: NewJob,
-  now: number,
-): string | undefined {
-  const entry = deduplicationOf(queue, options.id, now);
+function replaceDelayed(queue: QueueData, options: DeduplicationOptions, added: NewJob): string | undefined {
+  const entry = deduplicationOf(queue, options.id);
   if (!entry) {
-    holdDeduplication(queue, options, added.id, now);
+    holdDeduplication(queue, options, added.id);
     return undefined;
   }
   const replaced = queue.jobs.get(entry.jobId);
   if (replaced?.placement !== 'delayed') {
-    if (recoverStale(queue, entry, options, added.id, now)) return undefined;
+    if (recoverStale(queue, entry, options, added.id)) return undefined;
     keepAsNext(queue, entry, options, added);
     return entry.jobId;
   }
@@ -80,7 +69,7 @@ function replaceDelayed(
   emitDeduplicated(queue, added.id, options.id, replaced.id);
   queue.deduplicatedNext.delete(options.id);
   if (!options.keepLastIfActive && !options.extend && (options.ttl ?? 0) > 0) entry.jobId = added.id;
-  else holdDeduplication(queue, options, added.id, now);
+  else holdDeduplication(queue, options, added.id);
   return undefined;
 }
 
@@ -90,11 +79,10 @@ function recoverStale(
   entry: DeduplicationEntry,
   options: DeduplicationOptions,
   jobId: string,
-  now: number,
 ): boolean {
   if (entry.expiresAt !== undefined || queue.jobs.has(entry.jobId)) return false;
   queue.deduplicatedNext.delete(options.id);
-  holdDeduplication(queue, options, jobId, now);
+  holdDeduplication(queue, options, jobId);
   return true;
 }
 
@@ -126,9 +114,12 @@ function emitDeduplicated(queue: QueueData, jobId: string, deduplicationId: stri
 }
 
 /** Frees the id of a job that finished, unless it is to last for its `ttl`. */
-export function freeAfterFinish(queue: QueueData, id: string, jobId: string, now: number): void {
-  const entry = deduplicationOf(queue, id, now);
-  if (entry && (entry.expiresAt === now || (entry.expiresAt === undefined && entry.jobId === jobId))) {
+export function freeAfterFinish(queue: QueueData, id: string, jobId: string): void {
+  const entry = deduplicationOf(queue, id);
+  if (
+    entry &&
+    (entry.expiresAt === queue.leaseNow || (entry.expiresAt === undefined && entry.jobId === jobId))
+  ) {
     queue.deduplication.delete(id);
   }
 }

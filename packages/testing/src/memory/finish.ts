@@ -35,7 +35,7 @@ export function finish(queue: QueueData, jobId: string, outcome: Outcome, now: n
   const completed = outcome.status === 'completed';
   if (completed && pendingChildren(job) > 0) return ErrorCode.JobPendingChildren;
   if (completed && job.children && job.children.unsuccessful.size > 0) return ErrorCode.JobHasFailedChildren;
-  const refused = releaseLock(queue, job, outcome.token, now);
+  const refused = releaseLock(queue, job, outcome.token);
   if (refused < 0) return refused;
   if (outcome.fields) updateFields(job, outcome.fields);
   if (!queue.take('active', job)) return ErrorCode.JobNotInState;
@@ -58,7 +58,7 @@ export function finish(queue: QueueData, jobId: string, outcome: Outcome, now: n
 function settleDeduplication(queue: QueueData, job: JobRecord, now: number): void {
   const id = job.deduplicationId;
   if (id === undefined) return;
-  freeAfterFinish(queue, id, job.id, now);
+  freeAfterFinish(queue, id, job.id);
   const next = queue.deduplicatedNext.get(id);
   if (next) addKept(queue, id, next, now);
 }
@@ -66,7 +66,7 @@ function settleDeduplication(queue: QueueData, job: JobRecord, now: number): voi
 function addKept(queue: QueueData, deduplicationId: string, kept: NewJob, now: number): void {
   queue.lastId += 1;
   const options = kept.opts.values.deduplication;
-  if (options) holdDeduplication(queue, options, kept.id, now);
+  if (options) holdDeduplication(queue, options, kept.id);
   const job = storeJob(queue, { ...kept, timestamp: now });
   enqueue(queue, job);
   const parent = kept.parentKey === undefined ? undefined : queue.directory.find(kept.parentKey);

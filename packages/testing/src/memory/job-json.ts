@@ -1,6 +1,6 @@
 import type { JobJson, JobProgress, ParentKeys } from 'bullmq';
-import { readOptions } from './job-options.js';
-import type { JobRecord } from './job-record.js';
+import { readOptions, storeOptions } from './job-options.js';
+import { JobRecord } from './job-record.js';
 
 /** A copy of a stored job in the form BullMQ builds its `Job` from; the id travels beside it. */
 export function toJobJson(job: JobRecord): JobJson {
@@ -31,6 +31,12 @@ export function toJobJson(job: JobRecord): JobJson {
   };
   // Sound as far as BullMQ goes: its Redis backend returns these same fields, absent ones as undefined.
   return json as unknown as JobJson;
+}
+
+/** What BullMQ's Redis backend makes of a child that is no longer stored: a job of absent values. */
+export function missingJobJson(): JobJson {
+  const empty = toJobJson(new JobRecord('', '', '', storeOptions(undefined), Number.NaN));
+  return Object.assign(empty, { name: undefined, delay: Number.NaN, priority: Number.NaN });
 }
 
 function copyParent(parent: ParentKeys): ParentKeys {

@@ -6,24 +6,24 @@ import type { QueueData } from './queue-data.js';
 const NO_LOCK = '0';
 
 /** The token that holds the job, unless its lock has expired. */
-function holder(job: JobRecord, now: number): string | undefined {
-  return job.lockToken !== undefined && job.lockedUntil >= now ? job.lockToken : undefined;
+function holder(queue: QueueData, job: JobRecord): string | undefined {
+  return job.lockToken !== undefined && job.lockedUntil >= queue.leaseNow ? job.lockToken : undefined;
 }
 
-export function isLocked(job: JobRecord, now: number): boolean {
-  return holder(job, now) !== undefined;
+export function isLocked(queue: QueueData, job: JobRecord): boolean {
+  return holder(queue, job) !== undefined;
 }
 
-export function lock(job: JobRecord, token: string, duration: number, now: number): void {
+export function lock(queue: QueueData, job: JobRecord, token: string, duration: number): void {
   if (token === NO_LOCK) return;
   job.lockToken = token;
-  job.lockedUntil = now + duration;
+  job.lockedUntil = queue.leaseNow + duration;
 }
 
 /** 0 once the lock is released, or the error code of a lock that `token` does not hold. */
-export function releaseLock(queue: QueueData, job: JobRecord, token: string, now: number): number {
+export function releaseLock(queue: QueueData, job: JobRecord, token: string): number {
   if (token === NO_LOCK) return 0;
-  const held = holder(job, now);
+  const held = holder(queue, job);
   if (held === undefined) return ErrorCode.JobLockNotExist;
   if (held !== token) return ErrorCode.JobLockMismatch;
   job.lockToken = undefined;
@@ -34,9 +34,8 @@ export function releaseLock(queue: QueueData, job: JobRecord, token: string, now
 /** Whether `token` still held the lock, which now lasts `duration` milliseconds more. */
 export function extendLock(queue: QueueData, jobId: string, token: string, duration: number): boolean {
   const job = queue.jobs.get(jobId);
-  const { now } = queue;
-  if (!job || holder(job, now) !== token) return false;
-  job.lockedUntil = now + duration;
+  if (!job || holder(queue, job) !== token) return false;
+  job.lockedUntil = queue.leaseNow + duration;
   queue.stalling.delete(jobId);
   return true;
 }

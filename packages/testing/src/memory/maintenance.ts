@@ -128,7 +128,7 @@ function oldest(queue: QueueData, state: string, until: number, limit: number): 
 function isCleanable(queue: QueueData, job: JobRecord, state: string, until: number): boolean {
   if (state === 'completed' || state === 'failed' || state === 'waiting-children') return true;
   if (isNextOfScheduler(queue, job.id)) return false;
-  if (state === 'active' && isLocked(job, queue.now)) return false;
+  if (state === 'active' && isLocked(queue, job)) return false;
   const finished = state === 'wait' || state === 'active' ? job.finishedOn : undefined;
   const started = state === 'prioritized' ? undefined : job.processedOn;
   return (finished ?? started ?? job.timestamp) <= until;

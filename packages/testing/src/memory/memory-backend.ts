@@ -344,14 +344,14 @@ export class MemoryBackend extends BackendReads implements IQueueBackend {
 
   removeDeduplicationKey(deduplicationId: string, jobId: string): Promise<number> {
     return this.command((queue) => {
-      if (deduplicationOf(queue, deduplicationId, queue.now)?.jobId !== jobId) return 0;
+      if (deduplicationOf(queue, deduplicationId)?.jobId !== jobId) return 0;
       return Number(queue.deduplication.delete(deduplicationId));
     });
   }
 
   deleteDeduplicationKey(deduplicationId: string): Promise<number> {
     return this.command((queue) => {
-      if (!deduplicationOf(queue, deduplicationId, queue.now)) return 0;
+      if (!deduplicationOf(queue, deduplicationId)) return 0;
       return Number(queue.deduplication.delete(deduplicationId));
     });
   }
@@ -376,7 +376,7 @@ export class MemoryBackend extends BackendReads implements IQueueBackend {
 
   setRateLimit(expireTimeMs: number): Promise<void> {
     return this.command((queue) => {
-      limitFor(queue, expireTimeMs, queue.now);
+      limitFor(queue, expireTimeMs);
       wakeWorkers(queue);
     });
   }

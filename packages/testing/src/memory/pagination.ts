@@ -1,6 +1,6 @@
 import type { JobJson } from 'bullmq';
 import { collectionOf } from './dependencies.js';
-import { toJobJson } from './job-json.js';
+import { missingJobJson, toJobJson } from './job-json.js';
 import type { QueueData } from './queue-data.js';
 
 /** A page of a parent's children. */
@@ -33,9 +33,9 @@ export function paginate(
 }
 
 function jobsOf(queue: QueueData, keys: readonly string[]): JobJson[] {
-  return keys.flatMap((key) => {
+  return keys.map((key) => {
     const child = queue.directory.find(key);
-    return child ? [toJobJson(child.job)] : [];
+    return child ? toJobJson(child.job) : missingJobJson();
   });
 }
 

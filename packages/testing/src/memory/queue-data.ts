@@ -103,6 +103,11 @@ export class QueueData {
     return this.directory.time.now();
   }
 
+  /** The time by which locks and other leases run. */
+  get leaseNow(): number {
+    return this.directory.time.lease();
+  }
+
   keyOf(job: JobRecord): string {
     return `${this.qualifiedName}:${job.id}`;
   }

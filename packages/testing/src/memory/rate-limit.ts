@@ -1,46 +1,47 @@
 import type { LimiterRecord, QueueData } from './queue-data.js';
 
 /** The running window, if one runs. */
-function window(queue: QueueData, now: number): LimiterRecord | undefined {
+function window(queue: QueueData): LimiterRecord | undefined {
   const { limiter } = queue;
-  if (limiter?.expiresAt !== undefined && now > limiter.expiresAt) queue.limiter = undefined;
+  if (limiter?.expiresAt !== undefined && queue.leaseNow > limiter.expiresAt) queue.limiter = undefined;
   return queue.limiter;
 }
 
 /** How long the queue takes no job because `maxJobs` were started in the window, in milliseconds. */
-export function limitedFor(queue: QueueData, maxJobs: number | undefined, now: number): number {
-  const limiter = maxJobs === undefined ? undefined : window(queue, now);
+export function limitedFor(queue: QueueData, maxJobs: number | undefined): number {
+  const limiter = maxJobs === undefined ? undefined : window(queue);
   if (!limiter || maxJobs === undefined || limiter.count < maxJobs) return 0;
   if (limiter.expiresAt === undefined) return 0;
-  if (limiter.expiresAt === now) queue.limiter = undefined;
-  return limiter.expiresAt - now;
+  const left = limiter.expiresAt - queue.leaseNow;
+  if (left <= 0) queue.limiter = undefined;
+  return Math.max(left, 0);
 }
 
 /** Counts one started job, opening a window of `duration` milliseconds with the first. */
-export function countStart(queue: QueueData, duration: number | undefined, now: number): void {
-  const limiter = window(queue, now);
+export function countStart(queue: QueueData, duration: number | undefined): void {
+  const limiter = window(queue);
   if (limiter) {
     limiter.count += 1;
     return;
   }
   const length = Math.floor(Math.abs(duration ?? 0));
-  if (length > 0) queue.limiter = { count: 1, expiresAt: now + length };
+  if (length > 0) queue.limiter = { count: 1, expiresAt: queue.leaseNow + length };
 }
 
 /** Keeps the queue limited for `duration` milliseconds. */
-export function limitFor(queue: QueueData, duration: number, now: number): void {
-  queue.limiter = { count: Number.MAX_SAFE_INTEGER, expiresAt: now + duration };
+export function limitFor(queue: QueueData, duration: number): void {
+  queue.limiter = { count: Number.MAX_SAFE_INTEGER, expiresAt: queue.leaseNow + duration };
 }
 
 /** What is left of the window in milliseconds: -2 without a window, -1 for one without an end. */
-export function windowLeft(queue: QueueData, now: number): number {
-  const limiter = window(queue, now);
+export function windowLeft(queue: QueueData): number {
+  const limiter = window(queue);
   if (!limiter) return -2;
-  return limiter.expiresAt === undefined ? -1 : limiter.expiresAt - now;
+  return limiter.expiresAt === undefined ? -1 : limiter.expiresAt - queue.leaseNow;
 }
 
 /** As {@link windowLeft}, or how long `maxJobs` (or the queue's own limit) holds jobs back. */
-export function rateLimitLeft(queue: QueueData, maxJobs: number | undefined, now: number): number {
+export function rateLimitLeft(queue: QueueData, maxJobs: number | undefined): number {
   const limit = maxJobs || queue.meta.max;
-  return limit === undefined ? windowLeft(queue, now) : limitedFor(queue, limit, now);
+  return limit === undefined ? windowLeft(queue) : limitedFor(queue, limit);
 }

@@ -64,7 +64,7 @@ export interface RemovalScope {
 
 /** Whether the job or, with `children`, any of its pending descendants is locked. */
 export function isTreeLocked(queue: QueueData, job: JobRecord, children: boolean): boolean {
-  if (isLocked(job, queue.now)) return true;
+  if (isLocked(queue, job)) return true;
   if (!children) return false;
   for (const key of job.children?.pending ?? []) {
     const child = queue.directory.find(key);
@@ -75,7 +75,7 @@ export function isTreeLocked(queue: QueueData, job: JobRecord, children: boolean
 
 /** Removes a job from wherever it is, its children first. */
 export function removeTree(queue: QueueData, job: JobRecord, scope: RemovalScope, parent?: LocatedJob): void {
-  if (scope.keepLocked && isLocked(job, queue.now)) return;
+  if (scope.keepLocked && isLocked(queue, job)) return;
   if (scope.keepProcessed && job.placement === 'failed') return;
   if (parent) detachChild(queue, job, parent, false);
   else detachFromParent(queue, job, false);

@@ -27,7 +27,7 @@ export function retryActive(
   promoteDue(queue, now);
   const job = queue.jobs.get(jobId);
   if (!job) return ErrorCode.JobNotExist;
-  const refused = releaseLock(queue, job, token, now);
+  const refused = releaseLock(queue, job, token);
   if (refused < 0) return refused;
   if (fields) updateFields(job, fields);
   if (!queue.take('active', job)) return ErrorCode.JobNotInState;
@@ -70,9 +70,8 @@ export function clearOutcome(job: JobRecord, state: FinishedStatus): void {
 /** What is left of the rate limit in milliseconds once an active job waits again, or the code of the refusal. */
 export function moveActiveToWait(queue: QueueData, jobId: string, token: string): number {
   const job = queue.jobs.get(jobId);
-  const { now } = queue;
   if (!job) return ErrorCode.JobNotExist;
-  const refused = releaseLock(queue, job, token, now);
+  const refused = releaseLock(queue, job, token);
   if (refused < 0) return refused;
   if (queue.take('active', job)) {
     if (job.priority > 0) addFirstOfPriority(queue, job, job.priority);
@@ -80,7 +79,7 @@ export function moveActiveToWait(queue: QueueData, jobId: string, token: string)
     queue.emitTrimmed('event', 'waiting', 'jobId', jobId, 'prev', 'active');
     wakeWorkers(queue);
   }
-  return queue.directory.time.forWorker(Math.max(windowLeft(queue, now), 0));
+  return queue.directory.time.forWorker(Math.max(windowLeft(queue), 0));
 }
 
 /** How an active job becomes delayed. */
@@ -98,7 +97,7 @@ export function moveToDelayed(queue: QueueData, jobId: string, postponement: Pos
   const job = queue.jobs.get(jobId);
   const { now } = queue;
   if (!job) return ErrorCode.JobNotExist;
-  const refused = releaseLock(queue, job, postponement.token, now);
+  const refused = releaseLock(queue, job, postponement.token);
   if (refused < 0) return refused;
   if (postponement.fields) updateFields(job, postponement.fields);
   if (!queue.take('active', job)) return ErrorCode.JobNotInState;
@@ -123,7 +122,7 @@ export function moveToWaitingChildren(
   if (job.children && job.children.unsuccessful.size > 0) return ErrorCode.JobHasFailedChildren;
   const waits = childKey ? job.children?.pending.has(childKey) : pendingChildren(job) > 0;
   if (!waits) return 1;
-  const refused = releaseLock(queue, job, token, now);
+  const refused = releaseLock(queue, job, token);
   if (refused < 0) return refused;
   if (!queue.take('active', job)) return ErrorCode.JobNotInState;
   queue.place('waiting-children', job, now);

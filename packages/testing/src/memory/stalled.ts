@@ -4,14 +4,14 @@ import { wakeWorkers } from './wake.js';
 
 /** The ids of the active jobs put back because no worker renewed their lock since the last sweep. */
 export function recoverStalled(queue: QueueData, maxStalledCount: number, interval: number): string[] {
-  const { now } = queue;
+  const now = queue.leaseNow;
   if (now <= queue.stalledCheckUntil) return [];
   queue.stalledCheckUntil = now + interval;
   queue.events.trim(queue.meta.maxEvents());
   const recovered: string[] = [];
   for (const jobId of queue.directory.choice.arrange(queue.stalling)) {
     const job = queue.jobs.get(jobId);
-    if (!job || isLocked(job, now) || !queue.take('active', job)) continue;
+    if (!job || isLocked(queue, job) || !queue.take('active', job)) continue;
     job.stalledCounter += 1;
     const scheduled = job.repeatJobKey !== undefined && queue.schedulers.has(job.repeatJobKey);
     if (job.stalledCounter > maxStalledCount && !scheduled) {

@@ -2,12 +2,12 @@ import { LONGEST_TIMEOUT } from './clock.js';
 import { dueTime } from './enqueue.js';
 import { promoteDue } from './promote-due.js';
 import type { QueueData, Waiter } from './queue-data.js';
-import { limitedFor } from './rate-limit.js';
+import { limitedFor, windowLeft } from './rate-limit.js';
 
 /** Whether a worker with the limit `maxJobs` would be handed a job now. */
-export function canTake(queue: QueueData, maxJobs: number | undefined, now: number): boolean {
+export function canTake(queue: QueueData, maxJobs: number | undefined): boolean {
   if (queue.wait.size === 0 && queue.prioritized.size === 0) return false;
-  return !queue.isPausedOrMaxed() && limitedFor(queue, queue.meta.max ?? maxJobs, now) === 0;
+  return !queue.isPausedOrMaxed() && limitedFor(queue, queue.meta.max ?? maxJobs) === 0;
 }
 
 /**
@@ -16,10 +16,9 @@ export function canTake(queue: QueueData, maxJobs: number | undefined, now: numb
  */
 export function wakeWorkers(queue: QueueData): void {
   if (queue.waiters.size === 0) return;
-  const { now } = queue;
   const ready: Waiter[] = [];
   for (const waiter of queue.waiters) {
-    if (canTake(queue, waiter.maxJobs, now)) ready.push(waiter);
+    if (canTake(queue, waiter.maxJobs)) ready.push(waiter);
     else if (waiter.maxJobs === undefined) break;
   }
   const chosen = ready[queue.directory.choice.pick(ready.length)];
@@ -27,7 +26,7 @@ export function wakeWorkers(queue: QueueData): void {
     queue.waiters.delete(chosen);
     chosen.wake();
   }
-  setAlarm(queue, now);
+  setAlarm(queue);
 }
 
 /** Takes back the alarm when nobody waits for it, so that no timer outlives the workers. */
@@ -36,8 +35,9 @@ export function stopWaiting(queue: QueueData, waiter: Waiter): void {
   if (queue.waiters.size === 0) clearAlarm(queue);
 }
 
-function setAlarm(queue: QueueData, now: number): void {
-  const at = queue.waiters.size === 0 ? Infinity : nextChange(queue, now);
+function setAlarm(queue: QueueData): void {
+  const { now } = queue;
+  const at = queue.waiters.size === 0 ? Infinity : Math.min(nextDue(queue), now + limitLeft(queue));
   if (queue.alarm?.at === at) return;
   clearAlarm(queue);
   if (at === Infinity) return;
@@ -50,14 +50,16 @@ function clearAlarm(queue: QueueData): void {
   queue.alarm = undefined;
 }
 
-/** When a job that cannot be taken now could be taken without any command. */
-function nextChange(queue: QueueData, now: number): number {
+/** When the next delayed job comes due. */
+function nextDue(queue: QueueData): number {
   const first = queue.delayed.first();
-  const due = first ? dueTime(first) : Infinity;
-  const { limiter } = queue;
-  const limited = queue.wait.size > 0 || queue.prioritized.size > 0;
-  const limitEnd = limited && limiter?.expiresAt !== undefined ? limiter.expiresAt : Infinity;
-  return Math.min(due, limitEnd > now ? limitEnd : Infinity);
+  return first ? dueTime(first) : Infinity;
+}
+
+/** How long a rate limit may hold back jobs that could be taken otherwise. */
+function limitLeft(queue: QueueData): number {
+  const left = queue.wait.size > 0 || queue.prioritized.size > 0 ? windowLeft(queue) : 0;
+  return left > 0 ? left : Infinity;
 }
 
 function ring(queue: QueueData): void {
