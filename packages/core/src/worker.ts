@@ -19,7 +19,10 @@ export interface WorkerOptions {
 /** Takes jobs and runs their handlers. */
 export interface AppWorker {
   readonly queues: readonly string[];
-  /** Connects and begins to take jobs. Gives the worker itself, once it is connected. */
+  /**
+   * Connects and begins to take jobs. Gives the worker itself, once it is connected; waits for a store that cannot be
+   * reached, telling the app's logger why, since workers are often started before it.
+   */
   start(): Promise<AppWorker>;
   /** Takes no more jobs, waits for those that run, and disconnects. With `force`, does not wait. */
   close(options?: { force?: boolean }): Promise<void>;

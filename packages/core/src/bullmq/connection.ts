@@ -25,7 +25,12 @@ export function resolveConnection(connection: Connection | undefined): ResolvedC
   if (typeof given === 'function') return { options: {}, factory: given };
   if (typeof given !== 'string') return { options: given, factory: createRedisBackend };
   if (!/^rediss?:\/\/./.test(given)) {
-    throw new InvalidOptionError('connection', 'a redis:// or rediss:// URL', given);
+    throw new InvalidOptionError('connection', 'a redis:// or rediss:// URL', withoutPassword(given));
   }
   return { options: { url: given }, factory: createRedisBackend };
+}
+
+/** The URL with its credentials hidden: messages end up in logs. */
+function withoutPassword(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, '//***@');
 }

@@ -364,6 +364,7 @@ onEveryEngine('an app', (engine) => {
     );
     expect(() => engine.app({ name: 'no spaces' })).toThrow('`name`');
     expect(() => engine.app({ connection: 'http://localhost' })).toThrow('redis:// or rediss:// URL');
+    expect(() => engine.app({ connection: 'http://me:secret@host/0' })).toThrow('got "http://***@host/0"');
   });
 
   test('never sees the jobs of an app with another name', async () => {
