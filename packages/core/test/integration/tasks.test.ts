@@ -113,21 +113,27 @@ onEveryEngine('a task', (engine) => {
 
   test('is validated again before the handler, and a rejected payload spends no retries', async () => {
     const handler = vi.fn(async () => 1);
-    const loose = defineTask({ name: 'pay', input: z.object({ amount: z.number() }), output: z.number() });
+    const loose = defineTask({
+      name: 'pay',
+      input: z.object({ amount: z.number() }),
+      output: z.number(),
+      retry: { attempts: 5, backoff: 'fixed', delay: 1 },
+    });
     const strict = defineTask({
       name: 'pay',
       input: z.object({ amount: z.number().positive() }),
       output: z.number(),
-      retry: { attempts: 5 },
     });
     const sender = engine.app().bind(loose);
     const running = engine.sameApp();
     running.implement(strict, handler);
     await running.worker().start();
-    const error = await failureOf(await sender.delay({ amount: -1 }));
+    const result = await sender.delay({ amount: -1 });
+    const error = await failureOf(result);
     expect(error.cause).toBeInstanceOf(ValidationError);
     expect(error.cause).toMatchObject({ task: 'pay', issues: [{ path: 'input.amount' }] });
     expect(handler).not.toHaveBeenCalled();
+    expect((await engine.bareQueue('default').getJob(result.id))?.attemptsMade).toBe(1);
   });
 
   test('fails when its result does not fit the output schema', async () => {
