@@ -14,8 +14,10 @@ import type { Logger } from './logger.js';
 import { checkName, type NormalizedOptions, normalizeOptions, type SendOptions } from './options.js';
 import { Registry, type TaskEntry } from './registry.js';
 import { type AsyncResult, StoredResult } from './result.js';
+import { observeTree, type Runtime, systemRuntime } from './runtime.js';
 import { validate } from './schema.js';
 import type { Sender, TaskExpression } from './signature.js';
+import { actual } from './stand-in.js';
 import { TaskObject } from './task.js';
 import type {
   AnyContract,
@@ -83,32 +85,43 @@ export function createApp(options: AppOptions): App {
   return new AppCore(options) as unknown as App; // its methods are typed by what the definitions promise, above
 }
 
-class AppCore implements Sender {
+export class AppCore implements Sender {
   readonly name: string;
-  readonly #registry = new Registry();
+  readonly #options: AppOptions;
+  readonly #runtime: Runtime;
+  readonly #registry: Registry;
   readonly #storeOptions: StoreOptions;
   readonly #store: Store;
+  readonly #executor: Executor;
   readonly #keepCompletedMs: number;
   readonly #keepFailedMs: number;
   readonly #workers = new Set<AppWorker>();
 
-  constructor({
-    name,
-    connection,
-    prefix,
-    resultTtl = '1d',
-    failureTtl = '7d',
-    logger = console,
-  }: AppOptions) {
+  constructor(options: AppOptions, runtime: Runtime = systemRuntime, registry: Registry = new Registry()) {
+    const { name, connection, prefix, resultTtl = '1d', failureTtl = '7d', logger = console } = options;
     this.name = checkName('name', name);
+    this.#options = options;
+    this.#runtime = runtime;
+    this.#registry = registry;
     this.#storeOptions = {
       connection: resolveConnection(connection),
       prefix: prefix ?? `umbel:{${name}}`,
       onError: errorReporter(name, logger),
     };
     this.#store = new Store(this.#storeOptions);
+    this.#executor = new Executor(registry, this.#store, runtime, this.#storeOptions.onError);
     this.#keepCompletedMs = durationMs(resultTtl, 'resultTtl');
     this.#keepFailedMs = durationMs(failureTtl, 'failureTtl');
+  }
+
+  /** An app with the same tasks, which it may replace, on a store and a clock of its own. */
+  fork(
+    options: Partial<AppOptions>,
+    runtime: Runtime,
+  ): { app: AppCore; registry: Registry; executor: Executor } {
+    const registry = new Registry(this.#registry);
+    const app = new AppCore({ ...this.#options, ...options }, runtime, registry);
+    return { app, registry, executor: app.#executor };
   }
 
   task(definition: Definition & { run: NonNullable<TaskEntry['run']> }): TaskObject {
@@ -136,10 +149,9 @@ class AppCore implements Sender {
   }
 
   worker(options: WorkerOptions = {}): AppWorker {
-    const { onError } = this.#storeOptions;
     const worker = new QueueWorker(options, {
       store: this.#storeOptions,
-      executor: new Executor(this.#registry, this.#store, onError),
+      executor: this.#executor,
       defaultQueues: () => this.#registry.handledTasks().map((task) => task.options.queue ?? DEFAULT_QUEUE),
       defaultName: `${hostname()}.${process.pid}`,
       keepCompletedMs: this.#keepCompletedMs,
@@ -160,28 +172,29 @@ class AppCore implements Sender {
     input: unknown,
     options: SendOptions,
   ): Promise<AsyncResult<unknown>> {
+    const standIn = actual(this);
+    if (standIn !== this) return standIn.send(expression, input, options);
     const { task } = expression;
     const whole = this.#wholeInput(expression, input);
     await this.#check(task, whole);
-    const own = { ...expression.options, ...normalizeOptions(options) };
+    const own = { ...expression.options, ...normalizeOptions(options, this.#runtime.clock.now()) };
     const { queue, ...rest } = this.optionsOf({ ...expression, options: own });
     const id = randomUUID();
-    await this.#store.add({
-      id,
-      name: task,
-      queue,
-      content: whole === undefined ? {} : { input: whole },
-      options: rest,
-    });
-    return new StoredResult(this.#store, queue, id);
+    const content = whole === undefined ? {} : { input: whole };
+    await this.#store.add({ id, name: task, queue, content, options: rest });
+    this.#runtime.observer?.enqueued({ id, name: task, queue, options: rest, ...content });
+    return this.#result(queue, id);
   }
 
   async sendRun(root: FlowNode, input: unknown): Promise<AsyncResult<unknown>> {
+    const standIn = actual(this);
+    if (standIn !== this) return standIn.sendRun(root, input);
     const filled = fill(root, input);
     await this.#checkLeaves(filled);
     const run = randomUUID();
     await this.#store.addRun(run, filled);
-    return new StoredResult(this.#store, root.queue, run);
+    if (this.#runtime.observer !== undefined) observeTree(this.#runtime.observer, run, filled);
+    return this.#result(root.queue, run);
   }
 
   optionsOf(
@@ -189,6 +202,10 @@ class AppCore implements Sender {
     shared?: NormalizedOptions,
   ): NormalizedOptions & { queue: string } {
     return { queue: DEFAULT_QUEUE, ...this.#registry.get(task)?.options, ...shared, ...options };
+  }
+
+  #result(queue: string, id: string): StoredResult<unknown> {
+    return new StoredResult(this.#store, queue, id, this.#runtime);
   }
 
   #wholeInput(expression: TaskExpression, input: unknown): unknown {

@@ -1,3 +1,5 @@
+import type { Duration } from './duration.js';
+
 /** What a handler is given beside its input. */
 export interface TaskContext {
   /** The job's id, the same over all attempts. */
@@ -11,4 +13,11 @@ export interface TaskContext {
   readonly runId?: string;
   /** Aborted when the worker gives the job up; pass it on to whatever can be stopped. */
   readonly signal: AbortSignal;
+  /** Milliseconds since 1970, by the clock of the engine: in tests, virtual time. */
+  now(): number;
+  /**
+   * Resolves after `duration` of the engine's time.
+   * @throws the signal's reason, once it is aborted.
+   */
+  sleep(duration: Duration): Promise<void>;
 }

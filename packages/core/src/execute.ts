@@ -1,6 +1,8 @@
 import type { Store } from './bullmq/store.js';
+import type { Clock } from './clock.js';
 import { decodeEnvelope, type Envelope } from './codec.js';
 import type { TaskContext } from './context.js';
+import { durationMs } from './duration.js';
 import { recordError, toError } from './error-record.js';
 import { CorruptJobError, type FailureOrigin, UpstreamFailedError, ValidationError } from './errors.js';
 import { gather, type ReadFailure } from './flow/gather.js';
@@ -10,6 +12,7 @@ import type { ActiveJob } from './job.js';
 import { jsonIssues } from './json.js';
 import type { Registry } from './registry.js';
 import { neverRetried } from './retry.js';
+import { observeTree, type Runtime } from './runtime.js';
 import { validate } from './schema.js';
 
 /**
@@ -19,17 +22,21 @@ import { validate } from './schema.js';
 export class Executor {
   readonly #registry: Registry;
   readonly #store: Store;
+  readonly #runtime: Runtime;
   readonly #onError: (error: Error) => void;
 
-  constructor(registry: Registry, store: Store, onError: (error: Error) => void) {
+  constructor(registry: Registry, store: Store, runtime: Runtime, onError: (error: Error) => void) {
     this.#registry = registry;
     this.#store = store;
+    this.#runtime = runtime;
     this.#onError = onError;
   }
 
   async execute(job: ActiveJob): Promise<unknown> {
+    const { observer } = this.#runtime;
+    const run = async () => this.#run(job, decodeEnvelope(job.id, job.data));
     try {
-      return await this.#run(job, decodeEnvelope(job.id, job.data));
+      return await (observer === undefined ? run() : observer.attempt(job, run));
     } catch (thrown) {
       const error = toError(thrown);
       const isLast = neverRetried(error) || job.attempt >= job.maxAttempts;
@@ -66,7 +73,7 @@ export class Executor {
     const input = await this.#completeInput(job, envelope);
     const decoded =
       task.input === undefined ? undefined : await validate(task.input, input, task.name, 'input');
-    const result = await task.run(decoded, contextOf(job, envelope));
+    const result = await task.run(decoded, contextOf(job, envelope, this.#runtime.clock));
     const checked =
       task.output === undefined ? result : await validate(task.output, result, task.name, 'result');
     const issues = jsonIssues(checked, 'result');
@@ -85,11 +92,10 @@ export class Executor {
     if (run === undefined || expand === undefined)
       throw new CorruptJobError(job.id, 'a fan-out without members');
     const value = await this.#earlierResult(job, envelope);
-    await this.#store.addChildren(
-      run,
-      expand.parent,
-      expand.members.map((member) => fill(member, value)),
-    );
+    const members = expand.members.map((member) => fill(member, value));
+    await this.#store.addChildren(run, expand.parent, members);
+    const { observer } = this.#runtime;
+    if (observer !== undefined) for (const member of members) observeTree(observer, run, member);
     return null;
   }
 
@@ -102,7 +108,7 @@ export class Executor {
   readonly #readFailure: ReadFailure = ({ queue, id, reason }) => this.#store.failure(queue, id, reason);
 }
 
-function contextOf(job: ActiveJob, { run }: Envelope): TaskContext {
+function contextOf(job: ActiveJob, { run }: Envelope, clock: Clock): TaskContext {
   return {
     id: job.id,
     name: job.name,
@@ -110,7 +116,25 @@ function contextOf(job: ActiveJob, { run }: Envelope): TaskContext {
     attempt: job.attempt,
     ...(run !== undefined && { runId: run }),
     signal: job.signal,
+    now: () => clock.now(),
+    sleep: (duration) => sleep(clock, durationMs(duration, 'duration'), job.signal),
   };
+}
+
+/** Resolves after `ms`; rejects with the signal's reason once it is aborted. */
+function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const abort = () => {
+      clock.clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = clock.setTimeout(() => {
+      signal.removeEventListener('abort', abort);
+      resolve();
+    }, ms);
+    signal.addEventListener('abort', abort, { once: true });
+  });
 }
 
 function originOf(job: ActiveJob, error: Error): FailureOrigin {

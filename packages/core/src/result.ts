@@ -2,6 +2,7 @@ import type { JobOutcome, Store } from './bullmq/store.js';
 import { type Duration, durationMs } from './duration.js';
 import { rebuildError } from './error-record.js';
 import { TaskFailedError, TimeoutError, UnknownJobError } from './errors.js';
+import type { Runtime } from './runtime.js';
 import type { JobState } from './state.js';
 
 export interface GetOptions {
@@ -34,8 +35,11 @@ export class StoredResult<out Out> implements AsyncResult<Out> {
   readonly #queue: string;
   readonly #store: Store;
 
-  constructor(store: Store, queue: string, id: string) {
+  readonly #runtime: Runtime;
+
+  constructor(store: Store, queue: string, id: string, runtime: Runtime) {
     this.#store = store;
+    this.#runtime = runtime;
     this.#queue = queue;
     this.id = id;
   }
@@ -64,20 +68,29 @@ export class StoredResult<out Out> implements AsyncResult<Out> {
   /** The final outcome, or the pending one when the time is over. */
   async #settled(timeoutMs: number | undefined, signal: AbortSignal | undefined): Promise<JobOutcome> {
     signal?.throwIfAborted();
-    const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeoutMs;
+    const { clock, observer } = this.#runtime;
     const alarm = new Alarm(signal);
+    let isOver = false;
+    const end = () => {
+      isOver = true;
+      alarm.ring();
+    };
+    const deadline = timeoutMs === undefined ? undefined : clock.setTimeout(end, timeoutMs);
     const unwatch = this.#store.watch(this.#queue, this.id, () => alarm.ring());
+    const endWait = observer?.waiting();
     try {
       for (let pollMs = POLL_MS.first; ; pollMs = Math.min(pollMs * 2, POLL_MS.max)) {
+        const wasOver: boolean = isOver;
         const outcome = await this.#store.outcome(this.#queue, this.id);
-        const leftMs = deadline - performance.now();
-        if (outcome.kind !== 'pending' || leftMs <= 0) return outcome;
-        await alarm.wait(Math.min(pollMs, leftMs));
+        if (outcome.kind !== 'pending' || wasOver) return outcome;
+        await alarm.wait(pollMs);
         signal?.throwIfAborted();
       }
     } finally {
+      endWait?.();
       unwatch();
       alarm.close();
+      if (deadline !== undefined) clock.clearTimeout(deadline);
     }
   }
 }

@@ -72,6 +72,13 @@ export class QueueWorker implements AppWorker {
     return this;
   }
 
+  /** Serves one more queue from now on. */
+  async addQueue(queue: string): Promise<void> {
+    const claimer = this.#claimer(queue, this.#options.concurrency);
+    this.#claimers.push(claimer);
+    await claimer.start();
+  }
+
   async close({ force = false }: { force?: boolean } = {}): Promise<void> {
     const claimers = this.#claimers;
     this.#claimers = [];

@@ -58,7 +58,11 @@ onEveryEngine('a task', (engine) => {
     const tell = app.task({
       name: 'tell',
       queue: 'talk',
-      run: async (_input, { signal, ...context }) => ({ ...context, aborted: signal.aborted }),
+      run: async (_input, { signal, now, sleep, ...context }) => {
+        const startedAt = now();
+        await sleep(20);
+        return { ...context, aborted: signal.aborted, slept: now() - startedAt };
+      },
     });
     await app.worker().start();
     const result = await tell.delay();
@@ -68,6 +72,7 @@ onEveryEngine('a task', (engine) => {
       queue: 'talk',
       attempt: 1,
       aborted: false,
+      slept: expect.toSatisfy((ms: number) => ms >= 19),
     });
   });
 

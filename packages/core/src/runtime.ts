@@ -1,0 +1,47 @@
+import { type Clock, systemClock } from './clock.js';
+import { type FlowNode, jobIdOf } from './flow/node.js';
+import type { ActiveJob } from './job.js';
+import type { NormalizedOptions } from './options.js';
+
+/** A job that was stored. */
+export interface EnqueuedJob {
+  readonly id: string;
+  readonly name: string;
+  readonly queue: string;
+  /** The run it is a step of. */
+  readonly run?: string;
+  /** As far as it is known: a step gets the rest from earlier ones. */
+  readonly input?: unknown;
+  readonly options: NormalizedOptions;
+}
+
+/** Is told what an app does, as it does it. */
+export interface Observer {
+  enqueued(job: EnqueuedJob): void;
+  /** Runs an attempt of a job; `run` settles as the attempt does. */
+  attempt(job: ActiveJob, run: () => Promise<unknown>): Promise<unknown>;
+  /** Someone waits for a result; gives a function to be called when the wait is over. */
+  waiting(): () => void;
+}
+
+/** What an app runs on: replaced as a whole in tests. */
+export interface Runtime {
+  readonly clock: Clock;
+  readonly observer: Observer | undefined;
+}
+
+export const systemRuntime: Runtime = { clock: systemClock, observer: undefined };
+
+/** Tells the observer of every job in a stored tree, earlier steps first. */
+export function observeTree(observer: Observer, run: string, node: FlowNode): void {
+  for (const child of node.children ?? []) observeTree(observer, run, child);
+  const { path, name, queue, input, options = {} } = node;
+  observer.enqueued({
+    id: jobIdOf(run, path),
+    name,
+    queue,
+    run,
+    options,
+    ...(input !== undefined && { input }),
+  });
+}
