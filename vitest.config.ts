@@ -7,7 +7,9 @@ const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const alias = {
   '@umbel/core/internal': source('./packages/core/src/internal.ts'),
   '@umbel/core': source('./packages/core/src/index.ts'),
+  '@umbel/canvas/internal': source('./packages/canvas/src/internal.ts'),
   '@umbel/canvas': source('./packages/canvas/src/index.ts'),
+  '@umbel/testing/vitest': source('./packages/testing/src/vitest.ts'),
   '@umbel/testing': source('./packages/testing/src/index.ts'),
 };
 

@@ -9,6 +9,7 @@ import { InvalidOptionError, ValidationError } from './errors.js';
 import { Executor } from './execute.js';
 import { completeInput, fill } from './flow/input.js';
 import { type FlowNode, INTERNAL_QUEUE } from './flow/node.js';
+import type { ActiveJob } from './job.js';
 import { jsonIssues } from './json.js';
 import type { Logger } from './logger.js';
 import { checkName, type NormalizedOptions, normalizeOptions, type SendOptions } from './options.js';
@@ -85,7 +86,13 @@ export function createApp(options: AppOptions): App {
   return new AppCore(options) as unknown as App; // its methods are typed by what the definitions promise, above
 }
 
-export class AppCore implements Sender {
+/** The run-time side of an app. @throws {InvalidOptionError} if it is not one. */
+export function coreOf(app: App): AppCore {
+  if (app instanceof AppCore) return app;
+  throw new InvalidOptionError('app', 'what createApp gives', app);
+}
+
+class AppCore implements Sender {
   readonly name: string;
   readonly #options: AppOptions;
   readonly #runtime: Runtime;
@@ -97,7 +104,7 @@ export class AppCore implements Sender {
   readonly #keepFailedMs: number;
   readonly #workers = new Set<AppWorker>();
 
-  constructor(options: AppOptions, runtime: Runtime = systemRuntime, registry: Registry = new Registry()) {
+  constructor(options: AppOptions, runtime: Runtime = systemRuntime, registry = new Registry()) {
     const { name, connection, prefix, resultTtl = '1d', failureTtl = '7d', logger = console } = options;
     this.name = checkName('name', name);
     this.#options = options;
@@ -114,14 +121,14 @@ export class AppCore implements Sender {
     this.#keepFailedMs = durationMs(failureTtl, 'failureTtl');
   }
 
-  /** An app with the same tasks, which it may replace, on a store and a clock of its own. */
-  fork(
-    options: Partial<AppOptions>,
-    runtime: Runtime,
-  ): { app: AppCore; registry: Registry; executor: Executor } {
-    const registry = new Registry(this.#registry);
-    const app = new AppCore({ ...this.#options, ...options }, runtime, registry);
-    return { app, registry, executor: app.#executor };
+  /** An app with the same tasks, on a store and a runtime of its own. */
+  fork(options: Partial<AppOptions>, runtime: Runtime): AppCore {
+    return new AppCore({ ...this.#options, ...options }, runtime, this.#registry);
+  }
+
+  /** Runs a job that was not claimed from the store. */
+  execute(job: ActiveJob): Promise<unknown> {
+    return this.#executor.execute(job);
   }
 
   task(definition: Definition & { run: NonNullable<TaskEntry['run']> }): TaskObject {
@@ -148,7 +155,7 @@ export class AppCore implements Sender {
     return new ContractObject(entry, this);
   }
 
-  worker(options: WorkerOptions = {}): AppWorker {
+  worker(options: WorkerOptions = {}): QueueWorker {
     const worker = new QueueWorker(options, {
       store: this.#storeOptions,
       executor: this.#executor,

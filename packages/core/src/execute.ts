@@ -10,7 +10,7 @@ import { completeInput, fill } from './flow/input.js';
 import { INTERNAL_JOB } from './flow/node.js';
 import type { ActiveJob } from './job.js';
 import { jsonIssues } from './json.js';
-import type { Registry } from './registry.js';
+import type { Registry, TaskEntry } from './registry.js';
 import { neverRetried } from './retry.js';
 import { observeTree, type Runtime } from './runtime.js';
 import { validate } from './schema.js';
@@ -69,7 +69,7 @@ export class Executor {
   }
 
   async #handle(job: ActiveJob, envelope: Envelope): Promise<unknown> {
-    const task = this.#registry.handled(job.name);
+    const task = this.#taskOf(job.name);
     const input = await this.#completeInput(job, envelope);
     const decoded =
       task.input === undefined ? undefined : await validate(task.input, input, task.name, 'input');
@@ -79,6 +79,12 @@ export class Executor {
     const issues = jsonIssues(checked, 'result');
     if (issues.length > 0) throw new ValidationError(task.name, 'result', issues);
     return checked;
+  }
+
+  #taskOf(name: string): TaskEntry & Required<Pick<TaskEntry, 'run'>> {
+    const entry = this.#registry.get(name);
+    const run = entry && this.#runtime.observer?.handlerOf(entry);
+    return entry && run ? { ...entry, run } : this.#registry.handled(name);
   }
 
   async #completeInput(job: ActiveJob, envelope: Envelope): Promise<unknown> {
@@ -115,7 +121,9 @@ function contextOf(job: ActiveJob, { run }: Envelope, clock: Clock): TaskContext
     queue: job.queue,
     attempt: job.attempt,
     ...(run !== undefined && { runId: run }),
-    signal: job.signal,
+    get signal() {
+      return job.signal;
+    },
     now: () => clock.now(),
     sleep: (duration) => sleep(clock, durationMs(duration, 'duration'), job.signal),
   };

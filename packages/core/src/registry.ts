@@ -12,37 +12,27 @@ export interface TaskEntry {
   readonly run?: (input: unknown, context: TaskContext) => unknown;
 }
 
-/** Tasks by name; those of `below` show through where this one has none of that name. */
+/** Tasks by name. */
 export class Registry {
   readonly #tasks = new Map<string, TaskEntry>();
-  readonly #below: Registry | undefined;
-
-  constructor(below?: Registry) {
-    this.#below = below;
-  }
 
   /**
    * Adds a task; a handler is added to a contract of the same name.
    * @throws {DuplicateTaskError} if the name is taken.
    */
   add(entry: TaskEntry): void {
-    const present = this.get(entry.name);
+    const present = this.#tasks.get(entry.name);
     if (present !== undefined && !completes(present, entry)) throw new DuplicateTaskError(entry.name);
     this.#tasks.set(entry.name, entry);
   }
 
-  /** Puts a task in the place of whatever had its name. */
-  replace(entry: TaskEntry): void {
-    this.#tasks.set(entry.name, entry);
-  }
-
   get(name: string): TaskEntry | undefined {
-    return this.#tasks.get(name) ?? this.#below?.get(name);
+    return this.#tasks.get(name);
   }
 
   /** The task with its handler. @throws {UnknownTaskError} if there is none. */
   handled(name: string): TaskEntry & Required<Pick<TaskEntry, 'run'>> {
-    const entry = this.get(name);
+    const entry = this.#tasks.get(name);
     if (entry?.run === undefined)
       throw new UnknownTaskError(
         name,
@@ -53,12 +43,7 @@ export class Registry {
 
   /** Tasks that this process can run. */
   handledTasks(): TaskEntry[] {
-    return this.all().filter((entry) => entry.run !== undefined);
-  }
-
-  all(): TaskEntry[] {
-    const below = (this.#below?.all() ?? []).filter((entry) => !this.#tasks.has(entry.name));
-    return [...below, ...this.#tasks.values()];
+    return [...this.#tasks.values()].filter((entry) => entry.run !== undefined);
   }
 }
 

@@ -77,12 +77,17 @@ export class StoredResult<out Out> implements AsyncResult<Out> {
     };
     const deadline = timeoutMs === undefined ? undefined : clock.setTimeout(end, timeoutMs);
     const unwatch = this.#store.watch(this.#queue, this.id, () => alarm.ring());
-    const endWait = observer?.waiting();
+    let givenUp: Error | undefined;
+    const endWait = observer?.waiting(this.id, (error) => {
+      givenUp = error;
+      alarm.ring();
+    });
     try {
       for (let pollMs = POLL_MS.first; ; pollMs = Math.min(pollMs * 2, POLL_MS.max)) {
         const wasOver: boolean = isOver;
         const outcome = await this.#store.outcome(this.#queue, this.id);
         if (outcome.kind !== 'pending' || wasOver) return outcome;
+        if (givenUp !== undefined) throw givenUp;
         await alarm.wait(pollMs);
         signal?.throwIfAborted();
       }

@@ -2,6 +2,7 @@ import { type Clock, systemClock } from './clock.js';
 import { type FlowNode, jobIdOf } from './flow/node.js';
 import type { ActiveJob } from './job.js';
 import type { NormalizedOptions } from './options.js';
+import type { TaskEntry } from './registry.js';
 
 /** A job that was stored. */
 export interface EnqueuedJob {
@@ -18,10 +19,12 @@ export interface EnqueuedJob {
 /** Is told what an app does, as it does it. */
 export interface Observer {
   enqueued(job: EnqueuedJob): void;
+  /** The handler to run for a task; by default its own. */
+  handlerOf(task: TaskEntry): TaskEntry['run'];
   /** Runs an attempt of a job; `run` settles as the attempt does. */
   attempt(job: ActiveJob, run: () => Promise<unknown>): Promise<unknown>;
-  /** Someone waits for a result; gives a function to be called when the wait is over. */
-  waiting(): () => void;
+  /** Someone waits for a result, until the answer is called. `giveUp` ends the wait with an error. */
+  waiting(jobId: string, giveUp: (error: Error) => void): () => void;
 }
 
 /** What an app runs on: replaced as a whole in tests. */

@@ -1,3 +1,18 @@
+// The engine in memory
+
+// An app under test
+export {
+  assertEnqueued,
+  assertEnqueuedExactly,
+  assertRan,
+  type EnqueuedOptions,
+  type Expected,
+  type RunOptions,
+} from './assertions.js';
+export { LeakError, NothingLeftError } from './errors.js';
+export { type Behaviour, type Fake, type Sequence, sequence } from './fakes.js';
+export type { CrashOptions, LostLockOptions, StoreErrorOptions } from './faults.js';
+export type { Attempt, AttemptOutcome, EnqueuedCall } from './history.js';
 export {
   type Clock,
   type ClockHandle,
@@ -6,3 +21,4 @@ export {
   memory,
   systemClock,
 } from './memory/index.js';
+export { type PerformOptions, type TestApp, type TestAppOptions, testApp } from './test-app.js';

@@ -1,7 +1,7 @@
 import { type IQueueBackend, type Job, UnrecoverableError, Worker } from 'bullmq';
-import { type Envelope, encodeEnvelope } from '../codec.js';
 import type { ActiveJob } from '../job.js';
 import { neverRetried } from '../retry.js';
+import { ClaimedJob } from './claimed-job.js';
 import type { StoreOptions } from './store.js';
 
 export interface ClaimOptions extends StoreOptions {
@@ -30,13 +30,18 @@ const MAX_STALLS = 1_000_000;
 /** A claimer that hands each job to `handle`; what it gives is the job's result, what it throws its failure. */
 export function createClaimer(options: ClaimOptions, handle: (job: ActiveJob) => Promise<unknown>): Claimer {
   const { connection, lockDurationMs } = options;
+  const held = new Set<ClaimedJob>();
   const worker: Worker<unknown, unknown, string, IQueueBackend> = new Worker(
     options.queue,
-    async (job: Job, _token?: string, signal?: AbortSignal) => {
+    async (job: Job) => {
+      const claimed = new ClaimedJob(job, worker.backend);
+      held.add(claimed);
       try {
-        return await handle(toActiveJob(job, worker.backend, signal));
+        return await handle(claimed);
       } catch (error) {
         throw neverRetried(error) ? unrecoverable(error as Error) : error;
+      } finally {
+        held.delete(claimed);
       }
     },
     {
@@ -59,32 +64,9 @@ export function createClaimer(options: ClaimOptions, handle: (job: ActiveJob) =>
       await worker.waitUntilReady();
       worker.run().catch(options.onError);
     },
-    close: (force) => worker.close(force),
-  };
-}
-
-function toActiveJob(job: Job, backend: IQueueBackend, signal: AbortSignal | undefined): ActiveJob {
-  return {
-    id: job.id ?? '',
-    name: job.name,
-    queue: job.queueName,
-    data: job.data,
-    attempt: job.attemptsMade + 1,
-    maxAttempts: job.opts.attempts || 1,
-    signal: signal ?? new AbortController().signal,
-    async childResults() {
-      const values = await job.getChildrenValues();
-      return new Map(Object.entries(values).map(([key, value]) => [backend.parseNodeKey(key).id, value]));
-    },
-    async failedChildren() {
-      const failures = await job.getIgnoredChildrenFailures();
-      return Object.entries(failures).map(([key, reason]) => {
-        const { id, queueName } = backend.parseNodeKey(key);
-        return { id, queue: queueName, reason };
-      });
-    },
-    async saveFailure(failure) {
-      await job.updateData(encodeEnvelope({ ...(job.data as Envelope), failure }));
+    async close(force) {
+      if (force) for (const job of held) job.abort(new Error('the worker was closed'));
+      await worker.close(force);
     },
   };
 }

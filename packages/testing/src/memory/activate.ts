@@ -22,7 +22,7 @@ export interface TakeOptions {
 /** The next job, locked and active, or why there is none; undefined for an empty queue. */
 export function fetchNext(queue: QueueData, options: TakeOptions, now: number): NextJob | undefined {
   const { time } = queue.directory;
-  const closed = queue.isPausedOrMaxed();
+  const closed = !queue.isOpen();
   promoteDue(queue, now);
   const maxJobs = queue.meta.max ?? options.limiter?.max;
   const limited = limitedFor(queue, maxJobs);
@@ -40,6 +40,7 @@ export function fetchNext(queue: QueueData, options: TakeOptions, now: number): 
 }
 
 function start(queue: QueueData, job: JobRecord, options: TakeOptions, now: number): NextJob {
+  queue.directory.gate.handedOut(queue.name);
   queue.pushHead('active', job);
   lock(queue, job, options.token, options.lockDuration);
   if (options.workerName) job.processedBy = options.workerName;

@@ -25,7 +25,8 @@ export function addJob(
     name: json.name,
     data: json.data,
     opts,
-    timestamp: opts.values.timestamp ? json.timestamp : directory.time.fromWall(json.timestamp),
+    // BullMQ stamps a job by Date.now(), unless the producer did so by an option.
+    timestamp: opts.values.timestamp || directory.time.real ? json.timestamp : queue.now,
     parentKey: json.parentKey || undefined,
     parent: json.parent && { ...json.parent },
     repeatJobKey: json.repeatJobKey,

@@ -4,6 +4,7 @@ import { Connection } from './connection.js';
 import { type Refusal, refusalError } from './errors.js';
 import type { QueueData } from './queue-data.js';
 import type { Store } from './store.js';
+import { wakeWorkers } from './wake.js';
 
 const DEFAULT_PREFIX = 'bull';
 
@@ -81,7 +82,10 @@ export class BackendBase extends EventEmitter {
   }
 
   async close(_force?: boolean): Promise<void> {
-    if (this.owner) await this.connection.close();
+    if (!this.owner) return;
+    await this.connection.close();
+    // A worker that was woken and is closed by force takes no job: another one gets its turn.
+    wakeWorkers(this.queue);
   }
 
   async disconnect(): Promise<void> {
@@ -116,6 +120,7 @@ export class BackendBase extends EventEmitter {
     if (!this.connection.up) await this.connection.ready;
     try {
       this.connection.assertOpen();
+      this.shared.store.commands += 1;
       return run(this.queue);
     } finally {
       await this.shared.store.turn.next();

@@ -22,11 +22,13 @@ export interface MemoryOptions {
  * A new store in memory, as a backend factory for BullMQ's `Queue`, `Worker`, `FlowProducer` and
  * `QueueEvents`. All that are given this one share its jobs; two stores share nothing.
  */
-export function memory(options: MemoryOptions = {}): MemoryBackendFactory {
-  const shared: Shared = {
-    store: new Store(options.clock ?? systemClock, options.seed),
-    connections: new Set(),
-  };
+export function memory({ clock = systemClock, seed }: MemoryOptions = {}): MemoryBackendFactory {
+  return backendsOf(new Store(clock, seed));
+}
+
+/** Backends that share a store. */
+export function backendsOf(store: Store): MemoryBackendFactory {
+  const shared: Shared = { store, connections: new Set() };
   return (name, given, { withBlockingConnection = false } = {}) => {
     const backendOptions: BackendOptions = given;
     const connection = connect(shared, name, backendOptions, withBlockingConnection);

@@ -7,8 +7,25 @@ export interface StoredOptions {
   readonly flat: boolean;
 }
 
+let previous: StoredOptions = { values: {}, flat: true };
+
 /** The options a producer passed, cut loose from the producer's objects. */
 export function storeOptions(opts: JobsOptions | undefined): StoredOptions {
+  const stored = detached(opts);
+  // Most producers add many jobs with the same options: one copy, which nobody changes, serves them all.
+  if (!stored.flat || !sameValues(stored.values, previous.values)) previous = stored;
+  return previous;
+}
+
+function sameValues(a: object, b: object): boolean {
+  const [left, right] = [Object.entries(a), Object.entries(b)];
+  return (
+    left.length === right.length &&
+    left.every(([name, value], at) => right[at]?.[0] === name && right[at]?.[1] === value)
+  );
+}
+
+function detached(opts: JobsOptions | undefined): StoredOptions {
   const values: Record<string, unknown> = {};
   let flat = true;
   for (const [name, value] of Object.entries(opts ?? {})) {

@@ -7,7 +7,7 @@ const NO_LOCK = '0';
 
 /** The token that holds the job, unless its lock has expired. */
 function holder(queue: QueueData, job: JobRecord): string | undefined {
-  return job.lockToken !== undefined && job.lockedUntil >= queue.leaseNow ? job.lockToken : undefined;
+  return job.lockToken !== undefined && job.lockedUntil >= queue.lockNow ? job.lockToken : undefined;
 }
 
 export function isLocked(queue: QueueData, job: JobRecord): boolean {
@@ -17,7 +17,7 @@ export function isLocked(queue: QueueData, job: JobRecord): boolean {
 export function lock(queue: QueueData, job: JobRecord, token: string, duration: number): void {
   if (token === NO_LOCK) return;
   job.lockToken = token;
-  job.lockedUntil = queue.leaseNow + duration;
+  job.lockedUntil = queue.lockNow + duration;
 }
 
 /** 0 once the lock is released, or the error code of a lock that `token` does not hold. */
@@ -35,7 +35,7 @@ export function releaseLock(queue: QueueData, job: JobRecord, token: string): nu
 export function extendLock(queue: QueueData, jobId: string, token: string, duration: number): boolean {
   const job = queue.jobs.get(jobId);
   if (!job || holder(queue, job) !== token) return false;
-  job.lockedUntil = queue.leaseNow + duration;
+  job.lockedUntil = queue.lockNow + duration;
   queue.stalling.delete(jobId);
   return true;
 }

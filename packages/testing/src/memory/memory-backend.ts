@@ -4,38 +4,23 @@ import {
   type IQueueBackend,
   type JobJson,
   type JobProgress,
-  type JobsOptions,
   type KeepJobs,
   type MinimalJob,
   type MoveToDelayedOpts,
   type MoveToWaitingChildrenOpts,
   type ParentKeyOpts,
-  type RepeatableOptions,
   type RetryJobOpts,
   type RetryOptions,
 } from 'bullmq';
 import { moveToActive, type NextJob, type TakeOptions } from './activate.js';
 import { addFlow, addJob, type FlowEntry } from './add.js';
-import { BackendReads } from './backend-reads.js';
-import { deduplicationOf } from './deduplication.js';
+import { BackendAdmin } from './backend-admin.js';
 import { refusalError } from './errors.js';
 import { finish, retention } from './finish.js';
 import { extendLock, extendLocks } from './locks.js';
 import { addLog, clearLogs } from './logs.js';
-import {
-  changeDelay,
-  changePriority,
-  clean,
-  drain,
-  moveAllToWait,
-  obliterate,
-  pause,
-  promote,
-  remove,
-  removeOrphans,
-} from './maintenance.js';
+import { changeDelay, changePriority, promote, remove } from './maintenance.js';
 import type { QueueData } from './queue-data.js';
-import { limitFor } from './rate-limit.js';
 import { detachChild, removeChildren } from './removal.js';
 import {
   moveActiveToWait,
@@ -44,10 +29,7 @@ import {
   retryActive,
   retryFinished,
 } from './retry.js';
-import { advanceScheduler, removeScheduler, upsertScheduler } from './schedulers.js';
-import { recoverStalled } from './stalled.js';
 import { type JobFields, updateData, updateProgress } from './update.js';
-import { wakeWorkers } from './wake.js';
 
 type FinishedJob = Pick<MinimalJob, 'id' | 'opts'>;
 
@@ -58,7 +40,7 @@ interface Finished {
 }
 
 /** The in-memory counterpart of BullMQ's `RedisQueueBackend`. Each command is one synchronous step. */
-export class MemoryBackend extends BackendReads implements IQueueBackend {
+export class MemoryBackend extends BackendAdmin implements IQueueBackend {
   forQueue(queueName: string, prefix?: string): MemoryBackend {
     const options = { ...this.options, prefix: prefix ?? this.prefix };
     return new MemoryBackend(this.shared, this.connection, queueName, options, false);
@@ -86,45 +68,6 @@ export class MemoryBackend extends BackendReads implements IQueueBackend {
       const results = addFlow(entries, ({ prefix, queueName }) => store.queue(`${prefix}:${queueName}`));
       return results.map((result) => [null, result]);
     });
-  }
-
-  addJobScheduler(
-    jobSchedulerId: string,
-    nextMillis: number,
-    templateData: string,
-    templateOpts: JobsOptions,
-    opts: RepeatableOptions,
-    delayedJobOpts: JobsOptions,
-    _producerId?: string,
-  ): Promise<[string, number]> {
-    return this.command((queue) => {
-      const result = upsertScheduler(queue, {
-        id: jobSchedulerId,
-        next: nextMillis,
-        data: templateData,
-        templateOpts,
-        repeat: opts,
-        jobOpts: delayedJobOpts,
-      });
-      if (typeof result === 'number') throw refusalError(result, { command: 'addJobScheduler' });
-      return result;
-    });
-  }
-
-  updateJobSchedulerNextMillis(
-    jobSchedulerId: string,
-    nextMillis: number,
-    _templateData: string,
-    delayedJobOpts: JobsOptions,
-    producerId?: string,
-  ): Promise<string | null> {
-    return this.command((queue) =>
-      advanceScheduler(queue, jobSchedulerId, nextMillis, delayedJobOpts, producerId),
-    );
-  }
-
-  removeJobScheduler(jobSchedulerId: string): Promise<number> {
-    return this.command((queue) => removeScheduler(queue, jobSchedulerId));
   }
 
   moveToActive(token: string, name?: string): Promise<NextJob> {
@@ -220,52 +163,6 @@ export class MemoryBackend extends BackendReads implements IQueueBackend {
     });
   }
 
-  moveStalledJobsToWait(): Promise<string[]> {
-    return this.command((queue) => {
-      const { maxStalledCount = 1, stalledInterval = 30_000 } = this.options;
-      return recoverStalled(queue, maxStalledCount, stalledInterval);
-    });
-  }
-
-  retryFinishedJobs(state: FinishedStatus = 'failed', count = 1000, timestamp = Date.now()): Promise<number> {
-    return this.command((queue) =>
-      moveAllToWait(queue, state, count, queue.directory.time.fromWall(timestamp)),
-    );
-  }
-
-  promoteJobs(count = 1000): Promise<number> {
-    return this.command((queue) => moveAllToWait(queue, 'delayed', count, Infinity));
-  }
-
-  pause(paused: boolean): Promise<void> {
-    return this.command((queue) => {
-      pause(queue, paused);
-    });
-  }
-
-  drain(delayed: boolean): Promise<void> {
-    return this.command((queue) => {
-      drain(queue, delayed);
-    });
-  }
-
-  cleanJobsByState(state: string, timestamp: number, limit = 0): Promise<string[]> {
-    return this.command((queue) => clean(queue, state, queue.directory.time.fromWall(timestamp), limit));
-  }
-
-  obliterate(opts: { force: boolean; count: number }): Promise<number> {
-    return this.command((queue) => {
-      const result = obliterate(queue, opts.count, opts.force);
-      if (result === -1) throw new Error('Cannot obliterate non-paused queue');
-      if (result === -2) throw new Error('Cannot obliterate queue with active jobs');
-      return result;
-    });
-  }
-
-  removeOrphanedJobs(_count = 1000, limit = 0): Promise<number> {
-    return this.command((queue) => removeOrphans(queue, limit));
-  }
-
   extendLock(jobId: string, token: string, duration: number): Promise<number> {
     return this.command((queue) => (extendLock(queue, jobId, token, duration) ? 1 : 0));
   }
@@ -339,72 +236,6 @@ export class MemoryBackend extends BackendReads implements IQueueBackend {
       job.parentKey = undefined;
       job.parent = undefined;
       return true;
-    });
-  }
-
-  removeDeduplicationKey(deduplicationId: string, jobId: string): Promise<number> {
-    return this.command((queue) => {
-      if (deduplicationOf(queue, deduplicationId)?.jobId !== jobId) return 0;
-      return Number(queue.deduplication.delete(deduplicationId));
-    });
-  }
-
-  deleteDeduplicationKey(deduplicationId: string): Promise<number> {
-    return this.command((queue) => {
-      if (!deduplicationOf(queue, deduplicationId)) return 0;
-      return Number(queue.deduplication.delete(deduplicationId));
-    });
-  }
-
-  setQueueMeta(values: Record<string, string | number>): Promise<number> {
-    return this.command((queue) => {
-      let added = 0;
-      for (const [field, value] of Object.entries(values))
-        added += Number(queue.meta.set(field, String(value)));
-      wakeWorkers(queue);
-      return added;
-    });
-  }
-
-  removeQueueMetaFields(fields: string[]): Promise<number> {
-    return this.command((queue) => {
-      const removed = fields.filter((field) => queue.meta.delete(field)).length;
-      wakeWorkers(queue);
-      return removed;
-    });
-  }
-
-  setRateLimit(expireTimeMs: number): Promise<void> {
-    return this.command((queue) => {
-      limitFor(queue, expireTimeMs);
-      wakeWorkers(queue);
-    });
-  }
-
-  removeRateLimitKey(): Promise<number> {
-    return this.command((queue) => {
-      const removed = queue.limiter === undefined ? 0 : 1;
-      queue.limiter = undefined;
-      wakeWorkers(queue);
-      return removed;
-    });
-  }
-
-  /** 0, since this store never had the key that BullMQ's older versions left behind. */
-  removeDeprecatedPriorityKey(): Promise<number> {
-    return this.command(() => 0);
-  }
-
-  trimEvents(maxLength: number): Promise<number> {
-    return this.command((queue) => queue.events.trim(maxLength));
-  }
-
-  publishEvent(fields: Record<string, string | number>, maxEvents: number): Promise<string> {
-    return this.command((queue) => {
-      const { events, now } = queue;
-      const id = events.add(now, Object.entries(fields).flat().map(String));
-      events.trim(maxEvents);
-      return id;
     });
   }
 

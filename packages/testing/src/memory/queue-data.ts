@@ -1,6 +1,7 @@
 import type { Choice } from './choice.js';
 import type { ClockHandle, EngineTime } from './clock.js';
 import { EventStream } from './event-stream.js';
+import type { Gate } from './gate.js';
 import type { JobRecord, NewJob, Placement } from './job-record.js';
 import { LinkedList } from './linked-list.js';
 import { QueueMeta } from './queue-meta.js';
@@ -18,6 +19,7 @@ export interface QueueDirectory {
   readonly time: EngineTime;
   readonly choice: Choice;
   readonly turn: Turn;
+  readonly gate: Gate;
   /** The queue of this qualified name, created when new. */
   queue(qualifiedName: string): QueueData;
   /** The job of this `prefix:queue:id` key, if it is stored. */
@@ -103,9 +105,14 @@ export class QueueData {
     return this.directory.time.now();
   }
 
-  /** The time by which locks and other leases run. */
+  /** The time by which rate limits and deduplication run. */
   get leaseNow(): number {
     return this.directory.time.lease();
+  }
+
+  /** The time by which locks run. */
+  get lockNow(): number {
+    return this.directory.time.lock();
   }
 
   keyOf(job: JobRecord): string {
@@ -125,6 +132,15 @@ export class QueueData {
 
   isPausedOrMaxed(): boolean {
     return this.meta.paused || this.isMaxed();
+  }
+
+  /** Whether jobs of this queue are handed out now. */
+  isOpen(): boolean {
+    return !this.isPausedOrMaxed() && this.directory.gate.admits(this.name);
+  }
+
+  get name(): string {
+    return this.qualifiedName.slice(this.qualifiedName.lastIndexOf(':') + 1);
   }
 
   isMaxed(): boolean {

@@ -86,6 +86,8 @@ export class SortedSet<T extends Scored> implements Iterable<T> {
   /** Up to `limit` members whose score does not exceed `score`, highest first. */
   downFrom(score: number, limit = Infinity): T[] {
     const found: T[] = [];
+    // The usual answer, for old jobs among those that just finished.
+    if ((this.first()?.score ?? Infinity) > score) return found;
     for (let at = this.#chunks.length - 1; at >= 0; at -= 1) {
       const chunk = this.#chunks[at] ?? [];
       for (let index = countUpTo(chunk, score) - 1; index >= 0; index -= 1) {

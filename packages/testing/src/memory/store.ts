@@ -1,16 +1,24 @@
 import { Choice } from './choice.js';
 import { type Clock, EngineTime } from './clock.js';
+import { type Gate, openGate } from './gate.js';
+import type { JobRecord } from './job-record.js';
 import { type LocatedJob, QueueData, type QueueDirectory } from './queue-data.js';
+import { dropLocks, recover } from './stalled.js';
 import { Turn } from './turn.js';
+import { wakeWorkers } from './wake.js';
 
 /** All queues of one `memory()`. */
 export class Store implements QueueDirectory {
   readonly time: EngineTime;
   readonly choice: Choice;
   readonly turn = new Turn();
+  readonly gate: Gate;
+  /** Commands carried out so far. */
+  commands = 0;
   readonly #queues = new Map<string, QueueData>();
 
-  constructor(clock: Clock, seed: number | undefined) {
+  constructor(clock: Clock, seed: number | undefined, gate: Gate = openGate) {
+    this.gate = gate;
     this.time = new EngineTime(clock);
     this.choice = new Choice(seed);
   }
@@ -22,6 +30,21 @@ export class Store implements QueueDirectory {
       this.#queues.set(qualifiedName, queue);
     }
     return queue;
+  }
+
+  /** Wakes blocked workers of every queue, as the gate may have opened. */
+  wake(): void {
+    for (const queue of this.#queues.values()) wakeWorkers(queue);
+  }
+
+  /** Takes active jobs from the workers that hold them; gives a function that lets those run again. */
+  dropLocks(isDropped: (job: JobRecord) => boolean): () => void {
+    const dropped = [...this.#queues.values()].flatMap((queue) =>
+      dropLocks(queue, isDropped).map((job) => () => recover(queue, job)),
+    );
+    return () => {
+      for (const recoverJob of dropped) recoverJob();
+    };
   }
 
   // Ids and prefixes may hold colons, so each place where the key could be divided is tried.

@@ -7,7 +7,7 @@ import { limitedFor, windowLeft } from './rate-limit.js';
 /** Whether a worker with the limit `maxJobs` would be handed a job now. */
 export function canTake(queue: QueueData, maxJobs: number | undefined): boolean {
   if (queue.wait.size === 0 && queue.prioritized.size === 0) return false;
-  return !queue.isPausedOrMaxed() && limitedFor(queue, queue.meta.max ?? maxJobs) === 0;
+  return queue.isOpen() && limitedFor(queue, queue.meta.max ?? maxJobs) === 0;
 }
 
 /**

@@ -1,0 +1,67 @@
+import type { IQueueBackend, Job } from 'bullmq';
+import { type Envelope, encodeEnvelope } from '../codec.js';
+import type { FailureOrigin } from '../errors.js';
+import type { ActiveJob, FailedChild } from '../job.js';
+
+/** A BullMQ job that a worker holds. */
+export class ClaimedJob implements ActiveJob {
+  readonly #job: Job;
+  readonly #backend: IQueueBackend;
+  #controller: AbortController | undefined;
+
+  constructor(job: Job, backend: IQueueBackend) {
+    this.#job = job;
+    this.#backend = backend;
+  }
+
+  get id(): string {
+    return this.#job.id ?? '';
+  }
+
+  get name(): string {
+    return this.#job.name;
+  }
+
+  get queue(): string {
+    return this.#job.queueName;
+  }
+
+  get data(): unknown {
+    return this.#job.data;
+  }
+
+  get attempt(): number {
+    return this.#job.attemptsMade + 1;
+  }
+
+  get maxAttempts(): number {
+    return this.#job.opts.attempts || 1;
+  }
+
+  /** Made when it is asked for: most handlers do not, and it costs more than the rest of a small job. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    return this.#controller.signal;
+  }
+
+  abort(reason: Error): void {
+    this.#controller?.abort(reason);
+  }
+
+  async childResults(): Promise<ReadonlyMap<string, unknown>> {
+    const values = await this.#job.getChildrenValues();
+    return new Map(Object.entries(values).map(([key, value]) => [this.#backend.parseNodeKey(key).id, value]));
+  }
+
+  async failedChildren(): Promise<readonly FailedChild[]> {
+    const failures = await this.#job.getIgnoredChildrenFailures();
+    return Object.entries(failures).map(([key, reason]) => {
+      const { id, queueName } = this.#backend.parseNodeKey(key);
+      return { id, queue: queueName, reason };
+    });
+  }
+
+  async saveFailure(failure: FailureOrigin): Promise<void> {
+    await this.#job.updateData(encodeEnvelope({ ...(this.#job.data as Envelope), failure }));
+  }
+}

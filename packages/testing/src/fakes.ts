@@ -1,0 +1,78 @@
+import type { AnyTask, InputOf, OutputOf, TaskContext } from '@umbel/core';
+
+/** What stands in for a handler: a function, a value, an error to throw, or a sequence of those. */
+export type Behaviour<Task> =
+  | ((input: InputOf<Task>, ctx: TaskContext) => OutputOf<Task> | Promise<OutputOf<Task>>)
+  | Sequence<OutputOf<Task>>
+  | Error
+  | Exclude<OutputOf<Task>, (...args: never[]) => unknown>;
+
+/** Knows what its task was called with. */
+export interface Fake<Task> {
+  /** The inputs so far, in order; one for each attempt. */
+  readonly calls: readonly InputOf<Task>[];
+  /** Gives the task its own handler back. */
+  restore(): void;
+}
+
+const SEQUENCE: unique symbol = Symbol('sequence');
+
+/** One behaviour after the other; made by `sequence`. */
+export interface Sequence<out Value> {
+  readonly [SEQUENCE]: readonly (Value | Error)[];
+}
+
+/** A fake's behaviour for its first attempt, its second …; the last one stays. An error is thrown. */
+export function sequence<const Value>(...steps: readonly (Value | Error)[]): Sequence<Value> {
+  return { [SEQUENCE]: steps };
+}
+
+export type Handler = (input: unknown, ctx: TaskContext) => unknown;
+
+/** Fakes by task name. */
+export class Fakes {
+  readonly #fakes = new Map<string, Handler>();
+  #others: { handler: Handler; except: ReadonlySet<string> } | undefined;
+
+  set<Task extends AnyTask>(task: Task, behaviour: Behaviour<Task>): Fake<Task> {
+    const calls: InputOf<Task>[] = [];
+    const answer = handlerFrom(behaviour);
+    const handler: Handler = (input, ctx) => {
+      calls.push(input as InputOf<Task>); // what the handler would receive
+      return answer(input, ctx);
+    };
+    this.#fakes.set(task.name, handler);
+    return {
+      calls,
+      restore: () => {
+        if (this.#fakes.get(task.name) === handler) this.#fakes.delete(task.name);
+      },
+    };
+  }
+
+  /** Stands in for every task that has no fake of its own and is not excepted. */
+  setOthers(handler: Handler, except: readonly AnyTask[]): void {
+    this.#others = { handler, except: new Set(except.map((task) => task.name)) };
+  }
+
+  handlerOf(task: string): Handler | undefined {
+    const others = this.#others;
+    return this.#fakes.get(task) ?? (others && !others.except.has(task) ? others.handler : undefined);
+  }
+}
+
+function handlerFrom(behaviour: unknown): Handler {
+  if (typeof behaviour === 'function') return behaviour as Handler;
+  const steps = isSequence(behaviour) ? behaviour[SEQUENCE] : [behaviour];
+  let next = 0;
+  return () => {
+    const step = steps[Math.min(next, steps.length - 1)];
+    next += 1;
+    if (step instanceof Error) throw step;
+    return step;
+  };
+}
+
+function isSequence(value: unknown): value is Sequence<unknown> {
+  return typeof value === 'object' && value !== null && SEQUENCE in value;
+}

@@ -1,0 +1,69 @@
+/** Faults that a test lets happen. Each is armed by one line and strikes at its point. */
+import type { AnyTask } from '@umbel/core';
+import type { BackendCommand } from './memory/failing.js';
+
+export interface CrashOptions {
+  /** Where in an attempt the worker dies. */
+  at: 'before-handler' | 'after-handler';
+  /** The task whose attempt it is. Default: any. */
+  task?: AnyTask;
+  /** How often. Default once. */
+  times?: number;
+}
+
+export interface LostLockOptions {
+  /** The task whose attempt loses its lock. Default: any. */
+  task?: AnyTask;
+  times?: number;
+}
+
+export interface StoreErrorOptions {
+  /** A method of BullMQ's backend: `addJob`, `addFlow`, `getJobData` …. */
+  command: BackendCommand;
+  /** Default: an `Error` that names the command. */
+  error?: Error;
+  /** How often. Default once. */
+  times?: number;
+}
+
+interface Armed {
+  readonly kind: 'before-handler' | 'after-handler' | 'lost-lock';
+  readonly task: string | undefined;
+  left: number;
+}
+
+/** What was armed and has not struck yet. */
+export class Faults {
+  readonly #armed: Armed[] = [];
+  readonly #storeErrors: { command: string; error: Error; left: number }[] = [];
+
+  armCrash({ at, task, times = 1 }: CrashOptions): void {
+    this.#armed.push({ kind: at, task: task?.name, left: times });
+  }
+
+  armLostLock({ task, times = 1 }: LostLockOptions): void {
+    this.#armed.push({ kind: 'lost-lock', task: task?.name, left: times });
+  }
+
+  armStoreError({ command, error = new Error(`${command} failed`), times = 1 }: StoreErrorOptions): void {
+    this.#storeErrors.push({ command, error, left: times });
+  }
+
+  /** Whether a fault strikes here; it is used up then. */
+  strikes(kind: Armed['kind'], task: string): boolean {
+    const fault = this.#armed.find(
+      (armed) => armed.kind === kind && armed.left > 0 && (armed.task === undefined || armed.task === task),
+    );
+    if (fault === undefined) return false;
+    fault.left -= 1;
+    return true;
+  }
+
+  /** The error that a command of the store fails with here; it is used up then. */
+  storeError(command: string): Error | undefined {
+    const fault = this.#storeErrors.find((armed) => armed.command === command && armed.left > 0);
+    if (fault === undefined) return undefined;
+    fault.left -= 1;
+    return fault.error;
+  }
+}

@@ -1,0 +1,266 @@
+import {
+  type AnyTask,
+  type App,
+  type AsyncResult,
+  type InputArgs,
+  type InputOf,
+  type Logger,
+  type OutputOf,
+  type Step,
+  UpstreamFailedError,
+} from '@umbel/core';
+import {
+  type ActiveJob,
+  coreOf,
+  type Duration,
+  durationMs,
+  INTERNAL_QUEUE,
+  type Observer,
+  standInFor,
+  toError,
+} from '@umbel/core/internal';
+import { Engine } from './engine.js';
+import { LeakError, NothingLeftError } from './errors.js';
+import { type Behaviour, type Fake, Fakes, type Handler } from './fakes.js';
+import { type CrashOptions, Faults, type LostLockOptions, type StoreErrorOptions } from './faults.js';
+import { type Attempt, type EnqueuedCall, History } from './history.js';
+import { failing } from './memory/failing.js';
+import { backendsOf } from './memory/index.js';
+
+export interface TestAppOptions {
+  /** The engine's time at the start. Default 2030-01-01T00:00:00Z, so that a test gives the same every day. */
+  now?: Date;
+  /** Jobs of one queue that run at the same time. Default 10. */
+  concurrency?: number;
+  /** Varies, repeatably, what BullMQ leaves open, such as which of several idle workers is served first. */
+  seed?: number;
+}
+
+/** Something that can be sent: a task, a signature or a composition. */
+type Sendable<In, Out> = Step<string, In, Out> & {
+  delay(...input: InputArgs<In>): Promise<AsyncResult<Out>>;
+};
+
+/** How `perform` runs a handler. */
+export interface PerformOptions {
+  /** Counted from 1. Default 1. */
+  attempt?: number;
+  signal?: AbortSignal;
+}
+
+/**
+ * An app on an engine of its own, in memory and in virtual time.
+ *
+ * While it is open, calls of the app's tasks go to it, wherever in the code under test they are made. Work and time
+ * move only while something is awaited: a result, `run`, `advance`, `runUntilIdle` or `next`.
+ */
+export interface TestApp extends AsyncDisposable {
+  /** The engine's time. */
+  readonly now: Date;
+  /** What was sent so far, in order, steps of compositions included. */
+  readonly enqueued: readonly EnqueuedCall[];
+  /** Attempts so far, in order. */
+  readonly attempts: readonly Attempt[];
+  /** The last attempts of the jobs that failed for good or wait for another attempt. */
+  readonly failed: readonly Attempt[];
+  /**
+   * Sends a call and gives its result; countdowns, retries and other waits pass at once.
+   * @throws {TaskFailedError} if it fails; the original error is its `cause`.
+   * @throws {NothingLeftError} if nothing is left to do and there is no result.
+   */
+  run<In, Out>(call: Sendable<In, Out>, ...input: InputArgs<In>): Promise<Out>;
+  /** Sends a call and gives its handle; nothing runs before something is awaited. */
+  start<In, Out>(call: Sendable<In, Out>, ...input: InputArgs<In>): Promise<AsyncResult<Out>>;
+  /** Lets the engine work for a time. */
+  advance(duration: Duration): Promise<void>;
+  /** Lets the engine work until nothing is left to do, however far in the future. */
+  runUntilIdle(): Promise<void>;
+  /** Runs one attempt, the next one there is, and gives what came of it; undefined if nothing is left to do. */
+  next(): Promise<Attempt | undefined>;
+  /** Replaces the handler of a task: by a function, a value, an error to throw, or a `sequence` of those. */
+  fake<Task extends AnyTask>(task: Task, behaviour: Behaviour<Task>): Fake<Task>;
+  /** Replaces the handlers of all tasks that have no fake of their own, but for those in `except`. */
+  fakeAll(
+    handler: (input: unknown, task: string) => unknown,
+    options?: { except?: readonly AnyTask[] },
+  ): void;
+  /**
+   * Runs one handler as a worker would, without a queue: validation, the way through JSON, the context.
+   * @throws what the handler throws, or a `ValidationError`.
+   */
+  perform<Task extends AnyTask>(
+    task: Task,
+    input?: InputOf<Task>,
+    options?: PerformOptions,
+  ): Promise<OutputOf<Task>>;
+  /**
+   * A worker dies in the next attempt, as by `kill -9`: nothing of what it had under way is committed, and 30 s later
+   * another worker runs it again.
+   */
+  crashWorker(options: CrashOptions): void;
+  /** The next attempt loses its lock as its handler starts: the job runs a second time beside it. */
+  loseLock(options?: LostLockOptions): void;
+  /** The next command of that name is refused by the store. */
+  failStore(options: StoreErrorOptions): void;
+  /** What ran, one line an attempt, with virtual times: the same in every run, for a snapshot. */
+  timeline(): string;
+  /** Runs `fn` with this app's calls coming here, whatever other test apps are open. */
+  within<T>(fn: () => T): T;
+  /** @throws {LeakError} if handlers still run. */
+  close(): Promise<void>;
+}
+
+const DEFAULT_START = Date.UTC(2030, 0, 1);
+/** As workers have it by default. */
+const LOCK_DURATION_MS = 30_000;
+/** What is logged is an error that the test asked for, or one that reaches the test by itself. */
+const SILENT: Logger = { info() {}, warn() {}, error() {} };
+/** Long enough that no test passes it by accident. */
+const FOREVER_MS = 100 * 365 * 86_400_000;
+
+/** The app's tasks on an engine of their own; see `TestApp`. */
+export async function testApp(app: App, options: TestAppOptions = {}): Promise<TestApp> {
+  const core = coreOf(app);
+  const engine = new Engine(options.now?.getTime() ?? DEFAULT_START, options.seed);
+  const history = new History();
+  const fakes = new Fakes();
+  const faults = new Faults();
+  const queues = new Set<string>();
+
+  const newWorker = () => fork.worker({ queues: [...queues], concurrency: options.concurrency ?? 10 });
+
+  const serve = (queue: string) => {
+    if (queues.has(queue) || queue === INTERNAL_QUEUE) return;
+    queues.add(queue);
+    engine.starting(worker.addQueue(queue));
+  };
+
+  const crash = () => {
+    const dead = worker;
+    const recover = engine.store.dropLocks(() => true);
+    history.loseRunning(engine.now);
+    engine.forgetAttempts();
+    worker = newWorker();
+    engine.starting(Promise.all([dead.close({ force: true }), worker.start()]));
+    engine.clock.setTimeout(recover, LOCK_DURATION_MS);
+  };
+
+  const observer: Observer = {
+    enqueued(job) {
+      if (job.queue !== INTERNAL_QUEUE) history.enqueue(job, engine.now);
+      serve(job.queue);
+    },
+    handlerOf({ name, run }) {
+      const handler: Handler | undefined = fakes.handlerOf(name) ?? run;
+      return (
+        handler &&
+        ((input, ctx) => {
+          history.received(ctx.id, input);
+          return handler(input, ctx);
+        })
+      );
+    },
+    attempt: (job, run) => (job.queue === INTERNAL_QUEUE ? run() : attempt(job, run)),
+    waiting: (jobId, giveUp) => engine.waiting(() => giveUp(nothingLeft(jobId, history))),
+  };
+
+  async function attempt(job: ActiveJob, run: () => Promise<unknown>): Promise<unknown> {
+    const runId = (job.data as { run?: string } | null)?.run;
+    const entry = history.start({ task: job.name, id: job.id, runId, attempt: job.attempt, at: engine.now });
+    if (faults.strikes('before-handler', job.name)) return crashed();
+    if (faults.strikes('lost-lock', job.name)) engine.store.dropLocks(({ id }) => id === job.id)();
+    try {
+      const value = await engine.attempt(() => standIn.run(run));
+      if (faults.strikes('after-handler', job.name)) return crashed();
+      history.end(entry, { ok: true, value, at: engine.now });
+      return value;
+    } catch (error) {
+      if (error instanceof UpstreamFailedError) history.skip(entry);
+      else history.end(entry, { ok: false, error: toError(error), at: engine.now });
+      throw error;
+    }
+  }
+
+  function crashed(): Promise<never> {
+    crash();
+    return new Promise(() => {});
+  }
+
+  const connection = failing(backendsOf(engine.store), (command) => faults.storeError(command));
+  const fork = core.fork(
+    { connection, resultTtl: FOREVER_MS, failureTtl: FOREVER_MS, logger: SILENT },
+    { clock: engine.clock, observer },
+  );
+  let worker = newWorker();
+  const standIn = standInFor(core, fork);
+  standIn.enter();
+  await worker.start();
+
+  const t: TestApp = {
+    get now() {
+      return new Date(engine.now);
+    },
+    enqueued: history.enqueued,
+    attempts: history.attempts,
+    get failed() {
+      return history.failed();
+    },
+    async run(call, ...input) {
+      return (await t.start(call, ...input)).get();
+    },
+    start: (call, ...input) => standIn.run(() => call.delay(...input)),
+    advance: (duration) => engine.advanceTo(engine.now + durationMs(duration, 'duration')),
+    runUntilIdle: () => engine.runUntilIdle(),
+    async next() {
+      const before = history.attempts.length;
+      await engine.step();
+      return history.attempts[before];
+    },
+    fake: (task, behaviour) => fakes.set(task, behaviour),
+    fakeAll: (handler, { except = [] } = {}) =>
+      fakes.setOthers((input, ctx) => handler(input, ctx.name), except),
+    async perform(task, input, { attempt = 1, signal = new AbortController().signal } = {}) {
+      const data: unknown = JSON.parse(JSON.stringify({ umbel: 1, input }));
+      const run = () => fork.execute({ ...unclaimed, name: task.name, data, attempt, signal });
+      const endWait = engine.waiting(() => {});
+      try {
+        return JSON.parse(JSON.stringify((await standIn.run(run)) ?? null));
+      } finally {
+        endWait();
+      }
+    },
+    crashWorker: (crashOptions) => faults.armCrash(crashOptions),
+    loseLock: (lockOptions = {}) => faults.armLostLock(lockOptions),
+    failStore: (errorOptions) => faults.armStoreError(errorOptions),
+    timeline: () => history.timeline(),
+    within: standIn.run,
+    async close() {
+      standIn.close();
+      const leaked = history.running();
+      await worker.close({ force: leaked.length > 0 });
+      await fork.close();
+      if (leaked.length > 0) throw new LeakError(leaked);
+    },
+    [Symbol.asyncDispose]: () => t.close(),
+  };
+  return t;
+}
+
+/** A job that no queue holds. */
+const unclaimed = {
+  id: 'performed',
+  queue: 'none',
+  maxAttempts: 1,
+  childResults: async () => new Map(),
+  failedChildren: async () => [],
+  saveFailure: async () => {},
+} satisfies Partial<ActiveJob>;
+
+function nothingLeft(jobId: string, history: History): NothingLeftError {
+  const ended = new Set(history.attempts.filter(({ outcome }) => outcome).map(({ id }) => id));
+  const open = history.enqueued.filter(({ id }) => !ended.has(id)).map(({ task }) => task);
+  return new NothingLeftError(
+    `Nothing is left to do, and there is no result of ${jobId}. ` +
+      (open.length > 0 ? `Sent and never run: ${open.join(', ')}.` : 'Every task that was sent has run.'),
+  );
+}

@@ -1,0 +1,112 @@
+import { chain, chord } from '@umbel/canvas';
+import { createApp } from '@umbel/core';
+import { testApp } from '@umbel/testing/vitest';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+
+function shop() {
+  const app = createApp({ name: 'faults', connection: 'redis://127.0.0.1:1' });
+  const ran: string[] = [];
+  const double = app.task({
+    name: 'double',
+    input: z.number(),
+    run: async (n) => {
+      ran.push(`double ${n}`);
+      return n * 2;
+    },
+  });
+  const sum = app.task({
+    name: 'sum',
+    input: z.array(z.number()),
+    run: async (numbers) => {
+      ran.push('sum');
+      return numbers.reduce((total, n) => total + n, 0);
+    },
+  });
+  return { app, ran, double, sum };
+}
+
+describe('a worker that crashes', () => {
+  test('before a handler leaves the job to another worker, half a minute later', async () => {
+    const { app, ran, double } = shop();
+    const t = await testApp(app);
+    t.crashWorker({ at: 'before-handler' });
+    expect(await t.run(double, 1)).toBe(2);
+    expect(ran).toEqual(['double 1']);
+    expect(t.now).toEqual(new Date('2030-01-01T00:00:30Z'));
+  });
+
+  test('after a handler lets it run again: effects happen at least once', async () => {
+    const { app, ran, double } = shop();
+    const t = await testApp(app);
+    t.crashWorker({ at: 'after-handler', times: 2 });
+    expect(await t.run(double, 1)).toBe(2);
+    expect(ran).toEqual(['double 1', 'double 1', 'double 1']);
+    expect(t.timeline().split('\n')).toEqual([
+      '+0ms       double † lost with its worker',
+      '+30s       double † lost with its worker',
+      '+1m        double → 2',
+    ]);
+  });
+
+  test('spends no attempt of the task', async () => {
+    const { app, double } = shop();
+    const t = await testApp(app);
+    t.crashWorker({ at: 'after-handler', times: 3 });
+    expect(await t.run(double, 1)).toBe(2);
+    expect(t.attempts.map(({ attempt }) => attempt)).toEqual([1, 1, 1, 1]);
+  });
+
+  test('in the middle of a chord costs nothing but time: the body runs once, on all results', async () => {
+    const { app, ran, double, sum } = shop();
+    const t = await testApp(app);
+    t.crashWorker({ at: 'after-handler', task: double });
+    expect(
+      await t.run(
+        chord(
+          [1, 2, 3].map((n) => double.si(n)),
+          sum,
+        ),
+      ),
+    ).toBe(12);
+    expect(ran.filter((name) => name === 'sum')).toHaveLength(1);
+    expect(new Set(ran)).toEqual(new Set(['double 1', 'double 2', 'double 3', 'sum']));
+  });
+
+  test('in the body of a chord lets only the body run again', async () => {
+    const { app, ran, double, sum } = shop();
+    const t = await testApp(app);
+    t.crashWorker({ at: 'after-handler', task: sum });
+    expect(await t.run(chain(chord([double.si(1), double.si(2)], sum), double))).toBe(12);
+    expect(ran).toEqual(['double 1', 'double 2', 'sum', 'sum', 'double 6']);
+  });
+});
+
+describe('a lock that is lost', () => {
+  test('delivers the job twice, and records one result', async () => {
+    const { app, ran, double, sum } = shop();
+    const t = await testApp(app);
+    t.loseLock({ task: double });
+    expect(await t.run(chord([double.si(1), double.si(2)], sum))).toBe(6);
+    expect(ran.toSorted()).toEqual(['double 1', 'double 1', 'double 2', 'sum'].toSorted());
+  });
+});
+
+describe('a store that refuses a command', () => {
+  test('rejects the call that needed it, once', async () => {
+    const { app, double } = shop();
+    const t = await testApp(app);
+    t.failStore({ command: 'addJob', error: new Error('OOM command not allowed') });
+    await expect(double.delay(1)).rejects.toThrow('OOM command not allowed');
+    expect(t).not.toHaveEnqueued(double);
+    expect(await t.run(double, 1)).toBe(2);
+  });
+
+  test('does not fail a workflow when a fan-out cannot add its members at first', async () => {
+    const { app, double, sum } = shop();
+    const t = await testApp(app);
+    const result = await t.start(chain(double, chord([double, double], sum)), 1);
+    t.failStore({ command: 'addFlow', times: 2 });
+    expect(await result.get()).toBe(8);
+  });
+});

@@ -1,0 +1,283 @@
+import { chain, chord, group } from '@umbel/canvas';
+import { type App, createApp, TaskFailedError, TimeoutError, ValidationError } from '@umbel/core';
+import { LeakError, NothingLeftError, sequence, type TestApp, testApp } from '@umbel/testing';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+
+function shop() {
+  // A store that cannot be reached: what reaches it fails.
+  const app = createApp({ name: 'shop', connection: 'redis://127.0.0.1:1' });
+  const charge = app.task({
+    name: 'charge',
+    input: z.object({ amount: z.number() }),
+    output: z.object({ receipt: z.string() }),
+    retry: { attempts: 4, delay: '1h', jitter: false },
+    run: async ({ amount }) => ({ receipt: `paid ${amount}` }),
+  });
+  const mail = app.task({
+    name: 'mail',
+    queue: 'mails',
+    input: z.object({ to: z.string(), receipt: z.string() }),
+    run: async ({ to, receipt }) => `${to}: ${receipt}`,
+  });
+  const remind = app.task({
+    name: 'remind',
+    input: z.object({ to: z.string() }),
+    run: async ({ to }, ctx) => {
+      await ctx.sleep('2d');
+      return `${to} at ${new Date(ctx.now()).toISOString()}`;
+    },
+  });
+  const sum = app.task({
+    name: 'sum',
+    input: z.array(z.number()),
+    run: async (ns) => ns.reduce((a, b) => a + b, 0),
+  });
+  const double = app.task({ name: 'double', input: z.number(), run: async (n) => n * 2 });
+  return { app, charge, mail, remind, sum, double };
+}
+
+describe('an app under test', () => {
+  let t: TestApp;
+  let app: App;
+  let tasks: ReturnType<typeof shop>;
+
+  beforeEach(async () => {
+    tasks = shop();
+    app = tasks.app;
+    t = await testApp(app);
+  });
+
+  afterEach(() => t.close());
+
+  test('runs calls and compositions without its store', async () => {
+    const { charge, mail, double, sum } = tasks;
+    expect(await t.run(charge, { amount: 3 })).toEqual({ receipt: 'paid 3' });
+    expect(await t.run(chain(charge, mail.s({ to: 'a@b.c' })), { amount: 5 })).toBe('a@b.c: paid 5');
+    expect(await t.run(chain(double, group([double, double]), sum), 1)).toBe(8);
+    expect(await t.run(chord([double.si(1), double.si(2)], sum))).toBe(6);
+  });
+
+  test('takes the calls that the code under test makes', async () => {
+    const { charge } = tasks;
+    const handleRequest = async () => (await charge.delay({ amount: 1 })).id;
+    const id = await handleRequest();
+    expect(t.enqueued).toMatchObject([{ task: 'charge', input: { amount: 1 }, id, queue: 'default' }]);
+  });
+
+  test('runs nothing before something is awaited', async () => {
+    const { double } = tasks;
+    const result = await t.start(double, 4);
+    for (let turn = 0; turn < 50; turn += 1) await new Promise(setImmediate);
+    expect(await result.state()).toBe('waiting');
+    expect(t.attempts).toEqual([]);
+    expect(await result.get()).toBe(8);
+  });
+
+  test('lets retries and their waits pass at once', async () => {
+    const { charge } = tasks;
+    const startedAt = performance.now();
+    t.fake(charge, sequence(new Error('down'), new Error('down'), { receipt: 'r' }));
+    expect(await t.run(charge, { amount: 1 })).toEqual({ receipt: 'r' });
+    expect(t.now).toEqual(new Date('2030-01-01T03:00:00Z')); // 1 h, then 2 h
+    expect(t.attempts.map(({ attempt }) => attempt)).toEqual([1, 2, 3]);
+    expect(performance.now() - startedAt).toBeLessThan(5000);
+  });
+
+  test('resolves an eta next month at once, in order', async () => {
+    const { double } = tasks;
+    const late = await double.applyAsync(1, { eta: new Date('2030-02-01T00:00:00Z') });
+    const soon = await double.applyAsync(2, { countdown: '1h' });
+    expect(await late.state()).toBe('delayed');
+    expect(await late.get()).toBe(2);
+    expect(await soon.get()).toBe(4);
+    expect(t.attempts.map(({ input, at }) => [input, new Date(at).toISOString()])).toEqual([
+      [2, '2030-01-01T01:00:00.000Z'],
+      [1, '2030-02-01T00:00:00.000Z'],
+    ]);
+  });
+
+  test('advances by as much as it is told', async () => {
+    const { double } = tasks;
+    await double.applyAsync(1, { countdown: '1h' });
+    await double.applyAsync(2, { countdown: '3h' });
+    await t.advance('2h');
+    expect(t.now).toEqual(new Date('2030-01-01T02:00:00Z'));
+    expect(t.attempts.map(({ input }) => input)).toEqual([1]);
+    await t.runUntilIdle();
+    expect(t.now).toEqual(new Date('2030-01-01T03:00:00Z'));
+    expect(t.attempts.map(({ input }) => input)).toEqual([1, 2]);
+  });
+
+  test('lets time pass for handlers that sleep', async () => {
+    const { remind } = tasks;
+    expect(await t.run(remind, { to: 'ada' })).toBe('ada at 2030-01-03T00:00:00.000Z');
+  });
+
+  test('does not let time pass while a handler does real work', async () => {
+    const { double } = tasks;
+    t.fake(double, async (n) => {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      return n;
+    });
+    const result = await t.start(double, 1);
+    await expect(result.get({ timeout: '30s' })).resolves.toBe(1);
+    expect(t.now).toEqual(new Date('2030-01-01T00:00:00Z'));
+  });
+
+  test('ends a wait by its timeout in virtual time', async () => {
+    const { double } = tasks;
+    const result = await double.applyAsync(1, { countdown: '2h' });
+    await expect(result.get({ timeout: '1h' })).rejects.toThrow(TimeoutError);
+    expect(t.now).toEqual(new Date('2030-01-01T01:00:00Z'));
+  });
+
+  test('goes step by step', async () => {
+    const { double, sum } = tasks;
+    const result = await t.start(chain(double, group([double, double]), sum), 1);
+    expect(await t.next()).toMatchObject({ task: 'double', input: 1, outcome: { ok: true, value: 2 } });
+    expect(await result.state()).toBe('waiting-children');
+    expect(await t.next()).toMatchObject({ task: 'double', input: 2 });
+    expect(await t.next()).toMatchObject({ task: 'double', input: 2 });
+    expect(await t.next()).toMatchObject({ task: 'sum', input: [4, 4], outcome: { ok: true, value: 8 } });
+    expect(await result.state()).toBe('completed');
+    expect(await t.next()).toBeUndefined();
+  });
+
+  test('runs tasks that are called inside handlers, and waits for their results', async () => {
+    const { app: own, double } = tasks;
+    const outer = own.task({
+      name: 'outer',
+      input: z.number(),
+      run: async (n): Promise<number> => {
+        const inner = await double.applyAsync(n, { countdown: '1d' });
+        return (await inner.get()) + 1;
+      },
+    });
+    expect(await t.run(outer, 5)).toBe(11);
+    expect(t.now).toEqual(new Date('2030-01-02T00:00:00Z'));
+  });
+
+  test('fails as the real engine does', async () => {
+    const { charge, mail } = tasks;
+    t.fake(charge, new RangeError('too much'));
+    const error = await t
+      .run(chain(charge, mail.s({ to: 'a' })), { amount: 9 })
+      .catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(TaskFailedError);
+    expect(error).toMatchObject({ task: 'charge', cause: { name: 'RangeError', message: 'too much' } });
+    expect(t.failed).toMatchObject([{ task: 'charge', attempt: 4 }]);
+    await expect(t.run(charge, { amount: 'x' as unknown as number })).rejects.toThrow(ValidationError);
+  });
+
+  test('validates what a fake gives, and takes it through JSON', async () => {
+    const { charge, double } = tasks;
+    t.fake(charge, () => ({ receipt: 5 as unknown as string }));
+    await expect(t.run(charge, { amount: 1 })).rejects.toThrow('result.receipt');
+    t.fake(double, () => Number.NaN);
+    await expect(t.run(double, 1)).rejects.toThrow('JSON cannot carry NaN');
+  });
+
+  test('restores a handler, and knows what its fake was called with', async () => {
+    const { double } = tasks;
+    const fake = t.fake(double, 7);
+    expect(await t.run(double, 1)).toBe(7);
+    fake.restore();
+    expect(await t.run(double, 2)).toBe(4);
+    expect(fake.calls).toEqual([1]);
+  });
+
+  test('fakes all tasks but some', async () => {
+    const { double, sum, charge } = tasks;
+    t.fakeAll((_input, task) => (task === 'sum' ? 42 : { receipt: task }), { except: [double] });
+    expect(await t.run(double, 2)).toBe(4);
+    expect(await t.run(sum, [1])).toBe(42);
+    expect(await t.run(charge, { amount: 1 })).toEqual({ receipt: 'charge' });
+  });
+
+  test('fakes a contract that has no handler here', async () => {
+    const contract = app.defineTask({ name: 'elsewhere', input: z.number(), output: z.string() });
+    t.fake(contract, (n) => `faked ${n}`);
+    expect(await t.run(contract, 3)).toBe('faked 3');
+  });
+
+  test('performs one handler without a queue', async () => {
+    const { charge, remind } = tasks;
+    expect(await t.perform(charge, { amount: 2 })).toEqual({ receipt: 'paid 2' });
+    expect(await t.perform(remind, { to: 'bob' })).toContain('bob at 2030-01-03');
+    await expect(t.perform(charge, { amount: '2' as unknown as number })).rejects.toThrow(ValidationError);
+    expect(t.enqueued).toEqual([]);
+  });
+
+  test('draws a timeline that is the same in every run', async () => {
+    const { charge, mail } = tasks;
+    t.fake(charge, sequence(new Error('down'), { receipt: 'r1' }));
+    await t.run(chain(charge, mail.s({ to: 'a@b.c' })), { amount: 1 });
+    expect(t.timeline()).toBe(
+      [
+        '+0ms       charge ✗ Error: down',
+        '+1h        charge (attempt 2) → {"receipt":"r1"}',
+        '+1h        mail → "a@b.c: r1"',
+      ].join('\n'),
+    );
+  });
+
+  test('tells when nothing is left that could bring a result', async () => {
+    const contract = app.defineTask({ name: 'nowhere', input: z.number(), output: z.number() });
+    await expect(t.run(contract, 1)).rejects.toThrow(TaskFailedError);
+    const { double } = tasks;
+    const result = await t.start(double, 1);
+    const other = await testApp(app);
+    await expect(t.within(() => result.get())).resolves.toBe(2);
+    await other.close();
+    expect(new NothingLeftError('x')).toBeInstanceOf(Error);
+  });
+
+  test('runs a thousand steps with hours between them in a moment', async () => {
+    const { double, sum } = tasks;
+    const members = Array.from({ length: 1000 }, (_, n) => double.si(n).set({ countdown: `${n % 24}h` }));
+    const startedAt = performance.now();
+    expect(await t.run(chord(members, sum))).toBe(999_000);
+    expect(t.now).toEqual(new Date('2030-01-01T23:00:00Z'));
+    expect(performance.now() - startedAt).toBeLessThan(5000);
+  });
+});
+
+describe('several apps under test', () => {
+  test('do not see each other', async () => {
+    const { app, double } = shop();
+    await Promise.all(
+      [1, 2, 3].map(async (n) => {
+        const t = await testApp(app, { now: new Date(n * 86_400_000) });
+        t.fake(double, n);
+        await double.applyAsync(5, { countdown: `${n}h` });
+        expect(await t.run(double, 0)).toBe(n);
+        await t.runUntilIdle();
+        expect(t.enqueued).toHaveLength(2);
+        expect(t.now.getTime()).toBe(n * 86_400_000 + n * 3_600_000);
+        await t.close();
+      }),
+    );
+  });
+
+  test('leave nothing behind', async () => {
+    const { app, double } = shop();
+    const open = () => process.getActiveResourcesInfo().filter((resource) => resource !== 'Immediate').length;
+    const before = open();
+    const t = await testApp(app);
+    await t.run(double, 1);
+    expect(open()).toBeGreaterThan(before);
+    await t.close();
+    expect(open()).toBe(before);
+  });
+
+  test('fail a test that leaves a handler running, and name it', async () => {
+    const { app, double } = shop();
+    const t = await testApp(app);
+    t.fake(double, () => new Promise<number>(() => {}));
+    const waiting = t.run(double, 1).catch(() => undefined);
+    while (t.attempts.length === 0) await new Promise(setImmediate);
+    await expect(t.close()).rejects.toThrow(LeakError);
+    void waiting;
+  });
+});
