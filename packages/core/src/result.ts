@@ -27,6 +27,9 @@ export interface AsyncResult<out Out> {
   get(options?: GetOptions): Promise<Out>;
 }
 
+/** The machine's, taken at load time: polling is no part of the time that a test may replace. */
+const { setTimeout, clearTimeout } = globalThis;
+
 /** Events only wake a waiter; the store decides. A missed event costs at most this long. */
 const POLL_MS = { first: 50, max: 5000 };
 

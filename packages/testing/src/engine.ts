@@ -174,9 +174,10 @@ export class Engine {
 
   #setTimeout(run: () => void, ms: number): { clear(): void } {
     const unpark = this.#park();
+    const runInContext = AsyncLocalStorage.bind(run); // whoever moves the clock is in another
     const timer = this.#time.setTimeout(() => {
       unpark();
-      run();
+      runInContext();
     }, ms);
     return {
       clear: () => {

@@ -26,12 +26,18 @@ import { type CrashOptions, Faults, type LostLockOptions, type StoreErrorOptions
 import { type Attempt, type EnqueuedCall, History } from './history.js';
 import { failing } from './memory/failing.js';
 import { backendsOf } from './memory/index.js';
+import { replaceGlobals, withClock } from './virtual-globals.js';
 
 export interface TestAppOptions {
   /** The engine's time at the start. Default 2030-01-01T00:00:00Z, so that a test gives the same every day. */
   now?: Date;
   /** Jobs of one queue that run at the same time. Default 10. */
   concurrency?: number;
+  /**
+   * Whether `Date`, `setTimeout`, `setInterval` and `node:timers/promises` follow the engine's time inside handlers.
+   * Default false: handlers ask `ctx.now()` and `ctx.sleep()`.
+   */
+  virtualTimers?: boolean;
   /** Varies, repeatably, what BullMQ leaves open, such as which of several idle workers is served first. */
   seed?: number;
 }
@@ -145,6 +151,10 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
     engine.clock.setTimeout(recover, LOCK_DURATION_MS);
   };
 
+  const restoreGlobals = options.virtualTimers ? replaceGlobals() : () => {};
+  const inContext = <T>(fn: () => T): T =>
+    standIn.run(() => (options.virtualTimers ? withClock(engine.clock, fn) : fn()));
+
   const observer: Observer = {
     enqueued(job) {
       if (job.queue !== INTERNAL_QUEUE) history.enqueue(job, engine.now);
@@ -170,7 +180,7 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
     if (faults.strikes('before-handler', job.name)) return crashed();
     if (faults.strikes('lost-lock', job.name)) engine.store.dropLocks(({ id }) => id === job.id)();
     try {
-      const value = await engine.attempt(() => standIn.run(run));
+      const value = await engine.attempt(() => inContext(run));
       if (faults.strikes('after-handler', job.name)) return crashed();
       history.end(entry, { ok: true, value, at: engine.now });
       return value;
@@ -236,6 +246,7 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
     within: standIn.run,
     async close() {
       standIn.close();
+      restoreGlobals();
       const leaked = history.running();
       await worker.close({ force: leaked.length > 0 });
       await fork.close();

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { chain, chord, group } from '@umbel/canvas';
 import { type App, createApp, TaskFailedError, TimeoutError, ValidationError } from '@umbel/core';
 import { LeakError, NothingLeftError, sequence, type TestApp, testApp } from '@umbel/testing';
@@ -240,6 +241,66 @@ describe('an app under test', () => {
     expect(await t.run(chord(members, sum))).toBe(999_000);
     expect(t.now).toEqual(new Date('2030-01-01T23:00:00Z'));
     expect(performance.now() - startedAt).toBeLessThan(5000);
+  });
+});
+
+describe('with virtual timers', () => {
+  test('Date and timers follow the engine’s time inside handlers, and only there', async () => {
+    const { app } = shop();
+    const seen: string[] = [];
+    const clock = app.task({
+      name: 'clock',
+      run: async () => {
+        const note = () => seen.push(new Date().toISOString());
+        note();
+        await new Promise((resolve) => setTimeout(resolve, 3_600_000));
+        note();
+        await sleep(60_000);
+        note();
+        await new Promise<void>((resolve) => {
+          let ticks = 0;
+          const interval = setInterval(() => {
+            ticks += 1;
+            if (ticks < 3) return;
+            clearInterval(interval);
+            resolve();
+          }, 1000);
+        });
+        return [Date.now(), new Date(0).getTime(), Date.UTC(1970, 0, 2), new Date() instanceof Date];
+      },
+    });
+    const t = await testApp(app, { virtualTimers: true });
+    const outside = Date.now();
+    const [now, ...rest] = await t.run(clock);
+    expect(seen).toEqual([
+      '2030-01-01T00:00:00.000Z',
+      '2030-01-01T01:00:00.000Z',
+      '2030-01-01T01:01:00.000Z',
+    ]);
+    expect(now).toBe(Date.UTC(2030, 0, 1, 1, 1, 3));
+    expect(rest).toEqual([0, 86_400_000, true]);
+    expect(Math.abs(Date.now() - outside)).toBeLessThan(60_000);
+    await t.close();
+    expect(setTimeout.name).toBe('setTimeout');
+    expect(Date.now.toString()).toContain('native code');
+  });
+
+  test('a timer that is cleared does not hold up time, nor does it run', async () => {
+    const { app } = shop();
+    const race = app.task({
+      name: 'race',
+      run: async () => {
+        const timer = setTimeout(() => {
+          throw new Error('it was cleared');
+        }, 500);
+        clearTimeout(timer);
+        return Promise.race([sleep(1000).then(() => 'slow'), sleep(10).then(() => 'fast')]);
+      },
+    });
+    const t = await testApp(app, { virtualTimers: true });
+    expect(await t.run(race)).toBe('fast');
+    await t.runUntilIdle();
+    await t.close();
   });
 });
 
