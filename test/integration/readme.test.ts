@@ -18,6 +18,7 @@ describe('the code of the README', () => {
     for (const [, name = '', code = ''] of text.matchAll(/```ts file=(\S+)\n([\s\S]*?)```/g)) {
       writeFileSync(join(folder, name), code);
     }
+    writeFileSync(join(folder, 'vitest.config.js'), 'export default { test: { include: ["*.test.ts"] } };\n'); // not the one of this repository
     const compilerOptions = {
       composite: false,
       declaration: false,
@@ -35,6 +36,18 @@ describe('the code of the README', () => {
 
   test('compiles', () => {
     expect(node(join(root, 'node_modules/typescript/bin/tsc'), '-p', folder).stdout).toBe('');
+  });
+
+  test('has a test file that passes', () => {
+    const run = node(
+      join(root, 'node_modules/vitest/vitest.mjs'),
+      'run',
+      '--root',
+      folder,
+      '--reporter=json',
+    );
+    const { numPassedTests, numTotalTests } = JSON.parse(run.stdout) as Record<string, number>;
+    expect({ numPassedTests, numTotalTests }).toEqual({ numPassedTests: 2, numTotalTests: 2 });
   });
 
   test('gives what it says', () => {
