@@ -6,6 +6,8 @@ import { type BackendFactory, Queue, type RedisQueueBackend } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterEach, describe, inject } from 'vitest';
 
+export { memory };
+
 export interface Engine {
   readonly name: 'memory' | 'redis';
   /** A new app on the engine; closed, and its keys removed, after the test. */

@@ -30,7 +30,7 @@ export class Composition implements Part {
   }
 
   set(options: SignatureOptions): Composition {
-    const merged = { ...this.#expression.options, ...normalizeOptions(options) };
+    const merged = { ...this.#expression.options, ...normalizeOptions(options, 0) }; // no eta, so no time
     return new Composition({ ...this.#expression, options: merged }, this[SENDER]);
   }
 

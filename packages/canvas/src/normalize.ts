@@ -22,23 +22,35 @@ export interface NormalChain {
  * - a chain inside a chain spliced in,
  * - a chain of one step replaced by that step,
  * - a chord written as a chain of its header and its body,
- * - options handed down to the tasks, where an inner one wins.
+ * - options handed down to the tasks, where an inner one wins; but a delay only to the tasks that start the
+ *   composition, where delays add up.
  */
-export function normalize(expression: CanvasExpression, inherited: NormalizedOptions = {}): NormalExpression {
-  const options = { ...inherited, ...expression.options };
+export function normalize(
+  expression: CanvasExpression,
+  inherited: NormalizedOptions = {},
+  delayMs = 0,
+): NormalExpression {
+  const { delayMs: own = 0, ...ownOptions } = expression.options ?? {};
+  const options = { ...inherited, ...ownOptions };
+  const delay = delayMs + own;
   switch (expression.kind) {
-    case 'task':
-      return Object.keys(options).length === 0 ? expression : { ...expression, options };
+    case 'task': {
+      const { options: _given, ...call } = expression;
+      const all = { ...options, ...(delay > 0 && { delayMs: delay }) };
+      return Object.keys(all).length === 0 ? call : { ...call, options: all };
+    }
     case 'group':
       return {
         kind: 'group',
-        members: expression.members.map((member) => normalize(member, options)),
+        members: expression.members.map((member) => normalize(member, options, delay)),
         ...(expression.keys !== undefined && { keys: expression.keys }),
       };
     case 'chain':
-      return chainOf(expression.steps.map((step) => normalize(step, options)));
+      return chainOf(
+        expression.steps.map((step, index) => normalize(step, options, index === 0 ? delay : 0)),
+      );
     case 'chord':
-      return chainOf([normalize(expression.header, options), normalize(expression.body, options)]);
+      return chainOf([normalize(expression.header, options, delay), normalize(expression.body, options)]);
   }
 }
 

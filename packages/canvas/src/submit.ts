@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type AsyncResult, type SendOptions, UnboundTaskError } from '@umbel/core';
-import { type FlowNode, normalizeOptions, type Sender } from '@umbel/core/internal';
+import type { FlowNode, Sender } from '@umbel/core/internal';
 import { CanvasError } from './errors.js';
 import type { CanvasExpression } from './expression.js';
 import { type NormalExpression, normalize } from './normalize.js';
@@ -17,35 +17,28 @@ export async function submit(
   input: unknown,
   options: SendOptions,
 ): Promise<AsyncResult<unknown>> {
-  const { delayMs, ...shared } = normalizeOptions(options);
-  const normal = normalize(expression);
   if (sender === undefined) {
+    const normal = normalize(expression);
     const task = firstTask(normal);
     if (task !== undefined) throw new UnboundTaskError(task);
     return readyResult(emptyValue(normal));
   }
-  if (normal.kind === 'task') return sender.send(normal, input, options);
-  const root = planRun(normal, (task) => sender.optionsOf(task, shared));
+  const { delayMs, ...shared } = sender.normalizeOptions(options);
+  const normal = normalize(expression, shared, delayMs);
+  if (normal.kind === 'task') return sender.send(normal, input, {});
+  const root = planRun(normal, (task) => sender.optionsOf(task));
   if (input !== undefined && !takesInput(root)) {
     throw new CanvasError(
       'No step of this workflow takes an input, so nothing can be passed when it is sent.',
     );
   }
-  return sender.sendRun(delayMs === undefined ? root : delayStart(root, delayMs), input);
+  return sender.sendRun(root, input);
 }
 
 /** An empty group takes any input, so that a list of members may turn out to be empty. */
 function takesInput(node: FlowNode): boolean {
   const isEmptyGroup = node.after !== undefined && node.children?.length === 0;
   return node.open === true || isEmptyGroup || (node.children ?? []).some(takesInput);
-}
-
-/** The tree with the jobs that start the run waiting `delayMs` more. */
-function delayStart(node: FlowNode, delayMs: number): FlowNode {
-  if (node.children === undefined || node.children.length === 0) {
-    return { ...node, options: { ...node.options, delayMs: delayMs + (node.options?.delayMs ?? 0) } };
-  }
-  return { ...node, children: node.children.map((child) => delayStart(child, delayMs)) };
 }
 
 /** The name of a task in the expression, if there is any. */

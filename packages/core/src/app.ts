@@ -95,6 +95,7 @@ export function coreOf(app: App): AppCore {
 class AppCore implements Sender {
   readonly name: string;
   readonly #options: AppOptions;
+  readonly #logger: Logger;
   readonly #runtime: Runtime;
   readonly #registry: Registry;
   readonly #storeOptions: StoreOptions;
@@ -108,6 +109,7 @@ class AppCore implements Sender {
     const { name, connection, prefix, resultTtl = '1d', failureTtl = '7d', logger = console } = options;
     this.name = checkName('name', name);
     this.#options = options;
+    this.#logger = logger;
     this.#runtime = runtime;
     this.#registry = registry;
     this.#storeOptions = {
@@ -144,7 +146,7 @@ class AppCore implements Sender {
 
   bind(contract: ContractObject): ContractObject {
     const entry = entryOf(contract);
-    if (this.#registry.get(entry.name)?.run === undefined) this.#registry.add(entry);
+    this.#registry.declare(entry);
     return new ContractObject(entry, this);
   }
 
@@ -163,6 +165,7 @@ class AppCore implements Sender {
       defaultName: `${hostname()}.${process.pid}`,
       keepCompletedMs: this.#keepCompletedMs,
       keepFailedMs: this.#keepFailedMs,
+      warn: (message) => this.#logger.warn(`umbel "${this.name}": ${message}`),
       onClose: (closed) => this.#workers.delete(closed),
     });
     this.#workers.add(worker);
@@ -184,7 +187,7 @@ class AppCore implements Sender {
     const { task } = expression;
     const whole = this.#wholeInput(expression, input);
     await this.#check(task, whole);
-    const own = { ...expression.options, ...normalizeOptions(options, this.#runtime.clock.now()) };
+    const own = { ...expression.options, ...this.normalizeOptions(options) };
     const { queue, ...rest } = this.optionsOf({ ...expression, options: own });
     const id = randomUUID();
     const content = whole === undefined ? {} : { input: whole };
@@ -193,22 +196,23 @@ class AppCore implements Sender {
     return this.#result(queue, id);
   }
 
+  normalizeOptions(options: SendOptions): NormalizedOptions {
+    return normalizeOptions(options, actual(this).#runtime.clock.now());
+  }
+
   async sendRun(root: FlowNode, input: unknown): Promise<AsyncResult<unknown>> {
     const standIn = actual(this);
     if (standIn !== this) return standIn.sendRun(root, input);
     const filled = fill(root, input);
-    await this.#checkLeaves(filled);
+    await this.#checkTree(filled);
     const run = randomUUID();
     await this.#store.addRun(run, filled);
     if (this.#runtime.observer !== undefined) observeTree(this.#runtime.observer, run, filled);
     return this.#result(root.queue, run);
   }
 
-  optionsOf(
-    { task, options }: TaskExpression,
-    shared?: NormalizedOptions,
-  ): NormalizedOptions & { queue: string } {
-    return { queue: DEFAULT_QUEUE, ...this.#registry.get(task)?.options, ...shared, ...options };
+  optionsOf({ task, options }: TaskExpression): NormalizedOptions & { queue: string } {
+    return { queue: DEFAULT_QUEUE, ...this.#registry.get(task)?.options, ...options };
   }
 
   #result(queue: string, id: string): StoredResult<unknown> {
@@ -224,23 +228,29 @@ class AppCore implements Sender {
       : completeInput(task, expression, input);
   }
 
-  /** Nodes that start the run have their whole input; the others are checked when they start. */
-  async #checkLeaves(node: FlowNode): Promise<void> {
-    if (node.children !== undefined && node.children.length > 0) {
-      for (const child of node.children) await this.#checkLeaves(child);
-    } else if (node.queue !== INTERNAL_QUEUE && node.after === undefined) {
-      await this.#check(node.name, node.input);
-    }
+  /** Whole inputs are validated here, parts of one only for what JSON would change; steps validate the rest. */
+  async #checkTree(node: FlowNode): Promise<void> {
+    for (const next of [...(node.children ?? []), ...(node.expand?.members ?? [])])
+      await this.#checkTree(next);
+    if (node.queue === INTERNAL_QUEUE) return;
+    const { after } = node;
+    const isWhole = node.open === undefined && (after === undefined || 'ignored' in after);
+    if (isWhole) await this.#check(node.name, node.input);
+    else this.#checkJson(node.name, node.input);
   }
 
   /** @throws {ValidationError} if the input does not fit the task's schema, or JSON would change it. */
   async #check(task: string, input: unknown): Promise<void> {
-    const issues = jsonIssues(input, 'input');
-    if (issues.length > 0) throw new ValidationError(task, 'input', issues);
+    this.#checkJson(task, input);
     const entry = this.#registry.get(task);
     if (entry === undefined) return;
     if (entry.input !== undefined) await validate(entry.input, input, task, 'input');
     else if (input !== undefined) refuseInput(task, 'this task takes no input');
+  }
+
+  #checkJson(task: string, input: unknown): void {
+    const issues = jsonIssues(input, 'input');
+    if (issues.length > 0) throw new ValidationError(task, 'input', issues);
   }
 }
 

@@ -10,6 +10,28 @@ export interface Clock {
 /** The machine's clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),
-  setTimeout: (run, ms) => setTimeout(run, ms),
-  clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout),
+  setTimeout: (run, ms) => new LongTimer(run, ms),
+  clearTimeout: (handle) => (handle as LongTimer | undefined)?.clear(),
 };
+
+/** Node fires a timer at once that is set for longer than this, 24.8 days. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+class LongTimer {
+  #timer: NodeJS.Timeout;
+
+  constructor(run: () => void, ms: number) {
+    this.#timer = this.#start(run, ms);
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #start(run: () => void, ms: number): NodeJS.Timeout {
+    if (ms <= LONGEST_MS) return setTimeout(run, ms);
+    return setTimeout(() => {
+      this.#timer = this.#start(run, ms - LONGEST_MS);
+    }, LONGEST_MS);
+  }
+}

@@ -1,5 +1,4 @@
 import { InvalidOptionError } from './errors.js';
-import { INTERNAL_QUEUE } from './flow/node.js';
 import { checkName, normalizeOptions } from './options.js';
 import type { TaskEntry } from './registry.js';
 import type { ContractDefinition, Schema } from './types/task.js';
@@ -23,20 +22,16 @@ export function toEntry({ name, input, output, queue, priority, retry }: Definit
       throw new InvalidOptionError(option, 'a Standard Schema (zod, valibot, arktype …)', schema);
     }
   }
-  if (queue === INTERNAL_QUEUE) {
-    throw new InvalidOptionError(
-      'queue',
-      `another name than "${INTERNAL_QUEUE}", which Umbel keeps for itself`,
-      queue,
-    );
-  }
   return {
     name: checkName('name', name),
-    options: normalizeOptions({
-      ...(queue !== undefined && { queue }),
-      ...(priority !== undefined && { priority }),
-      ...(retry !== undefined && { retry }),
-    }),
+    options: normalizeOptions(
+      {
+        ...(queue !== undefined && { queue }),
+        ...(priority !== undefined && { priority }),
+        ...(retry !== undefined && { retry }),
+      },
+      0, // a task has no options that depend on the time
+    ),
     ...(input !== undefined && { input }),
     ...(output !== undefined && { output }),
   };

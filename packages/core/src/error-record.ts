@@ -1,5 +1,8 @@
 /** Errors to plain data and back. No class is ever loaded by a stored name: see the allow-list. */
+import { types } from 'node:util';
 import { type ErrorRecord, RemoteError, ValidationError } from './errors.js';
+
+const { isNativeError } = types;
 
 const MAX_MESSAGE = 10_000;
 const MAX_STACK = 8_000;
@@ -14,7 +17,7 @@ const REBUILT: ReadonlyMap<string, new (message: string) => Error> = new Map(
 
 /** Any thrown value as an `Error`; an `Error` is given back as it is. */
 export function toError(thrown: unknown): Error {
-  if (thrown instanceof Error) return thrown;
+  if (isNativeError(thrown) || thrown instanceof Error) return thrown; // also one of another realm
   const error = new Error(typeof thrown === 'string' ? thrown : `a value was thrown: ${inspect(thrown)}`);
   error.name = 'NonError';
   return error;

@@ -144,8 +144,8 @@ export class TimeoutError extends UmbelError {
   ) {
     super(
       `Job ${jobId} has no result after ${timeoutMs} ms (state: ${state}). ` +
-        (state === 'waiting'
-          ? 'Is a worker running that serves its queue?'
+        (state === 'waiting' || state === 'waiting-children'
+          ? 'Is a worker running that serves the queues of its tasks?'
           : 'It goes on; call get() again to wait longer.'),
     );
   }
@@ -163,12 +163,17 @@ export class UnknownJobError extends UmbelError {
   }
 }
 
+/** A worker or an app was closed, so that what was asked of it cannot happen any more. */
+export class ClosedError extends UmbelError {
+  override readonly name = 'ClosedError';
+}
+
 /** The store could not be reached. */
 export class ConnectionError extends UmbelError {
   override readonly name = 'ConnectionError';
 }
 
-/** The store accepted only a part of a run. Submitting the same run again is harmless. */
+/** The store accepted only a part of a run. What it accepted does not run to an end by itself. */
 export class SubmitError extends UmbelError {
   override readonly name = 'SubmitError';
 }

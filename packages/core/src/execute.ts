@@ -148,6 +148,7 @@ function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
 function originOf(job: ActiveJob, error: Error): FailureOrigin {
   if (error instanceof UpstreamFailedError) return error.origin;
   // A fan-out may find that its value does not fit a member.
-  const task = error instanceof ValidationError ? error.task : job.name;
+  const isMembers = job.name === INTERNAL_JOB.fanOut && error instanceof ValidationError;
+  const task = isMembers ? error.task : job.name;
   return { task, jobId: job.id, error: recordError(error) };
 }

@@ -7,6 +7,7 @@ export { defineTask } from './contract.js';
 export type { Duration } from './duration.js';
 // Errors
 export {
+  ClosedError,
   ConnectionError,
   CorruptJobError,
   DuplicateTaskError,
@@ -30,7 +31,7 @@ export type { RetryOptions, SendOptions, SignatureOptions, TaskOptions } from '.
 export type { AsyncResult, GetOptions } from './result.js';
 export { isFinal, type JobState } from './state.js';
 // What JSON carries
-export type { Json, NotJsonSafe, WireTypes } from './types/json.js';
+export type { Json, NotJsonSafe } from './types/json.js';
 // Steps of a composition
 export type { AnyResult, AnyStep, Input, InputArgs, InputOf, OutputOf, Result, Step } from './types/step.js';
 export type { AnyContract, AnyTask, Contract, Handler, Signature, Task } from './types/task.js';

@@ -1,5 +1,6 @@
 import { type Duration, durationMs } from './duration.js';
 import { InvalidOptionError } from './errors.js';
+import { INTERNAL_QUEUE } from './flow/node.js';
 
 /** When and how often a failed attempt is repeated. */
 export interface RetryOptions {
@@ -55,14 +56,25 @@ const NAME = /^[A-Za-z0-9_.-]{1,100}$/;
  * Options with names checked and times turned into milliseconds; only what was given is set.
  * @throws {InvalidOptionError} at the first option with a value it cannot have.
  */
-export function normalizeOptions(options: SendOptions, now: number = Date.now()): NormalizedOptions {
+export function normalizeOptions(options: SendOptions, now: number): NormalizedOptions {
   const { queue, priority, countdown, eta, retry } = options;
   return {
-    ...(queue !== undefined && { queue: checkName('queue', queue) }),
+    ...(queue !== undefined && { queue: checkQueue(queue) }),
     ...(priority !== undefined && { priority: checkInteger('priority', priority, 0, MAX_PRIORITY) }),
     ...delayOf(countdown, eta, now),
     ...(retry !== undefined && { retry: normalizeRetry(retry) }),
   };
+}
+
+function checkQueue(queue: string): string {
+  if (queue === INTERNAL_QUEUE) {
+    throw new InvalidOptionError(
+      'queue',
+      `another name than "${INTERNAL_QUEUE}", which Umbel keeps for itself`,
+      queue,
+    );
+  }
+  return checkName('queue', queue);
 }
 
 /** `name` itself. @throws {InvalidOptionError} if it cannot be the name of an app, a queue or a task. */

@@ -26,6 +26,16 @@ export class Registry {
     this.#tasks.set(entry.name, entry);
   }
 
+  /**
+   * Adds a contract, whose handler may be here already.
+   * @throws {DuplicateTaskError} if another contract has its name.
+   */
+  declare(entry: TaskEntry): void {
+    const present = this.#tasks.get(entry.name);
+    if (present?.run === undefined) this.add(entry);
+    else if (!isSame(present, entry)) throw new DuplicateTaskError(entry.name);
+  }
+
   get(name: string): TaskEntry | undefined {
     return this.#tasks.get(name);
   }
@@ -49,5 +59,9 @@ export class Registry {
 
 /** True for the same contract again, and for a contract that now gets its handler. */
 function completes(present: TaskEntry, entry: TaskEntry): boolean {
-  return present.run === undefined && present.input === entry.input && present.output === entry.output;
+  return present.run === undefined && isSame(present, entry);
+}
+
+function isSame(one: TaskEntry, other: TaskEntry): boolean {
+  return one.input === other.input && one.output === other.output;
 }

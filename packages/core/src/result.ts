@@ -22,6 +22,7 @@ export interface AsyncResult<out Out> {
    * The result, once there is one. A task without a result gives `null`.
    * @throws {TaskFailedError} if the task, or a step of the run, failed for good; the original error is its `cause`.
    * @throws {TimeoutError} after `timeout`.
+   * @throws {ClosedError} if the app is closed before there is a result.
    * @throws {UnknownJobError} if the store does not hold the job (any more).
    */
   get(options?: GetOptions): Promise<Out>;
@@ -32,6 +33,7 @@ const { setTimeout, clearTimeout } = globalThis;
 
 /** Events only wake a waiter; the store decides. A missed event costs at most this long. */
 const POLL_MS = { first: 50, max: 5000 };
+const LAST_LOOK_MS = 1000;
 
 export class StoredResult<out Out> implements AsyncResult<Out> {
   readonly id: string;
@@ -53,7 +55,7 @@ export class StoredResult<out Out> implements AsyncResult<Out> {
 
   async get({ timeout, signal }: GetOptions = {}): Promise<Out> {
     const timeoutMs = timeout === undefined ? undefined : durationMs(timeout, 'timeout');
-    const outcome = await this.#settled(timeoutMs, signal);
+    const outcome = await this.#ended(timeoutMs, signal);
     switch (outcome.kind) {
       case 'completed':
         return outcome.value as Out; // validated by the worker, or inferred from the handler that made it
@@ -63,57 +65,57 @@ export class StoredResult<out Out> implements AsyncResult<Out> {
       }
       case 'missing':
         throw new UnknownJobError(this.id, this.#queue);
-      case 'pending':
-        throw new TimeoutError(this.id, timeoutMs ?? 0, await this.state());
     }
   }
 
-  /** The final outcome, or the pending one when the time is over. */
-  async #settled(timeoutMs: number | undefined, signal: AbortSignal | undefined): Promise<JobOutcome> {
-    signal?.throwIfAborted();
+  /**
+   * The final outcome.
+   * @throws what ends the wait before there is one.
+   */
+  async #ended(timeoutMs: number | undefined, signal: AbortSignal | undefined): Promise<FinalOutcome> {
     const { clock, observer } = this.#runtime;
-    const alarm = new Alarm(signal);
-    let isOver = false;
-    const end = () => {
-      isOver = true;
-      alarm.ring();
-    };
-    const deadline = timeoutMs === undefined ? undefined : clock.setTimeout(end, timeoutMs);
-    const unwatch = this.#store.watch(this.#queue, this.id, () => alarm.ring());
-    let givenUp: Error | undefined;
-    const endWait = observer?.waiting(this.id, (error) => {
-      givenUp = error;
-      alarm.ring();
-    });
+    const bell = new Bell();
+    const interrupt = new Interrupt();
+    const { closed } = this.#store;
+    const isOver = () => void this.#timedOut(timeoutMs ?? 0).then((error) => interrupt.with(error));
+    const deadline = timeoutMs === undefined ? undefined : clock.setTimeout(isOver, timeoutMs);
+    const undo = [
+      interrupt.on(signal),
+      interrupt.on(closed),
+      this.#store.watch(this.#queue, this.id, () => bell.ring()),
+      observer?.waiting(this.id, (error) => interrupt.with(error)),
+      () => clock.clearTimeout(deadline),
+    ];
     try {
       for (let pollMs = POLL_MS.first; ; pollMs = Math.min(pollMs * 2, POLL_MS.max)) {
-        const wasOver: boolean = isOver;
-        const outcome = await this.#store.outcome(this.#queue, this.id);
-        if (outcome.kind !== 'pending' || wasOver) return outcome;
-        if (givenUp !== undefined) throw givenUp;
-        await alarm.wait(pollMs);
-        signal?.throwIfAborted();
+        const outcome = await interrupt.race(this.#store.outcome(this.#queue, this.id));
+        if (outcome.kind !== 'pending') return outcome;
+        await interrupt.race(bell.wait(pollMs));
       }
     } finally {
-      endWait?.();
-      unwatch();
-      alarm.close();
-      if (deadline !== undefined) clock.clearTimeout(deadline);
+      bell.ring();
+      for (const end of undo) end?.();
     }
+  }
+
+  /** The error of a wait that took too long; a last look at the store may take a moment, not more. */
+  async #timedOut(timeoutMs: number): Promise<Error> {
+    let timer: NodeJS.Timeout | undefined;
+    const tooLate = new Promise<'unknown'>((resolve) => {
+      timer = setTimeout(() => resolve('unknown'), LAST_LOOK_MS);
+    });
+    const state = await Promise.race([this.state().catch(() => 'unknown' as const), tooLate]);
+    clearTimeout(timer);
+    return new TimeoutError(this.id, timeoutMs, state);
   }
 }
 
-/** A wait that ends at the first of: a ring (also one that came before), an abort, the time. */
-class Alarm {
+type FinalOutcome = Exclude<JobOutcome, { kind: 'pending' }>;
+
+/** Rings once or more; a wait ends at the first ring, also at one that came before, or after a time. */
+class Bell {
   #rung = false;
   #wake: (() => void) | undefined;
-  readonly #signal: AbortSignal | undefined;
-  readonly #onAbort = () => this.ring();
-
-  constructor(signal: AbortSignal | undefined) {
-    this.#signal = signal;
-    signal?.addEventListener('abort', this.#onAbort);
-  }
 
   ring(): void {
     this.#rung = true;
@@ -132,8 +134,33 @@ class Alarm {
     }
     this.#rung = false;
   }
+}
 
-  close(): void {
-    this.#signal?.removeEventListener('abort', this.#onAbort);
+/** Ends whatever is raced with it, with the first error it is given. */
+class Interrupt {
+  #reject: (error: unknown) => void = () => {};
+  readonly #interrupted = new Promise<never>((_, reject) => {
+    this.#reject = reject;
+  });
+
+  constructor() {
+    this.#interrupted.catch(() => {}); // it may come when nothing is raced with it
+  }
+
+  with(error: unknown): void {
+    this.#reject(error);
+  }
+
+  /** Interrupts when the signal aborts; gives a function that ends that. */
+  on(signal: AbortSignal | undefined): () => void {
+    const abort = () => this.with(signal?.reason);
+    if (signal?.aborted) abort();
+    signal?.addEventListener('abort', abort);
+    return () => signal?.removeEventListener('abort', abort);
+  }
+
+  race<T>(promise: Promise<T>): Promise<T> {
+    promise.catch(() => {}); // an answer that comes too late
+    return Promise.race([this.#interrupted, promise]);
   }
 }

@@ -6,6 +6,8 @@ export function neverRetried(error: unknown): boolean {
     error instanceof ValidationError ||
     error instanceof UnknownTaskError ||
     error instanceof CorruptJobError ||
-    error instanceof UpstreamFailedError
+    error instanceof UpstreamFailedError ||
+    // BullMQ's own, which handlers that come from it may throw.
+    (error instanceof Error && error.name === 'UnrecoverableError')
   );
 }

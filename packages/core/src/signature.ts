@@ -32,11 +32,10 @@ export interface Sender {
   send(expression: TaskExpression, input: unknown, options: SendOptions): Promise<AsyncResult<unknown>>;
   /** Sends a planned run, giving `input` to its open nodes. The result's id is the run's. */
   sendRun(root: FlowNode, input: unknown): Promise<AsyncResult<unknown>>;
-  /** The options of a call: those of its task, then `shared`, then its own. */
-  optionsOf(
-    expression: TaskExpression,
-    shared?: NormalizedOptions,
-  ): NormalizedOptions & { readonly queue: string };
+  /** Options as plain data, by this app's clock. */
+  normalizeOptions(options: SendOptions): NormalizedOptions;
+  /** The options of a call: its own over those of its task. */
+  optionsOf(expression: TaskExpression): NormalizedOptions & { readonly queue: string };
 }
 
 /** The property under which every signature, composed ones too, holds its app; absent until it is bound. */
@@ -63,7 +62,7 @@ export class TaskSignature {
   }
 
   set(options: SignatureOptions): TaskSignature {
-    const merged = { ...this.#expression.options, ...normalizeOptions(options) };
+    const merged = { ...this.#expression.options, ...normalizeOptions(options, 0) }; // no eta, so no time
     return new TaskSignature({ ...this.#expression, options: merged }, this[SENDER]);
   }
 

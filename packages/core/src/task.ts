@@ -10,7 +10,7 @@ export class TaskObject extends TaskSignature {
   }
 
   s(bound?: object): TaskSignature {
-    return this.#signature(bound === undefined ? {} : { input: bound });
+    return this.#signature(bound === undefined ? {} : { input: boundKeys(bound) });
   }
 
   si(input?: unknown): TaskSignature {
@@ -18,10 +18,15 @@ export class TaskObject extends TaskSignature {
   }
 
   into(key: string, rest?: object): TaskSignature {
-    return this.#signature({ into: key, ...(rest !== undefined && { input: rest }) });
+    return this.#signature({ into: key, ...(rest !== undefined && { input: boundKeys(rest) }) });
   }
 
   #signature(parts: { input?: unknown; into?: string; immutable?: true }): TaskSignature {
     return new TaskSignature({ kind: 'task', task: this.name, ...parts }, this[SENDER]);
   }
+}
+
+/** A key that is undefined is not bound: the previous result, or the call, may bring it. */
+function boundKeys(part: object): object {
+  return Object.fromEntries(Object.entries(part).filter(([, value]) => value !== undefined));
 }

@@ -1,6 +1,7 @@
 import { type Claimer, createClaimer } from './bullmq/claim.js';
 import type { StoreOptions } from './bullmq/store.js';
 import { type Duration, durationMs } from './duration.js';
+import { ClosedError } from './errors.js';
 import type { Executor } from './execute.js';
 import { INTERNAL_QUEUE } from './flow/node.js';
 import { checkInteger, checkName } from './options.js';
@@ -22,6 +23,7 @@ export interface AppWorker {
   /**
    * Connects and begins to take jobs. Gives the worker itself, once it is connected; waits for a store that cannot be
    * reached, telling the app's logger why, since workers are often started before it.
+   * @throws {ClosedError} if the worker was closed before.
    */
   start(): Promise<AppWorker>;
   /** Takes no more jobs, waits for those that run, and disconnects. With `force`, does not wait. */
@@ -39,15 +41,18 @@ export interface WorkerParts {
   readonly defaultName: string;
   readonly keepCompletedMs: number;
   readonly keepFailedMs: number;
+  readonly warn: (message: string) => void;
   readonly onClose: (worker: AppWorker) => void;
 }
 
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
 export class QueueWorker implements AppWorker {
-  readonly queues: readonly string[];
+  readonly #queues: readonly string[] | undefined;
   readonly #options: { concurrency: number; name: string; lockDurationMs: number };
   readonly #parts: WorkerParts;
-  #claimers: Claimer[] = [];
+  readonly #claimers: Claimer[] = [];
+  #started: Promise<AppWorker> | undefined;
+  #closing: Promise<void> | undefined;
 
   constructor(options: WorkerOptions, parts: WorkerParts) {
     const lockDurationMs = durationMs(options.lockDuration ?? '30s', 'lockDuration');
@@ -57,41 +62,62 @@ export class QueueWorker implements AppWorker {
       name: options.name ?? parts.defaultName,
       lockDurationMs: checkInteger('lockDuration', lockDurationMs, 1000, 86_400_000),
     };
-    this.queues = [...new Set(options.queues ?? parts.defaultQueues())].map((queue) =>
-      checkName('queues', queue),
-    );
+    this.#queues = options.queues?.map((queue) => checkName('queues', queue));
   }
 
-  async start(): Promise<AppWorker> {
-    if (this.#claimers.length > 0) return this;
-    this.#claimers = [
-      ...this.queues.map((queue) => this.#claimer(queue, this.#options.concurrency)),
-      this.#claimer(INTERNAL_QUEUE, INTERNAL_CONCURRENCY),
-    ];
-    await Promise.all(this.#claimers.map((claimer) => claimer.start()));
-    return this;
+  get queues(): readonly string[] {
+    return [...new Set(this.#queues ?? this.#parts.defaultQueues())];
+  }
+
+  start(): Promise<AppWorker> {
+    this.#started ??= this.#start();
+    return this.#started;
   }
 
   /** Serves one more queue from now on. */
   async addQueue(queue: string): Promise<void> {
-    const claimer = this.#claimer(queue, this.#options.concurrency);
-    this.#claimers.push(claimer);
-    await claimer.start();
+    await this.#serve(queue, this.#options.concurrency);
   }
 
   async close({ force = false }: { force?: boolean } = {}): Promise<void> {
-    const claimers = this.#claimers;
-    this.#claimers = [];
-    await Promise.all(claimers.map((claimer) => claimer.close(force)));
-    this.#parts.onClose(this);
+    this.#closing ??= this.#close(force);
+    if (force) await Promise.all(this.#claimers.map((claimer) => claimer.close(true)));
+    else await this.#closing;
   }
 
-  #claimer(queue: string, concurrency: number): Claimer {
+  async #start(): Promise<AppWorker> {
+    if (this.#closing !== undefined) {
+      throw new ClosedError('This worker was closed; make another with app.worker().');
+    }
+    const { queues } = this;
+    if (queues.length === 0) {
+      this.#parts.warn(
+        'a worker was started that serves no queue: import the modules that define its tasks before it is started',
+      );
+    }
+    await Promise.all([
+      ...queues.map((queue) => this.#serve(queue, this.#options.concurrency)),
+      this.#serve(INTERNAL_QUEUE, INTERNAL_CONCURRENCY),
+    ]);
+    return this;
+  }
+
+  async #close(force: boolean): Promise<void> {
+    try {
+      await Promise.all(this.#claimers.map((claimer) => claimer.close(force)));
+    } finally {
+      this.#parts.onClose(this);
+    }
+  }
+
+  async #serve(queue: string, concurrency: number): Promise<void> {
     const { store, executor, keepCompletedMs, keepFailedMs } = this.#parts;
     const { name, lockDurationMs } = this.#options;
-    return createClaimer(
+    const claimer = createClaimer(
       { ...store, queue, concurrency, workerName: name, lockDurationMs, keepCompletedMs, keepFailedMs },
       (job) => executor.execute(job),
     );
+    this.#claimers.push(claimer);
+    await claimer.start();
   }
 }

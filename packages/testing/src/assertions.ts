@@ -1,6 +1,6 @@
 /** What can be claimed of an app under test; `@umbel/testing/vitest` makes matchers of it. */
 import { AssertionError } from 'node:assert';
-import { inspect } from 'node:util';
+import { inspect, isDeepStrictEqual } from 'node:util';
 import { normalize } from '@umbel/canvas/internal';
 import type { AnyStep, AnyTask, InputOf } from '@umbel/core';
 import { type Duration, durationMs } from '@umbel/core/internal';
@@ -80,7 +80,7 @@ export function enqueuedExactly(
 
 /** That the task's handler, or its fake, ran. */
 export function ran(t: TestApp, task: AnyTask, { times }: RunOptions = {}): Verdict {
-  const found = t.attempts.filter((attempt) => attempt.task === task.name);
+  const found = t.attempts.filter((attempt) => attempt.task === task.name && attempt.ran);
   const claim = `${task.name} to have run${times === undefined ? '' : ` ${times}×`}`;
   return verdict(countFits(found.length, times), claim, found.length, t.attempts.map(attemptLine));
 }
@@ -97,12 +97,18 @@ export function failed(t: TestApp, task: AnyTask, text = ''): Verdict {
 
 /** That two compositions are the same workflow: nested chains and chords count as what they mean. */
 export function matchesCanvas(actual: AnyStep, expected: AnyStep): Verdict {
-  const [is, should] = [actual, expected].map((step) =>
-    inspect(normalize((step as unknown as { toJSON(): Parameters<typeof normalize>[0] }).toJSON()), {
-      depth: 50,
-    }),
-  );
-  return { pass: is === should, message: `Expected the workflow\n${is}\nto be\n${should}` };
+  const [is, should] = [workflowOf(actual), workflowOf(expected)];
+  return {
+    pass: isDeepStrictEqual(is, should),
+    message: `Expected the workflow\n${inspect(is, WHOLE)}\nto be\n${inspect(should, WHOLE)}`,
+  };
+}
+
+const WHOLE = { depth: 50, maxArrayLength: 200, sorted: true } as const;
+
+function workflowOf(step: AnyStep): unknown {
+  const { toJSON } = step as unknown as { toJSON(): Parameters<typeof normalize>[0] }; // what every step can do
+  return normalize(toJSON.call(step));
 }
 
 /** @throws {AssertionError} unless a call of the task was sent, with at least this input. */

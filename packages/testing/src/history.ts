@@ -21,6 +21,8 @@ export interface Attempt {
   readonly task: string;
   /** As the handler received it; undefined where it was not valid. */
   readonly input: unknown;
+  /** Whether the handler, or its fake, was called: not where the input was not valid. */
+  readonly ran: boolean;
   readonly id: string;
   readonly runId: string | undefined;
   /** Counted from 1. */
@@ -43,6 +45,8 @@ type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 export class History {
   readonly enqueued: EnqueuedCall[] = [];
   readonly attempts: Attempt[] = [];
+  /** Attempts so far, and steps that turned out not to run. */
+  started = 0;
   readonly #running = new Set<Mutable<Attempt>>();
   readonly #ids = new Set<string>();
 
@@ -55,8 +59,9 @@ export class History {
   }
 
   /** Notes an attempt that begins; the answer is for `end` and `skip`. */
-  start(attempt: Omit<Attempt, 'outcome' | 'input'>): Attempt {
-    const entry: Mutable<Attempt> = { ...attempt, input: undefined, outcome: undefined };
+  start(attempt: Omit<Attempt, 'outcome' | 'input' | 'ran'>): Attempt {
+    this.started += 1;
+    const entry: Mutable<Attempt> = { ...attempt, input: undefined, ran: false, outcome: undefined };
     this.attempts.push(entry);
     this.#running.add(entry);
     return entry;
@@ -65,7 +70,9 @@ export class History {
   /** The handler of the job was called. */
   received(id: string, input: unknown): void {
     const entry = [...this.#running].findLast((running) => running.id === id);
-    if (entry !== undefined) entry.input = input;
+    if (entry === undefined) return;
+    entry.input = input;
+    entry.ran = true;
   }
 
   end(attempt: Attempt, outcome: AttemptOutcome): void {

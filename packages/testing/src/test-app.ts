@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import {
   type AnyTask,
   type App,
@@ -35,6 +36,7 @@ export interface TestAppOptions {
   concurrency?: number;
   /**
    * Whether `Date`, `setTimeout`, `setInterval` and `node:timers/promises` follow the engine's time inside handlers.
+   * A handler with a timer counts as waiting for it, so one that guards real work by a timer is timed out at once.
    * Default false: handlers ask `ctx.now()` and `ctx.sleep()`.
    */
   virtualTimers?: boolean;
@@ -101,7 +103,8 @@ export interface TestApp extends AsyncDisposable {
   ): Promise<OutputOf<Task>>;
   /**
    * A worker dies in the next attempt, as by `kill -9`: nothing of what it had under way is committed, and 30 s later
-   * another worker runs it again.
+   * another worker runs it again. Other handlers that it had under way cannot be stopped in this process: their signal
+   * is aborted, and what they give is ignored.
    */
   crashWorker(options: CrashOptions): void;
   /** The next attempt loses its lock as its handler starts: the job runs a second time beside it. */
@@ -133,12 +136,14 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
   const faults = new Faults();
   const queues = new Set<string>();
 
+  // Workers outlive the handler in whose context they may be made, and must not take its time for theirs.
+  const outside = AsyncLocalStorage.snapshot();
   const newWorker = () => fork.worker({ queues: [...queues], concurrency: options.concurrency ?? 10 });
 
   const serve = (queue: string) => {
     if (queues.has(queue) || queue === INTERNAL_QUEUE) return;
     queues.add(queue);
-    engine.starting(worker.addQueue(queue));
+    engine.starting(outside(() => worker.addQueue(queue)));
   };
 
   const crash = () => {
@@ -147,7 +152,7 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
     history.loseRunning(engine.now);
     engine.forgetAttempts();
     worker = newWorker();
-    engine.starting(Promise.all([dead.close({ force: true }), worker.start()]));
+    engine.starting(Promise.all([dead.close({ force: true }), outside(() => worker.start())]));
     engine.clock.setTimeout(recover, LOCK_DURATION_MS);
   };
 
@@ -177,11 +182,14 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
   async function attempt(job: ActiveJob, run: () => Promise<unknown>): Promise<unknown> {
     const runId = (job.data as { run?: string } | null)?.run;
     const entry = history.start({ task: job.name, id: job.id, runId, attempt: job.attempt, at: engine.now });
-    if (faults.strikes('before-handler', job.name)) return crashed();
-    if (faults.strikes('lost-lock', job.name)) engine.store.dropLocks(({ id }) => id === job.id)();
+    const canFail = job.id !== unclaimed.id;
+    if (canFail && faults.strikes('before-handler', job.name)) return crashed();
+    if (canFail && faults.strikes('lost-lock', job.name)) engine.store.dropLocks(({ id }) => id === job.id)();
     try {
       const value = await engine.attempt(() => inContext(run));
-      if (faults.strikes('after-handler', job.name)) return crashed();
+      // What a dead worker still had under way comes to nothing.
+      const isLost = entry.outcome !== undefined;
+      if (canFail && !isLost && faults.strikes('after-handler', job.name)) return crashed();
       history.end(entry, { ok: true, value, at: engine.now });
       return value;
     } catch (error) {
@@ -222,9 +230,13 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
     advance: (duration) => engine.advanceTo(engine.now + durationMs(duration, 'duration')),
     runUntilIdle: () => engine.runUntilIdle(),
     async next() {
-      const before = history.attempts.length;
-      await engine.step();
-      return history.attempts[before];
+      for (;;) {
+        const { started } = history;
+        const count = history.attempts.length;
+        await engine.step();
+        // A step that does not run, since an earlier one has failed, is no attempt.
+        if (history.attempts.length > count || history.started === started) return history.attempts[count];
+      }
     },
     fake: (task, behaviour) => fakes.set(task, behaviour),
     fakeAll: (handler, { except = [] } = {}) =>

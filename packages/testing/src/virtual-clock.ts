@@ -1,4 +1,4 @@
-import { type Clock, type Duration, durationMs } from '@umbel/core/internal';
+import type { Clock } from '@umbel/core/internal';
 import { type Scored, SortedSet } from './memory/sorted-set.js';
 
 interface Timer extends Scored {
@@ -47,10 +47,5 @@ export class VirtualClock implements Clock {
   /** Moves on without running anything; no timer may be due before. */
   moveTo(time: number): void {
     this.#now = Math.max(this.#now, time);
-  }
-
-  /** The time after `duration` from now. */
-  after(duration: Duration): number {
-    return this.#now + durationMs(duration, 'duration');
   }
 }

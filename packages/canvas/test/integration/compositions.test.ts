@@ -340,6 +340,36 @@ onEveryEngine('a workflow', (engine) => {
     expect(runs).toHaveLength(4);
   });
 
+  test('keeps the options of its only step', async () => {
+    const app = engine.app();
+    const { double, runs } = toolbox(app);
+    await app.worker({ queues: ['own'] }).start();
+    const own = double.set({ queue: 'own' });
+    expect(await value(chain(own).applyAsync(1, { queue: 'shared' }))).toBe(2);
+    expect(await value(group([own]).applyAsync(1, { queue: 'shared' }))).toEqual([2]);
+    expect(runs).toHaveLength(2);
+  });
+
+  test('refuses what JSON would change, and immutable calls that do not fit, in every step', async () => {
+    const { double, add, echo } = await start(engine);
+    const odd = { x: Number.NaN, y: 1 };
+    await expect(chain(double, add.si(odd)).delay(1)).rejects.toThrow('input.x: JSON cannot carry NaN');
+    await expect(chain(double, group([add.si(odd)])).delay(1)).rejects.toThrow('JSON cannot carry NaN');
+    await expect(chain(double, add.into('x', { y: Number.NaN })).delay(1)).rejects.toThrow('input.y');
+    const bad = { x: 'one', y: 1 } as unknown as { x: number; y: number };
+    await expect(chain(echo, add.si(bad)).delay(1)).rejects.toThrow(ValidationError);
+  });
+
+  test('takes a key that is bound to undefined from the step before', async () => {
+    const app = engine.app();
+    const { add } = toolbox(app);
+    const point = app.task({ name: 'point', run: async () => ({ x: 1, y: 2 }) });
+    await app.worker().start();
+    const y = undefined as unknown as number;
+    expect(await value(chain(point, add.s({ y })).delay())).toBe(3);
+    expect(await value(add.s({ y }).delay({ x: 1, y: 5 } as { x: number }))).toBe(6);
+  });
+
   test('refuses an invalid start before anything is stored', async () => {
     const { add, double } = await start(engine);
     const error = await chain(add, double)

@@ -62,6 +62,26 @@ describe('normalize', () => {
     });
   });
 
+  test('hands a delay only to the tasks that start the composition, where delays add up', () => {
+    const delays = (expression: unknown): unknown[] =>
+      JSON.stringify(expression)
+        .match(/"delayMs":\d+|"task":"\w+"/g)
+        ?.map((match) => match.split(':')[1]) ?? [];
+    const hour = { countdown: '1h' } as const;
+    expect(delays(normalize(dataOf(chain(double.set(hour), double).set(hour))))).toEqual([
+      '"double"',
+      '7200000',
+      '"double"',
+    ]);
+    expect(delays(normalize(dataOf(chord([double, double], sum).set(hour))))).toEqual([
+      '"double"',
+      '3600000',
+      '"double"',
+      '3600000',
+      '"sum"',
+    ]);
+  });
+
   test('changes nothing when done twice', () => {
     const once = normalize(dataOf(chain(double, chord([chain(double), double], chain(sum, double)))));
     expect(normalize(once as CanvasExpression)).toEqual(once);

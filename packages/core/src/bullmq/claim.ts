@@ -1,4 +1,6 @@
+import { EventEmitter, once } from 'node:events';
 import { type IQueueBackend, type Job, UnrecoverableError, Worker } from 'bullmq';
+import { toError } from '../error-record.js';
 import type { ActiveJob } from '../job.js';
 import { neverRetried } from '../retry.js';
 import { ClaimedJob } from './claimed-job.js';
@@ -39,7 +41,7 @@ export function createClaimer(options: ClaimOptions, handle: (job: ActiveJob) =>
       try {
         return await handle(claimed);
       } catch (error) {
-        throw neverRetried(error) ? unrecoverable(error as Error) : error;
+        throw forBullMQ(toError(error));
       } finally {
         held.delete(claimed);
       }
@@ -59,20 +61,37 @@ export function createClaimer(options: ClaimOptions, handle: (job: ActiveJob) =>
     connection.factory,
   );
   worker.on('error', options.onError);
+  const closing = new EventEmitter();
+  let isClosing = false;
   return {
     async start() {
-      await worker.waitUntilReady();
-      worker.run().catch(options.onError);
+      const closed = once(closing, 'close');
+      await Promise.race([worker.waitUntilReady(), closed]);
+      if (!isClosing) worker.run().catch(options.onError);
     },
     async close(force) {
-      if (force) for (const job of held) job.abort(new Error('the worker was closed'));
-      await worker.close(force);
+      isClosing = true;
+      closing.emit('close');
+      const closed = worker.close(force);
+      if (!force) {
+        await Promise.race([closed, once(closing, 'force')]);
+        return;
+      }
+      closing.emit('force');
+      for (const job of held) job.abort(new Error('the worker was closed'));
+      // A close that waits for running jobs may be under way: then this one cuts it short.
+      await worker.backend.close(true);
     },
   };
 }
 
-function unrecoverable(error: Error): UnrecoverableError {
-  const final = new UnrecoverableError(error.message);
-  if (error.stack !== undefined) final.stack = error.stack;
-  return final;
+/**
+ * The error in the form that BullMQ takes for a failure and nothing else: it reads commands into some names of errors
+ * and into one message, which a handler may throw without knowing.
+ */
+function forBullMQ(error: Error): Error {
+  const message = error.message.startsWith('bullmq:') ? `${error.name}: ${error.message}` : error.message;
+  const failure = neverRetried(error) ? new UnrecoverableError(message) : new Error(message);
+  if (error.stack !== undefined) failure.stack = error.stack;
+  return failure;
 }

@@ -8,6 +8,7 @@ export class ClaimedJob implements ActiveJob {
   readonly #job: Job;
   readonly #backend: IQueueBackend;
   #controller: AbortController | undefined;
+  #abortReason: Error | undefined;
 
   constructor(job: Job, backend: IQueueBackend) {
     this.#job = job;
@@ -40,11 +41,15 @@ export class ClaimedJob implements ActiveJob {
 
   /** Made when it is asked for: most handlers do not, and it costs more than the rest of a small job. */
   get signal(): AbortSignal {
-    this.#controller ??= new AbortController();
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason);
+    }
     return this.#controller.signal;
   }
 
   abort(reason: Error): void {
+    this.#abortReason = reason;
     this.#controller?.abort(reason);
   }
 

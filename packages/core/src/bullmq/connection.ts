@@ -21,7 +21,7 @@ const DEFAULT_URL = 'redis://127.0.0.1:6379';
  * @throws {InvalidOptionError} for a URL of another kind.
  */
 export function resolveConnection(connection: Connection | undefined): ResolvedConnection {
-  const given = connection ?? process.env.UMBEL_URL ?? DEFAULT_URL;
+  const given = connection ?? (process.env.UMBEL_URL || DEFAULT_URL);
   if (typeof given === 'function') return { options: {}, factory: given };
   if (typeof given !== 'string') return { options: given, factory: createRedisBackend };
   if (!/^rediss?:\/\/./.test(given)) {
@@ -32,5 +32,5 @@ export function resolveConnection(connection: Connection | undefined): ResolvedC
 
 /** The URL with its credentials hidden: messages end up in logs. */
 function withoutPassword(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, '//***@');
+  return url.replace(/^(.*?:\/\/)?.*@/s, '$1***@');
 }

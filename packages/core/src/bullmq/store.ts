@@ -7,7 +7,7 @@ import {
   Queue,
 } from 'bullmq';
 import { type Envelope, type EnvelopeContent, encodeEnvelope } from '../codec.js';
-import { ConnectionError, type FailureOrigin } from '../errors.js';
+import { ClosedError, ConnectionError, type FailureOrigin } from '../errors.js';
 import { type FlowNode, jobIdOf } from '../flow/node.js';
 import type { NormalizedOptions } from '../options.js';
 import type { JobState } from '../state.js';
@@ -53,6 +53,7 @@ export class Store {
   #backend: IQueueBackend | undefined;
   #flows: FlowProducer<IQueueBackend> | undefined;
   #ready: Promise<void> | undefined;
+  #closed = new AbortController();
 
   constructor(options: StoreOptions) {
     this.#options = options;
@@ -122,8 +123,15 @@ export class Store {
     return watcher.on(id, listener);
   }
 
-  /** Closes every connection. The next use opens new ones. */
+  /** Aborted when this store is closed; what is waited for does not come then. */
+  get closed(): AbortSignal {
+    return this.#closed.signal;
+  }
+
+  /** Closes every connection, and ends what waits for them. The next use opens new ones. */
   async close(): Promise<void> {
+    this.#closed.abort(new ClosedError('The app was closed while a result was waited for.'));
+    this.#closed = new AbortController();
     const closing = [...this.#watchers.values(), ...this.#queues.values(), this.#flows];
     const backend = this.#backend;
     this.#watchers.clear();

@@ -3,11 +3,7 @@
  * `Map`, a function …) is rejected where the task is defined; compositions are then plain assignability.
  */
 
-/** Augment it when the app's serializer carries more than JSON: `interface WireTypes { date: Date }`. */
-// biome-ignore lint/suspicious/noEmptyInterface: an augmentation point has no members of its own
-export interface WireTypes {}
-
-type Atom = string | number | boolean | null | undefined | void | WireTypes[keyof WireTypes];
+type Atom = string | number | boolean | null | undefined | void;
 
 /** A value JSON carries unchanged. `undefined` stands for an absent key. */
 export type Json = Atom | readonly Json[] | { readonly [key: string]: Json };

@@ -1,8 +1,10 @@
 import { createServer } from 'node:net';
 import { ConnectionError, createApp } from '@umbel/core';
+import type { BackendFactory, IQueueBackend } from 'bullmq';
 import { Redis } from 'ioredis';
 import { describe, expect, inject, test } from 'vitest';
 import { z } from 'zod';
+import { memory } from '../../../../test/engines.js';
 
 /** An address on this machine that nothing listens on. */
 async function closedPort(): Promise<number> {
@@ -52,6 +54,27 @@ describe('a connection', () => {
     expect(await (await double.delay(4)).get({ timeout: '10s' })).toBe(8);
     await app.close();
     instance?.disconnect();
+  });
+
+  test('that stops answering does not hold a get() past its timeout', async () => {
+    const backends = memory();
+    const silent: BackendFactory = (...args) => {
+      const backend = backends(...args);
+      const { forQueue } = backend;
+      const never = () => new Promise<never>(() => {});
+      const mute = (one: IQueueBackend) => Object.assign(one, { isFinished: never, getState: never });
+      return Object.assign(backend, {
+        forQueue: (name: string, prefix?: string) => mute(forQueue.call(backend, name, prefix)),
+      });
+    };
+    const app = createApp({ name: 'silent', connection: silent });
+    const tick = app.task({ name: 'tick', run: async () => 1 });
+    const result = await tick.delay();
+    const startedAt = performance.now();
+    const error = await result.get({ timeout: 50 }).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ name: 'TimeoutError', state: 'unknown' });
+    expect(performance.now() - startedAt).toBeLessThan(4000);
+    await app.close();
   });
 
   test('is taken from UMBEL_URL when none is given', async () => {

@@ -205,6 +205,33 @@ onEveryEngine('a task', (engine) => {
     ]);
   });
 
+  test.each([['DelayedError'], ['WaitingError'], ['WaitingChildrenError'], ['RateLimited']])(
+    'that throws an error by a name that BullMQ gives a meaning (%s) fails like any other',
+    async (name) => {
+      const app = engine.app();
+      const odd = app.task({
+        name: 'odd',
+        run: async () => {
+          const message = name === 'RateLimited' ? 'bullmq:rateLimitExceeded' : 'ours';
+          throw Object.assign(new Error(message), { name });
+        },
+      });
+      await app.worker().start();
+      expect((await failureOf(await odd.delay())).cause).toMatchObject({ name });
+    },
+  );
+
+  test('that throws an UnrecoverableError is not retried', async () => {
+    const app = engine.app();
+    const handler = vi.fn(async () => {
+      throw Object.assign(new Error('give up'), { name: 'UnrecoverableError', code: 'E_END' });
+    });
+    const end = app.task({ name: 'end', retry: { attempts: 3, delay: 1 }, run: handler });
+    await app.worker().start();
+    expect((await failureOf(await end.delay())).cause).toMatchObject({ message: 'give up', code: 'E_END' });
+    expect(handler).toHaveBeenCalledTimes(1);
+  });
+
   test('is retried as often as it says', async () => {
     const app = engine.app();
     const attempts: number[] = [];
@@ -270,7 +297,7 @@ onEveryEngine('a result', (engine) => {
     const error = await result.get({ timeout: 60 }).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(TimeoutError);
     expect(error).toMatchObject({ jobId: result.id, timeoutMs: 60, state: 'waiting' });
-    expect(String(error)).toContain('Is a worker running that serves its queue?');
+    expect(String(error)).toContain('Is a worker running that serves the queues of its tasks?');
   });
 
   test('is given up when the signal aborts', async () => {
@@ -280,6 +307,16 @@ onEveryEngine('a result', (engine) => {
     const waiting = (await tick.delay()).get({ signal: controller.signal });
     controller.abort(new Error('the user left'));
     await expect(waiting).rejects.toThrow('the user left');
+  });
+
+  test('is given up when its app is closed', async () => {
+    const app = engine.app();
+    const tick = app.task({ name: 'tick', run: async () => 1 });
+    const waiting = (await tick.delay()).get();
+    waiting.catch(() => {});
+    await new Promise(setImmediate);
+    await app.close();
+    await expect(waiting).rejects.toThrow('The app was closed while a result was waited for.');
   });
 
   test('of a job that the store does not hold is an UnknownJobError', async () => {
@@ -324,6 +361,74 @@ onEveryEngine('a worker', (engine) => {
     signals.emit('release');
     await closing;
     expect(await result.get({ timeout: '10s' })).toBe('finished');
+  });
+
+  test('that is closed a second time waits for the same jobs', async () => {
+    const app = engine.app();
+    const signals = new EventEmitter();
+    const slow = app.task({
+      name: 'slow',
+      run: async () => {
+        const released = once(signals, 'release');
+        signals.emit('started');
+        await released;
+      },
+    });
+    const worker = await app.worker().start();
+    const started = once(signals, 'started');
+    await slow.delay();
+    await started;
+    const order: string[] = [];
+    const closes = [worker.close(), worker.close(), app.close()].map((closing) =>
+      closing.then(() => order.push('closed')),
+    );
+    await new Promise(setImmediate);
+    order.push('released');
+    signals.emit('release');
+    await Promise.all(closes);
+    expect(order).toEqual(['released', 'closed', 'closed', 'closed']);
+  });
+
+  test('that is closed by force aborts its handlers, also after a close that waits', async () => {
+    const app = engine.app();
+    const signals = new EventEmitter();
+    const stubborn = app.task({
+      name: 'stubborn',
+      run: async (_input, ctx) => {
+        signals.emit('started');
+        await ctx.sleep('1h');
+      },
+    });
+    const worker = await app.worker().start();
+    const started = once(signals, 'started');
+    await stubborn.delay();
+    await started;
+    const waiting = worker.close();
+    await worker.close({ force: true });
+    await waiting;
+    await app.close();
+  });
+
+  test('that was closed refuses to start again', async () => {
+    const worker = await engine
+      .app()
+      .worker({ queues: ['a'] })
+      .start();
+    await worker.close();
+    const other = engine.sameApp().worker({ queues: ['a'] });
+    await other.close();
+    await expect(other.start()).rejects.toThrow('This worker was closed; make another with app.worker().');
+  });
+
+  test('that is started before its tasks are defined serves none of their queues, and says so', async () => {
+    const warnings: string[] = [];
+    const app = engine.app({ logger: { info() {}, warn: (text) => warnings.push(text), error() {} } });
+    const late = app.worker();
+    app.task({ name: 'a', queue: 'mail', run: async () => 1 });
+    await late.start();
+    expect(late.queues).toEqual(['mail']);
+    await engine.sameApp().worker().start();
+    expect(warnings).toEqual([expect.stringContaining('a worker was started that serves no queue')]);
   });
 
   test('serves the queues of its tasks unless told which', () => {
@@ -389,6 +494,12 @@ onEveryEngine('an app', (engine) => {
     await one.worker().start();
     expect(await result.get({ timeout: '10s' })).toBe('one');
     expect(handler).not.toHaveBeenCalled();
+  });
+
+  test('refuses another contract of the same name, also when it has the handler', () => {
+    const app = engine.app();
+    app.implement(defineTask({ name: 'one', input: z.number() }), async () => {});
+    expect(() => app.bind(defineTask({ name: 'one', input: z.string() }))).toThrow(DuplicateTaskError);
   });
 
   test('sends a contract only once it is bound', async () => {

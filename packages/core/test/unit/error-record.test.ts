@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { RemoteError, ValidationError } from '@umbel/core';
 import { describe, expect, test } from 'vitest';
 import { rebuildError, recordError, toError } from '../../src/error-record.js';
@@ -60,6 +61,12 @@ describe('an error in the store', () => {
 });
 
 describe('a thrown value', () => {
+  test('that is an error of another realm keeps its message', () => {
+    const foreign: unknown = runInNewContext(`new TypeError('the disk is full')`);
+    expect(foreign instanceof Error).toBe(false);
+    expect(toError(foreign)).toMatchObject({ name: 'TypeError', message: 'the disk is full' });
+  });
+
   test('that is an error is given back as it is', () => {
     const error = new TypeError('t');
     expect(toError(error)).toBe(error);

@@ -32,11 +32,11 @@ describe('a duration', () => {
 
 describe('options', () => {
   test('that are not given are not set', () => {
-    expect(normalizeOptions({})).toEqual({});
+    expect(normalizeOptions({}, 0)).toEqual({});
   });
 
   test('turn times into milliseconds and fill in what a retry leaves out', () => {
-    expect(normalizeOptions({ countdown: '1m', retry: { attempts: 4 } })).toEqual({
+    expect(normalizeOptions({ countdown: '1m', retry: { attempts: 4 } }, 0)).toEqual({
       delayMs: 60_000,
       retry: { attempts: 4, backoff: 'exponential', delayMs: 1000, jitter: true },
     });
@@ -50,6 +50,7 @@ describe('options', () => {
   test.each<[string, Parameters<typeof normalizeOptions>[0]]>([
     ['queue', { queue: 'a:b' }],
     ['queue', { queue: '' }],
+    ['queue', { queue: 'umbel' }],
     ['priority', { priority: -1 }],
     ['priority', { priority: 2 ** 21 }],
     ['countdown', { countdown: -5 }],
@@ -59,7 +60,7 @@ describe('options', () => {
     ['retry.backoff', { retry: { backoff: 'linear' as 'fixed' } }],
     ['retry.delay', { retry: { delay: -1 } }],
   ])('with a bad `%s` are refused', (option, options) => {
-    expect(() => normalizeOptions(options)).toThrow(
+    expect(() => normalizeOptions(options, 0)).toThrow(
       expect.objectContaining({ name: 'InvalidOptionError', option }),
     );
   });

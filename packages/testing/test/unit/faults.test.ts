@@ -82,6 +82,15 @@ describe('a worker that crashes', () => {
   });
 });
 
+describe('a fault', () => {
+  test('does not strike a handler that is performed without a worker', async () => {
+    const { app, double } = shop();
+    const t = await testApp(app);
+    t.crashWorker({ at: 'before-handler' });
+    expect(await t.perform(double, 4)).toBe(8);
+  });
+});
+
 describe('a lock that is lost', () => {
   test('delivers the job twice, and records one result', async () => {
     const { app, ran, double, sum } = shop();

@@ -115,6 +115,13 @@ describe('toHaveRun and toHaveFailed', () => {
     expect(complaint(() => expect(t).toHaveFailed(double))).toContain('double 1 → 2');
   });
 
+  test('do not count attempts whose input was refused', async () => {
+    const t = await testApp(app);
+    t.fake(double, 'text' as unknown as number);
+    await t.run(chain(double, double), 1).catch(() => undefined);
+    expect(t).toHaveRun(double, { times: 1 });
+  });
+
   test('do not count steps that were never reached', async () => {
     const t = await testApp(app);
     t.fake(double, new Error('no'));
@@ -127,6 +134,10 @@ describe('toHaveRun and toHaveFailed', () => {
 describe('toMatchCanvas', () => {
   test('holds for the same workflow, however it is written', () => {
     expect(chord([double, double], sum)).toMatchCanvas(chain(group([double, double]), chain(sum)));
+    expect(mail.s({ to: 'a', tags: [] })).toMatchCanvas(mail.s({ tags: [], to: 'a' }));
+    const many = (last: number) =>
+      group([...Array.from({ length: 150 }, (_, n) => double.si(n)), double.si(last)]);
+    expect(many(1)).not.toMatchCanvas(many(2));
     expect(chain(double, double.si(3))).not.toMatchCanvas(chain(double, double.si(4)));
     expect(complaint(() => expect(chain(double, double)).toMatchCanvas(double))).toContain(
       'Expected the workflow',

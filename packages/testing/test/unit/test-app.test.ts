@@ -105,6 +105,23 @@ describe('an app under test', () => {
     ]);
   });
 
+  test('starts a composition at its eta', async () => {
+    const { double } = tasks;
+    const result = await chain(double, double).applyAsync(1, { eta: new Date('2030-03-01T00:00:00Z') });
+    expect(await result.get()).toBe(4);
+    expect(t.now).toEqual(new Date('2030-03-01T00:00:00Z'));
+  });
+
+  test('goes on to the next attempt when a step is skipped', async () => {
+    const { double, sum } = tasks;
+    t.fake(double, new Error('no'));
+    await t.start(chain(double, double), 1);
+    await t.start(sum, [1]);
+    const seen: unknown[] = [];
+    for (let next = await t.next(); next !== undefined; next = await t.next()) seen.push(next.task);
+    expect(seen).toEqual(['double', 'sum']);
+  });
+
   test('advances by as much as it is told', async () => {
     const { double } = tasks;
     await double.applyAsync(1, { countdown: '1h' });
@@ -298,6 +315,21 @@ describe('with virtual timers', () => {
     await t.close();
     expect(globalThis.setTimeout).toBe(before.setTimeout);
     expect(globalThis.Date).toBe(before.Date);
+  });
+
+  test('a queue that a handler is the first to use keeps no time moving', async () => {
+    const { app, mail } = shop();
+    const outer = app.task({
+      name: 'outer',
+      run: async () => {
+        await mail.delay({ to: 'a', receipt: 'r' });
+      },
+    });
+    const t = await testApp(app, { virtualTimers: true });
+    await t.run(outer);
+    await t.runUntilIdle();
+    expect(t.now).toEqual(new Date('2030-01-01T00:00:00Z'));
+    await t.close();
   });
 
   test('a timer that is cleared does not hold up time, nor does it run', async () => {
