@@ -30,6 +30,7 @@ import type {
   Schema,
   Task,
   TaskDefinition,
+  TaskExtras,
   TaskResult,
   VoidSchema,
 } from './types/task.js';
@@ -63,7 +64,7 @@ export interface App {
    */
   task<const Name extends string, Returned, In extends Schema = VoidSchema, Out extends Schema = never>(
     definition: TaskDefinition<Name, In, Out, Returned>,
-  ): Task<Name, Encoded<In>, TaskResult<Out, Returned>, {}>;
+  ): Task<Name, Encoded<In>, TaskResult<Out, Returned>, TaskExtras<In, Out, Returned>>;
   /** Declares a task without its handler, so that whoever sends it need not load the handler. */
   defineTask<const Name extends string, In extends Schema = VoidSchema, Out extends Schema = VoidSchema>(
     definition: ContractDefinition<Name, In, Out>,

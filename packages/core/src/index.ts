@@ -34,6 +34,15 @@ export { isFinal, type JobState } from './state.js';
 export type { Json, NotJsonSafe } from './types/json.js';
 // Steps of a composition
 export type { AnyResult, AnyStep, Input, InputArgs, InputOf, OutputOf, Result, Step } from './types/step.js';
-export type { AnyContract, AnyTask, Contract, Handler, Signature, Task } from './types/task.js';
+export type {
+  AnyContract,
+  AnyTask,
+  Contract,
+  Handler,
+  ReceivedBy,
+  ReturnedBy,
+  Signature,
+  Task,
+} from './types/task.js';
 // Workers
 export type { AppWorker, WorkerOptions } from './worker.js';

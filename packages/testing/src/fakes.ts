@@ -1,16 +1,16 @@
-import type { AnyTask, InputOf, OutputOf, TaskContext } from '@umbel/core';
+import type { AnyTask, ReceivedBy, ReturnedBy, TaskContext } from '@umbel/core';
 
 /** What stands in for a handler: a function, a value, an error to throw, or a sequence of those. */
 export type Behaviour<Task> =
-  | ((input: InputOf<Task>, ctx: TaskContext) => OutputOf<Task> | Promise<OutputOf<Task>>)
-  | Sequence<OutputOf<Task>>
+  | ((input: ReceivedBy<Task>, ctx: TaskContext) => ReturnedBy<Task> | Promise<ReturnedBy<Task>>)
+  | Sequence<ReturnedBy<Task>>
   | Error
-  | Exclude<OutputOf<Task>, (...args: never[]) => unknown>;
+  | Exclude<ReturnedBy<Task>, (...args: never[]) => unknown>;
 
 /** Knows what its task was called with. */
 export interface Fake<Task> {
-  /** The inputs so far, in order; one for each attempt. */
-  readonly calls: readonly InputOf<Task>[];
+  /** The inputs so far as the handler would receive them, in order; one for each attempt. */
+  readonly calls: readonly ReceivedBy<Task>[];
   /** Gives the task its own handler back. */
   restore(): void;
 }
@@ -35,10 +35,10 @@ export class Fakes {
   #others: { handler: Handler; except: ReadonlySet<string> } | undefined;
 
   set<Task extends AnyTask>(task: Task, behaviour: Behaviour<Task>): Fake<Task> {
-    const calls: InputOf<Task>[] = [];
+    const calls: ReceivedBy<Task>[] = [];
     const answer = handlerFrom(behaviour);
     const handler: Handler = (input, ctx) => {
-      calls.push(input as InputOf<Task>); // what the handler would receive
+      calls.push(input as ReceivedBy<Task>); // what the handler would receive
       return answer(input, ctx);
     };
     this.#fakes.set(task.name, handler);

@@ -5,7 +5,7 @@ import type { AsyncResult } from '../result.js';
 import type { Expression } from '../signature.js';
 import type { Bindable, Bound, KeysOf, Open, Prettify, Without } from './bind.js';
 import type { IsAny, WireSafe } from './json.js';
-import type { InputArgs, Step } from './step.js';
+import type { InputArgs, InputOf, OutputOf, Step } from './step.js';
 
 export type Schema = StandardSchemaV1;
 export type VoidSchema = StandardSchemaV1<void, void>;
@@ -114,6 +114,23 @@ export interface TaskDefinition<Name extends string, In extends Schema, Out exte
   extends ContractDefinition<Name, In, Out> {
   run: Run<Decoded<In>, Returned, Out>;
 }
+
+/** The same for a task whose result type may come from its handler. */
+export type TaskExtras<In extends Schema, Out extends Schema, Returned> = [Out] extends [never]
+  ? Same<Encoded<In>, Decoded<In>> extends true
+    ? {}
+    : { coded: { in: Decoded<In>; out: Returned } }
+  : ContractExtras<In, Out>;
+
+/** What the handler of a task receives, decoded. */
+export type ReceivedBy<Task> = Task extends { readonly '~extras': { coded: { in: infer Received } } }
+  ? Received
+  : InputOf<Task>;
+
+/** What the handler of a task gives, before it is encoded. */
+export type ReturnedBy<Task> = Task extends { readonly '~extras': { coded: { out: infer Returned } } }
+  ? Returned
+  : OutputOf<Task>;
 
 /** The result type of a task: of its output schema, else of its handler. */
 export type TaskResult<Out extends Schema, Returned> = [Out] extends [never]

@@ -212,6 +212,21 @@ describe('an app under test', () => {
     expect(fake.calls).toEqual([1]);
   });
 
+  test('gives a fake what the handler would receive, decoded, and encodes what it gives', async () => {
+    const date = z.codec(z.iso.datetime(), z.date(), {
+      decode: (text) => new Date(text),
+      encode: (at) => at.toISOString(),
+    });
+    const remind = app.task({
+      name: 'remindAt',
+      input: z.object({ at: date, times: z.number().default(1) }),
+      run: async ({ at, times }) => at.getTime() + times,
+    });
+    const fake = t.fake(remind, ({ at, times }) => at.getUTCDate() + times);
+    expect(await t.run(remind, { at: '2030-05-17T00:00:00Z' })).toBe(18);
+    expect(fake.calls).toEqual([{ at: new Date('2030-05-17T00:00:00Z'), times: 1 }]);
+  });
+
   test('fakes all tasks but some', async () => {
     const { double, sum, charge } = tasks;
     t.fakeAll((_input, task) => (task === 'sum' ? 42 : { receipt: task }), { except: [double] });
