@@ -11,6 +11,7 @@ export interface Envelope {
   readonly umbel: typeof VERSION;
   /** The whole input, or the keys that are bound when `after` brings the rest. */
   readonly input?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
   /** The run this job is a step of. */
   readonly run?: string;
   /** Which earlier steps bring the rest of the input. */

@@ -11,6 +11,8 @@ export interface TaskContext {
   readonly attempt: number;
   /** The run this job is a step of; absent for a call sent on its own. */
   readonly runId?: string;
+  /** What was sent as `headers` with the call or the composition. */
+  readonly headers: Readonly<Record<string, string>>;
   /** Aborted when the worker gives the job up; pass it on to whatever can be stopped. */
   readonly signal: AbortSignal;
   /** Milliseconds since 1970, by the clock of the engine: in tests, virtual time. */

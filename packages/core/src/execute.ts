@@ -114,13 +114,14 @@ export class Executor {
   readonly #readFailure: ReadFailure = ({ queue, id, reason }) => this.#store.failure(queue, id, reason);
 }
 
-function contextOf(job: ActiveJob, { run }: Envelope, clock: Clock): TaskContext {
+function contextOf(job: ActiveJob, { run, headers = {} }: Envelope, clock: Clock): TaskContext {
   return {
     id: job.id,
     name: job.name,
     queue: job.queue,
     attempt: job.attempt,
     ...(run !== undefined && { runId: run }),
+    headers,
     get signal() {
       return job.signal;
     },

@@ -1,6 +1,7 @@
 import { type Duration, durationMs } from './duration.js';
 import { InvalidOptionError } from './errors.js';
 import { INTERNAL_QUEUE } from './flow/node.js';
+import { isPlainObject } from './json.js';
 
 /** When and how often a failed attempt is repeated. */
 export interface RetryOptions {
@@ -27,6 +28,8 @@ export interface TaskOptions {
 export interface SignatureOptions extends TaskOptions {
   /** Wait before the job may start, counted from the moment it could otherwise start. */
   countdown?: Duration;
+  /** Text that travels with the call and is no part of its input: a trace, a tenant. The handler finds it in `ctx.headers`. */
+  headers?: Readonly<Record<string, string>>;
 }
 
 /** Options of one sending. */
@@ -40,6 +43,7 @@ export interface NormalizedOptions {
   readonly queue?: string;
   readonly priority?: number;
   readonly delayMs?: number;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly retry?: {
     readonly attempts: number;
     readonly backoff: 'fixed' | 'exponential';
@@ -57,13 +61,21 @@ const NAME = /^[A-Za-z0-9_.-]{1,100}$/;
  * @throws {InvalidOptionError} at the first option with a value it cannot have.
  */
 export function normalizeOptions(options: SendOptions, now: number): NormalizedOptions {
-  const { queue, priority, countdown, eta, retry } = options;
+  const { queue, priority, countdown, eta, headers, retry } = options;
   return {
     ...(queue !== undefined && { queue: checkQueue(queue) }),
     ...(priority !== undefined && { priority: checkInteger('priority', priority, 0, MAX_PRIORITY) }),
     ...delayOf(countdown, eta, now),
+    ...(headers !== undefined && { headers: checkHeaders(headers) }),
     ...(retry !== undefined && { retry: normalizeRetry(retry) }),
   };
+}
+
+function checkHeaders(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  if (!isPlainObject(headers) || Object.values(headers).some((value) => typeof value !== 'string')) {
+    throw new InvalidOptionError('headers', 'an object whose values are text', headers);
+  }
+  return { ...headers };
 }
 
 function checkQueue(queue: string): string {

@@ -53,6 +53,7 @@ type Sendable<In, Out> = Step<string, In, Out> & {
 export interface PerformOptions {
   /** Counted from 1. Default 1. */
   attempt?: number;
+  headers?: Readonly<Record<string, string>>;
   signal?: AbortSignal;
 }
 
@@ -241,8 +242,8 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
     fake: (task, behaviour) => fakes.set(task, behaviour),
     fakeAll: (handler, { except = [] } = {}) =>
       fakes.setOthers((input, ctx) => handler(input, ctx.name), except),
-    async perform(task, input, { attempt = 1, signal = new AbortController().signal } = {}) {
-      const data: unknown = JSON.parse(JSON.stringify({ umbel: 1, input }));
+    async perform(task, input, { attempt = 1, headers, signal = new AbortController().signal } = {}) {
+      const data: unknown = JSON.parse(JSON.stringify({ umbel: 1, input, headers }));
       const run = () => fork.execute({ ...unclaimed, name: task.name, data, attempt, signal });
       const endWait = engine.waiting(() => {});
       try {

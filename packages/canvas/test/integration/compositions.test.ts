@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { CanvasError, chain, chord, group } from '@umbel/canvas';
 import { type AsyncResult, TaskFailedError, UpstreamFailedError, ValidationError } from '@umbel/core';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { type Engine, onEveryEngine } from '../../../../test/engines.js';
 import { type Toolbox, toolbox } from '../support/toolbox.js';
 
@@ -338,6 +339,22 @@ onEveryEngine('a workflow', (engine) => {
     expect(await value(workflow.applyAsync(1, { queue: 'shared' }))).toEqual([2, 2]);
     expect(await value(workflow.set({ queue: 'shared' }).delay(1))).toEqual([2, 2]);
     expect(runs).toHaveLength(4);
+  });
+
+  test('hands its headers to every step, however it comes to be', async () => {
+    const app = engine.app();
+    const tenant = app.task({
+      name: 'tenant',
+      input: z.unknown(),
+      run: async (value, { headers }) => [headers.tenant ?? '-', value],
+    });
+    await app.worker().start();
+    const workflow = chain(tenant, group([tenant, tenant.set({ headers: { tenant: 'own' } })]));
+    const result = await workflow.applyAsync(0, { headers: { tenant: 'acme' } });
+    expect(await result.get(soon)).toEqual([
+      ['acme', ['acme', 0]],
+      ['own', ['acme', 0]],
+    ]);
   });
 
   test('keeps the options of its only step', async () => {

@@ -1,5 +1,5 @@
 import type { FlowJob, JobsOptions } from 'bullmq';
-import { encodeEnvelope } from '../codec.js';
+import { type EnvelopeContent, encodeEnvelope } from '../codec.js';
 import { type FlowNode, jobIdOf } from '../flow/node.js';
 import type { NormalizedOptions } from '../options.js';
 
@@ -17,6 +17,11 @@ export function toJobOptions(id: string, options: NormalizedOptions = {}): JobsO
   };
 }
 
+/** The headers among the options, which are stored with the data. */
+export function headersOf({ headers }: NormalizedOptions = {}): Pick<EnvelopeContent, 'headers'> {
+  return headers === undefined ? {} : { headers };
+}
+
 /**
  * The tree as BullMQ's flow. Every node below another continues its parent on failure: the parent starts at once,
  * sees the failure and fails in turn, so that a failure always climbs to the run (BullMQ's default would leave the
@@ -27,7 +32,7 @@ export function toFlowJob(run: string, node: FlowNode, parent?: { id: string; qu
   return {
     name,
     queueName: queue,
-    data: encodeEnvelope({ run, ...content }),
+    data: encodeEnvelope({ run, ...content, ...headersOf(options) }),
     opts: {
       ...toJobOptions(jobIdOf(run, path), options),
       ...(parent !== undefined && { parent, continueParentOnFailure: true }),

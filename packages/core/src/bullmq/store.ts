@@ -13,7 +13,7 @@ import type { NormalizedOptions } from '../options.js';
 import type { JobState } from '../state.js';
 import type { ResolvedConnection } from './connection.js';
 import { checkFlowEntries } from './guard.js';
-import { toFlowJob, toJobOptions } from './job-options.js';
+import { headersOf, toFlowJob, toJobOptions } from './job-options.js';
 import { Watcher } from './watcher.js';
 
 type EnvelopeQueue = Queue<Envelope, unknown, string, Envelope, unknown, string, IQueueBackend>;
@@ -61,7 +61,11 @@ export class Store {
 
   async add({ id, name, queue, content, options }: NewJob): Promise<void> {
     await this.#connected();
-    await this.#queue(queue).add(name, encodeEnvelope(content), toJobOptions(id, options));
+    await this.#queue(queue).add(
+      name,
+      encodeEnvelope({ ...content, ...headersOf(options) }),
+      toJobOptions(id, options),
+    );
   }
 
   /** Adds a whole run in one transaction. @throws {SubmitError} if the store did not take every job. */

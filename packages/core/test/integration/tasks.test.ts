@@ -71,6 +71,7 @@ onEveryEngine('a task', (engine) => {
       name: 'tell',
       queue: 'talk',
       attempt: 1,
+      headers: {},
       aborted: false,
       slept: expect.toSatisfy((ms: number) => ms >= 19),
     });
@@ -256,6 +257,16 @@ onEveryEngine('a task', (engine) => {
     await app.worker().start();
     const error = await failureOf(await other.delay());
     expect(error.cause.message).toContain('Task "other" has no handler in this worker (known: "known")');
+  });
+
+  test('is given the headers it was sent with', async () => {
+    const app = engine.app();
+    const tell = app.task({ name: 'tell', run: async (_input, { headers }) => headers });
+    await app.worker().start();
+    const sent = await tell.applyAsync(undefined, { headers: { tenant: 'acme', trace: '1' } });
+    expect(await sent.get({ timeout: '10s' })).toEqual({ tenant: 'acme', trace: '1' });
+    const own = await tell.set({ headers: { tenant: 'own' } }).delay();
+    expect(await own.get({ timeout: '10s' })).toEqual({ tenant: 'own' });
   });
 
   test('waits for its countdown', async () => {

@@ -51,6 +51,8 @@ describe('options', () => {
     ['queue', { queue: 'a:b' }],
     ['queue', { queue: '' }],
     ['queue', { queue: 'umbel' }],
+    ['headers', { headers: { tenant: 5 as unknown as string } }],
+    ['headers', { headers: 'tenant' as unknown as Record<string, string> }],
     ['priority', { priority: -1 }],
     ['priority', { priority: 2 ** 21 }],
     ['countdown', { countdown: -5 }],
