@@ -2,8 +2,6 @@
 import { types } from 'node:util';
 import { type ErrorRecord, RemoteError, ValidationError } from './errors.js';
 
-const { isNativeError } = types;
-
 const MAX_MESSAGE = 10_000;
 const MAX_STACK = 8_000;
 const MAX_CAUSES = 5;
@@ -17,7 +15,7 @@ const REBUILT: ReadonlyMap<string, new (message: string) => Error> = new Map(
 
 /** Any thrown value as an `Error`; an `Error` is given back as it is. */
 export function toError(thrown: unknown): Error {
-  if (isNativeError(thrown) || thrown instanceof Error) return thrown; // also one of another realm
+  if (types.isNativeError(thrown) || thrown instanceof Error) return thrown; // also one of another realm
   const error = new Error(typeof thrown === 'string' ? thrown : `a value was thrown: ${inspect(thrown)}`);
   error.name = 'NonError';
   return error;

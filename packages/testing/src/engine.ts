@@ -56,11 +56,6 @@ export class Engine {
     return this.#time.now();
   }
 
-  /** Attempts under way. */
-  get running(): number {
-    return this.#attempts.size;
-  }
-
   /** Notes something that must be ready before the engine counts as quiet. */
   starting(promise: Promise<unknown>): void {
     this.#starting.add(promise);

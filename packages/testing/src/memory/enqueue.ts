@@ -59,3 +59,9 @@ export function addDelayed(queue: QueueData, job: JobRecord, from: number, delay
   queue.place('delayed', job, score);
   queue.emitTrimmed('event', 'delayed', 'jobId', job.id, 'delay', String(at));
 }
+
+/** As {@link addDelayed} for a parent whose children are done: ties are left alone and no event is trimmed. */
+export function addDelayedParent(queue: QueueData, job: JobRecord, at: number): void {
+  queue.place('delayed', job, at * DELAY_STEP);
+  queue.emit('event', 'delayed', 'jobId', job.id, 'delay', String(at));
+}

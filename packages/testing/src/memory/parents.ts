@@ -1,4 +1,4 @@
-import { addDelayed, addPrioritized } from './enqueue.js';
+import { addDelayedParent, addPrioritized } from './enqueue.js';
 import { Children, type JobRecord } from './job-record.js';
 import type { LocatedJob, QueueData } from './queue-data.js';
 import { wakeWorkers } from './wake.js';
@@ -15,7 +15,7 @@ export function pendingChildren(job: JobRecord): number {
 /** Queues a parent that is nowhere: delayed, by priority, or as the next to be taken. */
 function queueParent({ queue, job }: LocatedJob, now: number): void {
   if (job.delay > 0) {
-    addDelayed(queue, job, now, job.delay);
+    addDelayedParent(queue, job, now + job.delay);
   } else {
     if (job.priority > 0) addPrioritized(queue, job, job.priority);
     else queue.pushTail('wait', job);

@@ -1,6 +1,7 @@
 import type { JobsOptions } from 'bullmq';
 import { describe, expect, test } from 'vitest';
-import { openKit, take } from '../../support/memory-kit.js';
+import { memory } from '../../../src/memory/index.js';
+import { ManualClock, openKit, take } from '../../support/memory-kit.js';
 
 async function openFlow(options: JobsOptions[]) {
   const kit = openKit();
@@ -156,4 +157,16 @@ test('a job with unfinished children cannot complete', async () => {
     code: -4,
     message: 'Job parent has pending dependencies. moveToFinished',
   });
+});
+
+test('delayed parents that are released in the same millisecond are ordered by id, as Redis orders them', async () => {
+  const kit = openKit(memory({ clock: new ManualClock() }));
+  const parts = kit.hand({}, 'parts');
+  for (const jobId of ['b', 'a']) {
+    const children = [{ name: 'child', queueName: 'parts' }];
+    await kit.flows().add({ name: 'parent', queueName: 'work', opts: { jobId, delay: 1000 }, children });
+  }
+  await completeNext(parts, 'b is released first');
+  await completeNext(parts, 'a is released next');
+  expect((await kit.queue().getDelayed()).map((job) => job.id)).toEqual(['a', 'b']);
 });

@@ -51,3 +51,13 @@ test('changing a scheduler replaces its next job', async () => {
   expect((await queue.getDelayed()).map((job) => job.data)).toEqual([2]);
   expect(await queue.getJobSchedulersCount()).toBe(1);
 });
+
+test('draining spares exactly the next job of a scheduler, also among waiting ones', async () => {
+  const queue = openKit().queue();
+  await queue.add('first', {});
+  await queue.upsertJobScheduler('tick', { every: MINUTE, startDate: Date.now() + MINUTE }, { name: 'tick' });
+  await queue.promoteJobs();
+  await queue.add('last', {});
+  await queue.drain();
+  expect((await queue.getWaiting()).map((job) => job.name)).toEqual(['tick']);
+});
