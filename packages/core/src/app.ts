@@ -2,24 +2,23 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type Connection, resolveConnection } from './bullmq/connection.js';
 import { Store, type StoreOptions } from './bullmq/store.js';
-import { CONTRACT, ContractObject } from './contract.js';
-import { DEFAULT_QUEUE, type Definition, toEntry } from './definition.js';
 import { type Duration, durationMs } from './duration.js';
 import { InvalidOptionError, ValidationError } from './errors.js';
-import { Executor } from './execute.js';
 import { completeInput, fill } from './flow/input.js';
 import { type FlowNode, INTERNAL_QUEUE } from './flow/node.js';
-import type { ActiveJob } from './job.js';
-import { jsonIssues } from './json.js';
 import type { Logger } from './logger.js';
-import { checkName, type NormalizedOptions, normalizeOptions, type SendOptions } from './options.js';
-import { Registry, type TaskEntry } from './registry.js';
-import { type AsyncResult, StoredResult } from './result.js';
+import { type AsyncResult, StoredResult } from './results/result.js';
+import { Executor } from './running/execute.js';
+import type { ActiveJob } from './running/job.js';
+import { type AppWorker, QueueWorker, type WorkerOptions } from './running/worker.js';
 import { observeTree, type Runtime, systemRuntime } from './runtime.js';
-import { validate } from './schema.js';
-import type { Sender, TaskExpression } from './signature.js';
 import { actual } from './stand-in.js';
-import { TaskObject } from './task.js';
+import { CONTRACT, ContractObject } from './tasks/contract.js';
+import { DEFAULT_QUEUE, type Definition, toEntry } from './tasks/definition.js';
+import { checkName, type NormalizedOptions, normalizeOptions, type SendOptions } from './tasks/options.js';
+import { Registry, type TaskEntry } from './tasks/registry.js';
+import type { Sender, TaskExpression } from './tasks/signature.js';
+import { TaskObject } from './tasks/task.js';
 import type {
   AnyContract,
   Contract,
@@ -34,7 +33,8 @@ import type {
   TaskResult,
   VoidSchema,
 } from './types/task.js';
-import { type AppWorker, QueueWorker, type WorkerOptions } from './worker.js';
+import { jsonIssues } from './wire/json.js';
+import { validate } from './wire/schema.js';
 
 export interface AppOptions {
   /** Letters, digits, `_`, `.` and `-`, at most 100. Apps of different names never see each other's jobs. */

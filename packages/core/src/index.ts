@@ -1,9 +1,6 @@
 // The app, and what it is made with
 export { type App, type AppOptions, createApp } from './app.js';
 export type { Connection } from './bullmq/connection.js';
-// Tasks
-export type { TaskContext } from './context.js';
-export { defineTask } from './contract.js';
 export type { Duration } from './duration.js';
 // Errors
 export {
@@ -26,10 +23,15 @@ export {
   type ValidationIssue,
 } from './errors.js';
 export type { Logger } from './logger.js';
-export type { RetryOptions, SendOptions, SignatureOptions, TaskOptions } from './options.js';
 // Results
-export type { AsyncResult, GetOptions } from './result.js';
-export { isFinal, type JobState } from './state.js';
+export type { AsyncResult, GetOptions } from './results/result.js';
+export { isFinal, type JobState } from './results/state.js';
+// Tasks
+export type { TaskContext } from './running/context.js';
+// Workers
+export type { AppWorker, WorkerOptions } from './running/worker.js';
+export { defineTask } from './tasks/contract.js';
+export type { RetryOptions, SendOptions, SignatureOptions, TaskOptions } from './tasks/options.js';
 // What JSON carries
 export type { Json, NotJsonSafe } from './types/json.js';
 // Steps of a composition
@@ -44,5 +46,3 @@ export type {
   Signature,
   Task,
 } from './types/task.js';
-// Workers
-export type { AppWorker, WorkerOptions } from './worker.js';

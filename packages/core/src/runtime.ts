@@ -1,8 +1,8 @@
 import { type Clock, systemClock } from './clock.js';
 import { type FlowNode, jobIdOf } from './flow/node.js';
-import type { ActiveJob } from './job.js';
-import type { NormalizedOptions } from './options.js';
-import type { TaskEntry } from './registry.js';
+import type { ActiveJob } from './running/job.js';
+import type { NormalizedOptions } from './tasks/options.js';
+import type { TaskEntry } from './tasks/registry.js';
 
 /** A job that was stored. */
 export interface EnqueuedJob {

@@ -1,8 +1,8 @@
 import { EventEmitter, once } from 'node:events';
 import { type IQueueBackend, type Job, UnrecoverableError, Worker } from 'bullmq';
-import { toError } from '../error-record.js';
-import type { ActiveJob } from '../job.js';
-import { neverRetried } from '../retry.js';
+import type { ActiveJob } from '../running/job.js';
+import { neverRetried } from '../tasks/retry.js';
+import { toError } from '../wire/error-record.js';
 import { ClaimedJob } from './claimed-job.js';
 import type { StoreOptions } from './store.js';
 

@@ -1,7 +1,7 @@
 import type { IQueueBackend, Job } from 'bullmq';
-import { type Envelope, encodeEnvelope } from '../codec.js';
 import type { FailureOrigin } from '../errors.js';
-import type { ActiveJob, FailedChild } from '../job.js';
+import type { ActiveJob, FailedChild } from '../running/job.js';
+import { type Envelope, encodeEnvelope } from '../wire/envelope.js';
 
 /** A BullMQ job that a worker holds. */
 export class ClaimedJob implements ActiveJob {

@@ -1,7 +1,7 @@
 import type { FlowJob, JobsOptions } from 'bullmq';
-import { type EnvelopeContent, encodeEnvelope } from '../codec.js';
 import { type FlowNode, jobIdOf } from '../flow/node.js';
-import type { NormalizedOptions } from '../options.js';
+import type { NormalizedOptions } from '../tasks/options.js';
+import { type EnvelopeContent, encodeEnvelope } from '../wire/envelope.js';
 
 /** Options as BullMQ takes them. */
 export function toJobOptions(id: string, options: NormalizedOptions = {}): JobsOptions {

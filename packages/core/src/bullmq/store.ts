@@ -6,11 +6,11 @@ import {
   type IQueueBackend,
   Queue,
 } from 'bullmq';
-import { type Envelope, type EnvelopeContent, encodeEnvelope } from '../codec.js';
 import { ClosedError, ConnectionError, type FailureOrigin } from '../errors.js';
 import { type FlowNode, jobIdOf } from '../flow/node.js';
-import type { NormalizedOptions } from '../options.js';
-import type { JobState } from '../state.js';
+import type { JobState } from '../results/state.js';
+import type { NormalizedOptions } from '../tasks/options.js';
+import { type Envelope, type EnvelopeContent, encodeEnvelope } from '../wire/envelope.js';
 import type { ResolvedConnection } from './connection.js';
 import { checkFlowEntries } from './guard.js';
 import { headersOf, toFlowJob, toJobOptions } from './job-options.js';

@@ -1,6 +1,6 @@
 /** What a job's children give: its input, or the failure that stops it. */
 import { CorruptJobError, type FailureOrigin, UpstreamFailedError } from '../errors.js';
-import type { ActiveJob, FailedChild } from '../job.js';
+import type { ActiveJob, FailedChild } from '../running/job.js';
 import { jobIdOf, type Source } from './node.js';
 
 /** Reads why a job of the run failed. */

@@ -2,7 +2,7 @@
  * A run as a tree of jobs, in plain data: what `@umbel/canvas` plans and what a worker executes. A job waits for its
  * children; the last child to end releases it (a BullMQ flow).
  */
-import type { NormalizedOptions } from '../options.js';
+import type { NormalizedOptions } from '../tasks/options.js';
 
 /** The queue of the jobs that Umbel adds between a user's tasks. Every worker serves it. */
 export const INTERNAL_QUEUE = 'umbel';

@@ -1,8 +1,8 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import type { TaskContext } from '../context.js';
-import type { SendOptions, SignatureOptions, TaskOptions } from '../options.js';
-import type { AsyncResult } from '../result.js';
-import type { Expression } from '../signature.js';
+import type { AsyncResult } from '../results/result.js';
+import type { TaskContext } from '../running/context.js';
+import type { SendOptions, SignatureOptions, TaskOptions } from '../tasks/options.js';
+import type { Expression } from '../tasks/signature.js';
 import type { Bindable, Bound, KeysOf, Open, Prettify, Without } from './bind.js';
 import type { IsAny, WireSafe } from './json.js';
 import type { InputArgs, InputOf, OutputOf, Step } from './step.js';

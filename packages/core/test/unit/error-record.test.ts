@@ -1,8 +1,8 @@
 import { runInNewContext } from 'node:vm';
 import { RemoteError, ValidationError } from '@umbel/core';
 import { describe, expect, test } from 'vitest';
-import { rebuildError, recordError, toError } from '../../src/error-record.js';
 import type { ErrorRecord } from '../../src/errors.js';
+import { rebuildError, recordError, toError } from '../../src/wire/error-record.js';
 
 /** To the store and back. */
 const roundTrip = (error: Error): Error =>

@@ -1,7 +1,7 @@
 import { InvalidOptionError } from '@umbel/core';
 import { describe, expect, test } from 'vitest';
 import { type Duration, durationMs } from '../../src/duration.js';
-import { checkName, normalizeOptions } from '../../src/options.js';
+import { checkName, normalizeOptions } from '../../src/tasks/options.js';
 
 describe('a duration', () => {
   test.each<[Duration, number]>([

@@ -1,10 +1,10 @@
-import { type Claimer, createClaimer } from './bullmq/claim.js';
-import type { StoreOptions } from './bullmq/store.js';
-import { type Duration, durationMs } from './duration.js';
-import { ClosedError } from './errors.js';
+import { type Claimer, createClaimer } from '../bullmq/claim.js';
+import type { StoreOptions } from '../bullmq/store.js';
+import { type Duration, durationMs } from '../duration.js';
+import { ClosedError } from '../errors.js';
+import { INTERNAL_QUEUE } from '../flow/node.js';
+import { checkInteger, checkName } from '../tasks/options.js';
 import type { Executor } from './execute.js';
-import { INTERNAL_QUEUE } from './flow/node.js';
-import { checkInteger, checkName } from './options.js';
 
 export interface WorkerOptions {
   /** Queues to serve. Default: those of every task that has a handler in this process. */

@@ -1,6 +1,6 @@
 /** The stored form of a job: versioned, plain JSON, readable by any BullMQ client. See docs/architecture.md. */
-import { CorruptJobError, type FailureOrigin } from './errors.js';
-import type { Expansion, Source } from './flow/node.js';
+import { CorruptJobError, type FailureOrigin } from '../errors.js';
+import type { Expansion, Source } from '../flow/node.js';
 import { isPlainObject } from './json.js';
 
 const VERSION = 1;

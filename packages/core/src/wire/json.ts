@@ -1,4 +1,4 @@
-import type { ValidationIssue } from './errors.js';
+import type { ValidationIssue } from '../errors.js';
 
 /** Deeper values are refused: they are mistakes far more often than data, and recursion over them must end. */
 const MAX_DEPTH = 64;

@@ -1,4 +1,4 @@
-import { CorruptJobError, UnknownTaskError, UpstreamFailedError, ValidationError } from './errors.js';
+import { CorruptJobError, UnknownTaskError, UpstreamFailedError, ValidationError } from '../errors.js';
 
 /** True for errors that another attempt cannot mend, so that none is spent on them. */
 export function neverRetried(error: unknown): boolean {

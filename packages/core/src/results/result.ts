@@ -1,8 +1,8 @@
-import type { JobOutcome, Store } from './bullmq/store.js';
-import { type Duration, durationMs } from './duration.js';
-import { rebuildError } from './error-record.js';
-import { TaskFailedError, TimeoutError, UnknownJobError } from './errors.js';
-import type { Runtime } from './runtime.js';
+import type { JobOutcome, Store } from '../bullmq/store.js';
+import { type Duration, durationMs } from '../duration.js';
+import { TaskFailedError, TimeoutError, UnknownJobError } from '../errors.js';
+import type { Runtime } from '../runtime.js';
+import { rebuildError } from '../wire/error-record.js';
 import type { JobState } from './state.js';
 
 export interface GetOptions {

@@ -1,7 +1,7 @@
-import type { TaskContext } from './context.js';
-import { DuplicateTaskError, UnknownTaskError } from './errors.js';
+import { DuplicateTaskError, UnknownTaskError } from '../errors.js';
+import type { TaskContext } from '../running/context.js';
+import type { Schema } from '../types/task.js';
 import type { NormalizedOptions } from './options.js';
-import type { Schema } from './types/task.js';
 
 /** What an app knows of a task. `run` is absent where only the contract was imported. */
 export interface TaskEntry {

@@ -1,7 +1,7 @@
-import { InvalidOptionError } from './errors.js';
+import { InvalidOptionError } from '../errors.js';
+import type { ContractDefinition, Schema } from '../types/task.js';
 import { checkName, normalizeOptions } from './options.js';
 import type { TaskEntry } from './registry.js';
-import type { ContractDefinition, Schema } from './types/task.js';
 
 /** The queue of tasks that name none. */
 export const DEFAULT_QUEUE = 'default';

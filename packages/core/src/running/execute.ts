@@ -1,19 +1,19 @@
-import type { Store } from './bullmq/store.js';
-import type { Clock } from './clock.js';
-import { decodeEnvelope, type Envelope } from './codec.js';
+import type { Store } from '../bullmq/store.js';
+import type { Clock } from '../clock.js';
+import { durationMs } from '../duration.js';
+import { CorruptJobError, type FailureOrigin, UpstreamFailedError, ValidationError } from '../errors.js';
+import { gather, type ReadFailure } from '../flow/gather.js';
+import { completeInput, fill } from '../flow/input.js';
+import { INTERNAL_JOB } from '../flow/node.js';
+import { observeTree, type Runtime } from '../runtime.js';
+import type { Registry, TaskEntry } from '../tasks/registry.js';
+import { neverRetried } from '../tasks/retry.js';
+import { decodeEnvelope, type Envelope } from '../wire/envelope.js';
+import { recordError, toError } from '../wire/error-record.js';
+import { jsonIssues } from '../wire/json.js';
+import { validate } from '../wire/schema.js';
 import type { TaskContext } from './context.js';
-import { durationMs } from './duration.js';
-import { recordError, toError } from './error-record.js';
-import { CorruptJobError, type FailureOrigin, UpstreamFailedError, ValidationError } from './errors.js';
-import { gather, type ReadFailure } from './flow/gather.js';
-import { completeInput, fill } from './flow/input.js';
-import { INTERNAL_JOB } from './flow/node.js';
 import type { ActiveJob } from './job.js';
-import { jsonIssues } from './json.js';
-import type { Registry, TaskEntry } from './registry.js';
-import { neverRetried } from './retry.js';
-import { observeTree, type Runtime } from './runtime.js';
-import { validate } from './schema.js';
 
 /**
  * One job from claim to outcome: read the envelope, complete the input from earlier steps, validate, run, validate

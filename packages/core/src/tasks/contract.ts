@@ -1,7 +1,3 @@
-import { type Definition, toEntry } from './definition.js';
-import type { TaskEntry } from './registry.js';
-import type { Sender } from './signature.js';
-import { TaskObject } from './task.js';
 import type {
   Contract,
   ContractDefinition,
@@ -10,7 +6,11 @@ import type {
   Schema,
   TaskResult,
   VoidSchema,
-} from './types/task.js';
+} from '../types/task.js';
+import { type Definition, toEntry } from './definition.js';
+import type { TaskEntry } from './registry.js';
+import type { Sender } from './signature.js';
+import { TaskObject } from './task.js';
 
 /** The property under which a contract holds what it declares. */
 export const CONTRACT: unique symbol = Symbol.for('umbel.contract');

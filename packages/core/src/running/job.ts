@@ -1,4 +1,4 @@
-import type { FailureOrigin } from './errors.js';
+import type { FailureOrigin } from '../errors.js';
 
 /** A job that a worker has claimed, as the rest of the package sees it. */
 export interface ActiveJob {

@@ -1,4 +1,4 @@
-import type { Duration } from './duration.js';
+import type { Duration } from '../duration.js';
 
 /** What a handler is given beside its input. */
 export interface TaskContext {

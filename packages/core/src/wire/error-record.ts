@@ -1,6 +1,6 @@
 /** Errors to plain data and back. No class is ever loaded by a stored name: see the allow-list. */
 import { types } from 'node:util';
-import { type ErrorRecord, RemoteError, ValidationError } from './errors.js';
+import { type ErrorRecord, RemoteError, ValidationError } from '../errors.js';
 
 const MAX_MESSAGE = 10_000;
 const MAX_STACK = 8_000;

@@ -1,12 +1,12 @@
-import { UnboundTaskError } from './errors.js';
-import type { FlowNode } from './flow/node.js';
+import { UnboundTaskError } from '../errors.js';
+import type { FlowNode } from '../flow/node.js';
+import type { AsyncResult } from '../results/result.js';
 import {
   type NormalizedOptions,
   normalizeOptions,
   type SendOptions,
   type SignatureOptions,
 } from './options.js';
-import type { AsyncResult } from './result.js';
 
 /** A composition or a call as plain data, told apart by `kind`. */
 export interface Expression {

@@ -1,7 +1,7 @@
-import { type Duration, durationMs } from './duration.js';
-import { InvalidOptionError } from './errors.js';
-import { INTERNAL_QUEUE } from './flow/node.js';
-import { isPlainObject } from './json.js';
+import { type Duration, durationMs } from '../duration.js';
+import { InvalidOptionError } from '../errors.js';
+import { INTERNAL_QUEUE } from '../flow/node.js';
+import { isPlainObject } from '../wire/json.js';
 
 /** When and how often a failed attempt is repeated. */
 export interface RetryOptions {
