@@ -1,9 +1,16 @@
 /** What chains, groups and chords have in common at run time: they are signatures made of signatures. */
-import type { AsyncResult, SendOptions, SignatureOptions } from '@umbel/core';
-import { normalizeOptions, SENDER, type Sender } from '@umbel/core/internal';
+import type { AsyncResult, BulkOptions, SendOptions, SignatureOptions } from '@umbel/core';
+import {
+  type FlowNode,
+  normalizeOptions,
+  PLAN,
+  type Plannable,
+  SENDER,
+  type Sender,
+} from '@umbel/core/internal';
 import { CanvasError } from './errors.js';
 import type { CanvasExpression } from './expression.js';
-import { submit } from './submit.js';
+import { planned, submit } from './submit.js';
 
 /** A task, a signature or a composition, at run time. */
 export interface Part {
@@ -12,7 +19,7 @@ export interface Part {
 }
 
 /** The run-time side of a composed signature. The public, typed face of it is `Signature`. */
-export class Composition implements Part {
+export class Composition implements Part, Plannable {
   readonly #expression: CanvasExpression;
   readonly [SENDER]: Sender | undefined;
 
@@ -25,8 +32,18 @@ export class Composition implements Part {
     return this.applyAsync(input);
   }
 
-  async applyAsync(input: unknown, options: SendOptions = {}): Promise<AsyncResult<unknown>> {
+  async applyAsync(input: unknown, options: SendOptions<never> = {}): Promise<AsyncResult<unknown>> {
     return submit(this.#expression, this[SENDER], input, options);
+  }
+
+  async sendMany(inputs: Iterable<unknown>, options: BulkOptions = {}): Promise<AsyncResult<unknown>[]> {
+    const results: AsyncResult<unknown>[] = [];
+    for (const input of inputs) results.push(await this.applyAsync(input, options));
+    return results;
+  }
+
+  [PLAN](): FlowNode {
+    return planned(this.#expression, this[SENDER]);
   }
 
   set(options: SignatureOptions): Composition {

@@ -1,6 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import { type AsyncResult, type SendOptions, UnboundTaskError } from '@umbel/core';
-import type { FlowNode, Sender } from '@umbel/core/internal';
+import { type FlowNode, ReadyResult, type Sender } from '@umbel/core/internal';
 import { CanvasError } from './errors.js';
 import type { CanvasExpression } from './expression.js';
 import { type NormalExpression, normalize } from './normalize.js';
@@ -15,24 +14,39 @@ export async function submit(
   expression: CanvasExpression,
   sender: Sender | undefined,
   input: unknown,
-  options: SendOptions,
+  options: SendOptions<never>,
 ): Promise<AsyncResult<unknown>> {
   if (sender === undefined) {
     const normal = normalize(expression);
     const task = firstTask(normal);
     if (task !== undefined) throw new UnboundTaskError(task);
-    return readyResult(emptyValue(normal));
+    return new ReadyResult(emptyValue(normal));
   }
   const { delayMs, ...shared } = sender.normalizeOptions(options);
   const normal = normalize(expression, shared, delayMs);
-  if (normal.kind === 'task') return sender.send(normal, input, {});
+  const sending = sendingOnly(options);
+  if (normal.kind === 'task') return sender.send(normal, input, sending);
   const root = planRun(normal, (task) => sender.optionsOf(task));
   if (input !== undefined && !takesInput(root)) {
     throw new CanvasError(
       'No step of this workflow takes an input, so nothing can be passed when it is sent.',
     );
   }
-  return sender.sendRun(root, input);
+  return sender.sendRun(root, input, sending);
+}
+
+/** The tree of jobs that runs the expression. @throws {UnboundTaskError} if its tasks belong to no app. */
+export function planned(expression: CanvasExpression, sender: Sender | undefined): FlowNode {
+  const normal = normalize(expression);
+  if (sender === undefined) throw new UnboundTaskError(firstTask(normal) ?? 'none');
+  return planRun(normal, (task) => sender.optionsOf(task));
+}
+
+/** The options that are about the sending as a whole, and not about its tasks. */
+function sendingOnly(options: SendOptions<never>): SendOptions<never> {
+  const { queue, priority, retry, timeout, expires, countdown, headers, displayName, eta, ...sending } =
+    options;
+  return sending;
 }
 
 /** An empty group takes any input, so that a list of members may turn out to be empty. */
@@ -59,9 +73,4 @@ function emptyValue(expression: NormalExpression): unknown {
   return expression.keys === undefined
     ? values
     : Object.fromEntries(expression.keys.map((key, index) => [key, values[index]]));
-}
-
-/** The handle of a run that needed no job. */
-function readyResult(value: unknown): AsyncResult<unknown> {
-  return { id: randomUUID(), state: async () => 'completed', get: async () => value };
 }

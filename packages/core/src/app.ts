@@ -1,26 +1,21 @@
-import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
-import { type Connection, resolveConnection } from './bullmq/connection.js';
-import { Store, type StoreOptions } from './bullmq/store.js';
-import { type Duration, durationMs } from './duration.js';
-import { InvalidOptionError, ValidationError } from './errors.js';
-import { completeInput, fill } from './flow/input.js';
-import { type FlowNode, INTERNAL_QUEUE } from './flow/node.js';
+import { AppCore } from './app-core.js';
+import type { Connection } from './bullmq/connection.js';
+import type { DeadLetters } from './bullmq/dead-letters.js';
+import type { QueueHandle } from './bullmq/queue-handle.js';
+import type { Duration } from './duration.js';
+import { InvalidOptionError } from './errors.js';
 import type { Logger } from './logger.js';
-import { type AsyncResult, StoredResult } from './results/result.js';
-import { Executor } from './running/execute.js';
-import type { ActiveJob } from './running/job.js';
-import { type AppWorker, QueueWorker, type WorkerOptions } from './running/worker.js';
-import { observeTree, type Runtime, systemRuntime } from './runtime.js';
-import { actual } from './stand-in.js';
-import { CONTRACT, ContractObject } from './tasks/contract.js';
-import { DEFAULT_QUEUE, type Definition, toEntry } from './tasks/definition.js';
-import { checkName, type NormalizedOptions, normalizeOptions, type SendOptions } from './tasks/options.js';
-import { Registry, type TaskEntry } from './tasks/registry.js';
-import type { Sender, TaskExpression } from './tasks/signature.js';
-import { TaskObject } from './tasks/task.js';
+import type { AsyncResult } from './results/async-result.js';
+import type { AppWorker, WorkerOptions } from './running/worker.js';
+import type { Hooks } from './tasks/hooks.js';
+import type { AddedBy, AnyMiddleware } from './tasks/middleware.js';
+import type { SendOptions } from './tasks/options.js';
+import type { QueueOptions, Routes } from './tasks/routing.js';
+import type { FailureSchemas, ReportsOf } from './types/extras.js';
+import type { OutputOf } from './types/step.js';
 import type {
   AnyContract,
+  AnyTask,
   Contract,
   ContractDefinition,
   ContractExtras,
@@ -33,10 +28,9 @@ import type {
   TaskResult,
   VoidSchema,
 } from './types/task.js';
-import { jsonIssues } from './wire/json.js';
-import { validate } from './wire/schema.js';
+import type { Codec } from './wire/sealing.js';
 
-export interface AppOptions {
+export interface AppOptions<Stack extends readonly AnyMiddleware[] = readonly AnyMiddleware[]> {
   /** Letters, digits, `_`, `.` and `-`, at most 100. Apps of different names never see each other's jobs. */
   name: string;
   /** Default: the environment variable `UMBEL_URL`, else a Redis on this machine. */
@@ -46,235 +40,121 @@ export interface AppOptions {
    * Redis Cluster, which flows need.
    */
   prefix?: string;
+  /**
+   * The app's queues (`'default'` is always one), with what holds for each as a whole. Then a call to any other is
+   * refused; without this, a call to one that no task and no route names.
+   */
+  queues?: readonly string[] | Readonly<Record<string, QueueOptions>>;
+  /** The queues of tasks that name none: by pattern (`{ 'email.*': 'email' }`), or a function. Default: `'default'`. */
+  routes?: Routes;
   /** How long results are kept. Default 1 day. */
   resultTtl?: Duration;
   /** How long failed jobs are kept. Default 7 days. */
   failureTtl?: Duration;
+  /** How long a command is tried again while the store cannot be reached. Default 10 s. */
+  sendTimeout?: Duration;
+  /** Round every sending and every attempt; the first is the outermost. What it adds to `ctx` is typed in handlers. */
+  middleware?: Stack;
+  /** Called round the attempts of every task, before the task's own. */
+  hooks?: Hooks;
+  /** Names of keys, at any depth of every input, whose values are masked in logs, progress and errors. */
+  sensitive?: readonly string[];
+  /** What values go through on their way to the store, in this order: `[compression(), encryption({ … })]`. */
+  codecs?: readonly Codec[];
+  limits?: Limits;
   /** Where connection errors and the like are told. Default `console`. */
   logger?: Logger;
 }
 
-/** Binds tasks to a store. Nothing connects before the first call or worker. */
-export interface App {
+/** What is refused before it is stored. */
+export interface Limits {
+  /** Longest input, in bytes of JSON. Default 1 MiB. */
+  inputBytes?: number;
+  /** Longest result, in bytes of JSON. Default 1 MiB. */
+  resultBytes?: number;
+}
+
+/** Binds tasks to a store. Nothing connects before the first call or worker. `Added` is what middleware adds to `ctx`. */
+export interface App<Added = {}> {
   readonly name: string;
   /**
    * Declares a task with its handler.
    * @throws {DuplicateTaskError} if the app has a task of that name.
    * @throws {InvalidOptionError} if the name or an option has a value it cannot have.
    */
-  task<const Name extends string, Returned, In extends Schema = VoidSchema, Out extends Schema = never>(
-    definition: TaskDefinition<Name, In, Out, Returned>,
-  ): Task<Name, Encoded<In>, TaskResult<Out, Returned>, TaskExtras<In, Out, Returned>>;
+  task<
+    const Name extends string,
+    Returned,
+    In extends Schema = VoidSchema,
+    Out extends Schema = never,
+    Progress extends Schema = never,
+    const States extends string = never,
+    Failures extends FailureSchemas = {},
+  >(
+    definition: TaskDefinition<Name, In, Out, Returned, Progress, States, Failures, Added>,
+  ): Task<
+    Name,
+    Encoded<In>,
+    TaskResult<Out, Returned>,
+    TaskExtras<In, Out, Returned> & ReportsOf<Progress, States, Failures>
+  >;
   /** Declares a task without its handler, so that whoever sends it need not load the handler. */
-  defineTask<const Name extends string, In extends Schema = VoidSchema, Out extends Schema = VoidSchema>(
-    definition: ContractDefinition<Name, In, Out>,
-  ): Contract<Name, Encoded<In>, TaskResult<Out, never>, ContractExtras<In, Out>>;
+  defineTask<
+    const Name extends string,
+    In extends Schema = VoidSchema,
+    Out extends Schema = VoidSchema,
+    Progress extends Schema = never,
+    const States extends string = never,
+    Failures extends FailureSchemas = {},
+  >(
+    definition: ContractDefinition<Name, In, Out, Progress, States, Failures>,
+  ): Contract<
+    Name,
+    Encoded<In>,
+    TaskResult<Out, never>,
+    ContractExtras<In, Out> & ReportsOf<Progress, States, Failures>
+  >;
   /** The contract (from `defineTask`), sending to this app. The given one is not changed. */
   bind<C extends AnyContract>(contract: C): C;
   /** Gives a contract its handler, in the process that runs it; returns the contract bound to this app. */
-  implement<C extends AnyContract>(contract: C, run: Handler<C>): C;
+  implement<C extends AnyContract>(contract: C, run: Handler<C, Added>, options?: ImplementOptions): C;
+  /**
+   * Sends a call by name, for a task that this process does not know: its input is checked by the worker only, and the
+   * worker's options hold where the call gives none.
+   * @throws as `applyAsync`.
+   */
+  send(name: string, input?: unknown, options?: SendOptions): Promise<AsyncResult<unknown>>;
+  /** The handle of an earlier call of a task, by its id, also in another process. Typed by the task. */
+  result<T extends AnyTask>(task: T, id: string): AsyncResult<OutputOf<T>, T['~extras']>;
+  /** The handle of any earlier call or composition, by its id. */
+  result(id: string): AsyncResult<unknown>;
+  /** A queue as a whole: counts, pause, concurrency, rate limit. @throws {UnknownQueueError} if there is none of that name. */
+  queue(name: string): QueueHandle;
+  /** The failed jobs: to list, replay and discard. */
+  readonly deadLetters: DeadLetters;
   /** A worker for this app's queues; it takes jobs once started. */
   worker(options?: WorkerOptions): AppWorker;
   /** Closes this app's workers (waiting for running jobs) and connections. A later call opens new ones. */
   close(): Promise<void>;
 }
 
+/** What belongs to a handler and not to its contract. */
+export type ImplementOptions = Pick<TaskDefinition<string, Schema, Schema, unknown>, 'isolate'> & {
+  hooks?: Hooks;
+};
+
 /**
  * An app: the one object that knows where tasks are sent.
  * @throws {InvalidOptionError} if an option has a value it cannot have.
  */
-export function createApp(options: AppOptions): App {
-  return new AppCore(options) as unknown as App; // its methods are typed by what the definitions promise, above
+export function createApp<const Stack extends readonly AnyMiddleware[] = readonly []>(
+  options: AppOptions<Stack>,
+): App<AddedBy<Stack>> {
+  return new AppCore(options) as unknown as App<AddedBy<Stack>>; // its methods are typed by what the definitions promise, above
 }
 
 /** The run-time side of an app. @throws {InvalidOptionError} if it is not one. */
-export function coreOf(app: App): AppCore {
+export function coreOf(app: App<never>): AppCore {
   if (app instanceof AppCore) return app;
   throw new InvalidOptionError('app', 'what createApp gives', app);
-}
-
-class AppCore implements Sender {
-  readonly name: string;
-  readonly #options: AppOptions;
-  readonly #logger: Logger;
-  readonly #runtime: Runtime;
-  readonly #registry: Registry;
-  readonly #storeOptions: StoreOptions;
-  readonly #store: Store;
-  readonly #executor: Executor;
-  readonly #keepCompletedMs: number;
-  readonly #keepFailedMs: number;
-  readonly #workers = new Set<AppWorker>();
-
-  constructor(options: AppOptions, runtime: Runtime = systemRuntime, registry = new Registry()) {
-    const { name, connection, prefix, resultTtl = '1d', failureTtl = '7d', logger = console } = options;
-    this.name = checkName('name', name);
-    this.#options = options;
-    this.#logger = logger;
-    this.#runtime = runtime;
-    this.#registry = registry;
-    this.#storeOptions = {
-      connection: resolveConnection(connection),
-      prefix: prefix ?? `umbel:{${name}}`,
-      onError: errorReporter(name, logger),
-    };
-    this.#store = new Store(this.#storeOptions);
-    this.#executor = new Executor(registry, this.#store, runtime, this.#storeOptions.onError);
-    this.#keepCompletedMs = durationMs(resultTtl, 'resultTtl');
-    this.#keepFailedMs = durationMs(failureTtl, 'failureTtl');
-  }
-
-  /** An app with the same tasks, on a store and a runtime of its own. */
-  fork(options: Partial<AppOptions>, runtime: Runtime): AppCore {
-    return new AppCore({ ...this.#options, ...options }, runtime, this.#registry);
-  }
-
-  /** Runs a job that was not claimed from the store. */
-  execute(job: ActiveJob): Promise<unknown> {
-    return this.#executor.execute(job);
-  }
-
-  task(definition: Definition & { run: NonNullable<TaskEntry['run']> }): TaskObject {
-    const { run } = definition;
-    if (typeof run !== 'function') throw new InvalidOptionError('run', 'a function', run);
-    this.#registry.add({ ...toEntry(definition), run });
-    return new TaskObject(definition.name, this);
-  }
-
-  defineTask(definition: Definition): ContractObject {
-    return this.bind(new ContractObject(toEntry(definition), undefined));
-  }
-
-  bind(contract: ContractObject): ContractObject {
-    const entry = entryOf(contract);
-    this.#registry.declare(entry);
-    return new ContractObject(entry, this);
-  }
-
-  implement(contract: ContractObject, run: NonNullable<TaskEntry['run']>): ContractObject {
-    if (typeof run !== 'function') throw new InvalidOptionError('run', 'a function', run);
-    const entry = entryOf(contract);
-    this.#registry.add({ ...entry, run });
-    return new ContractObject(entry, this);
-  }
-
-  worker(options: WorkerOptions = {}): QueueWorker {
-    const worker = new QueueWorker(options, {
-      store: this.#storeOptions,
-      executor: this.#executor,
-      defaultQueues: () => this.#registry.handledTasks().map((task) => task.options.queue ?? DEFAULT_QUEUE),
-      defaultName: `${hostname()}.${process.pid}`,
-      keepCompletedMs: this.#keepCompletedMs,
-      keepFailedMs: this.#keepFailedMs,
-      warn: (message) => this.#logger.warn(`umbel "${this.name}": ${message}`),
-      onClose: (closed) => this.#workers.delete(closed),
-    });
-    this.#workers.add(worker);
-    return worker;
-  }
-
-  async close(): Promise<void> {
-    await Promise.all([...this.#workers].map((worker) => worker.close()));
-    await this.#store.close();
-  }
-
-  async send(
-    expression: TaskExpression,
-    input: unknown,
-    options: SendOptions,
-  ): Promise<AsyncResult<unknown>> {
-    const standIn = actual(this);
-    if (standIn !== this) return standIn.send(expression, input, options);
-    const { task } = expression;
-    const whole = this.#wholeInput(expression, input);
-    await this.#check(task, whole);
-    const own = { ...expression.options, ...this.normalizeOptions(options) };
-    const { queue, ...rest } = this.optionsOf({ ...expression, options: own });
-    const id = randomUUID();
-    const content = whole === undefined ? {} : { input: whole };
-    await this.#store.add({ id, name: task, queue, content, options: rest });
-    this.#runtime.observer?.enqueued({ id, name: task, queue, options: rest, ...content });
-    return this.#result(queue, id);
-  }
-
-  normalizeOptions(options: SendOptions): NormalizedOptions {
-    return normalizeOptions(options, actual(this).#runtime.clock.now());
-  }
-
-  async sendRun(root: FlowNode, input: unknown): Promise<AsyncResult<unknown>> {
-    const standIn = actual(this);
-    if (standIn !== this) return standIn.sendRun(root, input);
-    const filled = fill(root, input);
-    await this.#checkTree(filled);
-    const run = randomUUID();
-    await this.#store.addRun(run, filled);
-    if (this.#runtime.observer !== undefined) observeTree(this.#runtime.observer, run, filled);
-    return this.#result(root.queue, run);
-  }
-
-  optionsOf({ task, options }: TaskExpression): NormalizedOptions & { queue: string } {
-    return { queue: DEFAULT_QUEUE, ...this.#registry.get(task)?.options, ...options };
-  }
-
-  #result(queue: string, id: string): StoredResult<unknown> {
-    return new StoredResult(this.#store, queue, id, this.#runtime);
-  }
-
-  #wholeInput(expression: TaskExpression, input: unknown): unknown {
-    const { task, immutable } = expression;
-    if (input !== undefined && immutable)
-      refuseInput(task, 'the call is immutable (.si), so nothing can be passed');
-    return input === undefined && expression.into === undefined
-      ? expression.input
-      : completeInput(task, expression, input);
-  }
-
-  /** Whole inputs are validated here, parts of one only for what JSON would change; steps validate the rest. */
-  async #checkTree(node: FlowNode): Promise<void> {
-    for (const next of [...(node.children ?? []), ...(node.expand?.members ?? [])])
-      await this.#checkTree(next);
-    if (node.queue === INTERNAL_QUEUE) return;
-    const { after } = node;
-    const isWhole = node.open === undefined && (after === undefined || 'ignored' in after);
-    if (isWhole) await this.#check(node.name, node.input);
-    else this.#checkJson(node.name, node.input);
-  }
-
-  /** @throws {ValidationError} if the input does not fit the task's schema, or JSON would change it. */
-  async #check(task: string, input: unknown): Promise<void> {
-    this.#checkJson(task, input);
-    const entry = this.#registry.get(task);
-    if (entry === undefined) return;
-    if (entry.input !== undefined) await validate(entry.input, input, task, 'input');
-    else if (input !== undefined) refuseInput(task, 'this task takes no input');
-  }
-
-  #checkJson(task: string, input: unknown): void {
-    const issues = jsonIssues(input, 'input');
-    if (issues.length > 0) throw new ValidationError(task, 'input', issues);
-  }
-}
-
-function entryOf(contract: ContractObject): TaskEntry {
-  const entry = contract[CONTRACT];
-  if (entry === undefined) throw new InvalidOptionError('contract', 'what defineTask gives', contract);
-  return entry;
-}
-
-function refuseInput(task: string, message: string): never {
-  throw new ValidationError(task, 'input', [{ path: 'input', message }]);
-}
-
-/** Tells an error once and then, while it repeats, at most every ten seconds: a lost store errs many times a second. */
-function errorReporter(app: string, logger: Logger): (error: Error) => void {
-  let last = '';
-  let lastAt = Number.NEGATIVE_INFINITY;
-  return (error) => {
-    const message = error.message || error.name;
-    const now = performance.now();
-    if (message === last && now - lastAt < 10_000) return;
-    last = message;
-    lastAt = now;
-    logger.error(`umbel "${app}": ${message}`);
-  };
 }

@@ -4,6 +4,9 @@ export interface Clock {
   now(): number;
   /** Calls `run` once, `ms` milliseconds from now; the answer is for `clearTimeout`. */
   setTimeout(run: () => void, ms: number): unknown;
+  /** The same for a limit on work that goes on meanwhile: who sets it does not wait for it. */
+  setDeadline(run: () => void, ms: number): unknown;
+  /** Of either kind. */
   clearTimeout(handle: unknown): void;
 }
 
@@ -11,6 +14,7 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => Date.now(),
   setTimeout: (run, ms) => new LongTimer(run, ms),
+  setDeadline: (run, ms) => new LongTimer(run, ms),
   clearTimeout: (handle) => (handle as LongTimer | undefined)?.clear(),
 };
 

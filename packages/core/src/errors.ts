@@ -3,19 +3,54 @@
  * `name` is literal, the original error is in `cause`.
  */
 
+/** What tells one kind of error from another in a program: it stays when a class or a message changes. */
+export type UmbelErrorCode =
+  | 'CANVAS'
+  | 'CLOSED'
+  | 'CONNECTION'
+  | 'CORRUPT_JOB'
+  | 'DUPLICATE_TASK'
+  | 'EXPECTED_FAILURE'
+  | 'EXPIRED'
+  | 'IDEMPOTENCY_CONFLICT'
+  | 'INVALID_OPTION'
+  | 'JOB_STATE'
+  | 'REJECTED'
+  | 'REVOKED'
+  | 'SUBMIT'
+  | 'TASK_FAILED'
+  | 'TESTING'
+  | 'TIMEOUT'
+  | 'TIME_LIMIT'
+  | 'UNBOUND_TASK'
+  | 'UNKNOWN_JOB'
+  | 'UNKNOWN_QUEUE'
+  | 'UNKNOWN_TASK'
+  | 'UNRECOVERABLE'
+  | 'UPSTREAM_FAILED'
+  | 'VALIDATION';
+
+/** Tells our errors apart also when two copies of this package are loaded. */
+const BRAND = Symbol.for('umbel.error');
+
 /** The base of every error that Umbel throws on purpose. */
-export class UmbelError extends Error {
+export abstract class UmbelError extends Error {
   override readonly name: string = 'UmbelError';
+  abstract readonly code: UmbelErrorCode;
+  /** @internal */
+  readonly [BRAND] = true;
 }
 
-/** True for every error that Umbel throws on purpose. */
-export function isUmbelError(error: unknown): error is UmbelError {
-  return error instanceof UmbelError;
+/** True for every error that Umbel throws on purpose; with `code`, for those of that kind. */
+export function isUmbelError(error: unknown, code?: UmbelErrorCode): error is UmbelError {
+  if (typeof error !== 'object' || error === null || !(BRAND in error)) return false;
+  return code === undefined || (error as UmbelError).code === code;
 }
 
 /** An option has a value it cannot have. Thrown where the option is given, before anything is sent. */
 export class InvalidOptionError extends UmbelError {
   override readonly name = 'InvalidOptionError';
+  readonly code = 'INVALID_OPTION';
 
   constructor(
     readonly option: string,
@@ -29,6 +64,7 @@ export class InvalidOptionError extends UmbelError {
 /** Two tasks of one app have the same name. */
 export class DuplicateTaskError extends UmbelError {
   override readonly name = 'DuplicateTaskError';
+  readonly code = 'DUPLICATE_TASK';
 
   constructor(readonly task: string) {
     super(`Task "${task}" is already defined in this app. Give one of the two another name.`);
@@ -38,6 +74,7 @@ export class DuplicateTaskError extends UmbelError {
 /** A worker received a job for a task that it does not hold a handler for. */
 export class UnknownTaskError extends UmbelError {
   override readonly name = 'UnknownTaskError';
+  readonly code = 'UNKNOWN_TASK';
 
   constructor(
     readonly task: string,
@@ -54,6 +91,7 @@ export class UnknownTaskError extends UmbelError {
 /** A contract was sent without being bound to an app. */
 export class UnboundTaskError extends UmbelError {
   override readonly name = 'UnboundTaskError';
+  readonly code = 'UNBOUND_TASK';
 
   constructor(readonly task: string) {
     super(
@@ -71,13 +109,17 @@ export interface ValidationIssue {
   readonly message: string;
 }
 
-/** A task's input or result does not fit its schema, or JSON would change it. Never retried. */
+/** What of a task is not valid. */
+export type ValidationSubject = 'input' | 'result' | 'progress' | 'failure';
+
+/** A task's input, result, progress or declared failure does not fit its schema, or JSON would change it. Never retried. */
 export class ValidationError extends UmbelError {
   override readonly name = 'ValidationError';
+  readonly code = 'VALIDATION';
 
   constructor(
     readonly task: string,
-    readonly subject: 'input' | 'result',
+    readonly subject: ValidationSubject,
     readonly issues: readonly ValidationIssue[],
   ) {
     const list = issues.map((issue) => `\n  ${issue.path}: ${issue.message}`).join('');
@@ -88,18 +130,21 @@ export class ValidationError extends UmbelError {
 /** A stored job cannot be read as an Umbel job. */
 export class CorruptJobError extends UmbelError {
   override readonly name = 'CorruptJobError';
+  readonly code = 'CORRUPT_JOB';
 
   constructor(
     readonly jobId: string,
     reason: string,
+    options?: ErrorOptions,
   ) {
-    super(`Job ${jobId} cannot be run: ${reason}`);
+    super(`Job ${jobId} cannot be run: ${reason}`, options);
   }
 }
 
 /** A step did not run because an earlier step of its run failed; `origin` tells which one. */
 export class UpstreamFailedError extends UmbelError {
   override readonly name = 'UpstreamFailedError';
+  readonly code = 'UPSTREAM_FAILED';
 
   constructor(readonly origin: FailureOrigin) {
     super(`Not run: task "${origin.task}" (job ${origin.jobId}) failed: ${origin.error.message}`);
@@ -109,6 +154,7 @@ export class UpstreamFailedError extends UmbelError {
 /** What `get()` rejects with: the task or the run failed for good. `cause` is the original error. */
 export class TaskFailedError extends UmbelError {
   override readonly name = 'TaskFailedError';
+  readonly code = 'TASK_FAILED';
   /** The error that the handler threw, rebuilt. */
   declare readonly cause: Error;
 
@@ -118,14 +164,17 @@ export class TaskFailedError extends UmbelError {
     /** The job of that task. */
     readonly jobId: string,
     cause: Error,
+    /** How it ended. */
+    readonly state: 'failed' | 'expired' | 'revoked' = 'failed',
   ) {
     super(`Task "${task}" failed (job ${jobId}): ${cause.message}`, { cause });
   }
 }
 
-/** An error that was thrown in another process and has no class of its own here. */
-export class RemoteError extends UmbelError {
+/** An error that was thrown in another process and has no class of its own here; `name`, `code` and `stack` are its own. */
+export class RemoteError extends Error {
   override readonly name: string;
+  declare readonly code?: string | number;
 
   constructor(record: ErrorRecord) {
     super(record.message);
@@ -133,9 +182,92 @@ export class RemoteError extends UmbelError {
   }
 }
 
+/** An attempt took longer than the task's `timeout`. Its signal is aborted with this, and it counts as a failure. */
+export class TimeLimitError extends UmbelError {
+  override readonly name = 'TimeLimitError';
+  readonly code = 'TIME_LIMIT';
+}
+
+/** A job was not started before its `expires` had passed, so it never runs. */
+export class ExpiredError extends UmbelError {
+  override readonly name = 'ExpiredError';
+  readonly code = 'EXPIRED';
+}
+
+/** A job was revoked: it never runs, or its handler was told to stop. */
+export class RevokedError extends UmbelError {
+  override readonly name = 'RevokedError';
+  readonly code = 'REVOKED';
+}
+
+/** A handler rejected its job with `ctx.reject(reason)`: it fails at once, whatever its retries. */
+export class RejectedError extends UmbelError {
+  override readonly name = 'RejectedError';
+  readonly code = 'REJECTED';
+}
+
+/** Thrown by a handler, or a subclass of it, this ends a job at once, whatever its retries. */
+export class UnrecoverableError extends UmbelError {
+  override readonly name: string = 'UnrecoverableError';
+  readonly code = 'UNRECOVERABLE';
+}
+
+/** A handler ended with `ctx.fail(failure, data)`, one of the failures that its task declares. Never retried. */
+export class ExpectedFailureError extends UmbelError {
+  override readonly name = 'ExpectedFailureError';
+  readonly code = 'EXPECTED_FAILURE';
+
+  constructor(
+    readonly failure: string,
+    readonly data: unknown,
+  ) {
+    super(`The task failed as it may: ${failure}`);
+  }
+}
+
+/** A call has the idempotency key of an earlier one, and another input. Nothing was sent. */
+export class IdempotencyConflictError extends UmbelError {
+  override readonly name = 'IdempotencyConflictError';
+  readonly code = 'IDEMPOTENCY_CONFLICT';
+
+  constructor(
+    readonly task: string,
+    readonly idempotencyKey: string,
+    readonly jobId: string,
+  ) {
+    super(
+      `Idempotency key ${describe(idempotencyKey)} of task "${task}" was used before with another input (job ${jobId}). ` +
+        'Use a key that is made from what makes the call unique.',
+    );
+  }
+}
+
+/** A call or a worker names a queue that the app does not have, so that nobody would serve it. */
+export class UnknownQueueError extends UmbelError {
+  override readonly name = 'UnknownQueueError';
+  readonly code = 'UNKNOWN_QUEUE';
+
+  constructor(
+    readonly queue: string,
+    readonly known: readonly string[],
+  ) {
+    super(
+      `Queue ${describe(queue)} is not one of this app's (${known.map((name) => `"${name}"`).join(', ')}). ` +
+        'Correct the name, or list it in createApp({ queues }).',
+    );
+  }
+}
+
+/** A job is not in a state in which what was asked of it can be done. */
+export class JobStateError extends UmbelError {
+  override readonly name = 'JobStateError';
+  readonly code = 'JOB_STATE';
+}
+
 /** `get({ timeout })` gave up waiting. The job itself goes on. */
 export class TimeoutError extends UmbelError {
   override readonly name = 'TimeoutError';
+  readonly code = 'TIMEOUT';
 
   constructor(
     readonly jobId: string,
@@ -154,28 +286,34 @@ export class TimeoutError extends UmbelError {
 /** The store holds no job with this id: it was never sent, or its result has expired. */
 export class UnknownJobError extends UmbelError {
   override readonly name = 'UnknownJobError';
+  readonly code = 'UNKNOWN_JOB';
 
   constructor(
     readonly jobId: string,
-    readonly queue: string,
+    /** Undefined if it was looked for in every queue of the app. */
+    readonly queue: string | undefined,
   ) {
-    super(`Queue "${queue}" holds no job ${jobId}: it was never sent there, or its result has expired.`);
+    const where = queue === undefined ? 'No queue of this app holds' : `Queue "${queue}" does not hold`;
+    super(`${where} job ${jobId}: it was never sent there, or its result has expired.`);
   }
 }
 
 /** A worker or an app was closed, so that what was asked of it cannot happen any more. */
 export class ClosedError extends UmbelError {
   override readonly name = 'ClosedError';
+  readonly code = 'CLOSED';
 }
 
 /** The store could not be reached. */
 export class ConnectionError extends UmbelError {
   override readonly name = 'ConnectionError';
+  readonly code = 'CONNECTION';
 }
 
 /** The store accepted only a part of a run. What it accepted does not run to an end by itself. */
 export class SubmitError extends UmbelError {
   override readonly name = 'SubmitError';
+  readonly code = 'SUBMIT';
 }
 
 /** An error as it is stored with its job: plain data, readable by every client. */
@@ -187,7 +325,10 @@ export interface ErrorRecord {
   /** Of a `ValidationError`, with the next two. */
   readonly issues?: readonly ValidationIssue[];
   readonly task?: string;
-  readonly subject?: 'input' | 'result';
+  readonly subject?: ValidationSubject;
+  /** Of an `ExpectedFailureError`, with `data`. */
+  readonly failure?: string;
+  readonly data?: unknown;
   readonly cause?: ErrorRecord;
 }
 
@@ -195,6 +336,10 @@ export interface ErrorRecord {
 export interface FailureOrigin {
   readonly task: string;
   readonly jobId: string;
+  /** Attempts that were made. */
+  readonly attempts?: number;
+  /** Absent: failed. */
+  readonly state?: 'expired' | 'revoked';
   readonly error: ErrorRecord;
 }
 

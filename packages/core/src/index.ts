@@ -1,6 +1,9 @@
 // The app, and what it is made with
-export { type App, type AppOptions, createApp } from './app.js';
+export { type App, type AppOptions, createApp, type ImplementOptions, type Limits } from './app.js';
+export type { ForeignHandler, ForeignJob } from './bullmq/claim.js';
 export type { Connection } from './bullmq/connection.js';
+export type { DeadLetter, DeadLetterQuery, DeadLetters } from './bullmq/dead-letters.js';
+export type { QueueCounts, QueueHandle } from './bullmq/queue-handle.js';
 export type { Duration } from './duration.js';
 // Errors
 export {
@@ -8,30 +11,55 @@ export {
   ConnectionError,
   CorruptJobError,
   DuplicateTaskError,
+  type ErrorRecord,
+  ExpectedFailureError,
+  ExpiredError,
+  IdempotencyConflictError,
   InvalidOptionError,
   isUmbelError,
+  JobStateError,
+  RejectedError,
   RemoteError,
+  RevokedError,
   SubmitError,
   TaskFailedError,
+  TimeLimitError,
   TimeoutError,
   UmbelError,
+  type UmbelErrorCode,
   UnboundTaskError,
   UnknownJobError,
+  UnknownQueueError,
   UnknownTaskError,
+  UnrecoverableError,
   UpstreamFailedError,
   ValidationError,
   type ValidationIssue,
+  type ValidationSubject,
 } from './errors.js';
 export type { Logger } from './logger.js';
 // Results
-export type { AsyncResult, GetOptions } from './results/result.js';
+export type { AsyncResult, GetOptions, JobInfo, Outcome } from './results/async-result.js';
 export { isFinal, type JobState } from './results/state.js';
-// Tasks
-export type { TaskContext } from './running/context.js';
 // Workers
+export type { TaskContext, TaskLog } from './running/context.js';
 export type { AppWorker, WorkerOptions } from './running/worker.js';
+// Tasks and calls
 export { defineTask } from './tasks/contract.js';
-export type { RetryOptions, SendOptions, SignatureOptions, TaskOptions } from './tasks/options.js';
+export type { Hooks } from './tasks/hooks.js';
+export type { AnyMiddleware, Middleware, OutgoingCall } from './tasks/middleware.js';
+export type {
+  BulkOptions,
+  CallOptions,
+  DeduplicationOptions,
+  FailureRecord,
+  SendOptions,
+  SignatureOptions,
+  TaskOptions,
+} from './tasks/options.js';
+export type { Rate } from './tasks/rate.js';
+export type { RetryOptions, TaskRetryOptions } from './tasks/retry.js';
+export type { QueueOptions, RoutedCall, Routes } from './tasks/routing.js';
 // What JSON carries
 export type { Json, NotJsonSafe } from './types/json.js';
 // Steps of a composition
@@ -46,3 +74,7 @@ export type {
   Signature,
   Task,
 } from './types/task.js';
+// Codecs
+export { compression } from './wire/compression.js';
+export { type EncryptionOptions, encryption } from './wire/encryption.js';
+export type { Codec, CodecContext } from './wire/sealing.js';

@@ -30,10 +30,12 @@ export interface Observer {
 /** What an app runs on: replaced as a whole in tests. */
 export interface Runtime {
   readonly clock: Clock;
+  /** From 0 to 1, for the jitter of retries. */
+  readonly random: () => number;
   readonly observer: Observer | undefined;
 }
 
-export const systemRuntime: Runtime = { clock: systemClock, observer: undefined };
+export const systemRuntime: Runtime = { clock: systemClock, random: Math.random, observer: undefined };
 
 /** Tells the observer of every job in a stored tree, earlier steps first. */
 export function observeTree(observer: Observer, run: string, node: FlowNode): void {

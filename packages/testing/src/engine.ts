@@ -7,6 +7,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { EventEmitter, once } from 'node:events';
 import { type Clock, INTERNAL_QUEUE } from '@umbel/core/internal';
+import { Choice } from './memory/choice.js';
 import type { Gate } from './memory/gate.js';
 import { Store } from './memory/store.js';
 import { VirtualClock } from './virtual-clock.js';
@@ -24,6 +25,7 @@ export class Engine {
   /** The clock of the engine, for handlers too: one that waits for it lets time pass. */
   readonly clock: Clock;
   readonly #time: VirtualClock;
+  readonly #jitter: Choice;
   readonly #attempts = new Set<Attempt>();
   readonly #current = new AsyncLocalStorage<Attempt>();
   /** Who waits for results, and how to tell them that none will come. */
@@ -38,6 +40,7 @@ export class Engine {
 
   constructor(startAt: number, seed: number | undefined) {
     this.#time = new VirtualClock(startAt);
+    this.#jitter = new Choice(seed);
     const gate: Gate = {
       admits: (queue) => this.#openers > 0 && (queue === INTERNAL_QUEUE || this.#steps > 0),
       handedOut: (queue) => {
@@ -47,7 +50,8 @@ export class Engine {
     this.store = new Store(this.#time, seed, gate);
     this.clock = {
       now: () => this.#time.now(),
-      setTimeout: (run, ms) => this.#setTimeout(run, ms),
+      setTimeout: (run, ms) => this.#setTimeout(run, ms, this.#park()),
+      setDeadline: (run, ms) => this.#setTimeout(run, ms, () => {}),
       clearTimeout: (handle) => (handle as { clear(): void } | undefined)?.clear(),
     };
   }
@@ -55,6 +59,9 @@ export class Engine {
   get now(): number {
     return this.#time.now();
   }
+
+  /** For the jitter of retries: without a seed the waits are as long as they can be, so that a test can tell them. */
+  readonly random = (): number => this.#jitter.fraction();
 
   /** Notes something that must be ready before the engine counts as quiet. */
   starting(promise: Promise<unknown>): void {
@@ -167,8 +174,7 @@ export class Engine {
     return false;
   }
 
-  #setTimeout(run: () => void, ms: number): { clear(): void } {
-    const unpark = this.#park();
+  #setTimeout(run: () => void, ms: number, unpark: () => void): { clear(): void } {
     const runInContext = AsyncLocalStorage.bind(run); // whoever moves the clock is in another
     const timer = this.#time.setTimeout(() => {
       unpark();

@@ -208,7 +208,7 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
   const connection = failing(backendsOf(engine.store), (command) => faults.storeError(command));
   const fork = core.fork(
     { connection, resultTtl: FOREVER_MS, failureTtl: FOREVER_MS, logger: SILENT },
-    { clock: engine.clock, observer },
+    { clock: engine.clock, random: engine.random, observer },
   );
   let worker = newWorker();
   const standIn = standInFor(core, fork);
@@ -244,7 +244,8 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
       fakes.setOthers((input, ctx) => handler(input, ctx.name), except),
     async perform(task, input, { attempt = 1, headers, signal = new AbortController().signal } = {}) {
       const data: unknown = JSON.parse(JSON.stringify({ umbel: 1, input, headers }));
-      const run = () => fork.execute({ ...unclaimed, name: task.name, data, attempt, signal });
+      const job = { ...unclaimed, name: task.name, data, attempt, signal, enqueuedAt: engine.now };
+      const run = () => fork.perform(job);
       const endWait = engine.waiting(() => {});
       try {
         return JSON.parse(JSON.stringify((await standIn.run(run)) ?? null));
@@ -274,7 +275,11 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
 const unclaimed = {
   id: 'performed',
   queue: 'none',
-  maxAttempts: 1,
+  retry: undefined,
+  giveUp: () => {},
+  onGiveUp: () => {},
+  updateProgress: async () => {},
+  log: async () => {},
   childResults: async () => new Map(),
   failedChildren: async () => [],
   saveFailure: async () => {},

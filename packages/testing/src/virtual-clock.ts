@@ -1,4 +1,4 @@
-import type { Clock } from '@umbel/core/internal';
+import type { Clock } from './memory/clock.js';
 import { type Scored, SortedSet } from './memory/sorted-set.js';
 
 interface Timer extends Scored {

@@ -332,7 +332,7 @@ onEveryEngine('a workflow', (engine) => {
   });
 
   test('hands its options to the tasks that have none of their own', async () => {
-    const app = engine.app();
+    const app = engine.app({ queues: ['shared', 'own'] });
     const { double, runs } = toolbox(app);
     await app.worker({ queues: ['shared', 'own'] }).start();
     const workflow = group([double, double.set({ queue: 'own' })]);
@@ -358,7 +358,7 @@ onEveryEngine('a workflow', (engine) => {
   });
 
   test('keeps the options of its only step', async () => {
-    const app = engine.app();
+    const app = engine.app({ queues: ['shared', 'own'] });
     const { double, runs } = toolbox(app);
     await app.worker({ queues: ['own'] }).start();
     const own = double.set({ queue: 'own' });

@@ -1,12 +1,11 @@
 import { EventEmitter, once } from 'node:events';
-import { type IQueueBackend, type Job, UnrecoverableError, Worker } from 'bullmq';
-import type { ActiveJob } from '../running/job.js';
-import { neverRetried } from '../tasks/retry.js';
-import { toError } from '../wire/error-record.js';
+import { DelayedError, type IQueueBackend, type Job, type JobJson, UnrecoverableError, Worker } from 'bullmq';
+import type { ActiveJob, AttemptOutcome, ShownError } from '../running/job.js';
+import { isEnvelope } from '../wire/envelope.js';
+import type { BackendOptions } from './backends.js';
 import { ClaimedJob } from './claimed-job.js';
-import type { StoreOptions } from './store.js';
 
-export interface ClaimOptions extends StoreOptions {
+export interface ClaimOptions extends BackendOptions {
   readonly queue: string;
   readonly workerName: string;
   readonly concurrency: number;
@@ -14,11 +13,23 @@ export interface ClaimOptions extends StoreOptions {
   readonly lockDurationMs: number;
   readonly keepCompletedMs: number;
   readonly keepFailedMs: number;
+  /** Handles the jobs of other programs; without it they go back to their queue. */
+  readonly foreign: ForeignHandler | undefined;
+  readonly warn: (message: string) => void;
 }
+
+/** A job that was not added by Umbel, as BullMQ's own workers receive it. */
+export type ForeignJob = Job<unknown, unknown, string>;
+export type ForeignHandler = (job: ForeignJob) => unknown;
+
+/** How long a job that nobody here handles is left to the other programs that serve its queue. */
+const FOREIGN_RETURN_MS = 5_000;
 
 /** Takes jobs from one queue until it is closed. */
 export interface Claimer {
   start(): Promise<void>;
+  /** Gives up the attempt at a job, if it runs here. */
+  giveUp(id: string, reason: Error): void;
   /** Takes no more, waits for what is running (not with `force`), and disconnects. */
   close(force?: boolean): Promise<void>;
 }
@@ -29,19 +40,50 @@ export interface Claimer {
  */
 const MAX_STALLS = 1_000_000;
 
-/** A claimer that hands each job to `handle`; what it gives is the job's result, what it throws its failure. */
-export function createClaimer(options: ClaimOptions, handle: (job: ActiveJob) => Promise<unknown>): Claimer {
-  const { connection, lockDurationMs } = options;
+/** The key of what stands in for data that is no JSON. */
+const BROKEN = 'umbel:broken';
+
+/**
+ * A job whose data is no JSON is handed out with a mark in its place: BullMQ would throw where it reads the job, outside
+ * the processor, and the job would come back for ever.
+ */
+class TolerantWorker extends Worker<unknown, unknown, string, IQueueBackend> {
+  protected override createJob(json: JobJson, jobId: string): Job<unknown, unknown, string> {
+    try {
+      return super.createJob(json, jobId);
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      return super.createJob({ ...json, data: JSON.stringify({ umbel: 0, [BROKEN]: error.message }) }, jobId);
+    }
+  }
+}
+
+/** A claimer that hands each job to `handle` and commits what came of it. */
+export function createClaimer(
+  options: ClaimOptions,
+  handle: (job: ActiveJob) => Promise<AttemptOutcome>,
+): Claimer {
+  const { connection, lockDurationMs, foreign, warn } = options;
   const held = new Set<ClaimedJob>();
-  const worker: Worker<unknown, unknown, string, IQueueBackend> = new Worker(
+  let hasWarned = false;
+  const worker = new TolerantWorker(
     options.queue,
-    async (job: Job) => {
+    async (job) => {
+      if (!isEnvelope(job.data)) {
+        if (foreign !== undefined) return foreign(job);
+        if (!hasWarned) {
+          warn(
+            `queue "${options.queue}" holds jobs of another program (such as "${job.name}"); they are left to it. ` +
+              'To handle them here, give app.worker({ fallback }).',
+          );
+        }
+        hasWarned = true;
+        return giveBack(job, FOREIGN_RETURN_MS);
+      }
       const claimed = new ClaimedJob(job, worker.backend);
       held.add(claimed);
       try {
-        return await handle(claimed);
-      } catch (error) {
-        throw forBullMQ(toError(error));
+        return await commit(job, await handle(claimed));
       } finally {
         held.delete(claimed);
       }
@@ -69,6 +111,9 @@ export function createClaimer(options: ClaimOptions, handle: (job: ActiveJob) =>
       await Promise.race([worker.waitUntilReady(), closed]);
       if (!isClosing) worker.run().catch(options.onError);
     },
+    giveUp(id, reason) {
+      for (const job of held) if (job.id === id) job.giveUp(reason);
+    },
     async close(force) {
       isClosing = true;
       closing.emit('close');
@@ -85,13 +130,35 @@ export function createClaimer(options: ClaimOptions, handle: (job: ActiveJob) =>
   };
 }
 
-/**
- * The error in the form that BullMQ takes for a failure and nothing else: it reads commands into some names of errors
- * and into one message, which a handler may throw without knowing.
- */
-function forBullMQ(error: Error): Error {
-  const message = error.message.startsWith('bullmq:') ? `${error.name}: ${error.message}` : error.message;
-  const failure = neverRetried(error) ? new UnrecoverableError(message) : new Error(message);
-  if (error.stack !== undefined) failure.stack = error.stack;
-  return failure;
+/** The outcome in the form that BullMQ takes: the result, or an error. */
+function commit(job: Job, outcome: AttemptOutcome): unknown {
+  switch (outcome.kind) {
+    case 'completed':
+      return outcome.value;
+    case 'returned':
+      return giveBack(job, outcome.delayMs);
+    case 'failed':
+      throw withStack(new UnrecoverableError(plainMessage(outcome.error)), outcome.error);
+    case 'retry':
+      // Read by BullMQ when it handles the error below: it must retry, and wait as long as was decided.
+      job.opts.attempts = job.attemptsMade + 2;
+      job.opts.backoff = { type: 'fixed', delay: outcome.delayMs };
+      throw withStack(new Error(plainMessage(outcome.error)), outcome.error);
+  }
+}
+
+/** Puts a job back, uncharged. */
+async function giveBack(job: Job, delayMs: number): Promise<never> {
+  await job.moveToDelayed(Date.now() + delayMs, job.token);
+  throw new DelayedError();
+}
+
+/** BullMQ reads a command into one message, which a handler may throw without knowing. */
+function plainMessage({ message }: ShownError): string {
+  return message.startsWith('bullmq:') ? `Error: ${message}` : message;
+}
+
+function withStack(error: Error, { stack }: ShownError): Error {
+  error.stack = stack ?? error.message;
+  return error;
 }

@@ -1,7 +1,11 @@
-import type { IQueueBackend, Job } from 'bullmq';
+import type { IQueueBackend, Job, JobProgress } from 'bullmq';
 import type { FailureOrigin } from '../errors.js';
 import type { ActiveJob, FailedChild } from '../running/job.js';
+import type { NormalizedRetry } from '../tasks/retry.js';
 import { type Envelope, encodeEnvelope } from '../wire/envelope.js';
+import { retryOf } from './job-options.js';
+
+const KEPT_LOG_LINES = 1000;
 
 /** A BullMQ job that a worker holds. */
 export class ClaimedJob implements ActiveJob {
@@ -9,6 +13,7 @@ export class ClaimedJob implements ActiveJob {
   readonly #backend: IQueueBackend;
   #controller: AbortController | undefined;
   #abortReason: Error | undefined;
+  #onGiveUp: ((reason: Error) => void) | undefined;
 
   constructor(job: Job, backend: IQueueBackend) {
     this.#job = job;
@@ -35,8 +40,12 @@ export class ClaimedJob implements ActiveJob {
     return this.#job.attemptsMade + 1;
   }
 
-  get maxAttempts(): number {
-    return this.#job.opts.attempts || 1;
+  get retry(): NormalizedRetry | undefined {
+    return retryOf(this.#job.opts);
+  }
+
+  get enqueuedAt(): number {
+    return this.#job.timestamp;
   }
 
   /** Made when it is asked for: most handlers do not, and it costs more than the rest of a small job. */
@@ -48,9 +57,19 @@ export class ClaimedJob implements ActiveJob {
     return this.#controller.signal;
   }
 
+  /** Tells the handler that its worker goes; what it gives still counts. */
   abort(reason: Error): void {
     this.#abortReason = reason;
     this.#controller?.abort(reason);
+  }
+
+  giveUp(reason: Error): void {
+    this.#onGiveUp?.(reason);
+    this.abort(reason);
+  }
+
+  onGiveUp(listener: (reason: Error) => void): void {
+    this.#onGiveUp = listener;
   }
 
   async childResults(): Promise<ReadonlyMap<string, unknown>> {
@@ -64,6 +83,14 @@ export class ClaimedJob implements ActiveJob {
       const { id, queueName } = this.#backend.parseNodeKey(key);
       return { id, queue: queueName, reason };
     });
+  }
+
+  async updateProgress(value: unknown): Promise<void> {
+    await this.#job.updateProgress(value as JobProgress); // BullMQ takes what JSON carries, its type leaves out null
+  }
+
+  async log(line: string): Promise<void> {
+    await this.#backend.addLog(this.id, line, KEPT_LOG_LINES);
   }
 
   async saveFailure(failure: FailureOrigin): Promise<void> {

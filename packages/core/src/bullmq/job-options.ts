@@ -1,25 +1,73 @@
 import type { FlowJob, JobsOptions } from 'bullmq';
-import { type FlowNode, jobIdOf } from '../flow/node.js';
+import { type FlowNode, INTERNAL_QUEUE, jobIdOf } from '../flow/node.js';
 import type { NormalizedOptions } from '../tasks/options.js';
+import type { NormalizedRetry } from '../tasks/retry.js';
 import { type EnvelopeContent, encodeEnvelope } from '../wire/envelope.js';
 
+/** Of those calls that are the same, which one the store keeps. */
+export interface StoredDeduplication {
+  readonly id: string;
+  readonly mode: 'unique' | 'throttle' | 'debounce';
+  readonly forMs?: number;
+}
+
 /** Options as BullMQ takes them. */
-export function toJobOptions(id: string, options: NormalizedOptions = {}): JobsOptions {
+export function toJobOptions(
+  id: string,
+  options: NormalizedOptions = {},
+  deduplication?: StoredDeduplication,
+): JobsOptions {
   const { priority, delayMs, retry } = options;
   return {
     jobId: id,
     ...(priority !== undefined && { priority }),
     ...(delayMs !== undefined && { delay: delayMs }),
-    ...(retry !== undefined && {
-      attempts: retry.attempts,
-      backoff: { type: retry.backoff, delay: retry.delayMs, jitter: retry.jitter ? 1 : 0 },
-    }),
+    ...(retry !== undefined && toRetryOptions(retry)),
+    ...(deduplication !== undefined && toDeduplication(deduplication)),
   };
 }
 
-/** The headers among the options, which are stored with the data. */
-export function headersOf({ headers }: NormalizedOptions = {}): Pick<EnvelopeContent, 'headers'> {
-  return headers === undefined ? {} : { headers };
+/** BullMQ's names, so that its own programs can read them; the waits are computed by Umbel's workers (`tasks/retry.ts`). */
+function toRetryOptions({ attempts, backoff, delayMs, maxMs, jitter }: NormalizedRetry): JobsOptions {
+  const stored = { type: backoff, delay: delayMs, jitter: jitter ? 1 : 0, max: maxMs };
+  return { attempts, backoff: stored };
+}
+
+/** The retry that a job was sent with, if there was one. */
+export function retryOf({ attempts, backoff }: JobsOptions): NormalizedRetry | undefined {
+  if (attempts === undefined || attempts < 1) return undefined;
+  const stored: { type?: string; delay?: number; jitter?: number; max?: number } =
+    typeof backoff === 'object' ? backoff : { type: 'fixed', delay: backoff ?? 0, jitter: 0 };
+  return {
+    attempts,
+    backoff: stored.type === 'fixed' ? 'fixed' : 'exponential',
+    delayMs: stored.delay ?? 0,
+    maxMs: stored.max ?? Number.MAX_SAFE_INTEGER,
+    jitter: stored.jitter !== 0,
+  };
+}
+
+/** @see https://docs.bullmq.io/guide/jobs/deduplication */
+function toDeduplication({ id, mode, forMs }: StoredDeduplication): JobsOptions {
+  if (mode === 'debounce' && forMs !== undefined) {
+    return { delay: forMs, deduplication: { id, ttl: forMs, extend: true, replace: true } };
+  }
+  return { deduplication: { id, ...(forMs !== undefined && { ttl: forMs }) } };
+}
+
+/** The options that are stored with the data, since BullMQ has none of the kind. */
+export function contentOf({
+  headers,
+  displayName,
+  timeoutMs,
+  expiresAt,
+}: NormalizedOptions = {}): EnvelopeContent {
+  return {
+    ...(headers !== undefined && { headers }),
+    ...(displayName !== undefined && { label: displayName }),
+    ...(timeoutMs !== undefined && { timeout: timeoutMs }),
+    ...(expiresAt !== undefined && { expires: expiresAt }),
+  };
 }
 
 /**
@@ -28,11 +76,17 @@ export function headersOf({ headers }: NormalizedOptions = {}): Pick<EnvelopeCon
  * parent waiting for ever).
  */
 export function toFlowJob(run: string, node: FlowNode, parent?: { id: string; queue: string }): FlowJob {
-  const { path, name, queue, options, children, open: _open, ...content } = node;
+  const { path, name, queue, options, children, open: _open, content, ...rest } = node;
   return {
     name,
     queueName: queue,
-    data: encodeEnvelope({ run, ...content, ...headersOf(options) }),
+    // A callback of one task is no run.
+    data: encodeEnvelope({
+      ...((path !== '' || queue === INTERNAL_QUEUE) && { run }),
+      ...content,
+      ...rest,
+      ...contentOf(options),
+    }),
     opts: {
       ...toJobOptions(jobIdOf(run, path), options),
       ...(parent !== undefined && { parent, continueParentOnFailure: true }),

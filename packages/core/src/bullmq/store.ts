@@ -1,27 +1,20 @@
-import {
-  type BackendFactory,
-  type JobState as BullState,
-  FlowProducer,
-  type FlowProducerOptions,
-  type IQueueBackend,
-  Queue,
-} from 'bullmq';
-import { ClosedError, ConnectionError, type FailureOrigin } from '../errors.js';
+import type { Job } from 'bullmq';
+import type { FailureOrigin } from '../errors.js';
 import { type FlowNode, jobIdOf } from '../flow/node.js';
-import type { JobState } from '../results/state.js';
+import { sealTree } from '../flow/seal.js';
 import type { NormalizedOptions } from '../tasks/options.js';
-import { type Envelope, type EnvelopeContent, encodeEnvelope } from '../wire/envelope.js';
-import type { ResolvedConnection } from './connection.js';
-import { checkFlowEntries } from './guard.js';
-import { headersOf, toFlowJob, toJobOptions } from './job-options.js';
+import { type Envelope, type EnvelopeContent, encodeEnvelope, isEnvelope } from '../wire/envelope.js';
+import { isPlainObject } from '../wire/json.js';
+import { OWN_STATE } from '../wire/progress.js';
+import { isSealed, type Sealer } from '../wire/sealing.js';
+import { type BackendOptions, Backends, type EnvelopeQueue } from './backends.js';
+import { contentOf, type StoredDeduplication, toFlowJob, toJobOptions } from './job-options.js';
 import { Watcher } from './watcher.js';
 
-type EnvelopeQueue = Queue<Envelope, unknown, string, Envelope, unknown, string, IQueueBackend>;
-
-export interface StoreOptions {
-  readonly connection: ResolvedConnection;
-  readonly prefix: string;
-  readonly onError: (error: Error) => void;
+export interface StoreOptions extends BackendOptions {
+  readonly sealer: Sealer;
+  /** How long a command is tried while the store cannot be reached. */
+  readonly timeoutMs: number;
 }
 
 /** One job to store. */
@@ -31,6 +24,7 @@ export interface NewJob {
   readonly queue: string;
   readonly content: EnvelopeContent;
   readonly options: NormalizedOptions;
+  readonly deduplication?: StoredDeduplication;
 }
 
 /** How far a job has come. */
@@ -40,38 +34,77 @@ export type JobOutcome =
   | { readonly kind: 'completed'; readonly value: unknown }
   | { readonly kind: 'failed'; readonly failure: FailureOrigin };
 
-/** How long the first use waits for the store before it gives up. */
-const CONNECT_TIMEOUT_MS = 5_000;
+/** A stored job as it is, with what was sealed opened. */
+export interface StoredJob {
+  readonly id: string;
+  readonly name: string;
+  readonly queue: string;
+  readonly envelope: Envelope | undefined;
+  /** Attempts that have ended. */
+  readonly attempts: number;
+  readonly enqueuedAt: number;
+  readonly startedAt: number | undefined;
+  readonly finishedAt: number | undefined;
+  readonly progress: unknown;
+  /** The task's own state that its handler shows. */
+  readonly ownState: string | undefined;
+  readonly failedReason: string | undefined;
+}
+
 /** Members that are added in one transaction, which blocks Redis as long as it runs. */
 const SLICE = 200;
+/** Calls that are added in one round trip. */
+export const BULK_SLICE = 500;
 
 /** Where jobs are stored, seen from the sending side: adds, reads and watches. Connects at first use. */
 export class Store {
   readonly #options: StoreOptions;
-  readonly #queues = new Map<string, EnvelopeQueue>();
+  readonly #backends: Backends;
   readonly #watchers = new Map<string, Watcher>();
-  #backend: IQueueBackend | undefined;
-  #flows: FlowProducer<IQueueBackend> | undefined;
-  #ready: Promise<void> | undefined;
-  #closed = new AbortController();
 
   constructor(options: StoreOptions) {
     this.#options = options;
+    this.#backends = new Backends(options);
   }
 
-  async add({ id, name, queue, content, options }: NewJob): Promise<void> {
-    await this.#connected();
-    await this.#queue(queue).add(
-      name,
-      encodeEnvelope({ ...content, ...headersOf(options) }),
-      toJobOptions(id, options),
+  /** Aborted when this store is closed; what is waited for does not come then. */
+  get closed(): AbortSignal {
+    return this.#backends.closed;
+  }
+
+  /** The id of the job: its own, or that of an equal one that is there already. */
+  async add(job: NewJob, timeoutMs: number = this.#options.timeoutMs): Promise<string> {
+    const data = await this.#dataOf(job);
+    const options = toJobOptions(job.id, job.options, job.deduplication);
+    const added = await this.#backends.reach(timeoutMs, () =>
+      this.#backends.queue(job.queue).add(job.name, data, options),
     );
+    return added.id ?? job.id;
   }
 
-  /** Adds a whole run in one transaction. @throws {SubmitError} if the store did not take every job. */
-  async addRun(run: string, root: FlowNode): Promise<void> {
-    await this.#connected();
-    await this.#flowProducer().add(toFlowJob(run, root));
+  /** Adds jobs of one queue in one round trip. @throws {SubmitError} if the store did not take every one. */
+  async addMany(
+    queue: string,
+    jobs: readonly NewJob[],
+    timeoutMs: number = this.#options.timeoutMs,
+  ): Promise<void> {
+    const entries = await Promise.all(
+      jobs.map(async (job) => ({
+        name: job.name,
+        data: await this.#dataOf(job),
+        opts: toJobOptions(job.id, job.options),
+      })),
+    );
+    await this.#backends.reach(timeoutMs, () => this.#backends.queue(queue).addBulk(entries));
+  }
+
+  /**
+   * Adds a whole run in one transaction; the same again changes nothing.
+   * @throws {SubmitError} if the store did not take every job.
+   */
+  async addRun(run: string, root: FlowNode, timeoutMs: number = this.#options.timeoutMs): Promise<void> {
+    const sealed = await sealTree(this.#options.sealer, run, root);
+    await this.#backends.reach(timeoutMs, () => this.#backends.flows().add(toFlowJob(run, sealed)));
   }
 
   /**
@@ -83,41 +116,91 @@ export class Store {
     parent: { path: string; queue: string },
     nodes: readonly FlowNode[],
   ): Promise<void> {
-    await this.#connected();
-    const parentJob = {
-      id: jobIdOf(run, parent.path),
-      queue: this.#base().forQueue(parent.queue, this.#options.prefix).qualifiedName,
-    };
+    const { sealer, timeoutMs } = this.#options;
     for (let start = 0; start < nodes.length; start += SLICE) {
-      const slice = nodes.slice(start, start + SLICE);
-      await this.#flowProducer().addBulk(slice.map((node) => toFlowJob(run, node, parentJob)));
+      const slice: FlowNode[] = [];
+      for (const node of nodes.slice(start, start + SLICE)) slice.push(await sealTree(sealer, run, node));
+      await this.#backends.reach(timeoutMs, () => {
+        const job = { id: jobIdOf(run, parent.path), queue: this.#backends.qualifiedName(parent.queue) };
+        return this.#backends.flows().addBulk(slice.map((node) => toFlowJob(run, node, job)));
+      });
     }
   }
 
-  async state(queue: string, id: string): Promise<JobState> {
-    await this.#connected();
-    return toState(await this.#queue(queue).getJobState(id));
+  /** Where a job stands; while its handler shows a state of the task's own, that. */
+  async state(queue: string, id: string): Promise<string> {
+    const state = await this.#on(queue, (bull) => bull.getJobState(id));
+    switch (state) {
+      case 'active':
+        return (await this.job(queue, id))?.ownState ?? 'active';
+      case 'prioritized':
+        return 'waiting';
+      case 'failed':
+        return (await this.job(queue, id))?.envelope?.failure?.state ?? 'failed';
+      default:
+        return state;
+    }
   }
 
   async outcome(queue: string, id: string): Promise<JobOutcome> {
-    await this.#connected();
-    const answer = await this.#queue(queue).getBackend().isFinished(id, true);
+    const answer = await this.#on(queue, (bull) => bull.getBackend().isFinished(id, true));
     const [status, text] = Array.isArray(answer) ? answer : [answer, ''];
     if (status === -1) return { kind: 'missing' };
-    if (status === 1) return { kind: 'completed', value: JSON.parse(text) };
+    if (status === 1) {
+      const context = { subject: 'result', id, task: '' } as const;
+      return { kind: 'completed', value: await this.#options.sealer.open(JSON.parse(text), context) };
+    }
     if (status === 2) return { kind: 'failed', failure: await this.failure(queue, id, text) };
     return { kind: 'pending' };
   }
 
   /** Why a job failed: as its worker recorded it, else what the store says. */
   async failure(queue: string, id: string, reason: string): Promise<FailureOrigin> {
-    await this.#connected();
-    const job = await this.#queue(queue).getJob(id);
-    const recorded = job?.data?.failure;
-    return recorded ?? { task: job?.name ?? 'unknown', jobId: id, error: { name: 'Error', message: reason } };
+    const job = await this.job(queue, id);
+    return (
+      job?.envelope?.failure ?? {
+        task: job?.name ?? 'unknown',
+        jobId: id,
+        error: { name: 'Error', message: reason },
+      }
+    );
   }
 
-  /** Calls `listener` when the job ends, as a hint: events may be missed. Gives a function that stops it. */
+  /** The job, or undefined if the store does not hold it. What cannot be read of it is left out. */
+  async job(queue: string, id: string): Promise<StoredJob | undefined> {
+    const job = await this.#on(queue, (bull) => bull.getJob(id).catch(ifBroken));
+    return job && this.#opened(queue, job);
+  }
+
+  /** Lines that the job's handler has logged, oldest first. */
+  async logs(queue: string, id: string): Promise<string[]> {
+    const { logs } = await this.#on(queue, (bull) => bull.getJobLogs(id));
+    const job = logs.some((line) => line.startsWith('{')) ? await this.job(queue, id) : undefined;
+    const context = { subject: 'log', id, task: job?.name ?? '' } as const;
+    return Promise.all(
+      logs.map(async (line) =>
+        line.startsWith('{') ? String(await this.#options.sealer.open(JSON.parse(line), context)) : line,
+      ),
+    );
+  }
+
+  /** Forgets a job that has ended. False if the store does not hold it. */
+  async remove(queue: string, id: string): Promise<boolean> {
+    return this.#on(queue, async (bull) => (await bull.remove(id, { removeChildren: true })) > 0);
+  }
+
+  /**
+   * Marks a job, and in a run every job that is known yet, as revoked: it does not start any more. What waited for a
+   * time is taken up at once, so as to end. False if the store does not hold the job.
+   */
+  async revoke(queue: string, id: string, now: number): Promise<boolean> {
+    const job = await this.#on(queue, (bull) => bull.getJob(id).catch(ifBroken));
+    if (job === undefined) return false;
+    await this.#revokeTree(job, now);
+    return true;
+  }
+
+  /** Calls `listener` when the job reports or ends, as a hint: events may be missed. Gives a function that stops it. */
   watch(queue: string, id: string, listener: () => void): () => void {
     let watcher = this.#watchers.get(queue);
     if (watcher === undefined) {
@@ -127,98 +210,107 @@ export class Store {
     return watcher.on(id, listener);
   }
 
-  /** Aborted when this store is closed; what is waited for does not come then. */
-  get closed(): AbortSignal {
-    return this.#closed.signal;
+  /** What `command` gives of a queue, tried while the store cannot be reached. */
+  on<T>(queue: string, command: (queue: EnvelopeQueue) => Promise<T>): Promise<T> {
+    return this.#on(queue, command);
+  }
+
+  /** Failed jobs of a queue, the latest first. */
+  async failed(queue: string, offset: number, limit: number): Promise<StoredJob[]> {
+    const ids: string[] = await this.#on(queue, (bull) =>
+      bull.getRanges(['failed'], offset, offset + limit - 1, false),
+    );
+    const jobs = await Promise.all(ids.map((id) => this.job(queue, id)));
+    return jobs.filter((job) => job !== undefined);
+  }
+
+  /** Queues a failed job again, with all its attempts, and without the mark of a revocation or an expiry. */
+  async retry(queue: string, id: string): Promise<void> {
+    await this.#on(queue, async (bull) => {
+      const job = await bull.getJob(id);
+      if (job === undefined) return;
+      const { failure: _failure, revoked: _revoked, expires: _expires, ...data } = job.data;
+      await job.updateData(data);
+      await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true });
+    });
   }
 
   /** Closes every connection, and ends what waits for them. The next use opens new ones. */
   async close(): Promise<void> {
-    this.#closed.abort(new ClosedError('The app was closed while a result was waited for.'));
-    this.#closed = new AbortController();
-    const closing = [...this.#watchers.values(), ...this.#queues.values(), this.#flows];
-    const backend = this.#backend;
+    const watchers = [...this.#watchers.values()];
     this.#watchers.clear();
-    this.#queues.clear();
-    this.#flows = undefined;
-    this.#backend = undefined;
-    this.#ready = undefined;
-    await Promise.all(closing.map((part) => part?.close()));
-    await backend?.close();
+    await Promise.all([this.#backends.close(), ...watchers.map((watcher) => watcher.close())]);
   }
 
-  /** All queues and flows of the sending side share one connection. */
-  #base(): IQueueBackend {
-    if (this.#backend === undefined) {
-      const { connection, prefix, onError } = this.#options;
-      const options: FlowProducerOptions = { connection: connection.options, prefix };
-      this.#backend = checkFlowEntries(connection.factory('', options));
-      this.#backend.on('error', onError);
-    }
-    return this.#backend;
+  #on<T>(queue: string, command: (queue: EnvelopeQueue) => Promise<T>): Promise<T> {
+    return this.#backends.reach(this.#options.timeoutMs, () => command(this.#backends.queue(queue)));
   }
 
-  #queue(name: string): EnvelopeQueue {
-    let queue = this.#queues.get(name);
-    if (queue === undefined) {
-      const { connection, prefix, onError } = this.#options;
-      const shared = this.#base().forQueue(name, prefix);
-      queue = new Queue(name, { connection: connection.options, prefix }, () => shared);
-      queue.on('error', onError);
-      this.#queues.set(name, queue);
-    }
-    return queue;
+  async #dataOf({ id, name, content, options }: NewJob): Promise<Envelope> {
+    const { sealer } = this.#options;
+    const own = contentOf(options);
+    if (!sealer.isActive || content.input === undefined) return encodeEnvelope({ ...content, ...own });
+    const input = await sealer.seal(content.input, { subject: 'input', id, task: name });
+    return encodeEnvelope({ ...content, ...own, input });
   }
 
-  #flowProducer(): FlowProducer<IQueueBackend> {
-    if (this.#flows === undefined) {
-      const { connection, prefix } = this.#options;
-      const base = this.#base();
-      const factory: BackendFactory<IQueueBackend> = () => base;
-      this.#flows = new FlowProducer<IQueueBackend>({ connection: connection.options, prefix }, factory);
-    }
-    return this.#flows;
-  }
-
-  #connected(): Promise<void> {
-    this.#ready ??= this.#connect().catch((error: unknown) => {
-      this.#ready = undefined;
-      throw error;
-    });
-    return this.#ready;
-  }
-
-  async #connect(): Promise<void> {
-    const backend = this.#base();
-    let last: Error | undefined;
-    const remember = (error: Error) => {
-      last = error;
+  async #opened(queue: string, job: Job<Envelope>): Promise<StoredJob> {
+    const id = job.id ?? '';
+    const { name, progress, data } = job;
+    const envelope = isEnvelope(data) ? await this.#openedEnvelope(id, name, data) : undefined;
+    return {
+      id,
+      name,
+      queue,
+      envelope,
+      attempts: job.attemptsMade,
+      enqueuedAt: job.timestamp,
+      startedAt: job.processedOn,
+      finishedAt: job.finishedOn,
+      failedReason: job.failedReason,
+      ...(await this.#openedProgress(id, name, progress)),
     };
-    backend.on('error', remember);
-    let timer: NodeJS.Timeout | undefined;
-    try {
-      await Promise.race([
-        backend.waitUntilReady(),
-        new Promise((_, reject) => {
-          timer = setTimeout(() => reject(unreachable(last)), CONNECT_TIMEOUT_MS);
-        }),
-      ]);
-    } finally {
-      clearTimeout(timer);
-      backend.removeListener('error', remember);
+  }
+
+  async #openedEnvelope(id: string, task: string, data: Envelope): Promise<Envelope> {
+    const { sealer } = this.#options;
+    const { input, failure } = data;
+    if (!isSealed(input) && !isSealed(failure?.error)) return data;
+    const error =
+      failure && (await sealer.open(failure.error, { subject: 'failure', id: failure.jobId, task: '' }));
+    return {
+      ...data,
+      input: await sealer.open(input, { subject: 'input', id, task }),
+      ...(failure !== undefined && { failure: { ...failure, error: error as FailureOrigin['error'] } }),
+    };
+  }
+
+  async #openedProgress(
+    id: string,
+    task: string,
+    stored: unknown,
+  ): Promise<Pick<StoredJob, 'progress' | 'ownState'>> {
+    const isOwn = isPlainObject(stored) && typeof stored[OWN_STATE] === 'string';
+    const value = isOwn ? stored.progress : stored === 0 ? undefined : stored; // BullMQ's 0 is for none
+    const progress = await this.#options.sealer.open(value, { subject: 'progress', id, task });
+    return { progress, ownState: isOwn ? String(stored[OWN_STATE]) : undefined };
+  }
+
+  async #revokeTree(job: Job<Envelope>, now: number): Promise<void> {
+    if (!isEnvelope(job.data)) return;
+    if (job.data.revoked === undefined) await job.updateData({ ...job.data, revoked: now });
+    const { unprocessed = [] } = await job.getDependencies({ unprocessed: { count: 10_000 } });
+    for (const key of unprocessed) {
+      const { queueName, id } = this.#backends.parseKey(key);
+      const child = await this.#backends.queue(queueName).getJob(id).catch(ifBroken);
+      if (child !== undefined) await this.#revokeTree(child, now);
     }
+    if (await job.isDelayed()) await job.promote().catch(() => {}); // a worker may have been quicker
   }
 }
 
-function unreachable(cause: Error | undefined): ConnectionError {
-  const reason = cause === undefined ? '' : ` (${cause.message || cause.name})`;
-  return new ConnectionError(
-    `The store did not answer within ${CONNECT_TIMEOUT_MS / 1000} s${reason}. ` +
-      'Is it running, and is `connection` or UMBEL_URL its address?',
-    { cause },
-  );
-}
-
-function toState(state: BullState | 'unknown'): JobState {
-  return state === 'prioritized' ? 'waiting' : state;
+/** A job whose stored text cannot be read is left to a worker, which fails it with the reason. */
+function ifBroken(error: unknown): undefined {
+  if (error instanceof SyntaxError) return undefined;
+  throw error;
 }

@@ -1,7 +1,7 @@
 import { type IQueueBackend, QueueEvents } from 'bullmq';
 import type { StoreOptions } from './store.js';
 
-/** Tells, for one queue, when a job has ended. One subscription, however many jobs are watched. */
+/** Tells, for one queue, when a job has ended or reported its progress. One subscription, however many jobs are watched. */
 export class Watcher {
   readonly #events: QueueEvents<unknown, IQueueBackend>;
   readonly #listeners = new Map<string, Set<() => void>>();
@@ -11,6 +11,7 @@ export class Watcher {
     this.#events.on('error', onError);
     this.#events.on('completed', ({ jobId }) => this.#notify(jobId));
     this.#events.on('failed', ({ jobId }) => this.#notify(jobId));
+    this.#events.on('progress', ({ jobId }) => this.#notify(jobId));
   }
 
   /** Calls `listener` when the job ends, once at least; gives a function that stops it. Events may be missed. */

@@ -1,10 +1,14 @@
 /** What a job's children give: its input, or the failure that stops it. */
 import { CorruptJobError, type FailureOrigin, UpstreamFailedError } from '../errors.js';
-import type { ActiveJob, FailedChild } from '../running/job.js';
 import { jobIdOf, type Source } from './node.js';
 
-/** Reads why a job of the run failed. */
-export type ReadFailure = (child: FailedChild) => Promise<FailureOrigin>;
+/** The jobs that a job waited for. */
+export interface Children {
+  /** Results of those that completed, by job id. */
+  results(): Promise<ReadonlyMap<string, unknown>>;
+  /** Why one of them failed, if any did. */
+  failure(): Promise<FailureOrigin | undefined>;
+}
 
 /**
  * The value that `source` describes, read from the job's children.
@@ -12,27 +16,27 @@ export type ReadFailure = (child: FailedChild) => Promise<FailureOrigin>;
  * may still be running.)
  */
 export async function gather(
-  job: ActiveJob,
+  jobId: string,
+  children: Children,
   run: string,
   source: Source,
-  readFailure: ReadFailure,
 ): Promise<unknown> {
   if ('ignored' in source) {
-    await refuseAfterFailure(job, readFailure);
+    await refuseAfterFailure(children);
     return undefined;
   }
-  const results = await job.childResults();
+  const results = await children.results();
   const value = assemble(run, source, results);
   // An empty group misses no result, whether or not the step before it has failed.
-  if (value === MISSING || isEmpty(source)) await refuseAfterFailure(job, readFailure);
+  if (value === MISSING || isEmpty(source)) await refuseAfterFailure(children);
   if (value !== MISSING) return value;
-  throw new CorruptJobError(job.id, 'it was started before the steps it needs had ended');
+  throw new CorruptJobError(jobId, 'it was started before the steps it needs had ended');
 }
 
 /** @throws {UpstreamFailedError} if one of the job's children failed. */
-async function refuseAfterFailure(job: ActiveJob, readFailure: ReadFailure): Promise<void> {
-  const [first] = await job.failedChildren();
-  if (first !== undefined) throw new UpstreamFailedError(await readFailure(first));
+async function refuseAfterFailure(children: Children): Promise<void> {
+  const failure = await children.failure();
+  if (failure !== undefined) throw new UpstreamFailedError(failure);
 }
 
 const MISSING = Symbol('missing');

@@ -19,7 +19,7 @@ export const INTERNAL_JOB = {
 
 /** Internal jobs only read and add, and are safe to repeat: an outage must not end a run. */
 export const INTERNAL_OPTIONS: NormalizedOptions = {
-  retry: { attempts: 12, backoff: 'exponential', delayMs: 50, jitter: true },
+  retry: { attempts: 12, backoff: 'exponential', delayMs: 50, maxMs: 86_400_000, jitter: true },
 };
 
 /** What a job takes from those it waits for; ids are paths within the run. */
@@ -39,6 +39,23 @@ export interface Expansion {
   readonly members: readonly FlowNode[];
 }
 
+/** Calls and compositions that are sent after a job, each with an id made from the job's: sending twice changes nothing. */
+export interface Callbacks {
+  /** With the result. */
+  readonly success?: readonly FlowNode[];
+  /** With a `FailureRecord`. */
+  readonly failure?: readonly FlowNode[];
+}
+
+/** What is stored with a job of a run beside its place in it; see `Envelope`. */
+export interface NodeContent {
+  readonly key?: string;
+  readonly digest?: string;
+  readonly parent?: string;
+  readonly root?: string;
+  readonly ignoreResult?: true;
+}
+
 /** One job of a run, with the jobs it waits for. */
 export interface FlowNode {
   /** Unique in the run, and empty for its root; the job's id is `<run id>.<path>`. */
@@ -47,11 +64,14 @@ export interface FlowNode {
   readonly name: string;
   readonly queue: string;
   readonly options?: NormalizedOptions;
+  /** What is stored with the job beside its place in the run. */
+  readonly content?: NodeContent;
   /** The whole input, or the bound part of it. */
   readonly input?: unknown;
   readonly into?: string;
   readonly after?: Source;
   readonly expand?: Expansion;
+  readonly callbacks?: Callbacks;
   /** Takes what the run, or the fan-out that adds it, is given. Only on a node without `after`. */
   readonly open?: true;
   readonly children?: readonly FlowNode[];
@@ -60,4 +80,9 @@ export interface FlowNode {
 /** The id of a run's job. BullMQ allows no `:` in ids and none that are whole numbers. */
 export function jobIdOf(run: string, path: string): string {
   return path === '' ? run : `${run}.${path}`;
+}
+
+/** The id of a callback: of its job, or of its run if it is a composition. */
+export function callbackId(job: string, kind: keyof Callbacks, index: number): string {
+  return `${job}-${kind}-${index}`;
 }

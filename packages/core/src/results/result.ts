@@ -1,32 +1,20 @@
-import type { JobOutcome, Store } from '../bullmq/store.js';
-import { type Duration, durationMs } from '../duration.js';
-import { TaskFailedError, TimeoutError, UnknownJobError } from '../errors.js';
+import { randomUUID } from 'node:crypto';
+import type { JobOutcome, Store, StoredJob } from '../bullmq/store.js';
+import { durationMs } from '../duration.js';
+import {
+  ExpectedFailureError,
+  type FailureOrigin,
+  isUmbelError,
+  JobStateError,
+  TaskFailedError,
+  TimeoutError,
+  UnknownJobError,
+} from '../errors.js';
 import type { Runtime } from '../runtime.js';
 import { rebuildError } from '../wire/error-record.js';
-import type { JobState } from './state.js';
-
-export interface GetOptions {
-  /** Longest wait. Default: no limit. */
-  timeout?: Duration;
-  /** Ends the wait early; the job itself goes on. */
-  signal?: AbortSignal;
-}
-
-/** A handle to the outcome of a job or of a run. Not awaitable itself, so that no wait happens by accident. */
-export interface AsyncResult<out Out> {
-  /** The job's id; for a composition, the run's. */
-  readonly id: string;
-  /** Where the job stands now. */
-  state(): Promise<JobState>;
-  /**
-   * The result, once there is one. A task without a result gives `null`.
-   * @throws {TaskFailedError} if the task, or a step of the run, failed for good; the original error is its `cause`.
-   * @throws {TimeoutError} after `timeout`.
-   * @throws {ClosedError} if the app is closed before there is a result.
-   * @throws {UnknownJobError} if the store does not hold the job (any more).
-   */
-  get(options?: GetOptions): Promise<Out>;
-}
+import type { AsyncResult, GetOptions, JobInfo, Outcome } from './async-result.js';
+import { isFinal, type JobState } from './state.js';
+import { Bell, Interrupt } from './waiting.js';
 
 /** The machine's, taken at load time: polling is no part of the time that a test may replace. */
 const { setTimeout, clearTimeout } = globalThis;
@@ -35,61 +23,185 @@ const { setTimeout, clearTimeout } = globalThis;
 const POLL_MS = { first: 50, max: 5000 };
 const LAST_LOOK_MS = 1000;
 
-export class StoredResult<out Out> implements AsyncResult<Out> {
+/** What handles are made with. */
+export interface ResultParts {
+  readonly store: Store;
+  readonly runtime: Runtime;
+  /** Tells the workers that run a job to give it up. */
+  readonly terminate: (queue: string, id: string) => Promise<void>;
+}
+
+/** Where a job is: known, or to be looked for among queues. */
+export type Place = { readonly queue: string } | { readonly queues: () => readonly string[] };
+
+export class StoredResult implements AsyncResult<unknown> {
   readonly id: string;
-  readonly #queue: string;
-  readonly #store: Store;
+  readonly #parts: ResultParts;
+  readonly #place: Place;
+  #queue: string | undefined;
 
-  readonly #runtime: Runtime;
-
-  constructor(store: Store, queue: string, id: string, runtime: Runtime) {
-    this.#store = store;
-    this.#runtime = runtime;
-    this.#queue = queue;
+  constructor(parts: ResultParts, place: Place, id: string) {
+    this.#parts = parts;
+    this.#place = place;
     this.id = id;
   }
 
-  state(): Promise<JobState> {
-    return this.#store.state(this.#queue, this.id);
+  async state(): Promise<JobState> {
+    const queue = await this.#find();
+    if (queue === undefined) return 'unknown';
+    return (await this.#parts.store.state(queue, this.id)) as JobState; // or one of the task's own, by the public type
   }
 
-  async get({ timeout, signal }: GetOptions = {}): Promise<Out> {
-    const timeoutMs = timeout === undefined ? undefined : durationMs(timeout, 'timeout');
-    const outcome = await this.#ended(timeoutMs, signal);
-    switch (outcome.kind) {
-      case 'completed':
-        return outcome.value as Out; // validated by the worker, or inferred from the handler that made it
-      case 'failed': {
-        const { task, jobId, error } = outcome.failure;
-        throw new TaskFailedError(task, jobId, rebuildError(error));
-      }
-      case 'missing':
-        throw new UnknownJobError(this.id, this.#queue);
+  async get(options: GetOptions = {}): Promise<unknown> {
+    const outcome = await this.#ended(options);
+    if (outcome.kind === 'failed') throw failedError(outcome.failure);
+    return outcome.value; // validated by the worker, or inferred from the handler that made it
+  }
+
+  async outcome(options: GetOptions = {}): Promise<Outcome<unknown>> {
+    const outcome = await this.#ended(options);
+    if (outcome.kind === 'completed') return { ok: true, value: outcome.value };
+    const error = failedError(outcome.failure);
+    const { cause } = error;
+    const failed = cause instanceof ExpectedFailureError ? { failure: cause.failure, data: cause.data } : {};
+    return { ok: false, failure: undefined, ...failed, error } as Outcome<unknown>; // typed by the task's declared failures
+  }
+
+  async *progress(options: GetOptions = {}): AsyncIterableIterator<unknown> {
+    const { store } = this.#parts;
+    let last: string | undefined;
+    const fresh = ({ progress }: StoredJob): boolean => {
+      const text = JSON.stringify(progress);
+      if (text === undefined || text === last) return false;
+      last = text;
+      return true;
+    };
+    for await (const { queue, ask } of this.#watched(options)) {
+      // The end is looked for first, so that a last report before it is not missed.
+      const outcome = await ask(() => store.outcome(queue, this.id));
+      const job = await ask(() => store.job(queue, this.id));
+      if (outcome === LATER || job === LATER) continue;
+      if (job !== undefined && fresh(job)) yield job.progress;
+      if (outcome.kind === 'missing') throw this.#unknown(queue);
+      if (outcome.kind !== 'pending') return;
     }
   }
 
+  async info(): Promise<JobInfo> {
+    const job = await this.#job();
+    const { headers = {}, label, run, root, parent } = job.envelope ?? {};
+    return {
+      id: job.id,
+      task: job.name,
+      displayName: label ?? job.name,
+      queue: job.queue,
+      attempts: job.attempts,
+      enqueuedAt: new Date(job.enqueuedAt),
+      ...(job.startedAt !== undefined && { startedAt: new Date(job.startedAt) }),
+      ...(job.finishedAt !== undefined && { finishedAt: new Date(job.finishedAt) }),
+      headers,
+      ...(run !== undefined && { runId: run }),
+      rootId: root ?? run ?? job.id,
+      ...(parent !== undefined && { parentId: parent }),
+    };
+  }
+
+  async logs(): Promise<string[]> {
+    const queue = await this.#find();
+    return queue === undefined ? [] : this.#parts.store.logs(queue, this.id);
+  }
+
+  async revoke({ terminate = false }: { terminate?: boolean } = {}): Promise<boolean> {
+    const { store, runtime } = this.#parts;
+    const { queue } = await this.#job();
+    if (isFinal(await this.state())) return false;
+    await store.revoke(queue, this.id, runtime.clock.now());
+    if (terminate) await this.#parts.terminate(queue, this.id);
+    return true;
+  }
+
+  async forget(): Promise<void> {
+    const queue = await this.#find();
+    if (queue === undefined) return;
+    const state = await this.state();
+    if (!isFinal(state) && state !== 'unknown') {
+      throw new JobStateError(
+        `Job ${this.id} is ${state}: only a job that has ended can be forgotten. Revoke it first.`,
+      );
+    }
+    await this.#parts.store.remove(queue, this.id);
+  }
+
+  async #job(): Promise<StoredJob> {
+    const queue = await this.#find();
+    const job = queue === undefined ? undefined : await this.#parts.store.job(queue, this.id);
+    if (job === undefined) throw this.#unknown(queue);
+    return job;
+  }
+
+  /** The queue that holds the job, or undefined if none does. */
+  async #find(): Promise<string | undefined> {
+    if ('queue' in this.#place) return this.#place.queue;
+    if (this.#queue !== undefined) return this.#queue;
+    for (const queue of this.#place.queues()) {
+      if ((await this.#parts.store.job(queue, this.id)) === undefined) continue;
+      this.#queue = queue;
+      return queue;
+    }
+    return undefined;
+  }
+
+  #unknown(queue: string | undefined): UnknownJobError {
+    return new UnknownJobError(this.id, queue);
+  }
+
+  /** The final outcome. @throws what ends the wait before there is one. */
+  async #ended(options: GetOptions): Promise<Ended> {
+    for await (const { queue, ask } of this.#watched(options)) {
+      const outcome = await ask(() => this.#parts.store.outcome(queue, this.id));
+      if (outcome === LATER) continue;
+      if (outcome.kind === 'missing') throw this.#unknown(queue);
+      if (outcome.kind !== 'pending') return outcome;
+    }
+    throw new Error('a wait without an end'); // the watch goes on until it is left
+  }
+
   /**
-   * The final outcome.
-   * @throws what ends the wait before there is one.
+   * Gives an occasion to look at the job, at once, at events and now and then, until it is left.
+   * @throws what ends the wait.
    */
-  async #ended(timeoutMs: number | undefined, signal: AbortSignal | undefined): Promise<FinalOutcome> {
-    const { clock, observer } = this.#runtime;
+  async *#watched({ timeout, signal }: GetOptions): AsyncGenerator<Look, void> {
+    const timeoutMs = timeout === undefined ? undefined : durationMs(timeout, 'timeout');
+    const { store, runtime } = this.#parts;
+    const { clock, observer } = runtime;
     const bell = new Bell();
     const interrupt = new Interrupt();
-    const { closed } = this.#store;
     const isOver = () => void this.#timedOut(timeoutMs ?? 0).then((error) => interrupt.with(error));
     const deadline = timeoutMs === undefined ? undefined : clock.setTimeout(isOver, timeoutMs);
     const undo = [
       interrupt.on(signal),
-      interrupt.on(closed),
-      this.#store.watch(this.#queue, this.id, () => bell.ring()),
+      interrupt.on(store.closed),
       observer?.waiting(this.id, (error) => interrupt.with(error)),
       () => clock.clearTimeout(deadline),
     ];
     try {
+      const queue = await interrupt.race(this.#find());
+      if (queue === undefined) throw this.#unknown(queue);
+      undo.push(store.watch(queue, this.id, () => bell.ring()));
+      let hasAnswered = false;
+      const ask: Look['ask'] = async (question) => {
+        try {
+          const answer = await interrupt.race(question());
+          hasAnswered = true;
+          return answer;
+        } catch (error) {
+          // A store that was there once may come back; one that never was is told at once.
+          if (hasAnswered && isUmbelError(error, 'CONNECTION')) return LATER;
+          throw error;
+        }
+      };
       for (let pollMs = POLL_MS.first; ; pollMs = Math.min(pollMs * 2, POLL_MS.max)) {
-        const outcome = await interrupt.race(this.#store.outcome(this.#queue, this.id));
-        if (outcome.kind !== 'pending') return outcome;
+        yield { queue, ask };
         await interrupt.race(bell.wait(pollMs));
       }
     } finally {
@@ -110,57 +222,56 @@ export class StoredResult<out Out> implements AsyncResult<Out> {
   }
 }
 
-type FinalOutcome = Exclude<JobOutcome, { kind: 'pending' }>;
+/** The store does not answer now. */
+const LATER = Symbol('later');
 
-/** Rings once or more; a wait ends at the first ring, also at one that came before, or after a time. */
-class Bell {
-  #rung = false;
-  #wake: (() => void) | undefined;
-
-  ring(): void {
-    this.#rung = true;
-    this.#wake?.();
-  }
-
-  async wait(ms: number): Promise<void> {
-    if (!this.#rung) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, ms);
-        this.#wake = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-    }
-    this.#rung = false;
-  }
+/** An occasion to look at a job. */
+interface Look {
+  readonly queue: string;
+  /** The answer of the store, or `LATER`; ends with the wait. */
+  readonly ask: <T>(question: () => Promise<T>) => Promise<T | typeof LATER>;
 }
 
-/** Ends whatever is raced with it, with the first error it is given. */
-class Interrupt {
-  #reject: (error: unknown) => void = () => {};
-  readonly #interrupted = new Promise<never>((_, reject) => {
-    this.#reject = reject;
-  });
+type Ended = Exclude<JobOutcome, { kind: 'pending' | 'missing' }>;
 
-  constructor() {
-    this.#interrupted.catch(() => {}); // it may come when nothing is raced with it
+function failedError({ task, jobId, error, state }: FailureOrigin): TaskFailedError {
+  return new TaskFailedError(task, jobId, rebuildError(error), state);
+}
+
+/** The handle of what needed no job. */
+export class ReadyResult implements AsyncResult<unknown> {
+  readonly id = randomUUID();
+  readonly #value: unknown;
+
+  constructor(value: unknown) {
+    this.#value = value;
   }
 
-  with(error: unknown): void {
-    this.#reject(error);
+  async state(): Promise<JobState> {
+    return 'completed';
   }
 
-  /** Interrupts when the signal aborts; gives a function that ends that. */
-  on(signal: AbortSignal | undefined): () => void {
-    const abort = () => this.with(signal?.reason);
-    if (signal?.aborted) abort();
-    signal?.addEventListener('abort', abort);
-    return () => signal?.removeEventListener('abort', abort);
+  async get(): Promise<unknown> {
+    return this.#value;
   }
 
-  race<T>(promise: Promise<T>): Promise<T> {
-    promise.catch(() => {}); // an answer that comes too late
-    return Promise.race([this.#interrupted, promise]);
+  async outcome(): Promise<Outcome<unknown>> {
+    return { ok: true, value: this.#value };
   }
+
+  async *progress(): AsyncIterableIterator<unknown> {}
+
+  async info(): Promise<JobInfo> {
+    throw new UnknownJobError(this.id, undefined);
+  }
+
+  async logs(): Promise<string[]> {
+    return [];
+  }
+
+  async revoke(): Promise<boolean> {
+    return false;
+  }
+
+  async forget(): Promise<void> {}
 }

@@ -1,25 +1,37 @@
 /**
- * States of a job, in BullMQ's words since operators meet them in the store; `unknown` is ours for an id that the
- * store does not hold.
+ * States of a job, in BullMQ's words since operators meet them in the store; `expired` and `revoked` are jobs that
+ * failed so, and `unknown` is an id that the store does not hold.
  *
  * ```
  * waiting ─▶ active ─▶ completed
  *    ▲          │
  *    │          ├─▶ delayed ─▶ waiting     (a retry after back-off; also the start of a call with a countdown)
- *    │          └─▶ failed
+ *    │          └─▶ failed, expired (not started in time), revoked
  * waiting-children                         (a step whose earlier steps have not ended)
  * ```
  */
-export type JobState =
-  | 'waiting'
-  | 'delayed'
-  | 'waiting-children'
-  | 'active'
-  | 'completed'
-  | 'failed'
-  | 'unknown';
+export type JobState = (typeof JOB_STATES)[number];
+
+const JOB_STATES = [
+  'waiting',
+  'delayed',
+  'waiting-children',
+  'active',
+  'completed',
+  'failed',
+  'expired',
+  'revoked',
+  'unknown',
+] as const;
+
+const FINAL: ReadonlySet<string> = new Set<JobState>(['completed', 'failed', 'expired', 'revoked']);
 
 /** True for states that a job does not leave. */
-export function isFinal(state: JobState): boolean {
-  return state === 'completed' || state === 'failed';
+export function isFinal(state: string): boolean {
+  return FINAL.has(state);
+}
+
+/** Whether this is the name of a state that every job can have. */
+export function isJobState(name: string): name is JobState {
+  return (JOB_STATES as readonly string[]).includes(name);
 }

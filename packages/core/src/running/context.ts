@@ -1,7 +1,16 @@
 import type { Duration } from '../duration.js';
+import type { FailuresOf, ProgressOf, StatesOf } from '../types/extras.js';
+
+/** Lines kept with the job, for `result.logs()` and for people who look at it; the last 1,000 of them. */
+export interface TaskLog {
+  debug(message: string, details?: unknown): void;
+  info(message: string, details?: unknown): void;
+  warn(message: string, details?: unknown): void;
+  error(message: string, details?: unknown): void;
+}
 
 /** What a handler is given beside its input. */
-export interface TaskContext {
+export interface TaskContext<Extras = {}> {
   /** The job's id, the same over all attempts. */
   readonly id: string;
   /** The task's name. */
@@ -11,10 +20,19 @@ export interface TaskContext {
   readonly attempt: number;
   /** The run this job is a step of; absent for a call sent on its own. */
   readonly runId?: string;
+  /** The first of the jobs, or the run, that this one goes back to; its own run, or itself, if it has no parent. */
+  readonly rootId: string;
+  /** The job whose handler sent this one with `parent: ctx`. */
+  readonly parentId?: string;
+  /** When the call, or the composition it belongs to, was sent. */
+  readonly enqueuedAt: Date;
+  /** The sender's key, else the job's id: the same over all attempts, for services that take such a key. */
+  readonly idempotencyKey: string;
   /** What was sent as `headers` with the call or the composition. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Aborted when the worker gives the job up; pass it on to whatever can be stopped. */
+  /** Aborted when the attempt is over or is to end: timed out, revoked, its worker closed. Pass it on to whatever can be stopped. */
   readonly signal: AbortSignal;
+  readonly log: TaskLog;
   /** Milliseconds since 1970, by the clock of the engine: in tests, virtual time. */
   now(): number;
   /**
@@ -22,4 +40,26 @@ export interface TaskContext {
    * @throws the signal's reason, once it is aborted.
    */
   sleep(duration: Duration): Promise<void>;
+  /**
+   * Stores how far the work is, for `result.progress()`; of the type of the task's `progress` schema, if it has one.
+   * @throws {ValidationError} if the value does not fit, or JSON would change it.
+   */
+  progress(value: ProgressOf<Extras>): Promise<void>;
+  /** Shows one of the task's own `states` as the state of the job, until the attempt ends. */
+  setState(state: StatesOf<Extras>): Promise<void>;
+  /**
+   * Ends the job with one of the `failures` that its task declares; the caller gets it as a typed outcome. Not retried.
+   * Use it as `return ctx.fail(…)` or `throw ctx.fail(…)`, whichever reads better: it throws.
+   */
+  fail<Failure extends keyof FailuresOf<Extras> & string>(
+    failure: Failure,
+    ...data: FailuresOf<Extras>[Failure] extends undefined ? [] : [data: FailuresOf<Extras>[Failure]]
+  ): never;
+  /**
+   * Ends the attempt and asks for another, after `in`, by default after the task's own wait. Counts as an attempt; where
+   * the options allow no retry, up to 4 attempts are made. Throws.
+   */
+  retry(options?: { in?: Duration; reason?: string; cause?: unknown }): never;
+  /** Ends the job as failed at once, whatever its retries. Throws. */
+  reject(reason: string): never;
 }

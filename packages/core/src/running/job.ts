@@ -1,4 +1,5 @@
 import type { FailureOrigin } from '../errors.js';
+import type { NormalizedRetry } from '../tasks/retry.js';
 
 /** A job that a worker has claimed, as the rest of the package sees it. */
 export interface ActiveJob {
@@ -9,15 +10,24 @@ export interface ActiveJob {
   readonly data: unknown;
   /** Counted from 1. */
   readonly attempt: number;
-  readonly maxAttempts: number;
-  /** Aborted when the worker gives the job up. */
+  /** As it was sent; absent if the sender gave none. */
+  readonly retry: NormalizedRetry | undefined;
+  /** When it was sent, in milliseconds since 1970. */
+  readonly enqueuedAt: number;
+  /** Aborted when the attempt is given up. */
   readonly signal: AbortSignal;
-  /** Results of the children that completed, by job id. */
+  /** Ends the attempt with an error, whatever its handler does; also aborts its signal. */
+  giveUp(reason: Error): void;
+  /** Calls `listener` when the attempt is given up. */
+  onGiveUp(listener: (reason: Error) => void): void;
+  /** Results of the children that completed, by job id, as stored. */
   childResults(): Promise<ReadonlyMap<string, unknown>>;
   /** The children that failed. */
   failedChildren(): Promise<readonly FailedChild[]>;
   /** Records why the job failed, to be called before the failure is committed. */
   saveFailure(failure: FailureOrigin): Promise<void>;
+  updateProgress(value: unknown): Promise<void>;
+  log(line: string): Promise<void>;
 }
 
 export interface FailedChild {
@@ -26,3 +36,20 @@ export interface FailedChild {
   /** The message of its error. */
   readonly reason: string;
 }
+
+/** What is shown of an error in the store, to whatever program looks at it. */
+export interface ShownError {
+  readonly message: string;
+  readonly stack: string | undefined;
+}
+
+/** How an attempt ended, for whoever commits it. */
+export type AttemptOutcome =
+  /** With a result, as it is to be stored. */
+  | { readonly kind: 'completed'; readonly value: unknown }
+  /** Another attempt follows. */
+  | { readonly kind: 'retry'; readonly delayMs: number; readonly error: ShownError }
+  /** No other attempt follows. */
+  | { readonly kind: 'failed'; readonly error: ShownError }
+  /** Not attempted at all: it goes back to its queue, for a while, and is not charged. */
+  | { readonly kind: 'returned'; readonly delayMs: number };

@@ -1,7 +1,8 @@
-import { type Claimer, createClaimer } from '../bullmq/claim.js';
-import type { StoreOptions } from '../bullmq/store.js';
+import type { BackendOptions } from '../bullmq/backends.js';
+import { type Claimer, createClaimer, type ForeignHandler } from '../bullmq/claim.js';
+import { ControlListener, type ControlOrder } from '../bullmq/control.js';
 import { type Duration, durationMs } from '../duration.js';
-import { ClosedError } from '../errors.js';
+import { ClosedError, InvalidOptionError, RevokedError } from '../errors.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
 import { checkInteger, checkName } from '../tasks/options.js';
 import type { Executor } from './execute.js';
@@ -15,6 +16,11 @@ export interface WorkerOptions {
   name?: string;
   /** After this long without a sign of life, a worker's jobs run again elsewhere. Default 30 s, at least 1 s. */
   lockDuration?: Duration;
+  /**
+   * Handles jobs that another program has added to the same queues: it is given BullMQ's own `Job`, and what it gives
+   * or throws is the job's outcome, by the job's own options. Without it such jobs go back to their queue, uncharged.
+   */
+  fallback?: ForeignHandler;
 }
 
 /** Takes jobs and runs their handlers. */
@@ -35,9 +41,13 @@ const INTERNAL_CONCURRENCY = 50;
 
 /** What a worker is given by its app. */
 export interface WorkerParts {
-  readonly store: StoreOptions;
+  readonly store: BackendOptions;
   readonly executor: Executor;
   readonly defaultQueues: () => string[];
+  /** @throws {UnknownQueueError} */
+  readonly checkQueue: (queue: string) => void;
+  /** Applies the settings of a queue as a whole. */
+  readonly prepareQueue: (queue: string) => Promise<void>;
   readonly defaultName: string;
   readonly keepCompletedMs: number;
   readonly keepFailedMs: number;
@@ -50,7 +60,9 @@ export class QueueWorker implements AppWorker {
   readonly #queues: readonly string[] | undefined;
   readonly #options: { concurrency: number; name: string; lockDurationMs: number };
   readonly #parts: WorkerParts;
-  readonly #claimers: Claimer[] = [];
+  readonly #fallback: ForeignHandler | undefined;
+  readonly #claimers = new Map<string, Claimer>();
+  #control: ControlListener | undefined;
   #started: Promise<AppWorker> | undefined;
   #closing: Promise<void> | undefined;
 
@@ -63,6 +75,10 @@ export class QueueWorker implements AppWorker {
       lockDurationMs: checkInteger('lockDuration', lockDurationMs, 1000, 86_400_000),
     };
     this.#queues = options.queues?.map((queue) => checkName('queues', queue));
+    this.#fallback = options.fallback;
+    if (this.#fallback !== undefined && typeof this.#fallback !== 'function') {
+      throw new InvalidOptionError('fallback', 'a function', this.#fallback);
+    }
   }
 
   get queues(): readonly string[] {
@@ -81,7 +97,7 @@ export class QueueWorker implements AppWorker {
 
   async close({ force = false }: { force?: boolean } = {}): Promise<void> {
     this.#closing ??= this.#close(force);
-    if (force) await Promise.all(this.#claimers.map((claimer) => claimer.close(true)));
+    if (force) await Promise.all([...this.#claimers.values()].map((claimer) => claimer.close(true)));
     else await this.#closing;
   }
 
@@ -95,6 +111,8 @@ export class QueueWorker implements AppWorker {
         'a worker was started that serves no queue: import the modules that define its tasks before it is started',
       );
     }
+    for (const queue of queues) this.#parts.checkQueue(queue);
+    this.#control = new ControlListener(this.#parts.store, (order) => this.#obey(order));
     await Promise.all([
       ...queues.map((queue) => this.#serve(queue, this.#options.concurrency)),
       this.#serve(INTERNAL_QUEUE, INTERNAL_CONCURRENCY),
@@ -104,20 +122,37 @@ export class QueueWorker implements AppWorker {
 
   async #close(force: boolean): Promise<void> {
     try {
-      await Promise.all(this.#claimers.map((claimer) => claimer.close(force)));
+      await Promise.all([...this.#claimers.values()].map((claimer) => claimer.close(force)));
+      await this.#control?.close();
     } finally {
       this.#parts.onClose(this);
     }
   }
 
+  #obey(order: ControlOrder): void {
+    const reason = new RevokedError('The job was revoked while it ran.');
+    this.#claimers.get(order.queue)?.giveUp(order.id, reason);
+  }
+
   async #serve(queue: string, concurrency: number): Promise<void> {
-    const { store, executor, keepCompletedMs, keepFailedMs } = this.#parts;
+    const { store, executor, keepCompletedMs, keepFailedMs, warn } = this.#parts;
     const { name, lockDurationMs } = this.#options;
     const claimer = createClaimer(
-      { ...store, queue, concurrency, workerName: name, lockDurationMs, keepCompletedMs, keepFailedMs },
+      {
+        ...store,
+        queue,
+        concurrency,
+        workerName: name,
+        lockDurationMs,
+        keepCompletedMs,
+        keepFailedMs,
+        foreign: this.#fallback,
+        warn,
+      },
       (job) => executor.execute(job),
     );
-    this.#claimers.push(claimer);
+    this.#claimers.set(queue, claimer);
     await claimer.start();
+    if (queue !== INTERNAL_QUEUE) await this.#parts.prepareQueue(queue);
   }
 }

@@ -1,38 +1,74 @@
 import { InvalidOptionError } from '../errors.js';
-import type { ContractDefinition, Schema } from '../types/task.js';
-import { checkName, normalizeOptions } from './options.js';
+import { isJobState } from '../results/state.js';
+import type { Schema } from '../types/task.js';
+import { normalizeDeduplication } from './deduplication.js';
+import type { Hooks } from './hooks.js';
+import { checkName, normalizeOptions, type TaskOptions } from './options.js';
 import type { TaskEntry } from './registry.js';
-
-/** The queue of tasks that name none. */
-export const DEFAULT_QUEUE = 'default';
+import { normalizeRetry, retryDecisions } from './retry.js';
 
 /** What `app.task` and `defineTask` are given, with the types of a single task forgotten. */
-export interface Definition extends Omit<ContractDefinition<string, Schema, Schema>, 'input' | 'output'> {
+export interface Definition extends TaskOptions<never> {
+  name: string;
   input?: Schema;
   output?: Schema;
+  progress?: Schema;
+  states?: readonly string[];
+  failures?: Readonly<Record<string, Schema>>;
+  sensitive?: readonly string[];
+  hooks?: Hooks;
+  isolate?: string | URL;
 }
 
 /**
  * A definition, checked.
  * @throws {InvalidOptionError} if the name, a schema or an option has a value it cannot have.
  */
-export function toEntry({ name, input, output, queue, priority, retry }: Definition): TaskEntry {
-  for (const [option, schema] of Object.entries({ input, output })) {
-    if (schema !== undefined && schema?.['~standard'] === undefined) {
-      throw new InvalidOptionError(option, 'a Standard Schema (zod, valibot, arktype …)', schema);
-    }
+export function toEntry(definition: Definition): TaskEntry {
+  const { name, input, output, progress, failures, states, sensitive, hooks, isolate } = definition;
+  checkSchemas({ input, output, progress });
+  checkSchemas(failures ?? {}, 'failures.');
+  for (const state of states ?? []) {
+    checkName('states', state);
+    if (isJobState(state)) throw new InvalidOptionError('states', 'names that no state of a job has', state);
   }
+  const { queue, priority, timeout, expires, retry } = definition;
+  const deduplication = normalizeDeduplication(definition);
   return {
     name: checkName('name', name),
-    options: normalizeOptions(
-      {
-        ...(queue !== undefined && { queue }),
-        ...(priority !== undefined && { priority }),
-        ...(retry !== undefined && { retry }),
-      },
-      0, // a task has no options that depend on the time
-    ),
+    options: {
+      ...normalizeOptions(
+        {
+          ...(queue !== undefined && { queue }),
+          ...(priority !== undefined && { priority }),
+          ...(timeout !== undefined && { timeout }),
+          ...(expires !== undefined && { expires }),
+        },
+        0, // a task has no options that depend on the time
+      ),
+      ...(retry !== undefined && { retry: normalizeRetry(retry) }),
+    },
+    ...(retry !== undefined && { retryDecisions: retryDecisions(retry) }),
+    ...(deduplication !== undefined && { deduplication }),
     ...(input !== undefined && { input }),
     ...(output !== undefined && { output }),
+    ...(progress !== undefined && { progress }),
+    ...(failures !== undefined && { failures }),
+    ...(states !== undefined && { states }),
+    ...(sensitive !== undefined && { sensitive }),
+    ...(hooks !== undefined && { hooks }),
+    ...(isolate !== undefined && { isolate: String(isolate) }),
   };
+}
+
+function checkSchemas(schemas: Readonly<Record<string, Schema | undefined>>, prefix = ''): void {
+  for (const [option, schema] of Object.entries(schemas)) {
+    if (schema !== undefined && schema?.['~standard'] === undefined) {
+      throw new InvalidOptionError(
+        `${prefix}${option}`,
+        'a Standard Schema (zod, valibot, arktype …)',
+        schema,
+      );
+    }
+  }
 }

@@ -1,42 +1,96 @@
 import { type Duration, durationMs } from '../duration.js';
 import { InvalidOptionError } from '../errors.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
+import type { TaskContext } from '../running/context.js';
+import type { Step } from '../types/step.js';
 import { isPlainObject } from '../wire/json.js';
+import { type NormalizedRetry, normalizeRetry, type RetryOptions, type TaskRetryOptions } from './retry.js';
 
-/** When and how often a failed attempt is repeated. */
-export interface RetryOptions {
-  /** Runs in all, the first one included. Default 1: no retry. */
-  attempts?: number;
-  /** How the wait grows: the same each time, or doubling. Default `'exponential'`. */
-  backoff?: 'fixed' | 'exponential';
-  /** Wait before the second attempt. Default 1 s. */
-  delay?: Duration;
-  /** Spreads the waits at random between nothing and their full length. Default true. */
-  jitter?: boolean;
-}
-
-/** Options of a task that hold for each of its calls. */
-export interface TaskOptions {
-  /** Default `'default'`. Letters, digits, `_`, `.` and `-`, at most 100. */
+/** Options that a task and each of its calls can have; a call's win. */
+export interface CallOptions {
+  /** Default: the app's `routes`, else `'default'`. Letters, digits, `_`, `.` and `-`, at most 100. */
   queue?: string;
   /** 1 is first, larger is later; 0 (the default) is before all. Whole numbers up to 2,097,151. */
   priority?: number;
+  /** Default: no retry. */
   retry?: RetryOptions;
+  /**
+   * Longest time of one attempt. Then `ctx.signal` is aborted and the attempt has failed with a `TimeLimitError`,
+   * whatever the handler does; what it gives later is ignored. Default: no limit.
+   */
+  timeout?: Duration;
+  /**
+   * A job that was not started this long after it was sent, or by this time, never runs: its state is `expired`. For a
+   * step of a composition it counts from the sending of the whole. Default: never.
+   */
+  expires?: Duration | Date;
+}
+
+/** Which calls of a task are the same; of those, one runs. For calls sent on their own, not for steps. */
+export interface DeduplicationOptions<In = unknown> {
+  /**
+   * While a call waits or runs, further ones of the same key are not added: their handles are those of the first.
+   * With `for`, until that time has passed since the first, whether it has ended or not.
+   */
+  unique?: true | { for?: Duration; key?: string | ((input: In) => string) };
+  /** At most one call of the same key in each `for`: the first one runs. */
+  throttle?: { for: Duration; key?: string | ((input: In) => string) };
+  /** The last call of the same key runs, once none has come for the time `for`. */
+  debounce?: { for: Duration; key?: string | ((input: In) => string) };
+}
+
+/** Options of a task that hold for each of its calls. */
+export interface TaskOptions<In = unknown>
+  extends Omit<CallOptions, 'retry' | 'expires'>,
+    DeduplicationOptions<In> {
+  retry?: TaskRetryOptions;
+  expires?: Duration;
 }
 
 /** Options of one signature; they win over its task's. */
-export interface SignatureOptions extends TaskOptions {
+export interface SignatureOptions extends CallOptions {
   /** Wait before the job may start, counted from the moment it could otherwise start. */
   countdown?: Duration;
   /** Text that travels with the call and is no part of its input: a trace, a tenant. The handler finds it in `ctx.headers`. */
   headers?: Readonly<Record<string, string>>;
+  /** A name for people, shown where the job is listed. Default: the task's name. At most 200 characters. */
+  displayName?: string;
+}
+
+/** A failure as a `linkError` callback receives it. */
+export interface FailureRecord {
+  /** The task that failed; in a composition, the first step that did. */
+  task: string;
+  jobId: string;
+  /** Attempts that were made. */
+  attempts: number;
+  error: { name: string; message: string; code?: string | number };
 }
 
 /** Options of one sending. */
-export interface SendOptions extends SignatureOptions {
+export interface SendOptions<Out = unknown> extends SignatureOptions, DeduplicationOptions {
   /** Earliest start. Not together with `countdown`. */
   eta?: Date;
+  /**
+   * Makes the sending safe to repeat: the same key and the same input give the same job, as long as the store holds it.
+   * At most 1,000 characters.
+   */
+  idempotencyKey?: string;
+  /** Sent once with the result as input, after success. A callback that fails does not change the result. */
+  link?: Step<string, Out, unknown> | readonly Step<string, Out, unknown>[];
+  /** Sent once with a `FailureRecord` as input, after the final failure. */
+  linkError?: Step<string, FailureRecord, unknown> | readonly Step<string, FailureRecord, unknown>[];
+  /** The result is not stored: `get()` gives `null` once the job has ended. Default false. */
+  ignoreResult?: boolean;
+  /** The context of the handler that sends this call: sets `ctx.parentId` and `ctx.rootId` of what it sends. */
+  parent?: Pick<TaskContext, 'id' | 'rootId'>;
+  /** How long sending is tried again while the store cannot be reached. Default: the app's `sendTimeout`. */
+  sendTimeout?: Duration;
 }
+
+/** Options of a sending of many calls; they hold for each. */
+export type BulkOptions = SignatureOptions &
+  Pick<SendOptions, 'eta' | 'ignoreResult' | 'parent' | 'sendTimeout'>;
 
 /** Options as plain data, checked, with times in milliseconds. */
 export interface NormalizedOptions {
@@ -44,12 +98,13 @@ export interface NormalizedOptions {
   readonly priority?: number;
   readonly delayMs?: number;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly retry?: {
-    readonly attempts: number;
-    readonly backoff: 'fixed' | 'exponential';
-    readonly delayMs: number;
-    readonly jitter: boolean;
-  };
+  readonly displayName?: string;
+  readonly retry?: NormalizedRetry;
+  readonly timeoutMs?: number;
+  /** Counted from the sending. */
+  readonly expiresMs?: number;
+  /** In milliseconds since 1970. */
+  readonly expiresAt?: number;
 }
 
 /** BullMQ keeps priorities in 21 bits. */
@@ -60,15 +115,23 @@ const NAME = /^[A-Za-z0-9_.-]{1,100}$/;
  * Options with names checked and times turned into milliseconds; only what was given is set.
  * @throws {InvalidOptionError} at the first option with a value it cannot have.
  */
-export function normalizeOptions(options: SendOptions, now: number): NormalizedOptions {
-  const { queue, priority, countdown, eta, headers, retry } = options;
+export function normalizeOptions(options: SignatureOptions & { eta?: Date }, now: number): NormalizedOptions {
+  const { queue, priority, countdown, eta, headers, displayName, retry, timeout, expires } = options;
   return {
     ...(queue !== undefined && { queue: checkQueue(queue) }),
     ...(priority !== undefined && { priority: checkInteger('priority', priority, 0, MAX_PRIORITY) }),
     ...delayOf(countdown, eta, now),
     ...(headers !== undefined && { headers: checkHeaders(headers) }),
+    ...(displayName !== undefined && { displayName: checkText('displayName', displayName, 200) }),
     ...(retry !== undefined && { retry: normalizeRetry(retry) }),
+    ...(timeout !== undefined && { timeoutMs: positiveMs(timeout, 'timeout') }),
+    ...(expires !== undefined && expiryOf(expires)),
   };
+}
+
+/** The options with `expires` as a moment, for a job that is sent now. */
+export function resolveExpiry({ expiresMs, ...options }: NormalizedOptions, now: number): NormalizedOptions {
+  return expiresMs === undefined ? options : { ...options, expiresAt: now + expiresMs };
 }
 
 function checkHeaders(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
@@ -105,27 +168,39 @@ export function checkInteger(option: string, value: number, min: number, max: nu
   return value;
 }
 
+/** `text` itself. @throws {InvalidOptionError} unless it is text of 1 to `max` characters. */
+export function checkText(option: string, text: string, max: number): string {
+  if (typeof text !== 'string' || text.length === 0 || text.length > max) {
+    throw new InvalidOptionError(option, `text of 1 to ${max} characters`, text);
+  }
+  return text;
+}
+
+/** @throws {InvalidOptionError} unless the time is more than zero. */
+export function positiveMs(duration: Duration, option: string): number {
+  const value = durationMs(duration, option);
+  if (value === 0) throw new InvalidOptionError(option, 'a time of more than zero', duration);
+  return value;
+}
+
 function delayOf(countdown: Duration | undefined, eta: Date | undefined, now: number): { delayMs?: number } {
   if (countdown !== undefined && eta !== undefined) {
     throw new InvalidOptionError('eta', 'absent when `countdown` is given', eta);
   }
   if (countdown !== undefined) return { delayMs: durationMs(countdown, 'countdown') };
   if (eta === undefined) return {};
-  if (!(eta instanceof Date) || Number.isNaN(eta.getTime())) {
-    throw new InvalidOptionError('eta', 'a valid Date', eta);
-  }
-  return { delayMs: Math.max(0, eta.getTime() - now) };
+  return { delayMs: Math.max(0, timeOf(eta, 'eta') - now) };
 }
 
-function normalizeRetry(retry: RetryOptions): NonNullable<NormalizedOptions['retry']> {
-  const { attempts = 1, backoff = 'exponential', delay = 1000, jitter = true } = retry;
-  if (backoff !== 'fixed' && backoff !== 'exponential') {
-    throw new InvalidOptionError('retry.backoff', `'fixed' or 'exponential'`, backoff);
+function expiryOf(expires: Duration | Date): Pick<NormalizedOptions, 'expiresMs' | 'expiresAt'> {
+  return expires instanceof Date
+    ? { expiresAt: timeOf(expires, 'expires') }
+    : { expiresMs: positiveMs(expires, 'expires') };
+}
+
+function timeOf(date: Date, option: string): number {
+  if (!(date instanceof Date) || Number.isNaN(date.getTime())) {
+    throw new InvalidOptionError(option, 'a valid Date', date);
   }
-  return {
-    attempts: checkInteger('retry.attempts', attempts, 1, 1_000_000),
-    backoff,
-    delayMs: durationMs(delay, 'retry.delay'),
-    jitter,
-  };
+  return date.getTime();
 }

@@ -1,7 +1,10 @@
 import { DuplicateTaskError, UnknownTaskError } from '../errors.js';
 import type { TaskContext } from '../running/context.js';
 import type { Schema } from '../types/task.js';
+import type { Deduplication } from './deduplication.js';
+import type { Hooks } from './hooks.js';
 import type { NormalizedOptions } from './options.js';
+import type { RetryDecisions } from './retry.js';
 
 /** What an app knows of a task. `run` is absent where only the contract was imported. */
 export interface TaskEntry {
@@ -9,12 +12,26 @@ export interface TaskEntry {
   readonly options: NormalizedOptions;
   readonly input?: Schema;
   readonly output?: Schema;
+  /** Of the values that a handler reports. */
+  readonly progress?: Schema;
+  /** States of the job that a handler may show. */
+  readonly states?: readonly string[];
+  /** Failures that a handler may end with, by name, with the schema of what comes with each. */
+  readonly failures?: Readonly<Record<string, Schema>>;
+  readonly retryDecisions?: RetryDecisions;
+  readonly deduplication?: Deduplication;
+  readonly hooks?: Hooks;
+  /** Names of keys whose values are masked. */
+  readonly sensitive?: readonly string[];
+  /** The module to load in a child process, which defines the task. */
+  readonly isolate?: string;
   readonly run?: (input: unknown, context: TaskContext) => unknown;
 }
 
 /** Tasks by name. */
 export class Registry {
   readonly #tasks = new Map<string, TaskEntry>();
+  readonly #queues = new Set<string>();
 
   /**
    * Adds a task; a handler is added to a contract of the same name.
@@ -24,6 +41,7 @@ export class Registry {
     const present = this.#tasks.get(entry.name);
     if (present !== undefined && !completes(present, entry)) throw new DuplicateTaskError(entry.name);
     this.#tasks.set(entry.name, entry);
+    if (entry.options.queue !== undefined) this.#queues.add(entry.options.queue);
   }
 
   /**
@@ -49,6 +67,11 @@ export class Registry {
         this.handledTasks().map((task) => task.name),
       );
     return { ...entry, run: entry.run };
+  }
+
+  /** The queues that tasks name. */
+  queues(): ReadonlySet<string> {
+    return this.#queues;
   }
 
   /** Tasks that this process can run. */

@@ -1,9 +1,11 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import type { AsyncResult } from '../results/result.js';
+import type { AsyncResult } from '../results/async-result.js';
 import type { TaskContext } from '../running/context.js';
-import type { SendOptions, SignatureOptions, TaskOptions } from '../tasks/options.js';
+import type { Hooks } from '../tasks/hooks.js';
+import type { BulkOptions, SendOptions, SignatureOptions, TaskOptions } from '../tasks/options.js';
 import type { Expression } from '../tasks/signature.js';
 import type { Bindable, Bound, KeysOf, Open, Prettify, Without } from './bind.js';
+import type { FailureSchemas, ReportsOf } from './extras.js';
 import type { IsAny, WireSafe } from './json.js';
 import type { InputArgs, InputOf, OutputOf, Step } from './step.js';
 
@@ -40,13 +42,20 @@ export interface Signature<Name extends string, In, Out, Extras = {}> extends St
    * Sends the call now and gives a handle to its result.
    * @throws {ValidationError} if the complete input does not fit the schema of its task.
    */
-  delay(...input: InputArgs<In>): Promise<AsyncResult<Out>>;
+  delay(...input: InputArgs<In>): Promise<AsyncResult<Out, Extras>>;
   /**
-   * Sends the call with options: `countdown`, `eta`, `queue`, `priority`, `retry`.
+   * Sends the call with options, see `SendOptions`.
    * @throws {ValidationError} if the complete input does not fit the schema of its task.
    * @throws {InvalidOptionError} if an option has a value it cannot have.
+   * @throws {UnknownQueueError} if the queue is not one of the app's.
+   * @throws {IdempotencyConflictError} if its key came before with another input.
+   * @throws {ConnectionError} if the store cannot be reached for longer than `sendTimeout`.
    */
-  applyAsync(input: In, options?: SendOptions): Promise<AsyncResult<Out>>;
+  applyAsync(
+    input: In,
+    options: SendOptions<Out> & { ignoreResult: true },
+  ): Promise<AsyncResult<null, Extras>>;
+  applyAsync(input: In, options?: SendOptions<Out>): Promise<AsyncResult<Out, Extras>>;
   /** A copy with options of its own; they win over the task's and over those given when a composition is sent. */
   set(options: SignatureOptions): Signature<Name, In, Out, Extras>;
   /** The call as plain data. */
@@ -56,6 +65,11 @@ export interface Signature<Name extends string, In, Out, Extras = {}> extends St
 /** A declared unit of work. It is also the signature of a call with nothing bound. */
 export interface Task<Name extends string, In, Out, Extras = {}> extends Signature<Name, In, Out, Extras> {
   readonly name: Name;
+  /**
+   * Sends many calls, in slices of 500 that take one round trip each; gives their handles in the same order.
+   * @throws {ValidationError} naming the first input that does not fit; nothing is sent then.
+   */
+  sendMany(inputs: Iterable<In>, options?: BulkOptions): Promise<AsyncResult<Out, Extras>[]>;
   /** A signature with nothing bound. */
   s(): Signature<Name, In, Out, Extras>;
   /** Binds some keys; the rest stay open: taken from the previous result, or from `delay`. Bound keys win. */
@@ -78,18 +92,18 @@ export interface Contract<Name extends string, In, Out, Extras = {}> extends Tas
 
 export type AnyContract = AnyTask & { readonly '~contract': true };
 
-/** The handler a contract asks for. */
-export type Handler<C> =
+/** The handler a contract asks for; `Added` is what middleware adds to its context. */
+export type Handler<C, Added = {}> =
   C extends Contract<string, infer In, infer Out, infer Extras>
     ? Extras extends { coded: { in: infer Received; out: infer Returned } }
-      ? (input: Received, ctx: TaskContext) => Awaitable<Returned>
-      : (input: In, ctx: TaskContext) => Awaitable<Out>
+      ? (input: Received, ctx: TaskContext<Extras> & Added) => Awaitable<Returned>
+      : (input: In, ctx: TaskContext<Extras> & Added) => Awaitable<Out>
     : never;
 
 /** The function itself is the conditional type, so that literals in a returned object keep their type. */
-type Run<In, Returned, OutputSchema extends Schema> = [OutputSchema] extends [never]
-  ? (input: In, ctx: TaskContext) => WireSafe<Returned, Awaitable<Returned>, 'result'>
-  : (input: In, ctx: TaskContext) => Awaitable<Encoded<OutputSchema>>;
+type Run<In, Returned, OutputSchema extends Schema, Context> = [OutputSchema] extends [never]
+  ? (input: In, ctx: Context) => WireSafe<Returned, Awaitable<Returned>, 'result'>
+  : (input: In, ctx: Context) => Awaitable<Encoded<OutputSchema>>;
 
 /** Handler types travel with a contract only where the decoded form differs from what is sent. */
 export type ContractExtras<In extends Schema, Out extends Schema> = [
@@ -100,19 +114,47 @@ export type ContractExtras<In extends Schema, Out extends Schema> = [
   : Prettify<{ coded: { in: Decoded<In>; out: Encoded<Out> } }>;
 
 /** What `defineTask` takes: everything about a task but its handler. */
-export interface ContractDefinition<Name extends string, In extends Schema, Out extends Schema>
-  extends TaskOptions {
+export interface ContractDefinition<
+  Name extends string,
+  In extends Schema,
+  Out extends Schema,
+  Progress extends Schema = never,
+  States extends string = never,
+  Failures extends FailureSchemas = {},
+> extends TaskOptions<Encoded<In>> {
   /** Unique in the app: letters, digits, `_`, `.` and `-`, at most 100. */
   name: Name;
   /** Any Standard Schema. Checked when sent and again before the handler. Absent: the task takes no input. */
   input?: WireSafe<Encoded<In>, In, 'input'>;
   /** Any Standard Schema, checked before a result is stored. Absent: inferred from `run`, not checked. */
   output?: WireSafe<[Out] extends [never] ? 0 : Decoded<Out>, Out, 'output'>;
+  /** Any Standard Schema, of what `ctx.progress` is given. Absent: anything that JSON carries. */
+  progress?: Progress;
+  /** States of its own that a handler can show with `ctx.setState`. */
+  states?: readonly States[];
+  /** Failures that callers are to tell apart, each with the schema of its data: for `ctx.fail` and `result.outcome()`. */
+  failures?: Failures;
+  /** Names of keys, at any depth of the input, whose values are masked in logs, progress and errors. */
+  sensitive?: readonly string[];
 }
 
-export interface TaskDefinition<Name extends string, In extends Schema, Out extends Schema, Returned>
-  extends ContractDefinition<Name, In, Out> {
-  run: Run<Decoded<In>, Returned, Out>;
+export interface TaskDefinition<
+  Name extends string,
+  In extends Schema,
+  Out extends Schema,
+  Returned,
+  Progress extends Schema = never,
+  States extends string = never,
+  Failures extends FailureSchemas = {},
+  Added = {},
+> extends ContractDefinition<Name, In, Out, Progress, States, Failures> {
+  run: Run<Decoded<In>, Returned, Out, TaskContext<ReportsOf<Progress, States, Failures>> & Added>;
+  hooks?: Hooks<TaskContext<ReportsOf<Progress, States, Failures>> & Added>;
+  /**
+   * The module that defines this task (`import.meta.url`). Its handler then runs in a child process that loads that
+   * module, and that is killed at the task's `timeout` or when the job is given up. For work that blocks the event loop.
+   */
+  isolate?: string | URL;
 }
 
 /** The same for a task whose result type may come from its handler. */

@@ -1,16 +1,37 @@
 /** Errors to plain data and back. No class is ever loaded by a stored name: see the allow-list. */
 import { types } from 'node:util';
-import { type ErrorRecord, RemoteError, ValidationError } from '../errors.js';
+import {
+  type ErrorRecord,
+  ExpectedFailureError,
+  ExpiredError,
+  isUmbelError,
+  RejectedError,
+  RemoteError,
+  RevokedError,
+  TimeLimitError,
+  UnrecoverableError,
+  ValidationError,
+} from '../errors.js';
 
 const MAX_MESSAGE = 10_000;
 const MAX_STACK = 8_000;
 const MAX_CAUSES = 5;
 
 const REBUILT: ReadonlyMap<string, new (message: string) => Error> = new Map(
-  [Error, TypeError, RangeError, SyntaxError, ReferenceError, URIError, EvalError].map((kind) => [
-    kind.name,
-    kind,
-  ]),
+  [
+    Error,
+    TypeError,
+    RangeError,
+    SyntaxError,
+    ReferenceError,
+    URIError,
+    EvalError,
+    ExpiredError,
+    RejectedError,
+    RevokedError,
+    TimeLimitError,
+    UnrecoverableError,
+  ].map((kind) => [kind.name, kind]),
 );
 
 /** Any thrown value as an `Error`; an `Error` is given back as it is. */
@@ -34,6 +55,7 @@ export function recordError(error: Error, causes: number = MAX_CAUSES): ErrorRec
       task: error.task,
       subject: error.subject,
     }),
+    ...(error instanceof ExpectedFailureError && { failure: error.failure, data: error.data }),
     ...(cause !== undefined && causes > 0 && { cause: recordError(toError(cause), causes - 1) }),
   };
 }
@@ -45,7 +67,7 @@ export function recordError(error: Error, causes: number = MAX_CAUSES): ErrorRec
 export function rebuildError(record: ErrorRecord): Error {
   const error = instantiate(record);
   if (record.stack !== undefined) error.stack = record.stack;
-  if (record.code !== undefined) Object.assign(error, { code: record.code });
+  if (record.code !== undefined && !isUmbelError(error)) Object.assign(error, { code: record.code });
   if (record.cause !== undefined) error.cause = rebuildError(record.cause);
   return error;
 }
@@ -54,8 +76,14 @@ function instantiate(record: ErrorRecord): Error {
   if (record.name === 'ValidationError' && record.issues !== undefined) {
     return new ValidationError(record.task ?? 'unknown', record.subject ?? 'input', record.issues);
   }
+  if (record.name === 'ExpectedFailureError' && record.failure !== undefined) {
+    return new ExpectedFailureError(record.failure, record.data);
+  }
   const Constructor = REBUILT.get(record.name);
-  return Constructor ? new Constructor(record.message) : new RemoteError(record);
+  if (Constructor === undefined) return new RemoteError(record);
+  const error = new Constructor(record.message);
+  // Others have classes of the same name, which their code tells from ours.
+  return isUmbelError(error) && error.code !== record.code ? new RemoteError(record) : error;
 }
 
 function clip(text: unknown, limit: number): string {

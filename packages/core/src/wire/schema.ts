@@ -1,5 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { ValidationError, type ValidationIssue } from '../errors.js';
+import { ValidationError, type ValidationIssue, type ValidationSubject } from '../errors.js';
 
 /**
  * The decoded value, or a `ValidationError` with one issue for each place.
@@ -11,7 +11,9 @@ export async function validate(
   schema: StandardSchemaV1,
   value: unknown,
   task: string,
-  subject: 'input' | 'result',
+  subject: ValidationSubject,
+  /** Where the value stands, for the issues. */
+  path: string = subject,
 ): Promise<unknown> {
   const outcome = schema['~standard'].validate(value);
   const result = outcome instanceof Promise ? await outcome : outcome;
@@ -19,14 +21,14 @@ export async function validate(
   throw new ValidationError(
     task,
     subject,
-    result.issues.map((issue) => toIssue(issue, subject)),
+    result.issues.map((issue) => toIssue(issue, path)),
   );
 }
 
-function toIssue(issue: StandardSchemaV1.Issue, subject: string): ValidationIssue {
+function toIssue(issue: StandardSchemaV1.Issue, root: string): ValidationIssue {
   const path = (issue.path ?? []).map((part) => {
     const key = typeof part === 'object' ? part.key : part;
     return typeof key === 'number' ? `[${key}]` : `.${String(key)}`;
   });
-  return { path: subject + path.join(''), message: issue.message };
+  return { path: root + path.join(''), message: issue.message };
 }

@@ -1,4 +1,3 @@
-import { CorruptJobError } from '@umbel/core';
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
@@ -43,11 +42,7 @@ onEveryEngine('a stored job', (engine) => {
     });
   });
 
-  test.each<[string, unknown, string]>([
-    ['another program’s', { x: 1 }, 'another program must have added it'],
-    ['an array', [1], 'another program must have added it'],
-    ['of a newer version', { umbel: 99, input: { x: 1 } }, 'has version 99, this worker reads version 1'],
-  ])('that is %s fails clearly, keeps its data and does not stop the worker', async (_kind, data, reason) => {
+  test('of a newer version fails clearly, keeps its data and does not stop the worker', async () => {
     const app = engine.app();
     const handler = vi.fn(async () => 'ran');
     const task = app.task({
@@ -57,16 +52,16 @@ onEveryEngine('a stored job', (engine) => {
       run: handler,
     });
     const queue = engine.bareQueue('default');
-    const foreign = await queue.add('add', data, { attempts: 5 });
+    const data = { umbel: 99, input: { x: 1 } };
+    const newer = await queue.add('add', data, { attempts: 5 });
     await app.worker({ concurrency: 1 }).start();
     const own = await task.delay({ x: 1 });
     expect(await own.get({ timeout: '10s' })).toBe('ran');
     expect(handler).toHaveBeenCalledTimes(1);
-    const job = await queue.getJob(foreign.id ?? '');
-    expect(job?.failedReason).toContain(reason);
+    const job = await queue.getJob(newer.id ?? '');
+    expect(job?.failedReason).toContain('has version 99, this worker reads version 1');
     expect(job?.data).toEqual(data);
     expect(job?.attemptsMade).toBe(1);
-    expect(new CorruptJobError('7', reason).message).toContain('Job 7 cannot be run');
   });
 
   test('with planted keys gives its handler the validated value only', async () => {

@@ -58,10 +58,25 @@ onEveryEngine('a task', (engine) => {
     const tell = app.task({
       name: 'tell',
       queue: 'talk',
-      run: async (_input, { signal, now, sleep, ...context }) => {
-        const startedAt = now();
-        await sleep(20);
-        return { ...context, aborted: signal.aborted, slept: now() - startedAt };
+      run: async (_input, ctx) => {
+        const { id, name, queue, attempt, runId, rootId, parentId, headers, idempotencyKey } = ctx;
+        const startedAt = ctx.now();
+        await ctx.sleep(20);
+        return {
+          ...{
+            id,
+            name,
+            queue,
+            attempt,
+            rootId,
+            headers,
+            idempotencyKey,
+            run: [runId ?? null, parentId ?? null],
+          },
+          sentBefore: startedAt - ctx.enqueuedAt.getTime(),
+          aborted: ctx.signal.aborted,
+          slept: ctx.now() - startedAt,
+        };
       },
     });
     await app.worker().start();
@@ -71,7 +86,11 @@ onEveryEngine('a task', (engine) => {
       name: 'tell',
       queue: 'talk',
       attempt: 1,
+      rootId: result.id,
+      idempotencyKey: result.id,
+      run: [null, null],
       headers: {},
+      sentBefore: expect.toSatisfy((ms: number) => ms >= 0 && ms < 10_000),
       aborted: false,
       slept: expect.toSatisfy((ms: number) => ms >= 19),
     });
@@ -280,7 +299,7 @@ onEveryEngine('a task', (engine) => {
   });
 
   test('goes to the queue it is sent to, in the order of priority', async () => {
-    const app = engine.app();
+    const app = engine.app({ queues: ['notes'] });
     const order: string[] = [];
     const note = app.task({
       name: 'note',

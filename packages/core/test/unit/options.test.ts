@@ -38,7 +38,7 @@ describe('options', () => {
   test('turn times into milliseconds and fill in what a retry leaves out', () => {
     expect(normalizeOptions({ countdown: '1m', retry: { attempts: 4 } }, 0)).toEqual({
       delayMs: 60_000,
-      retry: { attempts: 4, backoff: 'exponential', delayMs: 1000, jitter: true },
+      retry: { attempts: 4, backoff: 'exponential', delayMs: 1000, maxMs: 86_400_000, jitter: true },
     });
   });
 

@@ -24,6 +24,11 @@ export class Choice {
     return arranged;
   }
 
+  /** A share from 0 to 1; 1 without a seed. */
+  fraction(): number {
+    return this.#state === undefined ? 1 : this.#next();
+  }
+
   // mulberry32
   #next(): number {
     this.#state = ((this.#state ?? 0) + 0x6d2b79f5) >>> 0;

@@ -102,11 +102,19 @@ describe('a lock that is lost', () => {
 });
 
 describe('a store that refuses a command', () => {
+  test('for a while only is asked again', async () => {
+    const { app, double } = shop();
+    const t = await testApp(app);
+    t.failStore({ command: 'addJob', error: new Error('LOADING Redis is loading the dataset'), times: 2 });
+    expect(await t.run(double, 1)).toBe(2);
+    expect(t).toHaveEnqueued(double, 1, { times: 1 });
+  });
+
   test('rejects the call that needed it, once', async () => {
     const { app, double } = shop();
     const t = await testApp(app);
-    t.failStore({ command: 'addJob', error: new Error('OOM command not allowed') });
-    await expect(double.delay(1)).rejects.toThrow('OOM command not allowed');
+    t.failStore({ command: 'addJob', error: new Error('ERR unknown command') });
+    await expect(double.delay(1)).rejects.toThrow('ERR unknown command');
     expect(t).not.toHaveEnqueued(double);
     expect(await t.run(double, 1)).toBe(2);
   });

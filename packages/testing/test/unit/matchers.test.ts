@@ -5,7 +5,7 @@ import { testApp } from '@umbel/testing/vitest';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 
-const app = createApp({ name: 'matchers', connection: 'redis://127.0.0.1:1' });
+const app = createApp({ name: 'matchers', connection: 'redis://127.0.0.1:1', queues: ['slow'] });
 const mail = app.task({
   name: 'mail',
   input: z.object({

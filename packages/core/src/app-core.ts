@@ -1,0 +1,256 @@
+import { hostname } from 'node:os';
+import type { AppOptions, ImplementOptions } from './app.js';
+import { resolveConnection } from './bullmq/connection.js';
+import { terminate } from './bullmq/control.js';
+import { type DeadLetters, deadLetters } from './bullmq/dead-letters.js';
+import { type QueueHandle, queueHandle, setConcurrency, setRateLimit } from './bullmq/queue-handle.js';
+import { Store, type StoreOptions } from './bullmq/store.js';
+import { durationMs } from './duration.js';
+import { InvalidOptionError } from './errors.js';
+import { type FlowNode, INTERNAL_QUEUE } from './flow/node.js';
+import type { Logger } from './logger.js';
+import type { AsyncResult } from './results/async-result.js';
+import { type ResultParts, StoredResult } from './results/result.js';
+import { Executor } from './running/execute.js';
+import type { ActiveJob } from './running/job.js';
+import { type AppWorker, QueueWorker, type WorkerOptions } from './running/worker.js';
+import { type Runtime, systemRuntime } from './runtime.js';
+import { Sending } from './sending/sending.js';
+import { actual } from './stand-in.js';
+import { CONTRACT, ContractObject } from './tasks/contract.js';
+import { type Definition, toEntry } from './tasks/definition.js';
+import {
+  type BulkOptions,
+  checkInteger,
+  checkName,
+  type NormalizedOptions,
+  positiveMs,
+  type SendOptions,
+} from './tasks/options.js';
+import { Registry, type TaskEntry } from './tasks/registry.js';
+import { Router } from './tasks/routing.js';
+import type { Sender, TaskExpression } from './tasks/signature.js';
+import { TaskObject } from './tasks/task.js';
+import { Sealer } from './wire/sealing.js';
+
+const MEBIBYTE = 1_048_576;
+
+/** An app at run time: what its parts are, and which of them does what. */
+export class AppCore implements Sender {
+  readonly name: string;
+  readonly deadLetters: DeadLetters;
+  readonly #options: AppOptions;
+  readonly #logger: Logger;
+  readonly #registry: Registry;
+  readonly #router: Router;
+  readonly #storeOptions: StoreOptions;
+  readonly #store: Store;
+  readonly #results: ResultParts;
+  readonly #sending: Sending;
+  readonly #executor: Executor;
+  readonly #keepCompletedMs: number;
+  readonly #keepFailedMs: number;
+  readonly #workers = new Set<AppWorker>();
+
+  constructor(options: AppOptions, runtime: Runtime = systemRuntime, registry = new Registry()) {
+    const { name, connection, prefix, resultTtl = '1d', failureTtl = '7d', sendTimeout = '10s' } = options;
+    const {
+      logger = console,
+      limits = {},
+      middleware = [],
+      hooks = {},
+      sensitive = [],
+      codecs = [],
+    } = options;
+    this.name = checkName('name', name);
+    this.#options = options;
+    this.#logger = logger;
+    this.#registry = registry;
+    this.#router = new Router(options.queues, options.routes);
+    const sealer = new Sealer(codecs);
+    const onError = errorReporter(name, logger);
+    this.#storeOptions = {
+      connection: resolveConnection(connection),
+      prefix: prefix ?? `umbel:{${name}}`,
+      onError,
+      sealer,
+      timeoutMs: positiveMs(sendTimeout, 'sendTimeout'),
+    };
+    const store = new Store(this.#storeOptions);
+    this.#store = store;
+    this.#results = { store, runtime, terminate: (queue, id) => terminate(store, { queue, id }) };
+    this.#sending = new Sending({
+      registry,
+      router: this.#router,
+      store,
+      runtime,
+      results: this.#results,
+      middleware,
+      maxInputBytes: limitOf('limits.inputBytes', limits.inputBytes),
+    });
+    this.#executor = new Executor({
+      registry,
+      store,
+      runtime,
+      sealer,
+      hooks,
+      middleware,
+      sensitive,
+      maxResultBytes: limitOf('limits.resultBytes', limits.resultBytes),
+      onError,
+    });
+    this.deadLetters = deadLetters(store, () => this.#queues());
+    this.#keepCompletedMs = durationMs(resultTtl, 'resultTtl');
+    this.#keepFailedMs = durationMs(failureTtl, 'failureTtl');
+  }
+
+  /** An app with the same tasks, on a store and a runtime of its own. */
+  fork(options: Partial<AppOptions>, runtime: Runtime): AppCore {
+    return new AppCore({ ...this.#options, ...options }, runtime, this.#registry);
+  }
+
+  /** The result of one attempt at a job that no store holds. @throws what the handler throws. */
+  perform(job: ActiveJob): Promise<unknown> {
+    return this.#executor.perform(job);
+  }
+
+  task(definition: Definition & { run: NonNullable<TaskEntry['run']> }): TaskObject {
+    const { run } = definition;
+    if (typeof run !== 'function') throw new InvalidOptionError('run', 'a function', run);
+    this.#registry.add({ ...toEntry(definition), run });
+    return new TaskObject(definition.name, this);
+  }
+
+  defineTask(definition: Definition): ContractObject {
+    return this.bind(new ContractObject(toEntry(definition), undefined));
+  }
+
+  bind(contract: ContractObject): ContractObject {
+    const entry = entryOf(contract);
+    this.#registry.declare(entry);
+    return new ContractObject(entry, this);
+  }
+
+  implement(
+    contract: ContractObject,
+    run: NonNullable<TaskEntry['run']>,
+    { isolate, hooks }: ImplementOptions = {},
+  ): ContractObject {
+    if (typeof run !== 'function') throw new InvalidOptionError('run', 'a function', run);
+    const entry = entryOf(contract);
+    this.#registry.add({
+      ...entry,
+      run,
+      ...(isolate !== undefined && { isolate: String(isolate) }),
+      ...(hooks !== undefined && { hooks }),
+    });
+    return new ContractObject(entry, this);
+  }
+
+  worker(options: WorkerOptions = {}): QueueWorker {
+    const worker = new QueueWorker(options, {
+      store: this.#storeOptions,
+      executor: this.#executor,
+      defaultQueues: () =>
+        this.#router.queuesFor(
+          this.#registry.handledTasks().map(({ name, options: own }) => ({ name, queue: own.queue })),
+        ),
+      checkQueue: (queue) => this.#router.checkDeclared(queue),
+      prepareQueue: (queue) => this.#prepareQueue(queue),
+      defaultName: `${hostname()}.${process.pid}`,
+      keepCompletedMs: this.#keepCompletedMs,
+      keepFailedMs: this.#keepFailedMs,
+      warn: (message) => this.#logger.warn(`umbel "${this.name}": ${message}`),
+      onClose: (closed) => this.#workers.delete(closed),
+    });
+    this.#workers.add(worker);
+    return worker;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#workers].map((worker) => worker.close()));
+    await this.#store.close();
+  }
+
+  send(
+    target: TaskExpression | string,
+    input?: unknown,
+    options: SendOptions<never> = {},
+  ): Promise<AsyncResult<unknown>> {
+    const expression: TaskExpression =
+      typeof target === 'string' ? { kind: 'task', task: checkName('name', target) } : target;
+    return actual(this).#sending.send(expression, input, options);
+  }
+
+  sendMany(
+    expression: TaskExpression,
+    inputs: Iterable<unknown>,
+    options: BulkOptions,
+  ): Promise<AsyncResult<unknown>[]> {
+    return actual(this).#sending.sendMany(expression, inputs, options);
+  }
+
+  sendRun(root: FlowNode, input: unknown, options: SendOptions<never>): Promise<AsyncResult<unknown>> {
+    return actual(this).#sending.sendRun(root, input, options);
+  }
+
+  normalizeOptions(options: SendOptions<never>): NormalizedOptions {
+    return actual(this).#sending.normalizeOptions(options);
+  }
+
+  optionsOf(expression: TaskExpression): NormalizedOptions & { queue: string } {
+    return this.#sending.optionsOf(expression);
+  }
+
+  result(...args: readonly [id: string] | readonly [task: TaskObject, id: string]): AsyncResult<unknown> {
+    const id = args.length === 1 ? args[0] : args[1];
+    if (typeof id !== 'string' || id === '') throw new InvalidOptionError('id', 'the id of a job', id);
+    const task = args.length === 1 ? undefined : args[0].name;
+    return actual(this).#resultOf(task, id);
+  }
+
+  queue(name: string): QueueHandle {
+    if (!this.#queues().includes(name)) this.#router.check(name, this.#registry.queues());
+    return queueHandle(actual(this).#store, name);
+  }
+
+  #resultOf(task: string | undefined, id: string): AsyncResult<unknown> {
+    const own = task === undefined ? undefined : this.#registry.get(task)?.options.queue;
+    const usual = task === undefined ? [] : [this.#router.usualQueue(task, own)];
+    return new StoredResult(this.#results, { queues: () => [...new Set([...usual, ...this.#queues()])] }, id);
+  }
+
+  #queues(): string[] {
+    return [...this.#router.all(this.#registry.queues()), INTERNAL_QUEUE];
+  }
+
+  async #prepareQueue(queue: string): Promise<void> {
+    const { concurrency, rateLimit } = this.#router.settingsOf(queue) ?? {};
+    if (concurrency !== undefined) await setConcurrency(this.#store, queue, concurrency);
+    if (rateLimit !== undefined) await setRateLimit(this.#store, queue, rateLimit);
+  }
+}
+
+function limitOf(option: string, bytes = MEBIBYTE): number {
+  return checkInteger(option, bytes, 1, 512 * MEBIBYTE); // what Redis takes as one value
+}
+
+function entryOf(contract: ContractObject): TaskEntry {
+  const entry = contract[CONTRACT];
+  if (entry === undefined) throw new InvalidOptionError('contract', 'what defineTask gives', contract);
+  return entry;
+}
+
+/** Tells an error once and then, while it repeats, at most every ten seconds: a lost store errs many times a second. */
+function errorReporter(app: string, logger: Logger): (error: Error) => void {
+  let last = '';
+  let lastAt = Number.NEGATIVE_INFINITY;
+  return (error) => {
+    const message = error.message || error.name;
+    const now = performance.now();
+    if (message === last && now - lastAt < 10_000) return;
+    last = message;
+    lastAt = now;
+    logger.error(`umbel "${app}": ${message}`);
+  };
+}

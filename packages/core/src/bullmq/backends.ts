@@ -1,0 +1,152 @@
+import {
+  type BackendFactory,
+  FlowProducer,
+  type FlowProducerOptions,
+  type IQueueBackend,
+  Queue,
+} from 'bullmq';
+import { ClosedError, ConnectionError } from '../errors.js';
+import type { Envelope } from '../wire/envelope.js';
+import type { ResolvedConnection } from './connection.js';
+import { guarded } from './guard.js';
+import { isTransient } from './transient.js';
+
+export type EnvelopeQueue = Queue<Envelope, unknown, string, Envelope, unknown, string, IQueueBackend>;
+
+export interface BackendOptions {
+  readonly connection: ResolvedConnection;
+  readonly prefix: string;
+  readonly onError: (error: Error) => void;
+}
+
+const RETRY_MS = { first: 20, max: 1000 };
+
+/** Real time, taken at load time: reaching a store is no part of the time that a test may replace. */
+const { setTimeout, clearTimeout } = globalThis;
+
+/** BullMQ's classes of the sending side, on one connection that is opened at the first use. */
+export class Backends {
+  readonly #options: BackendOptions;
+  readonly #queues = new Map<string, EnvelopeQueue>();
+  #base: IQueueBackend | undefined;
+  #flows: FlowProducer<IQueueBackend> | undefined;
+  #ready: Promise<void> | undefined;
+  #lastError: Error | undefined;
+  #closed = new AbortController();
+
+  constructor(options: BackendOptions) {
+    this.#options = options;
+  }
+
+  /** Aborted when this is closed. */
+  get closed(): AbortSignal {
+    return this.#closed.signal;
+  }
+
+  base(): IQueueBackend {
+    if (this.#base === undefined) {
+      const { connection, prefix, onError } = this.#options;
+      const options: FlowProducerOptions = { connection: connection.options, prefix };
+      this.#base = guarded(connection.factory('', options));
+      this.#base.on('error', (error: Error) => {
+        this.#lastError = error;
+        onError(error);
+      });
+    }
+    return this.#base;
+  }
+
+  queue(name: string): EnvelopeQueue {
+    let queue = this.#queues.get(name);
+    if (queue === undefined) {
+      const { connection, prefix, onError } = this.#options;
+      const shared = guarded(this.base().forQueue(name, prefix));
+      queue = new Queue(name, { connection: connection.options, prefix }, () => shared);
+      queue.on('error', onError);
+      this.#queues.set(name, queue);
+    }
+    return queue;
+  }
+
+  flows(): FlowProducer<IQueueBackend> {
+    if (this.#flows === undefined) {
+      const { connection, prefix } = this.#options;
+      const base = this.base();
+      const factory: BackendFactory<IQueueBackend> = () => base;
+      this.#flows = new FlowProducer<IQueueBackend>({ connection: connection.options, prefix }, factory);
+    }
+    return this.#flows;
+  }
+
+  /** The qualified name of a queue, by which jobs refer to their parent's. */
+  qualifiedName(queue: string): string {
+    return this.base().forQueue(queue, this.#options.prefix).qualifiedName;
+  }
+
+  /** The queue and the id in a key by which jobs refer to each other. */
+  parseKey(key: string): { queueName: string; id: string } {
+    return this.base().parseNodeKey(key);
+  }
+
+  /**
+   * What `command` gives. Tried again, with growing waits, while the store cannot be reached or is not ready; so the
+   * command must be one that changes nothing when it is repeated.
+   * @throws {ConnectionError} after `timeoutMs`.
+   */
+  async reach<T>(timeoutMs: number, command: () => Promise<T>): Promise<T> {
+    const { signal } = this.#closed;
+    const deadline = performance.now() + timeoutMs;
+    for (let pauseMs = RETRY_MS.first; ; pauseMs = Math.min(pauseMs * 2, RETRY_MS.max)) {
+      const left = deadline - performance.now();
+      try {
+        return await this.#within(left, timeoutMs, async () => {
+          this.#ready ??= this.base().waitUntilReady();
+          await this.#ready;
+          return command();
+        });
+      } catch (error) {
+        if (signal.aborted || error instanceof ConnectionError || !isTransient(error)) throw error;
+        this.#ready = undefined;
+        this.#lastError = error as Error;
+        if (performance.now() + pauseMs >= deadline) throw this.#unreachable(timeoutMs);
+        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      }
+    }
+  }
+
+  /** Closes every connection. The next use opens new ones. */
+  async close(): Promise<void> {
+    this.#closed.abort(new ClosedError('The app was closed while a result was waited for.'));
+    this.#closed = new AbortController();
+    const closing = [...this.#queues.values(), this.#flows];
+    const base = this.#base;
+    this.#queues.clear();
+    this.#flows = undefined;
+    this.#base = undefined;
+    this.#ready = undefined;
+    await Promise.all(closing.map((part) => part?.close()));
+    await base?.close();
+  }
+
+  #within<T>(ms: number, timeoutMs: number, run: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#ready = undefined;
+        reject(this.#unreachable(timeoutMs));
+      }, ms);
+      run()
+        .then(resolve, reject)
+        .finally(() => clearTimeout(timer));
+    });
+  }
+
+  #unreachable(timeoutMs: number): ConnectionError {
+    const cause = this.#lastError;
+    const reason = cause === undefined ? '' : ` (${cause.message || cause.name})`;
+    return new ConnectionError(
+      `The store did not answer within ${timeoutMs / 1000} s${reason}. ` +
+        'Is it running, and is `connection` or UMBEL_URL its address?',
+      { cause },
+    );
+  }
+}

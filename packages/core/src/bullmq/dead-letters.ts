@@ -1,0 +1,105 @@
+import { type ErrorRecord, JobStateError, UnknownJobError } from '../errors.js';
+import { INTERNAL_QUEUE } from '../flow/node.js';
+import type { Store, StoredJob } from './store.js';
+
+/** A job that has failed for good. */
+export interface DeadLetter {
+  readonly id: string;
+  /** The task's name. */
+  readonly task: string;
+  readonly queue: string;
+  readonly state: 'failed' | 'expired' | 'revoked';
+  readonly input: unknown;
+  readonly attempts: number;
+  readonly failedAt: Date;
+  readonly error: ErrorRecord;
+  /** The composition it is a step of. */
+  readonly runId?: string;
+}
+
+export interface DeadLetterQuery {
+  /** Default: every queue that the app knows. */
+  queue?: string;
+  /** Only those of the task of this name. */
+  task?: string;
+  /** Default 100, for each queue. */
+  limit?: number;
+  /** Those that failed later and are not to be given, in each queue. Default 0. */
+  offset?: number;
+}
+
+/** The failed jobs of an app, which the store keeps for `failureTtl`. */
+export interface DeadLetters {
+  /** Those that failed last come first. */
+  list(query?: DeadLetterQuery): Promise<DeadLetter[]>;
+  /**
+   * Runs a failed job again, with all its attempts, under the same id, so that whoever waits for it gets the result.
+   * @throws {UnknownJobError} if no queue holds it. @throws {JobStateError} if it has not failed, or is a step of a
+   * composition that has failed with it.
+   */
+  replay(id: string): Promise<void>;
+  /** Removes a failed job. @throws as `replay`. */
+  discard(id: string): Promise<void>;
+}
+
+export function deadLetters(store: Store, queues: () => readonly string[]): DeadLetters {
+  async function failed(id: string): Promise<StoredJob> {
+    for (const queue of queues()) {
+      const job = await store.job(queue, id);
+      if (job === undefined) continue;
+      const state = await store.on(queue, (bull) => bull.getJobState(id));
+      if (state !== 'failed') throw new JobStateError(`Job ${id} is ${state}, not failed.`);
+      return job;
+    }
+    throw new UnknownJobError(id, undefined);
+  }
+
+  return {
+    async list({ queue, task, limit = 100, offset = 0 } = {}) {
+      const found: DeadLetter[] = [];
+      for (const name of queue === undefined ? queues() : [queue]) {
+        if (name === INTERNAL_QUEUE) continue;
+        const jobs = await store.failed(name, offset, limit);
+        found.push(...jobs.filter((job) => task === undefined || job.name === task).map(toDeadLetter));
+      }
+      return found.sort((a, b) => b.failedAt.getTime() - a.failedAt.getTime());
+    },
+    async replay(id) {
+      const job = await failed(id);
+      const { run } = job.envelope ?? {};
+      if (run !== undefined) {
+        throw new JobStateError(
+          `Job ${id} is a step of run ${run}, which has failed with it: send the composition again.`,
+        );
+      }
+      await store.retry(job.queue, id);
+    },
+    async discard(id) {
+      const { queue } = await failed(id);
+      await store.remove(queue, id);
+    },
+  };
+}
+
+function toDeadLetter({
+  id,
+  name,
+  queue,
+  envelope,
+  attempts,
+  finishedAt = 0,
+  failedReason,
+}: StoredJob): DeadLetter {
+  const { failure, input, run } = envelope ?? {};
+  return {
+    id,
+    task: name,
+    queue,
+    state: failure?.state ?? 'failed',
+    input,
+    attempts,
+    failedAt: new Date(finishedAt),
+    error: failure?.error ?? { name: 'Error', message: failedReason ?? '' },
+    ...(run !== undefined && { runId: run }),
+  };
+}

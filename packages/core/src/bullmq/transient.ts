@@ -1,0 +1,46 @@
+/** Which errors of the store go by themselves. */
+
+const CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+]);
+
+/** First words of what a Redis answers that starts, fails over, writes a snapshot or is full. @see https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors */
+const REPLIES = [
+  'LOADING',
+  'READONLY',
+  'MASTERDOWN',
+  'CLUSTERDOWN',
+  'TRYAGAIN',
+  'BUSY',
+  'OOM',
+  'MISCONF',
+  'NOREPLICAS',
+  'UNBLOCKED',
+];
+
+const MESSAGES = [
+  'Connection is closed',
+  "Stream isn't writeable",
+  'max retries per request',
+  'Command timed out',
+  'max number of clients',
+  'Socket closed',
+  'Connection lost',
+];
+
+/** True for an error after which the same command may succeed. */
+export function isTransient(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code } = error as { code?: unknown };
+  if (typeof code === 'string' && CODES.has(code)) return true;
+  const { message } = error;
+  return REPLIES.some((word) => message.startsWith(word)) || MESSAGES.some((part) => message.includes(part));
+}

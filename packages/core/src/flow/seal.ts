@@ -1,0 +1,38 @@
+/** The inputs of a run's jobs through the app's codecs: each is bound to the id of its job. */
+import type { Sealer } from '../wire/sealing.js';
+import { type Callbacks, callbackId, type FlowNode, jobIdOf } from './node.js';
+
+type Change = (value: unknown, id: string, task: string) => Promise<unknown>;
+
+/** The tree with its inputs as they are stored. */
+export function sealTree(sealer: Sealer, run: string, node: FlowNode): FlowNode | Promise<FlowNode> {
+  if (!sealer.isActive) return node;
+  return changed(run, node, (value, id, task) => sealer.seal(value, { subject: 'input', id, task }));
+}
+
+/** The tree with its inputs as they were before `sealTree`. */
+export function openTree(sealer: Sealer, run: string, node: FlowNode): Promise<FlowNode> {
+  return changed(run, node, (value, id, task) => sealer.open(value, { subject: 'input', id, task }));
+}
+
+async function changed(run: string, node: FlowNode, change: Change): Promise<FlowNode> {
+  const { input, children, expand, callbacks } = node;
+  const id = jobIdOf(run, node.path);
+  const all = (nodes: readonly FlowNode[]) => Promise.all(nodes.map((next) => changed(run, next, change)));
+  return {
+    ...node,
+    ...(input !== undefined && { input: await change(input, id, node.name) }),
+    ...(children !== undefined && { children: await all(children) }),
+    ...(expand !== undefined && { expand: { ...expand, members: await all(expand.members) } }),
+    ...(callbacks !== undefined && { callbacks: await changedCallbacks(id, callbacks, change) }),
+  };
+}
+
+async function changedCallbacks(id: string, callbacks: Callbacks, change: Change): Promise<Callbacks> {
+  const kinds = Object.entries(callbacks) as [keyof Callbacks, readonly FlowNode[]][];
+  const entries = kinds.map(async ([kind, nodes]) => [
+    kind,
+    await Promise.all(nodes.map((node, index) => changed(callbackId(id, kind, index), node, change))),
+  ]);
+  return Object.fromEntries(await Promise.all(entries)) as Callbacks;
+}

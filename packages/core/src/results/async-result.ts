@@ -1,0 +1,83 @@
+import type { Duration } from '../duration.js';
+import type { TaskFailedError } from '../errors.js';
+import type { FailuresOf, ProgressOf, StatesOf } from '../types/extras.js';
+import type { JobState } from './state.js';
+
+export interface GetOptions {
+  /** Longest wait. Default: no limit. */
+  timeout?: Duration;
+  /** Ends the wait early; the job itself goes on. */
+  signal?: AbortSignal;
+}
+
+/** How a job ended, for those who want no exception. A declared failure is told by its name, with its data. */
+export type Outcome<Out, Extras = {}> =
+  | { readonly ok: true; readonly value: Out }
+  | { readonly ok: false; readonly failure: undefined; readonly error: TaskFailedError }
+  | {
+      [Failure in keyof FailuresOf<Extras> & string]: {
+        readonly ok: false;
+        readonly failure: Failure;
+        readonly data: FailuresOf<Extras>[Failure];
+        readonly error: TaskFailedError;
+      };
+    }[keyof FailuresOf<Extras> & string];
+
+/** What the store knows of a job. */
+export interface JobInfo {
+  readonly id: string;
+  /** The task's name. */
+  readonly task: string;
+  readonly displayName: string;
+  readonly queue: string;
+  /** Attempts that have ended. */
+  readonly attempts: number;
+  readonly enqueuedAt: Date;
+  /** When the last attempt began. */
+  readonly startedAt?: Date;
+  readonly finishedAt?: Date;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly runId?: string;
+  readonly rootId: string;
+  readonly parentId?: string;
+}
+
+/** A handle to the outcome of a job or of a run. Not awaitable itself, so that no wait happens by accident. */
+export interface AsyncResult<out Out, out Extras = {}> {
+  /** The job's id; for a composition, the run's. */
+  readonly id: string;
+  /** Where the job stands now: a state of every job, or one of the task's own that its handler shows. */
+  state(): Promise<JobState | StatesOf<Extras>>;
+  /**
+   * The result, once there is one. A task without a result gives `null`.
+   * @throws {TaskFailedError} if the task, or a step of the run, failed for good; the original error is its `cause`.
+   * @throws {TimeoutError} after `timeout`.
+   * @throws {ClosedError} if the app is closed before there is a result.
+   * @throws {UnknownJobError} if the store does not hold the job (any more).
+   */
+  get(options?: GetOptions): Promise<Out>;
+  /** As `get`, but a failure of the task is given and not thrown. @throws the other errors of `get`. */
+  outcome(options?: GetOptions): Promise<Outcome<Out, Extras>>;
+  /**
+   * What the handler reports, as it does: the latest value first, if there is one, until the job ends. Values that come
+   * faster than they are taken are left out, the last one never.
+   * @throws {TimeoutError} after `timeout`. @throws {UnknownJobError} as `get`.
+   */
+  progress(options?: GetOptions): AsyncIterableIterator<ProgressOf<Extras>>;
+  /** Attempts, times, headers. @throws {UnknownJobError} if the store does not hold the job. */
+  info(): Promise<JobInfo>;
+  /** Lines that the handler has logged, oldest first. */
+  logs(): Promise<string[]>;
+  /**
+   * Keeps the job from starting, for good, also in a run the steps that have not started: its state is `revoked`. One
+   * that runs goes on, unless `terminate` is set: then its `ctx.signal` is aborted, and whatever it gives is ignored.
+   * Gives false if the job had ended before.
+   * @throws {UnknownJobError} if the store does not hold the job.
+   */
+  revoke(options?: { terminate?: boolean }): Promise<boolean>;
+  /**
+   * Removes the job and its result from the store now, instead of after `resultTtl`.
+   * @throws {JobStateError} unless it has ended: revoke it first.
+   */
+  forget(): Promise<void>;
+}

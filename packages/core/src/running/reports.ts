@@ -1,0 +1,117 @@
+/** What a handler reports while it runs: log lines, progress, states of its own. Masked, sealed, and in order. */
+import type { Clock } from '../clock.js';
+import { InvalidOptionError, JobStateError, ValidationError } from '../errors.js';
+import type { TaskEntry } from '../tasks/registry.js';
+import { toError } from '../wire/error-record.js';
+import { jsonIssues } from '../wire/json.js';
+import { type Mask, NO_MASK } from '../wire/masking.js';
+import { OWN_STATE } from '../wire/progress.js';
+import { validate } from '../wire/schema.js';
+import type { CodecContext, Sealer } from '../wire/sealing.js';
+import type { TaskLog } from './context.js';
+import type { ActiveJob } from './job.js';
+
+const MAX_LINE = 10_000;
+
+export interface ReportParts {
+  readonly clock: Clock;
+  readonly sealer: Sealer;
+  readonly onError: (error: Error) => void;
+}
+
+export class Reports {
+  /** Hides sensitive values, once they are known. */
+  mask: Mask = NO_MASK;
+  readonly #job: ActiveJob;
+  readonly #task: TaskEntry;
+  readonly #parts: ReportParts;
+  #last: Promise<unknown> | undefined;
+  #isOver = false;
+  #progress: unknown;
+  #state: string | undefined;
+
+  constructor(job: ActiveJob, task: TaskEntry, parts: ReportParts) {
+    this.#job = job;
+    this.#task = task;
+    this.#parts = parts;
+  }
+
+  log(): TaskLog {
+    const write = (level: string) => (message: string, details?: unknown) =>
+      this.#log(level, message, details);
+    return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
+  }
+
+  async progress(value: unknown): Promise<void> {
+    const { name, progress } = this.#task;
+    const checked = progress === undefined ? value : await validate(progress, value, name, 'progress');
+    const issues = jsonIssues(checked, 'progress');
+    if (issues.length > 0) throw new ValidationError(name, 'progress', issues);
+    this.#progress = this.mask.value(checked);
+    await this.#store();
+  }
+
+  async state(state: string): Promise<void> {
+    const { name, states = [] } = this.#task;
+    if (!states.includes(state)) {
+      const known = states.map((own) => `'${own}'`).join(', ') || 'none';
+      throw new InvalidOptionError('state', `one of the states of task "${name}" (${known})`, state);
+    }
+    this.#state = state;
+    await this.#store();
+  }
+
+  /** Takes no more, and waits for what is being written. */
+  async end(): Promise<void> {
+    this.#isOver = true;
+    await this.#last;
+  }
+
+  #log(level: string, message: string, details: unknown): void {
+    const time = new Date(this.#parts.clock.now()).toISOString();
+    const text = details === undefined ? message : `${message} ${jsonOf(details)}`;
+    const line = this.mask.text(`${time} ${level} ${text}`);
+    const short = line.length > MAX_LINE ? `${line.slice(0, MAX_LINE)}…` : line;
+    this.#inOrder(async () => {
+      const sealed = await this.#seal(short, 'log');
+      await this.#job.log(typeof sealed === 'string' ? sealed : JSON.stringify(sealed));
+    }).catch((error: unknown) => this.#parts.onError(toError(error)));
+  }
+
+  #store(): Promise<void> {
+    return this.#inOrder(async () => {
+      const progress = await this.#seal(this.#progress, 'progress');
+      const state = this.#state;
+      await this.#job.updateProgress(
+        state === undefined ? progress : { [OWN_STATE]: state, ...(progress !== undefined && { progress }) },
+      );
+    });
+  }
+
+  #seal(value: unknown, subject: CodecContext['subject']): Promise<unknown> {
+    return this.#parts.sealer.seal(value, { subject, id: this.#job.id, task: this.#task.name });
+  }
+
+  #inOrder(write: () => Promise<void>): Promise<void> {
+    if (this.#isOver) {
+      return Promise.reject(
+        new JobStateError(
+          `Attempt ${this.#job.attempt} of job ${this.#job.id} is over: it cannot report any more.`,
+        ),
+      );
+    }
+    const writing = (this.#last ?? Promise.resolve()).then(write);
+    this.#last = writing.catch(() => {});
+    return writing;
+  }
+}
+
+function jsonOf(value: unknown): string {
+  try {
+    return value instanceof Error
+      ? `${value.name}: ${value.message}`
+      : (JSON.stringify(value) ?? String(value));
+  } catch {
+    return String(value);
+  }
+}

@@ -1,0 +1,385 @@
+import { randomUUID } from 'node:crypto';
+import { BULK_SLICE, type NewJob, type Store } from '../bullmq/store.js';
+import type { Duration } from '../duration.js';
+import { IdempotencyConflictError, InvalidOptionError, ValidationError } from '../errors.js';
+import { completeInput, fill } from '../flow/input.js';
+import {
+  type Callbacks,
+  type FlowNode,
+  INTERNAL_JOB,
+  INTERNAL_OPTIONS,
+  INTERNAL_QUEUE,
+  jobIdOf,
+} from '../flow/node.js';
+import type { AsyncResult } from '../results/async-result.js';
+import { type ResultParts, StoredResult } from '../results/result.js';
+import { observeTree, type Runtime } from '../runtime.js';
+import {
+  deduplicationId,
+  idempotentId,
+  inputDigest,
+  normalizeDeduplication,
+} from '../tasks/deduplication.js';
+import type { AnyMiddleware, OutgoingCall } from '../tasks/middleware.js';
+import {
+  type BulkOptions,
+  checkText,
+  type NormalizedOptions,
+  normalizeOptions,
+  positiveMs,
+  resolveExpiry,
+  type SendOptions,
+} from '../tasks/options.js';
+import type { Registry } from '../tasks/registry.js';
+import type { Router } from '../tasks/routing.js';
+import { PLAN, type Plannable, type TaskExpression } from '../tasks/signature.js';
+import { jsonIssues } from '../wire/json.js';
+import { validate } from '../wire/schema.js';
+
+/** What an app sends with. */
+export interface SendingParts {
+  readonly registry: Registry;
+  readonly router: Router;
+  readonly store: Store;
+  readonly runtime: Runtime;
+  readonly results: ResultParts;
+  readonly middleware: readonly AnyMiddleware[];
+  readonly maxInputBytes: number;
+}
+
+/** Checks, routes and stores calls and runs. */
+export class Sending {
+  readonly #parts: SendingParts;
+
+  constructor(parts: SendingParts) {
+    this.#parts = parts;
+  }
+
+  /** Sends one call. */
+  async send(
+    expression: TaskExpression,
+    input: unknown,
+    options: SendOptions<never>,
+  ): Promise<AsyncResult<unknown>> {
+    const whole = wholeInput(expression, input);
+    await this.#check(expression.task, whole);
+    const callbacks = callbacksOf(options);
+    let queue = '';
+    const { id } = await this.#throughMiddleware(expression, whole, options, async (own) => {
+      const job = this.#newJob(expression, whole, own, options);
+      queue = job.queue;
+      return { id: await this.#store(job, callbacks, options) };
+    });
+    return this.#result(queue, id);
+  }
+
+  /** Sends many calls of one task. Nothing is sent unless every input fits. */
+  async sendMany(
+    expression: TaskExpression,
+    inputs: Iterable<unknown>,
+    options: BulkOptions,
+  ): Promise<AsyncResult<unknown>[]> {
+    const { store, runtime } = this.#parts;
+    const jobs: NewJob[] = [];
+    const byQueue = new Map<string, NewJob[]>();
+    for (const input of inputs) {
+      const whole = wholeInput(expression, input);
+      await this.#check(expression.task, whole, `inputs[${jobs.length}]`);
+      await this.#throughMiddleware(expression, whole, options, async (own) => {
+        const job = this.#newJob(expression, whole, own, options);
+        jobs.push(job);
+        const ofQueue = byQueue.get(job.queue);
+        if (ofQueue === undefined) byQueue.set(job.queue, [job]);
+        else ofQueue.push(job);
+        return job;
+      });
+    }
+    for (const [queue, ofQueue] of byQueue) {
+      for (let start = 0; start < ofQueue.length; start += BULK_SLICE) {
+        await store.addMany(queue, ofQueue.slice(start, start + BULK_SLICE), timeoutOf(options));
+      }
+    }
+    for (const job of jobs) runtime.observer?.enqueued(enqueued(job));
+    return jobs.map(({ queue, id }) => this.#result(queue, id));
+  }
+
+  /** Sends a planned run, giving `input` to its open nodes. */
+  async sendRun(root: FlowNode, input: unknown, options: SendOptions<never>): Promise<AsyncResult<unknown>> {
+    const filled = fill(root, input);
+    await this.#checkTree(filled);
+    const callbacks = callbacksOf(options);
+    const call: OutgoingCall = { task: undefined, input, headers: {} };
+    const { id } = await this.#through(call, async () => {
+      const now = this.#parts.runtime.clock.now();
+      const content = lineageOf(options);
+      const tree = prepared(filled, { now, headers: call.headers, content });
+      const own = { ...tree.content, ...(options.ignoreResult && { ignoreResult: true as const }) };
+      return { id: await this.#storeRun({ ...tree, content: own, ...callbacks }, 'run', input, options) };
+    });
+    return this.#result(root.queue, id);
+  }
+
+  /** The options of a call: its own over those of its task, and its queue. @throws {UnknownQueueError} */
+  optionsOf({ task, options }: TaskExpression, input?: unknown): NormalizedOptions & { queue: string } {
+    const { registry, router } = this.#parts;
+    const all = { ...registry.get(task)?.options, ...options };
+    const call = { task, input, headers: all.headers ?? {} };
+    return { ...all, queue: router.queueOf(call, all.queue, registry.queues()) };
+  }
+
+  normalizeOptions(options: SendOptions<never>): NormalizedOptions {
+    return normalizeOptions(options, this.#parts.runtime.clock.now());
+  }
+
+  #result(queue: string, id: string): StoredResult {
+    return new StoredResult(this.#parts.results, { queue }, id);
+  }
+
+  #newJob(
+    expression: TaskExpression,
+    input: unknown,
+    own: NormalizedOptions,
+    options: SendOptions<never>,
+  ): NewJob {
+    const { task } = expression;
+    const { queue, ...rest } = this.optionsOf({ ...expression, options: own }, input);
+    const deduplication = normalizeDeduplication(options) ?? this.#parts.registry.get(task)?.deduplication;
+    return {
+      id: randomUUID(),
+      name: task,
+      queue,
+      content: {
+        ...(input !== undefined && { input }),
+        ...lineageOf(options),
+        ...(options.ignoreResult && { ignoreResult: true }),
+      },
+      options: resolveExpiry(rest, this.#parts.runtime.clock.now()),
+      ...(deduplication !== undefined && {
+        deduplication: {
+          id: deduplicationId(task, deduplication, input),
+          mode: deduplication.mode,
+          ...(deduplication.forMs !== undefined && { forMs: deduplication.forMs }),
+        },
+      }),
+    };
+  }
+
+  /** The id of the stored job. */
+  async #store(
+    job: NewJob,
+    callbacks: Pick<FlowNode, 'callbacks'>,
+    options: SendOptions<never>,
+  ): Promise<string> {
+    const { store, runtime } = this.#parts;
+    if (callbacks.callbacks !== undefined) {
+      if (job.deduplication !== undefined) {
+        throw new InvalidOptionError(
+          'link',
+          `absent for a call with \`${job.deduplication.mode}\``,
+          'a callback',
+        );
+      }
+      const { name, queue, options: own, content } = job;
+      const { input, ...rest } = content;
+      const node: FlowNode = {
+        path: '0',
+        name,
+        queue,
+        options: own,
+        content: rest,
+        ...(input !== undefined && { input }),
+      };
+      const root: FlowNode = {
+        path: '',
+        name: INTERNAL_JOB.run,
+        queue: INTERNAL_QUEUE,
+        options: INTERNAL_OPTIONS,
+        after: { step: '0' },
+        children: [node],
+        ...callbacks,
+      };
+      return jobIdOf(await this.#storeRun(root, name, input, options), '0');
+    }
+    const { idempotencyKey } = options;
+    if (idempotencyKey === undefined) {
+      const id = await store.add(job, timeoutOf(options));
+      if (id === job.id) runtime.observer?.enqueued(enqueued(job));
+      return id;
+    }
+    const keyed = keyedContent(job.name, idempotencyKey, job.content.input);
+    const added: NewJob = { ...job, id: keyed.id, content: { ...job.content, ...keyed.content } };
+    if (await this.#isStored(added.queue, job.name, keyed)) return keyed.id;
+    const id = await store.add(added, timeoutOf(options));
+    if (id === keyed.id) await this.#isStored(added.queue, job.name, keyed); // another may have been quicker
+    runtime.observer?.enqueued(enqueued(added));
+    return id;
+  }
+
+  /** The id of the stored run. */
+  async #storeRun(
+    root: FlowNode,
+    name: string,
+    input: unknown,
+    options: SendOptions<never>,
+  ): Promise<string> {
+    const { store, runtime } = this.#parts;
+    const { idempotencyKey } = options;
+    const keyed =
+      idempotencyKey === undefined ? undefined : keyedContent(name, idempotencyKey, [input, shapeOf(root)]);
+    const run = keyed?.id ?? randomUUID();
+    if (keyed !== undefined && (await this.#isStored(root.queue, name, keyed))) return run;
+    const tree = keyed === undefined ? root : { ...root, content: { ...root.content, ...keyed.content } };
+    await store.addRun(run, tree, timeoutOf(options));
+    if (keyed !== undefined) await this.#isStored(root.queue, name, keyed);
+    if (runtime.observer !== undefined) observeTree(runtime.observer, run, tree);
+    return run;
+  }
+
+  /** Whether the store has the call of this key. @throws {IdempotencyConflictError} if it has another one. */
+  async #isStored(queue: string, task: string, { id, content }: Keyed): Promise<boolean> {
+    const stored = await this.#parts.store.job(queue, id);
+    if (stored === undefined) return false;
+    if (stored.envelope?.digest === content.digest) return true;
+    throw new IdempotencyConflictError(task, content.key, id);
+  }
+
+  #throughMiddleware(
+    expression: TaskExpression,
+    input: unknown,
+    options: SendOptions<never>,
+    send: (own: NormalizedOptions) => Promise<{ id: string }>,
+  ): Promise<{ id: string }> {
+    const own = { ...expression.options, ...this.normalizeOptions(options) };
+    if (this.#parts.middleware.length === 0) return send(own);
+    const call = { task: expression.task, input, headers: { ...own.headers } };
+    return this.#through(call, () =>
+      send(Object.keys(call.headers).length > 0 ? { ...own, headers: call.headers } : own),
+    );
+  }
+
+  #through(call: OutgoingCall, send: () => Promise<{ id: string }>): Promise<{ id: string }> {
+    const { middleware } = this.#parts;
+    const from = (index: number): Promise<{ id: string }> => {
+      const layer = middleware[index];
+      if (layer === undefined) return send();
+      return layer.send === undefined ? from(index + 1) : layer.send(call, () => from(index + 1));
+    };
+    return from(0);
+  }
+
+  /** Whole inputs are validated here, parts of one only for what JSON would change; steps validate the rest. */
+  async #checkTree(node: FlowNode): Promise<void> {
+    for (const next of [...(node.children ?? []), ...(node.expand?.members ?? [])])
+      await this.#checkTree(next);
+    if (node.queue === INTERNAL_QUEUE) return;
+    const { after } = node;
+    const isWhole = node.open === undefined && (after === undefined || 'ignored' in after);
+    if (isWhole) await this.#check(node.name, node.input);
+    else this.#checkJson(node.name, node.input, 'input');
+  }
+
+  /** @throws {ValidationError} if the input does not fit the task's schema, or JSON would change it. */
+  async #check(task: string, input: unknown, path = 'input'): Promise<void> {
+    this.#checkJson(task, input, path);
+    const entry = this.#parts.registry.get(task);
+    if (entry === undefined) return;
+    if (entry.input !== undefined) await validate(entry.input, input, task, 'input', path);
+    else if (input !== undefined) refuseInput(task, 'this task takes no input');
+  }
+
+  #checkJson(task: string, input: unknown, path: string): void {
+    const issues = jsonIssues(input, path, this.#parts.maxInputBytes);
+    if (issues.length > 0) throw new ValidationError(task, 'input', issues);
+  }
+}
+
+interface Keyed {
+  readonly id: string;
+  readonly content: { readonly key: string; readonly digest: string };
+}
+
+function keyedContent(name: string, key: string, input: unknown): Keyed {
+  checkText('idempotencyKey', key, 1000);
+  return { id: idempotentId(name, key), content: { key, digest: inputDigest(input) } };
+}
+
+/** What makes one composition differ from another: its tasks, in their places, and their inputs. */
+function shapeOf({ path, name, input, into, children, expand }: FlowNode): unknown {
+  return [path, name, input, into, children?.map(shapeOf), expand?.members.map(shapeOf)];
+}
+
+/** The whole input of a call. */
+function wholeInput(expression: TaskExpression, input: unknown): unknown {
+  const { task, immutable } = expression;
+  if (input !== undefined && immutable)
+    refuseInput(task, 'the call is immutable (.si), so nothing can be passed');
+  return input === undefined && expression.into === undefined
+    ? expression.input
+    : completeInput(task, expression, input);
+}
+
+function refuseInput(task: string, message: string): never {
+  throw new ValidationError(task, 'input', [{ path: 'input', message }]);
+}
+
+function callbacksOf({ link, linkError }: SendOptions<never>): Pick<FlowNode, 'callbacks'> {
+  const success = plansOf('link', link);
+  const failure = plansOf('linkError', linkError);
+  if (success.length === 0 && failure.length === 0) return {};
+  const callbacks: Callbacks = {
+    ...(success.length > 0 && { success }),
+    ...(failure.length > 0 && { failure }),
+  };
+  return { callbacks };
+}
+
+function plansOf(option: string, given: unknown): FlowNode[] {
+  const signatures: unknown[] = given === undefined ? [] : Array.isArray(given) ? given : [given];
+  return signatures.map((signature) => {
+    if (typeof signature === 'object' && signature !== null && PLAN in signature) {
+      return (signature as Plannable)[PLAN](); // only signatures have it
+    }
+    throw new InvalidOptionError(
+      option,
+      'a task, a signature or a composition, or a list of those',
+      signature,
+    );
+  });
+}
+
+function lineageOf({ parent }: SendOptions<never>): { parent?: string; root?: string } {
+  return parent === undefined ? {} : { parent: parent.id, root: parent.rootId };
+}
+
+function timeoutOf({ sendTimeout }: { sendTimeout?: Duration }): number | undefined {
+  return sendTimeout === undefined ? undefined : positiveMs(sendTimeout, 'sendTimeout');
+}
+
+/** The tree with what its sending adds to each of its jobs. */
+function prepared(
+  node: FlowNode,
+  given: {
+    now: number;
+    headers: Readonly<Record<string, string>>;
+    content: NonNullable<FlowNode['content']>;
+  },
+): FlowNode {
+  const { children, expand, options } = node;
+  const all = (nodes: readonly FlowNode[]) => nodes.map((next) => prepared(next, given));
+  const headers = { ...given.headers, ...options?.headers };
+  return {
+    ...node,
+    ...(options !== undefined && { options: resolveExpiry(options, given.now) }),
+    ...(Object.keys(headers).length > 0 && {
+      options: { ...resolveExpiry(options ?? {}, given.now), headers },
+    }),
+    ...(Object.keys(given.content).length > 0 && { content: { ...node.content, ...given.content } }),
+    ...(children !== undefined && { children: all(children) }),
+    ...(expand !== undefined && { expand: { ...expand, members: all(expand.members) } }),
+  };
+}
+
+function enqueued({ id, name, queue, options, content }: NewJob) {
+  const { input } = content;
+  return { id, name, queue, options, ...(input !== undefined && { input }) };
+}

@@ -1,0 +1,50 @@
+/** Hides sensitive values in what people read: logs, progress and errors. */
+import type { ErrorRecord } from '../errors.js';
+import { isPlainObject } from './json.js';
+
+const HIDDEN = '***';
+/** Shorter values would hide half of every text. */
+const SHORTEST = 4;
+
+/** Takes the secrets of one attempt out of values and texts. */
+export interface Mask {
+  text(text: string): string;
+  value(value: unknown): unknown;
+  error(error: ErrorRecord): ErrorRecord;
+}
+
+const identity = <T>(value: T): T => value;
+export const NO_MASK: Mask = { text: identity, value: identity, error: identity };
+
+/** A mask for what stands in `values` below any of the `keys`, at any depth. */
+export function maskFor(keys: ReadonlySet<string>, values: readonly unknown[]): Mask {
+  if (keys.size === 0) return NO_MASK;
+  const found = new Set<string>();
+  for (const value of values) collect(value, keys, false, found);
+  // A longer secret may hold a shorter one.
+  const secrets = [...found].sort((a, b) => b.length - a.length);
+  const text = (raw: string): string => secrets.reduce((out, secret) => out.replaceAll(secret, HIDDEN), raw);
+  const value = (raw: unknown): unknown => {
+    if (typeof raw === 'string') return text(raw);
+    if (typeof raw === 'number') return found.has(String(raw)) ? HIDDEN : raw;
+    if (Array.isArray(raw)) return raw.map(value);
+    if (!isPlainObject(raw)) return raw;
+    return Object.fromEntries(
+      Object.entries(raw).map(([key, item]) => [key, keys.has(key) ? HIDDEN : value(item)]),
+    );
+  };
+  return { text, value, error: (error) => value(error) as ErrorRecord }; // the same shape, with other texts
+}
+
+function collect(value: unknown, keys: ReadonlySet<string>, isSecret: boolean, found: Set<string>): void {
+  if (typeof value === 'string' || typeof value === 'number') {
+    const secret = String(value);
+    if (!isSecret || secret.length < SHORTEST) return;
+    found.add(secret);
+    found.add(JSON.stringify(secret).slice(1, -1)); // as it stands within JSON
+  } else if (Array.isArray(value)) {
+    for (const item of value) collect(item, keys, isSecret, found);
+  } else if (isPlainObject(value)) {
+    for (const [key, item] of Object.entries(value)) collect(item, keys, isSecret || keys.has(key), found);
+  }
+}

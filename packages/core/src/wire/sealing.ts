@@ -1,0 +1,89 @@
+/** The way of values through an app's codecs, such as compression and encryption, on their way to the store and back. */
+import { CorruptJobError } from '../errors.js';
+import { isPlainObject } from './json.js';
+
+/** What a value is and whose. An encrypting codec should bind it, so that values cannot be swapped in the store. */
+export interface CodecContext {
+  readonly subject: 'input' | 'result' | 'failure' | 'progress' | 'log';
+  /** The job that the value belongs to. */
+  readonly id: string;
+  /** The name of the job's task; empty for a result, which is read by those that do not know its task. */
+  readonly task: string;
+}
+
+/**
+ * Changes values between the app and the store. Both sides need it: the app that sends, and every worker.
+ * Names are stored with what they encoded, so a codec can be added while older jobs are still in the store.
+ */
+export interface Codec {
+  /** Letters, digits, `_`, `.` and `-`. */
+  readonly name: string;
+  /** The encoded bytes, or undefined to leave this value as it is. */
+  encode(data: Uint8Array, context: CodecContext): Uint8Array | undefined | Promise<Uint8Array | undefined>;
+  decode(data: Uint8Array, context: CodecContext): Uint8Array | Promise<Uint8Array>;
+}
+
+/** The one key of a sealed value. */
+export const SEALED = 'umbel:sealed';
+
+/** Applies codecs, in their order, to values, and undoes it. */
+export class Sealer {
+  readonly #codecs: readonly Codec[];
+  /** Whether values are changed at all. */
+  readonly isActive: boolean;
+
+  constructor(codecs: readonly Codec[]) {
+    this.#codecs = codecs;
+    this.isActive = codecs.length > 0;
+  }
+
+  /** The value as it is stored: itself without codecs, else an object with the one key `umbel:sealed`. */
+  async seal(value: unknown, context: CodecContext): Promise<unknown> {
+    if (!this.isActive || value === undefined) return value;
+    const applied: string[] = [];
+    let data: Uint8Array = Buffer.from(JSON.stringify(value));
+    for (const codec of this.#codecs) {
+      const encoded = await codec.encode(data, context);
+      if (encoded === undefined) continue;
+      data = encoded;
+      applied.push(codec.name);
+    }
+    return applied.length === 0
+      ? value
+      : { [SEALED]: `${applied.join('+')}:${Buffer.from(data).toString('base64')}` };
+  }
+
+  /**
+   * The value that was sealed; any other as it is.
+   * @throws {CorruptJobError} if it was sealed by a codec that this app does not have, or cannot be decoded.
+   */
+  async open(value: unknown, context: CodecContext): Promise<unknown> {
+    if (!isSealed(value)) return value;
+    const [names = '', text = ''] = value[SEALED].split(':', 2);
+    let data: Uint8Array = Buffer.from(text, 'base64');
+    for (const name of names.split('+').reverse()) {
+      const codec = this.#codecs.find((candidate) => candidate.name === name);
+      if (codec === undefined) {
+        throw new CorruptJobError(
+          context.id,
+          `its ${context.subject} was written with the codec "${name}", which this app does not have; ` +
+            'give createApp the same `codecs` everywhere',
+        );
+      }
+      try {
+        data = await codec.decode(data, context);
+      } catch (cause) {
+        throw new CorruptJobError(
+          context.id,
+          `the codec "${name}" cannot decode its ${context.subject}: ${cause instanceof Error ? cause.message : cause}`,
+          { cause },
+        );
+      }
+    }
+    return JSON.parse(Buffer.from(data).toString());
+  }
+}
+
+export function isSealed(value: unknown): value is { readonly [SEALED]: string } {
+  return isPlainObject(value) && typeof value[SEALED] === 'string';
+}
