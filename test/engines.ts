@@ -1,8 +1,14 @@
 /** The engines every integration test runs on: the same suite, on memory and on a real Redis. */
 import { randomUUID } from 'node:crypto';
-import { type App, type AppOptions, createApp } from '@umbel/core';
+import { type AddedBy, type AnyMiddleware, type App, type AppOptions, createApp } from '@umbel/core';
 import { memory } from '@umbel/testing';
-import { type BackendFactory, Queue, type RedisQueueBackend } from 'bullmq';
+import {
+  type BackendFactory,
+  type ConnectionOptions,
+  createRedisBackend,
+  Queue,
+  type RedisQueueBackend,
+} from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterEach, describe, inject } from 'vitest';
 
@@ -11,11 +17,15 @@ export { memory };
 export interface Engine {
   readonly name: 'memory' | 'redis';
   /** A new app on the engine; closed, and its keys removed, after the test. */
-  app(options?: Partial<AppOptions>): App;
+  app<const Stack extends readonly AnyMiddleware[] = readonly []>(
+    options?: Partial<AppOptions<Stack>>,
+  ): App<AddedBy<Stack>>;
   /** Another app on the store of the last one, as another process would have it. */
   sameApp(options?: Partial<AppOptions>): App;
   /** BullMQ's own queue on the store of the last app, as a program without Umbel would use it. */
   bareQueue(name: string): Queue;
+  /** What BullMQ's own classes connect with to the store of the last app. */
+  connection(): { options: ConnectionOptions; factory: BackendFactory<RedisQueueBackend> };
 }
 
 /** Describes `title` once for each engine. */
@@ -38,34 +48,33 @@ export function onEveryEngine(title: string, suite: (engine: Engine) => void): v
     });
     suite({
       name,
-      app: (options) =>
+      app: <Stack extends readonly AnyMiddleware[]>(options?: Partial<AppOptions<Stack>>) =>
         open({
           name: `test-${randomUUID()}`,
           connection: name === 'memory' ? memory() : inject('redisUrl'),
           logger: quiet,
           ...options,
-        }),
+        }) as unknown as App<AddedBy<Stack>>, // as createApp has typed it
       bareQueue: (queueName) => {
-        if (last?.connection === undefined) throw new Error('call app() first');
-        const prefix = `umbel:{${last.name}}`;
-        const { connection } = last;
-        const queue =
-          typeof connection === 'function'
-            ? new Queue(
-                queueName,
-                { connection: {}, prefix },
-                connection as BackendFactory<RedisQueueBackend>,
-              )
-            : new Queue(queueName, { connection: { url: inject('redisUrl') }, prefix });
+        const { options, factory } = connectionOf(last);
+        const queue = new Queue(queueName, { connection: options, prefix: `umbel:{${last?.name}}` }, factory);
         queues.push(queue);
         return queue;
       },
+      connection: () => connectionOf(last),
       sameApp: (options) => {
         if (last === undefined) throw new Error('call app() first');
         return open({ ...last, ...options });
       },
     });
   });
+}
+
+function connectionOf(app: AppOptions | undefined): ReturnType<Engine['connection']> {
+  if (app?.connection === undefined) throw new Error('call app() first');
+  return typeof app.connection === 'function'
+    ? { options: {}, factory: app.connection as BackendFactory<RedisQueueBackend> }
+    : { options: { url: inject('redisUrl') }, factory: createRedisBackend };
 }
 
 const quiet = { info() {}, warn() {}, error() {} };

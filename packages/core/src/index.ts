@@ -47,7 +47,7 @@ export type { AppWorker, WorkerOptions } from './running/worker.js';
 // Tasks and calls
 export { defineTask } from './tasks/contract.js';
 export type { Hooks } from './tasks/hooks.js';
-export type { AnyMiddleware, Middleware, OutgoingCall } from './tasks/middleware.js';
+export type { AddedBy, AnyMiddleware, Middleware, OutgoingCall } from './tasks/middleware.js';
 export type {
   BulkOptions,
   CallOptions,

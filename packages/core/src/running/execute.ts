@@ -124,7 +124,8 @@ export class Executor {
   async #saveFailure(job: ActiveJob, origin: FailureOrigin): Promise<void> {
     const { sealer, onError } = this.#parts;
     try {
-      const context = { subject: 'failure', id: job.id, task: '' } as const;
+      // It climbs through a run under the id of the job that failed first.
+      const context = { subject: 'failure', id: origin.jobId, task: '' } as const;
       const error = await sealer.seal(origin.error, context);
       await job.saveFailure({ ...origin, error: error as FailureOrigin['error'] }); // or its sealed form, opened where it is read
     } catch (cause) {
@@ -199,7 +200,7 @@ export class Executor {
     const from = (index: number): Promise<unknown> => {
       const layer = layers[index];
       if (layer === undefined) return Promise.resolve(run(input, context));
-      const next = (added?: object) => {
+      const next = (...[added]: unknown[]) => {
         Object.assign(context, added);
         return from(index + 1);
       };
@@ -223,7 +224,9 @@ export class Executor {
       try {
         await call(hooks);
       } catch (error) {
-        this.#parts.onError(new Error(`a hook of task "${task.name}" threw`, { cause: error }));
+        this.#parts.onError(
+          new Error(`a hook of task "${task.name}" threw: ${toError(error).message}`, { cause: error }),
+        );
       }
     }
   }

@@ -35,5 +35,5 @@ export type AddedBy<List extends readonly unknown[]> = List extends readonly [in
 /** Middleware whose additions are forgotten. */
 export interface AnyMiddleware {
   send?(call: OutgoingCall, next: () => Promise<{ id: string }>): Promise<{ id: string }>;
-  run?(ctx: TaskContext, next: (added?: never) => Promise<unknown>, input: unknown): Promise<unknown>;
+  run?(ctx: TaskContext, next: (...added: unknown[]) => Promise<unknown>, input: unknown): Promise<unknown>;
 }

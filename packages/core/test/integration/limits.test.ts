@@ -1,0 +1,210 @@
+import {
+  ExpiredError,
+  InvalidOptionError,
+  RevokedError,
+  TimeLimitError,
+  UnknownQueueError,
+} from '@umbel/core';
+import { expect, test, vi } from 'vitest';
+import { z } from 'zod';
+import { onEveryEngine } from '../../../../test/engines.js';
+
+const soon = { timeout: '10s' } as const;
+
+/** A promise, and the function that resolves it. */
+function gate() {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { open, opened };
+}
+
+onEveryEngine('a time limit', (engine) => {
+  test('ends the attempt whatever the handler does, aborts its signal, and counts as a failure', async () => {
+    const app = engine.app();
+    const late = gate();
+    const seen: unknown[] = [];
+    const slow = app.task({
+      name: 'slow',
+      timeout: 30,
+      retry: { attempts: 2, delay: 1 },
+      run: async (_, { signal, attempt, progress }) => {
+        signal.addEventListener('abort', () => seen.push(signal.reason));
+        if (attempt === 2) return 'in time';
+        await late.opened;
+        await progress(1).catch((error: Error) => seen.push(error.message));
+        return 'too late';
+      },
+    });
+    await app.worker().start();
+    const result = await slow.delay();
+    expect(await result.get(soon)).toBe('in time');
+    expect(seen).toEqual([expect.any(TimeLimitError)]);
+    late.open();
+    await vi.waitFor(() => expect(seen).toHaveLength(2));
+    expect(seen[1]).toContain('is over: it cannot report any more');
+    expect(await result.get(soon)).toBe('in time');
+    expect((await result.info()).attempts).toBe(2);
+  });
+
+  test('can be given with the call, and tells the caller', async () => {
+    const app = engine.app();
+    const slow = app.task({ name: 'slow', timeout: '1h', run: () => new Promise<null>(() => {}) });
+    await app.worker().start();
+    const result = await slow.applyAsync(undefined, { timeout: 20 });
+    await expect(result.get(soon)).rejects.toMatchObject({
+      cause: expect.any(TimeLimitError),
+      message: expect.stringContaining('did not end within its timeout of 20 ms (attempt 1)'),
+    });
+  });
+});
+
+onEveryEngine('an expiry', (engine) => {
+  test('keeps a job that was not started in time from ever running', async () => {
+    const app = engine.app();
+    const run = vi.fn(async () => null);
+    const news = app.task({ name: 'news', retry: { attempts: 3 }, run });
+    const stale = await news.applyAsync(undefined, { expires: new Date(Date.now() - 1) });
+    const fresh = await news.applyAsync(undefined, { expires: '1h' });
+    await app.worker().start();
+    await expect(stale.get(soon)).rejects.toMatchObject({
+      state: 'expired',
+      cause: expect.any(ExpiredError),
+    });
+    expect(await stale.state()).toBe('expired');
+    expect(await fresh.get(soon)).toBeNull();
+    expect(run).toHaveBeenCalledTimes(1);
+  });
+
+  test('of a task counts from the sending of each call', async () => {
+    const app = engine.app();
+    const news = app.task({ name: 'news', expires: 1, run: async () => null });
+    const stale = await news.delay();
+    await vi.waitFor(async () =>
+      expect(Date.now()).toBeGreaterThan((await stale.info()).enqueuedAt.getTime() + 1),
+    );
+    await app.worker().start();
+    await expect(stale.get(soon)).rejects.toMatchObject({ state: 'expired' });
+  });
+});
+
+onEveryEngine('a queue as a whole', (engine) => {
+  function busy(options: object) {
+    const app = engine.app(options);
+    let running = 0;
+    let most = 0;
+    const work = app.task({
+      name: 'work',
+      queue: 'narrow',
+      input: z.number(),
+      run: async (n, ctx) => {
+        running += 1;
+        most = Math.max(most, running);
+        await ctx.sleep(5);
+        running -= 1;
+        return n;
+      },
+    });
+    return { app, work, most: () => most };
+  }
+
+  test('runs no more jobs at once than it may, over all workers', async () => {
+    const { app, work, most } = busy({ queues: { narrow: { concurrency: 2 } } });
+    await Promise.all([app.worker().start(), app.worker().start()]);
+    const results = await work.sendMany(Array.from({ length: 12 }, (_, n) => n));
+    for (const result of results) await result.get(soon);
+    expect(most()).toBe(2);
+  });
+
+  test('can be changed while it runs', async () => {
+    const { app, work, most } = busy({});
+    const queue = app.queue('narrow');
+    await queue.setConcurrency(1);
+    await app.worker().start();
+    const results = await work.sendMany(Array.from({ length: 6 }, (_, n) => n));
+    for (const result of results) await result.get(soon);
+    expect(most()).toBe(1);
+    await queue.setConcurrency(undefined);
+    for (const result of await work.sendMany([1, 2, 3, 4])) await result.get(soon);
+    expect(most()).toBeGreaterThan(1);
+    await expect(queue.setConcurrency(0)).rejects.toThrow(InvalidOptionError);
+  });
+
+  test('starts no more jobs in a time than its rate allows', async () => {
+    const { app, work } = busy({ queues: { narrow: { rateLimit: '3/h' } } });
+    await app.worker().start();
+    const results = await work.sendMany([1, 2, 3, 4, 5]);
+    for (const result of results.slice(0, 3)) await result.get(soon);
+    expect(await app.queue('narrow').counts()).toMatchObject({ completed: 3, waiting: 2, active: 0 });
+    await app.queue('narrow').setRateLimit('1000/s');
+    await expect(app.queue('narrow').setRateLimit('many' as never)).rejects.toThrow('a rate such as');
+  });
+
+  test('can be paused and goes on', async () => {
+    const { app, work } = busy({});
+    const queue = app.queue('narrow');
+    await queue.pause();
+    expect(await queue.isPaused()).toBe(true);
+    await app.worker().start();
+    const result = await work.delay(7);
+    expect(await queue.counts()).toMatchObject({ waiting: 1, active: 0 });
+    await queue.resume();
+    expect(await result.get(soon)).toBe(7);
+    expect(() => app.queue('wide')).toThrow(UnknownQueueError);
+  });
+});
+
+onEveryEngine('revoking', (engine) => {
+  test('keeps a job that waits, or is to start later, from ever running', async () => {
+    const app = engine.app();
+    const run = vi.fn(async () => null);
+    const task = app.task({ name: 'task', retry: { attempts: 3 }, run });
+    const waiting = await task.delay();
+    const later = await task.applyAsync(undefined, { countdown: '7d' });
+    expect(await waiting.revoke()).toBe(true);
+    expect(await later.revoke()).toBe(true);
+    expect(await waiting.revoke()).toBe(true);
+    await app.worker().start();
+    for (const result of [waiting, later]) {
+      await expect(result.get(soon)).rejects.toMatchObject({
+        state: 'revoked',
+        cause: expect.any(RevokedError),
+      });
+      expect(await result.state()).toBe('revoked');
+    }
+    expect(run).not.toHaveBeenCalled();
+    expect(await waiting.revoke()).toBe(false);
+  });
+
+  test('lets a job that runs go on, unless it is to be terminated', async () => {
+    const app = engine.app();
+    const { open, opened } = gate();
+    const reasons: unknown[] = [];
+    const task = app.task({
+      name: 'task',
+      retry: { attempts: 3 },
+      run: async (_, { signal }) => {
+        signal.addEventListener('abort', () => reasons.push(signal.reason));
+        await opened;
+        return 'done';
+      },
+    });
+    await app.worker().start();
+    const kept = await task.delay();
+    const ended = await task.delay();
+    for (const result of [kept, ended])
+      await vi.waitFor(async () => expect(await result.state()).toBe('active'));
+    expect(await kept.revoke()).toBe(true);
+    expect(await engine.sameApp().result(ended.id).revoke({ terminate: true })).toBe(true);
+    await expect(ended.get(soon)).rejects.toMatchObject({ state: 'revoked' });
+    expect(reasons).toEqual([expect.any(RevokedError)]);
+    open();
+    expect(await kept.get(soon)).toBe('done');
+  });
+
+  test('a job that is not there is an error', async () => {
+    const app = engine.app();
+    await expect(app.result('nothing').revoke()).rejects.toThrow('No queue of this app holds job nothing');
+  });
+});
