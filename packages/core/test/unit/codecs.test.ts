@@ -1,0 +1,87 @@
+import { randomBytes } from 'node:crypto';
+import { type Codec, compression, encryption } from '@umbel/core';
+import { describe, expect, test } from 'vitest';
+import { Sealer } from '../../src/wire/sealing.js';
+
+const context = { subject: 'input', id: 'job-1', task: 'mail' } as const;
+const value = { to: 'Ada', n: [1, null, 'ü'] };
+
+describe('encryption', () => {
+  const keys = { a: randomBytes(32), b: randomBytes(32).toString('base64') };
+  const sealer = new Sealer([encryption({ keys, current: 'a' })]);
+
+  test('gives back what it took, and never the same text twice', async () => {
+    const [one, two] = [await sealer.seal(value, context), await sealer.seal(value, context)];
+    expect(JSON.stringify(one)).not.toContain('Ada');
+    expect(one).not.toEqual(two);
+    expect(await sealer.open(one, context)).toEqual(value);
+    expect(await sealer.open(JSON.parse(JSON.stringify(two)), context)).toEqual(value);
+  });
+
+  test('refuses a value of another job, another task or another kind', async () => {
+    const sealed = await sealer.seal(value, context);
+    for (const other of [{ id: 'job-2' }, { task: 'call' }, { subject: 'result' as const }]) {
+      await expect(sealer.open(sealed, { ...context, ...other })).rejects.toThrow('cannot decode its');
+    }
+  });
+
+  test('refuses a value that was changed or cut', async () => {
+    const sealed = (await sealer.seal(value, context)) as { 'umbel:sealed': string };
+    const [name, text = ''] = sealed['umbel:sealed'].split(':');
+    const bytes = Buffer.from(text, 'base64');
+    for (const at of [0, 1, 5, 20, bytes.length - 1]) {
+      const changed = Buffer.from(bytes);
+      changed[at] = (changed[at] ?? 0) ^ 1;
+      const forged = { 'umbel:sealed': `${name}:${changed.toString('base64')}` };
+      await expect(sealer.open(forged, context)).rejects.toThrow('cannot decode its input');
+    }
+    const cut = { 'umbel:sealed': `${name}:${bytes.subarray(0, 10).toString('base64')}` };
+    await expect(sealer.open(cut, context)).rejects.toThrow('cannot decode its input');
+  });
+
+  test('reads values of older keys, and names a key that is missing', async () => {
+    const sealed = await sealer.seal(value, context);
+    const rotated = new Sealer([encryption({ keys, current: 'b' })]);
+    expect(await rotated.open(sealed, context)).toEqual(value);
+    const without = new Sealer([encryption({ keys: { b: keys.b }, current: 'b' })]);
+    await expect(without.open(sealed, context)).rejects.toThrow('there is no key "a"');
+  });
+
+  test('refuses keys that are none', () => {
+    expect(() => encryption({ keys: { a: randomBytes(16) }, current: 'a' })).toThrow('keys.a');
+    expect(() => encryption({ keys, current: 'c' })).toThrow(
+      'Expected `current` to be the id of one of `keys`',
+    );
+  });
+});
+
+describe('codecs', () => {
+  test('are applied in order and undone in the other; one may leave a value alone', async () => {
+    const seen: string[] = [];
+    const tag = (name: string): Codec => ({
+      name,
+      encode: (data) => {
+        seen.push(name);
+        return Buffer.concat([Buffer.from(name), data]);
+      },
+      decode: (data) => {
+        seen.push(`-${name}`);
+        return data.subarray(name.length);
+      },
+    });
+    const sealer = new Sealer([tag('a'), compression(), tag('b')]);
+    const sealed = await sealer.seal(value, context);
+    expect(sealed).toEqual({ 'umbel:sealed': expect.stringMatching(/^a\+b:/) });
+    expect(await sealer.open(sealed, context)).toEqual(value);
+    expect(seen).toEqual(['a', 'b', '-b', '-a']);
+  });
+
+  test('leave what was not sealed as it is', async () => {
+    const sealer = new Sealer([compression({ minBytes: 1 })]);
+    expect(await sealer.open(value, context)).toBe(value);
+    expect(await sealer.seal(undefined, context)).toBeUndefined();
+    const none = new Sealer([]);
+    expect(await none.seal(value, context)).toBe(value);
+    await expect(none.open(await sealer.seal(value, context), context)).rejects.toThrow('the codec "gzip"');
+  });
+});
