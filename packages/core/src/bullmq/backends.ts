@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import {
   type BackendFactory,
   FlowProducer,
@@ -19,6 +20,13 @@ export interface BackendOptions {
   readonly onError: (error: Error) => void;
 }
 
+/** Everyone who waits for a result listens. */
+function closer(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return controller;
+}
+
 const RETRY_MS = { first: 20, max: 1000 };
 
 /** Real time, taken at load time: reaching a store is no part of the time that a test may replace. */
@@ -32,7 +40,7 @@ export class Backends {
   #flows: FlowProducer<IQueueBackend> | undefined;
   #ready: Promise<void> | undefined;
   #lastError: Error | undefined;
-  #closed = new AbortController();
+  #closed = closer();
 
   constructor(options: BackendOptions) {
     this.#options = options;
@@ -117,7 +125,7 @@ export class Backends {
   /** Closes every connection. The next use opens new ones. */
   async close(): Promise<void> {
     this.#closed.abort(new ClosedError('The app was closed while a result was waited for.'));
-    this.#closed = new AbortController();
+    this.#closed = closer();
     const closing = [...this.#queues.values(), this.#flows];
     const base = this.#base;
     this.#queues.clear();

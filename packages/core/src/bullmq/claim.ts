@@ -4,6 +4,7 @@ import type { ActiveJob, AttemptOutcome, ShownError } from '../running/job.js';
 import { isEnvelope } from '../wire/envelope.js';
 import type { BackendOptions } from './backends.js';
 import { ClaimedJob } from './claimed-job.js';
+import { persistent } from './persistent.js';
 
 export interface ClaimOptions extends BackendOptions {
   readonly queue: string;
@@ -100,7 +101,7 @@ export function createClaimer(
       removeOnComplete: { age: options.keepCompletedMs / 1000 },
       removeOnFail: { age: options.keepFailedMs / 1000 },
     },
-    connection.factory,
+    (...args) => persistent(connection.factory(...args), lockDurationMs),
   );
   worker.on('error', options.onError);
   const closing = new EventEmitter();

@@ -1,12 +1,19 @@
 import type { Job } from 'bullmq';
-import type { FailureOrigin } from '../errors.js';
+import { CorruptJobError, type FailureOrigin, isUmbelError } from '../errors.js';
 import { type FlowNode, jobIdOf } from '../flow/node.js';
 import { sealTree } from '../flow/seal.js';
 import type { NormalizedOptions } from '../tasks/options.js';
-import { type Envelope, type EnvelopeContent, encodeEnvelope, isEnvelope } from '../wire/envelope.js';
+import {
+  type Envelope,
+  type EnvelopeContent,
+  encodeEnvelope,
+  isEnvelope,
+  readEnvelope,
+} from '../wire/envelope.js';
+import { readErrorRecord } from '../wire/error-record.js';
 import { isPlainObject } from '../wire/json.js';
 import { OWN_STATE } from '../wire/progress.js';
-import { isSealed, type Sealer } from '../wire/sealing.js';
+import { isSealed, SEALED, type Sealer } from '../wire/sealing.js';
 import { type BackendOptions, Backends, type EnvelopeQueue } from './backends.js';
 import { contentOf, type StoredDeduplication, toFlowJob, toJobOptions } from './job-options.js';
 import { Watcher } from './watcher.js';
@@ -142,13 +149,18 @@ export class Store {
     }
   }
 
+  /** Whether the store holds the job, also if it cannot be read. */
+  async holds(queue: string, id: string): Promise<boolean> {
+    return (await this.#on(queue, (bull) => bull.getJobState(id))) !== 'unknown';
+  }
+
   async outcome(queue: string, id: string): Promise<JobOutcome> {
     const answer = await this.#on(queue, (bull) => bull.getBackend().isFinished(id, true));
     const [status, text] = Array.isArray(answer) ? answer : [answer, ''];
     if (status === -1) return { kind: 'missing' };
     if (status === 1) {
       const context = { subject: 'result', id, task: '' } as const;
-      return { kind: 'completed', value: await this.#options.sealer.open(JSON.parse(text), context) };
+      return { kind: 'completed', value: await this.#options.sealer.open(resultOf(id, text), context) };
     }
     if (status === 2) return { kind: 'failed', failure: await this.failure(queue, id, text) };
     return { kind: 'pending' };
@@ -167,19 +179,19 @@ export class Store {
   }
 
   /** The job, or undefined if the store does not hold it. What cannot be read of it is left out. */
-  async job(queue: string, id: string): Promise<StoredJob | undefined> {
-    const job = await this.#on(queue, (bull) => bull.getJob(id).catch(ifBroken));
+  async job(queue: string, id: string, timeoutMs?: number): Promise<StoredJob | undefined> {
+    const job = await this.#on(queue, (bull) => bull.getJob(id).catch(ifBroken), timeoutMs);
     return job && this.#opened(queue, job);
   }
 
   /** Lines that the job's handler has logged, oldest first. */
   async logs(queue: string, id: string): Promise<string[]> {
     const { logs } = await this.#on(queue, (bull) => bull.getJobLogs(id));
-    const job = logs.some((line) => line.startsWith('{')) ? await this.job(queue, id) : undefined;
+    const job = logs.some(isSealedLine) ? await this.job(queue, id) : undefined;
     const context = { subject: 'log', id, task: job?.name ?? '' } as const;
     return Promise.all(
       logs.map(async (line) =>
-        line.startsWith('{') ? String(await this.#options.sealer.open(JSON.parse(line), context)) : line,
+        isSealedLine(line) ? String(await this.#options.sealer.open(JSON.parse(line), context)) : line,
       ),
     );
   }
@@ -229,8 +241,10 @@ export class Store {
     await this.#on(queue, async (bull) => {
       const job = await bull.getJob(id);
       if (job === undefined) return;
-      const { failure: _failure, revoked: _revoked, expires: _expires, ...data } = job.data;
-      await job.updateData(data);
+      if (isEnvelope(job.data)) {
+        const { failure: _failure, revoked: _revoked, expires: _expires, ...data } = job.data;
+        await job.updateData(data);
+      }
       await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true });
     });
   }
@@ -242,8 +256,12 @@ export class Store {
     await Promise.all([this.#backends.close(), ...watchers.map((watcher) => watcher.close())]);
   }
 
-  #on<T>(queue: string, command: (queue: EnvelopeQueue) => Promise<T>): Promise<T> {
-    return this.#backends.reach(this.#options.timeoutMs, () => command(this.#backends.queue(queue)));
+  #on<T>(
+    queue: string,
+    command: (queue: EnvelopeQueue) => Promise<T>,
+    timeoutMs: number = this.#options.timeoutMs,
+  ): Promise<T> {
+    return this.#backends.reach(timeoutMs, () => command(this.#backends.queue(queue)));
   }
 
   async #dataOf({ id, name, content, options }: NewJob): Promise<Envelope> {
@@ -273,15 +291,28 @@ export class Store {
   }
 
   async #openedEnvelope(id: string, task: string, data: Envelope): Promise<Envelope> {
-    const { sealer } = this.#options;
-    const { input, failure } = data;
-    if (!isSealed(input) && !isSealed(failure?.error)) return data;
-    const error =
-      failure && (await sealer.open(failure.error, { subject: 'failure', id: failure.jobId, task: '' }));
+    const envelope = readEnvelope(data);
+    const failure = await this.#openedFailure(data.failure);
+    if (!isSealed(envelope.input)) return { ...envelope, ...(failure !== undefined && { failure }) };
+    const context = { subject: 'input', id, task } as const;
+    const input = await this.#options.sealer.open(envelope.input, context).catch(ifCorrupt);
+    return { ...envelope, input, ...(failure !== undefined && { failure }) };
+  }
+
+  /** The recorded failure, or undefined if there is none or it is not in the form of one. */
+  async #openedFailure(stored: unknown): Promise<FailureOrigin | undefined> {
+    if (!isPlainObject(stored)) return undefined;
+    const { task, jobId, attempts, state, error } = stored;
+    if (typeof task !== 'string' || typeof jobId !== 'string') return undefined;
+    const context = { subject: 'failure', id: jobId, task: '' } as const;
+    const record = readErrorRecord(await this.#options.sealer.open(error, context));
+    if (record === undefined) return undefined;
     return {
-      ...data,
-      input: await sealer.open(input, { subject: 'input', id, task }),
-      ...(failure !== undefined && { failure: { ...failure, error: error as FailureOrigin['error'] } }),
+      task,
+      jobId,
+      ...(typeof attempts === 'number' && { attempts }),
+      ...((state === 'expired' || state === 'revoked') && { state }),
+      error: record,
     };
   }
 
@@ -307,6 +338,26 @@ export class Store {
     }
     if (await job.isDelayed()) await job.promote().catch(() => {}); // a worker may have been quicker
   }
+}
+
+/** The result that is stored as this text. @throws {CorruptJobError} if it is no JSON. */
+function resultOf(id: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new CorruptJobError(id, 'its result is no JSON', { cause });
+  }
+}
+
+/** Whether a line of a log was encoded by codecs; the lines of other programs may be JSON of their own. */
+function isSealedLine(line: string): boolean {
+  return line.startsWith(`{"${SEALED}":"`);
+}
+
+/** What no codec here can decode is left out. */
+function ifCorrupt(error: unknown): undefined {
+  if (isUmbelError(error, 'CORRUPT_JOB')) return undefined;
+  throw error;
 }
 
 /** A job whose stored text cannot be read is left to a worker, which fails it with the reason. */

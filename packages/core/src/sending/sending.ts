@@ -208,9 +208,10 @@ export class Sending {
     }
     const keyed = keyedContent(job.name, idempotencyKey, job.content.input);
     const added: NewJob = { ...job, id: keyed.id, content: { ...job.content, ...keyed.content } };
-    if (await this.#isStored(added.queue, job.name, keyed)) return keyed.id;
-    const id = await store.add(added, timeoutOf(options));
-    if (id === keyed.id) await this.#isStored(added.queue, job.name, keyed); // another may have been quicker
+    const timeoutMs = timeoutOf(options);
+    if (await this.#isStored(added.queue, job.name, keyed, timeoutMs)) return keyed.id;
+    const id = await store.add(added, timeoutMs);
+    if (id === keyed.id) await this.#isStored(added.queue, job.name, keyed, timeoutMs); // another may have been quicker
     runtime.observer?.enqueued(enqueued(added));
     return id;
   }
@@ -227,17 +228,23 @@ export class Sending {
     const keyed =
       idempotencyKey === undefined ? undefined : keyedContent(name, idempotencyKey, [input, shapeOf(root)]);
     const run = keyed?.id ?? randomUUID();
-    if (keyed !== undefined && (await this.#isStored(root.queue, name, keyed))) return run;
+    const timeoutMs = timeoutOf(options);
+    if (keyed !== undefined && (await this.#isStored(root.queue, name, keyed, timeoutMs))) return run;
     const tree = keyed === undefined ? root : { ...root, content: { ...root.content, ...keyed.content } };
-    await store.addRun(run, tree, timeoutOf(options));
-    if (keyed !== undefined) await this.#isStored(root.queue, name, keyed);
+    await store.addRun(run, tree, timeoutMs);
+    if (keyed !== undefined) await this.#isStored(root.queue, name, keyed, timeoutMs);
     if (runtime.observer !== undefined) observeTree(runtime.observer, run, tree);
     return run;
   }
 
   /** Whether the store has the call of this key. @throws {IdempotencyConflictError} if it has another one. */
-  async #isStored(queue: string, task: string, { id, content }: Keyed): Promise<boolean> {
-    const stored = await this.#parts.store.job(queue, id);
+  async #isStored(
+    queue: string,
+    task: string,
+    { id, content }: Keyed,
+    timeoutMs: number | undefined,
+  ): Promise<boolean> {
+    const stored = await this.#parts.store.job(queue, id, timeoutMs);
     if (stored === undefined) return false;
     if (stored.envelope?.digest === content.digest) return true;
     throw new IdempotencyConflictError(task, content.key, id);

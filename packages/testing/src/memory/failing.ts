@@ -8,9 +8,16 @@ export function failing(
   factory: BackendFactory,
   errorOf: (command: string) => Error | undefined,
 ): BackendFactory {
-  const over = (backend: IQueueBackend): IQueueBackend =>
-    new Proxy(backend, {
+  const over = (backend: IQueueBackend): IQueueBackend => {
+    // What is put round a command from outside sees its errors.
+    const outside = new Map<string | symbol, unknown>();
+    return new Proxy(backend, {
+      set(_target, property, value) {
+        outside.set(property, value);
+        return true;
+      },
       get(target, property) {
+        if (outside.has(property)) return outside.get(property);
         const value: unknown = Reflect.get(target, property, target);
         if (typeof value !== 'function') return value;
         return (...args: unknown[]) => {
@@ -21,5 +28,6 @@ export function failing(
         };
       },
     });
+  };
   return (...args) => over(factory(...args));
 }

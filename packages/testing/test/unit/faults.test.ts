@@ -119,6 +119,15 @@ describe('a store that refuses a command', () => {
     expect(await t.run(double, 1)).toBe(2);
   });
 
+  test('that stores an outcome is asked again: the handler has run, and runs no second time', async () => {
+    const { app, double } = shop();
+    const t = await testApp(app);
+    const error = new Error('READONLY You can not write against a read only replica.');
+    t.failStore({ command: 'moveToCompleted', error, times: 2 });
+    expect(await t.run(double, 1)).toBe(2);
+    expect(t).toHaveRun(double, { times: 1 });
+  });
+
   test('does not fail a workflow when a fan-out cannot add its members at first', async () => {
     const { app, double, sum } = shop();
     const t = await testApp(app);
