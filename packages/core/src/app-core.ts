@@ -172,13 +172,15 @@ export class AppCore implements Sender {
     await this.#store.close();
   }
 
-  send(
+  async send(
     target: TaskExpression | string,
     input?: unknown,
     options: SendOptions<never> = {},
   ): Promise<AsyncResult<unknown>> {
     const expression: TaskExpression =
-      typeof target === 'string' ? { kind: 'task', task: checkName('name', target) } : target;
+      typeof target === 'object' && target !== null
+        ? target
+        : { kind: 'task', task: checkName('name', target) };
     return actual(this).#sending.send(expression, input, options);
   }
 

@@ -33,18 +33,22 @@ function toRetryOptions({ attempts, backoff, delayMs, maxMs, jitter }: Normalize
   return { attempts, backoff: stored };
 }
 
-/** The retry that a job was sent with, if there was one. */
+/** The retry that a job was sent with, if there was one. Other programs store what they like. */
 export function retryOf({ attempts, backoff }: JobsOptions): NormalizedRetry | undefined {
-  if (attempts === undefined || attempts < 1) return undefined;
+  if (typeof attempts !== 'number' || !(attempts >= 1)) return undefined;
   const stored: { type?: string; delay?: number; jitter?: number; max?: number } =
     typeof backoff === 'object' ? backoff : { type: 'fixed', delay: backoff ?? 0, jitter: 0 };
   return {
     attempts,
     backoff: stored.type === 'fixed' ? 'fixed' : 'exponential',
-    delayMs: stored.delay ?? 0,
-    maxMs: stored.max ?? Number.MAX_SAFE_INTEGER,
+    delayMs: timeOr(0, stored.delay),
+    maxMs: timeOr(Number.MAX_SAFE_INTEGER, stored.max),
     jitter: stored.jitter !== 0,
   };
+}
+
+function timeOr(absent: number, stored: unknown): number {
+  return typeof stored === 'number' && stored >= 0 ? stored : absent;
 }
 
 /** @see https://docs.bullmq.io/guide/jobs/deduplication */

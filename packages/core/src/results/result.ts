@@ -144,7 +144,7 @@ export class StoredResult implements AsyncResult<unknown> {
     if ('queue' in this.#place) return this.#place.queue;
     if (this.#queue !== undefined) return this.#queue;
     for (const queue of this.#place.queues()) {
-      if ((await this.#parts.store.job(queue, this.id)) === undefined) continue;
+      if (!(await this.#parts.store.holds(queue, this.id))) continue;
       this.#queue = queue;
       return queue;
     }

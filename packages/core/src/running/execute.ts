@@ -327,9 +327,10 @@ export class Executor {
 
 /** The failure with its data as the task declares it, or why it cannot be that. */
 async function checkedFailure(task: TaskEntry, { failure, data }: ExpectedFailureError): Promise<Error> {
-  const schema = task.failures?.[failure];
+  const { failures = {} } = task;
+  const schema = Object.hasOwn(failures, failure) ? failures[failure] : undefined;
   if (schema === undefined) {
-    const known = Object.keys(task.failures ?? {}).join(', ') || 'none';
+    const known = Object.keys(failures).join(', ') || 'none';
     return new InvalidOptionError('failure', `one that task "${task.name}" declares (${known})`, failure);
   }
   const checked = await validate(schema, data, task.name, 'failure');

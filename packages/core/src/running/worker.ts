@@ -4,7 +4,7 @@ import { ControlListener, type ControlOrder } from '../bullmq/control.js';
 import { type Duration, durationMs } from '../duration.js';
 import { ClosedError, InvalidOptionError, RevokedError } from '../errors.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
-import { checkInteger, checkName } from '../tasks/options.js';
+import { checkInteger, checkQueue } from '../tasks/options.js';
 import type { Executor } from './execute.js';
 
 export interface WorkerOptions {
@@ -74,7 +74,7 @@ export class QueueWorker implements AppWorker {
       name: options.name ?? parts.defaultName,
       lockDurationMs: checkInteger('lockDuration', lockDurationMs, 1000, 86_400_000),
     };
-    this.#queues = options.queues?.map((queue) => checkName('queues', queue));
+    this.#queues = options.queues?.map((queue) => checkQueue('queues', queue));
     this.#fallback = options.fallback;
     if (this.#fallback !== undefined && typeof this.#fallback !== 'function') {
       throw new InvalidOptionError('fallback', 'a function', this.#fallback);

@@ -118,7 +118,7 @@ const NAME = /^[A-Za-z0-9_.-]{1,100}$/;
 export function normalizeOptions(options: SignatureOptions & { eta?: Date }, now: number): NormalizedOptions {
   const { queue, priority, countdown, eta, headers, displayName, retry, timeout, expires } = options;
   return {
-    ...(queue !== undefined && { queue: checkQueue(queue) }),
+    ...(queue !== undefined && { queue: checkQueue('queue', queue) }),
     ...(priority !== undefined && { priority: checkInteger('priority', priority, 0, MAX_PRIORITY) }),
     ...delayOf(countdown, eta, now),
     ...(headers !== undefined && { headers: checkHeaders(headers) }),
@@ -141,15 +141,16 @@ function checkHeaders(headers: Readonly<Record<string, string>>): Readonly<Recor
   return { ...headers };
 }
 
-function checkQueue(queue: string): string {
+/** `queue` itself. @throws {InvalidOptionError} if it cannot be the name of a user's queue. */
+export function checkQueue(option: string, queue: string): string {
   if (queue === INTERNAL_QUEUE) {
     throw new InvalidOptionError(
-      'queue',
+      option,
       `another name than "${INTERNAL_QUEUE}", which Umbel keeps for itself`,
       queue,
     );
   }
-  return checkName('queue', queue);
+  return checkName(option, queue);
 }
 
 /** `name` itself. @throws {InvalidOptionError} if it cannot be the name of an app, a queue or a task. */

@@ -1,7 +1,6 @@
 /** Which queue a call goes to, and which queues there are. */
-import { InvalidOptionError, UnknownQueueError } from '../errors.js';
-import { INTERNAL_QUEUE } from '../flow/node.js';
-import { checkInteger, checkName } from './options.js';
+import { UnknownQueueError } from '../errors.js';
+import { checkInteger, checkName, checkQueue } from './options.js';
 import { type Rate, type RateLimit, rateOf } from './rate.js';
 
 /** The queue of tasks that nothing routes elsewhere. */
@@ -51,7 +50,7 @@ export class Router {
     this.#isDynamic = typeof routes === 'function';
     this.#route = typeof routes === 'function' ? routes : byPattern(routes);
     this.#routed = new Set(typeof routes === 'function' ? [] : Object.values(routes));
-    for (const queue of this.#routed) this.check(queue, this.#routed);
+    for (const queue of this.#routed) this.check(checkQueue('routes', queue), this.#routed);
   }
 
   /** The queue for a call. @throws {UnknownQueueError} if it is not one of the app's. */
@@ -107,10 +106,8 @@ function declared(
     : Object.entries(queues);
   return new Map(
     [[DEFAULT_QUEUE, {}] as [string, QueueOptions], ...entries].map(([name, { concurrency, rateLimit }]) => {
-      if (name === INTERNAL_QUEUE)
-        throw new InvalidOptionError('queues', `other names than "${INTERNAL_QUEUE}"`, name);
       return [
-        checkName('queues', name),
+        checkQueue('queues', name),
         {
           ...(concurrency !== undefined && {
             concurrency: checkInteger(`queues.${name}.concurrency`, concurrency, 1, 1_000_000),

@@ -1,6 +1,7 @@
 /** The stored form of a job: versioned, plain JSON, readable by any BullMQ client. See docs/architecture.md. */
 import { CorruptJobError, type FailureOrigin } from '../errors.js';
 import type { Callbacks, Expansion, Source } from '../flow/node.js';
+import { isCallbacks, isExpansion, isSource, isText } from '../flow/shape.js';
 import { isPlainObject } from './json.js';
 
 const VERSION = 1;
@@ -53,9 +54,18 @@ export function isEnvelope(data: unknown): boolean {
   return isPlainObject(data) && data.umbel !== undefined;
 }
 
+/** The key of what stands in for data that is no JSON. */
+const BROKEN = 'umbel:broken';
+
+/** Stands in for data that is no JSON, so that the job is handled as one of Umbel's that cannot be run. */
+export function brokenData(reason: string): object {
+  return { umbel: 0, [BROKEN]: reason };
+}
+
 /**
  * A stored job's data, checked as far as this package relies on it.
- * @throws {CorruptJobError} if it is not Umbel's, or of a version that this package does not read.
+ * @throws {CorruptJobError} if it is not Umbel's, of a version that this package does not read, or a field is not what
+ * this package writes.
  */
 export function decodeEnvelope(jobId: string, data: unknown): Envelope {
   if (!isPlainObject(data) || data.umbel === undefined) {
@@ -64,11 +74,66 @@ export function decodeEnvelope(jobId: string, data: unknown): Envelope {
       'its data is not in Umbel’s form, so another program must have added it',
     );
   }
+  if (BROKEN in data) throw new CorruptJobError(jobId, `its data is no JSON: ${data[BROKEN]}`);
   if (data.umbel !== VERSION) {
     throw new CorruptJobError(
       jobId,
       `its data has version ${JSON.stringify(data.umbel)}, this worker reads version ${VERSION}; update the older side`,
     );
   }
-  return data as unknown as Envelope; // sound for what this package wrote; fields are read where they are used
+  for (const [field, value] of Object.entries(data)) {
+    const kind = value === undefined ? undefined : KINDS.get(field);
+    if (kind !== undefined && !kind.holds(value)) {
+      throw new CorruptJobError(jobId, `its field "${field}" is not ${kind.words}`);
+    }
+  }
+  return data as unknown as Envelope; // every field that it has was checked
+}
+
+/** What can be read of the data of one of Umbel's jobs, of whatever version: fields of another kind are left out. */
+export function readEnvelope(data: Envelope): Omit<Envelope, 'failure'> {
+  const fields = Object.entries(data).filter(
+    ([field, value]) => field !== 'failure' && (KINDS.get(field)?.holds(value) ?? true),
+  );
+  return Object.fromEntries(fields) as unknown as Envelope; // every field that it has was checked
+}
+
+interface Kind {
+  readonly words: string;
+  readonly holds: (value: unknown) => boolean;
+}
+
+/** What a `Date` can be, in milliseconds since 1970. */
+const MAX_TIME = 8.64e15;
+
+const TEXT: Kind = { words: 'text', holds: isText };
+const MOMENT: Kind = {
+  words: 'a moment in milliseconds',
+  holds: (value) => typeof value === 'number' && Math.abs(value) <= MAX_TIME,
+};
+
+/** What the fields are, but for the input, which its task's schema describes, and the failure, which no worker reads. */
+const KINDS: ReadonlyMap<string, Kind> = new Map<Exclude<keyof EnvelopeContent, 'input' | 'failure'>, Kind>([
+  ['headers', { words: 'an object whose values are text', holds: isTexts }],
+  ['label', TEXT],
+  [
+    'timeout',
+    { words: 'a time of more than zero', holds: (value) => typeof value === 'number' && value > 0 },
+  ],
+  ['expires', MOMENT],
+  ['key', TEXT],
+  ['digest', TEXT],
+  ['ignoreResult', { words: 'true', holds: (value) => value === true }],
+  ['parent', TEXT],
+  ['root', TEXT],
+  ['revoked', MOMENT],
+  ['run', TEXT],
+  ['after', { words: 'a source of input', holds: isSource }],
+  ['into', TEXT],
+  ['expand', { words: 'what a fan-out adds', holds: isExpansion }],
+  ['callbacks', { words: 'lists of what is to be sent', holds: isCallbacks }],
+]);
+
+function isTexts(value: unknown): boolean {
+  return isPlainObject(value) && Object.values(value).every(isText);
 }

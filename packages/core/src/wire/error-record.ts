@@ -11,7 +11,10 @@ import {
   TimeLimitError,
   UnrecoverableError,
   ValidationError,
+  type ValidationIssue,
+  type ValidationSubject,
 } from '../errors.js';
+import { isPlainObject } from './json.js';
 
 const MAX_MESSAGE = 10_000;
 const MAX_STACK = 8_000;
@@ -51,13 +54,48 @@ export function recordError(error: Error, causes: number = MAX_CAUSES): ErrorRec
     ...(typeof error.stack === 'string' && { stack: clip(error.stack, MAX_STACK) }),
     ...((typeof code === 'string' || typeof code === 'number') && { code }),
     ...(error instanceof ValidationError && {
-      issues: error.issues.slice(0, 100),
+      issues: error.issues.slice(0, 100).map(({ path, message }) => ({
+        path: clip(path, 1000),
+        message: clip(message, 1000),
+      })),
       task: error.task,
       subject: error.subject,
     }),
     ...(error instanceof ExpectedFailureError && { failure: error.failure, data: error.data }),
     ...(cause !== undefined && causes > 0 && { cause: recordError(toError(cause), causes - 1) }),
   };
+}
+
+/** A stored error as far as it has the form of one; undefined if it has no name or no message. */
+export function readErrorRecord(stored: unknown, causes: number = MAX_CAUSES): ErrorRecord | undefined {
+  if (!isPlainObject(stored)) return undefined;
+  const { name, message, stack, code, issues, task, subject, failure, data, cause } = stored;
+  if (typeof name !== 'string' || typeof message !== 'string') return undefined;
+  const inner = causes > 0 ? readErrorRecord(cause, causes - 1) : undefined;
+  return {
+    name,
+    message,
+    ...(typeof stack === 'string' && { stack }),
+    ...((typeof code === 'string' || typeof code === 'number') && { code }),
+    ...(isIssues(issues) && { issues }),
+    ...(typeof task === 'string' && { task }),
+    ...(isSubject(subject) && { subject }),
+    ...(typeof failure === 'string' && { failure, data }),
+    ...(inner !== undefined && { cause: inner }),
+  };
+}
+
+function isIssues(stored: unknown): stored is ValidationIssue[] {
+  return (
+    Array.isArray(stored) &&
+    stored.every(
+      (issue) => isPlainObject(issue) && typeof issue.path === 'string' && typeof issue.message === 'string',
+    )
+  );
+}
+
+function isSubject(stored: unknown): stored is ValidationSubject {
+  return ['input', 'result', 'progress', 'failure'].includes(stored as string);
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { ValidationIssue } from '../errors.js';
+import { isSealed, SEALED } from './sealing.js';
 
 /** Deeper values are refused: they are mistakes far more often than data, and recursion over them must end. */
 const MAX_DEPTH = 64;
@@ -15,37 +16,53 @@ export function jsonIssues(
   maxBytes = Number.POSITIVE_INFINITY,
 ): ValidationIssue[] {
   if (value === undefined) return [];
-  const found: Findings = { issues: [], characters: 0 };
+  const found: Findings = { issues: [], least: 0, most: 0, maxBytes };
   visit(value, path, [], found);
-  // JSON takes at most six bytes for a character; writing it only to measure it costs as much as sending it.
-  if (found.issues.length === 0 && found.characters * 6 > maxBytes) {
-    const bytes = Buffer.byteLength(JSON.stringify(value));
-    if (bytes > maxBytes) {
-      found.issues.push({
-        path,
-        message: `it takes ${bytes} bytes as JSON, the limit is ${maxBytes}; store it elsewhere and send its address, or raise createApp({ limits })`,
-      });
-    }
+  const { issues } = found;
+  if (issues.length === 0 && found.most > maxBytes) checkSize(value, path, found);
+  if (issues.length === 0 && isSealed(value)) {
+    issues.push({ path, message: `the key "${SEALED}" is kept for values that codecs have encoded` });
   }
-  return found.issues;
+  return issues;
+}
+
+/** Writing a value only to measure it costs as much as sending it, so this is for those that may be too long. */
+function checkSize(value: unknown, path: string, { issues, least, maxBytes }: Findings): void {
+  const isFarOver = least > maxBytes * FAR; // the visit ended there
+  const bytes = isFarOver ? least : Buffer.byteLength(JSON.stringify(value));
+  if (bytes <= maxBytes) return;
+  issues.push({
+    path,
+    message: `it takes ${isFarOver ? 'at least ' : ''}${bytes} bytes as JSON, the limit is ${maxBytes}; store it elsewhere and send its address, or raise createApp({ limits })`,
+  });
 }
 
 interface Findings {
   readonly issues: ValidationIssue[];
-  /** An upper bound of the characters of the JSON, with escapes left out. */
-  characters: number;
+  /** Bounds of the bytes of the JSON. */
+  least: number;
+  most: number;
+  readonly maxBytes: number;
 }
 
+/** So many times the limit is too long without a measure. */
+const FAR = 8;
 /** Enough to mend a value by; a list of a million functions has a million. */
 const MAX_ISSUES = 100;
 
+/** Whether enough is known: a small value can hold itself so often that a visit of every place would never end. */
+function isDecided({ issues, least, maxBytes }: Findings): boolean {
+  return issues.length >= MAX_ISSUES || least > maxBytes * FAR;
+}
+
 function visit(value: unknown, path: string, above: object[], found: Findings): void {
   const { issues } = found;
-  if (issues.length >= MAX_ISSUES) return;
-  found.characters += 26; // the longest number, and the signs round a value
+  found.least += 1;
+  found.most += 26; // the longest number, and the signs round a value
   switch (typeof value) {
     case 'string':
-      found.characters += value.length;
+      found.least += value.length + 1;
+      found.most += value.length * 6; // an escaped character
       return;
     case 'boolean':
       return;
@@ -75,22 +92,41 @@ function visitObject(value: object, path: string, above: object[], found: Findin
     return;
   }
   above.push(value);
-  if (Array.isArray(value)) {
-    for (let index = 0; index < value.length; index += 1) {
-      visit(value[index], `${path}[${index}]`, above, found);
-    }
-  } else if (isPlainObject(value)) {
-    for (const key of Object.keys(value)) {
-      const item = (value as Record<string, unknown>)[key];
-      found.characters += key.length;
-      if (key === '__proto__') found.issues.push({ path, message: 'it has a key "__proto__" of its own' });
-      if (item !== undefined) visit(item, `${path}.${key}`, above, found);
-    }
-  } else {
-    const name = value.constructor?.name ?? 'object';
-    issues.push({ path, message: `JSON cannot carry a ${name}; send plain data, or use a codec` });
-  }
+  visitContent(value, path, above, found);
   above.pop();
+}
+
+function visitContent(value: object, path: string, above: object[], found: Findings): void {
+  let place = path;
+  try {
+    const isArray = Array.isArray(value);
+    if (!isArray && !isPlainObject(value)) {
+      const name = value.constructor?.name || 'object';
+      found.issues.push({ path, message: `JSON cannot carry a ${name}; send plain data, or use a codec` });
+    } else if (typeof (value as { toJSON?: unknown }).toJSON === 'function') {
+      found.issues.push({ path, message: 'it has a toJSON method, so JSON would carry what that gives' });
+    } else if (isArray) {
+      for (let index = 0; index < value.length && !isDecided(found); index += 1) {
+        place = `${path}[${index}]`;
+        visit(value[index], place, above, found);
+      }
+    } else {
+      for (const key of Object.keys(value)) {
+        if (isDecided(found)) return;
+        place = `${path}.${key}`;
+        const item = value[key];
+        if (key === '__proto__') found.issues.push({ path, message: 'it has a key "__proto__" of its own' });
+        if (item === undefined) continue;
+        found.least += key.length + 3;
+        found.most += key.length * 6;
+        visit(item, place, above, found);
+      }
+    }
+  } catch (error) {
+    // A getter or a Proxy that throws.
+    const reason = error instanceof Error ? error.message : String(error);
+    found.issues.push({ path: place, message: `it cannot be read: ${reason}` });
+  }
 }
 
 /** True for objects made by a literal, `Object.create(null)` or `JSON.parse`. */

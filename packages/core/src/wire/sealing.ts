@@ -1,6 +1,5 @@
 /** The way of values through an app's codecs, such as compression and encryption, on their way to the store and back. */
 import { CorruptJobError } from '../errors.js';
-import { isPlainObject } from './json.js';
 
 /** What a value is and whose. An encrypting codec should bind it, so that values cannot be swapped in the store. */
 export interface CodecContext {
@@ -85,5 +84,5 @@ export class Sealer {
 }
 
 export function isSealed(value: unknown): value is { readonly [SEALED]: string } {
-  return isPlainObject(value) && typeof value[SEALED] === 'string';
+  return typeof value === 'object' && value !== null && SEALED in value && typeof value[SEALED] === 'string';
 }
