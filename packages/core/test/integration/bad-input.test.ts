@@ -1,5 +1,6 @@
 import {
   type AsyncResult,
+  CorruptJobError,
   createApp,
   InvalidOptionError,
   RemoteError,
@@ -8,7 +9,8 @@ import {
   ValidationError,
 } from '@umbel/core';
 import { Job } from 'bullmq';
-import { describe, expect, test, vi } from 'vitest';
+import { Redis } from 'ioredis';
+import { describe, expect, inject, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type Engine, onEveryEngine } from '../../../../test/engines.js';
 
@@ -248,6 +250,35 @@ onEveryEngine('a result', (engine) => {
     const { app, give } = making(make);
     await app.worker().start();
     expect(await (await give.delay('bad')).get(soon)).toStrictEqual(arrives);
+  });
+
+  test.each([['constructor'], ['__proto__'], ['toString'], ['other']])(
+    'that is a failure "%s", which its task does not declare, is told so',
+    async (name) => {
+      const app = engine.app();
+      const task = app.task({
+        name: 'fail',
+        failures: { known: z.null() },
+        run: async (_input, { fail }) => (fail as (failure: string) => never)(name),
+      });
+      await app.worker().start();
+      const { cause } = await failureOf(await task.delay());
+      expect(cause.message).toBe(
+        `Expected \`failure\` to be one that task "fail" declares (known), got "${name}".`,
+      );
+    },
+  );
+
+  test.runIf(engine.name === 'redis')('that was spoilt in the store is told so', async () => {
+    const { app, give } = making(() => 1);
+    await app.worker().start();
+    const result = await give.delay('good');
+    await result.get(soon);
+    const redis = new Redis(inject('redisUrl'));
+    await redis.hset(`umbel:{${app.name}}:default:${result.id}`, 'returnvalue', '{broken');
+    redis.disconnect();
+    await expect(result.get(soon)).rejects.toThrow(CorruptJobError);
+    await expect(result.get(soon)).rejects.toThrow('its result is no JSON');
   });
 
   test('may take as many bytes as the limit says, and not one more', async () => {

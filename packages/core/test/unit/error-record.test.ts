@@ -53,6 +53,13 @@ describe('an error in the store', () => {
     expect(JSON.stringify(record).length).toBeLessThan(30_000);
   });
 
+  test('is of bounded size also in its issues', () => {
+    const issue = { path: 'x'.repeat(100_000), message: 'y'.repeat(100_000) };
+    const record = recordError(new ValidationError('add', 'input', Array(200).fill(issue)));
+    expect(record.issues).toHaveLength(100);
+    expect(JSON.stringify(record).length).toBeLessThan(300_000);
+  });
+
   test('never brings a class by its stored name', () => {
     for (const name of ['Function', 'constructor', '__proto__', 'toString', 'Promise', 'process']) {
       expect(rebuildError({ name, message: 'planted' })).toBeInstanceOf(RemoteError);
