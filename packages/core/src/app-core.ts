@@ -12,6 +12,7 @@ import type { Logger } from './logger.js';
 import type { AsyncResult } from './results/async-result.js';
 import { type ResultParts, StoredResult } from './results/result.js';
 import { Executor } from './running/execute.js';
+import { type HandledTask, offerHandler } from './running/isolated/handlers.js';
 import type { ActiveJob } from './running/job.js';
 import { type AppWorker, QueueWorker, type WorkerOptions } from './running/worker.js';
 import { type Runtime, systemRuntime } from './runtime.js';
@@ -89,6 +90,7 @@ export class AppCore implements Sender {
       maxInputBytes: limitOf('limits.inputBytes', limits.inputBytes),
     });
     this.#executor = new Executor({
+      app: name,
       registry,
       store,
       runtime,
@@ -117,7 +119,7 @@ export class AppCore implements Sender {
   task(definition: Definition & { run: NonNullable<TaskEntry['run']> }): TaskObject {
     const { run } = definition;
     if (typeof run !== 'function') throw new InvalidOptionError('run', 'a function', run);
-    this.#registry.add({ ...toEntry(definition), run });
+    this.#addHandled({ ...toEntry(definition), run });
     return new TaskObject(definition.name, this);
   }
 
@@ -138,7 +140,7 @@ export class AppCore implements Sender {
   ): ContractObject {
     if (typeof run !== 'function') throw new InvalidOptionError('run', 'a function', run);
     const entry = entryOf(contract);
-    this.#registry.add({
+    this.#addHandled({
       ...entry,
       run,
       ...(isolate !== undefined && { isolate: String(isolate) }),
@@ -214,6 +216,11 @@ export class AppCore implements Sender {
   queue(name: string): QueueHandle {
     if (!this.#queues().includes(name)) this.#router.check(name, this.#registry.queues());
     return queueHandle(actual(this).#store, name);
+  }
+
+  #addHandled(task: HandledTask): void {
+    this.#registry.add(task);
+    offerHandler(this.name, task);
   }
 
   #resultOf(task: string | undefined, id: string): AsyncResult<unknown> {

@@ -6,6 +6,7 @@
 /** What tells one kind of error from another in a program: it stays when a class or a message changes. */
 export type UmbelErrorCode =
   | 'CANVAS'
+  | 'CHILD_PROCESS'
   | 'CLOSED'
   | 'CONNECTION'
   | 'CORRUPT_JOB'
@@ -198,6 +199,12 @@ export class ExpiredError extends UmbelError {
 export class RevokedError extends UmbelError {
   override readonly name = 'RevokedError';
   readonly code = 'REVOKED';
+}
+
+/** The child process of an isolated task ended before its handler did, or cannot run it. It counts as a failure. */
+export class ChildProcessError extends UmbelError {
+  override readonly name = 'ChildProcessError';
+  readonly code = 'CHILD_PROCESS';
 }
 
 /** A handler rejected its job with `ctx.reject(reason)`: it fails at once, whatever its retries. */

@@ -7,6 +7,7 @@ export type { QueueCounts, QueueHandle } from './bullmq/queue-handle.js';
 export type { Duration } from './duration.js';
 // Errors
 export {
+  ChildProcessError,
   ClosedError,
   ConnectionError,
   CorruptJobError,

@@ -69,7 +69,14 @@ export class ClaimedJob implements ActiveJob {
   }
 
   onGiveUp(listener: (reason: Error) => void): void {
-    this.#onGiveUp = listener;
+    const earlier = this.#onGiveUp;
+    this.#onGiveUp =
+      earlier === undefined
+        ? listener
+        : (reason) => {
+            earlier(reason);
+            listener(reason);
+          };
   }
 
   async childResults(): Promise<ReadonlyMap<string, unknown>> {

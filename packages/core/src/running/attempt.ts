@@ -7,7 +7,7 @@ import { RetryRequest } from '../tasks/retry.js';
 import type { Envelope } from '../wire/envelope.js';
 import type { TaskContext, TaskLog } from './context.js';
 import type { ActiveJob } from './job.js';
-import { type ReportParts, Reports } from './reports.js';
+import { type AttemptReports, type ReportParts, Reports } from './reports.js';
 
 export class Attempt {
   readonly job: ActiveJob;
@@ -45,7 +45,16 @@ export class Attempt {
   }
 }
 
-function contextOf(job: ActiveJob, envelope: Envelope, reports: Reports, clock: Clock): TaskContext {
+/** What a context is made from. */
+type JobFacts = Pick<ActiveJob, 'id' | 'name' | 'queue' | 'attempt' | 'enqueuedAt' | 'signal'>;
+type EnvelopeFacts = Pick<Envelope, 'run' | 'headers' | 'parent' | 'root' | 'key'>;
+
+export function contextOf(
+  job: JobFacts,
+  envelope: EnvelopeFacts,
+  reports: AttemptReports,
+  clock: Clock,
+): TaskContext {
   const { run, headers = {}, parent, root, key } = envelope;
   let log: TaskLog | undefined;
   return {

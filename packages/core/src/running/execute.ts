@@ -27,10 +27,14 @@ import { maskFor, NO_MASK } from '../wire/masking.js';
 import { validate } from '../wire/schema.js';
 import { isSealed, type Sealer } from '../wire/sealing.js';
 import { Attempt } from './attempt.js';
+import type { ChildPool } from './isolated/child-pool.js';
+import { runIsolated } from './isolated/run-isolated.js';
 import type { ActiveJob, AttemptOutcome, ShownError } from './job.js';
 
 /** What an app runs its jobs with. */
 export interface ExecutorParts {
+  /** The name of the app. */
+  readonly app: string;
   readonly registry: Registry;
   readonly store: Store;
   readonly runtime: Runtime;
@@ -40,8 +44,12 @@ export interface ExecutorParts {
   /** Names of keys whose values are masked. */
   readonly sensitive: readonly string[];
   readonly maxResultBytes: number;
+  /** Where isolated tasks run; absent: in this process, as others. */
+  readonly children?: ChildPool;
   readonly onError: (error: Error) => void;
 }
+
+type IsolatedTask = TaskEntry & Required<Pick<TaskEntry, 'run' | 'isolate'>>;
 
 /** How long a job goes back to its queue when the store does not answer what the job needs. */
 const UNREACHABLE_RETURN_MS = 5_000;
@@ -55,6 +63,11 @@ export class Executor {
 
   constructor(parts: ExecutorParts) {
     this.#parts = parts;
+  }
+
+  /** The same, running isolated tasks in `children`. */
+  withChildren(children: ChildPool): Executor {
+    return new Executor({ ...this.#parts, children });
   }
 
   async execute(job: ActiveJob): Promise<AttemptOutcome> {
@@ -182,15 +195,24 @@ export class Executor {
     const keys = [...sensitive, ...(task.sensitive ?? [])];
     if (keys.length > 0) attempt.reports.mask = maskFor(new Set(keys), [input, decoded]);
     begun(attempt);
+    const { isolate } = task;
+    const handler = isolate === undefined ? task.run : this.#isolated({ ...task, isolate }, attempt, input);
     await this.#hook(task, (hooks) => hooks.before?.(attempt.context, decoded));
     try {
       return await attempt.run(envelope.timeout ?? task.options.timeoutMs, async () => {
-        const result = await this.#throughMiddleware(attempt, task.run, decoded);
+        const result = await this.#throughMiddleware(attempt, handler, decoded);
         return this.#checkedResult(task, result);
       });
     } catch (error) {
       throw error instanceof ExpectedFailureError ? await checkedFailure(task, error) : error;
     }
+  }
+
+  /** The handler in a child process; in this one where there are no children, or an observer supplies it. */
+  #isolated(task: IsolatedTask, attempt: Attempt, input: unknown): NonNullable<TaskEntry['run']> {
+    const { app, children, runtime } = this.#parts;
+    if (children === undefined || runtime.observer !== undefined) return task.run;
+    return () => runIsolated(children, { app, task, attempt, input });
   }
 
   /** The handler's result, with the middleware round it. */

@@ -18,7 +18,7 @@ export interface ActiveJob {
   readonly signal: AbortSignal;
   /** Ends the attempt with an error, whatever its handler does; also aborts its signal. */
   giveUp(reason: Error): void;
-  /** Calls `listener` when the attempt is given up. */
+  /** Calls `listener` when the attempt is given up, after those that were given before. */
   onGiveUp(listener: (reason: Error) => void): void;
   /** Results of the children that completed, by job id, as stored. */
   childResults(): Promise<ReadonlyMap<string, unknown>>;

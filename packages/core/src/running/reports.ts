@@ -19,7 +19,14 @@ export interface ReportParts {
   readonly onError: (error: Error) => void;
 }
 
-export class Reports {
+/** What a context does with what its handler reports. */
+export interface AttemptReports {
+  log(): TaskLog;
+  progress(value: unknown): Promise<void>;
+  state(state: string): Promise<void>;
+}
+
+export class Reports implements AttemptReports {
   /** Hides sensitive values, once they are known. */
   mask: Mask = NO_MASK;
   readonly #job: ActiveJob;
@@ -69,8 +76,7 @@ export class Reports {
 
   #log(level: string, message: string, details: unknown): void {
     const time = new Date(this.#parts.clock.now()).toISOString();
-    const text = details === undefined ? message : `${message} ${jsonOf(details)}`;
-    const line = this.mask.text(`${time} ${level} ${text}`);
+    const line = this.mask.text(`${time} ${level} ${logText(message, details)}`);
     const short = line.length > MAX_LINE ? `${line.slice(0, MAX_LINE)}…` : line;
     this.#inOrder(async () => {
       const sealed = await this.#seal(short, 'log');
@@ -104,6 +110,11 @@ export class Reports {
     this.#last = writing.catch(() => {});
     return writing;
   }
+}
+
+/** A message with its details, as one line shows them. */
+export function logText(message: string, details: unknown): string {
+  return details === undefined ? message : `${message} ${jsonOf(details)}`;
 }
 
 function jsonOf(value: unknown): string {

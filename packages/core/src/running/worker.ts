@@ -2,10 +2,12 @@ import type { BackendOptions } from '../bullmq/backends.js';
 import { type Claimer, createClaimer, type ForeignHandler } from '../bullmq/claim.js';
 import { ControlListener, type ControlOrder } from '../bullmq/control.js';
 import { type Duration, durationMs } from '../duration.js';
-import { ClosedError, InvalidOptionError, RevokedError } from '../errors.js';
+import { ChildProcessError, ClosedError, InvalidOptionError, RevokedError } from '../errors.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
 import { checkInteger, checkQueue } from '../tasks/options.js';
 import type { Executor } from './execute.js';
+import { ChildPool } from './isolated/child-pool.js';
+import { isIsolatedChild } from './isolated/handlers.js';
 
 export interface WorkerOptions {
   /** Queues to serve. Default: those of every task that has a handler in this process. */
@@ -62,6 +64,8 @@ export class QueueWorker implements AppWorker {
   readonly #parts: WorkerParts;
   readonly #fallback: ForeignHandler | undefined;
   readonly #claimers = new Map<string, Claimer>();
+  readonly #children: ChildPool;
+  readonly #executor: Executor;
   #control: ControlListener | undefined;
   #started: Promise<AppWorker> | undefined;
   #closing: Promise<void> | undefined;
@@ -74,6 +78,8 @@ export class QueueWorker implements AppWorker {
       name: options.name ?? parts.defaultName,
       lockDurationMs: checkInteger('lockDuration', lockDurationMs, 1000, 86_400_000),
     };
+    this.#children = new ChildPool(this.#options.concurrency);
+    this.#executor = parts.executor.withChildren(this.#children);
     this.#queues = options.queues?.map((queue) => checkQueue('queues', queue));
     this.#fallback = options.fallback;
     if (this.#fallback !== undefined && typeof this.#fallback !== 'function') {
@@ -97,13 +103,19 @@ export class QueueWorker implements AppWorker {
 
   async close({ force = false }: { force?: boolean } = {}): Promise<void> {
     this.#closing ??= this.#close(force);
-    if (force) await Promise.all([...this.#claimers.values()].map((claimer) => claimer.close(true)));
-    else await this.#closing;
+    if (!force) return this.#closing;
+    await Promise.all([...this.#claimers.values()].map((claimer) => claimer.close(true)));
+    await this.#children.close(true);
   }
 
   async #start(): Promise<AppWorker> {
     if (this.#closing !== undefined) {
       throw new ClosedError('This worker was closed; make another with app.worker().');
+    }
+    if (isIsolatedChild()) {
+      throw new ChildProcessError(
+        'A worker was started by a module that an isolated task is loaded from. Define the task in a module of its own.',
+      );
     }
     const { queues } = this;
     if (queues.length === 0) {
@@ -125,6 +137,7 @@ export class QueueWorker implements AppWorker {
       await Promise.all([...this.#claimers.values()].map((claimer) => claimer.close(force)));
       await this.#control?.close();
     } finally {
+      await this.#children.close(force);
       this.#parts.onClose(this);
     }
   }
@@ -135,7 +148,7 @@ export class QueueWorker implements AppWorker {
   }
 
   async #serve(queue: string, concurrency: number): Promise<void> {
-    const { store, executor, keepCompletedMs, keepFailedMs, warn } = this.#parts;
+    const { store, keepCompletedMs, keepFailedMs, warn } = this.#parts;
     const { name, lockDurationMs } = this.#options;
     const claimer = createClaimer(
       {
@@ -149,7 +162,7 @@ export class QueueWorker implements AppWorker {
         foreign: this.#fallback,
         warn,
       },
-      (job) => executor.execute(job),
+      (job) => this.#executor.execute(job),
     );
     this.#claimers.set(queue, claimer);
     await claimer.start();

@@ -1,6 +1,7 @@
 /** Errors to plain data and back. No class is ever loaded by a stored name: see the allow-list. */
 import { types } from 'node:util';
 import {
+  ChildProcessError,
   type ErrorRecord,
   ExpectedFailureError,
   ExpiredError,
@@ -29,6 +30,7 @@ const REBUILT: ReadonlyMap<string, new (message: string) => Error> = new Map(
     ReferenceError,
     URIError,
     EvalError,
+    ChildProcessError,
     ExpiredError,
     RejectedError,
     RevokedError,

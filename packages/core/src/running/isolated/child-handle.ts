@@ -1,0 +1,130 @@
+/** A child process as the worker that forked it sees it. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { ErrorRecord } from '../../errors.js';
+import type { FromChild, RunEnd, RunReport, ToChild } from './messages.js';
+
+/** How a child ended. */
+export interface ChildExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** What it could not be started for, or what it did not catch. */
+  readonly cause: Error | ErrorRecord | undefined;
+}
+
+/** Is told what comes of a run. */
+export interface RunListener {
+  message(message: RunReport | RunEnd): void;
+  exit(exit: ChildExit): void;
+}
+
+/** How long a child that is told to end may take, before it is killed. */
+const END_MS = 2_000;
+
+/** Beside this file; from the sources, which Node 20 does not run, what was built from them. */
+const ENTRY = new URL(
+  import.meta.url.endsWith('.ts') ? '../../../dist/running/isolated/child.js' : './child.js',
+  import.meta.url,
+);
+
+export class ChildHandle {
+  /** Settles when the process is gone, and never rejects. */
+  readonly exited: Promise<void>;
+  readonly #process: ChildProcess;
+  #isUsable = true;
+  #run = 0;
+  #listener: RunListener | undefined;
+  #cause: ChildExit['cause'];
+
+  /** Starts a process that imports `module`, a URL. */
+  constructor(readonly module: string) {
+    this.#process = fork(fileURLToPath(ENTRY), [module, `${process.pid}`], {
+      ...inspectorless(process.execArgv),
+      serialization: 'advanced',
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    this.#process.on('message', (message: FromChild) => this.#receive(message));
+    this.exited = new Promise((resolve) => {
+      const gone = (code: number | null, signal: NodeJS.Signals | null) => {
+        this.#listener?.exit({ code, signal, cause: this.#cause });
+        resolve();
+      };
+      this.#process.once('exit', (code, signal) => {
+        this.#isUsable = false;
+        // What it had sent is read until then.
+        if (this.#process.connected) this.#process.once('disconnect', () => gone(code, signal));
+        else gone(code, signal);
+      });
+      this.#process.on('error', (error) => {
+        if (this.#process.pid !== undefined) return;
+        this.#isUsable = false;
+        this.#cause = error;
+        gone(null, null);
+      });
+    });
+  }
+
+  get pid(): number | undefined {
+    return this.#process.pid;
+  }
+
+  /** False once it is gone or going. */
+  get isUsable(): boolean {
+    return this.#isUsable;
+  }
+
+  /** Begins a run, and gives its number. Until `idle`, the child keeps this process alive. */
+  begin(listener: RunListener): number {
+    this.#listener = listener;
+    this.#process.ref();
+    this.#process.channel?.ref();
+    this.#run += 1;
+    return this.#run;
+  }
+
+  /** Ends a run: what it still sends is dropped. */
+  idle(): void {
+    this.#listener = undefined;
+    this.#process.unref();
+    this.#process.channel?.unref();
+  }
+
+  /** Does nothing if the process is gone: its exit tells more. */
+  send(message: ToChild): void {
+    if (this.#isUsable) this.#process.send(message, () => {});
+  }
+
+  /** Ends the process at once, whatever it does. */
+  kill(): void {
+    this.#isUsable = false;
+    this.#process.kill('SIGKILL');
+  }
+
+  /** The same, so that its run comes to nothing: as if the worker had died with it. */
+  abandon(): void {
+    this.idle();
+    this.kill();
+  }
+
+  /** Lets the process end by itself, if it does so soon. Settles when it is gone. */
+  async end(): Promise<void> {
+    this.#isUsable = false;
+    this.#process.ref();
+    if (this.#process.connected) this.#process.disconnect();
+    const timer = setTimeout(() => this.kill(), END_MS);
+    await this.exited;
+    clearTimeout(timer);
+  }
+
+  #receive(message: FromChild): void {
+    if (message.kind === 'uncaught') this.#cause = message.error;
+    else if (message.run === this.#run) this.#listener?.message(message);
+  }
+}
+
+/** Two processes cannot listen for a debugger on one port. */
+function inspectorless(execArgv: readonly string[]): { execArgv?: string[] } {
+  const others = execArgv.filter((argument) => !argument.startsWith('--inspect'));
+  // Left out where nothing changes: Node then takes a script given by `--eval` out itself.
+  return others.length === execArgv.length ? {} : { execArgv: others };
+}

@@ -1,0 +1,61 @@
+import { ClosedError } from '../../errors.js';
+import { ChildHandle } from './child-handle.js';
+
+/** The child processes of one worker. One that has ended a run is kept for the next of the same module. */
+export class ChildPool {
+  readonly #limit: number;
+  /** Also those that are about to end. */
+  readonly #children = new Set<ChildHandle>();
+  /** The one that was used last stands last. */
+  readonly #idle: ChildHandle[] = [];
+  #isClosed = false;
+
+  /** No child is kept beyond `limit` children; there are more only while as many runs go on. */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** A child for the module, until it is given back. @throws {ClosedError} if the pool was closed. */
+  take(module: string): ChildHandle {
+    if (this.#isClosed) throw new ClosedError('The worker of this isolated task was closed.');
+    const index = this.#idle.findLastIndex((child) => child.module === module && child.isUsable);
+    const [kept] = index < 0 ? [] : this.#idle.splice(index, 1);
+    if (kept !== undefined) return kept;
+    if (this.#count() >= this.#limit) this.#endOldest();
+    return this.#fork(module);
+  }
+
+  giveBack(child: ChildHandle): void {
+    child.idle();
+    if (!child.isUsable) return;
+    this.#idle.push(child);
+    if (this.#count() > this.#limit) this.#endOldest();
+  }
+
+  /** Ends all children; with `force` kills them, also in the middle of a run. Settles when they are gone. */
+  async close(force: boolean): Promise<void> {
+    this.#isClosed = true;
+    const children = [...this.#children];
+    if (force) for (const child of children) child.abandon();
+    await Promise.all(children.map((child) => child.end()));
+  }
+
+  #fork(module: string): ChildHandle {
+    const child = new ChildHandle(module);
+    this.#children.add(child);
+    void child.exited.then(() => {
+      this.#children.delete(child);
+      const index = this.#idle.indexOf(child);
+      if (index >= 0) this.#idle.splice(index, 1);
+    });
+    return child;
+  }
+
+  #count(): number {
+    return [...this.#children].filter((child) => child.isUsable).length;
+  }
+
+  #endOldest(): void {
+    void this.#idle.shift()?.end();
+  }
+}
