@@ -22,10 +22,13 @@ export async function submit(
     if (task !== undefined) throw new UnboundTaskError(task);
     return new ReadyResult(emptyValue(normal));
   }
-  const { delayMs, ...shared } = sender.normalizeOptions(options);
+  const { delayMs, headers: _headers, ...shared } = sender.normalizeOptions(options);
   const normal = normalize(expression, shared, delayMs);
   const sending = sendingOnly(options);
-  if (normal.kind === 'task') return sender.send(normal, input, sending);
+  if (normal.kind === 'task') {
+    const headers = { ...options.headers, ...normal.options?.headers };
+    return sender.send(normal, input, Object.keys(headers).length > 0 ? { ...sending, headers } : sending);
+  }
   const root = planRun(normal, (task) => sender.optionsOf(task));
   if (input !== undefined && !takesInput(root)) {
     throw new CanvasError(
@@ -44,8 +47,7 @@ export function planned(expression: CanvasExpression, sender: Sender | undefined
 
 /** The options that are about the sending as a whole, and not about its tasks. */
 function sendingOnly(options: SendOptions<never>): SendOptions<never> {
-  const { queue, priority, retry, timeout, expires, countdown, headers, displayName, eta, ...sending } =
-    options;
+  const { queue, priority, retry, timeout, expires, countdown, displayName, eta, ...sending } = options;
   return sending;
 }
 

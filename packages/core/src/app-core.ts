@@ -74,6 +74,7 @@ export class AppCore implements Sender {
       connection: resolveConnection(connection),
       prefix: prefix ?? `umbel:{${name}}`,
       onError,
+      pause: runtime.pause,
       sealer,
       timeoutMs: positiveMs(sendTimeout, 'sendTimeout'),
     };

@@ -3,33 +3,36 @@
  * `name` is literal, the original error is in `cause`.
  */
 
+const CODES = [
+  'CANVAS',
+  'CHILD_PROCESS',
+  'CLOSED',
+  'CONNECTION',
+  'CORRUPT_JOB',
+  'DUPLICATE_TASK',
+  'EXPECTED_FAILURE',
+  'EXPIRED',
+  'IDEMPOTENCY_CONFLICT',
+  'INVALID_OPTION',
+  'JOB_STATE',
+  'REJECTED',
+  'REVOKED',
+  'SUBMIT',
+  'TASK_FAILED',
+  'TESTING',
+  'TIMEOUT',
+  'TIME_LIMIT',
+  'UNBOUND_TASK',
+  'UNKNOWN_JOB',
+  'UNKNOWN_QUEUE',
+  'UNKNOWN_TASK',
+  'UNRECOVERABLE',
+  'UPSTREAM_FAILED',
+  'VALIDATION',
+] as const;
+
 /** What tells one kind of error from another in a program: it stays when a class or a message changes. */
-export type UmbelErrorCode =
-  | 'CANVAS'
-  | 'CHILD_PROCESS'
-  | 'CLOSED'
-  | 'CONNECTION'
-  | 'CORRUPT_JOB'
-  | 'DUPLICATE_TASK'
-  | 'EXPECTED_FAILURE'
-  | 'EXPIRED'
-  | 'IDEMPOTENCY_CONFLICT'
-  | 'INVALID_OPTION'
-  | 'JOB_STATE'
-  | 'REJECTED'
-  | 'REVOKED'
-  | 'SUBMIT'
-  | 'TASK_FAILED'
-  | 'TESTING'
-  | 'TIMEOUT'
-  | 'TIME_LIMIT'
-  | 'UNBOUND_TASK'
-  | 'UNKNOWN_JOB'
-  | 'UNKNOWN_QUEUE'
-  | 'UNKNOWN_TASK'
-  | 'UNRECOVERABLE'
-  | 'UPSTREAM_FAILED'
-  | 'VALIDATION';
+export type UmbelErrorCode = (typeof CODES)[number];
 
 /** Tells our errors apart also when two copies of this package are loaded. */
 const BRAND = Symbol.for('umbel.error');
@@ -180,6 +183,9 @@ export class RemoteError extends Error {
   constructor(record: ErrorRecord) {
     super(record.message);
     this.name = record.name;
+    // One of ours that is not made again here, or of a subclass: its code still tells what it is.
+    if ((CODES as readonly unknown[]).includes(record.code))
+      Object.defineProperty(this, BRAND, { value: true });
   }
 }
 

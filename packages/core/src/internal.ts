@@ -6,7 +6,7 @@ export { type Duration, durationMs } from './duration.js';
 export { type FlowNode, INTERNAL_JOB, INTERNAL_OPTIONS, INTERNAL_QUEUE, type Source } from './flow/node.js';
 export { ReadyResult } from './results/result.js';
 export type { ActiveJob } from './running/job.js';
-export type { EnqueuedJob, Observer, Runtime } from './runtime.js';
+export { type EnqueuedJob, type Observer, type Runtime, systemRuntime } from './runtime.js';
 export { standInFor } from './stand-in.js';
 export { type NormalizedOptions, normalizeOptions } from './tasks/options.js';
 export type { TaskEntry } from './tasks/registry.js';

@@ -32,10 +32,20 @@ export interface Runtime {
   readonly clock: Clock;
   /** From 0 to 1, for the jitter of retries. */
   readonly random: () => number;
+  /** Resolves after `ms` of the machine's time, before a command that the store did not take is tried again. */
+  readonly pause: (ms: number) => Promise<void>;
   readonly observer: Observer | undefined;
 }
 
-export const systemRuntime: Runtime = { clock: systemClock, random: Math.random, observer: undefined };
+/** Taken at load time: the store's troubles are no part of the time that a test may replace. */
+const { setTimeout } = globalThis;
+
+export const systemRuntime: Runtime = {
+  clock: systemClock,
+  random: Math.random,
+  pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  observer: undefined,
+};
 
 /** Tells the observer of every job in a stored tree, earlier steps first. */
 export function observeTree(observer: Observer, run: string, node: FlowNode): void {

@@ -64,9 +64,10 @@ export class Engine {
   readonly random = (): number => this.#jitter.fraction();
 
   /** Notes something that must be ready before the engine counts as quiet. */
-  starting(promise: Promise<unknown>): void {
+  starting<T>(promise: Promise<T>): Promise<T> {
     this.#starting.add(promise);
     void promise.finally(() => this.#starting.delete(promise));
+    return promise;
   }
 
   /** Runs an attempt so that the engine knows when it waits for the engine itself. */

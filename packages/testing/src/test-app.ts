@@ -18,6 +18,7 @@ import {
   INTERNAL_QUEUE,
   type Observer,
   standInFor,
+  systemRuntime,
   toError,
 } from '@umbel/core/internal';
 import { Engine } from './engine.js';
@@ -208,7 +209,12 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
   const connection = failing(backendsOf(engine.store), (command) => faults.storeError(command));
   const fork = core.fork(
     { connection, resultTtl: FOREVER_MS, failureTtl: FOREVER_MS, logger: SILENT },
-    { clock: engine.clock, random: engine.random, observer },
+    {
+      clock: engine.clock,
+      random: engine.random,
+      pause: (ms) => engine.starting(systemRuntime.pause(ms)),
+      observer,
+    },
   );
   let worker = newWorker();
   const standIn = standInFor(core, fork);

@@ -18,6 +18,8 @@ export interface BackendOptions {
   readonly connection: ResolvedConnection;
   readonly prefix: string;
   readonly onError: (error: Error) => void;
+  /** Resolves after a time, before a command is tried again. */
+  readonly pause: (ms: number) => Promise<void>;
 }
 
 /** Everyone who waits for a result listens. */
@@ -117,7 +119,7 @@ export class Backends {
         this.#ready = undefined;
         this.#lastError = error as Error;
         if (performance.now() + pauseMs >= deadline) throw this.#unreachable(timeoutMs);
-        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+        await this.#options.pause(pauseMs);
       }
     }
   }

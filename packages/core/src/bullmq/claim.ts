@@ -64,7 +64,7 @@ export function createClaimer(
   options: ClaimOptions,
   handle: (job: ActiveJob) => Promise<AttemptOutcome>,
 ): Claimer {
-  const { connection, lockDurationMs, foreign, warn } = options;
+  const { connection, lockDurationMs, foreign, warn, pause } = options;
   const held = new Set<ClaimedJob>();
   let hasWarned = false;
   const worker = new TolerantWorker(
@@ -101,7 +101,7 @@ export function createClaimer(
       removeOnComplete: { age: options.keepCompletedMs / 1000 },
       removeOnFail: { age: options.keepFailedMs / 1000 },
     },
-    (...args) => persistent(connection.factory(...args), lockDurationMs),
+    (...args) => persistent(connection.factory(...args), lockDurationMs, pause),
   );
   worker.on('error', options.onError);
   const closing = new EventEmitter();

@@ -34,6 +34,7 @@ export interface DeadLetters {
   list(query?: DeadLetterQuery): Promise<DeadLetter[]>;
   /**
    * Runs a failed job again, with all its attempts, under the same id, so that whoever waits for it gets the result.
+   * Its callbacks were sent when it failed, and are not sent again.
    * @throws {UnknownJobError} if no queue holds it. @throws {JobStateError} if it has not failed, or is a step of a
    * composition that has failed with it.
    */
@@ -66,8 +67,8 @@ export function deadLetters(store: Store, queues: () => readonly string[]): Dead
     },
     async replay(id) {
       const job = await failed(id);
-      const { run } = job.envelope ?? {};
-      if (run !== undefined) {
+      const { run, alone } = job.envelope ?? {};
+      if (run !== undefined && !alone) {
         throw new JobStateError(
           `Job ${id} is a step of run ${run}, which has failed with it: send the composition again.`,
         );
@@ -90,7 +91,8 @@ function toDeadLetter({
   finishedAt = 0,
   failedReason,
 }: StoredJob): DeadLetter {
-  const { failure, input, run } = envelope ?? {};
+  const { failure, input, alone } = envelope ?? {};
+  const run = alone ? undefined : envelope?.run;
   return {
     id,
     task: name,

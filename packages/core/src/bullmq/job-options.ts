@@ -28,15 +28,21 @@ export function toJobOptions(
 }
 
 /** BullMQ's names, so that its own programs can read them; the waits are computed by Umbel's workers (`tasks/retry.ts`). */
-function toRetryOptions({ attempts, backoff, delayMs, maxMs, jitter }: NormalizedRetry): JobsOptions {
-  const stored = { type: backoff, delay: delayMs, jitter: jitter ? 1 : 0, max: maxMs };
+function toRetryOptions({ attempts, backoff, delayMs, maxMs, jitter, custom }: NormalizedRetry): JobsOptions {
+  const stored = {
+    type: backoff,
+    delay: delayMs,
+    jitter: jitter ? 1 : 0,
+    max: maxMs,
+    ...(custom && { custom }),
+  };
   return { attempts, backoff: stored };
 }
 
 /** The retry that a job was sent with, if there was one. Other programs store what they like. */
 export function retryOf({ attempts, backoff }: JobsOptions): NormalizedRetry | undefined {
   if (typeof attempts !== 'number' || !(attempts >= 1)) return undefined;
-  const stored: { type?: string; delay?: number; jitter?: number; max?: number } =
+  const stored: { type?: string; delay?: number; jitter?: number; max?: number; custom?: unknown } =
     typeof backoff === 'object' ? backoff : { type: 'fixed', delay: backoff ?? 0, jitter: 0 };
   return {
     attempts,
@@ -44,6 +50,7 @@ export function retryOf({ attempts, backoff }: JobsOptions): NormalizedRetry | u
     delayMs: timeOr(0, stored.delay),
     maxMs: timeOr(Number.MAX_SAFE_INTEGER, stored.max),
     jitter: stored.jitter !== 0,
+    ...(stored.custom === true && { custom: true }),
   };
 }
 

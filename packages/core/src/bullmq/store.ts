@@ -89,20 +89,24 @@ export class Store {
     return added.id ?? job.id;
   }
 
-  /** Adds jobs of one queue in one round trip. @throws {SubmitError} if the store did not take every one. */
+  /**
+   * Adds jobs of one queue in one round trip; gives their ids, which are those of equal ones that are there already.
+   * @throws {SubmitError} if the store did not take every one.
+   */
   async addMany(
     queue: string,
     jobs: readonly NewJob[],
     timeoutMs: number = this.#options.timeoutMs,
-  ): Promise<void> {
+  ): Promise<string[]> {
     const entries = await Promise.all(
       jobs.map(async (job) => ({
         name: job.name,
         data: await this.#dataOf(job),
-        opts: toJobOptions(job.id, job.options),
+        opts: toJobOptions(job.id, job.options, job.deduplication),
       })),
     );
-    await this.#backends.reach(timeoutMs, () => this.#backends.queue(queue).addBulk(entries));
+    const added = await this.#backends.reach(timeoutMs, () => this.#backends.queue(queue).addBulk(entries));
+    return added.map((job, index) => job.id ?? jobs[index]?.id ?? '');
   }
 
   /**
@@ -203,13 +207,13 @@ export class Store {
 
   /**
    * Marks a job, and in a run every job that is known yet, as revoked: it does not start any more. What waited for a
-   * time is taken up at once, so as to end. False if the store does not hold the job.
+   * time is taken up at once, so as to end. Gives the jobs that were marked, the given one first.
    */
-  async revoke(queue: string, id: string, now: number): Promise<boolean> {
+  async revoke(queue: string, id: string, now: number): Promise<{ queue: string; id: string }[]> {
     const job = await this.#on(queue, (bull) => bull.getJob(id).catch(ifBroken));
-    if (job === undefined) return false;
-    await this.#revokeTree(job, now);
-    return true;
+    const marked: { queue: string; id: string }[] = [];
+    if (job !== undefined) await this.#revokeTree(job, now, marked);
+    return marked;
   }
 
   /** Calls `listener` when the job reports or ends, as a hint: events may be missed. Gives a function that stops it. */
@@ -327,14 +331,17 @@ export class Store {
     return { progress, ownState: isOwn ? String(stored[OWN_STATE]) : undefined };
   }
 
-  async #revokeTree(job: Job<Envelope>, now: number): Promise<void> {
+  async #revokeTree(job: Job<Envelope>, now: number, marked: { queue: string; id: string }[]): Promise<void> {
     if (!isEnvelope(job.data)) return;
     if (job.data.revoked === undefined) await job.updateData({ ...job.data, revoked: now });
+    marked.push({ queue: job.queueName, id: job.id ?? '' });
+    // A call that is the same would be taken for this one, and never run.
+    if (job.deduplicationId !== undefined) await job.removeDeduplicationKey();
     const { unprocessed = [] } = await job.getDependencies({ unprocessed: { count: 10_000 } });
     for (const key of unprocessed) {
       const { queueName, id } = this.#backends.parseKey(key);
       const child = await this.#backends.queue(queueName).getJob(id).catch(ifBroken);
-      if (child !== undefined) await this.#revokeTree(child, now);
+      if (child !== undefined) await this.#revokeTree(child, now, marked);
     }
     if (await job.isDelayed()) await job.promote().catch(() => {}); // a worker may have been quicker
   }

@@ -48,12 +48,13 @@ export interface Callbacks {
 }
 
 /** What is stored with a job of a run beside its place in it; see `Envelope`. */
-export interface NodeContent {
+interface NodeContent {
   readonly key?: string;
   readonly digest?: string;
   readonly parent?: string;
   readonly root?: string;
   readonly ignoreResult?: true;
+  readonly alone?: true;
 }
 
 /** One job of a run, with the jobs it waits for. */

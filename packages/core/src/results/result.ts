@@ -89,7 +89,8 @@ export class StoredResult implements AsyncResult<unknown> {
 
   async info(): Promise<JobInfo> {
     const job = await this.#job();
-    const { headers = {}, label, run, root, parent } = job.envelope ?? {};
+    const { headers = {}, label, alone, root, parent } = job.envelope ?? {};
+    const run = alone ? undefined : job.envelope?.run;
     return {
       id: job.id,
       task: job.name,
@@ -115,8 +116,8 @@ export class StoredResult implements AsyncResult<unknown> {
     const { store, runtime } = this.#parts;
     const { queue } = await this.#job();
     if (isFinal(await this.state())) return false;
-    await store.revoke(queue, this.id, runtime.clock.now());
-    if (terminate) await this.#parts.terminate(queue, this.id);
+    const marked = await store.revoke(queue, this.id, runtime.clock.now());
+    if (terminate) for (const job of marked) await this.#parts.terminate(job.queue, job.id);
     return true;
   }
 

@@ -47,7 +47,7 @@ export class Attempt {
 
 /** What a context is made from. */
 type JobFacts = Pick<ActiveJob, 'id' | 'name' | 'queue' | 'attempt' | 'enqueuedAt' | 'signal'>;
-type EnvelopeFacts = Pick<Envelope, 'run' | 'headers' | 'parent' | 'root' | 'key'>;
+type EnvelopeFacts = Pick<Envelope, 'run' | 'alone' | 'headers' | 'parent' | 'root' | 'key'>;
 
 export function contextOf(
   job: JobFacts,
@@ -55,7 +55,8 @@ export function contextOf(
   reports: AttemptReports,
   clock: Clock,
 ): TaskContext {
-  const { run, headers = {}, parent, root, key } = envelope;
+  const { headers = {}, parent, root, key } = envelope;
+  const run = envelope.alone ? undefined : envelope.run;
   let log: TaskLog | undefined;
   return {
     id: job.id,

@@ -1,4 +1,5 @@
 import type { Store } from '../bullmq/store.js';
+import { isTransient } from '../bullmq/transient.js';
 import {
   CorruptJobError,
   ExpectedFailureError,
@@ -13,6 +14,7 @@ import {
 import { type Children, gather } from '../flow/gather.js';
 import { completeInput, fill } from '../flow/input.js';
 import { type Callbacks, callbackId, type FlowNode, INTERNAL_JOB, INTERNAL_QUEUE } from '../flow/node.js';
+import { prepared } from '../flow/prepare.js';
 import { openTree } from '../flow/seal.js';
 import { observeTree, type Runtime } from '../runtime.js';
 import type { Hooks } from '../tasks/hooks.js';
@@ -108,17 +110,11 @@ export class Executor {
     attempt: Attempt | undefined,
     error: Error,
   ): Promise<AttemptOutcome> {
-    if (attempt === undefined && isUmbelError(error, 'CONNECTION')) {
+    if (attempt === undefined && (isUmbelError(error, 'CONNECTION') || isTransient(error))) {
       // Nothing of the user's has run: an outage is not charged to the job.
       return { kind: 'returned', delayMs: UNREACHABLE_RETURN_MS };
     }
-    const entry = attempt?.task ?? this.#parts.registry.get(job.name);
-    const delayMs = retryDelayMs(error, {
-      attempt: job.attempt,
-      options: job.retry ?? entry?.options.retry,
-      decisions: entry?.retryDecisions ?? {},
-      random: this.#parts.runtime.random,
-    });
+    const delayMs = this.#retryDelayMs(job, error);
     if (attempt !== undefined) {
       const { task, context } = attempt;
       await this.#hook(task, (hooks) =>
@@ -132,6 +128,23 @@ export class Executor {
     if (delayMs !== undefined) return { kind: 'retry', delayMs, error: shown };
     if (envelope !== undefined) await this.#saveFailure(job, origin);
     return { kind: 'failed', error: shown };
+  }
+
+  #retryDelayMs(job: ActiveJob, error: Error): number | undefined {
+    const { registry, runtime, onError } = this.#parts;
+    const entry = registry.get(job.name);
+    try {
+      return retryDelayMs(error, {
+        attempt: job.attempt,
+        options: job.retry ?? entry?.options.retry,
+        decisions: entry?.retryDecisions ?? {},
+        random: runtime.random,
+      });
+    } catch (thrown) {
+      // The task's own functions decide here; the job keeps the error that they were asked about.
+      onError(new Error(`retry of task "${job.name}" threw: ${toError(thrown).message}`, { cause: thrown }));
+      return undefined;
+    }
   }
 
   async #saveFailure(job: ActiveJob, origin: FailureOrigin): Promise<void> {
@@ -173,6 +186,7 @@ export class Executor {
       case INTERNAL_JOB.collect:
         return this.#pass(job, envelope);
       case INTERNAL_JOB.fanOut:
+        if (envelope.revoked !== undefined) throw new RevokedError('The run was revoked before this step.');
         return this.#expand(job, envelope);
       default:
         throw new CorruptJobError(job.id, `there is no internal job "${job.name}"`);
@@ -183,7 +197,7 @@ export class Executor {
     const { sealer, sensitive, runtime } = this.#parts;
     const { expires, revoked } = envelope;
     if (revoked !== undefined) throw new RevokedError(`Task "${job.name}" was revoked before it started.`);
-    if (expires !== undefined && runtime.clock.now() >= expires) {
+    if (expires !== undefined && job.attempt === 1 && runtime.clock.now() >= expires) {
       throw new ExpiredError(`Task "${job.name}" was not started before it expired, at ${isoTime(expires)}.`);
     }
     const task = this.#taskOf(job.name);
@@ -276,11 +290,11 @@ export class Executor {
     if (callbacks === undefined) return this.#earlierResult(job, envelope);
     try {
       const value = await this.#earlierResult(job, envelope);
-      await this.#sendCallbacks(job, callbacks, 'success', value);
+      await this.#sendCallbacks(job, envelope, 'success', value);
       return value;
     } catch (error) {
       if (error instanceof UpstreamFailedError) {
-        await this.#sendCallbacks(job, callbacks, 'failure', recordOf(error.origin));
+        await this.#sendCallbacks(job, envelope, 'failure', recordOf(error.origin));
       }
       throw error;
     }
@@ -288,15 +302,18 @@ export class Executor {
 
   async #sendCallbacks(
     job: ActiveJob,
-    callbacks: Callbacks,
+    { callbacks, headers }: Envelope,
     kind: keyof Callbacks,
     value: unknown,
   ): Promise<void> {
     const { sealer, store, runtime, onError } = this.#parts;
-    for (const [index, node] of (callbacks[kind] ?? []).entries()) {
+    for (const [index, node] of (callbacks?.[kind] ?? []).entries()) {
       const id = callbackId(job.id, kind, index);
       try {
-        const filled = fill(await openTree(sealer, id, node), value);
+        const filled = prepared(fill(await openTree(sealer, id, node), value), {
+          now: runtime.clock.now(),
+          headers: headers ?? {},
+        });
         await store.addRun(id, filled);
         if (runtime.observer !== undefined) observeTree(runtime.observer, id, filled);
       } catch (error) {

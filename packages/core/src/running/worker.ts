@@ -165,7 +165,7 @@ export class QueueWorker implements AppWorker {
       (job) => this.#executor.execute(job),
     );
     this.#claimers.set(queue, claimer);
-    await claimer.start();
     if (queue !== INTERNAL_QUEUE) await this.#parts.prepareQueue(queue);
+    await claimer.start();
   }
 }

@@ -11,6 +11,7 @@ import {
   INTERNAL_QUEUE,
   jobIdOf,
 } from '../flow/node.js';
+import { prepared } from '../flow/prepare.js';
 import type { AsyncResult } from '../results/async-result.js';
 import { type ResultParts, StoredResult } from '../results/result.js';
 import { observeTree, type Runtime } from '../runtime.js';
@@ -35,6 +36,7 @@ import type { Router } from '../tasks/routing.js';
 import { PLAN, type Plannable, type TaskExpression } from '../tasks/signature.js';
 import { jsonIssues } from '../wire/json.js';
 import { validate } from '../wire/schema.js';
+import { Batch } from './batch.js';
 
 /** What an app sends with. */
 export interface SendingParts {
@@ -73,42 +75,45 @@ export class Sending {
     return this.#result(queue, id);
   }
 
-  /** Sends many calls of one task. Nothing is sent unless every input fits. */
+  /** Sends many calls of one task. Nothing is sent unless every input fits, and no middleware refuses. */
   async sendMany(
     expression: TaskExpression,
     inputs: Iterable<unknown>,
     options: BulkOptions,
   ): Promise<AsyncResult<unknown>[]> {
-    const { store, runtime } = this.#parts;
-    const jobs: NewJob[] = [];
-    const byQueue = new Map<string, NewJob[]>();
+    const wholes: unknown[] = [];
     for (const input of inputs) {
       const whole = wholeInput(expression, input);
-      await this.#check(expression.task, whole, `inputs[${jobs.length}]`);
-      await this.#throughMiddleware(expression, whole, options, async (own) => {
-        const job = this.#newJob(expression, whole, own, options);
-        jobs.push(job);
-        const ofQueue = byQueue.get(job.queue);
-        if (ofQueue === undefined) byQueue.set(job.queue, [job]);
-        else ofQueue.push(job);
-        return job;
-      });
+      await this.#check(expression.task, whole, `inputs[${wholes.length}]`);
+      wholes.push(whole);
     }
-    for (const [queue, ofQueue] of byQueue) {
-      for (let start = 0; start < ofQueue.length; start += BULK_SLICE) {
-        await store.addMany(queue, ofQueue.slice(start, start + BULK_SLICE), timeoutOf(options));
-      }
-    }
-    for (const job of jobs) runtime.observer?.enqueued(enqueued(job));
+    const batch = new Batch((jobs) => this.#storeMany(jobs, options));
+    const sent = wholes.map((whole) =>
+      batch.add((store) =>
+        this.#throughMiddleware(expression, whole, options, (own) =>
+          store(this.#newJob(expression, whole, own, options)),
+        ),
+      ),
+    );
+    await batch.send();
+    const jobs = await Promise.all(sent);
     return jobs.map(({ queue, id }) => this.#result(queue, id));
   }
 
   /** Sends a planned run, giving `input` to its open nodes. */
   async sendRun(root: FlowNode, input: unknown, options: SendOptions<never>): Promise<AsyncResult<unknown>> {
     const filled = fill(root, input);
+    const deduplication = normalizeDeduplication(options);
+    if (deduplication !== undefined) {
+      throw new InvalidOptionError(
+        deduplication.mode,
+        'absent for a composition: only single calls can be the same',
+        true,
+      );
+    }
     await this.#checkTree(filled);
     const callbacks = callbacksOf(options);
-    const call: OutgoingCall = { task: undefined, input, headers: {} };
+    const call: OutgoingCall = { task: undefined, input, headers: { ...options.headers } };
     const { id } = await this.#through(call, async () => {
       const now = this.#parts.runtime.clock.now();
       const content = lineageOf(options);
@@ -164,6 +169,26 @@ export class Sending {
     };
   }
 
+  async #storeMany(jobs: readonly NewJob[], options: BulkOptions): Promise<Map<NewJob, string>> {
+    const { store, runtime } = this.#parts;
+    const ids = new Map<NewJob, string>();
+    const byQueue = new Map<string, NewJob[]>();
+    for (const job of jobs) {
+      const ofQueue = byQueue.get(job.queue);
+      if (ofQueue === undefined) byQueue.set(job.queue, [job]);
+      else ofQueue.push(job);
+    }
+    for (const [queue, ofQueue] of byQueue) {
+      for (let start = 0; start < ofQueue.length; start += BULK_SLICE) {
+        const slice = ofQueue.slice(start, start + BULK_SLICE);
+        const added = await store.addMany(queue, slice, timeoutOf(options));
+        for (const [index, job] of slice.entries()) ids.set(job, added[index] ?? job.id);
+      }
+    }
+    for (const job of jobs) if (ids.get(job) === job.id) runtime.observer?.enqueued(enqueued(job));
+    return ids;
+  }
+
   /** The id of the stored job. */
   async #store(
     job: NewJob,
@@ -171,7 +196,11 @@ export class Sending {
     options: SendOptions<never>,
   ): Promise<string> {
     const { store, runtime } = this.#parts;
+    const { idempotencyKey: key } = options;
+    checkCombination(job, options);
     if (callbacks.callbacks !== undefined) {
+      if (options.ignoreResult)
+        throw new InvalidOptionError('ignoreResult', 'absent for a call with callbacks', true);
       if (job.deduplication !== undefined) {
         throw new InvalidOptionError(
           'link',
@@ -186,27 +215,27 @@ export class Sending {
         name,
         queue,
         options: own,
-        content: rest,
+        content: { ...rest, alone: true, ...(key !== undefined && { key }) },
         ...(input !== undefined && { input }),
       };
       const root: FlowNode = {
         path: '',
         name: INTERNAL_JOB.run,
         queue: INTERNAL_QUEUE,
-        options: INTERNAL_OPTIONS,
+        // Its headers are those of the callbacks.
+        options: { ...INTERNAL_OPTIONS, ...(own.headers !== undefined && { headers: own.headers }) },
         after: { step: '0' },
         children: [node],
         ...callbacks,
       };
       return jobIdOf(await this.#storeRun(root, name, input, options), '0');
     }
-    const { idempotencyKey } = options;
-    if (idempotencyKey === undefined) {
+    if (key === undefined) {
       const id = await store.add(job, timeoutOf(options));
       if (id === job.id) runtime.observer?.enqueued(enqueued(job));
       return id;
     }
-    const keyed = keyedContent(job.name, idempotencyKey, job.content.input);
+    const keyed = keyedContent(job.name, key, job.content.input);
     const added: NewJob = { ...job, id: keyed.id, content: { ...job.content, ...keyed.content } };
     const timeoutMs = timeoutOf(options);
     if (await this.#isStored(added.queue, job.name, keyed, timeoutMs)) return keyed.id;
@@ -300,6 +329,29 @@ export class Sending {
   }
 }
 
+/** @throws {InvalidOptionError} if two options say differently which call is which, or when it starts. */
+function checkCombination(
+  { deduplication, options: { delayMs } }: NewJob,
+  options: SendOptions<never>,
+): void {
+  if (deduplication === undefined) return;
+  const { mode } = deduplication;
+  if (options.idempotencyKey !== undefined) {
+    throw new InvalidOptionError(
+      'idempotencyKey',
+      `absent for a call with \`${mode}\``,
+      options.idempotencyKey,
+    );
+  }
+  if (mode === 'debounce' && delayMs !== undefined) {
+    throw new InvalidOptionError(
+      'countdown',
+      'absent for a call with `debounce`, which sets its start',
+      delayMs,
+    );
+  }
+}
+
 interface Keyed {
   readonly id: string;
   readonly content: { readonly key: string; readonly digest: string };
@@ -360,30 +412,6 @@ function lineageOf({ parent }: SendOptions<never>): { parent?: string; root?: st
 
 function timeoutOf({ sendTimeout }: { sendTimeout?: Duration }): number | undefined {
   return sendTimeout === undefined ? undefined : positiveMs(sendTimeout, 'sendTimeout');
-}
-
-/** The tree with what its sending adds to each of its jobs. */
-function prepared(
-  node: FlowNode,
-  given: {
-    now: number;
-    headers: Readonly<Record<string, string>>;
-    content: NonNullable<FlowNode['content']>;
-  },
-): FlowNode {
-  const { children, expand, options } = node;
-  const all = (nodes: readonly FlowNode[]) => nodes.map((next) => prepared(next, given));
-  const headers = { ...given.headers, ...options?.headers };
-  return {
-    ...node,
-    ...(options !== undefined && { options: resolveExpiry(options, given.now) }),
-    ...(Object.keys(headers).length > 0 && {
-      options: { ...resolveExpiry(options ?? {}, given.now), headers },
-    }),
-    ...(Object.keys(given.content).length > 0 && { content: { ...node.content, ...given.content } }),
-    ...(children !== undefined && { children: all(children) }),
-    ...(expand !== undefined && { expand: { ...expand, members: all(expand.members) } }),
-  };
 }
 
 function enqueued({ id, name, queue, options, content }: NewJob) {

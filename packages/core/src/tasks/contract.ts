@@ -1,3 +1,4 @@
+import type { FailureSchemas, ReportsOf } from '../types/extras.js';
 import type {
   Contract,
   ContractDefinition,
@@ -34,9 +35,22 @@ export function defineTask<
   const Name extends string,
   In extends Schema = VoidSchema,
   Out extends Schema = VoidSchema,
+  Progress extends Schema = never,
+  const States extends string = never,
+  Failures extends FailureSchemas = {},
 >(
-  definition: ContractDefinition<Name, In, Out>,
-): Contract<Name, Encoded<In>, TaskResult<Out, never>, ContractExtras<In, Out>> {
+  definition: ContractDefinition<Name, In, Out, Progress, States, Failures>,
+): Contract<
+  Name,
+  Encoded<In>,
+  TaskResult<Out, never>,
+  ContractExtras<In, Out> & ReportsOf<Progress, States, Failures>
+> {
   const contract: unknown = new ContractObject(toEntry(definition as Definition), undefined);
-  return contract as Contract<Name, Encoded<In>, TaskResult<Out, never>, ContractExtras<In, Out>>; // as it was defined
+  return contract as Contract<
+    Name,
+    Encoded<In>,
+    TaskResult<Out, never>,
+    ContractExtras<In, Out> & ReportsOf<Progress, States, Failures>
+  >; // as it was defined
 }

@@ -29,6 +29,8 @@ export interface NormalizedRetry {
   readonly delayMs: number;
   readonly maxMs: number;
   readonly jitter: boolean;
+  /** The task's own function gives the waits. */
+  readonly custom?: true;
 }
 
 /** What a task decides by functions, which no store can hold. */
@@ -38,7 +40,7 @@ export interface RetryDecisions {
 }
 
 /** Runs in all for a handler that asks for another with `ctx.retry()` while its options allow none. As in Celery. */
-export const ATTEMPTS_WHEN_ASKED = 4;
+const ATTEMPTS_WHEN_ASKED = 4;
 
 const NO_RETRY: NormalizedRetry = {
   attempts: 1,
@@ -62,6 +64,7 @@ export function normalizeRetry(retry: TaskRetryOptions): NormalizedRetry {
     delayMs: durationMs(delay, 'retry.delay'),
     maxMs: durationMs(max, 'retry.max'),
     jitter,
+    ...(typeof backoff === 'function' && { custom: true }),
   };
 }
 
@@ -113,7 +116,7 @@ export function retryDelayMs(
     return error.delayMs ?? waitMs(retry, attempt, random);
   }
   if (attempt >= retry.attempts || decisions.on?.(error, attempt) === false) return undefined;
-  if (decisions.backoff === undefined) return waitMs(retry, attempt, random);
+  if (decisions.backoff === undefined || !retry.custom) return waitMs(retry, attempt, random);
   return Math.min(durationMs(decisions.backoff(attempt, error), 'retry.backoff'), retry.maxMs);
 }
 

@@ -4,7 +4,7 @@ import { checkInteger, checkName, checkQueue } from './options.js';
 import { type Rate, type RateLimit, rateOf } from './rate.js';
 
 /** The queue of tasks that nothing routes elsewhere. */
-export const DEFAULT_QUEUE = 'default';
+const DEFAULT_QUEUE = 'default';
 
 /** What is set for a queue as a whole, over all its workers, when a worker starts to serve it. */
 export interface QueueOptions {

@@ -3,7 +3,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Prettify } from './bind.js';
 
 /** What a task reports while it runs, and how it may fail. */
-export interface Reports<Progress, States extends string, Failures> {
+interface Reports<Progress, States extends string, Failures> {
   readonly progress: Progress;
   readonly states: States;
   readonly failures: Failures;

@@ -31,6 +31,8 @@ export interface Envelope {
   readonly revoked?: number;
   /** The run this job is a step of. */
   readonly run?: string;
+  /** The run only carries the callbacks of this one call. */
+  readonly alone?: true;
   /** Which earlier steps bring the rest of the input. */
   readonly after?: Source;
   /** The key that takes what the earlier steps bring; absent: their keys are merged under the bound ones. */

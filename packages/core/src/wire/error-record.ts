@@ -107,7 +107,7 @@ function isSubject(stored: unknown): stored is ValidationSubject {
 export function rebuildError(record: ErrorRecord): Error {
   const error = instantiate(record);
   if (record.stack !== undefined) error.stack = record.stack;
-  if (record.code !== undefined && !isUmbelError(error)) Object.assign(error, { code: record.code });
+  if (record.code !== undefined && !('code' in error)) Object.assign(error, { code: record.code });
   if (record.cause !== undefined) error.cause = rebuildError(record.cause);
   return error;
 }

@@ -119,6 +119,39 @@ onEveryEngine('calls that are the same', (engine) => {
     expect(runs).toEqual(['a3']);
   });
 
+  test('are told among many at once', async () => {
+    const { app, index, runs } = search({ unique: { key: byPage } });
+    const first = await index.delay({ page: 'a', at: 1 });
+    const [again, other] = await index.sendMany([
+      { page: 'a', at: 2 },
+      { page: 'b', at: 3 },
+    ]);
+    expect(again?.id).toBe(first.id);
+    await app.worker().start();
+    expect(await other?.get(soon)).toBe(3);
+    expect(await again?.get(soon)).toBe(1);
+    expect(runs.sort()).toEqual(['a1', 'b3']);
+  });
+
+  test('are not taken for one that was revoked', async () => {
+    const { app, index } = search({ unique: { key: byPage } });
+    const first = await index.delay({ page: 'a', at: 1 });
+    await first.revoke();
+    const second = await index.delay({ page: 'a', at: 2 });
+    expect(second.id).not.toBe(first.id);
+    await app.worker().start();
+    expect(await second.get(soon)).toBe(2);
+  });
+
+  test('cannot be told in two ways, or start by two', async () => {
+    const { index } = search({ debounce: { for: '1s' } });
+    const input = { page: 'a', at: 1 };
+    await expect(index.applyAsync(input, { idempotencyKey: 'k' })).rejects.toThrow(
+      'Expected `idempotencyKey`',
+    );
+    await expect(index.applyAsync(input, { countdown: '1h' })).rejects.toThrow('Expected `countdown`');
+  });
+
   test('can be told by the call itself', async () => {
     const { index } = search({});
     const first = await index.applyAsync({ page: 'a', at: 1 }, { unique: { key: 'home' } });
@@ -251,6 +284,43 @@ onEveryEngine('callbacks', (engine) => {
     ]);
   });
 
+  test('leave the call what it is: with its own key, root and no run, and it can be replayed', async () => {
+    const { app, tell } = mail();
+    let fails = true;
+    const facts = app.task({
+      name: 'facts',
+      run: async (_, { id, rootId, runId, idempotencyKey }) => {
+        if (fails) throw new Error('not yet');
+        return { n: 1, who: 'x', isRoot: rootId === id, runId: runId ?? null, idempotencyKey };
+      },
+    });
+    await app.worker().start();
+    const call = await facts.applyAsync(undefined, { link: tell, idempotencyKey: 'mine' });
+    await expect(call.get(soon)).rejects.toThrow('not yet');
+    expect(await call.info()).not.toHaveProperty('runId');
+    fails = false;
+    await app.deadLetters.replay(call.id);
+    expect(await call.get(soon)).toMatchObject({ isRoot: true, runId: null, idempotencyKey: 'mine' });
+  });
+
+  test('have the headers of the call they follow, but for their own', async () => {
+    const { app, count } = mail();
+    const seen: unknown[] = [];
+    const note = app.task({
+      name: 'note',
+      input: z.unknown(),
+      run: async (_, { headers }) => {
+        seen.push(headers);
+      },
+    });
+    await app.worker().start();
+    const headers = { trace: 't', tenant: 'acme' };
+    await count.applyAsync(1, { headers, link: note.set({ headers: { tenant: 'own' } }) });
+    await count.applyAsync(-1, { headers, linkError: note });
+    await vi.waitFor(() => expect(seen).toHaveLength(2));
+    expect(seen).toEqual(expect.arrayContaining([{ trace: 't', tenant: 'own' }, headers]));
+  });
+
   test('that fail, or cannot be sent, do not change the result', async () => {
     const errors: string[] = [];
     const app = engine.app({ logger: { info() {}, warn() {}, error: (message) => errors.push(message) } });
@@ -265,6 +335,8 @@ onEveryEngine('callbacks', (engine) => {
   test('are refused unless they are signatures, and for calls that may be another’s', async () => {
     const { count, tell } = mail();
     await expect(count.applyAsync(1, { link: (() => 1) as never })).rejects.toThrow('Expected `link` to be');
+    const ignored = count.applyAsync(1, { link: tell.s({ who: 'A' }), ignoreResult: true });
+    await expect(ignored).rejects.toThrow('Expected `ignoreResult` to be absent');
     const both = count.applyAsync(1, { link: tell.s({ who: 'A' }), unique: true });
     await expect(both).rejects.toThrow('Expected `link` to be absent');
   });

@@ -77,6 +77,20 @@ onEveryEngine('an expiry', (engine) => {
     expect(run).toHaveBeenCalledTimes(1);
   });
 
+  test('does not end a job that has started', async () => {
+    const app = engine.app();
+    const news = app.task({
+      name: 'news',
+      retry: { attempts: 2, delay: 300, jitter: false },
+      run: async (_, { attempt }) => {
+        if (attempt === 1) throw new Error('down');
+        return 'read';
+      },
+    });
+    await app.worker().start();
+    expect(await (await news.applyAsync(undefined, { expires: 250 })).get(soon)).toBe('read');
+  });
+
   test('of a task counts from the sending of each call', async () => {
     const app = engine.app();
     const news = app.task({ name: 'news', expires: 1, run: async () => null });
@@ -133,8 +147,8 @@ onEveryEngine('a queue as a whole', (engine) => {
 
   test('starts no more jobs in a time than its rate allows', async () => {
     const { app, work } = busy({ queues: { narrow: { rateLimit: '3/h' } } });
-    await app.worker().start();
     const results = await work.sendMany([1, 2, 3, 4, 5]);
+    await app.worker().start();
     for (const result of results.slice(0, 3)) await result.get(soon);
     expect(await app.queue('narrow').counts()).toMatchObject({ completed: 3, waiting: 2, active: 0 });
     await app.queue('narrow').setRateLimit('1000/s');

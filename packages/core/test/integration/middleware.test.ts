@@ -68,6 +68,50 @@ onEveryEngine('middleware', (engine) => {
     expect(await one?.get(soon)).toEqual([1, 'Bob']);
   });
 
+  test('sees the headers of a composition, and its own win but for those of a step itself', async () => {
+    const seen: unknown[] = [];
+    const noted: Middleware = {
+      send: (call, next) => {
+        seen.push({ ...call.headers });
+        call.headers.trace = 'middleware';
+        return next();
+      },
+    };
+    const app = engine.app({ middleware: [noted] });
+    const trace = app.task({
+      name: 'trace',
+      input: z.unknown(),
+      run: async (before, { headers }) => [before, headers.trace ?? null, headers.tenant ?? null],
+    });
+    await app.worker().start();
+    const headers = { trace: 'sender', tenant: 'acme' };
+    const flow = chain(trace, trace.set({ headers: { trace: 'step' } }));
+    expect(await (await flow.applyAsync(0, { headers })).get(soon)).toEqual([
+      [0, 'middleware', 'acme'],
+      'step',
+      'acme',
+    ]);
+    expect(seen).toEqual([headers]);
+  });
+
+  test('resolves for many calls once they are stored, and sends none if it refuses one', async () => {
+    const stored: string[] = [];
+    const noted: Middleware = {
+      async send(call, next) {
+        if (call.input === 13) throw new Error('unlucky');
+        const sent = await next();
+        stored.push(await app.result(sent.id).state());
+        return sent;
+      },
+    };
+    const app = engine.app({ middleware: [noted] });
+    const task = app.task({ name: 'task', input: z.number(), run: async (n) => n });
+    await task.sendMany([1, 2, 3]);
+    expect(stored).toEqual(['waiting', 'waiting', 'waiting']);
+    await expect(task.sendMany([1, 13, 3])).rejects.toThrow('unlucky');
+    expect((await app.queue('default').counts()).waiting).toBe(3);
+  });
+
   test('that throws keeps a call from being sent, and fails an attempt', async () => {
     let isOpen = false;
     const guard: Middleware = {

@@ -1,4 +1,11 @@
-import { ExpectedFailureError, JobStateError, type TaskFailedError } from '@umbel/core';
+import {
+  type AsyncResult,
+  ExpectedFailureError,
+  isUmbelError,
+  JobStateError,
+  type TaskFailedError,
+  UnrecoverableError,
+} from '@umbel/core';
 import { Redis } from 'ioredis';
 import { expect, inject, test } from 'vitest';
 import { z } from 'zod';
@@ -217,6 +224,26 @@ onEveryEngine('a handle', (engine) => {
       );
     expect(error.cause).toBeInstanceOf(RangeError);
     expect(error.cause.cause).toMatchObject({ message: 'no road', code: 'E_ROAD' });
+  });
+
+  test('tells errors of Umbel by their code, also those of other classes', async () => {
+    class NoSuchUser extends UnrecoverableError {
+      override readonly name = 'NoSuchUser';
+    }
+    const app = engine.app();
+    const task = app.task({
+      name: 'task',
+      run: async () => {
+        throw new NoSuchUser('who?');
+      },
+    });
+    await app.worker().start();
+    const codeOf = async (result: AsyncResult<unknown>) => {
+      const outcome = await result.outcome(soon);
+      return !outcome.ok && isUmbelError(outcome.error.cause) && outcome.error.cause.code;
+    };
+    expect(await codeOf(await task.delay())).toBe('UNRECOVERABLE');
+    expect(await codeOf(await app.send('nowhere'))).toBe('UNKNOWN_TASK');
   });
 
   test('many wait with one subscription', async () => {

@@ -62,6 +62,14 @@ onEveryEngine('a failed attempt', (engine) => {
     expect((times[2] ?? 0) - (times[1] ?? 0)).toBeGreaterThan(120);
   });
 
+  test('waits as the call says, where it says so, and not as the task’s function does', async () => {
+    const backoff = vi.fn(() => '1h' as const);
+    const { app, task } = flaky({ attempts: 5, backoff });
+    await app.worker().start();
+    await failureOf(await task.applyAsync(undefined, { retry: { attempts: 2, backoff: 'fixed', delay: 1 } }));
+    expect(backoff).not.toHaveBeenCalled();
+  });
+
   test('is not repeated for an error that the task does not retry on', async () => {
     const on = (error: Error, attempt: number) => !(error instanceof BadAddress) && attempt < 9;
     const bad = flaky({ attempts: 3, delay: 1, on }, () => new BadAddress('nowhere'));
@@ -72,6 +80,16 @@ onEveryEngine('a failed attempt', (engine) => {
     await other.app.worker().start();
     await failureOf(await other.task.delay());
     expect(other.times).toHaveLength(3);
+  });
+
+  test('is final when what is to decide about it throws', async () => {
+    const on = () => {
+      throw new Error('undecided');
+    };
+    const { app, task, times } = flaky({ attempts: 3, delay: 1, on });
+    await app.worker().start();
+    expect((await failureOf(await task.delay())).cause.message).toBe('down');
+    expect(times).toHaveLength(1);
   });
 
   test('is not repeated after an UnrecoverableError, also of a class of its own', async () => {

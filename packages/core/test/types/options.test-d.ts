@@ -3,6 +3,7 @@ import {
   type App,
   type AsyncResult,
   createApp,
+  defineTask,
   type FailureRecord,
   type Middleware,
   type Outcome,
@@ -98,6 +99,12 @@ test('contracts carry their reports to both sides', async () => {
   });
   const outcome = await (await contract.delay()).outcome();
   if (!outcome.ok && outcome.failure === 'late') expectTypeOf(outcome.data).toEqualTypeOf<{ by: number }>();
+});
+
+test('contracts without an app carry them too', async () => {
+  const contract = defineTask({ name: 'far', states: ['busy'], failures: { late: z.number() } });
+  const outcome = await (await contract.delay()).outcome();
+  if (!outcome.ok && outcome.failure === 'late') expectTypeOf(outcome.data).toEqualTypeOf<number>();
 });
 
 test('a handle made from an id is typed by its task', () => {

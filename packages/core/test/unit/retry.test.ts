@@ -55,8 +55,11 @@ describe('the wait before another attempt', () => {
   });
 
   test('that a function gives must be a time', () => {
-    const decisions = { backoff: () => 'soon' as never };
-    expect(() => retryDelayMs(error, state({ attempt: 1, decisions }))).toThrow('Expected `retry.backoff`');
+    const backoff = () => 'soon' as never;
+    const options = normalizeRetry({ attempts: 2, backoff });
+    expect(() => retryDelayMs(error, state({ attempt: 1, options, decisions: { backoff } }))).toThrow(
+      'Expected `retry.backoff`',
+    );
   });
 });
 

@@ -1,0 +1,128 @@
+import { chain, group } from '@umbel/canvas';
+import { expect, test, vi } from 'vitest';
+import { z } from 'zod';
+import { onEveryEngine } from '../../../../test/engines.js';
+
+const soon = { timeout: '10s' } as const;
+
+onEveryEngine('revoking a run', (engine) => {
+  function steps() {
+    const app = engine.app();
+    const runs: string[] = [];
+    let open = () => {};
+    const opened = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const first = app.task({
+      name: 'first',
+      run: async (_, { signal }) => {
+        runs.push('first');
+        await Promise.race([
+          opened,
+          new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+        ]);
+        return 1;
+      },
+    });
+    const next = app.task({
+      name: 'next',
+      input: z.number(),
+      run: async (n) => {
+        runs.push('next');
+        return n + 1;
+      },
+    });
+    return { app, runs, open, first, next };
+  }
+
+  test('keeps every step that has not started from running, also those that are not added yet', async () => {
+    const { app, runs, open, first, next } = steps();
+    const run = await chain(first, group([next, next]), group([next.si(5), next.si(6)])).delay();
+    await app.worker().start();
+    await vi.waitFor(() => expect(runs).toEqual(['first']));
+    expect(await run.revoke()).toBe(true);
+    open();
+    await expect(run.get(soon)).rejects.toMatchObject({ state: 'revoked' });
+    expect(await run.state()).toBe('revoked');
+    expect(runs).toEqual(['first']);
+    expect(await run.revoke()).toBe(false);
+  });
+
+  test('gives up the step that runs, if it is to be terminated', async () => {
+    const { app, runs, first, next } = steps();
+    const run = await chain(first, next).delay();
+    await app.worker().start();
+    await vi.waitFor(() => expect(runs).toEqual(['first']));
+    expect(await run.revoke({ terminate: true })).toBe(true);
+    await expect(run.get(soon)).rejects.toMatchObject({ state: 'revoked' });
+  });
+
+  test('ends at once what waits for a time', async () => {
+    const { app, runs, next } = steps();
+    const run = await chain(next, next).applyAsync(1, { countdown: '30d' });
+    await app.worker().start();
+    await run.revoke();
+    await expect(run.get(soon)).rejects.toMatchObject({ state: 'revoked' });
+    expect(runs).toEqual([]);
+  });
+});
+
+onEveryEngine('options of a run', (engine) => {
+  test('expires: a step that could not start in time ends the run', async () => {
+    const app = engine.app();
+    const step = app.task({ name: 'step', input: z.number(), run: async (n) => n });
+    const run = await chain(step, step).applyAsync(1, { expires: new Date(Date.now() - 1) });
+    await app.worker().start();
+    await expect(run.get(soon)).rejects.toMatchObject({ state: 'expired', task: 'step' });
+    expect(await run.state()).toBe('expired');
+  });
+
+  test('idempotencyKey: the same workflow and input is the same run; another is refused', async () => {
+    const app = engine.app();
+    const runs: number[] = [];
+    const step = app.task({
+      name: 'step',
+      input: z.number(),
+      run: async (n) => {
+        runs.push(n);
+        return n + 1;
+      },
+    });
+    const key = { idempotencyKey: 'once' };
+    const workflow = chain(step, group([step, step]));
+    await app.worker().start();
+    const all = await Promise.all(Array.from({ length: 20 }, () => workflow.applyAsync(1, key)));
+    expect(new Set(all.map(({ id }) => id)).size).toBe(1);
+    expect(await all[0]?.get(soon)).toEqual([3, 3]);
+    const late = await workflow.applyAsync(1, key);
+    expect(await late.get(soon)).toEqual([3, 3]);
+    expect(runs.sort()).toEqual([1, 2, 2]);
+    await expect(workflow.applyAsync(2, key)).rejects.toMatchObject({ code: 'IDEMPOTENCY_CONFLICT' });
+    await expect(chain(step, step).applyAsync(1, key)).rejects.toMatchObject({
+      code: 'IDEMPOTENCY_CONFLICT',
+    });
+  });
+
+  test('link and linkError: compositions too, sent once with the result of the whole', async () => {
+    const app = engine.app();
+    const told: unknown[] = [];
+    const double = app.task({ name: 'double', input: z.number(), run: async (n) => n * 2 });
+    const fail = app.task({ name: 'fail', input: z.number(), run: () => Promise.reject(new Error('no')) });
+    const tell = app.task({
+      name: 'tell',
+      input: z.unknown(),
+      run: async (what) => {
+        told.push(what);
+      },
+    });
+    await app.worker().start();
+    const link = { link: chain(double, group([double, tell])), linkError: chain(tell, tell) };
+    const run = await chain(double, double).applyAsync(1, link);
+    expect(await run.get(soon)).toBe(4);
+    await vi.waitFor(() => expect(told).toEqual([8]));
+    const broken = await chain(double, fail).applyAsync(1, { linkError: tell });
+    await expect(broken.get(soon)).rejects.toThrow('no');
+    await vi.waitFor(() => expect(told).toHaveLength(2));
+    expect(told[1]).toMatchObject({ task: 'fail', attempts: 1, error: { name: 'Error', message: 'no' } });
+  });
+});

@@ -1,0 +1,27 @@
+import { resolveExpiry } from '../tasks/options.js';
+import type { FlowNode } from './node.js';
+
+/** What a sending adds to each job of a tree. */
+export interface Addition {
+  /** When it is sent, in milliseconds since 1970. */
+  readonly now: number;
+  /** A node's own win. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly content?: NonNullable<FlowNode['content']>;
+}
+
+/** The tree as it is sent: with headers, and with expiries as moments. */
+export function prepared(node: FlowNode, addition: Addition): FlowNode {
+  const { children, expand, options } = node;
+  const { now, content = {} } = addition;
+  const all = (nodes: readonly FlowNode[]) => nodes.map((next) => prepared(next, addition));
+  const headers = { ...addition.headers, ...options?.headers };
+  const own = { ...resolveExpiry(options ?? {}, now), ...(Object.keys(headers).length > 0 && { headers }) };
+  return {
+    ...node,
+    ...(Object.keys(own).length > 0 && { options: own }),
+    ...(Object.keys(content).length > 0 && { content: { ...node.content, ...content } }),
+    ...(children !== undefined && { children: all(children) }),
+    ...(expand !== undefined && { expand: { ...expand, members: all(expand.members) } }),
+  };
+}
