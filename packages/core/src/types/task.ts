@@ -149,7 +149,7 @@ export interface TaskDefinition<
   Added = {},
 > extends ContractDefinition<Name, In, Out, Progress, States, Failures> {
   run: Run<Decoded<In>, Returned, Out, TaskContext<ReportsOf<Progress, States, Failures>> & Added>;
-  hooks?: Hooks<TaskContext<ReportsOf<Progress, States, Failures>> & Added>;
+  hooks?: Hooks<TaskContext<ReportsOf<Progress, States, Failures>>, Added>;
   /**
    * The module that defines this task (`import.meta.url`). Its handler then runs in a child process that loads that
    * module, and that is killed at the task's `timeout` or when the job is given up. For work that blocks the event loop.

@@ -1,5 +1,5 @@
 import { chain } from '@umbel/canvas';
-import type { Middleware, OutgoingCall, TaskContext } from '@umbel/core';
+import { type Middleware, type OutgoingCall, type TaskContext, TimeLimitError } from '@umbel/core';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
@@ -94,6 +94,38 @@ onEveryEngine('middleware', (engine) => {
     expect(seen).toEqual([headers]);
   });
 
+  test('sees that an attempt is given up, as the failure that it is', async () => {
+    const seen: unknown[] = [];
+    const watching: Middleware = {
+      run: (_, next) =>
+        next()
+          .finally(() => seen.push('ended'))
+          .catch((error) => {
+            seen.push(error);
+            throw error;
+          }),
+    };
+    const app = engine.app({ middleware: [watching] });
+    const slow = app.task({ name: 'slow', timeout: 20, run: () => new Promise<null>(() => {}) });
+    await app.worker().start();
+    await expect((await slow.delay()).get(soon)).rejects.toThrow('did not end within its timeout');
+    expect(seen).toEqual(['ended', expect.any(TimeLimitError)]);
+  });
+
+  test('can put something else in the place of what a context has', async () => {
+    const lines: string[] = [];
+    const own: Middleware<{ log: TaskContext['log'] }> = {
+      run: (ctx, next) => next({ log: { ...ctx.log, info: (text) => void lines.push(text) } }),
+    };
+    const app = engine.app({ middleware: [own] });
+    const task = app.task({ name: 'task', run: async (_, { log }) => log.info('hello') });
+    await app.worker().start();
+    const result = await task.delay();
+    await result.get(soon);
+    expect(lines).toEqual(['hello']);
+    expect(await result.logs()).toEqual([]);
+  });
+
   test('resolves for many calls once they are stored, and sends none if it refuses one', async () => {
     const stored: string[] = [];
     const noted: Middleware = {
@@ -174,6 +206,19 @@ onEveryEngine('hooks', (engine) => {
       'task failure bad',
       'task always 2',
     ]);
+  });
+
+  test('before an attempt run within the middleware, on what it adds', async () => {
+    const users: string[] = [];
+    const app = engine.app({ middleware: [signedIn(() => 'Ada')] });
+    const task = app.task({
+      name: 'task',
+      hooks: { before: ({ user }) => void users.push(user.name) },
+      run: async () => 1,
+    });
+    await app.worker().start();
+    await (await task.delay()).get(soon);
+    expect(users).toEqual(['Ada']);
   });
 
   test('that throw are told to the logger and change nothing', async () => {

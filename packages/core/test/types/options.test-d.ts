@@ -169,7 +169,12 @@ test('middleware adds to the contexts of handlers, hooks and implementations', (
   const scoped = createApp({ name: 'scoped', middleware: [timed, signedIn] });
   const who = scoped.task({
     name: 'who',
-    hooks: { success: (ctx) => void ctx.user.length },
+    hooks: {
+      before: (ctx) => void ctx.user.length,
+      success: (ctx) => void ctx.user?.length,
+      // @ts-expect-error middleware may have ended the attempt before it gave the user
+      failure: (ctx) => void ctx.user.length,
+    },
     run: async (_, ctx) => ctx.user,
   });
   expectTypeOf(who.delay).returns.resolves.toEqualTypeOf<AsyncResult<string, {}>>();

@@ -4,8 +4,8 @@ import { ChildProcessError, JobStateError, ValidationError, type ValidationSubje
 import { toError } from '../../wire/error-record.js';
 import { jsonIssues } from '../../wire/json.js';
 import { validate } from '../../wire/schema.js';
-import { contextOf } from '../attempt.js';
 import type { TaskContext, TaskLog } from '../context.js';
+import { JobContext } from '../job-context.js';
 import { type AttemptReports, logText } from '../reports.js';
 import type { HandledTask } from './handlers.js';
 import type { FromChild, ReportAnswer, RunEnd, RunOrder } from './messages.js';
@@ -99,7 +99,7 @@ export class ChildRun implements AttemptReports {
       ...(runId !== undefined && { run: runId }),
       ...(parentId !== undefined && { parent: parentId }),
     };
-    const context = Object.assign(contextOf(job, envelope, this, systemClock), added);
+    const context = Object.assign(new JobContext(job, envelope, this, systemClock), added);
     for (const key of withheld) {
       Object.defineProperty(context, key, { get: () => this.#refuse(key) });
     }

@@ -1,0 +1,146 @@
+/** The way of a task's job through validation, hooks and middleware to its handler and back. */
+import {
+  ExpectedFailureError,
+  ExpiredError,
+  InvalidOptionError,
+  RevokedError,
+  ValidationError,
+} from '../errors.js';
+import type { Hooks } from '../tasks/hooks.js';
+import type { AnyMiddleware } from '../tasks/middleware.js';
+import type { TaskEntry } from '../tasks/registry.js';
+import type { Envelope } from '../wire/envelope.js';
+import { toError } from '../wire/error-record.js';
+import { jsonIssues } from '../wire/json.js';
+import { maskFor } from '../wire/masking.js';
+import { validate } from '../wire/schema.js';
+import { Attempt } from './attempt.js';
+import { runIsolated } from './isolated/run-isolated.js';
+import type { ActiveJob } from './job.js';
+import type { ExecutorParts } from './parts.js';
+import type { Steps } from './steps.js';
+
+type Handler = NonNullable<TaskEntry['run']>;
+type HandledTask = TaskEntry & { readonly run: Handler };
+
+export class Handling {
+  readonly #parts: ExecutorParts;
+  readonly #steps: Steps;
+  readonly #layers: readonly AnyMiddleware[];
+
+  constructor(parts: ExecutorParts, steps: Steps) {
+    this.#parts = parts;
+    this.#steps = steps;
+    this.#layers = parts.middleware.filter((layer) => layer.run !== undefined);
+  }
+
+  /** The handler's result, checked; `begun` is told of the attempt before anything of the user's runs. */
+  async handle(job: ActiveJob, envelope: Envelope, begun: (attempt: Attempt) => void): Promise<unknown> {
+    const { sealer, sensitive, runtime, onError } = this.#parts;
+    const { clock } = runtime;
+    const { expires, revoked } = envelope;
+    if (revoked !== undefined) throw new RevokedError(`Task "${job.name}" was revoked before it started.`);
+    if (expires !== undefined && job.attempt === 1 && clock.now() >= expires) {
+      const at = new Date(expires).toISOString();
+      throw new ExpiredError(`Task "${job.name}" was not started before it expired, at ${at}.`);
+    }
+    const task = this.#taskOf(job.name);
+    const input = await this.#steps.inputOf(job, envelope);
+    const decoded =
+      task.input === undefined ? undefined : await validate(task.input, input, task.name, 'input');
+    const attempt = new Attempt(job, envelope, task, { clock, sealer, onError });
+    if (sensitive.length > 0 || task.sensitive !== undefined) {
+      const keys = new Set([...sensitive, ...(task.sensitive ?? [])]);
+      attempt.reports.mask = maskFor(keys, [input, decoded]);
+    }
+    begun(attempt);
+    const handler = this.#handlerOf(task, attempt, input);
+    try {
+      return await attempt.run(envelope.timeout ?? task.options.timeoutMs, async () =>
+        this.#checkedResult(task, await this.#throughMiddleware(attempt, handler, decoded)),
+      );
+    } catch (error) {
+      throw error instanceof ExpectedFailureError ? await checkedFailure(task, error) : error;
+    }
+  }
+
+  /** Calls a hook of the app, then of the task. What it throws is told and changes nothing. */
+  async hook(task: TaskEntry, call: (hooks: Hooks) => unknown): Promise<void> {
+    for (const hooks of [this.#parts.hooks, task.hooks]) {
+      if (hooks === undefined) continue;
+      try {
+        await call(hooks);
+      } catch (error) {
+        this.#parts.onError(
+          new Error(`a hook of task "${task.name}" threw: ${toError(error).message}`, { cause: error }),
+        );
+      }
+    }
+  }
+
+  /** Whether any hook is to be called for a task. */
+  hasHooks(task: TaskEntry): boolean {
+    return this.#parts.hooks !== undefined || task.hooks !== undefined;
+  }
+
+  /** What runs innermost: the hooks before the handler, and the handler, here or in a child process. */
+  #handlerOf(task: HandledTask, attempt: Attempt, input: unknown): Handler {
+    const { app, children, runtime } = this.#parts;
+    const { isolate } = task;
+    const isApart = isolate !== undefined && children !== undefined && runtime.observer === undefined;
+    const run: Handler = isApart
+      ? () => runIsolated(children, { app, task: { ...task, isolate }, attempt, input })
+      : task.run;
+    if (!this.hasHooks(task)) return run;
+    return async (decoded, context) => {
+      await this.hook(task, (hooks) => hooks.before?.(context, decoded));
+      return run(decoded, context);
+    };
+  }
+
+  #throughMiddleware(attempt: Attempt, handler: Handler, input: unknown): unknown {
+    const { context } = attempt;
+    if (this.#layers.length === 0) return handler(input, context);
+    const from = (index: number): Promise<unknown> => {
+      const layer = this.#layers[index];
+      // A layer sees when the attempt is given up, whatever the handler does.
+      if (layer === undefined) return attempt.untilGivenUp(async () => handler(input, context));
+      const next = (...[added]: unknown[]) => {
+        attempt.add(added);
+        return from(index + 1);
+      };
+      return Promise.resolve(layer.run?.(context, next, input));
+    };
+    return from(0);
+  }
+
+  async #checkedResult(task: TaskEntry, result: unknown): Promise<unknown> {
+    const checked =
+      task.output === undefined ? result : await validate(task.output, result, task.name, 'result');
+    const issues = jsonIssues(checked, 'result', this.#parts.maxResultBytes);
+    if (issues.length > 0) throw new ValidationError(task.name, 'result', issues);
+    return checked;
+  }
+
+  #taskOf(name: string): HandledTask {
+    const { registry, runtime } = this.#parts;
+    const entry = registry.get(name);
+    const run = entry && runtime.observer?.handlerOf(entry);
+    return entry && run ? { ...entry, run } : registry.handled(name);
+  }
+}
+
+/** The failure with its data as the task declares it, or why it cannot be that. */
+async function checkedFailure(task: TaskEntry, { failure, data }: ExpectedFailureError): Promise<Error> {
+  const { failures = {} } = task;
+  const schema = Object.hasOwn(failures, failure) ? failures[failure] : undefined;
+  if (schema === undefined) {
+    const known = Object.keys(failures).join(', ') || 'none';
+    return new InvalidOptionError('failure', `one that task "${task.name}" declares (${known})`, failure);
+  }
+  const checked = await validate(schema, data, task.name, 'failure');
+  const issues = jsonIssues(checked, 'failure');
+  return issues.length > 0
+    ? new ValidationError(task.name, 'failure', issues)
+    : new ExpectedFailureError(failure, checked);
+}

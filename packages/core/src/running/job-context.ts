@@ -1,0 +1,115 @@
+import type { Clock } from '../clock.js';
+import { type Duration, durationMs } from '../duration.js';
+import { ExpectedFailureError, RejectedError } from '../errors.js';
+import { RetryRequest } from '../tasks/retry.js';
+import type { Envelope } from '../wire/envelope.js';
+import type { TaskContext, TaskLog } from './context.js';
+import type { ActiveJob } from './job.js';
+import type { AttemptReports } from './reports.js';
+
+/** What a context is made from. */
+type JobFacts = Pick<ActiveJob, 'id' | 'name' | 'queue' | 'attempt' | 'enqueuedAt' | 'signal'>;
+type EnvelopeFacts = Pick<Envelope, 'run' | 'alone' | 'headers' | 'parent' | 'root' | 'key'>;
+
+const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
+
+/**
+ * The context of one attempt. Functions are made when they are asked for: most handlers use few of them, and they may
+ * be taken off the context (`{ log, progress }`).
+ */
+export class JobContext implements TaskContext {
+  readonly id: string;
+  readonly name: string;
+  readonly queue: string;
+  readonly attempt: number;
+  readonly runId?: string;
+  readonly rootId: string;
+  readonly parentId?: string;
+  readonly idempotencyKey: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly #job: JobFacts;
+  readonly #reports: AttemptReports;
+  readonly #clock: Clock;
+  #log: TaskLog | undefined;
+
+  constructor(job: JobFacts, envelope: EnvelopeFacts, reports: AttemptReports, clock: Clock) {
+    const { parent, root, key } = envelope;
+    const run = envelope.alone ? undefined : envelope.run;
+    this.id = job.id;
+    this.name = job.name;
+    this.queue = job.queue;
+    this.attempt = job.attempt;
+    if (run !== undefined) this.runId = run;
+    this.rootId = root ?? run ?? job.id;
+    if (parent !== undefined) this.parentId = parent;
+    this.idempotencyKey = key ?? job.id;
+    this.headers = envelope.headers ?? NO_HEADERS;
+    this.#job = job;
+    this.#reports = reports;
+    this.#clock = clock;
+  }
+
+  get enqueuedAt(): Date {
+    return new Date(this.#job.enqueuedAt);
+  }
+
+  get signal(): AbortSignal {
+    return this.#job.signal;
+  }
+
+  get log(): TaskLog {
+    this.#log ??= this.#reports.log();
+    return this.#log;
+  }
+
+  get now(): TaskContext['now'] {
+    return () => this.#clock.now();
+  }
+
+  get sleep(): TaskContext['sleep'] {
+    return (duration: Duration) => sleep(this.#clock, durationMs(duration, 'duration'), this.#job.signal);
+  }
+
+  get progress(): TaskContext['progress'] {
+    return (value) => this.#reports.progress(value);
+  }
+
+  get setState(): TaskContext['setState'] {
+    return (state) => this.#reports.state(state);
+  }
+
+  get fail(): TaskContext['fail'] {
+    return (failure: string, ...data: readonly unknown[]) => {
+      throw new ExpectedFailureError(failure, data[0]);
+    };
+  }
+
+  get retry(): TaskContext['retry'] {
+    return ({ in: wait, reason, cause } = {}) => {
+      const delayMs = wait === undefined ? undefined : durationMs(wait, 'in');
+      throw new RetryRequest(reason, delayMs, cause === undefined ? undefined : { cause });
+    };
+  }
+
+  get reject(): TaskContext['reject'] {
+    return (reason) => {
+      throw new RejectedError(`The handler of task "${this.name}" rejected its job: ${reason}`);
+    };
+  }
+}
+
+/** Resolves after `ms`; rejects with the signal's reason once it is aborted. */
+function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const abort = () => {
+      clock.clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = clock.setTimeout(() => {
+      signal.removeEventListener('abort', abort);
+      resolve();
+    }, ms);
+    signal.addEventListener('abort', abort, { once: true });
+  });
+}

@@ -1,0 +1,26 @@
+import type { Store } from '../bullmq/store.js';
+import type { Runtime } from '../runtime.js';
+import type { Hooks } from '../tasks/hooks.js';
+import type { AnyMiddleware } from '../tasks/middleware.js';
+import type { Registry } from '../tasks/registry.js';
+import type { Sealer } from '../wire/sealing.js';
+import type { ChildPool } from './isolated/child-pool.js';
+
+/** What an app runs its jobs with. */
+export interface ExecutorParts {
+  /** The name of the app. */
+  readonly app: string;
+  readonly registry: Registry;
+  readonly store: Store;
+  readonly runtime: Runtime;
+  readonly sealer: Sealer;
+  /** Of every task. */
+  readonly hooks: Hooks | undefined;
+  readonly middleware: readonly AnyMiddleware[];
+  /** Names of keys whose values are masked. */
+  readonly sensitive: readonly string[];
+  readonly maxResultBytes: number;
+  /** Where isolated tasks run; absent: in this process, as others. */
+  readonly children?: ChildPool;
+  readonly onError: (error: Error) => void;
+}
