@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import { DelayedError, type IQueueBackend, type Job, type JobJson, UnrecoverableError, Worker } from 'bullmq';
 import type { ActiveJob, AttemptOutcome, ShownError } from '../running/job.js';
-import { isEnvelope } from '../wire/envelope.js';
+import { brokenData, isEnvelope } from '../wire/envelope.js';
 import type { BackendOptions } from './backends.js';
 import { ClaimedJob } from './claimed-job.js';
 import { persistent } from './persistent.js';
@@ -41,9 +41,6 @@ export interface Claimer {
  */
 const MAX_STALLS = 1_000_000;
 
-/** The key of what stands in for data that is no JSON. */
-const BROKEN = 'umbel:broken';
-
 /**
  * A job whose data is no JSON is handed out with a mark in its place: BullMQ would throw where it reads the job, outside
  * the processor, and the job would come back for ever.
@@ -54,7 +51,7 @@ class TolerantWorker extends Worker<unknown, unknown, string, IQueueBackend> {
       return super.createJob(json, jobId);
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
-      return super.createJob({ ...json, data: JSON.stringify({ umbel: 0, [BROKEN]: error.message }) }, jobId);
+      return super.createJob({ ...json, data: JSON.stringify(brokenData(error.message)) }, jobId);
     }
   }
 }

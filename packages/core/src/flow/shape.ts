@@ -7,7 +7,7 @@ export const isText: Check = (value) => typeof value === 'string';
 const isQueue: Check = (value) => typeof value === 'string' && value !== '' && !value.includes(':');
 const isCount: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
 
-export const isListOf =
+const isListOf =
   (check: Check): Check =>
   (value) =>
     Array.isArray(value) && value.every(check);
