@@ -33,10 +33,7 @@ async function observeQueue(world: World, queue: AnyQueue): Promise<unknown> {
     ascending: ids(await backend.getRanges(LISTED, 0, -1, true)),
     descending: ids(await backend.getRanges(LISTED, 0, 1, false)),
     middle: ids(await backend.getRanges(LISTED, 1, 2, true)),
-    // Added at once by one flow, these may or may not share a millisecond.
-    waitingChildren: ids(await backend.getRanges(['waiting-children'], 0, -1, true)).map((list) =>
-      list.sort(),
-    ),
+    waitingChildren: ids(await backend.getRanges(['waiting-children'], 0, -1, true)),
     listed: (await queue.getJobs(['waiting', 'prioritized', 'delayed', 'failed'], 0, 3, true)).map(
       (job) => job.id,
     ),

@@ -129,6 +129,7 @@ function workerOf(world: World, job: Job) {
 // No id is ever both an ancestor and a descendant: BullMQ does not survive a job that is its own parent.
 const LATE = ['k', 'l'];
 
+// Jobs added together are given one timestamp: else chance decides whether they share a millisecond, and their order.
 const adding = [
   onQueue('add', jobOptions, async (queue, opts, world) => {
     const job = await queue.add('single', { list: [1, null, 'é'] }, opts);
@@ -136,7 +137,10 @@ const adding = [
     return job.id;
   }),
   onQueue('addBulk', fc.array(jobOptions, { minLength: 1, maxLength: 3 }), async (queue, all, world) => {
-    const jobs = await queue.addBulk(all.map((opts, at) => ({ name: 'bulk', data: at, opts })));
+    const timestamp = Date.now();
+    const jobs = await queue.addBulk(
+      all.map((opts, at) => ({ name: 'bulk', data: at, opts: { ...opts, timestamp } })),
+    );
     world.jobs.push(...jobs);
     return jobs.map((job) => job.id);
   }),
@@ -161,13 +165,13 @@ const branch = fc.tuple(node('g', 'h'), fc.array(node('i', 'j', 'k'), { maxLengt
 
 type Leaf = [number, string, JobsOptions, JobsOptions];
 
-function toFlow([[at, jobId, failure, where], children]: [Leaf, Leaf[]]): FlowJob {
+function toFlow([[at, jobId, failure, where], children]: [Leaf, Leaf[]], timestamp: number): FlowJob {
   return {
     name: 'node',
     queueName: QUEUES[at] ?? QUEUES[0],
     data: {},
-    opts: { jobId, ...failure, ...where },
-    children: children.map((child) => toFlow([child, []])),
+    opts: { jobId, ...failure, ...where, timestamp },
+    children: children.map((child) => toFlow([child, []], timestamp)),
   };
 }
 
@@ -175,7 +179,8 @@ const flows = operation(
   'addFlow',
   fc.tuple(node('a', 'f'), fc.array(branch, { minLength: 1, maxLength: 3 })),
   async (world, [root, branches]) => {
-    const flow = { ...toFlow([root, []]), children: branches.map(toFlow) };
+    const now = Date.now();
+    const flow = { ...toFlow([root, []], now), children: branches.map((each) => toFlow(each, now)) };
     const tree = await world.flows.add(flow);
     const seen: Job[] = [];
     const walk = (node: typeof tree): void => {
