@@ -538,3 +538,40 @@ onEveryEngine('an app', (engine) => {
     expect(contract.toJSON()).toEqual({ kind: 'task', task: 'free' });
   });
 });
+
+onEveryEngine('schemas', (engine) => {
+  test('with codecs carry what JSON does not, transformed once each way, and the store holds the sent form', async () => {
+    const app = engine.app();
+    const date = z.codec(z.iso.datetime(), z.date(), {
+      decode: (text) => new Date(text),
+      encode: (value) => value.toISOString(),
+    });
+    const bigint = z.codec(z.string(), z.bigint(), { decode: (text) => BigInt(text), encode: String });
+    const entries = z.codec(z.array(z.tuple([z.string(), z.number()])), z.map(z.string(), z.number()), {
+      decode: (list) => new Map(list),
+      encode: (map) => [...map],
+    });
+    const seen: unknown[] = [];
+    const transformed = vi.fn((text: string) => text.trim());
+    const task = app.task({
+      name: 'task',
+      input: z.object({ at: date, big: bigint, counts: entries, name: z.string().transform(transformed) }),
+      run: async ({ at, big, counts, name }) => {
+        seen.push(at, big, counts, name);
+        return `${at.getTime()} ${big + 1n} ${counts.get('a')} ${name}`;
+      },
+    });
+    const result = await task.delay({
+      at: '1970-01-01T00:00:00Z',
+      big: '9007199254740993',
+      counts: [['a', 1]],
+      name: ' Ada ',
+    });
+    const stored = await engine.bareQueue('default').getJob(result.id);
+    expect(stored?.data.input).toMatchObject({ big: '9007199254740993', name: ' Ada ' });
+    await app.worker().start();
+    expect(await result.get({ timeout: '10s' })).toBe('0 9007199254740994 1 Ada');
+    expect(seen).toEqual([new Date(0), 9007199254740993n, new Map([['a', 1]]), 'Ada']);
+    expect(transformed.mock.calls.map(([text]) => text)).toEqual([' Ada ', ' Ada ']); // checked when sent, decoded when run
+  });
+});
