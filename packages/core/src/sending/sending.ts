@@ -1,30 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { BULK_SLICE, type NewJob, type Store } from '../bullmq/store.js';
 import type { Duration } from '../duration.js';
-import { IdempotencyConflictError, InvalidOptionError, ValidationError } from '../errors.js';
-import { completeInput, fill } from '../flow/input.js';
-import {
-  type Callbacks,
-  type FlowNode,
-  INTERNAL_JOB,
-  INTERNAL_OPTIONS,
-  INTERNAL_QUEUE,
-  jobIdOf,
-} from '../flow/node.js';
+import { InvalidOptionError } from '../errors.js';
+import { fill } from '../flow/input.js';
+import { type FlowNode, INTERNAL_JOB, INTERNAL_OPTIONS, INTERNAL_QUEUE, jobIdOf } from '../flow/node.js';
 import { prepared } from '../flow/prepare.js';
 import type { AsyncResult } from '../results/async-result.js';
 import { type ResultParts, StoredResult } from '../results/result.js';
 import { observeTree, type Runtime } from '../runtime.js';
-import {
-  deduplicationId,
-  idempotentId,
-  inputDigest,
-  normalizeDeduplication,
-} from '../tasks/deduplication.js';
+import { deduplicationId, normalizeDeduplication } from '../tasks/deduplication.js';
 import type { AnyMiddleware, OutgoingCall } from '../tasks/middleware.js';
 import {
   type BulkOptions,
-  checkText,
   type NormalizedOptions,
   normalizeOptions,
   positiveMs,
@@ -33,10 +20,11 @@ import {
 } from '../tasks/options.js';
 import type { Registry } from '../tasks/registry.js';
 import type { Router } from '../tasks/routing.js';
-import { PLAN, type Plannable, type TaskExpression } from '../tasks/signature.js';
-import { jsonIssues } from '../wire/json.js';
-import { validate } from '../wire/schema.js';
+import type { TaskExpression } from '../tasks/signature.js';
 import { Batch } from './batch.js';
+import { callbacksOf } from './callbacks.js';
+import { InputChecks, wholeInput } from './checks.js';
+import { isStored, keyedContent, shapeOf } from './idempotency.js';
 
 /** What an app sends with. */
 export interface SendingParts {
@@ -52,9 +40,11 @@ export interface SendingParts {
 /** Checks, routes and stores calls and runs. */
 export class Sending {
   readonly #parts: SendingParts;
+  readonly #checks: InputChecks;
 
   constructor(parts: SendingParts) {
     this.#parts = parts;
+    this.#checks = new InputChecks(parts.registry, parts.maxInputBytes);
   }
 
   /** Sends one call. */
@@ -64,7 +54,7 @@ export class Sending {
     options: SendOptions<never>,
   ): Promise<AsyncResult<unknown>> {
     const whole = wholeInput(expression, input);
-    await this.#check(expression.task, whole);
+    await this.#checks.check(expression.task, whole);
     const callbacks = callbacksOf(options);
     let queue = '';
     const { id } = await this.#throughMiddleware(expression, whole, options, async (own) => {
@@ -84,7 +74,7 @@ export class Sending {
     const wholes: unknown[] = [];
     for (const input of inputs) {
       const whole = wholeInput(expression, input);
-      await this.#check(expression.task, whole, `inputs[${wholes.length}]`);
+      await this.#checks.check(expression.task, whole, `inputs[${wholes.length}]`);
       wholes.push(whole);
     }
     const batch = new Batch((jobs) => this.#storeMany(jobs, options));
@@ -111,7 +101,7 @@ export class Sending {
         true,
       );
     }
-    await this.#checkTree(filled);
+    await this.#checks.checkTree(filled);
     const callbacks = callbacksOf(options);
     const call: OutgoingCall = { task: undefined, input, headers: { ...options.headers } };
     const { id } = await this.#through(call, async () => {
@@ -238,9 +228,9 @@ export class Sending {
     const keyed = keyedContent(job.name, key, job.content.input);
     const added: NewJob = { ...job, id: keyed.id, content: { ...job.content, ...keyed.content } };
     const timeoutMs = timeoutOf(options);
-    if (await this.#isStored(added.queue, job.name, keyed, timeoutMs)) return keyed.id;
+    if (await isStored(store, added.queue, job.name, keyed, timeoutMs)) return keyed.id;
     const id = await store.add(added, timeoutMs);
-    if (id === keyed.id) await this.#isStored(added.queue, job.name, keyed, timeoutMs); // another may have been quicker
+    if (id === keyed.id) await isStored(store, added.queue, job.name, keyed, timeoutMs); // another may have been quicker
     runtime.observer?.enqueued(enqueued(added));
     return id;
   }
@@ -258,25 +248,12 @@ export class Sending {
       idempotencyKey === undefined ? undefined : keyedContent(name, idempotencyKey, [input, shapeOf(root)]);
     const run = keyed?.id ?? randomUUID();
     const timeoutMs = timeoutOf(options);
-    if (keyed !== undefined && (await this.#isStored(root.queue, name, keyed, timeoutMs))) return run;
+    if (keyed !== undefined && (await isStored(store, root.queue, name, keyed, timeoutMs))) return run;
     const tree = keyed === undefined ? root : { ...root, content: { ...root.content, ...keyed.content } };
     await store.addRun(run, tree, timeoutMs);
-    if (keyed !== undefined) await this.#isStored(root.queue, name, keyed, timeoutMs);
+    if (keyed !== undefined) await isStored(store, root.queue, name, keyed, timeoutMs);
     if (runtime.observer !== undefined) observeTree(runtime.observer, run, tree);
     return run;
-  }
-
-  /** Whether the store has the call of this key. @throws {IdempotencyConflictError} if it has another one. */
-  async #isStored(
-    queue: string,
-    task: string,
-    { id, content }: Keyed,
-    timeoutMs: number | undefined,
-  ): Promise<boolean> {
-    const stored = await this.#parts.store.job(queue, id, timeoutMs);
-    if (stored === undefined) return false;
-    if (stored.envelope?.digest === content.digest) return true;
-    throw new IdempotencyConflictError(task, content.key, id);
   }
 
   #throughMiddleware(
@@ -302,31 +279,6 @@ export class Sending {
     };
     return from(0);
   }
-
-  /** Whole inputs are validated here, parts of one only for what JSON would change; steps validate the rest. */
-  async #checkTree(node: FlowNode): Promise<void> {
-    for (const next of [...(node.children ?? []), ...(node.expand?.members ?? [])])
-      await this.#checkTree(next);
-    if (node.queue === INTERNAL_QUEUE) return;
-    const { after } = node;
-    const isWhole = node.open === undefined && (after === undefined || 'ignored' in after);
-    if (isWhole) await this.#check(node.name, node.input);
-    else this.#checkJson(node.name, node.input, 'input');
-  }
-
-  /** @throws {ValidationError} if the input does not fit the task's schema, or JSON would change it. */
-  async #check(task: string, input: unknown, path = 'input'): Promise<void> {
-    this.#checkJson(task, input, path);
-    const entry = this.#parts.registry.get(task);
-    if (entry === undefined) return;
-    if (entry.input !== undefined) await validate(entry.input, input, task, 'input', path);
-    else if (input !== undefined) refuseInput(task, 'this task takes no input');
-  }
-
-  #checkJson(task: string, input: unknown, path: string): void {
-    const issues = jsonIssues(input, path, this.#parts.maxInputBytes);
-    if (issues.length > 0) throw new ValidationError(task, 'input', issues);
-  }
 }
 
 /** @throws {InvalidOptionError} if two options say differently which call is which, or when it starts. */
@@ -350,60 +302,6 @@ function checkCombination(
       delayMs,
     );
   }
-}
-
-interface Keyed {
-  readonly id: string;
-  readonly content: { readonly key: string; readonly digest: string };
-}
-
-function keyedContent(name: string, key: string, input: unknown): Keyed {
-  checkText('idempotencyKey', key, 1000);
-  return { id: idempotentId(name, key), content: { key, digest: inputDigest(input) } };
-}
-
-/** What makes one composition differ from another: its tasks, in their places, and their inputs. */
-function shapeOf({ path, name, input, into, children, expand }: FlowNode): unknown {
-  return [path, name, input, into, children?.map(shapeOf), expand?.members.map(shapeOf)];
-}
-
-/** The whole input of a call. */
-function wholeInput(expression: TaskExpression, input: unknown): unknown {
-  const { task, immutable } = expression;
-  if (input !== undefined && immutable)
-    refuseInput(task, 'the call is immutable (.si), so nothing can be passed');
-  return input === undefined && expression.into === undefined
-    ? expression.input
-    : completeInput(task, expression, input);
-}
-
-function refuseInput(task: string, message: string): never {
-  throw new ValidationError(task, 'input', [{ path: 'input', message }]);
-}
-
-function callbacksOf({ link, linkError }: SendOptions<never>): Pick<FlowNode, 'callbacks'> {
-  const success = plansOf('link', link);
-  const failure = plansOf('linkError', linkError);
-  if (success.length === 0 && failure.length === 0) return {};
-  const callbacks: Callbacks = {
-    ...(success.length > 0 && { success }),
-    ...(failure.length > 0 && { failure }),
-  };
-  return { callbacks };
-}
-
-function plansOf(option: string, given: unknown): FlowNode[] {
-  const signatures: unknown[] = given === undefined ? [] : Array.isArray(given) ? given : [given];
-  return signatures.map((signature) => {
-    if (typeof signature === 'object' && signature !== null && PLAN in signature) {
-      return (signature as Plannable)[PLAN](); // only signatures have it
-    }
-    throw new InvalidOptionError(
-      option,
-      'a task, a signature or a composition, or a list of those',
-      signature,
-    );
-  });
 }
 
 function lineageOf({ parent }: SendOptions<never>): { parent?: string; root?: string } {
