@@ -1,6 +1,7 @@
 import { type ErrorRecord, JobStateError, UnknownJobError } from '../errors.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
-import type { Store, StoredJob } from './store.js';
+import type { Store } from './store.js';
+import type { StoredJob } from './stored-job.js';
 
 /** A job that has failed for good. */
 export interface DeadLetter {

@@ -1,21 +1,13 @@
 import type { Job } from 'bullmq';
-import { CorruptJobError, type FailureOrigin, isUmbelError } from '../errors.js';
+import { CorruptJobError, type FailureOrigin } from '../errors.js';
 import { type FlowNode, jobIdOf } from '../flow/node.js';
 import { sealTree } from '../flow/seal.js';
 import type { NormalizedOptions } from '../tasks/options.js';
-import {
-  type Envelope,
-  type EnvelopeContent,
-  encodeEnvelope,
-  isEnvelope,
-  readEnvelope,
-} from '../wire/envelope.js';
-import { readErrorRecord } from '../wire/error-record.js';
-import { isPlainObject } from '../wire/json.js';
-import { OWN_STATE } from '../wire/progress.js';
-import { isSealed, SEALED, type Sealer } from '../wire/sealing.js';
+import { type Envelope, type EnvelopeContent, encodeEnvelope, isEnvelope } from '../wire/envelope.js';
+import { SEALED, type Sealer } from '../wire/sealing.js';
 import { type BackendOptions, Backends, type EnvelopeQueue } from './backends.js';
 import { contentOf, type StoredDeduplication, toFlowJob, toJobOptions } from './job-options.js';
+import { type StoredJob, storedJobOf } from './stored-job.js';
 import { Watcher } from './watcher.js';
 
 export interface StoreOptions extends BackendOptions {
@@ -40,23 +32,6 @@ export type JobOutcome =
   | { readonly kind: 'missing' }
   | { readonly kind: 'completed'; readonly value: unknown }
   | { readonly kind: 'failed'; readonly failure: FailureOrigin };
-
-/** A stored job as it is, with what was sealed opened. */
-export interface StoredJob {
-  readonly id: string;
-  readonly name: string;
-  readonly queue: string;
-  readonly envelope: Envelope | undefined;
-  /** Attempts that have ended. */
-  readonly attempts: number;
-  readonly enqueuedAt: number;
-  readonly startedAt: number | undefined;
-  readonly finishedAt: number | undefined;
-  readonly progress: unknown;
-  /** The task's own state that its handler shows. */
-  readonly ownState: string | undefined;
-  readonly failedReason: string | undefined;
-}
 
 /** Members that are added in one transaction, which blocks Redis as long as it runs. */
 const SLICE = 200;
@@ -185,7 +160,7 @@ export class Store {
   /** The job, or undefined if the store does not hold it. What cannot be read of it is left out. */
   async job(queue: string, id: string, timeoutMs?: number): Promise<StoredJob | undefined> {
     const job = await this.#on(queue, (bull) => bull.getJob(id).catch(ifBroken), timeoutMs);
-    return job && this.#opened(queue, job);
+    return job && storedJobOf(this.#options.sealer, queue, job);
   }
 
   /** Lines that the job's handler has logged, oldest first. */
@@ -276,61 +251,6 @@ export class Store {
     return encodeEnvelope({ ...content, ...own, input });
   }
 
-  async #opened(queue: string, job: Job<Envelope>): Promise<StoredJob> {
-    const id = job.id ?? '';
-    const { name, progress, data } = job;
-    const envelope = isEnvelope(data) ? await this.#openedEnvelope(id, name, data) : undefined;
-    return {
-      id,
-      name,
-      queue,
-      envelope,
-      attempts: job.attemptsMade,
-      enqueuedAt: job.timestamp,
-      startedAt: job.processedOn,
-      finishedAt: job.finishedOn,
-      failedReason: job.failedReason,
-      ...(await this.#openedProgress(id, name, progress)),
-    };
-  }
-
-  async #openedEnvelope(id: string, task: string, data: Envelope): Promise<Envelope> {
-    const envelope = readEnvelope(data);
-    const failure = await this.#openedFailure(data.failure);
-    if (!isSealed(envelope.input)) return { ...envelope, ...(failure !== undefined && { failure }) };
-    const context = { subject: 'input', id, task } as const;
-    const input = await this.#options.sealer.open(envelope.input, context).catch(ifCorrupt);
-    return { ...envelope, input, ...(failure !== undefined && { failure }) };
-  }
-
-  /** The recorded failure, or undefined if there is none or it is not in the form of one. */
-  async #openedFailure(stored: unknown): Promise<FailureOrigin | undefined> {
-    if (!isPlainObject(stored)) return undefined;
-    const { task, jobId, attempts, state, error } = stored;
-    if (typeof task !== 'string' || typeof jobId !== 'string') return undefined;
-    const context = { subject: 'failure', id: jobId, task: '' } as const;
-    const record = readErrorRecord(await this.#options.sealer.open(error, context));
-    if (record === undefined) return undefined;
-    return {
-      task,
-      jobId,
-      ...(typeof attempts === 'number' && { attempts }),
-      ...((state === 'expired' || state === 'revoked') && { state }),
-      error: record,
-    };
-  }
-
-  async #openedProgress(
-    id: string,
-    task: string,
-    stored: unknown,
-  ): Promise<Pick<StoredJob, 'progress' | 'ownState'>> {
-    const isOwn = isPlainObject(stored) && typeof stored[OWN_STATE] === 'string';
-    const value = isOwn ? stored.progress : stored === 0 ? undefined : stored; // BullMQ's 0 is for none
-    const progress = await this.#options.sealer.open(value, { subject: 'progress', id, task });
-    return { progress, ownState: isOwn ? String(stored[OWN_STATE]) : undefined };
-  }
-
   async #revokeTree(job: Job<Envelope>, now: number, marked: { queue: string; id: string }[]): Promise<void> {
     if (!isEnvelope(job.data)) return;
     if (job.data.revoked === undefined) await job.updateData({ ...job.data, revoked: now });
@@ -359,12 +279,6 @@ function resultOf(id: string, text: string): unknown {
 /** Whether a line of a log was encoded by codecs; the lines of other programs may be JSON of their own. */
 function isSealedLine(line: string): boolean {
   return line.startsWith(`{"${SEALED}":"`);
-}
-
-/** What no codec here can decode is left out. */
-function ifCorrupt(error: unknown): undefined {
-  if (isUmbelError(error, 'CORRUPT_JOB')) return undefined;
-  throw error;
 }
 
 /** A job whose stored text cannot be read is left to a worker, which fails it with the reason. */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { JobOutcome, Store, StoredJob } from '../bullmq/store.js';
+import type { JobOutcome, Store } from '../bullmq/store.js';
+import type { StoredJob } from '../bullmq/stored-job.js';
 import { durationMs } from '../duration.js';
 import {
   ExpectedFailureError,

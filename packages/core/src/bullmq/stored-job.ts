@@ -1,0 +1,87 @@
+import type { Job } from 'bullmq';
+import { type FailureOrigin, isUmbelError } from '../errors.js';
+import { type Envelope, isEnvelope, readEnvelope } from '../wire/envelope.js';
+import { readErrorRecord } from '../wire/error-record.js';
+import { isPlainObject } from '../wire/json.js';
+import { OWN_STATE } from '../wire/progress.js';
+import { isSealed, type Sealer } from '../wire/sealing.js';
+
+/** A stored job as it is, with what was sealed opened. */
+export interface StoredJob {
+  readonly id: string;
+  readonly name: string;
+  readonly queue: string;
+  readonly envelope: Envelope | undefined;
+  /** Attempts that have ended. */
+  readonly attempts: number;
+  readonly enqueuedAt: number;
+  readonly startedAt: number | undefined;
+  readonly finishedAt: number | undefined;
+  readonly progress: unknown;
+  /** The task's own state that its handler shows. */
+  readonly ownState: string | undefined;
+  readonly failedReason: string | undefined;
+}
+
+/** What the store holds of a job. What cannot be read of it is left out. */
+export async function storedJobOf(sealer: Sealer, queue: string, job: Job<Envelope>): Promise<StoredJob> {
+  const id = job.id ?? '';
+  const { name, progress, data } = job;
+  const envelope = isEnvelope(data) ? await openedEnvelope(sealer, id, name, data) : undefined;
+  return {
+    id,
+    name,
+    queue,
+    envelope,
+    attempts: job.attemptsMade,
+    enqueuedAt: job.timestamp,
+    startedAt: job.processedOn,
+    finishedAt: job.finishedOn,
+    failedReason: job.failedReason,
+    ...(await openedProgress(sealer, id, name, progress)),
+  };
+}
+
+async function openedEnvelope(sealer: Sealer, id: string, task: string, data: Envelope): Promise<Envelope> {
+  const envelope = readEnvelope(data);
+  const failure = await openedFailure(sealer, data.failure);
+  if (!isSealed(envelope.input)) return { ...envelope, ...(failure !== undefined && { failure }) };
+  const context = { subject: 'input', id, task } as const;
+  const input = await sealer.open(envelope.input, context).catch(ifCorrupt);
+  return { ...envelope, input, ...(failure !== undefined && { failure }) };
+}
+
+/** The recorded failure, or undefined if there is none or it is not in the form of one. */
+async function openedFailure(sealer: Sealer, stored: unknown): Promise<FailureOrigin | undefined> {
+  if (!isPlainObject(stored)) return undefined;
+  const { task, jobId, attempts, state, error } = stored;
+  if (typeof task !== 'string' || typeof jobId !== 'string') return undefined;
+  const context = { subject: 'failure', id: jobId, task: '' } as const;
+  const record = readErrorRecord(await sealer.open(error, context));
+  if (record === undefined) return undefined;
+  return {
+    task,
+    jobId,
+    ...(typeof attempts === 'number' && { attempts }),
+    ...((state === 'expired' || state === 'revoked') && { state }),
+    error: record,
+  };
+}
+
+async function openedProgress(
+  sealer: Sealer,
+  id: string,
+  task: string,
+  stored: unknown,
+): Promise<Pick<StoredJob, 'progress' | 'ownState'>> {
+  const isOwn = isPlainObject(stored) && typeof stored[OWN_STATE] === 'string';
+  const value = isOwn ? stored.progress : stored === 0 ? undefined : stored; // BullMQ's 0 is for none
+  const progress = await sealer.open(value, { subject: 'progress', id, task });
+  return { progress, ownState: isOwn ? String(stored[OWN_STATE]) : undefined };
+}
+
+/** What no codec here can decode is left out. */
+function ifCorrupt(error: unknown): undefined {
+  if (isUmbelError(error, 'CORRUPT_JOB')) return undefined;
+  throw error;
+}
