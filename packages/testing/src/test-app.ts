@@ -248,9 +248,9 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
     fake: (task, behaviour) => fakes.set(task, behaviour),
     fakeAll: (handler, { except = [] } = {}) =>
       fakes.setOthers((input, ctx) => handler(input, ctx.name), except),
-    async perform(task, input, { attempt = 1, headers, signal = new AbortController().signal } = {}) {
+    async perform(task, input, { attempt = 1, headers, signal } = {}) {
       const data: unknown = JSON.parse(JSON.stringify({ umbel: 1, input, headers }));
-      const job = { ...unclaimed, name: task.name, data, attempt, signal, enqueuedAt: engine.now };
+      const job = { ...unclaimed, ...ending(signal), name: task.name, data, attempt, enqueuedAt: engine.now };
       const run = () => fork.perform(job);
       const endWait = engine.waiting(() => {});
       try {
@@ -282,14 +282,26 @@ const unclaimed = {
   id: 'performed',
   queue: 'none',
   retry: undefined,
-  giveUp: () => {},
-  onGiveUp: () => {},
   updateProgress: async () => {},
   log: async () => {},
   childResults: async () => new Map(),
   failedChildren: async () => [],
   saveFailure: async () => {},
 } satisfies Partial<ActiveJob>;
+
+/** How such a job is given up: by its time limit, or by the test's signal, which only tells the handler. */
+function ending(signal: AbortSignal | undefined): Pick<ActiveJob, 'signal' | 'giveUp' | 'onGiveUp'> {
+  const controller = new AbortController();
+  const listeners: ((reason: Error) => void)[] = [];
+  return {
+    signal: signal === undefined ? controller.signal : AbortSignal.any([signal, controller.signal]),
+    onGiveUp: (listener) => void listeners.push(listener),
+    giveUp(reason) {
+      for (const listener of listeners) listener(reason);
+      controller.abort(reason);
+    },
+  };
+}
 
 function nothingLeft(jobId: string, history: History): NothingLeftError {
   const ended = new Set(history.attempts.filter(({ outcome }) => outcome).map(({ id }) => id));

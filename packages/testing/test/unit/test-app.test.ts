@@ -254,6 +254,24 @@ describe('an app under test', () => {
     expect(t.enqueued).toEqual([]);
   });
 
+  test('ends attempts by their time limits, and jobs by their expiry, in virtual time', async () => {
+    const app = createApp({ name: 'limits' });
+    const slow = app.task({
+      name: 'slow',
+      timeout: '30s',
+      retry: { attempts: 2, delay: '1m' },
+      run: async (_, ctx) => {
+        await ctx.sleep('1h');
+      },
+    });
+    const t = await testApp(app);
+    await expect(t.run(slow)).rejects.toThrow('did not end within its timeout of 30000 ms (attempt 2)');
+    expect(t.now).toEqual(new Date('2030-01-01T00:02:00Z')); // 30 s, a minute, 30 s
+    await expect(t.perform(slow)).rejects.toThrow('did not end within its timeout of 30000 ms (attempt 1)');
+    const stale = await slow.applyAsync(undefined, { countdown: '2h', expires: '1h' });
+    await expect(stale.get()).rejects.toMatchObject({ state: 'expired' });
+  });
+
   test('draws a timeline that is the same in every run', async () => {
     const { charge, mail } = tasks;
     t.fake(charge, sequence(new Error('down'), { receipt: 'r1' }));
