@@ -17,7 +17,7 @@ export function durationMs(duration: Duration, option: string): number {
       duration,
     );
   }
-  return value;
+  return Math.round(value);
 }
 
 function parse(text: string): number | undefined {

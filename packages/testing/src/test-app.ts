@@ -282,6 +282,7 @@ const unclaimed = {
   id: 'performed',
   queue: 'none',
   retry: undefined,
+  starts: 1,
   updateProgress: async () => {},
   log: async () => {},
   childResults: async () => new Map(),

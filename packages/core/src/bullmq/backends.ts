@@ -29,6 +29,9 @@ function closer(): AbortController {
   return controller;
 }
 
+/** Node fires a timer at once that is set for longer. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 const RETRY_MS = { first: 20, max: 1000 };
 
 /** Real time, taken at load time: reaching a store is no part of the time that a test may replace. */
@@ -140,10 +143,13 @@ export class Backends {
 
   #within<T>(ms: number, timeoutMs: number, run: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#ready = undefined;
-        reject(this.#unreachable(timeoutMs));
-      }, ms);
+      const timer = setTimeout(
+        () => {
+          this.#ready = undefined;
+          reject(this.#unreachable(timeoutMs));
+        },
+        Math.min(ms, LONGEST_TIMER_MS),
+      );
       run()
         .then(resolve, reject)
         .finally(() => clearTimeout(timer));

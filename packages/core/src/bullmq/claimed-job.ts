@@ -40,6 +40,10 @@ export class ClaimedJob implements ActiveJob {
     return this.#job.attemptsMade + 1;
   }
 
+  get starts(): number {
+    return this.#job.attemptsStarted;
+  }
+
   get retry(): NormalizedRetry | undefined {
     return retryOf(this.#job.opts);
   }

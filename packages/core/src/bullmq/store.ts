@@ -61,7 +61,24 @@ export class Store {
     const added = await this.#backends.reach(timeoutMs, () =>
       this.#backends.queue(job.queue).add(job.name, data, options),
     );
-    return added.id ?? job.id;
+    const id = added.id ?? job.id;
+    return id !== job.id && job.deduplication?.mode === 'debounce' ? this.#addLast(job, id, timeoutMs) : id;
+  }
+
+  /**
+   * Adds a debounced call anew if the one that it should replace is no longer delayed: the store would drop the last call
+   * then, and not an earlier one. Gives the id of the call that is kept.
+   */
+  async #addLast(job: NewJob, earlier: string, timeoutMs: number): Promise<string> {
+    const { id, name, queue, options, deduplication } = job;
+    const data = await this.#dataOf(job);
+    return this.#backends.reach(timeoutMs, async () => {
+      const bull = this.#backends.queue(queue);
+      if (deduplication === undefined || (await bull.getJobState(earlier)) === 'delayed') return earlier;
+      await bull.removeDeduplicationKey(deduplication.id);
+      const added = await bull.add(name, data, toJobOptions(id, options, deduplication));
+      return added.id ?? id;
+    });
   }
 
   /**

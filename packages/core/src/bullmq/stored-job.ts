@@ -26,7 +26,7 @@ export interface StoredJob {
 /** What the store holds of a job. What cannot be read of it is left out. */
 export async function storedJobOf(sealer: Sealer, queue: string, job: Job<Envelope>): Promise<StoredJob> {
   const id = job.id ?? '';
-  const { name, progress, data } = job;
+  const { name, data } = job;
   const envelope = isEnvelope(data) ? await openedEnvelope(sealer, id, name, data) : undefined;
   return {
     id,
@@ -38,7 +38,7 @@ export async function storedJobOf(sealer: Sealer, queue: string, job: Job<Envelo
     startedAt: job.processedOn,
     finishedAt: job.finishedOn,
     failedReason: job.failedReason,
-    ...(await openedProgress(sealer, id, name, progress)),
+    ...(await openedProgress(sealer, id, name, job)),
   };
 }
 
@@ -57,7 +57,7 @@ async function openedFailure(sealer: Sealer, stored: unknown): Promise<FailureOr
   const { task, jobId, attempts, state, error } = stored;
   if (typeof task !== 'string' || typeof jobId !== 'string') return undefined;
   const context = { subject: 'failure', id: jobId, task: '' } as const;
-  const record = readErrorRecord(await sealer.open(error, context));
+  const record = readErrorRecord(await sealer.open(error, context).catch(ifCorrupt));
   if (record === undefined) return undefined;
   return {
     task,
@@ -72,12 +72,14 @@ async function openedProgress(
   sealer: Sealer,
   id: string,
   task: string,
-  stored: unknown,
+  { progress: stored, attemptsMade }: { progress: unknown; attemptsMade: number },
 ): Promise<Pick<StoredJob, 'progress' | 'ownState'>> {
   const isOwn = isPlainObject(stored) && typeof stored[OWN_STATE] === 'string';
   const value = isOwn ? stored.progress : stored === 0 ? undefined : stored; // BullMQ's 0 is for none
-  const progress = await sealer.open(value, { subject: 'progress', id, task });
-  return { progress, ownState: isOwn ? String(stored[OWN_STATE]) : undefined };
+  const progress = await sealer.open(value, { subject: 'progress', id, task }).catch(ifCorrupt);
+  // It lasts as long as the attempt that shows it.
+  const isShown = isOwn && stored.attempt === attemptsMade + 1;
+  return { progress, ownState: isShown ? String(stored[OWN_STATE]) : undefined };
 }
 
 /** What no codec here can decode is left out. */

@@ -1,4 +1,3 @@
-import { isTransient } from '../bullmq/transient.js';
 import {
   ExpiredError,
   type FailureOrigin,
@@ -52,12 +51,11 @@ export class Executor {
       const content = envelope;
       const run = () => this.#run(job, content, (begun) => (attempt = begun));
       const value = await (observer === undefined ? run() : observer.attempt(job, run));
-      if (attempt !== undefined) await this.#succeeded(attempt, value);
       const kept = envelope.ignoreResult ? null : value;
-      return {
-        kind: 'completed',
-        value: sealer.isActive ? await sealer.seal(kept, { subject: 'result', id: job.id, task: '' }) : kept,
-      };
+      const context = { subject: 'result', id: job.id, task: '' } as const;
+      const stored = sealer.isActive ? await sealer.seal(kept, context) : kept;
+      if (attempt !== undefined) await this.#succeeded(attempt, value);
+      return { kind: 'completed', value: stored };
     } catch (thrown) {
       return this.#failed(job, envelope, attempt, toError(thrown));
     }
@@ -68,10 +66,11 @@ export class Executor {
     return this.#run(job, decodeEnvelope(job.id, job.data), () => {});
   }
 
-  async #succeeded({ task, context, reports }: Attempt, result: unknown): Promise<void> {
+  async #succeeded(attempt: Attempt, result: unknown): Promise<void> {
+    const { task, context, reports } = attempt;
     if (this.#handling.hasHooks(task)) {
-      await this.#handling.hook(task, (hooks) => hooks.success?.(context, result));
-      await this.#handling.hook(task, (hooks) => hooks.always?.(context));
+      await this.#handling.hook(attempt, (hooks) => hooks.success?.(context, result));
+      await this.#handling.hook(attempt, (hooks) => hooks.always?.(context));
     }
     await reports.end();
   }
@@ -82,17 +81,17 @@ export class Executor {
     attempt: Attempt | undefined,
     error: Error,
   ): Promise<AttemptOutcome> {
-    if (attempt === undefined && (isUmbelError(error, 'CONNECTION') || isTransient(error))) {
+    if (attempt === undefined && isUmbelError(error, 'CONNECTION')) {
       // Nothing of the user's has run: an outage is not charged to the job.
       return { kind: 'returned', delayMs: UNREACHABLE_RETURN_MS };
     }
     const delayMs = this.#retryDelayMs(job, error);
     if (attempt !== undefined) {
-      const { task, context } = attempt;
-      await this.#handling.hook(task, (hooks) =>
+      const { context } = attempt;
+      await this.#handling.hook(attempt, (hooks) =>
         delayMs === undefined ? hooks.failure?.(context, error) : hooks.retry?.(context, error),
       );
-      await this.#handling.hook(task, (hooks) => hooks.always?.(context));
+      await this.#handling.hook(attempt, (hooks) => hooks.always?.(context));
       await attempt.reports.end();
     }
     const origin = this.#originOf(job, attempt, error);
@@ -114,7 +113,7 @@ export class Executor {
       });
     } catch (thrown) {
       // The task's own functions decide here; the job keeps the error that they were asked about.
-      onError(new Error(`retry of task "${job.name}" threw: ${toError(thrown).message}`, { cause: thrown }));
+      onError(new Error(`what decides about retries of task "${job.name}" threw ${toError(thrown).name}`));
       return undefined;
     }
   }

@@ -9,6 +9,7 @@ import {
 import type { Hooks } from '../tasks/hooks.js';
 import type { AnyMiddleware } from '../tasks/middleware.js';
 import type { TaskEntry } from '../tasks/registry.js';
+import type { Schema } from '../types/task.js';
 import type { Envelope } from '../wire/envelope.js';
 import { toError } from '../wire/error-record.js';
 import { jsonIssues } from '../wire/json.js';
@@ -40,19 +41,16 @@ export class Handling {
     const { clock } = runtime;
     const { expires, revoked } = envelope;
     if (revoked !== undefined) throw new RevokedError(`Task "${job.name}" was revoked before it started.`);
-    if (expires !== undefined && job.attempt === 1 && clock.now() >= expires) {
+    if (expires !== undefined && job.starts <= 1 && clock.now() >= expires) {
       const at = new Date(expires).toISOString();
       throw new ExpiredError(`Task "${job.name}" was not started before it expired, at ${at}.`);
     }
     const task = this.#taskOf(job.name);
     const input = await this.#steps.inputOf(job, envelope);
-    const decoded =
-      task.input === undefined ? undefined : await validate(task.input, input, task.name, 'input');
+    const keys = new Set([...sensitive, ...(task.sensitive ?? [])]);
+    const decoded = task.input === undefined ? undefined : await decodedBy(task.input, task, input, keys);
     const attempt = new Attempt(job, envelope, task, { clock, sealer, onError });
-    if (sensitive.length > 0 || task.sensitive !== undefined) {
-      const keys = new Set([...sensitive, ...(task.sensitive ?? [])]);
-      attempt.reports.mask = maskFor(keys, [input, decoded]);
-    }
+    if (keys.size > 0) attempt.reports.mask = maskFor(keys, [input, decoded]);
     begun(attempt);
     const handler = this.#handlerOf(task, attempt, input);
     try {
@@ -65,14 +63,14 @@ export class Handling {
   }
 
   /** Calls a hook of the app, then of the task. What it throws is told and changes nothing. */
-  async hook(task: TaskEntry, call: (hooks: Hooks) => unknown): Promise<void> {
+  async hook({ task, reports }: Attempt, call: (hooks: Hooks) => unknown): Promise<void> {
     for (const hooks of [this.#parts.hooks, task.hooks]) {
       if (hooks === undefined) continue;
       try {
         await call(hooks);
       } catch (error) {
         this.#parts.onError(
-          new Error(`a hook of task "${task.name}" threw: ${toError(error).message}`, { cause: error }),
+          new Error(reports.mask.text(`a hook of task "${task.name}" threw: ${toError(error).message}`)),
         );
       }
     }
@@ -93,7 +91,7 @@ export class Handling {
       : task.run;
     if (!this.hasHooks(task)) return run;
     return async (decoded, context) => {
-      await this.hook(task, (hooks) => hooks.before?.(context, decoded));
+      await this.hook(attempt, (hooks) => hooks.before?.(context, decoded));
       return run(decoded, context);
     };
   }
@@ -127,6 +125,23 @@ export class Handling {
     const entry = registry.get(name);
     const run = entry && runtime.observer?.handlerOf(entry);
     return entry && run ? { ...entry, run } : registry.handled(name);
+  }
+}
+
+/** The input as the handler receives it. A validator may quote what it refuses, so its words are masked too. */
+async function decodedBy(
+  schema: Schema,
+  { name }: TaskEntry,
+  input: unknown,
+  keys: ReadonlySet<string>,
+): Promise<unknown> {
+  try {
+    return await validate(schema, input, name, 'input');
+  } catch (error) {
+    if (keys.size === 0 || !(error instanceof ValidationError)) throw error;
+    const mask = maskFor(keys, [input]);
+    const issues = error.issues.map(({ path, message }) => ({ path, message: mask.text(message) }));
+    throw new ValidationError(name, 'input', issues);
   }
 }
 

@@ -10,6 +10,8 @@ export interface ActiveJob {
   readonly data: unknown;
   /** Counted from 1. */
   readonly attempt: number;
+  /** How often it was claimed, this time included; also by workers that have died. */
+  readonly starts: number;
   /** As it was sent; absent if the sender gave none. */
   readonly retry: NormalizedRetry | undefined;
   /** When it was sent, in milliseconds since 1970. */

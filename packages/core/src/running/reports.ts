@@ -52,7 +52,10 @@ export class Reports implements AttemptReports {
   async progress(value: unknown): Promise<void> {
     const { name, progress } = this.#task;
     const checked = progress === undefined ? value : await validate(progress, value, name, 'progress');
-    const issues = jsonIssues(checked, 'progress');
+    const issues =
+      checked === undefined
+        ? [{ path: 'progress', message: 'JSON cannot carry undefined' }]
+        : jsonIssues(checked, 'progress');
     if (issues.length > 0) throw new ValidationError(name, 'progress', issues);
     this.#progress = this.mask.value(checked);
     await this.#store();
@@ -89,7 +92,9 @@ export class Reports implements AttemptReports {
       const progress = await this.#seal(this.#progress, 'progress');
       const state = this.#state;
       await this.#job.updateProgress(
-        state === undefined ? progress : { [OWN_STATE]: state, ...(progress !== undefined && { progress }) },
+        state === undefined
+          ? progress
+          : { [OWN_STATE]: state, attempt: this.#job.attempt, ...(progress !== undefined && { progress }) },
       );
     });
   }

@@ -1,5 +1,7 @@
 /** What a job takes from the jobs it waited for, and the jobs that Umbel adds between a user's tasks. */
+import { isTransient } from '../bullmq/transient.js';
 import {
+  ConnectionError,
   CorruptJobError,
   type FailureOrigin,
   RevokedError,
@@ -114,7 +116,7 @@ export class Steps {
     const { sealer, store } = this.#parts;
     return {
       async results() {
-        const stored = await job.childResults();
+        const stored = await reached(job.childResults());
         const opened = new Map<string, unknown>();
         for (const [id, value] of stored) {
           const isStored = isSealed(value);
@@ -123,10 +125,20 @@ export class Steps {
         return opened;
       },
       async failure() {
-        const [first] = await job.failedChildren();
+        const [first] = await reached(job.failedChildren());
         return first && store.failure(first.queue, first.id, first.reason);
       },
     };
+  }
+}
+
+/** The answer of the store. @throws {ConnectionError} if it cannot be reached: that is no failure of the job. */
+async function reached<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (cause) {
+    if (!isTransient(cause)) throw cause;
+    throw new ConnectionError('The store does not give the results of earlier steps now.', { cause });
   }
 }
 

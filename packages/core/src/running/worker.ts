@@ -2,7 +2,7 @@ import type { BackendOptions } from '../bullmq/backends.js';
 import { type Claimer, createClaimer, type ForeignHandler } from '../bullmq/claim.js';
 import { ControlListener, type ControlOrder } from '../bullmq/control.js';
 import { type Duration, durationMs } from '../duration.js';
-import { ChildProcessError, ClosedError, InvalidOptionError, RevokedError } from '../errors.js';
+import { ChildProcessError, ClosedError, InvalidOptionError, isUmbelError, RevokedError } from '../errors.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
 import { checkInteger, checkQueue } from '../tasks/options.js';
 import type { Executor } from './execute.js';
@@ -142,6 +142,17 @@ export class QueueWorker implements AppWorker {
     }
   }
 
+  /** Applies the settings of a queue, however long the store cannot be reached: workers are often started before it. */
+  async #prepare(queue: string): Promise<void> {
+    for (;;) {
+      try {
+        return await this.#parts.prepareQueue(queue);
+      } catch (error) {
+        if (this.#closing !== undefined || !isUmbelError(error, 'CONNECTION')) throw error;
+      }
+    }
+  }
+
   #obey(order: ControlOrder): void {
     const reason = new RevokedError('The job was revoked while it ran.');
     this.#claimers.get(order.queue)?.giveUp(order.id, reason);
@@ -165,7 +176,7 @@ export class QueueWorker implements AppWorker {
       (job) => this.#executor.execute(job),
     );
     this.#claimers.set(queue, claimer);
-    if (queue !== INTERNAL_QUEUE) await this.#parts.prepareQueue(queue);
+    if (queue !== INTERNAL_QUEUE) await this.#prepare(queue);
     await claimer.start();
   }
 }

@@ -139,7 +139,7 @@ export class Sending {
     const { task } = expression;
     const { queue, ...rest } = this.optionsOf({ ...expression, options: own }, input);
     const deduplication = normalizeDeduplication(options) ?? this.#parts.registry.get(task)?.deduplication;
-    return {
+    const job: NewJob = {
       id: randomUUID(),
       name: task,
       queue,
@@ -157,6 +157,8 @@ export class Sending {
         },
       }),
     };
+    checkCombination(job, options);
+    return job;
   }
 
   async #storeMany(jobs: readonly NewJob[], options: BulkOptions): Promise<Map<NewJob, string>> {
@@ -171,7 +173,10 @@ export class Sending {
     for (const [queue, ofQueue] of byQueue) {
       for (let start = 0; start < ofQueue.length; start += BULK_SLICE) {
         const slice = ofQueue.slice(start, start + BULK_SLICE);
-        const added = await store.addMany(queue, slice, timeoutOf(options));
+        const isDebounced = slice.some(({ deduplication }) => deduplication?.mode === 'debounce');
+        const added = isDebounced
+          ? await inTurn(slice, (job) => store.add(job, timeoutOf(options)))
+          : await store.addMany(queue, slice, timeoutOf(options));
         for (const [index, job] of slice.entries()) ids.set(job, added[index] ?? job.id);
       }
     }
@@ -187,7 +192,6 @@ export class Sending {
   ): Promise<string> {
     const { store, runtime } = this.#parts;
     const { idempotencyKey: key } = options;
-    checkCombination(job, options);
     if (callbacks.callbacks !== undefined) {
       if (options.ignoreResult)
         throw new InvalidOptionError('ignoreResult', 'absent for a call with callbacks', true);
@@ -302,6 +306,15 @@ function checkCombination(
       delayMs,
     );
   }
+}
+
+async function inTurn<Item, Answer>(
+  items: readonly Item[],
+  ask: (item: Item) => Promise<Answer>,
+): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  for (const item of items) answers.push(await ask(item));
+  return answers;
 }
 
 function lineageOf({ parent }: SendOptions<never>): { parent?: string; root?: string } {

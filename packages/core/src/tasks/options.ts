@@ -131,7 +131,9 @@ export function normalizeOptions(options: SignatureOptions & { eta?: Date }, now
 
 /** The options with `expires` as a moment, for a job that is sent now. */
 export function resolveExpiry({ expiresMs, ...options }: NormalizedOptions, now: number): NormalizedOptions {
-  return expiresMs === undefined ? options : { ...options, expiresAt: now + expiresMs };
+  return expiresMs === undefined || options.expiresAt !== undefined
+    ? options
+    : { ...options, expiresAt: now + expiresMs };
 }
 
 function checkHeaders(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {

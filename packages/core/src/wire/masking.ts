@@ -33,7 +33,18 @@ export function maskFor(keys: ReadonlySet<string>, values: readonly unknown[]): 
       Object.entries(raw).map(([key, item]) => [key, keys.has(key) ? HIDDEN : value(item)]),
     );
   };
-  return { text, value, error: (error) => value(error) as ErrorRecord }; // the same shape, with other texts
+  // What tells errors apart is left as it is, whatever the keys are called.
+  const error = (record: ErrorRecord): ErrorRecord => ({
+    ...record,
+    message: text(record.message),
+    ...(record.stack !== undefined && { stack: text(record.stack) }),
+    ...(record.issues !== undefined && {
+      issues: record.issues.map(({ path, message }) => ({ path, message: text(message) })),
+    }),
+    ...(record.data !== undefined && { data: value(record.data) }),
+    ...(record.cause !== undefined && { cause: error(record.cause) }),
+  });
+  return { text, value, error };
 }
 
 function collect(value: unknown, keys: ReadonlySet<string>, isSecret: boolean, found: Set<string>): void {

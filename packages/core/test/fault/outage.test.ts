@@ -84,6 +84,17 @@ describe('while Redis is away', () => {
     expect((await app.queue('default').counts()).waiting).toBe(2);
   });
 
+  test('a worker waits for it to come, with the settings of its queues too', async () => {
+    await redis.kill();
+    const app = open({ sendTimeout: '200ms', queues: { slow: { concurrency: 1 } } });
+    const task = app.task({ name: 'task', queue: 'slow', run: async () => 1 });
+    const starting = app.worker().start();
+    await pause(500);
+    await redis.restart();
+    await starting;
+    expect(await (await task.applyAsync(undefined, { sendTimeout: '5s' })).get(soon)).toBe(1);
+  });
+
   test('a wait ends when its time is over', async () => {
     const app = open();
     const result: AsyncResult<number> = await numbered(app, []).delay(1);

@@ -152,6 +152,19 @@ onEveryEngine('calls that are the same', (engine) => {
     await expect(index.applyAsync(input, { countdown: '1h' })).rejects.toThrow('Expected `countdown`');
   });
 
+  test('do not lose the last one, when the one that it should replace has left its delay', async () => {
+    const { app, index, runs } = search({ debounce: { for: 200, key: byPage } });
+    const first = await index.delay({ page: 'a', at: 1 });
+    await (await engine.bareQueue('default').getJob(first.id))?.promote();
+    const last = await index.delay({ page: 'a', at: 2 });
+    expect(last.id).not.toBe(first.id);
+    await app.worker().start();
+    expect(await values([first, last])).toEqual([1, 2]);
+    expect(runs).toEqual(['a1', 'a2']);
+    const many = index.sendMany([{ page: 'a', at: 3 }], { countdown: '1h' });
+    await expect(many).rejects.toThrow('Expected `countdown`');
+  });
+
   test('can be told by the call itself', async () => {
     const { index } = search({});
     const first = await index.applyAsync({ page: 'a', at: 1 }, { unique: { key: 'home' } });

@@ -128,6 +128,34 @@ onEveryEngine('with codecs', (engine) => {
 });
 
 onEveryEngine('sensitive values', (engine) => {
+  test('are masked in what a validator or a hook says of them', async () => {
+    const errors: string[] = [];
+    const app = engine.app({
+      sensitive: ['pin'],
+      logger: { info() {}, warn() {}, error: (message) => errors.push(message) },
+    });
+    const says = (pin: string) => `bad pin ${pin}`;
+    const task = app.task({
+      name: 'task',
+      input: z.object({
+        pin: z.string().refine((pin) => pin !== '123456', { error: ({ input }) => says(String(input)) }),
+      }),
+      hooks: {
+        before: (_, input) => {
+          throw new Error(`saw ${JSON.stringify(input)}`);
+        },
+      },
+      run: async () => null,
+    });
+    await app.worker().start();
+    const refused = await engine.sameApp().send('task', { pin: '123456' });
+    await expect(refused.get(soon)).rejects.toThrow('bad pin ***');
+    await (await task.delay({ pin: '777777' })).get(soon);
+    expect(errors.join()).toContain('saw {"pin":"***"}');
+    const job = await engine.bareQueue('default').getJob(refused.id);
+    expect(JSON.stringify([job?.failedReason, job?.stacktrace, job?.data.failure])).not.toContain('123456');
+  });
+
   test('are masked in logs, progress and errors, and reach the handler', async () => {
     const app = engine.app({ sensitive: ['token'] });
     const pay = app.task({

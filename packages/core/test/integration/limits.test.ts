@@ -77,6 +77,14 @@ onEveryEngine('an expiry', (engine) => {
     expect(run).toHaveBeenCalledTimes(1);
   });
 
+  test('of a call wins over that of its task', async () => {
+    const app = engine.app();
+    const news = app.task({ name: 'news', expires: '1h', run: async () => null });
+    const stale = await news.applyAsync(undefined, { expires: new Date(Date.now() - 1) });
+    await app.worker().start();
+    await expect(stale.get(soon)).rejects.toMatchObject({ state: 'expired' });
+  });
+
   test('does not end a job that has started', async () => {
     const app = engine.app();
     const news = app.task({

@@ -7,7 +7,7 @@ import {
   UnrecoverableError,
 } from '@umbel/core';
 import { Redis } from 'ioredis';
-import { expect, inject, test } from 'vitest';
+import { expect, inject, test, vi } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
 
@@ -54,6 +54,32 @@ onEveryEngine('what a handler reports', (engine) => {
     const late: number[] = [];
     for await (const { percent } of result.progress()) late.push(percent);
     expect(late).toEqual([90]);
+  });
+
+  test('ends with its attempt, and is a value', async () => {
+    const app = engine.app();
+    let go = () => {};
+    const waits = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    const task = app.task({
+      name: 'task',
+      states: ['up'],
+      retry: { attempts: 2, delay: 1 },
+      run: async (_, ctx) => {
+        if (ctx.attempt === 2) return waits;
+        await ctx.setState('up');
+        await ctx.progress(undefined).catch((error: Error) => {
+          throw new Error(error.message);
+        });
+      },
+    });
+    await app.worker().start();
+    const result = await task.delay();
+    await vi.waitFor(async () => expect((await result.info()).attempts).toBe(1));
+    await vi.waitFor(async () => expect(await result.state()).toBe('active'));
+    go();
+    expect(await result.get(soon)).toBeNull();
   });
 
   test('must be what the task declares', async () => {

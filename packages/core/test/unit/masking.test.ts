@@ -42,6 +42,18 @@ describe('a mask', () => {
     });
   });
 
+  test('leaves what tells errors apart as it is, whatever its keys', () => {
+    const other = maskFor(new Set(['name', 'code', 'data', 'failure']), [{ name: 'secret', data: 'hidden' }]);
+    const record = {
+      name: 'ExpectedFailureError',
+      message: 'a secret',
+      code: 'X',
+      failure: 'bad',
+      data: { is: 'hidden' },
+    };
+    expect(other.error(record)).toEqual({ ...record, message: 'a ***', data: { is: '***' } });
+  });
+
   test('without keys changes nothing', () => {
     const none = maskFor(new Set(), [input]);
     expect(none.value(input)).toBe(input);
