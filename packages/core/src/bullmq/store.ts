@@ -55,41 +55,30 @@ export class Store {
   }
 
   /** The id of the job: its own, or that of an equal one that is there already. */
-  async add(job: NewJob, timeoutMs: number = this.#options.timeoutMs): Promise<string> {
+  async add(job: NewJob, timeoutMs?: number): Promise<string> {
+    const { id, name, queue, deduplication } = job;
     const data = await this.#dataOf(job);
-    const options = toJobOptions(job.id, job.options, job.deduplication);
-    const added = await this.#backends.reach(timeoutMs, () =>
-      this.#backends.queue(job.queue).add(job.name, data, options),
+    const options = toJobOptions(id, job.options, deduplication);
+    const add = async (bull: EnvelopeQueue) => (await bull.add(name, data, options)).id ?? id;
+    const added = await this.on(queue, add, timeoutMs);
+    if (added === id || deduplication?.mode !== 'debounce') return added;
+    // If the call that it should replace has left its delay, the store drops the last one, and not an earlier one.
+    return this.on(
+      queue,
+      async (bull) => {
+        if ((await bull.getJobState(added)) === 'delayed') return added;
+        await bull.removeDeduplicationKey(deduplication.id);
+        return add(bull);
+      },
+      timeoutMs,
     );
-    const id = added.id ?? job.id;
-    return id !== job.id && job.deduplication?.mode === 'debounce' ? this.#addLast(job, id, timeoutMs) : id;
-  }
-
-  /**
-   * Adds a debounced call anew if the one that it should replace is no longer delayed: the store would drop the last call
-   * then, and not an earlier one. Gives the id of the call that is kept.
-   */
-  async #addLast(job: NewJob, earlier: string, timeoutMs: number): Promise<string> {
-    const { id, name, queue, options, deduplication } = job;
-    const data = await this.#dataOf(job);
-    return this.#backends.reach(timeoutMs, async () => {
-      const bull = this.#backends.queue(queue);
-      if (deduplication === undefined || (await bull.getJobState(earlier)) === 'delayed') return earlier;
-      await bull.removeDeduplicationKey(deduplication.id);
-      const added = await bull.add(name, data, toJobOptions(id, options, deduplication));
-      return added.id ?? id;
-    });
   }
 
   /**
    * Adds jobs of one queue in one round trip; gives their ids, which are those of equal ones that are there already.
    * @throws {SubmitError} if the store did not take every one.
    */
-  async addMany(
-    queue: string,
-    jobs: readonly NewJob[],
-    timeoutMs: number = this.#options.timeoutMs,
-  ): Promise<string[]> {
+  async addMany(queue: string, jobs: readonly NewJob[], timeoutMs?: number): Promise<string[]> {
     const entries = await Promise.all(
       jobs.map(async (job) => ({
         name: job.name,
@@ -97,7 +86,7 @@ export class Store {
         opts: toJobOptions(job.id, job.options, job.deduplication),
       })),
     );
-    const added = await this.#backends.reach(timeoutMs, () => this.#backends.queue(queue).addBulk(entries));
+    const added = await this.on(queue, (bull) => bull.addBulk(entries), timeoutMs);
     return added.map((job, index) => job.id ?? jobs[index]?.id ?? '');
   }
 
@@ -132,7 +121,7 @@ export class Store {
 
   /** Where a job stands; while its handler shows a state of the task's own, that. */
   async state(queue: string, id: string): Promise<string> {
-    const state = await this.#on(queue, (bull) => bull.getJobState(id));
+    const state = await this.on(queue, (bull) => bull.getJobState(id));
     switch (state) {
       case 'active':
         return (await this.job(queue, id))?.ownState ?? 'active';
@@ -147,11 +136,11 @@ export class Store {
 
   /** Whether the store holds the job, also if it cannot be read. */
   async holds(queue: string, id: string): Promise<boolean> {
-    return (await this.#on(queue, (bull) => bull.getJobState(id))) !== 'unknown';
+    return (await this.on(queue, (bull) => bull.getJobState(id))) !== 'unknown';
   }
 
   async outcome(queue: string, id: string): Promise<JobOutcome> {
-    const answer = await this.#on(queue, (bull) => bull.getBackend().isFinished(id, true));
+    const answer = await this.on(queue, (bull) => bull.getBackend().isFinished(id, true));
     const [status, text] = Array.isArray(answer) ? answer : [answer, ''];
     if (status === -1) return { kind: 'missing' };
     if (status === 1) {
@@ -176,13 +165,13 @@ export class Store {
 
   /** The job, or undefined if the store does not hold it. What cannot be read of it is left out. */
   async job(queue: string, id: string, timeoutMs?: number): Promise<StoredJob | undefined> {
-    const job = await this.#on(queue, (bull) => bull.getJob(id).catch(ifBroken), timeoutMs);
+    const job = await this.on(queue, (bull) => bull.getJob(id).catch(ifBroken), timeoutMs);
     return job && storedJobOf(this.#options.sealer, queue, job);
   }
 
   /** Lines that the job's handler has logged, oldest first. */
   async logs(queue: string, id: string): Promise<string[]> {
-    const { logs } = await this.#on(queue, (bull) => bull.getJobLogs(id));
+    const { logs } = await this.on(queue, (bull) => bull.getJobLogs(id));
     const job = logs.some(isSealedLine) ? await this.job(queue, id) : undefined;
     const context = { subject: 'log', id, task: job?.name ?? '' } as const;
     return Promise.all(
@@ -194,7 +183,7 @@ export class Store {
 
   /** Forgets a job that has ended. False if the store does not hold it. */
   async remove(queue: string, id: string): Promise<boolean> {
-    return this.#on(queue, async (bull) => (await bull.remove(id, { removeChildren: true })) > 0);
+    return this.on(queue, async (bull) => (await bull.remove(id, { removeChildren: true })) > 0);
   }
 
   /**
@@ -202,7 +191,7 @@ export class Store {
    * time is taken up at once, so as to end. Gives the jobs that were marked, the given one first.
    */
   async revoke(queue: string, id: string, now: number): Promise<{ queue: string; id: string }[]> {
-    const job = await this.#on(queue, (bull) => bull.getJob(id).catch(ifBroken));
+    const job = await this.on(queue, (bull) => bull.getJob(id).catch(ifBroken));
     const marked: { queue: string; id: string }[] = [];
     if (job !== undefined) await this.#revokeTree(job, now, marked);
     return marked;
@@ -219,13 +208,17 @@ export class Store {
   }
 
   /** What `command` gives of a queue, tried while the store cannot be reached. */
-  on<T>(queue: string, command: (queue: EnvelopeQueue) => Promise<T>): Promise<T> {
-    return this.#on(queue, command);
+  on<T>(
+    queue: string,
+    command: (queue: EnvelopeQueue) => Promise<T>,
+    timeoutMs: number = this.#options.timeoutMs,
+  ): Promise<T> {
+    return this.#backends.reach(timeoutMs, () => command(this.#backends.queue(queue)));
   }
 
   /** Failed jobs of a queue, the latest first. */
   async failed(queue: string, offset: number, limit: number): Promise<StoredJob[]> {
-    const ids: string[] = await this.#on(queue, (bull) =>
+    const ids: string[] = await this.on(queue, (bull) =>
       bull.getRanges(['failed'], offset, offset + limit - 1, false),
     );
     const jobs = await Promise.all(ids.map((id) => this.job(queue, id)));
@@ -234,7 +227,7 @@ export class Store {
 
   /** Queues a failed job again, with all its attempts, and without the mark of a revocation or an expiry. */
   async retry(queue: string, id: string): Promise<void> {
-    await this.#on(queue, async (bull) => {
+    await this.on(queue, async (bull) => {
       const job = await bull.getJob(id);
       if (job === undefined) return;
       if (isEnvelope(job.data)) {
@@ -250,14 +243,6 @@ export class Store {
     const watchers = [...this.#watchers.values()];
     this.#watchers.clear();
     await Promise.all([this.#backends.close(), ...watchers.map((watcher) => watcher.close())]);
-  }
-
-  #on<T>(
-    queue: string,
-    command: (queue: EnvelopeQueue) => Promise<T>,
-    timeoutMs: number = this.#options.timeoutMs,
-  ): Promise<T> {
-    return this.#backends.reach(timeoutMs, () => command(this.#backends.queue(queue)));
   }
 
   async #dataOf({ id, name, content, options }: NewJob): Promise<Envelope> {

@@ -25,22 +25,19 @@ export class Attempt {
 
   /** What `run` gives, unless the attempt is given up first: by its time limit, or because the job was revoked. */
   run<T>(limitMs: number | undefined, run: () => Promise<T>): Promise<T> {
+    const ended = this.untilGivenUp(run);
+    if (limitMs === undefined) return ended;
     const { job, task } = this;
-    return new Promise((resolve, reject) => {
-      job.onGiveUp(reject);
-      const settled = run();
-      settled.then(resolve, reject);
-      if (limitMs === undefined) return;
-      const timer = this.#clock.setDeadline(() => {
-        job.giveUp(
-          new TimeLimitError(
-            `Task "${task.name}" did not end within its timeout of ${limitMs} ms (attempt ${job.attempt}).`,
-          ),
-        );
-      }, limitMs);
-      const clear = () => this.#clock.clearTimeout(timer);
-      settled.then(clear, clear);
-    });
+    const timer = this.#clock.setDeadline(() => {
+      job.giveUp(
+        new TimeLimitError(
+          `Task "${task.name}" did not end within its timeout of ${limitMs} ms (attempt ${job.attempt}).`,
+        ),
+      );
+    }, limitMs);
+    const clear = () => this.#clock.clearTimeout(timer);
+    ended.then(clear, clear);
+    return ended;
   }
 
   /** What `run` gives, unless the attempt is given up first. */

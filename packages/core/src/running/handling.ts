@@ -28,16 +28,19 @@ export class Handling {
   readonly #parts: ExecutorParts;
   readonly #steps: Steps;
   readonly #layers: readonly AnyMiddleware[];
+  /** Names of keys whose values are masked for every task. */
+  readonly #sensitive: ReadonlySet<string>;
 
   constructor(parts: ExecutorParts, steps: Steps) {
     this.#parts = parts;
     this.#steps = steps;
+    this.#sensitive = new Set(parts.sensitive);
     this.#layers = parts.middleware.filter((layer) => layer.run !== undefined);
   }
 
   /** The handler's result, checked; `begun` is told of the attempt before anything of the user's runs. */
   async handle(job: ActiveJob, envelope: Envelope, begun: (attempt: Attempt) => void): Promise<unknown> {
-    const { sealer, sensitive, runtime, onError } = this.#parts;
+    const { sealer, runtime, onError } = this.#parts;
     const { clock } = runtime;
     const { expires, revoked } = envelope;
     if (revoked !== undefined) throw new RevokedError(`Task "${job.name}" was revoked before it started.`);
@@ -47,7 +50,8 @@ export class Handling {
     }
     const task = this.#taskOf(job.name);
     const input = await this.#steps.inputOf(job, envelope);
-    const keys = new Set([...sensitive, ...(task.sensitive ?? [])]);
+    const keys =
+      task.sensitive === undefined ? this.#sensitive : new Set([...this.#sensitive, ...task.sensitive]);
     const decoded = task.input === undefined ? undefined : await decodedBy(task.input, task, input, keys);
     const attempt = new Attempt(job, envelope, task, { clock, sealer, onError });
     if (keys.size > 0) attempt.reports.mask = maskFor(keys, [input, decoded]);
