@@ -47,10 +47,5 @@ export function defineTask<
   ContractExtras<In, Out> & ReportsOf<Progress, States, Failures>
 > {
   const contract: unknown = new ContractObject(toEntry(definition as Definition), undefined);
-  return contract as Contract<
-    Name,
-    Encoded<In>,
-    TaskResult<Out, never>,
-    ContractExtras<In, Out> & ReportsOf<Progress, States, Failures>
-  >; // as it was defined
+  return contract as ReturnType<typeof defineTask<Name, In, Out, Progress, States, Failures>>; // as it was defined
 }
