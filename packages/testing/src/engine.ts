@@ -14,8 +14,12 @@ import { VirtualClock } from './virtual-clock.js';
 
 /** An attempt that runs; while it waits for the engine's own time or for a result, it is parked. */
 interface Attempt {
+  readonly engine: Engine;
   parked: number;
 }
+
+/** The attempt in which the present code runs; one storage for all engines, since each costs every promise a little. */
+const attemptHere = new AsyncLocalStorage<Attempt>();
 
 /** Event-loop turns without a command after which nothing is under way: a reply takes one, its handling the next. */
 const QUIET_TURNS = 3;
@@ -27,7 +31,6 @@ export class Engine {
   readonly #time: VirtualClock;
   readonly #jitter: Choice;
   readonly #attempts = new Set<Attempt>();
-  readonly #current = new AsyncLocalStorage<Attempt>();
   /** Who waits for results, and how to tell them that none will come. */
   readonly #waiters = new Set<() => void>();
   readonly #starting = new Set<Promise<unknown>>();
@@ -72,10 +75,10 @@ export class Engine {
 
   /** Runs an attempt so that the engine knows when it waits for the engine itself. */
   async attempt<T>(run: () => Promise<T>): Promise<T> {
-    const attempt: Attempt = { parked: 0 };
+    const attempt: Attempt = { engine: this, parked: 0 };
     this.#attempts.add(attempt);
     try {
-      return await this.#current.run(attempt, run);
+      return await attemptHere.run(attempt, run);
     } finally {
       this.#attempts.delete(attempt);
       this.#changed.emit('change');
@@ -191,8 +194,8 @@ export class Engine {
 
   /** Notes that the current attempt, if there is one, waits for the engine; gives a function that ends it. */
   #park(): () => void {
-    const attempt = this.#current.getStore();
-    if (attempt === undefined) return () => {};
+    const attempt = attemptHere.getStore();
+    if (attempt?.engine !== this) return () => {};
     attempt.parked += 1;
     this.#changed.emit('change');
     let isParked = true;
