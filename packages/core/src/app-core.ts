@@ -55,14 +55,7 @@ export class AppCore implements Sender {
 
   constructor(options: AppOptions, runtime: Runtime = systemRuntime, registry = new Registry()) {
     const { name, connection, prefix, resultTtl = '1d', failureTtl = '7d', sendTimeout = '10s' } = options;
-    const {
-      logger = console,
-      limits = {},
-      middleware = [],
-      hooks = {},
-      sensitive = [],
-      codecs = [],
-    } = options;
+    const { logger = console, limits = {}, middleware = [], hooks, sensitive = [], codecs = [] } = options;
     this.name = checkName('name', name);
     this.#options = options;
     this.#logger = logger;
