@@ -138,8 +138,6 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
   const faults = new Faults();
   const queues = new Set<string>();
 
-  // Workers outlive the handler in whose context they may be made, and must not take its time for theirs.
-  const outside = AsyncLocalStorage.snapshot();
   const newWorker = () => fork.worker({ queues: [...queues], concurrency: options.concurrency ?? 10 });
 
   const serve = (queue: string) => {
@@ -219,6 +217,8 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
   let worker = newWorker();
   const standIn = standInFor(core, fork);
   standIn.enter();
+  // Workers outlive the handler in whose context they may be made, and must not take its time for theirs.
+  const outside = AsyncLocalStorage.snapshot();
   await worker.start();
 
   const t: TestApp = {
