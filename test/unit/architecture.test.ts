@@ -91,6 +91,7 @@ describe('public types', () => {
       readFileSync(join(root, file), 'utf8')
         .replaceAll(/\/\*[\s\S]*?\*\//g, '')
         .replaceAll(/'[^'\n]*'/g, '');
-    expect(declarations.filter((file) => /\bany\b/.test(withoutComments(file)))).toEqual([]);
+    const asType = /\bany\b(?!<)/; // and not the function `group.any<…>`
+    expect(declarations.filter((file) => asType.test(withoutComments(file)))).toEqual([]);
   });
 });

@@ -34,9 +34,11 @@ export function taskCount(expression: CanvasExpression): number {
     case 'chain':
       return sumOf(expression.steps);
     case 'group':
-      return sumOf(expression.members);
+      return 'read' in expression.members ? 0 : sumOf(expression.members);
     case 'chord':
       return taskCount(expression.header) + taskCount(expression.body);
+    default:
+      return 0;
   }
 }
 

@@ -1,7 +1,8 @@
-import type { AnyResult, Signature, Step } from '@umbel/core';
-import { Composition, partOf, senderOf } from './composition.js';
+import type { AnyResult, Signature, Step, StepAfter } from '@umbel/core';
+import { Composition } from './composition.js';
 import { CanvasError } from './errors.js';
-import type { FirstStep, LastOf, PrevOf, StepAfter } from './types/flow.js';
+import { expressionOf, type Part, partOf, senderOf } from './part.js';
+import type { FirstStep, LastOf, PrevOf } from './types/flow.js';
 
 /** Builds chains: each step's result is the next step's input, and the last result is the chain's. */
 export interface ChainFunction {
@@ -25,9 +26,19 @@ export interface ChainFunction {
 function build(values: readonly unknown[]): Composition {
   if (values.length === 0) throw new CanvasError('A chain needs at least one step.');
   const parts = values.map((value, index) => partOf(value, `Step ${index + 1} of the chain`));
-  return new Composition({ kind: 'chain', steps: parts.map((part) => part.toJSON()) }, senderOf(parts));
+  return new Composition({ kind: 'chain', steps: parts.map(expressionOf) }, senderOf(parts));
 }
 
 export const chain = /* @__PURE__ */ Object.assign((...steps: unknown[]) => build(steps), {
   of: (steps: readonly unknown[]) => build(steps),
 }) as unknown as ChainFunction; // the types say what the steps need and give, which no object carries at run time
+
+/** The chain of a signature and one more step. A chain is continued, so that many pipes give one flat chain. */
+export function pipe(first: Part, next: unknown): Composition {
+  const expression = expressionOf(first);
+  const isPlainChain =
+    expression.kind === 'chain' && expression.options === undefined && expression.callbacks === undefined;
+  const steps = isPlainChain ? expression.steps : [expression];
+  const last = partOf(next, 'What is piped to');
+  return new Composition({ kind: 'chain', steps: [...steps, expressionOf(last)] }, senderOf([first, last]));
+}

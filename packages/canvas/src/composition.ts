@@ -1,30 +1,38 @@
 /** What chains, groups and chords have in common at run time: they are signatures made of signatures. */
-import type { AsyncResult, BulkOptions, SendOptions, SignatureOptions } from '@umbel/core';
 import {
+  type AsyncResult,
+  type BulkOptions,
+  type SendOptions,
+  type SignatureOptions,
+  UnboundTaskError,
+} from '@umbel/core';
+import {
+  type CallbackExpressions,
+  callbackOf,
   type FlowNode,
+  mergeOptions,
   normalizeOptions,
   PLAN,
   type Plannable,
+  piped,
   SENDER,
   type Sender,
+  type Signed,
+  withCallback,
 } from '@umbel/core/internal';
 import { CanvasError } from './errors.js';
 import type { CanvasExpression } from './expression.js';
+import { lazyIn } from './lazy.js';
+import { EXPRESSION, oneSender, type Part } from './part.js';
 import { planned, submit } from './submit.js';
-
-/** A task, a signature or a composition, at run time. */
-export interface Part {
-  readonly [SENDER]: Sender | undefined;
-  toJSON(): CanvasExpression;
-}
 
 /** The run-time side of a composed signature. The public, typed face of it is `Signature`. */
 export class Composition implements Part, Plannable {
-  readonly #expression: CanvasExpression;
+  readonly [EXPRESSION]: CanvasExpression;
   readonly [SENDER]: Sender | undefined;
 
   constructor(expression: CanvasExpression, sender: Sender | undefined) {
-    this.#expression = Object.freeze(expression);
+    this[EXPRESSION] = Object.freeze(expression);
     this[SENDER] = sender;
   }
 
@@ -33,7 +41,14 @@ export class Composition implements Part, Plannable {
   }
 
   async applyAsync(input: unknown, options: SendOptions<never> = {}): Promise<AsyncResult<unknown>> {
-    return submit(this.#expression, this[SENDER], input, options);
+    const lazy = [...lazyIn(this[EXPRESSION])];
+    try {
+      const senders = [this[SENDER]];
+      for (const members of lazy) senders.push(await members.sender?.());
+      return await submit(this[EXPRESSION], oneSender(senders), input, options);
+    } finally {
+      for (const members of lazy) await members.close?.();
+    }
   }
 
   async sendMany(inputs: Iterable<unknown>, options: BulkOptions = {}): Promise<AsyncResult<unknown>[]> {
@@ -42,47 +57,57 @@ export class Composition implements Part, Plannable {
     return results;
   }
 
-  [PLAN](): FlowNode {
-    return planned(this.#expression, this[SENDER]);
+  [PLAN](path?: string): FlowNode {
+    const sender = this[SENDER];
+    return planned(
+      this.toJSON(),
+      (call) => {
+        if (sender === undefined) throw new UnboundTaskError(call.task);
+        return sender.optionsOf(call);
+      },
+      path,
+    );
   }
 
   set(options: SignatureOptions): Composition {
-    const merged = { ...this.#expression.options, ...normalizeOptions(options, 0) }; // no eta, so no time
-    return new Composition({ ...this.#expression, options: merged }, this[SENDER]);
+    const merged = mergeOptions(this[EXPRESSION].options, normalizeOptions(options, 0)); // no eta, so no time
+    return new Composition({ ...this[EXPRESSION], options: merged }, this[SENDER]);
   }
 
+  tag(...labels: string[]): Composition {
+    return this.set({ tags: labels });
+  }
+
+  link(callback: unknown): Composition {
+    return this.#linked('success', callbackOf('link', callback, this[SENDER]));
+  }
+
+  linkError(callback: unknown): Composition {
+    return this.#linked('failure', callbackOf('linkError', callback, this[SENDER]));
+  }
+
+  finally(callback: unknown): Composition {
+    return this.#linked('always', callbackOf('finally', callback, this[SENDER]));
+  }
+
+  #linked(moment: keyof CallbackExpressions, callback: Signed): Composition {
+    const callbacks = withCallback(this[EXPRESSION].callbacks, moment, callback.toJSON());
+    const expression = { ...this[EXPRESSION], callbacks } as CanvasExpression; // what signatures give are such
+    return new Composition(expression, this[SENDER] ?? callback[SENDER]);
+  }
+
+  pipe(next: unknown): object {
+    return piped(this, next);
+  }
+
+  /** @throws {CanvasError} if members are read lazily. */
   toJSON(): CanvasExpression {
-    return this.#expression;
+    for (const _ of lazyIn(this[EXPRESSION])) {
+      throw new CanvasError(
+        'Members that are read while they are sent have no JSON, since nobody knows them before. ' +
+          'Read them into an array first: group([...members]).',
+      );
+    }
+    return this[EXPRESSION];
   }
-}
-
-/**
- * The value as a part of a composition.
- * @throws {CanvasError} naming its place if it is not a signature.
- */
-export function partOf(value: unknown, place: string): Part {
-  if (typeof value === 'object' && value !== null && SENDER in value) return value as Part; // only signatures have it
-  throw new CanvasError(
-    `${place} is ${nameOf(value)}, not a step. Pass a task, a signature (task.s(…), task.si(…)) or a composition; ` +
-      '.delay() already sends the call.',
-  );
-}
-
-/** The app of the parts. @throws {CanvasError} if they belong to different apps. */
-export function senderOf(parts: readonly Part[]): Sender | undefined {
-  const senders = new Set(parts.map((part) => part[SENDER]).filter((sender) => sender !== undefined));
-  if (senders.size > 1) {
-    throw new CanvasError('The steps belong to different apps; a run lives in the store of one app.');
-  }
-  const [sender] = senders;
-  return sender;
-}
-
-function nameOf(value: unknown): string {
-  if (value instanceof Promise) return 'a promise';
-  if (value === null || value === undefined) return String(value);
-  if (Array.isArray(value)) return 'an array';
-  return typeof value === 'object'
-    ? `an object (${value.constructor?.name ?? 'without a class'})`
-    : `a ${typeof value}`;
 }

@@ -1,25 +1,127 @@
-import type { NormalizedOptions, TaskExpression } from '@umbel/core/internal';
+import type { NormalizedOptions, Sender, TaskExpression } from '@umbel/core/internal';
 
 /** A composition as plain data. Options of a composition hold for every task in it that has none of its own. */
-export type CanvasExpression = TaskExpression | ChainExpression | GroupExpression | ChordExpression;
+export type CanvasExpression =
+  | TaskExpression
+  | ChainExpression
+  | GroupExpression
+  | ChordExpression
+  | MapExpression
+  | MatchExpression
+  | WhenExpression
+  | FallbackExpression
+  | FlatExpression;
 
-export interface ChainExpression {
+/** What every composition can have. */
+interface Composed {
+  readonly options?: NormalizedOptions;
+  readonly callbacks?: CallbackExpressions;
+}
+
+/** What is sent after a node, each once. */
+export interface CallbackExpressions {
+  /** With the result. */
+  readonly success?: readonly CanvasExpression[];
+  /** With a `FailureRecord`. */
+  readonly failure?: readonly CanvasExpression[];
+  /** With a `StepOutcome`, whatever it is. */
+  readonly always?: readonly CanvasExpression[];
+}
+
+export interface ChainExpression extends Composed {
   readonly kind: 'chain';
   readonly steps: readonly CanvasExpression[];
-  readonly options?: NormalizedOptions;
 }
 
-export interface GroupExpression {
+export interface GroupExpression extends Composed {
   readonly kind: 'group';
-  readonly members: readonly CanvasExpression[];
+  readonly members: readonly CanvasExpression[] | LazyMembers;
   /** Of a record: the key of each member. */
   readonly keys?: readonly string[];
-  readonly options?: NormalizedOptions;
+  /** Absent: every member has to succeed. */
+  readonly policy?: JoinPolicy;
+  /** Once the outcome is certain, members that have not started are skipped. */
+  readonly cancelSiblings?: true;
 }
 
-export interface ChordExpression {
+/** When a group has its result, and what that is. */
+export type JoinPolicy =
+  /** When all have ended: a `StepOutcome` of each. */
+  | { readonly kind: 'settled' }
+  /** When one has succeeded: its result. */
+  | { readonly kind: 'any' }
+  /** When `count` have succeeded: their results, in declared order. */
+  | { readonly kind: 'atLeast'; readonly count: number };
+
+/** Members that are read while they are sent. Not plain data: such a group has no JSON. */
+export interface LazyMembers {
+  readonly read: () => AsyncIterable<CanvasExpression>;
+  /** The app of the first member, which is read for this and then given by the next `read`. */
+  readonly sender?: () => Promise<Sender | undefined>;
+  /** Lets go of a first member that nothing has read. */
+  readonly close?: () => Promise<void>;
+}
+
+export interface ChordExpression extends Composed {
   readonly kind: 'chord';
-  readonly header: GroupExpression;
+  readonly header: CanvasExpression;
   readonly body: CanvasExpression;
-  readonly options?: NormalizedOptions;
+}
+
+/** One step over many inputs. */
+export interface MapExpression extends Composed {
+  readonly kind: 'map';
+  readonly step: CanvasExpression;
+  /** Absent: the list that the previous step gives. */
+  readonly inputs?: readonly unknown[];
+  /** Each input is a row, whose values go under these keys. */
+  readonly keys?: readonly string[];
+  /** As many inputs as this are packed in one job; the step is a task then. */
+  readonly chunkSize?: number;
+}
+
+/** The case whose name the previous result has under `key`. */
+export interface MatchExpression extends Composed {
+  readonly kind: 'match';
+  readonly key: string;
+  readonly cases: Readonly<Record<string, CanvasExpression>>;
+}
+
+export interface WhenExpression extends Composed {
+  readonly kind: 'when';
+  /** A step that gives true or false, or a condition on the previous result. */
+  readonly test: { readonly step: CanvasExpression } | { readonly condition: Condition };
+  readonly onTrue: CanvasExpression;
+  /** Absent: the previous result goes through. */
+  readonly onFalse?: CanvasExpression;
+}
+
+/** What values have to be, by key; all of it has to hold. */
+export type Condition = Readonly<Record<string, Comparison>>;
+
+/** A value to be equal to, or comparisons that have to hold. */
+export type Comparison = string | number | boolean | null | Comparisons;
+
+interface Comparisons {
+  readonly eq?: string | number | boolean | null;
+  readonly ne?: string | number | boolean | null;
+  readonly gt?: number | string;
+  readonly gte?: number | string;
+  readonly lt?: number | string;
+  readonly lte?: number | string;
+  readonly in?: readonly (string | number | boolean | null)[];
+  readonly exists?: boolean;
+}
+
+/** `other` runs with a `FailureRecord` if `step` fails; the result is that of the one that succeeded. */
+export interface FallbackExpression extends Composed {
+  readonly kind: 'fallback';
+  readonly step: CanvasExpression;
+  readonly other: CanvasExpression;
+}
+
+/** The result of a step, a list of lists, as one list. */
+export interface FlatExpression extends Composed {
+  readonly kind: 'flat';
+  readonly step: CanvasExpression;
 }

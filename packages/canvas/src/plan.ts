@@ -4,120 +4,321 @@
  * A job waits for its children, so a step is the parent of the step before it:
  *
  * ```
- * chain(a, b)            run ◀─ b ◀─ a
- * group([a, b])          run ◀─ a, b
+ * chain(a, b)                    run ◀─ b ◀─ a
+ * group([a, b])                  run ◀─ a, b
  * chain(group([a, b]), c)        run ◀─ c ◀─ a, b
  * chain(x, group([a, b]), c)     run ◀─ c ◀─ fan-out ◀─ x        the fan-out adds a and b below c
  * group([a, group([b, c])])      run ◀─ a, collect ◀─ b, c
+ * group.any([a, b])              run ◀─ collect ◀─ probe ◀─ a, probe ◀─ b
+ * fallback(a, b)                 run ◀─ fallback ◀─ a             b is added below the fallback if a fails
  * ```
  *
- * Ids are paths: the job that gives the value of the expression at path `p` is `p`; earlier steps of a chain there
- * are `p-0`, `p-1` …; the members of a group at `p` are `p.0`, `p.1` ….
+ * Ids are paths, see `core/src/flow/path.ts`.
  */
 import {
+  type Callbacks,
+  type Expansion,
+  FEED_OPTIONS,
   type FlowNode,
+  fill,
   INTERNAL_JOB,
   INTERNAL_OPTIONS,
   INTERNAL_QUEUE,
-  type NormalizedOptions,
+  type JoinRule,
+  type MembersFeed,
+  type OptionsOf,
+  type Parent,
+  SLICE,
   type Source,
-  type TaskExpression,
 } from '@umbel/core/internal';
-import type { NormalChain, NormalExpression, NormalGroup } from './normalize.js';
+import { CanvasError } from './errors.js';
+import type {
+  NormalCallbacks,
+  NormalChain,
+  NormalEach,
+  NormalExpression,
+  NormalFallback,
+  NormalGroup,
+  NormalMember,
+  NormalTask,
+  NormalWhen,
+} from './normalize.js';
 
-/** The options of a call, its task's included. */
-export type OptionsOf = (expression: TaskExpression) => NormalizedOptions & { readonly queue: string };
+/** What a run is sent as. */
+export interface PlannedRun {
+  readonly root: FlowNode;
+  /** Members of large groups, which are added one slice after the other. */
+  readonly feeds: readonly MembersFeed[];
+}
 
-/** The nodes that a waiting job needs, and what it takes from them. */
+/** The jobs that a waiting job needs, and what it takes from them. */
 interface Feed {
   readonly after: Source;
   readonly children: readonly FlowNode[];
 }
 
-/** The job that waits. */
-interface Parent {
-  readonly path: string;
-  readonly queue: string;
-}
+/** What brings the result of the previous step to a job. */
+type Incoming = (parent: Parent) => Feed;
 
 const RUN: Parent = { path: '', queue: INTERNAL_QUEUE };
 
 /** The root of a run's tree, with the whole expression below it. */
-export function planRun(expression: NormalExpression, optionsOf: OptionsOf): FlowNode {
-  return new Planner(optionsOf).run(expression);
+export function planRun(expression: NormalExpression, optionsOf: OptionsOf): PlannedRun {
+  const feeds: MembersFeed[] = [];
+  const root = new Planner(optionsOf, feeds).run(expression);
+  return { root, feeds };
+}
+
+/**
+ * The one job at `path` that gives the value of the expression.
+ * @throws {CanvasError} if members are to be read while they are sent: nobody would.
+ */
+export function planNode(expression: NormalExpression, path: string, optionsOf: OptionsOf): FlowNode {
+  return new Planner(optionsOf).node(expression, path);
+}
+
+/** What is sent by itself: a single call as the job it is, everything else as a run. @throws as `planNode`. */
+export function planCallback(expression: NormalExpression, optionsOf: OptionsOf): FlowNode {
+  return new Planner(optionsOf).callback(expression);
 }
 
 class Planner {
   readonly #optionsOf: OptionsOf;
+  /** Absent: nobody adds members later. */
+  readonly #feeds: MembersFeed[] | undefined;
 
-  constructor(optionsOf: OptionsOf) {
+  constructor(optionsOf: OptionsOf, feeds?: MembersFeed[]) {
     this.#optionsOf = optionsOf;
+    this.#feeds = feeds;
   }
 
   run(expression: NormalExpression): FlowNode {
-    return internal(INTERNAL_JOB.run, RUN.path, this.#feed(expression, '0', RUN));
+    if (expression.kind !== 'linked') return internal(INTERNAL_JOB.run, '', this.#feed(expression, '0', RUN));
+    const root = this.run(expression.step);
+    return { ...root, callbacks: united(this.#callbacks(expression.callbacks), root.callbacks) };
   }
 
-  /** What brings the value of an expression to `parent`. */
-  #feed(expression: NormalExpression, path: string, parent: Parent): Feed {
-    if (expression.kind === 'group') return this.#feedOfGroup(expression, path);
-    if (expression.kind === 'chain' && expression.steps.at(-1)?.kind === 'group') {
-      return this.#feedOfSteps(expression.steps, path, parent);
-    }
-    return { after: { step: path }, children: [this.#node(expression, path)] };
+  callback(expression: NormalExpression): FlowNode {
+    return expression.kind === 'task' ? this.#task(expression, '') : this.#apart().run(expression);
   }
 
   /** The one job that gives the value of an expression. */
-  #node(expression: NormalExpression, path: string): FlowNode {
-    if (expression.kind === 'task') return this.#task(expression, path);
-    const last = expression.kind === 'chain' ? expression.steps.at(-1) : undefined;
-    if (expression.kind === 'chain' && last?.kind === 'task') {
-      const { queue } = this.#optionsOf(last);
-      return this.#task(last, path, this.#feedOfSteps(expression.steps.slice(0, -1), path, { path, queue }));
+  node(expression: NormalMember, path: string): FlowNode {
+    if (expression.kind === 'given') return fill(this.node(expression.step, path), expression.input);
+    if (expression.kind === 'chunk') {
+      const { open: _open, ...task } = this.#task(expression.task, path);
+      return { ...task, items: expression.items, offset: expression.offset };
     }
-    const parent = { path, queue: INTERNAL_QUEUE };
-    return internal(INTERNAL_JOB.collect, path, this.#feed(expression, path, parent));
+    const feed = this.#feed(expression, path, { path, queue: this.#queueOf(expression) });
+    const [only] = feed.children;
+    const isOne = feed.children.length === 1 && only?.path === path;
+    return isOne && only !== undefined ? only : internal(INTERNAL_JOB.collect, path, feed);
   }
 
-  /** What brings the value of the last of these steps, all of one chain at `path`, to `parent`. */
-  #feedOfSteps(steps: NormalChain['steps'], path: string, parent: Parent): Feed {
-    const before = steps.slice(0, -1);
-    const last = steps[before.length];
-    const lastPath = `${path}-${before.length}`;
+  /** The queue of the job that gives the value of an expression. */
+  #queueOf(expression: NormalExpression): string {
+    return expression.kind === 'task' ? this.#optionsOf(expression).queue : INTERNAL_QUEUE;
+  }
+
+  /** What brings the value of an expression to `parent`. */
+  #feed(expression: NormalExpression, path: string, parent: Parent, incoming?: Incoming): Feed {
+    switch (expression.kind) {
+      case 'task': {
+        const { queue } = this.#optionsOf(expression);
+        return one(this.#task(expression, path, incoming?.({ path, queue })));
+      }
+      case 'chain':
+        return this.#chain(expression, path, parent, incoming);
+      case 'group':
+        return this.#group(expression, path, parent, incoming);
+      case 'each':
+        return this.#each(expression, path, parent, incoming);
+      case 'match': {
+        const cases = Object.entries(expression.cases).map(([name, step]) => [
+          name,
+          this.#later(step, `${path}^`),
+        ]);
+        const { key } = expression;
+        return this.#branch({ parent, key, cases: Object.fromEntries(cases) }, path, incoming);
+      }
+      case 'when':
+        return this.#when(expression, path, parent, incoming);
+      case 'fallback':
+        return this.#fallback(expression, path, incoming);
+      case 'flat': {
+        const inner = this.#feed(expression.step, `${path}^`, { path, queue: INTERNAL_QUEUE }, incoming);
+        const feed = inner.after.flat ? one(internal(INTERNAL_JOB.collect, `${path}^`, inner)) : inner;
+        const flat = { ...feed.after, flat: true } as const;
+        return one(internal(INTERNAL_JOB.collect, path, { ...feed, after: flat }));
+      }
+      case 'linked': {
+        const feed = this.#feed(expression.step, `${path}^`, { path, queue: INTERNAL_QUEUE }, incoming);
+        const callbacks = this.#callbacks(expression.callbacks);
+        return one({ ...internal(INTERNAL_JOB.collect, path, feed), callbacks });
+      }
+    }
+  }
+
+  #chain({ steps }: NormalChain, path: string, parent: Parent, incoming?: Incoming): Feed {
+    let before = incoming;
+    for (const [index, step] of steps.slice(0, -1).entries()) {
+      const earlier = before;
+      before = (next) => this.#feed(step, `${path}-${index}`, next, earlier);
+    }
+    const last = steps.at(-1);
     if (last === undefined) throw new RangeError('a chain without steps');
-    if (last.kind === 'task') {
-      const { queue } = this.#optionsOf(last);
-      const feed =
-        before.length === 0 ? undefined : this.#feedOfSteps(before, path, { path: lastPath, queue });
-      return { after: { step: lastPath }, children: [this.#task(last, lastPath, feed)] };
+    return this.#feed(last, path, parent, before);
+  }
+
+  #group(group: NormalGroup, path: string, parent: Parent, incoming?: Incoming): Feed {
+    const { policy, cancelSiblings } = group;
+    const need = policy?.kind === 'any' ? 1 : policy?.kind === 'atLeast' ? policy.count : undefined;
+    if (need === undefined && !cancelSiblings) return this.#members(group, path, parent, incoming);
+    const feed = this.#members(group, path, { path, queue: INTERNAL_QUEUE }, incoming);
+    const join: JoinRule = {
+      ...(need !== undefined && { need }),
+      ...(policy?.kind === 'any' && { single: true }),
+      ...(cancelSiblings && { cancel: true }),
+    };
+    return one({ ...internal(INTERNAL_JOB.collect, path, feed), join });
+  }
+
+  #members(group: NormalGroup, path: string, parent: Parent, incoming?: Incoming): Feed {
+    const { members, keys, policy } = group;
+    const isSettled = policy?.kind === 'settled';
+    const isProbed = policy !== undefined && !isSettled;
+    const own = {
+      ...(isSettled && { settled: true as const }),
+      ...(group.flat && { flat: true as const }),
+    };
+    const source = (known: { count?: number; sliced?: true; via?: string }): Source =>
+      keys === undefined
+        ? { list: path, ...known, ...own }
+        : {
+            record: path,
+            keys,
+            ...(known.sliced && { sliced: true }),
+            ...(known.via && { via: known.via }),
+            ...own,
+          };
+    const nodeOf = (member: NormalMember, index: number): FlowNode => {
+      const node = this.#later(member, `${path}.${index}`);
+      return isProbed ? probe(node) : isSettled ? { ...node, mayFail: true } : node;
+    };
+    if ('read' in members) {
+      if (incoming !== undefined) throw notLazy('stands after another step');
+      return this.#fed(source, path, parent, isProbed, () => eachOf(members.read(), nodeOf));
     }
-    const group = this.#feedOfGroup(last, lastPath);
-    if (before.length === 0) return group;
+    const count = members.length;
+    if (count <= SLICE && incoming === undefined) {
+      return { after: source({ count }), children: members.map(nodeOf) };
+    }
+    if (count > SLICE && incoming === undefined && this.#feeds !== undefined) {
+      return this.#fed(source, path, parent, isProbed, () => eachOf(members, nodeOf));
+    }
     // A tree cannot share a child among the members, so they are added once their common step has given its result.
-    const fanOut = `${lastPath}-fan`;
+    let before = incoming;
+    const via = `${path}-fan`;
+    for (let first = 0; first < Math.max(count, 1); first += SLICE) {
+      const isLast = first + SLICE >= count;
+      const earlier = before;
+      const own = isLast ? via : `${via}${first / SLICE}`;
+      const nodes = members.slice(first, first + SLICE).map((member, index) => nodeOf(member, first + index));
+      const expansion: Expansion = {
+        parent,
+        members: nodes,
+        ...(count > SLICE && !isProbed && { slice: { list: path, first } }),
+        ...(!isLast && { passes: true }),
+      };
+      before = () => ({ after: { step: own, via: own }, children: [this.#fanOut(own, expansion, earlier)] });
+    }
+    const feed = before?.(parent);
+    if (feed === undefined) throw new RangeError('a fan-out without members');
+    const isSliced = count > SLICE && !isProbed;
+    return { after: source({ count, via, ...(isSliced && { sliced: true }) }), children: feed.children };
+  }
+
+  /** Members that the sender adds once the run is stored. */
+  #fed(
+    source: (known: { via: string }) => Source,
+    path: string,
+    parent: Parent,
+    isProbed: boolean,
+    members: () => AsyncIterable<FlowNode>,
+  ): Feed {
+    if (this.#feeds === undefined) throw notLazy('is no part of what is sent first');
+    const feed = `${path}-feed`;
+    this.#feeds.push({ feed, list: path, parent, members, ...(isProbed && { unsliced: true }) });
     return {
-      after: group.after,
-      children: [
-        {
-          ...internal(
-            INTERNAL_JOB.fanOut,
-            fanOut,
-            this.#feedOfSteps(before, path, { path: fanOut, queue: INTERNAL_QUEUE }),
-          ),
-          expand: { parent, members: group.children },
-        },
-      ],
+      after: source({ via: feed }),
+      children: [{ path: feed, name: INTERNAL_JOB.feed, queue: INTERNAL_QUEUE, options: FEED_OPTIONS }],
     };
   }
 
-  #feedOfGroup({ members, keys }: NormalGroup, path: string): Feed {
+  #each({ step, keys, chunkSize }: NormalEach, path: string, parent: Parent, incoming?: Incoming): Feed {
+    const fan = `${path}-fan`;
+    const expansion: Expansion = {
+      parent,
+      each: this.#later(step, `${path}.*`),
+      list: path,
+      ...(keys !== undefined && { keys }),
+      ...(chunkSize !== undefined && { chunkSize }),
+    };
     return {
-      after: keys === undefined ? { list: path, count: members.length } : { record: path, keys },
-      children: members.map((member, index) => this.#node(member, `${path}.${index}`)),
+      after: { list: path, via: fan, ...(chunkSize !== undefined && { flat: true }) },
+      children: [this.#fanOut(fan, expansion, incoming)],
     };
   }
 
-  #task(expression: TaskExpression, path: string, feed?: Feed): FlowNode {
+  #when({ test, onTrue, onFalse }: NormalWhen, path: string, parent: Parent, incoming?: Incoming): Feed {
+    const branches = {
+      onTrue: this.#later(onTrue, `${path}^`),
+      ...(onFalse !== undefined && { onFalse: this.#later(onFalse, `${path}^`) }),
+    };
+    if ('condition' in test) {
+      return this.#branch({ parent, condition: test.condition, ...branches }, path, incoming);
+    }
+    // The step that decides and the one that is chosen both need the value: a first fan-out hands it to both.
+    const [decides, value, step] = [`${path}-fan`, `${path}-in`, `${path}^t`];
+    const first = this.#fanOut(
+      value,
+      {
+        parent: { path: decides, queue: INTERNAL_QUEUE },
+        members: [this.#later(test.step, step)],
+        passes: true,
+      },
+      incoming,
+    );
+    const after = () => ({ after: { step: value, via: value }, children: [first] });
+    return this.#branch({ parent, tested: { step, value }, ...branches }, path, after);
+  }
+
+  /** A fan-out that adds one step, or gives its own value on. */
+  #branch(expansion: Expansion, path: string, incoming?: Incoming): Feed {
+    const fan = `${path}-fan`;
+    return { after: { step: `${path}^`, via: fan }, children: [this.#fanOut(fan, expansion, incoming)] };
+  }
+
+  #fallback({ step, other }: NormalFallback, path: string, incoming?: Incoming): Feed {
+    const parent = { path, queue: INTERNAL_QUEUE };
+    const feed = this.#feed(step, `${path}^`, parent, incoming);
+    const members = [this.#later(other, `${path}^b`)];
+    return one({ ...internal(INTERNAL_JOB.fallback, path, feed), expand: { parent, members } });
+  }
+
+  #fanOut(path: string, expansion: Expansion, incoming?: Incoming): FlowNode {
+    const feed = incoming?.({ path, queue: INTERNAL_QUEUE });
+    return {
+      path,
+      name: INTERNAL_JOB.fanOut,
+      queue: INTERNAL_QUEUE,
+      options: INTERNAL_OPTIONS,
+      expand: expansion,
+      ...(feed ?? { open: true }),
+    };
+  }
+
+  #task(expression: NormalTask, path: string, feed?: Feed): FlowNode {
     const { task, input, into, immutable } = expression;
     const { queue, ...options } = this.#optionsOf(expression);
     return {
@@ -128,14 +329,67 @@ class Planner {
       ...(input !== undefined && { input }),
       ...(into !== undefined && { into }),
       ...(feed !== undefined && {
-        after: immutable ? { ignored: true } : feed.after,
+        after: immutable ? { ...feed.after, ignored: true } : feed.after,
         children: feed.children,
       }),
       ...(feed === undefined && !immutable && { open: true }),
     };
   }
+
+  #callbacks(callbacks: NormalCallbacks): Callbacks {
+    const entries = Object.entries(callbacks).map(([kind, expressions]) => [
+      kind,
+      expressions.map((expression) => this.callback(expression)),
+    ]);
+    return Object.fromEntries(entries);
+  }
+
+  /** The job of a part that is added later than the run, or is one of many. */
+  #later(expression: NormalMember, path: string): FlowNode {
+    return this.#apart().node(expression, path);
+  }
+
+  #apart(): Planner {
+    return this.#feeds === undefined ? this : new Planner(this.#optionsOf);
+  }
+}
+
+/** The job that tells its join at once how a member has ended. */
+function probe(member: FlowNode): FlowNode {
+  return {
+    ...internal(INTERNAL_JOB.probe, `${member.path}!`, one(member)),
+  };
+}
+
+function one(node: FlowNode): Feed {
+  return { after: { step: node.path }, children: [node] };
 }
 
 function internal(name: string, path: string, feed: Feed): FlowNode {
   return { path, name, queue: INTERNAL_QUEUE, options: INTERNAL_OPTIONS, ...feed };
+}
+
+function united(outer: Callbacks, inner: Callbacks = {}): Callbacks {
+  const kinds = new Set([...Object.keys(outer), ...Object.keys(inner)]) as Set<keyof Callbacks>;
+  return Object.fromEntries(
+    [...kinds].map((kind) => [kind, [...(inner[kind] ?? []), ...(outer[kind] ?? [])]]),
+  );
+}
+
+async function* eachOf(
+  members: Iterable<NormalMember> | AsyncIterable<NormalMember>,
+  nodeOf: (member: NormalMember, index: number) => FlowNode,
+): AsyncGenerator<FlowNode> {
+  let index = 0;
+  for await (const member of members) {
+    yield nodeOf(member, index);
+    index += 1;
+  }
+}
+
+function notLazy(place: string): CanvasError {
+  return new CanvasError(
+    `A group whose members are read while they are sent has to start the workflow; this one ${place}. ` +
+      'Make a list of its members first: group([...members]).',
+  );
 }

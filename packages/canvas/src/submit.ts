@@ -1,9 +1,15 @@
 import { type AsyncResult, type SendOptions, UnboundTaskError } from '@umbel/core';
-import { type FlowNode, ReadyResult, type Sender } from '@umbel/core/internal';
+import {
+  type Expression,
+  type FlowNode,
+  type OptionsOf,
+  ReadyResult,
+  type Sender,
+} from '@umbel/core/internal';
 import { CanvasError } from './errors.js';
 import type { CanvasExpression } from './expression.js';
-import { type NormalExpression, normalize } from './normalize.js';
-import { planRun } from './plan.js';
+import { type NormalMember, normalize } from './normalize.js';
+import { planCallback, planNode, planRun } from './plan.js';
 
 /**
  * Plans the expression and sends it as one run; a single call is sent as the job it is.
@@ -29,20 +35,19 @@ export async function submit(
     const headers = { ...options.headers, ...normal.options?.headers };
     return sender.send(normal, input, Object.keys(headers).length > 0 ? { ...sending, headers } : sending);
   }
-  const root = planRun(normal, (task) => sender.optionsOf(task));
-  if (input !== undefined && !takesInput(root)) {
+  const { root, feeds } = planRun(normal, (task) => sender.optionsOf(task));
+  if (input !== undefined && feeds.length === 0 && !takesInput(root)) {
     throw new CanvasError(
       'No step of this workflow takes an input, so nothing can be passed when it is sent.',
     );
   }
-  return sender.sendRun(root, input, sending);
+  return sender.sendRun(root, input, sending, feeds);
 }
 
-/** The tree of jobs that runs the expression. @throws {UnboundTaskError} if its tasks belong to no app. */
-export function planned(expression: CanvasExpression, sender: Sender | undefined): FlowNode {
-  const normal = normalize(expression);
-  if (sender === undefined) throw new UnboundTaskError(firstTask(normal) ?? 'none');
-  return planRun(normal, (task) => sender.optionsOf(task));
+/** The jobs of an expression as a part of others: at a path, or sent by themselves. */
+export function planned(expression: Expression, optionsOf: OptionsOf, path?: string): FlowNode {
+  const normal = normalize(expression as CanvasExpression); // signatures hold no others
+  return path === undefined ? planCallback(normal, optionsOf) : planNode(normal, path, optionsOf);
 }
 
 /** The options that are about the sending as a whole, and not about its tasks. */
@@ -57,21 +62,46 @@ function takesInput(node: FlowNode): boolean {
   return node.open === true || isEmptyGroup || (node.children ?? []).some(takesInput);
 }
 
-/** The name of a task in the expression, if there is any. */
-function firstTask(expression: NormalExpression): string | undefined {
-  if (expression.kind === 'task') return expression.task;
-  for (const part of expression.kind === 'group' ? expression.members : expression.steps) {
-    const task = firstTask(part);
+/** The name of a task in the expression, if there is any that is known before it is sent. */
+function firstTask(expression: NormalMember): string | undefined {
+  for (const part of partsOf(expression)) {
+    const task = part.kind === 'task' ? part.task : firstTask(part);
     if (task !== undefined) return task;
   }
-  return undefined;
+  return expression.kind === 'task' ? expression.task : undefined;
+}
+
+function partsOf(expression: NormalMember): readonly NormalMember[] {
+  switch (expression.kind) {
+    case 'task':
+      return [];
+    case 'chunk':
+      return [expression.task];
+    case 'chain':
+      return expression.steps;
+    case 'group':
+      return 'read' in expression.members ? [] : expression.members;
+    case 'match':
+      return Object.values(expression.cases);
+    case 'when':
+      return [expression.onTrue];
+    case 'fallback':
+      return [expression.step, expression.other];
+    case 'linked':
+      return [expression.step, ...Object.values(expression.callbacks).flat()];
+    case 'given':
+    case 'each':
+    case 'flat':
+      return [expression.step];
+  }
 }
 
 /** What groups give that hold nothing but groups: a list of members may turn out to be empty. */
-function emptyValue(expression: NormalExpression): unknown {
+function emptyValue(expression: NormalMember): unknown {
   if (expression.kind === 'chain') return expression.steps.map(emptyValue).at(-1);
-  if (expression.kind === 'task') throw new RangeError('a task has no value before it has run');
-  const values = expression.members.map(emptyValue);
+  if (expression.kind === 'flat') return [emptyValue(expression.step)].flat(2);
+  if (expression.kind !== 'group') throw new RangeError('only groups have a value before anything has run');
+  const values = 'read' in expression.members ? [] : expression.members.map(emptyValue);
   return expression.keys === undefined
     ? values
     : Object.fromEntries(expression.keys.map((key, index) => [key, values[index]]));

@@ -1,29 +1,35 @@
 import { hostname } from 'node:os';
-import type { AppOptions, ImplementOptions } from './app.js';
+import type { AppOptions, ImplementOptions, RunQuery } from './app.js';
 import { resolveConnection } from './bullmq/connection.js';
 import { terminate } from './bullmq/control.js';
 import { type DeadLetters, deadLetters } from './bullmq/dead-letters.js';
 import { type QueueHandle, queueHandle, setConcurrency, setRateLimit } from './bullmq/queue-handle.js';
 import { Store, type StoreOptions } from './bullmq/store.js';
+import { TagIndex } from './bullmq/tag-index.js';
 import { durationMs } from './duration.js';
 import { InvalidOptionError } from './errors.js';
+import type { MembersFeed } from './flow/feed.js';
 import { type FlowNode, INTERNAL_QUEUE } from './flow/node.js';
 import type { Logger } from './logger.js';
 import type { AsyncResult } from './results/async-result.js';
 import { type ResultParts, StoredResult } from './results/result.js';
+import { isFinal } from './results/state.js';
 import { Executor } from './running/execute.js';
 import { type HandledTask, offerHandler } from './running/isolated/handlers.js';
 import type { ActiveJob } from './running/job.js';
 import { type AppWorker, QueueWorker, type WorkerOptions } from './running/worker.js';
 import { type Runtime, systemRuntime } from './runtime.js';
+import { InputChecks } from './sending/checks.js';
 import { Sending } from './sending/sending.js';
 import { actual } from './stand-in.js';
-import { CONTRACT, ContractObject } from './tasks/contract.js';
+import { clientOf } from './tasks/client.js';
+import { CONTRACT, ContractObject, paired } from './tasks/contract.js';
 import { type Definition, toEntry } from './tasks/definition.js';
 import {
   type BulkOptions,
   checkInteger,
   checkName,
+  checkTags,
   type NormalizedOptions,
   positiveMs,
   type SendOptions,
@@ -42,10 +48,12 @@ export class AppCore implements Sender {
   readonly deadLetters: DeadLetters;
   readonly #options: AppOptions;
   readonly #logger: Logger;
+  readonly #runtime: Runtime;
   readonly #registry: Registry;
   readonly #router: Router;
   readonly #storeOptions: StoreOptions;
   readonly #store: Store;
+  readonly #tags: TagIndex;
   readonly #results: ResultParts;
   readonly #sending: Sending;
   readonly #executor: Executor;
@@ -59,6 +67,7 @@ export class AppCore implements Sender {
     this.name = checkName('name', name);
     this.#options = options;
     this.#logger = logger;
+    this.#runtime = runtime;
     this.#registry = registry;
     this.#router = new Router(options.queues, options.routes);
     const sealer = new Sealer(codecs);
@@ -73,7 +82,12 @@ export class AppCore implements Sender {
     };
     const store = new Store(this.#storeOptions);
     this.#store = store;
+    this.#tags = new TagIndex(
+      store,
+      Math.max(durationMs(resultTtl, 'resultTtl'), durationMs(failureTtl, 'failureTtl')),
+    );
     this.#results = { store, runtime, terminate: (queue, id) => terminate(store, { queue, id }) };
+    const checks = new InputChecks(registry, limitOf('limits.inputBytes', limits.inputBytes));
     this.#sending = new Sending({
       registry,
       router: this.#router,
@@ -81,7 +95,8 @@ export class AppCore implements Sender {
       runtime,
       results: this.#results,
       middleware,
-      maxInputBytes: limitOf('limits.inputBytes', limits.inputBytes),
+      checks,
+      tags: this.#tags,
     });
     this.#executor = new Executor({
       app: name,
@@ -89,6 +104,7 @@ export class AppCore implements Sender {
       store,
       runtime,
       sealer,
+      checks,
       hooks,
       middleware,
       sensitive,
@@ -143,6 +159,25 @@ export class AppCore implements Sender {
     return new ContractObject(entry, this);
   }
 
+  implementAll(
+    contracts: Readonly<Record<string, ContractObject>>,
+    handlers: Readonly<Record<string, NonNullable<TaskEntry['run']>>>,
+    options?: ImplementOptions,
+  ): Readonly<Record<string, ContractObject>> {
+    const pairs = paired(contracts, handlers);
+    return Object.fromEntries(
+      pairs.map(([key, contract, run]) => [key, this.implement(contract, run, options)]),
+    );
+  }
+
+  signature(name: string): TaskObject {
+    return new TaskObject(checkName('name', name), this);
+  }
+
+  client(): object {
+    return clientOf((name) => this.signature(name));
+  }
+
   worker(options: WorkerOptions = {}): QueueWorker {
     const worker = new QueueWorker(options, {
       store: this.#storeOptions,
@@ -188,8 +223,13 @@ export class AppCore implements Sender {
     return actual(this).#sending.sendMany(expression, inputs, options);
   }
 
-  sendRun(root: FlowNode, input: unknown, options: SendOptions<never>): Promise<AsyncResult<unknown>> {
-    return actual(this).#sending.sendRun(root, input, options);
+  sendRun(
+    root: FlowNode,
+    input: unknown,
+    options: SendOptions<never>,
+    feeds: readonly MembersFeed[],
+  ): Promise<AsyncResult<unknown>> {
+    return actual(this).#sending.sendRun(root, input, options, feeds);
   }
 
   normalizeOptions(options: SendOptions<never>): NormalizedOptions {
@@ -205,6 +245,31 @@ export class AppCore implements Sender {
     if (typeof id !== 'string' || id === '') throw new InvalidOptionError('id', 'the id of a job', id);
     const task = args.length === 1 ? undefined : args[0].name;
     return actual(this).#resultOf(task, id);
+  }
+
+  async *find({ tag }: RunQuery): AsyncGenerator<AsyncResult<unknown>, void> {
+    const core = actual(this);
+    checkTags([tag]);
+    for await (const { queue, id } of core.#tags.find(tag, core.#runtime.clock.now())) {
+      if (await core.#store.holds(queue, id)) yield new StoredResult(core.#results, { queue }, id);
+    }
+  }
+
+  async revoke({
+    tag,
+    terminate: isTerminated = false,
+  }: RunQuery & { terminate?: boolean }): Promise<number> {
+    const core = actual(this);
+    checkTags([tag]);
+    const now = core.#runtime.clock.now();
+    let count = 0;
+    for await (const { queue, id } of core.#tags.find(tag, now)) {
+      if (isFinal(await core.#store.state(queue, id))) continue;
+      const marked = await core.#store.revoke(queue, id, { now, tag });
+      count += marked.filter((job) => job.queue !== INTERNAL_QUEUE).length;
+      if (isTerminated) for (const job of marked) await core.#results.terminate(job.queue, job.id);
+    }
+    return count;
   }
 
   queue(name: string): QueueHandle {

@@ -12,6 +12,7 @@ import type { AddedBy, AnyMiddleware } from './tasks/middleware.js';
 import type { SendOptions } from './tasks/options.js';
 import type { QueueOptions, Routes } from './tasks/routing.js';
 import type { FailureSchemas, ReportsOf } from './types/extras.js';
+import type { Client, Handlers, NamedTask } from './types/named.js';
 import type { OutputOf } from './types/step.js';
 import type {
   AnyContract,
@@ -64,6 +65,11 @@ export interface AppOptions<Stack extends readonly AnyMiddleware[] = readonly An
   limits?: Limits;
   /** Where connection errors and the like are told. Default `console`. */
   logger?: Logger;
+}
+
+/** Which calls and compositions are meant. */
+export interface RunQuery {
+  tag: string;
 }
 
 /** What is refused before it is stored. */
@@ -119,6 +125,28 @@ export interface App<Added = {}> {
   /** Gives a contract its handler, in the process that runs it; returns the contract bound to this app. */
   implement<C extends AnyContract>(contract: C, run: Handler<C, Added>, options?: ImplementOptions): C;
   /**
+   * Gives each contract its handler, by the keys of the two objects; returns the contracts bound to this app.
+   * @throws {InvalidOptionError} if the keys are not the same. No handler is given then.
+   */
+  implementAll<const Contracts extends Readonly<Record<string, AnyContract>>>(
+    contracts: Contracts,
+    handlers: Handlers<Contracts, Added>,
+    options?: ImplementOptions,
+  ): { readonly [Key in keyof Contracts]: Contracts[Key] };
+  /**
+   * A task by its name, for one that this process does not know: it can be sent, and stand in compositions. Its result
+   * is `unknown`, or what the caller says it is: `app.signature<{ n: number }>('count')`. A name that no worker has a
+   * handler for ends the job with an `UnknownTaskError`.
+   * @throws {InvalidOptionError} if no task can have such a name.
+   */
+  signature<Out = unknown>(name: string): NamedTask<Out>;
+  /**
+   * The tasks that a module exports, by their own names, without loading that module:
+   * `app.client<typeof import('./tasks.js')>().resize.delay({ … })`. Nothing is checked here but by the compiler; the
+   * worker checks inputs.
+   */
+  client<Module extends object>(): Client<Module>;
+  /**
    * Sends a call by name, for a task that this process does not know: its input is checked by the worker only, and the
    * worker's options hold where the call gives none.
    * @throws as `applyAsync`.
@@ -128,6 +156,16 @@ export interface App<Added = {}> {
   result<T extends AnyTask>(task: T, id: string): AsyncResult<OutputOf<T>, T['~extras']>;
   /** The handle of any earlier call or composition, by its id. */
   result(id: string): AsyncResult<unknown>;
+  /**
+   * Handles of the calls and compositions that bear a tag, as a whole or in a part of them, the latest day first: those
+   * that the store still holds, at most 100,000 a day.
+   */
+  find(query: RunQuery): AsyncIterableIterator<AsyncResult<unknown>>;
+  /**
+   * Keeps what bears a tag from starting, for good: calls, whole compositions and, where only a part bears it, that part.
+   * As `revoke` of a handle. Gives the number of jobs of tasks that were marked.
+   */
+  revoke(query: RunQuery & { terminate?: boolean }): Promise<number>;
   /** A queue as a whole: counts, pause, concurrency, rate limit. @throws {UnknownQueueError} if there is none of that name. */
   queue(name: string): QueueHandle;
   /** The failed jobs: to list, replay and discard. */

@@ -15,8 +15,10 @@ const CODES = [
   'IDEMPOTENCY_CONFLICT',
   'INVALID_OPTION',
   'JOB_STATE',
+  'LOST_JOB',
   'REJECTED',
   'REVOKED',
+  'SKIPPED',
   'SUBMIT',
   'TASK_FAILED',
   'TESTING',
@@ -105,6 +107,16 @@ export class UnboundTaskError extends UmbelError {
   }
 }
 
+/** A composition is needed and `@umbel/canvas`, which makes and plans them, was not imported. */
+export class CanvasNotLoadedError extends UmbelError {
+  override readonly name = 'CanvasNotLoadedError';
+  readonly code = 'CANVAS';
+
+  constructor(what: string) {
+    super(`${what} needs @umbel/canvas: import it once (\`import "@umbel/canvas"\`).`);
+  }
+}
+
 /** One thing that is wrong with a value. */
 export interface ValidationIssue {
   /** Where: `input.to`, `result[3].url`. */
@@ -145,6 +157,19 @@ export class CorruptJobError extends UmbelError {
   }
 }
 
+/** A step cannot run because a job that it waits for is gone from the store: removed by hand, or evicted. */
+export class LostJobError extends UmbelError {
+  override readonly name = 'LostJobError';
+  readonly code = 'LOST_JOB';
+
+  constructor(readonly jobId: string) {
+    super(
+      `Job ${jobId} is gone from the store and has left no result, so what waits for it cannot run. ` +
+        'Was it removed by hand, or does the store evict keys (maxmemory-policy other than noeviction)?',
+    );
+  }
+}
+
 /** A step did not run because an earlier step of its run failed; `origin` tells which one. */
 export class UpstreamFailedError extends UmbelError {
   override readonly name = 'UpstreamFailedError';
@@ -169,9 +194,12 @@ export class TaskFailedError extends UmbelError {
     readonly jobId: string,
     cause: Error,
     /** How it ended. */
-    readonly state: 'failed' | 'expired' | 'revoked' = 'failed',
+    readonly state: 'failed' | 'expired' | 'revoked' | 'skipped' = 'failed',
+    /** Of `chunks`: which of all the inputs its handler failed at. */
+    readonly index?: number,
   ) {
-    super(`Task "${task}" failed (job ${jobId}): ${cause.message}`, { cause });
+    const at = index === undefined ? '' : ` at input ${index}`;
+    super(`Task "${task}" failed${at} (job ${jobId}): ${cause.message}`, { cause });
   }
 }
 
@@ -205,6 +233,12 @@ export class ExpiredError extends UmbelError {
 export class RevokedError extends UmbelError {
   override readonly name = 'RevokedError';
   readonly code = 'REVOKED';
+}
+
+/** A job was not started because what it would have given is not needed any more. */
+export class SkippedError extends UmbelError {
+  override readonly name = 'SkippedError';
+  readonly code = 'SKIPPED';
 }
 
 /** The child process of an isolated task ended before its handler did, or cannot run it. It counts as a failure. */
@@ -352,7 +386,9 @@ export interface FailureOrigin {
   /** Attempts that were made. */
   readonly attempts?: number;
   /** Absent: failed. */
-  readonly state?: 'expired' | 'revoked';
+  readonly state?: 'expired' | 'revoked' | 'skipped';
+  /** Of `chunks`: which of all the inputs its handler failed at. */
+  readonly index?: number;
   readonly error: ErrorRecord;
 }
 

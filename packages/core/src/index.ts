@@ -1,5 +1,12 @@
 // The app, and what it is made with
-export { type App, type AppOptions, createApp, type ImplementOptions, type Limits } from './app.js';
+export {
+  type App,
+  type AppOptions,
+  createApp,
+  type ImplementOptions,
+  type Limits,
+  type RunQuery,
+} from './app.js';
 export type { ForeignHandler, ForeignJob } from './bullmq/claim.js';
 export type { Connection } from './bullmq/connection.js';
 export type { DeadLetter, DeadLetterQuery, DeadLetters } from './bullmq/dead-letters.js';
@@ -7,6 +14,7 @@ export type { QueueCounts, QueueHandle } from './bullmq/queue-handle.js';
 export type { Duration } from './duration.js';
 // Errors
 export {
+  CanvasNotLoadedError,
   ChildProcessError,
   ClosedError,
   ConnectionError,
@@ -56,6 +64,7 @@ export type {
   FailureRecord,
   SendOptions,
   SignatureOptions,
+  StepOutcome,
   TaskOptions,
 } from './tasks/options.js';
 export type { Rate } from './tasks/rate.js';
@@ -63,8 +72,20 @@ export type { RetryOptions, TaskRetryOptions } from './tasks/retry.js';
 export type { QueueOptions, RoutedCall, Routes } from './tasks/routing.js';
 // What JSON carries
 export type { Json, NotJsonSafe } from './types/json.js';
+// Tasks by name
+export type { Client, Handlers, NamedTask } from './types/named.js';
 // Steps of a composition
-export type { AnyResult, AnyStep, Input, InputArgs, InputOf, OutputOf, Result, Step } from './types/step.js';
+export type {
+  AnyResult,
+  AnyStep,
+  Input,
+  InputArgs,
+  InputOf,
+  OutputOf,
+  Result,
+  Step,
+  StepAfter,
+} from './types/step.js';
 export type {
   AnyContract,
   AnyTask,

@@ -3,20 +3,49 @@
 export { coreOf } from './app.js';
 export { type Clock, systemClock } from './clock.js';
 export { type Duration, durationMs } from './duration.js';
-export { type FlowNode, INTERNAL_JOB, INTERNAL_OPTIONS, INTERNAL_QUEUE, type Source } from './flow/node.js';
+export { nodesOf } from './flow/expansion.js';
+export { FEED_OPTIONS, type MembersFeed } from './flow/feed.js';
+export { completeInput, fill } from './flow/input.js';
+export {
+  type Callbacks,
+  type Expansion,
+  type FlowNode,
+  INTERNAL_JOB,
+  INTERNAL_OPTIONS,
+  INTERNAL_QUEUE,
+  type JoinRule,
+  type Parent,
+  SLICE,
+  type Source,
+} from './flow/node.js';
 export { ReadyResult } from './results/result.js';
 export type { ActiveJob } from './running/job.js';
 export { type EnqueuedJob, type Observer, type Runtime, systemRuntime } from './runtime.js';
 export { standInFor } from './stand-in.js';
-export { type NormalizedOptions, normalizeOptions } from './tasks/options.js';
+export { type OptionsOf, piped, provideCanvas } from './tasks/canvas.js';
+export { type CallbackExpressions, withCallback } from './tasks/linking.js';
+export {
+  checkInteger,
+  isName,
+  mergeOptions,
+  type NormalizedOptions,
+  normalizeOptions,
+} from './tasks/options.js';
+export { readOptions } from './tasks/read-options.js';
 export type { TaskEntry } from './tasks/registry.js';
 export {
+  callbackOf,
   type Expression,
+  isSigned,
   PLAN,
   type Plannable,
   SENDER,
   type Sender,
+  type Signed,
   type TaskExpression,
+  TaskSignature,
 } from './tasks/signature.js';
-export type { Prettify } from './types/bind.js';
+export type { KeysOf, Prettify } from './types/bind.js';
 export { toError } from './wire/error-record.js';
+export { jsonIssues } from './wire/json.js';
+export { isPlainObject } from './wire/plain-object.js';

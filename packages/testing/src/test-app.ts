@@ -287,7 +287,8 @@ const unclaimed = {
   log: async () => {},
   childResults: async () => new Map(),
   failedChildren: async () => [],
-  saveFailure: async () => {},
+  mayHavePendingChildren: false,
+  save: async () => {},
 } satisfies Partial<ActiveJob>;
 
 /** How such a job is given up: by its time limit, or by the test's signal, which only tells the handler. */

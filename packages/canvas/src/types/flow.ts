@@ -5,12 +5,6 @@
 import type { AnyResult, AnyStep, Input, Result } from '@umbel/core';
 import type { Prettify } from '@umbel/core/internal';
 
-/** A parameter position right after a step that gives `Prev`. Printed in errors. */
-export interface StepAfter<Prev extends AnyResult, Gives> {
-  readonly '~needs': Input<Prev['~out']>;
-  readonly '~gives': Gives;
-}
-
 /** The first parameter of a chain. */
 export interface FirstStep<In, Gives> {
   readonly '~needs': Input<In>;
@@ -38,10 +32,32 @@ export type LastOf<First, Rest extends readonly unknown[]> = Rest extends readon
     ? ValueOf<First>
     : ValueOf<First> | ValueOf<Rest[number]>;
 
-/** Members of a group: a list or a record of steps. */
-export type Members = readonly AnyStep[] | { readonly [name: string]: AnyStep };
+/** Steps by name. */
+interface StepRecord {
+  readonly [name: string]: AnyStep;
+}
+/** Steps that are read while they are sent. */
+interface Steps extends Iterable<AnyStep> {}
+interface StepsLater extends AsyncIterable<AnyStep> {}
 
-export type EachOf<Group> = Group extends readonly unknown[] ? Group[number] : Group[keyof Group];
+/**
+ * Members of a group. Of an object literal the compiler looks for the wrong member in the interface whose name comes
+ * first in the alphabet, so that has to be the record.
+ */
+export type Members = readonly AnyStep[] | StepRecord | Steps | StepsLater;
+
+/** The members as a list or a record: what is read lazily is a list of unknown length. */
+export type Listed<Group> = Group extends readonly unknown[]
+  ? Group
+  : Group extends Iterable<infer Member> | AsyncIterable<infer Member>
+    ? Member[]
+    : Group;
+
+export type EachOf<Group> = Group extends readonly unknown[]
+  ? Group[number]
+  : Group extends Iterable<infer Member> | AsyncIterable<infer Member>
+    ? Member
+    : Group[keyof Group];
 
 /** What all the steps of a union need together (contravariant inference gives the intersection). */
 export type NeedsAll<Steps> = [Steps] extends [never]
@@ -49,3 +65,18 @@ export type NeedsAll<Steps> = [Steps] extends [never]
   : [Steps] extends [{ readonly '~needs': Input<infer In> }]
     ? Prettify<In>
     : never;
+
+/** Inputs of a step: a list, or what is read while it is sent. */
+export type Inputs<In> = readonly In[] | Iterable<In> | AsyncIterable<In>;
+
+/** Values for these keys, in their order. Never `undefined`, which a list cannot carry as JSON. */
+export type Row<In, Keys extends readonly unknown[]> = {
+  readonly [Place in keyof Keys]: Exclude<In[Keys[Place] & keyof In], undefined>;
+};
+
+type RequiredKeys<In> = { [Key in keyof In]-?: {} extends Pick<In, Key> ? never : Key }[keyof In];
+
+/** What the compiler prints when a required key is not listed. */
+export type Unlisted<In, Keys> = [Exclude<RequiredKeys<In>, Keys>] extends [never]
+  ? unknown
+  : { readonly 'these keys are not listed': Exclude<RequiredKeys<In>, Keys> };

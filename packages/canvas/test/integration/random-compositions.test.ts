@@ -1,6 +1,6 @@
 /** Random compositions, run for real and compared with what a small interpreter says they give. */
 import { createHash } from 'node:crypto';
-import { type CanvasExpression, chain, chord, group } from '@umbel/canvas';
+import { type CanvasExpression, chain, chord, type GroupExpression, group } from '@umbel/canvas';
 import { type Signature, TaskFailedError } from '@umbel/core';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -32,12 +32,19 @@ function interpret(expression: CanvasExpression, input: unknown): unknown {
     case 'chord':
       return interpret(expression.body, interpret(expression.header, input));
     case 'group': {
-      const values = expression.members.map((member) => interpret(member, input));
+      const values = membersOf(expression).map((member) => interpret(member, input));
       return expression.keys === undefined
         ? values
         : Object.fromEntries(expression.keys.map((key, index) => [key, values[index]]));
     }
+    default:
+      throw new RangeError(`no ${expression.kind} is made here`);
   }
+}
+
+function membersOf({ members }: GroupExpression): readonly CanvasExpression[] {
+  if ('read' in members) throw new RangeError('no members are read lazily here');
+  return members;
 }
 
 function countTasks(expression: CanvasExpression): number {
@@ -51,7 +58,9 @@ function countTasks(expression: CanvasExpression): number {
     case 'chord':
       return sum([expression.header, expression.body]);
     case 'group':
-      return sum(expression.members);
+      return sum(membersOf(expression));
+    default:
+      throw new RangeError(`no ${expression.kind} is made here`);
   }
 }
 

@@ -57,6 +57,30 @@ export const notify = app.task({
   run: async () => true,
 });
 
+export const listUrls = app.task({ name: 'listUrls', run: async () => [{ url: 'a' }] });
+export const route = app.task({
+  name: 'route',
+  input: z.string(),
+  run: async (file): Promise<{ kind: 'img'; file: string } | { kind: 'page'; url: string }> => ({
+    kind: 'img',
+    file,
+  }),
+});
+export const isLarge = app.task({ name: 'isLarge', input: z.number(), run: async (n) => n > 100 });
+export const alarm = app.task({
+  name: 'alarm',
+  input: z.object({ task: z.string(), error: z.object({ message: z.string() }) }),
+  run: async ({ task }) => task,
+});
+export const upload = app.task({
+  name: 'upload',
+  input: z.object({ key: z.string() }),
+  progress: z.object({ percent: z.number() }),
+  failures: { gone: z.object({ key: z.string() }), full: z.object({ bytes: z.number() }) },
+  states: ['uploading'],
+  run: async ({ key }) => ({ etag: key }),
+});
+
 export const isoDate = z.codec(z.iso.datetime(), z.date(), {
   decode: (text) => new Date(text),
   encode: (date) => date.toISOString(),

@@ -1,4 +1,4 @@
-import type { FlowNode, TaskExpression } from '@umbel/core/internal';
+import { type FlowNode, nodesOf, type TaskExpression } from '@umbel/core/internal';
 import { describe, expect, test } from 'vitest';
 import type { NormalExpression } from '../../src/normalize.js';
 import { planRun } from '../../src/plan.js';
@@ -13,13 +13,13 @@ const chain = (...steps: NormalExpression[]): NormalExpression =>
   ({ kind: 'chain', steps }) as NormalExpression;
 
 const plan = (expression: NormalExpression): FlowNode =>
-  planRun(expression, ({ options }) => ({ queue: 'default', ...options }));
+  planRun(expression, ({ options }) => ({ queue: 'default', ...options })).root;
 
 /** The tree as text: `name@path(children)`; members that a fan-out will add in braces. */
 function drawn(node: FlowNode): string {
   const list = (nodes: readonly FlowNode[]) => nodes.map(drawn).join(' ');
   const children = node.children?.length ? `(${list(node.children)})` : '';
-  const members = node.expand ? `{below ${node.expand.parent.path}: ${list(node.expand.members)}}` : '';
+  const members = node.expand ? `{below ${node.expand.parent.path}: ${list(nodesOf(node.expand))}}` : '';
   return `${node.name.replace('umbel:', '')}@${node.path}${members}${children}`;
 }
 
@@ -55,9 +55,7 @@ describe('the plan', () => {
   });
 
   test('of a group at the end of a chain joins in the run', () => {
-    expect(drawn(plan(chain(task('x'), group(task('a')))))).toBe(
-      'run@(fan-out@0-1-fan{below : a@0-1.0}(x@0-0))',
-    );
+    expect(drawn(plan(chain(task('x'), group(task('a')))))).toBe('run@(fan-out@0-fan{below : a@0.0}(x@0-0))');
   });
 
   test('of groups in a row lets the fan-out of one join the other', () => {
@@ -74,7 +72,7 @@ describe('the plan', () => {
 
   test('of a member that ends in a group collects there', () => {
     expect(drawn(plan(group(chain(task('a'), group(task('b'))))))).toBe(
-      'run@(collect@0.0(fan-out@0.0-1-fan{below 0.0: b@0.0-1.0}(a@0.0-0)))',
+      'run@(collect@0.0(fan-out@0.0-fan{below 0.0: b@0.0.0}(a@0.0-0)))',
     );
   });
 
@@ -101,7 +99,8 @@ describe('the plan', () => {
     const paths: string[] = [];
     const visit = (node: FlowNode): void => {
       paths.push(node.path);
-      for (const next of [...(node.children ?? []), ...(node.expand?.members ?? [])]) visit(next);
+      for (const next of [...(node.children ?? []), ...(node.expand ? nodesOf(node.expand) : [])])
+        visit(next);
     };
     visit(root);
     expect(new Set(paths).size).toBe(paths.length);

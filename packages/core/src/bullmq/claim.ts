@@ -1,5 +1,13 @@
 import { EventEmitter, once } from 'node:events';
-import { DelayedError, type IQueueBackend, type Job, type JobJson, UnrecoverableError, Worker } from 'bullmq';
+import {
+  DelayedError,
+  type IQueueBackend,
+  type Job,
+  type JobJson,
+  UnrecoverableError,
+  WaitingChildrenError,
+  Worker,
+} from 'bullmq';
 import type { ActiveJob, AttemptOutcome, ShownError } from '../running/job.js';
 import { brokenData, isEnvelope } from '../wire/envelope.js';
 import type { BackendOptions } from './backends.js';
@@ -16,6 +24,8 @@ export interface ClaimOptions extends BackendOptions {
   readonly keepFailedMs: number;
   /** Handles the jobs of other programs; without it they go back to their queue. */
   readonly foreign: ForeignHandler | undefined;
+  /** Starts a job again that waits for its children. */
+  readonly wake: (job: ActiveJob) => Promise<void>;
   readonly warn: (message: string) => void;
 }
 
@@ -81,7 +91,15 @@ export function createClaimer(
       const claimed = new ClaimedJob(job, worker.backend);
       held.add(claimed);
       try {
-        return await commit(job, await handle(claimed));
+        for (;;) {
+          const outcome = await handle(claimed);
+          if (outcome.kind !== 'waiting') return await commit(job, outcome);
+          if (!(await claimed.waitForChildren())) continue;
+          // One that failed just now found this job active, and could not start it.
+          const { seen } = outcome;
+          if (seen !== undefined && (await claimed.failedChildrenCount()) > seen) await options.wake(claimed);
+          throw new WaitingChildrenError();
+        }
       } finally {
         held.delete(claimed);
       }
@@ -129,7 +147,7 @@ export function createClaimer(
 }
 
 /** The outcome in the form that BullMQ takes: the result, or an error. */
-function commit(job: Job, outcome: AttemptOutcome): unknown {
+function commit(job: Job, outcome: Exclude<AttemptOutcome, { kind: 'waiting' }>): unknown {
   switch (outcome.kind) {
     case 'completed':
       return outcome.value;

@@ -1,14 +1,14 @@
 import type { IQueueBackend, Job, JobProgress } from 'bullmq';
-import type { FailureOrigin } from '../errors.js';
 import type { ActiveJob, FailedChild } from '../running/job.js';
 import type { NormalizedRetry } from '../tasks/retry.js';
-import { type Envelope, encodeEnvelope } from '../wire/envelope.js';
+import { type Envelope, type EnvelopeContent, encodeEnvelope } from '../wire/envelope.js';
 import { retryOf } from './job-options.js';
 
 const KEPT_LOG_LINES = 1000;
 
 /** A BullMQ job that a worker holds. */
 export class ClaimedJob implements ActiveJob {
+  mayHavePendingChildren = true;
   readonly #job: Job;
   readonly #backend: IQueueBackend;
   #controller: AbortController | undefined;
@@ -104,7 +104,20 @@ export class ClaimedJob implements ActiveJob {
     await this.#backend.addLog(this.id, line, KEPT_LOG_LINES);
   }
 
-  async saveFailure(failure: FailureOrigin): Promise<void> {
-    await this.#job.updateData(encodeEnvelope({ ...(this.#job.data as Envelope), failure }));
+  async save(content: Partial<EnvelopeContent>): Promise<void> {
+    await this.#job.updateData(encodeEnvelope({ ...(this.#job.data as Envelope), ...content }));
+  }
+
+  /** Leaves the job to its children. False if none of them is pending: then it is to be handled once more. */
+  async waitForChildren(): Promise<boolean> {
+    const isMoved = await this.#job.moveToWaitingChildren(this.#job.token ?? '');
+    if (!isMoved) this.mayHavePendingChildren = false;
+    return isMoved;
+  }
+
+  /** How many of its children have failed. */
+  async failedChildrenCount(): Promise<number> {
+    const { ignored = 0 } = await this.#job.getDependenciesCount({ ignored: true });
+    return ignored;
   }
 }

@@ -9,7 +9,7 @@ export interface DeadLetter {
   /** The task's name. */
   readonly task: string;
   readonly queue: string;
-  readonly state: 'failed' | 'expired' | 'revoked';
+  readonly state: 'failed' | 'expired' | 'revoked' | 'skipped';
   readonly input: unknown;
   readonly attempts: number;
   readonly failedAt: Date;
@@ -62,7 +62,9 @@ export function deadLetters(store: Store, queues: () => readonly string[]): Dead
       for (const name of queue === undefined ? queues() : [queue]) {
         if (name === INTERNAL_QUEUE) continue;
         const jobs = await store.failed(name, offset, limit);
-        found.push(...jobs.filter((job) => task === undefined || job.name === task).map(toDeadLetter));
+        const isWanted = ({ name: own, envelope }: StoredJob) =>
+          (task === undefined || own === task) && envelope?.failure?.state !== 'skipped';
+        found.push(...jobs.filter(isWanted).map(toDeadLetter));
       }
       return found.sort((a, b) => b.failedAt.getTime() - a.failedAt.getTime());
     },
@@ -71,7 +73,7 @@ export function deadLetters(store: Store, queues: () => readonly string[]): Dead
       const { run, alone } = job.envelope ?? {};
       if (run !== undefined && !alone) {
         throw new JobStateError(
-          `Job ${id} is a step of run ${run}, which has failed with it: send the composition again.`,
+          `Job ${id} is a step of run ${run}, which has failed with it: resume that, with app.result('${run}').resume().`,
         );
       }
       await store.retry(job.queue, id);

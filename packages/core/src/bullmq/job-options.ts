@@ -66,15 +66,21 @@ function toDeduplication({ id, mode, forMs }: StoredDeduplication): JobsOptions 
   return { deduplication: { id, ...(forMs !== undefined && { ttl: forMs }) } };
 }
 
+function onFailure(mayFail: boolean | undefined): JobsOptions {
+  return mayFail ? { ignoreDependencyOnFailure: true } : { continueParentOnFailure: true };
+}
+
 /** The options that are stored with the data, since BullMQ has none of the kind. */
 export function contentOf({
   headers,
+  tags,
   displayName,
   timeoutMs,
   expiresAt,
 }: NormalizedOptions = {}): EnvelopeContent {
   return {
     ...(headers !== undefined && { headers }),
+    ...(tags !== undefined && { tags }),
     ...(displayName !== undefined && { label: displayName }),
     ...(timeoutMs !== undefined && { timeout: timeoutMs }),
     ...(expiresAt !== undefined && { expires: expiresAt }),
@@ -82,12 +88,17 @@ export function contentOf({
 }
 
 /**
- * The tree as BullMQ's flow. Every node below another continues its parent on failure: the parent starts at once,
- * sees the failure and fails in turn, so that a failure always climbs to the run (BullMQ's default would leave the
- * parent waiting for ever).
+ * The tree as BullMQ's flow. A node below another continues its parent on failure: the parent starts at once, sees the
+ * failure and fails in turn, so that a failure always climbs to the run (BullMQ's default would leave the parent waiting
+ * for ever). Where members may fail, the parent goes on waiting for the others.
  */
-export function toFlowJob(run: string, node: FlowNode, parent?: { id: string; queue: string }): FlowJob {
-  const { path, name, queue, options, children, open: _open, content, ...rest } = node;
+export function toFlowJob(
+  run: string,
+  node: FlowNode,
+  parent?: { id: string; queue: string },
+  isChild = false,
+): FlowJob {
+  const { path, name, queue, options, children, open: _open, mayFail, content, ...rest } = node;
   return {
     name,
     queueName: queue,
@@ -100,13 +111,11 @@ export function toFlowJob(run: string, node: FlowNode, parent?: { id: string; qu
     }),
     opts: {
       ...toJobOptions(jobIdOf(run, path), options),
-      ...(parent !== undefined && { parent, continueParentOnFailure: true }),
+      ...(parent !== undefined && { parent }),
+      ...((parent !== undefined || isChild) && onFailure(mayFail)),
     },
     ...(children !== undefined && {
-      children: children.map((child) => {
-        const flow = toFlowJob(run, child);
-        return { ...flow, opts: { ...flow.opts, continueParentOnFailure: true } };
-      }),
+      children: children.map((child) => toFlowJob(run, child, undefined, true)),
     }),
   };
 }

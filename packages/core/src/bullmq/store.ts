@@ -1,13 +1,23 @@
-import type { Job } from 'bullmq';
-import { CorruptJobError, type FailureOrigin } from '../errors.js';
-import { type FlowNode, jobIdOf } from '../flow/node.js';
+import { CorruptJobError, type FailureOrigin, UpstreamFailedError } from '../errors.js';
+import { type Children, readMembers } from '../flow/gather.js';
+import { type FlowNode, INTERNAL_QUEUE, jobIdOf, SLICE } from '../flow/node.js';
 import { sealTree } from '../flow/seal.js';
+import type { FailedChild } from '../running/job.js';
 import type { NormalizedOptions } from '../tasks/options.js';
-import { type Envelope, type EnvelopeContent, encodeEnvelope, isEnvelope } from '../wire/envelope.js';
-import { SEALED, type Sealer } from '../wire/sealing.js';
+import {
+  type Envelope,
+  type EnvelopeContent,
+  encodeEnvelope,
+  type Fed,
+  isEnvelope,
+} from '../wire/envelope.js';
+import { isStopped, referredMembers } from '../wire/marks.js';
+import { isSealed, SEALED, type Sealer } from '../wire/sealing.js';
 import { type BackendOptions, Backends, type EnvelopeQueue } from './backends.js';
 import { contentOf, type StoredDeduplication, toFlowJob, toJobOptions } from './job-options.js';
+import { resumeTree } from './resume.js';
 import { type StoredJob, storedJobOf } from './stored-job.js';
+import { childrenOf, ifBroken, type JobPlace, type Mark, markTree, removeTree } from './tree.js';
 import { Watcher } from './watcher.js';
 
 export interface StoreOptions extends BackendOptions {
@@ -33,8 +43,6 @@ export type JobOutcome =
   | { readonly kind: 'completed'; readonly value: unknown }
   | { readonly kind: 'failed'; readonly failure: FailureOrigin };
 
-/** Members that are added in one transaction, which blocks Redis as long as it runs. */
-const SLICE = 200;
 /** Calls that are added in one round trip. */
 export const BULK_SLICE = 500;
 
@@ -94,29 +102,88 @@ export class Store {
    * Adds a whole run in one transaction; the same again changes nothing.
    * @throws {SubmitError} if the store did not take every job.
    */
-  async addRun(run: string, root: FlowNode, timeoutMs: number = this.#options.timeoutMs): Promise<void> {
+  async addRun(
+    run: string,
+    root: FlowNode,
+    { timeoutMs, isRepeated = false }: AddOptions = {},
+  ): Promise<void> {
     const sealed = await sealTree(this.#options.sealer, run, root);
-    await this.#backends.reach(timeoutMs, () => this.#backends.flows().add(toFlowJob(run, sealed)));
+    let mayBeThere = isRepeated;
+    await this.#backends.reach(timeoutMs ?? this.#options.timeoutMs, async () => {
+      // A child that is there and has failed would be waited for again, and for ever.
+      if (mayBeThere && (await this.#isStored(run, root))) return;
+      mayBeThere = true;
+      await this.#backends.flows().add(toFlowJob(run, sealed));
+    });
   }
 
   /**
-   * Adds nodes as further children of a waiting job. Adding the same nodes again changes nothing.
+   * Adds nodes as further children of a job that has not ended. Adding the same nodes again changes nothing.
    * @throws {SubmitError} if the store did not take every job.
    */
   async addChildren(
     run: string,
     parent: { path: string; queue: string },
     nodes: readonly FlowNode[],
+    { timeoutMs, isRepeated = false }: AddOptions = {},
   ): Promise<void> {
-    const { sealer, timeoutMs } = this.#options;
-    for (let start = 0; start < nodes.length; start += SLICE) {
-      const slice: FlowNode[] = [];
-      for (const node of nodes.slice(start, start + SLICE)) slice.push(await sealTree(sealer, run, node));
-      await this.#backends.reach(timeoutMs, () => {
-        const job = { id: jobIdOf(run, parent.path), queue: this.#backends.qualifiedName(parent.queue) };
-        return this.#backends.flows().addBulk(slice.map((node) => toFlowJob(run, node, job)));
+    const { sealer } = this.#options;
+    const above = { id: jobIdOf(run, parent.path), queue: this.#backends.qualifiedName(parent.queue) };
+    for (const slice of slicesOf(nodes)) {
+      const sealed: FlowNode[] = [];
+      for (const node of slice) sealed.push(await sealTree(sealer, run, node));
+      let mayBeThere = isRepeated;
+      await this.#backends.reach(timeoutMs ?? this.#options.timeoutMs, async () => {
+        // As in `addRun`.
+        const missing = mayBeThere ? await this.#notStored(run, sealed) : sealed;
+        mayBeThere = true;
+        if (missing.length === 0) return;
+        await this.#backends.flows().addBulk(missing.map((node) => toFlowJob(run, node, above)));
       });
     }
+  }
+
+  /** Children of internal jobs, by the id of their job. */
+  children(): Children {
+    return {
+      results: async (of = '') => {
+        const stored = await this.childResults(INTERNAL_QUEUE, of);
+        const opened = new Map<string, unknown>();
+        for (const [id, value] of stored) opened.set(id, await this.#opened(id, value));
+        return opened;
+      },
+      failed: (of = '') => this.failedChildren(INTERNAL_QUEUE, of),
+      origin: ({ queue, id, reason }) => this.failure(queue, id, reason),
+      mayBePending: false,
+    };
+  }
+
+  /** Results of the children of a job that completed, by job id, as stored. */
+  async childResults(queue: string, id: string): Promise<ReadonlyMap<string, unknown>> {
+    const values = await this.on(queue, (bull) => bull.getBackend().getProcessedChildrenValues(id));
+    return new Map(
+      Object.entries(values).map(([key, text]) => {
+        const child = this.#backends.parseKey(key).id;
+        return [child, resultOf(child, text)];
+      }),
+    );
+  }
+
+  /** The children of a job that failed, and did not end it. */
+  async failedChildren(queue: string, id: string): Promise<FailedChild[]> {
+    const failures = await this.on(queue, (bull) => bull.getBackend().getIgnoredChildrenFailures(id));
+    return Object.entries(failures).map(([key, reason]) => {
+      const child = this.#backends.parseKey(key);
+      return { id: child.id, queue: child.queueName, reason };
+    });
+  }
+
+  /** The job that waits for another one, if there is any. */
+  async parentOf(queue: string, id: string): Promise<JobPlace | undefined> {
+    const job = await this.on(queue, (bull) => bull.getJob(id).catch(ifBroken));
+    if (job?.parentKey === undefined) return undefined;
+    const parent = this.#backends.parseKey(job.parentKey);
+    return { id: parent.id, queue: parent.queueName };
   }
 
   /** Where a job stands; while its handler shows a state of the task's own, that. */
@@ -127,6 +194,8 @@ export class Store {
         return (await this.job(queue, id))?.ownState ?? 'active';
       case 'prioritized':
         return 'waiting';
+      case 'completed':
+        return (await this.job(queue, id))?.envelope?.skipped ? 'skipped' : 'completed';
       case 'failed':
         return (await this.job(queue, id))?.envelope?.failure?.state ?? 'failed';
       default:
@@ -143,10 +212,7 @@ export class Store {
     const answer = await this.on(queue, (bull) => bull.getBackend().isFinished(id, true));
     const [status, text] = Array.isArray(answer) ? answer : [answer, ''];
     if (status === -1) return { kind: 'missing' };
-    if (status === 1) {
-      const context = { subject: 'result', id, task: '' } as const;
-      return { kind: 'completed', value: await this.#options.sealer.open(resultOf(id, text), context) };
-    }
+    if (status === 1) return this.#completed(queue, id, resultOf(id, text));
     if (status === 2) return { kind: 'failed', failure: await this.failure(queue, id, text) };
     return { kind: 'pending' };
   }
@@ -181,20 +247,69 @@ export class Store {
     );
   }
 
-  /** Forgets a job that has ended. False if the store does not hold it. */
+  /** Forgets a job that has ended, and those below it, but for what still runs. False if the store does not hold it. */
   async remove(queue: string, id: string): Promise<boolean> {
-    return this.on(queue, async (bull) => (await bull.remove(id, { removeChildren: true })) > 0);
+    return this.on(queue, () => removeTree(this.#backends, { queue, id }));
   }
 
   /**
    * Marks a job, and in a run every job that is known yet, as revoked: it does not start any more. What waited for a
    * time is taken up at once, so as to end. Gives the jobs that were marked, the given one first.
    */
-  async revoke(queue: string, id: string, now: number): Promise<{ queue: string; id: string }[]> {
-    const job = await this.on(queue, (bull) => bull.getJob(id).catch(ifBroken));
-    const marked: { queue: string; id: string }[] = [];
-    if (job !== undefined) await this.#revokeTree(job, now, marked);
+  async revoke(queue: string, id: string, mark: Mark): Promise<JobPlace[]> {
+    const marked: JobPlace[] = [];
+    await this.on(queue, async () => {
+      for await (const place of markTree(this.#backends, { queue, id }, mark)) marked.push(place);
+    });
     return marked;
+  }
+
+  /** Runs what has failed of a job or a run again, see `resumeTree`. Gives the number of jobs that run again. */
+  async resume(queue: string, id: string): Promise<number> {
+    return this.on(queue, () => resumeTree(this.#backends, { queue, id }));
+  }
+
+  /** Puts the start of a job that waits for a time off, to so long from now. */
+  async postpone(queue: string, id: string, ms: number): Promise<void> {
+    await this.on(queue, async (bull) => {
+      const job = await bull.getJob(id);
+      if (await job?.isDelayed()) await job?.changeDelay(ms);
+    });
+  }
+
+  /** Tells a feed what its sender has added, and starts it. */
+  async endFeed(queue: string, id: string, fed: Fed): Promise<void> {
+    await this.on(queue, async (bull) => {
+      const job = await bull.getJob(id);
+      if (job === undefined) return;
+      await job.updateData({ ...job.data, fed });
+      if (await job.isDelayed()) await job.promote();
+    });
+  }
+
+  /** What of a run was revoked: all of it, or what bears one of the tags. */
+  async revokedOf(run: string): Promise<Revoked> {
+    const { revoked, revokedTags = [] } = (await this.job(INTERNAL_QUEUE, run))?.envelope ?? {};
+    return { all: revoked !== undefined, tags: revokedTags };
+  }
+
+  /** Marks what a job still waits for as not needed any more. */
+  async skipPending(queue: string, id: string, now: number): Promise<void> {
+    await this.on(queue, async () => {
+      for await (const child of childrenOf(this.#backends, { queue, id }, ['unprocessed'])) {
+        for await (const _ of markTree(this.#backends, child, { now, skipped: true }));
+      }
+    });
+  }
+
+  /** Lets a job end without what it still waits for, which goes on by itself. */
+  async detachPending(queue: string, id: string): Promise<void> {
+    await this.on(queue, async (bull) => {
+      const above = `${bull.getBackend().qualifiedName}:${id}`;
+      for await (const child of childrenOf(this.#backends, { queue, id }, ['unprocessed'])) {
+        await this.#backends.queue(child.queue).getBackend().removeChildDependency(child.id, above);
+      }
+    });
   }
 
   /** Calls `listener` when the job reports or ends, as a hint: events may be missed. Gives a function that stops it. */
@@ -253,20 +368,73 @@ export class Store {
     return encodeEnvelope({ ...content, ...own, input });
   }
 
-  async #revokeTree(job: Job<Envelope>, now: number, marked: { queue: string; id: string }[]): Promise<void> {
-    if (!isEnvelope(job.data)) return;
-    if (job.data.revoked === undefined) await job.updateData({ ...job.data, revoked: now });
-    marked.push({ queue: job.queueName, id: job.id ?? '' });
-    // A call that is the same would be taken for this one, and never run.
-    if (job.deduplicationId !== undefined) await job.removeDeduplicationKey();
-    const { unprocessed = [] } = await job.getDependencies({ unprocessed: { count: 10_000 } });
-    for (const key of unprocessed) {
-      const { queueName, id } = this.#backends.parseKey(key);
-      const child = await this.#backends.queue(queueName).getJob(id).catch(ifBroken);
-      if (child !== undefined) await this.#revokeTree(child, now, marked);
+  /** The result of a job; of a large group, the failure if a member's result is gone. */
+  async #completed(queue: string, id: string, stored: unknown): Promise<JobOutcome> {
+    try {
+      return { kind: 'completed', value: await this.#valueOf(queue, id, stored) };
+    } catch (error) {
+      if (!(error instanceof UpstreamFailedError)) throw error;
+      return { kind: 'failed', failure: error.origin };
     }
-    if (await job.isDelayed()) await job.promote().catch(() => {}); // a worker may have been quicker
   }
+
+  /** The result that a job has given, from what is stored of it. */
+  async #valueOf(queue: string, id: string, stored: unknown): Promise<unknown> {
+    const value = await this.#opened(id, stored);
+    if (isStopped(value)) return value.value;
+    const members = referredMembers(value);
+    if (members === undefined) return value;
+    const { run = id } = (await this.job(queue, id))?.envelope ?? {};
+    return readMembers({ id, run }, this.children(), members);
+  }
+
+  #opened(id: string, value: unknown): unknown {
+    return isSealed(value) ? this.#options.sealer.open(value, { subject: 'result', id, task: '' }) : value;
+  }
+
+  async #isStored(run: string, { path, queue }: FlowNode): Promise<boolean> {
+    return (await this.#backends.queue(queue).getJobState(jobIdOf(run, path))) !== 'unknown';
+  }
+
+  async #notStored(run: string, nodes: readonly FlowNode[]): Promise<FlowNode[]> {
+    const areStored = await Promise.all(nodes.map((node) => this.#isStored(run, node)));
+    return nodes.filter((_, index) => !areStored[index]);
+  }
+}
+
+/** What of a run was revoked. */
+export interface Revoked {
+  readonly all: boolean;
+  readonly tags: readonly string[];
+}
+
+export interface AddOptions {
+  /** How long it is tried while the store cannot be reached. */
+  readonly timeoutMs?: number | undefined;
+  /** It may have been added before. */
+  readonly isRepeated?: boolean;
+}
+
+/** Nodes in lists of about as many jobs as are added in one transaction. */
+function* slicesOf(nodes: readonly FlowNode[]): Generator<readonly FlowNode[]> {
+  let slice: FlowNode[] = [];
+  let size = 0;
+  for (const node of nodes) {
+    const own = sizeOf(node);
+    if (slice.length > 0 && size + own > SLICE) {
+      yield slice;
+      slice = [];
+      size = 0;
+    }
+    slice.push(node);
+    size += own;
+  }
+  if (slice.length > 0) yield slice;
+}
+
+/** How many jobs a tree has. */
+function sizeOf({ children = [] }: FlowNode): number {
+  return children.reduce((sum, child) => sum + sizeOf(child), 1);
 }
 
 /** The result that is stored as this text. @throws {CorruptJobError} if it is no JSON. */
@@ -281,10 +449,4 @@ function resultOf(id: string, text: string): unknown {
 /** Whether a line of a log was encoded by codecs; the lines of other programs may be JSON of their own. */
 function isSealedLine(line: string): boolean {
   return line.startsWith(`{"${SEALED}":"`);
-}
-
-/** A job whose stored text cannot be read is left to a worker, which fails it with the reason. */
-function ifBroken(error: unknown): undefined {
-  if (error instanceof SyntaxError) return undefined;
-  throw error;
 }

@@ -2,7 +2,7 @@ import type { Job } from 'bullmq';
 import { type FailureOrigin, isUmbelError } from '../errors.js';
 import { type Envelope, isEnvelope, readEnvelope } from '../wire/envelope.js';
 import { readErrorRecord } from '../wire/error-record.js';
-import { isPlainObject } from '../wire/json.js';
+import { isPlainObject } from '../wire/plain-object.js';
 import { OWN_STATE } from '../wire/progress.js';
 import { isSealed, type Sealer } from '../wire/sealing.js';
 
@@ -54,7 +54,7 @@ async function openedEnvelope(sealer: Sealer, id: string, task: string, data: En
 /** The recorded failure, or undefined if there is none or it is not in the form of one. */
 async function openedFailure(sealer: Sealer, stored: unknown): Promise<FailureOrigin | undefined> {
   if (!isPlainObject(stored)) return undefined;
-  const { task, jobId, attempts, state, error } = stored;
+  const { task, jobId, attempts, state, index, error } = stored;
   if (typeof task !== 'string' || typeof jobId !== 'string') return undefined;
   const context = { subject: 'failure', id: jobId, task: '' } as const;
   const record = readErrorRecord(await sealer.open(error, context).catch(ifCorrupt));
@@ -63,7 +63,8 @@ async function openedFailure(sealer: Sealer, stored: unknown): Promise<FailureOr
     task,
     jobId,
     ...(typeof attempts === 'number' && { attempts }),
-    ...((state === 'expired' || state === 'revoked') && { state }),
+    ...(typeof index === 'number' && { index }),
+    ...((state === 'expired' || state === 'revoked' || state === 'skipped') && { state }),
     error: record,
   };
 }

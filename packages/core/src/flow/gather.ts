@@ -1,74 +1,317 @@
 /** What a job's children give: its input, or the failure that stops it. */
-import { CorruptJobError, type FailureOrigin, UpstreamFailedError } from '../errors.js';
-import { jobIdOf, type Source } from './node.js';
+import { type FailureOrigin, LostJobError, UpstreamFailedError, ValidationError } from '../errors.js';
+import type { FailedChild } from '../running/job.js';
+import { recordOf } from '../tasks/failure-record.js';
+import { recordError } from '../wire/error-record.js';
+import { isPassedOn, isStopped, passedValue, referredMembers, stoppedChain } from '../wire/marks.js';
+import { isPlainObject } from '../wire/plain-object.js';
+import { type JoinRule, jobIdOf, type ListSource, type RecordSource, SLICE, type Source } from './node.js';
+import { isWithin, pathOf } from './path.js';
 
 /** The jobs that a job waited for. */
 export interface Children {
-  /** Results of those that completed, by job id. */
-  results(): Promise<ReadonlyMap<string, unknown>>;
-  /** Why one of them failed, if any did. */
-  failure(): Promise<FailureOrigin | undefined>;
+  /** Results of those that completed, by job id; of another internal job's children, if its id is given. */
+  results(of?: string): Promise<ReadonlyMap<string, unknown>>;
+  /** Those that failed; of another internal job's, if its id is given. */
+  failed(of?: string): Promise<readonly FailedChild[]>;
+  /** Why one failed. */
+  origin(child: FailedChild): Promise<FailureOrigin>;
+  /** Whether some of them may not have ended. */
+  readonly mayBePending: boolean;
+}
+
+/** What there is for a job to go on with. */
+export type Gathered =
+  | { readonly kind: 'value'; readonly value: unknown }
+  /** Its chain has ended early: the job's result, as it is stored. */
+  | { readonly kind: 'stopped'; readonly result: unknown }
+  /** Some of its children have not ended; `seen` of them have failed. */
+  | { readonly kind: 'waiting'; readonly seen?: number }
+  /** There is enough, but more children are just being added. */
+  | { readonly kind: 'later' };
+
+/** The job that gathers. */
+export interface Gatherer {
+  readonly id: string;
+  readonly run: string;
+}
+
+/** What a probe fails with, so that its join is started at once. */
+export const PROBE = { won: 'umbel:won', again: 'umbel:again' } as const;
+
+/**
+ * What `source` describes, read from the job's children.
+ * @throws {UpstreamFailedError} if one of them failed, or is gone from the store without an outcome. (A failed child
+ * starts its parent at once, so its siblings may still be running.)
+ */
+export async function gather(job: Gatherer, children: Children, source: Source): Promise<Gathered> {
+  const gathering = new Gathering(job, children, source);
+  return gathering.run();
+}
+
+class Gathering {
+  readonly #job: Gatherer;
+  readonly #children: Children;
+  readonly #source: Source;
+  #results: ReadonlyMap<string, unknown> = new Map();
+  #failed: readonly FailedChild[] | undefined;
+  /** Members that other members have added; they come after those that were declared. */
+  readonly #added: { readonly place: AddedPlace; readonly value: unknown }[] = [];
+  /** The first job whose outcome is not there. */
+  #missing: string | undefined;
+
+  constructor(job: Gatherer, children: Children, source: Source) {
+    this.#job = job;
+    this.#children = children;
+    this.#source = source;
+  }
+
+  async run(): Promise<Gathered> {
+    this.#results = await this.#children.results();
+    const early = this.#stopped();
+    if (early !== undefined) return early;
+    const value = await this.#assemble(this.#source);
+    if (this.#missing === undefined) {
+      if (this.#source.ignored) return { kind: 'value', value: undefined };
+      return { kind: 'value', value: this.#source.flat ? flattened(value) : value };
+    }
+    const failure = await this.#failureThatCounts();
+    if (failure !== undefined) throw new UpstreamFailedError(await this.#children.origin(failure));
+    if (this.#children.mayBePending) return { kind: 'waiting' };
+    throw new UpstreamFailedError(lossOf(this.#missing));
+  }
+
+  /** The early end of a chain, passed on to the end of that chain. */
+  #stopped(): Gathered | undefined {
+    const source = this.#source;
+    const path = source.via ?? ('step' in source ? source.step : undefined);
+    const mark = path === undefined ? undefined : this.#results.get(this.#id(path));
+    if (!isStopped(mark)) return undefined;
+    const own = pathOf(this.#job.run, this.#job.id);
+    const chain = stoppedChain(mark);
+    if (isWithin(chain, own)) return { kind: 'stopped', result: mark };
+    return own === chain ? { kind: 'stopped', result: mark.value } : { kind: 'value', value: mark.value };
+  }
+
+  async #assemble(source: Source): Promise<unknown> {
+    if ('step' in source) {
+      const told = source.via === undefined ? undefined : this.#results.get(this.#id(source.via));
+      if (isPassedOn(told)) return passedValue(told);
+      return this.#resolved(this.#result(this.#id(source.step)));
+    }
+    const size = this.#sizeOf(source);
+    if (size === undefined) return undefined;
+    const values = size.sliced
+      ? await this.#fromSlices(source, size.count)
+      : await this.#fromMembers(source, size.count);
+    if ('record' in source) return Object.fromEntries(source.keys.map((key, index) => [key, values[index]]));
+    this.#added.sort((a, b) => a.place.by - b.place.by || a.place.turn - b.place.turn);
+    return [...values, ...this.#added.map(({ value }) => value)];
+  }
+
+  /** How many members there are; undefined if that is not known yet. */
+  #sizeOf(source: ListSource | RecordSource): { count: number; sliced: boolean } | undefined {
+    const added = source.via === undefined ? undefined : this.#result(this.#id(source.via));
+    if (this.#missing !== undefined) return undefined;
+    const told = isPlainObject(added) ? added : {};
+    const declared = 'record' in source ? source.keys.length : source.count;
+    return {
+      count: declared ?? Number(told.count),
+      sliced: source.sliced === true || told.sliced === true,
+    };
+  }
+
+  async #fromMembers(source: ListSource | RecordSource, count: number): Promise<unknown[]> {
+    const list = 'list' in source ? source.list : source.record;
+    const failed = source.settled ? await this.#failures() : [];
+    const first = 'list' in source ? (source.first ?? 0) : 0;
+    return this.#membersOf(list, this.#results, failed, first, first + count, source.settled);
+  }
+
+  async #fromSlices(source: ListSource | RecordSource, count: number): Promise<unknown[]> {
+    const list = 'list' in source ? source.list : source.record;
+    const slices: number[] = [];
+    for (let index = 0; index * SLICE < count && this.#missing === undefined; index += 1) {
+      this.#result(this.#id(`${list}/${index}`));
+      slices.push(index);
+    }
+    if (this.#missing !== undefined || this.#source.ignored) return [];
+    const values: unknown[][] = [];
+    for (let start = 0; start < slices.length; start += READ_TOGETHER) {
+      const some = slices.slice(start, start + READ_TOGETHER).map(async (index) => {
+        const id = this.#id(`${list}/${index}`);
+        const results = await this.#children.results(id);
+        const failed = source.settled ? await this.#children.failed(id) : [];
+        const first = index * SLICE;
+        return this.#membersOf(list, results, failed, first, Math.min(first + SLICE, count), source.settled);
+      });
+      values.push(...(await Promise.all(some)));
+    }
+    return values.flat();
+  }
+
+  /** Results of the members from `first` to before `end`; those that they have added are kept. */
+  async #membersOf(
+    list: string,
+    results: ReadonlyMap<string, unknown>,
+    failed: readonly FailedChild[],
+    first: number,
+    end: number,
+    isSettled: boolean | undefined,
+  ): Promise<unknown[]> {
+    const failures = new Map(failed.map((child) => [child.id, child]));
+    const outcomeOf = async (id: string) => {
+      const failure = results.has(id) ? undefined : failures.get(id);
+      if (failure !== undefined) return { ok: false, error: recordOf(await this.#children.origin(failure)) };
+      const isLost = isSettled && !results.has(id) && !this.#children.mayBePending;
+      if (isLost) return { ok: false, error: recordOf(lossOf(id)) };
+      const value = await this.#resolved(this.#result(id, results));
+      return isSettled ? { ok: true, value } : value;
+    };
+    const values: unknown[] = [];
+    for (let index = first; index < end && this.#missing === undefined; index += 1)
+      values.push(await outcomeOf(this.#id(`${list}.${index}`)));
+    for (const id of new Set([...results.keys(), ...failures.keys()])) {
+      const place = addedPlace(this.#id(list), id);
+      if (place !== undefined) this.#added.push({ place, value: await outcomeOf(id) });
+    }
+    return values;
+  }
+
+  #result(id: string, results: ReadonlyMap<string, unknown> = this.#results): unknown {
+    if (!results.has(id)) this.#missing ??= id;
+    return results.get(id);
+  }
+
+  /** The value, or the results that it stands for. */
+  async #resolved(value: unknown): Promise<unknown> {
+    const source = referredMembers(value);
+    if (source === undefined || this.#source.ignored) return value;
+    return readMembers(this.#job, this.#children, source);
+  }
+
+  async #failures(): Promise<readonly FailedChild[]> {
+    this.#failed ??= await this.#children.failed();
+    return this.#failed;
+  }
+
+  /** A failed child without which there is no value. */
+  async #failureThatCounts(): Promise<FailedChild | undefined> {
+    const failed = await this.#failures();
+    const source = this.#source;
+    if ('step' in source || !source.settled) return failed[0];
+    const via = source.via === undefined ? undefined : this.#id(source.via);
+    return failed.find(({ id }) => id === via);
+  }
+
+  #id(path: string): string {
+    return jobIdOf(this.#job.run, path);
+  }
+}
+
+/** Slices that are read at the same time. */
+const READ_TOGETHER = 20;
+
+/** The results of a large group, read from its slices. @throws {UpstreamFailedError} if one is gone from the store. */
+export async function readMembers(job: Gatherer, children: Children, source: Source): Promise<unknown> {
+  const whole = {
+    ...children,
+    results: (of = '') => (of === '' ? all() : children.results(of)),
+    mayBePending: false,
+  };
+  // The job that joined them has seen every slice.
+  const all = async () => new EverySlice();
+  const gathered = await gather({ ...job, id: job.run }, whole, source);
+  return gathered.kind === 'value' ? gathered.value : undefined;
+}
+
+/** Stands for the results of slices, which say nothing themselves. */
+class EverySlice extends Map<string, unknown> {
+  override has(): boolean {
+    return true;
+  }
 }
 
 /**
- * The value that `source` describes, read from the job's children.
- * @throws {UpstreamFailedError} if one of them failed. (A failed child starts its parent at once, so its siblings
- * may still be running.)
+ * What a join with a rule of its own has: the results of the members that it needs, once enough have succeeded. Each
+ * member stands below a probe, which fails on purpose once the member has ended, and so starts the join at once.
+ * @throws {UpstreamFailedError} if too many have failed.
  */
-export async function gather(
-  jobId: string,
+export async function gatherNeeded(
+  job: Gatherer,
   children: Children,
-  run: string,
   source: Source,
-): Promise<unknown> {
-  if ('ignored' in source) {
-    await refuseAfterFailure(children);
-    return undefined;
-  }
-  const results = await children.results();
-  const value = assemble(run, source, results);
-  // An empty group misses no result, whether or not the step before it has failed.
-  if (value === MISSING || isEmpty(source)) await refuseAfterFailure(children);
-  if (value !== MISSING) return value;
-  throw new CorruptJobError(jobId, 'it was started before the steps it needs had ended');
-}
-
-/** @throws {UpstreamFailedError} if one of the job's children failed. */
-async function refuseAfterFailure(children: Children): Promise<void> {
-  const failure = await children.failure();
-  if (failure !== undefined) throw new UpstreamFailedError(failure);
-}
-
-const MISSING = Symbol('missing');
-
-function assemble(
-  run: string,
-  source: Exclude<Source, { ignored: true }>,
-  results: ReadonlyMap<string, unknown>,
-): unknown {
-  if ('step' in source) return resultOf(results, jobIdOf(run, source.step));
-  if ('list' in source) {
-    const list: unknown[] = [];
-    for (let index = 0; index < source.count; index += 1) {
-      const value = resultOf(results, jobIdOf(run, `${source.list}.${index}`));
-      if (value === MISSING) return MISSING;
-      list.push(value);
+  { need = 1, single }: JoinRule,
+): Promise<Gathered> {
+  if (!('list' in source)) throw new RangeError('a rule of its own is for lists');
+  const idOf = (path: string) => jobIdOf(job.run, path);
+  const failed = new Map((await children.failed()).map((child) => [child.id, child]));
+  const via = source.via === undefined ? undefined : idOf(source.via);
+  const unfed = via === undefined ? undefined : failed.get(via);
+  if (unfed !== undefined) throw new UpstreamFailedError(await children.origin(unfed));
+  const results = via === undefined && source.count !== undefined ? undefined : await children.results();
+  const told = via === undefined ? undefined : results?.get(via);
+  if (isStopped(told)) return gather(job, children, source);
+  const count = source.count ?? (isPlainObject(told) ? Number(told.count) : undefined);
+  const isFed = via === undefined || told !== undefined;
+  const probes = [...failed.values()].flatMap((probe) => {
+    const index = probeIndex(idOf(source.list), probe.id);
+    return index === undefined ? [] : [{ index, probe }];
+  });
+  probes.sort((a, b) => a.index - b.index);
+  const won = probes.filter(({ probe }) => probe.reason === PROBE.won);
+  const seen = failed.size;
+  if (won.length >= need) {
+    if (!isFed) return { kind: 'later' };
+    const values: unknown[] = [];
+    for (const { index } of won.slice(0, single ? 1 : won.length)) {
+      const below = await children.results(idOf(`${source.list}.${index}!`));
+      values.push(below.get(idOf(`${source.list}.${index}`)));
     }
-    return list;
+    return { kind: 'value', value: single ? values[0] : values };
   }
-  const entries: [string, unknown][] = [];
-  for (const [index, key] of source.keys.entries()) {
-    const value = resultOf(results, jobIdOf(run, `${source.record}.${index}`));
-    if (value === MISSING) return MISSING;
-    entries.push([key, value]);
+  const [first] = probes.filter(({ probe }) => probe.reason !== PROBE.won);
+  if (first !== undefined && count !== undefined && probes.length - won.length > count - need) {
+    throw new UpstreamFailedError(await children.origin(first.probe));
   }
-  return Object.fromEntries(entries);
+  if (children.mayBePending) return { kind: 'waiting', seen };
+  const ended = new Set(probes.map(({ index }) => index));
+  let gone = 0;
+  while (ended.has(gone)) gone += 1;
+  const isViaGone = via !== undefined && told === undefined;
+  throw new UpstreamFailedError(lossOf(isViaGone ? via : idOf(`${source.list}.${gone}`)));
 }
 
-function isEmpty(source: Source): boolean {
-  return ('list' in source && source.count === 0) || ('record' in source && source.keys.length === 0);
+/** The failure of a job that is gone. */
+function lossOf(jobId: string): FailureOrigin {
+  return { task: 'unknown', jobId, error: recordError(new LostJobError(jobId)) };
 }
 
-function resultOf(results: ReadonlyMap<string, unknown>, id: string): unknown {
-  return results.has(id) ? results.get(id) : MISSING;
+/** Which member has added another, and as its which one. */
+interface AddedPlace {
+  readonly by: number;
+  readonly turn: number;
+}
+
+function addedPlace(list: string, id: string): AddedPlace | undefined {
+  if (!id.startsWith(`${list}.`)) return undefined;
+  const match = /^(\d+)\+.*\+(\d+)$/.exec(id.slice(list.length + 1));
+  return match === null ? undefined : { by: Number(match[1]), turn: Number(match[2]) };
+}
+
+/** Which member a probe stands above. */
+function probeIndex(list: string, id: string): number | undefined {
+  if (!id.startsWith(`${list}.`)) return undefined;
+  const match = /^(\d+)!$/.exec(id.slice(list.length + 1));
+  return match === null ? undefined : Number(match[1]);
+}
+
+function flattened(value: unknown): unknown[] {
+  if (Array.isArray(value)) return value.flat();
+  throw new ValidationError('flat', 'input', [
+    {
+      path: 'input',
+      message: `expected a list of lists, got ${isPlainObject(value) ? 'an object' : typeof value}`,
+    },
+  ]);
 }

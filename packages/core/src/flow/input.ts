@@ -1,6 +1,6 @@
 /** Completing inputs: bound keys and the value that earlier steps, or the sender, give. Pure. */
 import { ValidationError } from '../errors.js';
-import { isPlainObject } from '../wire/json.js';
+import { isPlainObject } from '../wire/plain-object.js';
 import type { FlowNode } from './node.js';
 
 export interface PartialInput {

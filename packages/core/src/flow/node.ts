@@ -11,10 +11,18 @@ export const INTERNAL_QUEUE = 'umbel';
 export const INTERNAL_JOB = {
   /** The root of a run: its result is the run's result. */
   run: 'umbel:run',
-  /** Gives the results of a group as one list or record. */
+  /** Gives what its steps give: a group as one list or record, a step with callbacks, a flat list. */
   collect: 'umbel:collect',
-  /** Adds the members of a group that stands after another step, as children of the job that joins them. */
+  /** Adds what is known only once an earlier step has given its result, below the job that waits for it. */
   fanOut: 'umbel:fan-out',
+  /** Stands for the members of a group that its sender is still adding. */
+  feed: 'umbel:feed',
+  /** Some members of a large group. */
+  slice: 'umbel:slice',
+  /** Tells a join at once how a member has ended. */
+  probe: 'umbel:probe',
+  /** Gives what a step gives, or another one if it fails. */
+  fallback: 'umbel:fallback',
 } as const;
 
 /** Internal jobs only read and add, and are safe to repeat: an outage must not end a run. */
@@ -23,21 +31,111 @@ export const INTERNAL_OPTIONS: NormalizedOptions = {
 };
 
 /** What a job takes from those it waits for; ids are paths within the run. */
-export type Source =
-  /** The result of one job. */
-  | { readonly step: string }
-  /** The results of the jobs `<list>.0` to `<list>.<count - 1>`, in that order. */
-  | { readonly list: string; readonly count: number }
-  /** The results of the jobs `<record>.0` …, under the keys in that order. */
-  | { readonly record: string; readonly keys: readonly string[] }
-  /** Nothing: the job waits for its children and has its whole input already. */
-  | { readonly ignored: true };
+export type Source = (StepSource | ListSource | RecordSource) & {
+  /** The job has its whole input already, and only waits. */
+  readonly ignored?: true;
+  /** The value, a list of lists, as one list. */
+  readonly flat?: true;
+};
 
-/** What a fan-out job adds, and below which job. */
-export interface Expansion {
-  readonly parent: { readonly path: string; readonly queue: string };
-  readonly members: readonly FlowNode[];
+/** The result of one job. */
+interface StepSource {
+  readonly step: string;
+  /** The fan-out that adds it, or gives its own value on instead. */
+  readonly via?: string;
 }
+
+interface MembersSource {
+  /** The fan-out or the feed that adds the members. */
+  readonly via?: string;
+  /** Members may fail: the value holds a `StepOutcome` of each. */
+  readonly settled?: true;
+}
+
+/** The results of the jobs `<list>.0`, `<list>.1` …, in that order. */
+export interface ListSource extends MembersSource {
+  readonly list: string;
+  /** The index of the first one. Absent: 0. */
+  readonly first?: number;
+  /** Absent: as many as `via` says. */
+  readonly count?: number;
+  /** The members are below jobs `<list>/0`, `<list>/1` …, `SLICE` of them below each. */
+  readonly sliced?: true;
+}
+
+/** The results of the jobs `<record>.0` …, under the keys in that order. */
+export interface RecordSource extends MembersSource {
+  readonly record: string;
+  readonly keys: readonly string[];
+  readonly sliced?: true;
+}
+
+/** Members of a group that are added in one transaction, which blocks Redis as long as it runs. */
+export const SLICE = 100;
+
+/** When a join has its result before all its members have ended. */
+export interface JoinRule {
+  /** So many members have to succeed; their results are the value. Absent: all of them. */
+  readonly need?: number;
+  /** The value is the one result that is needed, and not a list. */
+  readonly single?: true;
+  /** Members that have not started are skipped once the outcome is certain. */
+  readonly cancel?: true;
+}
+
+/** The job that others are added below. */
+export interface Parent {
+  readonly path: string;
+  readonly queue: string;
+}
+
+/** What a fan-out job adds below `parent`, once it has its value. */
+export type Expansion = {
+  readonly parent: Parent;
+  /** The parent has a rule of its own, and looks at each member itself. */
+  readonly unsliced?: true;
+} & (
+  | {
+      readonly members: readonly FlowNode[];
+      /** The group, if it has slices, and the index of the first of these members in it. */
+      readonly slice?: { readonly list: string; readonly first: number };
+      /** It gives its value on. */
+      readonly passes?: true;
+    }
+  | EachExpansion
+  | MatchExpansion
+  | WhenExpansion
+);
+
+/** One member for each item of the value. */
+export interface EachExpansion {
+  /** Planned at `<list>.*`. */
+  readonly each: FlowNode;
+  readonly list: string;
+  /** Each item is a row, whose values go under these keys. */
+  readonly keys?: readonly string[];
+  /** Items in one job. */
+  readonly chunkSize?: number;
+}
+
+/** The case that the value names. */
+export interface MatchExpansion {
+  readonly key: string;
+  readonly cases: Readonly<Record<string, FlowNode>>;
+}
+
+/** One of two, by a condition on the value or by the result of a step. */
+export interface WhenExpansion {
+  readonly condition?: Condition;
+  /** The step that gives true or false, and the fan-out that has the value. */
+  readonly tested?: { readonly step: string; readonly value: string };
+  readonly onTrue: FlowNode;
+  /** Absent: the value itself. */
+  readonly onFalse?: FlowNode;
+}
+
+/** What values have to be, by key. */
+export type Condition = Readonly<Record<string, unknown>>;
 
 /** Calls and compositions that are sent after a job, each with an id made from the job's: sending twice changes nothing. */
 export interface Callbacks {
@@ -45,6 +143,8 @@ export interface Callbacks {
   readonly success?: readonly FlowNode[];
   /** With a `FailureRecord`. */
   readonly failure?: readonly FlowNode[];
+  /** With a `StepOutcome`. */
+  readonly always?: readonly FlowNode[];
 }
 
 /** What is stored with a job of a run beside its place in it; see `Envelope`. */
@@ -55,6 +155,7 @@ interface NodeContent {
   readonly root?: string;
   readonly ignoreResult?: true;
   readonly alone?: true;
+  readonly revoked?: number;
 }
 
 /** One job of a run, with the jobs it waits for. */
@@ -72,7 +173,13 @@ export interface FlowNode {
   readonly into?: string;
   readonly after?: Source;
   readonly expand?: Expansion;
+  readonly join?: JoinRule;
   readonly callbacks?: Callbacks;
+  /** Inputs that one job takes in turn, and the place of the first among those of the whole. */
+  readonly items?: readonly unknown[];
+  readonly offset?: number;
+  /** Its parent goes on waiting for the others if it fails. */
+  readonly mayFail?: true;
   /** Takes what the run, or the fan-out that adds it, is given. Only on a node without `after`. */
   readonly open?: true;
   readonly children?: readonly FlowNode[];

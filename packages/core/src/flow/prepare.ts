@@ -1,4 +1,5 @@
 import { resolveExpiry } from '../tasks/options.js';
+import { nodesOf, withNodes } from './expansion.js';
 import type { FlowNode } from './node.js';
 
 /** What a sending adds to each job of a tree. */
@@ -7,21 +8,27 @@ export interface Addition {
   readonly now: number;
   /** A node's own win. */
   readonly headers: Readonly<Record<string, string>>;
+  readonly tags?: readonly string[];
   readonly content?: NonNullable<FlowNode['content']>;
 }
 
-/** The tree as it is sent: with headers, and with expiries as moments. */
+/** The tree as it is sent: with headers and tags, and with expiries as moments. */
 export function prepared(node: FlowNode, addition: Addition): FlowNode {
   const { children, expand, options } = node;
   const { now, content = {} } = addition;
   const all = (nodes: readonly FlowNode[]) => nodes.map((next) => prepared(next, addition));
   const headers = { ...addition.headers, ...options?.headers };
-  const own = { ...resolveExpiry(options ?? {}, now), ...(Object.keys(headers).length > 0 && { headers }) };
+  const tags = [...new Set([...(addition.tags ?? []), ...(options?.tags ?? [])])];
+  const own = {
+    ...resolveExpiry(options ?? {}, now),
+    ...(Object.keys(headers).length > 0 && { headers }),
+    ...(tags.length > 0 && { tags }),
+  };
   return {
     ...node,
     ...(Object.keys(own).length > 0 && { options: own }),
     ...(Object.keys(content).length > 0 && { content: { ...node.content, ...content } }),
     ...(children !== undefined && { children: all(children) }),
-    ...(expand !== undefined && { expand: { ...expand, members: all(expand.members) } }),
+    ...(expand !== undefined && { expand: withNodes(expand, all(nodesOf(expand))) }),
   };
 }

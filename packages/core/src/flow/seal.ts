@@ -1,5 +1,6 @@
 /** The inputs of a run's jobs through the app's codecs: each is bound to the id of its job. */
 import type { Sealer } from '../wire/sealing.js';
+import { nodesOf, withNodes } from './expansion.js';
 import { type Callbacks, callbackId, type FlowNode, jobIdOf } from './node.js';
 
 type Change = (value: unknown, id: string, task: string) => Promise<unknown>;
@@ -16,14 +17,15 @@ export function openTree(sealer: Sealer, run: string, node: FlowNode): Promise<F
 }
 
 async function changed(run: string, node: FlowNode, change: Change): Promise<FlowNode> {
-  const { input, children, expand, callbacks } = node;
+  const { input, items, children, expand, callbacks } = node;
   const id = jobIdOf(run, node.path);
   const all = (nodes: readonly FlowNode[]) => Promise.all(nodes.map((next) => changed(run, next, change)));
   return {
     ...node,
     ...(input !== undefined && { input: await change(input, id, node.name) }),
+    ...(items !== undefined && { items: (await change(items, id, node.name)) as readonly unknown[] }), // or their sealed form
     ...(children !== undefined && { children: await all(children) }),
-    ...(expand !== undefined && { expand: { ...expand, members: await all(expand.members) } }),
+    ...(expand !== undefined && { expand: withNodes(expand, await all(nodesOf(expand))) }),
     ...(callbacks !== undefined && { callbacks: await changedCallbacks(id, callbacks, change) }),
   };
 }

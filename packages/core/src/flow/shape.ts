@@ -1,11 +1,13 @@
 /** Whether stored data has the shape of a part of a run, as far as this package relies on it. */
-import { isPlainObject } from '../wire/json.js';
+import { isPlainObject } from '../wire/plain-object.js';
 
 type Check = (value: unknown) => boolean;
 
 export const isText: Check = (value) => typeof value === 'string';
 const isQueue: Check = (value) => typeof value === 'string' && value !== '' && !value.includes(':');
 const isCount: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
+
+const isTrue: Check = (value) => value === true;
 
 const isListOf =
   (check: Check): Check =>
@@ -20,14 +22,25 @@ const absentOr =
 /** A `Source`. */
 export const isSource: Check = (value) => {
   if (!isPlainObject(value)) return false;
-  if ('ignored' in value) return value.ignored === true;
+  if (!absentOr(isTrue)(value.ignored) || !absentOr(isTrue)(value.flat)) return false;
+  if (!absentOr(isText)(value.via)) return false;
   if ('step' in value) return isText(value.step);
-  if ('list' in value) return isText(value.list) && isCount(value.count);
+  if (!absentOr(isCount)(value.first) || !absentOr(isTrue)(value.settled) || !absentOr(isTrue)(value.sliced))
+    return false;
+  if ('list' in value)
+    return isText(value.list) && (isCount(value.count) || (value.count === undefined && isText(value.via)));
   return isText(value.record) && isListOf(isText)(value.keys);
 };
 
+/** A `JoinRule`. */
+export const isJoinRule: Check = (value) =>
+  isPlainObject(value) &&
+  absentOr(isCount)(value.need) &&
+  absentOr(isTrue)(value.single) &&
+  absentOr(isTrue)(value.cancel);
+
 /** A `FlowNode`. Its input and its options are checked by the job that it becomes. */
-const isNode: Check = (value) =>
+export const isNode: Check = (value) =>
   isPlainObject(value) &&
   isText(value.path) &&
   isText(value.name) &&
@@ -37,19 +50,49 @@ const isNode: Check = (value) =>
   absentOr(isText)(value.into) &&
   absentOr(isSource)(value.after) &&
   absentOr(isExpansion)(value.expand) &&
+  absentOr(isJoinRule)(value.join) &&
+  absentOr(isTrue)(value.mayFail) &&
+  absentOr(isCount)(value.offset) &&
   absentOr(isCallbacks)(value.callbacks) &&
   absentOr(isListOf(isNode))(value.children);
 
 /** An `Expansion`. */
-export const isExpansion: Check = (value) =>
-  isPlainObject(value) &&
-  isPlainObject(value.parent) &&
-  isText(value.parent.path) &&
-  isQueue(value.parent.queue) &&
-  isListOf(isNode)(value.members);
+export const isExpansion: Check = (value) => {
+  if (!isPlainObject(value) || !isParent(value.parent)) return false;
+  if ('members' in value)
+    return (
+      isListOf(isNode)(value.members) && absentOr(isSlice)(value.slice) && absentOr(isTrue)(value.passes)
+    );
+  if ('each' in value)
+    return (
+      isNode(value.each) &&
+      isText(value.list) &&
+      absentOr(isListOf(isText))(value.keys) &&
+      absentOr(isCount)(value.chunkSize)
+    );
+  if ('cases' in value)
+    return isText(value.key) && isPlainObject(value.cases) && Object.values(value.cases).every(isNode);
+  return (
+    absentOr(isPlainObject)(value.condition) &&
+    absentOr(isTested)(value.tested) &&
+    isNode(value.onTrue) &&
+    absentOr(isNode)(value.onFalse)
+  );
+};
+
+const isParent: Check = (value) => isPlainObject(value) && isText(value.path) && isQueue(value.queue);
+
+const isSlice: Check = (value) => isPlainObject(value) && isText(value.list) && isCount(value.first);
+
+const isTested: Check = (value) => isPlainObject(value) && isText(value.step) && isText(value.value);
+
+/** What a feed is told. */
+export const isFed: Check = (value) =>
+  isPlainObject(value) && ('error' in value ? isPlainObject(value.error) : isCount(value.count));
 
 /** `Callbacks`. */
 export const isCallbacks: Check = (value) =>
   isPlainObject(value) &&
   absentOr(isListOf(isNode))(value.success) &&
-  absentOr(isListOf(isNode))(value.failure);
+  absentOr(isListOf(isNode))(value.failure) &&
+  absentOr(isListOf(isNode))(value.always);

@@ -8,6 +8,8 @@ export interface GetOptions {
   timeout?: Duration;
   /** Ends the wait early; the job itself goes on. */
   signal?: AbortSignal;
+  /** Waits also inside of a task's handler, where `get` and `outcome` are refused otherwise. Default false. */
+  allowInTask?: boolean;
 }
 
 /** How a job ended, for those who want no exception. A declared failure is told by its name, with its data. */
@@ -54,6 +56,8 @@ export interface AsyncResult<out Out, out Extras = {}> {
    * @throws {TimeoutError} after `timeout`.
    * @throws {ClosedError} if the app is closed before there is a result.
    * @throws {UnknownJobError} if the store does not hold the job (any more).
+   * @throws {JobStateError} inside of a task's handler, unless `allowInTask` is set: it would hold a place in its worker
+   * that what it waits for may need.
    */
   get(options?: GetOptions): Promise<Out>;
   /** As `get`, but a failure of the task is given and not thrown. @throws the other errors of `get`. */
@@ -75,6 +79,14 @@ export interface AsyncResult<out Out, out Extras = {}> {
    * @throws {UnknownJobError} if the store does not hold the job.
    */
   revoke(options?: { terminate?: boolean }): Promise<boolean>;
+  /**
+   * Runs what has failed again, with all its attempts and without the marks of a revocation or an expiry, and then what
+   * waits for it; what has succeeded keeps its result. Whoever waits for this handle gets the new outcome. Callbacks that
+   * were sent are not sent again. Gives the number of jobs that run again.
+   * @throws {JobStateError} unless it has failed, or if it is a step of a run: resume that.
+   * @throws {UnknownJobError} if the store does not hold the job.
+   */
+  resume(): Promise<number>;
   /**
    * Removes the job and its result from the store now, instead of after `resultTtl`.
    * @throws {JobStateError} unless it has ended: revoke it first.

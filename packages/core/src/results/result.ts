@@ -11,6 +11,8 @@ import {
   TimeoutError,
   UnknownJobError,
 } from '../errors.js';
+import { INTERNAL_QUEUE } from '../flow/node.js';
+import { isInHandler } from '../running/handler-frame.js';
 import type { Runtime } from '../runtime.js';
 import { rebuildError } from '../wire/error-record.js';
 import type { AsyncResult, GetOptions, JobInfo, Outcome } from './async-result.js';
@@ -54,12 +56,14 @@ export class StoredResult implements AsyncResult<unknown> {
   }
 
   async get(options: GetOptions = {}): Promise<unknown> {
+    this.#refuseInHandler(options);
     const outcome = await this.#ended(options);
     if (outcome.kind === 'failed') throw failedError(outcome.failure);
     return outcome.value; // validated by the worker, or inferred from the handler that made it
   }
 
   async outcome(options: GetOptions = {}): Promise<Outcome<unknown>> {
+    this.#refuseInHandler(options);
     const outcome = await this.#ended(options);
     if (outcome.kind === 'completed') return { ok: true, value: outcome.value };
     const error = failedError(outcome.failure);
@@ -117,9 +121,27 @@ export class StoredResult implements AsyncResult<unknown> {
     const { store, runtime } = this.#parts;
     const { queue } = await this.#job();
     if (isFinal(await this.state())) return false;
-    const marked = await store.revoke(queue, this.id, runtime.clock.now());
+    const marked = await store.revoke(queue, this.id, { now: runtime.clock.now() });
     if (terminate) for (const job of marked) await this.#parts.terminate(job.queue, job.id);
     return true;
+  }
+
+  async resume(): Promise<number> {
+    const { queue, envelope } = await this.#job();
+    const state = await this.state();
+    const { run = this.id, alone } = envelope ?? {};
+    if (run !== this.id && !alone) {
+      throw new JobStateError(
+        `Job ${this.id} is a step of run ${run}: resume that, with app.result('${run}').resume().`,
+      );
+    }
+    if (!['failed', 'expired', 'revoked'].includes(state)) {
+      throw new JobStateError(`Job ${this.id} is ${state}: only what has failed can be resumed.`);
+    }
+    if (!alone) return this.#parts.store.resume(queue, run);
+    // A call with callbacks fails together with the run that carries those, which may be about to.
+    await new StoredResult(this.#parts, { queue: INTERNAL_QUEUE }, run).#ended({});
+    return this.#parts.store.resume(INTERNAL_QUEUE, run);
   }
 
   async forget(): Promise<void> {
@@ -151,6 +173,15 @@ export class StoredResult implements AsyncResult<unknown> {
       return queue;
     }
     return undefined;
+  }
+
+  /** A handler that waits holds a place in its worker that what it waits for may need. */
+  #refuseInHandler({ allowInTask }: GetOptions): void {
+    if (allowInTask || !isInHandler()) return;
+    throw new JobStateError(
+      `The handler of a task waits for job ${this.id}: once all places of the worker wait so, none is left for what they wait for. ` +
+        'Compose the tasks with chain or chord, or `return ctx.replace(…)`; get({ allowInTask: true }) waits all the same.',
+    );
   }
 
   #unknown(queue: string | undefined): UnknownJobError {
@@ -236,8 +267,8 @@ interface Look {
 
 type Ended = Exclude<JobOutcome, { kind: 'pending' | 'missing' }>;
 
-function failedError({ task, jobId, error, state }: FailureOrigin): TaskFailedError {
-  return new TaskFailedError(task, jobId, rebuildError(error), state);
+function failedError({ task, jobId, error, state, index }: FailureOrigin): TaskFailedError {
+  return new TaskFailedError(task, jobId, rebuildError(error), state, index);
 }
 
 /** The handle of what needed no job. */
@@ -273,6 +304,10 @@ export class ReadyResult implements AsyncResult<unknown> {
 
   async revoke(): Promise<boolean> {
     return false;
+  }
+
+  async resume(): Promise<number> {
+    throw new JobStateError('An empty group has its result: there is nothing to resume.');
   }
 
   async forget(): Promise<void> {}

@@ -1,6 +1,7 @@
 /**
  * States of a job, in BullMQ's words since operators meet them in the store; `expired` and `revoked` are jobs that
- * failed so, and `unknown` is an id that the store does not hold.
+ * failed so, `skipped` those that were not needed any more (their chain had ended early, or their group had its outcome),
+ * and `unknown` is an id that the store does not hold.
  *
  * ```
  * waiting ─▶ active ─▶ completed
@@ -21,10 +22,17 @@ const JOB_STATES = [
   'failed',
   'expired',
   'revoked',
+  'skipped',
   'unknown',
 ] as const;
 
-const FINAL: ReadonlySet<string> = new Set<JobState>(['completed', 'failed', 'expired', 'revoked']);
+const FINAL: ReadonlySet<string> = new Set<JobState>([
+  'completed',
+  'failed',
+  'expired',
+  'revoked',
+  'skipped',
+]);
 
 /** True for states that a job does not leave. */
 export function isFinal(state: string): boolean {

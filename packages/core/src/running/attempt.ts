@@ -4,6 +4,7 @@ import { TimeLimitError } from '../errors.js';
 import type { TaskEntry } from '../tasks/registry.js';
 import type { Envelope } from '../wire/envelope.js';
 import type { TaskContext } from './context.js';
+import type { FlowChanges } from './flow-changes.js';
 import type { ActiveJob } from './job.js';
 import { JobContext } from './job-context.js';
 import { type ReportParts, Reports } from './reports.js';
@@ -13,14 +14,24 @@ export class Attempt {
   readonly task: TaskEntry;
   readonly context: TaskContext;
   readonly reports: Reports;
+  /** Of a job that takes several inputs in turn: which of all of them it is at. */
+  item: number | undefined;
   readonly #clock: Clock;
 
-  constructor(job: ActiveJob, envelope: Envelope, task: TaskEntry, parts: ReportParts) {
+  #isGivenUp = false;
+
+  constructor(
+    job: ActiveJob,
+    envelope: Envelope,
+    task: TaskEntry,
+    parts: ReportParts,
+    changes: () => FlowChanges,
+  ) {
     this.job = job;
     this.task = task;
     this.#clock = parts.clock;
     this.reports = new Reports(job, task, parts);
-    this.context = new JobContext(job, envelope, this.reports, parts.clock);
+    this.context = new JobContext(job, envelope, this.reports, parts.clock, changes);
   }
 
   /** What `run` gives, unless the attempt is given up first: by its time limit, or because the job was revoked. */
@@ -43,9 +54,17 @@ export class Attempt {
   /** What `run` gives, unless the attempt is given up first. */
   untilGivenUp<T>(run: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.job.onGiveUp(reject);
+      this.job.onGiveUp((reason) => {
+        this.#isGivenUp = true;
+        reject(reason);
+      });
       run().then(resolve, reject);
     });
+  }
+
+  /** Whether nobody waits for it any more. */
+  get isGivenUp(): boolean {
+    return this.#isGivenUp;
   }
 
   /** Adds to the context what middleware gives, also over what is there. */

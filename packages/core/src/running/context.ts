@@ -1,5 +1,6 @@
 import type { Duration } from '../duration.js';
 import type { FailuresOf, ProgressOf, StatesOf } from '../types/extras.js';
+import type { InputArgs, Step } from '../types/step.js';
 
 /** Lines kept with the job, for `result.logs()` and for people who look at it; the last 1,000 of them. */
 export interface TaskLog {
@@ -22,7 +23,7 @@ export interface TaskContext<Extras = {}> {
   readonly runId?: string;
   /** The first of the jobs, or the run, that this one goes back to; its own run, or itself, if it has no parent. */
   readonly rootId: string;
-  /** The job whose handler sent this one with `parent: ctx`. */
+  /** The job whose handler sent this one with `parent: ctx`, put it in its place or added it to its group; else the run. */
   readonly parentId?: string;
   /** When the call, or the composition it belongs to, was sent. */
   readonly enqueuedAt: Date;
@@ -30,6 +31,8 @@ export interface TaskContext<Extras = {}> {
   readonly idempotencyKey: string;
   /** What was sent as `headers` with the call or the composition. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Labels of the call and of what it belongs to. */
+  readonly tags: readonly string[];
   /** Aborted when the attempt is over or is to end: timed out, revoked, its worker closed. Pass it on to whatever can be stopped. */
   readonly signal: AbortSignal;
   readonly log: TaskLog;
@@ -60,6 +63,23 @@ export interface TaskContext<Extras = {}> {
    * the options allow no retry, up to 4 attempts are made. Throws.
    */
   retry(options?: { in?: Duration; reason?: string; cause?: unknown }): never;
+  /**
+   * Puts a call or a composition in this job's place: its result is the job's result, for whoever waits for it, and the
+   * job's id, links and place in a run stay. Nothing of it may be left open but `input`. Write `return ctx.replace(…)`, so
+   * that its result is checked to be one of this task's; it throws.
+   */
+  replace<In, Out>(step: Step<string, In, Out>, ...input: InputArgs<In>): Out;
+  /**
+   * Ends the chain that this job is a step of, with `value` as its result: later steps are `skipped`, and what waits for
+   * the chain goes on. The last step of a chain, and a job in none, just give it. Throws.
+   */
+  stop(value?: unknown): never;
+  /**
+   * Adds a member to the innermost group that this job is in; whoever waits for the group waits for it too, and finds its
+   * result after those that were declared. An attempt that is repeated adds the same again, which changes nothing.
+   * @throws {JobStateError} if the job is in no group, or its group is a record, `group.any` or `group.atLeast`.
+   */
+  addToGroup<In>(step: Step<string, In, unknown>, ...input: InputArgs<In>): Promise<void>;
   /** Ends the job as failed at once, whatever its retries. Throws. */
   reject(reason: string): never;
 }

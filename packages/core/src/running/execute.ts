@@ -1,25 +1,32 @@
+import { randomUUID } from 'node:crypto';
 import {
   ExpiredError,
   type FailureOrigin,
   isUmbelError,
   RevokedError,
+  SkippedError,
   UpstreamFailedError,
   ValidationError,
 } from '../errors.js';
 import { INTERNAL_JOB, INTERNAL_QUEUE } from '../flow/node.js';
+import { pathOf } from '../flow/path.js';
 import { retryDelayMs } from '../tasks/retry.js';
 import { decodeEnvelope, type Envelope } from '../wire/envelope.js';
 import { recordError, toError } from '../wire/error-record.js';
+import { stopped } from '../wire/marks.js';
 import { NO_MASK } from '../wire/masking.js';
 import type { Attempt } from './attempt.js';
 import { Handling } from './handling.js';
 import type { ChildPool } from './isolated/child-pool.js';
 import type { ActiveJob, AttemptOutcome, ShownError } from './job.js';
 import type { ExecutorParts } from './parts.js';
+import { ComeBackSoon, ProbeEnd, Skip, StoppedEarly, WaitForChildren } from './signals.js';
 import { Steps } from './steps.js';
 
 /** How long a job goes back to its queue when the store does not answer what the job needs. */
 const UNREACHABLE_RETURN_MS = 5_000;
+/** How long a join goes back that has enough while more is just being added below it. */
+const SOON_MS = 200;
 
 /**
  * One job from claim to outcome: read the envelope, complete the input from earlier steps, validate, run, validate the
@@ -52,18 +59,58 @@ export class Executor {
       const run = () => this.#run(job, content, (begun) => (attempt = begun));
       const value = await (observer === undefined ? run() : observer.attempt(job, run));
       const kept = envelope.ignoreResult ? null : value;
-      const context = { subject: 'result', id: job.id, task: '' } as const;
-      const stored = sealer.isActive ? await sealer.seal(kept, context) : kept;
+      const stored = sealer.isActive ? await this.#sealedResult(job, kept) : kept;
       if (attempt !== undefined) await this.#succeeded(attempt, value);
       return { kind: 'completed', value: stored };
     } catch (thrown) {
-      return this.#failed(job, envelope, attempt, toError(thrown));
+      return (
+        (await this.#otherEnd(job, envelope, attempt, thrown)) ??
+        this.#failed(job, envelope, attempt, toError(thrown))
+      );
     }
+  }
+
+  /** The outcome of what has neither a result of its own nor failed; undefined for a failure. */
+  async #otherEnd(
+    job: ActiveJob,
+    _envelope: Envelope | undefined,
+    attempt: Attempt | undefined,
+    thrown: unknown,
+  ): Promise<AttemptOutcome | undefined> {
+    if (thrown instanceof WaitForChildren) {
+      await attempt?.reports.end();
+      return { kind: 'waiting', ...(thrown.seen !== undefined && { seen: thrown.seen }) };
+    }
+    if (thrown instanceof ComeBackSoon) return { kind: 'returned', delayMs: SOON_MS };
+    if (thrown instanceof ProbeEnd)
+      return { kind: 'failed', error: { message: thrown.reason, stack: undefined } };
+    if (thrown instanceof Skip) {
+      await job.save({ skipped: true });
+      return { kind: 'completed', value: await this.#sealedResult(job, thrown.result) };
+    }
+    if (thrown instanceof StoppedEarly) {
+      const value = await this.#sealedResult(job, stopped(thrown.chain, thrown.value));
+      if (attempt !== undefined) await this.#succeeded(attempt, thrown.value);
+      return { kind: 'completed', value };
+    }
+    return undefined;
+  }
+
+  /** Starts a job again that waits for its children, by a child that fails at once. */
+  async wake(job: ActiveJob): Promise<void> {
+    const { run = job.id } = decodeEnvelope(job.id, job.data);
+    const path = pathOf(run, job.id);
+    const probe = { path: `${path}!${randomUUID()}`, name: INTERNAL_JOB.probe, queue: INTERNAL_QUEUE };
+    await this.#parts.store.addChildren(run, { path, queue: job.queue }, [probe]);
   }
 
   /** The result of one attempt at a job that no store holds. @throws what the handler throws. */
   async perform(job: ActiveJob): Promise<unknown> {
     return this.#run(job, decodeEnvelope(job.id, job.data), () => {});
+  }
+
+  #sealedResult(job: ActiveJob, value: unknown): Promise<unknown> {
+    return this.#parts.sealer.seal(value, { subject: 'result', id: job.id, task: '' });
   }
 
   async #succeeded(attempt: Attempt, result: unknown): Promise<void> {
@@ -124,7 +171,8 @@ export class Executor {
       // It climbs through a run under the id of the job that failed first.
       const context = { subject: 'failure', id: origin.jobId, task: '' } as const;
       const error = await sealer.seal(origin.error, context);
-      await job.saveFailure({ ...origin, error: error as FailureOrigin['error'] }); // or its sealed form, opened where it is read
+      const failure = { ...origin, error: error as FailureOrigin['error'] }; // or its sealed form, opened where it is read
+      await job.save({ failure });
     } catch (cause) {
       // The failure itself is still committed, with its message.
       onError(toError(cause));
@@ -134,13 +182,14 @@ export class Executor {
   #originOf(job: ActiveJob, attempt: Attempt | undefined, error: Error): FailureOrigin {
     if (error instanceof UpstreamFailedError) return error.origin;
     const mask = attempt?.reports.mask ?? NO_MASK;
-    // A fan-out may find that its value does not fit a member.
-    const isMembers = job.name === INTERNAL_JOB.fanOut && error instanceof ValidationError;
+    // A fan-out may find that its value does not fit a member, and a collected list that it cannot be made flat.
+    const isInternal = job.queue === INTERNAL_QUEUE && error instanceof ValidationError;
     return {
-      task: isMembers ? error.task : job.name,
+      task: isInternal ? error.task : job.name,
       jobId: job.id,
       attempts: job.attempt,
       ...stateOf(error),
+      ...(attempt?.item !== undefined && { index: attempt.item }),
       error: mask.error(recordError(error)),
     };
   }
@@ -159,5 +208,6 @@ export class Executor {
 
 function stateOf(error: Error): Pick<FailureOrigin, 'state'> {
   if (error instanceof ExpiredError) return { state: 'expired' };
+  if (error instanceof SkippedError) return { state: 'skipped' };
   return error instanceof RevokedError ? { state: 'revoked' } : {};
 }

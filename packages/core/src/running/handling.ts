@@ -3,9 +3,14 @@ import {
   ExpectedFailureError,
   ExpiredError,
   InvalidOptionError,
+  JobStateError,
   RevokedError,
+  SkippedError,
   ValidationError,
 } from '../errors.js';
+import { type FlowNode, jobIdOf } from '../flow/node.js';
+import { chainOf, pathOf } from '../flow/path.js';
+import { openTree, sealTree } from '../flow/seal.js';
 import type { Hooks } from '../tasks/hooks.js';
 import type { AnyMiddleware } from '../tasks/middleware.js';
 import type { TaskEntry } from '../tasks/registry.js';
@@ -16,9 +21,13 @@ import { jsonIssues } from '../wire/json.js';
 import { maskFor } from '../wire/masking.js';
 import { validate } from '../wire/schema.js';
 import { Attempt } from './attempt.js';
+import { JobFlowChanges } from './flow-changes.js';
+import { asHandler } from './handler-frame.js';
 import { runIsolated } from './isolated/run-isolated.js';
 import type { ActiveJob } from './job.js';
+import { addMembers } from './members.js';
 import type { ExecutorParts } from './parts.js';
+import { ReplaceRequest, StoppedEarly, StopRequest, WaitForChildren } from './signals.js';
 import type { Steps } from './steps.js';
 
 type Handler = NonNullable<TaskEntry['run']>;
@@ -40,30 +49,114 @@ export class Handling {
 
   /** The handler's result, checked; `begun` is told of the attempt before anything of the user's runs. */
   async handle(job: ActiveJob, envelope: Envelope, begun: (attempt: Attempt) => void): Promise<unknown> {
-    const { sealer, runtime, onError } = this.#parts;
-    const { clock } = runtime;
-    const { expires, revoked } = envelope;
-    if (revoked !== undefined) throw new RevokedError(`Task "${job.name}" was revoked before it started.`);
-    if (expires !== undefined && job.starts <= 1 && clock.now() >= expires) {
-      const at = new Date(expires).toISOString();
-      throw new ExpiredError(`Task "${job.name}" was not started before it expired, at ${at}.`);
-    }
+    const { replacement } = envelope;
+    if (replacement === undefined) refuseLate(job, envelope, this.#parts.runtime.clock.now());
     const task = this.#taskOf(job.name);
+    const changes = () => new JobFlowChanges(this.#parts, job, envelope);
+    if (replacement !== undefined) {
+      begun(this.#attempt(job, envelope, task, changes));
+      return this.#checkedResult(task, await this.#replaced(job, envelope, replacement));
+    }
+    const keys = this.#keysOf(task);
+    const limitMs = envelope.timeout ?? task.options.timeoutMs;
+    const items = await this.#steps.itemsOf(job, envelope);
+    if (items !== undefined) {
+      const attempt = this.#attempt(job, envelope, task, changes);
+      begun(attempt);
+      return attempt.run(limitMs, () => this.#handleItems(attempt, task, items, envelope.offset ?? 0));
+    }
     const input = await this.#steps.inputOf(job, envelope);
-    const keys =
-      task.sensitive === undefined ? this.#sensitive : new Set([...this.#sensitive, ...task.sensitive]);
     const decoded = task.input === undefined ? undefined : await decodedBy(task.input, task, input, keys);
-    const attempt = new Attempt(job, envelope, task, { clock, sealer, onError });
+    const attempt = this.#attempt(job, envelope, task, changes);
     if (keys.size > 0) attempt.reports.mask = maskFor(keys, [input, decoded]);
     begun(attempt);
     const handler = this.#handlerOf(task, attempt, input);
     try {
-      return await attempt.run(envelope.timeout ?? task.options.timeoutMs, async () =>
-        this.#checkedResult(task, await this.#throughMiddleware(attempt, handler, decoded)),
+      return await attempt.run(limitMs, async () =>
+        this.#checkedResult(task, await asHandler(() => this.#throughMiddleware(attempt, handler, decoded))),
       );
-    } catch (error) {
-      throw error instanceof ExpectedFailureError ? await checkedFailure(task, error) : error;
+    } catch (thrown) {
+      if (thrown instanceof ExpectedFailureError) throw await checkedFailure(task, thrown);
+      if (thrown instanceof StopRequest) return this.#stopped(job, envelope, task, thrown.value);
+      if (thrown instanceof ReplaceRequest)
+        return this.#replace(job, envelope, task, await changes().replacement(thrown));
+      throw thrown;
     }
+  }
+
+  #attempt(job: ActiveJob, envelope: Envelope, task: TaskEntry, changes: () => JobFlowChanges): Attempt {
+    const { sealer, runtime, onError } = this.#parts;
+    return new Attempt(job, envelope, task, { clock: runtime.clock, sealer, onError }, changes);
+  }
+
+  #keysOf(task: TaskEntry): ReadonlySet<string> {
+    return task.sensitive === undefined ? this.#sensitive : new Set([...this.#sensitive, ...task.sensitive]);
+  }
+
+  /** The results for several inputs, one after the other. */
+  async #handleItems(
+    attempt: Attempt,
+    task: HandledTask,
+    items: readonly unknown[],
+    offset: number,
+  ): Promise<unknown[]> {
+    const keys = this.#keysOf(task);
+    const results: unknown[] = [];
+    for (const [place, input] of items.entries()) {
+      if (attempt.isGivenUp) break;
+      attempt.item = offset + place;
+      try {
+        const decoded = task.input === undefined ? undefined : await decodedBy(task.input, task, input, keys);
+        if (keys.size > 0) attempt.reports.mask = maskFor(keys, [items, decoded]);
+        const handler = this.#handlerOf(task, attempt, input);
+        results.push(
+          await this.#checkedResult(
+            task,
+            await asHandler(() => this.#throughMiddleware(attempt, handler, decoded)),
+          ),
+        );
+      } catch (thrown) {
+        if (thrown instanceof ExpectedFailureError) throw await checkedFailure(task, thrown);
+        if (!(thrown instanceof StopRequest || thrown instanceof ReplaceRequest)) throw thrown;
+        throw new JobStateError(
+          'A job of chunks() runs its task several times: ctx.stop and ctx.replace cannot be meant for one.',
+        );
+      }
+    }
+    return results;
+  }
+
+  /** The end of a chain by one of its steps; of a job that none follows, its result. */
+  #stopped(job: ActiveJob, { run }: Envelope, task: TaskEntry, value: unknown): Promise<unknown> {
+    const chain = run === undefined ? undefined : chainOf(pathOf(run, job.id));
+    if (chain === undefined) return this.#checkedResult(task, value);
+    const issues = jsonIssues(value, 'result', this.#parts.maxResultBytes);
+    if (issues.length > 0) throw new ValidationError(task.name, 'result', issues);
+    throw new StoppedEarly(chain, value);
+  }
+
+  /** Puts jobs below this one, which then waits for them. What they are is stored first: the handler never runs again. */
+  async #replace(job: ActiveJob, envelope: Envelope, task: TaskEntry, node: FlowNode): Promise<unknown> {
+    const { run = job.id } = envelope;
+    const replacement = await sealTree(this.#parts.sealer, run, node);
+    await job.save({ replacement });
+    return this.#checkedResult(task, await this.#replaced(job, { ...envelope, replacement }, replacement));
+  }
+
+  /** The value of what stands in the place of a job. */
+  async #replaced(job: ActiveJob, envelope: Envelope, replacement: FlowNode): Promise<unknown> {
+    const { run = job.id } = envelope;
+    const after = { step: replacement.path };
+    const id = jobIdOf(run, replacement.path);
+    const hasEnded =
+      (await job.childResults()).has(id) || (await job.failedChildren()).some((child) => child.id === id);
+    if (!hasEnded) {
+      const parent = { path: pathOf(run, job.id), queue: job.queue };
+      const member = await openTree(this.#parts.sealer, run, replacement);
+      await addMembers(this.#parts, job, { run, parent, members: [member] }, { isRepeated: true });
+      throw new WaitForChildren();
+    }
+    return this.#steps.valueOf(job, { ...envelope, run, after });
   }
 
   /** Calls a hook of the app, then of the task. What it throws is told and changes nothing. */
@@ -129,6 +222,19 @@ export class Handling {
     const entry = registry.get(name);
     const run = entry && runtime.observer?.handlerOf(entry);
     return entry && run ? { ...entry, run } : registry.handled(name);
+  }
+}
+
+/** @throws {RevokedError} or {@link ExpiredError} if the job is not to start any more. */
+function refuseLate(job: ActiveJob, { revoked, skipped, expires }: Envelope, now: number): void {
+  if (revoked !== undefined) {
+    if (skipped)
+      throw new SkippedError(`Task "${job.name}" was skipped: its group has its outcome without it.`);
+    throw new RevokedError(`Task "${job.name}" was revoked before it started.`);
+  }
+  if (expires !== undefined && job.starts <= 1 && now >= expires) {
+    const at = new Date(expires).toISOString();
+    throw new ExpiredError(`Task "${job.name}" was not started before it expired, at ${at}.`);
   }
 }
 

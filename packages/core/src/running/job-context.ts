@@ -4,14 +4,16 @@ import { ExpectedFailureError, RejectedError } from '../errors.js';
 import { RetryRequest } from '../tasks/retry.js';
 import type { Envelope } from '../wire/envelope.js';
 import type { TaskContext, TaskLog } from './context.js';
+import type { FlowChanges } from './flow-changes.js';
 import type { ActiveJob } from './job.js';
 import type { AttemptReports } from './reports.js';
 
 /** What a context is made from. */
 type JobFacts = Pick<ActiveJob, 'id' | 'name' | 'queue' | 'attempt' | 'enqueuedAt' | 'signal'>;
-type EnvelopeFacts = Pick<Envelope, 'run' | 'alone' | 'headers' | 'parent' | 'root' | 'key'>;
+type EnvelopeFacts = Pick<Envelope, 'run' | 'alone' | 'headers' | 'tags' | 'parent' | 'root' | 'key'>;
 
 const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
+const NO_TAGS: readonly string[] = Object.freeze([]);
 
 /**
  * The context of one attempt. Functions are made when they are asked for: most handlers use few of them, and they may
@@ -27,12 +29,21 @@ export class JobContext implements TaskContext {
   readonly parentId?: string;
   readonly idempotencyKey: string;
   readonly headers: Readonly<Record<string, string>>;
+  readonly tags: readonly string[];
   readonly #job: JobFacts;
   readonly #reports: AttemptReports;
   readonly #clock: Clock;
+  readonly #makeChanges: () => FlowChanges;
   #log: TaskLog | undefined;
+  #changes: FlowChanges | undefined;
 
-  constructor(job: JobFacts, envelope: EnvelopeFacts, reports: AttemptReports, clock: Clock) {
+  constructor(
+    job: JobFacts,
+    envelope: EnvelopeFacts,
+    reports: AttemptReports,
+    clock: Clock,
+    changes: () => FlowChanges,
+  ) {
     const { parent, root, key } = envelope;
     const run = envelope.alone ? undefined : envelope.run;
     this.id = job.id;
@@ -41,9 +52,12 @@ export class JobContext implements TaskContext {
     this.attempt = job.attempt;
     if (run !== undefined) this.runId = run;
     this.rootId = root ?? run ?? job.id;
-    if (parent !== undefined) this.parentId = parent;
+    const above = parent ?? run;
+    if (above !== undefined) this.parentId = above;
     this.idempotencyKey = key ?? job.id;
     this.headers = envelope.headers ?? NO_HEADERS;
+    this.tags = envelope.tags ?? NO_TAGS;
+    this.#makeChanges = changes;
     this.#job = job;
     this.#reports = reports;
     this.#clock = clock;
@@ -89,6 +103,23 @@ export class JobContext implements TaskContext {
       const delayMs = wait === undefined ? undefined : durationMs(wait, 'in');
       throw new RetryRequest(reason, delayMs, cause === undefined ? undefined : { cause });
     };
+  }
+
+  get stop(): TaskContext['stop'] {
+    return (value) => this.#flow().stop(value);
+  }
+
+  get replace(): TaskContext['replace'] {
+    return (step, ...input) => this.#flow().replace(step, input[0]);
+  }
+
+  get addToGroup(): TaskContext['addToGroup'] {
+    return (step, ...input) => this.#flow().addToGroup(step, input[0]);
+  }
+
+  #flow(): FlowChanges {
+    this.#changes ??= this.#makeChanges();
+    return this.#changes;
   }
 
   get reject(): TaskContext['reject'] {

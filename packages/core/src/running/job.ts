@@ -1,5 +1,5 @@
-import type { FailureOrigin } from '../errors.js';
 import type { NormalizedRetry } from '../tasks/retry.js';
+import type { EnvelopeContent } from '../wire/envelope.js';
 
 /** A job that a worker has claimed, as the rest of the package sees it. */
 export interface ActiveJob {
@@ -22,12 +22,14 @@ export interface ActiveJob {
   giveUp(reason: Error): void;
   /** Calls `listener` when the attempt is given up, after those that were given before. */
   onGiveUp(listener: (reason: Error) => void): void;
+  /** False once the store has said that no child is pending. */
+  readonly mayHavePendingChildren: boolean;
   /** Results of the children that completed, by job id, as stored. */
   childResults(): Promise<ReadonlyMap<string, unknown>>;
   /** The children that failed. */
   failedChildren(): Promise<readonly FailedChild[]>;
-  /** Records why the job failed, to be called before the failure is committed. */
-  saveFailure(failure: FailureOrigin): Promise<void>;
+  /** Adds to what is stored with the job. To be called before its outcome is committed. */
+  save(content: Partial<EnvelopeContent>): Promise<void>;
   updateProgress(value: unknown): Promise<void>;
   log(line: string): Promise<void>;
 }
@@ -53,5 +55,7 @@ export type AttemptOutcome =
   | { readonly kind: 'retry'; readonly delayMs: number; readonly error: ShownError }
   /** No other attempt follows. */
   | { readonly kind: 'failed'; readonly error: ShownError }
+  /** It waits for its children; if more than `seen` of them have failed by then, it is started again. */
+  | { readonly kind: 'waiting'; readonly seen?: number }
   /** Not attempted at all: it goes back to its queue, for a while, and is not charged. */
   | { readonly kind: 'returned'; readonly delayMs: number };

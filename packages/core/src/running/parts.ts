@@ -1,5 +1,6 @@
 import type { Store } from '../bullmq/store.js';
 import type { Runtime } from '../runtime.js';
+import type { InputChecks } from '../sending/checks.js';
 import type { Hooks } from '../tasks/hooks.js';
 import type { AnyMiddleware } from '../tasks/middleware.js';
 import type { Registry } from '../tasks/registry.js';
@@ -14,6 +15,7 @@ export interface ExecutorParts {
   readonly store: Store;
   readonly runtime: Runtime;
   readonly sealer: Sealer;
+  readonly checks: InputChecks;
   /** Of every task. */
   readonly hooks: Hooks | undefined;
   readonly middleware: readonly AnyMiddleware[];

@@ -171,6 +171,7 @@ export class QueueWorker implements AppWorker {
         keepCompletedMs,
         keepFailedMs,
         foreign: this.#fallback,
+        wake: (job) => this.#executor.wake(job),
         warn,
       },
       (job) => this.#executor.execute(job),

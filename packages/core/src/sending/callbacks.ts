@@ -1,18 +1,32 @@
 import { InvalidOptionError } from '../errors.js';
 import type { Callbacks, FlowNode } from '../flow/node.js';
+import { type OptionsOf, planned } from '../tasks/canvas.js';
 import type { SendOptions } from '../tasks/options.js';
-import { PLAN, type Plannable } from '../tasks/signature.js';
+import { type Expression, PLAN, type Plannable, type TaskExpression } from '../tasks/signature.js';
 
-/** What `link` and `linkError` ask for, planned. @throws {InvalidOptionError} if one is no signature. */
-export function callbacksOf({ link, linkError }: SendOptions<never>): Pick<FlowNode, 'callbacks'> {
-  const success = plansOf('link', link);
-  const failure = plansOf('linkError', linkError);
-  if (success.length === 0 && failure.length === 0) return {};
-  const callbacks: Callbacks = {
-    ...(success.length > 0 && { success }),
-    ...(failure.length > 0 && { failure }),
-  };
-  return { callbacks };
+/** What options ask to be sent after a call or a run, planned. @throws {InvalidOptionError} if one is no signature. */
+export function callbacksOf({ link, linkError }: SendOptions<never>): Callbacks {
+  return ofKinds({ success: plansOf('link', link), failure: plansOf('linkError', linkError) });
+}
+
+/** What is linked to a signature, planned. */
+export function linkedTo({ callbacks = {} }: TaskExpression, optionsOf: OptionsOf): Callbacks {
+  const { success = [], failure = [], always = [] } = callbacks;
+  const plans = (expressions: readonly Expression[]) => expressions.map((each) => planned(each, optionsOf));
+  return ofKinds({ success: plans(success), failure: plans(failure), always: plans(always) });
+}
+
+/** Those of both; undefined if there are none. */
+export function united(one: Callbacks, other: Callbacks = {}): Callbacks | undefined {
+  const kinds = ['success', 'failure', 'always'] as const;
+  const both = ofKinds(
+    Object.fromEntries(kinds.map((kind) => [kind, [...(one[kind] ?? []), ...(other[kind] ?? [])]])),
+  );
+  return Object.keys(both).length === 0 ? undefined : both;
+}
+
+function ofKinds(callbacks: Callbacks): Callbacks {
+  return Object.fromEntries(Object.entries(callbacks).filter(([, nodes]) => nodes.length > 0));
 }
 
 function plansOf(option: string, given: unknown): FlowNode[] {

@@ -1,5 +1,6 @@
 /** What is checked of inputs before anything is stored. */
 import { ValidationError } from '../errors.js';
+import { nodesOf } from '../flow/expansion.js';
 import { completeInput } from '../flow/input.js';
 import { type FlowNode, INTERNAL_QUEUE } from '../flow/node.js';
 import type { Registry } from '../tasks/registry.js';
@@ -18,13 +19,22 @@ export class InputChecks {
 
   /** Whole inputs are validated here, parts of one only for what JSON would change; steps validate the rest. */
   async checkTree(node: FlowNode): Promise<void> {
-    for (const next of [...(node.children ?? []), ...(node.expand?.members ?? [])])
+    const { children = [], expand } = node;
+    for (const next of [...children, ...(expand === undefined ? [] : nodesOf(expand))])
       await this.checkTree(next);
     if (node.queue === INTERNAL_QUEUE) return;
     const { after } = node;
-    const isWhole = node.open === undefined && (after === undefined || 'ignored' in after);
+    if (node.items !== undefined) return this.#checkItems(node, node.items);
+    const isWhole = node.open === undefined && (after === undefined || after.ignored === true);
     if (isWhole) await this.check(node.name, node.input);
     else this.#checkJson(node.name, node.input, 'input');
+  }
+
+  async #checkItems({ name, input, into, offset = 0 }: FlowNode, items: readonly unknown[]): Promise<void> {
+    for (const [place, item] of items.entries()) {
+      const whole = completeInput(name, { input, ...(into !== undefined && { into }) }, item);
+      await this.check(name, whole, `input[${offset + place}]`);
+    }
   }
 
   /** @throws {ValidationError} if the input does not fit the task's schema, or JSON would change it. */

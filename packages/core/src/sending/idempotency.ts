@@ -1,5 +1,6 @@
 import type { Store } from '../bullmq/store.js';
 import { IdempotencyConflictError } from '../errors.js';
+import { nodesOf } from '../flow/expansion.js';
 import type { FlowNode } from '../flow/node.js';
 import { idempotentId, inputDigest } from '../tasks/deduplication.js';
 import { checkText } from '../tasks/options.js';
@@ -16,8 +17,9 @@ export function keyedContent(name: string, key: string, input: unknown): Keyed {
 }
 
 /** What makes one composition differ from another: its tasks, in their places, and their inputs. */
-export function shapeOf({ path, name, input, into, children, expand }: FlowNode): unknown {
-  return [path, name, input, into, children?.map(shapeOf), expand?.members.map(shapeOf)];
+export function shapeOf({ path, name, input, items, into, children, expand }: FlowNode): unknown {
+  const added = expand && [Object.keys(expand).sort(), nodesOf(expand).map(shapeOf)];
+  return [path, name, input, items, into, children?.map(shapeOf), added];
 }
 
 /** Whether the store has the call of this key. @throws {IdempotencyConflictError} if it has another one. */

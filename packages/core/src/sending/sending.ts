@@ -1,9 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { BULK_SLICE, type NewJob, type Store } from '../bullmq/store.js';
+import type { TagIndex } from '../bullmq/tag-index.js';
 import type { Duration } from '../duration.js';
 import { InvalidOptionError } from '../errors.js';
+import { nodesOf } from '../flow/expansion.js';
+import type { MembersFeed } from '../flow/feed.js';
 import { fill } from '../flow/input.js';
-import { type FlowNode, INTERNAL_JOB, INTERNAL_OPTIONS, INTERNAL_QUEUE, jobIdOf } from '../flow/node.js';
+import {
+  type Callbacks,
+  type FlowNode,
+  INTERNAL_JOB,
+  INTERNAL_OPTIONS,
+  INTERNAL_QUEUE,
+  jobIdOf,
+} from '../flow/node.js';
 import { prepared } from '../flow/prepare.js';
 import type { AsyncResult } from '../results/async-result.js';
 import { type ResultParts, StoredResult } from '../results/result.js';
@@ -12,6 +22,7 @@ import { deduplicationId, normalizeDeduplication } from '../tasks/deduplication.
 import type { AnyMiddleware, OutgoingCall } from '../tasks/middleware.js';
 import {
   type BulkOptions,
+  mergeOptions,
   type NormalizedOptions,
   normalizeOptions,
   positiveMs,
@@ -22,8 +33,9 @@ import type { Registry } from '../tasks/registry.js';
 import type { Router } from '../tasks/routing.js';
 import type { TaskExpression } from '../tasks/signature.js';
 import { Batch } from './batch.js';
-import { callbacksOf } from './callbacks.js';
-import { InputChecks, wholeInput } from './checks.js';
+import { callbacksOf, linkedTo, united } from './callbacks.js';
+import { type InputChecks, wholeInput } from './checks.js';
+import { feedMembers } from './feeding.js';
 import { isStored, keyedContent, shapeOf } from './idempotency.js';
 
 /** What an app sends with. */
@@ -34,7 +46,8 @@ export interface SendingParts {
   readonly runtime: Runtime;
   readonly results: ResultParts;
   readonly middleware: readonly AnyMiddleware[];
-  readonly maxInputBytes: number;
+  readonly checks: InputChecks;
+  readonly tags: TagIndex;
 }
 
 /** Checks, routes and stores calls and runs. */
@@ -44,7 +57,7 @@ export class Sending {
 
   constructor(parts: SendingParts) {
     this.#parts = parts;
-    this.#checks = new InputChecks(parts.registry, parts.maxInputBytes);
+    this.#checks = parts.checks;
   }
 
   /** Sends one call. */
@@ -55,7 +68,8 @@ export class Sending {
   ): Promise<AsyncResult<unknown>> {
     const whole = wholeInput(expression, input);
     await this.#checks.check(expression.task, whole);
-    const callbacks = callbacksOf(options);
+    const linked = linkedTo(expression, (call) => this.optionsOf(call));
+    const callbacks = united(linked, callbacksOf(options));
     let queue = '';
     const { id } = await this.#throughMiddleware(expression, whole, options, async (own) => {
       const job = this.#newJob(expression, whole, own, options);
@@ -91,7 +105,12 @@ export class Sending {
   }
 
   /** Sends a planned run, giving `input` to its open nodes. */
-  async sendRun(root: FlowNode, input: unknown, options: SendOptions<never>): Promise<AsyncResult<unknown>> {
+  async sendRun(
+    root: FlowNode,
+    input: unknown,
+    options: SendOptions<never>,
+    feeds: readonly MembersFeed[] = [],
+  ): Promise<AsyncResult<unknown>> {
     const filled = fill(root, input);
     const deduplication = normalizeDeduplication(options);
     if (deduplication !== undefined) {
@@ -102,14 +121,20 @@ export class Sending {
       );
     }
     await this.#checks.checkTree(filled);
-    const callbacks = callbacksOf(options);
+    const callbacks = united(root.callbacks ?? {}, callbacksOf(options));
     const call: OutgoingCall = { task: undefined, input, headers: { ...options.headers } };
     const { id } = await this.#through(call, async () => {
       const now = this.#parts.runtime.clock.now();
       const content = lineageOf(options);
-      const tree = prepared(filled, { now, headers: call.headers, content });
+      const tags = options.tags === undefined ? {} : { tags: options.tags };
+      const addition = { now, headers: call.headers, ...tags, content };
+      const tree = prepared(filled, addition);
       const own = { ...tree.content, ...(options.ignoreResult && { ignoreResult: true as const }) };
-      return { id: await this.#storeRun({ ...tree, content: own, ...callbacks }, 'run', input, options) };
+      const sent = { ...tree, content: own, ...(callbacks !== undefined && { callbacks }) };
+      const stored = await this.#storeRun(sent, 'run', input, options);
+      const feeding = { run: stored.id, input, addition, timeoutMs: timeoutOf(options) };
+      if (stored.isNew) for (const feed of feeds) await feedMembers(this.#parts, feed, feeding);
+      return { id: stored.id };
     });
     return this.#result(root.queue, id);
   }
@@ -173,6 +198,7 @@ export class Sending {
     for (const [queue, ofQueue] of byQueue) {
       for (let start = 0; start < ofQueue.length; start += BULK_SLICE) {
         const slice = ofQueue.slice(start, start + BULK_SLICE);
+        await Promise.all(slice.map((job) => this.#index(job)));
         const isDebounced = slice.some(({ deduplication }) => deduplication?.mode === 'debounce');
         const added = isDebounced
           ? await inTurn(slice, (job) => store.add(job, timeoutOf(options)))
@@ -185,14 +211,10 @@ export class Sending {
   }
 
   /** The id of the stored job. */
-  async #store(
-    job: NewJob,
-    callbacks: Pick<FlowNode, 'callbacks'>,
-    options: SendOptions<never>,
-  ): Promise<string> {
+  async #store(job: NewJob, callbacks: Callbacks | undefined, options: SendOptions<never>): Promise<string> {
     const { store, runtime } = this.#parts;
     const { idempotencyKey: key } = options;
-    if (callbacks.callbacks !== undefined) {
+    if (callbacks !== undefined) {
       if (options.ignoreResult)
         throw new InvalidOptionError('ignoreResult', 'absent for a call with callbacks', true);
       if (job.deduplication !== undefined) {
@@ -217,14 +239,19 @@ export class Sending {
         name: INTERNAL_JOB.run,
         queue: INTERNAL_QUEUE,
         // Its headers are those of the callbacks.
-        options: { ...INTERNAL_OPTIONS, ...(own.headers !== undefined && { headers: own.headers }) },
+        options: {
+          ...INTERNAL_OPTIONS,
+          ...(own.headers !== undefined && { headers: own.headers }),
+          ...(own.tags !== undefined && { tags: own.tags }),
+        },
         after: { step: '0' },
         children: [node],
-        ...callbacks,
+        callbacks,
       };
-      return jobIdOf(await this.#storeRun(root, name, input, options), '0');
+      return jobIdOf((await this.#storeRun(root, name, input, options)).id, '0');
     }
     if (key === undefined) {
+      await this.#index(job);
       const id = await store.add(job, timeoutOf(options));
       if (id === job.id) runtime.observer?.enqueued(enqueued(job));
       return id;
@@ -233,31 +260,38 @@ export class Sending {
     const added: NewJob = { ...job, id: keyed.id, content: { ...job.content, ...keyed.content } };
     const timeoutMs = timeoutOf(options);
     if (await isStored(store, added.queue, job.name, keyed, timeoutMs)) return keyed.id;
+    await this.#index(added);
     const id = await store.add(added, timeoutMs);
     if (id === keyed.id) await isStored(store, added.queue, job.name, keyed, timeoutMs); // another may have been quicker
     runtime.observer?.enqueued(enqueued(added));
     return id;
   }
 
-  /** The id of the stored run. */
+  /** The id of the stored run, and whether it was not there before. */
   async #storeRun(
     root: FlowNode,
     name: string,
     input: unknown,
     options: SendOptions<never>,
-  ): Promise<string> {
+  ): Promise<{ id: string; isNew: boolean }> {
     const { store, runtime } = this.#parts;
     const { idempotencyKey } = options;
     const keyed =
       idempotencyKey === undefined ? undefined : keyedContent(name, idempotencyKey, [input, shapeOf(root)]);
     const run = keyed?.id ?? randomUUID();
     const timeoutMs = timeoutOf(options);
-    if (keyed !== undefined && (await isStored(store, root.queue, name, keyed, timeoutMs))) return run;
+    if (keyed !== undefined && (await isStored(store, root.queue, name, keyed, timeoutMs)))
+      return { id: run, isNew: false };
     const tree = keyed === undefined ? root : { ...root, content: { ...root.content, ...keyed.content } };
-    await store.addRun(run, tree, timeoutMs);
+    await this.#parts.tags.add(tagsOf(tree), { queue: root.queue, id: run }, runtime.clock.now());
+    await store.addRun(run, tree, { timeoutMs });
     if (keyed !== undefined) await isStored(store, root.queue, name, keyed, timeoutMs);
     if (runtime.observer !== undefined) observeTree(runtime.observer, run, tree);
-    return run;
+    return { id: run, isNew: true };
+  }
+
+  async #index({ queue, id, options: { tags } }: NewJob): Promise<void> {
+    if (tags !== undefined) await this.#parts.tags.add(tags, { queue, id }, this.#parts.runtime.clock.now());
   }
 
   #throughMiddleware(
@@ -266,7 +300,7 @@ export class Sending {
     options: SendOptions<never>,
     send: (own: NormalizedOptions) => Promise<{ id: string }>,
   ): Promise<{ id: string }> {
-    const own = { ...expression.options, ...this.normalizeOptions(options) };
+    const own = mergeOptions(expression.options, this.normalizeOptions(options));
     if (this.#parts.middleware.length === 0) return send(own);
     const call = { task: expression.task, input, headers: { ...own.headers } };
     return this.#through(call, () =>
@@ -306,6 +340,13 @@ function checkCombination(
       delayMs,
     );
   }
+}
+
+/** The tags that the jobs of a tree bear, also those that are not added yet. */
+function tagsOf({ options, children = [], expand }: FlowNode, found = new Set<string>()): Set<string> {
+  for (const tag of options?.tags ?? []) found.add(tag);
+  for (const child of [...children, ...(expand === undefined ? [] : nodesOf(expand))]) tagsOf(child, found);
+  return found;
 }
 
 async function inTurn<Item, Answer>(

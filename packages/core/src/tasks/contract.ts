@@ -1,3 +1,4 @@
+import { InvalidOptionError } from '../errors.js';
 import type { FailureSchemas, ReportsOf } from '../types/extras.js';
 import type {
   Contract,
@@ -24,6 +25,30 @@ export class ContractObject extends TaskObject {
     super(entry.name, sender);
     this[CONTRACT] = entry;
   }
+}
+
+type HandlerFunction = NonNullable<TaskEntry['run']>;
+
+/**
+ * Contracts with their handlers, by key.
+ * @throws {InvalidOptionError} if a contract has no handler, or a handler no contract.
+ */
+export function paired(
+  contracts: Readonly<Record<string, ContractObject>>,
+  handlers: Readonly<Record<string, HandlerFunction>>,
+): [key: string, contract: ContractObject, run: HandlerFunction][] {
+  for (const [key, handler] of Object.entries(handlers)) {
+    if (!Object.hasOwn(contracts, key))
+      throw new InvalidOptionError(`handlers.${key}`, 'the handler of one of the contracts', handler);
+  }
+  return Object.entries(contracts).map(([key, contract]) => {
+    const run = Object.hasOwn(handlers, key) ? handlers[key] : undefined;
+    if (typeof run !== 'function') throw new InvalidOptionError(`handlers.${key}`, 'a function', run);
+    if (contract?.[CONTRACT] === undefined) {
+      throw new InvalidOptionError(`contracts.${key}`, 'what defineTask gives', contract);
+    }
+    return [key, contract, run];
+  });
 }
 
 /**

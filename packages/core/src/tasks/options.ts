@@ -3,7 +3,7 @@ import { InvalidOptionError } from '../errors.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
 import type { TaskContext } from '../running/context.js';
 import type { Step } from '../types/step.js';
-import { isPlainObject } from '../wire/json.js';
+import { isPlainObject } from '../wire/plain-object.js';
 import { type NormalizedRetry, normalizeRetry, type RetryOptions, type TaskRetryOptions } from './retry.js';
 
 /** Options that a task and each of its calls can have; a call's win. */
@@ -55,6 +55,8 @@ export interface SignatureOptions extends CallOptions {
   headers?: Readonly<Record<string, string>>;
   /** A name for people, shown where the job is listed. Default: the task's name. At most 200 characters. */
   displayName?: string;
+  /** Labels to search and revoke by. They add up: those of a composition are on every step of it. At most 20 of 200 characters. */
+  tags?: readonly string[];
 }
 
 /** A failure as a `linkError` callback receives it. */
@@ -64,8 +66,17 @@ export interface FailureRecord {
   jobId: string;
   /** Attempts that were made. */
   attempts: number;
+  /** Of `chunks`: which of all the inputs its handler failed at. */
+  index?: number;
   error: { name: string; message: string; code?: string | number };
+  /** Of a group: the failures of all its members that have failed by then, if there are several; at most 100. */
+  failures?: FailureRecord[];
 }
+
+/** How a step ended, as plain data: what `group.settled` gives of each member, and a `finally` callback receives. */
+export type StepOutcome<Out> =
+  | { readonly ok: true; readonly value: Out }
+  | { readonly ok: false; readonly error: FailureRecord };
 
 /** Options of one sending. */
 export interface SendOptions<Out = unknown> extends SignatureOptions, DeduplicationOptions {
@@ -99,6 +110,8 @@ export interface NormalizedOptions {
   readonly delayMs?: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly displayName?: string;
+  /** Without repetition. */
+  readonly tags?: readonly string[];
   readonly retry?: NormalizedRetry;
   readonly timeoutMs?: number;
   /** Counted from the sending. */
@@ -109,6 +122,9 @@ export interface NormalizedOptions {
 
 /** BullMQ keeps priorities in 21 bits. */
 const MAX_PRIORITY = 2 ** 21 - 1;
+export const MAX_DISPLAY_NAME = 200;
+const MAX_TAGS = 20;
+const MAX_TAG = 200;
 const NAME = /^[A-Za-z0-9_.-]{1,100}$/;
 
 /**
@@ -116,17 +132,30 @@ const NAME = /^[A-Za-z0-9_.-]{1,100}$/;
  * @throws {InvalidOptionError} at the first option with a value it cannot have.
  */
 export function normalizeOptions(options: SignatureOptions & { eta?: Date }, now: number): NormalizedOptions {
-  const { queue, priority, countdown, eta, headers, displayName, retry, timeout, expires } = options;
+  const { queue, priority, countdown, eta, headers, displayName, tags, retry, timeout, expires } = options;
   return {
     ...(queue !== undefined && { queue: checkQueue('queue', queue) }),
-    ...(priority !== undefined && { priority: checkInteger('priority', priority, 0, MAX_PRIORITY) }),
+    ...(priority !== undefined && { priority: checkPriority(priority) }),
     ...delayOf(countdown, eta, now),
     ...(headers !== undefined && { headers: checkHeaders(headers) }),
-    ...(displayName !== undefined && { displayName: checkText('displayName', displayName, 200) }),
+    ...(displayName !== undefined && {
+      displayName: checkText('displayName', displayName, MAX_DISPLAY_NAME),
+    }),
+    ...(tags !== undefined && { tags: checkTags(tags) }),
     ...(retry !== undefined && { retry: normalizeRetry(retry) }),
     ...(timeout !== undefined && { timeoutMs: positiveMs(timeout, 'timeout') }),
     ...(expires !== undefined && expiryOf(expires)),
   };
+}
+
+/**
+ * Options with others over them; tags add up.
+ * @throws {InvalidOptionError} if there are too many tags then.
+ */
+export function mergeOptions(below: NormalizedOptions = {}, above: NormalizedOptions): NormalizedOptions {
+  const merged = { ...below, ...above };
+  if (below.tags === undefined || above.tags === undefined) return merged;
+  return { ...merged, tags: checkTags([...below.tags, ...above.tags]) };
 }
 
 /** The options with `expires` as a moment, for a job that is sent now. */
@@ -136,11 +165,22 @@ export function resolveExpiry({ expiresMs, ...options }: NormalizedOptions, now:
     : { ...options, expiresAt: now + expiresMs };
 }
 
-function checkHeaders(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+/** A copy of the headers. @throws {InvalidOptionError} unless every one is text. */
+export function checkHeaders(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   if (!isPlainObject(headers) || Object.values(headers).some((value) => typeof value !== 'string')) {
     throw new InvalidOptionError('headers', 'an object whose values are text', headers);
   }
   return { ...headers };
+}
+
+/** The tags, each once. @throws {InvalidOptionError} unless they are few enough texts of the right length. */
+export function checkTags(tags: readonly string[]): readonly string[] {
+  if (!Array.isArray(tags)) throw new InvalidOptionError('tags', 'a list of texts', tags);
+  const unique = [...new Set(tags.map((tag: string) => checkText('tags', tag, MAX_TAG)))];
+  if (unique.length > MAX_TAGS) {
+    throw new InvalidOptionError('tags', `at most ${MAX_TAGS} texts`, unique.length);
+  }
+  return unique;
 }
 
 /** `queue` itself. @throws {InvalidOptionError} if it cannot be the name of a user's queue. */
@@ -155,12 +195,22 @@ export function checkQueue(option: string, queue: string): string {
   return checkName(option, queue);
 }
 
+/** Whether an app, a queue or a task can have this name. */
+export function isName(name: unknown): boolean {
+  return typeof name === 'string' && NAME.test(name);
+}
+
 /** `name` itself. @throws {InvalidOptionError} if it cannot be the name of an app, a queue or a task. */
 export function checkName<Name extends string>(option: string, name: Name): Name {
-  if (typeof name !== 'string' || !NAME.test(name)) {
+  if (!isName(name)) {
     throw new InvalidOptionError(option, '1 to 100 letters, digits, "_", "." or "-"', name);
   }
   return name;
+}
+
+/** `priority` itself. @throws {InvalidOptionError} unless it is one that the store can keep. */
+export function checkPriority(priority: number): number {
+  return checkInteger('priority', priority, 0, MAX_PRIORITY);
 }
 
 /** `value` itself. @throws {InvalidOptionError} unless it is a whole number within the bounds. */

@@ -68,7 +68,8 @@ export function normalizeRetry(retry: TaskRetryOptions): NormalizedRetry {
   };
 }
 
-function checkAttempts(attempts: number): number {
+/** `attempts` itself. @throws {InvalidOptionError} unless it is a whole number from 1 to 1,000,000. */
+export function checkAttempts(attempts: number): number {
   if (Number.isInteger(attempts) && attempts >= 1 && attempts <= 1_000_000) return attempts;
   throw new InvalidOptionError('retry.attempts', 'a whole number from 1 to 1000000', attempts);
 }
@@ -136,8 +137,10 @@ const NEVER: ReadonlySet<UmbelErrorCode> = new Set([
   'CORRUPT_JOB',
   'EXPECTED_FAILURE',
   'EXPIRED',
+  'LOST_JOB',
   'REJECTED',
   'REVOKED',
+  'SKIPPED',
   'UNKNOWN_TASK',
   'UNRECOVERABLE',
   'UPSTREAM_FAILED',

@@ -1,8 +1,12 @@
-import { UnboundTaskError } from '../errors.js';
+import { InvalidOptionError, UnboundTaskError } from '../errors.js';
+import type { MembersFeed } from '../flow/feed.js';
 import type { FlowNode } from '../flow/node.js';
 import type { AsyncResult } from '../results/async-result.js';
+import { type OptionsOf, piped, planned } from './canvas.js';
+import { type CallbackExpressions, withCallback } from './linking.js';
 import {
   type BulkOptions,
+  mergeOptions,
   type NormalizedOptions,
   normalizeOptions,
   type SendOptions,
@@ -25,6 +29,7 @@ export interface TaskExpression extends Expression {
   /** Ignores what the previous step gives. */
   readonly immutable?: true;
   readonly options?: NormalizedOptions;
+  readonly callbacks?: CallbackExpressions;
 }
 
 /** An app as its signatures, and compositions of them, see it. */
@@ -42,11 +47,16 @@ export interface Sender {
     options: BulkOptions,
   ): Promise<AsyncResult<unknown>[]>;
   /** Sends a planned run, giving `input` to its open nodes. The result's id is the run's. */
-  sendRun(root: FlowNode, input: unknown, options: SendOptions<never>): Promise<AsyncResult<unknown>>;
+  sendRun(
+    root: FlowNode,
+    input: unknown,
+    options: SendOptions<never>,
+    feeds: readonly MembersFeed[],
+  ): Promise<AsyncResult<unknown>>;
   /** Options as plain data, by this app's clock. */
   normalizeOptions(options: SendOptions<never>): NormalizedOptions;
   /** The options of a call: its own over those of its task. */
-  optionsOf(expression: TaskExpression): NormalizedOptions & { readonly queue: string };
+  optionsOf: OptionsOf;
 }
 
 /** The property under which every signature, composed ones too, holds its app; absent until it is bound. */
@@ -56,7 +66,30 @@ export const SENDER: unique symbol = Symbol.for('umbel.sender');
 export const PLAN: unique symbol = Symbol.for('umbel.plan');
 
 export interface Plannable {
-  [PLAN](): FlowNode;
+  /** Planned at a path: the one job that gives its value. Without one: what is sent by itself, a run or a single job. */
+  [PLAN](path?: string): FlowNode;
+}
+
+/** What every signature is at run time, composed ones too. */
+export interface Signed {
+  readonly [SENDER]: Sender | undefined;
+  toJSON(): Expression;
+}
+
+/** True for tasks, signatures and compositions. */
+export function isSigned(value: unknown): value is Signed {
+  return typeof value === 'object' && value !== null && SENDER in value; // only signatures have it
+}
+
+/** The value as what follows a signature. @throws {InvalidOptionError} if it is no signature, or one of another app. */
+export function callbackOf(method: string, value: unknown, sender: Sender | undefined): Signed {
+  if (!isSigned(value)) {
+    throw new InvalidOptionError(method, 'given a task, a signature or a composition', value);
+  }
+  if (sender !== undefined && value[SENDER] !== undefined && value[SENDER] !== sender) {
+    throw new InvalidOptionError(method, 'given a signature of the same app', value);
+  }
+  return value;
 }
 
 /** A call described but not sent. The public, typed face of it is `Signature`. */
@@ -81,18 +114,9 @@ export class TaskSignature implements Plannable {
     return this.#bound().sendMany(this.#expression, inputs, options);
   }
 
-  [PLAN](): FlowNode {
-    const { task, input, into, immutable } = this.#expression;
-    const { queue, ...options } = this.#bound().optionsOf(this.#expression);
-    return {
-      path: '',
-      name: task,
-      queue,
-      options,
-      ...(input !== undefined && { input }),
-      ...(into !== undefined && { into }),
-      ...(!immutable && { open: true }),
-    };
+  [PLAN](path?: string): FlowNode {
+    const sender = this.#bound();
+    return planned(this.#expression, (call) => sender.optionsOf(call), path);
   }
 
   #bound(): Sender {
@@ -102,8 +126,33 @@ export class TaskSignature implements Plannable {
   }
 
   set(options: SignatureOptions): TaskSignature {
-    const merged = { ...this.#expression.options, ...normalizeOptions(options, 0) }; // no eta, so no time
+    const merged = mergeOptions(this.#expression.options, normalizeOptions(options, 0)); // no eta, so no time
     return new TaskSignature({ ...this.#expression, options: merged }, this[SENDER]);
+  }
+
+  tag(...labels: string[]): TaskSignature {
+    return this.set({ tags: labels });
+  }
+
+  link(callback: unknown): TaskSignature {
+    return this.#linked('success', callbackOf('link', callback, this[SENDER]));
+  }
+
+  linkError(callback: unknown): TaskSignature {
+    return this.#linked('failure', callbackOf('linkError', callback, this[SENDER]));
+  }
+
+  finally(callback: unknown): TaskSignature {
+    return this.#linked('always', callbackOf('finally', callback, this[SENDER]));
+  }
+
+  #linked(moment: keyof CallbackExpressions, callback: Signed): TaskSignature {
+    const callbacks = withCallback(this.#expression.callbacks, moment, callback.toJSON());
+    return new TaskSignature({ ...this.#expression, callbacks }, this[SENDER] ?? callback[SENDER]);
+  }
+
+  pipe(next: unknown): object {
+    return piped(this, next);
   }
 
   toJSON(): TaskExpression {

@@ -3,10 +3,14 @@
  * `Map`, a function …) is rejected where the task is defined; compositions are then plain assignability.
  */
 
-type Atom = string | number | boolean | null | undefined | void;
+type Scalar = string | number | boolean | null;
+type Absent = undefined | void;
+type Atom = Scalar | Absent;
 
-/** A value JSON carries unchanged. `undefined` stands for an absent key. */
-export type Json = Atom | readonly Json[] | { readonly [key: string]: Json };
+type Item = Scalar | readonly Item[] | { readonly [key: string]: Json };
+
+/** A value JSON carries unchanged. `undefined` stands for an absent key, so a list cannot hold it. */
+export type Json = Item | Absent;
 
 type Foreign =
   | bigint
@@ -38,8 +42,8 @@ type Wire<T> =
           ? never
           : T extends readonly (infer Element)[]
             ? number extends T['length']
-              ? readonly Wire<Element>[]
-              : { [Key in keyof T]: Wire<T[Key]> }
+              ? readonly Wire<Exclude<Element, Absent>>[]
+              : { [Key in keyof T]: {} extends Pick<T, Key> ? Wire<T[Key]> : Wire<Exclude<T[Key], Absent>> }
             : { [Key in keyof T]: Wire<T[Key]> };
 
 type Kind<T> = T extends bigint
@@ -68,7 +72,9 @@ type Culprits<T, Path extends string, Depth extends 0[] = []> = Depth['length'] 
         : T extends Foreign
           ? `${Path} is ${Kind<T>}`
           : T extends readonly (infer Element)[]
-            ? Culprits<Element, `${Path}[]`, [...Depth, 0]>
+            ?
+                | Culprits<Element, `${Path}[]`, [...Depth, 0]>
+                | (undefined extends Element ? `${Path}[] is undefined` : never)
             : {
                 [Key in keyof T & string]-?: Culprits<T[Key], `${Path}.${Key}`, [...Depth, 0]>;
               }[keyof T & string];

@@ -22,6 +22,12 @@ export interface Step<out Name extends string, in In, out Out> {
 
 export type AnyStep = Step<string, never, unknown>;
 
+/** A parameter position right after a step that gives `Prev`. Printed in errors. */
+export interface StepAfter<Prev extends AnyResult, Gives> {
+  readonly '~needs': Input<Prev['~out']>;
+  readonly '~gives': Gives;
+}
+
 /** The input a step still needs. */
 export type InputOf<S> = S extends { readonly '~needs': Input<infer In> } ? In : never;
 

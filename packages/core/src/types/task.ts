@@ -2,12 +2,19 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { AsyncResult } from '../results/async-result.js';
 import type { TaskContext } from '../running/context.js';
 import type { Hooks } from '../tasks/hooks.js';
-import type { BulkOptions, SendOptions, SignatureOptions, TaskOptions } from '../tasks/options.js';
+import type {
+  BulkOptions,
+  FailureRecord,
+  SendOptions,
+  SignatureOptions,
+  StepOutcome,
+  TaskOptions,
+} from '../tasks/options.js';
 import type { Expression } from '../tasks/signature.js';
 import type { Bindable, Bound, KeysOf, Open, Prettify, Without } from './bind.js';
 import type { FailureSchemas, ReportsOf } from './extras.js';
 import type { IsAny, WireSafe } from './json.js';
-import type { InputArgs, InputOf, OutputOf, Step } from './step.js';
+import type { AnyResult, InputArgs, InputOf, OutputOf, Result, Step, StepAfter } from './step.js';
 
 export type Schema = StandardSchemaV1;
 export type VoidSchema = StandardSchemaV1<void, void>;
@@ -58,6 +65,31 @@ export interface Signature<Name extends string, In, Out, Extras = {}> extends St
   applyAsync(input: In, options?: SendOptions<Out>): Promise<AsyncResult<Out, Extras>>;
   /** A copy with options of its own; they win over the task's and over those given when a composition is sent. */
   set(options: SignatureOptions): Signature<Name, In, Out, Extras>;
+  /** A copy with labels to search and revoke by, beside those it has. @throws {InvalidOptionError} beyond 20 of 200 characters. */
+  tag(...labels: string[]): Signature<Name, In, Out, Extras>;
+  /**
+   * The chain of this and one more step, which takes the result. Of `a.pipe(b).pipe(c)` the compiler reports each step
+   * that does not fit, of `chain(a, b, c)` the first one.
+   * @throws {CanvasNotLoadedError} unless `@umbel/canvas` was imported.
+   * @throws {CanvasError} if `next` is not a step.
+   */
+  pipe<Gives extends AnyResult>(
+    next: StepAfter<Result<Name, Out>, Gives>,
+  ): Signature<'chain', In, Gives['~out']>;
+  /**
+   * A copy that sends the callback once with the result, after success. A callback is a call of its own: that it fails
+   * changes no result. The same one, by its data, is kept once; this holds for `linkError` and `finally` too.
+   * @throws {InvalidOptionError} if the callback is no signature.
+   */
+  link(callback: StepAfter<Result<Name, Out>, AnyResult>): Signature<Name, In, Out, Extras>;
+  /** A copy that sends the callback once with a `FailureRecord`, after the final failure. */
+  linkError(
+    callback: StepAfter<Result<'failure', FailureRecord>, AnyResult>,
+  ): Signature<Name, In, Out, Extras>;
+  /** A copy that sends the callback once with a `StepOutcome`, however it ends. */
+  finally(
+    callback: StepAfter<Result<'outcome', StepOutcome<Out>>, AnyResult>,
+  ): Signature<Name, In, Out, Extras>;
   /** The call as plain data. */
   toJSON(): Expression;
 }

@@ -1,8 +1,8 @@
 /** The stored form of a job: versioned, plain JSON, readable by any BullMQ client. See docs/architecture.md. */
-import { CorruptJobError, type FailureOrigin } from '../errors.js';
-import type { Callbacks, Expansion, Source } from '../flow/node.js';
-import { isCallbacks, isExpansion, isSource, isText } from '../flow/shape.js';
-import { isPlainObject } from './json.js';
+import { CorruptJobError, type ErrorRecord, type FailureOrigin } from '../errors.js';
+import type { Callbacks, Expansion, FlowNode, JoinRule, Source } from '../flow/node.js';
+import { isCallbacks, isExpansion, isFed, isJoinRule, isNode, isSource, isText } from '../flow/shape.js';
+import { isPlainObject } from './plain-object.js';
 
 const VERSION = 1;
 
@@ -13,6 +13,8 @@ export interface Envelope {
   /** The whole input, or the keys that are bound when `after` brings the rest. */
   readonly input?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Labels to search and revoke by. */
+  readonly tags?: readonly string[];
   /** A name for people. */
   readonly label?: string;
   /** Longest time of an attempt, in milliseconds. */
@@ -29,6 +31,8 @@ export interface Envelope {
   readonly root?: string;
   /** When the job was revoked, in milliseconds since 1970: it does not start any more. */
   readonly revoked?: number;
+  /** Of a run: the tags whose jobs were revoked. */
+  readonly revokedTags?: readonly string[];
   /** The run this job is a step of. */
   readonly run?: string;
   /** The run only carries the callbacks of this one call. */
@@ -37,13 +41,27 @@ export interface Envelope {
   readonly after?: Source;
   /** The key that takes what the earlier steps bring; absent: their keys are merged under the bound ones. */
   readonly into?: string;
-  /** A fan-out's members. */
+  /** Inputs that the job takes in turn, and the place of the first among those of the whole. */
+  readonly items?: readonly unknown[];
+  readonly offset?: number;
+  /** A fan-out's members, or a fallback's other step. */
   readonly expand?: Expansion;
+  /** When a join has its result. */
+  readonly join?: JoinRule;
+  /** What a handler has put in its job's place: its value is the job's result. */
+  readonly replacement?: FlowNode;
+  /** Of a feed: what its sender has added, or why it stopped. */
+  readonly fed?: Fed;
+  /** The chain of the job had ended early: its handler did not run. */
+  readonly skipped?: true;
   /** What to send once this job has its result or its failure. */
   readonly callbacks?: Callbacks;
   /** Why the job failed for good. */
   readonly failure?: FailureOrigin;
 }
+
+/** What the sender of a large group has added. */
+export type Fed = { readonly count: number; readonly sliced?: true } | { readonly error: ErrorRecord };
 
 export type EnvelopeContent = Omit<Envelope, 'umbel'>;
 
@@ -109,13 +127,20 @@ interface Kind {
 const MAX_TIME = 8.64e15;
 
 const TEXT: Kind = { words: 'text', holds: isText };
+const TEXTS: Kind = {
+  words: 'a list of text',
+  holds: (value) => Array.isArray(value) && value.every(isText),
+};
 const MOMENT: Kind = {
   words: 'a moment in milliseconds',
   holds: (value) => typeof value === 'number' && Math.abs(value) <= MAX_TIME,
 };
 
-/** What the fields are, but for the input, which its task's schema describes, and the failure, which no worker reads. */
-const KINDS: ReadonlyMap<string, Kind> = new Map<Exclude<keyof EnvelopeContent, 'input' | 'failure'>, Kind>([
+/** What the fields are, but for the inputs, which its task's schema describes, and the failure, which no worker reads. */
+const KINDS: ReadonlyMap<string, Kind> = new Map<
+  Exclude<keyof EnvelopeContent, 'input' | 'items' | 'failure'>,
+  Kind
+>([
   ['headers', { words: 'an object whose values are text', holds: isTexts }],
   ['label', TEXT],
   [
@@ -132,6 +157,13 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<Exclude<keyof EnvelopeContent, 
   ['run', TEXT],
   ['after', { words: 'a source of input', holds: isSource }],
   ['into', TEXT],
+  ['tags', TEXTS],
+  ['revokedTags', TEXTS],
+  ['offset', { words: 'a number', holds: (value) => Number.isSafeInteger(value) }],
+  ['join', { words: 'the rule of a join', holds: isJoinRule }],
+  ['replacement', { words: 'what stands in the place of a job', holds: isNode }],
+  ['fed', { words: 'what a sender has added', holds: isFed }],
+  ['skipped', { words: 'true', holds: (value) => value === true }],
   ['expand', { words: 'what a fan-out adds', holds: isExpansion }],
   ['callbacks', { words: 'lists of what is to be sent', holds: isCallbacks }],
 ]);

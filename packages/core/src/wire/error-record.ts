@@ -9,13 +9,14 @@ import {
   RejectedError,
   RemoteError,
   RevokedError,
+  SkippedError,
   TimeLimitError,
   UnrecoverableError,
   ValidationError,
   type ValidationIssue,
   type ValidationSubject,
 } from '../errors.js';
-import { isPlainObject } from './json.js';
+import { isPlainObject } from './plain-object.js';
 
 const MAX_MESSAGE = 10_000;
 const MAX_STACK = 8_000;
@@ -34,6 +35,7 @@ const REBUILT: ReadonlyMap<string, new (message: string) => Error> = new Map(
     ExpiredError,
     RejectedError,
     RevokedError,
+    SkippedError,
     TimeLimitError,
     UnrecoverableError,
   ].map((kind) => [kind.name, kind]),

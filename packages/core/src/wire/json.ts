@@ -1,4 +1,6 @@
 import type { ValidationIssue } from '../errors.js';
+import { reservedKey } from './marks.js';
+import { isPlainObject } from './plain-object.js';
 import { isSealed, SEALED } from './sealing.js';
 
 /** Deeper values are refused: they are mistakes far more often than data, and recursion over them must end. */
@@ -20,8 +22,9 @@ export function jsonIssues(
   visit(value, path, [], found);
   const { issues } = found;
   if (issues.length === 0 && found.most > maxBytes) checkSize(value, path, found);
-  if (issues.length === 0 && isSealed(value)) {
-    issues.push({ path, message: `the key "${SEALED}" is kept for values that codecs have encoded` });
+  const reserved = isSealed(value) ? SEALED : reservedKey(value);
+  if (issues.length === 0 && reserved !== undefined) {
+    issues.push({ path, message: `the key "${reserved}" is kept for Umbel's own values` });
   }
   return issues;
 }
@@ -127,11 +130,4 @@ function visitContent(value: object, path: string, above: object[], found: Findi
     const reason = error instanceof Error ? error.message : String(error);
     found.issues.push({ path: place, message: `it cannot be read: ${reason}` });
   }
-}
-
-/** True for objects made by a literal, `Object.create(null)` or `JSON.parse`. */
-export function isPlainObject(value: unknown): value is Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null;
 }

@@ -1,6 +1,6 @@
 /** Hides sensitive values in what people read: logs, progress and errors. */
 import type { ErrorRecord } from '../errors.js';
-import { isPlainObject } from './json.js';
+import { isPlainObject } from './plain-object.js';
 
 const HIDDEN = '***';
 /** Shorter values would hide half of every text. */

@@ -1,5 +1,6 @@
 import { UnrecoverableError, ValidationError } from '@umbel/core';
 import { describe, expect, test } from 'vitest';
+import { LostJobError, SkippedError } from '../../src/errors.js';
 import { normalizeRetry, RetryRequest, type RetryState, retryDelayMs } from '../../src/tasks/retry.js';
 
 const state = (given: Partial<RetryState> & { attempt: number }): RetryState => ({
@@ -41,7 +42,8 @@ describe('the wait before another attempt', () => {
 
   test('is not there for errors that another attempt cannot mend', () => {
     const bullmq = Object.assign(new Error('no'), { name: 'UnrecoverableError' });
-    for (const final of [new ValidationError('t', 'input', []), new UnrecoverableError('no'), bullmq]) {
+    const ours = [new ValidationError('t', 'input', []), new UnrecoverableError('no'), new LostJobError('1')];
+    for (const final of [...ours, new SkippedError('no'), bullmq]) {
       expect(retryDelayMs(final, state({ attempt: 1 }))).toBeUndefined();
     }
   });

@@ -177,7 +177,7 @@ describe('an app under test', () => {
       input: z.number(),
       run: async (n): Promise<number> => {
         const inner = await double.applyAsync(n, { countdown: '1d' });
-        return (await inner.get()) + 1;
+        return (await inner.get({ allowInTask: true })) + 1;
       },
     });
     expect(await t.run(outer, 5)).toBe(11);
@@ -248,7 +248,7 @@ describe('an app under test', () => {
     expect(await t.perform(remind, { to: 'bob' })).toContain('bob at 2030-01-03');
     const who = app.task({
       name: 'who',
-      run: async (_input, { headers, attempt }) => [headers.tenant, attempt],
+      run: async (_input, { headers, attempt }) => [headers.tenant ?? 'none', attempt],
     });
     expect(await t.perform(who, undefined, { headers: { tenant: 'acme' }, attempt: 3 })).toEqual(['acme', 3]);
     await expect(t.perform(charge, { amount: '2' as unknown as number })).rejects.toThrow(ValidationError);
@@ -290,7 +290,7 @@ describe('an app under test', () => {
     let own: AsyncResult<string> | undefined;
     const knot = app.task({
       name: 'knot',
-      run: async (): Promise<string> => (own === undefined ? 'untied' : own.get()),
+      run: async (): Promise<string> => (own === undefined ? 'untied' : own.get({ allowInTask: true })),
     });
     own = await t.start(knot);
     const error = await own.get().catch((reason: unknown) => reason);

@@ -5,6 +5,7 @@ import { toError } from '../../wire/error-record.js';
 import { jsonIssues } from '../../wire/json.js';
 import { validate } from '../../wire/schema.js';
 import type { TaskContext, TaskLog } from '../context.js';
+import { NO_CHANGES } from '../flow-changes.js';
 import { JobContext } from '../job-context.js';
 import { type AttemptReports, logText } from '../reports.js';
 import type { HandledTask } from './handlers.js';
@@ -93,13 +94,13 @@ export class ChildRun implements AttemptReports {
     // Whatever would abort the signal kills this process.
     const { signal } = new AbortController();
     const job = { ...data, enqueuedAt: data.enqueuedAt.getTime(), signal };
-    const { runId, rootId, parentId, idempotencyKey, headers } = data;
+    const { runId, rootId, parentId, idempotencyKey, headers, tags } = data;
     const envelope = {
-      ...{ root: rootId, key: idempotencyKey, headers },
+      ...{ root: rootId, key: idempotencyKey, headers, tags },
       ...(runId !== undefined && { run: runId }),
       ...(parentId !== undefined && { parent: parentId }),
     };
-    const context = Object.assign(new JobContext(job, envelope, this, systemClock), added);
+    const context = Object.assign(new JobContext(job, envelope, this, systemClock, () => NO_CHANGES), added);
     for (const key of withheld) {
       Object.defineProperty(context, key, { get: () => this.#refuse(key) });
     }

@@ -16,6 +16,7 @@ export type ContextData = Pick<
   | 'enqueuedAt'
   | 'idempotencyKey'
   | 'headers'
+  | 'tags'
 >;
 
 /** To run a handler once. A child has one run at a time; they are numbered from 1. */

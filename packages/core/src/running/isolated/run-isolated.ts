@@ -83,9 +83,10 @@ function orderOf(run: number, { app, task, attempt, input }: IsolatedCall): RunO
 }
 
 function dataOf(context: TaskContext): ContextData {
-  const { id, name, queue, attempt, runId, rootId, parentId, enqueuedAt, idempotencyKey, headers } = context;
+  const { id, name, queue, attempt, runId, rootId, parentId, enqueuedAt, idempotencyKey, headers, tags } =
+    context;
   return {
-    ...{ id, name, queue, attempt, rootId, enqueuedAt, idempotencyKey, headers },
+    ...{ id, name, queue, attempt, rootId, enqueuedAt, idempotencyKey, headers, tags },
     ...(runId !== undefined && { runId }),
     ...(parentId !== undefined && { parentId }),
   };
@@ -109,6 +110,10 @@ const OWN_KEYS: ReadonlySet<string> = new Set(
     sleep: true,
     progress: true,
     setState: true,
+    tags: true,
+    stop: true,
+    replace: true,
+    addToGroup: true,
     fail: true,
     retry: true,
     reject: true,

@@ -1,0 +1,87 @@
+/** What `match` and `when` need of the value they decide by. */
+import type { AnyStep, InputOf, OutputOf, Result } from '@umbel/core';
+import type { KeysOf, Prettify } from '@umbel/core/internal';
+
+/** What a value may be under the key for a case of this name, whose name is compared as text. */
+type Named<Name> =
+  | Name
+  | (Name extends 'true' ? true : Name extends 'false' ? false : Name extends number ? `${Name}` : never);
+
+type NeedsOfCase<Key extends string, Name, In> = unknown extends In
+  ? { [K in Key]: Named<Name> }
+  : In extends unknown
+    ? Prettify<In & { [K in Key]: Named<Name> }>
+    : never;
+
+/** One of the cases: what it takes, with its name under the key. */
+export type NeedsOfCases<Key extends string, Cases extends { readonly [name: string]: AnyStep }> = {
+  [Name in keyof Cases]: NeedsOfCase<Key, Name, InputOf<Cases[Name]>>;
+}[keyof Cases];
+
+type Scalar = string | number | boolean | null;
+type ValueAt<In, Key> = In extends unknown ? (Key extends keyof In ? In[Key] : never) : never;
+
+/** What a value of this type may be compared with. Printed in errors. */
+type ComparisonWith<Value> = (Value & Scalar) | null | Comparisons<(Value & Scalar) | null, Ordered<Value>>;
+type Ordered<Value> = Value extends number ? number : Value extends string ? string : never;
+
+interface Comparisons<Equal, Limit> {
+  readonly eq?: Equal;
+  readonly ne?: Equal;
+  readonly gt?: Limit;
+  readonly gte?: Limit;
+  readonly lt?: Limit;
+  readonly lte?: Limit;
+  readonly in?: readonly Equal[];
+  readonly exists?: boolean;
+}
+
+/** What the compiler prints for a step that cannot be a test. */
+interface TrueOrFalse {
+  readonly '~gives': Result<string, boolean>;
+}
+
+/** The test itself; what a condition compares has to fit what the branches say of its keys. */
+export type TestOf<Test, In> = Test extends AnyStep
+  ? OutputOf<Test> extends boolean
+    ? Test
+    : TrueOrFalse
+  : {
+      readonly [Key in keyof Test]: Key extends KeysOf<In>
+        ? unknown extends ValueAt<In, Key>
+          ? Test[Key]
+          : ComparisonWith<Exclude<ValueAt<In, Key>, undefined>>
+        : Test[Key];
+    };
+
+type Widened<Operand> = Operand extends string
+  ? string
+  : Operand extends number
+    ? number
+    : Operand extends boolean
+      ? boolean
+      : never;
+
+/** What is compared with the value, widened; nothing is known of a value that is compared with null alone. */
+type OperandsOf<C> = C extends Scalar
+  ? Widened<C>
+  : {
+      [Name in keyof C]: Name extends 'exists'
+        ? never
+        : C[Name] extends readonly (infer Each)[]
+          ? Widened<Each>
+          : Widened<C[Name]>;
+    }[keyof C];
+type Compared<C> = [OperandsOf<C>] extends [never] ? unknown : OperandsOf<C> | null;
+
+type Optional<C> = { [Key in keyof C]: C[Key] extends { readonly exists: boolean } ? Key : never }[keyof C];
+
+/** What a condition says of keys that the branches do not name. A key need not be there if the condition asks whether it is. */
+type NeedsOfCondition<C, In> = { [Key in Exclude<keyof C, KeysOf<In> | Optional<C>>]: Compared<C[Key]> } & {
+  [Key in Exclude<keyof C & Optional<C>, KeysOf<In>>]?: Compared<C[Key]>;
+};
+
+/** What the test and the branches need together. */
+export type NeedsOfTest<Test, In> = Test extends AnyStep
+  ? Prettify<In & InputOf<Test>>
+  : Prettify<In & NeedsOfCondition<Test, In>>;

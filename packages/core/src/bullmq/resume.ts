@@ -1,0 +1,47 @@
+/** Running what has failed again, in its place. */
+import type { Job } from 'bullmq';
+import { PROBE } from '../flow/gather.js';
+import { INTERNAL_JOB, jobIdOf } from '../flow/node.js';
+import { type Envelope, isEnvelope } from '../wire/envelope.js';
+import type { Backends } from './backends.js';
+import { type ChildKind, childrenOf, ifBroken, type JobPlace } from './tree.js';
+
+/**
+ * Queues a failed job again, with all its attempts, after those below it that have failed; what has succeeded is kept.
+ * Marks of revocations and expiries are taken away, also from those that have not ended. Gives the number of jobs that
+ * run again.
+ *
+ * The store makes a job that is queued again a pending child of its parent once more, in one command; so a parent that is
+ * queued after its children finds them pending, and waits. Done twice, or after a half of it, this changes nothing more.
+ */
+export async function resumeTree(backends: Backends, place: JobPlace): Promise<number> {
+  const job = await backends.queue(place.queue).getJob(place.id).catch(ifBroken);
+  if (job === undefined || !isEnvelope(job.data)) return 0;
+  const isFailed = await job.isFailed();
+  const kinds: ChildKind[] = isFailed ? ['ignored', 'unprocessed'] : ['unprocessed'];
+  const below: JobPlace[] = [];
+  for await (const child of childrenOf(backends, place, kinds)) below.push(child);
+  let count = 0;
+  for (const child of isFailed ? lastTried(job, below) : below) count += await resumeTree(backends, child);
+  await unmark(job);
+  if (!isFailed || job.failedReason === PROBE.won) return count;
+  await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true });
+  return count + 1;
+}
+
+/** Of a fallback, the step that was tried last; else all. */
+function lastTried({ name, data }: Job<Envelope>, children: readonly JobPlace[]): readonly JobPlace[] {
+  const { run, expand } = data;
+  if (name !== INTERNAL_JOB.fallback || run === undefined || expand === undefined || !('members' in expand))
+    return children;
+  const [other] = expand.members;
+  const last = children.find(({ id }) => other !== undefined && id === jobIdOf(run, other.path));
+  return last === undefined ? children : [last];
+}
+
+/** Takes away what keeps a job from starting. */
+async function unmark(job: Job<Envelope>): Promise<void> {
+  const { failure, revoked, skipped, expires, revokedTags, ...data } = job.data;
+  const isMarked = [failure, revoked, skipped, expires, revokedTags].some((mark) => mark !== undefined);
+  if (isMarked) await job.updateData(data);
+}

@@ -1,0 +1,54 @@
+/** What is sent after a job of a run, each time with an id made from the job's: sending twice changes nothing. */
+import { ValidationError } from '../errors.js';
+import { fill } from '../flow/input.js';
+import { type Callbacks, callbackId } from '../flow/node.js';
+import { prepared } from '../flow/prepare.js';
+import { openTree } from '../flow/seal.js';
+import { observeTree } from '../runtime.js';
+import type { FailureRecord } from '../tasks/options.js';
+import type { Envelope } from '../wire/envelope.js';
+import type { ActiveJob } from './job.js';
+import type { ExecutorParts } from './parts.js';
+
+type End =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly error: FailureRecord };
+
+/** Sends the callbacks of a job that has ended so. */
+export async function sendCallbacks(
+  parts: ExecutorParts,
+  job: ActiveJob,
+  envelope: Envelope,
+  end: End,
+): Promise<void> {
+  const { callbacks } = envelope;
+  if (callbacks === undefined) return;
+  if (end.ok) await send(parts, job, envelope, 'success', end.value);
+  else await send(parts, job, envelope, 'failure', end.error);
+  await send(parts, job, envelope, 'always', end);
+}
+
+async function send(
+  { sealer, store, runtime, onError }: ExecutorParts,
+  job: ActiveJob,
+  { callbacks, headers, tags }: Envelope,
+  kind: keyof Callbacks,
+  value: unknown,
+): Promise<void> {
+  for (const [index, node] of (callbacks?.[kind] ?? []).entries()) {
+    const id = callbackId(job.id, kind, index);
+    try {
+      const filled = prepared(fill(await openTree(sealer, id, node), value), {
+        now: runtime.clock.now(),
+        headers: headers ?? {},
+        ...(tags !== undefined && { tags }),
+      });
+      await store.addRun(id, filled, { isRepeated: job.starts > 1 });
+      if (runtime.observer !== undefined) observeTree(runtime.observer, id, filled);
+    } catch (error) {
+      if (!(error instanceof ValidationError)) throw error;
+      // A callback does not change the outcome of what it follows.
+      onError(new Error(`a callback of job ${job.id} cannot be sent: ${error.message}`, { cause: error }));
+    }
+  }
+}

@@ -1,0 +1,116 @@
+/** How a handler changes the run that its job belongs to, while it runs. */
+import { InvalidOptionError, JobStateError } from '../errors.js';
+import { fill } from '../flow/input.js';
+import { type FlowNode, jobIdOf, type Parent } from '../flow/node.js';
+import { memberOf, pathOf } from '../flow/path.js';
+import { prepared } from '../flow/prepare.js';
+import { PLAN, type Plannable } from '../tasks/signature.js';
+import type { Envelope } from '../wire/envelope.js';
+import type { ActiveJob } from './job.js';
+import { addMembers } from './members.js';
+import type { ExecutorParts } from './parts.js';
+import { ReplaceRequest, StopRequest } from './signals.js';
+
+/** What a context does with what its handler asks for. */
+export interface FlowChanges {
+  stop(value: unknown): never;
+  replace(signature: unknown, input: unknown): never;
+  addToGroup(signature: unknown, input: unknown): Promise<void>;
+}
+
+/** Where a handler runs apart from the worker, or without one. */
+export const NO_CHANGES: FlowChanges = {
+  stop: () => refuse('stop'),
+  replace: () => refuse('replace'),
+  addToGroup: async () => refuse('addToGroup'),
+};
+
+function refuse(name: string): never {
+  throw new JobStateError(
+    `ctx.${name} is not to be had in an isolated task: its handler runs in a process of its own.`,
+  );
+}
+
+export class JobFlowChanges implements FlowChanges {
+  readonly #parts: ExecutorParts;
+  readonly #job: ActiveJob;
+  readonly #envelope: Envelope;
+  #added = 0;
+
+  constructor(parts: ExecutorParts, job: ActiveJob, envelope: Envelope) {
+    this.#parts = parts;
+    this.#job = job;
+    this.#envelope = envelope;
+  }
+
+  stop(value: unknown): never {
+    throw new StopRequest(value);
+  }
+
+  replace(signature: unknown, input: unknown): never {
+    throw new ReplaceRequest(plannable('replace', signature), input);
+  }
+
+  async addToGroup(signature: unknown, input: unknown): Promise<void> {
+    const { id, queue } = this.#job;
+    const { run } = this.#envelope;
+    const own = run === undefined ? '' : pathOf(run, id);
+    const place = memberOf(own);
+    if (run === undefined || place === undefined) {
+      throw new JobStateError(`Job ${id} is not in a group, so ctx.addToGroup has nowhere to add to.`);
+    }
+    const turn = this.#added;
+    this.#added += 1;
+    const path = `${place.member}+${own.slice(place.member.length)}+${turn}`;
+    const member = plannable('addToGroup', signature)[PLAN](path);
+    const { parent, mayFail } = await this.#joinOf({ path: own, queue }, run, place.group);
+    await this.#parts.checks.checkTree(fill(member, input));
+    const members = [{ ...this.#prepared(member, input), ...(mayFail && { mayFail }) }];
+    await addMembers(this.#parts, this.#job, { run, parent, members });
+  }
+
+  /** What takes the job's place, below it. */
+  async replacement({ signature, input }: ReplaceRequest): Promise<FlowNode> {
+    const run = this.#envelope.run ?? this.#job.id;
+    const node = signature[PLAN](`${pathOf(run, this.#job.id)}~`);
+    await this.#parts.checks.checkTree(fill(node, input));
+    return this.#prepared(node, input);
+  }
+
+  #prepared(node: FlowNode, input: unknown): FlowNode {
+    const { headers = {}, tags, root, run } = this.#envelope;
+    return prepared(fill(node, input), {
+      now: this.#parts.runtime.clock.now(),
+      headers,
+      ...(tags !== undefined && { tags }),
+      content: { parent: this.#job.id, root: root ?? run ?? this.#job.id },
+    });
+  }
+
+  /** The job that waits for the members of a group, or for some of them, above a member. */
+  async #joinOf(from: Parent, run: string, group: string): Promise<{ parent: Parent; mayFail?: true }> {
+    const { store } = this.#parts;
+    for (let current = from; ; ) {
+      const parent = await store.parentOf(current.queue, jobIdOf(run, current.path));
+      if (parent === undefined)
+        throw new JobStateError(`The group of job ${this.#job.id} is gone from the store.`);
+      const path = pathOf(run, parent.id);
+      if (!path.startsWith(`${group}.`)) {
+        const { after, join } = (await store.job(parent.queue, parent.id))?.envelope ?? {};
+        if (join?.need !== undefined || (after !== undefined && 'record' in after)) {
+          throw new JobStateError(
+            `Job ${this.#job.id} is in a ${join?.need === undefined ? 'record of members' : 'group that needs only some members'}, which takes no more.`,
+          );
+        }
+        const isSettled = after !== undefined && 'list' in after && after.settled;
+        return { parent: { path, queue: parent.queue }, ...(isSettled && { mayFail: true }) };
+      }
+      current = { path, queue: parent.queue };
+    }
+  }
+}
+
+function plannable(option: string, signature: unknown): Plannable {
+  if (typeof signature === 'object' && signature !== null && PLAN in signature) return signature as Plannable; // only signatures have it
+  throw new InvalidOptionError(option, 'a task, a signature or a composition', signature);
+}

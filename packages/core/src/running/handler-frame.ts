@@ -1,0 +1,29 @@
+/**
+ * Whether a call comes from inside a task's handler. It is read from the stack, which V8 continues over every `await`:
+ * context that follows asynchronous calls (AsyncLocalStorage) costs a busy worker as much as its jobs. A caller that
+ * leaves the chain of awaits, such as a timer, is not recognised.
+ *
+ * @see https://v8.dev/docs/stack-trace-api#async-stack-traces
+ */
+
+/** Stands in stack traces. As the name of a property it stays what it is when the code is minified. */
+const FRAME = 'umbel handler';
+
+/** More than handlers have between themselves and what they call. */
+const DEPTH = 100;
+
+/** Runs a handler; its stack can be told from others. */
+export const { [FRAME]: asHandler } = {
+  async [FRAME](run: () => unknown): Promise<unknown> {
+    return await run();
+  },
+};
+
+/** To be called before anything is awaited. */
+export function isInHandler(): boolean {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = DEPTH;
+  const { stack } = new Error('where am I?');
+  Error.stackTraceLimit = stackTraceLimit;
+  return stack?.includes(FRAME) ?? false;
+}

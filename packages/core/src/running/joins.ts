@@ -1,0 +1,177 @@
+/** The jobs that give the value of several others, or of one that may fail. */
+import { CorruptJobError, UpstreamFailedError } from '../errors.js';
+import { type Children, type Gathered, gather, gatherNeeded, PROBE } from '../flow/gather.js';
+import { fill } from '../flow/input.js';
+import { jobIdOf, type Source } from '../flow/node.js';
+import { prepared } from '../flow/prepare.js';
+import { openTree } from '../flow/seal.js';
+import { recordOf } from '../tasks/failure-record.js';
+import type { FailureRecord } from '../tasks/options.js';
+import type { Envelope } from '../wire/envelope.js';
+import { isStopped, membersReference } from '../wire/marks.js';
+import { isPlainObject } from '../wire/plain-object.js';
+import { sendCallbacks } from './callbacks.js';
+import { childrenOf } from './children.js';
+import type { ActiveJob } from './job.js';
+import { addMembers } from './members.js';
+import type { ExecutorParts } from './parts.js';
+import { ComeBackSoon, ProbeEnd, Skip, WaitForChildren } from './signals.js';
+
+/** A job of a run, with what it waits for. */
+interface Joining {
+  readonly run: string;
+  readonly after: Source;
+}
+
+export class Joins {
+  readonly #parts: ExecutorParts;
+
+  constructor(parts: ExecutorParts) {
+    this.#parts = parts;
+  }
+
+  /** The value that the job's children give. @throws {UpstreamFailedError} if one has failed. */
+  async valueOf(job: ActiveJob, envelope: Envelope): Promise<unknown> {
+    const { run, after } = joiningOf(job, envelope);
+    return this.#settled(await gather({ id: job.id, run }, childrenOf(this.#parts, job), after));
+  }
+
+  /** The same for a run or a group; what is to follow it is sent. */
+  async collect(job: ActiveJob, envelope: Envelope): Promise<unknown> {
+    const children = childrenOf(this.#parts, job);
+    try {
+      const value = await this.#joined(job, envelope, children);
+      await sendCallbacks(this.#parts, job, envelope, { ok: true, value });
+      return value;
+    } catch (error) {
+      if (error instanceof Skip)
+        await sendCallbacks(this.#parts, job, envelope, { ok: true, value: error.result });
+      if (error instanceof UpstreamFailedError) {
+        if (envelope.join?.cancel) await this.#parts.store.skipPending(job.queue, job.id, this.#now());
+        const record = await recordWithAll(error, envelope, children);
+        await sendCallbacks(this.#parts, job, envelope, { ok: false, error: record });
+      }
+      throw error;
+    }
+  }
+
+  /** The end of some members of a large group. */
+  async slice(job: ActiveJob, envelope: Envelope): Promise<null> {
+    await this.valueOf(job, envelope);
+    return null;
+  }
+
+  /** Ends as a failure, whatever its member has done, which starts the join. */
+  async probe(job: ActiveJob, envelope: Envelope): Promise<never> {
+    if (envelope.after === undefined) throw new ProbeEnd(PROBE.again);
+    await this.valueOf(job, envelope);
+    throw new ProbeEnd(PROBE.won);
+  }
+
+  /** The value of a step, or of another one that is added once the step has failed. */
+  async fallback(job: ActiveJob, envelope: Envelope): Promise<unknown> {
+    const { run, after } = joiningOf(job, envelope);
+    const { expand, headers, tags, revoked } = envelope;
+    const other = expand !== undefined && 'members' in expand ? expand.members[0] : undefined;
+    if (expand === undefined || other === undefined)
+      throw new CorruptJobError(job.id, 'a fallback without a step');
+    const children = childrenOf(this.#parts, job);
+    const gatherer = { id: job.id, run };
+    const otherId = jobIdOf(run, other.path);
+    const failed = await children.failed();
+    const last = failed.find(({ id }) => id === otherId);
+    if (last !== undefined) throw new UpstreamFailedError(await children.origin(last));
+    if ((await children.results()).has(otherId)) {
+      return this.#settled(await gather(gatherer, children, { step: other.path }));
+    }
+    try {
+      return this.#settled(await gather(gatherer, children, after));
+    } catch (error) {
+      if (!(error instanceof UpstreamFailedError) || revoked !== undefined) throw error;
+      const { sealer, runtime } = this.#parts;
+      const filled = fill(await openTree(sealer, run, other), recordOf(error.origin));
+      const added = prepared(filled, {
+        now: runtime.clock.now(),
+        headers: headers ?? {},
+        ...(tags !== undefined && { tags }),
+      });
+      await addMembers(this.#parts, job, { run, parent: expand.parent, members: [added] });
+      throw new WaitForChildren();
+    }
+  }
+
+  async #joined(job: ActiveJob, envelope: Envelope, children: Children): Promise<unknown> {
+    const { run, after } = joiningOf(job, envelope);
+    const gatherer = { id: job.id, run };
+    const { join } = envelope;
+    if (join?.need === undefined) {
+      const long = await longList(children, run, after);
+      if (long === undefined) return this.#settled(await gather(gatherer, children, after));
+      // The results stay where they are, or this one would be as long as the group.
+      this.#settled(await gather(gatherer, children, { ...after, ignored: true }));
+      return membersReference(long);
+    }
+    const gathered = await gatherNeeded(gatherer, children, after, join);
+    if (gathered.kind === 'value') {
+      const { store } = this.#parts;
+      if (join.cancel) await store.skipPending(job.queue, job.id, this.#now());
+      await store.detachPending(job.queue, job.id);
+    }
+    return this.#settled(gathered);
+  }
+
+  #settled(gathered: Gathered): unknown {
+    switch (gathered.kind) {
+      case 'value':
+        return gathered.value;
+      case 'stopped':
+        throw new Skip(gathered.result);
+      case 'later':
+        throw new ComeBackSoon();
+      case 'waiting':
+        throw new WaitForChildren(gathered.seen);
+    }
+  }
+
+  #now(): number {
+    return this.#parts.runtime.clock.now();
+  }
+}
+
+function joiningOf(job: ActiveJob, { run, after }: Envelope): Joining {
+  if (run === undefined || after === undefined)
+    throw new CorruptJobError(job.id, 'a step without earlier steps');
+  return { run, after };
+}
+
+/** Where the members of a large group are; undefined for others. */
+async function longList(children: Children, run: string, source: Source): Promise<Source | undefined> {
+  if ('step' in source) return undefined;
+  const { via, ...members } = source;
+  const told = via === undefined ? undefined : (await children.results()).get(jobIdOf(run, via));
+  const added = isPlainObject(told) && !isStopped(told) ? told : {};
+  if (source.sliced !== true && added.sliced !== true) return undefined;
+  return 'list' in members
+    ? { ...members, count: members.count ?? Number(added.count), sliced: true }
+    : { ...members, sliced: true };
+}
+
+/** Failures that a record names at most. */
+const MAX_FAILURES = 100;
+
+/** The failure as callbacks receive it, with those of the other members that have failed by now. */
+async function recordWithAll(
+  { origin }: UpstreamFailedError,
+  { callbacks }: Envelope,
+  children: Children,
+): Promise<FailureRecord> {
+  const record = recordOf(origin);
+  if (callbacks?.failure === undefined && callbacks?.always === undefined) return record;
+  const failed = await children.failed();
+  if (failed.length < 2) return record;
+  const origins = failed.filter(({ reason }) => reason !== PROBE.won).slice(0, MAX_FAILURES);
+  return {
+    ...record,
+    failures: (await Promise.all(origins.map((child) => children.origin(child)))).map(recordOf),
+  };
+}

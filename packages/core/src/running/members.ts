@@ -1,0 +1,50 @@
+/** Adding jobs below another one while the run goes on. */
+
+import type { Revoked } from '../bullmq/store.js';
+import { type FlowNode, jobIdOf, type Parent } from '../flow/node.js';
+import { observeTree } from '../runtime.js';
+import type { ActiveJob } from './job.js';
+import type { ExecutorParts } from './parts.js';
+
+export interface Addition {
+  readonly run: string;
+  readonly parent: Parent;
+  readonly members: readonly FlowNode[];
+}
+
+/** Adds jobs as further children of one that has not ended. The same again, by the same job, changes nothing. */
+export async function addMembers(
+  { store, runtime }: ExecutorParts,
+  job: ActiveJob,
+  { run, parent, members }: Addition,
+  { isRepeated = job.starts > 1 } = {},
+): Promise<void> {
+  const { observer, clock } = runtime;
+  const before = await store.revokedOf(run);
+  const now = clock.now();
+  const added = isAny(before) ? members.map((member) => marked(member, before, now)) : members;
+  await store.addChildren(run, parent, added, { isRepeated });
+  if (observer !== undefined) for (const member of members) observeTree(observer, run, member);
+  // A revocation marks what it finds: what is added meanwhile is marked by whoever adds it.
+  const after = await store.revokedOf(run);
+  if (after.all === before.all && after.tags.length === before.tags.length) return;
+  const marks = after.all ? [{ now }] : after.tags.map((tag) => ({ now, tag }));
+  for (const mark of marks) {
+    for (const { path, queue } of members) await store.revoke(queue, jobIdOf(run, path), mark);
+  }
+}
+
+function isAny({ all, tags }: Revoked): boolean {
+  return all || tags.length > 0;
+}
+
+/** The tree with a mark on what was revoked. */
+function marked(node: FlowNode, what: Revoked, now: number): FlowNode {
+  const isRevoked = what.all || node.options?.tags?.some((tag) => what.tags.includes(tag)) === true;
+  const { children } = node;
+  return {
+    ...node,
+    ...(isRevoked && { content: { ...node.content, revoked: now } }),
+    ...(children !== undefined && { children: children.map((child) => marked(child, what, now)) }),
+  };
+}

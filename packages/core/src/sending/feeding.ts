@@ -1,0 +1,85 @@
+/** Sends the members of large groups: in slices, with bounded memory, while the first of them run already. */
+import type { Store } from '../bullmq/store.js';
+import { FEED_LEASE_MS, type MembersFeed } from '../flow/feed.js';
+import { fill } from '../flow/input.js';
+import { type FlowNode, INTERNAL_QUEUE, jobIdOf, SLICE } from '../flow/node.js';
+import { type Addition, prepared } from '../flow/prepare.js';
+import { sliced } from '../flow/slices.js';
+import { isFinal } from '../results/state.js';
+import { observeTree, type Runtime } from '../runtime.js';
+import type { Fed } from '../wire/envelope.js';
+import { recordError, toError } from '../wire/error-record.js';
+import type { InputChecks } from './checks.js';
+
+/** The machine's, taken at load time: a sender shows that it lives in real time. */
+const { setInterval, clearInterval } = globalThis;
+
+/** Slices that are on their way at the same time. */
+const AT_ONCE = 3;
+
+export interface FeedingParts {
+  readonly store: Store;
+  readonly checks: InputChecks;
+  readonly runtime: Runtime;
+}
+
+/** What each member is sent with. */
+export interface FeedingOptions {
+  readonly run: string;
+  readonly input: unknown;
+  readonly addition: Addition;
+  readonly timeoutMs: number | undefined;
+}
+
+/**
+ * Adds the members of a group of a stored run, and tells the run how many they are.
+ * @throws what reading or checking a member throws; the run has failed with that then.
+ */
+export async function feedMembers(
+  parts: FeedingParts,
+  feed: MembersFeed,
+  { run, input, addition, timeoutMs }: FeedingOptions,
+): Promise<void> {
+  const { store, checks, runtime } = parts;
+  const id = jobIdOf(run, feed.feed);
+  const lives = setInterval(
+    () => void store.postpone(INTERNAL_QUEUE, id, FEED_LEASE_MS).catch(() => {}),
+    FEED_LEASE_MS / 4,
+  );
+  const end = (fed: Fed) => store.endFeed(INTERNAL_QUEUE, id, fed);
+  const adding = new Set<Promise<void>>();
+  let count = 0;
+  const add = async (members: readonly FlowNode[]): Promise<void> => {
+    const first = count;
+    count += members.length;
+    const nodes = feed.unsliced ? members : sliced(feed.list, first, members);
+    const added = store.addChildren(run, feed.parent, nodes, { timeoutMs }).then(() => {
+      if (runtime.observer !== undefined) for (const node of nodes) observeTree(runtime.observer, run, node);
+    });
+    const settled = added.finally(() => adding.delete(settled));
+    settled.catch(() => {}); // told below
+    adding.add(settled);
+    if (adding.size >= AT_ONCE) await Promise.race(adding);
+  };
+  try {
+    let slice: FlowNode[] = [];
+    for await (const planned of feed.members()) {
+      const member = prepared(fill(planned, input), addition);
+      await checks.checkTree(member);
+      slice.push(member);
+      if (slice.length < SLICE) continue;
+      await add(slice);
+      slice = [];
+      if (isFinal(await store.state(INTERNAL_QUEUE, run)) || (await store.revokedOf(run)).all) break; // nobody waits for more
+    }
+    if (slice.length > 0) await add(slice);
+    await Promise.all(adding);
+    await end({ count, ...(!feed.unsliced && { sliced: true }) });
+  } catch (thrown) {
+    await Promise.allSettled(adding);
+    await end({ error: recordError(toError(thrown)) });
+    throw thrown;
+  } finally {
+    clearInterval(lives);
+  }
+}

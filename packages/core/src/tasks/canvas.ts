@@ -1,0 +1,63 @@
+/** The seam to compositions: they are made and planned by `@umbel/canvas`, which this package does not know. */
+import { CanvasNotLoadedError } from '../errors.js';
+import type { FlowNode } from '../flow/node.js';
+import type { NormalizedOptions } from './options.js';
+import type { Expression, TaskExpression } from './signature.js';
+
+/** The options of a call, its task's included. */
+export type OptionsOf = (expression: TaskExpression) => NormalizedOptions & { readonly queue: string };
+
+interface Canvas {
+  /** The chain of a signature and what may be its next step. */
+  readonly pipe: (first: object, next: unknown) => object;
+  /** The jobs of an expression: the one that gives its value at a path, or without one what is sent by itself. */
+  readonly plan: (expression: Expression, optionsOf: OptionsOf, path?: string) => FlowNode;
+}
+
+let canvas: Canvas | undefined;
+
+/** Says how compositions are made and planned. */
+export function provideCanvas(provided: Canvas): void {
+  canvas = provided;
+}
+
+/**
+ * The chain of the two.
+ * @throws {CanvasNotLoadedError} if nothing says how it is made.
+ */
+export function piped(first: object, next: unknown): object {
+  return loaded('`.pipe()`, which makes a chain,').pipe(first, next);
+}
+
+/**
+ * The jobs of an expression, see `Canvas`.
+ * @throws {CanvasNotLoadedError} if it is more than one call, and nothing says how it is planned.
+ */
+export function planned(expression: Expression, optionsOf: OptionsOf, path?: string): FlowNode {
+  if (isCall(expression) && expression.callbacks === undefined)
+    return callNode(expression, optionsOf, path ?? '');
+  return loaded('A composition').plan(expression, optionsOf, path);
+}
+
+function callNode(expression: TaskExpression, optionsOf: OptionsOf, path: string): FlowNode {
+  const { task, input, into, immutable } = expression;
+  const { queue, ...options } = optionsOf(expression);
+  return {
+    path,
+    name: task,
+    queue,
+    options,
+    ...(input !== undefined && { input }),
+    ...(into !== undefined && { into }),
+    ...(!immutable && { open: true }),
+  };
+}
+
+function isCall(expression: Expression): expression is TaskExpression {
+  return expression.kind === 'task';
+}
+
+function loaded(what: string): Canvas {
+  if (canvas === undefined) throw new CanvasNotLoadedError(what);
+  return canvas;
+}

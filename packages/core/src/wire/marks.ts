@@ -1,0 +1,64 @@
+/** Stored results that are not a task's own: an early end of a chain, a list too long to copy, a value given on. */
+import type { Source } from '../flow/node.js';
+import { isPlainObject } from './plain-object.js';
+
+const STOPPED = 'umbel:stopped';
+const MEMBERS = 'umbel:members';
+const PASSED = 'umbel:passed';
+
+/** The result of a step that ended its chain early, and of the steps after it, which were skipped. */
+export interface Stopped {
+  /** The path of the chain. */
+  readonly [STOPPED]: string;
+  readonly value: unknown;
+}
+
+/** Stands for the results of a large group, which are read from its members. */
+export interface MembersReference {
+  readonly [MEMBERS]: Source;
+}
+
+export function stopped(chain: string, value: unknown): Stopped {
+  return { [STOPPED]: chain, value: value ?? null };
+}
+
+export function isStopped(value: unknown): value is Stopped {
+  return isPlainObject(value) && typeof value[STOPPED] === 'string';
+}
+
+/** The chain that ended early. */
+export function stoppedChain(mark: Stopped): string {
+  return mark[STOPPED];
+}
+
+export function membersReference(source: Source): MembersReference {
+  return { [MEMBERS]: source };
+}
+
+/** Where the results are, if the value stands for those of a large group. */
+export function referredMembers(value: unknown): Source | undefined {
+  return isPlainObject(value) && isPlainObject(value[MEMBERS])
+    ? (value[MEMBERS] as unknown as Source) // written by `membersReference` only: results of tasks cannot have the key
+    : undefined;
+}
+
+/** The result of a fan-out that adds nothing and gives its own value on. */
+export function passedOn(value: unknown): object {
+  return { [PASSED]: value === undefined ? [] : [value] };
+}
+
+export function isPassedOn(value: unknown): boolean {
+  return isPlainObject(value) && Array.isArray(value[PASSED]);
+}
+
+/** The value that a fan-out has given on. */
+export function passedValue(mark: unknown): unknown {
+  const given = isPlainObject(mark) ? mark[PASSED] : undefined;
+  return Array.isArray(given) ? given[0] : undefined;
+}
+
+/** The key of a value that Umbel keeps for its own results; undefined for every other value. */
+export function reservedKey(value: unknown): string | undefined {
+  if (!isPlainObject(value)) return undefined;
+  return [STOPPED, MEMBERS, PASSED].find((key) => Object.hasOwn(value, key));
+}
