@@ -29,31 +29,25 @@ interface NoSuchInput<out Key> {
 /** Members of a union input that the bound part leaves possible. */
 type Fits<In, Part> = In extends unknown ? (Part extends Partial<In> ? In : never) : never;
 
-/** The same below a bound key: what an object literal there has and the input has not, is an error at that key. */
-type BoundBelow<Part, In> = Part extends Scalar | readonly unknown[]
-  ? unknown
-  : unknown extends In
-    ? unknown
-    : {
-        [Key in keyof Part]: Key extends KeysOf<In>
-          ? BoundBelow<Part[Key], ValueAt<In, Key>>
-          : NoSuchInput<Key>;
-      };
-
 /** What a member of the input has under the key. */
 type ValueAt<In, Key> = In extends unknown ? (Key extends keyof In ? In[Key] : never) : never;
 
+/** The same for what is bound below a key, if that is an object. */
+type Below<Part, In> = Part extends Scalar | readonly unknown[]
+  ? unknown
+  : unknown extends In
+    ? unknown
+    : { [Key in keyof Part]: Key extends KeysOf<In> ? Below<Part[Key], ValueAt<In, Key>> : NoSuchInput<Key> };
+
 /**
- * `Part` itself, with every key that the input does not have turned into an error at that key; if no member of a union
- * input fits, the keys it can have at all are to have the values that they can have.
+ * What is wrong with `Part`, at each key: one that the input does not have, at any depth, becomes an error there. Keys
+ * that all members of a union input have come first, since that is all there is to know of most inputs.
  */
 export type Bound<Part, In> = {
-  [Key in keyof Part]: Key extends KeysOf<Fits<In, Part>>
-    ? Part[Key] & BoundBelow<Part[Key], ValueAt<In, Key>>
-    : Key extends KeysOf<In>
-      ? [Fits<In, Part>] extends [never]
-        ? ValueAt<In, Key>
-        : NoSuchInput<Key>
+  [Key in keyof Part]: Key extends keyof In
+    ? Below<Part[Key], In[Key]>
+    : Key extends KeysOf<Fits<In, Part>>
+      ? Below<Part[Key], ValueAt<In, Key>>
       : NoSuchInput<Key>;
 };
 

@@ -105,7 +105,9 @@ export interface Task<Name extends string, In, Out, Extras = {}> extends Signatu
   /** A signature with nothing bound. */
   s(): Signature<Name, In, Out, Extras>;
   /** Binds some keys; the rest stay open: taken from the previous result, or from `delay`. Bound keys win. */
-  s<const Part extends Bindable<In>>(bound: Bound<Part, In>): Signature<Name, Open<In, Part>, Out, Extras>;
+  s<const Part extends Bindable<In>>(
+    bound: Part & Bound<Part, In>,
+  ): Signature<Name, Open<In, Part>, Out, Extras>;
   /** Immutable: binds everything; whatever the previous step gives is ignored. */
   si(...input: InputArgs<In>): Signature<Name, unknown, Out, Extras>;
   /** The previous result goes, whole, into `key`. */
