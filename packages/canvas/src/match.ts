@@ -1,9 +1,9 @@
-import type { AnyStep, OutputOf, Signature } from '@umbel/core';
+import type { AnyStep, InputOf, OutputOf, Signature } from '@umbel/core';
 import { isPlainObject } from '@umbel/core/internal';
 import { Composition } from './composition.js';
 import { CanvasError } from './errors.js';
 import { expressionOf, nameOf, partOf, senderOf } from './part.js';
-import type { NeedsOfCases } from './types/branches.js';
+import type { NeedsOfCase } from './types/branches.js';
 
 /**
  * The case whose name the previous value has under `key`; the case takes that value, and its result is the result. Names
@@ -16,7 +16,11 @@ import type { NeedsOfCases } from './types/branches.js';
 export function match<const Key extends string, const Cases extends { readonly [name: string]: AnyStep }>(
   key: Key,
   cases: Cases,
-): Signature<'match', NeedsOfCases<Key, Cases>, OutputOf<Cases[keyof Cases]>>;
+): Signature<
+  'match',
+  { [Name in keyof Cases]: NeedsOfCase<Key, Name, InputOf<Cases[Name]>> }[keyof Cases],
+  OutputOf<Cases[keyof Cases]>
+>;
 export function match(key: unknown, cases: unknown): unknown {
   if (typeof key !== 'string') {
     throw new CanvasError(`match needs the name of a key, and got ${nameOf(key)}.`);

@@ -5,18 +5,16 @@ import type { KeysOf, Prettify } from '@umbel/core/internal';
 /** What a value may be under the key for a case of this name, whose name is compared as text. */
 type Named<Name> =
   | Name
-  | (Name extends 'true' ? true : Name extends 'false' ? false : Name extends number ? `${Name}` : never);
+  | (Name extends number ? `${Name}` : never)
+  | (Name extends 'true' ? true : Name extends 'false' ? false : never)
+  | (Name extends `${infer Number extends number}` ? Number : never);
 
-type NeedsOfCase<Key extends string, Name, In> = unknown extends In
+/** What a case takes, with its name under the key. */
+export type NeedsOfCase<Key extends string, Name, In> = unknown extends In
   ? { [K in Key]: Named<Name> }
   : In extends unknown
     ? Prettify<In & { [K in Key]: Named<Name> }>
     : never;
-
-/** One of the cases: what it takes, with its name under the key. */
-export type NeedsOfCases<Key extends string, Cases extends { readonly [name: string]: AnyStep }> = {
-  [Name in keyof Cases]: NeedsOfCase<Key, Name, InputOf<Cases[Name]>>;
-}[keyof Cases];
 
 type Scalar = string | number | boolean | null;
 type ValueAt<In, Key> = In extends unknown ? (Key extends keyof In ? In[Key] : never) : never;

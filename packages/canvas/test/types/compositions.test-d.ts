@@ -16,11 +16,13 @@ import {
   sum,
 } from '../support/tasks.js';
 
+// V25
 test('a chain takes what its first step needs and gives what its last step gives', () => {
   const pipeline = chain(fetchPage, resize.s({ width: 3 }), measure, area);
   expectTypeOf(pipeline).toEqualTypeOf<Signature<'chain', { url: string }, number>>();
 });
 
+// V26
 test('a step that cannot take the previous result is refused at that argument', () => {
   chain(
     fetchPage,
@@ -30,6 +32,7 @@ test('a step that cannot take the previous result is refused at that argument', 
   );
 });
 
+// V27
 test('a key that nothing brings is refused', () => {
   chain(
     fetchPage,
@@ -38,6 +41,7 @@ test('a key that nothing brings is refused', () => {
   );
 });
 
+// V28
 test('a key of the wrong type is refused, also one level down', () => {
   chain(
     fetchPage,
@@ -48,6 +52,7 @@ test('a key of the wrong type is refused, also one level down', () => {
   );
 });
 
+// V29, V30
 test('a result is not dropped silently', () => {
   chain(
     fetchPage,
@@ -58,6 +63,7 @@ test('a result is not dropped silently', () => {
   expectTypeOf<OutputOf<typeof explicit>>().toEqualTypeOf<number>();
 });
 
+// V22, V24
 test('a scalar is piped into one key with into', () => {
   const pipeline = chain(double, add.into('x', { y: 4 }), double);
   expectTypeOf(pipeline).toEqualTypeOf<Signature<'chain', number, number>>();
@@ -68,6 +74,7 @@ test('a scalar is piped into one key with into', () => {
   );
 });
 
+// V31
 test('a call that was already sent is not a step', () => {
   chain(
     fetchPage,
@@ -76,11 +83,13 @@ test('a call that was already sent is not a step', () => {
   );
 });
 
+// V32
 test('an empty chain is refused', () => {
   // @ts-expect-error a chain needs a step
   chain();
 });
 
+// V35
 test('a chain inside a chain is a step like any other', () => {
   const nested = chain(fetchPage, chain(resize.s({ width: 1 }), measure), area);
   expectTypeOf(nested).toEqualTypeOf<Signature<'chain', { url: string }, number>>();
@@ -92,6 +101,7 @@ test('a chain sends only what its first step still needs', () => {
   expectTypeOf(chain(resize.s({ width: 3 }), measure).delay).toBeCallableWith({ path: 'a' });
 });
 
+// V36
 test('a tuple of members gives a tuple of results', () => {
   const members = group([double, greet.si({ name: 'a' })]);
   expectTypeOf<OutputOf<typeof members>>().toEqualTypeOf<[number, string]>();
@@ -99,6 +109,7 @@ test('a tuple of members gives a tuple of results', () => {
   expectTypeOf<OutputOf<typeof joined>>().toEqualTypeOf<string>();
 });
 
+// V37
 test('the order of a tuple counts', () => {
   chain(
     group([greet.si({ name: 'a' }), double]),
@@ -107,11 +118,13 @@ test('the order of a tuple counts', () => {
   );
 });
 
+// V39
 test('an array of members gives an array of results', () => {
   const members = group([1, 2].map((n) => double.si(n)));
   expectTypeOf<OutputOf<typeof members>>().toEqualTypeOf<number[]>();
 });
 
+// V38
 test('a record of members gives a record of results, and needs what the members need together', () => {
   const members = group({ page: fetchPage, n: double.si(1) });
   expectTypeOf(members).toEqualTypeOf<
@@ -124,6 +137,7 @@ test('a group keeps the nesting of groups in it', () => {
   expectTypeOf<OutputOf<typeof nested>>().toEqualTypeOf<[number, [number, number]]>();
 });
 
+// V42
 test('every member of a group after a step must take its result', () => {
   chain(
     double,
@@ -143,11 +157,13 @@ test('a group refuses what is not a step', () => {
   group([double, 3]);
 });
 
+// V40
 test('the body of a chord takes the list of results', () => {
   const joined = chord([double.si(1), add.si({ x: 1, y: 2 })], sum);
   expectTypeOf<OutputOf<typeof joined>>().toEqualTypeOf<number>();
 });
 
+// V41
 test('a body that cannot take the results is refused at the body', () => {
   chord(
     [double.si(1), greet.si({ name: 'a' })],
@@ -161,6 +177,7 @@ test('a chord is a step in a chain', () => {
   expectTypeOf(workflow).toEqualTypeOf<Signature<'chain', unknown, number>>();
 });
 
+// V63
 test('a step after a result of type any is checked against unknown', () => {
   chain(
     parse,
@@ -169,6 +186,7 @@ test('a step after a result of type any is checked against unknown', () => {
   );
 });
 
+// V54, V55
 test('a spread of unknown length is refused, chain.of takes it', () => {
   const steps: (typeof double)[] = [double, double];
   // @ts-expect-error the compiler cannot pair the steps

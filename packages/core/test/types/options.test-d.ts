@@ -22,6 +22,7 @@ const film = app.task({
   failures: { 'no-space': z.object({ missing: z.number() }), closed: z.undefined() },
   run: async ({ title }, ctx) => {
     await ctx.progress({ percent: 1 });
+    // V65
     // @ts-expect-error it is a number
     await ctx.progress({ percent: 'all' });
     await ctx.setState('rendering');
@@ -31,6 +32,7 @@ const film = app.task({
     if (title === 'a') return ctx.fail('no-space');
     // @ts-expect-error of another type
     if (title === 'b') return ctx.fail('no-space', { missing: '1' });
+    // V67
     // @ts-expect-error the task declares no such failure
     if (title === 'c') return ctx.fail('no-spac', { missing: 1 });
     if (title === 'd') return ctx.fail('closed');
@@ -44,6 +46,7 @@ test('what a handler ends with through its context is no part of the result', as
   expectTypeOf((await film.delay({ title: 'x' })).get).returns.resolves.toEqualTypeOf<number>();
 });
 
+// V69
 test('progress and states are typed at the caller', async () => {
   const result = await film.delay({ title: 'x' });
   for await (const progress of result.progress()) expectTypeOf(progress).toEqualTypeOf<{ percent: number }>();
@@ -55,6 +58,7 @@ test('progress and states are typed at the caller', async () => {
   void same;
 });
 
+// V64
 test('an outcome is told apart by its failure', async () => {
   const outcome = await (await film.delay({ title: 'x' })).outcome();
   if (outcome.ok) {

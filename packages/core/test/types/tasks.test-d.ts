@@ -15,6 +15,7 @@ import {
   scale,
 } from '../../../canvas/test/support/tasks.js';
 
+// V01
 test('delay gives a handle typed by what the handler returns', () => {
   expectTypeOf(add.delay({ x: 1, y: 2 })).resolves.toEqualTypeOf<AsyncResult<number>>();
   expectTypeOf<Awaited<ReturnType<AsyncResult<number>['get']>>>().toEqualTypeOf<number>();
@@ -24,37 +25,44 @@ test('an async result cannot be awaited by accident', () => {
   expectTypeOf<AsyncResult<number>>().not.toHaveProperty('then');
 });
 
+// V02
 test('delay refuses a missing key', () => {
   // @ts-expect-error y is missing
   void add.delay({ x: 1 });
 });
 
+// V03
 test('delay refuses a key that the task does not have', () => {
   // @ts-expect-error there is no z
   void add.delay({ x: 1, y: 2, z: 3 });
 });
 
+// V04
 test('delay refuses to be called without a required input', () => {
   // @ts-expect-error an input is required
   void add.delay();
 });
 
+// V05, V06
 test('a task without input is called without one', () => {
   expectTypeOf(cleanup.delay).parameters.toEqualTypeOf<[]>();
   // @ts-expect-error this task takes no input
   void cleanup.delay({});
 });
 
+// V05
 test('an optional key may be left out', () => {
   expectTypeOf(greet.delay).toBeCallableWith({ name: 'a' });
 });
 
+// V07, V08
 test('the producer sends the encoded form, with defaults left out', () => {
   expectTypeOf(remind.delay).toBeCallableWith({ at: '2026-01-01T00:00:00Z' });
   // @ts-expect-error a Date is what the handler gets, not what is sent
   void remind.delay({ at: new Date() });
 });
 
+// V09
 test('the handler receives the decoded form, with defaults filled in', () => {
   app.task({
     name: 'decoded',
@@ -65,6 +73,7 @@ test('the handler receives the decoded form, with defaults filled in', () => {
   });
 });
 
+// V10
 test('an input that JSON cannot carry is refused where the task is defined', () => {
   // @ts-expect-error input.at is a Date
   app.task({ name: 'dates', input: z.object({ at: z.date() }), run: async () => 1 });
@@ -72,6 +81,7 @@ test('an input that JSON cannot carry is refused where the task is defined', () 
   app.task({ name: 'maps', input: z.object({ sizes: z.map(z.string(), z.number()) }), run: async () => 1 });
 });
 
+// V11
 test('a result that JSON cannot carry is refused where the task is defined', () => {
   // @ts-expect-error result.at is a Date
   app.task({ name: 'dates', run: async () => ({ at: new Date() }) });
@@ -79,11 +89,13 @@ test('a result that JSON cannot carry is refused where the task is defined', () 
   app.task({ name: 'bigints', run: async () => 1n });
 });
 
+// V12
 test('a handler must return what the output schema says', () => {
   // @ts-expect-error ok is a string
   app.task({ name: 'outputs', output: z.object({ ok: z.boolean() }), run: async () => ({ ok: 'yes' }) });
 });
 
+// V13
 test('literals keep their type against an output schema', () => {
   const task = app.task({
     name: 'literals',
@@ -94,6 +106,7 @@ test('literals keep their type against an output schema', () => {
   expectTypeOf<OutputOf<typeof task>>().toEqualTypeOf<{ size: 'small' | 'large' }>();
 });
 
+// V62
 test('a handler that returns any gives unknown', () => {
   expectTypeOf<OutputOf<typeof parse>>().toEqualTypeOf<unknown>();
 });
@@ -108,6 +121,7 @@ test('a readonly result arrives as a fresh copy', () => {
   expectTypeOf<OutputOf<typeof list>>().toEqualTypeOf<number[]>();
 });
 
+// V14
 test('binding keys leaves the others open', () => {
   const bound = add.s({ y: 2 });
   expectTypeOf<InputOf<typeof bound>>().toEqualTypeOf<{ x: number }>();
@@ -119,11 +133,13 @@ test('a bound discriminant narrows a union input', () => {
   expectTypeOf<InputOf<typeof bound>>().toEqualTypeOf<{ phone: number; text: string }>();
 });
 
+// V15
 test('s refuses a value of the wrong type', () => {
   // @ts-expect-error y is a number
   add.s({ y: '2' });
 });
 
+// V16, V17
 test('s refuses a misspelt key and an extra one', () => {
   // @ts-expect-error there is no yy
   add.s({ yy: 2 });
@@ -131,16 +147,19 @@ test('s refuses a misspelt key and an extra one', () => {
   add.s({ y: 2, z: 3 });
 });
 
+// V18
 test('a bound key cannot be given again', () => {
   // @ts-expect-error y is bound
   void add.s({ y: 2 }).delay({ x: 1, y: 3 });
 });
 
+// V19
 test('keys cannot be bound on a scalar input', () => {
   // @ts-expect-error double takes one value
   double.s({});
 });
 
+// V20, V21
 test('an immutable call is complete', () => {
   expectTypeOf(add.si).toBeCallableWith({ x: 1, y: 2 });
   expectTypeOf(add.si({ x: 1, y: 2 }).delay).toBeCallableWith();
@@ -148,6 +167,7 @@ test('an immutable call is complete', () => {
   add.si({ x: 1 });
 });
 
+// V23
 test('into needs the keys that are left', () => {
   expectTypeOf<InputOf<ReturnType<typeof add.into<'x'>>>>().toEqualTypeOf<number>();
   // @ts-expect-error y is missing
@@ -156,6 +176,7 @@ test('into needs the keys that are left', () => {
   add.into('z', { x: 1, y: 2 });
 });
 
+// V56, V57
 test('a contract is implemented with the decoded input and the encoded output', () => {
   app.implement(scale, async (input) => {
     expectTypeOf(input).toEqualTypeOf<{ file: string; by: number }>();
@@ -165,6 +186,7 @@ test('a contract is implemented with the decoded input and the encoded output', 
   app.implement(scale, async (input) => ({ path: input.file }));
 });
 
+// V59
 test('a task that waits for itself is typed through its contract', () => {
   const bound = app.bind(fibonacci);
   app.implement(bound, async (n) => (n < 2 ? n : await (await bound.delay(n - 1)).get()));
