@@ -60,6 +60,11 @@ interface Feed {
 /** What brings the result of the previous step to a job. */
 type Incoming = (parent: Parent) => Feed;
 
+/** Members that are added together with the run, in one transaction. */
+const DIRECT = 100;
+/** More members than this are sent once the run is stored; as many as this, in parts that are stored with it. */
+const FED = 5000;
+
 const RUN: Parent = { path: '', queue: INTERNAL_QUEUE };
 
 /** The root of a run's tree, with the whole expression below it. */
@@ -210,12 +215,15 @@ class Planner {
       return this.#fed(source, path, parent, isProbed, () => eachOf(members.read(), nodeOf));
     }
     const count = members.length;
-    if (count <= SLICE && incoming === undefined) {
+    if (count <= DIRECT && incoming === undefined) {
       return { after: source({ count }), children: members.map(nodeOf) };
     }
-    if (count > SLICE && incoming === undefined && this.#feeds !== undefined) {
+    if (count > FED && incoming === undefined && this.#feeds !== undefined) {
       return this.#fed(source, path, parent, isProbed, () => eachOf(members, nodeOf));
     }
+    const isLarge = count > DIRECT && !isProbed;
+    const nodes = members.map(nodeOf);
+    const isOpen = nodes.some(takesInput);
     // A tree cannot share a child among the members, so they are added once their common step has given its result.
     let before = incoming;
     const via = `${path}-fan`;
@@ -223,19 +231,20 @@ class Planner {
       const isLast = first + SLICE >= count;
       const earlier = before;
       const own = isLast ? via : `${via}${first / SLICE}`;
-      const nodes = members.slice(first, first + SLICE).map((member, index) => nodeOf(member, first + index));
       const expansion: Expansion = {
         parent,
-        members: nodes,
-        ...(count > SLICE && !isProbed && { slice: { list: path, first } }),
+        members: nodes.slice(first, first + SLICE),
+        ...(isLarge && { slice: { list: path, first } }),
         ...(!isLast && { passes: true }),
       };
-      before = () => ({ after: { step: own, via: own }, children: [this.#fanOut(own, expansion, earlier)] });
+      const { open: _open, ...closed } = this.#fanOut(own, expansion, earlier);
+      const fan =
+        isOpen && first === 0 && earlier === undefined ? { ...closed, open: true as const } : closed;
+      before = () => ({ after: { step: own, via: own }, children: [fan] });
     }
     const feed = before?.(parent);
     if (feed === undefined) throw new RangeError('a fan-out without members');
-    const isSliced = count > SLICE && !isProbed;
-    return { after: source({ count, via, ...(isSliced && { sliced: true }) }), children: feed.children };
+    return { after: source({ count, via, ...(isLarge && { sliced: true }) }), children: feed.children };
   }
 
   /** Members that the sender adds once the run is stored. */
@@ -352,6 +361,12 @@ class Planner {
   #apart(): Planner {
     return this.#feeds === undefined ? this : new Planner(this.#optionsOf);
   }
+}
+
+/** Whether something of it is left open. An empty group takes any input, so that a list of members may turn out to be empty. */
+export function takesInput(node: FlowNode): boolean {
+  const isEmptyGroup = node.after !== undefined && node.children?.length === 0;
+  return node.open === true || isEmptyGroup || (node.children ?? []).some(takesInput);
 }
 
 /** The job that tells its join at once how a member has ended. */

@@ -9,7 +9,7 @@ import {
 import { CanvasError } from './errors.js';
 import type { CanvasExpression } from './expression.js';
 import { type NormalMember, normalize } from './normalize.js';
-import { planCallback, planNode, planRun } from './plan.js';
+import { planCallback, planNode, planRun, takesInput } from './plan.js';
 
 /**
  * Plans the expression and sends it as one run; a single call is sent as the job it is.
@@ -54,12 +54,6 @@ export function planned(expression: Expression, optionsOf: OptionsOf, path?: str
 function sendingOnly(options: SendOptions<never>): SendOptions<never> {
   const { queue, priority, retry, timeout, expires, countdown, displayName, eta, ...sending } = options;
   return sending;
-}
-
-/** An empty group takes any input, so that a list of members may turn out to be empty. */
-function takesInput(node: FlowNode): boolean {
-  const isEmptyGroup = node.after !== undefined && node.children?.length === 0;
-  return node.open === true || isEmptyGroup || (node.children ?? []).some(takesInput);
 }
 
 /** The name of a task in the expression, if there is any that is known before it is sent. */
