@@ -45,11 +45,11 @@ export type TestOf<Test, In> = Test extends AnyStep
     ? Test
     : TrueOrFalse
   : {
-      readonly [Key in keyof Test]: Key extends KeysOf<In>
-        ? unknown extends ValueAt<In, Key>
+      readonly [Key in keyof Test]: [ValueAt<In, Key>] extends [never]
+        ? Test[Key]
+        : unknown extends ValueAt<In, Key>
           ? Test[Key]
-          : ComparisonWith<Exclude<ValueAt<In, Key>, undefined>>
-        : Test[Key];
+          : ComparisonWith<Exclude<ValueAt<In, Key>, undefined>>;
     };
 
 type Widened<Operand> = Operand extends string

@@ -162,6 +162,7 @@ class Gathering {
     const failures = new Map(failed.map((child) => [child.id, child]));
     const outcomeOf = async (id: string) => {
       const failure = results.has(id) ? undefined : failures.get(id);
+      if (failure !== undefined && this.#source.ignored) return undefined;
       if (failure !== undefined) return { ok: false, error: recordOf(await this.#children.origin(failure)) };
       const isLost = isSettled && !results.has(id) && !this.#children.mayBePending;
       if (isLost) return { ok: false, error: recordOf(lossOf(id)) };

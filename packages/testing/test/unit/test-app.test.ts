@@ -248,7 +248,7 @@ describe('an app under test', () => {
     expect(await t.perform(remind, { to: 'bob' })).toContain('bob at 2030-01-03');
     const who = app.task({
       name: 'who',
-      run: async (_input, { headers, attempt }) => [headers.tenant ?? 'none', attempt],
+      run: async (_input, { headers, attempt }) => [headers.tenant ?? '', attempt],
     });
     expect(await t.perform(who, undefined, { headers: { tenant: 'acme' }, attempt: 3 })).toEqual(['acme', 3]);
     await expect(t.perform(charge, { amount: '2' as unknown as number })).rejects.toThrow(ValidationError);

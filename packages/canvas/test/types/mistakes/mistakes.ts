@@ -1,17 +1,24 @@
 // The mistakes people make. What the compiler says of each is in messages.txt beside this file.
-import { chain, chord, group } from '@umbel/canvas';
+import { chain, chord, chunks, fallback, flat, group, map, match, starmap, when } from '@umbel/canvas';
 import { z } from 'zod';
 import {
   add,
+  alarm,
   app,
   area,
   cleanup,
   double,
   fetchPage,
+  fibonacci,
   greet,
+  isLarge,
   label,
+  listUrls,
   measure,
+  notify,
   resize,
+  route,
+  scale,
   sum,
 } from '../../support/tasks.js';
 
@@ -33,9 +40,82 @@ chain(fetchPage, group({ r: resize.s({ width: 1 }), m: measure }), cleanup.si())
 add.s({ yy: 2 });
 // an extra key
 add.s({ y: 2, z: 3 });
+// a misspelt key one level down
+app
+  .task({ name: 't', input: z.object({ at: z.object({ x: z.number() }) }), run: async () => 1 })
+  .s({ at: { x: 1, y: 2 } });
+// a discriminant that there is not
+notify.s({ via: 'fax' });
 // a Date in the input
 app.task({ name: 't', input: z.object({ job: z.object({ at: z.date() }) }), run: async () => 1 });
 // a Date in the result
 app.task({ name: 't', run: async () => ({ at: new Date() }) });
+// undefined in a list
+app.task({ name: 't', input: z.object({ names: z.array(z.string().optional()) }), run: async () => 1 });
 // the input of a workflow forgotten
 void chain(resize.s({ width: 3 }), measure).delay();
+// two steps that do not fit, both reported
+fetchPage.pipe(measure).pipe(add);
+// a list of unknown length
+const doubles: (typeof double)[] = [];
+chain(double, ...doubles, sum);
+// a member that is no step, in a list and in a record
+group([double, 3]);
+group({ a: double, b: 3 });
+// a member that was sent already
+group([double.si(1), double.delay(1)]);
+// numbers expected after a settled group
+chain(group.settled([double.si(1), double.si(2)]), sum);
+// the same as the body of a chord
+chord(group.settled([double.si(1)]), sum);
+// a task as the header of a chord
+chord(double, sum);
+// the result of any member may be of either type
+chain(group.any([double.si(1), greet.si({ name: 'a' })]), double);
+// an input of the wrong type
+map(double, [1, 'a']);
+// an input with a misspelt key
+map(fetchPage, [{ url: 'a' }, { ulr: 'b' }]);
+// items that the step cannot take
+chain(listUrls, map(measure));
+// map after what is no list
+chain(double, map(double));
+// map forgotten
+chain(listUrls, fetchPage);
+// a size forgotten
+chunks(double, [1, 2]);
+// a key that is not listed, one that there is not, a value of the wrong type
+starmap(add, ['x'], [[1]]);
+starmap(add, ['x', 'z'], [[1, 2]]);
+starmap(add, ['x', 'y'], [[1, 'a']]);
+// a case that is missing
+chain(route, match('kind', { img: measure }));
+// a case that cannot take its value
+chain(route, match('kind', { img: measure, page: measure }));
+// a test that gives no boolean
+when(double, double);
+// a comparison of the wrong type, and one that there is not
+when({ width: { gt: '5' } }, area);
+when({ width: { greater: 5 } }, area);
+// a condition on a key that there is not
+chain(measure, when({ wdth: 5 }, area));
+// a branch that cannot take the value
+chain(measure, when({ width: 5 }, area, label));
+// a fallback that takes no failure
+fallback(double, sum);
+// the step after a fallback takes only one of the two results
+chain(fallback(double, alarm), double);
+// flat on a plain list
+flat(map(double, [1]));
+// callbacks that cannot take what they are given
+double.link(fetchPage);
+double.linkError(isLarge);
+double.finally(double);
+// a contract without a handler, and a handler without a contract
+app.implementAll({ scale, fibonacci }, { fibonacci: async (n) => n });
+app.implementAll({ fibonacci }, { fibonacci: async (n) => n, factorial: async () => 1 });
+// a task that is not in the module
+interface Tasks {
+  fetchPage: typeof fetchPage;
+}
+app.client<Tasks>().fetchPages;
