@@ -78,6 +78,8 @@ export interface MapExpression extends Composed {
   readonly keys?: readonly string[];
   /** As many inputs as this are packed in one job; the step is a task then. */
   readonly chunkSize?: number;
+  /** Of inputs that are read in parts: the index of the first one here. */
+  readonly offset?: number;
 }
 
 /** The case whose name the previous result has under `key`. */

@@ -55,8 +55,14 @@ function lazily(
       ? new LazyList(reader, (item, index) =>
           memberOf({ kind: 'map', step, inputs: [inputOf(item, index, keys)] }),
         )
-      : new LazyList(inSlices(reader, chunkSize), (slice) =>
-          memberOf({ kind: 'map', step, inputs: slice as unknown[], chunkSize }),
+      : new LazyList(inSlices(reader, chunkSize), (slice, index) =>
+          memberOf({
+            kind: 'map',
+            step,
+            inputs: slice as unknown[],
+            chunkSize,
+            offset: index * chunkSize,
+          }),
         );
   return new Composition({ kind: 'flat', step: { kind: 'group', members } }, part[SENDER]);
 }

@@ -208,7 +208,7 @@ class Normalizer {
     for await (const member of members.read()) yield this.#first(member);
   }
 
-  #map({ step, inputs, keys, chunkSize }: MapExpression): NormalExpression {
+  #map({ step, inputs, keys, chunkSize, offset: start = 0 }: MapExpression): NormalExpression {
     const each = this.#first(step);
     if (inputs === undefined) {
       return {
@@ -223,8 +223,9 @@ class Normalizer {
       return { kind: 'group', members: items.map((input) => ({ kind: 'given', step: each, input })) };
     }
     const chunks: ChunkCall[] = [];
-    for (let offset = 0; offset < items.length; offset += chunkSize) {
-      chunks.push({ kind: 'chunk', task: each, items: items.slice(offset, offset + chunkSize), offset });
+    for (let first = 0; first < items.length; first += chunkSize) {
+      const own = items.slice(first, first + chunkSize);
+      chunks.push({ kind: 'chunk', task: each, items: own, offset: start + first });
     }
     return { kind: 'group', members: chunks, flat: true };
   }

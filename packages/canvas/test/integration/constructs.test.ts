@@ -240,6 +240,10 @@ onEveryEngine('chunks', (engine) => {
     const error = await failure(chunks(odd, [1, 2, 3, 4, 5], 2).delay());
     expect(error).toMatchObject({ task: 'odd', index: 3 });
     expect(error.message).toContain('at input 3');
+    const read = (function* () {
+      yield* [1, 2, 3, 4, 5];
+    })();
+    expect(await failure(chunks(odd, read, 2).delay())).toMatchObject({ task: 'odd', index: 3 });
   });
 });
 

@@ -220,11 +220,17 @@ describe('inputs that are read lazily', () => {
 
   test('are one map for each chunk, made flat', async () => {
     const packed = chunks(double, inTime([1, 2, 3, 4, 5]), 2);
-    const chunk = (inputs: number[]) => ({ kind: 'map', step: DOUBLE, inputs, chunkSize: 2 });
+    const chunk = (inputs: number[], offset: number) => ({
+      kind: 'map',
+      step: DOUBLE,
+      inputs,
+      chunkSize: 2,
+      offset,
+    });
     expect(rawOf(packed)).toMatchObject({ kind: 'flat', step: { kind: 'group' } });
-    expect(await read(packed)).toEqual([chunk([1, 2]), chunk([3, 4]), chunk([5])]);
+    expect(await read(packed)).toEqual([chunk([1, 2], 0), chunk([3, 4], 2), chunk([5], 4)]);
     expect(await read(chunks(double, inTime<number>([]), 2))).toEqual([]);
-    expect(await read(chunks(double, inTime([1, 2]), 2))).toEqual([chunk([1, 2])]);
+    expect(await read(chunks(double, inTime([1, 2]), 2))).toEqual([chunk([1, 2], 0)]);
   });
 
   test('of chunks are not read further than needed, and once', async () => {
