@@ -1,8 +1,10 @@
 import { chain, chord, group } from '@umbel/canvas';
 import type { AnyStep, InputOf, OutputOf, Signature, Step } from '@umbel/core';
 import { expectTypeOf, test } from 'vitest';
+import { z } from 'zod';
 import {
   add,
+  app,
   area,
   cleanup,
   double,
@@ -225,4 +227,93 @@ test('a task, a signature and a composition are all steps', () => {
   expectTypeOf(double).toExtend<AnyStep>();
   expectTypeOf(add.s({ x: 1 })).toExtend<AnyStep>();
   expectTypeOf(group([double])).toExtend<AnyStep>();
+});
+
+test('a next step that would take nothing of the result is refused, even if it requires nothing', () => {
+  const tune = app.task({
+    name: 'tune',
+    input: z.object({ level: z.number().optional() }),
+    run: async () => 1,
+  });
+  chain(
+    measure,
+    // @ts-expect-error a size has no level
+    tune,
+  );
+});
+
+test('a result may have more keys than the next step takes, and an optional key may be missing', () => {
+  const named = app.task({ name: 'named', run: async () => ({ name: 'a', age: 1 }) });
+  const greeted = app.task({
+    name: 'greeted',
+    run: async (): Promise<{ name: string; greeting?: string }> => ({ name: 'a' }),
+  });
+  chain(named, greet);
+  chain(greeted, greet);
+  const maybe = app.task({ name: 'maybe', run: async (): Promise<{ name?: string }> => ({}) });
+  chain(
+    maybe,
+    // @ts-expect-error the name may be missing
+    greet,
+  );
+});
+
+test('an interface fits like a type of the same shape', () => {
+  interface Size {
+    width: number;
+    height: number;
+  }
+  const sized = app.task({ name: 'sized', run: async (): Promise<Size> => ({ width: 1, height: 2 }) });
+  expectTypeOf(chain(sized, area)).toEqualTypeOf<Signature<'chain', void, number>>();
+});
+
+test('readonly lists and tuples can be given where lists are taken', () => {
+  const list = app.task({ name: 'list', run: async (): Promise<readonly number[]> => [1] });
+  const tuple = app.task({ name: 'tuple', run: async () => [1, 'a'] as const });
+  chain(list, sum);
+  chain(tuple, pair);
+  const reads = app.task({ name: 'reads', input: z.array(z.number()).readonly(), run: async () => 1 });
+  chain(group([double, double]), reads);
+});
+
+test('each member of a union result has to fit', () => {
+  const either = app.task({ name: 'either', run: async (): Promise<number | string> => 1 });
+  const takesBoth = app.task({ name: 'both', input: z.union([z.number(), z.string()]), run: async () => 1 });
+  chain(either, takesBoth);
+  chain(double, takesBoth);
+  chain(
+    either,
+    // @ts-expect-error it may be text
+    double,
+  );
+});
+
+test('what never gives a result can stand before anything', () => {
+  const throws = app.task({
+    name: 'throws',
+    run: async () => {
+      throw new Error();
+    },
+  });
+  expectTypeOf(chain(throws, double)).toEqualTypeOf<Signature<'chain', void, number>>();
+});
+
+test('recursive results are compared', () => {
+  interface Tree {
+    value: number;
+    children: Tree[];
+  }
+  interface Labelled {
+    value: string;
+    children: Labelled[];
+  }
+  const grow = app.task({ name: 'grow', run: async (): Promise<Tree> => ({ value: 1, children: [] }) });
+  const count = {} as Signature<'count', Tree, number>;
+  const read = {} as Signature<'read', Labelled, number>;
+  chain(grow, count);
+  chain(
+    grow,
+    // @ts-expect-error the value is a number
+    read,
+  );
 });
