@@ -1,6 +1,6 @@
 /** Running what has failed again, in its place. */
 import type { Job } from 'bullmq';
-import { PROBE } from '../flow/gather.js';
+import { PROBE } from '../flow/needed.js';
 import { INTERNAL_JOB, jobIdOf } from '../flow/node.js';
 import { type Envelope, isEnvelope } from '../wire/envelope.js';
 import type { Backends } from './backends.js';

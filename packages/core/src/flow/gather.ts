@@ -5,7 +5,7 @@ import { recordOf } from '../tasks/failure-record.js';
 import { recordError } from '../wire/error-record.js';
 import { isPassedOn, isStopped, passedValue, referredMembers, stoppedChain } from '../wire/marks.js';
 import { isPlainObject } from '../wire/plain-object.js';
-import { type JoinRule, jobIdOf, type ListSource, type RecordSource, SLICE, type Source } from './node.js';
+import { jobIdOf, type ListSource, type RecordSource, SLICE, type Source } from './node.js';
 import { isWithin, pathOf } from './path.js';
 
 /** The jobs that a job waited for. */
@@ -35,9 +35,6 @@ export interface Gatherer {
   readonly id: string;
   readonly run: string;
 }
-
-/** What a probe fails with, so that its join is started at once. */
-export const PROBE = { won: 'umbel:won', again: 'umbel:again' } as const;
 
 /**
  * What `source` describes, read from the job's children.
@@ -233,58 +230,8 @@ class EverySlice extends Map<string, unknown> {
   }
 }
 
-/**
- * What a join with a rule of its own has: the results of the members that it needs, once enough have succeeded. Each
- * member stands below a probe, which fails on purpose once the member has ended, and so starts the join at once.
- * @throws {UpstreamFailedError} if too many have failed.
- */
-export async function gatherNeeded(
-  job: Gatherer,
-  children: Children,
-  source: Source,
-  { need = 1, single }: JoinRule,
-): Promise<Gathered> {
-  if (!('list' in source)) throw new RangeError('a rule of its own is for lists');
-  const idOf = (path: string) => jobIdOf(job.run, path);
-  const failed = new Map((await children.failed()).map((child) => [child.id, child]));
-  const via = source.via === undefined ? undefined : idOf(source.via);
-  const unfed = via === undefined ? undefined : failed.get(via);
-  if (unfed !== undefined) throw new UpstreamFailedError(await children.origin(unfed));
-  const results = via === undefined && source.count !== undefined ? undefined : await children.results();
-  const told = via === undefined ? undefined : results?.get(via);
-  if (isStopped(told)) return gather(job, children, source);
-  const count = source.count ?? (isPlainObject(told) ? Number(told.count) : undefined);
-  const isFed = via === undefined || told !== undefined;
-  const probes = [...failed.values()].flatMap((probe) => {
-    const index = probeIndex(idOf(source.list), probe.id);
-    return index === undefined ? [] : [{ index, probe }];
-  });
-  probes.sort((a, b) => a.index - b.index);
-  const won = probes.filter(({ probe }) => probe.reason === PROBE.won);
-  const seen = failed.size;
-  if (won.length >= need) {
-    if (!isFed) return { kind: 'later' };
-    const values: unknown[] = [];
-    for (const { index } of won.slice(0, single ? 1 : won.length)) {
-      const below = await children.results(idOf(`${source.list}.${index}!`));
-      values.push(below.get(idOf(`${source.list}.${index}`)));
-    }
-    return { kind: 'value', value: single ? values[0] : values };
-  }
-  const [first] = probes.filter(({ probe }) => probe.reason !== PROBE.won);
-  if (first !== undefined && count !== undefined && probes.length - won.length > count - need) {
-    throw new UpstreamFailedError(await children.origin(first.probe));
-  }
-  if (children.mayBePending) return { kind: 'waiting', seen };
-  const ended = new Set(probes.map(({ index }) => index));
-  let gone = 0;
-  while (ended.has(gone)) gone += 1;
-  const isViaGone = via !== undefined && told === undefined;
-  throw new UpstreamFailedError(lossOf(isViaGone ? via : idOf(`${source.list}.${gone}`)));
-}
-
 /** The failure of a job that is gone. */
-function lossOf(jobId: string): FailureOrigin {
+export function lossOf(jobId: string): FailureOrigin {
   return { task: 'unknown', jobId, error: recordError(new LostJobError(jobId)) };
 }
 
@@ -298,13 +245,6 @@ function addedPlace(list: string, id: string): AddedPlace | undefined {
   if (!id.startsWith(`${list}.`)) return undefined;
   const match = /^(\d+)\+.*\+(\d+)$/.exec(id.slice(list.length + 1));
   return match === null ? undefined : { by: Number(match[1]), turn: Number(match[2]) };
-}
-
-/** Which member a probe stands above. */
-function probeIndex(list: string, id: string): number | undefined {
-  if (!id.startsWith(`${list}.`)) return undefined;
-  const match = /^(\d+)!$/.exec(id.slice(list.length + 1));
-  return match === null ? undefined : Number(match[1]);
 }
 
 function flattened(value: unknown): unknown[] {

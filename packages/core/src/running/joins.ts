@@ -1,7 +1,8 @@
 /** The jobs that give the value of several others, or of one that may fail. */
 import { CorruptJobError, UpstreamFailedError } from '../errors.js';
-import { type Children, type Gathered, gather, gatherNeeded, PROBE } from '../flow/gather.js';
+import { type Children, type Gathered, gather } from '../flow/gather.js';
 import { fill } from '../flow/input.js';
+import { gatherNeeded, PROBE } from '../flow/needed.js';
 import { jobIdOf, type Source } from '../flow/node.js';
 import { prepared } from '../flow/prepare.js';
 import { openTree } from '../flow/seal.js';

@@ -1,5 +1,12 @@
+import type { NewJob } from '../bullmq/store.js';
 import { InvalidOptionError } from '../errors.js';
-import type { Callbacks, FlowNode } from '../flow/node.js';
+import {
+  type Callbacks,
+  type FlowNode,
+  INTERNAL_JOB,
+  INTERNAL_OPTIONS,
+  INTERNAL_QUEUE,
+} from '../flow/node.js';
 import { type OptionsOf, planned } from '../tasks/canvas.js';
 import type { SendOptions } from '../tasks/options.js';
 import { type Expression, PLAN, type Plannable, type TaskExpression } from '../tasks/signature.js';
@@ -41,4 +48,43 @@ function plansOf(option: string, given: unknown): FlowNode[] {
       signature,
     );
   });
+}
+
+/**
+ * The run that a call becomes which others follow.
+ * @throws {InvalidOptionError} if the call could turn out to be an earlier one, or its result is not kept.
+ */
+export function runWithCallbacks(
+  { name, queue, options, content, deduplication }: NewJob,
+  callbacks: Callbacks,
+  { ignoreResult, idempotencyKey: key }: SendOptions<never>,
+): FlowNode {
+  if (ignoreResult) throw new InvalidOptionError('ignoreResult', 'absent for a call with callbacks', true);
+  if (deduplication !== undefined) {
+    throw new InvalidOptionError('link', `absent for a call with \`${deduplication.mode}\``, 'a callback');
+  }
+  const { input, ...rest } = content;
+  const { headers, tags } = options;
+  const call: FlowNode = {
+    path: '0',
+    name,
+    queue,
+    options,
+    content: { ...rest, alone: true, ...(key !== undefined && { key }) },
+    ...(input !== undefined && { input }),
+  };
+  return {
+    path: '',
+    name: INTERNAL_JOB.run,
+    queue: INTERNAL_QUEUE,
+    // Its headers and tags are those of the callbacks.
+    options: {
+      ...INTERNAL_OPTIONS,
+      ...(headers !== undefined && { headers }),
+      ...(tags !== undefined && { tags }),
+    },
+    after: { step: call.path },
+    children: [call],
+    callbacks,
+  };
 }

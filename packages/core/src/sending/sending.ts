@@ -6,14 +6,7 @@ import { InvalidOptionError } from '../errors.js';
 import { nodesOf } from '../flow/expansion.js';
 import type { MembersFeed } from '../flow/feed.js';
 import { fill } from '../flow/input.js';
-import {
-  type Callbacks,
-  type FlowNode,
-  INTERNAL_JOB,
-  INTERNAL_OPTIONS,
-  INTERNAL_QUEUE,
-  jobIdOf,
-} from '../flow/node.js';
+import { type Callbacks, type FlowNode, jobIdOf } from '../flow/node.js';
 import { prepared } from '../flow/prepare.js';
 import type { AsyncResult } from '../results/async-result.js';
 import { type ResultParts, StoredResult } from '../results/result.js';
@@ -33,7 +26,7 @@ import type { Registry } from '../tasks/registry.js';
 import type { Router } from '../tasks/routing.js';
 import type { TaskExpression } from '../tasks/signature.js';
 import { Batch } from './batch.js';
-import { callbacksOf, linkedTo, united } from './callbacks.js';
+import { callbacksOf, linkedTo, runWithCallbacks, united } from './callbacks.js';
 import { type InputChecks, wholeInput } from './checks.js';
 import { feedMembers } from './feeding.js';
 import { isStored, keyedContent, shapeOf } from './idempotency.js';
@@ -215,40 +208,8 @@ export class Sending {
     const { store, runtime } = this.#parts;
     const { idempotencyKey: key } = options;
     if (callbacks !== undefined) {
-      if (options.ignoreResult)
-        throw new InvalidOptionError('ignoreResult', 'absent for a call with callbacks', true);
-      if (job.deduplication !== undefined) {
-        throw new InvalidOptionError(
-          'link',
-          `absent for a call with \`${job.deduplication.mode}\``,
-          'a callback',
-        );
-      }
-      const { name, queue, options: own, content } = job;
-      const { input, ...rest } = content;
-      const node: FlowNode = {
-        path: '0',
-        name,
-        queue,
-        options: own,
-        content: { ...rest, alone: true, ...(key !== undefined && { key }) },
-        ...(input !== undefined && { input }),
-      };
-      const root: FlowNode = {
-        path: '',
-        name: INTERNAL_JOB.run,
-        queue: INTERNAL_QUEUE,
-        // Its headers are those of the callbacks.
-        options: {
-          ...INTERNAL_OPTIONS,
-          ...(own.headers !== undefined && { headers: own.headers }),
-          ...(own.tags !== undefined && { tags: own.tags }),
-        },
-        after: { step: '0' },
-        children: [node],
-        callbacks,
-      };
-      return jobIdOf((await this.#storeRun(root, name, input, options)).id, '0');
+      const run = runWithCallbacks(job, callbacks, options);
+      return jobIdOf((await this.#storeRun(run, job.name, job.content.input, options)).id, '0');
     }
     if (key === undefined) {
       await this.#index(job);
