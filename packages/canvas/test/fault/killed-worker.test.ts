@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { chain, chord, group } from '@umbel/canvas';
+import { chain, chord, fallback, group, map, when } from '@umbel/canvas';
 import { type App, createApp } from '@umbel/core';
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
 import { z } from 'zod';
@@ -66,6 +66,9 @@ describe('kill -9 of a worker', () => {
   const tasks = () => ({
     square: app.defineTask({ name: 'square', input: z.number(), output: z.number() }),
     sum: app.defineTask({ name: 'sum', input: z.array(z.number()), output: z.number() }),
+    squares: app.defineTask({ name: 'squares', input: z.number(), output: z.array(z.number()) }),
+    grow: app.defineTask({ name: 'grow', input: z.number(), output: z.number() }),
+    refuse: app.defineTask({ name: 'refuse', input: z.unknown(), output: z.number() }),
   });
 
   const expected = Array.from({ length: MEMBERS }, (_, n) => n * n);
@@ -108,4 +111,36 @@ describe('kill -9 of a worker', () => {
       { task: 'sum', numbers: expected, pid: survivor.pid },
     ]);
   });
+
+  test('again and again, in a run of every construct: it gives what it gives without', async () => {
+    const { square, sum, squares, grow, refuse } = tasks();
+    const many = Array.from({ length: 120 }, (_, n) => n);
+    const sumOfSquares = many.reduce((all, n) => all + n * n, 0);
+    const run = await group({
+      mapped: chain(map(square, many), sum),
+      replaced: chain(squares.si(15), sum),
+      grown: group([grow.si(3), square.si(2)]),
+      any: chain(square.si(3), group.any([refuse, square])),
+      settled: group.settled([square.si(4), refuse.si(1)]),
+      fallen: chain(fallback(refuse.si(1), square.si(6)), square),
+      spread: chain(squares.si(12), map(square), sum),
+      chosen: chain(squares.si(3), when({ length: { exists: false } } as never, sum.si([1]), sum)),
+    }).delay();
+    for (const started of [20, 35, 50, 30]) await kill(await workerUntil('started', started));
+    await workerUntil('ready', 1);
+    expect(await run.get({ timeout: '40s' })).toMatchObject({
+      mapped: sumOfSquares,
+      replaced: 1015,
+      grown: [3, 4, 9],
+      any: 81,
+      settled: [{ ok: true, value: 16 }, { ok: false }],
+      fallen: 1296,
+      spread: 39_974,
+      chosen: 5,
+    });
+    // Bodies: of `mapped`, `replaced`, `spread` and `chosen`, each committed once and started at most once a worker.
+    const bodies = ledger().filter((entry) => entry.task === 'sum');
+    expect(bodies.length).toBeGreaterThanOrEqual(4);
+    expect(new Set(bodies.map(({ numbers }) => JSON.stringify(numbers))).size).toBe(4);
+  }, 90_000);
 });

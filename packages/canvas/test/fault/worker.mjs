@@ -1,5 +1,6 @@
 // A worker process to be killed: `node worker.mjs <redis url> <app name> <ledger file>`. It runs what was built.
 import { appendFileSync } from 'node:fs';
+import { map } from '@umbel/canvas';
 import { createApp } from '@umbel/core';
 import { z } from 'zod';
 
@@ -9,7 +10,7 @@ const app = createApp({ name, connection: url });
 /** A line in a file survives the process that wrote it. */
 const note = (event) => appendFileSync(ledger, `${JSON.stringify({ ...event, pid: process.pid })}\n`);
 
-app.task({
+const square = app.task({
   name: 'square',
   input: z.number(),
   run: async (n) => {
@@ -27,6 +28,38 @@ app.task({
   run: async (numbers) => {
     note({ task: 'sum', numbers });
     return numbers.reduce((total, n) => total + n, 0);
+  },
+});
+
+app.task({
+  name: 'squares',
+  input: z.number(),
+  run: async (count, ctx) => {
+    note({ task: 'squares', n: count });
+    return ctx.replace(
+      map(
+        square,
+        Array.from({ length: count }, (_, n) => n),
+      ),
+    );
+  },
+});
+
+app.task({
+  name: 'grow',
+  input: z.number(),
+  run: async (n, ctx) => {
+    note({ task: 'grow', n });
+    await ctx.addToGroup(square, n);
+    return n;
+  },
+});
+
+app.task({
+  name: 'refuse',
+  input: z.unknown(),
+  run: async () => {
+    throw new Error('refused');
   },
 });
 
