@@ -3,8 +3,7 @@ import type { Job } from 'bullmq';
 import { PROBE } from '../flow/needed.js';
 import { INTERNAL_JOB, jobIdOf } from '../flow/node.js';
 import { type Envelope, isEnvelope } from '../wire/envelope.js';
-import type { Backends } from './backends.js';
-import { type ChildKind, childrenOf, ifBroken, type JobPlace } from './tree.js';
+import { type ChildKind, childrenOf, ifBroken, type JobAccess, type JobPlace } from './tree.js';
 
 /**
  * Queues a failed job again, with all its attempts, after those below it that have failed; what has succeeded is kept.
@@ -14,18 +13,20 @@ import { type ChildKind, childrenOf, ifBroken, type JobPlace } from './tree.js';
  * The store makes a job that is queued again a pending child of its parent once more, in one command; so a parent that is
  * queued after its children finds them pending, and waits. Done twice, or after a half of it, this changes nothing more.
  */
-export async function resumeTree(backends: Backends, place: JobPlace): Promise<number> {
-  const job = await backends.queue(place.queue).getJob(place.id).catch(ifBroken);
+export async function resumeTree(access: JobAccess, place: JobPlace): Promise<number> {
+  const job = await access.on(place.queue, (bull) => bull.getJob(place.id).catch(ifBroken));
   if (job === undefined || !isEnvelope(job.data)) return 0;
-  const isFailed = await job.isFailed();
+  const isFailed = await access.on(place.queue, () => job.isFailed());
   const kinds: ChildKind[] = isFailed ? ['ignored', 'unprocessed'] : ['unprocessed'];
   const below: JobPlace[] = [];
-  for await (const child of childrenOf(backends, place, kinds)) below.push(child);
+  for await (const child of childrenOf(access, place, kinds)) below.push(child);
   let count = 0;
-  for (const child of isFailed ? lastTried(job, below) : below) count += await resumeTree(backends, child);
-  await unmark(job);
+  for (const child of isFailed ? lastTried(job, below) : below) count += await resumeTree(access, child);
+  await access.on(place.queue, () => unmark(job));
   if (!isFailed || job.failedReason === PROBE.won) return count;
-  await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true });
+  await access.on(place.queue, () =>
+    job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true }),
+  );
   return count + 1;
 }
 

@@ -17,7 +17,15 @@ import { type BackendOptions, Backends, type EnvelopeQueue } from './backends.js
 import { contentOf, type StoredDeduplication, toFlowJob, toJobOptions } from './job-options.js';
 import { resumeTree } from './resume.js';
 import { type StoredJob, storedJobOf } from './stored-job.js';
-import { childrenOf, ifBroken, type JobPlace, type Mark, markTree, removeTree } from './tree.js';
+import {
+  childrenOf,
+  ifBroken,
+  type JobAccess,
+  type JobPlace,
+  type Mark,
+  markTree,
+  removeTree,
+} from './tree.js';
 import { Watcher } from './watcher.js';
 
 export interface StoreOptions extends BackendOptions {
@@ -47,7 +55,7 @@ export type JobOutcome =
 export const BULK_SLICE = 500;
 
 /** Where jobs are stored, seen from the sending side: adds, reads and watches. Connects at first use. */
-export class Store {
+export class Store implements JobAccess {
   readonly #options: StoreOptions;
   readonly #backends: Backends;
   readonly #watchers = new Map<string, Watcher>();
@@ -163,7 +171,7 @@ export class Store {
     const values = await this.on(queue, (bull) => bull.getBackend().getProcessedChildrenValues(id));
     return new Map(
       Object.entries(values).map(([key, text]) => {
-        const child = this.#backends.parseKey(key).id;
+        const child = this.placeOf(key).id;
         return [child, resultOf(child, text)];
       }),
     );
@@ -172,18 +180,13 @@ export class Store {
   /** The children of a job that failed, and did not end it. */
   async failedChildren(queue: string, id: string): Promise<FailedChild[]> {
     const failures = await this.on(queue, (bull) => bull.getBackend().getIgnoredChildrenFailures(id));
-    return Object.entries(failures).map(([key, reason]) => {
-      const child = this.#backends.parseKey(key);
-      return { id: child.id, queue: child.queueName, reason };
-    });
+    return Object.entries(failures).map(([key, reason]) => ({ ...this.placeOf(key), reason }));
   }
 
   /** The job that waits for another one, if there is any. */
   async parentOf(queue: string, id: string): Promise<JobPlace | undefined> {
     const job = await this.on(queue, (bull) => bull.getJob(id).catch(ifBroken));
-    if (job?.parentKey === undefined) return undefined;
-    const parent = this.#backends.parseKey(job.parentKey);
-    return { id: parent.id, queue: parent.queueName };
+    return job?.parentKey === undefined ? undefined : this.placeOf(job.parentKey);
   }
 
   /** Where a job stands; while its handler shows a state of the task's own, that. */
@@ -249,7 +252,7 @@ export class Store {
 
   /** Forgets a job that has ended, and those below it, but for what still runs. False if the store does not hold it. */
   async remove(queue: string, id: string): Promise<boolean> {
-    return this.on(queue, () => removeTree(this.#backends, { queue, id }));
+    return removeTree(this, { queue, id });
   }
 
   /**
@@ -258,15 +261,13 @@ export class Store {
    */
   async revoke(queue: string, id: string, mark: Mark): Promise<JobPlace[]> {
     const marked: JobPlace[] = [];
-    await this.on(queue, async () => {
-      for await (const place of markTree(this.#backends, { queue, id }, mark)) marked.push(place);
-    });
+    for await (const place of markTree(this, { queue, id }, mark)) marked.push(place);
     return marked;
   }
 
   /** Runs what has failed of a job or a run again, see `resumeTree`. Gives the number of jobs that run again. */
   async resume(queue: string, id: string): Promise<number> {
-    return this.on(queue, () => resumeTree(this.#backends, { queue, id }));
+    return resumeTree(this, { queue, id });
   }
 
   /** Puts the start of a job that waits for a time off, to so long from now. */
@@ -295,21 +296,17 @@ export class Store {
 
   /** Marks what a job still waits for as not needed any more. */
   async skipPending(queue: string, id: string, now: number): Promise<void> {
-    await this.on(queue, async () => {
-      for await (const child of childrenOf(this.#backends, { queue, id }, ['unprocessed'])) {
-        for await (const _ of markTree(this.#backends, child, { now, skipped: true }));
-      }
-    });
+    for await (const child of childrenOf(this, { queue, id }, ['unprocessed'])) {
+      for await (const _ of markTree(this, child, { now, skipped: true }));
+    }
   }
 
   /** Lets a job end without what it still waits for, which goes on by itself. */
   async detachPending(queue: string, id: string): Promise<void> {
-    await this.on(queue, async (bull) => {
-      const above = `${bull.getBackend().qualifiedName}:${id}`;
-      for await (const child of childrenOf(this.#backends, { queue, id }, ['unprocessed'])) {
-        await this.#backends.queue(child.queue).getBackend().removeChildDependency(child.id, above);
-      }
-    });
+    const above = await this.on(queue, async (bull) => `${bull.getBackend().qualifiedName}:${id}`);
+    for await (const child of childrenOf(this, { queue, id }, ['unprocessed'])) {
+      await this.on(child.queue, (bull) => bull.getBackend().removeChildDependency(child.id, above));
+    }
   }
 
   /** Calls `listener` when the job reports or ends, as a hint: events may be missed. Gives a function that stops it. */
@@ -320,6 +317,11 @@ export class Store {
       this.#watchers.set(queue, watcher);
     }
     return watcher.on(id, listener);
+  }
+
+  placeOf(key: string): JobPlace {
+    const { queueName, id } = this.#backends.parseKey(key);
+    return { queue: queueName, id };
   }
 
   /** What `command` gives of a queue, tried while the store cannot be reached. */

@@ -1,7 +1,14 @@
 /** The jobs of a run, from a job down to those that it waits for. */
 import type { Job } from 'bullmq';
 import { type Envelope, isEnvelope } from '../wire/envelope.js';
-import type { Backends } from './backends.js';
+import type { EnvelopeQueue } from './backends.js';
+
+/** What reads and changes jobs, each command tried while the store cannot be reached. */
+export interface JobAccess {
+  on<T>(queue: string, command: (queue: EnvelopeQueue) => Promise<T>): Promise<T>;
+  /** The job that a key stands for, by which jobs refer to each other. */
+  placeOf(key: string): JobPlace;
+}
 
 /** Where a job is. */
 export interface JobPlace {
@@ -25,23 +32,22 @@ export type ChildKind = (typeof KINDS)[number];
 
 /** The children of a job, of these kinds, page by page. A store may give one twice while others end. */
 export async function* childrenOf(
-  backends: Backends,
+  access: JobAccess,
   { queue, id }: JobPlace,
   kinds: readonly ChildKind[] = KINDS,
 ): AsyncGenerator<JobPlace & { readonly kind: ChildKind }> {
-  const backend = backends.queue(queue).getBackend();
   for (const kind of kinds) {
     const seen = new Set<string>();
     let cursor = 0;
     do {
-      const page = await backend.getDependencies(id, { [kind]: { cursor, count: PAGE } });
+      const range = { [kind]: { cursor, count: PAGE } };
+      const page = await access.on(queue, (bull) => bull.getBackend().getDependencies(id, range));
       const found = page[kind] ?? [];
       const keys = Array.isArray(found) ? found : Object.keys(found);
       for (const key of keys) {
         if (seen.has(key)) continue;
         seen.add(key);
-        const child = backends.parseKey(key);
-        yield { kind, queue: child.queueName, id: child.id };
+        yield { kind, ...access.placeOf(key) };
       }
       cursor =
         (kind === 'processed'
@@ -66,22 +72,25 @@ export interface Mark {
  * Marks a job and all that it still waits for: none of them starts any more. What waited for a time is taken up at
  * once, so as to end. Gives those that were marked, the given one first.
  */
-export async function* markTree(backends: Backends, place: JobPlace, mark: Mark): AsyncGenerator<JobPlace> {
-  const job = await backends.queue(place.queue).getJob(place.id).catch(ifBroken);
+export async function* markTree(access: JobAccess, place: JobPlace, mark: Mark): AsyncGenerator<JobPlace> {
+  const job = await access.on(place.queue, (bull) => bull.getJob(place.id).catch(ifBroken));
   if (job === undefined || !isEnvelope(job.data)) return;
   const isMeant = mark.tag === undefined || job.data.tags?.includes(mark.tag) === true;
   if (isMeant) {
-    await markJob(job, mark);
+    await access.on(place.queue, () => markJob(job, mark));
     yield place;
   } else if (mark.tag !== undefined && job.data.run === job.id) {
     // What is not added yet is marked by whoever adds it.
     const revokedTags = [...new Set([...(job.data.revokedTags ?? []), mark.tag])];
-    await job.updateData({ ...job.data, revokedTags });
+    await access.on(place.queue, () => job.updateData({ ...job.data, revokedTags }));
   }
-  for await (const child of childrenOf(backends, place, ['unprocessed'])) {
-    yield* markTree(backends, child, mark);
+  for await (const child of childrenOf(access, place, ['unprocessed'])) {
+    yield* markTree(access, child, mark);
   }
-  if (isMeant && (await job.isDelayed())) await job.promote().catch(() => {}); // a worker may have been quicker
+  if (!isMeant) return;
+  await access.on(place.queue, async () => {
+    if (await job.isDelayed()) await job.promote().catch(() => {}); // a worker may have been quicker
+  });
 }
 
 async function markJob(job: Job<Envelope>, { now, skipped }: Mark): Promise<void> {
@@ -96,11 +105,12 @@ async function markJob(job: Job<Envelope>, { now, skipped }: Mark): Promise<void
  * Removes a job and all below it, one by one: as one command it would block the store. What still runs stays, and is
  * kept by the store like any other job. False if the store does not hold the job.
  */
-export async function removeTree(backends: Backends, place: JobPlace): Promise<boolean> {
+export async function removeTree(access: JobAccess, place: JobPlace): Promise<boolean> {
   const below: JobPlace[] = [];
-  for await (const child of childrenOf(backends, place)) below.push(child);
-  for (const child of below) await removeTree(backends, child);
-  const queue = backends.queue(place.queue);
-  if ((await queue.getJobState(place.id)) === 'active') return true;
-  return (await queue.remove(place.id, { removeChildren: false })) > 0;
+  for await (const child of childrenOf(access, place)) below.push(child);
+  for (const child of below) await removeTree(access, child);
+  return access.on(place.queue, async (bull) => {
+    if ((await bull.getJobState(place.id)) === 'active') return true;
+    return (await bull.remove(place.id, { removeChildren: false })) > 0;
+  });
 }
