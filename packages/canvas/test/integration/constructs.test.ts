@@ -450,6 +450,24 @@ onEveryEngine('members that are read while they are sent', (engine) => {
     expect(await value(group((function* () {})()).delay())).toEqual([]);
   });
 
+  test('are not read much further than they are stored', async () => {
+    const { double } = await start(engine);
+    const ahead: number[] = [];
+    async function* members() {
+      for (let i = 0; i < 1500; i += 1) {
+        if (i % 250 === 249) {
+          const counts = await engine.bareQueue('default').getJobCounts();
+          ahead.push(i - Object.values(counts).reduce((sum, count) => sum + count, 0));
+        }
+        yield double.si(i);
+      }
+    }
+    const run = await group(members()).delay();
+    expect(ahead).toHaveLength(6);
+    expect(Math.max(...ahead)).toBeLessThanOrEqual(200);
+    expect(await run.get({ timeout: '20s' })).toHaveLength(1500);
+  });
+
   test('fail the run with what reading them throws', async () => {
     const { double, sum, app } = await start(engine);
     async function* members() {
