@@ -5,8 +5,7 @@ import * as core from '@umbel/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { blocksOf, filesOf, promisedLines, root, Snippets } from '../support/snippets.js';
 
-describe('docs/tasks.md', () => {
-  const page = 'docs/tasks.md';
+describe.each(['docs/tasks.md', 'docs/canvas.md'])('%s', (page) => {
   const files = filesOf(page);
   const snippets = new Snippets(page, files);
   const programs = [...files].filter(([, code]) => promisedLines(code).length > 0);
@@ -36,13 +35,13 @@ describe('docs/tasks.md', () => {
     ]);
     expect([...files.keys()].filter((name) => !run.has(name))).toEqual([]);
   });
+});
 
-  test('tells of every class of error', () => {
-    const text = readFileSync(join(root, page), 'utf8');
-    const classes = Object.keys(core).filter((name) => /^[A-Z].*Error$/.test(name) && name !== 'UmbelError');
-    expect(classes.length).toBeGreaterThan(20);
-    expect(classes.filter((name) => !text.includes(`| \`${name}\``))).toEqual([]);
-  });
+test('docs/tasks.md tells of every class of error', () => {
+  const text = readFileSync(join(root, 'docs/tasks.md'), 'utf8');
+  const classes = Object.keys(core).filter((name) => /^[A-Z].*Error$/.test(name) && name !== 'UmbelError');
+  expect(classes.length).toBeGreaterThan(20);
+  expect(classes.filter((name) => !text.includes(`| \`${name}\``))).toEqual([]);
 });
 
 /** What the fragments of docs/testing.md take for granted. */
