@@ -20,6 +20,7 @@ export {
 } from './flow/node.js';
 export { ReadyResult } from './results/result.js';
 export type { ActiveJob } from './running/job.js';
+export { Skip, StoppedEarly, WaitForChildren } from './running/signals.js';
 export { type EnqueuedJob, type Observer, type Runtime, systemRuntime } from './runtime.js';
 export { standInFor } from './stand-in.js';
 export { type OptionsOf, piped, provideCanvas } from './tasks/canvas.js';

@@ -34,7 +34,13 @@ export interface Attempt {
 }
 
 export type AttemptOutcome =
-  | { readonly ok: true; readonly value: unknown; readonly at: number }
+  | {
+      readonly ok: true;
+      readonly value: unknown;
+      /** The handler has put something in its place: the job's result is that one's. */
+      readonly replaced?: true;
+      readonly at: number;
+    }
   | { readonly ok: false; readonly error: Error; readonly at: number }
   /** Its worker died, or its lock was lost: whatever came of it was not recorded. */
   | { readonly ok: undefined; readonly at: number };
@@ -122,6 +128,7 @@ function describe(outcome: AttemptOutcome | undefined): string {
   if (outcome === undefined) return '… still runs';
   if (outcome.ok === undefined) return '† lost with its worker';
   if (!outcome.ok) return `✗ ${outcome.error.name}: ${outcome.error.message.split('\n')[0]}`;
+  if (outcome.replaced) return '→ replaced';
   const text = JSON.stringify(outcome.value) ?? 'nothing';
   return `→ ${text.length > 80 ? `${text.slice(0, 80)}…` : text}`;
 }

@@ -17,9 +17,12 @@ import {
   durationMs,
   INTERNAL_QUEUE,
   type Observer,
+  Skip,
+  StoppedEarly,
   standInFor,
   systemRuntime,
   toError,
+  WaitForChildren,
 } from '@umbel/core/internal';
 import { Engine } from './engine.js';
 import { LeakError, NothingLeftError } from './errors.js';
@@ -193,7 +196,16 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
       history.end(entry, { ok: true, value, at: engine.now });
       return value;
     } catch (error) {
-      if (error instanceof UpstreamFailedError) history.skip(entry);
+      const didRun = entry.ran;
+      if (error instanceof StoppedEarly) history.end(entry, { ok: true, value: error.value, at: engine.now });
+      else if (error instanceof WaitForChildren && didRun)
+        history.end(entry, { ok: true, value: undefined, replaced: true, at: engine.now });
+      else if (
+        error instanceof WaitForChildren ||
+        error instanceof Skip ||
+        error instanceof UpstreamFailedError
+      )
+        history.skip(entry);
       else history.end(entry, { ok: false, error: toError(error), at: engine.now });
       throw error;
     }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { chain, chord, fallback, group, map, when } from '@umbel/canvas';
+import { chain, chord, fallback, group, map } from '@umbel/canvas';
 import { type App, createApp } from '@umbel/core';
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
 import { z } from 'zod';
@@ -124,7 +124,7 @@ describe('kill -9 of a worker', () => {
       settled: group.settled([square.si(4), refuse.si(1)]),
       fallen: chain(fallback(refuse.si(1), square.si(6)), square),
       spread: chain(squares.si(12), map(square), sum),
-      chosen: chain(squares.si(3), when({ length: { exists: false } } as never, sum.si([1]), sum)),
+      body: chain(squares.si(3), sum),
     }).delay();
     for (const started of [20, 35, 50, 30]) await kill(await workerUntil('started', started));
     await workerUntil('ready', 1);
@@ -136,9 +136,9 @@ describe('kill -9 of a worker', () => {
       settled: [{ ok: true, value: 16 }, { ok: false }],
       fallen: 1296,
       spread: 39_974,
-      chosen: 5,
+      body: 5,
     });
-    // Bodies: of `mapped`, `replaced`, `spread` and `chosen`, each committed once and started at most once a worker.
+    // Bodies: of `mapped`, `replaced`, `spread` and `body`, each committed once and started at most once a worker.
     const bodies = ledger().filter((entry) => entry.task === 'sum');
     expect(bodies.length).toBeGreaterThanOrEqual(4);
     expect(new Set(bodies.map(({ numbers }) => JSON.stringify(numbers))).size).toBe(4);

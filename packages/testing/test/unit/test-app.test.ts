@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { chain, chord, group } from '@umbel/canvas';
+import { chain, chord, group, map } from '@umbel/canvas';
 import {
   type App,
   type AsyncResult,
@@ -240,6 +240,37 @@ describe('an app under test', () => {
     const contract = app.defineTask({ name: 'elsewhere', input: z.number(), output: z.string() });
     t.fake(contract, (n) => `faked ${n}`);
     expect(await t.run(contract, 3)).toBe('faked 3');
+  });
+
+  test('tells what a handler has put in its place, and what was skipped', async () => {
+    const app = createApp({ name: 'dynamic' });
+    const double = app.task({ name: 'double', input: z.number(), run: async (n) => n * 2 });
+    const fork = app.task({
+      name: 'fork',
+      input: z.number(),
+      run: async (n, ctx): Promise<number[]> => ctx.replace(map(double, [n, n + 1])),
+    });
+    const enough = app.task({
+      name: 'enough',
+      input: z.unknown(),
+      run: async (_, ctx) => ctx.stop('enough'),
+    });
+    const t = await testApp(app);
+    expect(await t.run(chain(double, fork, enough, double as never), 1)).toBe('enough');
+    expect(
+      t
+        .timeline()
+        .split('\n')
+        .map((line) => line.slice(11)),
+    ).toEqual([
+      'double → 2',
+      'fork → replaced',
+      'double → 4',
+      'double → 6',
+      'fork → [4,6]',
+      'enough → "enough"',
+    ]);
+    await t.close();
   });
 
   test('performs one handler without a queue', async () => {
