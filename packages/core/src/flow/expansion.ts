@@ -39,8 +39,8 @@ export function relocated(node: FlowNode, from: string, to: string): FlowNode {
     };
   };
   const movedSource = (source: Source): Source => {
-    if ('step' in source) return { ...source, step: moved(source.step) };
     const via = source.via === undefined ? {} : { via: moved(source.via) };
+    if ('step' in source) return { ...source, ...via, step: moved(source.step) };
     return 'list' in source
       ? { ...source, ...via, list: moved(source.list) }
       : { ...source, ...via, record: moved(source.record) };
@@ -49,6 +49,8 @@ export function relocated(node: FlowNode, from: string, to: string): FlowNode {
     const parent = { ...expansion.parent, path: moved(expansion.parent.path) };
     const own = withNodes({ ...expansion, parent }, nodesOf(expansion).map(movedNode));
     if ('each' in own) return { ...own, list: moved(own.list) };
+    if ('members' in own && own.slice !== undefined)
+      return { ...own, slice: { ...own.slice, list: moved(own.slice.list) } };
     if (!('onTrue' in own) || own.tested === undefined) return own;
     return { ...own, tested: { step: moved(own.tested.step), value: moved(own.tested.value) } };
   };
