@@ -198,7 +198,7 @@ export class Store implements JobAccess {
       case 'prioritized':
         return 'waiting';
       case 'completed':
-        return (await this.job(queue, id))?.envelope?.skipped ? 'skipped' : 'completed';
+        return wasSkipped((await this.job(queue, id))?.envelope) ? 'skipped' : 'completed';
       case 'failed':
         return (await this.job(queue, id))?.envelope?.failure?.state ?? 'failed';
       default:
@@ -437,6 +437,11 @@ function* slicesOf(nodes: readonly FlowNode[]): Generator<readonly FlowNode[]> {
 /** How many jobs a tree has. */
 function sizeOf({ children = [] }: FlowNode): number {
   return children.reduce((sum, child) => sum + sizeOf(child), 1);
+}
+
+/** One that is marked, as not needed any more, while it runs may still complete. */
+function wasSkipped(envelope: Envelope | undefined): boolean {
+  return envelope?.skipped === true && envelope.revoked === undefined;
 }
 
 /** The result that is stored as this text. @throws {CorruptJobError} if it is no JSON. */

@@ -1,5 +1,5 @@
 /** What a job takes from the jobs it waited for, and the jobs that Umbel adds between a user's tasks. */
-import { CorruptJobError, RevokedError, SubmitError } from '../errors.js';
+import { CorruptJobError, RevokedError, SkippedError, SubmitError } from '../errors.js';
 import { completeInput } from '../flow/input.js';
 import { INTERNAL_JOB } from '../flow/node.js';
 import type { Envelope } from '../wire/envelope.js';
@@ -63,7 +63,10 @@ export class Steps {
   }
 
   async #fanOut(job: ActiveJob, envelope: Envelope): Promise<unknown> {
-    if (envelope.revoked !== undefined) throw new RevokedError('The run was revoked before this step.');
+    if (envelope.revoked !== undefined) {
+      if (envelope.skipped) throw new SkippedError('Its group has its outcome without this step.');
+      throw new RevokedError('The run was revoked before this step.');
+    }
     const { after } = envelope;
     const value =
       after === undefined
