@@ -94,9 +94,11 @@ function partsOf(expression: NormalMember): readonly NormalMember[] {
 function emptyValue(expression: NormalMember): unknown {
   if (expression.kind === 'chain') return expression.steps.map(emptyValue).at(-1);
   if (expression.kind === 'flat') return [emptyValue(expression.step)].flat(2);
+  if (expression.kind === 'fallback' || expression.kind === 'given') return emptyValue(expression.step);
   if (expression.kind !== 'group') throw new RangeError('only groups have a value before anything has run');
-  const values = 'read' in expression.members ? [] : expression.members.map(emptyValue);
-  return expression.keys === undefined
-    ? values
-    : Object.fromEntries(expression.keys.map((key, index) => [key, values[index]]));
+  const { members, keys, policy } = expression;
+  const all = 'read' in members ? [] : members.map(emptyValue);
+  if (policy?.kind === 'any') return all[0];
+  const values = policy?.kind === 'settled' ? all.map((value) => ({ ok: true, value })) : all;
+  return keys === undefined ? values : Object.fromEntries(keys.map((key, index) => [key, values[index]]));
 }
