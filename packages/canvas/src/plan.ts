@@ -151,8 +151,7 @@ class Planner {
       case 'fallback':
         return this.#fallback(expression, path, incoming);
       case 'flat': {
-        const inner = this.#feed(expression.step, `${path}^`, { path, queue: INTERNAL_QUEUE }, incoming);
-        const feed = inner.after.flat ? one(internal(INTERNAL_JOB.collect, `${path}^`, inner)) : inner;
+        const feed = this.#feed(expression.step, `${path}^`, { path, queue: INTERNAL_QUEUE }, incoming);
         const flat = { ...feed.after, flat: true } as const;
         return one(internal(INTERNAL_JOB.collect, path, { ...feed, after: flat }));
       }
@@ -194,7 +193,7 @@ class Planner {
     const isProbed = policy !== undefined && !isSettled;
     const own = {
       ...(isSettled && { settled: true as const }),
-      ...(group.flat && { flat: true as const }),
+      ...(group.flat && { chunked: true as const }),
     };
     const source = (known: { count?: number; sliced?: true; via?: string }): Source =>
       keys === undefined
@@ -274,7 +273,7 @@ class Planner {
       ...(chunkSize !== undefined && { chunkSize }),
     };
     return {
-      after: { list: path, via: fan, ...(chunkSize !== undefined && { flat: true }) },
+      after: { list: path, via: fan, ...(chunkSize !== undefined && { chunked: true }) },
       children: [this.#fanOut(fan, expansion, incoming)],
     };
   }

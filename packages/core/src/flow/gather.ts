@@ -6,7 +6,7 @@ import { recordError } from '../wire/error-record.js';
 import { isPassedOn, isStopped, passedValue, referredMembers, stoppedChain } from '../wire/marks.js';
 import { isPlainObject } from '../wire/plain-object.js';
 import { jobIdOf, type ListSource, type RecordSource, SLICE, type Source } from './node.js';
-import { isWithin, pathOf } from './path.js';
+import { isInside, isWithin, pathOf } from './path.js';
 
 /** The jobs that a job waited for. */
 export interface Children {
@@ -23,8 +23,8 @@ export interface Children {
 /** What there is for a job to go on with. */
 export type Gathered =
   | { readonly kind: 'value'; readonly value: unknown }
-  /** Its chain has ended early: the job's result, as it is stored. */
-  | { readonly kind: 'stopped'; readonly result: unknown }
+  /** Its chain has ended early: the job's result, as it is stored; if by what the job stands for, with the value. */
+  | { readonly kind: 'stopped'; readonly result: unknown; readonly own?: { readonly value: unknown } }
   /** Some of its children have not ended; `seen` of them have failed. */
   | { readonly kind: 'waiting'; readonly seen?: number }
   /** There is enough, but more children are just being added. */
@@ -81,13 +81,17 @@ class Gathering {
   /** The early end of a chain, passed on to the end of that chain. */
   #stopped(): Gathered | undefined {
     const source = this.#source;
-    const path = source.via ?? ('step' in source ? source.step : undefined);
-    const mark = path === undefined ? undefined : this.#results.get(this.#id(path));
-    if (!isStopped(mark)) return undefined;
+    const paths = [source.via, 'step' in source ? source.step : undefined];
+    const results = paths.map((path) => (path === undefined ? undefined : this.#results.get(this.#id(path))));
+    const mark = results.find(isStopped);
+    if (mark === undefined) return undefined;
     const own = pathOf(this.#job.run, this.#job.id);
     const chain = stoppedChain(mark);
-    if (isWithin(chain, own)) return { kind: 'stopped', result: mark };
-    return own === chain ? { kind: 'stopped', result: mark.value } : { kind: 'value', value: mark.value };
+    const { value } = mark;
+    const isOwn = isInside(own, mark.by);
+    if (isWithin(chain, own)) return { kind: 'stopped', result: mark, ...(isOwn && { own: { value } }) };
+    if (own === chain) return { kind: 'stopped', result: value };
+    return { kind: 'value', value: source.flat ? flattened(value) : value };
   }
 
   async #assemble(source: Source): Promise<unknown> {
@@ -103,7 +107,8 @@ class Gathering {
       : await this.#fromMembers(source, size.count);
     if ('record' in source) return Object.fromEntries(source.keys.map((key, index) => [key, values[index]]));
     this.#added.sort((a, b) => a.place.by - b.place.by || a.place.turn - b.place.turn);
-    return [...values, ...this.#added.map(({ value }) => value)];
+    const declared = source.chunked ? values.flat() : values;
+    return [...declared, ...this.#added.map(({ value }) => value)];
   }
 
   /** How many members there are; undefined if that is not known yet. */
@@ -197,9 +202,11 @@ class Gathering {
   async #failureThatCounts(): Promise<FailedChild | undefined> {
     const failed = await this.#failures();
     const source = this.#source;
-    if ('step' in source || !source.settled) return failed[0];
-    const via = source.via === undefined ? undefined : this.#id(source.via);
-    return failed.find(({ id }) => id === via);
+    if (!('step' in source) && !source.settled) return failed[0];
+    // Of the other children, some may have failed as they may: members of a settled group that the job took before.
+    const paths = [source.via, 'step' in source ? source.step : undefined];
+    const needed = paths.filter((path) => path !== undefined).map((path) => this.#id(path));
+    return failed.find(({ id }) => needed.includes(id));
   }
 
   #id(path: string): string {

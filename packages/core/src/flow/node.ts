@@ -61,6 +61,8 @@ export interface ListSource extends MembersSource {
   readonly count?: number;
   /** The members are below jobs `<list>/0`, `<list>/1` …, `SLICE` of them below each. */
   readonly sliced?: true;
+  /** Each of the members gives a list of results. */
+  readonly chunked?: true;
 }
 
 /** The results of the jobs `<record>.0` …, under the keys in that order. */

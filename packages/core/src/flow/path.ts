@@ -21,9 +21,14 @@ export function chainOf(path: string): string | undefined {
   return step === null ? undefined : outer.slice(0, step.index);
 }
 
-/** Whether the job at `path` is a step of the chain before its last one, or belongs to such a step. */
+/** Whether the job at `path` belongs to a step of the chain; that of the last step itself stands for the whole chain. */
 export function isWithin(chain: string, path: string): boolean {
-  return path.startsWith(`${chain}-`);
+  return path.startsWith(`${chain}-`) || isInside(chain, path);
+}
+
+/** Whether the job at `path` is what the one at `place` wraps, or what was put in its place, or a part of that. */
+export function isInside(place: string, path: string): boolean {
+  return path.startsWith(`${place}^`) || path.startsWith(`${place}~`);
 }
 
 /** The innermost group that the job at `path` is in, and its member there; undefined outside of groups. */

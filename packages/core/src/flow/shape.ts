@@ -28,7 +28,11 @@ export const isSource: Check = (value) => {
   if (!absentOr(isCount)(value.first) || !absentOr(isTrue)(value.settled) || !absentOr(isTrue)(value.sliced))
     return false;
   if ('list' in value)
-    return isText(value.list) && (isCount(value.count) || (value.count === undefined && isText(value.via)));
+    return (
+      isText(value.list) &&
+      absentOr(isTrue)(value.chunked) &&
+      (isCount(value.count) || (value.count === undefined && isText(value.via)))
+    );
   return isText(value.record) && isListOf(isText)(value.keys);
 };
 

@@ -70,8 +70,8 @@ export interface TaskContext<Extras = {}> {
    */
   replace<In, Out>(step: Step<string, In, Out>, ...input: InputArgs<In>): Out;
   /**
-   * Ends the chain that this job is a step of, with `value` as its result: later steps are `skipped`, and what waits for
-   * the chain goes on. The last step of a chain, and a job in none, just give it. Throws.
+   * Ends the innermost chain in which a step follows this job, with `value` as its result: the steps that follow are
+   * `skipped`, and what waits for the chain goes on. Where no step follows, the job just gives it. Throws.
    */
   stop(value?: unknown): never;
   /**

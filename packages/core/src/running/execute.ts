@@ -73,7 +73,7 @@ export class Executor {
   /** The outcome of what has neither a result of its own nor failed; undefined for a failure. */
   async #otherEnd(
     job: ActiveJob,
-    _envelope: Envelope | undefined,
+    envelope: Envelope | undefined,
     attempt: Attempt | undefined,
     thrown: unknown,
   ): Promise<AttemptOutcome | undefined> {
@@ -85,11 +85,12 @@ export class Executor {
     if (thrown instanceof ProbeEnd)
       return { kind: 'failed', error: { message: thrown.reason, stack: undefined } };
     if (thrown instanceof Skip) {
-      await job.save({ skipped: true });
+      if (thrown.own === undefined) await job.save({ skipped: true });
       return { kind: 'completed', value: await this.#sealedResult(job, thrown.result) };
     }
     if (thrown instanceof StoppedEarly) {
-      const value = await this.#sealedResult(job, stopped(thrown.chain, thrown.value));
+      const by = pathOf(envelope?.run ?? job.id, job.id);
+      const value = await this.#sealedResult(job, stopped(thrown.chain, by, thrown.value));
       if (attempt !== undefined) await this.#succeeded(attempt, thrown.value);
       return { kind: 'completed', value };
     }

@@ -1,15 +1,16 @@
 /** The jobs that give the value of several others, or of one that may fail. */
 import { CorruptJobError, UpstreamFailedError } from '../errors.js';
-import { type Children, type Gathered, gather } from '../flow/gather.js';
+import { type Children, type Gathered, gather, readMembers } from '../flow/gather.js';
 import { fill } from '../flow/input.js';
 import { gatherNeeded, PROBE } from '../flow/needed.js';
 import { jobIdOf, type Source } from '../flow/node.js';
+import { isInside, pathOf } from '../flow/path.js';
 import { prepared } from '../flow/prepare.js';
 import { openTree } from '../flow/seal.js';
 import { recordOf } from '../tasks/failure-record.js';
 import type { FailureRecord } from '../tasks/options.js';
 import type { Envelope } from '../wire/envelope.js';
-import { isStopped, membersReference } from '../wire/marks.js';
+import { isStopped, membersReference, referredMembers } from '../wire/marks.js';
 import { isPlainObject } from '../wire/plain-object.js';
 import { sendCallbacks } from './callbacks.js';
 import { childrenOf } from './children.js';
@@ -42,11 +43,14 @@ export class Joins {
     const children = childrenOf(this.#parts, job);
     try {
       const value = await this.#joined(job, envelope, children);
-      await sendCallbacks(this.#parts, job, envelope, { ok: true, value });
+      if (envelope.callbacks !== undefined) {
+        const whole = await this.#whole(job, envelope, children, value);
+        await sendCallbacks(this.#parts, job, envelope, { ok: true, value: whole });
+      }
       return value;
     } catch (error) {
-      if (error instanceof Skip)
-        await sendCallbacks(this.#parts, job, envelope, { ok: true, value: error.result });
+      if (error instanceof Skip && error.own !== undefined)
+        await sendCallbacks(this.#parts, job, envelope, { ok: true, value: error.own.value });
       if (error instanceof UpstreamFailedError) {
         if (envelope.join?.cancel) await this.#parts.store.skipPending(job.queue, job.id, this.#now());
         const record = await recordWithAll(error, envelope, children);
@@ -89,6 +93,8 @@ export class Joins {
       return this.#settled(await gather(gatherer, children, after));
     } catch (error) {
       if (!(error instanceof UpstreamFailedError) || revoked !== undefined) throw error;
+      // What has failed before the step is no failure of the step.
+      if (!isInside(pathOf(run, job.id), pathOf(run, error.origin.jobId))) throw error;
       const { sealer, runtime } = this.#parts;
       const filled = fill(await openTree(sealer, run, other), recordOf(error.origin));
       const added = prepared(filled, {
@@ -121,12 +127,19 @@ export class Joins {
     return this.#settled(gathered);
   }
 
+  /** The value, with the results of a large group in the place of what stands for them. */
+  async #whole(job: ActiveJob, envelope: Envelope, children: Children, value: unknown): Promise<unknown> {
+    const { run } = joiningOf(job, envelope);
+    const members = referredMembers(value);
+    return members === undefined ? value : readMembers({ id: job.id, run }, children, members);
+  }
+
   #settled(gathered: Gathered): unknown {
     switch (gathered.kind) {
       case 'value':
         return gathered.value;
       case 'stopped':
-        throw new Skip(gathered.result);
+        throw new Skip(gathered.result, gathered.own);
       case 'later':
         throw new ComeBackSoon();
       case 'waiting':
@@ -150,7 +163,8 @@ async function longList(children: Children, run: string, source: Source): Promis
   if ('step' in source) return undefined;
   const { via, ...members } = source;
   const told = via === undefined ? undefined : (await children.results()).get(jobIdOf(run, via));
-  const added = isPlainObject(told) && !isStopped(told) ? told : {};
+  if (isStopped(told)) return undefined;
+  const added = isPlainObject(told) ? told : {};
   if (source.sliced !== true && added.sliced !== true) return undefined;
   return 'list' in members
     ? { ...members, count: members.count ?? Number(added.count), sliced: true }

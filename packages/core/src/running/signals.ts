@@ -17,7 +17,11 @@ export class ProbeEnd {
 
 /** The job's chain has ended early: its handler does not run, and this is its result, as it is stored. */
 export class Skip {
-  constructor(readonly result: unknown) {}
+  /** @param own What the job stands for has ended it, with this value: then the job is not skipped itself. */
+  constructor(
+    readonly result: unknown,
+    readonly own?: { readonly value: unknown },
+  ) {}
 }
 
 /** A handler asks to end its chain early. */

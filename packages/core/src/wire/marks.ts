@@ -10,6 +10,8 @@ const PASSED = 'umbel:passed';
 export interface Stopped {
   /** The path of the chain. */
   readonly [STOPPED]: string;
+  /** The path of the step that ended it. */
+  readonly by: string;
   readonly value: unknown;
 }
 
@@ -18,8 +20,8 @@ export interface MembersReference {
   readonly [MEMBERS]: Source;
 }
 
-export function stopped(chain: string, value: unknown): Stopped {
-  return { [STOPPED]: chain, value: value ?? null };
+export function stopped(chain: string, by: string, value: unknown): Stopped {
+  return { [STOPPED]: chain, by, value: value ?? null };
 }
 
 export function isStopped(value: unknown): value is Stopped {
