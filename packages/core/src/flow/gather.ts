@@ -106,7 +106,7 @@ class Gathering {
       ? await this.#fromSlices(source, size.count)
       : await this.#fromMembers(source, size.count);
     if ('record' in source) return Object.fromEntries(source.keys.map((key, index) => [key, values[index]]));
-    this.#added.sort((a, b) => a.place.by - b.place.by || a.place.turn - b.place.turn);
+    this.#added.sort((a, b) => inOrder(a.place, b.place));
     const declared = source.chunked ? values.flat() : values;
     return [...declared, ...this.#added.map(({ value }) => value)];
   }
@@ -242,16 +242,28 @@ export function lossOf(jobId: string): FailureOrigin {
   return { task: 'unknown', jobId, error: recordError(new LostJobError(jobId)) };
 }
 
-/** Which member has added another, and as its which one. */
+/** Which member has added another, where in it, and as its which one. */
 interface AddedPlace {
   readonly by: number;
+  /** How many have added one another. */
+  readonly depth: number;
+  /** The step of the member. Text in whose order they run: a step before the last one has a number, the last one none. */
+  readonly step: string;
   readonly turn: number;
+}
+
+function inOrder(a: AddedPlace, b: AddedPlace): number {
+  const steps = a.step < b.step ? -1 : Number(a.step > b.step);
+  return a.by - b.by || a.depth - b.depth || steps || a.turn - b.turn;
 }
 
 function addedPlace(list: string, id: string): AddedPlace | undefined {
   if (!id.startsWith(`${list}.`)) return undefined;
-  const match = /^(\d+)\+.*\+(\d+)$/.exec(id.slice(list.length + 1));
-  return match === null ? undefined : { by: Number(match[1]), turn: Number(match[2]) };
+  const match = /^(\d+)\+(.*)\+(\d+)$/.exec(id.slice(list.length + 1));
+  if (match === null) return undefined;
+  const [, by, inside = '', turn] = match;
+  const step = `${inside.replace(/\d+/g, (digits) => digits.padStart(10, '0'))}\uffff`;
+  return { by: Number(by), depth: inside.split('+').length, step, turn: Number(turn) };
 }
 
 function flattened(value: unknown): unknown[] {

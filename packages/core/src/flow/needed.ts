@@ -43,7 +43,7 @@ export async function gatherNeeded(
     for (const { index } of won.slice(0, single ? 1 : won.length)) {
       const below = await children.results(idOf(`${source.list}.${index}!`));
       const value = below.get(idOf(`${source.list}.${index}`));
-      const members = referredMembers(value);
+      const members = single ? undefined : referredMembers(value);
       values.push(members === undefined ? value : await readMembers(job, children, members));
     }
     return { kind: 'value', value: single ? values[0] : values };
