@@ -218,7 +218,7 @@ const { composition } = fc.letrec<{ composition: Spec }>((tie) => {
             fc.oneof(
               safe,
               grower,
-              fc.tuple(safe, grower).map((of): Spec => ({ is: 'chain', parts: of })),
+              fc.tuple(fc.oneof(safe, grower), grower).map((of): Spec => ({ is: 'chain', parts: of })),
             ),
             { minLength: 1, maxLength: 3 },
           )
@@ -307,6 +307,8 @@ const wrapper: fc.Arbitrary<(inner: Spec) => Spec> = fc.oneof(
     (inner: Spec): Spec => ({ is: 'chord', parts: [mix], body: inner }),
     (inner: Spec): Spec => ({ is: 'settled', parts: [inner, mix] }),
     (inner: Spec): Spec => ({ is: 'any', parts: [inner] }),
+    (inner: Spec): Spec => ({ is: 'atLeast', parts: [inner] }),
+    (inner: Spec): Spec => ({ is: 'chain', parts: [{ is: 'node', does: 'stop' }, inner] }),
     (inner: Spec): Spec => ({ is: 'record', parts: { a: inner, b: mix } }),
     (inner: Spec): Spec => ({ is: 'map', part: inner, inputs: ['p'] }),
     (inner: Spec): Spec => ({ is: 'map', part: inner }),
