@@ -5,7 +5,7 @@ import * as core from '@umbel/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { blocksOf, filesOf, promisedLines, root, Snippets } from '../support/snippets.js';
 
-describe.each(['docs/tasks.md', 'docs/canvas.md'])('%s', (page) => {
+describe.each(['docs/tasks.md', 'docs/canvas.md', 'docs/from-celery.md'])('%s', (page) => {
   const files = filesOf(page);
   const snippets = new Snippets(page, files);
   const programs = [...files].filter(([, code]) => promisedLines(code).length > 0);
