@@ -69,7 +69,7 @@ async function examine(lab: Laboratory, spec: Spec, input: string): Promise<void
   belongings.clear();
   const signature = build(spec, task, belongings);
   const worlds = worldsOf(signature, belongings, input);
-  if (worlds === undefined) return;
+  if (worlds === undefined || worlds.every(({ runs, blocked }) => runs.length + blocked.length === 0)) return;
   // A workflow of immutable calls alone refuses an input.
   const sent = await signature.delay(input).catch(() => signature.delay());
   const outcome = await sent.outcome({ timeout: PATIENCE_MS });
