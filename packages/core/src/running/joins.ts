@@ -3,7 +3,7 @@ import { CorruptJobError, UpstreamFailedError } from '../errors.js';
 import { type Children, type Gathered, gather, readMembers } from '../flow/gather.js';
 import { fill } from '../flow/input.js';
 import { gatherNeeded, PROBE } from '../flow/needed.js';
-import { jobIdOf, type Source } from '../flow/node.js';
+import { INTERNAL_QUEUE, jobIdOf, type Source } from '../flow/node.js';
 import { isInside, pathOf } from '../flow/path.js';
 import { prepared } from '../flow/prepare.js';
 import { openTree } from '../flow/seal.js';
@@ -14,7 +14,7 @@ import { isStopped, membersReference, referredMembers } from '../wire/marks.js';
 import { isPlainObject } from '../wire/plain-object.js';
 import { sendCallbacks } from './callbacks.js';
 import { childrenOf } from './children.js';
-import type { ActiveJob } from './job.js';
+import type { ActiveJob, FailedChild } from './job.js';
 import { addMembers } from './members.js';
 import type { ExecutorParts } from './parts.js';
 import { ComeBackSoon, ProbeEnd, Skip, WaitForChildren } from './signals.js';
@@ -182,11 +182,21 @@ async function recordWithAll(
 ): Promise<FailureRecord> {
   const record = recordOf(origin);
   if (callbacks?.failure === undefined && callbacks?.always === undefined) return record;
-  const failed = await children.failed();
-  if (failed.length < 2) return record;
-  const origins = failed.filter(({ reason }) => reason !== PROBE.won).slice(0, MAX_FAILURES);
-  return {
-    ...record,
-    failures: (await Promise.all(origins.map((child) => children.origin(child)))).map(recordOf),
-  };
+  const failures = new Map<string, FailureRecord>();
+  for await (const child of failedBelow(await children.failed(), children)) {
+    const each = recordOf(await children.origin(child));
+    failures.set(each.jobId, each);
+    if (failures.size === MAX_FAILURES) break;
+  }
+  return failures.size < 2 ? record : { ...record, failures: [...failures.values()] };
+}
+
+/** The failed ones, with those that internal jobs among them have waited for in their places. */
+async function* failedBelow(failed: readonly FailedChild[], children: Children): AsyncGenerator<FailedChild> {
+  for (const child of failed) {
+    if (child.reason === PROBE.won || child.reason === PROBE.again) continue;
+    const inner = child.queue === INTERNAL_QUEUE ? await children.failed(child.id) : [];
+    if (inner.length === 0) yield child;
+    else yield* failedBelow(inner, children);
+  }
 }

@@ -69,7 +69,7 @@ export interface FailureRecord {
   /** Of `chunks`: which of all the inputs its handler failed at. */
   index?: number;
   error: { name: string; message: string; code?: string | number };
-  /** Of a group: the failures of all its members that have failed by then, if there are several; at most 100. */
+  /** Of a group: the failures in it by then, also in groups in it, if there are several; at most 100. */
   failures?: FailureRecord[];
 }
 
