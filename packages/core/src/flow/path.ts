@@ -5,7 +5,7 @@
  * | ------ | ------------------------------------------------------------------- |
  * | `p-2`  | the third step of the chain at `p`; the last step is at `p` itself  |
  * | `p.3`  | the fourth member of the group at `p`                               |
- * | `p/1`  | the second hundred of the members of a large group at `p`           |
+ * | `p/1`  | the second slice of the members of a large group at `p`             |
  * | `p^`   | what stands inside of the job at `p`: of callbacks, a fallback, flat |
  * | `p~`   | what the handler of the job at `p` has put in its place             |
  * | `p.3+…+0` | what a job at `p.3…` has added first to the group at `p`          |
