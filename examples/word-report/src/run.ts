@@ -1,6 +1,5 @@
 /** One run, from the folder to the report. */
 import { stat } from 'node:fs/promises';
-import type { CanvasExpression } from '@umbel/canvas';
 import { tasksRunHere } from './activity.js';
 import { app, storeUrl } from './app.js';
 import type { Arguments } from './arguments.js';
@@ -9,7 +8,7 @@ import { reasonOf, StoppedError, UsageError } from './errors.js';
 import type { Report } from './report.js';
 import { unlessAborted } from './stop.js';
 import { counted, note, number, table, withProgress } from './terminal.js';
-import { taskCount, wordReport } from './workflow.js';
+import { wordReport } from './workflow.js';
 
 const SHOWN_DOCUMENTS = 10;
 const SHOWN_WORDS = 12;
@@ -18,7 +17,7 @@ const SHOWN_WORDS = 12;
 export async function run({ folder, out, limit }: Arguments, stop: AbortSignal): Promise<void> {
   const paths = await unlessAborted(choose(folder, limit), stop);
   const workflow = wordReport({ from: folder, paths, to: out });
-  const total = taskCount(workflow.toJSON() as CanvasExpression); // a composition is made of nothing else
+  const total = workflow.graph().jobs;
   note(`Counting the words and links of ${counted(paths.length, 'document')} in ${folder} …`);
   let runId = '';
   const ranHere = () => tasksRunHere(runId);

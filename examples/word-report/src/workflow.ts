@@ -1,4 +1,4 @@
-import { type CanvasExpression, chain, chord, group } from '@umbel/canvas';
+import { chain, chord, group } from '@umbel/canvas';
 import {
   collectLinks,
   countWords,
@@ -24,24 +24,4 @@ export function wordReport({ from, paths, to }: { from: string; paths: readonly 
     ),
   );
   return chain(chord(documents, joinDocuments), rankWords, writeReport.into('report', { from, to }));
-}
-
-/** How many tasks a composition will run. */
-export function taskCount(expression: CanvasExpression): number {
-  switch (expression.kind) {
-    case 'task':
-      return 1;
-    case 'chain':
-      return sumOf(expression.steps);
-    case 'group':
-      return 'read' in expression.members ? 0 : sumOf(expression.members);
-    case 'chord':
-      return taskCount(expression.header) + taskCount(expression.body);
-    default:
-      return 0;
-  }
-}
-
-function sumOf(expressions: readonly CanvasExpression[]): number {
-  return expressions.reduce((sum, expression) => sum + taskCount(expression), 0);
 }

@@ -12,19 +12,23 @@ import {
   type FlowNode,
   mergeOptions,
   normalizeOptions,
+  type OptionsOf,
   PLAN,
   type Plannable,
   piped,
+  plannedGraph,
+  type RunGraph,
   SENDER,
   type Sender,
   type Signed,
+  type TaskExpression,
   withCallback,
 } from '@umbel/core/internal';
 import { CanvasError } from './errors.js';
 import type { CanvasExpression } from './expression.js';
 import { lazyIn } from './lazy.js';
 import { EXPRESSION, oneSender, type Part } from './part.js';
-import { planned, submit } from './submit.js';
+import { drafted, planned, submit } from './submit.js';
 
 /** The run-time side of a composed signature. The public, typed face of it is `Signature`. */
 export class Composition implements Part, Plannable {
@@ -58,15 +62,12 @@ export class Composition implements Part, Plannable {
   }
 
   [PLAN](path?: string): FlowNode {
-    const sender = this[SENDER];
-    return planned(
-      this.toJSON(),
-      (call) => {
-        if (sender === undefined) throw new UnboundTaskError(call.task);
-        return sender.optionsOf(call);
-      },
-      path,
-    );
+    return planned(this.toJSON(), (call) => this.#optionsOf(call), path);
+  }
+
+  graph(): RunGraph {
+    const { root, feeds } = drafted(this[EXPRESSION], (call) => this.#optionsOf(call));
+    return plannedGraph(root, feeds);
   }
 
   set(options: SignatureOptions): Composition {
@@ -98,6 +99,12 @@ export class Composition implements Part, Plannable {
 
   pipe(next: unknown): object {
     return piped(this, next);
+  }
+
+  #optionsOf(call: TaskExpression): ReturnType<OptionsOf> {
+    const sender = this[SENDER];
+    if (sender === undefined) throw new UnboundTaskError(call.task);
+    return sender.optionsOf(call);
   }
 
   /** @throws {CanvasError} if members are read lazily. */

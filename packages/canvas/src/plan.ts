@@ -211,14 +211,17 @@ class Planner {
     };
     if ('read' in members) {
       if (incoming !== undefined) throw notLazy('stands after another step');
-      return this.#fed(source, path, parent, isProbed, () => eachOf(members.read(), nodeOf));
+      return this.#fed(source, path, parent, isProbed, { members: () => eachOf(members.read(), nodeOf) });
     }
     const count = members.length;
     if (count <= DIRECT && incoming === undefined) {
       return { after: source({ count }), children: members.map(nodeOf) };
     }
     if (count > FED && incoming === undefined && this.#feeds !== undefined) {
-      return this.#fed(source, path, parent, isProbed, () => eachOf(members, nodeOf));
+      return this.#fed(source, path, parent, isProbed, {
+        members: () => eachOf(members, nodeOf),
+        listed: () => members.map(nodeOf),
+      });
     }
     const isLarge = count > DIRECT && !isProbed;
     const nodes = members.map(nodeOf);
@@ -252,11 +255,11 @@ class Planner {
     path: string,
     parent: Parent,
     isProbed: boolean,
-    members: () => AsyncIterable<FlowNode>,
+    members: Pick<MembersFeed, 'members' | 'listed'>,
   ): Feed {
     if (this.#feeds === undefined) throw notLazy('is no part of what is sent first');
     const feed = `${path}-feed`;
-    this.#feeds.push({ feed, list: path, parent, members, ...(isProbed && { unsliced: true }) });
+    this.#feeds.push({ feed, list: path, parent, ...members, ...(isProbed && { unsliced: true }) });
     return {
       after: source({ via: feed }),
       children: [{ path: feed, name: INTERNAL_JOB.feed, queue: INTERNAL_QUEUE, options: FEED_OPTIONS }],

@@ -9,7 +9,7 @@ import {
 import { CanvasError } from './errors.js';
 import type { CanvasExpression } from './expression.js';
 import { type NormalMember, normalize } from './normalize.js';
-import { planCallback, planNode, planRun, takesInput } from './plan.js';
+import { type PlannedRun, planCallback, planNode, planRun, takesInput } from './plan.js';
 
 /**
  * Plans the expression and sends it as one run; a single call is sent as the job it is.
@@ -48,6 +48,14 @@ export async function submit(
 export function planned(expression: Expression, optionsOf: OptionsOf, path?: string): FlowNode {
   const normal = normalize(expression as CanvasExpression); // signatures hold no others
   return path === undefined ? planCallback(normal, optionsOf) : planNode(normal, path, optionsOf);
+}
+
+/** An expression as it would be sent. */
+export function drafted(expression: CanvasExpression, optionsOf: OptionsOf): PlannedRun {
+  const normal = normalize(expression);
+  return normal.kind === 'task'
+    ? { root: planCallback(normal, optionsOf), feeds: [] }
+    : planRun(normal, optionsOf);
 }
 
 /** The options that are about the sending as a whole, and not about its tasks. */

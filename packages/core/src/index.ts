@@ -46,6 +46,10 @@ export {
   type ValidationIssue,
   type ValidationSubject,
 } from './errors.js';
+// Graphs and progress of runs
+export type { EdgeKind, GraphEdge, GraphNode, GraphState, StateCounts } from './graph/node.js';
+export type { RunGraph, RunGraphJson } from './graph/run-graph.js';
+export type { RunCounts } from './graph/tally.js';
 export type { Logger } from './logger.js';
 // Results
 export type { AsyncResult, GetOptions, JobInfo, Outcome } from './results/async-result.js';

@@ -18,6 +18,7 @@ export {
   SLICE,
   type Source,
 } from './flow/node.js';
+export { plannedGraph, type RunGraph } from './graph/run-graph.js';
 export { ReadyResult } from './results/result.js';
 export type { ActiveJob } from './running/job.js';
 export { Skip, StoppedEarly, WaitForChildren } from './running/signals.js';

@@ -13,6 +13,8 @@ export interface MembersFeed {
   readonly unsliced?: true;
   /** The members, planned, as they are read. */
   readonly members: () => AsyncIterable<FlowNode>;
+  /** The same at once. Absent: they are read as they are sent. */
+  readonly listed?: () => Iterable<FlowNode>;
 }
 
 /** After this long without a sign of life from the sender, the feed starts, and fails. */

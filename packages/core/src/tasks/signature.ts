@@ -1,6 +1,7 @@
 import { InvalidOptionError, UnboundTaskError } from '../errors.js';
 import type { MembersFeed } from '../flow/feed.js';
 import type { FlowNode } from '../flow/node.js';
+import { plannedGraph, type RunGraph } from '../graph/run-graph.js';
 import type { AsyncResult } from '../results/async-result.js';
 import { type OptionsOf, piped, planned } from './canvas.js';
 import { type CallbackExpressions, withCallback } from './linking.js';
@@ -149,6 +150,10 @@ export class TaskSignature implements Plannable {
   #linked(moment: keyof CallbackExpressions, callback: Signed): TaskSignature {
     const callbacks = withCallback(this.#expression.callbacks, moment, callback.toJSON());
     return new TaskSignature({ ...this.#expression, callbacks }, this[SENDER] ?? callback[SENDER]);
+  }
+
+  graph(): RunGraph {
+    return plannedGraph(this[PLAN]());
   }
 
   pipe(next: unknown): object {

@@ -1,4 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
+import type { RunGraph } from '../graph/run-graph.js';
 import type { AsyncResult } from '../results/async-result.js';
 import type { TaskContext } from '../running/context.js';
 import type { Hooks } from '../tasks/hooks.js';
@@ -90,6 +91,12 @@ export interface Signature<Name extends string, In, Out, Extras = {}> extends St
   finally(
     callback: StepAfter<Result<'outcome', StepOutcome<Out>>, AnyResult>,
   ): Signature<Name, In, Out, Extras>;
+  /**
+   * The tasks that a sending would run, their order, and how many jobs they would be; nothing is sent. What a result
+   * decides is drawn as it may come, see `RunGraph`.
+   * @throws {UnboundTaskError} if a task belongs to no app.
+   */
+  graph(): RunGraph;
   /** The call as plain data. */
   toJSON(): Expression;
 }

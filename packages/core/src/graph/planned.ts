@@ -1,0 +1,119 @@
+/** Jobs that are planned, as parts of a graph. */
+import { nodesOf, relocated } from '../flow/expansion.js';
+import type { MembersFeed } from '../flow/feed.js';
+import {
+  type Callbacks,
+  callbackId,
+  type Expansion,
+  type FlowNode,
+  INTERNAL_JOB,
+  INTERNAL_QUEUE,
+  jobIdOf,
+} from '../flow/node.js';
+import type { EdgeKind, GraphState } from './node.js';
+import { type Added, type Adds, type Follower, type Part, withParts } from './part.js';
+
+export interface Plan {
+  /** The id of the run; empty before there is one. */
+  readonly run: string;
+  readonly state: GraphState;
+  readonly feeds?: readonly MembersFeed[];
+}
+
+/** A planned job, with all that it waits for and adds. */
+export function plannedPart(node: FlowNode, plan: Plan): Part {
+  const { path, name, queue, options = {}, children = [], expand, callbacks } = node;
+  const id = idOf(plan, path);
+  const feed = plan.feeds?.find((each) => each.feed === path);
+  const isFallback = name === INTERNAL_JOB.fallback;
+  const followers = [
+    ...(isFallback && expand !== undefined ? [otherStep(expand, plan)] : []),
+    ...plannedCallbacks(id, callbacks, plan.state),
+  ].filter((follower) => follower !== undefined);
+  return {
+    id,
+    before: children.map((child) => plannedPart(child, plan)),
+    ...(queue !== INTERNAL_QUEUE && {
+      node: {
+        id: id === '' ? '0' : id,
+        task: name,
+        label: options.displayName ?? name,
+        queue,
+        state: plan.state,
+      },
+    }),
+    ...(expand !== undefined && !isFallback && { adds: plannedAdds(expand, plan) }),
+    ...(feed !== undefined && fedParts(feed, plan)),
+    ...(followers.length > 0 && { followers }),
+  };
+}
+
+/** What a fan-out may add. */
+export function plannedAdds(expansion: Expansion, plan: Plan): Adds {
+  const labels = labelsOf(expansion);
+  const choice = { chance: labels === undefined ? 'sure' : 'choice' } as const;
+  const parts = nodesOf(expansion).map((node, index): Added => {
+    const label = labels?.[index];
+    if (label === undefined) return { part: plannedPart(node, plan), ...choice };
+    // All branches are planned at the same place.
+    return { part: plannedPart(relocated(node, node.path, `${node.path}:${index}`), plan), label, ...choice };
+  });
+  const isEach = 'each' in expansion;
+  return {
+    below: idOf(plan, expansion.parent.path),
+    parts: isEach ? parts.map((added) => ({ ...added, part: forEach(added.part) })) : parts,
+    ...('members' in expansion && expansion.passes && { passes: true }),
+    ...('onTrue' in expansion && expansion.onFalse === undefined && { isOptional: true }),
+    ...('onTrue' in expansion && expansion.tested !== undefined && { isDecided: true }),
+  };
+}
+
+/** What tells the branches of an expansion apart, in the order of its nodes. */
+export function labelsOf(expansion: Expansion): readonly string[] | undefined {
+  if ('cases' in expansion) return Object.keys(expansion.cases);
+  return 'onTrue' in expansion ? ['then', 'otherwise'] : undefined;
+}
+
+/** Of each kind of callback, how its edges are called, and whether it is sent if nothing fails. */
+export const CALLBACKS = {
+  success: { kind: 'link', chance: 'sure' },
+  failure: { kind: 'linkError', chance: 'none' },
+  always: { kind: 'finally', chance: 'sure' },
+} as const satisfies Record<keyof Callbacks, { kind: EdgeKind; chance: Follower['chance'] }>;
+
+/** The callbacks of a job, with their kinds and ids. */
+export function callbacksOf(job: string, callbacks: Callbacks = {}) {
+  const kinds = Object.keys(CALLBACKS) as (keyof Callbacks)[];
+  return kinds.flatMap((moment) =>
+    (callbacks[moment] ?? []).map((node, index) => ({ moment, node, id: callbackId(job, moment, index) })),
+  );
+}
+
+function plannedCallbacks(job: string, callbacks: Callbacks | undefined, state: GraphState): Follower[] {
+  return callbacksOf(job, callbacks).map(({ moment, node, id }) => ({
+    part: plannedPart(node, { run: id, state }),
+    ...CALLBACKS[moment],
+  }));
+}
+
+/** The step that runs if the one of a fallback fails. */
+function otherStep(expansion: Expansion, plan: Plan): Follower | undefined {
+  const [node] = nodesOf(expansion);
+  return node && { part: plannedPart(node, plan), kind: 'fallback', chance: 'none', joins: 'also' };
+}
+
+/** The members that a sender will add, as far as they are there to be read. */
+function fedParts({ listed, parent }: MembersFeed, plan: Plan): Pick<Part, 'adds' | 'isOpen'> {
+  if (listed === undefined) return { isOpen: true };
+  const parts = Array.from(listed(), (node): Added => ({ part: plannedPart(node, plan), chance: 'sure' }));
+  return { adds: { below: idOf(plan, parent.path), parts } };
+}
+
+function forEach(part: Part): Part {
+  const { node, ...rest } = withParts(part, forEach);
+  return { ...rest, ...(node !== undefined && { node: { ...node, isEach: true } }) };
+}
+
+function idOf({ run }: Plan, path: string): string {
+  return run === '' ? path : jobIdOf(run, path);
+}
