@@ -53,6 +53,13 @@ export type { RunCounts } from './graph/tally.js';
 export type { Logger } from './logger.js';
 // Results
 export type { AsyncResult, GetOptions, JobInfo, Outcome } from './results/async-result.js';
+export type {
+  CollectedTask,
+  MemberOf,
+  MemberOutcome,
+  PageEntry,
+  PageOptions,
+} from './results/member-outcome.js';
 export { isFinal, type JobState } from './results/state.js';
 // Workers
 export type { TaskContext, TaskLog } from './running/context.js';

@@ -19,7 +19,7 @@ export {
   type Source,
 } from './flow/node.js';
 export { plannedGraph, type RunGraph } from './graph/run-graph.js';
-export { ReadyResult } from './results/result.js';
+export { ReadyResult } from './results/ready-result.js';
 export type { ActiveJob } from './running/job.js';
 export { Skip, StoppedEarly, WaitForChildren } from './running/signals.js';
 export { type EnqueuedJob, type Observer, type Runtime, systemRuntime } from './runtime.js';

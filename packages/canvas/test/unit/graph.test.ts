@@ -1,8 +1,9 @@
 /** What a composition tells of its run before it is sent. */
 import { chain, chord, chunks, fallback, flat, group, map, match, when } from '@umbel/canvas';
-import { createApp, defineTask, type RunGraph } from '@umbel/core';
+import { createApp, defineTask } from '@umbel/core';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
+import { drawn } from '../support/drawn.js';
 
 const app = createApp({ name: 'graphs' });
 const task = (name: string) =>
@@ -10,19 +11,6 @@ const task = (name: string) =>
 const [a, b, c, x, y] = [task('a'), task('b'), task('c'), task('x'), task('y')];
 const list = app.task({ name: 'list', output: z.array(z.number()), run: async () => [] });
 const calls = (count: number, step: typeof a) => Array.from({ length: count }, (_, index) => step.si(index));
-
-/** Nodes and edges as text, by the names of the tasks. */
-function drawn({ nodes, edges }: RunGraph): string[] {
-  const names = new Map(nodes.map(({ id, label }) => [id, label]));
-  const how = (count: number | undefined, isEach: boolean | undefined) =>
-    isEach ? '×n' : count ? `×${count}` : '';
-  return [
-    nodes.map(({ label, count, isEach }) => `${label}${how(count, isEach)}`).join(' '),
-    ...edges.map(({ from, to, kind, label }) =>
-      [`${names.get(from)}→${names.get(to)}`, kind, label].filter((part) => part !== undefined).join(' '),
-    ),
-  ];
-}
 
 test('a single call is one node, its callbacks are others', () => {
   expect(a.graph()).toMatchObject({
@@ -58,7 +46,7 @@ test('edges go through the jobs between the tasks', () => {
     'c→y',
   ]);
   expect(drawn(chain(x, group([]), y).graph())).toEqual(['x y', 'x→y']);
-  expect(drawn(chain(flat(group([a, b])), y).graph())).toEqual(['a b y', 'a→y', 'b→y']);
+  expect(drawn(chain(flat(group([list, list])), y).graph())).toEqual(['list list y', 'list→y', 'list→y']);
   expect(drawn(chain(x, group.any([a, b]), y).graph())).toEqual(['x a b y', 'x→a', 'x→b', 'a→y', 'b→y']);
 });
 

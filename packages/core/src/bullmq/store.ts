@@ -16,7 +16,7 @@ import { isSealed, SEALED, type Sealer } from '../wire/sealing.js';
 import { type BackendOptions, Backends, type EnvelopeQueue } from './backends.js';
 import { contentOf, type StoredDeduplication, toFlowJob, toJobOptions } from './job-options.js';
 import { resumeTree } from './resume.js';
-import { type StoredJob, storedJobOf } from './stored-job.js';
+import { type StoredJob, shownState, storedJobOf } from './stored-job.js';
 import {
   childrenOf,
   ifBroken,
@@ -192,18 +192,8 @@ export class Store implements JobAccess {
   /** Where a job stands; while its handler shows a state of the task's own, that. */
   async state(queue: string, id: string): Promise<string> {
     const state = await this.on(queue, (bull) => bull.getJobState(id));
-    switch (state) {
-      case 'active':
-        return (await this.job(queue, id))?.ownState ?? 'active';
-      case 'prioritized':
-        return 'waiting';
-      case 'completed':
-        return wasSkipped((await this.job(queue, id))?.envelope) ? 'skipped' : 'completed';
-      case 'failed':
-        return (await this.job(queue, id))?.envelope?.failure?.state ?? 'failed';
-      default:
-        return state;
-    }
+    const isTold = state === 'active' || state === 'completed' || state === 'failed';
+    return shownState(state, isTold ? await this.job(queue, id) : undefined);
   }
 
   /** Whether the store holds the job, also if it cannot be read. */
@@ -311,12 +301,12 @@ export class Store implements JobAccess {
 
   /** Calls `listener` when the job reports or ends, as a hint: events may be missed. Gives a function that stops it. */
   watch(queue: string, id: string, listener: () => void): () => void {
-    let watcher = this.#watchers.get(queue);
-    if (watcher === undefined) {
-      watcher = new Watcher(queue, this.#options);
-      this.#watchers.set(queue, watcher);
-    }
-    return watcher.on(id, listener);
+    return this.#watcher(queue).on(id, listener);
+  }
+
+  /** The same for every job in a queue that stands below a job of a run. */
+  watchBelow(queue: string, id: string, listener: () => void): () => void {
+    return this.#watcher(queue).onBelow(id, listener);
   }
 
   placeOf(key: string): JobPlace {
@@ -360,6 +350,15 @@ export class Store implements JobAccess {
     const watchers = [...this.#watchers.values()];
     this.#watchers.clear();
     await Promise.all([this.#backends.close(), ...watchers.map((watcher) => watcher.close())]);
+  }
+
+  #watcher(queue: string): Watcher {
+    let watcher = this.#watchers.get(queue);
+    if (watcher === undefined) {
+      watcher = new Watcher(queue, this.#options);
+      this.#watchers.set(queue, watcher);
+    }
+    return watcher;
   }
 
   async #dataOf({ id, name, content, options }: NewJob): Promise<Envelope> {
@@ -437,11 +436,6 @@ function* slicesOf(nodes: readonly FlowNode[]): Generator<readonly FlowNode[]> {
 /** How many jobs a tree has. */
 function sizeOf({ children = [] }: FlowNode): number {
   return children.reduce((sum, child) => sum + sizeOf(child), 1);
-}
-
-/** One that is marked, as not needed any more, while it runs may still complete. */
-function wasSkipped(envelope: Envelope | undefined): boolean {
-  return envelope?.skipped === true && envelope.revoked === undefined;
 }
 
 /** The result that is stored as this text. @throws {CorruptJobError} if it is no JSON. */

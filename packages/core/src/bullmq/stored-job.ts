@@ -42,6 +42,27 @@ export async function storedJobOf(sealer: Sealer, queue: string, job: Job<Envelo
   };
 }
 
+/** Whether a job that has completed did so without running. One that is marked while it runs may still complete. */
+export function wasSkipped(envelope: Envelope | undefined): boolean {
+  return envelope?.skipped === true && envelope.revoked === undefined;
+}
+
+/** BullMQ's state of a job as this package tells it; `job` has to be given for those that run or have ended. */
+export function shownState(state: string, job: StoredJob | undefined): string {
+  switch (state) {
+    case 'active':
+      return job?.ownState ?? 'active';
+    case 'prioritized':
+      return 'waiting';
+    case 'completed':
+      return wasSkipped(job?.envelope) ? 'skipped' : 'completed';
+    case 'failed':
+      return job?.envelope?.failure?.state ?? 'failed';
+    default:
+      return state;
+  }
+}
+
 async function openedEnvelope(sealer: Sealer, id: string, task: string, data: Envelope): Promise<Envelope> {
   const envelope = readEnvelope(data);
   const failure = await openedFailure(sealer, data.failure);

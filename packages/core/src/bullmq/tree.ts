@@ -30,12 +30,19 @@ const KINDS = ['unprocessed', 'processed', 'ignored'] as const;
 /** Children by how far they have come: not ended, completed, failed. */
 export type ChildKind = (typeof KINDS)[number];
 
-/** The children of a job, of these kinds, page by page. A store may give one twice while others end. */
+/** A job that another one waits for, or has waited for. */
+export interface ChildPlace extends JobPlace {
+  readonly kind: ChildKind;
+  /** What the store says of one that failed. */
+  readonly reason?: string;
+}
+
+/** The children of a job, of these kinds, page by page. One that ends meanwhile may be given twice, or as it was. */
 export async function* childrenOf(
   access: JobAccess,
   { queue, id }: JobPlace,
   kinds: readonly ChildKind[] = KINDS,
-): AsyncGenerator<JobPlace & { readonly kind: ChildKind }> {
+): AsyncGenerator<ChildPlace> {
   for (const kind of kinds) {
     const seen = new Set<string>();
     let cursor = 0;
@@ -43,11 +50,14 @@ export async function* childrenOf(
       const range = { [kind]: { cursor, count: PAGE } };
       const page = await access.on(queue, (bull) => bull.getBackend().getDependencies(id, range));
       const found = page[kind] ?? [];
-      const keys = Array.isArray(found) ? found : Object.keys(found);
-      for (const key of keys) {
+      const entries: [string, unknown][] = Array.isArray(found)
+        ? found.map((key) => [key, undefined])
+        : Object.entries(found);
+      for (const [key, value] of entries) {
         if (seen.has(key)) continue;
         seen.add(key);
-        yield { kind, ...access.placeOf(key) };
+        const reason = kind === 'ignored' ? { reason: String(value) } : {};
+        yield { kind, ...access.placeOf(key), ...reason };
       }
       cursor =
         (kind === 'processed'

@@ -5,6 +5,7 @@ import type { StoreOptions } from './store.js';
 export class Watcher {
   readonly #events: QueueEvents<unknown, IQueueBackend>;
   readonly #listeners = new Map<string, Set<() => void>>();
+  readonly #below = new Map<() => void, string>();
 
   constructor(queue: string, { connection, prefix, onError }: StoreOptions) {
     this.#events = new QueueEvents(queue, { connection: connection.options, prefix }, connection.factory);
@@ -24,11 +25,18 @@ export class Watcher {
     };
   }
 
+  /** Calls `listener` when a job ends whose id begins with this one; gives a function that stops it. */
+  onBelow(id: string, listener: () => void): () => void {
+    this.#below.set(listener, `${id}.`);
+    return () => this.#below.delete(listener);
+  }
+
   async close(): Promise<void> {
     await this.#events.close();
   }
 
   #notify(jobId: string): void {
     for (const listener of this.#listeners.get(jobId) ?? []) listener();
+    for (const [listener, start] of this.#below) if (jobId.startsWith(start)) listener();
   }
 }

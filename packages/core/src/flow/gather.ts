@@ -252,6 +252,15 @@ interface AddedPlace {
   readonly turn: number;
 }
 
+/** Ids of members that others have added to a list, in their order in its value. */
+export function addedInOrder(list: string, ids: readonly string[]): string[] {
+  const places = ids.flatMap((id) => {
+    const place = addedPlace(list, id);
+    return place === undefined ? [] : [{ id, place }];
+  });
+  return places.sort((a, b) => inOrder(a.place, b.place)).map(({ id }) => id);
+}
+
 function inOrder(a: AddedPlace, b: AddedPlace): number {
   const steps = a.step < b.step ? -1 : Number(a.step > b.step);
   return a.by - b.by || a.depth - b.depth || steps || a.turn - b.turn;

@@ -41,7 +41,7 @@ export interface Added {
 }
 
 /** Whether a part becomes jobs if nothing fails: yes; it or another one of those with the same parent; no. */
-export type Chance = 'sure' | 'choice' | 'none';
+type Chance = 'sure' | 'choice' | 'none';
 
 /** What comes after a job in another way than as a step. */
 export interface Follower {

@@ -1,6 +1,9 @@
 import type { Duration } from '../duration.js';
 import type { TaskFailedError } from '../errors.js';
+import type { RunGraph } from '../graph/run-graph.js';
+import type { RunCounts } from '../graph/tally.js';
 import type { FailuresOf, ProgressOf, StatesOf } from '../types/extras.js';
+import type { CollectedTask, MemberOf, MemberOutcome, PageEntry, PageOptions } from './member-outcome.js';
 import type { JobState } from './state.js';
 
 export interface GetOptions {
@@ -8,7 +11,7 @@ export interface GetOptions {
   timeout?: Duration;
   /** Ends the wait early; the job itself goes on. */
   signal?: AbortSignal;
-  /** Waits also inside of a task's handler, where `get` and `outcome` are refused otherwise. Default false. */
+  /** Waits also inside of a task's handler, where it is refused otherwise. Default false. */
   allowInTask?: boolean;
 }
 
@@ -45,7 +48,7 @@ export interface JobInfo {
 }
 
 /** A handle to the outcome of a job or of a run. Not awaitable itself, so that no wait happens by accident. */
-export interface AsyncResult<out Out, out Extras = {}> {
+export interface AsyncResult<out Out, out Extras = {}, out Member = MemberOf<Out>> {
   /** The job's id; for a composition, the run's. */
   readonly id: string;
   /** Where the job stands now: a state of every job, or one of the task's own that its handler shows. */
@@ -64,10 +67,42 @@ export interface AsyncResult<out Out, out Extras = {}> {
   outcome(options?: GetOptions): Promise<Outcome<Out, Extras>>;
   /**
    * What the handler reports, as it does: the latest value first, if there is one, until the job ends. Values that come
-   * faster than they are taken are left out, the last one never.
+   * faster than they are taken are left out, the last one never. Of a run, its counts as they change: `RunCounts`.
    * @throws {TimeoutError} after `timeout`. @throws {UnknownJobError} as `get`.
    */
   progress(options?: GetOptions): AsyncIterableIterator<ProgressOf<Extras>>;
+  /**
+   * The tasks that the job, or the run, consists of: their order, states and times, as they are now. Equal members of
+   * large groups are counted and not read. What is gone from the store is `unknown`.
+   * @throws {UnknownJobError} if the store does not hold the job.
+   */
+  graph(): Promise<RunGraph>;
+  /** How far the tasks of a run have come; callbacks are none of them. @throws as `graph`. */
+  counts(): Promise<RunCounts>;
+  /**
+   * The members of the group that gives the result, as they end, each once; in bounded memory whatever their number. Of
+   * a run that has failed, those that had ended by then. A result that no group gives is told once it is there: item
+   * by item, or value by value.
+   * @throws as `get`.
+   */
+  members(options?: GetOptions): AsyncIterableIterator<MemberOutcome<Member>>;
+  /** As `members()`. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<MemberOutcome<Member>>;
+  /**
+   * Some of those members in declared order, with what is known of them now. Without those that others have added.
+   * @throws as `graph`.
+   */
+  page(options?: PageOptions): Promise<PageEntry<Member>[]>;
+  /**
+   * Every task of the run as it ends, each once; steps inside a member of a large group when that member has ended.
+   * Skipped tasks are left out. Of a run that has failed, those that had ended by then.
+   * @throws as `members`.
+   */
+  collect(options?: GetOptions): AsyncIterableIterator<CollectedTask>;
+  /** The tasks whose results the job waits for, or the run's result comes from: the first 1,000. @throws as `graph`. */
+  children(): Promise<AsyncResult<unknown>[]>;
+  /** The task, or the run, that waits for the job. @throws as `graph`. */
+  parent(): Promise<AsyncResult<unknown> | undefined>;
   /** Attempts, times, headers. @throws {UnknownJobError} if the store does not hold the job. */
   info(): Promise<JobInfo>;
   /** Lines that the handler has logged, oldest first. */

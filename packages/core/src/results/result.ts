@@ -1,38 +1,24 @@
-import { randomUUID } from 'node:crypto';
-import type { JobOutcome, Store } from '../bullmq/store.js';
+import type { JobOutcome } from '../bullmq/store.js';
 import type { StoredJob } from '../bullmq/stored-job.js';
-import { durationMs } from '../duration.js';
+import type { JobPlace } from '../bullmq/tree.js';
 import {
   ExpectedFailureError,
   type FailureOrigin,
-  isUmbelError,
   JobStateError,
   TaskFailedError,
-  TimeoutError,
   UnknownJobError,
 } from '../errors.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
+import type { RunGraph } from '../graph/run-graph.js';
+import type { RunCounts } from '../graph/tally.js';
 import { isInHandler } from '../running/handler-frame.js';
-import type { Runtime } from '../runtime.js';
 import { rebuildError } from '../wire/error-record.js';
 import type { AsyncResult, GetOptions, JobInfo, Outcome } from './async-result.js';
+import { countsOverTime, membersOverTime, tasksOverTime } from './following.js';
+import type { CollectedTask, MemberOutcome, PageEntry, PageOptions } from './member-outcome.js';
+import { RunView } from './run-view.js';
 import { isFinal, type JobState } from './state.js';
-import { Bell, Interrupt } from './waiting.js';
-
-/** The machine's, taken at load time: polling is no part of the time that a test may replace. */
-const { setTimeout, clearTimeout } = globalThis;
-
-/** Events only wake a waiter; the store decides. A missed event costs at most this long. */
-const POLL_MS = { first: 50, max: 5000 };
-const LAST_LOOK_MS = 1000;
-
-/** What handles are made with. */
-export interface ResultParts {
-  readonly store: Store;
-  readonly runtime: Runtime;
-  /** Tells the workers that run a job to give it up. */
-  readonly terminate: (queue: string, id: string) => Promise<void>;
-}
+import { LATER, looksAt, type ResultParts, type Watched } from './watching.js';
 
 /** Where a job is: known, or to be looked for among queues. */
 export type Place = { readonly queue: string } | { readonly queues: () => readonly string[] };
@@ -41,12 +27,16 @@ export class StoredResult implements AsyncResult<unknown> {
   readonly id: string;
   readonly #parts: ResultParts;
   readonly #place: Place;
+  readonly #watched: Watched;
+  readonly #run: RunView;
   #queue: string | undefined;
 
   constructor(parts: ResultParts, place: Place, id: string) {
     this.#parts = parts;
     this.#place = place;
     this.id = id;
+    this.#watched = { id, find: () => this.#find(), state: () => this.state() };
+    this.#run = new RunView(parts.store, this.#watched);
   }
 
   async state(): Promise<JobState> {
@@ -74,6 +64,10 @@ export class StoredResult implements AsyncResult<unknown> {
 
   async *progress(options: GetOptions = {}): AsyncIterableIterator<unknown> {
     const { store } = this.#parts;
+    if (await this.#run.isRun()) {
+      yield* countsOverTime(this.#parts, this.#watched, options);
+      return;
+    }
     let last: string | undefined;
     const fresh = ({ progress }: StoredJob): boolean => {
       const text = JSON.stringify(progress);
@@ -81,7 +75,7 @@ export class StoredResult implements AsyncResult<unknown> {
       last = text;
       return true;
     };
-    for await (const { queue, ask } of this.#watched(options)) {
+    for await (const { queue, ask } of looksAt(this.#parts, this.#watched, options)) {
       // The end is looked for first, so that a last report before it is not missed.
       const outcome = await ask(() => store.outcome(queue, this.id));
       const job = await ask(() => store.job(queue, this.id));
@@ -90,6 +84,41 @@ export class StoredResult implements AsyncResult<unknown> {
       if (outcome.kind === 'missing') throw this.#unknown(queue);
       if (outcome.kind !== 'pending') return;
     }
+  }
+
+  graph(): Promise<RunGraph> {
+    return this.#run.graph();
+  }
+
+  counts(): Promise<RunCounts> {
+    return this.#run.counts();
+  }
+
+  async children(): Promise<AsyncResult<unknown>[]> {
+    return (await this.#run.before()).map((place) => this.#resultAt(place));
+  }
+
+  async parent(): Promise<AsyncResult<unknown> | undefined> {
+    const place = await this.#run.after();
+    return place && this.#resultAt(place);
+  }
+
+  members(options: GetOptions = {}): AsyncIterableIterator<MemberOutcome<unknown>> {
+    this.#refuseInHandler(options);
+    return membersOverTime(this.#parts, this.#watched, options);
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<MemberOutcome<unknown>> {
+    return this.members();
+  }
+
+  page(options: PageOptions = {}): Promise<PageEntry<unknown>[]> {
+    return this.#run.page(options);
+  }
+
+  collect(options: GetOptions = {}): AsyncIterableIterator<CollectedTask> {
+    this.#refuseInHandler(options);
+    return tasksOverTime(this.#parts, this.#watched, options);
   }
 
   async info(): Promise<JobInfo> {
@@ -184,13 +213,17 @@ export class StoredResult implements AsyncResult<unknown> {
     );
   }
 
+  #resultAt({ queue, id }: JobPlace): StoredResult {
+    return new StoredResult(this.#parts, { queue }, id);
+  }
+
   #unknown(queue: string | undefined): UnknownJobError {
     return new UnknownJobError(this.id, queue);
   }
 
   /** The final outcome. @throws what ends the wait before there is one. */
   async #ended(options: GetOptions): Promise<Ended> {
-    for await (const { queue, ask } of this.#watched(options)) {
+    for await (const { queue, ask } of looksAt(this.#parts, this.#watched, options)) {
       const outcome = await ask(() => this.#parts.store.outcome(queue, this.id));
       if (outcome === LATER) continue;
       if (outcome.kind === 'missing') throw this.#unknown(queue);
@@ -198,117 +231,10 @@ export class StoredResult implements AsyncResult<unknown> {
     }
     throw new Error('a wait without an end'); // the watch goes on until it is left
   }
-
-  /**
-   * Gives an occasion to look at the job, at once, at events and now and then, until it is left.
-   * @throws what ends the wait.
-   */
-  async *#watched({ timeout, signal }: GetOptions): AsyncGenerator<Look, void> {
-    const timeoutMs = timeout === undefined ? undefined : durationMs(timeout, 'timeout');
-    const { store, runtime } = this.#parts;
-    const { clock, observer } = runtime;
-    const bell = new Bell();
-    const interrupt = new Interrupt();
-    const isOver = () => void this.#timedOut(timeoutMs ?? 0).then((error) => interrupt.with(error));
-    const deadline = timeoutMs === undefined ? undefined : clock.setTimeout(isOver, timeoutMs);
-    const undo = [
-      interrupt.on(signal),
-      interrupt.on(store.closed),
-      observer?.waiting(this.id, (error) => interrupt.with(error)),
-      () => clock.clearTimeout(deadline),
-    ];
-    try {
-      const queue = await interrupt.race(this.#find());
-      if (queue === undefined) throw this.#unknown(queue);
-      undo.push(store.watch(queue, this.id, () => bell.ring()));
-      let hasAnswered = false;
-      const ask: Look['ask'] = async (question) => {
-        try {
-          const answer = await interrupt.race(question());
-          hasAnswered = true;
-          return answer;
-        } catch (error) {
-          // A store that was there once may come back; one that never was is told at once.
-          if (hasAnswered && isUmbelError(error, 'CONNECTION')) return LATER;
-          throw error;
-        }
-      };
-      for (let pollMs = POLL_MS.first; ; pollMs = Math.min(pollMs * 2, POLL_MS.max)) {
-        yield { queue, ask };
-        await interrupt.race(bell.wait(pollMs));
-      }
-    } finally {
-      bell.ring();
-      for (const end of undo) end?.();
-    }
-  }
-
-  /** The error of a wait that took too long; a last look at the store may take a moment, not more. */
-  async #timedOut(timeoutMs: number): Promise<Error> {
-    let timer: NodeJS.Timeout | undefined;
-    const tooLate = new Promise<'unknown'>((resolve) => {
-      timer = setTimeout(() => resolve('unknown'), LAST_LOOK_MS);
-    });
-    const state = await Promise.race([this.state().catch(() => 'unknown' as const), tooLate]);
-    clearTimeout(timer);
-    return new TimeoutError(this.id, timeoutMs, state);
-  }
-}
-
-/** The store does not answer now. */
-const LATER = Symbol('later');
-
-/** An occasion to look at a job. */
-interface Look {
-  readonly queue: string;
-  /** The answer of the store, or `LATER`; ends with the wait. */
-  readonly ask: <T>(question: () => Promise<T>) => Promise<T | typeof LATER>;
 }
 
 type Ended = Exclude<JobOutcome, { kind: 'pending' | 'missing' }>;
 
 function failedError({ task, jobId, error, state, index }: FailureOrigin): TaskFailedError {
   return new TaskFailedError(task, jobId, rebuildError(error), state, index);
-}
-
-/** The handle of what needed no job. */
-export class ReadyResult implements AsyncResult<unknown> {
-  readonly id = randomUUID();
-  readonly #value: unknown;
-
-  constructor(value: unknown) {
-    this.#value = value;
-  }
-
-  async state(): Promise<JobState> {
-    return 'completed';
-  }
-
-  async get(): Promise<unknown> {
-    return this.#value;
-  }
-
-  async outcome(): Promise<Outcome<unknown>> {
-    return { ok: true, value: this.#value };
-  }
-
-  async *progress(): AsyncIterableIterator<unknown> {}
-
-  async info(): Promise<JobInfo> {
-    throw new UnknownJobError(this.id, undefined);
-  }
-
-  async logs(): Promise<string[]> {
-    return [];
-  }
-
-  async revoke(): Promise<boolean> {
-    return false;
-  }
-
-  async resume(): Promise<number> {
-    throw new JobStateError('An empty group has its result: there is nothing to resume.');
-  }
-
-  async forget(): Promise<void> {}
 }

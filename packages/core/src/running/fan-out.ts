@@ -49,7 +49,7 @@ export async function expand(
       : await branchFor(joins, job, envelope, expansion, value);
   if (chosen === undefined) return passedOn(value);
   await add([fill(chosen, value)]);
-  return null;
+  return { taken: nodesOf(expansion).indexOf(chosen) };
 }
 
 function membersFor({ each, list, keys, chunkSize }: EachExpansion, value: unknown): FlowNode[] {

@@ -1,0 +1,80 @@
+import { randomUUID } from 'node:crypto';
+import { JobStateError, UnknownJobError } from '../errors.js';
+import { type RunGraph, runGraph } from '../graph/run-graph.js';
+import { type RunCounts, runCountsOf } from '../graph/tally.js';
+import type { AsyncResult, JobInfo, Outcome } from './async-result.js';
+import type { CollectedTask, MemberOutcome, PageEntry, PageOptions } from './member-outcome.js';
+import { rangeOf } from './run/member-page.js';
+import { membersOfValue } from './run/value-members.js';
+import type { JobState } from './state.js';
+
+/** The handle of what needed no job. */
+export class ReadyResult implements AsyncResult<unknown> {
+  readonly id = randomUUID();
+  readonly #value: unknown;
+
+  constructor(value: unknown) {
+    this.#value = value;
+  }
+
+  async state(): Promise<JobState> {
+    return 'completed';
+  }
+
+  async get(): Promise<unknown> {
+    return this.#value;
+  }
+
+  async outcome(): Promise<Outcome<unknown>> {
+    return { ok: true, value: this.#value };
+  }
+
+  async *progress(): AsyncIterableIterator<unknown> {}
+
+  async info(): Promise<JobInfo> {
+    throw new UnknownJobError(this.id, undefined);
+  }
+
+  async logs(): Promise<string[]> {
+    return [];
+  }
+
+  async revoke(): Promise<boolean> {
+    return false;
+  }
+
+  async resume(): Promise<number> {
+    throw new JobStateError('An empty group has its result: there is nothing to resume.');
+  }
+
+  async forget(): Promise<void> {}
+
+  async graph(): Promise<RunGraph> {
+    return runGraph({ id: this.id, before: [] }, this.id);
+  }
+
+  async counts(): Promise<RunCounts> {
+    return runCountsOf({ id: this.id, before: [] });
+  }
+
+  async children(): Promise<AsyncResult<unknown>[]> {
+    return [];
+  }
+
+  async parent(): Promise<undefined> {}
+
+  async *members(): AsyncIterableIterator<MemberOutcome<unknown>> {
+    yield* membersOfValue(this.#value);
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<MemberOutcome<unknown>> {
+    return this.members();
+  }
+
+  async page(options: PageOptions = {}): Promise<PageEntry<unknown>[]> {
+    const { offset, limit } = rangeOf(options);
+    return membersOfValue(this.#value).slice(offset, offset + limit);
+  }
+
+  async *collect(): AsyncIterableIterator<CollectedTask> {}
+}

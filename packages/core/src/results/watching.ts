@@ -1,0 +1,123 @@
+/** Waiting for a job: occasions to look at it, until it has ended or the wait is given up. */
+import type { Store } from '../bullmq/store.js';
+import { durationMs } from '../duration.js';
+import { isUmbelError, TimeoutError, UnknownJobError } from '../errors.js';
+import type { Runtime } from '../runtime.js';
+import type { GetOptions } from './async-result.js';
+import { Bell, Interrupt, paused } from './waiting.js';
+
+/** The machine's, taken at load time: polling is no part of the time that a test may replace. */
+const { setTimeout, clearTimeout } = globalThis;
+
+/** Events only wake a waiter; the store decides. A missed event costs at most this long. */
+const POLL_MS = { first: 50, max: 5000 };
+const LAST_LOOK_MS = 1000;
+
+/** The same for a whole run, whose tasks end in quick succession and in queues that are not known from the start. */
+const RUN_POLL_MS = { first: 50, max: 1000 };
+const RUN_PAUSE_MS = 20;
+
+/** What handles are made with. */
+export interface ResultParts {
+  readonly store: Store;
+  readonly runtime: Runtime;
+  /** Tells the workers that run a job to give it up. */
+  readonly terminate: (queue: string, id: string) => Promise<void>;
+}
+
+/** The job that is waited for. */
+export interface Watched {
+  readonly id: string;
+  /** The queue that holds it. */
+  find(): Promise<string | undefined>;
+  state(): Promise<string>;
+}
+
+/** The store does not answer now. */
+export const LATER = Symbol('later');
+
+/** An occasion to look at a job. */
+export interface Look {
+  readonly queue: string;
+  /** The answer of the store, or `LATER`; ends with the wait. */
+  readonly ask: <T>(question: () => Promise<T>) => Promise<T | typeof LATER>;
+  /** Look at once when a job of the run ends in one of these queues. */
+  readonly listen: (queues: Iterable<string>) => void;
+  /** Something has changed: the next look is soon. */
+  readonly again: () => void;
+}
+
+/**
+ * Gives an occasion to look at the job, at once, at events and now and then, until it is left.
+ * @throws what ends the wait.
+ */
+export async function* looksAt(
+  { store, runtime }: ResultParts,
+  job: Watched,
+  { timeout, signal }: GetOptions,
+  { isRun = false } = {},
+): AsyncGenerator<Look, void> {
+  const timeoutMs = timeout === undefined ? undefined : durationMs(timeout, 'timeout');
+  const { clock, observer } = runtime;
+  const bell = new Bell();
+  const interrupt = new Interrupt();
+  const isOver = () => void timedOut(job, timeoutMs ?? 0).then((error) => interrupt.with(error));
+  const deadline = timeoutMs === undefined ? undefined : clock.setTimeout(isOver, timeoutMs);
+  const undo = [
+    interrupt.on(signal),
+    interrupt.on(store.closed),
+    observer?.waiting(job.id, (error) => interrupt.with(error)),
+    () => clock.clearTimeout(deadline),
+  ];
+  try {
+    const queue = await interrupt.race(job.find());
+    if (queue === undefined) throw new UnknownJobError(job.id, undefined);
+    undo.push(store.watch(queue, job.id, () => bell.ring()));
+    let hasAnswered = false;
+    const ask: Look['ask'] = async (question) => {
+      try {
+        const answer = await interrupt.race(question());
+        hasAnswered = true;
+        return answer;
+      } catch (error) {
+        // A store that was there once may come back; one that never was is told at once.
+        if (hasAnswered && isUmbelError(error, 'CONNECTION')) return LATER;
+        throw error;
+      }
+    };
+    const heard = new Set<string>();
+    const listen: Look['listen'] = (queues) => {
+      for (const each of queues) {
+        if (heard.has(each)) continue;
+        heard.add(each);
+        undo.push(store.watchBelow(each, job.id, () => bell.ring()));
+      }
+    };
+    const poll = isRun ? RUN_POLL_MS : POLL_MS;
+    let pollMs = poll.first;
+    const again = () => {
+      pollMs = poll.first;
+    };
+    for (;;) {
+      yield { queue, ask, listen, again };
+      const waitMs = pollMs;
+      pollMs = Math.min(pollMs * 2, poll.max);
+      await interrupt.race(bell.wait(waitMs));
+      if (isRun) await interrupt.race(paused(RUN_PAUSE_MS));
+    }
+  } finally {
+    bell.ring();
+    for (const end of undo) end?.();
+  }
+}
+
+/** The error of a wait that took too long; a last look at the store may take a moment, not more. */
+async function timedOut(job: Watched, timeoutMs: number): Promise<Error> {
+  let timer: NodeJS.Timeout | undefined;
+  const tooLate = new Promise<'unknown'>((resolve) => {
+    timer = setTimeout(() => resolve('unknown'), LAST_LOOK_MS);
+  });
+  const state = await Promise.race([job.state().catch(() => 'unknown' as const), tooLate]);
+  clearTimeout(timer);
+  return new TimeoutError(job.id, timeoutMs, state);
+}
