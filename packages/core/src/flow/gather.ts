@@ -69,6 +69,9 @@ class Gathering {
     if (early !== undefined) return early;
     const value = await this.#assemble(this.#source);
     if (this.#missing === undefined) {
+      // Members that others have added are not declared: none of them is missed.
+      const [failed] = 'list' in this.#source && !this.#source.settled ? await this.#failures() : [];
+      if (failed !== undefined) throw new UpstreamFailedError(await this.#children.origin(failed));
       if (this.#source.ignored) return { kind: 'value', value: undefined };
       return { kind: 'value', value: this.#source.flat ? flattened(value) : value };
     }
@@ -222,6 +225,7 @@ export async function readMembers(job: Gatherer, children: Children, source: Sou
   const whole = {
     ...children,
     results: (of = '') => (of === '' ? all() : children.results(of)),
+    failed: async (of = '') => (of === '' ? [] : children.failed(of)),
     mayBePending: false,
   };
   // The job that joined them has seen every slice.
