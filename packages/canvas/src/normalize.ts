@@ -113,11 +113,12 @@ export function normalize(
   delayMs = 0,
 ): NormalExpression {
   const { delayMs: ownDelay = 0, ...own } = expression.options ?? {};
-  const normal = new Normalizer(mergeOptions(inherited, own), delayMs + ownDelay).run(expression);
+  const all = mergeOptions(inherited, own);
+  const normal = new Normalizer(all, delayMs + ownDelay).run(expression);
   const { callbacks } = expression;
   return callbacks === undefined
     ? normal
-    : { kind: 'linked', step: normal, callbacks: linked(callbacks, own) };
+    : { kind: 'linked', step: normal, callbacks: linked(callbacks, all) };
 }
 
 /** Callbacks share the labels of what they follow, and nothing else of it. */
