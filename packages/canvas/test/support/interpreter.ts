@@ -5,7 +5,7 @@
 import type { CanvasExpression, GroupExpression, WhenExpression } from '@umbel/canvas';
 import { effectOf, FAILURE, type NodeInput, workedOn } from './node-task.js';
 
-export type End =
+type End =
   | { readonly kind: 'gives'; readonly value: unknown }
   /** The chain that the step stands in is to end with this value. */
   | { readonly kind: 'stops'; readonly value: unknown }
@@ -35,7 +35,7 @@ export interface World {
 export type Belongings = ReadonlyMap<number, CanvasExpression>;
 
 /** More worlds than this are not looked at. */
-export const MAX_WORLDS = 300;
+const MAX_WORLDS = 300;
 
 export class TooManyWorlds extends Error {}
 
@@ -357,7 +357,7 @@ function fulfils(value: unknown, condition: Readonly<Record<string, unknown>>): 
 }
 
 /** The nodes of an expression. */
-export function nodesIn(expression: CanvasExpression): number[] {
+function nodesIn(expression: CanvasExpression): number[] {
   const { n } = expression.kind === 'task' ? (expression.input as NodeInput) : { n: undefined };
   return [...(n === undefined ? [] : [n]), ...partsOf(expression).flatMap(nodesIn)];
 }
