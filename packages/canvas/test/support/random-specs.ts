@@ -12,7 +12,7 @@ export type Spec =
   | { readonly is: 'become'; readonly other: Spec }
   | { readonly is: 'grow'; readonly other: Spec }
   | {
-      readonly is: 'chain' | 'group' | 'settled' | 'any' | 'atLeast' | 'growing';
+      readonly is: 'chain' | 'group' | 'settled' | 'any' | 'atLeast';
       readonly parts: readonly Spec[];
     }
   | { readonly is: 'cut'; readonly policy: 'all' | 'any'; readonly parts: readonly Spec[] }
@@ -70,7 +70,6 @@ export function build(spec: Spec, task: NodeTask, belongings: Map<number, AnySig
       case 'chain':
         return chain.of(all(each.parts));
       case 'group':
-      case 'growing':
         return group(all(each.parts));
       case 'settled':
         return group.settled(all(each.parts));
@@ -195,6 +194,8 @@ const callback = fc.record<Callback>({
 const grower = fc
   .oneof(
     safe,
+    safe,
+    does('fail', 'picky'),
     fc.array(safe, { minLength: 2, maxLength: 2 }).map((parts): Spec => ({ is: 'chain', parts })),
   )
   .map((other): Spec => ({ is: 'grow', other }));
@@ -222,7 +223,9 @@ const { composition } = fc.letrec<{ composition: Spec }>((tie) => {
             ),
             { minLength: 1, maxLength: 3 },
           )
-          .map((of): Spec => ({ is: 'growing', parts: of })),
+          .chain((of) =>
+            fc.constantFrom('group' as const, 'settled' as const).map((is): Spec => ({ is, parts: of })),
+          ),
         weight: 1,
       },
       {
