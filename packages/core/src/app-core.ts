@@ -106,6 +106,7 @@ export class AppCore implements Sender {
       runtime,
       sealer,
       checks,
+      tags: this.#tags,
       hooks,
       middleware,
       sensitive,

@@ -165,7 +165,7 @@ export class LostJobError extends UmbelError {
   constructor(readonly jobId: string) {
     super(
       `Job ${jobId} is gone from the store and has left no result, so what waits for it cannot run. ` +
-        'Was it removed by hand, or does the store evict keys (maxmemory-policy other than noeviction)?',
+        'Was it removed by hand, does the store evict keys (maxmemory-policy other than noeviction), or did it end longer ago than `resultTtl`?',
     );
   }
 }
@@ -283,7 +283,7 @@ export class IdempotencyConflictError extends UmbelError {
     readonly jobId: string,
   ) {
     super(
-      `Idempotency key ${describe(idempotencyKey)} of task "${task}" was used before with another input (job ${jobId}). ` +
+      `Idempotency key ${describe(idempotencyKey)} of ${task === 'run' ? 'a composition' : `task "${task}"`} was used before with another input (job ${jobId}). ` +
         'Use a key that is made from what makes the call unique.',
     );
   }
@@ -321,13 +321,16 @@ export class TimeoutError extends UmbelError {
     readonly timeoutMs: number,
     readonly state: string,
   ) {
-    super(
-      `Job ${jobId} has no result after ${timeoutMs} ms (state: ${state}). ` +
-        (state === 'waiting' || state === 'waiting-children'
-          ? 'Is a worker running that serves the queues of its tasks?'
-          : 'It goes on; call get() again to wait longer.'),
-    );
+    super(`Job ${jobId} has no result after ${timeoutMs} ms (state: ${state}). ` + hintFor(state));
   }
+}
+
+function hintFor(state: string): string {
+  if (state === 'waiting') return 'Is a worker running that serves the queue of its task?';
+  if (state === 'waiting-children') {
+    return 'Some of its steps have not ended: graph() tells which. Is a worker running that serves their queues?';
+  }
+  return 'It goes on; call get() again to wait longer.';
 }
 
 /** The store holds no job with this id: it was never sent, or its result has expired. */
@@ -340,7 +343,9 @@ export class UnknownJobError extends UmbelError {
     /** Undefined if it was looked for in every queue of the app. */
     readonly queue: string | undefined,
   ) {
-    const where = queue === undefined ? 'No queue of this app holds' : `Queue "${queue}" does not hold`;
+    // Users know nothing of the queue of compositions.
+    const isUsers = queue !== undefined && queue !== 'umbel';
+    const where = isUsers ? `Queue "${queue}" does not hold` : 'No queue of this app holds';
     super(`${where} job ${jobId}: it was never sent there, or its result has expired.`);
   }
 }

@@ -1,4 +1,5 @@
 import { chain, chord, fallback, group, map } from '@umbel/canvas';
+import type { App } from '@umbel/core';
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type Engine, onEveryEngine } from '../../../../test/engines.js';
@@ -156,15 +157,44 @@ onEveryEngine('tags', (engine) => {
     const call = await double.tag('customer 7').applyAsync(1, { countdown: '1h' });
     const found = [];
     for await (const handle of app.find({ tag: 'customer 7' })) found.push(handle.id);
-    expect(found.sort()).toEqual([run.id, call.id].sort());
+    expect(found.sort()).toEqual([run.id, `${run.id}-success-0`, call.id].sort());
     expect(await app.revoke({ tag: 'customer 7' })).toBe(1);
     await vi.waitFor(async () => expect(await call.state()).toBe('revoked'));
     await run.forget();
     const left = [];
     for await (const handle of app.find({ tag: 'customer 7' })) left.push(handle.id);
-    expect(left).toEqual([call.id]);
+    expect(left.sort()).toEqual([`${run.id}-success-0`, call.id].sort());
     void sum;
   });
+
+  test('find and revoke callbacks, and what a handler has put in its place', async () => {
+    const { app, double } = await start(engine);
+    const fork = app.task({
+      name: 'fork',
+      input: z.number(),
+      run: async (n, ctx): Promise<number> => ctx.replace(double.set({ countdown: '1h' }).tag('inner'), n),
+    });
+    await (
+      await double
+        .link(double.set({ countdown: '1h' }).tag('later'))
+        .tag('whole')
+        .delay(1)
+    ).get(soon);
+    await vi.waitFor(async () => expect(await idsOf(app, 'later')).toHaveLength(1));
+    const [callback = ''] = await idsOf(app, 'later');
+    expect(await app.revoke({ tag: 'whole' })).toBe(1);
+    await vi.waitFor(async () => expect(await app.result(callback).state()).toBe('revoked'));
+    const run = await chain(fork, double).delay(1);
+    await vi.waitFor(async () => expect(await idsOf(app, 'inner')).toEqual([run.id]));
+    await vi.waitFor(async () => expect(await app.revoke({ tag: 'inner' })).toBe(1));
+    await expect(run.get(soon)).rejects.toMatchObject({ state: 'revoked' });
+  });
+
+  async function idsOf(app: App, tag: string): Promise<string[]> {
+    const ids: string[] = [];
+    for await (const { id } of app.find({ tag })) ids.push(id);
+    return ids;
+  }
 
   test('revoke the part that bears them, also what is not added yet', async () => {
     const { app, double, hold, signals, count, sum } = await start(engine);

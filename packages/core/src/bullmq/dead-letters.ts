@@ -1,4 +1,4 @@
-import { type ErrorRecord, JobStateError, UnknownJobError } from '../errors.js';
+import { type ErrorRecord, type FailureOrigin, JobStateError, UnknownJobError } from '../errors.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
 import type { Store } from './store.js';
 import type { StoredJob } from './stored-job.js';
@@ -31,7 +31,7 @@ export interface DeadLetterQuery {
 
 /** The failed jobs of an app, which the store keeps for `failureTtl`. */
 export interface DeadLetters {
-  /** Those that failed last come first. */
+  /** Those that failed last come first. Not steps that never ran because an earlier one had failed. */
   list(query?: DeadLetterQuery): Promise<DeadLetter[]>;
   /**
    * Runs a failed job again, with all its attempts, under the same id, so that whoever waits for it gets the result.
@@ -62,8 +62,8 @@ export function deadLetters(store: Store, queues: () => readonly string[]): Dead
       for (const name of queue === undefined ? queues() : [queue]) {
         if (name === INTERNAL_QUEUE) continue;
         const jobs = await store.failed(name, offset, limit);
-        const isWanted = ({ name: own, envelope }: StoredJob) =>
-          (task === undefined || own === task) && envelope?.failure?.state !== 'skipped';
+        const isWanted = ({ id, name: own, envelope }: StoredJob) =>
+          (task === undefined || own === task) && isOwnFailure(id, envelope?.failure);
         found.push(...jobs.filter(isWanted).map(toDeadLetter));
       }
       return found.sort((a, b) => b.failedAt.getTime() - a.failedAt.getTime());
@@ -71,6 +71,8 @@ export function deadLetters(store: Store, queues: () => readonly string[]): Dead
     async replay(id) {
       const job = await failed(id);
       const { run, alone } = job.envelope ?? {};
+      if (run === id)
+        throw new JobStateError(`Job ${id} is a composition: resume it, with app.result('${id}').resume().`);
       if (run !== undefined && !alone) {
         throw new JobStateError(
           `Job ${id} is a step of run ${run}, which has failed with it: resume that, with app.result('${run}').resume().`,
@@ -83,6 +85,11 @@ export function deadLetters(store: Store, queues: () => readonly string[]): Dead
       await store.remove(queue, id);
     },
   };
+}
+
+/** Whether a job has failed itself: neither one that it waited for, nor because it was not needed any more. */
+function isOwnFailure(id: string, failure: FailureOrigin | undefined): boolean {
+  return failure === undefined || (failure.jobId === id && failure.state !== 'skipped');
 }
 
 function toDeadLetter({

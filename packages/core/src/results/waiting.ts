@@ -3,11 +3,6 @@
 /** The machine's, taken at load time: polling is no part of the time that a test may replace. */
 const { setTimeout, clearTimeout } = globalThis;
 
-/** Resolves after a time. */
-export function paused(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
 /** Rings once or more; a wait ends at the first ring, also at one that came before, or after a time. */
 export class Bell {
   #rung = false;

@@ -4,7 +4,7 @@ import { durationMs } from '../duration.js';
 import { isUmbelError, TimeoutError, UnknownJobError } from '../errors.js';
 import type { Runtime } from '../runtime.js';
 import type { GetOptions } from './async-result.js';
-import { Bell, Interrupt, paused } from './waiting.js';
+import { Bell, Interrupt } from './waiting.js';
 
 /** The machine's, taken at load time: polling is no part of the time that a test may replace. */
 const { setTimeout, clearTimeout } = globalThis;
@@ -103,7 +103,7 @@ export async function* looksAt(
       const waitMs = pollMs;
       pollMs = Math.min(pollMs * 2, poll.max);
       await interrupt.race(bell.wait(waitMs));
-      if (isRun) await interrupt.race(paused(RUN_PAUSE_MS));
+      if (isRun) await interrupt.race(runtime.pause(RUN_PAUSE_MS));
     }
   } finally {
     bell.ring();

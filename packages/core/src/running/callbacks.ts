@@ -4,6 +4,7 @@ import { fill } from '../flow/input.js';
 import { type Callbacks, callbackId } from '../flow/node.js';
 import { prepared } from '../flow/prepare.js';
 import { openTree } from '../flow/seal.js';
+import { tagsOf } from '../flow/tags.js';
 import { observeTree } from '../runtime.js';
 import type { FailureRecord } from '../tasks/options.js';
 import type { Envelope } from '../wire/envelope.js';
@@ -29,9 +30,9 @@ export async function sendCallbacks(
 }
 
 async function send(
-  { sealer, store, runtime, onError }: ExecutorParts,
+  { sealer, store, tags, runtime, onError }: ExecutorParts,
   job: ActiveJob,
-  { callbacks, headers, tags }: Envelope,
+  { callbacks, headers, tags: shared }: Envelope,
   kind: keyof Callbacks,
   value: unknown,
 ): Promise<void> {
@@ -41,8 +42,9 @@ async function send(
       const filled = prepared(fill(await openTree(sealer, id, node), value), {
         now: runtime.clock.now(),
         headers: headers ?? {},
-        ...(tags !== undefined && { tags }),
+        ...(shared !== undefined && { tags: shared }),
       });
+      await tags.add(tagsOf(filled), { queue: filled.queue, id }, runtime.clock.now());
       await store.addRun(id, filled, { isRepeated: job.starts > 1 });
       if (runtime.observer !== undefined) observeTree(runtime.observer, id, filled);
     } catch (error) {

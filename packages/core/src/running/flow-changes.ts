@@ -1,9 +1,10 @@
 /** How a handler changes the run that its job belongs to, while it runs. */
 import { InvalidOptionError, JobStateError } from '../errors.js';
 import { fill } from '../flow/input.js';
-import { type FlowNode, jobIdOf, type Parent } from '../flow/node.js';
+import { type FlowNode, INTERNAL_QUEUE, jobIdOf, type Parent } from '../flow/node.js';
 import { memberOf, pathOf } from '../flow/path.js';
 import { prepared } from '../flow/prepare.js';
+import { tagsOf } from '../flow/tags.js';
 import { PLAN, type Plannable } from '../tasks/signature.js';
 import type { Envelope } from '../wire/envelope.js';
 import type { ActiveJob } from './job.js';
@@ -65,7 +66,8 @@ export class JobFlowChanges implements FlowChanges {
     const member = plannable('addToGroup', signature)[PLAN](path);
     const { parent, mayFail } = await this.#joinOf({ path: own, queue }, run, place.group);
     await this.#parts.checks.checkTree(fill(member, input));
-    const members = [{ ...this.#prepared(member, input), ...(mayFail && { mayFail }) }];
+    const ready = await this.#prepared(member, input);
+    const members = [{ ...ready, ...(mayFail && { mayFail }) }];
     await addMembers(this.#parts, this.#job, { run, parent, members });
   }
 
@@ -77,14 +79,20 @@ export class JobFlowChanges implements FlowChanges {
     return this.#prepared(node, input);
   }
 
-  #prepared(node: FlowNode, input: unknown): FlowNode {
+  /** The node as it is added; found by its tags together with what it is added to. */
+  async #prepared(node: FlowNode, input: unknown): Promise<FlowNode> {
     const { headers = {}, tags, root, run } = this.#envelope;
-    return prepared(fill(node, input), {
-      now: this.#parts.runtime.clock.now(),
+    const { id, queue } = this.#job;
+    const now = this.#parts.runtime.clock.now();
+    const ready = prepared(fill(node, input), {
+      now,
       headers,
       ...(tags !== undefined && { tags }),
-      content: { parent: this.#job.id, root: root ?? run ?? this.#job.id },
+      content: { parent: id, root: root ?? run ?? id },
     });
+    const place = run === undefined ? { queue, id } : { queue: INTERNAL_QUEUE, id: run };
+    await this.#parts.tags.add(tagsOf(ready), place, now);
+    return ready;
   }
 
   /** The job that waits for the members of a group, or for some of them, above a member. */

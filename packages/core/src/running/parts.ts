@@ -1,4 +1,5 @@
 import type { Store } from '../bullmq/store.js';
+import type { TagIndex } from '../bullmq/tag-index.js';
 import type { Runtime } from '../runtime.js';
 import type { InputChecks } from '../sending/checks.js';
 import type { Hooks } from '../tasks/hooks.js';
@@ -16,6 +17,7 @@ export interface ExecutorParts {
   readonly runtime: Runtime;
   readonly sealer: Sealer;
   readonly checks: InputChecks;
+  readonly tags: TagIndex;
   /** Of every task. */
   readonly hooks: Hooks | undefined;
   readonly middleware: readonly AnyMiddleware[];

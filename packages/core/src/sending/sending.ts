@@ -3,11 +3,11 @@ import { BULK_SLICE, type NewJob, type Store } from '../bullmq/store.js';
 import type { TagIndex } from '../bullmq/tag-index.js';
 import type { Duration } from '../duration.js';
 import { InvalidOptionError } from '../errors.js';
-import { nodesOf } from '../flow/expansion.js';
 import type { MembersFeed } from '../flow/feed.js';
 import { fill } from '../flow/input.js';
 import { type Callbacks, type FlowNode, jobIdOf } from '../flow/node.js';
 import { prepared } from '../flow/prepare.js';
+import { tagsOf } from '../flow/tags.js';
 import type { AsyncResult } from '../results/async-result.js';
 import { StoredResult } from '../results/result.js';
 import type { ResultParts } from '../results/watching.js';
@@ -302,13 +302,6 @@ function checkCombination(
       delayMs,
     );
   }
-}
-
-/** The tags that the jobs of a tree bear, also those that are not added yet. */
-function tagsOf({ options, children = [], expand }: FlowNode, found = new Set<string>()): Set<string> {
-  for (const tag of options?.tags ?? []) found.add(tag);
-  for (const child of [...children, ...(expand === undefined ? [] : nodesOf(expand))]) tagsOf(child, found);
-  return found;
 }
 
 async function inTurn<Item, Answer>(

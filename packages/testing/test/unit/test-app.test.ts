@@ -242,6 +242,29 @@ describe('an app under test', () => {
     expect(await t.run(contract, 3)).toBe('faked 3');
   });
 
+  test('follows a run as its members end, in virtual time', async () => {
+    const app = createApp({ name: 'follow' });
+    const double = app.task({ name: 'double', input: z.number(), run: async (n) => n * 2 });
+    const t = await testApp(app);
+    const members: unknown[] = [];
+    const run = await t.start(group([double.si(1).set({ countdown: '2h' }), double.si(2)]));
+    for await (const member of run) members.push(member);
+    expect(members).toEqual([
+      { index: 1, ok: true, value: 4 },
+      { index: 0, ok: true, value: 2 },
+    ]);
+    const tasks: unknown[] = [];
+    const chained = await t.start(chain(double, double), 1);
+    for await (const { value } of chained.collect() as AsyncIterable<{ value?: unknown }>) tasks.push(value);
+    expect(tasks).toEqual([2, 4]);
+    const counts: unknown[] = [];
+    const counted = await t.start(group([double.si(1), double.si(2).set({ countdown: '1d' })]));
+    for await (const { done } of counted.progress() as AsyncIterable<{ done: number }>) counts.push(done);
+    expect(counts.at(-1)).toBe(2);
+    expect((await counted.graph()).nodes).toHaveLength(2);
+    await t.close();
+  });
+
   test('tells what a handler has put in its place, and what was skipped', async () => {
     const app = createApp({ name: 'dynamic' });
     const double = app.task({ name: 'double', input: z.number(), run: async (n) => n * 2 });
