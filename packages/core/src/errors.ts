@@ -321,7 +321,7 @@ export class TimeoutError extends UmbelError {
     readonly timeoutMs: number,
     readonly state: string,
   ) {
-    super(`Job ${jobId} has no result after ${timeoutMs} ms (state: ${state}). ` + hintFor(state));
+    super(`Job ${jobId} has no result after ${timeoutMs} ms (state: ${state}). ${hintFor(state)}`);
   }
 }
 
