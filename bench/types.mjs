@@ -129,7 +129,7 @@ function calls(count) {
     design: '550',
     ms: (task.seconds / count) * 1000,
   });
-  per('.delay(input)', (i) => `export const d${i} = t${i}.delay(${whole(i)});`, { limit: 40, design: '32' });
+  per('.delay(input)', (i) => `export const d${i} = t${i}.delay(${whole(i)});`, { limit: 50, design: '32' });
   per('.si(input)', (i) => `export const d${i} = t${i}.si(${whole(i)});`, { limit: 40, design: '32' });
   per(
     '.into(key, rest)',
