@@ -12,10 +12,10 @@ const FRAME = 'umbel handler';
 /** More than handlers have between themselves and what they call. */
 const DEPTH = 100;
 
-/** Runs a handler; its stack can be told from others. */
+/** What a handler gives, checked; the handler's stack can be told from others. */
 export const { [FRAME]: asHandler } = {
-  async [FRAME](run: () => unknown): Promise<unknown> {
-    return await run();
+  async [FRAME](run: () => unknown, check: (result: unknown) => Promise<unknown>): Promise<unknown> {
+    return check(await run());
   },
 };
 

@@ -59,8 +59,8 @@ export class Handling {
     }
     const keys = this.#keysOf(task);
     const limitMs = envelope.timeout ?? task.options.timeoutMs;
-    const items = await this.#steps.itemsOf(job, envelope);
-    if (items !== undefined) {
+    if (envelope.items !== undefined) {
+      const items = await this.#steps.itemsOf(job, envelope);
       const attempt = this.#attempt(job, envelope, task, changes);
       begun(attempt);
       return attempt.run(limitMs, () => this.#handleItems(attempt, task, items, envelope.offset ?? 0));
@@ -72,9 +72,7 @@ export class Handling {
     begun(attempt);
     const handler = this.#handlerOf(task, attempt, input);
     try {
-      return await attempt.run(limitMs, async () =>
-        this.#checkedResult(task, await asHandler(() => this.#throughMiddleware(attempt, handler, decoded))),
-      );
+      return await attempt.run(limitMs, () => this.#result(attempt, task, handler, decoded));
     } catch (thrown) {
       if (thrown instanceof ExpectedFailureError) throw await checkedFailure(task, thrown);
       if (thrown instanceof StopRequest) return this.#stopped(job, envelope, task, thrown.value);
@@ -82,6 +80,14 @@ export class Handling {
         return this.#replace(job, envelope, task, await changes().replacement(thrown));
       throw thrown;
     }
+  }
+
+  /** What the handler gives, checked. */
+  #result(attempt: Attempt, task: TaskEntry, handler: Handler, input: unknown): Promise<unknown> {
+    return asHandler(
+      () => this.#throughMiddleware(attempt, handler, input),
+      (result) => this.#checkedResult(task, result),
+    );
   }
 
   #attempt(job: ActiveJob, envelope: Envelope, task: TaskEntry, changes: () => JobFlowChanges): Attempt {
@@ -109,12 +115,7 @@ export class Handling {
         const decoded = task.input === undefined ? undefined : await decodedBy(task.input, task, input, keys);
         if (keys.size > 0) attempt.reports.mask = maskFor(keys, [items, decoded]);
         const handler = this.#handlerOf(task, attempt, input);
-        results.push(
-          await this.#checkedResult(
-            task,
-            await asHandler(() => this.#throughMiddleware(attempt, handler, decoded)),
-          ),
-        );
+        results.push(await this.#result(attempt, task, handler, decoded));
       } catch (thrown) {
         if (thrown instanceof ExpectedFailureError) throw await checkedFailure(task, thrown);
         if (!(thrown instanceof StopRequest || thrown instanceof ReplaceRequest)) throw thrown;

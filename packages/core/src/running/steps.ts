@@ -42,15 +42,14 @@ export class Steps {
 
   /** The whole input of a task. @throws {UpstreamFailedError} if a step that it waited for has failed. */
   async inputOf(job: ActiveJob, envelope: Envelope): Promise<unknown> {
-    const input = await this.#opened(job, envelope.input);
+    const input = isSealed(envelope.input) ? await this.#opened(job, envelope.input) : envelope.input;
     if (envelope.after === undefined) return input;
     const value = await this.#joins.valueOf(job, envelope);
     return envelope.after.ignored ? input : completeInput(job.name, { ...envelope, input }, value);
   }
 
-  /** The inputs of a job that takes several in turn; undefined for others. */
-  async itemsOf(job: ActiveJob, envelope: Envelope): Promise<readonly unknown[] | undefined> {
-    if (envelope.items === undefined) return undefined;
+  /** The inputs of a job that takes several in turn. */
+  async itemsOf(job: ActiveJob, envelope: Envelope): Promise<readonly unknown[]> {
     const items = await this.#opened(job, envelope.items);
     if (!Array.isArray(items)) throw new CorruptJobError(job.id, 'its inputs are no list');
     const input = await this.#opened(job, envelope.input);
