@@ -41,6 +41,8 @@ onEveryEngine('map, starmap and chunks', (engine) => {
       [4, 4],
       [8, 8],
     ]);
+    const wide = chain(double, group(Array.from({ length: 120 }, () => double)), sum);
+    expect(await value(chain(numbers, map(wide)).delay(3))).toEqual([0, 480, 960]);
     await expect(map(double, [1, 'two' as never]).delay()).rejects.toBeInstanceOf(ValidationError);
     const wrong = chain(echo.si([1, 'two']), map(double) as never);
     expect((await failure(wrong.delay())).cause).toBeInstanceOf(ValidationError);
