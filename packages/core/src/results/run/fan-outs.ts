@@ -14,6 +14,8 @@ interface AddedChildren {
   readonly parts: ReadonlyMap<string, readonly Part[]>;
   /** The ids of all the children. */
   readonly ids: ReadonlySet<string>;
+  /** What adds them had ended before they were listed, so none is missing. */
+  readonly isWhole: boolean;
 }
 
 /** By the id of the job that waits for them. */
@@ -27,11 +29,12 @@ interface FanOut extends JobPlace {
 
 /** What a fan-out adds, with those parts that it has added. */
 export async function addsOf(store: Store, fanOut: FanOut, given: Given): Promise<Adds> {
-  const { id, run, state, expand } = fanOut;
+  const { id, run, expand } = fanOut;
   const children = given.get(jobIdOf(run, expand.parent.path));
+  const state = children?.isWhole === false ? 'active' : fanOut.state;
   const parts = children?.parts.get(id) ?? [];
   const planned = plannedAdds(expand, { run, state: hasEnded(state) ? 'skipped' : 'pending' });
-  const { isOptional: _, ...adds } = planned;
+  const { isOptional, ...adds } = planned;
   const labels = labelsOf(expand);
   if (state === 'completed') {
     if (labels === undefined) return { ...adds, parts: parts.map(sure) };
@@ -41,7 +44,7 @@ export async function addsOf(store: Store, fanOut: FanOut, given: Given): Promis
       return part === undefined ? { ...branch, chance: 'none' } : { ...branch, part, chance: 'sure' };
     });
     // With no branch, its value has gone on.
-    return { ...adds, parts: branches, ...(taken === undefined && { isOptional: true }) };
+    return { ...adds, parts: branches, ...(taken === undefined && isOptional && { isOptional }) };
   }
   if (hasEnded(state)) {
     const never = planned.parts.map((added): Added => ({ ...added, chance: 'none' }));

@@ -30,7 +30,7 @@ type Content = Partial<Envelope>;
 export async function kinOf(store: Store, place: JobPlace, state: string, envelope: Content): Promise<Kin> {
   const { after, replacement, expand, run = place.id } = envelope;
   const path = pathOf(run, place.id);
-  const children = after === undefined && replacement === undefined ? [] : await childPlaces(store, place);
+  const children = after === undefined && replacement === undefined ? [] : await listed(store, place);
   const left = hasEnded(state) ? await leftMembers(store, run, envelope, children) : [];
   const list = listOf(run, after);
   const otherPath = expand !== undefined && 'members' in expand ? expand.members[0]?.path : undefined;
@@ -52,10 +52,22 @@ export async function kinOf(store: Store, place: JobPlace, state: string, envelo
     else if (own === otherPath) kin.other = child;
     else if (isInternal && /^\/\d+$/.test(inList)) kin.slices.push(child);
     else if (/^\.\d+!?$/.test(inList)) kin.members.push(child);
-    else if (isInternal && /-(fan\d*|in)$/.test(own)) kin.fanOuts.push(child);
+    else if (isFanOut(child)) kin.fanOuts.push(child);
     else kin.steps.push(child);
   }
   return kin;
+}
+
+/** The children: where one of them has added others, with all of those. */
+async function listed(store: Store, place: JobPlace): Promise<ChildPlace[]> {
+  const children = await childPlaces(store, place);
+  // It may have added them, and ended, while the list was read.
+  const isTold = children.some((child) => child.kind === 'processed' && isFanOut(child));
+  return isTold ? childPlaces(store, place) : children;
+}
+
+function isFanOut({ queue, id }: JobPlace): boolean {
+  return queue === INTERNAL_QUEUE && /-(fan\d*|in)$/.test(id);
 }
 
 /** The id of the child that has added another one, going by their ids. */

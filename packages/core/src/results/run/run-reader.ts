@@ -4,8 +4,7 @@ import type { Store } from '../../bullmq/store.js';
 import type { StoredJob } from '../../bullmq/stored-job.js';
 import type { JobPlace } from '../../bullmq/tree.js';
 import { nodesOf } from '../../flow/expansion.js';
-import { INTERNAL_JOB, INTERNAL_QUEUE } from '../../flow/node.js';
-import { countsOf } from '../../graph/fold.js';
+import { type Callbacks, INTERNAL_JOB, INTERNAL_QUEUE } from '../../flow/node.js';
 import type { GraphNode } from '../../graph/node.js';
 import { type Follower, type Part, partsOf } from '../../graph/part.js';
 import { CALLBACKS, callbacksOf, plannedPart } from '../../graph/planned.js';
@@ -95,7 +94,8 @@ export class RunReader {
       else parts.set(adder, [...(parts.get(adder) ?? []), part]);
     }
     const ids = new Set([...kin.members, ...kin.slices, ...kin.steps].map((child) => child.id));
-    const below: Given = new Map([...given, [id, { parts, ids }]]);
+    const isWhole = kin.fanOuts.every(({ kind }) => kind !== 'unprocessed');
+    const below: Given = new Map([...given, [id, { parts, ids, isWhole }]]);
     const fanOuts = await Promise.all(kin.fanOuts.map((child) => this.#part(child, below)));
     return [...fanOuts, ...before];
   }
@@ -125,14 +125,14 @@ export class RunReader {
   }
 
   async #callbacks(id: string, state: string, { callbacks }: Content): Promise<Follower[]> {
-    const isGood = state === 'completed' || state === 'skipped';
+    const moments = momentsOf(state);
     return Promise.all(
       callbacksOf(id, callbacks).map(async ({ moment, node, id: callback }): Promise<Follower> => {
         const how = CALLBACKS[moment];
         const part = await this.#stored({ queue: node.queue, id: callback }, new Map());
         if (part !== undefined) return { part, ...how, chance: 'sure' };
-        const isSent = hasEnded(state) && (moment === 'always' || isGood === (moment === 'success'));
-        if (isSent) return { part: plannedPart(node, { run: callback, state: 'unknown' }), ...how };
+        if (moments.includes(moment))
+          return { part: plannedPart(node, { run: callback, state: 'unknown' }), ...how };
         const planned = plannedPart(node, { run: callback, state: notAdded(state) });
         return { part: planned, ...how, ...(hasEnded(state) && { chance: 'none' }) };
       }),
@@ -164,9 +164,16 @@ function notAdded(state: string): 'skipped' | 'pending' {
   return hasEnded(state) ? 'skipped' : 'pending';
 }
 
+/** The callbacks that a job in this state has sent. */
+function momentsOf(state: string): readonly (keyof Callbacks)[] {
+  if (!hasEnded(state) || state === 'skipped') return [];
+  return state === 'completed' ? ['success', 'always'] : ['failure', 'always'];
+}
+
 /** Whether nothing in the part changes any more. */
 function isOver(part: Part): boolean {
   const { node, isOpen } = part;
-  if (isOpen || (node !== undefined && !Object.keys(countsOf(node)).every(hasEnded))) return false;
+  const states = node === undefined ? [] : Object.keys(node.counts ?? { [node.state]: 1 });
+  if (isOpen || !states.every(hasEnded)) return false;
   return partsOf(part).every(isOver);
 }
