@@ -67,10 +67,10 @@ export async function* membersOverTime(
   const { store } = parts;
   let ending: EndingMembers | undefined;
   for await (const { place, isOver, ask, listen, again } of occasions(parts, job, options)) {
-    if (ending === undefined) {
+    if (ending === undefined || isOver) {
       const group = await ask(() => groupOf(store, place));
       if (group === LATER) continue;
-      if (group !== undefined) ending = new EndingMembers(store, group);
+      ending = group && (ending ?? new EndingMembers(store, group));
     }
     const members = ending;
     if (members === undefined) {

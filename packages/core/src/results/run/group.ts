@@ -34,6 +34,9 @@ export async function groupOf(store: Store, place: JobPlace): Promise<Group | un
   if (!isJoin || after === undefined || after.flat || rule?.single) return undefined;
   if ('step' in after) return groupOf(store, { queue: INTERNAL_QUEUE, id: jobIdOf(run, after.step) });
   if ('list' in after && after.chunked) return undefined;
+  // The chain before it has ended early, with a result of its own.
+  if (after.via !== undefined && (await store.state(INTERNAL_QUEUE, jobIdOf(run, after.via))) === 'skipped')
+    return undefined;
   const list = jobIdOf(run, 'list' in after ? after.list : after.record);
   return { run, join: place, source: after, rule, list };
 }
