@@ -11,6 +11,9 @@ import { byPath } from './kin.js';
 /** Tasks that are given at once. */
 const BATCH = 100;
 
+/** Jobs that are asked at once. */
+const AT_ONCE = 20;
+
 /** A job that may have something left to give below it. */
 interface Open {
   readonly place: JobPlace;
@@ -48,8 +51,9 @@ export class EndingTasks {
     if (!hasEnded || this.#isFull()) return false;
     if (!job.isGiven) {
       const outcome = await this.#outcomeOf(job.place);
+      // A visit that was given up may have gone on meanwhile.
+      if (outcome !== undefined && !job.isGiven) this.#found.push(outcome);
       job.isGiven = true;
-      if (outcome !== undefined) this.#found.push(outcome);
     }
     return job.open.size === 0;
   }
@@ -63,18 +67,25 @@ export class EndingTasks {
       (ended === job.ended && (isSlice || unprocessed === 0) && job.open.size === 0)
     )
       return;
-    for (const child of (await childPlaces(this.#store, job.place)).sort(byPath)) {
-      this.queues.add(child.queue);
-      if (job.closed.has(child.id) || (isSlice && child.kind === 'unprocessed')) continue;
-      const below = job.open.get(child.id) ?? opened(child);
-      job.open.set(child.id, below);
-      const isDone = await this.#visit(below, child.kind !== 'unprocessed');
-      if (this.#isFull() && !isDone) return;
-      if (!isDone) continue;
-      job.open.delete(child.id);
-      job.closed.add(child.id);
+    const children = (await childPlaces(this.#store, job.place)).sort(byPath);
+    for (const { queue } of children) this.queues.add(queue);
+    const left = children.filter(
+      ({ id, kind }) => !job.closed.has(id) && !(isSlice && kind === 'unprocessed'),
+    );
+    for (let start = 0; start < left.length; start += AT_ONCE) {
+      const some = left.slice(start, start + AT_ONCE);
+      await Promise.all(some.map((child) => this.#visitChild(job, child)));
+      if (this.#isFull()) return;
     }
     job.ended = ended;
+  }
+
+  async #visitChild(job: Open, child: ChildPlace): Promise<void> {
+    const below = job.open.get(child.id) ?? opened(child);
+    job.open.set(child.id, below);
+    if (!(await this.#visit(below, child.kind !== 'unprocessed'))) return;
+    job.open.delete(child.id);
+    job.closed.add(child.id);
   }
 
   #isFull(): boolean {
