@@ -284,6 +284,29 @@ onEveryEngine('members', (engine) => {
     await expect(all(app.result('nothing').members())).rejects.toThrow(UnknownJobError);
   });
 
+  test('are not waited for in a handler, as results are not', async () => {
+    const { app, double } = prepare(engine);
+    const impatient = app.task({
+      name: 'impatient',
+      run: async () => {
+        const run = await group([double.si(1)]).delay();
+        return (await all(run.members())).length;
+      },
+    });
+    const patient = app.task({
+      name: 'patient',
+      run: async () => {
+        const run = await group([double.si(1)]).delay();
+        return (await all(run.members({ allowInTask: true }))).length;
+      },
+    });
+    await app.worker().start();
+    await expect((await impatient.delay()).get(soon)).rejects.toThrow(
+      'once all places of the worker wait so',
+    );
+    expect(await (await patient.delay()).get(soon)).toBe(1);
+  });
+
   test('end with the wait for them', async () => {
     const { double } = prepare(engine);
     const run = await group([double.si(1)]).delay();

@@ -64,10 +64,6 @@ export class StoredResult implements AsyncResult<unknown> {
 
   async *progress(options: GetOptions = {}): AsyncIterableIterator<unknown> {
     const { store } = this.#parts;
-    if (await this.#run.isRun()) {
-      yield* countsOverTime(this.#parts, this.#watched, options);
-      return;
-    }
     let last: string | undefined;
     const fresh = ({ progress }: StoredJob): boolean => {
       const text = JSON.stringify(progress);
@@ -76,6 +72,10 @@ export class StoredResult implements AsyncResult<unknown> {
       return true;
     };
     for await (const { queue, ask } of looksAt(this.#parts, this.#watched, options)) {
+      if (queue === INTERNAL_QUEUE) {
+        yield* countsOverTime(this.#parts, this.#watched, options);
+        return;
+      }
       // The end is looked for first, so that a last report before it is not missed.
       const outcome = await ask(() => store.outcome(queue, this.id));
       const job = await ask(() => store.job(queue, this.id));

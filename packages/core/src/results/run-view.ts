@@ -2,7 +2,7 @@
 import type { Store } from '../bullmq/store.js';
 import type { JobPlace } from '../bullmq/tree.js';
 import { UnknownJobError } from '../errors.js';
-import { INTERNAL_JOB, INTERNAL_QUEUE } from '../flow/node.js';
+import { INTERNAL_QUEUE } from '../flow/node.js';
 import type { Part } from '../graph/part.js';
 import { type RunGraph, runGraph } from '../graph/run-graph.js';
 import { type RunCounts, runCountsOf } from '../graph/tally.js';
@@ -25,13 +25,6 @@ export class RunView {
   constructor(store: Store, job: Watched) {
     this.#store = store;
     this.#job = job;
-  }
-
-  /** Whether the job is the root of a run. */
-  async isRun(): Promise<boolean> {
-    const queue = await this.#job.find();
-    if (queue !== INTERNAL_QUEUE) return false;
-    return (await this.#store.job(queue, this.#job.id))?.name === INTERNAL_JOB.run;
   }
 
   async graph(): Promise<RunGraph> {

@@ -15,7 +15,8 @@ const LAST_LOOK_MS = 1000;
 
 /** The same for a whole run, whose tasks end in quick succession and in queues that are not known from the start. */
 const RUN_POLL_MS = { first: 50, max: 1000 };
-const RUN_PAUSE_MS = 20;
+/** Between two looks at a run: as long as a look takes, so that the store has time for others. */
+const RUN_PAUSE_MS = { min: 20, max: 500 };
 
 /** What handles are made with. */
 export interface ResultParts {
@@ -63,10 +64,14 @@ export async function* looksAt(
   const interrupt = new Interrupt();
   const isOver = () => void timedOut(job, timeoutMs ?? 0).then((error) => interrupt.with(error));
   const deadline = timeoutMs === undefined ? undefined : clock.setTimeout(isOver, timeoutMs);
+  let givenUp: Error | undefined;
   const undo = [
     interrupt.on(signal),
     interrupt.on(store.closed),
-    observer?.waiting(job.id, (error) => interrupt.with(error)),
+    observer?.waiting(job.id, (error) => {
+      givenUp = error;
+      bell.ring();
+    }),
     () => clock.clearTimeout(deadline),
   ];
   try {
@@ -99,11 +104,16 @@ export async function* looksAt(
       pollMs = poll.first;
     };
     for (;;) {
+      const startedAt = performance.now();
+      const isLast = givenUp !== undefined; // what was done before that is still to be seen
       yield { queue, ask, listen, again };
+      if (isLast) throw givenUp;
+      const tookMs = performance.now() - startedAt;
       const waitMs = pollMs;
       pollMs = Math.min(pollMs * 2, poll.max);
       await interrupt.race(bell.wait(waitMs));
-      if (isRun) await interrupt.race(runtime.pause(RUN_PAUSE_MS));
+      if (!isRun) continue;
+      await interrupt.race(runtime.pause(Math.min(Math.max(tookMs, RUN_PAUSE_MS.min), RUN_PAUSE_MS.max)));
     }
   } finally {
     bell.ring();
