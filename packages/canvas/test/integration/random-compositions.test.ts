@@ -11,6 +11,7 @@ import { cleaned, DEEDS, effectOf, type NodeInput, workedOn } from '../support/n
 import type { AnySignature } from '../support/places.js';
 import { build, type NodeTask, type Spec, specs } from '../support/random-specs.js';
 import { smallest } from '../support/smaller.js';
+import { checkTold, follow } from '../support/told.js';
 
 /** A run that takes longer than this hangs. */
 const PATIENCE_MS = 8000;
@@ -72,6 +73,8 @@ async function examine(lab: Laboratory, spec: Spec, input: string): Promise<void
   if (worlds === undefined || worlds.every(({ runs, blocked }) => runs.length + blocked.length === 0)) return;
   // A workflow of immutable calls alone refuses an input.
   const sent = await signature.delay(input).catch(() => signature.delay());
+  const following = follow(sent);
+  following.catch(() => {}); // told below
   const outcome = await sent.outcome({ timeout: PATIENCE_MS });
   const actual = outcome.ok ? { value: cleaned(outcome.value) } : { error: outcome.error };
   await vi.waitFor(
@@ -91,6 +94,10 @@ async function examine(lab: Laboratory, spec: Spec, input: string): Promise<void
     throw new Error(`of ${worlds.length} worlds, the closest differs: ${closest.join('; ')}`);
   }
   await checkStates(lab, sent, worlds);
+  const stored = (await queues[0]?.getJobs(['completed', 'failed'])) ?? [];
+  const jobs = stored.map((job) => job.id ?? '');
+  const needsAll = !/"(atLeast|any|cut)"/.test(JSON.stringify(spec));
+  await checkTold({ app: lab.app, sent, jobs, followed: await following, needsAll });
   for (const queue of queues)
     for (const state of ['completed', 'failed'] as const) await queue.clean(0, 0, state);
 }
