@@ -54,8 +54,8 @@ export interface GroupFunction {
     options?: GroupOptions,
   ): Signature<'group', NeedsAll<EachOf<Group>>, OutputOf<EachOf<Group>>>;
   /**
-   * The results of the `count` members that succeed first, in declared order. Fails once so many have failed that it
-   * cannot be.
+   * The results of those members that have succeeded once `count` have, in declared order: that many, or more. Fails once
+   * so many have failed that it cannot be.
    * @throws {InvalidOptionError} unless `count` is a whole number of at least 1.
    * @throws {CanvasError} if there are fewer members, or as `group`.
    */

@@ -17,7 +17,6 @@ type Foreign =
   | symbol
   | Date
   | RegExp
-  | Error
   | Promise<unknown>
   | ReadonlyMap<unknown, unknown>
   | ReadonlySet<unknown>
@@ -44,7 +43,12 @@ type Wire<T> =
             ? number extends T['length']
               ? readonly Wire<Exclude<Element, Absent>>[]
               : { [Key in keyof T]: {} extends Pick<T, Key> ? Wire<T[Key]> : Wire<Exclude<T[Key], Absent>> }
-            : { [Key in keyof T]: Wire<T[Key]> };
+            : IsError<T> extends true
+              ? never
+              : { [Key in keyof T]: Wire<T[Key]> };
+
+/** Plain data with a name and a message is assignable to `Error`, but has no stack. */
+type IsError<T> = 'stack' extends keyof T ? (T extends Error ? true : false) : false;
 
 type Kind<T> = T extends bigint
   ? 'a bigint'
@@ -75,9 +79,11 @@ type Culprits<T, Path extends string, Depth extends 0[] = []> = Depth['length'] 
             ?
                 | Culprits<Element, `${Path}[]`, [...Depth, 0]>
                 | (undefined extends Element ? `${Path}[] is undefined` : never)
-            : {
-                [Key in keyof T & string]-?: Culprits<T[Key], `${Path}.${Key}`, [...Depth, 0]>;
-              }[keyof T & string];
+            : IsError<T> extends true
+              ? `${Path} is an Error`
+              : {
+                  [Key in keyof T & string]-?: Culprits<T[Key], `${Path}.${Key}`, [...Depth, 0]>;
+                }[keyof T & string];
 
 /** What the compiler prints when a schema or a result holds something that JSON cannot carry. */
 export interface NotJsonSafe<out Where> {

@@ -89,6 +89,17 @@ test('a result that JSON cannot carry is refused where the task is defined', () 
   app.task({ name: 'bigints', run: async () => 1n });
 });
 
+test('a name and a message are plain data, an error is not', () => {
+  interface Notice {
+    name: string;
+    message: string;
+  }
+  const notice: Notice = { name: 'Ada', message: 'hello' };
+  app.task({ name: 'notice', run: async () => ({ notices: [notice] }) });
+  // @ts-expect-error JSON would leave nothing of an error
+  app.task({ name: 'error', run: async () => ({ error: new TypeError('no') }) });
+});
+
 // V12
 test('a handler must return what the output schema says', () => {
   // @ts-expect-error ok is a string

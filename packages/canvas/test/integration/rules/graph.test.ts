@@ -11,9 +11,9 @@ import {
 } from '@umbel/core';
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
-import { type Engine, onEveryEngine } from '../../../../test/engines.js';
-import { drawn, states } from '../support/drawn.js';
-import { toolbox } from '../support/toolbox.js';
+import { type Engine, onEveryEngine } from '../../../../../test/engines.js';
+import { drawn, states } from '../../support/drawn.js';
+import { toolbox } from '../../support/toolbox.js';
 
 const soon = { timeout: '10s' } as const;
 
@@ -61,7 +61,7 @@ async function addMembers(app: App, run: AsyncResult<unknown>, count: number): P
 }
 
 onEveryEngine('the graph of a run', (engine) => {
-  test('is that of the composition, before, while and after it runs', async () => {
+  test('35. run.graph() is that of the composition, with states and times, before, while and after it runs', async () => {
     const { app, double, echo, hold, signals } = prepare(engine);
     const steps = chain(double, group([hold, double]), echo);
     const run = await steps.delay(1);
@@ -336,7 +336,7 @@ onEveryEngine('the graph of a run', (engine) => {
 onEveryEngine('the graph of a large group', (engine) => {
   const calls = 250;
 
-  test('has one node with counts, before, while and after it runs', async () => {
+  test('35. run.graph() folds large groups: one node with counts, before, while and after it runs', async () => {
     const { app, numbers, double, sum, signals } = prepare(engine);
     const task = app.task({
       name: 'one',

@@ -4,8 +4,8 @@ import { chain, chunks, fallback, group, map } from '@umbel/canvas';
 import { encryption, type RunCounts, UnknownJobError } from '@umbel/core';
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
-import { type Engine, onEveryEngine } from '../../../../test/engines.js';
-import { toolbox } from '../support/toolbox.js';
+import { type Engine, onEveryEngine } from '../../../../../test/engines.js';
+import { toolbox } from '../../support/toolbox.js';
 
 const soon = { timeout: '10s' } as const;
 
@@ -110,7 +110,7 @@ onEveryEngine('counts', (engine) => {
 });
 
 onEveryEngine('relatives', (engine) => {
-  test('children are the tasks that a job waited for, and the parent the one that waits for it', async () => {
+  test('32. children are the tasks that a job waited for, and the parent the one that waits for it', async () => {
     const { app, double, sum } = prepare(engine);
     await app.worker().start();
     const simple = await chain(double, group([double, chain(double, double)]), sum).delay(1);
@@ -161,7 +161,7 @@ onEveryEngine('relatives', (engine) => {
 });
 
 onEveryEngine('members', (engine) => {
-  test('come as they finish, with their places', async () => {
+  test('32. come as they finish, with their places', async () => {
     const { app, double, hold, signals } = prepare(engine);
     const run = await group([hold.si(1), double.si(2)]).delay();
     const held = once(signals, 'held');
@@ -364,7 +364,7 @@ onEveryEngine('page', (engine) => {
 });
 
 onEveryEngine('collect', (engine) => {
-  test('gives every task of a run as it ends, once', async () => {
+  test('32. collect gives every task of a run as it ends, once', async () => {
     const { app, double, hold, fail, record, signals } = prepare(engine);
     const run = await chain(double, group([fallback(fail, record), hold, chain(double, double)])).delay(1);
     const held = once(signals, 'held');
