@@ -122,6 +122,17 @@ onEveryEngine('resume', (engine) => {
     await expect(run.resume()).rejects.toThrow('only what has failed can be resumed');
   });
 
+  test('is what the dead letters of a run ask for: they hold the step that failed, and none that never ran', async () => {
+    const { app, double, fragile } = await start(engine);
+    const run = await chain(double, fragile, double).delay(1);
+    await expect(run.get(soon)).rejects.toThrow('broken');
+    const letters = await app.deadLetters.list();
+    expect(letters.map(({ task }) => task)).toEqual(['fragile']);
+    await expect(app.deadLetters.replay(letters[0]?.id ?? '')).rejects.toThrow(
+      `app.result('${run.id}').resume()`,
+    );
+  });
+
   test('of a call with callbacks', async () => {
     const { double, fragile, broken, ran } = await start(engine);
     const call = await fragile.linkError(double.si(1)).link(fragile).delay(1);

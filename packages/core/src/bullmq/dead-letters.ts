@@ -1,4 +1,4 @@
-import { type ErrorRecord, type FailureOrigin, JobStateError, UnknownJobError } from '../errors.js';
+import { type ErrorRecord, JobStateError, UnknownJobError } from '../errors.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
 import type { Store } from './store.js';
 import type { StoredJob } from './stored-job.js';
@@ -62,8 +62,7 @@ export function deadLetters(store: Store, queues: () => readonly string[]): Dead
       for (const name of queue === undefined ? queues() : [queue]) {
         if (name === INTERNAL_QUEUE) continue;
         const jobs = await store.failed(name, offset, limit);
-        const isWanted = ({ id, name: own, envelope }: StoredJob) =>
-          (task === undefined || own === task) && isOwnFailure(id, envelope?.failure);
+        const isWanted = (job: StoredJob) => (task === undefined || job.name === task) && isOwnFailure(job);
         found.push(...jobs.filter(isWanted).map(toDeadLetter));
       }
       return found.sort((a, b) => b.failedAt.getTime() - a.failedAt.getTime());
@@ -87,9 +86,11 @@ export function deadLetters(store: Store, queues: () => readonly string[]): Dead
   };
 }
 
-/** Whether a job has failed itself: neither one that it waited for, nor because it was not needed any more. */
-function isOwnFailure(id: string, failure: FailureOrigin | undefined): boolean {
-  return failure === undefined || (failure.jobId === id && failure.state !== 'skipped');
+/** Whether a job has failed itself: neither because one that it waited for has, nor because it was not needed any more. */
+function isOwnFailure({ id, envelope }: StoredJob): boolean {
+  const { failure, after } = envelope ?? {};
+  if (failure === undefined) return true;
+  return failure.state !== 'skipped' && (after === undefined || failure.jobId === id);
 }
 
 function toDeadLetter({
