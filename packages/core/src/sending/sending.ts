@@ -192,7 +192,8 @@ export class Sending {
     for (const [queue, ofQueue] of byQueue) {
       for (let start = 0; start < ofQueue.length; start += BULK_SLICE) {
         const slice = ofQueue.slice(start, start + BULK_SLICE);
-        await Promise.all(slice.map((job) => this.#index(job)));
+        const tagged = slice.filter((job) => job.options.tags !== undefined);
+        if (tagged.length > 0) await Promise.all(tagged.map((job) => this.#index(job)));
         const isDebounced = slice.some(({ deduplication }) => deduplication?.mode === 'debounce');
         const added = isDebounced
           ? await inTurn(slice, (job) => store.add(job, timeoutOf(options)))
@@ -213,7 +214,7 @@ export class Sending {
       return jobIdOf((await this.#storeRun(run, job.name, job.content.input, options)).id, '0');
     }
     if (key === undefined) {
-      await this.#index(job);
+      if (job.options.tags !== undefined) await this.#index(job);
       const id = await store.add(job, timeoutOf(options));
       if (id === job.id) runtime.observer?.enqueued(enqueued(job));
       return id;

@@ -6,6 +6,8 @@ const STOPPED = 'umbel:stopped';
 const MEMBERS = 'umbel:members';
 const PASSED = 'umbel:passed';
 
+const RESERVED = [STOPPED, MEMBERS, PASSED];
+
 /** The result of a step that ended its chain early, and of the steps after it, which were skipped. */
 export interface Stopped {
   /** The path of the chain. */
@@ -62,5 +64,5 @@ export function passedValue(mark: unknown): unknown {
 /** The key of a value that Umbel keeps for its own results; undefined for every other value. */
 export function reservedKey(value: unknown): string | undefined {
   if (!isPlainObject(value)) return undefined;
-  return [STOPPED, MEMBERS, PASSED].find((key) => Object.hasOwn(value, key));
+  return RESERVED.find((key) => key in value);
 }
