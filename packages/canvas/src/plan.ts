@@ -30,6 +30,7 @@ import {
   type Parent,
   SLICE,
   type Source,
+  united,
 } from '@umbel/core/internal';
 import { CanvasError } from './errors.js';
 import type {
@@ -100,7 +101,8 @@ class Planner {
   run(expression: NormalExpression): FlowNode {
     if (expression.kind !== 'linked') return internal(INTERNAL_JOB.run, '', this.#feed(expression, '0', RUN));
     const root = this.run(expression.step);
-    return { ...root, callbacks: united(this.#callbacks(expression.callbacks), root.callbacks) };
+    const callbacks = united(root.callbacks ?? {}, this.#callbacks(expression.callbacks));
+    return { ...root, ...(callbacks !== undefined && { callbacks }) };
   }
 
   callback(expression: NormalExpression): FlowNode {
@@ -384,13 +386,6 @@ function one(node: FlowNode): Feed {
 
 function internal(name: string, path: string, feed: Feed): FlowNode {
   return { path, name, queue: INTERNAL_QUEUE, options: INTERNAL_OPTIONS, ...feed };
-}
-
-function united(outer: Callbacks, inner: Callbacks = {}): Callbacks {
-  const kinds = new Set([...Object.keys(outer), ...Object.keys(inner)]) as Set<keyof Callbacks>;
-  return Object.fromEntries(
-    [...kinds].map((kind) => [kind, [...(inner[kind] ?? []), ...(outer[kind] ?? [])]]),
-  );
 }
 
 async function* eachOf(

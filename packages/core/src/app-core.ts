@@ -13,6 +13,7 @@ import { type FlowNode, INTERNAL_QUEUE } from './flow/node.js';
 import type { Logger } from './logger.js';
 import type { AsyncResult } from './results/async-result.js';
 import { StoredResult } from './results/result.js';
+import { revokeJobs } from './results/revoking.js';
 import { isFinal } from './results/state.js';
 import type { ResultParts } from './results/watching.js';
 import { Executor } from './running/execute.js';
@@ -265,11 +266,10 @@ export class AppCore implements Sender {
     checkTags([tag]);
     const now = core.#runtime.clock.now();
     let count = 0;
-    for await (const { queue, id } of core.#tags.find(tag, now)) {
-      if (isFinal(await core.#store.state(queue, id))) continue;
-      const marked = await core.#store.revoke(queue, id, { now, tag });
+    for await (const place of core.#tags.find(tag, now)) {
+      if (isFinal(await core.#store.state(place.queue, place.id))) continue;
+      const marked = await revokeJobs(core.#results, place, { now, tag }, isTerminated);
       count += marked.filter((job) => job.queue !== INTERNAL_QUEUE).length;
-      if (isTerminated) for (const job of marked) await core.#results.terminate(job.queue, job.id);
     }
     return count;
   }

@@ -23,6 +23,7 @@ export { ReadyResult } from './results/ready-result.js';
 export type { ActiveJob } from './running/job.js';
 export { Skip, StoppedEarly, WaitForChildren } from './running/signals.js';
 export { type EnqueuedJob, type Observer, type Runtime, systemRuntime } from './runtime.js';
+export { united } from './sending/callbacks.js';
 export { standInFor } from './stand-in.js';
 export { type OptionsOf, piped, provideCanvas } from './tasks/canvas.js';
 export { type CallbackExpressions, withCallback } from './tasks/linking.js';

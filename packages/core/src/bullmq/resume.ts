@@ -22,12 +22,18 @@ export async function resumeTree(access: JobAccess, place: JobPlace): Promise<nu
   for await (const child of childrenOf(access, place, kinds)) below.push(child);
   let count = 0;
   for (const child of isFailed ? lastTried(job, below) : below) count += await resumeTree(access, child);
-  await access.on(place.queue, () => unmark(job));
-  if (!isFailed || job.failedReason === PROBE.won) return count;
-  await access.on(place.queue, () =>
-    job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true }),
-  );
+  if (!isFailed || job.failedReason === PROBE.won) {
+    await access.on(place.queue, () => unmark(job));
+    return count;
+  }
+  await access.on(place.queue, () => requeue(job));
   return count + 1;
+}
+
+/** Queues one failed job again, with all its attempts, and without what would keep it from starting. */
+export async function requeue(job: Job<Envelope>): Promise<void> {
+  if (isEnvelope(job.data)) await unmark(job);
+  await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true });
 }
 
 /** Of a fallback, the step that was tried last; else all. */

@@ -4,18 +4,12 @@ import { type FlowNode, INTERNAL_QUEUE, jobIdOf, SLICE } from '../flow/node.js';
 import { sealTree } from '../flow/seal.js';
 import type { FailedChild } from '../running/job.js';
 import type { NormalizedOptions } from '../tasks/options.js';
-import {
-  type Envelope,
-  type EnvelopeContent,
-  encodeEnvelope,
-  type Fed,
-  isEnvelope,
-} from '../wire/envelope.js';
+import { type Envelope, type EnvelopeContent, encodeEnvelope, type Fed } from '../wire/envelope.js';
 import { isStopped, referredMembers } from '../wire/marks.js';
 import { isSealed, SEALED, type Sealer } from '../wire/sealing.js';
 import { type BackendOptions, Backends, type EnvelopeQueue } from './backends.js';
 import { contentOf, type StoredDeduplication, toFlowJob, toJobOptions } from './job-options.js';
-import { resumeTree } from './resume.js';
+import { requeue, resumeTree } from './resume.js';
 import { type StoredJob, shownState, storedJobOf } from './stored-job.js';
 import {
   childrenOf,
@@ -336,12 +330,7 @@ export class Store implements JobAccess {
   async retry(queue: string, id: string): Promise<void> {
     await this.on(queue, async (bull) => {
       const job = await bull.getJob(id);
-      if (job === undefined) return;
-      if (isEnvelope(job.data)) {
-        const { failure: _failure, revoked: _revoked, expires: _expires, ...data } = job.data;
-        await job.updateData(data);
-      }
-      await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true });
+      if (job !== undefined) await requeue(job);
     });
   }
 

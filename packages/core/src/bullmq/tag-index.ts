@@ -27,8 +27,10 @@ export class TagIndex {
 
   /** Adds a call or a run. Before it is stored: one that is in the store is always found. */
   async add(tags: Iterable<string>, { queue, id }: JobPlace, now: number): Promise<void> {
+    const all = [...tags];
+    if (all.length === 0) return;
     const day = Math.floor(now / DAY_MS);
-    for (const tag of tags) {
+    for (const tag of all) {
       const entry = entryId(tag, day);
       await this.#store.on(TAG_QUEUE, async (bull) => {
         await bull.add('tag', { umbel: 1, input: { tag } }, { jobId: entry, delay: this.#keepMs + DAY_MS });

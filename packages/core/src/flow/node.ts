@@ -95,11 +95,7 @@ export interface Parent {
 }
 
 /** What a fan-out job adds below `parent`, once it has its value. */
-export type Expansion = {
-  readonly parent: Parent;
-  /** The parent has a rule of its own, and looks at each member itself. */
-  readonly unsliced?: true;
-} & (
+export type Expansion = { readonly parent: Parent } & (
   | {
       readonly members: readonly FlowNode[];
       /** The group, if it has slices, and the index of the first of these members in it. */

@@ -6,6 +6,7 @@
  * | `p-2`  | the third step of the chain at `p`; the last step is at `p` itself  |
  * | `p.3`  | the fourth member of the group at `p`                               |
  * | `p/1`  | the second slice of the members of a large group at `p`             |
+ * | `p.3!` | what tells a join with a rule of its own how that member has ended    |
  * | `p^`   | what stands inside of the job at `p`: of callbacks, a fallback, flat |
  * | `p~`   | what the handler of the job at `p` has put in its place             |
  * | `p.3+…+0` | what a job at `p.3…` has added first to the group at `p`          |
@@ -32,11 +33,11 @@ export function isInside(place: string, path: string): boolean {
 }
 
 /** The innermost group that the job at `path` is in, and its member there; undefined outside of groups. */
-export function memberOf(path: string): { group: string; index: number; member: string } | undefined {
+export function memberOf(path: string): { group: string; member: string } | undefined {
   const match = /^(.*)\.(\d+)([^.]*)$/.exec(path);
   if (match === null) return undefined;
   const [, group = '', index = ''] = match;
-  return { group, index: Number(index), member: `${group}.${index}` };
+  return { group, member: `${group}.${index}` };
 }
 
 /** The path of the job with this id in its run. */

@@ -16,6 +16,7 @@ import { rebuildError } from '../wire/error-record.js';
 import type { AsyncResult, GetOptions, JobInfo, Outcome } from './async-result.js';
 import { countsOverTime, membersOverTime, tasksOverTime } from './following.js';
 import type { CollectedTask, MemberOutcome, PageEntry, PageOptions } from './member-outcome.js';
+import { revokeJobs } from './revoking.js';
 import { RunView } from './run-view.js';
 import { isFinal, type JobState } from './state.js';
 import { LATER, looksAt, type ResultParts, type Watched } from './watching.js';
@@ -147,11 +148,10 @@ export class StoredResult implements AsyncResult<unknown> {
   }
 
   async revoke({ terminate = false }: { terminate?: boolean } = {}): Promise<boolean> {
-    const { store, runtime } = this.#parts;
     const { queue } = await this.#job();
     if (isFinal(await this.state())) return false;
-    const marked = await store.revoke(queue, this.id, { now: runtime.clock.now() });
-    if (terminate) for (const job of marked) await this.#parts.terminate(job.queue, job.id);
+    const mark = { now: this.#parts.runtime.clock.now() };
+    await revokeJobs(this.#parts, { queue, id: this.id }, mark, terminate);
     return true;
   }
 

@@ -39,7 +39,7 @@ export async function expand(
   }
   if ('each' in expansion) {
     const members = membersFor(expansion, value);
-    const isSliced = members.length > SLICE && !expansion.unsliced;
+    const isSliced = members.length > SLICE;
     await add(isSliced ? sliced(expansion.list, 0, members) : members);
     return { count: members.length, ...(isSliced && { sliced: true }) };
   }

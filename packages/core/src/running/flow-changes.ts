@@ -65,7 +65,6 @@ export class JobFlowChanges implements FlowChanges {
     const path = `${place.member}+${own.slice(place.member.length)}+${turn}`;
     const member = plannable('addToGroup', signature)[PLAN](path);
     const { parent, mayFail } = await this.#joinOf({ path: own, queue }, run, place.group);
-    await this.#parts.checks.checkTree(fill(member, input));
     const ready = await this.#prepared(member, input);
     const members = [{ ...ready, ...(mayFail && { mayFail }) }];
     await addMembers(this.#parts, this.#job, { run, parent, members });
@@ -74,17 +73,17 @@ export class JobFlowChanges implements FlowChanges {
   /** What takes the job's place, below it. */
   async replacement({ signature, input }: ReplaceRequest): Promise<FlowNode> {
     const run = this.#envelope.run ?? this.#job.id;
-    const node = signature[PLAN](`${pathOf(run, this.#job.id)}~`);
-    await this.#parts.checks.checkTree(fill(node, input));
-    return this.#prepared(node, input);
+    return this.#prepared(signature[PLAN](`${pathOf(run, this.#job.id)}~`), input);
   }
 
-  /** The node as it is added; found by its tags together with what it is added to. */
+  /** The node, checked, as it is added; found by its tags together with what it is added to. */
   async #prepared(node: FlowNode, input: unknown): Promise<FlowNode> {
     const { headers = {}, tags, root, run } = this.#envelope;
     const { id, queue } = this.#job;
     const now = this.#parts.runtime.clock.now();
-    const ready = prepared(fill(node, input), {
+    const filled = fill(node, input);
+    await this.#parts.checks.checkTree(filled);
+    const ready = prepared(filled, {
       now,
       headers,
       ...(tags !== undefined && { tags }),

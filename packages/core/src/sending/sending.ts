@@ -192,8 +192,7 @@ export class Sending {
     for (const [queue, ofQueue] of byQueue) {
       for (let start = 0; start < ofQueue.length; start += BULK_SLICE) {
         const slice = ofQueue.slice(start, start + BULK_SLICE);
-        const tagged = slice.filter((job) => job.options.tags !== undefined);
-        if (tagged.length > 0) await Promise.all(tagged.map((job) => this.#index(job)));
+        await this.#index(slice);
         const isDebounced = slice.some(({ deduplication }) => deduplication?.mode === 'debounce');
         const added = isDebounced
           ? await inTurn(slice, (job) => store.add(job, timeoutOf(options)))
@@ -214,7 +213,7 @@ export class Sending {
       return jobIdOf((await this.#storeRun(run, job.name, job.content.input, options)).id, '0');
     }
     if (key === undefined) {
-      if (job.options.tags !== undefined) await this.#index(job);
+      await this.#index([job]);
       const id = await store.add(job, timeoutOf(options));
       if (id === job.id) runtime.observer?.enqueued(enqueued(job));
       return id;
@@ -223,7 +222,7 @@ export class Sending {
     const added: NewJob = { ...job, id: keyed.id, content: { ...job.content, ...keyed.content } };
     const timeoutMs = timeoutOf(options);
     if (await isStored(store, added.queue, job.name, keyed, timeoutMs)) return keyed.id;
-    await this.#index(added);
+    await this.#index([added]);
     const id = await store.add(added, timeoutMs);
     if (id === keyed.id) await isStored(store, added.queue, job.name, keyed, timeoutMs); // another may have been quicker
     runtime.observer?.enqueued(enqueued(added));
@@ -253,8 +252,11 @@ export class Sending {
     return { id: run, isNew: true };
   }
 
-  async #index({ queue, id, options: { tags } }: NewJob): Promise<void> {
-    if (tags !== undefined) await this.#parts.tags.add(tags, { queue, id }, this.#parts.runtime.clock.now());
+  async #index(jobs: readonly NewJob[]): Promise<void> {
+    const tagged = jobs.filter(({ options }) => options.tags !== undefined);
+    if (tagged.length === 0) return;
+    const now = this.#parts.runtime.clock.now();
+    await Promise.all(tagged.map((job) => this.#parts.tags.add(job.options.tags ?? [], job, now)));
   }
 
   #throughMiddleware(

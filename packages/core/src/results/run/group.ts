@@ -1,7 +1,7 @@
 /** The group whose results are a run's result, and how its members have ended. */
 import type { Store } from '../../bullmq/store.js';
 import type { JobPlace } from '../../bullmq/tree.js';
-import { readMembers } from '../../flow/gather.js';
+import { addedInOrder, readMembers } from '../../flow/gather.js';
 import { PROBE } from '../../flow/needed.js';
 import {
   INTERNAL_JOB,
@@ -87,7 +87,7 @@ export function keyAt({ source }: Group, index: number): { readonly key?: string
 }
 
 function isAdded(list: string, id: string): boolean {
-  return id.startsWith(`${list}.`) && /^\d+\+.*\+\d+$/.test(id.slice(list.length + 1));
+  return addedInOrder(list, [id]).length > 0;
 }
 
 function memberOfProbe(id: string): string {

@@ -15,7 +15,7 @@ export interface Kin {
   readonly list: string | undefined;
   /** Members of that group, or the jobs that look at them. */
   readonly members: readonly ChildPlace[];
-  /** Jobs that have a hundred members each. */
+  /** Jobs that have a slice of the members each. */
   readonly slices: readonly ChildPlace[];
   /** The step that runs since another one has failed. */
   readonly other: ChildPlace | undefined;
