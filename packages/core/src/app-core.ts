@@ -70,6 +70,7 @@ export class AppCore implements Sender {
     const { name, connection, prefix, resultTtl = '1d', failureTtl = '7d', sendTimeout = '10s' } = options;
     const { logger = console, limits = {}, middleware = [], hooks, sensitive = [], codecs = [] } = options;
     this.name = checkName('name', name);
+    const outages = new WeakSet<Error>();
     const time = new StoreTime((message) => this.#warn(message));
     this.#options = options;
     this.#logger = logger;
@@ -84,6 +85,7 @@ export class AppCore implements Sender {
       onError,
       pause: runtime.pause,
       time,
+      outages,
       sealer,
       timeoutMs: positiveMs(sendTimeout, 'sendTimeout'),
     };
@@ -121,6 +123,7 @@ export class AppCore implements Sender {
       middleware,
       sensitive,
       maxResultBytes: limitOf('limits.resultBytes', limits.resultBytes),
+      outages,
       onError,
     });
     this.deadLetters = deadLetters(

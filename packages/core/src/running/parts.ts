@@ -28,5 +28,7 @@ export interface ExecutorParts {
   readonly children?: ChildPool;
   /** How often a job may lose its worker in a short while; absent: as by default. */
   readonly maxLostStarts?: number;
+  /** Errors that say that the app's own store cannot be reached. */
+  readonly outages: WeakSet<Error>;
   readonly onError: (error: Error) => void;
 }
