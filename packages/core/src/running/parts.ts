@@ -24,6 +24,8 @@ export interface ExecutorParts {
   /** Names of keys whose values are masked. */
   readonly sensitive: readonly string[];
   readonly maxResultBytes: number;
+  /** Most members that are made of one list. */
+  readonly maxMembers: number;
   /** Where isolated tasks run; absent: in this process, as others. */
   readonly children?: ChildPool;
   readonly onError: (error: Error) => void;

@@ -7,6 +7,10 @@ import type { Registry } from '../tasks/registry.js';
 import type { TaskExpression } from '../tasks/signature.js';
 import { jsonIssues } from '../wire/json.js';
 import { validate } from '../wire/schema.js';
+import { sanitize } from '../wire/stored-value.js';
+
+/** What steps have put together may be longer than the input of one call. */
+const MAX_STORED_BYTES = 32 * 1_048_576;
 
 export class InputChecks {
   readonly #registry: Registry;
@@ -44,6 +48,12 @@ export class InputChecks {
     if (entry === undefined) return;
     if (entry.input !== undefined) await validate(entry.input, input, task, 'input', path);
     else if (input !== undefined) refuseInput(task, 'this task takes no input');
+  }
+
+  /** @throws {ValidationError} if a stored input is longer than any that was sent, or nested without an end. */
+  checkStored(task: string, input: unknown, path = 'input'): void {
+    const fault = sanitize(input, Math.max(this.#maxBytes, MAX_STORED_BYTES));
+    if (fault !== undefined) throw new ValidationError(task, 'input', [{ path, message: fault }]);
   }
 
   #checkJson(task: string, input: unknown, path: string): void {

@@ -1,5 +1,6 @@
 /** Stored results that are not a task's own: an early end of a chain, a list too long to copy, a value given on. */
 import type { Source } from '../flow/node.js';
+import { isSource } from '../flow/shape.js';
 import { isPlainObject } from './plain-object.js';
 
 const STOPPED = 'umbel:stopped';
@@ -41,8 +42,8 @@ export function membersReference(source: Source): MembersReference {
 
 /** Where the results are, if the value stands for those of a large group. */
 export function referredMembers(value: unknown): Source | undefined {
-  return isPlainObject(value) && isPlainObject(value[MEMBERS])
-    ? (value[MEMBERS] as unknown as Source) // written by `membersReference` only: results of tasks cannot have the key
+  return isPlainObject(value) && isSource(value[MEMBERS])
+    ? (value[MEMBERS] as Source) // which `isSource` has checked
     : undefined;
 }
 
