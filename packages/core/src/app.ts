@@ -79,7 +79,7 @@ export interface Limits {
    * this; what steps have put together may be longer than the input of a call.
    */
   inputBytes?: number;
-  /** Longest result, in bytes of JSON. Default 1 MiB. */
+  /** Longest result, in bytes of JSON; also of progress, and of what comes with a failure. Default 1 MiB. */
   resultBytes?: number;
   /**
    * Most members of a group, and most jobs of a `map` or `chunks`, that are given as a list or come from one. Default

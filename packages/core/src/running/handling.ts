@@ -74,7 +74,8 @@ export class Handling {
     try {
       return await attempt.run(limitMs, () => this.#result(attempt, task, handler, decoded));
     } catch (thrown) {
-      if (thrown instanceof ExpectedFailureError) throw await checkedFailure(task, thrown);
+      if (thrown instanceof ExpectedFailureError)
+        throw await checkedFailure(task, thrown, this.#parts.maxResultBytes);
       if (thrown instanceof StopRequest) return this.#stopped(job, envelope, task, thrown.value);
       if (thrown instanceof ReplaceRequest)
         return this.#replace(job, envelope, task, await changes().replacement(thrown));
@@ -91,8 +92,8 @@ export class Handling {
   }
 
   #attempt(job: ActiveJob, envelope: Envelope, task: TaskEntry, changes: () => JobFlowChanges): Attempt {
-    const { sealer, runtime, onError } = this.#parts;
-    return new Attempt(job, envelope, task, { clock: runtime.clock, sealer, onError }, changes);
+    const { sealer, runtime, maxResultBytes: maxBytes, onError } = this.#parts;
+    return new Attempt(job, envelope, task, { clock: runtime.clock, sealer, maxBytes, onError }, changes);
   }
 
   #keysOf(task: TaskEntry): ReadonlySet<string> {
@@ -117,7 +118,8 @@ export class Handling {
         const handler = this.#handlerOf(task, attempt, input);
         results.push(await this.#result(attempt, task, handler, decoded));
       } catch (thrown) {
-        if (thrown instanceof ExpectedFailureError) throw await checkedFailure(task, thrown);
+        if (thrown instanceof ExpectedFailureError)
+          throw await checkedFailure(task, thrown, this.#parts.maxResultBytes);
         if (!(thrown instanceof StopRequest || thrown instanceof ReplaceRequest)) throw thrown;
         throw new JobStateError(
           'A job of chunks() runs its task several times: ctx.stop and ctx.replace cannot be meant for one.',
@@ -257,7 +259,11 @@ async function decodedBy(
 }
 
 /** The failure with its data as the task declares it, or why it cannot be that. */
-async function checkedFailure(task: TaskEntry, { failure, data }: ExpectedFailureError): Promise<Error> {
+async function checkedFailure(
+  task: TaskEntry,
+  { failure, data }: ExpectedFailureError,
+  maxBytes: number,
+): Promise<Error> {
   const { failures = {} } = task;
   const schema = Object.hasOwn(failures, failure) ? failures[failure] : undefined;
   if (schema === undefined) {
@@ -265,7 +271,7 @@ async function checkedFailure(task: TaskEntry, { failure, data }: ExpectedFailur
     return new InvalidOptionError('failure', `one that task "${task.name}" declares (${known})`, failure);
   }
   const checked = await validate(schema, data, task.name, 'failure');
-  const issues = jsonIssues(checked, 'failure');
+  const issues = jsonIssues(checked, 'failure', maxBytes);
   return issues.length > 0
     ? new ValidationError(task.name, 'failure', issues)
     : new ExpectedFailureError(failure, checked);

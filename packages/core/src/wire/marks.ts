@@ -42,9 +42,13 @@ export function membersReference(source: Source): MembersReference {
 
 /** Where the results are, if the value stands for those of a large group. */
 export function referredMembers(value: unknown): Source | undefined {
-  return isPlainObject(value) && isSource(value[MEMBERS])
-    ? (value[MEMBERS] as Source) // which `isSource` has checked
-    : undefined;
+  const members = isPlainObject(value) ? value[MEMBERS] : undefined;
+  return isSource(members) && isSliced(members as Source) ? (members as Source) : undefined; // which was checked
+}
+
+/** Only the members of slices are read together; of others, each would be looked for, however many are said to be. */
+function isSliced(source: Source): boolean {
+  return !('step' in source) && source.sliced === true;
 }
 
 /** The result of a fan-out that adds nothing and gives its own value on. */

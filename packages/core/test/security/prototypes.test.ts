@@ -2,15 +2,14 @@
 import { chain, chunks, group } from '@umbel/canvas';
 import { type App, CorruptJobError, InvalidOptionError, TaskFailedError } from '@umbel/core';
 import { completeInput } from '@umbel/core/internal';
-import type { Queue } from 'bullmq';
 import fc from 'fast-check';
-import { Redis } from 'ioredis';
-import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
 import { decodeEnvelope, readEnvelope } from '../../src/wire/envelope.js';
 import { readErrorRecord, rebuildError } from '../../src/wire/error-record.js';
 import { sanitize } from '../../src/wire/stored-value.js';
+import { onRedis, plantResult } from '../support/planting.js';
 
 const soon = { timeout: '10s' } as const;
 
@@ -166,15 +165,6 @@ onEveryEngine('planted keys', (engine) => {
     return { keep, seen };
   }
 
-  /** Writes the result of a job over, as another program could. */
-  async function spoilResult(app: App, queue: Queue, id: string, value: string): Promise<void> {
-    if (engine.name === 'redis') {
-      const redis = new Redis(inject('redisUrl'));
-      await redis.hset(`umbel:{${app.name}}:${queue.name}:${id}`, 'returnvalue', value);
-      redis.disconnect();
-    }
-  }
-
   test('in inputs, headers, tags and items reach no handler', async () => {
     const app = engine.app();
     const { seen } = keeping(app);
@@ -243,17 +233,18 @@ onEveryEngine('planted keys', (engine) => {
       const first = engine.bareQueue('first');
       await vi.waitFor(async () => expect(await first.getJobCountByTypes('completed')).toBe(3));
       await worker.close();
-      await spoilResult(app, first, single.id, POISON);
+      await plantResult(app, 'first', single.id, POISON);
       const value = await single.get(soon);
       expect(value).toMatchObject({ a: 1 });
       expect(hasProto(value)).toBe(false);
       // The results of children stand with the job that waits for them.
-      const redis = new Redis(inject('redisUrl'));
-      const keys = await redis.keys(`umbel:{${app.name}}:*:processed`);
-      for (const key of keys)
-        for (const field of await redis.hkeys(key)) await redis.hset(key, field, POISON);
-      redis.disconnect();
-      expect(keys.length).toBeGreaterThan(0);
+      const spoilt = await onRedis(async (redis) => {
+        const keys = await redis.keys(`umbel:{${app.name}}:*:processed`);
+        for (const key of keys)
+          for (const field of await redis.hkeys(key)) await redis.hset(key, field, POISON);
+        return keys.length;
+      });
+      expect(spoilt).toBeGreaterThan(0);
       await app.worker({ queues: ['default'] }).start();
       expect(await run.get(soon)).toBe(1);
       expect(hasProto(seen)).toBe(false);
