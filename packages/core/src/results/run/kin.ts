@@ -90,7 +90,9 @@ async function leftMembers(
   if (join?.need === undefined || after === undefined || !('list' in after)) return [];
   const there = new Set(children.map(({ id }) => id));
   const count = after.count ?? (await toldOf(store, run, after)).count ?? 0;
-  return Array.from({ length: Math.min(count, MAX_LEFT) }, (_, index) => jobIdOf(run, `${after.list}.${index}!`))
+  return Array.from({ length: Math.min(count, MAX_LEFT) }, (_, index) =>
+    jobIdOf(run, `${after.list}.${index}!`),
+  )
     .filter((id) => !there.has(id))
     .map((id) => ({ id, queue: INTERNAL_QUEUE, kind: 'unprocessed' }));
 }
