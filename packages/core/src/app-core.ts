@@ -100,7 +100,8 @@ export class AppCore implements Sender {
       Math.max(durationMs(resultTtl, 'resultTtl'), durationMs(failureTtl, 'failureTtl')),
     );
     this.#results = { store, runtime, terminate: (queue, id) => terminate(store, { queue, id }) };
-    const checks = new InputChecks(registry, limitOf('limits.inputBytes', limits.inputBytes));
+    const maxInputBytes = limitOf('limits.inputBytes', limits.inputBytes);
+    const checks = new InputChecks(registry, maxInputBytes, sensitive);
     this.#sending = new Sending({
       registry,
       router: this.#router,
@@ -122,7 +123,6 @@ export class AppCore implements Sender {
       tags: this.#tags,
       hooks,
       middleware,
-      sensitive,
       maxMembers: this.maxMembers,
       maxResultBytes: limitOf('limits.resultBytes', limits.resultBytes),
       onError,

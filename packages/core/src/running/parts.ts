@@ -21,8 +21,6 @@ export interface ExecutorParts {
   /** Of every task. */
   readonly hooks: Hooks | undefined;
   readonly middleware: readonly AnyMiddleware[];
-  /** Names of keys whose values are masked. */
-  readonly sensitive: readonly string[];
   readonly maxResultBytes: number;
   /** Most members that are made of one list. */
   readonly maxMembers: number;
