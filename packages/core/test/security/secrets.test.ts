@@ -28,9 +28,9 @@ async function textOf(redis: Redis, key: string): Promise<string> {
   const read: Record<string, () => Promise<unknown>> = {
     hash: () => redis.hgetall(key),
     string: () => redis.get(key),
-    list: () => redis.lrange(key, 0, -1),
+    list: () => redis.lrange(key, '0', '-1'),
     set: () => redis.smembers(key),
-    zset: () => redis.zrange(key, 0, -1),
+    zset: () => redis.zrange(key, '0', '-1'),
     stream: () => redis.xrange(key, '-', '+'),
     none: async () => '', // gone meanwhile: a lock, a marker
   };
@@ -106,7 +106,7 @@ async function useEverywhere(app: App): Promise<void> {
 
   const one = { token: text };
   const succeeding = [
-    await keep.applyAsync(one, { link: keep.s({ more: text }), idempotencyKey: 'k', unique: undefined }),
+    await keep.applyAsync(one, { link: keep.s({ more: text }), idempotencyKey: 'k' }),
     await chain(keep, keep, group([keep, keep.s({ more: text })]), collect).delay(one),
     await chord(group([adds.si(one), replaces.si(one)]), collect).delay(),
     await map(keep, [one, one]).delay(),

@@ -163,10 +163,15 @@ onEveryEngine('a limit', (engine) => {
     expect(await (await group(list).delay()).get(soon)).toEqual([1, 2, 3]);
     await expect(group([...list, echo.si(4)]).delay()).rejects.toThrow('has 4 members');
     expect(await (await group(new Set([...list, echo.si(4)])).delay()).get(soon)).toEqual([1, 2, 3, 4]);
-    expect(await (await chain(echo, map(echo)).delay([1, 2, 3])).get(soon)).toEqual([1, 2, 3]);
-    const wide = await chain(echo, map(echo)).delay([1, 2, 3, 4]);
+    const pass = app.task({
+      name: 'list',
+      input: z.array(z.any()),
+      run: async (all): Promise<unknown[]> => all,
+    });
+    expect(await (await chain(pass, map(echo)).delay([1, 2, 3])).get(soon)).toEqual([1, 2, 3]);
+    const wide = await chain(pass, map(echo)).delay([1, 2, 3, 4]);
     expect(await issueOf(wide.get(soon))).toContain('a list that makes 4 jobs, the limit is 3');
-    expect(await (await chain(echo, chunks(echo, 2)).delay([1, 2, 3, 4])).get(soon)).toEqual([1, 2, 3, 4]);
+    expect(await (await chain(pass, chunks(echo, 2)).delay([1, 2, 3, 4])).get(soon)).toEqual([1, 2, 3, 4]);
   });
 
   test.each([

@@ -1,10 +1,9 @@
 /** No text that a caller chooses becomes a key of the store as it is: it is checked, or hashed. */
 import { chain, group } from '@umbel/canvas';
 import { type App, createApp, InvalidOptionError, UnknownJobError } from '@umbel/core';
-import { memory } from '@umbel/testing';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { onEveryEngine } from '../../../../test/engines.js';
+import { memory, onEveryEngine } from '../../../../test/engines.js';
 import { onRedis } from '../support/planting.js';
 
 const soon = { timeout: '10s' } as const;
