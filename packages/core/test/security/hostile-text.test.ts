@@ -1,7 +1,4 @@
 /** Names, tags, ids and patterns are matched in a time in proportion to their length, whatever they are. */
-import { readdirSync, readFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { chain, group } from '@umbel/canvas';
 import { createApp, InvalidOptionError } from '@umbel/core';
 import { describe, expect, test } from 'vitest';
@@ -11,31 +8,21 @@ import { addedInOrder } from '../../src/flow/gather.js';
 import { adderIn, chainOf, memberOf } from '../../src/flow/path.js';
 import { Router } from '../../src/tasks/routing.js';
 import { maskFor } from '../../src/wire/masking.js';
-
-const root = fileURLToPath(new URL('../../../../', import.meta.url));
+import { codeOf, sourceFiles } from '../support/sources.js';
 
 /** So long that a time in proportion to the square of it would be hours. */
 const LONG = 2_000_000;
 
 describe('the sources', () => {
-  const files = readdirSync(join(root, 'packages'), { recursive: true, withFileTypes: true })
-    .map((entry) => relative(root, join(entry.parentPath, entry.name)))
-    .filter((file) => /^packages\/[^/]+\/src\/.*\.ts$/.test(file))
-    .sort();
-  const codeOf = (file: string) =>
-    readFileSync(join(root, file), 'utf8')
-      .replaceAll(/\/\*[\s\S]*?\*\//g, '')
-      .replaceAll(/^\s*\/\/.*$/gm, '');
-
   test('make no regular expression of a value', () => {
-    expect(files.length).toBeGreaterThan(100);
+    expect(sourceFiles.length).toBeGreaterThan(100);
     const making =
       /\bRegExp\s*\(|\.(?:match|matchAll|search|split|replace|replaceAll)\(\s*new\b|\.search\s*\(/;
-    expect(files.filter((file) => making.test(codeOf(file)))).toEqual([]);
+    expect(sourceFiles.filter((file) => making.test(codeOf(file)))).toEqual([]);
   });
 
   test('hold no regular expression with a repetition in a repetition, or several free ones in a row', () => {
-    const literals = files.flatMap((file) =>
+    const literals = sourceFiles.flatMap((file) =>
       [
         ...codeOf(file).matchAll(
           /(?<=[=(,:?|&!]\s*)\/(?![/*])((?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+)\/[a-z]*/g,

@@ -1,16 +1,16 @@
 /** Nothing that stands in the store is ever loaded or run: it only names what the worker has already. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { type AsyncResult, RemoteError, TaskFailedError } from '@umbel/core';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { onEveryEngine } from '../../../../test/engines.js';
 import type { ErrorRecord } from '../../src/errors.js';
 import { rebuildError } from '../../src/wire/error-record.js';
+import { codeOf, sourceFiles } from '../support/sources.js';
 
 const soon = { timeout: '20s' } as const;
-const root = fileURLToPath(new URL('../../../../', import.meta.url));
 const isolate = new URL('../integration/isolated/tasks.mjs', import.meta.url);
 
 /** A module that leaves a file behind if anything loads it. */
@@ -205,17 +205,8 @@ const LOADING: [what: string, pattern: RegExp, explained: readonly string[]][] =
 ];
 
 describe('the sources', () => {
-  const files = readdirSync(join(root, 'packages'), { recursive: true, withFileTypes: true })
-    .map((entry) => relative(root, join(entry.parentPath, entry.name)))
-    .filter((file) => /^packages\/[^/]+\/src\/.*\.ts$/.test(file))
-    .sort();
-  const codeOf = (file: string) =>
-    readFileSync(join(root, file), 'utf8')
-      .replaceAll(/\/\*[\s\S]*?\*\//g, '')
-      .replaceAll(/(?<!:)\/\/.*$/gm, '');
-
   test.each(LOADING)('hold %s in explained places only', (_what, pattern, explained) => {
-    expect(files.length).toBeGreaterThan(100);
-    expect(files.filter((file) => pattern.test(codeOf(file)))).toEqual(explained);
+    expect(sourceFiles.length).toBeGreaterThan(100);
+    expect(sourceFiles.filter((file) => pattern.test(codeOf(file)))).toEqual(explained);
   });
 });
