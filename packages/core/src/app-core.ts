@@ -5,7 +5,10 @@ import { terminate } from './bullmq/control.js';
 import { type DeadLetters, deadLetters } from './bullmq/dead-letters.js';
 import { isJobId } from './bullmq/job-id.js';
 import { type QueueHandle, queueHandle, setConcurrency, setRateLimit } from './bullmq/queue-handle.js';
+import type { RepairCounts } from './bullmq/repair.js';
+import { repairAll } from './bullmq/repairer.js';
 import { Store, type StoreOptions } from './bullmq/store.js';
+import { StoreTime } from './bullmq/store-time.js';
 import { TagIndex } from './bullmq/tag-index.js';
 import { durationMs } from './duration.js';
 import { InvalidOptionError } from './errors.js';
@@ -78,9 +81,10 @@ export class AppCore implements Sender {
       1,
       100_000_000,
     );
+    const time = new StoreTime((message) => this.#warn(message));
     this.#options = options;
     this.#logger = logger;
-    this.#runtime = runtime;
+    this.#runtime = { ...runtime, clock: time.correct(runtime.clock) };
     this.#registry = registry;
     this.#router = new Router(options.queues, options.routes);
     const sealer = new Sealer(codecs);
@@ -90,6 +94,7 @@ export class AppCore implements Sender {
       prefix: prefix === undefined ? `umbel:{${name}}` : checkPrefix(prefix),
       onError,
       pause: runtime.pause,
+      time,
       sealer,
       timeoutMs: positiveMs(sendTimeout, 'sendTimeout'),
     };
@@ -99,14 +104,18 @@ export class AppCore implements Sender {
       store,
       Math.max(durationMs(resultTtl, 'resultTtl'), durationMs(failureTtl, 'failureTtl')),
     );
-    this.#results = { store, runtime, terminate: (queue, id) => terminate(store, { queue, id }) };
+    this.#results = {
+      store,
+      runtime: this.#runtime,
+      terminate: (queue, id) => terminate(store, { queue, id }),
+    };
     const maxInputBytes = limitOf('limits.inputBytes', limits.inputBytes);
     const checks = new InputChecks(registry, maxInputBytes, sensitive);
     this.#sending = new Sending({
       registry,
       router: this.#router,
       store,
-      runtime,
+      runtime: this.#runtime,
       results: this.#results,
       middleware,
       checks,
@@ -117,7 +126,7 @@ export class AppCore implements Sender {
       app: name,
       registry,
       store,
-      runtime,
+      runtime: this.#runtime,
       sealer,
       checks,
       tags: this.#tags,
@@ -127,7 +136,10 @@ export class AppCore implements Sender {
       maxResultBytes: limitOf('limits.resultBytes', limits.resultBytes),
       onError,
     });
-    this.deadLetters = deadLetters(store, () => this.#queues());
+    this.deadLetters = deadLetters(
+      () => actual(this).#store,
+      () => this.#queues(),
+    );
     this.#keepCompletedMs = durationMs(resultTtl, 'resultTtl');
     this.#keepFailedMs = durationMs(failureTtl, 'failureTtl');
   }
@@ -197,6 +209,7 @@ export class AppCore implements Sender {
   worker(options: WorkerOptions = {}): QueueWorker {
     const worker = new QueueWorker(options, {
       store: this.#storeOptions,
+      jobs: this.#store,
       executor: this.#executor,
       defaultQueues: () =>
         this.#router.queuesFor(
@@ -207,7 +220,7 @@ export class AppCore implements Sender {
       defaultName: `${hostname()}.${process.pid}`,
       keepCompletedMs: this.#keepCompletedMs,
       keepFailedMs: this.#keepFailedMs,
-      warn: (message) => this.#logger.warn(`umbel "${this.name}": ${message}`),
+      warn: (message) => this.#warn(message),
       onClose: (closed) => this.#workers.delete(closed),
     });
     this.#workers.add(worker);
@@ -290,6 +303,14 @@ export class AppCore implements Sender {
   queue(name: string): QueueHandle {
     if (!this.#queues().includes(name)) this.#router.check(name, this.#registry.queues());
     return queueHandle(actual(this).#store, name);
+  }
+
+  repair(): Promise<RepairCounts> {
+    return repairAll(actual(this).#store, this.#queues());
+  }
+
+  #warn(message: string): void {
+    this.#logger.warn(`umbel "${this.name}": ${message}`);
   }
 
   #addHandled(task: HandledTask): void {

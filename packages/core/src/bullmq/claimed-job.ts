@@ -3,6 +3,7 @@ import type { ActiveJob, FailedChild } from '../running/job.js';
 import type { NormalizedRetry } from '../tasks/retry.js';
 import { type Envelope, type EnvelopeContent, encodeEnvelope } from '../wire/envelope.js';
 import { retryOf } from './job-options.js';
+import { mergeData } from './merge-data.js';
 
 const KEPT_LOG_LINES = 1000;
 
@@ -11,17 +12,25 @@ export class ClaimedJob implements ActiveJob {
   mayHavePendingChildren = true;
   readonly #job: Job;
   readonly #backend: IQueueBackend;
+  /** Tries a command again while the store is not ready. */
+  readonly #repeat: <T>(command: () => Promise<T>) => Promise<T>;
   #controller: AbortController | undefined;
   #abortReason: Error | undefined;
+  #givenUp: Error | undefined;
   #onGiveUp: ((reason: Error) => void) | undefined;
 
-  constructor(job: Job, backend: IQueueBackend) {
+  constructor(job: Job, backend: IQueueBackend, repeat: <T>(command: () => Promise<T>) => Promise<T>) {
     this.#job = job;
     this.#backend = backend;
+    this.#repeat = repeat;
   }
 
   get id(): string {
     return this.#job.id ?? '';
+  }
+
+  get token(): string | undefined {
+    return this.#job.token;
   }
 
   get name(): string {
@@ -42,6 +51,10 @@ export class ClaimedJob implements ActiveJob {
 
   get starts(): number {
     return this.#job.attemptsStarted;
+  }
+
+  get stalls(): number {
+    return this.#job.stalledCounter;
   }
 
   get retry(): NormalizedRetry | undefined {
@@ -68,11 +81,13 @@ export class ClaimedJob implements ActiveJob {
   }
 
   giveUp(reason: Error): void {
+    this.#givenUp ??= reason;
     this.#onGiveUp?.(reason);
     this.abort(reason);
   }
 
   onGiveUp(listener: (reason: Error) => void): void {
+    if (this.#givenUp !== undefined) listener(this.#givenUp);
     const earlier = this.#onGiveUp;
     this.#onGiveUp =
       earlier === undefined
@@ -105,7 +120,16 @@ export class ClaimedJob implements ActiveJob {
   }
 
   async save(content: Partial<EnvelopeContent>): Promise<void> {
-    await this.#job.updateData(encodeEnvelope({ ...(this.#job.data as Envelope), ...content }));
+    const merged = await this.#repeat(() =>
+      mergeData(this.#backend, this.id, (data) => ({ ...data, ...content })),
+    );
+    if (merged !== undefined) {
+      this.#job.data = merged;
+      return;
+    }
+    // What cannot be read is replaced: there is nothing in it to keep.
+    const data = encodeEnvelope({ ...(this.#job.data as Envelope), ...content });
+    await this.#repeat(() => this.#job.updateData(data));
   }
 
   /** Leaves the job to its children. False if none of them is pending: then it is to be handled once more. */

@@ -17,7 +17,7 @@ import { addFlow, addJob, type FlowEntry } from './add.js';
 import { BackendAdmin } from './backend-admin.js';
 import { refusalError } from './errors.js';
 import { finish, retention } from './finish.js';
-import { extendLock, extendLocks } from './locks.js';
+import { extendLock, extendLocks, setLock } from './locks.js';
 import { addLog, clearLogs } from './logs.js';
 import { changeDelay, changePriority, promote, remove } from './maintenance.js';
 import type { QueueData } from './queue-data.js';
@@ -29,7 +29,7 @@ import {
   retryActive,
   retryFinished,
 } from './retry.js';
-import { type JobFields, updateData, updateProgress } from './update.js';
+import { type JobFields, replaceData, updateData, updateProgress } from './update.js';
 
 type FinishedJob = Pick<MinimalJob, 'id' | 'opts'>;
 
@@ -169,6 +169,16 @@ export class MemoryBackend extends BackendAdmin implements IQueueBackend {
 
   extendLocks(jobIds: string[], tokens: string[], duration: number): Promise<string[]> {
     return this.command((queue) => extendLocks(queue, jobIds, tokens, duration));
+  }
+
+  /** Not of BullMQ's contract: Umbel's workers take a lock again that has run out. True once the lock is there. */
+  setLock(jobId: string, token: string, durationMs: number): Promise<boolean> {
+    return this.command((queue) => setLock(queue, jobId, token, durationMs));
+  }
+
+  /** Not of BullMQ's contract either: replaces a job's data if it is still this text. */
+  replaceData(jobId: string, current: string, next: string): Promise<boolean> {
+    return this.command((queue) => replaceData(queue, jobId, current, next));
   }
 
   updateData(job: FinishedJob, data: unknown): Promise<void> {
