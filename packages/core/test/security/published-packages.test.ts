@@ -88,8 +88,6 @@ describe.each(published)('the package in $folder', ({ folder, manifest }) => {
       }>(`${folder}/${path}`);
       const held = sourcesContent.filter((content) => typeof content === 'string');
       expect({ path, held: held.length }).toEqual({ path, held: sources.length });
-      const source = path.replace(/^dist/, 'src').replace(/\.js\.map$/, '.ts');
-      expect({ path, isThere: existsSync(join(root, folder, source)) }).toEqual({ path, isThere: true });
     }
   });
 });
