@@ -21,9 +21,9 @@ export interface ExecutorParts {
   /** Of every task. */
   readonly hooks: Hooks | undefined;
   readonly middleware: readonly AnyMiddleware[];
-  /** Names of keys whose values are masked. */
-  readonly sensitive: readonly string[];
   readonly maxResultBytes: number;
+  /** Most members that are made of one list. */
+  readonly maxMembers: number;
   /** Where isolated tasks run; absent: in this process, as others. */
   readonly children?: ChildPool;
   /** How often a job may lose its worker in a short while; absent: as by default. */
