@@ -78,6 +78,11 @@ class Sender:
                 states[identity] = "failed" if "FAILURE" in stored else "open"
         return states
 
+    def left(self, _):
+        """Messages that the broker still holds: waiting, and taken but not acknowledged."""
+        client = app.backend.client
+        return {"queued": client.llen("celery"), "unacknowledged": client.hlen("unacked")}
+
     def skip(self, seconds):
         """Let messages that wait for the visibility timeout be as old as if so much time had passed."""
         client = app.backend.client

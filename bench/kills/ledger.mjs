@@ -21,6 +21,9 @@ export function count(entries, { chords, header }) {
   const distinct = new Set(
     entries.filter(({ event }) => event === 'start').map(({ chord, n }) => `${chord}.${n}`),
   );
+  const finished = new Set(
+    entries.filter(({ event }) => event === 'end').map(({ chord, n }) => `${chord}.${n}`),
+  );
   const bodies = new Map();
   for (const { event, chord, sum } of entries) {
     if (event === 'body') bodies.set(chord, [...(bodies.get(chord) ?? []), sum]);
@@ -42,6 +45,8 @@ export function count(entries, { chords, header }) {
     bodiesAgain: [...bodies.values()].filter((sums) => sums.length > 1).length,
     tasksAgain: started - distinct.size,
     cutOff: started - ended,
+    neverStarted: chords * header - distinct.size,
+    neverEnded: distinct.size - finished.size,
     lastBodyAt: Math.max(0, ...entries.filter(({ event }) => event === 'body').map(({ at }) => at)),
   };
 }
