@@ -27,19 +27,24 @@ async function freeze(system) {
     while (world.ledger().length < tasks.length) await setTimeout(100);
     await setTimeout(2000);
     world.redis.process.kill('SIGSTOP');
+    const frozenAt = Date.now();
     say(`${system.name}: frozen`);
     await setTimeout(freezeS * 1000);
     world.redis.process.kill('SIGCONT');
     const { states } = await settle(world, { quietS: system.quietS + LONGEST_S }, say);
     const told = Object.values(states);
-    const { tasksAgain, started } = count(world.ledger(), { chords: 0, header: 0 });
+    const entries = world.ledger();
+    const { tasksAgain } = count(entries, { chords: 0, header: 0 });
+    const startedAgain = entries
+      .filter(({ event, at }) => event === 'start' && at > frozenAt)
+      .map(({ n, at }) => ({ n, atS: Math.round((at - frozenAt) / 1000) }));
     world.remove();
     return {
       done: told.filter((state) => state === 'done').length,
       failed: told.filter((state) => state === 'failed').length,
       open: told.filter((state) => state === 'open').length,
-      started,
       tasksAgain,
+      startedAgain,
     };
   } finally {
     await world.stop();

@@ -59,6 +59,8 @@ const COLUMNS = [
   ['body again', ({ bodiesAgain }) => bodiesAgain],
   ['tasks again', ({ tasksAgain }) => tasksAgain],
   ['cut off', ({ cutOff }) => cutOff],
+  ['never started', ({ neverStarted }) => neverStarted],
+  ['never ended', ({ neverEnded }) => neverEnded],
   [
     'all done after',
     ({ recoveredS, skippedS }) => (recoveredS === null ? 'never' : `${recoveredS + skippedS} s`),
