@@ -61,6 +61,7 @@ export async function runCampaign(system, plan, { workers, concurrency, roundMs,
       if ((round + 1) % 10 === 0) say(`${round + 1} of ${plan.length} kills`);
     }
     const { states, skippedS, waiting } = await settle(world, system, say);
+    const left = system.tellsLeft ? await world.sender.ask({ left: null }) : undefined;
     const sent = plan.flatMap(({ chords }) => chords);
     const told = Object.values(states);
     const { lastBodyAt, ...counts } = count(world.ledger(), {
@@ -75,6 +76,7 @@ export async function runCampaign(system, plan, { workers, concurrency, roundMs,
       noResult: told.filter((state) => state !== 'done').length,
       skippedS,
       waiting,
+      left,
       recoveredS: isDone ? Math.max(0, Math.round((lastBodyAt - lastKillAt) / 1000)) : null,
       redis: world.redis.version,
     };

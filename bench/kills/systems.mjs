@@ -21,6 +21,7 @@ const celery = (name, settings, more) => ({
     args: ['-m', 'celery', '-A', 'celery_chords', 'worker', '-c', `${concurrency}`, '-n', `w${index}@%h`],
   }),
   needs: needsCelery,
+  tellsLeft: true,
   ...more,
 });
 
@@ -35,7 +36,8 @@ const node = (name, program, settings) => ({
 
 /**
  * `quietS`: when nothing has moved for so long, nothing will. `skipS`: a wait that is known to be needed then, and is
- * not waited for but skipped, by making the messages that wait so much older.
+ * not waited for but skipped, by making the messages that wait so much older. `tellsLeft`: its sender can say what the
+ * broker still holds at the end.
  */
 const systems = {
   'celery-default': celery('Celery, defaults', 'default', {
