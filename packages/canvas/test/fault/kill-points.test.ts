@@ -1,0 +1,120 @@
+/**
+ * A worker dies at each point of its work, in each shape of a composition; another one finishes. To the store it is as
+ * after `kill -9`: the connection is gone, and locks run out. (Processes that are killed are in `killed-worker.test.ts`
+ * and in the workspace `chaos`.)
+ */
+import { type App, createApp } from '@umbel/core';
+import { INTERNAL_JOB } from '@umbel/core/internal';
+import { createRedisBackend } from 'bullmq';
+import { Redis } from 'ioredis';
+import { afterAll, describe, expect, inject, test } from 'vitest';
+import { dyingStore, type KillPoint } from '../support/dying-store.js';
+import { type Moment, shapes, shapeTasks } from '../support/shapes.js';
+
+const quiet = { info() {}, warn() {}, error() {} };
+const soon = { timeout: '40s' } as const;
+
+const commands: KillPoint[] = (['before', 'after'] as const).flatMap((when) => [
+  { when, command: 'addFlow' },
+  { when, command: 'moveToFailed' },
+  { when, command: 'moveToWaitingChildren' },
+  ...['add', 'sum', ...Object.values(INTERNAL_JOB)].map(
+    (job) => ({ when, command: 'moveToCompleted', job }) as const,
+  ),
+  { when, command: 'moveToFailed', job: INTERNAL_JOB.probe } as const,
+]);
+const POINTS: readonly (KillPoint | Moment)[] = [
+  'handler begins',
+  'handler ends',
+  { when: 'after', command: 'moveToActive' },
+  ...commands,
+];
+
+const nameOf = (point: KillPoint | Moment) =>
+  typeof point === 'string'
+    ? point
+    : `${point.when} ${point.command}${point.job === undefined ? '' : ` of ${point.job}`}`;
+
+/** How often each point was reached, so that none of them tests nothing. */
+const struck = new Map<string, number>();
+const opened: { app: App; isDead: () => boolean }[] = [];
+
+function open(name: string, point: KillPoint | Moment | undefined, times: number) {
+  const inStore = typeof point === 'object' ? point : undefined;
+  const store = dyingStore(createRedisBackend, inject('redisUrl'), inStore, times);
+  const app = createApp({ name, connection: store.connection, logger: quiet });
+  opened.push({ app, isDead: () => store.isDead });
+  const started: string[] = [];
+  let left = times;
+  const tasks = shapeTasks(app, async (moment, id) => {
+    if (moment === 'handler begins') started.push(id);
+    if (moment !== point) return;
+    left -= 1;
+    if (left === 0) await store.die();
+  });
+  return { app, tasks, started, store };
+}
+
+async function finishes(shape: string, point: KillPoint | Moment, times: number): Promise<boolean> {
+  const name = `points-${crypto.randomUUID()}`;
+  const sender = open(name, undefined, 1);
+  const found = shapes(sender.tasks)[shape];
+  if (found === undefined) throw new Error(`there is no shape "${shape}"`);
+  const { flow, gives } = found;
+  const dying = open(name, point, times);
+  await dying.app.worker({ lockDuration: '1s', repairInterval: false }).start();
+  const run = await flow.delay();
+  const ending = run.outcome(soon);
+  // It dies, or it has nothing of the kind to do.
+  while (!dying.store.isDead && (await Promise.race([ending, pause(20)])) === undefined);
+  const isStruck = dying.store.isDead;
+  const survivor = open(name, undefined, 1);
+  await survivor.app.worker({ lockDuration: '1s', repairInterval: false }).start();
+  const outcome = await ending;
+  const where = `${shape}, ${nameOf(point)}`;
+  if (gives === undefined) expect(outcome, where).toMatchObject({ ok: false, error: { message: 'broken' } });
+  else expect(outcome, where).toEqual({ ok: true, value: gives });
+  // Each handler ran once, and once more at most by the death of its worker.
+  const starts = new Map<string, number>();
+  for (const id of [...dying.started, ...survivor.started]) starts.set(id, (starts.get(id) ?? 0) + 1);
+  expect(
+    [...starts].filter(([, count]) => count > (isStruck ? 2 : 1)),
+    where,
+  ).toEqual([]);
+  await Promise.all([survivor.app.close(), sender.app.close()]);
+  return isStruck;
+}
+
+const pause = (ms: number) => new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), ms));
+
+const SHAPES = Object.keys(shapes(shapeTasks(createApp({ name: 'names', logger: quiet }), async () => {})));
+
+afterAll(async () => {
+  const redis = new Redis(inject('redisUrl'));
+  for (const { app, isDead } of opened) {
+    if (!isDead()) await app.close();
+    for (const key of await redis.keys(`umbel:{${app.name}}:*`)) await redis.unlink(key);
+  }
+  redis.disconnect();
+});
+
+describe('a worker that dies, whatever it is doing, costs nothing', () => {
+  test.each(SHAPES)(
+    '%s',
+    async (shape) => {
+      const times = process.env.UMBEL_KILL_POINTS === 'all' ? [1, shape === 'large group' ? 40 : 2] : [1];
+      const cases = POINTS.flatMap((point) => times.map((nth) => ({ point, nth })));
+      const results = await Promise.all(
+        cases.map(async ({ point, nth }) => ({ point, isStruck: await finishes(shape, point, nth) })),
+      );
+      for (const { point, isStruck } of results)
+        if (isStruck) struck.set(nameOf(point), (struck.get(nameOf(point)) ?? 0) + 1);
+      expect(results.filter(({ isStruck }) => isStruck).length).toBeGreaterThan(8);
+    },
+    60_000,
+  );
+});
+
+test('each point was reached in some shape', () => {
+  expect(POINTS.map(nameOf).filter((name) => !struck.has(name))).toEqual([]);
+});

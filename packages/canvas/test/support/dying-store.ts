@@ -1,0 +1,83 @@
+/** A connection whose process dies at a point that can be chosen: from then on nothing reaches the store any more. */
+import type { BackendFactory, IQueueBackend } from 'bullmq';
+
+/** A command of a worker, before it is sent or after it is answered. */
+export interface KillPoint {
+  readonly when: 'before' | 'after';
+  readonly command: 'addFlow' | 'moveToActive' | 'moveToCompleted' | 'moveToFailed' | 'moveToWaitingChildren';
+  /** Only if this is the name of its job. */
+  readonly job?: string;
+}
+
+const COMMANDS = [
+  'addFlow',
+  'addJob',
+  'addLog',
+  'extendLocks',
+  'getJobData',
+  'getProcessedChildrenValues',
+  'moveStalledJobsToWait',
+  'moveToActive',
+  'moveToCompleted',
+  'moveToDelayed',
+  'moveToFailed',
+  'moveToWaitingChildren',
+  'retryJob',
+  'updateProgress',
+] as const;
+
+export interface DyingStore {
+  readonly connection: BackendFactory<IQueueBackend>;
+  readonly isDead: boolean;
+  /** Never resolves. */
+  die(): Promise<never>;
+}
+
+/** @param times At which of the commands that fit it dies. */
+export function dyingStore(
+  factory: BackendFactory<IQueueBackend>,
+  url: string,
+  point: KillPoint | undefined,
+  times = 1,
+): DyingStore {
+  const backends: IQueueBackend[] = [];
+  let isDead = false;
+  let left = times;
+  const forEver = () => new Promise<never>(() => {});
+  const die = () => {
+    isDead = true;
+    for (const backend of backends) void backend.disconnect();
+    return forEver();
+  };
+  const strikes = (when: KillPoint['when'], command: string, args: readonly unknown[], answer?: unknown) => {
+    if (point === undefined || point.when !== when || point.command !== command) return false;
+    const [job] = args;
+    if (point.job !== undefined && (job as { name?: string } | undefined)?.name !== point.job) return false;
+    const handsOut = command !== 'moveToActive' || (Array.isArray(answer) && Boolean(answer[0]));
+    if (!handsOut) return false;
+    left -= 1;
+    return left === 0;
+  };
+  return {
+    die,
+    get isDead() {
+      return isDead;
+    },
+    connection: (name, options, more) => {
+      const backend = factory(name, { ...options, connection: { url } }, more);
+      backends.push(backend);
+      for (const command of COMMANDS) {
+        const original = backend[command].bind(backend) as (...args: unknown[]) => Promise<unknown>;
+        const dying = async (...args: unknown[]) => {
+          if (isDead) return forEver();
+          if (strikes('before', command, args)) return die();
+          const answer = await original(...args);
+          if (isDead) return forEver();
+          return strikes('after', command, args, answer) ? die() : answer;
+        };
+        Object.assign(backend, { [command]: dying });
+      }
+      return backend;
+    },
+  };
+}
