@@ -31,7 +31,7 @@ export default defineConfig({
       project('property', ['packages/*/test/property']),
       project(
         'integration',
-        ['packages/*/test/integration', 'packages/*/test/fault', 'examples/*/test', 'test/integration'],
+        ['packages/*/test/integration', 'packages/*/test/fault', 'examples/*/test', 'chaos/test', 'test/integration'],
         {
           globalSetup: [source('./test/redis.ts')],
           testTimeout: 30_000,

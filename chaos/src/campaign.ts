@@ -1,0 +1,178 @@
+/** One campaign: sends random workflows while faults strike, waits until all is quiet, and judges what is left. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createApp } from '@umbel/core';
+import { clientOf, connectionOf } from './connection.js';
+import { Driver } from './driver.js';
+import { evidenceOf } from './evidence-of.js';
+import { type Strikes, strikeRepeatedly, type Targets } from './faults/fault.js';
+import { History } from './history.js';
+import type { Violation } from './invariants/evidence.js';
+import { judge } from './invariants/index.js';
+import { readLedger } from './ledger.js';
+import { Random } from './random.js';
+import { SCENARIOS, type ScenarioName, type Scene } from './scenarios.js';
+import { countOpenJobs, readStoredState } from './stored-state.js';
+import { WorkerPool } from './worker-pool.js';
+import { Workload } from './workload.js';
+
+export interface CampaignOptions {
+  readonly scenario: ScenarioName;
+  readonly seed: number;
+  /** Sends so many workflows, */
+  readonly workflows: number;
+  /** or for so long. */
+  readonly forMs: number;
+  readonly workers: number;
+  /** Default: that of `app.worker()`. */
+  readonly lockMs: number | undefined;
+  readonly haste: number;
+  /** The campaign makes a folder of its own in it. */
+  readonly folder: string;
+  readonly report: (line: string) => void;
+}
+
+export interface CampaignReport {
+  readonly scenario: ScenarioName;
+  readonly seed: number;
+  readonly folder: string;
+  readonly workflows: number;
+  readonly runs: number;
+  readonly seconds: number;
+  readonly strikes: readonly Strikes[];
+  readonly violations: readonly Violation[];
+}
+
+/** Of `app.worker()`. */
+const DEFAULT_LOCK_MS = 30_000;
+/** Beside lock and sweeps, for the work that is left when the faults end. */
+const WORK_MS = 30_000;
+const IN_FLIGHT = 400;
+const QUEUES = ['default', 'umbel'];
+
+export async function runCampaign(options: CampaignOptions): Promise<CampaignReport> {
+  const { scenario, seed, haste, report } = options;
+  const lockMs = options.lockMs ?? DEFAULT_LOCK_MS;
+  const folder = join(options.folder, `${scenario}-${seed}`);
+  mkdirSync(folder, { recursive: true });
+  const startedAt = Date.now();
+  const scene = await SCENARIOS[scenario]({ seed, haste, lockMs });
+  try {
+    const found = await fight({ ...options, lockMs, folder }, scene);
+    const seconds = Math.round((Date.now() - startedAt) / 1000);
+    report(`${scenario}: done in ${seconds} s`);
+    return { scenario, seed, folder, seconds, ...found };
+  } finally {
+    await scene.store.stop();
+  }
+}
+
+type Found = Pick<CampaignReport, 'workflows' | 'runs' | 'strikes' | 'violations'>;
+
+async function fight(options: CampaignOptions & { readonly lockMs: number }, scene: Scene): Promise<Found> {
+  const { seed, folder, lockMs, report, scenario } = options;
+  const history = new History(folder);
+  const workload = new Workload({ seed, ...scene.workload });
+  const name = `chaos-${scenario}-${seed}`;
+  const isDefaultLock = lockMs === DEFAULT_LOCK_MS;
+  const pool = new WorkerPool({
+    size: options.workers,
+    settings: { app: name, folder, blocking: scene.blocking, lockMs: isDefaultLock ? undefined : lockMs },
+    connectionOf: () => scene.workers,
+    history,
+    heapMb: scene.heapMb,
+    silenceMs: scene.silenceMs,
+  });
+  const app = createApp({ name, connection: connectionOf(scene.store.connection), logger: SILENT });
+  const driver = new Driver(app, workload, history);
+  const client = clientOf(scene.store.connection);
+  client.on('error', () => {}); // the store is killed on purpose
+  try {
+    await pool.start();
+    const end = new AbortController();
+    const targets: Targets = { pool, history, lockMs };
+    const random = new Random(seed);
+    const strikes = scene.faults.map(({ name: fault }): Strikes => ({ name: fault, count: 0 }));
+    const striking = scene.faults.map((fault, index) =>
+      strikeRepeatedly(
+        fault,
+        targets,
+        random.for(`fault ${index}`),
+        end.signal,
+        strikes[index] ?? NO_STRIKES,
+      ),
+    );
+    await submitAll(options, scene, driver, strikes, report);
+    history.note({ event: 'all-submitted' });
+    end.abort();
+    await Promise.all(striking);
+    history.note({ event: 'faults-ended' });
+    report(`${scenario}: ${driver.open} workflows are open when the faults end`);
+    const deadline = Date.now() + 3 * lockMs + WORK_MS;
+    let isQuiet = false;
+    while (!isQuiet && Date.now() < deadline) {
+      await sleep(250);
+      isQuiet = driver.open === 0 && (await countOpenJobs(client, name, QUEUES)) === 0;
+    }
+    history.note({ event: isQuiet ? 'quiet' : 'gave-up' });
+    await driver.readFinals();
+    const store = await readStoredState(scene.store.connection, name);
+    await pool.close();
+    const ledger = readLedger(folder);
+    const evidence = evidenceOf({ workload, history: history.lines, ledger, store, lockMs });
+    const violations = [...judge(evidence), ...missingFaults(scene, driver.submitted, strikes)];
+    const runs = ledger.filter(({ event }) => event === 'start').length;
+    return { workflows: driver.submitted, runs, strikes, violations };
+  } finally {
+    await pool.close();
+    client.disconnect();
+    await app.close();
+  }
+}
+
+/** Keeps sending, no faster than the faults strike. */
+async function submitAll(
+  { workflows, forMs, scenario }: CampaignOptions,
+  { workflowsPerStrike }: Scene,
+  driver: Driver,
+  [pace]: readonly Strikes[],
+  report: (line: string) => void,
+): Promise<void> {
+  const deadline = Date.now() + forMs;
+  let reportedAt = Date.now();
+  for (let index = 0; index < workflows && Date.now() < deadline; index += 1) {
+    while (
+      (driver.open >= IN_FLIGHT || index >= ((pace?.count ?? 0) + 1) * workflowsPerStrike) &&
+      Date.now() < deadline
+    ) {
+      await sleep(20);
+    }
+    driver.start(index);
+    if (Date.now() - reportedAt > 10_000) {
+      reportedAt = Date.now();
+      report(`${scenario}: ${index + 1} workflows sent, ${driver.open} open, ${pace?.count} × ${pace?.name}`);
+    }
+  }
+  // The last ones are under way when the last faults strike.
+  while ((pace?.count ?? 0) * workflowsPerStrike < driver.submitted && Date.now() < deadline) await sleep(20);
+}
+
+/** A campaign in which the faults did not strike shows nothing. */
+function missingFaults(
+  { faults, workflowsPerStrike }: Scene,
+  submitted: number,
+  strikes: readonly Strikes[],
+): Violation[] {
+  return faults.flatMap((_, index) => {
+    const { name = '', count = 0 } = strikes[index] ?? {};
+    const least = index === 0 ? Math.floor((submitted / workflowsPerStrike) * 0.9) : 1;
+    if (count >= least) return [];
+    return [{ invariant: 'faults', message: `${name} struck ${count} times, expected at least ${least}` }];
+  });
+}
+
+/** Connection errors are what a campaign is made of. */
+const SILENT = { info() {}, warn() {}, error() {} };
+
+const NO_STRIKES: Strikes = { name: '', count: 0 };

@@ -1,0 +1,54 @@
+import type { HistoryLine, SeenOutcome } from './history.js';
+import type { Evidence, JudgedWorkflow } from './invariants/evidence.js';
+import type { LedgerEntry } from './ledger.js';
+import type { StoredState } from './stored-state.js';
+import { type Workload, worldsOf } from './workload.js';
+
+interface Sources {
+  readonly workload: Workload;
+  readonly history: readonly HistoryLine[];
+  readonly ledger: readonly LedgerEntry[];
+  readonly store: StoredState;
+  readonly lockMs: number;
+}
+
+/** Brings together, for each workflow, what is told of it in different places. */
+export function evidenceOf({ workload, history, ledger, store, lockMs }: Sources): Evidence {
+  const entries = groupedBy(ledger, ({ workflow }) => workflow);
+  const lines = groupedBy(history, (line) => ('workflow' in line ? line.workflow : undefined));
+  const submitted = [...lines.keys()].filter((index) => index !== undefined).sort((a, b) => a - b);
+  const workflows = submitted.map((index): JudgedWorkflow => {
+    const workflow = workload.at(index);
+    let run: string | undefined;
+    let told: { outcome: SeenOutcome; at: number } | undefined;
+    let final: { state: string; outcome: SeenOutcome } | undefined;
+    const revokes: { at: number; answer: boolean }[] = [];
+    for (const line of lines.get(index) ?? []) {
+      if (line.event === 'acknowledged') run = line.run;
+      if (line.event === 'outcome') told ??= { outcome: line.outcome, at: line.at };
+      if (line.event === 'final') final = { state: line.state, outcome: line.outcome };
+      if (line.event === 'revoked') revokes.push({ at: line.at, answer: line.answer });
+    }
+    return {
+      index,
+      run,
+      ...(workflow.kind === 'poison' && { poison: workflow.how }),
+      worlds: workflow.kind === 'poison' ? () => [] : () => worldsOf(workflow),
+      told,
+      final,
+      revokes,
+      entries: entries.get(index) ?? [],
+    };
+  });
+  return { lockMs, workflows, ledger, history, store };
+}
+
+function groupedBy<Item, Key>(items: readonly Item[], keyOf: (item: Item) => Key): Map<Key, Item[]> {
+  const groups = new Map<Key, Item[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group === undefined) groups.set(keyOf(item), [item]);
+    else group.push(item);
+  }
+  return groups;
+}

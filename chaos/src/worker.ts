@@ -1,0 +1,30 @@
+/** A worker process, to be killed: `node worker.js '<settings as JSON>'`. */
+import { createApp } from '@umbel/core';
+import { type ConnectionSettings, connectionOf } from './connection.js';
+import { LedgerWriter } from './ledger.js';
+import { defineTasks, type TaskSettings } from './tasks.js';
+
+export interface WorkerSettings {
+  readonly app: string;
+  readonly connection: ConnectionSettings;
+  /** Where the ledger is written. */
+  readonly folder: string;
+  readonly slot: number;
+  /** Default: that of `app.worker()`. */
+  readonly lockMs?: number | undefined;
+  readonly blocking?: TaskSettings['blocking'];
+}
+
+/** How often a worker shows that its event loop turns. */
+const SIGN_OF_LIFE_MS = 1000;
+
+const settings = JSON.parse(process.argv[2] ?? '') as WorkerSettings;
+const { app: name, connection, folder, slot, lockMs, blocking } = settings;
+const app = createApp({ name, connection: connectionOf(connection) });
+const ledger = new LedgerWriter(folder, slot);
+defineTasks(app, { note: (entry) => ledger.note(entry), blocking });
+await app.worker(lockMs === undefined ? {} : { lockDuration: lockMs }).start();
+process.send?.('ready');
+setInterval(() => process.send?.('alive'), SIGN_OF_LIFE_MS);
+// Nobody is left to kill it.
+process.on('disconnect', () => process.exit(0));
