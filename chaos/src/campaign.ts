@@ -1,4 +1,5 @@
 /** One campaign: sends random workflows while faults strike, waits until all is quiet, and judges what is left. */
+import { setMaxListeners } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,8 +12,10 @@ import { History } from './history.js';
 import type { Violation } from './invariants/evidence.js';
 import { judge } from './invariants/index.js';
 import { readLedger } from './ledger.js';
+import { ProducerPool } from './producer-pool.js';
 import { Random } from './random.js';
 import { SCENARIOS, type ScenarioName, type Scene } from './scenarios.js';
+import type { Sender } from './sender.js';
 import { countOpenJobs, readStoredState } from './stored-state.js';
 import { WorkerPool } from './worker-pool.js';
 import { Workload } from './workload.js';
@@ -57,13 +60,14 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRep
   const folder = join(options.folder, `${scenario}-${seed}`);
   mkdirSync(folder, { recursive: true });
   const startedAt = Date.now();
-  const scene = await SCENARIOS[scenario]({ seed, haste, lockMs });
+  const scene = await SCENARIOS[scenario]({ haste, lockMs });
   try {
     const found = await fight({ ...options, lockMs, folder }, scene);
     const seconds = Math.round((Date.now() - startedAt) / 1000);
     report(`${scenario}: done in ${seconds} s`);
     return { scenario, seed, folder, seconds, ...found };
   } finally {
+    scene.proxy?.close();
     await scene.store.stop();
   }
 }
@@ -75,25 +79,43 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
   const history = new History(folder);
   const workload = new Workload({ seed, ...scene.workload });
   const name = `chaos-${scenario}-${seed}`;
+  const { connection } = scene.store;
   const isDefaultLock = lockMs === DEFAULT_LOCK_MS;
   const pool = new WorkerPool({
     size: options.workers,
-    settings: { app: name, folder, blocking: scene.blocking, lockMs: isDefaultLock ? undefined : lockMs },
-    connectionOf: () => scene.workers,
+    settings: {
+      app: name,
+      folder,
+      blocking: scene.blocking,
+      slowness: 1 / options.haste,
+      lockMs: isDefaultLock ? undefined : lockMs,
+    },
+    connection: scene.proxy?.connection ?? connection,
     history,
     heapMb: scene.heapMb,
     silenceMs: scene.silenceMs,
   });
-  const app = createApp({ name, connection: connectionOf(scene.store.connection), logger: SILENT });
+  const app = createApp({ name, connection: connectionOf(connection), logger: SILENT });
   const driver = new Driver(app, workload, history);
-  const client = clientOf(scene.store.connection);
+  const producers =
+    scene.producers === undefined
+      ? undefined
+      : new ProducerPool({
+          size: scene.producers,
+          folder,
+          settings: { app: name, connection, workload: { seed, ...scene.workload } },
+          history,
+          acknowledged: (index, run) => driver.acknowledged(index, run),
+        });
+  const client = clientOf(connection);
   client.on('error', () => {}); // the store is killed on purpose
   try {
-    await pool.start();
+    await Promise.all([pool.start(), producers?.start()]);
     const end = new AbortController();
-    const targets: Targets = { pool, history, lockMs };
+    setMaxListeners(0, end.signal); // all faults listen
+    const targets: Targets = { pool, driver, producers, history, lockMs, prefix: `umbel:{${name}}` };
     const random = new Random(seed);
-    const strikes = scene.faults.map(({ name: fault }): Strikes => ({ name: fault, count: 0 }));
+    const strikes = scene.faults.map(({ name: fault }): Strikes => ({ name: fault, begun: 0, count: 0 }));
     const striking = scene.faults.map((fault, index) =>
       strikeRepeatedly(
         fault,
@@ -103,13 +125,14 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
         strikes[index] ?? NO_STRIKES,
       ),
     );
-    await submitAll(options, scene, driver, strikes, report);
+    await submitAll(options, scene, driver, producers ?? driver, strikes, report);
     history.note({ event: 'all-submitted' });
     end.abort();
     await Promise.all(striking);
     history.note({ event: 'faults-ended' });
     report(`${scenario}: ${driver.open} workflows are open when the faults end`);
-    const deadline = Date.now() + 3 * lockMs + WORK_MS;
+    const { mayReject = false, recoveries = 1 } = scene;
+    const deadline = Date.now() + recoveries * 3 * lockMs + WORK_MS;
     let isQuiet = false;
     while (!isQuiet && Date.now() < deadline) {
       await sleep(250);
@@ -117,17 +140,25 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
     }
     history.note({ event: isQuiet ? 'quiet' : 'gave-up' });
     await driver.readFinals();
-    const store = await readStoredState(scene.store.connection, name);
+    const store = await readStoredState(connection, name);
     await pool.close();
     const ledger = readLedger(folder);
-    const evidence = evidenceOf({ workload, history: history.lines, ledger, store, lockMs });
+    const evidence = evidenceOf({
+      workload,
+      history: history.lines,
+      ledger,
+      store,
+      lockMs,
+      mayReject,
+      recoveries,
+    });
     const violations = [...judge(evidence), ...missingFaults(scene, driver.submitted, strikes)];
     const runs = ledger.filter(({ event }) => event === 'start').length;
     return { workflows: driver.submitted, runs, strikes, violations };
   } finally {
-    await pool.close();
+    await Promise.all([pool.close(), producers?.close()]);
     client.disconnect();
-    await app.close();
+    await driver.close();
   }
 }
 
@@ -136,6 +167,7 @@ async function submitAll(
   { workflows, forMs, scenario }: CampaignOptions,
   { workflowsPerStrike }: Scene,
   driver: Driver,
+  sender: Sender,
   [pace]: readonly Strikes[],
   report: (line: string) => void,
 ): Promise<void> {
@@ -143,19 +175,19 @@ async function submitAll(
   let reportedAt = Date.now();
   for (let index = 0; index < workflows && Date.now() < deadline; index += 1) {
     while (
-      (driver.open >= IN_FLIGHT || index >= ((pace?.count ?? 0) + 1) * workflowsPerStrike) &&
+      (driver.open >= IN_FLIGHT || index >= ((pace?.begun ?? 0) + 1) * workflowsPerStrike) &&
       Date.now() < deadline
     ) {
       await sleep(20);
     }
-    driver.start(index);
+    driver.start(index, sender);
     if (Date.now() - reportedAt > 10_000) {
       reportedAt = Date.now();
       report(`${scenario}: ${index + 1} workflows sent, ${driver.open} open, ${pace?.count} × ${pace?.name}`);
     }
   }
   // The last ones are under way when the last faults strike.
-  while ((pace?.count ?? 0) * workflowsPerStrike < driver.submitted && Date.now() < deadline) await sleep(20);
+  while ((pace?.begun ?? 0) * workflowsPerStrike < driver.submitted && Date.now() < deadline) await sleep(20);
 }
 
 /** A campaign in which the faults did not strike shows nothing. */
@@ -175,4 +207,4 @@ function missingFaults(
 /** Connection errors are what a campaign is made of. */
 const SILENT = { info() {}, warn() {}, error() {} };
 
-const NO_STRIKES: Strikes = { name: '', count: 0 };
+const NO_STRIKES: Strikes = { name: '', begun: 0, count: 0 };

@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type App, type AsyncResult, isUmbelError } from '@umbel/core';
 import { cleaned } from '../../packages/canvas/test/support/node-task.js';
 import type { History, SeenOutcome } from './history.js';
+import type { Random } from './random.js';
+import type { Sender } from './sender.js';
 import { defineTasks, type Tasks } from './tasks.js';
 import { send, type Workload } from './workload.js';
 
@@ -11,17 +13,27 @@ import { send, type Workload } from './workload.js';
 const READERS = 20;
 /** For an outcome that should be there. */
 const FINAL_TIMEOUT_MS = 5000;
+/** How often one workflow is sent at once, where duplicates are sent. */
+const DUPLICATES = 50;
 
-export class Driver {
+/** Without a key nobody can tell whether a sending that was not acknowledged has arrived: both are to be seen. */
+export function keyOf(index: number): string | undefined {
+  return index % 2 === 0 ? `workflow ${index}` : undefined;
+}
+
+export class Driver implements Sender {
   readonly #app: App;
   readonly #tasks: Tasks;
   readonly #workload: Workload;
   readonly #history: History;
   readonly #handles = new Map<number, AsyncResult<unknown>>();
+  /** Acknowledged, and not ended as far as is known. */
+  readonly #waiting = new Set<number>();
   readonly #ended = new AbortController();
-  /** Workflows that have not ended, as far as is known. */
+  /** Workflows that are being sent, or have not ended. */
   open = 0;
   submitted = 0;
+  duplicates = 0;
 
   constructor(app: App, workload: Workload, history: History) {
     this.#app = app;
@@ -31,17 +43,80 @@ export class Driver {
     setMaxListeners(0, this.#ended.signal); // everyone who waits listens
   }
 
-  /** Sends a workflow, again and again if it has a key, and waits for it. */
-  start(index: number): void {
+  /** Lets `sender` send a workflow, and waits for its end. */
+  start(index: number, sender: Sender): void {
     this.open += 1;
     this.submitted += 1;
-    void this.#follow(index).finally(() => {
-      this.open -= 1;
-    });
+    void sender
+      .send(index)
+      .then(() => this.#follow(index))
+      .finally(() => {
+        this.open -= 1;
+      });
   }
 
-  handle(index: number): AsyncResult<unknown> | undefined {
-    return this.#handles.get(index);
+  /** A workflow was acknowledged; the first of its runs is waited for. */
+  acknowledged(index: number, run: string): void {
+    this.#history.note({ event: 'acknowledged', workflow: index, run });
+    if (!this.#handles.has(index)) this.#handles.set(index, this.#app.result(run));
+    this.#waiting.add(index);
+  }
+
+  async send(index: number): Promise<void> {
+    const workflow = this.#workload.at(index);
+    const key = keyOf(index);
+    const options = key === undefined ? {} : { idempotencyKey: key };
+    for (;;) {
+      this.#history.note({ event: 'submit', workflow: index, key });
+      try {
+        const { id } = await send(workflow, this.#tasks, options);
+        this.acknowledged(index, id);
+        return;
+      } catch (error) {
+        this.#history.note({ event: 'rejected', workflow: index, error: String(error) });
+        if (key === undefined || !isUmbelError(error, 'CONNECTION')) return;
+      }
+    }
+  }
+
+  /** Sends one workflow many times at once, with one key. */
+  async sendDuplicates(index: number): Promise<void> {
+    this.duplicates += 1;
+    const options = { idempotencyKey: `workflow ${index}` };
+    const sendOne = async () => {
+      this.#history.note({ event: 'submit', workflow: index, key: options.idempotencyKey });
+      const { id } = await send(this.#workload.at(index), this.#tasks, options);
+      this.acknowledged(index, id);
+    };
+    const sent = await Promise.allSettled(Array.from({ length: DUPLICATES }, sendOne));
+    for (const each of sent) {
+      if (each.status === 'rejected') {
+        this.#history.note({ event: 'rejected', workflow: index, error: String(each.reason) });
+      }
+    }
+  }
+
+  /** Revokes a workflow that has not ended, until that is acknowledged, and perhaps again. False if there is none. */
+  async revokeOne(random: Random): Promise<boolean> {
+    const waiting = [...this.#waiting];
+    const index = waiting[random.below(waiting.length)];
+    const handle = index === undefined ? undefined : this.#handles.get(index);
+    if (index === undefined || handle === undefined) return false;
+    const terminate = random.below(2) === 0;
+    const revoke = async () => {
+      const since = Date.now();
+      for (;;) {
+        try {
+          const answer = await handle.revoke({ terminate });
+          this.#history.note({ event: 'revoked', workflow: index, answer, since });
+          return;
+        } catch (error) {
+          if (!isUmbelError(error, 'CONNECTION')) throw error;
+        }
+      }
+    };
+    await Promise.all(random.below(3) === 0 ? [revoke(), revoke()] : [revoke()]);
+    return true;
   }
 
   /** Asks the store once more how each workflow has ended. */
@@ -60,30 +135,16 @@ export class Driver {
     await Promise.all(Array.from({ length: READERS }, read));
   }
 
-  async #follow(index: number): Promise<void> {
-    const handle = await this.#send(index);
-    if (handle === undefined) return;
-    const outcome = await outcomeOf(handle, this.#ended.signal);
-    if (outcome !== undefined) this.#history.note({ event: 'outcome', workflow: index, outcome });
+  async close(): Promise<void> {
+    await this.#app.close();
   }
 
-  async #send(index: number): Promise<AsyncResult<unknown> | undefined> {
-    const workflow = this.#workload.at(index);
-    // Without a key nobody can tell whether a sending that was not acknowledged has arrived.
-    const key = index % 2 === 0 ? `workflow ${index}` : undefined;
-    const options = key === undefined ? {} : { idempotencyKey: key };
-    for (;;) {
-      this.#history.note({ event: 'submit', workflow: index, key });
-      try {
-        const handle = await send(workflow, this.#tasks, options);
-        this.#history.note({ event: 'acknowledged', workflow: index, run: handle.id });
-        this.#handles.set(index, handle);
-        return handle;
-      } catch (error) {
-        this.#history.note({ event: 'rejected', workflow: index, error: String(error) });
-        if (key === undefined || !isUmbelError(error, 'CONNECTION')) return undefined;
-      }
-    }
+  async #follow(index: number): Promise<void> {
+    const handle = this.#handles.get(index);
+    if (handle === undefined) return;
+    const outcome = await outcomeOf(handle, this.#ended.signal);
+    this.#waiting.delete(index);
+    if (outcome !== undefined) this.#history.note({ event: 'outcome', workflow: index, outcome });
   }
 }
 

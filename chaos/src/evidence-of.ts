@@ -2,7 +2,7 @@ import type { HistoryLine, SeenOutcome } from './history.js';
 import type { Evidence, JudgedWorkflow } from './invariants/evidence.js';
 import type { LedgerEntry } from './ledger.js';
 import type { StoredState } from './stored-state.js';
-import { type Workload, worldsOf } from './workload.js';
+import { isWide, type Workload, worldsOf } from './workload.js';
 
 interface Sources {
   readonly workload: Workload;
@@ -10,28 +10,32 @@ interface Sources {
   readonly ledger: readonly LedgerEntry[];
   readonly store: StoredState;
   readonly lockMs: number;
+  readonly mayReject: boolean;
+  readonly recoveries: number;
 }
 
 /** Brings together, for each workflow, what is told of it in different places. */
-export function evidenceOf({ workload, history, ledger, store, lockMs }: Sources): Evidence {
+export function evidenceOf({ workload, ledger, history, ...rest }: Sources): Evidence {
   const entries = groupedBy(ledger, ({ workflow }) => workflow);
   const lines = groupedBy(history, (line) => ('workflow' in line ? line.workflow : undefined));
   const submitted = [...lines.keys()].filter((index) => index !== undefined).sort((a, b) => a - b);
   const workflows = submitted.map((index): JudgedWorkflow => {
     const workflow = workload.at(index);
-    let run: string | undefined;
+    const runs = new Set<string>();
     let told: { outcome: SeenOutcome; at: number } | undefined;
     let final: { state: string; outcome: SeenOutcome } | undefined;
     const revokes: { at: number; answer: boolean }[] = [];
     for (const line of lines.get(index) ?? []) {
-      if (line.event === 'acknowledged') run = line.run;
+      if (line.event === 'acknowledged') runs.add(line.run);
       if (line.event === 'outcome') told ??= { outcome: line.outcome, at: line.at };
       if (line.event === 'final') final = { state: line.state, outcome: line.outcome };
       if (line.event === 'revoked') revokes.push({ at: line.at, answer: line.answer });
     }
     return {
       index,
-      run,
+      run: [...runs][0],
+      runs: [...runs],
+      isFed: workflow.kind === 'random' && isWide(workflow.spec),
       ...(workflow.kind === 'poison' && { poison: workflow.how }),
       worlds: workflow.kind === 'poison' ? () => [] : () => worldsOf(workflow),
       told,
@@ -40,7 +44,7 @@ export function evidenceOf({ workload, history, ledger, store, lockMs }: Sources
       entries: entries.get(index) ?? [],
     };
   });
-  return { lockMs, workflows, ledger, history, store };
+  return { ...rest, workflows, ledger, history };
 }
 
 function groupedBy<Item, Key>(items: readonly Item[], keyOf: (item: Item) => Key): Map<Key, Item[]> {

@@ -7,6 +7,9 @@ import { type CampaignReport, runCampaign } from './campaign.js';
 import { tableOf } from './report.js';
 import { SCENARIOS, type ScenarioName } from './scenarios.js';
 
+// Servers and workers are ended with this process.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
 const { values } = parseArgs({
   options: {
     scenario: { type: 'string', default: 'kills' },

@@ -11,12 +11,14 @@ import { POISONS, type Poison, takePoison } from './poison.js';
 
 export interface TaskSettings {
   readonly note: (entry: Omit<LedgerEntry, 'at' | 'pid'>) => void;
+  /** How long handlers take, of what they take by default. */
+  readonly slowness?: number | undefined;
   /** One handler in so many blocks the event loop of its process. */
   readonly blocking?: { readonly oneIn: number; readonly ms: number } | undefined;
 }
 
 /** Gives an app its tasks; whoever only sends needs no settings. */
-export function defineTasks(app: App, { note, blocking }: TaskSettings = { note: () => {} }) {
+export function defineTasks(app: App, { note, blocking, slowness = 1 }: TaskSettings = { note: () => {} }) {
   const node = app.task({
     name: 'node',
     input: z.object({
@@ -38,7 +40,7 @@ export function defineTasks(app: App, { note, blocking }: TaskSettings = { note:
       note({ event: 'start', ...noted });
       const { takesMs, draw } = worth(w, n, value);
       if (blocking !== undefined && draw % blocking.oneIn === 0) block(blocking.ms);
-      if (takesMs > 0) await sleep(takesMs);
+      if (takesMs > 0) await sleep(takesMs * slowness);
       if (does === 'retry' && attempt === 1) {
         end('asked');
         throw new Error('try again');
@@ -82,14 +84,14 @@ function composition(app: App, own: unknown): AnySignature {
   return fromJSON(app, own);
 }
 
-/** How long a handler takes: most a few milliseconds, some so long that faults find them at work. */
+/** How long a handler takes: nothing, a few milliseconds, or so long that faults find it at work. */
 function worth(...of: readonly unknown[]): { takesMs: number; draw: number } {
   const digest = createHash('sha1').update(JSON.stringify(of)).digest();
   const draw = digest.readUInt16BE(2);
-  const kind = digest.readUInt8(0) % 20;
-  const spread = digest.readUInt8(1);
-  if (kind === 0) return { takesMs: 200 + spread * 4, draw };
-  return { takesMs: kind < 8 ? 0 : spread % 30, draw };
+  const kind = digest.readUInt8(0) % 10;
+  const spread = digest.readUInt8(1) / 256;
+  if (kind < 4) return { takesMs: 0, draw };
+  return { takesMs: kind < 7 ? spread * 30 : 500 + spread * 3000, draw };
 }
 
 /** Keeps the event loop from turning, without using the processor. */

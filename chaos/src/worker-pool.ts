@@ -10,7 +10,7 @@ import type { WorkerSettings } from './worker.js';
 export interface PoolOptions {
   readonly size: number;
   readonly settings: Omit<WorkerSettings, 'slot' | 'connection'>;
-  readonly connectionOf: () => WorkerSettings['connection'];
+  readonly connection: WorkerSettings['connection'];
   readonly history: History;
   /** Of a worker's heap, in MiB. Default: what Node takes. */
   readonly heapMb?: number | undefined;
@@ -30,6 +30,9 @@ export class WorkerPool {
   readonly #log: number;
   readonly #expected = new WeakSet<ChildProcess>();
   readonly #watch: NodeJS.Timeout | undefined;
+  readonly #leave = () => {
+    for (const { child } of this.#slots) child?.kill('SIGKILL');
+  };
   #isClosed = false;
   /** Workers that were killed because they did not answer. */
   silent = 0;
@@ -44,6 +47,7 @@ export class WorkerPool {
       seenAt: 0,
       isFrozen: false,
     }));
+    process.once('exit', this.#leave);
     const { silenceMs } = options;
     if (silenceMs !== undefined) this.#watch = setInterval(() => this.#killSilent(silenceMs), 500);
   }
@@ -86,6 +90,7 @@ export class WorkerPool {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    process.off('exit', this.#leave);
     clearInterval(this.#watch);
     await Promise.all(this.#slots.map((_, slot) => this.kill(slot)));
   }
@@ -93,8 +98,8 @@ export class WorkerPool {
   async #start(slot: number): Promise<void> {
     const place = this.#slots[slot];
     if (this.#isClosed || place === undefined) return;
-    const { settings, connectionOf, history, heapMb } = this.#options;
-    const own: WorkerSettings = { ...settings, slot, connection: connectionOf() };
+    const { settings, connection, history, heapMb } = this.#options;
+    const own: WorkerSettings = { ...settings, slot, connection };
     const child = fork(programOf('worker'), [JSON.stringify(own)], {
       execArgv: heapMb === undefined ? [] : [`--max-old-space-size=${heapMb}`],
       stdio: ['ignore', this.#log, this.#log, 'ipc'],

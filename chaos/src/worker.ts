@@ -12,6 +12,7 @@ export interface WorkerSettings {
   readonly slot: number;
   /** Default: that of `app.worker()`. */
   readonly lockMs?: number | undefined;
+  readonly slowness?: TaskSettings['slowness'];
   readonly blocking?: TaskSettings['blocking'];
 }
 
@@ -19,10 +20,10 @@ export interface WorkerSettings {
 const SIGN_OF_LIFE_MS = 1000;
 
 const settings = JSON.parse(process.argv[2] ?? '') as WorkerSettings;
-const { app: name, connection, folder, slot, lockMs, blocking } = settings;
+const { app: name, connection, folder, slot, lockMs, slowness, blocking } = settings;
 const app = createApp({ name, connection: connectionOf(connection) });
 const ledger = new LedgerWriter(folder, slot);
-defineTasks(app, { note: (entry) => ledger.note(entry), blocking });
+defineTasks(app, { note: (entry) => ledger.note(entry), slowness, blocking });
 await app.worker(lockMs === undefined ? {} : { lockDuration: lockMs }).start();
 process.send?.('ready');
 setInterval(() => process.send?.('alive'), SIGN_OF_LIFE_MS);

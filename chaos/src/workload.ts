@@ -142,7 +142,8 @@ function countOf(spec: Spec): number {
   return partsOf(spec).reduce((sum, part) => sum + countOf(part), own);
 }
 
-function isWide(spec: Spec): boolean {
+/** Whether it has a group that is not sent in one piece. */
+export function isWide(spec: Spec): boolean {
   return spec.is === 'wide' || partsOf(spec).some(isWide);
 }
 

@@ -1,14 +1,20 @@
 /** A fault, and how it strikes again and again. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Driver } from '../driver.js';
 import type { History } from '../history.js';
+import type { ProducerPool } from '../producer-pool.js';
 import type { Random } from '../random.js';
 import type { WorkerPool } from '../worker-pool.js';
 
 /** What faults strike at. */
 export interface Targets {
   readonly pool: WorkerPool;
+  readonly driver: Driver;
+  readonly producers: ProducerPool | undefined;
   readonly history: History;
   readonly lockMs: number;
+  /** Of all keys of the app. */
+  readonly prefix: string;
 }
 
 export interface Fault {
@@ -22,6 +28,8 @@ export interface Fault {
 /** A fault that has struck so often. */
 export interface Strikes {
   readonly name: string;
+  /** Strikes that have begun; not every one finds something to strike at. */
+  begun: number;
   count: number;
 }
 
@@ -36,6 +44,7 @@ export async function strikeRepeatedly(
   for (;;) {
     await pause(random.between(...fault.everyMs), signal);
     if (signal.aborted) return;
+    strikes.begun += 1;
     if (await fault.strike(targets, random, signal)) strikes.count += 1;
   }
 }

@@ -36,6 +36,13 @@ export function surplusInEveryWorld(workflow: JudgedWorkflow): readonly string[]
   return least ?? [];
 }
 
+/** Nodes that did not run, of the world in which the fewest did not. */
+export function missingInEveryWorld(workflow: JudgedWorkflow): readonly string[] {
+  const jobs = jobsByRun(workflow);
+  const missing = workflow.worlds().map((world) => runsOf(world, jobs).missing);
+  return missing.toSorted((a, b) => a.length - b.length)[0] ?? [];
+}
+
 const sizeOf = ({ end, missing, surplus }: Difference) => end.length + missing.length + surplus.length;
 
 const keyOf = (node: number, value: unknown) => `node ${node} with ${JSON.stringify(value)}`;

@@ -10,6 +10,10 @@ export interface Evidence {
   readonly workflows: readonly JudgedWorkflow[];
   readonly ledger: readonly LedgerEntry[];
   readonly history: readonly HistoryLine[];
+  /** Sendings are refused while the store is away for long. */
+  readonly mayReject: boolean;
+  /** How often work that is open when the faults end may have to be recovered one after the other. */
+  readonly recoveries: number;
   readonly store: StoredState;
 }
 
@@ -18,7 +22,11 @@ export interface JudgedWorkflow {
   readonly index: number;
   /** Its run, if the sending was acknowledged. */
   readonly run: string | undefined;
+  /** All runs that were acknowledged: one, however often it was sent with its key. */
+  readonly runs: readonly string[];
   readonly poison?: Poison;
+  /** A part of it is sent piece by piece; if the sender dies meanwhile, it fails. */
+  readonly isFed: boolean;
   /** All that may become of it; none for poison. */
   readonly worlds: () => readonly World[];
   /** What whoever waited for it was told, and when. */

@@ -16,10 +16,11 @@ export const finalState: Invariant = ({ workflows }) =>
   );
 
 function problemsOf(workflow: JudgedWorkflow): readonly string[] {
-  const { run, told, final, entries, poison, revokes } = workflow;
+  const { run, runs, told, final, entries, poison, revokes } = workflow;
   if (run === undefined) return [];
   if (final === undefined) return ['it was acknowledged, and the store does not tell its final state'];
   const problems: string[] = [];
+  if (runs.length > 1) problems.push(`it was acknowledged as several runs: ${runs.join(', ')}`);
   if (!FINAL.has(final.state)) problems.push(`its state in the end is ${final.state}`);
   if (final.outcome.ok !== (final.state === 'completed')) {
     problems.push(`its state is ${final.state}, and its outcome ${show(final.outcome)}`);

@@ -9,6 +9,7 @@ import { ownFailures } from './own-failures.js';
 import { recovery } from './recovery.js';
 import { revokeHolds } from './revoke-holds.js';
 import { runs } from './runs.js';
+import { sendings } from './sendings.js';
 import { waiters } from './waiters.js';
 
 const INVARIANTS: readonly Invariant[] = [
@@ -23,6 +24,7 @@ const INVARIANTS: readonly Invariant[] = [
   waiters,
   recovery,
   attempts,
+  sendings,
 ];
 
 /** Everything that is wrong with what a campaign has left behind. */

@@ -4,11 +4,11 @@ import type { Invariant } from './evidence.js';
 /** For what was in flight when the faults ended. */
 const WORK_MS = 30_000;
 
-export const recovery: Invariant = ({ history, lockMs }) => {
+export const recovery: Invariant = ({ history, lockMs, recoveries }) => {
   const endedAt = history.find(({ event }) => event === 'faults-ended')?.at;
   if (endedAt === undefined) return [{ invariant: 'I10', message: 'the faults never ended' }];
   const quietAt = history.find(({ event }) => event === 'quiet')?.at;
-  const limitMs = 3 * lockMs + WORK_MS;
+  const limitMs = recoveries * 3 * lockMs + WORK_MS;
   if (quietAt === undefined) {
     return [{ invariant: 'I10', message: `not everything was done ${limitMs} ms after the last fault` }];
   }

@@ -1,12 +1,18 @@
 /** I3: what was to run has run, and again only when a fault hit that run. */
 import type { LedgerEntry } from '../ledger.js';
-import { difference } from './comparison.js';
+import { difference, missingInEveryWorld } from './comparison.js';
 import { faultsIn, type Invariant, show, type Violation } from './evidence.js';
 
-export const runs: Invariant = ({ workflows, ledger, history }) => {
+export const runs: Invariant = ({ workflows, ledger, history, lockMs }) => {
   const violations: Violation[] = [];
   for (const workflow of workflows) {
-    const { final, poison, index, run } = workflow;
+    const { final, poison, index, run, entries, isFed } = workflow;
+    // Nobody was told that it was stored: it is whole, or absent.
+    if (run === undefined && entries.length > 0 && !isFed) {
+      for (const message of missingInEveryWorld(workflow)) {
+        violations.push({ invariant: 'I3', workflow: index, run, message: `not acknowledged: ${message}` });
+      }
+    }
     if (poison !== undefined || final === undefined || final.state === 'revoked') continue;
     for (const message of difference(workflow, final.outcome).missing) {
       violations.push({ invariant: 'I3', workflow: index, run, message });
@@ -16,7 +22,8 @@ export const runs: Invariant = ({ workflows, ledger, history }) => {
     for (const [index, next] of starts.entries()) {
       const before = starts[index - 1];
       if (before === undefined) continue;
-      if (faultsIn(history, before.pid, before.at, next.at).length > 0) continue;
+      // It may have been claimed before the ledger knows: a reply that was late has used up a part of the lock.
+      if (faultsIn(history, before.pid, before.at - lockMs, next.at).length > 0) continue;
       const message =
         `job ${next.job}, attempt ${next.attempt}, node ${next.node} with ${show(next.value)} ran in process ` +
         `${before.pid} at ${before.at} and again in process ${next.pid} at ${next.at}, and no fault hit it between`;

@@ -20,12 +20,17 @@ export interface SingleStore extends CampaignStore {
 export async function startStore(): Promise<SingleStore> {
   const server = await startRedis('redis-server', { durable: true });
   const { port } = new URL(server.url);
+  const leave = () => void server.kill();
+  process.once('exit', leave);
   return {
     connection: { url: server.url },
     server,
     port: Number(port),
     ready: () => untilReady(Number(port)),
-    stop: () => server.stop(),
+    stop() {
+      process.off('exit', leave);
+      return server.stop();
+    },
   };
 }
 
