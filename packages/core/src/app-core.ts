@@ -4,7 +4,10 @@ import { resolveConnection } from './bullmq/connection.js';
 import { terminate } from './bullmq/control.js';
 import { type DeadLetters, deadLetters } from './bullmq/dead-letters.js';
 import { type QueueHandle, queueHandle, setConcurrency, setRateLimit } from './bullmq/queue-handle.js';
+import type { RepairCounts } from './bullmq/repair.js';
+import { repairAll } from './bullmq/repairer.js';
 import { Store, type StoreOptions } from './bullmq/store.js';
+import { StoreTime } from './bullmq/store-time.js';
 import { TagIndex } from './bullmq/tag-index.js';
 import { durationMs } from './duration.js';
 import { InvalidOptionError } from './errors.js';
@@ -67,9 +70,10 @@ export class AppCore implements Sender {
     const { name, connection, prefix, resultTtl = '1d', failureTtl = '7d', sendTimeout = '10s' } = options;
     const { logger = console, limits = {}, middleware = [], hooks, sensitive = [], codecs = [] } = options;
     this.name = checkName('name', name);
+    const time = new StoreTime((message) => this.#warn(message));
     this.#options = options;
     this.#logger = logger;
-    this.#runtime = runtime;
+    this.#runtime = { ...runtime, clock: time.correct(runtime.clock) };
     this.#registry = registry;
     this.#router = new Router(options.queues, options.routes);
     const sealer = new Sealer(codecs);
@@ -79,6 +83,7 @@ export class AppCore implements Sender {
       prefix: prefix ?? `umbel:{${name}}`,
       onError,
       pause: runtime.pause,
+      time,
       sealer,
       timeoutMs: positiveMs(sendTimeout, 'sendTimeout'),
     };
@@ -88,13 +93,17 @@ export class AppCore implements Sender {
       store,
       Math.max(durationMs(resultTtl, 'resultTtl'), durationMs(failureTtl, 'failureTtl')),
     );
-    this.#results = { store, runtime, terminate: (queue, id) => terminate(store, { queue, id }) };
+    this.#results = {
+      store,
+      runtime: this.#runtime,
+      terminate: (queue, id) => terminate(store, { queue, id }),
+    };
     const checks = new InputChecks(registry, limitOf('limits.inputBytes', limits.inputBytes));
     this.#sending = new Sending({
       registry,
       router: this.#router,
       store,
-      runtime,
+      runtime: this.#runtime,
       results: this.#results,
       middleware,
       checks,
@@ -104,7 +113,7 @@ export class AppCore implements Sender {
       app: name,
       registry,
       store,
-      runtime,
+      runtime: this.#runtime,
       sealer,
       checks,
       tags: this.#tags,
@@ -114,7 +123,10 @@ export class AppCore implements Sender {
       maxResultBytes: limitOf('limits.resultBytes', limits.resultBytes),
       onError,
     });
-    this.deadLetters = deadLetters(store, () => this.#queues());
+    this.deadLetters = deadLetters(
+      () => actual(this).#store,
+      () => this.#queues(),
+    );
     this.#keepCompletedMs = durationMs(resultTtl, 'resultTtl');
     this.#keepFailedMs = durationMs(failureTtl, 'failureTtl');
   }
@@ -184,6 +196,7 @@ export class AppCore implements Sender {
   worker(options: WorkerOptions = {}): QueueWorker {
     const worker = new QueueWorker(options, {
       store: this.#storeOptions,
+      jobs: this.#store,
       executor: this.#executor,
       defaultQueues: () =>
         this.#router.queuesFor(
@@ -194,7 +207,7 @@ export class AppCore implements Sender {
       defaultName: `${hostname()}.${process.pid}`,
       keepCompletedMs: this.#keepCompletedMs,
       keepFailedMs: this.#keepFailedMs,
-      warn: (message) => this.#logger.warn(`umbel "${this.name}": ${message}`),
+      warn: (message) => this.#warn(message),
       onClose: (closed) => this.#workers.delete(closed),
     });
     this.#workers.add(worker);
@@ -277,6 +290,14 @@ export class AppCore implements Sender {
   queue(name: string): QueueHandle {
     if (!this.#queues().includes(name)) this.#router.check(name, this.#registry.queues());
     return queueHandle(actual(this).#store, name);
+  }
+
+  repair(): Promise<RepairCounts> {
+    return repairAll(actual(this).#store, this.#queues());
+  }
+
+  #warn(message: string): void {
+    this.#logger.warn(`umbel "${this.name}": ${message}`);
   }
 
   #addHandled(task: HandledTask): void {

@@ -2,6 +2,7 @@ import { AppCore } from './app-core.js';
 import type { Connection } from './bullmq/connection.js';
 import type { DeadLetters } from './bullmq/dead-letters.js';
 import type { QueueHandle } from './bullmq/queue-handle.js';
+import type { RepairCounts } from './bullmq/repair.js';
 import type { Duration } from './duration.js';
 import { InvalidOptionError } from './errors.js';
 import type { Logger } from './logger.js';
@@ -170,6 +171,12 @@ export interface App<Added = {}> {
   queue(name: string): QueueHandle;
   /** The failed jobs: to list, replay and discard. */
   readonly deadLetters: DeadLetters;
+  /**
+   * Looks at every job that waits for others, and puts right what would wait for ever: for nothing, for a job that is
+   * gone from the store, or for one that has ended. Workers do the same by and by (`repairInterval`). Gives what was
+   * done.
+   */
+  repair(): Promise<RepairCounts>;
   /** A worker for this app's queues; it takes jobs once started. */
   worker(options?: WorkerOptions): AppWorker;
   /** Closes this app's workers (waiting for running jobs) and connections. A later call opens new ones. */

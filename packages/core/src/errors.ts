@@ -15,10 +15,13 @@ const CODES = [
   'IDEMPOTENCY_CONFLICT',
   'INVALID_OPTION',
   'JOB_STATE',
+  'LOCK_LOST',
   'LOST_JOB',
+  'POISON_JOB',
   'REJECTED',
   'REVOKED',
   'SKIPPED',
+  'STORE_CONFIGURATION',
   'SUBMIT',
   'TASK_FAILED',
   'TESTING',
@@ -166,6 +169,28 @@ export class LostJobError extends UmbelError {
     super(
       `Job ${jobId} is gone from the store and has left no result, so what waits for it cannot run. ` +
         'Was it removed by hand, does the store evict keys (maxmemory-policy other than noeviction), or did it end longer ago than `resultTtl`?',
+    );
+  }
+}
+
+/**
+ * A job's worker ended, or lost the job, several times in a short while before the handler had ended: the handler is
+ * taken to be why, so the job is not started any more. Never retried; it can be replayed from the dead letters.
+ */
+export class PoisonJobError extends UmbelError {
+  override readonly name = 'PoisonJobError';
+  readonly code = 'POISON_JOB';
+}
+
+/** An attempt went on after its worker had lost the job to another one. What it gives does not count. */
+export class LockLostError extends UmbelError {
+  override readonly name = 'LockLostError';
+  readonly code = 'LOCK_LOST';
+
+  constructor(readonly jobId: string) {
+    super(
+      `Job ${jobId} was taken by another worker, since this one had not renewed its lock in time: it was cut off from ` +
+        'the store, or its event loop was blocked. The job runs again; what this run gives does not count.',
     );
   }
 }
@@ -360,6 +385,12 @@ export class ClosedError extends UmbelError {
 export class ConnectionError extends UmbelError {
   override readonly name = 'ConnectionError';
   readonly code = 'CONNECTION';
+}
+
+/** The store is set up so that it may lose jobs. Thrown before a worker takes any. */
+export class StoreConfigurationError extends UmbelError {
+  override readonly name = 'StoreConfigurationError';
+  readonly code = 'STORE_CONFIGURATION';
 }
 
 /** The store accepted only a part of a run. What it accepted does not run to an end by itself. */

@@ -11,6 +11,7 @@ export type { ForeignHandler, ForeignJob } from './bullmq/claim.js';
 export type { Connection } from './bullmq/connection.js';
 export type { DeadLetter, DeadLetterQuery, DeadLetters } from './bullmq/dead-letters.js';
 export type { QueueCounts, QueueHandle } from './bullmq/queue-handle.js';
+export type { RepairCounts } from './bullmq/repair.js';
 export type { Duration } from './duration.js';
 // Errors
 export {
@@ -27,9 +28,12 @@ export {
   InvalidOptionError,
   isUmbelError,
   JobStateError,
+  LockLostError,
+  PoisonJobError,
   RejectedError,
   RemoteError,
   RevokedError,
+  StoreConfigurationError,
   SubmitError,
   TaskFailedError,
   TimeLimitError,

@@ -151,12 +151,20 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
 
   const crash = () => {
     const dead = worker;
-    const recover = engine.store.dropLocks(() => true);
+    const lost = [engine.store.dropLocks(() => true)];
     history.loseRunning(engine.now);
     engine.forgetAttempts();
     worker = newWorker();
-    engine.starting(Promise.all([dead.close({ force: true }), outside(() => worker.start())]));
-    engine.clock.setTimeout(recover, LOCK_DURATION_MS);
+    const replaced = async () => {
+      await dead.close({ force: true });
+      // What was just being handed out to the dead one is lost too.
+      lost.push(engine.store.dropLocks(() => true));
+      await outside(() => worker.start());
+    };
+    engine.starting(replaced());
+    engine.clock.setTimeout(() => {
+      for (const recover of lost) recover();
+    }, LOCK_DURATION_MS);
   };
 
   const restoreGlobals = options.virtualTimers ? replaceGlobals() : () => {};
@@ -295,6 +303,7 @@ const unclaimed = {
   queue: 'none',
   retry: undefined,
   starts: 1,
+  stalls: 0,
   updateProgress: async () => {},
   log: async () => {},
   childResults: async () => new Map(),

@@ -9,8 +9,11 @@ import {
 import { ClosedError, ConnectionError } from '../errors.js';
 import type { Envelope } from '../wire/envelope.js';
 import type { ResolvedConnection } from './connection.js';
-import { guarded } from './guard.js';
-import { isTransient } from './transient.js';
+import { checksAdded } from './guards/added.js';
+import { keepsStoreTime } from './guards/store-time.js';
+import { isTransient } from './guards/transient.js';
+import { type ServerFacts, serverFacts } from './server-facts.js';
+import type { StoreTime } from './store-time.js';
 
 export type EnvelopeQueue = Queue<Envelope, unknown, string, Envelope, unknown, string, IQueueBackend>;
 
@@ -20,6 +23,7 @@ export interface BackendOptions {
   readonly onError: (error: Error) => void;
   /** Resolves after a time, before a command is tried again. */
   readonly pause: (ms: number) => Promise<void>;
+  readonly time: StoreTime;
 }
 
 /** Everyone who waits for a result listens. */
@@ -60,7 +64,7 @@ export class Backends {
     if (this.#base === undefined) {
       const { connection, prefix, onError } = this.#options;
       const options: FlowProducerOptions = { connection: connection.options, prefix };
-      this.#base = guarded(connection.factory('', options));
+      this.#base = this.#guarded(connection.factory('', options));
       this.#base.on('error', (error: Error) => {
         this.#lastError = error;
         onError(error);
@@ -73,7 +77,7 @@ export class Backends {
     let queue = this.#queues.get(name);
     if (queue === undefined) {
       const { connection, prefix, onError } = this.#options;
-      const shared = guarded(this.base().forQueue(name, prefix));
+      const shared = this.#guarded(this.base().forQueue(name, prefix));
       queue = new Queue(name, { connection: connection.options, prefix }, () => shared);
       queue.on('error', onError);
       this.#queues.set(name, queue);
@@ -113,7 +117,7 @@ export class Backends {
       const left = deadline - performance.now();
       try {
         return await this.#within(left, timeoutMs, async () => {
-          this.#ready ??= this.base().waitUntilReady();
+          this.#ready ??= this.#connect();
           await this.#ready;
           return command();
         });
@@ -139,6 +143,22 @@ export class Backends {
     this.#ready = undefined;
     await Promise.all(closing.map((part) => part?.close()));
     await base?.close();
+  }
+
+  /** What the store tells of itself; undefined if it does not. */
+  facts(): Promise<ServerFacts | undefined> {
+    return serverFacts(this.base());
+  }
+
+  async #connect(): Promise<void> {
+    await this.base().waitUntilReady();
+    const { clockOffsetMs } = (await this.facts()) ?? {};
+    if (clockOffsetMs !== undefined) this.#options.time.measured(clockOffsetMs);
+  }
+
+  #guarded(backend: IQueueBackend): IQueueBackend {
+    keepsStoreTime(backend, this.#options.time);
+    return checksAdded(backend);
   }
 
   #within<T>(ms: number, timeoutMs: number, run: () => Promise<T>): Promise<T> {

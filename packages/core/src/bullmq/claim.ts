@@ -1,18 +1,13 @@
 import { EventEmitter, once } from 'node:events';
-import {
-  DelayedError,
-  type IQueueBackend,
-  type Job,
-  type JobJson,
-  UnrecoverableError,
-  WaitingChildrenError,
-  Worker,
-} from 'bullmq';
+import { DelayedError, type Job, UnrecoverableError, WaitingChildrenError, WaitingError } from 'bullmq';
+import { LockLostError } from '../errors.js';
 import type { ActiveJob, AttemptOutcome, ShownError } from '../running/job.js';
-import { brokenData, isEnvelope } from '../wire/envelope.js';
+import { isEnvelope } from '../wire/envelope.js';
 import type { BackendOptions } from './backends.js';
 import { ClaimedJob } from './claimed-job.js';
-import { persistent } from './persistent.js';
+import { ClaimingWorker } from './claiming-worker.js';
+import { type Claim, Claims } from './claims.js';
+import { guardWorker } from './guards/worker-backend.js';
 
 export interface ClaimOptions extends BackendOptions {
   readonly queue: string;
@@ -46,48 +41,33 @@ export interface Claimer {
 }
 
 /**
- * Stalls are counted for life and for every job of a killed process, so a limit fails jobs whose handlers are not at
- * fault.
+ * W2: stalls are counted for life and for every job of a killed process, so a limit fails jobs whose handlers are not
+ * at fault. Those that are, are found by `running/lost-starts.ts`.
  */
 const MAX_STALLS = 1_000_000;
 
-/**
- * A job whose data is no JSON is handed out with a mark in its place: BullMQ would throw where it reads the job, outside
- * the processor, and the job would come back for ever.
- */
-class TolerantWorker extends Worker<unknown, unknown, string, IQueueBackend> {
-  protected override createJob(json: JobJson, jobId: string): Job<unknown, unknown, string> {
-    try {
-      return super.createJob(json, jobId);
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
-      return super.createJob({ ...json, data: JSON.stringify(brokenData(error.message)) }, jobId);
-    }
-  }
-}
+/** Before BullMQ asks for jobs again after the connection was refused. */
+const RECONNECT_MS = 1000;
 
 /** A claimer that hands each job to `handle` and commits what came of it. */
 export function createClaimer(
   options: ClaimOptions,
   handle: (job: ActiveJob) => Promise<AttemptOutcome>,
 ): Claimer {
-  const { connection, lockDurationMs, foreign, warn, pause } = options;
+  const { connection, lockDurationMs, pause } = options;
+  const sweepIntervalMs = lockDurationMs / 2;
+  const claims = new Claims();
   const held = new Set<ClaimedJob>();
-  let hasWarned = false;
-  const worker = new TolerantWorker(
+  let isClosing = false;
+  const isOurs = foreignCheck(options);
+  const onLost = ({ id, token }: Claim) => {
+    for (const job of held) if (job.id === id && job.token === token) job.giveUp(new LockLostError(id));
+  };
+  const worker = new ClaimingWorker(
     options.queue,
     async (job) => {
-      if (!isEnvelope(job.data)) {
-        if (foreign !== undefined) return foreign(job);
-        if (!hasWarned) {
-          warn(
-            `queue "${options.queue}" holds jobs of another program (such as "${job.name}"); they are left to it. ` +
-              'To handle them here, give app.worker({ fallback }).',
-          );
-        }
-        hasWarned = true;
-        return giveBack(job, FOREIGN_RETURN_MS);
-      }
+      if (!isOurs(job))
+        return options.foreign === undefined ? giveBack(job, FOREIGN_RETURN_MS) : options.foreign(job);
       const claimed = new ClaimedJob(job, worker.backend);
       held.add(claimed);
       try {
@@ -95,9 +75,7 @@ export function createClaimer(
           const outcome = await handle(claimed);
           if (outcome.kind !== 'waiting') return await commit(job, outcome);
           if (!(await claimed.waitForChildren())) continue;
-          // One that failed just now found this job active, and could not start it.
-          const { seen } = outcome;
-          if (seen !== undefined && (await claimed.failedChildrenCount()) > seen) await options.wake(claimed);
+          await wakeIfFailed(options, claimed, outcome.seen);
           throw new WaitingChildrenError();
         }
       } finally {
@@ -111,16 +89,30 @@ export function createClaimer(
       autorun: false,
       concurrency: options.concurrency,
       lockDuration: lockDurationMs,
-      stalledInterval: lockDurationMs,
+      stalledInterval: sweepIntervalMs,
       maxStalledCount: MAX_STALLS,
+      runRetryDelay: RECONNECT_MS,
       removeOnComplete: { age: options.keepCompletedMs / 1000 },
       removeOnFail: { age: options.keepFailedMs / 1000 },
     },
-    (...args) => persistent(connection.factory(...args), lockDurationMs, pause),
+    {
+      claims,
+      onLost,
+      backend: (...args) =>
+        guardWorker(connection.factory(...args), {
+          claims,
+          lockDurationMs,
+          sweepIntervalMs,
+          keepFailedMs: options.keepFailedMs,
+          pause,
+          time: options.time,
+          isClosing: () => isClosing,
+          onLost,
+        }),
+    },
   );
   worker.on('error', options.onError);
   const closing = new EventEmitter();
-  let isClosing = false;
   return {
     async start() {
       const closed = once(closing, 'close');
@@ -146,11 +138,43 @@ export function createClaimer(
   };
 }
 
+/** Tells Umbel's jobs from those of other programs; of the latter it warns once, if nothing handles them here. */
+function foreignCheck({ queue, foreign, warn }: ClaimOptions): (job: ForeignJob) => boolean {
+  let hasWarned = foreign !== undefined;
+  return (job) => {
+    if (isEnvelope(job.data)) return true;
+    if (!hasWarned) {
+      warn(
+        `queue "${queue}" holds jobs of another program (such as "${job.name}"); they are left to it. ` +
+          'To handle them here, give app.worker({ fallback }).',
+      );
+    }
+    hasWarned = true;
+    return false;
+  };
+}
+
+/** A child that failed just when its parent was put to wait found it active, and could not start it. */
+async function wakeIfFailed(
+  { wake, onError }: ClaimOptions,
+  job: ClaimedJob,
+  seen: number | undefined,
+): Promise<void> {
+  try {
+    if (seen !== undefined && (await job.failedChildrenCount()) > seen) await wake(job);
+  } catch (cause) {
+    // It has been put to wait: no error of this is the job's. Its last child starts it, or the repair does.
+    onError(new Error(`job ${job.id} could not be started again at once`, { cause }));
+  }
+}
+
 /** The outcome in the form that BullMQ takes: the result, or an error. */
 function commit(job: Job, outcome: Exclude<AttemptOutcome, { kind: 'waiting' }>): unknown {
   switch (outcome.kind) {
     case 'completed':
       return outcome.value;
+    case 'lost':
+      throw new WaitingError(`Job ${job.id} has been taken by another worker.`);
     case 'returned':
       return giveBack(job, outcome.delayMs);
     case 'failed':

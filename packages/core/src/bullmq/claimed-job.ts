@@ -13,6 +13,7 @@ export class ClaimedJob implements ActiveJob {
   readonly #backend: IQueueBackend;
   #controller: AbortController | undefined;
   #abortReason: Error | undefined;
+  #givenUp: Error | undefined;
   #onGiveUp: ((reason: Error) => void) | undefined;
 
   constructor(job: Job, backend: IQueueBackend) {
@@ -22,6 +23,10 @@ export class ClaimedJob implements ActiveJob {
 
   get id(): string {
     return this.#job.id ?? '';
+  }
+
+  get token(): string | undefined {
+    return this.#job.token;
   }
 
   get name(): string {
@@ -42,6 +47,10 @@ export class ClaimedJob implements ActiveJob {
 
   get starts(): number {
     return this.#job.attemptsStarted;
+  }
+
+  get stalls(): number {
+    return this.#job.stalledCounter;
   }
 
   get retry(): NormalizedRetry | undefined {
@@ -68,11 +77,13 @@ export class ClaimedJob implements ActiveJob {
   }
 
   giveUp(reason: Error): void {
+    this.#givenUp ??= reason;
     this.#onGiveUp?.(reason);
     this.abort(reason);
   }
 
   onGiveUp(listener: (reason: Error) => void): void {
+    if (this.#givenUp !== undefined) listener(this.#givenUp);
     const earlier = this.#onGiveUp;
     this.#onGiveUp =
       earlier === undefined
@@ -105,7 +116,9 @@ export class ClaimedJob implements ActiveJob {
   }
 
   async save(content: Partial<EnvelopeContent>): Promise<void> {
-    await this.#job.updateData(encodeEnvelope({ ...(this.#job.data as Envelope), ...content }));
+    // W18: it may have been revoked since it was claimed, and a mark must not be written over.
+    const stored = parsed((await this.#backend.getJobData(this.id))?.data) ?? this.#job.data;
+    await this.#job.updateData(encodeEnvelope({ ...(stored as Envelope), ...content }));
   }
 
   /** Leaves the job to its children. False if none of them is pending: then it is to be handled once more. */
@@ -119,5 +132,14 @@ export class ClaimedJob implements ActiveJob {
   async failedChildrenCount(): Promise<number> {
     const { ignored = 0 } = await this.#job.getDependenciesCount({ ignored: true });
     return ignored;
+  }
+}
+
+/** Undefined if there is no text, or it is no JSON. */
+function parsed(text: string | undefined): unknown {
+  try {
+    return text === undefined ? undefined : JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }

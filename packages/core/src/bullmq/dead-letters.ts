@@ -44,8 +44,8 @@ export interface DeadLetters {
   discard(id: string): Promise<void>;
 }
 
-export function deadLetters(store: Store, queues: () => readonly string[]): DeadLetters {
-  async function failed(id: string): Promise<StoredJob> {
+export function deadLetters(storeNow: () => Store, queues: () => readonly string[]): DeadLetters {
+  async function failed(store: Store, id: string): Promise<StoredJob> {
     for (const queue of queues()) {
       const job = await store.job(queue, id);
       if (job === undefined) continue;
@@ -58,6 +58,7 @@ export function deadLetters(store: Store, queues: () => readonly string[]): Dead
 
   return {
     async list({ queue, task, limit = 100, offset = 0 } = {}) {
+      const store = storeNow();
       const found: DeadLetter[] = [];
       for (const name of queue === undefined ? queues() : [queue]) {
         if (name === INTERNAL_QUEUE) continue;
@@ -68,7 +69,8 @@ export function deadLetters(store: Store, queues: () => readonly string[]): Dead
       return found.sort((a, b) => b.failedAt.getTime() - a.failedAt.getTime());
     },
     async replay(id) {
-      const job = await failed(id);
+      const store = storeNow();
+      const job = await failed(store, id);
       const { run, alone } = job.envelope ?? {};
       if (run === id)
         throw new JobStateError(`Job ${id} is a composition: resume it, with app.result('${id}').resume().`);
@@ -80,7 +82,8 @@ export function deadLetters(store: Store, queues: () => readonly string[]): Dead
       await store.retry(job.queue, id);
     },
     async discard(id) {
-      const { queue } = await failed(id);
+      const store = storeNow();
+      const { queue } = await failed(store, id);
       await store.remove(queue, id);
     },
   };

@@ -1,6 +1,6 @@
 import { CorruptJobError, type FailureOrigin, UpstreamFailedError } from '../errors.js';
 import { type Children, readMembers } from '../flow/gather.js';
-import { type FlowNode, INTERNAL_QUEUE, jobIdOf, SLICE } from '../flow/node.js';
+import { type FlowNode, INTERNAL_QUEUE, jobIdOf, type Parent, SLICE } from '../flow/node.js';
 import { sealTree } from '../flow/seal.js';
 import type { FailedChild } from '../running/job.js';
 import type { NormalizedOptions } from '../tasks/options.js';
@@ -10,6 +10,7 @@ import { isSealed, SEALED, type Sealer } from '../wire/sealing.js';
 import { type BackendOptions, Backends, type EnvelopeQueue } from './backends.js';
 import { contentOf, type StoredDeduplication, toFlowJob, toJobOptions } from './job-options.js';
 import { requeue, resumeTree } from './resume.js';
+import type { ServerFacts } from './server-facts.js';
 import { type StoredJob, shownState, storedJobOf } from './stored-job.js';
 import {
   childrenOf,
@@ -62,6 +63,11 @@ export class Store implements JobAccess {
   /** Aborted when this store is closed; what is waited for does not come then. */
   get closed(): AbortSignal {
     return this.#backends.closed;
+  }
+
+  /** What the store tells of itself; undefined if it does not. */
+  facts(): Promise<ServerFacts | undefined> {
+    return this.#backends.reach(this.#options.timeoutMs, () => this.#backends.facts());
   }
 
   /** The id of the job: its own, or that of an equal one that is there already. */
@@ -125,7 +131,7 @@ export class Store implements JobAccess {
    */
   async addChildren(
     run: string,
-    parent: { path: string; queue: string },
+    parent: Parent,
     nodes: readonly FlowNode[],
     { timeoutMs, isRepeated = false }: AddOptions = {},
   ): Promise<void> {
@@ -137,7 +143,7 @@ export class Store implements JobAccess {
       let mayBeThere = isRepeated;
       await this.#backends.reach(timeoutMs ?? this.#options.timeoutMs, async () => {
         // As in `addRun`.
-        const missing = mayBeThere ? await this.#notStored(run, sealed) : sealed;
+        const missing = mayBeThere ? await this.#notAdded(run, parent, sealed) : sealed;
         mayBeThere = true;
         if (missing.length === 0) return;
         await this.#backends.flows().addBulk(missing.map((node) => toFlowJob(run, node, above)));
@@ -287,10 +293,23 @@ export class Store implements JobAccess {
 
   /** Lets a job end without what it still waits for, which goes on by itself. */
   async detachPending(queue: string, id: string): Promise<void> {
-    const above = await this.on(queue, async (bull) => `${bull.getBackend().qualifiedName}:${id}`);
-    for await (const child of childrenOf(this, { queue, id }, ['unprocessed'])) {
-      await this.on(child.queue, (bull) => bull.getBackend().removeChildDependency(child.id, above));
-    }
+    const parent = { queue, id };
+    for await (const child of childrenOf(this, parent, ['unprocessed'])) await this.detach(parent, child);
+  }
+
+  /** Lets a job end without one of those that it still waits for. */
+  async detach(parent: JobPlace, child: JobPlace): Promise<void> {
+    const above = `${this.#backends.qualifiedName(parent.queue)}:${parent.id}`;
+    await this.on(child.queue, (bull) => bull.getBackend().removeChildDependency(child.id, above));
+  }
+
+  /** Adds a job of this id below another one; one that is there stays as it is, and its parent is told if it has completed. */
+  async addBelow(parent: JobPlace, { queue, id }: JobPlace, name: string, data: object): Promise<void> {
+    const above = { id: parent.id, queue: this.#backends.qualifiedName(parent.queue) };
+    const opts = { jobId: id, parent: above, continueParentOnFailure: true };
+    await this.#backends.reach(this.#options.timeoutMs, () =>
+      this.#backends.flows().add({ name, queueName: queue, data, opts }),
+    );
   }
 
   /** Calls `listener` when the job reports or ends, as a hint: events may be missed. Gives a function that stops it. */
@@ -386,9 +405,14 @@ export class Store implements JobAccess {
     return (await this.#backends.queue(queue).getJobState(jobIdOf(run, path))) !== 'unknown';
   }
 
-  async #notStored(run: string, nodes: readonly FlowNode[]): Promise<FlowNode[]> {
-    const areStored = await Promise.all(nodes.map((node) => this.#isStored(run, node)));
-    return nodes.filter((_, index) => !areStored[index]);
+  /** W13: its parent knows a child that has ended also after its record has expired. */
+  async #notAdded(run: string, parent: Parent, nodes: readonly FlowNode[]): Promise<FlowNode[]> {
+    const known = new Set<string>();
+    const place = { queue: parent.queue, id: jobIdOf(run, parent.path) };
+    for await (const { id } of childrenOf(this, place)) known.add(id);
+    const unknown = nodes.filter(({ path }) => !known.has(jobIdOf(run, path)));
+    const areStored = await Promise.all(unknown.map((node) => this.#isStored(run, node)));
+    return unknown.filter((_, index) => !areStored[index]);
   }
 }
 

@@ -1,12 +1,18 @@
 /** What a join has that needs only some of its members. */
+import { randomUUID } from 'node:crypto';
 import { UpstreamFailedError } from '../errors.js';
 import { isStopped, referredMembers } from '../wire/marks.js';
 import { isPlainObject } from '../wire/plain-object.js';
 import { type Children, type Gathered, type Gatherer, gather, lossOf, readMembers } from './gather.js';
-import { type JoinRule, jobIdOf, type Source } from './node.js';
+import { type FlowNode, INTERNAL_JOB, INTERNAL_QUEUE, type JoinRule, jobIdOf, type Source } from './node.js';
 
 /** What a probe fails with, so that its join is started at once. */
 export const PROBE = { won: 'umbel:won', again: 'umbel:again' } as const;
+
+/** A child that starts the job at `path`, which waits, by failing at once. */
+export function wakingProbe(path: string): FlowNode {
+  return { path: `${path}!${randomUUID()}`, name: INTERNAL_JOB.probe, queue: INTERNAL_QUEUE };
+}
 
 /**
  * What a join with a rule of its own has: the results of the members that it needs, once enough have succeeded. Each

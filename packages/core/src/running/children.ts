@@ -1,5 +1,5 @@
 /** A claimed job's children, read from the store; its own once. */
-import { isTransient } from '../bullmq/transient.js';
+import { isTransient } from '../bullmq/guards/transient.js';
 import { ConnectionError } from '../errors.js';
 import type { Children } from '../flow/gather.js';
 import { isSealed } from '../wire/sealing.js';

@@ -1,14 +1,16 @@
-import { randomUUID } from 'node:crypto';
+import { isTransient } from '../bullmq/guards/transient.js';
 import {
   ExpiredError,
   type FailureOrigin,
   isUmbelError,
+  LockLostError,
   RevokedError,
   SkippedError,
   UpstreamFailedError,
   ValidationError,
 } from '../errors.js';
-import { INTERNAL_JOB, INTERNAL_QUEUE } from '../flow/node.js';
+import { wakingProbe } from '../flow/needed.js';
+import { INTERNAL_QUEUE } from '../flow/node.js';
 import { pathOf } from '../flow/path.js';
 import { retryDelayMs } from '../tasks/retry.js';
 import { decodeEnvelope, type Envelope } from '../wire/envelope.js';
@@ -19,6 +21,7 @@ import type { Attempt } from './attempt.js';
 import { Handling } from './handling.js';
 import type { ChildPool } from './isolated/child-pool.js';
 import type { ActiveJob, AttemptOutcome, ShownError } from './job.js';
+import { isPoison, lostStarts, Probation, poisonError } from './lost-starts.js';
 import type { ExecutorParts } from './parts.js';
 import { ComeBackSoon, ProbeEnd, Skip, StoppedEarly, WaitForChildren } from './signals.js';
 import { Steps } from './steps.js';
@@ -36,11 +39,13 @@ export class Executor {
   readonly #parts: ExecutorParts;
   readonly #steps: Steps;
   readonly #handling: Handling;
+  readonly #probation: Probation;
 
   constructor(parts: ExecutorParts) {
     this.#parts = parts;
     this.#steps = new Steps(parts);
     this.#handling = new Handling(parts, this.#steps);
+    this.#probation = new Probation(parts.runtime.clock);
   }
 
   /** The same, running isolated tasks in `children`. */
@@ -53,9 +58,11 @@ export class Executor {
     const { observer } = runtime;
     let envelope: Envelope | undefined;
     let attempt: Attempt | undefined;
+    let leave = () => {};
     try {
       envelope = decodeEnvelope(job.id, job.data);
       const content = envelope;
+      if (job.stalls > 0 && job.queue !== INTERNAL_QUEUE) leave = await this.#afterLoss(job, content);
       const run = () => this.#run(job, content, (begun) => (attempt = begun));
       const value = await (observer === undefined ? run() : observer.attempt(job, run));
       const kept = envelope.ignoreResult ? null : value;
@@ -67,6 +74,26 @@ export class Executor {
         (await this.#otherEnd(job, envelope, attempt, thrown)) ??
         this.#failed(job, envelope, attempt, toError(thrown))
       );
+    } finally {
+      leave();
+    }
+  }
+
+  /** Lets a job start that the store has put back; gives a function to be called at its end. */
+  async #afterLoss(job: ActiveJob, { lost: stored }: Envelope): Promise<() => void> {
+    const lost = lostStarts(stored, job.stalls, this.#parts.runtime.clock.now());
+    if (isPoison(lost)) {
+      await job.save({ lost: { ...lost, at: [] } }); // one that is replayed is started again
+      throw poisonError(job.name, lost);
+    }
+    const leave = lost.at.length === 0 ? () => {} : await this.#probation.enter();
+    try {
+      job.signal.throwIfAborted();
+      await job.save({ lost });
+      return leave;
+    } catch (error) {
+      leave();
+      throw error;
     }
   }
 
@@ -80,6 +107,10 @@ export class Executor {
     if (thrown instanceof WaitForChildren) {
       await attempt?.reports.end();
       return { kind: 'waiting', ...(thrown.seen !== undefined && { seen: thrown.seen }) };
+    }
+    if (thrown instanceof LockLostError) {
+      await attempt?.reports.end();
+      return { kind: 'lost' };
     }
     if (thrown instanceof ComeBackSoon) return { kind: 'returned', delayMs: SOON_MS };
     if (thrown instanceof ProbeEnd)
@@ -101,8 +132,7 @@ export class Executor {
   async wake(job: ActiveJob): Promise<void> {
     const { run = job.id } = decodeEnvelope(job.id, job.data);
     const path = pathOf(run, job.id);
-    const probe = { path: `${path}!${randomUUID()}`, name: INTERNAL_JOB.probe, queue: INTERNAL_QUEUE };
-    await this.#parts.store.addChildren(run, { path, queue: job.queue }, [probe]);
+    await this.#parts.store.addChildren(run, { path, queue: job.queue }, [wakingProbe(path)]);
   }
 
   /** The result of one attempt at a job that no store holds. @throws what the handler throws. */
@@ -129,8 +159,8 @@ export class Executor {
     attempt: Attempt | undefined,
     error: Error,
   ): Promise<AttemptOutcome> {
-    if (attempt === undefined && isUmbelError(error, 'CONNECTION')) {
-      // Nothing of the user's has run: an outage is not charged to the job.
+    if (attempt === undefined && (isUmbelError(error, 'CONNECTION') || isTransient(error))) {
+      // W6: nothing of the user's has run: an outage is not charged to the job.
       return { kind: 'returned', delayMs: UNREACHABLE_RETURN_MS };
     }
     const delayMs = this.#retryDelayMs(job, error);

@@ -55,6 +55,11 @@ export class JobFlowChanges implements FlowChanges {
   async addToGroup(signature: unknown, input: unknown): Promise<void> {
     const { id, queue } = this.#job;
     const { run } = this.#envelope;
+    if (this.#job.signal.aborted) {
+      throw new JobStateError(
+        `Attempt ${this.#job.attempt} of job ${id} is over: it cannot add to its group any more.`,
+      );
+    }
     const own = run === undefined ? '' : pathOf(run, id);
     const place = memberOf(own);
     if (run === undefined || place === undefined) {

@@ -12,6 +12,8 @@ export interface ActiveJob {
   readonly attempt: number;
   /** How often it was claimed, this time included; also by workers that have died. */
   readonly starts: number;
+  /** How often the store has put it back because its worker did not renew its lock. */
+  readonly stalls: number;
   /** As it was sent; absent if the sender gave none. */
   readonly retry: NormalizedRetry | undefined;
   /** When it was sent, in milliseconds since 1970. */
@@ -57,5 +59,7 @@ export type AttemptOutcome =
   | { readonly kind: 'failed'; readonly error: ShownError }
   /** It waits for its children; if more than `seen` of them have failed by then, it is started again. */
   | { readonly kind: 'waiting'; readonly seen?: number }
+  /** It was taken by another worker, whose run of it counts. */
+  | { readonly kind: 'lost' }
   /** Not attempted at all: it goes back to its queue, for a while, and is not charged. */
   | { readonly kind: 'returned'; readonly delayMs: number };

@@ -1,8 +1,18 @@
 import type { BackendOptions } from '../bullmq/backends.js';
 import { type Claimer, createClaimer, type ForeignHandler } from '../bullmq/claim.js';
 import { ControlListener, type ControlOrder } from '../bullmq/control.js';
+import { NOTHING_REPAIRED, type RepairCounts } from '../bullmq/repair.js';
+import { Repairer } from '../bullmq/repairer.js';
+import type { Store } from '../bullmq/store.js';
 import { type Duration, durationMs } from '../duration.js';
-import { ChildProcessError, ClosedError, InvalidOptionError, isUmbelError, RevokedError } from '../errors.js';
+import {
+  ChildProcessError,
+  ClosedError,
+  InvalidOptionError,
+  isUmbelError,
+  RevokedError,
+  StoreConfigurationError,
+} from '../errors.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
 import { checkInteger, checkQueue } from '../tasks/options.js';
 import type { Executor } from './execute.js';
@@ -23,15 +33,28 @@ export interface WorkerOptions {
    * or throws is the job's outcome, by the job's own options. Without it such jobs go back to their queue, uncharged.
    */
   fallback?: ForeignHandler;
+  /**
+   * Starts also if the store evicts keys when its memory is full (`maxmemory-policy` other than `noeviction`), and so
+   * loses jobs. Default false.
+   */
+  allowEviction?: boolean;
+  /**
+   * How often it is looked for jobs that wait for what will never come, to put them right: by one of all workers, in
+   * steps of 100 waiting jobs a queue. Default 1 min, at least 1 s; `false` for never.
+   */
+  repairInterval?: Duration | false;
 }
 
 /** Takes jobs and runs their handlers. */
 export interface AppWorker {
   readonly queues: readonly string[];
+  /** What this worker has repaired since it was started: anything but zeros deserves a look at the store. */
+  readonly repairs: RepairCounts;
   /**
    * Connects and begins to take jobs. Gives the worker itself, once it is connected; waits for a store that cannot be
    * reached, telling the app's logger why, since workers are often started before it.
    * @throws {ClosedError} if the worker was closed before.
+   * @throws {StoreConfigurationError} if the store evicts keys, unless `allowEviction` is set.
    */
   start(): Promise<AppWorker>;
   /** Takes no more jobs, waits for those that run, and disconnects. With `force`, does not wait. */
@@ -44,6 +67,7 @@ const INTERNAL_CONCURRENCY = 50;
 /** What a worker is given by its app. */
 export interface WorkerParts {
   readonly store: BackendOptions;
+  readonly jobs: Store;
   readonly executor: Executor;
   readonly defaultQueues: () => string[];
   /** @throws {UnknownQueueError} */
@@ -60,12 +84,13 @@ export interface WorkerParts {
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
 export class QueueWorker implements AppWorker {
   readonly #queues: readonly string[] | undefined;
-  readonly #options: { concurrency: number; name: string; lockDurationMs: number };
+  readonly #options: { concurrency: number; name: string; lockDurationMs: number; allowEviction: boolean };
   readonly #parts: WorkerParts;
   readonly #fallback: ForeignHandler | undefined;
   readonly #claimers = new Map<string, Claimer>();
   readonly #children: ChildPool;
   readonly #executor: Executor;
+  readonly #repairer: Repairer | undefined;
   #control: ControlListener | undefined;
   #started: Promise<AppWorker> | undefined;
   #closing: Promise<void> | undefined;
@@ -77,7 +102,9 @@ export class QueueWorker implements AppWorker {
       concurrency: checkInteger('concurrency', options.concurrency ?? 10, 1, 100_000),
       name: options.name ?? parts.defaultName,
       lockDurationMs: checkInteger('lockDuration', lockDurationMs, 1000, 86_400_000),
+      allowEviction: options.allowEviction ?? false,
     };
+    this.#repairer = repairerOf(options.repairInterval ?? '1m', () => this.queues, parts);
     this.#children = new ChildPool(this.#options.concurrency);
     this.#executor = parts.executor.withChildren(this.#children);
     this.#queues = options.queues?.map((queue) => checkQueue('queues', queue));
@@ -89,6 +116,10 @@ export class QueueWorker implements AppWorker {
 
   get queues(): readonly string[] {
     return [...new Set(this.#queues ?? this.#parts.defaultQueues())];
+  }
+
+  get repairs(): RepairCounts {
+    return this.#repairer?.total ?? NOTHING_REPAIRED;
   }
 
   start(): Promise<AppWorker> {
@@ -124,16 +155,19 @@ export class QueueWorker implements AppWorker {
       );
     }
     for (const queue of queues) this.#parts.checkQueue(queue);
+    await this.#reached(() => this.#checkStore());
     this.#control = new ControlListener(this.#parts.store, (order) => this.#obey(order));
     await Promise.all([
       ...queues.map((queue) => this.#serve(queue, this.#options.concurrency)),
       this.#serve(INTERNAL_QUEUE, INTERNAL_CONCURRENCY),
     ]);
+    if (this.#closing === undefined) this.#repairer?.start();
     return this;
   }
 
   async #close(force: boolean): Promise<void> {
     try {
+      await this.#repairer?.stop();
       await Promise.all([...this.#claimers.values()].map((claimer) => claimer.close(force)));
       await this.#control?.close();
     } finally {
@@ -142,11 +176,21 @@ export class QueueWorker implements AppWorker {
     }
   }
 
-  /** Applies the settings of a queue, however long the store cannot be reached: workers are often started before it. */
-  async #prepare(queue: string): Promise<void> {
+  /** W20: refuses a store that evicts keys. */
+  async #checkStore(): Promise<void> {
+    const { evictionPolicy = 'noeviction' } = (await this.#parts.jobs.facts()) ?? {};
+    if (evictionPolicy === 'noeviction' || this.#options.allowEviction) return;
+    throw new StoreConfigurationError(
+      `The store evicts keys when its memory is full (maxmemory-policy ${evictionPolicy}), and so would lose jobs. ` +
+        'Set its maxmemory-policy to noeviction; or, if a lost job is no loss, start with app.worker({ allowEviction: true }).',
+    );
+  }
+
+  /** Does what the store is needed for, however long it cannot be reached: workers are often started before it. */
+  async #reached(command: () => Promise<void>): Promise<void> {
     for (;;) {
       try {
-        return await this.#parts.prepareQueue(queue);
+        return await command();
       } catch (error) {
         if (this.#closing !== undefined || !isUmbelError(error, 'CONNECTION')) throw error;
       }
@@ -177,7 +221,27 @@ export class QueueWorker implements AppWorker {
       (job) => this.#executor.execute(job),
     );
     this.#claimers.set(queue, claimer);
-    if (queue !== INTERNAL_QUEUE) await this.#prepare(queue);
+    if (queue !== INTERNAL_QUEUE) await this.#reached(() => this.#parts.prepareQueue(queue));
     await claimer.start();
   }
+}
+
+function repairerOf(
+  interval: Duration | false,
+  queues: () => readonly string[],
+  { jobs, store, warn }: WorkerParts,
+): Repairer | undefined {
+  if (interval === false) return undefined;
+  const intervalMs = checkInteger('repairInterval', durationMs(interval, 'repairInterval'), 1000, 86_400_000);
+  return new Repairer({
+    store: jobs,
+    queues,
+    intervalMs,
+    onRepaired: ({ started, lost, ended }) =>
+      warn(
+        `repaired jobs that waited for what would never come: ${started} started that waited for nothing, ${lost} ` +
+          `gone from the store, ${ended} that had ended. Has something removed or evicted jobs?`,
+      ),
+    onError: store.onError,
+  });
 }

@@ -138,6 +138,7 @@ const NEVER: ReadonlySet<UmbelErrorCode> = new Set([
   'EXPECTED_FAILURE',
   'EXPIRED',
   'LOST_JOB',
+  'POISON_JOB',
   'REJECTED',
   'REVOKED',
   'SKIPPED',

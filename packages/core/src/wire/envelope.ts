@@ -58,6 +58,16 @@ export interface Envelope {
   readonly callbacks?: Callbacks;
   /** Why the job failed for good. */
   readonly failure?: FailureOrigin;
+  /** Starts whose worker ended before the handler did. */
+  readonly lost?: LostStarts;
+}
+
+/** Starts of a job whose worker ended before the handler did. */
+export interface LostStarts {
+  /** How often the store had put the job back when it was last started. */
+  readonly seen: number;
+  /** When the losses were noticed, in milliseconds since 1970. */
+  readonly at: readonly number[];
 }
 
 /** What the sender of a large group has added. */
@@ -74,10 +84,10 @@ export function isEnvelope(data: unknown): boolean {
   return isPlainObject(data) && data.umbel !== undefined;
 }
 
-/** The key of what stands in for data that is no JSON. */
+/** The key of what stands in for data that cannot be read. */
 const BROKEN = 'umbel:broken';
 
-/** Stands in for data that is no JSON, so that the job is handled as one of Umbel's that cannot be run. */
+/** Stands in for data that cannot be read, so that the job is handled as one of Umbel's that cannot be run. */
 export function brokenData(reason: string): object {
   return { umbel: 0, [BROKEN]: reason };
 }
@@ -94,7 +104,7 @@ export function decodeEnvelope(jobId: string, data: unknown): Envelope {
       'its data is not in Umbel’s form, so another program must have added it',
     );
   }
-  if (BROKEN in data) throw new CorruptJobError(jobId, `its data is no JSON: ${data[BROKEN]}`);
+  if (BROKEN in data) throw new CorruptJobError(jobId, String(data[BROKEN]));
   if (data.umbel !== VERSION) {
     throw new CorruptJobError(
       jobId,
@@ -165,8 +175,18 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['fed', { words: 'what a sender has added', holds: isFed }],
   ['skipped', { words: 'true', holds: (value) => value === true }],
   ['expand', { words: 'what a fan-out adds', holds: isExpansion }],
+  ['lost', { words: 'what is known of lost starts', holds: isLostStarts }],
   ['callbacks', { words: 'lists of what is to be sent', holds: isCallbacks }],
 ]);
+
+function isLostStarts(value: unknown): boolean {
+  return (
+    isPlainObject(value) &&
+    Number.isSafeInteger(value.seen) &&
+    Array.isArray(value.at) &&
+    value.at.every((at) => MOMENT.holds(at))
+  );
+}
 
 function isTexts(value: unknown): boolean {
   return isPlainObject(value) && Object.values(value).every(isText);

@@ -49,3 +49,11 @@ export function extendLocks(
 ): string[] {
   return jobIds.filter((jobId, index) => !extendLock(queue, jobId, tokens[index] ?? '', duration));
 }
+
+/** Locks a job that has no lock. False if it has one, or is gone. */
+export function setLock(queue: QueueData, jobId: string, token: string, duration: number): boolean {
+  const job = queue.jobs.get(jobId);
+  if (!job || isLocked(queue, job)) return false;
+  lock(queue, job, token, duration);
+  return true;
+}

@@ -52,9 +52,9 @@ describe('a worker that crashes', () => {
   test('spends no attempt of the task', async () => {
     const { app, double } = shop();
     const t = await testApp(app);
-    t.crashWorker({ at: 'after-handler', times: 3 });
+    t.crashWorker({ at: 'after-handler', times: 2 });
     expect(await t.run(double, 1)).toBe(2);
-    expect(t.attempts.map(({ attempt }) => attempt)).toEqual([1, 1, 1, 1]);
+    expect(t.attempts.map(({ attempt }) => attempt)).toEqual([1, 1, 1]);
   });
 
   test('in the middle of a chord costs nothing but time: the body runs once, on all results', async () => {
@@ -79,6 +79,75 @@ describe('a worker that crashes', () => {
     t.crashWorker({ at: 'after-handler', task: sum });
     expect(await t.run(chain(chord([double.si(1), double.si(2)], sum), double))).toBe(12);
     expect(ran).toEqual(['double 1', 'double 2', 'sum', 'sum', 'double 6']);
+  });
+});
+
+describe('a job whose worker crashes again and again', () => {
+  test('is not started a fourth time, and is a dead letter', async () => {
+    const { app, ran, double } = shop();
+    const t = await testApp(app);
+    t.crashWorker({ at: 'after-handler', times: 10 });
+    await expect(t.run(double, 1)).rejects.toMatchObject({
+      name: 'TaskFailedError',
+      cause: { name: 'PoisonJobError', code: 'POISON_JOB' },
+    });
+    expect(ran).toHaveLength(3);
+    expect(await app.deadLetters.list()).toMatchObject([
+      { task: 'double', attempts: 1, error: { name: 'PoisonJobError' } },
+    ]);
+  });
+
+  test('does not take down with it the jobs that ran beside it', async () => {
+    const { app, double, sum } = shop();
+    const bad = app.task({ name: 'bad', run: async () => {} });
+    const t = await testApp(app);
+    t.crashWorker({ at: 'after-handler', task: bad, times: 10 });
+    const beside = await Promise.all([1, 2, 3, 4, 5].map((n) => chord([double.si(n)], sum).delay()));
+    const failing = await bad.delay();
+    await expect(failing.get()).rejects.toMatchObject({ cause: { code: 'POISON_JOB' } });
+    expect(await Promise.all(beside.map((run) => run.get()))).toEqual([2, 4, 6, 8, 10]);
+  });
+
+  test('has its losses forgotten by a start that comes to an end', async () => {
+    const { app } = shop();
+    let attempts = 0;
+    const flaky = app.task({
+      name: 'flaky',
+      retry: { attempts: 3, delay: '1s', jitter: false },
+      run: async (_, ctx) => {
+        attempts = ctx.attempt;
+        if (ctx.attempt < 3) throw new Error('not yet');
+      },
+    });
+    const t = await testApp(app);
+    const run = await flaky.delay();
+    for (const attempt of [1, 2, 3]) {
+      t.crashWorker({ at: 'before-handler', task: flaky, times: 2 });
+      await t.next();
+      await t.next();
+      if (attempt < 3) await t.next();
+    }
+    await run.get();
+    expect(attempts).toBe(3);
+  });
+
+  test('may lose its worker as often as it likes, if that takes longer than ten minutes', async () => {
+    const { app } = shop();
+    const slow = app.task({ name: 'slow', run: async (_, ctx) => ctx.sleep('9m') });
+    const t = await testApp(app);
+    t.crashWorker({ at: 'after-handler', task: slow, times: 5 });
+    await t.run(slow);
+    expect(t).toHaveRun(slow, { times: 6 });
+  });
+
+  test('is started once more when it is replayed', async () => {
+    const { app, double } = shop();
+    const t = await testApp(app);
+    t.crashWorker({ at: 'before-handler', times: 3 });
+    const result = await double.delay(1);
+    await expect(result.get()).rejects.toMatchObject({ cause: { code: 'POISON_JOB' } });
+    await app.deadLetters.replay(result.id);
+    expect(await result.get()).toBe(2);
   });
 });
 

@@ -1,0 +1,69 @@
+import {
+  type BackendFactory,
+  type IQueueBackend,
+  type Job,
+  type JobJson,
+  type Processor,
+  Worker,
+  type WorkerOptions,
+} from 'bullmq';
+import { brokenData } from '../wire/envelope.js';
+import type { Claim, Claims } from './claims.js';
+
+type AnyJob = Job<unknown, unknown, string>;
+
+export interface ClaimingOptions {
+  readonly claims: Claims;
+  readonly onLost: (claim: Claim) => void;
+  readonly backend: BackendFactory<IQueueBackend>;
+}
+
+/** BullMQ's worker, which notes what it holds, and takes jobs that cannot be read for jobs that cannot be run. */
+export class ClaimingWorker extends Worker<unknown, unknown, string, IQueueBackend> {
+  readonly #claims: Claims;
+  readonly #onLost: (claim: Claim) => void;
+
+  constructor(
+    queue: string,
+    processor: Processor<unknown, unknown, string>,
+    options: WorkerOptions,
+    { claims, onLost, backend }: ClaimingOptions,
+  ) {
+    super(queue, processor, options, backend);
+    this.#claims = claims;
+    this.#onLost = onLost;
+  }
+
+  override async processJob(job: AnyJob, token: string, fetchNext?: () => boolean): Promise<void | AnyJob> {
+    const id = job.id ?? '';
+    // W8: that the job is handed out again shows that an earlier run of it here has lost its lock.
+    for (const earlier of this.#claims.of(id)) this.#onLost(earlier);
+    const next = await this.#claims.during(job, token, () => super.processJob(job, token, fetchNext));
+    // BullMQ renews locks by job id, and has stopped with this run's the later one's.
+    for (const later of this.#claims.of(id)) this.lockManager.trackJob(id, later.token, Date.now());
+    return next;
+  }
+
+  /**
+   * W21: BullMQ would throw where it reads the data of a job, outside of the processor, and the job would come back for
+   * ever. W20: of a job that the store has evicted, what its worker writes is left: without a name.
+   */
+  protected override createJob(json: JobJson, jobId: string): AnyJob {
+    if (typeof json.name !== 'string' || json.name === '')
+      return this.#broken(json, jobId, 'its record is gone from the store');
+    try {
+      return super.createJob(json, jobId);
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      return this.#broken(json, jobId, `its data is no JSON: ${error.message}`);
+    }
+  }
+
+  #broken(json: JobJson, jobId: string, reason: string): AnyJob {
+    const opts = json.opts ?? {}; // as it is after an eviction
+    return super.createJob(
+      { ...json, name: json.name || 'unknown', opts, data: JSON.stringify(brokenData(reason)) },
+      jobId,
+    );
+  }
+}

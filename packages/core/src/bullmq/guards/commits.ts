@@ -1,0 +1,154 @@
+/** What a worker writes and reads for a job arrives, or the job is left as it is. */
+import { ErrorCode, type IQueueBackend, WaitingError } from 'bullmq';
+import type { Claims } from '../claims.js';
+import { retakeLock } from './retake-lock.js';
+import { isTransient } from './transient.js';
+
+const RETRY_MS = { first: 50, max: 1000 };
+
+/** What may be repeated as it is. */
+const REPEATABLE = [
+  'updateData',
+  'updateProgress',
+  'addLog',
+  'getProcessedChildrenValues',
+  'getIgnoredChildrenFailures',
+  'getDependencyCounts',
+] as const;
+
+/** What says that a job is not the worker's any more. */
+const LOST: ReadonlySet<unknown> = new Set([
+  ErrorCode.JobNotExist,
+  ErrorCode.JobLockNotExist,
+  ErrorCode.JobNotInState,
+  ErrorCode.JobLockMismatch,
+]);
+
+export interface CommitOptions {
+  readonly claims: Claims;
+  readonly lockDurationMs: number;
+  readonly pause: (ms: number) => Promise<void>;
+  /** The worker is to end: it waits for the store no longer than a lock lasts. */
+  readonly isClosing: () => boolean;
+}
+
+/**
+ * BullMQ takes any error of a commit for the handler's, and would make a failed job of one that has succeeded.
+ *
+ * W6: while the store is not ready (it starts, fails over, is full …) a commit is tried again, however long. W7: BullMQ
+ * stops renewing a lock when it begins to commit, so it is renewed here meanwhile. W8, W10: a job that was taken by
+ * another worker is left to that one; a lock that ran out unnoticed is taken again.
+ */
+export function persistsCommits(backend: IQueueBackend, options: CommitOptions): void {
+  const commits = new Commits(backend, options);
+  const { moveToCompleted, moveToFailed, moveToDelayed, moveToWaitingChildren, retryJob } = backend;
+  const finished = () => ({ result: undefined, finishedOn: Date.now() });
+  backend.moveToCompleted = (...args) => {
+    const [job, , , token] = args;
+    return commits.commit(job.id ?? '', token, () => moveToCompleted.apply(backend, args), finished);
+  };
+  backend.moveToFailed = (...args) => {
+    const [job, , , token] = args;
+    return commits.commit(job.id ?? '', token, () => moveToFailed.apply(backend, args), finished);
+  };
+  backend.moveToDelayed = (...args) => {
+    const [id, , , token] = args;
+    return commits.commit(id, token, () => moveToDelayed.apply(backend, args), nothing);
+  };
+  backend.moveToWaitingChildren = (...args) => {
+    const [id, token] = args;
+    return commits.commit(
+      id,
+      token,
+      () => moveToWaitingChildren.apply(backend, args),
+      () => true,
+    );
+  };
+  backend.retryJob = (...args) => {
+    const [id, , token] = args;
+    return commits.commit(id, token, () => retryJob.apply(backend, args), nothing);
+  };
+  for (const name of REPEATABLE) {
+    const command = backend[name].bind(backend) as (...args: unknown[]) => Promise<never>;
+    backend[name] = (...args: unknown[]) => commits.repeat(() => command(...args));
+  }
+}
+
+const nothing = () => undefined;
+
+class Commits {
+  readonly #backend: IQueueBackend;
+  readonly #options: CommitOptions;
+
+  constructor(backend: IQueueBackend, options: CommitOptions) {
+    this.#backend = backend;
+    this.#options = options;
+  }
+
+  /**
+   * What the command gives; `arrived` if an earlier try has arrived although its answer was lost.
+   * @throws {WaitingError} by which BullMQ leaves a job alone, if it is not the worker's any more.
+   */
+  async commit<T>(
+    id: string,
+    token: string | undefined,
+    command: () => Promise<T>,
+    arrived: () => T,
+  ): Promise<T> {
+    const { lockDurationMs, pause, isClosing } = this.#options;
+    let mayHaveArrived = false;
+    let deadline = Number.POSITIVE_INFINITY;
+    for (let pauseMs = RETRY_MS.first; ; pauseMs = Math.min(pauseMs * 2, RETRY_MS.max)) {
+      try {
+        return await this.#withLock(id, token, command);
+      } catch (error) {
+        if (LOST.has(codeOf(error))) {
+          if (mayHaveArrived) return arrived();
+          throw new WaitingError(
+            `Job ${id} has been taken by another worker; this run of it counts no more.`,
+          );
+        }
+        if (!isTransient(error)) throw error;
+        mayHaveArrived = true;
+        if (isClosing()) deadline = Math.min(deadline, performance.now() + lockDurationMs);
+        if (this.#backend.closing !== undefined || performance.now() > deadline)
+          throw new WaitingError(`The outcome of job ${id} could not be stored; the job will run again.`);
+        await pause(pauseMs);
+        if (token !== undefined)
+          await this.#backend.extendLocks([id], [token], lockDurationMs).catch(() => {});
+      }
+    }
+  }
+
+  /** What the command gives, tried for as long as a lock lasts. */
+  async repeat<T>(command: () => Promise<T>): Promise<T> {
+    const { lockDurationMs, pause } = this.#options;
+    const deadline = performance.now() + lockDurationMs;
+    for (let pauseMs = RETRY_MS.first; ; pauseMs = Math.min(pauseMs * 2, RETRY_MS.max)) {
+      try {
+        return await command();
+      } catch (error) {
+        const isOver = this.#backend.closing !== undefined || performance.now() + pauseMs > deadline;
+        if (isOver || !isTransient(error)) throw error;
+        await pause(pauseMs);
+      }
+    }
+  }
+
+  /** What the command gives, though the lock of its job may have run out. */
+  async #withLock<T>(id: string, token: string | undefined, command: () => Promise<T>): Promise<T> {
+    try {
+      return await command();
+    } catch (error) {
+      const { claims, lockDurationMs } = this.#options;
+      if (token === undefined || codeOf(error) !== ErrorCode.JobLockNotExist) throw error;
+      const claim = claims.find(id, token);
+      if (claim === undefined || !(await retakeLock(this.#backend, claim, lockDurationMs))) throw error;
+      return command();
+    }
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined;
+}

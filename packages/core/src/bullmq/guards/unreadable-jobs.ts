@@ -1,0 +1,74 @@
+/**
+ * A job that cannot be read is failed, so that it is seen, and does not come back for ever.
+ *
+ * W21: BullMQ throws where it reads what the store has handed out, outside of any handler; the job would be taken by
+ * one worker after the other.
+ */
+import type { IQueueBackend, MinimalJob } from 'bullmq';
+import { CorruptJobError } from '../../errors.js';
+
+/** Active jobs that are looked at to find the one that cannot be read. */
+const MAX_LOOKED_AT = 1000;
+
+/** A parent that no job is, for a job whose own cannot be read: else the store refuses its outcome. */
+const NO_PARENT = JSON.stringify({ id: 'none', queueKey: 'none' });
+
+/** Fails a job that the backend itself cannot read: its options, its progress or its parent is no JSON. */
+export function failsUnreadable(backend: IQueueBackend, keepFailedMs: number): void {
+  const { moveToActive, moveToCompleted, moveToFailed, moveToDelayed } = backend;
+
+  /** Fails the job that was handed out under this token: no other lock has it. */
+  const failHeldBy = async (token: string, cause: SyntaxError) => {
+    const active = (await backend.getRanges(['active'], 0, MAX_LOOKED_AT - 1)).flat();
+    for (const id of active) {
+      if (await isReadable(backend, id)) continue;
+      const { message } = new CorruptJobError(id, `what the store holds of it is no JSON: ${cause.message}`);
+      const job = { id, opts: { attempts: 1 } } as MinimalJob; // all that the command reads of it
+      const fail = (fields: object) =>
+        moveToFailed.call(backend, job, message, { age: keepFailedMs / 1000 }, token, false, fields);
+      try {
+        await fail({ failedReason: message });
+      } catch (error) {
+        const isForeign = error instanceof Error && 'code' in error;
+        if (!isForeign) await fail({ failedReason: message, parent: NO_PARENT });
+      }
+    }
+  };
+  const reading = async <T>(token: string, command: () => Promise<T>, instead: () => T): Promise<T> => {
+    try {
+      return await command();
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      await failHeldBy(token, error);
+      return instead();
+    }
+  };
+
+  backend.moveToActive = (...args) =>
+    reading(
+      args[0],
+      () => moveToActive.apply(backend, args),
+      () => [],
+    );
+  // Commits hand out the next job in their answer.
+  const finished = () => ({ result: undefined, finishedOn: Date.now() });
+  backend.moveToCompleted = (...args) =>
+    reading(args[3], () => moveToCompleted.apply(backend, args), finished);
+  backend.moveToFailed = (...args) => reading(args[3], () => moveToFailed.apply(backend, args), finished);
+  backend.moveToDelayed = (...args) =>
+    reading(
+      args[3] ?? '',
+      () => moveToDelayed.apply(backend, args),
+      () => undefined,
+    );
+}
+
+async function isReadable(backend: IQueueBackend, id: string): Promise<boolean> {
+  try {
+    await backend.getJobData(id);
+    return true;
+  } catch (error) {
+    if (error instanceof SyntaxError) return false;
+    throw error;
+  }
+}

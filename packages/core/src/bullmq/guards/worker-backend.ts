@@ -1,0 +1,33 @@
+/** The backend of a worker, with what BullMQ leaves open closed, for every store alike. */
+import type { IQueueBackend } from 'bullmq';
+import type { Claim, Claims } from '../claims.js';
+import type { StoreTime } from '../store-time.js';
+import { backsOff } from './back-off.js';
+import { persistsCommits } from './commits.js';
+import { keepsLocks } from './lock-renewal.js';
+import { keepsStoreTime } from './store-time.js';
+import { holdsSweepsOff } from './sweeps.js';
+import { failsUnreadable } from './unreadable-jobs.js';
+
+export interface GuardOptions {
+  readonly claims: Claims;
+  readonly lockDurationMs: number;
+  readonly sweepIntervalMs: number;
+  readonly keepFailedMs: number;
+  readonly pause: (ms: number) => Promise<void>;
+  readonly isClosing: () => boolean;
+  readonly time: StoreTime;
+  /** Is told of a job that this worker has lost to another one. */
+  readonly onLost: (claim: Claim) => void;
+}
+
+/** The backend with all guards, innermost first; itself, since BullMQ's classes compare backends. */
+export function guardWorker<Backend extends IQueueBackend>(backend: Backend, options: GuardOptions): Backend {
+  keepsStoreTime(backend, options.time);
+  failsUnreadable(backend, options.keepFailedMs);
+  keepsLocks(backend, options);
+  persistsCommits(backend, options);
+  holdsSweepsOff(backend, options.sweepIntervalMs);
+  backsOff(backend, options);
+  return backend;
+}

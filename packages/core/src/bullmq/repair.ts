@@ -1,0 +1,120 @@
+/**
+ * What should be impossible, found and put right.
+ *
+ * W25: a parent that waits for nothing, or for a child that is gone or has ended. It cannot come from Umbel or BullMQ
+ * alone; it can from a record that was removed or evicted, from a flow that another version stored in part, or from a
+ * store that has lost some of what it had acknowledged. Such a parent would wait for ever.
+ */
+
+import { wakingProbe } from '../flow/needed.js';
+import { pathOf } from '../flow/path.js';
+import { brokenData, isEnvelope } from '../wire/envelope.js';
+import { childCounts } from './standing.js';
+import type { Store } from './store.js';
+import { type ChildPlace, childrenOf, ifBroken, type JobPlace } from './tree.js';
+
+/** What a repair has done, in numbers of jobs. */
+export interface RepairCounts {
+  /** Waiting parents that were looked at. */
+  readonly checked: number;
+  /** Parents that waited for nothing, and were started. */
+  readonly started: number;
+  /** Children that were gone from the store, and now count as failed. */
+  readonly lost: number;
+  /** Children that had ended, and that their parents still waited for. */
+  readonly ended: number;
+}
+
+export const NOTHING_REPAIRED: RepairCounts = { checked: 0, started: 0, lost: 0, ended: 0 };
+
+export function added(a: RepairCounts, b: RepairCounts): RepairCounts {
+  return {
+    checked: a.checked + b.checked,
+    started: a.started + b.started,
+    lost: a.lost + b.lost,
+    ended: a.ended + b.ended,
+  };
+}
+
+/** Children of a parent that are looked at in one pass. */
+const CHILDREN = 20;
+
+/** Looks at `limit` parents of a queue that wait, from the `offset`-th on, those that have waited longest first. */
+export async function repairQueue(
+  store: Store,
+  queue: string,
+  offset: number,
+  limit: number,
+): Promise<RepairCounts> {
+  const ids: string[] = await store.on(queue, (bull) =>
+    bull.getRanges(['waiting-children'], offset, offset + limit - 1, true),
+  );
+  let counts = NOTHING_REPAIRED;
+  for (const id of ids) counts = added(counts, await repairParent(store, { queue, id }));
+  return counts;
+}
+
+async function repairParent(store: Store, parent: JobPlace): Promise<RepairCounts> {
+  const job = await store.on(parent.queue, (bull) => bull.getJob(parent.id).catch(ifBroken));
+  if (job === undefined || !isEnvelope(job.data)) return NOTHING_REPAIRED; // of another program
+  const checked = { ...NOTHING_REPAIRED, checked: 1 };
+  const { unprocessed } = await childCounts(store, parent);
+  if (unprocessed === 0) return { ...checked, started: (await start(store, parent, job.data.run)) ? 1 : 0 };
+  let lost = 0;
+  let ended = 0;
+  let seen = 0;
+  for await (const child of childrenOf(store, parent, ['unprocessed'])) {
+    const state = await store.on(child.queue, (bull) => bull.getJobState(child.id));
+    if (state === 'unknown' && (await isPending(store, parent, child))) {
+      await putBackAsLost(store, parent, child);
+      lost += 1;
+    }
+    const isOver = state === 'completed' || state === 'failed';
+    if (isOver && (await isPending(store, parent, child))) {
+      await settle(store, parent, child, state, job.data.run);
+      ended += 1;
+    }
+    seen += 1;
+    if (seen === CHILDREN) break;
+  }
+  return { ...checked, lost, ended };
+}
+
+/** Whether a parent still waits for a child. One that ends is taken off in the same command, so what ended before is not. */
+async function isPending(store: Store, parent: JobPlace, child: ChildPlace): Promise<boolean> {
+  for await (const { queue, id } of childrenOf(store, parent, ['unprocessed']))
+    if (queue === child.queue && id === child.id) return true;
+  return false;
+}
+
+/** Starts a parent that waits, by a child that fails at once. False if it has started by itself. */
+async function start(store: Store, parent: JobPlace, run: string | undefined): Promise<boolean> {
+  const state = await store.on(parent.queue, (bull) => bull.getJobState(parent.id));
+  if (state !== 'waiting-children') return false;
+  const root = run ?? parent.id;
+  const path = pathOf(root, parent.id);
+  await store.addChildren(root, { path, queue: parent.queue }, [wakingProbe(path)]);
+  return true;
+}
+
+/** Puts a job in the place of one that is gone, which its worker fails: so its parent has a failure to go on with. */
+async function putBackAsLost(store: Store, parent: JobPlace, { queue, id }: ChildPlace): Promise<void> {
+  await store.addBelow(parent, { queue, id }, 'unknown', brokenData('its record is gone from the store'));
+}
+
+/** Tells a parent of a child that has ended. */
+async function settle(
+  store: Store,
+  parent: JobPlace,
+  child: ChildPlace,
+  state: 'completed' | 'failed',
+  run: string | undefined,
+): Promise<void> {
+  if (state === 'completed') {
+    // Adding a job again that has completed hands its result to its parent.
+    await store.addBelow(parent, child, 'unknown', {});
+    return;
+  }
+  await store.detach(parent, child);
+  await start(store, parent, run);
+}

@@ -1,0 +1,24 @@
+/** What a Redis tells of itself. BullMQ's contract has no command for it, so of other stores nothing is known. */
+import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
+
+export interface ServerFacts {
+  /** What it does when its memory is full. */
+  readonly evictionPolicy: string | undefined;
+  /** How far the clock of this machine is ahead of its own, in milliseconds. */
+  readonly clockOffsetMs: number | undefined;
+}
+
+/** Undefined for a store that is no Redis. */
+export async function serverFacts(backend: IQueueBackend): Promise<ServerFacts | undefined> {
+  if (!(backend instanceof RedisQueueBackend)) return undefined;
+  const client = await backend.connection.client;
+  const startedAt = Date.now();
+  const lines = (await client.info()).split(/\r?\n/);
+  const now = (startedAt + Date.now()) / 2;
+  const field = (name: string) => lines.find((line) => line.startsWith(`${name}:`))?.slice(name.length + 1);
+  const micros = field('server_time_usec');
+  return {
+    evictionPolicy: field('maxmemory_policy'),
+    clockOffsetMs: micros === undefined ? undefined : now - Number(micros) / 1000,
+  };
+}
