@@ -136,7 +136,7 @@ export class WorkerPool {
           event: 'fault',
           fault: 'silent-worker',
           target: { pid: killed.pid },
-          since: killed.since,
+          since: seenAt,
         });
       });
     }

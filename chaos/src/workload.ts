@@ -81,7 +81,8 @@ export async function send(
   try {
     return await signature.applyAsync(workflow.input, options);
   } catch (error) {
-    if (!isUmbelError(error, 'CANVAS')) throw error;
+    const isRefused = isUmbelError(error, 'CANVAS') || isUmbelError(error, 'VALIDATION');
+    if (!isRefused) throw error;
     return signature.applyAsync(undefined, options);
   }
 }
