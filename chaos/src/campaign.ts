@@ -52,6 +52,8 @@ const DEFAULT_LOCK_MS = 30_000;
 /** Beside lock and sweeps, for the work that is left when the faults end. */
 const WORK_MS = 30_000;
 const IN_FLIGHT = 400;
+/** For faults that have not struck yet when all is sent. */
+const PATIENCE_MS = 60_000;
 const QUEUES = ['default', 'umbel'];
 
 export async function runCampaign(options: CampaignOptions): Promise<CampaignReport> {
@@ -168,9 +170,10 @@ async function submitAll(
   { workflowsPerStrike }: Scene,
   driver: Driver,
   sender: Sender,
-  [pace]: readonly Strikes[],
+  strikes: readonly Strikes[],
   report: (line: string) => void,
 ): Promise<void> {
+  const [pace] = strikes;
   const deadline = Date.now() + forMs;
   let reportedAt = Date.now();
   for (let index = 0; index < workflows && Date.now() < deadline; index += 1) {
@@ -186,8 +189,11 @@ async function submitAll(
       report(`${scenario}: ${index + 1} workflows sent, ${driver.open} open, ${pace?.count} × ${pace?.name}`);
     }
   }
-  // The last ones are under way when the last faults strike.
-  while ((pace?.begun ?? 0) * workflowsPerStrike < driver.submitted && Date.now() < deadline) await sleep(20);
+  // The last ones are under way when the last faults strike; a short campaign waits for the faults that are rare.
+  const patience = Date.now() + PATIENCE_MS;
+  const isShort = () =>
+    (pace?.begun ?? 0) * workflowsPerStrike < driver.submitted || strikes.some(({ count }) => count === 0);
+  while (isShort() && Date.now() < patience) await sleep(20);
 }
 
 /** A campaign in which the faults did not strike shows nothing. */

@@ -41,8 +41,8 @@ export async function strikeRepeatedly(
   signal: AbortSignal,
   strikes: Strikes,
 ): Promise<void> {
-  for (;;) {
-    await pause(random.between(...fault.everyMs), signal);
+  for (let share = 0.5; ; share = 1) {
+    await pause(random.between(...fault.everyMs) * share, signal);
     if (signal.aborted) return;
     strikes.begun += 1;
     if (await fault.strike(targets, random, signal)) strikes.count += 1;
