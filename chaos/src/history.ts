@@ -3,7 +3,7 @@ import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** A fault hits one process, or the store and so every process. */
-export type FaultTarget = { readonly pid: number } | 'store';
+type FaultTarget = { readonly pid: number } | 'store';
 
 export type HistoryEvent =
   | { readonly event: 'submit'; readonly workflow: number; readonly key: string | undefined }

@@ -7,15 +7,15 @@ const LOOK_MS = 2000;
 
 export const waiters: Invariant = ({ workflows, store, history }) => {
   const endedAt = new Map(store.jobs.map(({ id, finishedAt }) => [id, finishedAt]));
+  const away = history.flatMap((line) => (line.event === 'fault' && line.target === 'store' ? [line] : []));
   return workflows.flatMap(({ index, run, told }) => {
     const committedAt = run === undefined ? undefined : endedAt.get(run);
     if (committedAt === undefined || told === undefined) return [];
     const tookMs = told.at - committedAt;
     // While the store is away nobody can ask it.
-    const awayMs = history.reduce((sum, line) => {
-      if (line.event !== 'fault' || line.target !== 'store') return sum;
-      if (line.at < committedAt || line.since > told.at) return sum;
-      return sum + (line.at - line.since) + LOOK_MS;
+    const awayMs = away.reduce((sum, { at, since }) => {
+      const isMeanwhile = at >= committedAt && since <= told.at;
+      return isMeanwhile ? sum + (at - since) + LOOK_MS : sum;
     }, 0);
     if (tookMs <= LIMIT_MS + LOOK_MS + awayMs) return [];
     return [

@@ -19,7 +19,7 @@ const given = (n: number, value: unknown): unknown => {
 
 /** A chain of two nodes, sent with 'p'. */
 const between = given(1, 'p');
-export const RESULT = given(2, between);
+const RESULT = given(2, between);
 const OUTCOME: SeenOutcome = { ok: true, value: RESULT };
 
 const WORLD: World = {
