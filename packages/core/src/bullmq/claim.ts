@@ -7,6 +7,7 @@ import type { BackendOptions } from './backends.js';
 import { ClaimedJob } from './claimed-job.js';
 import { ClaimingWorker } from './claiming-worker.js';
 import { type Claim, Claims } from './claims.js';
+import { repeat } from './guards/repeat.js';
 import { guardWorker } from './guards/worker-backend.js';
 
 export interface ClaimOptions extends BackendOptions {
@@ -60,6 +61,8 @@ export function createClaimer(
   const held = new Set<ClaimedJob>();
   let isClosing = false;
   const isOurs = foreignCheck(options);
+  const repeating = <T>(command: () => Promise<T>) =>
+    repeat(command, { limitMs: lockDurationMs, pause, isOver: () => worker.backend.closing !== undefined });
   const onLost = ({ id, token }: Claim) => {
     for (const job of held) if (job.id === id && job.token === token) job.giveUp(new LockLostError(id));
   };
@@ -68,7 +71,7 @@ export function createClaimer(
     async (job) => {
       if (!isOurs(job))
         return options.foreign === undefined ? giveBack(job, FOREIGN_RETURN_MS) : options.foreign(job);
-      const claimed = new ClaimedJob(job, worker.backend);
+      const claimed = new ClaimedJob(job, worker.backend, repeating);
       held.add(claimed);
       try {
         for (;;) {

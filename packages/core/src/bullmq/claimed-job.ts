@@ -3,6 +3,7 @@ import type { ActiveJob, FailedChild } from '../running/job.js';
 import type { NormalizedRetry } from '../tasks/retry.js';
 import { type Envelope, type EnvelopeContent, encodeEnvelope } from '../wire/envelope.js';
 import { retryOf } from './job-options.js';
+import { mergeData } from './merge-data.js';
 
 const KEPT_LOG_LINES = 1000;
 
@@ -11,14 +12,17 @@ export class ClaimedJob implements ActiveJob {
   mayHavePendingChildren = true;
   readonly #job: Job;
   readonly #backend: IQueueBackend;
+  /** Tries a command again while the store is not ready. */
+  readonly #repeat: <T>(command: () => Promise<T>) => Promise<T>;
   #controller: AbortController | undefined;
   #abortReason: Error | undefined;
   #givenUp: Error | undefined;
   #onGiveUp: ((reason: Error) => void) | undefined;
 
-  constructor(job: Job, backend: IQueueBackend) {
+  constructor(job: Job, backend: IQueueBackend, repeat: <T>(command: () => Promise<T>) => Promise<T>) {
     this.#job = job;
     this.#backend = backend;
+    this.#repeat = repeat;
   }
 
   get id(): string {
@@ -116,9 +120,16 @@ export class ClaimedJob implements ActiveJob {
   }
 
   async save(content: Partial<EnvelopeContent>): Promise<void> {
-    // W18: it may have been revoked since it was claimed, and a mark must not be written over.
-    const stored = parsed((await this.#backend.getJobData(this.id))?.data) ?? this.#job.data;
-    await this.#job.updateData(encodeEnvelope({ ...(stored as Envelope), ...content }));
+    const merged = await this.#repeat(() =>
+      mergeData(this.#backend, this.id, (data) => ({ ...data, ...content })),
+    );
+    if (merged !== undefined) {
+      this.#job.data = merged;
+      return;
+    }
+    // What cannot be read is replaced: there is nothing in it to keep.
+    const data = encodeEnvelope({ ...(this.#job.data as Envelope), ...content });
+    await this.#repeat(() => this.#job.updateData(data));
   }
 
   /** Leaves the job to its children. False if none of them is pending: then it is to be handled once more. */
@@ -132,14 +143,5 @@ export class ClaimedJob implements ActiveJob {
   async failedChildrenCount(): Promise<number> {
     const { ignored = 0 } = await this.#job.getDependenciesCount({ ignored: true });
     return ignored;
-  }
-}
-
-/** Undefined if there is no text, or it is no JSON. */
-function parsed(text: string | undefined): unknown {
-  try {
-    return text === undefined ? undefined : JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

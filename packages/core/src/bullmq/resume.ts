@@ -3,6 +3,8 @@ import type { Job } from 'bullmq';
 import { PROBE } from '../flow/needed.js';
 import { INTERNAL_JOB, jobIdOf } from '../flow/node.js';
 import { type Envelope, isEnvelope } from '../wire/envelope.js';
+import type { EnvelopeQueue } from './backends.js';
+import { mergeData } from './merge-data.js';
 import { type ChildKind, childrenOf, ifBroken, type JobAccess, type JobPlace } from './tree.js';
 
 /**
@@ -23,16 +25,16 @@ export async function resumeTree(access: JobAccess, place: JobPlace): Promise<nu
   let count = 0;
   for (const child of isFailed ? lastTried(job, below) : below) count += await resumeTree(access, child);
   if (!isFailed || job.failedReason === PROBE.won) {
-    await access.on(place.queue, () => unmark(job));
+    await access.on(place.queue, (bull) => unmark(bull, place.id));
     return count;
   }
-  await access.on(place.queue, () => requeue(job));
+  await access.on(place.queue, (bull) => requeue(bull, job));
   return count + 1;
 }
 
 /** Queues one failed job again, with all its attempts, and without what would keep it from starting. */
-export async function requeue(job: Job<Envelope>): Promise<void> {
-  if (isEnvelope(job.data)) await unmark(job);
+export async function requeue(queue: EnvelopeQueue, job: Job<Envelope>): Promise<void> {
+  await unmark(queue, job.id ?? '');
   await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true });
 }
 
@@ -47,8 +49,9 @@ function lastTried({ name, data }: Job<Envelope>, children: readonly JobPlace[])
 }
 
 /** Takes away what keeps a job from starting. */
-async function unmark(job: Job<Envelope>): Promise<void> {
-  const { failure, revoked, skipped, expires, revokedTags, ...data } = job.data;
-  const isMarked = [failure, revoked, skipped, expires, revokedTags].some((mark) => mark !== undefined);
-  if (isMarked) await job.updateData(data);
+async function unmark(queue: EnvelopeQueue, id: string): Promise<void> {
+  await mergeData(queue.getBackend(), id, ({ failure, revoked, skipped, expires, revokedTags, ...data }) => {
+    const isMarked = [failure, revoked, skipped, expires, revokedTags].some((mark) => mark !== undefined);
+    return isMarked ? data : undefined;
+  });
 }

@@ -9,6 +9,7 @@ import { isStopped, referredMembers } from '../wire/marks.js';
 import { isSealed, SEALED, type Sealer } from '../wire/sealing.js';
 import { type BackendOptions, Backends, type EnvelopeQueue } from './backends.js';
 import { contentOf, type StoredDeduplication, toFlowJob, toJobOptions } from './job-options.js';
+import { mergeData } from './merge-data.js';
 import { requeue, resumeTree } from './resume.js';
 import type { ServerFacts } from './server-facts.js';
 import { type StoredJob, shownState, storedJobOf } from './stored-job.js';
@@ -271,10 +272,9 @@ export class Store implements JobAccess {
   /** Tells a feed what its sender has added, and starts it. */
   async endFeed(queue: string, id: string, fed: Fed): Promise<void> {
     await this.on(queue, async (bull) => {
-      const job = await bull.getJob(id);
-      if (job === undefined) return;
-      await job.updateData({ ...job.data, fed });
-      if (await job.isDelayed()) await job.promote();
+      const isTold = await mergeData(bull.getBackend(), id, (data) => ({ ...data, fed }));
+      const job = isTold && (await bull.getJob(id));
+      if (await job?.isDelayed()) await job?.promote();
     });
   }
 
@@ -349,7 +349,7 @@ export class Store implements JobAccess {
   async retry(queue: string, id: string): Promise<void> {
     await this.on(queue, async (bull) => {
       const job = await bull.getJob(id);
-      if (job !== undefined) await requeue(job);
+      if (job !== undefined) await requeue(bull, job);
     });
   }
 

@@ -1,7 +1,7 @@
 /** The jobs of a run, from a job down to those that it waits for. */
-import type { Job } from 'bullmq';
 import { type Envelope, isEnvelope } from '../wire/envelope.js';
 import type { EnvelopeQueue } from './backends.js';
+import { mergeData } from './merge-data.js';
 
 /** What reads and changes jobs, each command tried while the store cannot be reached. */
 export interface JobAccess {
@@ -86,13 +86,19 @@ export async function* markTree(access: JobAccess, place: JobPlace, mark: Mark):
   const job = await access.on(place.queue, (bull) => bull.getJob(place.id).catch(ifBroken));
   if (job === undefined || !isEnvelope(job.data)) return;
   const isMeant = mark.tag === undefined || job.data.tags?.includes(mark.tag) === true;
+  const isRun = job.data.run === job.id;
+  // Of a run, what is not added yet is marked by whoever adds it.
+  if (isMeant || isRun) {
+    await access.on(place.queue, (bull) =>
+      mergeData(bull.getBackend(), place.id, (data) =>
+        isMeant ? marked(data, mark) : withTag(data, mark.tag),
+      ),
+    );
+  }
   if (isMeant) {
-    await access.on(place.queue, () => markJob(job, mark));
+    // A call that is the same would be taken for this one, and never run.
+    if (job.deduplicationId !== undefined) await access.on(place.queue, () => job.removeDeduplicationKey());
     yield place;
-  } else if (mark.tag !== undefined && job.data.run === job.id) {
-    // What is not added yet is marked by whoever adds it.
-    const revokedTags = [...new Set([...(job.data.revokedTags ?? []), mark.tag])];
-    await access.on(place.queue, () => job.updateData({ ...job.data, revokedTags }));
   }
   for await (const child of childrenOf(access, place, ['unprocessed'])) {
     yield* markTree(access, child, mark);
@@ -103,12 +109,15 @@ export async function* markTree(access: JobAccess, place: JobPlace, mark: Mark):
   });
 }
 
-async function markJob(job: Job<Envelope>, { now, skipped }: Mark): Promise<void> {
-  if (job.data.revoked === undefined) {
-    await job.updateData({ ...job.data, revoked: now, ...(skipped && { skipped }) });
-  }
-  // A call that is the same would be taken for this one, and never run.
-  if (job.deduplicationId !== undefined) await job.removeDeduplicationKey();
+function marked(data: Envelope, { now, skipped }: Mark): Envelope | undefined {
+  return data.revoked === undefined ? { ...data, revoked: now, ...(skipped && { skipped }) } : undefined;
+}
+
+function withTag(data: Envelope, tag: string | undefined): Envelope | undefined {
+  const { revokedTags = [] } = data;
+  return tag === undefined || revokedTags.includes(tag)
+    ? undefined
+    : { ...data, revokedTags: [...revokedTags, tag] };
 }
 
 /**

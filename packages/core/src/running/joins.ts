@@ -1,15 +1,16 @@
 /** The jobs that give the value of several others, or of one that may fail. */
-import { CorruptJobError, UpstreamFailedError } from '../errors.js';
+import { CorruptJobError, RevokedError, SkippedError, UpstreamFailedError } from '../errors.js';
 import { type Children, type Gathered, gather, readMembers } from '../flow/gather.js';
 import { fill } from '../flow/input.js';
 import { gatherNeeded, PROBE } from '../flow/needed.js';
-import { INTERNAL_QUEUE, jobIdOf, type Source } from '../flow/node.js';
+import { INTERNAL_JOB, INTERNAL_QUEUE, jobIdOf, type Source } from '../flow/node.js';
 import { isInside, pathOf } from '../flow/path.js';
 import { prepared } from '../flow/prepare.js';
 import { openTree } from '../flow/seal.js';
 import { recordOf } from '../tasks/failure-record.js';
 import type { FailureRecord } from '../tasks/options.js';
 import type { Envelope } from '../wire/envelope.js';
+import { recordError } from '../wire/error-record.js';
 import { isStopped, membersReference, referredMembers } from '../wire/marks.js';
 import { isPlainObject } from '../wire/plain-object.js';
 import { sendCallbacks } from './callbacks.js';
@@ -42,7 +43,7 @@ export class Joins {
   async collect(job: ActiveJob, envelope: Envelope): Promise<unknown> {
     const children = childrenOf(this.#parts, job);
     try {
-      const value = await this.#joined(job, envelope, children);
+      const value = await this.#unlessRevoked(envelope, this.#joined(job, envelope, children));
       if (envelope.callbacks !== undefined) {
         const whole = await this.#whole(job, envelope, children, value);
         await sendCallbacks(this.#parts, job, envelope, { ok: true, value: whole });
@@ -58,6 +59,30 @@ export class Joins {
       }
       throw error;
     }
+  }
+
+  /** The value of what has not been revoked: a revoked run ends as such, whatever those of its steps gave that ran. */
+  async #unlessRevoked(
+    { run, revoked, skipped, alone }: Envelope,
+    value: Promise<unknown>,
+  ): Promise<unknown> {
+    try {
+      const given = await value;
+      if (revoked === undefined || alone) return given;
+    } catch (thrown) {
+      const isOver = thrown instanceof UpstreamFailedError || thrown instanceof Skip;
+      const isTold = thrown instanceof UpstreamFailedError && thrown.origin.state !== undefined;
+      if (!isOver || isTold || revoked === undefined || alone) throw thrown;
+    }
+    const error = skipped
+      ? new SkippedError('Its group has its outcome without it.')
+      : new RevokedError('The composition was revoked before it had ended.');
+    throw new UpstreamFailedError({
+      task: INTERNAL_JOB.run,
+      jobId: run ?? '',
+      state: skipped ? 'skipped' : 'revoked',
+      error: recordError(error),
+    });
   }
 
   /** The end of some members of a large group. */

@@ -29,7 +29,7 @@ import {
   retryActive,
   retryFinished,
 } from './retry.js';
-import { type JobFields, updateData, updateProgress } from './update.js';
+import { type JobFields, replaceData, updateData, updateProgress } from './update.js';
 
 type FinishedJob = Pick<MinimalJob, 'id' | 'opts'>;
 
@@ -174,6 +174,11 @@ export class MemoryBackend extends BackendAdmin implements IQueueBackend {
   /** Not of BullMQ's contract: Umbel's workers take a lock again that has run out. True once the lock is there. */
   setLock(jobId: string, token: string, durationMs: number): Promise<boolean> {
     return this.command((queue) => setLock(queue, jobId, token, durationMs));
+  }
+
+  /** Not of BullMQ's contract either: replaces a job's data if it is still this text. */
+  replaceData(jobId: string, current: string, next: string): Promise<boolean> {
+    return this.command((queue) => replaceData(queue, jobId, current, next));
   }
 
   updateData(job: FinishedJob, data: unknown): Promise<void> {

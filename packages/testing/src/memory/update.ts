@@ -23,6 +23,14 @@ export function updateData(queue: QueueData, jobId: string, data: string): numbe
   return 0;
 }
 
+/** False if the job is gone, or its data is another text by now. */
+export function replaceData(queue: QueueData, jobId: string, current: string, next: string): boolean {
+  const job = queue.jobs.get(jobId);
+  if (job?.data !== current) return false;
+  job.data = next;
+  return true;
+}
+
 /** 0, or the code of the refusal. */
 export function updateProgress(queue: QueueData, jobId: string, progress: string): number {
   const job = queue.jobs.get(jobId);

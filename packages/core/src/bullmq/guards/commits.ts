@@ -1,14 +1,12 @@
 /** What a worker writes and reads for a job arrives, or the job is left as it is. */
 import { ErrorCode, type IQueueBackend, WaitingError } from 'bullmq';
 import type { Claims } from '../claims.js';
+import { RETRY_MS, repeat } from './repeat.js';
 import { retakeLock } from './retake-lock.js';
 import { isTransient } from './transient.js';
 
-const RETRY_MS = { first: 50, max: 1000 };
-
 /** What may be repeated as it is. */
 const REPEATABLE = [
-  'updateData',
   'updateProgress',
   'addLog',
   'getProcessedChildrenValues',
@@ -68,9 +66,14 @@ export function persistsCommits(backend: IQueueBackend, options: CommitOptions):
     const [id, , token] = args;
     return commits.commit(id, token, () => retryJob.apply(backend, args), nothing);
   };
+  const limits = {
+    limitMs: options.lockDurationMs,
+    pause: options.pause,
+    isOver: () => backend.closing !== undefined,
+  };
   for (const name of REPEATABLE) {
     const command = backend[name].bind(backend) as (...args: unknown[]) => Promise<never>;
-    backend[name] = (...args: unknown[]) => commits.repeat(() => command(...args));
+    backend[name] = (...args: unknown[]) => repeat(() => command(...args), limits);
   }
 }
 
@@ -116,21 +119,6 @@ class Commits {
         await pause(pauseMs);
         if (token !== undefined)
           await this.#backend.extendLocks([id], [token], lockDurationMs).catch(() => {});
-      }
-    }
-  }
-
-  /** What the command gives, tried for as long as a lock lasts. */
-  async repeat<T>(command: () => Promise<T>): Promise<T> {
-    const { lockDurationMs, pause } = this.#options;
-    const deadline = performance.now() + lockDurationMs;
-    for (let pauseMs = RETRY_MS.first; ; pauseMs = Math.min(pauseMs * 2, RETRY_MS.max)) {
-      try {
-        return await command();
-      } catch (error) {
-        const isOver = this.#backend.closing !== undefined || performance.now() + pauseMs > deadline;
-        if (isOver || !isTransient(error)) throw error;
-        await pause(pauseMs);
       }
     }
   }

@@ -24,6 +24,8 @@ const REPLIES = [
   'MISCONF',
   'NOREPLICAS',
   'UNBLOCKED',
+  'MOVED',
+  'ASK ',
 ];
 
 const MESSAGES = [
@@ -34,6 +36,12 @@ const MESSAGES = [
   'max number of clients',
   'Socket closed',
   'Connection lost',
+  'Command aborted due to connection close',
+  // A cluster that fails over, as ioredis tells of it.
+  'Too many Cluster redirections',
+  'Failed to refresh slots cache',
+  'None of startup nodes is available',
+  'Cluster isn',
 ];
 
 /** True for an error after which the same command may succeed. */
