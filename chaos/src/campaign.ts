@@ -42,6 +42,8 @@ export interface CampaignReport {
   readonly folder: string;
   readonly workflows: number;
   readonly runs: number;
+  /** Of these, those that a fault has made necessary. */
+  readonly runsAgain: number;
   readonly seconds: number;
   readonly strikes: readonly Strikes[];
   readonly violations: readonly Violation[];
@@ -74,7 +76,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRep
   }
 }
 
-type Found = Pick<CampaignReport, 'workflows' | 'runs' | 'strikes' | 'violations'>;
+type Found = Pick<CampaignReport, 'workflows' | 'runs' | 'runsAgain' | 'strikes' | 'violations'>;
 
 async function fight(options: CampaignOptions & { readonly lockMs: number }, scene: Scene): Promise<Found> {
   const { seed, folder, lockMs, report, scenario } = options;
@@ -88,7 +90,7 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
     settings: {
       app: name,
       folder,
-      blocking: scene.blocking,
+      blocking: scene.blocking && { ...scene.blocking, seed: `${seed}` },
       slowness: 1 / options.haste,
       lockMs: isDefaultLock ? undefined : lockMs,
     },
@@ -145,6 +147,10 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
     const store = await readStoredState(connection, name);
     await pool.close();
     const ledger = readLedger(folder);
+    if (scene.blocking !== undefined) {
+      const count = ledger.filter(({ event }) => event === 'blocked').length;
+      strikes.push({ name: 'block-loop', begun: count, count });
+    }
     const evidence = evidenceOf({
       workload,
       history: history.lines,
@@ -155,8 +161,10 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
       recoveries,
     });
     const violations = [...judge(evidence), ...missingFaults(scene, driver.submitted, strikes)];
-    const runs = ledger.filter(({ event }) => event === 'start').length;
-    return { workflows: driver.submitted, runs, strikes, violations };
+    const starts = ledger.filter(({ event }) => event === 'start');
+    const once = new Set(starts.map(({ job, attempt, value }) => JSON.stringify([job, attempt, value])));
+    const runs = starts.length;
+    return { workflows: driver.submitted, runs, runsAgain: runs - once.size, strikes, violations };
   } finally {
     await Promise.all([pool.close(), producers?.close()]);
     client.disconnect();
@@ -198,12 +206,11 @@ async function submitAll(
 
 /** A campaign in which the faults did not strike shows nothing. */
 function missingFaults(
-  { faults, workflowsPerStrike }: Scene,
+  { workflowsPerStrike }: Scene,
   submitted: number,
   strikes: readonly Strikes[],
 ): Violation[] {
-  return faults.flatMap((_, index) => {
-    const { name = '', count = 0 } = strikes[index] ?? {};
+  return strikes.flatMap(({ name, count }, index) => {
     const least = index === 0 ? Math.floor((submitted / workflowsPerStrike) * 0.9) : 1;
     if (count >= least) return [];
     return [{ invariant: 'faults', message: `${name} struck ${count} times, expected at least ${least}` }];

@@ -44,7 +44,13 @@ export function evidenceOf({ workload, ledger, history, ...rest }: Sources): Evi
       entries: entries.get(index) ?? [],
     };
   });
-  return { ...rest, workflows, ledger, history };
+  return { ...rest, workflows, ledger, history: [...history, ...ledger.flatMap(blockOf)] };
+}
+
+/** A handler that blocks its process is a fault to all that run in it. */
+function blockOf({ event, at, pid, forMs = 0 }: LedgerEntry): HistoryLine[] {
+  if (event !== 'blocked') return [];
+  return [{ event: 'fault', fault: 'block-loop', target: { pid }, since: at, at: at + forMs }];
 }
 
 function groupedBy<Item, Key>(items: readonly Item[], keyOf: (item: Item) => Key): Map<Key, Item[]> {

@@ -7,7 +7,7 @@ import { readJsonLines } from './json-lines.js';
 export type HandlerEnd = 'gave' | 'asked' | 'failed' | 'placed' | 'stopped';
 
 export interface LedgerEntry {
-  readonly event: 'start' | 'end';
+  readonly event: 'start' | 'end' | 'blocked';
   readonly at: number;
   readonly pid: number;
   readonly job: string;
@@ -18,6 +18,8 @@ export interface LedgerEntry {
   readonly node: number;
   readonly value: unknown;
   readonly how?: HandlerEnd;
+  /** Of `blocked`: how long the event loop stands still. */
+  readonly forMs?: number;
 }
 
 const PREFIX = 'ledger-';

@@ -2,10 +2,11 @@ import type { CampaignReport } from './campaign.js';
 
 /** What campaigns have done and found, for people. */
 export function tableOf(reports: readonly CampaignReport[]): string {
-  const rows = reports.map(({ scenario, workflows, runs, seconds, strikes, violations }) => [
+  const rows = reports.map(({ scenario, workflows, runs, runsAgain, seconds, strikes, violations }) => [
     scenario,
     `${workflows}`,
     `${runs}`,
+    `${runsAgain}`,
     `${strikes.find(({ name }) => name === 'kill-worker')?.count ?? 0}`,
     strikes
       .filter(({ name }) => name !== 'kill-worker')

@@ -14,7 +14,6 @@ import { sendDuplicates } from './faults/send-duplicates.js';
 import { ClusterStore } from './redis/cluster.js';
 import { RedisProxy } from './redis/proxy.js';
 import { type CampaignStore, startStore } from './redis/server.js';
-import type { TaskSettings } from './tasks.js';
 import type { WorkloadSettings } from './workload.js';
 
 export interface Scene {
@@ -30,7 +29,8 @@ export interface Scene {
   readonly producers?: number;
   readonly heapMb?: number;
   readonly silenceMs?: number;
-  readonly blocking?: TaskSettings['blocking'];
+  /** One handler in so many blocks the event loop of its process. */
+  readonly blocking?: { readonly oneIn: number; readonly ms: number };
   readonly mayReject?: boolean;
   /** Default 1. */
   readonly recoveries?: number;
@@ -67,7 +67,7 @@ export const SCENARIOS = {
         freezeWorker(every(10, 30, haste)),
       ],
       workflowsPerStrike: 10,
-      blocking: { oneIn: 1000, ms: 1.5 * lockMs },
+      blocking: { oneIn: Math.ceil(1000 / haste), ms: 1.5 * lockMs },
       mayReject: true,
       recoveries: 3, // of a lock that is held by a process that was frozen, and of a store that was
     };

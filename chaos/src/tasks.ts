@@ -8,13 +8,14 @@ import { DEEDS, effectOf, workedOn } from '../../packages/canvas/test/support/no
 import type { AnySignature } from '../../packages/canvas/test/support/places.js';
 import type { HandlerEnd, LedgerEntry } from './ledger.js';
 import { POISONS, type Poison, takePoison } from './poison.js';
+import type { Random } from './random.js';
 
 export interface TaskSettings {
   readonly note: (entry: Omit<LedgerEntry, 'at' | 'pid'>) => void;
   /** How long handlers take, of what they take by default. */
   readonly slowness?: number | undefined;
-  /** One handler in so many blocks the event loop of its process. */
-  readonly blocking?: { readonly oneIn: number; readonly ms: number } | undefined;
+  /** One handler in so many, by chance, blocks the event loop of its process. */
+  readonly blocking?: { readonly oneIn: number; readonly ms: number; readonly random: Random } | undefined;
 }
 
 /** Gives an app its tasks; whoever only sends needs no settings. */
@@ -38,8 +39,11 @@ export function defineTasks(app: App, { note, blocking, slowness = 1 }: TaskSett
       const noted = { job, attempt, workflow: w, node: n, value };
       const end = (how: HandlerEnd) => note({ event: 'end', ...noted, how });
       note({ event: 'start', ...noted });
-      const { takesMs, draw } = worth(w, n, value);
-      if (blocking !== undefined && draw % blocking.oneIn === 0) block(blocking.ms);
+      const takesMs = timeOf(w, n, value);
+      if (blocking !== undefined && blocking.random.below(blocking.oneIn) === 0) {
+        note({ event: 'blocked', ...noted, forMs: blocking.ms });
+        block(blocking.ms);
+      }
       if (takesMs > 0) await sleep(takesMs * slowness);
       if (does === 'retry' && attempt === 1) {
         end('asked');
@@ -88,13 +92,12 @@ function composition(app: App, own: unknown): AnySignature {
  * How long a handler takes: nothing, a few milliseconds, or so long that faults find it at work. Not longer: one that is
  * often found by kills, three times in a row, is taken for poison.
  */
-function worth(...of: readonly unknown[]): { takesMs: number; draw: number } {
+function timeOf(...of: readonly unknown[]): number {
   const digest = createHash('sha1').update(JSON.stringify(of)).digest();
-  const draw = digest.readUInt16BE(2);
   const kind = digest.readUInt8(0) % 10;
   const spread = digest.readUInt8(1) / 256;
-  if (kind < 4) return { takesMs: 0, draw };
-  return { takesMs: kind < 8 ? spread * 30 : 50 + spread * 200, draw };
+  if (kind < 4) return 0;
+  return kind < 8 ? spread * 30 : 50 + spread * 200;
 }
 
 /** Keeps the event loop from turning, without using the processor. */

@@ -22,6 +22,7 @@ interface Slot {
   child: ChildProcess | undefined;
   seenAt: number;
   isFrozen: boolean;
+  starts: number;
 }
 
 export class WorkerPool {
@@ -46,6 +47,7 @@ export class WorkerPool {
       child: undefined,
       seenAt: 0,
       isFrozen: false,
+      starts: 0,
     }));
     process.once('exit', this.#leave);
     const { silenceMs } = options;
@@ -99,7 +101,14 @@ export class WorkerPool {
     const place = this.#slots[slot];
     if (this.#isClosed || place === undefined) return;
     const { settings, connection, history, heapMb } = this.#options;
-    const own: WorkerSettings = { ...settings, slot, connection };
+    const { blocking } = settings;
+    place.starts += 1;
+    const own: WorkerSettings = {
+      ...settings,
+      slot,
+      connection,
+      blocking: blocking && { ...blocking, seed: `${blocking.seed} ${slot} ${place.starts}` },
+    };
     const child = fork(programOf('worker'), [JSON.stringify(own)], {
       execArgv: heapMb === undefined ? [] : [`--max-old-space-size=${heapMb}`],
       stdio: ['ignore', this.#log, this.#log, 'ipc'],

@@ -2,6 +2,7 @@
 import { createApp } from '@umbel/core';
 import { type ConnectionSettings, connectionOf } from './connection.js';
 import { LedgerWriter } from './ledger.js';
+import { Random } from './random.js';
 import { defineTasks, type TaskSettings } from './tasks.js';
 
 export interface WorkerSettings {
@@ -13,7 +14,8 @@ export interface WorkerSettings {
   /** Default: that of `app.worker()`. */
   readonly lockMs?: number | undefined;
   readonly slowness?: TaskSettings['slowness'];
-  readonly blocking?: TaskSettings['blocking'];
+  /** See `TaskSettings`; what is drawn is decided by the seed. */
+  readonly blocking?: { readonly oneIn: number; readonly ms: number; readonly seed: string } | undefined;
 }
 
 /** How often a worker shows that its event loop turns. */
@@ -23,7 +25,11 @@ const settings = JSON.parse(process.argv[2] ?? '') as WorkerSettings;
 const { app: name, connection, folder, slot, lockMs, slowness, blocking } = settings;
 const app = createApp({ name, connection: connectionOf(connection) });
 const ledger = new LedgerWriter(folder, slot);
-defineTasks(app, { note: (entry) => ledger.note(entry), slowness, blocking });
+defineTasks(app, {
+  note: (entry) => ledger.note(entry),
+  slowness,
+  blocking: blocking && { ...blocking, random: new Random(blocking.seed) },
+});
 await app.worker(lockMs === undefined ? {} : { lockDuration: lockMs }).start();
 process.send?.('ready');
 setInterval(() => process.send?.('alive'), SIGN_OF_LIFE_MS);
