@@ -6,8 +6,8 @@ import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
 
 export interface Primitives {
   /**
-   * Locks a job that has no lock; false if it has one. Without it, jobs whose locks run out while their worker lives
-   * run a second time.
+   * Locks a job that has no lock; false if it has another one. Without it, jobs whose locks run out while their worker
+   * lives run a second time.
    */
   setLock(jobId: string, token: string, durationMs: number): Promise<boolean>;
   /**
@@ -18,7 +18,8 @@ export interface Primitives {
 }
 
 const SCRIPTS = {
-  'umbel:setLock': "return redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX') and 1 or 0",
+  'umbel:setLock': `if redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX') then return 1 end
+return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0`,
   'umbel:replaceData': `if redis.call('HGET', KEYS[1], 'data') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'data', ARGV[2])
 return 1`,

@@ -21,7 +21,7 @@ import type { Attempt } from './attempt.js';
 import { Handling } from './handling.js';
 import type { ChildPool } from './isolated/child-pool.js';
 import type { ActiveJob, AttemptOutcome, ShownError } from './job.js';
-import { isPoison, lostStarts, Probation, poisonError } from './lost-starts.js';
+import { isSuspicious, lostStarts, MAX_LOST_STARTS, Probation, poisonError } from './lost-starts.js';
 import type { ExecutorParts } from './parts.js';
 import { ComeBackSoon, ProbeEnd, Skip, StoppedEarly, WaitForChildren } from './signals.js';
 import { Steps } from './steps.js';
@@ -48,9 +48,9 @@ export class Executor {
     this.#probation = new Probation(parts.runtime.clock);
   }
 
-  /** The same, running isolated tasks in `children`. */
-  withChildren(children: ChildPool): Executor {
-    return new Executor({ ...this.#parts, children });
+  /** The same, for one worker. */
+  forWorker(parts: Pick<ExecutorParts, 'children' | 'maxLostStarts'>): Executor {
+    return new Executor({ ...this.#parts, ...parts });
   }
 
   async execute(job: ActiveJob): Promise<AttemptOutcome> {
@@ -82,13 +82,13 @@ export class Executor {
   /** Lets a job start that the store has put back; gives a function to be called at its end. */
   async #afterLoss(job: ActiveJob, { lost: stored }: Envelope): Promise<() => void> {
     const lost = lostStarts(stored, job.stalls, this.#parts.runtime.clock.now());
-    if (isPoison(lost)) {
+    if (lost.at.length >= (this.#parts.maxLostStarts ?? MAX_LOST_STARTS)) {
       await job.save({ lost: { ...lost, at: [] } }); // one that is replayed is started again
       throw poisonError(job.name, lost);
     }
-    const leave = lost.at.length === 0 ? () => {} : await this.#probation.enter();
+    const leave = isSuspicious(lost) ? this.#probation.enter() : () => {};
+    if (leave === undefined) throw new ComeBackSoon();
     try {
-      job.signal.throwIfAborted();
       await job.save({ lost });
       return leave;
     } catch (error) {

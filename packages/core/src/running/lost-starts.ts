@@ -2,20 +2,23 @@
  * The poison rule: which jobs are not started any more, since their workers keep dying.
  *
  * W2: a worker that dies takes all its jobs with it, most of them without a fault. So only losses within a short while
- * count, and a job that was lost is then started one at a time in its process: one that kills it again can be told
- * from the others.
+ * count, and jobs that were lost more than once are started one at a time in a process: one that kills it again can be
+ * told from those that only ran beside it.
  */
 import type { Clock } from '../clock.js';
 import { PoisonJobError } from '../errors.js';
 import type { LostStarts } from '../wire/envelope.js';
 
-/** Losses after which a job is not started any more. */
-const MAX_LOST_STARTS = 3;
+/** Losses after which a job is not started any more, unless the worker says otherwise. */
+export const MAX_LOST_STARTS = 3;
+
+/** Losses after which a job does not start beside another one like it. */
+const SUSPICIOUS = 2;
 
 /** Losses longer ago do not count. */
 const WINDOW_MS = 600_000;
 
-/** How long a job that was lost runs before the next one like it may start. */
+/** How long a suspicious job runs before the next one may start. */
 const PROBATION_MS = 2000;
 
 /** The losses of a job that is to start once more. */
@@ -26,9 +29,9 @@ export function lostStarts(stored: LostStarts | undefined, stalls: number, now: 
   return { seen: stalls, at: [...recent, now] };
 }
 
-/** Whether a job was lost too often to be started again. */
-export function isPoison({ at }: LostStarts): boolean {
-  return at.length >= MAX_LOST_STARTS;
+/** Whether a job was lost so often that it is not to run beside others like it. */
+export function isSuspicious({ at }: LostStarts): boolean {
+  return at.length >= SUSPICIOUS;
 }
 
 export function poisonError(task: string, { at }: LostStarts): PoisonJobError {
@@ -39,27 +42,26 @@ export function poisonError(task: string, { at }: LostStarts): PoisonJobError {
   );
 }
 
-/** Lets jobs that were lost start one after the other. */
+/** Lets suspicious jobs start one after the other. */
 export class Probation {
   readonly #clock: Clock;
-  #last: Promise<void> = Promise.resolve();
+  #isTaken = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Resolves when the job may start, to a function that is to be called at its end. */
-  async enter(): Promise<() => void> {
-    const before = this.#last;
-    let leave = () => {};
-    this.#last = new Promise((resolve) => {
-      leave = resolve;
-    });
-    await before;
-    const timer = this.#clock.setDeadline(leave, PROBATION_MS);
-    return () => {
+  /** Takes the place of the one that may run, if it is free; gives a function to be called when the job has ended. */
+  enter(): (() => void) | undefined {
+    if (this.#isTaken) return undefined;
+    this.#isTaken = true;
+    let isOver = false;
+    const leave = () => {
+      if (!isOver) this.#isTaken = false;
+      isOver = true;
       this.#clock.clearTimeout(timer);
-      leave();
     };
+    const timer = this.#clock.setDeadline(leave, PROBATION_MS);
+    return leave;
   }
 }

@@ -26,5 +26,7 @@ export interface ExecutorParts {
   readonly maxResultBytes: number;
   /** Where isolated tasks run; absent: in this process, as others. */
   readonly children?: ChildPool;
+  /** How often a job may lose its worker in a short while; absent: as by default. */
+  readonly maxLostStarts?: number;
   readonly onError: (error: Error) => void;
 }

@@ -18,6 +18,7 @@ import { checkInteger, checkQueue } from '../tasks/options.js';
 import type { Executor } from './execute.js';
 import { ChildPool } from './isolated/child-pool.js';
 import { isIsolatedChild } from './isolated/handlers.js';
+import { MAX_LOST_STARTS } from './lost-starts.js';
 
 export interface WorkerOptions {
   /** Queues to serve. Default: those of every task that has a handler in this process. */
@@ -38,6 +39,11 @@ export interface WorkerOptions {
    * loses jobs. Default false.
    */
   allowEviction?: boolean;
+  /**
+   * How often a job may lose its worker within ten minutes: it is failed with a `PoisonJobError` then, since its handler is
+   * taken to be why. Default 3. More where workers are killed often, and handlers run long.
+   */
+  maxLostStarts?: number;
   /**
    * How often it is looked for jobs that wait for what will never come, to put them right: by one of all workers, in
    * steps of 100 waiting jobs a queue. Default 1 min, at least 1 s; `false` for never.
@@ -106,7 +112,10 @@ export class QueueWorker implements AppWorker {
     };
     this.#repairer = repairerOf(options.repairInterval ?? '1m', () => this.queues, parts);
     this.#children = new ChildPool(this.#options.concurrency);
-    this.#executor = parts.executor.withChildren(this.#children);
+    this.#executor = parts.executor.forWorker({
+      children: this.#children,
+      maxLostStarts: checkInteger('maxLostStarts', options.maxLostStarts ?? MAX_LOST_STARTS, 1, 1_000_000),
+    });
     this.#queues = options.queues?.map((queue) => checkQueue('queues', queue));
     this.#fallback = options.fallback;
     if (this.#fallback !== undefined && typeof this.#fallback !== 'function') {

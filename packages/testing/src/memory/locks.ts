@@ -50,10 +50,11 @@ export function extendLocks(
   return jobIds.filter((jobId, index) => !extendLock(queue, jobId, tokens[index] ?? '', duration));
 }
 
-/** Locks a job that has no lock. False if it has one, or is gone. */
+/** Locks a job that has no lock. False if it has another one, or is gone. */
 export function setLock(queue: QueueData, jobId: string, token: string, duration: number): boolean {
   const job = queue.jobs.get(jobId);
-  if (!job || isLocked(queue, job)) return false;
-  lock(queue, job, token, duration);
-  return true;
+  if (!job) return false;
+  const held = holder(queue, job);
+  if (held === undefined) lock(queue, job, token, duration);
+  return held === undefined || held === token;
 }
