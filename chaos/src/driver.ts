@@ -142,9 +142,10 @@ export class Driver implements Sender {
   async #follow(index: number): Promise<void> {
     const handle = this.#handles.get(index);
     if (handle === undefined) return;
+    const since = Date.now();
     const outcome = await outcomeOf(handle, this.#ended.signal);
     this.#waiting.delete(index);
-    if (outcome !== undefined) this.#history.note({ event: 'outcome', workflow: index, outcome });
+    if (outcome !== undefined) this.#history.note({ event: 'outcome', workflow: index, outcome, since });
   }
 }
 

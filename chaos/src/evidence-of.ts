@@ -1,4 +1,4 @@
-import type { HistoryLine, SeenOutcome } from './history.js';
+import type { HistoryLine } from './history.js';
 import type { Evidence, JudgedWorkflow } from './invariants/evidence.js';
 import type { LedgerEntry } from './ledger.js';
 import type { StoredState } from './stored-state.js';
@@ -22,13 +22,13 @@ export function evidenceOf({ workload, ledger, history, ...rest }: Sources): Evi
   const workflows = submitted.map((index): JudgedWorkflow => {
     const workflow = workload.at(index);
     const runs = new Set<string>();
-    let told: { outcome: SeenOutcome; at: number } | undefined;
-    let final: { state: string; outcome: SeenOutcome } | undefined;
+    let told: JudgedWorkflow['told'];
+    let final: JudgedWorkflow['final'];
     const revokes: { at: number; answer: boolean }[] = [];
     for (const line of lines.get(index) ?? []) {
       if (line.event === 'acknowledged') runs.add(line.run);
-      if (line.event === 'outcome') told ??= { outcome: line.outcome, at: line.at };
-      if (line.event === 'final') final = { state: line.state, outcome: line.outcome };
+      if (line.event === 'outcome') told ??= line;
+      if (line.event === 'final') final = line;
       if (line.event === 'revoked') revokes.push({ at: line.at, answer: line.answer });
     }
     return {

@@ -20,7 +20,13 @@ export type HistoryEvent =
   | { readonly event: 'worker-started' | 'worker-ended'; readonly pid: number; readonly detail?: string }
   /** `answer`: what `revoke` gave. The time of the line is that of the acknowledgement. */
   | { readonly event: 'revoked'; readonly workflow: number; readonly answer: boolean; readonly since: number }
-  | { readonly event: 'outcome'; readonly workflow: number; readonly outcome: SeenOutcome }
+  /** Waited for `since` that time. */
+  | {
+      readonly event: 'outcome';
+      readonly workflow: number;
+      readonly outcome: SeenOutcome;
+      readonly since: number;
+    }
   /** Told again by the store, at the end of the campaign. */
   | {
       readonly event: 'final';

@@ -58,12 +58,15 @@ describe('I1: one final state', () => {
   });
 
   test('it is one that the composition can have', () => {
-    const same = { final: { state: 'completed', outcome: wrong }, told: { outcome: wrong, at: 1140 } };
+    const same = {
+      final: { state: 'completed', outcome: wrong },
+      told: { outcome: wrong, at: 1140, since: 910 },
+    };
     expect(violated({ workflow: same })).toEqual(['I1']);
   });
 
   test('it is what waiters were told', () => {
-    expect(violated({ workflow: { told: { outcome: wrong, at: 1140 } } })).toEqual(['I1']);
+    expect(violated({ workflow: { told: { outcome: wrong, at: 1140, since: 910 } } })).toEqual(['I1']);
     expect(violated({ workflow: { told: undefined } })).toEqual(['I1']);
   });
 
@@ -159,7 +162,7 @@ describe('I6: failures', () => {
   test('poison fails after three starts', () => {
     const starts = [1, 2, 3].map((at) => start(RUN, at, { node: 0, value: 'exit' }));
     const history = [...HISTORY, ...[2, 3, 4].map((at) => killed(at, WORKER))];
-    const told = { outcome: failure, at: 1140 };
+    const told = { outcome: failure, at: 1140, since: 910 };
     const poisoned = { poison: 'exit' as const, final: { state: 'failed', outcome: failure }, told };
     const jobs = [RUN_JOB];
     expect(violated({ workflow: poisoned, ledger: starts, jobs, history })).toEqual([]);
@@ -168,7 +171,7 @@ describe('I6: failures', () => {
     const completed = {
       ...poisoned,
       final: { state: 'completed', outcome: wrong },
-      told: { outcome: wrong, at: 1140 },
+      told: { outcome: wrong, at: 1140, since: 910 },
     };
     expect(violated({ workflow: completed, ledger: starts, jobs, history })).toEqual(['I6']);
   });
@@ -189,7 +192,7 @@ describe('I7: nothing is left', () => {
 describe('I8: a revoke holds', () => {
   const revoked = {
     final: { state: 'revoked', outcome: revokedOutcome },
-    told: { outcome: revokedOutcome, at: 1140 },
+    told: { outcome: revokedOutcome, at: 1140, since: 910 },
   };
   const jobs = [{ ...FIRST_JOB, finishedAt: 20 }, RUN_JOB];
   const early = [start(FIRST, 10), end(FIRST, 15)];
@@ -210,22 +213,23 @@ describe('I8: a revoke holds', () => {
     const workflow = {
       revokes: [{ at: 2000, answer: true }],
       final: { state: 'completed', outcome: wrong },
-      told: { outcome: wrong, at: 1140 },
+      told: { outcome: wrong, at: 1140, since: 910 },
     };
     expect(violated({ workflow })).toEqual(['I1']);
   });
 });
 
 describe('I9: waiters', () => {
-  const told = (at: number) => {
+  const told = (at: number, since = 910) => {
     const { outcome } = evidence().workflows[0]?.told ?? {};
     if (outcome === undefined) throw new Error('nobody was told');
-    return { told: { outcome, at } };
+    return { told: { outcome, at, since } };
   };
 
   test('are told in time', () => {
     expect(violated({ workflow: told(1130 + 7001) })).toEqual(['I9']);
     expect(violated({ workflow: told(1130 + 7000) })).toEqual([]);
+    expect(violated({ workflow: told(1130 + 7001, 1500) })).toEqual([]);
   });
 
   test('are given the time for which the store was away', () => {

@@ -43,13 +43,13 @@ describe('a proxy', () => {
     expect(await client.exists('chaos:n')).toBe(0);
   });
 
-  test('refuses a transaction as a whole', async () => {
-    once('MULTI', { kind: 'refuse', message: 'LOADING not yet' });
-    const refused = client.multi().set('chaos:t', '1').exec();
-    await expect(refused).rejects.toThrow();
+  test('refuses a transaction one of whose commands is refused', async () => {
+    once('INCR', { kind: 'refuse', message: 'LOADING not yet' });
+    const refused = client.multi().set('chaos:t', '1').incr('chaos:t').exec();
+    await expect(refused).rejects.toThrow('EXECABORT');
     expect(await client.exists('chaos:t')).toBe(0);
-    await client.multi().set('chaos:t', '1').exec();
-    expect(await client.del('chaos:t')).toBe(1);
+    await client.multi().set('chaos:t', '1').incr('chaos:t').exec();
+    expect(await client.getdel('chaos:t')).toBe('2');
   });
 
   test('cuts the connection before a request has arrived', async () => {

@@ -29,8 +29,8 @@ export interface JudgedWorkflow {
   readonly isFed: boolean;
   /** All that may become of it; none for poison. */
   readonly worlds: () => readonly World[];
-  /** What whoever waited for it was told, and when. */
-  readonly told: { readonly outcome: SeenOutcome; readonly at: number } | undefined;
+  /** What whoever waited for it was told, and when; since when they waited. */
+  readonly told: { readonly outcome: SeenOutcome; readonly at: number; readonly since: number } | undefined;
   /** What the store said in the end. */
   readonly final: { readonly state: string; readonly outcome: SeenOutcome } | undefined;
   readonly revokes: readonly { readonly at: number; readonly answer: boolean }[];

@@ -11,7 +11,7 @@ export const waiters: Invariant = ({ workflows, store, history }) => {
   return workflows.flatMap(({ index, run, told }) => {
     const committedAt = run === undefined ? undefined : endedAt.get(run);
     if (committedAt === undefined || told === undefined) return [];
-    const tookMs = told.at - committedAt;
+    const tookMs = told.at - Math.max(committedAt, told.since);
     // While the store is away nobody can ask it.
     const awayMs = away.reduce((sum, { at, since }) => {
       const isMeanwhile = at >= committedAt && since <= told.at;

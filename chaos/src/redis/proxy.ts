@@ -67,8 +67,10 @@ export class RedisProxy {
 
 /** A request whose reply the client waits for. */
 interface Pending {
-  /** Given in place of a reply of the server. */
+  /** The proxy's own reply: the server knows nothing of the request. */
   readonly own?: string;
+  /** Given in place of what the server replies. */
+  readonly instead?: string;
   readonly mischief?: Mischief | undefined;
 }
 
@@ -76,9 +78,9 @@ function join(client: Socket, upstream: Socket, meddler: Meddler): void {
   const pending: Pending[] = [];
   const requests = new FrameCutter();
   const replies = new FrameCutter();
-  /** While a transaction is refused. */
-  let refusal: string | undefined;
   let isInTransaction = false;
+  /** One of the commands of the transaction was refused. */
+  let isSpoilt = false;
   const cut = () => {
     client.destroy();
     upstream.destroy();
@@ -93,19 +95,24 @@ function join(client: Socket, upstream: Socket, meddler: Meddler): void {
   client.on('data', (chunk) => {
     for (const request of requests.push(chunk)) {
       const command = commandOf(request);
-      // A transaction is refused as a whole: without one of its commands it would be another one.
-      const mischief = isInTransaction || refusal !== undefined ? undefined : meddler(command);
+      const isOfTransaction = OF_TRANSACTION.has(command);
+      const mischief = meddler(command);
       if (mischief?.kind === 'cut-before') return cut();
-      const message = refusal ?? (mischief?.kind === 'refuse' ? mischief.message : undefined);
-      if (message !== undefined) {
-        const goesOn = command === 'MULTI' || (refusal !== undefined && command !== 'EXEC');
-        refusal = goesOn ? message : undefined;
-        pending.push({ own: `-${message}\r\n` });
+      // As a server does it: it takes note of the command, and refuses the transaction at its end.
+      if (mischief?.kind === 'refuse' && !isOfTransaction) {
+        isSpoilt = isInTransaction;
+        pending.push({ own: `-${mischief.message}\r\n` });
         answer();
         continue;
       }
       if (command === 'MULTI') isInTransaction = true;
       if (command === 'EXEC' || command === 'DISCARD') isInTransaction = false;
+      if (command === 'EXEC' && isSpoilt) {
+        isSpoilt = false;
+        upstream.write(DISCARD);
+        pending.push({ instead: SPOILT });
+        continue;
+      }
       pending.push({ mischief });
       upstream.write(request);
     }
@@ -116,9 +123,9 @@ function join(client: Socket, upstream: Socket, meddler: Meddler): void {
         client.write(reply);
         continue;
       }
-      const { mischief } = pending.shift() ?? {};
+      const { mischief, instead } = pending.shift() ?? {};
       if (mischief?.kind === 'cut-after') return cut();
-      client.write(reply);
+      client.write(instead ?? reply);
       if (mischief?.kind === 'slow') {
         upstream.pause();
         setTimeout(() => upstream.resume(), mischief.ms);
@@ -131,6 +138,10 @@ function join(client: Socket, upstream: Socket, meddler: Meddler): void {
     socket.on('close', cut);
   }
 }
+
+const OF_TRANSACTION = new Set(['MULTI', 'EXEC', 'DISCARD']);
+const DISCARD = '*1\r\n$7\r\nDISCARD\r\n';
+const SPOILT = '-EXECABORT Transaction discarded because of previous errors.\r\n';
 
 /** `>`: what the server sends unasked. */
 const PUSHED = 62;

@@ -114,7 +114,7 @@ export function evidence({ workflow, jobs, locks, strayKeys, ...rest }: Differen
     runs: [RUN],
     isFed: false,
     worlds: () => [WORLD],
-    told: { outcome: OUTCOME, at: 1140 },
+    told: { outcome: OUTCOME, at: 1140, since: 910 },
     final: { state: 'completed', outcome: OUTCOME },
     revokes: [],
     entries: ledger,
