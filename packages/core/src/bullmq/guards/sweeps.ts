@@ -17,16 +17,17 @@ export function holdsSweepsOff(backend: IQueueBackend, intervalMs: number): void
   let heldUntil = lastAt + intervalMs;
   backend.moveStalledJobsToWait = async () => {
     const startedAt = performance.now();
-    const stoodStill = startedAt - lastAt > 2 * intervalMs;
-    lastAt = startedAt;
-    let answeredMs = Number.POSITIVE_INFINITY;
+    let isLate = startedAt - lastAt > 2 * intervalMs;
     try {
-      await backend.getQueueMetaField('version'); // any command: it is sent after whatever the store has to catch up with
-      answeredMs = performance.now() - startedAt;
+      await backend.getQueueMetaField('version'); // any command: it comes after all that the store has to catch up with
+      isLate ||= performance.now() - startedAt > Math.min(SLOW_MS, intervalMs / 2);
+    } catch (error) {
+      isLate = true;
+      throw error;
     } finally {
-      if (stoodStill || answeredMs > Math.min(SLOW_MS, intervalMs / 2))
-        heldUntil = performance.now() + intervalMs;
+      lastAt = performance.now();
+      if (isLate) heldUntil = lastAt + intervalMs;
     }
-    return performance.now() < heldUntil ? [] : sweep();
+    return lastAt < heldUntil ? [] : sweep();
   };
 }

@@ -43,7 +43,7 @@ test('a running worker renews its locks, so that its jobs do not stall', async (
   const kit = openKit();
   const events = kit.events();
   const queue = kit.queue();
-  const worker = kit.worker(async () => sleep(120, 'done'), { lockDuration: 40, stalledInterval: 20 });
+  const worker = kit.worker(async () => sleep(900, 'done'), { lockDuration: 400, stalledInterval: 200 });
   const stalled: unknown[] = [];
   worker.on('stalled', (id) => stalled.push(id));
   const job = await queue.add('slow', {});

@@ -1,0 +1,129 @@
+import type { IQueueBackend } from 'bullmq';
+import { describe, expect, test } from 'vitest';
+import { checksAdded } from '../../../src/bullmq/guards/added.js';
+import { SubmitError } from '../../../src/errors.js';
+import { passing, stubBackend } from '../../support/stub-backend.js';
+
+type Answer = [Error | null, string | number];
+
+const entry = (jobId: string, addToWaitingChildren = false) => ({
+  jobId,
+  queueName: 'default',
+  prefix: 'p',
+  jobData: { id: jobId, opts: {} },
+  parentKeyOpts: { ...(addToWaitingChildren && { addToWaitingChildren }) },
+});
+const ENTRIES = [entry('root', true), entry('child')] as unknown as Parameters<IQueueBackend['addFlow']>[0];
+
+/** A store that gives these answers to a flow, one after the other; and what was added by itself. */
+function store(...answers: (Answer[] | Error)[]) {
+  const alone: string[] = [];
+  const left = [...answers];
+  const backend = stubBackend({
+    addFlow: async () => {
+      const answer = left.shift() ?? [];
+      if (answer instanceof Error) throw answer;
+      return answer;
+    },
+    addJob: async (_job, id) => {
+      alone.push(id);
+      return id;
+    },
+    remove: async () => 1,
+    forQueue: () => backend,
+    qualifiedName: 'p:default',
+  });
+  return { backend: checksAdded(backend), alone, left };
+}
+
+const ALL: Answer[] = [
+  [null, 'root'],
+  [null, 'child'],
+];
+const noScript = new Error('NOSCRIPT No matching script.');
+
+describe('a flow', () => {
+  test('is there as a whole', async () => {
+    const { backend } = store(ALL);
+    expect(await backend.addFlow(ENTRIES)).toEqual(ALL);
+  });
+
+  test('of which a child was refused is an error that names it', async () => {
+    const { backend } = store([
+      [null, 'root'],
+      [null, -5],
+    ]);
+    await expect(backend.addFlow(ENTRIES)).rejects.toThrow(
+      'Job child was not stored in queue "default": code -5.',
+    );
+  });
+
+  test('of which a child has no answer is an error', async () => {
+    const { backend } = store([[null, 'root']]);
+    await expect(backend.addFlow(ENTRIES)).rejects.toBeInstanceOf(SubmitError);
+  });
+
+  test('is stored again whole when the store has lost the script of a part', async () => {
+    const { backend, alone, left } = store(
+      [
+        [null, 'root'],
+        [noScript, -1],
+      ],
+      ALL,
+    );
+    expect(await backend.addFlow(ENTRIES)).toEqual(ALL);
+    expect(left).toEqual([]);
+    expect(alone).toHaveLength(1); // a job like the one that was missed, to load its script
+    expect(['root', 'child']).not.toContain(alone[0]);
+  });
+
+  test('is an error when its script does not come back', async () => {
+    const { backend } = store(
+      ...Array.from({ length: 9 }, (): Answer[] => [
+        [null, 'root'],
+        [noScript, -1],
+      ]),
+    );
+    await expect(backend.addFlow(ENTRIES)).rejects.toThrow('NOSCRIPT');
+  });
+
+  test('is stored job by job when only the check after it has lost its script', async () => {
+    const { backend, alone } = store(noScript);
+    expect(await backend.addFlow(ENTRIES)).toEqual(ALL);
+    expect(alone).toEqual(['root', 'child']);
+  });
+
+  test('that the store refuses as a whole is an error', async () => {
+    const { backend } = store(passing());
+    await expect(backend.addFlow(ENTRIES)).rejects.toThrow('LOADING');
+  });
+});
+
+describe('many jobs', () => {
+  const jobs = [
+    { job: {}, jobId: 'a' },
+    { job: {}, jobId: 'b' },
+  ] as Parameters<IQueueBackend['addJobs']>[0];
+
+  test('are an error if one of them was refused', async () => {
+    const backend = checksAdded(stubBackend({ addJobs: async () => ['a', -5 as unknown as string] }));
+    await expect(backend.addJobs(jobs)).rejects.toThrow('Job b was not stored');
+  });
+
+  test('are stored one by one when their script is lost', async () => {
+    const added: string[] = [];
+    const backend = checksAdded(
+      stubBackend({
+        addJobs: async () => {
+          throw noScript;
+        },
+        addJob: async (_job, id) => {
+          added.push(id);
+          return id;
+        },
+      }),
+    );
+    expect(await backend.addJobs(jobs)).toEqual(['a', 'b']);
+    expect(added).toEqual(['a', 'b']);
+  });
+});

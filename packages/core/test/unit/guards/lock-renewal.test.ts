@@ -1,0 +1,41 @@
+import type { IQueueBackend, Job } from 'bullmq';
+import { expect, test } from 'vitest';
+import { type Claim, Claims } from '../../../src/bullmq/claims.js';
+import { keepsLocks } from '../../../src/bullmq/guards/lock-renewal.js';
+import { stubBackend } from '../../support/stub-backend.js';
+
+const job = (id: string) => ({ id, attemptsStarted: 1 }) as Job;
+
+/** What becomes of a lock of job 1 that cannot be renewed, where the store says this of the job. */
+async function renewal(store: { starts?: number; isActive?: boolean; isLocked?: boolean }) {
+  const { starts = 1, isActive = true, isLocked = false } = store;
+  const backend = stubBackend({
+    extendLocks: async () => ['1'],
+    setLock: async () => !isLocked,
+    replaceData: async () => true,
+    getJobData: async () => ({ attemptsStarted: starts }),
+    isJobInState: async () => isActive,
+  } as Partial<IQueueBackend>);
+  const claims = new Claims();
+  const lost: Claim[] = [];
+  keepsLocks(backend, { claims, onLost: (claim) => lost.push(claim) });
+  const renew = () => backend.extendLocks(['1', '2'], ['t1', 't2'], 1000);
+  const answer = await claims.during(job('1'), 't1', () => claims.during(job('2'), 't2', renew));
+  return { answer, lost: lost.map(({ id }) => id) };
+}
+
+test('a lock that ran out while nobody took the job is taken again', async () => {
+  expect(await renewal({})).toEqual({ answer: [], lost: [] });
+});
+
+test('a job that another worker holds is given up', async () => {
+  expect(await renewal({ isLocked: true })).toEqual({ answer: ['1'], lost: ['1'] });
+});
+
+test('a job that was put back is given up', async () => {
+  expect(await renewal({ isActive: false })).toEqual({ answer: ['1'], lost: ['1'] });
+});
+
+test('a job that was started again is given up', async () => {
+  expect(await renewal({ starts: 2 })).toEqual({ answer: ['1'], lost: ['1'] });
+});
