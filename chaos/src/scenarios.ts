@@ -99,7 +99,7 @@ export const SCENARIOS = {
       store,
       faults: [killWorker(every(6, 12, haste)), poisonDeaths()],
       workflowsPerStrike: 15,
-      workload: { poisonOneIn: 20 },
+      workload: { poisonOneIn: 12 },
       heapMb: 64,
       silenceMs: Math.min(10_000, 2 * lockMs),
       recoveries: 4, // poison is started three times

@@ -26,7 +26,7 @@ const NODES = { min: 3, max: 60 };
 /** Of a group that is wide on purpose. */
 const MAX_WIDTH = 300;
 /** Specs are drawn in portions, each by a seed of its own, so that there is no end of them. */
-const PORTION = 50;
+const PORTION = 10;
 
 export class Workload {
   readonly #settings: WorkloadSettings;
