@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createApp } from '@umbel/core';
-import { clientOf, connectionOf } from './connection.js';
+import { type ConnectionSettings, clientOf, connectionOf } from './connection.js';
 import { Driver } from './driver.js';
 import { evidenceOf } from './evidence-of.js';
 import { type Strikes, strikeRepeatedly, type Targets } from './faults/fault.js';
@@ -16,7 +16,7 @@ import { ProducerPool } from './producer-pool.js';
 import { Random } from './random.js';
 import { SCENARIOS, type ScenarioName, type Scene } from './scenarios.js';
 import type { Sender } from './sender.js';
-import { countOpenJobs, readStoredState } from './stored-state.js';
+import { countOpenJobs, readStoredState, type StoredState } from './stored-state.js';
 import { WorkerPool } from './worker-pool.js';
 import { Workload } from './workload.js';
 
@@ -144,7 +144,7 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
     }
     history.note({ event: isQuiet ? 'quiet' : 'gave-up' });
     await driver.readFinals();
-    const store = await readStoredState(connection, name);
+    const store = await readUnlocked(connection, name, lockMs);
     await pool.close();
     const ledger = readLedger(folder);
     if (scene.blocking !== undefined) {
@@ -169,6 +169,20 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
     await Promise.all([pool.close(), producers?.close()]);
     client.disconnect();
     await driver.close();
+  }
+}
+
+/** What is stored, once the locks have run out that a worker has taken too late. */
+async function readUnlocked(
+  connection: ConnectionSettings,
+  name: string,
+  lockMs: number,
+): Promise<StoredState> {
+  const deadline = Date.now() + lockMs + 1000;
+  for (;;) {
+    const store = await readStoredState(connection, name);
+    if (store.locks.length === 0 || Date.now() > deadline) return store;
+    await sleep(500);
   }
 }
 

@@ -115,8 +115,13 @@ describe('I3: runs', () => {
     expect(violated({ ledger: runAgain, history: [...HISTORY, storeAway(1030, 1045)] })).toEqual([]);
   });
 
-  test('the kill of another worker is no reason', () => {
-    expect(violated({ ledger: runAgain, history: [...HISTORY, killed(1040, OTHER_WORKER)] })).toEqual(['I3']);
+  test('it may run again when the worker that runs it again stood still, with a claim of its own', () => {
+    const history = [...HISTORY, killed(1040, OTHER_WORKER)];
+    expect(violated({ ledger: runAgain, history })).toEqual([]);
+  });
+
+  test('the kill of a third worker is no reason', () => {
+    expect(violated({ ledger: runAgain, history: [...HISTORY, killed(1040, 102)] })).toEqual(['I3']);
   });
 
   test('what was not acknowledged has run as a whole, or not at all', () => {

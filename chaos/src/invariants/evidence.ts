@@ -48,16 +48,16 @@ export interface Violation {
 /** A rule that holds whatever faults have struck; pure. */
 export type Invariant = (evidence: Evidence) => Violation[];
 
-/** Whether a fault struck a process, or the store, in a time. */
+/** Faults that struck one of the processes, or the store, in a time. */
 export function faultsIn(
   history: readonly HistoryLine[],
-  pid: number,
+  pids: readonly number[],
   from: number,
   to: number,
 ): HistoryLine[] {
   return history.filter((line) => {
     if (line.event !== 'fault' || line.at < from || line.since > to) return false;
-    return line.target === 'store' || line.target.pid === pid;
+    return line.target === 'store' || pids.includes(line.target.pid);
   });
 }
 

@@ -22,8 +22,9 @@ export const runs: Invariant = ({ workflows, ledger, history, lockMs }) => {
     for (const [index, next] of starts.entries()) {
       const before = starts[index - 1];
       if (before === undefined) continue;
-      // It may have been claimed before the ledger knows: a reply that was late has used up a part of the lock.
-      if (faultsIn(history, before.pid, before.at - lockMs, next.at).length > 0) continue;
+      // A claim is older than its start: a reply that was late, or a process that stood still, has used up its lock.
+      const from = before.at - lockMs;
+      if (faultsIn(history, [before.pid, next.pid], from, next.at).length > 0) continue;
       const message =
         `job ${next.job}, attempt ${next.attempt}, node ${next.node} with ${show(next.value)} ran in process ` +
         `${before.pid} at ${before.at} and again in process ${next.pid} at ${next.at}, and no fault hit it between`;
