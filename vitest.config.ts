@@ -31,7 +31,14 @@ export default defineConfig({
       project('property', ['packages/*/test/property']),
       project(
         'integration',
-        ['packages/*/test/integration', 'packages/*/test/fault', 'examples/*/test', 'chaos/test', 'test/integration'],
+        [
+          'packages/*/test/integration',
+          'packages/*/test/fault',
+          'packages/*/test/security',
+          'examples/*/test',
+          'chaos/test',
+          'test/integration',
+        ],
         {
           globalSetup: [source('./test/redis.ts')],
           testTimeout: 30_000,

@@ -17,12 +17,33 @@ export interface RedisServer {
   stop(): Promise<void>;
 }
 
-/** Starts `program`; with `durable`, every write is on disk before it is acknowledged. */
-export async function startRedis(program = 'redis-server', { durable = false } = {}): Promise<RedisServer> {
+export interface RedisOptions {
+  /** Every write is on disk before it is acknowledged. */
+  durable?: boolean;
+  /** Further arguments of the program. */
+  more?: readonly string[];
+}
+
+/** Starts `program`. */
+export async function startRedis(
+  program = 'redis-server',
+  { durable = false, more = [] }: RedisOptions = {},
+): Promise<RedisServer> {
   const directory = mkdtempSync(join(tmpdir(), 'umbel-redis-'));
   const port = await freePort();
   const log = durable ? ['--appendonly', 'yes', '--appendfsync', 'always'] : ['--appendonly', 'no'];
-  const options = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', ...log, '--dir', directory];
+  const options = [
+    '--port',
+    `${port}`,
+    '--bind',
+    '127.0.0.1',
+    '--save',
+    '',
+    ...log,
+    '--dir',
+    directory,
+    ...more,
+  ];
   let server: ChildProcess;
   const start = async () => {
     server = spawn(program, options, { stdio: 'ignore' });
@@ -54,7 +75,8 @@ export async function startRedis(program = 'redis-server', { durable = false } =
   };
 }
 
-function freePort(): Promise<number> {
+/** A port of this machine that nobody listens on. */
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer().on('error', reject);
     probe.listen(0, '127.0.0.1', () => {

@@ -12,16 +12,15 @@ import {
   type FlowNode,
   mergeOptions,
   normalizeOptions,
-  type OptionsOf,
   PLAN,
   type Plannable,
+  type Planning,
   piped,
   plannedGraph,
   type RunGraph,
   SENDER,
   type Sender,
   type Signed,
-  type TaskExpression,
   withCallback,
 } from '@umbel/core/internal';
 import { CanvasError } from './errors.js';
@@ -62,11 +61,11 @@ export class Composition implements Part, Plannable {
   }
 
   [PLAN](path?: string): FlowNode {
-    return planned(this.toJSON(), (call) => this.#optionsOf(call), path);
+    return planned(this.toJSON(), this.#planning(), path);
   }
 
   graph(): RunGraph {
-    const { root, feeds } = drafted(this[EXPRESSION], (call) => this.#optionsOf(call));
+    const { root, feeds } = drafted(this[EXPRESSION], this.#planning());
     return plannedGraph(root, feeds);
   }
 
@@ -101,10 +100,14 @@ export class Composition implements Part, Plannable {
     return piped(this, next);
   }
 
-  #optionsOf(call: TaskExpression): ReturnType<OptionsOf> {
-    const sender = this[SENDER];
-    if (sender === undefined) throw new UnboundTaskError(call.task);
-    return sender.optionsOf(call);
+  #planning(): Planning {
+    const unbound: Planning = {
+      optionsOf: ({ task }) => {
+        throw new UnboundTaskError(task);
+      },
+      maxMembers: Number.POSITIVE_INFINITY,
+    };
+    return this[SENDER] ?? unbound;
   }
 
   /** @throws {CanvasError} if members are read lazily. */

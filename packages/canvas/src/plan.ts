@@ -26,8 +26,8 @@ import {
   INTERNAL_QUEUE,
   type JoinRule,
   type MembersFeed,
-  type OptionsOf,
   type Parent,
+  type Planning,
   SLICE,
   type Source,
   united,
@@ -69,9 +69,9 @@ const FED = 5000;
 const RUN: Parent = { path: '', queue: INTERNAL_QUEUE };
 
 /** The root of a run's tree, with the whole expression below it. */
-export function planRun(expression: NormalExpression, optionsOf: OptionsOf): PlannedRun {
+export function planRun(expression: NormalExpression, planning: Planning): PlannedRun {
   const feeds: MembersFeed[] = [];
-  const root = new Planner(optionsOf, feeds).run(expression);
+  const root = new Planner(planning, feeds).run(expression);
   return { root, feeds };
 }
 
@@ -79,22 +79,22 @@ export function planRun(expression: NormalExpression, optionsOf: OptionsOf): Pla
  * The one job at `path` that gives the value of the expression.
  * @throws {CanvasError} if members are to be read while they are sent: nobody would.
  */
-export function planNode(expression: NormalExpression, path: string, optionsOf: OptionsOf): FlowNode {
-  return new Planner(optionsOf).node(expression, path);
+export function planNode(expression: NormalExpression, path: string, planning: Planning): FlowNode {
+  return new Planner(planning).node(expression, path);
 }
 
 /** What is sent by itself: a single call as the job it is, everything else as a run. @throws as `planNode`. */
-export function planCallback(expression: NormalExpression, optionsOf: OptionsOf): FlowNode {
-  return new Planner(optionsOf).callback(expression);
+export function planCallback(expression: NormalExpression, planning: Planning): FlowNode {
+  return new Planner(planning).callback(expression);
 }
 
 class Planner {
-  readonly #optionsOf: OptionsOf;
+  readonly #planning: Planning;
   /** Absent: nobody adds members later. */
   readonly #feeds: MembersFeed[] | undefined;
 
-  constructor(optionsOf: OptionsOf, feeds?: MembersFeed[]) {
-    this.#optionsOf = optionsOf;
+  constructor(planning: Planning, feeds?: MembersFeed[]) {
+    this.#planning = planning;
     this.#feeds = feeds;
   }
 
@@ -124,14 +124,14 @@ class Planner {
 
   /** The queue of the job that gives the value of an expression. */
   #queueOf(expression: NormalExpression): string {
-    return expression.kind === 'task' ? this.#optionsOf(expression).queue : INTERNAL_QUEUE;
+    return expression.kind === 'task' ? this.#planning.optionsOf(expression).queue : INTERNAL_QUEUE;
   }
 
   /** What brings the value of an expression to `parent`. */
   #feed(expression: NormalExpression, path: string, parent: Parent, incoming?: Incoming): Feed {
     switch (expression.kind) {
       case 'task': {
-        const { queue } = this.#optionsOf(expression);
+        const { queue } = this.#planning.optionsOf(expression);
         return one(this.#task(expression, path, incoming?.({ path, queue })));
       }
       case 'chain':
@@ -191,6 +191,7 @@ class Planner {
 
   #members(group: NormalGroup, path: string, parent: Parent, incoming?: Incoming): Feed {
     const { members, keys, policy } = group;
+    checkKeys(keys);
     const isSettled = policy?.kind === 'settled';
     const isProbed = policy !== undefined && !isSettled;
     const own = {
@@ -216,6 +217,8 @@ class Planner {
       return this.#fed(source, path, parent, isProbed, { members: () => eachOf(members.read(), nodeOf) });
     }
     const count = members.length;
+    const { maxMembers } = this.#planning;
+    if (count > maxMembers) throw tooMany(count, maxMembers);
     if (count <= DIRECT && incoming === undefined) {
       return { after: source({ count }), children: members.map(nodeOf) };
     }
@@ -269,6 +272,7 @@ class Planner {
   }
 
   #each({ step, keys, chunkSize }: NormalEach, path: string, parent: Parent, incoming?: Incoming): Feed {
+    checkKeys(keys);
     const fan = `${path}-fan`;
     const expansion: Expansion = {
       parent,
@@ -308,6 +312,8 @@ class Planner {
 
   /** A fan-out that adds one step, or gives its own value on. */
   #branch(expansion: Expansion, path: string, incoming?: Incoming): Feed {
+    if ('cases' in expansion) checkKeys(Object.keys(expansion.cases));
+    if ('condition' in expansion) checkKeys(Object.keys(expansion.condition ?? {}));
     const fan = `${path}-fan`;
     return { after: { step: `${path}^`, via: fan }, children: [this.#fanOut(fan, expansion, incoming)] };
   }
@@ -333,7 +339,8 @@ class Planner {
 
   #task(expression: NormalTask, path: string, feed?: Feed): FlowNode {
     const { task, input, into, immutable } = expression;
-    const { queue, ...options } = this.#optionsOf(expression);
+    if (into !== undefined) checkKeys([into]);
+    const { queue, ...options } = this.#planning.optionsOf(expression);
     return {
       path,
       name: task,
@@ -363,7 +370,7 @@ class Planner {
   }
 
   #apart(): Planner {
-    return this.#feeds === undefined ? this : new Planner(this.#optionsOf);
+    return this.#feeds === undefined ? this : new Planner(this.#planning);
   }
 }
 
@@ -403,5 +410,17 @@ function notLazy(place: string): CanvasError {
   return new CanvasError(
     `A group whose members are read while they are sent has to start the workflow; this one ${place}. ` +
       'Make a list of its members first: group([...members]).',
+  );
+}
+
+/** A value with such a key would be taken for its prototype by whoever merges it; workers refuse it. */
+function checkKeys(keys: readonly string[] = []): void {
+  if (keys.includes('__proto__')) throw new CanvasError('No key of a value can be called "__proto__".');
+}
+
+function tooMany(count: number, limit: number): CanvasError {
+  return new CanvasError(
+    `A group has ${count} members, and the limit for those that are given as a list is ${limit}. Give them as an ` +
+      'iterable, so that they are read while they are sent, or raise createApp({ limits: { groupMembers } }).',
   );
 }

@@ -2,7 +2,7 @@ import { type AsyncResult, type SendOptions, UnboundTaskError } from '@umbel/cor
 import {
   type Expression,
   type FlowNode,
-  type OptionsOf,
+  type Planning,
   ReadyResult,
   type Sender,
 } from '@umbel/core/internal';
@@ -35,7 +35,7 @@ export async function submit(
     const headers = { ...options.headers, ...normal.options?.headers };
     return sender.send(normal, input, Object.keys(headers).length > 0 ? { ...sending, headers } : sending);
   }
-  const { root, feeds } = planRun(normal, (task) => sender.optionsOf(task));
+  const { root, feeds } = planRun(normal, sender);
   if (input !== undefined && feeds.length === 0 && !takesInput(root)) {
     throw new CanvasError(
       'No step of this workflow takes an input, so nothing can be passed when it is sent.',
@@ -45,17 +45,17 @@ export async function submit(
 }
 
 /** The jobs of an expression as a part of others: at a path, or sent by themselves. */
-export function planned(expression: Expression, optionsOf: OptionsOf, path?: string): FlowNode {
+export function planned(expression: Expression, planning: Planning, path?: string): FlowNode {
   const normal = normalize(expression as CanvasExpression); // signatures hold no others
-  return path === undefined ? planCallback(normal, optionsOf) : planNode(normal, path, optionsOf);
+  return path === undefined ? planCallback(normal, planning) : planNode(normal, path, planning);
 }
 
 /** An expression as it would be sent. */
-export function drafted(expression: CanvasExpression, optionsOf: OptionsOf): PlannedRun {
+export function drafted(expression: CanvasExpression, planning: Planning): PlannedRun {
   const normal = normalize(expression);
   return normal.kind === 'task'
-    ? { root: planCallback(normal, optionsOf), feeds: [] }
-    : planRun(normal, optionsOf);
+    ? { root: planCallback(normal, planning), feeds: [] }
+    : planRun(normal, planning);
 }
 
 /** The options that are about the sending as a whole, and not about its tasks. */

@@ -3,6 +3,7 @@ import type { AppOptions, ImplementOptions, RunQuery } from './app.js';
 import { resolveConnection } from './bullmq/connection.js';
 import { terminate } from './bullmq/control.js';
 import { type DeadLetters, deadLetters } from './bullmq/dead-letters.js';
+import { isJobId } from './bullmq/job-id.js';
 import { type QueueHandle, queueHandle, setConcurrency, setRateLimit } from './bullmq/queue-handle.js';
 import type { RepairCounts } from './bullmq/repair.js';
 import { repairAll } from './bullmq/repairer.js';
@@ -34,6 +35,7 @@ import {
   type BulkOptions,
   checkInteger,
   checkName,
+  checkPrefix,
   checkTags,
   type NormalizedOptions,
   positiveMs,
@@ -46,11 +48,14 @@ import { TaskObject } from './tasks/task.js';
 import { Sealer } from './wire/sealing.js';
 
 const MEBIBYTE = 1_048_576;
+/** Members of one group that are planned at once. */
+const GROUP_MEMBERS = 10_000;
 
 /** An app at run time: what its parts are, and which of them does what. */
 export class AppCore implements Sender {
   readonly name: string;
   readonly deadLetters: DeadLetters;
+  readonly maxMembers: number;
   readonly #options: AppOptions;
   readonly #logger: Logger;
   readonly #runtime: Runtime;
@@ -70,6 +75,13 @@ export class AppCore implements Sender {
     const { name, connection, prefix, resultTtl = '1d', failureTtl = '7d', sendTimeout = '10s' } = options;
     const { logger = console, limits = {}, middleware = [], hooks, sensitive = [], codecs = [] } = options;
     this.name = checkName('name', name);
+    const outages = new WeakSet<Error>();
+    this.maxMembers = checkInteger(
+      'limits.groupMembers',
+      limits.groupMembers ?? GROUP_MEMBERS,
+      1,
+      100_000_000,
+    );
     const time = new StoreTime((message) => this.#warn(message));
     this.#options = options;
     this.#logger = logger;
@@ -80,10 +92,11 @@ export class AppCore implements Sender {
     const onError = errorReporter(name, logger);
     this.#storeOptions = {
       connection: resolveConnection(connection),
-      prefix: prefix ?? `umbel:{${name}}`,
+      prefix: prefix === undefined ? `umbel:{${name}}` : checkPrefix(prefix),
       onError,
       pause: runtime.pause,
       time,
+      outages,
       sealer,
       timeoutMs: positiveMs(sendTimeout, 'sendTimeout'),
     };
@@ -98,7 +111,8 @@ export class AppCore implements Sender {
       runtime: this.#runtime,
       terminate: (queue, id) => terminate(store, { queue, id }),
     };
-    const checks = new InputChecks(registry, limitOf('limits.inputBytes', limits.inputBytes));
+    const maxInputBytes = limitOf('limits.inputBytes', limits.inputBytes);
+    const checks = new InputChecks(registry, maxInputBytes, sensitive);
     this.#sending = new Sending({
       registry,
       router: this.#router,
@@ -108,6 +122,7 @@ export class AppCore implements Sender {
       middleware,
       checks,
       tags: this.#tags,
+      maxMembers: this.maxMembers,
     });
     this.#executor = new Executor({
       app: name,
@@ -119,8 +134,9 @@ export class AppCore implements Sender {
       tags: this.#tags,
       hooks,
       middleware,
-      sensitive,
+      maxMembers: this.maxMembers,
       maxResultBytes: limitOf('limits.resultBytes', limits.resultBytes),
+      outages,
       onError,
     });
     this.deadLetters = deadLetters(
@@ -258,7 +274,7 @@ export class AppCore implements Sender {
 
   result(...args: readonly [id: string] | readonly [task: TaskObject, id: string]): AsyncResult<unknown> {
     const id = args.length === 1 ? args[0] : args[1];
-    if (typeof id !== 'string' || id === '') throw new InvalidOptionError('id', 'the id of a job', id);
+    if (typeof id !== 'string' || !isJobId(id)) throw new InvalidOptionError('id', 'the id of a job', id);
     const task = args.length === 1 ? undefined : args[0].name;
     return actual(this).#resultOf(task, id);
   }

@@ -39,7 +39,7 @@ export interface AppOptions<Stack extends readonly AnyMiddleware[] = readonly An
   connection?: Connection;
   /**
    * What every key in the store begins with. Default `umbel:{<name>}`: the braces keep an app's keys on one node of a
-   * Redis Cluster, which flows need.
+   * Redis Cluster, which flows need. Letters, digits, `_`, `.`, `-`, `:`, `{` and `}`, at most 200.
    */
   prefix?: string;
   /**
@@ -75,10 +75,18 @@ export interface RunQuery {
 
 /** What is refused before it is stored. */
 export interface Limits {
-  /** Longest input, in bytes of JSON. Default 1 MiB. */
+  /**
+   * Longest input, in bytes of JSON. Default 1 MiB. A worker refuses a stored one that is longer than 32 MiB and than
+   * this; what steps have put together may be longer than the input of a call.
+   */
   inputBytes?: number;
-  /** Longest result, in bytes of JSON. Default 1 MiB. */
+  /** Longest result, in bytes of JSON; also of progress, and of what comes with a failure. Default 1 MiB. */
   resultBytes?: number;
+  /**
+   * Most members of a group, and most jobs of a `map` or `chunks`, that are given as a list or come from one. Default
+   * 10,000. Members that are read while they are sent are not counted.
+   */
+  groupMembers?: number;
 }
 
 /** Binds tasks to a store. Nothing connects before the first call or worker. `Added` is what middleware adds to `ctx`. */

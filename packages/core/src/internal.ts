@@ -25,7 +25,7 @@ export { Skip, StoppedEarly, WaitForChildren } from './running/signals.js';
 export { type EnqueuedJob, type Observer, type Runtime, systemRuntime } from './runtime.js';
 export { united } from './sending/callbacks.js';
 export { standInFor } from './stand-in.js';
-export { type OptionsOf, piped, provideCanvas } from './tasks/canvas.js';
+export { type OptionsOf, type Planning, piped, provideCanvas } from './tasks/canvas.js';
 export { type CallbackExpressions, withCallback } from './tasks/linking.js';
 export {
   checkInteger,

@@ -12,8 +12,8 @@ const group = (...members: NormalExpression[]): NormalExpression => ({ kind: 'gr
 const chain = (...steps: NormalExpression[]): NormalExpression =>
   ({ kind: 'chain', steps }) as NormalExpression;
 
-const plan = (expression: NormalExpression): FlowNode =>
-  planRun(expression, ({ options }) => ({ queue: 'default', ...options })).root;
+const plan = (expression: NormalExpression, maxMembers = 10_000): FlowNode =>
+  planRun(expression, { optionsOf: ({ options }) => ({ queue: 'default', ...options }), maxMembers }).root;
 
 /** The tree as text: `name@path(children)`; members that a fan-out will add in braces. */
 function drawn(node: FlowNode): string {

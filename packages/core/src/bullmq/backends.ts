@@ -10,8 +10,10 @@ import { ClosedError, ConnectionError } from '../errors.js';
 import type { Envelope } from '../wire/envelope.js';
 import type { ResolvedConnection } from './connection.js';
 import { checksAdded } from './guards/added.js';
+import { readsWhole } from './guards/reads.js';
 import { keepsStoreTime } from './guards/store-time.js';
 import { isTransient } from './guards/transient.js';
+import { runsWholeScripts } from './guards/whole-scripts.js';
 import { type ServerFacts, serverFacts } from './server-facts.js';
 import type { StoreTime } from './store-time.js';
 
@@ -24,6 +26,8 @@ export interface BackendOptions {
   /** Resolves after a time, before a command is tried again. */
   readonly pause: (ms: number) => Promise<void>;
   readonly time: StoreTime;
+  /** Errors that say that this store cannot be reached, as they are thrown. */
+  readonly outages: WeakSet<Error>;
 }
 
 /** Everyone who waits for a result listens. */
@@ -145,19 +149,22 @@ export class Backends {
     await base?.close();
   }
 
-  /** What the store tells of itself; undefined if it does not. */
-  facts(): Promise<ServerFacts | undefined> {
-    return serverFacts(this.base());
+  /** What the store tells of itself, now; undefined if it does not. */
+  async facts(): Promise<ServerFacts | undefined> {
+    const facts = await serverFacts(this.base());
+    if (facts?.clockOffsetMs !== undefined) this.#options.time.measured(facts.clockOffsetMs);
+    return facts;
   }
 
   async #connect(): Promise<void> {
     await this.base().waitUntilReady();
-    const { clockOffsetMs } = (await this.facts()) ?? {};
-    if (clockOffsetMs !== undefined) this.#options.time.measured(clockOffsetMs);
+    await runsWholeScripts(this.base());
+    await this.facts();
   }
 
   #guarded(backend: IQueueBackend): IQueueBackend {
     keepsStoreTime(backend, this.#options.time);
+    readsWhole(backend);
     return checksAdded(backend);
   }
 
@@ -179,10 +186,12 @@ export class Backends {
   #unreachable(timeoutMs: number): ConnectionError {
     const cause = this.#lastError;
     const reason = cause === undefined ? '' : ` (${cause.message || cause.name})`;
-    return new ConnectionError(
+    const error = new ConnectionError(
       `The store did not answer within ${timeoutMs / 1000} s${reason}. ` +
         'Is it running, and is `connection` or UMBEL_URL its address?',
       { cause },
     );
+    this.#options.outages.add(error);
+    return error;
   }
 }

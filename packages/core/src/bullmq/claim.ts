@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import { DelayedError, type Job, UnrecoverableError, WaitingChildrenError, WaitingError } from 'bullmq';
-import { LockLostError } from '../errors.js';
+import { ConnectionError, LockLostError } from '../errors.js';
 import type { ActiveJob, AttemptOutcome, ShownError } from '../running/job.js';
 import { isEnvelope } from '../wire/envelope.js';
 import type { BackendOptions } from './backends.js';
@@ -8,6 +8,8 @@ import { ClaimedJob } from './claimed-job.js';
 import { ClaimingWorker } from './claiming-worker.js';
 import { type Claim, Claims } from './claims.js';
 import { repeat } from './guards/repeat.js';
+import { isTransient } from './guards/transient.js';
+import { runsWholeScripts } from './guards/whole-scripts.js';
 import { guardWorker } from './guards/worker-backend.js';
 
 export interface ClaimOptions extends BackendOptions {
@@ -61,8 +63,17 @@ export function createClaimer(
   const held = new Set<ClaimedJob>();
   let isClosing = false;
   const isOurs = foreignCheck(options);
-  const repeating = <T>(command: () => Promise<T>) =>
-    repeat(command, { limitMs: lockDurationMs, pause, isOver: () => worker.backend.closing !== undefined });
+  const repeating = async <T>(command: () => Promise<T>): Promise<T> => {
+    const isOver = () => worker.backend.closing !== undefined;
+    try {
+      return await repeat(command, { limitMs: lockDurationMs, pause, isOver });
+    } catch (cause) {
+      if (!isTransient(cause)) throw cause;
+      const error = new ConnectionError('The store did not take what was to be noted with a job.', { cause });
+      options.outages.add(error);
+      throw error;
+    }
+  };
   const onLost = ({ id, token }: Claim) => {
     for (const job of held) if (job.id === id && job.token === token) job.giveUp(new LockLostError(id));
   };
@@ -120,6 +131,7 @@ export function createClaimer(
     async start() {
       const closed = once(closing, 'close');
       await Promise.race([worker.waitUntilReady(), closed]);
+      if (!isClosing) await runsWholeScripts(worker.backend);
       if (!isClosing) worker.run().catch(options.onError);
     },
     giveUp(id, reason) {

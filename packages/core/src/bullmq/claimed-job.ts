@@ -112,11 +112,11 @@ export class ClaimedJob implements ActiveJob {
   }
 
   async updateProgress(value: unknown): Promise<void> {
-    await this.#job.updateProgress(value as JobProgress); // BullMQ takes what JSON carries, its type leaves out null
+    await this.#repeat(() => this.#job.updateProgress(value as JobProgress)); // BullMQ takes what JSON carries, its type leaves out null
   }
 
   async log(line: string): Promise<void> {
-    await this.#backend.addLog(this.id, line, KEPT_LOG_LINES);
+    await this.#repeat(() => this.#backend.addLog(this.id, line, KEPT_LOG_LINES));
   }
 
   async save(content: Partial<EnvelopeContent>): Promise<void> {

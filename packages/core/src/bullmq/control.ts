@@ -1,6 +1,6 @@
 /** Orders to all workers of an app, by the event stream of a queue that holds no job. They may be missed. */
-import { type IQueueBackend, QueueEvents } from 'bullmq';
 import type { BackendOptions } from './backends.js';
+import { type Events, eventsOf } from './events.js';
 import type { Store } from './store.js';
 
 const CONTROL_QUEUE = 'umbel.control';
@@ -21,15 +21,10 @@ export async function terminate(store: Store, { queue, id }: ControlOrder): Prom
 
 /** Receives orders until it is closed. */
 export class ControlListener {
-  readonly #events: QueueEvents<unknown, IQueueBackend>;
+  readonly #events: Events;
 
-  constructor({ connection, prefix, onError }: BackendOptions, obey: (order: ControlOrder) => void) {
-    this.#events = new QueueEvents(
-      CONTROL_QUEUE,
-      { connection: connection.options, prefix },
-      connection.factory,
-    );
-    this.#events.on('error', onError);
+  constructor(options: BackendOptions, obey: (order: ControlOrder) => void) {
+    this.#events = eventsOf(CONTROL_QUEUE, options);
     // Its types know BullMQ's own events only.
     const events = this.#events as unknown as {
       on(name: string, listener: (order: ControlOrder) => void): void;

@@ -1,5 +1,6 @@
 import { type ErrorRecord, JobStateError, UnknownJobError } from '../errors.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
+import { isJobId } from './job-id.js';
 import type { Store } from './store.js';
 import type { StoredJob } from './stored-job.js';
 
@@ -46,6 +47,7 @@ export interface DeadLetters {
 
 export function deadLetters(storeNow: () => Store, queues: () => readonly string[]): DeadLetters {
   async function failed(store: Store, id: string): Promise<StoredJob> {
+    if (!isJobId(id)) throw new UnknownJobError(id, undefined);
     for (const queue of queues()) {
       const job = await store.job(queue, id);
       if (job === undefined) continue;

@@ -53,7 +53,8 @@ export class Repairer {
   }
 
   async #pass(): Promise<void> {
-    const { queues, onRepaired } = this.#options;
+    const { store, queues, onRepaired } = this.#options;
+    await store.facts(); // clocks drift
     let counts = NOTHING_REPAIRED;
     for (const queue of new Set([...queues(), INTERNAL_QUEUE])) {
       if (this.#timer === undefined) return;

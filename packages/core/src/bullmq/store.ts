@@ -1,4 +1,10 @@
-import { CorruptJobError, type FailureOrigin, UpstreamFailedError } from '../errors.js';
+import {
+  CorruptJobError,
+  type ErrorRecord,
+  type FailureOrigin,
+  isUmbelError,
+  UpstreamFailedError,
+} from '../errors.js';
 import { type Children, readMembers } from '../flow/gather.js';
 import { type FlowNode, INTERNAL_QUEUE, jobIdOf, type Parent, SLICE } from '../flow/node.js';
 import { sealTree } from '../flow/seal.js';
@@ -6,7 +12,8 @@ import type { FailedChild } from '../running/job.js';
 import type { NormalizedOptions } from '../tasks/options.js';
 import { type Envelope, type EnvelopeContent, encodeEnvelope, type Fed } from '../wire/envelope.js';
 import { isStopped, referredMembers } from '../wire/marks.js';
-import { isSealed, SEALED, type Sealer } from '../wire/sealing.js';
+import { type CodecContext, isSealed, SEALED, type Sealer } from '../wire/sealing.js';
+import { sanitize } from '../wire/stored-value.js';
 import { type BackendOptions, Backends, type EnvelopeQueue } from './backends.js';
 import { contentOf, type StoredDeduplication, toFlowJob, toJobOptions } from './job-options.js';
 import { mergeData } from './merge-data.js';
@@ -234,15 +241,13 @@ export class Store implements JobAccess {
     const { logs } = await this.on(queue, (bull) => bull.getJobLogs(id));
     const job = logs.some(isSealedLine) ? await this.job(queue, id) : undefined;
     const context = { subject: 'log', id, task: job?.name ?? '' } as const;
-    return Promise.all(
-      logs.map(async (line) =>
-        isSealedLine(line) ? String(await this.#options.sealer.open(JSON.parse(line), context)) : line,
-      ),
-    );
+    return Promise.all(logs.map((line) => (isSealedLine(line) ? this.#openedLine(line, context) : line)));
   }
 
   /** Forgets a job that has ended, and those below it, but for what still runs. False if the store does not hold it. */
   async remove(queue: string, id: string): Promise<boolean> {
+    // The keys of a queue stand beside those of its jobs: what is no job is not touched.
+    if (!(await this.holds(queue, id))) return false;
     return removeTree(this, { queue, id });
   }
 
@@ -270,7 +275,12 @@ export class Store implements JobAccess {
   }
 
   /** Tells a feed what its sender has added, and starts it. */
-  async endFeed(queue: string, id: string, fed: Fed): Promise<void> {
+  async endFeed(queue: string, id: string, told: Fed): Promise<void> {
+    const context = { subject: 'failure', id, task: '' } as const;
+    const fed =
+      'error' in told
+        ? { error: (await this.#options.sealer.seal(told.error, context)) as ErrorRecord } // or its sealed form
+        : told;
     await this.on(queue, async (bull) => {
       const isTold = await mergeData(bull.getBackend(), id, (data) => ({ ...data, fed }));
       const job = isTold && (await bull.getJob(id));
@@ -397,6 +407,16 @@ export class Store implements JobAccess {
     return readMembers({ id, run }, this.children(), members);
   }
 
+  /** The line, or what is stored where no codec here can decode it. */
+  async #openedLine(line: string, context: CodecContext): Promise<string> {
+    try {
+      return String(await this.#options.sealer.open(JSON.parse(line), context));
+    } catch (error) {
+      if (error instanceof SyntaxError || isUmbelError(error, 'CORRUPT_JOB')) return line;
+      throw error;
+    }
+  }
+
   #opened(id: string, value: unknown): unknown {
     return isSealed(value) ? this.#options.sealer.open(value, { subject: 'result', id, task: '' }) : value;
   }
@@ -451,13 +471,22 @@ function sizeOf({ children = [] }: FlowNode): number {
   return children.reduce((sum, child) => sum + sizeOf(child), 1);
 }
 
-/** The result that is stored as this text. @throws {CorruptJobError} if it is no JSON. */
+/** The result that is stored as this text. @throws {CorruptJobError} if it is no JSON, or nothing to give on. */
 function resultOf(id: string, text: string): unknown {
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch (cause) {
     throw new CorruptJobError(id, 'its result is no JSON', { cause });
   }
+  checkResult(id, value);
+  return value;
+}
+
+/** @throws {CorruptJobError} if a result that was parsed is none to give on. */
+export function checkResult(id: string, value: unknown): void {
+  const fault = sanitize(value);
+  if (fault !== undefined) throw new CorruptJobError(id, `its result cannot be used: ${fault}`);
 }
 
 /** Whether a line of a log was encoded by codecs; the lines of other programs may be JSON of their own. */

@@ -5,6 +5,7 @@ import { readErrorRecord } from '../wire/error-record.js';
 import { isPlainObject } from '../wire/plain-object.js';
 import { OWN_STATE } from '../wire/progress.js';
 import { isSealed, type Sealer } from '../wire/sealing.js';
+import { sanitize } from '../wire/stored-value.js';
 
 /** A stored job as it is, with what was sealed opened. */
 export interface StoredJob {
@@ -98,7 +99,8 @@ async function openedProgress(
 ): Promise<Pick<StoredJob, 'progress' | 'ownState'>> {
   const isOwn = isPlainObject(stored) && typeof stored[OWN_STATE] === 'string';
   const value = isOwn ? stored.progress : stored === 0 ? undefined : stored; // BullMQ's 0 is for none
-  const progress = await sealer.open(value, { subject: 'progress', id, task }).catch(ifCorrupt);
+  const opened = await sealer.open(value, { subject: 'progress', id, task }).catch(ifCorrupt);
+  const progress = sanitize(opened) === undefined ? opened : undefined;
   // It lasts as long as the attempt that shows it.
   const isShown = isOwn && stored.attempt === attemptsMade + 1;
   return { progress, ownState: isShown ? String(stored[OWN_STATE]) : undefined };

@@ -1,15 +1,14 @@
-import { type IQueueBackend, QueueEvents } from 'bullmq';
+import { type Events, eventsOf } from './events.js';
 import type { StoreOptions } from './store.js';
 
 /** Tells, for one queue, when a job has ended or reported its progress. One subscription, however many jobs are watched. */
 export class Watcher {
-  readonly #events: QueueEvents<unknown, IQueueBackend>;
+  readonly #events: Events;
   readonly #listeners = new Map<string, Set<() => void>>();
   readonly #below = new Map<() => void, string>();
 
-  constructor(queue: string, { connection, prefix, onError }: StoreOptions) {
-    this.#events = new QueueEvents(queue, { connection: connection.options, prefix }, connection.factory);
-    this.#events.on('error', onError);
+  constructor(queue: string, options: StoreOptions) {
+    this.#events = eventsOf(queue, options);
     this.#events.on('completed', ({ jobId }) => this.#notify(jobId));
     this.#events.on('failed', ({ jobId }) => this.#notify(jobId));
     this.#events.on('progress', ({ jobId }) => this.#notify(jobId));

@@ -142,7 +142,7 @@ class Gathering {
     }
     if (this.#missing !== undefined || this.#source.ignored) return [];
     const values: unknown[][] = [];
-    for (let start = 0; start < slices.length; start += READ_TOGETHER) {
+    for (let start = 0; start < slices.length && this.#missing === undefined; start += READ_TOGETHER) {
       const some = slices.slice(start, start + READ_TOGETHER).map(async (index) => {
         const id = this.#id(`${list}/${index}`);
         const results = await this.#children.results(id);

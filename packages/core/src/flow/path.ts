@@ -10,14 +10,13 @@
  * | `p^`   | what stands inside of the job at `p`: of callbacks, a fallback, flat |
  * | `p~`   | what the handler of the job at `p` has put in its place             |
  * | `p.3+…+0` | what a job at `p.3…` has added first to the group at `p`          |
+ *
+ * Ids come from the store, where anybody may have written them, so reading one takes a time in proportion to its length.
  */
-
-/** What wraps the job at a place, and is put in its place. */
-const INSIDE = /(?:\^[a-z]*|~)+$/;
 
 /** The chain of which the job at this path is a step that others follow; undefined if it is not. */
 export function chainOf(path: string): string | undefined {
-  const outer = path.replace(INSIDE, '');
+  const outer = withoutInside(path);
   const step = /-\d+$/.exec(outer);
   return step === null ? undefined : outer.slice(0, step.index);
 }
@@ -34,10 +33,43 @@ export function isInside(place: string, path: string): boolean {
 
 /** The innermost group that the job at `path` is in, and its member there; undefined outside of groups. */
 export function memberOf(path: string): { group: string; member: string } | undefined {
-  const match = /^(.*)\.(\d+)([^.]*)$/.exec(path);
-  if (match === null) return undefined;
-  const [, group = '', index = ''] = match;
+  const dot = path.lastIndexOf('.');
+  const [index] = /^\d+/.exec(path.slice(dot + 1)) ?? [];
+  if (dot < 0 || index === undefined) return undefined;
+  const group = path.slice(0, dot);
   return { group, member: `${group}.${index}` };
+}
+
+/** The id of the job that has added the one with this id to its group; undefined if none has. */
+export function adderIn(id: string): string | undefined {
+  const last = id.lastIndexOf('+');
+  if (last < 0 || !/^\d+$/.test(id.slice(last + 1))) return undefined;
+  for (let plus = id.lastIndexOf('+', last - 1); plus > 0; plus = id.lastIndexOf('+', plus - 1)) {
+    let start = plus;
+    while (isDigit(id[start - 1])) start -= 1;
+    if (start < plus && id[start - 1] === '.') return id.slice(0, plus) + id.slice(plus + 1, last);
+  }
+  return undefined;
+}
+
+/** The path without what wraps the job at its place, or is put in its place. */
+function withoutInside(path: string): string {
+  let end = path.length;
+  for (;;) {
+    let start = end;
+    while (isLetter(path[start - 1])) start -= 1;
+    if (path[start - 1] === '^') end = start - 1;
+    else if (path[end - 1] === '~') end -= 1;
+    else return path.slice(0, end);
+  }
+}
+
+function isDigit(sign: string | undefined): boolean {
+  return sign !== undefined && sign >= '0' && sign <= '9';
+}
+
+function isLetter(sign: string | undefined): boolean {
+  return sign !== undefined && sign >= 'a' && sign <= 'z';
 }
 
 /** The path of the job with this id in its run. */

@@ -4,8 +4,16 @@ import { isPlainObject } from '../wire/plain-object.js';
 type Check = (value: unknown) => boolean;
 
 export const isText: Check = (value) => typeof value === 'string';
+/** Not one that would be given on as a value's prototype. */
+export const isKey: Check = (value) => isText(value) && value !== '__proto__';
 const isQueue: Check = (value) => typeof value === 'string' && value !== '' && !value.includes(':');
 const isCount: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
+
+/** A larger list is none: so many members are never read. */
+const MAX_MEMBERS = 1_000_000_000;
+const isSize: Check = (value) => isCount(value) && Number(value) <= MAX_MEMBERS;
+
+const isChunkSize: Check = (value) => isCount(value) && Number(value) > 0;
 
 const isTrue: Check = (value) => value === true;
 
@@ -25,15 +33,15 @@ export const isSource: Check = (value) => {
   if (!absentOr(isTrue)(value.ignored) || !absentOr(isTrue)(value.flat)) return false;
   if (!absentOr(isText)(value.via)) return false;
   if ('step' in value) return isText(value.step);
-  if (!absentOr(isCount)(value.first) || !absentOr(isTrue)(value.settled) || !absentOr(isTrue)(value.sliced))
+  if (!absentOr(isSize)(value.first) || !absentOr(isTrue)(value.settled) || !absentOr(isTrue)(value.sliced))
     return false;
   if ('list' in value)
     return (
       isText(value.list) &&
       absentOr(isTrue)(value.chunked) &&
-      (isCount(value.count) || (value.count === undefined && isText(value.via)))
+      (isSize(value.count) || (value.count === undefined && isText(value.via)))
     );
-  return isText(value.record) && isListOf(isText)(value.keys);
+  return isText(value.record) && isListOf(isKey)(value.keys);
 };
 
 /** A `JoinRule`. */
@@ -51,7 +59,7 @@ export const isNode: Check = (value) =>
   isQueue(value.queue) &&
   absentOr(isPlainObject)(value.options) &&
   absentOr(isPlainObject)(value.content) &&
-  absentOr(isText)(value.into) &&
+  absentOr(isKey)(value.into) &&
   absentOr(isSource)(value.after) &&
   absentOr(isExpansion)(value.expand) &&
   absentOr(isJoinRule)(value.join) &&
@@ -71,8 +79,8 @@ export const isExpansion: Check = (value) => {
     return (
       isNode(value.each) &&
       isText(value.list) &&
-      absentOr(isListOf(isText))(value.keys) &&
-      absentOr(isCount)(value.chunkSize)
+      absentOr(isListOf(isKey))(value.keys) &&
+      absentOr(isChunkSize)(value.chunkSize)
     );
   if ('cases' in value)
     return isText(value.key) && isPlainObject(value.cases) && Object.values(value.cases).every(isNode);
@@ -92,7 +100,7 @@ const isTested: Check = (value) => isPlainObject(value) && isText(value.step) &&
 
 /** What a feed is told. */
 export const isFed: Check = (value) =>
-  isPlainObject(value) && ('error' in value ? isPlainObject(value.error) : isCount(value.count));
+  isPlainObject(value) && ('error' in value ? isPlainObject(value.error) : isSize(value.count));
 
 /** `Callbacks`. */
 export const isCallbacks: Check = (value) =>

@@ -1,5 +1,6 @@
 /** A claimed job's children, read from the store; its own once. */
 import { isTransient } from '../bullmq/guards/transient.js';
+import { checkResult } from '../bullmq/store.js';
 import { ConnectionError } from '../errors.js';
 import type { Children } from '../flow/gather.js';
 import { isSealed } from '../wire/sealing.js';
@@ -12,6 +13,7 @@ export function childrenOf({ sealer, store }: ExecutorParts, job: ActiveJob): Ch
     const results = await reached(job.childResults());
     const opened = new Map<string, unknown>();
     for (const [id, value] of results) {
+      checkResult(id, value);
       opened.set(id, isSealed(value) ? await sealer.open(value, { subject: 'result', id, task: '' }) : value);
     }
     return opened;

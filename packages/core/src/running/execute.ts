@@ -19,7 +19,6 @@ import { stopped } from '../wire/marks.js';
 import { NO_MASK } from '../wire/masking.js';
 import type { Attempt } from './attempt.js';
 import { Handling } from './handling.js';
-import type { ChildPool } from './isolated/child-pool.js';
 import type { ActiveJob, AttemptOutcome, ShownError } from './job.js';
 import { isSuspicious, lostStarts, MAX_LOST_STARTS, Probation, poisonError } from './lost-starts.js';
 import type { ExecutorParts } from './parts.js';
@@ -159,8 +158,10 @@ export class Executor {
     attempt: Attempt | undefined,
     error: Error,
   ): Promise<AttemptOutcome> {
-    if (attempt === undefined && (isUmbelError(error, 'CONNECTION') || isTransient(error))) {
-      // W6: nothing of the user's has run: an outage is not charged to the job.
+    const isOutage = this.#parts.outages.has(error) || (attempt === undefined && isAway(error));
+    if (isOutage) {
+      await attempt?.reports.end();
+      // W6: an outage of the store is not charged to the job.
       return { kind: 'returned', delayMs: UNREACHABLE_RETURN_MS };
     }
     const delayMs = this.#retryDelayMs(job, error);
@@ -235,6 +236,11 @@ export class Executor {
       ? this.#steps.run(job, envelope)
       : this.#handling.handle(job, envelope, begun);
   }
+}
+
+/** Whether an error, thrown before anything of the user's has run, is the store's. */
+function isAway(error: Error): boolean {
+  return isUmbelError(error, 'CONNECTION') || isTransient(error);
 }
 
 function stateOf(error: Error): Pick<FailureOrigin, 'state'> {

@@ -38,7 +38,7 @@ export async function expand(
     return expansion.passes ? passedOn(value) : { count: members.length };
   }
   if ('each' in expansion) {
-    const members = membersFor(expansion, value);
+    const members = membersFor(expansion, value, parts.maxMembers);
     const isSliced = members.length > SLICE;
     await add(isSliced ? sliced(expansion.list, 0, members) : members);
     return { count: members.length, ...(isSliced && { sliced: true }) };
@@ -52,12 +52,24 @@ export async function expand(
   return { taken: nodesOf(expansion).indexOf(chosen) };
 }
 
-function membersFor({ each, list, keys, chunkSize }: EachExpansion, value: unknown): FlowNode[] {
+function membersFor(
+  { each, list, keys, chunkSize }: EachExpansion,
+  value: unknown,
+  limit: number,
+): FlowNode[] {
   if (!Array.isArray(value)) {
     throw refused(
       each.name,
       'input',
       `this step runs over a list, and the step before it gave ${nameOf(value)}`,
+    );
+  }
+  const count = Math.ceil(value.length / (chunkSize ?? 1));
+  if (count > limit) {
+    throw refused(
+      each.name,
+      'input',
+      `this step runs over a list that makes ${count} jobs, the limit is ${limit}; raise createApp({ limits })`,
     );
   }
   const items = keys === undefined ? value : value.map((row, index) => zipped(each.name, keys, row, index));

@@ -14,12 +14,11 @@ import { openTree, sealTree } from '../flow/seal.js';
 import type { Hooks } from '../tasks/hooks.js';
 import type { AnyMiddleware } from '../tasks/middleware.js';
 import type { TaskEntry } from '../tasks/registry.js';
-import type { Schema } from '../types/task.js';
 import type { Envelope } from '../wire/envelope.js';
 import { toError } from '../wire/error-record.js';
 import { jsonIssues } from '../wire/json.js';
 import { maskFor } from '../wire/masking.js';
-import { validate } from '../wire/schema.js';
+import { validate, validateInput } from '../wire/schema.js';
 import { Attempt } from './attempt.js';
 import { JobFlowChanges } from './flow-changes.js';
 import { asHandler } from './handler-frame.js';
@@ -37,13 +36,10 @@ export class Handling {
   readonly #parts: ExecutorParts;
   readonly #steps: Steps;
   readonly #layers: readonly AnyMiddleware[];
-  /** Names of keys whose values are masked for every task. */
-  readonly #sensitive: ReadonlySet<string>;
 
   constructor(parts: ExecutorParts, steps: Steps) {
     this.#parts = parts;
     this.#steps = steps;
-    this.#sensitive = new Set(parts.sensitive);
     this.#layers = parts.middleware.filter((layer) => layer.run !== undefined);
   }
 
@@ -57,7 +53,7 @@ export class Handling {
       begun(this.#attempt(job, envelope, task, changes));
       return this.#checkedResult(task, await this.#replaced(job, envelope, replacement));
     }
-    const keys = this.#keysOf(task);
+    const keys = this.#parts.checks.sensitiveOf(task);
     const limitMs = envelope.timeout ?? task.options.timeoutMs;
     if (envelope.items !== undefined) {
       const items = await this.#steps.itemsOf(job, envelope);
@@ -66,7 +62,8 @@ export class Handling {
       return attempt.run(limitMs, () => this.#handleItems(attempt, task, items, envelope.offset ?? 0));
     }
     const input = await this.#steps.inputOf(job, envelope);
-    const decoded = task.input === undefined ? undefined : await decodedBy(task.input, task, input, keys);
+    const decoded =
+      task.input === undefined ? undefined : await validateInput(task.input, input, task.name, keys);
     const attempt = this.#attempt(job, envelope, task, changes);
     if (keys.size > 0) attempt.reports.mask = maskFor(keys, [input, decoded]);
     begun(attempt);
@@ -74,7 +71,8 @@ export class Handling {
     try {
       return await attempt.run(limitMs, () => this.#result(attempt, task, handler, decoded));
     } catch (thrown) {
-      if (thrown instanceof ExpectedFailureError) throw await checkedFailure(task, thrown);
+      if (thrown instanceof ExpectedFailureError)
+        throw await checkedFailure(task, thrown, this.#parts.maxResultBytes);
       if (thrown instanceof StopRequest) return this.#stopped(job, envelope, task, thrown.value);
       if (thrown instanceof ReplaceRequest)
         return this.#replace(job, envelope, task, await changes().replacement(thrown));
@@ -91,12 +89,8 @@ export class Handling {
   }
 
   #attempt(job: ActiveJob, envelope: Envelope, task: TaskEntry, changes: () => JobFlowChanges): Attempt {
-    const { sealer, runtime, onError } = this.#parts;
-    return new Attempt(job, envelope, task, { clock: runtime.clock, sealer, onError }, changes);
-  }
-
-  #keysOf(task: TaskEntry): ReadonlySet<string> {
-    return task.sensitive === undefined ? this.#sensitive : new Set([...this.#sensitive, ...task.sensitive]);
+    const { sealer, runtime, maxResultBytes: maxBytes, onError } = this.#parts;
+    return new Attempt(job, envelope, task, { clock: runtime.clock, sealer, maxBytes, onError }, changes);
   }
 
   /** The results for several inputs, one after the other. */
@@ -106,18 +100,20 @@ export class Handling {
     items: readonly unknown[],
     offset: number,
   ): Promise<unknown[]> {
-    const keys = this.#keysOf(task);
+    const keys = this.#parts.checks.sensitiveOf(task);
     const results: unknown[] = [];
     for (const [place, input] of items.entries()) {
       if (attempt.isGivenUp) break;
       attempt.item = offset + place;
       try {
-        const decoded = task.input === undefined ? undefined : await decodedBy(task.input, task, input, keys);
+        const decoded =
+          task.input === undefined ? undefined : await validateInput(task.input, input, task.name, keys);
         if (keys.size > 0) attempt.reports.mask = maskFor(keys, [items, decoded]);
         const handler = this.#handlerOf(task, attempt, input);
         results.push(await this.#result(attempt, task, handler, decoded));
       } catch (thrown) {
-        if (thrown instanceof ExpectedFailureError) throw await checkedFailure(task, thrown);
+        if (thrown instanceof ExpectedFailureError)
+          throw await checkedFailure(task, thrown, this.#parts.maxResultBytes);
         if (!(thrown instanceof StopRequest || thrown instanceof ReplaceRequest)) throw thrown;
         throw new JobStateError(
           'A job of chunks() runs its task several times: ctx.stop and ctx.replace cannot be meant for one.',
@@ -239,25 +235,12 @@ function refuseLate(job: ActiveJob, { revoked, skipped, expires }: Envelope, now
   }
 }
 
-/** The input as the handler receives it. A validator may quote what it refuses, so its words are masked too. */
-async function decodedBy(
-  schema: Schema,
-  { name }: TaskEntry,
-  input: unknown,
-  keys: ReadonlySet<string>,
-): Promise<unknown> {
-  try {
-    return await validate(schema, input, name, 'input');
-  } catch (error) {
-    if (keys.size === 0 || !(error instanceof ValidationError)) throw error;
-    const mask = maskFor(keys, [input]);
-    const issues = error.issues.map(({ path, message }) => ({ path, message: mask.text(message) }));
-    throw new ValidationError(name, 'input', issues);
-  }
-}
-
 /** The failure with its data as the task declares it, or why it cannot be that. */
-async function checkedFailure(task: TaskEntry, { failure, data }: ExpectedFailureError): Promise<Error> {
+async function checkedFailure(
+  task: TaskEntry,
+  { failure, data }: ExpectedFailureError,
+  maxBytes: number,
+): Promise<Error> {
   const { failures = {} } = task;
   const schema = Object.hasOwn(failures, failure) ? failures[failure] : undefined;
   if (schema === undefined) {
@@ -265,7 +248,7 @@ async function checkedFailure(task: TaskEntry, { failure, data }: ExpectedFailur
     return new InvalidOptionError('failure', `one that task "${task.name}" declares (${known})`, failure);
   }
   const checked = await validate(schema, data, task.name, 'failure');
-  const issues = jsonIssues(checked, 'failure');
+  const issues = jsonIssues(checked, 'failure', maxBytes);
   return issues.length > 0
     ? new ValidationError(task.name, 'failure', issues)
     : new ExpectedFailureError(failure, checked);

@@ -21,12 +21,14 @@ export interface ExecutorParts {
   /** Of every task. */
   readonly hooks: Hooks | undefined;
   readonly middleware: readonly AnyMiddleware[];
-  /** Names of keys whose values are masked. */
-  readonly sensitive: readonly string[];
   readonly maxResultBytes: number;
+  /** Most members that are made of one list. */
+  readonly maxMembers: number;
   /** Where isolated tasks run; absent: in this process, as others. */
   readonly children?: ChildPool;
   /** How often a job may lose its worker in a short while; absent: as by default. */
   readonly maxLostStarts?: number;
+  /** Errors that say that the app's own store cannot be reached. */
+  readonly outages: WeakSet<Error>;
   readonly onError: (error: Error) => void;
 }

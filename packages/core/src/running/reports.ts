@@ -16,6 +16,8 @@ const MAX_LINE = 10_000;
 export interface ReportParts {
   readonly clock: Clock;
   readonly sealer: Sealer;
+  /** Longest progress, in bytes of JSON. */
+  readonly maxBytes: number;
   readonly onError: (error: Error) => void;
 }
 
@@ -55,7 +57,7 @@ export class Reports implements AttemptReports {
     const issues =
       checked === undefined
         ? [{ path: 'progress', message: 'JSON cannot carry undefined' }]
-        : jsonIssues(checked, 'progress');
+        : jsonIssues(checked, 'progress', this.#parts.maxBytes);
     if (issues.length > 0) throw new ValidationError(name, 'progress', issues);
     this.#progress = this.mask.value(checked);
     await this.#store();

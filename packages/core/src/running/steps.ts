@@ -3,7 +3,7 @@ import { CorruptJobError, RevokedError, SkippedError, SubmitError } from '../err
 import { completeInput } from '../flow/input.js';
 import { INTERNAL_JOB } from '../flow/node.js';
 import type { Envelope } from '../wire/envelope.js';
-import { rebuildError } from '../wire/error-record.js';
+import { readErrorRecord, rebuildError } from '../wire/error-record.js';
 import { isSealed } from '../wire/sealing.js';
 import { expand } from './fan-out.js';
 import type { ActiveJob } from './job.js';
@@ -34,7 +34,7 @@ export class Steps {
       case INTERNAL_JOB.fanOut:
         return this.#fanOut(job, envelope);
       case INTERNAL_JOB.feed:
-        return this.#feed(envelope);
+        return this.#feed(job, envelope);
       default:
         throw new CorruptJobError(job.id, `there is no internal job "${job.name}"`);
     }
@@ -43,6 +43,7 @@ export class Steps {
   /** The whole input of a task. @throws {UpstreamFailedError} if a step that it waited for has failed. */
   async inputOf(job: ActiveJob, envelope: Envelope): Promise<unknown> {
     const input = isSealed(envelope.input) ? await this.#opened(job, envelope.input) : envelope.input;
+    this.#parts.checks.checkStored(job.name, input);
     if (envelope.after === undefined) return input;
     const value = await this.#joins.valueOf(job, envelope);
     return envelope.after.ignored ? input : completeInput(job.name, { ...envelope, input }, value);
@@ -53,6 +54,9 @@ export class Steps {
     const items = await this.#opened(job, envelope.items);
     if (!Array.isArray(items)) throw new CorruptJobError(job.id, 'its inputs are no list');
     const input = await this.#opened(job, envelope.input);
+    this.#parts.checks.checkStored(job.name, input);
+    for (const [place, item] of items.entries())
+      this.#parts.checks.checkStored(job.name, item, `input[${(envelope.offset ?? 0) + place}]`);
     return items.map((item: unknown) => completeInput(job.name, { ...envelope, input }, item));
   }
 
@@ -75,11 +79,17 @@ export class Steps {
   }
 
   /** How many members a sender has added. It starts this job once it is done; if it dies, the store does. */
-  async #feed({ fed }: Envelope): Promise<unknown> {
+  async #feed(job: ActiveJob, { fed }: Envelope): Promise<unknown> {
     if (fed === undefined) {
       throw new SubmitError('The process that sent this group ended before it had sent all its members.');
     }
-    if ('error' in fed) throw rebuildError(fed.error);
+    if ('error' in fed) {
+      const context = { subject: 'failure', id: job.id, task: '' } as const;
+      const record = readErrorRecord(await this.#parts.sealer.open(fed.error, context));
+      throw record === undefined
+        ? new CorruptJobError(job.id, 'its error cannot be read')
+        : rebuildError(record);
+    }
     return fed;
   }
 

@@ -7,7 +7,7 @@ import {
   INTERNAL_OPTIONS,
   INTERNAL_QUEUE,
 } from '../flow/node.js';
-import { type OptionsOf, planned } from '../tasks/canvas.js';
+import { type Planning, planned } from '../tasks/canvas.js';
 import type { SendOptions } from '../tasks/options.js';
 import { type Expression, PLAN, type Plannable, type TaskExpression } from '../tasks/signature.js';
 
@@ -17,9 +17,9 @@ export function callbacksOf({ link, linkError }: SendOptions<never>): Callbacks 
 }
 
 /** What is linked to a signature, planned. */
-export function linkedTo({ callbacks = {} }: TaskExpression, optionsOf: OptionsOf): Callbacks {
+export function linkedTo({ callbacks = {} }: TaskExpression, planning: Planning): Callbacks {
   const { success = [], failure = [], always = [] } = callbacks;
-  const plans = (expressions: readonly Expression[]) => expressions.map((each) => planned(each, optionsOf));
+  const plans = (expressions: readonly Expression[]) => expressions.map((each) => planned(each, planning));
   return ofKinds({ success: plans(success), failure: plans(failure), always: plans(always) });
 }
 

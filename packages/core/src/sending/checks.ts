@@ -3,18 +3,25 @@ import { ValidationError } from '../errors.js';
 import { nodesOf } from '../flow/expansion.js';
 import { completeInput } from '../flow/input.js';
 import { type FlowNode, INTERNAL_QUEUE } from '../flow/node.js';
-import type { Registry } from '../tasks/registry.js';
+import type { Registry, TaskEntry } from '../tasks/registry.js';
 import type { TaskExpression } from '../tasks/signature.js';
 import { jsonIssues } from '../wire/json.js';
-import { validate } from '../wire/schema.js';
+import { validateInput } from '../wire/schema.js';
+import { sanitize } from '../wire/stored-value.js';
+
+/** What steps have put together may be longer than the input of one call. */
+const MAX_STORED_BYTES = 32 * 1_048_576;
 
 export class InputChecks {
   readonly #registry: Registry;
   readonly #maxBytes: number;
+  /** Names of keys whose values are masked for every task. */
+  readonly #sensitive: ReadonlySet<string>;
 
-  constructor(registry: Registry, maxBytes: number) {
+  constructor(registry: Registry, maxBytes: number, sensitive: readonly string[]) {
     this.#registry = registry;
     this.#maxBytes = maxBytes;
+    this.#sensitive = new Set(sensitive);
   }
 
   /** Whole inputs are validated here, parts of one only for what JSON would change; steps validate the rest. */
@@ -42,8 +49,20 @@ export class InputChecks {
     this.#checkJson(task, input, path);
     const entry = this.#registry.get(task);
     if (entry === undefined) return;
-    if (entry.input !== undefined) await validate(entry.input, input, task, 'input', path);
-    else if (input !== undefined) refuseInput(task, 'this task takes no input');
+    if (entry.input !== undefined) {
+      await validateInput(entry.input, input, task, this.sensitiveOf(entry), path);
+    } else if (input !== undefined) refuseInput(task, 'this task takes no input');
+  }
+
+  /** @throws {ValidationError} if a stored input is longer than any that was sent, or nested without an end. */
+  checkStored(task: string, input: unknown, path = 'input'): void {
+    const fault = sanitize(input, Math.max(this.#maxBytes, MAX_STORED_BYTES));
+    if (fault !== undefined) throw new ValidationError(task, 'input', [{ path, message: fault }]);
+  }
+
+  /** Names of keys whose values are masked for a task. */
+  sensitiveOf({ sensitive }: TaskEntry): ReadonlySet<string> {
+    return sensitive === undefined ? this.#sensitive : new Set([...this.#sensitive, ...sensitive]);
   }
 
   #checkJson(task: string, input: unknown, path: string): void {

@@ -42,6 +42,7 @@ export interface SendingParts {
   readonly middleware: readonly AnyMiddleware[];
   readonly checks: InputChecks;
   readonly tags: TagIndex;
+  readonly maxMembers: number;
 }
 
 /** Checks, routes and stores calls and runs. */
@@ -62,7 +63,10 @@ export class Sending {
   ): Promise<AsyncResult<unknown>> {
     const whole = wholeInput(expression, input);
     await this.#checks.check(expression.task, whole);
-    const linked = linkedTo(expression, (call) => this.optionsOf(call));
+    const linked = linkedTo(expression, {
+      optionsOf: (call) => this.optionsOf(call),
+      maxMembers: this.#parts.maxMembers,
+    });
     const callbacks = united(linked, callbacksOf(options));
     let queue = '';
     const { id } = await this.#throughMiddleware(expression, whole, options, async (own) => {

@@ -2,7 +2,10 @@
 import { CanvasNotLoadedError } from '../errors.js';
 import type { FlowNode } from '../flow/node.js';
 import type { NormalizedOptions } from './options.js';
-import type { Expression, TaskExpression } from './signature.js';
+import type { Expression, Sender, TaskExpression } from './signature.js';
+
+/** What planning has to know of an app. */
+export type Planning = Pick<Sender, 'optionsOf' | 'maxMembers'>;
 
 /** The options of a call, its task's included. */
 export type OptionsOf = (expression: TaskExpression) => NormalizedOptions & { readonly queue: string };
@@ -11,7 +14,7 @@ interface Canvas {
   /** The chain of a signature and what may be its next step. */
   readonly pipe: (first: object, next: unknown) => object;
   /** The jobs of an expression: the one that gives its value at a path, or without one what is sent by itself. */
-  readonly plan: (expression: Expression, optionsOf: OptionsOf, path?: string) => FlowNode;
+  readonly plan: (expression: Expression, planning: Planning, path?: string) => FlowNode;
 }
 
 let canvas: Canvas | undefined;
@@ -33,15 +36,15 @@ export function piped(first: object, next: unknown): object {
  * The jobs of an expression, see `Canvas`.
  * @throws {CanvasNotLoadedError} if it is more than one call, and nothing says how it is planned.
  */
-export function planned(expression: Expression, optionsOf: OptionsOf, path?: string): FlowNode {
+export function planned(expression: Expression, planning: Planning, path?: string): FlowNode {
   if (isCall(expression) && expression.callbacks === undefined)
-    return callNode(expression, optionsOf, path ?? '');
-  return loaded('A composition').plan(expression, optionsOf, path);
+    return callNode(expression, planning, path ?? '');
+  return loaded('A composition').plan(expression, planning, path);
 }
 
-function callNode(expression: TaskExpression, optionsOf: OptionsOf, path: string): FlowNode {
+function callNode(expression: TaskExpression, planning: Planning, path: string): FlowNode {
   const { task, input, into, immutable } = expression;
-  const { queue, ...options } = optionsOf(expression);
+  const { queue, ...options } = planning.optionsOf(expression);
   return {
     path,
     name: task,

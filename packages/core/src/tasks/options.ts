@@ -126,6 +126,7 @@ export const MAX_DISPLAY_NAME = 200;
 const MAX_TAGS = 20;
 const MAX_TAG = 200;
 const NAME = /^[A-Za-z0-9_.-]{1,100}$/;
+const PREFIX = /^[A-Za-z0-9_.:{}-]{1,200}$/;
 
 /**
  * Options with names checked and times turned into milliseconds; only what was given is set.
@@ -165,11 +166,13 @@ export function resolveExpiry({ expiresMs, ...options }: NormalizedOptions, now:
     : { ...options, expiresAt: now + expiresMs };
 }
 
-/** A copy of the headers. @throws {InvalidOptionError} unless every one is text. */
+/** A copy of the headers. @throws {InvalidOptionError} unless every one is text, and none is called `__proto__`. */
 export function checkHeaders(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   if (!isPlainObject(headers) || Object.values(headers).some((value) => typeof value !== 'string')) {
     throw new InvalidOptionError('headers', 'an object whose values are text', headers);
   }
+  if (Object.hasOwn(headers, '__proto__'))
+    throw new InvalidOptionError('headers', 'an object without a key "__proto__" of its own', headers);
   return { ...headers };
 }
 
@@ -206,6 +209,18 @@ export function checkName<Name extends string>(option: string, name: Name): Name
     throw new InvalidOptionError(option, '1 to 100 letters, digits, "_", "." or "-"', name);
   }
   return name;
+}
+
+/** `prefix` itself. @throws {InvalidOptionError} if the keys in a store cannot begin so. */
+export function checkPrefix(prefix: string): string {
+  if (typeof prefix !== 'string' || !PREFIX.test(prefix)) {
+    throw new InvalidOptionError(
+      'prefix',
+      '1 to 200 letters, digits, "_", ".", "-", ":", "{" or "}"',
+      prefix,
+    );
+  }
+  return prefix;
 }
 
 /** `priority` itself. @throws {InvalidOptionError} unless it is one that the store can keep. */

@@ -58,6 +58,8 @@ export interface Sender {
   normalizeOptions(options: SendOptions<never>): NormalizedOptions;
   /** The options of a call: its own over those of its task. */
   optionsOf: OptionsOf;
+  /** Most members of a group that are given as a list. */
+  readonly maxMembers: number;
 }
 
 /** The property under which every signature, composed ones too, holds its app; absent until it is bound. */
@@ -117,7 +119,7 @@ export class TaskSignature implements Plannable {
 
   [PLAN](path?: string): FlowNode {
     const sender = this.#bound();
-    return planned(this.#expression, (call) => sender.optionsOf(call), path);
+    return planned(this.#expression, sender, path);
   }
 
   #bound(): Sender {

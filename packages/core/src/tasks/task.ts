@@ -1,3 +1,4 @@
+import { InvalidOptionError } from '../errors.js';
 import { SENDER, type Sender, TaskSignature } from './signature.js';
 
 /** A task at run time: the signature of its call with nothing bound, and the maker of others. */
@@ -18,6 +19,7 @@ export class TaskObject extends TaskSignature {
   }
 
   into(key: string, rest?: object): TaskSignature {
+    if (key === '__proto__') throw new InvalidOptionError('into', 'another key than "__proto__"', key);
     return this.#signature({ into: key, ...(rest !== undefined && { input: boundKeys(rest) }) });
   }
 

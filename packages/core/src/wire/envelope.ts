@@ -1,8 +1,18 @@
 /** The stored form of a job: versioned, plain JSON, readable by any BullMQ client. See docs/architecture.md. */
 import { CorruptJobError, type ErrorRecord, type FailureOrigin } from '../errors.js';
 import type { Callbacks, Expansion, FlowNode, JoinRule, Source } from '../flow/node.js';
-import { isCallbacks, isExpansion, isFed, isJoinRule, isNode, isSource, isText } from '../flow/shape.js';
+import {
+  isCallbacks,
+  isExpansion,
+  isFed,
+  isJoinRule,
+  isKey,
+  isNode,
+  isSource,
+  isText,
+} from '../flow/shape.js';
 import { isPlainObject } from './plain-object.js';
+import { sanitize } from './stored-value.js';
 
 const VERSION = 1;
 
@@ -105,6 +115,8 @@ export function decodeEnvelope(jobId: string, data: unknown): Envelope {
     );
   }
   if (BROKEN in data) throw new CorruptJobError(jobId, String(data[BROKEN]));
+  const fault = sanitize(data);
+  if (fault !== undefined) throw new CorruptJobError(jobId, `its data cannot be used: ${fault}`);
   if (data.umbel !== VERSION) {
     throw new CorruptJobError(
       jobId,
@@ -123,7 +135,11 @@ export function decodeEnvelope(jobId: string, data: unknown): Envelope {
 /** What can be read of the data of one of Umbel's jobs, of whatever version: fields of another kind are left out. */
 export function readEnvelope(data: Envelope): Omit<Envelope, 'failure'> {
   const fields = Object.entries(data).filter(
-    ([field, value]) => field !== 'failure' && (KINDS.get(field)?.holds(value) ?? true),
+    ([field, value]) =>
+      field !== 'failure' &&
+      field !== '__proto__' &&
+      sanitize(value) === undefined &&
+      (KINDS.get(field)?.holds(value) ?? true),
   );
   return Object.fromEntries(fields) as unknown as Envelope; // every field that it has was checked
 }
@@ -166,7 +182,7 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['revoked', MOMENT],
   ['run', TEXT],
   ['after', { words: 'a source of input', holds: isSource }],
-  ['into', TEXT],
+  ['into', { words: 'text that can be a key', holds: isKey }],
   ['tags', TEXTS],
   ['revokedTags', TEXTS],
   ['offset', { words: 'a number', holds: (value) => Number.isSafeInteger(value) }],

@@ -18,10 +18,13 @@ import {
   type ValidationSubject,
 } from '../errors.js';
 import { isPlainObject } from './plain-object.js';
+import { sanitize } from './stored-value.js';
 
 const MAX_MESSAGE = 10_000;
 const MAX_STACK = 8_000;
 const MAX_CAUSES = 5;
+/** What stands round the length of a text, at the end of what was kept of it. */
+export const CUT = { from: '… (', to: ' characters)' } as const;
 
 const REBUILT: ReadonlyMap<string, new (message: string) => Error> = new Map(
   [
@@ -86,7 +89,7 @@ export function readErrorRecord(stored: unknown, causes: number = MAX_CAUSES): E
     ...(isIssues(issues) && { issues }),
     ...(typeof task === 'string' && { task }),
     ...(isSubject(subject) && { subject }),
-    ...(typeof failure === 'string' && { failure, data }),
+    ...(typeof failure === 'string' && { failure, data: sanitize(data) === undefined ? data : undefined }),
     ...(inner !== undefined && { cause: inner }),
   };
 }
@@ -132,7 +135,7 @@ function instantiate(record: ErrorRecord): Error {
 
 function clip(text: unknown, limit: number): string {
   const string = String(text);
-  return string.length <= limit ? string : `${string.slice(0, limit)}… (${string.length} characters)`;
+  return string.length <= limit ? string : `${string.slice(0, limit)}${CUT.from}${string.length}${CUT.to}`;
 }
 
 function inspect(value: unknown): string {

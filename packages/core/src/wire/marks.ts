@@ -1,5 +1,6 @@
 /** Stored results that are not a task's own: an early end of a chain, a list too long to copy, a value given on. */
 import type { Source } from '../flow/node.js';
+import { isSource } from '../flow/shape.js';
 import { isPlainObject } from './plain-object.js';
 
 const STOPPED = 'umbel:stopped';
@@ -41,9 +42,13 @@ export function membersReference(source: Source): MembersReference {
 
 /** Where the results are, if the value stands for those of a large group. */
 export function referredMembers(value: unknown): Source | undefined {
-  return isPlainObject(value) && isPlainObject(value[MEMBERS])
-    ? (value[MEMBERS] as unknown as Source) // written by `membersReference` only: results of tasks cannot have the key
-    : undefined;
+  const members = isPlainObject(value) ? value[MEMBERS] : undefined;
+  return isSource(members) && isSliced(members as Source) ? (members as Source) : undefined; // which was checked
+}
+
+/** Only the members of slices are read together; of others, each would be looked for, however many are said to be. */
+function isSliced(source: Source): boolean {
+  return !('step' in source) && source.sliced === true;
 }
 
 /** The result of a fan-out that adds nothing and gives its own value on. */

@@ -1,5 +1,6 @@
 /** Hides sensitive values in what people read: logs, progress and errors. */
 import type { ErrorRecord } from '../errors.js';
+import { CUT } from './error-record.js';
 import { isPlainObject } from './plain-object.js';
 
 const HIDDEN = '***';
@@ -30,21 +31,37 @@ export function maskFor(keys: ReadonlySet<string>, values: readonly unknown[]): 
     if (Array.isArray(raw)) return raw.map(value);
     if (!isPlainObject(raw)) return raw;
     return Object.fromEntries(
-      Object.entries(raw).map(([key, item]) => [key, keys.has(key) ? HIDDEN : value(item)]),
+      Object.entries(raw).map(([key, item]) => [text(key), keys.has(key) ? HIDDEN : value(item)]),
     );
   };
   // What tells errors apart is left as it is, whatever the keys are called.
   const error = (record: ErrorRecord): ErrorRecord => ({
     ...record,
-    message: text(record.message),
-    ...(record.stack !== undefined && { stack: text(record.stack) }),
+    message: text(withoutCutSecret(record.message, secrets)),
+    ...(record.stack !== undefined && { stack: text(withoutCutSecret(record.stack, secrets)) }),
+    ...(typeof record.code === 'string' && { code: text(record.code) }),
     ...(record.issues !== undefined && {
-      issues: record.issues.map(({ path, message }) => ({ path, message: text(message) })),
+      issues: record.issues.map(({ path, message }) => ({ path: text(path), message: text(message) })),
     }),
     ...(record.data !== undefined && { data: value(record.data) }),
     ...(record.cause !== undefined && { cause: error(record.cause) }),
   });
   return { text, value, error };
+}
+
+/** Long texts of errors are cut before they are masked, and may be cut within a secret: its beginning is hidden too. */
+function withoutCutSecret(text: string, secrets: readonly string[]): string {
+  const end = text.lastIndexOf(CUT.from);
+  if (end < 0 || !text.endsWith(CUT.to)) return text;
+  const kept = text.slice(0, end);
+  for (const secret of secrets) {
+    for (let length = Math.min(secret.length - 1, end); length > 0; length -= 1) {
+      if (kept.endsWith(secret.slice(0, length))) {
+        return kept.slice(0, -length) + HIDDEN + text.slice(end);
+      }
+    }
+  }
+  return text;
 }
 
 function collect(value: unknown, keys: ReadonlySet<string>, isSecret: boolean, found: Set<string>): void {

@@ -1,5 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { ValidationError, type ValidationIssue, type ValidationSubject } from '../errors.js';
+import { maskFor } from './masking.js';
 
 /**
  * The decoded value, or a `ValidationError` with one issue for each place.
@@ -23,6 +24,30 @@ export async function validate(
     subject,
     result.issues.map((issue) => toIssue(issue, path)),
   );
+}
+
+/**
+ * The same of an input with values to hide, below any of the `keys`: a validator may quote what it refuses, so its words
+ * are masked.
+ */
+export async function validateInput(
+  schema: StandardSchemaV1,
+  input: unknown,
+  task: string,
+  keys: ReadonlySet<string>,
+  path = 'input',
+): Promise<unknown> {
+  try {
+    return await validate(schema, input, task, 'input', path);
+  } catch (error) {
+    if (keys.size === 0 || !(error instanceof ValidationError)) throw error;
+    const mask = maskFor(keys, [input]);
+    const issues = error.issues.map((issue) => ({
+      path: mask.text(issue.path),
+      message: mask.text(issue.message),
+    }));
+    throw new ValidationError(task, 'input', issues);
+  }
 }
 
 function toIssue(issue: StandardSchemaV1.Issue, root: string): ValidationIssue {

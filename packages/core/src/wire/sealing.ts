@@ -1,5 +1,6 @@
 /** The way of values through an app's codecs, such as compression and encryption, on their way to the store and back. */
 import { CorruptJobError } from '../errors.js';
+import { sanitize } from './stored-value.js';
 
 /** What a value is and whose. An encrypting codec should bind it, so that values cannot be swapped in the store. */
 export interface CodecContext {
@@ -58,9 +59,14 @@ export class Sealer {
    */
   async open(value: unknown, context: CodecContext): Promise<unknown> {
     if (!isSealed(value)) return value;
-    const [names = '', text = ''] = value[SEALED].split(':', 2);
+    const [list = '', text = ''] = value[SEALED].split(':', 2);
+    const names = list.split('+');
+    if (names.length > Math.max(this.#codecs.length, 1)) {
+      // Compressed again and again, a short text would keep this process busy for ever.
+      throw new CorruptJobError(context.id, `its ${context.subject} was written with too many codecs`);
+    }
     let data: Uint8Array = Buffer.from(text, 'base64');
-    for (const name of names.split('+').reverse()) {
+    for (const name of names.reverse()) {
       const codec = this.#codecs.find((candidate) => candidate.name === name);
       if (codec === undefined) {
         throw new CorruptJobError(
@@ -79,7 +85,19 @@ export class Sealer {
         );
       }
     }
-    return JSON.parse(Buffer.from(data).toString());
+    return this.#parsed(data, context);
+  }
+
+  #parsed(data: Uint8Array, { subject, id }: CodecContext): unknown {
+    let value: unknown;
+    try {
+      value = JSON.parse(Buffer.from(data).toString());
+    } catch (cause) {
+      throw new CorruptJobError(id, `its ${subject} is no JSON once it is decoded`, { cause });
+    }
+    const fault = sanitize(value);
+    if (fault !== undefined) throw new CorruptJobError(id, `its ${subject} cannot be used: ${fault}`);
+    return value;
   }
 }
 

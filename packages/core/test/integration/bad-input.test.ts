@@ -316,7 +316,8 @@ onEveryEngine('text', (engine) => {
           seen.push([idempotencyKey, headers]);
         },
       });
-      const options = { idempotencyKey: text, displayName: text, headers: { [text]: text, x: text } };
+      const headers = text === '__proto__' ? { x: text } : { [text]: text, x: text };
+      const options = { idempotencyKey: text, displayName: text, headers };
       const first = await tell.applyAsync(undefined, options);
       const again = await tell.applyAsync(undefined, options);
       expect(again.id).toBe(first.id);
@@ -327,7 +328,7 @@ onEveryEngine('text', (engine) => {
       const next = await tell.delay();
       await next.get(soon);
       expect(seen).toStrictEqual([
-        [text, { [text]: text, x: text }],
+        [text, headers],
         [next.id, {}],
       ]);
     },
@@ -352,6 +353,7 @@ onEveryEngine('text', (engine) => {
       { displayName: '' },
       { headers: { x: 5 as never } },
       { headers: 'x' as never },
+      { headers: JSON.parse('{"__proto__":"x"}') as Record<string, string> },
     ]) {
       await expect(tell.applyAsync(undefined, options)).rejects.toThrow(InvalidOptionError);
     }

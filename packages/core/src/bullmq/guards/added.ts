@@ -8,6 +8,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IQueueBackend } from 'bullmq';
 import { SubmitError } from '../../errors.js';
+import { isTransient } from './transient.js';
 
 type FlowEntries = Parameters<IQueueBackend['addFlow']>[0];
 type FlowEntry = FlowEntries[number];
@@ -34,6 +35,9 @@ export function checksAdded<Backend extends IQueueBackend>(backend: Backend): Ba
       // W4: every entry has an id of the sender's, so what is there already stays as it is.
       results = await addFlow(entries).catch((error: unknown) => oneByOne(backend, entries, error));
     }
+    const [first] = results[0] ?? [];
+    // W6: the store has taken nothing of it, and may do so later.
+    if (isTransient(first) && results.every(([error]) => isTransient(error))) throw first;
     for (const [index, { jobId, queueName }] of entries.entries()) {
       const [error, answer] = results[index] ?? [new Error('no answer'), -1];
       check(error, answer, jobId, queueName);

@@ -5,14 +5,8 @@ import { RETRY_MS, repeat } from './repeat.js';
 import { retakeLock } from './retake-lock.js';
 import { isTransient } from './transient.js';
 
-/** What may be repeated as it is. */
-const REPEATABLE = [
-  'updateProgress',
-  'addLog',
-  'getProcessedChildrenValues',
-  'getIgnoredChildrenFailures',
-  'getDependencyCounts',
-] as const;
+/** Reads, which may be repeated as they are. */
+const READS = ['getProcessedChildrenValues', 'getIgnoredChildrenFailures', 'getDependencyCounts'] as const;
 
 /** What says that a job is not the worker's any more. */
 const LOST: ReadonlySet<unknown> = new Set([
@@ -71,7 +65,7 @@ export function persistsCommits(backend: IQueueBackend, options: CommitOptions):
     pause: options.pause,
     isOver: () => backend.closing !== undefined,
   };
-  for (const name of REPEATABLE) {
+  for (const name of READS) {
     const command = backend[name].bind(backend) as (...args: unknown[]) => Promise<never>;
     backend[name] = (...args: unknown[]) => repeat(() => command(...args), limits);
   }

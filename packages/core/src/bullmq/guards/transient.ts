@@ -47,8 +47,11 @@ const MESSAGES = [
 /** True for an error after which the same command may succeed. */
 export function isTransient(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  const { code } = error as { code?: unknown };
+  const { code, previousErrors } = error as { code?: unknown; previousErrors?: unknown };
   if (typeof code === 'string' && CODES.has(code)) return true;
   const { message } = error;
+  // Nothing of the transaction was done; ioredis tells why.
+  if (message.startsWith('EXECABORT'))
+    return !Array.isArray(previousErrors) || previousErrors.some(isTransient);
   return REPLIES.some((word) => message.startsWith(word)) || MESSAGES.some((part) => message.includes(part));
 }

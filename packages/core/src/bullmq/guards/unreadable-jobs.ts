@@ -10,6 +10,9 @@ import { CorruptJobError } from '../../errors.js';
 /** Active jobs that are looked at to find the one that cannot be read. */
 const MAX_LOOKED_AT = 1000;
 
+/** Stands for a lock where none is looked at. */
+const NO_LOCK = '0';
+
 /** A parent that no job is, for a job whose own cannot be read: else the store refuses its outcome. */
 const NO_PARENT = JSON.stringify({ id: 'none', queueKey: 'none' });
 
@@ -24,13 +27,14 @@ export function failsUnreadable(backend: IQueueBackend, keepFailedMs: number): v
       if (await isReadable(backend, id)) continue;
       const { message } = new CorruptJobError(id, `what the store holds of it is no JSON: ${cause.message}`);
       const job = { id, opts: { attempts: 1 } } as MinimalJob; // all that the command reads of it
-      const fail = (fields: object) =>
-        moveToFailed.call(backend, job, message, { age: keepFailedMs / 1000 }, token, false, fields);
+      const fail = (lock: string, fields: object) =>
+        moveToFailed.call(backend, job, message, { age: keepFailedMs / 1000 }, lock, false, fields);
       try {
-        await fail({ failedReason: message });
+        await fail(token, { failedReason: message });
       } catch (error) {
         const isForeign = error instanceof Error && 'code' in error;
-        if (!isForeign) await fail({ failedReason: message, parent: NO_PARENT });
+        // The first try has given the lock back before it came to the parent.
+        if (!isForeign) await fail(NO_LOCK, { failedReason: message, parent: NO_PARENT });
       }
     }
   };

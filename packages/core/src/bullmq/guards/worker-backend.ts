@@ -5,6 +5,7 @@ import type { StoreTime } from '../store-time.js';
 import { backsOff } from './back-off.js';
 import { persistsCommits } from './commits.js';
 import { keepsLocks } from './lock-renewal.js';
+import { readsWhole } from './reads.js';
 import { keepsStoreTime } from './store-time.js';
 import { holdsSweepsOff } from './sweeps.js';
 import { failsUnreadable } from './unreadable-jobs.js';
@@ -24,6 +25,7 @@ export interface GuardOptions {
 /** The backend with all guards, innermost first; itself, since BullMQ's classes compare backends. */
 export function guardWorker<Backend extends IQueueBackend>(backend: Backend, options: GuardOptions): Backend {
   keepsStoreTime(backend, options.time);
+  readsWhole(backend);
   failsUnreadable(backend, options.keepFailedMs);
   keepsLocks(backend, options);
   persistsCommits(backend, options);

@@ -77,6 +77,9 @@ export function adderOf(id: string, { list, fanOuts }: Kin): string | undefined 
   return fanOuts.some((fanOut) => fanOut.id === adder) ? adder : undefined;
 }
 
+/** So many are told; the store may say that there are any number. */
+const MAX_LEFT = 1_000_000;
+
 /** Members that a join with a rule of its own has left behind once it had enough. */
 async function leftMembers(
   store: Store,
@@ -87,7 +90,9 @@ async function leftMembers(
   if (join?.need === undefined || after === undefined || !('list' in after)) return [];
   const there = new Set(children.map(({ id }) => id));
   const count = after.count ?? (await toldOf(store, run, after)).count ?? 0;
-  return Array.from({ length: count }, (_, index) => jobIdOf(run, `${after.list}.${index}!`))
+  return Array.from({ length: Math.min(count, MAX_LEFT) }, (_, index) =>
+    jobIdOf(run, `${after.list}.${index}!`),
+  )
     .filter((id) => !there.has(id))
     .map((id) => ({ id, queue: INTERNAL_QUEUE, kind: 'unprocessed' }));
 }

@@ -5,6 +5,7 @@ import type { StoredJob } from '../../bullmq/stored-job.js';
 import type { JobPlace } from '../../bullmq/tree.js';
 import { nodesOf } from '../../flow/expansion.js';
 import { type Callbacks, INTERNAL_JOB, INTERNAL_QUEUE } from '../../flow/node.js';
+import { adderIn } from '../../flow/path.js';
 import type { GraphNode } from '../../graph/node.js';
 import { type Follower, type Part, partsOf } from '../../graph/part.js';
 import { CALLBACKS, callbacksOf, plannedPart } from '../../graph/planned.js';
@@ -68,7 +69,7 @@ export class RunReader {
       ...(this.#withCallbacks ? await this.#callbacks(id, state, envelope) : []),
     ];
     const isOpen = job?.name === INTERNAL_JOB.feed && envelope.fed === undefined && !hasEnded(state);
-    const addedBy = /^(.*\.\d+)\+(.*)\+\d+$/.exec(id);
+    const addedBy = adderIn(id);
     const part: Part = {
       id,
       before,
@@ -76,7 +77,7 @@ export class RunReader {
       ...(isFanOut && { adds: await addsOf(this.#store, { ...place, run, state, expand }, given) }),
       ...(followers.length > 0 && { followers }),
       ...(isOpen && { isOpen }),
-      ...(addedBy !== null && { addedBy: `${addedBy[1]}${addedBy[2]}` }),
+      ...(addedBy !== undefined && { addedBy }),
     };
     if (hasEnded(state) && isOver(part)) this.#ended.set(id, part);
     return part;

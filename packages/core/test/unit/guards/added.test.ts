@@ -25,7 +25,7 @@ function store(...answers: (Answer[] | Error)[]) {
       if (answer instanceof Error) throw answer;
       return answer;
     },
-    addJob: async (_job, id) => {
+    addJob: async (_job: unknown, id: string) => {
       alone.push(id);
       return id;
     },
@@ -117,7 +117,7 @@ describe('many jobs', () => {
         addJobs: async () => {
           throw noScript;
         },
-        addJob: async (_job, id) => {
+        addJob: async (_job: unknown, id: string) => {
           added.push(id);
           return id;
         },

@@ -6,7 +6,10 @@ function refusing(errors: number, isClosing = () => false) {
   let waitedMs = 0;
   const refusals = Array.from({ length: errors }, () => new Error('NOPERM this user has no permissions'));
   const backend = stubBackend({ moveToActive: failing(refusals, ['job']).command });
-  backsOff(backend, { isClosing, pause: async (ms) => void (waitedMs += ms) });
+  const pause = async (ms: number) => {
+    waitedMs += ms;
+  };
+  backsOff(backend, { isClosing, pause });
   const ask = async () => {
     const before = waitedMs;
     const answer = await backend.moveToActive('token').catch(() => 'refused');

@@ -2,7 +2,7 @@ import { type IQueueBackend, type Job, WaitingError } from 'bullmq';
 import { describe, expect, test } from 'vitest';
 import { Claims } from '../../../src/bullmq/claims.js';
 import { persistsCommits } from '../../../src/bullmq/guards/commits.js';
-import { failing, passing, refusal, stubBackend } from '../../support/stub-backend.js';
+import { failing, passing, refusal, type StubCommands, stubBackend } from '../../support/stub-backend.js';
 
 const finished = { result: undefined, finishedOn: 1 };
 const job = { id: '1', attemptsStarted: 1 } as Job;
@@ -13,7 +13,7 @@ interface World {
   readonly waits: number[];
 }
 
-function guarded(commands: Partial<IQueueBackend>, isClosing = () => false): World {
+function guarded(commands: StubCommands, isClosing = () => false): World {
   const backend = stubBackend(commands);
   const claims = new Claims();
   const waits: number[] = [];
@@ -51,8 +51,8 @@ describe('a commit that the store refuses for the moment', () => {
     const { command } = failing([passing(), passing()], finished);
     const { backend } = guarded({
       moveToCompleted: command,
-      extendLocks: async (ids, tokens, duration) => {
-        renewed.push([ids, tokens, duration]);
+      extendLocks: async (...args: unknown[]) => {
+        renewed.push(args);
         return [];
       },
     });
@@ -122,7 +122,7 @@ describe('a commit of a job that is not the worker’s any more', () => {
   });
 });
 
-describe('what is read and written for a job', () => {
+describe('what is read for a job', () => {
   test('is tried for as long as a lock lasts, and no longer', async () => {
     const { command } = failing([passing(), passing()], { a: '1' });
     const { backend } = guarded({ getProcessedChildrenValues: command });
@@ -130,24 +130,21 @@ describe('what is read and written for a job', () => {
   });
 
   test('is an error at once if repeating it cannot help', async () => {
-    const { command } = failing([new Error('ERR wrong number of arguments')], 1);
-    const { backend } = guarded({ addLog: command });
-    await expect(backend.addLog('1', 'line')).rejects.toThrow('ERR wrong');
+    const { command } = failing([new Error('ERR wrong number of arguments')], []);
+    const { backend } = guarded({ getDependencyCounts: command });
+    await expect(backend.getDependencyCounts('1', [])).rejects.toThrow('ERR wrong');
   });
 });
 
 /** A store that lets a lock be set, of a job that was started so often. */
-function retakable(
-  starts: number,
-  moveToCompleted: IQueueBackend['moveToCompleted'],
-): Partial<IQueueBackend> {
+function retakable(starts: number, moveToCompleted: unknown): StubCommands {
   return {
     moveToCompleted,
     setLock: async () => true,
     replaceData: async () => true,
     getJobData: async () => ({ attemptsStarted: starts }),
     isJobInState: async () => true,
-  } as Partial<IQueueBackend>;
+  };
 }
 
 function argumentsOf(name: string): unknown[] {

@@ -1,4 +1,4 @@
-import type { IQueueBackend, Job } from 'bullmq';
+import type { Job } from 'bullmq';
 import { expect, test } from 'vitest';
 import { type Claim, Claims } from '../../../src/bullmq/claims.js';
 import { keepsLocks } from '../../../src/bullmq/guards/lock-renewal.js';
@@ -15,7 +15,7 @@ async function renewal(store: { starts?: number; isActive?: boolean; isLocked?: 
     replaceData: async () => true,
     getJobData: async () => ({ attemptsStarted: starts }),
     isJobInState: async () => isActive,
-  } as Partial<IQueueBackend>);
+  });
   const claims = new Claims();
   const lost: Claim[] = [];
   keepsLocks(backend, { claims, onLost: (claim) => lost.push(claim) });

@@ -1,0 +1,42 @@
+/**
+ * BullMQ's scripts run as a whole or not at all, also when the memory of the store is full.
+ *
+ * W6: a Redis that is full lets a script begin, and refuses the first of its commands that needs memory. What the script
+ * has done by then stays: a job that was taken off one list is put on no other, and is lost. A script that declares its
+ * flags is refused before it begins.
+ * @see https://redis.io/docs/latest/develop/interact/programmability/eval-intro/#eval-flags
+ */
+import { type IQueueBackend, type RedisClient, RedisQueueBackend } from 'bullmq';
+
+/** Those that move jobs. Others only read, or free memory. */
+const MOVING = /^(add|change|move|promote|releaseParent|reprocess|retry|update)/;
+
+const FLAGS = '#!lua flags=allow-cross-slot-keys\n';
+
+/** Redis 7.0 and Valkey know flags. */
+const FIRST_VERSION = 7;
+
+interface StoredScript {
+  readonly lua: string;
+  readonly numberOfKeys: number;
+}
+
+const done = new WeakSet<object>();
+
+/** To be called once the backend is connected. Does nothing for other clients than ioredis, BullMQ's usual one. */
+export async function runsWholeScripts(backend: IQueueBackend): Promise<void> {
+  if (!(backend instanceof RedisQueueBackend)) return;
+  const { connection } = backend;
+  const client = await connection.client;
+  const isKnown =
+    connection.databaseType !== 'dragonfly' && Number.parseInt(connection.redisVersion, 10) >= FIRST_VERSION;
+  if (done.has(client) || !isKnown) return;
+  done.add(client);
+  for (const [name, { lua, numberOfKeys }] of Object.entries(scriptsOf(client))) {
+    if (MOVING.test(name)) client.defineCommand(name, { numberOfKeys, lua: `${FLAGS}${lua}` });
+  }
+}
+
+function scriptsOf(client: RedisClient | object): Readonly<Record<string, StoredScript>> {
+  return 'scriptsSet' in client ? (client.scriptsSet as Record<string, StoredScript>) : {}; // ioredis keeps them there
+}

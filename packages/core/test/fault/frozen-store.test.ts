@@ -1,0 +1,121 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { type App, createApp } from '@umbel/core';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { z } from 'zod';
+import { type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
+
+const quiet = { info() {}, warn() {}, error() {} };
+const soon = { timeout: '25s' } as const;
+const LOCK_MS = 1000;
+
+let redis: RedisServer;
+const apps: App[] = [];
+
+beforeEach(async () => {
+  redis = await startRedis();
+});
+
+afterEach(async () => {
+  redis.thaw();
+  await Promise.all(apps.splice(0).map((app) => app.close()));
+  await redis.stop();
+});
+
+/** An app whose one task takes as long as it is told to, and two workers for it. */
+async function open() {
+  const started: number[] = [];
+  const make = () => {
+    const app = createApp({ name: 'frozen', connection: redis.url, logger: quiet, sendTimeout: '20s' });
+    apps.push(app);
+    const task = app.task({
+      name: 'wait',
+      input: z.number(),
+      retry: { attempts: 3 },
+      run: async (ms, ctx) => {
+        started.push(ms);
+        await pause(ms);
+        return ctx.attempt;
+      },
+    });
+    return { app, task };
+  };
+  const first = make();
+  const second = make();
+  await Promise.all([first, second].map(({ app }) => app.worker({ lockDuration: LOCK_MS }).start()));
+  return { ...first, started };
+}
+
+describe('Redis that stands still for longer than a lock', () => {
+  test.each([0.5, 2, 5])('%f times as long: lets every job run once, and fails none', async (locks) => {
+    const { app, task, started } = await open();
+    const lengths = [100, 800, 1500, 2500, 4000, 6000];
+    const results = await Promise.all(lengths.map((ms) => task.delay(ms)));
+    await vi.waitFor(() => expect(started).toHaveLength(lengths.length), { timeout: 5000, interval: 5 });
+    redis.freeze();
+    await pause(LOCK_MS * locks);
+    redis.thaw();
+    expect(await Promise.all(results.map((result) => result.get(soon)))).toEqual(lengths.map(() => 1));
+    expect(started).toHaveLength(lengths.length);
+    expect(await app.deadLetters.list()).toEqual([]);
+  });
+});
+
+describe('a Redis that is full', () => {
+  test('makes no failure of a handler that has succeeded, and has it run once', async () => {
+    const { task, started } = await open();
+    const admin = new Redis(redis.url);
+    const result = await task.delay(300);
+    await vi.waitFor(() => expect(started).toHaveLength(1), { timeout: 5000, interval: 5 });
+    await admin.config('SET', 'maxmemory', '1');
+    await pause(2000); // the handler ends, and its outcome is refused
+    expect((await admin.lrange('umbel:{frozen}:default:active', 0, -1)).length).toBe(1);
+    await admin.config('SET', 'maxmemory', '0');
+    admin.disconnect();
+    expect(await result.get(soon)).toBe(1);
+    expect(started).toHaveLength(1);
+  });
+});
+
+describe('an event loop that is blocked for longer than a lock', () => {
+  test('does not have the sweep of its own worker run the job again', async () => {
+    const app = createApp({ name: 'blocked', connection: redis.url, logger: quiet });
+    apps.push(app);
+    let started = 0;
+    const block = app.task({
+      name: 'block',
+      run: async () => {
+        started += 1;
+        const until = performance.now() + 3 * LOCK_MS;
+        while (performance.now() < until);
+        await pause(3 * LOCK_MS);
+        return started;
+      },
+    });
+    await app.worker({ lockDuration: LOCK_MS }).start();
+    expect(await (await block.delay()).get(soon)).toBe(1);
+  });
+});
+
+describe('a job that was handed out in an answer that got lost', () => {
+  test('runs after its lock has run out, with all its attempts', async () => {
+    const { Worker } = await import('bullmq');
+    const app = createApp({ name: 'handed', connection: redis.url, logger: quiet });
+    apps.push(app);
+    const task = app.task({ name: 'task', retry: { attempts: 1 }, run: async (_, ctx) => ctx.attempt });
+    const result = await task.delay();
+    const hand = new Worker('default', null, {
+      connection: { url: redis.url },
+      prefix: 'umbel:{handed}',
+      lockDuration: LOCK_MS,
+      autorun: false,
+    });
+    expect((await hand.getNextJob('nobody'))?.id).toBe(result.id);
+    await hand.close();
+    const startedAt = performance.now();
+    await app.worker({ lockDuration: LOCK_MS }).start();
+    expect(await result.get(soon)).toBe(1);
+    // The lock, and two sweeps.
+    expect(performance.now() - startedAt).toBeLessThan(3 * LOCK_MS + 1500);
+  });
+});

@@ -1,0 +1,49 @@
+import { type App, createApp } from '@umbel/core';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { z } from 'zod';
+import { type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
+
+const quiet = { info() {}, warn() {}, error() {} };
+const soon = { timeout: '20s' } as const;
+
+let redis: RedisServer;
+let admin: Redis;
+let app: App;
+
+beforeEach(async () => {
+  redis = await startRedis();
+  admin = new Redis(redis.url);
+  app = createApp({ name: 'full', connection: redis.url, logger: quiet });
+});
+
+afterEach(async () => {
+  await app.close();
+  admin.disconnect();
+  await redis.stop();
+});
+
+const fill = () => admin.config('SET', 'maxmemory', '1');
+const empty = () => admin.config('SET', 'maxmemory', '0');
+
+test('jobs whose time comes while the store is full are not lost', async () => {
+  const task = app.task({ name: 'task', input: z.number(), run: async (n) => n });
+  const jobs = await Promise.all([1, 2, 3].map((n) => task.applyAsync(n, { countdown: 300 })));
+  await app.worker().start();
+  await fill();
+  const deadline = Date.now() + 1500;
+  while (Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50)); // workers ask for them meanwhile
+  await empty();
+  expect(await Promise.all(jobs.map((job) => job.get(soon)))).toEqual([1, 2, 3]);
+});
+
+test('what is sent meanwhile is sent once there is room', async () => {
+  const { chain } = await import('@umbel/canvas');
+  const task = app.task({ name: 'task', input: z.number(), run: async (n) => n + 1 });
+  await app.worker().start();
+  await fill();
+  const sending = [task.delay(1), chain(task, task, task).delay(1)];
+  setTimeout(() => void empty(), 700);
+  const [one, three] = await Promise.all(sending);
+  expect([await one?.get(soon), await three?.get(soon)]).toEqual([2, 4]);
+});

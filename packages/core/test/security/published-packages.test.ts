@@ -1,0 +1,123 @@
+/** What is published holds what was built and nothing else, needs few packages, and runs nothing when it is installed. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+const root = fileURLToPath(new URL('../../../../', import.meta.url));
+
+interface Manifest {
+  readonly name: string;
+  readonly private?: boolean;
+  readonly scripts?: Readonly<Record<string, string>>;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+  readonly peerDependencies?: Readonly<Record<string, string>>;
+  readonly peerDependenciesMeta?: Readonly<Record<string, { optional?: boolean }>>;
+  readonly bundleDependencies?: unknown;
+  readonly bin?: unknown;
+  readonly gypfile?: unknown;
+}
+
+const readJson = <T>(path: string): T => JSON.parse(readFileSync(join(root, path), 'utf8')) as T;
+
+const folders = readdirSync(join(root, 'packages')).map((name) => `packages/${name}`);
+const published = folders
+  .map((folder) => ({ folder, manifest: readJson<Manifest>(`${folder}/package.json`) }))
+  .filter(({ manifest }) => manifest.private !== true);
+
+/** What each package needs when it runs. One more is a decision: add it here, with its reason. */
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  '@umbel/core': [
+    '@standard-schema/spec', // types only: what a schema is
+    'bullmq', // the engine
+    'ioredis', // connects it
+    'ms', // reads '5 minutes'
+  ],
+  '@umbel/canvas': ['@umbel/core'],
+  '@umbel/testing': ['@umbel/canvas', '@umbel/core', 'bullmq'],
+};
+
+describe.each(published)('the package in $folder', ({ folder, manifest }) => {
+  test('needs the packages of the list when it runs, each in one version', () => {
+    const {
+      dependencies = {},
+      optionalDependencies = {},
+      bundleDependencies,
+      peerDependencies = {},
+    } = manifest;
+    expect(Object.keys(dependencies).sort()).toEqual([...(ALLOWED[manifest.name] ?? [])].sort());
+    expect(optionalDependencies).toEqual({});
+    expect(bundleDependencies).toBeUndefined();
+    for (const version of Object.values(dependencies)) expect(version).toMatch(/^\d+\.\d+\.\d+$/);
+    const needed = Object.keys(peerDependencies).filter(
+      (name) => !manifest.peerDependenciesMeta?.[name]?.optional,
+    );
+    expect(needed).toEqual([]);
+  });
+
+  test('runs nothing when it is installed', () => {
+    const running =
+      /^(?:pre|post)?(?:install|prepare|prepublish|prepublishOnly|pack|uninstall)$|^dependencies$/;
+    expect(Object.keys(manifest.scripts ?? {}).filter((name) => running.test(name))).toEqual([]);
+    expect(manifest.bin).toBeUndefined();
+    expect(manifest.gypfile).toBeUndefined();
+    expect(existsSync(join(root, folder, 'binding.gyp'))).toBe(false);
+  });
+
+  test('holds what was built, its licence and its description, and nothing else', () => {
+    const answer = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+      cwd: join(root, folder),
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    // A list, or an object by name, going by the version of npm.
+    const [packed] = Object.values(JSON.parse(answer) as Record<string, { files: { path: string }[] }>);
+    const paths = (packed?.files ?? []).map(({ path }) => path);
+    expect(paths.length).toBeGreaterThan(10);
+    const allowed = /^(?:LICENSE|README\.md|package\.json|dist\/[a-z0-9/-]+\.(?:js|js\.map|d\.ts))$/;
+    expect(paths.filter((path) => !allowed.test(path))).toEqual([]);
+    expect(
+      paths.filter((path) => /(?:^|\/)(?:test|tests|fixtures?|__tests__)\/|\.test\.|\.env/.test(path)),
+    ).toEqual([]);
+    for (const path of paths.filter((each) => each.endsWith('.map'))) {
+      const { sources, sourcesContent = [] } = readJson<{
+        sources: string[];
+        sourcesContent?: (string | null)[];
+      }>(`${folder}/${path}`);
+      const held = sourcesContent.filter((content) => typeof content === 'string');
+      expect({ path, held: held.length }).toEqual({ path, held: sources.length });
+    }
+  });
+});
+
+describe('the repository', () => {
+  test('publishes the packages of the list', () => {
+    expect(published.map(({ manifest }) => manifest.name).sort()).toEqual(Object.keys(ALLOWED).sort());
+  });
+
+  test('runs nothing of its own when it is installed', () => {
+    const files = ['.', ...folders, ...readdirSync(join(root, 'examples')).map((name) => `examples/${name}`)]
+      .map((folder) => join(folder, 'package.json'))
+      .filter((file) => existsSync(join(root, file)));
+    expect(files.length).toBeGreaterThan(4);
+    for (const file of files) {
+      const running = Object.keys(readJson<Manifest>(file).scripts ?? {}).filter((name) =>
+        /^(?:pre|post)?(?:install|prepare|prepublish)$/.test(name),
+      );
+      expect({ file, running }).toEqual({ file, running: [] });
+    }
+  });
+
+  test('needs no package at run time that runs something when it is installed, but one of BullMQ', () => {
+    const { packages } = readJson<{
+      packages: Record<string, { hasInstallScript?: boolean; dev?: boolean; optional?: boolean }>;
+    }>('package-lock.json');
+    const running = Object.entries(packages).filter(([, entry]) => entry.hasInstallScript && !entry.dev);
+    // It looks for a binary that makes msgpack faster, and does without one: `npm ci --ignore-scripts` works as well.
+    expect(running.map(([path, { optional }]) => ({ path, optional }))).toEqual([
+      { path: 'node_modules/msgpackr-extract', optional: true },
+    ]);
+  });
+});
