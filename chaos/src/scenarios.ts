@@ -82,9 +82,9 @@ export const SCENARIOS = {
       store,
       proxy: { connection: { url }, close: () => proxy.close() },
       faults: [
-        refusals(proxy, every(1, 3, haste)),
-        cutConnection(proxy, 'cut-before', every(0.5, 2, haste)),
-        cutConnection(proxy, 'cut-after', every(0.5, 2, haste)),
+        refusals(proxy, every(2, 5, haste)),
+        cutConnection(proxy, 'cut-before', every(1, 4, haste)),
+        cutConnection(proxy, 'cut-after', every(1, 4, haste)),
         slowReplies(proxy, every(4, 10, haste)),
         killWorker(every(6, 12, haste)),
       ],

@@ -5,7 +5,7 @@ import { openSync } from 'node:fs';
 import { join } from 'node:path';
 import type { History } from './history.js';
 import { programOf } from './programs.js';
-import type { WorkerSettings } from './worker.js';
+import type { Standstill, WorkerSettings } from './worker.js';
 
 export interface PoolOptions {
   readonly size: number;
@@ -118,8 +118,11 @@ export class WorkerPool {
     place.isFrozen = false;
     const { pid = 0 } = child;
     history.note({ event: 'worker-started', pid });
-    child.on('message', () => {
+    child.on('message', (message: string | Standstill) => {
       place.seenAt = Date.now();
+      if (typeof message === 'string') return;
+      const since = place.seenAt - message.stoodStillMs;
+      history.note({ event: 'fault', fault: 'standstill', target: { pid }, since });
     });
     child.once('exit', (code, signal) => {
       const isExpected = this.#expected.has(child);

@@ -21,6 +21,15 @@ export interface WorkerSettings {
 /** How often a worker shows that its event loop turns. */
 const SIGN_OF_LIFE_MS = 1000;
 
+/** A machine that has other work is a fault too: how long the event loop may stand still unnoticed, and how often it is looked. */
+const STANDSTILL_MS = 500;
+const TURN_MS = 100;
+
+/** Told to whoever started the worker, beside 'ready' and 'alive'. */
+export interface Standstill {
+  readonly stoodStillMs: number;
+}
+
 const settings = JSON.parse(process.argv[2] ?? '') as WorkerSettings;
 const { app: name, connection, folder, slot, lockMs, slowness, blocking } = settings;
 const app = createApp({ name, connection: connectionOf(connection) });
@@ -33,5 +42,11 @@ defineTasks(app, {
 await app.worker(lockMs === undefined ? {} : { lockDuration: lockMs }).start();
 process.send?.('ready');
 setInterval(() => process.send?.('alive'), SIGN_OF_LIFE_MS);
+let turnedAt = Date.now();
+setInterval(() => {
+  const forMs = Date.now() - turnedAt - TURN_MS;
+  turnedAt += forMs + TURN_MS;
+  if (forMs > STANDSTILL_MS) process.send?.({ stoodStillMs: forMs });
+}, TURN_MS);
 // Nobody is left to kill it.
 process.on('disconnect', () => process.exit(0));

@@ -80,6 +80,9 @@ function during(
         return mischief;
       });
       await pause(forMs, signal);
+      // Workers that have been refused before ask less often.
+      while (struck.size === 0 && Date.now() < since + PATIENCE_MS && !signal.aborted)
+        await pause(50, signal);
       stop();
       if (struck.size === 0) return false;
       const commands = [...struck].map(([command, count]) => `${count} ${command}`).join(', ');
