@@ -272,4 +272,6 @@ test('sendings: at most one in a thousand is refused', () => {
   const rejected = line(905, { event: 'rejected', workflow: 0, error: 'READONLY' });
   expect(violated({ history: [...HISTORY, rejected] })).toEqual(['sendings']);
   expect(violated({ history: [...HISTORY, rejected], mayReject: true })).toEqual([]);
+  expect(violated({ history: [...HISTORY, rejected, storeAway(900, 1900)] })).toEqual(['sendings']);
+  expect(violated({ history: [...HISTORY, rejected, storeAway(900, 12_000)] })).toEqual([]);
 });
