@@ -6,10 +6,11 @@ import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
 
 export interface Primitives {
   /**
-   * Locks a job that has no lock; false if it has another one. Without it, jobs whose locks run out while their worker
-   * lives run a second time.
+   * Locks an active job once more that has no lock any more, or this one; false if it has another one, is not active, or
+   * was started again since (`starts`: how often it was). Without it, jobs whose locks run out while their worker lives
+   * run a second time.
    */
-  setLock(jobId: string, token: string, durationMs: number): Promise<boolean>;
+  takeLock(jobId: string, token: string, starts: number, durationMs: number): Promise<boolean>;
   /**
    * Replaces a job's data if it is still this text; false if it is another, or the job is gone. Without it, what two
    * processes note with a job in the same moment may be noted in part.
@@ -18,16 +19,26 @@ export interface Primitives {
 }
 
 const SCRIPTS = {
-  'umbel:setLock': `if redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX') then return 1 end
-return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0`,
-  'umbel:replaceData': `if redis.call('HGET', KEYS[1], 'data') ~= ARGV[1] then return 0 end
+  'umbel:takeLock': {
+    numberOfKeys: 3,
+    lua: `local lock = redis.call('GET', KEYS[2])
+if lock and lock ~= ARGV[2] then return 0 end
+if redis.call('HGET', KEYS[1], 'ats') ~= ARGV[3] then return 0 end
+if not redis.call('LPOS', KEYS[3], ARGV[1]) then return 0 end
+redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[4])
+return 1`,
+  },
+  'umbel:replaceData': {
+    numberOfKeys: 1,
+    lua: `if redis.call('HGET', KEYS[1], 'data') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'data', ARGV[2])
 return 1`,
+  },
 } as const;
 
 export function primitivesOf(backend: IQueueBackend): Primitives | undefined {
   if (backend instanceof RedisQueueBackend) return redisPrimitives(backend);
-  return 'setLock' in backend && 'replaceData' in backend
+  return 'takeLock' in backend && 'replaceData' in backend
     ? (backend as IQueueBackend & Primitives)
     : undefined;
 }
@@ -39,12 +50,15 @@ function redisPrimitives(backend: RedisQueueBackend): Primitives {
     const client = await backend.connection.client;
     if (!prepared.has(client)) {
       prepared.add(client);
-      for (const [name, lua] of Object.entries(SCRIPTS)) client.defineCommand(name, { numberOfKeys: 1, lua });
+      for (const [name, script] of Object.entries(SCRIPTS)) client.defineCommand(name, script);
     }
     return (await client.runCommand(script, args)) === 1;
   };
   return {
-    setLock: (id, token, durationMs) => run('umbel:setLock', backend.toKey(`${id}:lock`), token, durationMs),
+    takeLock: (id, token, starts, durationMs) => {
+      const keys = [backend.toKey(id), backend.toKey(`${id}:lock`), backend.toKey('active')];
+      return run('umbel:takeLock', ...keys, id, token, starts, durationMs);
+    },
     replaceData: (id, current, next) => run('umbel:replaceData', backend.toKey(id), current, next),
   };
 }

@@ -110,11 +110,8 @@ async function settle(
   state: 'completed' | 'failed',
   run: string | undefined,
 ): Promise<void> {
-  if (state === 'completed') {
-    // Adding a job again that has completed hands its result to its parent.
-    await store.addBelow(parent, child, 'unknown', {});
-    return;
-  }
+  // Adding a job again that has completed hands its result to its parent.
+  if (state === 'completed') await store.addBelow(parent, child, 'unknown', {});
   await store.detach(parent, child);
-  await start(store, parent, run);
+  if (state === 'failed') await start(store, parent, run);
 }

@@ -14,7 +14,7 @@ import {
   StoreConfigurationError,
 } from '../errors.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
-import { checkInteger, checkQueue } from '../tasks/options.js';
+import { checkInteger, checkQueue, checkText } from '../tasks/options.js';
 import type { Executor } from './execute.js';
 import { ChildPool } from './isolated/child-pool.js';
 import { isIsolatedChild } from './isolated/handlers.js';
@@ -106,7 +106,7 @@ export class QueueWorker implements AppWorker {
     this.#parts = parts;
     this.#options = {
       concurrency: checkInteger('concurrency', options.concurrency ?? 10, 1, 100_000),
-      name: options.name ?? parts.defaultName,
+      name: checkText('name', options.name ?? parts.defaultName, 200),
       lockDurationMs: checkInteger('lockDuration', lockDurationMs, 1000, 86_400_000),
       allowEviction: options.allowEviction ?? false,
     };

@@ -50,11 +50,15 @@ export function extendLocks(
   return jobIds.filter((jobId, index) => !extendLock(queue, jobId, tokens[index] ?? '', duration));
 }
 
-/** Locks a job that has no lock. False if it has another one, or is gone. */
-export function setLock(queue: QueueData, jobId: string, token: string, duration: number): boolean {
+/** Locks an active job that has no lock, or this one, unless it was started again since. */
+export function takeLock(
+  queue: QueueData,
+  jobId: string,
+  { token, starts, durationMs }: { token: string; starts: number; durationMs: number },
+): boolean {
   const job = queue.jobs.get(jobId);
-  if (!job) return false;
-  const held = holder(queue, job);
-  if (held === undefined) lock(queue, job, token, duration);
-  return held === undefined || held === token;
+  if (job?.placement !== 'active' || job.attemptsStarted !== starts) return false;
+  if (![undefined, token].includes(holder(queue, job))) return false;
+  lock(queue, job, token, durationMs);
+  return true;
 }

@@ -17,7 +17,7 @@ import { addFlow, addJob, type FlowEntry } from './add.js';
 import { BackendAdmin } from './backend-admin.js';
 import { refusalError } from './errors.js';
 import { finish, retention } from './finish.js';
-import { extendLock, extendLocks, setLock } from './locks.js';
+import { extendLock, extendLocks, takeLock } from './locks.js';
 import { addLog, clearLogs } from './logs.js';
 import { changeDelay, changePriority, promote, remove } from './maintenance.js';
 import type { QueueData } from './queue-data.js';
@@ -172,8 +172,8 @@ export class MemoryBackend extends BackendAdmin implements IQueueBackend {
   }
 
   /** Not of BullMQ's contract: Umbel's workers take a lock again that has run out. True once the lock is there. */
-  setLock(jobId: string, token: string, durationMs: number): Promise<boolean> {
-    return this.command((queue) => setLock(queue, jobId, token, durationMs));
+  takeLock(jobId: string, token: string, starts: number, durationMs: number): Promise<boolean> {
+    return this.command((queue) => takeLock(queue, jobId, { token, starts, durationMs }));
   }
 
   /** Not of BullMQ's contract either: replaces a job's data if it is still this text. */

@@ -14,9 +14,5 @@ export async function retakeLock(
   { id, token, starts }: Claim,
   durationMs: number,
 ): Promise<boolean> {
-  const primitives = primitivesOf(backend);
-  if (primitives === undefined || !(await primitives.setLock(id, token, durationMs))) return false;
-  // With a lock it stays as it is: only now can it be told that it was not taken.
-  const [job, isActive] = await Promise.all([backend.getJobData(id), backend.isJobInState('active', id)]);
-  return isActive && job?.attemptsStarted === starts;
+  return (await primitivesOf(backend)?.takeLock(id, token, starts, durationMs)) ?? false;
 }

@@ -140,10 +140,8 @@ describe('what is read for a job', () => {
 function retakable(starts: number, moveToCompleted: unknown): StubCommands {
   return {
     moveToCompleted,
-    setLock: async () => true,
+    takeLock: async (_id: string, _token: string, claimed: number) => claimed === starts,
     replaceData: async () => true,
-    getJobData: async () => ({ attemptsStarted: starts }),
-    isJobInState: async () => true,
   };
 }
 

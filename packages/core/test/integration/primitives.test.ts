@@ -1,0 +1,75 @@
+/** What Umbel asks of a store beyond BullMQ's contract. */
+import { Queue, Worker } from 'bullmq';
+import { expect, test } from 'vitest';
+import { onEveryEngine } from '../../../../test/engines.js';
+import { mergeData } from '../../src/bullmq/merge-data.js';
+import { type Primitives, primitivesOf } from '../../src/bullmq/primitives.js';
+import type { Envelope } from '../../src/wire/envelope.js';
+
+onEveryEngine('a lock', (engine) => {
+  async function claimed() {
+    const app = engine.app();
+    const { options, factory } = engine.connection();
+    const shared = { connection: options, prefix: `umbel:{${app.name}}` };
+    const queue = new Queue('locks', shared, factory);
+    const hand = new Worker('locks', null, { ...shared, autorun: false, lockDuration: 30_000 }, factory);
+    await hand.waitUntilReady();
+    await queue.add('job', {}, { jobId: 'a' });
+    const job = await hand.getNextJob('mine');
+    const primitives = primitivesOf(hand.backend) as Primitives;
+    const close = () => Promise.all([queue.close(), hand.close()]);
+    return { queue, hand, job, primitives, close };
+  }
+
+  test('of an active job is taken by the token that has it, and by no other', async () => {
+    const { primitives, close } = await claimed();
+    expect(await primitives.takeLock('a', 'mine', 1, 1000)).toBe(true);
+    expect(await primitives.takeLock('a', 'yours', 1, 1000)).toBe(false);
+    await close();
+  });
+
+  test('that has run out is taken again, unless the job was started again', async () => {
+    const { hand, primitives, close } = await claimed();
+    await hand.backend.extendLock('a', 'mine', 1);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(await primitives.takeLock('a', 'mine', 2, 1000)).toBe(false);
+    expect(await primitives.takeLock('a', 'mine', 1, 1000)).toBe(true);
+    expect(await hand.backend.extendLock('a', 'mine', 1000)).toBe(1);
+    await close();
+  });
+
+  test('of a job that is not active is not taken, and none is left behind', async () => {
+    const { job, queue, primitives, close } = await claimed();
+    await job?.moveToCompleted(1, 'mine', false);
+    expect(await primitives.takeLock('a', 'mine', 1, 30_000)).toBe(false);
+    expect(await primitives.takeLock('b', 'mine', 1, 30_000)).toBe(false);
+    await queue.remove('a'); // which a lock would forbid
+    expect(await queue.getJobState('a')).toBe('unknown');
+    await close();
+  });
+});
+
+onEveryEngine('the data of a job', (engine) => {
+  test('keeps what many note at the same moment', async () => {
+    engine.app();
+    const queue = engine.bareQueue('notes');
+    await queue.add('job', { umbel: 1 }, { jobId: 'a' });
+    const note = (name: string) => mergeData(queue.getBackend(), 'a', (data) => ({ ...data, [name]: true }));
+    const names = Array.from({ length: 20 }, (_, index) => `note${index}`);
+    await Promise.all(names.map(note));
+    const { umbel, ...notes } = ((await queue.getJob('a'))?.data ?? {}) as Envelope;
+    expect(umbel).toBe(1);
+    expect(Object.keys(notes).toSorted()).toEqual(names.toSorted());
+  });
+
+  test('of other programs, and of jobs that are gone, is left alone', async () => {
+    engine.app();
+    const queue = engine.bareQueue('notes');
+    await queue.add('job', { theirs: 1 }, { jobId: 'a' });
+    const change = (data: Envelope) => ({ ...data, revoked: 1 });
+    expect(await mergeData(queue.getBackend(), 'a', change)).toBeUndefined();
+    expect(await mergeData(queue.getBackend(), 'gone', change)).toBeUndefined();
+    expect((await queue.getJob('a'))?.data).toEqual({ theirs: 1 });
+    expect(await queue.getJobState('gone')).toBe('unknown');
+  });
+});
