@@ -11,7 +11,7 @@ import { type Strikes, strikeRepeatedly, type Targets } from './faults/fault.js'
 import { History } from './history.js';
 import type { Violation } from './invariants/evidence.js';
 import { judge } from './invariants/index.js';
-import { readLedger } from './ledger.js';
+import { type LedgerEntry, readLedger } from './ledger.js';
 import { ProducerPool } from './producer-pool.js';
 import { Random } from './random.js';
 import { SCENARIOS, type ScenarioName, type Scene } from './scenarios.js';
@@ -120,28 +120,22 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
     const targets: Targets = { pool, driver, producers, history, lockMs, prefix: `umbel:{${name}}` };
     const random = new Random(seed);
     const strikes = scene.faults.map(({ name: fault }): Strikes => ({ name: fault, begun: 0, count: 0 }));
-    const striking = scene.faults.map((fault, index) =>
-      strikeRepeatedly(
-        fault,
-        targets,
-        random.for(`fault ${index}`),
-        end.signal,
-        strikes[index] ?? NO_STRIKES,
-      ),
+    const striking = Promise.all(
+      scene.faults.map((fault, index) => {
+        const own = random.for(`fault ${index}`);
+        return strikeRepeatedly(fault, targets, own, end.signal, strikes[index] ?? NO_STRIKES);
+      }),
     );
-    await submitAll(options, scene, driver, producers ?? driver, strikes, report);
+    // A fault that cannot strike ends the campaign.
+    await Promise.race([submitAll(options, scene, driver, producers ?? driver, strikes, report), striking]);
     history.note({ event: 'all-submitted' });
     end.abort();
-    await Promise.all(striking);
+    await striking;
     history.note({ event: 'faults-ended' });
     report(`${scenario}: ${driver.open} workflows are open when the faults end`);
     const { mayReject = false, recoveries = 1 } = scene;
-    const deadline = Date.now() + recoveries * 3 * lockMs + WORK_MS;
-    let isQuiet = false;
-    while (!isQuiet && Date.now() < deadline) {
-      await sleep(250);
-      isQuiet = driver.open === 0 && (await countOpenJobs(client, name, QUEUES)) === 0;
-    }
+    const isDone = async () => driver.open === 0 && (await countOpenJobs(client, name, QUEUES)) === 0;
+    const isQuiet = await within(recoveries * 3 * lockMs + WORK_MS, isDone);
     history.note({ event: isQuiet ? 'quiet' : 'gave-up' });
     await driver.readFinals();
     const store = await readUnlocked(connection, name, lockMs);
@@ -151,25 +145,32 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
       const count = ledger.filter(({ event }) => event === 'blocked').length;
       strikes.push({ name: 'block-loop', begun: count, count });
     }
-    const evidence = evidenceOf({
-      workload,
-      history: history.lines,
-      ledger,
-      store,
-      lockMs,
-      mayReject,
-      recoveries,
-    });
+    const lines = history.lines;
+    const evidence = evidenceOf({ workload, history: lines, ledger, store, lockMs, mayReject, recoveries });
     const violations = [...judge(evidence), ...missingFaults(scene, driver.submitted, strikes)];
-    const starts = ledger.filter(({ event }) => event === 'start');
-    const once = new Set(starts.map(({ job, attempt, value }) => JSON.stringify([job, attempt, value])));
-    const runs = starts.length;
-    return { workflows: driver.submitted, runs, runsAgain: runs - once.size, strikes, violations };
+    return { workflows: driver.submitted, ...runsIn(ledger), strikes, violations };
   } finally {
     await Promise.all([pool.close(), producers?.close()]);
     client.disconnect();
     await driver.close();
   }
+}
+
+/** Whether something comes to be so in a time. */
+async function within(ms: number, isSo: () => Promise<boolean>): Promise<boolean> {
+  const deadline = Date.now() + ms;
+  while (!(await isSo())) {
+    if (Date.now() > deadline) return false;
+    await sleep(250);
+  }
+  return true;
+}
+
+/** How often handlers ran, and how often they had to run again. */
+function runsIn(ledger: readonly LedgerEntry[]): Pick<CampaignReport, 'runs' | 'runsAgain'> {
+  const starts = ledger.filter(({ event }) => event === 'start');
+  const once = new Set(starts.map(({ job, attempt, value }) => JSON.stringify([job, attempt, value])));
+  return { runs: starts.length, runsAgain: starts.length - once.size };
 }
 
 /** What is stored, once the locks have run out that a worker has taken too late. */
