@@ -1,6 +1,6 @@
 /** One campaign: sends random workflows while faults strike, waits until all is quiet, and judges what is left. */
 import { setMaxListeners } from 'node:events';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createApp } from '@umbel/core';
@@ -148,6 +148,7 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
     const lines = history.lines;
     const evidence = evidenceOf({ workload, history: lines, ledger, store, lockMs, mayReject, recoveries });
     const violations = [...judge(evidence), ...missingFaults(scene, driver.submitted, strikes)];
+    if (violations.length > 0) writeFileSync(join(folder, 'store.json'), JSON.stringify(store, undefined, 1));
     return { workflows: driver.submitted, ...runsIn(ledger), strikes, violations };
   } finally {
     await Promise.all([pool.close(), producers?.close()]);
