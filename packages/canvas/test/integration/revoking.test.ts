@@ -57,6 +57,38 @@ onEveryEngine('revoking a run', (engine) => {
     await expect(run.get(soon)).rejects.toMatchObject({ state: 'revoked' });
   });
 
+  test('keeps what a call puts in its place afterwards from running', async () => {
+    const { app, runs, open, next } = steps();
+    const becoming = app.task({
+      name: 'becoming',
+      run: async (_, ctx) => {
+        runs.push('becoming');
+        while (!isRevoked) await new Promise(setImmediate);
+        return ctx.replace(next.si(1));
+      },
+    });
+    let isRevoked = false;
+    const call = await becoming.delay();
+    await app.worker().start();
+    await vi.waitFor(() => expect(runs).toEqual(['becoming']));
+    expect(await call.revoke()).toBe(true);
+    isRevoked = true;
+    await expect(call.get(soon)).rejects.toMatchObject({ state: 'revoked' });
+    expect(runs).toEqual(['becoming']);
+    open();
+  });
+
+  test('ends a run of members that may fail as revoked', async () => {
+    const { app, runs, open, first, next } = steps();
+    const run = await group.settled([first, next.si(1), chain(first, next)]).delay();
+    await app.worker({ concurrency: 1 }).start();
+    await vi.waitFor(() => expect(runs).toEqual(['first']));
+    expect(await run.revoke()).toBe(true);
+    open();
+    await expect(run.get(soon)).rejects.toMatchObject({ state: 'revoked' });
+    expect(await run.state()).toBe('revoked');
+  });
+
   test('ends at once what waits for a time', async () => {
     const { app, runs, next } = steps();
     const run = await chain(next, next).applyAsync(1, { countdown: '30d' });

@@ -289,8 +289,8 @@ export class Store implements JobAccess {
   }
 
   /** What of a run was revoked: all of it, or what bears one of the tags. */
-  async revokedOf(run: string): Promise<Revoked> {
-    const { revoked, revokedTags = [] } = (await this.job(INTERNAL_QUEUE, run))?.envelope ?? {};
+  async revokedOf({ queue, id }: JobPlace): Promise<Revoked> {
+    const { revoked, revokedTags = [] } = (await this.job(queue, id))?.envelope ?? {};
     return { all: revoked !== undefined, tags: revokedTags };
   }
 

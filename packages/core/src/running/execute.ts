@@ -80,7 +80,7 @@ export class Executor {
 
   /** Lets a job start that the store has put back; gives a function to be called at its end. */
   async #afterLoss(job: ActiveJob, { lost: stored }: Envelope): Promise<() => void> {
-    const lost = lostStarts(stored, job.stalls, this.#parts.runtime.clock.now());
+    const lost = lostStarts(stored, job, this.#parts.runtime.clock.now());
     if (lost.at.length >= (this.#parts.maxLostStarts ?? MAX_LOST_STARTS)) {
       await job.save({ lost: { ...lost, at: [] } }); // one that is replayed is started again
       throw poisonError(job.name, lost);

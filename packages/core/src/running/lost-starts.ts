@@ -8,6 +8,7 @@
 import type { Clock } from '../clock.js';
 import { PoisonJobError } from '../errors.js';
 import type { LostStarts } from '../wire/envelope.js';
+import type { ActiveJob } from './job.js';
 
 /** Losses after which a job is not started any more, unless the worker says otherwise. */
 export const MAX_LOST_STARTS = 3;
@@ -21,12 +22,20 @@ const WINDOW_MS = 600_000;
 /** How long a suspicious job runs before the next one may start. */
 const PROBATION_MS = 2000;
 
-/** The losses of a job that is to start once more. */
-export function lostStarts(stored: LostStarts | undefined, stalls: number, now: number): LostStarts {
+/** The losses of a job that is to start once more; to be stored right before its handler is called. */
+export function lostStarts(
+  stored: LostStarts | undefined,
+  { stalls, starts }: Pick<ActiveJob, 'stalls' | 'starts'>,
+  now: number,
+): LostStarts {
+  const known = { seen: stalls, begun: starts };
+  // The first loss is noticed only now.
+  if (stored === undefined) return { ...known, at: [now] };
   // The last start was followed by an outcome: it clears what was before.
-  if (stalls === stored?.seen) return { seen: stalls, at: [] };
-  const recent = (stored?.at ?? []).filter((at) => now - at < WINDOW_MS);
-  return { seen: stalls, at: [...recent, now] };
+  if (stalls === stored.seen) return { ...known, at: [] };
+  const recent = stored.at.filter((at) => now - at < WINDOW_MS);
+  // What was handed out since, and did not begin, is lost in another way: its answer did not arrive.
+  return { ...known, at: starts === stored.begun + 1 ? [...recent, now] : recent };
 }
 
 /** Whether a job was lost so often that it is not to run beside others like it. */

@@ -1,7 +1,7 @@
 /** Adding jobs below another one while the run goes on. */
 
 import type { Revoked } from '../bullmq/store.js';
-import { type FlowNode, jobIdOf, type Parent } from '../flow/node.js';
+import { type FlowNode, INTERNAL_QUEUE, jobIdOf, type Parent } from '../flow/node.js';
 import { observeTree } from '../runtime.js';
 import type { ActiveJob } from './job.js';
 import type { ExecutorParts } from './parts.js';
@@ -20,13 +20,15 @@ export async function addMembers(
   { isRepeated = job.starts > 1 } = {},
 ): Promise<void> {
   const { observer, clock } = runtime;
-  const before = await store.revokedOf(run);
+  // A job outside of runs may have put something in its place, of which it is the run then.
+  const root = { queue: run === job.id ? job.queue : INTERNAL_QUEUE, id: run };
+  const before = await store.revokedOf(root);
   const now = clock.now();
   const added = isAny(before) ? members.map((member) => marked(member, before, now)) : members;
   await store.addChildren(run, parent, added, { isRepeated });
   if (observer !== undefined) for (const member of members) observeTree(observer, run, member);
   // A revocation marks what it finds: what is added meanwhile is marked by whoever adds it.
-  const after = await store.revokedOf(run);
+  const after = await store.revokedOf(root);
   if (after.all === before.all && after.tags.length === before.tags.length) return;
   const marks = after.all ? [{ now }] : after.tags.map((tag) => ({ now, tag }));
   for (const mark of marks) {

@@ -70,7 +70,11 @@ export async function feedMembers(
       if (slice.length < SLICE) continue;
       await add(slice);
       slice = [];
-      if (isFinal(await store.state(INTERNAL_QUEUE, run)) || (await store.revokedOf(run)).all) break; // nobody waits for more
+      if (
+        isFinal(await store.state(INTERNAL_QUEUE, run)) ||
+        (await store.revokedOf({ queue: INTERNAL_QUEUE, id: run })).all
+      )
+        break; // nobody waits for more
     }
     if (slice.length > 0) await add(slice);
     await Promise.all(adding);

@@ -74,8 +74,10 @@ export interface Envelope {
 
 /** Starts of a job whose worker ended before the handler did. */
 export interface LostStarts {
-  /** How often the store had put the job back when it was last started. */
+  /** How often the store had put the job back when its handler was last called. */
   readonly seen: number;
+  /** The start that was: its number among all. */
+  readonly begun: number;
   /** When the losses were noticed, in milliseconds since 1970. */
   readonly at: readonly number[];
 }
@@ -199,6 +201,7 @@ function isLostStarts(value: unknown): boolean {
   return (
     isPlainObject(value) &&
     Number.isSafeInteger(value.seen) &&
+    Number.isSafeInteger(value.begun) &&
     Array.isArray(value.at) &&
     value.at.every((at) => MOMENT.holds(at))
   );

@@ -5,29 +5,29 @@ import { isSuspicious, lostStarts, Probation } from '../../src/running/lost-star
 const NOW = 1_000_000_000;
 
 test('a job that the store has put back has lost a start', () => {
-  expect(lostStarts(undefined, 1, NOW)).toEqual({ seen: 1, at: [NOW] });
-  expect(lostStarts({ seen: 1, at: [NOW - 5] }, 2, NOW)).toEqual({ seen: 2, at: [NOW - 5, NOW] });
+  expect(lostStarts(undefined, { stalls: 1, starts: 2 }, NOW)).toEqual({ seen: 1, begun: 2, at: [NOW] });
+  const once = { seen: 1, begun: 2, at: [NOW - 5] };
+  expect(lostStarts(once, { stalls: 2, starts: 3 }, NOW)).toEqual({ seen: 2, begun: 3, at: [NOW - 5, NOW] });
 });
 
 test('a start that had an outcome clears the losses before it', () => {
-  expect(lostStarts({ seen: 2, at: [NOW - 9, NOW - 5] }, 2, NOW)).toEqual({ seen: 2, at: [] });
+  const twice = { seen: 2, begun: 3, at: [NOW - 9, NOW - 5] };
+  expect(lostStarts(twice, { stalls: 2, starts: 4 }, NOW).at).toEqual([]);
 });
 
-test('a job that was put back before it was started again has lost no further start', () => {
-  // It was put back twice since its last start: once as it ran, once while it only waited for its turn.
-  expect(lostStarts({ seen: 1, at: [NOW - 5] }, 3, NOW).at).toHaveLength(2);
+test('a job that was handed out in vain since its handler was last called has lost no further start', () => {
+  const once = { seen: 1, begun: 2, at: [NOW - 5] };
+  expect(lostStarts(once, { stalls: 2, starts: 4 }, NOW).at).toEqual([NOW - 5]);
 });
 
 test('losses of more than ten minutes ago are forgotten', () => {
-  expect(lostStarts({ seen: 2, at: [NOW - 600_000, NOW - 599_999] }, 3, NOW).at).toEqual([
-    NOW - 599_999,
-    NOW,
-  ]);
+  const twice = { seen: 2, begun: 3, at: [NOW - 600_000, NOW - 599_999] };
+  expect(lostStarts(twice, { stalls: 3, starts: 4 }, NOW).at).toEqual([NOW - 599_999, NOW]);
 });
 
 test('a job is suspicious from the second loss on', () => {
-  expect(isSuspicious({ seen: 1, at: [NOW] })).toBe(false);
-  expect(isSuspicious({ seen: 2, at: [NOW, NOW] })).toBe(true);
+  expect(isSuspicious({ seen: 1, begun: 2, at: [NOW] })).toBe(false);
+  expect(isSuspicious({ seen: 2, begun: 3, at: [NOW, NOW] })).toBe(true);
 });
 
 beforeEach(() => void vi.useFakeTimers());

@@ -25,6 +25,7 @@ const REPLIES = [
   'NOREPLICAS',
   'UNBLOCKED',
   'MOVED',
+  'NOSCRIPT',
   'ASK ',
 ];
 

@@ -6,7 +6,8 @@
  * flags is refused before it begins.
  * @see https://redis.io/docs/latest/develop/interact/programmability/eval-intro/#eval-flags
  */
-import { type IQueueBackend, type RedisClient, RedisQueueBackend } from 'bullmq';
+import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
+import { redefineScripts } from '../scripts.js';
 
 /** Those that move jobs. Others only read, or free memory. */
 const MOVING = /^(add|change|move|promote|releaseParent|reprocess|retry|update)/;
@@ -15,11 +16,6 @@ const FLAGS = '#!lua flags=allow-cross-slot-keys\n';
 
 /** Redis 7.0 and Valkey know flags. */
 const FIRST_VERSION = 7;
-
-interface StoredScript {
-  readonly lua: string;
-  readonly numberOfKeys: number;
-}
 
 const done = new WeakSet<object>();
 
@@ -32,11 +28,5 @@ export async function runsWholeScripts(backend: IQueueBackend): Promise<void> {
     connection.databaseType !== 'dragonfly' && Number.parseInt(connection.redisVersion, 10) >= FIRST_VERSION;
   if (done.has(client) || !isKnown) return;
   done.add(client);
-  for (const [name, { lua, numberOfKeys }] of Object.entries(scriptsOf(client))) {
-    if (MOVING.test(name)) client.defineCommand(name, { numberOfKeys, lua: `${FLAGS}${lua}` });
-  }
-}
-
-function scriptsOf(client: RedisClient | object): Readonly<Record<string, StoredScript>> {
-  return 'scriptsSet' in client ? (client.scriptsSet as Record<string, StoredScript>) : {}; // ioredis keeps them there
+  await redefineScripts(backend, (name, lua) => (MOVING.test(name) ? `${FLAGS}${lua}` : lua));
 }

@@ -1,0 +1,73 @@
+/** W15: resuming that is cut off after any of its commands, and done again, is as good as done once. */
+import { chain, fallback, group } from '@umbel/canvas';
+import { memory } from '@umbel/testing';
+import { expect, inject, test } from 'vitest';
+import { z } from 'zod';
+import { onEveryEngine } from '../../../../test/engines.js';
+import { resumeTree } from '../../../core/src/bullmq/resume.js';
+import type { JobAccess } from '../../../core/src/bullmq/tree.js';
+import { openStore } from '../../../core/test/support/open-store.js';
+
+class CutOff extends Error {}
+
+onEveryEngine('resume', (engine) => {
+  test('that was cut off anywhere can be done again', async () => {
+    const connection = engine.name === 'memory' ? memory() : inject('redisUrl');
+    const app = engine.app({ connection });
+    const broken = { is: true };
+    const add = app.task({ name: 'add', input: z.number(), run: async (n) => n + 1 });
+    const fragile = app.task({
+      name: 'fragile',
+      input: z.number(),
+      run: async (n) => {
+        if (broken.is) throw new Error('broken');
+        return n + 100;
+      },
+    });
+    const sum = app.task({
+      name: 'sum',
+      input: z.array(z.number()),
+      run: async (all) => all.reduce((a, b) => a + b, 0),
+    });
+    const flow = chain(add, group([chain(add, fragile), add, fallback(fragile, fragile.si(5))]), sum);
+    await app.worker().start();
+    const store = openStore(app.name, connection);
+    let cuts = 0;
+    for (let commands = 0; ; commands += 1) {
+      broken.is = true;
+      const run = await flow.delay(0);
+      await expect(run.get({ timeout: '10s' })).rejects.toThrow('broken');
+      while ((await run.counts()).active > 0) await new Promise(setImmediate);
+      broken.is = false;
+      const wasCut = await cutAfter(commands, store, run.id);
+      if (wasCut) {
+        cuts += 1;
+        await run.resume().catch(() => {}); // it may have ended meanwhile
+      }
+      expect(await run.get({ timeout: '10s' })).toBe(102 + 2 + 105);
+      if (!wasCut) break;
+    }
+    expect(cuts).toBeGreaterThan(10);
+    await store.close();
+  });
+});
+
+/** Resumes a run with a store that fails after so many commands; true if it did. */
+async function cutAfter(commands: number, store: JobAccess, id: string): Promise<boolean> {
+  let left = commands;
+  const access: JobAccess = {
+    placeOf: (key) => store.placeOf(key),
+    on: (queue, command) => {
+      left -= 1;
+      if (left < 0) throw new CutOff();
+      return store.on(queue, command);
+    },
+  };
+  try {
+    await resumeTree(access, { queue: 'umbel', id });
+    return false;
+  } catch (error) {
+    if (!(error instanceof CutOff)) throw error;
+    return true;
+  }
+}

@@ -1,0 +1,66 @@
+/** W16: BullMQ parks a parent for ever whose child fails, unless the child says what is to happen. */
+import { createApp } from '@umbel/core';
+import { type FlowNode, nodesOf, SENDER } from '@umbel/core/internal';
+import type { FlowJob } from 'bullmq';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { z } from 'zod';
+import { toFlowJob } from '../../../core/src/bullmq/job-options.js';
+import type { CanvasExpression } from '../../src/expression.js';
+import { normalize } from '../../src/normalize.js';
+import { planRun } from '../../src/plan.js';
+import type { AnySignature } from '../support/places.js';
+import { build, type NodeTask, specs } from '../support/random-specs.js';
+
+const CHOICES = [
+  'failParentOnFailure',
+  'continueParentOnFailure',
+  'ignoreDependencyOnFailure',
+  'removeDependencyOnFailure',
+] as const;
+
+const app = createApp({ name: 'planned', connection: 'redis://127.0.0.1:1' });
+const node = app.task({ name: 'node', input: z.unknown(), run: async () => null });
+
+/** Every job that has a parent, in a tree or added later. */
+function* childrenIn(root: FlowNode): Generator<FlowJob> {
+  yield* below(toFlowJob('run', root));
+  yield* addedLater(root);
+}
+
+function* below(job: FlowJob): Generator<FlowJob> {
+  for (const child of job.children ?? []) {
+    yield child;
+    yield* below(child);
+  }
+}
+
+function* addedLater(tree: FlowNode): Generator<FlowJob> {
+  const { expand, callbacks = {}, children = [] } = tree;
+  for (const each of expand === undefined ? [] : nodesOf(expand)) {
+    const job = toFlowJob('run', each, { id: 'above', queue: 'queue' });
+    yield job;
+    yield* below(job);
+    yield* addedLater(each);
+  }
+  for (const callback of Object.values(callbacks).flat()) yield* childrenIn(callback);
+  for (const child of children) yield* addedLater(child);
+}
+
+test('every job with a parent says, in exactly one way, what its failure does to it', () => {
+  let seen = 0;
+  fc.assert(
+    fc.property(specs, (spec) => {
+      const signature = build(spec, node as unknown as NodeTask, new Map<number, AnySignature>());
+      const expression = normalize(signature.toJSON() as CanvasExpression);
+      if (expression.kind === 'task') return;
+      const { root } = planRun(expression, (node as unknown as Record<symbol, never>)[SENDER] as never);
+      for (const { opts = {} } of childrenIn(root)) {
+        seen += 1;
+        expect(CHOICES.filter((choice) => opts[choice] === true)).toHaveLength(1);
+      }
+    }),
+    { numRuns: 500 },
+  );
+  expect(seen).toBeGreaterThan(1000);
+});

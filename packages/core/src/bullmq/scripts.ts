@@ -1,0 +1,19 @@
+/** BullMQ's scripts, as ioredis holds them. Of other clients nothing is known. */
+import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
+
+export interface Script {
+  readonly lua: string;
+  readonly numberOfKeys: number;
+}
+
+/** Defines the backend's scripts anew, each as `change` gives it: the next time one is used, it is sent with its text. */
+export async function redefineScripts(
+  backend: IQueueBackend,
+  change: (name: string, lua: string) => string = (_, lua) => lua,
+): Promise<void> {
+  if (!(backend instanceof RedisQueueBackend)) return;
+  const client = await backend.connection.client;
+  const scripts = 'scriptsSet' in client ? (client.scriptsSet as Record<string, Script>) : {}; // where ioredis keeps them
+  for (const [name, { lua, numberOfKeys }] of Object.entries(scripts))
+    client.defineCommand(name, { numberOfKeys, lua: change(name, lua) });
+}

@@ -1,0 +1,42 @@
+/** W13: what adds children may do so a second time, however long after. */
+import { expect, inject, test } from 'vitest';
+import { z } from 'zod';
+import { memory, onEveryEngine } from '../../../../test/engines.js';
+import { type FlowNode, INTERNAL_QUEUE } from '../../src/flow/node.js';
+import { openStore } from '../support/open-store.js';
+
+onEveryEngine('children that are added again', (engine) => {
+  test('do not run again, though their records have expired', async () => {
+    const connection = engine.name === 'memory' ? memory() : inject('redisUrl');
+    const app = engine.app({ connection });
+    const ran: number[] = [];
+    app.task({
+      name: 'member',
+      input: z.number(),
+      run: async (n) => {
+        ran.push(n);
+        return n;
+      },
+    });
+    const store = openStore(app.name, connection);
+    const member = (n: number): FlowNode => ({ path: `0.${n}`, name: 'member', queue: 'default', input: n });
+    const open: FlowNode = { path: '0-open', name: 'held', queue: 'held' };
+    const join = { path: '', name: 'umbel:run', queue: INTERNAL_QUEUE, children: [open] };
+    await store.addRun('run', { ...join, after: { list: '0', count: 2 } });
+    const parent = { path: '', queue: INTERNAL_QUEUE };
+    await app.worker({ queues: ['default'] }).start();
+    await store.addChildren('run', parent, [member(0)]);
+    while ((await store.state('default', 'run.0.0')) !== 'completed') await new Promise(setImmediate);
+    await engine.bareQueue('default').clean(0, 100, 'completed');
+    expect(await store.holds('default', 'run.0.0')).toBe(false);
+
+    await store.addChildren('run', parent, [member(0), member(1)], { isRepeated: true });
+    while ((await store.state('default', 'run.0.1')) !== 'completed') await new Promise(setImmediate);
+    expect(ran).toEqual([0, 1]);
+    expect([...(await store.childResults(INTERNAL_QUEUE, 'run')).keys()].toSorted()).toEqual([
+      'run.0.0',
+      'run.0.1',
+    ]);
+    await store.close();
+  });
+});

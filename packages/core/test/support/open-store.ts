@@ -1,0 +1,20 @@
+import { resolveConnection } from '../../src/bullmq/connection.js';
+import { Store } from '../../src/bullmq/store.js';
+import { StoreTime } from '../../src/bullmq/store-time.js';
+import type { Connection } from '../../src/index.js';
+import { systemRuntime } from '../../src/runtime.js';
+import { Sealer } from '../../src/wire/sealing.js';
+
+/** The store of an app, as the parts of core see it. */
+export function openStore(app: string, connection: Connection): Store {
+  return new Store({
+    connection: resolveConnection(connection),
+    prefix: `umbel:{${app}}`,
+    onError: () => {},
+    pause: systemRuntime.pause,
+    time: new StoreTime(() => {}),
+    outages: new WeakSet(),
+    sealer: new Sealer([]),
+    timeoutMs: 5000,
+  });
+}
