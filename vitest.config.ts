@@ -36,6 +36,7 @@ export default defineConfig({
           'packages/*/test/fault',
           'packages/*/test/security',
           'examples/*/test',
+          'chaos/test',
           'test/integration',
         ],
         {

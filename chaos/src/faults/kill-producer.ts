@@ -1,0 +1,28 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Fault } from './fault.js';
+
+/** `kill -9` of a producer while it is sending. */
+export function killProducer(everyMs: Fault['everyMs']): Fault {
+  return {
+    name: 'kill-producer',
+    everyMs,
+    async strike({ producers, history }, random, signal) {
+      if (producers === undefined) return false;
+      const slot = random.below(producers.size);
+      const afterMs = random.below(10);
+      let killed: Awaited<ReturnType<typeof producers.kill>>;
+      while (killed === undefined) {
+        while (!producers.isSending(slot)) {
+          if (signal.aborted) return false;
+          await sleep(1);
+        }
+        await sleep(afterMs);
+        killed = await producers.kill(slot); // if it is still at it
+      }
+      const { pid, since, sending } = killed;
+      const detail = `${sending} sendings`;
+      history.note({ event: 'fault', fault: 'kill-producer', target: { pid }, since, detail });
+      return true;
+    },
+  };
+}

@@ -1,0 +1,59 @@
+/** What the driver did and saw, as it happened: one line of JSON each. */
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** A fault hits one process, or the store and so every process. */
+type FaultTarget = { readonly pid: number } | 'store';
+
+export type HistoryEvent =
+  | { readonly event: 'submit'; readonly workflow: number; readonly key: string | undefined }
+  | { readonly event: 'acknowledged'; readonly workflow: number; readonly run: string }
+  | { readonly event: 'rejected'; readonly workflow: number; readonly error: string }
+  /** `since` the fault lasted, until the time of the line. */
+  | {
+      readonly event: 'fault';
+      readonly fault: string;
+      readonly target: FaultTarget;
+      readonly since: number;
+      readonly detail?: string;
+    }
+  | { readonly event: 'worker-started' | 'worker-ended'; readonly pid: number; readonly detail?: string }
+  /** `answer`: what `revoke` gave. The time of the line is that of the acknowledgement. */
+  | { readonly event: 'revoked'; readonly workflow: number; readonly answer: boolean; readonly since: number }
+  /** Waited for `since` that time. */
+  | {
+      readonly event: 'outcome';
+      readonly workflow: number;
+      readonly outcome: SeenOutcome;
+      readonly since: number;
+    }
+  /** Told again by the store, at the end of the campaign. */
+  | {
+      readonly event: 'final';
+      readonly workflow: number;
+      readonly state: string;
+      readonly outcome: SeenOutcome;
+    }
+  | { readonly event: 'faults-ended' | 'all-submitted' | 'quiet' | 'gave-up' };
+
+/** A value, with failures in it all the same, or a message. */
+export type SeenOutcome =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly message: string; readonly state?: string };
+
+export type HistoryLine = HistoryEvent & { readonly at: number };
+
+export class History {
+  readonly lines: HistoryLine[] = [];
+  readonly #file: string;
+
+  constructor(folder: string) {
+    this.#file = join(folder, 'history.jsonl');
+  }
+
+  note(event: HistoryEvent): void {
+    const line: HistoryLine = { at: Date.now(), ...event };
+    this.lines.push(line);
+    appendFileSync(this.#file, `${JSON.stringify(line)}\n`);
+  }
+}

@@ -1,0 +1,18 @@
+/** I7: in the end no job is stuck, no active one is without its lock, and no key is left that belongs to nothing. */
+import type { Invariant } from './evidence.js';
+
+const ENDED = new Set(['completed', 'failed']);
+
+export const nothingLeft: Invariant = ({ store }) => {
+  const locked = new Set(store.locks);
+  const left = store.jobs
+    .filter(({ state, queue }) => !(state !== undefined && ENDED.has(state)) && queue !== 'umbel.tags')
+    .map(({ queue, id, state, name }) => {
+      const isDead = state === 'active' && !locked.has(`${queue}:${id}`);
+      const where = state === undefined ? 'in no set of its queue' : isDead ? 'active without a lock' : state;
+      return `job ${id} (${name}) in queue ${queue} is ${where}`;
+    });
+  const held = store.locks.map((job) => `the lock of job ${job} is held`);
+  const stray = store.strayKeys.map((key) => `key ${key} belongs to nothing`);
+  return [...left, ...held, ...stray].map((message) => ({ invariant: 'I7', message }));
+};

@@ -1,0 +1,154 @@
+/** What can be done to workers, producers and the store in a campaign. */
+import type { ConnectionSettings } from './connection.js';
+import { failOver } from './faults/fail-over.js';
+import type { Fault } from './faults/fault.js';
+import { freezeRedis } from './faults/freeze-redis.js';
+import { freezeWorker } from './faults/freeze-worker.js';
+import { killProducer } from './faults/kill-producer.js';
+import { killRedis } from './faults/kill-redis.js';
+import { killWorker } from './faults/kill-worker.js';
+import { cutConnection, refusals, slowReplies } from './faults/network.js';
+import { poisonDeaths } from './faults/poison-deaths.js';
+import { revoke } from './faults/revoke.js';
+import { sendDuplicates } from './faults/send-duplicates.js';
+import { ClusterStore } from './redis/cluster.js';
+import { RedisProxy } from './redis/proxy.js';
+import { type CampaignStore, startStore } from './redis/server.js';
+import type { WorkloadSettings } from './workload.js';
+
+export interface Scene {
+  readonly store: CampaignStore;
+  /** Where workers connect to, if not to the store itself. */
+  readonly proxy?: { readonly connection: ConnectionSettings; close(): void };
+  /** The first one sets the pace. */
+  readonly faults: readonly [Fault, ...Fault[]];
+  /** So many workflows are sent for each strike of the first fault. */
+  readonly workflowsPerStrike: number;
+  readonly workload?: Omit<WorkloadSettings, 'seed'>;
+  /** Processes that send; default: the driver does. */
+  readonly producers?: number;
+  readonly heapMb?: number;
+  readonly silenceMs?: number;
+  /** One handler in so many blocks the event loop of its process. */
+  readonly blocking?: { readonly oneIn: number; readonly ms: number };
+  readonly mayReject?: boolean;
+  /** Default 1. */
+  readonly recoveries?: number;
+}
+
+export interface SceneOptions {
+  /** Faults strike so many times as often. */
+  readonly haste: number;
+  readonly lockMs: number;
+}
+
+export type ScenarioName = keyof typeof SCENARIOS;
+
+export const SCENARIOS = {
+  /** Workers all the time, and Redis now and then. */
+  async kills({ haste }: SceneOptions): Promise<Scene> {
+    const store = await startStore();
+    return {
+      store,
+      faults: [killWorker(every(1, 2.9, haste)), killRedis(store, every(20, 36, haste))],
+      workflowsPerStrike: 6,
+    };
+  },
+
+  /** Redis every few seconds, and frozen for longer than a lock; workers too, and handlers that block. */
+  async redis({ haste, lockMs }: SceneOptions): Promise<Scene> {
+    const store = await startStore();
+    return {
+      store,
+      faults: [
+        killRedis(store, every(2, 6, haste)),
+        killWorker(every(3, 8, haste)),
+        freezeRedis(store, every(20, 40, haste)),
+        freezeWorker(every(10, 30, haste)),
+      ],
+      workflowsPerStrike: 10,
+      blocking: { oneIn: Math.ceil(1000 / haste), ms: 1.5 * lockMs },
+      mayReject: true,
+      recoveries: 3, // of a lock that is held by a process that was frozen, and of a store that was
+    };
+  },
+
+  /** Connections that break, replies that are late, commands that are refused. */
+  async network({ haste }: SceneOptions): Promise<Scene> {
+    const store = await startStore();
+    const proxy = new RedisProxy(store.port);
+    const url = await proxy.listen();
+    return {
+      store,
+      proxy: { connection: { url }, close: () => proxy.close() },
+      faults: [
+        refusals(proxy, every(2, 5, haste)),
+        cutConnection(proxy, 'cut-before', every(1, 4, haste)),
+        cutConnection(proxy, 'cut-after', every(1, 4, haste)),
+        slowReplies(proxy, every(4, 10, haste)),
+        killWorker(every(6, 12, haste)),
+      ],
+      workflowsPerStrike: 8,
+    };
+  },
+
+  /** Tasks that end their process, or never end. */
+  async poison({ haste, lockMs }: SceneOptions): Promise<Scene> {
+    const store = await startStore();
+    return {
+      store,
+      faults: [killWorker(every(6, 12, haste)), poisonDeaths()],
+      workflowsPerStrike: 15,
+      workload: { poisonOneIn: 12 },
+      heapMb: 64,
+      silenceMs: Math.min(10_000, 2 * lockMs),
+      recoveries: 4, // poison is started three times
+    };
+  },
+
+  /** Workflows that are revoked while they run, some twice, while workers and Redis are killed. */
+  async revoke({ haste }: SceneOptions): Promise<Scene> {
+    const store = await startStore();
+    return {
+      store,
+      faults: [
+        revoke(every(0.3, 1.2, haste)),
+        killWorker(every(2, 4, haste)),
+        killRedis(store, every(15, 30, haste)),
+      ],
+      workflowsPerStrike: 3,
+      workload: { withoutCallbacks: true },
+    };
+  },
+
+  /** Producers that are killed while they send, and workflows that are sent many times. */
+  async submit({ haste }: SceneOptions): Promise<Scene> {
+    const store = await startStore();
+    return {
+      store,
+      producers: 3,
+      faults: [
+        killProducer(every(0.5, 1.5, haste)),
+        sendDuplicates(every(3, 6, haste)),
+        killWorker(every(5, 10, haste)),
+        killRedis(store, every(15, 30, haste)),
+      ],
+      workflowsPerStrike: 6,
+      mayReject: true, // by their producer's death
+    };
+  },
+
+  /** A cluster whose primaries are killed in turn. */
+  async cluster({ haste }: SceneOptions): Promise<Scene> {
+    const store = await ClusterStore.start();
+    return {
+      store,
+      faults: [failOver(store, every(3, 8, haste)), killWorker(every(3, 8, haste))],
+      workflowsPerStrike: 20,
+    };
+  },
+};
+
+function every(minSeconds: number, maxSeconds: number, haste: number): Fault['everyMs'] {
+  return [(minSeconds * 1000) / haste, (maxSeconds * 1000) / haste];
+}

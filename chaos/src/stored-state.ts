@@ -1,0 +1,184 @@
+/** What the store holds in the end, read past Umbel: key by key. */
+import { Cluster } from 'ioredis';
+import { type ConnectionSettings, clientOf } from './connection.js';
+
+/** A job as it is stored. */
+export interface StoredJob {
+  readonly queue: string;
+  readonly id: string;
+  readonly name: string;
+  /** The set of its queue that it is in; undefined if it is in none. */
+  readonly state: string | undefined;
+  /** As its sender and its workers wrote it, or undefined if it cannot be read. */
+  readonly data: Readonly<Record<string, unknown>> | undefined;
+  readonly result: unknown;
+  readonly failedReason: string | undefined;
+  readonly finishedAt: number | undefined;
+  /** Attempts that were charged. */
+  readonly attempts: number;
+  /** The job that waits for it. */
+  readonly parent: { readonly queue: string; readonly id: string } | undefined;
+}
+
+export interface StoredState {
+  readonly jobs: readonly StoredJob[];
+  /** Keys that belong to no job and no queue. */
+  readonly strayKeys: readonly string[];
+  /** Jobs whose lock is held. */
+  readonly locks: readonly string[];
+}
+
+/** The sets and lists that a job can be in. */
+const STATES = [
+  'wait',
+  'paused',
+  'active',
+  'delayed',
+  'prioritized',
+  'waiting-children',
+  'completed',
+  'failed',
+];
+/** What a queue has beside them. */
+const OF_QUEUE = new Set([
+  'meta',
+  'id',
+  'events',
+  'stalled',
+  'stalled-check',
+  'limiter',
+  'marker',
+  'pc',
+  'metrics',
+]);
+const OF_JOB = new Set(['dependencies', 'processed', 'failed', 'unsuccessful', 'logs']);
+/** Jobs that are read in one round trip. */
+const SLICE = 500;
+
+type Client = ReturnType<typeof clientOf>;
+
+export async function readStoredState(connection: ConnectionSettings, app: string): Promise<StoredState> {
+  const client = clientOf(connection);
+  try {
+    const prefix = `umbel:{${app}}:`;
+    const keys = (await keysOf(client, `${prefix.replace(/[{}]/g, '\\$&')}*`)).map((key) =>
+      key.slice(prefix.length),
+    );
+    const queues = new Set(
+      keys.filter((key) => key.endsWith(':meta')).map((key) => key.slice(0, -':meta'.length)),
+    );
+    const states = new Map<string, string>();
+    for (const queue of queues) {
+      for (const state of STATES) {
+        for (const id of await membersOf(client, `${prefix}${queue}:${state}`))
+          states.set(`${queue}:${id}`, state);
+      }
+    }
+    const jobKeys: string[] = [];
+    const locks: string[] = [];
+    const parts: string[] = [];
+    for (const key of keys) {
+      const [queue = '', id = '', part] = key.split(':');
+      if (!queues.has(queue) && part === undefined && id === 'events') continue; // of a queue that holds no jobs
+      if (part === undefined && (OF_QUEUE.has(id) || STATES.includes(id))) continue;
+      if (part === undefined) jobKeys.push(key);
+      else if (part === 'lock') locks.push(`${queue}:${id}`);
+      else parts.push(key);
+    }
+    const jobs = await readJobs(client, prefix, jobKeys, states);
+    const known = new Set(jobKeys);
+    const strayKeys = parts.filter((key) => {
+      const [queue, id, part = ''] = key.split(':');
+      return !OF_JOB.has(part) || !known.has(`${queue}:${id}`);
+    });
+    const withoutJob = [...states.keys()].filter((key) => !known.has(key) && !key.startsWith('umbel.tags:'));
+    return { jobs, strayKeys: [...strayKeys, ...withoutJob], locks };
+  } finally {
+    client.disconnect();
+  }
+}
+
+/** How many jobs have not ended. */
+export async function countOpenJobs(client: Client, app: string, queues: readonly string[]): Promise<number> {
+  let open = 0;
+  for (const queue of queues) {
+    for (const state of STATES.slice(0, -2)) {
+      const ids = await membersOf(client, `umbel:{${app}}:${queue}:${state}`);
+      open += ids.length;
+    }
+  }
+  return open;
+}
+
+async function membersOf(client: Client, key: string): Promise<string[]> {
+  const type = await client.type(key);
+  if (type === 'list') return (await client.lrange(key, 0, -1)).filter((id) => !id.startsWith('0:'));
+  if (type === 'zset') return client.zrange(key, '0', '-1');
+  return [];
+}
+
+async function keysOf(client: Client, match: string): Promise<string[]> {
+  const nodes = client instanceof Cluster ? client.nodes('master') : [client];
+  const keys = new Set<string>();
+  for (const node of nodes) {
+    for await (const found of node.scanStream({ match, count: 5000 })) {
+      for (const key of found as string[]) keys.add(key);
+    }
+  }
+  return [...keys];
+}
+
+async function readJobs(
+  client: Client,
+  prefix: string,
+  keys: readonly string[],
+  states: ReadonlyMap<string, string>,
+): Promise<StoredJob[]> {
+  const jobs: StoredJob[] = [];
+  for (let from = 0; from < keys.length; from += SLICE) {
+    const slice = keys.slice(from, from + SLICE);
+    const pipeline = client.pipeline();
+    for (const key of slice) pipeline.hgetall(`${prefix}${key}`);
+    const answers = (await pipeline.exec()) ?? [];
+    for (const [index, key] of slice.entries()) {
+      const [error, fields] = answers[index] ?? [];
+      if (error) throw error;
+      jobs.push(jobOf(key, fields as Record<string, string>, states.get(key), prefix));
+    }
+  }
+  return jobs;
+}
+
+function jobOf(
+  key: string,
+  fields: Readonly<Record<string, string>>,
+  state: string | undefined,
+  prefix: string,
+): StoredJob {
+  const [queue = '', id = ''] = key.split(':');
+  const { name = '', data, returnvalue, failedReason, finishedOn, atm, parentKey } = fields;
+  const [parentQueue, parentId] = parentKey?.slice(prefix.length).split(':') ?? [];
+  const content = parsed(data);
+  return {
+    queue,
+    id,
+    name,
+    state,
+    data: typeof content === 'object' && content !== null ? (content as Record<string, unknown>) : undefined,
+    result: parsed(returnvalue),
+    failedReason,
+    finishedAt: finishedOn === undefined ? undefined : Number(finishedOn),
+    attempts: Number(atm ?? 0),
+    parent:
+      parentQueue === undefined || parentId === undefined ? undefined : { queue: parentQueue, id: parentId },
+  };
+}
+
+function parsed(text: string | undefined): unknown {
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,106 @@
+/** The tasks that campaigns send. What a call does is decided by its input alone, so that it can be told in advance. */
+import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fromJSON } from '@umbel/canvas';
+import type { App } from '@umbel/core';
+import { z } from 'zod';
+import { DEEDS, effectOf, workedOn } from '../../packages/canvas/test/support/node-task.js';
+import type { AnySignature } from '../../packages/canvas/test/support/places.js';
+import type { HandlerEnd, LedgerEntry } from './ledger.js';
+import { POISONS, type Poison, takePoison } from './poison.js';
+import type { Random } from './random.js';
+
+export interface TaskSettings {
+  readonly note: (entry: Omit<LedgerEntry, 'at' | 'pid'>) => void;
+  /** How long handlers take, of what they take by default. */
+  readonly slowness?: number | undefined;
+  /** One handler in so many, by chance, blocks the event loop of its process. */
+  readonly blocking?: { readonly oneIn: number; readonly ms: number; readonly random: Random } | undefined;
+}
+
+/** Gives an app its tasks; whoever only sends needs no settings. */
+export function defineTasks(app: App, { note, blocking, slowness = 1 }: TaskSettings = { note: () => {} }) {
+  const node = app.task({
+    name: 'node',
+    input: z.object({
+      w: z.number(), // the workflow it belongs to
+      n: z.number(),
+      does: z.enum(DEEDS),
+      value: z.unknown().optional(),
+      extra: z.unknown().optional(),
+      /** The composition that belongs to the node: a worker knows nothing but the call. */
+      own: z.unknown().optional(),
+    }),
+    retry: { attempts: 2, delay: 1, on: (error) => error.message === 'try again' },
+    run: async (input, ctx): Promise<unknown> => {
+      const { w, n, does, own } = input;
+      const value = workedOn(input);
+      const { attempt, id: job } = ctx;
+      const noted = { job, attempt, workflow: w, node: n, value };
+      const end = (how: HandlerEnd) => note({ event: 'end', ...noted, how });
+      note({ event: 'start', ...noted });
+      const takesMs = timeOf(w, n, value);
+      if (blocking !== undefined && blocking.random.below(blocking.oneIn) === 0) {
+        note({ event: 'blocked', ...noted, forMs: blocking.ms });
+        block(blocking.ms);
+      }
+      if (takesMs > 0) await sleep(takesMs * slowness);
+      if (does === 'retry' && attempt === 1) {
+        end('asked');
+        throw new Error('try again');
+      }
+      const effect = effectOf(input, value);
+      switch (effect.kind) {
+        case 'fails':
+          end('failed');
+          throw new Error(`node ${n} fails`);
+        case 'stops':
+          end('stopped');
+          return ctx.stop(effect.value);
+        case 'becomes':
+          end('placed');
+          return ctx.replace(composition(app, own), value);
+        case 'adds':
+          await ctx.addToGroup(composition(app, own), value);
+          end('gave');
+          return effect.value;
+        case 'gives':
+          end('gave');
+          return effect.value;
+      }
+    },
+  });
+  const poison = app.task({
+    name: 'poison',
+    input: z.object({ w: z.number(), how: z.enum(POISONS) }),
+    timeout: '2s',
+    run: async ({ w, how }, ctx): Promise<unknown> => {
+      note({ event: 'start', job: ctx.id, attempt: ctx.attempt, workflow: w, node: 0, value: how });
+      return takePoison(how as Poison);
+    },
+  });
+  return { node, poison };
+}
+
+export type Tasks = ReturnType<typeof defineTasks>;
+
+function composition(app: App, own: unknown): AnySignature {
+  return fromJSON(app, own);
+}
+
+/**
+ * How long a handler takes: nothing, a few milliseconds, or so long that faults find it at work. Not longer: one that is
+ * often found by kills, three times in a row, is taken for poison.
+ */
+function timeOf(...of: readonly unknown[]): number {
+  const digest = createHash('sha1').update(JSON.stringify(of)).digest();
+  const kind = digest.readUInt8(0) % 10;
+  const spread = digest.readUInt8(1) / 256;
+  if (kind < 4) return 0;
+  return kind < 8 ? spread * 30 : 50 + spread * 200;
+}
+
+/** Keeps the event loop from turning, without using the processor. */
+function block(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
