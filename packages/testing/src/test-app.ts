@@ -304,6 +304,7 @@ const unclaimed = {
   retry: undefined,
   starts: 1,
   stalls: 0,
+  onceStored: () => {},
   updateProgress: async () => {},
   log: async () => {},
   childResults: async () => new Map(),

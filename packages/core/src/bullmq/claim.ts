@@ -82,7 +82,11 @@ export function createClaimer(
     async (job) => {
       if (!isOurs(job))
         return options.foreign === undefined ? giveBack(job, FOREIGN_RETURN_MS) : options.foreign(job);
-      const claimed = new ClaimedJob(job, worker.backend, repeating);
+      const claimed = new ClaimedJob(job, {
+        backend: worker.backend,
+        claim: claims.find(job.id ?? '', job.token ?? ''),
+        repeat: repeating,
+      });
       held.add(claimed);
       try {
         for (;;) {

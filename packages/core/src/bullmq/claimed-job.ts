@@ -2,26 +2,35 @@ import type { IQueueBackend, Job, JobProgress } from 'bullmq';
 import type { ActiveJob, FailedChild } from '../running/job.js';
 import type { NormalizedRetry } from '../tasks/retry.js';
 import { type Envelope, type EnvelopeContent, encodeEnvelope } from '../wire/envelope.js';
+import type { Claim } from './claims.js';
 import { retryOf } from './job-options.js';
 import { mergeData } from './merge-data.js';
 
 const KEPT_LOG_LINES = 1000;
+
+export interface ClaimedJobParts {
+  readonly backend: IQueueBackend;
+  readonly claim: Claim | undefined;
+  /** Tries a command again while the store is not ready. */
+  readonly repeat: <T>(command: () => Promise<T>) => Promise<T>;
+}
 
 /** A BullMQ job that a worker holds. */
 export class ClaimedJob implements ActiveJob {
   mayHavePendingChildren = true;
   readonly #job: Job;
   readonly #backend: IQueueBackend;
-  /** Tries a command again while the store is not ready. */
-  readonly #repeat: <T>(command: () => Promise<T>) => Promise<T>;
+  readonly #claim: Claim | undefined;
+  readonly #repeat: ClaimedJobParts['repeat'];
   #controller: AbortController | undefined;
   #abortReason: Error | undefined;
   #givenUp: Error | undefined;
   #onGiveUp: ((reason: Error) => void) | undefined;
 
-  constructor(job: Job, backend: IQueueBackend, repeat: <T>(command: () => Promise<T>) => Promise<T>) {
+  constructor(job: Job, { backend, claim, repeat }: ClaimedJobParts) {
     this.#job = job;
     this.#backend = backend;
+    this.#claim = claim;
     this.#repeat = repeat;
   }
 
@@ -96,6 +105,11 @@ export class ClaimedJob implements ActiveJob {
             earlier(reason);
             listener(reason);
           };
+  }
+
+  onceStored(listener: () => void): void {
+    if (this.#claim === undefined) listener();
+    else this.#claim.onEnd.push(listener);
   }
 
   async childResults(): Promise<ReadonlyMap<string, unknown>> {

@@ -7,6 +7,8 @@ export interface Claim {
   readonly token: string;
   /** How often the job had been started when it was claimed, this time included: no other claim of it has the same. */
   readonly starts: number;
+  /** Called once its outcome is stored, or it is not held any more. */
+  readonly onEnd: (() => void)[];
 }
 
 /** What a worker holds, from the moment a job is handed to it to the moment its outcome is stored. */
@@ -15,12 +17,13 @@ export class Claims {
 
   /** Notes a job while `handling` goes on. */
   async during<T>(job: Job<unknown, unknown>, token: string, handling: () => Promise<T>): Promise<T> {
-    const claim: Claim = { id: job.id ?? '', token, starts: job.attemptsStarted };
+    const claim: Claim = { id: job.id ?? '', token, starts: job.attemptsStarted, onEnd: [] };
     this.#held.add(claim);
     try {
       return await handling();
     } finally {
       this.#held.delete(claim);
+      for (const listener of claim.onEnd) listener();
     }
   }
 

@@ -20,7 +20,7 @@ import { NO_MASK } from '../wire/masking.js';
 import type { Attempt } from './attempt.js';
 import { Handling } from './handling.js';
 import type { ActiveJob, AttemptOutcome, ShownError } from './job.js';
-import { isSuspicious, lostStarts, MAX_LOST_STARTS, Probation, poisonError } from './lost-starts.js';
+import { begun, isSuspicious, lostStarts, MAX_LOST_STARTS, Probation, poisonError } from './lost-starts.js';
 import type { ExecutorParts } from './parts.js';
 import { ComeBackSoon, ProbeEnd, Skip, StoppedEarly, WaitForChildren } from './signals.js';
 import { Steps } from './steps.js';
@@ -57,11 +57,10 @@ export class Executor {
     const { observer } = runtime;
     let envelope: Envelope | undefined;
     let attempt: Attempt | undefined;
-    let leave = () => {};
     try {
       envelope = decodeEnvelope(job.id, job.data);
       const content = envelope;
-      if (job.stalls > 0 && job.queue !== INTERNAL_QUEUE) leave = await this.#afterLoss(job, content);
+      if (job.stalls > 0 && job.queue !== INTERNAL_QUEUE) await this.#afterLoss(job, content);
       const run = () => this.#run(job, content, (begun) => (attempt = begun));
       const value = await (observer === undefined ? run() : observer.attempt(job, run));
       const kept = envelope.ignoreResult ? null : value;
@@ -73,27 +72,29 @@ export class Executor {
         (await this.#otherEnd(job, envelope, attempt, thrown)) ??
         this.#failed(job, envelope, attempt, toError(thrown))
       );
-    } finally {
-      leave();
     }
   }
 
-  /** Lets a job start that the store has put back; gives a function to be called at its end. */
-  async #afterLoss(job: ActiveJob, { lost: stored }: Envelope): Promise<() => void> {
+  /**
+   * Lets a job start that the store has put back.
+   * @throws {PoisonJobError} if it was lost too often.
+   */
+  async #afterLoss(job: ActiveJob, { lost: stored }: Envelope): Promise<void> {
     const lost = lostStarts(stored, job, this.#parts.runtime.clock.now());
     if (lost.at.length >= (this.#parts.maxLostStarts ?? MAX_LOST_STARTS)) {
-      await job.save({ lost: { ...lost, at: [] } }); // one that is replayed is started again
+      await job.save({ lost: { at: [] } }); // one that is replayed is started again
       throw poisonError(job.name, lost);
     }
-    const leave = isSuspicious(lost) ? this.#probation.enter() : () => {};
-    if (leave === undefined) throw new ComeBackSoon();
-    try {
-      await job.save({ lost });
-      return leave;
-    } catch (error) {
-      leave();
-      throw error;
+    if (isSuspicious(lost)) {
+      const leave = this.#probation.enter();
+      if (leave === undefined) {
+        await job.save({ lost });
+        throw new ComeBackSoon();
+      }
+      // Only then can it be told from one that kills the worker next.
+      job.onceStored(leave);
     }
+    await job.save({ lost: begun(lost, job) });
   }
 
   /** The outcome of what has neither a result of its own nor failed; undefined for a failure. */

@@ -24,6 +24,8 @@ export interface ActiveJob {
   giveUp(reason: Error): void;
   /** Calls `listener` when the attempt is given up, after those that were given before. */
   onGiveUp(listener: (reason: Error) => void): void;
+  /** Calls `listener` when the job's outcome is stored, or it is this worker's no more. */
+  onceStored(listener: () => void): void;
   /** False once the store has said that no child is pending. */
   readonly mayHavePendingChildren: boolean;
   /** Results of the children that completed, by job id, as stored. */

@@ -22,20 +22,29 @@ const WINDOW_MS = 600_000;
 /** How long a suspicious job runs before the next one may start. */
 const PROBATION_MS = 2000;
 
-/** The losses of a job that is to start once more; to be stored right before its handler is called. */
+/** What is known of a job that is to start once more. */
 export function lostStarts(
   stored: LostStarts | undefined,
   { stalls, starts }: Pick<ActiveJob, 'stalls' | 'starts'>,
   now: number,
 ): LostStarts {
-  const known = { seen: stalls, begun: starts };
   // The first loss is noticed only now.
-  if (stored === undefined) return { ...known, at: [now] };
-  // The last start was followed by an outcome: it clears what was before.
-  if (stalls === stored.seen) return { ...known, at: [] };
+  if (stored === undefined) return { at: [now] };
+  const { begun } = stored;
   const recent = stored.at.filter((at) => now - at < WINDOW_MS);
+  if (begun === undefined) return { at: recent };
+  // It had an outcome, which clears what was before.
+  if (stalls === begun.stalls) return { at: [] };
   // What was handed out since, and did not begin, is lost in another way: its answer did not arrive.
-  return { ...known, at: starts === stored.begun + 1 ? [...recent, now] : recent };
+  return { at: starts === begun.start + 1 ? [...recent, now] : recent };
+}
+
+/** The same, as it is to be stored right before the handler is called. */
+export function begun(
+  { at }: LostStarts,
+  { stalls, starts }: Pick<ActiveJob, 'stalls' | 'starts'>,
+): LostStarts {
+  return { at, begun: { start: starts, stalls } };
 }
 
 /** Whether a job was lost so often that it is not to run beside others like it. */
@@ -60,7 +69,7 @@ export class Probation {
     this.#clock = clock;
   }
 
-  /** Takes the place of the one that may run, if it is free; gives a function to be called when the job has ended. */
+  /** Takes the place of the one that may run, if it is free; gives a function to be called when its outcome is stored. */
   enter(): (() => void) | undefined {
     if (this.#isTaken) return undefined;
     this.#isTaken = true;

@@ -74,12 +74,10 @@ export interface Envelope {
 
 /** Starts of a job whose worker ended before the handler did. */
 export interface LostStarts {
-  /** How often the store had put the job back when its handler was last called. */
-  readonly seen: number;
-  /** The start that was: its number among all. */
-  readonly begun: number;
-  /** When the losses were noticed, in milliseconds since 1970. */
+  /** When they were noticed, in milliseconds since 1970. */
   readonly at: readonly number[];
+  /** The last start whose handler was called: its number, and how often the store had put the job back by then. */
+  readonly begun?: { readonly start: number; readonly stalls: number };
 }
 
 /** What the sender of a large group has added. */
@@ -198,13 +196,11 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
 ]);
 
 function isLostStarts(value: unknown): boolean {
-  return (
-    isPlainObject(value) &&
-    Number.isSafeInteger(value.seen) &&
-    Number.isSafeInteger(value.begun) &&
-    Array.isArray(value.at) &&
-    value.at.every((at) => MOMENT.holds(at))
-  );
+  if (!isPlainObject(value) || !Array.isArray(value.at) || !value.at.every((at) => MOMENT.holds(at)))
+    return false;
+  const { begun } = value;
+  if (begun === undefined) return true;
+  return isPlainObject(begun) && Number.isSafeInteger(begun.start) && Number.isSafeInteger(begun.stalls);
 }
 
 function isTexts(value: unknown): boolean {

@@ -1,33 +1,39 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/clock.js';
-import { isSuspicious, lostStarts, Probation } from '../../src/running/lost-starts.js';
+import { begun, isSuspicious, lostStarts, Probation } from '../../src/running/lost-starts.js';
 
 const NOW = 1_000_000_000;
 
+/** Of a job whose handler was called at its start of this number, after so many stalls. */
+const known = (at: number[], start: number, stalls: number) => begun({ at }, { starts: start, stalls });
+
 test('a job that the store has put back has lost a start', () => {
-  expect(lostStarts(undefined, { stalls: 1, starts: 2 }, NOW)).toEqual({ seen: 1, begun: 2, at: [NOW] });
-  const once = { seen: 1, begun: 2, at: [NOW - 5] };
-  expect(lostStarts(once, { stalls: 2, starts: 3 }, NOW)).toEqual({ seen: 2, begun: 3, at: [NOW - 5, NOW] });
+  expect(lostStarts(undefined, { stalls: 1, starts: 2 }, NOW)).toEqual({ at: [NOW] });
+  expect(lostStarts(known([NOW - 5], 2, 1), { stalls: 2, starts: 3 }, NOW)).toEqual({ at: [NOW - 5, NOW] });
 });
 
 test('a start that had an outcome clears the losses before it', () => {
-  const twice = { seen: 2, begun: 3, at: [NOW - 9, NOW - 5] };
-  expect(lostStarts(twice, { stalls: 2, starts: 4 }, NOW).at).toEqual([]);
+  expect(lostStarts(known([NOW - 9, NOW - 5], 3, 2), { stalls: 2, starts: 4 }, NOW)).toEqual({ at: [] });
 });
 
 test('a job that was handed out in vain since its handler was last called has lost no further start', () => {
-  const once = { seen: 1, begun: 2, at: [NOW - 5] };
-  expect(lostStarts(once, { stalls: 2, starts: 4 }, NOW).at).toEqual([NOW - 5]);
+  expect(lostStarts(known([NOW - 5], 2, 1), { stalls: 2, starts: 4 }, NOW)).toEqual({ at: [NOW - 5] });
+});
+
+test('a job that had to wait for its turn keeps its losses, and has no further one', () => {
+  expect(lostStarts({ at: [NOW - 9, NOW - 5] }, { stalls: 2, starts: 4 }, NOW)).toEqual({
+    at: [NOW - 9, NOW - 5],
+  });
 });
 
 test('losses of more than ten minutes ago are forgotten', () => {
-  const twice = { seen: 2, begun: 3, at: [NOW - 600_000, NOW - 599_999] };
-  expect(lostStarts(twice, { stalls: 3, starts: 4 }, NOW).at).toEqual([NOW - 599_999, NOW]);
+  const stored = known([NOW - 600_000, NOW - 599_999], 3, 2);
+  expect(lostStarts(stored, { stalls: 3, starts: 4 }, NOW)).toEqual({ at: [NOW - 599_999, NOW] });
 });
 
 test('a job is suspicious from the second loss on', () => {
-  expect(isSuspicious({ seen: 1, begun: 2, at: [NOW] })).toBe(false);
-  expect(isSuspicious({ seen: 2, begun: 3, at: [NOW, NOW] })).toBe(true);
+  expect(isSuspicious({ at: [NOW] })).toBe(false);
+  expect(isSuspicious({ at: [NOW, NOW] })).toBe(true);
 });
 
 beforeEach(() => void vi.useFakeTimers());
