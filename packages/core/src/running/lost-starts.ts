@@ -19,8 +19,8 @@ const SUSPICIOUS = 2;
 /** Losses longer ago do not count. */
 const WINDOW_MS = 600_000;
 
-/** How long a suspicious job runs before the next one may start. */
-const PROBATION_MS = 2000;
+/** How long a suspicious job may run before the next one starts beside it. */
+const PROBATION_MS = 30_000;
 
 /** What is known of a job that is to start once more. */
 export function lostStarts(
