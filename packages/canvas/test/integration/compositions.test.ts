@@ -180,3 +180,13 @@ describe('the error of a step that did not run', () => {
     expect(error.message).toBe('Not run: task "a" (job 1) failed: no');
   });
 });
+
+onEveryEngine('a worker that is told its queues', (engine) => {
+  test('serves the jobs that Umbel adds too, so that failures reach whoever waits (W17)', async () => {
+    const app = engine.app();
+    const { double, fail, sum } = toolbox(app);
+    await app.worker({ queues: ['default'] }).start();
+    expect(await value(chain(double, group([double, double]), sum).delay(1))).toBe(8);
+    expect((await failure(chord([double.si(1), fail.si(1)], sum).delay())).task).toBe('fail');
+  });
+});
