@@ -22,8 +22,10 @@ const COMMANDS = [
   'moveToDelayed',
   'moveToFailed',
   'moveToWaitingChildren',
+  'reconnectBlocking',
   'retryJob',
   'updateProgress',
+  'waitForJob',
 ] as const;
 
 export interface DyingStore {

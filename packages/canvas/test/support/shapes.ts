@@ -14,13 +14,14 @@ export interface Shape {
 }
 
 /** The tasks of all shapes; `at` is told of each handler, and waited for. */
-export function shapeTasks(app: App, at: (moment: Moment, jobId: string) => Promise<void>) {
+export function shapeTasks(app: App, at: (moment: Moment, call: string) => Promise<void>) {
   const told =
     <In, Out>(run: (input: In) => Promise<Out>) =>
     async (input: In, { id }: { id: string }): Promise<Out> => {
-      await at('handler begins', id);
+      const call = `${id} ${JSON.stringify(input)}`; // a job of chunks calls it for each of its inputs
+      await at('handler begins', call);
       const result = await run(input);
-      await at('handler ends', id);
+      await at('handler ends', call);
       return result;
     };
   const add = app.task({ name: 'add', input: z.number(), run: told(async (n) => n + 1) });
@@ -92,6 +93,9 @@ export type ShapeTasks = ReturnType<typeof shapeTasks>;
 export function shapes(tasks: ShapeTasks): Readonly<Record<string, Shape>> {
   const { add, sum, list, pair, kind, take, broken, become, grow, stop, note } = tasks;
   const one = add.si(0);
+  function* members() {
+    for (let n = 0; n < 3; n += 1) yield add.si(n);
+  }
   const shape = (flow: unknown, gives?: unknown): Shape => ({
     flow: flow as AnySignature, // each is built as the compiler demands
     ...(gives !== undefined && { gives }),
@@ -111,6 +115,7 @@ export function shapes(tasks: ShapeTasks): Readonly<Record<string, Shape>> {
       ),
       7260,
     ),
+    'members read while they are sent': shape(chain(group(members()), sum), 6),
     map: shape(chain(list.si(5), map(add), sum), 15),
     starmap: shape(
       starmap(
