@@ -1,9 +1,8 @@
 /** W15: resuming that is cut off after any of its commands, and done again, is as good as done once. */
 import { chain, fallback, group } from '@umbel/canvas';
-import { memory } from '@umbel/testing';
 import { expect, inject, test } from 'vitest';
 import { z } from 'zod';
-import { onEveryEngine } from '../../../../test/engines.js';
+import { memory, onEveryEngine } from '../../../../test/engines.js';
 import { resumeTree } from '../../../core/src/bullmq/resume.js';
 import type { JobAccess } from '../../../core/src/bullmq/tree.js';
 import { openStore } from '../../../core/test/support/open-store.js';

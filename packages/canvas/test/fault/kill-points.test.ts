@@ -4,42 +4,21 @@
  * and in the workspace `chaos`.)
  */
 import { createApp } from '@umbel/core';
-import { INTERNAL_JOB } from '@umbel/core/internal';
 import { createRedisBackend } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, describe, expect, inject, test } from 'vitest';
-import { dyingStore, type KillPoint } from '../support/dying-store.js';
-import { type Moment, shapes, shapeTasks } from '../support/shapes.js';
+import { dyingStore } from '../support/dying-store.js';
+import { KILL_POINTS, type KillPoint, nameOf } from '../support/kill-points.js';
+import { shapes, shapeTasks } from '../support/shapes.js';
 
 const quiet = { info() {}, warn() {}, error() {} };
 const soon = { timeout: '40s' } as const;
-
-const commands: KillPoint[] = (['before', 'after'] as const).flatMap((when) => [
-  { when, command: 'addFlow' },
-  { when, command: 'moveToFailed' },
-  { when, command: 'moveToWaitingChildren' },
-  ...['add', 'sum', ...Object.values(INTERNAL_JOB).filter((job) => job !== INTERNAL_JOB.probe)].map(
-    (job) => ({ when, command: 'moveToCompleted', job }) as const,
-  ),
-  { when, command: 'moveToFailed', job: INTERNAL_JOB.probe } as const,
-]);
-const POINTS: readonly (KillPoint | Moment)[] = [
-  'handler begins',
-  'handler ends',
-  { when: 'after', command: 'moveToActive' },
-  ...commands,
-];
-
-const nameOf = (point: KillPoint | Moment) =>
-  typeof point === 'string'
-    ? point
-    : `${point.when} ${point.command}${point.job === undefined ? '' : ` of ${point.job}`}`;
 
 /** How often each point was reached, so that none of them tests nothing. */
 const struck = new Map<string, number>();
 const names: string[] = [];
 
-function open(name: string, point: KillPoint | Moment | undefined, times: number) {
+function open(name: string, point: KillPoint | undefined, times: number) {
   const inStore = typeof point === 'object' ? point : undefined;
   const store = dyingStore(createRedisBackend, inject('redisUrl'), inStore, times);
   const app = createApp({ name, connection: store.connection, logger: quiet });
@@ -54,7 +33,7 @@ function open(name: string, point: KillPoint | Moment | undefined, times: number
   return { app, tasks, started, store };
 }
 
-async function finishes(shape: string, point: KillPoint | Moment, times: number): Promise<boolean> {
+async function finishes(shape: string, point: KillPoint, times: number): Promise<boolean> {
   const name = `points-${crypto.randomUUID()}`;
   names.push(name);
   const sender = open(name, undefined, 1);
@@ -105,7 +84,7 @@ describe('a worker that dies, whatever it is doing, costs nothing', () => {
     '%s',
     async (shape) => {
       const times = process.env.UMBEL_KILL_POINTS === 'all' ? [1, shape === 'large group' ? 40 : 2] : [1];
-      const cases = POINTS.flatMap((point) => times.map((nth) => ({ point, nth })));
+      const cases = KILL_POINTS.flatMap((point) => times.map((nth) => ({ point, nth })));
       const results = await Promise.all(
         cases.map(async ({ point, nth }) => ({ point, isStruck: await finishes(shape, point, nth) })),
       );
@@ -118,5 +97,5 @@ describe('a worker that dies, whatever it is doing, costs nothing', () => {
 });
 
 test('each point was reached in some shape', () => {
-  expect(POINTS.map(nameOf).filter((name) => !struck.has(name))).toEqual([]);
+  expect(KILL_POINTS.map(nameOf).filter((name) => !struck.has(name))).toEqual([]);
 });

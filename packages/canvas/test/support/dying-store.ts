@@ -1,13 +1,6 @@
 /** A connection whose process dies at a point that can be chosen: from then on nothing reaches the store any more. */
 import type { BackendFactory, IQueueBackend } from 'bullmq';
-
-/** A command of a worker, before it is sent or after it is answered. */
-export interface KillPoint {
-  readonly when: 'before' | 'after';
-  readonly command: 'addFlow' | 'moveToActive' | 'moveToCompleted' | 'moveToFailed' | 'moveToWaitingChildren';
-  /** Only if this is the name of its job. */
-  readonly job?: string;
-}
+import type { CommandPoint } from './kill-points.js';
 
 const COMMANDS = [
   'addFlow',
@@ -35,12 +28,16 @@ export interface DyingStore {
   die(): Promise<never>;
 }
 
-/** @param times At which of the commands that fit it dies. */
+/**
+ * @param times At which of the commands that fit it dies.
+ * @param kill Ends the process itself; else it is only cut off.
+ */
 export function dyingStore(
   factory: BackendFactory<IQueueBackend>,
   url: string,
-  point: KillPoint | undefined,
+  point: CommandPoint | undefined,
   times = 1,
+  kill = () => {},
 ): DyingStore {
   const backends: IQueueBackend[] = [];
   let isDead = false;
@@ -48,10 +45,16 @@ export function dyingStore(
   const forEver = () => new Promise<never>(() => {});
   const die = () => {
     isDead = true;
+    kill();
     for (const backend of backends) void backend.disconnect();
     return forEver();
   };
-  const strikes = (when: KillPoint['when'], command: string, args: readonly unknown[], answer?: unknown) => {
+  const strikes = (
+    when: CommandPoint['when'],
+    command: string,
+    args: readonly unknown[],
+    answer?: unknown,
+  ) => {
     if (point === undefined || point.when !== when || point.command !== command) return false;
     const [job] = args;
     if (point.job !== undefined && (job as { name?: string } | undefined)?.name !== point.job) return false;

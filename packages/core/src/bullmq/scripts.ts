@@ -1,7 +1,7 @@
 /** BullMQ's scripts, as ioredis holds them. Of other clients nothing is known. */
 import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
 
-export interface Script {
+interface Script {
   readonly lua: string;
   readonly numberOfKeys: number;
 }

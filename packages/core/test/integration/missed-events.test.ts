@@ -1,9 +1,9 @@
 /** W5, W19: events wake those who wait, and what is stored decides. */
 import { type Connection, createApp } from '@umbel/core';
-import { memory } from '@umbel/testing';
 import { type BackendFactory, createRedisBackend, type IQueueBackend } from 'bullmq';
 import { Redis } from 'ioredis';
 import { describe, expect, inject, test } from 'vitest';
+import { memory } from '../../../../test/engines.js';
 
 /** The store, of which no event ever arrives. */
 const deaf =
