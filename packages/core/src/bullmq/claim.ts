@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events';
-import { DelayedError, type Job, UnrecoverableError, WaitingChildrenError, WaitingError } from 'bullmq';
+import { type Job, WaitingChildrenError } from 'bullmq';
 import { ConnectionError, LockLostError } from '../errors.js';
-import type { ActiveJob, AttemptOutcome, ShownError } from '../running/job.js';
+import type { ActiveJob, AttemptOutcome } from '../running/job.js';
 import { isEnvelope } from '../wire/envelope.js';
 import type { BackendOptions } from './backends.js';
 import { ClaimedJob } from './claimed-job.js';
@@ -11,6 +11,7 @@ import { repeat } from './guards/repeat.js';
 import { isTransient } from './guards/transient.js';
 import { runsWholeScripts } from './guards/whole-scripts.js';
 import { guardWorker } from './guards/worker-backend.js';
+import { committed, giveBack } from './outcome.js';
 
 export interface ClaimOptions extends BackendOptions {
   readonly queue: string;
@@ -91,7 +92,7 @@ export function createClaimer(
       try {
         for (;;) {
           const outcome = await handle(claimed);
-          if (outcome.kind !== 'waiting') return await commit(job, outcome);
+          if (outcome.kind !== 'waiting') return await committed(job, outcome);
           if (!(await claimed.waitForChildren())) continue;
           await wakeIfFailed(options, claimed, outcome.seen);
           throw new WaitingChildrenError();
@@ -182,42 +183,7 @@ async function wakeIfFailed(
   try {
     if (seen !== undefined && (await job.failedChildrenCount()) > seen) await wake(job);
   } catch (cause) {
-    // It has been put to wait: no error of this is the job's. Its last child starts it, or the repair does.
+    // It has been put to wait: no error of this is the job's. Its last child starts it.
     onError(new Error(`job ${job.id} could not be started again at once`, { cause }));
   }
-}
-
-/** The outcome in the form that BullMQ takes: the result, or an error. */
-function commit(job: Job, outcome: Exclude<AttemptOutcome, { kind: 'waiting' }>): unknown {
-  switch (outcome.kind) {
-    case 'completed':
-      return outcome.value;
-    case 'lost':
-      throw new WaitingError(`Job ${job.id} has been taken by another worker.`);
-    case 'returned':
-      return giveBack(job, outcome.delayMs);
-    case 'failed':
-      throw withStack(new UnrecoverableError(plainMessage(outcome.error)), outcome.error);
-    case 'retry':
-      // Read by BullMQ when it handles the error below: it must retry, and wait as long as was decided.
-      job.opts.attempts = job.attemptsMade + 2;
-      job.opts.backoff = { type: 'fixed', delay: outcome.delayMs };
-      throw withStack(new Error(plainMessage(outcome.error)), outcome.error);
-  }
-}
-
-/** Puts a job back, uncharged. */
-async function giveBack(job: Job, delayMs: number): Promise<never> {
-  await job.moveToDelayed(Date.now() + delayMs, job.token);
-  throw new DelayedError();
-}
-
-/** BullMQ reads a command into one message, which a handler may throw without knowing. */
-function plainMessage({ message }: ShownError): string {
-  return message.startsWith('bullmq:') ? `Error: ${message}` : message;
-}
-
-function withStack(error: Error, { stack }: ShownError): Error {
-  error.stack = stack ?? error.message;
-  return error;
 }

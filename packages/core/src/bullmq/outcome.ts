@@ -1,0 +1,38 @@
+/** How an attempt has ended, in BullMQ's terms. */
+import { DelayedError, type Job, UnrecoverableError, WaitingError } from 'bullmq';
+import type { AttemptOutcome, ShownError } from '../running/job.js';
+
+/** The outcome in the form that BullMQ takes: the result, or an error. */
+export function committed(job: Job, outcome: Exclude<AttemptOutcome, { kind: 'waiting' }>): unknown {
+  switch (outcome.kind) {
+    case 'completed':
+      return outcome.value;
+    case 'lost':
+      throw new WaitingError(`Job ${job.id} has been taken by another worker.`);
+    case 'returned':
+      return giveBack(job, outcome.delayMs);
+    case 'failed':
+      throw withStack(new UnrecoverableError(plainMessage(outcome.error)), outcome.error);
+    case 'retry':
+      // Read by BullMQ when it handles the error below: it must retry, and wait as long as was decided.
+      job.opts.attempts = job.attemptsMade + 2;
+      job.opts.backoff = { type: 'fixed', delay: outcome.delayMs };
+      throw withStack(new Error(plainMessage(outcome.error)), outcome.error);
+  }
+}
+
+/** Puts a job back, uncharged. */
+export async function giveBack(job: Job, delayMs: number): Promise<never> {
+  await job.moveToDelayed(Date.now() + delayMs, job.token);
+  throw new DelayedError();
+}
+
+/** BullMQ reads a command into one message, which a handler may throw without knowing. */
+function plainMessage({ message }: ShownError): string {
+  return message.startsWith('bullmq:') ? `Error: ${message}` : message;
+}
+
+function withStack(error: Error, { stack }: ShownError): Error {
+  error.stack = stack ?? error.message;
+  return error;
+}
