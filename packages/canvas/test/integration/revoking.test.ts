@@ -78,6 +78,27 @@ onEveryEngine('revoking a run', (engine) => {
     open();
   });
 
+  test('keeps what stands in the place of what a call has put in its place from running', async () => {
+    const { app, runs, next } = steps();
+    let isRevoked = false;
+    const inner = app.task({
+      name: 'inner',
+      run: async (_, ctx) => {
+        runs.push('inner');
+        while (!isRevoked) await new Promise(setImmediate);
+        return ctx.replace(chain(next.si(1), group([next, next])));
+      },
+    });
+    const outer = app.task({ name: 'outer', run: async (_, ctx) => ctx.replace(inner) });
+    const call = await outer.delay();
+    await app.worker().start();
+    await vi.waitFor(() => expect(runs).toEqual(['inner']));
+    expect(await call.revoke()).toBe(true);
+    isRevoked = true;
+    await expect(call.get(soon)).rejects.toMatchObject({ state: 'revoked' });
+    expect(runs).toEqual(['inner']);
+  });
+
   test('ends a run of members that may fail as revoked', async () => {
     const { app, runs, open, first, next } = steps();
     const run = await group.settled([first, next.si(1), chain(first, next)]).delay();

@@ -288,10 +288,21 @@ export class Store implements JobAccess {
     });
   }
 
-  /** What of a run was revoked: all of it, or what bears one of the tags. */
-  async revokedOf({ queue, id }: JobPlace): Promise<Revoked> {
-    const { revoked, revokedTags = [] } = (await this.job(queue, id))?.envelope ?? {};
+  /** What of a run was revoked: all of it, or what bears one of the tags. Undefined if the store does not hold it. */
+  async revokedOf({ queue, id }: JobPlace): Promise<Revoked | undefined> {
+    const job = await this.job(queue, id);
+    if (job === undefined) return undefined;
+    const { revoked, revokedTags = [] } = job.envelope ?? {};
     return { all: revoked !== undefined, tags: revokedTags };
+  }
+
+  /** The job above all others that wait for this one. */
+  async topOf(place: JobPlace): Promise<JobPlace> {
+    for (let top = place; ; ) {
+      const parent = await this.parentOf(top.queue, top.id);
+      if (parent === undefined) return top;
+      top = parent;
+    }
   }
 
   /** Marks what a job still waits for as not needed any more. */

@@ -1,6 +1,7 @@
 /** Adding jobs below another one while the run goes on. */
 
 import type { Revoked } from '../bullmq/store.js';
+import type { JobPlace } from '../bullmq/tree.js';
 import { type FlowNode, INTERNAL_QUEUE, jobIdOf, type Parent } from '../flow/node.js';
 import { observeTree } from '../runtime.js';
 import type { ActiveJob } from './job.js';
@@ -20,20 +21,33 @@ export async function addMembers(
   { isRepeated = job.starts > 1 } = {},
 ): Promise<void> {
   const { observer, clock } = runtime;
-  // A job outside of runs may have put something in its place, of which it is the run then.
-  const root = { queue: run === job.id ? job.queue : INTERNAL_QUEUE, id: run };
-  const before = await store.revokedOf(root);
+  const { root, revoked: before } = await rootOf(store, run, parent);
   const now = clock.now();
   const added = isAny(before) ? members.map((member) => marked(member, before, now)) : members;
   await store.addChildren(run, parent, added, { isRepeated });
   if (observer !== undefined) for (const member of members) observeTree(observer, run, member);
   // A revocation marks what it finds: what is added meanwhile is marked by whoever adds it.
-  const after = await store.revokedOf(root);
+  const after = (await store.revokedOf(root)) ?? NOTHING_REVOKED;
   if (after.all === before.all && after.tags.length === before.tags.length) return;
   const marks = after.all ? [{ now }] : after.tags.map((tag) => ({ now, tag }));
   for (const mark of marks) {
     for (const { path, queue } of members) await store.revoke(queue, jobIdOf(run, path), mark);
   }
+}
+
+const NOTHING_REVOKED: Revoked = { all: false, tags: [] };
+
+/** The job that a revocation of the run marks: its own; or, in what has taken the place of a single call, that call. */
+async function rootOf(
+  store: ExecutorParts['store'],
+  run: string,
+  parent: Parent,
+): Promise<{ root: JobPlace; revoked: Revoked }> {
+  const own = { queue: INTERNAL_QUEUE, id: run };
+  const ofRun = await store.revokedOf(own);
+  if (ofRun !== undefined) return { root: own, revoked: ofRun };
+  const root = await store.topOf({ queue: parent.queue, id: jobIdOf(run, parent.path) });
+  return { root, revoked: (await store.revokedOf(root)) ?? NOTHING_REVOKED };
 }
 
 function isAny({ all, tags }: Revoked): boolean {

@@ -72,7 +72,7 @@ export async function feedMembers(
       slice = [];
       if (
         isFinal(await store.state(INTERNAL_QUEUE, run)) ||
-        (await store.revokedOf({ queue: INTERNAL_QUEUE, id: run })).all
+        (await store.revokedOf({ queue: INTERNAL_QUEUE, id: run }))?.all
       )
         break; // nobody waits for more
     }
