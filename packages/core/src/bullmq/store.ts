@@ -256,9 +256,12 @@ export class Store implements JobAccess {
    * time is taken up at once, so as to end. Gives the jobs that were marked, the given one first.
    */
   async revoke(queue: string, id: string, mark: Mark): Promise<JobPlace[]> {
-    const marked: JobPlace[] = [];
-    for await (const place of markTree(this, { queue, id }, mark)) marked.push(place);
-    return marked;
+    const marked = new Map<string, JobPlace>();
+    // W18: a worker that was just adding jobs, and died before it looked for marks, has added them by the second time.
+    for (let pass = 0; pass < 2; pass += 1)
+      for await (const place of markTree(this, { queue, id }, mark))
+        marked.set(`${place.queue}/${place.id}`, place);
+    return [...marked.values()];
   }
 
   /** Runs what has failed of a job or a run again, see `resumeTree`. Gives the number of jobs that run again. */

@@ -153,7 +153,7 @@ export class Handling {
       await addMembers(this.#parts, job, { run, parent, members: [member] }, { isRepeated: true });
       throw new WaitForChildren();
     }
-    return this.#steps.valueOf(job, { ...envelope, run, after });
+    return this.#steps.replacementOf(job, { ...envelope, run, after });
   }
 
   /** Calls a hook of the app, then of the task. What it throws is told and changes nothing. */

@@ -3,7 +3,7 @@ import { CorruptJobError, RevokedError, SkippedError, UpstreamFailedError } from
 import { type Children, type Gathered, gather, readMembers } from '../flow/gather.js';
 import { fill } from '../flow/input.js';
 import { gatherNeeded, PROBE } from '../flow/needed.js';
-import { INTERNAL_JOB, INTERNAL_QUEUE, jobIdOf, type Source } from '../flow/node.js';
+import { INTERNAL_QUEUE, jobIdOf, type Source } from '../flow/node.js';
 import { isInside, pathOf } from '../flow/path.js';
 import { prepared } from '../flow/prepare.js';
 import { openTree } from '../flow/seal.js';
@@ -43,7 +43,7 @@ export class Joins {
   async collect(job: ActiveJob, envelope: Envelope): Promise<unknown> {
     const children = childrenOf(this.#parts, job);
     try {
-      const value = await this.#unlessRevoked(envelope, this.#joined(job, envelope, children));
+      const value = await this.unlessRevoked(job, envelope, this.#joined(job, envelope, children));
       if (envelope.callbacks !== undefined) {
         const whole = await this.#whole(job, envelope, children, value);
         await sendCallbacks(this.#parts, job, envelope, { ok: true, value: whole });
@@ -61,9 +61,10 @@ export class Joins {
     }
   }
 
-  /** The value of what has not been revoked: a revoked run ends as such, whatever those of its steps gave that ran. */
-  async #unlessRevoked(
-    { run, revoked, skipped, alone }: Envelope,
+  /** The value of what has not been revoked: else it ends as such, whatever those of its steps gave that ran. */
+  async unlessRevoked(
+    job: ActiveJob,
+    { revoked, skipped, alone }: Envelope,
     value: Promise<unknown>,
   ): Promise<unknown> {
     try {
@@ -76,13 +77,9 @@ export class Joins {
     }
     const error = skipped
       ? new SkippedError('Its group has its outcome without it.')
-      : new RevokedError('The composition was revoked before it had ended.');
-    throw new UpstreamFailedError({
-      task: INTERNAL_JOB.run,
-      jobId: run ?? '',
-      state: skipped ? 'skipped' : 'revoked',
-      error: recordError(error),
-    });
+      : new RevokedError('It was revoked before it had ended.');
+    const state = skipped ? 'skipped' : 'revoked';
+    throw new UpstreamFailedError({ task: job.name, jobId: job.id, state, error: recordError(error) });
   }
 
   /** The end of some members of a large group. */

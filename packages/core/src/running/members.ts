@@ -28,7 +28,9 @@ export async function addMembers(
   if (observer !== undefined) for (const member of members) observeTree(observer, run, member);
   // A revocation marks what it finds: what is added meanwhile is marked by whoever adds it.
   const after = (await store.revokedOf(root)) ?? NOTHING_REVOKED;
-  if (after.all === before.all && after.tags.length === before.tags.length) return;
+  const isChanged = after.all !== before.all || after.tags.length !== before.tags.length;
+  // Those that were added before are as they were.
+  if (!isChanged && !(isRepeated && isAny(after))) return;
   const marks = after.all ? [{ now }] : after.tags.map((tag) => ({ now, tag }));
   for (const mark of marks) {
     for (const { path, queue } of members) await store.revoke(queue, jobIdOf(run, path), mark);

@@ -60,9 +60,9 @@ export class Steps {
     return items.map((item: unknown) => completeInput(job.name, { ...envelope, input }, item));
   }
 
-  /** What the job's children give. @throws {UpstreamFailedError} if one has failed. */
-  valueOf(job: ActiveJob, envelope: Envelope): Promise<unknown> {
-    return this.#joins.valueOf(job, envelope);
+  /** The value of what stands in the job's place. @throws {UpstreamFailedError} if it has failed, or the job was revoked. */
+  replacementOf(job: ActiveJob, envelope: Envelope): Promise<unknown> {
+    return this.#joins.unlessRevoked(job, envelope, this.#joins.valueOf(job, envelope));
   }
 
   async #fanOut(job: ActiveJob, envelope: Envelope): Promise<unknown> {
