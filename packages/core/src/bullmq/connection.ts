@@ -13,6 +13,15 @@ export interface ResolvedConnection {
   readonly factory: BackendFactory<IQueueBackend>;
 }
 
+/**
+ * How a lost connection comes back: within a second of its store. BullMQ would wait longer and longer, up to 20 s, and
+ * ioredis for as long as a store that loads its file says, up to 10 s, which is often too long.
+ */
+const RECONNECTING = {
+  retryStrategy: (times: number) => Math.min(50 * 2 ** times, 1000),
+  maxLoadingRetryTime: 500,
+} as const;
+
 const DEFAULT_URL = 'redis://127.0.0.1:6379';
 
 /**
@@ -23,11 +32,14 @@ const DEFAULT_URL = 'redis://127.0.0.1:6379';
 export function resolveConnection(connection: Connection | undefined): ResolvedConnection {
   const given = connection ?? (process.env.UMBEL_URL || DEFAULT_URL);
   if (typeof given === 'function') return { options: {}, factory: given };
-  if (typeof given !== 'string') return { options: given, factory: createRedisBackend };
+  if (typeof given !== 'string') {
+    const isClient = 'duplicate' in given; // its owner has set it up
+    return { options: isClient ? given : { ...RECONNECTING, ...given }, factory: createRedisBackend };
+  }
   if (!/^rediss?:\/\/./.test(given)) {
     throw new InvalidOptionError('connection', 'a redis:// or rediss:// URL', withoutPassword(given));
   }
-  return { options: { url: given }, factory: createRedisBackend };
+  return { options: { ...RECONNECTING, url: given }, factory: createRedisBackend };
 }
 
 /** The URL with its credentials hidden: messages end up in logs. */

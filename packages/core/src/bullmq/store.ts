@@ -6,8 +6,9 @@ import {
   UpstreamFailedError,
 } from '../errors.js';
 import { type Children, readMembers } from '../flow/gather.js';
-import { type FlowNode, INTERNAL_QUEUE, jobIdOf, type Parent, SLICE } from '../flow/node.js';
+import { type FlowNode, INTERNAL_QUEUE, jobIdOf, type Parent } from '../flow/node.js';
 import { sealTree } from '../flow/seal.js';
+import { slicesOf } from '../flow/slices.js';
 import type { FailedChild } from '../running/job.js';
 import type { NormalizedOptions } from '../tasks/options.js';
 import { type Envelope, type EnvelopeContent, encodeEnvelope, type Fed } from '../wire/envelope.js';
@@ -461,28 +462,6 @@ export interface AddOptions {
   readonly timeoutMs?: number | undefined;
   /** It may have been added before. */
   readonly isRepeated?: boolean;
-}
-
-/** Nodes in lists of about as many jobs as are added in one transaction. */
-function* slicesOf(nodes: readonly FlowNode[]): Generator<readonly FlowNode[]> {
-  let slice: FlowNode[] = [];
-  let size = 0;
-  for (const node of nodes) {
-    const own = sizeOf(node);
-    if (slice.length > 0 && size + own > SLICE) {
-      yield slice;
-      slice = [];
-      size = 0;
-    }
-    slice.push(node);
-    size += own;
-  }
-  if (slice.length > 0) yield slice;
-}
-
-/** How many jobs a tree has. */
-function sizeOf({ children = [] }: FlowNode): number {
-  return children.reduce((sum, child) => sum + sizeOf(child), 1);
 }
 
 /** The result that is stored as this text. @throws {CorruptJobError} if it is no JSON, or nothing to give on. */

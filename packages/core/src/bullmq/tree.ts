@@ -110,7 +110,9 @@ export async function* markTree(access: JobAccess, place: JobPlace, mark: Mark):
 }
 
 function marked(data: Envelope, { now, skipped }: Mark): Envelope | undefined {
-  return data.revoked === undefined ? { ...data, revoked: now, ...(skipped && { skipped }) } : undefined;
+  if (data.revoked !== undefined) return undefined;
+  const { skipped: _early, ...rest } = data; // that its chain had ended early says nothing now
+  return { ...rest, revoked: now, ...(skipped && { skipped }) };
 }
 
 function withTag(data: Envelope, tag: string | undefined): Envelope | undefined {

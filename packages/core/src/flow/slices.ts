@@ -23,3 +23,25 @@ export function sliced(list: string, first: number, members: readonly FlowNode[]
   }
   return slices;
 }
+
+/** Nodes in lists of about as many jobs as are added in one transaction. */
+export function* slicesOf(nodes: readonly FlowNode[]): Generator<readonly FlowNode[]> {
+  let slice: FlowNode[] = [];
+  let size = 0;
+  for (const node of nodes) {
+    const own = sizeOf(node);
+    if (slice.length > 0 && size + own > SLICE) {
+      yield slice;
+      slice = [];
+      size = 0;
+    }
+    slice.push(node);
+    size += own;
+  }
+  if (slice.length > 0) yield slice;
+}
+
+/** How many jobs a tree has. */
+function sizeOf({ children = [] }: FlowNode): number {
+  return children.reduce((sum, child) => sum + sizeOf(child), 1);
+}

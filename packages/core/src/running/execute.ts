@@ -116,7 +116,7 @@ export class Executor {
     if (thrown instanceof ProbeEnd)
       return { kind: 'failed', error: { message: thrown.reason, stack: undefined } };
     if (thrown instanceof Skip) {
-      if (thrown.own === undefined) await job.save({ skipped: true });
+      if (thrown.own === undefined && envelope?.revoked === undefined) await job.save({ skipped: true });
       return { kind: 'completed', value: await this.#sealedResult(job, thrown.result) };
     }
     if (thrown instanceof StoppedEarly) {

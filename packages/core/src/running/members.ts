@@ -3,6 +3,7 @@
 import type { Revoked } from '../bullmq/store.js';
 import type { JobPlace } from '../bullmq/tree.js';
 import { type FlowNode, INTERNAL_QUEUE, jobIdOf, type Parent } from '../flow/node.js';
+import { slicesOf } from '../flow/slices.js';
 import { observeTree } from '../runtime.js';
 import type { ActiveJob } from './job.js';
 import type { ExecutorParts } from './parts.js';
@@ -23,17 +24,23 @@ export async function addMembers(
   const { observer, clock } = runtime;
   const { root, revoked: before } = await rootOf(store, run, parent);
   const now = clock.now();
-  const added = isAny(before) ? members.map((member) => marked(member, before, now)) : members;
-  await store.addChildren(run, parent, added, { isRepeated });
-  if (observer !== undefined) for (const member of members) observeTree(observer, run, member);
-  // A revocation marks what it finds: what is added meanwhile is marked by whoever adds it.
-  const after = (await store.revokedOf(root)) ?? NOTHING_REVOKED;
-  const isChanged = after.all !== before.all || after.tags.length !== before.tags.length;
-  // Those that were added before are as they were.
-  if (!isChanged && !(isRepeated && isAny(after))) return;
-  const marks = after.all ? [{ now }] : after.tags.map((tag) => ({ now, tag }));
-  for (const mark of marks) {
-    for (const { path, queue } of members) await store.revoke(queue, jobIdOf(run, path), mark);
+  let known = before;
+  let added: FlowNode[] = [];
+  for (const slice of slicesOf(members)) {
+    const nodes = isAny(known) ? slice.map((node) => marked(node, known, now)) : slice;
+    await store.addChildren(run, parent, nodes, { isRepeated });
+    if (observer !== undefined) for (const node of slice) observeTree(observer, run, node);
+    added.push(...slice);
+    // A revocation marks what it finds: what is added meanwhile is marked by whoever adds it.
+    const after = (await store.revokedOf(root)) ?? NOTHING_REVOKED;
+    const isChanged = after.all !== known.all || after.tags.length !== known.tags.length;
+    known = after;
+    // Those that an earlier try has added are as they were then.
+    if (!isChanged && !(isRepeated && isAny(known))) continue;
+    const marks = known.all ? [{ now }] : known.tags.map((tag) => ({ now, tag }));
+    for (const mark of marks)
+      for (const { path, queue } of added) await store.revoke(queue, jobIdOf(run, path), mark);
+    added = [];
   }
 }
 

@@ -1,6 +1,6 @@
 import { type App, createApp } from '@umbel/core';
 import { Redis } from 'ioredis';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
 
@@ -46,4 +46,25 @@ test('what is sent meanwhile is sent once there is room', async () => {
   setTimeout(() => void empty(), 700);
   const [one, three] = await Promise.all(sending);
   expect([await one?.get(soon), await three?.get(soon)]).toEqual([2, 4]);
+});
+
+test('a handler that cannot report meanwhile is not charged, and runs again', async () => {
+  const attempts: number[] = [];
+  const reporting = app.task({
+    name: 'reporting',
+    retry: { attempts: 2, delay: 1 },
+    run: async (_, ctx) => {
+      attempts.push(ctx.attempt);
+      if (attempts.length === 1) await fill();
+      await ctx.progress(1);
+      return ctx.attempt;
+    },
+  });
+  await app.worker({ lockDuration: '1s' }).start();
+  const result = await reporting.delay();
+  await vi.waitFor(() => expect(attempts).toHaveLength(1), { timeout: 5000 });
+  await new Promise((resolve) => setTimeout(resolve, 2500)); // longer than what a handler reports is tried
+  await empty();
+  expect(await result.get(soon)).toBe(1);
+  expect(attempts).toEqual([1, 1]);
 });
