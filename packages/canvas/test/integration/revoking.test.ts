@@ -1,7 +1,9 @@
 import { chain, group } from '@umbel/canvas';
+import { type AsyncResult, createApp } from '@umbel/core';
+import type { BackendFactory, IQueueBackend } from 'bullmq';
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
-import { onEveryEngine } from '../../../../test/engines.js';
+import { memory, onEveryEngine } from '../../../../test/engines.js';
 
 const soon = { timeout: '10s' } as const;
 
@@ -178,4 +180,50 @@ onEveryEngine('options of a run', (engine) => {
     await vi.waitFor(() => expect(told).toHaveLength(2));
     expect(told[1]).toMatchObject({ task: 'fail', attempts: 1, error: { name: 'Error', message: 'no' } });
   });
+});
+
+test('a run that is revoked while members are on their way to the store runs none of them', async () => {
+  const factory = memory() as BackendFactory<IQueueBackend>;
+  let onTheWay = async () => {};
+  const app = createApp({
+    name: 'late',
+    connection: (...args) => {
+      const backend = factory(...args);
+      const addFlow = backend.addFlow.bind(backend);
+      backend.addFlow = async (entries) => {
+        await onTheWay();
+        return addFlow(entries);
+      };
+      return backend;
+    },
+    logger: { info() {}, warn() {}, error() {} },
+  });
+  const ran: string[] = [];
+  const first = app.task({
+    name: 'first',
+    run: async () => {
+      ran.push('first');
+      return 1;
+    },
+  });
+  const member = app.task({
+    name: 'member',
+    queue: 'later',
+    input: z.number(),
+    run: async () => {
+      ran.push('member');
+    },
+  });
+  const run: AsyncResult<unknown> = await chain(first, group([member, member])).delay();
+  onTheWay = async () => {
+    onTheWay = async () => {};
+    expect(await run.revoke()).toBe(true);
+  };
+  await app.worker({ queues: ['default'] }).start();
+  const fanOut = async () => (await app.queue('umbel').counts()).completed;
+  await vi.waitFor(async () => expect(await fanOut()).toBe(1), { timeout: 5000 });
+  await app.worker({ queues: ['later'] }).start();
+  await expect(run.get(soon)).rejects.toMatchObject({ state: 'revoked' });
+  expect(ran).toEqual(['first']);
+  await app.close();
 });
