@@ -70,13 +70,13 @@ class Gathering {
     const value = await this.#assemble(this.#source);
     if (this.#missing === undefined) {
       // Members that others have added are not declared: none of them is missed.
-      const [failed] = 'list' in this.#source && !this.#source.settled ? await this.#failures() : [];
-      if (failed !== undefined) throw new UpstreamFailedError(await this.#children.origin(failed));
+      const failed = 'list' in this.#source && !this.#source.settled ? await this.#failures() : [];
+      if (failed.length > 0) throw new UpstreamFailedError(await firstCause(this.#children, failed));
       if (this.#source.ignored) return { kind: 'value', value: undefined };
       return { kind: 'value', value: this.#source.flat ? flattened(value) : value };
     }
-    const failure = await this.#failureThatCounts();
-    if (failure !== undefined) throw new UpstreamFailedError(await this.#children.origin(failure));
+    const failures = await this.#failuresThatCount();
+    if (failures.length > 0) throw new UpstreamFailedError(await firstCause(this.#children, failures));
     if (this.#children.mayBePending) return { kind: 'waiting' };
     throw new UpstreamFailedError(lossOf(this.#missing));
   }
@@ -201,20 +201,37 @@ class Gathering {
     return this.#failed;
   }
 
-  /** A failed child without which there is no value. */
-  async #failureThatCounts(): Promise<FailedChild | undefined> {
+  /** The failed children without which there is no value. */
+  async #failuresThatCount(): Promise<readonly FailedChild[]> {
     const failed = await this.#failures();
     const source = this.#source;
-    if (!('step' in source) && !source.settled) return failed[0];
+    if (!('step' in source) && !source.settled) return failed;
     // Of the other children, some may have failed as they may: members of a settled group that the job took before.
     const paths = [source.via, 'step' in source ? source.step : undefined];
     const needed = paths.filter((path) => path !== undefined).map((path) => this.#id(path));
-    return failed.find(({ id }) => needed.includes(id));
+    return failed.filter(({ id }) => needed.includes(id));
   }
 
   #id(path: string): string {
     return jobIdOf(this.#job.run, path);
   }
+}
+
+/**
+ * Why the first of these failed that did so by itself. Others may only have been skipped for it: a join that has ended
+ * them, and whose worker has died before that was stored, finds them failed as well.
+ */
+export async function firstCause(
+  children: Pick<Children, 'origin'>,
+  failed: readonly FailedChild[],
+): Promise<FailureOrigin> {
+  let first: FailureOrigin | undefined;
+  for (const child of failed) {
+    const origin = await children.origin(child);
+    if (origin.state !== 'skipped') return origin;
+    first ??= origin;
+  }
+  return first ?? lossOf('unknown');
 }
 
 /** Slices that are read at the same time. */

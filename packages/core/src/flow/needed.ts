@@ -3,7 +3,15 @@ import { randomUUID } from 'node:crypto';
 import { UpstreamFailedError } from '../errors.js';
 import { isStopped, referredMembers } from '../wire/marks.js';
 import { isPlainObject } from '../wire/plain-object.js';
-import { type Children, type Gathered, type Gatherer, gather, lossOf, readMembers } from './gather.js';
+import {
+  type Children,
+  firstCause,
+  type Gathered,
+  type Gatherer,
+  gather,
+  lossOf,
+  readMembers,
+} from './gather.js';
 import { type FlowNode, INTERNAL_JOB, INTERNAL_QUEUE, type JoinRule, jobIdOf, type Source } from './node.js';
 
 /** What a probe fails with, so that its join is started at once. */
@@ -54,9 +62,9 @@ export async function gatherNeeded(
     }
     return { kind: 'value', value: single ? values[0] : values };
   }
-  const [first] = probes.filter(({ probe }) => probe.reason !== PROBE.won);
-  if (first !== undefined && count !== undefined && probes.length - won.length > count - need) {
-    throw new UpstreamFailedError(await children.origin(first.probe));
+  const lost = probes.flatMap(({ probe }) => (probe.reason === PROBE.won ? [] : [probe]));
+  if (count !== undefined && lost.length > Math.max(count - need, 0)) {
+    throw new UpstreamFailedError(await firstCause(children, lost));
   }
   if (children.mayBePending) return { kind: 'waiting', seen };
   const ended = new Set(probes.map(({ index }) => index));
