@@ -19,6 +19,7 @@ export function tableOf(reports: readonly CampaignReport[]): string {
     'scenario',
     'workflows',
     'handler runs',
+    'of these again',
     'worker kills',
     'other faults',
     'took',
