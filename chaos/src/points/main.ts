@@ -50,11 +50,12 @@ async function examine(shape: string, point: KillPoint): Promise<Finding> {
   await Promise.race([exited, ending]);
   await app.worker({ lockDuration: LOCK_MS, repairInterval: false }).start();
   const outcome = await ending;
-  const isKilled = worker.signalCode === 'SIGKILL';
   const isRight = gives === undefined ? !outcome.ok : outcome.ok && isDeepStrictEqual(outcome.value, gives);
   const isTwice = [...starts.values()].some((count) => count > 1);
-  if (!isKilled) worker.disconnect();
+  // One that has nothing of the kind to do ends with its channel.
+  if (worker.connected) worker.disconnect();
   await exited;
+  const isKilled = worker.signalCode === 'SIGKILL';
   await app.close();
   if (!isRight) return { isKilled, violation: `ended with ${JSON.stringify(outcome)}` };
   if (isTwice) return { isKilled, violation: 'the survivor has started a step twice' };
