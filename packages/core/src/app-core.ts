@@ -23,7 +23,9 @@ import type { ResultParts } from './results/watching.js';
 import { Executor } from './running/execute.js';
 import { type HandledTask, offerHandler } from './running/isolated/handlers.js';
 import type { ActiveJob } from './running/job.js';
-import { type AppWorker, QueueWorker, type WorkerOptions } from './running/worker.js';
+import type { ActivityListener } from './running/worker/activity.js';
+import type { WorkerOptions } from './running/worker/options.js';
+import { type AppWorker, QueueWorker } from './running/worker/worker.js';
 import { type Runtime, systemRuntime } from './runtime.js';
 import { InputChecks } from './sending/checks.js';
 import { Sending } from './sending/sending.js';
@@ -70,6 +72,7 @@ export class AppCore implements Sender {
   readonly #keepCompletedMs: number;
   readonly #keepFailedMs: number;
   readonly #workers = new Set<AppWorker>();
+  readonly #listeners = new Set<ActivityListener>();
 
   constructor(options: AppOptions, runtime: Runtime = systemRuntime, registry = new Registry()) {
     const { name, connection, prefix, resultTtl = '1d', failureTtl = '7d', sendTimeout = '10s' } = options;
@@ -152,6 +155,12 @@ export class AppCore implements Sender {
     return new AppCore({ ...this.#options, ...options }, runtime, this.#registry);
   }
 
+  /** Tells a listener of the attempts of all workers of this app in this process; gives a function that stops it. */
+  onActivity(listener: ActivityListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
   /** The result of one attempt at a job that no store holds. @throws what the handler throws. */
   perform(job: ActiveJob): Promise<unknown> {
     return this.#executor.perform(job);
@@ -213,7 +222,9 @@ export class AppCore implements Sender {
     const worker = new QueueWorker(options, {
       store: this.#storeOptions,
       jobs: this.#store,
+      clock: this.#runtime.clock,
       executor: this.#executor,
+      listeners: this.#listeners,
       defaultQueues: () =>
         this.#router.queuesFor(
           this.#registry.handledTasks().map(({ name, options: own }) => ({ name, queue: own.queue })),
@@ -223,8 +234,12 @@ export class AppCore implements Sender {
       defaultName: `${hostname()}.${process.pid}`,
       keepCompletedMs: this.#keepCompletedMs,
       keepFailedMs: this.#keepFailedMs,
+      info: (message) => this.#logger.info(`umbel "${this.name}": ${message}`),
       warn: (message) => this.#warn(message),
       onClose: (closed) => this.#workers.delete(closed),
+      closeApp: async () => {
+        if (this.#workers.size === 0) await this.close();
+      },
     });
     this.#workers.add(worker);
     return worker;

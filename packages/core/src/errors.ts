@@ -34,6 +34,7 @@ const CODES = [
   'UNRECOVERABLE',
   'UPSTREAM_FAILED',
   'VALIDATION',
+  'WORKER_CLOSED',
 ] as const;
 
 /** What tells one kind of error from another in a program: it stays when a class or a message changes. */
@@ -191,6 +192,19 @@ export class LockLostError extends UmbelError {
     super(
       `Job ${jobId} was taken by another worker, since this one had not renewed its lock in time: it was cut off from ` +
         'the store, or its event loop was blocked. The job runs again; what this run gives does not count.',
+    );
+  }
+}
+
+/** The reason of `ctx.signal` of a job that had not ended when its worker closed; it runs again elsewhere, uncharged. */
+export class WorkerClosedError extends UmbelError {
+  override readonly name = 'WorkerClosedError';
+  readonly code = 'WORKER_CLOSED';
+
+  constructor(readonly jobId: string) {
+    super(
+      `The worker of job ${jobId} was closed before its handler had ended. The job goes back to its queue, uncharged; ` +
+        'what this run gives does not count.',
     );
   }
 }

@@ -49,6 +49,7 @@ export {
   ValidationError,
   type ValidationIssue,
   type ValidationSubject,
+  WorkerClosedError,
 } from './errors.js';
 // Graphs and progress of runs
 export type { EdgeKind, GraphEdge, GraphNode, GraphState, StateCounts } from './graph/node.js';
@@ -67,7 +68,12 @@ export type {
 export { isFinal, type JobState } from './results/state.js';
 // Workers
 export type { TaskContext, TaskLog } from './running/context.js';
-export type { AppWorker, WorkerOptions } from './running/worker.js';
+export type { ActiveAttempt, AttemptCounts, AttemptEnd } from './running/worker/activity.js';
+export type { MemorySize } from './running/worker/bytes.js';
+export type { Concurrency } from './running/worker/concurrency.js';
+export type { WorkerHealth } from './running/worker/health.js';
+export type { WorkerOptions } from './running/worker/options.js';
+export type { AppWorker, CloseOptions, CloseReason } from './running/worker/worker.js';
 // Tasks and calls
 export { defineTask } from './tasks/contract.js';
 export type { Hooks } from './tasks/hooks.js';

@@ -40,6 +40,13 @@ export interface Claimer {
   start(): Promise<void>;
   /** Gives up the attempt at a job, if it runs here. */
   giveUp(id: string, reason: Error): void;
+  /** Gives up every attempt that runs here. */
+  giveUpAll(reason: (id: string) => Error): void;
+  readonly concurrency: number;
+  /** Holds from now on, also for a higher number while every place is taken. */
+  setConcurrency(concurrency: number): Promise<void>;
+  /** For how long the store was not asked for a job, in milliseconds. */
+  sinceAskedMs(): number;
   /** Takes no more, waits for what is running (not with `force`), and disconnects. */
   close(force?: boolean): Promise<void>;
 }
@@ -142,6 +149,20 @@ export function createClaimer(
     giveUp(id, reason) {
       for (const job of held) if (job.id === id) job.giveUp(reason);
     },
+    giveUpAll(reason) {
+      for (const job of held) job.giveUp(reason(job.id));
+    },
+    get concurrency() {
+      return worker.concurrency;
+    },
+    async setConcurrency(concurrency) {
+      if (concurrency === worker.concurrency) return;
+      worker.concurrency = concurrency;
+      // BullMQ looks at the number when a job ends; this makes it look now.
+      await worker.pause(true);
+      await worker.resume();
+    },
+    sinceAskedMs: () => worker.sinceAskedMs,
     async close(force) {
       isClosing = true;
       closing.emit('close');

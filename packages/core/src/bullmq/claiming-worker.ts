@@ -22,6 +22,7 @@ export interface ClaimingOptions {
 export class ClaimingWorker extends Worker<unknown, unknown, string, IQueueBackend> {
   readonly #claims: Claims;
   readonly #onLost: (claim: Claim) => void;
+  #askedAt = performance.now();
 
   constructor(
     queue: string,
@@ -34,7 +35,18 @@ export class ClaimingWorker extends Worker<unknown, unknown, string, IQueueBacke
     this.#onLost = onLost;
   }
 
+  /** For how long it has not asked for a job, nor was it given one. */
+  get sinceAskedMs(): number {
+    return performance.now() - this.#askedAt;
+  }
+
+  protected override moveToActive(token: string, name?: string): Promise<AnyJob> {
+    this.#askedAt = performance.now();
+    return super.moveToActive(token, name);
+  }
+
   override async processJob(job: AnyJob, token: string, fetchNext?: () => boolean): Promise<void | AnyJob> {
+    this.#askedAt = performance.now();
     const id = job.id ?? '';
     // W8: that the job is handed out again shows that an earlier run of it here has lost its lock.
     for (const earlier of this.#claims.of(id)) this.#onLost(earlier);

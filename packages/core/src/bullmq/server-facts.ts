@@ -6,6 +6,11 @@ export interface ServerFacts {
   readonly evictionPolicy: string | undefined;
   /** How far the clock of this machine is ahead of its own, in milliseconds. */
   readonly clockOffsetMs: number | undefined;
+  /** Of Redis, or of the Redis that it is like. */
+  readonly version: string | undefined;
+  readonly isCluster: boolean;
+  /** Whether it logs on disk all that it takes; a managed one may not tell. */
+  readonly hasAppendOnlyFile: boolean | undefined;
 }
 
 /** Undefined for a store that is no Redis. */
@@ -16,9 +21,13 @@ export async function serverFacts(backend: IQueueBackend): Promise<ServerFacts |
   const lines = (await client.info()).split(/\r?\n/);
   const now = (startedAt + Date.now()) / 2;
   const field = (name: string) => lines.find((line) => line.startsWith(`${name}:`))?.slice(name.length + 1);
+  const aof = field('aof_enabled');
   const micros = field('server_time_usec');
   return {
     evictionPolicy: field('maxmemory_policy'),
     clockOffsetMs: micros === undefined ? undefined : now - Number(micros) / 1000,
+    version: field('redis_version'),
+    isCluster: field('redis_mode') === 'cluster' || field('cluster_enabled') === '1',
+    hasAppendOnlyFile: aof === undefined ? undefined : aof === '1',
   };
 }

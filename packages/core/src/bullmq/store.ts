@@ -79,6 +79,16 @@ export class Store implements JobAccess {
     return this.#backends.reach(this.#options.timeoutMs, () => this.#backends.facts());
   }
 
+  /** Whether the store answers, within a time. */
+  async isReached(timeoutMs: number): Promise<boolean> {
+    try {
+      await this.on(INTERNAL_QUEUE, (bull) => bull.getBackend().getQueueMetaField('version'), timeoutMs);
+      return true;
+    } catch {
+      return false; // whatever the reason, no job is to be had of it
+    }
+  }
+
   /** The id of the job: its own, or that of an equal one that is there already. */
   async add(job: NewJob, timeoutMs?: number): Promise<string> {
     const { id, name, queue, deduplication } = job;

@@ -8,6 +8,7 @@ import {
   SkippedError,
   UpstreamFailedError,
   ValidationError,
+  WorkerClosedError,
 } from '../errors.js';
 import { wakingProbe } from '../flow/needed.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
@@ -112,9 +113,13 @@ export class Executor {
       await attempt?.reports.end();
       return { kind: 'lost' };
     }
+    if (thrown instanceof WorkerClosedError) {
+      await attempt?.reports.end();
+      return { kind: 'returned', delayMs: 0 };
+    }
     if (thrown instanceof ComeBackSoon) return { kind: 'returned', delayMs: SOON_MS };
     if (thrown instanceof ProbeEnd)
-      return { kind: 'failed', error: { message: thrown.reason, stack: undefined } };
+      return { kind: 'failed', error: { name: 'ProbeEnd', message: thrown.reason, stack: undefined } };
     if (thrown instanceof Skip) {
       if (thrown.own === undefined && envelope?.revoked === undefined) await job.save({ skipped: true });
       return { kind: 'completed', value: await this.#sealedResult(job, thrown.result) };
@@ -228,8 +233,8 @@ export class Executor {
   }
 
   #shown({ error }: FailureOrigin): ShownError {
-    if (!this.#parts.sealer.isActive) return { message: error.message, stack: error.stack };
-    return { message: `${error.name} (encoded with the job)`, stack: undefined };
+    if (!this.#parts.sealer.isActive) return { name: error.name, message: error.message, stack: error.stack };
+    return { name: error.name, message: `${error.name} (encoded with the job)`, stack: undefined };
   }
 
   #run(job: ActiveJob, envelope: Envelope, begun: (attempt: Attempt) => void): Promise<unknown> {

@@ -47,6 +47,8 @@ export interface FailedChild {
 
 /** What is shown of an error in the store, to whatever program looks at it. */
 export interface ShownError {
+  /** Of its class. */
+  readonly name: string;
   readonly message: string;
   readonly stack: string | undefined;
 }

@@ -347,7 +347,7 @@ onEveryEngine('an isolated task', (engine) => {
     const blockedPid = Number(await reported(blocked));
     await worker.close({ force: true });
     expect(isAlive(blockedPid)).toBe(false);
-    expect(await blocked.state()).toBe('active'); // it runs again elsewhere, as after any death of a worker
+    expect(await blocked.state()).toBe('delayed'); // given back, to run again elsewhere
     expect(told).toEqual([]);
   });
 

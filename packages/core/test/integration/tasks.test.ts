@@ -458,7 +458,8 @@ onEveryEngine('a worker', (engine) => {
     await late.start();
     expect(late.queues).toEqual(['mail']);
     await engine.sameApp().worker().start();
-    expect(warnings).toEqual([expect.stringContaining('a worker was started that serves no queue')]);
+    const ofWorkers = warnings.filter((text) => !text.includes('the store keeps no append-only file'));
+    expect(ofWorkers).toEqual([expect.stringContaining('a worker was started that serves no queue')]);
   });
 
   test('serves the queues of its tasks unless told which', () => {

@@ -1,0 +1,73 @@
+/** Whether a worker lives and takes jobs, for whoever starts and stops it. */
+import { createServer, type Server } from 'node:http';
+
+export interface WorkerHealth {
+  /** False for one that does not take jobs though it should, and has no reason to: it is best started anew. */
+  readonly live: boolean;
+  /** Whether it takes jobs: it has started, is not closing, and reaches its store. */
+  readonly ready: boolean;
+  /** Why it is not live or not ready. */
+  readonly reasons: readonly string[];
+}
+
+export interface HealthFacts {
+  readonly state: 'new' | 'starting' | 'running' | 'closing' | 'closed';
+  /** Whether the store has answered just now. */
+  readonly isStoreReached: boolean;
+  /** Queues that were not asked for jobs lately though there was room for one, each with how long ago it was. */
+  readonly idleQueues: readonly { readonly queue: string; readonly idleMs: number }[];
+}
+
+/** Judges a worker. A store that is away is no reason to start a worker anew. */
+export function healthOf({ state, isStoreReached, idleQueues }: HealthFacts): WorkerHealth {
+  const reasons: string[] = [];
+  if (state !== 'running') reasons.push(`the worker is ${state}`);
+  const isReached = state === 'new' || state === 'closed' || isStoreReached;
+  if (!isReached) reasons.push('the store does not answer');
+  for (const { queue, idleMs } of idleQueues)
+    reasons.push(`queue "${queue}" was not asked for jobs for ${Math.round(idleMs / 1000)} s`);
+  return {
+    live: state !== 'closed' && idleQueues.length === 0,
+    ready: state === 'running' && isReached && idleQueues.length === 0,
+    reasons,
+  };
+}
+
+/** Answers `/livez` and `/readyz` until it is closed. @throws the server's error if the port cannot be had. */
+export class HealthServer {
+  readonly #server: Server;
+
+  constructor(health: () => Promise<WorkerHealth>) {
+    this.#server = createServer((request, response) => {
+      const path = request.url?.split('?', 1)[0];
+      const kind = path === '/livez' ? 'live' : path === '/readyz' ? 'ready' : undefined;
+      response.setHeader('content-type', 'application/json');
+      response.setHeader('connection', 'close'); // probes come one at a time, and nothing is to keep the server open
+      if (kind === undefined) {
+        response.writeHead(404).end('{"error":"there are /livez and /readyz"}\n');
+        return;
+      }
+      void health().then((found) => {
+        response.writeHead(found[kind] ? 200 : 503).end(`${JSON.stringify(found)}\n`);
+      });
+    });
+    this.#server.unref();
+  }
+
+  /** The port, once it listens. */
+  listen(port: number, host: string | undefined): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ port, host }, () => {
+        const address = this.#server.address();
+        resolve(typeof address === 'object' && address !== null ? address.port : port);
+      });
+    });
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+    });
+  }
+}

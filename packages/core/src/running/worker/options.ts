@@ -1,0 +1,154 @@
+/** What a worker can be told, and what it makes of it. */
+import type { ForeignHandler } from '../../bullmq/claim.js';
+import { type Duration, durationMs } from '../../duration.js';
+import { InvalidOptionError } from '../../errors.js';
+import { checkInteger, checkQueue, checkText, positiveMs } from '../../tasks/options.js';
+import { MAX_LOST_STARTS } from '../lost-starts.js';
+import { bytesOf, type MemorySize } from './bytes.js';
+import { type Concurrency, type ConcurrencyBounds, concurrencyBounds } from './concurrency.js';
+
+export interface WorkerOptions {
+  /**
+   * Queues to serve, as a list or with the concurrency of each: `{ email: 20, reports: 2 }`. Default: those of every task
+   * that has a handler in this process.
+   */
+  queues?: readonly string[] | Readonly<Record<string, Concurrency>>;
+  /** Jobs of one queue that run at the same time, where `queues` does not say. Default 10. */
+  concurrency?: Concurrency;
+  /** Shown in the store beside the jobs this worker runs. Default: host name and process id. */
+  name?: string;
+  /** After this long without a sign of life, a worker's jobs run again elsewhere. Default 30 s, at least 1 s. */
+  lockDuration?: Duration;
+  /**
+   * Whether SIGTERM and SIGINT end this worker: the first one shuts it down (it takes no more jobs, waits for those that
+   * run, closes its app), a second one gives back what still runs. Then the process exits with 0, with 143 or 130 after a
+   * second signal; unless something else listens for the signal too, which then decides when the process ends.
+   * Default true.
+   */
+  handleSignals?: boolean;
+  /**
+   * How long a shutdown by a signal waits for running jobs. Then they are given back to their queues, uncharged, to run
+   * again elsewhere, and the logger is told which. Default 25 s, since Kubernetes kills after 30 s; `false` for no limit.
+   */
+  shutdownTimeout?: Duration | false;
+  /** Closes the worker once it has run so many attempts: a remedy for handlers that leak. Default: never. */
+  maxJobs?: number;
+  /**
+   * Closes the worker once its process uses more memory (resident set): bytes, or text such as `'512MB'`. Looked at
+   * after attempts, and every 5 s. Default: never.
+   */
+  maxMemory?: MemorySize;
+  /**
+   * Answers probes over HTTP at this port: `/livez` and `/readyz` with 200, or with 503 and the reasons. On all
+   * addresses of the machine, since probes come from outside, unless `host` says otherwise. Default: no server.
+   */
+  health?: number | { readonly port: number; readonly host?: string };
+  /**
+   * Handles jobs that another program has added to the same queues: it is given BullMQ's own `Job`, and what it gives
+   * or throws is the job's outcome, by the job's own options. Without it such jobs go back to their queue, uncharged.
+   */
+  fallback?: ForeignHandler;
+  /**
+   * Starts also if the store evicts keys when its memory is full (`maxmemory-policy` other than `noeviction`), and so
+   * loses jobs. Default false.
+   */
+  allowEviction?: boolean;
+  /**
+   * How often a job may lose its worker within ten minutes: it is failed with a `PoisonJobError` then, since its handler is
+   * taken to be why. Default 3. More where workers are killed often, and handlers run long.
+   */
+  maxLostStarts?: number;
+  /**
+   * How often it is looked for jobs that wait for what will never come, to put them right: by one of all workers, in
+   * steps of 100 waiting jobs a queue. Default 1 min, at least 1 s; `false` for never.
+   */
+  repairInterval?: Duration | false;
+}
+
+/** Options, checked, with times in milliseconds. */
+export interface NormalizedWorkerOptions {
+  /** Undefined: those of the app's tasks. */
+  readonly queues: ReadonlyMap<string, ConcurrencyBounds> | undefined;
+  readonly concurrency: ConcurrencyBounds;
+  readonly name: string;
+  readonly lockDurationMs: number;
+  readonly handlesSignals: boolean;
+  readonly shutdownTimeoutMs: number | undefined;
+  readonly maxJobs: number | undefined;
+  readonly maxMemoryBytes: number | undefined;
+  readonly health: { readonly port: number; readonly host: string | undefined } | undefined;
+  readonly fallback: ForeignHandler | undefined;
+  readonly allowsEviction: boolean;
+  readonly maxLostStarts: number;
+  readonly repairIntervalMs: number | undefined;
+}
+
+const DAY_MS = 86_400_000;
+/** What a timer takes at most. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+/** @throws {InvalidOptionError} if an option has a value it cannot have. */
+export function normalizeWorkerOptions(options: WorkerOptions, defaultName: string): NormalizedWorkerOptions {
+  const { queues, name, fallback, maxJobs, maxMemory, health } = options;
+  const { repairInterval = '1m', shutdownTimeout = '25s' } = options;
+  const concurrency = concurrencyBounds('concurrency', options.concurrency ?? 10);
+  if (fallback !== undefined && typeof fallback !== 'function') {
+    throw new InvalidOptionError('fallback', 'a function', fallback);
+  }
+  return {
+    queues: queues && queueBounds(queues, concurrency),
+    concurrency,
+    name: checkText('name', name ?? defaultName, 200),
+    lockDurationMs: checkInteger(
+      'lockDuration',
+      durationMs(options.lockDuration ?? '30s', 'lockDuration'),
+      1000,
+      DAY_MS,
+    ),
+    handlesSignals: checkBoolean('handleSignals', options.handleSignals ?? true),
+    shutdownTimeoutMs:
+      shutdownTimeout === false
+        ? undefined
+        : checkInteger('shutdownTimeout', durationMs(shutdownTimeout, 'shutdownTimeout'), 0, LONGEST_MS),
+    maxJobs: maxJobs && checkInteger('maxJobs', maxJobs, 1, Number.MAX_SAFE_INTEGER),
+    maxMemoryBytes: maxMemory === undefined ? undefined : bytesOf('maxMemory', maxMemory),
+    health: health === undefined ? undefined : healthAddress(health),
+    fallback,
+    allowsEviction: checkBoolean('allowEviction', options.allowEviction ?? false),
+    maxLostStarts: checkInteger('maxLostStarts', options.maxLostStarts ?? MAX_LOST_STARTS, 1, 1_000_000),
+    repairIntervalMs:
+      repairInterval === false
+        ? undefined
+        : checkInteger('repairInterval', positiveMs(repairInterval, 'repairInterval'), 1000, DAY_MS),
+  };
+}
+
+function queueBounds(
+  queues: NonNullable<WorkerOptions['queues']>,
+  usual: ConcurrencyBounds,
+): Map<string, ConcurrencyBounds> {
+  if (Array.isArray(queues))
+    return new Map(queues.map((queue: string) => [checkQueue('queues', queue), usual]));
+  return new Map(
+    Object.entries(queues).map(([queue, own]) => [
+      checkQueue('queues', queue),
+      concurrencyBounds(`queues.${queue}`, own as Concurrency), // the list was told apart
+    ]),
+  );
+}
+
+function healthAddress(health: NonNullable<WorkerOptions['health']>): {
+  port: number;
+  host: string | undefined;
+} {
+  const { port, host } = typeof health === 'object' ? health : { port: health, host: undefined };
+  return {
+    port: checkInteger('health', port, 0, 65_535),
+    host: host === undefined ? undefined : checkText('health.host', host, 255),
+  };
+}
+
+function checkBoolean(option: string, value: boolean): boolean {
+  if (typeof value !== 'boolean') throw new InvalidOptionError(option, 'true or false', value);
+  return value;
+}
