@@ -141,7 +141,8 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
   const faults = new Faults();
   const queues = new Set<string>();
 
-  const newWorker = () => fork.worker({ queues: [...queues], concurrency: options.concurrency ?? 10 });
+  const newWorker = () =>
+    fork.worker({ queues: [...queues], concurrency: options.concurrency ?? 10, handleSignals: false });
 
   const serve = (queue: string) => {
     if (queues.has(queue) || queue === INTERNAL_QUEUE) return;
@@ -156,7 +157,7 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
     engine.forgetAttempts();
     worker = newWorker();
     const replaced = async () => {
-      await dead.close({ force: true });
+      await dead.abandon();
       // What was just being handed out to the dead one is lost too.
       lost.push(engine.store.dropLocks(() => true));
       await outside(() => worker.start());

@@ -29,7 +29,7 @@ export interface ActivityListener {
   ended?(attempt: ActiveAttempt, end: EndedAttempt): void;
 }
 
-export interface EndedAttempt {
+interface EndedAttempt {
   readonly end: AttemptEnd;
   readonly durationMs: number;
   /** The name of its error, of one that was retried or has failed. */

@@ -353,8 +353,15 @@ export class QueueWorker implements AppWorker, Stoppable {
     });
     await Promise.race([Promise.all(claimers.map((claimer) => claimer.close())), isOver]);
     clearTimeout(timer);
-    await Promise.all(claimers.map((claimer) => claimer.close(true)));
+    await this.abandon();
+  }
+
+  /** Cuts off what runs, as if the process had died: its jobs run again elsewhere once their locks have run out. */
+  async abandon(): Promise<void> {
+    const closing = this.#end('closed');
+    await Promise.all([...this.#served.values()].map(({ claimer }) => claimer.close(true)));
     await this.#children.close(true);
+    await closing;
   }
 
   async #checkStore(): Promise<void> {
