@@ -34,7 +34,7 @@ export interface WorkerOptions {
   /** Closes the worker once it has run so many attempts: a remedy for handlers that leak. Default: never. */
   maxJobs?: number;
   /**
-   * Closes the worker once its process uses more memory (resident set): bytes, or text such as `'512MB'`. Looked at
+   * The same once its process uses more memory (resident set): bytes, or text such as `'512MB'`. Looked at
    * after attempts, and every 5 s. Default: never.
    */
   maxMemory?: MemorySize;
@@ -110,7 +110,7 @@ export function normalizeWorkerOptions(options: WorkerOptions, defaultName: stri
       shutdownTimeout === false
         ? undefined
         : checkInteger('shutdownTimeout', durationMs(shutdownTimeout, 'shutdownTimeout'), 0, LONGEST_MS),
-    maxJobs: maxJobs && checkInteger('maxJobs', maxJobs, 1, Number.MAX_SAFE_INTEGER),
+    maxJobs: maxJobs === undefined ? undefined : checkInteger('maxJobs', maxJobs, 1, Number.MAX_SAFE_INTEGER),
     maxMemoryBytes: maxMemory === undefined ? undefined : bytesOf('maxMemory', maxMemory),
     health: health === undefined ? undefined : healthAddress(health),
     fallback,

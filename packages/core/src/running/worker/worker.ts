@@ -192,7 +192,10 @@ export class QueueWorker implements AppWorker, Stoppable {
   }
 
   start(): Promise<AppWorker> {
-    this.#started ??= this.#start();
+    this.#started ??= this.#start().catch(async (error: unknown) => {
+      await this.#end('closed');
+      throw error;
+    });
     return this.#started;
   }
 
@@ -249,7 +252,6 @@ export class QueueWorker implements AppWorker, Stoppable {
     this.#parts.info(`${signal}: worker ${this.name} takes no more jobs${waiting}`);
     const closing = this.#end('signal');
     await (shutdownTimeoutMs === undefined ? closing : this.#within(shutdownTimeoutMs, closing));
-    await this.#parts.closeApp();
   }
 
   abort(): Promise<void> {
@@ -325,6 +327,8 @@ export class QueueWorker implements AppWorker, Stoppable {
       await this.#children.close(false);
       this.#state = 'closed';
       this.#parts.onClose(this);
+      // A worker that is to end is to let its process end.
+      if (reason !== 'closed') await this.#parts.closeApp();
       this.#tellClosed(reason);
     }
   }
