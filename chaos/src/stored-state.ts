@@ -1,5 +1,6 @@
 /** What the store holds in the end, read past Umbel: key by key. */
 import { Cluster } from 'ioredis';
+import { JOB_SETS, OPEN_SETS, OTHER_KEYS } from '../../test/support/queue-keys.js';
 import { type ConnectionSettings, clientOf } from './connection.js';
 
 /** A job as it is stored. */
@@ -28,29 +29,7 @@ export interface StoredState {
   readonly locks: readonly string[];
 }
 
-/** The sets and lists that a job can be in. */
-const STATES = [
-  'wait',
-  'paused',
-  'active',
-  'delayed',
-  'prioritized',
-  'waiting-children',
-  'completed',
-  'failed',
-];
-/** What a queue has beside them. */
-const OF_QUEUE = new Set([
-  'meta',
-  'id',
-  'events',
-  'stalled',
-  'stalled-check',
-  'limiter',
-  'marker',
-  'pc',
-  'metrics',
-]);
+const OF_QUEUE = new Set([...JOB_SETS, ...OTHER_KEYS]);
 const OF_JOB = new Set(['dependencies', 'processed', 'failed', 'unsuccessful', 'logs']);
 /** Jobs that are read in one round trip. */
 const SLICE = 500;
@@ -69,7 +48,7 @@ export async function readStoredState(connection: ConnectionSettings, app: strin
     );
     const states = new Map<string, string>();
     for (const queue of queues) {
-      for (const state of STATES) {
+      for (const state of JOB_SETS) {
         for (const id of await membersOf(client, `${prefix}${queue}:${state}`))
           states.set(`${queue}:${id}`, state);
       }
@@ -80,7 +59,7 @@ export async function readStoredState(connection: ConnectionSettings, app: strin
     for (const key of keys) {
       const [queue = '', id = '', part] = key.split(':');
       if (!queues.has(queue) && part === undefined && id === 'events') continue; // of a queue that holds no jobs
-      if (part === undefined && (OF_QUEUE.has(id) || STATES.includes(id))) continue;
+      if (part === undefined && OF_QUEUE.has(id)) continue;
       if (part === undefined) jobKeys.push(key);
       else if (part === 'lock') locks.push(`${queue}:${id}`);
       else parts.push(key);
@@ -102,7 +81,7 @@ export async function readStoredState(connection: ConnectionSettings, app: strin
 export async function countOpenJobs(client: Client, app: string, queues: readonly string[]): Promise<number> {
   let open = 0;
   for (const queue of queues) {
-    for (const state of STATES.slice(0, -2)) {
+    for (const state of OPEN_SETS) {
       const ids = await membersOf(client, `umbel:{${app}}:${queue}:${state}`);
       open += ids.length;
     }

@@ -18,6 +18,9 @@ const PATIENCE_MS = 60_000;
 /** Pairs of a shape and a point that are under way at the same time. */
 const TOGETHER = 6;
 
+// The server is ended with this process, and the workers with their channel to it.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
 const store = await startStore();
 const { url } = store.server;
 const quiet = { info() {}, warn() {}, error() {} };

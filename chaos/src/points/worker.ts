@@ -12,6 +12,10 @@ export interface DyingWorker {
   readonly point: KillPoint;
 }
 
+// It ends with the program that has started it, which may have ended while this file was loaded.
+if (!process.connected) process.exit(0);
+process.on('disconnect', () => process.exit(0));
+
 const { app: name, url, lockMs, point } = JSON.parse(process.argv[2] ?? '') as DyingWorker;
 const kill = () => process.kill(process.pid, 'SIGKILL');
 const atCommand = typeof point === 'string' ? undefined : point;
@@ -22,4 +26,3 @@ shapeTasks(app, async (moment) => {
 });
 await app.worker({ lockDuration: lockMs }).start();
 process.send?.('ready');
-process.on('disconnect', () => process.exit(0));

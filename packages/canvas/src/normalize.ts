@@ -64,7 +64,7 @@ export interface NormalEach {
   readonly chunkSize?: number;
 }
 
-interface NormalMatch {
+export interface NormalMatch {
   readonly kind: 'match';
   readonly key: string;
   readonly cases: Readonly<Record<string, NormalExpression>>;

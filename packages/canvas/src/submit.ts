@@ -9,7 +9,8 @@ import {
 import { CanvasError } from './errors.js';
 import type { CanvasExpression } from './expression.js';
 import { type NormalMember, normalize } from './normalize.js';
-import { type PlannedRun, planCallback, planNode, planRun, takesInput } from './plan.js';
+import { takesInput } from './plan/takes-input.js';
+import { type PlannedRun, planCallback, planNode, planRun } from './plan.js';
 
 /**
  * Plans the expression and sends it as one run; a single call is sent as the job it is.

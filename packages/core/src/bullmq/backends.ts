@@ -42,6 +42,9 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 const RETRY_MS = { first: 20, max: 1000 };
 
+/** A factory, and `forQueue`, may give the same backend twice; a guard stands once. */
+const guarded = new WeakSet<IQueueBackend>();
+
 /** Real time, taken at load time: reaching a store is no part of the time that a test may replace. */
 const { setTimeout, clearTimeout } = globalThis;
 
@@ -162,10 +165,14 @@ export class Backends {
     await this.facts();
   }
 
+  /** The backend itself, with the guards of the sending side: BullMQ's classes compare backends. */
   #guarded(backend: IQueueBackend): IQueueBackend {
+    if (guarded.has(backend)) return backend;
+    guarded.add(backend);
     keepsStoreTime(backend, this.#options.time);
     readsWhole(backend);
-    return checksAdded(backend);
+    checksAdded(backend);
+    return backend;
   }
 
   #within<T>(ms: number, timeoutMs: number, run: () => Promise<T>): Promise<T> {

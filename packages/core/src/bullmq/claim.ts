@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events';
-import { type Job, WaitingChildrenError } from 'bullmq';
+import { type Job, WaitingChildrenError, type WorkerOptions } from 'bullmq';
 import { ConnectionError, LockLostError } from '../errors.js';
 import type { ActiveJob, AttemptOutcome } from '../running/job.js';
 import { isEnvelope } from '../wire/envelope.js';
@@ -65,117 +65,147 @@ export function createClaimer(
   options: ClaimOptions,
   handle: (job: ActiveJob) => Promise<AttemptOutcome>,
 ): Claimer {
-  const { connection, lockDurationMs, pause } = options;
-  const sweepIntervalMs = lockDurationMs / 2;
-  const claims = new Claims();
-  const held = new Set<ClaimedJob>();
-  let isClosing = false;
-  const isOurs = foreignCheck(options);
-  const repeating = async <T>(command: () => Promise<T>): Promise<T> => {
-    const isOver = () => worker.backend.closing !== undefined;
+  return new QueueClaimer(options, handle);
+}
+
+class QueueClaimer implements Claimer {
+  readonly #options: ClaimOptions;
+  readonly #handle: (job: ActiveJob) => Promise<AttemptOutcome>;
+  readonly #isOurs: (job: ForeignJob) => boolean;
+  readonly #claims = new Claims();
+  readonly #held = new Set<ClaimedJob>();
+  readonly #closing = new EventEmitter();
+  readonly #worker: ClaimingWorker;
+  #isClosing = false;
+
+  constructor(options: ClaimOptions, handle: (job: ActiveJob) => Promise<AttemptOutcome>) {
+    this.#options = options;
+    this.#handle = handle;
+    this.#isOurs = foreignCheck(options);
+    const onLost = (claim: Claim) => this.#lose(claim);
+    const sweepIntervalMs = options.lockDurationMs / 2;
+    this.#worker = new ClaimingWorker(
+      options.queue,
+      (job) => this.#process(job),
+      { ...workerOptions(options), stalledInterval: sweepIntervalMs },
+      {
+        claims: this.#claims,
+        onLost,
+        backend: (...args) =>
+          guardWorker(options.connection.factory(...args), {
+            claims: this.#claims,
+            lockDurationMs: options.lockDurationMs,
+            sweepIntervalMs,
+            keepFailedMs: options.keepFailedMs,
+            pause: options.pause,
+            time: options.time,
+            isClosing: () => this.#isClosing,
+            onLost,
+          }),
+      },
+    );
+    this.#worker.on('error', options.onError);
+  }
+
+  async start(): Promise<void> {
+    const closed = once(this.#closing, 'close');
+    await Promise.race([this.#worker.waitUntilReady(), closed]);
+    if (!this.#isClosing) await runsWholeScripts(this.#worker.backend);
+    if (!this.#isClosing) this.#worker.run().catch(this.#options.onError);
+  }
+
+  giveUp(id: string, reason: Error): void {
+    for (const job of this.#held) if (job.id === id) job.giveUp(reason);
+  }
+
+  giveUpAll(reason: (id: string) => Error): void {
+    for (const job of this.#held) job.giveUp(reason(job.id));
+  }
+
+  get concurrency(): number {
+    return this.#worker.concurrency;
+  }
+
+  async setConcurrency(concurrency: number): Promise<void> {
+    if (concurrency === this.#worker.concurrency) return;
+    this.#worker.concurrency = concurrency;
+    // BullMQ looks at the number when a job ends; this makes it look now.
+    await this.#worker.pause(true);
+    await this.#worker.resume();
+  }
+
+  sinceAskedMs(): number {
+    return this.#worker.sinceAskedMs;
+  }
+
+  async close(force?: boolean): Promise<void> {
+    this.#isClosing = true;
+    this.#closing.emit('close');
+    const closed = this.#worker.close(force);
+    if (!force) {
+      await Promise.race([closed, once(this.#closing, 'force')]);
+      return;
+    }
+    this.#closing.emit('force');
+    for (const job of this.#held) job.abort(new Error('the worker was closed'));
+    // A close that waits for running jobs may be under way: then this one cuts it short.
+    await this.#worker.backend.close(true);
+  }
+
+  async #process(job: ForeignJob): Promise<unknown> {
+    const { foreign } = this.#options;
+    if (!this.#isOurs(job)) return foreign === undefined ? giveBack(job, FOREIGN_RETURN_MS) : foreign(job);
+    const claimed = new ClaimedJob(job, {
+      backend: this.#worker.backend,
+      claim: this.#claims.find(job.id ?? '', job.token ?? ''),
+      repeat: (command) => this.#repeat(command),
+    });
+    this.#held.add(claimed);
     try {
-      return await repeat(command, { limitMs: lockDurationMs, pause, isOver });
+      for (;;) {
+        const outcome = await this.#handle(claimed);
+        if (outcome.kind !== 'waiting') return await committed(job, outcome);
+        if (!(await claimed.waitForChildren())) continue;
+        await wakeIfFailed(this.#options, claimed, outcome.seen);
+        throw new WaitingChildrenError();
+      }
+    } finally {
+      this.#held.delete(claimed);
+    }
+  }
+
+  /** Ends an attempt whose job another worker has. */
+  #lose({ id, token }: Claim): void {
+    for (const job of this.#held) if (job.id === id && job.token === token) job.giveUp(new LockLostError(id));
+  }
+
+  /** What the command gives, tried for as long as a lock lasts. */
+  async #repeat<T>(command: () => Promise<T>): Promise<T> {
+    const { lockDurationMs: limitMs, pause, outages } = this.#options;
+    const isOver = () => this.#worker.backend.closing !== undefined;
+    try {
+      return await repeat(command, { limitMs, pause, isOver });
     } catch (cause) {
       if (!isTransient(cause)) throw cause;
       const error = new ConnectionError('The store did not take what was to be noted with a job.', { cause });
-      options.outages.add(error);
+      outages.add(error);
       throw error;
     }
-  };
-  const onLost = ({ id, token }: Claim) => {
-    for (const job of held) if (job.id === id && job.token === token) job.giveUp(new LockLostError(id));
-  };
-  const worker = new ClaimingWorker(
-    options.queue,
-    async (job) => {
-      if (!isOurs(job))
-        return options.foreign === undefined ? giveBack(job, FOREIGN_RETURN_MS) : options.foreign(job);
-      const claimed = new ClaimedJob(job, {
-        backend: worker.backend,
-        claim: claims.find(job.id ?? '', job.token ?? ''),
-        repeat: repeating,
-      });
-      held.add(claimed);
-      try {
-        for (;;) {
-          const outcome = await handle(claimed);
-          if (outcome.kind !== 'waiting') return await committed(job, outcome);
-          if (!(await claimed.waitForChildren())) continue;
-          await wakeIfFailed(options, claimed, outcome.seen);
-          throw new WaitingChildrenError();
-        }
-      } finally {
-        held.delete(claimed);
-      }
-    },
-    {
-      connection: connection.options,
-      prefix: options.prefix,
-      name: options.workerName,
-      autorun: false,
-      concurrency: options.concurrency,
-      lockDuration: lockDurationMs,
-      stalledInterval: sweepIntervalMs,
-      maxStalledCount: MAX_STALLS,
-      runRetryDelay: RECONNECT_MS,
-      removeOnComplete: { age: options.keepCompletedMs / 1000 },
-      removeOnFail: { age: options.keepFailedMs / 1000 },
-    },
-    {
-      claims,
-      onLost,
-      backend: (...args) =>
-        guardWorker(connection.factory(...args), {
-          claims,
-          lockDurationMs,
-          sweepIntervalMs,
-          keepFailedMs: options.keepFailedMs,
-          pause,
-          time: options.time,
-          isClosing: () => isClosing,
-          onLost,
-        }),
-    },
-  );
-  worker.on('error', options.onError);
-  const closing = new EventEmitter();
+  }
+}
+
+function workerOptions(options: ClaimOptions): WorkerOptions {
   return {
-    async start() {
-      const closed = once(closing, 'close');
-      await Promise.race([worker.waitUntilReady(), closed]);
-      if (!isClosing) await runsWholeScripts(worker.backend);
-      if (!isClosing) worker.run().catch(options.onError);
-    },
-    giveUp(id, reason) {
-      for (const job of held) if (job.id === id) job.giveUp(reason);
-    },
-    giveUpAll(reason) {
-      for (const job of held) job.giveUp(reason(job.id));
-    },
-    get concurrency() {
-      return worker.concurrency;
-    },
-    async setConcurrency(concurrency) {
-      if (concurrency === worker.concurrency) return;
-      worker.concurrency = concurrency;
-      // BullMQ looks at the number when a job ends; this makes it look now.
-      await worker.pause(true);
-      await worker.resume();
-    },
-    sinceAskedMs: () => worker.sinceAskedMs,
-    async close(force) {
-      isClosing = true;
-      closing.emit('close');
-      const closed = worker.close(force);
-      if (!force) {
-        await Promise.race([closed, once(closing, 'force')]);
-        return;
-      }
-      closing.emit('force');
-      for (const job of held) job.abort(new Error('the worker was closed'));
-      // A close that waits for running jobs may be under way: then this one cuts it short.
-      await worker.backend.close(true);
-    },
+    connection: options.connection.options,
+    prefix: options.prefix,
+    name: options.workerName,
+    autorun: false,
+    concurrency: options.concurrency,
+    lockDuration: options.lockDurationMs,
+    maxStalledCount: MAX_STALLS,
+    runRetryDelay: RECONNECT_MS,
+    removeOnComplete: { age: options.keepCompletedMs / 1000 },
+    removeOnFail: { age: options.keepFailedMs / 1000 },
   };
 }
 

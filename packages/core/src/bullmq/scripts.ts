@@ -6,14 +6,19 @@ interface Script {
   readonly numberOfKeys: number;
 }
 
-/** Defines the backend's scripts anew, each as `change` gives it: the next time one is used, it is sent with its text. */
+/**
+ * Defines the backend's scripts anew, each as `change` gives it, or leaves it for undefined: the next time one is used,
+ * it is sent with its text.
+ */
 export async function redefineScripts(
   backend: IQueueBackend,
-  change: (name: string, lua: string) => string = (_, lua) => lua,
+  change: (name: string, lua: string) => string | undefined = (_, lua) => lua,
 ): Promise<void> {
   if (!(backend instanceof RedisQueueBackend)) return;
   const client = await backend.connection.client;
   const scripts = 'scriptsSet' in client ? (client.scriptsSet as Record<string, Script>) : {}; // where ioredis keeps them
-  for (const [name, { lua, numberOfKeys }] of Object.entries(scripts))
-    client.defineCommand(name, { numberOfKeys, lua: change(name, lua) });
+  for (const [name, { lua, numberOfKeys }] of Object.entries(scripts)) {
+    const changed = change(name, lua);
+    if (changed !== undefined) client.defineCommand(name, { numberOfKeys, lua: changed });
+  }
 }

@@ -1,5 +1,5 @@
 import { type Events, eventsOf } from './events.js';
-import type { StoreOptions } from './store.js';
+import type { StoreOptions } from './store-access.js';
 
 /** Tells, for one queue, when a job has ended or reported its progress. One subscription, however many jobs are watched. */
 export class Watcher {

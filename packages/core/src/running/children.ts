@@ -1,6 +1,6 @@
 /** A claimed job's children, read from the store; its own once. */
 import { isTransient } from '../bullmq/guards/transient.js';
-import { checkResult } from '../bullmq/store.js';
+import { checkResult } from '../bullmq/parsed-result.js';
 import { ConnectionError } from '../errors.js';
 import type { Children } from '../flow/gather.js';
 import { isSealed } from '../wire/sealing.js';

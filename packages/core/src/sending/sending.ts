@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { BULK_SLICE, type NewJob, type Store } from '../bullmq/store.js';
+import { BULK_SLICE } from '../bullmq/adding.js';
+import type { NewJob, Store } from '../bullmq/store.js';
 import type { TagIndex } from '../bullmq/tag-index.js';
 import type { Duration } from '../duration.js';
 import { InvalidOptionError } from '../errors.js';

@@ -205,8 +205,9 @@ onEveryEngine('the life of a worker', (engine) => {
     const app = engine.app();
     const task = app.task({ name: 'quick', run: async () => 1 });
     const worker = await app.worker({ maxMemory: '1MB' }).start();
-    await (await task.delay()).get(soon);
+    const sent = await task.delay();
     expect(await worker.closed).toBe('max-memory');
+    expect(await sent.get(soon)).toBe(1);
   });
 
   describe('tells how it is', () => {

@@ -9,7 +9,7 @@ import { onEveryEngine } from '../../../../test/engines.js';
 import { decodeEnvelope, readEnvelope } from '../../src/wire/envelope.js';
 import { readErrorRecord, rebuildError } from '../../src/wire/error-record.js';
 import { sanitize } from '../../src/wire/stored-value.js';
-import { onRedis, plantResult } from '../support/planting.js';
+import { onRedis, plantFailure, plantJobs, plantResult } from '../support/planting.js';
 
 const soon = { timeout: '10s' } as const;
 
@@ -168,17 +168,15 @@ onEveryEngine('planted keys', (engine) => {
   test('in inputs, headers, tags and items reach no handler', async () => {
     const app = engine.app();
     const { seen } = keeping(app);
-    const bare = engine.bareQueue('default');
     const headers: unknown = JSON.parse('{"__proto__":"x","constructor":"y"}');
     const planted = [
       { umbel: 1, input: poison(), headers, tags: ['__proto__'] },
       { umbel: 1, input: [[poison()], { deep: { deeper: poison() } }] },
       { umbel: 1, items: [poison(), [poison()]], offset: 0 },
     ];
-    for (const [index, data] of planted.entries())
-      await bare.add('keep', data, { jobId: `planted-${index}` });
+    const ids = await plantJobs(engine.bareQueue('default'), 'keep', planted);
     await app.worker().start();
-    for (const index of planted.keys()) await app.result(`planted-${index}`).get(soon);
+    for (const id of ids) await app.result(id).get(soon);
     expect(seen).toHaveLength(4);
     for (const given of seen) {
       expect(hasProto(given)).toBe(false);
@@ -199,14 +197,10 @@ onEveryEngine('planted keys', (engine) => {
     await app.worker().start();
     const result = await fail.delay();
     await result.get(soon).catch(() => {});
-    const job = await engine.bareQueue('default').getJob(result.id);
+    const bare = engine.bareQueue('default');
     const error = { name: 'ExpectedFailureError', message: 'm', failure: 'f', data: poison() };
-    await job?.updateData({
-      ...job.data,
-      input: poison(),
-      failure: { task: 'fail', jobId: result.id, error },
-    });
-    await job?.updateProgress(poison());
+    await plantFailure(bare, result.id, error, { input: poison() });
+    await (await bare.getJob(result.id))?.updateProgress(poison());
     const reason: unknown = await result.get(soon).catch((thrown: unknown) => thrown);
     expect(reason).toBeInstanceOf(TaskFailedError);
     expect((reason as TaskFailedError).cause).toMatchObject({ failure: 'f', data: { a: 1 } });
@@ -272,13 +266,9 @@ onEveryEngine('planted keys', (engine) => {
       { umbel: 1, run: 'r', after: { record: '0', keys: ['__proto__'] } },
       { umbel: 1, run: 'r', after: { step: '0' }, into: '__proto__' },
     ];
-    const bare = engine.bareQueue('default');
-    for (const [index, data] of planted.entries())
-      await bare.add('keep', data, { jobId: `planted-${index}` });
+    const ids = await plantJobs(engine.bareQueue('default'), 'keep', planted);
     await app.worker().start();
-    for (const index of planted.keys()) {
-      await expect(app.result(`planted-${index}`).get(soon)).rejects.toThrow('is not ');
-    }
+    for (const id of ids) await expect(app.result(id).get(soon)).rejects.toThrow('is not ');
     expect(await (await keep.delay(1)).get(soon)).toBe(1);
   });
 });

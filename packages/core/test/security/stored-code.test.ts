@@ -8,6 +8,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { onEveryEngine } from '../../../../test/engines.js';
 import type { ErrorRecord } from '../../src/errors.js';
 import { rebuildError } from '../../src/wire/error-record.js';
+import { plantFailure } from '../support/planting.js';
 import { codeOf, sourceFiles } from '../support/sources.js';
 
 const soon = { timeout: '20s' } as const;
@@ -146,7 +147,7 @@ onEveryEngine('a planted job', (engine) => {
     const { path, url, hasSprung } = trap();
     const result = await fail.delay();
     await causeOf(result);
-    const job = await engine.bareQueue('default').getJob(result.id);
+    const bare = engine.bareQueue('default');
     for (const name of ['Function', 'Promise', 'AggregateError', 'CorruptJobError', path, url, '__proto__']) {
       const error = {
         name,
@@ -154,7 +155,7 @@ onEveryEngine('a planted job', (engine) => {
         code: url,
         cause: { name, message: 'inner', ...loadingFields({ path, url }) },
       };
-      await job?.updateData({ ...job.data, failure: { task: 'fail', jobId: result.id, error } });
+      await plantFailure(bare, result.id, error);
       const cause = await causeOf(result);
       expect(cause.constructor).toBe(RemoteError);
       expect((cause.cause as Error).constructor).toBe(RemoteError);

@@ -4,25 +4,12 @@ import { type App, createApp, InvalidOptionError, UnknownJobError } from '@umbel
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { memory, onEveryEngine } from '../../../../test/engines.js';
+import { JOB_SETS, OTHER_KEYS } from '../../../../test/support/queue-keys.js';
 import { onRedis } from '../support/planting.js';
 
 const soon = { timeout: '10s' } as const;
 
-/** What BullMQ calls its own keys of a queue. */
-const RESERVED = [
-  ...[
-    'wait',
-    'paused',
-    'active',
-    'delayed',
-    'prioritized',
-    'waiting-children',
-    'completed',
-    'failed',
-    'stalled',
-  ],
-  ...['stalled-check', 'repeat', 'limiter', 'meta', 'metrics', 'events', 'pc', 'marker', 'id', 'de'],
-];
+const RESERVED = [...JOB_SETS, ...OTHER_KEYS];
 
 /** Text that breaks keys, protocols, terminals or patterns. */
 const HOSTILE = [

@@ -13,12 +13,8 @@ import { isTransient } from './transient.js';
 /** How often it is sent again of which the store has not had the scripts. */
 const MAX_REPEATS = 3;
 
-const done = new WeakSet<IQueueBackend>();
-
-/** The backend with this guard; itself, since BullMQ's classes compare backends. */
-export function checksAdded<Backend extends IQueueBackend>(backend: Backend): Backend {
-  if (done.has(backend)) return backend;
-  done.add(backend);
+/** Makes an error of every job that the store has not taken. */
+export function checksAdded(backend: IQueueBackend): void {
   const addFlow = backend.addFlow.bind(backend);
   backend.addFlow = async (entries) => {
     const results = await withScripts(
@@ -45,7 +41,6 @@ export function checksAdded<Backend extends IQueueBackend>(backend: Backend): Ba
     for (const [index, { jobId }] of entries.entries()) check(null, ids[index], jobId, backend.qualifiedName);
     return ids;
   };
-  return backend;
 }
 
 /** What is told of jobs that are sent: again, with the text of the scripts, where the store has not had one of them. */

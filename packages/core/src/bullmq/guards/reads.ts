@@ -1,12 +1,8 @@
 /** W6: BullMQ does not look whether the parts of an answer are errors, and fails where it reads them. */
 import type { IQueueBackend } from 'bullmq';
 
-const done = new WeakSet<IQueueBackend>();
-
 /** Tells a refused read from a mistake, so that it is tried again. */
 export function readsWhole(backend: IQueueBackend): void {
-  if (done.has(backend)) return;
-  done.add(backend);
   const getDependencies = backend.getDependencies.bind(backend);
   backend.getDependencies = async (...args) => {
     try {

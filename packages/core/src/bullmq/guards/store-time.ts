@@ -8,12 +8,9 @@ const NOW_MS = 1000;
 /** Of the answer that hands out a job: where it tells when the next delayed one is due. */
 const DUE_AT = 3;
 
-const done = new WeakSet<IQueueBackend>();
-
 /** Puts the moments that BullMQ sends to Redis into its time, and those that it is told into this machine's. */
 export function keepsStoreTime(backend: IQueueBackend, time: StoreTime): void {
-  if (!(backend instanceof RedisQueueBackend) || done.has(backend)) return;
-  done.add(backend);
+  if (!(backend instanceof RedisQueueBackend)) return;
   const { execCommand, waitForJob, addJob, addJobs, addFlow } = backend;
   backend.execCommand = (client, command, args: unknown[]) => {
     if (time.offsetMs === 0) return execCommand.call(backend, client, command, args);

@@ -17,16 +17,18 @@ const FLAGS = '#!lua flags=allow-cross-slot-keys\n';
 /** Redis 7.0 and Valkey know flags. */
 const FIRST_VERSION = 7;
 
-const done = new WeakSet<object>();
-
-/** To be called once the backend is connected. Does nothing for other clients than ioredis, BullMQ's usual one. */
+/**
+ * To be called once the backend is connected, and again when it has been away. Does nothing for other clients than
+ * ioredis, BullMQ's usual one.
+ */
 export async function runsWholeScripts(backend: IQueueBackend): Promise<void> {
   if (!(backend instanceof RedisQueueBackend)) return;
   const { connection } = backend;
-  const client = await connection.client;
+  await connection.client; // then the store is known
   const isKnown =
     connection.databaseType !== 'dragonfly' && Number.parseInt(connection.redisVersion, 10) >= FIRST_VERSION;
-  if (done.has(client) || !isKnown) return;
-  done.add(client);
-  await redefineScripts(backend, (name, lua) => (MOVING.test(name) ? `${FLAGS}${lua}` : lua));
+  if (!isKnown) return;
+  await redefineScripts(backend, (name, lua) =>
+    MOVING.test(name) && !lua.startsWith(FLAGS) ? `${FLAGS}${lua}` : undefined,
+  );
 }

@@ -26,7 +26,8 @@ function store(...answers: (Answer[] | Error)[]) {
     },
     qualifiedName: 'p:default',
   });
-  return { backend: checksAdded(backend), left };
+  checksAdded(backend);
+  return { backend, left };
 }
 
 const ALL: Answer[] = [
@@ -106,13 +107,15 @@ describe('many jobs', () => {
   ] as Parameters<IQueueBackend['addJobs']>[0];
 
   test('are an error if one of them was refused', async () => {
-    const backend = checksAdded(stubBackend({ addJobs: async () => ['a', -5 as unknown as string] }));
+    const backend = stubBackend({ addJobs: async () => ['a', -5 as unknown as string] });
+    checksAdded(backend);
     await expect(backend.addJobs(jobs)).rejects.toThrow('Job b was not stored');
   });
 
   test('are sent again when their script is lost', async () => {
     const answers = failing([noScript], ['a', 'b']);
-    const backend = checksAdded(stubBackend({ addJobs: answers.command }));
+    const backend = stubBackend({ addJobs: answers.command });
+    checksAdded(backend);
     expect(await backend.addJobs(jobs)).toEqual(['a', 'b']);
     expect(answers.calls).toBe(2);
   });

@@ -1,0 +1,147 @@
+import {
+  type Callbacks,
+  type FlowNode,
+  fill,
+  INTERNAL_JOB,
+  INTERNAL_QUEUE,
+  type MembersFeed,
+  type Planning,
+  united,
+} from '@umbel/core/internal';
+import type {
+  NormalCallbacks,
+  NormalChain,
+  NormalExpression,
+  NormalMember,
+  NormalTask,
+} from '../normalize.js';
+import { type Feed, internal, internalPlace, one, type PartPlanner, type Place } from './feed.js';
+import { planGroup } from './group.js';
+import { planEach, planFallback, planMatch, planWhen } from './late.js';
+import { checkKeys } from './refusals.js';
+
+export class Planner implements PartPlanner {
+  readonly planning: Planning;
+  readonly feeds: MembersFeed[] | undefined;
+
+  constructor(planning: Planning, feeds?: MembersFeed[]) {
+    this.planning = planning;
+    this.feeds = feeds;
+  }
+
+  run(expression: NormalExpression): FlowNode {
+    if (expression.kind !== 'linked') {
+      const feed = this.feed(expression, { path: '0', parent: internalPlace('') });
+      return internal(INTERNAL_JOB.run, '', feed);
+    }
+    const root = this.run(expression.step);
+    const callbacks = united(root.callbacks ?? {}, this.#callbacks(expression.callbacks));
+    return { ...root, ...(callbacks !== undefined && { callbacks }) };
+  }
+
+  callback(expression: NormalExpression): FlowNode {
+    return expression.kind === 'task' ? this.#task(expression, '') : this.#apart().run(expression);
+  }
+
+  /** The one job that gives the value of an expression. */
+  node(expression: NormalMember, path: string): FlowNode {
+    if (expression.kind === 'given') return fill(this.node(expression.step, path), expression.input);
+    if (expression.kind === 'chunk') {
+      const { open: _open, ...task } = this.#task(expression.task, path);
+      return { ...task, items: expression.items, offset: expression.offset };
+    }
+    const feed = this.feed(expression, { path, parent: { path, queue: this.#queueOf(expression) } });
+    const [only] = feed.children;
+    const isOne = feed.children.length === 1 && only?.path === path;
+    return isOne && only !== undefined ? only : internal(INTERNAL_JOB.collect, path, feed);
+  }
+
+  later(expression: NormalMember, path: string): FlowNode {
+    return this.#apart().node(expression, path);
+  }
+
+  feed(expression: NormalExpression, place: Place): Feed {
+    const { path, incoming } = place;
+    switch (expression.kind) {
+      case 'task': {
+        const { queue } = this.planning.optionsOf(expression);
+        return one(this.#task(expression, path, incoming?.({ path, queue })));
+      }
+      case 'chain':
+        return this.#chain(expression, place);
+      case 'group':
+        return planGroup(this, expression, place);
+      case 'each':
+        return planEach(this, expression, place);
+      case 'match':
+        return planMatch(this, expression, place);
+      case 'when':
+        return planWhen(this, expression, place);
+      case 'fallback':
+        return planFallback(this, expression, place);
+      case 'flat': {
+        const feed = this.#inside(expression.step, place);
+        const flat = { ...feed.after, flat: true } as const;
+        return one(internal(INTERNAL_JOB.collect, path, { ...feed, after: flat }));
+      }
+      case 'linked': {
+        const feed = this.#inside(expression.step, place);
+        const callbacks = this.#callbacks(expression.callbacks);
+        return one({ ...internal(INTERNAL_JOB.collect, path, feed), callbacks });
+      }
+    }
+  }
+
+  /** What brings the value of a step to an internal job in its place. */
+  #inside(step: NormalExpression, { path, incoming }: Place): Feed {
+    return this.feed(step, { path: `${path}^`, parent: internalPlace(path), incoming });
+  }
+
+  #chain({ steps }: NormalChain, { path, parent, incoming }: Place): Feed {
+    let before = incoming;
+    for (const [index, step] of steps.slice(0, -1).entries()) {
+      const earlier = before;
+      before = (next) => this.feed(step, { path: `${path}-${index}`, parent: next, incoming: earlier });
+    }
+    const last = steps.at(-1);
+    if (last === undefined) throw new RangeError('a chain without steps');
+    return this.feed(last, { path, parent, incoming: before });
+  }
+
+  #task(expression: NormalTask, path: string, feed?: Feed): FlowNode {
+    const { task, input, into, immutable } = expression;
+    if (into !== undefined) checkKeys([into]);
+    const { queue, ...options } = this.planning.optionsOf(expression);
+    return {
+      path,
+      name: task,
+      queue,
+      ...(Object.keys(options).length > 0 && { options }),
+      ...(input !== undefined && { input }),
+      ...(into !== undefined && { into }),
+      ...(feed !== undefined && {
+        after: immutable ? { ...feed.after, ignored: true } : feed.after,
+        children: feed.children,
+      }),
+      ...(feed === undefined && !immutable && { open: true }),
+    };
+  }
+
+  #callbacks(callbacks: NormalCallbacks): Callbacks {
+    const entries = Object.entries(callbacks).map(([kind, expressions]) => [
+      kind,
+      expressions.map((expression) => this.callback(expression)),
+    ]);
+    return Object.fromEntries(entries);
+  }
+
+  /** The queue of the job that gives the value of an expression. */
+  #queueOf(expression: NormalExpression): string {
+    return expression.kind === 'task' ? this.planning.optionsOf(expression).queue : INTERNAL_QUEUE;
+  }
+
+  /** The planner of what is no part of what is sent first. */
+  #apart(): Planner {
+    return this.feeds === undefined ? this : new Planner(this.planning);
+  }
+}

@@ -1,0 +1,147 @@
+/** Adding jobs and runs to a store. All of it may be repeated: what is there already stays as it is. */
+import { type FlowNode, jobIdOf, type Parent } from '../flow/node.js';
+import { sealTree } from '../flow/seal.js';
+import { slicesOf } from '../flow/slices.js';
+import type { NormalizedOptions } from '../tasks/options.js';
+import { type Envelope, type EnvelopeContent, encodeEnvelope } from '../wire/envelope.js';
+import type { Sealer } from '../wire/sealing.js';
+import type { EnvelopeQueue } from './backends.js';
+import { contentOf, type StoredDeduplication, toFlowJob, toJobOptions } from './job-options.js';
+import type { StoreAccess } from './store-access.js';
+import { childrenOf, type JobPlace } from './tree.js';
+
+/** One job to store. */
+export interface NewJob {
+  readonly id: string;
+  readonly name: string;
+  readonly queue: string;
+  readonly content: EnvelopeContent;
+  readonly options: NormalizedOptions;
+  readonly deduplication?: StoredDeduplication;
+}
+
+export interface AddOptions {
+  /** How long it is tried while the store cannot be reached. */
+  readonly timeoutMs?: number | undefined;
+  /** It may have been added before. */
+  readonly isRepeated?: boolean;
+}
+
+/** Calls that are added in one round trip. */
+export const BULK_SLICE = 500;
+
+/** The id of the job: its own, or that of an equal one that is there already. */
+export async function addJob(access: StoreAccess, job: NewJob, timeoutMs?: number): Promise<string> {
+  const { id, name, queue, deduplication } = job;
+  const data = await dataOf(access.sealer, job);
+  const options = toJobOptions(id, job.options, deduplication);
+  const add = async (bull: EnvelopeQueue) => (await bull.add(name, data, options)).id ?? id;
+  const added = await access.on(queue, add, timeoutMs);
+  if (added === id || deduplication?.mode !== 'debounce') return added;
+  // If the call that it should replace has left its delay, the store drops the last one, and not an earlier one.
+  return access.on(
+    queue,
+    async (bull) => {
+      if ((await bull.getJobState(added)) === 'delayed') return added;
+      await bull.removeDeduplicationKey(deduplication.id);
+      return add(bull);
+    },
+    timeoutMs,
+  );
+}
+
+/** Adds jobs of one queue in one round trip; gives their ids, which are those of equal ones that are there already. */
+export async function addJobs(
+  access: StoreAccess,
+  queue: string,
+  jobs: readonly NewJob[],
+  timeoutMs?: number,
+): Promise<string[]> {
+  const entries = await Promise.all(
+    jobs.map(async (job) => ({
+      name: job.name,
+      data: await dataOf(access.sealer, job),
+      opts: toJobOptions(job.id, job.options, job.deduplication),
+    })),
+  );
+  const added = await access.on(queue, (bull) => bull.addBulk(entries), timeoutMs);
+  return added.map((job, index) => job.id ?? jobs[index]?.id ?? '');
+}
+
+/** Adds a whole run in one transaction. */
+export async function addRun(
+  access: StoreAccess,
+  run: string,
+  root: FlowNode,
+  { timeoutMs, isRepeated = false }: AddOptions,
+): Promise<void> {
+  const sealed = await sealTree(access.sealer, run, root);
+  let mayBeThere = isRepeated;
+  await access.reach(async () => {
+    // A child that is there and has failed would be waited for again, and for ever.
+    if (mayBeThere && (await isStored(access, run, root))) return;
+    mayBeThere = true;
+    await access.backends.flows().add(toFlowJob(run, sealed));
+  }, timeoutMs);
+}
+
+/** Adds nodes as further children of a job that has not ended. */
+export async function addChildren(
+  access: StoreAccess,
+  run: string,
+  parent: Parent,
+  nodes: readonly FlowNode[],
+  { timeoutMs, isRepeated = false }: AddOptions,
+): Promise<void> {
+  const place = { queue: parent.queue, id: jobIdOf(run, parent.path) };
+  const above = access.parentOf(place);
+  for (const slice of slicesOf(nodes)) {
+    const sealed: FlowNode[] = [];
+    for (const node of slice) sealed.push(await sealTree(access.sealer, run, node));
+    let mayBeThere = isRepeated;
+    await access.reach(async () => {
+      // As in `addRun`.
+      const missing = mayBeThere ? await notAdded(access, run, place, sealed) : sealed;
+      mayBeThere = true;
+      if (missing.length === 0) return;
+      await access.backends.flows().addBulk(missing.map((node) => toFlowJob(run, node, above)));
+    }, timeoutMs);
+  }
+}
+
+/** Adds a job of this id below another one; its parent is told if it is there and has completed. */
+export async function addBelow(
+  access: StoreAccess,
+  parent: JobPlace,
+  { queue, id }: JobPlace,
+  name: string,
+  data: object,
+): Promise<void> {
+  const opts = { jobId: id, parent: access.parentOf(parent), continueParentOnFailure: true };
+  await access.reach(() => access.backends.flows().add({ name, queueName: queue, data, opts }));
+}
+
+async function dataOf(sealer: Sealer, { id, name, content, options }: NewJob): Promise<Envelope> {
+  const own = contentOf(options);
+  if (!sealer.isActive || content.input === undefined) return encodeEnvelope({ ...content, ...own });
+  const input = await sealer.seal(content.input, { subject: 'input', id, task: name });
+  return encodeEnvelope({ ...content, ...own, input });
+}
+
+async function isStored({ backends }: StoreAccess, run: string, { path, queue }: FlowNode): Promise<boolean> {
+  return (await backends.queue(queue).getJobState(jobIdOf(run, path))) !== 'unknown';
+}
+
+/** W13: its parent knows a child that has ended also after its record has expired. */
+async function notAdded(
+  access: StoreAccess,
+  run: string,
+  parent: JobPlace,
+  nodes: readonly FlowNode[],
+): Promise<FlowNode[]> {
+  const known = new Set<string>();
+  for await (const { id } of childrenOf(access, parent)) known.add(id);
+  const unknown = nodes.filter(({ path }) => !known.has(jobIdOf(run, path)));
+  const areStored = await Promise.all(unknown.map((node) => isStored(access, run, node)));
+  return unknown.filter((_, index) => !areStored[index]);
+}

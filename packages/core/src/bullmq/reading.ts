@@ -1,0 +1,132 @@
+/** What a store holds of its jobs, and where they stand. */
+import { type FailureOrigin, isUmbelError } from '../errors.js';
+import type { FailedChild } from '../running/job.js';
+import { type CodecContext, SEALED } from '../wire/sealing.js';
+import { parsedResult } from './parsed-result.js';
+import type { StoreAccess } from './store-access.js';
+import { type StoredJob, shownState, storedJobOf } from './stored-job.js';
+import { ifBroken, type JobPlace } from './tree.js';
+
+/** What of a run was revoked. */
+export interface Revoked {
+  readonly all: boolean;
+  readonly tags: readonly string[];
+}
+
+/** The job, or undefined if the store does not hold it. What cannot be read of it is left out. */
+export async function readJob(
+  access: StoreAccess,
+  { queue, id }: JobPlace,
+  timeoutMs?: number,
+): Promise<StoredJob | undefined> {
+  const job = await access.on(queue, (bull) => bull.getJob(id).catch(ifBroken), timeoutMs);
+  return job && storedJobOf(access.sealer, queue, job);
+}
+
+/** Where a job stands; while its handler shows a state of the task's own, that. */
+export async function stateOf(access: StoreAccess, place: JobPlace): Promise<string> {
+  const state = await access.on(place.queue, (bull) => bull.getJobState(place.id));
+  const isTold = state === 'active' || state === 'completed' || state === 'failed';
+  return shownState(state, isTold ? await readJob(access, place) : undefined);
+}
+
+/** Whether the store holds the job, also if it cannot be read. */
+export async function isHeld(access: StoreAccess, { queue, id }: JobPlace): Promise<boolean> {
+  return (await access.on(queue, (bull) => bull.getJobState(id))) !== 'unknown';
+}
+
+/** Why a job failed: as its worker recorded it, else what the store says. */
+export async function failureOf(
+  access: StoreAccess,
+  place: JobPlace,
+  reason: string,
+): Promise<FailureOrigin> {
+  const job = await readJob(access, place);
+  return (
+    job?.envelope?.failure ?? {
+      task: job?.name ?? 'unknown',
+      jobId: place.id,
+      error: { name: 'Error', message: reason },
+    }
+  );
+}
+
+/** Failed jobs of a queue, the latest first. */
+export async function failedJobs(
+  access: StoreAccess,
+  queue: string,
+  offset: number,
+  limit: number,
+): Promise<StoredJob[]> {
+  const ids: string[] = await access.on(queue, (bull) =>
+    bull.getRanges(['failed'], offset, offset + limit - 1, false),
+  );
+  const jobs = await Promise.all(ids.map((id) => readJob(access, { queue, id })));
+  return jobs.filter((job) => job !== undefined);
+}
+
+/** Lines that the job's handler has logged, oldest first. */
+export async function logsOf(access: StoreAccess, place: JobPlace): Promise<string[]> {
+  const { logs } = await access.on(place.queue, (bull) => bull.getJobLogs(place.id));
+  const job = logs.some(isSealedLine) ? await readJob(access, place) : undefined;
+  const context = { subject: 'log', id: place.id, task: job?.name ?? '' } as const;
+  return Promise.all(logs.map((line) => (isSealedLine(line) ? openedLine(access, line, context) : line)));
+}
+
+/** Results of the children of a job that completed, by job id, as stored. */
+export async function childResultsOf(
+  access: StoreAccess,
+  { queue, id }: JobPlace,
+): Promise<ReadonlyMap<string, unknown>> {
+  const values = await access.on(queue, (bull) => bull.getBackend().getProcessedChildrenValues(id));
+  return new Map(
+    Object.entries(values).map(([key, text]) => {
+      const child = access.placeOf(key).id;
+      return [child, parsedResult(child, text)];
+    }),
+  );
+}
+
+/** The children of a job that failed, and did not end it. */
+export async function failedChildrenOf(access: StoreAccess, { queue, id }: JobPlace): Promise<FailedChild[]> {
+  const failures = await access.on(queue, (bull) => bull.getBackend().getIgnoredChildrenFailures(id));
+  return Object.entries(failures).map(([key, reason]) => ({ ...access.placeOf(key), reason }));
+}
+
+/** The job that waits for another one, if there is any. */
+export async function parentOf(access: StoreAccess, { queue, id }: JobPlace): Promise<JobPlace | undefined> {
+  const job = await access.on(queue, (bull) => bull.getJob(id).catch(ifBroken));
+  return job?.parentKey === undefined ? undefined : access.placeOf(job.parentKey);
+}
+
+/** The job above all others that wait for this one. */
+export async function topOf(access: StoreAccess, place: JobPlace): Promise<JobPlace> {
+  for (let top = place; ; ) {
+    const parent = await parentOf(access, top);
+    if (parent === undefined) return top;
+    top = parent;
+  }
+}
+
+/** What of a run was revoked: all of it, or what bears one of the tags. Undefined if the store does not hold it. */
+export async function revokedOf(access: StoreAccess, run: JobPlace): Promise<Revoked | undefined> {
+  const job = await readJob(access, run);
+  if (job === undefined) return undefined;
+  const { revoked, revokedTags = [] } = job.envelope ?? {};
+  return { all: revoked !== undefined, tags: revokedTags };
+}
+
+/** The line, or what is stored where no codec here can decode it. */
+async function openedLine({ sealer }: StoreAccess, line: string, context: CodecContext): Promise<string> {
+  try {
+    return String(await sealer.open(JSON.parse(line), context));
+  } catch (error) {
+    if (error instanceof SyntaxError || isUmbelError(error, 'CORRUPT_JOB')) return line;
+    throw error;
+  }
+}
+
+/** Whether a line of a log was encoded by codecs; the lines of other programs may be JSON of their own. */
+function isSealedLine(line: string): boolean {
+  return line.startsWith(`{"${SEALED}":"`);
+}

@@ -1,0 +1,42 @@
+import type { Sealer } from '../wire/sealing.js';
+import { type BackendOptions, Backends, type EnvelopeQueue } from './backends.js';
+import type { JobAccess, JobPlace } from './tree.js';
+
+export interface StoreOptions extends BackendOptions {
+  readonly sealer: Sealer;
+  /** How long a command is tried while the store cannot be reached. */
+  readonly timeoutMs: number;
+}
+
+/** What the parts of a store have in common: how they reach its jobs, and open what is sealed in them. */
+export class StoreAccess implements JobAccess {
+  readonly backends: Backends;
+  readonly sealer: Sealer;
+  readonly #timeoutMs: number;
+
+  constructor(options: StoreOptions) {
+    this.backends = new Backends(options);
+    this.sealer = options.sealer;
+    this.#timeoutMs = options.timeoutMs;
+  }
+
+  /** What `command` gives, tried while the store cannot be reached. */
+  reach<T>(command: () => Promise<T>, timeoutMs: number = this.#timeoutMs): Promise<T> {
+    return this.backends.reach(timeoutMs, command);
+  }
+
+  /** The same of a queue. */
+  on<T>(queue: string, command: (queue: EnvelopeQueue) => Promise<T>, timeoutMs?: number): Promise<T> {
+    return this.reach(() => command(this.backends.queue(queue)), timeoutMs);
+  }
+
+  placeOf(key: string): JobPlace {
+    const { queueName, id } = this.backends.parseKey(key);
+    return { queue: queueName, id };
+  }
+
+  /** A job as those below it refer to it. */
+  parentOf({ queue, id }: JobPlace): { readonly id: string; readonly queue: string } {
+    return { id, queue: this.backends.qualifiedName(queue) };
+  }
+}

@@ -1,0 +1,116 @@
+/** What a program has asked for and cannot have: it is to be changed. */
+import { UmbelError } from './base.js';
+import { describe } from './describe.js';
+import type { ValidationIssue, ValidationSubject } from './records.js';
+
+/** An option has a value it cannot have. Thrown where the option is given, before anything is sent. */
+export class InvalidOptionError extends UmbelError {
+  override readonly name = 'InvalidOptionError';
+  readonly code = 'INVALID_OPTION';
+
+  constructor(
+    readonly option: string,
+    readonly expected: string,
+    readonly received: unknown,
+  ) {
+    super(`Expected \`${option}\` to be ${expected}, got ${describe(received)}.`);
+  }
+}
+
+/** Two tasks of one app have the same name. */
+export class DuplicateTaskError extends UmbelError {
+  override readonly name = 'DuplicateTaskError';
+  readonly code = 'DUPLICATE_TASK';
+
+  constructor(readonly task: string) {
+    super(`Task "${task}" is already defined in this app. Give one of the two another name.`);
+  }
+}
+
+/** A worker received a job for a task that it does not hold a handler for. */
+export class UnknownTaskError extends UmbelError {
+  override readonly name = 'UnknownTaskError';
+  readonly code = 'UNKNOWN_TASK';
+
+  constructor(
+    readonly task: string,
+    readonly known: readonly string[],
+  ) {
+    const list = known.length === 0 ? 'none' : known.map((name) => `"${name}"`).join(', ');
+    super(
+      `Task "${task}" has no handler in this worker (known: ${list}). ` +
+        'Import the module that defines or implements it before starting the worker.',
+    );
+  }
+}
+
+/** A contract was sent without being bound to an app. */
+export class UnboundTaskError extends UmbelError {
+  override readonly name = 'UnboundTaskError';
+  readonly code = 'UNBOUND_TASK';
+
+  constructor(readonly task: string) {
+    super(
+      `Task "${task}" is not bound to an app, so there is nowhere to send it. ` +
+        'Define it with app.defineTask(…), or call app.bind(contract) and use what that returns.',
+    );
+  }
+}
+
+/** A composition is needed and `@umbel/canvas`, which makes and plans them, was not imported. */
+export class CanvasNotLoadedError extends UmbelError {
+  override readonly name = 'CanvasNotLoadedError';
+  readonly code = 'CANVAS';
+
+  constructor(what: string) {
+    super(`${what} needs @umbel/canvas: import it once (\`import "@umbel/canvas"\`).`);
+  }
+}
+
+/** A task's input, result, progress or declared failure does not fit its schema, or JSON would change it. Never retried. */
+export class ValidationError extends UmbelError {
+  override readonly name = 'ValidationError';
+  readonly code = 'VALIDATION';
+
+  constructor(
+    readonly task: string,
+    readonly subject: ValidationSubject,
+    readonly issues: readonly ValidationIssue[],
+  ) {
+    const list = issues.map((issue) => `\n  ${issue.path}: ${issue.message}`).join('');
+    super(`The ${subject} of task "${task}" is not valid:${list}`);
+  }
+}
+
+/** A call has the idempotency key of an earlier one, and another input. Nothing was sent. */
+export class IdempotencyConflictError extends UmbelError {
+  override readonly name = 'IdempotencyConflictError';
+  readonly code = 'IDEMPOTENCY_CONFLICT';
+
+  constructor(
+    readonly task: string,
+    readonly idempotencyKey: string,
+    readonly jobId: string,
+  ) {
+    super(
+      `Idempotency key ${describe(idempotencyKey)} of ${task === 'run' ? 'a composition' : `task "${task}"`} was used before with another input (job ${jobId}). ` +
+        'Use a key that is made from what makes the call unique.',
+    );
+  }
+}
+
+/** A call or a worker names a queue that the app does not have, so that nobody would serve it. */
+export class UnknownQueueError extends UmbelError {
+  override readonly name = 'UnknownQueueError';
+  readonly code = 'UNKNOWN_QUEUE';
+
+  constructor(
+    readonly queue: string,
+    readonly known: readonly string[],
+  ) {
+    super(
+      `Queue ${describe(queue)} is not one of this app's (${known.map((name) => `"${name}"`).join(', ')}). ` +
+        'Correct the name, or list it in createApp({ queues }).',
+    );
+  }
+}
