@@ -40,42 +40,79 @@ async function nextOf(stream: AsyncGenerator<FailedJob>): Promise<FailedJob | un
   return done ? undefined : value;
 }
 
-/** Those of one queue. What is taken away or fails meanwhile makes none come twice, and none be left out. */
-async function* failedIn(store: Store, queue: string, from: number | undefined): AsyncGenerator<FailedJob> {
-  let offset = from === undefined ? 0 : await firstUntil(store, queue, from);
-  let at = from ?? Number.POSITIVE_INFINITY;
-  let last: string | undefined;
-  // The order of what failed in the same millisecond is not the same in every store.
-  let together: FailedJob[] = [];
+type Found = Pick<FailedJob, 'job' | 'unreadable'>;
+
+/**
+ * Those of one queue. What is taken away or fails meanwhile makes none come twice, and none be left out. One whose time
+ * cannot be read has that of the one before it, else of the one after it.
+ */
+async function* failedIn(
+  store: Store,
+  queue: string,
+  untilMs: number = Number.POSITIVE_INFINITY,
+): AsyncGenerator<FailedJob> {
+  let at = untilMs;
+  // Of the same millisecond: their order is not the same in every store.
+  let together: [id: string, found: Found][] = [];
+  const sorted = () =>
+    together
+      .map(([id, found]): FailedJob => ({ ...found, at: Number.isFinite(at) ? at : 0, queue, id }))
+      .sort(inOrder);
   const seen = new Set<string>();
-  for (;;) {
-    let ids = await idsOf(store, queue, last === undefined ? offset : offset - 1, offset + PAGE - 1);
-    if (last !== undefined && ids[0] === last) ids.shift();
-    else if (last !== undefined) {
-      // Others have been taken away, or have failed.
-      offset = await firstUntil(store, queue, at);
-      ids = await idsOf(store, queue, offset, offset + PAGE - 1);
-    }
-    if (ids.length === 0) break;
-    offset += ids.length;
-    last = ids.at(-1);
-    const read = await Promise.all(ids.map((id) => readFailed(store, queue, id)));
+  let hasTime = false;
+  let page = await pageUntil(store, queue, untilMs);
+  while (page.ids.length > 0) {
+    const read = await Promise.all(page.ids.map((id) => readFailed(store, queue, id)));
     for (const [index, found] of read.entries()) {
-      const id = ids[index] ?? '';
+      const id = page.ids[index] ?? '';
       if (found === undefined || seen.has(id)) continue;
-      // One whose time cannot be read stands beside the one before it.
-      const own = Math.min(found.job.finishedAt ?? at, at);
-      if (own !== at) {
-        yield* together.sort(inOrder);
-        together = [];
-        seen.clear();
+      const own = found.job.finishedAt;
+      // Meanwhile it has been replayed, or has failed again.
+      if (own === undefined ? !(await isFailed(store, queue, id, found)) : own > at) continue;
+      if (own !== undefined && own !== at) {
+        if (hasTime) {
+          yield* sorted();
+          together = [];
+          seen.clear();
+        }
         at = own;
       }
+      hasTime ||= own !== undefined;
       seen.add(id);
-      together.push({ ...found, at: Number.isFinite(at) ? at : 0, queue, id });
+      together.push([id, found]);
     }
+    page = await pageAfter(store, queue, page, at);
   }
-  yield* together.sort(inOrder);
+  yield* sorted();
+}
+
+/** Ids of failed jobs, the latest first, and the place after the last one. */
+interface Page {
+  readonly ids: readonly string[];
+  readonly end: number;
+  readonly last: string | undefined;
+}
+
+/** The page after another one, whose last one failed at this moment, by which it is found where others come and go. */
+async function pageAfter(store: Store, queue: string, { end, last }: Page, failedAt: number): Promise<Page> {
+  const [first, ...ids] = await idsOf(store, queue, end - 1, end + PAGE - 1);
+  if (first !== last) return pageUntil(store, queue, failedAt);
+  return { ids, end: end + ids.length, last: ids.at(-1) };
+}
+
+/** The first page of those that failed at this moment or earlier; some later ones may stand before them. */
+async function pageUntil(store: Store, queue: string, untilMs: number): Promise<Page> {
+  for (;;) {
+    const start = untilMs === Number.POSITIVE_INFINITY ? 0 : await firstUntil(store, queue, untilMs);
+    if (start === 0) {
+      const ids = await idsOf(store, queue, 0, PAGE - 1);
+      return { ids, end: ids.length, last: ids.at(-1) };
+    }
+    const [before, ...ids] = await idsOf(store, queue, start - 1, start + PAGE - 1);
+    // Else others were taken away since it was looked for.
+    const isLater = before !== undefined && (await timeAt(store, queue, start - 1)) > untilMs;
+    if (isLater) return { ids, end: start + ids.length, last: ids.at(-1) };
+  }
 }
 
 function idsOf(store: Store, queue: string, first: number, last: number): Promise<string[]> {
@@ -88,35 +125,42 @@ async function firstUntil(store: Store, queue: string, untilMs: number): Promise
   let high = await store.on(queue, (bull) => bull.getJobCountByTypes('failed'));
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
-    const found = await timeFrom(store, queue, middle, high);
-    if (found !== undefined && found.at > untilMs) low = found.index + 1;
+    if ((await timeAt(store, queue, middle)) > untilMs) low = middle + 1;
     else high = middle;
   }
   return low;
 }
 
-/** When the first one failed, of those between two places, whose time can be read. */
-async function timeFrom(
-  store: Store,
-  queue: string,
-  from: number,
-  to: number,
-): Promise<{ readonly at: number; readonly index: number } | undefined> {
-  for (let index = from; index < to; index += 1) {
-    const [id] = await idsOf(store, queue, index, index);
-    if (id === undefined) return undefined;
-    const at = (await readFailed(store, queue, id))?.job.finishedAt;
-    if (at !== undefined) return { at, index };
+/** When the one at this place failed; long ago if there is none. */
+async function timeAt(store: Store, queue: string, place: number): Promise<number> {
+  for (const step of [-1, 1]) {
+    for (let at = place; at >= 0; at += step) {
+      const [id] = await idsOf(store, queue, at, at);
+      if (id === undefined) break;
+      const time = await timeOf(store, queue, id);
+      if (time !== undefined) return time;
+    }
   }
-  return undefined;
+  return Number.NEGATIVE_INFINITY;
+}
+
+/** When a job failed; undefined if that cannot be read, or it waits again. */
+async function timeOf(store: Store, queue: string, id: string): Promise<number | undefined> {
+  try {
+    return (await store.on(queue, (bull) => bull.getBackend().getJobData(id)))?.finishedOn;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/** Whether a job without a time has failed: its record may be spoilt. */
+async function isFailed(store: Store, queue: string, id: string, { unreadable }: Found): Promise<boolean> {
+  return unreadable !== undefined || (await store.on(queue, (bull) => bull.getJobState(id))) === 'failed';
 }
 
 /** What can be read of a failed job; undefined if it is gone. */
-export async function readFailed(
-  store: Store,
-  queue: string,
-  id: string,
-): Promise<Pick<FailedJob, 'job' | 'unreadable'> | undefined> {
+export async function readFailed(store: Store, queue: string, id: string): Promise<Found | undefined> {
   const job = await store.job(queue, id);
   if (job !== undefined) return { job };
   const nothing = { id, queue, envelope: undefined, progress: undefined, ownState: undefined };
