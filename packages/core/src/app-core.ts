@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import type { AppOptions, ImplementOptions, RunQuery } from './app.js';
 import { resolveConnection } from './bullmq/connection.js';
 import { terminate } from './bullmq/control.js';
-import { type DeadLetters, deadLetters } from './bullmq/dead-letters.js';
+import { type DeadLetterParts, type DeadLetters, deadLetters } from './bullmq/dead-letters.js';
 import { isJobId } from './bullmq/job-id.js';
 import { type QueueHandle, queueHandle, setConcurrency, setRateLimit } from './bullmq/queue-handle.js';
 import type { RepairCounts } from './bullmq/repair.js';
@@ -67,6 +67,7 @@ export class AppCore implements Sender {
   readonly #store: Store;
   readonly #tags: TagIndex;
   readonly #results: ResultParts;
+  readonly #checks: InputChecks;
   readonly #sending: Sending;
   readonly #executor: Executor;
   readonly #keepCompletedMs: number;
@@ -142,8 +143,9 @@ export class AppCore implements Sender {
       outages,
       onError,
     });
+    this.#checks = checks;
     this.deadLetters = deadLetters(
-      () => actual(this).#store,
+      () => actual(this).#deadLetterParts(),
       () => this.#queues(),
     );
     this.#keepCompletedMs = durationMs(resultTtl, 'resultTtl');
@@ -325,6 +327,14 @@ export class AppCore implements Sender {
 
   repair(): Promise<RepairCounts> {
     return repairAll(actual(this).#store, this.#queues());
+  }
+
+  #deadLetterParts(): DeadLetterParts {
+    return {
+      store: this.#store,
+      now: () => this.#runtime.clock.now(),
+      check: (task, input) => this.#checks.check(task, input),
+    };
   }
 
   #warn(message: string): void {

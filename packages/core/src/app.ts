@@ -178,7 +178,7 @@ export interface App<Added = {}> {
   revoke(query: RunQuery & { terminate?: boolean }): Promise<number>;
   /** A queue as a whole: counts, pause, concurrency, rate limit. @throws {UnknownQueueError} if there is none of that name. */
   queue(name: string): QueueHandle;
-  /** The failed jobs: to list, replay and discard. */
+  /** The failed jobs: to list, inspect, replay, also with another input, and discard; one or many. */
   readonly deadLetters: DeadLetters;
   /**
    * Looks at every job that waits for others, and puts right what would wait for ever: for nothing, for a job that is

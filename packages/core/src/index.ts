@@ -9,7 +9,19 @@ export {
 } from './app.js';
 export type { ForeignHandler, ForeignJob } from './bullmq/claim.js';
 export type { Connection } from './bullmq/connection.js';
-export type { DeadLetter, DeadLetterQuery, DeadLetters } from './bullmq/dead-letters.js';
+export type {
+  DeadLetter,
+  DeadLetterDetails,
+  DeadLetterFilter,
+  DeadLetterQuery,
+  DeadLetters,
+  DiscardCounts,
+  DiscardManyOptions,
+  ReplayCounts,
+  ReplayManyOptions,
+  ReplayOptions,
+  SkippedLetter,
+} from './bullmq/dead-letters.js';
 export type { QueueCounts, QueueHandle } from './bullmq/queue-handle.js';
 export type { RepairCounts } from './bullmq/repair.js';
 export type { Duration } from './duration.js';

@@ -3,7 +3,6 @@ import type { ErrorRecord } from '../errors.js';
 import type { Fed } from '../wire/envelope.js';
 import { mergeData } from './merge-data.js';
 import { isHeld } from './reading.js';
-import { requeue } from './resume.js';
 import type { StoreAccess } from './store-access.js';
 import { childrenOf, type JobPlace, type Mark, markTree, removeTree } from './tree.js';
 
@@ -24,14 +23,6 @@ export async function revokeJob(access: StoreAccess, job: JobPlace, mark: Mark):
   for (let pass = 0; pass < 2; pass += 1)
     for await (const place of markTree(access, job, mark)) marked.set(`${place.queue}/${place.id}`, place);
   return [...marked.values()];
-}
-
-/** Queues a failed job again, with all its attempts, and without the mark of a revocation or an expiry. */
-export async function retryJob(access: StoreAccess, { queue, id }: JobPlace): Promise<void> {
-  await access.on(queue, async (bull) => {
-    const job = await bull.getJob(id);
-    if (job !== undefined) await requeue(bull, job);
-  });
 }
 
 /** Puts the start of a job that waits for a time off, to so long from now. */

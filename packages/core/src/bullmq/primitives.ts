@@ -12,10 +12,10 @@ export interface Primitives {
    */
   takeLock(jobId: string, token: string, starts: number, durationMs: number): Promise<boolean>;
   /**
-   * Replaces a job's data if it is still this text; false if it is another, or the job is gone. Without it, what two
-   * processes note with a job in the same moment may be noted in part.
+   * Replaces a job's data if it is still this text, and with `state` only while the job is in it; false if it is another,
+   * or the job is gone. Without it, what two processes note with a job in the same moment may be noted in part.
    */
-  replaceData(jobId: string, current: string, next: string): Promise<boolean>;
+  replaceData(jobId: string, current: string, next: string, state?: 'failed'): Promise<boolean>;
 }
 
 const SCRIPTS = {
@@ -29,8 +29,9 @@ redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[4])
 return 1`,
   },
   'umbel:replaceData': {
-    numberOfKeys: 1,
+    numberOfKeys: 2,
     lua: `if redis.call('HGET', KEYS[1], 'data') ~= ARGV[1] then return 0 end
+if ARGV[3] == 'failed' and not redis.call('ZSCORE', KEYS[2], ARGV[4]) then return 0 end
 redis.call('HSET', KEYS[1], 'data', ARGV[2])
 return 1`,
   },
@@ -59,6 +60,9 @@ function redisPrimitives(backend: RedisQueueBackend): Primitives {
       const keys = [backend.toKey(id), backend.toKey(`${id}:lock`), backend.toKey('active')];
       return run('umbel:takeLock', ...keys, id, token, starts, durationMs);
     },
-    replaceData: (id, current, next) => run('umbel:replaceData', backend.toKey(id), current, next),
+    replaceData: (id, current, next, state = undefined) => {
+      const keys = [backend.toKey(id), backend.toKey('failed')];
+      return run('umbel:replaceData', ...keys, current, next, state ?? '', id);
+    },
   };
 }

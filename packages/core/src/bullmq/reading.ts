@@ -51,20 +51,6 @@ export async function failureOf(
   );
 }
 
-/** Failed jobs of a queue, the latest first. */
-export async function failedJobs(
-  access: StoreAccess,
-  queue: string,
-  offset: number,
-  limit: number,
-): Promise<StoredJob[]> {
-  const ids: string[] = await access.on(queue, (bull) =>
-    bull.getRanges(['failed'], offset, offset + limit - 1, false),
-  );
-  const jobs = await Promise.all(ids.map((id) => readJob(access, { queue, id })));
-  return jobs.filter((job) => job !== undefined);
-}
-
 /** Lines that the job's handler has logged, oldest first. */
 export async function logsOf(access: StoreAccess, place: JobPlace): Promise<string[]> {
   const { logs } = await access.on(place.queue, (bull) => bull.getJobLogs(place.id));

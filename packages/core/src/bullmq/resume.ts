@@ -50,8 +50,25 @@ function lastTried({ name, data }: Job<Envelope>, children: readonly JobPlace[])
 
 /** Takes away what keeps a job from starting. */
 async function unmark(queue: EnvelopeQueue, id: string): Promise<void> {
-  await mergeData(queue.getBackend(), id, ({ failure, revoked, skipped, expires, revokedTags, ...data }) => {
-    const isMarked = [failure, revoked, skipped, expires, revokedTags].some((mark) => mark !== undefined);
-    return isMarked ? data : undefined;
+  await mergeData(queue.getBackend(), id, (data) => {
+    const { failure, revoked, skipped, expires, revokedTags, lost } = data;
+    const isMarked = [failure, revoked, skipped, expires, revokedTags, lost].some(
+      (mark) => mark !== undefined,
+    );
+    return isMarked ? unmarked(data) : undefined;
   });
+}
+
+/** The data of a job that is to start as if it never had. */
+export function unmarked({
+  failure,
+  revoked,
+  skipped,
+  expires,
+  revokedTags,
+  lost,
+  ...data
+}: Envelope): Envelope {
+  // What the store counts of stalls stays: without a record, the first of them would be noticed now.
+  return { ...data, ...(lost !== undefined && { lost: { at: [] } }) };
 }

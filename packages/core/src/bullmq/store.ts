@@ -11,14 +11,12 @@ import {
   endFeed,
   postponeJob,
   removeJob,
-  retryJob,
   revokeJob,
   skipPending,
 } from './changing.js';
 import {
   childResultsOf,
   failedChildrenOf,
-  failedJobs,
   failureOf,
   isHeld,
   logsOf,
@@ -29,6 +27,7 @@ import {
   stateOf,
   topOf,
 } from './reading.js';
+import { type JobReplay, replayJob } from './replay-job.js';
 import { internalChildren, type JobOutcome, outcomeOf } from './results.js';
 import { resumeTree } from './resume.js';
 import type { ServerFacts } from './server-facts.js';
@@ -170,11 +169,6 @@ export class Store implements JobAccess {
     return readJob(this.#access, { queue, id }, timeoutMs);
   }
 
-  /** Failed jobs of a queue, the latest first. */
-  failed(queue: string, offset: number, limit: number): Promise<StoredJob[]> {
-    return failedJobs(this.#access, queue, offset, limit);
-  }
-
   /** Lines that the job's handler has logged, oldest first. */
   logs(queue: string, id: string): Promise<string[]> {
     return logsOf(this.#access, { queue, id });
@@ -203,9 +197,9 @@ export class Store implements JobAccess {
     return resumeTree(this.#access, { queue, id });
   }
 
-  /** Queues a failed job again, with all its attempts, and without the mark of a revocation or an expiry. */
-  retry(queue: string, id: string): Promise<void> {
-    return retryJob(this.#access, { queue, id });
+  /** Queues a failed job again, see `replayJob`. */
+  replay(queue: string, id: string, replay: JobReplay): Promise<void> {
+    return replayJob(this.#access, { queue, id }, replay);
   }
 
   /** Puts the start of a job that waits for a time off, to so long from now. */

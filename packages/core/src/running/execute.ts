@@ -83,7 +83,7 @@ export class Executor {
   async #afterLoss(job: ActiveJob, { lost: stored }: Envelope): Promise<void> {
     const lost = lostStarts(stored, job, this.#parts.runtime.clock.now());
     if (lost.at.length >= (this.#parts.maxLostStarts ?? MAX_LOST_STARTS)) {
-      await job.save({ lost: { at: [] } }); // one that is replayed is started again
+      await job.save({ lost: { at: [], fatal: lost.at } }); // one that is replayed is started again
       throw poisonError(job.name, lost);
     }
     if (isSuspicious(lost)) {

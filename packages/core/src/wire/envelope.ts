@@ -70,6 +70,8 @@ export interface Envelope {
   readonly failure?: FailureOrigin;
   /** Starts whose worker ended before the handler did. */
   readonly lost?: LostStarts;
+  /** When the job was queued again after it had failed, in milliseconds since 1970, and which replay it was. */
+  readonly replayed?: { readonly at: number; readonly token: string };
 }
 
 /** Starts of a job whose worker ended before the handler did. */
@@ -78,6 +80,8 @@ export interface LostStarts {
   readonly at: readonly number[];
   /** The last start whose handler was called: its number, and how often the store had put the job back by then. */
   readonly begun?: { readonly start: number; readonly stalls: number };
+  /** Those for which the job was failed as poison. They do not count when it is queued again. */
+  readonly fatal?: readonly number[];
 }
 
 /** What the sender of a large group has added. */
@@ -192,15 +196,21 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['skipped', { words: 'true', holds: (value) => value === true }],
   ['expand', { words: 'what a fan-out adds', holds: isExpansion }],
   ['lost', { words: 'what is known of lost starts', holds: isLostStarts }],
+  ['replayed', { words: 'a moment and a token', holds: isReplayed }],
   ['callbacks', { words: 'lists of what is to be sent', holds: isCallbacks }],
 ]);
 
 function isLostStarts(value: unknown): boolean {
   if (!isPlainObject(value) || !Array.isArray(value.at) || !value.at.every((at) => MOMENT.holds(at)))
     return false;
-  const { begun } = value;
+  const { begun, fatal = [] } = value;
+  if (!Array.isArray(fatal) || !fatal.every((at) => MOMENT.holds(at))) return false;
   if (begun === undefined) return true;
   return isPlainObject(begun) && Number.isSafeInteger(begun.start) && Number.isSafeInteger(begun.stalls);
+}
+
+function isReplayed(value: unknown): boolean {
+  return isPlainObject(value) && MOMENT.holds(value.at) && isText(value.token);
 }
 
 function isTexts(value: unknown): boolean {

@@ -72,4 +72,20 @@ onEveryEngine('the data of a job', (engine) => {
     expect((await queue.getJob('a'))?.data).toEqual({ theirs: 1 });
     expect(await queue.getJobState('gone')).toBe('unknown');
   });
+
+  test('is replaced in a state only, when that is asked for', async () => {
+    const app = engine.app();
+    const fail = app.task({ name: 'fail', run: async () => Promise.reject(new Error('no')) });
+    const { id } = await fail.delay();
+    const backend = engine.bareQueue('default').getBackend();
+    const { replaceData } = primitivesOf(backend) as Primitives;
+    const textOf = async () => (await backend.getJobData(id))?.data ?? '';
+    expect(await replaceData.call(backend, id, await textOf(), '{"umbel":1,"n":1}', 'failed')).toBe(false);
+    expect(await textOf()).toBe('{"umbel":1}');
+    await app.worker().start();
+    await app.result(id).outcome({ timeout: '10s' });
+    expect(await replaceData.call(backend, id, '{"umbel":1}', '{"umbel":1,"n":2}', 'failed')).toBe(false);
+    expect(await replaceData.call(backend, id, await textOf(), '{"umbel":1,"n":2}', 'failed')).toBe(true);
+    expect(await textOf()).toBe('{"umbel":1,"n":2}');
+  });
 });

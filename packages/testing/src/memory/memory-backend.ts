@@ -177,8 +177,8 @@ export class MemoryBackend extends BackendAdmin implements IQueueBackend {
   }
 
   /** Not of BullMQ's contract either: replaces a job's data if it is still this text. */
-  replaceData(jobId: string, current: string, next: string): Promise<boolean> {
-    return this.command((queue) => replaceData(queue, jobId, current, next));
+  replaceData(jobId: string, current: string, next: string, state?: 'failed'): Promise<boolean> {
+    return this.command((queue) => replaceData(queue, jobId, current, next, state));
   }
 
   updateData(job: FinishedJob, data: unknown): Promise<void> {

@@ -1,4 +1,5 @@
 import { ErrorCode } from 'bullmq';
+import { stateOf } from './getters.js';
 import type { JobRecord } from './job-record.js';
 import type { QueueData } from './queue-data.js';
 
@@ -23,10 +24,16 @@ export function updateData(queue: QueueData, jobId: string, data: string): numbe
   return 0;
 }
 
-/** False if the job is gone, or its data is another text by now. */
-export function replaceData(queue: QueueData, jobId: string, current: string, next: string): boolean {
+/** False if the job is gone, its data is another text by now, or it is not in the state that was asked for. */
+export function replaceData(
+  queue: QueueData,
+  jobId: string,
+  current: string,
+  next: string,
+  state?: 'failed',
+): boolean {
   const job = queue.jobs.get(jobId);
-  if (job?.data !== current) return false;
+  if (job?.data !== current || (state !== undefined && stateOf(queue, jobId) !== state)) return false;
   job.data = next;
   return true;
 }
