@@ -20,6 +20,7 @@ const CODES = [
   'POISON_JOB',
   'REJECTED',
   'REVOKED',
+  'SCHEDULE',
   'SKIPPED',
   'STORE_CONFIGURATION',
   'SUBMIT',
@@ -30,6 +31,7 @@ const CODES = [
   'UNBOUND_TASK',
   'UNKNOWN_JOB',
   'UNKNOWN_QUEUE',
+  'UNKNOWN_SCHEDULE',
   'UNKNOWN_TASK',
   'UNRECOVERABLE',
   'UPSTREAM_FAILED',
@@ -379,6 +381,33 @@ export class UnknownJobError extends UmbelError {
 export class ClosedError extends UmbelError {
   override readonly name = 'ClosedError';
   readonly code = 'CLOSED';
+}
+
+/** A schedule cannot be declared or stored: its name is taken, or its target cannot be sent as it is. */
+export class ScheduleError extends UmbelError {
+  override readonly name = 'ScheduleError';
+  readonly code = 'SCHEDULE';
+
+  constructor(
+    readonly schedule: string,
+    reason: string,
+    options?: ErrorOptions,
+  ) {
+    super(`Schedule "${schedule}" ${reason}`, options);
+  }
+}
+
+/** The store holds no schedule of this name. */
+export class UnknownScheduleError extends UmbelError {
+  override readonly name = 'UnknownScheduleError';
+  readonly code = 'UNKNOWN_SCHEDULE';
+
+  constructor(readonly schedule: string) {
+    super(
+      `The store holds no schedule "${schedule}". If the code declares it, store it with app.schedules.sync(), ` +
+        'or start a worker that declares it.',
+    );
+  }
 }
 
 /** The store could not be reached. */

@@ -33,6 +33,7 @@ export {
   RejectedError,
   RemoteError,
   RevokedError,
+  ScheduleError,
   StoreConfigurationError,
   SubmitError,
   TaskFailedError,
@@ -43,6 +44,7 @@ export {
   UnboundTaskError,
   UnknownJobError,
   UnknownQueueError,
+  UnknownScheduleError,
   UnknownTaskError,
   UnrecoverableError,
   UpstreamFailedError,
@@ -68,6 +70,15 @@ export { isFinal, type JobState } from './results/state.js';
 // Workers
 export type { TaskContext, TaskLog } from './running/context.js';
 export type { AppWorker, WorkerOptions } from './running/worker.js';
+// Schedules
+export type { ExcludedDays } from './schedules/calendar.js';
+export type { Overlap } from './schedules/decide.js';
+export type { CatchUp } from './schedules/due-slots.js';
+export type { InputStillNeeded, ScheduleHandle, Schedules, ScheduleTarget } from './schedules/handle.js';
+export type { ScheduleInfo, ScheduleRun } from './schedules/info.js';
+export type { ScheduleExceptions, ScheduleOptions, ScheduleRules, Weekday } from './schedules/options.js';
+export type { SyncOptions, SyncReport } from './schedules/schedules.js';
+export type { Timing } from './schedules/timing.js';
 // Tasks and calls
 export { defineTask } from './tasks/contract.js';
 export type { Hooks } from './tasks/hooks.js';

@@ -49,6 +49,11 @@ export interface WorkerOptions {
    * steps of 100 waiting jobs a queue. Default 1 min, at least 1 s; `false` for never.
    */
   repairInterval?: Duration | false;
+  /**
+   * Whether the schedules that this program declares are stored when the worker starts, as by `app.schedules.sync()`.
+   * Default true. Every worker fires the slots of those that are stored, whatever this says.
+   */
+  schedules?: boolean;
 }
 
 /** Takes jobs and runs their handlers. */
@@ -61,6 +66,7 @@ export interface AppWorker {
    * reached, telling the app's logger why, since workers are often started before it.
    * @throws {ClosedError} if the worker was closed before.
    * @throws {StoreConfigurationError} if the store evicts keys, unless `allowEviction` is set.
+   * @throws {ScheduleError} if a schedule that this program declares has an input that does not fit.
    */
   start(): Promise<AppWorker>;
   /** Takes no more jobs, waits for those that run, and disconnects. With `force`, does not wait. */
@@ -80,6 +86,8 @@ export interface WorkerParts {
   readonly checkQueue: (queue: string) => void;
   /** Applies the settings of a queue as a whole. */
   readonly prepareQueue: (queue: string) => Promise<void>;
+  /** Stores the schedules that this program declares. */
+  readonly syncSchedules: () => Promise<void>;
   readonly defaultName: string;
   readonly keepCompletedMs: number;
   readonly keepFailedMs: number;
@@ -90,7 +98,13 @@ export interface WorkerParts {
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
 export class QueueWorker implements AppWorker {
   readonly #queues: readonly string[] | undefined;
-  readonly #options: { concurrency: number; name: string; lockDurationMs: number; allowEviction: boolean };
+  readonly #options: {
+    concurrency: number;
+    name: string;
+    lockDurationMs: number;
+    allowEviction: boolean;
+    schedules: boolean;
+  };
   readonly #parts: WorkerParts;
   readonly #fallback: ForeignHandler | undefined;
   readonly #claimers = new Map<string, Claimer>();
@@ -109,6 +123,7 @@ export class QueueWorker implements AppWorker {
       name: checkText('name', options.name ?? parts.defaultName, 200),
       lockDurationMs: checkInteger('lockDuration', lockDurationMs, 1000, 86_400_000),
       allowEviction: options.allowEviction ?? false,
+      schedules: options.schedules ?? true,
     };
     this.#repairer = repairerOf(options.repairInterval ?? '1m', () => this.queues, parts);
     this.#children = new ChildPool(this.#options.concurrency);
@@ -165,6 +180,7 @@ export class QueueWorker implements AppWorker {
     }
     for (const queue of queues) this.#parts.checkQueue(queue);
     await this.#reached(() => this.#checkStore());
+    if (this.#options.schedules) await this.#reached(() => this.#parts.syncSchedules());
     this.#control = new ControlListener(this.#parts.store, (order) => this.#obey(order));
     await Promise.all([
       ...queues.map((queue) => this.#serve(queue, this.#options.concurrency)),

@@ -11,6 +11,12 @@ import {
   isSource,
   isText,
 } from '../flow/shape.js';
+import {
+  isScheduleRecord,
+  isSlotsRecord,
+  type ScheduleRecord,
+  type SlotsRecord,
+} from '../schedules/record.js';
 import { isPlainObject } from './plain-object.js';
 import { sanitize } from './stored-value.js';
 
@@ -70,6 +76,9 @@ export interface Envelope {
   readonly failure?: FailureOrigin;
   /** Starts whose worker ended before the handler did. */
   readonly lost?: LostStarts;
+  /** Of the job of a schedule: what it is, and how far it has come. */
+  readonly schedule?: ScheduleRecord;
+  readonly slots?: SlotsRecord;
 }
 
 /** Starts of a job whose worker ended before the handler did. */
@@ -192,6 +201,8 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['skipped', { words: 'true', holds: (value) => value === true }],
   ['expand', { words: 'what a fan-out adds', holds: isExpansion }],
   ['lost', { words: 'what is known of lost starts', holds: isLostStarts }],
+  ['schedule', { words: 'a schedule', holds: isScheduleRecord }],
+  ['slots', { words: 'what is known of the slots of a schedule', holds: isSlotsRecord }],
   ['callbacks', { words: 'lists of what is to be sent', holds: isCallbacks }],
 ]);
 
