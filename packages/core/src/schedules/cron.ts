@@ -11,11 +11,20 @@ export interface Cron {
 }
 
 const ALIAS = /^@(yearly|annually|monthly|weekly|daily|hourly|minutely|secondly|weekdays|weekends)$/;
-/** Reading one takes longer than finding a slot. */
+/** Reading one takes as long as finding a slot, about a quarter of a millisecond. */
 const KEPT = 500;
-const LOOK_BACK_MS = 3 * 3_600_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const LOOK_BACK_MS = 3 * HOUR_MS;
+const MAX_SHIFTS_MS = 1000 * DAY_MS;
 
-const read = new Map<string, CronExpression>();
+/** An expression, and the last answer: a schedule asks for the same slot several times in a row. */
+interface ReadCron {
+  readonly expression: CronExpression;
+  asked?: { readonly after: number; readonly at: number | undefined };
+}
+
+const read = new Map<string, ReadCron>();
 const sound = new Set<string>();
 
 /** Why the text is no cron expression, or undefined if it is one. */
@@ -37,25 +46,50 @@ export function cronFault(cron: string): string | undefined {
 
 /** The first moment of the expression that is later than `after`; undefined if there is none. */
 export function nextOfCron(cron: Cron, after: number): number | undefined {
-  const direct = nextAfter(cron, after, after);
-  if (direct === undefined || direct <= after + 1000) return direct; // nothing can be before
-  const shift = shiftBefore(cron.tz, after);
-  if (shift === undefined) return direct;
-  // Of times that a shift of the clocks has skipped, the library gives only those of one walk through them.
-  return Math.min(direct, nextAfter(cron, shift - 1, after) ?? direct);
+  const known = readOf(cron);
+  if (known === undefined) return undefined;
+  if (known.asked?.after !== after) known.asked = { after, at: nextOf(known.expression, cron.tz, after) };
+  return known.asked.at;
 }
 
-function nextAfter(cron: Cron, from: number, after: number): number | undefined {
+function nextOf(expression: CronExpression, tz: string, after: number): number | undefined {
+  const direct = nextAfter(expression, after, after) ?? nextAfterShifts(expression, tz, after);
+  if (direct === undefined || direct <= after + 1000) return direct; // nothing can be before
+  const shift = shiftBefore(tz, after);
+  if (shift === undefined) return direct;
+  // Of times that a shift of the clocks has skipped, the library gives only those of one walk through them.
+  return Math.min(direct, nextAfter(expression, shift - 1, after) ?? direct);
+}
+
+function nextAfter(expression: CronExpression, from: number, after: number): number | undefined {
   try {
-    const expression = expressionOf(cron);
     expression.reset(new Date(from));
     for (;;) {
       const at = expression.next().getTime();
       if (at > after) return at;
     }
   } catch {
-    return undefined; // there is none within the years that the library looks at
+    return undefined;
   }
+}
+
+/** The library does not get past the moment when clocks are set back by half an hour, as on Lord Howe Island. */
+function nextAfterShifts(expression: CronExpression, tz: string, after: number): number | undefined {
+  for (let shift = shiftAfter(tz, after); shift !== undefined; shift = shiftAfter(tz, shift)) {
+    const at = nextAfter(expression, shift + HOUR_MS, after);
+    if (at !== undefined || shift - after > MAX_SHIFTS_MS) return at;
+  }
+  return undefined;
+}
+
+/** When the clocks are set to another time next, within a year. */
+function shiftAfter(tz: string, at: number): number | undefined {
+  const offset = offsetAt(tz, at);
+  for (let day = at + DAY_MS; day < at + 366 * DAY_MS; day += DAY_MS) {
+    if (offsetAt(tz, day) !== offset)
+      return firstMoment(day - DAY_MS, day, (moment) => offsetAt(tz, moment) !== offset);
+  }
+  return undefined;
 }
 
 /** When the clocks were set forward, if they were by more than the time since then. */
@@ -67,13 +101,18 @@ function shiftBefore(tz: string, at: number): number | undefined {
   return at < shift + skipped ? shift : undefined;
 }
 
-function expressionOf({ cron, tz, seed }: Cron): CronExpression {
+/** Undefined for one that cannot be read. */
+function readOf({ cron, tz, seed }: Cron): ReadCron | undefined {
   const key = JSON.stringify([cron, tz, seed]);
-  let expression = read.get(key);
-  if (expression === undefined) {
+  let known = read.get(key);
+  if (known === undefined) {
     if (read.size >= KEPT) read.clear();
-    expression = CronExpressionParser.parse(cron, { tz, hashSeed: seed });
-    read.set(key, expression);
+    try {
+      known = { expression: CronExpressionParser.parse(cron, { tz, hashSeed: seed }) };
+    } catch {
+      return undefined;
+    }
+    read.set(key, known);
   }
-  return expression;
+  return known;
 }

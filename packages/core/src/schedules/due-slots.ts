@@ -9,15 +9,17 @@ export type CatchUp = 'one' | 'skip' | 'all';
  * worker that died is taken over, so that its slots are late, and not missed.
  */
 export const MISSED_AFTER_MS = 60_000;
-/** Of the slots that were missed, at most so many are fired, or counted. */
+/** Of the slots that were missed, at most so many are fired. */
 export const MAX_CATCH_UP = 1000;
+/** Of those that are not fired, at most so many are counted: finding one takes a quarter of a millisecond. */
+export const MAX_COUNTED = 100;
 /** As many slots as can be late, one a second, beside the missed ones. */
-const MAX_DUE = MAX_CATCH_UP + (2 * MISSED_AFTER_MS) / 1000;
+const MAX_LATE = (2 * MISSED_AFTER_MS) / 1000;
 
 export interface DueSlots {
   /** To be fired, in order. */
   readonly fire: readonly number[];
-  /** The missed ones that are not: how many (at most `MAX_CATCH_UP` are counted), and the latest. */
+  /** The missed ones that are not: how many (at most `MAX_COUNTED` are counted), and the latest. */
   readonly missed?: { readonly count: number; readonly latest: number };
   /** The latest of all these slots. */
   readonly last?: number;
@@ -30,7 +32,8 @@ export interface DueSlots {
  */
 export function dueSlots(named: NamedTiming, last: number, now: number, catchUp: CatchUp): DueSlots {
   const due: number[] = [];
-  for (const slot of latestSlots(named, last, now, MAX_DUE)) {
+  const limit = MAX_LATE + MAX_COUNTED + (catchUp === 'all' ? MAX_CATCH_UP : 1);
+  for (const slot of latestSlots(named, last, now, limit)) {
     if (dueAt(named, slot) > now) break; // in order: the next ones wait for it
     due.push(slot);
   }
@@ -38,7 +41,7 @@ export function dueSlots(named: NamedTiming, last: number, now: number, catchUp:
   const onTime = due.filter((slot) => !isMissed(slot));
   const missed = due.filter(isMissed);
   const caughtUp = missed.slice(missed.length - numberOf(catchUp, missed.length, onTime.length > 0));
-  const skipped = missed.slice(0, missed.length - caughtUp.length).slice(-MAX_CATCH_UP);
+  const skipped = missed.slice(0, missed.length - caughtUp.length).slice(-MAX_COUNTED);
   const latest = skipped.at(-1);
   const latestDue = due.at(-1);
   return {

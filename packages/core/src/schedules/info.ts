@@ -53,7 +53,7 @@ export interface ScheduleRun {
   readonly state?: string;
   /** It was fired by `runNow`. */
   readonly isManual?: true;
-  /** Of skipped ones: why, and how many in turn (of missed ones, at most 1,000 at a time are counted). */
+  /** Of skipped ones: why, and how many in turn (of missed ones, at most 100 at a time are counted). */
   readonly reason?: 'missed' | 'overlap';
   readonly count?: number;
   /** Why it could not be sent. */

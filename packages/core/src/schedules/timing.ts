@@ -64,16 +64,24 @@ export function dueAt({ name, timing: { jitterMs = 0 } }: NamedTiming, slot: num
   return slot + Math.floor((hash.readUInt32BE(0) / 2 ** 32) * (jitterMs + 1));
 }
 
-/** How a window grows in which the latest slots are looked for. */
-const WINDOW = { firstMs: 60_000, factor: 4 };
+/** The windows in which the latest slots are looked for, backwards: each is twice as long as the one before. */
+const FIRST_WINDOW_MS = 60_000;
 
 /** The latest `limit` slots that are later than `after` and not later than `until`, in order. */
 export function latestSlots(named: NamedTiming, after: number, until: number, limit: number): number[] {
-  for (let windowMs = WINDOW.firstMs; ; windowMs *= WINDOW.factor) {
-    const from = Math.max(after, until - windowMs);
-    const slots: number[] = [];
-    for (let slot = nextSlot(named, from); slot !== undefined && slot <= until; slot = nextSlot(named, slot))
-      slots.push(slot);
-    if (slots.length >= limit || from <= after) return slots.slice(-limit);
+  let slots: number[] = [];
+  let to = until;
+  for (let windowMs = FIRST_WINDOW_MS; to > after && slots.length < limit; windowMs *= 2) {
+    const from = Math.max(after, to - windowMs);
+    slots = [...slotsWithin(named, from, to), ...slots];
+    to = from;
   }
+  return slots.slice(-limit);
+}
+
+function slotsWithin(named: NamedTiming, after: number, until: number): number[] {
+  const slots: number[] = [];
+  for (let slot = nextSlot(named, after); slot !== undefined && slot <= until; slot = nextSlot(named, slot))
+    slots.push(slot);
+  return slots;
 }
