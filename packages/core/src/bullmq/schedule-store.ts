@@ -5,10 +5,13 @@
  */
 import { createHash } from 'node:crypto';
 import { INTERNAL_JOB, INTERNAL_QUEUE } from '../flow/node.js';
-import { type Envelope, type EnvelopeContent, encodeEnvelope } from '../wire/envelope.js';
+import { type Envelope, type EnvelopeContent, encodeEnvelope, readEnvelope } from '../wire/envelope.js';
 import { mergeData } from './merge-data.js';
 import type { Store } from './store.js';
 import type { StoredJob } from './stored-job.js';
+
+/** What is stored of a schedule. */
+export type StoredSchedule = Pick<EnvelopeContent, 'schedule' | 'slots'>;
 
 const INDEX_QUEUE = 'umbel.schedules';
 const PAGE = 1000;
@@ -64,7 +67,7 @@ export class ScheduleStore {
   }
 
   /** Adds a schedule that is not there; one that is stays as it is. */
-  async add(name: string, content: EnvelopeContent, delayMs: number): Promise<void> {
+  async add(name: string, content: StoredSchedule, delayMs: number): Promise<void> {
     const id = scheduleId(name);
     await this.#store.on(INTERNAL_QUEUE, async (bull) => {
       const state = await bull.getJobState(id);
@@ -77,9 +80,23 @@ export class ScheduleStore {
     });
   }
 
-  /** Changes what is stored of a schedule; gives it as it is then, or undefined if it is gone. */
-  change(name: string, change: (data: Envelope) => Envelope | undefined): Promise<Envelope | undefined> {
-    return this.#store.on(INTERNAL_QUEUE, (bull) => mergeData(bull.getBackend(), scheduleId(name), change));
+  /**
+   * Changes what is stored of a schedule; gives it as it is then, or undefined if it is gone. What cannot be read of it
+   * is told as absent.
+   */
+  async change(
+    name: string,
+    change: (stored: StoredSchedule) => StoredSchedule | undefined,
+  ): Promise<StoredSchedule | undefined> {
+    const data = await this.#store.on(INTERNAL_QUEUE, (bull) =>
+      mergeData(bull.getBackend(), scheduleId(name), (current) => {
+        const changed = change(readable(current));
+        if (changed === undefined) return undefined;
+        const { schedule: _schedule, slots: _slots, ...rest } = current;
+        return { ...rest, ...changed };
+      }),
+    );
+    return data && readable(data);
   }
 
   /** Lets a schedule decide anew, after it was changed. */
@@ -97,8 +114,8 @@ export class ScheduleStore {
   /** Removes a schedule; one that a dead worker holds is marked, and removed by the next one that takes it. */
   async remove(name: string, now: number): Promise<void> {
     const id = scheduleId(name);
-    await this.change(name, (data) =>
-      data.schedule === undefined ? undefined : { ...data, schedule: { ...data.schedule, removed: now } },
+    await this.change(name, ({ schedule, ...rest }) =>
+      schedule === undefined ? undefined : { ...rest, schedule: { ...schedule, removed: now } },
     );
     await this.#untilFree(id, async () => {
       await this.#store.on(INTERNAL_QUEUE, (bull) => bull.remove(id));
@@ -114,4 +131,9 @@ export class ScheduleStore {
       await this.#pause(BUSY.pauseMs);
     }
   }
+}
+
+function readable(data: Envelope): StoredSchedule {
+  const { schedule, slots } = readEnvelope(data);
+  return { ...(schedule !== undefined && { schedule }), ...(slots !== undefined && { slots }) };
 }

@@ -95,9 +95,9 @@ async function turn(
   }
   const isSame = runs.length === 0 && ended.length === 0 && decision.waiting.length === slots.waiting?.length;
   if (isSame && decision.last === slots.last) return { record, slots };
-  const stored = await parts.schedules.change(record.name, (data) => ({
-    ...data,
-    slots: noted(data.slots ?? {}, {
+  const stored = await parts.schedules.change(record.name, ({ slots: before = {}, ...rest }) => ({
+    ...rest,
+    slots: noted(before, {
       runs,
       ended,
       opened,

@@ -137,9 +137,9 @@ export class Scheduling {
     const slot = this.#now();
     const open = await fire(this.#parts, record, `${scheduleId(name)}-now-${randomUUID()}`, slot);
     const { id, queue, at } = open;
-    await this.#parts.schedules.change(name, (data) => ({
-      ...data,
-      slots: noted(data.slots ?? {}, {
+    await this.#parts.schedules.change(name, ({ slots = {}, ...rest }) => ({
+      ...rest,
+      slots: noted(slots, {
         runs: [{ slot, at, outcome: 'fired', id, queue, manual: true }],
         ...(record.overlap !== 'allow' && { opened: [open] }),
       }),
@@ -170,18 +170,20 @@ export class Scheduling {
   async #put(declaration: Declaration): Promise<Stored> {
     const { schedules } = this.#parts;
     const { name, digest } = declaration;
-    const stored = await this.#find(name);
+    const job = await schedules.find(name);
+    const known = job?.envelope?.schedule;
+    const stored = known?.removed === undefined ? known : undefined;
     if (stored?.digest === digest) return 'unchanged';
     const now = this.#now();
     const fresh = await this.#recordOf(declaration, now);
-    const changed = await schedules.change(name, (data) => {
-      // As it is now: another program may have paused it, or stored the same.
-      const before = data.schedule?.removed === undefined ? data.schedule : undefined;
-      if (before?.digest === digest) return undefined;
-      if (before !== undefined) return { ...data, schedule: succeeding(before, fresh) };
-      const { slots: _removed, ...rest } = data;
-      return { ...rest, schedule: fresh };
-    });
+    const changed =
+      job && // one that has failed is put right by another one
+      (await schedules.change(name, ({ schedule, slots }) => {
+        // As it is now: another program may have paused it, or stored the same.
+        if (schedule === undefined || schedule.removed !== undefined) return { schedule: fresh };
+        if (schedule.digest === digest) return undefined;
+        return { schedule: succeeding(schedule, fresh), ...(slots !== undefined && { slots }) };
+      }));
     if (changed !== undefined) await schedules.wake(name);
     else await schedules.add(name, { schedule: fresh }, sleepMs(fresh, {}, now));
     return stored === undefined ? 'added' : 'changed';
@@ -195,8 +197,8 @@ export class Scheduling {
   async #change(name: string, change: (record: ScheduleRecord) => ScheduleRecord): Promise<void> {
     const { schedules } = this.#parts;
     if ((await this.#find(name)) === undefined) throw new UnknownScheduleError(name);
-    await schedules.change(name, (data) =>
-      data.schedule === undefined ? undefined : { ...data, schedule: change(data.schedule) },
+    await schedules.change(name, ({ schedule, ...rest }) =>
+      schedule === undefined ? undefined : { ...rest, schedule: change(schedule) },
     );
     await schedules.wake(name);
   }
