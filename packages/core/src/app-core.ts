@@ -7,6 +7,7 @@ import { isJobId } from './bullmq/job-id.js';
 import { type QueueHandle, queueHandle, setConcurrency, setRateLimit } from './bullmq/queue-handle.js';
 import type { RepairCounts } from './bullmq/repair.js';
 import { repairAll } from './bullmq/repairer.js';
+import { ScheduleStore } from './bullmq/schedule-store.js';
 import { Store, type StoreOptions } from './bullmq/store.js';
 import { StoreTime } from './bullmq/store-time.js';
 import { TagIndex } from './bullmq/tag-index.js';
@@ -27,6 +28,13 @@ import type { ActivityListener } from './running/worker/activity.js';
 import type { WorkerOptions } from './running/worker/options.js';
 import { type AppWorker, QueueWorker } from './running/worker/worker.js';
 import { type Runtime, systemRuntime } from './runtime.js';
+import { Declarations } from './schedules/declared.js';
+import { type ScheduleHandle, type Schedules, scheduleHandle } from './schedules/handle.js';
+import { normalizeSchedule, type ScheduleOptions } from './schedules/options.js';
+import type { ScheduleParts } from './schedules/parts.js';
+import { runSchedule } from './schedules/runner.js';
+import { refused, Scheduling } from './schedules/schedules.js';
+import { plannedTarget, storableTarget } from './schedules/target.js';
 import { InputChecks } from './sending/checks.js';
 import { Sending } from './sending/sending.js';
 import { actual } from './stand-in.js';
@@ -57,6 +65,7 @@ const GROUP_MEMBERS = 10_000;
 export class AppCore implements Sender {
   readonly name: string;
   readonly deadLetters: DeadLetters;
+  readonly schedules: Schedules;
   readonly maxMembers: number;
   readonly #options: AppOptions;
   readonly #logger: Logger;
@@ -67,15 +76,22 @@ export class AppCore implements Sender {
   readonly #store: Store;
   readonly #tags: TagIndex;
   readonly #results: ResultParts;
-  readonly #checks: InputChecks;
   readonly #sending: Sending;
   readonly #executor: Executor;
+  readonly #checks: InputChecks;
+  readonly #declarations: Declarations;
+  readonly #scheduling: Scheduling;
   readonly #keepCompletedMs: number;
   readonly #keepFailedMs: number;
   readonly #workers = new Set<AppWorker>();
   readonly #listeners = new Set<ActivityListener>();
 
-  constructor(options: AppOptions, runtime: Runtime = systemRuntime, registry = new Registry()) {
+  constructor(
+    options: AppOptions,
+    runtime: Runtime = systemRuntime,
+    registry = new Registry(),
+    declarations = new Declarations(),
+  ) {
     const { name, connection, prefix, resultTtl = '1d', failureTtl = '7d', sendTimeout = '10s' } = options;
     const { logger = console, limits = {}, middleware = [], hooks, sensitive = [], codecs = [] } = options;
     this.name = checkName('name', name);
@@ -128,6 +144,28 @@ export class AppCore implements Sender {
       tags: this.#tags,
       maxMembers: this.maxMembers,
     });
+    this.#checks = checks;
+    this.#declarations = declarations;
+    const scheduleParts: ScheduleParts = {
+      declarations,
+      schedules: new ScheduleStore(store, runtime.pause),
+      store,
+      results: this.#results,
+      runtime: this.#runtime,
+      sending: this.#sending,
+      checks,
+      sealer,
+      info: (message) => logger.info(`umbel "${name}": ${message}`),
+      warn: (message) => this.#warn(message),
+      onError,
+    };
+    this.#scheduling = new Scheduling(scheduleParts);
+    const scheduling = () => actual(this).#scheduling;
+    this.schedules = {
+      list: () => scheduling().list(),
+      get: (schedule) => scheduleHandle(checkName('name', schedule), scheduling),
+      sync: (options) => scheduling().sync(options),
+    };
     this.#executor = new Executor({
       app: name,
       registry,
@@ -142,8 +180,8 @@ export class AppCore implements Sender {
       maxResultBytes: limitOf('limits.resultBytes', limits.resultBytes),
       outages,
       onError,
+      runSchedule: (job, envelope) => runSchedule(scheduleParts, job, envelope),
     });
-    this.#checks = checks;
     this.deadLetters = deadLetters(
       () => actual(this).#deadLetterParts(),
       () => this.#queues(),
@@ -154,7 +192,7 @@ export class AppCore implements Sender {
 
   /** An app with the same tasks, on a store and a runtime of its own. */
   fork(options: Partial<AppOptions>, runtime: Runtime): AppCore {
-    return new AppCore({ ...this.#options, ...options }, runtime, this.#registry);
+    return new AppCore({ ...this.#options, ...options }, runtime, this.#registry, this.#declarations);
   }
 
   /** Tells a listener of the attempts of all workers of this app in this process; gives a function that stops it. */
@@ -220,6 +258,19 @@ export class AppCore implements Sender {
     return clientOf((name) => this.signature(name));
   }
 
+  schedule(name: string, options: ScheduleOptions, target: unknown): ScheduleHandle {
+    checkName('name', name);
+    const times = normalizeSchedule(name, options);
+    const node = plannedTarget(name, target, this);
+    try {
+      this.#checks.checkTreeAtOnce(node);
+    } catch (cause) {
+      throw refused(name, cause);
+    }
+    this.#declarations.add(name, times, storableTarget(name, node));
+    return scheduleHandle(name, () => actual(this).#scheduling);
+  }
+
   worker(options: WorkerOptions = {}): QueueWorker {
     const worker = new QueueWorker(options, {
       store: this.#storeOptions,
@@ -233,6 +284,7 @@ export class AppCore implements Sender {
         ),
       checkQueue: (queue) => this.#router.checkDeclared(queue),
       prepareQueue: (queue) => this.#prepareQueue(queue),
+      syncSchedules: () => this.#scheduling.syncAtStart(),
       defaultName: `${hostname()}.${process.pid}`,
       keepCompletedMs: this.#keepCompletedMs,
       keepFailedMs: this.#keepFailedMs,

@@ -9,13 +9,15 @@ import type { Logger } from './logger.js';
 import type { AsyncResult } from './results/async-result.js';
 import type { WorkerOptions } from './running/worker/options.js';
 import type { AppWorker } from './running/worker/worker.js';
+import type { ScheduleHandle, Schedules, ScheduleTarget } from './schedules/handle.js';
+import type { ScheduleOptions } from './schedules/options.js';
 import type { Hooks } from './tasks/hooks.js';
 import type { AddedBy, AnyMiddleware } from './tasks/middleware.js';
 import type { SendOptions } from './tasks/options.js';
 import type { QueueOptions, Routes } from './tasks/routing.js';
 import type { FailureSchemas, ReportsOf } from './types/extras.js';
 import type { Client, Handlers, NamedTask } from './types/named.js';
-import type { OutputOf } from './types/step.js';
+import type { AnyStep, OutputOf } from './types/step.js';
 import type {
   AnyContract,
   AnyTask,
@@ -186,6 +188,22 @@ export interface App<Added = {}> {
    * done.
    */
   repair(): Promise<RepairCounts>;
+  /**
+   * Declares a schedule: the target, a task, a signature or a composition whose input is complete, is sent again and
+   * again. Nothing is stored before a worker of a program that declares it is started, or `schedules.sync()` is called;
+   * then any worker of the app fires its slots, each once. A handler finds the schedule's name in the header
+   * `umbel-schedule` and its slot, as an ISO time, in `umbel-scheduled-at`. A task's `unique`, `throttle` and `debounce`
+   * do not hold for what is sent so; `overlap` does.
+   * @throws {ScheduleError} if the app has a schedule of that name, or the target cannot be stored.
+   * @throws {InvalidOptionError} if the name or an option has a value it cannot have.
+   */
+  schedule<S extends AnyStep>(
+    name: string,
+    options: ScheduleOptions,
+    target: S & ScheduleTarget<S>,
+  ): ScheduleHandle<OutputOf<S>>;
+  /** The schedules: to list, look after and store. */
+  readonly schedules: Schedules;
   /** A worker for this app's queues; it takes jobs once started. */
   worker(options?: WorkerOptions): AppWorker;
   /** Closes this app's workers (waiting for running jobs) and connections. A later call opens new ones. */

@@ -31,8 +31,10 @@ export {
   DuplicateTaskError,
   IdempotencyConflictError,
   InvalidOptionError,
+  ScheduleError,
   UnboundTaskError,
   UnknownQueueError,
+  UnknownScheduleError,
   UnknownTaskError,
   ValidationError,
 } from './errors/mistakes.js';

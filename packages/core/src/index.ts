@@ -45,6 +45,7 @@ export {
   RejectedError,
   RemoteError,
   RevokedError,
+  ScheduleError,
   StoreConfigurationError,
   SubmitError,
   TaskFailedError,
@@ -55,6 +56,7 @@ export {
   UnboundTaskError,
   UnknownJobError,
   UnknownQueueError,
+  UnknownScheduleError,
   UnknownTaskError,
   UnrecoverableError,
   UpstreamFailedError,
@@ -86,6 +88,15 @@ export type { Concurrency } from './running/worker/concurrency.js';
 export type { WorkerHealth } from './running/worker/health.js';
 export type { WorkerOptions } from './running/worker/options.js';
 export type { AppWorker, CloseOptions, CloseReason } from './running/worker/worker.js';
+// Schedules
+export type { ExcludedDays } from './schedules/calendar.js';
+export type { Overlap } from './schedules/decide.js';
+export type { CatchUp } from './schedules/due-slots.js';
+export type { InputStillNeeded, ScheduleHandle, Schedules, ScheduleTarget } from './schedules/handle.js';
+export type { ScheduleInfo, ScheduleRun } from './schedules/info.js';
+export type { ScheduleExceptions, ScheduleOptions, ScheduleRules, Weekday } from './schedules/options.js';
+export type { SyncOptions, SyncReport } from './schedules/schedules.js';
+export type { Timing } from './schedules/timing.js';
 // Tasks and calls
 export { defineTask } from './tasks/contract.js';
 export type { Hooks } from './tasks/hooks.js';

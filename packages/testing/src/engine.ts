@@ -2,11 +2,12 @@
  * Lets the engine of a test work, and lets time pass when nothing is left to do.
  *
  * Work and time move only while somebody waits for them: a result, `advance`, `runUntilIdle` or `next`. In between,
- * what was sent stays as it was sent, for the test to look at.
+ * what was sent stays as it was sent, for the test to look at. The slots of schedules come as time passes, and are never
+ * why it passes, since there is always a next one.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { EventEmitter, once } from 'node:events';
-import { type Clock, INTERNAL_QUEUE } from '@umbel/core/internal';
+import { type Clock, INTERNAL_JOB, INTERNAL_QUEUE } from '@umbel/core/internal';
 import { Choice } from './memory/choice.js';
 import type { Gate } from './memory/gate.js';
 import { Store } from './memory/store.js';
@@ -142,9 +143,14 @@ export class Engine {
   async #passTime(isDone: () => boolean): Promise<void> {
     for (;;) {
       await this.#quiet();
-      if (isDone() || this.#time.nextAt() === undefined) return;
+      if (isDone() || !this.#isWaitingForTime()) return;
       this.#time.runNext();
     }
+  }
+
+  /** Whether time has to pass for something that ends. Schedules never do, and are no reason. */
+  #isWaitingForTime(): boolean {
+    return this.#time.pending > this.store.alarmsOnlyFor(({ name }) => name === INTERNAL_JOB.schedule);
   }
 
   async #work(steps: number, work: () => Promise<void>): Promise<void> {

@@ -8,6 +8,7 @@ import {
   type Logger,
   type OutputOf,
   type Step,
+  type SyncReport,
   UpstreamFailedError,
 } from '@umbel/core';
 import {
@@ -86,8 +87,16 @@ export interface TestApp extends AsyncDisposable {
   start<In, Out>(call: Sendable<In, Out>, ...input: InputArgs<In>): Promise<AsyncResult<Out>>;
   /** Lets the engine work for a time. */
   advance(duration: Duration): Promise<void>;
-  /** Lets the engine work until nothing is left to do, however far in the future. */
+  /**
+   * Lets the engine work until nothing is left to do, however far in the future. Slots of schedules that come until then
+   * are fired, and those after it are nothing left to do: only `advance` waits for them.
+   */
   runUntilIdle(): Promise<void>;
+  /**
+   * Stores the schedules that the app declares, as `app.schedules.sync()` does: until then they do nothing. Their slots
+   * are fired as `advance` comes to them.
+   */
+  startSchedules(): Promise<SyncReport>;
   /** Runs one attempt, the next one there is, and gives what came of it; undefined if nothing is left to do. */
   next(): Promise<Attempt | undefined>;
   /** Replaces the handler of a task: by a function, a value, an error to throw, or a `sequence` of those. */
@@ -142,7 +151,12 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
   const queues = new Set<string>();
 
   const newWorker = () =>
-    fork.worker({ queues: [...queues], concurrency: options.concurrency ?? 10, handleSignals: false });
+    fork.worker({
+      queues: [...queues],
+      concurrency: options.concurrency ?? 10,
+      handleSignals: false,
+      schedules: false,
+    });
 
   const serve = (queue: string) => {
     if (queues.has(queue) || queue === INTERNAL_QUEUE) return;
@@ -256,6 +270,7 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
     },
     start: (call, ...input) => standIn.run(() => call.delay(...input)),
     advance: (duration) => engine.advanceTo(engine.now + durationMs(duration, 'duration')),
+    startSchedules: () => fork.schedules.sync(),
     runUntilIdle: () => engine.runUntilIdle(),
     async next() {
       for (;;) {

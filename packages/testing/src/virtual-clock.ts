@@ -31,6 +31,11 @@ export class VirtualClock implements Clock {
     if (handle !== undefined) this.#timers.remove(handle as Timer);
   }
 
+  /** Timers that have not run. */
+  get pending(): number {
+    return this.#timers.size;
+  }
+
   /** When the next timer is due, if there is one. */
   nextAt(): number | undefined {
     return this.#timers.first()?.score;

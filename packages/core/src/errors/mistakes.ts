@@ -114,3 +114,30 @@ export class UnknownQueueError extends UmbelError {
     );
   }
 }
+
+/** A schedule cannot be declared or stored: its name is taken, or its target cannot be sent as it is. */
+export class ScheduleError extends UmbelError {
+  override readonly name = 'ScheduleError';
+  readonly code = 'SCHEDULE';
+
+  constructor(
+    readonly schedule: string,
+    reason: string,
+    options?: ErrorOptions,
+  ) {
+    super(`Schedule "${schedule}" ${reason}`, options);
+  }
+}
+
+/** The store holds no schedule of this name. */
+export class UnknownScheduleError extends UmbelError {
+  override readonly name = 'UnknownScheduleError';
+  readonly code = 'UNKNOWN_SCHEDULE';
+
+  constructor(readonly schedule: string) {
+    super(
+      `The store holds no schedule "${schedule}". If the code declares it, store it with app.schedules.sync(), ` +
+        'or start a worker that declares it.',
+    );
+  }
+}

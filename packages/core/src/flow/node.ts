@@ -23,6 +23,8 @@ export const INTERNAL_JOB = {
   probe: 'umbel:probe',
   /** Gives what a step gives, or another one if it fails. */
   fallback: 'umbel:fallback',
+  /** Fires the slots of a schedule, and goes back to wait for the next one. */
+  schedule: 'umbel:schedule',
 } as const;
 
 /** Internal jobs only read and add, and are safe to repeat: an outage must not end a run. */

@@ -23,12 +23,12 @@ import { Handling } from './handling.js';
 import type { ActiveJob, AttemptOutcome, ShownError } from './job.js';
 import { begun, isSuspicious, lostStarts, MAX_LOST_STARTS, Probation, poisonError } from './lost-starts.js';
 import type { ExecutorParts } from './parts.js';
-import { ComeBackSoon, ProbeEnd, Skip, StoppedEarly, WaitForChildren } from './signals.js';
+import { ComeBack, ProbeEnd, Skip, StoppedEarly, WaitForChildren } from './signals.js';
 import { Steps } from './steps.js';
 
 /** How long a job goes back to its queue when the store does not answer what the job needs. */
 const UNREACHABLE_RETURN_MS = 5_000;
-/** How long a join goes back that has enough while more is just being added below it. */
+/** How long a job goes back that does not say: a join that has enough while more is just being added below it. */
 const SOON_MS = 200;
 
 /**
@@ -90,7 +90,7 @@ export class Executor {
       const leave = this.#probation.enter();
       if (leave === undefined) {
         await job.save({ lost });
-        throw new ComeBackSoon();
+        throw new ComeBack();
       }
       // Only then can it be told from one that kills the worker next.
       job.onceStored(leave);
@@ -117,7 +117,7 @@ export class Executor {
       await attempt?.reports.end();
       return { kind: 'returned', delayMs: 0 };
     }
-    if (thrown instanceof ComeBackSoon) return { kind: 'returned', delayMs: SOON_MS };
+    if (thrown instanceof ComeBack) return { kind: 'returned', delayMs: thrown.delayMs ?? SOON_MS };
     if (thrown instanceof ProbeEnd)
       return { kind: 'failed', error: { name: 'ProbeEnd', message: thrown.reason, stack: undefined } };
     if (thrown instanceof Skip) {

@@ -18,7 +18,7 @@ import { childrenOf } from './children.js';
 import type { ActiveJob, FailedChild } from './job.js';
 import { addMembers } from './members.js';
 import type { ExecutorParts } from './parts.js';
-import { ComeBackSoon, ProbeEnd, Skip, WaitForChildren } from './signals.js';
+import { ComeBack, ProbeEnd, Skip, WaitForChildren } from './signals.js';
 
 /** A job of a run, with what it waits for. */
 interface Joining {
@@ -163,7 +163,7 @@ export class Joins {
       case 'stopped':
         throw new Skip(gathered.result, gathered.own);
       case 'later':
-        throw new ComeBackSoon();
+        throw new ComeBack();
       case 'waiting':
         throw new WaitForChildren(gathered.seen);
     }

@@ -5,8 +5,10 @@ import type { InputChecks } from '../sending/checks.js';
 import type { Hooks } from '../tasks/hooks.js';
 import type { AnyMiddleware } from '../tasks/middleware.js';
 import type { Registry } from '../tasks/registry.js';
+import type { Envelope } from '../wire/envelope.js';
 import type { Sealer } from '../wire/sealing.js';
 import type { ChildPool } from './isolated/child-pool.js';
+import type { ActiveJob } from './job.js';
 
 /** What an app runs its jobs with. */
 export interface ExecutorParts {
@@ -26,6 +28,8 @@ export interface ExecutorParts {
   readonly maxMembers: number;
   /** Where isolated tasks run; absent: in this process, as others. */
   readonly children?: ChildPool;
+  /** Runs the job of a schedule. */
+  readonly runSchedule: (job: ActiveJob, envelope: Envelope) => Promise<unknown>;
   /** How often a job may lose its worker in a short while; absent: as by default. */
   readonly maxLostStarts?: number;
   /** Errors that say that the app's own store cannot be reached. */

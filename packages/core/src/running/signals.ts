@@ -7,8 +7,11 @@ export class WaitForChildren {
   constructor(readonly seen?: number) {}
 }
 
-/** The job goes back for a moment: more children are just being added below it. */
-export class ComeBackSoon {}
+/** The job goes back to its queue, uncharged, and is started again later. */
+export class ComeBack {
+  /** @param delayMs Absent: in a moment, such as when more children are just being added below it. */
+  constructor(readonly delayMs?: number) {}
+}
 
 /** A probe has done its work, and ends so that its join is started. */
 export class ProbeEnd {

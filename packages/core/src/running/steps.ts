@@ -35,6 +35,8 @@ export class Steps {
         return this.#fanOut(job, envelope);
       case INTERNAL_JOB.feed:
         return this.#feed(job, envelope);
+      case INTERNAL_JOB.schedule:
+        return this.#parts.runSchedule(job, envelope);
       default:
         throw new CorruptJobError(job.id, `there is no internal job "${job.name}"`);
     }

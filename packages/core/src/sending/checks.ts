@@ -6,7 +6,7 @@ import { type FlowNode, INTERNAL_QUEUE } from '../flow/node.js';
 import type { Registry, TaskEntry } from '../tasks/registry.js';
 import type { TaskExpression } from '../tasks/signature.js';
 import { jsonIssues } from '../wire/json.js';
-import { validateInput } from '../wire/schema.js';
+import { validateInput, validateInputAtOnce } from '../wire/schema.js';
 import { sanitize } from '../wire/stored-value.js';
 
 /** What steps have put together may be longer than the input of one call. */
@@ -26,21 +26,21 @@ export class InputChecks {
 
   /** Whole inputs are validated here, parts of one only for what JSON would change; steps validate the rest. */
   async checkTree(node: FlowNode): Promise<void> {
-    const { children = [], expand } = node;
-    for (const next of [...children, ...(expand === undefined ? [] : nodesOf(expand))])
-      await this.checkTree(next);
-    if (node.queue === INTERNAL_QUEUE) return;
-    const { after } = node;
-    if (node.items !== undefined) return this.#checkItems(node, node.items);
-    const isWhole = node.open === undefined && (after === undefined || after.ignored === true);
-    if (isWhole) await this.check(node.name, node.input);
-    else this.#checkJson(node.name, node.input, 'input');
+    for (const { task, input, path, isWhole } of inputsIn(node)) {
+      if (isWhole) await this.check(task, input, path);
+      else this.#checkJson(task, input, path);
+    }
   }
 
-  async #checkItems({ name, input, into, offset = 0 }: FlowNode, items: readonly unknown[]): Promise<void> {
-    for (const [place, item] of items.entries()) {
-      const whole = completeInput(name, { input, ...(into !== undefined && { into }) }, item);
-      await this.check(name, whole, `input[${offset + place}]`);
+  /** The same at once, but for schemas that are asynchronous. */
+  checkTreeAtOnce(node: FlowNode): void {
+    for (const { task, input, path, isWhole } of inputsIn(node)) {
+      this.#checkJson(task, input, path);
+      const entry = isWhole ? this.#registry.get(task) : undefined;
+      if (entry === undefined) continue;
+      if (entry.input === undefined) {
+        if (input !== undefined) refuseInput(task, 'this task takes no input');
+      } else validateInputAtOnce(entry.input, input, task, this.sensitiveOf(entry), path);
     }
   }
 
@@ -68,6 +68,30 @@ export class InputChecks {
   #checkJson(task: string, input: unknown, path: string): void {
     const issues = jsonIssues(input, path, this.#maxBytes);
     if (issues.length > 0) throw new ValidationError(task, 'input', issues);
+  }
+}
+
+/** An input of a task in a tree: the whole, or what is bound of it. */
+interface TreeInput {
+  readonly task: string;
+  readonly input: unknown;
+  readonly path: string;
+  readonly isWhole: boolean;
+}
+
+/** The inputs of the tasks in a tree, also of those that are not added yet; earlier steps first. */
+function* inputsIn(node: FlowNode): Generator<TreeInput> {
+  const { name: task, input, into, items, offset = 0, after, children = [], expand } = node;
+  for (const next of [...children, ...(expand === undefined ? [] : nodesOf(expand))]) yield* inputsIn(next);
+  if (node.queue === INTERNAL_QUEUE) return;
+  if (items === undefined) {
+    const isWhole = node.open === undefined && (after === undefined || after.ignored === true);
+    yield { task, input, path: 'input', isWhole };
+    return;
+  }
+  for (const [place, item] of items.entries()) {
+    const whole = completeInput(task, { input, ...(into !== undefined && { into }) }, item);
+    yield { task, input: whole, path: `input[${offset + place}]`, isWhole: true };
   }
 }
 

@@ -6,7 +6,7 @@ import type { Duration } from '../duration.js';
 import { InvalidOptionError } from '../errors.js';
 import type { MembersFeed } from '../flow/feed.js';
 import { fill } from '../flow/input.js';
-import { type Callbacks, type FlowNode, jobIdOf } from '../flow/node.js';
+import { type Callbacks, type FlowNode, INTERNAL_QUEUE, jobIdOf } from '../flow/node.js';
 import { prepared } from '../flow/prepare.js';
 import { tagsOf } from '../flow/tags.js';
 import type { AsyncResult } from '../results/async-result.js';
@@ -136,6 +136,21 @@ export class Sending {
       return { id: stored.id };
     });
     return this.#result(root.queue, id);
+  }
+
+  /** Sends what was planned before, and checked, under an id of its own: the same again changes nothing. */
+  async sendPlanned(id: string, node: FlowNode, headers: Readonly<Record<string, string>>): Promise<void> {
+    const task = node.queue === INTERNAL_QUEUE ? undefined : node.name;
+    const call: OutgoingCall = { task, input: node.input, headers: { ...headers } };
+    await this.#through(call, async () => {
+      const { store, runtime, tags } = this.#parts;
+      const now = runtime.clock.now();
+      const tree = prepared(node, { now, headers: call.headers });
+      await tags.add(tagsOf(tree), { queue: tree.queue, id }, now);
+      await store.addRun(id, tree, { isRepeated: true });
+      if (runtime.observer !== undefined) observeTree(runtime.observer, id, tree);
+      return { id };
+    });
   }
 
   /** The options of a call: its own over those of its task, and its queue. @throws {UnknownQueueError} */

@@ -11,6 +11,12 @@ import {
   isSource,
   isText,
 } from '../flow/shape.js';
+import {
+  isScheduleRecord,
+  isSlotsRecord,
+  type ScheduleRecord,
+  type SlotsRecord,
+} from '../schedules/record.js';
 import { isPlainObject } from './plain-object.js';
 import { sanitize } from './stored-value.js';
 
@@ -72,6 +78,9 @@ export interface Envelope {
   readonly lost?: LostStarts;
   /** When the job was queued again after it had failed, in milliseconds since 1970, and which replay it was. */
   readonly replayed?: { readonly at: number; readonly token: string };
+  /** Of the job of a schedule: what it is, and how far it has come. */
+  readonly schedule?: ScheduleRecord;
+  readonly slots?: SlotsRecord;
 }
 
 /** Starts of a job whose worker ended before the handler did. */
@@ -197,6 +206,8 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['expand', { words: 'what a fan-out adds', holds: isExpansion }],
   ['lost', { words: 'what is known of lost starts', holds: isLostStarts }],
   ['replayed', { words: 'a moment and a token', holds: isReplayed }],
+  ['schedule', { words: 'a schedule', holds: isScheduleRecord }],
+  ['slots', { words: 'what is known of the slots of a schedule', holds: isSlotsRecord }],
   ['callbacks', { words: 'lists of what is to be sent', holds: isCallbacks }],
 ]);
 

@@ -41,13 +41,35 @@ export async function validateInput(
     return await validate(schema, input, task, 'input', path);
   } catch (error) {
     if (keys.size === 0 || !(error instanceof ValidationError)) throw error;
-    const mask = maskFor(keys, [input]);
-    const issues = error.issues.map((issue) => ({
-      path: mask.text(issue.path),
-      message: mask.text(issue.message),
-    }));
-    throw new ValidationError(task, 'input', issues);
+    throw new ValidationError(task, 'input', masked(error.issues, keys, input));
   }
+}
+
+/** The same at once, of a schema that is not asynchronous; of one that is, nothing is said. */
+export function validateInputAtOnce(
+  schema: StandardSchemaV1,
+  input: unknown,
+  task: string,
+  keys: ReadonlySet<string>,
+  path: string,
+): void {
+  const outcome = schema['~standard'].validate(input);
+  if (outcome instanceof Promise) {
+    outcome.catch(() => {}); // asked for again, by whoever can wait
+    return;
+  }
+  if (outcome.issues === undefined) return;
+  const issues = outcome.issues.map((issue) => toIssue(issue, path));
+  throw new ValidationError(task, 'input', keys.size === 0 ? issues : masked(issues, keys, input));
+}
+
+function masked(
+  issues: readonly ValidationIssue[],
+  keys: ReadonlySet<string>,
+  input: unknown,
+): ValidationIssue[] {
+  const mask = maskFor(keys, [input]);
+  return issues.map(({ path, message }) => ({ path: mask.text(path), message: mask.text(message) }));
 }
 
 function toIssue(issue: StandardSchemaV1.Issue, root: string): ValidationIssue {

@@ -37,6 +37,12 @@ export class Store implements QueueDirectory {
     for (const queue of this.#queues.values()) wakeWorkers(queue);
   }
 
+  /** How many queues have a timer that is set for such delayed jobs only. */
+  alarmsOnlyFor(isSuch: (job: JobRecord) => boolean): number {
+    const queues = [...this.#queues.values()].filter(({ alarm }) => alarm !== undefined);
+    return queues.filter(({ delayed }) => delayed.size > 0 && [...delayed].every(isSuch)).length;
+  }
+
   /** Takes active jobs from the workers that hold them; gives a function that lets those run again. */
   dropLocks(isDropped: (job: JobRecord) => boolean): () => void {
     const dropped = [...this.#queues.values()].flatMap((queue) =>

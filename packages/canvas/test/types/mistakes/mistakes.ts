@@ -119,3 +119,7 @@ interface Tasks {
   fetchPage: typeof fetchPage;
 }
 app.client<Tasks>().fetchPages;
+// what is scheduled still needs input
+app.schedule('pages', { every: '1h' }, chain(fetchPage, resize.s({ width: 3 })));
+// when it is scheduled is said twice
+app.schedule('clean', { every: '1h', cron: '0 * * * *' }, cleanup);

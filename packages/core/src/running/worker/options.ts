@@ -63,6 +63,11 @@ export interface WorkerOptions {
    * steps of 100 waiting jobs a queue. Default 1 min, at least 1 s; `false` for never.
    */
   repairInterval?: Duration | false;
+  /**
+   * Whether the schedules that this program declares are stored when the worker starts, as by `app.schedules.sync()`.
+   * Default true. Every worker fires the slots of those that are stored, whatever this says.
+   */
+  schedules?: boolean;
 }
 
 /** Options, checked, with times in milliseconds. */
@@ -81,6 +86,7 @@ export interface NormalizedWorkerOptions {
   readonly allowsEviction: boolean;
   readonly maxLostStarts: number;
   readonly repairIntervalMs: number | undefined;
+  readonly syncsSchedules: boolean;
 }
 
 const DAY_MS = 86_400_000;
@@ -120,6 +126,7 @@ export function normalizeWorkerOptions(options: WorkerOptions, defaultName: stri
       repairInterval === false
         ? undefined
         : checkInteger('repairInterval', positiveMs(repairInterval, 'repairInterval'), 1000, DAY_MS),
+    syncsSchedules: checkBoolean('schedules', options.schedules ?? true),
   };
 }
 

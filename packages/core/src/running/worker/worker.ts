@@ -72,6 +72,7 @@ export interface AppWorker {
    * @throws {ClosedError} if the worker was closed before.
    * @throws {StoreConfigurationError} if the store is not fit: it evicts keys (unless `allowEviction` is set), is too old,
    * or is a cluster and the prefix has no braces.
+   * @throws {ScheduleError} if a schedule that this program declares has an input that does not fit.
    */
   start(): Promise<AppWorker>;
   /** Whether it lives and takes jobs, with the reasons if not. Asks the store, for 2 s at most. */
@@ -116,6 +117,8 @@ export interface WorkerParts {
   readonly checkQueue: (queue: string) => void;
   /** Applies the settings of a queue as a whole. */
   readonly prepareQueue: (queue: string) => Promise<void>;
+  /** Stores the schedules that this program declares. */
+  readonly syncSchedules: () => Promise<void>;
   readonly defaultName: string;
   readonly keepCompletedMs: number;
   readonly keepFailedMs: number;
@@ -278,6 +281,7 @@ export class QueueWorker implements AppWorker, Stoppable {
     if (this.#options.handlesSignals) this.#stops.push(endWithProcess(this));
     await this.#startHealthServer();
     await this.#reached(() => this.#checkStore());
+    if (this.#options.syncsSchedules) await this.#reached(() => this.#parts.syncSchedules());
     const control = new ControlListener(this.#parts.store, (order) => this.#obey(order));
     this.#stops.push(() => control.close());
     await Promise.all([

@@ -1,0 +1,189 @@
+/** The options of a schedule, checked. */
+import { type Duration, durationMs } from '../duration.js';
+import { InvalidOptionError } from '../errors.js';
+import { checkInteger } from '../tasks/options.js';
+import { isPlainObject } from '../wire/plain-object.js';
+import { type ExcludedDays, isDay, isDayOfYear, isTimeZone } from './calendar.js';
+import { cronFault } from './cron.js';
+import type { Overlap } from './decide.js';
+import type { CatchUp } from './due-slots.js';
+import { MAX_EVERY_MS, MIN_EVERY_MS, nextSlots, type Timing } from './timing.js';
+
+/** When something is to happen again and again, and what becomes of slots that cannot be kept. */
+export type ScheduleOptions = ScheduleRules &
+  (
+    | {
+        /**
+         * Five fields (minute, hour, day of month, month, day of week), six with seconds first, or `@daily` and the
+         * like. A time that the clocks skip in spring is fired as long after the shift as it would have been (02:30 is
+         * 03:30 then); one that comes twice in autumn is fired once, the first time; what is fired every hour, or more
+         * often, is fired in each hour that there is.
+         */
+        cron: string;
+        every?: never;
+      }
+    | {
+        /** From 1 s to 10 years, counted from `start`, else from 1970, so that all machines agree on the slots. */
+        every: Duration;
+        cron?: never;
+      }
+  );
+
+export interface ScheduleRules {
+  /** The time zone of `cron` and `except`, such as `'Europe/Zurich'`. Default `'UTC'`. */
+  tz?: string;
+  /**
+   * Each slot is fired up to this much later, by a time that its schedule's name and the slot decide; at most the time
+   * between two slots. Default: none.
+   */
+  jitter?: Duration;
+  /** No slot is before. Default: none is before the schedule was first stored. */
+  start?: Date;
+  /** No slot is after; the schedule stays listed. Default: it does not end. */
+  end?: Date;
+  /** Days without slots. */
+  except?: ScheduleExceptions;
+  /**
+   * What becomes of slots that were missed, since no worker ran for more than a minute: `'one'` (the default) fires the
+   * latest of them, unless a later slot is due as well; `'skip'` none; `'all'` each, at most the latest 1,000. Slots in
+   * a pause are no slots: they are not caught up with.
+   */
+  catchUp?: CatchUp;
+  /**
+   * What becomes of a slot while a run of the same schedule has not ended: `'skip'` (the default) leaves it out;
+   * `'queue'` starts it once that has ended (at most 1,000 slots wait; it is noticed after a tenth of the time that the
+   * run has taken, from 1 s to 1 min); `'replace'` revokes that and starts; `'allow'` starts beside it. With
+   * `catchUp: 'all'`, which would be in vain otherwise, `'queue'` (the default then) or `'allow'`.
+   */
+  overlap?: Overlap;
+}
+
+export type Weekday = (typeof WEEKDAYS)[number];
+
+/** Days, in the schedule's time zone, without slots. */
+export interface ScheduleExceptions {
+  /** `'2026-12-25'`, or `'12-25'` for each year's. */
+  dates?: readonly string[];
+  /** Such as `{ from: '2026-07-13', to: '2026-08-16' }`, both days included. */
+  ranges?: readonly { from: string; to: string }[];
+  weekdays?: readonly Weekday[];
+}
+
+const WEEKDAYS = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'] as const;
+const CATCH_UPS: readonly CatchUp[] = ['one', 'skip', 'all'];
+const OVERLAPS: readonly Overlap[] = ['skip', 'queue', 'replace', 'allow'];
+const OPTIONS = ['cron', 'every', 'tz', 'jitter', 'start', 'end', 'except', 'catchUp', 'overlap'];
+
+/** Days and ranges of one schedule. */
+const MAX_EXCEPTIONS = 1000;
+/** Slots that are looked at to find the shortest time between two. */
+const LOOKED_AT = 10;
+
+/** Options as plain data, as they are stored. */
+export interface ScheduleTimes {
+  readonly timing: Timing;
+  readonly catchUp: CatchUp;
+  readonly overlap: Overlap;
+}
+
+/** @throws {InvalidOptionError} at the first option with a value it cannot have. */
+export function normalizeSchedule(name: string, options: ScheduleOptions): ScheduleTimes {
+  if (!isPlainObject(options)) throw new InvalidOptionError('options', 'an object', options);
+  for (const option of Object.keys(options)) {
+    if (!OPTIONS.includes(option))
+      throw new InvalidOptionError(option, `absent: the options are ${OPTIONS.join(', ')}`, options[option]);
+  }
+  const { tz = 'UTC', catchUp = 'one' } = options;
+  if (!isTimeZone(tz)) throw new InvalidOptionError('tz', "a time zone such as 'Europe/Zurich'", tz);
+  const { overlap = catchUp === 'all' ? 'queue' : 'skip' } = options;
+  checkOneOf('catchUp', catchUp, CATCH_UPS);
+  checkOneOf('overlap', overlap, OVERLAPS);
+  if (catchUp === 'all' && overlap !== 'queue' && overlap !== 'allow') {
+    throw new InvalidOptionError('overlap', "'queue' or 'allow' when `catchUp` is 'all'", overlap);
+  }
+  const startAt = momentOf('start', options.start);
+  const endAt = momentOf('end', options.end);
+  if (startAt !== undefined && endAt !== undefined && endAt < startAt)
+    throw new InvalidOptionError('end', 'no earlier than `start`', options.end?.toISOString());
+  const except = exceptionsOf(options.except);
+  const timing: Timing = {
+    ...rhythmOf(options),
+    tz,
+    ...(startAt !== undefined && { startAt }),
+    ...(endAt !== undefined && { endAt }),
+    ...(except !== undefined && { except }),
+  };
+  const jitterMs = options.jitter === undefined ? 0 : durationMs(options.jitter, 'jitter');
+  if (jitterMs > shortestGap(name, timing))
+    throw new InvalidOptionError('jitter', 'at most the time between two slots', options.jitter);
+  return { timing: jitterMs === 0 ? timing : { ...timing, jitterMs }, catchUp, overlap };
+}
+
+function rhythmOf({ cron, every }: ScheduleOptions): { cron: string } | { everyMs: number } {
+  if (cron === undefined) {
+    if (every === undefined) throw new InvalidOptionError('cron', 'given, or `every`', cron);
+    const ms = durationMs(every, 'every');
+    if (ms < MIN_EVERY_MS || ms > MAX_EVERY_MS)
+      throw new InvalidOptionError('every', 'a time from 1 s to 10 years', every);
+    return { everyMs: ms };
+  }
+  if (every !== undefined) throw new InvalidOptionError('every', 'absent when `cron` is given', every);
+  const fault = typeof cron === 'string' ? cronFault(cron) : 'text';
+  if (fault !== undefined) throw new InvalidOptionError('cron', `a cron expression (${fault})`, cron);
+  return { cron: cron.trim() };
+}
+
+function shortestGap(name: string, timing: Timing): number {
+  const { endAt: _end, except: _except, ...rhythm } = timing;
+  const slots = nextSlots({ name, timing: rhythm }, timing.startAt ?? Date.UTC(2026, 0, 1), LOOKED_AT);
+  return Math.min(...slots.slice(1).map((slot, index) => slot - (slots[index] ?? slot)));
+}
+
+function exceptionsOf(except: ScheduleExceptions | undefined): ExcludedDays | undefined {
+  if (except === undefined) return undefined;
+  const given: unknown = except;
+  if (!isPlainObject(given))
+    throw new InvalidOptionError('except', 'an object of dates, ranges and weekdays', given);
+  const { dates = [], ranges = [], weekdays = [], ...others } = except;
+  for (const [other, value] of Object.entries(others))
+    throw new InvalidOptionError(`except.${other}`, 'absent: there are dates, ranges and weekdays', value);
+  for (const [field, list] of Object.entries({ dates, ranges, weekdays })) {
+    if (!Array.isArray(list)) throw new InvalidOptionError(`except.${field}`, 'a list', list);
+    checkInteger(`except.${field}.length`, list.length, 0, MAX_EXCEPTIONS);
+  }
+  for (const date of dates) {
+    if (!isDay(date) && !isDayOfYear(date))
+      throw new InvalidOptionError('except.dates', "days such as '2026-12-25' or '12-25'", date);
+  }
+  for (const range of ranges) {
+    const { from, to } = isPlainObject(range) ? range : {};
+    if (!isDay(from) || !isDay(to) || to < from) {
+      throw new InvalidOptionError(
+        'except.ranges',
+        "{ from, to } with days such as '2026-07-13', the first one first",
+        isPlainObject(range) ? `${String(from)} to ${String(to)}` : range,
+      );
+    }
+  }
+  for (const weekday of weekdays) checkOneOf('except.weekdays', weekday, WEEKDAYS);
+  const numbers = [...new Set(weekdays.map((weekday) => WEEKDAYS.indexOf(weekday)))].sort();
+  if (numbers.length === WEEKDAYS.length)
+    throw new InvalidOptionError('except.weekdays', 'not all of them', weekdays);
+  return {
+    dates: [...new Set(dates)].sort(),
+    ranges: ranges.map(({ from, to }) => ({ from, to })),
+    weekdays: numbers,
+  };
+}
+
+function checkOneOf(option: string, value: unknown, known: readonly string[]): void {
+  if (!known.includes(value as string))
+    throw new InvalidOptionError(option, `one of ${known.map((each) => `'${each}'`).join(', ')}`, value);
+}
+
+function momentOf(option: string, date: Date | undefined): number | undefined {
+  if (date === undefined) return undefined;
+  if (!(date instanceof Date) || Number.isNaN(date.getTime()))
+    throw new InvalidOptionError(option, 'a valid Date', date);
+  return date.getTime();
+}

@@ -1,0 +1,157 @@
+/** The job of a schedule: decides, fires the slots that are due, notes what it did, and goes back until the next slot. */
+import { isTransient } from '../bullmq/guards/transient.js';
+import { scheduleId } from '../bullmq/schedule-store.js';
+import { CorruptJobError, type ErrorRecord, isUmbelError } from '../errors.js';
+import { revokeJobs } from '../results/revoking.js';
+import { isFinal } from '../results/state.js';
+import type { ActiveJob } from '../running/job.js';
+import { ComeBack } from '../running/signals.js';
+import type { Envelope } from '../wire/envelope.js';
+import { recordError, toError } from '../wire/error-record.js';
+import { type Decision, decide, nextDecisionAt, type ScheduleState } from './decide.js';
+import { fire, slotRunId } from './firing.js';
+import type { ScheduleParts } from './parts.js';
+import { noted, type OpenRun, type RunRecord, type ScheduleRecord, type SlotsRecord } from './record.js';
+
+/** A schedule looks again at least so often: its time zone, or the clock, may have been changed. */
+const MAX_SLEEP_MS = 86_400_000;
+/** After an error that is not the target's. */
+const AFTER_ERROR_MS = 10_000;
+
+/** Of the runs that a schedule has sent, those that had ended, and those that had not. */
+interface Runs {
+  readonly ended: readonly string[];
+  readonly going: readonly OpenRun[];
+}
+
+/** Runs the job of a schedule. @throws {ComeBack} always, but for one that was removed. */
+export async function runSchedule(parts: ScheduleParts, job: ActiveJob, envelope: Envelope): Promise<null> {
+  const { schedule, slots = {} } = envelope;
+  if (schedule === undefined || job.id !== scheduleId(schedule.name))
+    throw new CorruptJobError(job.id, 'it is the job of no schedule');
+  let next: { readonly record: ScheduleRecord; readonly slots: SlotsRecord } | undefined;
+  let oldest: number | undefined;
+  try {
+    const runs = await runsOf(parts, schedule, slots);
+    oldest = startOf(runs.going);
+    next = schedule.removed === undefined ? await turn(parts, schedule, slots, runs) : undefined;
+  } catch (error) {
+    if (isAway(error)) throw error;
+    // It must not end for what may be better next time.
+    parts.onError(new Error(`schedule "${schedule.name}": ${toError(error).message}`, { cause: error }));
+    throw new ComeBack(AFTER_ERROR_MS);
+  }
+  if (next === undefined || next.record.removed !== undefined) return null;
+  const now = parts.runtime.clock.now();
+  throw new ComeBack(sleepMs(next.record, next.slots, now, oldest));
+}
+
+/** How long it is until a schedule has something to do. */
+export function sleepMs(
+  record: ScheduleRecord,
+  slots: SlotsRecord,
+  now: number,
+  runningSince?: number,
+): number {
+  const at = nextDecisionAt(stateOf(record, slots, now, runningSince), now) ?? Number.POSITIVE_INFINITY;
+  return Math.min(MAX_SLEEP_MS, Math.max(0, at - now));
+}
+
+/** A schedule as what decides sees it. */
+export function stateOf(
+  record: ScheduleRecord,
+  slots: SlotsRecord,
+  now: number,
+  runningSince?: number,
+): ScheduleState {
+  const { name, timing, catchUp, overlap, since, paused } = record;
+  const { last, waiting = [] } = slots;
+  return {
+    ...{ name, timing, catchUp, overlap, since, waiting },
+    isPaused: paused !== undefined,
+    ...(last !== undefined && { last }),
+    ...(runningSince !== undefined && { runningMs: Math.max(0, now - runningSince) }),
+  };
+}
+
+/** Fires what is due; gives the schedule as it is stored then, or undefined if it is gone. */
+async function turn(
+  parts: ScheduleParts,
+  record: ScheduleRecord,
+  slots: SlotsRecord,
+  { going, ended }: Runs,
+): Promise<{ record: ScheduleRecord; slots: SlotsRecord } | undefined> {
+  const now = parts.runtime.clock.now();
+  const decision = decide(stateOf(record, slots, now, startOf(going)), now);
+  if (decision.isReplaced) {
+    for (const run of going) await revokeJobs(parts.results, run, { now }, true);
+  }
+  const opened: OpenRun[] = [];
+  const runs = skippedRuns(decision, now);
+  for (const slot of decision.fire) {
+    const { run, open } = await fired(parts, record, slot);
+    runs.push(run);
+    if (open !== undefined && record.overlap !== 'allow') opened.push(open);
+  }
+  const isSame = runs.length === 0 && ended.length === 0 && decision.waiting.length === slots.waiting?.length;
+  if (isSame && decision.last === slots.last) return { record, slots };
+  const stored = await parts.schedules.change(record.name, ({ slots: before = {}, ...rest }) => ({
+    ...rest,
+    slots: noted(before, {
+      runs,
+      ended,
+      opened,
+      waiting: decision.waiting,
+      ...(decision.last !== undefined && { last: decision.last }),
+    }),
+  }));
+  return stored?.schedule && { record: stored.schedule, slots: stored.slots ?? {} };
+}
+
+/** What came of a slot that was to be fired. @throws only what says that the store is away. */
+async function fired(
+  parts: ScheduleParts,
+  record: ScheduleRecord,
+  slot: number,
+): Promise<{ run: RunRecord; open?: OpenRun }> {
+  try {
+    const open = await fire(parts, record, slotRunId(record.name, slot), slot);
+    return { run: { slot, at: open.at, outcome: 'fired', id: open.id, queue: open.queue }, open };
+  } catch (thrown) {
+    if (isAway(thrown)) throw thrown;
+    const error = toError(thrown);
+    parts.onError(new Error(`schedule "${record.name}" could not fire: ${error.message}`, { cause: error }));
+    const context = { subject: 'failure', id: scheduleId(record.name), task: '' } as const;
+    const sealed = (await parts.sealer.seal(recordError(error), context)) as ErrorRecord; // or its sealed form
+    return { run: { slot, at: parts.runtime.clock.now(), outcome: 'failed', error: sealed } };
+  }
+}
+
+function skippedRuns({ skipped }: Decision, at: number): RunRecord[] {
+  return skipped.map(({ latest: slot, reason, count }) => ({ slot, at, outcome: 'skipped', reason, count }));
+}
+
+/** Which runs of a schedule go on, if that matters. */
+async function runsOf(
+  { store }: ScheduleParts,
+  { overlap, paused }: ScheduleRecord,
+  { open = [] }: SlotsRecord,
+): Promise<Runs> {
+  const ended: string[] = [];
+  const going: OpenRun[] = [];
+  if (overlap === 'allow' || paused !== undefined) return { ended, going };
+  for (const run of open) {
+    const state = await store.state(run.queue, run.id);
+    if (isFinal(state) || state === 'unknown') ended.push(run.id);
+    else going.push(run);
+  }
+  return { ended, going };
+}
+
+function startOf(runs: readonly OpenRun[]): number | undefined {
+  return runs.length === 0 ? undefined : Math.min(...runs.map(({ at }) => at));
+}
+
+function isAway(error: unknown): boolean {
+  return isUmbelError(error, 'CONNECTION') || isTransient(error);
+}

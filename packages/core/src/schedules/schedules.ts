@@ -1,0 +1,239 @@
+/** The schedules of an app: storing what the code declares, and looking after what is stored. */
+import { randomUUID } from 'node:crypto';
+import { scheduleId } from '../bullmq/schedule-store.js';
+import { isUmbelError, ScheduleError, UnknownScheduleError } from '../errors.js';
+import { sealTree } from '../flow/seal.js';
+import type { AsyncResult } from '../results/async-result.js';
+import { StoredResult } from '../results/result.js';
+import { inputDigest } from '../tasks/deduplication.js';
+import { checkInteger } from '../tasks/options.js';
+import type { Declaration } from './declared.js';
+import { fire } from './firing.js';
+import { infoOf, NEXT_SLOTS, type ScheduleInfo, unstored } from './info.js';
+import type { ScheduleParts } from './parts.js';
+import { noted, type ScheduleRecord } from './record.js';
+import { sleepMs } from './runner.js';
+import { nextSlots, type Timing } from './timing.js';
+
+/** What a sync did, by the names of schedules. */
+export interface SyncReport {
+  /** Were not in the store. */
+  readonly added: readonly string[];
+  /** Were declared otherwise, and are now as this program declares them. */
+  readonly changed: readonly string[];
+  readonly unchanged: readonly string[];
+  /** Were in the store, are not declared by this program, and are removed now (`prune`). */
+  readonly removed: readonly string[];
+  /** The same without `prune`: they stay, since another program of the app may declare them. */
+  readonly undeclared: readonly string[];
+}
+
+export interface SyncOptions {
+  /** Removes schedules that this program does not declare. Default false. */
+  prune?: boolean;
+}
+
+/** Schedules that are looked at in one go. */
+const AT_ONCE = 50;
+const RUNS = { listed: 5, told: 20 };
+
+type Stored = 'added' | 'changed' | 'unchanged';
+
+export class Scheduling {
+  readonly #parts: ScheduleParts;
+
+  constructor(parts: ScheduleParts) {
+    this.#parts = parts;
+  }
+
+  /** Stores what the code declares. @throws {ScheduleError} before anything is stored, if an input does not fit. */
+  async sync({ prune = false }: SyncOptions = {}): Promise<SyncReport> {
+    const { declarations, schedules, checks } = this.#parts;
+    const declared = declarations.all();
+    for (const { name, target } of declared) {
+      await checks.checkTree(target).catch((cause: unknown) => {
+        throw refused(name, cause);
+      });
+    }
+    await schedules.note(declared.map(({ name }) => name));
+    const stored = await inSlices(declared, async (declaration) => ({
+      name: declaration.name,
+      as: await this.#put(declaration),
+    }));
+    const names = await schedules.names();
+    const others = await inSlices(
+      names.filter((name) => declarations.get(name) === undefined),
+      async (name) => ({ name, isThere: (await this.#find(name)) !== undefined }),
+    );
+    const undeclared = others.filter(({ isThere }) => isThere).map(({ name }) => name);
+    if (prune) for (const { name } of others) await this.remove(name);
+    const those = (as: Stored) =>
+      stored
+        .filter((each) => each.as === as)
+        .map(({ name }) => name)
+        .sort();
+    return {
+      added: those('added'),
+      changed: those('changed'),
+      unchanged: those('unchanged'),
+      removed: prune ? undeclared : [],
+      undeclared: prune ? [] : undeclared,
+    };
+  }
+
+  /** The same for a worker that starts, which tells what it did. */
+  async syncAtStart(): Promise<void> {
+    const { declarations, info, warn } = this.#parts;
+    if (declarations.all().length === 0) return;
+    const { added, changed, undeclared } = await this.sync();
+    if (added.length > 0) info(`schedules added: ${added.join(', ')}`);
+    if (changed.length > 0) info(`schedules changed: ${changed.join(', ')}`);
+    if (undeclared.length > 0) {
+      warn(
+        `the store has schedules that this program does not declare, and they are fired: ${undeclared.join(', ')}. ` +
+          'If no other program does, remove them with app.schedules.sync({ prune: true }).',
+      );
+    }
+  }
+
+  async list(): Promise<ScheduleInfo[]> {
+    const { declarations, schedules } = this.#parts;
+    const names = new Set([...(await schedules.names()), ...declarations.all().map(({ name }) => name)]);
+    const infos = await inSlices([...names].sort(), (name) => this.#info(name, RUNS.listed));
+    return infos.filter((info) => info !== undefined);
+  }
+
+  async info(name: string): Promise<ScheduleInfo> {
+    const info = await this.#info(name, RUNS.told);
+    if (info === undefined) throw new UnknownScheduleError(name);
+    return info;
+  }
+
+  /** The next slots: of what is stored, or else of what is declared. */
+  async next(name: string, count: number = NEXT_SLOTS): Promise<Date[]> {
+    checkInteger('count', count, 0, 1000);
+    const stored = await this.#find(name);
+    const known = stored ?? this.#parts.declarations.get(name);
+    if (known === undefined) throw new UnknownScheduleError(name);
+    const now = this.#now();
+    return nextSlots(known, Math.max(now, stored?.since ?? now), count).map((slot) => new Date(slot));
+  }
+
+  async pause(name: string): Promise<void> {
+    const now = this.#now();
+    await this.#change(name, (record) => ({ ...record, paused: record.paused ?? now }));
+  }
+
+  async resume(name: string): Promise<void> {
+    const now = this.#now();
+    await this.#change(name, ({ paused, ...record }) =>
+      paused === undefined ? record : { ...record, since: now },
+    );
+  }
+
+  async runNow(name: string): Promise<AsyncResult<unknown>> {
+    const record = await this.#find(name);
+    if (record === undefined) throw new UnknownScheduleError(name);
+    const slot = this.#now();
+    const open = await fire(this.#parts, record, `${scheduleId(name)}-now-${randomUUID()}`, slot);
+    const { id, queue, at } = open;
+    await this.#parts.schedules.change(name, ({ slots = {}, ...rest }) => ({
+      ...rest,
+      slots: noted(slots, {
+        runs: [{ slot, at, outcome: 'fired', id, queue, manual: true }],
+        ...(record.overlap !== 'allow' && { opened: [open] }),
+      }),
+    }));
+    return new StoredResult(this.#parts.results, { queue }, id);
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#parts.schedules.remove(name, this.#now());
+  }
+
+  async #info(name: string, runs: number): Promise<ScheduleInfo | undefined> {
+    const { declarations, schedules } = this.#parts;
+    const declared = declarations.get(name);
+    const job = await schedules.find(name);
+    const isGone = job === undefined || job.envelope?.schedule?.removed !== undefined;
+    if (isGone) return declared && unstored(declared, this.#now());
+    return infoOf(this.#parts, name, job, declared, this.#now(), runs);
+  }
+
+  /** What is stored of a schedule. */
+  async #find(name: string): Promise<ScheduleRecord | undefined> {
+    const record = (await this.#parts.schedules.find(name))?.envelope?.schedule;
+    return record?.removed === undefined ? record : undefined;
+  }
+
+  /** Stores a declaration. */
+  async #put(declaration: Declaration): Promise<Stored> {
+    const { schedules } = this.#parts;
+    const { name, digest } = declaration;
+    const job = await schedules.find(name);
+    const known = job?.envelope?.schedule;
+    const stored = known?.removed === undefined ? known : undefined;
+    if (stored?.digest === digest) return 'unchanged';
+    const now = this.#now();
+    const fresh = await this.#recordOf(declaration, now);
+    const changed =
+      job && // one that has failed is put right by another one
+      (await schedules.change(name, ({ schedule, slots }) => {
+        // As it is now: another program may have paused it, or stored the same.
+        if (schedule === undefined || schedule.removed !== undefined) return { schedule: fresh };
+        if (schedule.digest === digest) return undefined;
+        return { schedule: succeeding(schedule, fresh), ...(slots !== undefined && { slots }) };
+      }));
+    if (changed !== undefined) await schedules.wake(name);
+    else await schedules.add(name, { schedule: fresh }, sleepMs(fresh, {}, now));
+    return stored === undefined ? 'added' : 'changed';
+  }
+
+  async #recordOf({ target, ...rest }: Declaration, now: number): Promise<ScheduleRecord> {
+    const sealed = await sealTree(this.#parts.sealer, scheduleId(rest.name), target);
+    return { ...rest, source: 'code', since: now, target: sealed };
+  }
+
+  async #change(name: string, change: (record: ScheduleRecord) => ScheduleRecord): Promise<void> {
+    const { schedules } = this.#parts;
+    if ((await this.#find(name)) === undefined) throw new UnknownScheduleError(name);
+    await schedules.change(name, ({ schedule, ...rest }) =>
+      schedule === undefined ? undefined : { ...rest, schedule: change(schedule) },
+    );
+    await schedules.wake(name);
+  }
+
+  #now(): number {
+    return this.#parts.runtime.clock.now();
+  }
+}
+
+/** A schedule in the place of an earlier one: still paused, and with its slots if those are the same. */
+function succeeding(before: ScheduleRecord, fresh: ScheduleRecord): ScheduleRecord {
+  const hasSameSlots = inputDigest(slotsOf(before.timing)) === inputDigest(slotsOf(fresh.timing));
+  return {
+    ...fresh,
+    since: hasSameSlots ? before.since : fresh.since,
+    ...(before.paused !== undefined && { paused: before.paused }),
+  };
+}
+
+function slotsOf({ jitterMs: _jitter, ...timing }: Timing): object {
+  return timing;
+}
+
+/** What says that a schedule cannot be stored, from what says why. */
+export function refused(name: string, cause: unknown): unknown {
+  if (!isUmbelError(cause, 'VALIDATION')) return cause;
+  return new ScheduleError(name, `cannot be stored: ${cause.message}`, { cause });
+}
+
+async function inSlices<Item, Answer>(
+  items: readonly Item[],
+  ask: (item: Item) => Promise<Answer>,
+): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  for (let start = 0; start < items.length; start += AT_ONCE)
+    answers.push(...(await Promise.all(items.slice(start, start + AT_ONCE).map(ask))));
+  return answers;
+}
