@@ -104,14 +104,16 @@ onEveryEngine('a dead letter', (engine) => {
     expect(letter.logs).toEqual([expect.stringContaining('paying 5')]);
     expect(letter).not.toHaveProperty('whyNot');
     expect(letter).not.toHaveProperty('runId');
-    expect(letter).not.toHaveProperty('replayedAt');
-    const times = [letter.enqueuedAt, letter.startedAt, letter.failedAt].map((date) => date?.getTime() ?? 0);
+    const { timeline } = letter;
+    expect(Object.keys(timeline)).toEqual(['enqueuedAt', 'startedAt', 'failedAt']);
+    expect(timeline.failedAt).toEqual(letter.failedAt);
+    const times = Object.values(timeline).map((date: Date) => date.getTime());
     expect(times).toEqual(times.toSorted((a, b) => a - b));
     expect(times[0]).toBeGreaterThanOrEqual(before - 1000);
     await app.deadLetters.replay(call.id);
     await failedIn(app, 'payments', 1);
     const again = await app.deadLetters.get(call.id);
-    expect(again.replayedAt?.getTime()).toBeGreaterThanOrEqual(times[2] ?? 0);
+    expect(again.timeline.replayedAt?.getTime()).toBeGreaterThanOrEqual(times[2] ?? 0);
     expect(again.attempts).toBe(1);
   });
 

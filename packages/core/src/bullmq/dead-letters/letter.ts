@@ -24,17 +24,23 @@ export interface DeadLetter {
   readonly cursor: string;
 }
 
+/** What happened to a job, and when. */
+export interface Timeline {
+  /** Absent if it cannot be read. */
+  readonly enqueuedAt?: Date;
+  /** When it was replayed last. */
+  readonly replayedAt?: Date;
+  /** When the last attempt began; absent if there was none. */
+  readonly startedAt?: Date;
+  readonly failedAt: Date;
+}
+
 /** All that is known of a dead letter. */
 export interface DeadLetterDetails extends Omit<DeadLetter, 'cursor'> {
   readonly displayName: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly tags: readonly string[];
-  /** Absent if it cannot be read. */
-  readonly enqueuedAt?: Date;
-  /** When the last attempt began; absent if there was none. */
-  readonly startedAt?: Date;
-  /** When it was replayed last. */
-  readonly replayedAt?: Date;
+  readonly timeline: Timeline;
   /** Lines that its handler has logged, oldest first. */
   readonly logs: readonly string[];
   /** When it was noticed that its worker had ended before its handler did: why it is poison, or is coming to it. */
@@ -90,9 +96,12 @@ export function detailsOf(
     displayName: label ?? job.name,
     headers,
     tags,
-    ...(job.enqueuedAt > 0 && { enqueuedAt: new Date(job.enqueuedAt) }),
-    ...(job.startedAt !== undefined && { startedAt: new Date(job.startedAt) }),
-    ...(replayed !== undefined && { replayedAt: new Date(replayed.at) }),
+    timeline: {
+      ...(job.enqueuedAt > 0 && { enqueuedAt: new Date(job.enqueuedAt) }),
+      ...(replayed !== undefined && { replayedAt: new Date(replayed.at) }),
+      ...(job.startedAt !== undefined && { startedAt: new Date(job.startedAt) }),
+      failedAt: new Date(job.finishedAt ?? 0),
+    },
     logs,
     lostStarts: [...(lost?.fatal ?? []), ...(lost?.at ?? [])].map((at) => new Date(at)),
     ...(parent !== undefined && { parentId: parent }),
