@@ -1,7 +1,7 @@
 /** Dead letters as they are told. */
 import type { ErrorRecord } from '../../errors.js';
 import type { StoredJob } from '../stored-job.js';
-import type { FailedJob } from './failed-jobs.js';
+import { type FailedJob, momentOf } from './failed-jobs.js';
 import { cursorOf, type Wanted } from './query.js';
 
 /** A job that has failed for good. */
@@ -90,17 +90,26 @@ export function detailsOf(
 ): DeadLetterDetails {
   const { job } = failed;
   const { label, headers = {}, tags = [], parent, lost, replayed } = job.envelope ?? {};
+  const {
+    enqueuedAt = 0,
+    startedAt,
+    failedAt = 0,
+  } = {
+    enqueuedAt: momentOf(job.enqueuedAt),
+    startedAt: momentOf(job.startedAt),
+    failedAt: momentOf(job.finishedAt),
+  };
   const whyNot = refusalOf(failed);
   return {
-    ...outlined(failed, job.finishedAt ?? 0),
+    ...outlined(failed, failedAt),
     displayName: label ?? job.name,
     headers,
     tags,
     timeline: {
-      ...(job.enqueuedAt > 0 && { enqueuedAt: new Date(job.enqueuedAt) }),
+      ...(enqueuedAt > 0 && { enqueuedAt: new Date(enqueuedAt) }),
       ...(replayed !== undefined && { replayedAt: new Date(replayed.at) }),
-      ...(job.startedAt !== undefined && { startedAt: new Date(job.startedAt) }),
-      failedAt: new Date(job.finishedAt ?? 0),
+      ...(startedAt !== undefined && { startedAt: new Date(startedAt) }),
+      failedAt: new Date(failedAt),
     },
     logs,
     lostStarts: [...(lost?.fatal ?? []), ...(lost?.at ?? [])].map((at) => new Date(at)),
