@@ -21,6 +21,7 @@ export type {
   ReplayManyOptions,
   ReplayOptions,
   SkippedLetter,
+  Timeline,
 } from './bullmq/dead-letters.js';
 export type { QueueCounts, QueueHandle } from './bullmq/queue-handle.js';
 export type { RepairCounts } from './bullmq/repair.js';

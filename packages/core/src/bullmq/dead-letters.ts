@@ -8,6 +8,7 @@ import {
   isWanted,
   letterOf,
   refusalOf,
+  type Timeline,
 } from './dead-letters/letter.js';
 import { checkMany, doMany, type ManyOptions, type SkippedLetter } from './dead-letters/many.js';
 import {
@@ -22,7 +23,7 @@ import type { JobReplay } from './replay-job.js';
 import type { Store } from './store.js';
 import type { StoredJob } from './stored-job.js';
 
-export type { DeadLetter, DeadLetterDetails, DeadLetterFilter, DeadLetterQuery, SkippedLetter };
+export type { DeadLetter, DeadLetterDetails, DeadLetterFilter, DeadLetterQuery, SkippedLetter, Timeline };
 
 /** Another input to run a job with. It has to fit the task's schema and the limits, as one that is sent. */
 export interface ReplayOptions {

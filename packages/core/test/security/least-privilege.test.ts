@@ -100,7 +100,10 @@ async function useTasks(app: App): Promise<void> {
   const failed = await fail.delay();
   await expect(failed.get(soon)).rejects.toThrow('broken');
   failing.isBroken = false;
-  expect(await app.deadLetters.list()).toMatchObject([{ id: failed.id }]);
+  expect(await app.deadLetters.list({ until: new Date(Date.now() + 60_000) })).toMatchObject([
+    { id: failed.id },
+  ]);
+  expect(await app.deadLetters.get(failed.id)).toMatchObject({ canReplay: true });
   await app.deadLetters.replay(failed.id);
   await vi.waitFor(async () => expect(await failed.get(soon)).toBe('mended'));
   failing.isBroken = true;

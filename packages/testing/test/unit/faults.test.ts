@@ -158,6 +158,21 @@ describe('a job whose worker crashes again and again', () => {
     await app.deadLetters.replay(result.id);
     expect(await result.get()).toBe(2);
   });
+
+  test('tells when it was lost, and has a clean record once it is replayed', async () => {
+    const { app, double } = shop();
+    const t = await testApp(app);
+    t.crashWorker({ at: 'before-handler', times: 5 });
+    const result = await double.delay(1);
+    await expect(result.get()).rejects.toMatchObject({ cause: { code: 'POISON_JOB' } });
+    const { lostStarts, failedAt } = await app.deadLetters.get(result.id);
+    expect(lostStarts).toHaveLength(3);
+    expect(lostStarts.at(-1)).toEqual(failedAt);
+    expect(await app.deadLetters.replayMany({ error: 'POISON_JOB' })).toEqual({ replayed: 1, skipped: [] });
+    // Two more losses would make five of the ones before, but for the clean record.
+    expect(await result.get()).toBe(2);
+    expect(t).toHaveRun(double, { times: 1 });
+  });
 });
 
 describe('a fault', () => {

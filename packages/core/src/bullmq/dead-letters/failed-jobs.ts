@@ -66,7 +66,7 @@ async function* failedIn(
     for (const [index, found] of read.entries()) {
       const id = page.ids[index] ?? '';
       if (found === undefined || seen.has(id)) continue;
-      const own = found.job.finishedAt;
+      const own = momentOf(found.job.finishedAt);
       // Meanwhile it has been replayed, or has failed again.
       if (own === undefined ? !(await isFailed(store, queue, id, found)) : own > at) continue;
       if (own !== undefined && own !== at) {
@@ -144,10 +144,18 @@ async function timeAt(store: Store, queue: string, place: number): Promise<numbe
   return Number.NEGATIVE_INFINITY;
 }
 
+/** What a `Date` can be, in milliseconds since 1970. */
+const MAX_TIME = 8.64e15;
+
+/** A time that was read from the store, if it is one. */
+export function momentOf(ms: number | undefined): number | undefined {
+  return ms !== undefined && Math.abs(ms) <= MAX_TIME ? ms : undefined;
+}
+
 /** When a job failed; undefined if that cannot be read, or it waits again. */
 async function timeOf(store: Store, queue: string, id: string): Promise<number | undefined> {
   try {
-    return (await store.on(queue, (bull) => bull.getBackend().getJobData(id)))?.finishedOn;
+    return momentOf((await store.on(queue, (bull) => bull.getBackend().getJobData(id)))?.finishedOn);
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;

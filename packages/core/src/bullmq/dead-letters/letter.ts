@@ -1,7 +1,7 @@
 /** Dead letters as they are told. */
 import type { ErrorRecord } from '../../errors.js';
 import type { StoredJob } from '../stored-job.js';
-import type { FailedJob } from './failed-jobs.js';
+import { type FailedJob, momentOf } from './failed-jobs.js';
 import { cursorOf, type Wanted } from './query.js';
 
 /** A job that has failed for good. */
@@ -24,17 +24,23 @@ export interface DeadLetter {
   readonly cursor: string;
 }
 
+/** What happened to a job, and when. */
+export interface Timeline {
+  /** Absent if it cannot be read. */
+  readonly enqueuedAt?: Date;
+  /** When it was replayed last. */
+  readonly replayedAt?: Date;
+  /** When the last attempt began; absent if there was none. */
+  readonly startedAt?: Date;
+  readonly failedAt: Date;
+}
+
 /** All that is known of a dead letter. */
 export interface DeadLetterDetails extends Omit<DeadLetter, 'cursor'> {
   readonly displayName: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly tags: readonly string[];
-  /** Absent if it cannot be read. */
-  readonly enqueuedAt?: Date;
-  /** When the last attempt began; absent if there was none. */
-  readonly startedAt?: Date;
-  /** When it was replayed last. */
-  readonly replayedAt?: Date;
+  readonly timeline: Timeline;
   /** Lines that its handler has logged, oldest first. */
   readonly logs: readonly string[];
   /** When it was noticed that its worker had ended before its handler did: why it is poison, or is coming to it. */
@@ -84,15 +90,27 @@ export function detailsOf(
 ): DeadLetterDetails {
   const { job } = failed;
   const { label, headers = {}, tags = [], parent, lost, replayed } = job.envelope ?? {};
+  const {
+    enqueuedAt = 0,
+    startedAt,
+    failedAt = 0,
+  } = {
+    enqueuedAt: momentOf(job.enqueuedAt),
+    startedAt: momentOf(job.startedAt),
+    failedAt: momentOf(job.finishedAt),
+  };
   const whyNot = refusalOf(failed);
   return {
-    ...outlined(failed, job.finishedAt ?? 0),
+    ...outlined(failed, failedAt),
     displayName: label ?? job.name,
     headers,
     tags,
-    ...(job.enqueuedAt > 0 && { enqueuedAt: new Date(job.enqueuedAt) }),
-    ...(job.startedAt !== undefined && { startedAt: new Date(job.startedAt) }),
-    ...(replayed !== undefined && { replayedAt: new Date(replayed.at) }),
+    timeline: {
+      ...(enqueuedAt > 0 && { enqueuedAt: new Date(enqueuedAt) }),
+      ...(replayed !== undefined && { replayedAt: new Date(replayed.at) }),
+      ...(startedAt !== undefined && { startedAt: new Date(startedAt) }),
+      failedAt: new Date(failedAt),
+    },
     logs,
     lostStarts: [...(lost?.fatal ?? []), ...(lost?.at ?? [])].map((at) => new Date(at)),
     ...(parent !== undefined && { parentId: parent }),
