@@ -59,11 +59,10 @@ export class ScheduleStore {
     }
   }
 
-  /** The job of a schedule, or undefined if there is none that goes on. */
+  /** The job of a schedule, or undefined; one that was to be removed is none. */
   async find(name: string): Promise<StoredJob | undefined> {
-    const id = scheduleId(name);
-    const job = await this.#store.job(INTERNAL_QUEUE, id);
-    return job?.finishedAt === undefined ? job : undefined;
+    const job = await this.#store.job(INTERNAL_QUEUE, scheduleId(name));
+    return job?.envelope?.schedule?.removed === undefined ? job : undefined;
   }
 
   /** Adds a schedule that is not there; one that is stays as it is. */

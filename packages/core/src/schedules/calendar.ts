@@ -10,9 +10,9 @@ export interface ExcludedDays {
   readonly weekdays: readonly number[];
 }
 
-const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
 /** No day is longer. */
-const LONGEST_DAY_MS = 50 * HOUR_MS;
+const LONGEST_DAY_MS = 2 * DAY_MS;
 
 const formats = new Map<string, Intl.DateTimeFormat>();
 
@@ -79,7 +79,13 @@ export function offsetAt(tz: string, at: number): number {
 /** The first moment of the next day of a time zone. */
 export function dayEndAfter(tz: string, at: number): number {
   const day = dayAt(tz, at);
+  const usual = at + DAY_MS - modulo(at + offsetAt(tz, at), DAY_MS);
+  if (dayAt(tz, usual - 1) === day && dayAt(tz, usual) !== day) return usual;
   return firstMoment(at, at + LONGEST_DAY_MS, (moment) => dayAt(tz, moment) !== day);
+}
+
+function modulo(value: number, by: number): number {
+  return ((value % by) + by) % by;
 }
 
 /** The first moment after `from` at which something is so, which it is at `to` and stays. */

@@ -73,7 +73,10 @@ function nextAfter(expression: CronExpression, from: number, after: number): num
   }
 }
 
-/** The library does not get past the moment when clocks are set back by half an hour, as on Lord Howe Island. */
+/**
+ * The library does not get past the moment when clocks are set back by half an hour, as on Lord Howe Island, and takes
+ * a second to notice. A slot within that hour is left out.
+ */
 function nextAfterShifts(expression: CronExpression, tz: string, after: number): number | undefined {
   for (let shift = shiftAfter(tz, after); shift !== undefined; shift = shiftAfter(tz, shift)) {
     const at = nextAfter(expression, shift + HOUR_MS, after);

@@ -21,7 +21,7 @@ export interface ScheduleState extends NamedTiming {
 }
 
 /** Slots of one kind that are not fired. */
-export interface SkippedSlots {
+interface SkippedSlots {
   readonly reason: 'missed' | 'overlap';
   readonly count: number;
   readonly latest: number;

@@ -71,14 +71,15 @@ export interface InfoParts {
 export async function infoOf(
   parts: InfoParts,
   name: string,
-  { envelope }: StoredJob,
+  { envelope, finishedAt }: StoredJob,
   declared: Declaration | undefined,
   now: number,
   runs: number,
 ): Promise<ScheduleInfo> {
   const { schedule: record, slots = {} } = envelope ?? {};
   const own = { name, source: 'code', isDeclared: declared !== undefined } as const;
-  if (record === undefined)
+  // One that has ended was failed by a worker, which could not read it.
+  if (record === undefined || finishedAt !== undefined)
     return { ...own, state: 'broken', isDrifted: true, next: [], lateMs: 0, waiting: [], runs: [] };
   const { last = Number.NEGATIVE_INFINITY, waiting = [] } = slots;
   const from = Math.max(record.since, last);

@@ -58,7 +58,7 @@ export function sleepMs(
 }
 
 /** A schedule as what decides sees it. */
-export function stateOf(
+function stateOf(
   record: ScheduleRecord,
   slots: SlotsRecord,
   now: number,

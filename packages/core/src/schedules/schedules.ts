@@ -63,7 +63,7 @@ export class Scheduling {
     const names = await schedules.names();
     const others = await inSlices(
       names.filter((name) => declarations.get(name) === undefined),
-      async (name) => ({ name, isThere: (await this.#find(name)) !== undefined }),
+      async (name) => ({ name, isThere: (await schedules.find(name)) !== undefined }),
     );
     const undeclared = others.filter(({ isThere }) => isThere).map(({ name }) => name);
     if (prune) for (const { name } of others) await this.remove(name);
@@ -155,37 +155,34 @@ export class Scheduling {
     const { declarations, schedules } = this.#parts;
     const declared = declarations.get(name);
     const job = await schedules.find(name);
-    const isGone = job === undefined || job.envelope?.schedule?.removed !== undefined;
-    if (isGone) return declared && unstored(declared, this.#now());
+    if (job === undefined) return declared && unstored(declared, this.#now());
     return infoOf(this.#parts, name, job, declared, this.#now(), runs);
   }
 
-  /** What is stored of a schedule. */
+  /** What is stored of a schedule, if it can be read. */
   async #find(name: string): Promise<ScheduleRecord | undefined> {
-    const record = (await this.#parts.schedules.find(name))?.envelope?.schedule;
-    return record?.removed === undefined ? record : undefined;
+    const job = await this.#parts.schedules.find(name);
+    return job?.finishedAt === undefined ? job?.envelope?.schedule : undefined;
   }
 
   /** Stores a declaration. */
   async #put(declaration: Declaration): Promise<Stored> {
     const { schedules } = this.#parts;
     const { name, digest } = declaration;
-    const job = await schedules.find(name);
-    const known = job?.envelope?.schedule;
-    const stored = known?.removed === undefined ? known : undefined;
+    const stored = await this.#find(name);
     if (stored?.digest === digest) return 'unchanged';
     const now = this.#now();
     const fresh = await this.#recordOf(declaration, now);
-    const changed =
-      job && // one that has failed is put right by another one
-      (await schedules.change(name, ({ schedule, slots }) => {
-        // As it is now: another program may have paused it, or stored the same.
-        if (schedule === undefined || schedule.removed !== undefined) return { schedule: fresh };
-        if (schedule.digest === digest) return undefined;
-        return { schedule: succeeding(schedule, fresh), ...(slots !== undefined && { slots }) };
-      }));
-    if (changed !== undefined) await schedules.wake(name);
-    else await schedules.add(name, { schedule: fresh }, sleepMs(fresh, {}, now));
+    await schedules.add(name, { schedule: fresh }, sleepMs(fresh, {}, now));
+    let isOther = false;
+    await schedules.change(name, ({ schedule, slots }) => {
+      // As it is now: it was just added, or another program has stored the same.
+      isOther = schedule?.digest !== digest || schedule.removed !== undefined;
+      if (!isOther) return undefined;
+      if (schedule === undefined || schedule.removed !== undefined) return { schedule: fresh };
+      return { schedule: succeeding(schedule, fresh), ...(slots !== undefined && { slots }) };
+    });
+    if (isOther) await schedules.wake(name);
     return stored === undefined ? 'added' : 'changed';
   }
 

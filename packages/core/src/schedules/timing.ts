@@ -23,14 +23,14 @@ export interface NamedTiming {
 export const MIN_EVERY_MS = 1000;
 export const MAX_EVERY_MS = 3650 * 86_400_000;
 
-/** After so many days in turn without a slot that is not left out, none is looked for. */
-const MAX_EXCLUDED_DAYS = 4000;
+/** If all slots for so long are left out, none is looked for after that. */
+const MAX_EXCLUDED_MS = 4000 * 86_400_000;
 
 /** The first slot that is later than `after`, in milliseconds since 1970; undefined if there is none. */
 export function nextSlot(named: NamedTiming, after: number): number | undefined {
   const { tz, startAt, endAt, except } = named.timing;
-  let from = startAt === undefined ? after : Math.max(after, startAt - 1);
-  for (let days = 0; days < MAX_EXCLUDED_DAYS; days += 1) {
+  const first = startAt === undefined ? after : Math.max(after, startAt - 1);
+  for (let from = first; from < first + MAX_EXCLUDED_MS; ) {
     const slot = nextOf(named, from);
     if (slot === undefined || (endAt !== undefined && slot > endAt)) return undefined;
     if (except === undefined || !isExcluded(except, dayAt(tz, slot))) return slot;

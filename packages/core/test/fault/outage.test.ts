@@ -69,6 +69,30 @@ describe('while Redis is away', () => {
     expect(infos).toBe(0);
   });
 
+  test('a schedule fires late what was due meanwhile, and leaves no slot out', async () => {
+    const app = open();
+    const seen: string[] = [];
+    const tick = app.task({
+      name: 'tick',
+      run: async (_, { headers }) => void seen.push(headers['umbel-scheduled-at'] ?? ''),
+    });
+    const often = app.schedule('often', { every: '1s', overlap: 'allow' }, tick);
+    await app.worker({ lockDuration: '1s' }).start();
+    await vi.waitFor(() => expect(seen.length).toBeGreaterThan(1), { timeout: 10_000, interval: 5 });
+    await redis.kill();
+    await pause(2500);
+    await redis.restart();
+    const restarted = seen.length;
+    await vi.waitFor(() => expect(seen.length).toBeGreaterThan(restarted + 4), {
+      timeout: 25_000,
+      interval: 20,
+    });
+    const slots = [...new Set(seen)].map((slot) => Date.parse(slot)).sort((a, b) => a - b);
+    expect(slots).toEqual(slots.map((_, n) => (slots[0] ?? 0) + n * 1000));
+    const { runs } = await often.info();
+    expect(runs.filter(({ outcome }) => outcome !== 'fired')).toEqual([]);
+  });
+
   test('a sending is an error once its budget is spent, and can be sent again by its key', async () => {
     const app = open();
     const task = numbered(app, []);

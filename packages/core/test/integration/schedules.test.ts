@@ -169,12 +169,10 @@ onEveryEngine('slots that were missed while no worker ran', (engine) => {
     const app = engine.app();
     const { tick, seen } = ticking(app);
     // Half an hour from its slots, whatever time it is now.
-    const start = new Date(Math.floor(Date.now() / HOUR) * HOUR - 1000 * HOUR);
-    const isNear = Date.now() % HOUR < 2 * MINUTE;
-    const shifted = isNear ? new Date(start.getTime() - 30 * MINUTE) : start;
-    const schedule = app.schedule('hourly', { every: '1h', start: shifted, ...options }, tick);
+    const start = Date.now() - 1000 * HOUR - 30 * MINUTE;
+    const schedule = app.schedule('hourly', { every: '1h', start: new Date(start), ...options }, tick);
     await app.schedules.sync();
-    const latest = shifted.getTime() + Math.floor((Date.now() - shifted.getTime()) / HOUR) * HOUR;
+    const latest = start + 1000 * HOUR;
     await plant(engine, 'hourly', back(latest - downHours * HOUR));
     await app.worker().start();
     const slot = (ago: number) => new Date(latest - ago * HOUR).toISOString();
@@ -470,8 +468,14 @@ onEveryEngine('a schedule that cannot fire', (engine) => {
       async () => expect(await engine.bareQueue('umbel').getJobCounts()).toMatchObject({ failed: 1 }),
       soonMs,
     );
+    const undeclared = engine.sameApp();
+    expect(await undeclared.schedules.list()).toMatchObject([{ name: 'report', state: 'broken' }]);
+    expect(await undeclared.schedules.sync()).toMatchObject({ undeclared: ['report'] });
     expect(await app.schedules.sync()).toMatchObject({ added: ['report'] });
     expect(await app.schedules.list()).toMatchObject([{ state: 'active', isDrifted: false }]);
+    await plant(engine, 'report', ({ schedule: _broken, ...data }) => data);
+    expect(await undeclared.schedules.sync({ prune: true })).toMatchObject({ removed: ['report'] });
+    expect(await undeclared.schedules.list()).toEqual([]);
   });
 });
 

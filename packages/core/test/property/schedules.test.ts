@@ -1,7 +1,7 @@
 import { CronExpressionParser } from 'cron-parser';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { dayAt, isExcluded } from '../../src/schedules/calendar.js';
+import { dayAt, dayEndAfter, isExcluded } from '../../src/schedules/calendar.js';
 import { decide, type ScheduleState } from '../../src/schedules/decide.js';
 import { dueSlots, MAX_CATCH_UP, MISSED_AFTER_MS } from '../../src/schedules/due-slots.js';
 import { normalizeSchedule, type ScheduleOptions } from '../../src/schedules/options.js';
@@ -57,7 +57,9 @@ const options: fc.Arbitrary<ScheduleOptions> = fc
   }));
 const named = (given: ScheduleOptions) => ({ name: 'law', ...normalizeSchedule('law', given) });
 
-test('the next slot is later, within start and end, and on no day that is left out', () => {
+test('the next slot is later, within start and end, and on no day that is left out', {
+  timeout: SLOW,
+}, () => {
   fc.assert(
     fc.property(options, moment, (given, after) => {
       const schedule = named(given);
@@ -107,6 +109,16 @@ test('cron slots are those of cron-parser', { timeout: SLOW }, () => {
       }
     }),
     { numRuns: 150 },
+  );
+});
+
+test('a day ends where the next one begins', () => {
+  fc.assert(
+    fc.property(zone, moment, (tz, at) => {
+      const end = dayEndAfter(tz, at);
+      expect(dayAt(tz, end - 1)).toBe(dayAt(tz, at));
+      expect(dayAt(tz, end)).not.toBe(dayAt(tz, at));
+    }),
   );
 });
 

@@ -1,5 +1,5 @@
 import { chain } from '@umbel/canvas';
-import { createApp } from '@umbel/core';
+import { createApp, type Middleware } from '@umbel/core';
 import { NothingLeftError, testApp } from '@umbel/testing';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
@@ -162,4 +162,60 @@ test('a worker that dies in a run does not keep its schedule from the next slot'
   const slots = seen.map((line) => line.slice(-24));
   expect([...new Set(slots)]).toHaveLength(12);
   expect(slots).toHaveLength(13); // the run that was lost ran again
+});
+
+test('what is sent for a slot goes through the middleware, and expires by its own time', async () => {
+  const calls: unknown[] = [];
+  const layer: Middleware = {
+    async send(call, next) {
+      calls.push([call.task, call.input]);
+      if (call.input === 'no') throw new Error('not today');
+      call.headers.trace = 't1';
+      return next();
+    },
+  };
+  const app = createApp({ name: 'middleware', middleware: [layer] });
+  const seen: unknown[] = [];
+  const say = app.task({
+    name: 'say',
+    input: z.string(),
+    expires: '1s',
+    run: async (text, { headers }) => void seen.push([text, headers.trace, headers['umbel-schedule']]),
+  });
+  app.schedule('yes', { every: '1h' }, say.si('yes'));
+  const no = app.schedule('no', { every: '1h' }, say.si('no'));
+  await using t = await testApp(app);
+  await t.startSchedules();
+  await t.advance('2h');
+  expect(seen).toEqual([
+    ['yes', 't1', 'yes'],
+    ['yes', 't1', 'yes'],
+  ]);
+  expect(calls).toHaveLength(4);
+  const { state, runs } = await no.info();
+  expect(state).toBe('active');
+  expect(runs).toMatchObject([
+    { outcome: 'failed', error: { message: 'not today' } },
+    { outcome: 'failed', error: { message: 'not today' } },
+  ]);
+  expect(runs[0]).not.toHaveProperty('id');
+});
+
+test('jitter delays what is fired, and not the slot that it is told', async () => {
+  const app = createApp({ name: 'jitter' });
+  const delays: number[] = [];
+  const tick = app.task({
+    name: 'tick',
+    run: async (_, ctx) => void delays.push(ctx.now() - Date.parse(ctx.headers['umbel-scheduled-at'] ?? '')),
+  });
+  app.schedule('tick', { every: '1h', jitter: '10m' }, tick);
+  await using t = await testApp(app);
+  await t.startSchedules();
+  await t.advance('24h');
+  expect(delays.length).toBeGreaterThanOrEqual(23);
+  expect(new Set(delays).size).toBe(delays.length);
+  for (const delay of delays) {
+    expect(delay).toBeGreaterThanOrEqual(0);
+    expect(delay).toBeLessThanOrEqual(600_000);
+  }
 });
