@@ -12,6 +12,8 @@ import { StoreTime } from './bullmq/store-time.js';
 import { TagIndex } from './bullmq/tag-index.js';
 import { durationMs } from './duration.js';
 import { InvalidOptionError } from './errors.js';
+import type { AppEvent, EventQuery } from './events/event.js';
+import { openEvents } from './events/open-events.js';
 import type { MembersFeed } from './flow/feed.js';
 import { type FlowNode, INTERNAL_QUEUE } from './flow/node.js';
 import type { Logger } from './logger.js';
@@ -310,6 +312,20 @@ export class AppCore implements Sender {
 
   repair(): Promise<RepairCounts> {
     return repairAll(actual(this).#store, this.#queues());
+  }
+
+  events(query: EventQuery = {}): AsyncIterableIterator<AppEvent> {
+    const core = actual(this);
+    for (const queue of Array.isArray(query.queues) ? query.queues : []) this.queue(queue);
+    return openEvents(
+      {
+        store: core.#store,
+        options: core.#storeOptions,
+        queues: () => this.#queues().filter((queue) => queue !== INTERNAL_QUEUE),
+        warn: (message) => core.#warn(message),
+      },
+      query,
+    );
   }
 
   #warn(message: string): void {

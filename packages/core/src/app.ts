@@ -5,6 +5,7 @@ import type { QueueHandle } from './bullmq/queue-handle.js';
 import type { RepairCounts } from './bullmq/repair.js';
 import type { Duration } from './duration.js';
 import { InvalidOptionError } from './errors.js';
+import type { EventOf, EventQuery, EventType } from './events/event.js';
 import type { Logger } from './logger.js';
 import type { AsyncResult } from './results/async-result.js';
 import type { AppWorker, WorkerOptions } from './running/worker.js';
@@ -175,6 +176,18 @@ export interface App<Added = {}> {
    * As `revoke` of a handle. Gives the number of jobs of tasks that were marked.
    */
   revoke(query: RunQuery & { terminate?: boolean }): Promise<number>;
+  /**
+   * What happens to the app's jobs, runs and workers, as it happens or from an earlier place on: of each job in its order,
+   * over all queues by the store's time. It goes on until it is left (`break`), `signal` is aborted or the app is closed;
+   * while the store cannot be reached it waits, and goes on where it was. It reads from the store as fast as it is
+   * consumed, over one connection of its own.
+   * @throws {InvalidOptionError} if an option has a value it cannot have.
+   * @throws {UnknownQueueError} if the app has no queue of a given name.
+   * @throws {ConnectionError} when the first event is asked for, if the store cannot be reached.
+   */
+  events<const Type extends EventType = EventType>(
+    query?: EventQuery<Type>,
+  ): AsyncIterableIterator<EventOf<Type>>;
   /** A queue as a whole: counts, pause, concurrency, rate limit. @throws {UnknownQueueError} if there is none of that name. */
   queue(name: string): QueueHandle;
   /** The failed jobs: to list, replay and discard. */

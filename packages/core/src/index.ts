@@ -50,6 +50,26 @@ export {
   type ValidationIssue,
   type ValidationSubject,
 } from './errors.js';
+// Events
+export type {
+  AppEvent,
+  CompletedEvent,
+  EndedEvent,
+  EnqueuedEvent,
+  EventOf,
+  EventQuery,
+  EventType,
+  FailedEvent,
+  GapEvent,
+  ProgressEvent,
+  RetriedEvent,
+  RunFinishedEvent,
+  RunStartedEvent,
+  StalledEvent,
+  StartedEvent,
+  WorkerEvent,
+  WorkerFacts,
+} from './events/event.js';
 // Graphs and progress of runs
 export type { EdgeKind, GraphEdge, GraphNode, GraphState, StateCounts } from './graph/node.js';
 export type { RunGraph, RunGraphJson } from './graph/run-graph.js';
