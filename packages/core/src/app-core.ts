@@ -17,6 +17,8 @@ import { openEvents } from './events/open-events.js';
 import type { MembersFeed } from './flow/feed.js';
 import { type FlowNode, INTERNAL_QUEUE } from './flow/node.js';
 import type { Logger } from './logger.js';
+import { jobQueries, type QueryParts, runQueries } from './queries/jobs.js';
+import type { Jobs, Runs } from './queries/query.js';
 import type { AsyncResult } from './results/async-result.js';
 import { StoredResult } from './results/result.js';
 import { revokeJobs } from './results/revoking.js';
@@ -38,6 +40,7 @@ import {
   checkInteger,
   checkName,
   checkPrefix,
+  checkQueue,
   checkTags,
   type NormalizedOptions,
   positiveMs,
@@ -57,6 +60,8 @@ const GROUP_MEMBERS = 10_000;
 export class AppCore implements Sender {
   readonly name: string;
   readonly deadLetters: DeadLetters;
+  readonly jobs: Jobs;
+  readonly runs: Runs;
   readonly maxMembers: number;
   readonly #options: AppOptions;
   readonly #logger: Logger;
@@ -145,6 +150,8 @@ export class AppCore implements Sender {
       () => actual(this).#store,
       () => this.#queues(),
     );
+    this.jobs = jobQueries(() => this.#queryParts());
+    this.runs = runQueries(() => this.#queryParts());
     this.#keepCompletedMs = durationMs(resultTtl, 'resultTtl');
     this.#keepFailedMs = durationMs(failureTtl, 'failureTtl');
   }
@@ -316,12 +323,12 @@ export class AppCore implements Sender {
 
   events(query: EventQuery = {}): AsyncIterableIterator<AppEvent> {
     const core = actual(this);
-    for (const queue of Array.isArray(query.queues) ? query.queues : []) this.queue(queue);
+    for (const queue of Array.isArray(query.queues) ? query.queues : []) this.#checkTaskQueue(queue);
     return openEvents(
       {
         store: core.#store,
         options: core.#storeOptions,
-        queues: () => this.#queues().filter((queue) => queue !== INTERNAL_QUEUE),
+        queues: () => this.#taskQueues(),
         warn: (message) => core.#warn(message),
       },
       query,
@@ -344,7 +351,28 @@ export class AppCore implements Sender {
   }
 
   #queues(): string[] {
-    return [...this.#router.all(this.#registry.queues()), INTERNAL_QUEUE];
+    return [...this.#taskQueues(), INTERNAL_QUEUE];
+  }
+
+  #taskQueues(): string[] {
+    return this.#router.all(this.#registry.queues());
+  }
+
+  /** @throws {UnknownQueueError} if this is none of them. */
+  #checkTaskQueue(name: string): void {
+    this.queue(checkQueue('queue', name));
+  }
+
+  #queryParts(): QueryParts {
+    const core = actual(this);
+    const { clock } = core.#runtime;
+    return {
+      store: core.#store,
+      tags: core.#tags,
+      now: () => clock.now(),
+      queues: this.#taskQueues(),
+      checkQueue: (queue) => this.#checkTaskQueue(queue),
+    };
   }
 
   async #prepareQueue(queue: string): Promise<void> {

@@ -7,6 +7,7 @@ import type { Duration } from './duration.js';
 import { InvalidOptionError } from './errors.js';
 import type { EventOf, EventQuery, EventType } from './events/event.js';
 import type { Logger } from './logger.js';
+import type { Jobs, Runs } from './queries/query.js';
 import type { AsyncResult } from './results/async-result.js';
 import type { AppWorker, WorkerOptions } from './running/worker.js';
 import type { Hooks } from './tasks/hooks.js';
@@ -192,6 +193,10 @@ export interface App<Added = {}> {
   queue(name: string): QueueHandle;
   /** The failed jobs: to list, replay and discard. */
   readonly deadLetters: DeadLetters;
+  /** The jobs of tasks: to search, and to look at. */
+  readonly jobs: Jobs;
+  /** The compositions: to search, and to look at. */
+  readonly runs: Runs;
   /**
    * Looks at every job that waits for others, and puts right what would wait for ever: for nothing, for a job that is
    * gone from the store, or for one that has ended. Workers do the same by and by (`repairInterval`). Gives what was

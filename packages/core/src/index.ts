@@ -75,6 +75,22 @@ export type { EdgeKind, GraphEdge, GraphNode, GraphState, StateCounts } from './
 export type { RunGraph, RunGraphJson } from './graph/run-graph.js';
 export type { RunCounts } from './graph/tally.js';
 export type { Logger } from './logger.js';
+// Queries
+export type {
+  JobCounts,
+  JobFacts,
+  JobFilter,
+  JobQuery,
+  Jobs,
+  ListedJob,
+  ListedRun,
+  Page,
+  RunFacts,
+  RunFilter,
+  RunPageQuery,
+  Runs,
+  StoredState,
+} from './queries/query.js';
 // Results
 export type { AsyncResult, GetOptions, JobInfo, Outcome } from './results/async-result.js';
 export type {

@@ -1,6 +1,5 @@
 /** What a reader of events remembers of jobs, so that not every event needs a look into the store. */
 import type { StoredJob } from '../bullmq/stored-job.js';
-import { INTERNAL_JOB, INTERNAL_QUEUE } from '../flow/node.js';
 
 /** Jobs that have not ended, of which something is remembered. */
 const MAX_JOBS = 10_000;
@@ -66,11 +65,6 @@ export function learn(known: KnownJob, stored: StoredJob | undefined, returns: n
 /** Attempts that have failed and were followed by another one, or are to be. */
 export function failedAttempts({ attempts, finishedAt }: StoredJob): number {
   return finishedAt === undefined ? attempts : attempts - 1;
-}
-
-/** Whether a job is the root of a run. */
-export function isRunJob(queue: string, task: string | undefined): boolean {
-  return queue === INTERNAL_QUEUE && task === INTERNAL_JOB.run;
 }
 
 /** Whether the id may be that of a step: such are made of the run's and a path. */

@@ -28,6 +28,8 @@ export function selectionOf(query: EventQuery): Selection {
   }
   if (isOfJobs) for (const type of [...RUN_TYPES, ...WORKER_TYPES]) told.delete(type);
   if (id !== undefined) for (const type of WORKER_TYPES) told.delete(type);
+  if (![...told].some((type) => type !== 'gap'))
+    throw new InvalidOptionError('types', 'some that the other options leave', types);
   if (id !== undefined && (typeof id !== 'string' || id === ''))
     throw new InvalidOptionError('id', 'the id of a job or a run', id);
   if (signal !== undefined && !(signal instanceof AbortSignal))

@@ -1,14 +1,14 @@
 /** Turns stored events into those of an app. */
 import { CONTROL_QUEUE } from '../bullmq/control.js';
 import { type StoredJob, wasSkipped } from '../bullmq/stored-job.js';
-import { INTERNAL_QUEUE } from '../flow/node.js';
+import { INTERNAL_QUEUE, isRunJob } from '../flow/node.js';
 import { isPlainObject } from '../wire/plain-object.js';
 import { OWN_STATE } from '../wire/progress.js';
 import type { Sealer } from '../wire/sealing.js';
 import { sanitize } from '../wire/stored-value.js';
 import { type Change, changeOf, typesOf } from './entry.js';
 import type { AppEvent, EventType, WorkerFacts } from './event.js';
-import { failedAttempts, isRunJob, type KnownJob, KnownJobs, learn, mayBeStep } from './known-jobs.js';
+import { failedAttempts, type KnownJob, KnownJobs, learn, mayBeStep } from './known-jobs.js';
 import type { Merged } from './merge.js';
 import { timeOfId } from './position.js';
 
