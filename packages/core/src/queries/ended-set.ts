@@ -64,20 +64,27 @@ async function* jobsBehind(
   hint: number,
 ): AsyncGenerator<Found, undefined> {
   let last = start;
-  let index = hint;
+  let index = start === undefined ? 0 : await indexBehind(store, queue, set, start, hint);
+  let before: string | undefined;
   for (;;) {
-    index = last === undefined ? 0 : await indexBehind(store, queue, set, last, index);
-    const ids = await idsOf(store, queue, set, index, index + BATCH);
+    let ids = await idsOf(store, queue, set, before === undefined ? index : index - 1, index + BATCH);
+    if (before !== undefined && ids[0] === before) ids = ids.slice(1);
+    else if (before !== undefined && last !== undefined) {
+      // Others have ended meanwhile, or are gone.
+      index = await indexBehind(store, queue, set, last, index);
+      ids = await idsOf(store, queue, set, index, index + BATCH);
+    }
     if (ids.length === 0) return undefined;
     const jobs = await jobsOf(store, queue, ids);
     for (const [offset, job] of jobs.entries()) {
       const id = ids[offset] ?? '';
       const at: number = job?.finishedAt ?? last?.at ?? Number.MAX_SAFE_INTEGER;
-      if (last !== undefined && !isBehind({ at, id }, last) && job !== undefined) continue; // others came before it meanwhile
+      if (job !== undefined && last !== undefined && !isBehind({ at, id }, last)) continue; // given before
       last = { at, id };
       yield { at, id, job, index: index + offset };
     }
     index += ids.length;
+    before = ids.at(-1);
   }
 }
 
@@ -95,16 +102,15 @@ async function indexBehind(
   });
 }
 
-/** The first job from an index on that can be read; undefined if there is none. */
+/** Of the first job from an index on that is there; undefined if there is none. */
 async function keyAt(store: Store, queue: string, set: EndedSet, index: number): Promise<Key | undefined> {
-  for (let from = index; ; from += BATCH) {
-    const ids = await idsOf(store, queue, set, from, from + (from === index ? 1 : BATCH));
+  for (let from = index, count = 1; ; from += count, count = BATCH) {
+    const ids = await idsOf(store, queue, set, from, from + count);
     if (ids.length === 0) return undefined;
     for (const id of ids) {
       const data = await store.on(queue, (bull) => bull.getBackend().getJobData(id));
       if (data?.finishedOn !== undefined) return { at: data.finishedOn, id };
     }
-    if (from === index) from += 1 - BATCH;
   }
 }
 
