@@ -50,7 +50,6 @@ export class EventStreams {
     const base = this.#base;
     this.#base = undefined;
     this.#queues.clear();
-    await base?.disconnect();
     await base?.close(true);
   }
 
@@ -67,7 +66,8 @@ export class EventStreams {
     if (this.#base === undefined) {
       const { connection, prefix, onError } = this.#options;
       const shared: FlowProducerOptions = { connection: connection.options, prefix };
-      this.#base = connection.factory('', shared);
+      // A client that its owner has made goes on without this.
+      this.#base = connection.factory('', shared, { blocking: 'duplicate' in connection.options });
       this.#base.on('error', onError);
     }
     return this.#base;

@@ -86,6 +86,14 @@ test('a reader that finds no store says so, and one whose store stands still wai
   await task.delay();
   expect((await next).value).toMatchObject({ type: 'enqueued' });
   await events.return?.();
+  const controller = new AbortController();
+  const left = app.events({ from: 'start', signal: controller.signal });
+  for (let n = 0; n < 2; n += 1) await left.next();
+  redis.freeze();
+  const ending = left.next();
+  controller.abort();
+  expect((await ending).done).toBe(true);
+  redis.thaw();
   await redis.kill();
   const logger = { info() {}, warn() {}, error() {} };
   const away = createApp({ name: 'events', connection: redis.url, sendTimeout: '300ms', logger });
