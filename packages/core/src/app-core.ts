@@ -13,9 +13,13 @@ import { StoreTime } from './bullmq/store-time.js';
 import { TagIndex } from './bullmq/tag-index.js';
 import { durationMs } from './duration.js';
 import { InvalidOptionError } from './errors.js';
+import type { AppEvent, EventQuery } from './events/event.js';
+import { openEvents } from './events/open-events.js';
 import type { MembersFeed } from './flow/feed.js';
 import { type FlowNode, INTERNAL_QUEUE } from './flow/node.js';
 import type { Logger } from './logger.js';
+import { jobQueries, type QueryParts, runQueries } from './queries/jobs.js';
+import type { Jobs, Runs } from './queries/query.js';
 import type { AsyncResult } from './results/async-result.js';
 import { StoredResult } from './results/result.js';
 import { revokeJobs } from './results/revoking.js';
@@ -46,6 +50,7 @@ import {
   checkInteger,
   checkName,
   checkPrefix,
+  checkQueue,
   checkTags,
   type NormalizedOptions,
   positiveMs,
@@ -66,6 +71,8 @@ export class AppCore implements Sender {
   readonly name: string;
   readonly deadLetters: DeadLetters;
   readonly schedules: Schedules;
+  readonly jobs: Jobs;
+  readonly runs: Runs;
   readonly maxMembers: number;
   readonly #options: AppOptions;
   readonly #logger: Logger;
@@ -186,6 +193,8 @@ export class AppCore implements Sender {
       () => actual(this).#deadLetterParts(),
       () => this.#queues(),
     );
+    this.jobs = jobQueries(() => this.#queryParts());
+    this.runs = runQueries(() => this.#queryParts());
     this.#keepCompletedMs = durationMs(resultTtl, 'resultTtl');
     this.#keepFailedMs = durationMs(failureTtl, 'failureTtl');
   }
@@ -389,6 +398,20 @@ export class AppCore implements Sender {
     };
   }
 
+  events(query: EventQuery = {}): AsyncIterableIterator<AppEvent> {
+    const core = actual(this);
+    for (const queue of Array.isArray(query.queues) ? query.queues : []) this.#checkTaskQueue(queue);
+    return openEvents(
+      {
+        store: core.#store,
+        options: core.#storeOptions,
+        queues: () => this.#taskQueues(),
+        warn: (message) => core.#warn(message),
+      },
+      query,
+    );
+  }
+
   #warn(message: string): void {
     this.#logger.warn(`umbel "${this.name}": ${message}`);
   }
@@ -405,7 +428,28 @@ export class AppCore implements Sender {
   }
 
   #queues(): string[] {
-    return [...this.#router.all(this.#registry.queues()), INTERNAL_QUEUE];
+    return [...this.#taskQueues(), INTERNAL_QUEUE];
+  }
+
+  #taskQueues(): string[] {
+    return this.#router.all(this.#registry.queues());
+  }
+
+  /** @throws {UnknownQueueError} if this is none of them. */
+  #checkTaskQueue(name: string): void {
+    this.queue(checkQueue('queue', name));
+  }
+
+  #queryParts(): QueryParts {
+    const core = actual(this);
+    const { clock } = core.#runtime;
+    return {
+      store: core.#store,
+      tags: core.#tags,
+      now: () => clock.now(),
+      queues: this.#taskQueues(),
+      checkQueue: (queue) => this.#checkTaskQueue(queue),
+    };
   }
 
   async #prepareQueue(queue: string): Promise<void> {

@@ -5,7 +5,9 @@ import type { QueueHandle } from './bullmq/queue-handle.js';
 import type { RepairCounts } from './bullmq/repair.js';
 import type { Duration } from './duration.js';
 import { InvalidOptionError } from './errors.js';
+import type { EventOf, EventQuery, EventType } from './events/event.js';
 import type { Logger } from './logger.js';
+import type { Jobs, Runs } from './queries/query.js';
 import type { AsyncResult } from './results/async-result.js';
 import type { WorkerOptions } from './running/worker/options.js';
 import type { AppWorker } from './running/worker/worker.js';
@@ -178,10 +180,26 @@ export interface App<Added = {}> {
    * As `revoke` of a handle. Gives the number of jobs of tasks that were marked.
    */
   revoke(query: RunQuery & { terminate?: boolean }): Promise<number>;
+  /**
+   * What happens to the app's jobs, runs and workers, as it happens or from an earlier place on: of each job in its order,
+   * over all queues by the store's time. It goes on until it is left (`break`), `signal` is aborted or the app is closed;
+   * while the store cannot be reached it waits, and goes on where it was. It reads from the store as fast as it is
+   * consumed, over one connection of its own.
+   * @throws {InvalidOptionError} if an option has a value it cannot have.
+   * @throws {UnknownQueueError} if the app has no queue of a given name.
+   * @throws {ConnectionError} when the first event is asked for, if the store cannot be reached.
+   */
+  events<const Type extends EventType = EventType>(
+    query?: EventQuery<Type>,
+  ): AsyncIterableIterator<EventOf<Type>>;
   /** A queue as a whole: counts, pause, concurrency, rate limit. @throws {UnknownQueueError} if there is none of that name. */
   queue(name: string): QueueHandle;
   /** The failed jobs: to list, inspect, replay, also with another input, and discard; one or many. */
   readonly deadLetters: DeadLetters;
+  /** The jobs of tasks: to search, and to look at. */
+  readonly jobs: Jobs;
+  /** The compositions: to search, and to look at. */
+  readonly runs: Runs;
   /**
    * Looks at every job that waits for others, and puts right what would wait for ever: for nothing, for a job that is
    * gone from the store, or for one that has ended. Workers do the same by and by (`repairInterval`). Gives what was

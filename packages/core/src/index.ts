@@ -66,11 +66,47 @@ export {
   type ValidationSubject,
   WorkerClosedError,
 } from './errors.js';
+// Events
+export type {
+  AppEvent,
+  CompletedEvent,
+  EndedEvent,
+  EnqueuedEvent,
+  EventOf,
+  EventQuery,
+  EventType,
+  FailedEvent,
+  GapEvent,
+  ProgressEvent,
+  RetriedEvent,
+  RunFinishedEvent,
+  RunStartedEvent,
+  StalledEvent,
+  StartedEvent,
+  WorkerEvent,
+  WorkerFacts,
+} from './events/event.js';
 // Graphs and progress of runs
 export type { EdgeKind, GraphEdge, GraphNode, GraphState, StateCounts } from './graph/node.js';
 export type { RunGraph, RunGraphJson } from './graph/run-graph.js';
 export type { RunCounts } from './graph/tally.js';
 export type { Logger } from './logger.js';
+// Queries
+export type {
+  JobCounts,
+  JobFacts,
+  JobFilter,
+  JobQuery,
+  Jobs,
+  ListedJob,
+  ListedRun,
+  Page,
+  RunFacts,
+  RunFilter,
+  RunPageQuery,
+  Runs,
+  StoredState,
+} from './queries/query.js';
 // Results
 export type { AsyncResult, GetOptions, JobInfo, Outcome } from './results/async-result.js';
 export type {

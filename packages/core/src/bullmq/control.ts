@@ -3,7 +3,8 @@ import type { BackendOptions } from './backends.js';
 import { type Events, eventsOf } from './events.js';
 import type { Store } from './store.js';
 
-const CONTROL_QUEUE = 'umbel.control';
+/** Its events also tell which workers come and go. */
+export const CONTROL_QUEUE = 'umbel.control';
 const KEPT_ORDERS = 1000;
 
 /** To give up the attempt at a job. */

@@ -13,6 +13,13 @@ const DAY_MS = 86_400_000;
 const KEPT_LINES = 100_000;
 const PAGE = 1000;
 
+/** Where something is that bears a tag, and where that is noted. */
+export interface TaggedPlace extends JobPlace {
+  /** Days since 1970, and the line among those of that day. */
+  readonly day: number;
+  readonly line: number;
+}
+
 export class TagIndex {
   readonly #store: Store;
   readonly #keepMs: number;
@@ -42,24 +49,29 @@ export class TagIndex {
     await this.#store.on(TAG_QUEUE, (bull) => bull.clean(this.#keepMs + DAY_MS, PAGE, 'delayed'));
   }
 
-  /** What was sent with a tag, the latest day first; some of it may be gone from the store. */
-  async *find(tag: string, now: number): AsyncGenerator<JobPlace> {
+  /**
+   * What was sent with a tag, the latest day first; some of it may be gone from the store. `from`: without what comes
+   * before that line of that day.
+   */
+  async *find(tag: string, now: number, from?: { day: number; line: number }): AsyncGenerator<TaggedPlace> {
     const today = Math.floor(now / DAY_MS);
     const first = Math.floor((now - this.#keepMs) / DAY_MS);
-    for (let day = today; day >= first; day -= 1) yield* this.#ofDay(entryId(tag, day));
+    for (let day = Math.min(today, from?.day ?? today); day >= first; day -= 1) {
+      yield* this.#ofDay(entryId(tag, day), day, day === from?.day ? from.line : 0);
+    }
   }
 
-  async *#ofDay(entry: string): AsyncGenerator<JobPlace> {
+  async *#ofDay(entry: string, day: number, firstLine: number): AsyncGenerator<TaggedPlace> {
     const seen = new Set<string>();
-    for (let start = 0; ; start += PAGE) {
+    for (let start = firstLine; ; start += PAGE) {
       const { logs } = await this.#store.on(TAG_QUEUE, (bull) =>
         bull.getJobLogs(entry, start, start + PAGE - 1),
       );
-      for (const line of logs) {
+      for (const [index, line] of logs.entries()) {
         if (seen.has(line)) continue;
         seen.add(line);
         const slash = line.indexOf('/');
-        yield { queue: line.slice(0, slash), id: line.slice(slash + 1) };
+        yield { queue: line.slice(0, slash), id: line.slice(slash + 1), day, line: start + index };
       }
       if (logs.length < PAGE) return;
     }

@@ -27,6 +27,11 @@ export const INTERNAL_JOB = {
   schedule: 'umbel:schedule',
 } as const;
 
+/** Whether a job is the root of a run. */
+export function isRunJob(queue: string, name: string | undefined): boolean {
+  return queue === INTERNAL_QUEUE && name === INTERNAL_JOB.run;
+}
+
 /** Internal jobs only read and add, and are safe to repeat: an outage must not end a run. */
 export const INTERNAL_OPTIONS: NormalizedOptions = {
   retry: { attempts: 12, backoff: 'exponential', delayMs: 50, maxMs: 86_400_000, jitter: true },

@@ -15,6 +15,7 @@ import { isInHandler } from '../running/handler-frame.js';
 import { rebuildError } from '../wire/error-record.js';
 import type { AsyncResult, GetOptions, JobInfo, Outcome } from './async-result.js';
 import { countsOverTime, membersOverTime, tasksOverTime } from './following.js';
+import { jobInfoOf } from './job-info.js';
 import type { CollectedTask, MemberOutcome, PageEntry, PageOptions } from './member-outcome.js';
 import { revokeJobs } from './revoking.js';
 import { RunView } from './run-view.js';
@@ -123,23 +124,7 @@ export class StoredResult implements AsyncResult<unknown> {
   }
 
   async info(): Promise<JobInfo> {
-    const job = await this.#job();
-    const { headers = {}, label, alone, root, parent } = job.envelope ?? {};
-    const run = alone ? undefined : job.envelope?.run;
-    return {
-      id: job.id,
-      task: job.name,
-      displayName: label ?? job.name,
-      queue: job.queue,
-      attempts: job.attempts,
-      enqueuedAt: new Date(job.enqueuedAt),
-      ...(job.startedAt !== undefined && { startedAt: new Date(job.startedAt) }),
-      ...(job.finishedAt !== undefined && { finishedAt: new Date(job.finishedAt) }),
-      headers,
-      ...(run !== undefined && { runId: run }),
-      rootId: root ?? run ?? job.id,
-      ...(parent !== undefined && { parentId: parent }),
-    };
+    return jobInfoOf(await this.#job());
   }
 
   async logs(): Promise<string[]> {

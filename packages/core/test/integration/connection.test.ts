@@ -51,8 +51,12 @@ describe('a connection', () => {
     });
     const double = app.task({ name: 'double', input: z.number(), run: async (n) => n * 2 });
     await app.worker().start();
+    const events = app.events();
     expect(await (await double.delay(4)).get({ timeout: '10s' })).toBe(8);
+    for await (const { type } of events) if (type === 'completed') break;
+    expect(await (await double.delay(5)).get({ timeout: '10s' })).toBe(10);
     await app.close();
+    expect(await instance?.ping()).toBe(instance && 'PONG');
     instance?.disconnect();
   });
 

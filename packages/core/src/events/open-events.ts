@@ -1,0 +1,18 @@
+/** `app.events`: the events of an app, from a place on. */
+import type { AppEvent, EventQuery } from './event.js';
+import { EventReader, placeNow, type ReaderParts } from './reader.js';
+import { selectionOf } from './selection.js';
+
+/** The events, told as they are asked for. With `'now'` the place is noted at once, and not when the first is asked for. */
+export function openEvents(parts: ReaderParts, query: EventQuery): AsyncIterableIterator<AppEvent> {
+  const selection = selectionOf(query);
+  const { from } = selection;
+  const { closed } = parts.store;
+  const start = from === 'now' ? placeNow(parts, selection) : Promise.resolve(from);
+  start.catch(() => {}); // it is thrown to whoever asks for the first event
+  async function* events() {
+    if (closed.aborted || selection.signal?.aborted) return;
+    yield* new EventReader(parts, selection, await start).events(closed);
+  }
+  return events();
+}

@@ -1,0 +1,187 @@
+/** `app.jobs` and `app.runs`. */
+import { isJobId } from '../bullmq/job-id.js';
+import { type QueueCounts, queueHandle } from '../bullmq/queue-handle.js';
+import type { Store } from '../bullmq/store.js';
+import type { StoredJob } from '../bullmq/stored-job.js';
+import type { TagIndex } from '../bullmq/tag-index.js';
+import { INTERNAL_QUEUE, isRunJob } from '../flow/node.js';
+import { runCountsOf } from '../graph/tally.js';
+import { jobInfoOf } from '../results/job-info.js';
+import { RunReader } from '../results/run/run-reader.js';
+import { isFinal } from '../results/state.js';
+import { pageRequestOf } from './filter.js';
+import { type FoundJob, pageOf, storedState } from './listing.js';
+import type {
+  JobFacts,
+  JobFilter,
+  JobQuery,
+  Jobs,
+  ListedJob,
+  ListedRun,
+  Page,
+  RunFilter,
+  RunPageQuery,
+  Runs,
+} from './query.js';
+
+/** What an app gives its queries; asked for at each call. */
+export interface QueryParts {
+  readonly store: Store;
+  readonly tags: TagIndex;
+  readonly now: () => number;
+  /** The queues of tasks; those that the app knows by now. */
+  readonly queues: readonly string[];
+  /** @throws {UnknownQueueError} if the app has no such queue. */
+  readonly checkQueue: (queue: string) => void;
+}
+
+export function jobQueries(parts: () => QueryParts): Jobs {
+  async function list(query: JobQuery = {}): Promise<Page<ListedJob>> {
+    const { store, tags, now, queues, checkQueue } = parts();
+    const request = pageRequestOf(query, 'jobs');
+    const { queue } = request.filter;
+    if (queue !== undefined) checkQueue(queue);
+    const chosen = queue === undefined ? queues : [queue];
+    const page = await pageOf({ store, tags, now, queues: chosen, isOfRuns: false }, request);
+    return { ...page, items: page.items.map(listedJob) };
+  }
+  return {
+    list,
+    all: (filter: JobFilter = {}) => allOf((page) => list({ ...filter, ...page })),
+    async get(id) {
+      const { store, queues } = parts();
+      const found = await find(store, queues, id);
+      return found && jobFacts(found);
+    },
+    async counts() {
+      const { store, queues } = parts();
+      const counts = await Promise.all(queues.map((queue) => queueHandle(store, queue).counts()));
+      return {
+        total: counts.reduce(sum),
+        queues: Object.fromEntries(
+          queues.map((queue, index) => [queue, counts[index] ?? counts.reduce(sum)]),
+        ),
+      };
+    },
+  };
+}
+
+export function runQueries(parts: () => QueryParts): Runs {
+  async function list({
+    state,
+    tag,
+    since,
+    until,
+    limit,
+    cursor,
+  }: RunPageQuery = {}): Promise<Page<ListedRun>> {
+    const { store, tags, now } = parts();
+    const request = pageRequestOf(
+      {
+        ...(state !== undefined && { state }),
+        ...(tag !== undefined && { tag }),
+        ...(since !== undefined && { since }),
+        ...(until !== undefined && { until }),
+        ...(limit !== undefined && { limit }),
+        ...(cursor !== undefined && { cursor }),
+      },
+      'runs',
+    );
+    const page = await pageOf({ store, tags, now, queues: [INTERNAL_QUEUE], isOfRuns: true }, request);
+    return { ...page, items: page.items.map(listedRun) };
+  }
+  return {
+    list,
+    all: (filter: RunFilter = {}) => allOf((page) => list({ ...filter, ...page })),
+    async get(id) {
+      const { store } = parts();
+      const found = await find(store, [INTERNAL_QUEUE], id);
+      if (found === undefined || !isRunJob(INTERNAL_QUEUE, found.job.name)) return undefined;
+      const part = await new RunReader(store).read({ queue: INTERNAL_QUEUE, id });
+      const error = found.job.envelope?.failure?.error;
+      return (
+        part && { ...listedRun(found), counts: runCountsOf(part), ...(error !== undefined && { error }) }
+      );
+    },
+  };
+}
+
+/** Page after page. What has not ended may be met again further on, as it moves on. */
+async function* allOf<Item extends ListedJob | ListedRun>(
+  list: (page: { limit: number; cursor?: string }) => Promise<Page<Item>>,
+): AsyncGenerator<Item, void> {
+  const seen = new Set<string>();
+  let cursor: string | undefined;
+  do {
+    const page = await list({ limit: 100, ...(cursor !== undefined && { cursor }) });
+    for (const item of page.items) {
+      if (seen.has(item.id)) continue;
+      if (!isFinal(item.state)) seen.add(item.id);
+      yield item;
+    }
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+}
+
+async function find(store: Store, queues: readonly string[], id: string): Promise<FoundJob | undefined> {
+  if (typeof id !== 'string' || !isJobId(id)) return undefined;
+  for (const queue of queues) {
+    const job = await store.job(queue, id);
+    if (job === undefined) continue;
+    const state = storedState(await store.on(queue, (bull) => bull.getJobState(id)), job);
+    if (state !== undefined) return { job, state };
+  }
+  return undefined;
+}
+
+function listedJob({ job, state }: FoundJob): ListedJob {
+  return {
+    ...jobInfoOf(job),
+    state,
+    ...(state === 'active' && job.ownState !== undefined && { ownState: job.ownState }),
+    tags: job.envelope?.tags ?? [],
+    ...reasonOf(job),
+  };
+}
+
+function jobFacts(found: FoundJob): JobFacts {
+  const { progress, envelope } = found.job;
+  const { input, failure, expires } = envelope ?? {};
+  return {
+    ...listedJob(found),
+    input,
+    ...(progress !== undefined && { progress }),
+    ...(failure !== undefined && { error: failure.error }),
+    ...(expires !== undefined && { expiresAt: new Date(expires) }),
+  };
+}
+
+function listedRun({ job, state }: FoundJob): ListedRun {
+  const { tags = [], headers = {}, root, parent } = job.envelope ?? {};
+  return {
+    id: job.id,
+    state,
+    tags,
+    headers,
+    enqueuedAt: new Date(job.enqueuedAt),
+    ...(job.finishedAt !== undefined && { finishedAt: new Date(job.finishedAt) }),
+    rootId: root ?? job.id,
+    ...(parent !== undefined && { parentId: parent }),
+    ...reasonOf(job),
+  };
+}
+
+function reasonOf({ failedReason }: StoredJob): { reason?: string } {
+  return failedReason === undefined ? {} : { reason: failedReason };
+}
+
+function sum(a: QueueCounts, b: QueueCounts): QueueCounts {
+  return {
+    waiting: a.waiting + b.waiting,
+    delayed: a.delayed + b.delayed,
+    'waiting-children': a['waiting-children'] + b['waiting-children'],
+    active: a.active + b.active,
+    completed: a.completed + b.completed,
+    failed: a.failed + b.failed,
+  };
+}

@@ -1,0 +1,134 @@
+/** Looking for jobs and runs: what can be asked, and what comes back. */
+import type { QueueCounts } from '../bullmq/queue-handle.js';
+import type { ErrorRecord } from '../errors.js';
+import type { RunCounts } from '../graph/tally.js';
+import type { JobInfo } from '../results/async-result.js';
+import type { JobState } from '../results/state.js';
+
+/** A state of what the store holds. */
+export type StoredState = Exclude<JobState, 'unknown'>;
+
+interface TimeQuery {
+  /** In one of these states. Default: any. */
+  state?: StoredState | readonly StoredState[];
+  /** Sent with this tag; of a composition, as a whole or in a part of it. */
+  tag?: string;
+  /** Ended at this moment or later; of what has not ended: was enqueued then. */
+  since?: Date;
+  /** Ended before this moment; of what has not ended: was enqueued then. */
+  until?: Date;
+}
+
+interface PageQuery {
+  /** Most items of a page. Default 50, at most 1,000. */
+  limit?: number;
+  /** The `cursor` of the page before, with the same query. */
+  cursor?: string;
+}
+
+/** Which jobs are meant. */
+export interface JobFilter extends TimeQuery {
+  /** The task's name. */
+  task?: string;
+  /** Default: every queue that the app knows. */
+  queue?: string;
+  /** A step of the run of this id. */
+  run?: string;
+}
+
+/** A page of jobs. */
+export interface JobQuery extends JobFilter, PageQuery {}
+
+/** Which runs are meant. */
+export interface RunFilter extends TimeQuery {}
+
+/** A page of runs. */
+export interface RunPageQuery extends RunFilter, PageQuery {}
+
+/** Some of what was asked for. */
+export interface Page<Item> {
+  /** May be fewer than `limit`, or none, also where more follows: the store is asked for at most 1,000 jobs a page. */
+  readonly items: readonly Item[];
+  /** For the next page; absent after the last one. */
+  readonly cursor?: string;
+}
+
+/** A job as it is listed. */
+export interface ListedJob extends JobInfo {
+  readonly state: StoredState;
+  /** The state of the task's own that its handler shows. */
+  readonly ownState?: string;
+  readonly tags: readonly string[];
+  /** Why it failed, or its last attempt did, as the store shows it: with codecs, the name of the error only. */
+  readonly reason?: string;
+}
+
+/** All that is known of a job but its result, which its handle gives. */
+export interface JobFacts extends ListedJob {
+  /** The whole input, or what of it does not come from earlier steps. */
+  readonly input: unknown;
+  /** The latest value that its handler has reported. */
+  readonly progress?: unknown;
+  /** Why it failed for good. */
+  readonly error?: ErrorRecord;
+  /** It does not start after this moment. */
+  readonly expiresAt?: Date;
+}
+
+/** A composition, or a call with callbacks, as it is listed. */
+export interface ListedRun {
+  readonly id: string;
+  readonly state: StoredState;
+  readonly tags: readonly string[];
+  readonly headers: Readonly<Record<string, string>>;
+  readonly enqueuedAt: Date;
+  readonly finishedAt?: Date;
+  readonly rootId: string;
+  readonly parentId?: string;
+  /** As of a job. */
+  readonly reason?: string;
+}
+
+/** All that is known of a run but its result, which its handle gives. */
+export interface RunFacts extends ListedRun {
+  /** How far its tasks have come. */
+  readonly counts: RunCounts;
+  /** Why it failed. */
+  readonly error?: ErrorRecord;
+}
+
+/** Jobs by state. */
+export interface JobCounts {
+  readonly total: QueueCounts;
+  readonly queues: Readonly<Record<string, QueueCounts>>;
+}
+
+/**
+ * The jobs of an app's tasks. Only BullMQ's own sets are read, by place: a list asks for at most 1,000 jobs a page,
+ * whatever the number that the store holds.
+ *
+ * The order: by state, in the way that jobs go (`waiting-children`, `delayed`, `waiting`, `active`, those that failed in
+ * any way, `completed`); those that have ended by time over all queues, the latest first, others by queue; with `tag`, by
+ * the day they were sent, the latest first; with `run`, steps below those that wait for them. A job that stays in its
+ * state is on one page, once; one that moves on between two pages may be on both, and one that goes back on none.
+ */
+export interface Jobs {
+  /** @throws {InvalidOptionError} if the query has a value it cannot have. @throws {UnknownQueueError} if no such queue is known. */
+  list(query?: JobQuery): Promise<Page<ListedJob>>;
+  /** Page after page. A job that moves on meanwhile is given once. @throws as `list`. */
+  all(filter?: JobFilter): AsyncIterableIterator<ListedJob>;
+  /** `undefined` if no queue of the app holds a job of this id. */
+  get(id: string): Promise<JobFacts | undefined>;
+  /** Over all queues of the app, and for each. */
+  counts(): Promise<JobCounts>;
+}
+
+/** The compositions of an app, and calls with callbacks; pages and their order as of `Jobs`. */
+export interface Runs {
+  /** @throws {InvalidOptionError} if the query has a value it cannot have. */
+  list(query?: RunPageQuery): Promise<Page<ListedRun>>;
+  /** Page after page. A run that moves on meanwhile is given once. @throws as `list`. */
+  all(filter?: RunFilter): AsyncIterableIterator<ListedRun>;
+  /** `undefined` if the store holds no run of this id. */
+  get(id: string): Promise<RunFacts | undefined>;
+}

@@ -1,0 +1,55 @@
+/** What queries and readers of events ask of a Redis: its sets by place, and never all of its keys. */
+import { chain, group } from '@umbel/canvas';
+import { createApp } from '@umbel/core';
+import { Redis } from 'ioredis';
+import { expect, onTestFinished, test } from 'vitest';
+import { z } from 'zod';
+import { startRedis } from '../../../../test/support/redis-server.js';
+import { collect, count } from '../support/collecting.js';
+
+const soon = { timeout: '20s' } as const;
+
+/** How often each command was called. */
+async function calls(redis: Redis): Promise<ReadonlyMap<string, number>> {
+  const lines = (await redis.info('commandstats')).split(/\r?\n/);
+  const counts = lines.map((line) => /^cmdstat_([^:]+):calls=(\d+)/.exec(line));
+  return new Map(counts.flatMap((found) => (found ? [[found[1] ?? '', Number(found[2])]] : [])));
+}
+
+test('queries and events scan nothing, and look at a bounded number of jobs', async () => {
+  const server = await startRedis();
+  onTestFinished(() => server.stop());
+  const redis = new Redis(server.url);
+  onTestFinished(() => redis.disconnect());
+  const app = createApp({ name: 'queries', connection: server.url });
+  onTestFinished(() => app.close());
+  const task = app.task({ name: 'task', input: z.number(), run: async (n) => n });
+  const sum = app.task({ name: 'sum', input: z.array(z.number()), run: async (all) => all.length });
+  await app.worker({ concurrency: 20 }).start();
+  const results = await task.sendMany(
+    Array.from({ length: 3000 }, (_, n) => n),
+    { tags: ['all'] },
+  );
+  const run = await chain(task, group([task, task]), sum).applyAsync(1, { tags: ['all'] });
+  await Promise.all([...results, run].map((result) => result.get(soon)));
+  await app.close();
+
+  await redis.call('config', 'resetstat');
+  await app.jobs.list({});
+  await app.jobs.list({ state: 'completed', task: 'nothing' });
+  await app.jobs.list({ state: 'completed', until: new Date(Date.now() - 3_600_000) });
+  await app.jobs.list({ tag: 'all', limit: 10 });
+  await app.jobs.list({ run: run.id });
+  await app.jobs.get(run.id);
+  await app.jobs.counts();
+  await app.runs.list({});
+  await app.runs.list({ tag: 'all' });
+  await app.runs.get(run.id);
+  const looked = await calls(redis);
+  await collect(app.events({ from: 'start' }), count(3000));
+  const all = await calls(redis);
+  expect(all.get('xread')).toBeGreaterThan(0);
+  expect(looked.get('hgetall')).toBeGreaterThan(1000);
+  expect(looked.get('hgetall')).toBeLessThan(2500); // 3,000 jobs are there; one page looks at 1,000
+  expect([...all.keys()].filter((name) => /^(keys|scan|sort|monitor|flush.*)$/.test(name))).toEqual([]);
+});
