@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import type { AppOptions, ImplementOptions, RunQuery } from './app.js';
-import { resolveConnection } from './bullmq/connection.js';
+import { connectionFacts, resolveConnection } from './bullmq/connection.js';
 import { terminate } from './bullmq/control.js';
 import { type DeadLetters, deadLetters } from './bullmq/dead-letters.js';
 import { isJobId } from './bullmq/job-id.js';
@@ -10,6 +10,11 @@ import { repairAll } from './bullmq/repairer.js';
 import { Store, type StoreOptions } from './bullmq/store.js';
 import { StoreTime } from './bullmq/store-time.js';
 import { TagIndex } from './bullmq/tag-index.js';
+import { Asking } from './control/asking.js';
+import { type Control, controlOf } from './control/control.js';
+import { type Inspect, inspectOf } from './control/inspect.js';
+import { registeredTasks } from './control/registered.js';
+import type { AppFacts } from './control/worker-control.js';
 import { durationMs } from './duration.js';
 import { InvalidOptionError } from './errors.js';
 import type { MembersFeed } from './flow/feed.js';
@@ -57,6 +62,8 @@ const GROUP_MEMBERS = 10_000;
 export class AppCore implements Sender {
   readonly name: string;
   readonly deadLetters: DeadLetters;
+  readonly inspect: Inspect;
+  readonly control: Control;
   readonly maxMembers: number;
   readonly #options: AppOptions;
   readonly #logger: Logger;
@@ -69,6 +76,7 @@ export class AppCore implements Sender {
   readonly #results: ResultParts;
   readonly #sending: Sending;
   readonly #executor: Executor;
+  readonly #asking: Asking;
   readonly #keepCompletedMs: number;
   readonly #keepFailedMs: number;
   readonly #workers = new Set<AppWorker>();
@@ -146,6 +154,9 @@ export class AppCore implements Sender {
       () => actual(this).#store,
       () => this.#queues(),
     );
+    this.#asking = new Asking(store, this.#storeOptions, this.#runtime.clock);
+    this.inspect = inspectOf(() => actual(this).#inspectParts());
+    this.control = controlOf(() => actual(this).#controlParts());
     this.#keepCompletedMs = durationMs(resultTtl, 'resultTtl');
     this.#keepFailedMs = durationMs(failureTtl, 'failureTtl');
   }
@@ -223,6 +234,7 @@ export class AppCore implements Sender {
       store: this.#storeOptions,
       jobs: this.#store,
       clock: this.#runtime.clock,
+      facts: this.#facts(),
       executor: this.#executor,
       listeners: this.#listeners,
       defaultQueues: () =>
@@ -247,6 +259,7 @@ export class AppCore implements Sender {
 
   async close(): Promise<void> {
     await Promise.all([...this.#workers].map((worker) => worker.close()));
+    await this.#asking.close();
     await this.#store.close();
   }
 
@@ -325,6 +338,36 @@ export class AppCore implements Sender {
 
   repair(): Promise<RepairCounts> {
     return repairAll(actual(this).#store, this.#queues());
+  }
+
+  #inspectParts() {
+    const queues = () => this.#queues();
+    const checkQueue = (queue: string) => void this.queue(queue);
+    return { asking: this.#asking, store: this.#store, queues, checkQueue };
+  }
+
+  #controlParts() {
+    return {
+      asking: this.#asking,
+      result: (id: string) => this.result(id),
+      revokeByTag: (query: { tag: string; terminate: boolean }) => this.revoke(query),
+      queue: (name: string) => this.queue(name),
+    };
+  }
+
+  #facts(): AppFacts {
+    const { connection, prefix, sealer, timeoutMs } = this.#storeOptions;
+    return {
+      app: this.name,
+      prefix,
+      connection: connectionFacts(connection),
+      codecs: sealer.names,
+      resultTtlMs: this.#keepCompletedMs,
+      failureTtlMs: this.#keepFailedMs,
+      sendTimeoutMs: timeoutMs,
+      registered: () =>
+        registeredTasks(this.#registry.handledTasks(), (task, own) => this.#router.usualQueue(task, own)),
+    };
   }
 
   #warn(message: string): void {

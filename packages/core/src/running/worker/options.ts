@@ -63,6 +63,12 @@ export interface WorkerOptions {
    * steps of 100 waiting jobs a queue. Default 1 min, at least 1 s; `false` for never.
    */
   repairInterval?: Duration | false;
+  /**
+   * How often the worker tells that it is there, with one command of the store: who looks finds it missing after three
+   * times as long (`app.inspect.workers()`). Default 10 s, at least 100 ms. `false`: nobody sees it, and it answers no
+   * question and obeys no order (`app.inspect`, `app.control`), but for the termination of attempts.
+   */
+  heartbeat?: Duration | false;
 }
 
 /** Options, checked, with times in milliseconds. */
@@ -81,6 +87,7 @@ export interface NormalizedWorkerOptions {
   readonly allowsEviction: boolean;
   readonly maxLostStarts: number;
   readonly repairIntervalMs: number | undefined;
+  readonly heartbeatMs: number | undefined;
 }
 
 const DAY_MS = 86_400_000;
@@ -90,7 +97,7 @@ const LONGEST_MS = 2 ** 31 - 1;
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
 export function normalizeWorkerOptions(options: WorkerOptions, defaultName: string): NormalizedWorkerOptions {
   const { queues, name, fallback, maxJobs, maxMemory, health } = options;
-  const { repairInterval = '1m', shutdownTimeout = '25s' } = options;
+  const { repairInterval = '1m', shutdownTimeout = '25s', heartbeat = '10s' } = options;
   const concurrency = concurrencyBounds('concurrency', options.concurrency ?? 10);
   if (fallback !== undefined && typeof fallback !== 'function') {
     throw new InvalidOptionError('fallback', 'a function', fallback);
@@ -120,6 +127,10 @@ export function normalizeWorkerOptions(options: WorkerOptions, defaultName: stri
       repairInterval === false
         ? undefined
         : checkInteger('repairInterval', positiveMs(repairInterval, 'repairInterval'), 1000, DAY_MS),
+    heartbeatMs:
+      heartbeat === false
+        ? undefined
+        : checkInteger('heartbeat', positiveMs(heartbeat, 'heartbeat'), 100, DAY_MS),
   };
 }
 
