@@ -11,8 +11,8 @@ import { Store, type StoreOptions } from './bullmq/store.js';
 import { StoreTime } from './bullmq/store-time.js';
 import { TagIndex } from './bullmq/tag-index.js';
 import { Asking } from './control/asking.js';
-import { type Control, controlOf } from './control/control.js';
-import { type Inspect, inspectOf } from './control/inspect.js';
+import { type Control, type ControlParts, controlOf } from './control/control.js';
+import { type Inspect, type InspectParts, inspectOf } from './control/inspect.js';
 import { registeredTasks } from './control/registered.js';
 import type { AppFacts } from './control/worker-control.js';
 import { durationMs } from './duration.js';
@@ -43,6 +43,7 @@ import {
   checkInteger,
   checkName,
   checkPrefix,
+  checkQueue,
   checkTags,
   type NormalizedOptions,
   positiveMs,
@@ -340,19 +341,39 @@ export class AppCore implements Sender {
     return repairAll(actual(this).#store, this.#queues());
   }
 
-  #inspectParts() {
-    const queues = () => this.#queues();
-    const checkQueue = (queue: string) => void this.queue(queue);
-    return { asking: this.#asking, store: this.#store, queues, checkQueue };
-  }
-
-  #controlParts() {
+  #inspectParts(): InspectParts {
     return {
       asking: this.#asking,
-      result: (id: string) => this.result(id),
-      revokeByTag: (query: { tag: string; terminate: boolean }) => this.revoke(query),
-      queue: (name: string) => this.queue(name),
+      store: this.#store,
+      queues: async () => (await this.#allQueues()).filter((queue) => queue !== INTERNAL_QUEUE),
+      checkQueue: (queue) => this.#anyQueue(queue),
     };
+  }
+
+  #controlParts(): ControlParts {
+    return {
+      asking: this.#asking,
+      results: async (ids) => {
+        for (const id of ids) if (!isJobId(id)) throw new InvalidOptionError('id', 'the id of a job', id);
+        const queues = await this.#allQueues();
+        return ids.map((id) => new StoredResult(this.#results, { queues: () => queues }, id));
+      },
+      revokeByTag: (query) => this.revoke(query),
+      queue: (name) => this.#anyQueue(name),
+    };
+  }
+
+  /** The queues that this app knows, and those that its workers serve. */
+  async #allQueues(): Promise<string[]> {
+    return [...new Set([...this.#queues(), ...(await this.#asking.servedQueues())])];
+  }
+
+  /** The handle of a queue that this app knows, or that a worker serves. @throws {UnknownQueueError} */
+  async #anyQueue(name: string): Promise<QueueHandle> {
+    checkQueue('queue', name);
+    if (!this.#queues().includes(name) && (await this.#asking.servedQueues()).includes(name))
+      return queueHandle(this.#store, name);
+    return this.queue(name);
   }
 
   #facts(): AppFacts {

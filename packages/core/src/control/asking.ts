@@ -6,7 +6,7 @@ import type { Store } from '../bullmq/store.js';
 import type { Clock } from '../clock.js';
 import { type Duration, durationMs } from '../duration.js';
 import { InvalidOptionError } from '../errors.js';
-import { checkInteger, checkText } from '../tasks/options.js';
+import { checkInteger, checkText, isName } from '../tasks/options.js';
 import { MAX_WAIT_MS, type OrderKind, storedOrder } from './order.js';
 import { type Fields, fieldsOf, isWorkerId, parsed, textOf } from './reading.js';
 import { Replies } from './replies.js';
@@ -65,6 +65,12 @@ export class Asking {
     const { records, outdated } = sortRecords(await readRecords(this.#store), this.now);
     await removeRecords(this.#store, outdated);
     return records;
+  }
+
+  /** The queues that workers serve, also those that this app does not know. */
+  async servedQueues(): Promise<string[]> {
+    const queues = (await this.records()).flatMap((record) => Object.keys(record.queues));
+    return [...new Set(queues)].filter(isName);
   }
 
   /**

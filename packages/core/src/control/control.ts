@@ -63,11 +63,11 @@ export interface Control {
 
 export interface ControlParts {
   readonly asking: Asking;
-  /** @throws {InvalidOptionError} */
-  readonly result: (id: string) => AsyncResult<unknown>;
+  /** Handles of jobs of any of the app's queues, and of those that its workers serve. @throws {InvalidOptionError} */
+  readonly results: (ids: readonly string[]) => Promise<readonly AsyncResult<unknown>[]>;
   readonly revokeByTag: (query: { tag: string; terminate: boolean }) => Promise<number>;
   /** @throws {UnknownQueueError} */
-  readonly queue: (name: string) => QueueHandle;
+  readonly queue: (name: string) => Promise<QueueHandle>;
 }
 
 const MAX_IDS = 100_000;
@@ -77,8 +77,7 @@ const AT_ONCE = 50;
 /** @param parts Those of the app that is meant when something is told: a test's, while it stands in. */
 export function controlOf(parts: () => ControlParts): Control {
   const revoke = async (id: string | readonly string[], terminate: boolean): Promise<number> => {
-    const { result } = parts();
-    const handles = idList(id).map((one) => result(one));
+    const handles = await parts().results(idList(id));
     let count = 0;
     const errors: unknown[] = [];
     for (let at = 0; at < handles.length; at += AT_ONCE) {
@@ -95,10 +94,10 @@ export function controlOf(parts: () => ControlParts): Control {
     revoke: (id, { terminate = false } = {}) => revoke(id, terminate),
     revokeByTag: (tag, { terminate = false } = {}) => parts().revokeByTag({ tag, terminate }),
     terminate: (id) => revoke(id, true),
-    rateLimit: async (queue, rate) => parts().queue(queue).setRateLimit(rate),
-    limitConcurrency: async (queue, concurrency) => parts().queue(queue).setConcurrency(concurrency),
-    pause: async (queue) => parts().queue(queue).pause(),
-    resume: async (queue) => parts().queue(queue).resume(),
+    rateLimit: async (queue, rate) => (await parts().queue(queue)).setRateLimit(rate),
+    limitConcurrency: async (queue, concurrency) => (await parts().queue(queue)).setConcurrency(concurrency),
+    pause: async (queue) => (await parts().queue(queue)).pause(),
+    resume: async (queue) => (await parts().queue(queue)).resume(),
     async setConcurrency(concurrency, { queue, ...options } = {}) {
       concurrencyBounds('concurrency', concurrency);
       if (queue !== undefined) checkQueue('queue', queue);

@@ -8,10 +8,8 @@ import {
 } from '../bullmq/queue-facts.js';
 import { type QueueCounts, queueHandle } from '../bullmq/queue-handle.js';
 import type { Store } from '../bullmq/store.js';
-import { InvalidOptionError } from '../errors.js';
-import { INTERNAL_QUEUE } from '../flow/node.js';
 import type { ActiveAttempt } from '../running/worker/activity.js';
-import { checkInteger, isName } from '../tasks/options.js';
+import { checkInteger } from '../tasks/options.js';
 import {
   readAttempts,
   readConf,
@@ -106,10 +104,10 @@ export interface Inspect {
 export interface InspectParts {
   readonly asking: Asking;
   readonly store: Store;
-  /** The app's queues. */
-  readonly queues: () => readonly string[];
-  /** @throws {UnknownQueueError} */
-  readonly checkQueue: (queue: string) => void;
+  /** The queues of the app, and those that its workers serve. */
+  readonly queues: () => Promise<readonly string[]>;
+  /** @throws {UnknownQueueError} if it is none of them. */
+  readonly checkQueue: (queue: string) => Promise<unknown>;
 }
 
 const LIMIT = { usual: 100, most: 1000 };
@@ -123,22 +121,19 @@ export function inspectOf(parts: () => InspectParts): Inspect {
     },
     async queues() {
       const { asking, store, queues } = parts();
-      const records = await asking.records();
-      const served = records.flatMap((record) => Object.keys(record.queues)).filter(isName);
-      const names = new Set([...queues(), ...served]);
-      names.delete(INTERNAL_QUEUE);
+      const [records, names] = await Promise.all([asking.records(), queues()]);
       return Promise.all([...names].sort().map((name) => queueInfo(store, name, records, asking.now)));
     },
     async scheduled(query) {
       const { store } = parts();
-      const { queues, limit } = jobsQuery(parts(), query);
+      const { queues, limit } = await jobsQuery(parts(), query);
       const jobs = await Promise.all(queues.map((queue) => delayedJobs(store, queue, limit)));
       const sorted = jobs.flat().sort((a, b) => a.dueAt - b.dueAt);
       return sorted.slice(0, limit).map((job) => ({ ...shown(job), dueAt: new Date(job.dueAt) }));
     },
     async reserved(query) {
       const { store } = parts();
-      const { queues, limit } = jobsQuery(parts(), query);
+      const { queues, limit } = await jobsQuery(parts(), query);
       const jobs = await Promise.all(queues.map((queue) => nextJobs(store, queue, limit)));
       return jobs.flat().map(shown);
     },
@@ -175,14 +170,13 @@ async function queueInfo(
   };
 }
 
-function jobsQuery(
+async function jobsQuery(
   { queues, checkQueue }: InspectParts,
   { queue, limit = LIMIT.usual }: JobsQuery = {},
-): { queues: readonly string[]; limit: number } {
+): Promise<{ queues: readonly string[]; limit: number }> {
   checkInteger('limit', limit, 1, LIMIT.most);
-  if (queue === undefined) return { queues: queues().filter((name) => name !== INTERNAL_QUEUE), limit };
-  if (queue === INTERNAL_QUEUE) throw new InvalidOptionError('queue', 'a queue of the app', queue);
-  checkQueue(queue);
+  if (queue === undefined) return { queues: await queues(), limit };
+  await checkQueue(queue);
   return { queues: [queue], limit };
 }
 
