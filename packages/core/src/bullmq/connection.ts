@@ -17,7 +17,7 @@ export interface ResolvedConnection {
 export interface ConnectionFacts {
   /** `other` for a store that is no Redis. */
   readonly kind: 'redis' | 'cluster' | 'other';
-  /** `host:port`, or the path of a socket; of a cluster, those that it was given. */
+  /** `host:port`, or the path of a socket; of a cluster or of sentinels, those that it was given. */
   readonly addresses: readonly string[];
   readonly database: number;
   readonly isEncrypted: boolean;
@@ -66,9 +66,16 @@ export function connectionFacts({ options, factory }: ResolvedConnection): Conne
     const isEncrypted = given.options?.redisOptions?.tls !== undefined;
     return { kind: 'cluster', addresses: given.startupNodes.map(addressOf), database: 0, isEncrypted };
   }
-  const { url, host, port, path, db, tls } = { ...given, ...given.options };
+  const { url, host, port, path, db, tls, sentinels } = { ...given, ...given.options };
   const parsed = url !== undefined && URL.canParse(url) ? new URL(url) : undefined;
   const database = Number(parsed?.pathname.slice(1) || db || 0);
+  if (Array.isArray(sentinels))
+    return {
+      kind: 'redis',
+      addresses: sentinels.map(addressOf),
+      database: Number(db ?? 0),
+      isEncrypted: tls !== undefined,
+    };
   return {
     kind: 'redis',
     addresses: [
@@ -89,6 +96,7 @@ interface GivenConnection {
   readonly tls?: unknown;
   readonly options?: GivenConnection & { readonly redisOptions?: { readonly tls?: unknown } };
   readonly startupNodes?: readonly unknown[];
+  readonly sentinels?: readonly unknown[];
 }
 
 function addressOf(node: unknown): string {

@@ -22,12 +22,7 @@ describe('the facts of a connection', () => {
     [{ host: 'h', port: 1, username: 'user', password: 'pass', db: 2, tls: { ca: 'pass' } }, 'h:1', 2, true],
     [{ path: '/run/redis.sock' }, '/run/redis.sock', 0, false],
     [{ url: 'redis://:pass@u:9/1' } as never, 'u:9', 1, false],
-    [
-      { sentinels: [{ host: 's', port: 2, password: 'pass' }], name: 'm' } as never,
-      '127.0.0.1:6379',
-      0,
-      false,
-    ],
+    [{ sentinels: [{ host: 's', port: 2, password: 'pass' }], name: 'm' } as never, 's:2', 0, false],
     [{}, '127.0.0.1:6379', 0, false],
   ])('%j are its address and no secret', (connection, address, database, isEncrypted) => {
     const facts = factsOf(connection);
