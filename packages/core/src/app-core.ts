@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import type { AppOptions, ImplementOptions, RunQuery } from './app.js';
-import { resolveConnection } from './bullmq/connection.js';
+import { connectionFacts, resolveConnection } from './bullmq/connection.js';
 import { terminate } from './bullmq/control.js';
 import { type DeadLetterParts, type DeadLetters, deadLetters } from './bullmq/dead-letters.js';
 import { isJobId } from './bullmq/job-id.js';
@@ -11,6 +11,11 @@ import { ScheduleStore } from './bullmq/schedule-store.js';
 import { Store, type StoreOptions } from './bullmq/store.js';
 import { StoreTime } from './bullmq/store-time.js';
 import { TagIndex } from './bullmq/tag-index.js';
+import { Asking } from './control/asking.js';
+import { type Control, type ControlParts, controlOf } from './control/control.js';
+import { type Inspect, type InspectParts, inspectOf } from './control/inspect.js';
+import { registeredTasks } from './control/registered.js';
+import type { AppFacts } from './control/worker-control.js';
 import { durationMs } from './duration.js';
 import { InvalidOptionError } from './errors.js';
 import type { AppEvent, EventQuery } from './events/event.js';
@@ -73,6 +78,8 @@ export class AppCore implements Sender {
   readonly schedules: Schedules;
   readonly jobs: Jobs;
   readonly runs: Runs;
+  readonly inspect: Inspect;
+  readonly control: Control;
   readonly maxMembers: number;
   readonly #options: AppOptions;
   readonly #logger: Logger;
@@ -88,6 +95,7 @@ export class AppCore implements Sender {
   readonly #checks: InputChecks;
   readonly #declarations: Declarations;
   readonly #scheduling: Scheduling;
+  readonly #asking: Asking;
   readonly #keepCompletedMs: number;
   readonly #keepFailedMs: number;
   readonly #workers = new Set<AppWorker>();
@@ -195,6 +203,9 @@ export class AppCore implements Sender {
     );
     this.jobs = jobQueries(() => this.#queryParts());
     this.runs = runQueries(() => this.#queryParts());
+    this.#asking = new Asking(store, this.#storeOptions, this.#runtime.clock);
+    this.inspect = inspectOf(() => actual(this).#inspectParts());
+    this.control = controlOf(() => actual(this).#controlParts());
     this.#keepCompletedMs = durationMs(resultTtl, 'resultTtl');
     this.#keepFailedMs = durationMs(failureTtl, 'failureTtl');
   }
@@ -285,6 +296,7 @@ export class AppCore implements Sender {
       store: this.#storeOptions,
       jobs: this.#store,
       clock: this.#runtime.clock,
+      facts: this.#facts(),
       executor: this.#executor,
       listeners: this.#listeners,
       defaultQueues: () =>
@@ -310,6 +322,7 @@ export class AppCore implements Sender {
 
   async close(): Promise<void> {
     await Promise.all([...this.#workers].map((worker) => worker.close()));
+    await this.#asking.close();
     await this.#store.close();
   }
 
@@ -410,6 +423,56 @@ export class AppCore implements Sender {
       },
       query,
     );
+  }
+
+  #inspectParts(): InspectParts {
+    return {
+      asking: this.#asking,
+      store: this.#store,
+      queues: async () => (await this.#allQueues()).filter((queue) => queue !== INTERNAL_QUEUE),
+      checkQueue: (queue) => this.#anyQueue(queue),
+    };
+  }
+
+  #controlParts(): ControlParts {
+    return {
+      asking: this.#asking,
+      results: async (ids) => {
+        for (const id of ids) if (!isJobId(id)) throw new InvalidOptionError('id', 'the id of a job', id);
+        const queues = await this.#allQueues();
+        return ids.map((id) => new StoredResult(this.#results, { queues: () => queues }, id));
+      },
+      revokeByTag: (query) => this.revoke(query),
+      queue: (name) => this.#anyQueue(name),
+    };
+  }
+
+  /** The queues that this app knows, and those that its workers serve. */
+  async #allQueues(): Promise<string[]> {
+    return [...new Set([...this.#queues(), ...(await this.#asking.servedQueues())])];
+  }
+
+  /** The handle of a queue that this app knows, or that a worker serves. @throws {UnknownQueueError} */
+  async #anyQueue(name: string): Promise<QueueHandle> {
+    checkQueue('queue', name);
+    if (!this.#queues().includes(name) && (await this.#asking.servedQueues()).includes(name))
+      return queueHandle(this.#store, name);
+    return this.queue(name);
+  }
+
+  #facts(): AppFacts {
+    const { connection, prefix, sealer, timeoutMs } = this.#storeOptions;
+    return {
+      app: this.name,
+      prefix,
+      connection: connectionFacts(connection),
+      codecs: sealer.names,
+      resultTtlMs: this.#keepCompletedMs,
+      failureTtlMs: this.#keepFailedMs,
+      sendTimeoutMs: timeoutMs,
+      registered: () =>
+        registeredTasks(this.#registry.handledTasks(), (task, own) => this.#router.usualQueue(task, own)),
+    };
   }
 
   #warn(message: string): void {

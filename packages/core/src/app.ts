@@ -3,6 +3,8 @@ import type { Connection } from './bullmq/connection.js';
 import type { DeadLetters } from './bullmq/dead-letters.js';
 import type { QueueHandle } from './bullmq/queue-handle.js';
 import type { RepairCounts } from './bullmq/repair.js';
+import type { Control } from './control/control.js';
+import type { Inspect } from './control/inspect.js';
 import type { Duration } from './duration.js';
 import { InvalidOptionError } from './errors.js';
 import type { EventOf, EventQuery, EventType } from './events/event.js';
@@ -222,6 +224,10 @@ export interface App<Added = {}> {
   ): ScheduleHandle<OutputOf<S>>;
   /** The schedules: to list, look after and store. */
   readonly schedules: Schedules;
+  /** Looks at the app's workers and queues, from any process. */
+  readonly inspect: Inspect;
+  /** Directs the app's workers, queues and jobs, from any process. */
+  readonly control: Control;
   /** A worker for this app's queues; it takes jobs once started. */
   worker(options?: WorkerOptions): AppWorker;
   /** Closes this app's workers (waiting for running jobs) and connections. A later call opens new ones. */

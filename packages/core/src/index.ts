@@ -8,7 +8,8 @@ export {
   type RunQuery,
 } from './app.js';
 export type { ForeignHandler, ForeignJob } from './bullmq/claim.js';
-export type { Connection } from './bullmq/connection.js';
+// Remote control
+export type { Connection, ConnectionFacts } from './bullmq/connection.js';
 export type {
   DeadLetter,
   DeadLetterDetails,
@@ -25,6 +26,19 @@ export type {
 } from './bullmq/dead-letters.js';
 export type { QueueCounts, QueueHandle } from './bullmq/queue-handle.js';
 export type { RepairCounts } from './bullmq/repair.js';
+export type { Obeyed, ShuttingDown, WorkerConf, WorkerStats } from './control/answers.js';
+export type { Answers, AskOptions } from './control/asking.js';
+export type { Control, RevokeOptions } from './control/control.js';
+export type {
+  Inspect,
+  JobsQuery,
+  Pong,
+  QueueInfo,
+  ReservedJob,
+  ScheduledJob,
+} from './control/inspect.js';
+export type { JsonSchema, RegisteredTask } from './control/registered.js';
+export type { ServedQueue, WorkerInfo, WorkerProcess, WorkerState } from './control/worker-record.js';
 export type { Duration } from './duration.js';
 // Errors
 export {

@@ -150,12 +150,14 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
   const faults = new Faults();
   const queues = new Set<string>();
 
+  // A record of it would be written in real time, and a test's history is to be the same each time.
   const newWorker = () =>
     fork.worker({
       queues: [...queues],
       concurrency: options.concurrency ?? 10,
       handleSignals: false,
       schedules: false,
+      heartbeat: false,
     });
 
   const serve = (queue: string) => {

@@ -13,6 +13,16 @@ export interface ResolvedConnection {
   readonly factory: BackendFactory<IQueueBackend>;
 }
 
+/** Where a worker is connected to, without what would let others connect. */
+export interface ConnectionFacts {
+  /** `other` for a store that is no Redis. */
+  readonly kind: 'redis' | 'cluster' | 'other';
+  /** `host:port`, or the path of a socket; of a cluster or of sentinels, those that it was given. */
+  readonly addresses: readonly string[];
+  readonly database: number;
+  readonly isEncrypted: boolean;
+}
+
 /**
  * How a lost connection comes back: within a second of its store. BullMQ would wait longer and longer, up to 20 s, and
  * ioredis for as long as a store that loads its file says, up to 10 s, which is often too long.
@@ -45,4 +55,60 @@ export function resolveConnection(connection: Connection | undefined): ResolvedC
 /** The URL with its credentials hidden: messages end up in logs. */
 function withoutPassword(url: string): string {
   return url.replace(/^(.*?:\/\/)?.*@/s, '$1***@');
+}
+
+/** What may be told of a connection: only what is known to hold no secret. */
+export function connectionFacts({ options, factory }: ResolvedConnection): ConnectionFacts {
+  if (factory !== createRedisBackend)
+    return { kind: 'other', addresses: [], database: 0, isEncrypted: false };
+  const given = options as GivenConnection;
+  if (Array.isArray(given.startupNodes)) {
+    const isEncrypted = given.options?.redisOptions?.tls !== undefined;
+    return { kind: 'cluster', addresses: given.startupNodes.map(addressOf), database: 0, isEncrypted };
+  }
+  const { url, host, port, path, db, tls, sentinels } = { ...given, ...given.options };
+  const parsed = url !== undefined && URL.canParse(url) ? new URL(url) : undefined;
+  const database = Number(parsed?.pathname.slice(1) || db || 0);
+  if (Array.isArray(sentinels))
+    return {
+      kind: 'redis',
+      addresses: sentinels.map(addressOf),
+      database: Number(db ?? 0),
+      isEncrypted: tls !== undefined,
+    };
+  return {
+    kind: 'redis',
+    addresses: [
+      parsed === undefined ? (path ?? addressOf({ host, port })) : addressOf(parsedAddress(parsed)),
+    ],
+    database: Number.isInteger(database) ? database : 0,
+    isEncrypted: tls !== undefined || parsed?.protocol === 'rediss:',
+  };
+}
+
+/** As ioredis has it, of options and of its clients. */
+interface GivenConnection {
+  readonly url?: string;
+  readonly host?: string;
+  readonly port?: number | string;
+  readonly path?: string;
+  readonly db?: number;
+  readonly tls?: unknown;
+  readonly options?: GivenConnection & { readonly redisOptions?: { readonly tls?: unknown } };
+  readonly startupNodes?: readonly unknown[];
+  readonly sentinels?: readonly unknown[];
+}
+
+function addressOf(node: unknown): string {
+  if (typeof node === 'number') return `127.0.0.1:${node}`;
+  if (typeof node === 'string') {
+    const url = URL.canParse(node) ? new URL(node) : undefined;
+    return url === undefined || url.hostname === '' ? 'unknown' : addressOf(parsedAddress(url));
+  }
+  const { host = '127.0.0.1', port = 6379 } = node as { host?: string; port?: number | string }; // as ioredis takes them
+  return `${host}:${port}`;
+}
+
+function parsedAddress({ hostname, port }: URL): { host: string; port: string } {
+  return { host: hostname || '127.0.0.1', port: port || '6379' };
 }

@@ -37,6 +37,11 @@ export class Sealer {
     this.isActive = codecs.length > 0;
   }
 
+  /** Of its codecs. */
+  get names(): string[] {
+    return this.#codecs.map(({ name }) => name);
+  }
+
   /** The value as it is stored: itself without codecs, else an object with the one key `umbel:sealed`. */
   async seal(value: unknown, context: CodecContext): Promise<unknown> {
     if (!this.isActive || value === undefined) return value;

@@ -127,7 +127,28 @@ async function useTasks(app: App): Promise<void> {
   await queue.setRateLimit('500/s');
   await queue.setRateLimit(undefined);
   expect((await queue.counts()).completed).toBeGreaterThan(0);
+  await useControl(app);
   await worker.close();
+}
+
+async function useControl({ inspect, control }: App): Promise<void> {
+  const answered = ({ answers }: { answers: object }) => expect(Object.keys(answers)).toHaveLength(1);
+  expect(await inspect.workers()).toHaveLength(1);
+  expect((await inspect.queues()).length).toBeGreaterThan(1);
+  await inspect.scheduled();
+  await inspect.reserved();
+  answered(await inspect.ping(soon));
+  answered(await inspect.active(soon));
+  answered(await inspect.stats(soon));
+  answered(await inspect.registered(soon));
+  answered(await inspect.conf(soon));
+  await control.rateLimit('limited', '500/s');
+  await control.limitConcurrency('limited', 7);
+  await control.pause('limited');
+  await control.resume('limited');
+  answered(await control.setConcurrency(3, soon));
+  answered(await control.cancelQueue('limited', soon));
+  answered(await control.addQueue('limited', soon));
 }
 
 async function useWorkflows(app: App): Promise<void> {
@@ -185,6 +206,7 @@ async function useWorkflows(app: App): Promise<void> {
   await waiting.revoke();
   await expect(waiting.get(soon)).rejects.toThrow('revoked');
   await waiting.forget();
+  expect(Object.keys((await app.control.shutdown(soon)).answers)).toHaveLength(1);
 }
 
 /** Parts of BullMQ that Umbel does not use. */

@@ -68,6 +68,12 @@ export interface WorkerOptions {
    * Default true. Every worker fires the slots of those that are stored, whatever this says.
    */
   schedules?: boolean;
+  /**
+   * How often the worker tells that it is there, with one command of the store: who looks finds it missing after three
+   * times as long (`app.inspect.workers()`). Default 10 s, at least 100 ms. `false`: nobody sees it, and it answers no
+   * question and obeys no order (`app.inspect`, `app.control`), but for the termination of attempts.
+   */
+  heartbeat?: Duration | false;
 }
 
 /** Options, checked, with times in milliseconds. */
@@ -87,6 +93,7 @@ export interface NormalizedWorkerOptions {
   readonly maxLostStarts: number;
   readonly repairIntervalMs: number | undefined;
   readonly syncsSchedules: boolean;
+  readonly heartbeatMs: number | undefined;
 }
 
 const DAY_MS = 86_400_000;
@@ -96,7 +103,7 @@ const LONGEST_MS = 2 ** 31 - 1;
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
 export function normalizeWorkerOptions(options: WorkerOptions, defaultName: string): NormalizedWorkerOptions {
   const { queues, name, fallback, maxJobs, maxMemory, health } = options;
-  const { repairInterval = '1m', shutdownTimeout = '25s' } = options;
+  const { repairInterval = '1m', shutdownTimeout = '25s', heartbeat = '10s' } = options;
   const concurrency = concurrencyBounds('concurrency', options.concurrency ?? 10);
   if (fallback !== undefined && typeof fallback !== 'function') {
     throw new InvalidOptionError('fallback', 'a function', fallback);
@@ -127,6 +134,10 @@ export function normalizeWorkerOptions(options: WorkerOptions, defaultName: stri
         ? undefined
         : checkInteger('repairInterval', positiveMs(repairInterval, 'repairInterval'), 1000, DAY_MS),
     syncsSchedules: checkBoolean('schedules', options.schedules ?? true),
+    heartbeatMs:
+      heartbeat === false
+        ? undefined
+        : checkInteger('heartbeat', positiveMs(heartbeat, 'heartbeat'), 100, DAY_MS),
   };
 }
 

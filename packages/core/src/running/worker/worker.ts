@@ -10,11 +10,13 @@
  */
 import type { BackendOptions } from '../../bullmq/backends.js';
 import { type Claimer, createClaimer } from '../../bullmq/claim.js';
-import { ControlListener, type ControlOrder } from '../../bullmq/control.js';
+import type { Termination } from '../../bullmq/control.js';
 import { NOTHING_REPAIRED, type RepairCounts } from '../../bullmq/repair.js';
 import { Repairer } from '../../bullmq/repairer.js';
 import type { Store } from '../../bullmq/store.js';
 import type { Clock } from '../../clock.js';
+import { type AppFacts, type Directed, WorkerControl } from '../../control/worker-control.js';
+import type { ServedQueue } from '../../control/worker-record.js';
 import { type Duration, durationMs } from '../../duration.js';
 import {
   ChildProcessError,
@@ -50,8 +52,11 @@ export interface CloseOptions {
   timeout?: Duration;
 }
 
-/** Why a worker was closed: by its `close` or that of its app, by a signal, or because it had reached a limit. */
-export type CloseReason = 'closed' | 'signal' | 'max-jobs' | 'max-memory';
+/**
+ * Why a worker was closed: by its `close` or that of its app, by a signal, by `app.control.shutdown`, or because it had
+ * reached a limit.
+ */
+export type CloseReason = 'closed' | 'signal' | 'control' | 'max-jobs' | 'max-memory';
 
 /** Takes jobs and runs their handlers. */
 export interface AppWorker {
@@ -109,6 +114,10 @@ export interface WorkerParts {
   readonly store: BackendOptions;
   readonly jobs: Store;
   readonly clock: Clock;
+  /** What is told of the app to who asks. */
+  readonly facts: AppFacts;
+  /** Of a worker that is made of several processes: which of them this is. */
+  readonly process?: number;
   readonly executor: Executor;
   /** Who is told of the attempts of all workers of the app. */
   readonly listeners: ReadonlySet<ActivityListener>;
@@ -135,12 +144,14 @@ interface Served {
 }
 
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
-export class QueueWorker implements AppWorker, Stoppable {
+export class QueueWorker implements AppWorker, Directed, Stoppable {
   readonly name: string;
   readonly closed: Promise<CloseReason>;
   readonly #options: NormalizedWorkerOptions;
   readonly #parts: WorkerParts;
   readonly #served = new Map<string, Served>();
+  /** Claimers of queues that it serves no more, while their last jobs run. */
+  readonly #leaving = new Set<{ readonly queue: string; readonly claimer: Claimer }>();
   readonly #activity: Activity;
   readonly #children: ChildPool;
   readonly #executor: Executor;
@@ -194,6 +205,18 @@ export class QueueWorker implements AppWorker, Stoppable {
     return this.#healthPort;
   }
 
+  get served(): Readonly<Record<string, ServedQueue>> {
+    const entries = [...this.#served].map(
+      ([
+        queue,
+        {
+          claimer: { concurrency },
+        },
+      ]) => [queue, { concurrency, active: this.#activity.activeIn(queue) }],
+    );
+    return Object.fromEntries(entries.filter(([queue]) => queue !== INTERNAL_QUEUE));
+  }
+
   start(): Promise<AppWorker> {
     this.#started ??= this.#start().catch(async (error: unknown) => {
       await this.#end('closed');
@@ -235,8 +258,14 @@ export class QueueWorker implements AppWorker, Stoppable {
   async removeQueue(queue: string): Promise<void> {
     const served = queue === INTERNAL_QUEUE ? undefined : this.#served.get(queue);
     if (served === undefined) throw new UnknownQueueError(queue, this.queues);
+    const leaving = { queue, claimer: served.claimer };
     this.#served.delete(queue);
-    await served.claimer.close();
+    this.#leaving.add(leaving);
+    try {
+      await served.claimer.close();
+    } finally {
+      this.#leaving.delete(leaving);
+    }
   }
 
   async close({ force = false, timeout }: CloseOptions = {}): Promise<void> {
@@ -248,13 +277,11 @@ export class QueueWorker implements AppWorker, Stoppable {
   }
 
   async shutDown(signal: NodeJS.Signals): Promise<void> {
-    const { shutdownTimeoutMs } = this.#options;
-    const { length } = this.active;
-    const limit = shutdownTimeoutMs === undefined ? '' : ` for up to ${shutdownTimeoutMs / 1000} s`;
-    const waiting = length === 0 ? '' : `; waiting${limit} for ${length} that run${length === 1 ? 's' : ''}`;
-    this.#parts.info(`${signal}: worker ${this.name} takes no more jobs${waiting}`);
-    const closing = this.#end('signal');
-    await (shutdownTimeoutMs === undefined ? closing : this.#within(shutdownTimeoutMs, closing));
+    await this.#shutDown(signal, 'signal', this.#options.shutdownTimeoutMs);
+  }
+
+  async shutDownByOrder(jobsTimeoutMs?: number): Promise<void> {
+    await this.#shutDown('told to shut down', 'control', jobsTimeoutMs ?? this.#options.shutdownTimeoutMs);
   }
 
   abort(): Promise<void> {
@@ -282,15 +309,19 @@ export class QueueWorker implements AppWorker, Stoppable {
     await this.#startHealthServer();
     await this.#reached(() => this.#checkStore());
     if (this.#options.syncsSchedules) await this.#reached(() => this.#parts.syncSchedules());
-    const control = new ControlListener(this.#parts.store, (order) => this.#obey(order));
-    this.#stops.push(() => control.close());
+    const control = this.#newControl();
+    this.#stops.push(() => control.stop());
+    await this.#reached(() => control.start());
     await Promise.all([
       ...queues.map((queue) =>
         this.#serve(queue, this.#options.queues?.get(queue) ?? this.#options.concurrency),
       ),
       this.#serve(INTERNAL_QUEUE, INTERNAL_CONCURRENCY),
     ]);
-    if (this.#closing === undefined) this.#running();
+    if (this.#closing === undefined) {
+      this.#running();
+      await control.begin();
+    }
     return this;
   }
 
@@ -316,6 +347,15 @@ export class QueueWorker implements AppWorker, Stoppable {
     return [...new Set(this.#options.queues?.keys() ?? this.#parts.defaultQueues())];
   }
 
+  async #shutDown(why: string, reason: CloseReason, jobsTimeoutMs: number | undefined): Promise<void> {
+    const { length } = this.active;
+    const limit = jobsTimeoutMs === undefined ? '' : ` for up to ${jobsTimeoutMs / 1000} s`;
+    const waiting = length === 0 ? '' : `; waiting${limit} for ${length} that run${length === 1 ? 's' : ''}`;
+    this.#parts.info(`${why}: worker ${this.name} takes no more jobs${waiting}`);
+    const closing = this.#end(reason);
+    await (jobsTimeoutMs === undefined ? closing : this.#within(jobsTimeoutMs, closing));
+  }
+
   #end(reason: CloseReason): Promise<void> {
     this.#closing ??= this.#close(reason);
     return this.#closing;
@@ -325,7 +365,7 @@ export class QueueWorker implements AppWorker, Stoppable {
     this.#state = 'closing';
     try {
       await this.#repairer?.stop();
-      await Promise.all([...this.#served.values()].map(({ claimer }) => claimer.close()));
+      await Promise.all(this.#claimers().map((claimer) => claimer.close()));
     } finally {
       await Promise.allSettled(this.#stops.splice(0).map(async (stop) => stop()));
       await this.#children.close(false);
@@ -353,7 +393,7 @@ export class QueueWorker implements AppWorker, Stoppable {
     const { active } = this;
     if (active.length > 0)
       this.#parts.warn(`worker ${this.name} gives back ${listed(active, this.#parts.clock.now())}`);
-    const claimers = [...this.#served.values()].map(({ claimer }) => claimer);
+    const claimers = this.#claimers();
     for (const claimer of claimers) claimer.giveUpAll((id) => new WorkerClosedError(id));
     let timer: NodeJS.Timeout | undefined;
     const isOver = new Promise<void>((resolve) => {
@@ -391,9 +431,30 @@ export class QueueWorker implements AppWorker, Stoppable {
     }
   }
 
-  #obey(order: ControlOrder): void {
+  #terminate({ queue, id }: Termination): void {
     const reason = new RevokedError('The job was revoked while it ran.');
-    this.#served.get(order.queue)?.claimer.giveUp(order.id, reason);
+    this.#served.get(queue)?.claimer.giveUp(id, reason);
+    for (const leaving of this.#leaving) if (leaving.queue === queue) leaving.claimer.giveUp(id, reason);
+  }
+
+  /** Of all that takes jobs, or still runs some. */
+  #claimers(): Claimer[] {
+    return [...this.#served.values(), ...this.#leaving].map(({ claimer }) => claimer);
+  }
+
+  #newControl(): WorkerControl {
+    const { store, jobs, clock, facts, warn, process: index } = this.#parts;
+    return new WorkerControl({
+      worker: this,
+      process: index,
+      options: this.#options,
+      facts,
+      store: jobs,
+      backend: store,
+      clock,
+      terminate: (job) => this.#terminate(job),
+      warn,
+    });
   }
 
   async #serve(queue: string, bounds: ConcurrencyBounds): Promise<void> {

@@ -1,0 +1,194 @@
+/** What workers answer, and how it is read: anybody may have written it. */
+import type { ConnectionFacts } from '../bullmq/connection.js';
+import type { RepairCounts } from '../bullmq/repair.js';
+import type { ActiveAttempt, AttemptCounts } from '../running/worker/activity.js';
+import { countOf, type Fields, fieldsOf, listOf, ratioOf, textOf, timeOf } from './reading.js';
+import type { JsonSchema, RegisteredTask } from './registered.js';
+import { readQueues, type ServedQueue } from './worker-record.js';
+
+/** What a worker has done, and how it fares. */
+export interface WorkerStats {
+  readonly host: string;
+  readonly pid: number;
+  /** Of `@umbel/core`, and of Node. */
+  readonly version: string;
+  readonly node: string;
+  readonly startedAt: Date;
+  readonly uptimeMs: number;
+  /** Attempts that have ended since it was started, by how. */
+  readonly counts: AttemptCounts;
+  /** Attempts that run. */
+  readonly active: number;
+  readonly queues: Readonly<Record<string, ServedQueue>>;
+  /** What it has repaired. */
+  readonly repairs: RepairCounts;
+  /** How much of the time since its last sign of life its event loop was busy, from 0 to 1. */
+  readonly load: number;
+  readonly rssBytes: number;
+  readonly heapUsedBytes: number;
+}
+
+/** The settings of a worker and its app. Null: none, or no limit. */
+export interface WorkerConf {
+  readonly app: string;
+  readonly prefix: string;
+  readonly connection: ConnectionFacts;
+  /** Names of the codecs that values go through. */
+  readonly codecs: readonly string[];
+  readonly resultTtlMs: number | null;
+  readonly failureTtlMs: number | null;
+  readonly sendTimeoutMs: number | null;
+  readonly lockDurationMs: number | null;
+  readonly shutdownTimeoutMs: number | null;
+  readonly heartbeatMs: number | null;
+  readonly repairIntervalMs: number | null;
+  readonly maxJobs: number | null;
+  readonly maxMemoryBytes: number | null;
+  readonly maxLostStarts: number | null;
+  /** The port that answers probes. */
+  readonly healthPort: number | null;
+  readonly handlesSignals: boolean;
+  readonly allowsEviction: boolean;
+  /** Whether it handles jobs of other programs. */
+  readonly handlesForeignJobs: boolean;
+}
+
+/** What a worker serves once it has obeyed. */
+export interface Obeyed {
+  readonly queues: Readonly<Record<string, ServedQueue>>;
+}
+
+/** Of a worker that shuts down. */
+export interface ShuttingDown {
+  /** Attempts that it waits for. */
+  readonly active: number;
+}
+
+/** More are not told: the oldest are the ones that matter. */
+export const MAX_ACTIVE = 2000;
+const MAX_TASKS = 10_000;
+
+/** A time as it is written. */
+export type Written<T> = { readonly [Key in keyof T]: T[Key] extends Date ? number : T[Key] };
+
+export function writtenAttempts(active: readonly ActiveAttempt[]): Written<ActiveAttempt>[] {
+  return active
+    .slice(0, MAX_ACTIVE)
+    .map((attempt) => ({ ...attempt, startedAt: attempt.startedAt.getTime() }));
+}
+
+export function readAttempts(value: unknown): readonly ActiveAttempt[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  return value.slice(0, MAX_ACTIVE).flatMap((item: unknown) => {
+    const { id, task, queue, runId, attempt, startedAt } = fieldsOf(item);
+    const time = timeOf(startedAt);
+    const run = textOf(runId);
+    if (time === undefined) return [];
+    return [
+      {
+        id: textOf(id) ?? '',
+        task: textOf(task) ?? '',
+        queue: textOf(queue) ?? '',
+        ...(run !== undefined && { runId: run }),
+        attempt: countOf(attempt) ?? 1,
+        startedAt: time,
+      },
+    ];
+  });
+}
+
+export function readStats(value: unknown): WorkerStats | undefined {
+  const fields = fieldsOf(value);
+  const startedAt = timeOf(fields.startedAt);
+  if (startedAt === undefined) return undefined;
+  const counts = fieldsOf(fields.counts);
+  const repairs = fieldsOf(fields.repairs);
+  return {
+    host: textOf(fields.host) ?? '',
+    pid: countOf(fields.pid) ?? 0,
+    version: textOf(fields.version) ?? '',
+    node: textOf(fields.node) ?? '',
+    startedAt,
+    uptimeMs: countOf(fields.uptimeMs) ?? 0,
+    counts: numbers(counts, ['completed', 'failed', 'retried', 'waiting', 'returned', 'lost']),
+    active: countOf(fields.active) ?? 0,
+    queues: readQueues(fields.queues),
+    repairs: numbers(repairs, ['checked', 'started', 'lost', 'ended']),
+    load: ratioOf(fields.load) ?? 0,
+    rssBytes: countOf(fields.rssBytes) ?? 0,
+    heapUsedBytes: countOf(fields.heapUsedBytes) ?? 0,
+  };
+}
+
+export function readTasks(value: unknown): readonly RegisteredTask[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  return value.slice(0, MAX_TASKS).map((item: unknown) => {
+    const fields = fieldsOf(item);
+    return {
+      name: textOf(fields.name) ?? '',
+      queue: textOf(fields.queue) ?? '',
+      input: schemaOf(fields.input),
+      output: schemaOf(fields.output),
+      attempts: countOf(fields.attempts) ?? 1,
+      timeoutMs: countOf(fields.timeoutMs) ?? null,
+      expiresMs: countOf(fields.expiresMs) ?? null,
+      priority: countOf(fields.priority) ?? 0,
+      isIsolated: fields.isIsolated === true,
+      states: texts(fields.states),
+      failures: texts(fields.failures),
+    };
+  });
+}
+
+export function readConf(value: unknown): WorkerConf | undefined {
+  const fields = fieldsOf(value);
+  const [app, prefix] = [textOf(fields.app), textOf(fields.prefix)];
+  if (app === undefined || prefix === undefined) return undefined;
+  const connection = fieldsOf(fields.connection);
+  const limit = (key: string) => countOf(fields[key]) ?? null;
+  return {
+    app,
+    prefix,
+    connection: {
+      kind: connection.kind === 'redis' || connection.kind === 'cluster' ? connection.kind : 'other',
+      addresses: texts(connection.addresses),
+      database: countOf(connection.database) ?? 0,
+      isEncrypted: connection.isEncrypted === true,
+    },
+    codecs: texts(fields.codecs),
+    resultTtlMs: limit('resultTtlMs'),
+    failureTtlMs: limit('failureTtlMs'),
+    sendTimeoutMs: limit('sendTimeoutMs'),
+    lockDurationMs: limit('lockDurationMs'),
+    shutdownTimeoutMs: limit('shutdownTimeoutMs'),
+    heartbeatMs: limit('heartbeatMs'),
+    repairIntervalMs: limit('repairIntervalMs'),
+    maxJobs: limit('maxJobs'),
+    maxMemoryBytes: limit('maxMemoryBytes'),
+    maxLostStarts: limit('maxLostStarts'),
+    healthPort: limit('healthPort'),
+    handlesSignals: fields.handlesSignals === true,
+    allowsEviction: fields.allowsEviction === true,
+    handlesForeignJobs: fields.handlesForeignJobs === true,
+  };
+}
+
+export function readObeyed(value: unknown): Obeyed {
+  return { queues: readQueues(fieldsOf(value).queues) };
+}
+
+export function readShuttingDown(value: unknown): ShuttingDown {
+  return { active: countOf(fieldsOf(value).active) ?? 0 };
+}
+
+function numbers<const Key extends string>(fields: Fields, keys: readonly Key[]): Record<Key, number> {
+  return Object.fromEntries(keys.map((key) => [key, countOf(fields[key]) ?? 0])) as Record<Key, number>; // of these keys
+}
+
+function texts(value: unknown): string[] {
+  return listOf(value).flatMap((item) => textOf(item) ?? []);
+}
+
+function schemaOf(value: unknown): JsonSchema | null {
+  return fieldsOf(value) === value ? fieldsOf(value) : null;
+}

@@ -1,0 +1,133 @@
+/** What an app's workers, queues and jobs can be told, from any process. */
+import type { QueueHandle } from '../bullmq/queue-handle.js';
+import { type Duration, durationMs } from '../duration.js';
+import { InvalidOptionError } from '../errors.js';
+import type { AsyncResult } from '../results/async-result.js';
+import { type Concurrency, concurrencyBounds } from '../running/worker/concurrency.js';
+import { checkInteger, checkQueue, checkText } from '../tasks/options.js';
+import type { Rate } from '../tasks/rate.js';
+import { type Obeyed, readObeyed, readShuttingDown, type ShuttingDown } from './answers.js';
+import type { Answers, Asking, AskOptions } from './asking.js';
+
+export interface RevokeOptions {
+  /** Also gives up attempts that run: their `ctx.signal` is aborted. Default false. */
+  terminate?: boolean;
+}
+
+/**
+ * Directs the workers, queues and jobs of an app, from any process. What concerns jobs and queues is stored, and holds
+ * for every worker, also for those that start later. Orders to workers hold until each of them ends; they are obeyed by
+ * those that hear them in time, and the answer tells which did.
+ */
+export interface Control {
+  /**
+   * Keeps jobs or whole compositions from starting, for good, as `revoke` of their handles. Gives how many were revoked;
+   * those that have ended are not.
+   * @throws {UnknownJobError} if the store does not hold one of them; the others are revoked.
+   */
+  revoke(id: string | readonly string[], options?: RevokeOptions): Promise<number>;
+  /** The same of all that bears a tag. Gives the number of jobs of tasks that were marked. */
+  revokeByTag(tag: string, options?: RevokeOptions): Promise<number>;
+  /** Revokes jobs, and gives up their attempts that run. */
+  terminate(id: string | readonly string[]): Promise<number>;
+  /** Jobs of a queue that start in a time, in all workers together: `'100/m'`; undefined: no limit. Stored. */
+  rateLimit(queue: string, rate: Rate | undefined): Promise<void>;
+  /** Jobs of a queue that run at the same time, in all workers together; undefined: no limit but their own. Stored. */
+  limitConcurrency(queue: string, concurrency: number | undefined): Promise<void>;
+  /** Workers take no more jobs of the queue until `resume`; those that run go on. Stored. */
+  pause(queue: string): Promise<void>;
+  resume(queue: string): Promise<void>;
+  /**
+   * Jobs of one queue that run at the same time in each process of the workers, of `queue` or of each that it serves. Of
+   * a lower number, those that run go on. A worker that does not serve the queue answers with an error.
+   */
+  setConcurrency(
+    concurrency: Concurrency,
+    options?: AskOptions & { queue?: string },
+  ): Promise<Answers<Obeyed>>;
+  /** Lets workers serve one more queue. A worker whose app has none of that name answers with an error. */
+  addQueue(queue: string, options?: AskOptions & { concurrency?: Concurrency }): Promise<Answers<Obeyed>>;
+  /** Lets workers take no more jobs of a queue; those that run go on. A worker that does not serve it answers with an error. */
+  cancelQueue(queue: string, options?: AskOptions): Promise<Answers<Obeyed>>;
+  /**
+   * Ends workers as SIGTERM does: each answers, takes no more jobs, waits for those that run, gives back those that run
+   * too long, and closes its app, if that has no other worker. A process that has nothing else to do ends by itself.
+   */
+  shutdown(
+    options?: AskOptions & {
+      /** How long workers wait for jobs that run; 0: not at all. Default: the `shutdownTimeout` of each. */
+      jobsTimeout?: Duration;
+    },
+  ): Promise<Answers<ShuttingDown>>;
+}
+
+export interface ControlParts {
+  readonly asking: Asking;
+  /** Handles of jobs of any of the app's queues, and of those that its workers serve. @throws {InvalidOptionError} */
+  readonly results: (ids: readonly string[]) => Promise<readonly AsyncResult<unknown>[]>;
+  readonly revokeByTag: (query: { tag: string; terminate: boolean }) => Promise<number>;
+  /** @throws {UnknownQueueError} */
+  readonly queue: (name: string) => Promise<QueueHandle>;
+}
+
+const MAX_IDS = 100_000;
+/** Handles that are revoked at a time. */
+const AT_ONCE = 50;
+
+/** @param parts Those of the app that is meant when something is told: a test's, while it stands in. */
+export function controlOf(parts: () => ControlParts): Control {
+  const revoke = async (id: string | readonly string[], terminate: boolean): Promise<number> => {
+    const handles = await parts().results(idList(id));
+    let count = 0;
+    const errors: unknown[] = [];
+    for (let at = 0; at < handles.length; at += AT_ONCE) {
+      const slice = handles.slice(at, at + AT_ONCE).map((handle) => handle.revoke({ terminate }));
+      for (const outcome of await Promise.allSettled(slice)) {
+        if (outcome.status === 'rejected') errors.push(outcome.reason);
+        else count += Number(outcome.value);
+      }
+    }
+    if (errors.length > 0) throw errors[0];
+    return count;
+  };
+  return {
+    revoke: (id, { terminate = false } = {}) => revoke(id, terminate),
+    revokeByTag: (tag, { terminate = false } = {}) => parts().revokeByTag({ tag, terminate }),
+    terminate: (id) => revoke(id, true),
+    rateLimit: async (queue, rate) => (await parts().queue(queue)).setRateLimit(rate),
+    limitConcurrency: async (queue, concurrency) => (await parts().queue(queue)).setConcurrency(concurrency),
+    pause: async (queue) => (await parts().queue(queue)).pause(),
+    resume: async (queue) => (await parts().queue(queue)).resume(),
+    async setConcurrency(concurrency, { queue, ...options } = {}) {
+      concurrencyBounds('concurrency', concurrency);
+      if (queue !== undefined) checkQueue('queue', queue);
+      return parts().asking.ask('set-concurrency', { concurrency, queue }, readObeyed, options);
+    },
+    async addQueue(queue, { concurrency, ...options } = {}) {
+      checkQueue('queue', queue);
+      if (concurrency !== undefined) concurrencyBounds('concurrency', concurrency);
+      return parts().asking.ask('add-queue', { queue, concurrency }, readObeyed, options);
+    },
+    async cancelQueue(queue, options) {
+      checkQueue('queue', queue);
+      return parts().asking.ask('cancel-queue', { queue }, readObeyed, options);
+    },
+    async shutdown({ jobsTimeout, ...options } = {}) {
+      const jobsTimeoutMs =
+        jobsTimeout === undefined
+          ? undefined
+          : checkInteger('jobsTimeout', durationMs(jobsTimeout, 'jobsTimeout'), 0, LONGEST_MS);
+      return parts().asking.ask('shutdown', { jobsTimeoutMs }, readShuttingDown, options);
+    },
+  };
+}
+
+/** What a timer takes at most. */
+export const LONGEST_MS = 2 ** 31 - 1;
+
+function idList(id: string | readonly string[]): readonly string[] {
+  const ids = typeof id === 'string' ? [id] : id;
+  if (!Array.isArray(ids) || ids.length > MAX_IDS)
+    throw new InvalidOptionError('id', `an id, or a list of at most ${MAX_IDS} ids`, id);
+  return [...new Set(ids.map((one: string) => checkText('id', one, 1000)))];
+}

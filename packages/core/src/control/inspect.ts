@@ -1,0 +1,192 @@
+/** What can be asked of an app's workers and queues, from any process. */
+import {
+  delayedJobs,
+  nextJobs,
+  oldestWaitingAt,
+  queueSettings,
+  type WaitingJob,
+} from '../bullmq/queue-facts.js';
+import { type QueueCounts, queueHandle } from '../bullmq/queue-handle.js';
+import type { Store } from '../bullmq/store.js';
+import type { ActiveAttempt } from '../running/worker/activity.js';
+import { checkInteger } from '../tasks/options.js';
+import {
+  readAttempts,
+  readConf,
+  readStats,
+  readTasks,
+  type WorkerConf,
+  type WorkerStats,
+} from './answers.js';
+import type { Answers, Asking, AskOptions } from './asking.js';
+import type { RegisteredTask } from './registered.js';
+import { stateOf, type WorkerInfo, type WorkerRecord, workersOf } from './worker-record.js';
+
+/** That a worker is there. */
+export interface Pong {
+  /** From the question to the answer. */
+  readonly roundTripMs: number;
+}
+
+/** A queue, as the store tells of it. */
+export interface QueueInfo {
+  readonly name: string;
+  readonly counts: QueueCounts;
+  readonly isPaused: boolean;
+  /** Of the queue as a whole; null: no limit but the workers' own. */
+  readonly concurrency: number | null;
+  /** Starts in a time, of the queue as a whole; null: no limit. */
+  readonly rateLimit: { readonly max: number; readonly durationMs: number } | null;
+  /** For how long the job that has waited longest could have started; null if none waits. With priorities, an estimate. */
+  readonly oldestWaitingMs: number | null;
+  /** Names of the workers that serve it, without missing ones. */
+  readonly workers: readonly string[];
+}
+
+/** A job that waits for a time. */
+export interface ScheduledJob {
+  readonly id: string;
+  readonly task: string;
+  readonly queue: string;
+  /** The composition that it is a step of. */
+  readonly runId?: string;
+  /** The attempt that it waits for, counted from 1. */
+  readonly attempt: number;
+  readonly enqueuedAt: Date;
+  /**
+   * The earliest start. Of another attempt, counted from the beginning of the last one, since the store does not tell
+   * its end: it starts later by as long as that one ran.
+   */
+  readonly dueAt: Date;
+}
+
+/** A job that is taken soon. */
+export type ReservedJob = Omit<ScheduledJob, 'dueAt'>;
+
+export interface JobsQuery {
+  /** Default: every queue of the app. */
+  queue?: string;
+  /** At most 1,000. Default 100. */
+  limit?: number;
+}
+
+/**
+ * Looks at the workers and queues of an app, from any process. What the store knows is told also without any worker; what
+ * only workers know is asked of them, and each answers for itself within the time.
+ */
+export interface Inspect {
+  /** Every worker that has told of itself within a day and was not closed: killed ones as `missing`. */
+  workers(): Promise<WorkerInfo[]>;
+  /** Every queue of the app, also one that holds jobs and that nobody serves; and those that only workers know of. */
+  queues(): Promise<QueueInfo[]>;
+  /** Jobs that wait for a time, the next one that is due first. */
+  scheduled(query?: JobsQuery): Promise<ScheduledJob[]>;
+  /**
+   * The jobs that are taken next, in that order, up to `limit` of each queue. Workers reserve none: each takes a job when
+   * it has a place for it.
+   */
+  reserved(query?: JobsQuery): Promise<ReservedJob[]>;
+  /** Which workers answer. */
+  ping(options?: AskOptions): Promise<Answers<Pong>>;
+  /** The attempts that run, the one that began first in front; of each worker the first 2,000. */
+  active(options?: AskOptions): Promise<Answers<readonly ActiveAttempt[]>>;
+  /** What each worker has done, and how it fares. */
+  stats(options?: AskOptions): Promise<Answers<WorkerStats>>;
+  /**
+   * The tasks that each worker has a handler for, with the JSON Schemas of their inputs and results where the schema
+   * library can tell them (Standard JSON Schema: zod, arktype), without defaults and examples.
+   */
+  registered(options?: AskOptions): Promise<Answers<readonly RegisteredTask[]>>;
+  /** The settings of each worker; no passwords, keys or headers are among them. */
+  conf(options?: AskOptions): Promise<Answers<WorkerConf>>;
+}
+
+export interface InspectParts {
+  readonly asking: Asking;
+  readonly store: Store;
+  /** The queues of the app, and those that its workers serve. */
+  readonly queues: () => Promise<readonly string[]>;
+  /** @throws {UnknownQueueError} if it is none of them. */
+  readonly checkQueue: (queue: string) => Promise<unknown>;
+}
+
+const LIMIT = { usual: 100, most: 1000 };
+
+/** @param parts Those of the app that is meant when something is asked: a test's, while it stands in. */
+export function inspectOf(parts: () => InspectParts): Inspect {
+  return {
+    async workers() {
+      const { asking } = parts();
+      return workersOf(await asking.records(), asking.now);
+    },
+    async queues() {
+      const { asking, store, queues } = parts();
+      const [records, names] = await Promise.all([asking.records(), queues()]);
+      return Promise.all([...names].sort().map((name) => queueInfo(store, name, records, asking.now)));
+    },
+    async scheduled(query) {
+      const { store } = parts();
+      const { queues, limit } = await jobsQuery(parts(), query);
+      const jobs = await Promise.all(queues.map((queue) => delayedJobs(store, queue, limit)));
+      const sorted = jobs.flat().sort((a, b) => a.dueAt - b.dueAt);
+      return sorted.slice(0, limit).map((job) => ({ ...shown(job), dueAt: new Date(job.dueAt) }));
+    },
+    async reserved(query) {
+      const { store } = parts();
+      const { queues, limit } = await jobsQuery(parts(), query);
+      const jobs = await Promise.all(queues.map((queue) => nextJobs(store, queue, limit)));
+      return jobs.flat().map(shown);
+    },
+    ping: (options) => parts().asking.ask('ping', {}, (_, afterMs) => ({ roundTripMs: afterMs }), options),
+    active: (options) => parts().asking.ask('active', {}, readAttempts, options),
+    stats: (options) => parts().asking.ask('stats', {}, readStats, options),
+    registered: (options) => parts().asking.ask('registered', {}, readTasks, options),
+    conf: (options) => parts().asking.ask('conf', {}, readConf, options),
+  };
+}
+
+async function queueInfo(
+  store: Store,
+  name: string,
+  records: readonly WorkerRecord[],
+  now: number,
+): Promise<QueueInfo> {
+  const [counts, settings, oldestAt] = await Promise.all([
+    queueHandle(store, name).counts(),
+    queueSettings(store, name),
+    oldestWaitingAt(store, name),
+  ]);
+  const serving = records.filter(
+    (record) => Object.hasOwn(record.queues, name) && stateOf(record, now) !== 'missing',
+  );
+  return {
+    name,
+    counts,
+    isPaused: settings.isPaused,
+    concurrency: settings.concurrency ?? null,
+    rateLimit: settings.rateLimit ?? null,
+    oldestWaitingMs: oldestAt === undefined ? null : Math.max(0, now - oldestAt),
+    workers: [...new Set(serving.map((record) => record.name))],
+  };
+}
+
+async function jobsQuery(
+  { queues, checkQueue }: InspectParts,
+  { queue, limit = LIMIT.usual }: JobsQuery = {},
+): Promise<{ queues: readonly string[]; limit: number }> {
+  checkInteger('limit', limit, 1, LIMIT.most);
+  if (queue === undefined) return { queues: await queues(), limit };
+  await checkQueue(queue);
+  return { queues: [queue], limit };
+}
+
+function shown({ id, task, queue, runId, attempt, enqueuedAt }: WaitingJob): ReservedJob {
+  return {
+    id,
+    task,
+    queue,
+    ...(runId !== undefined && { runId }),
+    attempt,
+    enqueuedAt: new Date(enqueuedAt),
+  };
+}
