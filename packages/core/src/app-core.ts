@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import type { AppOptions, ImplementOptions, RunQuery } from './app.js';
-import { resolveConnection } from './bullmq/connection.js';
+import { isShared, resolveConnection } from './bullmq/connection.js';
 import { terminate } from './bullmq/control.js';
 import { type DeadLetters, deadLetters } from './bullmq/dead-letters.js';
 import { isJobId } from './bullmq/job-id.js';
@@ -23,9 +23,11 @@ import type { ResultParts } from './results/watching.js';
 import { Executor } from './running/execute.js';
 import { type HandledTask, offerHandler } from './running/isolated/handlers.js';
 import type { ActiveJob } from './running/job.js';
+import { AbsentWorker } from './running/processes/absent-worker.js';
+import { createWorker } from './running/processes/create-worker.js';
 import type { ActivityListener } from './running/worker/activity.js';
 import type { WorkerOptions } from './running/worker/options.js';
-import { type AppWorker, QueueWorker } from './running/worker/worker.js';
+import type { AppWorker, WorkerParts } from './running/worker/worker.js';
 import { type Runtime, systemRuntime } from './runtime.js';
 import { InputChecks } from './sending/checks.js';
 import { Sending } from './sending/sending.js';
@@ -218,8 +220,8 @@ export class AppCore implements Sender {
     return clientOf((name) => this.signature(name));
   }
 
-  worker(options: WorkerOptions = {}): QueueWorker {
-    const worker = new QueueWorker(options, {
+  worker(options: WorkerOptions = {}): AppWorker {
+    const parts: WorkerParts = {
       store: this.#storeOptions,
       jobs: this.#store,
       clock: this.#runtime.clock,
@@ -240,8 +242,9 @@ export class AppCore implements Sender {
       closeApp: async () => {
         if (this.#workers.size === 0) await this.close();
       },
-    });
-    this.#workers.add(worker);
+    };
+    const worker = createWorker(options, parts, isShared(this.#storeOptions.connection));
+    if (!(worker instanceof AbsentWorker)) this.#workers.add(worker);
     return worker;
   }
 

@@ -56,6 +56,10 @@ export type CloseReason = 'closed' | 'signal' | 'max-jobs' | 'max-memory';
 /** Takes jobs and runs their handlers. */
 export interface AppWorker {
   readonly name: string;
+  /** Whether other processes take the jobs, which this one starts and ends (`processes`, `watch`). */
+  readonly isSupervisor: boolean;
+  /** Of this process among those of the worker, from 0; undefined in the supervisor, and without one. */
+  readonly processIndex: number | undefined;
   readonly queues: readonly string[];
   readonly state: 'new' | 'starting' | 'running' | 'closing' | 'closed';
   /** Resolves, once the worker is closed, with why. */
@@ -72,6 +76,7 @@ export interface AppWorker {
    * @throws {ClosedError} if the worker was closed before.
    * @throws {StoreConfigurationError} if the store is not fit: it evicts keys (unless `allowEviction` is set), is too old,
    * or is a cluster and the prefix has no braces.
+   * @throws {ChildProcessError} if a process of several ended before it took jobs, or the program has no file to run again.
    */
   start(): Promise<AppWorker>;
   /** Whether it lives and takes jobs, with the reasons if not. Asks the store, for 2 s at most. */
@@ -117,10 +122,14 @@ export interface WorkerParts {
   /** Applies the settings of a queue as a whole. */
   readonly prepareQueue: (queue: string) => Promise<void>;
   readonly defaultName: string;
+  /** If a supervisor has started this process. */
+  readonly processIndex?: number;
   readonly keepCompletedMs: number;
   readonly keepFailedMs: number;
   readonly info: (message: string) => void;
   readonly warn: (message: string) => void;
+  /** It takes no more jobs. */
+  readonly onClosing?: (reason: CloseReason) => void;
   readonly onClose: (worker: AppWorker) => void;
   /** Closes the app, if it has no other worker. */
   readonly closeApp: () => Promise<void>;
@@ -134,6 +143,8 @@ interface Served {
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
 export class QueueWorker implements AppWorker, Stoppable {
   readonly name: string;
+  readonly isSupervisor = false;
+  readonly processIndex: number | undefined;
   readonly closed: Promise<CloseReason>;
   readonly #options: NormalizedWorkerOptions;
   readonly #parts: WorkerParts;
@@ -155,6 +166,7 @@ export class QueueWorker implements AppWorker, Stoppable {
     this.#parts = parts;
     this.#options = normalizeWorkerOptions(options, parts.defaultName);
     this.name = this.#options.name;
+    this.processIndex = parts.processIndex;
     this.closed = new Promise((resolve) => {
       this.#tellClosed = resolve;
     });
@@ -317,6 +329,7 @@ export class QueueWorker implements AppWorker, Stoppable {
 
   async #close(reason: CloseReason): Promise<void> {
     this.#state = 'closing';
+    this.#parts.onClosing?.(reason);
     try {
       await this.#repairer?.stop();
       await Promise.all([...this.#served.values()].map(({ claimer }) => claimer.close()));
