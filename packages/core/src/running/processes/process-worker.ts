@@ -5,7 +5,7 @@
 import { recordError, toError } from '../../wire/error-record.js';
 import type { NormalizedWorkerOptions, WorkerOptions } from '../worker/options.js';
 import { type AppWorker, QueueWorker, type WorkerParts } from '../worker/worker.js';
-import type { EndReason, FromProcess, Question, ToProcess } from './messages.js';
+import type { Change, EndReason, FromProcess, Question, ToProcess } from './messages.js';
 import type { Place } from './place.js';
 import { SupervisorChannel } from './supervisor-channel.js';
 
@@ -24,6 +24,7 @@ export class ProcessWorker extends QueueWorker {
   #reported = '';
   #isTold: EndReason | undefined;
   #isStarted = false;
+  #changed: Promise<void> = Promise.resolve();
 
   constructor(options: WorkerOptions, normalized: NormalizedWorkerOptions, parts: WorkerParts, place: Place) {
     const { health: _, ...own } = options; // one server answers for all processes
@@ -83,10 +84,22 @@ export class ProcessWorker extends QueueWorker {
     }
   }
 
-  async #change(question: Exclude<Question, { umbel: 'health' }>): Promise<undefined> {
-    if (question.umbel === 'set-concurrency') await this.setConcurrency(question.concurrency, question.queue);
-    else if (question.umbel === 'add-queue') await this.addQueue(question.queue, question.concurrency);
-    else await this.removeQueue(question.queue);
+  /** One after the other, as they were made; but none waits for the jobs of a queue that is not served any more. */
+  async #change(change: Change): Promise<undefined> {
+    const earlier = this.#changed;
+    const done = earlier.then(() => this.#apply(change));
+    this.#changed = done.then(
+      () => {},
+      () => {},
+    );
+    await (await done).ended;
+  }
+
+  async #apply(change: Change): Promise<{ readonly ended?: Promise<void> }> {
+    if (change.umbel === 'remove-queue') return { ended: this.removeQueue(change.queue) };
+    if (change.umbel === 'add-queue') await this.addQueue(change.queue, change.concurrency);
+    else await this.setConcurrency(change.concurrency, change.queue);
+    return {};
   }
 
   #abandoned({ warn }: WorkerParts): void {

@@ -1,6 +1,6 @@
 // A program whose workers have several processes: `node program.mjs <redis url> <app name> <options as JSON>`. It runs
 // what was built, tells what it does by lines of JSON, and does what such lines on its standard input say.
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createApp, processIndex } from '@umbel/core';
@@ -23,12 +23,16 @@ app.task({
     n: z.number(),
     /** A file: it runs until that is there, or it is told to stop. */
     until: z.string().optional(),
+    /** It ends its process, unless the file is there. */
     exit: z.number().optional(),
     blocks: z.boolean().optional(),
   }),
   run: async ({ n, until, exit, blocks }, ctx) => {
     say({ began: n, attempt: ctx.attempt });
-    if (exit !== undefined) process.exit(exit);
+    if (exit !== undefined && !existsSync(until)) {
+      writeFileSync(until, ''); // once is enough
+      process.exit(exit);
+    }
     while (blocks) {} // nothing else happens in this process any more
     while (until !== undefined && !existsSync(until) && !ctx.signal.aborted) await sleep(10);
     ctx.signal.throwIfAborted();
@@ -65,4 +69,5 @@ if (processIndex() === undefined) {
     }
     if (call === 'close') break;
   }
+  process.stdin.destroy();
 }
