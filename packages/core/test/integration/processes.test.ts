@@ -1,13 +1,14 @@
 /** Workers of several processes, as real programs. */
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { type App, type AsyncResult, createApp, defineTask, type WorkerOptions } from '@umbel/core';
-import { memory } from '@umbel/testing';
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest';
 import { z } from 'zod';
+import { memory } from '../../../../test/engines.js';
 import { startRedis } from '../../../../test/support/redis-server.js';
 import { isLogged, type ProgramEvent, WorkerProgram } from '../support/worker-program.js';
 
@@ -22,6 +23,8 @@ interface Setting {
   /** The process that cannot load the program. */
   failsIn?: number;
 }
+
+vi.setConfig({ testTimeout: 60_000 });
 
 const contract = defineTask({
   name: 'work',
@@ -55,7 +58,7 @@ describe('a worker of several processes', () => {
   });
 
   function start(setting: Setting, url = inject('redisUrl')): WorkerProgram {
-    const program = new WorkerProgram(file, [url, app.name, JSON.stringify(setting)]);
+    const program = new WorkerProgram([file, url, app.name, JSON.stringify(setting)]);
     programs.push(program);
     return program;
   }
@@ -373,6 +376,16 @@ describe('a worker of several processes', () => {
       }
     });
 
+    test('from text that Node evaluates', async () => {
+      const core = createRequire(import.meta.url).resolve('@umbel/core');
+      const code = `import(${JSON.stringify(pathToFileURL(core))}).then(({ createApp }) => createApp({ name: 'text' }).worker({ processes: 2 }).start()).catch((error) => console.log(JSON.stringify({ failed: error.message })))`;
+      const program = new WorkerProgram(['-e', code]);
+      programs.push(program);
+      const { failed } = await program.event('failure', (event) => 'failed' in event);
+      expect(failed).toMatch(/it needs a file and not text that Node evaluates\. Start it from a file/);
+      expect(await program.exit()).toBe(0);
+    });
+
     test('in a test', async () => {
       const worker = app.worker({ processes: 2 });
       await expect(worker.start()).rejects.toThrow(
@@ -421,6 +434,47 @@ describe('a worker of several processes', () => {
     expect(place(2).map(({ pid }) => pid)).toContain(await runsIn('more'));
     program.signal('SIGTERM');
     expect(await program.exit()).toBe(0);
+  });
+
+  describe('that watches files', () => {
+    const core = pathToFileURL(createRequire(import.meta.url).resolve('@umbel/core')).href;
+    const main = `
+      import { createApp, processIndex } from '${core}';
+      import { answer } from './tasks/answer.mjs';
+      const [name, connection] = process.argv.slice(2);
+      const say = (event) => console.log(JSON.stringify({ pid: process.pid, index: processIndex() ?? null, ...event }));
+      const log = (text) => say({ text });
+      const app = createApp({ name, connection, logger: { info: log, warn: log, error: log } });
+      app.task({ name: 'answer', run: async (_, ctx) => { say({ began: 0 }); return answer(ctx); } });
+      await app.worker({ watch: true }).start();
+      say({ started: true });
+    `;
+    const answer = defineTask({ name: 'answer', output: z.number() });
+
+    test('runs the program as it is, and waits for one that can be loaded', async () => {
+      const write = (code: string) => writeFileSync(join(folder, 'tasks', 'answer.mjs'), code);
+      const returns = (n: number) => write(`export const answer = () => ${n};`);
+      mkdirSync(join(folder, 'tasks'));
+      writeFileSync(join(folder, 'main.mjs'), main);
+      write('export const answer = ({ signal }) => new Promise((_, reject) => signal.onabort = reject);');
+      const program = new WorkerProgram(['main.mjs', app.name, inject('redisUrl')], folder);
+      programs.push(program);
+      await program.event('start', ({ started: is, index }) => is === true && index === null);
+      const task = app.bind(answer);
+      const early = await task.delay();
+      const { pid } = await program.event('job', (event) => event.began === 0);
+      returns(2);
+      await program.logged('tasks/answer.mjs changed: worker');
+      expect(await early.get({ timeout: '20s' })).toBe(2);
+      expect(isAlive(pid)).toBe(false);
+      write('this is no JavaScript');
+      await program.logged('ended with code 1; it is started anew when a file changes');
+      const late = await task.delay();
+      returns(3);
+      expect(await late.get({ timeout: '20s' })).toBe(3);
+      program.signal('SIGINT', 'all');
+      expect(await program.exit()).toBe(0);
+    });
   });
 });
 

@@ -12,7 +12,7 @@ export interface ProgramEvent {
 }
 
 /** Longest wait for an event. */
-const LONGEST_MS = 20_000;
+const LONGEST_MS = 40_000;
 
 export class WorkerProgram {
   readonly events: ProgramEvent[] = [];
@@ -22,9 +22,9 @@ export class WorkerProgram {
   #rest = '';
   readonly #waiting = new Set<() => void>();
 
-  /** Leads a group of its own, as a shell starts it. */
-  constructor(file: string, args: readonly string[]) {
-    this.#process = spawn(process.execPath, [file, ...args], { detached: true, stdio: 'pipe' });
+  /** Leads a group of its own, as a shell starts it. `args`: those of Node, from the program's file on. */
+  constructor(args: readonly string[], cwd = process.cwd()) {
+    this.#process = spawn(process.execPath, args, { cwd, detached: true, stdio: 'pipe' });
     this.#exited = once(this.#process, 'close');
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
       if (stream !== null) createInterface(stream).on('line', (line) => this.#line(line));

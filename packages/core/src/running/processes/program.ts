@@ -24,8 +24,7 @@ const NOT_PASSED_ON = /^--(inspect|watch)/;
 /** @throws {ChildProcessError} if there is none that could be run again. */
 export function programOf(facts: ProgramFacts = { ...ownArguments(), isMainThread }): Program {
   const [, file, ...args] = facts.argv;
-  const reason =
-    file === undefined ? 'of its own, but runs from a prompt or from standard input' : unfit(facts, file);
+  const reason = unfit(facts, file);
   if (file === undefined || reason !== undefined) {
     throw new ChildProcessError(
       `A worker with \`processes\` or \`watch\` runs its program again in further processes, so it needs a file ${reason}. ` +
@@ -35,8 +34,12 @@ export function programOf(facts: ProgramFacts = { ...ownArguments(), isMainThrea
   return { file, args, execArgv: facts.execArgv.filter((argument) => !NOT_PASSED_ON.test(argument)) };
 }
 
-function unfit({ execArgv, isMainThread: isMain }: ProgramFacts, file: string): string | undefined {
+function unfit(
+  { execArgv, isMainThread: isMain }: ProgramFacts,
+  file: string | undefined,
+): string | undefined {
   if (execArgv.some((argument) => EVALUATED.test(argument))) return 'and not text that Node evaluates';
+  if (file === undefined) return 'of its own, but runs from a prompt or from standard input';
   if (!isMain) return 'that is started in the main thread, and not in a worker thread';
   if (TEST_RUNNER.test(file)) return `of its own, and not a test runner (${file})`;
   return undefined;

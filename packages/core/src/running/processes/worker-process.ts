@@ -19,7 +19,7 @@ import type { Program } from './program.js';
 const { setTimeout, clearTimeout } = globalThis;
 
 /** Beyond the time that its jobs have, for what is given back and for what the program does at its end. */
-export const GRACE_MS = 5000;
+const GRACE_MS = 5000;
 /** How long an answer may take. */
 const ANSWER_MS = 3000;
 
