@@ -97,7 +97,7 @@ describe('a worker of several processes', () => {
 
   describe('reports as one', () => {
     test('its jobs are spread over processes, of which the first takes none', async () => {
-      const program = await running({ name: 'both' });
+      const program = await running({ name: 'both', health: { port: 0, host: '127.0.0.1' } });
       const until = gate();
       const task = work();
       const results = await Promise.all([1, 2].map((n) => task.delay({ n, until })));
@@ -126,6 +126,21 @@ describe('a worker of several processes', () => {
           [1, false],
         ]),
       );
+      // The one server answers for all.
+      const ports = starts.map(({ index, healthPort }) => [index, healthPort]);
+      const port = await program.call('healthPort');
+      expect(ports).toEqual(
+        expect.arrayContaining([
+          [null, port],
+          [0, null],
+          [1, null],
+        ]),
+      );
+      const response = await fetch(`http://127.0.0.1:${port}/readyz`);
+      expect([response.status, await response.json()]).toEqual([
+        200,
+        { live: true, ready: true, reasons: [] },
+      ]);
       expect(await program.call('close')).toBe(null);
       expect(await program.exit()).toBe(0);
     });
@@ -300,6 +315,16 @@ describe('a worker of several processes', () => {
       program.signal('SIGTERM');
       expect(await program.exit()).toBe(0);
       await runElsewhere([result]);
+    });
+
+    test('while it waits for its store', async () => {
+      const program = start({ workers: [{ processes: 2 }] }, 'redis://127.0.0.1:1');
+      for (const index of [0, 1]) {
+        await program.event('outage', (event) => event.index === index && isLogged(event, 'ECONNREFUSED'));
+      }
+      program.signal('SIGTERM');
+      await program.event('end', ({ index, closed }) => index === null && closed === 'signal');
+      expect(await program.exit()).toBe(0);
     });
 
     test('by close, also by force', async () => {

@@ -110,10 +110,15 @@ export class Slot {
     for (const process of this.#processes) process.forward(signal);
   }
 
-  /** @throws what the process answers. One that does not run does it once it runs. */
+  /** @throws what the process answers. One that does not run yet does it once it runs. */
   async change(change: Change): Promise<void> {
     const process = this.#current;
-    if (process?.ranMs !== undefined) await process.ask(change);
+    if (process?.ranMs === undefined) return;
+    try {
+      await process.ask(change);
+    } catch (error) {
+      if (process === this.#current) throw error; // else its successor does it
+    }
   }
 
   async health(): Promise<ProcessHealth> {

@@ -52,8 +52,8 @@ for (const [number, worker] of made.entries()) {
     say({ failed: error.message, code: error.code });
     throw error;
   }
-  const { isSupervisor, processIndex: own, state, queues } = worker;
-  say({ started: number, isSupervisor, own: own ?? null, name: worker.name, state, queues });
+  const { isSupervisor, processIndex: own, state, queues, healthPort = null } = worker;
+  say({ started: number, isSupervisor, own: own ?? null, name: worker.name, state, queues, healthPort });
 }
 if (crash && processIndex() !== undefined) process.exit(9);
 
