@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import type { AppOptions, ImplementOptions, RunQuery } from './app.js';
-import { connectionFacts, resolveConnection } from './bullmq/connection.js';
+import { connectionFacts, isShared, resolveConnection } from './bullmq/connection.js';
 import { terminate } from './bullmq/control.js';
 import { type DeadLetterParts, type DeadLetters, deadLetters } from './bullmq/dead-letters.js';
 import { isJobId } from './bullmq/job-id.js';
@@ -33,9 +33,11 @@ import type { ResultParts } from './results/watching.js';
 import { Executor } from './running/execute.js';
 import { type HandledTask, offerHandler } from './running/isolated/handlers.js';
 import type { ActiveJob } from './running/job.js';
+import { AbsentWorker } from './running/processes/absent-worker.js';
+import { createWorker } from './running/processes/create-worker.js';
 import type { ActivityListener } from './running/worker/activity.js';
 import type { WorkerOptions } from './running/worker/options.js';
-import { type AppWorker, QueueWorker } from './running/worker/worker.js';
+import { type AppWorker, QueueWorker, type WorkerParts } from './running/worker/worker.js';
 import { type Runtime, systemRuntime } from './runtime.js';
 import { Declarations } from './schedules/declared.js';
 import { type ScheduleHandle, type Schedules, scheduleHandle } from './schedules/handle.js';
@@ -291,31 +293,15 @@ export class AppCore implements Sender {
     return scheduleHandle(name, () => actual(this).#scheduling);
   }
 
-  worker(options: WorkerOptions = {}): QueueWorker {
-    const worker = new QueueWorker(options, {
-      store: this.#storeOptions,
-      jobs: this.#store,
-      clock: this.#runtime.clock,
-      facts: this.#facts(),
-      executor: this.#executor,
-      listeners: this.#listeners,
-      defaultQueues: () =>
-        this.#router.queuesFor(
-          this.#registry.handledTasks().map(({ name, options: own }) => ({ name, queue: own.queue })),
-        ),
-      checkQueue: (queue) => this.#router.checkDeclared(queue),
-      prepareQueue: (queue) => this.#prepareQueue(queue),
-      syncSchedules: () => this.#scheduling.syncAtStart(),
-      defaultName: `${hostname()}.${process.pid}`,
-      keepCompletedMs: this.#keepCompletedMs,
-      keepFailedMs: this.#keepFailedMs,
-      info: (message) => this.#logger.info(`umbel "${this.name}": ${message}`),
-      warn: (message) => this.#warn(message),
-      onClose: (closed) => this.#workers.delete(closed),
-      closeApp: async () => {
-        if (this.#workers.size === 0) await this.close();
-      },
-    });
+  worker(options: WorkerOptions = {}): AppWorker {
+    const worker = createWorker(options, this.#workerParts(), isShared(this.#storeOptions.connection));
+    if (!(worker instanceof AbsentWorker)) this.#workers.add(worker);
+    return worker;
+  }
+
+  /** A worker in this process, whatever started it. */
+  ownWorker(options: WorkerOptions): QueueWorker {
+    const worker = new QueueWorker(options, this.#workerParts());
     this.#workers.add(worker);
     return worker;
   }
@@ -458,6 +444,33 @@ export class AppCore implements Sender {
     if (!this.#queues().includes(name) && (await this.#asking.servedQueues()).includes(name))
       return queueHandle(this.#store, name);
     return this.queue(name);
+  }
+
+  #workerParts(): WorkerParts {
+    return {
+      store: this.#storeOptions,
+      jobs: this.#store,
+      clock: this.#runtime.clock,
+      facts: this.#facts(),
+      executor: this.#executor,
+      listeners: this.#listeners,
+      defaultQueues: () =>
+        this.#router.queuesFor(
+          this.#registry.handledTasks().map(({ name, options: own }) => ({ name, queue: own.queue })),
+        ),
+      checkQueue: (queue) => this.#router.checkDeclared(queue),
+      prepareQueue: (queue) => this.#prepareQueue(queue),
+      syncSchedules: () => this.#scheduling.syncAtStart(),
+      defaultName: `${hostname()}.${process.pid}`,
+      keepCompletedMs: this.#keepCompletedMs,
+      keepFailedMs: this.#keepFailedMs,
+      info: (message) => this.#logger.info(`umbel "${this.name}": ${message}`),
+      warn: (message) => this.#warn(message),
+      onClose: (closed) => this.#workers.delete(closed),
+      closeApp: async () => {
+        if (this.#workers.size === 0) await this.close();
+      },
+    };
   }
 
   #facts(): AppFacts {

@@ -133,6 +133,7 @@ export type {
 export { isFinal, type JobState } from './results/state.js';
 // Workers
 export type { TaskContext, TaskLog } from './running/context.js';
+export { processIndex } from './running/processes/place.js';
 export type { ActiveAttempt, AttemptCounts, AttemptEnd } from './running/worker/activity.js';
 export type { MemorySize } from './running/worker/bytes.js';
 export type { Concurrency } from './running/worker/concurrency.js';

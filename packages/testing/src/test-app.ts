@@ -152,7 +152,7 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
 
   // A record of it would be written in real time, and a test's history is to be the same each time.
   const newWorker = () =>
-    fork.worker({
+    fork.ownWorker({
       queues: [...queues],
       concurrency: options.concurrency ?? 10,
       handleSignals: false,

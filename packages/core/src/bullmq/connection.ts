@@ -52,6 +52,14 @@ export function resolveConnection(connection: Connection | undefined): ResolvedC
   return { options: { ...RECONNECTING, url: given }, factory: createRedisBackend };
 }
 
+/** What a backend factory has of its own, true, whose store is in this process's memory. */
+const IN_PROCESS = Symbol.for('umbel.in-process-store');
+
+/** Whether other processes reach the same store. */
+export function isShared({ factory }: ResolvedConnection): boolean {
+  return (factory as { [IN_PROCESS]?: unknown })[IN_PROCESS] !== true;
+}
+
 /** The URL with its credentials hidden: messages end up in logs. */
 function withoutPassword(url: string): string {
   return url.replace(/^(.*?:\/\/)?.*@/s, '$1***@');

@@ -63,7 +63,10 @@ export class SkippedError extends UmbelError {
   readonly code = 'SKIPPED';
 }
 
-/** The child process of an isolated task ended before its handler did, or cannot run it. It counts as a failure. */
+/**
+ * The child process of an isolated task ended before its handler did, or cannot run it: it counts as a failure. Also what
+ * `start()` of a worker of several processes rejects with if one of them ended before it took jobs.
+ */
 export class ChildProcessError extends UmbelError {
   override readonly name = 'ChildProcessError';
   readonly code = 'CHILD_PROCESS';

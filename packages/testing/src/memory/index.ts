@@ -29,9 +29,10 @@ export function memory({ clock = systemClock, seed }: MemoryOptions = {}): Memor
 /** Backends that share a store. */
 export function backendsOf(store: Store): MemoryBackendFactory {
   const shared: Shared = { store, connections: new Set() };
-  return (name, given, { withBlockingConnection = false } = {}) => {
+  const factory: MemoryBackendFactory = (name, given, { withBlockingConnection = false } = {}) => {
     const backendOptions: BackendOptions = given;
     const connection = connect(shared, name, backendOptions, withBlockingConnection);
     return new MemoryBackend(shared, connection, name, backendOptions, true);
   };
+  return Object.assign(factory, { [Symbol.for('umbel.in-process-store')]: true }); // core refuses further processes
 }

@@ -23,6 +23,15 @@ export type AttemptEnd = Exclude<AttemptOutcome['kind'], 'retry'> | 'retried';
 /** Attempts since the worker was started, by how they ended. */
 export type AttemptCounts = Readonly<Record<AttemptEnd, number>>;
 
+export const NO_ATTEMPTS: AttemptCounts = {
+  completed: 0,
+  failed: 0,
+  retried: 0,
+  waiting: 0,
+  returned: 0,
+  lost: 0,
+};
+
 /** Is told of every attempt at a job of a task, as it begins and ends. */
 export interface ActivityListener {
   started?(attempt: ActiveAttempt, job: ActiveJob): void;
@@ -38,14 +47,7 @@ interface EndedAttempt {
 
 /** Notes the attempts of one worker. Jobs that Umbel adds between tasks are none. */
 export class Activity {
-  readonly counts: Record<AttemptEnd, number> = {
-    completed: 0,
-    failed: 0,
-    retried: 0,
-    waiting: 0,
-    returned: 0,
-    lost: 0,
-  };
+  readonly counts: Record<AttemptEnd, number> = { ...NO_ATTEMPTS };
   readonly #clock: Clock;
   readonly #listeners: ReadonlySet<ActivityListener>;
   readonly #own = new Set<ActivityListener>();

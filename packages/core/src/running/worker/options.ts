@@ -4,6 +4,7 @@ import { type Duration, durationMs } from '../../duration.js';
 import { InvalidOptionError } from '../../errors.js';
 import { checkInteger, checkQueue, checkText, positiveMs } from '../../tasks/options.js';
 import { MAX_LOST_STARTS } from '../lost-starts.js';
+import { processCount, type WatchedFiles, watchedFiles } from '../processes/options.js';
 import { bytesOf, type MemorySize } from './bytes.js';
 import { type Concurrency, type ConcurrencyBounds, concurrencyBounds } from './concurrency.js';
 
@@ -54,6 +55,21 @@ export interface WorkerOptions {
    */
   allowEviction?: boolean;
   /**
+   * Processes that take jobs, each as many at a time as `concurrency` says. With more than one, this process takes none:
+   * `start` runs the program again in so many further ones, where the same `app.worker()` takes jobs. One that ends is
+   * replaced (at once, then after 1 s, 2 s … 30 s); one that has reached `maxJobs` or `maxMemory`, which are of each
+   * process, as soon as it takes no more jobs. Signals, `close`, `health` and all others are of the whole. `'auto'`: as
+   * many as this machine can run at a time. Default 1: this process takes the jobs itself.
+   */
+  processes?: number | 'auto';
+  /**
+   * For development: the worker is started anew when a file changes, in processes of its own (one, unless `processes`
+   * says more). Jobs that run then have 2 s, and are given back. `true`: JavaScript and TypeScript files below the working
+   * directory; or files and folders. Not in `node_modules`. A program that cannot be loaded waits for the next change.
+   * Default false.
+   */
+  watch?: boolean | readonly string[];
+  /**
    * How often a job may lose its worker within ten minutes: it is failed with a `PoisonJobError` then, since its handler is
    * taken to be why. Default 3. More where workers are killed often, and handlers run long.
    */
@@ -94,6 +110,8 @@ export interface NormalizedWorkerOptions {
   readonly repairIntervalMs: number | undefined;
   readonly syncsSchedules: boolean;
   readonly heartbeatMs: number | undefined;
+  readonly processes: number;
+  readonly watch: WatchedFiles | undefined;
 }
 
 const DAY_MS = 86_400_000;
@@ -138,6 +156,8 @@ export function normalizeWorkerOptions(options: WorkerOptions, defaultName: stri
       heartbeat === false
         ? undefined
         : checkInteger('heartbeat', positiveMs(heartbeat, 'heartbeat'), 100, DAY_MS),
+    processes: processCount(options.processes ?? 1),
+    watch: watchedFiles(options.watch ?? false),
   };
 }
 

@@ -61,6 +61,10 @@ export type CloseReason = 'closed' | 'signal' | 'control' | 'max-jobs' | 'max-me
 /** Takes jobs and runs their handlers. */
 export interface AppWorker {
   readonly name: string;
+  /** Whether other processes take the jobs, which this one starts and ends (`processes`, `watch`). */
+  readonly isSupervisor: boolean;
+  /** Of this process among those of the worker, from 0; undefined in the supervisor, and without one. */
+  readonly processIndex: number | undefined;
   readonly queues: readonly string[];
   readonly state: 'new' | 'starting' | 'running' | 'closing' | 'closed';
   /** Resolves, once the worker is closed, with why. */
@@ -78,6 +82,7 @@ export interface AppWorker {
    * @throws {StoreConfigurationError} if the store is not fit: it evicts keys (unless `allowEviction` is set), is too old,
    * or is a cluster and the prefix has no braces.
    * @throws {ScheduleError} if a schedule that this program declares has an input that does not fit.
+   * @throws {ChildProcessError} if a process of several ended before it took jobs, or the program has no file to run again.
    */
   start(): Promise<AppWorker>;
   /** Whether it lives and takes jobs, with the reasons if not. Asks the store, for 2 s at most. */
@@ -116,8 +121,6 @@ export interface WorkerParts {
   readonly clock: Clock;
   /** What is told of the app to who asks. */
   readonly facts: AppFacts;
-  /** Of a worker that is made of several processes: which of them this is. */
-  readonly process?: number;
   readonly executor: Executor;
   /** Who is told of the attempts of all workers of the app. */
   readonly listeners: ReadonlySet<ActivityListener>;
@@ -129,10 +132,14 @@ export interface WorkerParts {
   /** Stores the schedules that this program declares. */
   readonly syncSchedules: () => Promise<void>;
   readonly defaultName: string;
+  /** If a supervisor has started this process. */
+  readonly processIndex?: number;
   readonly keepCompletedMs: number;
   readonly keepFailedMs: number;
   readonly info: (message: string) => void;
   readonly warn: (message: string) => void;
+  /** It takes no more jobs. */
+  readonly onClosing?: (reason: CloseReason) => void;
   readonly onClose: (worker: AppWorker) => void;
   /** Closes the app, if it has no other worker. */
   readonly closeApp: () => Promise<void>;
@@ -146,6 +153,8 @@ interface Served {
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
 export class QueueWorker implements AppWorker, Directed, Stoppable {
   readonly name: string;
+  readonly isSupervisor = false;
+  readonly processIndex: number | undefined;
   readonly closed: Promise<CloseReason>;
   readonly #options: NormalizedWorkerOptions;
   readonly #parts: WorkerParts;
@@ -169,6 +178,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
     this.#parts = parts;
     this.#options = normalizeWorkerOptions(options, parts.defaultName);
     this.name = this.#options.name;
+    this.processIndex = parts.processIndex;
     this.closed = new Promise((resolve) => {
       this.#tellClosed = resolve;
     });
@@ -363,6 +373,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
 
   async #close(reason: CloseReason): Promise<void> {
     this.#state = 'closing';
+    this.#parts.onClosing?.(reason);
     try {
       await this.#repairer?.stop();
       await Promise.all(this.#claimers().map((claimer) => claimer.close()));
@@ -443,10 +454,10 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
   }
 
   #newControl(): WorkerControl {
-    const { store, jobs, clock, facts, warn, process: index } = this.#parts;
+    const { store, jobs, clock, facts, warn } = this.#parts;
     return new WorkerControl({
       worker: this,
-      process: index,
+      process: this.processIndex,
       options: this.#options,
       facts,
       store: jobs,

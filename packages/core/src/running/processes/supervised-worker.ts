@@ -1,0 +1,245 @@
+/**
+ * A worker of several processes, which run the same program. The first one takes no jobs: it starts the others, starts
+ * those anew that have ended, and tells them to end; from outside they are one worker.
+ *
+ * ```
+ * new ─▶ starting ─▶ running ─▶ closing ─▶ closed
+ * ```
+ */
+import type { RepairCounts } from '../../bullmq/repair.js';
+import { durationMs } from '../../duration.js';
+import { ChildProcessError, ClosedError, UnknownQueueError } from '../../errors.js';
+import { checkQueue } from '../../tasks/options.js';
+import { isIsolatedChild } from '../isolated/handlers.js';
+import type { ActiveAttempt, AttemptCounts } from '../worker/activity.js';
+import { type Concurrency, concurrencyBounds } from '../worker/concurrency.js';
+import { HealthServer, type WorkerHealth } from '../worker/health.js';
+import type { NormalizedWorkerOptions } from '../worker/options.js';
+import { endWithProcess, type Stoppable } from '../worker/process-signals.js';
+import type { AppWorker, CloseOptions, CloseReason, WorkerParts } from '../worker/worker.js';
+import { withChange } from './changes.js';
+import { watchFiles, watchPlan } from './file-watch.js';
+import type { Change, EndReason } from './messages.js';
+import { type Program, programOf } from './program.js';
+import { Slot } from './slot.js';
+import { healthOfAll, summed } from './summary.js';
+
+export class SupervisedWorker implements AppWorker, Stoppable {
+  readonly name: string;
+  readonly isSupervisor = true;
+  readonly processIndex = undefined;
+  readonly closed: Promise<CloseReason>;
+  readonly #options: NormalizedWorkerOptions;
+  readonly #parts: WorkerParts;
+  /** Which of the program's workers it is. */
+  readonly #number: number;
+  readonly #slots: Slot[] = [];
+  readonly #stops: (() => unknown)[] = [];
+  #changes: Change[] = [];
+  #queues: Set<string> | undefined;
+  #state: AppWorker['state'] = 'new';
+  #healthPort: number | undefined;
+  #started: Promise<AppWorker> | undefined;
+  #closing: Promise<void> | undefined;
+  #tellClosed: (reason: CloseReason) => void = () => {};
+
+  constructor(options: NormalizedWorkerOptions, parts: WorkerParts, number: number) {
+    this.#options = options;
+    this.#parts = parts;
+    this.#number = number;
+    this.name = options.name;
+    this.closed = new Promise((resolve) => {
+      this.#tellClosed = resolve;
+    });
+  }
+
+  get queues(): readonly string[] {
+    return [...(this.#queues ?? this.#queuesToServe())];
+  }
+
+  get state(): AppWorker['state'] {
+    return this.#state;
+  }
+
+  get active(): readonly ActiveAttempt[] {
+    return this.#report().active;
+  }
+
+  get counts(): AttemptCounts {
+    return this.#report().counts;
+  }
+
+  get repairs(): RepairCounts {
+    return this.#report().repairs;
+  }
+
+  get healthPort(): number | undefined {
+    return this.#healthPort;
+  }
+
+  start(): Promise<AppWorker> {
+    this.#started ??= this.#start();
+    return this.#started;
+  }
+
+  async health(): Promise<WorkerHealth> {
+    const processes = await Promise.all(this.#slots.map((slot) => slot.health()));
+    return healthOfAll(this.#state, processes);
+  }
+
+  async setConcurrency(concurrency: Concurrency, queue?: string): Promise<void> {
+    concurrencyBounds('concurrency', concurrency);
+    if (queue !== undefined && !this.#served().has(queue)) throw new UnknownQueueError(queue, this.queues);
+    await this.#change({ umbel: 'set-concurrency', concurrency, ...(queue !== undefined && { queue }) });
+  }
+
+  async addQueue(queue: string, concurrency?: Concurrency): Promise<void> {
+    checkQueue('queue', queue);
+    this.#parts.checkQueue(queue);
+    if (concurrency !== undefined) concurrencyBounds('concurrency', concurrency);
+    if (this.#served().has(queue)) return;
+    this.#served().add(queue);
+    await this.#change({ umbel: 'add-queue', queue, ...(concurrency !== undefined && { concurrency }) });
+  }
+
+  async removeQueue(queue: string): Promise<void> {
+    if (!this.#served().delete(queue)) throw new UnknownQueueError(queue, this.queues);
+    await this.#change({ umbel: 'remove-queue', queue });
+  }
+
+  async close({ force = false, timeout }: CloseOptions = {}): Promise<void> {
+    const timeoutMs = timeout === undefined ? undefined : durationMs(timeout, 'timeout');
+    if (force) for (const slot of this.#slots) void slot.abort();
+    await this.#end('closed', 'closed', timeoutMs);
+  }
+
+  async shutDown(signal: NodeJS.Signals): Promise<void> {
+    const { shutdownTimeoutMs } = this.#options;
+    const { length } = this.active;
+    const limit = shutdownTimeoutMs === undefined ? '' : ` for up to ${shutdownTimeoutMs / 1000} s`;
+    const waiting = length === 0 ? '' : `; waiting${limit} for ${length} that run${length === 1 ? 's' : ''}`;
+    this.#parts.info(`${signal}: worker ${this.name} takes no more jobs in any process${waiting}`);
+    const ended = this.#end('signal', 'signal', shutdownTimeoutMs);
+    // What else of the program listens for it has to know too.
+    for (const slot of this.#slots) slot.forward(signal);
+    await ended;
+    await this.#parts.closeApp();
+  }
+
+  /** Each process was told for itself, and this one by one of them. */
+  async #shutDownByOrder(): Promise<void> {
+    if (this.#closing !== undefined) return;
+    await this.#end('control', 'closed', this.#options.shutdownTimeoutMs);
+    await this.#parts.closeApp();
+  }
+
+  abort(): Promise<void> {
+    this.#parts.warn(`worker ${this.name} gives back what still runs in its processes`);
+    return this.close({ force: true });
+  }
+
+  async #start(): Promise<AppWorker> {
+    if (this.#closing !== undefined) {
+      throw new ClosedError('This worker was closed; make another with app.worker().');
+    }
+    if (isIsolatedChild()) {
+      throw new ChildProcessError(
+        'A worker was started by a module that an isolated task is loaded from. Define the task in a module of its own.',
+      );
+    }
+    const program = programOf();
+    for (const queue of this.#served()) this.#parts.checkQueue(queue);
+    this.#state = 'starting';
+    try {
+      await this.#startHealthServer();
+      if (this.#options.handlesSignals) this.#stops.push(endWithProcess(this));
+      this.#watch(program);
+      await Promise.race([this.#run(program), this.closed]);
+    } catch (error) {
+      await this.#end('closed', 'closed', 0);
+      throw error;
+    }
+    if (this.#closing === undefined) this.#state = 'running';
+    return this;
+  }
+
+  /** Settles once every process takes jobs. */
+  #run(program: Program): Promise<void> {
+    const { processes, watch } = this.#options;
+    const { info, warn } = this.#parts;
+    return new Promise((resolve, reject) => {
+      const waiting = new Set(Array.from({ length: processes }, (_, index) => index));
+      for (const index of waiting) {
+        const slot = new Slot({
+          program,
+          place: { worker: this.#number, index, name: this.name },
+          isWatching: watch !== undefined,
+          isStarting: () => this.#state === 'starting',
+          changes: () => this.#changes,
+          onRunning: () => {
+            waiting.delete(index);
+            if (waiting.size === 0) resolve();
+          },
+          onFailed: reject,
+          onShutDown: () => void this.#shutDownByOrder(),
+          info,
+          warn,
+        });
+        this.#slots.push(slot);
+        slot.start();
+      }
+    });
+  }
+
+  #watch({ file }: Program): void {
+    const { watch } = this.#options;
+    if (watch === undefined) return;
+    const changed = (files: readonly string[]) => {
+      const more = files.length > 3 ? ` and ${files.length - 3} more` : '';
+      this.#parts.info(`${files.slice(0, 3).join(', ')}${more} changed: worker ${this.name} starts anew`);
+      for (const slot of this.#slots) void slot.renew();
+    };
+    this.#stops.push(watchFiles(watchPlan(watch, file, process.cwd()), changed, this.#parts.warn));
+  }
+
+  async #startHealthServer(): Promise<void> {
+    const { health } = this.#options;
+    if (health === undefined) return;
+    const server = new HealthServer(() => this.health());
+    this.#stops.push(() => server.close());
+    this.#healthPort = await server.listen(health.port, health.host);
+  }
+
+  async #change(change: Change): Promise<void> {
+    this.#changes = withChange(this.#changes, change);
+    await Promise.all(this.#slots.map((slot) => slot.change(change)));
+  }
+
+  #served(): Set<string> {
+    this.#queues ??= new Set(this.#queuesToServe());
+    return this.#queues;
+  }
+
+  #queuesToServe(): Iterable<string> {
+    return this.#options.queues?.keys() ?? this.#parts.defaultQueues();
+  }
+
+  #report() {
+    return summed(this.#slots.map(({ report }) => report));
+  }
+
+  #end(reason: CloseReason, told: EndReason, timeoutMs: number | undefined): Promise<void> {
+    const ended = Promise.all(this.#slots.map((slot) => slot.close(told, timeoutMs)));
+    this.#closing ??= this.#close(reason, ended);
+    return this.#closing;
+  }
+
+  async #close(reason: CloseReason, ended: Promise<unknown>): Promise<void> {
+    this.#state = 'closing';
+    await ended;
+    await Promise.allSettled(this.#stops.splice(0).map(async (stop) => stop()));
+    this.#state = 'closed';
+    this.#parts.onClose(this);
+    this.#tellClosed(reason);
+  }
+}

@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest';
+import { withChange } from '../../../src/running/processes/changes.js';
+import type { Change } from '../../../src/running/processes/messages.js';
+
+const concurrency = (value: number, queue?: string): Change => ({
+  umbel: 'set-concurrency',
+  concurrency: value,
+  ...(queue !== undefined && { queue }),
+});
+const add = (queue: string): Change => ({ umbel: 'add-queue', queue });
+const remove = (queue: string): Change => ({ umbel: 'remove-queue', queue });
+
+const after = (...changes: Change[]) => changes.reduce<Change[]>(withChange, []);
+
+test('changes stay in their order', () => {
+  expect(after(add('a'), concurrency(2), concurrency(3, 'a'))).toEqual([
+    add('a'),
+    concurrency(2),
+    concurrency(3, 'a'),
+  ]);
+});
+
+test('a concurrency replaces earlier ones of its queue, and one of all queues every one', () => {
+  expect(after(concurrency(1, 'a'), concurrency(2, 'b'), concurrency(3, 'a'))).toEqual([
+    concurrency(2, 'b'),
+    concurrency(3, 'a'),
+  ]);
+  expect(after(concurrency(1), concurrency(2, 'b'), concurrency(3))).toEqual([concurrency(3)]);
+});
+
+test('nothing is left of a queue that was removed but its removal, since processes may serve it by their options', () => {
+  expect(after(add('a'), concurrency(2, 'a'), add('b'), remove('a'))).toEqual([add('b'), remove('a')]);
+  expect(after(remove('a'), add('a'))).toEqual([remove('a'), add('a')]);
+  expect(after(remove('a'), add('a'), remove('a'))).toEqual([remove('a')]);
+});
