@@ -17,6 +17,7 @@ const CODES = [
   'JOB_STATE',
   'LOCK_LOST',
   'LOST_JOB',
+  'MISSING_PACKAGE',
   'POISON_JOB',
   'REJECTED',
   'REVOKED',
@@ -118,6 +119,20 @@ export class CanvasNotLoadedError extends UmbelError {
 
   constructor(what: string) {
     super(`${what} needs @umbel/canvas: import it once (\`import "@umbel/canvas"\`).`);
+  }
+}
+
+/** A package is not installed that only a part of Umbel needs, and which is therefore an optional peer. */
+export class MissingPackageError extends UmbelError {
+  override readonly name = 'MissingPackageError';
+  readonly code = 'MISSING_PACKAGE';
+
+  constructor(
+    readonly needs: string,
+    what: string,
+    options?: ErrorOptions,
+  ) {
+    super(`${what} needs the package ${needs}, which is not installed: npm install ${needs}`, options);
   }
 }
 

@@ -29,6 +29,7 @@ export {
   isUmbelError,
   JobStateError,
   LockLostError,
+  MissingPackageError,
   PoisonJobError,
   RejectedError,
   RemoteError,
