@@ -56,6 +56,7 @@ class QueueReader {
   readonly #measured: Measured;
   #samples: Promise<readonly QueueSample[] | undefined> | undefined;
   #readAt = Number.NEGATIVE_INFINITY;
+  #isReading = false;
   #isStopped = false;
 
   constructor(measured: Measured) {
@@ -84,6 +85,8 @@ class QueueReader {
   }
 
   async #read(): Promise<readonly QueueSample[] | undefined> {
+    if (this.#isReading) return undefined; // it is still late: one more command would be, too
+    this.#isReading = true;
     const { store, clock, queues } = this.#measured;
     let timer: NodeJS.Timeout | undefined;
     const isLate = new Promise<undefined>((resolve) => {
@@ -97,7 +100,10 @@ class QueueReader {
       return undefined; // whatever the reason, `store_up` tells
     } finally {
       clearTimeout(timer);
-      reading.catch(() => {}); // told, if it came too late
+      const over = () => {
+        this.#isReading = false;
+      };
+      reading.then(over, over);
     }
   }
 }
