@@ -6,11 +6,11 @@ import { promisify } from 'node:util';
 import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import { AlwaysOffSampler } from '@opentelemetry/sdk-trace';
 import { chain, group } from '@umbel/canvas';
-import { encryption } from '@umbel/core';
+import { createApp, encryption } from '@umbel/core';
 import { ATTRIBUTE, senderContext, tracing } from '@umbel/core/opentelemetry';
 import { expect, inject, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
-import { onEveryEngine } from '../../../../test/engines.js';
+import { memory, onEveryEngine } from '../../../../test/engines.js';
 import { MemoryBackend } from '../../../testing/src/memory/memory-backend.js';
 import { linksOf, recordSpans } from '../support/spans.js';
 
@@ -270,7 +270,6 @@ onEveryEngine('tracing', (engine) => {
 
 test('a sender in another process is the parent of attempts', async () => {
   const spans = recorded();
-  const { createApp } = await import('@umbel/core');
   const name = `test-${crypto.randomUUID()}`;
   const connection = inject('redisUrl');
   const app = createApp({ name, connection, middleware: [tracing()], resultTtl: '10s' });
@@ -304,8 +303,6 @@ test('a sender in another process is the parent of attempts', async () => {
 });
 
 test('sends no command more without an SDK', async () => {
-  const { createApp } = await import('@umbel/core');
-  const { memory } = await import('@umbel/testing');
   const counted = [
     'getJobData',
     'replaceData',

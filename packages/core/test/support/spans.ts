@@ -63,7 +63,7 @@ export function linksOf(spans: readonly ReadableSpan[]): string[] {
 }
 
 /** The name of a span's task; of further attempts, with their number. */
-export function nameOf(span: ReadableSpan | undefined): string {
+function nameOf(span: ReadableSpan | undefined): string {
   if (span === undefined) return '?';
   const attempt = span.attributes['umbel.attempt'];
   const task = String(span.attributes['umbel.task'] ?? span.name);
