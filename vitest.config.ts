@@ -6,6 +6,8 @@ const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 /** Tests run the sources; only processes that a test starts run what was built. */
 const alias = {
   '@umbel/core/internal': source('./packages/core/src/internal.ts'),
+  '@umbel/core/opentelemetry': source('./packages/core/src/opentelemetry/index.ts'),
+  '@umbel/core/prometheus': source('./packages/core/src/prometheus/index.ts'),
   '@umbel/core': source('./packages/core/src/index.ts'),
   '@umbel/canvas/internal': source('./packages/canvas/src/internal.ts'),
   '@umbel/canvas': source('./packages/canvas/src/index.ts'),

@@ -1,8 +1,8 @@
 /** Structured logs with pino: a logger for every attempt, and a line for what comes of it. */
 import { context, trace } from '@opentelemetry/api';
 import type { Hooks, Middleware, TaskContext } from '@umbel/core';
+import { senderContext } from '@umbel/core/opentelemetry';
 import { type DestinationStream, type Logger, pino } from 'pino';
-import { senderOf } from './tracing.js';
 
 /** Writes JSON lines, each with the trace it belongs to, so that logs and traces can be found from one another. */
 export function createLogger(destination?: DestinationStream): Logger {
@@ -44,11 +44,13 @@ export function outcomes(logger: Logger): Hooks {
   // Hooks are called outside of the middleware, where no span is active: the sender's tells which trace it is.
   return {
     retry: (ctx, { message }) =>
-      context.with(senderOf(ctx), () =>
+      context.with(senderContext(ctx), () =>
         ofAttempt(logger, ctx).info({ reason: message }, 'it is tried again'),
       ),
     failure: (ctx, { message }) =>
-      context.with(senderOf(ctx), () => ofAttempt(logger, ctx).error({ reason: message }, 'the job failed')),
+      context.with(senderContext(ctx), () =>
+        ofAttempt(logger, ctx).error({ reason: message }, 'the job failed'),
+      ),
   };
 }
 

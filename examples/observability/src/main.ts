@@ -1,5 +1,5 @@
-/** Sends calls and a chain, runs them in this process, and prints the log and then what was traced. */
-import { app, fetchPrice, priceWithTax, refreshPrice } from './tasks.js';
+/** Sends calls, a chain and a chord, runs them in this process, and prints the log and then what was traced. */
+import { app, fetchPrice, priceWithTax, refreshPrice, totalWithTax } from './tasks.js';
 import { startTelemetry } from './telemetry.js';
 import { treeOf } from './tree.js';
 
@@ -11,6 +11,7 @@ try {
   await (await fetchPrice.delay({ product: 'boat' })).outcome(soon); // there is no such product: fails for good
   const refreshed = await refreshPrice.delay({ product: 'desk' });
   await app.result(fetchPrice, await refreshed.get(soon)).get(soon);
+  await (await totalWithTax.delay()).get(soon);
 } finally {
   await app.close();
 }

@@ -1,11 +1,12 @@
 /** An app whose tasks are logged and traced, and the tasks. */
 import { SpanKind } from '@opentelemetry/api';
-import { chain } from '@umbel/canvas';
+import { chain, chord } from '@umbel/canvas';
 import { createApp } from '@umbel/core';
+import { tracing } from '@umbel/core/opentelemetry';
 import { memory } from '@umbel/testing';
 import { z } from 'zod';
 import { createLogger, logging, outcomes } from './logging.js';
-import { inSpan, tracing } from './tracing.js';
+import { inSpan } from './spans.js';
 
 const logger = createLogger();
 
@@ -13,7 +14,7 @@ export const app = createApp({
   name: 'observability',
   connection: process.env.UMBEL_URL || memory(),
   resultTtl: '10m',
-  middleware: [tracing(), logging(logger)], // in this order, so that log lines carry the span of their attempt
+  middleware: [tracing(), logging(logger)],
   hooks: outcomes(logger),
   logger, // what Umbel itself has to say, such as a lost connection
 });
@@ -51,6 +52,15 @@ const addTax = app.task({
 });
 
 export const priceWithTax = chain(fetchPrice, addTax);
+
+const total = app.task({
+  name: 'price.total',
+  input: z.array(z.object({ cents: z.number() })),
+  run: async (prices) => prices.reduce((sum, { cents }) => sum + cents, 0),
+});
+
+/** The total of two prices, each with its tax: the join is linked to both. */
+export const totalWithTax = chord([addTax.s({ cents: 4900 }), addTax.s({ cents: 18_900 })], total);
 
 /** Sends a call of its own, in which the trace goes on; gives the id of its job. */
 export const refreshPrice = app.task({

@@ -16,7 +16,7 @@ describe.each(['memory', 'redis'])('the example on %s', (engine) => {
         `│  └─ GET /prices · CLIENT · ${BUSY}`,
         '├─ process price.fetch · CONSUMER · attempt 2',
         '│  └─ GET /prices · CLIENT',
-        '└─ process price.addTax · CONSUMER · attempt 1',
+        '└─ process price.addTax · CONSUMER · attempt 1 · ← price.fetch 2',
         '   └─ look up rate · INTERNAL',
       ],
       [
@@ -35,11 +35,21 @@ describe.each(['memory', 'redis'])('the example on %s', (engine) => {
         '      └─ process price.fetch · CONSUMER · attempt 2',
         '         └─ GET /prices · CLIENT',
       ],
+      [
+        'send composition · PRODUCER',
+        '├─ process price.addTax · CONSUMER · attempt 1',
+        '│  └─ look up rate · INTERNAL',
+        '├─ process price.addTax · CONSUMER · attempt 1',
+        '│  └─ look up rate · INTERNAL',
+        '└─ process price.total · CONSUMER · attempt 1 · ← price.addTax 1, price.addTax 1',
+      ],
     ]);
   });
 
   test('logs each attempt as JSON lines, under the id of its trace', async () => {
-    const { log, traces } = await runMain(env());
+    const run = await runMain(env());
+    const { traces } = run;
+    const log = run.log.filter(({ jobId }) => jobId !== undefined); // and not what Umbel has to say of the store
     const byTrace = traces.map(({ id }) => log.filter(({ traceId }) => traceId === id));
     expect(byTrace.flat()).toHaveLength(log.length);
     expect(byTrace.map((lines) => inOrderOfJobs(lines).map(inShort))).toEqual([
@@ -71,6 +81,16 @@ describe.each(['memory', 'redis'])('the example on %s', (engine) => {
         'info price.fetch 2: attempt started',
         'info price.fetch 2: price fetched',
         'info price.fetch 2: attempt ended',
+      ],
+      [
+        'info price.addTax 1: attempt started',
+        'info price.addTax 1: tax added',
+        'info price.addTax 1: attempt ended',
+        'info price.addTax 1: attempt started',
+        'info price.addTax 1: tax added',
+        'info price.addTax 1: attempt ended',
+        'info price.total 1: attempt started',
+        'info price.total 1: attempt ended',
       ],
     ]);
     const [ofChain = []] = byTrace;

@@ -1,11 +1,12 @@
 import { SpanKind, SpanStatusCode } from '@opentelemetry/api';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import { chain } from '@umbel/canvas';
+import { ATTRIBUTE, tracing } from '@umbel/core/opentelemetry';
 import { beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../test/engines.js';
+import { inSpan } from '../src/spans.js';
 import { startTelemetry } from '../src/telemetry.js';
-import { ATTRIBUTE, inSpan, tracing } from '../src/tracing.js';
 
 const soon = { timeout: '10s' } as const;
 const TRACE = '0af7651916cd43dd8448eb211c80319c';

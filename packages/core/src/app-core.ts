@@ -11,6 +11,7 @@ import { ScheduleStore } from './bullmq/schedule-store.js';
 import { Store, type StoreOptions } from './bullmq/store.js';
 import { StoreTime } from './bullmq/store-time.js';
 import { TagIndex } from './bullmq/tag-index.js';
+import type { Clock } from './clock.js';
 import { Asking } from './control/asking.js';
 import { type Control, type ControlParts, controlOf } from './control/control.js';
 import { type Inspect, type InspectParts, inspectOf } from './control/inspect.js';
@@ -72,6 +73,17 @@ import { Sealer } from './wire/sealing.js';
 const MEBIBYTE = 1_048_576;
 /** Members of one group that are planned at once. */
 const GROUP_MEMBERS = 10_000;
+
+/** What is measured of an app in this process. */
+export interface Measured {
+  readonly store: Store;
+  readonly clock: Clock;
+  /** Those of its tasks and its options, and Umbel's own. */
+  readonly queues: () => readonly string[];
+  readonly hasTask: (name: string) => boolean;
+  /** Those that are not closed. */
+  readonly workers: ReadonlySet<AppWorker>;
+}
 
 /** An app at run time: what its parts are, and which of them does what. */
 export class AppCore implements Sender {
@@ -221,6 +233,17 @@ export class AppCore implements Sender {
   onActivity(listener: ActivityListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** What metrics are made of. */
+  get measured(): Measured {
+    return {
+      store: this.#store,
+      clock: this.#runtime.clock,
+      queues: () => this.#queues(),
+      hasTask: (name) => this.#registry.get(name) !== undefined,
+      workers: this.#workers,
+    };
   }
 
   /** The result of one attempt at a job that no store holds. @throws what the handler throws. */

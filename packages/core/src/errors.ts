@@ -31,6 +31,7 @@ export {
   DuplicateTaskError,
   IdempotencyConflictError,
   InvalidOptionError,
+  MissingPackageError,
   ScheduleError,
   UnboundTaskError,
   UnknownQueueError,

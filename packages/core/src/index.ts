@@ -56,6 +56,7 @@ export {
   isUmbelError,
   JobStateError,
   LockLostError,
+  MissingPackageError,
   PoisonJobError,
   RejectedError,
   RemoteError,
@@ -137,7 +138,7 @@ export { processIndex } from './running/processes/place.js';
 export type { ActiveAttempt, AttemptCounts, AttemptEnd } from './running/worker/activity.js';
 export type { MemorySize } from './running/worker/bytes.js';
 export type { Concurrency } from './running/worker/concurrency.js';
-export type { WorkerHealth } from './running/worker/health.js';
+export type { MetricsSource, WorkerHealth } from './running/worker/health.js';
 export type { WorkerOptions } from './running/worker/options.js';
 export type { AppWorker, CloseOptions, CloseReason } from './running/worker/worker.js';
 // Schedules

@@ -327,6 +327,8 @@ const unclaimed = {
   log: async () => {},
   childResults: async () => new Map(),
   failedChildren: async () => [],
+  endedChildren: new Map(),
+  delayMs: 0,
   mayHavePendingChildren: false,
   save: async () => {},
 } satisfies Partial<ActiveJob>;

@@ -6,7 +6,8 @@ import { promisify } from 'node:util';
 export interface LogLine {
   readonly level: string;
   readonly msg: string;
-  readonly jobId: string;
+  /** Of lines about an attempt. */
+  readonly jobId?: string;
   readonly task: string;
   readonly attempt: number;
   readonly runId?: string;

@@ -1,7 +1,7 @@
 import type { IQueueBackend, Job, JobProgress } from 'bullmq';
 import type { ActiveJob, FailedChild } from '../running/job.js';
 import type { NormalizedRetry } from '../tasks/retry.js';
-import { type Envelope, type EnvelopeContent, encodeEnvelope } from '../wire/envelope.js';
+import { type Envelope, type EnvelopeContent, encodeEnvelope, isEnvelope } from '../wire/envelope.js';
 import type { Claim } from './claims.js';
 import { retryOf } from './job-options.js';
 import { mergeData } from './merge-data.js';
@@ -18,6 +18,7 @@ export interface ClaimedJobParts {
 /** A BullMQ job that a worker holds. */
 export class ClaimedJob implements ActiveJob {
   mayHavePendingChildren = true;
+  readonly endedChildren = new Map<string, string>();
   readonly #job: Job;
   readonly #backend: IQueueBackend;
   readonly #claim: Claim | undefined;
@@ -70,6 +71,11 @@ export class ClaimedJob implements ActiveJob {
     return retryOf(this.#job.opts);
   }
 
+  get delayMs(): number {
+    const { delay } = this.#job.opts;
+    return typeof delay === 'number' && delay > 0 ? delay : 0;
+  }
+
   get enqueuedAt(): number {
     return this.#job.timestamp;
   }
@@ -114,15 +120,21 @@ export class ClaimedJob implements ActiveJob {
 
   async childResults(): Promise<ReadonlyMap<string, unknown>> {
     const values = await this.#job.getChildrenValues();
-    return new Map(Object.entries(values).map(([key, value]) => [this.#backend.parseNodeKey(key).id, value]));
+    return new Map(Object.entries(values).map(([key, value]) => [this.#ended(key).id, value]));
   }
 
   async failedChildren(): Promise<readonly FailedChild[]> {
     const failures = await this.#job.getIgnoredChildrenFailures();
     return Object.entries(failures).map(([key, reason]) => {
-      const { id, queueName } = this.#backend.parseNodeKey(key);
+      const { id, queueName } = this.#ended(key);
       return { id, queue: queueName, reason };
     });
+  }
+
+  #ended(key: string): { id: string; queueName: string } {
+    const place = this.#backend.parseNodeKey(key);
+    this.endedChildren.set(place.id, place.queueName);
+    return place;
   }
 
   async updateProgress(value: unknown): Promise<void> {
@@ -134,8 +146,9 @@ export class ClaimedJob implements ActiveJob {
   }
 
   async save(content: Partial<EnvelopeContent>): Promise<void> {
+    const known = isEnvelope(this.#job.data) ? (this.#job.data as Envelope) : undefined; // as far as this needs it
     const merged = await this.#repeat(() =>
-      mergeData(this.#backend, this.id, (data) => ({ ...data, ...content })),
+      mergeData(this.#backend, this.id, (data) => ({ ...data, ...content }), known),
     );
     if (merged !== undefined) {
       this.#job.data = merged;

@@ -13,6 +13,7 @@ export const CODES = [
   'JOB_STATE',
   'LOCK_LOST',
   'LOST_JOB',
+  'MISSING_PACKAGE',
   'POISON_JOB',
   'REJECTED',
   'REVOKED',

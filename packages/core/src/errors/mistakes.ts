@@ -115,6 +115,20 @@ export class UnknownQueueError extends UmbelError {
   }
 }
 
+/** A package is not installed that only a part of Umbel needs, and which is therefore an optional peer. */
+export class MissingPackageError extends UmbelError {
+  override readonly name = 'MissingPackageError';
+  readonly code = 'MISSING_PACKAGE';
+
+  constructor(
+    readonly needs: string,
+    what: string,
+    options?: ErrorOptions,
+  ) {
+    super(`${what} needs the package ${needs}, which is not installed: npm install ${needs}`, options);
+  }
+}
+
 /** A schedule cannot be declared or stored: its name is taken, or its target cannot be sent as it is. */
 export class ScheduleError extends UmbelError {
   override readonly name = 'ScheduleError';

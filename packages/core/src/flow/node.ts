@@ -3,6 +3,7 @@
  * children; the last child to end releases it (a BullMQ flow).
  */
 import type { NormalizedOptions } from '../tasks/options.js';
+import type { TraceLinks } from './links.js';
 
 /** The queue of the jobs that Umbel adds between a user's tasks. Every worker serves it. */
 export const INTERNAL_QUEUE = 'umbel';
@@ -164,6 +165,7 @@ interface NodeContent {
   readonly ignoreResult?: true;
   readonly alone?: true;
   readonly revoked?: number;
+  readonly links?: TraceLinks;
 }
 
 /** One job of a run, with the jobs it waits for. */

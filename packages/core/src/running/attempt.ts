@@ -16,6 +16,8 @@ export class Attempt {
   readonly reports: Reports;
   /** Of a job that takes several inputs in turn: which of all of them it is at. */
   item: number | undefined;
+  /** Its span, if it is recorded. */
+  trace: string | undefined;
   readonly #clock: Clock;
 
   #isGivenUp = false;

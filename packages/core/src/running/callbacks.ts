@@ -1,6 +1,7 @@
 /** What is sent after a job of a run, each time with an id made from the job's: sending twice changes nothing. */
 import { ValidationError } from '../errors.js';
 import { fill } from '../flow/input.js';
+import { linked, type TraceLinks } from '../flow/links.js';
 import { type Callbacks, callbackId } from '../flow/node.js';
 import { prepared } from '../flow/prepare.js';
 import { openTree } from '../flow/seal.js';
@@ -10,6 +11,7 @@ import type { FailureRecord } from '../tasks/options.js';
 import type { Envelope } from '../wire/envelope.js';
 import type { ActiveJob } from './job.js';
 import type { ExecutorParts } from './parts.js';
+import { linksFor } from './tracing.js';
 
 type End =
   | { readonly ok: true; readonly value: unknown }
@@ -24,22 +26,24 @@ export async function sendCallbacks(
 ): Promise<void> {
   const { callbacks } = envelope;
   if (callbacks === undefined) return;
-  if (end.ok) await send(parts, job, envelope, 'success', end.value);
-  else await send(parts, job, envelope, 'failure', end.error);
-  await send(parts, job, envelope, 'always', end);
+  const links = await linksFor(parts, job, envelope);
+  if (end.ok) await send(parts, job, envelope, links, 'success', end.value);
+  else await send(parts, job, envelope, links, 'failure', end.error);
+  await send(parts, job, envelope, links, 'always', end);
 }
 
 async function send(
   { sealer, store, tags, runtime, onError }: ExecutorParts,
   job: ActiveJob,
   { callbacks, headers, tags: shared }: Envelope,
+  links: TraceLinks | undefined,
   kind: keyof Callbacks,
   value: unknown,
 ): Promise<void> {
   for (const [index, node] of (callbacks?.[kind] ?? []).entries()) {
     const id = callbackId(job.id, kind, index);
     try {
-      const filled = prepared(fill(await openTree(sealer, id, node), value), {
+      const filled = prepared(linked(fill(await openTree(sealer, id, node), value), links), {
         now: runtime.clock.now(),
         headers: headers ?? {},
         ...(shared !== undefined && { tags: shared }),

@@ -25,6 +25,7 @@ import { begun, isSuspicious, lostStarts, MAX_LOST_STARTS, Probation, poisonErro
 import type { ExecutorParts } from './parts.js';
 import { ComeBack, ProbeEnd, Skip, StoppedEarly, WaitForChildren } from './signals.js';
 import { Steps } from './steps.js';
+import { leaveTrace } from './tracing.js';
 
 /** How long a job goes back to its queue when the store does not answer what the job needs. */
 const UNREACHABLE_RETURN_MS = 5_000;
@@ -66,7 +67,10 @@ export class Executor {
       const value = await (observer === undefined ? run() : observer.attempt(job, run));
       const kept = envelope.ignoreResult ? null : value;
       const stored = sealer.isActive ? await this.#sealedResult(job, kept) : kept;
-      if (attempt !== undefined) await this.#succeeded(attempt, value);
+      if (attempt !== undefined) {
+        await this.#succeeded(attempt, value);
+        await leaveTrace(job, envelope, attempt);
+      }
       return { kind: 'completed', value: stored };
     } catch (thrown) {
       return (
@@ -124,10 +128,13 @@ export class Executor {
       if (thrown.own === undefined && envelope?.revoked === undefined) await job.save({ skipped: true });
       return { kind: 'completed', value: await this.#sealedResult(job, thrown.result) };
     }
-    if (thrown instanceof StoppedEarly) {
-      const by = pathOf(envelope?.run ?? job.id, job.id);
+    if (thrown instanceof StoppedEarly && envelope !== undefined) {
+      const by = pathOf(envelope.run ?? job.id, job.id);
       const value = await this.#sealedResult(job, stopped(thrown.chain, by, thrown.value));
-      if (attempt !== undefined) await this.#succeeded(attempt, thrown.value);
+      if (attempt !== undefined) {
+        await this.#succeeded(attempt, thrown.value);
+        await leaveTrace(job, envelope, attempt);
+      }
       return { kind: 'completed', value };
     }
     return undefined;
@@ -181,9 +188,10 @@ export class Executor {
     }
     const origin = this.#originOf(job, attempt, error);
     const shown = this.#shown(origin);
+    const isUpstream = error instanceof UpstreamFailedError;
     if (delayMs !== undefined) return { kind: 'retry', delayMs, error: shown };
-    if (envelope !== undefined) await this.#saveFailure(job, origin);
-    return { kind: 'failed', error: shown };
+    if (envelope !== undefined) await this.#saveFailure(job, origin, envelope.run && attempt?.trace);
+    return { kind: 'failed', error: shown, ...(isUpstream && { isUpstream }) };
   }
 
   #retryDelayMs(job: ActiveJob, error: Error): number | undefined {
@@ -203,14 +211,14 @@ export class Executor {
     }
   }
 
-  async #saveFailure(job: ActiveJob, origin: FailureOrigin): Promise<void> {
+  async #saveFailure(job: ActiveJob, origin: FailureOrigin, trace: string | undefined): Promise<void> {
     const { sealer, onError } = this.#parts;
     try {
       // It climbs through a run under the id of the job that failed first.
       const context = { subject: 'failure', id: origin.jobId, task: '' } as const;
       const error = await sealer.seal(origin.error, context);
       const failure = { ...origin, error: error as FailureOrigin['error'] }; // or its sealed form, opened where it is read
-      await job.save({ failure });
+      await job.save({ failure, ...(trace !== undefined && { trace }) });
     } catch (cause) {
       // The failure itself is still committed, with its message.
       onError(toError(cause));

@@ -3,6 +3,7 @@ import { CorruptJobError, ValidationError } from '../errors.js';
 import { fulfils } from '../flow/condition.js';
 import { nodesOf, relocated, withNodes } from '../flow/expansion.js';
 import { fill } from '../flow/input.js';
+import { linked } from '../flow/links.js';
 import type { EachExpansion, FlowNode, MatchExpansion, WhenExpansion } from '../flow/node.js';
 import { SLICE } from '../flow/node.js';
 import { openTree } from '../flow/seal.js';
@@ -14,6 +15,10 @@ import type { ActiveJob } from './job.js';
 import type { Joins } from './joins.js';
 import { addMembers } from './members.js';
 import type { ExecutorParts } from './parts.js';
+import { linksFor } from './tracing.js';
+
+/** Spans that each of the jobs which a fan-out adds is linked to: they are stored with every one. */
+const MEMBER_LINKS = 32;
 
 /** Adds what the job's expansion says, for this value; gives what the job that waits for it has to know. */
 export async function expand(
@@ -29,8 +34,13 @@ export async function expand(
   const nodes: FlowNode[] = [];
   for (const node of nodesOf(stored)) nodes.push(await openTree(parts.sealer, run, node));
   const expansion = withNodes(stored, nodes);
+  const links = await linksFor(parts, job, envelope, MEMBER_LINKS);
   const add = (members: readonly FlowNode[]) =>
-    addMembers(parts, job, { run, parent: expansion.parent, members });
+    addMembers(parts, job, {
+      run,
+      parent: expansion.parent,
+      members: members.map((member) => linked(member, links)),
+    });
   if ('members' in expansion) {
     const members = expansion.members.map((member) => fill(member, value));
     const { slice } = expansion;

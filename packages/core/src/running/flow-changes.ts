@@ -1,6 +1,7 @@
 /** How a handler changes the run that its job belongs to, while it runs. */
 import { InvalidOptionError, JobStateError } from '../errors.js';
 import { fill } from '../flow/input.js';
+import { linked, type TraceLinks } from '../flow/links.js';
 import { type FlowNode, INTERNAL_QUEUE, jobIdOf, type Parent } from '../flow/node.js';
 import { memberOf, pathOf } from '../flow/path.js';
 import { prepared } from '../flow/prepare.js';
@@ -36,12 +37,15 @@ export class JobFlowChanges implements FlowChanges {
   readonly #parts: ExecutorParts;
   readonly #job: ActiveJob;
   readonly #envelope: Envelope;
+  readonly #links: TraceLinks | undefined;
   #added = 0;
 
-  constructor(parts: ExecutorParts, job: ActiveJob, envelope: Envelope) {
+  /** @param trace The span of the attempt, which what it adds is linked to. */
+  constructor(parts: ExecutorParts, job: ActiveJob, envelope: Envelope, trace: string | undefined) {
     this.#parts = parts;
     this.#job = job;
     this.#envelope = envelope;
+    this.#links = trace === undefined ? undefined : { traces: [trace], count: 1 };
   }
 
   stop(value: unknown): never {
@@ -88,7 +92,7 @@ export class JobFlowChanges implements FlowChanges {
     const now = this.#parts.runtime.clock.now();
     const filled = fill(node, input);
     await this.#parts.checks.checkTree(filled);
-    const ready = prepared(filled, {
+    const ready = prepared(linked(filled, this.#links), {
       now,
       headers,
       ...(tags !== undefined && { tags }),

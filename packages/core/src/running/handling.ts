@@ -28,6 +28,7 @@ import { addMembers } from './members.js';
 import type { ExecutorParts } from './parts.js';
 import { ReplaceRequest, StoppedEarly, StopRequest, WaitForChildren } from './signals.js';
 import type { Steps } from './steps.js';
+import { type Tracing, tracedAttempt, tracingOf } from './tracing.js';
 
 type Handler = NonNullable<TaskEntry['run']>;
 type HandledTask = TaskEntry & { readonly run: Handler };
@@ -36,11 +37,13 @@ export class Handling {
   readonly #parts: ExecutorParts;
   readonly #steps: Steps;
   readonly #layers: readonly AnyMiddleware[];
+  readonly #tracing: Tracing | undefined;
 
   constructor(parts: ExecutorParts, steps: Steps) {
     this.#parts = parts;
     this.#steps = steps;
     this.#layers = parts.middleware.filter((layer) => layer.run !== undefined);
+    this.#tracing = tracingOf(parts.middleware);
   }
 
   /** The handler's result, checked; `begun` is told of the attempt before anything of the user's runs. */
@@ -48,7 +51,8 @@ export class Handling {
     const { replacement } = envelope;
     if (replacement === undefined) refuseLate(job, envelope, this.#parts.runtime.clock.now());
     const task = this.#taskOf(job.name);
-    const changes = () => new JobFlowChanges(this.#parts, job, envelope);
+    let own: Attempt | undefined;
+    const changes = () => new JobFlowChanges(this.#parts, job, envelope, own?.trace);
     if (replacement !== undefined) {
       begun(this.#attempt(job, envelope, task, changes));
       return this.#checkedResult(task, await this.#replaced(job, envelope, replacement));
@@ -58,26 +62,37 @@ export class Handling {
     if (envelope.items !== undefined) {
       const items = await this.#steps.itemsOf(job, envelope);
       const attempt = this.#attempt(job, envelope, task, changes);
+      own = attempt;
       begun(attempt);
-      return attempt.run(limitMs, () => this.#handleItems(attempt, task, items, envelope.offset ?? 0));
+      return this.#traced(attempt, envelope, () =>
+        attempt.run(limitMs, () => this.#handleItems(attempt, task, items, envelope.offset ?? 0)),
+      );
     }
     const input = await this.#steps.inputOf(job, envelope);
-    const decoded =
-      task.input === undefined ? undefined : await validateInput(task.input, input, task.name, keys);
     const attempt = this.#attempt(job, envelope, task, changes);
-    if (keys.size > 0) attempt.reports.mask = maskFor(keys, [input, decoded]);
-    begun(attempt);
-    const handler = this.#handlerOf(task, attempt, input);
-    try {
-      return await attempt.run(limitMs, () => this.#result(attempt, task, handler, decoded));
-    } catch (thrown) {
-      if (thrown instanceof ExpectedFailureError)
-        throw await checkedFailure(task, thrown, this.#parts.maxResultBytes);
-      if (thrown instanceof StopRequest) return this.#stopped(job, envelope, task, thrown.value);
-      if (thrown instanceof ReplaceRequest)
-        return this.#replace(job, envelope, task, await changes().replacement(thrown));
-      throw thrown;
-    }
+    own = attempt;
+    return this.#traced(attempt, envelope, async () => {
+      const decoded =
+        task.input === undefined ? undefined : await validateInput(task.input, input, task.name, keys);
+      if (keys.size > 0) attempt.reports.mask = maskFor(keys, [input, decoded]);
+      begun(attempt);
+      const handler = this.#handlerOf(task, attempt, input);
+      try {
+        return await attempt.run(limitMs, () => this.#result(attempt, task, handler, decoded));
+      } catch (thrown) {
+        if (thrown instanceof ExpectedFailureError)
+          throw await checkedFailure(task, thrown, this.#parts.maxResultBytes);
+        if (thrown instanceof StopRequest) return this.#stopped(job, envelope, task, thrown.value);
+        if (thrown instanceof ReplaceRequest)
+          return this.#replace(job, envelope, task, await changes().replacement(thrown));
+        throw thrown;
+      }
+    });
+  }
+
+  #traced(attempt: Attempt, envelope: Envelope, run: () => Promise<unknown>): Promise<unknown> {
+    if (this.#tracing === undefined) return run();
+    return this.#tracing.around(tracedAttempt(this.#parts, attempt, envelope), run);
   }
 
   /** What the handler gives, checked. */

@@ -18,6 +18,8 @@ export interface ActiveJob {
   readonly retry: NormalizedRetry | undefined;
   /** When it was sent, in milliseconds since 1970. */
   readonly enqueuedAt: number;
+  /** How long it was to wait then before its first attempt, in milliseconds. */
+  readonly delayMs: number;
   /** Aborted when the attempt is given up. */
   readonly signal: AbortSignal;
   /** Ends the attempt with an error, whatever its handler does; also aborts its signal. */
@@ -32,6 +34,8 @@ export interface ActiveJob {
   childResults(): Promise<ReadonlyMap<string, unknown>>;
   /** The children that failed. */
   failedChildren(): Promise<readonly FailedChild[]>;
+  /** The queues of those children that either answer has told of, by their ids. */
+  readonly endedChildren: ReadonlyMap<string, string>;
   /** Adds to what is stored with the job. To be called before its outcome is committed. */
   save(content: Partial<EnvelopeContent>): Promise<void>;
   updateProgress(value: unknown): Promise<void>;
@@ -59,8 +63,8 @@ export type AttemptOutcome =
   | { readonly kind: 'completed'; readonly value: unknown }
   /** Another attempt follows. */
   | { readonly kind: 'retry'; readonly delayMs: number; readonly error: ShownError }
-  /** No other attempt follows. */
-  | { readonly kind: 'failed'; readonly error: ShownError }
+  /** No other attempt follows. `isUpstream` where a job has failed that it waited for, and its handler did not run. */
+  | { readonly kind: 'failed'; readonly error: ShownError; readonly isUpstream?: true }
   /** It waits for its children; if more than `seen` of them have failed by then, it is started again. */
   | { readonly kind: 'waiting'; readonly seen?: number }
   /** It was taken by another worker, whose run of it counts. */

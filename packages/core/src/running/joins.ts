@@ -2,6 +2,7 @@
 import { CorruptJobError, RevokedError, SkippedError, UpstreamFailedError } from '../errors.js';
 import { type Children, type Gathered, gather, readMembers } from '../flow/gather.js';
 import { fill } from '../flow/input.js';
+import { linked } from '../flow/links.js';
 import { gatherNeeded, PROBE } from '../flow/needed.js';
 import { INTERNAL_QUEUE, jobIdOf, type Source } from '../flow/node.js';
 import { isInside, pathOf } from '../flow/path.js';
@@ -19,6 +20,7 @@ import type { ActiveJob, FailedChild } from './job.js';
 import { addMembers } from './members.js';
 import type { ExecutorParts } from './parts.js';
 import { ComeBack, ProbeEnd, Skip, WaitForChildren } from './signals.js';
+import { linksFor } from './tracing.js';
 
 /** A job of a run, with what it waits for. */
 interface Joining {
@@ -119,7 +121,8 @@ export class Joins {
       if (!isInside(pathOf(run, job.id), pathOf(run, error.origin.jobId))) throw error;
       const { sealer, runtime } = this.#parts;
       const filled = fill(await openTree(sealer, run, other), recordOf(error.origin));
-      const added = prepared(filled, {
+      const links = await linksFor(this.#parts, job, envelope);
+      const added = prepared(linked(filled, links), {
         now: runtime.clock.now(),
         headers: headers ?? {},
         ...(tags !== undefined && { tags }),

@@ -1,5 +1,6 @@
 /** The stored form of a job: versioned, plain JSON, readable by any BullMQ client. See docs/architecture.md. */
 import { CorruptJobError, type ErrorRecord, type FailureOrigin } from '../errors.js';
+import { isTraceLinks, isTraceparent, type TraceLinks } from '../flow/links.js';
 import type { Callbacks, Expansion, FlowNode, JoinRule, Source } from '../flow/node.js';
 import {
   isCallbacks,
@@ -81,6 +82,10 @@ export interface Envelope {
   /** Of the job of a schedule: what it is, and how far it has come. */
   readonly schedule?: ScheduleRecord;
   readonly slots?: SlotsRecord;
+  /** Of a traced step: the span of its last attempt, as a `traceparent`, for whoever takes its result. */
+  readonly trace?: string;
+  /** The spans of those whose results it was added with, where tasks are traced. */
+  readonly links?: TraceLinks;
 }
 
 /** Starts of a job whose worker ended before the handler did. */
@@ -209,6 +214,8 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['schedule', { words: 'a schedule', holds: isScheduleRecord }],
   ['slots', { words: 'what is known of the slots of a schedule', holds: isSlotsRecord }],
   ['callbacks', { words: 'lists of what is to be sent', holds: isCallbacks }],
+  ['trace', { words: 'a traceparent', holds: isTraceparent }],
+  ['links', { words: 'a list of traceparents and their number', holds: isTraceLinks }],
 ]);
 
 function isLostStarts(value: unknown): boolean {

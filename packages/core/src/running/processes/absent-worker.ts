@@ -9,6 +9,7 @@ export class AbsentWorker implements AppWorker {
   readonly processIndex = undefined;
   readonly queues: readonly string[] = [];
   readonly active = [];
+  readonly concurrency = {};
   readonly counts = NO_ATTEMPTS;
   readonly repairs = NOTHING_REPAIRED;
   readonly healthPort = undefined;

@@ -18,7 +18,7 @@ export type Change =
   | { readonly umbel: 'remove-queue'; readonly queue: string };
 
 /** Asked of a process, which answers with the same number. */
-export type Question = Change | { readonly umbel: 'health' };
+export type Question = Change | { readonly umbel: 'health' } | { readonly umbel: 'metrics' };
 
 /** Why a process is to end: with its supervisor, by a signal or without; or since a file has changed. */
 export type EndReason = 'closed' | 'signal' | 'changed';
@@ -34,9 +34,16 @@ export interface ProcessReport {
   readonly counts: AttemptCounts;
   readonly repairs: RepairCounts;
   readonly active: readonly ActiveAttempt[];
+  /** Of each queue. */
+  readonly concurrency: Readonly<Record<string, number>>;
 }
 
-export const EMPTY_REPORT: ProcessReport = { counts: NO_ATTEMPTS, repairs: NOTHING_REPAIRED, active: [] };
+export const EMPTY_REPORT: ProcessReport = {
+  counts: NO_ATTEMPTS,
+  repairs: NOTHING_REPAIRED,
+  active: [],
+  concurrency: {},
+};
 
 export type FromProcess =
   /** It has made the worker, and takes messages. */
@@ -51,6 +58,7 @@ export type FromProcess =
       readonly umbel: 'answer';
       readonly id: number;
       readonly health?: WorkerHealth;
+      readonly metrics?: readonly unknown[];
       readonly error?: ErrorRecord;
     };
 
@@ -66,7 +74,7 @@ export function readToProcess(message: unknown): ToProcess | undefined {
       : undefined;
   }
   if (typeof id !== 'number') return undefined;
-  if (umbel === 'health') return { umbel, id };
+  if (umbel === 'health' || umbel === 'metrics') return { umbel, id };
   const concurrency = readConcurrency(message.concurrency);
   if (umbel === 'set-concurrency' && concurrency !== undefined)
     return { umbel, id, concurrency, ...(typeof queue === 'string' && { queue }) };
@@ -90,7 +98,8 @@ export function readFromProcess(message: unknown): FromProcess | undefined {
   }
   if (umbel !== 'answer' || typeof message.id !== 'number') return undefined;
   const health = readHealth(message.health);
-  return { umbel, id: message.id, ...(health && { health }), ...(error && { error }) };
+  const metrics = Array.isArray(message.metrics) ? { metrics: message.metrics as unknown[] } : {};
+  return { umbel, id: message.id, ...(health && { health }), ...metrics, ...(error && { error }) };
 }
 
 const CLOSE_REASONS: readonly unknown[] = ['closed', 'signal', 'control', 'max-jobs', 'max-memory'];
@@ -112,7 +121,15 @@ function readReport(value: unknown): ProcessReport | undefined {
     counts: readNumbers(value.counts, EMPTY_REPORT.counts),
     repairs: readNumbers(value.repairs, EMPTY_REPORT.repairs),
     active: value.active.flatMap(readAttempt),
+    concurrency: readConcurrencies(value.concurrency),
   };
+}
+
+function readConcurrencies(value: unknown): Record<string, number> {
+  const entries = Object.entries(isPlainObject(value) ? value : {});
+  return Object.fromEntries(
+    entries.filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
+  );
 }
 
 /** The numbers of `value` by the keys of `like`, whose own stand for those that are none. */

@@ -8,6 +8,7 @@ import { type AppWorker, QueueWorker, type WorkerParts } from '../worker/worker.
 import type { Change, EndReason, FromProcess, Question, ToProcess } from './messages.js';
 import type { Place } from './place.js';
 import { SupervisorChannel } from './supervisor-channel.js';
+import type { Answer } from './worker-process.js';
 
 const { setInterval, clearInterval, setTimeout } = globalThis;
 
@@ -77,15 +78,22 @@ export class ProcessWorker extends QueueWorker {
 
   async #answer(id: number, question: Question): Promise<void> {
     try {
-      const health = question.umbel === 'health' ? await this.health() : await this.#change(question);
-      await this.#tell({ umbel: 'answer', id, ...(health && { health }) });
+      await this.#tell({ umbel: 'answer', id, ...(await this.#answerTo(question)) });
     } catch (error) {
       await this.#tell({ umbel: 'answer', id, error: recordError(toError(error)) });
     }
   }
 
+  async #answerTo(question: Question): Promise<Answer> {
+    if (question.umbel === 'health') return { health: await this.health() };
+    if (question.umbel === 'metrics')
+      return { metrics: (await this.#options.health?.metrics?.json?.()) ?? [] };
+    await this.#change(question);
+    return {};
+  }
+
   /** One after the other, as they were made; but none waits for the jobs of a queue that is not served any more. */
-  async #change(change: Change): Promise<undefined> {
+  async #change(change: Change): Promise<void> {
     const earlier = this.#changed;
     const done = earlier.then(() => this.#apply(change));
     this.#changed = done.then(
@@ -115,8 +123,8 @@ export class ProcessWorker extends QueueWorker {
   }
 
   async #report(): Promise<void> {
-    const { counts, repairs, active } = this;
-    const report = { counts, repairs, active };
+    const { counts, repairs, active, concurrency } = this;
+    const report = { counts, repairs, active, concurrency };
     const text = JSON.stringify(report);
     if (text === this.#reported) return;
     this.#reported = text;

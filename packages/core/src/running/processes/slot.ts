@@ -126,9 +126,17 @@ export class Slot {
   async health(): Promise<ProcessHealth> {
     const process = this.#current;
     if (process === undefined || !process.isLoaded) return 'starting';
-    const health = await process.ask({ umbel: 'health' }).catch(() => undefined);
-    if (health !== undefined) return health;
+    const answer = await process.ask({ umbel: 'health' }).catch(() => undefined);
+    if (answer?.health !== undefined) return answer.health;
     return process === this.#current ? 'silent' : 'starting';
+  }
+
+  /** Undefined if no process here gives any. */
+  async metrics(): Promise<readonly unknown[] | undefined> {
+    const process = this.#current;
+    if (process?.ranMs === undefined) return undefined;
+    const answer = await process.ask({ umbel: 'metrics' }).catch(() => undefined);
+    return answer?.metrics;
   }
 
   async #renew(): Promise<void> {
@@ -156,9 +164,9 @@ export class Slot {
   }
 
   #exited(process: WorkerProcess): void {
-    const { active, ...rest } = process.report;
+    const { active, counts, repairs } = process.report;
     this.#processes.delete(process);
-    this.#past = summed([this.#past, { ...rest, active: [] }]);
+    this.#past = summed([this.#past, { counts, repairs, active: [], concurrency: {} }]);
     const attempts = active.length === 1 ? 'an attempt' : `${active.length} attempts`;
     const lost = active.length === 0 ? '' : ` while ${attempts} ran, which other processes repeat`;
     if (process === this.#current && !this.#isClosing) this.#replace(process, `${process.exit}${lost}`);

@@ -16,6 +16,12 @@ export function summed(reports: readonly ProcessReport[]): ProcessReport {
       EMPTY_REPORT.repairs,
     ),
     active: reports.flatMap(({ active }) => active).toSorted(byStart),
+    concurrency: sums(
+      reports.map(({ concurrency }) => concurrency),
+      Object.fromEntries(
+        reports.flatMap(({ concurrency }) => Object.keys(concurrency)).map((queue) => [queue, 0]),
+      ),
+    ),
   };
 }
 
@@ -28,7 +34,7 @@ function sums<Key extends string>(
   zeros: Readonly<Record<Key, number>>,
 ): Record<Key, number> {
   const total: Record<Key, number> = { ...zeros };
-  for (const counts of all) for (const key of Object.keys(zeros) as Key[]) total[key] += counts[key];
+  for (const counts of all) for (const key of Object.keys(zeros) as Key[]) total[key] += counts[key] ?? 0;
   return total;
 }
 

@@ -13,7 +13,7 @@ import { checkQueue } from '../../tasks/options.js';
 import { isIsolatedChild } from '../isolated/handlers.js';
 import type { ActiveAttempt, AttemptCounts } from '../worker/activity.js';
 import { type Concurrency, concurrencyBounds } from '../worker/concurrency.js';
-import { HealthServer, type WorkerHealth } from '../worker/health.js';
+import { HealthServer, type MetricsSource, type WorkerHealth } from '../worker/health.js';
 import type { NormalizedWorkerOptions } from '../worker/options.js';
 import { endWithProcess, type Stoppable } from '../worker/process-signals.js';
 import type { AppWorker, CloseOptions, CloseReason, WorkerParts } from '../worker/worker.js';
@@ -63,6 +63,10 @@ export class SupervisedWorker implements AppWorker, Stoppable {
 
   get active(): readonly ActiveAttempt[] {
     return this.#report().active;
+  }
+
+  get concurrency(): Readonly<Record<string, number>> {
+    return this.#report().concurrency;
   }
 
   get counts(): AttemptCounts {
@@ -205,9 +209,22 @@ export class SupervisedWorker implements AppWorker, Stoppable {
   async #startHealthServer(): Promise<void> {
     const { health } = this.#options;
     if (health === undefined) return;
-    const server = new HealthServer(() => this.health());
+    const server = new HealthServer(() => this.health(), health.metrics && this.#together(health.metrics));
     this.#stops.push(() => server.close());
     this.#healthPort = await server.listen(health.port, health.host);
+  }
+
+  /** The metrics of all processes as one. */
+  #together(own: MetricsSource): MetricsSource {
+    if (own.json === undefined || own.together === undefined) return own;
+    const { together } = own;
+    return {
+      contentType: own.contentType,
+      text: async () => {
+        const all = await Promise.all(this.#slots.map((slot) => slot.metrics()));
+        return together(all.filter((metrics) => metrics !== undefined));
+      },
+    };
   }
 
   async #change(change: Change): Promise<void> {

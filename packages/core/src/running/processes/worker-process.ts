@@ -33,6 +33,12 @@ export interface ProcessListener {
   exited(): void;
 }
 
+/** What a process answers. */
+export interface Answer {
+  readonly health?: WorkerHealth;
+  readonly metrics?: readonly unknown[];
+}
+
 interface Waiting {
   resolve(answer: FromProcess & { umbel: 'answer' }): void;
   reject(error: Error): void;
@@ -128,12 +134,12 @@ export class WorkerProcess {
    * @throws what the process answers, or a `ChildProcessError` if it does not answer in time. A queue's end may take as
    * long as its jobs.
    */
-  async ask(question: Question): Promise<WorkerHealth | undefined> {
+  async ask(question: Question): Promise<Answer> {
     this.#lastId += 1;
     const id = this.#lastId;
     let timer: NodeJS.Timeout | undefined;
     try {
-      const { health, error } = await new Promise<FromProcess & { umbel: 'answer' }>((resolve, reject) => {
+      const { error, ...answer } = await new Promise<FromProcess & { umbel: 'answer' }>((resolve, reject) => {
         const late = () =>
           reject(new ChildProcessError(`Process ${this.#index} of the worker does not answer.`));
         if (question.umbel !== 'remove-queue') timer = setTimeout(late, ANSWER_MS);
@@ -141,7 +147,7 @@ export class WorkerProcess {
         this.#send({ ...question, id });
       });
       if (error !== undefined) throw rebuildError(error);
-      return health;
+      return answer;
     } finally {
       clearTimeout(timer);
       this.#waiting.delete(id);

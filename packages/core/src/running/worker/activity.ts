@@ -15,6 +15,11 @@ export interface ActiveAttempt {
   /** Counted from 1. */
   readonly attempt: number;
   readonly startedAt: Date;
+  /**
+   * How long the job had waited for a worker, in milliseconds, since it was sent and its delay was over. Only of first
+   * attempts at jobs that waited for no others: when a step or a retry was ready is not stored.
+   */
+  readonly waitedMs?: number;
 }
 
 /** How an attempt has ended: `returned` ones go back to their queue uncharged, of `lost` ones another worker's counts. */
@@ -38,11 +43,13 @@ export interface ActivityListener {
   ended?(attempt: ActiveAttempt, end: EndedAttempt): void;
 }
 
-interface EndedAttempt {
+export interface EndedAttempt {
   readonly end: AttemptEnd;
   readonly durationMs: number;
   /** The name of its error, of one that was retried or has failed. */
   readonly error?: string;
+  /** It has failed because a job did that it waited for; its handler did not run. */
+  readonly isUpstream?: true;
 }
 
 /** Notes the attempts of one worker. Jobs that Umbel adds between tasks are none. */
@@ -98,7 +105,13 @@ export class Activity {
       outcome === undefined ? 'failed' : outcome.kind === 'retry' ? 'retried' : outcome.kind;
     this.counts[end] += 1;
     const error = outcome?.kind === 'retry' || outcome?.kind === 'failed' ? outcome.error.name : undefined;
-    const ended: EndedAttempt = { end, durationMs, ...(error !== undefined && { error }) };
+    const isUpstream = outcome?.kind === 'failed' && outcome.isUpstream;
+    const ended: EndedAttempt = {
+      end,
+      durationMs,
+      ...(error !== undefined && { error }),
+      ...(isUpstream && { isUpstream }),
+    };
     for (const listener of this.#all()) listener.ended?.(attempt, ended);
   }
 
@@ -108,7 +121,9 @@ export class Activity {
   }
 }
 
-function activeAttempt({ id, name, queue, attempt, data }: ActiveJob, startedAt: number): ActiveAttempt {
+function activeAttempt(job: ActiveJob, startedAt: number): ActiveAttempt {
+  const { id, name, queue, attempt, data, starts, enqueuedAt, delayMs } = job;
+  const waitsForNone = isPlainObject(data) && data.after === undefined;
   const runId = isPlainObject(data) && data.alone !== true ? data.run : undefined;
   return {
     id,
@@ -117,5 +132,8 @@ function activeAttempt({ id, name, queue, attempt, data }: ActiveJob, startedAt:
     ...(typeof runId === 'string' && { runId }),
     attempt,
     startedAt: new Date(startedAt),
+    ...(attempt === 1 &&
+      starts === 1 &&
+      waitsForNone && { waitedMs: Math.max(0, startedAt - enqueuedAt - delayMs) }),
   };
 }

@@ -1,5 +1,5 @@
 /** Whether a worker lives and takes jobs, for whoever starts and stops it. */
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 
 export interface WorkerHealth {
   /** False for one that does not take jobs though it should, and has no reason to: it is best started anew. */
@@ -33,18 +33,38 @@ export function healthOf({ state, isStoreReached, idleQueues }: HealthFacts): Wo
   };
 }
 
-/** Answers `/livez` and `/readyz` until it is closed. @throws the server's error if the port cannot be had. */
+/** Metrics as text, for whoever collects them. */
+export interface MetricsSource {
+  /** For the header `content-type`. */
+  readonly contentType: string;
+  /** The metrics as they are now. */
+  text(): Promise<string>;
+  /** The same as plain data, in a process of a worker that has several. */
+  json?(): Promise<readonly unknown[]>;
+  /** What those of several processes are as one, as text. Without these two, only those of the first process are given. */
+  together?(processes: readonly (readonly unknown[])[]): Promise<string>;
+}
+
+/**
+ * Answers `/livez` and `/readyz` until it is closed, and `/metrics` if there are any.
+ * @throws the server's error if the port cannot be had.
+ */
 export class HealthServer {
   readonly #server: Server;
 
-  constructor(health: () => Promise<WorkerHealth>) {
+  constructor(health: () => Promise<WorkerHealth>, metrics?: MetricsSource) {
+    const paths = ['/livez', '/readyz', ...(metrics === undefined ? [] : ['/metrics'])];
     this.#server = createServer((request, response) => {
       const path = request.url?.split('?', 1)[0];
       const kind = path === '/livez' ? 'live' : path === '/readyz' ? 'ready' : undefined;
       response.setHeader('content-type', 'application/json');
       response.setHeader('connection', 'close'); // probes come one at a time, and nothing is to keep the server open
+      if (path === '/metrics' && metrics !== undefined) {
+        void answerMetrics(response, metrics);
+        return;
+      }
       if (kind === undefined) {
-        response.writeHead(404).end('{"error":"there are /livez and /readyz"}\n');
+        response.writeHead(404).end(`${JSON.stringify({ error: `there are ${paths.join(', ')}` })}\n`);
         return;
       }
       void health().then((found) => {
@@ -69,5 +89,14 @@ export class HealthServer {
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
     });
+  }
+}
+
+async function answerMetrics(response: ServerResponse, metrics: MetricsSource): Promise<void> {
+  try {
+    const text = await metrics.text();
+    response.writeHead(200, { 'content-type': metrics.contentType }).end(text);
+  } catch {
+    response.writeHead(500).end('{"error":"the metrics cannot be given"}\n'); // why is not for whoever asks
   }
 }

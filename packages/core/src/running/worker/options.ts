@@ -7,6 +7,7 @@ import { MAX_LOST_STARTS } from '../lost-starts.js';
 import { processCount, type WatchedFiles, watchedFiles } from '../processes/options.js';
 import { bytesOf, type MemorySize } from './bytes.js';
 import { type Concurrency, type ConcurrencyBounds, concurrencyBounds } from './concurrency.js';
+import type { MetricsSource } from './health.js';
 
 export interface WorkerOptions {
   /**
@@ -41,9 +42,10 @@ export interface WorkerOptions {
   maxMemory?: MemorySize;
   /**
    * Answers probes over HTTP at this port: `/livez` and `/readyz` with 200, or with 503 and the reasons. On all
-   * addresses of the machine, since probes come from outside, unless `host` says otherwise. Default: no server.
+   * addresses of the machine, since probes come from outside, unless `host` says otherwise. With `metrics`, such as those
+   * of `@umbel/core/prometheus`, also `/metrics`. Default: no server.
    */
-  health?: number | { readonly port: number; readonly host?: string };
+  health?: number | { readonly port: number; readonly host?: string; readonly metrics?: MetricsSource };
   /**
    * Handles jobs that another program has added to the same queues: it is given BullMQ's own `Job`, and what it gives
    * or throws is the job's outcome, by the job's own options. Without it such jobs go back to their queue, uncharged.
@@ -92,6 +94,12 @@ export interface WorkerOptions {
   heartbeat?: Duration | false;
 }
 
+interface HealthOptions {
+  readonly port: number;
+  readonly host: string | undefined;
+  readonly metrics: MetricsSource | undefined;
+}
+
 /** Options, checked, with times in milliseconds. */
 export interface NormalizedWorkerOptions {
   /** Undefined: those of the app's tasks. */
@@ -103,7 +111,7 @@ export interface NormalizedWorkerOptions {
   readonly shutdownTimeoutMs: number | undefined;
   readonly maxJobs: number | undefined;
   readonly maxMemoryBytes: number | undefined;
-  readonly health: { readonly port: number; readonly host: string | undefined } | undefined;
+  readonly health: HealthOptions | undefined;
   readonly fallback: ForeignHandler | undefined;
   readonly allowsEviction: boolean;
   readonly maxLostStarts: number;
@@ -143,7 +151,7 @@ export function normalizeWorkerOptions(options: WorkerOptions, defaultName: stri
         : checkInteger('shutdownTimeout', durationMs(shutdownTimeout, 'shutdownTimeout'), 0, LONGEST_MS),
     maxJobs: maxJobs === undefined ? undefined : checkInteger('maxJobs', maxJobs, 1, Number.MAX_SAFE_INTEGER),
     maxMemoryBytes: maxMemory === undefined ? undefined : bytesOf('maxMemory', maxMemory),
-    health: health === undefined ? undefined : healthAddress(health),
+    health: health === undefined ? undefined : healthOptions(health),
     fallback,
     allowsEviction: checkBoolean('allowEviction', options.allowEviction ?? false),
     maxLostStarts: checkInteger('maxLostStarts', options.maxLostStarts ?? MAX_LOST_STARTS, 1, 1_000_000),
@@ -175,14 +183,17 @@ function queueBounds(
   );
 }
 
-function healthAddress(health: NonNullable<WorkerOptions['health']>): {
-  port: number;
-  host: string | undefined;
-} {
-  const { port, host } = typeof health === 'object' ? health : { port: health, host: undefined };
+function healthOptions(health: NonNullable<WorkerOptions['health']>): HealthOptions {
+  const { port, host, metrics } = typeof health === 'object' ? health : { port: health };
+  if (
+    metrics !== undefined &&
+    (typeof metrics?.text !== 'function' || typeof metrics.contentType !== 'string')
+  )
+    throw new InvalidOptionError('health.metrics', 'an object with `text()` and `contentType`', metrics);
   return {
     port: checkInteger('health', port, 0, 65_535),
     host: host === undefined ? undefined : checkText('health.host', host, 255),
+    metrics,
   };
 }
 

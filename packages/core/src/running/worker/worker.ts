@@ -71,6 +71,8 @@ export interface AppWorker {
   readonly closed: Promise<CloseReason>;
   /** The attempts that run now, the one that began first in front. */
   readonly active: readonly ActiveAttempt[];
+  /** How many jobs of each of its queues it runs at the same time, as that is now. */
+  readonly concurrency: Readonly<Record<string, number>>;
   /** How many attempts have ended since the start, by how. */
   readonly counts: AttemptCounts;
   /** What this worker has repaired since it was started: anything but zeros deserves a look at the store. */
@@ -201,6 +203,11 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
 
   get active(): readonly ActiveAttempt[] {
     return this.#activity.active;
+  }
+
+  get concurrency(): Readonly<Record<string, number>> {
+    const served = [...this.#served].filter(([queue]) => queue !== INTERNAL_QUEUE);
+    return Object.fromEntries(served.map(([queue, { claimer }]) => [queue, claimer.concurrency]));
   }
 
   get counts(): AttemptCounts {
@@ -494,7 +501,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
   async #startHealthServer(): Promise<void> {
     const { health } = this.#options;
     if (health === undefined) return;
-    const server = new HealthServer(() => this.health());
+    const server = new HealthServer(() => this.health(), health.metrics);
     this.#stops.push(() => server.close());
     this.#healthPort = await server.listen(health.port, health.host);
   }

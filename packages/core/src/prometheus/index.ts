@@ -1,0 +1,3 @@
+/** Metrics for Prometheus, made with prom-client, which is an optional peer: `npm install prom-client`. */
+export { aggregate, type MetricJson } from './aggregate.js';
+export { type Metrics, type MetricsOptions, prometheusMetrics } from './metrics.js';
