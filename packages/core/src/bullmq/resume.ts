@@ -33,7 +33,7 @@ export async function resumeTree(access: JobAccess, place: JobPlace): Promise<nu
 }
 
 /** Queues one failed job again, with all its attempts, and without what would keep it from starting. */
-export async function requeue(queue: EnvelopeQueue, job: Job<Envelope>): Promise<void> {
+async function requeue(queue: EnvelopeQueue, job: Job<Envelope>): Promise<void> {
   await unmark(queue, job.id ?? '');
   await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true });
 }
