@@ -65,7 +65,7 @@ export interface ShuttingDown {
 }
 
 /** More are not told: the oldest are the ones that matter. */
-export const MAX_ACTIVE = 2000;
+const MAX_ACTIVE = 2000;
 const MAX_TASKS = 10_000;
 
 /** A time as it is written. */

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { type App, InvalidOptionError, UnknownQueueError } from '@umbel/core';
+import { type App, type AsyncResult, InvalidOptionError, UnknownQueueError } from '@umbel/core';
 import { describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
@@ -153,7 +153,7 @@ onEveryEngine('jobs that do not run', (engine) => {
       [2, 2],
       [3, undefined],
     ] as const;
-    const results = [];
+    const results: AsyncResult<void>[] = [];
     for (const [n, priority] of inputs)
       results.push(await task.applyAsync(n, priority === undefined ? {} : { priority }));
     const reserved = await app.inspect.reserved();
