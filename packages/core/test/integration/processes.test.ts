@@ -22,6 +22,8 @@ interface Setting {
   onSignal?: NodeJS.Signals;
   /** The process that cannot load the program. */
   failsIn?: number;
+  /** The worker gives metrics. */
+  measured?: boolean;
 }
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -96,6 +98,42 @@ describe('a worker of several processes', () => {
   }
 
   describe('reports as one', () => {
+    test('its metrics are those of all its processes', async () => {
+      const program = await running({ health: { port: 0, host: '127.0.0.1' } }, { measured: true });
+      const until = gate();
+      const results = await Promise.all([1, 2, 3].map((n) => work().delay({ n, until })));
+      await program.eventsOf('two jobs', 2, (event) => 'began' in event);
+      const port = await program.call('healthPort');
+      const text = async () => (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+      await expect.poll(text).toMatch(/^umbel_active\{.*queue="default".*\} 2$/m);
+      expect(await text()).toMatch(/^umbel_concurrency\{.*queue="default".*\} 2$/m);
+      open(until);
+      await Promise.all(results.map((result) => result.get()));
+      await expect.poll(text).toMatch(/^umbel_attempts_total\{.*state="completed".*\} 3$/m);
+    });
+
+    test('it is one worker with several processes to whoever inspects it, and tells how much it runs at once', async () => {
+      const program = await running({ name: 'both', concurrency: 3 });
+      await expect.poll(() => app.inspect.workers()).toHaveLength(1);
+      const [worker] = await app.inspect.workers();
+      expect(worker).toMatchObject({
+        name: 'both',
+        state: 'online',
+        queues: { default: { concurrency: 6, active: 0 } },
+      });
+      expect(worker?.processes).toHaveLength(2);
+      await expect.poll(() => program.call('concurrency')).toMatchObject({ default: 6 });
+    });
+
+    test('an order to shut down ends all its processes, and the program', async () => {
+      const program = await running({ name: 'both' });
+      const { answers, missing } = await app.control.shutdown({ workers: ['both'], timeout: '5s' });
+      expect([Object.keys(answers).sort(), missing]).toEqual([['both#0', 'both#1'], []]);
+      await program.event('end', ({ closed, index }) => closed === 'control' && index === null);
+      await program.call('close'); // so that it waits for its input no more
+      expect(await program.exit()).toBe(0);
+    });
+
     test('its jobs are spread over processes, of which the first takes none', async () => {
       const program = await running({ name: 'both', health: { port: 0, host: '127.0.0.1' } });
       const until = gate();

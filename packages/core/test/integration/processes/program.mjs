@@ -4,10 +4,11 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createApp, processIndex } from '@umbel/core';
+import { prometheusMetrics } from '@umbel/core/prometheus';
 import { z } from 'zod';
 
 const [url, name, json] = process.argv.slice(2);
-const { workers = [{}], crash, onSignal, failsIn } = JSON.parse(json);
+const { workers = [{}], crash, onSignal, failsIn, measured } = JSON.parse(json);
 
 const say = (event) =>
   console.log(JSON.stringify({ pid: process.pid, index: processIndex() ?? null, ...event }));
@@ -43,7 +44,9 @@ app.task({
 
 if (onSignal) process.on(onSignal, () => say({ signalled: onSignal }));
 
-const made = workers.map((options) => app.worker(options));
+const withMetrics = (options) =>
+  measured ? { ...options, health: { ...options.health, metrics: prometheusMetrics(app) } } : options;
+const made = workers.map((options) => app.worker(withMetrics(options)));
 for (const [number, worker] of made.entries()) {
   void worker.closed.then((reason) => say({ closed: reason, worker: number }));
   try {
