@@ -1,5 +1,6 @@
 /** What a stored event can become, from its own fields only. */
 import { CONTROL_QUEUE } from '../bullmq/control.js';
+import type { StreamEntry } from '../bullmq/event-streams.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
 import type { EventType } from './event.js';
 import type { Merged } from './merge.js';
@@ -44,6 +45,12 @@ export function changeOf({ queue, entry, next }: Merged): { change: Change; id: 
   // A job whose worker was lost is put back and told of in one step.
   const isStalled = next?.fields.get('event') === 'stalled' && next.fields.get('jobId') === id;
   return isStalled ? undefined : { change: 'returned', id };
+}
+
+/** Whether an event only says that a job was added with a delay: that stands right behind it, and is no retry. */
+export function isFirstDelay(before: StreamEntry | undefined, { fields }: StreamEntry): boolean {
+  if (fields.get('event') !== 'delayed' || before?.fields.get('event') !== 'added') return false;
+  return before.fields.get('jobId') === fields.get('jobId');
 }
 
 const OF_JOB: Readonly<Record<Change, readonly EventType[]>> = {

@@ -5,6 +5,7 @@ import { isTransient } from '../bullmq/guards/transient.js';
 import type { Store, StoreOptions } from '../bullmq/store.js';
 import { isUmbelError } from '../errors.js';
 import { Ending } from './ending.js';
+import { isFirstDelay } from './entry.js';
 import type { AppEvent } from './event.js';
 import { type Merged, type MergeEntry, takeBefore } from './merge.js';
 import { encodePosition, FIRST, idBefore, type Position, previousId, timeOfId } from './position.js';
@@ -141,7 +142,8 @@ export class EventReader {
       return;
     }
     const isThere = isAnchored && entries[0]?.id === readTo;
-    const fresh = isThere ? entries.slice(1) : entries;
+    const told = entries.filter((entry, index) => !isFirstDelay(entries[index - 1], entry));
+    const fresh = isThere ? told.slice(1) : told;
     const isGap = isAnchored ? !isThere : this.#isCut(stream, entries);
     const [first] = fresh;
     if (isGap && first !== undefined) stream.entries.push({ ...first, fields: new Map(), isGap: true });

@@ -2,15 +2,13 @@
 import { CONTROL_QUEUE } from '../bullmq/control.js';
 import { type StoredJob, wasSkipped } from '../bullmq/stored-job.js';
 import { INTERNAL_QUEUE, isRunJob } from '../flow/node.js';
-import { isPlainObject } from '../wire/plain-object.js';
-import { OWN_STATE } from '../wire/progress.js';
 import type { Sealer } from '../wire/sealing.js';
-import { sanitize } from '../wire/stored-value.js';
 import { type Change, changeOf, typesOf } from './entry.js';
-import type { AppEvent, EventType, WorkerFacts } from './event.js';
+import type { AppEvent, EventType } from './event.js';
 import { failedAttempts, type KnownJob, KnownJobs, learn, mayBeStep } from './known-jobs.js';
 import type { Merged } from './merge.js';
 import { timeOfId } from './position.js';
+import { reportedOf, workerOf } from './stored-values.js';
 
 /** What a reader wants. */
 export interface Wanted {
@@ -187,18 +185,8 @@ export class Teller {
   }
 
   async #progress(data: string | undefined, id: string, task: string): Promise<Details | undefined> {
-    const stored = parsed(data);
-    if (stored === undefined) return undefined;
-    const isOwn = isPlainObject(stored) && typeof stored[OWN_STATE] === 'string';
-    const value = isOwn ? stored.progress : stored;
-    const opened = await this.#parts.sealer
-      .open(value, { subject: 'progress', id, task })
-      .catch(() => undefined); // encoded by a codec that this app does not have, or no value of one
-    return {
-      type: 'progress',
-      value: sanitize(opened) === undefined ? opened : undefined,
-      ...(isOwn && { state: String(stored[OWN_STATE]) }),
-    };
+    const reported = await reportedOf(this.#parts.sealer, data, { id, task });
+    return reported && { type: 'progress', ...reported };
   }
 
   #runEvent(
@@ -223,7 +211,7 @@ export class Teller {
   #workerEvent({ queue, entry }: Merged): Untold | undefined {
     const type = entry.fields.get('event');
     if (queue !== CONTROL_QUEUE || (type !== 'worker-online' && type !== 'worker-offline')) return undefined;
-    const worker = workerOf(parsed(entry.fields.get('worker')));
+    const worker = workerOf(entry.fields.get('worker'));
     if (worker === undefined || !this.#parts.wanted.types.has(type)) return undefined;
     return { type, at: new Date(timeOfId(entry.id)), worker };
   }
@@ -262,23 +250,6 @@ function countReturns(
     counts.set(key, (counts.get(key) ?? 0) + 1);
   }
   return counts;
-}
-
-/** The value of a JSON text; undefined if it is none. */
-function parsed(text: string | undefined): unknown {
-  try {
-    return text === undefined ? undefined : JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function workerOf(stored: unknown): WorkerFacts | undefined {
-  if (!isPlainObject(stored)) return undefined;
-  const { id, name, host, pid } = stored;
-  const isText = [id, name, host].every((value) => typeof value === 'string');
-  if (!isText || !Number.isSafeInteger(pid)) return undefined;
-  return { id, name, host, pid } as WorkerFacts; // each was checked
 }
 
 function keyOf(queue: string, id: string): string {

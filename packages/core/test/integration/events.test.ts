@@ -49,7 +49,7 @@ onEveryEngine('the events of a job', (engine) => {
       },
     });
     const soonAgain = app.task({ name: 'soon', ...at(0) });
-    const later = app.task({ name: 'later', ...at(25) });
+    const later = app.task({ name: 'later', ...at(500) });
     const [first, second] = [app.events({ tasks: ['soon'] }), app.events({ tasks: ['later'] })];
     await Promise.all([soonAgain.delay(1), later.delay(1)]);
     await app.worker().start();
@@ -62,7 +62,7 @@ onEveryEngine('the events of a job', (engine) => {
         type,
         ...('attempt' in event && { attempt: event.attempt }),
         // The worker's clock sets the time, the store's tells when.
-        ...('delayMs' in event && { isLate: event.delayMs > 15 }),
+        ...('delayMs' in event && { isLate: event.delayMs > 50 }),
       }));
       expect(told).toEqual([
         { type: 'enqueued' },
@@ -263,6 +263,17 @@ onEveryEngine('events', (engine) => {
       const types = typesOf(all.filter((event) => 'id' in event && event.id === id));
       expect([types[0], types[1], types.at(-1)]).toEqual(['enqueued', 'started', 'completed']);
     }
+  });
+
+  test('go on behind the sending of a call with a countdown, which is no retry', async () => {
+    const app = engine.app();
+    const task = app.task({ name: 'task', run: async () => null });
+    await app.worker().start();
+    await (await task.applyAsync(undefined, { countdown: 20 })).get(soon);
+    const all = await collect(app.events({ from: 'start' }), times('completed'));
+    expect(typesOf(all)).toEqual(['enqueued', 'started', 'completed']);
+    const rest = await collect(app.events({ from: all[0]?.position ?? '' }), times('completed'));
+    expect(rest.map(placeless)).toEqual(all.slice(1).map(placeless));
   });
 
   test('begin at a moment', async () => {
