@@ -166,7 +166,7 @@ onEveryEngine('trace links', (engine) => {
 
   test('a fallback is linked to the step that has failed, and what follows to the fallback', async () => {
     const { app, a, fails, c } = await setup();
-    const instead = app.task({ name: 'instead', run: async () => 5 });
+    const instead = app.task({ name: 'instead', input: z.unknown(), run: async () => 5 });
     await app.worker().start();
     expect(await (await chain(a, fallback(fails, instead), c).delay(1)).get(soon)).toBe(6);
     expect((await recorded()).links).toEqual(['a', 'c ← instead', 'fails ← a', 'instead ← fails']);
@@ -212,18 +212,18 @@ onEveryEngine('trace links', (engine) => {
   });
 
   test('what takes the place of a job is linked to its handler, and what follows to what took its place', async () => {
-    const { app, a, b, c } = await setup();
+    const { app, a, b, c, d } = await setup();
     const replaced = app.task({
       name: 'replaced',
       input: z.number(),
       run: async (n, ctx) => ctx.replace(chain(a, b), n),
     });
     await app.worker().start();
-    expect(await (await chain(replaced, c).delay(1)).get(soon)).toBe(4);
+    expect(await (await chain(d, replaced, c).delay(1)).get(soon)).toBe(5);
     const { links, traces } = await recorded();
-    expect(links).toEqual(['a ← replaced', 'b ← a', 'c ← b', 'replaced']);
+    expect(links).toEqual(['a ← replaced', 'b ← a', 'c ← b', 'd', 'replaced ← d']);
     expect(traces).toBe(1);
-    expect((await spans.attempts()).map(({ status }) => status.code)).toEqual([0, 0, 0, 0]);
+    expect((await spans.attempts()).map(({ status }) => status.code)).toEqual([0, 0, 0, 0, 0]);
   });
 
   test('a member that was added by another one is linked to it, and the join to both', async () => {
