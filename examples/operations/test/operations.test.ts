@@ -19,8 +19,10 @@ describe('two workers, a schedule and a controller', () => {
 
   function run(program: string, ...args: string[]) {
     const env = { ...process.env, SHOP: shop, UMBEL_URL: inject('redisUrl') };
-    const options = { env, stdio: ['ignore', 'pipe', 'inherit'] } as const;
-    const child = spawn(process.execPath, [`${dist}${program}.js`, ...args], options);
+    const child = spawn(process.execPath, [`${dist}${program}.js`, ...args], {
+      env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     processes.push(child);
     const lines: string[] = [];
     createInterface(child.stdout).on('line', (line) => lines.push(line));
