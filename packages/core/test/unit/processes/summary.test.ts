@@ -7,11 +7,13 @@ test('counts are added up, and attempts stand in the order of their starts', () 
     counts: { ...EMPTY_REPORT.counts, completed },
     repairs: { ...EMPTY_REPORT.repairs, started: 1 },
     active: [{ id: `${startedAt}`, task: 'a', queue: 'b', attempt: 1, startedAt: new Date(startedAt) }],
+    concurrency: { b: 2, [`${startedAt}`]: 1 },
   });
-  const { counts, repairs, active } = summed([report(1, 30), report(2, 10), report(4, 20)]);
+  const { counts, repairs, active, concurrency } = summed([report(1, 30), report(2, 10), report(4, 20)]);
   expect(counts).toEqual({ ...EMPTY_REPORT.counts, completed: 7 });
   expect(repairs).toEqual({ ...EMPTY_REPORT.repairs, started: 3 });
   expect(active.map(({ id }) => id)).toEqual(['10', '20', '30']);
+  expect(concurrency).toEqual({ b: 6, 10: 1, 20: 1, 30: 1 });
   expect(summed([])).toEqual(EMPTY_REPORT);
 });
 
