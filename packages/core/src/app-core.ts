@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import type { AppOptions, ImplementOptions, RunQuery } from './app.js';
+import { APP } from './brand.js';
 import { resolveConnection } from './bullmq/connection.js';
 import { terminate } from './bullmq/control.js';
 import { type DeadLetters, deadLetters } from './bullmq/dead-letters.js';
@@ -10,11 +11,14 @@ import { repairAll } from './bullmq/repairer.js';
 import { Store, type StoreOptions } from './bullmq/store.js';
 import { StoreTime } from './bullmq/store-time.js';
 import { TagIndex } from './bullmq/tag-index.js';
+import { type AppDescription, describeApp } from './description.js';
+import { type Diagnosis, type DiagnosisOptions, diagnose } from './diagnosis.js';
 import { durationMs } from './duration.js';
 import { InvalidOptionError } from './errors.js';
 import type { MembersFeed } from './flow/feed.js';
 import { type FlowNode, INTERNAL_QUEUE } from './flow/node.js';
 import type { Logger } from './logger.js';
+import { defaultLogger } from './process-defaults.js';
 import type { AsyncResult } from './results/async-result.js';
 import { StoredResult } from './results/result.js';
 import { revokeJobs } from './results/revoking.js';
@@ -55,6 +59,7 @@ const GROUP_MEMBERS = 10_000;
 
 /** An app at run time: what its parts are, and which of them does what. */
 export class AppCore implements Sender {
+  readonly [APP] = true;
   readonly name: string;
   readonly deadLetters: DeadLetters;
   readonly maxMembers: number;
@@ -67,6 +72,7 @@ export class AppCore implements Sender {
   readonly #store: Store;
   readonly #tags: TagIndex;
   readonly #results: ResultParts;
+  readonly #checks: InputChecks;
   readonly #sending: Sending;
   readonly #executor: Executor;
   readonly #keepCompletedMs: number;
@@ -76,7 +82,14 @@ export class AppCore implements Sender {
 
   constructor(options: AppOptions, runtime: Runtime = systemRuntime, registry = new Registry()) {
     const { name, connection, prefix, resultTtl = '1d', failureTtl = '7d', sendTimeout = '10s' } = options;
-    const { logger = console, limits = {}, middleware = [], hooks, sensitive = [], codecs = [] } = options;
+    const {
+      logger = defaultLogger,
+      limits = {},
+      middleware = [],
+      hooks,
+      sensitive = [],
+      codecs = [],
+    } = options;
     this.name = checkName('name', name);
     const outages = new WeakSet<Error>();
     this.maxMembers = checkInteger(
@@ -116,6 +129,7 @@ export class AppCore implements Sender {
     };
     const maxInputBytes = limitOf('limits.inputBytes', limits.inputBytes);
     const checks = new InputChecks(registry, maxInputBytes, sensitive);
+    this.#checks = checks;
     this.#sending = new Sending({
       registry,
       router: this.#router,
@@ -325,6 +339,15 @@ export class AppCore implements Sender {
 
   repair(): Promise<RepairCounts> {
     return repairAll(actual(this).#store, this.#queues());
+  }
+
+  diagnose(options: DiagnosisOptions = {}): Promise<Diagnosis> {
+    const parts = { queues: this.#queues(), registry: this.#registry, checks: this.#checks };
+    return diagnose({ ...parts, store: actual(this).#store }, options);
+  }
+
+  describe(): AppDescription {
+    return describeApp(this.name, actual(this).#storeOptions, this.#registry, this.#router);
   }
 
   #warn(message: string): void {

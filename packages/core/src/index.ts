@@ -4,6 +4,7 @@ export {
   type AppOptions,
   createApp,
   type ImplementOptions,
+  isApp,
   type Limits,
   type RunQuery,
 } from './app.js';
@@ -12,6 +13,8 @@ export type { Connection } from './bullmq/connection.js';
 export type { DeadLetter, DeadLetterQuery, DeadLetters } from './bullmq/dead-letters.js';
 export type { QueueCounts, QueueHandle } from './bullmq/queue-handle.js';
 export type { RepairCounts } from './bullmq/repair.js';
+export type { AppDescription, TaskDescription } from './description.js';
+export type { Diagnosis, DiagnosisOptions, QueuedProblem, StoreReport } from './diagnosis.js';
 export type { Duration } from './duration.js';
 // Errors
 export {

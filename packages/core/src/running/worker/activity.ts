@@ -29,11 +29,13 @@ export interface ActivityListener {
   ended?(attempt: ActiveAttempt, end: EndedAttempt): void;
 }
 
-interface EndedAttempt {
+export interface EndedAttempt {
   readonly end: AttemptEnd;
   readonly durationMs: number;
   /** The name of its error, of one that was retried or has failed. */
   readonly error?: string;
+  /** Its message, with what is sensitive masked. */
+  readonly message?: string;
 }
 
 /** Notes the attempts of one worker. Jobs that Umbel adds between tasks are none. */
@@ -95,8 +97,9 @@ export class Activity {
     const end: AttemptEnd =
       outcome === undefined ? 'failed' : outcome.kind === 'retry' ? 'retried' : outcome.kind;
     this.counts[end] += 1;
-    const error = outcome?.kind === 'retry' || outcome?.kind === 'failed' ? outcome.error.name : undefined;
-    const ended: EndedAttempt = { end, durationMs, ...(error !== undefined && { error }) };
+    const error = outcome?.kind === 'retry' || outcome?.kind === 'failed' ? outcome.error : undefined;
+    const words = error && { error: error.name, message: error.message };
+    const ended: EndedAttempt = { end, durationMs, ...words };
     for (const listener of this.#all()) listener.ended?.(attempt, ended);
   }
 
