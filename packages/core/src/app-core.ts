@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import type { AppOptions, ImplementOptions, RunQuery } from './app.js';
+import { APP } from './brand.js';
 import { connectionFacts, isShared, resolveConnection } from './bullmq/connection.js';
 import { terminate } from './bullmq/control.js';
 import { type DeadLetterParts, type DeadLetters, deadLetters } from './bullmq/dead-letters.js';
@@ -17,6 +18,8 @@ import { type Control, type ControlParts, controlOf } from './control/control.js
 import { type Inspect, type InspectParts, inspectOf } from './control/inspect.js';
 import { registeredTasks } from './control/registered.js';
 import type { AppFacts } from './control/worker-control.js';
+import { type AppDescription, describeApp } from './description.js';
+import { type Diagnosis, type DiagnosisOptions, diagnose } from './diagnosis.js';
 import { durationMs } from './duration.js';
 import { InvalidOptionError } from './errors.js';
 import type { AppEvent, EventQuery } from './events/event.js';
@@ -24,6 +27,7 @@ import { openEvents } from './events/open-events.js';
 import type { MembersFeed } from './flow/feed.js';
 import { type FlowNode, INTERNAL_QUEUE } from './flow/node.js';
 import type { Logger } from './logger.js';
+import { defaultLogger } from './process-defaults.js';
 import { jobQueries, type QueryParts, runQueries } from './queries/jobs.js';
 import type { Jobs, Runs } from './queries/query.js';
 import type { AsyncResult } from './results/async-result.js';
@@ -87,6 +91,7 @@ export interface Measured {
 
 /** An app at run time: what its parts are, and which of them does what. */
 export class AppCore implements Sender {
+  readonly [APP] = true;
   readonly name: string;
   readonly deadLetters: DeadLetters;
   readonly schedules: Schedules;
@@ -122,7 +127,14 @@ export class AppCore implements Sender {
     declarations = new Declarations(),
   ) {
     const { name, connection, prefix, resultTtl = '1d', failureTtl = '7d', sendTimeout = '10s' } = options;
-    const { logger = console, limits = {}, middleware = [], hooks, sensitive = [], codecs = [] } = options;
+    const {
+      logger = defaultLogger,
+      limits = {},
+      middleware = [],
+      hooks,
+      sensitive = [],
+      codecs = [],
+    } = options;
     this.name = checkName('name', name);
     const outages = new WeakSet<Error>();
     this.maxMembers = checkInteger(
@@ -162,6 +174,7 @@ export class AppCore implements Sender {
     };
     const maxInputBytes = limitOf('limits.inputBytes', limits.inputBytes);
     const checks = new InputChecks(registry, maxInputBytes, sensitive);
+    this.#checks = checks;
     this.#sending = new Sending({
       registry,
       router: this.#router,
@@ -173,7 +186,6 @@ export class AppCore implements Sender {
       tags: this.#tags,
       maxMembers: this.maxMembers,
     });
-    this.#checks = checks;
     this.#declarations = declarations;
     const scheduleParts: ScheduleParts = {
       declarations,
@@ -509,6 +521,15 @@ export class AppCore implements Sender {
       registered: () =>
         registeredTasks(this.#registry.handledTasks(), (task, own) => this.#router.usualQueue(task, own)),
     };
+  }
+
+  diagnose(options: DiagnosisOptions = {}): Promise<Diagnosis> {
+    const parts = { queues: this.#queues(), registry: this.#registry, checks: this.#checks };
+    return diagnose({ ...parts, store: actual(this).#store }, options);
+  }
+
+  describe(): AppDescription {
+    return describeApp(this.name, actual(this).#storeOptions, this.#registry, this.#router);
   }
 
   #warn(message: string): void {

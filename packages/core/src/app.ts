@@ -1,10 +1,13 @@
 import { AppCore } from './app-core.js';
+import { APP } from './brand.js';
 import type { Connection } from './bullmq/connection.js';
 import type { DeadLetters } from './bullmq/dead-letters.js';
 import type { QueueHandle } from './bullmq/queue-handle.js';
 import type { RepairCounts } from './bullmq/repair.js';
 import type { Control } from './control/control.js';
 import type { Inspect } from './control/inspect.js';
+import type { AppDescription } from './description.js';
+import type { Diagnosis, DiagnosisOptions } from './diagnosis.js';
 import type { Duration } from './duration.js';
 import { InvalidOptionError } from './errors.js';
 import type { EventOf, EventQuery, EventType } from './events/event.js';
@@ -71,7 +74,7 @@ export interface AppOptions<Stack extends readonly AnyMiddleware[] = readonly An
   /** What values go through on their way to the store, in this order: `[compression(), encryption({ … })]`. */
   codecs?: readonly Codec[];
   limits?: Limits;
-  /** Where connection errors and the like are told. Default `console`. */
+  /** Where connection errors and the like are told. Default `console`; with `umbel worker`, its log. */
   logger?: Logger;
 }
 
@@ -228,6 +231,13 @@ export interface App<Added = {}> {
   readonly inspect: Inspect;
   /** Directs the app's workers, queues and jobs, from any process. */
   readonly control: Control;
+  /**
+   * Looks for what may be wrong, and changes nothing: how the store is set up, what waits for ever, and queued jobs that
+   * would fail since their task or its schema has changed. Costs a command for each job that is looked at.
+   */
+  diagnose(options?: DiagnosisOptions): Promise<Diagnosis>;
+  /** The tasks and queues that this process knows, and where the store is. */
+  describe(): AppDescription;
   /** A worker for this app's queues; it takes jobs once started. */
   worker(options?: WorkerOptions): AppWorker;
   /** Closes this app's workers (waiting for running jobs) and connections. A later call opens new ones. */
@@ -247,6 +257,11 @@ export function createApp<const Stack extends readonly AnyMiddleware[] = readonl
   options: AppOptions<Stack>,
 ): App<AddedBy<Stack>> {
   return new AppCore(options) as unknown as App<AddedBy<Stack>>; // its methods are typed by what the definitions promise, above
+}
+
+/** True for what `createApp` gives, also where another copy of this package has made it. */
+export function isApp(value: unknown): value is App {
+  return typeof value === 'object' && value !== null && APP in value;
 }
 
 /** The run-time side of an app. @throws {InvalidOptionError} if it is not one. */

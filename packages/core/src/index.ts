@@ -4,6 +4,7 @@ export {
   type AppOptions,
   createApp,
   type ImplementOptions,
+  isApp,
   type Limits,
   type RunQuery,
 } from './app.js';
@@ -39,6 +40,8 @@ export type {
 } from './control/inspect.js';
 export type { JsonSchema, RegisteredTask } from './control/registered.js';
 export type { ServedQueue, WorkerInfo, WorkerProcess, WorkerState } from './control/worker-record.js';
+export type { AppDescription, TaskDescription } from './description.js';
+export type { Diagnosis, DiagnosisOptions, QueuedProblem, StoreReport } from './diagnosis.js';
 export type { Duration } from './duration.js';
 // Errors
 export {

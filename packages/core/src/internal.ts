@@ -19,9 +19,11 @@ export {
   type Source,
 } from './flow/node.js';
 export { plannedGraph, type RunGraph } from './graph/run-graph.js';
+export { type ProcessDefaults, setProcessDefaults } from './process-defaults.js';
 export { ReadyResult } from './results/ready-result.js';
 export type { ActiveJob } from './running/job.js';
 export { Skip, StoppedEarly, WaitForChildren } from './running/signals.js';
+export type { ActivityListener, EndedAttempt } from './running/worker/activity.js';
 export { type EnqueuedJob, type Observer, type Runtime, systemRuntime } from './runtime.js';
 export { united } from './sending/callbacks.js';
 export { standInFor } from './stand-in.js';

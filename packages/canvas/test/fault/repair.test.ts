@@ -46,6 +46,7 @@ test('a step that waits for nothing is started, and its run ends', async () => {
   await redis.srem(key('default', `${run.id}.0:dependencies`), key('default', first));
   await redis.lrem(key('default', 'wait'), 1, first);
   await redis.del(key('default', first));
+  expect((await app.diagnose()).stuck).toMatchObject({ started: 1 });
   expect(await app.repair()).toMatchObject({ started: 1 });
   await worker();
   await expect(run.get(soon)).rejects.toMatchObject({ cause: { code: 'LOST_JOB' } });
@@ -59,6 +60,7 @@ test('a step whose record is gone fails its run, and the steps beside it end', a
   await redis.del(key('default', gone));
   await worker();
   await vi.waitFor(() => expect(runs).toHaveLength(1), { timeout: 5000 });
+  expect((await app.diagnose()).stuck).toMatchObject({ lost: 1 });
   expect(await app.repair()).toMatchObject({ lost: 1 });
   expect(await run.get(soon)).toMatchObject([
     {

@@ -1,5 +1,6 @@
 import { type BackendFactory, type ConnectionOptions, createRedisBackend, type IQueueBackend } from 'bullmq';
 import { InvalidOptionError } from '../errors.js';
+import { processDefaults } from '../process-defaults.js';
 
 /**
  * Where jobs are stored: a `redis://` or `rediss://` URL, BullMQ's connection options (or an ioredis instance), or a
@@ -40,7 +41,7 @@ const DEFAULT_URL = 'redis://127.0.0.1:6379';
  * @throws {InvalidOptionError} for a URL of another kind.
  */
 export function resolveConnection(connection: Connection | undefined): ResolvedConnection {
-  const given = connection ?? (process.env.UMBEL_URL || DEFAULT_URL);
+  const given = connection ?? (process.env.UMBEL_URL || processDefaults().connection) ?? DEFAULT_URL;
   if (typeof given === 'function') return { options: {}, factory: given };
   if (typeof given !== 'string') {
     const isClient = 'duplicate' in given; // its owner has set it up
@@ -58,6 +59,35 @@ const IN_PROCESS = Symbol.for('umbel.in-process-store');
 /** Whether other processes reach the same store. */
 export function isShared({ factory }: ResolvedConnection): boolean {
   return (factory as { [IN_PROCESS]?: unknown })[IN_PROCESS] !== true;
+}
+
+/** Whether a Redis, or what is like one, is the store. */
+export function isRedis({ factory }: ResolvedConnection): boolean {
+  return factory === createRedisBackend;
+}
+
+/** Where the store is, for people: without user and password. */
+export function shownConnection(connection: ResolvedConnection): string {
+  if (!isRedis(connection)) return 'a store of its own';
+  const { options } = connection;
+  const { url, ...own } = options as { url?: string } & Record<string, unknown>;
+  if (url !== undefined) return shownUrl(url);
+  const {
+    host = '127.0.0.1',
+    port = 6379,
+    db = 0,
+    path,
+    tls,
+  } = 'options' in own && own.options ? (own.options as typeof own) : own;
+  if (typeof path === 'string') return path;
+  return `${tls ? 'rediss' : 'redis'}://${host}:${port}${db ? `/${db}` : ''}`;
+}
+
+function shownUrl(text: string): string {
+  if (!URL.canParse(text)) return withoutPassword(text);
+  const url = new URL(text);
+  const user = url.username || url.password ? '***@' : '';
+  return `${url.protocol}//${user}${url.host}${url.pathname === '/' ? '' : url.pathname}`;
 }
 
 /** The URL with its credentials hidden: messages end up in logs. */

@@ -39,39 +39,46 @@ export function added(a: RepairCounts, b: RepairCounts): RepairCounts {
 /** Children of a parent that are looked at in one pass. */
 const CHILDREN = 20;
 
-/** Looks at `limit` parents of a queue that wait, from the `offset`-th on, those that have waited longest first. */
+/**
+ * Looks at `limit` parents of a queue that wait, from the `offset`-th on, those that have waited longest first. A dry run
+ * changes nothing, and counts what would be done.
+ */
 export async function repairQueue(
   store: Store,
   queue: string,
   offset: number,
   limit: number,
+  isDryRun = false,
 ): Promise<RepairCounts> {
   const ids: string[] = await store.on(queue, (bull) =>
     bull.getRanges(['waiting-children'], offset, offset + limit - 1, true),
   );
   let counts = NOTHING_REPAIRED;
-  for (const id of ids) counts = added(counts, await repairParent(store, { queue, id }));
+  for (const id of ids) counts = added(counts, await repairParent(store, { queue, id }, isDryRun));
   return counts;
 }
 
-async function repairParent(store: Store, parent: JobPlace): Promise<RepairCounts> {
+async function repairParent(store: Store, parent: JobPlace, isDryRun: boolean): Promise<RepairCounts> {
   const job = await store.on(parent.queue, (bull) => bull.getJob(parent.id).catch(ifBroken));
   if (job === undefined || !isEnvelope(job.data)) return NOTHING_REPAIRED; // of another program
   const checked = { ...NOTHING_REPAIRED, checked: 1 };
   const { unprocessed } = await childCounts(store, parent);
-  if (unprocessed === 0) return { ...checked, started: (await start(store, parent, job.data.run)) ? 1 : 0 };
+  if (unprocessed === 0) {
+    const isStarted = isDryRun ? await isWaiting(store, parent) : await start(store, parent, job.data.run);
+    return { ...checked, started: isStarted ? 1 : 0 };
+  }
   let lost = 0;
   let ended = 0;
   let seen = 0;
   for await (const child of childrenOf(store, parent, ['unprocessed'])) {
     const state = await store.on(child.queue, (bull) => bull.getJobState(child.id));
     if (state === 'unknown' && (await isPending(store, parent, child))) {
-      await putBackAsLost(store, parent, child);
+      if (!isDryRun) await putBackAsLost(store, parent, child);
       lost += 1;
     }
     const isOver = state === 'completed' || state === 'failed';
     if (isOver && (await isPending(store, parent, child))) {
-      await settle(store, parent, child, state, job.data.run);
+      if (!isDryRun) await settle(store, parent, child, state, job.data.run);
       ended += 1;
     }
     seen += 1;
@@ -89,12 +96,15 @@ async function isPending(store: Store, parent: JobPlace, child: ChildPlace): Pro
 
 /** Starts a parent that waits, by a child that fails at once. False if it has started by itself. */
 async function start(store: Store, parent: JobPlace, run: string | undefined): Promise<boolean> {
-  const state = await store.on(parent.queue, (bull) => bull.getJobState(parent.id));
-  if (state !== 'waiting-children') return false;
+  if (!(await isWaiting(store, parent))) return false;
   const root = run ?? parent.id;
   const path = pathOf(root, parent.id);
   await store.addChildren(root, { path, queue: parent.queue }, [wakingProbe(path)]);
   return true;
+}
+
+async function isWaiting(store: Store, parent: JobPlace): Promise<boolean> {
+  return (await store.on(parent.queue, (bull) => bull.getJobState(parent.id))) === 'waiting-children';
 }
 
 /** Puts a job in the place of one that is gone, which its worker fails: so its parent has a failure to go on with. */

@@ -82,12 +82,16 @@ export class Repairer {
   }
 }
 
-/** Looks at every waiting parent of these queues. */
-export async function repairAll(store: Store, queues: readonly string[]): Promise<RepairCounts> {
+/** Looks at every waiting parent of these queues. A dry run changes nothing, and counts what would be done. */
+export async function repairAll(
+  store: Store,
+  queues: readonly string[],
+  isDryRun = false,
+): Promise<RepairCounts> {
   let counts = NOTHING_REPAIRED;
   for (const queue of new Set([...queues, INTERNAL_QUEUE])) {
     for (let offset = 0; ; offset += PARENTS) {
-      const page = await repairQueue(store, queue, offset, PARENTS);
+      const page = await repairQueue(store, queue, offset, PARENTS, isDryRun);
       counts = added(counts, page);
       if (page.checked < PARENTS) break;
     }

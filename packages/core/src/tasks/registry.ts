@@ -74,6 +74,11 @@ export class Registry {
     return this.#queues;
   }
 
+  /** Those with and without a handler here. */
+  tasks(): TaskEntry[] {
+    return [...this.#tasks.values()];
+  }
+
   /** Tasks that this process can run. */
   handledTasks(): TaskEntry[] {
     return [...this.#tasks.values()].filter((entry) => entry.run !== undefined);

@@ -50,6 +50,8 @@ export interface EndedAttempt {
   readonly error?: string;
   /** It has failed because a job did that it waited for; its handler did not run. */
   readonly isUpstream?: true;
+  /** Its message, with what is sensitive masked. */
+  readonly message?: string;
 }
 
 /** Notes the attempts of one worker. Jobs that Umbel adds between tasks are none. */
@@ -104,12 +106,12 @@ export class Activity {
     const end: AttemptEnd =
       outcome === undefined ? 'failed' : outcome.kind === 'retry' ? 'retried' : outcome.kind;
     this.counts[end] += 1;
-    const error = outcome?.kind === 'retry' || outcome?.kind === 'failed' ? outcome.error.name : undefined;
+    const error = outcome?.kind === 'retry' || outcome?.kind === 'failed' ? outcome.error : undefined;
     const isUpstream = outcome?.kind === 'failed' && outcome.isUpstream;
     const ended: EndedAttempt = {
       end,
       durationMs,
-      ...(error !== undefined && { error }),
+      ...(error && { error: error.name, message: error.message }),
       ...(isUpstream && { isUpstream }),
     };
     for (const listener of this.#all()) listener.ended?.(attempt, ended);

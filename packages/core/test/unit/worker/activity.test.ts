@@ -61,7 +61,7 @@ describe('the activity of a worker', () => {
       now = 2250;
       return { kind: 'retry', delayMs: 1, error: { name: 'TypeError', message: 'x', stack: undefined } };
     });
-    const ended = { end: 'retried', durationMs: 250, error: 'TypeError' };
+    const ended = { end: 'retried', durationMs: 250, error: 'TypeError', message: 'x' };
     expect(told).toEqual([
       ['app', 'started', '1'],
       ['own', 'started', '1'],

@@ -1,0 +1,64 @@
+import type { RunGraph } from '@umbel/core';
+import { Option } from 'commander';
+import { checkShared, withApp } from '../app-commands.js';
+import { defineCommand } from '../command.js';
+import { EXIT } from '../errors/exit-codes.js';
+import { examples, type NamedAppFlags, namedAppFlags, type OutputFlags, outputFlags } from '../flags.js';
+import type { Output } from '../output/output.js';
+import { clean } from '../output/text.js';
+import { signatureOf } from '../signatures.js';
+
+type GraphFlags = NamedAppFlags & OutputFlags & { readonly format: 'mermaid' | 'dot' | 'json' };
+
+export default defineCommand<GraphFlags>({
+  define(command) {
+    command
+      .description(
+        'Prints the graph of a composition that a module exports, without sending it; or, by its id, the graph of a run with ' +
+          'the states of its tasks as they are now.',
+      )
+      .argument('<target>', 'module and export, as ./pipeline.ts#pipeline; or the id of a run')
+      .addOption(
+        new Option('-f, --format <format>', 'what to print')
+          .choices(['mermaid', 'dot', 'json'])
+          .default('mermaid'),
+      );
+    namedAppFlags(command);
+    outputFlags(command);
+    examples(command, [
+      ['umbel graph ./pipeline.ts#nightly', 'a flowchart for Mermaid'],
+      ['umbel graph ./pipeline.ts -f dot | dot -Tsvg > p.svg', 'a picture, by Graphviz'],
+      ['umbel graph 3f2a91c0-… --name shop', 'where a run stands'],
+    ]);
+  },
+
+  async run(context) {
+    const { out, flags } = context;
+    const [target] = context.args as [string];
+    if (!isModule(target)) {
+      return withApp(context, async ({ app }) => {
+        checkShared(app);
+        return print(out, flags, await app.result(target).graph());
+      });
+    }
+    return withApp(
+      context,
+      async ({ modules: [module] }) => {
+        if (module === undefined) throw new Error('the module was loaded');
+        return print(out, flags, signatureOf(module).graph());
+      },
+      { modules: [target] },
+    );
+  },
+});
+
+/** Ids of runs have neither a folder, nor an export, nor the ending of a module. */
+export function isModule(target: string): boolean {
+  return /[/\\#]/.test(target) || /\.[cm]?[jt]sx?$/.test(target);
+}
+
+function print(out: Output, { format, json }: GraphFlags, graph: RunGraph): typeof EXIT.ok {
+  if (json || format === 'json') out.document('graph', graph.toJSON());
+  else out.data(clean(format === 'dot' ? graph.toDot() : graph.toMermaid()).trimEnd());
+  return EXIT.ok;
+}

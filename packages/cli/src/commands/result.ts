@@ -1,0 +1,81 @@
+import type { AsyncResult, JobInfo } from '@umbel/core';
+import { checkShared, resultCommand, withApp } from '../app-commands.js';
+import { duration } from '../args.js';
+import { defineCommand } from '../command.js';
+import { CliError } from '../errors/cli-error.js';
+import { EXIT } from '../errors/exit-codes.js';
+import {
+  examples,
+  type NamedAppFlags,
+  namedAppFlags,
+  type OutputFlags,
+  outputFlags,
+  ownFlag,
+} from '../flags.js';
+import { printOutcome, printWhenDone } from '../waiting.js';
+
+type ResultFlags = NamedAppFlags & OutputFlags & { readonly wait?: boolean; readonly timeout?: string };
+
+export default defineCommand<ResultFlags>({
+  define(command) {
+    command
+      .description(
+        'Prints the result of a call or a run as JSON. Of one that has failed it prints the error, and the exit code is 1; of ' +
+          'one that has not ended, its state, and the exit code is 75.',
+      )
+      .argument('<id>', 'id of a call or a run')
+      .addOption(ownFlag('-w, --wait', 'wait until it has ended'))
+      .addOption(
+        ownFlag('--timeout <time>', 'longest wait, such as 30s; then the exit code is 75').argParser(
+          duration,
+        ),
+      );
+    namedAppFlags(command);
+    outputFlags(command);
+    examples(command, [
+      ['umbel result 3f2a91c0-… --name shop', 'what it gave, or where it stands'],
+      ['umbel result 3f2a91c0-… -w --timeout 5m | jq .total', 'wait, and go on with it'],
+    ]);
+  },
+
+  async run(context) {
+    const { flags, out } = context;
+    const [id] = context.args as [string];
+    return withApp(context, async ({ app, isNamed }) => {
+      checkShared(app);
+      const result = app.result(id);
+      const later = resultCommand(id, flags, isNamed);
+      if (flags.wait) return printWhenDone(result, { out, timeout: flags.timeout, later });
+      const info = await result.info();
+      const state = await result.state();
+      if (info.finishedAt !== undefined)
+        return printOutcome(out, id, await result.outcome({ timeout: '10s' }), later, factsOf(info));
+      return printPending(result, state, info);
+    });
+
+    async function printPending(result: AsyncResult<unknown>, state: string, info: JobInfo) {
+      if (out.isJson) {
+        out.document('result', { id: result.id, ...factsOf(info), state });
+        return EXIT.timedOut;
+      }
+      throw new CliError({
+        exitCode: EXIT.timedOut,
+        what: `Job ${id} has no result yet.`,
+        why: `Its state is ${state}.`,
+        hint: 'Wait for it with --wait.',
+      });
+    }
+  },
+});
+
+/** What is told of a job beside its outcome. */
+function factsOf({ task, queue, attempts, enqueuedAt, startedAt, finishedAt }: JobInfo): object {
+  return {
+    task,
+    queue,
+    attempts,
+    enqueuedAt,
+    ...(startedAt !== undefined && { startedAt }),
+    ...(finishedAt !== undefined && { finishedAt }),
+  };
+}

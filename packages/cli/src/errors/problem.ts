@@ -1,0 +1,68 @@
+/** Any error as what, why, and what to do. */
+import { CommanderError } from 'commander';
+import { CliError, type Problem } from './cli-error.js';
+import { EXIT, type ExitCode } from './exit-codes.js';
+
+/** How Umbel brands its errors, also those of another copy of it. */
+const BRAND = Symbol.for('umbel.error');
+
+/** The code of one of Umbel's errors. */
+export function umbelCode(error: unknown): string | undefined {
+  return error instanceof Error && BRAND in error && 'code' in error ? String(error.code) : undefined;
+}
+
+const KNOWN: Readonly<Record<string, { exitCode: ExitCode; what: string; hint?: string }>> = {
+  CONNECTION: {
+    exitCode: EXIT.unreachable,
+    what: 'The store does not answer.',
+    hint: 'Is it running? Say where it is with --connection redis://… or UMBEL_URL.',
+  },
+  STORE_CONFIGURATION: { exitCode: EXIT.usage, what: 'The store is not set up for jobs.' },
+  INVALID_OPTION: { exitCode: EXIT.usage, what: 'An option cannot be used.' },
+  UNKNOWN_QUEUE: { exitCode: EXIT.usage, what: 'There is no such queue.' },
+  VALIDATION: {
+    exitCode: EXIT.usage,
+    what: 'The input does not fit.',
+    hint: 'Nothing was sent. Correct it, and send it again.',
+  },
+  UNKNOWN_JOB: {
+    exitCode: EXIT.notFound,
+    what: 'There is no such job.',
+    hint: 'Is it of this app, and in this store? See --name and --connection.',
+  },
+  TIMEOUT: { exitCode: EXIT.timedOut, what: 'There is no result yet.' },
+  DUPLICATE_TASK: { exitCode: EXIT.appUnloadable, what: 'The app cannot be loaded.' },
+};
+
+/** What is told of an error that ended a command; with its stack beside it, or without. */
+export function problemOf(error: unknown, hasStack = false): Problem {
+  if (error instanceof CliError) return error.problem;
+  if (error instanceof CommanderError) return usageProblem(error);
+  const why = error instanceof Error ? error.message : String(error);
+  const known = KNOWN[umbelCode(error) ?? ''];
+  if (known !== undefined) return { ...known, why };
+  return {
+    exitCode: EXIT.failed,
+    what: 'The command has failed.',
+    why: error instanceof Error && error.name !== 'Error' ? `${error.name}: ${why}` : why,
+    ...(!hasStack && { hint: 'Run it again with -v to see where.' }),
+  };
+}
+
+function usageProblem(error: CommanderError): Problem {
+  // Its messages are a sentence, and for values another one on what was expected.
+  const [what = '', ...more] = error.message
+    .replace(/^error: /, '')
+    .replace(/ is invalid\. /, ' is invalid.\n')
+    .split('\n');
+  const why = more
+    .join(' ')
+    .replace(/^\((.*)\)$/, '$1')
+    .trim();
+  return {
+    exitCode: EXIT.usage,
+    what: `${what.slice(0, 1).toUpperCase()}${what.slice(1)}`,
+    ...(why !== '' && { why }),
+    hint: 'See umbel --help, or umbel <command> --help.',
+  };
+}

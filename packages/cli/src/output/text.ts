@@ -1,0 +1,47 @@
+/** Text for terminals: what is stored may hold anything. */
+
+/** C0 and C1 controls but line feeds and tabs, and marks that turn the direction of text round. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+const JSON_CONTROLS = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/** The text without characters that a terminal would obey. */
+export function clean(text: string): string {
+  return text.replaceAll(CONTROLS, '');
+}
+
+/** The same on one line. */
+export function cleanLine(text: string): string {
+  return clean(text)
+    .replaceAll(/\s*\n\s*/g, ' ')
+    .replaceAll('\t', ' ');
+}
+
+/** The value as JSON that a terminal may show: what JSON leaves as it is and a terminal would obey is escaped. */
+export function jsonText(value: unknown, indent?: number): string {
+  const text = JSON.stringify(value, undefined, indent) ?? 'null';
+  return text.replaceAll(
+    JSON_CONTROLS,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** An id with its random part cut short: `3f2a91c0`, `3f2a91c0.0-1`. */
+export function shortId(id: string): string {
+  return cleanLine(id).replace(/([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, '$1');
+}
+
+/** `850ms`, `1.2s`, `3m05s`, `2h07m`. */
+export function shortDuration(ms: number): string {
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))}ms`;
+  if (ms < 59_950) return `${(ms / 1000).toFixed(1)}s`;
+  const seconds = Math.round(ms / 1000);
+  const two = (value: number) => String(value).padStart(2, '0');
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m${two(seconds % 60)}s`;
+  return `${Math.floor(seconds / 3600)}h${two(Math.floor((seconds % 3600) / 60))}m`;
+}
+
+/** `1 job`, `2 jobs`. */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}

@@ -1,0 +1,150 @@
+/** The log of a worker: a line for each attempt, and the app's own messages, for people or as JSON lines like pino's. */
+import { hostname } from 'node:os';
+import type { ActiveAttempt, AttemptEnd, Logger } from '@umbel/core';
+import type { ActivityListener, EndedAttempt } from '@umbel/core/internal';
+import type { Colors, Output } from '../output/output.js';
+import { cleanLine, jsonText, shortDuration, shortId } from '../output/text.js';
+
+/** As pino counts them. */
+export const LEVELS = { debug: 20, info: 30, warn: 40, error: 50, silent: 100 } as const;
+export type LogLevel = keyof typeof LEVELS;
+type Told = Exclude<LogLevel, 'silent'>;
+
+/** Of the lines; raised when one changes so that a reader would notice. */
+const VERSION = 1;
+
+const LEVEL_OF: Readonly<Record<AttemptEnd, Told>> = {
+  completed: 'info',
+  waiting: 'debug',
+  returned: 'warn',
+  retried: 'warn',
+  lost: 'warn',
+  failed: 'error',
+};
+
+const COLOR_OF: Readonly<Record<AttemptEnd | 'started', keyof Colors>> = {
+  started: 'dim',
+  completed: 'green',
+  waiting: 'dim',
+  returned: 'yellow',
+  retried: 'yellow',
+  lost: 'yellow',
+  failed: 'red',
+};
+
+export interface LogOptions {
+  readonly format: 'pretty' | 'json';
+  readonly level: LogLevel;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+export class WorkerLog implements Logger, ActivityListener {
+  readonly #out: Output;
+  readonly #options: LogOptions;
+
+  constructor(out: Output, options: LogOptions) {
+    this.#out = out;
+    this.#options = options;
+  }
+
+  info(message: string): void {
+    this.#message('info', message);
+  }
+
+  warn(message: string): void {
+    this.#message('warn', message);
+  }
+
+  error(message: string): void {
+    this.#message('error', message);
+  }
+
+  started(attempt: ActiveAttempt): void {
+    this.#attempt('debug', 'started', attempt, {});
+  }
+
+  ended(attempt: ActiveAttempt, ended: EndedAttempt): void {
+    this.#attempt(LEVEL_OF[ended.end], ended.end, attempt, ended);
+  }
+
+  /** A line with fields of its own, which people see as its message. */
+  event(level: Told, event: string, message: string, fields: object = {}): void {
+    if (!this.#isTold(level)) return;
+    if (this.#options.format === 'json') this.#json(level, { event, ...fields, msg: message });
+    else this.#pretty(message);
+  }
+
+  #message(level: Told, message: string): void {
+    if (!this.#isTold(level)) return;
+    if (this.#options.format === 'json') {
+      this.#json(level, { event: 'message', msg: message });
+      return;
+    }
+    const { yellow, red } = this.#out.colors;
+    const paint = level === 'warn' ? yellow : level === 'error' ? red : String;
+    this.#pretty(`${paint(level.padEnd(9))}  ${cleanLine(message)}`);
+  }
+
+  #attempt(
+    level: Told,
+    state: AttemptEnd | 'started',
+    attempt: ActiveAttempt,
+    { durationMs, error, message = '' }: Partial<EndedAttempt>,
+  ): void {
+    if (!this.#isTold(level)) return;
+    const { id, task, queue, runId, attempt: number } = attempt;
+    if (this.#options.format === 'json') {
+      this.#json(level, {
+        event: 'attempt',
+        state,
+        task,
+        id,
+        queue,
+        ...(runId !== undefined && { runId }),
+        attempt: number,
+        ...(durationMs !== undefined && { durationMs }),
+        ...(error !== undefined && { err: { type: error, message } }),
+        msg: `${task} ${state}`,
+      });
+      return;
+    }
+    const { colors } = this.#out;
+    const parts = [
+      colors[COLOR_OF[state]](state.padEnd(9)),
+      colors.bold(cleanLine(task)),
+      colors.dim(shortId(id)),
+      ...(durationMs === undefined ? [] : [shortDuration(durationMs)]),
+      colors.dim(cleanLine(queue)),
+      ...(number > 1 ? [`attempt ${number}`] : []),
+      ...(error === undefined ? [] : [colors.red(cleanLine(`${error}: ${message}`))]),
+    ];
+    this.#pretty(parts.join('  '));
+  }
+
+  #isTold(level: Told): boolean {
+    return LEVELS[level] >= LEVELS[this.#options.level];
+  }
+
+  #json(level: Told, fields: object): void {
+    const head = {
+      v: VERSION,
+      level: LEVELS[level],
+      time: this.#now(),
+      pid: process.pid,
+      hostname: hostname(),
+    };
+    this.#out.data(jsonText({ ...head, ...fields }));
+  }
+
+  #pretty(text: string): void {
+    const date = new Date(this.#now());
+    const two = (value: number, length = 2) => String(value).padStart(length, '0');
+    const time = `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${two(date.getMilliseconds(), 3)}`;
+    this.#out.data(`${this.#out.colors.dim(time)}  ${text}`);
+  }
+
+  #now(): number {
+    return this.#options.now?.() ?? Date.now();
+  }
+}

@@ -1,0 +1,51 @@
+/** What an app is made of, for programs that are given one. */
+import type { ResolvedConnection } from './bullmq/connection.js';
+import { isRedis, shownConnection } from './bullmq/connection.js';
+import type { Registry } from './tasks/registry.js';
+import type { Router } from './tasks/routing.js';
+
+export interface TaskDescription {
+  readonly name: string;
+  /** Where its calls go that name no queue; of a routing function, those without input. */
+  readonly queue: string;
+  /** Whether this process can run it. */
+  readonly hasHandler: boolean;
+  /** The module that child processes load to run it, as a URL, if it is isolated. */
+  readonly isolate?: string;
+}
+
+export interface AppDescription {
+  readonly name: string;
+  /** What every key in the store begins with. */
+  readonly prefix: string;
+  readonly store: {
+    readonly kind: 'redis' | 'other';
+    /** Its address, without user and password; of another store, no address. */
+    readonly address: string;
+  };
+  /** The app's queues, as far as this process knows them. */
+  readonly queues: readonly string[];
+  /** The tasks that this process knows, by name. */
+  readonly tasks: readonly TaskDescription[];
+}
+
+export function describeApp(
+  name: string,
+  { connection, prefix }: { readonly connection: ResolvedConnection; readonly prefix: string },
+  registry: Registry,
+  router: Router,
+): AppDescription {
+  const tasks = registry.tasks().map(({ name: task, options, run, isolate }) => ({
+    name: task,
+    queue: router.usualQueue(task, options.queue),
+    hasHandler: run !== undefined,
+    ...(isolate !== undefined && { isolate }),
+  }));
+  return {
+    name,
+    prefix,
+    store: { kind: isRedis(connection) ? 'redis' : 'other', address: shownConnection(connection) },
+    queues: router.all(registry.queues()),
+    tasks: tasks.sort((a, b) => (a.name < b.name ? -1 : 1)),
+  };
+}
