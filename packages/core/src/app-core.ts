@@ -1,82 +1,48 @@
-import { hostname } from 'node:os';
+import { type Operating, operatingOf } from './app/operating.js';
+import { type AppParts, makeParts, type SharedParts } from './app/parts.js';
+import { findByTag, revokeByTag } from './app/tags.js';
+import { Workers } from './app/workers.js';
 import type { AppOptions, ImplementOptions, RunQuery } from './app.js';
 import { APP } from './brand.js';
-import { connectionFacts, isShared, resolveConnection } from './bullmq/connection.js';
-import { terminate } from './bullmq/control.js';
-import { type DeadLetterParts, type DeadLetters, deadLetters } from './bullmq/dead-letters.js';
+import type { DeadLetters } from './bullmq/dead-letters.js';
 import { isJobId } from './bullmq/job-id.js';
-import { type QueueHandle, queueHandle, setConcurrency, setRateLimit } from './bullmq/queue-handle.js';
+import { type QueueHandle, queueHandle } from './bullmq/queue-handle.js';
 import type { RepairCounts } from './bullmq/repair.js';
 import { repairAll } from './bullmq/repairer.js';
-import { ScheduleStore } from './bullmq/schedule-store.js';
-import { Store, type StoreOptions } from './bullmq/store.js';
-import { StoreTime } from './bullmq/store-time.js';
-import { TagIndex } from './bullmq/tag-index.js';
+import type { Store } from './bullmq/store.js';
 import type { Clock } from './clock.js';
-import { Asking } from './control/asking.js';
-import { type Control, type ControlParts, controlOf } from './control/control.js';
-import { type Inspect, type InspectParts, inspectOf } from './control/inspect.js';
-import { registeredTasks } from './control/registered.js';
-import type { AppFacts } from './control/worker-control.js';
+import type { Control } from './control/control.js';
+import type { Inspect } from './control/inspect.js';
 import { type AppDescription, describeApp } from './description.js';
 import { type Diagnosis, type DiagnosisOptions, diagnose } from './diagnosis.js';
-import { durationMs } from './duration.js';
 import { InvalidOptionError } from './errors.js';
 import type { AppEvent, EventQuery } from './events/event.js';
 import { openEvents } from './events/open-events.js';
 import type { MembersFeed } from './flow/feed.js';
-import { type FlowNode, INTERNAL_QUEUE } from './flow/node.js';
-import type { Logger } from './logger.js';
-import { defaultLogger } from './process-defaults.js';
-import { jobQueries, type QueryParts, runQueries } from './queries/jobs.js';
+import type { FlowNode } from './flow/node.js';
 import type { Jobs, Runs } from './queries/query.js';
 import type { AsyncResult } from './results/async-result.js';
 import { StoredResult } from './results/result.js';
-import { revokeJobs } from './results/revoking.js';
-import { isFinal } from './results/state.js';
-import type { ResultParts } from './results/watching.js';
-import { Executor } from './running/execute.js';
 import { type HandledTask, offerHandler } from './running/isolated/handlers.js';
 import type { ActiveJob } from './running/job.js';
-import { AbsentWorker } from './running/processes/absent-worker.js';
-import { createWorker } from './running/processes/create-worker.js';
 import type { ActivityListener } from './running/worker/activity.js';
+import type { AppWorker } from './running/worker/app-worker.js';
 import type { WorkerOptions } from './running/worker/options.js';
-import { type AppWorker, QueueWorker, type WorkerParts } from './running/worker/worker.js';
+import type { QueueWorker } from './running/worker/worker.js';
 import { type Runtime, systemRuntime } from './runtime.js';
 import { Declarations } from './schedules/declared.js';
 import { type ScheduleHandle, type Schedules, scheduleHandle } from './schedules/handle.js';
 import { normalizeSchedule, type ScheduleOptions } from './schedules/options.js';
-import type { ScheduleParts } from './schedules/parts.js';
-import { runSchedule } from './schedules/runner.js';
-import { refused, Scheduling } from './schedules/schedules.js';
+import { refused } from './schedules/schedules.js';
 import { plannedTarget, storableTarget } from './schedules/target.js';
-import { InputChecks } from './sending/checks.js';
-import { Sending } from './sending/sending.js';
 import { actual } from './stand-in.js';
 import { clientOf } from './tasks/client.js';
 import { CONTRACT, ContractObject, paired } from './tasks/contract.js';
 import { type Definition, toEntry } from './tasks/definition.js';
-import {
-  type BulkOptions,
-  checkInteger,
-  checkName,
-  checkPrefix,
-  checkQueue,
-  checkTags,
-  type NormalizedOptions,
-  positiveMs,
-  type SendOptions,
-} from './tasks/options.js';
+import { type BulkOptions, checkName, type NormalizedOptions, type SendOptions } from './tasks/options.js';
 import { Registry, type TaskEntry } from './tasks/registry.js';
-import { Router } from './tasks/routing.js';
 import type { Sender, TaskExpression } from './tasks/signature.js';
 import { TaskObject } from './tasks/task.js';
-import { Sealer } from './wire/sealing.js';
-
-const MEBIBYTE = 1_048_576;
-/** Members of one group that are planned at once. */
-const GROUP_MEMBERS = 10_000;
 
 /** What is measured of an app in this process. */
 export interface Measured {
@@ -89,178 +55,63 @@ export interface Measured {
   readonly workers: ReadonlySet<AppWorker>;
 }
 
-/** An app at run time: what its parts are, and which of them does what. */
-export class AppCore implements Sender {
+/** An app at run time: hands what is asked of it to the part that does it. While a test stands in, that is the test's. */
+export class AppCore implements Sender, Operating {
   readonly [APP] = true;
   readonly name: string;
+  readonly maxMembers: number;
   readonly deadLetters: DeadLetters;
   readonly schedules: Schedules;
   readonly jobs: Jobs;
   readonly runs: Runs;
   readonly inspect: Inspect;
   readonly control: Control;
-  readonly maxMembers: number;
-  readonly #options: AppOptions;
-  readonly #logger: Logger;
-  readonly #runtime: Runtime;
-  readonly #registry: Registry;
-  readonly #router: Router;
-  readonly #storeOptions: StoreOptions;
-  readonly #store: Store;
-  readonly #tags: TagIndex;
-  readonly #results: ResultParts;
-  readonly #sending: Sending;
-  readonly #executor: Executor;
-  readonly #checks: InputChecks;
-  readonly #declarations: Declarations;
-  readonly #scheduling: Scheduling;
-  readonly #asking: Asking;
-  readonly #keepCompletedMs: number;
-  readonly #keepFailedMs: number;
-  readonly #workers = new Set<AppWorker>();
-  readonly #listeners = new Set<ActivityListener>();
+  readonly #parts: AppParts;
+  readonly #workers: Workers;
 
   constructor(
     options: AppOptions,
     runtime: Runtime = systemRuntime,
-    registry = new Registry(),
-    declarations = new Declarations(),
+    shared: SharedParts = { registry: new Registry(), declarations: new Declarations() },
   ) {
-    const { name, connection, prefix, resultTtl = '1d', failureTtl = '7d', sendTimeout = '10s' } = options;
-    const {
-      logger = defaultLogger,
-      limits = {},
-      middleware = [],
-      hooks,
-      sensitive = [],
-      codecs = [],
-    } = options;
-    this.name = checkName('name', name);
-    const outages = new WeakSet<Error>();
-    this.maxMembers = checkInteger(
-      'limits.groupMembers',
-      limits.groupMembers ?? GROUP_MEMBERS,
-      1,
-      100_000_000,
-    );
-    const time = new StoreTime((message) => this.#warn(message));
-    this.#options = options;
-    this.#logger = logger;
-    this.#runtime = { ...runtime, clock: time.correct(runtime.clock) };
-    this.#registry = registry;
-    this.#router = new Router(options.queues, options.routes);
-    const sealer = new Sealer(codecs);
-    const onError = errorReporter(name, logger);
-    this.#storeOptions = {
-      connection: resolveConnection(connection),
-      prefix: prefix === undefined ? `umbel:{${name}}` : checkPrefix(prefix),
-      onError,
-      pause: runtime.pause,
-      time,
-      outages,
-      sealer,
-      timeoutMs: positiveMs(sendTimeout, 'sendTimeout'),
-    };
-    const store = new Store(this.#storeOptions);
-    this.#store = store;
-    this.#tags = new TagIndex(
-      store,
-      Math.max(durationMs(resultTtl, 'resultTtl'), durationMs(failureTtl, 'failureTtl')),
-    );
-    this.#results = {
-      store,
-      runtime: this.#runtime,
-      terminate: (queue, id) => terminate(store, { queue, id }),
-    };
-    const maxInputBytes = limitOf('limits.inputBytes', limits.inputBytes);
-    const checks = new InputChecks(registry, maxInputBytes, sensitive);
-    this.#checks = checks;
-    this.#sending = new Sending({
-      registry,
-      router: this.#router,
-      store,
-      runtime: this.#runtime,
-      results: this.#results,
-      middleware,
-      checks,
-      tags: this.#tags,
-      maxMembers: this.maxMembers,
-    });
-    this.#declarations = declarations;
-    const scheduleParts: ScheduleParts = {
-      declarations,
-      schedules: new ScheduleStore(store, runtime.pause),
-      store,
-      results: this.#results,
-      runtime: this.#runtime,
-      sending: this.#sending,
-      checks,
-      sealer,
-      info: (message) => logger.info(`umbel "${name}": ${message}`),
-      warn: (message) => this.#warn(message),
-      onError,
-    };
-    this.#scheduling = new Scheduling(scheduleParts);
-    const scheduling = () => actual(this).#scheduling;
-    this.schedules = {
-      list: () => scheduling().list(),
-      get: (schedule) => scheduleHandle(checkName('name', schedule), scheduling),
-      sync: (options) => scheduling().sync(options),
-    };
-    this.#executor = new Executor({
-      app: name,
-      registry,
-      store,
-      runtime: this.#runtime,
-      sealer,
-      checks,
-      tags: this.#tags,
-      hooks,
-      middleware,
-      maxMembers: this.maxMembers,
-      maxResultBytes: limitOf('limits.resultBytes', limits.resultBytes),
-      outages,
-      onError,
-      runSchedule: (job, envelope) => runSchedule(scheduleParts, job, envelope),
-    });
-    this.deadLetters = deadLetters(
-      () => actual(this).#deadLetterParts(),
-      () => this.#queues(),
-    );
-    this.jobs = jobQueries(() => this.#queryParts());
-    this.runs = runQueries(() => this.#queryParts());
-    this.#asking = new Asking(store, this.#storeOptions, this.#runtime.clock);
-    this.inspect = inspectOf(() => actual(this).#inspectParts());
-    this.control = controlOf(() => actual(this).#controlParts());
-    this.#keepCompletedMs = durationMs(resultTtl, 'resultTtl');
-    this.#keepFailedMs = durationMs(failureTtl, 'failureTtl');
+    this.#parts = makeParts(options, runtime, shared);
+    this.#workers = new Workers(this.#parts, () => this.close());
+    this.name = this.#parts.name;
+    this.maxMembers = this.#parts.maxMembers;
+    const { deadLetters, schedules, jobs, runs, inspect, control } = operatingOf(() => actual(this).#parts);
+    this.deadLetters = deadLetters;
+    this.schedules = schedules;
+    this.jobs = jobs;
+    this.runs = runs;
+    this.inspect = inspect;
+    this.control = control;
   }
 
   /** An app with the same tasks, on a store and a runtime of its own. */
   fork(options: Partial<AppOptions>, runtime: Runtime): AppCore {
-    return new AppCore({ ...this.#options, ...options }, runtime, this.#registry, this.#declarations);
+    return new AppCore({ ...this.#parts.options, ...options }, runtime, this.#parts);
   }
 
   /** Tells a listener of the attempts of all workers of this app in this process; gives a function that stops it. */
   onActivity(listener: ActivityListener): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#workers.listen(listener);
   }
 
   /** What metrics are made of. */
   get measured(): Measured {
+    const { store, runtime, queues, registry } = this.#parts;
     return {
-      store: this.#store,
-      clock: this.#runtime.clock,
-      queues: () => this.#queues(),
-      hasTask: (name) => this.#registry.get(name) !== undefined,
-      workers: this.#workers,
+      store,
+      clock: runtime.clock,
+      queues: () => queues.known(),
+      hasTask: (name) => registry.get(name) !== undefined,
+      workers: this.#workers.open,
     };
   }
 
   /** The result of one attempt at a job that no store holds. @throws what the handler throws. */
   perform(job: ActiveJob): Promise<unknown> {
-    return this.#executor.perform(job);
+    return this.#parts.executor.perform(job);
   }
 
   task(definition: Definition & { run: NonNullable<TaskEntry['run']> }): TaskObject {
@@ -276,7 +127,7 @@ export class AppCore implements Sender {
 
   bind(contract: ContractObject): ContractObject {
     const entry = entryOf(contract);
-    this.#registry.declare(entry);
+    this.#parts.registry.declare(entry);
     return new ContractObject(entry, this);
   }
 
@@ -320,31 +171,27 @@ export class AppCore implements Sender {
     const times = normalizeSchedule(name, options);
     const node = plannedTarget(name, target, this);
     try {
-      this.#checks.checkTreeAtOnce(node);
+      this.#parts.checks.checkTreeAtOnce(node);
     } catch (cause) {
       throw refused(name, cause);
     }
-    this.#declarations.add(name, times, storableTarget(name, node));
-    return scheduleHandle(name, () => actual(this).#scheduling);
+    this.#parts.declarations.add(name, times, storableTarget(name, node));
+    return scheduleHandle(name, () => actual(this).#parts.scheduling);
   }
 
   worker(options: WorkerOptions = {}): AppWorker {
-    const worker = createWorker(options, this.#workerParts(), isShared(this.#storeOptions.connection));
-    if (!(worker instanceof AbsentWorker)) this.#workers.add(worker);
-    return worker;
+    return this.#workers.make(options);
   }
 
   /** A worker in this process, whatever started it. */
   ownWorker(options: WorkerOptions): QueueWorker {
-    const worker = new QueueWorker(options, this.#workerParts());
-    this.#workers.add(worker);
-    return worker;
+    return this.#workers.makeOwn(options);
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#workers].map((worker) => worker.close()));
-    await this.#asking.close();
-    await this.#store.close();
+    await this.#workers.close();
+    await this.#parts.asking.close();
+    await this.#parts.store.close();
   }
 
   async send(
@@ -356,7 +203,7 @@ export class AppCore implements Sender {
       typeof target === 'object' && target !== null
         ? target
         : { kind: 'task', task: checkName('name', target) };
-    return actual(this).#sending.send(expression, input, options);
+    return actual(this).#parts.sending.send(expression, input, options);
   }
 
   sendMany(
@@ -364,7 +211,7 @@ export class AppCore implements Sender {
     inputs: Iterable<unknown>,
     options: BulkOptions,
   ): Promise<AsyncResult<unknown>[]> {
-    return actual(this).#sending.sendMany(expression, inputs, options);
+    return actual(this).#parts.sending.sendMany(expression, inputs, options);
   }
 
   sendRun(
@@ -373,232 +220,72 @@ export class AppCore implements Sender {
     options: SendOptions<never>,
     feeds: readonly MembersFeed[],
   ): Promise<AsyncResult<unknown>> {
-    return actual(this).#sending.sendRun(root, input, options, feeds);
+    return actual(this).#parts.sending.sendRun(root, input, options, feeds);
   }
 
   normalizeOptions(options: SendOptions<never>): NormalizedOptions {
-    return actual(this).#sending.normalizeOptions(options);
+    return actual(this).#parts.sending.normalizeOptions(options);
   }
 
   optionsOf(expression: TaskExpression): NormalizedOptions & { queue: string } {
-    return this.#sending.optionsOf(expression);
+    return this.#parts.sending.optionsOf(expression);
   }
 
   result(...args: readonly [id: string] | readonly [task: TaskObject, id: string]): AsyncResult<unknown> {
     const id = args.length === 1 ? args[0] : args[1];
     if (typeof id !== 'string' || !isJobId(id)) throw new InvalidOptionError('id', 'the id of a job', id);
     const task = args.length === 1 ? undefined : args[0].name;
-    return actual(this).#resultOf(task, id);
+    const { results, registry, router, queues } = actual(this).#parts;
+    const own = task === undefined ? undefined : registry.get(task)?.options.queue;
+    const usual = task === undefined ? [] : [router.usualQueue(task, own)];
+    return new StoredResult(results, { queues: () => [...new Set([...usual, ...queues.known()])] }, id);
   }
 
-  async *find({ tag }: RunQuery): AsyncGenerator<AsyncResult<unknown>, void> {
-    const core = actual(this);
-    checkTags([tag]);
-    for await (const { queue, id } of core.#tags.find(tag, core.#runtime.clock.now())) {
-      if (await core.#store.holds(queue, id)) yield new StoredResult(core.#results, { queue }, id);
-    }
+  find({ tag }: RunQuery): AsyncGenerator<AsyncResult<unknown>, void> {
+    return findByTag(actual(this).#parts, tag);
   }
 
-  async revoke({
-    tag,
-    terminate: isTerminated = false,
-  }: RunQuery & { terminate?: boolean }): Promise<number> {
-    const core = actual(this);
-    checkTags([tag]);
-    const now = core.#runtime.clock.now();
-    let count = 0;
-    for await (const place of core.#tags.find(tag, now)) {
-      if (isFinal(await core.#store.state(place.queue, place.id))) continue;
-      const marked = await revokeJobs(core.#results, place, { now, tag }, isTerminated);
-      count += marked.filter((job) => job.queue !== INTERNAL_QUEUE).length;
-    }
-    return count;
+  async revoke({ tag, terminate = false }: RunQuery & { terminate?: boolean }): Promise<number> {
+    return revokeByTag(actual(this).#parts, tag, terminate);
   }
 
   queue(name: string): QueueHandle {
-    if (!this.#queues().includes(name)) this.#router.check(name, this.#registry.queues());
-    return queueHandle(actual(this).#store, name);
+    this.#parts.queues.handle(name);
+    return queueHandle(actual(this).#parts.store, name);
   }
 
   repair(): Promise<RepairCounts> {
-    return repairAll(actual(this).#store, this.#queues());
+    const { store, queues } = actual(this).#parts;
+    return repairAll(store, queues.known());
   }
 
-  #deadLetterParts(): DeadLetterParts {
-    return {
-      store: this.#store,
-      now: () => this.#runtime.clock.now(),
-      check: (task, input) => this.#checks.check(task, input),
-    };
+  diagnose(options: DiagnosisOptions = {}): Promise<Diagnosis> {
+    const { store, queues, registry, checks } = actual(this).#parts;
+    return diagnose({ store, registry, checks, queues: queues.known() }, options);
+  }
+
+  describe(): AppDescription {
+    const { name, storeOptions, registry, router } = actual(this).#parts;
+    return describeApp(name, storeOptions, registry, router);
   }
 
   events(query: EventQuery = {}): AsyncIterableIterator<AppEvent> {
-    const core = actual(this);
-    for (const queue of Array.isArray(query.queues) ? query.queues : []) this.#checkTaskQueue(queue);
+    const { store, storeOptions, queues, telling } = actual(this).#parts;
+    for (const queue of Array.isArray(query.queues) ? query.queues : []) queues.check(queue);
     return openEvents(
-      {
-        store: core.#store,
-        options: core.#storeOptions,
-        queues: () => this.#taskQueues(),
-        warn: (message) => core.#warn(message),
-      },
+      { store, options: storeOptions, queues: () => queues.ofTasks(), warn: telling.warn },
       query,
     );
   }
 
-  #inspectParts(): InspectParts {
-    return {
-      asking: this.#asking,
-      store: this.#store,
-      queues: async () => (await this.#allQueues()).filter((queue) => queue !== INTERNAL_QUEUE),
-      checkQueue: (queue) => this.#anyQueue(queue),
-    };
-  }
-
-  #controlParts(): ControlParts {
-    return {
-      asking: this.#asking,
-      results: async (ids) => {
-        for (const id of ids) if (!isJobId(id)) throw new InvalidOptionError('id', 'the id of a job', id);
-        const queues = await this.#allQueues();
-        return ids.map((id) => new StoredResult(this.#results, { queues: () => queues }, id));
-      },
-      revokeByTag: (query) => this.revoke(query),
-      queue: (name) => this.#anyQueue(name),
-    };
-  }
-
-  /** The queues that this app knows, and those that its workers serve. */
-  async #allQueues(): Promise<string[]> {
-    return [...new Set([...this.#queues(), ...(await this.#asking.servedQueues())])];
-  }
-
-  /** The handle of a queue that this app knows, or that a worker serves. @throws {UnknownQueueError} */
-  async #anyQueue(name: string): Promise<QueueHandle> {
-    checkQueue('queue', name);
-    if (!this.#queues().includes(name) && (await this.#asking.servedQueues()).includes(name))
-      return queueHandle(this.#store, name);
-    return this.queue(name);
-  }
-
-  #workerParts(): WorkerParts {
-    return {
-      store: this.#storeOptions,
-      jobs: this.#store,
-      clock: this.#runtime.clock,
-      facts: this.#facts(),
-      executor: this.#executor,
-      listeners: this.#listeners,
-      defaultQueues: () =>
-        this.#router.queuesFor(
-          this.#registry.handledTasks().map(({ name, options: own }) => ({ name, queue: own.queue })),
-        ),
-      checkQueue: (queue) => this.#router.checkDeclared(queue),
-      prepareQueue: (queue) => this.#prepareQueue(queue),
-      syncSchedules: () => this.#scheduling.syncAtStart(),
-      defaultName: `${hostname()}.${process.pid}`,
-      keepCompletedMs: this.#keepCompletedMs,
-      keepFailedMs: this.#keepFailedMs,
-      info: (message) => this.#logger.info(`umbel "${this.name}": ${message}`),
-      warn: (message) => this.#warn(message),
-      onClose: (closed) => this.#workers.delete(closed),
-      closeApp: async () => {
-        if (this.#workers.size === 0) await this.close();
-      },
-    };
-  }
-
-  #facts(): AppFacts {
-    const { connection, prefix, sealer, timeoutMs } = this.#storeOptions;
-    return {
-      app: this.name,
-      prefix,
-      connection: connectionFacts(connection),
-      codecs: sealer.names,
-      resultTtlMs: this.#keepCompletedMs,
-      failureTtlMs: this.#keepFailedMs,
-      sendTimeoutMs: timeoutMs,
-      registered: () =>
-        registeredTasks(this.#registry.handledTasks(), (task, own) => this.#router.usualQueue(task, own)),
-    };
-  }
-
-  diagnose(options: DiagnosisOptions = {}): Promise<Diagnosis> {
-    const parts = { queues: this.#queues(), registry: this.#registry, checks: this.#checks };
-    return diagnose({ ...parts, store: actual(this).#store }, options);
-  }
-
-  describe(): AppDescription {
-    return describeApp(this.name, actual(this).#storeOptions, this.#registry, this.#router);
-  }
-
-  #warn(message: string): void {
-    this.#logger.warn(`umbel "${this.name}": ${message}`);
-  }
-
   #addHandled(task: HandledTask): void {
-    this.#registry.add(task);
+    this.#parts.registry.add(task);
     offerHandler(this.name, task);
   }
-
-  #resultOf(task: string | undefined, id: string): AsyncResult<unknown> {
-    const own = task === undefined ? undefined : this.#registry.get(task)?.options.queue;
-    const usual = task === undefined ? [] : [this.#router.usualQueue(task, own)];
-    return new StoredResult(this.#results, { queues: () => [...new Set([...usual, ...this.#queues()])] }, id);
-  }
-
-  #queues(): string[] {
-    return [...this.#taskQueues(), INTERNAL_QUEUE];
-  }
-
-  #taskQueues(): string[] {
-    return this.#router.all(this.#registry.queues());
-  }
-
-  /** @throws {UnknownQueueError} if this is none of them. */
-  #checkTaskQueue(name: string): void {
-    this.queue(checkQueue('queue', name));
-  }
-
-  #queryParts(): QueryParts {
-    const core = actual(this);
-    const { clock } = core.#runtime;
-    return {
-      store: core.#store,
-      tags: core.#tags,
-      now: () => clock.now(),
-      queues: this.#taskQueues(),
-      checkQueue: (queue) => this.#checkTaskQueue(queue),
-    };
-  }
-
-  async #prepareQueue(queue: string): Promise<void> {
-    const { concurrency, rateLimit } = this.#router.settingsOf(queue) ?? {};
-    if (concurrency !== undefined) await setConcurrency(this.#store, queue, concurrency);
-    if (rateLimit !== undefined) await setRateLimit(this.#store, queue, rateLimit);
-  }
-}
-
-function limitOf(option: string, bytes = MEBIBYTE): number {
-  return checkInteger(option, bytes, 1, 512 * MEBIBYTE); // what Redis takes as one value
 }
 
 function entryOf(contract: ContractObject): TaskEntry {
   const entry = contract[CONTRACT];
   if (entry === undefined) throw new InvalidOptionError('contract', 'what defineTask gives', contract);
   return entry;
-}
-
-/** Tells an error once and then, while it repeats, at most every ten seconds: a lost store errs many times a second. */
-function errorReporter(app: string, logger: Logger): (error: Error) => void {
-  let last = '';
-  let lastAt = Number.NEGATIVE_INFINITY;
-  return (error) => {
-    const message = error.message || error.name;
-    const now = performance.now();
-    if (message === last && now - lastAt < 10_000) return;
-    last = message;
-    lastAt = now;
-    logger.error(`umbel "${app}": ${message}`);
-  };
 }

@@ -139,11 +139,11 @@ export { isFinal, type JobState } from './results/state.js';
 export type { TaskContext, TaskLog } from './running/context.js';
 export { processIndex } from './running/processes/place.js';
 export type { ActiveAttempt, AttemptCounts, AttemptEnd } from './running/worker/activity.js';
+export type { AppWorker, CloseOptions, CloseReason } from './running/worker/app-worker.js';
 export type { MemorySize } from './running/worker/bytes.js';
 export type { Concurrency } from './running/worker/concurrency.js';
 export type { MetricsSource, WorkerHealth } from './running/worker/health.js';
 export type { WorkerOptions } from './running/worker/options.js';
-export type { AppWorker, CloseOptions, CloseReason } from './running/worker/worker.js';
 // Schedules
 export type { ExcludedDays } from './schedules/calendar.js';
 export type { Overlap } from './schedules/decide.js';

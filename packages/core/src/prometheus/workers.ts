@@ -1,7 +1,7 @@
 /** Metrics of the workers of this process, as they are when they are asked for. */
 import { performance } from 'node:perf_hooks';
 import type { RepairCounts } from '../bullmq/repair.js';
-import type { AppWorker } from '../running/worker/worker.js';
+import type { AppWorker } from '../running/worker/app-worker.js';
 import type { Making } from './making.js';
 
 const REPAIRS = ['started', 'lost', 'ended'] as const satisfies readonly (keyof RepairCounts)[];

@@ -70,7 +70,14 @@ onEveryEngine('the life of a worker', (engine) => {
     const [sent] = await send(1);
     await vi.waitFor(() => expect(worker.active).toHaveLength(1));
     expect(worker.active).toEqual([
-      { id: sent?.id, task: 'held-default', queue: 'default', attempt: 1, startedAt: expect.any(Date) },
+      {
+        id: sent?.id,
+        task: 'held-default',
+        queue: 'default',
+        attempt: 1,
+        startedAt: expect.any(Date),
+        waitedMs: expect.any(Number),
+      },
     ]);
     open();
     await sent?.get(soon);
@@ -225,7 +232,7 @@ onEveryEngine('the life of a worker', (engine) => {
       expect(await worker.health()).toEqual(fine);
       expect(await ask(worker, '/livez')).toEqual([200, fine]);
       expect(await ask(worker, '/readyz?verbose')).toEqual([200, fine]);
-      expect(await ask(worker, '/other')).toEqual([404, { error: 'there are /livez and /readyz' }]);
+      expect(await ask(worker, '/other')).toEqual([404, { error: 'there are /livez, /readyz' }]);
     });
 
     test('while it closes: live, and not ready', async () => {

@@ -1,8 +1,8 @@
 /** A worker in a process that was started for another worker of the same program: it runs there, and not here. */
 import { NOTHING_REPAIRED } from '../../bullmq/repair.js';
 import { NO_ATTEMPTS } from '../worker/activity.js';
+import type { AppWorker, CloseReason } from '../worker/app-worker.js';
 import type { WorkerHealth } from '../worker/health.js';
-import type { AppWorker, CloseReason } from '../worker/worker.js';
 
 export class AbsentWorker implements AppWorker {
   readonly isSupervisor = false;

@@ -1,6 +1,8 @@
 import { InvalidOptionError } from '../../errors.js';
+import type { AppWorker } from '../worker/app-worker.js';
 import { normalizeWorkerOptions, type WorkerOptions } from '../worker/options.js';
-import { type AppWorker, QueueWorker, type WorkerParts } from '../worker/worker.js';
+import type { WorkerParts } from '../worker/parts.js';
+import { QueueWorker } from '../worker/worker.js';
 import { AbsentWorker } from './absent-worker.js';
 import { nextWorker, ownPlace } from './place.js';
 import { ProcessWorker } from './process-worker.js';

@@ -7,9 +7,9 @@ import type { ErrorRecord } from '../../errors.js';
 import { readErrorRecord } from '../../wire/error-record.js';
 import { isPlainObject } from '../../wire/plain-object.js';
 import { type ActiveAttempt, type AttemptCounts, NO_ATTEMPTS } from '../worker/activity.js';
+import type { CloseReason } from '../worker/app-worker.js';
 import type { Concurrency } from '../worker/concurrency.js';
 import type { WorkerHealth } from '../worker/health.js';
-import type { CloseReason } from '../worker/worker.js';
 
 /** What the supervisor wants done by a process now, and by each that comes later. */
 export type Change =

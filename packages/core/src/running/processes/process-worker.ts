@@ -3,8 +3,10 @@
  * what that says. Its process ends with it, and with its supervisor.
  */
 import { recordError, toError } from '../../wire/error-record.js';
+import type { AppWorker } from '../worker/app-worker.js';
 import type { NormalizedWorkerOptions, WorkerOptions } from '../worker/options.js';
-import { type AppWorker, QueueWorker, type WorkerParts } from '../worker/worker.js';
+import type { WorkerParts } from '../worker/parts.js';
+import { QueueWorker } from '../worker/worker.js';
 import type { Change, EndReason, FromProcess, Question, ToProcess } from './messages.js';
 import type { Place } from './place.js';
 import { SupervisorChannel } from './supervisor-channel.js';

@@ -1,5 +1,5 @@
 /** What follows on the end of a process of a worker. */
-import type { CloseReason } from '../worker/worker.js';
+import type { CloseReason } from '../worker/app-worker.js';
 
 /** A process that ended after less than this has likely the same trouble again. */
 const SOUND_MS = 60_000;

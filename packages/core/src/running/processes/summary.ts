@@ -1,7 +1,7 @@
 /** Several processes as one worker. */
 import type { ActiveAttempt } from '../worker/activity.js';
+import type { AppWorker } from '../worker/app-worker.js';
 import type { WorkerHealth } from '../worker/health.js';
-import type { AppWorker } from '../worker/worker.js';
 import { EMPTY_REPORT, type ProcessReport } from './messages.js';
 
 /** The sums of several reports. */

@@ -12,11 +12,13 @@ import { ChildProcessError, ClosedError, UnknownQueueError } from '../../errors.
 import { checkQueue } from '../../tasks/options.js';
 import { isIsolatedChild } from '../isolated/handlers.js';
 import type { ActiveAttempt, AttemptCounts } from '../worker/activity.js';
+import type { AppWorker, CloseOptions, CloseReason } from '../worker/app-worker.js';
 import { type Concurrency, concurrencyBounds } from '../worker/concurrency.js';
 import { HealthServer, type MetricsSource, type WorkerHealth } from '../worker/health.js';
 import type { NormalizedWorkerOptions } from '../worker/options.js';
+import type { WorkerParts } from '../worker/parts.js';
 import { endWithProcess, type Stoppable } from '../worker/process-signals.js';
-import type { AppWorker, CloseOptions, CloseReason, WorkerParts } from '../worker/worker.js';
+import { shownWait } from '../worker/words.js';
 import { withChange } from './changes.js';
 import { watchFiles, watchPlan } from './file-watch.js';
 import type { Change, EndReason } from './messages.js';
@@ -119,10 +121,8 @@ export class SupervisedWorker implements AppWorker, Stoppable {
 
   async shutDown(signal: NodeJS.Signals): Promise<void> {
     const { shutdownTimeoutMs } = this.#options;
-    const { length } = this.active;
-    const limit = shutdownTimeoutMs === undefined ? '' : ` for up to ${shutdownTimeoutMs / 1000} s`;
-    const waiting = length === 0 ? '' : `; waiting${limit} for ${length} that run${length === 1 ? 's' : ''}`;
-    this.#parts.info(`${signal}: worker ${this.name} takes no more jobs in any process${waiting}`);
+    const wait = shownWait(this.active.length, shutdownTimeoutMs);
+    this.#parts.info(`${signal}: worker ${this.name} takes no more jobs in any process${wait}`);
     const ended = this.#end('signal', 'signal', shutdownTimeoutMs);
     // What else of the program listens for it has to know too.
     for (const slot of this.#slots) slot.forward(signal);

@@ -2,8 +2,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { ChildProcessError } from '../../errors.js';
 import { rebuildError } from '../../wire/error-record.js';
+import type { CloseReason } from '../worker/app-worker.js';
 import type { WorkerHealth } from '../worker/health.js';
-import type { CloseReason } from '../worker/worker.js';
 import {
   EMPTY_REPORT,
   type EndReason,

@@ -1,0 +1,154 @@
+/** What an app is made of, put together from its options. */
+import type { AppOptions } from '../app.js';
+import { resolveConnection } from '../bullmq/connection.js';
+import { terminate } from '../bullmq/control.js';
+import { ScheduleStore } from '../bullmq/schedule-store.js';
+import { Store, type StoreOptions } from '../bullmq/store.js';
+import { StoreTime } from '../bullmq/store-time.js';
+import { TagIndex } from '../bullmq/tag-index.js';
+import { Asking } from '../control/asking.js';
+import { durationMs } from '../duration.js';
+import { defaultLogger } from '../process-defaults.js';
+import type { ResultParts } from '../results/watching.js';
+import { Executor } from '../running/execute.js';
+import type { Runtime } from '../runtime.js';
+import type { Declarations } from '../schedules/declared.js';
+import type { ScheduleParts } from '../schedules/parts.js';
+import { runSchedule } from '../schedules/runner.js';
+import { Scheduling } from '../schedules/schedules.js';
+import { InputChecks } from '../sending/checks.js';
+import { Sending } from '../sending/sending.js';
+import { checkInteger, checkName, checkPrefix, positiveMs } from '../tasks/options.js';
+import type { Registry } from '../tasks/registry.js';
+import { Router } from '../tasks/routing.js';
+import { Sealer } from '../wire/sealing.js';
+import { Queues } from './queues.js';
+import { type Telling, tellingOf } from './telling.js';
+
+const MEBIBYTE = 1_048_576;
+/** Members of one group that are planned at once. */
+const GROUP_MEMBERS = 10_000;
+
+/** What all copies of an app share: one that stands in for it in a test has the same tasks and schedules. */
+export interface SharedParts {
+  readonly registry: Registry;
+  readonly declarations: Declarations;
+}
+
+export interface AppParts extends SharedParts {
+  readonly name: string;
+  readonly options: AppOptions;
+  readonly telling: Telling;
+  readonly runtime: Runtime;
+  readonly router: Router;
+  readonly storeOptions: StoreOptions;
+  readonly store: Store;
+  readonly tags: TagIndex;
+  readonly queues: Queues;
+  readonly results: ResultParts;
+  readonly checks: InputChecks;
+  readonly sending: Sending;
+  readonly scheduling: Scheduling;
+  readonly executor: Executor;
+  readonly asking: Asking;
+  readonly maxMembers: number;
+  readonly keepCompletedMs: number;
+  readonly keepFailedMs: number;
+}
+
+/** @throws {InvalidOptionError} if an option has a value it cannot have. */
+export function makeParts(options: AppOptions, given: Runtime, shared: SharedParts): AppParts {
+  const { connection, prefix, resultTtl = '1d', failureTtl = '7d', sendTimeout = '10s' } = options;
+  const {
+    logger = defaultLogger,
+    limits = {},
+    middleware = [],
+    hooks,
+    sensitive = [],
+    codecs = [],
+  } = options;
+  const { registry, declarations } = shared;
+  const name = checkName('name', options.name);
+  const telling = tellingOf(name, logger);
+  const time = new StoreTime(telling.warn);
+  const runtime: Runtime = { ...given, clock: time.correct(given.clock) };
+  const maxMembers = checkInteger(
+    'limits.groupMembers',
+    limits.groupMembers ?? GROUP_MEMBERS,
+    1,
+    100_000_000,
+  );
+  const router = new Router(options.queues, options.routes);
+  const sealer = new Sealer(codecs);
+  const outages = new WeakSet<Error>();
+  const storeOptions: StoreOptions = {
+    connection: resolveConnection(connection),
+    prefix: prefix === undefined ? `umbel:{${name}}` : checkPrefix(prefix),
+    onError: telling.error,
+    pause: runtime.pause,
+    time,
+    outages,
+    sealer,
+    timeoutMs: positiveMs(sendTimeout, 'sendTimeout'),
+  };
+  const keepCompletedMs = durationMs(resultTtl, 'resultTtl');
+  const keepFailedMs = durationMs(failureTtl, 'failureTtl');
+  const store = new Store(storeOptions);
+  const tags = new TagIndex(store, Math.max(keepCompletedMs, keepFailedMs));
+  const asking = new Asking(store, storeOptions, runtime.clock);
+  const results: ResultParts = {
+    store,
+    runtime,
+    terminate: (queue, id) => terminate(store, { queue, id }),
+  };
+  const checks = new InputChecks(registry, limitOf('limits.inputBytes', limits.inputBytes), sensitive);
+  const common = { registry, store, runtime, checks, tags, middleware, maxMembers };
+  const sending = new Sending({ ...common, router, results });
+  const scheduleParts: ScheduleParts = {
+    declarations,
+    schedules: new ScheduleStore(store, runtime.pause),
+    store,
+    results,
+    runtime,
+    sending,
+    checks,
+    sealer,
+    info: telling.info,
+    warn: telling.warn,
+    onError: telling.error,
+  };
+  const executor = new Executor({
+    ...common,
+    app: name,
+    sealer,
+    hooks,
+    maxResultBytes: limitOf('limits.resultBytes', limits.resultBytes),
+    outages,
+    onError: telling.error,
+    runSchedule: (job, envelope) => runSchedule(scheduleParts, job, envelope),
+  });
+  return {
+    ...{
+      registry,
+      declarations,
+      name,
+      options,
+      telling,
+      runtime,
+      router,
+      storeOptions,
+      store,
+      tags,
+      results,
+      checks,
+      sending,
+    },
+    ...{ executor, asking, maxMembers, keepCompletedMs, keepFailedMs },
+    queues: new Queues({ router, registry, store, asking }),
+    scheduling: new Scheduling(scheduleParts),
+  };
+}
+
+function limitOf(option: string, bytes = MEBIBYTE): number {
+  return checkInteger(option, bytes, 1, 512 * MEBIBYTE); // what Redis takes as one value
+}

@@ -1,0 +1,74 @@
+/** The queues of an app: which there are, and handles of them. */
+import { type QueueHandle, queueHandle, setConcurrency, setRateLimit } from '../bullmq/queue-handle.js';
+import type { Store } from '../bullmq/store.js';
+import type { Asking } from '../control/asking.js';
+import { INTERNAL_QUEUE } from '../flow/node.js';
+import { checkQueue } from '../tasks/options.js';
+import type { Registry } from '../tasks/registry.js';
+import type { Router } from '../tasks/routing.js';
+
+export interface QueueParts {
+  readonly router: Router;
+  readonly registry: Registry;
+  readonly store: Store;
+  readonly asking: Asking;
+}
+
+export class Queues {
+  readonly #parts: QueueParts;
+
+  constructor(parts: QueueParts) {
+    this.#parts = parts;
+  }
+
+  /** Those that the app's options, tasks and routes name. */
+  ofTasks(): string[] {
+    const { router, registry } = this.#parts;
+    return router.all(registry.queues());
+  }
+
+  /** And Umbel's own. */
+  known(): string[] {
+    return [...this.ofTasks(), INTERNAL_QUEUE];
+  }
+
+  /** And those that workers serve, which other programs may have declared. */
+  async served(): Promise<string[]> {
+    return [...new Set([...this.known(), ...(await this.#parts.asking.servedQueues())])];
+  }
+
+  /** Those that a worker serves that is not told which. */
+  ofHandlers(): string[] {
+    const { router, registry } = this.#parts;
+    return router.queuesFor(registry.handledTasks().map(({ name, options: { queue } }) => ({ name, queue })));
+  }
+
+  /** @throws {UnknownQueueError} if there is none of that name. */
+  handle(name: string): QueueHandle {
+    const { router, registry, store } = this.#parts;
+    if (!this.known().includes(name)) router.check(name, registry.queues());
+    return queueHandle(store, name);
+  }
+
+  /** Also of a queue that only a worker knows. @throws {UnknownQueueError} if no worker does. */
+  async servedHandle(name: string): Promise<QueueHandle> {
+    const { store, asking } = this.#parts;
+    checkQueue('queue', name);
+    if (!this.known().includes(name) && (await asking.servedQueues()).includes(name))
+      return queueHandle(store, name);
+    return this.handle(name);
+  }
+
+  /** @throws {UnknownQueueError} if tasks have none of that name. */
+  check(name: string): void {
+    this.handle(checkQueue('queue', name));
+  }
+
+  /** Applies what the app's options say of a queue as a whole. */
+  async prepare(name: string): Promise<void> {
+    const { router, store } = this.#parts;
+    const { concurrency, rateLimit } = router.settingsOf(name) ?? {};
+    if (concurrency !== undefined) await setConcurrency(store, name, concurrency);
+    if (rateLimit !== undefined) await setRateLimit(store, name, rateLimit);
+  }
+}

@@ -1,0 +1,29 @@
+/** How an app tells its logger something: under its name, and what repeats not every time. */
+import type { Logger } from '../logger.js';
+
+/** While the same error comes again and again, as many times a second from a lost store, it is told this rarely. */
+const REPEATED_MS = 10_000;
+
+export interface Telling {
+  readonly info: (message: string) => void;
+  readonly warn: (message: string) => void;
+  readonly error: (error: Error) => void;
+}
+
+export function tellingOf(app: string, logger: Logger): Telling {
+  const named = (message: string) => `umbel "${app}": ${message}`;
+  let last = '';
+  let lastAt = Number.NEGATIVE_INFINITY;
+  return {
+    info: (message) => logger.info(named(message)),
+    warn: (message) => logger.warn(named(message)),
+    error(error) {
+      const message = error.message || error.name;
+      const now = performance.now();
+      if (message === last && now - lastAt < REPEATED_MS) return;
+      last = message;
+      lastAt = now;
+      logger.error(named(message));
+    },
+  };
+}

@@ -1,0 +1,65 @@
+/** A worker, as its program has it in hand. */
+import type { RepairCounts } from '../../bullmq/repair.js';
+import type { Duration } from '../../duration.js';
+import type { ActiveAttempt, AttemptCounts } from './activity.js';
+import type { Concurrency } from './concurrency.js';
+import type { WorkerHealth } from './health.js';
+
+export interface CloseOptions {
+  /** Does not wait for running jobs: they are given back to their queues, uncharged, to run again elsewhere. */
+  force?: boolean;
+  /** Longest wait for running jobs, which are given back then. Default: no limit. */
+  timeout?: Duration;
+}
+
+/**
+ * Why a worker was closed: by its `close` or that of its app, by a signal, by `app.control.shutdown`, or because it had
+ * reached a limit.
+ */
+export type CloseReason = 'closed' | 'signal' | 'control' | 'max-jobs' | 'max-memory';
+
+/** Takes jobs and runs their handlers. */
+export interface AppWorker {
+  readonly name: string;
+  /** Whether other processes take the jobs, which this one starts and ends (`processes`, `watch`). */
+  readonly isSupervisor: boolean;
+  /** Of this process among those of the worker, from 0; undefined in the supervisor, and without one. */
+  readonly processIndex: number | undefined;
+  readonly queues: readonly string[];
+  readonly state: 'new' | 'starting' | 'running' | 'closing' | 'closed';
+  /** Resolves, once the worker is closed, with why. */
+  readonly closed: Promise<CloseReason>;
+  /** The attempts that run now, the one that began first in front. */
+  readonly active: readonly ActiveAttempt[];
+  /** How many jobs of each of its queues it runs at the same time, as that is now. */
+  readonly concurrency: Readonly<Record<string, number>>;
+  /** How many attempts have ended since the start, by how. */
+  readonly counts: AttemptCounts;
+  /** What this worker has repaired since it was started: anything but zeros deserves a look at the store. */
+  readonly repairs: RepairCounts;
+  /**
+   * Connects and begins to take jobs. Gives the worker itself, once it is connected; waits for a store that cannot be
+   * reached, telling the app's logger why, since workers are often started before it.
+   * @throws {ClosedError} if the worker was closed before.
+   * @throws {StoreConfigurationError} if the store is not fit: it evicts keys (unless `allowEviction` is set), is too old,
+   * or is a cluster and the prefix has no braces.
+   * @throws {ScheduleError} if a schedule that this program declares has an input that does not fit.
+   * @throws {ChildProcessError} if a process of several ended before it took jobs, or the program has no file to run again.
+   */
+  start(): Promise<AppWorker>;
+  /** Whether it lives and takes jobs, with the reasons if not. Asks the store, for 2 s at most. */
+  health(): Promise<WorkerHealth>;
+  /** The port of its probes, once it is started, if it has any: that of the option `health`, or the one that the system chose for 0. */
+  readonly healthPort: number | undefined;
+  /**
+   * Jobs that run at the same time, of a queue or of each; from now on, until the worker ends.
+   * @throws {UnknownQueueError} if it does not serve the queue.
+   */
+  setConcurrency(concurrency: Concurrency, queue?: string): Promise<void>;
+  /** Serves one more queue, until the worker ends. @throws {UnknownQueueError} if the app has none of that name. */
+  addQueue(queue: string, concurrency?: Concurrency): Promise<void>;
+  /** Takes no more jobs of a queue; settles when those that run have ended. */
+  removeQueue(queue: string): Promise<void>;
+  /** Takes no more jobs, waits for those that run, and disconnects. */
+  close(options?: CloseOptions): Promise<void>;
+}

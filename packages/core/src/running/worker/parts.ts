@@ -1,0 +1,38 @@
+import type { BackendOptions } from '../../bullmq/backends.js';
+import type { Store } from '../../bullmq/store.js';
+import type { Clock } from '../../clock.js';
+import type { AppFacts } from '../../control/worker-control.js';
+import type { Executor } from '../execute.js';
+import type { ActivityListener } from './activity.js';
+import type { AppWorker, CloseReason } from './app-worker.js';
+
+/** What a worker is given by its app. */
+export interface WorkerParts {
+  readonly store: BackendOptions;
+  readonly jobs: Store;
+  readonly clock: Clock;
+  /** What is told of the app to who asks. */
+  readonly facts: AppFacts;
+  readonly executor: Executor;
+  /** Who is told of the attempts of all workers of the app. */
+  readonly listeners: ReadonlySet<ActivityListener>;
+  readonly defaultQueues: () => string[];
+  /** @throws {UnknownQueueError} */
+  readonly checkQueue: (queue: string) => void;
+  /** Applies the settings of a queue as a whole. */
+  readonly prepareQueue: (queue: string) => Promise<void>;
+  /** Stores the schedules that this program declares. */
+  readonly syncSchedules: () => Promise<void>;
+  readonly defaultName: string;
+  /** If a supervisor has started this process. */
+  readonly processIndex?: number;
+  readonly keepCompletedMs: number;
+  readonly keepFailedMs: number;
+  readonly info: (message: string) => void;
+  readonly warn: (message: string) => void;
+  /** It takes no more jobs. */
+  readonly onClosing?: (reason: CloseReason) => void;
+  readonly onClose: (worker: AppWorker) => void;
+  /** Closes the app, if it has no other worker. */
+  readonly closeApp: () => Promise<void>;
+}
