@@ -122,11 +122,10 @@ export class Slot {
   }
 
   async health(): Promise<ProcessHealth> {
-    const process = this.#current;
+    const process = this.#current ?? [...this.#processes].at(-1);
     if (process === undefined || !process.isLoaded) return 'starting';
     const health = await process.ask({ umbel: 'health' }).catch(() => undefined);
-    if (health !== undefined) return health;
-    return process === this.#current ? 'silent' : 'starting';
+    return health ?? (this.#processes.has(process) ? 'silent' : 'starting');
   }
 
   async #renew(): Promise<void> {
