@@ -5,6 +5,7 @@ import type { CloseReason } from '../worker/app-worker.js';
 const SOUND_MS = 60_000;
 const FIRST_MS = 1000;
 const LONGEST_MS = 30_000;
+const SIGNALLED_MS = 200;
 
 /** How long to wait before a process is started in place of one that ended, the `failures`th in a row: 0, 1 s, 2 s … 30 s. */
 export function restartDelayMs(failures: number): number {
@@ -36,8 +37,9 @@ export type AfterEnd =
 export function afterEnd({ ranMs, reason, failures }: EndedProcess, rules: RestartRules): AfterEnd {
   if (ranMs === undefined && rules.isWatching) return { kind: 'wait-for-change' };
   if (ranMs === undefined && rules.isStarting) return { kind: 'fail-start' };
-  // It has done its work, or somebody wanted it: each of these takes its time.
-  if (reason === 'max-jobs' || reason === 'signal') return { kind: 'restart', delayMs: 0, failures: 0 };
+  if (reason === 'max-jobs') return { kind: 'restart', delayMs: 0, failures: 0 };
+  // Most likely all processes got it at once, and the supervisor is about to see it.
+  if (reason === 'signal') return { kind: 'restart', delayMs: SIGNALLED_MS, failures: 0 };
   const isSound = ranMs !== undefined && ranMs >= SOUND_MS;
   const next = isSound ? 1 : failures + 1;
   return { kind: 'restart', delayMs: restartDelayMs(next), failures: next };

@@ -124,11 +124,10 @@ export class Slot {
   }
 
   async health(): Promise<ProcessHealth> {
-    const process = this.#current;
+    const process = this.#current ?? [...this.#processes].at(-1);
     if (process === undefined || !process.isLoaded) return 'starting';
     const answer = await process.ask({ umbel: 'health' }).catch(() => undefined);
-    if (answer?.health !== undefined) return answer.health;
-    return process === this.#current ? 'silent' : 'starting';
+    return answer?.health ?? (this.#processes.has(process) ? 'silent' : 'starting');
   }
 
   /** Undefined if no process here gives any. */

@@ -31,10 +31,18 @@ describe('a process that has ended', () => {
     expect(afterEnd({ ...long, ranMs: 60_000 }, usual)).toEqual({ kind: 'restart', delayMs: 0, failures: 1 });
   });
 
-  test.each(['max-jobs', 'signal'] as const)('is replaced at once, however soon, after %s', (reason) => {
-    expect(afterEnd({ ranMs: 1, reason, failures: 4 }, usual)).toEqual({
+  test('is replaced at once, however soon, when it has run its jobs', () => {
+    expect(afterEnd({ ranMs: 1, reason: 'max-jobs', failures: 4 }, usual)).toEqual({
       kind: 'restart',
       delayMs: 0,
+      failures: 0,
+    });
+  });
+
+  test('is replaced a moment later after a signal, which may end the whole worker', () => {
+    expect(afterEnd({ ranMs: 1, reason: 'signal', failures: 4 }, usual)).toEqual({
+      kind: 'restart',
+      delayMs: 200,
       failures: 0,
     });
   });
