@@ -126,7 +126,8 @@ function dropEmptyVariables({ options }: Command): void {
   for (const option of options) {
     const value = option.envVar === undefined ? undefined : process.env[option.envVar];
     if (option.envVar === undefined || value === undefined) continue;
-    if (value === '' || (option.isBoolean() && OFF.has(value.toLowerCase()))) delete process.env[option.envVar];
+    if (value === '' || (option.isBoolean() && OFF.has(value.toLowerCase())))
+      delete process.env[option.envVar];
   }
 }
 
