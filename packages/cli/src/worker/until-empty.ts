@@ -1,5 +1,6 @@
 /** Ends a worker once its queues hold nothing to do. */
 import type { App, AppWorker } from '@umbel/core';
+import { umbelCode } from '../errors/problem.js';
 
 /** Umbel's own jobs between tasks, which may add some to any queue. */
 const INTERNAL_QUEUE = 'umbel';
@@ -13,12 +14,18 @@ export async function closeWhenEmpty(app: App, worker: AppWorker): Promise<void>
   let emptyAt: number | undefined;
   while (worker.state === 'running') {
     const ended = endedOf(worker);
-    const isEmpty = worker.active.length === 0 && (await areEmpty(app, worker.queues));
+    const isEmpty = worker.active.length === 0 && (await areEmpty(app, worker.queues).catch(ifAway));
     if (isEmpty && emptyAt === ended && endedOf(worker) === ended && worker.active.length === 0) break;
     emptyAt = isEmpty ? ended : undefined;
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
   await worker.close();
+}
+
+/** A store that does not answer now may hold jobs. */
+function ifAway(error: unknown): false {
+  if (umbelCode(error) === 'CONNECTION') return false;
+  throw error;
 }
 
 function endedOf({ counts }: AppWorker): number {

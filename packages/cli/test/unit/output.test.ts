@@ -59,6 +59,13 @@ describe('output', () => {
     expect(texts.err).toBe('\r\u001b[2K50%\r\u001b[2Kdone\n');
   });
 
+  test('cuts a line that changes where the terminal ends', () => {
+    let text = '';
+    const stream = { isTTY: true, columns: 6, write: (part: string) => (text += part) };
+    new Output({}, stream, stream, {}).status('█'.repeat(20));
+    expect(text).toBe(`\r\u001b[2K${'█'.repeat(5)}`);
+  });
+
   test('of a problem is a document where documents are wanted', () => {
     const { out, texts } = written({}, false, true);
     out.problem({ exitCode: 2, what: 'No.' }, 'at x');

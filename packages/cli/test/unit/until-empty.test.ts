@@ -42,6 +42,17 @@ test.each(['waiting', 'delayed', 'waiting-children', 'active'] as const)(
   },
 );
 
+test('a store that is away is asked again, and another error ends it', async () => {
+  const away = Object.assign(new Error('away'), { [Symbol.for('umbel.error')]: true, code: 'CONNECTION' });
+  const { worker, close } = world([{}]);
+  const counts = vi.fn(async () => none).mockRejectedValueOnce(away);
+  const failing = { queue: () => ({ counts }) } as unknown as App;
+  await closeWhenEmpty(failing, worker);
+  expect(close).toHaveBeenCalledOnce();
+  counts.mockRejectedValueOnce(new TypeError('no'));
+  await expect(closeWhenEmpty(failing, worker)).rejects.toThrow('no');
+});
+
 test('an attempt between two looks calls for another one', async () => {
   let reads = 0;
   const { app, worker, looked } = world([{}], () => (reads++ < 2 ? 0 : 1));
