@@ -11,15 +11,18 @@ const PAUSE_MS = 200;
  * included. Looks twice, with no attempt in between: a job may go from one queue to another while they are counted.
  */
 export async function closeWhenEmpty(app: App, worker: AppWorker): Promise<void> {
-  let emptyAt: number | undefined;
-  while (worker.state === 'running') {
-    const ended = endedOf(worker);
-    const isEmpty = worker.active.length === 0 && (await areEmpty(app, worker.queues).catch(ifAway));
-    if (isEmpty && emptyAt === ended && endedOf(worker) === ended && worker.active.length === 0) break;
-    emptyAt = isEmpty ? ended : undefined;
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+  try {
+    let emptyAt: number | undefined;
+    while (worker.state === 'running') {
+      const ended = endedOf(worker);
+      const isEmpty = worker.active.length === 0 && (await areEmpty(app, worker.queues).catch(ifAway));
+      if (isEmpty && emptyAt === ended && endedOf(worker) === ended && worker.active.length === 0) break;
+      emptyAt = isEmpty ? ended : undefined;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  } finally {
+    await worker.close();
   }
-  await worker.close();
 }
 
 /** A store that does not answer now may hold jobs. */
