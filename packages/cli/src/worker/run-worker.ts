@@ -1,8 +1,8 @@
 /** A worker from its banner to its exit code. */
-import type { AppWorker, CloseReason } from '@umbel/core';
+import type { App, AppWorker, CloseReason } from '@umbel/core';
+import type { coreOf } from '@umbel/core/internal';
 import type { LoadedApp } from '../app-loader.js';
 import { EXIT, type ExitCode } from '../errors/exit-codes.js';
-import { importPackage } from '../modules.js';
 import type { Output } from '../output/output.js';
 import { counted, shortDuration } from '../output/text.js';
 import { banner } from './banner.js';
@@ -24,12 +24,11 @@ export interface RunWorker {
 }
 
 export async function runWorker({ loaded, flags, out, log, store, onReady }: RunWorker): Promise<ExitCode> {
-  const { app, folder } = loaded;
+  const { app } = loaded;
   const description = app.describe();
   loadTypeScriptInChildren(description);
-  const { coreOf } = await importPackage('@umbel/core/internal', folder);
   const worker = app.worker(workerOptions(flags));
-  coreOf(app).onActivity(log);
+  activityOf(app).onActivity(log);
   if (flags.logFormat !== 'json' && !isOneOfSeveral()) {
     const facts = {
       app: description,
@@ -58,6 +57,11 @@ export async function runWorker({ loaded, flags, out, log, store, onReady }: Run
   await ended;
   await app.close();
   return flags.untilEmpty && worker.counts.failed > 0 ? EXIT.failed : EXIT.ok;
+}
+
+/** The run-time side of an app, also of one that another copy of core has made: `coreOf` knows its own class only. */
+function activityOf(app: App): Pick<ReturnType<typeof coreOf>, 'onActivity'> {
+  return app as unknown as ReturnType<typeof coreOf>;
 }
 
 function shownConcurrency({ queues, concurrency }: WorkerFlags): (queue: string) => string {

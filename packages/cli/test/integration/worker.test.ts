@@ -1,6 +1,11 @@
+import { cpSync, mkdirSync, symlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { documents, project } from '../support/project.js';
+
+const root = fileURLToPath(new URL('../../../../', import.meta.url));
 
 describe('umbel worker', { timeout: 60_000 }, () => {
   test('shows what it serves on stderr, and a line for each attempt on stdout', async () => {
@@ -119,6 +124,30 @@ describe('umbel worker', { timeout: 60_000 }, () => {
     const pid = await (await app().send('apart')).get({ timeout: '30s' });
     expect(pid).toEqual(expect.any(Number));
     expect(pid).not.toBe(worker.child.pid);
+  });
+
+  test('runs an app that another copy of the package has made', async () => {
+    const { start, write, folder, name, app } = project();
+    const modules = join(folder, 'lib/node_modules');
+    mkdirSync(join(modules, '@umbel'), { recursive: true });
+    for (const part of ['package.json', 'dist'])
+      cpSync(join(root, 'packages/core', part), join(modules, '@umbel/core', part), { recursive: true });
+    for (const each of ['bullmq', 'ioredis', 'ms'])
+      symlinkSync(join(root, 'node_modules', each), join(modules, each));
+    write('lib/package.json', '{ "type": "module" }\n');
+    write(
+      'lib/tasks.ts',
+      `import { createApp } from '@umbel/core';\nconsole.log(import.meta.resolve('@umbel/core'));\nexport const app = createApp({ name: '${name}' });\nexport const one = app.task({ name: 'one', run: (): number => 1 });\n`,
+    );
+    write('main.ts', "export * from './lib/tasks.js';\n");
+    const worker = start(['worker', './main.ts', '--json', '--max-jobs', '1']);
+    await worker.prints('"event":"ready"');
+    expect(worker.stdout()).toMatch(/^file:.*\/lib\/node_modules\/@umbel\/core\/dist\/index\.js$/m);
+    await app().send('one');
+    const { code, stdout } = await worker.ended;
+    expect(code).toBe(0);
+    expect(stdout).toContain('"event":"attempt","state":"completed","task":"one"');
+    expect(stdout).toContain('"event":"message"');
   });
 
   test('answers probes', async () => {
