@@ -1,8 +1,8 @@
 /** A worker from its banner to its exit code. */
-import type { AppWorker, CloseReason } from '@umbel/core';
+import type { App, AppWorker, CloseReason } from '@umbel/core';
+import type { coreOf } from '@umbel/core/internal';
 import type { LoadedApp } from '../app-loader.js';
 import { EXIT, type ExitCode } from '../errors/exit-codes.js';
-import { importPackage } from '../modules.js';
 import type { Output } from '../output/output.js';
 import { counted, shortDuration } from '../output/text.js';
 import { banner } from './banner.js';
@@ -17,25 +17,18 @@ export interface RunWorker {
   readonly flags: WorkerFlags;
   readonly out: Output;
   readonly log: WorkerLog;
-  readonly storeNote?: string;
+  /** Instead of its address. */
+  readonly store?: string;
   /** Is called once it takes jobs. */
   readonly onReady?: (worker: AppWorker) => void;
 }
 
-export async function runWorker({
-  loaded,
-  flags,
-  out,
-  log,
-  storeNote,
-  onReady,
-}: RunWorker): Promise<ExitCode> {
-  const { app, folder } = loaded;
+export async function runWorker({ loaded, flags, out, log, store, onReady }: RunWorker): Promise<ExitCode> {
+  const { app } = loaded;
   const description = app.describe();
   loadTypeScriptInChildren(description);
-  const { coreOf } = await importPackage('@umbel/core/internal', folder);
   const worker = app.worker(workerOptions(flags));
-  coreOf(app).onActivity(log);
+  activityOf(app).onActivity(log);
   if (flags.logFormat !== 'json' && !isOneOfSeveral()) {
     const facts = {
       app: description,
@@ -43,7 +36,7 @@ export async function runWorker({
       queues: worker.queues,
       concurrency: shownConcurrency(flags),
     };
-    out.note(banner({ ...facts, ...(storeNote !== undefined && { storeNote }) }, out.noteColors));
+    out.note(banner({ ...facts, ...(store !== undefined && { store }) }, out.noteColors));
   }
   const startedAt = performance.now();
   const ended = worker.closed.then((reason) => tellEnd(log, worker, reason, performance.now() - startedAt));
@@ -59,11 +52,16 @@ export async function runWorker({
       ...(worker.healthPort !== undefined && { healthPort: worker.healthPort }),
     });
     onReady?.(worker);
-    if (flags.untilEmpty) void closeWhenEmpty(app, worker).catch((error: Error) => log.error(error.message));
+    if (flags.untilEmpty) await closeWhenEmpty(app, worker);
   }
   await ended;
   await app.close();
   return flags.untilEmpty && worker.counts.failed > 0 ? EXIT.failed : EXIT.ok;
+}
+
+/** The run-time side of an app, also of one that another copy of core has made: `coreOf` knows its own class only. */
+function activityOf(app: App): Pick<ReturnType<typeof coreOf>, 'onActivity'> {
+  return app as unknown as ReturnType<typeof coreOf>;
 }
 
 function shownConcurrency({ queues, concurrency }: WorkerFlags): (queue: string) => string {
