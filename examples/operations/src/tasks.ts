@@ -15,7 +15,7 @@ export const charge = app.task({
   },
 });
 
-export const ship = app.task({
+const ship = app.task({
   name: 'order.ship',
   queue: 'orders',
   input: z.object({ order: z.number(), cents: z.number() }),
