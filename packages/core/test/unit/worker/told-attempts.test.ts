@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { systemClock } from '../../src/clock.js';
-import type { ActiveJob, AttemptOutcome } from '../../src/running/job.js';
-import { type ActiveAttempt, Activity, type EndedAttempt } from '../../src/running/worker/activity.js';
+import { systemClock } from '../../../src/clock.js';
+import type { ActiveJob, AttemptOutcome } from '../../../src/running/job.js';
+import { type ActiveAttempt, Activity, type EndedAttempt } from '../../../src/running/worker/activity.js';
 
 const NOW = 1_893_456_000_000;
 const COMPLETED: AttemptOutcome = { kind: 'completed', value: 1 };
-const ERROR = { name: 'TypeError', message: '', stack: undefined };
+const ERROR = { name: 'TypeError', message: 'no', stack: undefined };
 
 /** What a listener is told of an attempt at such a job. */
 async function told(job: Partial<ActiveJob>, outcome: AttemptOutcome = COMPLETED) {
@@ -50,11 +50,13 @@ test('a failure of an earlier job is told from one of its own', async () => {
     end: 'failed',
     durationMs: 0,
     error: 'TypeError',
+    message: 'no',
   });
   expect((await told({}, { kind: 'failed', error: ERROR, isUpstream: true })).end).toEqual({
     end: 'failed',
     durationMs: 0,
     error: 'TypeError',
+    message: 'no',
     isUpstream: true,
   });
 });
