@@ -3,9 +3,12 @@ import { type AppEvent, encryption, InvalidOptionError, UnknownQueueError } from
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
+import type { QueueWorker } from '../../src/running/worker/worker.js';
 import { collect, count, times, typesOf } from '../support/collecting.js';
 
 const soon = { timeout: '10s' } as const;
+/** A worker that does not tell of itself, among the events of jobs. */
+const unseen = { heartbeat: false } as const;
 
 onEveryEngine('the events of a job', (engine) => {
   test('tell when it is enqueued, starts, reports and ends, with task, queue and attempt', async () => {
@@ -23,7 +26,7 @@ onEveryEngine('the events of a job', (engine) => {
     });
     const events = app.events();
     const { id } = await task.delay(7);
-    await app.worker().start();
+    await app.worker(unseen).start();
     const all = await collect(events, times('completed'));
     const facts = { id, task: 'task', queue: 'own' };
     const told = { at: expect.any(Date), position: expect.any(String) };
@@ -52,7 +55,7 @@ onEveryEngine('the events of a job', (engine) => {
     const later = app.task({ name: 'later', ...at(500) });
     const [first, second] = [app.events({ tasks: ['soon'] }), app.events({ tasks: ['later'] })];
     await Promise.all([soonAgain.delay(1), later.delay(1)]);
-    await app.worker().start();
+    await app.worker(unseen).start();
     for (const [events, isLate] of [
       [first, false],
       [second, true],
@@ -88,7 +91,7 @@ onEveryEngine('the events of a job', (engine) => {
     });
     const events = app.events({ types: ['retried'] });
     await task.delay();
-    await app.worker().start();
+    await app.worker(unseen).start();
     const [retried] = await collect(events, count(1));
     expect(retried).toMatchObject({ attempt: 1, delayMs: expect.closeTo(3_600_000, -3), reason: 'no' });
   });
@@ -104,7 +107,7 @@ onEveryEngine('the events of a job', (engine) => {
     await unwanted.revoke();
     const running = await endless.delay();
     const late = await brief.delay();
-    await app.worker().start();
+    await app.worker(unseen).start();
     await vi.waitFor(async () => expect(await running.state()).toBe('active'));
     await running.revoke({ terminate: true });
     const ended = new Set(['expired', 'revoked', 'failed']);
@@ -132,7 +135,7 @@ onEveryEngine('the events of a job', (engine) => {
     });
     const events = app.events();
     const result = await task.delay();
-    await app.worker().start();
+    await app.worker(unseen).start();
     await result.outcome(soon);
     isBroken = false;
     await app.deadLetters.replay(result.id);
@@ -157,7 +160,7 @@ onEveryEngine('the events of a job', (engine) => {
     });
     await task.delay(canary);
     await task.delay(`${canary}!`);
-    await app.worker().start();
+    await app.worker(unseen).start();
     const isEnough = (all: readonly AppEvent[]) => times('completed')(all) && times('failed')(all);
     const own = await collect(app.events({ from: 'start' }), isEnough);
     expect(own.filter(({ type }) => type === 'progress')[0]).toMatchObject({ value: canary });
@@ -181,7 +184,7 @@ onEveryEngine('the events of a run', (engine) => {
     });
     const events = app.events();
     const run = await chain(add, group([add, add, add]), sum).delay(1);
-    await app.worker().start();
+    await app.worker(unseen).start();
     const all = await collect(events, times('run-finished'));
     expect(all[0]).toMatchObject({ type: 'run-started', runId: run.id });
     expect(all.at(-1)).toMatchObject({ type: 'run-finished', runId: run.id, state: 'completed' });
@@ -211,7 +214,7 @@ onEveryEngine('the events of a run', (engine) => {
     const events = app.events();
     const early = await chain(stops, after).delay();
     const failing = await chain(fails, after).delay();
-    await app.worker().start();
+    await app.worker(unseen).start();
     const all = await collect(events, times('run-finished', 2));
     const of = (id: string) => all.filter((event) => 'runId' in event && event.runId === id);
     expect(
@@ -243,7 +246,7 @@ onEveryEngine('events', (engine) => {
     );
     const live = app.events();
     const reading = collect(live, times('run-finished', 20));
-    await app.worker({ concurrency: 10 }).start();
+    await app.worker({ concurrency: 10, ...unseen }).start();
     const runs = await Promise.all(Array.from({ length: 20 }, (_, n) => run.delay(n)));
     await Promise.all(runs.map((each) => each.get(soon)));
     const all = await reading;
@@ -268,7 +271,7 @@ onEveryEngine('events', (engine) => {
   test('go on behind the sending of a call with a countdown, which is no retry', async () => {
     const app = engine.app();
     const task = app.task({ name: 'task', run: async () => null });
-    await app.worker().start();
+    await app.worker(unseen).start();
     await (await task.applyAsync(undefined, { countdown: 20 })).get(soon);
     const all = await collect(app.events({ from: 'start' }), times('completed'));
     expect(typesOf(all)).toEqual(['enqueued', 'started', 'completed']);
@@ -276,10 +279,24 @@ onEveryEngine('events', (engine) => {
     expect(rest.map(placeless)).toEqual(all.slice(1).map(placeless));
   });
 
+  test('tell when a worker begins to take jobs, and when it takes no more', async () => {
+    const app = engine.app();
+    const events = app.events({ types: ['worker-online', 'worker-offline'] });
+    const worker = await app.worker({ name: 'one', queues: ['default'] }).start();
+    await worker.close();
+    const told = await collect(events, times('worker-offline'));
+    const facts = { name: 'one', pid: process.pid, host: expect.any(String), id: expect.any(String) };
+    expect(told.map((event) => [event.type, event.worker])).toEqual([
+      ['worker-online', facts],
+      ['worker-offline', facts],
+    ]);
+    expect(told[0]?.worker.id).toBe(told[1]?.worker.id);
+  });
+
   test('begin at a moment', async () => {
     const app = engine.app();
     const task = app.task({ name: 'task', input: z.number(), run: async (n) => n });
-    await app.worker().start();
+    await app.worker(unseen).start();
     for (const n of [1, 2]) await (await task.delay(n)).get(soon);
     const before = await collect(app.events({ from: 'start' }), times('completed', 2));
     const last = before.at(-1)?.at ?? new Date();
@@ -320,11 +337,11 @@ onEveryEngine('events', (engine) => {
       },
     });
     const events = app.events();
-    const first = await app.worker({ lockDuration: '1s' }).start();
+    const first = await app.worker({ lockDuration: '1s', ...unseen }).start();
     await task.delay();
     await vi.waitFor(() => expect(starts).toBe(1));
-    await first.close({ force: true });
-    await app.worker({ lockDuration: '1s' }).start();
+    await (first as QueueWorker).abandon(); // as by kill -9
+    await app.worker({ lockDuration: '1s', ...unseen }).start();
     const all = await collect(events, times('completed'));
     lost.open();
     expect(typesOf(all)).toEqual(['enqueued', 'started', 'stalled', 'started', 'completed']);
