@@ -77,6 +77,7 @@ class QueueClaimer implements Claimer {
   readonly #closing = new EventEmitter();
   readonly #worker: ClaimingWorker;
   #isClosing = false;
+  #givesUp: ((id: string) => Error) | undefined;
 
   constructor(options: ClaimOptions, handle: (job: ActiveJob) => Promise<AttemptOutcome>) {
     this.#options = options;
@@ -119,6 +120,7 @@ class QueueClaimer implements Claimer {
   }
 
   giveUpAll(reason: (id: string) => Error): void {
+    this.#givesUp = reason;
     for (const job of this.#held) job.giveUp(reason(job.id));
   }
 
@@ -161,6 +163,8 @@ class QueueClaimer implements Claimer {
       repeat: (command) => this.#repeat(command),
     });
     this.#held.add(claimed);
+    // A job may be handed out after the others were given up: also one that another worker has just given back.
+    if (this.#givesUp !== undefined) claimed.giveUp(this.#givesUp(claimed.id));
     try {
       for (;;) {
         const outcome = await this.#handle(claimed);
