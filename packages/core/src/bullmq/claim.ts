@@ -70,6 +70,7 @@ export function createClaimer(
   const claims = new Claims();
   const held = new Set<ClaimedJob>();
   let isClosing = false;
+  let givesUp: ((id: string) => Error) | undefined;
   const isOurs = foreignCheck(options);
   const repeating = async <T>(command: () => Promise<T>): Promise<T> => {
     const isOver = () => worker.backend.closing !== undefined;
@@ -96,6 +97,8 @@ export function createClaimer(
         repeat: repeating,
       });
       held.add(claimed);
+      // A job may be handed out after the others were given up: also one that another worker has just given back.
+      if (givesUp !== undefined) claimed.giveUp(givesUp(claimed.id));
       try {
         for (;;) {
           const outcome = await handle(claimed);
@@ -150,6 +153,7 @@ export function createClaimer(
       for (const job of held) if (job.id === id) job.giveUp(reason);
     },
     giveUpAll(reason) {
+      givesUp = reason;
       for (const job of held) job.giveUp(reason(job.id));
     },
     get concurrency() {
