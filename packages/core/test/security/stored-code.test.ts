@@ -191,21 +191,40 @@ const LOADING: [what: string, pattern: RegExp, explained: readonly string[]][] =
   ['eval', /\beval\s*\(/, []],
   ['functions made of text', /\bnew Function\b|(?<![.\w])Function\s*\(/, []],
   ['the vm module', /['"](?:node:)?vm['"]/, []],
-  ['require', /\bcreateRequire\b|\brequire\s*\(/, []],
+  // Optional peers, by names that stand in the code, once a program uses what needs them; and the modules that the
+  // command line is given as arguments.
+  [
+    'require',
+    /\bcreateRequire\b|\brequire\s*\(/,
+    ['packages/cli/src/modules.ts', 'packages/core/src/optional-peer.ts'],
+  ],
   ['bindings of Node', /\bprocess\s*\.\s*(?:binding|dlopen)\b/, []],
   // The child of an isolated task imports the module that the worker has given it as an argument.
   [
     'an import of what is no literal',
     /\bimport\s*\(\s*(?!['"])/,
-    ['packages/core/src/running/isolated/child.ts'],
+    ['packages/cli/src/modules.ts', 'packages/core/src/running/isolated/child.ts'],
   ],
-  // The worker forks a file beside its own.
-  ['processes', /['"](?:node:)?child_process['"]/, ['packages/core/src/running/isolated/child-handle.ts']],
+  // The worker forks a file beside its own, or the program that has made it; `umbel init` runs npm.
+  [
+    'processes',
+    /['"](?:node:)?child_process['"]/,
+    [
+      'packages/cli/src/commands/init.ts',
+      'packages/core/src/running/isolated/child-handle.ts',
+      'packages/core/src/running/processes/worker-process.ts',
+    ],
+  ],
   [
     'threads',
     /['"](?:node:)?worker_threads['"]/,
-    // The child starts a file beside its own, which watches whether the worker lives.
-    ['packages/core/src/running/isolated/child.ts', 'packages/core/src/running/isolated/parent-watch.ts'],
+    // The child starts a file beside its own, which watches whether the worker lives; a worker of several processes asks
+    // whether it is in a thread.
+    [
+      'packages/core/src/running/isolated/child.ts',
+      'packages/core/src/running/isolated/parent-watch.ts',
+      'packages/core/src/running/processes/program.ts',
+    ],
   ],
 ];
 
