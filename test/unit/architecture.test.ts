@@ -17,7 +17,12 @@ const IMPORT = /(?:from|import)\s*\(?\s*'([^']+)'/g;
 const importsOf = (file: string): string[] =>
   [...readFileSync(join(root, file), 'utf8').matchAll(IMPORT)].map((match) => match[1] ?? '');
 
-const sources = filesBelow('packages', '.ts').filter((file) => /^packages\/[^/]+\/src\//.test(file));
+/** Holds the text of modules that are written into projects. */
+const TEMPLATES = 'packages/cli/src/init/templates.ts';
+
+const sources = filesBelow('packages', '.ts').filter(
+  (file) => /^packages\/[^/]+\/src\//.test(file) && file !== TEMPLATES,
+);
 
 const importersOf = (pattern: RegExp): string[] =>
   sources.filter((file) => importsOf(file).some((name) => pattern.test(name)));
@@ -50,6 +55,21 @@ describe('imports', () => {
     expect(outside('packages/core/', /^$/)).toEqual([]);
     expect(outside('packages/canvas/', /^@umbel\/core(\/internal)?$/)).toEqual([]);
     expect(outside('packages/testing/', /^@umbel\/(core|canvas)/)).toEqual([]);
+    // The store in memory is loaded by `umbel dev`, if it is installed; see the next test.
+    expect(
+      outside('packages/cli/', /^@umbel\/(core|canvas)(\/internal)?$|^@umbel\/testing\/memory$/),
+    ).toEqual([]);
+  });
+
+  test('of the command line load nothing heavy before a command runs', () => {
+    const importsAtOnce = /^(?:import|export) (?!type )[^;]*?from '([^'.][^']*)'/gm;
+    const loaded = sources
+      .filter((file) => file.startsWith('packages/cli/'))
+      .flatMap((file) =>
+        [...readFileSync(join(root, file), 'utf8').matchAll(importsAtOnce)].map((match) => match[1] ?? ''),
+      );
+    const others = loaded.filter((name) => !name.startsWith('node:'));
+    expect([...new Set(others)].sort()).toEqual(['commander', 'picocolors']);
   });
 
   test('have no circle among files', () => {

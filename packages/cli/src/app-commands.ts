@@ -48,8 +48,13 @@ function quietLogger(out: Output, isVerbose: boolean): Logger {
 }
 
 /** How to look at a job later, from where this command was typed. */
-export function resultCommand(id: string, { app, name }: NamedAppFlags, isNamed: boolean): string {
-  const which = isNamed ? ` --name ${name}` : app === undefined ? '' : ` --app ${app}`;
+export function resultCommand(
+  id: string,
+  { app, name, queue = [] }: NamedAppFlags,
+  isNamed: boolean,
+): string {
+  const queues = [queue].flat().map((each) => ` --queue ${each}`);
+  const which = isNamed ? ` --name ${name}${queues.join('')}` : app === undefined ? '' : ` --app ${app}`;
   return `umbel result ${id} --wait${which}`;
 }
 

@@ -61,7 +61,7 @@ export async function loadOrNameApp(
   flags: NamedAppFlags,
   options: LoadOptions & { readonly isAppTyped?: boolean; readonly isNameTyped?: boolean },
 ): Promise<LoadedApp & { readonly isNamed: boolean }> {
-  const { name, prefix } = flags;
+  const { name, prefix, queue } = flags;
   if (options.isAppTyped && options.isNameTyped) {
     throw new CliError({
       exitCode: EXIT.usage,
@@ -76,12 +76,17 @@ export async function loadOrNameApp(
   const folder = process.cwd();
   await prepare(flags, options, folder);
   const { createApp } = await importPackage('@umbel/core', folder);
-  const app = createApp({ name, ...(prefix !== undefined && { prefix }) });
+  const queues = queue === undefined ? undefined : [queue].flat();
+  const app = createApp({
+    name,
+    ...(prefix !== undefined && { prefix }),
+    ...(queues !== undefined && { queues }),
+  });
   return { app, folder, modules: [], isNamed: true };
 }
 
 /** Modules by their text `path` or `path#export`, loaded in this order. */
-export async function loadModules(specs: readonly string[]): Promise<LoadedModule[]> {
+async function loadModules(specs: readonly string[]): Promise<LoadedModule[]> {
   const modules: LoadedModule[] = [];
   for (const spec of specs) {
     const { path, wanted } = parseSpec(spec);

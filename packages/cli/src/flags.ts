@@ -1,5 +1,6 @@
 /** Flags that several commands share, and how a flag is found in the environment. */
 import { type Command, Option } from 'commander';
+import { list } from './args.js';
 
 export interface OutputFlags {
   readonly json?: boolean;
@@ -16,6 +17,8 @@ export interface NamedAppFlags extends AppFlags {
   /** The app's name, where its code is not needed. */
   readonly name?: string;
   readonly prefix?: string;
+  /** With a name: queues that are not `default`, which the code would tell. */
+  readonly queue?: string | readonly string[];
 }
 
 /** A flag that the environment can give: `--max-jobs` as `UMBEL_MAX_JOBS`. */
@@ -55,6 +58,12 @@ export function namedAppFlags(command: Command): void {
   command
     .addOption(flag('--name <app>', 'name of the app, instead of its code').helpGroup('App:'))
     .addOption(flag('--prefix <text>', 'prefix of its keys, with --name').helpGroup('App:'));
+  if (command.options.some(({ long }) => long === '--queue')) return;
+  command.addOption(
+    ownFlag('--queue <name>', 'a queue to look in, with --name; repeatable')
+      .argParser(list)
+      .helpGroup('App:'),
+  );
 }
 
 /** Examples under the help: what is typed, and what it does. */

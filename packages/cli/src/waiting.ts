@@ -8,9 +8,11 @@ import { jsonText } from './output/text.js';
 
 export interface WaitOptions {
   readonly out: Output;
-  readonly timeout: string | undefined;
+  readonly timeout?: string;
   /** The command that looks at it later. */
   readonly later: string;
+  /** Names the job also where no line can change in place. */
+  readonly verbose?: boolean;
 }
 
 const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated } as const;
@@ -18,7 +20,7 @@ const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated } as const;
 /** Prints the result on stdout; of a failure the error on stderr. @throws {CliError} if the wait is given up. */
 export async function printWhenDone(
   result: AsyncResult<unknown>,
-  { out, timeout, later }: WaitOptions,
+  { out, timeout, later, verbose = false }: WaitOptions,
 ): Promise<ExitCode> {
   const controller = new AbortController();
   const { signal } = controller;
@@ -27,6 +29,7 @@ export async function printWhenDone(
     process.once(name, stop);
     return () => process.off(name, stop);
   });
+  if (verbose && !out.isInteractive) out.note(`waiting for ${result.id}`);
   const progress = showProgress(result, out, signal);
   try {
     const wait = { signal, ...(timeout !== undefined && { timeout: timeout as Duration }) };

@@ -41,7 +41,7 @@ export default defineCommand<CallFlags>({
       checkShared(app);
       const result = await app.send(task, input, sendOptions(flags));
       const later = resultCommand(result.id, flags, isNamed);
-      if (flags.wait) return printWhenDone(result, { out, timeout: flags.timeout, later });
+      if (flags.wait) return printWhenDone(result, { ...flags, out, later });
       if (out.isJson) out.document('call', { id: result.id, task });
       else out.data(result.id);
       return EXIT.ok;

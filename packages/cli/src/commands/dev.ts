@@ -46,7 +46,7 @@ export default defineCommand<AppFlags & OutputFlags & WorkerFlags>({
         flags: { ...flags, workerName: flags.workerName ?? 'dev' },
         out,
         log,
-        ...(isInMemory && { storeNote: '(in memory: gone with this process)' }),
+        ...(isInMemory && { store: 'in memory, gone with this process' }),
         onReady: () => prompt.start(process.stdin),
       });
     } finally {

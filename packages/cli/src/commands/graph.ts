@@ -5,10 +5,11 @@ import { defineCommand } from '../command.js';
 import { EXIT } from '../errors/exit-codes.js';
 import { examples, type NamedAppFlags, namedAppFlags, type OutputFlags, outputFlags } from '../flags.js';
 import type { Output } from '../output/output.js';
-import { clean } from '../output/text.js';
+import { table } from '../output/table.js';
+import { clean, cleanLine, shortDuration } from '../output/text.js';
 import { signatureOf } from '../signatures.js';
 
-type GraphFlags = NamedAppFlags & OutputFlags & { readonly format: 'mermaid' | 'dot' | 'json' };
+type GraphFlags = NamedAppFlags & OutputFlags & { readonly format: 'mermaid' | 'dot' | 'json' | 'table' };
 
 export default defineCommand<GraphFlags>({
   define(command) {
@@ -20,7 +21,7 @@ export default defineCommand<GraphFlags>({
       .argument('<target>', 'module and export, as ./pipeline.ts#pipeline; or the id of a run')
       .addOption(
         new Option('-f, --format <format>', 'what to print')
-          .choices(['mermaid', 'dot', 'json'])
+          .choices(['mermaid', 'dot', 'json', 'table'])
           .default('mermaid'),
       );
     namedAppFlags(command);
@@ -28,7 +29,7 @@ export default defineCommand<GraphFlags>({
     examples(command, [
       ['umbel graph ./pipeline.ts#nightly', 'a flowchart for Mermaid'],
       ['umbel graph ./pipeline.ts -f dot | dot -Tsvg > p.svg', 'a picture, by Graphviz'],
-      ['umbel graph 3f2a91c0-… --name shop', 'where a run stands'],
+      ['umbel graph 3f2a91c0-… --name shop -f table', 'where a run stands'],
     ]);
   },
 
@@ -57,8 +58,25 @@ export function isModule(target: string): boolean {
   return /[/\\#]/.test(target) || /\.[cm]?[jt]sx?$/.test(target);
 }
 
-function print(out: Output, { format, json }: GraphFlags, graph: RunGraph): typeof EXIT.ok {
+async function print(out: Output, { format, json }: GraphFlags, graph: RunGraph): Promise<typeof EXIT.ok> {
   if (json || format === 'json') out.document('graph', graph.toJSON());
+  else if (format === 'table')
+    out.data(await table(out, ['TASK', 'STATE', 'JOBS', 'TIME', 'QUEUE', 'ERROR'], rowsOf(graph)));
   else out.data(clean(format === 'dot' ? graph.toDot() : graph.toMermaid()).trimEnd());
   return EXIT.ok;
+}
+
+function rowsOf({ nodes }: RunGraph): string[][] {
+  return nodes.map(({ label, state, count = 1, counts, durationMs, queue, error = '' }) => [
+    cleanLine(label),
+    counts === undefined
+      ? cleanLine(state)
+      : Object.entries(counts)
+          .map(([each, number]) => `${number} ${cleanLine(each)}`)
+          .join(', '),
+    `${count}`,
+    durationMs === undefined ? '' : shortDuration(durationMs),
+    cleanLine(queue),
+    cleanLine(error),
+  ]);
 }

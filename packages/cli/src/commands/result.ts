@@ -45,7 +45,7 @@ export default defineCommand<ResultFlags>({
       checkShared(app);
       const result = app.result(id);
       const later = resultCommand(id, flags, isNamed);
-      if (flags.wait) return printWhenDone(result, { out, timeout: flags.timeout, later });
+      if (flags.wait) return printWhenDone(result, { ...flags, out, later });
       const info = await result.info();
       const state = await result.state();
       if (info.finishedAt !== undefined)

@@ -40,7 +40,7 @@ export default defineCommand<RunFlags>({
         if (module === undefined) throw new Error('the module was loaded');
         const result = await signatureOf(module).applyAsync(input, sendOptions(flags));
         const later = resultCommand(result.id, { app: spec }, false);
-        if (flags.wait) return printWhenDone(result, { out, timeout: flags.timeout, later });
+        if (flags.wait) return printWhenDone(result, { ...flags, out, later });
         if (out.isJson) out.document('run', { id: result.id });
         else out.data(result.id);
         return EXIT.ok;

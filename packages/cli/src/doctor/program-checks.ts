@@ -37,7 +37,7 @@ export function packageChecks(folder: string): Check[] {
 }
 
 /** Of the package that a module in `folder` gets, or, if it gets none, of that beside this program. */
-export function installedVersion(name: string, folder: string): string | undefined {
+function installedVersion(name: string, folder: string): string | undefined {
   for (const from of [folder, dirname(fileURLToPath(import.meta.url))]) {
     for (let at = from; ; at = dirname(at)) {
       const file = join(at, 'node_modules', name, 'package.json');

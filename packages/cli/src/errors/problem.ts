@@ -7,7 +7,7 @@ import { EXIT, type ExitCode } from './exit-codes.js';
 const BRAND = Symbol.for('umbel.error');
 
 /** The code of one of Umbel's errors. */
-export function umbelCode(error: unknown): string | undefined {
+function umbelCode(error: unknown): string | undefined {
   return error instanceof Error && BRAND in error && 'code' in error ? String(error.code) : undefined;
 }
 
@@ -15,7 +15,7 @@ const KNOWN: Readonly<Record<string, { exitCode: ExitCode; what: string; hint?: 
   CONNECTION: {
     exitCode: EXIT.unreachable,
     what: 'The store does not answer.',
-    hint: 'Is it running? Say where it is with --connection redis://… or UMBEL_URL.',
+    hint: 'Say where it is with --connection redis://… or UMBEL_URL.',
   },
   STORE_CONFIGURATION: { exitCode: EXIT.usage, what: 'The store is not set up for jobs.' },
   INVALID_OPTION: { exitCode: EXIT.usage, what: 'An option cannot be used.' },
@@ -28,7 +28,7 @@ const KNOWN: Readonly<Record<string, { exitCode: ExitCode; what: string; hint?: 
   UNKNOWN_JOB: {
     exitCode: EXIT.notFound,
     what: 'There is no such job.',
-    hint: 'Is it of this app, and in this store? See --name and --connection.',
+    hint: 'Is it of this app, in this store and, with --name, in one of these queues? See --connection and --queue.',
   },
   TIMEOUT: { exitCode: EXIT.timedOut, what: 'There is no result yet.' },
   DUPLICATE_TASK: { exitCode: EXIT.appUnloadable, what: 'The app cannot be loaded.' },

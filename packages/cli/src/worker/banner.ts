@@ -9,14 +9,14 @@ export interface BannerFacts {
   readonly worker: string;
   readonly queues: readonly string[];
   readonly concurrency: (queue: string) => string;
-  /** Beside the address of the store. */
-  readonly storeNote?: string;
+  /** Instead of its address. */
+  readonly store?: string;
 }
 
 const MOST_TASKS = 30;
 
 export function banner(
-  { app, worker, queues, concurrency, storeNote }: BannerFacts,
+  { app, worker, queues, concurrency, store }: BannerFacts,
   { bold, dim, cyan, yellow }: Colors,
 ): string {
   const row = (name: string, value: string) => `  ${dim(name.padEnd(8))} ${cleanLine(value)}`;
@@ -31,7 +31,7 @@ export function banner(
   return [
     `${bold('umbel')} ${dim(ownVersion())}`,
     row('app', app.name),
-    row('store', storeNote === undefined ? app.store.address : `${app.store.address} ${storeNote}`),
+    row('store', store ?? app.store.address),
     row('worker', worker),
     row('queues', queues.map((queue) => `${queue} (${concurrency(queue)})`).join(', ') || 'none'),
     `  ${dim('tasks'.padEnd(8))} ${counted(own.length, 'task')}`,

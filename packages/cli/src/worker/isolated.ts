@@ -5,6 +5,6 @@ import type { AppDescription } from '@umbel/core';
 export function loadTypeScriptInChildren({ tasks }: AppDescription, execArgv = process.execArgv): void {
   const needsIt = tasks.some(({ isolate }) => isolate !== undefined && /\.[cm]?tsx?$/.test(isolate));
   if (!needsIt) return;
-  const loader = import.meta.resolve('jiti/register');
+  const loader = new URL('./typescript-register.js', import.meta.url).href;
   if (!execArgv.includes(loader)) execArgv.push('--import', loader);
 }

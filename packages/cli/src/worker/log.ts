@@ -6,7 +6,7 @@ import type { Colors, Output } from '../output/output.js';
 import { cleanLine, jsonText, shortDuration, shortId } from '../output/text.js';
 
 /** As pino counts them. */
-export const LEVELS = { debug: 20, info: 30, warn: 40, error: 50, silent: 100 } as const;
+const LEVELS = { debug: 20, info: 30, warn: 40, error: 50, silent: 100 } as const;
 export type LogLevel = keyof typeof LEVELS;
 type Told = Exclude<LogLevel, 'silent'>;
 

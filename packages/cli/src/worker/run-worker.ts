@@ -17,19 +17,13 @@ export interface RunWorker {
   readonly flags: WorkerFlags;
   readonly out: Output;
   readonly log: WorkerLog;
-  readonly storeNote?: string;
+  /** Instead of its address. */
+  readonly store?: string;
   /** Is called once it takes jobs. */
   readonly onReady?: (worker: AppWorker) => void;
 }
 
-export async function runWorker({
-  loaded,
-  flags,
-  out,
-  log,
-  storeNote,
-  onReady,
-}: RunWorker): Promise<ExitCode> {
+export async function runWorker({ loaded, flags, out, log, store, onReady }: RunWorker): Promise<ExitCode> {
   const { app, folder } = loaded;
   const description = app.describe();
   loadTypeScriptInChildren(description);
@@ -43,7 +37,7 @@ export async function runWorker({
       queues: worker.queues,
       concurrency: shownConcurrency(flags),
     };
-    out.note(banner({ ...facts, ...(storeNote !== undefined && { storeNote }) }, out.noteColors));
+    out.note(banner({ ...facts, ...(store !== undefined && { store }) }, out.noteColors));
   }
   const startedAt = performance.now();
   const ended = worker.closed.then((reason) => tellEnd(log, worker, reason, performance.now() - startedAt));

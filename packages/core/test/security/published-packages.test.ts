@@ -37,7 +37,22 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   ],
   '@umbel/canvas': ['@umbel/core'],
   '@umbel/testing': ['@umbel/canvas', '@umbel/core', 'bullmq'],
+  umbel: [
+    '@clack/prompts', // asks, in `umbel init`
+    'cli-table3',
+    'commander', // arguments and help
+    'jiti', // loads TypeScript
+    'picocolors',
+  ],
 };
+
+/** What a package takes from the project that it is installed in, so that there is one copy of it. */
+const SHARED: Readonly<Record<string, readonly string[]>> = {
+  umbel: ['@umbel/canvas', '@umbel/core'],
+};
+
+/** The commands that a package brings. */
+const COMMANDS: Readonly<Record<string, object>> = { umbel: { umbel: './dist/main.js' } };
 
 describe.each(published)('the package in $folder', ({ folder, manifest }) => {
   test('needs the packages of the list when it runs, each in one version', () => {
@@ -54,14 +69,14 @@ describe.each(published)('the package in $folder', ({ folder, manifest }) => {
     const needed = Object.keys(peerDependencies).filter(
       (name) => !manifest.peerDependenciesMeta?.[name]?.optional,
     );
-    expect(needed).toEqual([]);
+    expect(needed).toEqual(SHARED[manifest.name] ?? []);
   });
 
   test('runs nothing when it is installed', () => {
     const running =
       /^(?:pre|post)?(?:install|prepare|prepublish|prepublishOnly|pack|uninstall)$|^dependencies$/;
     expect(Object.keys(manifest.scripts ?? {}).filter((name) => running.test(name))).toEqual([]);
-    expect(manifest.bin).toBeUndefined();
+    expect(manifest.bin).toEqual(COMMANDS[manifest.name]);
     expect(manifest.gypfile).toBeUndefined();
     expect(existsSync(join(root, folder, 'binding.gyp'))).toBe(false);
   });

@@ -1,7 +1,7 @@
 import { createApp, defineTask, isApp } from '@umbel/core';
 import { setProcessDefaults } from '@umbel/core/internal';
-import { memory } from '@umbel/testing';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { memory } from '../../../../test/engines.js';
 
 describe('an app', () => {
   test('describes its tasks and queues', () => {

@@ -1,0 +1,173 @@
+/** A project of a user: a folder with packages and modules of its own, in which commands are run as processes. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type App, type AppOptions, createApp } from '@umbel/core';
+import { inject, onTestFinished, vi } from 'vitest';
+
+const root = fileURLToPath(new URL('../../../../', import.meta.url));
+const program = join(root, 'packages/cli/dist/main.js');
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Standard input. */
+  readonly input?: string;
+}
+
+interface Project {
+  readonly folder: string;
+  /** Of its app. */
+  readonly name: string;
+  write(path: string, text: string): void;
+  /** Runs a command to its end. */
+  umbel(args: readonly string[], options?: RunOptions): Promise<Ended>;
+  /** Starts a command. */
+  start(args: readonly string[], options?: RunOptions): Running;
+  /** The same app in this process. */
+  app(options?: Partial<AppOptions>): App;
+}
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+  readonly stdout: () => string;
+  readonly stderr: () => string;
+  /** Until it has printed this, on stdout or stderr. */
+  prints(text: string | RegExp): Promise<void>;
+}
+
+const MODULE = (name: string) => `import { createApp } from '@umbel/core';
+import { chain, group } from '@umbel/canvas';
+import { z } from 'zod';
+import { checked } from './checked.js';
+
+console.log('loaded');
+export const app = createApp({ name: '${name}' });
+
+export const add = app.task({
+  name: 'add',
+  input: z.object({ a: z.number(), b: z.number() }),
+  run: ({ a, b }) => ({ sum: checked(a) + b }),
+});
+
+export const double = app.task({
+  name: 'double',
+  input: z.object({ sum: z.number() }),
+  run: ({ sum }) => sum * 2,
+});
+
+export const held = app.task({
+  name: 'held',
+  queue: 'slow',
+  input: z.object({ ms: z.number() }),
+  run: async ({ ms }, ctx) => {
+    await ctx.progress({ percent: 50 });
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    return 'done';
+  },
+});
+
+export const apart = app.task({ name: 'apart', isolate: import.meta.url, run: () => process.pid });
+
+export const pipeline = chain(add, double);
+export const pair = group({ one: add.s({ a: 1 }), two: add.s({ a: 2 }) });
+`;
+
+/** Needs what only a compiler of TypeScript reads. */
+const CHECKED = `export enum Least { Zero = 0 }
+
+export const checked = (n: number): number => {
+  if (n < Least.Zero) throw new RangeError(\`negative: \${n}\`);
+  return n;
+};
+`;
+
+/** A folder with `tasks.ts`; it is removed, and what runs in it killed, after the test. */
+export function project(): Project {
+  const folder = mkdtempSync(join(tmpdir(), 'umbel-cli-'));
+  const name = `cli-${randomUUID()}`;
+  const children = new Set<ChildProcess>();
+  const apps: App[] = [];
+  onTestFinished(async () => {
+    for (const child of children) child.kill('SIGKILL');
+    await Promise.all(apps.map((app) => app.close()));
+    rmSync(folder, { recursive: true, force: true });
+  });
+  for (const each of ['core', 'canvas', 'testing']) link(`packages/${each}`, `@umbel/${each}`);
+  link('packages/cli', 'umbel');
+  link('node_modules/zod', 'zod');
+  const write = (path: string, text: string) => writeFileSync(join(folder, path), text);
+  write('package.json', '{ "type": "module" }\n');
+  write('tasks.ts', MODULE(name));
+  write('checked.ts', CHECKED);
+
+  function link(path: string, as: string): void {
+    const target = join(folder, 'node_modules', as);
+    mkdirSync(dirname(target), { recursive: true });
+    symlinkSync(join(root, path), target);
+  }
+
+  function start(args: readonly string[], { env = {}, input }: RunOptions = {}): Running {
+    const child = spawn(process.execPath, [program, ...args], {
+      cwd: folder,
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      env: { PATH: process.env.PATH, HOME: folder, UMBEL_URL: inject('redisUrl'), ...env },
+    });
+    children.add(child);
+    if (input !== undefined) child.stdin?.end(input);
+    let stdout = '';
+    let stderr = '';
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+    });
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    const ended = once(child, 'close').then(([code]) => {
+      children.delete(child);
+      return { code: code as number | null, stdout, stderr };
+    });
+    const prints = async (text: string | RegExp) => {
+      const isThere = () =>
+        typeof text === 'string' ? `${stdout}${stderr}`.includes(text) : text.test(stdout + stderr);
+      await vi.waitFor(
+        () => {
+          if (!isThere()) throw new Error(`${String(text)} was not printed:\n${stdout}\n${stderr}`);
+        },
+        { timeout: 25_000, interval: 10 },
+      );
+    };
+    return { child, ended, prints, stdout: () => stdout, stderr: () => stderr };
+  }
+
+  return {
+    folder,
+    name,
+    write,
+    start,
+    umbel: (args, options) => start(args, options).ended,
+    app: (options) => {
+      const app = createApp({ name, connection: inject('redisUrl'), ...options });
+      apps.push(app);
+      return app;
+    },
+  };
+}
+
+/** The documents of a text, one a line. */
+export function documents(text: string): Record<string, unknown>[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
