@@ -417,7 +417,8 @@ export class AppCore implements Sender {
 
   queue(name: string): QueueHandle {
     if (!this.#queues().includes(name)) this.#router.check(name, this.#registry.queues());
-    return queueHandle(actual(this).#store, name);
+    const core = actual(this);
+    return queueHandle(core.#store, name, () => core.#runtime.clock.now());
   }
 
   repair(): Promise<RepairCounts> {
@@ -477,7 +478,7 @@ export class AppCore implements Sender {
   async #anyQueue(name: string): Promise<QueueHandle> {
     checkQueue('queue', name);
     if (!this.#queues().includes(name) && (await this.#asking.servedQueues()).includes(name))
-      return queueHandle(this.#store, name);
+      return queueHandle(this.#store, name, () => this.#runtime.clock.now());
     return this.queue(name);
   }
 
