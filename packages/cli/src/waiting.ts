@@ -51,7 +51,7 @@ function givenUp(exitCode: ExitCode, id: string, later: string): CliError {
 }
 
 async function showProgress(result: AsyncResult<unknown>, out: Output, signal: AbortSignal): Promise<void> {
-  if (out.isInteractive) out.status(out.noteColors.dim(`waiting for ${result.id}`));
+  out.status(`waiting for ${result.id}`);
   try {
     for await (const value of result.progress({ signal })) {
       const line = progressLine(value);

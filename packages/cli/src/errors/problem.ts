@@ -7,7 +7,7 @@ import { EXIT, type ExitCode } from './exit-codes.js';
 const BRAND = Symbol.for('umbel.error');
 
 /** The code of one of Umbel's errors. */
-function umbelCode(error: unknown): string | undefined {
+export function umbelCode(error: unknown): string | undefined {
   return error instanceof Error && BRAND in error && 'code' in error ? String(error.code) : undefined;
 }
 

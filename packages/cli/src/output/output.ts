@@ -12,6 +12,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface Stream {
   readonly isTTY?: boolean;
+  /** Of a terminal. */
+  readonly columns?: number;
   write(text: string): unknown;
 }
 
@@ -74,10 +76,11 @@ export class Output {
     this.#stderr.write(`${text}\n`);
   }
 
-  /** A line that is written over by the next one; on a terminal only. */
+  /** A line that is written over by the next one; on a terminal only, and as far as it fits. Without colours. */
   status(text: string | undefined): void {
     if (!this.isInteractive || (text === undefined && !this.#hasStatus)) return;
-    this.#stderr.write(`\r\u001b[2K${text ?? ''}`);
+    const { columns = 80 } = this.#stderr;
+    this.#stderr.write(`\r\u001b[2K${[...(text ?? '')].slice(0, columns - 1).join('')}`);
     this.#hasStatus = text !== undefined;
   }
 

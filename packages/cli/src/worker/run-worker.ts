@@ -53,7 +53,7 @@ export async function runWorker({ loaded, flags, out, log, store, onReady }: Run
       ...(worker.healthPort !== undefined && { healthPort: worker.healthPort }),
     });
     onReady?.(worker);
-    if (flags.untilEmpty) void closeWhenEmpty(app, worker).catch((error: Error) => log.error(error.message));
+    if (flags.untilEmpty) await closeWhenEmpty(app, worker);
   }
   await ended;
   await app.close();

@@ -1,5 +1,6 @@
 /** Ends a worker once its queues hold nothing to do. */
 import type { App, AppWorker } from '@umbel/core';
+import { umbelCode } from '../errors/problem.js';
 
 /** Umbel's own jobs between tasks, which may add some to any queue. */
 const INTERNAL_QUEUE = 'umbel';
@@ -10,15 +11,24 @@ const PAUSE_MS = 200;
  * included. Looks twice, with no attempt in between: a job may go from one queue to another while they are counted.
  */
 export async function closeWhenEmpty(app: App, worker: AppWorker): Promise<void> {
-  let emptyAt: number | undefined;
-  while (worker.state === 'running') {
-    const ended = endedOf(worker);
-    const isEmpty = worker.active.length === 0 && (await areEmpty(app, worker.queues));
-    if (isEmpty && emptyAt === ended && endedOf(worker) === ended && worker.active.length === 0) break;
-    emptyAt = isEmpty ? ended : undefined;
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+  try {
+    let emptyAt: number | undefined;
+    while (worker.state === 'running') {
+      const ended = endedOf(worker);
+      const isEmpty = worker.active.length === 0 && (await areEmpty(app, worker.queues).catch(ifAway));
+      if (isEmpty && emptyAt === ended && endedOf(worker) === ended && worker.active.length === 0) break;
+      emptyAt = isEmpty ? ended : undefined;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  } finally {
+    await worker.close();
   }
-  await worker.close();
+}
+
+/** A store that does not answer now may hold jobs. */
+function ifAway(error: unknown): false {
+  if (umbelCode(error) === 'CONNECTION') return false;
+  throw error;
 }
 
 function endedOf({ counts }: AppWorker): number {

@@ -1,0 +1,82 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { parseSpec } from '../../src/app-loader.js';
+import { isModule } from '../../src/commands/graph.js';
+import { COMMANDS } from '../../src/commands/index.js';
+import { scriptFor } from '../../src/completion/scripts.js';
+import { completionTree } from '../../src/completion/tree.js';
+import { nodeCheck } from '../../src/doctor/program-checks.js';
+import { definedCommands, helpPages } from '../../src/program.js';
+
+describe('the help', () => {
+  test('stands in docs/cli.md as it is', async () => {
+    const file = fileURLToPath(new URL('../../../../docs/cli.md', import.meta.url));
+    const page = readFileSync(file, 'utf8');
+    const shown = new Map(
+      [...page.matchAll(/<!-- help (\S+) -->\n\n```text\n([\s\S]*?)\n```\n\n<!-- end -->/g)].map(
+        ([, name = '', text = '']) => [name, text],
+      ),
+    );
+    // If this fails: npm run build && node tools/cli-docs.mjs
+    expect(Object.fromEntries(shown)).toEqual(Object.fromEntries(await helpPages()));
+  });
+
+  test('of every command has examples, and every command has --json', async () => {
+    const pages = await helpPages();
+    for (const name of Object.keys(COMMANDS)) {
+      const page = pages.get(name) ?? '';
+      expect(page).toMatch(/\n\nExamples:\n {2}\S+/);
+      if (name !== 'completion') expect(page).toContain('--json');
+    }
+  });
+});
+
+describe('completion', () => {
+  test('knows every command, and its flags with their values', async () => {
+    const tree = completionTree(await definedCommands());
+    expect(tree.map(({ name }) => name)).toEqual(Object.keys(COMMANDS));
+    const worker = tree.find(({ name }) => name === 'worker');
+    expect(worker?.flags).toContainEqual({
+      names: ['-l', '--loglevel'],
+      description: 'what is told',
+      takesValue: true,
+      values: ['debug', 'info', 'warn', 'error', 'silent'],
+    });
+    expect(tree.find(({ name }) => name === 'completion')?.values).toEqual(['bash', 'zsh', 'fish']);
+  });
+
+  test('quotes what descriptions hold', () => {
+    const flags = [{ names: ['--x'], description: "it's [a]: `b` $c", takesValue: true, values: [] }];
+    const tree = [{ name: 'do', description: "it's", flags, values: [] }];
+    expect(scriptFor('fish', tree)).toContain(`-l x -r -d 'it'\\''s [a]: \`b\` $c'`);
+    expect(scriptFor('zsh', tree)).toContain(`'--x[it'\\''s  a   \`b\` $c]:value:_files'`);
+    expect(scriptFor('bash', tree)).not.toContain("it's");
+  });
+});
+
+describe('a target', () => {
+  test.each([
+    ['./tasks.ts', true],
+    ['tasks.mts', true],
+    ['src/tasks#app', true],
+    ['3f2a91c0-1111-4222-8333-444455556666', false],
+    ['3f2a91c0.0-1', false],
+    ['nightly', false],
+  ])('%s: a module? %s', (target, expected) => {
+    expect(isModule(target)).toBe(expected);
+  });
+
+  test('may name an export', () => {
+    expect(parseSpec('./a.ts#app')).toEqual({ path: './a.ts', wanted: 'app' });
+    expect(parseSpec('./a.ts#')).toEqual({ path: './a.ts', wanted: undefined });
+    expect(parseSpec('./a#b/c.ts#app')).toEqual({ path: './a#b/c.ts', wanted: 'app' });
+  });
+});
+
+test('an old Node is told', () => {
+  expect(nodeCheck('20.18.0').status).toBe('error');
+  expect(nodeCheck('18.20.0').status).toBe('error');
+  expect(nodeCheck('20.19.0').status).toBe('ok');
+  expect(nodeCheck('24.0.0').status).toBe('ok');
+});
