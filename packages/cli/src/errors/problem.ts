@@ -31,6 +31,13 @@ const KNOWN: Readonly<Record<string, { exitCode: ExitCode; what: string; hint?: 
     hint: 'Is it of this app, in this store and, with --name, in one of these queues? See --connection and --queue.',
   },
   TIMEOUT: { exitCode: EXIT.timedOut, what: 'There is no result yet.' },
+  UNKNOWN_SCHEDULE: {
+    exitCode: EXIT.notFound,
+    what: 'There is no such schedule.',
+    hint: 'umbel schedule list shows those that there are.',
+  },
+  JOB_STATE: { exitCode: EXIT.failed, what: 'That cannot be done to a job in this state.' },
+  SCHEDULE: { exitCode: EXIT.usage, what: 'The schedule cannot be stored.' },
   DUPLICATE_TASK: { exitCode: EXIT.appUnloadable, what: 'The app cannot be loaded.' },
 };
 
