@@ -41,7 +41,7 @@ export default defineCommand<PurgeFlags>({
       const unknown = named.filter((name) => !all.some((queue) => queue.name === name));
       if (unknown.length > 0)
         throw new CliError({
-          exitCode: EXIT.notFound,
+          exitCode: EXIT.usage,
           what: `There is no queue ${unknown.join(', ')}.`,
           why: `There are ${all.map(({ name }) => name).join(', ')}.`,
           hint: 'With --name, a queue that no worker serves has to be told: --queue.',

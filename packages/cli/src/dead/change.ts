@@ -41,8 +41,8 @@ interface Counts {
 interface Change {
   /** Of its document. */
   readonly kind: string;
-  /** `3 jobs run again`. */
-  readonly told: (count: number) => string;
+  /** `3 jobs run again`, or would. */
+  readonly told: (count: number, isDry: boolean) => string;
   readonly question: (count: number) => string;
   readonly many: (app: App, flags: ChangeFlags, isDry: boolean) => Promise<Counts>;
   readonly one: (app: App, id: string) => Promise<void>;
@@ -79,7 +79,8 @@ export const replay: CommandModule = defineCommand<ChangeFlags & { readonly inpu
     const input = await readInput(flags.input);
     return change(context, {
       kind: 'replayed',
-      told: (count) => `${counted(count, 'job')} ${count === 1 ? 'runs' : 'run'} again`,
+      told: (count, isDry) =>
+        `${counted(count, 'job')} ${isDry ? 'would run' : count === 1 ? 'runs' : 'run'} again`,
       question: (count) => `Run ${counted(count, 'failed job')} again?`,
       isFinal: false,
       one: (app, id) => app.deadLetters.replay(id, input === undefined ? {} : { input }),
@@ -109,7 +110,7 @@ export const drop: CommandModule = defineCommand<ChangeFlags>({
   run: (context) =>
     change(context, {
       kind: 'dropped',
-      told: (count) => `${counted(count, 'job')} ${count === 1 ? 'is' : 'are'} removed`,
+      told: (count, isDry) => `${counted(count, 'job')} ${isDry ? 'would be removed' : 'removed'}`,
       question: (count) => `Remove ${counted(count, 'failed job')} for good?`,
       isFinal: true,
       one: (app, id) => app.deadLetters.discard(id),
@@ -165,7 +166,7 @@ function told(
   if (out.isJson) {
     out.document(kind, { [kind]: done, skipped, isDryRun: isDry, ...(cursor !== undefined && { cursor }) });
   } else {
-    out.data(`${words(done)}${isDry && done > 0 ? ', if this is done' : ''}`);
+    out.data(words(done, isDry));
     for (const { id, reason } of skipped) out.note(cleanLine(`${id}: ${reason}`));
     if (cursor !== undefined) out.note(out.noteColors.dim('There are more than --limit.'));
   }

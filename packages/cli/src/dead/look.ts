@@ -1,3 +1,4 @@
+import type { ErrorRecord } from '@umbel/core';
 import { type CommandModule, defineCommand } from '../command.js';
 import { EXIT } from '../errors/exit-codes.js';
 import { examples } from '../flags.js';
@@ -62,7 +63,7 @@ export const show: CommandModule = defineCommand<OperatorFlags>({
   },
   run: (context) =>
     withOperated(context, async (app) => {
-      const { out } = context;
+      const { out, flags } = context;
       const [id] = context.args as [string];
       const letter = await app.deadLetters.get(id);
       if (out.isJson) {
@@ -87,7 +88,8 @@ export const show: CommandModule = defineCommand<OperatorFlags>({
         ['input', valueText(letter.input, 2)],
         ['error', `${error.name}: ${error.message}`],
         ['code', error.code === undefined ? '' : String(error.code)],
-        ['stack', error.stack ?? ''],
+        ['stack', stackText(error.stack, flags.verbose === true)],
+        ...causesOf(error).map((cause) => ['cause', `${cause.name}: ${cause.message}`] as const),
         [
           'lost',
           letter.lostStarts.length === 0 ? '' : `its worker was lost ${letter.lostStarts.length} times`,
@@ -98,3 +100,15 @@ export const show: CommandModule = defineCommand<OperatorFlags>({
       return EXIT.ok;
     }),
 });
+
+const STACK_LINES = 6;
+
+function stackText(stack: string | undefined, isWhole: boolean): string {
+  const lines = (stack ?? '').split('\n');
+  if (isWhole || lines.length <= STACK_LINES) return lines.join('\n');
+  return [...lines.slice(0, STACK_LINES), '    … all of it with -v'].join('\n');
+}
+
+function causesOf({ cause }: ErrorRecord): ErrorRecord[] {
+  return cause === undefined ? [] : [cause, ...causesOf(cause)];
+}

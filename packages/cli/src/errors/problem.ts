@@ -19,7 +19,11 @@ const KNOWN: Readonly<Record<string, { exitCode: ExitCode; what: string; hint?: 
   },
   STORE_CONFIGURATION: { exitCode: EXIT.usage, what: 'The store is not set up for jobs.' },
   INVALID_OPTION: { exitCode: EXIT.usage, what: 'An option cannot be used.' },
-  UNKNOWN_QUEUE: { exitCode: EXIT.usage, what: 'There is no such queue.' },
+  UNKNOWN_QUEUE: {
+    exitCode: EXIT.usage,
+    what: 'There is no such queue.',
+    hint: 'With --name, a queue that no worker serves has to be told: --queue.',
+  },
   VALIDATION: {
     exitCode: EXIT.usage,
     what: 'The input does not fit.',

@@ -159,7 +159,9 @@ export const conf = question({
       const tls = isEncrypted ? ', encrypted' : '';
       printFacts(out, [
         ['connection', `${kind} ${addresses.join(' ')}, database ${database}${tls}`],
-        ...Object.entries(settings).map(([key, value]) => [key, settingText(key, value)] as const),
+        ...Object.entries(settings).map(
+          ([key, value]) => [key.replace(/(?:Ms|Bytes)$/, ''), settingText(key, value)] as const,
+        ),
       ]);
     }
   },
@@ -169,5 +171,6 @@ function settingText(key: string, value: unknown): string {
   if (value === null) return 'none';
   if (Array.isArray(value)) return value.map(String).join(', ') || 'none';
   if (typeof value === 'number' && key.endsWith('Ms')) return longDuration(value);
+  if (typeof value === 'number' && key.endsWith('Bytes')) return byteSize(value);
   return String(value);
 }

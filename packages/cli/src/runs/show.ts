@@ -30,7 +30,7 @@ export const show: CommandModule = defineCommand<OperatorFlags>({
       printFacts(out, [
         ['id', run.id],
         ['state', stateCell(run.state, out)],
-        ['steps', pairs(counts)],
+        ['steps', pairs(Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)))],
         ['sent', exact(run.enqueuedAt)],
         ['ended', exact(run.finishedAt)],
         ['tags', run.tags.join(' ')],

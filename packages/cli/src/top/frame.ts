@@ -18,7 +18,7 @@ export function frame(snapshot: Snapshot, { columns, rows }: Size, colors: Color
   const places = sum(workers.map((worker) => worker.concurrency));
   const done = sum(queues.map(({ rates }) => rates.completed));
   const failed = sum(queues.map(({ rates }) => rates.failed));
-  const title = `umbel top  ${cleanLine(app)}  ${at.toLocaleTimeString()}`;
+  const title = `umbel top  ${cleanLine(app)}  ${at.toTimeString().slice(0, 8)}`;
   const facts = `workers ${online.length} of ${workers.length} online, ${active} of ${places} places taken; ${rateText(done)}/s completed, ${rateText(failed)}/s failed`;
   const busiest = [...queues].sort((a, b) => busy(b) - busy(a));
   const queueLines = aligned(
