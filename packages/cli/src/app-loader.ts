@@ -48,8 +48,9 @@ export async function loadApp(flags: AppFlags, options: LoadOptions): Promise<Lo
       hint: 'Name the one that exports it: --app ./tasks.ts',
     });
   }
-  const folder = dirname(moduleFile(parseSpec(first).path));
-  await prepare(flags, options, folder);
+  const mainModule = moduleFile(parseSpec(first).path);
+  const folder = dirname(mainModule);
+  await prepare(flags, options, folder, mainModule);
   const modules = await loadModules(specs);
   const app = theApp(modules);
   if (options.isConnectionTyped) await checkConnection(app, flags.connection, folder);
@@ -97,11 +98,20 @@ async function loadModules(specs: readonly string[]): Promise<LoadedModule[]> {
 }
 
 /** What has to be set before a module makes its app. */
-async function prepare(flags: AppFlags, options: LoadOptions, folder: string): Promise<void> {
+async function prepare(
+  flags: AppFlags,
+  options: LoadOptions,
+  folder: string,
+  mainModule?: string,
+): Promise<void> {
   if (flags.connection !== undefined) process.env.UMBEL_URL = flags.connection;
   const { setProcessDefaults } = await importPackage('@umbel/core/internal', folder);
   const connection = await options.makeConnection?.(folder);
-  setProcessDefaults({ logger: options.logger, ...(connection !== undefined && { connection }) });
+  setProcessDefaults({
+    logger: options.logger,
+    ...(connection !== undefined && { connection }),
+    ...(mainModule !== undefined && { mainModule }),
+  });
 }
 
 export function parseSpec(spec: string): { path: string; wanted: string | undefined } {

@@ -16,6 +16,8 @@ export interface CommandModule {
   /** Declares arguments, flags and examples. */
   define(command: Command): void;
   run(context: CommandContext<unknown>): Promise<ExitCode>;
+  /** Commands below it, by their names. */
+  readonly verbs?: Readonly<Record<string, CommandModule>>;
 }
 
 /** A command whose flags, as `define` declares them, are of this type. */

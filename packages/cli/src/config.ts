@@ -53,7 +53,9 @@ export async function applyConfig(command: Command, folder = process.cwd()): Pro
   for (const key of Object.keys(config)) {
     if (!SHARED.includes(key) && !Object.hasOwn(COMMANDS, key)) throw refuse(`There is no "${key}".`);
   }
-  const own = config[command.name()] ?? {};
+  // The file has no flags of commands that stand below others: some have the name of another command.
+  const isVerb = command.parent?.parent != null;
+  const own = (isVerb ? undefined : config[command.name()]) ?? {};
   if (typeof own !== 'object' || own === null || Array.isArray(own))
     throw refuse(`"${command.name()}" is no object of flags.`);
   const byName = new Map(command.options.map((option) => [option.attributeName(), option]));

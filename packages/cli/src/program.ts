@@ -24,7 +24,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
 }
 
 async function dispatched(given: readonly string[]): Promise<number> {
-  const argv = given[0] === 'help' ? [...given.slice(1, 2), '--help'] : given;
+  const argv = given[0] === 'help' ? [...given.slice(1), '--help'] : given;
   const [name = '--help'] = argv;
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   let code: number = EXIT.ok;
@@ -33,12 +33,12 @@ async function dispatched(given: readonly string[]): Promise<number> {
     if (each === name && entry !== undefined) {
       const { default: module } = await entry.load();
       program.addCommand(
-        commandOf(name, module, async (command, args) => {
+        commandOf(name, module, async (called, command) => {
           const { applyConfig } = await import('./config.js');
           await applyConfig(command);
           const flags = command.opts<Record<string, unknown>>();
           const out = new Output({ isJson: flags.json === true });
-          code = await module.run({ args, flags, out, command });
+          code = await called.run({ args: command.processedArgs, flags, out, command });
         }),
       );
     } else program.addCommand(configured(new Command(each)).summary(summary).helpGroup(group));
@@ -59,8 +59,11 @@ export async function helpPages(width = 100): Promise<ReadonlyMap<string, string
         .helpGroup(group),
     );
   }
-  for (const command of [program, ...program.commands]) {
-    const name = command === program ? 'umbel' : command.name();
+  const verbs = program.commands.flatMap((command) => command.commands);
+  for (const command of [program, ...program.commands, ...verbs]) {
+    const isVerb = verbs.includes(command);
+    const name =
+      command === program ? 'umbel' : isVerb ? `${command.parent?.name()}/${command.name()}` : command.name();
     let page = '';
     command.configureOutput({
       writeOut: (text) => {
@@ -70,9 +73,14 @@ export async function helpPages(width = 100): Promise<ReadonlyMap<string, string
       getOutHasColors: () => false,
     });
     command.outputHelp();
-    pages.set(name, page.trimEnd());
+    pages.set(name, (isVerb ? withoutCommonFlags(page) : page).trimEnd());
   }
   return pages;
+}
+
+/** The flags of output and app are the same for every command of a group. */
+function withoutCommonFlags(page: string): string {
+  return page.replace(/\n(?:App|Output):\n(?: {2}.*\n)+/g, '');
 }
 
 /** Every command with its arguments and flags, for completion. */
@@ -111,12 +119,14 @@ Examples:
 function commandOf(
   name: string,
   module: CommandModule,
-  action: (command: Command, args: string[]) => Promise<void>,
+  action: (called: CommandModule, command: Command) => Promise<void>,
 ): Command {
   const command = configured(new Command(name));
   module.define(command);
   dropEmptyVariables(command);
-  return command.action(() => action(command, command.processedArgs as string[]));
+  for (const [verb, below] of Object.entries(module.verbs ?? {}))
+    command.addCommand(commandOf(verb, below, action));
+  return command.action(() => action(module, command));
 }
 
 const OFF = new Set(['', '0', 'false', 'no', 'off']);

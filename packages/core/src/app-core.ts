@@ -251,7 +251,8 @@ export class AppCore implements Sender, Operating {
 
   queue(name: string): QueueHandle {
     this.#parts.queues.handle(name);
-    return queueHandle(actual(this).#parts.store, name);
+    const { store, runtime } = actual(this).#parts;
+    return queueHandle(store, name, () => runtime.clock.now());
   }
 
   repair(): Promise<RepairCounts> {

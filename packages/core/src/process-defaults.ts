@@ -7,6 +7,8 @@ export interface ProcessDefaults {
   readonly logger?: Logger;
   /** Instead of a Redis on this machine; the environment variable `UMBEL_URL` wins. */
   readonly connection?: Connection;
+  /** What the program runs for its user: where files are watched (`watch`), instead of where the program is. */
+  readonly mainModule?: string;
 }
 
 /** Process-wide: the program and the modules that it loads may have a copy of this package each. */

@@ -9,7 +9,11 @@ import { table } from '../output/table.js';
 import { clean, cleanLine, shortDuration } from '../output/text.js';
 import { signatureOf } from '../signatures.js';
 
-type GraphFlags = NamedAppFlags & OutputFlags & { readonly format: 'mermaid' | 'dot' | 'json' | 'table' };
+export interface GraphFormat {
+  readonly format: 'mermaid' | 'dot' | 'json' | 'table';
+}
+
+type GraphFlags = NamedAppFlags & OutputFlags & GraphFormat;
 
 export default defineCommand<GraphFlags>({
   define(command) {
@@ -39,14 +43,14 @@ export default defineCommand<GraphFlags>({
     if (!isModule(target)) {
       return withApp(context, async ({ app }) => {
         checkShared(app);
-        return print(out, flags, await app.result(target).graph());
+        return printGraph(out, flags, await app.result(target).graph());
       });
     }
     return withApp(
       context,
       async ({ modules: [module] }) => {
         if (module === undefined) throw new Error('the module was loaded');
-        return print(out, flags, signatureOf(module).graph());
+        return printGraph(out, flags, signatureOf(module).graph());
       },
       { modules: [target] },
     );
@@ -58,7 +62,11 @@ export function isModule(target: string): boolean {
   return /[/\\#]/.test(target) || /\.[cm]?[jt]sx?$/.test(target);
 }
 
-async function print(out: Output, { format, json }: GraphFlags, graph: RunGraph): Promise<typeof EXIT.ok> {
+export async function printGraph(
+  out: Output,
+  { format, json }: GraphFormat & OutputFlags,
+  graph: RunGraph,
+): Promise<typeof EXIT.ok> {
   if (json || format === 'json') out.document('graph', graph.toJSON());
   else if (format === 'table')
     out.data(await table(out, ['TASK', 'STATE', 'JOBS', 'TIME', 'QUEUE', 'ERROR'], rowsOf(graph)));

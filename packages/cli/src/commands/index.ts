@@ -9,6 +9,7 @@ interface CommandEntry {
 
 const RUN = 'Run:';
 const LOOK = 'Look:';
+const DIRECT = 'Direct:';
 const START = 'Set up:';
 
 export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
@@ -31,6 +32,32 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'look for what may be wrong, and change nothing',
     load: () => import('./doctor.js'),
   },
+  status: { group: LOOK, summary: 'how an app is, at a glance', load: () => import('./status.js') },
+  inspect: {
+    group: LOOK,
+    summary: 'workers, queues, and what runs and waits',
+    load: () => import('./inspect.js'),
+  },
+  runs: {
+    group: LOOK,
+    summary: 'compositions: list, show, tree, graph, resume',
+    load: () => import('./runs.js'),
+  },
+  jobs: { group: LOOK, summary: 'jobs of tasks: list, show', load: () => import('./jobs.js') },
+  top: { group: LOOK, summary: 'queues and workers, live', load: () => import('./top.js') },
+  events: { group: LOOK, summary: 'what happens, as it happens', load: () => import('./events.js') },
+  control: {
+    group: DIRECT,
+    summary: 'workers, queues and jobs: pause, revoke, limits, shutdown',
+    load: () => import('./control.js'),
+  },
+  dead: { group: DIRECT, summary: 'failed jobs: list, show, replay, drop', load: () => import('./dead.js') },
+  schedule: {
+    group: DIRECT,
+    summary: 'schedules: list, next, run, pause, resume, sync',
+    load: () => import('./schedule.js'),
+  },
+  purge: { group: DIRECT, summary: 'remove the jobs that wait in queues', load: () => import('./purge.js') },
   init: {
     group: START,
     summary: 'add a first task, a worker and a test to a project',

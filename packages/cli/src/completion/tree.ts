@@ -22,8 +22,16 @@ export function completionTree(commands: readonly Command[]): CompletionCommand[
   return commands.map((command) => ({
     name: command.name(),
     description: command.summary(),
-    flags: [...command.options.filter(({ hidden }) => !hidden).map(flagOf), HELP],
-    values: command.registeredArguments[0]?.argChoices ?? [],
+    flags: [
+      ...optionsOf(command)
+        .filter(({ hidden }) => !hidden)
+        .map(flagOf),
+      HELP,
+    ],
+    values:
+      command.commands.length > 0
+        ? command.commands.map((verb) => verb.name())
+        : (command.registeredArguments[0]?.argChoices ?? []),
   }));
 }
 
@@ -33,6 +41,12 @@ const HELP: CompletionFlag = {
   takesValue: false,
   values: [],
 };
+
+/** Its own, and those of the commands below it, each once. */
+function optionsOf(command: Command): Option[] {
+  const all = [command, ...command.commands].flatMap(({ options }) => options);
+  return [...new Map(all.map((option) => [option.attributeName(), option])).values()];
+}
 
 function flagOf({ short, long, description, argChoices, required, optional }: Option): CompletionFlag {
   return {

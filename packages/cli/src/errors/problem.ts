@@ -19,7 +19,11 @@ const KNOWN: Readonly<Record<string, { exitCode: ExitCode; what: string; hint?: 
   },
   STORE_CONFIGURATION: { exitCode: EXIT.usage, what: 'The store is not set up for jobs.' },
   INVALID_OPTION: { exitCode: EXIT.usage, what: 'An option cannot be used.' },
-  UNKNOWN_QUEUE: { exitCode: EXIT.usage, what: 'There is no such queue.' },
+  UNKNOWN_QUEUE: {
+    exitCode: EXIT.usage,
+    what: 'There is no such queue.',
+    hint: 'With --name, a queue that no worker serves has to be told: --queue.',
+  },
   VALIDATION: {
     exitCode: EXIT.usage,
     what: 'The input does not fit.',
@@ -31,6 +35,13 @@ const KNOWN: Readonly<Record<string, { exitCode: ExitCode; what: string; hint?: 
     hint: 'Is it of this app, in this store and, with --name, in one of these queues? See --connection and --queue.',
   },
   TIMEOUT: { exitCode: EXIT.timedOut, what: 'There is no result yet.' },
+  UNKNOWN_SCHEDULE: {
+    exitCode: EXIT.notFound,
+    what: 'There is no such schedule.',
+    hint: 'umbel schedule list shows those that there are.',
+  },
+  JOB_STATE: { exitCode: EXIT.failed, what: 'That cannot be done to a job in this state.' },
+  SCHEDULE: { exitCode: EXIT.usage, what: 'The schedule cannot be stored.' },
   DUPLICATE_TASK: { exitCode: EXIT.appUnloadable, what: 'The app cannot be loaded.' },
 };
 

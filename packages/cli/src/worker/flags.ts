@@ -71,7 +71,8 @@ export function workerFlags(command: Command): void {
     ),
   );
   work(flag('--watch', 'start anew when a module changes'));
-  work(flag('--with-schedules', 'fire the schedules of the app, too'));
+  work(flag('--with-schedules', 'store the schedules that the code declares, as it starts (the default)'));
+  work(flag('--without-schedules', 'leave the schedules that are stored as they are'));
   work(
     flag(
       '--lock-duration <time>',

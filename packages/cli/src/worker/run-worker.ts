@@ -9,7 +9,7 @@ import { banner } from './banner.js';
 import { type WorkerFlags, workerOptions } from './flags.js';
 import { loadTypeScriptInChildren } from './isolated.js';
 import type { WorkerLog } from './log.js';
-import { isOneOfSeveral } from './scaling.js';
+import { isOneOfSeveral, runAsOneOfSeveral } from './scaling.js';
 import { closeWhenEmpty } from './until-empty.js';
 
 export interface RunWorker {
@@ -29,7 +29,8 @@ export async function runWorker({ loaded, flags, out, log, store, onReady }: Run
   loadTypeScriptInChildren(description);
   const worker = app.worker(workerOptions(flags));
   activityOf(app).onActivity(log);
-  if (flags.logFormat !== 'json' && !isOneOfSeveral()) {
+  if (isOneOfSeveral(worker)) return runAsOneOfSeveral(worker);
+  if (flags.logFormat !== 'json') {
     const facts = {
       app: description,
       worker: worker.name,

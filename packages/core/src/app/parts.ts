@@ -144,7 +144,7 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
       sending,
     },
     ...{ executor, asking, maxMembers, keepCompletedMs, keepFailedMs },
-    queues: new Queues({ router, registry, store, asking }),
+    queues: new Queues({ router, registry, store, asking, now: () => runtime.clock.now() }),
     scheduling: new Scheduling(scheduleParts),
   };
 }

@@ -12,6 +12,7 @@ export interface QueueParts {
   readonly registry: Registry;
   readonly store: Store;
   readonly asking: Asking;
+  readonly now: () => number;
 }
 
 export class Queues {
@@ -45,17 +46,17 @@ export class Queues {
 
   /** @throws {UnknownQueueError} if there is none of that name. */
   handle(name: string): QueueHandle {
-    const { router, registry, store } = this.#parts;
+    const { router, registry, store, now } = this.#parts;
     if (!this.known().includes(name)) router.check(name, registry.queues());
-    return queueHandle(store, name);
+    return queueHandle(store, name, now);
   }
 
   /** Also of a queue that only a worker knows. @throws {UnknownQueueError} if no worker does. */
   async servedHandle(name: string): Promise<QueueHandle> {
-    const { store, asking } = this.#parts;
+    const { store, asking, now } = this.#parts;
     checkQueue('queue', name);
     if (!this.known().includes(name) && (await asking.servedQueues()).includes(name))
-      return queueHandle(store, name);
+      return queueHandle(store, name, now);
     return this.handle(name);
   }
 

@@ -1,6 +1,7 @@
 import { checkInteger } from '../tasks/options.js';
 import type { Rate, RateLimit } from '../tasks/rate.js';
 import { rateOf } from '../tasks/rate.js';
+import { type PurgeCounts, type PurgeOptions, purgeQueue } from './purging.js';
 import type { Store } from './store.js';
 
 /** Jobs of a queue by state. */
@@ -26,10 +27,18 @@ export interface QueueHandle {
   setConcurrency(concurrency: number | undefined): Promise<void>;
   /** Jobs of the queue that start in a time in all workers together (`'100/s'`); without one, no limit. */
   setRateLimit(rate: Rate | undefined): Promise<void>;
+  /**
+   * Removes the jobs that wait in the queue, for good: whoever waits for one of them gets an `UnknownJobError`. A step of
+   * a run is not removed, since the run would never end; its run is revoked as a whole, and the step stays until a worker
+   * takes it, which ends it without running it. Jobs that run go on. What is added meanwhile may stay. Costs some
+   * commands for each job.
+   * @throws {InvalidOptionError} for Umbel's own queue.
+   */
+  purge(options?: PurgeOptions): Promise<PurgeCounts>;
 }
 
-/** The handle of a queue in a store. */
-export function queueHandle(store: Store, name: string): QueueHandle {
+/** The handle of a queue in a store; `now` gives the time of the app. */
+export function queueHandle(store: Store, name: string, now: () => number = Date.now): QueueHandle {
   return {
     name,
     counts: () =>
@@ -55,6 +64,7 @@ export function queueHandle(store: Store, name: string): QueueHandle {
     async setRateLimit(rate) {
       await setRateLimit(store, name, rate === undefined ? undefined : rateOf(rate, 'rate'));
     },
+    purge: (options = {}) => purgeQueue(store, name, options, now()),
   };
 }
 

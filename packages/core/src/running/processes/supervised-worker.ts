@@ -9,6 +9,7 @@
 import type { RepairCounts } from '../../bullmq/repair.js';
 import { durationMs } from '../../duration.js';
 import { ChildProcessError, ClosedError, UnknownQueueError } from '../../errors.js';
+import { processDefaults } from '../../process-defaults.js';
 import { checkQueue } from '../../tasks/options.js';
 import { isIsolatedChild } from '../isolated/handlers.js';
 import type { ActiveAttempt, AttemptCounts } from '../worker/activity.js';
@@ -198,12 +199,13 @@ export class SupervisedWorker implements AppWorker, Stoppable {
   #watch({ file }: Program): void {
     const { watch } = this.#options;
     if (watch === undefined) return;
+    const { mainModule: main = file } = processDefaults();
     const changed = (files: readonly string[]) => {
       const more = files.length > 3 ? ` and ${files.length - 3} more` : '';
       this.#parts.info(`${files.slice(0, 3).join(', ')}${more} changed: worker ${this.name} starts anew`);
       for (const slot of this.#slots) void slot.renew();
     };
-    this.#stops.push(watchFiles(watchPlan(watch, file, process.cwd()), changed, this.#parts.warn));
+    this.#stops.push(watchFiles(watchPlan(watch, main, process.cwd()), changed, this.#parts.warn));
   }
 
   async #startHealthServer(): Promise<void> {

@@ -1,0 +1,48 @@
+/** The app that a command of operators is about: also without its code, with every queue that its workers serve. */
+import type { App } from '@umbel/core';
+import type { Command } from 'commander';
+import { checkShared, withApp } from '../app-commands.js';
+import type { CommandContext } from '../command.js';
+import type { ExitCode } from '../errors/exit-codes.js';
+import { type NamedAppFlags, namedAppFlags, type OutputFlags, outputFlags } from '../flags.js';
+import { importPackage } from '../modules.js';
+
+export type OperatorFlags = NamedAppFlags & OutputFlags;
+
+/** After the command's own flags. */
+export function operatorFlags(command: Command): void {
+  namedAppFlags(command);
+  outputFlags(command);
+}
+
+/** Queues have such names; what is stored may hold others. */
+const QUEUE = /^[A-Za-z0-9_.-]{1,100}$/;
+/** Umbel's own. */
+const INTERNAL_QUEUE = 'umbel';
+
+/** Runs `use` with the app that the flags name; closes it whatever happens. */
+export function withOperated(
+  context: CommandContext<OperatorFlags>,
+  use: (app: App) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  return withApp(context, async ({ app, isNamed, folder }) => {
+    checkShared(app);
+    if (!isNamed) return use(app);
+    const { createApp } = await importPackage('@umbel/core', folder);
+    const { prefix, queue = [] } = context.flags;
+    const queues = [...new Set([...[queue].flat(), ...(await servedQueues(app))])];
+    const whole = createApp({ name: app.name, queues, ...(prefix !== undefined && { prefix }) });
+    try {
+      return await use(whole);
+    } finally {
+      await whole.close();
+    }
+  });
+}
+
+/** Those of workers that are missing too: jobs may be left in them. */
+async function servedQueues(app: App): Promise<string[]> {
+  const workers = await app.inspect.workers();
+  const names = workers.flatMap(({ processes }) => processes.flatMap(({ queues }) => Object.keys(queues)));
+  return names.filter((name) => QUEUE.test(name) && name !== INTERNAL_QUEUE);
+}

@@ -1,0 +1,59 @@
+/** Moments as they are typed and shown. */
+import { InvalidArgumentError } from 'commander';
+import { duration, moment } from '../args.js';
+import { shortDuration } from '../output/text.js';
+
+const UNITS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+};
+
+/** A moment as it is, or as a time before now: `'2h'`. */
+export function pastMoment(text: string): Date {
+  if (/^\d{4}-/.test(text)) return moment(text);
+  const ms = milliseconds(text);
+  if (ms === undefined)
+    throw new InvalidArgumentError("Expected a moment, '2030-01-31T08:00:00Z', or a time before now, '2h'.");
+  return new Date(Date.now() - ms);
+}
+
+/** A time with its unit, in milliseconds. */
+export function milliseconds(text: string): number | undefined {
+  const [, value, unit = ''] = /^(\d+(?:\.\d+)?)\s?(ms|s|m|h|d|w)$/.exec(text) ?? [];
+  const factor = UNITS[unit];
+  return value === undefined || factor === undefined ? undefined : Number(value) * factor;
+}
+
+/** At least so long: `'500ms'`. */
+export function interval(text: string): number {
+  const ms = milliseconds(duration(text)) ?? 0;
+  if (ms >= 100 && ms <= 86_400_000) return ms;
+  throw new InvalidArgumentError("Expected a time from '100ms' to '1d'.");
+}
+
+/** `3m05s ago`, `in 2h07m`; nothing for what has not been. */
+export function relative(date: Date | undefined, now = Date.now()): string {
+  if (date === undefined) return '';
+  const ms = date.getTime() - now;
+  return ms > 0 ? `in ${longDuration(ms)}` : `${longDuration(-ms)} ago`;
+}
+
+/** With days, where hours would be many. */
+export function longDuration(ms: number): string {
+  const days = Math.floor(ms / 86_400_000);
+  return days < 2 ? shortDuration(ms) : `${days}d${Math.floor((ms % 86_400_000) / 3_600_000)}h`;
+}
+
+/** Both where it can be read at once, and where it stands exactly. */
+export function exact(date: Date | undefined): string {
+  return date === undefined ? '' : `${date.toISOString()} (${relative(date)})`;
+}
+
+export function byteSize(bytes: number): string {
+  const mega = bytes / 1_048_576;
+  return mega < 1024 ? `${Math.round(mega)} MB` : `${(mega / 1024).toFixed(1)} GB`;
+}
