@@ -106,7 +106,8 @@ describe('the packed packages, in an empty folder', { timeout: 300_000 }, () => 
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     onTestFinished(() => {
-      if (worker.exitCode === null && worker.pid !== undefined) process.kill(-worker.pid, 'SIGKILL');
+      const isRunning = worker.exitCode === null && worker.signalCode === null;
+      if (isRunning && worker.pid !== undefined) process.kill(-worker.pid, 'SIGKILL');
     });
     let text = '';
     worker.stdout.setEncoding('utf8');
