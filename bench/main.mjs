@@ -1,5 +1,5 @@
 // Umbel beside bare BullMQ and Celery: `npm run bench -- [--quick] [--rows single,chain-100] [--rounds 5]
-// [--systems umbel,bullmq] [--json] [--out figures.json] [--with-celery] [--list]`. See README.md.
+// [--systems umbel,bullmq] [--against ../other-checkout] [--json] [--out figures.json] [--with-celery] [--list]`. See README.md.
 import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { cpus, loadavg } from 'node:os';
@@ -24,6 +24,7 @@ const { values } = parseArgs({
     rows: { type: 'string' },
     rounds: { type: 'string' },
     systems: { type: 'string' },
+    against: { type: 'string' },
     json: { type: 'boolean', default: false },
     out: { type: 'string' },
     list: { type: 'boolean', default: false },
@@ -35,7 +36,7 @@ if (values.list) {
   console.log(all.join('\n'));
   process.exit(0);
 }
-const { quick } = values;
+const { quick, against } = values;
 const names = values.rows?.split(',') ?? (quick ? [...QUICK, 'commands'] : all);
 for (const name of names) {
   if (!all.includes(name))
@@ -71,7 +72,14 @@ for (const name of names) {
     continue;
   }
   const systems = values.systems?.split(',');
-  const told = await runRow(name, row, { systems, rounds, quick, hasCelery: celery !== undefined, say });
+  const told = await runRow(name, row, {
+    systems,
+    rounds,
+    quick,
+    hasCelery: celery !== undefined,
+    against,
+    say,
+  });
   const digested = digest(told);
   rows[name] = { ...digested, judged: judge(row, digested) };
   print(rowLines(name, row, digested));

@@ -28,9 +28,9 @@ export class Peer {
   #lines;
   #stderr = '';
 
-  constructor({ command, args, env }) {
+  constructor({ command, args, env, cwd = new URL('..', import.meta.url) }) {
     this.#child = spawn(command, args, {
-      cwd: new URL('..', import.meta.url),
+      cwd,
       detached: true, // a process group of its own
       env: { ...process.env, ...env },
       stdio: ['pipe', 'pipe', 'pipe'],

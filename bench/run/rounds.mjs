@@ -1,4 +1,5 @@
 // The rounds of a row: every system in turn, again and again, so that what else the machine does falls on all alike.
+import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { celeryProgram, HOW_TO_INSTALL } from '../systems/celery.mjs';
 import { Peer } from './peer.mjs';
@@ -10,13 +11,15 @@ const LIMIT_MS = 120_000;
 /**
  * What each system measured in each round: `{ umbel: { size, runs: [{ phases, facts }, …] }, … }`, or `{ missing }` for
  * one that could not run. The first round is not kept: it warms up.
+ * `against` is the folder of another checkout, whose Umbel takes part as `before`.
  */
-export async function runRow(name, row, { systems, rounds, quick, hasCelery, say }) {
+export async function runRow(name, row, { systems, rounds, quick, hasCelery, against, say }) {
   const redis = row.needsRedis === false ? undefined : await startRedis({ durable: false });
   const control = redis && new Redis(redis.url);
-  const entries = Object.keys({ ...row.systems, ...(row.celery && { celery: true }) })
+  const others = { ...(row.celery && { celery: true }), ...(against && { before: true }) };
+  const entries = Object.keys({ ...row.systems, ...others })
     .filter((system) => systems === undefined || systems.includes(system))
-    .map((system) => [system, new Entry(name, row, system, { url: redis?.url, quick, hasCelery })]);
+    .map((system) => [system, new Entry(name, row, system, { url: redis?.url, quick, hasCelery, against })]);
   try {
     for (let round = 0; round <= rounds; round += 1) {
       say(`${name}: ${round === 0 ? 'warming up' : `round ${round} of ${rounds}`}`);
@@ -42,7 +45,7 @@ class Entry {
   #program;
   #peer;
 
-  constructor(name, row, system, { url, quick, hasCelery }) {
+  constructor(name, row, system, { url, quick, hasCelery, against }) {
     const { size: sizes } = row;
     const own = system === 'celery' ? ((quick ? sizes.celeryQuick : undefined) ?? sizes.celery) : undefined;
     const size = own ?? (quick ? sizes.quick : sizes.full);
@@ -56,7 +59,8 @@ class Entry {
       this.#request = { size };
       this.#program = {
         command: process.execPath,
-        args: ['run/child.mjs', name, system, ...(url ? [url] : [])],
+        args: ['run/child.mjs', name, system === 'before' ? 'umbel' : system, ...(url ? [url] : [])],
+        ...(system === 'before' && { cwd: join(against, 'bench') }),
       };
     }
   }
