@@ -33,7 +33,8 @@ export const BULK_SLICE = 500;
 /** The id of the job: its own, or that of an equal one that is there already. */
 export async function addJob(access: StoreAccess, job: NewJob, timeoutMs?: number): Promise<string> {
   const { id, name, queue, deduplication } = job;
-  const data = await dataOf(access.sealer, job);
+  const sealed = dataOf(access.sealer, job);
+  const data = sealed instanceof Promise ? await sealed : sealed;
   const options = toJobOptions(id, job.options, deduplication);
   const add = async (bull: EnvelopeQueue) => (await bull.add(name, data, options)).id ?? id;
   const added = await access.on(queue, add, timeoutMs);
@@ -121,11 +122,12 @@ export async function addBelow(
   await access.reach(() => access.backends.flows().add({ name, queueName: queue, data, opts }));
 }
 
-async function dataOf(sealer: Sealer, { id, name, content, options }: NewJob): Promise<Envelope> {
-  const own = contentOf(options);
-  if (!sealer.isActive || content.input === undefined) return encodeEnvelope({ ...content, ...own });
-  const input = await sealer.seal(content.input, { subject: 'input', id, task: name });
-  return encodeEnvelope({ ...content, ...own, input });
+/** The data of a job; a promise of them if they have to be sealed. */
+function dataOf(sealer: Sealer, { id, name, content, options }: NewJob): Envelope | Promise<Envelope> {
+  const all = { ...content, ...contentOf(options) };
+  if (!sealer.isActive || content.input === undefined) return encodeEnvelope(all);
+  const context = { subject: 'input', id, task: name } as const;
+  return sealer.seal(content.input, context).then((input) => encodeEnvelope({ ...all, input }));
 }
 
 async function isStored({ backends }: StoreAccess, run: string, { path, queue }: FlowNode): Promise<boolean> {

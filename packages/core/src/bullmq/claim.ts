@@ -77,6 +77,7 @@ class QueueClaimer implements Claimer {
   readonly #held = new Set<ClaimedJob>();
   readonly #closing = new EventEmitter();
   readonly #worker: ClaimingWorker;
+  readonly #repeated = <T>(command: () => Promise<T>) => this.#repeat(command);
   #isClosing = false;
 
   constructor(options: ClaimOptions, handle: (job: ActiveJob) => Promise<AttemptOutcome>) {
@@ -160,7 +161,7 @@ class QueueClaimer implements Claimer {
     const claimed = new ClaimedJob(job, {
       backend: this.#worker.backend,
       claim: this.#claims.find(job.id ?? '', job.token ?? ''),
-      repeat: (command) => this.#repeat(command),
+      repeat: this.#repeated,
     });
     this.#held.add(claimed);
     try {

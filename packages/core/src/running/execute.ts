@@ -66,7 +66,8 @@ export class Executor {
       const value = await (observer === undefined ? run() : observer.attempt(job, run));
       const kept = envelope.ignoreResult ? null : value;
       const stored = sealer.isActive ? await this.#sealedResult(job, kept) : kept;
-      if (attempt !== undefined) await this.#succeeded(attempt, value);
+      const ending = attempt === undefined ? undefined : this.#succeeded(attempt, value);
+      if (ending !== undefined) await ending;
       return { kind: 'completed', value: stored };
     } catch (thrown) {
       return (
@@ -149,13 +150,14 @@ export class Executor {
     return this.#parts.sealer.seal(value, { subject: 'result', id: job.id, task: '' });
   }
 
-  async #succeeded(attempt: Attempt, result: unknown): Promise<void> {
+  /** Tells of a success. Gives a promise to wait for if that takes a while. */
+  #succeeded(attempt: Attempt, result: unknown): Promise<unknown> | undefined {
     const { task, context, reports } = attempt;
-    if (this.#handling.hasHooks(task)) {
-      await this.#handling.hook(attempt, (hooks) => hooks.success?.(context, result));
-      await this.#handling.hook(attempt, (hooks) => hooks.always?.(context));
-    }
-    await reports.end();
+    if (!this.#handling.hasHooks(task)) return reports.end();
+    return this.#handling
+      .hook(attempt, (hooks) => hooks.success?.(context, result))
+      .then(() => this.#handling.hook(attempt, (hooks) => hooks.always?.(context)))
+      .then(() => reports.end());
   }
 
   async #failed(
