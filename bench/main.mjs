@@ -1,5 +1,5 @@
 // Umbel beside bare BullMQ and Celery: `npm run bench -- [--quick] [--rows single,chain-100] [--rounds 5]
-// [--systems umbel,bullmq] [--against ../other-checkout] [--json] [--out figures.json] [--with-celery] [--list]`. See README.md.
+// [--systems umbel,bullmq] [--against ../other-checkout] [--json] [--out figures.json] [--plot growth.svg] [--with-celery] [--list]`. See README.md.
 import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { cpus, loadavg } from 'node:os';
@@ -27,6 +27,7 @@ const { values } = parseArgs({
     against: { type: 'string' },
     json: { type: 'boolean', default: false },
     out: { type: 'string' },
+    plot: { type: 'string' },
     list: { type: 'boolean', default: false },
     'with-celery': { type: 'boolean', default: false },
   },
@@ -67,7 +68,7 @@ const rows = {};
 for (const name of names) {
   const { row } = await import(`./rows/${name}.mjs`);
   if (row.measure !== undefined) {
-    rows[name] = await row.measure({ quick, say });
+    rows[name] = await row.measure({ quick, plot: values.plot, say });
     print([`${name}: ${row.title}`, ...row.lines(rows[name]).map((line) => `  ${line}`)]);
     continue;
   }
