@@ -58,13 +58,10 @@ export async function addJobs(
   jobs: readonly NewJob[],
   timeoutMs?: number,
 ): Promise<string[]> {
-  const entries = await Promise.all(
-    jobs.map(async (job) => ({
-      name: job.name,
-      data: await dataOf(access.sealer, job),
-      opts: toJobOptions(job.id, job.options, job.deduplication),
-    })),
-  );
+  const { sealer } = access;
+  const entries = sealer.isActive
+    ? await Promise.all(jobs.map(async (job) => entryOf(job, await dataOf(sealer, job))))
+    : jobs.map((job) => entryOf(job, unsealed(job)));
   const added = await access.on(queue, (bull) => bull.addBulk(entries), timeoutMs);
   return added.map((job, index) => job.id ?? jobs[index]?.id ?? '');
 }
@@ -122,12 +119,20 @@ export async function addBelow(
   await access.reach(() => access.backends.flows().add({ name, queueName: queue, data, opts }));
 }
 
+function entryOf({ id, name, options, deduplication }: NewJob, data: Envelope) {
+  return { name, data, opts: toJobOptions(id, options, deduplication) };
+}
+
 /** The data of a job; a promise of them if they have to be sealed. */
-function dataOf(sealer: Sealer, { id, name, content, options }: NewJob): Envelope | Promise<Envelope> {
-  const all = { ...content, ...contentOf(options) };
-  if (!sealer.isActive || content.input === undefined) return encodeEnvelope(all);
+function dataOf(sealer: Sealer, job: NewJob): Envelope | Promise<Envelope> {
+  const { id, name, content } = job;
+  if (!sealer.isActive || content.input === undefined) return unsealed(job);
   const context = { subject: 'input', id, task: name } as const;
-  return sealer.seal(content.input, context).then((input) => encodeEnvelope({ ...all, input }));
+  return sealer.seal(content.input, context).then((input) => ({ ...unsealed(job), input }));
+}
+
+function unsealed({ content, options }: NewJob): Envelope {
+  return encodeEnvelope({ ...content, ...contentOf(options) });
 }
 
 async function isStored({ backends }: StoreAccess, run: string, { path, queue }: FlowNode): Promise<boolean> {

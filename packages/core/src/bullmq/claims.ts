@@ -18,18 +18,19 @@ export class Claims {
   /** By the id of the job: looked at several times for each. */
   readonly #held = new Map<string, readonly Claim[]>();
 
-  /** Notes a job while `handling` goes on. */
-  async during<T>(job: Job<unknown, unknown>, token: string, handling: () => Promise<T>): Promise<T> {
+  /** Notes a job until it is released. */
+  hold(job: Job<unknown, unknown>, token: string): Claim {
     const claim: Claim = { id: job.id ?? '', token, starts: job.attemptsStarted, onEnd: [] };
     this.#held.set(claim.id, [...this.of(claim.id), claim]);
-    try {
-      return await handling();
-    } finally {
-      const others = this.of(claim.id).filter((held) => held !== claim);
-      if (others.length === 0) this.#held.delete(claim.id);
-      else this.#held.set(claim.id, others);
-      for (const listener of claim.onEnd) listener();
-    }
+    return claim;
+  }
+
+  /** Its outcome is stored, or it is held no more. */
+  release(claim: Claim): void {
+    const others = this.of(claim.id).filter((held) => held !== claim);
+    if (others.length === 0) this.#held.delete(claim.id);
+    else this.#held.set(claim.id, others);
+    for (const listener of claim.onEnd) listener();
   }
 
   /** Every claim of a job; more than one if it was lost and is held again. */

@@ -92,6 +92,7 @@ export class Sending {
       if (checking !== undefined) await checking;
       wholes.push(whole);
     }
+    if (this.#parts.middleware.length === 0) return this.#sendAll(expression, wholes, options);
     const batch = new Batch((jobs) => this.#storeMany(jobs, options));
     const sent = wholes.map((whole) =>
       batch.add((store) =>
@@ -103,6 +104,18 @@ export class Sending {
     await batch.send();
     const jobs = await Promise.all(sent);
     return jobs.map(({ queue, id }) => this.#result(queue, id));
+  }
+
+  /** Sends many calls that go through no middleware. */
+  async #sendAll(
+    expression: TaskExpression,
+    inputs: readonly unknown[],
+    options: BulkOptions,
+  ): Promise<AsyncResult<unknown>[]> {
+    const own = this.#ownOptions(expression, options);
+    const jobs = inputs.map((input) => this.#newJob(expression, input, own, options));
+    const ids = await this.#storeMany(jobs, options);
+    return jobs.map((job) => this.#result(job.queue, ids.get(job) ?? job.id));
   }
 
   /** Sends a planned run, giving `input` to its open nodes. */
