@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { startRedis } from '../run/redis-server.mjs';
 import { count, readLedger } from './ledger.mjs';
 import { startSender, startWorker } from './processes.mjs';
-import { startRedis } from './redis.mjs';
 
 const POLL_MS = 1000;
 /** When nothing has moved for so long, what still moves waits for a timeout. */

@@ -38,7 +38,11 @@ export function operatingOf(parts: () => AppParts): Operating {
     deadLetters: deadLetters(
       () => {
         const { store, runtime, checks } = parts();
-        return { store, now: () => runtime.clock.now(), check: (task, input) => checks.check(task, input) };
+        return {
+          store,
+          now: () => runtime.clock.now(),
+          check: async (task, input) => void (await checks.check(task, input)),
+        };
       },
       () => parts().queues.known(),
     ),

@@ -33,7 +33,8 @@ export const BULK_SLICE = 500;
 /** The id of the job: its own, or that of an equal one that is there already. */
 export async function addJob(access: StoreAccess, job: NewJob, timeoutMs?: number): Promise<string> {
   const { id, name, queue, deduplication } = job;
-  const data = await dataOf(access.sealer, job);
+  const sealed = dataOf(access.sealer, job);
+  const data = sealed instanceof Promise ? await sealed : sealed;
   const options = toJobOptions(id, job.options, deduplication);
   const add = async (bull: EnvelopeQueue) => (await bull.add(name, data, options)).id ?? id;
   const added = await access.on(queue, add, timeoutMs);
@@ -57,13 +58,10 @@ export async function addJobs(
   jobs: readonly NewJob[],
   timeoutMs?: number,
 ): Promise<string[]> {
-  const entries = await Promise.all(
-    jobs.map(async (job) => ({
-      name: job.name,
-      data: await dataOf(access.sealer, job),
-      opts: toJobOptions(job.id, job.options, job.deduplication),
-    })),
-  );
+  const { sealer } = access;
+  const entries = sealer.isActive
+    ? await Promise.all(jobs.map(async (job) => entryOf(job, await dataOf(sealer, job))))
+    : jobs.map((job) => entryOf(job, unsealed(job)));
   const added = await access.on(queue, (bull) => bull.addBulk(entries), timeoutMs);
   return added.map((job, index) => job.id ?? jobs[index]?.id ?? '');
 }
@@ -121,11 +119,20 @@ export async function addBelow(
   await access.reach(() => access.backends.flows().add({ name, queueName: queue, data, opts }));
 }
 
-async function dataOf(sealer: Sealer, { id, name, content, options }: NewJob): Promise<Envelope> {
-  const own = contentOf(options);
-  if (!sealer.isActive || content.input === undefined) return encodeEnvelope({ ...content, ...own });
-  const input = await sealer.seal(content.input, { subject: 'input', id, task: name });
-  return encodeEnvelope({ ...content, ...own, input });
+function entryOf({ id, name, options, deduplication }: NewJob, data: Envelope) {
+  return { name, data, opts: toJobOptions(id, options, deduplication) };
+}
+
+/** The data of a job; a promise of them if they have to be sealed. */
+function dataOf(sealer: Sealer, job: NewJob): Envelope | Promise<Envelope> {
+  const { id, name, content } = job;
+  if (!sealer.isActive || content.input === undefined) return unsealed(job);
+  const context = { subject: 'input', id, task: name } as const;
+  return sealer.seal(content.input, context).then((input) => ({ ...unsealed(job), input }));
+}
+
+function unsealed({ content, options }: NewJob): Envelope {
+  return encodeEnvelope({ ...content, ...contentOf(options) });
 }
 
 async function isStored({ backends }: StoreAccess, run: string, { path, queue }: FlowNode): Promise<boolean> {

@@ -8,7 +8,9 @@ import {
 } from 'bullmq';
 import { ClosedError, ConnectionError } from '../errors.js';
 import type { Envelope } from '../wire/envelope.js';
+import { batchesWrites } from './batched-writes.js';
 import type { ResolvedConnection } from './connection.js';
+import { Deadlines } from './deadlines.js';
 import { checksAdded } from './guards/added.js';
 import { readsWhole } from './guards/reads.js';
 import { keepsStoreTime } from './guards/store-time.js';
@@ -37,16 +39,10 @@ function closer(): AbortController {
   return controller;
 }
 
-/** Node fires a timer at once that is set for longer. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
 const RETRY_MS = { first: 20, max: 1000 };
 
 /** A factory, and `forQueue`, may give the same backend twice; a guard stands once. */
 const guarded = new WeakSet<IQueueBackend>();
-
-/** Real time, taken at load time: reaching a store is no part of the time that a test may replace. */
-const { setTimeout, clearTimeout } = globalThis;
 
 /** BullMQ's classes of the sending side, on one connection that is opened at the first use. */
 export class Backends {
@@ -54,7 +50,10 @@ export class Backends {
   readonly #queues = new Map<string, EnvelopeQueue>();
   #base: IQueueBackend | undefined;
   #flows: FlowProducer<IQueueBackend> | undefined;
+  readonly #deadlines = new Deadlines();
   #ready: Promise<void> | undefined;
+  /** Whether `#ready` has resolved. */
+  #isReady = false;
   #lastError: Error | undefined;
   #closed = closer();
 
@@ -123,14 +122,10 @@ export class Backends {
     for (let pauseMs = RETRY_MS.first; ; pauseMs = Math.min(pauseMs * 2, RETRY_MS.max)) {
       const left = deadline - performance.now();
       try {
-        return await this.#within(left, timeoutMs, async () => {
-          this.#ready ??= this.#connect();
-          await this.#ready;
-          return command();
-        });
+        return await this.#within(left, timeoutMs, command);
       } catch (error) {
         if (signal.aborted || error instanceof ConnectionError || !isTransient(error)) throw error;
-        this.#ready = undefined;
+        this.#forgetReady();
         this.#lastError = error as Error;
         if (performance.now() + pauseMs >= deadline) throw this.#unreachable(timeoutMs);
         await this.#options.pause(pauseMs);
@@ -147,7 +142,7 @@ export class Backends {
     this.#queues.clear();
     this.#flows = undefined;
     this.#base = undefined;
-    this.#ready = undefined;
+    this.#forgetReady();
     await Promise.all(closing.map((part) => part?.close()));
     await base?.close();
   }
@@ -162,6 +157,7 @@ export class Backends {
   async #connect(): Promise<void> {
     await this.base().waitUntilReady();
     await runsWholeScripts(this.base());
+    await batchesWrites(this.base());
     await this.facts();
   }
 
@@ -175,19 +171,46 @@ export class Backends {
     return backend;
   }
 
-  #within<T>(ms: number, timeoutMs: number, run: () => Promise<T>): Promise<T> {
+  /** What the command gives, once this is connected. */
+  #within<T>(ms: number, timeoutMs: number, command: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(
-        () => {
-          this.#ready = undefined;
-          reject(this.#unreachable(timeoutMs));
-        },
-        Math.min(ms, LONGEST_TIMER_MS),
-      );
-      run()
-        .then(resolve, reject)
-        .finally(() => clearTimeout(timer));
+      const clear = this.#deadlines.set(ms, () => {
+        this.#forgetReady();
+        reject(this.#unreachable(timeoutMs));
+      });
+      const fail = (error: unknown) => {
+        clear();
+        reject(error);
+      };
+      try {
+        const answer = this.#isReady ? command() : this.#connected().then(command);
+        answer.then((value) => {
+          clear();
+          resolve(value);
+        }, fail);
+      } catch (error) {
+        fail(error);
+      }
     });
+  }
+
+  #connected(): Promise<void> {
+    if (this.#ready === undefined) {
+      const ready = this.#connect();
+      this.#ready = ready;
+      ready.then(
+        () => {
+          this.#isReady = this.#ready === ready;
+        },
+        () => {}, // told to whoever waits for it
+      );
+    }
+    return this.#ready;
+  }
+
+  #forgetReady(): void {
+    this.#ready = undefined;
+    this.#isReady = false;
   }
 
   #unreachable(timeoutMs: number): ConnectionError {

@@ -4,6 +4,7 @@ import { ConnectionError, LockLostError } from '../errors.js';
 import type { ActiveJob, AttemptOutcome } from '../running/job.js';
 import { isEnvelope } from '../wire/envelope.js';
 import type { BackendOptions } from './backends.js';
+import { batchesWrites } from './batched-writes.js';
 import { ClaimedJob } from './claimed-job.js';
 import { ClaimingWorker } from './claiming-worker.js';
 import { type Claim, Claims } from './claims.js';
@@ -76,6 +77,7 @@ class QueueClaimer implements Claimer {
   readonly #held = new Set<ClaimedJob>();
   readonly #closing = new EventEmitter();
   readonly #worker: ClaimingWorker;
+  readonly #repeated = <T>(command: () => Promise<T>) => this.#repeat(command);
   #isClosing = false;
   #givesUp: ((id: string) => Error) | undefined;
 
@@ -112,6 +114,7 @@ class QueueClaimer implements Claimer {
     const closed = once(this.#closing, 'close');
     await Promise.race([this.#worker.waitUntilReady(), closed]);
     if (!this.#isClosing) await runsWholeScripts(this.#worker.backend);
+    if (!this.#isClosing) await batchesWrites(this.#worker.backend);
     if (!this.#isClosing) this.#worker.run().catch(this.#options.onError);
   }
 
@@ -160,7 +163,7 @@ class QueueClaimer implements Claimer {
     const claimed = new ClaimedJob(job, {
       backend: this.#worker.backend,
       claim: this.#claims.find(job.id ?? '', job.token ?? ''),
-      repeat: (command) => this.#repeat(command),
+      repeat: this.#repeated,
     });
     this.#held.add(claimed);
     // A job may be handed out after the others were given up: also one that another worker has just given back.

@@ -50,7 +50,13 @@ export class ClaimingWorker extends Worker<unknown, unknown, string, IQueueBacke
     const id = job.id ?? '';
     // W8: that the job is handed out again shows that an earlier run of it here has lost its lock.
     for (const earlier of this.#claims.of(id)) this.#onLost(earlier);
-    const next = await this.#claims.during(job, token, () => super.processJob(job, token, fetchNext));
+    const claim = this.#claims.hold(job, token);
+    let next: void | AnyJob;
+    try {
+      next = await super.processJob(job, token, fetchNext);
+    } finally {
+      this.#claims.release(claim);
+    }
     // BullMQ renews locks by job id, and has stopped with this run's the later one's.
     for (const later of this.#claims.of(id)) this.lockManager.trackJob(id, later.token, Date.now());
     return next;

@@ -11,31 +11,34 @@ export interface Claim {
   readonly onEnd: (() => void)[];
 }
 
+const NONE: readonly Claim[] = [];
+
 /** What a worker holds, from the moment a job is handed to it to the moment its outcome is stored. */
 export class Claims {
-  readonly #held = new Set<Claim>();
+  /** By the id of the job: looked at several times for each. */
+  readonly #held = new Map<string, readonly Claim[]>();
 
-  /** Notes a job while `handling` goes on. */
-  async during<T>(job: Job<unknown, unknown>, token: string, handling: () => Promise<T>): Promise<T> {
+  /** Notes a job until it is released. */
+  hold(job: Job<unknown, unknown>, token: string): Claim {
     const claim: Claim = { id: job.id ?? '', token, starts: job.attemptsStarted, onEnd: [] };
-    this.#held.add(claim);
-    try {
-      return await handling();
-    } finally {
-      this.#held.delete(claim);
-      for (const listener of claim.onEnd) listener();
-    }
+    this.#held.set(claim.id, [...this.of(claim.id), claim]);
+    return claim;
+  }
+
+  /** Its outcome is stored, or it is held no more. */
+  release(claim: Claim): void {
+    const others = this.of(claim.id).filter((held) => held !== claim);
+    if (others.length === 0) this.#held.delete(claim.id);
+    else this.#held.set(claim.id, others);
+    for (const listener of claim.onEnd) listener();
   }
 
   /** Every claim of a job; more than one if it was lost and is held again. */
-  of(id: string): Claim[] {
-    const found: Claim[] = [];
-    for (const claim of this.#held) if (claim.id === id) found.push(claim);
-    return found;
+  of(id: string): readonly Claim[] {
+    return this.#held.get(id) ?? NONE;
   }
 
   find(id: string, token: string): Claim | undefined {
-    for (const claim of this.#held) if (claim.id === id && claim.token === token) return claim;
-    return undefined;
+    return this.of(id).find((claim) => claim.token === token);
   }
 }

@@ -29,16 +29,26 @@ export class StoredResult implements AsyncResult<unknown> {
   readonly id: string;
   readonly #parts: ResultParts;
   readonly #place: Place;
-  readonly #watched: Watched;
-  readonly #run: RunView;
+  #watching: Watched | undefined;
+  #view: RunView | undefined;
   #queue: string | undefined;
 
   constructor(parts: ResultParts, place: Place, id: string) {
     this.#parts = parts;
     this.#place = place;
     this.id = id;
-    this.#watched = { id, find: () => this.#find(), state: () => this.state() };
-    this.#run = new RunView(parts.store, this.#watched);
+  }
+
+  // Made when they are asked for: of most calls nobody looks at the result.
+  get #watched(): Watched {
+    const { id } = this;
+    this.#watching ??= { id, find: () => this.#find(), state: () => this.state() };
+    return this.#watching;
+  }
+
+  get #run(): RunView {
+    this.#view ??= new RunView(this.#parts.store, this.#watched);
+    return this.#view;
   }
 
   async state(): Promise<JobState> {

@@ -68,8 +68,10 @@ export class Executor {
       const kept = envelope.ignoreResult ? null : value;
       const stored = sealer.isActive ? await this.#sealedResult(job, kept) : kept;
       if (attempt !== undefined) {
-        await this.#succeeded(attempt, value);
-        await leaveTrace(job, envelope, attempt);
+        const ending = this.#succeeded(attempt, value);
+        if (ending !== undefined) await ending;
+        const leaving = leaveTrace(job, envelope, attempt);
+        if (leaving !== undefined) await leaving;
       }
       return { kind: 'completed', value: stored };
     } catch (thrown) {
@@ -156,13 +158,14 @@ export class Executor {
     return this.#parts.sealer.seal(value, { subject: 'result', id: job.id, task: '' });
   }
 
-  async #succeeded(attempt: Attempt, result: unknown): Promise<void> {
+  /** Tells of a success. Gives a promise to wait for if that takes a while. */
+  #succeeded(attempt: Attempt, result: unknown): Promise<unknown> | undefined {
     const { task, context, reports } = attempt;
-    if (this.#handling.hasHooks(task)) {
-      await this.#handling.hook(attempt, (hooks) => hooks.success?.(context, result));
-      await this.#handling.hook(attempt, (hooks) => hooks.always?.(context));
-    }
-    await reports.end();
+    if (!this.#handling.hasHooks(task)) return reports.end();
+    return this.#handling
+      .hook(attempt, (hooks) => hooks.success?.(context, result))
+      .then(() => this.#handling.hook(attempt, (hooks) => hooks.always?.(context)))
+      .then(() => reports.end());
   }
 
   async #failed(

@@ -14,7 +14,7 @@ const DEPTH = 100;
 
 /** What a handler gives, checked; the handler's stack can be told from others. */
 export const { [FRAME]: asHandler } = {
-  async [FRAME](run: () => unknown, check: (result: unknown) => Promise<unknown>): Promise<unknown> {
+  async [FRAME](run: () => unknown, check: (result: unknown) => unknown): Promise<unknown> {
     return check(await run());
   },
 };

@@ -68,12 +68,13 @@ export class Handling {
         attempt.run(limitMs, () => this.#handleItems(attempt, task, items, envelope.offset ?? 0)),
       );
     }
-    const input = await this.#steps.inputOf(job, envelope);
+    const taken = this.#steps.inputOf(job, envelope);
+    const input = taken instanceof Promise ? await taken : taken;
     const attempt = this.#attempt(job, envelope, task, changes);
     own = attempt;
     return this.#traced(attempt, envelope, async () => {
-      const decoded =
-        task.input === undefined ? undefined : await validateInput(task.input, input, task.name, keys);
+      const validated = task.input && validateInput(task.input, input, task.name, keys);
+      const decoded = validated instanceof Promise ? await validated : validated;
       if (keys.size > 0) attempt.reports.mask = maskFor(keys, [input, decoded]);
       begun(attempt);
       const handler = this.#handlerOf(task, attempt, input);
@@ -139,7 +140,7 @@ export class Handling {
   }
 
   /** The end of a chain by one of its steps; of a job that none follows, its result. */
-  #stopped(job: ActiveJob, { run }: Envelope, task: TaskEntry, value: unknown): Promise<unknown> {
+  #stopped(job: ActiveJob, { run }: Envelope, task: TaskEntry, value: unknown): unknown {
     const chain = run === undefined ? undefined : chainOf(pathOf(run, job.id));
     if (chain === undefined) return this.#checkedResult(task, value);
     const issues = jsonIssues(value, 'result', this.#parts.maxResultBytes);
@@ -221,12 +222,19 @@ export class Handling {
     return from(0);
   }
 
-  async #checkedResult(task: TaskEntry, result: unknown): Promise<unknown> {
-    const checked =
-      task.output === undefined ? result : await validate(task.output, result, task.name, 'result');
-    const issues = jsonIssues(checked, 'result', this.#parts.maxResultBytes);
-    if (issues.length > 0) throw new ValidationError(task.name, 'result', issues);
-    return checked;
+  /** The result, or a promise of it if its schema gives one. @throws {ValidationError} or rejects with it. */
+  #checkedResult(task: TaskEntry, result: unknown): unknown {
+    const { output, name } = task;
+    const checked = output === undefined ? result : validate(output, result, name, 'result');
+    return output !== undefined && checked instanceof Promise
+      ? checked.then((decoded: unknown) => this.#asJson(name, decoded))
+      : this.#asJson(name, checked);
+  }
+
+  #asJson(task: string, result: unknown): unknown {
+    const issues = jsonIssues(result, 'result', this.#parts.maxResultBytes);
+    if (issues.length > 0) throw new ValidationError(task, 'result', issues);
+    return result;
   }
 
   #taskOf(name: string): HandledTask {

@@ -73,10 +73,10 @@ export class Reports implements AttemptReports {
     await this.#store();
   }
 
-  /** Takes no more, and waits for what is being written. */
-  async end(): Promise<void> {
+  /** Takes no more. Gives a promise to wait for if something is being written. */
+  end(): Promise<unknown> | undefined {
     this.#isOver = true;
-    await this.#last;
+    return this.#last;
   }
 
   #log(level: string, message: string, details: unknown): void {

@@ -42,9 +42,19 @@ export class Steps {
     }
   }
 
-  /** The whole input of a task. @throws {UpstreamFailedError} if a step that it waited for has failed. */
-  async inputOf(job: ActiveJob, envelope: Envelope): Promise<unknown> {
-    const input = isSealed(envelope.input) ? await this.#opened(job, envelope.input) : envelope.input;
+  /**
+   * The whole input of a task; a promise of it if something has to be read or opened for it.
+   * @throws {UpstreamFailedError} or rejects with it, if a step that it waited for has failed.
+   */
+  inputOf(job: ActiveJob, envelope: Envelope): unknown {
+    const { input, after } = envelope;
+    if (after !== undefined || isSealed(input)) return this.#gatheredInput(job, envelope);
+    this.#parts.checks.checkStored(job.name, input);
+    return input;
+  }
+
+  async #gatheredInput(job: ActiveJob, envelope: Envelope): Promise<unknown> {
+    const input = await this.#opened(job, envelope.input);
     this.#parts.checks.checkStored(job.name, input);
     if (envelope.after === undefined) return input;
     const value = await this.#joins.valueOf(job, envelope);

@@ -82,11 +82,8 @@ export async function linksFor(
 }
 
 /** Leaves the span of an attempt with its job, if others may take its result. */
-export async function leaveTrace(job: ActiveJob, { run }: Envelope, { trace }: Attempt): Promise<void> {
-  if (trace === undefined || run === undefined) return;
-  try {
-    await job.save({ trace });
-  } catch {
-    // The job's outcome is what counts; its commit tells if the store is away.
-  }
+export function leaveTrace(job: ActiveJob, { run }: Envelope, { trace }: Attempt): Promise<void> | undefined {
+  if (trace === undefined || run === undefined) return undefined;
+  // The job's outcome is what counts; its commit tells if the store is away.
+  return job.save({ trace }).catch(() => {});
 }

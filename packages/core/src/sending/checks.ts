@@ -44,14 +44,19 @@ export class InputChecks {
     }
   }
 
-  /** @throws {ValidationError} if the input does not fit the task's schema, or JSON would change it. */
-  async check(task: string, input: unknown, path = 'input'): Promise<void> {
+  /**
+   * Gives a promise only if the task's schema does.
+   * @throws {ValidationError} or rejects with it, if the input does not fit the schema, or JSON would change it.
+   */
+  check(task: string, input: unknown, path = 'input'): Promise<unknown> | undefined {
     this.#checkJson(task, input, path);
     const entry = this.#registry.get(task);
-    if (entry === undefined) return;
-    if (entry.input !== undefined) {
-      await validateInput(entry.input, input, task, this.sensitiveOf(entry), path);
-    } else if (input !== undefined) refuseInput(task, 'this task takes no input');
+    if (entry === undefined) return undefined;
+    if (entry.input === undefined) {
+      return input === undefined ? undefined : refuseInput(task, 'this task takes no input');
+    }
+    const checked = validateInput(entry.input, input, task, this.sensitiveOf(entry), path);
+    return checked instanceof Promise ? checked : undefined;
   }
 
   /** @throws {ValidationError} if a stored input is longer than any that was sent, or nested without an end. */

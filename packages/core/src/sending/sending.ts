@@ -63,12 +63,13 @@ export class Sending {
     options: SendOptions<never>,
   ): Promise<AsyncResult<unknown>> {
     const whole = wholeInput(expression, input);
-    await this.#checks.check(expression.task, whole);
-    const linked = linkedTo(expression, {
-      optionsOf: (call) => this.optionsOf(call),
-      maxMembers: this.#parts.maxMembers,
-    });
-    const callbacks = united(linked, callbacksOf(options));
+    const checking = this.#checks.check(expression.task, whole);
+    if (checking !== undefined) await checking;
+    const callbacks = this.#callbacks(expression, options);
+    if (this.#parts.middleware.length === 0) {
+      const job = this.#newJob(expression, whole, this.#ownOptions(expression, options), options);
+      return this.#result(job.queue, await this.#store(job, callbacks, options));
+    }
     let queue = '';
     const { id } = await this.#throughMiddleware(expression, whole, options, async (own) => {
       const job = this.#newJob(expression, whole, own, options);
@@ -87,9 +88,11 @@ export class Sending {
     const wholes: unknown[] = [];
     for (const input of inputs) {
       const whole = wholeInput(expression, input);
-      await this.#checks.check(expression.task, whole, `inputs[${wholes.length}]`);
+      const checking = this.#checks.check(expression.task, whole, `inputs[${wholes.length}]`);
+      if (checking !== undefined) await checking;
       wholes.push(whole);
     }
+    if (this.#parts.middleware.length === 0) return this.#sendAll(expression, wholes, options);
     const batch = new Batch((jobs) => this.#storeMany(jobs, options));
     const sent = wholes.map((whole) =>
       batch.add((store) =>
@@ -101,6 +104,18 @@ export class Sending {
     await batch.send();
     const jobs = await Promise.all(sent);
     return jobs.map(({ queue, id }) => this.#result(queue, id));
+  }
+
+  /** Sends many calls that go through no middleware. */
+  async #sendAll(
+    expression: TaskExpression,
+    inputs: readonly unknown[],
+    options: BulkOptions,
+  ): Promise<AsyncResult<unknown>[]> {
+    const own = this.#ownOptions(expression, options);
+    const jobs = inputs.map((input) => this.#newJob(expression, input, own, options));
+    const ids = await this.#storeMany(jobs, options);
+    return jobs.map((job) => this.#result(job.queue, ids.get(job) ?? job.id));
   }
 
   /** Sends a planned run, giving `input` to its open nodes. */
@@ -163,6 +178,21 @@ export class Sending {
 
   normalizeOptions(options: SendOptions<never>): NormalizedOptions {
     return normalizeOptions(options, this.#parts.runtime.clock.now());
+  }
+
+  /** What follows a call. Most have nothing. */
+  #callbacks(expression: TaskExpression, options: SendOptions<never>): Callbacks | undefined {
+    const { link, linkError } = options;
+    if (expression.callbacks === undefined && link === undefined && linkError === undefined) return undefined;
+    const linked = linkedTo(expression, {
+      optionsOf: (call) => this.optionsOf(call),
+      maxMembers: this.#parts.maxMembers,
+    });
+    return united(linked, callbacksOf(options));
+  }
+
+  #ownOptions(expression: TaskExpression, options: SendOptions<never>): NormalizedOptions {
+    return mergeOptions(expression.options, this.normalizeOptions(options));
   }
 
   #result(queue: string, id: string): StoredResult {
@@ -233,7 +263,7 @@ export class Sending {
       return jobIdOf((await this.#storeRun(run, job.name, job.content.input, options)).id, '0');
     }
     if (key === undefined) {
-      await this.#index([job]);
+      if (job.options.tags !== undefined) await this.#index([job]);
       const id = await store.add(job, timeoutOf(options));
       if (id === job.id) runtime.observer?.enqueued(enqueued(job));
       return id;
@@ -285,7 +315,7 @@ export class Sending {
     options: SendOptions<never>,
     send: (own: NormalizedOptions) => Promise<{ id: string }>,
   ): Promise<{ id: string }> {
-    const own = mergeOptions(expression.options, this.normalizeOptions(options));
+    const own = this.#ownOptions(expression, options);
     if (this.#parts.middleware.length === 0) return send(own);
     const call = { task: expression.task, input, headers: { ...own.headers } };
     return this.#through(call, () =>

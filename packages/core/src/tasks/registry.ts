@@ -28,6 +28,8 @@ export interface TaskEntry {
   readonly run?: (input: unknown, context: TaskContext) => unknown;
 }
 
+export type HandledEntry = TaskEntry & Required<Pick<TaskEntry, 'run'>>;
+
 /** Tasks by name. */
 export class Registry {
   readonly #tasks = new Map<string, TaskEntry>();
@@ -59,14 +61,14 @@ export class Registry {
   }
 
   /** The task with its handler. @throws {UnknownTaskError} if there is none. */
-  handled(name: string): TaskEntry & Required<Pick<TaskEntry, 'run'>> {
+  handled(name: string): HandledEntry {
     const entry = this.#tasks.get(name);
     if (entry?.run === undefined)
       throw new UnknownTaskError(
         name,
         this.handledTasks().map((task) => task.name),
       );
-    return { ...entry, run: entry.run };
+    return entry as HandledEntry; // which was looked at
   }
 
   /** The queues that tasks name. */

@@ -109,8 +109,11 @@ export class TaskSignature implements Plannable {
     return this.applyAsync(input);
   }
 
-  async applyAsync(input: unknown, options: SendOptions<never> = {}): Promise<AsyncResult<unknown>> {
-    return this.#bound().send(this.#expression, input, options);
+  applyAsync(input: unknown, options: SendOptions<never> = {}): Promise<AsyncResult<unknown>> {
+    const sender = this[SENDER];
+    return sender === undefined
+      ? Promise.reject(new UnboundTaskError(this.#expression.task))
+      : sender.send(this.#expression, input, options);
   }
 
   async sendMany(inputs: Iterable<unknown>, options: BulkOptions = {}): Promise<AsyncResult<unknown>[]> {

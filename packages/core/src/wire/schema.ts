@@ -3,21 +3,33 @@ import { ValidationError, type ValidationIssue, type ValidationSubject } from '.
 import { maskFor } from './masking.js';
 
 /**
- * The decoded value, or a `ValidationError` with one issue for each place.
+ * The decoded value; a promise of it only if the schema gives one, since awaiting costs a small task as much as checking
+ * it does.
  *
- * Any Standard Schema; its `validate` may be asynchronous.
+ * Any Standard Schema.
+ * @throws {ValidationError} with an issue for each place, or rejects with it.
  * @see https://standardschema.dev
  */
-export async function validate(
+export function validate(
   schema: StandardSchemaV1,
   value: unknown,
   task: string,
   subject: ValidationSubject,
   /** Where the value stands, for the issues. */
   path: string = subject,
-): Promise<unknown> {
+): unknown {
   const outcome = schema['~standard'].validate(value);
-  const result = outcome instanceof Promise ? await outcome : outcome;
+  return outcome instanceof Promise
+    ? outcome.then((result) => decoded(result, task, subject, path))
+    : decoded(outcome, task, subject, path);
+}
+
+function decoded(
+  result: StandardSchemaV1.Result<unknown>,
+  task: string,
+  subject: ValidationSubject,
+  path: string,
+): unknown {
   if (result.issues === undefined) return result.value;
   throw new ValidationError(
     task,
@@ -30,17 +42,29 @@ export async function validate(
  * The same of an input with values to hide, below any of the `keys`: a validator may quote what it refuses, so its words
  * are masked.
  */
-export async function validateInput(
+export function validateInput(
   schema: StandardSchemaV1,
   input: unknown,
   task: string,
   keys: ReadonlySet<string>,
   path = 'input',
+): unknown {
+  return keys.size === 0
+    ? validate(schema, input, task, 'input', path)
+    : validateMasked(schema, input, task, keys, path);
+}
+
+async function validateMasked(
+  schema: StandardSchemaV1,
+  input: unknown,
+  task: string,
+  keys: ReadonlySet<string>,
+  path: string,
 ): Promise<unknown> {
   try {
     return await validate(schema, input, task, 'input', path);
   } catch (error) {
-    if (keys.size === 0 || !(error instanceof ValidationError)) throw error;
+    if (!(error instanceof ValidationError)) throw error;
     throw new ValidationError(task, 'input', masked(error.issues, keys, input));
   }
 }

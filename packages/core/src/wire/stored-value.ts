@@ -6,6 +6,8 @@
  */
 const MAX_DEPTH = 2_000;
 
+const NOTHING: readonly object[] = [];
+
 /**
  * Takes the keys `__proto__` out of a value that was parsed, at any depth: whoever copied it would give it a prototype.
  * Gives why the value cannot be used all the same, if it cannot. Level by level, and not by recursion: a stored text may
@@ -13,21 +15,28 @@ const MAX_DEPTH = 2_000;
  */
 export function sanitize(value: unknown, maxBytes = Number.POSITIVE_INFINITY): string | undefined {
   let bytes = sizeOf(value);
-  let level: readonly object[] = isObject(value) ? [value] : [];
+  let level: readonly object[] = isObject(value) ? [value] : NOTHING;
   for (let depth = 1; level.length > 0; depth += 1) {
     if (depth > MAX_DEPTH) return `it is nested deeper than ${MAX_DEPTH} levels`;
-    const below: object[] = [];
+    let below: object[] | undefined;
     for (const holder of level) {
-      const isArray = Array.isArray(holder);
-      if (!isArray) Reflect.deleteProperty(holder, '__proto__');
-      for (const key of isArray ? [] : Object.keys(holder)) bytes += key.length + 3;
-      for (const item of isArray ? holder : Object.values(holder)) {
+      let items: readonly unknown[];
+      if (Array.isArray(holder)) {
+        items = holder;
+      } else {
+        if (Object.hasOwn(holder, '__proto__')) Reflect.deleteProperty(holder, '__proto__');
+        for (const key of Object.keys(holder)) bytes += key.length + 3;
+        items = Object.values(holder);
+      }
+      for (const item of items) {
         bytes += sizeOf(item);
-        if (isObject(item)) below.push(item);
+        if (!isObject(item)) continue;
+        if (below === undefined) below = [item];
+        else below.push(item);
       }
       if (bytes > maxBytes) return `it takes at least ${bytes} bytes as JSON, the limit is ${maxBytes}`;
     }
-    level = below;
+    level = below ?? NOTHING;
   }
   return bytes > maxBytes ? `it takes at least ${bytes} bytes as JSON, the limit is ${maxBytes}` : undefined;
 }

@@ -12,31 +12,36 @@ const claimed = (job: Job, claims: Claims, token: string) =>
     repeat: (command) => command(),
   });
 
-test('a claim lasts from the moment a job is handed out until its outcome is stored', async () => {
+test('a claim lasts from the moment a job is handed out until its outcome is stored', () => {
   const claims = new Claims();
-  const job = bull('a', 3);
-  await claims.during(job, 'token', async () => {
-    expect(claims.find('a', 'token')).toMatchObject({ id: 'a', token: 'token', starts: 3 });
-    expect(claims.find('a', 'other')).toBeUndefined();
-  });
+  const claim = claims.hold(bull('a', 3), 'token');
+  expect(claims.find('a', 'token')).toMatchObject({ id: 'a', token: 'token', starts: 3 });
+  expect(claims.find('a', 'other')).toBeUndefined();
+  claims.release(claim);
   expect(claims.of('a')).toEqual([]);
-  await expect(
-    claims.during(job, 'token', async () => {
-      throw new Error('broken');
-    }),
-  ).rejects.toThrow('broken');
-  expect(claims.of('a')).toEqual([]);
+});
+
+test('a job that was lost and is held again has a claim for each', () => {
+  const claims = new Claims();
+  const earlier = claims.hold(bull('a', 1), 'first');
+  const later = claims.hold(bull('a', 2), 'second');
+  const other = claims.hold(bull('b'), 'first');
+  expect(claims.of('a')).toEqual([earlier, later]);
+  expect(claims.find('a', 'second')).toBe(later);
+  claims.release(earlier);
+  expect(claims.of('a')).toEqual([later]);
+  expect(claims.of('b')).toEqual([other]);
 });
 
 test('what waits for the outcome of a job to be stored is told then, and not before', async () => {
   const claims = new Claims();
   const job = bull('a');
   const told: string[] = [];
-  await claims.during(job, 'token', async () => {
-    claimed(job, claims, 'token').onceStored(() => told.push('stored'));
-    await Promise.resolve();
-    told.push('committing');
-  });
+  const claim = claims.hold(job, 'token');
+  claimed(job, claims, 'token').onceStored(() => told.push('stored'));
+  await Promise.resolve();
+  told.push('committing');
+  claims.release(claim);
   expect(told).toEqual(['committing', 'stored']);
 });
 

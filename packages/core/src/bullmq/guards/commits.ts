@@ -86,18 +86,26 @@ class Commits {
    * What the command gives; `arrived` if an earlier try has arrived although its answer was lost.
    * @throws {WaitingError} by which BullMQ leaves a job alone, if it is not the worker's any more.
    */
-  async commit<T>(
+  commit<T>(id: string, token: string | undefined, command: () => Promise<T>, arrived: () => T): Promise<T> {
+    // Nearly all arrive at once: they get by with one promise more.
+    return command().catch((error: unknown) => this.#persist(id, token, command, arrived, error));
+  }
+
+  /** The same, after a first try that has ended with an error. */
+  async #persist<T>(
     id: string,
     token: string | undefined,
     command: () => Promise<T>,
     arrived: () => T,
+    first: unknown,
   ): Promise<T> {
     const { lockDurationMs, pause, isClosing } = this.#options;
+    let next = () => this.#withLock(id, token, command, first);
     let mayHaveArrived = false;
     let deadline = Number.POSITIVE_INFINITY;
     for (let pauseMs = RETRY_MS.first; ; pauseMs = Math.min(pauseMs * 2, RETRY_MS.max)) {
       try {
-        return await this.#withLock(id, token, command);
+        return await next();
       } catch (error) {
         if (LOST.has(codeOf(error))) {
           if (mayHaveArrived) return arrived();
@@ -113,21 +121,23 @@ class Commits {
         await pause(pauseMs);
         if (token !== undefined)
           await this.#backend.extendLocks([id], [token], lockDurationMs).catch(() => {});
+        next = () => command().catch((again: unknown) => this.#withLock(id, token, command, again));
       }
     }
   }
 
-  /** What the command gives, though the lock of its job may have run out. */
-  async #withLock<T>(id: string, token: string | undefined, command: () => Promise<T>): Promise<T> {
-    try {
-      return await command();
-    } catch (error) {
-      const { claims, lockDurationMs } = this.#options;
-      if (token === undefined || codeOf(error) !== ErrorCode.JobLockNotExist) throw error;
-      const claim = claims.find(id, token);
-      if (claim === undefined || !(await retakeLock(this.#backend, claim, lockDurationMs))) throw error;
-      return command();
-    }
+  /** What the command gives once more, if it has failed because the lock of its job had run out. @throws its error else. */
+  async #withLock<T>(
+    id: string,
+    token: string | undefined,
+    command: () => Promise<T>,
+    error: unknown,
+  ): Promise<T> {
+    const { claims, lockDurationMs } = this.#options;
+    if (token === undefined || codeOf(error) !== ErrorCode.JobLockNotExist) throw error;
+    const claim = claims.find(id, token);
+    if (claim === undefined || !(await retakeLock(this.#backend, claim, lockDurationMs))) throw error;
+    return command();
   }
 }
 

@@ -38,15 +38,12 @@ export function failsUnreadable(backend: IQueueBackend, keepFailedMs: number): v
       }
     }
   };
-  const reading = async <T>(token: string, command: () => Promise<T>, instead: () => T): Promise<T> => {
-    try {
-      return await command();
-    } catch (error) {
+  const reading = <T>(token: string, command: () => Promise<T>, instead: () => T): Promise<T> =>
+    command().catch(async (error: unknown) => {
       if (!(error instanceof SyntaxError)) throw error;
       await failHeldBy(token, error);
       return instead();
-    }
-  };
+    });
 
   backend.moveToActive = (...args) =>
     reading(

@@ -110,7 +110,8 @@ describe('a commit of a job that is not the worker’s any more', () => {
   test('takes a lock again that ran out, if nobody else has the job', async () => {
     const counted = failing([refusal('JobLockNotExist')], finished);
     const { backend, claims } = guarded(retakable(1, counted.command));
-    const answer = await claims.during(job, 'token', () => complete(backend));
+    claims.hold(job, 'token');
+    const answer = await complete(backend);
     expect(answer).toEqual(finished);
     expect(counted.calls).toBe(2);
   });
@@ -118,7 +119,8 @@ describe('a commit of a job that is not the worker’s any more', () => {
   test('leaves a job alone that was started again meanwhile', async () => {
     const { command } = failing([refusal('JobLockNotExist')], finished);
     const { backend, claims } = guarded(retakable(2, command));
-    await expect(claims.during(job, 'token', () => complete(backend))).rejects.toBeInstanceOf(WaitingError);
+    claims.hold(job, 'token');
+    await expect(complete(backend)).rejects.toBeInstanceOf(WaitingError);
   });
 });
 

@@ -17,7 +17,9 @@ async function renewal(isFree: boolean) {
   const lost: Claim[] = [];
   keepsLocks(backend, { claims, onLost: (claim) => lost.push(claim) });
   const renew = () => backend.extendLocks(['1', '2'], ['t1', 't2'], 1000);
-  const answer = await claims.during(job('1'), 't1', () => claims.during(job('2'), 't2', renew));
+  claims.hold(job('1'), 't1');
+  claims.hold(job('2'), 't2');
+  const answer = await renew();
   return { answer, lost: lost.map(({ id }) => id) };
 }
 

@@ -1,4 +1,4 @@
-// A redis-server of a system's own: empty, on a free port of this machine, with an append-only file.
+// A redis-server of a benchmark's own: empty, on a free port of this machine, stopped by its process.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -16,13 +16,19 @@ async function freePort() {
   return port;
 }
 
-/** Starts one. `process` is the server's, to be frozen; `stop` ends it and removes what it stored. */
-export async function startRedis() {
-  const directory = mkdtempSync(join(tmpdir(), 'umbel-kills-redis-'));
+const DURABLE = ['--appendonly', 'yes', '--appendfsync', 'always'];
+const VOLATILE = ['--appendonly', 'no'];
+
+/**
+ * Starts one. `process` is the server's, to be frozen; `stop` ends it and removes what it stored. A durable one writes
+ * to disk before it answers.
+ */
+export async function startRedis({ durable = true } = {}) {
+  const directory = mkdtempSync(join(tmpdir(), 'umbel-bench-redis-'));
   const port = await freePort();
   const options = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--dir', directory];
-  const durable = ['--appendonly', 'yes', '--appendfsync', 'always', '--maxmemory-policy', 'noeviction'];
-  const server = spawn('redis-server', [...options, ...durable], { stdio: 'ignore' });
+  const kind = [...(durable ? DURABLE : VOLATILE), '--maxmemory-policy', 'noeviction'];
+  const server = spawn('redis-server', [...options, ...kind], { stdio: 'ignore' });
   const end = () => server.kill('SIGKILL');
   process.once('exit', end);
   const client = new Redis({ port, host: '127.0.0.1', retryStrategy: () => 50 });
@@ -30,7 +36,9 @@ export async function startRedis() {
   await Promise.race([
     client.ping(),
     once(server, 'error').then(([error]) => {
-      throw new Error('redis-server does not start: is it installed?', { cause: error });
+      throw new Error('redis-server does not start: is it installed (apt-get install redis-server)?', {
+        cause: error,
+      });
     }),
   ]);
   const version = /redis_version:(\S+)/.exec(await client.info('server'))?.[1];
