@@ -390,27 +390,22 @@ test('what is stored cannot command a terminal', { timeout: 90_000 }, async () =
   const commands = [
     'status',
     'inspect workers',
-    'inspect ping',
     'inspect stats',
-    'inspect conf',
     'inspect reserved',
-    'inspect scheduled',
+    'inspect scheduled --json',
     'jobs list',
     `jobs show ${sent.id}`,
+    `jobs show ${sent.id} --json`,
     'dead list',
     `dead show ${sent.id}`,
     'events --from start --limit 4',
+    'events --from start --limit 4 --json',
     'top',
   ];
-  const isJson = [false, true];
   for (const command of commands) {
-    const ended = await Promise.all(
-      isJson.map((json) => umbel(...command.split(' '), ...(json ? ['--json'] : []))),
-    );
-    for (const { code, stdout, stderr } of ended) {
-      expect(stdout.length).toBeGreaterThan(0);
-      expect([command, code, CONTROLS.exec(stdout + stderr)]).toEqual([command, 0, null]);
-    }
+    const { code, stdout, stderr } = await umbel(...command.split(' '));
+    expect(stdout.length).toBeGreaterThan(0);
+    expect([command, code, CONTROLS.exec(stdout + stderr)]).toEqual([command, 0, null]);
   }
 });
 
