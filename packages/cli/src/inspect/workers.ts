@@ -31,7 +31,7 @@ export const workers = defineCommand<OperatorFlags>({
     }),
 });
 
-export function printWorkers(out: Output, all: readonly WorkerInfo[]): Promise<void> {
+function printWorkers(out: Output, all: readonly WorkerInfo[]): Promise<void> {
   return printTable(
     out,
     ['WORKER', 'STATE', 'ACTIVE', 'QUEUES', 'UP', 'SEEN', 'PROCESSES', 'HOST'],

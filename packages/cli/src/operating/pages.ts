@@ -1,6 +1,7 @@
 /** Lists that come in pages. */
 import type { Page } from '@umbel/core';
-import type { Command } from 'commander';
+
+import { type Command, InvalidArgumentError } from 'commander';
 import { integer, list } from '../args.js';
 import { ownFlag } from '../flags.js';
 import type { Output } from '../output/output.js';
@@ -39,9 +40,26 @@ export function timeFlags(command: Command): void {
 
 export function filterFlags(command: Command): void {
   command
-    .addOption(ownFlag('--state <state>', 'in this state; repeatable').argParser(list))
+    .addOption(ownFlag('--state <state>', 'in this state; repeatable').argParser(stateList))
     .addOption(ownFlag('--tag <text>', 'sent with this tag'));
   timeFlags(command);
+}
+
+const STATES = [
+  'waiting',
+  'delayed',
+  'waiting-children',
+  'active',
+  'completed',
+  'failed',
+  'expired',
+  'revoked',
+  'skipped',
+];
+
+function stateList(text: string, before: readonly string[] = []): readonly string[] {
+  if (STATES.includes(text)) return list(text, before);
+  throw new InvalidArgumentError(`Expected one of ${STATES.join(', ')}.`);
 }
 
 /** Those of the flags that were given, under the names that a query has for them. */

@@ -44,7 +44,7 @@ const SIGN: Readonly<Record<string, string>> = {
   skipped: '–',
 };
 
-export function printTree(out: Output, { nodes, edges }: RunGraph): void {
+function printTree(out: Output, { nodes, edges }: RunGraph): void {
   const { colors } = out;
   const lines = layOut(nodes, edges);
   const width = Math.max(

@@ -1,7 +1,7 @@
 /** What happens in each queue between two looks. */
 import type { App, AppEvent, QueueInfo, WorkerInfo } from '@umbel/core';
 
-export interface Rates {
+interface Rates {
   /** A second, each. */
   readonly enqueued: number;
   readonly completed: number;

@@ -24,10 +24,15 @@ describe('the help', () => {
 
   test('of every command has examples, and every command has --json', async () => {
     const pages = await helpPages();
-    for (const name of Object.keys(COMMANDS)) {
-      const page = pages.get(name) ?? '';
-      expect(page).toMatch(/\n\nExamples:\n {2}\S+/);
-      if (name !== 'completion') expect(page).toContain('--json');
+    for (const [name, { load }] of Object.entries(COMMANDS)) {
+      const { verbs = {} } = (await load()).default;
+      for (const each of [name, ...Object.keys(verbs).map((verb) => `${name}/${verb}`)])
+        expect(pages.get(each)).toMatch(/\n\nExamples:\n {2}\S+/);
+    }
+    for (const command of await definedCommands()) {
+      const leaves = command.commands.length > 0 ? command.commands : [command];
+      for (const leaf of leaves.filter((each) => each.name() !== 'completion'))
+        expect(leaf.options.map(({ long }) => long)).toContain('--json');
     }
   });
 });
@@ -43,6 +48,9 @@ describe('completion', () => {
       takesValue: true,
       values: ['debug', 'info', 'warn', 'error', 'silent'],
     });
+    const control = tree.find(({ name }) => name === 'control');
+    expect(control?.values).toContain('rate-limit');
+    expect(control?.flags.filter(({ names }) => names.includes('--yes'))).toHaveLength(1);
     expect(tree.find(({ name }) => name === 'completion')?.values).toEqual(['bash', 'zsh', 'fish']);
   });
 
