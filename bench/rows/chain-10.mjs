@@ -1,3 +1,3 @@
 import { chainRow } from './chain-row.mjs';
 
-export const row = chainRow(10, 40, { size: { celery: 400, celeryQuick: 10 } });
+export const row = chainRow(10, 150, { size: { celery: 400, celeryQuick: 10 } });

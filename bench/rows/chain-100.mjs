@@ -1,3 +1,3 @@
 import { chainRow } from './chain-row.mjs';
 
-export const row = chainRow(100, 8, { size: { celery: 200, celeryQuick: 100 } });
+export const row = chainRow(100, 15, { size: { celery: 200, celeryQuick: 100 } });

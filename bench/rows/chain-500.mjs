@@ -1,3 +1,3 @@
 import { chainRow } from './chain-row.mjs';
 
-export const row = chainRow(500, 2, { size: { celery: 500, celeryQuick: 500 } });
+export const row = chainRow(500, 4, { size: { celery: 500, celeryQuick: 500 } });

@@ -22,7 +22,7 @@ const SERIES = {
   },
   steps: {
     label: 'steps of a chain',
-    at: [10, 100, 1000, 10_000],
+    at: [10, 100, 1000, 3000],
     quick: [10, 100],
     tasks: (count) => Math.max(1000, count),
   },
@@ -173,6 +173,7 @@ export const row = {
         say(`growth: ${at} ${SERIES[series].label}`);
         const count = quick ? Math.min(tasks(at), Math.max(at, 1000)) : tasks(at);
         told[series].push({ at, ...(await point(series, at, count)) });
+        say(JSON.stringify(told[series].at(-1)));
       }
     }
     if (plot !== undefined) {

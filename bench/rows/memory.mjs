@@ -12,7 +12,8 @@ export const row = {
         import('../systems/umbel.mjs'),
         import('@umbel/testing'),
       ]);
-      const own = open(memory());
+      // One name for all rounds: tasks of an app are remembered by it, and with them its store.
+      const own = open(memory(), { name: 'bench' });
       for (let sent = 0; sent < size; sent += 1000)
         await Promise.all(
           Array.from({ length: Math.min(1000, size - sent) }, () => own.noop.delay({ a: 1 })),

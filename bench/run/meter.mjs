@@ -38,17 +38,23 @@ export class Meter {
     };
   }
 
-  /** Begins to note commands that take long. */
+  /** Begins to note how long commands take. */
   async slowCommands() {
-    await this.#redis.config('SET', 'slowlog-log-slower-than', 1000, 'slowlog-max-len', 100_000);
-    await this.#redis.slowlog('RESET');
+    await this.#redis.config('SET', 'latency-monitor-threshold', 1);
+    await this.#redis.call('latency', 'reset');
+    await this.#redis.config('RESETSTAT');
   }
 
-  /** Notes the longest time that Redis was busy with one command since then; those of a transaction count as one. */
+  /**
+   * Notes the longest that Redis was busy with one command since then, transactions as a whole; and of the command that
+   * takes longest on average, how long that is. A busy machine makes Redis itself wait, and any command long.
+   */
   async slowest() {
-    const slow = await this.#redis.slowlog('GET', 100_000);
-    const ms = slow.filter(([, , , [name]]) => !/^info$/i.test(name)).map(([, , us]) => us / 1000);
-    this.fact('slowest command ms', Math.max(0, ...ms));
+    const latest = await this.#redis.call('latency', 'latest');
+    this.fact('longest command ms', Math.max(0, ...latest.map(([, , , longest]) => longest)));
+    const stats = await this.#redis.info('commandstats');
+    const averages = [...stats.matchAll(/^cmdstat_(?!info|config|latency)[^:]+:.*usec_per_call=([\d.]+)/gm)];
+    this.fact('longest on average ms', Math.max(...averages.map(([, us]) => Number(us))) / 1000);
   }
 
   /** Notes a figure that is none of a phase. */
