@@ -6,7 +6,7 @@ export const page = `<!doctype html>
   const [form] = document.forms, bar = document.querySelector('progress'), output = document.querySelector('output');
   form.onsubmit = async (event) => {
     event.preventDefault();
-    const body = JSON.stringify({ title: form.title.value, sections: 8 });
+    const body = JSON.stringify({ title: new FormData(form).get('title'), sections: 8 });
     const answer = await (await fetch('/reports', { method: 'POST', body })).json();
     if (answer.error) return void (output.value = answer.error);
     const events = new EventSource('/reports/' + answer.id + '/events');

@@ -36,6 +36,7 @@ const queues = worker.queues.map((name) =>
   url ? new Queue(name, { connection: { url }, prefix }) : new Queue(name, { connection: {}, prefix }, store),
 );
 const board = new HonoAdapter(serveStatic).setBasePath('/board');
+// Its types know queues on a Redis only, therefore `never`.
 createBullBoard({ queues: queues.map((queue) => new BullMQAdapter(queue as never)), serverAdapter: board });
 
 const server = serve(
