@@ -1,10 +1,12 @@
 import 'reflect-metadata';
 import { Test } from '@nestjs/testing';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { AppModule } from '../src/app.module.js';
 import { Mails, MailWorker, Templates } from '../src/mails.js';
 
 test('the worker runs as long as the application, with what Nest injects', async () => {
+  vi.stubEnv('UMBEL_URL', ''); // the engine in memory
+  onTestFinished(() => void vi.unstubAllEnvs());
   const module = await Test.createTestingModule({ imports: [AppModule] })
     .overrideProvider(Templates)
     .useValue({ render: (template: string, to: string) => `${to}: ${template}` })
