@@ -2,12 +2,15 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Prettify } from './bind.js';
 
-/** What a task reports while it runs, and how it may fail. */
-interface Reports<Progress, States extends string, Failures> {
+/**
+ * What a task reports while it runs, and how it may fail. Not an interface: that would have a name, which the declaration
+ * files of those who export a task could not write.
+ */
+type Reports<Progress, States extends string, Failures> = {
   readonly progress: Progress;
   readonly states: States;
   readonly failures: Failures;
-}
+};
 
 type AnySchema = StandardSchemaV1;
 

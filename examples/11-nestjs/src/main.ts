@@ -1,0 +1,16 @@
+import 'reflect-metadata';
+import { NestFactory } from '@nestjs/core';
+import { AppModule } from './app.module.js';
+import { Mails, MailWorker } from './mails.js';
+
+const nest = await NestFactory.createApplicationContext(AppModule, { logger: ['warn', 'error'] });
+nest.enableShutdownHooks(); // SIGTERM closes it, and so the worker
+
+const { worker } = nest.get(MailWorker);
+console.log('the worker is', worker.state);
+
+const mail = await nest.get(Mails).welcome('Ada');
+console.log(await mail.get());
+
+await nest.close();
+console.log('the worker is', worker.state);
