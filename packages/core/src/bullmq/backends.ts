@@ -8,7 +8,6 @@ import {
 } from 'bullmq';
 import { ClosedError, ConnectionError } from '../errors.js';
 import type { Envelope } from '../wire/envelope.js';
-import { batchesWrites } from './batched-writes.js';
 import type { ResolvedConnection } from './connection.js';
 import { Deadlines } from './deadlines.js';
 import { checksAdded } from './guards/added.js';
@@ -157,7 +156,6 @@ export class Backends {
   async #connect(): Promise<void> {
     await this.base().waitUntilReady();
     await runsWholeScripts(this.base());
-    await batchesWrites(this.base());
     await this.facts();
   }
 

@@ -4,7 +4,6 @@ import { ConnectionError, LockLostError } from '../errors.js';
 import type { ActiveJob, AttemptOutcome } from '../running/job.js';
 import { isEnvelope } from '../wire/envelope.js';
 import type { BackendOptions } from './backends.js';
-import { batchesWrites } from './batched-writes.js';
 import { ClaimedJob } from './claimed-job.js';
 import { ClaimingWorker } from './claiming-worker.js';
 import { type Claim, Claims } from './claims.js';
@@ -114,7 +113,6 @@ class QueueClaimer implements Claimer {
     const closed = once(this.#closing, 'close');
     await Promise.race([this.#worker.waitUntilReady(), closed]);
     if (!this.#isClosing) await runsWholeScripts(this.#worker.backend);
-    if (!this.#isClosing) await batchesWrites(this.#worker.backend);
     if (!this.#isClosing) this.#worker.run().catch(this.#options.onError);
   }
 
