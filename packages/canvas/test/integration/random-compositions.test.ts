@@ -96,7 +96,7 @@ async function examine(lab: Laboratory, spec: Spec, input: string): Promise<void
   await checkStates(lab, sent, worlds);
   const stored = (await queues[0]?.getJobs(['completed', 'failed'])) ?? [];
   const jobs = stored.map((job) => job.id ?? '');
-  const needsAll = !/"(atLeast|any|cut)"/.test(JSON.stringify(spec));
+  const needsAll = !/"(atLeast|any|cut|fallback)"/.test(JSON.stringify(spec));
   await checkTold({ app: lab.app, sent, jobs, followed: await following, needsAll });
   for (const queue of queues)
     for (const state of ['completed', 'failed'] as const) await queue.clean(0, 0, state);

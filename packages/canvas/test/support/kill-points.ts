@@ -12,8 +12,9 @@ export interface CommandPoint {
 
 export type KillPoint = CommandPoint | Moment;
 
-/** A probe always fails. */
-const COMPLETING = ['add', 'sum', ...Object.values(INTERNAL_JOB).filter((job) => job !== INTERNAL_JOB.probe)];
+/** A probe always fails, and the job of a schedule never ends. */
+const OTHERS: readonly string[] = [INTERNAL_JOB.probe, INTERNAL_JOB.schedule];
+const COMPLETING = ['add', 'sum', ...Object.values(INTERNAL_JOB).filter((job) => !OTHERS.includes(job))];
 
 export const KILL_POINTS: readonly KillPoint[] = [
   'handler begins',

@@ -57,7 +57,7 @@ function withoutPeers(): string {
   const own = join(folder, 'node_modules/@umbel/core');
   mkdirSync(own, { recursive: true });
   for (const name of ['dist', 'package.json']) cpSync(join(core, name), join(own, name), { recursive: true });
-  for (const name of ['bullmq', 'ioredis', 'ms', '@standard-schema/spec']) {
+  for (const name of ['bullmq', 'cron-parser', 'ioredis', 'ms', '@standard-schema/spec']) {
     const link = join(folder, 'node_modules', name);
     mkdirSync(dirname(link), { recursive: true });
     symlinkSync(join(modules, name), link);
@@ -66,6 +66,7 @@ function withoutPeers(): string {
     '@standard-schema',
     '@umbel',
     'bullmq',
+    'cron-parser',
     'ioredis',
     'ms',
   ]);
