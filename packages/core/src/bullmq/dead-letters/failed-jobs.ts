@@ -61,7 +61,7 @@ async function* failedIn(
   const seen = new Set<string>();
   let hasTime = false;
   let page = await pageUntil(store, queue, untilMs);
-  while (page.ids.length > 0) {
+  while (!page.isEnd) {
     const read = await Promise.all(page.ids.map((id) => readFailed(store, queue, id)));
     for (const [index, found] of read.entries()) {
       const id = page.ids[index] ?? '';
@@ -91,28 +91,55 @@ interface Page {
   readonly ids: readonly string[];
   readonly end: number;
   readonly last: string | undefined;
+  /** Nothing stands there. */
+  readonly isEnd: boolean;
 }
 
 /** The page after another one, whose last one failed at this moment, by which it is found where others come and go. */
 async function pageAfter(store: Store, queue: string, { end, last }: Page, failedAt: number): Promise<Page> {
   const [first, ...ids] = await idsOf(store, queue, end - 1, end + PAGE - 1);
   if (first !== last) return pageUntil(store, queue, failedAt);
-  return { ids, end: end + ids.length, last: ids.at(-1) };
+  return { ids, end: end + ids.length, last: ids.at(-1), isEnd: ids.length === 0 };
 }
 
 /** The first page of those that failed at this moment or earlier; some later ones may stand before them. */
 async function pageUntil(store: Store, queue: string, untilMs: number): Promise<Page> {
   for (;;) {
     const start = untilMs === Number.POSITIVE_INFINITY ? 0 : await firstUntil(store, queue, untilMs);
-    if (start === 0) {
-      const ids = await idsOf(store, queue, 0, PAGE - 1);
-      return { ids, end: ids.length, last: ids.at(-1) };
-    }
-    const [before, ...ids] = await idsOf(store, queue, start - 1, start + PAGE - 1);
-    // Else others were taken away since it was looked for.
-    const isLater = before !== undefined && (await timeAt(store, queue, start - 1)) > untilMs;
-    if (isLater) return { ids, end: start + ids.length, last: ids.at(-1) };
+    const page = await pageAt(store, queue, start, untilMs);
+    if (page !== undefined) return page;
   }
+}
+
+/**
+ * The page from a place on; undefined unless all before it failed later than this moment, since others have come or gone.
+ * Times only grow, so one that failed later did so also when the page that begins with it is read afterwards.
+ */
+async function pageAt(
+  store: Store,
+  queue: string,
+  place: number,
+  untilMs: number,
+): Promise<Page | undefined> {
+  const spoilt = new Set<string>();
+  for (let start = place; start > 0; start -= 1) {
+    const [before] = await idsOf(store, queue, start - 1, start - 1);
+    const time = before === undefined ? undefined : await timeOf(store, queue, before);
+    if (before === undefined || (time !== undefined && time <= untilMs)) return undefined;
+    if (time === undefined) {
+      spoilt.add(before); // as late as the one before it
+      continue;
+    }
+    const [same, ...ids] = await idsOf(store, queue, start - 1, start + PAGE - 1);
+    if (same !== before) return undefined;
+    return pageOf(ids, start, spoilt);
+  }
+  return pageOf(await idsOf(store, queue, 0, PAGE - 1), 0, spoilt);
+}
+
+function pageOf(ids: readonly string[], start: number, spoilt: ReadonlySet<string>): Page {
+  const wanted = ids.filter((id) => !spoilt.has(id));
+  return { ids: wanted, end: start + ids.length, last: ids.at(-1), isEnd: ids.length === 0 };
 }
 
 function idsOf(store: Store, queue: string, first: number, last: number): Promise<string[]> {
