@@ -52,7 +52,8 @@ export default defineConfig({
     outline: { level: [2, 3] },
     externalLinkIcon: false,
     nav: [
-      { text: 'Tasks', link: '/tasks' },
+      { text: 'First steps', link: '/first-steps' },
+      { text: 'Recipes', link: '/recipes' },
       { text: 'Operations', link: '/operations' },
       { text: 'Reference', link: '/generated/api-core' },
     ],

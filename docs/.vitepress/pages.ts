@@ -15,13 +15,20 @@ export interface Stage {
 
 export const stages: readonly Stage[] = [
   {
-    text: 'Coming from elsewhere',
+    text: 'First steps',
     pages: [
+      {
+        text: 'Ten minutes',
+        page: 'first-steps',
+        about: 'install, a task, a worker, a call, a chain, a test',
+      },
       {
         text: 'From Celery',
         page: 'from-celery',
         about: 'each thing of Celery and what it is here, side by side',
       },
+      { text: 'From BullMQ', page: 'from-bullmq', about: 'moving a BullMQ program one queue at a time' },
+      { text: 'Questions', page: 'faq', about: 'short answers, and where the long ones are' },
     ],
   },
   {
@@ -38,10 +45,21 @@ export const stages: readonly Stage[] = [
         about: 'chain, group, chord, map, match, fallback and the rest, with diagrams',
       },
       {
+        text: 'Lifecycle',
+        page: 'lifecycle',
+        about: 'every state and every arrow of jobs, steps, runs, workers and schedules',
+      },
+      {
         text: 'Guarantees',
         page: 'guarantees',
         about: 'what is promised when things break, with the test for each',
       },
+    ],
+  },
+  {
+    text: 'Recipes',
+    pages: [
+      { text: 'Recipes', page: 'recipes', about: 'fifteen things that people ask for, as programs that run' },
     ],
   },
   {
@@ -63,6 +81,11 @@ export const stages: readonly Stage[] = [
         about: 'workers, schedules, looking, acting, metrics, what to do at night',
       },
       {
+        text: 'Deployment',
+        page: 'deployment',
+        about: 'container, compose, Kubernetes, systemd, settings of Redis',
+      },
+      {
         text: 'Security',
         page: 'security',
         about: 'a Redis user of its own, TLS, encryption, secrets in logs, limits',
@@ -71,7 +94,14 @@ export const stages: readonly Stage[] = [
   },
   {
     text: 'Upgrading',
-    pages: [{ text: 'Changelog', page: 'generated/changelog', about: 'what has changed' }],
+    pages: [
+      {
+        text: 'Upgrading',
+        page: 'upgrading',
+        about: 'versions, the stored form, rolling deploys, old and new workers together',
+      },
+      { text: 'Changelog', page: 'generated/changelog', about: 'what has changed' },
+    ],
   },
   {
     text: 'Reference',
