@@ -1,58 +1,18 @@
 /** The code of the guides compiles, and prints what they say. */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as core from '@umbel/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { blocksOf, filesOf, promisedLines, root, Snippets } from '../support/snippets.js';
+import { testPages } from '../support/page-tests.js';
+import { blocksOf, root, Snippets } from '../support/snippets.js';
 
-describe.each([
+testPages([
   'docs/tasks.md',
   'docs/canvas.md',
   'docs/from-celery.md',
   'docs/security.md',
   'docs/operations.md',
-])('%s', (page) => {
-  const files = filesOf(page);
-  const snippets = new Snippets(page, files);
-  const programs = [...files].filter(([, code]) => promisedLines(code).length > 0);
-
-  beforeAll(() => snippets.write());
-  afterAll(() => snippets.remove());
-
-  test('has no code that is not checked', () => {
-    expect(blocksOf(page).filter(({ file }) => file === undefined)).toEqual([]);
-  });
-
-  test('compiles', () => {
-    expect(snippets.compile()).toBe('');
-  });
-
-  test.each(programs)('prints what %s says', (name, code) => {
-    const run = snippets.node(join('dist', name.replace(/ts$/, 'js')));
-    expect(run.stderr).toBe('');
-    expect(run.stdout.split('\n').slice(0, -1)).toEqual(promisedLines(code));
-  });
-
-  test('has every file run, by itself or by another', () => {
-    const imported = [...files.values()].join('').matchAll(/from '\.\/(\w+)\.js'/g);
-    const run = new Set([
-      ...programs.map(([name]) => name),
-      ...[...imported].map(([, name]) => `${name}.ts`),
-    ]);
-    expect([...files.keys()].filter((name) => !run.has(name))).toEqual([]);
-  });
-});
-
-test.each(['SECURITY.md', 'docs/security.md', 'docs/operations.md'])(
-  '%s links to files that there are',
-  (page) => {
-    const links = [...readFileSync(join(root, page), 'utf8').matchAll(/\]\(([^)#]+)/g)].map(
-      ([, to = '']) => to,
-    );
-    expect(links.length).toBeGreaterThan(0);
-    expect(links.filter((to) => !existsSync(join(root, page, '..', to)))).toEqual([]);
-  },
-);
+]);
 
 test('docs/tasks.md tells of every class of error', () => {
   const text = readFileSync(join(root, 'docs/tasks.md'), 'utf8');

@@ -64,6 +64,17 @@ onEveryEngine('a stored job', (engine) => {
     expect(job?.attemptsMade).toBe(1);
   });
 
+  test('with a field that this release does not know runs, and keeps it', async () => {
+    const app = engine.app();
+    app.task({ name: 'add', input: z.object({ x: z.number() }), run: async ({ x }) => x + 1 });
+    const queue = engine.bareQueue('default');
+    const data = { umbel: 1, input: { x: 1 }, later: { any: ['thing'] } };
+    const job = await queue.add('add', data);
+    await app.worker().start();
+    expect(await app.result(job.id ?? '').get({ timeout: '10s' })).toBe(2);
+    expect((await queue.getJob(job.id ?? ''))?.data).toEqual(data);
+  });
+
   test('with planted keys gives its handler the validated value only', async () => {
     const app = engine.app();
     const seen: unknown[] = [];

@@ -1,0 +1,142 @@
+/** The pages of the site, by the reader's stage. The sidebar, `llms.txt` and the tests go by this list. */
+
+interface Page {
+  readonly text: string;
+  /** The file below `docs/`, without `.md`; those in `generated/` are made when the site is built. */
+  readonly page: string;
+  /** What is on it, in a line. */
+  readonly about: string;
+}
+
+export interface Stage {
+  readonly text: string;
+  readonly pages: readonly Page[];
+}
+
+export const stages: readonly Stage[] = [
+  {
+    text: 'First steps',
+    pages: [
+      {
+        text: 'Ten minutes',
+        page: 'first-steps',
+        about: 'install, a task, a worker, a call, a chain, a test',
+      },
+      {
+        text: 'From Celery',
+        page: 'from-celery',
+        about: 'each thing of Celery and what it is here, side by side',
+      },
+      { text: 'From BullMQ', page: 'from-bullmq', about: 'moving a BullMQ program one queue at a time' },
+      { text: 'Questions', page: 'faq', about: 'short answers, and where the long ones are' },
+    ],
+  },
+  {
+    text: 'Learning',
+    pages: [
+      {
+        text: 'Tasks',
+        page: 'tasks',
+        about: 'all that a single task can do: calls, retries, limits, queues, results, errors',
+      },
+      {
+        text: 'Compositions',
+        page: 'canvas',
+        about: 'chain, group, chord, map, match, fallback and the rest, with diagrams',
+      },
+      {
+        text: 'Lifecycle',
+        page: 'lifecycle',
+        about: 'every state and every arrow of jobs, steps, runs, workers and schedules',
+      },
+      {
+        text: 'Guarantees',
+        page: 'guarantees',
+        about: 'what is promised when things break, with the test for each',
+      },
+    ],
+  },
+  {
+    text: 'Recipes',
+    pages: [
+      { text: 'Recipes', page: 'recipes', about: 'fifteen things that people ask for, as programs that run' },
+    ],
+  },
+  {
+    text: 'Testing',
+    pages: [
+      {
+        text: 'Testing',
+        page: 'testing',
+        about: 'the engine in memory and in virtual time, fakes, claims, faults',
+      },
+    ],
+  },
+  {
+    text: 'Operations',
+    pages: [
+      {
+        text: 'Operations',
+        page: 'operations',
+        about: 'workers, schedules, looking, acting, metrics, what to do at night',
+      },
+      {
+        text: 'Deployment',
+        page: 'deployment',
+        about: 'container, compose, Kubernetes, systemd, settings of Redis',
+      },
+      {
+        text: 'Security',
+        page: 'security',
+        about: 'a Redis user of its own, TLS, encryption, secrets in logs, limits',
+      },
+    ],
+  },
+  {
+    text: 'Upgrading',
+    pages: [
+      {
+        text: 'Upgrading',
+        page: 'upgrading',
+        about: 'versions, the stored form, rolling deploys, old and new workers together',
+      },
+      { text: 'Changelog', page: 'generated/changelog', about: 'what has changed' },
+    ],
+  },
+  {
+    text: 'Reference',
+    pages: [
+      { text: 'Command line', page: 'cli', about: 'every command of `umbel` and its options' },
+      { text: '@umbel/core', page: 'generated/api-core', about: 'every export, from the docstrings' },
+      { text: '@umbel/canvas', page: 'generated/api-canvas', about: 'every export, from the docstrings' },
+      { text: '@umbel/testing', page: 'generated/api-testing', about: 'every export, from the docstrings' },
+      {
+        text: '@umbel/core/prometheus',
+        page: 'generated/api-core-prometheus',
+        about: 'every export, from the docstrings',
+      },
+      {
+        text: '@umbel/core/opentelemetry',
+        page: 'generated/api-core-opentelemetry',
+        about: 'every export, from the docstrings',
+      },
+    ],
+  },
+  {
+    text: 'Inside',
+    pages: [
+      { text: 'Architecture', page: 'architecture', about: 'packages, the way of a call, the stored form' },
+      {
+        text: 'Reliability',
+        page: 'reliability',
+        about: 'what BullMQ leaves open, what closes it, measured beside Celery and BullMQ',
+      },
+      {
+        text: 'Security policy',
+        page: 'generated/security-policy',
+        about: 'what is trusted, what is defended against',
+      },
+      { text: 'Contributing', page: 'generated/contributing', about: 'how to build, test and change it' },
+    ],
+  },
+];
