@@ -12,6 +12,8 @@ import { sanitize } from '../wire/stored-value.js';
 /** What steps have put together may be longer than the input of one call. */
 const MAX_STORED_BYTES = 32 * 1_048_576;
 
+const NO_INPUT = 'this task takes no input: it was defined without a schema for one (`input`)';
+
 export class InputChecks {
   readonly #registry: Registry;
   readonly #maxBytes: number;
@@ -39,7 +41,7 @@ export class InputChecks {
       const entry = isWhole ? this.#registry.get(task) : undefined;
       if (entry === undefined) continue;
       if (entry.input === undefined) {
-        if (input !== undefined) refuseInput(task, 'this task takes no input');
+        if (input !== undefined) refuseInput(task, NO_INPUT);
       } else validateInputAtOnce(entry.input, input, task, this.sensitiveOf(entry), path);
     }
   }
@@ -51,7 +53,7 @@ export class InputChecks {
     if (entry === undefined) return;
     if (entry.input !== undefined) {
       await validateInput(entry.input, input, task, this.sensitiveOf(entry), path);
-    } else if (input !== undefined) refuseInput(task, 'this task takes no input');
+    } else if (input !== undefined) refuseInput(task, NO_INPUT);
   }
 
   /** @throws {ValidationError} if a stored input is longer than any that was sent, or nested without an end. */

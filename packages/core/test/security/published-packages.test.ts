@@ -32,6 +32,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   '@umbel/core': [
     '@standard-schema/spec', // types only: what a schema is
     'bullmq', // the engine
+    'cron-parser', // when schedules are due
     'ioredis', // connects it
     'ms', // reads '5 minutes'
   ],
