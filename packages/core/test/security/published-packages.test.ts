@@ -133,6 +133,10 @@ describe.each(published)('the package in $folder', ({ folder, manifest }) => {
     expect(
       paths.filter((path) => /(?:^|\/)(?:test|tests|fixtures?|__tests__)\/|\.test\.|\.env/.test(path)),
     ).toEqual([]);
+    const sources = paths
+      .filter((path) => path.endsWith('.js'))
+      .map((path) => join(root, folder, path.replace(/^dist\/(.*)\.js$/, 'src/$1.ts')));
+    expect(sources.filter((source) => !existsSync(source))).toEqual([]); // left of a source that is gone: npm run clean
     for (const path of paths.filter((each) => each.endsWith('.map'))) {
       const { sources, sourcesContent = [] } = readJson<{
         sources: string[];

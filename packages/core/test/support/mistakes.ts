@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { Stores } from './mistaken-stores.js';
 
 /** What a mistake is made with. Apps are closed afterwards; `log` has what they have told. */
-export interface Bench {
+interface Bench {
   readonly stores: Stores;
   readonly log: string[];
   app(options?: Partial<AppOptions>): App;
