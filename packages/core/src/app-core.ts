@@ -38,7 +38,7 @@ import { plannedTarget, storableTarget } from './schedules/target.js';
 import { actual } from './stand-in.js';
 import { clientOf } from './tasks/client.js';
 import { CONTRACT, ContractObject, paired } from './tasks/contract.js';
-import { type Definition, toEntry } from './tasks/definition.js';
+import { type Definition, moduleOf, toEntry } from './tasks/definition.js';
 import { type BulkOptions, checkName, type NormalizedOptions, type SendOptions } from './tasks/options.js';
 import { Registry, type TaskEntry } from './tasks/registry.js';
 import type { Sender, TaskExpression } from './tasks/signature.js';
@@ -115,9 +115,10 @@ export class AppCore implements Sender, Operating {
   }
 
   task(definition: Definition & { run: NonNullable<TaskEntry['run']> }): TaskObject {
+    const entry = toEntry(definition);
     const { run } = definition;
     if (typeof run !== 'function') throw new InvalidOptionError('run', 'a function', run);
-    this.#addHandled({ ...toEntry(definition), run });
+    this.#addHandled({ ...entry, run });
     return new TaskObject(definition.name, this);
   }
 
@@ -141,7 +142,7 @@ export class AppCore implements Sender, Operating {
     this.#addHandled({
       ...entry,
       run,
-      ...(isolate !== undefined && { isolate: String(isolate) }),
+      ...(isolate !== undefined && { isolate: moduleOf(isolate) }),
       ...(hooks !== undefined && { hooks }),
     });
     return new ContractObject(entry, this);
@@ -281,6 +282,7 @@ export class AppCore implements Sender, Operating {
 
   #addHandled(task: HandledTask): void {
     this.#parts.registry.add(task);
+    if (this.#parts.registry.size === MANY_TASKS) this.#parts.telling.warn(TOO_MANY_TASKS);
     offerHandler(this.name, task);
   }
 }
@@ -290,3 +292,9 @@ function entryOf(contract: ContractObject): TaskEntry {
   if (entry === undefined) throw new InvalidOptionError('contract', 'what defineTask gives', contract);
   return entry;
 }
+
+/** More than a program has. */
+const MANY_TASKS = 1000;
+const TOO_MANY_TASKS =
+  `${MANY_TASKS} tasks are defined, and each stays in memory. Define a task once, where its module is loaded, ` +
+  'and not in a handler or a request: what differs between calls is their input';

@@ -19,6 +19,7 @@ import type { WorkerOptions } from './running/worker/options.js';
 import type { ScheduleHandle, Schedules, ScheduleTarget } from './schedules/handle.js';
 import type { ScheduleOptions } from './schedules/options.js';
 import type { Hooks } from './tasks/hooks.js';
+import { checkKnown, checkObject, type OptionNames } from './tasks/known-options.js';
 import type { AddedBy, AnyMiddleware } from './tasks/middleware.js';
 import type { SendOptions } from './tasks/options.js';
 import type { QueueOptions, Routes } from './tasks/routing.js';
@@ -256,8 +257,26 @@ export type ImplementOptions = Pick<TaskDefinition<string, Schema, Schema, unkno
 export function createApp<const Stack extends readonly AnyMiddleware[] = readonly []>(
   options: AppOptions<Stack>,
 ): App<AddedBy<Stack>> {
+  checkKnown(checkObject('options', options, "{ name: 'shop' }"), OPTIONS);
   return new AppCore(options) as unknown as App<AddedBy<Stack>>; // its methods are typed by what the definitions promise, above
 }
+
+const OPTIONS: OptionNames<AppOptions> = {
+  name: true,
+  connection: true,
+  prefix: true,
+  queues: true,
+  routes: true,
+  resultTtl: true,
+  failureTtl: true,
+  sendTimeout: true,
+  middleware: true,
+  hooks: true,
+  sensitive: true,
+  codecs: true,
+  limits: true,
+  logger: true,
+};
 
 /** True for what `createApp` gives, also where another copy of this package has made it. */
 export function isApp(value: unknown): value is App {
@@ -267,5 +286,8 @@ export function isApp(value: unknown): value is App {
 /** The run-time side of an app. @throws {InvalidOptionError} if it is not one. */
 export function coreOf(app: App<never>): AppCore {
   if (app instanceof AppCore) return app;
-  throw new InvalidOptionError('app', 'what createApp gives', app);
+  const expected = isApp(app)
+    ? 'of this copy of @umbel/core: two are loaded, and `npm ls @umbel/core` shows them'
+    : 'what createApp gives';
+  throw new InvalidOptionError('app', expected, app);
 }

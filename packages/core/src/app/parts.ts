@@ -4,9 +4,11 @@ import { resolveConnection } from '../bullmq/connection.js';
 import { terminate } from '../bullmq/control.js';
 import { ScheduleStore } from '../bullmq/schedule-store.js';
 import { Store, type StoreOptions } from '../bullmq/store.js';
+import { advised } from '../bullmq/store-advice.js';
 import { StoreTime } from '../bullmq/store-time.js';
 import { TagIndex } from '../bullmq/tag-index.js';
 import { Asking } from '../control/asking.js';
+import { noteCopy } from '../copies.js';
 import { durationMs } from '../duration.js';
 import { defaultLogger } from '../process-defaults.js';
 import type { ResultParts } from '../results/watching.js';
@@ -22,6 +24,7 @@ import { checkInteger, checkName, checkPrefix, positiveMs } from '../tasks/optio
 import type { Registry } from '../tasks/registry.js';
 import { Router } from '../tasks/routing.js';
 import { Sealer } from '../wire/sealing.js';
+import { whoIsMissing } from './missing-workers.js';
 import { Queues } from './queues.js';
 import { type Telling, tellingOf } from './telling.js';
 
@@ -70,6 +73,8 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
   const { registry, declarations } = shared;
   const name = checkName('name', options.name);
   const telling = tellingOf(name, logger);
+  const copies = noteCopy();
+  if (copies !== undefined) telling.once(copies);
   const time = new StoreTime(telling.warn);
   const runtime: Runtime = { ...given, clock: time.correct(given.clock) };
   const maxMembers = checkInteger(
@@ -81,10 +86,11 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
   const router = new Router(options.queues, options.routes);
   const sealer = new Sealer(codecs);
   const outages = new WeakSet<Error>();
+  const at = resolveConnection(connection);
   const storeOptions: StoreOptions = {
-    connection: resolveConnection(connection),
+    connection: at,
     prefix: prefix === undefined ? `umbel:{${name}}` : checkPrefix(prefix),
-    onError: telling.error,
+    onError: (error) => telling.error(error, advised(error, at)),
     pause: runtime.pause,
     time,
     outages,
@@ -100,6 +106,8 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
     store,
     runtime,
     terminate: (queue, id) => terminate(store, { queue, id }),
+    unserved: (queue) => whoIsMissing(asking, name, queue),
+    warn: telling.once,
   };
   const checks = new InputChecks(registry, limitOf('limits.inputBytes', limits.inputBytes), sensitive);
   const common = { registry, store, runtime, checks, tags, middleware, maxMembers };

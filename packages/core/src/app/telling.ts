@@ -7,18 +7,26 @@ const REPEATED_MS = 10_000;
 export interface Telling {
   readonly info: (message: string) => void;
   readonly warn: (message: string) => void;
-  readonly error: (error: Error) => void;
+  /** A warning that is said once, however often it would be. */
+  readonly once: (message: string) => void;
+  /** @param message In the place of the error's own. */
+  readonly error: (error: Error, message?: string) => void;
 }
 
 export function tellingOf(app: string, logger: Logger): Telling {
   const named = (message: string) => `umbel "${app}": ${message}`;
+  const told = new Set<string>();
   let last = '';
   let lastAt = Number.NEGATIVE_INFINITY;
   return {
     info: (message) => logger.info(named(message)),
     warn: (message) => logger.warn(named(message)),
-    error(error) {
-      const message = error.message || error.name;
+    once(message) {
+      if (told.has(message)) return;
+      told.add(message);
+      logger.warn(named(message));
+    },
+    error(error, message = error.message || error.name) {
       const now = performance.now();
       if (message === last && now - lastAt < REPEATED_MS) return;
       last = message;

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { connectionFacts, isShared } from '../bullmq/connection.js';
 import { registeredTasks } from '../control/registered.js';
 import type { AppFacts } from '../control/worker-control.js';
+import { listed } from '../errors/describe.js';
 import { AbsentWorker } from '../running/processes/absent-worker.js';
 import { createWorker } from '../running/processes/create-worker.js';
 import type { ActivityListener } from '../running/worker/activity.js';
@@ -64,7 +65,15 @@ export class Workers {
       executor,
       listeners: this.#listeners,
       defaultQueues: () => queues.ofHandlers(),
-      checkQueue: (queue) => router.checkDeclared(queue),
+      checkQueue: (queue) => {
+        router.checkDeclared(queue);
+        const known = queues.ofTasks();
+        if (known.includes(queue)) return;
+        telling.warn(
+          `a worker serves queue "${queue}", to which no task, route or option of this app leads (those do: ${listed(known)}). ` +
+            'Correct the name, or list it in createApp({ queues })',
+        );
+      },
       prepareQueue: (queue) => queues.prepare(queue),
       syncSchedules: () => scheduling.syncAtStart(),
       defaultName: `${hostname()}.${process.pid}`,

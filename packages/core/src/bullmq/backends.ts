@@ -6,7 +6,7 @@ import {
   type IQueueBackend,
   Queue,
 } from 'bullmq';
-import { ClosedError, ConnectionError } from '../errors.js';
+import { ClosedError, ConnectionError, StoreConfigurationError } from '../errors.js';
 import type { Envelope } from '../wire/envelope.js';
 import type { ResolvedConnection } from './connection.js';
 import { Deadlines } from './deadlines.js';
@@ -16,6 +16,7 @@ import { keepsStoreTime } from './guards/store-time.js';
 import { isTransient } from './guards/transient.js';
 import { runsWholeScripts } from './guards/whole-scripts.js';
 import { type ServerFacts, serverFacts } from './server-facts.js';
+import { adviceOn, isMissingDatabase, isRefusedRight, isRefusedUser, reasonOf } from './store-advice.js';
 import type { StoreTime } from './store-time.js';
 
 export type EnvelopeQueue = Queue<Envelope, unknown, string, Envelope, unknown, string, IQueueBackend>;
@@ -123,7 +124,8 @@ export class Backends {
       try {
         return await this.#within(left, timeoutMs, command);
       } catch (error) {
-        if (signal.aborted || error instanceof ConnectionError || !isTransient(error)) throw error;
+        if (signal.aborted || error instanceof ConnectionError || !isTransient(error))
+          throw this.#told(error);
         this.#forgetReady();
         this.#lastError = error as Error;
         if (performance.now() + pauseMs >= deadline) throw this.#unreachable(timeoutMs);
@@ -155,6 +157,8 @@ export class Backends {
 
   async #connect(): Promise<void> {
     await this.base().waitUntilReady();
+    // The client goes on, in the first database instead.
+    if (isMissingDatabase(this.#lastError)) throw this.#lastError;
     await runsWholeScripts(this.base());
     await this.facts();
   }
@@ -211,14 +215,22 @@ export class Backends {
     this.#isReady = false;
   }
 
+  /** An error as it is, but for what is to be changed in the store. */
+  #told(error: unknown): unknown {
+    if (!isRefusedRight(error) && !isMissingDatabase(error)) return error;
+    const advice = adviceOn(error, this.#options.connection);
+    return new StoreConfigurationError(`The store refuses this (${error.message}). ${advice}`, {
+      cause: error,
+    });
+  }
+
   #unreachable(timeoutMs: number): ConnectionError {
     const cause = this.#lastError;
-    const reason = cause === undefined ? '' : ` (${cause.message || cause.name})`;
-    const error = new ConnectionError(
-      `The store did not answer within ${timeoutMs / 1000} s${reason}. ` +
-        'Is it running, and is `connection` or UMBEL_URL its address?',
-      { cause },
-    );
+    const reason = cause === undefined ? '' : ` (${reasonOf(cause)})`;
+    const seconds = `${timeoutMs / 1000} s`;
+    const what = isRefusedUser(cause) ? `let nobody in for ${seconds}` : `did not answer within ${seconds}`;
+    const advice = adviceOn(cause, this.#options.connection);
+    const error = new ConnectionError(`The store ${what}${reason}. ${advice}`, { cause });
     this.#options.outages.add(error);
     return error;
   }

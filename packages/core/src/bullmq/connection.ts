@@ -38,19 +38,42 @@ const DEFAULT_URL = 'redis://127.0.0.1:6379';
 /**
  * The connection in the form BullMQ takes; `UMBEL_URL`, then a Redis on this machine, where none is given. Nothing
  * is opened.
- * @throws {InvalidOptionError} for a URL of another kind.
+ * @throws {InvalidOptionError} for a URL of another kind, or one that cannot be read.
  */
 export function resolveConnection(connection: Connection | undefined): ResolvedConnection {
-  const given = connection ?? (process.env.UMBEL_URL || processDefaults().connection) ?? DEFAULT_URL;
+  const fromEnvironment = connection === undefined ? process.env.UMBEL_URL : undefined;
+  const given = connection ?? (fromEnvironment || processDefaults().connection) ?? DEFAULT_URL;
   if (typeof given === 'function') return { options: {}, factory: given };
   if (typeof given !== 'string') {
     const isClient = 'duplicate' in given; // its owner has set it up
     return { options: isClient ? given : { ...RECONNECTING, ...given }, factory: createRedisBackend };
   }
-  if (!/^rediss?:\/\/./.test(given)) {
-    throw new InvalidOptionError('connection', 'a redis:// or rediss:// URL', withoutPassword(given));
-  }
+  checkUrl(fromEnvironment ? 'UMBEL_URL' : 'connection', given);
   return { options: { ...RECONNECTING, url: given }, factory: createRedisBackend };
+}
+
+function checkUrl(option: string, url: string): void {
+  const refused = (expected: string) => new InvalidOptionError(option, expected, withoutPassword(url));
+  if (!/^rediss?:\/\/./.test(url))
+    throw refused('a redis:// or rediss:// URL, such as redis://127.0.0.1:6379');
+  if (!isReadable(url)) {
+    throw refused(
+      'a URL: special characters of the user and the password are written as encodeURIComponent gives them',
+    );
+  }
+  if (!/^\/?\d*$/.test(new URL(url).pathname))
+    throw refused('a URL that ends with the number of a database, such as redis://127.0.0.1:6379/1');
+}
+
+function isReadable(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { username, password } = new URL(text);
+  try {
+    decodeURIComponent(`${username}:${password}`);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** What a backend factory has of its own, true, whose store is in this process's memory. */

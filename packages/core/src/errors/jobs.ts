@@ -60,13 +60,19 @@ export class TimeoutError extends UmbelError {
     readonly jobId: string,
     readonly timeoutMs: number,
     readonly state: string,
+    /** Who is missing, if that is known. */
+    unserved?: string,
   ) {
-    super(`Job ${jobId} has no result after ${timeoutMs} ms (state: ${state}). ${hintFor(state)}`);
+    super(
+      `Job ${jobId} has no result after ${timeoutMs} ms (state: ${state}). ${unserved ?? hintFor(state)}`,
+    );
   }
 }
 
 function hintFor(state: string): string {
-  if (state === 'waiting') return 'Is a worker running that serves the queue of its task?';
+  if (state === 'waiting') {
+    return 'Others are in front of it, or its queue is paused (app.inspect.queues() tells); or no worker serves its queue.';
+  }
   if (state === 'waiting-children') {
     return 'Some of its steps have not ended: graph() tells which. Is a worker running that serves their queues?';
   }

@@ -1,6 +1,7 @@
 /** What a program has asked for and cannot have: it is to be changed. */
 import { UmbelError } from './base.js';
-import { describe } from './describe.js';
+import { describe, listed } from './describe.js';
+import { nearest } from './nearest.js';
 import type { ValidationIssue, ValidationSubject } from './records.js';
 
 /** An option has a value it cannot have. Thrown where the option is given, before anything is sent. */
@@ -23,7 +24,10 @@ export class DuplicateTaskError extends UmbelError {
   readonly code = 'DUPLICATE_TASK';
 
   constructor(readonly task: string) {
-    super(`Task "${task}" is already defined in this app. Give one of the two another name.`);
+    super(
+      `Task "${task}" is already defined in this app. Give one of the two another name; if they are one, define it once, ` +
+        'where its module is loaded: not in a handler or a request, nor in a module that is loaded twice.',
+    );
   }
 }
 
@@ -36,9 +40,8 @@ export class UnknownTaskError extends UmbelError {
     readonly task: string,
     readonly known: readonly string[],
   ) {
-    const list = known.length === 0 ? 'none' : known.map((name) => `"${name}"`).join(', ');
     super(
-      `Task "${task}" has no handler in this worker (known: ${list}). ` +
+      `Task "${task}" has no handler in this worker (known: ${listed(known)}). ${meant(task, known)}` +
         'Import the module that defines or implements it before starting the worker.',
     );
   }
@@ -63,7 +66,10 @@ export class CanvasNotLoadedError extends UmbelError {
   readonly code = 'CANVAS';
 
   constructor(what: string) {
-    super(`${what} needs @umbel/canvas: import it once (\`import "@umbel/canvas"\`).`);
+    super(
+      `${what} needs @umbel/canvas: import it once (\`import "@umbel/canvas"\`). ` +
+        'If it is imported, two copies of @umbel/core are loaded: `npm ls @umbel/core` shows them.',
+    );
   }
 }
 
@@ -109,7 +115,7 @@ export class UnknownQueueError extends UmbelError {
     readonly known: readonly string[],
   ) {
     super(
-      `Queue ${describe(queue)} is not one of this app's (${known.map((name) => `"${name}"`).join(', ')}). ` +
+      `Queue ${describe(queue)} is not one of this app's (${listed(known)}). ${meant(queue, known)}` +
         'Correct the name, or list it in createApp({ queues }).',
     );
   }
@@ -154,4 +160,9 @@ export class UnknownScheduleError extends UmbelError {
         'or start a worker that declares it.',
     );
   }
+}
+
+function meant(name: string, known: readonly string[]): string {
+  const near = nearest(name, known);
+  return near === undefined ? '' : `Did you mean "${near}"? `;
 }

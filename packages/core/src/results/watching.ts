@@ -12,6 +12,8 @@ const { setTimeout, clearTimeout } = globalThis;
 /** Events only wake a waiter; the store decides. A missed event costs at most this long. */
 const POLL_MS = { first: 50, max: 5000 };
 const LAST_LOOK_MS = 1000;
+/** More than a worker takes to start a job, unless it is busy. */
+const WARN_MS = 5000;
 
 /** The same for a whole run, whose tasks end in quick succession and in queues that are not known from the start. */
 const RUN_POLL_MS = { first: 50, max: 1000 };
@@ -24,6 +26,9 @@ export interface ResultParts {
   readonly runtime: Runtime;
   /** Tells the workers that run a job to give it up. */
   readonly terminate: (queue: string, id: string) => Promise<void>;
+  /** What is to be done if nobody serves the queue; undefined if somebody does. */
+  readonly unserved: (queue: string) => Promise<string | undefined>;
+  readonly warn: (message: string) => void;
 }
 
 /** The job that is waited for. */
@@ -53,16 +58,17 @@ export interface Look {
  * @throws what ends the wait.
  */
 export async function* looksAt(
-  { store, runtime }: ResultParts,
+  parts: ResultParts,
   job: Watched,
   { timeout, signal }: GetOptions,
   { isRun = false } = {},
 ): AsyncGenerator<Look, void> {
   const timeoutMs = timeout === undefined ? undefined : durationMs(timeout, 'timeout');
+  const { store, runtime } = parts;
   const { clock, observer } = runtime;
   const bell = new Bell();
   const interrupt = new Interrupt();
-  const isOver = () => void timedOut(job, timeoutMs ?? 0).then((error) => interrupt.with(error));
+  const isOver = () => void timedOut(parts, job, timeoutMs ?? 0).then((error) => interrupt.with(error));
   const deadline = timeoutMs === undefined ? undefined : clock.setTimeout(isOver, timeoutMs);
   let givenUp: Error | undefined;
   const undo = [
@@ -73,6 +79,8 @@ export async function* looksAt(
       bell.ring();
     }),
     () => clock.clearTimeout(deadline),
+    // A test's workers are its own affair.
+    observer === undefined ? warnLater(parts, job) : undefined,
   ];
   try {
     const queue = await interrupt.race(job.find());
@@ -122,12 +130,35 @@ export async function* looksAt(
 }
 
 /** The error of a wait that took too long; a last look at the store may take a moment, not more. */
-async function timedOut(job: Watched, timeoutMs: number): Promise<Error> {
+async function timedOut(parts: ResultParts, job: Watched, timeoutMs: number): Promise<Error> {
   let timer: NodeJS.Timeout | undefined;
-  const tooLate = new Promise<'unknown'>((resolve) => {
-    timer = setTimeout(() => resolve('unknown'), LAST_LOOK_MS);
+  const tooLate = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), LAST_LOOK_MS);
   });
-  const state = await Promise.race([job.state().catch(() => 'unknown' as const), tooLate]);
+  const state = await Promise.race([job.state().catch(() => undefined), tooLate]);
+  const unserved = await Promise.race([whoIsMissing(parts, job, state).catch(() => undefined), tooLate]);
   clearTimeout(timer);
-  return new TimeoutError(job.id, timeoutMs, state);
+  return new TimeoutError(job.id, timeoutMs, state ?? 'unknown', unserved);
+}
+
+/** Tells once, when a job has not been started for a while, that nobody would; gives a function that stops it. */
+function warnLater(parts: ResultParts, job: Watched): () => void {
+  const look = async () => {
+    const unserved = await whoIsMissing(parts, job, await job.state());
+    if (unserved !== undefined) parts.warn(`a result is waited for that does not come. ${unserved}`);
+  };
+  // Whoever waits for the result is told if the store cannot be reached.
+  const timer = setTimeout(() => void look().catch(() => {}), WARN_MS);
+  timer.unref();
+  return () => clearTimeout(timer);
+}
+
+async function whoIsMissing(
+  { unserved }: ResultParts,
+  job: Watched,
+  state: string | undefined,
+): Promise<string | undefined> {
+  if (state !== 'waiting' && state !== 'waiting-children') return undefined;
+  const queue = await job.find();
+  return queue === undefined ? undefined : unserved(queue);
 }

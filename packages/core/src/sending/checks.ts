@@ -12,6 +12,8 @@ import { sanitize } from '../wire/stored-value.js';
 /** What steps have put together may be longer than the input of one call. */
 const MAX_STORED_BYTES = 32 * 1_048_576;
 
+const NO_INPUT = 'this task takes no input: it was defined without a schema for one (`input`)';
+
 export class InputChecks {
   readonly #registry: Registry;
   readonly #maxBytes: number;
@@ -39,7 +41,7 @@ export class InputChecks {
       const entry = isWhole ? this.#registry.get(task) : undefined;
       if (entry === undefined) continue;
       if (entry.input === undefined) {
-        if (input !== undefined) refuseInput(task, 'this task takes no input');
+        if (input !== undefined) refuseInput(task, NO_INPUT);
       } else validateInputAtOnce(entry.input, input, task, this.sensitiveOf(entry), path);
     }
   }
@@ -53,7 +55,7 @@ export class InputChecks {
     const entry = this.#registry.get(task);
     if (entry === undefined) return undefined;
     if (entry.input === undefined) {
-      return input === undefined ? undefined : refuseInput(task, 'this task takes no input');
+      return input === undefined ? undefined : refuseInput(task, NO_INPUT);
     }
     const checked = validateInput(entry.input, input, task, this.sensitiveOf(entry), path);
     return checked instanceof Promise ? checked : undefined;

@@ -3,6 +3,7 @@ import { isJobState } from '../results/state.js';
 import type { Schema } from '../types/task.js';
 import { normalizeDeduplication } from './deduplication.js';
 import type { Hooks } from './hooks.js';
+import { checkKnown, checkObject, type OptionNames } from './known-options.js';
 import { checkName, normalizeOptions, type TaskOptions } from './options.js';
 import type { TaskEntry } from './registry.js';
 import { normalizeRetry, retryDecisions } from './retry.js';
@@ -25,6 +26,9 @@ export interface Definition extends TaskOptions<never> {
  * @throws {InvalidOptionError} if the name, a schema or an option has a value it cannot have.
  */
 export function toEntry(definition: Definition): TaskEntry {
+  checkObject('definition', definition, "{ name: 'mail.send', run: async () => {} }");
+  for (const option of OF_QUEUES) refuseOfQueues(option, definition);
+  checkKnown(definition, OPTIONS);
   const { name, input, output, progress, failures, states, sensitive, hooks, isolate } = definition;
   checkSchemas({ input, output, progress });
   checkSchemas(failures ?? {}, 'failures.');
@@ -57,8 +61,53 @@ export function toEntry(definition: Definition): TaskEntry {
     ...(states !== undefined && { states }),
     ...(sensitive !== undefined && { sensitive }),
     ...(hooks !== undefined && { hooks }),
-    ...(isolate !== undefined && { isolate: String(isolate) }),
+    ...(isolate !== undefined && { isolate: moduleOf(isolate) }),
   };
+}
+
+const OPTIONS: OptionNames<Definition & { run: unknown }> = {
+  name: true,
+  input: true,
+  output: true,
+  run: true,
+  queue: true,
+  priority: true,
+  timeout: true,
+  expires: true,
+  retry: true,
+  unique: true,
+  throttle: true,
+  debounce: true,
+  progress: true,
+  states: true,
+  failures: true,
+  sensitive: true,
+  hooks: true,
+  isolate: true,
+};
+
+/** What others have for a task, and Umbel for a queue as a whole. */
+const OF_QUEUES = ['concurrency', 'rateLimit'] as const;
+
+function refuseOfQueues(option: (typeof OF_QUEUES)[number], definition: object): void {
+  const value = (definition as Partial<Record<typeof option, unknown>>)[option];
+  if (value === undefined) return;
+  const elsewhere = `createApp({ queues: { mails: { ${option}: … } } })`;
+  throw new InvalidOptionError(option, `absent: it is an option of a queue, ${elsewhere}`, value);
+}
+
+/**
+ * Where a module is, for `import`.
+ * @throws {InvalidOptionError} unless it can be said from anywhere: a relative path would be one from Umbel's own files.
+ */
+export function moduleOf(isolate: string | URL): string {
+  const module = isolate instanceof URL ? isolate.href : isolate;
+  if (typeof module === 'string' && module !== '' && !/^\.{0,2}[\\/]/.test(module)) return module;
+  throw new InvalidOptionError(
+    'isolate',
+    "the module's own `import.meta.url`, or new URL('./tasks.js', import.meta.url)",
+    isolate,
+  );
 }
 
 function checkSchemas(schemas: Readonly<Record<string, Schema | undefined>>, prefix = ''): void {

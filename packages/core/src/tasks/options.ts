@@ -4,6 +4,7 @@ import { INTERNAL_QUEUE } from '../flow/node.js';
 import type { TaskContext } from '../running/context.js';
 import type { Step } from '../types/step.js';
 import { isPlainObject } from '../wire/plain-object.js';
+import { checkKnown, type OptionNames } from './known-options.js';
 import { type NormalizedRetry, normalizeRetry, type RetryOptions, type TaskRetryOptions } from './retry.js';
 
 /** Options that a task and each of its calls can have; a call's win. */
@@ -120,6 +121,28 @@ export interface NormalizedOptions {
   readonly expiresAt?: number;
 }
 
+const OPTIONS: OptionNames<SendOptions> = {
+  queue: true,
+  priority: true,
+  countdown: true,
+  eta: true,
+  expires: true,
+  timeout: true,
+  retry: true,
+  headers: true,
+  displayName: true,
+  tags: true,
+  idempotencyKey: true,
+  unique: true,
+  throttle: true,
+  debounce: true,
+  link: true,
+  linkError: true,
+  ignoreResult: true,
+  parent: true,
+  sendTimeout: true,
+};
+
 /** BullMQ keeps priorities in 21 bits. */
 const MAX_PRIORITY = 2 ** 21 - 1;
 export const MAX_DISPLAY_NAME = 200;
@@ -133,6 +156,7 @@ const PREFIX = /^[A-Za-z0-9_.:{}-]{1,200}$/;
  * @throws {InvalidOptionError} at the first option with a value it cannot have.
  */
 export function normalizeOptions(options: SignatureOptions & { eta?: Date }, now: number): NormalizedOptions {
+  checkKnown(options, OPTIONS);
   const { queue, priority, countdown, eta, headers, displayName, tags, retry, timeout, expires } = options;
   return {
     ...(queue !== undefined && { queue: checkQueue('queue', queue) }),
@@ -168,9 +192,10 @@ export function resolveExpiry({ expiresMs, ...options }: NormalizedOptions, now:
 
 /** A copy of the headers. @throws {InvalidOptionError} unless every one is text, and none is called `__proto__`. */
 export function checkHeaders(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  if (!isPlainObject(headers) || Object.values(headers).some((value) => typeof value !== 'string')) {
+  if (!isPlainObject(headers))
     throw new InvalidOptionError('headers', 'an object whose values are text', headers);
-  }
+  const wrong = Object.entries(headers).find(([, value]) => typeof value !== 'string');
+  if (wrong !== undefined) throw new InvalidOptionError(`headers.${wrong[0]}`, 'text', wrong[1]);
   if (Object.hasOwn(headers, '__proto__'))
     throw new InvalidOptionError('headers', 'an object without a key "__proto__" of its own', headers);
   return { ...headers };

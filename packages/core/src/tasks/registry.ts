@@ -56,6 +56,10 @@ export class Registry {
     else if (!isSame(present, entry)) throw new DuplicateTaskError(entry.name);
   }
 
+  get size(): number {
+    return this.#tasks.size;
+  }
+
   get(name: string): TaskEntry | undefined {
     return this.#tasks.get(name);
   }

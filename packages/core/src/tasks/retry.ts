@@ -1,5 +1,6 @@
 import { type Duration, durationMs } from '../duration.js';
 import { InvalidOptionError, isUmbelError, type UmbelErrorCode } from '../errors.js';
+import { checkKnown, checkObject, type OptionNames } from './known-options.js';
 
 /** When and how often a failed attempt is repeated. */
 export interface RetryOptions {
@@ -42,6 +43,15 @@ export interface RetryDecisions {
 /** Runs in all for a handler that asks for another with `ctx.retry()` while its options allow none. As in Celery. */
 const ATTEMPTS_WHEN_ASKED = 4;
 
+const OPTIONS: OptionNames<TaskRetryOptions> = {
+  attempts: true,
+  backoff: true,
+  delay: true,
+  max: true,
+  jitter: true,
+  on: true,
+};
+
 const NO_RETRY: NormalizedRetry = {
   attempts: 1,
   backoff: 'exponential',
@@ -52,6 +62,7 @@ const NO_RETRY: NormalizedRetry = {
 
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
 export function normalizeRetry(retry: TaskRetryOptions): NormalizedRetry {
+  checkKnown(checkObject('retry', retry, '{ attempts: 3 }'), OPTIONS, 'retry.');
   const { attempts = 1, backoff = 'exponential', delay = 1000, max = '1d', jitter = true, on } = retry;
   if (backoff !== 'fixed' && backoff !== 'exponential' && typeof backoff !== 'function') {
     throw new InvalidOptionError('retry.backoff', `'fixed', 'exponential' or a function`, backoff);

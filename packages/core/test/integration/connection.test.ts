@@ -33,7 +33,7 @@ describe('a connection', () => {
     const tick = app.task({ name: 'tick', run: async () => 1 });
     const error = await tick.delay().catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(ConnectionError);
-    expect(String(error)).toContain('Is it running, and is `connection` or UMBEL_URL its address?');
+    expect(String(error)).toContain('Is the store running at redis:');
     expect(String(error)).toContain('ECONNREFUSED');
     expect(errors[0]).toContain('umbel "closed"');
     await app.close();

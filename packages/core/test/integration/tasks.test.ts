@@ -327,7 +327,7 @@ onEveryEngine('a result', (engine) => {
     const error = await result.get({ timeout: 60 }).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(TimeoutError);
     expect(error).toMatchObject({ jobId: result.id, timeoutMs: 60, state: 'waiting' });
-    expect(String(error)).toContain('Is a worker running that serves the queue of its task?');
+    expect(String(error)).toContain('No worker of app');
   });
 
   test('is given up when the signal aborts', async () => {

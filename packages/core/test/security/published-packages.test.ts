@@ -10,6 +10,16 @@ const root = fileURLToPath(new URL('../../../../', import.meta.url));
 interface Manifest {
   readonly name: string;
   readonly private?: boolean;
+  readonly version: string;
+  readonly description?: string;
+  readonly license?: string;
+  readonly keywords?: readonly string[];
+  readonly homepage?: string;
+  readonly bugs?: unknown;
+  readonly repository?: unknown;
+  readonly engines?: unknown;
+  readonly sideEffects?: unknown;
+  readonly publishConfig?: unknown;
   readonly scripts?: Readonly<Record<string, string>>;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
@@ -52,6 +62,10 @@ const SHARED: Readonly<Record<string, readonly string[]>> = {
   umbel: ['@umbel/canvas', '@umbel/core'],
 };
 
+const REPOSITORY = 'https://github.com/umbel-js/umbel';
+/** Of every file of types, in bytes: one that is longer has a type that expands. */
+const MOST_TYPES = 16_384;
+
 /** The commands that a package brings. */
 const COMMANDS: Readonly<Record<string, object>> = { umbel: { umbel: './dist/main.js' } };
 
@@ -73,6 +87,25 @@ describe.each(published)('the package in $folder', ({ folder, manifest }) => {
     expect(needed).toEqual(SHARED[manifest.name] ?? []);
   });
 
+  test('says what it is, whose, and where it comes from', () => {
+    expect(manifest).toMatchObject({
+      version: expect.stringMatching(/^\d+\.\d+\.\d+$/),
+      description: expect.stringMatching(/^.{20,120}$/),
+      license: 'MIT',
+      homepage: `${REPOSITORY}#readme`,
+      bugs: { url: `${REPOSITORY}/issues` },
+      repository: { type: 'git', url: `git+${REPOSITORY}.git`, directory: folder },
+      engines: { node: '>=20.19' },
+      publishConfig: { access: 'public' },
+    });
+    expect(manifest.keywords?.length).toBeGreaterThan(4);
+    expect(manifest.sideEffects).toBeDefined();
+    expect(published.map((each) => each.manifest.version)).toEqual(published.map(() => manifest.version));
+    expect(readFileSync(join(root, 'packages/core/src/version.ts'), 'utf8')).toContain(
+      `'${manifest.version}'`,
+    );
+  });
+
   test('runs nothing when it is installed', () => {
     const running =
       /^(?:pre|post)?(?:install|prepare|prepublish|prepublishOnly|pack|uninstall)$|^dependencies$/;
@@ -89,7 +122,10 @@ describe.each(published)('the package in $folder', ({ folder, manifest }) => {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     // A list, or an object by name, going by the version of npm.
-    const [packed] = Object.values(JSON.parse(answer) as Record<string, { files: { path: string }[] }>);
+    type Packed = { files: { path: string; size: number }[] };
+    const [packed] = Object.values(JSON.parse(answer) as Record<string, Packed>);
+    const types = packed?.files.filter(({ path }) => path.endsWith('.d.ts')) ?? [];
+    expect(types.filter(({ size }) => size > MOST_TYPES)).toEqual([]);
     const paths = (packed?.files ?? []).map(({ path }) => path);
     expect(paths.length).toBeGreaterThan(10);
     const allowed = /^(?:LICENSE|README\.md|package\.json|dist\/[a-z0-9/-]+\.(?:js|js\.map|d\.ts))$/;
@@ -97,6 +133,10 @@ describe.each(published)('the package in $folder', ({ folder, manifest }) => {
     expect(
       paths.filter((path) => /(?:^|\/)(?:test|tests|fixtures?|__tests__)\/|\.test\.|\.env/.test(path)),
     ).toEqual([]);
+    const sources = paths
+      .filter((path) => path.endsWith('.js'))
+      .map((path) => join(root, folder, path.replace(/^dist\/(.*)\.js$/, 'src/$1.ts')));
+    expect(sources.filter((source) => !existsSync(source))).toEqual([]); // left of a source that is gone: npm run clean
     for (const path of paths.filter((each) => each.endsWith('.map'))) {
       const { sources, sourcesContent = [] } = readJson<{
         sources: string[];

@@ -51,7 +51,7 @@ describe('options', () => {
     ['queue', { queue: 'a:b' }],
     ['queue', { queue: '' }],
     ['queue', { queue: 'umbel' }],
-    ['headers', { headers: { tenant: 5 as unknown as string } }],
+    ['headers.tenant', { headers: { tenant: 5 as unknown as string } }],
     ['headers', { headers: 'tenant' as unknown as Record<string, string> }],
     ['priority', { priority: -1 }],
     ['priority', { priority: 2 ** 21 }],

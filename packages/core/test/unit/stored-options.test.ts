@@ -36,7 +36,7 @@ describe('options that were stored', () => {
     ['priority', { priority: -1 }],
     ['delayMs', { delayMs: '1s' }],
     ['delayMs', { delayMs: -1 }],
-    ['headers', { headers: { a: 1 } }],
+    ['headers.a', { headers: { a: 1 } }],
     ['displayName', { displayName: '' }],
     ['tags', { tags: 'a' }],
     ['tags', { tags: [''] }],

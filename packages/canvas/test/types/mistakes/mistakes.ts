@@ -1,5 +1,6 @@
 // The mistakes people make. What the compiler says of each is in messages.txt beside this file.
 import { chain, chord, chunks, fallback, flat, group, map, match, starmap, when } from '@umbel/canvas';
+import { createApp } from '@umbel/core';
 import { z } from 'zod';
 import {
   add,
@@ -123,3 +124,22 @@ app.client<Tasks>().fetchPages;
 app.schedule('pages', { every: '1h' }, chain(fetchPage, resize.s({ width: 3 })));
 // when it is scheduled is said twice
 app.schedule('clean', { every: '1h', cron: '0 * * * *' }, cleanup);
+// await forgotten before the result
+double.delay(2).get();
+// the input of a call forgotten, and one of the wrong type
+void double.delay();
+void double.delay('2');
+// a misspelt option of a call
+void double.applyAsync(2, { coutdown: '10m' });
+// a number for retry, a time that is none, a word for a priority
+app.task({ name: 't', retry: 3, run: async () => 1 });
+app.task({ name: 't', timeout: 'thirty seconds', run: async () => 1 });
+app.task({ name: 't', priority: 'high', run: async () => 1 });
+// a misspelt option of a task
+app.task({ name: 't', timout: '30s', run: async () => 1 });
+// a replacement that is no step
+app.task({ name: 't', run: async (_, ctx) => ctx.replace(5) });
+// a handler that does not give what it promises
+app.task({ name: 't', output: z.object({ id: z.string() }), run: async () => ({ id: 5 }) });
+// an app without a name
+createApp({});

@@ -2,6 +2,7 @@
 import type { ForeignHandler } from '../../bullmq/claim.js';
 import { type Duration, durationMs } from '../../duration.js';
 import { InvalidOptionError } from '../../errors.js';
+import { checkKnown, checkObject, type OptionNames } from '../../tasks/known-options.js';
 import { checkInteger, checkQueue, checkText, positiveMs } from '../../tasks/options.js';
 import { MAX_LOST_STARTS } from '../lost-starts.js';
 import { processCount, type WatchedFiles, watchedFiles } from '../processes/options.js';
@@ -122,12 +123,33 @@ export interface NormalizedWorkerOptions {
   readonly watch: WatchedFiles | undefined;
 }
 
+const OPTIONS: OptionNames<WorkerOptions> = {
+  queues: true,
+  concurrency: true,
+  name: true,
+  lockDuration: true,
+  handleSignals: true,
+  shutdownTimeout: true,
+  maxJobs: true,
+  maxMemory: true,
+  health: true,
+  fallback: true,
+  allowEviction: true,
+  processes: true,
+  watch: true,
+  maxLostStarts: true,
+  repairInterval: true,
+  schedules: true,
+  heartbeat: true,
+};
+
 const DAY_MS = 86_400_000;
 /** What a timer takes at most. */
 const LONGEST_MS = 2 ** 31 - 1;
 
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
 export function normalizeWorkerOptions(options: WorkerOptions, defaultName: string): NormalizedWorkerOptions {
+  checkKnown(checkObject('options', options, '{ concurrency: 20 }'), OPTIONS);
   const { queues, name, fallback, maxJobs, maxMemory, health } = options;
   const { repairInterval = '1m', shutdownTimeout = '25s', heartbeat = '10s' } = options;
   const concurrency = concurrencyBounds('concurrency', options.concurrency ?? 10);

@@ -117,6 +117,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
       await this.#end('closed');
       throw error;
     });
+    if (this.#closing !== undefined) return this.#started.then(refuseClosed);
     return this.#started;
   }
 
@@ -172,9 +173,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
   }
 
   async #start(): Promise<AppWorker> {
-    if (this.#closing !== undefined) {
-      throw new ClosedError('This worker was closed; make another with app.worker().');
-    }
+    if (this.#closing !== undefined) refuseClosed();
     if (isIsolatedChild()) {
       throw new ChildProcessError(
         'A worker was started by a module that an isolated task is loaded from. Define the task in a module of its own.',
@@ -342,4 +341,8 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
       onError: store.onError,
     });
   }
+}
+
+function refuseClosed(): never {
+  throw new ClosedError('This worker was closed; make another with app.worker().');
 }
