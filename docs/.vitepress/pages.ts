@@ -28,6 +28,11 @@ export const stages: readonly Stage[] = [
         about: 'each thing of Celery and what it is here, side by side',
       },
       { text: 'From BullMQ', page: 'from-bullmq', about: 'moving a BullMQ program one queue at a time' },
+      {
+        text: 'Mistakes, and what they say',
+        page: 'mistakes',
+        about: 'what a newcomer gets wrong, the message that comes, and what to do',
+      },
       { text: 'Questions', page: 'faq', about: 'short answers, and where the long ones are' },
     ],
   },
@@ -126,6 +131,11 @@ export const stages: readonly Stage[] = [
     text: 'Inside',
     pages: [
       { text: 'Architecture', page: 'architecture', about: 'packages, the way of a call, the stored form' },
+      {
+        text: 'Performance',
+        page: 'performance',
+        about: 'what a task costs beside BullMQ and Celery, where it goes, and what was tried',
+      },
       {
         text: 'Reliability',
         page: 'reliability',

@@ -40,9 +40,17 @@ describe('the options of a worker', () => {
     expect(workerOptions({ loglevel: 'info', queues, concurrency: 3 }).queues).toEqual({ a: 20, b: 3 });
   });
 
-  test('leave nothing out in silence', () => {
-    expect(() => workerOptions({ loglevel: 'info', processes: 4, watch: true })).toThrow(CliError);
-    expect(workerOptions({ loglevel: 'info', processes: 1, watch: false })).toEqual({});
+  test('say what the worker does beyond one process, and with schedules', () => {
+    expect(workerOptions({ loglevel: 'info', processes: 4, watch: true })).toEqual({ processes: 4, watch: true });
+    expect(workerOptions({ loglevel: 'info', withoutSchedules: true })).toEqual({ schedules: false });
+    expect(workerOptions({ loglevel: 'info', withSchedules: true })).toEqual({ schedules: true });
+    expect(workerOptions({ loglevel: 'info' })).toEqual({});
+  });
+
+  test('are refused where they contradict each other', () => {
+    const both = { loglevel: 'info', withSchedules: true, withoutSchedules: true } as const;
+    expect(() => workerOptions(both)).toThrow(CliError);
+  });
   });
 });
 
