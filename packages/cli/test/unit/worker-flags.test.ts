@@ -41,7 +41,10 @@ describe('the options of a worker', () => {
   });
 
   test('say what the worker does beyond one process, and with schedules', () => {
-    expect(workerOptions({ loglevel: 'info', processes: 4, watch: true })).toEqual({ processes: 4, watch: true });
+    expect(workerOptions({ loglevel: 'info', processes: 4, watch: true })).toEqual({
+      processes: 4,
+      watch: true,
+    });
     expect(workerOptions({ loglevel: 'info', withoutSchedules: true })).toEqual({ schedules: false });
     expect(workerOptions({ loglevel: 'info', withSchedules: true })).toEqual({ schedules: true });
     expect(workerOptions({ loglevel: 'info' })).toEqual({});
@@ -50,7 +53,6 @@ describe('the options of a worker', () => {
   test('are refused where they contradict each other', () => {
     const both = { loglevel: 'info', withSchedules: true, withoutSchedules: true } as const;
     expect(() => workerOptions(both)).toThrow(CliError);
-  });
   });
 });
 
