@@ -92,7 +92,7 @@ const RULES: readonly { says: RegExp; isEncrypted?: boolean; advice: string }[] 
       'The certificate of the store is not one that Node trusts: name the authority that signed it in NODE_EXTRA_CA_CERTS, or in `connection: { host, port, tls: { ca } }`.',
   },
   {
-    says: /^(?:silence$|.*wrong version number|.*packet length too long)/,
+    says: /^silence$|wrong version number|packet length too long/,
     isEncrypted: true,
     advice: 'Does the store speak TLS? If not, the URL begins with redis://.',
   },
