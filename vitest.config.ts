@@ -28,6 +28,8 @@ const project = (name: string, folders: string[], more: Record<string, unknown> 
 export default defineConfig({
   test: {
     reporters: process.env.CI ? ['default', ['json', { outputFile: '.test-results.json' }]] : ['default'],
+    // One per core, where the default leaves a core idle: most tests wait for processes and for Redis.
+    maxWorkers: '100%',
     projects: [
       project('unit', ['packages/*/test/unit', 'test/unit']),
       project('property', ['packages/*/test/property']),
