@@ -18,6 +18,7 @@ export {
   SLICE,
   type Source,
 } from './flow/node.js';
+export { jobsOf } from './flow/walk.js';
 export { plannedGraph, type RunGraph } from './graph/run-graph.js';
 export { type ProcessDefaults, setProcessDefaults } from './process-defaults.js';
 export { ReadyResult } from './results/ready-result.js';

@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from './clock.js';
 import { type FlowNode, jobIdOf } from './flow/node.js';
+import { jobsOf } from './flow/walk.js';
 import type { ActiveJob } from './running/job.js';
 import type { NormalizedOptions } from './tasks/options.js';
 import type { TaskEntry } from './tasks/registry.js';
@@ -48,15 +49,15 @@ export const systemRuntime: Runtime = {
 };
 
 /** Tells the observer of every job in a stored tree, earlier steps first. */
-export function observeTree(observer: Observer, run: string, node: FlowNode): void {
-  for (const child of node.children ?? []) observeTree(observer, run, child);
-  const { path, name, queue, input, options = {} } = node;
-  observer.enqueued({
-    id: jobIdOf(run, path),
-    name,
-    queue,
-    run,
-    options,
-    ...(input !== undefined && { input }),
-  });
+export function observeTree(observer: Observer, run: string, root: FlowNode): void {
+  for (const { path, name, queue, input, options = {} } of jobsOf(root)) {
+    observer.enqueued({
+      id: jobIdOf(run, path),
+      name,
+      queue,
+      run,
+      options,
+      ...(input !== undefined && { input }),
+    });
+  }
 }

@@ -5,6 +5,7 @@ import {
   INTERNAL_JOB,
   INTERNAL_QUEUE,
   type MembersFeed,
+  type Parent,
   type Planning,
   united,
 } from '@umbel/core/internal';
@@ -64,8 +65,7 @@ export class Planner implements PartPlanner {
     const { path, incoming } = place;
     switch (expression.kind) {
       case 'task': {
-        const { queue } = this.planning.optionsOf(expression);
-        return one(this.#task(expression, path, incoming?.({ path, queue })));
+        return one(this.#task(expression, path, incoming?.(this.#placeOf(expression, path))));
       }
       case 'chain':
         return this.#chain(expression, place);
@@ -101,7 +101,15 @@ export class Planner implements PartPlanner {
     let before = incoming;
     for (const [index, step] of steps.slice(0, -1).entries()) {
       const earlier = before;
-      before = (next) => this.feed(step, { path: `${path}-${index}`, parent: next, incoming: earlier });
+      const feed = (next: Parent) =>
+        this.feed(step, { path: `${path}-${index}`, parent: next, incoming: earlier });
+      const next = steps[index + 1];
+      // What a task takes comes to the task itself. It is planned at once, since calls would stand as deep as a chain is long.
+      const ready =
+        next?.kind === 'task'
+          ? feed(this.#placeOf(next, index + 2 < steps.length ? `${path}-${index + 1}` : path))
+          : undefined;
+      before = ready === undefined ? feed : () => ready;
     }
     const last = steps.at(-1);
     if (last === undefined) throw new RangeError('a chain without steps');
@@ -133,6 +141,10 @@ export class Planner implements PartPlanner {
       expressions.map((expression) => this.callback(expression)),
     ]);
     return Object.fromEntries(entries);
+  }
+
+  #placeOf(task: NormalTask, path: string): Parent {
+    return { path, queue: this.planning.optionsOf(task).queue };
   }
 
   /** The queue of the job that gives the value of an expression. */

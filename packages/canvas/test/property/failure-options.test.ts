@@ -1,11 +1,11 @@
 /** W16: BullMQ parks a parent for ever whose child fails, unless the child says what is to happen. */
 import { createApp } from '@umbel/core';
 import { type FlowNode, nodesOf, SENDER } from '@umbel/core/internal';
-import type { FlowJob } from 'bullmq';
+import type { JobsOptions } from 'bullmq';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { toFlowJob } from '../../../core/src/bullmq/job-options.js';
+import { type FlowEntry, flowEntries } from '../../../core/src/bullmq/flow-entries.js';
 import type { CanvasExpression } from '../../src/expression.js';
 import { normalize } from '../../src/normalize.js';
 import { planRun } from '../../src/plan.js';
@@ -22,25 +22,20 @@ const CHOICES = [
 const app = createApp({ name: 'planned', connection: 'redis://127.0.0.1:1' });
 const node = app.task({ name: 'node', input: z.unknown(), run: async () => null });
 
+/** As much of a queue as a job that is not stored needs. */
+const queueOf = (name: string) =>
+  ({ name, qualifiedName: `q:${name}`, toKey: (key: string) => `q:${name}:${key}`, opts: {} }) as never;
+
 /** Every job that has a parent, in a tree or added later. */
-function* childrenIn(root: FlowNode): Generator<FlowJob> {
-  yield* below(toFlowJob('run', root));
+function* childrenIn(root: FlowNode): Generator<FlowEntry> {
+  yield* flowEntries(queueOf, 'run', [root]).slice(1);
   yield* addedLater(root);
 }
 
-function* below(job: FlowJob): Generator<FlowJob> {
-  for (const child of job.children ?? []) {
-    yield child;
-    yield* below(child);
-  }
-}
-
-function* addedLater(tree: FlowNode): Generator<FlowJob> {
+function* addedLater(tree: FlowNode): Generator<FlowEntry> {
   const { expand, callbacks = {}, children = [] } = tree;
   for (const each of expand === undefined ? [] : nodesOf(expand)) {
-    const job = toFlowJob('run', each, { id: 'above', queue: 'queue' });
-    yield job;
-    yield* below(job);
+    yield* flowEntries(queueOf, 'run', [each], { id: 'above', queue: 'q:queue' });
     yield* addedLater(each);
   }
   for (const callback of Object.values(callbacks).flat()) yield* childrenIn(callback);
@@ -55,7 +50,9 @@ test('every job with a parent says, in exactly one way, what its failure does to
       const expression = normalize(signature.toJSON() as CanvasExpression);
       if (expression.kind === 'task') return;
       const { root } = planRun(expression, (node as unknown as Record<symbol, never>)[SENDER] as never);
-      for (const { opts = {} } of childrenIn(root)) {
+      for (const { jobData, parentKeyOpts } of childrenIn(root)) {
+        const opts = jobData.opts as JobsOptions;
+        expect(parentKeyOpts.parentKey).toBeDefined();
         seen += 1;
         expect(CHOICES.filter((choice) => opts[choice] === true)).toHaveLength(1);
       }

@@ -6,7 +6,8 @@ import type { NormalizedOptions } from '../tasks/options.js';
 import { type Envelope, type EnvelopeContent, encodeEnvelope } from '../wire/envelope.js';
 import type { Sealer } from '../wire/sealing.js';
 import type { EnvelopeQueue } from './backends.js';
-import { contentOf, type StoredDeduplication, toFlowJob, toJobOptions } from './job-options.js';
+import { flowEntries, flowEntry } from './flow-entries.js';
+import { contentOf, type StoredDeduplication, toJobOptions } from './job-options.js';
 import type { StoreAccess } from './store-access.js';
 import { childrenOf, type JobPlace } from './tree.js';
 
@@ -66,7 +67,7 @@ export async function addJobs(
   return added.map((job, index) => job.id ?? jobs[index]?.id ?? '');
 }
 
-/** Adds a whole run in one transaction. */
+/** Adds a whole run, so that nothing of it starts before all of it is there. */
 export async function addRun(
   access: StoreAccess,
   run: string,
@@ -77,9 +78,9 @@ export async function addRun(
   let mayBeThere = isRepeated;
   await access.reach(async () => {
     // A child that is there and has failed would be waited for again, and for ever.
-    if (mayBeThere && (await isStored(access, run, root))) return;
+    if (mayBeThere && (await isWholeStored(access, run, root))) return;
     mayBeThere = true;
-    await access.backends.flows().add(toFlowJob(run, sealed));
+    await access.backends.base().addFlow(flowEntries(access.queueOf, run, [sealed]));
   }, timeoutMs);
 }
 
@@ -102,7 +103,7 @@ export async function addChildren(
       const missing = mayBeThere ? await notAdded(access, run, place, sealed) : sealed;
       mayBeThere = true;
       if (missing.length === 0) return;
-      await access.backends.flows().addBulk(missing.map((node) => toFlowJob(run, node, above)));
+      await access.backends.base().addFlow(flowEntries(access.queueOf, run, missing, above));
     }, timeoutMs);
   }
 }
@@ -116,7 +117,10 @@ export async function addBelow(
   data: object,
 ): Promise<void> {
   const opts = { jobId: id, parent: access.parentOf(parent), continueParentOnFailure: true };
-  await access.reach(() => access.backends.flows().add({ name, queueName: queue, data, opts }));
+  const { backends } = access;
+  await access.reach(() =>
+    backends.base().addFlow([flowEntry(backends.queue(queue), id, { name, data, opts })]),
+  );
 }
 
 function entryOf({ id, name, options, deduplication }: NewJob, data: Envelope) {
@@ -133,6 +137,28 @@ function dataOf(sealer: Sealer, job: NewJob): Envelope | Promise<Envelope> {
 
 function unsealed({ content, options }: NewJob): Envelope {
   return encodeEnvelope({ ...content, ...contentOf(options) });
+}
+
+/** Whether the last jobs of a run have been stored, too, see `guards/sliced-flows.ts`. */
+async function isWholeStored(access: StoreAccess, run: string, root: FlowNode): Promise<boolean> {
+  const line = [root];
+  for (let node = root.children?.[0]; node !== undefined; node = node.children?.[0]) line.push(node);
+  // Those that are there are the first ones: they are stored from the root on, and go from the other end on.
+  let [stored, absent] = [-1, line.length];
+  while (absent - stored > 1) {
+    const middle = (stored + absent) >> 1;
+    const node = line[middle];
+    if (node !== undefined && (await isStored(access, run, node))) stored = middle;
+    else absent = middle;
+  }
+  const deepest = line[stored];
+  if (deepest === undefined) return false;
+  if (stored === line.length - 1) return true;
+  // Its child is not there yet, or not any more; then it has ended, or knows it.
+  const place = { queue: deepest.queue, id: jobIdOf(run, deepest.path) };
+  if ((await access.backends.queue(place.queue).getJobState(place.id)) !== 'waiting-children') return true;
+  for await (const _child of childrenOf(access, place)) return true;
+  return false;
 }
 
 async function isStored({ backends }: StoreAccess, run: string, { path, queue }: FlowNode): Promise<boolean> {

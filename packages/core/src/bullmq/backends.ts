@@ -1,17 +1,12 @@
 import { setMaxListeners } from 'node:events';
-import {
-  type BackendFactory,
-  FlowProducer,
-  type FlowProducerOptions,
-  type IQueueBackend,
-  Queue,
-} from 'bullmq';
+import { type IQueueBackend, Queue, type QueueOptions } from 'bullmq';
 import { ClosedError, ConnectionError, StoreConfigurationError } from '../errors.js';
 import type { Envelope } from '../wire/envelope.js';
 import type { ResolvedConnection } from './connection.js';
 import { Deadlines } from './deadlines.js';
 import { checksAdded } from './guards/added.js';
 import { readsWhole } from './guards/reads.js';
+import { slicesFlows } from './guards/sliced-flows.js';
 import { keepsStoreTime } from './guards/store-time.js';
 import { isTransient } from './guards/transient.js';
 import { runsWholeScripts } from './guards/whole-scripts.js';
@@ -49,7 +44,6 @@ export class Backends {
   readonly #options: BackendOptions;
   readonly #queues = new Map<string, EnvelopeQueue>();
   #base: IQueueBackend | undefined;
-  #flows: FlowProducer<IQueueBackend> | undefined;
   readonly #deadlines = new Deadlines();
   #ready: Promise<void> | undefined;
   /** Whether `#ready` has resolved. */
@@ -69,7 +63,7 @@ export class Backends {
   base(): IQueueBackend {
     if (this.#base === undefined) {
       const { connection, prefix, onError } = this.#options;
-      const options: FlowProducerOptions = { connection: connection.options, prefix };
+      const options: QueueOptions = { connection: connection.options, prefix };
       this.#base = this.#guarded(connection.factory('', options));
       this.#base.on('error', (error: Error) => {
         this.#lastError = error;
@@ -89,16 +83,6 @@ export class Backends {
       this.#queues.set(name, queue);
     }
     return queue;
-  }
-
-  flows(): FlowProducer<IQueueBackend> {
-    if (this.#flows === undefined) {
-      const { connection, prefix } = this.#options;
-      const base = this.base();
-      const factory: BackendFactory<IQueueBackend> = () => base;
-      this.#flows = new FlowProducer<IQueueBackend>({ connection: connection.options, prefix }, factory);
-    }
-    return this.#flows;
   }
 
   /** The qualified name of a queue, by which jobs refer to their parent's. */
@@ -138,13 +122,12 @@ export class Backends {
   async close(): Promise<void> {
     this.#closed.abort(new ClosedError('The app was closed while a result was waited for.'));
     this.#closed = closer();
-    const closing = [...this.#queues.values(), this.#flows];
+    const closing = [...this.#queues.values()];
     const base = this.#base;
     this.#queues.clear();
-    this.#flows = undefined;
     this.#base = undefined;
     this.#forgetReady();
-    await Promise.all(closing.map((part) => part?.close()));
+    await Promise.all(closing.map((queue) => queue.close()));
     await base?.close();
   }
 
@@ -170,6 +153,7 @@ export class Backends {
     keepsStoreTime(backend, this.#options.time);
     readsWhole(backend);
     checksAdded(backend);
+    slicesFlows(backend);
     return backend;
   }
 

@@ -1,8 +1,7 @@
-import type { FlowJob, JobsOptions } from 'bullmq';
-import { type FlowNode, INTERNAL_QUEUE, jobIdOf } from '../flow/node.js';
+import type { JobsOptions } from 'bullmq';
 import type { NormalizedOptions } from '../tasks/options.js';
 import type { NormalizedRetry } from '../tasks/retry.js';
-import { type EnvelopeContent, encodeEnvelope } from '../wire/envelope.js';
+import type { EnvelopeContent } from '../wire/envelope.js';
 
 /** Of those calls that are the same, which one the store keeps. */
 export interface StoredDeduplication {
@@ -66,10 +65,6 @@ function toDeduplication({ id, mode, forMs }: StoredDeduplication): JobsOptions 
   return { deduplication: { id, ...(forMs !== undefined && { ttl: forMs }) } };
 }
 
-function onFailure(mayFail: boolean | undefined): JobsOptions {
-  return mayFail ? { ignoreDependencyOnFailure: true } : { continueParentOnFailure: true };
-}
-
 /** The options that are stored with the data, since BullMQ has none of the kind. */
 export function contentOf({
   headers,
@@ -84,38 +79,5 @@ export function contentOf({
     ...(displayName !== undefined && { label: displayName }),
     ...(timeoutMs !== undefined && { timeout: timeoutMs }),
     ...(expiresAt !== undefined && { expires: expiresAt }),
-  };
-}
-
-/**
- * The tree as BullMQ's flow. A node below another continues its parent on failure: the parent starts at once, sees the
- * failure and fails in turn, so that a failure always climbs to the run (BullMQ's default would leave the parent waiting
- * for ever). Where members may fail, the parent goes on waiting for the others.
- */
-export function toFlowJob(
-  run: string,
-  node: FlowNode,
-  parent?: { id: string; queue: string },
-  isChild = false,
-): FlowJob {
-  const { path, name, queue, options, children, open: _open, mayFail, content, ...rest } = node;
-  return {
-    name,
-    queueName: queue,
-    // A callback of one task is no run.
-    data: encodeEnvelope({
-      ...((path !== '' || queue === INTERNAL_QUEUE) && { run }),
-      ...content,
-      ...rest,
-      ...contentOf(options),
-    }),
-    opts: {
-      ...toJobOptions(jobIdOf(run, path), options),
-      ...(parent !== undefined && { parent }),
-      ...((parent !== undefined || isChild) && onFailure(mayFail)),
-    },
-    ...(children !== undefined && {
-      children: children.map((child) => toFlowJob(run, child, undefined, true)),
-    }),
   };
 }

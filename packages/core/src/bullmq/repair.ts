@@ -36,34 +36,43 @@ export function added(a: RepairCounts, b: RepairCounts): RepairCounts {
   };
 }
 
+export interface RepairOptions {
+  /** Changes nothing, and counts what would be done. */
+  readonly isDryRun?: boolean;
+  /** Parents without a child that were added later than so long ago are left alone: they may get theirs. */
+  readonly graceMs?: number;
+}
+
 /** Children of a parent that are looked at in one pass. */
 const CHILDREN = 20;
 
-/**
- * Looks at `limit` parents of a queue that wait, from the `offset`-th on, those that have waited longest first. A dry run
- * changes nothing, and counts what would be done.
- */
+/** Looks at `limit` parents of a queue that wait, from the `offset`-th on, those that have waited longest first. */
 export async function repairQueue(
   store: Store,
   queue: string,
   offset: number,
   limit: number,
-  isDryRun = false,
+  options: RepairOptions = {},
 ): Promise<RepairCounts> {
   const ids: string[] = await store.on(queue, (bull) =>
     bull.getRanges(['waiting-children'], offset, offset + limit - 1, true),
   );
   let counts = NOTHING_REPAIRED;
-  for (const id of ids) counts = added(counts, await repairParent(store, { queue, id }, isDryRun));
+  for (const id of ids) counts = added(counts, await repairParent(store, { queue, id }, options));
   return counts;
 }
 
-async function repairParent(store: Store, parent: JobPlace, isDryRun: boolean): Promise<RepairCounts> {
+async function repairParent(
+  store: Store,
+  parent: JobPlace,
+  { isDryRun = false, graceMs = 0 }: RepairOptions,
+): Promise<RepairCounts> {
   const job = await store.on(parent.queue, (bull) => bull.getJob(parent.id).catch(ifBroken));
   if (job === undefined || !isEnvelope(job.data)) return NOTHING_REPAIRED; // of another program
   const checked = { ...NOTHING_REPAIRED, checked: 1 };
-  const { unprocessed } = await childCounts(store, parent);
+  const { unprocessed, processed, ignored } = await childCounts(store, parent);
   if (unprocessed === 0) {
+    if (processed + ignored === 0 && Date.now() - job.timestamp < graceMs) return checked;
     const isStarted = isDryRun ? await isWaiting(store, parent) : await start(store, parent, job.data.run);
     return { ...checked, started: isStarted ? 1 : 0 };
   }

@@ -6,6 +6,9 @@ import type { Store } from './store.js';
 /** Waiting parents of each queue that are looked at in one pass; the next pass goes on behind them. */
 const PARENTS = 100;
 
+/** A sender stores a long run within a moment, but for outages. */
+const GRACE_MS = 60_000;
+
 /** In the meta data of a queue: when it was looked at last. */
 const LOOKED_AT = 'umbel:repair';
 
@@ -76,7 +79,7 @@ export class Repairer {
 
   async #look(queue: string): Promise<RepairCounts> {
     const offset = this.#offsets.get(queue) ?? 0;
-    const counts = await repairQueue(this.#options.store, queue, offset, PARENTS);
+    const counts = await repairQueue(this.#options.store, queue, offset, PARENTS, { graceMs: GRACE_MS });
     this.#offsets.set(queue, counts.checked < PARENTS ? 0 : offset + PARENTS);
     return counts;
   }
@@ -91,7 +94,7 @@ export async function repairAll(
   let counts = NOTHING_REPAIRED;
   for (const queue of new Set([...queues, INTERNAL_QUEUE])) {
     for (let offset = 0; ; offset += PARENTS) {
-      const page = await repairQueue(store, queue, offset, PARENTS, isDryRun);
+      const page = await repairQueue(store, queue, offset, PARENTS, { isDryRun });
       counts = added(counts, page);
       if (page.checked < PARENTS) break;
     }

@@ -1,5 +1,6 @@
 import type { Sealer } from '../wire/sealing.js';
 import { type BackendOptions, Backends, type EnvelopeQueue } from './backends.js';
+import type { ParentKey } from './flow-entries.js';
 import type { JobAccess, JobPlace } from './tree.js';
 
 export interface StoreOptions extends BackendOptions {
@@ -30,13 +31,15 @@ export class StoreAccess implements JobAccess {
     return this.reach(() => command(this.backends.queue(queue)), timeoutMs);
   }
 
+  readonly queueOf = (name: string): EnvelopeQueue => this.backends.queue(name);
+
   placeOf(key: string): JobPlace {
     const { queueName, id } = this.backends.parseKey(key);
     return { queue: queueName, id };
   }
 
   /** A job as those below it refer to it. */
-  parentOf({ queue, id }: JobPlace): { readonly id: string; readonly queue: string } {
+  parentOf({ queue, id }: JobPlace): ParentKey {
     return { id, queue: this.backends.qualifiedName(queue) };
   }
 }

@@ -83,30 +83,50 @@ export interface Mark {
  * once, so as to end. Gives those that were marked, the given one first.
  */
 export async function* markTree(access: JobAccess, place: JobPlace, mark: Mark): AsyncGenerator<JobPlace> {
-  const job = await access.on(place.queue, (bull) => bull.getJob(place.id).catch(ifBroken));
-  if (job === undefined || !isEnvelope(job.data)) return;
-  const isMeant = mark.tag === undefined || job.data.tags?.includes(mark.tag) === true;
-  const isRun = job.data.run === job.id;
+  // A long chain is a deep tree, so this does not call itself.
+  const left: (JobPlace | MarkedJob)[] = [place];
+  for (let next = left.pop(); next !== undefined; next = left.pop()) {
+    if ('job' in next) {
+      const { queue, job } = next;
+      await access.on(queue, async () => {
+        if (await job.isDelayed()) await job.promote().catch(() => {}); // a worker may have been quicker
+      });
+      continue;
+    }
+    const { queue, id } = next;
+    const job = await access.on(queue, (bull) => bull.getJob(id).catch(ifBroken));
+    if (job === undefined || !isEnvelope(job.data)) continue;
+    if (await markJob(access, queue, job, mark)) {
+      yield next;
+      left.push({ queue, job }); // once those that it waits for are marked
+    }
+    const children: JobPlace[] = [];
+    for await (const child of childrenOf(access, next, ['unprocessed'])) children.push(child);
+    for (const child of children.reverse()) left.push(child);
+  }
+}
+
+type AnyJob = NonNullable<Awaited<ReturnType<EnvelopeQueue['getJob']>>>;
+
+interface MarkedJob {
+  readonly queue: string;
+  readonly job: AnyJob;
+}
+
+/** Marks one job, and says whether it is one that is meant. */
+async function markJob(access: JobAccess, queue: string, job: AnyJob, mark: Mark): Promise<boolean> {
+  const { id = '', data } = job;
+  const isMeant = mark.tag === undefined || data.tags?.includes(mark.tag) === true;
   // Of a run, what is not added yet is marked by whoever adds it.
-  if (isMeant || isRun) {
-    await access.on(place.queue, (bull) =>
-      mergeData(bull.getBackend(), place.id, (data) =>
-        isMeant ? marked(data, mark) : withTag(data, mark.tag),
-      ),
+  if (isMeant || data.run === id) {
+    await access.on(queue, (bull) =>
+      mergeData(bull.getBackend(), id, (now) => (isMeant ? marked(now, mark) : withTag(now, mark.tag))),
     );
   }
-  if (isMeant) {
-    // A call that is the same would be taken for this one, and never run.
-    if (job.deduplicationId !== undefined) await access.on(place.queue, () => job.removeDeduplicationKey());
-    yield place;
-  }
-  for await (const child of childrenOf(access, place, ['unprocessed'])) {
-    yield* markTree(access, child, mark);
-  }
-  if (!isMeant) return;
-  await access.on(place.queue, async () => {
-    if (await job.isDelayed()) await job.promote().catch(() => {}); // a worker may have been quicker
-  });
+  // A call that is the same would be taken for this one, and never run.
+  if (isMeant && job.deduplicationId !== undefined)
+    await access.on(queue, () => job.removeDeduplicationKey());
+  return isMeant;
 }
 
 function marked(data: Envelope, { now, skipped }: Mark): Envelope | undefined {

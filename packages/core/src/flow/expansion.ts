@@ -1,5 +1,6 @@
 /** The nodes that a fan-out may add, whatever it is that decides about them. */
 import type { Expansion, FlowNode, Source } from './node.js';
+import { foldTree } from './walk.js';
 
 /** The nodes of an expansion, in an order of their own. */
 export function nodesOf(expansion: Expansion): readonly FlowNode[] {
@@ -28,16 +29,17 @@ export function withNodes<E extends Expansion>(expansion: E, nodes: readonly Flo
 /** The tree planned at the path `from`, as if it were planned at `to`. */
 export function relocated(node: FlowNode, from: string, to: string): FlowNode {
   const moved = (path: string) => (path.startsWith(from) ? `${to}${path.slice(from.length)}` : path);
-  const movedNode = (next: FlowNode): FlowNode => {
-    const { path, after, expand, children } = next;
-    return {
-      ...next,
-      path: moved(path),
-      ...(after !== undefined && { after: movedSource(after) }),
-      ...(expand !== undefined && { expand: movedExpansion(expand) }),
-      ...(children !== undefined && { children: children.map(movedNode) }),
-    };
-  };
+  const movedTree = (root: FlowNode): FlowNode =>
+    foldTree<FlowNode>(root, (next, children) => {
+      const { path, after, expand } = next;
+      return {
+        ...next,
+        path: moved(path),
+        ...(after !== undefined && { after: movedSource(after) }),
+        ...(expand !== undefined && { expand: movedExpansion(expand) }),
+        ...(children !== undefined && { children }),
+      };
+    });
   const movedSource = (source: Source): Source => {
     const via = source.via === undefined ? {} : { via: moved(source.via) };
     if ('step' in source) return { ...source, ...via, step: moved(source.step) };
@@ -47,12 +49,12 @@ export function relocated(node: FlowNode, from: string, to: string): FlowNode {
   };
   const movedExpansion = (expansion: Expansion): Expansion => {
     const parent = { ...expansion.parent, path: moved(expansion.parent.path) };
-    const own = withNodes({ ...expansion, parent }, nodesOf(expansion).map(movedNode));
+    const own = withNodes({ ...expansion, parent }, nodesOf(expansion).map(movedTree));
     if ('each' in own) return { ...own, list: moved(own.list) };
     if ('members' in own && own.slice !== undefined)
       return { ...own, slice: { ...own.slice, list: moved(own.slice.list) } };
     if (!('onTrue' in own) || own.tested === undefined) return own;
     return { ...own, tested: { step: moved(own.tested.step), value: moved(own.tested.value) } };
   };
-  return movedNode(node);
+  return movedTree(node);
 }

@@ -2,6 +2,7 @@
 import { ValidationError } from '../errors.js';
 import { isPlainObject } from '../wire/plain-object.js';
 import type { FlowNode } from './node.js';
+import { foldTree } from './walk.js';
 
 export interface PartialInput {
   readonly input?: unknown;
@@ -28,13 +29,15 @@ export function completeInput(task: string, { input, into }: PartialInput, value
 }
 
 /** The tree with `value` given to every open node; those nodes are closed then. */
-export function fill(node: FlowNode, value: unknown): FlowNode {
-  const { open, children, ...rest } = node;
-  const filled = children === undefined ? {} : { children: children.map((child) => fill(child, value)) };
-  if (open === undefined) return { ...rest, ...filled };
-  const { into, input, ...closed } = rest;
-  const whole = value === undefined && into === undefined ? input : completeInput(node.name, rest, value);
-  return { ...closed, ...(whole !== undefined && { input: whole }), ...filled };
+export function fill(root: FlowNode, value: unknown): FlowNode {
+  return foldTree<FlowNode>(root, (node, children) => {
+    const filled = children === undefined ? {} : { children };
+    const { open, children: _children, ...rest } = node;
+    if (open === undefined) return { ...rest, ...filled };
+    const { into, input, ...closed } = rest;
+    const whole = value === undefined && into === undefined ? input : completeInput(node.name, rest, value);
+    return { ...closed, ...(whole !== undefined && { input: whole }), ...filled };
+  });
 }
 
 function nameOf(value: unknown): string {

@@ -1,6 +1,7 @@
 /** The spans that a job's span is linked to: of the steps whose results it took. */
 import { isPlainObject } from '../wire/plain-object.js';
 import type { FlowNode } from './node.js';
+import { foldTree } from './walk.js';
 
 export interface TraceLinks {
   /** Each as a `traceparent`; the first `MAX_LINKS` of them. */
@@ -25,10 +26,9 @@ export function isTraceLinks(value: unknown): boolean {
 }
 
 /** The tree with links on each of its jobs that waits for no other, and so takes what the tree is given. */
-export function linked(node: FlowNode, links: TraceLinks | undefined): FlowNode {
-  if (links === undefined || links.count === 0) return node;
-  const { children = [] } = node;
-  return children.length > 0
-    ? { ...node, children: children.map((child) => linked(child, links)) }
-    : { ...node, content: { ...node.content, links } };
+export function linked(root: FlowNode, links: TraceLinks | undefined): FlowNode {
+  if (links === undefined || links.count === 0) return root;
+  return foldTree<FlowNode>(root, (node, children = []) =>
+    children.length > 0 ? { ...node, children } : { ...node, content: { ...node.content, links } },
+  );
 }

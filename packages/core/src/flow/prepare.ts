@@ -1,6 +1,7 @@
 import { resolveExpiry } from '../tasks/options.js';
 import { nodesOf, withNodes } from './expansion.js';
 import type { FlowNode } from './node.js';
+import { foldTree } from './walk.js';
 
 /** What a sending adds to each job of a tree. */
 export interface Addition {
@@ -13,10 +14,17 @@ export interface Addition {
 }
 
 /** The tree as it is sent: with headers and tags, and with expiries as moments. */
-export function prepared(node: FlowNode, addition: Addition): FlowNode {
-  const { children, expand, options } = node;
+export function prepared(root: FlowNode, addition: Addition): FlowNode {
+  return foldTree<FlowNode>(root, (node, children) => preparedJob(node, children, addition));
+}
+
+function preparedJob(
+  node: FlowNode,
+  children: readonly FlowNode[] | undefined,
+  addition: Addition,
+): FlowNode {
+  const { expand, options } = node;
   const { now, content = {} } = addition;
-  const all = (nodes: readonly FlowNode[]) => nodes.map((next) => prepared(next, addition));
   const headers = { ...addition.headers, ...options?.headers };
   const tags = [...new Set([...(addition.tags ?? []), ...(options?.tags ?? [])])];
   const own = {
@@ -28,7 +36,12 @@ export function prepared(node: FlowNode, addition: Addition): FlowNode {
     ...node,
     ...(Object.keys(own).length > 0 && { options: own }),
     ...(Object.keys(content).length > 0 && { content: { ...node.content, ...content } }),
-    ...(children !== undefined && { children: all(children) }),
-    ...(expand !== undefined && { expand: withNodes(expand, all(nodesOf(expand))) }),
+    ...(children !== undefined && { children }),
+    ...(expand !== undefined && {
+      expand: withNodes(
+        expand,
+        nodesOf(expand).map((next) => prepared(next, addition)),
+      ),
+    }),
   };
 }

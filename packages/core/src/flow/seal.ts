@@ -2,6 +2,7 @@
 import type { Sealer } from '../wire/sealing.js';
 import { nodesOf, withNodes } from './expansion.js';
 import { type Callbacks, callbackId, type FlowNode, jobIdOf } from './node.js';
+import { foldTree, jobsOf } from './walk.js';
 
 type Change = (value: unknown, id: string, task: string) => Promise<unknown>;
 
@@ -16,15 +17,27 @@ export function openTree(sealer: Sealer, run: string, node: FlowNode): Promise<F
   return changed(run, node, (value, id, task) => sealer.open(value, { subject: 'input', id, task }));
 }
 
-async function changed(run: string, node: FlowNode, change: Change): Promise<FlowNode> {
-  const { input, items, children, expand, callbacks } = node;
+async function changed(run: string, root: FlowNode, change: Change): Promise<FlowNode> {
+  const parts = Array.from(
+    jobsOf(root),
+    async (node) => [node, await changedParts(run, node, change)] as const,
+  );
+  const own = new Map(await Promise.all(parts));
+  return foldTree<FlowNode>(root, (node, children) => ({
+    ...node,
+    ...own.get(node),
+    ...(children !== undefined && { children }),
+  }));
+}
+
+/** What changes in a job itself. */
+async function changedParts(run: string, node: FlowNode, change: Change): Promise<Partial<FlowNode>> {
+  const { input, items, expand, callbacks } = node;
   const id = jobIdOf(run, node.path);
   const all = (nodes: readonly FlowNode[]) => Promise.all(nodes.map((next) => changed(run, next, change)));
   return {
-    ...node,
     ...(input !== undefined && { input: await change(input, id, node.name) }),
     ...(items !== undefined && { items: (await change(items, id, node.name)) as readonly unknown[] }), // or their sealed form
-    ...(children !== undefined && { children: await all(children) }),
     ...(expand !== undefined && { expand: withNodes(expand, await all(nodesOf(expand))) }),
     ...(callbacks !== undefined && { callbacks: await changedCallbacks(id, callbacks, change) }),
   };

@@ -1,4 +1,5 @@
 import { type FlowNode, INTERNAL_JOB, INTERNAL_OPTIONS, INTERNAL_QUEUE, SLICE } from './node.js';
+import { jobsOf } from './walk.js';
 
 /** The members of a large group, from the one at `first` on, below jobs of their own. */
 export function sliced(list: string, first: number, members: readonly FlowNode[]): FlowNode[] {
@@ -42,6 +43,8 @@ export function* slicesOf(nodes: readonly FlowNode[]): Generator<readonly FlowNo
 }
 
 /** How many jobs a tree has. */
-function sizeOf({ children = [] }: FlowNode): number {
-  return children.reduce((sum, child) => sum + sizeOf(child), 1);
+function sizeOf(root: FlowNode): number {
+  let size = 0;
+  for (const _job of jobsOf(root)) size += 1;
+  return size;
 }

@@ -47,9 +47,30 @@ class Drawing implements Drawn {
 
   /** Draws a part; gives what stands before the next one. */
   through(part: Part, incoming: readonly Tie[]): readonly Tie[] {
+    // Down a chain and up again, and not call by call: it may be longer than the stack is deep.
+    const line = [this.#open(part, incoming)];
+    for (let step = line[0]; step?.part.before.length === 1; step = line.at(-1)) {
+      const [before] = step.part.before;
+      if (before !== undefined) line.push(this.#open(before, this.#before(before, step.incoming)));
+    }
+    let ties: readonly Tie[] = [];
+    for (const { part: step, incoming: into, added } of line.toReversed()) {
+      const { before } = step;
+      const first =
+        before.length === 1 ? ties : this.#all(before.map((each) => ({ part: each, incoming: into })));
+      ties = this.#one(step, into, first, added);
+    }
+    return ties;
+  }
+
+  #open(part: Part, incoming: readonly Tie[]): Entry & { readonly added: readonly Entry[] } {
     const added: Entry[] = [];
     this.#added.set(part.id, added);
-    const first = this.#all(part.before.map((each) => ({ part: each, incoming })));
+    return { part, incoming, added };
+  }
+
+  /** A part, once those that it waits for are drawn. */
+  #one(part: Part, incoming: readonly Tie[], first: readonly Tie[], added: readonly Entry[]): readonly Tie[] {
     const later = this.#all(added);
     const isStart = part.before.length === 0 && added.length === 0;
     const passing = part.adds?.isDecided && later.length > 0 ? later : [...first, ...later];
@@ -70,11 +91,12 @@ class Drawing implements Drawn {
 
   #all(entries: readonly Entry[]): readonly Tie[] {
     const all = folded(entries, ({ incoming }) => JSON.stringify(incoming));
-    return all.flatMap(({ part, incoming }) => {
-      const { addedBy } = part;
-      const isKnown = addedBy !== undefined && this.#ids.has(addedBy);
-      return this.through(part, isKnown ? [{ from: addedBy }] : incoming);
-    });
+    return all.flatMap(({ part, incoming }) => this.through(part, this.#before(part, incoming)));
+  }
+
+  /** What stands before a part: if the member of a group has added it, that one. */
+  #before({ addedBy }: Part, incoming: readonly Tie[]): readonly Tie[] {
+    return addedBy !== undefined && this.#ids.has(addedBy) ? [{ from: addedBy }] : incoming;
   }
 
   #task(node: GraphNode, ties: readonly Tie[]): readonly Tie[] {

@@ -10,6 +10,7 @@ import {
   INTERNAL_QUEUE,
   jobIdOf,
 } from '../flow/node.js';
+import { foldTree } from '../flow/walk.js';
 import type { EdgeKind, GraphState } from './node.js';
 import { type Added, type Adds, type Follower, type Part, withParts } from './part.js';
 
@@ -21,8 +22,12 @@ export interface Plan {
 }
 
 /** A planned job, with all that it waits for and adds. */
-export function plannedPart(node: FlowNode, plan: Plan): Part {
-  const { path, name, queue, options = {}, children = [], expand, callbacks } = node;
+export function plannedPart(root: FlowNode, plan: Plan): Part {
+  return foldTree<Part>(root, (node, before = []) => partOf(node, before, plan));
+}
+
+function partOf(node: FlowNode, before: readonly Part[], plan: Plan): Part {
+  const { path, name, queue, options = {}, expand, callbacks } = node;
   const id = idOf(plan, path);
   const feed = plan.feeds?.find((each) => each.feed === path);
   const isFallback = name === INTERNAL_JOB.fallback;
@@ -32,7 +37,7 @@ export function plannedPart(node: FlowNode, plan: Plan): Part {
   ].filter((follower) => follower !== undefined);
   return {
     id,
-    before: children.map((child) => plannedPart(child, plan)),
+    before,
     ...(queue !== INTERNAL_QUEUE && {
       node: {
         id: id === '' ? '0' : id,

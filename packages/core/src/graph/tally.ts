@@ -36,8 +36,18 @@ const NONE: Tally = { jobs: 0, isExact: true, states: {} };
 
 /** The jobs of a part; with those that follow the run, if asked for. Nothing is expected to fail. */
 export function tallyOf(part: Part, withCallbacks = false): Tally {
+  let tally = NONE;
+  const left = [part]; // a long chain is a deep tree
+  for (let next = left.pop(); next !== undefined; next = left.pop()) {
+    tally = sum(tally, ownTally(next, withCallbacks));
+    left.push(...next.before);
+  }
+  return tally;
+}
+
+/** The jobs of a part without those that it waits for. */
+function ownTally({ node, adds, followers = [], isOpen }: Part, withCallbacks: boolean): Tally {
   const all = (parts: readonly Part[]) => parts.map((each) => tallyOf(each, withCallbacks));
-  const { node, before, adds, followers = [], isOpen } = part;
   const states = node === undefined ? {} : countsOf(node);
   const own: Tally = {
     jobs: totalOf(states),
@@ -46,7 +56,7 @@ export function tallyOf(part: Part, withCallbacks = false): Tally {
   };
   const sure = (follower: Follower) =>
     follower.chance === 'sure' && (withCallbacks || follower.joins !== undefined);
-  const tallies = [own, ...all(before), ...all(followers.filter(sure).map((follower) => follower.part))];
+  const tallies = [own, ...all(followers.filter(sure).map((follower) => follower.part))];
   if (adds !== undefined) {
     const of = (chance: Added['chance']) =>
       all(adds.parts.filter((each) => each.chance === chance).map((each) => each.part));

@@ -4,6 +4,7 @@ import type { Revoked } from '../bullmq/store.js';
 import type { JobPlace } from '../bullmq/tree.js';
 import { type FlowNode, INTERNAL_QUEUE, jobIdOf, type Parent } from '../flow/node.js';
 import { slicesOf } from '../flow/slices.js';
+import { foldTree } from '../flow/walk.js';
 import { observeTree } from '../runtime.js';
 import type { ActiveJob } from './job.js';
 import type { ExecutorParts } from './parts.js';
@@ -64,12 +65,13 @@ function isAny({ all, tags }: Revoked): boolean {
 }
 
 /** The tree with a mark on what was revoked. */
-function marked(node: FlowNode, what: Revoked, now: number): FlowNode {
-  const isRevoked = what.all || node.options?.tags?.some((tag) => what.tags.includes(tag)) === true;
-  const { children } = node;
-  return {
-    ...node,
-    ...(isRevoked && { content: { ...node.content, revoked: now } }),
-    ...(children !== undefined && { children: children.map((child) => marked(child, what, now)) }),
-  };
+function marked(root: FlowNode, what: Revoked, now: number): FlowNode {
+  return foldTree<FlowNode>(root, (node, children) => {
+    const isRevoked = what.all || node.options?.tags?.some((tag) => what.tags.includes(tag)) === true;
+    return {
+      ...node,
+      ...(isRevoked && { content: { ...node.content, revoked: now } }),
+      ...(children !== undefined && { children }),
+    };
+  });
 }

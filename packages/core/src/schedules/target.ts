@@ -3,6 +3,7 @@ import { isUmbelError, ScheduleError } from '../errors.js';
 import { nodesOf } from '../flow/expansion.js';
 import { fill } from '../flow/input.js';
 import { type FlowNode, INTERNAL_QUEUE } from '../flow/node.js';
+import { jobsOf } from '../flow/walk.js';
 import { isSigned, PLAN, type Plannable, SENDER } from '../tasks/signature.js';
 
 /** Stored with the schedule, and read with it at each slot. */
@@ -52,9 +53,9 @@ export function describeTarget(node: FlowNode): string {
   return node.queue === INTERNAL_QUEUE ? `composition of ${list || 'nothing'}` : list;
 }
 
-function* tasksIn(node: FlowNode): Generator<string> {
-  const { queue, name, children = [], expand } = node;
-  for (const child of children) yield* tasksIn(child);
-  if (queue !== INTERNAL_QUEUE) yield name;
-  if (expand !== undefined) for (const next of nodesOf(expand)) yield* tasksIn(next);
+function* tasksIn(root: FlowNode): Generator<string> {
+  for (const { queue, name, expand } of jobsOf(root)) {
+    if (queue !== INTERNAL_QUEUE) yield name;
+    if (expand !== undefined) for (const next of nodesOf(expand)) yield* tasksIn(next);
+  }
 }

@@ -3,6 +3,7 @@ import { ValidationError } from '../errors.js';
 import { nodesOf } from '../flow/expansion.js';
 import { completeInput } from '../flow/input.js';
 import { type FlowNode, INTERNAL_QUEUE } from '../flow/node.js';
+import { jobsOf } from '../flow/walk.js';
 import type { Registry, TaskEntry } from '../tasks/registry.js';
 import type { TaskExpression } from '../tasks/signature.js';
 import { jsonIssues } from '../wire/json.js';
@@ -87,10 +88,15 @@ interface TreeInput {
 }
 
 /** The inputs of the tasks in a tree, also of those that are not added yet; earlier steps first. */
-function* inputsIn(node: FlowNode): Generator<TreeInput> {
-  const { name: task, input, into, items, offset = 0, after, children = [], expand } = node;
-  for (const next of [...children, ...(expand === undefined ? [] : nodesOf(expand))]) yield* inputsIn(next);
-  if (node.queue === INTERNAL_QUEUE) return;
+function* inputsIn(root: FlowNode): Generator<TreeInput> {
+  for (const node of jobsOf(root)) {
+    if (node.expand !== undefined) for (const next of nodesOf(node.expand)) yield* inputsIn(next);
+    if (node.queue !== INTERNAL_QUEUE) yield* inputsOf(node);
+  }
+}
+
+function* inputsOf(node: FlowNode): Generator<TreeInput> {
+  const { name: task, input, into, items, offset = 0, after } = node;
   if (items === undefined) {
     const isWhole = node.open === undefined && (after === undefined || after.ignored === true);
     yield { task, input, path: 'input', isWhole };

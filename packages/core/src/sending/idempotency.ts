@@ -2,6 +2,7 @@ import type { Store } from '../bullmq/store.js';
 import { IdempotencyConflictError } from '../errors.js';
 import { nodesOf } from '../flow/expansion.js';
 import type { FlowNode } from '../flow/node.js';
+import { jobsOf } from '../flow/walk.js';
 import { idempotentId, inputDigest } from '../tasks/deduplication.js';
 import { checkText } from '../tasks/options.js';
 
@@ -17,9 +18,11 @@ export function keyedContent(name: string, key: string, input: unknown): Keyed {
 }
 
 /** What makes one composition differ from another: its tasks, in their places, and their inputs. */
-export function shapeOf({ path, name, input, items, into, children, expand }: FlowNode): unknown {
-  const added = expand && [Object.keys(expand).sort(), nodesOf(expand).map(shapeOf)];
-  return [path, name, input, items, into, children?.map(shapeOf), added];
+export function shapeOf(root: FlowNode): unknown {
+  return Array.from(jobsOf(root), ({ path, name, input, items, into, expand }) => {
+    const added = expand && [Object.keys(expand).sort(), nodesOf(expand).map(shapeOf)];
+    return [path, name, input, items, into, added];
+  });
 }
 
 /** Whether the store has the call of this key. @throws {IdempotencyConflictError} if it has another one. */

@@ -292,9 +292,11 @@ export class Sending {
       idempotencyKey === undefined ? undefined : keyedContent(name, idempotencyKey, [input, shapeOf(root)]);
     const run = keyed?.id ?? randomUUID();
     const timeoutMs = timeoutOf(options);
-    if (keyed !== undefined && (await isStored(store, root.queue, name, keyed, timeoutMs)))
-      return { id: run, isNew: false };
     const tree = keyed === undefined ? root : { ...root, content: { ...root.content, ...keyed.content } };
+    if (keyed !== undefined && (await isStored(store, root.queue, name, keyed, timeoutMs))) {
+      await store.addRun(run, tree, { timeoutMs, isRepeated: true }); // it may be there in part
+      return { id: run, isNew: false };
+    }
     await this.#parts.tags.add(tagsOf(tree), { queue: root.queue, id: run }, runtime.clock.now());
     await store.addRun(run, tree, { timeoutMs });
     if (keyed !== undefined) await isStored(store, root.queue, name, keyed, timeoutMs);

@@ -1,0 +1,116 @@
+/** Chains that are longer than a stack is deep. */
+import { chain } from '@umbel/canvas';
+import type { App } from '@umbel/core';
+import { type BackendFactory, createRedisBackend, type IQueueBackend } from 'bullmq';
+import { expect, inject, test } from 'vitest';
+import { z } from 'zod';
+import { memory, onEveryEngine } from '../../../../test/engines.js';
+import { repairQueue } from '../../../core/src/bullmq/repair.js';
+import { openStore } from '../../../core/test/support/open-store.js';
+
+const soon = { timeout: '60s' } as const;
+
+/** Counts to as many as it has steps. */
+function counter(app: App, length: number) {
+  const ran: number[] = [];
+  const fails = { at: -1 };
+  const count = app.task({
+    name: 'count',
+    input: z.number(),
+    run: async (n) => {
+      ran.push(n);
+      if (n === fails.at) throw new Error('broken');
+      return n + 1;
+    },
+  });
+  return { ran, fails, long: chain.of(Array.from({ length }, () => count)) };
+}
+
+onEveryEngine('a long chain', (engine) => {
+  test('runs all its steps', { timeout: 60_000 }, async () => {
+    const app = engine.app();
+    const { long } = counter(app, 10_000);
+    await app.worker().start();
+    const run = await long.delay(0);
+    expect(await run.get(soon)).toBe(10_000);
+  });
+
+  test('is drawn, counted and revoked as a short one is', { timeout: 60_000 }, async () => {
+    const app = engine.app();
+    const { long, ran } = counter(app, 3000);
+    expect(long.graph().nodes).toHaveLength(3000);
+    const run = await long.applyAsync(0, { countdown: '1h' });
+    expect(await run.counts()).toMatchObject({ total: 3000, delayed: 1, pending: 2999 });
+    expect((await run.graph()).nodes).toHaveLength(3000);
+    await run.revoke();
+    await app.worker().start();
+    await expect(run.get(soon)).rejects.toMatchObject({ cause: { code: 'REVOKED' } });
+    expect(ran).toEqual([]);
+  });
+
+  test('goes on from the step that has failed', { timeout: 60_000 }, async () => {
+    const app = engine.app();
+    const { long, ran, fails } = counter(app, 3000);
+    fails.at = 5;
+    await app.worker().start();
+    const run = await long.delay(0);
+    await expect(run.get(soon)).rejects.toThrow('broken');
+    fails.at = -1;
+    await run.resume();
+    expect(await run.get(soon)).toBe(3000);
+    expect(ran).toHaveLength(3001);
+  });
+
+  test('that is stored in part waits for the rest, which the same call adds', async () => {
+    const cut = { after: Number.POSITIVE_INFINITY };
+    const connection = cutOff(cut, engine.name);
+    const app = engine.app({ connection });
+    const { long, ran } = counter(app, 300);
+    const send = () => long.applyAsync(0, { idempotencyKey: 'once' });
+    await app.worker().start();
+    cut.after = 3;
+    await expect(send()).rejects.toThrow('cut off');
+    expect(await app.queue('default').counts()).toMatchObject({ 'waiting-children': 149, waiting: 0 });
+    const store = openStore(app.name, connection);
+    expect(await repairQueue(store, 'default', 0, 500, { graceMs: 60_000 })).toMatchObject({ started: 0 });
+    cut.after = Number.POSITIVE_INFINITY;
+    const run = await send();
+    expect(await run.get(soon)).toBe(300);
+    expect(await (await send()).get(soon)).toBe(300);
+    expect(ran).toHaveLength(300);
+    await store.close();
+  });
+
+  test('that is never stored whole fails once it is repaired', async () => {
+    const cut = { after: 3 };
+    const connection = cutOff(cut, engine.name);
+    const app = engine.app({ connection });
+    const { long, ran } = counter(app, 300);
+    await app.worker().start();
+    await expect(long.applyAsync(0, { idempotencyKey: 'once' })).rejects.toThrow('cut off');
+    cut.after = Number.POSITIVE_INFINITY;
+    expect(await app.repair()).toMatchObject({ started: 1 });
+    const run = await long.applyAsync(0, { idempotencyKey: 'once' });
+    await expect(run.get(soon)).rejects.toMatchObject({ cause: { code: 'LOST_JOB' } });
+    expect(ran).toEqual([]);
+  });
+});
+
+/** A connection that refuses transactions after some. */
+function cutOff(cut: { after: number }, engine: 'memory' | 'redis'): BackendFactory<IQueueBackend> {
+  const factory: BackendFactory<IQueueBackend> =
+    engine === 'memory'
+      ? memory()
+      : (queue, options, more) =>
+          createRedisBackend(queue, { ...options, connection: { url: inject('redisUrl') } }, more);
+  return (queue, options, more) => {
+    const backend = factory(queue, options, more);
+    const addFlow = backend.addFlow.bind(backend);
+    backend.addFlow = async (entries) => {
+      cut.after -= 1;
+      if (cut.after < 0) throw new Error('cut off');
+      return addFlow(entries);
+    };
+    return backend;
+  };
+}

@@ -1,0 +1,91 @@
+/**
+ * Trees of jobs as BullMQ's backend takes them. Its `FlowProducer` makes the same of a flow, but calls itself for each
+ * child, and the steps of a chain stand below each other: it ends at some thousand of them.
+ */
+import { type IQueueBackend, Job, type JobsOptions } from 'bullmq';
+import { type FlowNode, INTERNAL_QUEUE, jobIdOf } from '../flow/node.js';
+import { encodeEnvelope } from '../wire/envelope.js';
+import type { EnvelopeQueue } from './backends.js';
+import { contentOf, toJobOptions } from './job-options.js';
+
+export type FlowEntry = Parameters<IQueueBackend['addFlow']>[0][number];
+
+/** A job that others are added below. */
+export interface ParentKey {
+  readonly id: string;
+  /** Its queue's qualified name. */
+  readonly queue: string;
+}
+
+/** The jobs of these trees, each after its parent, and members of a group in their order. */
+export function flowEntries(
+  queueOf: (name: string) => EnvelopeQueue,
+  run: string,
+  roots: readonly FlowNode[],
+  above?: ParentKey,
+): FlowEntry[] {
+  const entries: FlowEntry[] = [];
+  const next = roots.map((node) => ({ node, parent: above })).reverse();
+  for (let place = next.pop(); place !== undefined; place = next.pop()) {
+    const { node, parent } = place;
+    const id = jobIdOf(run, node.path);
+    const queue = queueOf(node.queue);
+    const { name, children = [] } = node;
+    const job = {
+      name,
+      data: dataOf(run, node),
+      opts: optionsOf(id, node, parent),
+      waits: children.length > 0,
+    };
+    entries.push(flowEntry(queue, id, job));
+    const own = { id, queue: queue.qualifiedName };
+    for (const child of children.toReversed()) next.push({ node: child, parent: own });
+  }
+  return entries;
+}
+
+/** One job that is stored together with others. With `waits` it waits for jobs that are added below it. */
+export function flowEntry(
+  queue: EnvelopeQueue,
+  id: string,
+  { name, data, opts, waits }: { name: string; data: object; opts: JobsOptions; waits?: boolean },
+): FlowEntry {
+  const job = new Job(queue, name, data, opts, id);
+  const { parentKey } = job;
+  return job.toFlowEntry({
+    ...(parentKey !== undefined && { parentKey, parentDependenciesKey: `${parentKey}:dependencies` }),
+    ...(waits && { addToWaitingChildren: true }),
+  });
+}
+
+function dataOf(run: string, node: FlowNode): object {
+  const {
+    path,
+    name: _name,
+    queue,
+    options,
+    children: _,
+    open: _open,
+    mayFail: _may,
+    content,
+    ...rest
+  } = node;
+  return encodeEnvelope({
+    // A callback of one task is no run.
+    ...((path !== '' || queue === INTERNAL_QUEUE) && { run }),
+    ...content,
+    ...rest,
+    ...contentOf(options),
+  });
+}
+
+/**
+ * A node below another continues its parent on failure: the parent starts at once, sees the failure and fails in turn,
+ * so that a failure always climbs to the run (BullMQ's default would leave the parent waiting for ever). Where members
+ * may fail, the parent goes on waiting for the others.
+ */
+function optionsOf(id: string, { options, mayFail }: FlowNode, parent: ParentKey | undefined): JobsOptions {
+  if (parent === undefined) return toJobOptions(id, options);
+  const onFailure = mayFail ? { ignoreDependencyOnFailure: true } : { continueParentOnFailure: true };
+  return { ...toJobOptions(id, options), parent, ...onFailure };
+}
