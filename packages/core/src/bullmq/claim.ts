@@ -192,7 +192,7 @@ class QueueClaimer implements Claimer {
       return await repeat(command, { limitMs, pause, isOver });
     } catch (cause) {
       if (!isTransient(cause)) throw cause;
-      const error = new ConnectionError('The store did not take what was to be noted with a job.', { cause });
+      const error = new ConnectionError('The store neither takes nor gives what a job needs now.', { cause });
       outages.add(error);
       throw error;
     }

@@ -119,12 +119,12 @@ export class ClaimedJob implements ActiveJob {
   }
 
   async childResults(): Promise<ReadonlyMap<string, unknown>> {
-    const values = await this.#job.getChildrenValues();
+    const values = await this.#repeat(() => this.#job.getChildrenValues());
     return new Map(Object.entries(values).map(([key, value]) => [this.#ended(key).id, value]));
   }
 
   async failedChildren(): Promise<readonly FailedChild[]> {
-    const failures = await this.#job.getIgnoredChildrenFailures();
+    const failures = await this.#repeat(() => this.#job.getIgnoredChildrenFailures());
     return Object.entries(failures).map(([key, reason]) => {
       const { id, queueName } = this.#ended(key);
       return { id, queue: queueName, reason };
