@@ -67,7 +67,7 @@ export const SCENARIOS = {
         freezeWorker(every(10, 30, haste)),
       ],
       workflowsPerStrike: 10,
-      blocking: { oneIn: Math.ceil(1000 / haste), ms: 1.5 * lockMs },
+      blocking: { oneIn: Math.ceil(1000 / haste ** 2), ms: 1.5 * lockMs },
       mayReject: true,
       recoveries: 3, // of a lock that is held by a process that was frozen, and of a store that was
     };

@@ -14,7 +14,7 @@ export interface WorkerSettings {
   /** Default: that of `app.worker()`. */
   readonly lockMs?: number | undefined;
   readonly slowness?: TaskSettings['slowness'];
-  /** See `TaskSettings`; what is drawn is decided by the seed. */
+  /** See `TaskSettings`; drawn anew by each process. */
   readonly blocking?: { readonly oneIn: number; readonly ms: number; readonly seed: string } | undefined;
 }
 
@@ -37,7 +37,7 @@ const ledger = new LedgerWriter(folder, slot);
 defineTasks(app, {
   note: (entry) => ledger.note(entry),
   slowness,
-  blocking: blocking && { ...blocking, random: new Random(blocking.seed) },
+  blocking: blocking && { ...blocking, random: new Random(`${blocking.seed} ${process.pid}`) },
 });
 await app.worker(lockMs === undefined ? {} : { lockDuration: lockMs }).start();
 process.send?.('ready');
