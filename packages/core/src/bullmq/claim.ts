@@ -11,7 +11,7 @@ import { repeat } from './guards/repeat.js';
 import { isTransient } from './guards/transient.js';
 import { runsWholeScripts } from './guards/whole-scripts.js';
 import { guardWorker } from './guards/worker-backend.js';
-import { committed, giveBack } from './outcome.js';
+import { giveBack, otherwise } from './outcome.js';
 
 export interface ClaimOptions extends BackendOptions {
   readonly queue: string;
@@ -169,7 +169,8 @@ class QueueClaimer implements Claimer {
     try {
       for (;;) {
         const outcome = await this.#handle(claimed);
-        if (outcome.kind !== 'waiting') return await committed(job, outcome);
+        if (outcome.kind === 'completed') return outcome.value;
+        if (outcome.kind !== 'waiting') return await otherwise(job, outcome);
         if (!(await claimed.waitForChildren())) continue;
         await wakeIfFailed(this.#options, claimed, outcome.seen);
         throw new WaitingChildrenError();

@@ -7,6 +7,7 @@ import { retryOf } from './job-options.js';
 import { mergeData } from './merge-data.js';
 
 const KEPT_LOG_LINES = 1000;
+const NO_CHILDREN: ReadonlyMap<string, string> = new Map();
 
 export interface ClaimedJobParts {
   readonly backend: IQueueBackend;
@@ -18,7 +19,6 @@ export interface ClaimedJobParts {
 /** A BullMQ job that a worker holds. */
 export class ClaimedJob implements ActiveJob {
   mayHavePendingChildren = true;
-  readonly endedChildren = new Map<string, string>();
   readonly #job: Job;
   readonly #backend: IQueueBackend;
   readonly #claim: Claim | undefined;
@@ -27,6 +27,7 @@ export class ClaimedJob implements ActiveJob {
   #abortReason: Error | undefined;
   #givenUp: Error | undefined;
   #onGiveUp: ((reason: Error) => void) | undefined;
+  #endedChildren: Map<string, string> | undefined;
 
   constructor(job: Job, { backend, claim, repeat }: ClaimedJobParts) {
     this.#job = job;
@@ -114,8 +115,20 @@ export class ClaimedJob implements ActiveJob {
   }
 
   onceStored(listener: () => void): void {
-    if (this.#claim === undefined) listener();
-    else this.#claim.onEnd.push(listener);
+    const claim = this.#claim;
+    if (claim === undefined) {
+      listener();
+      return;
+    }
+    const earlier = claim.onEnd;
+    claim.onEnd = () => {
+      earlier?.();
+      listener();
+    };
+  }
+
+  get endedChildren(): ReadonlyMap<string, string> {
+    return this.#endedChildren ?? NO_CHILDREN;
   }
 
   async childResults(): Promise<ReadonlyMap<string, unknown>> {
@@ -133,7 +146,8 @@ export class ClaimedJob implements ActiveJob {
 
   #ended(key: string): { id: string; queueName: string } {
     const place = this.#backend.parseNodeKey(key);
-    this.endedChildren.set(place.id, place.queueName);
+    this.#endedChildren ??= new Map();
+    this.#endedChildren.set(place.id, place.queueName);
     return place;
   }
 

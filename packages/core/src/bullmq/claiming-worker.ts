@@ -45,21 +45,28 @@ export class ClaimingWorker extends Worker<unknown, unknown, string, IQueueBacke
     return super.moveToActive(token, name);
   }
 
-  override async processJob(job: AnyJob, token: string, fetchNext?: () => boolean): Promise<void | AnyJob> {
+  override processJob(job: AnyJob, token: string, fetchNext?: () => boolean): Promise<void | AnyJob> {
     this.#askedAt = performance.now();
     const id = job.id ?? '';
     // W8: that the job is handed out again shows that an earlier run of it here has lost its lock.
     for (const earlier of this.#claims.of(id)) this.#onLost(earlier);
     const claim = this.#claims.hold(job, token);
-    let next: void | AnyJob;
-    try {
-      next = await super.processJob(job, token, fetchNext);
-    } finally {
-      this.#claims.release(claim);
-    }
+    return super.processJob(job, token, fetchNext).then(
+      (next) => {
+        this.#release(claim);
+        return next;
+      },
+      (error: unknown) => {
+        this.#release(claim);
+        throw error;
+      },
+    );
+  }
+
+  #release(claim: Claim): void {
+    this.#claims.release(claim);
     // BullMQ renews locks by job id, and has stopped with this run's the later one's.
-    for (const later of this.#claims.of(id)) this.lockManager.trackJob(id, later.token, Date.now());
-    return next;
+    for (const { id, token } of this.#claims.of(claim.id)) this.lockManager.trackJob(id, token, Date.now());
   }
 
   /**

@@ -8,7 +8,7 @@ export interface Claim {
   /** How often the job had been started when it was claimed, this time included: no other claim of it has the same. */
   readonly starts: number;
   /** Called once its outcome is stored, or it is not held any more. */
-  readonly onEnd: (() => void)[];
+  onEnd?: () => void;
 }
 
 const NONE: readonly Claim[] = [];
@@ -20,17 +20,22 @@ export class Claims {
 
   /** Notes a job until it is released. */
   hold(job: Job<unknown, unknown>, token: string): Claim {
-    const claim: Claim = { id: job.id ?? '', token, starts: job.attemptsStarted, onEnd: [] };
-    this.#held.set(claim.id, [...this.of(claim.id), claim]);
+    const claim: Claim = { id: job.id ?? '', token, starts: job.attemptsStarted };
+    const others = this.#held.get(claim.id);
+    this.#held.set(claim.id, others === undefined ? [claim] : [...others, claim]);
     return claim;
   }
 
   /** Its outcome is stored, or it is held no more. */
   release(claim: Claim): void {
-    const others = this.of(claim.id).filter((held) => held !== claim);
-    if (others.length === 0) this.#held.delete(claim.id);
-    else this.#held.set(claim.id, others);
-    for (const listener of claim.onEnd) listener();
+    const held = this.of(claim.id);
+    if (held.length > 1)
+      this.#held.set(
+        claim.id,
+        held.filter((other) => other !== claim),
+      );
+    else if (held[0] === claim) this.#held.delete(claim.id);
+    claim.onEnd?.();
   }
 
   /** Every claim of a job; more than one if it was lost and is held again. */

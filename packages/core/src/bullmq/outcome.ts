@@ -2,11 +2,12 @@
 import { DelayedError, type Job, UnrecoverableError, WaitingError } from 'bullmq';
 import type { AttemptOutcome, ShownError } from '../running/job.js';
 
-/** The outcome in the form that BullMQ takes: the result, or an error. */
-export function committed(job: Job, outcome: Exclude<AttemptOutcome, { kind: 'waiting' }>): unknown {
+/** An outcome without a result, as BullMQ takes it: thrown. */
+export function otherwise(
+  job: Job,
+  outcome: Exclude<AttemptOutcome, { kind: 'completed' | 'waiting' }>,
+): Promise<never> {
   switch (outcome.kind) {
-    case 'completed':
-      return outcome.value;
     case 'lost':
       throw new WaitingError(`Job ${job.id} has been taken by another worker.`);
     case 'returned':

@@ -1,5 +1,4 @@
 /** One attempt at one job: what its handler is given, and how long it may take. */
-import type { Clock } from '../clock.js';
 import { TimeLimitError } from '../errors.js';
 import type { TaskEntry } from '../tasks/registry.js';
 import type { Envelope } from '../wire/envelope.js';
@@ -9,8 +8,15 @@ import type { ActiveJob } from './job.js';
 import { JobContext } from './job-context.js';
 import { type ReportParts, Reports } from './reports.js';
 
+/** What all attempts have in common. */
+export interface AttemptParts<Changes extends FlowChanges = FlowChanges> extends ReportParts {
+  /** Made for handlers that ask for it. */
+  readonly changes: (attempt: Attempt) => Changes;
+}
+
 export class Attempt {
   readonly job: ActiveJob;
+  readonly envelope: Envelope;
   readonly task: TaskEntry;
   readonly context: TaskContext;
   readonly reports: Reports;
@@ -18,48 +24,61 @@ export class Attempt {
   item: number | undefined;
   /** Its span, if it is recorded. */
   trace: string | undefined;
-  readonly #clock: Clock;
-
+  readonly #parts: AttemptParts;
+  /** Of its limit. */
+  #timer: unknown;
   #isGivenUp = false;
 
-  constructor(
-    job: ActiveJob,
-    envelope: Envelope,
-    task: TaskEntry,
-    parts: ReportParts,
-    changes: () => FlowChanges,
-  ) {
+  constructor(job: ActiveJob, envelope: Envelope, task: TaskEntry, parts: AttemptParts) {
     this.job = job;
+    this.envelope = envelope;
     this.task = task;
-    this.#clock = parts.clock;
+    this.#parts = parts;
     this.reports = new Reports(job, task, parts);
-    this.context = new JobContext(job, envelope, this.reports, parts.clock, changes);
+    this.context = new JobContext(job, envelope, this.reports, parts.clock, () => parts.changes(this));
   }
 
-  /** What `run` gives, unless the attempt is given up first: by its time limit, or because the job was revoked. */
-  run<T>(limitMs: number | undefined, run: () => Promise<T>): Promise<T> {
-    const ended = this.untilGivenUp(run);
-    if (limitMs === undefined) return ended;
+  /** Gives it up if its outcome is not there in time. */
+  limit(ms: number | undefined): void {
+    if (ms === undefined) return;
     const { job, task } = this;
-    const timer = this.#clock.setDeadline(() => {
+    this.#timer = this.#parts.clock.setDeadline(() => {
       job.giveUp(
         new TimeLimitError(
-          `Task "${task.name}" did not end within its timeout of ${limitMs} ms (attempt ${job.attempt}).`,
+          `Task "${task.name}" did not end within its timeout of ${ms} ms (attempt ${job.attempt}).`,
         ),
       );
-    }, limitMs);
-    const clear = () => this.#clock.clearTimeout(timer);
-    ended.then(clear, clear);
-    return ended;
+    }, ms);
+  }
+
+  /**
+   * What the handler gives, or what `instead` makes of what it throws; unless the attempt is given up before: by its
+   * limit, or because the job was revoked or lost.
+   */
+  outcomeOf<T>(handled: Promise<T>, instead: (thrown: unknown) => T | Promise<T> = rethrown): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.job.onGiveUp((reason) => {
+        this.#isGivenUp = true;
+        this.#endLimit();
+        reject(reason);
+      });
+      handled.then(
+        (value) => {
+          this.#endLimit();
+          resolve(value);
+        },
+        (thrown: unknown) => {
+          this.#endLimit();
+          if (!this.#isGivenUp) resolve(instead(thrown));
+        },
+      );
+    });
   }
 
   /** What `run` gives, unless the attempt is given up first. */
   untilGivenUp<T>(run: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.job.onGiveUp((reason) => {
-        this.#isGivenUp = true;
-        reject(reason);
-      });
+      this.job.onGiveUp(reject);
       run().then(resolve, reject);
     });
   }
@@ -80,4 +99,14 @@ export class Attempt {
       });
     }
   }
+
+  #endLimit(): void {
+    if (this.#timer === undefined) return;
+    this.#parts.clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+}
+
+function rethrown(thrown: unknown): Promise<never> {
+  return Promise.reject(thrown);
 }

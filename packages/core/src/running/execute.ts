@@ -50,35 +50,46 @@ export class Executor {
   }
 
   /** The same, for one worker. */
-  forWorker(parts: Pick<ExecutorParts, 'children' | 'maxLostStarts'>): Executor {
+  forWorker(parts: Pick<ExecutorParts, 'children' | 'maxLostStarts' | 'activity'>): Executor {
     return new Executor({ ...this.#parts, ...parts });
   }
 
   async execute(job: ActiveJob): Promise<AttemptOutcome> {
-    const { runtime, sealer } = this.#parts;
+    const { runtime, sealer, activity } = this.#parts;
     const { observer } = runtime;
+    const active = activity?.begin(job);
+    let outcome: AttemptOutcome | undefined;
     let envelope: Envelope | undefined;
     let attempt: Attempt | undefined;
+    const begun = (own: Attempt) => {
+      attempt = own;
+    };
+    // One function, and only what takes time is awaited: each promise more costs what checking a small input does.
     try {
-      envelope = decodeEnvelope(job.id, job.data);
-      const content = envelope;
-      if (job.stalls > 0 && job.queue !== INTERNAL_QUEUE) await this.#afterLoss(job, content);
-      const run = () => this.#run(job, content, (begun) => (attempt = begun));
-      const value = await (observer === undefined ? run() : observer.attempt(job, run));
-      const kept = envelope.ignoreResult ? null : value;
-      const stored = sealer.isActive ? await this.#sealedResult(job, kept) : kept;
-      if (attempt !== undefined) {
-        const ending = this.#succeeded(attempt, value);
-        if (ending !== undefined) await ending;
-        const leaving = leaveTrace(job, envelope, attempt);
-        if (leaving !== undefined) await leaving;
+      try {
+        const content = decodeEnvelope(job.id, job.data);
+        envelope = content;
+        if (job.stalls > 0 && job.queue !== INTERNAL_QUEUE) await this.#afterLoss(job, content);
+        const value = await (observer === undefined
+          ? this.#run(job, content, begun)
+          : observer.attempt(job, () => this.#run(job, content, begun)));
+        const kept = content.ignoreResult ? null : value;
+        const stored = sealer.isActive ? await this.#sealedResult(job, kept) : kept;
+        if (attempt !== undefined) {
+          const ending = this.#succeeded(attempt, value);
+          if (ending !== undefined) await ending;
+          const leaving = leaveTrace(job, content, attempt);
+          if (leaving !== undefined) await leaving;
+        }
+        outcome = { kind: 'completed', value: stored };
+      } catch (thrown) {
+        outcome =
+          (await this.#otherEnd(job, envelope, attempt, thrown)) ??
+          (await this.#failed(job, envelope, attempt, toError(thrown)));
       }
-      return { kind: 'completed', value: stored };
-    } catch (thrown) {
-      return (
-        (await this.#otherEnd(job, envelope, attempt, thrown)) ??
-        this.#failed(job, envelope, attempt, toError(thrown))
-      );
+      return outcome;
+    } finally {
+      if (active !== undefined) activity?.end(active, outcome);
     }
   }
 

@@ -6,18 +6,14 @@
  * @see https://v8.dev/docs/stack-trace-api#async-stack-traces
  */
 
-/** Stands in stack traces. As the name of a property it stays what it is when the code is minified. */
-const FRAME = 'umbel handler';
+/**
+ * The name of the method that calls handlers, and awaits them: it stands in stack traces. As the name of a property it
+ * stays what it is when the code is minified.
+ */
+export const HANDLER_FRAME = 'umbel handler';
 
 /** More than handlers have between themselves and what they call. */
 const DEPTH = 100;
-
-/** What a handler gives, checked; the handler's stack can be told from others. */
-export const { [FRAME]: asHandler } = {
-  async [FRAME](run: () => unknown, check: (result: unknown) => unknown): Promise<unknown> {
-    return check(await run());
-  },
-};
 
 /** To be called before anything is awaited. */
 export function isInHandler(): boolean {
@@ -25,5 +21,5 @@ export function isInHandler(): boolean {
   Error.stackTraceLimit = DEPTH;
   const { stack } = new Error('where am I?');
   Error.stackTraceLimit = stackTraceLimit;
-  return stack?.includes(FRAME) ?? false;
+  return stack?.includes(HANDLER_FRAME) ?? false;
 }

@@ -19,9 +19,9 @@ import { toError } from '../wire/error-record.js';
 import { jsonIssues } from '../wire/json.js';
 import { maskFor } from '../wire/masking.js';
 import { validate, validateInput } from '../wire/schema.js';
-import { Attempt } from './attempt.js';
+import { Attempt, type AttemptParts } from './attempt.js';
 import { JobFlowChanges } from './flow-changes.js';
-import { asHandler } from './handler-frame.js';
+import { HANDLER_FRAME } from './handler-frame.js';
 import { runIsolated } from './isolated/run-isolated.js';
 import type { ActiveJob } from './job.js';
 import { addMembers } from './members.js';
@@ -35,6 +35,7 @@ type HandledTask = TaskEntry & { readonly run: Handler };
 
 export class Handling {
   readonly #parts: ExecutorParts;
+  readonly #ofAttempts: AttemptParts<JobFlowChanges>;
   readonly #steps: Steps;
   readonly #layers: readonly AnyMiddleware[];
   readonly #tracing: Tracing | undefined;
@@ -44,69 +45,107 @@ export class Handling {
     this.#steps = steps;
     this.#layers = parts.middleware.filter((layer) => layer.run !== undefined);
     this.#tracing = tracingOf(parts.middleware);
+    const { sealer, runtime, maxResultBytes: maxBytes, onError } = parts;
+    const changes = ({ job, envelope, trace }: Attempt) => new JobFlowChanges(parts, job, envelope, trace);
+    this.#ofAttempts = { clock: runtime.clock, sealer, maxBytes, onError, changes };
   }
 
   /** The handler's result, checked; `begun` is told of the attempt before anything of the user's runs. */
-  async handle(job: ActiveJob, envelope: Envelope, begun: (attempt: Attempt) => void): Promise<unknown> {
-    const { replacement } = envelope;
+  handle(job: ActiveJob, envelope: Envelope, begun: (attempt: Attempt) => void): Promise<unknown> {
+    const { replacement, items } = envelope;
     if (replacement === undefined) refuseLate(job, envelope, this.#parts.runtime.clock.now());
     const task = this.#taskOf(job.name);
-    let own: Attempt | undefined;
-    const changes = () => new JobFlowChanges(this.#parts, job, envelope, own?.trace);
     if (replacement !== undefined) {
-      begun(this.#attempt(job, envelope, task, changes));
-      return this.#checkedResult(task, await this.#replaced(job, envelope, replacement));
+      begun(this.#attempt(job, envelope, task));
+      return this.#replaced(job, envelope, replacement).then((value) => this.#checkedResult(task, value));
     }
-    const keys = this.#parts.checks.sensitiveOf(task);
-    const limitMs = envelope.timeout ?? task.options.timeoutMs;
-    if (envelope.items !== undefined) {
-      const items = await this.#steps.itemsOf(job, envelope);
-      const attempt = this.#attempt(job, envelope, task, changes);
-      own = attempt;
-      begun(attempt);
-      return this.#traced(attempt, envelope, () =>
-        attempt.run(limitMs, () => this.#handleItems(attempt, task, items, envelope.offset ?? 0)),
-      );
-    }
-    const taken = this.#steps.inputOf(job, envelope);
-    const input = taken instanceof Promise ? await taken : taken;
-    const attempt = this.#attempt(job, envelope, task, changes);
-    own = attempt;
-    return this.#traced(attempt, envelope, async () => {
-      const validated = task.input && validateInput(task.input, input, task.name, keys);
-      const decoded = validated instanceof Promise ? await validated : validated;
-      if (keys.size > 0) attempt.reports.mask = maskFor(keys, [input, decoded]);
-      begun(attempt);
-      const handler = this.#handlerOf(task, attempt, input);
-      try {
-        return await attempt.run(limitMs, () => this.#result(attempt, task, handler, decoded));
-      } catch (thrown) {
-        if (thrown instanceof ExpectedFailureError)
-          throw await checkedFailure(task, thrown, this.#parts.maxResultBytes);
-        if (thrown instanceof StopRequest) return this.#stopped(job, envelope, task, thrown.value);
-        if (thrown instanceof ReplaceRequest)
-          return this.#replace(job, envelope, task, await changes().replacement(thrown));
-        throw thrown;
-      }
+    if (items !== undefined) return this.#handleList(job, envelope, task, begun);
+    const input = this.#steps.inputOf(job, envelope);
+    return input instanceof Promise
+      ? input.then((whole: unknown) => this.#handleOne(job, envelope, task, whole, begun))
+      : this.#handleOne(job, envelope, task, input, begun);
+  }
+
+  /** Its input is whole. */
+  #handleOne(
+    job: ActiveJob,
+    envelope: Envelope,
+    task: HandledTask,
+    input: unknown,
+    begun: (attempt: Attempt) => void,
+  ): Promise<unknown> {
+    const attempt = this.#attempt(job, envelope, task);
+    return this.#traced(attempt, () => {
+      const keys = this.#parts.checks.sensitiveOf(task);
+      const checked = task.input && validateInput(task.input, input, task.name, keys);
+      return checked instanceof Promise
+        ? checked.then((decoded: unknown) => this.#run(attempt, task, input, decoded, begun))
+        : this.#run(attempt, task, input, checked, begun);
     });
   }
 
-  #traced(attempt: Attempt, envelope: Envelope, run: () => Promise<unknown>): Promise<unknown> {
-    if (this.#tracing === undefined) return run();
-    return this.#tracing.around(tracedAttempt(this.#parts, attempt, envelope), run);
-  }
-
-  /** What the handler gives, checked. */
-  #result(attempt: Attempt, task: TaskEntry, handler: Handler, input: unknown): Promise<unknown> {
-    return asHandler(
-      () => this.#throughMiddleware(attempt, handler, input),
-      (result) => this.#checkedResult(task, result),
+  /** Its input has been validated. */
+  #run(
+    attempt: Attempt,
+    task: HandledTask,
+    input: unknown,
+    decoded: unknown,
+    begun: (attempt: Attempt) => void,
+  ): Promise<unknown> {
+    const keys = this.#parts.checks.sensitiveOf(task);
+    if (keys.size > 0) attempt.reports.mask = maskFor(keys, [input, decoded]);
+    begun(attempt);
+    const handler = this.#handlerOf(task, attempt, input);
+    attempt.limit(limitOf(attempt, task));
+    return attempt.outcomeOf(this[HANDLER_FRAME](attempt, task, handler, decoded), (thrown) =>
+      this.#answered(attempt, task, thrown),
     );
   }
 
-  #attempt(job: ActiveJob, envelope: Envelope, task: TaskEntry, changes: () => JobFlowChanges): Attempt {
-    const { sealer, runtime, maxResultBytes: maxBytes, onError } = this.#parts;
-    return new Attempt(job, envelope, task, { clock: runtime.clock, sealer, maxBytes, onError }, changes);
+  /** What comes of an attempt whose handler has thrown: what it has asked for by that, or the error. */
+  async #answered(attempt: Attempt, task: HandledTask, thrown: unknown): Promise<unknown> {
+    const { job, envelope } = attempt;
+    if (thrown instanceof ExpectedFailureError)
+      throw await checkedFailure(task, thrown, this.#parts.maxResultBytes);
+    if (thrown instanceof StopRequest) return this.#stopped(job, envelope, task, thrown.value);
+    if (thrown instanceof ReplaceRequest)
+      return this.#replace(job, envelope, task, await this.#ofAttempts.changes(attempt).replacement(thrown));
+    throw thrown;
+  }
+
+  #traced(attempt: Attempt, run: () => Promise<unknown>): Promise<unknown> {
+    if (this.#tracing === undefined) return run();
+    return this.#tracing.around(tracedAttempt(this.#parts, attempt), async () => run());
+  }
+
+  /** What the handler gives, checked. In its stack, its calls can be told from others. */
+  async [HANDLER_FRAME](
+    attempt: Attempt,
+    task: TaskEntry,
+    handler: Handler,
+    input: unknown,
+  ): Promise<unknown> {
+    return this.#checkedResult(task, await this.#throughMiddleware(attempt, handler, input));
+  }
+
+  #attempt(job: ActiveJob, envelope: Envelope, task: TaskEntry): Attempt {
+    return new Attempt(job, envelope, task, this.#ofAttempts);
+  }
+
+  /** The results for several inputs. */
+  async #handleList(
+    job: ActiveJob,
+    envelope: Envelope,
+    task: HandledTask,
+    begun: (attempt: Attempt) => void,
+  ): Promise<unknown> {
+    const items = await this.#steps.itemsOf(job, envelope);
+    const attempt = this.#attempt(job, envelope, task);
+    begun(attempt);
+    return this.#traced(attempt, () => {
+      attempt.limit(limitOf(attempt, task));
+      return attempt.outcomeOf(this.#handleItems(attempt, task, items, envelope.offset ?? 0));
+    });
   }
 
   /** The results for several inputs, one after the other. */
@@ -126,7 +165,7 @@ export class Handling {
           task.input === undefined ? undefined : await validateInput(task.input, input, task.name, keys);
         if (keys.size > 0) attempt.reports.mask = maskFor(keys, [items, decoded]);
         const handler = this.#handlerOf(task, attempt, input);
-        results.push(await this.#result(attempt, task, handler, decoded));
+        results.push(await this[HANDLER_FRAME](attempt, task, handler, decoded));
       } catch (thrown) {
         if (thrown instanceof ExpectedFailureError)
           throw await checkedFailure(task, thrown, this.#parts.maxResultBytes);
@@ -243,6 +282,11 @@ export class Handling {
     const run = entry && runtime.observer?.handlerOf(entry);
     return entry && run ? { ...entry, run } : registry.handled(name);
   }
+}
+
+/** How long an attempt may take, in milliseconds. */
+function limitOf({ envelope }: Attempt, { options }: TaskEntry): number | undefined {
+  return envelope.timeout ?? options.timeoutMs;
 }
 
 /** @throws {RevokedError} or {@link ExpiredError} if the job is not to start any more. */

@@ -9,6 +9,7 @@ import type { Envelope } from '../wire/envelope.js';
 import type { Sealer } from '../wire/sealing.js';
 import type { ChildPool } from './isolated/child-pool.js';
 import type { ActiveJob } from './job.js';
+import type { Activity } from './worker/activity.js';
 
 /** What an app runs its jobs with. */
 export interface ExecutorParts {
@@ -26,6 +27,8 @@ export interface ExecutorParts {
   readonly maxResultBytes: number;
   /** Most members that are made of one list. */
   readonly maxMembers: number;
+  /** Notes the attempts of a worker. */
+  readonly activity?: Activity;
   /** Where isolated tasks run; absent: in this process, as others. */
   readonly children?: ChildPool;
   /** Runs the job of a schedule. */

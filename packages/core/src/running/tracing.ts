@@ -39,14 +39,10 @@ export function tracingOf(middleware: readonly AnyMiddleware[]): Tracing | undef
 }
 
 /** An attempt for its tracing. */
-export function tracedAttempt(
-  { sealer, store }: ExecutorParts,
-  attempt: Attempt,
-  envelope: Envelope,
-): TracedAttempt {
+export function tracedAttempt({ sealer, store }: ExecutorParts, attempt: Attempt): TracedAttempt {
   return {
     context: attempt.context,
-    taken: () => takenBy(store, attempt.job, envelope),
+    taken: () => takenBy(store, attempt.job, attempt.envelope),
     leave(traceparent) {
       attempt.trace = traceparent;
     },

@@ -141,7 +141,8 @@ export function decodeEnvelope(jobId: string, data: unknown): Envelope {
       `its data has version ${JSON.stringify(data.umbel)}, this worker reads version ${VERSION}; update the older side`,
     );
   }
-  for (const [field, value] of Object.entries(data)) {
+  for (const field of Object.keys(data)) {
+    const value = data[field];
     const kind = value === undefined ? undefined : KINDS.get(field);
     if (kind !== undefined && !kind.holds(value)) {
       throw new CorruptJobError(jobId, `its field "${field}" is not ${kind.words}`);

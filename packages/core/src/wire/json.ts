@@ -16,8 +16,9 @@ export function jsonIssues(
   value: unknown,
   path: string,
   maxBytes = Number.POSITIVE_INFINITY,
-): ValidationIssue[] {
-  if (value === undefined) return [];
+): readonly ValidationIssue[] {
+  if (value === undefined) return NO_ISSUES;
+  if (travels(value, maxBytes)) return NO_ISSUES;
   const found: Findings = { issues: [], least: 0, most: 0, maxBytes };
   visit(value, path, [], found);
   const { issues } = found;
@@ -27,6 +28,66 @@ export function jsonIssues(
     issues.push({ path, message: `the key "${reserved}" is kept for Umbel's own values` });
   }
   return issues;
+}
+
+const NO_ISSUES: readonly ValidationIssue[] = [];
+
+/** Places that the first look goes to. It goes no deeper either. */
+const FEW = MAX_DEPTH;
+
+/** Whether a first look, which most values need, shows that a value has no issues: it is small and plain. */
+function travels(value: unknown, maxBytes: number): boolean {
+  const look: Look = { places: FEW, bytes: maxBytes };
+  try {
+    return isPlainly(value, look) && !isSealed(value) && reservedKey(value) === undefined;
+  } catch {
+    return false; // the second look tells what cannot be read
+  }
+}
+
+/** What a first look may still go through. */
+interface Look {
+  places: number;
+  bytes: number;
+}
+
+/** As `visit` below, without a path; false where that has to look. It ends since it goes to few places. */
+function isPlainly(value: unknown, look: Look): boolean {
+  look.places -= 1;
+  look.bytes -= MOST_OF_A_PLACE;
+  switch (typeof value) {
+    case 'string':
+      look.bytes -= value.length * MOST_OF_A_CHARACTER;
+      break;
+    case 'boolean':
+      break;
+    case 'number':
+      if (!Number.isFinite(value) || Object.is(value, -0)) return false;
+      break;
+    case 'object':
+      if (value !== null && !isPlainlyHeld(value, look)) return false;
+      break;
+    default:
+      return false;
+  }
+  return look.places >= 0 && look.bytes >= 0;
+}
+
+function isPlainlyHeld(value: object, look: Look): boolean {
+  if (look.places < 0 || typeof (value as { toJSON?: unknown }).toJSON === 'function') return false;
+  if (Array.isArray(value)) {
+    for (const item of value) if (!isPlainly(item, look)) return false;
+    return true;
+  }
+  if (!isPlainObject(value)) return false;
+  for (const key of Object.keys(value)) {
+    const item = value[key];
+    if (key === '__proto__') return false;
+    if (item === undefined) continue;
+    look.bytes -= key.length * MOST_OF_A_CHARACTER;
+    if (!isPlainly(item, look)) return false;
+  }
+  return true;
 }
 
 /** Writing a value only to measure it costs as much as sending it, so this is for those that may be too long. */
@@ -48,6 +109,11 @@ interface Findings {
   readonly maxBytes: number;
 }
 
+/** The longest number, and the signs round a value, in bytes. */
+const MOST_OF_A_PLACE = 26;
+/** An escaped one, in bytes. */
+const MOST_OF_A_CHARACTER = 6;
+
 /** So many times the limit is too long without a measure. */
 const FAR = 8;
 /** Enough to mend a value by; a list of a million functions has a million. */
@@ -61,11 +127,11 @@ function isDecided({ issues, least, maxBytes }: Findings): boolean {
 function visit(value: unknown, path: string, above: object[], found: Findings): void {
   const { issues } = found;
   found.least += 1;
-  found.most += 26; // the longest number, and the signs round a value
+  found.most += MOST_OF_A_PLACE;
   switch (typeof value) {
     case 'string':
       found.least += value.length + 1;
-      found.most += value.length * 6; // an escaped character
+      found.most += value.length * MOST_OF_A_CHARACTER;
       return;
     case 'boolean':
       return;
@@ -121,7 +187,7 @@ function visitContent(value: object, path: string, above: object[], found: Findi
         if (key === '__proto__') found.issues.push({ path, message: 'it has a key "__proto__" of its own' });
         if (item === undefined) continue;
         found.least += key.length + 3;
-        found.most += key.length * 6;
+        found.most += key.length * MOST_OF_A_CHARACTER;
         visit(item, place, above, found);
       }
     }

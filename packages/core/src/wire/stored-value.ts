@@ -20,15 +20,14 @@ export function sanitize(value: unknown, maxBytes = Number.POSITIVE_INFINITY): s
     if (depth > MAX_DEPTH) return `it is nested deeper than ${MAX_DEPTH} levels`;
     let below: object[] | undefined;
     for (const holder of level) {
-      let items: readonly unknown[];
-      if (Array.isArray(holder)) {
-        items = holder;
-      } else {
-        if (Object.hasOwn(holder, '__proto__')) Reflect.deleteProperty(holder, '__proto__');
-        for (const key of Object.keys(holder)) bytes += key.length + 3;
-        items = Object.values(holder);
-      }
-      for (const item of items) {
+      const isList = Array.isArray(holder);
+      if (!isList && Object.hasOwn(holder, '__proto__')) Reflect.deleteProperty(holder, '__proto__');
+      const keys = isList ? undefined : Object.keys(holder);
+      const count = keys === undefined ? (holder as readonly unknown[]).length : keys.length;
+      for (let at = 0; at < count; at += 1) {
+        const key = keys?.[at];
+        if (key !== undefined) bytes += key.length + 3;
+        const item = (holder as Readonly<Record<string | number, unknown>>)[key ?? at]; // a list, or an object with these keys
         bytes += sizeOf(item);
         if (!isObject(item)) continue;
         if (below === undefined) below = [item];

@@ -85,57 +85,55 @@ export class Activity {
     return () => this.#own.delete(listener);
   }
 
-  /** The outcome of `run`, noted. */
-  async during(job: ActiveJob, run: () => Promise<AttemptOutcome>): Promise<AttemptOutcome> {
-    if (job.queue === INTERNAL_QUEUE) return run();
-    const startedAt = this.#clock.now();
-    const attempt = activeAttempt(job, startedAt);
+  /** Notes that an attempt begins; undefined for a job that is none. */
+  begin(job: ActiveJob): ActiveAttempt | undefined {
+    if (job.queue === INTERNAL_QUEUE) return undefined;
+    const attempt = activeAttempt(job, this.#clock.now());
     this.#active.add(attempt);
-    for (const listener of this.#all()) listener.started?.(attempt, job);
-    let outcome: AttemptOutcome | undefined;
-    try {
-      outcome = await run();
-      return outcome;
-    } finally {
-      this.#active.delete(attempt);
-      this.#ended(attempt, outcome, this.#clock.now() - startedAt);
-    }
+    for (const listener of this.#listeners) listener.started?.(attempt, job);
+    for (const listener of this.#own) listener.started?.(attempt, job);
+    return attempt;
   }
 
-  #ended(attempt: ActiveAttempt, outcome: AttemptOutcome | undefined, durationMs: number): void {
+  /** Notes how one that has begun ended; without an outcome where that could not be told. */
+  end(attempt: ActiveAttempt, outcome: AttemptOutcome | undefined): void {
+    this.#active.delete(attempt);
     const end: AttemptEnd =
       outcome === undefined ? 'failed' : outcome.kind === 'retry' ? 'retried' : outcome.kind;
     this.counts[end] += 1;
-    const error = outcome?.kind === 'retry' || outcome?.kind === 'failed' ? outcome.error : undefined;
-    const isUpstream = outcome?.kind === 'failed' && outcome.isUpstream;
-    const ended: EndedAttempt = {
-      end,
-      durationMs,
-      ...(error && { error: error.name, message: error.message }),
-      ...(isUpstream && { isUpstream }),
-    };
-    for (const listener of this.#all()) listener.ended?.(attempt, ended);
-  }
-
-  *#all(): Iterable<ActivityListener> {
-    yield* this.#listeners;
-    yield* this.#own;
+    if (this.#listeners.size + this.#own.size === 0) return;
+    const ended = endedAttempt(end, outcome, this.#clock.now() - attempt.startedAt.getTime());
+    for (const listener of this.#listeners) listener.ended?.(attempt, ended);
+    for (const listener of this.#own) listener.ended?.(attempt, ended);
   }
 }
 
 function activeAttempt(job: ActiveJob, startedAt: number): ActiveAttempt {
-  const { id, name, queue, attempt, data, starts, enqueuedAt, delayMs } = job;
-  const waitsForNone = isPlainObject(data) && data.after === undefined;
-  const runId = isPlainObject(data) && data.alone !== true ? data.run : undefined;
+  const { id, name: task, queue, attempt, data } = job;
+  const facts = isPlainObject(data) ? data : NO_DATA;
+  const begun: Writable<ActiveAttempt> = { id, task, queue, attempt, startedAt: new Date(startedAt) };
+  if (typeof facts.run === 'string' && facts.alone !== true) begun.runId = facts.run;
+  const waitsForNone = facts !== NO_DATA && facts.after === undefined;
+  if (attempt === 1 && job.starts === 1 && waitsForNone)
+    begun.waitedMs = Math.max(0, startedAt - job.enqueuedAt - job.delayMs);
+  return begun;
+}
+
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+const NO_DATA: Readonly<Record<string, unknown>> = {};
+
+function endedAttempt(
+  end: AttemptEnd,
+  outcome: AttemptOutcome | undefined,
+  durationMs: number,
+): EndedAttempt {
+  const error = outcome?.kind === 'retry' || outcome?.kind === 'failed' ? outcome.error : undefined;
+  const isUpstream = outcome?.kind === 'failed' && outcome.isUpstream;
   return {
-    id,
-    task: name,
-    queue,
-    ...(typeof runId === 'string' && { runId }),
-    attempt,
-    startedAt: new Date(startedAt),
-    ...(attempt === 1 &&
-      starts === 1 &&
-      waitsForNone && { waitedMs: Math.max(0, startedAt - enqueuedAt - delayMs) }),
+    end,
+    durationMs,
+    ...(error && { error: error.name, message: error.message }),
+    ...(isUpstream && { isUpstream }),
   };
 }

@@ -69,7 +69,7 @@ export class ServedQueues {
 
   /** Begins to take jobs, once `prepared`. */
   async serve(queue: string, bounds: ConcurrencyBounds, prepared: () => Promise<void>): Promise<void> {
-    const { name, options, app, executor, activity } = this.#parts;
+    const { name, options, app, executor } = this.#parts;
     const claimer = createClaimer(
       {
         ...app.store,
@@ -83,7 +83,7 @@ export class ServedQueues {
         wake: (job) => executor.wake(job),
         warn: app.warn,
       },
-      (job) => activity.during(job, () => executor.execute(job)),
+      (job) => executor.execute(job),
     );
     this.#served.set(queue, { claimer, bounds });
     await prepared();

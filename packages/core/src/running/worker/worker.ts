@@ -73,7 +73,11 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
       name: options.name,
       options,
       app: parts,
-      executor: parts.executor.forWorker({ children: this.#children, maxLostStarts: options.maxLostStarts }),
+      executor: parts.executor.forWorker({
+        children: this.#children,
+        maxLostStarts: options.maxLostStarts,
+        activity: this.#activity,
+      }),
       activity: this.#activity,
     });
   }

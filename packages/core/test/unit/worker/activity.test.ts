@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../../src/clock.js';
 import type { ActiveJob, AttemptOutcome } from '../../../src/running/job.js';
 import { Activity, type ActivityListener } from '../../../src/running/worker/activity.js';
+import { during } from './during.js';
 
 function jobOf(more: object = {}): ActiveJob {
   return {
@@ -21,7 +22,7 @@ describe('the activity of a worker', () => {
   test('holds an attempt while it runs', async () => {
     const activity = new Activity(clock, new Set());
     let inside: unknown;
-    await activity.during(jobOf({ data: { umbel: 1, run: 'r' } }), async () => {
+    await during(activity, jobOf({ data: { umbel: 1, run: 'r' } }), async () => {
       inside = activity.active;
       expect(activity.activeIn('default')).toBe(1);
       expect(activity.activeIn('other')).toBe(0);
@@ -42,7 +43,7 @@ describe('the activity of a worker', () => {
     [{ kind: 'lost' }, 'lost'],
   ])('counts %j as %s', async (outcome, end) => {
     const activity = new Activity(clock, new Set());
-    await activity.during(jobOf(), async () => outcome);
+    await during(activity, jobOf(), async () => outcome);
     expect(activity.counts).toMatchObject({ [end]: 1 });
     expect(Object.values(activity.counts).reduce((sum, count) => sum + count)).toBe(1);
   });
@@ -57,7 +58,7 @@ describe('the activity of a worker', () => {
     const activity = new Activity(clock, ofApp);
     const stop = activity.listen(listener('own'));
     now = 2000;
-    await activity.during(jobOf(), async () => {
+    await during(activity, jobOf(), async () => {
       now = 2250;
       return { kind: 'retry', delayMs: 1, error: { name: 'TypeError', message: 'x', stack: undefined } };
     });
@@ -70,13 +71,13 @@ describe('the activity of a worker', () => {
     ]);
     stop();
     ofApp.clear();
-    await activity.during(jobOf(), async () => ({ kind: 'lost' }));
+    await during(activity, jobOf(), async () => ({ kind: 'lost' }));
     expect(told).toHaveLength(4);
   });
 
   test('leaves out the jobs that stand between tasks', async () => {
     const activity = new Activity(clock, new Set());
-    await activity.during(jobOf({ queue: 'umbel' }), async () => {
+    await during(activity, jobOf({ queue: 'umbel' }), async () => {
       expect(activity.active).toEqual([]);
       return { kind: 'completed', value: 1 };
     });
@@ -85,7 +86,7 @@ describe('the activity of a worker', () => {
 
   test('is told that an attempt has ended also if its outcome is an error', async () => {
     const activity = new Activity(clock, new Set());
-    const failing = activity.during(jobOf(), async () => {
+    const failing = during(activity, jobOf(), async () => {
       throw new Error('broken');
     });
     await expect(failing).rejects.toThrow('broken');

@@ -3,6 +3,7 @@ import { systemClock } from '../../../src/clock.js';
 import type { ActiveJob, AttemptOutcome } from '../../../src/running/job.js';
 import { Activity } from '../../../src/running/worker/activity.js';
 import { watchLimits } from '../../../src/running/worker/limits.js';
+import { during } from './during.js';
 
 const job = {
   id: '1',
@@ -30,10 +31,10 @@ describe('the limits of a worker', () => {
 
   test('are told once, when so many attempts have ended', async () => {
     watchLimits(activity, { maxJobs: 2, maxMemoryBytes: undefined, onReached });
-    await activity.during(job, async () => done);
+    await during(activity, job, async () => done);
     expect(reached).toEqual([]);
-    await activity.during(job, async () => done);
-    await activity.during(job, async () => done);
+    await during(activity, job, async () => done);
+    await during(activity, job, async () => done);
     expect(reached).toEqual(['max-jobs: it has run 2 attempts']);
     expect(vi.getTimerCount()).toBe(0);
   });
@@ -46,9 +47,9 @@ describe('the limits of a worker', () => {
       onReached,
       residentBytes: () => bytes,
     });
-    await activity.during(job, async () => done);
+    await during(activity, job, async () => done);
     bytes = 201 * 2 ** 20;
-    await activity.during(job, async () => done);
+    await during(activity, job, async () => done);
     expect(reached).toEqual(['max-memory: its process uses 201 MB, more than 200 MB']);
   });
 
@@ -67,7 +68,7 @@ describe('the limits of a worker', () => {
     expect(vi.getTimerCount()).toBe(0);
     const stop = watchLimits(activity, { maxJobs: 1, maxMemoryBytes: undefined, onReached });
     stop();
-    await activity.during(job, async () => done);
+    await during(activity, job, async () => done);
     expect(reached).toEqual([]);
     expect(vi.getTimerCount()).toBe(0);
   });

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { systemClock } from '../../../src/clock.js';
 import type { ActiveJob, AttemptOutcome } from '../../../src/running/job.js';
 import { type ActiveAttempt, Activity, type EndedAttempt } from '../../../src/running/worker/activity.js';
+import { during } from './during.js';
 
 const NOW = 1_893_456_000_000;
 const COMPLETED: AttemptOutcome = { kind: 'completed', value: 1 };
@@ -26,7 +27,7 @@ async function told(job: Partial<ActiveJob>, outcome: AttemptOutcome = COMPLETED
     enqueuedAt: NOW,
     data: {},
   };
-  await activity.during({ ...sent, ...job } as ActiveJob, async () => outcome); // all that is read of it
+  await during(activity, { ...sent, ...job } as ActiveJob, async () => outcome); // all that is read of it
   return { attempt: attempts[0], end: ends[0] };
 }
 
