@@ -12,11 +12,11 @@ import { celeryVersions, installCelery } from './systems/celery.mjs';
 /** In the order in which they run. */
 const COMPARED = [
   ...['single', 'bulk', 'chord', 'large-chord', 'chain-10', 'chain-100', 'chain-500'],
-  ...['memory', 'virtual-time', 'at-rest', 'imports'],
+  ...['processes', 'packed', 'memory', 'virtual-time', 'at-rest', 'imports'],
 ];
 /** Those that measure Umbel over a range, and compare nothing. */
 const SERIES = ['commands', 'growth', 'retention', 'types'];
-const QUICK = COMPARED.filter((name) => !['large-chord', 'chain-500'].includes(name));
+const QUICK = COMPARED.filter((name) => !['large-chord', 'chain-500', 'processes'].includes(name));
 
 const { values } = parseArgs({
   options: {

@@ -22,7 +22,7 @@ const SERIES = {
   },
   steps: {
     label: 'steps of a chain',
-    at: [10, 100, 1000, 3000],
+    at: [10, 100, 1000, 10_000],
     quick: [10, 100],
     tasks: (count) => Math.max(1000, count),
   },

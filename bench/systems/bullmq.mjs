@@ -18,9 +18,8 @@ const handlers = {
   },
 };
 
-/** A queue of its own. `backend` stands for the Redis, if it is given. */
-export function open(url, { backend } = {}) {
-  const name = `bench-${randomUUID().slice(0, 8)}`;
+/** A queue of its own, or the one of this name. `backend` stands for the Redis, if it is given. */
+export function open(url, { backend, name = `bench-${randomUUID().slice(0, 8)}` } = {}) {
   const connection = url ? { url } : {};
   const queue = new Queue(name, { connection }, backend);
   const opened = [queue];
@@ -44,6 +43,10 @@ export function open(url, { backend } = {}) {
       worker.on('error', console.error);
       await worker.waitUntilReady();
       return worker;
+    },
+    /** A worker in this process, which ends with its program. */
+    serve() {
+      return this.start();
     },
     /** Resolves once so many jobs have run from now on. */
     jobs: (count) =>

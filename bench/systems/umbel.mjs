@@ -46,6 +46,8 @@ export function open(connection, options = {}) {
     one,
     sum,
     start: (concurrency = CONCURRENCY) => app.worker({ concurrency, handleSignals: false }).start(),
+    /** A worker with a process for each core, which ends with its program. */
+    serve: () => app.worker({ concurrency: CONCURRENCY, processes: 'auto' }).start(),
     /** Resolves once `noop` has run so often from now on. */
     noops: (count) =>
       new Promise((resolve) => {

@@ -195,16 +195,22 @@ export class AppCore implements Sender, Operating {
     await this.#parts.store.close();
   }
 
-  async send(
+  send(
     target: TaskExpression | string,
     input?: unknown,
     options: SendOptions<never> = {},
   ): Promise<AsyncResult<unknown>> {
-    const expression: TaskExpression =
-      typeof target === 'object' && target !== null
-        ? target
-        : { kind: 'task', task: checkName('name', target) };
-    return actual(this).#parts.sending.send(expression, input, options);
+    return typeof target === 'object' && target !== null
+      ? actual(this).#parts.sending.send(target, input, options)
+      : this.#sendByName(target, input, options);
+  }
+
+  async #sendByName(
+    name: string,
+    input: unknown,
+    options: SendOptions<never>,
+  ): Promise<AsyncResult<unknown>> {
+    return this.send({ kind: 'task', task: checkName('name', name) }, input, options);
   }
 
   sendMany(

@@ -7,6 +7,7 @@ import { type Envelope, type EnvelopeContent, encodeEnvelope } from '../wire/env
 import type { Sealer } from '../wire/sealing.js';
 import type { EnvelopeQueue } from './backends.js';
 import { flowEntries, flowEntry } from './flow-entries.js';
+import { type Below, jobJson, linkOf } from './job-json.js';
 import { contentOf, type StoredDeduplication, toJobOptions } from './job-options.js';
 import type { StoreAccess } from './store-access.js';
 import { childrenOf, type JobPlace } from './tree.js';
@@ -32,24 +33,32 @@ export interface AddOptions {
 export const BULK_SLICE = 500;
 
 /** The id of the job: its own, or that of an equal one that is there already. */
-export async function addJob(access: StoreAccess, job: NewJob, timeoutMs?: number): Promise<string> {
+export function addJob(access: StoreAccess, job: NewJob, timeoutMs?: number): Promise<string> {
+  const data = dataOf(access.sealer, job);
+  return data instanceof Promise
+    ? data.then((sealed) => addWith(access, job, sealed, timeoutMs))
+    : addWith(access, job, data, timeoutMs);
+}
+
+function addWith(access: StoreAccess, job: NewJob, data: Envelope, timeoutMs?: number): Promise<string> {
   const { id, name, queue, deduplication } = job;
-  const sealed = dataOf(access.sealer, job);
-  const data = sealed instanceof Promise ? await sealed : sealed;
-  const options = toJobOptions(id, job.options, deduplication);
-  const add = async (bull: EnvelopeQueue) => (await bull.add(name, data, options)).id ?? id;
-  const added = await access.on(queue, add, timeoutMs);
-  if (added === id || deduplication?.mode !== 'debounce') return added;
-  // If the call that it should replace has left its delay, the store drops the last one, and not an earlier one.
-  return access.on(
-    queue,
-    async (bull) => {
-      if ((await bull.getJobState(added)) === 'delayed') return added;
-      await bull.removeDeduplicationKey(deduplication.id);
-      return add(bull);
-    },
-    timeoutMs,
-  );
+  const options = toJobOptions(job.options, deduplication);
+  const add = (bull: EnvelopeQueue) => bull.getBackend().addJob(jobJson(id, name, data, options), id, ALONE);
+  const adding = access.on(queue, add, timeoutMs);
+  if (deduplication?.mode !== 'debounce') return adding;
+  return adding.then((added) => {
+    if (added === id) return added;
+    // If the call that it should replace has left its delay, the store drops the last one, and not an earlier one.
+    return access.on(
+      queue,
+      async (bull) => {
+        if ((await bull.getJobState(added)) === 'delayed') return added;
+        await bull.removeDeduplicationKey(deduplication.id);
+        return add(bull);
+      },
+      timeoutMs,
+    );
+  });
 }
 
 /** Adds jobs of one queue in one round trip; gives their ids, which are those of equal ones that are there already. */
@@ -60,12 +69,19 @@ export async function addJobs(
   timeoutMs?: number,
 ): Promise<string[]> {
   const { sealer } = access;
-  const entries = sealer.isActive
-    ? await Promise.all(jobs.map(async (job) => entryOf(job, await dataOf(sealer, job))))
-    : jobs.map((job) => entryOf(job, unsealed(job)));
-  const added = await access.on(queue, (bull) => bull.addBulk(entries), timeoutMs);
-  return added.map((job, index) => job.id ?? jobs[index]?.id ?? '');
+  const data = sealer.isActive
+    ? await Promise.all(jobs.map((job) => dataOf(sealer, job)))
+    : jobs.map((job) => unsealed(job));
+  const entries = () =>
+    jobs.map(({ id, name, options, deduplication }, index) => {
+      const opts = toJobOptions(options, deduplication);
+      return { job: jobJson(id, name, data[index] ?? {}, opts), jobId: id, parentKeyOpts: ALONE };
+    });
+  return access.on(queue, (bull) => bull.getBackend().addJobs(entries()), timeoutMs);
 }
+
+/** Of a job that stands by itself. */
+const ALONE = linkOf(undefined);
 
 /** Adds a whole run, so that nothing of it starts before all of it is there. */
 export async function addRun(
@@ -116,15 +132,11 @@ export async function addBelow(
   name: string,
   data: object,
 ): Promise<void> {
-  const opts = { jobId: id, parent: access.parentOf(parent), continueParentOnFailure: true };
+  const below: Below = { parent: access.parentOf(parent), onFailure: 'continueParentOnFailure' };
   const { backends } = access;
   await access.reach(() =>
-    backends.base().addFlow([flowEntry(backends.queue(queue), id, { name, data, opts })]),
+    backends.base().addFlow([flowEntry(backends.queue(queue), id, { name, data, opts: {}, below })]),
   );
-}
-
-function entryOf({ id, name, options, deduplication }: NewJob, data: Envelope) {
-  return { name, data, opts: toJobOptions(id, options, deduplication) };
 }
 
 /** The data of a job; a promise of them if they have to be sealed. */
@@ -136,7 +148,7 @@ function dataOf(sealer: Sealer, job: NewJob): Envelope | Promise<Envelope> {
 }
 
 function unsealed({ content, options }: NewJob): Envelope {
-  return encodeEnvelope({ ...content, ...contentOf(options) });
+  return encodeEnvelope(content, contentOf(options));
 }
 
 /** Whether the last jobs of a run have been stored, too, see `guards/sliced-flows.ts`. */

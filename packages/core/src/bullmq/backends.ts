@@ -27,6 +27,19 @@ export interface BackendOptions {
   readonly outages: WeakSet<Error>;
 }
 
+/** Until when a command is tried. */
+interface Wait {
+  /** Aborted when this is closed meanwhile. */
+  readonly signal: AbortSignal;
+  readonly timeoutMs: number;
+  /** By `performance.now()`. */
+  readonly deadline: number;
+}
+
+function rethrow(error: unknown): Promise<never> {
+  return Promise.reject(error);
+}
+
 /** Everyone who waits for a result listens. */
 function closer(): AbortController {
   const controller = new AbortController();
@@ -100,20 +113,27 @@ export class Backends {
    * command must be one that changes nothing when it is repeated.
    * @throws {ConnectionError} after `timeoutMs`.
    */
-  async reach<T>(timeoutMs: number, command: () => Promise<T>): Promise<T> {
+  reach<T>(timeoutMs: number, command: () => Promise<T>): Promise<T> {
     const { signal } = this.#closed;
-    const deadline = performance.now() + timeoutMs;
+    const wait: Wait = { signal, timeoutMs, deadline: performance.now() + timeoutMs };
+    // Nearly all arrive at once: they get by with this one promise.
+    return this.#within(wait, command, (error) => this.#reachAgain(wait, command, error));
+  }
+
+  /** The same, after a first try that has ended with an error. */
+  async #reachAgain<T>(wait: Wait, command: () => Promise<T>, first: unknown): Promise<T> {
+    const { signal, timeoutMs, deadline } = wait;
+    let error = first;
     for (let pauseMs = RETRY_MS.first; ; pauseMs = Math.min(pauseMs * 2, RETRY_MS.max)) {
-      const left = deadline - performance.now();
+      if (signal.aborted || error instanceof ConnectionError || !isTransient(error)) throw this.#told(error);
+      this.#forgetReady();
+      this.#lastError = error as Error;
+      if (performance.now() + pauseMs >= deadline) throw this.#unreachable(timeoutMs);
+      await this.#options.pause(pauseMs);
       try {
-        return await this.#within(left, timeoutMs, command);
-      } catch (error) {
-        if (signal.aborted || error instanceof ConnectionError || !isTransient(error))
-          throw this.#told(error);
-        this.#forgetReady();
-        this.#lastError = error as Error;
-        if (performance.now() + pauseMs >= deadline) throw this.#unreachable(timeoutMs);
-        await this.#options.pause(pauseMs);
+        return await this.#within(wait, command, rethrow);
+      } catch (again) {
+        error = again;
       }
     }
   }
@@ -157,21 +177,24 @@ export class Backends {
     return backend;
   }
 
-  /** What the command gives, once this is connected. */
-  #within<T>(ms: number, timeoutMs: number, command: () => Promise<T>): Promise<T> {
+  /** What the command gives, once this is connected; if it fails in time, what `instead` makes of its error. */
+  #within<T>(
+    { deadline, timeoutMs }: Wait,
+    command: () => Promise<T>,
+    instead: (error: unknown) => Promise<T>,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
-      const clear = this.#deadlines.set(ms, () => {
+      const limit = this.#deadlines.set(deadline, () => {
         this.#forgetReady();
-        reject(this.#unreachable(timeoutMs));
+        reject(this.#told(this.#unreachable(timeoutMs)));
       });
       const fail = (error: unknown) => {
-        clear();
-        reject(error);
+        if (this.#deadlines.clear(limit)) resolve(instead(error));
       };
       try {
         const answer = this.#isReady ? command() : this.#connected().then(command);
         answer.then((value) => {
-          clear();
+          this.#deadlines.clear(limit);
           resolve(value);
         }, fail);
       } catch (error) {

@@ -6,7 +6,8 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** Real time, taken at load time: reaching a store is no part of the time that a test may replace. */
 const { setTimeout, clearTimeout } = globalThis;
 
-interface Deadline {
+export interface Deadline {
+  /** By `performance.now()`. */
   readonly at: number;
   readonly expire: () => void;
 }
@@ -17,16 +18,21 @@ export class Deadlines {
   /** When the timer fires. It may be too early, never too late. */
   #timerAt = Number.POSITIVE_INFINITY;
 
-  /** Calls `expire` after `ms`, unless the function that it gives is called before. */
-  set(ms: number, expire: () => void): () => void {
-    const deadline = { at: performance.now() + ms, expire };
+  /** Calls `expire` at a moment by `performance.now()`, unless what it gives is cleared before. */
+  set(at: number, expire: () => void): Deadline {
+    const deadline = { at, expire };
     if (this.#open.size === 0) this.#timer?.ref();
     this.#open.add(deadline);
-    if (deadline.at < this.#timerAt) this.#arm(deadline.at);
-    return () => {
-      // A timer that nobody needs is left to fire, and keeps no process alive.
-      if (this.#open.delete(deadline) && this.#open.size === 0) this.#timer?.unref();
-    };
+    if (at < this.#timerAt) this.#arm(at);
+    return deadline;
+  }
+
+  /** Whether it has not expired, and never will now. */
+  clear(deadline: Deadline): boolean {
+    const isCleared = this.#open.delete(deadline);
+    // A timer that nobody needs is left to fire, and keeps no process alive.
+    if (isCleared && this.#open.size === 0) this.#timer?.unref();
+    return isCleared;
   }
 
   #arm(at: number): void {

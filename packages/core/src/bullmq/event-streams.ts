@@ -10,7 +10,7 @@ export interface StreamEntry {
 }
 
 /** What is written where a reader begins, so that a stream has an event to be read after. */
-const MARK = { event: 'umbel:read' };
+export const MARK = { event: 'umbel:read' };
 /** Others trim the streams; those who only read leave them as long as they are. */
 const UNTRIMMED = 1_000_000_000;
 

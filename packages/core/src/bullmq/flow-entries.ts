@@ -2,20 +2,14 @@
  * Trees of jobs as BullMQ's backend takes them. Its `FlowProducer` makes the same of a flow, but calls itself for each
  * child, and the steps of a chain stand below each other: it ends at some thousand of them.
  */
-import { type IQueueBackend, Job, type JobsOptions } from 'bullmq';
+import type { IQueueBackend } from 'bullmq';
 import { type FlowNode, INTERNAL_QUEUE, jobIdOf } from '../flow/node.js';
 import { encodeEnvelope } from '../wire/envelope.js';
 import type { EnvelopeQueue } from './backends.js';
+import { type Below, jobJson, linkOf, type OwnOptions, type ParentKey } from './job-json.js';
 import { contentOf, toJobOptions } from './job-options.js';
 
 export type FlowEntry = Parameters<IQueueBackend['addFlow']>[0][number];
-
-/** A job that others are added below. */
-export interface ParentKey {
-  readonly id: string;
-  /** Its queue's qualified name. */
-  readonly queue: string;
-}
 
 /** The jobs of these trees, each after its parent, and members of a group in their order. */
 export function flowEntries(
@@ -31,31 +25,44 @@ export function flowEntries(
     const id = jobIdOf(run, node.path);
     const queue = queueOf(node.queue);
     const { name, children = [] } = node;
-    const job = {
-      name,
-      data: dataOf(run, node),
-      opts: optionsOf(id, node, parent),
-      waits: children.length > 0,
-    };
-    entries.push(flowEntry(queue, id, job));
+    entries.push(
+      flowEntry(queue, id, {
+        name,
+        data: dataOf(run, node),
+        opts: toJobOptions(node.options),
+        below: belowOf(node, parent),
+        waits: children.length > 0,
+      }),
+    );
+    if (children.length === 0) continue;
     const own = { id, queue: queue.qualifiedName };
     for (const child of children.toReversed()) next.push({ node: child, parent: own });
   }
   return entries;
 }
 
-/** One job that is stored together with others. With `waits` it waits for jobs that are added below it. */
+/** A job of a flow; with `waits` it waits for jobs that are added below it. */
+export interface FlowJob {
+  readonly name: string;
+  readonly data: object;
+  readonly opts: OwnOptions;
+  readonly below: Below | undefined;
+  readonly waits?: boolean;
+}
+
+/** One job that is stored together with others. */
 export function flowEntry(
-  queue: EnvelopeQueue,
+  { name: queueName, opts: { prefix = '' } }: EnvelopeQueue,
   id: string,
-  { name, data, opts, waits }: { name: string; data: object; opts: JobsOptions; waits?: boolean },
+  { name, data, opts, below, waits }: FlowJob,
 ): FlowEntry {
-  const job = new Job(queue, name, data, opts, id);
-  const { parentKey } = job;
-  return job.toFlowEntry({
-    ...(parentKey !== undefined && { parentKey, parentDependenciesKey: `${parentKey}:dependencies` }),
-    ...(waits && { addToWaitingChildren: true }),
-  });
+  return {
+    jobData: jobJson(id, name, data, opts, below),
+    jobId: id,
+    parentKeyOpts: linkOf(below, waits),
+    prefix,
+    queueName,
+  };
 }
 
 function dataOf(run: string, node: FlowNode): object {
@@ -84,8 +91,7 @@ function dataOf(run: string, node: FlowNode): object {
  * so that a failure always climbs to the run (BullMQ's default would leave the parent waiting for ever). Where members
  * may fail, the parent goes on waiting for the others.
  */
-function optionsOf(id: string, { options, mayFail }: FlowNode, parent: ParentKey | undefined): JobsOptions {
-  if (parent === undefined) return toJobOptions(id, options);
-  const onFailure = mayFail ? { ignoreDependencyOnFailure: true } : { continueParentOnFailure: true };
-  return { ...toJobOptions(id, options), parent, ...onFailure };
+function belowOf({ mayFail }: FlowNode, parent: ParentKey | undefined): Below | undefined {
+  if (parent === undefined) return undefined;
+  return { parent, onFailure: mayFail ? 'ignoreDependencyOnFailure' : 'continueParentOnFailure' };
 }

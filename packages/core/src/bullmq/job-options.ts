@@ -1,7 +1,8 @@
 import type { JobsOptions } from 'bullmq';
-import type { NormalizedOptions } from '../tasks/options.js';
+import { NO_OPTIONS, type NormalizedOptions } from '../tasks/options.js';
 import type { NormalizedRetry } from '../tasks/retry.js';
 import type { EnvelopeContent } from '../wire/envelope.js';
+import type { OwnOptions } from './job-json.js';
 
 /** Of those calls that are the same, which one the store keeps. */
 export interface StoredDeduplication {
@@ -10,15 +11,16 @@ export interface StoredDeduplication {
   readonly forMs?: number;
 }
 
+const NONE: OwnOptions = Object.freeze({});
+
 /** Options as BullMQ takes them. */
 export function toJobOptions(
-  id: string,
-  options: NormalizedOptions = {},
+  options: NormalizedOptions = NO_OPTIONS,
   deduplication?: StoredDeduplication,
-): JobsOptions {
+): OwnOptions {
+  if (options === NO_OPTIONS && deduplication === undefined) return NONE;
   const { priority, delayMs, retry } = options;
   return {
-    jobId: id,
     ...(priority !== undefined && { priority }),
     ...(delayMs !== undefined && { delay: delayMs }),
     ...(retry !== undefined && toRetryOptions(retry)),
@@ -27,7 +29,7 @@ export function toJobOptions(
 }
 
 /** BullMQ's names, so that its own programs can read them; the waits are computed by Umbel's workers (`tasks/retry.ts`). */
-function toRetryOptions({ attempts, backoff, delayMs, maxMs, jitter, custom }: NormalizedRetry): JobsOptions {
+function toRetryOptions({ attempts, backoff, delayMs, maxMs, jitter, custom }: NormalizedRetry): OwnOptions {
   const stored = {
     type: backoff,
     delay: delayMs,
@@ -58,7 +60,7 @@ function timeOr(absent: number, stored: unknown): number {
 }
 
 /** @see https://docs.bullmq.io/guide/jobs/deduplication */
-function toDeduplication({ id, mode, forMs }: StoredDeduplication): JobsOptions {
+function toDeduplication({ id, mode, forMs }: StoredDeduplication): OwnOptions {
   if (mode === 'debounce' && forMs !== undefined) {
     return { delay: forMs, deduplication: { id, ttl: forMs, extend: true, replace: true } };
   }
@@ -66,13 +68,9 @@ function toDeduplication({ id, mode, forMs }: StoredDeduplication): JobsOptions 
 }
 
 /** The options that are stored with the data, since BullMQ has none of the kind. */
-export function contentOf({
-  headers,
-  tags,
-  displayName,
-  timeoutMs,
-  expiresAt,
-}: NormalizedOptions = {}): EnvelopeContent {
+export function contentOf(options: NormalizedOptions = NO_OPTIONS): EnvelopeContent | undefined {
+  if (options === NO_OPTIONS) return undefined;
+  const { headers, tags, displayName, timeoutMs, expiresAt } = options;
   return {
     ...(headers !== undefined && { headers }),
     ...(tags !== undefined && { tags }),

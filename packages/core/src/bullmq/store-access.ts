@@ -1,6 +1,6 @@
 import type { Sealer } from '../wire/sealing.js';
 import { type BackendOptions, Backends, type EnvelopeQueue } from './backends.js';
-import type { ParentKey } from './flow-entries.js';
+import type { ParentKey } from './job-json.js';
 import type { JobAccess, JobPlace } from './tree.js';
 
 export interface StoreOptions extends BackendOptions {

@@ -1,5 +1,5 @@
 /** The streams of all queues as one. */
-import type { StreamEntry } from '../bullmq/event-streams.js';
+import { MARK, type StreamEntry } from '../bullmq/event-streams.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
 import { timeOfId } from './position.js';
 
@@ -57,6 +57,7 @@ function keyOf({ queue, entries }: MergeStream, at: number): { ms: number; rank:
 }
 
 function rankOf(queue: string, event: string | undefined): number {
+  if (event === MARK.event) return -1; // nothing is told of it, and nothing waits for it
   if (queue !== INTERNAL_QUEUE) return 1;
   if (event === 'added') return 0;
   return event === 'completed' || event === 'failed' ? 2 : 1;

@@ -18,6 +18,7 @@ import type { AnyMiddleware, OutgoingCall } from '../tasks/middleware.js';
 import {
   type BulkOptions,
   mergeOptions,
+  NO_OPTIONS,
   type NormalizedOptions,
   normalizeOptions,
   positiveMs,
@@ -45,6 +46,8 @@ export interface SendingParts {
   readonly tags: TagIndex;
   readonly maxMembers: number;
 }
+
+const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 
 /** Checks, routes and stores calls and runs. */
 export class Sending {
@@ -169,11 +172,22 @@ export class Sending {
   }
 
   /** The options of a call: its own over those of its task, and its queue. @throws {UnknownQueueError} */
-  optionsOf({ task, options }: TaskExpression, input?: unknown): NormalizedOptions & { queue: string } {
+  optionsOf({ task, options = NO_OPTIONS }: TaskExpression): NormalizedOptions & { queue: string } {
+    const all = this.#withTasks(task, options);
+    return { ...all, queue: this.#queueOf(task, undefined, all) };
+  }
+
+  /** Options over those of their task. */
+  #withTasks(task: string, options: NormalizedOptions): NormalizedOptions {
+    const below = this.#parts.registry.get(task)?.options;
+    if (below === undefined) return options;
+    return options === NO_OPTIONS ? below : { ...below, ...options };
+  }
+
+  /** @throws {UnknownQueueError} */
+  #queueOf(task: string, input: unknown, { queue, headers = NO_HEADERS }: NormalizedOptions): string {
     const { registry, router } = this.#parts;
-    const all = { ...registry.get(task)?.options, ...options };
-    const call = { task, input, headers: all.headers ?? {} };
-    return { ...all, queue: router.queueOf(call, all.queue, registry.queues()) };
+    return router.queueOf({ task, input, headers }, queue, registry.queues());
   }
 
   normalizeOptions(options: SendOptions<never>): NormalizedOptions {
@@ -206,7 +220,8 @@ export class Sending {
     options: SendOptions<never>,
   ): NewJob {
     const { task } = expression;
-    const { queue, ...rest } = this.optionsOf({ ...expression, options: own }, input);
+    const all = this.#withTasks(task, own);
+    const queue = this.#queueOf(task, input, all);
     const deduplication = normalizeDeduplication(options) ?? this.#parts.registry.get(task)?.deduplication;
     const job: NewJob = {
       id: randomUUID(),
@@ -217,7 +232,7 @@ export class Sending {
         ...lineageOf(options),
         ...(options.ignoreResult && { ignoreResult: true }),
       },
-      options: resolveExpiry(rest, this.#parts.runtime.clock.now()),
+      options: resolveExpiry(withoutQueue(all), this.#parts.runtime.clock.now()),
       ...(deduplication !== undefined && {
         deduplication: {
           id: deduplicationId(task, deduplication, input),
@@ -255,7 +270,21 @@ export class Sending {
   }
 
   /** The id of the stored job. */
-  async #store(job: NewJob, callbacks: Callbacks | undefined, options: SendOptions<never>): Promise<string> {
+  #store(job: NewJob, callbacks: Callbacks | undefined, options: SendOptions<never>): Promise<string> {
+    const { store, runtime } = this.#parts;
+    const isPlain =
+      callbacks === undefined && options.idempotencyKey === undefined && job.options.tags === undefined;
+    return isPlain && runtime.observer === undefined
+      ? store.add(job, timeoutOf(options))
+      : this.#storeWith(job, callbacks, options);
+  }
+
+  /** The same of a job that is more than itself. */
+  async #storeWith(
+    job: NewJob,
+    callbacks: Callbacks | undefined,
+    options: SendOptions<never>,
+  ): Promise<string> {
     const { store, runtime } = this.#parts;
     const { idempotencyKey: key } = options;
     if (callbacks !== undefined) {
@@ -366,6 +395,13 @@ async function inTurn<Item, Answer>(
   const answers: Answer[] = [];
   for (const item of items) answers.push(await ask(item));
   return answers;
+}
+
+/** It stands for itself in a job. */
+function withoutQueue(options: NormalizedOptions): NormalizedOptions {
+  if (options.queue === undefined) return options;
+  const { queue: _, ...others } = options;
+  return others;
 }
 
 function lineageOf({ parent }: SendOptions<never>): { parent?: string; root?: string } {

@@ -17,6 +17,8 @@ const MODES = ['unique', 'throttle', 'debounce'] as const;
  * @throws {InvalidOptionError} if more than one is, or a value is of the wrong kind.
  */
 export function normalizeDeduplication(options: DeduplicationOptions<never>): Deduplication | undefined {
+  const { unique, throttle, debounce } = options;
+  if (unique === undefined && throttle === undefined && debounce === undefined) return undefined;
   const given = MODES.filter((mode) => options[mode] !== undefined);
   const [mode, other] = given;
   if (mode === undefined) return undefined;

@@ -38,20 +38,18 @@ export function toEntry(definition: Definition): TaskEntry {
   }
   const { queue, priority, timeout, expires, retry } = definition;
   const deduplication = normalizeDeduplication(definition);
+  const options = normalizeOptions(
+    {
+      ...(queue !== undefined && { queue }),
+      ...(priority !== undefined && { priority }),
+      ...(timeout !== undefined && { timeout }),
+      ...(expires !== undefined && { expires }),
+    },
+    0, // a task has no options that depend on the time
+  );
   return {
     name: checkName('name', name),
-    options: {
-      ...normalizeOptions(
-        {
-          ...(queue !== undefined && { queue }),
-          ...(priority !== undefined && { priority }),
-          ...(timeout !== undefined && { timeout }),
-          ...(expires !== undefined && { expires }),
-        },
-        0, // a task has no options that depend on the time
-      ),
-      ...(retry !== undefined && { retry: normalizeRetry(retry) }),
-    },
+    options: retry === undefined ? options : { ...options, retry: normalizeRetry(retry) },
     ...(retry !== undefined && { retryDecisions: retryDecisions(retry) }),
     ...(deduplication !== undefined && { deduplication }),
     ...(input !== undefined && { input }),

@@ -121,6 +121,8 @@ export interface NormalizedOptions {
   readonly expiresAt?: number;
 }
 
+export const NO_OPTIONS: NormalizedOptions = Object.freeze({});
+
 const OPTIONS: OptionNames<SendOptions> = {
   queue: true,
   priority: true,
@@ -156,6 +158,7 @@ const PREFIX = /^[A-Za-z0-9_.:{}-]{1,200}$/;
  * @throws {InvalidOptionError} at the first option with a value it cannot have.
  */
 export function normalizeOptions(options: SignatureOptions & { eta?: Date }, now: number): NormalizedOptions {
+  if (Object.keys(options).length === 0) return NO_OPTIONS;
   checkKnown(options, OPTIONS);
   const { queue, priority, countdown, eta, headers, displayName, tags, retry, timeout, expires } = options;
   return {
@@ -177,17 +180,21 @@ export function normalizeOptions(options: SignatureOptions & { eta?: Date }, now
  * Options with others over them; tags add up.
  * @throws {InvalidOptionError} if there are too many tags then.
  */
-export function mergeOptions(below: NormalizedOptions = {}, above: NormalizedOptions): NormalizedOptions {
+export function mergeOptions(
+  below: NormalizedOptions = NO_OPTIONS,
+  above: NormalizedOptions,
+): NormalizedOptions {
+  if (above === NO_OPTIONS) return below;
   const merged = { ...below, ...above };
   if (below.tags === undefined || above.tags === undefined) return merged;
   return { ...merged, tags: checkTags([...below.tags, ...above.tags]) };
 }
 
 /** The options with `expires` as a moment, for a job that is sent now. */
-export function resolveExpiry({ expiresMs, ...options }: NormalizedOptions, now: number): NormalizedOptions {
-  return expiresMs === undefined || options.expiresAt !== undefined
-    ? options
-    : { ...options, expiresAt: now + expiresMs };
+export function resolveExpiry(options: NormalizedOptions, now: number): NormalizedOptions {
+  if (options.expiresMs === undefined) return options;
+  const { expiresMs, ...others } = options;
+  return others.expiresAt === undefined ? { ...others, expiresAt: now + expiresMs } : others;
 }
 
 /** A copy of the headers. @throws {InvalidOptionError} unless every one is text, and none is called `__proto__`. */

@@ -103,8 +103,8 @@ export type Fed = { readonly count: number; readonly sliced?: true } | { readonl
 
 export type EnvelopeContent = Omit<Envelope, 'umbel'>;
 
-export function encodeEnvelope(content: EnvelopeContent): Envelope {
-  return { umbel: VERSION, ...content };
+export function encodeEnvelope(content: EnvelopeContent, more?: EnvelopeContent): Envelope {
+  return { umbel: VERSION, ...content, ...more };
 }
 
 /** Whether a stored job's data was written by Umbel, whatever its version. */

@@ -31,6 +31,12 @@ describe('streams merged', () => {
     ]);
   });
 
+  test('tell the same whether a reader has left its mark in the same millisecond, or not', () => {
+    const steps = stream('a', [entry('5-0', 'umbel:read'), entry('5-1', 'added')]);
+    const runs = stream('umbel', [entry('5-0', 'umbel:read'), entry('5-1', 'added')]);
+    expect(shown(takeBefore([steps, runs], 6)).slice(2)).toEqual(['umbel 5-1', 'a 5-1']);
+  });
+
   test('go back in time where a stream does, and lose nothing', () => {
     const a = stream('a', [entry('9-0'), entry('3-0')]);
     expect(shown(takeBefore([a], 10))).toEqual(['a 9-0', 'a 3-0']);

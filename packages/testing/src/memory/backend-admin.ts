@@ -148,9 +148,9 @@ export class BackendAdmin extends BackendReads {
   publishEvent(fields: Record<string, string | number>, maxEvents: number): Promise<string> {
     return this.command((queue) => {
       const { events, now } = queue;
-      const id = events.add(now, Object.entries(fields).flat().map(String));
+      events.add(now, Object.entries(fields).flat().map(String));
       events.trim(maxEvents);
-      return id;
+      return events.lastId;
     });
   }
 

@@ -49,8 +49,8 @@ export class EventStream {
     return `${this.#lastMs}-${this.#lastSequence}`;
   }
 
-  /** The id of the added event, made of alternating field names and values. */
-  add(now: number, fields: readonly string[]): string {
+  /** Adds an event of alternating field names and values. */
+  add(now: number, fields: readonly string[]): void {
     if (now > this.#lastMs) {
       this.#lastMs = now;
       this.#lastSequence = 0;
@@ -66,7 +66,6 @@ export class EventStream {
       this.#delivering = true;
       void this.turn.next().then(() => this.#deliver());
     }
-    return this.lastId;
   }
 
   /** How many of the oldest events were removed to come near `limit`. */

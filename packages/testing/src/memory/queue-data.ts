@@ -64,6 +64,7 @@ export interface LimiterRecord {
 export class QueueData {
   readonly jobs = new Map<string, JobRecord>();
   readonly meta = new QueueMeta();
+  readonly name: string;
   readonly events: EventStream;
 
   // New jobs enter a list at its head; a worker takes from its tail.
@@ -98,6 +99,7 @@ export class QueueData {
     readonly qualifiedName: string,
     readonly directory: QueueDirectory,
   ) {
+    this.name = qualifiedName.slice(qualifiedName.lastIndexOf(':') + 1);
     this.events = new EventStream(directory.turn);
   }
 
@@ -137,10 +139,6 @@ export class QueueData {
   /** Whether jobs of this queue are handed out now. */
   isOpen(): boolean {
     return !this.isPausedOrMaxed() && this.directory.gate.admits(this.name);
-  }
-
-  get name(): string {
-    return this.qualifiedName.slice(this.qualifiedName.lastIndexOf(':') + 1);
   }
 
   isMaxed(): boolean {
