@@ -1,29 +1,29 @@
 // No-op tasks that wait already, run by a worker program of its own: Umbel's with a process for each core, BullMQ's with
-// the one that it has. Timed from the first that has ended to the last, as the queue tells them.
+// the one that it has. Their queue is paused until all processes are there. Timed from then to the last one's end.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const PROGRAM = fileURLToPath(new URL('../run/worker-program.mjs', import.meta.url));
-const POLL_MS = 5;
+const POLL_MS = 20;
 
-async function ran({ system, url, name, size, counts }) {
+async function timed({ system, url, name, size, resume, completed }) {
   const worker = spawn(process.execPath, [PROGRAM, system, url, name], {
-    stdio: ['ignore', 'inherit', 'inherit'],
+    stdio: ['ignore', 'pipe', 'inherit'],
   });
+  const exited = once(worker, 'exit');
   try {
-    let first = 0;
-    while (first === 0) first = await counts();
+    const isReady = once(createInterface(worker.stdout), 'line').then(() => true);
+    if (!(await Promise.race([isReady, exited.then(() => false)]))) throw new Error('the worker has ended');
     const startedAt = performance.now();
-    let last = first;
-    while (last < size) {
-      last = await counts();
+    await resume();
+    while ((await completed()) < size) {
       if (worker.exitCode !== null) throw new Error('the worker has ended');
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
-    return { phases: {}, facts: { 'µs a task': ((performance.now() - startedAt) * 1000) / (last - first) } };
+    return { phases: {}, facts: { 'µs a task': ((performance.now() - startedAt) * 1000) / size } };
   } finally {
-    const exited = once(worker, 'exit');
     worker.kill();
     await exited;
   }
@@ -36,19 +36,25 @@ export const row = {
   systems: {
     async umbel({ adapter, url, size }) {
       const own = adapter.open(url);
-      await own.noop.sendMany(Array.from({ length: size }, () => ({ a: 1 })));
       const queue = own.app.queue('default');
-      const counts = async () => (await queue.counts()).completed;
-      const told = await ran({ system: 'umbel', url, name: own.app.name, size, counts });
+      await queue.pause();
+      await own.noop.sendMany(Array.from({ length: size }, () => ({ a: 1 })));
+      const told = await timed({
+        ...{ system: 'umbel', url, name: own.app.name, size },
+        resume: () => queue.resume(),
+        completed: async () => (await queue.counts()).completed,
+      });
       await own.close();
       return told;
     },
     async bullmq({ adapter, url, size }) {
       const own = adapter.open(url);
+      await own.queue.pause();
       await own.queue.addBulk(Array.from({ length: size }, () => ({ name: 'noop', data: { a: 1 } })));
-      const told = await ran({
+      const told = await timed({
         ...{ system: 'bullmq', url, name: own.name, size },
-        counts: () => own.queue.getCompletedCount(),
+        resume: () => own.queue.resume(),
+        completed: () => own.queue.getCompletedCount(),
       });
       await own.close();
       return told;

@@ -1,6 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import { type Job, WaitingChildrenError, type WorkerOptions } from 'bullmq';
 import { ConnectionError, LockLostError } from '../errors.js';
+import { LinkedItems } from '../linked-items.js';
 import type { ActiveJob, AttemptOutcome } from '../running/job.js';
 import { isEnvelope } from '../wire/envelope.js';
 import type { BackendOptions } from './backends.js';
@@ -73,7 +74,7 @@ class QueueClaimer implements Claimer {
   readonly #handle: (job: ActiveJob) => Promise<AttemptOutcome>;
   readonly #isOurs: (job: ForeignJob) => boolean;
   readonly #claims = new Claims();
-  readonly #held = new Set<ClaimedJob>();
+  readonly #held = new LinkedItems<ClaimedJob>();
   readonly #closing = new EventEmitter();
   readonly #worker: ClaimingWorker;
   readonly #repeated = <T>(command: () => Promise<T>) => this.#repeat(command);
@@ -163,7 +164,7 @@ class QueueClaimer implements Claimer {
       claim: this.#claims.find(job.id ?? '', job.token ?? ''),
       repeat: this.#repeated,
     });
-    this.#held.add(claimed);
+    const held = this.#held.add(claimed);
     // A job may be handed out after the others were given up: also one that another worker has just given back.
     if (this.#givesUp !== undefined) claimed.giveUp(this.#givesUp(claimed.id));
     try {
@@ -176,7 +177,7 @@ class QueueClaimer implements Claimer {
         throw new WaitingChildrenError();
       }
     } finally {
-      this.#held.delete(claimed);
+      this.#held.remove(held);
     }
   }
 

@@ -1,5 +1,7 @@
 /** Limits on waits that nearly always end long before: one timer for all of them, since each call to a store has one. */
 
+import { type Link, LinkedItems } from '../linked-items.js';
+
 /** Node fires a timer at once that is set for longer. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
@@ -13,25 +15,23 @@ export interface Deadline {
 }
 
 export class Deadlines {
-  readonly #open = new Set<Deadline>();
+  readonly #open = new LinkedItems<Deadline>();
   #timer: NodeJS.Timeout | undefined;
   /** When the timer fires. It may be too early, never too late. */
   #timerAt = Number.POSITIVE_INFINITY;
 
   /** Calls `expire` at a moment by `performance.now()`, unless what it gives is cleared before. */
-  set(at: number, expire: () => void): Deadline {
-    const deadline = { at, expire };
-    if (this.#open.size === 0) this.#timer?.ref();
-    this.#open.add(deadline);
+  set(at: number, expire: () => void): Link<Deadline> {
+    if (this.#open.isEmpty) this.#timer?.ref();
     if (at < this.#timerAt) this.#arm(at);
-    return deadline;
+    return this.#open.add({ at, expire });
   }
 
   /** Whether it has not expired, and never will now. */
-  clear(deadline: Deadline): boolean {
-    const isCleared = this.#open.delete(deadline);
+  clear(deadline: Link<Deadline>): boolean {
+    const isCleared = this.#open.remove(deadline);
     // A timer that nobody needs is left to fire, and keeps no process alive.
-    if (isCleared && this.#open.size === 0) this.#timer?.unref();
+    if (isCleared && this.#open.isEmpty) this.#timer?.unref();
     return isCleared;
   }
 
@@ -48,11 +48,11 @@ export class Deadlines {
     this.#timerAt = Number.POSITIVE_INFINITY;
     let next = Number.POSITIVE_INFINITY;
     const expired: Deadline[] = [];
-    for (const deadline of this.#open) {
-      if (deadline.at <= now) expired.push(deadline);
-      else next = Math.min(next, deadline.at);
+    for (const link of this.#open.links()) {
+      const { item } = link;
+      if (item.at > now) next = Math.min(next, item.at);
+      else if (this.#open.remove(link)) expired.push(item);
     }
-    for (const deadline of expired) this.#open.delete(deadline);
     if (next < Number.POSITIVE_INFINITY) this.#arm(next);
     for (const { expire } of expired) expire();
   }

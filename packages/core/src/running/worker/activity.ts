@@ -1,6 +1,7 @@
 /** What a worker has under way, and what it has done since it was started. */
 import type { Clock } from '../../clock.js';
 import { INTERNAL_QUEUE } from '../../flow/node.js';
+import { type Link, LinkedItems } from '../../linked-items.js';
 import { isPlainObject } from '../../wire/plain-object.js';
 import type { ActiveJob, AttemptOutcome } from '../job.js';
 
@@ -60,7 +61,7 @@ export class Activity {
   readonly #clock: Clock;
   readonly #listeners: ReadonlySet<ActivityListener>;
   readonly #own = new Set<ActivityListener>();
-  readonly #active = new Set<ActiveAttempt>();
+  readonly #active = new LinkedItems<ActiveAttempt>();
 
   /** @param listeners Those of the app, which may come and go. */
   constructor(clock: Clock, listeners: ReadonlySet<ActivityListener>) {
@@ -86,18 +87,18 @@ export class Activity {
   }
 
   /** Notes that an attempt begins; undefined for a job that is none. */
-  begin(job: ActiveJob): ActiveAttempt | undefined {
+  begin(job: ActiveJob): Link<ActiveAttempt> | undefined {
     if (job.queue === INTERNAL_QUEUE) return undefined;
     const attempt = activeAttempt(job, this.#clock.now());
-    this.#active.add(attempt);
     for (const listener of this.#listeners) listener.started?.(attempt, job);
     for (const listener of this.#own) listener.started?.(attempt, job);
-    return attempt;
+    return this.#active.add(attempt);
   }
 
   /** Notes how one that has begun ended; without an outcome where that could not be told. */
-  end(attempt: ActiveAttempt, outcome: AttemptOutcome | undefined): void {
-    this.#active.delete(attempt);
+  end(begun: Link<ActiveAttempt>, outcome: AttemptOutcome | undefined): void {
+    const { item: attempt } = begun;
+    this.#active.remove(begun);
     const end: AttemptEnd =
       outcome === undefined ? 'failed' : outcome.kind === 'retry' ? 'retried' : outcome.kind;
     this.counts[end] += 1;
