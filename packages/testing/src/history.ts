@@ -54,6 +54,8 @@ export class History {
   /** Attempts so far, and steps that turned out not to run. */
   started = 0;
   readonly #running = new Set<Mutable<Attempt>>();
+  /** The last attempt of each job. */
+  readonly #last = new Map<string, Mutable<Attempt>>();
   readonly #ids = new Set<string>();
 
   enqueue({ name, input, queue, id, run, options }: EnqueuedJob, at: number): void {
@@ -70,13 +72,14 @@ export class History {
     const entry: Mutable<Attempt> = { ...attempt, input: undefined, ran: false, outcome: undefined };
     this.attempts.push(entry);
     this.#running.add(entry);
+    this.#last.set(entry.id, entry);
     return entry;
   }
 
   /** The handler of the job was called. */
   received(id: string, input: unknown): void {
-    const entry = [...this.#running].findLast((running) => running.id === id);
-    if (entry === undefined) return;
+    const entry = this.#last.get(id);
+    if (entry === undefined || !this.#running.has(entry)) return;
     entry.input = input;
     entry.ran = true;
   }

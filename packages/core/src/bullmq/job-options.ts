@@ -28,16 +28,24 @@ export function toJobOptions(
   };
 }
 
+/** Most calls of a task have its own retry. */
+const retries = new WeakMap<NormalizedRetry, OwnOptions>();
+
 /** BullMQ's names, so that its own programs can read them; the waits are computed by Umbel's workers (`tasks/retry.ts`). */
-function toRetryOptions({ attempts, backoff, delayMs, maxMs, jitter, custom }: NormalizedRetry): OwnOptions {
-  const stored = {
+function toRetryOptions(retry: NormalizedRetry): OwnOptions {
+  const known = retries.get(retry);
+  if (known !== undefined) return known;
+  const { attempts, backoff, delayMs, maxMs, jitter, custom } = retry;
+  const waits = {
     type: backoff,
     delay: delayMs,
     jitter: jitter ? 1 : 0,
     max: maxMs,
     ...(custom && { custom }),
   };
-  return { attempts, backoff: stored };
+  const options: OwnOptions = { attempts, backoff: Object.freeze(waits) };
+  retries.set(retry, options);
+  return options;
 }
 
 /** The retry that a job was sent with, if there was one. Other programs store what they like. */

@@ -3,7 +3,7 @@ import { type JobsOptions, optsEncodeMap } from 'bullmq';
 /** A job's options as the store holds them: plain JSON data of its own, without absent values. */
 export interface StoredOptions {
   readonly values: JobsOptions;
-  /** No value is an object, so a shallow copy shares nothing. */
+  /** No value is an object that could be changed, so a shallow copy shares nothing. */
   readonly flat: boolean;
 }
 
@@ -31,14 +31,25 @@ function detached(opts: JobsOptions | undefined): StoredOptions {
   for (const [name, value] of Object.entries(opts ?? {})) {
     const kept = name === 'telemetry' ? telemetryFields(value) : value;
     if (kept === undefined || kept === null || typeof kept === 'function') continue;
-    if (typeof kept === 'object') {
+    if (typeof kept !== 'object' || isFixed(kept)) {
+      values[name] = kept;
+    } else {
       flat = false;
       values[name] = plain(kept);
-    } else {
-      values[name] = kept;
     }
   }
   return { values, flat };
+}
+
+/** Whether it can be kept as it is: nobody can change it, and JSON would not. */
+function isFixed(value: object): boolean {
+  return (
+    Object.isFrozen(value) &&
+    Object.getPrototypeOf(value) === Object.prototype &&
+    Object.values(value).every(
+      (inner) => typeof inner === 'string' || typeof inner === 'boolean' || Number.isFinite(inner),
+    )
+  );
 }
 
 /** A fresh copy of stored options. */

@@ -39,8 +39,12 @@ export class Store implements QueueDirectory {
 
   /** How many queues have a timer that is set for such delayed jobs only. */
   alarmsOnlyFor(isSuch: (job: JobRecord) => boolean): number {
-    const queues = [...this.#queues.values()].filter(({ alarm }) => alarm !== undefined);
-    return queues.filter(({ delayed }) => delayed.size > 0 && [...delayed].every(isSuch)).length;
+    const isOnlyFor = ({ alarm, delayed }: QueueData) => {
+      if (alarm === undefined) return false;
+      for (const job of delayed) if (!isSuch(job)) return false;
+      return delayed.size > 0;
+    };
+    return [...this.#queues.values()].filter(isOnlyFor).length;
   }
 
   /** Takes active jobs from the workers that hold them; gives a function that lets those run again. */
