@@ -110,8 +110,8 @@ export class AppCore implements Sender, Operating {
   }
 
   /** The result of one attempt at a job that no store holds. @throws what the handler throws. */
-  perform(job: ActiveJob): Promise<unknown> {
-    return this.#parts.executor.perform(job);
+  async perform(job: ActiveJob): Promise<unknown> {
+    return (await this.#parts.executor()).perform(job);
   }
 
   task(definition: Definition & { run: NonNullable<TaskEntry['run']> }): TaskObject {
@@ -184,9 +184,9 @@ export class AppCore implements Sender, Operating {
     return this.#workers.make(options);
   }
 
-  /** A worker in this process, whatever started it. */
-  ownWorker(options: WorkerOptions): QueueWorker {
-    return this.#workers.makeOwn(options);
+  /** What makes workers in this process, whatever started it. */
+  ownWorkers(): Promise<(options: WorkerOptions) => QueueWorker> {
+    return this.#workers.ownMaker();
   }
 
   async close(): Promise<void> {

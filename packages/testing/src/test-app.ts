@@ -152,7 +152,7 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
 
   // A record of it would be written in real time, and a test's history is to be the same each time.
   const newWorker = () =>
-    fork.ownWorker({
+    makeWorker({
       queues: [...queues],
       concurrency: options.concurrency ?? 10,
       handleSignals: false,
@@ -251,11 +251,12 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
       observer,
     },
   );
-  let worker = newWorker();
   const standIn = standInFor(core, fork);
-  standIn.enter();
+  standIn.enter(); // before anything is awaited, so that the caller is in it too
   // Workers outlive the handler in whose context they may be made, and must not take its time for theirs.
   const outside = AsyncLocalStorage.snapshot();
+  const makeWorker = await fork.ownWorkers();
+  let worker = newWorker();
   await worker.start();
 
   const t: TestApp = {

@@ -12,11 +12,11 @@ import { noteCopy } from '../copies.js';
 import { durationMs } from '../duration.js';
 import { defaultLogger } from '../process-defaults.js';
 import type { ResultParts } from '../results/watching.js';
-import { Executor } from '../running/execute.js';
+import type { Executor } from '../running/execute.js';
+import type { ExecutorParts } from '../running/parts.js';
 import type { Runtime } from '../runtime.js';
 import type { Declarations } from '../schedules/declared.js';
 import type { ScheduleParts } from '../schedules/parts.js';
-import { runSchedule } from '../schedules/runner.js';
 import { Scheduling } from '../schedules/schedules.js';
 import { InputChecks } from '../sending/checks.js';
 import { Sending } from '../sending/sending.js';
@@ -52,7 +52,8 @@ export interface AppParts extends SharedParts {
   readonly checks: InputChecks;
   readonly sending: Sending;
   readonly scheduling: Scheduling;
-  readonly executor: Executor;
+  /** Loads the code that runs jobs, which programs that only send do not need. */
+  readonly executor: () => Promise<Executor>;
   readonly asking: Asking;
   readonly maxMembers: number;
   readonly keepCompletedMs: number;
@@ -125,7 +126,7 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
     warn: telling.warn,
     onError: telling.error,
   };
-  const executor = new Executor({
+  const executorParts: Omit<ExecutorParts, 'runSchedule'> = {
     ...common,
     app: name,
     sealer,
@@ -133,8 +134,12 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
     maxResultBytes: limitOf('limits.resultBytes', limits.resultBytes),
     outages,
     onError: telling.error,
-    runSchedule: (job, envelope) => runSchedule(scheduleParts, job, envelope),
-  });
+  };
+  let loading: Promise<Executor> | undefined;
+  const executor = () => {
+    loading ??= loadExecutor(executorParts, scheduleParts);
+    return loading;
+  };
   return {
     ...{
       registry,
@@ -155,6 +160,20 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
     queues: new Queues({ router, registry, store, asking, now: () => runtime.clock.now() }),
     scheduling: new Scheduling(scheduleParts),
   };
+}
+
+async function loadExecutor(
+  parts: Omit<ExecutorParts, 'runSchedule'>,
+  scheduleParts: ScheduleParts,
+): Promise<Executor> {
+  const [{ Executor }, { runSchedule }] = await Promise.all([
+    import('../running/execute.js'),
+    import('../schedules/runner.js'),
+  ]);
+  return new Executor({
+    ...parts,
+    runSchedule: (job, envelope) => runSchedule(scheduleParts, job, envelope),
+  });
 }
 
 function limitOf(option: string, bytes = MEBIBYTE): number {

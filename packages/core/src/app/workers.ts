@@ -4,14 +4,20 @@ import { connectionFacts, isShared } from '../bullmq/connection.js';
 import { registeredTasks } from '../control/registered.js';
 import type { AppFacts } from '../control/worker-control.js';
 import { listed } from '../errors/describe.js';
+import type { Executor } from '../running/execute.js';
 import { AbsentWorker } from '../running/processes/absent-worker.js';
-import { createWorker } from '../running/processes/create-worker.js';
+import { planWorker, type WorkerPlan } from '../running/processes/worker-plan.js';
 import type { ActivityListener } from '../running/worker/activity.js';
 import type { AppWorker } from '../running/worker/app-worker.js';
+import { DeferredWorker } from '../running/worker/deferred-worker.js';
 import type { WorkerOptions } from '../running/worker/options.js';
 import type { WorkerParts } from '../running/worker/parts.js';
-import { QueueWorker } from '../running/worker/worker.js';
+import type { QueueWorker } from '../running/worker/worker.js';
 import type { AppParts } from './parts.js';
+
+function defaultName(): string {
+  return `${hostname()}.${process.pid}`;
+}
 
 export class Workers {
   readonly #parts: AppParts;
@@ -36,26 +42,57 @@ export class Workers {
     return () => this.#listeners.delete(listener);
   }
 
+  /** @throws {InvalidOptionError} if an option has a value it cannot have. */
   make(options: WorkerOptions): AppWorker {
-    const { connection } = this.#parts.storeOptions;
-    const worker = createWorker(options, this.#workerParts(), isShared(connection));
-    if (!(worker instanceof AbsentWorker)) this.#open.add(worker);
+    const plan = planWorker(options, defaultName(), isShared(this.#parts.storeOptions.connection));
+    const { normalized, role } = plan;
+    if (role.kind === 'absent') return new AbsentWorker(normalized.name);
+    const worker = new DeferredWorker({
+      name: role.kind === 'process' ? role.place.name : normalized.name,
+      isSupervisor: role.kind === 'supervisor',
+      processIndex: role.kind === 'process' ? role.place.index : undefined,
+      queues: () => [...new Set(normalized.queues?.keys() ?? this.#parts.queues.ofHandlers())],
+      load: () => this.#load(plan, worker),
+    });
+    this.#open.add(worker);
+    // Its supervisor waits for it.
+    if (role.kind === 'process') void worker.load();
     return worker;
   }
 
-  /** One in this process, whatever started it. */
-  makeOwn(options: WorkerOptions): QueueWorker {
-    const worker = new QueueWorker(options, this.#workerParts());
-    this.#open.add(worker);
-    return worker;
+  /** What makes workers in this process, whatever started it. */
+  async ownMaker(): Promise<(options: WorkerOptions) => QueueWorker> {
+    const [{ QueueWorker }, executor] = await Promise.all([
+      import('../running/worker/worker.js'),
+      this.#parts.executor(),
+    ]);
+    return (options) => {
+      const worker: QueueWorker = new QueueWorker(
+        options,
+        this.#workerParts(executor, () => this.#open.delete(worker)),
+      );
+      this.#open.add(worker);
+      return worker;
+    };
+  }
+
+  async #load(plan: WorkerPlan, worker: AppWorker): Promise<AppWorker> {
+    const [{ createWorker }, executor] = await Promise.all([
+      import('../running/processes/create-worker.js'),
+      this.#parts.executor(),
+    ]);
+    return createWorker(
+      plan,
+      this.#workerParts(executor, () => this.#open.delete(worker)),
+    );
   }
 
   async close(): Promise<void> {
     await Promise.all([...this.#open].map((worker) => worker.close()));
   }
 
-  #workerParts(): WorkerParts {
-    const { storeOptions, store, runtime, executor, queues, router, scheduling, telling } = this.#parts;
+  #workerParts(executor: Executor, onClose: () => void): WorkerParts {
+    const { storeOptions, store, runtime, queues, router, scheduling, telling } = this.#parts;
     const { keepCompletedMs, keepFailedMs } = this.#parts;
     return {
       store: storeOptions,
@@ -76,12 +113,12 @@ export class Workers {
       },
       prepareQueue: (queue) => queues.prepare(queue),
       syncSchedules: () => scheduling.syncAtStart(),
-      defaultName: `${hostname()}.${process.pid}`,
+      defaultName: defaultName(),
       keepCompletedMs,
       keepFailedMs,
       info: telling.info,
       warn: telling.warn,
-      onClose: (closed) => this.#open.delete(closed),
+      onClose,
       closeApp: async () => {
         if (this.#open.size === 0) await this.#closeApp();
       },

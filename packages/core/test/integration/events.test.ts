@@ -1,9 +1,9 @@
 import { chain, group } from '@umbel/canvas';
 import { type AppEvent, encryption, InvalidOptionError, UnknownQueueError } from '@umbel/core';
+import { coreOf } from '@umbel/core/internal';
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
-import type { QueueWorker } from '../../src/running/worker/worker.js';
 import { collect, count, times, typesOf } from '../support/collecting.js';
 
 const soon = { timeout: '10s' } as const;
@@ -337,10 +337,12 @@ onEveryEngine('events', (engine) => {
       },
     });
     const events = app.events();
-    const first = await app.worker({ lockDuration: '1s', ...unseen }).start();
+    const newWorker = await coreOf(app).ownWorkers();
+    const first = newWorker({ lockDuration: '1s', ...unseen });
+    await first.start();
     await task.delay();
     await vi.waitFor(() => expect(starts).toBe(1));
-    await (first as QueueWorker).abandon(); // as by kill -9
+    await first.abandon(); // as by kill -9
     await app.worker({ lockDuration: '1s', ...unseen }).start();
     const all = await collect(events, times('completed'));
     lost.open();

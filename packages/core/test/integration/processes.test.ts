@@ -201,6 +201,7 @@ describe('a worker of several processes', () => {
       // Two of the one queue and one of the other in each process.
       await expect.poll(() => program.call('active'), { timeout: 10_000 }).toHaveLength(6);
       const removed = program.call('removeQueue', 'other');
+      await expect.poll(() => program.call('concurrency'), { timeout: 10_000 }).toEqual({ default: 4 });
       open(until);
       await removed;
       await Promise.all(default5.map(async (sent) => (await sent).get()));

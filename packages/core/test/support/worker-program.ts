@@ -18,6 +18,7 @@ export class WorkerProgram {
   readonly events: ProgramEvent[] = [];
   readonly #process: ChildProcess;
   readonly #exited: Promise<unknown>;
+  #calls = 0;
   /** What the processes write that is no event. */
   #rest = '';
   readonly #waiting = new Set<() => void>();
@@ -67,10 +68,10 @@ export class WorkerProgram {
 
   /** What the first process answers. */
   async call(call: string, ...args: readonly unknown[]): Promise<unknown> {
-    const isAnswer = (event: ProgramEvent) => 'answer' in event;
-    const count = this.events.filter(isAnswer).length + 1;
-    this.#process.stdin?.write(`${JSON.stringify({ call, args })}\n`);
-    return (await this.eventsOf(`answer to ${call}`, count, isAnswer)).at(-1)?.answer;
+    this.#calls += 1;
+    const id = this.#calls;
+    this.#process.stdin?.write(`${JSON.stringify({ id, call, args })}\n`);
+    return (await this.event(`answer to ${call}`, (event) => event.id === id)).answer;
   }
 
   /** To the first process, or to all of them, as a terminal does. */

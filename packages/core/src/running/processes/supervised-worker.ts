@@ -258,7 +258,7 @@ export class SupervisedWorker implements AppWorker, Stoppable {
     await ended;
     await Promise.allSettled(this.#stops.splice(0).map(async (stop) => stop()));
     this.#state = 'closed';
-    this.#parts.onClose(this);
+    this.#parts.onClose();
     this.#tellClosed(reason);
   }
 }

@@ -4,7 +4,7 @@ import type { Clock } from '../../clock.js';
 import type { AppFacts } from '../../control/worker-control.js';
 import type { Executor } from '../execute.js';
 import type { ActivityListener } from './activity.js';
-import type { AppWorker, CloseReason } from './app-worker.js';
+import type { CloseReason } from './app-worker.js';
 
 /** What a worker is given by its app. */
 export interface WorkerParts {
@@ -32,7 +32,7 @@ export interface WorkerParts {
   readonly warn: (message: string) => void;
   /** It takes no more jobs. */
   readonly onClosing?: (reason: CloseReason) => void;
-  readonly onClose: (worker: AppWorker) => void;
+  readonly onClose: () => void;
   /** Closes the app, if it has no other worker. */
   readonly closeApp: () => Promise<void>;
 }

@@ -258,7 +258,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
       await Promise.allSettled(this.#stops.splice(0).map(async (stop) => stop()));
       await this.#children.close(false);
       this.#state = 'closed';
-      this.#parts.onClose(this);
+      this.#parts.onClose();
       // A worker that is to end is to let its process end.
       if (reason !== 'closed') await this.#parts.closeApp();
       this.#tellClosed(reason);

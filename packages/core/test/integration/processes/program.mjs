@@ -62,15 +62,20 @@ if (crash && processIndex() !== undefined) process.exit(9);
 
 if (processIndex() === undefined) {
   const [worker] = made;
-  for await (const line of createInterface(process.stdin)) {
-    const { call, args = [] } = JSON.parse(line);
+  const answer = async (id, call, args) => {
     try {
       const value = typeof worker[call] === 'function' ? await worker[call](...args) : worker[call];
-      say({ answer: value ?? null });
+      say({ id, answer: value ?? null });
     } catch (error) {
-      say({ answer: error.name });
+      say({ id, answer: error.name });
     }
-    if (call === 'close') break;
+  };
+  for await (const line of createInterface(process.stdin)) {
+    const { id, call, args = [] } = JSON.parse(line);
+    const answering = answer(id, call, args);
+    if (call !== 'close') continue;
+    await answering;
+    break;
   }
   process.stdin.destroy();
 }

@@ -1,0 +1,106 @@
+/**
+ * A worker whose code is loaded when it is started, or asked for anything that it has to do: programs that only send have
+ * the same modules as those that work, and are not to wait for what they do not use.
+ */
+import { NOTHING_REPAIRED, type RepairCounts } from '../../bullmq/repair.js';
+import { type ActiveAttempt, type AttemptCounts, NO_ATTEMPTS } from './activity.js';
+import type { AppWorker, CloseOptions, CloseReason } from './app-worker.js';
+import type { Concurrency } from './concurrency.js';
+import type { WorkerHealth } from './health.js';
+
+export interface DeferredParts {
+  readonly name: string;
+  readonly isSupervisor: boolean;
+  readonly processIndex: number | undefined;
+  /** Those that it would serve if it were started now. */
+  readonly queues: () => readonly string[];
+  readonly load: () => Promise<AppWorker>;
+}
+
+export class DeferredWorker implements AppWorker {
+  readonly name: string;
+  readonly isSupervisor: boolean;
+  readonly processIndex: number | undefined;
+  readonly closed: Promise<CloseReason>;
+  readonly #parts: DeferredParts;
+  #loading: Promise<AppWorker> | undefined;
+  #worker: AppWorker | undefined;
+  /** What it was asked for, while its code is loaded. */
+  #asked: 'new' | 'starting' | 'closing' = 'new';
+  #tellClosed: (reason: CloseReason) => void = () => {};
+
+  constructor(parts: DeferredParts) {
+    this.#parts = parts;
+    this.name = parts.name;
+    this.isSupervisor = parts.isSupervisor;
+    this.processIndex = parts.processIndex;
+    this.closed = new Promise((resolve) => {
+      this.#tellClosed = resolve;
+    });
+  }
+
+  get queues(): readonly string[] {
+    return this.#worker?.queues ?? this.#parts.queues();
+  }
+
+  get state(): AppWorker['state'] {
+    return this.#worker?.state ?? this.#asked;
+  }
+
+  get active(): readonly ActiveAttempt[] {
+    return this.#worker?.active ?? [];
+  }
+
+  get concurrency(): Readonly<Record<string, number>> {
+    return this.#worker?.concurrency ?? {};
+  }
+
+  get counts(): AttemptCounts {
+    return this.#worker?.counts ?? NO_ATTEMPTS;
+  }
+
+  get repairs(): RepairCounts {
+    return this.#worker?.repairs ?? NOTHING_REPAIRED;
+  }
+
+  get healthPort(): number | undefined {
+    return this.#worker?.healthPort;
+  }
+
+  async start(): Promise<AppWorker> {
+    if (this.#asked === 'new') this.#asked = 'starting';
+    await (await this.load()).start();
+    return this;
+  }
+
+  async health(): Promise<WorkerHealth> {
+    return (await this.load()).health();
+  }
+
+  async setConcurrency(concurrency: Concurrency, queue?: string): Promise<void> {
+    await (await this.load()).setConcurrency(concurrency, queue);
+  }
+
+  async addQueue(queue: string, concurrency?: Concurrency): Promise<void> {
+    await (await this.load()).addQueue(queue, concurrency);
+  }
+
+  async removeQueue(queue: string): Promise<void> {
+    await (await this.load()).removeQueue(queue);
+  }
+
+  async close(options?: CloseOptions): Promise<void> {
+    this.#asked = 'closing';
+    await (this.#worker ?? (await this.load())).close(options);
+  }
+
+  /** The worker itself, from now on. */
+  load(): Promise<AppWorker> {
+    this.#loading ??= this.#parts.load().then((worker) => {
+      this.#worker = worker;
+      void worker.closed.then(this.#tellClosed);
+      return worker;
+    });
+    return this.#loading;
+  }
+}
