@@ -17,6 +17,7 @@ import type { ExecutorParts } from '../running/parts.js';
 import type { Runtime } from '../runtime.js';
 import type { Declarations } from '../schedules/declared.js';
 import type { ScheduleParts } from '../schedules/parts.js';
+import { runSchedule } from '../schedules/runner.js';
 import { Scheduling } from '../schedules/schedules.js';
 import { InputChecks } from '../sending/checks.js';
 import { Sending } from '../sending/sending.js';
@@ -166,10 +167,7 @@ async function loadExecutor(
   parts: Omit<ExecutorParts, 'runSchedule'>,
   scheduleParts: ScheduleParts,
 ): Promise<Executor> {
-  const [{ Executor }, { runSchedule }] = await Promise.all([
-    import('../running/execute.js'),
-    import('../schedules/runner.js'),
-  ]);
+  const { Executor } = await import('../running/execute.js');
   return new Executor({
     ...parts,
     runSchedule: (job, envelope) => runSchedule(scheduleParts, job, envelope),
