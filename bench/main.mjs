@@ -12,7 +12,7 @@ import { celeryVersions, installCelery } from './systems/celery.mjs';
 /** In the order in which they run. */
 const COMPARED = [
   ...['single', 'bulk', 'chord', 'large-chord', 'chain-10', 'chain-100', 'chain-500'],
-  ...['processes', 'packed', 'memory', 'virtual-time', 'at-rest', 'imports'],
+  ...['processes', 'packed', 'memory', 'virtual-time', 'simulation', 'at-rest', 'imports'],
 ];
 /** Those that measure Umbel over a range, and compare nothing. */
 const SERIES = ['commands', 'growth', 'retention', 'types'];

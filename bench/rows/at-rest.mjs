@@ -1,9 +1,9 @@
-// A worker with nothing to do: how soon it takes jobs, and what it uses meanwhile. A process of its own each time.
+// A worker with nothing to do: how soon it takes jobs, and what it uses meanwhile. A process of its own each time, with one
+// task that has no schema: what a validator takes (zod 12 MB) is the same wherever it is used.
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const rest = async (adapter, url, seconds) => {
-  const own = adapter.open(url);
-  await own.start();
+const rest = async (start, seconds) => {
+  await start();
   const startMs = performance.now(); // since the process began
   await sleep(1000);
   const before = process.cpuUsage();
@@ -22,6 +22,7 @@ const rest = async (adapter, url, seconds) => {
 export const row = {
   title: 'worker at rest, with nothing but a task',
   size: { full: 10, quick: 2, celery: 10, celeryQuick: 2 },
+  usesAdapters: false,
   needsMeter: false,
   isFresh: true,
   targets: [
@@ -29,8 +30,19 @@ export const row = {
     { fact: 'rss MB', against: 'bullmq', most: 1.1 },
   ],
   systems: {
-    umbel: ({ adapter, url, size }) => rest(adapter, url, size),
-    bullmq: ({ adapter, url, size }) => rest(adapter, url, size),
+    umbel: ({ url, size }) =>
+      rest(async () => {
+        const { createApp } = await import('@umbel/core');
+        const app = createApp({ name: 'bench', connection: url });
+        app.task({ name: 'noop', run: async () => null });
+        await app.worker({ concurrency: 100 }).start();
+      }, size),
+    bullmq: ({ url, size }) =>
+      rest(async () => {
+        const { Worker } = await import('bullmq');
+        const worker = new Worker('bench', async () => null, { connection: { url }, concurrency: 100 });
+        await worker.waitUntilReady();
+      }, size),
   },
   celery: (size) => ['rest', size],
 };

@@ -4,9 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { packInto } from '../support/packed.js';
 import { root } from '../support/snippets.js';
 
-const PACKAGES = ['core', 'canvas', 'testing', 'cli'];
 /** What a project has besides, in the versions of this repository. */
 const OTHERS = ['zod', 'typescript', '@types/node'];
 
@@ -57,18 +57,14 @@ describe('the packages, installed in an empty folder', () => {
 
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'umbel-packed-'));
-    const files = PACKAGES.flatMap((name) => {
-      const packed = run('npm', 'pack', join(root, 'packages', name), '--ignore-scripts', '--silent');
-      return packed.stdout.trim().split('\n');
-    });
-    expect(files).toHaveLength(PACKAGES.length);
+    const files = packInto(folder).values();
     const { devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
       devDependencies: Record<string, string>;
     };
     const dependencies = Object.fromEntries(OTHERS.map((name) => [name, devDependencies[name]]));
     writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, dependencies }));
     const options = ['--no-audit', '--no-fund', '--ignore-scripts', '--prefer-offline', '--silent'];
-    const { status } = run('npm', 'install', ...options, ...files.map((file) => `./${file}`));
+    const { status } = run('npm', 'install', ...options, ...files);
     expect(status).toBe(0);
   }, 180_000);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));

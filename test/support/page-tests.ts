@@ -3,11 +3,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { blocksOf, filesOf, promisedLines, Snippets } from './snippets.js';
 
-/** Tests each page. Its programs run one after the other. */
-export function testPages(pages: readonly string[]): void {
+/** Tests each page. Its programs run one after the other, with these variables beside the usual ones. */
+export function testPages(
+  pages: readonly string[],
+  env: () => Readonly<Record<string, string>> = () => ({}),
+): void {
   describe.each(pages)('%s', (page) => {
     const files = filesOf(page);
-    const snippets = new Snippets(page, files);
+    const snippets = new Snippets(page, files, env);
     const programs = [...files].filter(([, code]) => promisedLines(code).length > 0);
 
     beforeAll(() => snippets.write());

@@ -18,8 +18,14 @@ const compilerOptions = {
 export class Snippets {
   readonly #folder: string;
   readonly #files: ReadonlyMap<string, string>;
+  readonly #env: () => Readonly<Record<string, string>>;
 
-  constructor(page: string, files: ReadonlyMap<string, string>) {
+  constructor(
+    page: string,
+    files: ReadonlyMap<string, string>,
+    env: () => Readonly<Record<string, string>> = () => ({}),
+  ) {
+    this.#env = env;
     this.#folder = join(root, 'test/.readme', page.replaceAll(/\W/g, '-'));
     this.#files = files;
   }
@@ -50,7 +56,8 @@ export class Snippets {
 
   /** What Node does in the folder of the files. */
   node(...args: string[]) {
-    return spawnSync(process.execPath, args, { cwd: this.#folder, encoding: 'utf8', timeout: 60_000 });
+    const env = { ...process.env, ...this.#env() };
+    return spawnSync(process.execPath, args, { cwd: this.#folder, env, encoding: 'utf8', timeout: 60_000 });
   }
 
   /** What the tests among the files do. */
