@@ -10,21 +10,24 @@ import { startRedis } from '../run/redis-server.mjs';
 const LIMIT_MS = 300_000;
 const WIDTH = 100;
 
+/** Tasks that are run before, so that the programs are warm at every point alike. */
+const WARM = { full: 5000, quick: 500 };
+
 /** What is varied, over which values, and how many tasks are run at each. */
 const SERIES = {
-  workers: { label: 'worker processes', at: [1, 2, 3, 4], quick: [1, 2], tasks: () => 6000 },
+  workers: { label: 'worker processes', at: [1, 2, 3, 4], quick: [1, 2], tasks: () => 12_000 },
   queues: { label: 'queues', at: [1, 10, 100], quick: [1, 10], tasks: () => 6000 },
   members: {
     label: 'members of a group',
     at: [10, 100, 1000, 10_000, 100_000],
     quick: [10, 100, 1000],
-    tasks: (count) => Math.max(2000, count),
+    tasks: (count) => Math.max(5000, count),
   },
   steps: {
     label: 'steps of a chain',
     at: [10, 100, 1000, 10_000],
     quick: [10, 100],
-    tasks: (count) => Math.max(1000, count),
+    tasks: (count) => Math.max(3000, count),
   },
   history: {
     label: 'jobs that have ended',
@@ -41,14 +44,18 @@ const systems = {
     await own.close();
     return {};
   },
-  /** One of several workers: each answers once the queue is empty. */
+  /** One of several workers: each answers once the queue is empty, and has measured the second half. */
   async worker({ adapter, url, tasks, phase }) {
     const own = adapter.open(url, { name: 'growth' });
+    const queue = own.app.queue('default');
+    const ran = async (count) => {
+      while ((await queue.counts()).completed < count)
+        await new Promise((resolve) => setTimeout(resolve, 20));
+    };
+    await own.start();
+    await ran(tasks);
     await phase('run', async () => {
-      await own.start();
-      const queue = own.app.queue('default');
-      while ((await queue.counts()).completed < tasks)
-        await new Promise((resolve) => setTimeout(resolve, 50));
+      await ran(2 * tasks);
       return () => own.close();
     });
   },
@@ -120,7 +127,7 @@ const systems = {
   },
 };
 
-async function point(series, at, tasks) {
+async function point(series, at, tasks, warm) {
   const redis = await startRedis({ durable: false });
   const peers = [];
   const peer = (system) => {
@@ -133,12 +140,12 @@ async function point(series, at, tasks) {
   try {
     if (series !== 'workers') {
       const one = peer(series);
-      await one.ask({ at: Math.min(at, 10), tasks: Math.min(tasks, 200) }, LIMIT_MS); // warms up
+      await one.ask({ at: Math.min(at, 100), tasks: warm }, LIMIT_MS);
       await client.flushall();
       const { phases } = await one.ask({ at, tasks }, LIMIT_MS);
       return costs([phases.run], tasks);
     }
-    await peer('send').ask({ tasks }, LIMIT_MS);
+    await peer('send').ask({ tasks: 2 * tasks }, LIMIT_MS);
     const told = await Promise.all(Array.from({ length: at }, () => peer('worker').ask({ tasks }, LIMIT_MS)));
     return costs(
       told.map(({ phases }) => phases.run),
@@ -172,7 +179,8 @@ export const row = {
       for (const at of quick ? few : all) {
         say(`growth: ${at} ${SERIES[series].label}`);
         const count = quick ? Math.min(tasks(at), Math.max(at, 1000)) : tasks(at);
-        told[series].push({ at, ...(await point(series, at, count)) });
+        const warm = quick ? WARM.quick : WARM.full;
+        told[series].push({ at, ...(await point(series, at, count, warm)) });
         say(JSON.stringify(told[series].at(-1)));
       }
     }

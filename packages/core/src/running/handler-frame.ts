@@ -15,8 +15,22 @@ export const HANDLER_FRAME = 'umbel handler';
 /** More than handlers have between themselves and what they call. */
 const DEPTH = 100;
 
+/** Handlers that run in this process. */
+let running = 0;
+
+/** A handler is about to be called. */
+export function handlerBegins(): void {
+  running += 1;
+}
+
+/** What it has given, or thrown, is there. */
+export function handlerEnded(): void {
+  running -= 1;
+}
+
 /** To be called before anything is awaited. */
 export function isInHandler(): boolean {
+  if (running === 0) return false; // to read a stack takes as long as to send a call
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = DEPTH;
   const { stack } = new Error('where am I?');

@@ -21,7 +21,7 @@ import { maskFor } from '../wire/masking.js';
 import { validate, validateInput } from '../wire/schema.js';
 import { Attempt, type AttemptParts } from './attempt.js';
 import { JobFlowChanges } from './flow-changes.js';
-import { HANDLER_FRAME } from './handler-frame.js';
+import { HANDLER_FRAME, handlerBegins, handlerEnded } from './handler-frame.js';
 import { runIsolated } from './isolated/run-isolated.js';
 import type { ActiveJob } from './job.js';
 import { addMembers } from './members.js';
@@ -125,7 +125,14 @@ export class Handling {
     handler: Handler,
     input: unknown,
   ): Promise<unknown> {
-    return this.#checkedResult(task, await this.#throughMiddleware(attempt, handler, input));
+    handlerBegins();
+    let result: unknown;
+    try {
+      result = await this.#throughMiddleware(attempt, handler, input);
+    } finally {
+      handlerEnded();
+    }
+    return this.#checkedResult(task, result);
   }
 
   #attempt(job: ActiveJob, envelope: Envelope, task: TaskEntry): Attempt {
