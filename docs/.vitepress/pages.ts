@@ -91,6 +91,11 @@ export const stages: readonly Stage[] = [
         about: 'container, compose, Kubernetes, systemd, settings of Redis',
       },
       {
+        text: 'Scaling',
+        page: 'scaling',
+        about: 'what one Redis and one core do, what grows with what, and how to reckon',
+      },
+      {
         text: 'Security',
         page: 'security',
         about: 'a Redis user of its own, TLS, encryption, secrets in logs, limits',

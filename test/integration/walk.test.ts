@@ -4,7 +4,7 @@ import { stopsOf, trimmed, Walk } from '../support/walk.js';
 
 const LONGEST_MS = 180_000;
 
-describe.each(['README.md'])('%s, walked through', (page) => {
+describe.each(['README.md', 'docs/first-steps.md'])('%s, walked through', (page) => {
   let walk: Walk;
   let isLost = false;
 

@@ -39,13 +39,16 @@ export function stopsOf(page: string): Stop[] {
 
 export class Walk {
   readonly #folder: string;
+  /** Where the lines are typed in. */
+  #cwd: string;
   readonly #packages: ReadonlyMap<string, string>;
   readonly #redis: RedisServer;
   readonly #env: Record<string, string>;
 
   private constructor(folder: string, redis: RedisServer) {
-    this.#folder = join(folder, 'shop');
+    this.#folder = join(folder, 'empty');
     mkdirSync(this.#folder);
+    this.#cwd = this.#folder;
     this.#packages = packInto(folder);
     this.#redis = redis;
     const { UMBEL_URL: _, VITEST: __, NODE_ENV: ___, ...env } = process.env as Record<string, string>;
@@ -62,7 +65,7 @@ export class Walk {
   }
 
   write(file: string, text: string): void {
-    appendFileSync(join(this.#folder, file), text);
+    appendFileSync(join(this.#cwd, file), text);
   }
 
   /** Types in the lines. Gives what the last one prints. @throws if one of them fails. */
@@ -89,16 +92,18 @@ export class Walk {
 
   #run(line: string): string {
     const { status, stdout, stderr } = spawnSync('bash', ['-c', this.#toRun(line)], {
-      ...{ cwd: this.#folder, env: this.#env, encoding: 'utf8', timeout: LONGEST_MS },
+      ...{ cwd: this.#cwd, env: this.#env, encoding: 'utf8', timeout: LONGEST_MS },
     });
     if (status !== 0) throw new Error(`${line}\nended with ${status}:\n${stdout}${stderr}`);
+    const [, into] = / cd (\S+)$/.exec(line) ?? [];
+    if (into !== undefined) this.#cwd = join(this.#cwd, into);
     return stdout;
   }
 
   /** Begins what goes on until it is ended, and has said something. */
   async #begin(line: string): Promise<ChildProcess> {
     const program = spawn('bash', ['-c', this.#toRun(line)], {
-      ...{ cwd: this.#folder, env: this.#env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] },
+      ...{ cwd: this.#cwd, env: this.#env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] },
     });
     const said = [once(program.stdout, 'data'), once(program.stderr, 'data')];
     const failed = once(program, 'exit').then(([code]) => {
