@@ -14,7 +14,7 @@ export interface WorkerPlan {
   readonly role: WorkerRole;
 }
 
-export type WorkerRole =
+type WorkerRole =
   /** Takes jobs. */
   | { readonly kind: 'worker' }
   /** Takes jobs, as one of the processes of a supervisor. */
