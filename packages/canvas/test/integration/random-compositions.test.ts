@@ -191,7 +191,8 @@ onEveryEngine('a random composition', (engine) => {
       // What a fault leaves behind is not to be taken for another one.
       const anew = async (other: Spec) => faultIn(await laboratory(engine), other, input);
       const found = await smallest(spec, error, anew);
-      throw new Error(`made smaller: ${JSON.stringify(found.spec)}`, { cause: found.error });
+      const first = error instanceof Error ? error.message : String(error);
+      throw new Error(`${first}; made smaller: ${JSON.stringify(found.spec)}`, { cause: found.error });
     });
     await fc.assert(property, { numRuns, seed, endOnFailure: true });
   });

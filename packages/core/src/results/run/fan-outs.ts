@@ -16,6 +16,8 @@ interface AddedChildren {
   readonly ids: ReadonlySet<string>;
   /** What adds them had ended before they were listed, so none is missing. */
   readonly isWhole: boolean;
+  /** The job that waits for them has ended: no others are added. */
+  readonly isOver: boolean;
 }
 
 /** By the id of the job that waits for them. */

@@ -79,7 +79,9 @@ export class RunReader {
       ...(isOpen && { isOpen }),
       ...(addedBy !== undefined && { addedBy }),
     };
-    if (hasEnded(state) && isOver(part)) this.#ended.set(id, part);
+    // A member that a handler adds stands with what the fan-out has added, as long as the group has not ended.
+    const mayGrow = isFanOut && [...given.values()].some((children) => !children.isOver);
+    if (hasEnded(state) && isOver(part) && !mayGrow) this.#ended.set(id, part);
     return part;
   }
 
@@ -96,7 +98,7 @@ export class RunReader {
     }
     const ids = new Set([...kin.members, ...kin.slices, ...kin.steps].map((child) => child.id));
     const isWhole = kin.fanOuts.every(({ kind }) => kind !== 'unprocessed');
-    const below: Given = new Map([...given, [id, { parts, ids, isWhole }]]);
+    const below: Given = new Map([...given, [id, { parts, ids, isWhole, isOver }]]);
     const fanOuts = await Promise.all(kin.fanOuts.map((child) => this.#part(child, below)));
     return [...fanOuts, ...before];
   }
