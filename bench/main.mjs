@@ -16,7 +16,7 @@ const COMPARED = [
 ];
 /** Those that measure Umbel over a range, and compare nothing. */
 const SERIES = ['commands', 'growth', 'retention', 'types'];
-const QUICK = COMPARED.filter((name) => !['large-chord', 'chain-500', 'processes'].includes(name));
+const QUICK = COMPARED.filter((name) => !['large-chord', 'chain-500', 'processes', 'at-rest'].includes(name));
 
 const { values } = parseArgs({
   options: {
