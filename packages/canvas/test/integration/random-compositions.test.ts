@@ -96,7 +96,10 @@ async function examine(lab: Laboratory, spec: Spec, input: string): Promise<void
   await checkStates(lab, sent, worlds);
   const stored = (await queues[0]?.getJobs(['completed', 'failed'])) ?? [];
   const jobs = stored.map((job) => job.id ?? '');
-  const needsAll = !/"(atLeast|any|cut|fallback)"/.test(JSON.stringify(spec));
+  const text = JSON.stringify(spec);
+  // A group that has failed inside of a settled one lets the run go on, and end, while its other members still run.
+  const mayLeave = text.includes('"settled"') && /"(fail|picky)"/.test(text);
+  const needsAll = !mayLeave && !/"(atLeast|any|cut|fallback)"/.test(text);
   await checkTold({ app: lab.app, sent, jobs, followed: await following, needsAll });
   for (const queue of queues)
     for (const state of ['completed', 'failed'] as const) await queue.clean(0, 0, state);
