@@ -6,11 +6,11 @@ import type { AppFacts } from '../control/worker-control.js';
 import { listed } from '../errors/describe.js';
 import type { Executor } from '../running/execute.js';
 import { AbsentWorker } from '../running/processes/absent-worker.js';
-import { planWorker, type WorkerPlan } from '../running/processes/worker-plan.js';
+import { planWorker, type WorkerPlan, type WorkerRole } from '../running/processes/worker-plan.js';
 import type { ActivityListener } from '../running/worker/activity.js';
 import type { AppWorker } from '../running/worker/app-worker.js';
 import { DeferredWorker } from '../running/worker/deferred-worker.js';
-import type { WorkerOptions } from '../running/worker/options.js';
+import { queuesToServe, type WorkerOptions } from '../running/worker/options.js';
 import type { WorkerParts } from '../running/worker/parts.js';
 import type { QueueWorker } from '../running/worker/worker.js';
 import type { AppParts } from './parts.js';
@@ -44,15 +44,15 @@ export class Workers {
 
   /** @throws {InvalidOptionError} if an option has a value it cannot have. */
   make(options: WorkerOptions): AppWorker {
-    const plan = planWorker(options, defaultName(), isShared(this.#parts.storeOptions.connection));
-    const { normalized, role } = plan;
-    if (role.kind === 'absent') return new AbsentWorker(normalized.name);
+    const isStoreShared = isShared(this.#parts.storeOptions.connection);
+    const { normalized, role } = planWorker(options, defaultName(), isStoreShared);
+    if (role === undefined) return new AbsentWorker(normalized.name);
     const worker = new DeferredWorker({
       name: role.kind === 'process' ? role.place.name : normalized.name,
       isSupervisor: role.kind === 'supervisor',
       processIndex: role.kind === 'process' ? role.place.index : undefined,
-      queues: () => [...new Set(normalized.queues?.keys() ?? this.#parts.queues.ofHandlers())],
-      load: () => this.#load(plan, worker),
+      queues: () => queuesToServe(normalized, () => this.#parts.queues.ofHandlers()),
+      load: () => this.#load({ options, normalized, role }, worker),
     });
     this.#open.add(worker);
     // Its supervisor waits for it.
@@ -76,7 +76,7 @@ export class Workers {
     };
   }
 
-  async #load(plan: WorkerPlan, worker: AppWorker): Promise<AppWorker> {
+  async #load(plan: WorkerPlan<WorkerRole>, worker: AppWorker): Promise<AppWorker> {
     const [{ createWorker }, executor] = await Promise.all([
       import('../running/processes/create-worker.js'),
       this.#parts.executor(),

@@ -79,8 +79,8 @@ export class Handling {
       const keys = this.#parts.checks.sensitiveOf(task);
       const checked = task.input && validateInput(task.input, input, task.name, keys);
       return checked instanceof Promise
-        ? checked.then((decoded: unknown) => this.#run(attempt, task, input, decoded, begun))
-        : this.#run(attempt, task, input, checked, begun);
+        ? checked.then((decoded: unknown) => this.#run(attempt, task, keys, input, decoded, begun))
+        : this.#run(attempt, task, keys, input, checked, begun);
     });
   }
 
@@ -88,11 +88,11 @@ export class Handling {
   #run(
     attempt: Attempt,
     task: HandledTask,
+    keys: ReadonlySet<string>,
     input: unknown,
     decoded: unknown,
     begun: (attempt: Attempt) => void,
   ): Promise<unknown> {
-    const keys = this.#parts.checks.sensitiveOf(task);
     if (keys.size > 0) attempt.reports.mask = maskFor(keys, [input, decoded]);
     begun(attempt);
     const handler = this.#handlerOf(task, attempt, input);

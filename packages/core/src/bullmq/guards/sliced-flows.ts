@@ -19,8 +19,7 @@ export function slicesFlows(backend: IQueueBackend): void {
       for (const [index, entry] of slice.entries()) stored.set(entry, answers[index] ?? [null, entry.jobId]);
     };
     for (let start = 0; start < first.length; start += SLICE) await add(first.slice(start, start + SLICE));
-    const isStored = new Set<unknown>(first);
-    await add(entries.filter((entry) => !isStored.has(entry)));
+    await add(entries.filter((entry) => !stored.has(entry)));
     return entries.map((entry) => stored.get(entry) ?? [null, entry.jobId]);
   };
 }

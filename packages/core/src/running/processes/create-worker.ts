@@ -1,13 +1,15 @@
 import type { AppWorker } from '../worker/app-worker.js';
 import type { WorkerParts } from '../worker/parts.js';
 import { QueueWorker } from '../worker/worker.js';
-import { AbsentWorker } from './absent-worker.js';
 import { ProcessWorker } from './process-worker.js';
 import { SupervisedWorker } from './supervised-worker.js';
-import type { WorkerPlan } from './worker-plan.js';
+import type { WorkerPlan, WorkerRole } from './worker-plan.js';
 
 /** A worker as it was planned. */
-export function createWorker({ options, normalized, role }: WorkerPlan, parts: WorkerParts): AppWorker {
+export function createWorker(
+  { options, normalized, role }: WorkerPlan<WorkerRole>,
+  parts: WorkerParts,
+): AppWorker {
   switch (role.kind) {
     case 'worker':
       return new QueueWorker(options, parts);
@@ -15,7 +17,5 @@ export function createWorker({ options, normalized, role }: WorkerPlan, parts: W
       return new ProcessWorker(options, normalized, parts, role.place);
     case 'supervisor':
       return new SupervisedWorker(normalized, parts, role.number);
-    case 'absent':
-      return new AbsentWorker(normalized.name);
   }
 }

@@ -16,7 +16,7 @@ import type { ActiveAttempt, AttemptCounts } from '../worker/activity.js';
 import type { AppWorker, CloseOptions, CloseReason } from '../worker/app-worker.js';
 import { type Concurrency, concurrencyBounds } from '../worker/concurrency.js';
 import { HealthServer, type MetricsSource, type WorkerHealth } from '../worker/health.js';
-import type { NormalizedWorkerOptions } from '../worker/options.js';
+import { type NormalizedWorkerOptions, queuesToServe } from '../worker/options.js';
 import type { WorkerParts } from '../worker/parts.js';
 import { endWithProcess, type Stoppable } from '../worker/process-signals.js';
 import { shownWait } from '../worker/words.js';
@@ -239,8 +239,8 @@ export class SupervisedWorker implements AppWorker, Stoppable {
     return this.#queues;
   }
 
-  #queuesToServe(): Iterable<string> {
-    return this.#options.queues?.keys() ?? this.#parts.defaultQueues();
+  #queuesToServe(): string[] {
+    return queuesToServe(this.#options, this.#parts.defaultQueues);
   }
 
   #report() {

@@ -7,22 +7,21 @@ import {
 } from '../worker/options.js';
 import { nextWorker, ownPlace, type Place } from './place.js';
 
-export interface WorkerPlan {
+export interface WorkerPlan<Role extends WorkerRole | undefined = WorkerRole | undefined> {
   /** As given. */
   readonly options: WorkerOptions;
   readonly normalized: NormalizedWorkerOptions;
-  readonly role: WorkerRole;
+  /** Undefined: this is a process of another worker, and it does nothing. */
+  readonly role: Role;
 }
 
-type WorkerRole =
+export type WorkerRole =
   /** Takes jobs. */
   | { readonly kind: 'worker' }
   /** Takes jobs, as one of the processes of a supervisor. */
   | { readonly kind: 'process'; readonly place: Place }
   /** Lets other processes take jobs. `number`: which of the program's workers it is. */
-  | { readonly kind: 'supervisor'; readonly number: number }
-  /** Does nothing: this is a process of another worker. */
-  | { readonly kind: 'absent' };
+  | { readonly kind: 'supervisor'; readonly number: number };
 
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
 export function planWorker(options: WorkerOptions, defaultName: string, isStoreShared: boolean): WorkerPlan {
@@ -34,7 +33,7 @@ function roleOf(
   options: WorkerOptions,
   { processes, watch }: NormalizedWorkerOptions,
   isStoreShared: boolean,
-): WorkerRole {
+): WorkerRole | undefined {
   const isSupervised = processes > 1 || watch !== undefined;
   if (!isStoreShared) {
     if (!isSupervised) return { kind: 'worker' };
@@ -48,6 +47,6 @@ function roleOf(
   const number = nextWorker();
   const place = ownPlace();
   if (place?.worker === number) return { kind: 'process', place };
-  if (place !== undefined) return { kind: 'absent' };
+  if (place !== undefined) return undefined;
   return isSupervised ? { kind: 'supervisor', number } : { kind: 'worker' };
 }

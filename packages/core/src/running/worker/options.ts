@@ -223,3 +223,11 @@ function checkBoolean(option: string, value: boolean): boolean {
   if (typeof value !== 'boolean') throw new InvalidOptionError(option, 'true or false', value);
   return value;
 }
+
+/** The queues that a worker begins with, each once: those of its options, else the usual ones. */
+export function queuesToServe(
+  { queues }: Pick<NormalizedWorkerOptions, 'queues'>,
+  usual: () => readonly string[],
+): string[] {
+  return [...new Set(queues?.keys() ?? usual())];
+}

@@ -23,7 +23,12 @@ import type { AppWorker, CloseOptions, CloseReason } from './app-worker.js';
 import { type Concurrency, type ConcurrencyBounds, concurrencyBounds } from './concurrency.js';
 import { HealthServer, healthOf, type WorkerHealth } from './health.js';
 import { watchLimits } from './limits.js';
-import { type NormalizedWorkerOptions, normalizeWorkerOptions, type WorkerOptions } from './options.js';
+import {
+  type NormalizedWorkerOptions,
+  normalizeWorkerOptions,
+  queuesToServe,
+  type WorkerOptions,
+} from './options.js';
 import type { WorkerParts } from './parts.js';
 import { endWithProcess, type Stoppable } from './process-signals.js';
 import { ServedQueues } from './served-queues.js';
@@ -229,7 +234,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
   }
 
   #queuesToServe(): string[] {
-    return [...new Set(this.#options.queues?.keys() ?? this.#parts.defaultQueues())];
+    return queuesToServe(this.#options, this.#parts.defaultQueues);
   }
 
   #serve(queue: string, bounds: ConcurrencyBounds): Promise<void> {
