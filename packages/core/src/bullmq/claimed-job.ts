@@ -162,7 +162,7 @@ export class ClaimedJob implements ActiveJob {
   async save(content: Partial<EnvelopeContent>): Promise<void> {
     const known = isEnvelope(this.#job.data) ? (this.#job.data as Envelope) : undefined; // as far as this needs it
     const merged = await this.#repeat(() =>
-      mergeData(this.#backend, this.id, (data) => ({ ...data, ...content }), known),
+      mergeData(this.#backend, this.id, (data) => ({ ...data, ...content }), { known, starts: this.starts }),
     );
     if (merged !== undefined) {
       this.#job.data = merged;

@@ -12,11 +12,15 @@ export interface Primitives {
    */
   takeLock(jobId: string, token: string, starts: number, durationMs: number): Promise<boolean>;
   /**
-   * Replaces a job's data if it is still this text, and with `state` only while the job is in it; false if it is another,
-   * or the job is gone. Without it, what two processes note with a job in the same moment may be noted in part.
+   * Replaces a job's data if it is still this text, and only while the job is as `only` says; false if it is another text,
+   * the job is not like that, or it is gone. Without it, what two processes note with a job in the same moment may be
+   * noted in part.
    */
-  replaceData(jobId: string, current: string, next: string, state?: 'failed'): Promise<boolean>;
+  replaceData(jobId: string, current: string, next: string, only?: DataCondition): Promise<boolean>;
 }
+
+/** A job that has failed, or one that has not ended and was started exactly so often. */
+export type DataCondition = 'failed' | { readonly starts: number };
 
 const SCRIPTS = {
   'umbel:takeLock': {
@@ -32,6 +36,10 @@ return 1`,
     numberOfKeys: 2,
     lua: `if redis.call('HGET', KEYS[1], 'data') ~= ARGV[1] then return 0 end
 if ARGV[3] == 'failed' and not redis.call('ZSCORE', KEYS[2], ARGV[4]) then return 0 end
+if ARGV[3] == 'held' then
+  local job = redis.call('HMGET', KEYS[1], 'ats', 'finishedOn')
+  if job[1] ~= ARGV[5] or job[2] then return 0 end
+end
 redis.call('HSET', KEYS[1], 'data', ARGV[2])
 return 1`,
   },
@@ -60,9 +68,10 @@ function redisPrimitives(backend: RedisQueueBackend): Primitives {
       const keys = [backend.toKey(id), backend.toKey(`${id}:lock`), backend.toKey('active')];
       return run('umbel:takeLock', ...keys, id, token, starts, durationMs);
     },
-    replaceData: (id, current, next, state = undefined) => {
+    replaceData: (id, current, next, only = undefined) => {
       const keys = [backend.toKey(id), backend.toKey('failed')];
-      return run('umbel:replaceData', ...keys, current, next, state ?? '', id);
+      const [state, starts] = typeof only === 'object' ? ['held', only.starts] : [only ?? '', ''];
+      return run('umbel:replaceData', ...keys, current, next, state, id, starts);
     },
   };
 }

@@ -83,13 +83,30 @@ export class Executor {
         }
         outcome = { kind: 'completed', value: stored };
       } catch (thrown) {
-        outcome =
-          (await this.#otherEnd(job, envelope, attempt, thrown)) ??
-          (await this.#failed(job, envelope, attempt, toError(thrown)));
+        outcome = await this.#withoutResult(job, envelope, attempt, thrown);
       }
       return outcome;
     } finally {
       if (active !== undefined) activity?.end(active, outcome);
+    }
+  }
+
+  /** The outcome of an attempt that has thrown. */
+  async #withoutResult(
+    job: ActiveJob,
+    envelope: Envelope | undefined,
+    attempt: Attempt | undefined,
+    thrown: unknown,
+  ): Promise<AttemptOutcome> {
+    try {
+      return (
+        (await this.#otherEnd(job, envelope, attempt, thrown)) ??
+        (await this.#failed(job, envelope, attempt, toError(thrown)))
+      );
+    } catch (error) {
+      // Noticed while the outcome was noted with the job: another worker decides about it.
+      if (error instanceof LockLostError) return { kind: 'lost' };
+      throw error;
     }
   }
 
@@ -234,6 +251,7 @@ export class Executor {
       const failure = { ...origin, error: error as FailureOrigin['error'] }; // or its sealed form, opened where it is read
       await job.save({ failure, ...(trace !== undefined && { trace }) });
     } catch (cause) {
+      if (cause instanceof LockLostError) throw cause;
       // The failure itself is still committed, with its message.
       onError(toError(cause));
     }

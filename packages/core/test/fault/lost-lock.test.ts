@@ -87,3 +87,31 @@ test('a job keeps its lock when an earlier run of it in the same process ends', 
   expect((await result.info())?.attempts).toBe(1);
   expect(await redis.hget(`umbel:{${app.name}}:default:${result.id}`, 'ats')).toBe('2');
 });
+
+test('a run that does not know yet that its job was taken changes nothing of the outcome that another run has stored', async () => {
+  const ends: ((reason: Error) => void)[] = [];
+  const failing = {
+    name: 'fail',
+    run: () => new Promise<never>((_, reject) => ends.push(reject)),
+  };
+  const task = app.task(failing);
+  const untilStarted = (count: number) =>
+    vi.waitFor(() => expect(ends).toHaveLength(count), { timeout: 5000, interval: 5 });
+  await app.worker({ concurrency: 1 }).start();
+  const { id } = await task.delay();
+  await untilStarted(1);
+  const other = createApp({ name: app.name, connection: inject('redisUrl'), logger: quiet });
+  other.task(failing);
+  await other.worker().start();
+  await putBack(id);
+  await untilStarted(2);
+  ends[1]?.(new Error('the second run fails'));
+  const second = { ok: false, error: { cause: { message: 'the second run fails' } } };
+  expect(await other.result(id).outcome(soon)).toMatchObject(second);
+  ends[0]?.(new Error('the first run fails'));
+  await app.close(); // waits until the first run has ended
+  expect(await other.result(id).outcome(soon)).toMatchObject(second);
+  await other.close();
+});
+
+const quiet = { info() {}, warn() {}, error() {} };

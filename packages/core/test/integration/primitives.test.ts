@@ -88,4 +88,29 @@ onEveryEngine('the data of a job', (engine) => {
     expect(await replaceData.call(backend, id, await textOf(), '{"umbel":1,"n":2}', 'failed')).toBe(true);
     expect(await textOf()).toBe('{"umbel":1,"n":2}');
   });
+
+  test('is replaced by a worker only while the job has not ended and was not started again', async () => {
+    const app = engine.app();
+    const { options, factory } = engine.connection();
+    const shared = { connection: options, prefix: `umbel:{${app.name}}` };
+    const queue = engine.bareQueue('held');
+    const hand = new Worker('held', null, { ...shared, autorun: false, lockDuration: 30_000 }, factory);
+    await hand.waitUntilReady();
+    const backend = hand.backend;
+    const { replaceData } = primitivesOf(backend) as Primitives;
+    const replace = (current: number, next: number, starts: number) =>
+      replaceData.call(backend, 'a', `{"umbel":${current}}`, `{"umbel":${next}}`, { starts });
+    await queue.add('job', { umbel: 1 }, { jobId: 'a' });
+    const job = await hand.getNextJob('mine');
+    expect(await replace(1, 2, 2)).toBe(false);
+    expect(await replace(1, 2, 1)).toBe(true);
+    const note = (starts: number) => mergeData(backend, 'a', (data) => ({ ...data, revoked: 3 }), { starts });
+    await expect(note(2)).rejects.toMatchObject({ code: 'LOCK_LOST', jobId: 'a' });
+    expect(await note(1)).toEqual({ umbel: 2, revoked: 3 });
+    await job?.moveToCompleted(1, 'mine', false);
+    expect(await replace(2, 4, 1)).toBe(false);
+    await expect(note(1)).rejects.toMatchObject({ code: 'LOCK_LOST' });
+    expect((await queue.getJob('a'))?.data).toEqual({ umbel: 2, revoked: 3 });
+    await hand.close();
+  });
 });

@@ -29,7 +29,7 @@ import {
   retryActive,
   retryFinished,
 } from './retry.js';
-import { type JobFields, replaceData, updateData, updateProgress } from './update.js';
+import { type DataCondition, type JobFields, replaceData, updateData, updateProgress } from './update.js';
 
 type FinishedJob = Pick<MinimalJob, 'id' | 'opts'>;
 
@@ -177,8 +177,8 @@ export class MemoryBackend extends BackendAdmin implements IQueueBackend {
   }
 
   /** Not of BullMQ's contract either: replaces a job's data if it is still this text. */
-  replaceData(jobId: string, current: string, next: string, state?: 'failed'): Promise<boolean> {
-    return this.command((queue) => replaceData(queue, jobId, current, next, state));
+  replaceData(jobId: string, current: string, next: string, only?: DataCondition): Promise<boolean> {
+    return this.command((queue) => replaceData(queue, jobId, current, next, only));
   }
 
   updateData(job: FinishedJob, data: unknown): Promise<void> {

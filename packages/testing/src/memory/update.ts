@@ -24,16 +24,22 @@ export function updateData(queue: QueueData, jobId: string, data: string): numbe
   return 0;
 }
 
-/** False if the job is gone, its data is another text by now, or it is not in the state that was asked for. */
+/** A job that has failed, or one that has not ended and was started exactly so often. */
+export type DataCondition = 'failed' | { readonly starts: number };
+
+/** False if the job is gone, its data is another text by now, or it is not as `only` says. */
 export function replaceData(
   queue: QueueData,
   jobId: string,
   current: string,
   next: string,
-  state?: 'failed',
+  only?: DataCondition,
 ): boolean {
   const job = queue.jobs.get(jobId);
-  if (job?.data !== current || (state !== undefined && stateOf(queue, jobId) !== state)) return false;
+  if (job?.data !== current) return false;
+  if (only === 'failed' && stateOf(queue, jobId) !== only) return false;
+  if (typeof only === 'object' && (job.attemptsStarted !== only.starts || job.finishedOn !== undefined))
+    return false;
   job.data = next;
   return true;
 }
