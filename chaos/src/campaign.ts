@@ -17,6 +17,9 @@ import { Random } from './random.js';
 import { SCENARIOS, type ScenarioName, type Scene } from './scenarios.js';
 import type { Sender } from './sender.js';
 import { countOpenJobs, readStoredState, type StoredState } from './stored-state.js';
+import { TimedLoad } from './timed-load.js';
+import { LIMITED_QUEUE } from './timed-tasks.js';
+import { LAST_VERSION, queuesOf } from './versions.js';
 import { WorkerPool } from './worker-pool.js';
 import { Workload } from './workload.js';
 
@@ -56,7 +59,10 @@ const WORK_MS = 30_000;
 const IN_FLIGHT = 400;
 /** For faults that have not struck yet when all is sent. */
 const PATIENCE_MS = 60_000;
-const QUEUES = ['default', 'umbel'];
+/** After the time to live of the last result, until it is gone. */
+const REMOVAL_MS = 120_000;
+/** Of what is compared between processes whose clocks are wrong. */
+const CLOCK_ERROR_MS = 250;
 
 export async function runCampaign(options: CampaignOptions): Promise<CampaignReport> {
   const { scenario, seed, haste, report } = options;
@@ -91,16 +97,28 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
       app: name,
       folder,
       blocking: scene.blocking && { ...scene.blocking, seed: `${seed}` },
-      slowness: 1 / options.haste,
+      slowness: (scene.slowness ?? 1) / options.haste,
       lockMs: isDefaultLock ? undefined : lockMs,
+      timed: scene.timed,
+      ttlMs: scene.ttlMs,
     },
+    skewsMs: scene.skewsMs,
     connection: scene.proxy?.connection ?? connection,
     history,
     heapMb: scene.heapMb,
     silenceMs: scene.silenceMs,
   });
-  const app = createApp({ name, connection: connectionOf(connection), logger: SILENT });
-  const driver = new Driver(app, workload, history);
+  const { timed, ttlMs } = scene;
+  const limited = timed === undefined ? [] : [LIMITED_QUEUE];
+  const queues = [...queuesOf(LAST_VERSION), ...limited];
+  const app = createApp({
+    name,
+    connection: connectionOf(connection),
+    logger: SILENT,
+    queues: Object.fromEntries(queues.map((queue) => [queue, {}])),
+    ...(ttlMs !== undefined && { resultTtl: ttlMs, failureTtl: ttlMs }),
+  });
+  const driver = new Driver(app, workload, history, timed);
   const producers =
     scene.producers === undefined
       ? undefined
@@ -110,6 +128,7 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
           settings: { app: name, connection, workload: { seed, ...scene.workload } },
           history,
           acknowledged: (index, run) => driver.acknowledged(index, run),
+          skewsMs: scene.skewsMs?.toReversed(),
         });
   const client = clientOf(connection);
   client.on('error', () => {}); // the store is killed on purpose
@@ -117,6 +136,11 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
     await Promise.all([pool.start(), producers?.start()]);
     const end = new AbortController();
     setMaxListeners(0, end.signal); // all faults listen
+    const load =
+      timed === undefined || driver.limited === undefined
+        ? undefined
+        : new TimedLoad(app, driver.limited, timed);
+    const loading = load?.send(end.signal);
     const targets: Targets = { pool, driver, producers, history, lockMs, prefix: `umbel:{${name}}` };
     const random = new Random(seed);
     const strikes = scene.faults.map(({ name: fault }): Strikes => ({ name: fault, begun: 0, count: 0 }));
@@ -130,14 +154,20 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
     await Promise.race([submitAll(options, scene, driver, producers ?? driver, strikes, report), striking]);
     history.note({ event: 'all-submitted' });
     end.abort();
-    await striking;
+    await Promise.all([striking, loading]);
     history.note({ event: 'faults-ended' });
     report(`${scenario}: ${driver.open} workflows are open when the faults end`);
     const { mayReject = false, recoveries = 1 } = scene;
-    const isDone = async () => driver.open === 0 && (await countOpenJobs(client, name, QUEUES)) === 0;
-    const isQuiet = await within(recoveries * 3 * lockMs + WORK_MS, isDone);
+    const recoveryMs = recoveries * 3 * lockMs + WORK_MS;
+    // A worker that starts declares its schedules once more.
+    await within(recoveryMs, async () => pool.areReady);
+    const schedules = await load?.end(folder, recoveryMs);
+    const isDone = async () =>
+      driver.open === 0 && (await countOpenJobs(client, name, ['umbel', ...queues])) === 0;
+    const isQuiet = await within(recoveryMs, isDone);
     history.note({ event: isQuiet ? 'quiet' : 'gave-up' });
-    await driver.readFinals();
+    if (ttlMs === undefined) await driver.readFinals();
+    else await within(ttlMs + REMOVAL_MS, () => isEmpty(connection, name));
     const store = await readUnlocked(connection, name, lockMs);
     await pool.close();
     const ledger = readLedger(folder);
@@ -146,7 +176,9 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
       strikes.push({ name: 'block-loop', begun: count, count });
     }
     const lines = history.lines;
-    const evidence = evidenceOf({ workload, history: lines, ledger, store, lockMs, mayReject, recoveries });
+    const clockErrorMs = scene.skewsMs === undefined ? 0 : CLOCK_ERROR_MS;
+    const judged = { lockMs, mayReject, recoveries, clockErrorMs, limits: timed?.limits, schedules, ttlMs };
+    const evidence = evidenceOf({ workload, history: lines, ledger, store, ...judged });
     const violations = [...judge(evidence), ...missingFaults(scene, driver.submitted, strikes)];
     if (violations.length > 0) writeFileSync(join(folder, 'store.json'), JSON.stringify(store, undefined, 1));
     return { workflows: driver.submitted, ...runsIn(ledger), strikes, violations };
@@ -165,6 +197,12 @@ async function within(ms: number, isSo: () => Promise<boolean>): Promise<boolean
     await sleep(250);
   }
   return true;
+}
+
+/** Whether no job is left whose time to live has begun. */
+async function isEmpty(connection: ConnectionSettings, name: string): Promise<boolean> {
+  const { jobs } = await readStoredState(connection, name);
+  return jobs.every(({ state, queue }) => state === 'delayed' || queue === 'umbel.tags');
 }
 
 /** How often handlers ran, and how often they had to run again. */

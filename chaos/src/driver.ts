@@ -7,7 +7,9 @@ import type { History, SeenOutcome } from './history.js';
 import type { Random } from './random.js';
 import type { Sender } from './sender.js';
 import { defineTasks, type Tasks } from './tasks.js';
-import { send, type Workload } from './workload.js';
+import type { TimedSettings } from './timed-tasks.js';
+import { LAST_VERSION } from './versions.js';
+import { type SentTasks, send, type Workload } from './workload.js';
 
 /** How many are asked for at once in the end. */
 const READERS = 20;
@@ -34,10 +36,12 @@ export class Driver implements Sender {
   open = 0;
   submitted = 0;
   duplicates = 0;
+  /** Of the code that sends: it knows the tasks of all, and uses those of this one. */
+  version = 1;
 
-  constructor(app: App, workload: Workload, history: History) {
+  constructor(app: App, workload: Workload, history: History, timed?: TimedSettings) {
     this.#app = app;
-    this.#tasks = defineTasks(app);
+    this.#tasks = defineTasks(app, { note: () => {}, version: LAST_VERSION, timed });
     this.#workload = workload;
     this.#history = history;
     setMaxListeners(0, this.#ended.signal); // everyone who waits listens
@@ -55,6 +59,16 @@ export class Driver implements Sender {
       });
   }
 
+  /** The task of the limited queue, if there is one. */
+  get limited(): Tasks['limited'] {
+    return this.#tasks.limited;
+  }
+
+  get #sent(): SentTasks {
+    const { nodes, node, poison, appointed } = this.#tasks;
+    return { node: nodes[this.version - 1] ?? node, poison, appointed };
+  }
+
   /** A workflow was acknowledged; the first of its runs is waited for. */
   acknowledged(index: number, run: string): void {
     this.#history.note({ event: 'acknowledged', workflow: index, run });
@@ -69,7 +83,7 @@ export class Driver implements Sender {
     for (;;) {
       this.#history.note({ event: 'submit', workflow: index, key });
       try {
-        const { id } = await send(workflow, this.#tasks, options);
+        const { id } = await send(workflow, this.#sent, options);
         this.acknowledged(index, id);
         return;
       } catch (error) {
@@ -85,7 +99,7 @@ export class Driver implements Sender {
     const options = { idempotencyKey: `workflow ${index}` };
     const sendOne = async () => {
       this.#history.note({ event: 'submit', workflow: index, key: options.idempotencyKey });
-      const { id } = await send(this.#workload.at(index), this.#tasks, options);
+      const { id } = await send(this.#workload.at(index), this.#sent, options);
       this.acknowledged(index, id);
     };
     const sent = await Promise.allSettled(Array.from({ length: DUPLICATES }, sendOne));

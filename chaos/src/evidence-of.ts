@@ -1,4 +1,4 @@
-import type { HistoryLine } from './history.js';
+import type { HistoryLine, SeenOutcome } from './history.js';
 import type { Evidence, JudgedWorkflow } from './invariants/evidence.js';
 import type { LedgerEntry } from './ledger.js';
 import type { StoredState } from './stored-state.js';
@@ -12,10 +12,15 @@ interface Sources {
   readonly lockMs: number;
   readonly mayReject: boolean;
   readonly recoveries: number;
+  readonly clockErrorMs: number;
+  readonly limits?: Evidence['limits'];
+  readonly schedules?: Evidence['schedules'];
+  /** Results are gone when the campaign ends: what waiters were told is all that is known of how workflows ended. */
+  readonly ttlMs?: number | undefined;
 }
 
 /** Brings together, for each workflow, what is told of it in different places. */
-export function evidenceOf({ workload, ledger, history, ...rest }: Sources): Evidence {
+export function evidenceOf({ workload, ledger, history, ttlMs, ...rest }: Sources): Evidence {
   const entries = groupedBy(ledger, ({ workflow }) => workflow);
   const lines = groupedBy(history, (line) => ('workflow' in line ? line.workflow : undefined));
   const submitted = [...lines.keys()].filter((index) => index !== undefined).sort((a, b) => a - b);
@@ -25,26 +30,39 @@ export function evidenceOf({ workload, ledger, history, ...rest }: Sources): Evi
     let told: JudgedWorkflow['told'];
     let final: JudgedWorkflow['final'];
     const revokes: { at: number; answer: boolean }[] = [];
+    const submittedAt = lines.get(index)?.find(({ event }) => event === 'submit')?.at ?? 0;
+    let acknowledgedAt: number | undefined;
     for (const line of lines.get(index) ?? []) {
+      if (line.event === 'acknowledged') acknowledgedAt = line.at;
       if (line.event === 'acknowledged') runs.add(line.run);
       if (line.event === 'outcome') told ??= line;
       if (line.event === 'final') final = line;
       if (line.event === 'revoked') revokes.push({ at: line.at, answer: line.answer });
     }
+    if (ttlMs !== undefined && told !== undefined) final = finalOf(told.outcome);
     return {
       index,
       run: [...runs][0],
       runs: [...runs],
       isFed: workflow.kind === 'random' && isWide(workflow.spec),
       ...(workflow.kind === 'poison' && { poison: workflow.how }),
-      worlds: workflow.kind === 'poison' ? () => [] : () => worldsOf(workflow),
+      ...(workflow.kind === 'appointed' && {
+        appointment: { countdownMs: workflow.countdownMs, submittedAt, acknowledgedAt },
+      }),
+      worlds: workflow.kind === 'random' ? () => worldsOf(workflow) : () => [],
       told,
       final,
       revokes,
       entries: entries.get(index) ?? [],
     };
   });
-  return { ...rest, workflows, ledger, history: [...history, ...ledger.flatMap(blockOf)] };
+  const isEmptyInTheEnd = ttlMs !== undefined;
+  return { ...rest, isEmptyInTheEnd, workflows, ledger, history: [...history, ...ledger.flatMap(blockOf)] };
+}
+
+/** What the store would have said, had it kept it. */
+function finalOf(outcome: SeenOutcome): JudgedWorkflow['final'] {
+  return { state: outcome.ok ? 'completed' : (outcome.state ?? 'failed'), outcome };
 }
 
 /** A handler that blocks its process is a fault to all that run in it. */

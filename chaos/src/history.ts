@@ -16,6 +16,16 @@ export type HistoryEvent =
       readonly target: FaultTarget;
       readonly since: number;
       readonly detail?: string;
+      /** False of a fault after which no handler has to run again. */
+      readonly runsAgain?: false;
+    }
+  /** A worker ended by SIGTERM, `since` it was told to, with this code or by this signal. */
+  | {
+      readonly event: 'deployed';
+      readonly pid: number;
+      readonly version: number;
+      readonly since: number;
+      readonly end: number | NodeJS.Signals;
     }
   | { readonly event: 'worker-started' | 'worker-ended'; readonly pid: number; readonly detail?: string }
   /** `answer`: what `revoke` gave. The time of the line is that of the acknowledgement. */

@@ -24,16 +24,21 @@ export interface LedgerEntry {
 
 const PREFIX = 'ledger-';
 
-/** Writes the ledger of this process. A line is in the file before the handler goes on. */
+/** Writes the ledger of this process, by the right time. A line is in the file before the handler goes on. */
 export class LedgerWriter {
   readonly #file: string;
+  readonly #skewMs: number;
 
-  constructor(folder: string, slot: number) {
+  constructor(folder: string, slot: number, skewMs = 0) {
+    this.#skewMs = skewMs;
     this.#file = join(folder, `${PREFIX}${slot}-${process.pid}.jsonl`);
   }
 
   note(entry: Omit<LedgerEntry, 'at' | 'pid'>): void {
-    appendFileSync(this.#file, `${JSON.stringify({ ...entry, at: Date.now(), pid: process.pid })}\n`);
+    appendFileSync(
+      this.#file,
+      `${JSON.stringify({ ...entry, at: Date.now() - this.#skewMs, pid: process.pid })}\n`,
+    );
   }
 }
 

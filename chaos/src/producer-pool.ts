@@ -8,6 +8,7 @@ import type { History } from './history.js';
 import type { ProducerSettings, SendReport } from './producer.js';
 import { programOf } from './programs.js';
 import type { Sender } from './sender.js';
+import { wrongClock } from './wrong-clock.js';
 
 export interface ProducerPoolOptions {
   readonly size: number;
@@ -15,6 +16,8 @@ export interface ProducerPoolOptions {
   readonly settings: ProducerSettings;
   readonly history: History;
   readonly acknowledged: (index: number, run: string) => void;
+  /** How wrong the clocks are, slot by slot; the list begins again where it ends. Default: they are right. */
+  readonly skewsMs?: readonly number[] | undefined;
 }
 
 interface Order {
@@ -83,8 +86,11 @@ export class ProducerPool implements Sender {
 
   async #start(slot: Slot): Promise<void> {
     if (this.#isClosed) return;
-    const child = fork(programOf('producer'), [JSON.stringify(this.#options.settings)], {
+    const { settings, skewsMs = [] } = this.#options;
+    const skewMs = skewsMs[this.#slots.indexOf(slot) % skewsMs.length] ?? 0;
+    const child = fork(programOf('producer'), [JSON.stringify(settings)], {
       stdio: ['ignore', this.#log, this.#log, 'ipc'],
+      env: { ...process.env, ...(skewMs !== 0 && wrongClock(skewMs)) },
     });
     child.on('error', () => {}); // told by its end
     child.once('exit', () => {

@@ -9,11 +9,14 @@ import { killRedis } from './faults/kill-redis.js';
 import { killWorker } from './faults/kill-worker.js';
 import { cutConnection, refusals, slowReplies } from './faults/network.js';
 import { poisonDeaths } from './faults/poison-deaths.js';
+import { demandReplicas, fillMemory } from './faults/refuse-writes.js';
 import { revoke } from './faults/revoke.js';
+import { rollDeployments } from './faults/roll-deployments.js';
 import { sendDuplicates } from './faults/send-duplicates.js';
 import { ClusterStore } from './redis/cluster.js';
 import { RedisProxy } from './redis/proxy.js';
 import { type CampaignStore, startStore } from './redis/server.js';
+import type { TimedSettings } from './timed-tasks.js';
 import type { WorkloadSettings } from './workload.js';
 
 export interface Scene {
@@ -32,6 +35,13 @@ export interface Scene {
   /** One handler in so many blocks the event loop of its process. */
   readonly blocking?: { readonly oneIn: number; readonly ms: number };
   readonly mayReject?: boolean;
+  /** How wrong the clocks of workers are, one after the other, and those of producers, from the last to the first. */
+  readonly skewsMs?: readonly number[];
+  readonly timed?: TimedSettings;
+  /** Of results and failures. */
+  readonly ttlMs?: number;
+  /** How long handlers take, of what they take by default. */
+  readonly slowness?: number;
   /** Default 1. */
   readonly recoveries?: number;
 }
@@ -138,6 +148,69 @@ export const SCENARIOS = {
     };
   },
 
+  /** Workers and senders that are deployed anew, one version of the code after the other, and killed now and then. */
+  async deploy({ haste }: SceneOptions): Promise<Scene> {
+    const store = await startStore();
+    return {
+      store,
+      faults: [rollDeployments(every(1, 2, haste)), killWorker(every(6, 12, haste))],
+      workflowsPerStrike: 6,
+    };
+  },
+
+  /** A store that answers and refuses writes for longer than a lock: no handler has to run again. */
+  async refused({ haste }: SceneOptions): Promise<Scene> {
+    const store = await startStore();
+    return {
+      store,
+      faults: [fillMemory(store, every(4, 10, haste)), demandReplicas(store, every(4, 10, haste))],
+      workflowsPerStrike: 15,
+      mayReject: true,
+      recoveries: 2,
+    };
+  },
+
+  /** Workers and senders whose clocks are an hour early or late; senders are killed, so that many begin anew. */
+  async clocks({ haste }: SceneOptions): Promise<Scene> {
+    const store = await startStore();
+    return {
+      store,
+      producers: 3,
+      faults: [
+        killWorker(every(2, 4, haste)),
+        killProducer(every(0.5, 1.5, haste)),
+        killRedis(store, every(15, 30, haste)),
+      ],
+      workflowsPerStrike: 8,
+      workload: { appointedOneIn: 2 },
+      skewsMs: [HOUR_MS, -HOUR_MS, 0],
+      mayReject: true, // by their producer's death
+    };
+  },
+
+  /** Schedules and a queue with limits, while workers and Redis are killed. */
+  async timed({ haste }: SceneOptions): Promise<Scene> {
+    const store = await startStore();
+    return {
+      store,
+      faults: [killWorker(every(2, 4, haste)), killRedis(store, every(15, 30, haste))],
+      workflowsPerStrike: 4,
+      timed: { schedules: 10, limits: { perSecond: 10, concurrency: 3 } },
+    };
+  },
+
+  /** Results that live for less time than workflows take. */
+  async ttl({ haste }: SceneOptions): Promise<Scene> {
+    const store = await startStore();
+    return {
+      store,
+      faults: [killWorker(every(2, 4, haste))],
+      workflowsPerStrike: 3,
+      slowness: 8 * haste,
+      ttlMs: 8000, // waiters look every five seconds
+    };
+  },
+
   /** A cluster whose primaries are killed in turn. */
   async cluster({ haste }: SceneOptions): Promise<Scene> {
     const store = await ClusterStore.start();
@@ -148,6 +221,8 @@ export const SCENARIOS = {
     };
   },
 };
+
+const HOUR_MS = 3_600_000;
 
 function every(minSeconds: number, maxSeconds: number, haste: number): Fault['everyMs'] {
   return [(minSeconds * 1000) / haste, (maxSeconds * 1000) / haste];

@@ -14,6 +14,8 @@ export interface StoredJob {
   readonly data: Readonly<Record<string, unknown>> | undefined;
   readonly result: unknown;
   readonly failedReason: string | undefined;
+  /** The last time. */
+  readonly startedAt: number | undefined;
   readonly finishedAt: number | undefined;
   /** Attempts that were charged. */
   readonly attempts: number;
@@ -135,7 +137,7 @@ function jobOf(
   prefix: string,
 ): StoredJob {
   const [queue = '', id = ''] = key.split(':');
-  const { name = '', data, returnvalue, failedReason, finishedOn, atm, parentKey } = fields;
+  const { name = '', data, returnvalue, failedReason, processedOn, finishedOn, atm, parentKey } = fields;
   const [parentQueue, parentId] = parentKey?.slice(prefix.length).split(':') ?? [];
   const content = parsed(data);
   return {
@@ -146,6 +148,7 @@ function jobOf(
     data: typeof content === 'object' && content !== null ? (content as Record<string, unknown>) : undefined,
     result: parsed(returnvalue),
     failedReason,
+    startedAt: processedOn === undefined ? undefined : Number(processedOn),
     finishedAt: finishedOn === undefined ? undefined : Number(finishedOn),
     attempts: Number(atm ?? 0),
     parent:

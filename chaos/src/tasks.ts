@@ -9,6 +9,8 @@ import type { AnySignature } from '../../packages/canvas/test/support/places.js'
 import type { HandlerEnd, LedgerEntry } from './ledger.js';
 import { POISONS, type Poison, takePoison } from './poison.js';
 import type { Random } from './random.js';
+import { defineTimedTasks, type TimedSettings } from './timed-tasks.js';
+import { nodeNameOf, queueOf } from './versions.js';
 
 export interface TaskSettings {
   readonly note: (entry: Omit<LedgerEntry, 'at' | 'pid'>) => void;
@@ -16,12 +18,30 @@ export interface TaskSettings {
   readonly slowness?: number | undefined;
   /** One handler in so many, by chance, blocks the event loop of its process. */
   readonly blocking?: { readonly oneIn: number; readonly ms: number; readonly random: Random } | undefined;
+  /** Of the code: it has the tasks of this version and of all before it. Default 1. */
+  readonly version?: number | undefined;
+  readonly timed?: TimedSettings | undefined;
 }
 
 /** Gives an app its tasks; whoever only sends needs no settings. */
-export function defineTasks(app: App, { note, blocking, slowness = 1 }: TaskSettings = { note: () => {} }) {
-  const node = app.task({
-    name: 'node',
+export function defineTasks(app: App, settings: TaskSettings = { note: () => {} }) {
+  const { version = 1 } = settings;
+  const older = Array.from({ length: version - 1 }, (_, index) => defineNode(app, settings, index + 1));
+  const newest = defineNode(app, settings, version);
+  return {
+    node: newest,
+    /** By their version, from 1. */
+    nodes: [...older, newest],
+    poison: definePoison(app, settings),
+    ...defineTimedTasks(app, settings),
+  };
+}
+
+/** The task of the nodes of random workflows, as a version of the code names it. */
+function defineNode(app: App, { note, blocking, slowness = 1 }: TaskSettings, version: number) {
+  return app.task({
+    name: nodeNameOf(version),
+    queue: queueOf(version),
     input: z.object({
       w: z.number(), // the workflow it belongs to
       n: z.number(),
@@ -70,7 +90,10 @@ export function defineTasks(app: App, { note, blocking, slowness = 1 }: TaskSett
       }
     },
   });
-  const poison = app.task({
+}
+
+function definePoison(app: App, { note }: TaskSettings) {
+  return app.task({
     name: 'poison',
     input: z.object({ w: z.number(), how: z.enum(POISONS) }),
     timeout: '2s',
@@ -79,7 +102,6 @@ export function defineTasks(app: App, { note, blocking, slowness = 1 }: TaskSett
       return takePoison(how as Poison);
     },
   });
-  return { node, poison };
 }
 
 export type Tasks = ReturnType<typeof defineTasks>;

@@ -4,6 +4,8 @@ import { type ConnectionSettings, connectionOf } from './connection.js';
 import { LedgerWriter } from './ledger.js';
 import { Random } from './random.js';
 import { defineTasks, type TaskSettings } from './tasks.js';
+import { LIMITED_QUEUE, limitedQueue, type TimedSettings } from './timed-tasks.js';
+import { queuesOf } from './versions.js';
 
 export interface WorkerSettings {
   readonly app: string;
@@ -16,6 +18,13 @@ export interface WorkerSettings {
   readonly slowness?: TaskSettings['slowness'];
   /** See `TaskSettings`; drawn anew by each process. */
   readonly blocking?: { readonly oneIn: number; readonly ms: number; readonly seed: string } | undefined;
+  /** Of its code. Default 1. */
+  readonly version?: number | undefined;
+  readonly timed?: TimedSettings | undefined;
+  /** Of results and failures. Default: those of `createApp`. */
+  readonly ttlMs?: number | undefined;
+  /** How wrong its clock is. */
+  readonly skewMs?: number | undefined;
 }
 
 /** How often a worker shows that its event loop turns. */
@@ -31,12 +40,31 @@ export interface Standstill {
 }
 
 const settings = JSON.parse(process.argv[2] ?? '') as WorkerSettings;
-const { app: name, connection, folder, slot, lockMs, slowness, blocking } = settings;
-const app = createApp({ name, connection: connectionOf(connection) });
-const ledger = new LedgerWriter(folder, slot);
+const {
+  app: name,
+  connection,
+  folder,
+  slot,
+  lockMs,
+  slowness,
+  blocking,
+  version = 1,
+  timed,
+  ttlMs,
+} = settings;
+const queues = Object.fromEntries(queuesOf(version).map((queue) => [queue, {}]));
+const app = createApp({
+  name,
+  connection: connectionOf(connection),
+  queues: { ...queues, ...(timed !== undefined && { [LIMITED_QUEUE]: limitedQueue(timed.limits) }) },
+  ...(ttlMs !== undefined && { resultTtl: ttlMs, failureTtl: ttlMs }),
+});
+const ledger = new LedgerWriter(folder, slot, settings.skewMs);
 defineTasks(app, {
   note: (entry) => ledger.note(entry),
   slowness,
+  version,
+  timed,
   blocking: blocking && { ...blocking, random: new Random(`${blocking.seed} ${process.pid}`) },
 });
 await app.worker(lockMs === undefined ? {} : { lockDuration: lockMs }).start();

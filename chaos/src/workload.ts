@@ -12,12 +12,16 @@ import { defineTasks, type Tasks } from './tasks.js';
 
 export type Workflow =
   | { readonly kind: 'random'; readonly index: number; readonly spec: Spec; readonly input: string }
-  | { readonly kind: 'poison'; readonly index: number; readonly how: Poison };
+  | { readonly kind: 'poison'; readonly index: number; readonly how: Poison }
+  /** A call that is to start after a while, and not much later. */
+  | { readonly kind: 'appointed'; readonly index: number; readonly countdownMs: number };
 
 export interface WorkloadSettings {
   readonly seed: number;
   /** One workflow in so many is a poison task. */
   readonly poisonOneIn?: number | undefined;
+  /** One workflow in so many is a call with a countdown and a time after which it expires. */
+  readonly appointedOneIn?: number | undefined;
   /** Without callbacks, which are sent when a workflow was revoked, too. */
   readonly withoutCallbacks?: boolean | undefined;
 }
@@ -27,6 +31,10 @@ const NODES = { min: 3, max: 60 };
 const MAX_WIDTH = 300;
 /** Specs are drawn in portions, each by a seed of its own, so that there is no end of them. */
 const PORTION = 10;
+/** Of appointed calls, in milliseconds. */
+const COUNTDOWN_MS = { min: 200, max: 3000 };
+/** After its countdown a call may start for so long: for longer than it takes to recover from faults. */
+const EXPIRES_MS = 10 * 60_000;
 
 export class Workload {
   readonly #settings: WorkloadSettings;
@@ -49,7 +57,7 @@ export class Workload {
   }
 
   #draw(portion: number): Workflow[] {
-    const { seed, poisonOneIn, withoutCallbacks } = this.#settings;
+    const { seed, poisonOneIn, appointedOneIn, withoutCallbacks } = this.#settings;
     const random = new Random(seed).for(`portion ${portion}`);
     const fitting = fc
       .tuple(specs, fc.string({ maxLength: 3 }))
@@ -63,17 +71,28 @@ export class Workload {
       if (poisonOneIn !== undefined && random.below(poisonOneIn) === 0) {
         return { kind: 'poison', index, how: random.pick(POISONS) };
       }
+      if (appointedOneIn !== undefined && random.below(appointedOneIn) === 0) {
+        const countdownMs = Math.round(random.between(COUNTDOWN_MS.min, COUNTDOWN_MS.max));
+        return { kind: 'appointed', index, countdownMs };
+      }
       return { kind: 'random', index, spec, input };
     });
   }
 }
 
+/** What workflows are made of; `node` is that of the version of the code that sends. */
+export type SentTasks = Pick<Tasks, 'node' | 'poison' | 'appointed'>;
+
 /** Sends a workflow, as it is or, if none of its steps takes an input, without one. */
 export async function send(
   workflow: Workflow,
-  tasks: Tasks,
+  tasks: SentTasks,
   options: { readonly idempotencyKey?: string },
 ): Promise<AsyncResult<unknown>> {
+  if (workflow.kind === 'appointed') {
+    const { index: w, countdownMs: countdown } = workflow;
+    return tasks.appointed.applyAsync({ w }, { ...options, countdown, expires: countdown + EXPIRES_MS });
+  }
   if (workflow.kind === 'poison') {
     return tasks.poison.applyAsync({ w: workflow.index, how: workflow.how }, options);
   }
@@ -100,7 +119,7 @@ interface Compiled {
 }
 
 /** The composition of a workflow. A node that has one of its own carries it in its input. */
-function compiled({ index: w, spec }: { index: number; spec: Spec }, tasks: Tasks): Compiled {
+function compiled({ index: w, spec }: { index: number; spec: Spec }, tasks: Pick<Tasks, 'node'>): Compiled {
   const belongings = new Map<number, AnySignature>();
   const node = tasks.node as unknown as NodeTask; // which knows the keys of an input that the specs fill
   const whole = <Bound extends { n: number; does: Deed }>(bound: Bound) => {

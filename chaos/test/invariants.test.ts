@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { SeenOutcome } from '../src/history.js';
 import { judge } from '../src/invariants/index.js';
+import type { LedgerEntry } from '../src/ledger.js';
 import {
   type Different,
   end,
@@ -120,6 +121,18 @@ describe('I3: runs', () => {
     expect(violated({ ledger: runAgain, history })).toEqual([]);
   });
 
+  test('it may not run again only because the store refused writes', () => {
+    const refused = line(1045, {
+      event: 'fault',
+      fault: 'full-memory',
+      target: 'store',
+      since: 1030,
+      runsAgain: false,
+    });
+    expect(violated({ ledger: runAgain, history: [...HISTORY, refused] })).toEqual(['I3']);
+    expect(violated({ ledger: runAgain, history: [...HISTORY, refused, killed(1040, WORKER)] })).toEqual([]);
+  });
+
   test('the kill of a third worker is no reason', () => {
     expect(violated({ ledger: runAgain, history: [...HISTORY, killed(1040, 102)] })).toEqual(['I3']);
   });
@@ -191,6 +204,11 @@ describe('I7: nothing is left', () => {
     ['a stray key', { strayKeys: ['default:gone:processed'] }],
   ])('%s', (_, different) => {
     expect(violated(different)).toEqual(['I7']);
+  });
+
+  test('a result that outlives its time to live', () => {
+    expect(violated({ isEmptyInTheEnd: true })).toEqual(['I7']);
+    expect(violated({ isEmptyInTheEnd: true, jobs: [] })).toEqual([]);
   });
 });
 
@@ -274,4 +292,108 @@ test('sendings: at most one in a thousand is refused', () => {
   expect(violated({ history: [...HISTORY, rejected], mayReject: true })).toEqual([]);
   expect(violated({ history: [...HISTORY, rejected, storeAway(900, 1900)] })).toEqual(['sendings']);
   expect(violated({ history: [...HISTORY, rejected, storeAway(900, 12_000)] })).toEqual([]);
+});
+
+describe('deployments: a worker that is told to end', () => {
+  const deployed = (end: number | NodeJS.Signals, tookMs = 100) =>
+    line(1000 + tookMs, { event: 'deployed', pid: WORKER, version: 2, since: 1000, end });
+
+  test('ends with code 0, soon', () => {
+    expect(violated({ history: [...HISTORY, deployed(0)] })).toEqual([]);
+    expect(violated({ history: [...HISTORY, deployed(1)] })).toEqual(['deployments']);
+    expect(violated({ history: [...HISTORY, deployed('SIGTERM')] })).toEqual(['deployments']);
+    expect(violated({ history: [...HISTORY, deployed(0, 15_001)] })).toEqual(['deployments']);
+  });
+
+  test('may be killed by something else meanwhile', () => {
+    expect(violated({ history: [...HISTORY, deployed('SIGKILL', 15_001)] })).toEqual([]);
+  });
+});
+
+describe('appointments: a call with a countdown', () => {
+  const outcome: SeenOutcome = { ok: true, value: 0 };
+  const called = (startedAt: number, state = 'completed') => ({
+    ledger: [start(RUN, startedAt, { node: 0, value: 'appointed' })],
+    jobs: [RUN_JOB],
+    workflow: {
+      appointment: { countdownMs: 5000, submittedAt: 900, acknowledgedAt: 910 },
+      final: { state, outcome: state === 'completed' ? outcome : failure },
+      told: { outcome: state === 'completed' ? outcome : failure, at: 1140, since: 910 },
+    },
+  });
+
+  test('starts when it is due', () => {
+    expect(violated(called(5900))).toEqual([]);
+    expect(violated(called(5649))).toEqual(['appointments']);
+    expect(violated(called(5910 + 36_000))).toEqual([]);
+    expect(violated(called(5910 + 36_001))).toEqual(['appointments']);
+  });
+
+  test('does not expire', () => {
+    expect(violated(called(5900, 'expired'))).toEqual(['appointments']);
+  });
+});
+
+describe('occurrences of schedules', () => {
+  const schedules = { count: 1, from: 1500, to: 3500 };
+  const beat = (job: string, second: number, at = second * 1000) =>
+    start(job, at, { workflow: -1, node: 0, value: `beat-0 1970-01-01T00:00:0${second}.000Z` });
+  const sent = [beat('a', 2), beat('b', 3), beat('c', 4)];
+
+  test('are sent in each second', () => {
+    expect(violated({ schedules, ledger: [...LEDGER, ...sent] })).toEqual([]);
+    expect(messages({ schedules, ledger: [...LEDGER, ...sent.slice(1)] })).toEqual([
+      'beat-0 1970-01-01T00:00:02.000Z was never sent',
+    ]);
+  });
+
+  test('are sent once', () => {
+    const ledger = [...LEDGER, ...sent, beat('d', 2, 2001)];
+    expect(messages({ schedules, ledger })).toEqual([
+      'beat-0 1970-01-01T00:00:02.000Z was sent as 2 jobs: a, d',
+    ]);
+  });
+});
+
+describe('limits of a queue', () => {
+  const limits = { perSecond: 2, concurrency: 2 };
+  const limited = (job: string, at: number, more: Partial<LedgerEntry> = {}) =>
+    start(job, at, { workflow: -1, node: 0, value: 'limited', ...more });
+  const ended = (job: string, at: number): LedgerEntry => ({
+    ...limited(job, at),
+    event: 'end',
+    how: 'gave',
+  });
+  const inQueue = (id: string, startedAt: number) => ({ ...RUN_JOB, id, queue: 'limited', startedAt });
+
+  test('no more run at once', () => {
+    const ledger = [
+      ...LEDGER,
+      limited('a', 1),
+      limited('b', 2),
+      ended('a', 3),
+      limited('c', 3),
+      ended('b', 4),
+    ];
+    expect(violated({ limits, ledger })).toEqual([]);
+    expect(messages({ limits, ledger: [...ledger, limited('d', 3)] })).toEqual([
+      '3 jobs of the limited queue ran at once, and not 2',
+    ]);
+  });
+
+  test('those of a process that has ended run no more', () => {
+    const ledger = [...LEDGER, limited('a', 1), limited('b', 2), limited('c', 4, { pid: OTHER_WORKER })];
+    expect(violated({ limits, ledger })).toEqual(['limits']);
+    const history = [...HISTORY, line(3, { event: 'worker-ended', pid: WORKER })];
+    expect(violated({ limits, ledger, history })).toEqual([]);
+  });
+
+  test('no more start in a time than in the seconds of the store that it touches', () => {
+    const jobs = [inQueue('a', 1000), inQueue('b', 1001), inQueue('c', 1700), inQueue('d', 1701)];
+    const whole = [FIRST_JOB, LAST_JOB, RUN_JOB, ...jobs];
+    expect(violated({ limits, jobs: whole })).toEqual([]);
+    expect(messages({ limits, jobs: [...whole, inQueue('e', 1702)] })).toEqual([
+      '5 jobs of the limited queue started in 800 ms, and not 4',
+    ]);
+  });
 });

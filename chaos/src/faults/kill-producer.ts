@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Fault } from './fault.js';
 
+/** How long is waited for a producer that is sending: no more workflows may come before this has struck. */
+const PATIENCE_MS = 3000;
+
 /** `kill -9` of a producer while it is sending. */
 export function killProducer(everyMs: Fault['everyMs']): Fault {
   return {
@@ -10,10 +13,11 @@ export function killProducer(everyMs: Fault['everyMs']): Fault {
       if (producers === undefined) return false;
       const slot = random.below(producers.size);
       const afterMs = random.below(10);
+      const deadline = Date.now() + PATIENCE_MS;
       let killed: Awaited<ReturnType<typeof producers.kill>>;
       while (killed === undefined) {
         while (!producers.isSending(slot)) {
-          if (signal.aborted) return false;
+          if (signal.aborted || Date.now() > deadline) return false;
           await sleep(1);
         }
         await sleep(afterMs);

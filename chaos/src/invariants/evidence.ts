@@ -4,6 +4,7 @@ import type { HistoryLine, SeenOutcome } from '../history.js';
 import type { LedgerEntry } from '../ledger.js';
 import type { Poison } from '../poison.js';
 import type { StoredState } from '../stored-state.js';
+import type { Limits } from '../timed-tasks.js';
 
 export interface Evidence {
   readonly lockMs: number;
@@ -15,6 +16,14 @@ export interface Evidence {
   /** How often work that is open when the faults end may have to be recovered one after the other. */
   readonly recoveries: number;
   readonly store: StoredState;
+  /** Of the limited queue, if there is one. */
+  readonly limits?: Limits | undefined;
+  /** Schedules of which each second has an occurrence, in a time in which all of them must have been sent. */
+  readonly schedules?: { readonly count: number; readonly from: number; readonly to: number } | undefined;
+  /** How far times of the store and of the ledger may differ. */
+  readonly clockErrorMs: number;
+  /** The time to live of everything has passed. */
+  readonly isEmptyInTheEnd: boolean;
 }
 
 /** A workflow with what is known of it. */
@@ -25,9 +34,15 @@ export interface JudgedWorkflow {
   /** All runs that were acknowledged: one, however often it was sent with its key. */
   readonly runs: readonly string[];
   readonly poison?: Poison;
+  /** Of a call that is to start after a while. */
+  readonly appointment?: {
+    readonly countdownMs: number;
+    readonly submittedAt: number;
+    readonly acknowledgedAt: number | undefined;
+  };
   /** A part of it is sent piece by piece; if the sender dies meanwhile, it fails. */
   readonly isFed: boolean;
-  /** All that may become of it; none for poison. */
+  /** All that may become of it; none unless it is a composition. */
   readonly worlds: () => readonly World[];
   /** What whoever waited for it was told, and when; since when they waited. */
   readonly told: { readonly outcome: SeenOutcome; readonly at: number; readonly since: number } | undefined;
@@ -45,8 +60,15 @@ export interface Violation {
   readonly message: string;
 }
 
+/** Whether a workflow is a composition, of which the worlds are known. */
+export function isComposed({ poison, appointment }: JudgedWorkflow): boolean {
+  return poison === undefined && appointment === undefined;
+}
+
 /** A rule that holds whatever faults have struck; pure. */
 export type Invariant = (evidence: Evidence) => Violation[];
+
+export type FaultLine = Extract<HistoryLine, { event: 'fault' }>;
 
 /** Faults that struck one of the processes, or the store, in a time. */
 export function faultsIn(
@@ -54,10 +76,10 @@ export function faultsIn(
   pids: readonly number[],
   from: number,
   to: number,
-): HistoryLine[] {
-  return history.filter((line) => {
-    if (line.event !== 'fault' || line.at < from || line.since > to) return false;
-    return line.target === 'store' || pids.includes(line.target.pid);
+): FaultLine[] {
+  return history.flatMap((line) => {
+    if (line.event !== 'fault' || line.at < from || line.since > to) return [];
+    return line.target === 'store' || pids.includes(line.target.pid) ? [line] : [];
   });
 }
 

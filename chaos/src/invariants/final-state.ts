@@ -1,7 +1,6 @@
 /** I1: each acknowledged workflow has exactly one final state, which is one that its composition can have. */
 import { difference } from './comparison.js';
-import type { Invariant, JudgedWorkflow } from './evidence.js';
-import { show } from './evidence.js';
+import { type Invariant, isComposed, type JudgedWorkflow, show } from './evidence.js';
 
 const FINAL = new Set(['completed', 'failed', 'expired', 'revoked', 'skipped']);
 
@@ -16,7 +15,7 @@ export const finalState: Invariant = ({ workflows }) =>
   );
 
 function problemsOf(workflow: JudgedWorkflow): readonly string[] {
-  const { run, runs, told, final, entries, poison, revokes } = workflow;
+  const { run, runs, told, final, entries, revokes } = workflow;
   if (run === undefined) return [];
   if (final === undefined) return ['it was acknowledged, and the store does not tell its final state'];
   const problems: string[] = [];
@@ -33,6 +32,6 @@ function problemsOf(workflow: JudgedWorkflow): readonly string[] {
   const strange = entries.find(({ job }) => !job.startsWith(own));
   if (strange !== undefined) problems.push(`it has a second run: job ${strange.job}`);
   const wasRevoked = revokes.some(({ answer }) => answer) && final.state === 'revoked';
-  if (poison === undefined && !wasRevoked) problems.push(...difference(workflow, final.outcome).end);
+  if (isComposed(workflow) && !wasRevoked) problems.push(...difference(workflow, final.outcome).end);
   return problems;
 }

@@ -1,11 +1,15 @@
 import { allValues } from './all-values.js';
+import { appointments } from './appointments.js';
 import { attempts } from './attempts.js';
+import { deployments } from './deployments.js';
 import type { Evidence, Invariant, Violation } from './evidence.js';
 import { finalState } from './final-state.js';
 import { inputsFirst } from './inputs-first.js';
 import { nothingLeft } from './nothing-left.js';
+import { occurrences } from './occurrences.js';
 import { oneResult } from './one-result.js';
 import { ownFailures } from './own-failures.js';
+import { queueLimits } from './queue-limits.js';
 import { recovery } from './recovery.js';
 import { revokeHolds } from './revoke-holds.js';
 import { runs } from './runs.js';
@@ -25,6 +29,10 @@ const INVARIANTS: readonly Invariant[] = [
   recovery,
   attempts,
   sendings,
+  deployments,
+  appointments,
+  occurrences,
+  queueLimits,
 ];
 
 /** Everything that is wrong with what a campaign has left behind. */

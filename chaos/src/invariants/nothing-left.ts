@@ -1,9 +1,9 @@
-/** I7: in the end no job is stuck, no active one is without its lock, and no key is left that belongs to nothing. */
+/** I7: in the end no job is stuck, no active one is without its lock, no key belongs to nothing, and nothing outlives its time to live. */
 import type { Invariant } from './evidence.js';
 
 const ENDED = new Set(['completed', 'failed']);
 
-export const nothingLeft: Invariant = ({ store }) => {
+export const nothingLeft: Invariant = ({ store, isEmptyInTheEnd }) => {
   const locked = new Set(store.locks);
   const left = store.jobs
     .filter(({ state, queue }) => !(state !== undefined && ENDED.has(state)) && queue !== 'umbel.tags')
@@ -13,6 +13,11 @@ export const nothingLeft: Invariant = ({ store }) => {
       return `job ${id} (${name}) in queue ${queue} is ${where}`;
     });
   const held = store.locks.map((job) => `the lock of job ${job} is held`);
+  const old = isEmptyInTheEnd
+    ? store.jobs
+        .filter(({ state, queue }) => state !== undefined && ENDED.has(state) && queue !== 'umbel.tags')
+        .map(({ id, queue }) => `job ${id} in queue ${queue} has outlived its time to live`)
+    : [];
   const stray = store.strayKeys.map((key) => `key ${key} belongs to nothing`);
-  return [...left, ...held, ...stray].map((message) => ({ invariant: 'I7', message }));
+  return [...left, ...old, ...held, ...stray].map((message) => ({ invariant: 'I7', message }));
 };

@@ -1,25 +1,25 @@
 /** I2: one recorded result for each node, which its handler gave, and one successor for each edge. */
 import { effectOf, type NodeInput } from '../../../packages/canvas/test/support/node-task.js';
+import { isNodeName } from '../versions.js';
 import { surplusInEveryWorld } from './comparison.js';
-import { type Invariant, show, type Violation } from './evidence.js';
+import { type Invariant, isComposed, show, type Violation } from './evidence.js';
 
 export const oneResult: Invariant = ({ workflows, ledger, store }) => {
-  const violations: Violation[] = workflows
-    .filter(({ poison }) => poison === undefined)
-    .flatMap((workflow) =>
-      surplusInEveryWorld(workflow).map((message) => ({
-        invariant: 'I2',
-        workflow: workflow.index,
-        run: workflow.run,
-        message,
-      })),
-    );
+  const violations: Violation[] = workflows.filter(isComposed).flatMap((workflow) =>
+    surplusInEveryWorld(workflow).map((message) => ({
+      invariant: 'I2',
+      workflow: workflow.index,
+      run: workflow.run,
+      message,
+    })),
+  );
   const given = new Map(
     ledger.filter(({ how }) => how === 'gave').map(({ job, value }) => [job, value] as const),
   );
   const ended = new Set(ledger.filter(({ event }) => event === 'end').map(({ job }) => job));
   for (const { id, name, state, data, result } of store.jobs) {
-    if (name !== 'node' || state !== 'completed' || data === undefined || data.items !== undefined) continue;
+    if (!isNodeName(name) || state !== 'completed' || data === undefined || data.items !== undefined)
+      continue;
     const input = data.input as NodeInput & { w: number };
     if (given.has(id)) {
       const effect = effectOf(input, given.get(id));

@@ -1,6 +1,7 @@
 /** I6: no node fails unless its handler failed, a step before it did, or it is poison. */
 import { ENDS_PROCESS } from '../poison.js';
 import type { StoredJob } from '../stored-state.js';
+import { isNodeName } from '../versions.js';
 import { type Invariant, show, type Violation } from './evidence.js';
 
 /** Starts after which poison is given up. */
@@ -10,11 +11,11 @@ export const ownFailures: Invariant = ({ ledger, store, workflows }) => {
   const failed = new Set(ledger.filter(({ how }) => how === 'failed').map(({ job }) => job));
   const violations: Violation[] = [];
   for (const job of store.jobs) {
-    if (job.name !== 'node' || job.state !== 'failed' || failed.has(job.id)) continue;
+    if (!isNodeName(job.name) || job.state !== 'failed' || failed.has(job.id)) continue;
     const origin = originOf(job);
     if (origin?.state === 'revoked' || origin?.state === 'skipped') continue;
     const isOwn = origin === undefined || origin.jobId === job.id;
-    const isUnfounded = origin?.task === 'node' && !failed.has(origin.jobId);
+    const isUnfounded = origin !== undefined && isNodeName(origin.task) && !failed.has(origin.jobId);
     if (!isOwn && !isUnfounded) continue;
     const { w } = (job.data?.input ?? {}) as { w?: number };
     const message = `job ${job.id} failed, and no handler did: ${job.failedReason} ${show(origin)}`;

@@ -1,19 +1,19 @@
 /** I3: what was to run has run, and again only when a fault hit that run. */
 import type { LedgerEntry } from '../ledger.js';
 import { difference, missingInEveryWorld } from './comparison.js';
-import { faultsIn, type Invariant, show, type Violation } from './evidence.js';
+import { faultsIn, type Invariant, isComposed, show, type Violation } from './evidence.js';
 
 export const runs: Invariant = ({ workflows, ledger, history, lockMs }) => {
   const violations: Violation[] = [];
   for (const workflow of workflows) {
-    const { final, poison, index, run, entries, isFed } = workflow;
+    const { final, index, run, entries, isFed } = workflow;
     // Nobody was told that it was stored: it is whole, or absent.
-    if (run === undefined && entries.length > 0 && !isFed) {
+    if (run === undefined && entries.length > 0 && !isFed && isComposed(workflow)) {
       for (const message of missingInEveryWorld(workflow)) {
         violations.push({ invariant: 'I3', workflow: index, run, message: `not acknowledged: ${message}` });
       }
     }
-    if (poison !== undefined || final === undefined || final.state === 'revoked') continue;
+    if (!isComposed(workflow) || final === undefined || final.state === 'revoked') continue;
     for (const message of difference(workflow, final.outcome).missing) {
       violations.push({ invariant: 'I3', workflow: index, run, message });
     }
@@ -24,7 +24,8 @@ export const runs: Invariant = ({ workflows, ledger, history, lockMs }) => {
       if (before === undefined) continue;
       // A claim is older than its start: a reply that was late, or a process that stood still, has used up its lock.
       const from = before.at - lockMs;
-      if (faultsIn(history, [before.pid, next.pid], from, next.at).length > 0) continue;
+      const faults = faultsIn(history, [before.pid, next.pid], from, next.at);
+      if (faults.some(({ runsAgain }) => runsAgain !== false)) continue;
       const message =
         `job ${next.job}, attempt ${next.attempt}, node ${next.node} with ${show(next.value)} ran in process ` +
         `${before.pid} at ${before.at} and again in process ${next.pid} at ${next.at}, and no fault hit it between`;

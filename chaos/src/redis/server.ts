@@ -12,6 +12,7 @@ export interface CampaignStore {
 }
 
 export interface SingleStore extends CampaignStore {
+  readonly connection: { readonly url: string };
   readonly server: RedisServer;
   readonly port: number;
 }

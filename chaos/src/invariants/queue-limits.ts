@@ -1,0 +1,71 @@
+/** No more jobs of a queue run at once, and no more start in a time, than its limits say. */
+import type { HistoryLine } from '../history.js';
+import type { LedgerEntry } from '../ledger.js';
+import type { StoredJob } from '../stored-state.js';
+import { LIMITED_QUEUE, type Limits } from '../timed-tasks.js';
+import type { Invariant } from './evidence.js';
+
+/**
+ * The store counts from the first job of a second on, so any shorter stretch touches two such seconds at most. It is
+ * shorter by more than clocks of workers differ.
+ */
+const STRETCHES_MS = [800, 2800, 9800] as const;
+
+export const queueLimits: Invariant = ({ ledger, history, store, limits }) => {
+  if (limits === undefined) return [];
+  const messages = [
+    ...surplusAtOnce(ledger, history, limits),
+    ...surplusInTime(
+      store.jobs.filter(({ queue }) => queue === LIMITED_QUEUE),
+      limits,
+    ),
+  ];
+  return messages.map((message) => ({ invariant: 'limits', message }));
+};
+
+/** A handler runs from its start to its end, or to the end of its process. */
+function surplusAtOnce(
+  ledger: readonly LedgerEntry[],
+  history: readonly HistoryLine[],
+  { concurrency }: Limits,
+): string[] {
+  const running = new Map<string, number>();
+  const processEnds = history.flatMap((line) =>
+    line.event === 'worker-ended'
+      ? [{ at: line.at, pid: line.pid, job: undefined, event: 'end' as const }]
+      : [],
+  );
+  const own = ledger.filter(({ value }) => value === 'limited');
+  const all = [...own, ...processEnds].toSorted(
+    (a, b) => a.at - b.at || endsFirst(a.event) - endsFirst(b.event),
+  );
+  let most = 0;
+  for (const { event, pid, job } of all) {
+    if (event === 'start') running.set(`${job}`, pid);
+    else if (job !== undefined) running.delete(job);
+    else for (const [each, by] of running) if (by === pid) running.delete(each);
+    most = Math.max(most, running.size);
+  }
+  return most > concurrency ? [`${most} jobs of the limited queue ran at once, and not ${concurrency}`] : [];
+}
+
+function endsFirst(event: LedgerEntry['event']): number {
+  return event === 'end' ? 0 : 1;
+}
+
+function surplusInTime(jobs: readonly StoredJob[], { perSecond }: Limits): string[] {
+  const starts = jobs.flatMap(({ startedAt }) => (startedAt === undefined ? [] : [startedAt]));
+  const inOrder = starts.toSorted((a, b) => a - b);
+  return STRETCHES_MS.flatMap((stretchMs) => {
+    const allowed = perSecond * (Math.floor(stretchMs / 1000) + 2);
+    let first = 0;
+    let most = 0;
+    for (const [index, at] of inOrder.entries()) {
+      while ((inOrder[first] ?? at) < at - stretchMs) first += 1;
+      most = Math.max(most, index - first + 1);
+    }
+    return most > allowed
+      ? [`${most} jobs of the limited queue started in ${stretchMs} ms, and not ${allowed}`]
+      : [];
+  });
+}
