@@ -26,7 +26,7 @@ export function limitedQueue({ perSecond, concurrency }: Limits) {
 }
 
 /** A ledger entry that belongs to no workflow has this number. */
-export const NO_WORKFLOW = -1;
+const NO_WORKFLOW = -1;
 
 export function scheduleName(index: number): string {
   return `beat-${index}`;

@@ -20,7 +20,7 @@ export interface Primitives {
 }
 
 /** A job that has failed, or one that has not ended and was started exactly so often. */
-export type DataCondition = 'failed' | { readonly starts: number };
+type DataCondition = 'failed' | { readonly starts: number };
 
 const SCRIPTS = {
   'umbel:takeLock': {
