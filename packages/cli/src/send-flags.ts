@@ -30,7 +30,9 @@ export function sendFlags(command: Command): void {
     .addOption(ownFlag('--eta <moment>', 'the same as a moment, 2030-01-31T08:00:00Z').argParser(moment))
     .addOption(ownFlag('--expires <time>', 'do not start later than so long from now').argParser(duration))
     .addOption(ownFlag('--queue <name>', "another queue than the task's, or than 'default' with --name"))
-    .addOption(ownFlag('--priority <n>', '0 is first, larger is later').argParser(integer(0, 2_097_151)))
+    .addOption(
+      ownFlag('--priority <n>', 'A smaller number runs first (default: 0)').argParser(integer(0, 2_097_151)),
+    )
     .addOption(ownFlag('--idempotency-key <text>', 'sending it again gives the same job'))
     .addOption(ownFlag('--header <name=value>', 'text that travels along; repeatable').argParser(keyValue))
     .addOption(ownFlag('--tag <text>', 'label to search and revoke by; repeatable').argParser(list))

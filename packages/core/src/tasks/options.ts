@@ -11,7 +11,7 @@ import { type NormalizedRetry, normalizeRetry, type RetryOptions, type TaskRetry
 export interface CallOptions {
   /** Default: the app's `routes`, else `'default'`. Letters, digits, `_`, `.` and `-`, at most 100. */
   queue?: string;
-  /** 1 is first, larger is later; 0 (the default) is before all. Whole numbers up to 2,097,151. */
+  /** A smaller number runs first; 0, the default, before all others. Whole numbers from 0 to 2,097,151. */
   priority?: number;
   /** Default: no retry. */
   retry?: RetryOptions;
