@@ -254,7 +254,7 @@ export type ImplementOptions = Pick<TaskDefinition<string, Schema, Schema, unkno
  * An app: the one object that knows where tasks are sent.
  * @throws {InvalidOptionError} if an option has a value it cannot have.
  */
-export function createApp<const Stack extends readonly AnyMiddleware[] = readonly []>(
+export function createApp<const Stack extends readonly AnyMiddleware[] = readonly AnyMiddleware[]>(
   options: AppOptions<Stack>,
 ): App<AddedBy<Stack>> {
   checkKnown(checkObject('options', options, "{ name: 'shop' }"), OPTIONS);

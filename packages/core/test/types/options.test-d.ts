@@ -160,6 +160,33 @@ test('many calls are typed as one', () => {
   expectTypeOf(film.sendMany).returns.resolves.items.toHaveProperty('outcome');
 });
 
+test('middleware may be written in place, alone and beside middleware that adds to contexts', () => {
+  const plain = createApp({ name: 'plain', middleware: [{ run: (_, next) => next() }] });
+  expectTypeOf(plain).toEqualTypeOf<App<{}>>();
+  const signedIn: Middleware<{ user: string }> = { run: (_, next) => next({ user: 'Ada' }) };
+  const both = createApp({
+    name: 'both',
+    middleware: [
+      {
+        send: (call, next) => {
+          expectTypeOf(call.headers).toEqualTypeOf<Record<string, string>>();
+          return next();
+        },
+        run: async (ctx, next, input) => {
+          expectTypeOf(ctx.id).toEqualTypeOf<string>();
+          expectTypeOf(input).toEqualTypeOf<unknown>();
+          return next();
+        },
+      },
+      signedIn,
+    ],
+  });
+  expectTypeOf(both).toExtend<App<{ user: string }>>();
+  expectTypeOf(createApp({ name: 'none' })).toEqualTypeOf<App<{}>>();
+  // @ts-expect-error next() gives no job's id
+  createApp({ name: 'wrong', middleware: [{ send: async () => 'sent' }] });
+});
+
 test('middleware adds to the contexts of handlers, hooks and implementations', () => {
   const signedIn: Middleware<{ user: string }> = {
     run: (ctx, next) => next({ user: ctx.headers.user ?? '' }),
