@@ -1,4 +1,5 @@
 /** Days as a time zone has them, and which of them are left out. Pure. */
+import { DAY_MS, zoneOf } from './zones.js';
 
 /** Days on which nothing is fired, checked and in the form in which they are stored. */
 export interface ExcludedDays {
@@ -10,94 +11,39 @@ export interface ExcludedDays {
   readonly weekdays: readonly number[];
 }
 
-const DAY_MS = 86_400_000;
-/** No day is longer. */
-const LONGEST_DAY_MS = 2 * DAY_MS;
-
-const formats = new Map<string, Intl.DateTimeFormat>();
-
-/** @throws {RangeError} if there is no such zone. */
-function formatOf(tz: string): Intl.DateTimeFormat {
-  let format = formats.get(tz);
-  if (format === undefined) {
-    format = new Intl.DateTimeFormat('en-US-u-ca-gregory-nu-latn', {
-      timeZone: tz,
-      hourCycle: 'h23',
-      year: 'numeric',
-      month: '2-digit',
-      day: '2-digit',
-      hour: '2-digit',
-      minute: '2-digit',
-      second: '2-digit',
-    });
-    formats.set(tz, format);
-  }
-  return format;
-}
-
-/** Whether this machine knows the time zone. */
-export function isTimeZone(tz: unknown): tz is string {
-  if (typeof tz !== 'string' || tz === '') return false;
-  try {
-    formatOf(tz);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function partsAt(tz: string, at: number): Record<string, string> {
-  return Object.fromEntries(
-    formatOf(tz)
-      .formatToParts(at)
-      .map(({ type, value }) => [type, value]),
-  );
-}
+/** No day is longer, not even one that a zone has had twice. */
+const LONGEST_DAY_MS = 3 * DAY_MS;
 
 /** The day in a time zone, as `YYYY-MM-DD`. */
 export function dayAt(tz: string, at: number): string {
-  if (tz === 'UTC') return new Date(at).toISOString().slice(0, 10);
-  const { year = '', month = '', day = '' } = partsAt(tz, at);
-  return `${year.padStart(4, '0')}-${month}-${day}`;
+  return dayOf(at + zoneOf(tz).offsetAt(at));
 }
 
-/** How far the clocks of a time zone are ahead of UTC, in milliseconds. */
-export function offsetAt(tz: string, at: number): number {
-  if (tz === 'UTC') return 0;
-  const { year, month, day, hour, minute, second } = partsAt(tz, at);
-  const local = Date.UTC(
-    Number(year),
-    Number(month) - 1,
-    Number(day),
-    Number(hour),
-    Number(minute),
-    Number(second),
-  );
-  return local - Math.floor(at / 1000) * 1000;
+/** The day of a time on the clock, given as if it were UTC. */
+function dayOf(clockTime: number): string {
+  return new Date(clockTime).toISOString().slice(0, 10);
 }
 
-/** The first moment of the next day of a time zone. */
+/** The first moment after `at` that is on another day of the time zone: of the next one, unless clocks go back to the one before. */
 export function dayEndAfter(tz: string, at: number): number {
   const day = dayAt(tz, at);
-  const usual = at + DAY_MS - modulo(at + offsetAt(tz, at), DAY_MS);
-  if (dayAt(tz, usual - 1) === day && dayAt(tz, usual) !== day) return usual;
-  return firstMoment(at, at + LONGEST_DAY_MS, (moment) => dayAt(tz, moment) !== day);
+  const latest = at + LONGEST_DAY_MS;
+  for (const { from, to, offset } of zoneOf(tz).spans(at, latest)) {
+    if (dayOf(from + offset) !== day) return from;
+    const midnight = from + DAY_MS - modulo(from + offset, DAY_MS);
+    if (midnight < to) return midnight;
+  }
+  return latest;
 }
 
 function modulo(value: number, by: number): number {
   return ((value % by) + by) % by;
 }
 
-/** The first moment after `from` at which something is so, which it is at `to` and stays. */
-export function firstMoment(from: number, to: number, isSo: (moment: number) => boolean): number {
-  let before = from;
-  let after = to;
-  while (after - before > 1) {
-    const middle = Math.floor((before + after) / 2);
-    if (isSo(middle)) after = middle;
-    else before = middle;
-  }
-  return after;
+/** The last day of the longest range that the day is in, unless it is the first of the range. */
+export function rangeEndOf({ ranges }: ExcludedDays, day: string): string | undefined {
+  const ends = ranges.filter(({ from, to }) => from < day && day <= to).map(({ to }) => to);
+  return ends.sort().at(-1);
 }
 
 /** Whether a day (`YYYY-MM-DD`) is left out. */

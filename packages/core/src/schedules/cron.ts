@@ -1,121 +1,194 @@
-/** Cron expressions, by the library that BullMQ uses too. */
-import { type CronExpression, CronExpressionParser } from 'cron-parser';
-import { firstMoment, offsetAt } from './calendar.js';
+/**
+ * This module reads cron expressions. The library that BullMQ uses too takes them apart and checks them; when an
+ * expression occurs is not asked of the library, see `occurrences.ts`.
+ */
+import { CronExpressionParser } from 'cron-parser';
 
 /** A cron expression, and what it is read with. */
 export interface Cron {
   readonly cron: string;
-  readonly tz: string;
-  /** What an `H` in the expression stands for follows from this. */
+  /** An `H` in the expression stands for values that follow from this. */
   readonly seed: string;
 }
 
-const ALIAS = /^@(yearly|annually|monthly|weekly|daily|hourly|minutely|secondly|weekdays|weekends)$/;
-/** Reading one takes as long as finding a slot, about a quarter of a millisecond. */
-const KEPT = 500;
-const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
-const LOOK_BACK_MS = 3 * HOUR_MS;
-const MAX_SHIFTS_MS = 1000 * DAY_MS;
-
-/** An expression, and the last answer: a schedule asks for the same slot several times in a row. */
-interface ReadCron {
-  readonly expression: CronExpression;
-  asked?: { readonly after: number; readonly at: number | undefined };
+/** What the fields of an expression allow. Lists are in order and not empty. */
+export interface CronFields {
+  readonly seconds: readonly number[];
+  readonly minutes: readonly number[];
+  readonly hours: readonly number[];
+  /** 1 is January. */
+  readonly months: ReadonlySet<number>;
+  readonly daysOfMonth: DaysOfMonth;
+  readonly weekdays: Weekdays;
 }
 
-const read = new Map<string, ReadCron>();
-const sound = new Set<string>();
+interface DaysOfMonth {
+  /** Written as `*` or `?`: weekdays alone decide. */
+  readonly isAny: boolean;
+  readonly days: ReadonlySet<number>;
+  /** `L` */
+  readonly hasLast: boolean;
+}
+
+/** 0 is Sunday. */
+interface Weekdays {
+  /** Written as `*` or `?`: days of the month alone decide. */
+  readonly isAny: boolean;
+  readonly days: ReadonlySet<number>;
+  /** `5#3`: only the third of a month; 0: each. */
+  readonly nth: number;
+  /** `5L`: the last of a month. */
+  readonly last: ReadonlySet<number>;
+}
+
+const ALIAS = /^@(yearly|annually|monthly|weekly|daily|hourly|minutely|secondly|weekdays|weekends)$/;
+/** Expressions that were read are kept, since reading one takes about a tenth of a millisecond. */
+const MAX_KEPT = 500;
+/** As the library has it; nothing longer is kept. */
+const MAX_LENGTH = 1024;
+
+/** Why an expression such as `0 0 31 4,6 *` is refused. */
+export const NEVER_OCCURS = 'it never occurs: no month that it allows has a day that it allows';
+/** The library says so of some. */
+const HAS_NO_DAY = /^Invalid explicit day of month/;
+
+const read = new Map<string, CronFields | Error>();
+
+/** What the expression allows. @throws {Error} that says why it is no cron expression. */
+export function readCron({ cron, seed }: Cron): CronFields {
+  const text = cron.trim();
+  if (text.length > MAX_LENGTH) throw new Error(`at most ${MAX_LENGTH} characters`);
+  const key = text.includes('H') ? JSON.stringify([text, seed]) : text;
+  let known = read.get(key);
+  if (known === undefined) {
+    if (read.size >= MAX_KEPT) read.clear();
+    known = parsed(text, seed);
+    read.set(key, known);
+  }
+  if (known instanceof Error) throw known;
+  return known;
+}
 
 /** Why the text is no cron expression, or undefined if it is one. */
-export function cronFault(cron: string): string | undefined {
-  if (sound.has(cron)) return undefined;
-  const fields = cron.trim().split(/\s+/);
-  const isAlias = fields.length === 1 && ALIAS.test(fields[0] ?? '');
-  // The library fills in fields that are missing.
-  if (!isAlias && fields.length !== 5 && fields.length !== 6) return 'five fields, or six with seconds first';
+export function cronFault(cron: Cron): string | undefined {
   try {
-    CronExpressionParser.parse(cron, { tz: 'UTC', hashSeed: 'any' }).next();
-    if (sound.size >= KEPT) sound.clear();
-    sound.add(cron);
+    readCron(cron);
     return undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
 }
 
-/** The first moment of the expression that is later than `after`; undefined if there is none. */
-export function nextOfCron(cron: Cron, after: number): number | undefined {
-  const known = readOf(cron);
-  if (known === undefined) return undefined;
-  if (known.asked?.after !== after) known.asked = { after, at: nextOf(known.expression, cron.tz, after) };
-  return known.asked.at;
-}
-
-function nextOf(expression: CronExpression, tz: string, after: number): number | undefined {
-  const direct = nextAfter(expression, after, after) ?? nextAfterShifts(expression, tz, after);
-  if (direct === undefined || direct <= after + 1000) return direct; // nothing can be before
-  const shift = shiftBefore(tz, after);
-  if (shift === undefined) return direct;
-  // Of times that a shift of the clocks has skipped, the library gives only those of one walk through them.
-  return Math.min(direct, nextAfter(expression, shift - 1, after) ?? direct);
-}
-
-function nextAfter(expression: CronExpression, from: number, after: number): number | undefined {
+function parsed(text: string, seed: string): CronFields | Error {
+  const isAlias = ALIAS.test(text);
+  const written = text.split(/\s+/);
+  // The library fills in fields that are missing.
+  if (!isAlias && written.length !== 5 && written.length !== 6)
+    return new Error('five fields, or six with seconds first');
   try {
-    expression.reset(new Date(from));
-    for (;;) {
-      const at = expression.next().getTime();
-      if (at > after) return at;
-    }
-  } catch {
-    return undefined;
+    return fieldsOf(text, seed);
+  } catch (error) {
+    const range = isAlias ? undefined : partsOf(written).map(reversedRange).find(Boolean);
+    if (range !== undefined) return new Error(range);
+    if (!(error instanceof Error)) return new Error(String(error));
+    return HAS_NO_DAY.test(error.message) ? new Error(NEVER_OCCURS) : error;
   }
+}
+
+function fieldsOf(text: string, seed: string): CronFields {
+  const { fields } = CronExpressionParser.parse(text, { tz: 'UTC', hashSeed: seed });
+  const { dayOfMonth, dayOfWeek } = fields;
+  // A week has Sunday as 0 and as 7.
+  const weekdays = dayOfWeek.values.map((value) => Number.parseInt(String(value), 10) % 7);
+  return {
+    seconds: numbersOf(fields.second.values),
+    minutes: numbersOf(fields.minute.values),
+    hours: numbersOf(fields.hour.values),
+    months: new Set(numbersOf(fields.month.values)),
+    daysOfMonth: {
+      isAny: dayOfMonth.isWildcard,
+      days: new Set(numbersOf(dayOfMonth.values)),
+      hasLast: dayOfMonth.hasLastChar,
+    },
+    weekdays: {
+      isAny: dayOfWeek.isWildcard,
+      days: new Set(numbersOf(dayOfWeek.values).map((day) => day % 7)),
+      nth: dayOfWeek.nthDay,
+      last: new Set(dayOfWeek.hasLastChar ? weekdays : []),
+    },
+  };
+}
+
+function numbersOf(values: readonly (number | string)[]): number[] {
+  return values.filter((value) => typeof value === 'number');
+}
+
+interface FieldRange {
+  readonly name: string;
+  readonly min: number;
+  /** Of values that are written; a weekday may be 7 as well. */
+  readonly max: number;
+  readonly names?: readonly string[];
+}
+
+const FIELDS: readonly FieldRange[] = [
+  { name: 'second', min: 0, max: 59 },
+  { name: 'minute', min: 0, max: 59 },
+  { name: 'hour', min: 0, max: 23 },
+  { name: 'day of month', min: 1, max: 31 },
+  {
+    name: 'month',
+    min: 1,
+    max: 12,
+    names: ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'],
+  },
+  { name: 'day of week', min: 0, max: 6, names: ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] },
+];
+
+/** The parts of an expression between commas, with the ranges of their fields. */
+function partsOf(written: readonly string[]): { part: string; field: FieldRange }[] {
+  return FIELDS.slice(FIELDS.length - written.length).flatMap((field, index) =>
+    (written[index] ?? '').split(',').map((part) => ({ part, field })),
+  );
+}
+
+/** What to write instead of a range that runs past the end of its field, such as `22-2` or `fri-mon`. */
+function reversedRange({ part, field }: { part: string; field: FieldRange }): string | undefined {
+  const [, first = '', last = '', step] = /^(\w+)-(\w+)(?:\/(\d+))?$/.exec(part) ?? [];
+  const from = fieldValue(first, field);
+  const to = fieldValue(last, field);
+  if (from === undefined || to === undefined || from <= to) return undefined;
+  const says = `the range ${part} in the ${field.name} field runs past its end`;
+  if (step !== undefined) return `${says}: list the values`;
+  const pieces = [from, field.max, field.min, to];
+  const [start, end, again, until] = pieces;
+  const tail = start === end ? `${start}` : `${start}-${end}`;
+  const head = again === until ? `${again}` : `${again}-${until}`;
+  return `${says}: write ${tail},${head}`;
+}
+
+function fieldValue(text: string, { min, max, names = [] }: FieldRange): number | undefined {
+  const index = names.indexOf(text.toLowerCase());
+  const value = index === -1 ? Number(text) : index + min;
+  return Number.isInteger(value) && value >= min && value <= max ? value : undefined;
 }
 
 /**
- * The library does not get past the moment when clocks are set back by half an hour, as on Lord Howe Island, and takes
- * a second to notice. A slot within that hour is left out.
+ * Why an expression that can be read must not be declared: a step of it is longer than its field. Such a step counts
+ * once, so that 90 in the minute field would mean hourly.
  */
-function nextAfterShifts(expression: CronExpression, tz: string, after: number): number | undefined {
-  for (let shift = shiftAfter(tz, after); shift !== undefined; shift = shiftAfter(tz, shift)) {
-    const at = nextAfter(expression, shift + HOUR_MS, after);
-    if (at !== undefined || shift - after > MAX_SHIFTS_MS) return at;
+export function stepFault(cron: string): string | undefined {
+  for (const { part, field } of partsOf(cron.trim().split(/\s+/))) {
+    const step = Number(/\/(\d+)$/.exec(part)?.[1] ?? 1);
+    const most = field.max - field.min + 1;
+    if (step <= most) continue;
+    const every = EVERY[field.name];
+    const instead =
+      every === undefined ? '' : `; for an interval, give \`every: '${step}${every}'\` instead of \`cron\``;
+    return `a step in the ${field.name} field is at most ${most}, not ${step}${instead}`;
   }
   return undefined;
 }
 
-/** When the clocks are set to another time next, within a year. */
-function shiftAfter(tz: string, at: number): number | undefined {
-  const offset = offsetAt(tz, at);
-  for (let day = at + DAY_MS; day < at + 366 * DAY_MS; day += DAY_MS) {
-    if (offsetAt(tz, day) !== offset)
-      return firstMoment(day - DAY_MS, day, (moment) => offsetAt(tz, moment) !== offset);
-  }
-  return undefined;
-}
-
-/** When the clocks were set forward, if they were by more than the time since then. */
-function shiftBefore(tz: string, at: number): number | undefined {
-  const earlier = offsetAt(tz, at - LOOK_BACK_MS);
-  const skipped = offsetAt(tz, at) - earlier;
-  if (skipped <= 0) return undefined;
-  const shift = firstMoment(at - LOOK_BACK_MS, at, (moment) => offsetAt(tz, moment) !== earlier);
-  return at < shift + skipped ? shift : undefined;
-}
-
-/** Undefined for one that cannot be read. */
-function readOf({ cron, tz, seed }: Cron): ReadCron | undefined {
-  const key = JSON.stringify([cron, tz, seed]);
-  let known = read.get(key);
-  if (known === undefined) {
-    if (read.size >= KEPT) read.clear();
-    try {
-      known = { expression: CronExpressionParser.parse(cron, { tz, hashSeed: seed }) };
-    } catch {
-      return undefined;
-    }
-    read.set(key, known);
-  }
-  return known;
-}
+/** Units of intervals. */
+const EVERY: Readonly<Record<string, string>> = { second: 's', minute: 'm', hour: 'h' };

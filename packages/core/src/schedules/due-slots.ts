@@ -11,7 +11,7 @@ export type CatchUp = 'one' | 'skip' | 'all';
 export const MISSED_AFTER_MS = 60_000;
 /** Of the slots that were missed, at most so many are fired. */
 export const MAX_CATCH_UP = 1000;
-/** Of those that are not fired, at most so many are counted: finding one takes a quarter of a millisecond. */
+/** Of those that are not fired, at most so many are counted: there may be millions. */
 const MAX_COUNTED = 100;
 /** As many slots as can be late, one a second, beside the missed ones. */
 const MAX_LATE = (2 * MISSED_AFTER_MS) / 1000;

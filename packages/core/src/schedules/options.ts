@@ -3,11 +3,19 @@ import { type Duration, durationMs } from '../duration.js';
 import { InvalidOptionError } from '../errors.js';
 import { checkInteger } from '../tasks/options.js';
 import { isPlainObject } from '../wire/plain-object.js';
-import { type ExcludedDays, isDay, isDayOfYear, isTimeZone } from './calendar.js';
-import { cronFault } from './cron.js';
+import { type ExcludedDays, isDay, isDayOfYear } from './calendar.js';
+import { cronFault, NEVER_OCCURS, stepFault } from './cron.js';
 import type { Overlap } from './decide.js';
 import type { CatchUp } from './due-slots.js';
-import { MAX_EVERY_MS, MIN_EVERY_MS, nextSlots, type Timing } from './timing.js';
+import {
+  MAX_EVERY_MS,
+  MAX_EXCLUDED_YEARS,
+  MIN_EVERY_MS,
+  nextSlot,
+  nextSlots,
+  type Timing,
+} from './timing.js';
+import { isTimeZone } from './zones.js';
 
 /** When something is to happen again and again, and what becomes of slots that cannot be kept. */
 export type ScheduleOptions = ScheduleRules &
@@ -15,9 +23,9 @@ export type ScheduleOptions = ScheduleRules &
     | {
         /**
          * Five fields (minute, hour, day of month, month, day of week), six with seconds first, or `@daily` and the
-         * like. A time that the clocks skip in spring is fired as long after the shift as it would have been (02:30 is
-         * 03:30 then); one that comes twice in autumn is fired once, the first time; what is fired every hour, or more
-         * often, is fired in each hour that there is.
+         * like. A time that the clocks skip is fired as much later as they moved (02:30 is 03:30 then). A time that
+         * they show twice is fired once, the first time, unless the expression allows every hour of the day. One that
+         * never occurs, such as `0 0 31 4,6 *`, and a step longer than its field are refused.
          */
         cron: string;
         every?: never;
@@ -41,7 +49,7 @@ export interface ScheduleRules {
   start?: Date;
   /** No slot is after; the schedule stays listed. Default: it does not end. */
   end?: Date;
-  /** Days without slots. */
+  /** Days without slots. They must leave some. */
   except?: ScheduleExceptions;
   /**
    * What becomes of slots that were missed, since no worker ran for more than a minute: `'one'` (the default) fires the
@@ -78,6 +86,8 @@ const OPTIONS = ['cron', 'every', 'tz', 'jitter', 'start', 'end', 'except', 'cat
 const MAX_EXCEPTIONS = 1000;
 /** Slots that are looked at to find the shortest time between two. */
 const LOOKED_AT = 10;
+/** From when on they are looked at if there is no `start`: a fixed time, so that the answer does not change one day. */
+const LOOKED_AT_FROM = Date.UTC(2026, 0, 1);
 
 /** Options as plain data, as they are stored. */
 export interface ScheduleTimes {
@@ -107,19 +117,20 @@ export function normalizeSchedule(name: string, options: ScheduleOptions): Sched
     throw new InvalidOptionError('end', 'no earlier than `start`', options.end?.toISOString());
   const except = exceptionsOf(options.except);
   const timing: Timing = {
-    ...rhythmOf(options),
+    ...rhythmOf(name, options),
     tz,
     ...(startAt !== undefined && { startAt }),
     ...(endAt !== undefined && { endAt }),
     ...(except !== undefined && { except }),
   };
+  checkOccurs(name, timing);
   const jitterMs = options.jitter === undefined ? 0 : durationMs(options.jitter, 'jitter');
   if (jitterMs > shortestGap(name, timing))
     throw new InvalidOptionError('jitter', 'at most the time between two slots', options.jitter);
   return { timing: jitterMs === 0 ? timing : { ...timing, jitterMs }, catchUp, overlap };
 }
 
-function rhythmOf({ cron, every }: ScheduleOptions): { cron: string } | { everyMs: number } {
+function rhythmOf(name: string, { cron, every }: ScheduleOptions): { cron: string } | { everyMs: number } {
   if (cron === undefined) {
     if (every === undefined) throw new InvalidOptionError('cron', 'given, or `every`', cron);
     const ms = durationMs(every, 'every');
@@ -128,14 +139,36 @@ function rhythmOf({ cron, every }: ScheduleOptions): { cron: string } | { everyM
     return { everyMs: ms };
   }
   if (every !== undefined) throw new InvalidOptionError('every', 'absent when `cron` is given', every);
-  const fault = typeof cron === 'string' ? cronFault(cron) : 'text';
+  const fault = typeof cron === 'string' ? (cronFault({ cron, seed: name }) ?? stepFault(cron)) : 'text';
   if (fault !== undefined) throw new InvalidOptionError('cron', `a cron expression (${fault})`, cron);
   return { cron: cron.trim() };
 }
 
+/** @throws {InvalidOptionError} if nothing would ever be fired, which does not depend on when it is asked. */
+function checkOccurs(name: string, timing: Timing): void {
+  const { except, ...unrestricted } = timing;
+  const { startAt: _start, endAt: _end, ...rhythm } = unrestricted;
+  const from = (timing.startAt ?? LOOKED_AT_FROM) - 1;
+  if ('cron' in timing && nextSlot({ name, timing: rhythm }, from) === undefined) {
+    throw new InvalidOptionError('cron', `a cron expression (${NEVER_OCCURS})`, timing.cron);
+  }
+  if (except === undefined || nextSlot({ name, timing }, from) !== undefined) return;
+  // One that has ended may stay declared.
+  if (nextSlot({ name, timing: unrestricted }, from) === undefined) return;
+  const within = timing.endAt === undefined ? ` for ${MAX_EXCLUDED_YEARS} years` : '';
+  const { dates, ranges, weekdays } = except;
+  const days = [
+    ...dates,
+    ...ranges.map(({ from: first, to }) => `${first} to ${to}`),
+    ...weekdays.map((day) => WEEKDAYS[day]),
+  ];
+  const expected = `fewer days (these leave the schedule no slot${within})`;
+  throw new InvalidOptionError('except', expected, days.join(', '));
+}
+
 function shortestGap(name: string, timing: Timing): number {
   const { endAt: _end, except: _except, ...rhythm } = timing;
-  const slots = nextSlots({ name, timing: rhythm }, timing.startAt ?? Date.UTC(2026, 0, 1), LOOKED_AT);
+  const slots = nextSlots({ name, timing: rhythm }, timing.startAt ?? LOOKED_AT_FROM, LOOKED_AT);
   return Math.min(...slots.slice(1).map((slot, index) => slot - (slots[index] ?? slot)));
 }
 

@@ -3,11 +3,12 @@ import type { ErrorRecord } from '../errors.js';
 import type { FlowNode } from '../flow/node.js';
 import { isNode, isText } from '../flow/shape.js';
 import { isPlainObject } from '../wire/plain-object.js';
-import { isDay, isDayOfYear, isTimeZone } from './calendar.js';
+import { isDay, isDayOfYear } from './calendar.js';
 import { cronFault } from './cron.js';
 import type { Overlap } from './decide.js';
 import { type CatchUp, MAX_CATCH_UP } from './due-slots.js';
 import { MAX_EVERY_MS, MIN_EVERY_MS, type Timing } from './timing.js';
+import { isTimeZone } from './zones.js';
 
 /** What a schedule is: written by whoever declares, pauses, resumes or removes it. Moments in milliseconds since 1970. */
 export interface ScheduleRecord {
@@ -133,13 +134,16 @@ const isExcept: Check = (value) =>
   isListOf(isRange, MAX_CATCH_UP)(value.ranges) &&
   isListOf(isWithin(0, 6), 7)(value.weekdays);
 
-const isTiming: Check = (value) => {
+/** The timing of the schedule of this name. */
+const isTiming = (name: unknown, value: unknown): boolean => {
   if (!isPlainObject(value) || !isTimeZone(value.tz)) return false;
   const { cron, everyMs } = value;
   const hasRhythm =
     cron === undefined
       ? isWithin(MIN_EVERY_MS, MAX_EVERY_MS)(everyMs)
-      : everyMs === undefined && typeof cron === 'string' && cronFault(cron) === undefined;
+      : everyMs === undefined &&
+        typeof cron === 'string' &&
+        cronFault({ cron, seed: String(name) }) === undefined;
   return (
     hasRhythm &&
     absentOr(isWithin(0, MAX_EVERY_MS))(value.jitterMs) &&
@@ -153,7 +157,7 @@ const isTiming: Check = (value) => {
 export const isScheduleRecord: Check = (value) =>
   isPlainObject(value) &&
   isText(value.name) &&
-  isTiming(value.timing) &&
+  isTiming(value.name, value.timing) &&
   isOneOf('one', 'skip', 'all')(value.catchUp) &&
   isOneOf('skip', 'queue', 'replace', 'allow')(value.overlap) &&
   isText(value.digest) &&

@@ -15,6 +15,8 @@ import { noted, type OpenRun, type RunRecord, type ScheduleRecord, type SlotsRec
 
 /** A schedule looks again at least so often: its time zone, or the clock, may have been changed. */
 const MAX_SLEEP_MS = 86_400_000;
+/** After a turn without progress, if there is something to do at once. */
+const LEAST_IDLE_MS = 100;
 /** After an error that is not the target's. */
 const AFTER_ERROR_MS = 10_000;
 
@@ -29,7 +31,7 @@ export async function runSchedule(parts: ScheduleParts, job: ActiveJob, envelope
   const { schedule, slots = {} } = envelope;
   if (schedule === undefined || job.id !== scheduleId(schedule.name))
     throw new CorruptJobError(job.id, 'it is the job of no schedule');
-  let next: { readonly record: ScheduleRecord; readonly slots: SlotsRecord } | undefined;
+  let next: Turn | undefined;
   let oldest: number | undefined;
   try {
     const runs = await runsOf(parts, schedule, slots);
@@ -42,8 +44,8 @@ export async function runSchedule(parts: ScheduleParts, job: ActiveJob, envelope
     throw new ComeBack(AFTER_ERROR_MS);
   }
   if (next === undefined || next.record.removed !== undefined) return null;
-  const now = parts.runtime.clock.now();
-  throw new ComeBack(sleepMs(next.record, next.slots, now, oldest));
+  const ms = sleepMs(next.record, next.slots, parts.runtime.clock.now(), oldest);
+  throw new ComeBack(next.hasProgress ? ms : withoutSpinning(ms));
 }
 
 /** How long it is until a schedule has something to do. */
@@ -55,6 +57,14 @@ export function sleepMs(
 ): number {
   const at = nextDecisionAt(stateOf(record, slots, now, runningSince), now) ?? Number.POSITIVE_INFINITY;
   return Math.min(MAX_SLEEP_MS, Math.max(0, at - now));
+}
+
+/**
+ * How long a schedule sleeps after a turn in which it neither fired nor left out anything: never 0, since whatever seems
+ * to be due then was not a moment ago, and would keep the worker busy if it never were.
+ */
+export function withoutSpinning(ms: number): number {
+  return ms === 0 ? LEAST_IDLE_MS : ms;
 }
 
 /** A schedule as what decides sees it. */
@@ -74,13 +84,21 @@ function stateOf(
   };
 }
 
-/** Fires what is due; gives the schedule as it is stored then, or undefined if it is gone. */
+/** A schedule as it is stored after a turn. */
+interface Turn {
+  readonly record: ScheduleRecord;
+  readonly slots: SlotsRecord;
+  /** A slot was fired, left out or queued, so that the next turn begins further on. */
+  readonly hasProgress: boolean;
+}
+
+/** Fires what is due; returns undefined if the schedule is gone. */
 async function turn(
   parts: ScheduleParts,
   record: ScheduleRecord,
   slots: SlotsRecord,
   { going, ended }: Runs,
-): Promise<{ record: ScheduleRecord; slots: SlotsRecord } | undefined> {
+): Promise<Turn | undefined> {
   const now = parts.runtime.clock.now();
   const decision = decide(stateOf(record, slots, now, startOf(going)), now);
   if (decision.isReplaced) {
@@ -93,8 +111,9 @@ async function turn(
     runs.push(run);
     if (open !== undefined && record.overlap !== 'allow') opened.push(open);
   }
-  const isSame = runs.length === 0 && ended.length === 0 && decision.waiting.length === slots.waiting?.length;
-  if (isSame && decision.last === slots.last) return { record, slots };
+  const hasProgress = runs.length > 0 || decision.last !== slots.last;
+  const isSame = ended.length === 0 && decision.waiting.length === slots.waiting?.length;
+  if (isSame && !hasProgress) return { record, slots, hasProgress };
   const stored = await parts.schedules.change(record.name, ({ slots: before = {}, ...rest }) => ({
     ...rest,
     slots: noted(before, {
@@ -105,7 +124,7 @@ async function turn(
       ...(decision.last !== undefined && { last: decision.last }),
     }),
   }));
-  return stored?.schedule && { record: stored.schedule, slots: stored.slots ?? {} };
+  return stored?.schedule && { record: stored.schedule, slots: stored.slots ?? {}, hasProgress };
 }
 
 /** What came of a slot that was to be fired. @throws only what says that the store is away. */

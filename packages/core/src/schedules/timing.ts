@@ -1,7 +1,8 @@
 /** When a schedule has its slots: a pure function of its definition, so that every machine agrees. */
 import { createHash } from 'node:crypto';
-import { dayAt, dayEndAfter, type ExcludedDays, isExcluded } from './calendar.js';
-import { nextOfCron } from './cron.js';
+import { dayAt, dayEndAfter, type ExcludedDays, isExcluded, rangeEndOf } from './calendar.js';
+import { type CronFields, readCron } from './cron.js';
+import { EARLIEST_MS, LATEST_MS, nextOccurrence } from './occurrences.js';
 
 /** The timing of a schedule, checked and in the form in which it is stored; moments in milliseconds since 1970. */
 export type Timing = {
@@ -23,38 +24,52 @@ export interface NamedTiming {
 export const MIN_EVERY_MS = 1000;
 export const MAX_EVERY_MS = 3650 * 86_400_000;
 
-/** If all slots for so long are left out, none is looked for after that. */
-const MAX_EXCLUDED_MS = 4000 * 86_400_000;
+/**
+ * If all slots of so many years are left out, none is looked for after that. 29 February is on the same weekday every
+ * 28 years, or 40 where a leap year is left out.
+ */
+export const MAX_EXCLUDED_YEARS = 41;
+const MAX_EXCLUDED_MS = MAX_EXCLUDED_YEARS * 366 * 86_400_000;
 
 /** The first slot that is later than `after`, in milliseconds since 1970; undefined if there is none. */
 export function nextSlot(named: NamedTiming, after: number): number | undefined {
-  const { tz, startAt, endAt, except } = named.timing;
-  const first = startAt === undefined ? after : Math.max(after, startAt - 1);
+  const { tz, startAt, endAt = LATEST_MS, except } = named.timing;
+  const first = Math.max(after, (startAt ?? EARLIEST_MS) - 1, EARLIEST_MS);
+  const last = Math.min(endAt, LATEST_MS);
   for (let from = first; from < first + MAX_EXCLUDED_MS; ) {
     const slot = nextOf(named, from);
-    if (slot === undefined || (endAt !== undefined && slot > endAt)) return undefined;
-    if (except === undefined || !isExcluded(except, dayAt(tz, slot))) return slot;
-    from = dayEndAfter(tz, slot) - 1;
+    if (slot === undefined || slot > last) return undefined;
+    if (except === undefined) return slot;
+    const day = dayAt(tz, slot);
+    if (!isExcluded(except, day)) return slot;
+    // Clocks are less than a day from UTC, so that the last day of the range has not ended by then.
+    const rangeEnd = Date.parse(rangeEndOf(except, day) ?? '');
+    from = Math.max(dayEndAfter(tz, slot) - 1, Number.isNaN(rangeEnd) ? first : rangeEnd);
   }
   return undefined;
 }
 
 function nextOf({ name, timing }: NamedTiming, after: number): number | undefined {
-  if ('cron' in timing) return nextOfCron({ cron: timing.cron, tz: timing.tz, seed: name }, after);
+  if ('cron' in timing) {
+    const fields = fieldsOf(timing.cron, name);
+    return fields && nextOccurrence(fields, timing.tz, after);
+  }
   const { everyMs, startAt: anchor = 0 } = timing;
   return anchor + (Math.floor((after - anchor) / everyMs) + 1) * everyMs;
 }
 
+/** Undefined for an expression that cannot be read; it was checked when it was declared, and when it was loaded. */
+function fieldsOf(cron: string, seed: string): CronFields | undefined {
+  try {
+    return readCron({ cron, seed });
+  } catch {
+    return undefined;
+  }
+}
+
 /** The first `count` slots that are later than `after`. */
 export function nextSlots(named: NamedTiming, after: number, count: number): number[] {
-  const slots: number[] = [];
-  for (let from = after; slots.length < count; ) {
-    const slot = nextSlot(named, from);
-    if (slot === undefined) break;
-    slots.push(slot);
-    from = slot;
-  }
-  return slots;
+  return slotsBetween(named, after, Number.POSITIVE_INFINITY, count);
 }
 
 /** When a slot is fired at the earliest: the jitter, which its name and the slot decide, after it. */
@@ -73,15 +88,31 @@ export function latestSlots(named: NamedTiming, after: number, until: number, li
   let to = until;
   for (let windowMs = FIRST_WINDOW_MS; to > after && slots.length < limit; windowMs *= 2) {
     const from = Math.max(after, to - windowMs);
-    slots = [...slotsWithin(named, from, to), ...slots];
+    slots = [...slotsWithin(named, from, to, limit - slots.length), ...slots];
     to = from;
   }
-  return slots.slice(-limit);
+  return slots;
 }
 
-function slotsWithin(named: NamedTiming, after: number, until: number): number[] {
+/** The latest `limit` slots within, found without walking through all of them if there are many more. */
+function slotsWithin(named: NamedTiming, after: number, until: number, limit: number): number[] {
+  const slots = slotsBetween(named, after, until, limit + 1);
+  if (slots.length <= limit) return slots;
+  // Slots are at least a second apart, so that this ends long before halves are that short.
+  const middle = Math.floor((after + until) / 2);
+  const late = slotsWithin(named, middle, until, limit);
+  const missing = limit - late.length;
+  return missing === 0 ? late : [...slotsWithin(named, after, middle, missing), ...late];
+}
+
+/** The first `count` slots that are later than `after` and not later than `until`. */
+function slotsBetween(named: NamedTiming, after: number, until: number, count: number): number[] {
   const slots: number[] = [];
-  for (let slot = nextSlot(named, after); slot !== undefined && slot <= until; slot = nextSlot(named, slot))
+  for (let from = after; slots.length < count; ) {
+    const slot = nextSlot(named, from);
+    if (slot === undefined || slot > until) break;
     slots.push(slot);
+    from = slot;
+  }
   return slots;
 }

@@ -292,6 +292,22 @@ const ofSchedules: Record<string, Mistake> = {
     const shop = app();
     shop.schedule('night', { cron: '0 25 * * *' }, hello(shop));
   },
+  'A step longer than its field': ({ app }) => {
+    const shop = app();
+    shop.schedule('often', { cron: '*/90 * * * *' }, hello(shop));
+  },
+  'A range past the end of its field': ({ app }) => {
+    const shop = app();
+    shop.schedule('night', { cron: '0 3 * * fri-mon' }, hello(shop));
+  },
+  'A day that no month has': ({ app }) => {
+    const shop = app();
+    shop.schedule('night', { cron: '0 0 31 4,6 *' }, hello(shop));
+  },
+  'Days that leave no slot': ({ app }) => {
+    const shop = app();
+    shop.schedule('christmas', { cron: '0 0 25 12 *', except: { dates: ['12-25'] } }, hello(shop));
+  },
   'A time zone that there is not': ({ app }) => {
     const shop = app();
     shop.schedule('night', { cron: '0 3 * * *', tz: 'Europe/Zurick' }, hello(shop));

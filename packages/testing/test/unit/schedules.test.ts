@@ -219,3 +219,46 @@ test('jitter delays what is fired, and not the slot that it is told', async () =
     expect(delay).toBeLessThanOrEqual(600_000);
   }
 });
+
+test('where the clocks are shifted at midnight, each night has its slot, and each hour', async () => {
+  const slotsOf = async (tz: string, now: string, length: '2d' | '3d', cron: string) => {
+    const { app, seen, report } = setup();
+    app.schedule('nightly', { cron, tz }, report.s({ to: 'a' }));
+    await using t = await testApp(app, { now: new Date(now) });
+    await t.startSchedules();
+    await t.advance(length);
+    return seen.map((line) => line.slice(-24, -8));
+  };
+  // 00:00 is 01:00
+  expect(await slotsOf('Africa/Cairo', '2026-04-22T12:00Z', '3d', '0 0 * * *')).toEqual([
+    '2026-04-22T22:00',
+    '2026-04-23T22:00',
+    '2026-04-24T21:00',
+  ]);
+  // 01:00 is 00:00 again
+  expect(await slotsOf('America/Havana', '2026-10-31T12:00Z', '2d', '@daily')).toEqual([
+    '2026-11-01T04:00',
+    '2026-11-02T05:00',
+  ]);
+  const hourly = await slotsOf('America/Havana', '2026-10-31T12:00Z', '2d', '0 * * * *');
+  expect(hourly).toHaveLength(48);
+  // 02:45 comes twice, and with it all minutes of the hour
+  expect(await slotsOf('Pacific/Chatham', '2026-04-04T00:00Z', '2d', '*/10 * * * *')).toHaveLength(288);
+});
+
+test('schedules are fired once in the hour that comes twice, also after a pause of the worker', async () => {
+  const { app, seen, report } = setup();
+  const berlin = { cron: '30 2 * * *', tz: 'Europe/Berlin', catchUp: 'all', overlap: 'allow' } as const;
+  app.schedule('nightly', berlin, report.s({ to: 'a' }));
+  await using t = await testApp(app, { now: new Date('2026-10-24T22:00Z') });
+  await t.startSchedules();
+  await app.queue('umbel').pause();
+  await t.advance('225m');
+  expect(seen).toEqual([]);
+  await app.queue('umbel').resume();
+  await t.advance('1d');
+  expect(seen.map((line) => line.slice(-24))).toEqual([
+    '2026-10-25T00:30:00.000Z',
+    '2026-10-26T01:30:00.000Z',
+  ]);
+});

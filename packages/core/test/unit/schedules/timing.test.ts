@@ -80,17 +80,6 @@ describe('a cron expression', () => {
     },
   );
 
-  test('goes on where the clocks are set by half an hour', { timeout: 30_000 }, () => {
-    const sunday = { cron: '15 2 * * 0', tz: 'Australia/Lord_Howe' };
-    // 02:00 is 01:30 again on 4 April
-    expect(slots(sunday, '2027-03-29T00:00Z', 2)).toEqual(['2027-04-10T15:45Z', '2027-04-17T15:45Z']);
-    expect(slots({ ...sunday, cron: '0 5 * * *' }, '2027-04-02T00:00Z', 3)).toEqual([
-      '2027-04-02T18:00Z',
-      '2027-04-03T18:30Z',
-      '2027-04-04T18:30Z',
-    ]);
-  });
-
   test('with an H has a time that follows from the name', () => {
     const daily = { cron: 'H H * * *' } as const;
     const first = nextSlot(named(daily, 'a'), 0);
@@ -146,8 +135,47 @@ describe('days that are left out', () => {
     ]);
   });
 
-  test('may be all there is', () => {
-    expect(nextSlot(named({ cron: '0 0 25 12 *', except: { dates: ['12-25'] } }), 0)).toBeUndefined();
+  test('may be all that is left before the end', () => {
+    const ended = { cron: '0 0 25 12 *', end: new Date('2025-12-31'), except: { dates: ['12-25'] } };
+    expect(nextSlot(named(ended), 0)).toBeUndefined();
+  });
+
+  test('may be all weekdays but one on which a rare day falls', () => {
+    const weekdays = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday'] as const;
+    expect(slots({ cron: '0 0 29 2 *', except: { weekdays } }, '2026-01-01T00:00Z', 2)).toEqual([
+      '2048-02-29T00:00Z',
+      '2076-02-29T00:00Z',
+    ]);
+  });
+
+  test('make a day of the month and a weekday of it, as Celery reads both', () => {
+    const weekdays = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'saturday'] as const;
+    expect(slots({ cron: '0 9 13 * *', except: { weekdays } }, '2026-01-01T00:00Z', 3)).toEqual([
+      '2026-02-13T09:00Z',
+      '2026-03-13T09:00Z',
+      '2026-11-13T09:00Z',
+    ]);
+    expect(slots({ cron: '0 9 13 * fri' }, '2026-01-01T00:00Z', 3)).toEqual([
+      '2026-01-02T09:00Z',
+      '2026-01-09T09:00Z',
+      '2026-01-13T09:00Z',
+    ]);
+  });
+
+  test('end where the clocks go back into them', () => {
+    // 00:01 of the 7th was 23:01 of the 6th again.
+    const saturday = {
+      cron: '0,30 * * * *',
+      tz: 'America/St_Johns',
+      except: { weekdays: ['saturday'] },
+    } as const;
+    expect(slots(saturday, '2010-11-06T12:00Z', 3)).toEqual([
+      '2010-11-07T02:30Z',
+      '2010-11-07T03:30Z',
+      '2010-11-07T04:00Z',
+    ]);
+    const sunday = { ...saturday, except: { weekdays: ['sunday'] } } as const;
+    expect(slots(sunday, '2010-11-07T02:00Z', 2)).toEqual(['2010-11-07T03:00Z', '2010-11-08T03:30Z']);
   });
 
   test('end where the day does, also on days of 23 and 25 hours', () => {
@@ -179,6 +207,10 @@ test.each<[object, string]>([
   [{ cron: '61 * * * *' }, 'cron'],
   [{ cron: '0 0 30 2 *' }, 'cron'],
   [{ cron: 5 }, 'cron'],
+  [{ cron: `${'0,'.repeat(600)}0 * * * *` }, 'cron'],
+  [{ cron: '0 0 31 4,6 *' }, 'cron'],
+  [{ cron: '*/90 * * * *' }, 'cron'],
+  [{ cron: '0 0 25 12 *', except: { dates: ['12-25'] } }, 'except'],
   [{ every: 999 }, 'every'],
   [{ every: '11y' }, 'every'],
   [{ every: '1m', tz: 'Europe/Zuerich' }, 'tz'],
@@ -206,4 +238,105 @@ test.each<[object, string]>([
   const refused = () => normalizeSchedule('test', options as ScheduleOptions);
   expect(refused).toThrow(InvalidOptionError);
   expect(refused).toThrow(`\`${option}\``);
+});
+
+describe('what would never be fired, or not as it is written, is refused in words', () => {
+  const said = (options: object) => {
+    try {
+      normalizeSchedule('test', options as ScheduleOptions);
+      return 'taken';
+    } catch (error) {
+      return error instanceof InvalidOptionError ? error.message : error;
+    }
+  };
+
+  test.each(['0 0 31 4,6 *', '0 0 30 2 *', '0 0 31 2,4,6,9,11 ?', '0 0 H(30-31) 2 *'])(
+    '`%s` has no day',
+    (cron) => {
+      expect(said({ cron })).toBe(
+        'Expected `cron` to be a cron expression (it never occurs: no month that it allows has a day that it allows), ' +
+          `got ${JSON.stringify(cron)}.`,
+      );
+    },
+  );
+
+  test.each([
+    [
+      '*/90 * * * *',
+      "a step in the minute field is at most 60, not 90; for an interval, give `every: '90m'` instead of `cron`",
+    ],
+    [
+      '*/90 * * * * *',
+      "a step in the second field is at most 60, not 90; for an interval, give `every: '90s'` instead of `cron`",
+    ],
+    [
+      '0 1/36 * * *',
+      "a step in the hour field is at most 24, not 36; for an interval, give `every: '36h'` instead of `cron`",
+    ],
+    [
+      'H/90 * * * *',
+      "a step in the minute field is at most 60, not 90; for an interval, give `every: '90m'` instead of `cron`",
+    ],
+    ['0 0 */40 * *', 'a step in the day of month field is at most 31, not 40'],
+    ['0 22-2 * * *', 'the range 22-2 in the hour field runs past its end: write 22-23,0-2'],
+    ['0 0 * * fri-mon', 'the range fri-mon in the day of week field runs past its end: write 5-6,0-1'],
+    ['0 0 * * FRI-SUN', 'the range FRI-SUN in the day of week field runs past its end: write 5-6,0'],
+    ['0 0 1 nov-jan *', 'the range nov-jan in the month field runs past its end: write 11-12,1'],
+    ['50-10/5 * * * *', 'the range 50-10/5 in the minute field runs past its end: list the values'],
+  ])('`%s`', (cron, why) => {
+    expect(said({ cron })).toBe(
+      `Expected \`cron\` to be a cron expression (${why}), got ${JSON.stringify(cron)}.`,
+    );
+  });
+
+  test.each<[ScheduleOptions, string]>([
+    [{ cron: '0 0 25 12 *', except: { dates: ['12-25'] } }, 'for 41 years), got "12-25"'],
+    [{ cron: '0 0 * * 1', except: { weekdays: ['monday'] } }, 'for 41 years), got "monday"'],
+    [
+      { cron: '* * * * *', except: { ranges: [{ from: '2020-01-01', to: '2999-12-31' }] } },
+      'for 41 years), got "2020-01-01 to 2999-12-31"',
+    ],
+    [
+      { every: '7d', start: new Date('2026-01-05'), except: { weekdays: ['monday'] } },
+      'for 41 years), got "monday"',
+    ],
+    [
+      {
+        every: '1d',
+        start: new Date('2026-05-01'),
+        end: new Date('2026-05-03'),
+        except: { ranges: [{ from: '2026-04-01', to: '2026-05-31' }] },
+      },
+      '), got "2026-04-01 to 2026-05-31"',
+    ],
+  ])('days that leave nothing: %j', (options, rest) => {
+    expect(said(options)).toBe(
+      `Expected \`except\` to be fewer days (these leave the schedule no slot${rest.startsWith(')') ? '' : ' '}${rest}.`,
+    );
+  });
+
+  test.each([
+    '@daily',
+    '@weekdays',
+    '0 0 L * *',
+    '0 0 * * 5L',
+    '0 0 * * 5#3',
+    '0 0 ? * MON-FRI',
+    '0 0 1 * ?',
+    '*/60 * * * *',
+    '0 */24 * * *',
+    '0 0 * * 5-7',
+    'H H(0-5) * * *',
+    'H/15 * * * *',
+    '0 0 31 4,5 *',
+    '30 0 0 1 1 *',
+    '0 0 31 4 1',
+  ])('`%s` is taken', (cron) => {
+    expect(said({ cron })).toBe('taken');
+  });
+
+  test('a schedule that has ended stays', () => {
+    const end = new Date('2020-01-01');
+    expect(said({ cron: '0 0 25 12 *', end, except: { dates: ['12-24'] } })).toBe('taken');
+  });
 });
