@@ -204,6 +204,39 @@ onEveryEngine('slots that were missed while no worker ran', (engine) => {
     expect((await schedule.info()).runs).toHaveLength(3);
   });
 
+  test.each([
+    [
+      'Europe/Berlin',
+      '30 2 * * *',
+      '2025-10-25T22:00Z',
+      ['2025-10-26T00:30:00.000Z', '2025-10-27T01:30:00.000Z'],
+    ],
+    [
+      'Africa/Cairo',
+      '0 0 * * *',
+      '2025-04-24T12:00Z',
+      ['2025-04-24T22:00:00.000Z', '2025-04-25T21:00:00.000Z'],
+    ],
+    [
+      'America/Havana',
+      '0 0 * * *',
+      '2025-11-01T12:00Z',
+      ['2025-11-02T04:00:00.000Z', '2025-11-03T05:00:00.000Z'],
+    ],
+  ])('are those of the clock where it was shifted: %s', async (tz, cron, since, slots) => {
+    const app = engine.app();
+    const { tick, seen } = ticking(app);
+    const end = new Date(slots.at(-1) ?? '');
+    const schedule = app.schedule('nightly', { cron, tz, end, catchUp: 'all', overlap: 'allow' }, tick);
+    await app.schedules.sync();
+    await plant(engine, 'nightly', back(Date.parse(since)));
+    await app.worker({ concurrency: 1 }).start();
+    await vi.waitFor(async () => expect((await schedule.info()).runs).toHaveLength(2), soonMs);
+    await vi.waitFor(() => expect(seen.length).toBeGreaterThanOrEqual(2), soonMs);
+    expect([...seen].sort()).toEqual(slots);
+    expect(await schedule.info()).toMatchObject({ state: 'ended', lateMs: 0 });
+  });
+
   test('are fired once, also if a worker has died before it noted that', async () => {
     const { schedule, seen, slot } = await after(3, { catchUp: 'all', overlap: 'allow' });
     await vi.waitFor(() => expect(seen).toHaveLength(3), soonMs);
