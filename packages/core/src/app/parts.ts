@@ -87,7 +87,6 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
   );
   const router = new Router(options.queues, options.routes);
   const sealer = new Sealer(codecs);
-  const outages = new WeakSet<Error>();
   const at = resolveConnection(connection);
   const storeOptions: StoreOptions = {
     connection: at,
@@ -95,7 +94,7 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
     onError: (error) => telling.error(error, advised(error, at)),
     pause: runtime.pause,
     time,
-    outages,
+    outages: new WeakSet(),
     sealer,
     timeoutMs: positiveMs(sendTimeout, 'sendTimeout'),
   };
@@ -133,7 +132,6 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
     sealer,
     hooks,
     maxResultBytes: limitOf('limits.resultBytes', limits.resultBytes),
-    outages,
     onError: telling.error,
   };
   let loading: Promise<Executor> | undefined;

@@ -23,7 +23,7 @@ export interface BackendOptions {
   /** Resolves after a time, before a command is tried again. */
   readonly pause: (ms: number) => Promise<void>;
   readonly time: StoreTime;
-  /** Errors that say that this store cannot be reached, as they are thrown. */
+  /** Errors of commands of this store that say that it is away, noted where they arise. */
   readonly outages: WeakSet<Error>;
 }
 
@@ -125,7 +125,8 @@ export class Backends {
     const { signal, timeoutMs, deadline } = wait;
     let error = first;
     for (let pauseMs = RETRY_MS.first; ; pauseMs = Math.min(pauseMs * 2, RETRY_MS.max)) {
-      if (signal.aborted || error instanceof ConnectionError || !isTransient(error)) throw this.#told(error);
+      if (error instanceof ConnectionError || !isTransient(error)) throw this.#told(error);
+      if (signal.aborted) throw this.#asOutage(error as Error);
       this.#forgetReady();
       this.#lastError = error as Error;
       if (performance.now() + pauseMs >= deadline) throw this.#unreachable(timeoutMs);
@@ -237,7 +238,10 @@ export class Backends {
     const seconds = `${timeoutMs / 1000} s`;
     const what = isRefusedUser(cause) ? `let nobody in for ${seconds}` : `did not answer within ${seconds}`;
     const advice = adviceOn(cause, this.#options.connection);
-    const error = new ConnectionError(`The store ${what}${reason}. ${advice}`, { cause });
+    return this.#asOutage(new ConnectionError(`The store ${what}${reason}. ${advice}`, { cause }));
+  }
+
+  #asOutage<T extends Error>(error: T): T {
     this.#options.outages.add(error);
     return error;
   }

@@ -1,6 +1,7 @@
 /** The events that BullMQ writes for each queue, as a part of every change of a job, read from any place. */
 import type { FlowProducerOptions, IQueueBackend } from 'bullmq';
 import type { BackendOptions } from './backends.js';
+import { isTransient } from './guards/transient.js';
 import type { Store } from './store.js';
 
 /** One event as it is stored. */
@@ -37,7 +38,7 @@ export class EventStreams {
 
   /** The events after an id, oldest first; none if a second passes without any. */
   async after(queue: string, id: string): Promise<StreamEntry[]> {
-    const streams = await this.#queue(queue).readEvents(id, BLOCK_MS);
+    const streams = await this.#queue(queue).readEvents(id, BLOCK_MS).catch(this.#noted);
     const [, entries = []] = streams?.[0] ?? [];
     return entries.map(([entry, values]) => ({ id: entry, fields: fieldsOf(values) }));
   }
@@ -52,6 +53,11 @@ export class EventStreams {
     this.#queues.clear();
     await base?.close(true);
   }
+
+  readonly #noted = (error: unknown): never => {
+    if (isTransient(error)) this.#options.outages.add(error as Error);
+    throw error;
+  };
 
   #queue(name: string): IQueueBackend {
     let queue = this.#queues.get(name);

@@ -57,6 +57,14 @@ export class Store implements JobAccess {
     return this.#access.backends.closed;
   }
 
+  /**
+   * Whether a command of this store has thrown the error because the store is away. True for what the app's own calls in
+   * a handler throw as well; never for what says so in words only, such as an error of another client.
+   */
+  isOutage(error: unknown): boolean {
+    return error instanceof Error && this.#options.outages.has(error);
+  }
+
   /** What the store tells of itself; undefined if it does not. */
   facts(): Promise<ServerFacts | undefined> {
     return this.#access.reach(() => this.#access.backends.facts());

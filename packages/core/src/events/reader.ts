@@ -1,9 +1,7 @@
 /** Reads the streams of an app's queues as one, until it is left. */
 import { CONTROL_QUEUE } from '../bullmq/control.js';
 import { EventStreams, markEvents, type StreamEntry } from '../bullmq/event-streams.js';
-import { isTransient } from '../bullmq/guards/transient.js';
 import type { Store, StoreOptions } from '../bullmq/store.js';
-import { isUmbelError } from '../errors.js';
 import { Ending } from './ending.js';
 import { isFirstDelay } from './entry.js';
 import type { AppEvent } from './event.js';
@@ -126,7 +124,7 @@ export class EventReader {
       );
       for (const read of reads) if (read.status === 'rejected') throw read.reason;
     } catch (error) {
-      if (!isAway(error)) throw error;
+      if (!this.#parts.store.isOutage(error)) throw error;
       await this.#pause(OUTAGE_PAUSE_MS);
       return []; // what is told next may be overtaken by what could not be read
     }
@@ -191,7 +189,7 @@ export class EventReader {
       try {
         return await this.#ending.race(ask());
       } catch (error) {
-        if (!isAway(error)) throw error;
+        if (!this.#parts.store.isOutage(error)) throw error;
         await this.#pause(OUTAGE_PAUSE_MS);
       }
     }
@@ -217,9 +215,4 @@ export class EventReader {
         "read faster, or list 'gap' among the `types` to be told where.",
     );
   }
-}
-
-/** Whether it passes: the store is there again sooner or later. */
-function isAway(error: unknown): boolean {
-  return isTransient(error) || isUmbelError(error, 'CONNECTION');
 }

@@ -17,6 +17,11 @@ import { type FlowNode, INTERNAL_JOB, INTERNAL_QUEUE, type JoinRule, jobIdOf, ty
 /** What a probe fails with, so that its join is started at once. */
 export const PROBE = { won: 'umbel:won', again: 'umbel:again' } as const;
 
+/** The words of a failure that is no probe's, so that a join does not take them for a probe's. */
+export function unlikeProbe(message: string): string {
+  return message.startsWith('umbel:') ? `Error: ${message}` : message;
+}
+
 /** A child that starts the job at `path`, which waits, by failing at once. */
 export function wakingProbe(path: string): FlowNode {
   return { path: `${path}!${randomUUID()}`, name: INTERNAL_JOB.probe, queue: INTERNAL_QUEUE };

@@ -1,8 +1,6 @@
-import { isTransient } from '../bullmq/guards/transient.js';
 import {
   ExpiredError,
   type FailureOrigin,
-  isUmbelError,
   LockLostError,
   RevokedError,
   SkippedError,
@@ -10,7 +8,7 @@ import {
   ValidationError,
   WorkerClosedError,
 } from '../errors.js';
-import { wakingProbe } from '../flow/needed.js';
+import { unlikeProbe, wakingProbe } from '../flow/needed.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
 import { pathOf } from '../flow/path.js';
 import { retryDelayMs } from '../tasks/retry.js';
@@ -202,8 +200,7 @@ export class Executor {
     attempt: Attempt | undefined,
     error: Error,
   ): Promise<AttemptOutcome> {
-    const isOutage = this.#parts.outages.has(error) || (attempt === undefined && isAway(error));
-    if (isOutage) {
+    if (this.#parts.store.isOutage(error)) {
       await attempt?.reports.end();
       // W6: an outage of the store is not charged to the job.
       return { kind: 'returned', delayMs: UNREACHABLE_RETURN_MS };
@@ -273,7 +270,8 @@ export class Executor {
   }
 
   #shown({ error }: FailureOrigin): ShownError {
-    if (!this.#parts.sealer.isActive) return { name: error.name, message: error.message, stack: error.stack };
+    if (!this.#parts.sealer.isActive)
+      return { name: error.name, message: unlikeProbe(error.message), stack: error.stack };
     return { name: error.name, message: `${error.name} (encoded with the job)`, stack: undefined };
   }
 
@@ -282,11 +280,6 @@ export class Executor {
       ? this.#steps.run(job, envelope)
       : this.#handling.handle(job, envelope, begun);
   }
-}
-
-/** Whether an error, thrown before anything of the user's has run, is the store's. */
-function isAway(error: Error): boolean {
-  return isUmbelError(error, 'CONNECTION') || isTransient(error);
 }
 
 function stateOf(error: Error): Pick<FailureOrigin, 'state'> {

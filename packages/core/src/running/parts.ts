@@ -35,7 +35,5 @@ export interface ExecutorParts {
   readonly runSchedule: (job: ActiveJob, envelope: Envelope) => Promise<unknown>;
   /** How often a job may lose its worker in a short while; absent: as by default. */
   readonly maxLostStarts?: number;
-  /** Errors that say that the app's own store cannot be reached. */
-  readonly outages: WeakSet<Error>;
   readonly onError: (error: Error) => void;
 }

@@ -1,7 +1,6 @@
 /** The job of a schedule: decides, fires the slots that are due, notes what it did, and goes back until the next slot. */
-import { isTransient } from '../bullmq/guards/transient.js';
 import { scheduleId } from '../bullmq/schedule-store.js';
-import { CorruptJobError, type ErrorRecord, isUmbelError } from '../errors.js';
+import { CorruptJobError, type ErrorRecord } from '../errors.js';
 import { revokeJobs } from '../results/revoking.js';
 import { isFinal } from '../results/state.js';
 import type { ActiveJob } from '../running/job.js';
@@ -38,7 +37,7 @@ export async function runSchedule(parts: ScheduleParts, job: ActiveJob, envelope
     oldest = startOf(runs.going);
     next = schedule.removed === undefined ? await turn(parts, schedule, slots, runs) : undefined;
   } catch (error) {
-    if (isAway(error)) throw error;
+    if (parts.store.isOutage(error)) throw error;
     // It must not end for what may be better next time.
     parts.onError(new Error(`schedule "${schedule.name}": ${toError(error).message}`, { cause: error }));
     throw new ComeBack(AFTER_ERROR_MS);
@@ -137,7 +136,7 @@ async function fired(
     const open = await fire(parts, record, slotRunId(record.name, slot), slot);
     return { run: { slot, at: open.at, outcome: 'fired', id: open.id, queue: open.queue }, open };
   } catch (thrown) {
-    if (isAway(thrown)) throw thrown;
+    if (parts.store.isOutage(thrown)) throw thrown;
     const error = toError(thrown);
     parts.onError(new Error(`schedule "${record.name}" could not fire: ${error.message}`, { cause: error }));
     const context = { subject: 'failure', id: scheduleId(record.name), task: '' } as const;
@@ -169,8 +168,4 @@ async function runsOf(
 
 function startOf(runs: readonly OpenRun[]): number | undefined {
   return runs.length === 0 ? undefined : Math.min(...runs.map(({ at }) => at));
-}
-
-function isAway(error: unknown): boolean {
-  return isUmbelError(error, 'CONNECTION') || isTransient(error);
 }

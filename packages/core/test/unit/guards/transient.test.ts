@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { readsWhole } from '../../../src/bullmq/guards/reads.js';
 import { isTransient } from '../../../src/bullmq/guards/transient.js';
+import { SubmitError } from '../../../src/errors.js';
 import { stubBackend } from '../../support/stub-backend.js';
 
 const aborted = (...previousErrors: Error[]) =>
@@ -18,6 +19,10 @@ test.each([
   new Error('NOPERM this user has no permissions'),
   new Error('WRONGTYPE Operation against a key'),
   aborted(new Error('NOPERM this user has no permissions')),
+  // What quotes a job is not the client's.
+  new Error('Missing key for job Connection is closed. moveToFinished'),
+  new SubmitError('Connection is closed: job 1 was not stored.'),
+  new SyntaxError('LOADING is not valid JSON'),
   'LOADING',
   undefined,
 ])('%s does not pass by itself', (error) => expect(isTransient(error)).toBe(false));
