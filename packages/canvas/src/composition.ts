@@ -9,7 +9,9 @@ import {
 import {
   type CallbackExpressions,
   callbackOf,
+  droppedOptions,
   type FlowNode,
+  hasOptions,
   mergeOptions,
   normalizeOptions,
   PLAN,
@@ -39,8 +41,10 @@ export class Composition implements Part, Plannable {
     this[SENDER] = sender;
   }
 
-  delay(input?: unknown): Promise<AsyncResult<unknown>> {
-    return this.applyAsync(input);
+  delay(input?: unknown, ...more: unknown[]): Promise<AsyncResult<unknown>> {
+    return hasOptions(more)
+      ? Promise.reject(droppedOptions('delay', 'applyAsync(input, { … })', more))
+      : this.applyAsync(input);
   }
 
   async applyAsync(input: unknown, options: SendOptions<never> = {}): Promise<AsyncResult<unknown>> {

@@ -2,6 +2,8 @@ import { type AsyncResult, type SendOptions, UnboundTaskError } from '@umbel/cor
 import {
   type Expression,
   type FlowNode,
+  looksLikeOptions,
+  optionsComeSecond,
   type Planning,
   ReadyResult,
   type Sender,
@@ -38,9 +40,8 @@ export async function submit(
   }
   const { root, feeds } = planRun(normal, sender);
   if (input !== undefined && feeds.length === 0 && !takesInput(root)) {
-    throw new CanvasError(
-      'No step of this workflow takes an input, so nothing can be passed when it is sent.',
-    );
+    const reason = 'No step of this workflow takes an input, so nothing can be passed when it is sent';
+    throw new CanvasError(looksLikeOptions(input) ? `${reason}: ${optionsComeSecond(input)}.` : `${reason}.`);
   }
   return sender.sendRun(root, input, sending, feeds);
 }

@@ -27,6 +27,7 @@ export { Skip, StoppedEarly, WaitForChildren } from './running/signals.js';
 export type { ActivityListener, EndedAttempt } from './running/worker/activity.js';
 export { type EnqueuedJob, type Observer, type Runtime, systemRuntime } from './runtime.js';
 export { united } from './sending/callbacks.js';
+export { looksLikeOptions, optionsComeSecond } from './sending/mistaken-options.js';
 export { standInFor } from './stand-in.js';
 export { type OptionsOf, type Planning, piped, provideCanvas } from './tasks/canvas.js';
 export { type CallbackExpressions, withCallback } from './tasks/linking.js';
@@ -41,7 +42,9 @@ export { readOptions } from './tasks/read-options.js';
 export type { TaskEntry } from './tasks/registry.js';
 export {
   callbackOf,
+  droppedOptions,
   type Expression,
+  hasOptions,
   isSigned,
   PLAN,
   type Plannable,

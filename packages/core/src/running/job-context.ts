@@ -2,6 +2,7 @@ import type { Clock } from '../clock.js';
 import { type Duration, durationMs } from '../duration.js';
 import { ExpectedFailureError, RejectedError } from '../errors.js';
 import { RetryRequest } from '../tasks/retry.js';
+import { droppedOptions, hasOptions } from '../tasks/signature.js';
 import type { Envelope } from '../wire/envelope.js';
 import type { TaskContext, TaskLog } from './context.js';
 import type { FlowChanges } from './flow-changes.js';
@@ -110,11 +111,11 @@ export class JobContext implements TaskContext {
   }
 
   get replace(): TaskContext['replace'] {
-    return (step, ...input) => this.#flow().replace(step, input[0]);
+    return (step, ...input) => this.#flow().replace(step, onlyInput('ctx.replace', input));
   }
 
   get addToGroup(): TaskContext['addToGroup'] {
-    return (step, ...input) => this.#flow().addToGroup(step, input[0]);
+    return (step, ...input) => this.#flow().addToGroup(step, onlyInput('ctx.addToGroup', input));
   }
 
   #flow(): FlowChanges {
@@ -127,6 +128,12 @@ export class JobContext implements TaskContext {
       throw new RejectedError(`The handler of task "${this.name}" rejected its job: ${reason}`);
     };
   }
+}
+
+/** @throws {InvalidOptionError} if options follow the input, which would be dropped. */
+function onlyInput(method: string, [input, ...more]: readonly unknown[]): unknown {
+  if (hasOptions(more)) throw droppedOptions(method, `${method}(step.set({ … }), input)`, more);
+  return input;
 }
 
 /** Resolves after `ms`; rejects with the signal's reason once it is aborted. */

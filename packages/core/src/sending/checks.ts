@@ -9,6 +9,7 @@ import type { TaskExpression } from '../tasks/signature.js';
 import { jsonIssues } from '../wire/json.js';
 import { validateInput, validateInputAtOnce } from '../wire/schema.js';
 import { sanitize } from '../wire/stored-value.js';
+import { looksLikeOptions, optionsComeSecond, refuseMistakenOptions, takersOf } from './mistaken-options.js';
 
 /** What steps have put together may be longer than the input of one call. */
 const MAX_STORED_BYTES = 32 * 1_048_576;
@@ -47,6 +48,22 @@ export class InputChecks {
     }
   }
 
+  /** @throws {ValidationError} if the input of a call is what its options are meant to be, and would be dropped. */
+  async refuseOptions(
+    { task, input: bound, into, immutable }: TaskExpression,
+    input: unknown,
+  ): Promise<void> {
+    if (!looksLikeOptions(input) || immutable) return; // an immutable call refuses any input
+    const taker = { task, input: bound, ...(into !== undefined && { into }) };
+    await refuseMistakenOptions(this.#registry, input, [taker]);
+  }
+
+  /** The same of the input of a run. */
+  async refuseOptionsOfRun(root: FlowNode, input: unknown): Promise<void> {
+    if (!looksLikeOptions(input)) return;
+    await refuseMistakenOptions(this.#registry, input, takersOf(root) ?? []);
+  }
+
   /**
    * Gives a promise only if the task's schema does.
    * @throws {ValidationError} or rejects with it, if the input does not fit the schema, or JSON would change it.
@@ -56,7 +73,7 @@ export class InputChecks {
     const entry = this.#registry.get(task);
     if (entry === undefined) return undefined;
     if (entry.input === undefined) {
-      return input === undefined ? undefined : refuseInput(task, NO_INPUT);
+      return input === undefined ? undefined : refuseInput(task, noInput(NO_INPUT, input));
     }
     const checked = validateInput(entry.input, input, task, this.sensitiveOf(entry), path);
     return checked instanceof Promise ? checked : undefined;
@@ -112,10 +129,15 @@ function* inputsOf(node: FlowNode): Generator<TreeInput> {
 export function wholeInput(expression: TaskExpression, input: unknown): unknown {
   const { task, immutable } = expression;
   if (input !== undefined && immutable)
-    refuseInput(task, 'the call is immutable (.si), so nothing can be passed');
+    refuseInput(task, noInput('the call is immutable (.si), so nothing can be passed', input));
   return input === undefined && expression.into === undefined
     ? expression.input
     : completeInput(task, expression, input);
+}
+
+/** Why a call takes no input; what to write, if that is meant to be options. */
+function noInput(reason: string, input: unknown): string {
+  return looksLikeOptions(input) ? `${reason}; ${optionsComeSecond(input)}` : reason;
 }
 
 function refuseInput(task: string, message: string): never {

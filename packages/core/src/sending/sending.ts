@@ -33,6 +33,7 @@ import { callbacksOf, linkedTo, runWithCallbacks, united } from './callbacks.js'
 import { type InputChecks, wholeInput } from './checks.js';
 import { feedMembers } from './feeding.js';
 import { isStored, keyedContent, shapeOf } from './idempotency.js';
+import { looksLikeOptions } from './mistaken-options.js';
 
 /** What an app sends with. */
 export interface SendingParts {
@@ -48,6 +49,9 @@ export interface SendingParts {
 }
 
 const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
+
+/** Options that would be without effect where many calls are sent. */
+const OF_ONE_CALL = ['idempotencyKey', 'link', 'linkError'] as const;
 
 /** Checks, routes and stores calls and runs. */
 export class Sending {
@@ -66,6 +70,7 @@ export class Sending {
     options: SendOptions<never>,
   ): Promise<AsyncResult<unknown>> {
     const whole = wholeInput(expression, input);
+    if (looksLikeOptions(input)) await this.#checks.refuseOptions(expression, input);
     const checking = this.#checks.check(expression.task, whole);
     if (checking !== undefined) await checking;
     const callbacks = this.#callbacks(expression, options);
@@ -86,11 +91,20 @@ export class Sending {
   async sendMany(
     expression: TaskExpression,
     inputs: Iterable<unknown>,
-    options: BulkOptions,
+    options: BulkOptions & Pick<SendOptions, (typeof OF_ONE_CALL)[number]>,
   ): Promise<AsyncResult<unknown>[]> {
+    for (const option of OF_ONE_CALL) {
+      if (options[option] === undefined) continue;
+      throw new InvalidOptionError(
+        option,
+        'absent for sendMany(), which sends several calls',
+        options[option],
+      );
+    }
     const wholes: unknown[] = [];
     for (const input of inputs) {
       const whole = wholeInput(expression, input);
+      if (looksLikeOptions(input)) await this.#checks.refuseOptions(expression, input);
       const checking = this.#checks.check(expression.task, whole, `inputs[${wholes.length}]`);
       if (checking !== undefined) await checking;
       wholes.push(whole);
@@ -128,6 +142,7 @@ export class Sending {
     options: SendOptions<never>,
     feeds: readonly MembersFeed[] = [],
   ): Promise<AsyncResult<unknown>> {
+    if (looksLikeOptions(input)) await this.#checks.refuseOptionsOfRun(root, input);
     const filled = fill(root, input);
     const deduplication = normalizeDeduplication(options);
     if (deduplication !== undefined) {

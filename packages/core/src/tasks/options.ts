@@ -145,6 +145,10 @@ const OPTIONS: OptionNames<SendOptions> = {
   sendTimeout: true,
 };
 
+export function isSendOption(name: string): boolean {
+  return Object.hasOwn(OPTIONS, name);
+}
+
 /** BullMQ keeps priorities in 21 bits. */
 const MAX_PRIORITY = 2 ** 21 - 1;
 export const MAX_DISPLAY_NAME = 200;

@@ -95,6 +95,24 @@ export function callbackOf(method: string, value: unknown, sender: Sender | unde
   return value;
 }
 
+/** Whether an object follows the arguments that a method has: options, which it would drop. Callbacks of arrays get a number. */
+export function hasOptions([next]: readonly unknown[]): boolean {
+  return typeof next === 'object' && next !== null;
+}
+
+/** The error for options where a method takes none. @param instead What takes them. */
+export function droppedOptions(
+  method: string,
+  instead: string,
+  [given]: readonly unknown[],
+): InvalidOptionError {
+  return new InvalidOptionError(
+    method,
+    `called without options, which it would drop (use ${instead})`,
+    given,
+  );
+}
+
 /** A call described but not sent. The public, typed face of it is `Signature`. */
 export class TaskSignature implements Plannable {
   readonly #expression: TaskExpression;
@@ -105,8 +123,10 @@ export class TaskSignature implements Plannable {
     this[SENDER] = sender;
   }
 
-  delay(input?: unknown): Promise<AsyncResult<unknown>> {
-    return this.applyAsync(input);
+  delay(input?: unknown, ...more: unknown[]): Promise<AsyncResult<unknown>> {
+    return hasOptions(more)
+      ? Promise.reject(droppedOptions('delay', 'applyAsync(input, { … })', more))
+      : this.applyAsync(input);
   }
 
   applyAsync(input: unknown, options: SendOptions<never> = {}): Promise<AsyncResult<unknown>> {

@@ -1,5 +1,5 @@
 import { InvalidOptionError } from '../errors.js';
-import { SENDER, type Sender, TaskSignature } from './signature.js';
+import { droppedOptions, hasOptions, SENDER, type Sender, TaskSignature } from './signature.js';
 
 /** A task at run time: the signature of its call with nothing bound, and the maker of others. */
 export class TaskObject extends TaskSignature {
@@ -10,15 +10,18 @@ export class TaskObject extends TaskSignature {
     this.name = name;
   }
 
-  s(bound?: object): TaskSignature {
+  s(bound?: object, ...more: unknown[]): TaskSignature {
+    if (hasOptions(more)) throw droppedOptions('s', '.s({ … }).set({ … })', more);
     return this.#signature(bound === undefined ? {} : { input: boundKeys(bound) });
   }
 
-  si(input?: unknown): TaskSignature {
+  si(input?: unknown, ...more: unknown[]): TaskSignature {
+    if (hasOptions(more)) throw droppedOptions('si', '.si(input).set({ … })', more);
     return this.#signature({ immutable: true, ...(input !== undefined && { input: input }) });
   }
 
-  into(key: string, rest?: object): TaskSignature {
+  into(key: string, rest?: object, ...more: unknown[]): TaskSignature {
+    if (hasOptions(more)) throw droppedOptions('into', '.into(key, { … }).set({ … })', more);
     if (key === '__proto__') throw new InvalidOptionError('into', 'another key than "__proto__"', key);
     return this.#signature({ into: key, ...(rest !== undefined && { input: boundKeys(rest) }) });
   }

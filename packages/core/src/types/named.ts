@@ -1,11 +1,14 @@
 /** Tasks that are known by their names. */
 import type { AsyncResult } from '../results/async-result.js';
-import type { BulkOptions } from '../tasks/options.js';
+import type { BulkOptions, SendOptions } from '../tasks/options.js';
 import type { AnyContract, Handler, Signature } from './task.js';
 
 /** A task of which only the name is known, and what the caller says of its result. Its input is checked by the worker. */
 export interface NamedTask<Out = unknown> extends Signature<string, unknown, Out> {
   readonly name: string;
+  /** Sends the call with options; any input may be meant. */
+  applyAsync(input: unknown, options: SendOptions<Out> & { ignoreResult: true }): Promise<AsyncResult<null>>;
+  applyAsync(input: unknown, options?: SendOptions<Out>): Promise<AsyncResult<Out>>;
   /** Sends many calls, in slices of 500 that take one round trip each; gives their handles in the same order. */
   sendMany(inputs: Iterable<unknown>, options?: BulkOptions): Promise<AsyncResult<Out>[]>;
   /** Binds some keys; the others are taken from the previous result, or from `delay`. Bound keys win. */

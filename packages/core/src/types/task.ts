@@ -15,7 +15,18 @@ import type { Expression } from '../tasks/signature.js';
 import type { Bindable, Bound, KeysOf, Open, Prettify, Without } from './bind.js';
 import type { FailureSchemas, ReportsOf } from './extras.js';
 import type { IsAny, WireSafe } from './json.js';
-import type { AnyResult, InputArgs, InputOf, OutputOf, Result, Step, StepAfter } from './step.js';
+import type {
+  AnyResult,
+  DelayArgs,
+  InputArg,
+  InputArgs,
+  InputOf,
+  OutputOf,
+  Result,
+  Step,
+  StepAfter,
+  TaskInputArg,
+} from './step.js';
 
 export type Schema = StandardSchemaV1;
 export type VoidSchema = StandardSchemaV1<void, void>;
@@ -50,7 +61,7 @@ export interface Signature<Name extends string, In, Out, Extras = {}> extends St
    * Sends the call now and gives a handle to its result.
    * @throws {ValidationError} if the complete input does not fit the schema of its task.
    */
-  delay(...input: InputArgs<In>): Promise<AsyncResult<Out, Extras>>;
+  delay<Value extends In = In>(...input: DelayArgs<In, Value>): Promise<AsyncResult<Out, Extras>>;
   /**
    * Sends the call with options, see `SendOptions`.
    * @throws {ValidationError} if the complete input does not fit the schema of its task.
@@ -59,11 +70,14 @@ export interface Signature<Name extends string, In, Out, Extras = {}> extends St
    * @throws {IdempotencyConflictError} if its key came before with another input.
    * @throws {ConnectionError} if the store cannot be reached for longer than `sendTimeout`.
    */
-  applyAsync(
-    input: In,
+  applyAsync<Value extends In = In>(
+    input: InputArg<In, Value>,
     options: SendOptions<Out> & { ignoreResult: true },
   ): Promise<AsyncResult<null, Extras>>;
-  applyAsync(input: In, options?: SendOptions<Out>): Promise<AsyncResult<Out, Extras>>;
+  applyAsync<Value extends In = In>(
+    input: InputArg<In, Value>,
+    options?: SendOptions<Out>,
+  ): Promise<AsyncResult<Out, Extras>>;
   /** A copy with options of its own; they win over the task's and over those given when a composition is sent. */
   set(options: SignatureOptions): Signature<Name, In, Out, Extras>;
   /** A copy with labels to search and revoke by, beside those it has. @throws {InvalidOptionError} beyond 20 of 200 characters. */
@@ -104,6 +118,15 @@ export interface Signature<Name extends string, In, Out, Extras = {}> extends St
 /** A declared unit of work. It is also the signature of a call with nothing bound. */
 export interface Task<Name extends string, In, Out, Extras = {}> extends Signature<Name, In, Out, Extras> {
   readonly name: Name;
+  /** Sends the call with options, as that of every signature. */
+  applyAsync<Value extends In = In>(
+    input: TaskInputArg<In, Value>,
+    options: SendOptions<Out> & { ignoreResult: true },
+  ): Promise<AsyncResult<null, Extras>>;
+  applyAsync<Value extends In = In>(
+    input: TaskInputArg<In, Value>,
+    options?: SendOptions<Out>,
+  ): Promise<AsyncResult<Out, Extras>>;
   /**
    * Sends many calls, in slices of 500 that take one round trip each; gives their handles in the same order.
    * @throws {ValidationError} naming the first input that does not fit; nothing is sent then.

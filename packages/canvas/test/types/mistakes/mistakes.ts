@@ -143,3 +143,6 @@ app.task({ name: 't', run: async (_, ctx) => ctx.replace(5) });
 app.task({ name: 't', output: z.object({ id: z.string() }), run: async () => ({ id: 5 }) });
 // an app without a name
 createApp({});
+// options in the place of an input that is not needed
+void resize.s({ width: 3, path: 'a.png' }).applyAsync({ idempotencyKey: 'a' });
+void chain(resize.si({ width: 3, path: 'a.png' }), measure).applyAsync({ countdown: '1m' });
