@@ -24,7 +24,7 @@ import { Sending } from '../sending/sending.js';
 import { checkInteger, checkName, checkPrefix, positiveMs } from '../tasks/options.js';
 import type { Registry } from '../tasks/registry.js';
 import { Router } from '../tasks/routing.js';
-import { Sealer } from '../wire/sealing.js';
+import { maxDecodedBytes, Sealer } from '../wire/sealing.js';
 import { whoIsMissing } from './missing-workers.js';
 import { Queues } from './queues.js';
 import { type Telling, tellingOf } from './telling.js';
@@ -86,7 +86,9 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
     100_000_000,
   );
   const router = new Router(options.queues, options.routes);
-  const sealer = new Sealer(codecs);
+  const maxInputBytes = limitOf('limits.inputBytes', limits.inputBytes);
+  const maxResultBytes = limitOf('limits.resultBytes', limits.resultBytes);
+  const sealer = new Sealer(codecs, maxDecodedBytes(maxInputBytes, maxResultBytes));
   const at = resolveConnection(connection);
   const storeOptions: StoreOptions = {
     connection: at,
@@ -110,7 +112,7 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
     unserved: (queue) => whoIsMissing(asking, name, queue),
     warn: telling.once,
   };
-  const checks = new InputChecks(registry, limitOf('limits.inputBytes', limits.inputBytes), sensitive);
+  const checks = new InputChecks(registry, maxInputBytes, sensitive);
   const common = { registry, store, runtime, checks, tags, middleware, maxMembers };
   const sending = new Sending({ ...common, router, results });
   const scheduleParts: ScheduleParts = {
@@ -131,7 +133,7 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
     app: name,
     sealer,
     hooks,
-    maxResultBytes: limitOf('limits.resultBytes', limits.resultBytes),
+    maxResultBytes,
     onError: telling.error,
   };
   let loading: Promise<Executor> | undefined;

@@ -163,8 +163,9 @@ export class Store implements JobAccess {
     return isHeld(this.#access, { queue, id });
   }
 
-  outcome(queue: string, id: string): Promise<JobOutcome> {
-    return outcomeOf(this.#access, { queue, id });
+  /** How a job has ended; `isLeft` says whether nobody waits for that any more. */
+  outcome(queue: string, id: string, isLeft?: () => boolean): Promise<JobOutcome> {
+    return outcomeOf(this.#access, { queue, id }, isLeft);
   }
 
   /** Why a job failed: as its worker recorded it, else what the store says. */

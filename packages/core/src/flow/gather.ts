@@ -1,5 +1,11 @@
 /** What a job's children give: its input, or the failure that stops it. */
-import { type FailureOrigin, LostJobError, UpstreamFailedError, ValidationError } from '../errors.js';
+import {
+  CorruptJobError,
+  type FailureOrigin,
+  LostJobError,
+  UpstreamFailedError,
+  ValidationError,
+} from '../errors.js';
 import type { FailedChild } from '../running/job.js';
 import { recordOf } from '../tasks/failure-record.js';
 import { recordError } from '../wire/error-record.js';
@@ -7,6 +13,7 @@ import { isPassedOn, isStopped, passedValue, referredMembers, stoppedChain } fro
 import { isPlainObject } from '../wire/plain-object.js';
 import { jobIdOf, type ListSource, type RecordSource, SLICE, type Source } from './node.js';
 import { isInside, isWithin, pathOf } from './path.js';
+import { isSize } from './shape.js';
 
 /** The jobs that a job waited for. */
 export interface Children {
@@ -34,6 +41,8 @@ export type Gathered =
 export interface Gatherer {
   readonly id: string;
   readonly run: string;
+  /** Large groups whose members were read for this value: stored data may say that one is in itself. */
+  readonly read?: Set<string>;
 }
 
 /**
@@ -121,7 +130,7 @@ class Gathering {
     const told = isPlainObject(added) ? added : {};
     const declared = 'record' in source ? source.keys.length : source.count;
     return {
-      count: declared ?? Number(told.count),
+      count: declared ?? toldCount(source.via ?? '', told),
       sliced: source.sliced === true || told.sliced === true,
     };
   }
@@ -129,30 +138,47 @@ class Gathering {
   async #fromMembers(source: ListSource | RecordSource, count: number): Promise<unknown[]> {
     const list = 'list' in source ? source.list : source.record;
     const failed = source.settled ? await this.#failures() : [];
+    // Those that are missing end any other list.
+    if (source.settled && count > Math.max(MAX_MISSING, this.#results.size + failed.length))
+      throw new CorruptJobError(this.#job.id, `its group has fewer than ${count} members`);
     const first = 'list' in source ? (source.first ?? 0) : 0;
     return this.#membersOf(list, this.#results, failed, first, first + count, source.settled);
   }
 
   async #fromSlices(source: ListSource | RecordSource, count: number): Promise<unknown[]> {
     const list = 'list' in source ? source.list : source.record;
-    const slices: number[] = [];
-    for (let index = 0; index * SLICE < count && this.#missing === undefined; index += 1) {
-      this.#result(this.#id(`${list}/${index}`));
-      slices.push(index);
+    const size = Math.ceil(count / SLICE);
+    if (!(this.#results instanceof EverySlice)) {
+      for (let index = 0; index < size && this.#missing === undefined; index += 1)
+        this.#result(this.#id(`${list}/${index}`));
     }
     if (this.#missing !== undefined || this.#source.ignored) return [];
     const values: unknown[][] = [];
-    for (let start = 0; start < slices.length && this.#missing === undefined; start += READ_TOGETHER) {
-      const some = slices.slice(start, start + READ_TOGETHER).map(async (index) => {
-        const id = this.#id(`${list}/${index}`);
-        const results = await this.#children.results(id);
-        const failed = source.settled ? await this.#children.failed(id) : [];
-        const first = index * SLICE;
-        return this.#membersOf(list, results, failed, first, Math.min(first + SLICE, count), source.settled);
-      });
+    // As many as there are, and no list of as many as there are said to be.
+    for (let start = 0; start < size && this.#missing === undefined; start += READ_TOGETHER) {
+      const some: Promise<unknown[]>[] = [];
+      for (let index = start; index < Math.min(start + READ_TOGETHER, size); index += 1)
+        some.push(this.#fromSlice(list, index, Math.min(SLICE, count - index * SLICE), source.settled));
       values.push(...(await Promise.all(some)));
     }
     return values.flat();
+  }
+
+  async #fromSlice(
+    list: string,
+    index: number,
+    count: number,
+    isSettled: boolean | undefined,
+  ): Promise<unknown[]> {
+    const id = this.#id(`${list}/${index}`);
+    const results = await this.#children.results(id);
+    const failed = isSettled ? await this.#children.failed(id) : [];
+    if (results.size === 0 && failed.length === 0) {
+      this.#missing ??= this.#id(`${list}.${index * SLICE}`);
+      return [];
+    }
+    const first = index * SLICE;
+    return this.#membersOf(list, results, failed, first, first + count, isSettled);
   }
 
   /** Results of the members from `first` to before `end`; those that they have added are kept. */
@@ -234,11 +260,24 @@ export async function firstCause(
   return first ?? lossOf('unknown');
 }
 
+/** Members that may be missing among those that may fail; more are in slices. */
+const MAX_MISSING = 1000;
+
+/** How many members the job that adds them says that there are. @throws {CorruptJobError} if that is no number of members. */
+export function toldCount(via: string, { count }: Readonly<Record<string, unknown>>): number {
+  if (isSize(count)) return Number(count);
+  throw new CorruptJobError(via, 'its result is no number of members');
+}
+
 /** Slices that are read at the same time. */
 const READ_TOGETHER = 20;
 
 /** The results of a large group, read from its slices. @throws {UpstreamFailedError} if one is gone from the store. */
 export async function readMembers(job: Gatherer, children: Children, source: Source): Promise<unknown> {
+  const { read = new Set<string>() } = job;
+  const key = 'list' in source ? source.list : 'record' in source ? source.record : '';
+  if (read.has(key)) throw new CorruptJobError(job.id, 'its result stands for itself');
+  read.add(key);
   const whole = {
     ...children,
     results: (of = '') => (of === '' ? all() : children.results(of)),
@@ -247,7 +286,7 @@ export async function readMembers(job: Gatherer, children: Children, source: Sou
   };
   // The job that joined them has seen every slice.
   const all = async () => new EverySlice();
-  const gathered = await gather({ ...job, id: job.run }, whole, source);
+  const gathered = await gather({ id: job.run, run: job.run, read }, whole, source);
   return gathered.kind === 'value' ? gathered.value : undefined;
 }
 

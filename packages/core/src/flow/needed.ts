@@ -11,6 +11,7 @@ import {
   gather,
   lossOf,
   readMembers,
+  toldCount,
 } from './gather.js';
 import { type FlowNode, INTERNAL_JOB, INTERNAL_QUEUE, type JoinRule, jobIdOf, type Source } from './node.js';
 
@@ -47,7 +48,7 @@ export async function gatherNeeded(
   const results = via === undefined && source.count !== undefined ? undefined : await children.results();
   const told = via === undefined ? undefined : results?.get(via);
   if (isStopped(told)) return gather(job, children, source);
-  const count = source.count ?? (isPlainObject(told) ? Number(told.count) : undefined);
+  const count = source.count ?? (isPlainObject(told) ? toldCount(via ?? '', told) : undefined);
   const isFed = via === undefined || told !== undefined;
   const probes = [...failed.values()].flatMap((probe) => {
     const index = probeIndex(idOf(source.list), probe.id);

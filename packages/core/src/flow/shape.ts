@@ -11,7 +11,8 @@ const isCount: Check = (value) => Number.isSafeInteger(value) && Number(value) >
 
 /** A larger list is none: so many members are never read. */
 const MAX_MEMBERS = 1_000_000_000;
-const isSize: Check = (value) => isCount(value) && Number(value) <= MAX_MEMBERS;
+/** A number of members that can be. */
+export const isSize: Check = (value) => isCount(value) && Number(value) <= MAX_MEMBERS;
 
 const isChunkSize: Check = (value) => isCount(value) && Number(value) > 0;
 

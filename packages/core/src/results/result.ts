@@ -218,8 +218,8 @@ export class StoredResult implements AsyncResult<unknown> {
 
   /** The final outcome. @throws what ends the wait before there is one. */
   async #ended(options: GetOptions): Promise<Ended> {
-    for await (const { queue, ask } of looksAt(this.#parts, this.#watched, options)) {
-      const outcome = await ask(() => this.#parts.store.outcome(queue, this.id));
+    for await (const { queue, ask, isLeft } of looksAt(this.#parts, this.#watched, options)) {
+      const outcome = await ask(() => this.#parts.store.outcome(queue, this.id, isLeft));
       if (outcome === LATER) continue;
       if (outcome.kind === 'missing') throw this.#unknown(queue);
       if (outcome.kind !== 'pending') return outcome;

@@ -30,6 +30,7 @@ export class Bell {
 /** Ends whatever is raced with it, with the first error it is given. */
 export class Interrupt {
   #reject: (error: unknown) => void = () => {};
+  #isOver = false;
   readonly #interrupted = new Promise<never>((_, reject) => {
     this.#reject = reject;
   });
@@ -38,7 +39,12 @@ export class Interrupt {
     this.#interrupted.catch(() => {}); // it may come when nothing is raced with it
   }
 
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   with(error: unknown): void {
+    this.#isOver = true;
     this.#reject(error);
   }
 

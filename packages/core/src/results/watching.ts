@@ -47,6 +47,8 @@ export interface Look {
   readonly queue: string;
   /** The answer of the store, or `LATER`; ends with the wait. */
   readonly ask: <T>(question: () => Promise<T>) => Promise<T | typeof LATER>;
+  /** Whether the wait has ended: what is asked then is read for nobody. */
+  readonly isLeft: () => boolean;
   /** Look at once when a job of the run ends in one of these queues. */
   readonly listen: (queues: Iterable<string>) => void;
   /** Something has changed: the next look is soon. */
@@ -71,6 +73,7 @@ export async function* looksAt(
   const isOver = () => void timedOut(parts, job, timeoutMs ?? 0).then((error) => interrupt.with(error));
   const deadline = timeoutMs === undefined ? undefined : clock.setTimeout(isOver, timeoutMs);
   let givenUp: Error | undefined;
+  const isLeft = () => interrupt.isOver;
   const undo = [
     interrupt.on(signal),
     interrupt.on(store.closed),
@@ -114,7 +117,7 @@ export async function* looksAt(
     for (;;) {
       const startedAt = performance.now();
       const isLast = givenUp !== undefined; // what was done before that is still to be seen
-      yield { queue, ask, listen, again };
+      yield { queue, ask, isLeft, listen, again };
       if (isLast) throw givenUp;
       const tookMs = performance.now() - startedAt;
       const waitMs = pollMs;

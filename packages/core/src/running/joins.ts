@@ -1,6 +1,6 @@
 /** The jobs that give the value of several others, or of one that may fail. */
 import { CorruptJobError, RevokedError, SkippedError, UpstreamFailedError } from '../errors.js';
-import { type Children, type Gathered, gather, readMembers } from '../flow/gather.js';
+import { type Children, type Gathered, gather, readMembers, toldCount } from '../flow/gather.js';
 import { fill } from '../flow/input.js';
 import { linked } from '../flow/links.js';
 import { gatherNeeded, PROBE } from '../flow/needed.js';
@@ -192,7 +192,7 @@ async function longList(children: Children, run: string, source: Source): Promis
   const added = isPlainObject(told) ? told : {};
   if (source.sliced !== true && added.sliced !== true) return undefined;
   return 'list' in members
-    ? { ...members, count: members.count ?? Number(added.count), sliced: true }
+    ? { ...members, count: members.count ?? toldCount(via ?? '', added), sliced: true }
     : { ...members, sliced: true };
 }
 

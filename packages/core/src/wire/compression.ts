@@ -5,14 +5,15 @@ import type { Codec } from './sealing.js';
 const compress = promisify(gzip);
 const expand = promisify(gunzip);
 
-/** A compressed value may not grow beyond this: a few kilobytes can expand to gigabytes. */
-const MAX_EXPANDED = 256 * 1024 * 1024;
+/** A compressed value may not grow beyond this where nobody says how far: a few kilobytes can expand to gigabytes. */
+const MAX_EXPANDED = 64 * 1024 * 1024;
 
 /** A codec that compresses values of `minBytes` and more (default 1,024) with gzip. Put it before encryption. */
 export function compression({ minBytes = 1024 }: { minBytes?: number } = {}): Codec {
   return {
     name: 'gzip',
     encode: async (data) => (data.length < minBytes ? undefined : compress(data)),
-    decode: (data) => expand(data, { maxOutputLength: MAX_EXPANDED }),
+    // Looked at while it grows.
+    decode: (data, { maxBytes = MAX_EXPANDED }) => expand(data, { maxOutputLength: maxBytes }),
   };
 }

@@ -9,6 +9,8 @@ export interface CodecContext {
   readonly id: string;
   /** The name of the job's task; empty for a result, which is read by those that do not know its task. */
   readonly task: string;
+  /** Most bytes that a decoded value may have; for codecs whose values grow. Set for `decode`. */
+  readonly maxBytes?: number;
 }
 
 /**
@@ -26,14 +28,25 @@ export interface Codec {
 /** The one key of a sealed value. */
 export const SEALED = 'umbel:sealed';
 
+const MEBIBYTE = 1_048_576;
+/** Bytes that a decoded value may have. What steps have put together is longer than the input or the result of one. */
+const MAX_DECODED_BYTES = 64 * MEBIBYTE;
+
+/** The same for an app with limits of its own. */
+export function maxDecodedBytes(maxInputBytes: number, maxResultBytes: number): number {
+  return Math.max(MAX_DECODED_BYTES, 2 * maxInputBytes, 2 * maxResultBytes);
+}
+
 /** Applies codecs, in their order, to values, and undoes it. */
 export class Sealer {
   readonly #codecs: readonly Codec[];
   /** Whether values are changed at all. */
   readonly isActive: boolean;
+  readonly #maxBytes: number;
 
-  constructor(codecs: readonly Codec[]) {
+  constructor(codecs: readonly Codec[], maxBytes = MAX_DECODED_BYTES) {
     this.#codecs = codecs;
+    this.#maxBytes = maxBytes;
     this.isActive = codecs.length > 0;
   }
 
@@ -42,11 +55,19 @@ export class Sealer {
     return this.#codecs.map(({ name }) => name);
   }
 
-  /** The value as it is stored: itself without codecs, else an object with the one key `umbel:sealed`. */
+  /**
+   * The value as it is stored: itself without codecs, else an object with the one key `umbel:sealed`.
+   * @throws {RangeError} if it is longer than what may be decoded.
+   */
   async seal(value: unknown, context: CodecContext): Promise<unknown> {
     if (!this.isActive || value === undefined) return value;
     const applied: string[] = [];
     let data: Uint8Array = Buffer.from(JSON.stringify(value));
+    if (data.length > this.#maxBytes) {
+      throw new RangeError(
+        `The ${context.subject} of job ${context.id} takes ${data.length} bytes as JSON; with codecs the limit is ${this.#maxBytes}.`,
+      );
+    }
     for (const codec of this.#codecs) {
       const encoded = await codec.encode(data, context);
       if (encoded === undefined) continue;
@@ -71,6 +92,7 @@ export class Sealer {
       throw new CorruptJobError(context.id, `its ${context.subject} was written with too many codecs`);
     }
     let data: Uint8Array = Buffer.from(text, 'base64');
+    const limited = { ...context, maxBytes: this.#maxBytes };
     for (const name of names.reverse()) {
       const codec = this.#codecs.find((candidate) => candidate.name === name);
       if (codec === undefined) {
@@ -81,7 +103,7 @@ export class Sealer {
         );
       }
       try {
-        data = await codec.decode(data, context);
+        data = await codec.decode(data, limited);
       } catch (cause) {
         throw new CorruptJobError(
           context.id,
@@ -94,6 +116,12 @@ export class Sealer {
   }
 
   #parsed(data: Uint8Array, { subject, id }: CodecContext): unknown {
+    if (data.length > this.#maxBytes) {
+      throw new CorruptJobError(
+        id,
+        `its ${subject} takes ${data.length} bytes once it is decoded, the limit is ${this.#maxBytes}`,
+      );
+    }
     let value: unknown;
     try {
       value = JSON.parse(Buffer.from(data).toString());

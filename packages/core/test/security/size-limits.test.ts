@@ -3,14 +3,15 @@ import { CanvasError, chain, chunks, group, map } from '@umbel/canvas';
 import {
   type AppOptions,
   CorruptJobError,
+  createApp,
   InvalidOptionError,
   TaskFailedError,
   ValidationError,
 } from '@umbel/core';
-import { Job } from 'bullmq';
+import { type BackendFactory, type IQueueBackend, Job } from 'bullmq';
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
-import { type Engine, onEveryEngine } from '../../../../test/engines.js';
+import { type Engine, memory, onEveryEngine } from '../../../../test/engines.js';
 import { plantResult } from '../support/planting.js';
 
 const soon = { timeout: '25s' } as const;
@@ -273,6 +274,31 @@ onEveryEngine('a planted job', (engine) => {
     expect(await (await keep.delay(1)).get(soon)).toBe(1);
   });
 
+  test('that claims a thousand million members fails at once, and the worker goes on', async () => {
+    const { app, keep } = keeping();
+    const claims = [
+      '{"umbel":1,"run":"r","after":{"list":"0","count":1000000000}}',
+      '{"umbel":1,"run":"r","after":{"list":"0","count":1000000000,"settled":true}}',
+      '{"umbel":1,"run":"r","after":{"list":"0","count":1000000000,"sliced":true}}',
+      '{"umbel":1,"run":"r","after":{"list":"0","count":1000000000,"sliced":true,"settled":true}}',
+      '{"umbel":1,"run":"r","after":{"list":"0","count":1000000000,"chunked":true},"join":{"cancel":true}}',
+      '{"umbel":1,"run":"r","after":{"list":"0","count":1000000000},"join":{"need":1000000000}}',
+    ];
+    for (const [index, data] of claims.entries())
+      await plant(`claim-${index}`, data, 'umbel', 'umbel:collect');
+    await app.worker().start();
+    for (const index of claims.keys()) {
+      const startedAt = performance.now();
+      await expect(app.result(`claim-${index}`).get(soon)).rejects.toThrow(TaskFailedError);
+      expect(performance.now() - startedAt).toBeLessThan(5000);
+      const result = app.result(`claim-${index}`);
+      await result.graph();
+      await result.counts();
+      await result.page({ offset: 999_999_000 });
+    }
+    expect(await (await keep.delay(1)).get(soon)).toBe(1);
+  });
+
   test.runIf(engine.name === 'redis')(
     'with a result that stands for members without an end, or is 100,000 levels deep, is told so',
     async () => {
@@ -290,8 +316,56 @@ onEveryEngine('a planted job', (engine) => {
         '{"umbel:members":{"list":"0","count":1000000000,"sliced":true}}',
       );
       await expect(result.get(soon)).rejects.toThrow('is gone from the store');
+      await plantResult(
+        app,
+        'default',
+        result.id,
+        '{"umbel:members":{"list":"0","count":1000000000,"sliced":true,"settled":true}}',
+      );
+      await expect(result.get(soon)).rejects.toThrow('is gone from the store');
       await plantResult(app, 'default', result.id, nestedText(100_000));
       await expect(result.get(soon)).rejects.toThrow(CorruptJobError);
     },
   );
+});
+
+test('a wait that was given up stops reading the members of a large group', async () => {
+  const store = memory();
+  let reads = 0;
+  let onRead = () => {};
+  const counted: BackendFactory = (...args) => {
+    const over = (backend: IQueueBackend): IQueueBackend => {
+      const { getProcessedChildrenValues, forQueue } = backend;
+      backend.getProcessedChildrenValues = (id) => {
+        reads += 1;
+        onRead();
+        return getProcessedChildrenValues.call(backend, id);
+      };
+      backend.forQueue = (...place) => over(forQueue.apply(backend, place));
+      return backend;
+    };
+    return over(store(...args));
+  };
+  const logger = { info() {}, warn() {}, error() {} };
+  const worker = createApp({ name: 'left', connection: store, logger });
+  const echo = worker.task({ name: 'echo', input: z.number(), run: async (n) => n });
+  const inputs = Array.from({ length: 1500 }, (_, index) => index);
+  const reader = createApp({ name: 'left', connection: counted, logger });
+  try {
+    await worker.worker({ concurrency: 100 }).start();
+    const run = await map(echo, inputs).delay();
+    await run.get(soon);
+    const controller = new AbortController();
+    onRead = () => controller.abort(new Error('not needed'));
+    await expect(reader.result(run.id).get({ signal: controller.signal })).rejects.toThrow('not needed');
+    onRead = () => {};
+    const before = reads;
+    expect(await reader.result(run.id).get(soon)).toEqual(inputs);
+    // Thirty slices, twenty at a time: what was given up has read no further.
+    expect(before).toBeLessThanOrEqual(20);
+    expect(reads - before).toBe(30);
+  } finally {
+    await reader.close();
+    await worker.close();
+  }
 });

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
 import { type Codec, compression, encryption } from '@umbel/core';
 import { describe, expect, test } from 'vitest';
-import { Sealer } from '../../src/wire/sealing.js';
+import { maxDecodedBytes, Sealer } from '../../src/wire/sealing.js';
 
 const context = { subject: 'input', id: 'job-1', task: 'mail' } as const;
 const value = { to: 'Ada', n: [1, null, 'ü'] };
@@ -83,5 +84,40 @@ describe('codecs', () => {
     const none = new Sealer([]);
     expect(await none.seal(value, context)).toBe(value);
     await expect(none.open(await sealer.seal(value, context), context)).rejects.toThrow('the codec "gzip"');
+  });
+
+  test('do not unfold a small text beyond the limit', async () => {
+    const sealer = new Sealer([compression()], 1_000_000);
+    const small = await sealer.seal('x'.repeat(999_000), context);
+    expect(await sealer.open(small, context)).toHaveLength(999_000);
+    const larger = await new Sealer([compression()]).seal('x'.repeat(1_000_001), context);
+    expect(JSON.stringify(larger).length).toBeLessThan(5000);
+    await expect(sealer.open(larger, context)).rejects.toThrow('the codec "gzip" cannot decode its input');
+    // A codec that does not look at the limit.
+    const plain: Codec = { name: 'plain', encode: (data) => data, decode: (data) => data };
+    const long = await new Sealer([plain]).seal('x'.repeat(1_000_001), context);
+    await expect(new Sealer([plain], 1_000_000).open(long, context)).rejects.toThrow('the limit is 1000000');
+  });
+
+  test('do not unfold 100 MiB by default, whatever a text claims', async () => {
+    const megabytes = gzipSync(Buffer.alloc(100 * 1_048_576, 'x'));
+    expect(megabytes.length).toBeLessThan(200_000);
+    const planted = { 'umbel:sealed': `gzip:${megabytes.toString('base64')}` };
+    await expect(new Sealer([compression()]).open(planted, context)).rejects.toThrow(
+      'cannot decode its input',
+    );
+  });
+
+  test('refuse a value at once that could not be decoded', async () => {
+    const sealer = new Sealer([compression()], 1000);
+    await expect(sealer.seal('x'.repeat(1000), context)).rejects.toThrow(
+      'The input of job job-1 takes 1002 bytes',
+    );
+  });
+
+  test('may decode more in an app whose limits are higher', () => {
+    expect(maxDecodedBytes(1, 1)).toBe(64 * 1_048_576);
+    expect(maxDecodedBytes(100 * 1_048_576, 1)).toBe(200 * 1_048_576);
+    expect(maxDecodedBytes(1, 100 * 1_048_576)).toBe(200 * 1_048_576);
   });
 });

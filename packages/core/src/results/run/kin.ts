@@ -4,6 +4,7 @@ import type { Store } from '../../bullmq/store.js';
 import type { ChildPlace, JobPlace } from '../../bullmq/tree.js';
 import { INTERNAL_QUEUE, jobIdOf, type Source } from '../../flow/node.js';
 import { pathOf } from '../../flow/path.js';
+import { isSize } from '../../flow/shape.js';
 import { hasEnded } from '../../graph/states.js';
 import type { Envelope } from '../../wire/envelope.js';
 import { isPlainObject } from '../../wire/plain-object.js';
@@ -77,8 +78,8 @@ export function adderOf(id: string, { list, fanOuts }: Kin): string | undefined 
   return fanOuts.some((fanOut) => fanOut.id === adder) ? adder : undefined;
 }
 
-/** So many are told; the store may say that there are any number. */
-const MAX_LEFT = 1_000_000;
+/** So many are listed on the word of stored data alone, and at most. */
+const LEFT = { believed: 10_000, max: 1_000_000 };
 
 /** Members that a join with a rule of its own has left behind once it had enough. */
 async function leftMembers(
@@ -90,9 +91,11 @@ async function leftMembers(
   if (join?.need === undefined || after === undefined || !('list' in after)) return [];
   const there = new Set(children.map(({ id }) => id));
   const count = after.count ?? (await toldOf(store, run, after)).count ?? 0;
-  return Array.from({ length: Math.min(count, MAX_LEFT) }, (_, index) =>
-    jobIdOf(run, `${after.list}.${index}!`),
-  )
+  const idAt = (index: number) => jobIdOf(run, `${after.list}.${index}!`);
+  const most = Math.min(count, LEFT.max);
+  const areThere = most <= LEFT.believed || (await store.holds(INTERNAL_QUEUE, idAt(most - 1)));
+  const length = areThere ? most : LEFT.believed;
+  return Array.from({ length }, (_, index) => idAt(index))
     .filter((id) => !there.has(id))
     .map((id) => ({ id, queue: INTERNAL_QUEUE, kind: 'unprocessed' }));
 }
@@ -106,7 +109,7 @@ export async function toldOf(
   const outcome = via === undefined ? undefined : await store.outcome(INTERNAL_QUEUE, jobIdOf(run, via));
   const told = outcome?.kind === 'completed' && isPlainObject(outcome.value) ? outcome.value : {};
   return {
-    ...(typeof told.count === 'number' && { count: told.count }),
+    ...(isSize(told.count) && { count: Number(told.count) }),
     ...(told.sliced === true && { sliced: true }),
   };
 }
