@@ -4,7 +4,7 @@ import { CliError } from './errors/cli-error.js';
 import { EXIT, type ExitCode } from './errors/exit-codes.js';
 import type { Output } from './output/output.js';
 import { progressLine } from './output/progress.js';
-import { jsonText } from './output/text.js';
+import { cleanLine, jsonText } from './output/text.js';
 
 export interface WaitOptions {
   readonly out: Output;
@@ -29,7 +29,7 @@ export async function printWhenDone(
     process.once(name, stop);
     return () => process.off(name, stop);
   });
-  if (verbose && !out.isInteractive) out.note(`waiting for ${result.id}`);
+  if (verbose && !out.isInteractive) out.note(cleanLine(`waiting for ${result.id}`));
   const progress = showProgress(result, out, signal);
   try {
     const wait = { signal, ...(timeout !== undefined && { timeout: timeout as Duration }) };

@@ -9,7 +9,7 @@ import { type OperatorFlags, operatorFlags, withOperated } from '../operating/ap
 import { type ConfirmFlags, confirmed, confirmFlag } from '../operating/confirm.js';
 import { printTable } from '../operating/show.js';
 import type { Output } from '../output/output.js';
-import { counted } from '../output/text.js';
+import { cleanLine, counted } from '../output/text.js';
 
 type WorkersFlags = OperatorFlags & AskFlags;
 
@@ -162,7 +162,7 @@ export const shutdown: CommandModule = defineCommand<
       if (out.isJson) out.document('shutdown', answersDocument(answers));
       else
         for (const [name, { active }] of Object.entries(answers.answers))
-          out.data(`${name} ends${active > 0 ? `, and waits for ${counted(active, 'job')}` : ''}`);
+          out.data(`${cleanLine(name)} ends${active > 0 ? `, and waits for ${counted(active, 'job')}` : ''}`);
       return judgeAnswers(app, out, answers, flags);
     }),
 });

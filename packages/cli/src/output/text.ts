@@ -1,9 +1,11 @@
-/** Text for terminals: what is stored may hold anything. */
+/**
+ * Text for terminals: what is stored may hold anything. The characters are those that `@umbel/core` escapes in logs and
+ * messages (`errors/printable.ts`), which this program does not load: it loads the app's copy.
+ */
 
-/** C0 and C1 controls but line feeds and tabs, and marks that turn the direction of text round. */
+/** C0 and C1 controls but line feeds and tabs, other line separators, and marks that turn the direction of text round. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
-const JSON_CONTROLS = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /** The text without characters that a terminal would obey. */
 export function clean(text: string): string {
@@ -21,7 +23,7 @@ export function cleanLine(text: string): string {
 export function jsonText(value: unknown, indent?: number): string {
   const text = JSON.stringify(value, undefined, indent) ?? 'null';
   return text.replaceAll(
-    JSON_CONTROLS,
+    CONTROLS,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 }

@@ -1,4 +1,5 @@
 /** How an app tells its logger something: under its name, and what repeats not every time. */
+import { escaped } from '../errors/printable.js';
 import type { Logger } from '../logger.js';
 
 /** While the same error comes again and again, as many times a second from a lost store, it is told this rarely. */
@@ -14,7 +15,8 @@ export interface Telling {
 }
 
 export function tellingOf(app: string, logger: Logger): Telling {
-  const named = (message: string) => `umbel "${app}": ${message}`;
+  // What is told may quote the store: it stays on its line, and no terminal obeys it.
+  const named = (message: string) => `umbel "${app}": ${escaped(message)}`;
   const told = new Set<string>();
   let last = '';
   let lastAt = Number.NEGATIVE_INFINITY;

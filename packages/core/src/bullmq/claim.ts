@@ -1,5 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import { type Job, WaitingChildrenError, type WorkerOptions } from 'bullmq';
+import { describe } from '../errors/describe.js';
 import { ConnectionError, LockLostError } from '../errors.js';
 import { LinkedItems } from '../linked-items.js';
 import type { ActiveJob, AttemptOutcome } from '../running/job.js';
@@ -223,7 +224,7 @@ function foreignCheck({ queue, foreign, warn }: ClaimOptions): (job: ForeignJob)
     if (isEnvelope(job.data)) return true;
     if (!hasWarned) {
       warn(
-        `queue "${queue}" holds jobs of another program (such as "${job.name}"); they are left to it. ` +
+        `queue "${queue}" holds jobs of another program (such as ${describe(job.name)}); they are left to it. ` +
           'To handle them here, give app.worker({ fallback }).',
       );
     }

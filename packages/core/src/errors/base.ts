@@ -1,3 +1,5 @@
+import { printable } from './printable.js';
+
 /** Every code; also of errors that are not made again where they are read. */
 export const CODES = [
   'CANVAS',
@@ -46,6 +48,12 @@ export const BRAND = Symbol.for('umbel.error');
 export abstract class UmbelError extends Error {
   override readonly name: string = 'UmbelError';
   abstract readonly code: UmbelErrorCode;
+
+  constructor(message?: string, options?: ErrorOptions) {
+    // Messages quote what others have stored, and are printed.
+    super(message === undefined ? message : printable(message), options);
+  }
+
   /** @internal */
   readonly [BRAND] = true;
 }

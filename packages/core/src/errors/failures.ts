@@ -1,5 +1,6 @@
 /** How a job, or one attempt at it, ends other than with a result. */
 import { BRAND, CODES, UmbelError } from './base.js';
+import { escaped, printable } from './printable.js';
 import type { ErrorRecord, FailureOrigin } from './records.js';
 
 /** What `get()` rejects with: the task or the run failed for good. `cause` is the original error. */
@@ -21,7 +22,7 @@ export class TaskFailedError extends UmbelError {
     readonly index?: number,
   ) {
     const at = index === undefined ? '' : ` at input ${index}`;
-    super(`Task "${task}" failed${at} (job ${jobId}): ${cause.message}`, { cause });
+    super(`Task "${escaped(task)}" failed${at} (job ${escaped(jobId)}): ${cause.message}`, { cause });
   }
 }
 
@@ -31,8 +32,8 @@ export class RemoteError extends Error {
   declare readonly code?: string | number;
 
   constructor(record: ErrorRecord) {
-    super(record.message);
-    this.name = record.name;
+    super(printable(record.message));
+    this.name = escaped(record.name);
     // One of ours that is not made again here, or of a subclass: its code still tells what it is.
     if ((CODES as readonly unknown[]).includes(record.code))
       Object.defineProperty(this, BRAND, { value: true });
@@ -93,7 +94,7 @@ export class ExpectedFailureError extends UmbelError {
     readonly failure: string,
     readonly data: unknown,
   ) {
-    super(`The task failed as it may: ${failure}`);
+    super(`The task failed as it may: ${escaped(failure)}`);
   }
 }
 
@@ -113,7 +114,7 @@ export class LockLostError extends UmbelError {
 
   constructor(readonly jobId: string) {
     super(
-      `Job ${jobId} was taken by another worker, since this one had not renewed its lock in time: it was cut off from ` +
+      `Job ${escaped(jobId)} was taken by another worker, since this one had not renewed its lock in time: it was cut off from ` +
         'the store, or its event loop was blocked. The job runs again; what this run gives does not count.',
     );
   }
@@ -126,7 +127,7 @@ export class WorkerClosedError extends UmbelError {
 
   constructor(readonly jobId: string) {
     super(
-      `The worker of job ${jobId} was closed before its handler had ended. The job goes back to its queue, uncharged; ` +
+      `The worker of job ${escaped(jobId)} was closed before its handler had ended. The job goes back to its queue, uncharged; ` +
         'what this run gives does not count.',
     );
   }
@@ -138,6 +139,8 @@ export class UpstreamFailedError extends UmbelError {
   readonly code = 'UPSTREAM_FAILED';
 
   constructor(readonly origin: FailureOrigin) {
-    super(`Not run: task "${origin.task}" (job ${origin.jobId}) failed: ${origin.error.message}`);
+    super(
+      `Not run: task "${escaped(origin.task)}" (job ${escaped(origin.jobId)}) failed: ${origin.error.message}`,
+    );
   }
 }

@@ -1,5 +1,6 @@
 /** Jobs that are not as they were expected to be. */
 import { UmbelError } from './base.js';
+import { escaped } from './printable.js';
 
 /** A stored job cannot be read as an Umbel job. */
 export class CorruptJobError extends UmbelError {
@@ -11,7 +12,7 @@ export class CorruptJobError extends UmbelError {
     reason: string,
     options?: ErrorOptions,
   ) {
-    super(`Job ${jobId} cannot be run: ${reason}`, options);
+    super(`Job ${escaped(jobId)} cannot be run: ${escaped(reason)}`, options);
   }
 }
 
@@ -22,7 +23,7 @@ export class LostJobError extends UmbelError {
 
   constructor(readonly jobId: string) {
     super(
-      `Job ${jobId} is gone from the store and has left no result, so what waits for it cannot run. ` +
+      `Job ${escaped(jobId)} is gone from the store and has left no result, so what waits for it cannot run. ` +
         'Was it removed by hand, does the store evict keys (maxmemory-policy other than noeviction), or did it end longer ago than `resultTtl`?',
     );
   }
@@ -40,8 +41,8 @@ export class UnknownJobError extends UmbelError {
   ) {
     // Users know nothing of the queue of compositions.
     const isUsers = queue !== undefined && queue !== 'umbel';
-    const where = isUsers ? `Queue "${queue}" does not hold` : 'No queue of this app holds';
-    super(`${where} job ${jobId}: it was never sent there, or its result has expired.`);
+    const where = isUsers ? `Queue "${escaped(queue)}" does not hold` : 'No queue of this app holds';
+    super(`${where} job ${escaped(jobId)}: it was never sent there, or its result has expired.`);
   }
 }
 
@@ -64,7 +65,7 @@ export class TimeoutError extends UmbelError {
     unserved?: string,
   ) {
     super(
-      `Job ${jobId} has no result after ${timeoutMs} ms (state: ${state}). ${unserved ?? hintFor(state)}`,
+      `Job ${escaped(jobId)} has no result after ${timeoutMs} ms (state: ${escaped(state)}). ${unserved ?? hintFor(state)}`,
     );
   }
 }

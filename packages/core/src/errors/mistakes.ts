@@ -2,6 +2,7 @@
 import { UmbelError } from './base.js';
 import { describe, listed } from './describe.js';
 import { nearest } from './nearest.js';
+import { escaped } from './printable.js';
 import type { ValidationIssue, ValidationSubject } from './records.js';
 
 /** An option has a value it cannot have. Thrown where the option is given, before anything is sent. */
@@ -41,7 +42,7 @@ export class UnknownTaskError extends UmbelError {
     readonly known: readonly string[],
   ) {
     super(
-      `Task "${task}" has no handler in this worker (known: ${listed(known)}). ${meant(task, known)}` +
+      `Task "${escaped(task)}" has no handler in this worker (known: ${listed(known)}). ${meant(task, known)}` +
         'Import the module that defines or implements it before starting the worker.',
     );
   }
@@ -83,8 +84,8 @@ export class ValidationError extends UmbelError {
     readonly subject: ValidationSubject,
     readonly issues: readonly ValidationIssue[],
   ) {
-    const list = issues.map((issue) => `\n  ${issue.path}: ${issue.message}`).join('');
-    super(`The ${subject} of task "${task}" is not valid:${list}`);
+    const list = issues.map((issue) => `\n  ${escaped(issue.path)}: ${issue.message}`).join('');
+    super(`The ${subject} of task "${escaped(task)}" is not valid:${list}`);
   }
 }
 

@@ -1,5 +1,6 @@
 /** Errors to plain data and back. No class is ever loaded by a stored name: see the allow-list. */
 import { types } from 'node:util';
+import { printable } from '../errors/printable.js';
 import {
   ChildProcessError,
   type ErrorRecord,
@@ -113,7 +114,7 @@ function isSubject(stored: unknown): stored is ValidationSubject {
  */
 export function rebuildError(record: ErrorRecord): Error {
   const error = instantiate(record);
-  if (record.stack !== undefined) error.stack = record.stack;
+  if (record.stack !== undefined) error.stack = printable(record.stack);
   if (record.code !== undefined && !('code' in error)) Object.assign(error, { code: record.code });
   if (record.cause !== undefined) error.cause = rebuildError(record.cause);
   return error;
@@ -128,7 +129,7 @@ function instantiate(record: ErrorRecord): Error {
   }
   const Constructor = REBUILT.get(record.name);
   if (Constructor === undefined) return new RemoteError(record);
-  const error = new Constructor(record.message);
+  const error = new Constructor(printable(record.message));
   // Others have classes of the same name, which their code tells from ours.
   return isUmbelError(error) && error.code !== record.code ? new RemoteError(record) : error;
 }
