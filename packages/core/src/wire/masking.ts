@@ -2,6 +2,7 @@
 import type { ErrorRecord } from '../errors.js';
 import { CUT } from './error-record.js';
 import { isPlainObject } from './plain-object.js';
+import { cutWithin, renderingsOf } from './renderings.js';
 
 const HIDDEN = '***';
 /** Shorter values would hide half of every text. */
@@ -22,9 +23,14 @@ export function maskFor(keys: ReadonlySet<string>, values: readonly unknown[]): 
   if (keys.size === 0) return NO_MASK;
   const found = new Set<string>();
   for (const value of values) collect(value, keys, false, found);
-  // A longer secret may hold a shorter one.
-  const secrets = [...found].sort((a, b) => b.length - a.length);
-  const text = (raw: string): string => secrets.reduce((out, secret) => out.replaceAll(secret, HIDDEN), raw);
+  // Values are read now, since a handler may change them; most attempts have no text in which they are looked for.
+  let known: readonly string[] | undefined;
+  const secrets = () => {
+    known ??= shownOf(found);
+    return known;
+  };
+  const text = (raw: string): string =>
+    secrets().reduce((out, secret) => out.replaceAll(secret, HIDDEN), withoutInspectedCut(raw, secrets()));
   const value = (raw: unknown): unknown => {
     if (typeof raw === 'string') return text(raw);
     if (typeof raw === 'number') return found.has(String(raw)) ? HIDDEN : raw;
@@ -37,8 +43,8 @@ export function maskFor(keys: ReadonlySet<string>, values: readonly unknown[]): 
   // What tells errors apart is left as it is, whatever the keys are called.
   const error = (record: ErrorRecord): ErrorRecord => ({
     ...record,
-    message: text(withoutCutSecret(record.message, secrets)),
-    ...(record.stack !== undefined && { stack: text(withoutCutSecret(record.stack, secrets)) }),
+    message: text(withoutCutSecret(record.message, secrets())),
+    ...(record.stack !== undefined && { stack: text(withoutCutSecret(record.stack, secrets())) }),
     ...(typeof record.code === 'string' && { code: text(record.code) }),
     ...(record.issues !== undefined && {
       issues: record.issues.map(({ path, message }) => ({ path: text(path), message: text(message) })),
@@ -47,6 +53,14 @@ export function maskFor(keys: ReadonlySet<string>, values: readonly unknown[]): 
     ...(record.cause !== undefined && { cause: error(record.cause) }),
   });
   return { text, value, error };
+}
+
+/** All that is to be hidden of these secrets. The longest first: it may hold a shorter one. */
+function shownOf(secrets: ReadonlySet<string>): string[] {
+  const shown = new Set<string>();
+  for (const secret of secrets)
+    for (const rendering of renderingsOf(secret)) if (rendering.length >= SHORTEST) shown.add(rendering);
+  return [...shown].sort((a, b) => b.length - a.length);
 }
 
 /** Long texts of errors are cut before they are masked, and may be cut within a secret: its beginning is hidden too. */
@@ -64,12 +78,20 @@ function withoutCutSecret(text: string, secrets: readonly string[]): string {
   return text;
 }
 
+/** The same of what `util.inspect` cuts. */
+function withoutInspectedCut(text: string, secrets: readonly string[]): string {
+  if (!text.includes(' more character')) return text;
+  let masked = text;
+  for (const { start, end } of cutWithin(text, secrets).toReversed())
+    masked = masked.slice(0, start) + HIDDEN + masked.slice(end);
+  return masked;
+}
+
 function collect(value: unknown, keys: ReadonlySet<string>, isSecret: boolean, found: Set<string>): void {
   if (typeof value === 'string' || typeof value === 'number') {
     const secret = String(value);
     if (!isSecret || secret.length < SHORTEST) return;
     found.add(secret);
-    found.add(JSON.stringify(secret).slice(1, -1)); // as it stands within JSON
   } else if (Array.isArray(value)) {
     for (const item of value) collect(item, keys, isSecret, found);
   } else if (isPlainObject(value)) {
