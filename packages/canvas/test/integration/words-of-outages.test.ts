@@ -1,10 +1,10 @@
 /** A failure that reads like an outage of the store is a failure: where an error comes from decides, never its words. */
 
 import { chain, chord, fallback, group } from '@umbel/canvas';
-import { type AsyncResult, ConnectionError, type Middleware } from '@umbel/core';
+import { type AsyncResult, ConnectionError, createApp, type Middleware } from '@umbel/core';
 import { describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
-import { onEveryEngine } from '../../../../test/engines.js';
+import { memory, onEveryEngine } from '../../../../test/engines.js';
 
 const soon = { timeout: '20s' } as const;
 
@@ -162,8 +162,6 @@ onEveryEngine('an error in the words of an outage', (engine) => {
 });
 
 test('what the store of another app does not answer in a handler is the failure of that handler', async () => {
-  const { createApp } = await import('@umbel/core');
-  const { memory } = await import('@umbel/testing');
   const logger = { info() {}, warn() {}, error() {} };
   const other = createApp({ name: 'other', connection: 'redis://127.0.0.1:1', sendTimeout: '50ms', logger });
   const far = other.task({ name: 'far', run: async () => 1 });

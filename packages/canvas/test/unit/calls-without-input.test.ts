@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import { chain, chord, group, map } from '@umbel/canvas';
 import { type AsyncResult, createApp, isUmbelError } from '@umbel/core';
-import { memory } from '@umbel/testing';
 import { afterEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { memory } from '../../../../test/engines.js';
 
 /** As JavaScript sees a signature. */
 interface Untyped {
