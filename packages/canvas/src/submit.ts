@@ -31,6 +31,7 @@ export async function submit(
     if (task !== undefined) throw new UnboundTaskError(task);
     return new ReadyResult(emptyValue(normal));
   }
+  if (options.eta !== undefined) await sender.timeKnown(options);
   const { delayMs, headers: _headers, ...shared } = sender.normalizeOptions(options);
   const normal = normalize(expression, shared, delayMs);
   const sending = sendingOnly(options);

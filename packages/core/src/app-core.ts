@@ -230,6 +230,10 @@ export class AppCore implements Sender, Operating {
     return actual(this).#parts.sending.sendRun(root, input, options, feeds);
   }
 
+  timeKnown(options: SendOptions<never>): Promise<void> | undefined {
+    return actual(this).#parts.sending.timeKnown(options);
+  }
+
   normalizeOptions(options: SendOptions<never>): NormalizedOptions {
     return actual(this).#parts.sending.normalizeOptions(options);
   }

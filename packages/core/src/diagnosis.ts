@@ -3,6 +3,7 @@ import { queuedJobs } from './bullmq/queued-jobs.js';
 import { NOTHING_REPAIRED, type RepairCounts } from './bullmq/repair.js';
 import { repairAll } from './bullmq/repairer.js';
 import type { Store } from './bullmq/store.js';
+import { EXACT_MS } from './bullmq/store-time.js';
 import type { StoredJob } from './bullmq/stored-job.js';
 import { isUmbelError, type ValidationError, type ValidationIssue } from './errors.js';
 import { INTERNAL_QUEUE } from './flow/node.js';
@@ -23,7 +24,7 @@ export interface StoreReport {
   /** Whether it logs on disk all that it takes. */
   readonly hasAppendOnlyFile?: boolean;
   readonly isCluster: boolean;
-  /** How far the clock of this machine is ahead of its own, in milliseconds. */
+  /** How far the clock of this machine is ahead of its own, in milliseconds. Absent while it answers slowly. */
   readonly clockOffsetMs?: number;
 }
 
@@ -61,7 +62,7 @@ export interface DiagnosisParts {
 export async function diagnose(parts: DiagnosisParts, { jobs = 100 }: DiagnosisOptions): Promise<Diagnosis> {
   const limit = checkInteger('jobs', jobs, 0, 10_000);
   const store = await storeReport(parts.store);
-  const stuck = await repairAll(parts.store, parts.queues, true);
+  const stuck = await repairAll(parts.store, parts.queues, { isDryRun: true });
   const problems: QueuedProblem[] = [];
   let checked = 0;
   for (const queue of limit === 0 ? [] : parts.queues) {
@@ -78,13 +79,14 @@ export async function diagnose(parts: DiagnosisParts, { jobs = 100 }: DiagnosisO
 async function storeReport(store: Store): Promise<StoreReport | undefined> {
   const facts = await store.facts();
   if (facts === undefined) return undefined;
-  const { version, evictionPolicy, hasAppendOnlyFile, isCluster, clockOffsetMs } = facts;
+  const { version, evictionPolicy, hasAppendOnlyFile, isCluster, clock } = facts;
+  const isExact = clock !== undefined && clock.errorMs <= EXACT_MS;
   return {
     ...(version !== undefined && { version }),
     ...(evictionPolicy !== undefined && { evictionPolicy }),
     ...(hasAppendOnlyFile !== undefined && { hasAppendOnlyFile }),
     isCluster,
-    ...(clockOffsetMs !== undefined && { clockOffsetMs: Math.round(clockOffsetMs) }),
+    ...(isExact && { clockOffsetMs: Math.round(clock.offsetMs) }),
   };
 }
 

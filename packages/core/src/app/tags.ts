@@ -14,6 +14,7 @@ export async function* findByTag(
   tag: string,
 ): AsyncGenerator<AsyncResult<unknown>, void> {
   checkTags([tag]);
+  await store.timeKnown();
   for await (const { queue, id } of tags.find(tag, runtime.clock.now())) {
     if (await store.holds(queue, id)) yield new StoredResult(results, { queue }, id);
   }
@@ -26,6 +27,7 @@ export async function revokeByTag(
   isTerminated: boolean,
 ): Promise<number> {
   checkTags([tag]);
+  await store.timeKnown();
   const now = runtime.clock.now();
   let count = 0;
   for await (const place of tags.find(tag, now)) {

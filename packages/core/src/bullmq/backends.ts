@@ -12,7 +12,7 @@ import { isTransient } from './guards/transient.js';
 import { runsWholeScripts } from './guards/whole-scripts.js';
 import { type ServerFacts, serverFacts } from './server-facts.js';
 import { adviceOn, isMissingDatabase, isRefusedRight, isRefusedUser, reasonOf } from './store-advice.js';
-import type { StoreTime } from './store-time.js';
+import { EXACT_MS, type StoreTime } from './store-time.js';
 
 export type EnvelopeQueue = Queue<Envelope, unknown, string, Envelope, unknown, string, IQueueBackend>;
 
@@ -49,6 +49,9 @@ function closer(): AbortController {
 
 const RETRY_MS = { first: 20, max: 1000 };
 
+/** The store is asked for its time so often, until an answer comes quickly: one that was frozen, or away, tells little. */
+const MAX_READINGS = 3;
+
 /** A factory, and `forQueue`, may give the same backend twice; a guard stands once. */
 const guarded = new WeakSet<IQueueBackend>();
 
@@ -61,6 +64,8 @@ export class Backends {
   #ready: Promise<void> | undefined;
   /** Whether `#ready` has resolved. */
   #isReady = false;
+  /** While the store is asked for its time. */
+  #readingTime: Promise<void> | undefined;
   #lastError: Error | undefined;
   #closed = closer();
 
@@ -115,7 +120,10 @@ export class Backends {
    */
   reach<T>(timeoutMs: number, command: () => Promise<T>): Promise<T> {
     const { signal } = this.#closed;
-    const wait: Wait = { signal, timeoutMs, deadline: performance.now() + timeoutMs };
+    const now = performance.now();
+    // Nobody waits for it: this command goes by what is known, and the next ones by what is read.
+    if (this.#isReady && this.#options.time.isDue(now)) this.#readTime().catch(() => {});
+    const wait: Wait = { signal, timeoutMs, deadline: now + timeoutMs };
     // Nearly all arrive at once: they get by with this one promise.
     return this.#within(wait, command, (error) => this.#reachAgain(wait, command, error));
   }
@@ -154,9 +162,36 @@ export class Backends {
 
   /** What the store tells of itself, now; undefined if it does not. */
   async facts(): Promise<ServerFacts | undefined> {
-    const facts = await serverFacts(this.base());
-    if (facts?.clockOffsetMs !== undefined) this.#options.time.measured(facts.clockOffsetMs);
+    const backend = this.base();
+    let facts = await serverFacts(backend);
+    for (let readings = 1; readings < MAX_READINGS; readings += 1) {
+      const errorMs = facts?.clock?.errorMs ?? 0;
+      if (errorMs <= EXACT_MS) break;
+      const again = await serverFacts(backend);
+      if ((again?.clock?.errorMs ?? errorMs) < errorMs) facts = again;
+    }
+    this.#options.time.note(facts?.clock);
     return facts;
+  }
+
+  /** Settles once the time of the store is known; connecting asks for it. */
+  async timeKnown(): Promise<void> {
+    if (!this.#options.time.isKnown) await this.#readTime();
+  }
+
+  #readTime(): Promise<void> {
+    this.#readingTime ??= this.facts()
+      .then(
+        () => {},
+        (error: unknown) => {
+          this.#options.time.postpone();
+          throw error;
+        },
+      )
+      .finally(() => {
+        this.#readingTime = undefined;
+      });
+    return this.#readingTime;
   }
 
   async #connect(): Promise<void> {

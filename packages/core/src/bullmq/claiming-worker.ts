@@ -7,6 +7,7 @@ import {
   Worker,
   type WorkerOptions,
 } from 'bullmq';
+import { systemClock } from '../clock.js';
 import { brokenData } from '../wire/envelope.js';
 import type { Claim, Claims } from './claims.js';
 
@@ -33,6 +34,7 @@ export class ClaimingWorker extends Worker<unknown, unknown, string, IQueueBacke
     super(queue, processor, options, backend);
     this.#claims = claims;
     this.#onLost = onLost;
+    this.#renewsByOwnClock();
   }
 
   /** For how long it has not asked for a job, nor was it given one. */
@@ -63,10 +65,22 @@ export class ClaimingWorker extends Worker<unknown, unknown, string, IQueueBacke
     );
   }
 
+  /**
+   * W22: BullMQ compares when a job was started, which is in the store's time, with this machine's clock; of one that is
+   * behind it would renew no lock until it has caught up.
+   */
+  #renewsByOwnClock(): void {
+    const { lockManager } = this;
+    const trackJob = lockManager.trackJob.bind(lockManager);
+    lockManager.trackJob = (id, token, _startedAt, ...rest) =>
+      trackJob(id, token, systemClock.now(), ...rest);
+  }
+
   #release(claim: Claim): void {
     this.#claims.release(claim);
     // BullMQ renews locks by job id, and has stopped with this run's the later one's.
-    for (const { id, token } of this.#claims.of(claim.id)) this.lockManager.trackJob(id, token, Date.now());
+    for (const { id, token } of this.#claims.of(claim.id))
+      this.lockManager.trackJob(id, token, systemClock.now());
   }
 
   /**

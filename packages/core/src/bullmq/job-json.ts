@@ -4,6 +4,7 @@
  * run, and store in the options again what the job has anyway (its id, its parent).
  */
 import { getParentKey, type JobJson, type JobsOptions, type ParentKeyOpts } from 'bullmq';
+import { systemClock } from '../clock.js';
 
 /** A job that others are added below. */
 export interface ParentKey {
@@ -31,7 +32,7 @@ export function jobJson(id: string, name: string, data: object, opts: OwnOptions
     name,
     data: JSON.stringify(data),
     opts,
-    timestamp: Date.now(),
+    timestamp: systemClock.now(),
     // Of a job that has not run.
     progress: 0,
     attemptsMade: 0,

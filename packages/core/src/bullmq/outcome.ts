@@ -1,5 +1,6 @@
 /** How an attempt has ended, in BullMQ's terms. */
 import { DelayedError, type Job, UnrecoverableError, WaitingError } from 'bullmq';
+import { systemClock } from '../clock.js';
 import type { AttemptOutcome, ShownError } from '../running/job.js';
 
 /** An outcome without a result, as BullMQ takes it: thrown. */
@@ -24,7 +25,7 @@ export function otherwise(
 
 /** Puts a job back, uncharged. */
 export async function giveBack(job: Job, delayMs: number): Promise<never> {
-  await job.moveToDelayed(Date.now() + delayMs, job.token);
+  await job.moveToDelayed(systemClock.now() + delayMs, job.token);
   throw new DelayedError();
 }
 

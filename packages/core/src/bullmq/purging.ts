@@ -25,11 +25,13 @@ export async function purgeQueue(
   store: Store,
   queue: string,
   { delayed = false }: PurgeOptions,
-  now: number,
+  time: () => number,
 ): Promise<PurgeCounts> {
   if (typeof delayed !== 'boolean') throw new InvalidOptionError('delayed', 'true or false', delayed);
   if (queue === INTERNAL_QUEUE)
     throw new InvalidOptionError('queue', 'a queue of tasks: this one holds what joins their runs', queue);
+  await store.timeKnown();
+  const now = time();
   const runs = new Set<string>();
   let removed = 0;
   const purge = async (id: string): Promise<boolean> => {

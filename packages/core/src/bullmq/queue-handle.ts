@@ -1,6 +1,7 @@
 import { checkInteger } from '../tasks/options.js';
 import type { Rate, RateLimit } from '../tasks/rate.js';
 import { rateOf } from '../tasks/rate.js';
+import { limitsOf, type QueueLimits } from './primitives.js';
 import { type PurgeCounts, type PurgeOptions, purgeQueue } from './purging.js';
 import type { Store } from './store.js';
 
@@ -38,22 +39,10 @@ export interface QueueHandle {
 }
 
 /** The handle of a queue in a store; `now` gives the time of the app. */
-export function queueHandle(store: Store, name: string, now: () => number = Date.now): QueueHandle {
+export function queueHandle(store: Store, name: string, now: () => number): QueueHandle {
   return {
     name,
-    counts: () =>
-      store.on(name, async (queue) => {
-        const counts = await queue.getJobCounts();
-        const of = (state: string) => counts[state] ?? 0;
-        return {
-          waiting: of('waiting') + of('prioritized') + of('paused'),
-          delayed: of('delayed'),
-          'waiting-children': of('waiting-children'),
-          active: of('active'),
-          completed: of('completed'),
-          failed: of('failed'),
-        };
-      }),
+    counts: () => queueCounts(store, name),
     pause: () => store.on(name, (queue) => queue.pause()),
     resume: () => store.on(name, (queue) => queue.resume()),
     isPaused: () => store.on(name, (queue) => queue.isPaused()),
@@ -64,8 +53,23 @@ export function queueHandle(store: Store, name: string, now: () => number = Date
     async setRateLimit(rate) {
       await setRateLimit(store, name, rate === undefined ? undefined : rateOf(rate, 'rate'));
     },
-    purge: (options = {}) => purgeQueue(store, name, options, now()),
+    purge: (options = {}) => purgeQueue(store, name, options, now),
   };
+}
+
+export function queueCounts(store: Store, name: string): Promise<QueueCounts> {
+  return store.on(name, async (queue) => {
+    const counts = await queue.getJobCounts();
+    const of = (state: string) => counts[state] ?? 0;
+    return {
+      waiting: of('waiting') + of('prioritized') + of('paused'),
+      delayed: of('delayed'),
+      'waiting-children': of('waiting-children'),
+      active: of('active'),
+      completed: of('completed'),
+      failed: of('failed'),
+    };
+  });
 }
 
 export async function setConcurrency(
@@ -73,13 +77,25 @@ export async function setConcurrency(
   name: string,
   concurrency: number | undefined,
 ): Promise<void> {
-  await store.on(name, (queue) =>
-    concurrency === undefined ? queue.removeGlobalConcurrency() : queue.setGlobalConcurrency(concurrency),
-  );
+  await setLimits(store, name, { concurrency: concurrency ?? null });
 }
 
 export async function setRateLimit(store: Store, name: string, rate: RateLimit | undefined): Promise<void> {
-  await store.on(name, (queue) =>
-    rate === undefined ? queue.removeGlobalRateLimit() : queue.setGlobalRateLimit(rate.max, rate.durationMs),
-  );
+  await setLimits(store, name, { rate: rate ?? null });
+}
+
+function setLimits(store: Store, name: string, limits: QueueLimits): Promise<void> {
+  return store.on(name, async (queue) => {
+    const backend = queue.getBackend();
+    const primitive = limitsOf(backend);
+    if (primitive !== undefined) return primitive.setLimits(limits);
+    const { concurrency, rate } = limits;
+    if (concurrency === null) await queue.removeGlobalConcurrency();
+    else if (concurrency !== undefined) await queue.setGlobalConcurrency(concurrency);
+    if (rate === undefined) return;
+    const before = await backend.getQueueMetaField('duration');
+    if (rate === null) await queue.removeGlobalRateLimit();
+    else await queue.setGlobalRateLimit(rate.max, rate.durationMs);
+    if (before !== null && Number(before) !== rate?.durationMs) await queue.removeRateLimitKey();
+  });
 }

@@ -1,7 +1,7 @@
 /** A queue at one moment, as metrics show it. */
 import { INTERNAL_QUEUE } from '../flow/node.js';
 import { isPlainObject } from '../wire/plain-object.js';
-import { type QueueCounts, queueHandle } from './queue-handle.js';
+import { type QueueCounts, queueCounts } from './queue-handle.js';
 import type { Store } from './store.js';
 import { ifBroken } from './tree.js';
 
@@ -21,10 +21,9 @@ const LOOKED_AT = 3;
 
 /** Reads a queue with four commands on Redis; Umbel's own with two. */
 export async function sampleQueue(store: Store, queue: string, now: number): Promise<QueueSample> {
-  const handle = queueHandle(store, queue);
   const [counts, isPaused, oldestAgeMs] = await Promise.all([
-    handle.counts(),
-    handle.isPaused(),
+    queueCounts(store, queue),
+    store.on(queue, (bull) => bull.isPaused()),
     queue === INTERNAL_QUEUE ? undefined : oldestAge(store, queue, now),
   ]);
   return { queue, counts, isPaused, oldestAgeMs: counts.waiting === 0 ? 0 : oldestAgeMs };

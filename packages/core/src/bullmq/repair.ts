@@ -39,8 +39,15 @@ export function added(a: RepairCounts, b: RepairCounts): RepairCounts {
 export interface RepairOptions {
   /** Changes nothing, and counts what would be done. */
   readonly isDryRun?: boolean;
-  /** Parents without a child that were added later than so long ago are left alone: they may get theirs. */
-  readonly graceMs?: number;
+  /** Parents without a child that were added at this moment or later are left alone: they may get theirs. */
+  readonly addedBefore?: number;
+}
+
+/** What a repair has done to some parents. */
+export interface RepairedPage {
+  readonly counts: RepairCounts;
+  /** Waiting jobs that the store listed, also those of other programs: fewer than were asked for at the end only. */
+  readonly listed: number;
 }
 
 /** Children of a parent that are looked at in one pass. */
@@ -53,26 +60,26 @@ export async function repairQueue(
   offset: number,
   limit: number,
   options: RepairOptions = {},
-): Promise<RepairCounts> {
+): Promise<RepairedPage> {
   const ids: string[] = await store.on(queue, (bull) =>
     bull.getRanges(['waiting-children'], offset, offset + limit - 1, true),
   );
   let counts = NOTHING_REPAIRED;
   for (const id of ids) counts = added(counts, await repairParent(store, { queue, id }, options));
-  return counts;
+  return { counts, listed: ids.length };
 }
 
 async function repairParent(
   store: Store,
   parent: JobPlace,
-  { isDryRun = false, graceMs = 0 }: RepairOptions,
+  { isDryRun = false, addedBefore = Number.POSITIVE_INFINITY }: RepairOptions,
 ): Promise<RepairCounts> {
   const job = await store.on(parent.queue, (bull) => bull.getJob(parent.id).catch(ifBroken));
   if (job === undefined || !isEnvelope(job.data)) return NOTHING_REPAIRED; // of another program
   const checked = { ...NOTHING_REPAIRED, checked: 1 };
   const { unprocessed, processed, ignored } = await childCounts(store, parent);
   if (unprocessed === 0) {
-    if (processed + ignored === 0 && Date.now() - job.timestamp < graceMs) return checked;
+    if (processed + ignored === 0 && job.timestamp >= addedBefore) return checked;
     const isStarted = isDryRun ? await isWaiting(store, parent) : await start(store, parent, job.data.run);
     return { ...checked, started: isStarted ? 1 : 0 };
   }

@@ -1,6 +1,6 @@
 /** Looks, now and then, for what has to be repaired: one of all workers of an app at a time. */
 import { INTERNAL_QUEUE } from '../flow/node.js';
-import { added, NOTHING_REPAIRED, type RepairCounts, repairQueue } from './repair.js';
+import { added, NOTHING_REPAIRED, type RepairCounts, type RepairOptions, repairQueue } from './repair.js';
 import type { Store } from './store.js';
 
 /** Waiting parents of each queue that are looked at in one pass; the next pass goes on behind them. */
@@ -9,6 +9,9 @@ const PARENTS = 100;
 /** A sender stores a long run within a moment, but for outages. */
 const GRACE_MS = 60_000;
 
+/** The times of two processes may differ by so much, see `StoreTime`. */
+const MAX_AHEAD_MS = 2000;
+
 /** In the meta data of a queue: when it was looked at last. */
 const LOOKED_AT = 'umbel:repair';
 
@@ -16,6 +19,8 @@ export interface RepairerOptions {
   readonly store: Store;
   readonly queues: () => readonly string[];
   readonly intervalMs: number;
+  /** The time of the store, as the records of all workers are by it. */
+  readonly now: () => number;
   /** Is told of each pass that has repaired something. */
   readonly onRepaired: (counts: RepairCounts) => void;
   readonly onError: (error: Error) => void;
@@ -69,34 +74,44 @@ export class Repairer {
 
   /** Whether nobody else has looked at a queue lately; notes that this one does. */
   async #isDue(queue: string): Promise<boolean> {
-    const { store, intervalMs } = this.#options;
-    const now = Date.now();
-    const lookedAt = await store.on(queue, (bull) => bull.getBackend().getQueueMetaField(LOOKED_AT));
-    if (now - Number(lookedAt ?? 0) < intervalMs / 2) return false;
+    const { store, intervalMs, now: time } = this.#options;
+    const stored = await store.on(queue, (bull) => bull.getBackend().getQueueMetaField(LOOKED_AT));
+    const now = time();
+    // A moment that has not come was noted by a clock that was wrong: it says nothing.
+    const sinceMs = now - Number(stored ?? 0);
+    if (sinceMs < intervalMs / 2 && sinceMs >= -MAX_AHEAD_MS) return false;
     await store.on(queue, (bull) => bull.getBackend().setQueueMeta({ [LOOKED_AT]: now }));
     return true;
   }
 
   async #look(queue: string): Promise<RepairCounts> {
     const offset = this.#offsets.get(queue) ?? 0;
-    const counts = await repairQueue(this.#options.store, queue, offset, PARENTS, { graceMs: GRACE_MS });
-    this.#offsets.set(queue, counts.checked < PARENTS ? 0 : offset + PARENTS);
+    const { store, now } = this.#options;
+    const { counts, listed } = await repairQueue(store, queue, offset, PARENTS, {
+      addedBefore: now() - GRACE_MS,
+    });
+    this.#offsets.set(queue, listed < PARENTS ? 0 : offset + PARENTS);
     return counts;
   }
 }
 
-/** Looks at every waiting parent of these queues. A dry run changes nothing, and counts what would be done. */
+/**
+ * Looks at every waiting parent of these queues. A dry run changes nothing, and counts what would be done.
+ *
+ * From the last page to the first: a parent that goes on meanwhile moves those behind it up, which have been looked at.
+ */
 export async function repairAll(
   store: Store,
   queues: readonly string[],
-  isDryRun = false,
+  options: RepairOptions = {},
 ): Promise<RepairCounts> {
   let counts = NOTHING_REPAIRED;
   for (const queue of new Set([...queues, INTERNAL_QUEUE])) {
-    for (let offset = 0; ; offset += PARENTS) {
-      const page = await repairQueue(store, queue, offset, PARENTS, { isDryRun });
-      counts = added(counts, page);
-      if (page.checked < PARENTS) break;
+    const waiting = await store.on(queue, (bull) => bull.getJobCountByTypes('waiting-children'));
+    for (let end = waiting; end > 0; end -= PARENTS) {
+      const offset = Math.max(0, end - PARENTS);
+      const page = await repairQueue(store, queue, offset, end - offset, options);
+      counts = added(counts, page.counts);
     }
   }
   return counts;

@@ -70,6 +70,19 @@ export class Store implements JobAccess {
     return this.#access.reach(() => this.#access.backends.facts());
   }
 
+  get isTimeKnown(): boolean {
+    return this.#options.time.isKnown;
+  }
+
+  /**
+   * Settles once the time of the store is known, by which everything is computed that others are to understand; undefined
+   * if it is known. Only the first command of a process has to wait for it, or the first after its clock was set.
+   */
+  timeKnown(timeoutMs?: number): Promise<void> | undefined {
+    if (this.isTimeKnown) return undefined;
+    return this.#access.reach(() => this.#access.backends.timeKnown(), timeoutMs);
+  }
+
   /** What `command` gives of a queue, tried while the store cannot be reached. */
   on<T>(queue: string, command: (queue: EnvelopeQueue) => Promise<T>, timeoutMs?: number): Promise<T> {
     return this.#access.on(queue, command, timeoutMs);

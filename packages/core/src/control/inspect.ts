@@ -6,7 +6,7 @@ import {
   queueSettings,
   type WaitingJob,
 } from '../bullmq/queue-facts.js';
-import { type QueueCounts, queueHandle } from '../bullmq/queue-handle.js';
+import { type QueueCounts, queueCounts } from '../bullmq/queue-handle.js';
 import type { Store } from '../bullmq/store.js';
 import type { ActiveAttempt } from '../running/worker/activity.js';
 import { checkInteger } from '../tasks/options.js';
@@ -152,7 +152,7 @@ async function queueInfo(
   now: number,
 ): Promise<QueueInfo> {
   const [counts, settings, oldestAt] = await Promise.all([
-    queueHandle(store, name).counts(),
+    queueCounts(store, name),
     queueSettings(store, name),
     oldestWaitingAt(store, name),
   ]);

@@ -92,8 +92,10 @@ class QueueReader {
     const isLate = new Promise<undefined>((resolve) => {
       timer = setTimeout(() => resolve(undefined), LONGEST_MS);
     });
-    const now = clock.now();
-    const reading = Promise.all(queues().map((queue) => sampleQueue(store, queue, now)));
+    const reading = Promise.resolve(store.timeKnown()).then(() => {
+      const now = clock.now();
+      return Promise.all(queues().map((queue) => sampleQueue(store, queue, now)));
+    });
     try {
       return await Promise.race([reading, isLate]);
     } catch {

@@ -1,6 +1,6 @@
 /** `app.jobs` and `app.runs`. */
 import { isJobId } from '../bullmq/job-id.js';
-import { type QueueCounts, queueHandle } from '../bullmq/queue-handle.js';
+import { type QueueCounts, queueCounts } from '../bullmq/queue-handle.js';
 import type { Store } from '../bullmq/store.js';
 import type { StoredJob } from '../bullmq/stored-job.js';
 import type { TagIndex } from '../bullmq/tag-index.js';
@@ -55,7 +55,7 @@ export function jobQueries(parts: () => QueryParts): Jobs {
     },
     async counts() {
       const { store, queues } = parts();
-      const counts = await Promise.all(queues.map((queue) => queueHandle(store, queue).counts()));
+      const counts = await Promise.all(queues.map((queue) => queueCounts(store, queue)));
       return {
         total: counts.reduce(sum),
         queues: Object.fromEntries(

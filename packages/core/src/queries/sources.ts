@@ -84,6 +84,7 @@ async function* ofTag(
   tag: string,
   from: TagPlace | undefined,
 ): AsyncGenerator<Candidate> {
+  await store.timeKnown();
   for await (const { queue, id, day, line } of tags.find(tag, now(), from)) {
     const isResumed = from !== undefined && day === from.day && line === from.line;
     const isRun = queue === INTERNAL_QUEUE;

@@ -120,13 +120,11 @@ export class Scheduling {
   }
 
   async pause(name: string): Promise<void> {
-    const now = this.#now();
-    await this.#change(name, (record) => ({ ...record, paused: record.paused ?? now }));
+    await this.#change(name, (record, now) => ({ ...record, paused: record.paused ?? now }));
   }
 
   async resume(name: string): Promise<void> {
-    const now = this.#now();
-    await this.#change(name, ({ paused, ...record }) =>
+    await this.#change(name, ({ paused, ...record }, now) =>
       paused === undefined ? record : { ...record, since: now },
     );
   }
@@ -148,6 +146,7 @@ export class Scheduling {
   }
 
   async remove(name: string): Promise<void> {
+    await this.#parts.store.timeKnown();
     await this.#parts.schedules.remove(name, this.#now());
   }
 
@@ -191,11 +190,15 @@ export class Scheduling {
     return { ...rest, source: 'code', since: now, target: sealed };
   }
 
-  async #change(name: string, change: (record: ScheduleRecord) => ScheduleRecord): Promise<void> {
+  async #change(
+    name: string,
+    change: (record: ScheduleRecord, now: number) => ScheduleRecord,
+  ): Promise<void> {
     const { schedules } = this.#parts;
     if ((await this.#find(name)) === undefined) throw new UnknownScheduleError(name);
+    const now = this.#now(); // the store was just asked, so its time is known
     await schedules.change(name, ({ schedule, ...rest }) =>
-      schedule === undefined ? undefined : { ...rest, schedule: change(schedule) },
+      schedule === undefined ? undefined : { ...rest, schedule: change(schedule, now) },
     );
     await schedules.wake(name);
   }

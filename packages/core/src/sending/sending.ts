@@ -73,6 +73,7 @@ export class Sending {
     if (looksLikeOptions(input)) await this.#checks.refuseOptions(expression, input);
     const checking = this.#checks.check(expression.task, whole);
     if (checking !== undefined) await checking;
+    if (!this.#parts.store.isTimeKnown) await this.#timeOfCall(expression, options);
     const callbacks = this.#callbacks(expression, options);
     if (this.#parts.middleware.length === 0) {
       const job = this.#newJob(expression, whole, this.#ownOptions(expression, options), options);
@@ -109,6 +110,7 @@ export class Sending {
       if (checking !== undefined) await checking;
       wholes.push(whole);
     }
+    if (!this.#parts.store.isTimeKnown) await this.#timeOfCall(expression, options);
     if (this.#parts.middleware.length === 0) return this.#sendAll(expression, wholes, options);
     const batch = new Batch((jobs) => this.#storeMany(jobs, options));
     const sent = wholes.map((whole) =>
@@ -156,6 +158,7 @@ export class Sending {
     const callbacks = united(root.callbacks ?? {}, callbacksOf(options));
     const call: OutgoingCall = { task: undefined, input, headers: { ...options.headers } };
     const { id } = await this.#through(call, async () => {
+      await this.timeKnown(options);
       const now = this.#parts.runtime.clock.now();
       const content = lineageOf(options);
       const tags = options.tags === undefined ? {} : { tags: options.tags };
@@ -203,6 +206,18 @@ export class Sending {
   #queueOf(task: string, input: unknown, { queue, headers = NO_HEADERS }: NormalizedOptions): string {
     const { registry, router } = this.#parts;
     return router.queueOf({ task, input, headers }, queue, registry.queues());
+  }
+
+  /** Settles once the time is known by which a call or a run is sent; undefined if it is. */
+  timeKnown(options: SendOptions<never>): Promise<void> | undefined {
+    return this.#parts.store.timeKnown(timeoutOf(options));
+  }
+
+  /** The same for a call that is computed from the time; others need not wait. */
+  async #timeOfCall(expression: TaskExpression, options: SendOptions<never>): Promise<void> {
+    const { expiresMs, tags } = this.#withTasks(expression.task, this.#ownOptions(expression, options));
+    if (options.eta !== undefined || expiresMs !== undefined || tags !== undefined)
+      await this.timeKnown(options);
   }
 
   normalizeOptions(options: SendOptions<never>): NormalizedOptions {

@@ -54,6 +54,8 @@ export interface Sender {
     options: SendOptions<never>,
     feeds: readonly MembersFeed[],
   ): Promise<AsyncResult<unknown>>;
+  /** Settles once the time is known by which options are computed; undefined if it is. */
+  timeKnown(options: SendOptions<never>): Promise<void> | undefined;
   /** Options as plain data, by this app's clock. */
   normalizeOptions(options: SendOptions<never>): NormalizedOptions;
   /** The options of a call: its own over those of its task. */

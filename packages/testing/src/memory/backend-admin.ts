@@ -3,7 +3,7 @@ import { BackendReads } from './backend-reads.js';
 import { deduplicationOf } from './deduplication.js';
 import { refusalError } from './errors.js';
 import { clean, drain, moveAllToWait, obliterate, pause, removeOrphans } from './maintenance.js';
-import { limitFor } from './rate-limit.js';
+import { changeLimits, limitFor, type QueueLimits } from './rate-limit.js';
 import { advanceScheduler, removeScheduler, upsertScheduler } from './schedulers.js';
 import { recoverStalled } from './stalled.js';
 import { wakeWorkers } from './wake.js';
@@ -133,6 +133,14 @@ export class BackendAdmin extends BackendReads {
       queue.limiter = undefined;
       wakeWorkers(queue);
       return removed;
+    });
+  }
+
+  /** Not of BullMQ's contract: sets limits of the queue as a whole, null for none, and wakes the workers that wait. */
+  setLimits(limits: QueueLimits): Promise<void> {
+    return this.command((queue) => {
+      changeLimits(queue, limits);
+      wakeWorkers(queue);
     });
   }
 

@@ -1,5 +1,8 @@
 import type { LimiterRecord, QueueData } from './queue-data.js';
 
+/** The count of a window that is held shut: no limit is as high. */
+const HELD = Number.MAX_SAFE_INTEGER;
+
 /** The running window, if one runs. */
 function window(queue: QueueData): LimiterRecord | undefined {
   const { limiter } = queue;
@@ -28,9 +31,38 @@ export function countStart(queue: QueueData, duration: number | undefined): void
   if (length > 0) queue.limiter = { count: 1, expiresAt: queue.leaseNow + length };
 }
 
+/** What holds for a queue as a whole: what is absent stays as it is, and null takes a limit away. */
+export interface QueueLimits {
+  readonly concurrency?: number | null;
+  readonly rate?: { readonly max: number; readonly durationMs: number } | null;
+}
+
+/**
+ * Sets limits. A window of the rate that is open counts for the new one: it lasts as long as the new one's, from when it
+ * began, with the starts that it has counted.
+ */
+export function changeLimits(queue: QueueData, { concurrency, rate }: QueueLimits): void {
+  put(queue, 'concurrency', concurrency);
+  if (rate === undefined) return;
+  const before = queue.meta.duration;
+  put(queue, 'max', rate === null ? null : rate.max);
+  put(queue, 'duration', rate === null ? null : rate.durationMs);
+  const limiter = window(queue);
+  if (limiter === undefined || limiter.count >= HELD) return;
+  const left = windowLeft(queue);
+  const keeps =
+    rate === null || before === undefined || left <= 0 ? 0 : rate.durationMs - Math.max(0, before - left);
+  queue.limiter = keeps <= 0 ? undefined : { count: limiter.count, expiresAt: queue.leaseNow + keeps };
+}
+
+function put(queue: QueueData, field: string, value: number | null | undefined): void {
+  if (value === null) queue.meta.delete(field);
+  else if (value !== undefined) queue.meta.set(field, String(value));
+}
+
 /** Keeps the queue limited for `duration` milliseconds. */
 export function limitFor(queue: QueueData, duration: number): void {
-  queue.limiter = { count: Number.MAX_SAFE_INTEGER, expiresAt: queue.leaseNow + duration };
+  queue.limiter = { count: HELD, expiresAt: queue.leaseNow + duration };
 }
 
 /** What is left of the window in milliseconds: -2 without a window, -1 for one without an end. */

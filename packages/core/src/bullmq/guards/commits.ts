@@ -1,5 +1,6 @@
 /** What a worker writes and reads for a job arrives, or the job is left as it is. */
 import { ErrorCode, type IQueueBackend, WaitingError } from 'bullmq';
+import { systemClock } from '../../clock.js';
 import type { Claims } from '../claims.js';
 import { RETRY_MS, repeat } from './repeat.js';
 import { retakeLock } from './retake-lock.js';
@@ -34,7 +35,7 @@ export interface CommitOptions {
 export function persistsCommits(backend: IQueueBackend, options: CommitOptions): void {
   const commits = new Commits(backend, options);
   const { moveToCompleted, moveToFailed, moveToDelayed, moveToWaitingChildren, retryJob } = backend;
-  const finished = () => ({ result: undefined, finishedOn: Date.now() });
+  const finished = () => ({ result: undefined, finishedOn: systemClock.now() });
   backend.moveToCompleted = (...args) => {
     const [job, , , token] = args;
     return commits.commit(job.id ?? '', token, () => moveToCompleted.apply(backend, args), finished);

@@ -5,6 +5,7 @@
  * one worker after the other.
  */
 import type { IQueueBackend, MinimalJob } from 'bullmq';
+import { systemClock } from '../../clock.js';
 import { CorruptJobError } from '../../errors.js';
 
 /** Active jobs that are looked at to find the one that cannot be read. */
@@ -52,7 +53,7 @@ export function failsUnreadable(backend: IQueueBackend, keepFailedMs: number): v
       () => [],
     );
   // Commits hand out the next job in their answer.
-  const finished = () => ({ result: undefined, finishedOn: Date.now() });
+  const finished = () => ({ result: undefined, finishedOn: systemClock.now() });
   backend.moveToCompleted = (...args) =>
     reading(args[3], () => moveToCompleted.apply(backend, args), finished);
   backend.moveToFailed = (...args) => reading(args[3], () => moveToFailed.apply(backend, args), finished);

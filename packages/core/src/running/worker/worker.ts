@@ -337,9 +337,10 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
   #newRepairer(): Repairer | undefined {
     const { repairIntervalMs } = this.#options;
     if (repairIntervalMs === undefined) return undefined;
-    const { jobs, store, warn } = this.#parts;
+    const { jobs, store, clock, warn } = this.#parts;
     return new Repairer({
       store: jobs,
+      now: () => clock.now(),
       queues: () => this.queues,
       intervalMs: repairIntervalMs,
       onRepaired: ({ started, lost, ended }) =>

@@ -8,7 +8,7 @@ const fit: ServerFacts = {
   isCluster: false,
   hasAppendOnlyFile: true,
   evictionPolicy: 'noeviction',
-  clockOffsetMs: 0,
+  clock: { offsetMs: 0, errorMs: 0 },
 };
 const check = (facts: Partial<ServerFacts>, prefix = 'umbel:{shop}', allowsEviction = false) =>
   checkStore({ ...fit, ...facts }, { prefix, allowsEviction });
