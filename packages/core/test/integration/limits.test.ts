@@ -1,6 +1,8 @@
 import {
+  type AsyncResult,
   ExpiredError,
   InvalidOptionError,
+  type Rate,
   RevokedError,
   TimeLimitError,
   UnknownQueueError,
@@ -174,6 +176,151 @@ onEveryEngine('a queue as a whole', (engine) => {
     await queue.resume();
     expect(await result.get(soon)).toBe(7);
     expect(() => app.queue('wide')).toThrow(UnknownQueueError);
+  });
+});
+
+onEveryEngine('the rate of a queue', (engine) => {
+  /** A task in the queue of a rate, and when each of its jobs began. */
+  function limited(
+    rateLimit?: Rate,
+    app = engine.app({ queues: { narrow: { ...(rateLimit && { rateLimit }) } } }),
+  ) {
+    const starts: number[] = [];
+    const work = app.task({
+      name: 'work',
+      queue: 'narrow',
+      input: z.number(),
+      run: async (n) => {
+        starts.push(performance.now());
+        return n;
+      },
+    });
+    return { app, work, starts };
+  }
+
+  /** An app whose rate has been used up by three jobs, while two wait. */
+  async function usedUp(rate: Rate) {
+    const { app, work, starts } = limited(rate);
+    const results = await work.sendMany([1, 2, 3, 4, 5]);
+    await app.worker().start();
+    for (const result of results.slice(0, 3)) await result.get(soon);
+    await vi.waitFor(async () =>
+      expect(await app.queue('narrow').counts()).toMatchObject({ waiting: 2, active: 0 }),
+    );
+    return { app, work, starts, rest: results.slice(3) };
+  }
+
+  test.each<Rate>(['1000/s', '2/s', '5/d'])(
+    'that is raised from 3 a day to %s holds at once',
+    async (rate) => {
+      const { app, rest } = await usedUp('3/d');
+      const changedAt = performance.now();
+      await app.control.rateLimit('narrow', rate);
+      for (const result of rest) await result.get(soon);
+      expect(performance.now() - changedAt).toBeLessThan(4000); // and not a day, nor 30 s
+    },
+  );
+
+  test('that is taken away holds no longer', async () => {
+    const { app, rest } = await usedUp('3/d');
+    const changedAt = performance.now();
+    await app.queue('narrow').setRateLimit(undefined);
+    for (const result of rest) await result.get(soon);
+    expect(performance.now() - changedAt).toBeLessThan(4000);
+  });
+
+  test('of new code holds once its first worker has started', async () => {
+    const { rest } = await usedUp('3/d');
+    const next = limited(undefined, engine.sameApp({ queues: { narrow: { rateLimit: '2/s' } } }));
+    const changedAt = performance.now();
+    await next.app.worker({ queues: ['narrow'] }).start();
+    for (const result of rest) await result.get(soon);
+    expect(performance.now() - changedAt).toBeLessThan(4000);
+  });
+
+  test('counts what the window has started, where only the number is another', async () => {
+    const { app, rest } = await usedUp('3/d');
+    await app.control.rateLimit('narrow', '4/d');
+    expect(await (rest[0] as AsyncResult<number>).get(soon)).toBe(4);
+    await app.control.rateLimit('narrow', '2/d');
+    expect(await rest[1]?.state()).toBe('waiting');
+    await app.control.rateLimit('narrow', '5/d');
+    expect(await (rest[1] as AsyncResult<number>).get(soon)).toBe(5);
+  });
+
+  test('counts it in a longer window as well, and lets no more start than the new one', async () => {
+    const { app, work, starts } = limited('3/s');
+    const results = await work.sendMany([1, 2, 3, 4, 5, 6]);
+    await app.queue('narrow').setRateLimit('3/s');
+    const worker = await app.worker().start();
+    await results[0]?.get(soon);
+    await app.control.rateLimit('narrow', '5/d');
+    await vi.waitFor(() => expect(starts).toHaveLength(5));
+    await worker.close();
+    expect(await app.queue('narrow').counts()).toMatchObject({ completed: 5, waiting: 1 });
+    await app.worker().start();
+    await vi.waitFor(async () => expect((await app.inspect.queues())[1]?.workers).toHaveLength(1));
+    expect(starts).toHaveLength(5);
+  });
+
+  test('is kept by the workers of all starts: the same again changes nothing', async () => {
+    const { app, rest } = await usedUp('3/d');
+    const other = engine.sameApp({ queues: { narrow: { rateLimit: '3/d' } } });
+    limited(undefined, other);
+    await other.worker({ queues: ['narrow'] }).start();
+    await app.control.rateLimit('narrow', '3/d');
+    expect(await app.queue('narrow').counts()).toMatchObject({ completed: 3, waiting: 2, active: 0 });
+    expect(await rest[0]?.state()).toBe('waiting');
+  });
+
+  test('lets the next ones start when its window ends', async () => {
+    const { app, work, starts } = limited('2/s');
+    const results = await work.sendMany([1, 2, 3, 4, 5]);
+    await app.worker().start();
+    for (const result of results) await result.get(soon);
+    const [first = 0, , third = 0, , fifth = 0] = starts;
+    expect(third - first).toBeGreaterThan(900);
+    expect(fifth - third).toBeGreaterThan(900);
+    expect(fifth - first).toBeLessThan(6000);
+  });
+
+  test('that another program has used up for a time is left to it', async () => {
+    const { app, work } = limited('100/s');
+    await engine.bareQueue('narrow').rateLimit(600_000);
+    const result = await work.delay(1);
+    await app.worker().start();
+    await app.control.rateLimit('narrow', '200/s');
+    expect(await engine.bareQueue('narrow').getRateLimitTtl()).toBeGreaterThan(500_000);
+    expect(await result.state()).toBe('waiting');
+  });
+});
+
+onEveryEngine('the number of jobs of a queue that run at once', (engine) => {
+  test('is raised at once, for workers that wait, too', async () => {
+    const app = engine.app();
+    const blocker = gate();
+    const started: number[] = [];
+    const work = app.task({
+      name: 'work',
+      queue: 'narrow',
+      input: z.number(),
+      run: async (n) => {
+        started.push(n);
+        await blocker.opened;
+        return n;
+      },
+    });
+    await app.control.limitConcurrency('narrow', 1);
+    await app.worker().start();
+    await app.worker().start();
+    const results = await work.sendMany([1, 2, 3]);
+    await vi.waitFor(() => expect(started).toHaveLength(1));
+    const changedAt = performance.now();
+    await app.control.limitConcurrency('narrow', 3);
+    await vi.waitFor(() => expect(started).toHaveLength(3), { timeout: 10_000, interval: 5 });
+    expect(performance.now() - changedAt).toBeLessThan(2000); // and not 5 s
+    blocker.open();
+    for (const result of results) await result.get(soon);
   });
 });
 

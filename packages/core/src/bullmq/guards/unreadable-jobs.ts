@@ -7,6 +7,7 @@
 import type { IQueueBackend, MinimalJob } from 'bullmq';
 import { systemClock } from '../../clock.js';
 import { CorruptJobError } from '../../errors.js';
+import { waitingForRate } from './limits.js';
 
 /** Active jobs that are looked at to find the one that cannot be read. */
 const MAX_LOOKED_AT = 1000;
@@ -40,7 +41,8 @@ export function failsUnreadable(backend: IQueueBackend, keepFailedMs: number): v
     }
   };
   const reading = <T>(token: string, command: () => Promise<T>, instead: () => T): Promise<T> =>
-    command().catch(async (error: unknown) => {
+    // A wait for a rate is put in here: whatever hands out jobs passes this place, and no promise is made for it.
+    command().then(waitingForRate, async (error: unknown) => {
       if (!(error instanceof SyntaxError)) throw error;
       await failHeldBy(token, error);
       return instead();
