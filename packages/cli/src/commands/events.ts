@@ -6,7 +6,7 @@ import { EXIT } from '../errors/exit-codes.js';
 import { eventLine } from '../events/line.js';
 import { examples, ownFlag } from '../flags.js';
 import { type OperatorFlags, operatorFlags, withOperated } from '../operating/app.js';
-import { milliseconds, pastMoment } from '../operating/times.js';
+import { milliseconds, momentOf, pastMoment } from '../operating/times.js';
 import { untilSignal } from '../operating/until-signal.js';
 
 const TYPES: readonly EventType[] = [
@@ -71,7 +71,7 @@ export default defineCommand<EventsFlags>({
       const ending = untilSignal();
       const query: EventQuery = {
         signal: ending.signal,
-        ...(from !== undefined && { from }),
+        ...(from !== undefined && { from: from instanceof Date ? momentOf(from) : from }),
         ...(types !== undefined && { types }),
         ...(tasks !== undefined && { tasks }),
         ...(queues !== undefined && { queues }),

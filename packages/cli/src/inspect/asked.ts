@@ -5,7 +5,7 @@ import { examples } from '../flags.js';
 import { type AskFlags, answersDocument, askFlags, askOptions, judgeAnswers } from '../operating/answers.js';
 import { type OperatorFlags, operatorFlags, withOperated } from '../operating/app.js';
 import { printFacts, printTable } from '../operating/show.js';
-import { byteSize, longDuration } from '../operating/times.js';
+import { byteSize, currentTime, longDuration } from '../operating/times.js';
 import type { Output } from '../output/output.js';
 import { cleanLine, shortDuration } from '../output/text.js';
 
@@ -71,7 +71,7 @@ export const active = question({
           task,
           queue,
           `${attempt}`,
-          longDuration(Date.now() - startedAt.getTime()),
+          longDuration(currentTime() - startedAt.getTime()),
           worker,
         ]),
       'Nothing runs.',

@@ -1,11 +1,13 @@
 /** The app that a command of operators is about: also without its code, with every queue that its workers serve. */
 import type { App } from '@umbel/core';
+import type { coreOf } from '@umbel/core/internal';
 import type { Command } from 'commander';
 import { checkShared, withApp } from '../app-commands.js';
 import type { CommandContext } from '../command.js';
 import type { ExitCode } from '../errors/exit-codes.js';
 import { type NamedAppFlags, namedAppFlags, type OutputFlags, outputFlags } from '../flags.js';
 import { importPackage } from '../modules.js';
+import { setClock } from './times.js';
 
 export type OperatorFlags = NamedAppFlags & OutputFlags;
 
@@ -27,6 +29,7 @@ export function withOperated(
 ): Promise<ExitCode> {
   return withApp(context, async ({ app, isNamed, folder }) => {
     checkShared(app);
+    await goByTimeOf(app);
     if (!isNamed) return use(app);
     const { createApp } = await importPackage('@umbel/core', folder);
     const { prefix, queue = [] } = context.flags;
@@ -38,6 +41,15 @@ export function withOperated(
       await whole.close();
     }
   });
+}
+
+/** Moments are those of the store, and this machine's clock may be wrong. */
+async function goByTimeOf(app: App): Promise<void> {
+  // Every app is its core at run time; one of an earlier version tells no time.
+  const { measured } = app as unknown as Partial<ReturnType<typeof coreOf>>;
+  if (measured === undefined) return;
+  await measured.store.timeKnown?.();
+  setClock(() => measured.clock.now());
 }
 
 /** Those of workers that are missing too: jobs may be left in them. */

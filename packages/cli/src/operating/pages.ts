@@ -5,7 +5,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { integer, list } from '../args.js';
 import { ownFlag } from '../flags.js';
 import type { Output } from '../output/output.js';
-import { pastMoment } from './times.js';
+import { momentOf, pastMoment } from './times.js';
 
 export interface PageFlags {
   readonly limit: number;
@@ -62,12 +62,17 @@ function stateList(text: string, before: readonly string[] = []): readonly strin
   throw new InvalidArgumentError(`Expected one of ${STATES.join(', ')}.`);
 }
 
-/** Those of the flags that were given, under the names that a query has for them. */
+/** Those of the flags that were given, under the names that a query has for them; moments by the clock of the app. */
 export function given<Flags extends object, const Key extends keyof Flags & string>(
   flags: Flags,
   keys: readonly Key[],
 ): { [K in Key]?: Exclude<Flags[K], undefined> } {
-  return Object.fromEntries(keys.flatMap((key) => (flags[key] === undefined ? [] : [[key, flags[key]]]))) as {
+  return Object.fromEntries(
+    keys.flatMap((key) => {
+      const value = flags[key];
+      return value === undefined ? [] : [[key, value instanceof Date ? momentOf(value) : value]];
+    }),
+  ) as {
     [K in Key]?: Exclude<Flags[K], undefined>;
   }; // of these keys, without those that are undefined
 }

@@ -3,6 +3,33 @@ import { InvalidArgumentError } from 'commander';
 import { duration, moment } from '../args.js';
 import { shortDuration } from '../output/text.js';
 
+/** What time it is: by this machine, and by the store of an app once one is open. */
+let clock: () => number = () => Date.now();
+
+/** From now on, moments are computed and shown by this clock. */
+export function setClock(now: () => number): void {
+  clock = now;
+}
+
+export function currentTime(): number {
+  return clock();
+}
+
+/** A time before now, as it was typed: which moment that is depends on the clock of an app that is opened later. */
+class TimeAgo extends Date {
+  readonly ms: number;
+
+  constructor(ms: number) {
+    super(currentTime() - ms);
+    this.ms = ms;
+  }
+}
+
+/** The moment that was typed, by the clock of the app that is open. */
+export function momentOf(typed: Date): Date {
+  return typed instanceof TimeAgo ? new Date(currentTime() - typed.ms) : typed;
+}
+
 const UNITS: Readonly<Record<string, number>> = {
   ms: 1,
   s: 1000,
@@ -12,13 +39,13 @@ const UNITS: Readonly<Record<string, number>> = {
   w: 604_800_000,
 };
 
-/** A moment as it is, or as a time before now: `'2h'`. */
+/** A moment as it is, or as a time before now: `'2h'`. To be read with `momentOf`. */
 export function pastMoment(text: string): Date {
   if (/^\d{4}-/.test(text)) return moment(text);
   const ms = milliseconds(text);
   if (ms === undefined)
     throw new InvalidArgumentError("Expected a moment, '2030-01-31T08:00:00Z', or a time before now, '2h'.");
-  return new Date(Date.now() - ms);
+  return new TimeAgo(ms);
 }
 
 /** A time with its unit, in milliseconds. */
@@ -36,7 +63,7 @@ export function interval(text: string): number {
 }
 
 /** `3m05s ago`, `in 2h07m`; nothing for what has not been. */
-export function relative(date: Date | undefined, now = Date.now()): string {
+export function relative(date: Date | undefined, now = currentTime()): string {
   if (date === undefined) return '';
   const ms = date.getTime() - now;
   return ms > 0 ? `in ${longDuration(ms)}` : `${longDuration(-ms)} ago`;

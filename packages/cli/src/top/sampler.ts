@@ -1,5 +1,6 @@
 /** What happens in each queue between two looks. */
 import type { App, AppEvent, QueueInfo, WorkerInfo } from '@umbel/core';
+import { currentTime } from '../operating/times.js';
 
 interface Rates {
   /** A second, each. */
@@ -44,7 +45,7 @@ export class Sampler {
     this.#counts.clear();
     this.#since = now;
     return {
-      at: new Date(),
+      at: new Date(currentTime()),
       app: this.#app.name,
       overMs: Math.round(overMs),
       workers,

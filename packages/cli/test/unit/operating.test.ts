@@ -3,7 +3,14 @@ import { describe, expect, test } from 'vitest';
 import { notesOf } from '../../src/commands/status.js';
 import { judgeAnswers } from '../../src/operating/answers.js';
 import { upTo } from '../../src/operating/pages.js';
-import { longDuration, milliseconds, pastMoment, relative } from '../../src/operating/times.js';
+import {
+  longDuration,
+  milliseconds,
+  momentOf,
+  pastMoment,
+  relative,
+  setClock,
+} from '../../src/operating/times.js';
 import { Output } from '../../src/output/output.js';
 import { layOut } from '../../src/runs/layout.js';
 import { frame } from '../../src/top/frame.js';
@@ -157,6 +164,14 @@ test('times are read and told', () => {
   expect(milliseconds('1.5h')).toBe(5_400_000);
   expect(milliseconds('5')).toBeUndefined();
   expect(Date.now() - pastMoment('2h').getTime()).toBeGreaterThanOrEqual(7_200_000);
+  setClock(() => 10_000_000);
+  expect(momentOf(pastMoment('2h')).getTime()).toBe(2_800_000);
+  const typed = pastMoment('1s');
+  setClock(() => 20_000_000); // an app was opened, whose store has another time
+  expect(momentOf(typed).getTime()).toBe(19_999_000);
+  expect(relative(new Date(19_995_000))).toBe('5.0s ago');
+  expect(momentOf(new Date(5)).getTime()).toBe(5);
+  setClock(Date.now);
   expect(pastMoment('2030-01-31T08:00:00Z').toISOString()).toBe('2030-01-31T08:00:00.000Z');
   expect(() => pastMoment('yesterday')).toThrow('Expected a moment');
   expect(relative(new Date(5000), 0)).toBe('in 5.0s');

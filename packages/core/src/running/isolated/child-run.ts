@@ -1,5 +1,5 @@
 /** An attempt whose handler runs in this child process, from the side of the child. */
-import { systemClock } from '../../clock.js';
+import { type Clock, systemClock } from '../../clock.js';
 import { ChildProcessError, JobStateError, ValidationError, type ValidationSubject } from '../../errors.js';
 import { toError } from '../../wire/error-record.js';
 import { jsonIssues } from '../../wire/json.js';
@@ -90,7 +90,8 @@ export class ChildRun implements AttemptReports {
   }
 
   #context(): TaskContext {
-    const { context: data, added, withheld } = this.#order;
+    const { context: data, added, withheld, aheadMs } = this.#order;
+    const clock: Clock = { ...systemClock, now: () => systemClock.now() - aheadMs };
     // Whatever would abort the signal kills this process.
     const { signal } = new AbortController();
     const job = { ...data, enqueuedAt: data.enqueuedAt.getTime(), signal };
@@ -100,7 +101,7 @@ export class ChildRun implements AttemptReports {
       ...(runId !== undefined && { run: runId }),
       ...(parentId !== undefined && { parent: parentId }),
     };
-    const context = Object.assign(new JobContext(job, envelope, this, systemClock, () => NO_CHANGES), added);
+    const context = Object.assign(new JobContext(job, envelope, this, clock, () => NO_CHANGES), added);
     for (const key of withheld) {
       Object.defineProperty(context, key, { get: () => this.#refuse(key) });
     }

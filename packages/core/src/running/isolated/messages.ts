@@ -28,6 +28,8 @@ export interface RunOrder {
   /** As it was sent: what a schema makes of it, such as a `Date`, may not survive the way. */
   readonly input: unknown;
   readonly context: ContextData;
+  /** How far the clock of this machine is ahead of the app's time. */
+  readonly aheadMs: number;
   /** What middleware added to the context: the plain data, and the names of the rest. */
   readonly added: Readonly<Record<string, unknown>>;
   readonly withheld: readonly string[];

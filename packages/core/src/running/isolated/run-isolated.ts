@@ -1,4 +1,5 @@
 /** An attempt whose handler runs in a child process, from the side of the worker. */
+import { systemClock } from '../../clock.js';
 import { ChildProcessError, type ErrorRecord } from '../../errors.js';
 import type { TaskEntry } from '../../tasks/registry.js';
 import { rebuildError } from '../../wire/error-record.js';
@@ -79,7 +80,9 @@ function pass(report: RunReport, { attempt }: IsolatedCall, child: ChildHandle, 
 
 function orderOf(run: number, { app, task, attempt, input }: IsolatedCall): RunOrder {
   const { context } = attempt;
-  return { kind: 'run', run, app, task: task.name, input, context: dataOf(context), ...addedTo(context) };
+  const aheadMs = systemClock.now() - context.now();
+  const call = { app, task: task.name, input, context: dataOf(context), aheadMs };
+  return { kind: 'run', run, ...call, ...addedTo(context) };
 }
 
 function dataOf(context: TaskContext): ContextData {
