@@ -299,27 +299,34 @@ describe('a job of a worker whose clock is wrong', () => {
     const sender = open(name);
     shiftClock(offset);
     const { app } = open(name);
+    let end = () => {};
+    const mayEnd = new Promise<void>((resolve) => {
+      end = resolve;
+    });
     let starts = 0;
     app.task({
       name: 'long',
       run: async () => {
         starts += 1;
-        await pause(4000);
+        await mayEnd;
         return starts;
       },
     });
-    await app.worker({ lockDuration: '1s' }).start();
-    await sender.app.worker({ lockDuration: '1s', queues: ['default'] }).start(); // its sweeps find lost locks
-    const renewals = vi.fn();
+    await app.worker({ lockDuration: '2s' }).start();
+    await sender.app.worker({ lockDuration: '2s', queues: ['default'] }).start(); // its sweeps find lost locks
     const redis = new Redis(inject('redisUrl'));
     const result = await sender.app.send('long');
+    const lock = `umbel:{${name}}:default:${result.id}:lock`;
     await vi.waitFor(() => expect(starts).toBe(1));
-    for (let looks = 0; looks < 30; looks += 1) {
-      if ((await redis.exists(`umbel:{${name}}:default:${result.id}:lock`)) === 0) renewals();
-      await pause(100);
+    const until = performance.now() + 5000;
+    let isLost = false;
+    while (performance.now() < until) {
+      isLost ||= (await redis.exists(lock)) === 0;
+      await pause(50);
     }
     redis.disconnect();
-    expect(renewals).not.toHaveBeenCalled();
+    expect(isLost).toBe(false);
+    end();
     expect(await result.get(soon)).toBe(1);
   });
 });
@@ -352,8 +359,8 @@ describe('a Redis that does not answer for a while', () => {
     redis.thaw();
     const first = await sending;
     const second = await task.applyAsync(2, { countdown: '1m' });
-    expect(Math.abs((await dueIn(name, second.id)) - 60_000)).toBeLessThan(900);
-    expect(Math.abs((await dueIn(name, first.id)) - 55_000)).toBeLessThan(1500);
+    expect(Math.abs((await dueIn(name, second.id)) - 60_000)).toBeLessThan(2000);
+    expect(Math.abs((await dueIn(name, first.id)) - 55_000)).toBeLessThan(2000);
     expect(told).toEqual([]);
   });
 
