@@ -56,6 +56,28 @@ async function shop() {
   return { ...own, run: own.umbel, app, add, held, total, umbel, json, letGo: () => letGo(), startWorker };
 }
 
+describe('commands of an operator whose clock is wrong', { timeout: 90_000 }, () => {
+  test.each([3_600_000, -3_600_000])('take and show times by that of the store: %i ms', async (offset) => {
+    const { add, run, name, write, folder, startWorker } = await shop();
+    write('shift.mjs', `const real = Date.now; Date.now = () => real() + ${offset};`);
+    const env = { NODE_OPTIONS: `--import=${folder}/shift.mjs` };
+    const umbel = (...args: string[]) => run([...args, '--name', name], { env });
+    await startWorker();
+    await (await add.delay({ a: 1 })).get(soon);
+    const { id } = await add.applyAsync({ a: 2 }, { countdown: '30m' });
+    const recent = await umbel('jobs', 'list', '--state', 'completed', '--since', '10m');
+    expect(recent.stdout).toMatch(/\d(ms|s) ago/);
+    expect((await umbel('jobs', 'list', '--state', 'completed', '--until', '10m')).stdout).not.toContain(
+      'add',
+    );
+    const scheduled = await umbel('inspect', 'scheduled');
+    expect(scheduled.stdout).toContain(id);
+    expect(scheduled.stdout).toMatch(/in (30m|29m)/);
+    expect((await umbel('inspect', 'ping')).stdout).toContain('w1');
+    expect((await umbel('doctor')).stdout).toMatch(offset > 0 ? /ahead of/ : /behind/);
+  });
+});
+
 describe('commands of operators', { timeout: 90_000 }, () => {
   test('look at workers, queues, jobs and runs', async () => {
     const { app, add, held, total, umbel, json, letGo, startWorker } = await shop();
