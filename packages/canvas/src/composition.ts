@@ -23,6 +23,7 @@ import {
   SENDER,
   type Sender,
   type Signed,
+  type Surroundings,
   withCallback,
 } from '@umbel/core/internal';
 import { CanvasError } from './errors.js';
@@ -64,8 +65,8 @@ export class Composition implements Part, Plannable {
     return results;
   }
 
-  [PLAN](path?: string): FlowNode {
-    return planned(this.toJSON(), this.#planning(), path);
+  [PLAN](path?: string, surroundings?: Surroundings): FlowNode {
+    return planned(this.toJSON(), this.#planning(), path, surroundings);
   }
 
   graph(): RunGraph {

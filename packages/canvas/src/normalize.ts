@@ -22,7 +22,8 @@ export type NormalExpression =
   | NormalFlat
   | NormalLinked;
 
-export type NormalTask = Omit<TaskExpression, 'callbacks'>;
+/** A call, with its options and, apart from them, those of the compositions that it is in. */
+export type NormalTask = Omit<TaskExpression, 'callbacks'> & { readonly shared?: NormalizedOptions };
 
 /** At least two steps, none of them a chain. */
 export interface NormalChain {
@@ -114,7 +115,7 @@ export function normalize(
 ): NormalExpression {
   const { delayMs: ownDelay = 0, ...own } = expression.options ?? {};
   const all = mergeOptions(inherited, own);
-  const normal = new Normalizer(all, delayMs + ownDelay).run(expression);
+  const normal = new Normalizer(all, inherited, delayMs + ownDelay).run(expression);
   const { callbacks } = expression;
   return callbacks === undefined
     ? normal
@@ -135,10 +136,12 @@ function linked(
 
 class Normalizer {
   readonly #options: NormalizedOptions;
+  readonly #inherited: NormalizedOptions;
   readonly #delayMs: number;
 
-  constructor(options: NormalizedOptions, delayMs: number) {
+  constructor(options: NormalizedOptions, inherited: NormalizedOptions, delayMs: number) {
     this.#options = options;
+    this.#inherited = inherited;
     this.#delayMs = delayMs;
   }
 
@@ -191,7 +194,9 @@ class Normalizer {
   #task(expression: TaskExpression): NormalTask {
     const { options: _options, callbacks: _callbacks, ...call } = expression;
     const all = { ...this.#options, ...(this.#delayMs > 0 && { delayMs: this.#delayMs }) };
-    return Object.keys(all).length === 0 ? call : { ...call, options: all };
+    if (Object.keys(all).length === 0) return call;
+    const isShared = Object.keys(this.#inherited).length > 0;
+    return { ...call, options: all, ...(isShared && { shared: this.#inherited }) };
   }
 
   #group({ members, keys, policy, cancelSiblings }: GroupExpression): NormalGroup {

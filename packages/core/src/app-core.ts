@@ -199,9 +199,10 @@ export class AppCore implements Sender, Operating {
     target: TaskExpression | string,
     input?: unknown,
     options: SendOptions<never> = {},
+    shared?: NormalizedOptions,
   ): Promise<AsyncResult<unknown>> {
     return typeof target === 'object' && target !== null
-      ? actual(this).#parts.sending.send(target, input, options)
+      ? actual(this).#parts.sending.send(target, input, options, shared)
       : this.#sendByName(target, input, options);
   }
 
@@ -238,8 +239,11 @@ export class AppCore implements Sender, Operating {
     return actual(this).#parts.sending.normalizeOptions(options);
   }
 
-  optionsOf(expression: TaskExpression): NormalizedOptions & { queue: string } {
-    return this.#parts.sending.optionsOf(expression);
+  optionsOf(
+    expression: TaskExpression,
+    headers?: Readonly<Record<string, string>>,
+  ): NormalizedOptions & { queue: string } {
+    return this.#parts.sending.optionsOf(expression, headers);
   }
 
   result(...args: readonly [id: string] | readonly [task: TaskObject, id: string]): AsyncResult<unknown> {

@@ -18,6 +18,7 @@ export {
   SLICE,
   type Source,
 } from './flow/node.js';
+export { sharedOptions } from './flow/shared.js';
 export { jobsOf } from './flow/walk.js';
 export { plannedGraph, type RunGraph } from './graph/run-graph.js';
 export { type ProcessDefaults, setProcessDefaults } from './process-defaults.js';
@@ -29,12 +30,13 @@ export { type EnqueuedJob, type Observer, type Runtime, systemRuntime } from './
 export { united } from './sending/callbacks.js';
 export { looksLikeOptions, optionsComeSecond } from './sending/mistaken-options.js';
 export { standInFor } from './stand-in.js';
-export { type OptionsOf, type Planning, piped, provideCanvas } from './tasks/canvas.js';
+export { type OptionsOf, type Planning, piped, provideCanvas, type Surroundings } from './tasks/canvas.js';
 export { type CallbackExpressions, withCallback } from './tasks/linking.js';
 export {
   checkInteger,
   isName,
   mergeOptions,
+  NO_OPTIONS,
   type NormalizedOptions,
   normalizeOptions,
 } from './tasks/options.js';

@@ -321,6 +321,7 @@ const unclaimed = {
   id: 'performed',
   queue: 'none',
   retry: undefined,
+  priority: undefined,
   starts: 1,
   stalls: 0,
   onceStored: () => {},

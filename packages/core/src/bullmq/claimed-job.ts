@@ -72,6 +72,11 @@ export class ClaimedJob implements ActiveJob {
     return retryOf(this.#job.opts);
   }
 
+  get priority(): number | undefined {
+    const { priority } = this.#job.opts;
+    return typeof priority === 'number' && priority >= 0 ? priority : undefined;
+  }
+
   get delayMs(): number {
     const { delay } = this.#job.opts;
     return typeof delay === 'number' && delay > 0 ? delay : 0;

@@ -4,6 +4,7 @@
  */
 import type { NormalizedOptions } from '../tasks/options.js';
 import type { TraceLinks } from './links.js';
+import type { SharedOptions } from './shared.js';
 
 /** The queue of the jobs that Umbel adds between a user's tasks. Every worker serves it. */
 export const INTERNAL_QUEUE = 'umbel';
@@ -166,6 +167,7 @@ interface NodeContent {
   readonly alone?: true;
   readonly revoked?: number;
   readonly links?: TraceLinks;
+  readonly shared?: SharedOptions;
 }
 
 /** One job of a run, with the jobs it waits for. */

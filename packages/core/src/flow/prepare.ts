@@ -1,6 +1,7 @@
 import { resolveExpiry } from '../tasks/options.js';
 import { nodesOf, withNodes } from './expansion.js';
 import type { FlowNode } from './node.js';
+import { atSending } from './shared.js';
 import { foldTree } from './walk.js';
 
 /** What a sending adds to each job of a tree. */
@@ -24,7 +25,9 @@ function preparedJob(
   addition: Addition,
 ): FlowNode {
   const { expand, options } = node;
-  const { now, content = {} } = addition;
+  const { now } = addition;
+  const shared = node.content?.shared;
+  const content = { ...addition.content, ...(shared !== undefined && { shared: atSending(shared, now) }) };
   const headers = { ...addition.headers, ...options?.headers };
   const tags = [...new Set([...(addition.tags ?? []), ...(options?.tags ?? [])])];
   const own = {

@@ -5,7 +5,9 @@ import { linked, type TraceLinks } from '../flow/links.js';
 import { type FlowNode, INTERNAL_QUEUE, jobIdOf, type Parent } from '../flow/node.js';
 import { memberOf, pathOf } from '../flow/path.js';
 import { prepared } from '../flow/prepare.js';
+import { workflowOptions } from '../flow/shared.js';
 import { tagsOf } from '../flow/tags.js';
+import type { Surroundings } from '../tasks/canvas.js';
 import { PLAN, type Plannable } from '../tasks/signature.js';
 import type { Envelope } from '../wire/envelope.js';
 import type { ActiveJob } from './job.js';
@@ -72,7 +74,7 @@ export class JobFlowChanges implements FlowChanges {
     const turn = this.#added;
     this.#added += 1;
     const path = `${place.member}+${own.slice(place.member.length)}+${turn}`;
-    const member = plannable('addToGroup', signature)[PLAN](path);
+    const member = plannable('addToGroup', signature)[PLAN](path, this.#surroundings());
     const { parent, mayFail } = await this.#joinOf({ path: own, queue }, run, place.group);
     const ready = await this.#prepared(member, input);
     const members = [{ ...ready, ...(mayFail && { mayFail }) }];
@@ -82,7 +84,23 @@ export class JobFlowChanges implements FlowChanges {
   /** What takes the job's place, below it. */
   async replacement({ signature, input }: ReplaceRequest): Promise<FlowNode> {
     const run = this.#envelope.run ?? this.#job.id;
-    return this.#prepared(signature[PLAN](`${pathOf(run, this.#job.id)}~`), input);
+    const path = `${pathOf(run, this.#job.id)}~`;
+    return this.#prepared(signature[PLAN](path, this.#surroundings()), input);
+  }
+
+  /** The workflow of the job, whose options hold for what its handler adds. */
+  #surroundings(): Surroundings {
+    const { headers, shared, timeout, label, expires } = this.#envelope;
+    const { queue, priority, retry } = this.#job;
+    const options = workflowOptions(shared, {
+      queue,
+      ...(priority !== undefined && { priority }),
+      ...(retry !== undefined && { retry }),
+      ...(timeout !== undefined && { timeoutMs: timeout }),
+      ...(label !== undefined && { displayName: label }),
+      ...(expires !== undefined && { expiresAt: expires }),
+    });
+    return { options, headers };
   }
 
   /** The node, checked, as it is added; found by its tags together with what it is added to. */

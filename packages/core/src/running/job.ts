@@ -16,6 +16,7 @@ export interface ActiveJob {
   readonly stalls: number;
   /** As it was sent; absent if the sender gave none. */
   readonly retry: NormalizedRetry | undefined;
+  readonly priority: number | undefined;
   /** When it was sent, in milliseconds since 1970. */
   readonly enqueuedAt: number;
   /** How long it was to wait then before its first attempt, in milliseconds. */

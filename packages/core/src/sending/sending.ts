@@ -8,6 +8,7 @@ import type { MembersFeed } from '../flow/feed.js';
 import { fill } from '../flow/input.js';
 import { type Callbacks, type FlowNode, INTERNAL_QUEUE, jobIdOf } from '../flow/node.js';
 import { prepared } from '../flow/prepare.js';
+import { atSending, sharedOptions } from '../flow/shared.js';
 import { tagsOf } from '../flow/tags.js';
 import type { AsyncResult } from '../results/async-result.js';
 import { StoredResult } from '../results/result.js';
@@ -53,6 +54,16 @@ const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 /** Options that would be without effect where many calls are sent. */
 const OF_ONE_CALL = ['idempotencyKey', 'link', 'linkError'] as const;
 
+/** A call of one task, with its options. */
+interface Calling {
+  readonly expression: TaskExpression;
+  readonly options: SendOptions<never>;
+  /** Those of the sending over those of the signature. */
+  readonly own: NormalizedOptions;
+  /** Those of the workflow that the call is all of, for what its handler adds. */
+  readonly shared: NormalizedOptions;
+}
+
 /** Checks, routes and stores calls and runs. */
 export class Sending {
   readonly #parts: SendingParts;
@@ -68,6 +79,7 @@ export class Sending {
     expression: TaskExpression,
     input: unknown,
     options: SendOptions<never>,
+    shared?: NormalizedOptions,
   ): Promise<AsyncResult<unknown>> {
     const whole = wholeInput(expression, input);
     if (looksLikeOptions(input)) await this.#checks.refuseOptions(expression, input);
@@ -75,13 +87,14 @@ export class Sending {
     if (checking !== undefined) await checking;
     if (!this.#parts.store.isTimeKnown) await this.#timeOfCall(expression, options);
     const callbacks = this.#callbacks(expression, options);
+    const calling = this.#calling(expression, options, shared);
     if (this.#parts.middleware.length === 0) {
-      const job = this.#newJob(expression, whole, this.#ownOptions(expression, options), options);
+      const job = this.#newJob(calling, whole, calling.own);
       return this.#result(job.queue, await this.#store(job, callbacks, options));
     }
     let queue = '';
-    const { id } = await this.#throughMiddleware(expression, whole, options, async (own) => {
-      const job = this.#newJob(expression, whole, own, options);
+    const { id } = await this.#throughMiddleware(calling, whole, async (own) => {
+      const job = this.#newJob(calling, whole, own);
       queue = job.queue;
       return { id: await this.#store(job, callbacks, options) };
     });
@@ -113,11 +126,10 @@ export class Sending {
     if (!this.#parts.store.isTimeKnown) await this.#timeOfCall(expression, options);
     if (this.#parts.middleware.length === 0) return this.#sendAll(expression, wholes, options);
     const batch = new Batch((jobs) => this.#storeMany(jobs, options));
+    const calling = this.#calling(expression, options);
     const sent = wholes.map((whole) =>
       batch.add((store) =>
-        this.#throughMiddleware(expression, whole, options, (own) =>
-          store(this.#newJob(expression, whole, own, options)),
-        ),
+        this.#throughMiddleware(calling, whole, (own) => store(this.#newJob(calling, whole, own))),
       ),
     );
     await batch.send();
@@ -131,8 +143,8 @@ export class Sending {
     inputs: readonly unknown[],
     options: BulkOptions,
   ): Promise<AsyncResult<unknown>[]> {
-    const own = this.#ownOptions(expression, options);
-    const jobs = inputs.map((input) => this.#newJob(expression, input, own, options));
+    const calling = this.#calling(expression, options);
+    const jobs = inputs.map((input) => this.#newJob(calling, input, calling.own));
     const ids = await this.#storeMany(jobs, options);
     return jobs.map((job) => this.#result(job.queue, ids.get(job) ?? job.id));
   }
@@ -190,9 +202,13 @@ export class Sending {
   }
 
   /** The options of a call: its own over those of its task, and its queue. @throws {UnknownQueueError} */
-  optionsOf({ task, options = NO_OPTIONS }: TaskExpression): NormalizedOptions & { queue: string } {
+  optionsOf(
+    { task, options = NO_OPTIONS }: TaskExpression,
+    headers?: Readonly<Record<string, string>>,
+  ): NormalizedOptions & { queue: string } {
     const all = this.#withTasks(task, options);
-    return { ...all, queue: this.#queueOf(task, undefined, all) };
+    const routed = headers === undefined ? all : { ...all, headers: { ...headers, ...all.headers } };
+    return { ...all, queue: this.#queueOf(task, undefined, routed) };
   }
 
   /** Options over those of their task. */
@@ -235,23 +251,22 @@ export class Sending {
     return united(linked, callbacksOf(options));
   }
 
-  #ownOptions(expression: TaskExpression, options: SendOptions<never>): NormalizedOptions {
-    return mergeOptions(expression.options, this.normalizeOptions(options));
+  #calling(expression: TaskExpression, options: SendOptions<never>, shared?: NormalizedOptions): Calling {
+    const sent = this.normalizeOptions(options);
+    return { expression, options, own: mergeOptions(expression.options, sent), shared: shared ?? sent };
   }
 
   #result(queue: string, id: string): StoredResult {
     return new StoredResult(this.#parts.results, { queue }, id);
   }
 
-  #newJob(
-    expression: TaskExpression,
-    input: unknown,
-    own: NormalizedOptions,
-    options: SendOptions<never>,
-  ): NewJob {
+  /** @param own With what middleware has changed. */
+  #newJob({ expression, options, shared }: Calling, input: unknown, own: NormalizedOptions): NewJob {
     const { task } = expression;
     const all = this.#withTasks(task, own);
     const queue = this.#queueOf(task, input, all);
+    const now = this.#parts.runtime.clock.now();
+    const stored = shared === NO_OPTIONS ? undefined : sharedOptions(shared, { ...all, queue });
     const deduplication = normalizeDeduplication(options) ?? this.#parts.registry.get(task)?.deduplication;
     const job: NewJob = {
       id: randomUUID(),
@@ -261,8 +276,9 @@ export class Sending {
         ...(input !== undefined && { input }),
         ...lineageOf(options),
         ...(options.ignoreResult && { ignoreResult: true }),
+        ...(stored !== undefined && { shared: atSending(stored, now) }),
       },
-      options: resolveExpiry(withoutQueue(all), this.#parts.runtime.clock.now()),
+      options: resolveExpiry(withoutQueue(all), now),
       ...(deduplication !== undefined && {
         deduplication: {
           id: deduplicationId(task, deduplication, input),
@@ -371,12 +387,10 @@ export class Sending {
   }
 
   #throughMiddleware(
-    expression: TaskExpression,
+    { expression, own }: Calling,
     input: unknown,
-    options: SendOptions<never>,
     send: (own: NormalizedOptions) => Promise<{ id: string }>,
   ): Promise<{ id: string }> {
-    const own = this.#ownOptions(expression, options);
     if (this.#parts.middleware.length === 0) return send(own);
     const call = { task: expression.task, input, headers: { ...own.headers } };
     return this.#through(call, () =>

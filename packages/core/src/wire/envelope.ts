@@ -12,6 +12,7 @@ import {
   isSource,
   isText,
 } from '../flow/shape.js';
+import { isSharedOptions, type SharedOptions } from '../flow/shared.js';
 import {
   isScheduleRecord,
   isSlotsRecord,
@@ -86,6 +87,8 @@ export interface Envelope {
   readonly trace?: string;
   /** The spans of those whose results it was added with, where tasks are traced. */
   readonly links?: TraceLinks;
+  /** The options of the workflow, for what the handler adds to it. */
+  readonly shared?: SharedOptions;
 }
 
 /** Starts of a job whose worker ended before the handler did. */
@@ -217,6 +220,7 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['callbacks', { words: 'lists of what is to be sent', holds: isCallbacks }],
   ['trace', { words: 'a traceparent', holds: isTraceparent }],
   ['links', { words: 'a list of traceparents and their number', holds: isTraceLinks }],
+  ['shared', { words: 'options of a workflow', holds: isSharedOptions }],
 ]);
 
 function isLostStarts(value: unknown): boolean {
