@@ -137,7 +137,7 @@ export type {
 } from './results/member-outcome.js';
 export { isFinal, type JobState } from './results/state.js';
 // Workers
-export type { TaskContext, TaskLog } from './running/context.js';
+export type { MemberArgs, MemberOptions, TaskContext, TaskLog } from './running/context.js';
 export { processIndex } from './running/processes/place.js';
 export type { ActiveAttempt, AttemptCounts, AttemptEnd } from './running/worker/activity.js';
 export type { AppWorker, CloseOptions, CloseReason } from './running/worker/app-worker.js';

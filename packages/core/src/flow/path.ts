@@ -9,7 +9,7 @@
  * | `p.3!` | what tells a join with a rule of its own how that member has ended    |
  * | `p^`   | what stands inside of the job at `p`: of callbacks, a fallback, flat |
  * | `p~`   | what the handler of the job at `p` has put in its place             |
- * | `p.3+…+0` | what a job at `p.3…` has added first to the group at `p`          |
+ * | `p.3+…+0=2f…` | what a job at `p.3…` has added first to the group at `p`, see `added.ts` |
  *
  * Ids come from the store, where anybody may have written them, so reading one takes a time in proportion to its length.
  */
@@ -40,10 +40,13 @@ export function memberOf(path: string): { group: string; member: string } | unde
   return { group, member: `${group}.${index}` };
 }
 
+/** The end of the path of an added member, behind that of the job that has added it; see `added.ts`. */
+export const ADDED_SUFFIX = /^(\d+)(?:_(\d+))?(?:=([0-9a-f]+))?$/;
+
 /** The id of the job that has added the one with this id to its group; undefined if none has. */
 export function adderIn(id: string): string | undefined {
   const last = id.lastIndexOf('+');
-  if (last < 0 || !/^\d+$/.test(id.slice(last + 1))) return undefined;
+  if (last < 0 || !ADDED_SUFFIX.test(id.slice(last + 1))) return undefined;
   for (let plus = id.lastIndexOf('+', last - 1); plus > 0; plus = id.lastIndexOf('+', plus - 1)) {
     let start = plus;
     while (isDigit(id[start - 1])) start -= 1;

@@ -4,7 +4,8 @@ import { ExpectedFailureError, RejectedError } from '../errors.js';
 import { RetryRequest } from '../tasks/retry.js';
 import { droppedOptions, hasOptions } from '../tasks/signature.js';
 import type { Envelope } from '../wire/envelope.js';
-import type { TaskContext, TaskLog } from './context.js';
+import { isPlainObject } from '../wire/plain-object.js';
+import type { MemberOptions, TaskContext, TaskLog } from './context.js';
 import type { FlowChanges } from './flow-changes.js';
 import type { ActiveJob } from './job.js';
 import type { AttemptReports } from './reports.js';
@@ -115,7 +116,8 @@ export class JobContext implements TaskContext {
   }
 
   get addToGroup(): TaskContext['addToGroup'] {
-    return (step, ...input) => this.#flow().addToGroup(step, onlyInput('ctx.addToGroup', input));
+    return (step, ...[input, options]: readonly unknown[]) =>
+      this.#flow().addToGroup(step, input, memberOptions(options));
   }
 
   #flow(): FlowChanges {
@@ -134,6 +136,13 @@ export class JobContext implements TaskContext {
 function onlyInput(method: string, [input, ...more]: readonly unknown[]): unknown {
   if (hasOptions(more)) throw droppedOptions(method, `${method}(step.set({ … }), input)`, more);
   return input;
+}
+
+/** @throws {InvalidOptionError} if there are others than those of a member: they belong to the step. */
+function memberOptions(given: unknown): MemberOptions | undefined {
+  const isKnown = given === undefined || (isPlainObject(given) && Object.keys(given).every((name) => name === 'key'));
+  if (!isKnown) throw droppedOptions('ctx.addToGroup', 'ctx.addToGroup(step.set({ … }), input)', [given]);
+  return given;
 }
 
 /** Resolves after `ms`; rejects with the signal's reason once it is aborted. */

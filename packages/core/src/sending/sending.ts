@@ -4,6 +4,7 @@ import type { NewJob, Store } from '../bullmq/store.js';
 import type { TagIndex } from '../bullmq/tag-index.js';
 import type { Duration } from '../duration.js';
 import { InvalidOptionError } from '../errors.js';
+import { shapeOf } from '../flow/added.js';
 import type { MembersFeed } from '../flow/feed.js';
 import { fill } from '../flow/input.js';
 import { type Callbacks, type FlowNode, INTERNAL_QUEUE, jobIdOf } from '../flow/node.js';
@@ -33,7 +34,7 @@ import { Batch } from './batch.js';
 import { callbacksOf, linkedTo, runWithCallbacks, united } from './callbacks.js';
 import { type InputChecks, wholeInput } from './checks.js';
 import { feedMembers } from './feeding.js';
-import { isStored, keyedContent, shapeOf } from './idempotency.js';
+import { isStored, keyedContent } from './idempotency.js';
 import { looksLikeOptions } from './mistaken-options.js';
 
 /** What an app sends with. */

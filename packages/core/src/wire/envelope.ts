@@ -68,6 +68,8 @@ export interface Envelope {
   readonly join?: JoinRule;
   /** What a handler has put in its job's place: its value is the job's result. */
   readonly replacement?: FlowNode;
+  /** The handler has added to its group, or was about to. */
+  readonly adds?: true;
   /** Of a feed: what its sender has added, or why it stopped. */
   readonly fed?: Fed;
   /** The chain of the job had ended early: its handler did not run. */
@@ -220,6 +222,7 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['callbacks', { words: 'lists of what is to be sent', holds: isCallbacks }],
   ['trace', { words: 'a traceparent', holds: isTraceparent }],
   ['links', { words: 'a list of traceparents and their number', holds: isTraceLinks }],
+  ['adds', { words: 'true', holds: (value) => value === true }],
   ['shared', { words: 'options of a workflow', holds: isSharedOptions }],
 ]);
 
