@@ -332,6 +332,7 @@ const unclaimed = {
   endedChildren: new Map(),
   delayMs: 0,
   mayHavePendingChildren: false,
+  refusedWaits: 0,
   save: async () => {},
 } satisfies Partial<ActiveJob>;
 

@@ -19,6 +19,7 @@ export interface ClaimedJobParts {
 /** A BullMQ job that a worker holds. */
 export class ClaimedJob implements ActiveJob {
   mayHavePendingChildren = true;
+  refusedWaits = 0;
   readonly #job: Job;
   readonly #backend: IQueueBackend;
   readonly #claim: Claim | undefined;
@@ -181,7 +182,10 @@ export class ClaimedJob implements ActiveJob {
   /** Leaves the job to its children. False if none of them is pending: then it is to be handled once more. */
   async waitForChildren(): Promise<boolean> {
     const isMoved = await this.#job.moveToWaitingChildren(this.#job.token ?? '');
-    if (!isMoved) this.mayHavePendingChildren = false;
+    if (!isMoved) {
+      this.mayHavePendingChildren = false;
+      this.refusedWaits += 1;
+    }
     return isMoved;
   }
 

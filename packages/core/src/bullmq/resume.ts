@@ -51,8 +51,8 @@ function lastTried({ name, data }: Job<Envelope>, children: readonly JobPlace[])
 /** Takes away what keeps a job from starting. */
 async function unmark(queue: EnvelopeQueue, id: string): Promise<void> {
   await mergeData(queue.getBackend(), id, (data) => {
-    const { failure, revoked, skipped, expires, revokedTags, lost } = data;
-    const isMarked = [failure, revoked, skipped, expires, revokedTags, lost].some(
+    const { failure, revoked, skipped, expires, revokedTags, lost, replaced } = data;
+    const isMarked = [failure, revoked, skipped, expires, revokedTags, lost, replaced].some(
       (mark) => mark !== undefined,
     );
     return isMarked ? unmarked(data) : undefined;
@@ -67,8 +67,15 @@ export function unmarked({
   expires,
   revokedTags,
   lost,
+  replaced, // what stands in its place is added again, if it is gone
+  shared,
   ...data
 }: Envelope): Envelope {
-  // What the store counts of stalls stays: without a record, the first of them would be noticed now.
-  return { ...data, ...(lost !== undefined && { lost: { at: [] } }) };
+  const { expires: _expired, ...options } = shared ?? {};
+  return {
+    ...data,
+    ...(Object.keys(options).length > 0 && { shared: options }),
+    // What the store counts of stalls stays: without a record, the first of them would be noticed now.
+    ...(lost !== undefined && { lost: { at: [] } }),
+  };
 }

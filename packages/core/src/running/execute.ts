@@ -8,6 +8,7 @@ import {
   ValidationError,
   WorkerClosedError,
 } from '../errors.js';
+import { lossOf } from '../flow/gather.js';
 import { unlikeProbe, wakingProbe } from '../flow/needed.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
 import { pathOf } from '../flow/path.js';
@@ -27,6 +28,8 @@ import { leaveTrace } from './tracing.js';
 
 /** How long a job goes back to its queue when the store does not answer what the job needs. */
 const UNREACHABLE_RETURN_MS = 5_000;
+/** A job may add children several times, and each time they may have ended before it can wait for them. */
+const MAX_REFUSED_WAITS = 5;
 /** How long a job goes back that does not say: a join that has enough while more is just being added below it. */
 const SOON_MS = 200;
 
@@ -138,6 +141,9 @@ export class Executor {
     thrown: unknown,
   ): Promise<AttemptOutcome | undefined> {
     if (thrown instanceof WaitForChildren) {
+      // It has children to wait for and the store knows of none: that does not change by asking again.
+      if (job.refusedWaits >= MAX_REFUSED_WAITS)
+        return this.#failed(job, envelope, attempt, new UpstreamFailedError(lossOf(job.id)));
       await attempt?.reports.end();
       return { kind: 'waiting', ...(thrown.seen !== undefined && { seen: thrown.seen }) };
     }

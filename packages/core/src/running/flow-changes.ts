@@ -6,7 +6,7 @@ import { relocated } from '../flow/expansion.js';
 import { fill } from '../flow/input.js';
 import { linked, type TraceLinks } from '../flow/links.js';
 import { type FlowNode, INTERNAL_QUEUE, jobIdOf, type Parent } from '../flow/node.js';
-import { memberOf, pathOf } from '../flow/path.js';
+import { memberOf, pathOf, replacementAt } from '../flow/path.js';
 import { prepared } from '../flow/prepare.js';
 import { workflowOptions } from '../flow/shared.js';
 import { tagsOf } from '../flow/tags.js';
@@ -185,7 +185,7 @@ export class JobFlowChanges implements FlowChanges {
   /** What takes the job's place, below it. */
   async replacement({ signature, input }: ReplaceRequest): Promise<FlowNode> {
     const run = this.#envelope.run ?? this.#job.id;
-    const path = `${pathOf(run, this.#job.id)}~`;
+    const path = replacementAt(pathOf(run, this.#job.id), this.#envelope.epoch);
     return this.#prepared(fill(signature[PLAN](path, this.#surroundings()), input));
   }
 

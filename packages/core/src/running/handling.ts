@@ -210,12 +210,20 @@ export class Handling {
     const hasEnded =
       (await job.childResults()).has(id) || (await job.failedChildren()).some((child) => child.id === id);
     if (!hasEnded) {
-      const parent = { path: pathOf(run, job.id), queue: job.queue };
-      const member = await openTree(this.#parts.sealer, run, replacement);
-      await addMembers(this.#parts, job, { run, parent, members: [member] }, { isRepeated: true });
+      if (envelope.replaced)
+        await this.#steps.relinkReplacement(job, envelope, { queue: replacement.queue, id });
+      else await this.#addReplacement(job, run, replacement);
       throw new WaitForChildren();
     }
     return this.#steps.replacementOf(job, { ...envelope, run, after });
+  }
+
+  /** Adds what is to stand in the job's place, and notes that: what is gone afterwards is not added again. */
+  async #addReplacement(job: ActiveJob, run: string, replacement: FlowNode): Promise<void> {
+    const parent = { path: pathOf(run, job.id), queue: job.queue };
+    const member = await openTree(this.#parts.sealer, run, replacement);
+    await addMembers(this.#parts, job, { run, parent, members: [member] }, { isRepeated: true });
+    await job.save({ replaced: true });
   }
 
   /** Calls a hook of the app, then of the task. What it throws is told and changes nothing. */

@@ -31,6 +31,8 @@ export interface ActiveJob {
   onceStored(listener: () => void): void;
   /** False once the store has said that no child is pending. */
   readonly mayHavePendingChildren: boolean;
+  /** How often it was to wait for children, since it was claimed, and the store had none to wait for. */
+  readonly refusedWaits: number;
   /** Results of the children that completed, by job id, as stored. */
   childResults(): Promise<ReadonlyMap<string, unknown>>;
   /** The children that failed. */

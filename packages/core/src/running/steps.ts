@@ -1,5 +1,8 @@
 /** What a job takes from the jobs it waited for, and the jobs that Umbel adds between a user's tasks. */
-import { CorruptJobError, RevokedError, SkippedError, SubmitError } from '../errors.js';
+
+import type { JobPlace } from '../bullmq/tree.js';
+import { CorruptJobError, RevokedError, SkippedError, SubmitError, UpstreamFailedError } from '../errors.js';
+import { lossOf } from '../flow/gather.js';
 import { completeInput } from '../flow/input.js';
 import { INTERNAL_JOB } from '../flow/node.js';
 import type { Envelope } from '../wire/envelope.js';
@@ -75,6 +78,24 @@ export class Steps {
   /** The value of what stands in the job's place. @throws {UpstreamFailedError} if it has failed, or the job was revoked. */
   replacementOf(job: ActiveJob, envelope: Envelope): Promise<unknown> {
     return this.#joins.unlessRevoked(job, envelope, this.#joins.valueOf(job, envelope));
+  }
+
+  /**
+   * Links what stands in the job's place to it again: the store has lost that one waits for the other.
+   * @throws {UpstreamFailedError} or rejects with it, if it has failed or is gone, or the job was revoked.
+   */
+  async relinkReplacement(job: ActiveJob, envelope: Envelope, replacement: JobPlace): Promise<void> {
+    const { store } = this.#parts;
+    const outcome = await store.outcome(replacement.queue, replacement.id);
+    const failure =
+      outcome.kind === 'missing'
+        ? lossOf(replacement.id)
+        : outcome.kind === 'failed'
+          ? outcome.failure
+          : undefined;
+    if (failure !== undefined)
+      await this.#joins.unlessRevoked(job, envelope, Promise.reject(new UpstreamFailedError(failure)));
+    await store.addBelow({ queue: job.queue, id: job.id }, replacement, 'unknown', {});
   }
 
   async #fanOut(job: ActiveJob, envelope: Envelope): Promise<unknown> {

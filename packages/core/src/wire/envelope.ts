@@ -68,6 +68,10 @@ export interface Envelope {
   readonly join?: JoinRule;
   /** What a handler has put in its job's place: its value is the job's result. */
   readonly replacement?: FlowNode;
+  /** What stands in the job's place has been added: if it is gone, it is lost. */
+  readonly replaced?: true;
+  /** How often the handler was run anew, with other input, after it had put something in its job's place. */
+  readonly epoch?: number;
   /** The handler has added to its group, or was about to. */
   readonly adds?: true;
   /** Of a feed: what its sender has added, or why it stopped. */
@@ -222,6 +226,8 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['callbacks', { words: 'lists of what is to be sent', holds: isCallbacks }],
   ['trace', { words: 'a traceparent', holds: isTraceparent }],
   ['links', { words: 'a list of traceparents and their number', holds: isTraceLinks }],
+  ['replaced', { words: 'true', holds: (value) => value === true }],
+  ['epoch', { words: 'a whole number', holds: (value) => Number.isSafeInteger(value) && Number(value) > 0 }],
   ['adds', { words: 'true', holds: (value) => value === true }],
   ['shared', { words: 'options of a workflow', holds: isSharedOptions }],
 ]);
