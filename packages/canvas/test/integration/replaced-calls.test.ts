@@ -1,4 +1,5 @@
 /** Calls that have put something in their place: what becomes of them when that is gone, and when they are run again. */
+import { once } from 'node:events';
 import { chain, group } from '@umbel/canvas';
 import type { App, AsyncResult } from '@umbel/core';
 import { expect, test, vi } from 'vitest';
@@ -175,6 +176,29 @@ onEveryEngine('a call that used ctx.replace', (engine: Engine) => {
     expect(await call.get(soon)).toBe(3);
     expect(await startsOf(call.id)).toBe(3);
     expect(count('hold')).toBe(1);
+  });
+
+  test('fails with what stands in its place if that was taken off it, and fails then', async () => {
+    const { app, signals } = await start();
+    const slow = app.task({
+      name: 'slow',
+      input: z.number(),
+      run: async (): Promise<number> => {
+        await once(signals, 'release');
+        throw new RangeError('too late');
+      },
+    });
+    const swap = app.task({
+      name: 'swap',
+      input: z.number(),
+      run: async (n, ctx): Promise<number> => ctx.replace(slow, n),
+    });
+    const call = await unlinked(app, swap);
+    await vi.waitFor(async () => expect(await startsOf(call.id)).toBe(2), soon5);
+    await vi.waitFor(async () => expect(await call.state()).toBe('waiting-children'), soon5);
+    await vi.waitFor(() => expect(signals.listenerCount('release')).toBe(1), soon5);
+    signals.emit('release');
+    await expect(call.get(soon)).rejects.toMatchObject({ task: 'slow', cause: { name: 'RangeError' } });
   });
 
   test('fails as lost if that is gone from the store, and is resumed by adding it again', async () => {

@@ -19,6 +19,22 @@ export function prepared(root: FlowNode, addition: Addition): FlowNode {
   return foldTree<FlowNode>(root, (node, children) => preparedJob(node, children, addition));
 }
 
+/** The tree, not yet added, without the expiries that it was prepared with. */
+export function withoutExpiry(root: FlowNode): FlowNode {
+  return foldTree<FlowNode>(root, ({ options, content, expand, ...node }, children) => {
+    const { expiresAt: _moment, expiresMs: _time, ...others } = options ?? {};
+    const { shared, ...rest } = content ?? {};
+    const { expires: _shared, expiresMs: _sharedTime, ...own } = shared ?? {};
+    return {
+      ...node,
+      ...(options !== undefined && { options: others }),
+      ...(content !== undefined && { content: shared === undefined ? rest : { ...rest, shared: own } }),
+      ...(children !== undefined && { children }),
+      ...(expand !== undefined && { expand: withNodes(expand, nodesOf(expand).map(withoutExpiry)) }),
+    };
+  });
+}
+
 function preparedJob(
   node: FlowNode,
   children: readonly FlowNode[] | undefined,
