@@ -140,7 +140,8 @@ function onlyInput(method: string, [input, ...more]: readonly unknown[]): unknow
 
 /** @throws {InvalidOptionError} if there are others than those of a member: they belong to the step. */
 function memberOptions(given: unknown): MemberOptions | undefined {
-  const isKnown = given === undefined || (isPlainObject(given) && Object.keys(given).every((name) => name === 'key'));
+  const isKnown =
+    given === undefined || (isPlainObject(given) && Object.keys(given).every((name) => name === 'key'));
   if (!isKnown) throw droppedOptions('ctx.addToGroup', 'ctx.addToGroup(step.set({ … }), input)', [given]);
   return given;
 }

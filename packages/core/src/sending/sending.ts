@@ -232,7 +232,7 @@ export class Sending {
 
   /** The same for a call that is computed from the time; others need not wait. */
   async #timeOfCall(expression: TaskExpression, options: SendOptions<never>): Promise<void> {
-    const { expiresMs, tags } = this.#withTasks(expression.task, this.#ownOptions(expression, options));
+    const { expiresMs, tags } = this.#withTasks(expression.task, this.#calling(expression, options).own);
     if (options.eta !== undefined || expiresMs !== undefined || tags !== undefined)
       await this.timeKnown(options);
   }
