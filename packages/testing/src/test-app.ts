@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { setMaxListeners } from 'node:events';
 import {
   type AnyTask,
   type App,
@@ -337,12 +338,17 @@ const unclaimed = {
 } satisfies Partial<ActiveJob>;
 
 /** How such a job is given up: by its time limit, or by the test's signal, which only tells the handler. */
-function ending(signal: AbortSignal | undefined): Pick<ActiveJob, 'signal' | 'giveUp' | 'onGiveUp'> {
+function ending(
+  signal: AbortSignal | undefined,
+): Pick<ActiveJob, 'signal' | 'giveUp' | 'onGiveUp' | 'offGiveUp'> {
   const controller = new AbortController();
-  const listeners: ((reason: Error) => void)[] = [];
+  const either = signal === undefined ? controller.signal : AbortSignal.any([signal, controller.signal]);
+  setMaxListeners(0, either);
+  const listeners = new Set<(reason: Error) => void>();
   return {
-    signal: signal === undefined ? controller.signal : AbortSignal.any([signal, controller.signal]),
-    onGiveUp: (listener) => void listeners.push(listener),
+    signal: either,
+    onGiveUp: (listener) => void listeners.add(listener),
+    offGiveUp: (listener) => void listeners.delete(listener),
     giveUp(reason) {
       for (const listener of listeners) listener(reason);
       controller.abort(reason);

@@ -1,5 +1,5 @@
-import { setMaxListeners } from 'node:events';
 import { type IQueueBackend, Queue, type QueueOptions } from 'bullmq';
+import { createAbortController } from '../abort.js';
 import { ClosedError, ConnectionError, StoreConfigurationError } from '../errors.js';
 import type { Envelope } from '../wire/envelope.js';
 import type { ResolvedConnection } from './connection.js';
@@ -40,13 +40,6 @@ function rethrow(error: unknown): Promise<never> {
   return Promise.reject(error);
 }
 
-/** Everyone who waits for a result listens. */
-function closer(): AbortController {
-  const controller = new AbortController();
-  setMaxListeners(0, controller.signal);
-  return controller;
-}
-
 const RETRY_MS = { first: 20, max: 1000 };
 
 /** The store is asked for its time so often, until an answer comes quickly: one that was frozen, or away, tells little. */
@@ -67,7 +60,7 @@ export class Backends {
   /** While the store is asked for its time. */
   #readingTime: Promise<void> | undefined;
   #lastError: Error | undefined;
-  #closed = closer();
+  #closed = createAbortController();
 
   constructor(options: BackendOptions) {
     this.#options = options;
@@ -150,7 +143,7 @@ export class Backends {
   /** Closes every connection. The next use opens new ones. */
   async close(): Promise<void> {
     this.#closed.abort(new ClosedError('The app was closed while a result was waited for.'));
-    this.#closed = closer();
+    this.#closed = createAbortController();
     const closing = [...this.#queues.values()];
     const base = this.#base;
     this.#queues.clear();

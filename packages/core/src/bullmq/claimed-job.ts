@@ -1,5 +1,6 @@
 import type { IQueueBackend, Job, JobProgress } from 'bullmq';
-import type { ActiveJob, FailedChild } from '../running/job.js';
+import { createAbortController } from '../abort.js';
+import type { ActiveJob, FailedChild, GiveUpListener } from '../running/job.js';
 import type { NormalizedRetry } from '../tasks/retry.js';
 import { type Envelope, type EnvelopeContent, encodeEnvelope, isEnvelope } from '../wire/envelope.js';
 import type { Claim } from './claims.js';
@@ -27,7 +28,8 @@ export class ClaimedJob implements ActiveJob {
   #controller: AbortController | undefined;
   #abortReason: Error | undefined;
   #givenUp: Error | undefined;
-  #onGiveUp: ((reason: Error) => void) | undefined;
+  /** Of one handler at a time: of a job with many inputs, those of the inputs that are done are removed. */
+  readonly #giveUpListeners: GiveUpListener[] = [];
   #endedChildren: Map<string, string> | undefined;
 
   constructor(job: Job, { backend, claim, repeat }: ClaimedJobParts) {
@@ -90,7 +92,7 @@ export class ClaimedJob implements ActiveJob {
   /** Made when it is asked for: most handlers do not, and it costs more than the rest of a small job. */
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
-      this.#controller = new AbortController();
+      this.#controller = createAbortController();
       if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason);
     }
     return this.#controller.signal;
@@ -104,20 +106,18 @@ export class ClaimedJob implements ActiveJob {
 
   giveUp(reason: Error): void {
     this.#givenUp ??= reason;
-    this.#onGiveUp?.(reason);
+    for (const listener of [...this.#giveUpListeners]) listener(reason);
     this.abort(reason);
   }
 
-  onGiveUp(listener: (reason: Error) => void): void {
+  onGiveUp(listener: GiveUpListener): void {
     if (this.#givenUp !== undefined) listener(this.#givenUp);
-    const earlier = this.#onGiveUp;
-    this.#onGiveUp =
-      earlier === undefined
-        ? listener
-        : (reason) => {
-            earlier(reason);
-            listener(reason);
-          };
+    this.#giveUpListeners.push(listener);
+  }
+
+  offGiveUp(listener: GiveUpListener): void {
+    const index = this.#giveUpListeners.lastIndexOf(listener);
+    if (index >= 0) this.#giveUpListeners.splice(index, 1);
   }
 
   onceStored(listener: () => void): void {

@@ -56,8 +56,14 @@ export class Handling {
     if (replacement === undefined) refuseLate(job, envelope, this.#parts.runtime.clock.now());
     const task = this.#taskOf(job.name);
     if (replacement !== undefined) {
-      begun(this.#attempt(job, envelope, task));
-      return this.#replaced(job, envelope, replacement).then((value) => this.#checkedResult(task, value));
+      const attempt = this.#attempt(job, envelope, task);
+      begun(attempt);
+      return this.#replaced(job, envelope, replacement).then((value) => {
+        const checked = this.#checkedResult(task, value);
+        if (!(checked instanceof Promise)) return checked;
+        attempt.limit(limitOf(attempt, task));
+        return attempt.outcomeOf(checked);
+      });
     }
     if (items !== undefined) return this.#handleList(job, envelope, task, begun);
     const input = this.#steps.inputOf(job, envelope);
@@ -77,10 +83,21 @@ export class Handling {
     const attempt = this.#attempt(job, envelope, task);
     return this.#traced(attempt, () => {
       const keys = this.#parts.checks.sensitiveOf(task);
-      const checked = task.input && validateInput(task.input, input, task.name, keys);
-      return checked instanceof Promise
-        ? checked.then((decoded: unknown) => this.#run(attempt, task, keys, input, decoded, begun))
-        : this.#run(attempt, task, keys, input, checked, begun);
+      const limitMs = limitOf(attempt, task);
+      attempt.limit(limitMs);
+      let checked: unknown;
+      try {
+        checked = task.input && validateInput(task.input, input, task.name, keys);
+      } catch (error) {
+        attempt.endLimit();
+        throw error;
+      }
+      if (!(checked instanceof Promise)) return this.#run(attempt, task, keys, input, checked, begun);
+      const ran = checked.then((decoded: unknown) =>
+        // Nobody waits for the handler of an attempt that was given up.
+        attempt.isGivenUp ? undefined : this.#run(attempt, task, keys, input, decoded, begun),
+      );
+      return limitMs === undefined ? ran : attempt.outcomeOf(ran);
     });
   }
 
@@ -96,7 +113,6 @@ export class Handling {
     if (keys.size > 0) attempt.reports.mask = maskFor(keys, [input, decoded]);
     begun(attempt);
     const handler = this.#handlerOf(task, attempt, input);
-    attempt.limit(limitOf(attempt, task));
     return attempt.outcomeOf(this[HANDLER_FRAME](attempt, task, handler, decoded), (thrown) =>
       this.#answered(attempt, task, thrown),
     );
@@ -108,6 +124,7 @@ export class Handling {
     if (thrown instanceof ExpectedFailureError)
       throw await checkedFailure(task, thrown, this.#parts.maxResultBytes);
     if (thrown instanceof StopRequest) return this.#stopped(job, envelope, task, thrown.value);
+    attempt.endLimit(); // what is added to the store is not the handler's work, and not to be left half done
     if (thrown instanceof ReplaceRequest)
       return this.#replace(job, envelope, task, await this.#ofAttempts.changes(attempt).replacement(thrown));
     throw thrown;

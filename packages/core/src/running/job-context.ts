@@ -1,3 +1,4 @@
+import { onAbort } from '../abort.js';
 import type { Clock } from '../clock.js';
 import { type Duration, durationMs } from '../duration.js';
 import { ExpectedFailureError, RejectedError } from '../errors.js';
@@ -150,14 +151,13 @@ function memberOptions(given: unknown): MemberOptions | undefined {
 function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
-    const abort = () => {
-      clock.clearTimeout(timer);
-      reject(signal.reason);
-    };
     const timer = clock.setTimeout(() => {
-      signal.removeEventListener('abort', abort);
+      stopListening();
       resolve();
     }, ms);
-    signal.addEventListener('abort', abort, { once: true });
+    const stopListening = onAbort(signal, (reason) => {
+      clock.clearTimeout(timer);
+      reject(reason);
+    });
   });
 }

@@ -26,7 +26,9 @@ export interface ActiveJob {
   /** Ends the attempt with an error, whatever its handler does; also aborts its signal. */
   giveUp(reason: Error): void;
   /** Calls `listener` when the attempt is given up, after those that were given before. */
-  onGiveUp(listener: (reason: Error) => void): void;
+  onGiveUp(listener: GiveUpListener): void;
+  /** Ends that: what the listener was to end has ended. */
+  offGiveUp(listener: GiveUpListener): void;
   /** Calls `listener` when the job's outcome is stored, or it is this worker's no more. */
   onceStored(listener: () => void): void;
   /** False once the store has said that no child is pending. */
@@ -44,6 +46,8 @@ export interface ActiveJob {
   updateProgress(value: unknown): Promise<void>;
   log(line: string): Promise<void>;
 }
+
+export type GiveUpListener = (reason: Error) => void;
 
 export interface FailedChild {
   readonly id: string;
