@@ -68,6 +68,7 @@ export class AppCore implements Sender, Operating {
   readonly control: Control;
   readonly #parts: AppParts;
   readonly #workers: Workers;
+  #closing: Promise<void> | undefined;
 
   constructor(
     options: AppOptions,
@@ -75,7 +76,7 @@ export class AppCore implements Sender, Operating {
     shared: SharedParts = { registry: new Registry(), declarations: new Declarations() },
   ) {
     this.#parts = makeParts(options, runtime, shared);
-    this.#workers = new Workers(this.#parts, () => this.close());
+    this.#workers = new Workers(this.#parts, () => this.#disconnect());
     this.name = this.#parts.name;
     this.maxMembers = this.#parts.maxMembers;
     const { deadLetters, schedules, jobs, runs, inspect, control } = operatingOf(() => actual(this).#parts);
@@ -189,10 +190,23 @@ export class AppCore implements Sender, Operating {
     return this.#workers.ownMaker();
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** Workers first: their handlers may still send. */
+  async #close(): Promise<void> {
     await this.#workers.close();
+    const closed = this.#parts.store.close(); // from here on nothing connects
+    await Promise.all([closed, this.#parts.asking.close()]);
+  }
+
+  /** Lets the process end, if nothing else keeps it alive; what is asked later connects again. */
+  async #disconnect(): Promise<void> {
+    if (this.#closing !== undefined) return;
     await this.#parts.asking.close();
-    await this.#parts.store.close();
+    await this.#parts.store.disconnect();
   }
 
   send(

@@ -241,7 +241,10 @@ export interface App<Added = {}> {
   describe(): AppDescription;
   /** A worker for this app's queues; it takes jobs once started. */
   worker(options?: WorkerOptions): AppWorker;
-  /** Closes this app's workers (waiting for running jobs) and connections. A later call opens new ones. */
+  /**
+   * Closes this app's workers (waiting for running jobs) and connections, for good: calls that are under way end, and
+   * later ones are refused with a {@link ClosedError}.
+   */
   close(): Promise<void>;
 }
 

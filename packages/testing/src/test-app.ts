@@ -6,6 +6,7 @@ import {
   type AsyncResult,
   type InputArgs,
   type InputOf,
+  isUmbelError,
   type Logger,
   type OutputOf,
   type Step,
@@ -164,7 +165,11 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
   const serve = (queue: string) => {
     if (queues.has(queue) || queue === INTERNAL_QUEUE) return;
     queues.add(queue);
-    engine.starting(outside(() => worker.addQueue(queue)));
+    // A test may end, or its worker crash, before the queue is served; the next worker serves all of them.
+    const serving = outside(() => worker.addQueue(queue)).catch((error: unknown) => {
+      if (!isUmbelError(error, 'CLOSED')) throw error;
+    });
+    engine.starting(serving);
   };
 
   const crash = () => {

@@ -1,4 +1,5 @@
 /** What an app is made of, put together from its options. */
+import { createAbortController } from '../abort.js';
 import type { AppOptions } from '../app.js';
 import { resolveConnection } from '../bullmq/connection.js';
 import { terminate } from '../bullmq/control.js';
@@ -99,6 +100,7 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
     outages: new WeakSet(),
     sealer,
     timeoutMs: positiveMs(sendTimeout, 'sendTimeout'),
+    closing: createAbortController(),
   };
   const keepCompletedMs = durationMs(resultTtl, 'resultTtl');
   const keepFailedMs = durationMs(failureTtl, 'failureTtl');

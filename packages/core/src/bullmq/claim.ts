@@ -9,6 +9,7 @@ import type { BackendOptions } from './backends.js';
 import { ClaimedJob } from './claimed-job.js';
 import { ClaimingWorker } from './claiming-worker.js';
 import { type Claim, Claims } from './claims.js';
+import { connect } from './closing.js';
 import { repeat } from './guards/repeat.js';
 import { isTransient } from './guards/transient.js';
 import { runsWholeScripts } from './guards/whole-scripts.js';
@@ -96,7 +97,7 @@ class QueueClaimer implements Claimer {
         claims: this.#claims,
         onLost,
         backend: (...args) =>
-          guardWorker(options.connection.factory(...args), {
+          guardWorker(connect(options, ...args), {
             claims: this.#claims,
             lockDurationMs: options.lockDurationMs,
             sweepIntervalMs,
@@ -112,6 +113,7 @@ class QueueClaimer implements Claimer {
   }
 
   async start(): Promise<void> {
+    if (this.#isClosing) return;
     const closed = once(this.#closing, 'close');
     await Promise.race([this.#worker.waitUntilReady(), closed]);
     if (!this.#isClosing) await runsWholeScripts(this.#worker.backend);

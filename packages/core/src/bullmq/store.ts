@@ -14,6 +14,7 @@ import {
   revokeJob,
   skipPending,
 } from './changing.js';
+import { refuseClosed } from './closing.js';
 import {
   childResultsOf,
   failedChildrenOf,
@@ -259,11 +260,25 @@ export class Store implements JobAccess {
     return this.#watcher(queue).onBelow(id, listener);
   }
 
-  /** Closes every connection, and ends what waits for them. The next use opens new ones. */
+  /** @throws {ClosedError} once it is closed. */
+  checkOpen(): void {
+    refuseClosed(this.#options);
+  }
+
+  /** Closes every connection, for good, and ends what waits for them. */
   async close(): Promise<void> {
+    await Promise.all([this.#access.backends.close(), this.#endWatchers()]);
+  }
+
+  /** The same, but the next use opens new ones. */
+  async disconnect(): Promise<void> {
+    await Promise.all([this.#access.backends.disconnect(), this.#endWatchers()]);
+  }
+
+  async #endWatchers(): Promise<void> {
     const watchers = [...this.#watchers.values()];
     this.#watchers.clear();
-    await Promise.all([this.#access.backends.close(), ...watchers.map((watcher) => watcher.close())]);
+    await Promise.all(watchers.map((watcher) => watcher.close()));
   }
 
   #watcher(queue: string): Watcher {

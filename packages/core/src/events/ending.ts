@@ -9,10 +9,12 @@ export class Ending {
   /** Ends with the signal; gives a function that calls that off. */
   on(signal: AbortSignal | undefined): () => void {
     if (signal === undefined) return () => {};
-    return onAbort(signal, (error) => {
-      this.#reason ??= { error };
-      for (const reject of this.#racing) reject(error);
-    });
+    return onAbort(signal, (error) => this.with(error));
+  }
+
+  with(error: unknown): void {
+    this.#reason ??= { error };
+    for (const reject of this.#racing) reject(error);
   }
 
   /** @throws what the signal was aborted with, if that is first. */

@@ -67,6 +67,7 @@ export async function* looksAt(
 ): AsyncGenerator<Look, void> {
   const timeoutMs = timeout === undefined ? undefined : durationMs(timeout, 'timeout');
   const { store, runtime } = parts;
+  store.checkOpen();
   const { clock, observer } = runtime;
   const bell = new Bell();
   const interrupt = new Interrupt();

@@ -33,6 +33,6 @@ export interface WorkerParts {
   /** It takes no more jobs. */
   readonly onClosing?: (reason: CloseReason) => void;
   readonly onClose: () => void;
-  /** Closes the app, if it has no other worker. */
-  readonly closeApp: () => Promise<void>;
+  /** Closes the connections of the app, if it has no other worker. */
+  readonly disconnectApp: () => Promise<void>;
 }

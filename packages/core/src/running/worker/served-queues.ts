@@ -6,6 +6,7 @@ import { RevokedError, UnknownQueueError, WorkerClosedError } from '../../errors
 import { INTERNAL_QUEUE } from '../../flow/node.js';
 import type { Executor } from '../execute.js';
 import type { Activity } from './activity.js';
+import { workerClosed } from './app-worker.js';
 import { type ConcurrencyBounds, nextConcurrency } from './concurrency.js';
 import { EventLoopMeter } from './event-loop.js';
 import type { HealthFacts } from './health.js';
@@ -40,6 +41,7 @@ export class ServedQueues {
   /** Those that are served no more, while their last jobs run. */
   readonly #leaving = new Set<{ readonly queue: string; readonly claimer: Claimer }>();
   #stopScaling: (() => void) | undefined;
+  #isClosed = false;
 
   constructor(parts: ServedParts) {
     this.#parts = parts;
@@ -67,8 +69,9 @@ export class ServedQueues {
       .filter(({ idleMs }) => idleMs > ASKED_MS);
   }
 
-  /** Begins to take jobs, once `prepared`. */
+  /** Begins to take jobs, once `prepared`. @throws {ClosedError} if this is closed before it has begun. */
   async serve(queue: string, bounds: ConcurrencyBounds, prepared: () => Promise<void>): Promise<void> {
+    this.#refuseClosed();
     const { name, options, app, executor } = this.#parts;
     const claimer = createClaimer(
       {
@@ -86,8 +89,13 @@ export class ServedQueues {
       (job) => executor.execute(job),
     );
     this.#served.set(queue, { claimer, bounds });
-    await prepared();
-    await claimer.start();
+    try {
+      await prepared();
+      this.#refuseClosed();
+      await claimer.start();
+    } finally {
+      this.#refuseClosed(); // it has closed the claimer, whose errors say so in other words
+    }
   }
 
   /** Takes no more jobs; settles when those that run have ended. @throws {UnknownQueueError} */
@@ -119,7 +127,7 @@ export class ServedQueues {
   /** Lets the concurrency of queues follow the load from now on, if that of any is to. */
   autoscale(): void {
     const hasBounds = [...this.#served.values()].some(({ bounds: { min, max } }) => min < max);
-    if (this.#stopScaling !== undefined || !hasBounds) return;
+    if (this.#stopScaling !== undefined || !hasBounds || this.#isClosed) return;
     const meter = new EventLoopMeter();
     const timer = setInterval(() => this.#scale(meter), LOAD_MS);
     timer.unref();
@@ -138,6 +146,7 @@ export class ServedQueues {
 
   /** Takes no more jobs; settles when those that run have ended. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#stopScaling?.();
     await Promise.all(this.#claimers().map((claimer) => claimer.close()));
   }
@@ -157,6 +166,10 @@ export class ServedQueues {
   /** Cuts off what runs. */
   async abandon(): Promise<void> {
     await Promise.all(this.#claimers().map((claimer) => claimer.close(true)));
+  }
+
+  #refuseClosed(): void {
+    if (this.#isClosed) throw workerClosed();
   }
 
   #factsOf(queue: string): ServedQueue {

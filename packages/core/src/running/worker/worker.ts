@@ -13,13 +13,14 @@ import { Repairer } from '../../bullmq/repairer.js';
 import { type Directed, WorkerControl } from '../../control/worker-control.js';
 import type { ServedQueue } from '../../control/worker-record.js';
 import { durationMs } from '../../duration.js';
-import { ChildProcessError, ClosedError, isUmbelError } from '../../errors.js';
+import { ChildProcessError, isUmbelError } from '../../errors.js';
+import { Ending } from '../../events/ending.js';
 import { INTERNAL_QUEUE } from '../../flow/node.js';
 import { checkQueue } from '../../tasks/options.js';
 import { ChildPool } from '../isolated/child-pool.js';
 import { isIsolatedChild } from '../isolated/handlers.js';
 import { type ActiveAttempt, Activity, type AttemptCounts } from './activity.js';
-import type { AppWorker, CloseOptions, CloseReason } from './app-worker.js';
+import { type AppWorker, type CloseOptions, type CloseReason, workerClosed } from './app-worker.js';
 import { type Concurrency, type ConcurrencyBounds, concurrencyBounds } from './concurrency.js';
 import { HealthServer, healthOf, type WorkerHealth } from './health.js';
 import { watchLimits } from './limits.js';
@@ -59,6 +60,8 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
   #healthPort: number | undefined;
   #started: Promise<AppWorker> | undefined;
   #closing: Promise<void> | undefined;
+  /** Ends the waits of the start. */
+  readonly #ending = new Ending();
   #tellClosed: (reason: CloseReason) => void = () => {};
 
   constructor(given: WorkerOptions, parts: WorkerParts) {
@@ -122,11 +125,12 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
   }
 
   start(): Promise<AppWorker> {
+    if (this.#closing !== undefined) return Promise.reject(workerClosed());
     this.#started ??= this.#start().catch(async (error: unknown) => {
+      if (this.#isEnding()) return this.#closed();
       await this.#end('closed');
       throw error;
     });
-    if (this.#closing !== undefined) return this.#started.then(refuseClosed);
     return this.#started;
   }
 
@@ -136,11 +140,13 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
   }
 
   async setConcurrency(concurrency: Concurrency, queue?: string): Promise<void> {
+    this.#refuseClosed();
     await this.#queues.setConcurrency(concurrencyBounds('concurrency', concurrency), queue);
     if (this.#state === 'running') this.#queues.autoscale();
   }
 
   async addQueue(queue: string, concurrency?: Concurrency): Promise<void> {
+    this.#refuseClosed();
     checkQueue('queue', queue);
     this.#parts.checkQueue(queue);
     const bounds =
@@ -181,8 +187,8 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
     await closing;
   }
 
+  /** Rejects as soon as the worker is closed meanwhile: each step begins only while it is wanted. */
   async #start(): Promise<AppWorker> {
-    if (this.#closing !== undefined) refuseClosed();
     if (isIsolatedChild()) {
       throw new ChildProcessError(
         'A worker was started by a module that an isolated task is loaded from. Define the task in a module of its own.',
@@ -198,20 +204,42 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
     for (const queue of queues) this.#parts.checkQueue(queue);
     this.#state = 'starting';
     if (handlesSignals) this.#stops.push(endWithProcess(this));
-    await this.#startHealthServer();
+    await this.#wanted(() => this.#startHealthServer());
     await this.#reached(() => this.#checkStore());
     if (syncsSchedules) await this.#reached(() => this.#parts.syncSchedules());
     const control = this.#newControl();
     this.#stops.push(() => control.stop());
     await this.#reached(() => control.start());
-    await Promise.all([
-      ...queues.map((queue) => this.#serve(queue, bounds?.get(queue) ?? concurrency)),
-      this.#queues.serve(INTERNAL_QUEUE, INTERNAL_CONCURRENCY, async () => {}),
-    ]);
-    if (this.#closing === undefined) {
-      this.#running();
-      await control.begin();
-    }
+    await this.#wanted(() =>
+      Promise.all([
+        ...queues.map((queue) => this.#serve(queue, bounds?.get(queue) ?? concurrency)),
+        this.#queues.serve(INTERNAL_QUEUE, INTERNAL_CONCURRENCY, async () => {}),
+      ]),
+    );
+    this.#running();
+    await this.#wanted(() => control.begin());
+    return this;
+  }
+
+  /** What a step of the start gives. @throws {ClosedError} at once when the worker is closed, whatever the step waits for. */
+  async #wanted<T>(step: () => Promise<T>): Promise<T> {
+    this.#refuseClosed();
+    const value = await this.#ending.race(step());
+    this.#refuseClosed();
+    return value;
+  }
+
+  #refuseClosed(): void {
+    if (this.#isEnding()) throw workerClosed();
+  }
+
+  #isEnding(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  /** The worker itself, once it is closed. */
+  async #closed(): Promise<AppWorker> {
+    await this.#closing;
     return this;
   }
 
@@ -255,6 +283,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
 
   async #close(reason: CloseReason): Promise<void> {
     this.#state = 'closing';
+    this.#ending.with(workerClosed());
     this.#parts.onClosing?.(reason);
     try {
       await this.#repairer?.stop();
@@ -265,7 +294,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
       this.#state = 'closed';
       this.#parts.onClose();
       // A worker that is to end is to let its process end.
-      if (reason !== 'closed') await this.#parts.closeApp();
+      if (reason !== 'closed') await this.#parts.disconnectApp();
       this.#tellClosed(reason);
     }
   }
@@ -304,9 +333,9 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
   async #reached(command: () => Promise<void>): Promise<void> {
     for (;;) {
       try {
-        return await command();
+        return await this.#wanted(command);
       } catch (error) {
-        if (this.#closing !== undefined || !isUmbelError(error, 'CONNECTION')) throw error;
+        if (!isUmbelError(error, 'CONNECTION')) throw error;
       }
     }
   }
@@ -351,8 +380,4 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
       onError: store.onError,
     });
   }
-}
-
-function refuseClosed(): never {
-  throw new ClosedError('This worker was closed; make another with app.worker().');
 }
