@@ -122,12 +122,19 @@ export function normalize(
     : { kind: 'linked', step: normal, callbacks: linked(callbacks, all) };
 }
 
+/** The options of a composition that hold for the whole, and for what follows it, and not only for its tasks. */
+export type LabelOptions = Pick<NormalizedOptions, 'headers' | 'tags'>;
+
+export function labelsOf({ headers, tags }: NormalizedOptions = {}): LabelOptions {
+  return { ...(headers !== undefined && { headers }), ...(tags !== undefined && { tags }) };
+}
+
 /** Callbacks share the labels of what they follow, and nothing else of it. */
 function linked(
   callbacks: NonNullable<CanvasExpression['callbacks']>,
-  { tags }: NormalizedOptions,
+  options: NormalizedOptions,
 ): NormalCallbacks {
-  const shared = tags === undefined ? {} : { tags };
+  const shared = labelsOf(options);
   const entries = Object.entries(callbacks) as [keyof CallbackExpressions, readonly CanvasExpression[]][];
   return Object.fromEntries(
     entries.map(([kind, expressions]) => [kind, expressions.map((each) => normalize(each, shared))]),

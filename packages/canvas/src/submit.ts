@@ -12,7 +12,7 @@ import {
 } from '@umbel/core/internal';
 import { CanvasError } from './errors.js';
 import type { CanvasExpression } from './expression.js';
-import { type NormalMember, normalize } from './normalize.js';
+import { labelsOf, type NormalMember, normalize } from './normalize.js';
 import { takesInput } from './plan/takes-input.js';
 import { type PlannedRun, planCallback, planNode, planRun } from './plan.js';
 
@@ -42,7 +42,7 @@ export async function submit(
     const whole = Object.keys(headers).length > 0 ? { ...sending, headers } : sending;
     return sender.send(normal, input, whole, normal.shared ?? NO_OPTIONS);
   }
-  const { root, feeds } = planRun(normal, routedBy(sender, sentHeaders));
+  const { root, feeds } = planRun(normal, routedBy(sender, sentHeaders), labelsOf(expression.options));
   if (input !== undefined && feeds.length === 0 && !takesInput(root)) {
     const reason = 'No step of this workflow takes an input, so nothing can be passed when it is sent';
     throw new CanvasError(looksLikeOptions(input) ? `${reason}: ${optionsComeSecond(input)}.` : `${reason}.`);
@@ -57,9 +57,12 @@ export function planned(
   path?: string,
   { options, headers }: Surroundings = { options: NO_OPTIONS },
 ): FlowNode {
-  const normal = normalize(expression as CanvasExpression, options); // signatures hold no others
+  const composed = expression as CanvasExpression; // signatures hold no others
+  const normal = normalize(composed, options);
   const routed = routedBy(planning, headers);
-  return path === undefined ? planCallback(normal, routed) : planNode(normal, path, routed);
+  return path === undefined
+    ? planCallback(normal, routed, labelsOf(composed.options))
+    : planNode(normal, path, routed);
 }
 
 /** Planning whose calls are routed by these headers as well. */

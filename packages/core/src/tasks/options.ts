@@ -190,8 +190,13 @@ export function mergeOptions(
 ): NormalizedOptions {
   if (above === NO_OPTIONS) return below;
   const merged = { ...withoutExpiry(below, above), ...above };
-  if (below.tags === undefined || above.tags === undefined) return merged;
-  return { ...merged, tags: checkTags([...below.tags, ...above.tags]) };
+  const { headers, tags } = below;
+  return {
+    ...merged,
+    ...(headers !== undefined &&
+      above.headers !== undefined && { headers: { ...headers, ...above.headers } }),
+    ...(tags !== undefined && above.tags !== undefined && { tags: checkTags([...tags, ...above.tags]) }),
+  };
 }
 
 /** An expiry is a time or a moment; one of either kind takes the place of the other. */
