@@ -39,7 +39,7 @@ export interface NormalGroup {
   readonly members: readonly NormalMember[] | { readonly read: () => AsyncIterable<NormalMember> };
   readonly keys?: readonly string[];
   readonly policy?: JoinPolicy;
-  readonly cancelSiblings?: true;
+  readonly cancelSiblings?: true | 'running';
   /** Each member gives a list, and so does the group: of what is in those. */
   readonly flat?: true;
 }

@@ -2,7 +2,6 @@
 import { createAbortController } from '../abort.js';
 import type { AppOptions } from '../app.js';
 import { resolveConnection } from '../bullmq/connection.js';
-import { terminate } from '../bullmq/control.js';
 import { ScheduleStore } from '../bullmq/schedule-store.js';
 import { Store, type StoreOptions } from '../bullmq/store.js';
 import { advised } from '../bullmq/store-advice.js';
@@ -110,7 +109,6 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
   const results: ResultParts = {
     store,
     runtime,
-    terminate: (queue, id) => terminate(store, { queue, id }),
     unserved: (queue) => whoIsMissing(asking, name, queue),
     warn: telling.once,
   };

@@ -95,6 +95,8 @@ export interface JoinRule {
   readonly single?: true;
   /** Members that have not started are skipped once the outcome is certain. */
   readonly cancel?: true;
+  /** With `cancel`: those that run are given up as well. */
+  readonly abort?: true;
 }
 
 /** The job that others are added below. */
@@ -166,6 +168,7 @@ interface NodeContent {
   readonly ignoreResult?: true;
   readonly alone?: true;
   readonly revoked?: number;
+  readonly skipped?: true;
   readonly links?: TraceLinks;
   readonly shared?: SharedOptions;
 }

@@ -1,4 +1,5 @@
 /** The jobs that give the value of several others, or of one that may fail. */
+import { terminateMarked } from '../bullmq/control.js';
 import { CorruptJobError, RevokedError, SkippedError, UpstreamFailedError } from '../errors.js';
 import { type Children, type Gathered, gather, readMembers, toldCount } from '../flow/gather.js';
 import { fill } from '../flow/input.js';
@@ -59,7 +60,7 @@ export class Joins {
       if (error instanceof Skip && error.own !== undefined)
         await sendCallbacks(this.#parts, job, envelope, { ok: true, value: error.own.value });
       if (error instanceof UpstreamFailedError) {
-        if (envelope.join?.cancel) await this.#parts.store.skipPending(job.queue, job.id, this.#now());
+        await this.#cancelPending(job, envelope);
         const record = await recordWithAll(error, envelope, children);
         await sendCallbacks(this.#parts, job, envelope, { ok: false, error: record });
       }
@@ -151,11 +152,18 @@ export class Joins {
     if (gathered.kind === 'later' && (await this.#hasStoppedAdding(run, after)))
       gathered = await gatherNeeded(gatherer, childrenOf(this.#parts, job), after, join, { isFed: true });
     if (gathered.kind === 'value') {
-      const { store } = this.#parts;
-      if (join.cancel) await store.skipPending(job.queue, job.id, this.#now());
-      await store.detachPending(job.queue, job.id);
+      await this.#cancelPending(job, envelope);
+      await this.#parts.store.detachPending(job.queue, job.id);
     }
     return this.#settled(job, gathered);
+  }
+
+  /** Skips the members that have not ended, if the group is to; those that run, only if it says so. */
+  async #cancelPending({ queue, id }: ActiveJob, { join }: Envelope): Promise<void> {
+    if (!join?.cancel) return;
+    const { store, runtime } = this.#parts;
+    const marked = await store.skipPending(queue, id, runtime.clock.now());
+    if (join.abort) await terminateMarked(store, marked, { skipped: true });
   }
 
   /** The value, with the results of a large group in the place of what stands for them. */
@@ -183,10 +191,6 @@ export class Joins {
       case 'waiting':
         throw new WaitForChildren(gathered.seen);
     }
-  }
-
-  #now(): number {
-    return this.#parts.runtime.clock.now();
   }
 }
 

@@ -99,10 +99,7 @@ export class Steps {
   }
 
   async #fanOut(job: ActiveJob, envelope: Envelope): Promise<unknown> {
-    if (envelope.revoked !== undefined) {
-      if (envelope.skipped) throw new SkippedError('Its group has its outcome without this step.');
-      throw new RevokedError('The run was revoked before this step.');
-    }
+    refuseRevoked(envelope);
     const { after } = envelope;
     const value =
       after === undefined
@@ -112,7 +109,9 @@ export class Steps {
   }
 
   /** How many members a sender has added. It starts this job once it is done; if it dies, the store does. */
-  async #feed(job: ActiveJob, { fed }: Envelope): Promise<unknown> {
+  async #feed(job: ActiveJob, envelope: Envelope): Promise<unknown> {
+    refuseRevoked(envelope);
+    const { fed } = envelope;
     if (fed === undefined) {
       throw new SubmitError('The process that sent this group ended before it had sent all its members.');
     }
@@ -130,4 +129,11 @@ export class Steps {
     if (!isSealed(value)) return value;
     return this.#parts.sealer.open(value, { subject: 'input', id: job.id, task: job.name });
   }
+}
+
+/** @throws {RevokedError} or {@link SkippedError} if a job that adds others is not to start any more. */
+function refuseRevoked({ revoked, skipped }: Envelope): void {
+  if (revoked === undefined) return;
+  if (skipped) throw new SkippedError('Its group has its outcome without this step.');
+  throw new RevokedError('The run was revoked before this step.');
 }

@@ -4,6 +4,7 @@ import { FEED_LEASE_MS, type MembersFeed } from '../flow/feed.js';
 import { fill } from '../flow/input.js';
 import { type FlowNode, INTERNAL_QUEUE, jobIdOf, SLICE } from '../flow/node.js';
 import { type Addition, prepared } from '../flow/prepare.js';
+import { isAny, isSame, markAdded, markedTree, NOTHING_REVOKED, revocationOf } from '../flow/revocation.js';
 import { sliced } from '../flow/slices.js';
 import { isFinal } from '../results/state.js';
 import { observeTree, type Runtime } from '../runtime.js';
@@ -48,14 +49,28 @@ export async function feedMembers(
   );
   const end = (fed: Fed) => store.endFeed(INTERNAL_QUEUE, id, fed);
   const adding = new Set<Promise<void>>();
+  // Marks of the run; or of the feed, if only the group is not needed any more.
+  const places = [
+    { queue: INTERNAL_QUEUE, id: run },
+    { queue: INTERNAL_QUEUE, id },
+  ];
+  let known = NOTHING_REVOKED;
   let count = 0;
+  const addMarked = async (nodes: readonly FlowNode[]): Promise<void> => {
+    const before = known;
+    const now = runtime.clock.now();
+    const ready = isAny(before) ? nodes.map((node) => markedTree(node, before, now)) : nodes;
+    await store.addChildren(run, feed.parent, ready, { timeoutMs });
+    if (runtime.observer !== undefined) for (const node of nodes) observeTree(runtime.observer, run, node);
+    // A revocation marks what it finds: what is added meanwhile is marked by whoever adds it.
+    known = await revocationOf(store, places);
+    if (!isSame(known, before)) await markAdded(store, run, nodes, known, now);
+  };
   const add = async (members: readonly FlowNode[]): Promise<void> => {
     const first = count;
     count += members.length;
     const nodes = feed.unsliced ? members : sliced(feed.list, first, members);
-    const added = store.addChildren(run, feed.parent, nodes, { timeoutMs }).then(() => {
-      if (runtime.observer !== undefined) for (const node of nodes) observeTree(runtime.observer, run, node);
-    });
+    const added = addMarked(nodes);
     const settled = added.finally(() => adding.delete(settled));
     settled.catch(() => {}); // told below
     adding.add(settled);
@@ -70,11 +85,7 @@ export async function feedMembers(
       if (slice.length < SLICE) continue;
       await add(slice);
       slice = [];
-      if (
-        isFinal(await store.state(INTERNAL_QUEUE, run)) ||
-        (await store.revokedOf({ queue: INTERNAL_QUEUE, id: run }))?.all
-      )
-        break; // nobody waits for more
+      if (known.all || isFinal(await store.state(INTERNAL_QUEUE, run))) break; // nobody waits for more
     }
     if (slice.length > 0) await add(slice);
     await Promise.all(adding);

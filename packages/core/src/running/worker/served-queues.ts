@@ -2,7 +2,7 @@
 import { type Claimer, createClaimer } from '../../bullmq/claim.js';
 import type { Termination } from '../../bullmq/control.js';
 import type { ServedQueue } from '../../control/worker-record.js';
-import { RevokedError, UnknownQueueError, WorkerClosedError } from '../../errors.js';
+import { RevokedError, SkippedError, UnknownQueueError, WorkerClosedError } from '../../errors.js';
 import { INTERNAL_QUEUE } from '../../flow/node.js';
 import type { Executor } from '../execute.js';
 import type { Activity } from './activity.js';
@@ -138,8 +138,10 @@ export class ServedQueues {
   }
 
   /** Gives up the attempt at a job, if it runs here. */
-  terminate({ queue, id }: Termination): void {
-    const reason = new RevokedError('The job was revoked while it ran.');
+  terminate({ queue, id, skipped }: Termination): void {
+    const reason = skipped
+      ? new SkippedError('The job was skipped while it ran: its group has its outcome without it.')
+      : new RevokedError('The job was revoked while it ran.');
     this.#served.get(queue)?.claimer.giveUp(id, reason);
     for (const leaving of this.#leaving) if (leaving.queue === queue) leaving.claimer.giveUp(id, reason);
   }
