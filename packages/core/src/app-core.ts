@@ -284,9 +284,11 @@ export class AppCore implements Sender, Operating {
     return queueHandle(store, name, () => runtime.clock.now());
   }
 
-  repair(): Promise<RepairCounts> {
-    const { store, queues } = actual(this).#parts;
-    return repairAll(store, queues.known());
+  async repair(): Promise<RepairCounts> {
+    const { store, queues, tags, runtime } = actual(this).#parts;
+    const counts = await repairAll(store, queues.known());
+    await tags.clean(runtime.clock.now());
+    return counts;
   }
 
   diagnose(options: DiagnosisOptions = {}): Promise<Diagnosis> {

@@ -177,7 +177,7 @@ export interface App<Added = {}> {
   /** The handle of any earlier call or composition, by its id. */
   result(id: string): AsyncResult<unknown>;
   /**
-   * Handles of the calls and compositions that bear a tag, as a whole or in a part of them, the latest day first: those
+   * Handles of the calls and compositions that bear a tag, as a whole or in a part of them, the latest first: those
    * that the store still holds, at most 100,000 a day.
    */
   find(query: RunQuery): AsyncIterableIterator<AsyncResult<unknown>>;

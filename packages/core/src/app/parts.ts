@@ -104,7 +104,7 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
   const keepCompletedMs = durationMs(resultTtl, 'resultTtl');
   const keepFailedMs = durationMs(failureTtl, 'failureTtl');
   const store = new Store(storeOptions);
-  const tags = new TagIndex(store, Math.max(keepCompletedMs, keepFailedMs));
+  const tags = new TagIndex(store, { completedMs: keepCompletedMs, failedMs: keepFailedMs });
   const asking = new Asking(store, storeOptions, runtime.clock);
   const results: ResultParts = {
     store,

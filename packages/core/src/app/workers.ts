@@ -102,11 +102,12 @@ export class Workers {
   }
 
   #workerParts(executor: Executor, onClose: () => void): WorkerParts {
-    const { storeOptions, store, runtime, queues, router, scheduling, telling } = this.#parts;
+    const { storeOptions, store, runtime, queues, router, scheduling, tags, telling } = this.#parts;
     const { keepCompletedMs, keepFailedMs } = this.#parts;
     return {
       store: storeOptions,
       jobs: store,
+      cleanTags: () => tags.clean(runtime.clock.now()),
       clock: runtime.clock,
       facts: this.#facts(),
       executor,

@@ -304,11 +304,14 @@ export class Sending {
     for (const [queue, ofQueue] of byQueue) {
       for (let start = 0; start < ofQueue.length; start += BULK_SLICE) {
         const slice = ofQueue.slice(start, start + BULK_SLICE);
-        await this.#index(slice);
+        const indexing = this.#index(slice);
         const isDebounced = slice.some(({ deduplication }) => deduplication?.mode === 'debounce');
-        const added = isDebounced
-          ? await inTurn(slice, (job) => store.add(job, timeoutOf(options)))
-          : await store.addMany(queue, slice, timeoutOf(options));
+        const [added] = await Promise.all([
+          isDebounced
+            ? inTurn(slice, (job) => store.add(job, timeoutOf(options)))
+            : store.addMany(queue, slice, timeoutOf(options)),
+          indexing,
+        ]);
         for (const [index, job] of slice.entries()) ids.set(job, added[index] ?? job.id);
       }
     }
@@ -339,8 +342,8 @@ export class Sending {
       return jobIdOf((await this.#storeRun(run, job.name, job.content.input, options)).id, '0');
     }
     if (key === undefined) {
-      if (job.options.tags !== undefined) await this.#index([job]);
-      const id = await store.add(job, timeoutOf(options));
+      const indexing = this.#index([job]);
+      const [id] = await Promise.all([store.add(job, timeoutOf(options)), indexing]);
       if (id === job.id) runtime.observer?.enqueued(enqueued(job));
       return id;
     }
@@ -348,8 +351,8 @@ export class Sending {
     const added: NewJob = { ...job, id: keyed.id, content: { ...job.content, ...keyed.content } };
     const timeoutMs = timeoutOf(options);
     if (await isStored(store, added.queue, job.name, keyed, timeoutMs)) return keyed.id;
-    await this.#index([added]);
-    const id = await store.add(added, timeoutMs);
+    const indexing = this.#index([added]);
+    const [id] = await Promise.all([store.add(added, timeoutMs), indexing]);
     if (id === keyed.id) await isStored(store, added.queue, job.name, keyed, timeoutMs); // another may have been quicker
     runtime.observer?.enqueued(enqueued(added));
     return id;
@@ -373,18 +376,19 @@ export class Sending {
       await store.addRun(run, tree, { timeoutMs, isRepeated: true }); // it may be there in part
       return { id: run, isNew: false };
     }
-    await this.#parts.tags.add(tagsOf(tree), { queue: root.queue, id: run }, runtime.clock.now());
-    await store.addRun(run, tree, { timeoutMs });
+    const indexing = this.#parts.tags.add(tagsOf(tree), { queue: root.queue, id: run }, runtime.clock.now());
+    await Promise.all([store.addRun(run, tree, { timeoutMs }), indexing]);
     if (keyed !== undefined) await isStored(store, root.queue, name, keyed, timeoutMs);
     if (runtime.observer !== undefined) observeTree(runtime.observer, run, tree);
     return { id: run, isNew: true };
   }
 
-  async #index(jobs: readonly NewJob[]): Promise<void> {
-    const tagged = jobs.filter(({ options }) => options.tags !== undefined);
-    if (tagged.length === 0) return;
-    const now = this.#parts.runtime.clock.now();
-    await Promise.all(tagged.map((job) => this.#parts.tags.add(job.options.tags ?? [], job, now)));
+  /** Notes the tags of jobs that are stored next: on one connection, so with one wait, and in this order. */
+  #index(jobs: readonly NewJob[]): Promise<void> | undefined {
+    const tagged = jobs.flatMap(({ options: { tags, delayMs }, queue, id }) =>
+      tags === undefined ? [] : [{ tags, place: { queue, id }, delayMs }],
+    );
+    return tagged.length === 0 ? undefined : this.#parts.tags.addAll(tagged, this.#parts.runtime.clock.now());
   }
 
   #throughMiddleware(

@@ -29,6 +29,7 @@ import {
   retryActive,
   retryFinished,
 } from './retry.js';
+import type { TaggedEntry, TagNote } from './tags.js';
 import { type DataCondition, type JobFields, replaceData, updateData, updateProgress } from './update.js';
 
 type FinishedJob = Pick<MinimalJob, 'id' | 'opts'>;
@@ -179,6 +180,33 @@ export class MemoryBackend extends BackendAdmin implements IQueueBackend {
   /** Not of BullMQ's contract either: replaces a job's data if it is still this text. */
   replaceData(jobId: string, current: string, next: string, only?: DataCondition): Promise<boolean> {
     return this.command((queue) => replaceData(queue, jobId, current, next, only));
+  }
+
+  /** Not of it either: the index of tags, see `Primitives` of the core. */
+  noteTags(notes: readonly TagNote[]): Promise<void> {
+    return this.command(({ tags }) => tags.note(notes));
+  }
+
+  findTagged(
+    tag: string,
+    limit: number,
+    from: TaggedEntry | undefined,
+    isBehind: boolean,
+  ): Promise<readonly TaggedEntry[]> {
+    return this.command(({ tags }) => tags.find(tag, limit, from, isBehind));
+  }
+
+  checkTags(
+    now: number,
+    limit: number,
+    keeping: { readonly completedMs: number; readonly failedMs: number },
+  ): Promise<number> {
+    return this.command(({ tags, directory }) =>
+      tags.check(now, limit, keeping, (queue, id) => {
+        const job = directory.queue(`${this.prefix}:${queue}`).jobs.get(id);
+        return job && { finishedOn: job.finishedOn, hasFailed: job.placement === 'failed' };
+      }),
+    );
   }
 
   updateData(job: FinishedJob, data: unknown): Promise<void> {

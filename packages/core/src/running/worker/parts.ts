@@ -23,6 +23,8 @@ export interface WorkerParts {
   readonly prepareQueue: (queue: string) => Promise<void>;
   /** Stores the schedules that this program declares. */
   readonly syncSchedules: () => Promise<void>;
+  /** Takes away what is noted of tags whose jobs are gone. */
+  readonly cleanTags: () => Promise<void>;
   readonly defaultName: string;
   /** If a supervisor has started this process. */
   readonly processIndex?: number;

@@ -372,6 +372,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
       now: () => clock.now(),
       queues: () => this.queues,
       intervalMs: repairIntervalMs,
+      cleanTags: this.#parts.cleanTags,
       onRepaired: ({ started, lost, ended }) =>
         warn(
           `repaired jobs that waited for what would never come: ${started} started that waited for nothing, ${lost} ` +
