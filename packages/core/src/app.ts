@@ -178,7 +178,7 @@ export interface App<Added = {}> {
   result(id: string): AsyncResult<unknown>;
   /**
    * Handles of the calls and compositions that bear a tag, as a whole or in a part of them, the latest first: those
-   * that the store still holds, at most 100,000 a day.
+   * that the store still holds.
    */
   find(query: RunQuery): AsyncIterableIterator<AsyncResult<unknown>>;
   /**

@@ -297,7 +297,7 @@ onEveryEngine('cancelSiblings', (engine) => {
     return { tools, run, held };
   }
 
-  test.each(Object.entries(policies))("'running' gives up members of %s that run", async (_, make) => {
+  test.each(Object.entries(policies))('gives up members of %s that run, with running', async (_, make) => {
     const { tools, run, held } = await running(make, 'running');
     const { app, state, aborted, started } = tools;
     await run.outcome(soon);

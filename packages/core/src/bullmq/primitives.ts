@@ -79,7 +79,7 @@ export interface TagPrimitives {
  * When a note is due again whose job is there: one that has ended, once it has been kept for its time, then every half
  * an hour; others at growing intervals, at least once a day.
  */
-export const TAG_CHECKS = { soonMs: 600_000, overdueMs: 1_800_000, longestMs: 86_400_000, ageShare: 8 };
+const TAG_CHECKS = { soonMs: 600_000, overdueMs: 1_800_000, longestMs: 86_400_000, ageShare: 8 };
 
 /** Characters of a moment in an index, so that text is in the order of time. */
 const AT_DIGITS = 9;

@@ -4,7 +4,7 @@
  * however long that takes, so the index is as large as what lives, and not as what was ever sent.
  */
 import { createHash } from 'node:crypto';
-import { type TagNote, type TagPrimitives, tagPrimitivesOf } from './primitives.js';
+import { type TaggedEntry, type TagNote, type TagPrimitives, tagPrimitivesOf } from './primitives.js';
 import type { Store } from './store.js';
 import { TAG_QUEUE, TagsByDay } from './tags-by-day.js';
 import type { JobPlace } from './tree.js';
@@ -14,7 +14,7 @@ export interface TaggedPlace extends JobPlace {
   readonly mark: TagMark;
 }
 
-export type TagMark = { readonly at: number; readonly queue: string; readonly id: string } | DayMark;
+export type TagMark = TaggedEntry | DayMark;
 
 interface DayMark {
   readonly day: number;
