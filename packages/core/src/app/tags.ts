@@ -21,7 +21,7 @@ export async function* findByTag(
 
 /** The number of jobs of tasks that were marked. */
 export async function revokeByTag(
-  { tags, results, runtime }: TagParts,
+  { tags, store, results, runtime }: TagParts,
   tag: string,
   isTerminated: boolean,
 ): Promise<number> {

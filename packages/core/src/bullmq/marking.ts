@@ -218,7 +218,9 @@ async function markJob(
   // Of a run, what is not added yet is marked by whoever adds it.
   if (isMeant || data.run === id) {
     await access.on(queue, (bull) =>
-      mergeData(bull.getBackend(), id, (now) => (isMeant ? marked(now, mark) : withTag(now, mark.tag)), data),
+      mergeData(bull.getBackend(), id, (now) => (isMeant ? marked(now, mark) : withTag(now, mark.tag)), {
+        known: data,
+      }),
     );
   }
   return isMeant;

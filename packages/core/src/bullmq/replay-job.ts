@@ -5,10 +5,11 @@ import { CorruptJobError, JobStateError, UnknownJobError } from '../errors.js';
 import { type Envelope, isEnvelope } from '../wire/envelope.js';
 import { sanitize } from '../wire/stored-value.js';
 import { detach } from './changing.js';
+import { markTrees } from './marking.js';
 import { primitivesOf } from './primitives.js';
 import { unmarked } from './resume.js';
 import type { StoreAccess } from './store-access.js';
-import { type ChildPlace, childrenOf, type JobPlace, markTree, removeTree } from './tree.js';
+import { type ChildPlace, childrenOf, type JobPlace, removeTree } from './tree.js';
 
 export interface JobReplay {
   readonly now: number;
@@ -70,7 +71,7 @@ async function dropBelow(access: StoreAccess, place: JobPlace, now: number): Pro
   const below: ChildPlace[] = [];
   for await (const child of childrenOf(access, place)) below.push(child);
   for (const child of below) {
-    for await (const _ of markTree(access, child, { now, skipped: true }));
+    for await (const _ of markTrees(access, [child], { now, skipped: true }));
     if (child.kind === 'unprocessed') await detach(access, place, child);
     await removeTree(access, child);
   }
