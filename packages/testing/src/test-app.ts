@@ -47,6 +47,11 @@ export interface TestAppOptions {
    * Default false: handlers ask `ctx.now()` and `ctx.sleep()`.
    */
   virtualTimers?: boolean;
+  /**
+   * Whether results and failures go from the store as the app's `resultTtl` and `failureTtl` say, while time passes.
+   * Default false: they stay, so that a test that passes a month finds them.
+   */
+  retention?: boolean;
   /** Varies, repeatably, what BullMQ leaves open, such as which of several idle workers is served first. */
   seed?: number;
 }
@@ -146,7 +151,8 @@ const FOREVER_MS = 100 * 365 * 86_400_000;
 /** The app's tasks on an engine of their own; see `TestApp`. */
 export async function testApp(app: App, options: TestAppOptions = {}): Promise<TestApp> {
   const core = coreOf(app);
-  const engine = new Engine(options.now?.getTime() ?? DEFAULT_START, options.seed);
+  const keepsAll = options.retention !== true;
+  const engine = new Engine(options.now?.getTime() ?? DEFAULT_START, options.seed, !keepsAll);
   const history = new History();
   const fakes = new Fakes();
   const faults = new Faults();
@@ -249,7 +255,7 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
 
   const connection = failing(backendsOf(engine.store), (command) => faults.storeError(command));
   const fork = core.fork(
-    { connection, resultTtl: FOREVER_MS, failureTtl: FOREVER_MS, logger: SILENT },
+    { connection, ...(keepsAll && { resultTtl: FOREVER_MS, failureTtl: FOREVER_MS }), logger: SILENT },
     {
       clock: engine.clock,
       random: engine.random,

@@ -57,8 +57,6 @@ export interface AppParts extends SharedParts {
   readonly executor: () => Promise<Executor>;
   readonly asking: Asking;
   readonly maxMembers: number;
-  readonly keepCompletedMs: number;
-  readonly keepFailedMs: number;
 }
 
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
@@ -90,6 +88,10 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
   const maxResultBytes = limitOf('limits.resultBytes', limits.resultBytes);
   const sealer = new Sealer(codecs, maxDecodedBytes(maxInputBytes, maxResultBytes));
   const at = resolveConnection(connection);
+  const keptMs = {
+    completed: durationMs(resultTtl, 'resultTtl'),
+    failed: durationMs(failureTtl, 'failureTtl'),
+  };
   const storeOptions: StoreOptions = {
     connection: at,
     prefix: prefix === undefined ? `umbel:{${name}}` : checkPrefix(prefix),
@@ -100,11 +102,10 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
     sealer,
     timeoutMs: positiveMs(sendTimeout, 'sendTimeout'),
     closing: createAbortController(),
+    keptMs,
   };
-  const keepCompletedMs = durationMs(resultTtl, 'resultTtl');
-  const keepFailedMs = durationMs(failureTtl, 'failureTtl');
   const store = new Store(storeOptions);
-  const tags = new TagIndex(store, { completedMs: keepCompletedMs, failedMs: keepFailedMs });
+  const tags = new TagIndex(store, { completedMs: keptMs.completed, failedMs: keptMs.failed });
   const asking = new Asking(store, storeOptions, runtime.clock);
   const results: ResultParts = {
     store,
@@ -157,7 +158,7 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
       checks,
       sending,
     },
-    ...{ executor, asking, maxMembers, keepCompletedMs, keepFailedMs },
+    ...{ executor, asking, maxMembers },
     queues: new Queues({ router, registry, store, asking, now: () => runtime.clock.now() }),
     scheduling: new Scheduling(scheduleParts),
   };

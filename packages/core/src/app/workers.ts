@@ -103,7 +103,6 @@ export class Workers {
 
   #workerParts(executor: Executor, onClose: () => void): WorkerParts {
     const { storeOptions, store, runtime, queues, router, scheduling, tags, telling } = this.#parts;
-    const { keepCompletedMs, keepFailedMs } = this.#parts;
     return {
       store: storeOptions,
       jobs: store,
@@ -125,8 +124,6 @@ export class Workers {
       prepareQueue: (queue) => queues.prepare(queue),
       syncSchedules: () => scheduling.syncAtStart(),
       defaultName: defaultName(),
-      keepCompletedMs,
-      keepFailedMs,
       info: telling.info,
       warn: telling.warn,
       onClose,
@@ -138,15 +135,15 @@ export class Workers {
 
   /** What is told of the app to who asks. */
   #facts(): AppFacts {
-    const { name, storeOptions, registry, router, keepCompletedMs, keepFailedMs } = this.#parts;
-    const { connection, prefix, sealer, timeoutMs } = storeOptions;
+    const { name, storeOptions, registry, router } = this.#parts;
+    const { connection, prefix, sealer, timeoutMs, keptMs } = storeOptions;
     return {
       app: name,
       prefix,
       connection: connectionFacts(connection),
       codecs: sealer.names,
-      resultTtlMs: keepCompletedMs,
-      failureTtlMs: keepFailedMs,
+      resultTtlMs: keptMs.completed,
+      failureTtlMs: keptMs.failed,
       sendTimeoutMs: timeoutMs,
       registered: () => registeredTasks(registry.handledTasks(), (task, own) => router.usualQueue(task, own)),
     };

@@ -42,7 +42,7 @@ export function addJob(access: StoreAccess, job: NewJob, timeoutMs?: number): Pr
 
 function addWith(access: StoreAccess, job: NewJob, data: Envelope, timeoutMs?: number): Promise<string> {
   const { id, name, queue, deduplication } = job;
-  const options = toJobOptions(job.options, deduplication);
+  const options = toJobOptions(job.options, access.keep, deduplication);
   const add = (bull: EnvelopeQueue) => bull.getBackend().addJob(jobJson(id, name, data, options), id, ALONE);
   const adding = access.on(queue, add, timeoutMs);
   if (deduplication?.mode !== 'debounce') return adding;
@@ -74,7 +74,7 @@ export async function addJobs(
     : jobs.map((job) => unsealed(job));
   const entries = () =>
     jobs.map(({ id, name, options, deduplication }, index) => {
-      const opts = toJobOptions(options, deduplication);
+      const opts = toJobOptions(options, access.keep, deduplication);
       return { job: jobJson(id, name, data[index] ?? {}, opts), jobId: id, parentKeyOpts: ALONE };
     });
   return access.on(queue, (bull) => bull.getBackend().addJobs(entries()), timeoutMs);
@@ -96,7 +96,7 @@ export async function addRun(
     // A child that is there and has failed would be waited for again, and for ever.
     if (mayBeThere && (await isWholeStored(access, run, root))) return;
     mayBeThere = true;
-    await access.backends.base().addFlow(flowEntries(access.queueOf, run, [sealed]));
+    await access.backends.base().addFlow(flowEntries(access.queueOf, run, [sealed], { keep: access.keep }));
   }, timeoutMs);
 }
 
@@ -119,7 +119,7 @@ export async function addChildren(
       const missing = mayBeThere ? await notAdded(access, run, place, sealed) : sealed;
       mayBeThere = true;
       if (missing.length === 0) return;
-      await access.backends.base().addFlow(flowEntries(access.queueOf, run, missing, above));
+      await access.backends.base().addFlow(flowEntries(access.queueOf, run, missing, { above }));
     }, timeoutMs);
   }
 }

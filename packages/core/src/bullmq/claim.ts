@@ -10,6 +10,7 @@ import { ClaimedJob } from './claimed-job.js';
 import { ClaimingWorker } from './claiming-worker.js';
 import { type Claim, Claims } from './claims.js';
 import { connect } from './closing.js';
+import type { EndedSet } from './ended-jobs.js';
 import { repeat } from './guards/repeat.js';
 import { isTransient } from './guards/transient.js';
 import { runsWholeScripts } from './guards/whole-scripts.js';
@@ -22,8 +23,8 @@ export interface ClaimOptions extends BackendOptions {
   readonly concurrency: number;
   /** A job whose lock is not renewed for this long belongs to a dead worker and runs again elsewhere. */
   readonly lockDurationMs: number;
-  readonly keepCompletedMs: number;
-  readonly keepFailedMs: number;
+  /** Is told of a job that ends how long it is to be kept, where it says so itself. */
+  readonly onKept: (set: EndedSet, ms: number) => void;
   /** Handles the jobs of other programs; without it they go back to their queue. */
   readonly foreign: ForeignHandler | undefined;
   /** Starts a job again that waits for its children. */
@@ -101,7 +102,7 @@ class QueueClaimer implements Claimer {
             claims: this.#claims,
             lockDurationMs: options.lockDurationMs,
             sweepIntervalMs,
-            keepFailedMs: options.keepFailedMs,
+            onKept: options.onKept,
             pause: options.pause,
             time: options.time,
             isClosing: () => this.#isClosing,
@@ -214,8 +215,6 @@ function workerOptions(options: ClaimOptions): WorkerOptions {
     lockDuration: options.lockDurationMs,
     maxStalledCount: MAX_STALLS,
     runRetryDelay: RECONNECT_MS,
-    removeOnComplete: { age: options.keepCompletedMs / 1000 },
-    removeOnFail: { age: options.keepFailedMs / 1000 },
   };
 }
 

@@ -64,7 +64,9 @@ export async function gatherNeeded(
     const values: unknown[] = [];
     for (const { index } of won.slice(0, single ? 1 : won.length)) {
       const below = await children.results(idOf(`${source.list}.${index}!`));
-      const value = below.get(idOf(`${source.list}.${index}`));
+      const member = idOf(`${source.list}.${index}`);
+      if (!below.has(member)) throw new UpstreamFailedError(lossOf(member));
+      const value = below.get(member);
       const members = single ? undefined : referredMembers(value);
       values.push(members === undefined ? value : await readMembers(job, children, members));
     }

@@ -18,5 +18,6 @@ export function openStore(app: string, connection: Connection): Store {
     sealer: new Sealer([]),
     timeoutMs: 5000,
     closing: createAbortController(),
+    keptMs: { completed: 86_400_000, failed: 7 * 86_400_000 },
   });
 }

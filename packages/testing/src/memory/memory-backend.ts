@@ -1,3 +1,4 @@
+import type { ChildKeys, EndedJob, EndedRange, EndedSet, Removal, TreeState } from '@umbel/core/internal';
 import {
   type FinishedStatus,
   getParentKey,
@@ -15,6 +16,7 @@ import {
 import { moveToActive, type NextJob, type TakeOptions } from './activate.js';
 import { addFlow, addJob, type FlowEntry } from './add.js';
 import { BackendAdmin } from './backend-admin.js';
+import { childKeys, endedJobs, removeTrees } from './ended-jobs.js';
 import { refusalError } from './errors.js';
 import { finish, retention } from './finish.js';
 import { extendLock, extendLocks, takeLock } from './locks.js';
@@ -207,6 +209,19 @@ export class MemoryBackend extends BackendAdmin implements IQueueBackend {
         return job && { finishedOn: job.finishedOn, hasFailed: job.placement === 'failed' };
       }),
     );
+  }
+
+  /** Nor are these three: what a worker needs to remove jobs that have ended, with all below them. */
+  endedJobs(set: EndedSet, range: EndedRange): Promise<EndedJob[]> {
+    return this.command((queue) => endedJobs(queue, set, range));
+  }
+
+  removeTrees(ids: readonly string[], removal: Removal): Promise<TreeState[]> {
+    return this.command((queue) => removeTrees(queue, ids, removal));
+  }
+
+  childKeys(id: string): Promise<ChildKeys> {
+    return this.command((queue) => childKeys(queue, id));
   }
 
   updateData(job: FinishedJob, data: unknown): Promise<void> {

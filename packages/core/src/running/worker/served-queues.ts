@@ -1,6 +1,7 @@
 /** The queues that a worker takes jobs from, each at its own concurrency. */
 import { type Claimer, createClaimer } from '../../bullmq/claim.js';
 import type { Termination } from '../../bullmq/control.js';
+import type { Retention } from '../../bullmq/retention.js';
 import type { ServedQueue } from '../../control/worker-record.js';
 import { RevokedError, SkippedError, UnknownQueueError, WorkerClosedError } from '../../errors.js';
 import { INTERNAL_QUEUE } from '../../flow/node.js';
@@ -25,7 +26,8 @@ const { setTimeout, clearTimeout, setInterval, clearInterval } = globalThis;
 export interface ServedParts {
   readonly name: string;
   readonly options: NormalizedWorkerOptions;
-  readonly app: Pick<WorkerParts, 'store' | 'keepCompletedMs' | 'keepFailedMs' | 'warn'>;
+  readonly app: Pick<WorkerParts, 'store' | 'warn'>;
+  readonly retention: Retention;
   readonly executor: Executor;
   readonly activity: Activity;
 }
@@ -72,7 +74,7 @@ export class ServedQueues {
   /** Begins to take jobs, once `prepared`. @throws {ClosedError} if this is closed before it has begun. */
   async serve(queue: string, bounds: ConcurrencyBounds, prepared: () => Promise<void>): Promise<void> {
     this.#refuseClosed();
-    const { name, options, app, executor } = this.#parts;
+    const { name, options, app, executor, retention } = this.#parts;
     const claimer = createClaimer(
       {
         ...app.store,
@@ -80,8 +82,7 @@ export class ServedQueues {
         concurrency: bounds.min,
         workerName: name,
         lockDurationMs: options.lockDurationMs,
-        keepCompletedMs: app.keepCompletedMs,
-        keepFailedMs: app.keepFailedMs,
+        onKept: (set, ms) => retention.note(queue, set, ms),
         foreign: options.fallback,
         wake: (job) => executor.wake(job),
         warn: app.warn,

@@ -10,6 +10,7 @@
  */
 import { NOTHING_REPAIRED, type RepairCounts } from '../../bullmq/repair.js';
 import { Repairer } from '../../bullmq/repairer.js';
+import { Retention } from '../../bullmq/retention.js';
 import { type Directed, WorkerControl } from '../../control/worker-control.js';
 import type { ServedQueue } from '../../control/worker-record.js';
 import { durationMs } from '../../duration.js';
@@ -54,6 +55,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
   readonly #activity: Activity;
   readonly #children: ChildPool;
   readonly #repairer: Repairer | undefined;
+  readonly #retention: Retention;
   /** What goes on beside the work while it runs, and how to stop it. */
   readonly #stops: (() => unknown)[] = [];
   #state: AppWorker['state'] = 'new';
@@ -75,6 +77,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
     });
     this.#activity = new Activity(parts.clock, parts.listeners);
     this.#repairer = this.#newRepairer();
+    this.#retention = this.#newRetention();
     const most = [options.concurrency, ...(options.queues?.values() ?? [])].map(({ max }) => max);
     this.#children = new ChildPool(Math.max(...most));
     this.#queues = new ServedQueues({
@@ -87,6 +90,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
         activity: this.#activity,
       }),
       activity: this.#activity,
+      retention: this.#retention,
     });
   }
 
@@ -247,6 +251,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
   #running(): void {
     this.#state = 'running';
     this.#repairer?.start();
+    this.#retention.start();
     this.#queues.autoscale();
     const { maxJobs, maxMemoryBytes } = this.#options;
     this.#stops.push(
@@ -286,7 +291,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
     this.#ending.with(workerClosed());
     this.#parts.onClosing?.(reason);
     try {
-      await this.#repairer?.stop();
+      await Promise.all([this.#repairer?.stop(), this.#retention.stop()]);
       await this.#queues.close();
     } finally {
       await Promise.allSettled(this.#stops.splice(0).map(async (stop) => stop()));
@@ -361,6 +366,17 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
     const server = new HealthServer(() => this.health(), health.metrics);
     this.#stops.push(() => server.close());
     this.#healthPort = await server.listen(health.port, health.host);
+  }
+
+  #newRetention(): Retention {
+    const { jobs, store, clock } = this.#parts;
+    return new Retention({
+      store: jobs,
+      clock,
+      queues: () => this.queues,
+      keptMs: store.keptMs,
+      onError: store.onError,
+    });
   }
 
   #newRepairer(): Repairer | undefined {
