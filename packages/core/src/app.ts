@@ -60,9 +60,9 @@ export interface AppOptions<Stack extends readonly AnyMiddleware[] = readonly An
   queues?: readonly string[] | Readonly<Record<string, QueueOptions>>;
   /** The queues of tasks that name none: by pattern (`{ 'email.*': 'email' }`), or a function. Default: `'default'`. */
   routes?: Routes;
-  /** How long results are kept. Default 1 day. */
+  /** How long a call that this app sends is kept after its end, and a run, with all its steps, after its own. Default 1 day. */
   resultTtl?: Duration;
-  /** How long failed jobs are kept. Default 7 days. */
+  /** The same of those that fail. Default 7 days. */
   failureTtl?: Duration;
   /** How long a command is tried again while the store cannot be reached. Default 10 s. */
   sendTimeout?: Duration;

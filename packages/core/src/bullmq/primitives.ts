@@ -364,10 +364,12 @@ function redisTags(backend: RedisQueueBackend): TagPrimitives {
   };
 }
 
-/** Jobs that one script looks at, so that it holds the store for some milliseconds at most; and children of a page. */
-const LOOKED_AT = 500;
+/** Jobs that one script looks at, so that it holds the store for a few milliseconds at most. */
+const LOOKED_AT = 200;
 /** Jobs of one tree that a script removes at once. */
-const TREE = 200;
+const TREE = 100;
+/** Children that are read at once. */
+const CHILDREN = 500;
 
 function redisEndedJobs(backend: RedisQueueBackend): EndedJobs {
   return {
@@ -386,7 +388,7 @@ function redisEndedJobs(backend: RedisQueueBackend): EndedJobs {
       return (await runScript(backend, 'umbel:removeTrees', args)) as TreeState[];
     },
     async childKeys(id, page = '1 0'): Promise<ChildKeys> {
-      const args = [backend.toKey(id), ...page.split(' '), LOOKED_AT];
+      const args = [backend.toKey(id), ...page.split(' '), CHILDREN];
       const [next, keys] = (await runScript(backend, 'umbel:childKeys', args)) as [string, string[]];
       return { keys, ...(next !== '' && { next }) };
     },

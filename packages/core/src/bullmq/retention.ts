@@ -20,6 +20,8 @@ import { removeEndedTrees } from './tree-removal.js';
 const PAGE = 200;
 /** From one look of a worker to the next; in between, by how long what ends soonest is kept. */
 const INTERVAL_MS = { min: 1000, max: 300_000, share: 20 };
+/** How long the store may take for a command: a worker that closes waits for the last one. */
+const COMMAND_MS = 2000;
 /** A worker that has not noted for this long that it still looks is taken for dead. */
 const LEASE_MS = 60_000;
 /** What was left is looked at again after this long at the earliest … */
@@ -64,8 +66,9 @@ export interface RetentionOptions {
 export class Retention {
   readonly #options: RetentionOptions;
   readonly #id = randomUUID();
-  /** The times that are known of a queue's sets, as `<set> <ms>`. */
+  /** The times that jobs of a queue are kept, as `<set> <ms>`; and those that its meta data do not have yet. */
   readonly #times = new Map<string, Set<string>>();
+  readonly #unshared = new Map<string, Set<string>>();
   #shortestMs: number;
   #timer: unknown;
   #isStopped = true;
@@ -79,13 +82,10 @@ export class Retention {
   /** A job that says for itself how long it is kept ends in this queue. */
   note(queue: string, set: EndedSet, ms: number): void {
     const time = `${set} ${ms}`;
-    let times = this.#times.get(queue);
-    if (times === undefined) {
-      times = new Set();
-      this.#times.set(queue, times);
-    }
+    const times = this.#times.get(queue) ?? new Set();
     if (times.has(time) || times.size >= MAX_TIMES) return;
-    times.add(time);
+    this.#times.set(queue, times.add(time));
+    this.#unshared.set(queue, (this.#unshared.get(queue) ?? new Set()).add(time));
     if (ms >= this.#shortestMs) return;
     this.#shortestMs = ms;
     if (!this.#isStopped && this.#running === undefined) this.#schedule();
@@ -127,25 +127,40 @@ export class Retention {
     // Runs first: what was below their roots is gone when its own queue is looked through.
     for (const queue of new Set([INTERNAL_QUEUE, ...this.#options.queues()])) {
       if (this.#isStopped) return;
+      await this.#share(queue);
       const sweep = await this.#claim(queue);
       if (sweep !== undefined) await new QueueSweep(this.#sweepOptions(queue), sweep).run();
+    }
+  }
+
+  /** Lets the workers know that look through a queue how long jobs that end here are kept. */
+  async #share(queue: string): Promise<void> {
+    const { store } = this.#options;
+    const times = this.#unshared.get(queue);
+    if (times === undefined) return;
+    this.#unshared.delete(queue);
+    try {
+      const stored = await readMeta(store, queue, FIELDS.times);
+      const all = new Set([...readTimes(stored), ...times]);
+      await writeMeta(store, queue, FIELDS.times, [...all].slice(-MAX_TIMES));
+    } catch (error) {
+      this.#unshared.set(queue, times);
+      throw error;
     }
   }
 
   /** The state of a queue, if it is due and nobody else looks through it: noted as this worker's then. */
   async #claim(queue: string): Promise<Sweep | undefined> {
     const { store, clock } = this.#options;
-    const backend = <T>(command: (backend: Meta) => Promise<T>) =>
-      store.on(queue, (bull) => command(bull.getBackend()));
     const now = clock.now();
     const intervalMs = this.#intervalMs;
-    const last = readSweep(await backend((meta) => meta.getQueueMetaField(FIELDS.sweep)));
+    const last = readSweep(await readMeta(store, queue, FIELDS.sweep));
     const isHeld = last.by !== this.#id && last.until > now && last.until <= now + LEASE_MS;
     const isDue = last.at > now || now - last.at >= intervalMs / 2;
     if (isHeld || !isDue) return undefined;
     const sweep = { ...last, by: this.#id, until: now + LEASE_MS };
-    await backend((meta) => meta.setQueueMeta({ [FIELDS.sweep]: JSON.stringify(sweep) }));
-    const noted = readSweep(await backend((meta) => meta.getQueueMetaField(FIELDS.sweep)));
+    await writeMeta(store, queue, FIELDS.sweep, sweep);
+    const noted = readSweep(await readMeta(store, queue, FIELDS.sweep));
     return noted.by === this.#id ? sweep : undefined;
   }
 
@@ -154,22 +169,23 @@ export class Retention {
       ...this.#options,
       queue,
       id: this.#id,
-      times: this.#times.get(queue) ?? new Set(),
       isOver: () => this.#isStopped,
     };
   }
 }
 
-/** What of a backend keeps a queue's meta data. */
-interface Meta {
-  getQueueMetaField(field: string): Promise<string | null | undefined>;
-  setQueueMeta(fields: Record<string, string>): Promise<unknown>;
+function readMeta(store: Store, queue: string, field: string): Promise<string | null | undefined> {
+  return store.on(queue, (bull) => bull.getBackend().getQueueMetaField(field), COMMAND_MS);
+}
+
+async function writeMeta(store: Store, queue: string, field: string, value: unknown): Promise<void> {
+  const fields = { [field]: JSON.stringify(value) };
+  await store.on(queue, (bull) => bull.getBackend().setQueueMeta(fields), COMMAND_MS);
 }
 
 interface QueueSweepOptions extends RetentionOptions {
   readonly queue: string;
   readonly id: string;
-  readonly times: ReadonlySet<string>;
   readonly isOver: () => boolean;
 }
 
@@ -204,19 +220,12 @@ class QueueSweep {
 
   /** The times for which jobs of each set are kept, those of other workers' jobs included. */
   async #timesToKeep(): Promise<Record<EndedSet, Set<number>>> {
-    const { store, queue, keptMs, times } = this.#options;
-    const noted = await store.on(queue, (bull) => bull.getBackend().getQueueMetaField(FIELDS.times));
-    const stored = readTimes(noted);
-    const all = new Set([...stored, ...times].slice(0, MAX_TIMES));
-    if (all.size > stored.length) {
-      const text = JSON.stringify([...all]);
-      await store.on(queue, (bull) => bull.getBackend().setQueueMeta({ [FIELDS.times]: text }));
-    }
+    const { store, queue, keptMs } = this.#options;
     const found = {
       completed: new Set([this.#usualMs('completed'), keptMs.completed]),
       failed: new Set([this.#usualMs('failed'), keptMs.failed]),
     };
-    for (const time of all) {
+    for (const time of readTimes(await readMeta(store, queue, FIELDS.times))) {
       const [set = '', ms = ''] = time.split(' ');
       if (set === 'completed' || set === 'failed') found[set].add(Number(ms));
     }
@@ -239,7 +248,11 @@ class QueueSweep {
     while (from <= until) {
       if (isOver() || !(await this.#renew())) return false;
       const range = { from, skip, until, limit: PAGE };
-      const jobs = await store.on(queue, (bull) => endedJobsOf(bull.getBackend()).endedJobs(set, range));
+      const jobs = await store.on(
+        queue,
+        (bull) => endedJobsOf(bull.getBackend()).endedJobs(set, range),
+        COMMAND_MS,
+      );
       const removed = await this.#removeDue(set, jobs);
       for (const { id, endedAt } of jobs) {
         if (endedAt > from) [from, skip] = [endedAt, 0];
@@ -269,7 +282,7 @@ class QueueSweep {
     }
     const removed = new Set<string>();
     for (const [keptMs, ids] of due) {
-      const limits = { until: now - keptMs, isOver };
+      const limits = { until: now - keptMs, isOver, commandMs: COMMAND_MS };
       for (const id of await removeEndedTrees(store, queue, ids, limits)) removed.add(id);
     }
     return removed;
@@ -291,8 +304,7 @@ class QueueSweep {
     const { store, queue, clock, id } = this.#options;
     const now = clock.now();
     if (now < this.#until - LEASE_MS / 2) return true;
-    const text = await store.on(queue, (bull) => bull.getBackend().getQueueMetaField(FIELDS.sweep));
-    const noted = readSweep(text);
+    const noted = readSweep(await readMeta(store, queue, FIELDS.sweep));
     if (noted.by !== id) return false;
     this.#until = now + LEASE_MS;
     await this.#note({ at: noted.at, until: this.#until });
@@ -302,8 +314,7 @@ class QueueSweep {
   async #note({ at, until }: { readonly at: number; readonly until: number }): Promise<void> {
     const { store, queue, id } = this.#options;
     const sweep: Sweep = { at, by: id, until, sets: this.#sets };
-    const text = JSON.stringify(sweep);
-    await store.on(queue, (bull) => bull.getBackend().setQueueMeta({ [FIELDS.sweep]: text }));
+    await writeMeta(store, queue, FIELDS.sweep, sweep);
   }
 }
 
@@ -331,7 +342,9 @@ function readSet(stored: unknown): SetState {
 function readTimes(text: string | null | undefined): string[] {
   const stored = parsed(text);
   if (!Array.isArray(stored)) return [];
-  return stored.filter((time): time is string => /^(completed|failed) \d+(\.\d+)?$/.test(String(time)));
+  return stored
+    .slice(0, MAX_TIMES)
+    .filter((time): time is string => /^(completed|failed) \d+(\.\d+)?$/.test(String(time)));
 }
 
 function numberOr(absent: number, stored: unknown): number {

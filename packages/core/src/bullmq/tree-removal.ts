@@ -2,7 +2,7 @@
  * Removes a job that has ended with all that stands below it: a single call, or a run with its steps, members, and what
  * was added to it, in every queue.
  *
- * A tree of up to some hundred jobs goes in one command. A larger one is looked through first, and then removed from the
+ * A tree of up to a hundred jobs goes in one command. A larger one is looked through first, and then removed from the
  * other end, in slices: a worker that dies in between has left the root, by which the next one goes on.
  */
 import { INTERNAL_QUEUE, jobIdOf } from '../flow/node.js';
@@ -19,6 +19,8 @@ export interface RemovalLimits {
   readonly until: number;
   /** Whether to leave off: what is there still is removed another time. */
   readonly isOver: () => boolean;
+  /** How long the store may take for a command. */
+  readonly commandMs: number;
 }
 
 /** Removes each of these jobs of a queue with all below it, as a whole or not at all. Gives the ids of those that are gone. */
@@ -38,7 +40,6 @@ export async function removeEndedTrees(
 
 async function removeLarge(store: Store, root: JobPlace, limits: RemovalLimits): Promise<boolean> {
   if (await hasOpen(store, root, limits)) return false;
-  const { until } = limits;
   // A long chain is a deep tree, so this does not call itself.
   const stack: { readonly place: JobPlace; isCleared: boolean }[] = [{ place: root, isCleared: false }];
   for (let next = stack.at(-1); next !== undefined; next = stack.at(-1)) {
@@ -46,13 +47,13 @@ async function removeLarge(store: Store, root: JobPlace, limits: RemovalLimits):
     const { place } = next;
     if (next.isCleared) {
       stack.pop();
-      const states = await treeStates(store, place.queue, [place.id], { until, mode: 'job' });
+      const states = await treeStates(store, place.queue, [place.id], { ...limits, mode: 'job' });
       if (states.get(place.id) === 'open') return false; // it was queued again meanwhile
       continue;
     }
     next.isCleared = true;
-    for await (const [queue, ids] of childrenByQueue(store, place)) {
-      const states = await treeStates(store, queue, ids, { until, mode: 'tree' });
+    for await (const [queue, ids] of childrenByQueue(store, place, limits)) {
+      const states = await treeStates(store, queue, ids, { ...limits, mode: 'tree' });
       for (const [id, state] of states)
         if (state === 'large') stack.push({ place: { queue, id }, isCleared: false });
     }
@@ -61,12 +62,12 @@ async function removeLarge(store: Store, root: JobPlace, limits: RemovalLimits):
 }
 
 /** Whether a job below this one has not ended, or not long enough ago. */
-async function hasOpen(store: Store, root: JobPlace, { until, isOver }: RemovalLimits): Promise<boolean> {
+async function hasOpen(store: Store, root: JobPlace, limits: RemovalLimits): Promise<boolean> {
   const next = [root];
   for (let place = next.pop(); place !== undefined; place = next.pop()) {
-    if (isOver()) return true;
-    for await (const [queue, ids] of childrenByQueue(store, place)) {
-      for (const [id, state] of await treeStates(store, queue, ids, { until, mode: 'check' })) {
+    if (limits.isOver()) return true;
+    for await (const [queue, ids] of childrenByQueue(store, place, limits)) {
+      for (const [id, state] of await treeStates(store, queue, ids, { ...limits, mode: 'check' })) {
         if (state === 'open') return true;
         if (state === 'large') next.push({ queue, id });
       }
@@ -79,13 +80,15 @@ async function treeStates(
   store: Store,
   queue: string,
   ids: readonly string[],
-  { mode, until }: Removal,
+  { mode, until, commandMs }: Removal & RemovalLimits,
 ): Promise<Map<string, TreeState>> {
   const states = new Map<string, TreeState>();
   for (let start = 0; start < ids.length; ) {
     const some = ids.slice(start, start + TOGETHER);
-    const answer = await store.on(queue, (bull) =>
-      endedJobsOf(bull.getBackend()).removeTrees(some, { mode, until }),
+    const answer = await store.on(
+      queue,
+      (bull) => endedJobsOf(bull.getBackend()).removeTrees(some, { mode, until }),
+      commandMs,
     );
     for (const [index, state] of answer.entries()) states.set(some[index] ?? '', state);
     start += Math.max(answer.length, 1);
@@ -97,13 +100,16 @@ async function treeStates(
 async function* childrenByQueue(
   store: Store,
   place: JobPlace,
+  { commandMs }: RemovalLimits,
 ): AsyncGenerator<[queue: string, ids: readonly string[]]> {
   const probes = new Set<string>();
   let page: string | undefined;
   do {
     const from = page;
-    const { keys, next } = await store.on(place.queue, (bull) =>
-      endedJobsOf(bull.getBackend()).childKeys(place.id, from),
+    const { keys, next } = await store.on(
+      place.queue,
+      (bull) => endedJobsOf(bull.getBackend()).childKeys(place.id, from),
+      commandMs,
     );
     page = next;
     const found = new Map<string, string[]>();

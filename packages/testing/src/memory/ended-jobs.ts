@@ -5,8 +5,8 @@ import type { QueueData } from './queue-data.js';
 import { forget } from './removal.js';
 
 /** Jobs of one tree that are removed at once, and jobs that one command looks at, as on Redis. */
-const TREE = 200;
-const LOOKED_AT = 500;
+const TREE = 100;
+const LOOKED_AT = 200;
 
 export function endedJobs(
   queue: QueueData,
