@@ -25,6 +25,11 @@ export interface Primitives {
    * noted in part.
    */
   replaceData(jobId: string, current: string, next: string, only?: DataCondition): Promise<boolean>;
+  /**
+   * Writes something that is gone at once. Rejects if the store refuses to write: it is full, a replica, or lacks its own
+   * replicas. Without it, a refusal is noticed by the next sweep only.
+   */
+  tryWrite?(): Promise<void>;
 }
 
 /** A job that has failed, or one that has not ended and was started exactly so often. */
@@ -337,6 +342,10 @@ function redisPrimitives(backend: RedisQueueBackend): Primitives & LimitPrimitiv
       const most = concurrency === undefined ? '' : (concurrency ?? 'none');
       const max = rate === undefined ? '' : (rate?.max ?? 'none');
       await run('umbel:setLimits', ...keys, most, max, rate?.durationMs ?? '');
+    },
+    tryWrite: async () => {
+      const client = await backend.connection.client;
+      await client.set(backend.toKey('try-write'), '', { PX: 1 });
     },
   };
 }

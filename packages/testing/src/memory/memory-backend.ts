@@ -224,6 +224,11 @@ export class MemoryBackend extends BackendAdmin implements IQueueBackend {
     return this.command((queue) => childKeys(queue, id));
   }
 
+  /** Nor is this one: rejects if the store refuses to write, as by a fault of a test. */
+  tryWrite(): Promise<void> {
+    return this.command(() => {});
+  }
+
   updateData(job: FinishedJob, data: unknown): Promise<void> {
     return this.command((queue) => {
       const text = (JSON.stringify(data) as string | undefined) ?? '';
