@@ -337,6 +337,7 @@ const unclaimed = {
   starts: 1,
   stalls: 0,
   onceStored: () => {},
+  chargeLossIf: () => {},
   updateProgress: async () => {},
   log: async () => {},
   childResults: async () => new Map(),
@@ -346,6 +347,7 @@ const unclaimed = {
   mayHavePendingChildren: false,
   refusedWaits: 0,
   save: async () => {},
+  change: async () => {},
 } satisfies Partial<ActiveJob>;
 
 /** How such a job is given up: by its time limit, or by the test's signal, which only tells the handler. */

@@ -4,7 +4,7 @@ import { describe } from '../errors/describe.js';
 import { ConnectionError, LockLostError } from '../errors.js';
 import { LinkedItems } from '../linked-items.js';
 import type { ActiveJob, AttemptOutcome } from '../running/job.js';
-import { isEnvelope } from '../wire/envelope.js';
+import { type Envelope, type EnvelopeContent, isEnvelope } from '../wire/envelope.js';
 import type { BackendOptions } from './backends.js';
 import { ClaimedJob } from './claimed-job.js';
 import { ClaimingWorker } from './claiming-worker.js';
@@ -15,6 +15,7 @@ import { repeat } from './guards/repeat.js';
 import { isTransient } from './guards/transient.js';
 import { runsWholeScripts } from './guards/whole-scripts.js';
 import { guardWorker } from './guards/worker-backend.js';
+import { mergeData } from './merge-data.js';
 import { giveBack, otherwise } from './outcome.js';
 
 export interface ClaimOptions extends BackendOptions {
@@ -29,6 +30,8 @@ export interface ClaimOptions extends BackendOptions {
   readonly foreign: ForeignHandler | undefined;
   /** Starts a job again that waits for its children. */
   readonly wake: (job: ActiveJob) => Promise<void>;
+  /** What is to be noted with a job whose lock was lost while its worker lives, by the number of its start. */
+  readonly spare: ((content: Envelope, start: number) => Partial<EnvelopeContent> | undefined) | undefined;
   readonly warn: (message: string) => void;
 }
 
@@ -186,8 +189,27 @@ class QueueClaimer implements Claimer {
   }
 
   /** Ends an attempt whose job another worker has. */
-  #lose({ id, token }: Claim): void {
+  #lose(claim: Claim): void {
+    const { id, token } = claim;
     for (const job of this.#held) if (job.id === id && job.token === token) job.giveUp(new LockLostError(id));
+    if (claim.isLost) return;
+    claim.isLost = true;
+    if (claim.isCharged?.() !== true) void this.#spare(claim);
+  }
+
+  /** Notes with a job that its worker lives: the loss is no sign of poison. */
+  async #spare({ id, starts }: Claim): Promise<void> {
+    const { spare } = this.#options;
+    if (spare === undefined) return;
+    const next = (data: Envelope) => {
+      const content = spare(data, starts);
+      return content && { ...data, ...content };
+    };
+    try {
+      await this.#repeat(() => mergeData(this.#worker.backend, id, next));
+    } catch {
+      // The store is away: this loss counts like one of a worker that died.
+    }
   }
 
   /** What the command gives, tried for as long as a lock lasts. */

@@ -133,6 +133,10 @@ export class ClaimedJob implements ActiveJob {
     };
   }
 
+  chargeLossIf(isCharged: () => boolean): void {
+    if (this.#claim !== undefined) this.#claim.isCharged = isCharged;
+  }
+
   get endedChildren(): ReadonlyMap<string, string> {
     return this.#endedChildren ?? NO_CHILDREN;
   }
@@ -166,17 +170,28 @@ export class ClaimedJob implements ActiveJob {
   }
 
   async save(content: Partial<EnvelopeContent>): Promise<void> {
-    const known = isEnvelope(this.#job.data) ? (this.#job.data as Envelope) : undefined; // as far as this needs it
-    const merged = await this.#repeat(() =>
-      mergeData(this.#backend, this.id, (data) => ({ ...data, ...content }), { known, starts: this.starts }),
-    );
-    if (merged !== undefined) {
-      this.#job.data = merged;
-      return;
-    }
+    if (await this.#merge(() => content)) return;
     // What cannot be read is replaced: there is nothing in it to keep.
     const data = encodeEnvelope({ ...(this.#job.data as Envelope), ...content });
     await this.#repeat(() => this.#job.updateData(data));
+  }
+
+  async change(change: (content: Envelope) => Partial<EnvelopeContent> | undefined): Promise<void> {
+    await this.#merge(change);
+  }
+
+  /** False if there is nothing in the store to add to. */
+  async #merge(change: (content: Envelope) => Partial<EnvelopeContent> | undefined): Promise<boolean> {
+    const known = isEnvelope(this.#job.data) ? (this.#job.data as Envelope) : undefined; // as far as this needs it
+    const next = (data: Envelope) => {
+      const content = change(data);
+      return content && { ...data, ...content };
+    };
+    const merged = await this.#repeat(() =>
+      mergeData(this.#backend, this.id, next, { known, starts: this.starts }),
+    );
+    if (merged !== undefined) this.#job.data = merged;
+    return merged !== undefined;
   }
 
   /** Leaves the job to its children. False if none of them is pending: then it is to be handled once more. */

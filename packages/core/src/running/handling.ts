@@ -32,6 +32,9 @@ import { type Tracing, tracedAttempt, tracingOf } from './tracing.js';
 
 type Handler = NonNullable<TaskEntry['run']>;
 type HandledTask = TaskEntry & { readonly run: Handler };
+type Begun = (attempt: Attempt) => void;
+/** Notes that the handler is called next. */
+export type Reached = () => Promise<void>;
 
 export class Handling {
   readonly #parts: ExecutorParts;
@@ -50,8 +53,11 @@ export class Handling {
     this.#ofAttempts = { clock: runtime.clock, sealer, maxBytes, onError, changes };
   }
 
-  /** The handler's result, checked; `begun` is told of the attempt before anything of the user's runs. */
-  handle(job: ActiveJob, envelope: Envelope, begun: (attempt: Attempt) => void): Promise<unknown> {
+  /**
+   * The handler's result, checked; `begun` is told of the attempt before anything of the user's runs. Waits for `reached`,
+   * if it is there, before it calls the handler.
+   */
+  handle(job: ActiveJob, envelope: Envelope, begun: Begun, reached?: Reached): Promise<unknown> {
     const { replacement, items } = envelope;
     if (replacement === undefined) refuseLate(job, envelope, this.#parts.runtime.clock.now());
     const task = this.#taskOf(job.name);
@@ -65,11 +71,11 @@ export class Handling {
         return attempt.outcomeOf(checked);
       });
     }
-    if (items !== undefined) return this.#handleList(job, envelope, task, begun);
+    if (items !== undefined) return this.#handleList(job, envelope, task, begun, reached);
     const input = this.#steps.inputOf(job, envelope);
     return input instanceof Promise
-      ? input.then((whole: unknown) => this.#handleOne(job, envelope, task, whole, begun))
-      : this.#handleOne(job, envelope, task, input, begun);
+      ? input.then((whole: unknown) => this.#handleOne(job, envelope, task, whole, begun, reached))
+      : this.#handleOne(job, envelope, task, input, begun, reached);
   }
 
   /** Its input is whole. */
@@ -78,7 +84,8 @@ export class Handling {
     envelope: Envelope,
     task: HandledTask,
     input: unknown,
-    begun: (attempt: Attempt) => void,
+    begun: Begun,
+    reached: Reached | undefined,
   ): Promise<unknown> {
     const attempt = this.#attempt(job, envelope, task);
     return this.#traced(attempt, () => {
@@ -92,10 +99,18 @@ export class Handling {
         attempt.endLimit();
         throw error;
       }
-      if (!(checked instanceof Promise)) return this.#run(attempt, task, keys, input, checked, begun);
+      const run = (decoded: unknown) => {
+        const start = () => this.#run(attempt, task, keys, input, decoded, begun);
+        if (reached === undefined) return start();
+        return reached().then(start, (error: unknown) => {
+          attempt.endLimit();
+          throw error;
+        });
+      };
+      if (!(checked instanceof Promise)) return run(checked);
       const ran = checked.then((decoded: unknown) =>
         // Nobody waits for the handler of an attempt that was given up.
-        attempt.isGivenUp ? undefined : this.#run(attempt, task, keys, input, decoded, begun),
+        attempt.isGivenUp ? undefined : run(decoded),
       );
       return limitMs === undefined ? ran : attempt.outcomeOf(ran);
     });
@@ -108,7 +123,7 @@ export class Handling {
     keys: ReadonlySet<string>,
     input: unknown,
     decoded: unknown,
-    begun: (attempt: Attempt) => void,
+    begun: Begun,
   ): Promise<unknown> {
     if (keys.size > 0) attempt.reports.mask = maskFor(keys, [input, decoded]);
     begun(attempt);
@@ -161,9 +176,11 @@ export class Handling {
     job: ActiveJob,
     envelope: Envelope,
     task: HandledTask,
-    begun: (attempt: Attempt) => void,
+    begun: Begun,
+    reached: Reached | undefined,
   ): Promise<unknown> {
     const items = await this.#steps.itemsOf(job, envelope);
+    await reached?.();
     const attempt = this.#attempt(job, envelope, task);
     begun(attempt);
     return this.#traced(attempt, () => {

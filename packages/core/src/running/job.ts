@@ -1,5 +1,5 @@
 import type { NormalizedRetry } from '../tasks/retry.js';
-import type { EnvelopeContent } from '../wire/envelope.js';
+import type { Envelope, EnvelopeContent } from '../wire/envelope.js';
 
 /** A job that a worker has claimed, as the rest of the package sees it. */
 export interface ActiveJob {
@@ -31,6 +31,11 @@ export interface ActiveJob {
   offGiveUp(listener: GiveUpListener): void;
   /** Calls `listener` when the job's outcome is stored, or it is this worker's no more. */
   onceStored(listener: () => void): void;
+  /**
+   * Decides, if the job is lost while its worker lives, whether the loss counts all the same. Without it, it does not
+   * (`lost-starts.ts`).
+   */
+  chargeLossIf(isCharged: () => boolean): void;
   /** False once the store has said that no child is pending. */
   readonly mayHavePendingChildren: boolean;
   /** How often it was to wait for children, since it was claimed, and the store had none to wait for. */
@@ -43,6 +48,10 @@ export interface ActiveJob {
   readonly endedChildren: ReadonlyMap<string, string>;
   /** Adds to what is stored with the job. To be called before its outcome is committed. */
   save(content: Partial<EnvelopeContent>): Promise<void>;
+  /**
+   * The same of what depends on what is stored by now. `change` may be called more than once; undefined changes nothing.
+   */
+  change(change: (content: Envelope) => Partial<EnvelopeContent> | undefined): Promise<void>;
   updateProgress(value: unknown): Promise<void>;
   log(line: string): Promise<void>;
 }

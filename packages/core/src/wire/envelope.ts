@@ -101,10 +101,24 @@ export interface Envelope {
 export interface LostStarts {
   /** When they were noticed, in milliseconds since 1970. */
   readonly at: readonly number[];
-  /** The last start whose handler was called: its number, and how often the store had put the job back by then. */
-  readonly begun?: { readonly start: number; readonly stalls: number };
+  /** The same losses in full. Older versions store the times only. */
+  readonly losses?: readonly LostStart[];
+  /**
+   * The last start whose handler was called: its number, how often the store had put the job back by then, and whether no
+   * other job is started in its process meanwhile.
+   */
+  readonly begun?: { readonly start: number; readonly stalls: number; readonly alone?: true };
+  /** The number of a start that was lost although its worker lives. */
+  readonly spared?: number;
   /** Those for which the job was failed as poison. They do not count when it is queued again. */
   readonly fatal?: readonly number[];
+}
+
+export interface LostStart {
+  readonly at: number;
+  /** Counted from 1; 0 if it is not known. */
+  readonly start: number;
+  readonly alone?: true;
 }
 
 /** What the sender of a large group has added. */
@@ -235,10 +249,15 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
 function isLostStarts(value: unknown): boolean {
   if (!isPlainObject(value) || !Array.isArray(value.at) || !value.at.every((at) => MOMENT.holds(at)))
     return false;
-  const { begun, fatal = [] } = value;
+  const { begun, fatal = [], losses = [], spared = 0 } = value;
   if (!Array.isArray(fatal) || !fatal.every((at) => MOMENT.holds(at))) return false;
+  if (!Array.isArray(losses) || !losses.every(isLostStart) || !Number.isSafeInteger(spared)) return false;
   if (begun === undefined) return true;
   return isPlainObject(begun) && Number.isSafeInteger(begun.start) && Number.isSafeInteger(begun.stalls);
+}
+
+function isLostStart(value: unknown): boolean {
+  return isPlainObject(value) && MOMENT.holds(value.at) && Number.isSafeInteger(value.start);
 }
 
 function isReplayed(value: unknown): boolean {

@@ -6,6 +6,7 @@ import type { ServedQueue } from '../../control/worker-record.js';
 import { RevokedError, SkippedError, UnknownQueueError, WorkerClosedError } from '../../errors.js';
 import { INTERNAL_QUEUE } from '../../flow/node.js';
 import type { Executor } from '../execute.js';
+import { spareStart } from '../lost-starts.js';
 import type { Activity } from './activity.js';
 import { workerClosed } from './app-worker.js';
 import { type ConcurrencyBounds, nextConcurrency } from './concurrency.js';
@@ -85,6 +86,7 @@ export class ServedQueues {
         onKept: (set, ms) => retention.note(queue, set, ms),
         foreign: options.fallback,
         wake: (job) => executor.wake(job),
+        spare: queue === INTERNAL_QUEUE ? undefined : spareStart,
         warn: app.warn,
       },
       (job) => executor.execute(job),
@@ -156,6 +158,7 @@ export class ServedQueues {
 
   /** Puts back what runs; settles when the store has taken it, or has had time to. */
   async giveBack(): Promise<void> {
+    this.#parts.executor.close();
     const claimers = this.#claimers();
     for (const claimer of claimers) claimer.giveUpAll((id) => new WorkerClosedError(id));
     let timer: NodeJS.Timeout | undefined;
@@ -168,6 +171,7 @@ export class ServedQueues {
 
   /** Cuts off what runs. */
   async abandon(): Promise<void> {
+    this.#parts.executor.close();
     await Promise.all(this.#claimers().map((claimer) => claimer.close(true)));
   }
 

@@ -87,6 +87,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
       executor: parts.executor.forWorker({
         children: this.#children,
         maxLostStarts: options.maxLostStarts,
+        lockDurationMs: options.lockDurationMs,
         activity: this.#activity,
       }),
       activity: this.#activity,
