@@ -14,7 +14,7 @@ import type { ActiveJob } from './job.js';
 export const MAX_LOST_STARTS = 5;
 
 /** Losses after which a job is started alone. */
-export const SUSPICIOUS_AFTER = 2;
+const SUSPICIOUS_AFTER = 2;
 
 /** A loss that comes later after the one before it begins a new count. */
 const GAP_MS = 600_000;

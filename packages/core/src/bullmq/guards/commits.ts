@@ -129,9 +129,9 @@ class Commits {
   }
 
   /**
-   * Whether an earlier try has moved the job, also one that the client has sent again by itself after a cut: a job that
-   * was neither put back by a sweep nor started again since can have been moved by nobody else. One that is gone has
-   * nothing left to store.
+   * Whether an earlier try has moved the job, also one that the client has sent again by itself after a cut: a job leaves
+   * its worker only by an outcome or by a sweep, which counts. It may have been started again since, after its children or
+   * for another attempt. One that is gone has nothing left to store.
    */
   async #hasArrived({ id, starts, stalls }: Claim): Promise<boolean> {
     const { lockDurationMs, pause } = this.#options;
@@ -140,7 +140,8 @@ class Commits {
     const read = async () => ({ job: await backend.getJobData(id), state: await backend.getState(id) });
     const { job, state } = await repeat(read, { limitMs: lockDurationMs, pause, isOver });
     if (job === undefined) return true;
-    return state !== 'active' && job.attemptsStarted === starts && job.stalledCounter === stalls;
+    const isStillHere = state === 'active' && job.attemptsStarted === starts;
+    return !isStillHere && job.stalledCounter === stalls;
   }
 
   /** What the command gives once more, if it has failed because the lock of its job had run out. @throws its error else. */

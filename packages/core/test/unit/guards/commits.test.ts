@@ -92,6 +92,14 @@ describe('a commit that the store refuses for the moment', () => {
     expect(lost).toEqual([]);
   });
 
+  test('counts as done if its job was started again since, and no sweep had put it back', async () => {
+    const { command } = failing([refusal('JobLockMismatch')], true);
+    const { backend, claims, lost } = guarded({ moveToWaitingChildren: command, ...stored('active', 2, 0) });
+    claims.hold(job, 'token');
+    expect(await backend.moveToWaitingChildren('1', 'token')).toBe(true);
+    expect(lost).toEqual([]);
+  });
+
   test('counts as done if its job has no record any more', async () => {
     const { command } = failing([refusal('JobNotExist')], finished);
     const { backend, claims } = guarded({ moveToCompleted: command, ...stored('unknown') });
