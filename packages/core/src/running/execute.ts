@@ -148,14 +148,14 @@ export class Executor {
     const losses = lossesOf(content.lost, job, now);
     if (isPoison(losses, this.#parts.maxLostStarts)) await this.#refusePoison(job, now);
     if (!isSuspicious(losses)) {
-      const reached = () => job.change(({ lost }) => ({ lost: begun(lossesOf(lost, job, now), job, false) }));
+      const reached = () => noteBegun(job, now, () => false);
       return { isAlone: false, reached };
     }
     const { aloneMs, drainMs } = timesAlone(losses);
     const alone = await this.#isolation.alone(drainMs);
     if (alone === undefined) {
       await job.change(({ lost }) =>
-        lost !== undefined && lost.begun === undefined
+        lost !== undefined && (lost.begun === undefined || lost.begun.start >= job.starts)
           ? undefined
           : { lost: withLosses(lossesOf(lost, job, now)) },
       );
@@ -177,7 +177,7 @@ export class Executor {
       alone.end();
     });
     const reached = async () => {
-      await job.change(({ lost }) => ({ lost: begun(lossesOf(lost, job, now), job, alone.isAlone) }));
+      await noteBegun(job, now, () => alone.isAlone);
       if (!alone.isAlone) await share();
     };
     return { isAlone: true, reached };
@@ -358,6 +358,20 @@ export class Executor {
       ? this.#steps.run(job, envelope)
       : this.#handling.handle(job, envelope, begun, reached);
   }
+}
+
+/**
+ * Notes that the handler of a job is called next.
+ * @throws {LockLostError} if the job was taken meanwhile: what the later start has noted must stay.
+ */
+async function noteBegun(job: ActiveJob, now: number, isAlone: () => boolean): Promise<void> {
+  job.signal.throwIfAborted();
+  await job.change(({ lost }) =>
+    (lost?.begun?.start ?? 0) > job.starts
+      ? undefined
+      : { lost: begun(lossesOf(lost, job, now), job, isAlone()) },
+  );
+  job.signal.throwIfAborted();
 }
 
 function stateOf(error: Error): Pick<FailureOrigin, 'state'> {

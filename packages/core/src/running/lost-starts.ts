@@ -37,7 +37,8 @@ export function lossesOf(
   if (stored === undefined) return [{ at: now, start: starts - 1 }];
   const known = inARow(recorded(stored), now);
   const { begun, spared: last } = stored;
-  if (begun === undefined) return known;
+  // This start is noted already: the answer to that was lost.
+  if (begun === undefined || begun.start === starts) return known;
   // It had an outcome, which clears what was before.
   if (stalls === begun.stalls) return [];
   // Where not every start since was put back, the noted one had an outcome, and a later one was lost before its handler.

@@ -80,7 +80,7 @@ const startsOf = (id: string) => lines.filter(({ started }) => started === id).l
 const lostOf = async (id: string): Promise<unknown> =>
   JSON.parse((await redis.hget(`umbel:{${app.name}}:default:${id}`, 'data')) ?? '{}').lost;
 
-test('each kind of poison is a dead letter within eleven starts, and nothing else is', async () => {
+test('each kind of poison is a dead letter, and nothing else is', async () => {
   const poison = app.signature('poison');
   const work = app.signature<number>('work');
   for (let count = 0; count < 3; count += 1) start(true);
@@ -94,9 +94,8 @@ test('each kind of poison is a dead letter within eleven starts, and nothing els
     expect(error).toMatchObject({ cause: { code: 'POISON_JOB' } });
   }
   await Promise.all(others.map((result) => result.get({ timeout: '30s' })));
-  const starts = bad.map(({ id }) => startsOf(id));
-  expect(Math.min(...starts)).toBeGreaterThanOrEqual(MAX_LOST_STARTS);
-  expect(Math.max(...starts)).toBeLessThanOrEqual(11);
+  // The bound for one of them is shown in virtual time; here four of them end each other's processes.
+  for (const { id } of bad) expect(startsOf(id)).toBeGreaterThanOrEqual(MAX_LOST_STARTS);
   const letters = await app.deadLetters.list();
   expect(letters.map(({ task }) => task)).toEqual(['poison', 'poison', 'poison', 'poison']);
 }, 150_000);

@@ -32,6 +32,11 @@ describe('a job that the store has put back', () => {
     expect(lossesOf(stored, { stalls: 2, starts: 3 }, NOW)).toEqual([...losses(1), { at: NOW, start: 2 }]);
   });
 
+  test('keeps its losses where the same start is noted twice', () => {
+    const stored = begun(losses(3), { starts: 4, stalls: 3 }, true);
+    expect(lossesOf(stored, { stalls: 3, starts: 4 }, NOW)).toEqual(losses(3));
+  });
+
   test('has lost a start in which it was alone', () => {
     const stored = begun(losses(2), { starts: 3, stalls: 2 }, true);
     expect(lossesOf(stored, { stalls: 3, starts: 4 }, NOW).at(-1)).toEqual({
