@@ -27,6 +27,7 @@ import {
   isSuspicious,
   lossesOf,
   poisonError,
+  refused,
   shared,
   timesAlone,
   withLosses,
@@ -189,8 +190,7 @@ export class Executor {
     await job.change(({ lost }) => {
       const losses = lossesOf(lost, job, now);
       fatal = isPoison(losses, this.#parts.maxLostStarts) ? losses : undefined;
-      // One that is replayed is started again.
-      return fatal && { lost: { at: [], fatal: fatal.map(({ at }) => at) } };
+      return fatal && { lost: refused(fatal, job) };
     });
     if (fatal !== undefined) throw poisonError(job.name, fatal);
   }

@@ -56,6 +56,14 @@ export function begun(losses: readonly LostStart[], { stalls, starts }: Start, i
   return { ...withLosses(losses), begun: { start: starts, stalls, ...(isAlone && { alone: true }) } };
 }
 
+/**
+ * What is stored before a job is refused as poison. If its worker dies before the refusal is stored, the job is refused
+ * again; one that was refused and is replayed starts with no losses.
+ */
+export function refused(losses: readonly LostStart[], start: Start): LostStarts {
+  return { ...begun(losses, start, false), fatal: losses.map(({ at }) => at) };
+}
+
 /** The same of a start that is no longer alone; undefined if it is not the last one. */
 export function shared(
   stored: LostStarts | undefined,

@@ -5,6 +5,7 @@ import {
   isSuspicious,
   lossesOf,
   MAX_LOST_STARTS,
+  refused,
   shared,
   spareStart,
   timesAlone,
@@ -56,6 +57,16 @@ describe('a job that the store has put back', () => {
   test('has no loss left once a start had an outcome', () => {
     const stored = begun(losses(4, true), { starts: 5, stalls: 4 }, true);
     expect(lossesOf(stored, { stalls: 4, starts: 6 }, NOW)).toEqual([]);
+  });
+
+  test('is refused again if its worker died before its refusal was stored', () => {
+    const stored = refused(losses(MAX_LOST_STARTS, true), { starts: 8, stalls: 7 });
+    expect(isPoison(lossesOf(stored, { stalls: 8, starts: 9 }, NOW))).toBe(true);
+  });
+
+  test('has no loss left if it was refused and is replayed', () => {
+    const stored = refused(losses(MAX_LOST_STARTS, true), { starts: 8, stalls: 7 });
+    expect(lossesOf(stored, { stalls: 7, starts: 9 }, NOW)).toEqual([]);
   });
 
   test('has lost nothing by a start that did not reach the handler', () => {

@@ -112,7 +112,7 @@ export function detailsOf(
       failedAt: new Date(failedAt),
     },
     logs,
-    lostStarts: [...(lost?.fatal ?? []), ...(lost?.at ?? [])].map((at) => new Date(at)),
+    lostStarts: (lost?.fatal ?? lost?.at ?? []).map((at) => new Date(at)),
     ...(parent !== undefined && { parentId: parent }),
     canReplay: whyNot === undefined,
     ...(whyNot !== undefined && { whyNot }),
