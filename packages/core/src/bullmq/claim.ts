@@ -83,7 +83,6 @@ class QueueClaimer implements Claimer {
   readonly #held = new LinkedItems<ClaimedJob>();
   readonly #closing = new EventEmitter();
   readonly #worker: ClaimingWorker;
-  readonly #repeated = <T>(command: () => Promise<T>) => this.#repeat(command);
   #isClosing = false;
   #givesUp: ((id: string) => Error) | undefined;
 
@@ -166,10 +165,10 @@ class QueueClaimer implements Claimer {
   async #process(job: ForeignJob): Promise<unknown> {
     const { foreign } = this.#options;
     if (!this.#isOurs(job)) return foreign === undefined ? giveBack(job, FOREIGN_RETURN_MS) : foreign(job);
-    const claimed = new ClaimedJob(job, {
+    const claimed: ClaimedJob = new ClaimedJob(job, {
       backend: this.#worker.backend,
       claim: this.#claims.find(job.id ?? '', job.token ?? ''),
-      repeat: this.#repeated,
+      repeat: (command) => this.#repeatWhileHeld(claimed, command),
     });
     const held = this.#held.add(claimed);
     // A job may be handed out after the others were given up: also one that another worker has just given back.
@@ -206,18 +205,28 @@ class QueueClaimer implements Claimer {
       return content && { ...data, ...content };
     };
     try {
-      await this.#repeat(() => mergeData(this.#worker.backend, id, next));
+      const { lockDurationMs: limitMs, pause } = this.#options;
+      const isOver = () => this.#worker.backend.closing !== undefined;
+      await repeat(() => mergeData(this.#worker.backend, id, next), { limitMs, pause, isOver });
     } catch {
       // The store is away: this loss counts like one of a worker that died.
     }
   }
 
-  /** What the command gives, tried for as long as a lock lasts. */
-  async #repeat<T>(command: () => Promise<T>): Promise<T> {
-    const { lockDurationMs: limitMs, pause, outages } = this.#options;
-    const isOver = () => this.#worker.backend.closing !== undefined;
+  /**
+   * What a command for a job gives, tried as long as the job is held here: its handler may have done its work, and must
+   * not run again because a store refuses to write for a while (W10). A worker that closes tries for as long as a lock
+   * lasts.
+   */
+  async #repeatWhileHeld<T>(job: ClaimedJob, command: () => Promise<T>): Promise<T> {
+    const { lockDurationMs, pause, outages } = this.#options;
+    let deadline = Number.POSITIVE_INFINITY;
+    const isOver = () => {
+      if (this.#isClosing) deadline = Math.min(deadline, performance.now() + lockDurationMs);
+      return this.#worker.backend.closing !== undefined || job.isGivenUp || performance.now() > deadline;
+    };
     try {
-      return await repeat(command, { limitMs, pause, isOver });
+      return await repeat(command, { limitMs: Number.POSITIVE_INFINITY, pause, isOver });
     } catch (cause) {
       if (!isTransient(cause)) throw cause;
       const error = new ConnectionError('The store neither takes nor gives what a job needs now.', { cause });

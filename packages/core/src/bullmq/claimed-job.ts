@@ -104,6 +104,11 @@ export class ClaimedJob implements ActiveJob {
     this.#controller?.abort(reason);
   }
 
+  /** Whether nobody waits for its attempt any more. */
+  get isGivenUp(): boolean {
+    return this.#givenUp !== undefined;
+  }
+
   giveUp(reason: Error): void {
     this.#givenUp ??= reason;
     for (const listener of [...this.#giveUpListeners]) listener(reason);
