@@ -371,6 +371,8 @@ describe('limits of a queue', () => {
   test('no more run at once', () => {
     const ledger = [
       ...LEDGER,
+      limited('z', 2),
+      ended('z', 2),
       limited('a', 1),
       limited('b', 2),
       ended('a', 3),
