@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from './clock.js';
 import { type FlowNode, jobIdOf } from './flow/node.js';
 import { jobsOf } from './flow/walk.js';
+import { setTimeout } from './real-timers.js';
 import type { ActiveJob } from './running/job.js';
 import type { NormalizedOptions } from './tasks/options.js';
 import type { TaskEntry } from './tasks/registry.js';
@@ -37,9 +38,6 @@ export interface Runtime {
   readonly pause: (ms: number) => Promise<void>;
   readonly observer: Observer | undefined;
 }
-
-/** Taken at load time: the store's troubles are no part of the time that a test may replace. */
-const { setTimeout } = globalThis;
 
 export const systemRuntime: Runtime = {
   clock: systemClock,

@@ -97,6 +97,7 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
     prefix: prefix === undefined ? `umbel:{${name}}` : checkPrefix(prefix),
     onError: (error) => telling.error(error, advised(error, at)),
     pause: runtime.pause,
+    isUnshared: runtime.observer !== undefined,
     time,
     outages: new WeakSet(),
     sealer,

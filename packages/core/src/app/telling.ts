@@ -1,6 +1,7 @@
 /** How an app tells its logger something: under its name, and what repeats not every time. */
 import { escaped } from '../errors/printable.js';
 import type { Logger } from '../logger.js';
+import { performance } from '../real-timers.js';
 
 /** While the same error comes again and again, as many times a second from a lost store, it is told this rarely. */
 const REPEATED_MS = 10_000;

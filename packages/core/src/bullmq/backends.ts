@@ -1,6 +1,7 @@
 import { type IQueueBackend, Queue, type QueueOptions } from 'bullmq';
 import { createAbortController } from '../abort.js';
 import { ClosedError, ConnectionError, StoreConfigurationError } from '../errors.js';
+import { performance } from '../real-timers.js';
 import type { Envelope } from '../wire/envelope.js';
 import { appClosed, type Connecting, connect, endBackend, errorOfClosed, settlesSoon } from './closing.js';
 import { Deadlines } from './deadlines.js';
@@ -24,6 +25,11 @@ export interface BackendOptions extends Connecting {
   readonly time: StoreTime;
   /** Errors of commands of this store that say that it is away, noted where they arise. */
   readonly outages: WeakSet<Error>;
+  /**
+   * Whether nobody else takes jobs from this store, as in a test: then no lock has to be renewed, and no timer of a
+   * worker keeps the process alive. Default false.
+   */
+  readonly isUnshared?: boolean;
 }
 
 /** What goes on from one opening of connections to their end. */

@@ -99,6 +99,7 @@ class QueueClaimer implements Claimer {
       {
         claims: this.#claims,
         onLost,
+        isUnshared: options.isUnshared === true,
         backend: (...args) =>
           guardWorker(connect(options, ...args), {
             claims: this.#claims,
@@ -246,6 +247,7 @@ function workerOptions(options: ClaimOptions): WorkerOptions {
     lockDuration: options.lockDurationMs,
     maxStalledCount: MAX_STALLS,
     runRetryDelay: RECONNECT_MS,
+    ...(options.isUnshared && { skipLockRenewal: true, skipStalledCheck: true }),
   };
 }
 

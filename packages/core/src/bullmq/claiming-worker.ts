@@ -8,6 +8,7 @@ import {
   type WorkerOptions,
 } from 'bullmq';
 import { systemClock } from '../clock.js';
+import { performance } from '../real-timers.js';
 import { brokenData } from '../wire/envelope.js';
 import type { Claim, Claims } from './claims.js';
 
@@ -17,6 +18,8 @@ export interface ClaimingOptions {
   readonly claims: Claims;
   readonly onLost: (claim: Claim) => void;
   readonly backend: BackendFactory<IQueueBackend>;
+  /** Whether nobody else takes jobs from this store: the worker then sets no timer of its own. */
+  readonly isUnshared: boolean;
 }
 
 /** BullMQ's worker, which notes what it holds, and takes jobs that cannot be read for jobs that cannot be run. */
@@ -29,9 +32,9 @@ export class ClaimingWorker extends Worker<unknown, unknown, string, IQueueBacke
     queue: string,
     processor: Processor<unknown, unknown, string>,
     options: WorkerOptions,
-    { claims, onLost, backend }: ClaimingOptions,
+    { claims, onLost, backend, isUnshared }: ClaimingOptions,
   ) {
-    super(queue, processor, options, backend);
+    super(queue, processor, options, isUnshared ? (...args) => withoutReady(backend(...args)) : backend);
     this.#claims = claims;
     this.#onLost = onLost;
     this.#renewsByOwnClock();
@@ -105,4 +108,19 @@ export class ClaimingWorker extends Worker<unknown, unknown, string, IQueueBacke
       jobId,
     );
   }
+}
+
+/**
+ * BullMQ's constructor asks first, to emit `ready` by a timer. Nobody here listens, and the timer would be taken for
+ * work that goes on, and outlive the worker.
+ */
+function withoutReady(backend: IQueueBackend): IQueueBackend {
+  const waitUntilReady = backend.waitUntilReady.bind(backend);
+  let isFirst = true;
+  backend.waitUntilReady = () => {
+    if (!isFirst) return waitUntilReady();
+    isFirst = false;
+    return new Promise(() => {});
+  };
+  return backend;
 }

@@ -4,10 +4,9 @@
  */
 import type { BackendFactory, IQueueBackend } from 'bullmq';
 import { ClosedError, isUmbelError } from '../errors.js';
+import { clearTimeout, setTimeout } from '../real-timers.js';
 import type { ResolvedConnection } from './connection.js';
 import { isTransient } from './guards/transient.js';
-
-const { setTimeout, clearTimeout } = globalThis;
 
 /** What of an app connects. */
 export interface Connecting {

@@ -1,12 +1,10 @@
 /** Limits on waits that nearly always end long before: one timer for all of them, since each call to a store has one. */
 
 import { type Link, LinkedItems } from '../linked-items.js';
+import { clearTimeout, performance, setTimeout } from '../real-timers.js';
 
 /** Node fires a timer at once that is set for longer. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
-/** Real time, taken at load time: reaching a store is no part of the time that a test may replace. */
-const { setTimeout, clearTimeout } = globalThis;
 
 export interface Deadline {
   /** By `performance.now()`. */

@@ -1,5 +1,6 @@
 /** Looks, now and then, for what has to be repaired: one of all workers of an app at a time. */
 import { INTERNAL_QUEUE } from '../flow/node.js';
+import { clearTimeout, setTimeout } from '../real-timers.js';
 import { added, NOTHING_REPAIRED, type RepairCounts, type RepairOptions, repairQueue } from './repair.js';
 import type { Store } from './store.js';
 import { TAG_QUEUE } from './tags-by-day.js';

@@ -7,6 +7,7 @@ import type { Store } from '../bullmq/store.js';
 import type { Clock } from '../clock.js';
 import { type Duration, durationMs } from '../duration.js';
 import { InvalidOptionError } from '../errors.js';
+import { clearTimeout, performance, setTimeout } from '../real-timers.js';
 import { checkInteger, checkText, isName } from '../tasks/options.js';
 import { MAX_WAIT_MS, type OrderKind, storedOrder } from './order.js';
 import { type Fields, fieldsOf, isWorkerId, parsed, textOf } from './reading.js';
@@ -37,9 +38,6 @@ export const MAX_ANSWER_BYTES = 1_048_576;
 /** From workers that nobody knows of. */
 const MAX_UNKNOWN = 1000;
 const WAIT_MS = 1000;
-
-/** Real time: what is waited for are other processes. */
-const { setTimeout, clearTimeout } = globalThis;
 
 interface Received {
   readonly answer: Fields;

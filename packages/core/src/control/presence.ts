@@ -8,6 +8,7 @@
 import { publishPresence, removeRecords, writeRecord } from '../bullmq/control.js';
 import type { Store } from '../bullmq/store.js';
 import { isUmbelError } from '../errors.js';
+import { clearTimeout, setTimeout } from '../real-timers.js';
 import type { WorkerIdentity, WorkerRecord } from './worker-record.js';
 
 export interface PresenceOptions {
@@ -22,9 +23,6 @@ export interface PresenceOptions {
 /** How long a store that is away may keep a worker from closing. */
 const GOODBYE_MS = 2000;
 const LONGEST_BEAT_MS = 5000;
-
-/** Real time: a test's time does not tell whether a process lives. */
-const { setTimeout, clearTimeout } = globalThis;
 
 export class Presence {
   readonly #options: PresenceOptions;

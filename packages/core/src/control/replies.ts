@@ -2,11 +2,10 @@ import type { BackendOptions } from '../bullmq/backends.js';
 import { replyPosition, replyReader, type StoredReply } from '../bullmq/control.js';
 import type { EventReader } from '../bullmq/event-reader.js';
 import type { Store } from '../bullmq/store.js';
+import { clearTimeout, setTimeout } from '../real-timers.js';
 
 /** A subscription is kept so long after the last question, for the next one. */
 const KEPT_MS = 5000;
-
-const { setTimeout, clearTimeout } = globalThis;
 
 /** Answers to what this app has asked. One subscription, however much is asked at a time; none while nothing is. */
 export class Replies {

@@ -3,6 +3,7 @@ import { onAbort } from '../abort.js';
 import { CONTROL_QUEUE } from '../bullmq/control.js';
 import { EventStreams, markEvents, type StreamEntry } from '../bullmq/event-streams.js';
 import type { Store, StoreOptions } from '../bullmq/store.js';
+import { clearTimeout, performance, setTimeout } from '../real-timers.js';
 import { Ending } from './ending.js';
 import { isFirstDelay } from './entry.js';
 import type { AppEvent } from './event.js';
@@ -11,9 +12,6 @@ import { encodePosition, FIRST, idBefore, type Position, previousId, timeOfId } 
 import { type Selection, streamsOf } from './selection.js';
 import { Teller } from './teller.js';
 import { Watermark } from './watermark.js';
-
-/** The machine's, taken at load time: reading is no part of the time that a test may replace. */
-const { setTimeout, clearTimeout } = globalThis;
 
 /** Between two looks at the streams: soon after there was something, and ever later while there is nothing. */
 const PAUSE_MS = { first: 2, max: 200 };

@@ -1,6 +1,7 @@
 /** Middleware that makes spans: of what sends, and of every attempt, linked to the steps whose results it takes. */
 import type { Span, Tracer } from '@opentelemetry/api';
 import { InvalidOptionError } from '../errors.js';
+import { performance } from '../real-timers.js';
 import { TRACING, type TracedAttempt, type Tracing } from '../running/tracing.js';
 import type { Middleware } from '../tasks/middleware.js';
 import { toError } from '../wire/error-record.js';

@@ -2,15 +2,13 @@
 import type { Gauge } from 'prom-client';
 import type { Measured } from '../app-core.js';
 import { type QueueSample, sampleQueue } from '../bullmq/queue-sample.js';
+import { clearTimeout, performance, setTimeout } from '../real-timers.js';
 import type { Making } from './making.js';
 
 /** Several processes may ask for the metrics of one, and one for each of them. */
 const KEPT_MS = 1000;
 /** Prometheus gives up a scrape after 10 s, by default. */
 const LONGEST_MS = 2000;
-
-/** The machine's time, taken at load time: how often a store is asked is no part of the time that a test may replace. */
-const { setTimeout, clearTimeout } = globalThis;
 
 export function queueMetrics(making: Making, measured: Measured): QueueReader {
   const reader = new QueueReader(measured);

@@ -1,13 +1,17 @@
 /** The two halves of waiting: what ends a pause early, and what ends the wait as a whole. */
 import { onAbort } from '../abort.js';
-
-/** The machine's, taken at load time: polling is no part of the time that a test may replace. */
-const { setTimeout, clearTimeout } = globalThis;
+import { clearTimeout, setTimeout } from '../real-timers.js';
 
 /** Rings once or more; a wait ends at the first ring, also at one that came before, or after a time. */
 export class Bell {
   #rung = false;
   #wake: (() => void) | undefined;
+  readonly #holdsProcess: boolean;
+
+  /** `holdsProcess`: whether a wait keeps the process alive. */
+  constructor(holdsProcess = true) {
+    this.#holdsProcess = holdsProcess;
+  }
 
   ring(): void {
     this.#rung = true;
@@ -18,6 +22,7 @@ export class Bell {
     if (!this.#rung) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, ms);
+        if (!this.#holdsProcess) timer.unref();
         this.#wake = () => {
           clearTimeout(timer);
           resolve();

@@ -2,12 +2,10 @@
 import type { Store } from '../bullmq/store.js';
 import { durationMs } from '../duration.js';
 import { isUmbelError, TimeoutError, UnknownJobError } from '../errors.js';
+import { clearTimeout, performance, setTimeout } from '../real-timers.js';
 import type { Runtime } from '../runtime.js';
 import type { GetOptions } from './async-result.js';
 import { Bell, Interrupt } from './waiting.js';
-
-/** The machine's, taken at load time: polling is no part of the time that a test may replace. */
-const { setTimeout, clearTimeout } = globalThis;
 
 /** Events only wake a waiter; the store decides. A missed event costs at most this long. */
 const POLL_MS = { first: 50, max: 5000 };
@@ -67,7 +65,8 @@ export async function* looksAt(
   const { store, runtime } = parts;
   store.checkOpen();
   const { clock, observer } = runtime;
-  const bell = new Bell();
+  // A test's engine knows what its waits are for, and whether anything goes on.
+  const bell = new Bell(observer === undefined);
   const interrupt = new Interrupt();
   const isOver = () => void timedOut(parts, job, timeoutMs ?? 0).then((error) => interrupt.with(error));
   const deadline = timeoutMs === undefined ? undefined : clock.setTimeout(isOver, timeoutMs);

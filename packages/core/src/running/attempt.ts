@@ -1,5 +1,6 @@
 /** One attempt at one job: what its handler is given, and how long it may take. */
 import { TimeLimitError } from '../errors.js';
+import { performance } from '../real-timers.js';
 import type { TaskEntry } from '../tasks/registry.js';
 import type { Envelope } from '../wire/envelope.js';
 import type { TaskContext } from './context.js';

@@ -8,14 +8,12 @@ import { type Addition, prepared } from '../flow/prepare.js';
 import { isAny, isSame, markAdded, markedTree, NOTHING_REVOKED, revocationOf } from '../flow/revocation.js';
 import { sliced } from '../flow/slices.js';
 import { tagsOf } from '../flow/tags.js';
+import { clearInterval, setInterval } from '../real-timers.js';
 import { isFinal } from '../results/state.js';
 import { observeTree, type Runtime } from '../runtime.js';
 import type { Fed } from '../wire/envelope.js';
 import { recordError, toError } from '../wire/error-record.js';
 import type { InputChecks } from './checks.js';
-
-/** The machine's, taken at load time: a sender shows that it lives in real time. */
-const { setInterval, clearInterval } = globalThis;
 
 /** Slices that are on their way at the same time. */
 const AT_ONCE = 3;

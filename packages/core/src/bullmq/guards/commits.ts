@@ -1,6 +1,7 @@
 /** What a worker writes and reads for a job arrives, or the job is left as it is. */
 import { ErrorCode, type IQueueBackend, WaitingError } from 'bullmq';
 import { systemClock } from '../../clock.js';
+import { performance } from '../../real-timers.js';
 import type { Claim, Claims } from '../claims.js';
 import { RETRY_MS, repeat } from './repeat.js';
 import { retakeLock } from './retake-lock.js';

@@ -1,3 +1,4 @@
+import { performance } from '../../real-timers.js';
 import { isTransient } from './transient.js';
 
 export const RETRY_MS = { first: 50, max: 1000 };

@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { ErrorRecord } from '../../errors.js';
+import { clearTimeout, setTimeout } from '../../real-timers.js';
 import type { FromChild, RunEnd, RunReport, ToChild } from './messages.js';
 
 /** How a child ended. */

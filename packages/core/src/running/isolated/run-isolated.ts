@@ -1,6 +1,7 @@
 /** An attempt whose handler runs in a child process, from the side of the worker. */
 import { systemClock } from '../../clock.js';
 import { ChildProcessError, type ErrorRecord } from '../../errors.js';
+import { clearTimeout, setTimeout } from '../../real-timers.js';
 import type { TaskEntry } from '../../tasks/registry.js';
 import { rebuildError } from '../../wire/error-record.js';
 import { jsonIssues } from '../../wire/json.js';

@@ -4,9 +4,8 @@
  */
 import { type Dirent, type FSWatcher, readdirSync, statSync, watch } from 'node:fs';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { clearTimeout, performance, setTimeout } from '../../real-timers.js';
 import type { WatchedFiles } from './options.js';
-
-const { setTimeout, clearTimeout } = globalThis;
 
 /** After the last change: programs that write several files do so within this. */
 const QUIET_MS = 200;

@@ -2,6 +2,7 @@
  * A worker in a process that a supervisor has started: it runs like any other, tells its supervisor how it is, and does
  * what that says. Its process ends with it, and with its supervisor.
  */
+import { clearInterval, setInterval, setTimeout } from '../../real-timers.js';
 import { recordError, toError } from '../../wire/error-record.js';
 import type { AppWorker } from '../worker/app-worker.js';
 import type { NormalizedWorkerOptions, WorkerOptions } from '../worker/options.js';
@@ -11,8 +12,6 @@ import type { Change, EndReason, FromProcess, Question, ToProcess } from './mess
 import type { Place } from './place.js';
 import { SupervisorChannel } from './supervisor-channel.js';
 import type { Answer } from './worker-process.js';
-
-const { setInterval, clearInterval, setTimeout } = globalThis;
 
 const REPORT_MS = 250;
 /** For what the program does once its worker is closed. */

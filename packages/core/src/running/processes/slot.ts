@@ -7,14 +7,13 @@
  *
  * One that has done enough is replaced at once, and ends beside its successor.
  */
+import { clearTimeout, setTimeout } from '../../real-timers.js';
 import { type Change, EMPTY_REPORT, type EndReason, type ProcessReport } from './messages.js';
 import type { Place } from './place.js';
 import type { Program } from './program.js';
 import { type AfterEnd, afterEnd } from './restarts.js';
 import { type ProcessHealth, summed } from './summary.js';
 import { WorkerProcess } from './worker-process.js';
-
-const { setTimeout, clearTimeout } = globalThis;
 
 /** A program that has not made its worker by then does not do so in every process. */
 const LOADED_MS = 30_000;

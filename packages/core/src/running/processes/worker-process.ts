@@ -1,6 +1,7 @@
 /** A process of a worker, as its supervisor sees it. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { ChildProcessError } from '../../errors.js';
+import { clearTimeout, performance, setTimeout } from '../../real-timers.js';
 import { rebuildError } from '../../wire/error-record.js';
 import type { CloseReason } from '../worker/app-worker.js';
 import type { WorkerHealth } from '../worker/health.js';
@@ -15,8 +16,6 @@ import {
 } from './messages.js';
 import { type Place, placeVariables } from './place.js';
 import type { Program } from './program.js';
-
-const { setTimeout, clearTimeout } = globalThis;
 
 /** Beyond the time that its jobs have, for what is given back and for what the program does at its end. */
 const GRACE_MS = 5000;

@@ -1,6 +1,7 @@
 /** Whether a worker lives and takes jobs, for whoever starts and stops it. */
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { clearTimeout, setTimeout } from '../../real-timers.js';
 
 export interface WorkerHealth {
   /** False for one that does not take jobs though it should, and has no reason to: it is best started anew. */
@@ -45,8 +46,6 @@ export interface MetricsSource {
   /** What those of several processes are as one, as text. Without these two, only those of the first process are given. */
   together?(processes: readonly (readonly unknown[])[]): Promise<string>;
 }
-
-const { setTimeout, clearTimeout } = globalThis;
 
 /** How long whoever connects may take to say what it wants. */
 const REQUEST_MS = 10_000;

@@ -5,6 +5,7 @@ import type { Retention } from '../../bullmq/retention.js';
 import type { ServedQueue } from '../../control/worker-record.js';
 import { RevokedError, SkippedError, UnknownQueueError, WorkerClosedError } from '../../errors.js';
 import { INTERNAL_QUEUE } from '../../flow/node.js';
+import { clearInterval, clearTimeout, setInterval, setTimeout } from '../../real-timers.js';
 import type { Executor } from '../execute.js';
 import { spareStart } from '../lost-starts.js';
 import type { Activity } from './activity.js';
@@ -21,8 +22,6 @@ const LOAD_MS = 1000;
 const GIVE_BACK_MS = 2000;
 /** A queue is asked at least every 10 s; one that is rate limited, every 30 s. */
 const ASKED_MS = 60_000;
-
-const { setTimeout, clearTimeout, setInterval, clearInterval } = globalThis;
 
 export interface ServedParts {
   readonly name: string;

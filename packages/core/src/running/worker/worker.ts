@@ -17,6 +17,7 @@ import { durationMs } from '../../duration.js';
 import { ChildProcessError, isUmbelError } from '../../errors.js';
 import { Ending } from '../../events/ending.js';
 import { INTERNAL_QUEUE } from '../../flow/node.js';
+import { clearTimeout, setTimeout } from '../../real-timers.js';
 import { checkQueue } from '../../tasks/options.js';
 import { ChildPool } from '../isolated/child-pool.js';
 import { isIsolatedChild } from '../isolated/handlers.js';
@@ -40,8 +41,6 @@ import { shownAttempts, shownWait } from './words.js';
 /** Enough for the bookkeeping of several hundred runs at a time; these jobs only read and write the store. */
 const INTERNAL_CONCURRENCY: ConcurrencyBounds = { min: 50, max: 50 };
 const PROBE_MS = 2000;
-
-const { setTimeout, clearTimeout } = globalThis;
 
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
 export class QueueWorker implements AppWorker, Directed, Stoppable {
