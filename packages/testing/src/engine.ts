@@ -4,19 +4,60 @@
  * Work and time move only while somebody waits for them: a result, `advance`, `runUntilIdle` or `next`. In between,
  * what was sent stays as it was sent, for the test to look at. The slots of schedules come as time passes, and are never
  * why it passes, since there is always a next one.
+ *
+ * One loop serves all who wait, at any time. Once nothing is under way, whoever has what it waited for goes on; then it
+ * is waited again until nothing is under way. Only when nobody was served does time move, to the next moment at which
+ * something is due or one of them stops.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { EventEmitter, once } from 'node:events';
 import { type Clock, INTERNAL_JOB, INTERNAL_QUEUE } from '@umbel/core/internal';
+import { setImmediate } from '@umbel/core/internal/real-timers';
+import { HeldTime, type RunningHandler } from './held-time.js';
+import type { Attempt as AttemptRecord } from './history.js';
 import { Choice } from './memory/choice.js';
 import type { Gate } from './memory/gate.js';
 import { Store } from './memory/store.js';
 import { VirtualClock } from './virtual-clock.js';
 
 /** An attempt that runs; while it waits for the engine's own time or for a result, it is parked. */
-interface Attempt {
+interface Attempt extends RunningHandler {
   readonly engine: Engine;
   parked: number;
+}
+
+/** Somebody who waits for a result, and says itself when it has one. */
+interface Waiter {
+  /** Nothing is left that could bring it, or `error` says why it will not come. */
+  readonly giveUp: (error?: Error) => void;
+  /**
+   * `last`: given up only where no other waiter could be, since it may wait for one of them. `never`: it also waits for
+   * what the test itself does.
+   */
+  readonly givesUp: 'first' | 'last' | 'never';
+}
+
+/** Somebody who lets the engine work up to a point. */
+interface Goal {
+  /** Lets time pass up to this moment, whatever for; undefined: as long as there is something that time brings. */
+  readonly until: number | undefined;
+  /** Asked while nothing is under way. */
+  readonly isReached: () => boolean;
+  /** Of one that lets a single job of a user through; others let through all. */
+  readonly step: Step | undefined;
+  readonly end: () => void;
+  readonly fail: (error: Error) => void;
+}
+
+interface Step {
+  isHandedOut: boolean;
+  started: Started | undefined;
+}
+
+/** An attempt that has begun, and whether it has not ended. */
+export interface Started {
+  readonly record: AttemptRecord;
+  readonly isRunning: () => boolean;
 }
 
 /** The attempt in which the present code runs; one storage for all engines, since each costs every promise a little. */
@@ -32,15 +73,12 @@ export class Engine {
   readonly #time: VirtualClock;
   readonly #jitter: Choice;
   readonly #attempts = new Set<Attempt>();
-  /** Who waits for results, and how to tell them that none will come. */
-  readonly #waiters = new Set<() => void>();
+  readonly #waiters = new Set<Waiter>();
+  readonly #goals = new Set<Goal>();
   readonly #starting = new Set<Promise<unknown>>();
   readonly #changed = new EventEmitter();
-  /** Who lets the engine work at present. */
-  #openers = 0;
-  /** Attempts that are let through one by one while nobody lets all of them. */
-  #steps = 0;
-  #isPumping = false;
+  readonly #heldTime = new HeldTime(this.#changed);
+  #isDriving = false;
   /** Timers of upkeep: that they are set is no reason for time to pass. */
   #background = 0;
 
@@ -49,9 +87,11 @@ export class Engine {
     this.#time = new VirtualClock(startAt);
     this.#jitter = new Choice(seed);
     const gate: Gate = {
-      admits: (queue) => this.#openers > 0 && (queue === INTERNAL_QUEUE || this.#steps > 0),
+      admits: (queue) =>
+        this.#admitsAll || (queue === INTERNAL_QUEUE ? this.#goals.size > 0 : this.#nextStep() !== undefined),
       handedOut: (queue) => {
-        if (queue !== INTERNAL_QUEUE) this.#steps -= 1;
+        const step = queue === INTERNAL_QUEUE ? undefined : this.#nextStep();
+        if (step !== undefined) step.isHandedOut = true;
       },
     };
     this.store = new Store(this.#time, seed, gate);
@@ -71,6 +111,11 @@ export class Engine {
   /** For the jitter of retries: without a seed the waits are as long as they can be, so that a test can tell them. */
   readonly random = (): number => this.#jitter.fraction();
 
+  /** Handlers that run and wait for nothing but their signals, by their titles. */
+  get idleHandlers(): string[] {
+    return [...this.#attempts].filter(({ isIdle }) => isIdle).map(({ title }) => title);
+  }
+
   /** Notes something that must be ready before the engine counts as quiet. */
   starting<T>(promise: Promise<T>): Promise<T> {
     this.#starting.add(promise);
@@ -78,9 +123,26 @@ export class Engine {
     return promise;
   }
 
+  /** Notes an attempt that begins: the first of those who let one job through waits for its end. */
+  begun(started: Started): void {
+    for (const { step } of this.#goals) {
+      if (step === undefined || !step.isHandedOut || step.started !== undefined) continue;
+      step.started = started;
+      return;
+    }
+  }
+
   /** Runs an attempt so that the engine knows when it waits for the engine itself. */
-  async attempt<T>(run: () => Promise<T>): Promise<T> {
-    const attempt: Attempt = { engine: this, parked: 0 };
+  async attempt<T>({ title, signal }: Pick<Attempt, 'title' | 'signal'>, run: () => Promise<T>): Promise<T> {
+    const attempt = {
+      engine: this,
+      title,
+      signal,
+      parked: 0,
+      isIdle: false,
+      idleLooks: 0,
+      isReported: false,
+    };
     this.#attempts.add(attempt);
     try {
       return await attemptHere.run(attempt, run);
@@ -100,56 +162,139 @@ export class Engine {
    * Somebody waits for a result: lets the engine work, and time pass, until the answer is called. `giveUp` is called
    * if nothing is left to do before that.
    */
-  waiting(giveUp: () => void): () => void {
+  waiting(giveUp: Waiter['giveUp'], givesUp: Waiter['givesUp'] = 'first'): () => void {
     const unpark = this.#park();
-    this.#waiters.add(giveUp);
-    void this.#pump();
+    const waiter: Waiter = { giveUp, givesUp };
+    this.#open(() => this.#waiters.add(waiter));
     return () => {
       unpark();
-      this.#waiters.delete(giveUp);
+      this.#waiters.delete(waiter);
+      this.#changed.emit('change');
     };
   }
 
   /** Works until nothing is left to do before `time`, and moves there. */
-  async advanceTo(time: number): Promise<void> {
-    await this.#work(Number.POSITIVE_INFINITY, async () => {
-      await this.#quiet();
-      for (let at = this.#time.nextAt(); at !== undefined && at <= time; at = this.#time.nextAt()) {
-        this.#time.runNext();
-        await this.#quiet();
-      }
-      this.#time.moveTo(time);
-    });
+  advanceTo(time: number): Promise<void> {
+    return this.#reach(
+      time,
+      () => this.now >= time && !((this.#time.nextAt() ?? Number.POSITIVE_INFINITY) <= time),
+    );
   }
 
   /** Works, and lets time pass, until nothing is left to do. */
-  async runUntilIdle(): Promise<void> {
-    await this.#work(Number.POSITIVE_INFINITY, () => this.#passTime(() => false));
+  runUntilIdle(): Promise<void> {
+    return this.#reach(undefined, () => !this.#isWaitingForTime());
   }
 
-  /** Hands out one job of a user, lets time pass until there is one, and works until its attempt has ended. */
-  async step(): Promise<void> {
-    const isDone = () => this.#steps <= 0 && this.#attempts.size === 0;
-    await this.#work(1, () => this.#passTime(isDone));
+  /**
+   * Hands out one job of a user, lets time pass until there is one, and works until its attempt has ended. Gives what
+   * `begun` was called with; undefined if nothing is left to do.
+   */
+  async step(): Promise<Started | undefined> {
+    const step: Step = { isHandedOut: false, started: undefined };
+    await this.#reach(undefined, () => step.started !== undefined && !step.started.isRunning(), step);
+    return step.started;
   }
 
-  async #pump(): Promise<void> {
-    if (this.#isPumping) return;
-    this.#isPumping = true;
+  /** Whether somebody lets every job through. */
+  get #admitsAll(): boolean {
+    if (this.#waiters.size > 0) return true;
+    for (const { step } of this.#goals) if (step === undefined) return true;
+    return false;
+  }
+
+  /** Who lets a job through and has not got it. */
+  #nextStep(): Step | undefined {
+    for (const { step } of this.#goals) if (step !== undefined && !step.isHandedOut) return step;
+    return undefined;
+  }
+
+  /** Lets more jobs through from now on. */
+  #open(add: () => void): void {
+    const wasOpen = this.#admitsAll;
+    add();
+    if (!wasOpen) this.store.wake();
+    this.#changed.emit('change');
+    void this.#drive();
+  }
+
+  #reach(until: number | undefined, isReached: () => boolean, step?: Step): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#open(() => this.#goals.add({ until, isReached, step, end: resolve, fail: reject }));
+    });
+  }
+
+  async #drive(): Promise<void> {
+    if (this.#isDriving) return;
+    this.#isDriving = true;
+    if (this.#attempts.size === 0) this.#heldTime.begin();
     try {
-      await this.#work(Number.POSITIVE_INFINITY, () => this.#passTime(() => this.#waiters.size === 0));
+      while (this.#waiters.size + this.#goals.size > 0) {
+        await this.#quiet();
+        if (this.#serve() || this.#passTime() || this.#endWaits()) continue;
+        // Whoever is left waits for what the test itself does, or for one that was given up.
+        await once(this.#changed, 'change');
+      }
+    } catch (error) {
+      this.#fail(error as Error); // of the wait for handlers, which throws nothing else
     } finally {
-      this.#isPumping = false;
+      this.#isDriving = false;
     }
-    for (const giveUp of [...this.#waiters]) giveUp();
   }
 
-  async #passTime(isDone: () => boolean): Promise<void> {
-    for (;;) {
-      await this.#quiet();
-      if (isDone() || !this.#isWaitingForTime()) return;
-      this.#time.runNext();
+  /** Lets those go on who have reached their goals; whether anything is done now that was not before. */
+  #serve(): boolean {
+    let isServed = false;
+    for (const goal of [...this.#goals]) {
+      const { step } = goal;
+      if (goal.isReached()) {
+        this.#goals.delete(goal);
+        goal.end();
+      } else if (step?.isHandedOut && step.started === undefined) {
+        // Its job has ended without an attempt: another one is let through.
+        step.isHandedOut = false;
+        this.store.wake();
+      } else continue;
+      isServed = true;
     }
+    return isServed;
+  }
+
+  /** Moves to the next moment that somebody lets time pass for; whether there is one. */
+  #passTime(): boolean {
+    let until = Number.POSITIVE_INFINITY;
+    for (const goal of this.#goals) until = Math.min(until, goal.until ?? until);
+    const isBounded = until < Number.POSITIVE_INFINITY;
+    if (!isBounded && !this.#isWaitingForTime()) return false;
+    if ((this.#time.nextAt() ?? Number.POSITIVE_INFINITY) <= until) this.#time.runNext();
+    else this.#time.moveTo(until);
+    return true;
+  }
+
+  /** Nothing is left to do: gives up those who wait for something; whether there were any. */
+  #endWaits(): boolean {
+    const goals = [...this.#goals];
+    const waiters = [...this.#waiters];
+    const [first = [], last = []] = (['first', 'last'] as const).map((turn) =>
+      waiters.filter(({ givesUp }) => givesUp === turn),
+    );
+    const givenUp = first.length > 0 ? first : last;
+    this.#goals.clear();
+    for (const goal of goals) goal.end();
+    for (const waiter of givenUp) {
+      this.#waiters.delete(waiter);
+      waiter.giveUp();
+    }
+    return goals.length + givenUp.length > 0;
+  }
+
+  #fail(error: Error): void {
+    const goals = [...this.#goals];
+    const waiters = [...this.#waiters];
+    this.#goals.clear();
+    this.#waiters.clear();
+    for (const goal of goals) goal.fail(error);
+    for (const waiter of waiters) waiter.giveUp(error);
   }
 
   /** Whether time has to pass for something that ends. Schedules never do, and are no reason. */
@@ -160,24 +305,13 @@ export class Engine {
     );
   }
 
-  async #work(steps: number, work: () => Promise<void>): Promise<void> {
-    this.#openers += 1;
-    this.#steps = Math.max(this.#steps, steps);
-    this.store.wake();
-    try {
-      await work();
-    } finally {
-      this.#openers -= 1;
-      if (this.#openers === 0) this.#steps = 0;
-    }
-  }
-
   /** Resolves when nothing is under way: no command, and no attempt that does not wait for the engine itself. */
   async #quiet(): Promise<void> {
     for (let turns = 0; turns < QUIET_TURNS; ) {
       if (this.#starting.size > 0) await Promise.all(this.#starting);
-      if (this.#isBusy()) {
-        await once(this.#changed, 'change');
+      const busy = this.#busy();
+      if (busy.length > 0) {
+        await this.#heldTime.changes(busy);
         turns = 0;
       }
       const { commands } = this.store;
@@ -186,9 +320,10 @@ export class Engine {
     }
   }
 
-  #isBusy(): boolean {
-    for (const attempt of this.#attempts) if (attempt.parked === 0) return true;
-    return false;
+  /** The attempts that do not wait for the engine. */
+  #busy(): readonly Attempt[] {
+    if (this.#attempts.size === 0) return NONE;
+    return [...this.#attempts].filter((attempt) => attempt.parked === 0 && this.#heldTime.isHeldBy(attempt));
   }
 
   #setTimeout(run: () => void, ms: number, unpark: () => void): { clear(): void } {
@@ -228,3 +363,5 @@ export class Engine {
     };
   }
 }
+
+const NONE: readonly Attempt[] = [];

@@ -51,8 +51,6 @@ type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 export class History {
   readonly enqueued: EnqueuedCall[] = [];
   readonly attempts: Attempt[] = [];
-  /** Attempts so far, and steps that turned out not to run. */
-  started = 0;
   readonly #running = new Set<Mutable<Attempt>>();
   /** The last attempt of each job. */
   readonly #last = new Map<string, Mutable<Attempt>>();
@@ -68,7 +66,6 @@ export class History {
 
   /** Notes an attempt that begins; the answer is for `end` and `skip`. */
   start(attempt: Omit<Attempt, 'outcome' | 'input' | 'ran'>): Attempt {
-    this.started += 1;
     const entry: Mutable<Attempt> = { ...attempt, input: undefined, ran: false, outcome: undefined };
     this.attempts.push(entry);
     this.#running.add(entry);
@@ -99,6 +96,10 @@ export class History {
   loseRunning(at: number): void {
     for (const entry of this.#running) entry.outcome = { ok: undefined, at };
     this.#running.clear();
+  }
+
+  isRunning(attempt: Attempt): boolean {
+    return this.#running.has(attempt);
   }
 
   /** Names of the tasks that run now. */

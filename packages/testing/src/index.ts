@@ -9,7 +9,7 @@ export {
   type Expected,
   type RunOptions,
 } from './assertions.js';
-export { LeakError, NothingLeftError } from './errors.js';
+export { FakedTimersError, LeakError, NotAwaitedError, NothingLeftError } from './errors.js';
 export { type Behaviour, type Fake, type Sequence, sequence } from './fakes.js';
 export type { CrashOptions, LostLockOptions, StoreErrorOptions } from './faults.js';
 export type { Attempt, AttemptOutcome, EnqueuedCall } from './history.js';

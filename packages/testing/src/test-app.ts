@@ -27,8 +27,9 @@ import {
   toError,
   WaitForChildren,
 } from '@umbel/core/internal';
+import { timersFakedAtLoad } from '@umbel/core/internal/real-timers';
 import { Engine } from './engine.js';
-import { LeakError, NothingLeftError } from './errors.js';
+import { FakedTimersError, LeakError, NotAwaitedError, NothingLeftError } from './errors.js';
 import { type Behaviour, type Fake, Fakes, type Handler } from './fakes.js';
 import { type CrashOptions, Faults, type LostLockOptions, type StoreErrorOptions } from './faults.js';
 import { type Attempt, type EnqueuedCall, History } from './history.js';
@@ -149,8 +150,19 @@ const SILENT: Logger = { info() {}, warn() {}, error() {} };
 const FOREVER_MS = 100 * 365 * 86_400_000;
 
 /** The app's tasks on an engine of their own; see `TestApp`. */
-export async function testApp(app: App, options: TestAppOptions = {}): Promise<TestApp> {
+export function testApp(app: App, options: TestAppOptions = {}): Promise<TestApp> {
+  return refusingUse(openTestApp(app, options), app);
+}
+
+async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> {
   const core = coreOf(app);
+  if (timersFakedAtLoad.length > 0) {
+    throw new FakedTimersError(
+      `App "${app.name}" cannot be tested: ${timersFakedAtLoad.join(', ')} were faked when @umbel/testing was loaded, ` +
+        'and the engine needs those of the machine. Import @umbel/testing before the timers are faked, ' +
+        "or fake nothing but Date: vi.useFakeTimers({ toFake: ['Date'] }).",
+    );
+  }
   const keepsAll = options.retention !== true;
   const engine = new Engine(options.now?.getTime() ?? DEFAULT_START, options.seed, !keepsAll);
   const history = new History();
@@ -164,6 +176,8 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
       queues: [...queues],
       concurrency: options.concurrency ?? 10,
       handleSignals: false,
+      // By the machine's time, and not renewed: longer than any test.
+      lockDuration: '1d',
       schedules: false,
       heartbeat: false,
     });
@@ -216,17 +230,29 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
       );
     },
     attempt: (job, run) => (job.queue === INTERNAL_QUEUE ? run() : attempt(job, run)),
-    waiting: (jobId, giveUp) => engine.waiting(() => giveUp(nothingLeft(jobId, history))),
+    waiting: (jobId, giveUp) =>
+      engine.waiting((error) => giveUp(error ?? nothingLeft(`there is no result of ${jobId}`))),
   };
+
+  function nothingLeft(what: string): NothingLeftError {
+    const ended = new Set(history.attempts.filter(({ outcome }) => outcome).map(({ id }) => id));
+    const open = history.enqueued.filter(({ id }) => !ended.has(id)).map(({ task }) => task);
+    const never =
+      open.length > 0 ? `Sent and never run: ${open.join(', ')}.` : 'Every task that was sent has run.';
+    const idle = engine.idleHandlers.map((title) => ` ${title} waits for the abort of its signal.`);
+    return new NothingLeftError(`Nothing is left to do, and ${what}. ${never}${idle.join('')}`);
+  }
 
   async function attempt(job: ActiveJob, run: () => Promise<unknown>): Promise<unknown> {
     const runId = (job.data as { run?: string } | null)?.run;
     const entry = history.start({ task: job.name, id: job.id, runId, attempt: job.attempt, at: engine.now });
     const canFail = job.id !== unclaimed.id;
+    if (canFail) engine.begun({ record: entry, isRunning: () => history.isRunning(entry) });
     if (canFail && faults.strikes('before-handler', job.name)) return crashed();
     if (canFail && faults.strikes('lost-lock', job.name)) engine.store.dropLocks(({ id }) => id === job.id)();
     try {
-      const value = await engine.attempt(() => inContext(run));
+      const title = `Task "${job.name}" of app "${app.name}" (attempt ${job.attempt})`;
+      const value = await engine.attempt({ title, signal: () => job.signal }, () => inContext(run));
       // What a dead worker still had under way comes to nothing.
       const isLost = entry.outcome !== undefined;
       if (canFail && !isLost && faults.strikes('after-handler', job.name)) return crashed();
@@ -289,11 +315,9 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
     runUntilIdle: () => engine.runUntilIdle(),
     async next() {
       for (;;) {
-        const { started } = history;
-        const count = history.attempts.length;
-        await engine.step();
+        const started = await engine.step();
         // A step that does not run, since an earlier one has failed, is no attempt.
-        if (history.attempts.length > count || history.started === started) return history.attempts[count];
+        if (started === undefined || started.record.outcome !== undefined) return started?.record;
       }
     },
     fake: (task, behaviour) => fakes.set(task, behaviour),
@@ -301,11 +325,16 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
       fakes.setOthers((input, ctx) => handler(input, ctx.name), except),
     async perform(task, input, { attempt = 1, headers, signal } = {}) {
       const data: unknown = JSON.parse(JSON.stringify({ umbel: 1, input, headers }));
+      let endWait = () => {};
       const job = { ...unclaimed, ...ending(signal), name: task.name, data, attempt, enqueuedAt: engine.now };
-      const run = () => fork.perform(job);
-      const endWait = engine.waiting(() => {});
+      const interrupt = new Promise<never>((_, reject) => {
+        // A handler that waits for the test's own signal is ended by the test.
+        const giveUp = (error?: Error) => reject(error ?? nothingLeft(`"${task.name}" has not ended`));
+        endWait = engine.waiting(giveUp, signal === undefined ? 'last' : 'never');
+      });
       try {
-        return JSON.parse(JSON.stringify((await standIn.run(run)) ?? null));
+        const performed = await Promise.race([standIn.run(() => fork.perform(job)), interrupt]);
+        return JSON.parse(JSON.stringify(performed ?? null));
       } finally {
         endWait();
       }
@@ -321,11 +350,40 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
       const leaked = history.running();
       await worker.close({ force: leaked.length > 0 });
       await fork.close();
-      if (leaked.length > 0) throw new LeakError(leaked);
+      if (leaked.length > 0) throw new LeakError(leaked, app.name);
     },
     [Symbol.asyncDispose]: () => t.close(),
   };
   return t;
+}
+
+const MEMBERS = [
+  ...[
+    'now',
+    'enqueued',
+    'attempts',
+    'failed',
+    'run',
+    'start',
+    'advance',
+    'startSchedules',
+    'runUntilIdle',
+    'next',
+  ],
+  ...['fake', 'fakeAll', 'perform', 'crashWorker', 'loseLock', 'failStore', 'timeline', 'within', 'close'],
+] as readonly Exclude<keyof TestApp, symbol>[];
+
+/** Lets a promise of a test's app say so where it is taken for the app itself. */
+function refusingUse(promise: Promise<TestApp>, app: App): Promise<TestApp> {
+  for (const member of [...MEMBERS, Symbol.asyncDispose]) {
+    Object.defineProperty(promise, member, {
+      get() {
+        promise.catch(() => {}); // there is one error to see
+        throw new NotAwaitedError(app.name, String(member));
+      },
+    });
+  }
+  return promise;
 }
 
 /** A job that no queue holds. */
@@ -367,13 +425,4 @@ function ending(
       controller.abort(reason);
     },
   };
-}
-
-function nothingLeft(jobId: string, history: History): NothingLeftError {
-  const ended = new Set(history.attempts.filter(({ outcome }) => outcome).map(({ id }) => id));
-  const open = history.enqueued.filter(({ id }) => !ended.has(id)).map(({ task }) => task);
-  return new NothingLeftError(
-    `Nothing is left to do, and there is no result of ${jobId}. ` +
-      (open.length > 0 ? `Sent and never run: ${open.join(', ')}.` : 'Every task that was sent has run.'),
-  );
 }

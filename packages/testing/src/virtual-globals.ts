@@ -10,14 +10,8 @@ import promises from 'node:timers/promises';
 import type { Clock } from '@umbel/core/internal';
 
 const clockHere = new AsyncLocalStorage<Clock>();
-const real = {
-  Date: globalThis.Date,
-  setTimeout: globalThis.setTimeout,
-  clearTimeout: globalThis.clearTimeout,
-  setInterval: globalThis.setInterval,
-  clearInterval: globalThis.clearInterval,
-  sleep: promises.setTimeout,
-};
+/** Those that were replaced, which is for the test to say: they may be fakes of its own. */
+let real = present();
 let users = 0;
 
 /** Runs `fn` with `Date` and timers on the clock, while they are replaced. */
@@ -28,14 +22,37 @@ export function withClock<T>(clock: Clock, fn: () => T): T {
 /** Replaces `Date` and the timers; gives a function that ends it, for this user of them. */
 export function replaceGlobals(): () => void {
   users += 1;
-  if (users === 1) install(virtual);
+  if (users === 1) {
+    // Fakes that were installed over those of an earlier test may have put those back.
+    real = { ...real, ...changedBy(virtual, present()) };
+    install(virtual);
+  }
   let isReplaced = true;
   return () => {
     if (!isReplaced) return;
     isReplaced = false;
     users -= 1;
-    if (users === 0) install(real);
+    if (users === 0) restore();
   };
+}
+
+function present() {
+  const { setTimeout, clearTimeout, setInterval, clearInterval } = globalThis;
+  const { setTimeout: sleep } = promises;
+  return { Date: globalThis.Date, setTimeout, clearTimeout, setInterval, clearInterval, sleep };
+}
+
+/** Puts back what was replaced, but for what somebody else has replaced since, who will put it back. */
+function restore(): void {
+  install({ ...real, ...changedBy(virtual, present()) });
+}
+
+/** What is not as it was. */
+function changedBy(before: typeof real, now: typeof real): Partial<typeof real> {
+  const names = Object.keys(now) as (keyof typeof real)[];
+  return Object.fromEntries(
+    names.filter((name) => now[name] !== before[name]).map((name) => [name, now[name]]),
+  );
 }
 
 function install({ sleep, ...globals }: typeof real): void {
@@ -75,6 +92,10 @@ class VirtualTimer {
   }
 }
 
+function now(): number {
+  return (clockHere.getStore() ?? real.Date).now();
+}
+
 type Callback = (...args: unknown[]) => void;
 
 function clear(timer: unknown, clearReal: (timer: NodeJS.Timeout) => void): void {
@@ -85,14 +106,10 @@ function clear(timer: unknown, clearReal: (timer: NodeJS.Timeout) => void): void
 const virtual = {
   Date: new Proxy(real.Date, {
     construct(target, args: unknown[], newTarget) {
-      const clock = clockHere.getStore();
-      return Reflect.construct(target, args.length === 0 && clock ? [clock.now()] : args, newTarget);
+      return Reflect.construct(target, args.length === 0 ? [now()] : args, newTarget);
     },
-    apply: (target) => new target(clockHere.getStore()?.now() ?? target.now()).toString(),
-    get(target, property, receiver) {
-      const clock = property === 'now' ? clockHere.getStore() : undefined;
-      return clock ? () => clock.now() : Reflect.get(target, property, receiver);
-    },
+    apply: (target) => new target(now()).toString(),
+    get: (target, property, receiver) => (property === 'now' ? now : Reflect.get(target, property, receiver)),
   }),
   setTimeout(run: Callback, ms = 0, ...args: unknown[]) {
     const clock = clockHere.getStore();

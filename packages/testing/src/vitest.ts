@@ -49,8 +49,9 @@ expect.extend({
 });
 
 /** The app's tasks on an engine of their own, until the test ends. */
-export async function testApp(app: App, options?: TestAppOptions): Promise<TestApp> {
-  const t = await openTestApp(app, options);
-  onTestFinished(() => t.close());
-  return t;
+export function testApp(app: App, options?: TestAppOptions): Promise<TestApp> {
+  // Before it is open, so that one that is not awaited is closed as well.
+  onTestFinished(async () => (await opened.catch(() => undefined))?.close());
+  const opened = openTestApp(app, options);
+  return opened;
 }

@@ -1,3 +1,5 @@
+import * as machine from '@umbel/core/internal/real-timers';
+
 /** What a {@link Clock} hands back for a pending call; only that clock can read it. */
 export type ClockHandle = unknown;
 
@@ -20,11 +22,10 @@ export const systemClock: Clock = {
 /** Node fires a longer delay at once. */
 export const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
-// Taken at load time: what a Redis server times by itself goes on while a test fakes the process's time.
-const monotonic = performance.now.bind(performance);
+// What a Redis server times by itself goes on while a test fakes the process's time.
+const monotonic = () => machine.performance.now();
 // What may pass between a caller's look at the clock and its command.
 const COMMAND_MS = 5;
-const serverTimers = { start: globalThis.setTimeout, stop: globalThis.clearTimeout };
 
 /**
  * Relates the engine's clock to `Date.now()`, which BullMQ's own classes keep using whatever clock is
@@ -62,8 +63,8 @@ export class EngineTime {
    */
   startWait(run: () => void, ms: number): () => void {
     if (!Number.isFinite(ms) || !this.real) return () => {};
-    const timer = serverTimers.start(run, Math.min(ms, LONGEST_TIMEOUT));
-    return () => serverTimers.stop(timer);
+    const timer = machine.setTimeout(run, Math.min(ms, LONGEST_TIMEOUT));
+    return () => machine.clearTimeout(timer);
   }
 
   /** The moment of the engine's clock that BullMQ's classes computed from `Date.now()` just before the command. */

@@ -461,15 +461,22 @@ describe('several apps under test', () => {
     );
   });
 
-  test('leave nothing behind', async () => {
+  test('keep the process alive only while something is waited for, and leave nothing behind', async () => {
     const { app, double } = shop();
     const resources = watchResources();
     const t = await testApp(app);
-    await t.run(double, 1);
-    expect(await resources.open()).toBeGreaterThan(0);
+    let end: (n: number) => void = () => {};
+    const ended = new Promise<number>((resolve) => {
+      end = resolve;
+    });
+    t.fake(double, () => ended);
+    const result = t.run(double, 1);
+    // A handler that is waited for keeps the process alive; an app that nobody waits for does not.
+    while ((await resources.open()) === 0);
+    end(2);
+    expect(await result).toBe(2);
+    expect(await resources.open()).toBe(0);
     await t.close();
-    // BullMQ's workers say by a timer of 0 ms that they are ready, which closing does not take back. This one is later.
-    await new Promise((resolve) => setTimeout(resolve, 0));
     expect(await resources.open()).toBe(0);
     resources.stop();
   });
