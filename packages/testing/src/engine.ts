@@ -63,6 +63,11 @@ export interface Started {
 /** The attempt in which the present code runs; one storage for all engines, since each costs every promise a little. */
 const attemptHere = new AsyncLocalStorage<Attempt>();
 
+/** Whether the present code is that of a handler under test. */
+export function isInHandler(): boolean {
+  return attemptHere.getStore() !== undefined;
+}
+
 /** Event-loop turns without a command after which nothing is under way: a reply takes one, its handling the next. */
 const QUIET_TURNS = 3;
 

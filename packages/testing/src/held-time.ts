@@ -8,6 +8,7 @@
 import { type EventEmitter, getEventListeners } from 'node:events';
 import { clearInterval, isFakedTimer, performance, setInterval } from '@umbel/core/internal/real-timers';
 import { FakedTimersError } from './errors.js';
+import { pendingTimers } from './handler-timers.js';
 
 /** A handler that runs. */
 export interface RunningHandler {
@@ -26,16 +27,17 @@ const LOOK_MS = 20;
 const IDLE_LOOKS = 3;
 /** Shorter than the time that test runners give a test. */
 const REPORT_MS = 3000;
+/** A timer of `node:timers/promises` listens to the signal that it is given. */
+const TIMER_LISTENER = 'bound cancelListenerHandler';
+/** A kind that Node does not know: timers of a faked clock, which the test moves. */
+const FAKED = 'faked timers';
 /** The engine's own turns. */
 const NO_WORK = 'Immediate';
 /**
- * Of these the number does not say: a request on a connection that was there before opens nothing, and a timer of the
- * test runner may end while one of a handler begins. But Jest holds one timer for each test.
+ * Of these the number before does not say: a request on a connection that was there opens nothing, and a timer of the
+ * test runner may end while one of a handler begins.
  */
-const KNOWN_BEFORE: Readonly<Record<string, number>> = {
-  TCPSocketWrap: 0,
-  Timeout: process.env.JEST_WORKER_ID === undefined ? 0 : 1,
-};
+const NONE_BEFORE = ['TCPSocketWrap', 'Timeout'];
 
 export class HeldTime {
   readonly #changed: EventEmitter;
@@ -79,8 +81,8 @@ export class HeldTime {
           if (isOneIdle(handlers, work.length === 0)) return resolve();
           if (!look?.hasRef() || performance.now() - startedAt < REPORT_MS) return;
           look.unref();
-          if (work.length === 0 && isFakedTimer(globalThis.setTimeout))
-            return reject(waitsForFakes(handlers));
+          const isFaked = isFakedTimer(globalThis.setTimeout) && work.every((type) => type === FAKED);
+          if (isFaked) return reject(waitsForFakes(handlers));
           report(handlers, work);
         }, LOOK_MS);
       });
@@ -92,13 +94,18 @@ export class HeldTime {
 
   /** The kinds of work that go on in the process, but for `own` timers. */
   #work(own: number): string[] {
-    const types: string[] = [];
-    for (const [type, count] of activeResources()) {
-      const before = KNOWN_BEFORE[type] ?? this.#before.get(type) ?? 0;
-      if (count - (type === 'Timeout' ? own : 0) > before) types.push(type);
-    }
-    return types;
+    const active = activeResources();
+    active.set('Timeout', pendingTimers() ?? (active.get('Timeout') ?? 0) - own);
+    active.set(FAKED, fakedTimers());
+    const before = (type: string) => (NONE_BEFORE.includes(type) ? 0 : (this.#before.get(type) ?? 0));
+    return [...active].filter(([type, count]) => count > before(type)).map(([type]) => type);
   }
+}
+
+/** How many timers of a faked clock are to run; of one that does not tell, none. */
+function fakedTimers(): number {
+  const { clock } = globalThis.setTimeout as { clock?: { countTimers?: () => number } };
+  return clock?.countTimers?.() ?? 0;
 }
 
 /** How many of each kind of resource keep the process alive. */
@@ -120,7 +127,9 @@ function isOneIdle(handlers: readonly RunningHandler[], isNothingUnderWay: boole
 
 function waitsForSignal(handler: RunningHandler): boolean {
   const signal = handler.signal();
-  return !signal.aborted && (getEventListeners(signal, 'abort').length > 0 || hasDependents(signal));
+  const listeners = getEventListeners(signal, 'abort');
+  if (signal.aborted || listeners.some(({ name }) => name === TIMER_LISTENER)) return false;
+  return listeners.length > 0 || hasDependents(signal);
 }
 
 /** Whether it was given to `AbortSignal.any`, which adds no listener. */
@@ -133,7 +142,7 @@ function hasDependents(signal: AbortSignal): boolean {
 }
 
 function report(handlers: readonly RunningHandler[], work: readonly string[]): void {
-  const open = work.length > 0 ? ` Open in this process: ${[...new Set(work)].join(', ')}.` : '';
+  const open = work.length > 0 ? ` Open in this process: ${work.join(', ')}.` : '';
   for (const handler of handlers) {
     if (handler.isReported) continue;
     handler.isReported = true;

@@ -28,10 +28,11 @@ import {
   WaitForChildren,
 } from '@umbel/core/internal';
 import { timersFakedAtLoad } from '@umbel/core/internal/real-timers';
-import { Engine } from './engine.js';
+import { Engine, isInHandler } from './engine.js';
 import { FakedTimersError, LeakError, NotAwaitedError, NothingLeftError } from './errors.js';
 import { type Behaviour, type Fake, Fakes, type Handler } from './fakes.js';
 import { type CrashOptions, Faults, type LostLockOptions, type StoreErrorOptions } from './faults.js';
+import { watchTimers } from './handler-timers.js';
 import { type Attempt, type EnqueuedCall, History } from './history.js';
 import { failing } from './memory/failing.js';
 import { backendsOf } from './memory/index.js';
@@ -210,7 +211,7 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
     }, LOCK_DURATION_MS);
   };
 
-  const restoreGlobals = options.virtualTimers ? replaceGlobals() : () => {};
+  const restoreGlobals = options.virtualTimers ? replaceGlobals() : watchTimers(isInHandler);
   const inContext = <T>(fn: () => T): T =>
     standIn.run(() => (options.virtualTimers ? withClock(engine.clock, fn) : fn()));
 

@@ -124,6 +124,27 @@ test('a handler that waits for a faked timer is named, and nobody waits for it',
   await t.close();
 });
 
+test('a handler that waits for its signal and for a faked timer is not timed out meanwhile', async () => {
+  const app = createApp({ name: 'guarded' });
+  const task = app.task({
+    name: 'guarded',
+    timeout: '30s',
+    run: (_, ctx) =>
+      new Promise<string>((resolve, reject) => {
+        ctx.signal.addEventListener('abort', () => reject(ctx.signal.reason));
+        setTimeout(resolve, 1000, 'done');
+      }),
+  });
+  const t = await testApp(app);
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const handle = await t.start(task);
+  await expect(handle.get()).rejects.toThrow(FakedTimersError); // and not for its timeout
+  expect(t.now.getTime()).toBe(Date.UTC(2030, 0, 1));
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(await handle.get()).toBe('done');
+  await t.close();
+});
+
 test('an engine that has none of the timers of the machine says so', async () => {
   vi.resetModules();
   const { setTimeout: real } = globalThis;
