@@ -9,8 +9,9 @@ import {
   ValidationError,
 } from '@umbel/core';
 import { LeakError, NothingLeftError, sequence, type TestApp, testApp } from '@umbel/testing';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
+import { Turn } from '../../src/memory/turn.js';
 import { watchResources } from '../support/resources.js';
 
 function shop() {
@@ -338,6 +339,18 @@ describe('an app under test', () => {
         '+1h        mail → "a@b.c: r1"',
       ].join('\n'),
     );
+  });
+
+  test('finds what bears a tag with a few commands, however long results are kept', async () => {
+    const { double } = tasks;
+    const handle = await t.start(double.s().tag('order'), 1);
+    const commands = vi.spyOn(Turn.prototype, 'next'); // each command waits for a turn
+    const found: string[] = [];
+    for await (const { id } of app.find({ tag: 'order' })) found.push(id);
+    expect(found).toEqual([handle.id]);
+    expect(commands.mock.calls.length).toBeGreaterThan(0);
+    expect(commands.mock.calls.length).toBeLessThan(20);
+    commands.mockRestore();
   });
 
   test('tells when nothing is left that could bring a result', async () => {
