@@ -27,7 +27,7 @@ const loose = { chord, fallback, flat, match, starmap, when } as unknown as Reco
 
 const name = fc.stringMatching(/^[\w.-]{1,20}$/);
 const key = fc.string({ minLength: 1, maxLength: 8 }).filter((text) => text !== '__proto__');
-/** What an input may be: no -0, which JSON loses, and no key `__proto__`, which is refused. */
+/** What an input may be: no -0, which JSON makes 0, and no key `__proto__`, which is refused. */
 const value = fc
   .jsonValue({ maxDepth: 3 })
   .map((json) => JSON.stringify(json))

@@ -5,6 +5,7 @@ import { ConnectionError, LockLostError } from '../errors.js';
 import { LinkedItems } from '../linked-items.js';
 import type { ActiveJob, AttemptOutcome } from '../running/job.js';
 import { type Envelope, type EnvelopeContent, isEnvelope } from '../wire/envelope.js';
+import { toError } from '../wire/error-record.js';
 import type { BackendOptions } from './backends.js';
 import { ClaimedJob } from './claimed-job.js';
 import { ClaimingWorker } from './claiming-worker.js';
@@ -165,7 +166,8 @@ class QueueClaimer implements Claimer {
 
   async #process(job: ForeignJob): Promise<unknown> {
     const { foreign } = this.#options;
-    if (!this.#isOurs(job)) return foreign === undefined ? giveBack(job, FOREIGN_RETURN_MS) : foreign(job);
+    if (!this.#isOurs(job))
+      return foreign === undefined ? giveBack(job, FOREIGN_RETURN_MS) : handleForeign(foreign, job);
     const claimed: ClaimedJob = new ClaimedJob(job, {
       backend: this.#worker.backend,
       claim: this.#claims.find(job.id ?? '', job.token ?? ''),
@@ -183,6 +185,8 @@ class QueueClaimer implements Claimer {
         await wakeIfFailed(this.#options, claimed, outcome.seen);
         throw new WaitingChildrenError();
       }
+    } catch (thrown) {
+      throw toError(thrown); // such as a text that a codec threw
     } finally {
       this.#held.remove(held);
     }
@@ -234,6 +238,20 @@ class QueueClaimer implements Claimer {
       outages.add(error);
       throw error;
     }
+  }
+}
+
+/**
+ * The result of a job of another program.
+ *
+ * BullMQ reads fields of what its processor throws. It records a thrown text as "null", and cannot store the failure
+ * of a job whose processor threw `undefined` or `null`: the job stays active, and comes back after each stall.
+ */
+async function handleForeign(handle: ForeignHandler, job: ForeignJob): Promise<unknown> {
+  try {
+    return await handle(job);
+  } catch (thrown) {
+    throw toError(thrown);
   }
 }
 

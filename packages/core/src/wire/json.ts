@@ -10,7 +10,8 @@ const MAX_DEPTH = 64;
  * What JSON would change about a value, with the path of each place; empty when it travels unchanged, in at most
  * `maxBytes` bytes of JSON.
  *
- * `undefined` is allowed as the whole value and as a property (both mean "absent"), not in an array.
+ * `undefined` is allowed as the whole value and as a property (both mean "absent"), not in an array. `-0` is allowed and
+ * travels as 0: rounding makes it, and no result is worth losing for its sign.
  */
 export function jsonIssues(
   value: unknown,
@@ -62,7 +63,7 @@ function isPlainly(value: unknown, look: Look): boolean {
     case 'boolean':
       break;
     case 'number':
-      if (!Number.isFinite(value) || Object.is(value, -0)) return false;
+      if (!Number.isFinite(value)) return false;
       break;
     case 'object':
       if (value !== null && !isPlainlyHeld(value, look)) return false;
@@ -137,7 +138,6 @@ function visit(value: unknown, path: string, above: object[], found: Findings): 
       return;
     case 'number':
       if (!Number.isFinite(value)) issues.push({ path, message: `JSON cannot carry ${value}` });
-      else if (Object.is(value, -0)) issues.push({ path, message: 'JSON would turn -0 into 0' });
       return;
     case 'object':
       if (value !== null) visitObject(value, path, above, found);

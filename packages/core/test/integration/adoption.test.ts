@@ -43,6 +43,28 @@ onEveryEngine('a queue shared with another program', (engine) => {
     expect(seen).toEqual(['old {"x":1} 0', 'old {"x":1} 1']);
   });
 
+  test.each<[string, unknown, string]>([
+    ['undefined', undefined, 'a value was thrown: undefined'],
+    ['null', null, 'a value was thrown: null'],
+    ['a text', 'no such user', 'no such user'],
+    ['a number', 404, 'a value was thrown: 404'],
+    ['an object', { status: 503 }, 'a value was thrown: {"status":503}'],
+  ])('fails a job whose fallback throws %s, with that as its reason', async (_, thrown, reason) => {
+    const app = engine.app();
+    app.task({ name: 'task', run: async () => 'ours' });
+    const queue = engine.bareQueue('default');
+    let runs = 0;
+    const { id = '' } = await queue.add('old', {}, { attempts: 2 });
+    const fallback = (): never => {
+      runs += 1;
+      throw thrown;
+    };
+    await app.worker({ fallback }).start();
+    await vi.waitFor(async () => expect(await queue.getJobState(id)).toBe('failed'), { timeout: 10_000 });
+    expect(await queue.getJob(id)).toMatchObject({ failedReason: reason, attemptsMade: 2 });
+    expect(runs).toBe(2);
+  });
+
   test('lets a plain BullMQ worker read and serve Umbel’s jobs', async () => {
     const app = engine.app();
     const connection = engine.connection();
