@@ -89,7 +89,8 @@ export const show: CommandModule = defineCommand<OperatorFlags>({
         ['error', `${error.name}: ${error.message}`],
         ['code', error.code === undefined ? '' : String(error.code)],
         ['stack', stackText(error.stack, flags.verbose === true)],
-        ...causesOf(error).map((cause) => ['cause', `${cause.name}: ${cause.message}`] as const),
+        ['fields', error.fields === undefined ? '' : valueText(error.fields, 2)],
+        ...reasonsOf(error),
         [
           'lost',
           letter.lostStarts.length === 0 ? '' : `its worker was lost ${letter.lostStarts.length} times`,
@@ -109,6 +110,13 @@ function stackText(stack: string | undefined, isWhole: boolean): string {
   return [...lines.slice(0, STACK_LINES), '    … all of it with -v'].join('\n');
 }
 
-function causesOf({ cause }: ErrorRecord): ErrorRecord[] {
-  return cause === undefined ? [] : [cause, ...causesOf(cause)];
+/** The causes and the inner errors of an error, each before its own. */
+function reasonsOf({ cause, errors = [], omittedErrors }: ErrorRecord): (readonly [string, string])[] {
+  const shown = (label: string, error: ErrorRecord) =>
+    [[label, `${error.name}: ${error.message}`], ...reasonsOf(error)] as const;
+  return [
+    ...(cause === undefined ? [] : shown('cause', cause)),
+    ...errors.flatMap((error) => shown('inner', error)),
+    ...(omittedErrors === undefined ? [] : [['inner', `and ${omittedErrors} more`] as const]),
+  ];
 }

@@ -26,10 +26,15 @@ export class TaskFailedError extends UmbelError {
   }
 }
 
-/** An error that was thrown in another process and has no class of its own here; `name`, `code` and `stack` are its own. */
+/**
+ * An error that was thrown in another process and has no class here. `name`, `code`, `stack`, `cause` and `errors` are
+ * those of the original, and its data fields are fields of this one: `'status' in error`.
+ */
 export class RemoteError extends Error {
   override readonly name: string;
   declare readonly code?: string | number;
+  /** The inner errors, if the original held a list of them; the first ten. */
+  declare readonly errors?: readonly Error[];
 
   constructor(record: ErrorRecord) {
     super(printable(record.message));

@@ -13,6 +13,7 @@ export type ValidationSubject = 'input' | 'result' | 'progress' | 'failure';
 
 /** An error as it is stored with its job: plain data, readable by every client. */
 export interface ErrorRecord {
+  /** The error's `name`; where its class has left that as the class above it sets it, the name of its class. */
   readonly name: string;
   readonly message: string;
   readonly stack?: string;
@@ -24,7 +25,18 @@ export interface ErrorRecord {
   /** Of an `ExpectedFailureError`, with `data`. */
   readonly failure?: string;
   readonly data?: unknown;
+  /**
+   * The error's own enumerable data fields, as JSON: up to 8,000 characters of them, without objects of classes. Values of
+   * the task's `sensitive` keys, and of keys that name a credential (`password`, `authorization`, `accessToken` …), are
+   * `'***'`.
+   */
+  readonly fields?: Readonly<Record<string, unknown>>;
+  /** Down to five levels, and thirty errors in all. */
   readonly cause?: ErrorRecord;
+  /** The first ten errors of an `AggregateError`, or of another error's `errors`. */
+  readonly errors?: readonly ErrorRecord[];
+  /** How many errors of that list were not kept. */
+  readonly omittedErrors?: number;
 }
 
 /** The step of a run that failed first. */

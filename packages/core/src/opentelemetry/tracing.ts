@@ -4,6 +4,7 @@ import { InvalidOptionError } from '../errors.js';
 import { performance } from '../real-timers.js';
 import { TRACING, type TracedAttempt, type Tracing } from '../running/tracing.js';
 import type { Middleware } from '../tasks/middleware.js';
+import { nameOf } from '../wire/error-fields.js';
 import { toError } from '../wire/error-record.js';
 import { type OpenTelemetry, openTelemetry } from './api.js';
 import { ATTRIBUTE, attemptAttributes, sendAttributes, sentAttributes } from './attributes.js';
@@ -43,7 +44,12 @@ export function tracing({ tracer }: TracingOptions = {}): Middleware {
           span.setAttributes(sentAttributes(call, sent.id));
           return sent;
         } catch (thrown) {
-          spans.failed(span, toError(thrown));
+          const error = toError(thrown);
+          spans.failed(span, {
+            name: nameOf(error),
+            message: error.message,
+            ...(error.stack !== undefined && { stack: error.stack }),
+          });
           throw thrown;
         } finally {
           span.end();

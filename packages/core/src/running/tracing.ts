@@ -3,6 +3,7 @@ import type { ErrorRecord } from '../errors.js';
 import { NO_LINKS, type TraceLinks } from '../flow/links.js';
 import type { AnyMiddleware } from '../tasks/middleware.js';
 import type { Envelope } from '../wire/envelope.js';
+import { nameOf } from '../wire/error-fields.js';
 import { recordError, toError } from '../wire/error-record.js';
 import { NO_MASK } from '../wire/masking.js';
 import type { Attempt } from './attempt.js';
@@ -50,7 +51,7 @@ export function tracedAttempt({ sealer, store }: ExecutorParts, attempt: Attempt
       if (SIGNALS.some((signal) => thrown instanceof signal)) return undefined;
       const error = toError(thrown);
       // Where values are encoded on their way to the store, they are not to leave by another way.
-      if (sealer.isActive) return { name: error.name, message: `${error.name} (encoded with the job)` };
+      if (sealer.isActive) return { name: nameOf(error), message: `${nameOf(error)} (encoded with the job)` };
       return (attempt.reports.mask ?? NO_MASK).error(recordError(error));
     },
   };

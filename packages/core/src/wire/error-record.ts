@@ -18,14 +18,21 @@ import {
   type ValidationIssue,
   type ValidationSubject,
 } from '../errors.js';
+import { clip, fieldsOf, nameOf, read } from './error-fields.js';
 import { isPlainObject } from './plain-object.js';
 import { sanitize } from './stored-value.js';
 
-const MAX_MESSAGE = 10_000;
-const MAX_STACK = 8_000;
-const MAX_CAUSES = 5;
-/** What stands round the length of a text, at the end of what was kept of it. */
-export const CUT = { from: '… (', to: ' characters)' } as const;
+const MAX_NAME = 200;
+
+/** Lengths of the texts of an error and of its causes, and of those in the list of another error, in characters. */
+const MAX_TEXTS = { message: 10_000, stack: 8_000 } as const;
+const MAX_INNER_TEXTS = { message: 2_000, stack: 2_000 } as const;
+
+/** Levels of causes and of lists of errors below an error. */
+const MAX_DEPTH = 5;
+/** Errors of one list that are kept, and errors of one record in all. */
+const MAX_LISTED = 10;
+const MAX_ERRORS = 30;
 
 const REBUILT: ReadonlyMap<string, new (message: string) => Error> = new Map(
   [
@@ -49,19 +56,40 @@ const REBUILT: ReadonlyMap<string, new (message: string) => Error> = new Map(
 
 /** Any thrown value as an `Error`; an `Error` is given back as it is. */
 export function toError(thrown: unknown): Error {
-  if (types.isNativeError(thrown) || thrown instanceof Error) return thrown; // also one of another realm
+  if (isError(thrown)) return thrown; // also one of another realm
   const error = new Error(typeof thrown === 'string' ? thrown : `a value was thrown: ${inspect(thrown)}`);
   error.name = 'NonError';
   return error;
 }
 
-/** The error as plain data of bounded size, with up to five causes. */
-export function recordError(error: Error, causes: number = MAX_CAUSES): ErrorRecord {
-  const { code, cause } = error as { code?: unknown; cause?: unknown };
+/**
+ * The error as plain data of bounded size: with causes and inner errors (`errors`) down to five levels, ten of a list and
+ * thirty in all, and with its own enumerable data fields.
+ */
+export function recordError(error: Error): ErrorRecord {
+  return recordBelow(error, { depth: 0, texts: MAX_TEXTS, budget: { errors: MAX_ERRORS } });
+}
+
+/** Where an error stands in a record. */
+interface Position {
+  readonly depth: number;
+  readonly texts: { readonly message: number; readonly stack: number };
+  /** Errors that the record may still hold. */
+  readonly budget: { errors: number };
+}
+
+function recordBelow(error: Error, position: Position): ErrorRecord {
+  const { depth, texts, budget } = position;
+  budget.errors -= 1;
+  const [code, cause, stack, message] = ['code', 'cause', 'stack', 'message'].map((key) => read(error, key));
+  const inner = listedErrors(error);
+  const fields = fieldsOf(error, keptApart(error, inner !== undefined));
+  const below = { ...position, depth: depth + 1 };
+  const hasCause = cause !== undefined && depth < MAX_DEPTH && budget.errors > 0;
   return {
-    name: clip(error.name, 200),
-    message: clip(error.message, MAX_MESSAGE),
-    ...(typeof error.stack === 'string' && { stack: clip(error.stack, MAX_STACK) }),
+    name: clip(nameOf(error), MAX_NAME),
+    message: clip(textOf(message), texts.message),
+    ...(typeof stack === 'string' && { stack: clip(stack, texts.stack) }),
     ...((typeof code === 'string' || typeof code === 'number') && { code }),
     ...(error instanceof ValidationError && {
       issues: error.issues.slice(0, 100).map(({ path, message }) => ({
@@ -72,16 +100,66 @@ export function recordError(error: Error, causes: number = MAX_CAUSES): ErrorRec
       subject: error.subject,
     }),
     ...(error instanceof ExpectedFailureError && { failure: error.failure, data: error.data }),
-    ...(cause !== undefined && causes > 0 && { cause: recordError(toError(cause), causes - 1) }),
+    ...(fields !== undefined && { fields }),
+    ...(hasCause && { cause: recordBelow(toError(cause), below) }),
+    ...(inner !== undefined && listOf(inner, below)),
   };
 }
 
+/** The errors that an error holds in its list, as an `AggregateError` does; undefined if it holds none. */
+function listedErrors(error: Error): readonly unknown[] | undefined {
+  const errors = read(error, 'errors');
+  if (!Array.isArray(errors)) return undefined;
+  // Others keep plain data there, which is a field like any other.
+  const isList = error instanceof AggregateError || errors.some((item) => isError(item));
+  return isList ? errors : undefined;
+}
+
+/** The first errors of a list, as far as there is room. */
+function listOf(
+  inner: readonly unknown[],
+  position: Position,
+): Pick<ErrorRecord, 'errors' | 'omittedErrors'> {
+  const errors: ErrorRecord[] = [];
+  for (const item of inner.slice(0, position.depth > MAX_DEPTH ? 0 : MAX_LISTED)) {
+    if (position.budget.errors <= 0) break;
+    errors.push(recordBelow(toError(item), { ...position, texts: MAX_INNER_TEXTS }));
+  }
+  const omittedErrors = inner.length - errors.length;
+  return { errors, ...(omittedErrors > 0 && { omittedErrors }) };
+}
+
+/** Keys of an error whose values the record holds under a name of its own. */
+function keptApart(error: Error, hasErrors: boolean): ReadonlySet<string> {
+  const keys = hasErrors ? ['errors'] : [];
+  if (error instanceof ValidationError) keys.push('issues', 'task', 'subject');
+  if (error instanceof ExpectedFailureError) keys.push('failure', 'data');
+  return new Set(keys);
+}
+
+function isError(value: unknown): value is Error {
+  return types.isNativeError(value) || value instanceof Error;
+}
+
+function textOf(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return typeof value;
+  }
+}
+
 /** A stored error as far as it has the form of one; undefined if it has no name or no message. */
-export function readErrorRecord(stored: unknown, causes: number = MAX_CAUSES): ErrorRecord | undefined {
-  if (!isPlainObject(stored)) return undefined;
-  const { name, message, stack, code, issues, task, subject, failure, data, cause } = stored;
+export function readErrorRecord(stored: unknown): ErrorRecord | undefined {
+  return readBelow(stored, 0, { errors: MAX_ERRORS });
+}
+
+function readBelow(stored: unknown, depth: number, budget: Position['budget']): ErrorRecord | undefined {
+  if (depth > MAX_DEPTH || budget.errors <= 0 || !isPlainObject(stored)) return undefined;
+  const { name, message, stack, code, issues, task, subject, failure, data, fields, cause } = stored;
   if (typeof name !== 'string' || typeof message !== 'string') return undefined;
-  const inner = causes > 0 ? readErrorRecord(cause, causes - 1) : undefined;
+  budget.errors -= 1;
+  const inner = readBelow(cause, depth + 1, budget);
   return {
     name,
     message,
@@ -91,8 +169,27 @@ export function readErrorRecord(stored: unknown, causes: number = MAX_CAUSES): E
     ...(typeof task === 'string' && { task }),
     ...(isSubject(subject) && { subject }),
     ...(typeof failure === 'string' && { failure, data: sanitize(data) === undefined ? data : undefined }),
+    ...(isPlainObject(fields) && sanitize(fields, MAX_STORED_FIELDS) === undefined && { fields }),
     ...(inner !== undefined && { cause: inner }),
+    ...(Array.isArray(stored.errors) && readList(stored.errors, stored.omittedErrors, depth, budget)),
   };
+}
+
+/** Bytes of stored fields that are read: more than this package writes, whatever other versions do. */
+const MAX_STORED_FIELDS = 100_000;
+
+function readList(
+  stored: readonly unknown[],
+  omitted: unknown,
+  depth: number,
+  budget: Position['budget'],
+): Pick<ErrorRecord, 'errors' | 'omittedErrors'> {
+  const errors = stored
+    .slice(0, MAX_LISTED)
+    .map((item) => readBelow(item, depth + 1, budget))
+    .filter((item) => item !== undefined);
+  const isCount = Number.isSafeInteger(omitted) && (omitted as number) > 0; // the line before has checked it
+  return { errors, ...(isCount && { omittedErrors: omitted as number }) };
 }
 
 function isIssues(stored: unknown): stored is ValidationIssue[] {
@@ -109,15 +206,29 @@ function isSubject(stored: unknown): stored is ValidationSubject {
 }
 
 /**
- * The recorded error as an `Error` with its message, stack, code and causes: of the same class for JavaScript's own
- * errors and `ValidationError`, else a `RemoteError` with the same name.
+ * The recorded error as an `Error` with its message, stack, code, causes, inner errors and fields: of the same class for
+ * JavaScript's own errors and `ValidationError`, else a `RemoteError` with the same name.
  */
 export function rebuildError(record: ErrorRecord): Error {
-  const error = instantiate(record);
+  return restore(instantiate(record), record);
+}
+
+/** `error` with what the record holds beside its message, as far as the error does not say it itself. */
+export function restore<Restored extends Error>(error: Restored, record: ErrorRecord): Restored {
   if (record.stack !== undefined) error.stack = printable(record.stack);
   if (record.code !== undefined && !('code' in error)) Object.assign(error, { code: record.code });
   if (record.cause !== undefined) error.cause = rebuildError(record.cause);
+  // Hidden where JavaScript's own hides them.
+  if (record.errors !== undefined) define(error, 'errors', record.errors.map(rebuildError), false);
+  for (const [key, value] of Object.entries(record.fields ?? {})) {
+    // Stored names never take the place of a method, of what the class says, or of a prototype.
+    if (!(key in error)) define(error, key, value, true);
+  }
   return error;
+}
+
+function define(error: Error, key: string, value: unknown, enumerable: boolean): void {
+  Object.defineProperty(error, key, { value, enumerable, configurable: true, writable: true });
 }
 
 function instantiate(record: ErrorRecord): Error {
@@ -127,16 +238,13 @@ function instantiate(record: ErrorRecord): Error {
   if (record.name === 'ExpectedFailureError' && record.failure !== undefined) {
     return new ExpectedFailureError(record.failure, record.data);
   }
+  if (record.name === 'AggregateError' && record.errors !== undefined)
+    return new AggregateError([], printable(record.message));
   const Constructor = REBUILT.get(record.name);
   if (Constructor === undefined) return new RemoteError(record);
   const error = new Constructor(printable(record.message));
   // Others have classes of the same name, which their code tells from ours.
   return isUmbelError(error) && error.code !== record.code ? new RemoteError(record) : error;
-}
-
-function clip(text: unknown, limit: number): string {
-  const string = String(text);
-  return string.length <= limit ? string : `${string.slice(0, limit)}${CUT.from}${string.length}${CUT.to}`;
 }
 
 function inspect(value: unknown): string {

@@ -1,6 +1,6 @@
 /** Hides sensitive values in what people read: logs, progress and errors. */
 import type { ErrorRecord } from '../errors.js';
-import { CUT } from './error-record.js';
+import { CUT } from './error-fields.js';
 import { isPlainObject } from './plain-object.js';
 import { cutWithin, renderingsOf } from './renderings.js';
 
@@ -31,26 +31,32 @@ export function maskFor(keys: ReadonlySet<string>, values: readonly unknown[]): 
   };
   const text = (raw: string): string =>
     secrets().reduce((out, secret) => out.replaceAll(secret, HIDDEN), withoutInspectedCut(raw, secrets()));
-  const value = (raw: unknown): unknown => {
-    if (typeof raw === 'string') return text(raw);
+  const whole = (raw: unknown, masked: (text: string) => string): unknown => {
+    if (typeof raw === 'string') return masked(raw);
     if (typeof raw === 'number') return found.has(String(raw)) ? HIDDEN : raw;
-    if (Array.isArray(raw)) return raw.map(value);
+    if (Array.isArray(raw)) return raw.map((item) => whole(item, masked));
     if (!isPlainObject(raw)) return raw;
     return Object.fromEntries(
-      Object.entries(raw).map(([key, item]) => [text(key), keys.has(key) ? HIDDEN : value(item)]),
+      Object.entries(raw).map(([key, item]) => [text(key), keys.has(key) ? HIDDEN : whole(item, masked)]),
     );
   };
+  const value = (raw: unknown) => whole(raw, text);
+  const cutText = (raw: string) => text(withoutCutSecret(raw, secrets()));
   // What tells errors apart is left as it is, whatever the keys are called.
   const error = (record: ErrorRecord): ErrorRecord => ({
     ...record,
-    message: text(withoutCutSecret(record.message, secrets())),
-    ...(record.stack !== undefined && { stack: text(withoutCutSecret(record.stack, secrets())) }),
+    message: cutText(record.message),
+    ...(record.stack !== undefined && { stack: cutText(record.stack) }),
     ...(typeof record.code === 'string' && { code: text(record.code) }),
     ...(record.issues !== undefined && {
       issues: record.issues.map(({ path, message }) => ({ path: text(path), message: text(message) })),
     }),
     ...(record.data !== undefined && { data: value(record.data) }),
+    ...(record.fields !== undefined && {
+      fields: whole(record.fields, cutText) as Readonly<Record<string, unknown>>, // an object stays one
+    }),
     ...(record.cause !== undefined && { cause: error(record.cause) }),
+    ...(record.errors !== undefined && { errors: record.errors.map(error) }),
   });
   return { text, value, error };
 }

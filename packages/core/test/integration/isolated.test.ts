@@ -201,8 +201,13 @@ onEveryEngine('an isolated task', (engine) => {
     expect(cause).toMatchObject({
       message: 'cannot read it',
       stack: expect.stringContaining('tasks.mjs'),
-      cause: { message: 'no such file', code: 'ENOENT' },
+      cause: { message: 'no such file', code: 'ENOENT', path: '/a' },
     });
+    const inner = (cause.cause as Error).cause as AggregateError;
+    expect(inner.errors).toMatchObject([
+      { name: 'Unreadable', message: 'a' },
+      { name: 'Unreadable', message: 'b' },
+    ]);
     expect(seen).toMatchObject([{ name: 'TypeError', cause: { code: 'ENOENT' } }]);
   });
 

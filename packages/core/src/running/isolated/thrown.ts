@@ -1,7 +1,7 @@
 /** What was thrown in one process, with the same effect in another. */
 import { type ErrorRecord, isUmbelError, UmbelError, type UmbelErrorCode } from '../../errors.js';
 import { RetryRequest } from '../../tasks/retry.js';
-import { rebuildError, recordError, toError } from '../../wire/error-record.js';
+import { rebuildError, recordError, restore, toError } from '../../wire/error-record.js';
 
 export interface Thrown {
   readonly error: ErrorRecord;
@@ -22,9 +22,9 @@ export function recordThrown(thrown: unknown): Thrown {
 
 export function rebuildThrown({ error: record, kind, retry }: Thrown): Error {
   const rebuilt = rebuildError(record);
-  if (retry !== undefined) return like(rebuilt, new RetryRequest(record.message, retry.delayMs));
+  if (retry !== undefined) return restore(new RetryRequest(record.message, retry.delayMs), record);
   if (kind === undefined || isUmbelError(rebuilt)) return rebuilt;
-  return like(rebuilt, new DistantError(record, kind));
+  return restore(new DistantError(record, kind), record);
 }
 
 /** An error of one of Umbel's kinds whose class is not here. */
@@ -37,11 +37,4 @@ class DistantError extends UmbelError {
     this.name = name;
     this.code = code;
   }
-}
-
-/** `error` with the stack and the cause of `original`. */
-function like(original: Error, error: Error): Error {
-  if (original.stack !== undefined) error.stack = original.stack;
-  if (original.cause !== undefined) error.cause = original.cause;
-  return error;
 }

@@ -106,7 +106,9 @@ task({
 task({
   name: 'throw',
   run: () => {
-    const cause = Object.assign(new Error('no such file'), { code: 'ENOENT' });
+    class Unreadable extends Error {}
+    const inner = new AggregateError([new Unreadable('a'), new Unreadable('b')], 'two of them');
+    const cause = Object.assign(new Error('no such file', { cause: inner }), { code: 'ENOENT', path: '/a' });
     throw new TypeError('cannot read it', { cause });
   },
 });
