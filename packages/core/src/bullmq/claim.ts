@@ -4,10 +4,11 @@ import { describe } from '../errors/describe.js';
 import { ConnectionError, LockLostError } from '../errors.js';
 import { LinkedItems } from '../linked-items.js';
 import type { ActiveJob, AttemptOutcome } from '../running/job.js';
+import type { UnreadableJob } from '../running/unstarted.js';
 import { type Envelope, type EnvelopeContent, isEnvelope } from '../wire/envelope.js';
 import { toError } from '../wire/error-record.js';
 import type { BackendOptions } from './backends.js';
-import { ClaimedJob } from './claimed-job.js';
+import { ClaimedJob, KEPT_LOG_LINES } from './claimed-job.js';
 import { ClaimingWorker } from './claiming-worker.js';
 import { type Claim, Claims } from './claims.js';
 import { connect } from './closing.js';
@@ -33,6 +34,8 @@ export interface ClaimOptions extends BackendOptions {
   readonly wake: (job: ActiveJob) => Promise<void>;
   /** What is to be noted with a job whose lock was lost while its worker lives, by the number of its start. */
   readonly spare: ((content: Envelope, start: number) => Partial<EnvelopeContent> | undefined) | undefined;
+  /** Is told of a job that was failed since its record cannot be read. */
+  readonly onUnreadable: (job: UnreadableJob, error: Error) => Promise<void>;
   readonly warn: (message: string) => void;
 }
 
@@ -111,6 +114,7 @@ class QueueClaimer implements Claimer {
             time: options.time,
             isClosing: () => this.#isClosing,
             onLost,
+            onUnreadable: (id, error) => this.#unreadable(id, error),
           }),
       },
     );
@@ -190,6 +194,14 @@ class QueueClaimer implements Claimer {
     } finally {
       this.#held.remove(held);
     }
+  }
+
+  async #unreadable(id: string, error: Error): Promise<void> {
+    const { queue, onUnreadable } = this.#options;
+    const log = async (line: string) => {
+      await this.#worker.backend.addLog(id, line, KEPT_LOG_LINES);
+    };
+    await onUnreadable({ id, queue, log }, error);
   }
 
   /** Ends an attempt whose job another worker has. */

@@ -7,7 +7,7 @@ import type { Claim } from './claims.js';
 import { retryOf } from './job-options.js';
 import { mergeData } from './merge-data.js';
 
-const KEPT_LOG_LINES = 1000;
+export const KEPT_LOG_LINES = 1000;
 const NO_CHILDREN: ReadonlyMap<string, string> = new Map();
 
 export interface ClaimedJobParts {

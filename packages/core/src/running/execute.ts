@@ -36,6 +36,7 @@ import type { ExecutorParts } from './parts.js';
 import { ComeBack, ProbeEnd, Skip, StoppedEarly, WaitForChildren } from './signals.js';
 import { Steps } from './steps.js';
 import { leaveTrace } from './tracing.js';
+import { activeJobOf, type UnreadableJob } from './unstarted.js';
 import { EventLoopMeter } from './worker/event-loop.js';
 
 /** How long a job goes back to its queue when the store does not answer what the job needs. */
@@ -279,20 +280,20 @@ export class Executor {
       return { kind: 'returned', delayMs: UNREACHABLE_RETURN_MS };
     }
     const delayMs = this.#retryDelayMs(job, error);
-    if (attempt !== undefined) {
-      const { context } = attempt;
-      await this.#handling.hook(attempt, (hooks) =>
-        delayMs === undefined ? hooks.failure?.(context, error) : hooks.retry?.(context, error),
-      );
-      await this.#handling.hook(attempt, (hooks) => hooks.always?.(context));
-      await attempt.reports.end();
-    }
+    const observed = attempt ?? this.#handling.unstarted(job, envelope, error);
+    if (observed !== undefined) await this.#handling.failed(observed, error, delayMs === undefined);
     const origin = this.#originOf(job, attempt, error);
     const shown = this.#shown(origin);
     const isUpstream = error instanceof UpstreamFailedError;
     if (delayMs !== undefined) return { kind: 'retry', delayMs, error: shown };
     if (envelope !== undefined) await this.#saveFailure(job, origin, envelope.run && attempt?.trace);
     return { kind: 'failed', error: shown, ...(isUpstream && { isUpstream }) };
+  }
+
+  /** Calls the hooks for a job that the store itself could not read, and has failed. */
+  async unreadable(unreadable: UnreadableJob, error: Error): Promise<void> {
+    const attempt = this.#handling.unstarted(activeJobOf(unreadable), undefined, error);
+    if (attempt !== undefined) await this.#handling.failed(attempt, error, true);
   }
 
   #retryDelayMs(job: ActiveJob, error: Error): number | undefined {

@@ -6,9 +6,10 @@ import {
   JobStateError,
   RevokedError,
   SkippedError,
+  UpstreamFailedError,
   ValidationError,
 } from '../errors.js';
-import { type FlowNode, jobIdOf } from '../flow/node.js';
+import { type FlowNode, INTERNAL_QUEUE, jobIdOf } from '../flow/node.js';
 import { chainOf, pathOf } from '../flow/path.js';
 import { openTree, sealTree } from '../flow/seal.js';
 import type { Hooks } from '../tasks/hooks.js';
@@ -29,6 +30,7 @@ import type { ExecutorParts } from './parts.js';
 import { ReplaceRequest, StoppedEarly, StopRequest, WaitForChildren } from './signals.js';
 import type { Steps } from './steps.js';
 import { type Tracing, tracedAttempt, tracingOf } from './tracing.js';
+import { readableEnvelope } from './unstarted.js';
 
 type Handler = NonNullable<TaskEntry['run']>;
 type HandledTask = TaskEntry & { readonly run: Handler };
@@ -272,6 +274,35 @@ export class Handling {
         );
       }
     }
+  }
+
+  /** Calls the hooks of an attempt that has failed: `isFinal` if no other one follows. */
+  async failed(attempt: Attempt, error: Error, isFinal: boolean): Promise<void> {
+    const { context, reports } = attempt;
+    await this.hook(attempt, (hooks) =>
+      isFinal ? hooks.failure?.(context, error) : hooks.retry?.(context, error),
+    );
+    await this.hook(attempt, (hooks) => hooks.always?.(context));
+    await reports.end();
+  }
+
+  /**
+   * An attempt, for its hooks, of a job that failed before its handler was called; undefined if no hook is to hear of it:
+   * the failure is that of an earlier step, whose own hooks were called, or the job was not needed any more.
+   */
+  unstarted(job: ActiveJob, envelope: Envelope | undefined, error: Error): Attempt | undefined {
+    if (error instanceof UpstreamFailedError || error instanceof SkippedError) return undefined;
+    // A fan-out finds that an input does not fit the task of a member, which then is not added.
+    const isMember = job.queue === INTERNAL_QUEUE && error instanceof ValidationError;
+    const name = isMember ? error.task : job.name;
+    const task = this.#parts.registry.get(name) ?? { name, options: {} };
+    if (!this.hasHooks(task)) return undefined;
+    const known = envelope ?? readableEnvelope(job.data);
+    const attempt = this.#attempt(job, known, task);
+    if (isMember) attempt.add({ name });
+    const keys = this.#parts.checks.sensitiveOf(task);
+    if (keys.size > 0) attempt.reports.mask = maskFor(keys, [known.input]);
+    return attempt;
   }
 
   /** Whether any hook is to be called for a task. */

@@ -97,6 +97,20 @@ describe('a job whose worker crashes again and again', () => {
     ]);
   });
 
+  test('is told to the hooks once, as a failure', async () => {
+    const failures: string[] = [];
+    const app = createApp({
+      name: 'faults',
+      connection: 'redis://127.0.0.1:1',
+      hooks: { failure: (ctx, error) => void failures.push(`${ctx.name}: ${error.name}`) },
+    });
+    const task = app.task({ name: 'task', run: async () => 1 });
+    const t = await testApp(app);
+    t.crashWorker({ at: 'after-handler', times: 10 });
+    await expect(t.run(task)).rejects.toMatchObject({ cause: { code: 'POISON_JOB' } });
+    expect(failures).toEqual(['task: PoisonJobError']);
+  });
+
   test('does not take down with it the jobs that ran beside it', async () => {
     const { app } = shop();
     const bad = app.task({ name: 'bad', run: async (_, ctx) => ctx.sleep('500ms') });

@@ -18,8 +18,11 @@ const NO_LOCK = '0';
 /** A parent that no job is, for a job whose own cannot be read: else the store refuses its outcome. */
 const NO_PARENT = JSON.stringify({ id: 'none', queueKey: 'none' });
 
+/** Is told of a job that was failed since the backend cannot read it. */
+export type UnreadableListener = (id: string, error: CorruptJobError) => Promise<void>;
+
 /** Fails a job that the backend itself cannot read: its options, its progress or its parent is no JSON. */
-export function failsUnreadable(backend: IQueueBackend): void {
+export function failsUnreadable(backend: IQueueBackend, onFailed: UnreadableListener): void {
   const { moveToActive, moveToCompleted, moveToFailed, moveToDelayed } = backend;
 
   /** Fails the job that was handed out under this token: no other lock has it. */
@@ -27,7 +30,8 @@ export function failsUnreadable(backend: IQueueBackend): void {
     const active = (await backend.getRanges(['active'], 0, MAX_LOOKED_AT - 1)).flat();
     for (const id of active) {
       if (await isReadable(backend, id)) continue;
-      const { message } = new CorruptJobError(id, `what the store holds of it is no JSON: ${cause.message}`);
+      const corrupt = new CorruptJobError(id, `what the store holds of it is no JSON: ${cause.message}`);
+      const { message } = corrupt;
       const job = { id, opts: { attempts: 1 } } as MinimalJob; // all that the command reads of it
       const fail = (lock: string, fields: object) =>
         moveToFailed.call(backend, job, message, { count: -1 }, lock, false, fields);
@@ -36,8 +40,10 @@ export function failsUnreadable(backend: IQueueBackend): void {
       } catch (error) {
         const isForeign = error instanceof Error && 'code' in error;
         // The first try has given the lock back before it came to the parent.
-        if (!isForeign) await fail(NO_LOCK, { failedReason: message, parent: NO_PARENT });
+        if (isForeign) continue;
+        await fail(NO_LOCK, { failedReason: message, parent: NO_PARENT });
       }
+      await onFailed(id, corrupt);
     }
   };
   const reading = <T>(token: string, command: () => Promise<T>, instead: () => T): Promise<T> =>

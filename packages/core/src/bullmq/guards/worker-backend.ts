@@ -10,7 +10,7 @@ import { readsWhole } from './reads.js';
 import { keepsEnded } from './retention.js';
 import { keepsStoreTime } from './store-time.js';
 import { holdsSweepsOff } from './sweeps.js';
-import { failsUnreadable } from './unreadable-jobs.js';
+import { failsUnreadable, type UnreadableListener } from './unreadable-jobs.js';
 
 export interface GuardOptions {
   readonly claims: Claims;
@@ -22,6 +22,7 @@ export interface GuardOptions {
   readonly time: StoreTime;
   /** Is told of a job that this worker has lost to another one. */
   readonly onLost: (claim: Claim) => void;
+  readonly onUnreadable: UnreadableListener;
 }
 
 /** The backend with all guards, innermost first; itself, since BullMQ's classes compare backends. */
@@ -29,7 +30,7 @@ export function guardWorker<Backend extends IQueueBackend>(backend: Backend, opt
   keepsStoreTime(backend, options.time);
   readsWhole(backend);
   keepsEnded(backend, options.onKept);
-  failsUnreadable(backend);
+  failsUnreadable(backend, options.onUnreadable);
   keepsLocks(backend, options);
   persistsCommits(backend, options);
   holdsSweepsOff(backend, options.sweepIntervalMs);

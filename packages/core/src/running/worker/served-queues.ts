@@ -86,6 +86,7 @@ export class ServedQueues {
         foreign: options.fallback,
         wake: (job) => executor.wake(job),
         spare: queue === INTERNAL_QUEUE ? undefined : spareStart,
+        onUnreadable: (job, error) => executor.unreadable(job, error),
         warn: app.warn,
       },
       (job) => executor.execute(job),
