@@ -22,7 +22,8 @@ routes.get('/reports/:id/events', async (c) => {
     stream.onAbort(() => left.abort()); // the page was closed; the report goes on
     for await (const progress of report.progress({ signal: left.signal }))
       await stream.writeSSE({ event: 'progress', data: JSON.stringify(progress) });
-    const outcome = await report.outcome({ signal: left.signal });
+    if (left.signal.aborted) return; // which has ended the loop
+    const outcome = await report.outcome();
     await stream.writeSSE(
       outcome.ok
         ? { event: 'done', data: JSON.stringify(outcome.value) }

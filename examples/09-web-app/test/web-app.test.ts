@@ -51,3 +51,14 @@ test('the server refuses what does not fit, and does not know what is not there'
   expect((await fetch(`${address}/reports/none/events`)).status).toBe(404);
   expect(await (await fetch(address)).text()).toContain('<form>');
 });
+
+test('a page that is left ends neither the report nor the server', async (context) => {
+  const { address, post } = await serve(context);
+  const { id } = (await (await post({ ...order, sections: 5 })).json()) as { id: string };
+  const left = new AbortController();
+  const page = await fetch(`${address}/reports/${id}/events`, { signal: left.signal });
+  left.abort();
+  await expect(page.text()).rejects.toThrow();
+  const last = await (await fetch(`${address}/reports/${id}/events`)).text();
+  expect(last).toContain('event: done');
+});

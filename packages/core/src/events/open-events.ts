@@ -1,4 +1,5 @@
 /** `app.events`: the events of an app, from a place on. */
+import { untilAborted } from '../results/waiting.js';
 import type { AppEvent, EventQuery } from './event.js';
 import { EventReader, placeNow, type ReaderParts } from './reader.js';
 import { selectionOf } from './selection.js';
@@ -12,10 +13,11 @@ export function openEvents(parts: ReaderParts, query: EventQuery): AsyncIterable
   const start = from === 'now' ? placeNow(parts, selection) : Promise.resolve(from);
   start.catch(() => {}); // it is thrown to whoever asks for the first event
   async function* events() {
-    if (selection.signal?.aborted) return;
+    const { signal } = selection;
+    if (signal?.aborted) return;
     if (isClosed) parts.store.checkOpen();
     if (closed.aborted) return;
-    yield* new EventReader(parts, selection, await start).events(closed);
+    yield* untilAborted(new EventReader(parts, selection, await start).events(closed), signal);
   }
   return events();
 }

@@ -9,7 +9,10 @@ import type { JobState } from './state.js';
 export interface GetOptions {
   /** Longest wait. Default: no limit. */
   timeout?: Duration;
-  /** Ends the wait early; the job itself goes on. */
+  /**
+   * Ends the wait early; the job itself goes on. `get` and `outcome` reject with the signal's reason. An iteration
+   * (`progress`, `members`, `collect`) ends without an error, as by `break`; `signal.aborted` tells it from the end.
+   */
   signal?: AbortSignal;
   /** Waits also inside of a task's handler, where it is refused otherwise. Default false. */
   allowInTask?: boolean;

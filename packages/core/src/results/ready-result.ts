@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { JobStateError, UnknownJobError } from '../errors.js';
 import { type RunGraph, runGraph } from '../graph/run-graph.js';
 import { type RunCounts, runCountsOf } from '../graph/tally.js';
-import type { AsyncResult, JobInfo, Outcome } from './async-result.js';
+import type { AsyncResult, GetOptions, JobInfo, Outcome } from './async-result.js';
 import type { CollectedTask, MemberOutcome, PageEntry, PageOptions } from './member-outcome.js';
 import { rangeOf } from './run/member-page.js';
 import { membersOfValue } from './run/value-members.js';
 import type { JobState } from './state.js';
+import { untilAborted } from './waiting.js';
 
 /** The handle of what needed no job. */
 export class ReadyResult implements AsyncResult<unknown> {
@@ -21,11 +22,13 @@ export class ReadyResult implements AsyncResult<unknown> {
     return 'completed';
   }
 
-  async get(): Promise<unknown> {
+  async get({ signal }: GetOptions = {}): Promise<unknown> {
+    signal?.throwIfAborted();
     return this.#value;
   }
 
-  async outcome(): Promise<Outcome<unknown>> {
+  async outcome({ signal }: GetOptions = {}): Promise<Outcome<unknown>> {
+    signal?.throwIfAborted();
     return { ok: true, value: this.#value };
   }
 
@@ -63,8 +66,8 @@ export class ReadyResult implements AsyncResult<unknown> {
 
   async parent(): Promise<undefined> {}
 
-  async *members(): AsyncIterableIterator<MemberOutcome<unknown>> {
-    yield* membersOfValue(this.#value);
+  members({ signal }: GetOptions = {}): AsyncIterableIterator<MemberOutcome<unknown>> {
+    return untilAborted(membersOfValue(this.#value), signal);
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<MemberOutcome<unknown>> {

@@ -20,6 +20,7 @@ import type { CollectedTask, MemberOutcome, PageEntry, PageOptions } from './mem
 import { revokeJobs } from './revoking.js';
 import { RunView } from './run-view.js';
 import { isFinal, type JobState } from './state.js';
+import { untilAborted } from './waiting.js';
 import { LATER, looksAt, type ResultParts, type Watched } from './watching.js';
 
 /** Where a job is: known, or to be looked for among queues. */
@@ -74,7 +75,11 @@ export class StoredResult implements AsyncResult<unknown> {
     return { ok: false, failure: undefined, ...failed, error } as Outcome<unknown>; // typed by the task's declared failures
   }
 
-  async *progress(options: GetOptions = {}): AsyncIterableIterator<unknown> {
+  progress(options: GetOptions = {}): AsyncIterableIterator<unknown> {
+    return untilAborted(this.#progress(options), options.signal);
+  }
+
+  async *#progress(options: GetOptions): AsyncIterableIterator<unknown> {
     const { store } = this.#parts;
     let last: string | undefined;
     const fresh = ({ progress }: StoredJob): boolean => {
@@ -117,7 +122,7 @@ export class StoredResult implements AsyncResult<unknown> {
 
   members(options: GetOptions = {}): AsyncIterableIterator<MemberOutcome<unknown>> {
     this.#refuseInHandler(options);
-    return membersOverTime(this.#parts, this.#watched, options);
+    return untilAborted(membersOverTime(this.#parts, this.#watched, options), options.signal);
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<MemberOutcome<unknown>> {
@@ -130,7 +135,7 @@ export class StoredResult implements AsyncResult<unknown> {
 
   collect(options: GetOptions = {}): AsyncIterableIterator<CollectedTask> {
     this.#refuseInHandler(options);
-    return tasksOverTime(this.#parts, this.#watched, options);
+    return untilAborted(tasksOverTime(this.#parts, this.#watched, options), options.signal);
   }
 
   async info(): Promise<JobInfo> {

@@ -1,4 +1,4 @@
-/** The two halves of waiting: what ends a pause early, and what ends the wait as a whole. */
+/** The parts of waiting: what ends a pause early, what ends a wait as a whole, and how an iteration ends by a signal. */
 import { onAbort } from '../abort.js';
 import { clearTimeout, setTimeout } from '../real-timers.js';
 
@@ -62,5 +62,25 @@ export class Interrupt {
   race<T>(promise: Promise<T>): Promise<T> {
     promise.catch(() => {}); // an answer that comes too late
     return Promise.race([this.#interrupted, promise]);
+  }
+}
+
+/**
+ * The values until the signal is aborted: then an iteration ends as if its reader had left it, and gives no further value.
+ * Whoever aborts it knows why, and a reader that has gone, such as a browser, is no error.
+ */
+export async function* untilAborted<T>(
+  values: AsyncIterable<T> | Iterable<T>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<T, void> {
+  if (signal?.aborted) return;
+  try {
+    for await (const value of values) {
+      if (signal?.aborted) return;
+      yield value;
+      if (signal?.aborted) return;
+    }
+  } catch (error) {
+    if (!signal?.aborted) throw error;
   }
 }
