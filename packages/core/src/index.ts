@@ -127,7 +127,7 @@ export type {
   StoredState,
 } from './queries/query.js';
 // Results
-export type { AsyncResult, GetOptions, JobInfo, Outcome } from './results/async-result.js';
+export type { AsyncResult, GetOptions, JobInfo, Outcome, ResumeOptions } from './results/async-result.js';
 export type {
   CollectedTask,
   MemberOf,

@@ -290,6 +290,41 @@ describe('commands of operators', { timeout: 90_000 }, () => {
     expect(await sent.find(({ id }) => id === three)?.state()).toBe('unknown');
   });
 
+  test('run a failed step again with another input, checked by its schema', async () => {
+    const { app, add, total, run, umbel, write, name, startWorker } = await shop();
+    write(
+      'tasks.ts',
+      `import { createApp } from '@umbel/core';
+import { z } from 'zod';
+export const app = createApp({ name: '${name}' });
+app.task({ name: 'add', input: z.object({ a: z.number() }), run: ({ a }) => ({ a }) });
+`,
+    );
+    await startWorker();
+    const sent = await chain(group([-1, 2].map((a) => add.s({ a }))), total).delay();
+    const { error } = (await sent.outcome(soon)) as { error: { jobId: string } };
+    const step = error.jobId.slice(sent.id.length + 1);
+    const resume = (...inputs: string[]) =>
+      run(['runs', 'resume', sent.id, '-A', './tasks.ts', ...inputs.flatMap((input) => ['--input', input])]);
+
+    const refused = await resume(`${step}={"a":"one"}`);
+    expect(refused.stderr).toContain(`inputs['${step}'].a`);
+    expect(refused).toMatchObject({ code: 2, stdout: '' });
+    const unknown = await resume('no-step={"a":1}');
+    expect(unknown).toMatchObject({ code: 2, stdout: '' });
+    expect(unknown.stderr).toContain('no-step');
+    for (const wrong of [['{"a":1}'], [`${step}=`], [`${step}={"a"`], [`${step}={"a":1}`, `${step}={"a":2}`]])
+      expect(await resume(...wrong)).toMatchObject({ code: 2, stdout: '' });
+    const nameless = await umbel('runs', 'resume', sent.id, '-i', `${step}={"a":1}`);
+    expect(nameless).toMatchObject({ code: 2, stdout: '' });
+    expect(nameless.stderr).toContain('defines task "add"');
+    expect(await sent.state()).toBe('failed');
+
+    expect(await resume(`${step}={"a":1}`)).toMatchObject({ code: 0 });
+    expect(await sent.get(soon)).toBe(2);
+    expect((await app.jobs.get(error.jobId))?.state).toBe('completed');
+  });
+
   test('empty queues, once they may', async () => {
     const { app, add, total, umbel, json, startWorker } = await shop();
     await add.sendMany([{ a: 1 }, { a: 2 }]);

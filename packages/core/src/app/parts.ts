@@ -108,13 +108,15 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
   const store = new Store(storeOptions);
   const tags = new TagIndex(store, { completedMs: keptMs.completed, failedMs: keptMs.failed });
   const asking = new Asking(store, storeOptions, runtime.clock);
+  const checks = new InputChecks(registry, maxInputBytes, sensitive);
   const results: ResultParts = {
     store,
     runtime,
     unserved: (queue) => whoIsMissing(asking, name, queue),
     warn: telling.once,
+    knowsTask: (task) => registry.get(task) !== undefined,
+    checkInput: async (task, input, path) => void (await checks.check(task, input, path)),
   };
-  const checks = new InputChecks(registry, maxInputBytes, sensitive);
   const common = { registry, store, runtime, checks, tags, middleware, maxMembers };
   const sending = new Sending({ ...common, router, results });
   const scheduleParts: ScheduleParts = {

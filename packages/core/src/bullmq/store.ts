@@ -31,7 +31,7 @@ import {
 } from './reading.js';
 import { type JobReplay, replayJob } from './replay-job.js';
 import { internalChildren, type JobOutcome, outcomeOf } from './results.js';
-import { resumeTree } from './resume.js';
+import { findBelow, type NewInputs, type Resumable, resumableIn, resumeTree } from './resume.js';
 import type { ServerFacts } from './server-facts.js';
 import { StoreAccess, type StoreOptions } from './store-access.js';
 import type { StoredJob } from './stored-job.js';
@@ -217,8 +217,23 @@ export class Store implements JobAccess {
   }
 
   /** Runs what has failed of a job or a run again, see `resumeTree`. Gives the number of jobs that run again. */
-  resume(queue: string, id: string): Promise<number> {
-    return resumeTree(this.#access, { queue, id });
+  resume(queue: string, id: string, inputs?: NewInputs): Promise<number> {
+    return resumeTree(this.#access, { queue, id }, inputs);
+  }
+
+  /** Those of these jobs that `resume` would run again. */
+  resumable(run: JobPlace, ids: ReadonlySet<string>): Promise<ReadonlyMap<string, Resumable>> {
+    return resumableIn(this.#access, run, ids);
+  }
+
+  /** The job with this id in a run; undefined if none of its jobs that are stored has it. */
+  findBelow(run: JobPlace, id: string): Promise<JobPlace | undefined> {
+    return findBelow(this.#access, run, id);
+  }
+
+  /** An input as it is stored with its job. */
+  sealedInput({ id, task }: Pick<Resumable, 'id' | 'task'>, input: unknown): Promise<unknown> {
+    return this.#access.sealer.seal(input, { subject: 'input', id, task });
   }
 
   /** Queues a failed job again, see `replayJob`. */

@@ -18,6 +18,14 @@ export interface GetOptions {
   allowInTask?: boolean;
 }
 
+export interface ResumeOptions {
+  /**
+   * Other inputs for steps that run again, each the whole input of its task, by the id of the step or by its path in the
+   * run (`'0-1'` for the step with the id `<run>.0-1`). Checked against the tasks' schemas before anything is changed.
+   */
+  inputs?: Readonly<Record<string, unknown>>;
+}
+
 /** How a job ended, for those who want no exception. A declared failure is told by its name, with its data. */
 export type Outcome<Out, Extras = {}> =
   | { readonly ok: true; readonly value: Out }
@@ -122,10 +130,14 @@ export interface AsyncResult<out Out, out Extras = {}, out Member = MemberOf<Out
    * Runs what has failed again, with all its attempts and without the marks of a revocation or an expiry, and then what
    * waits for it; what has succeeded keeps its result. Whoever waits for this handle gets the new outcome. Callbacks that
    * were sent are not sent again. Gives the number of jobs that run again.
-   * @throws {JobStateError} unless it has failed, or if it is a step of a run: resume that.
+   * @example await result.resume({ inputs: { '0-1': { to: 'ada@example.com' } } });
+   * @throws {JobStateError} unless it has failed, or if it is a step of a run: resume that; or if an input is given for a
+   * step that has succeeded, or does not run again.
    * @throws {UnknownJobError} if the store does not hold the job.
+   * @throws {InvalidOptionError} if `inputs` names no step of the run, or one whose task is not known here.
+   * @throws {ValidationError} if an input does not fit the task of its step. Then nothing is changed.
    */
-  resume(): Promise<number>;
+  resume(options?: ResumeOptions): Promise<number>;
   /**
    * Removes the job and its result from the store now, instead of after `resultTtl`.
    * @throws {JobStateError} unless it has ended: revoke it first.

@@ -13,10 +13,11 @@ import type { RunGraph } from '../graph/run-graph.js';
 import type { RunCounts } from '../graph/tally.js';
 import { isInHandler } from '../running/handler-frame.js';
 import { rebuildError } from '../wire/error-record.js';
-import type { AsyncResult, GetOptions, JobInfo, Outcome } from './async-result.js';
+import type { AsyncResult, GetOptions, JobInfo, Outcome, ResumeOptions } from './async-result.js';
 import { countsOverTime, membersOverTime, tasksOverTime } from './following.js';
 import { jobInfoOf } from './job-info.js';
 import type { CollectedTask, MemberOutcome, PageEntry, PageOptions } from './member-outcome.js';
+import { checkedInputs } from './new-inputs.js';
 import { revokeJobs } from './revoking.js';
 import { RunView } from './run-view.js';
 import { isFinal, type JobState } from './state.js';
@@ -155,7 +156,7 @@ export class StoredResult implements AsyncResult<unknown> {
     return marked.length > 0;
   }
 
-  async resume(): Promise<number> {
+  async resume(options: ResumeOptions = {}): Promise<number> {
     const { queue, envelope } = await this.#job();
     const state = await this.state();
     const { run = this.id, alone } = envelope ?? {};
@@ -167,10 +168,11 @@ export class StoredResult implements AsyncResult<unknown> {
     if (!['failed', 'expired', 'revoked'].includes(state)) {
       throw new JobStateError(`Job ${this.id} is ${state}: only what has failed can be resumed.`);
     }
-    if (!alone) return this.#parts.store.resume(queue, run);
+    const place = { queue: alone ? INTERNAL_QUEUE : queue, id: run };
     // A call with callbacks fails together with the run that carries those, which may be about to.
-    await new StoredResult(this.#parts, { queue: INTERNAL_QUEUE }, run).#ended({});
-    return this.#parts.store.resume(INTERNAL_QUEUE, run);
+    if (alone) await new StoredResult(this.#parts, { queue: INTERNAL_QUEUE }, run).#ended({});
+    const inputs = await checkedInputs(this.#parts, { ...place, asked: this.id }, options);
+    return this.#parts.store.resume(place.queue, place.id, inputs);
   }
 
   async forget(): Promise<void> {

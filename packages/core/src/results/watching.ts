@@ -25,6 +25,10 @@ export interface ResultParts {
   /** What is to be done if nobody serves the queue; undefined if somebody does. */
   readonly unserved: (queue: string) => Promise<string | undefined>;
   readonly warn: (message: string) => void;
+  /** Whether this process knows the schemas of a task. */
+  readonly knowsTask: (name: string) => boolean;
+  /** @throws {ValidationError} if an input does not fit its task; its issues are below `path`. */
+  readonly checkInput: (task: string, input: unknown, path: string) => Promise<void>;
 }
 
 /** The job that is waited for. */
