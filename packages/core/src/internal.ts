@@ -54,7 +54,7 @@ export {
   type TaskExpression,
   TaskSignature,
 } from './tasks/signature.js';
-export type { KeysOf, Prettify } from './types/bind.js';
+export type { KeysOf, NamedKeysOf, Prettify, ValueAt } from './types/bind.js';
 export { toError } from './wire/error-record.js';
 export { jsonIssues } from './wire/json.js';
 export { isPlainObject } from './wire/plain-object.js';

@@ -74,7 +74,10 @@ export type Row<In, Keys extends readonly unknown[]> = {
   readonly [Place in keyof Keys]: Exclude<In[Keys[Place] & keyof In], undefined>;
 };
 
-type RequiredKeys<In> = { [Key in keyof In]-?: {} extends Pick<In, Key> ? never : Key }[keyof In];
+/** Of a union, the keys of every member; `as` keeps those that stand beside an index signature. */
+type RequiredKeys<In> = In extends unknown
+  ? keyof { [Key in keyof In as {} extends Pick<In, Key> ? never : Key]: 1 }
+  : never;
 
 /** What the compiler prints when a required key is not listed. */
 export type Unlisted<In, Keys> = [Exclude<RequiredKeys<In>, Keys>] extends [never]

@@ -12,7 +12,7 @@ import type {
   TaskOptions,
 } from '../tasks/options.js';
 import type { Expression } from '../tasks/signature.js';
-import type { Bindable, Bound, KeysOf, Open, Prettify, Without } from './bind.js';
+import type { Bindable, Bound, KeysOf, Open, Prettify, RestOf } from './bind.js';
 import type { FailureSchemas, ReportsOf } from './extras.js';
 import type { IsAny, WireSafe } from './json.js';
 import type {
@@ -143,7 +143,7 @@ export interface Task<Name extends string, In, Out, Extras = {}> extends Signatu
   /** The previous result goes, whole, into `key`. */
   into<Key extends KeysOf<In>>(
     key: Key,
-    ...rest: {} extends Without<In, Key> ? [rest?: Without<In, Key>] : [rest: Without<In, Key>]
+    ...rest: {} extends RestOf<In, Key> ? [rest?: RestOf<In, Key>] : [rest: RestOf<In, Key>]
   ): Signature<Name, In extends unknown ? In[Key & keyof In] : never, Out, Extras>;
 }
 
