@@ -20,6 +20,7 @@ import {
   piped,
   plannedGraph,
   type RunGraph,
+  refuseUnbound,
   SENDER,
   type Sender,
   type Signed,
@@ -125,3 +126,5 @@ export class Composition implements Part, Plannable {
     return this[EXPRESSION];
   }
 }
+
+refuseUnbound(Composition, 'composition');

@@ -7,7 +7,7 @@ import type { EachOf, Listed, Members, NeedsAll } from './types/flow.js';
 
 export interface GroupOptions {
   /** Once the outcome of the group is certain, members that have not started are skipped. Default false: they run. */
-  cancelSiblings?: boolean;
+  cancelSiblings?: boolean | undefined;
 }
 
 /**

@@ -41,8 +41,9 @@ import { CONTRACT, ContractObject, paired } from './tasks/contract.js';
 import { type Definition, moduleOf, toEntry } from './tasks/definition.js';
 import { type BulkOptions, checkName, type NormalizedOptions, type SendOptions } from './tasks/options.js';
 import { Registry, type TaskEntry } from './tasks/registry.js';
-import type { Sender, TaskExpression } from './tasks/signature.js';
+import { isSigned, type Sender, type Signed, type TaskExpression } from './tasks/signature.js';
 import { TaskObject } from './tasks/task.js';
+import { refuseUnbound } from './tasks/unbound.js';
 
 /** What is measured of an app in this process. */
 export interface Measured {
@@ -242,10 +243,12 @@ export class AppCore implements Sender, Operating {
     return this.#parts.sending.optionsOf(expression);
   }
 
-  result(...args: readonly [id: string] | readonly [task: TaskObject, id: string]): AsyncResult<unknown> {
-    const id = args.length === 1 ? args[0] : args[1];
+  result(...args: readonly [id: string] | readonly [called: Signed, id: string]): AsyncResult<unknown> {
+    const [called, id] = args.length === 1 ? [undefined, args[0]] : args;
+    if (called !== undefined && !isSigned(called))
+      throw new InvalidOptionError('called', 'a task, a signature or a composition', called);
     if (typeof id !== 'string' || !isJobId(id)) throw new InvalidOptionError('id', 'the id of a job', id);
-    const task = args.length === 1 ? undefined : args[0].name;
+    const task = called instanceof TaskObject ? called.name : undefined;
     const { results, registry, router, queues } = actual(this).#parts;
     const own = task === undefined ? undefined : registry.get(task)?.options.queue;
     const usual = task === undefined ? [] : [router.usualQueue(task, own)];
@@ -308,3 +311,5 @@ const MANY_TASKS = 1000;
 const TOO_MANY_TASKS =
   `${MANY_TASKS} tasks are defined, and each stays in memory. Define a task once, where its module is loaded, ` +
   'and not in a handler or a request: what differs between calls is their input';
+
+refuseUnbound(AppCore, 'app');

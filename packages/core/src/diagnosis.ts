@@ -13,7 +13,7 @@ import type { Registry } from './tasks/registry.js';
 
 export interface DiagnosisOptions {
   /** So many jobs that have not started are looked at in each queue, 0 to 10,000. Default 100. */
-  jobs?: number;
+  jobs?: number | undefined;
 }
 
 /** What a Redis tells of itself; what it does not tell is absent. */

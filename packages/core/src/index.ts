@@ -172,7 +172,7 @@ export type { Rate } from './tasks/rate.js';
 export type { RetryOptions, TaskRetryOptions } from './tasks/retry.js';
 export type { QueueOptions, RoutedCall, Routes } from './tasks/routing.js';
 // What JSON carries
-export type { Json, NotJsonSafe } from './types/json.js';
+export type { Json, NotJsonSafe, Received } from './types/json.js';
 // Tasks by name
 export type { Client, Handlers, NamedTask } from './types/named.js';
 // Steps of a composition
@@ -189,13 +189,20 @@ export type {
 } from './types/step.js';
 export type {
   AnyContract,
+  AnySignature,
   AnyTask,
   Contract,
+  Decoded,
+  Encoded,
   Handler,
+  InputSchema,
+  OutputSchema,
   ReceivedBy,
   ReturnedBy,
+  Schema,
   Signature,
   Task,
+  TaskResult,
 } from './types/task.js';
 // Codecs
 export { compression } from './wire/compression.js';

@@ -54,6 +54,7 @@ export {
   type TaskExpression,
   TaskSignature,
 } from './tasks/signature.js';
+export { refuseUnbound } from './tasks/unbound.js';
 export type { KeysOf, NamedKeysOf, Prettify, ValueAt } from './types/bind.js';
 export { toError } from './wire/error-record.js';
 export { jsonIssues } from './wire/json.js';

@@ -19,16 +19,16 @@ export type Expected<T> =
 
 export interface EnqueuedOptions {
   /** How often. Default: at least once. */
-  times?: number;
-  queue?: string;
-  priority?: number;
+  times?: number | undefined;
+  queue?: string | undefined;
+  priority?: number | undefined;
   /** The wait before it may start. */
-  delay?: Duration;
+  delay?: Duration | undefined;
 }
 
 export interface RunOptions {
   /** How many attempts. Default: at least one. */
-  times?: number;
+  times?: number | undefined;
 }
 
 /** Whether a claim holds, and what to say if it does not, or if it should not have. */

@@ -6,24 +6,24 @@ export interface CrashOptions {
   /** Where in an attempt the worker dies. */
   at: 'before-handler' | 'after-handler';
   /** The task whose attempt it is. Default: any. */
-  task?: AnyTask;
+  task?: AnyTask | undefined;
   /** How often. Default once. */
-  times?: number;
+  times?: number | undefined;
 }
 
 export interface LostLockOptions {
   /** The task whose attempt loses its lock. Default: any. */
-  task?: AnyTask;
-  times?: number;
+  task?: AnyTask | undefined;
+  times?: number | undefined;
 }
 
 export interface StoreErrorOptions {
   /** A method of BullMQ's backend: `addJob`, `addFlow`, `getJobData` …. */
   command: BackendCommand;
   /** Default: an `Error` that names the command. */
-  error?: Error;
+  error?: Error | undefined;
   /** How often. Default once. */
-  times?: number;
+  times?: number | undefined;
 }
 
 interface Armed {

@@ -36,17 +36,17 @@ import { replaceGlobals, withClock } from './virtual-globals.js';
 
 export interface TestAppOptions {
   /** The engine's time at the start. Default 2030-01-01T00:00:00Z, so that a test gives the same every day. */
-  now?: Date;
+  now?: Date | undefined;
   /** Jobs of one queue that run at the same time. Default 10. */
-  concurrency?: number;
+  concurrency?: number | undefined;
   /**
    * Whether `Date`, `setTimeout`, `setInterval` and `node:timers/promises` follow the engine's time inside handlers.
    * A handler with a timer counts as waiting for it, so one that guards real work by a timer is timed out at once.
    * Default false: handlers ask `ctx.now()` and `ctx.sleep()`.
    */
-  virtualTimers?: boolean;
+  virtualTimers?: boolean | undefined;
   /** Varies, repeatably, what BullMQ leaves open, such as which of several idle workers is served first. */
-  seed?: number;
+  seed?: number | undefined;
 }
 
 /** Something that can be sent: a task, a signature or a composition. */
@@ -57,9 +57,9 @@ type Sendable<In, Out> = Step<string, In, Out> & {
 /** How `perform` runs a handler. */
 export interface PerformOptions {
   /** Counted from 1. Default 1. */
-  attempt?: number;
-  headers?: Readonly<Record<string, string>>;
-  signal?: AbortSignal;
+  attempt?: number | undefined;
+  headers?: Readonly<Record<string, string>> | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 /**

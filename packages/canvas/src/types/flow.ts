@@ -66,6 +66,26 @@ export type NeedsAll<Steps> = [Steps] extends [never]
     ? Prettify<In>
     : never;
 
+/** The names under which compositions give their results. */
+type Composed =
+  | 'chain'
+  | 'group'
+  | 'chord'
+  | 'map'
+  | 'starmap'
+  | 'chunks'
+  | 'match'
+  | 'when'
+  | 'fallback'
+  | 'flat';
+
+/** What the compiler prints for a composition where only calls of one task can stand. A task may have such a name. */
+interface CallOfOneTask<Name> {
+  readonly name: Name;
+}
+
+export type OneCall<Name> = Name extends Composed ? CallOfOneTask<Name> : unknown;
+
 /** Inputs of a step: a list, or what is read while it is sent. */
 export type Inputs<In> = readonly In[] | Iterable<In> | AsyncIterable<In>;
 

@@ -30,12 +30,12 @@ export interface ReplayOptions {
   /** The whole input. */
   input?: unknown;
   /** Gives the whole input, from a copy of the one that the job failed with. Not together with `input`. */
-  edit?: (input: unknown) => unknown;
+  edit?: ((input: unknown) => unknown) | undefined;
 }
 
 export interface ReplayManyOptions extends ManyOptions {
   /** Gives the whole input of a job, from a copy of the one that it failed with. Of several, some may be edited at once. */
-  edit?: (input: unknown, letter: DeadLetter) => unknown;
+  edit?: ((input: unknown, letter: DeadLetter) => unknown) | undefined;
 }
 
 export type DiscardManyOptions = ManyOptions;

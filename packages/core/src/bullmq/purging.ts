@@ -6,7 +6,7 @@ import type { StoredJob } from './stored-job.js';
 
 export interface PurgeOptions {
   /** Also jobs that wait for a time: for their countdown, or another attempt. Default false. */
-  delayed?: boolean;
+  delayed?: boolean | undefined;
 }
 
 /** What a purge did. */

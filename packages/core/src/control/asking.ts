@@ -14,9 +14,9 @@ import { labelsOf, named, sortRecords, stateOf, type WorkerRecord } from './work
 
 export interface AskOptions {
   /** The workers that are meant, by name or by the id of a process. Default: all. */
-  workers?: string | readonly string[];
+  workers?: string | readonly string[] | undefined;
   /** How long answers are waited for, at most 10 min. Default 1 s. */
-  timeout?: Duration;
+  timeout?: Duration | undefined;
 }
 
 /**

@@ -11,7 +11,7 @@ import type { Answers, Asking, AskOptions } from './asking.js';
 
 export interface RevokeOptions {
   /** Also gives up attempts that run: their `ctx.signal` is aborted. Default false. */
-  terminate?: boolean;
+  terminate?: boolean | undefined;
 }
 
 /**

@@ -65,9 +65,9 @@ export type ReservedJob = Omit<ScheduledJob, 'dueAt'>;
 
 export interface JobsQuery {
   /** Default: every queue of the app. */
-  queue?: string;
+  queue?: string | undefined;
   /** At most 1,000. Default 100. */
-  limit?: number;
+  limit?: number | undefined;
 }
 
 /**

@@ -11,7 +11,7 @@ import { spanContextOf, traceparentOf } from './traceparent.js';
 
 export interface TracingOptions {
   /** Makes the spans. Default: that of the global provider, as soon as an SDK has set one. */
-  tracer?: Tracer;
+  tracer?: Tracer | undefined;
 }
 
 /**

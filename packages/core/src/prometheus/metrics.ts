@@ -12,13 +12,13 @@ import { workerMetrics } from './workers.js';
 
 export interface MetricsOptions {
   /** Where the metrics are registered. Default: a register of their own. */
-  register?: Registry;
+  register?: Registry | undefined;
   /** What their names begin with. Default `'umbel_'`. */
-  prefix?: string;
+  prefix?: string | undefined;
   /** Labels of every metric, such as `{ service: 'shop' }`. Only for a register of their own; another has its own ones. */
-  labels?: Readonly<Record<string, string>>;
+  labels?: Readonly<Record<string, string>> | undefined;
   /** Upper bounds of the histograms, in seconds. Default from 5 ms to half an hour. */
-  buckets?: readonly number[];
+  buckets?: readonly number[] | undefined;
 }
 
 /** Metrics of an app in this process; can be given to a worker: `app.worker({ health: { port, metrics } })`. */

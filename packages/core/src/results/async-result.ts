@@ -8,11 +8,11 @@ import type { JobState } from './state.js';
 
 export interface GetOptions {
   /** Longest wait. Default: no limit. */
-  timeout?: Duration;
+  timeout?: Duration | undefined;
   /** Ends the wait early; the job itself goes on. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Waits also inside of a task's handler, where it is refused otherwise. Default false. */
-  allowInTask?: boolean;
+  allowInTask?: boolean | undefined;
 }
 
 /** How a job ended, for those who want no exception. A declared failure is told by its name, with its data. */

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { JobStateError, UnknownJobError } from '../errors.js';
 import { type RunGraph, runGraph } from '../graph/run-graph.js';
 import { type RunCounts, runCountsOf } from '../graph/tally.js';
+import { refuseUnbound } from '../tasks/unbound.js';
 import type { AsyncResult, JobInfo, Outcome } from './async-result.js';
 import type { CollectedTask, MemberOutcome, PageEntry, PageOptions } from './member-outcome.js';
 import { rangeOf } from './run/member-page.js';
@@ -78,3 +79,5 @@ export class ReadyResult implements AsyncResult<unknown> {
 
   async *collect(): AsyncIterableIterator<CollectedTask> {}
 }
+
+refuseUnbound(ReadyResult, 'result');

@@ -12,6 +12,7 @@ import { INTERNAL_QUEUE } from '../flow/node.js';
 import type { RunGraph } from '../graph/run-graph.js';
 import type { RunCounts } from '../graph/tally.js';
 import { isInHandler } from '../running/handler-frame.js';
+import { refuseUnbound } from '../tasks/unbound.js';
 import { rebuildError } from '../wire/error-record.js';
 import type { AsyncResult, GetOptions, JobInfo, Outcome } from './async-result.js';
 import { countsOverTime, membersOverTime, tasksOverTime } from './following.js';
@@ -233,3 +234,5 @@ type Ended = Exclude<JobOutcome, { kind: 'pending' | 'missing' }>;
 function failedError({ task, jobId, error, state, index }: FailureOrigin): TaskFailedError {
   return new TaskFailedError(task, jobId, rebuildError(error), state, index);
 }
+
+refuseUnbound(StoredResult, 'result');

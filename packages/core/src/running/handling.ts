@@ -16,6 +16,7 @@ import type { AnyMiddleware } from '../tasks/middleware.js';
 import type { TaskEntry } from '../tasks/registry.js';
 import type { Envelope } from '../wire/envelope.js';
 import { toError } from '../wire/error-record.js';
+import { validateFed } from '../wire/extra-keys.js';
 import { jsonIssues } from '../wire/json.js';
 import { maskFor } from '../wire/masking.js';
 import { validate, validateInput } from '../wire/schema.js';
@@ -77,7 +78,8 @@ export class Handling {
     const attempt = this.#attempt(job, envelope, task);
     return this.#traced(attempt, () => {
       const keys = this.#parts.checks.sensitiveOf(task);
-      const checked = task.input && validateInput(task.input, input, task.name, keys);
+      const check = envelope.after === undefined ? validateInput : validateFed;
+      const checked = task.input && check(task.input, input, task.name, keys);
       return checked instanceof Promise
         ? checked.then((decoded: unknown) => this.#run(attempt, task, keys, input, decoded, begun))
         : this.#run(attempt, task, keys, input, checked, begun);

@@ -30,7 +30,7 @@ export interface SyncReport {
 
 export interface SyncOptions {
   /** Removes schedules that this program does not declare. Default false. */
-  prune?: boolean;
+  prune?: boolean | undefined;
 }
 
 /** Schedules that are looked at in one go. */

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { BULK_SLICE } from '../bullmq/adding.js';
 import type { NewJob, Store } from '../bullmq/store.js';
 import type { TagIndex } from '../bullmq/tag-index.js';
-import type { Duration } from '../duration.js';
 import { InvalidOptionError } from '../errors.js';
 import type { MembersFeed } from '../flow/feed.js';
 import { fill } from '../flow/input.js';
@@ -438,7 +437,7 @@ function lineageOf({ parent }: SendOptions<never>): { parent?: string; root?: st
   return parent === undefined ? {} : { parent: parent.id, root: parent.rootId };
 }
 
-function timeoutOf({ sendTimeout }: { sendTimeout?: Duration }): number | undefined {
+function timeoutOf({ sendTimeout }: Pick<SendOptions, 'sendTimeout'>): number | undefined {
   return sendTimeout === undefined ? undefined : positiveMs(sendTimeout, 'sendTimeout');
 }
 

@@ -5,23 +5,23 @@ import { checkKnown, checkObject, type OptionNames } from './known-options.js';
 /** When and how often a failed attempt is repeated. */
 export interface RetryOptions {
   /** Runs in all, the first one included. Default 1: no retry. */
-  attempts?: number;
+  attempts?: number | undefined;
   /** How the wait grows: the same each time, or doubling. Default `'exponential'`. */
-  backoff?: 'fixed' | 'exponential';
+  backoff?: 'fixed' | 'exponential' | undefined;
   /** Wait before the second attempt. Default 1 s. */
-  delay?: Duration;
+  delay?: Duration | undefined;
   /** The longest wait. Default 1 day. */
-  max?: Duration;
+  max?: Duration | undefined;
   /** Spreads the waits at random between nothing and their full length. Default true. */
-  jitter?: boolean;
+  jitter?: boolean | undefined;
 }
 
 /** The same for a task, which can decide by the error. */
 export interface TaskRetryOptions extends Omit<RetryOptions, 'backoff'> {
   /** As for a call, or a function that gives the wait after the attempt of that number (counted from 1) failed. */
-  backoff?: 'fixed' | 'exponential' | ((attempt: number, error: Error) => Duration);
+  backoff?: 'fixed' | 'exponential' | ((attempt: number, error: Error) => Duration) | undefined;
   /** Whether this error is worth another attempt. Default: every error is. */
-  on?: (error: Error, attempt: number) => boolean;
+  on?: ((error: Error, attempt: number) => boolean) | undefined;
 }
 
 export interface NormalizedRetry {

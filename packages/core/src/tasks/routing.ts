@@ -9,9 +9,9 @@ const DEFAULT_QUEUE = 'default';
 /** What is set for a queue as a whole, over all its workers, when a worker starts to serve it. */
 export interface QueueOptions {
   /** Jobs of the queue that run at the same time, in all workers together. Default: no limit but the workers' own. */
-  concurrency?: number;
+  concurrency?: number | undefined;
   /** Jobs of the queue that start in a time, in all workers together: `'100/s'`, `'10/m'`. Default: no limit. */
-  rateLimit?: Rate;
+  rateLimit?: Rate | undefined;
 }
 
 /** A call as a router sees it. */

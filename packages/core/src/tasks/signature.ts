@@ -13,6 +13,7 @@ import {
   type SendOptions,
   type SignatureOptions,
 } from './options.js';
+import { refuseUnbound } from './unbound.js';
 
 /** A composition or a call as plain data, told apart by `kind`. */
 export interface Expression {
@@ -191,3 +192,5 @@ export class TaskSignature implements Plannable {
     return this.#expression;
   }
 }
+
+refuseUnbound(TaskSignature, 'call');

@@ -6,9 +6,9 @@ import { cursorOf } from './query.js';
 
 export interface ManyOptions {
   /** At most so many are taken, from 1 to 100,000. Default 1000. */
-  limit?: number;
+  limit?: number | undefined;
   /** Tells what would be done, and changes nothing. Default false. */
-  dryRun?: boolean;
+  dryRun?: boolean | undefined;
 }
 
 /** One of many for which it was not done. */
@@ -27,7 +27,10 @@ export interface ManyOutcome {
 const TOGETHER = 25;
 
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
-export function checkMany({ limit = 1000, dryRun = false }: ManyOptions): Required<ManyOptions> {
+export function checkMany({ limit = 1000, dryRun = false }: ManyOptions): {
+  limit: number;
+  dryRun: boolean;
+} {
   if (typeof dryRun !== 'boolean') throw new InvalidOptionError('dryRun', 'true or false', dryRun);
   return { limit: checkInteger('limit', limit, 1, 100_000), dryRun };
 }

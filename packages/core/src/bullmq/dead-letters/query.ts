@@ -8,28 +8,28 @@ const STATES = ['failed', 'expired', 'revoked'] as const;
 /** Which dead letters are meant; all of what is given has to hold. */
 export interface DeadLetterFilter {
   /** Default: every queue that the app knows. */
-  queue?: string;
+  queue?: string | undefined;
   /** The name of a task. */
-  task?: string;
+  task?: string | undefined;
   /** The `name` or the `code` of the error: `'TypeError'`, `'TIME_LIMIT'`. */
-  error?: string;
+  error?: string | undefined;
   /** How it ended. */
-  state?: (typeof STATES)[number];
+  state?: (typeof STATES)[number] | undefined;
   /** A label that it bears. */
-  tag?: string;
+  tag?: string | undefined;
   /** Those that failed then or later. */
-  since?: Date;
+  since?: Date | undefined;
   /** Those that failed then or earlier. */
-  until?: Date;
+  until?: Date | undefined;
   /** Those after this one, in the order of the list: the `cursor` of a letter, or of what many have come to. */
   cursor?: string | undefined;
 }
 
 export interface DeadLetterQuery extends DeadLetterFilter {
   /** At most so many, from 1 to 1000. Default 100. */
-  limit?: number;
+  limit?: number | undefined;
   /** Leaves out so many of the first. Default 0. `cursor` costs less, and misses none that others take away meanwhile. */
-  offset?: number;
+  offset?: number | undefined;
 }
 
 /** A place in the order of the dead letters: the latest first, then by queue, then by id. */

@@ -7,9 +7,9 @@ import type { WorkerHealth } from './health.js';
 
 export interface CloseOptions {
   /** Does not wait for running jobs: they are given back to their queues, uncharged, to run again elsewhere. */
-  force?: boolean;
+  force?: boolean | undefined;
   /** Longest wait for running jobs, which are given back then. Default: no limit. */
-  timeout?: Duration;
+  timeout?: Duration | undefined;
 }
 
 /**

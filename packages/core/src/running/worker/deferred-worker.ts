@@ -3,6 +3,7 @@
  * the same modules as those that work, and are not to wait for what they do not use.
  */
 import { NOTHING_REPAIRED, type RepairCounts } from '../../bullmq/repair.js';
+import { refuseUnbound } from '../../tasks/unbound.js';
 import { type ActiveAttempt, type AttemptCounts, NO_ATTEMPTS } from './activity.js';
 import type { AppWorker, CloseOptions, CloseReason } from './app-worker.js';
 import type { Concurrency } from './concurrency.js';
@@ -104,3 +105,5 @@ export class DeferredWorker implements AppWorker {
     return this.#loading;
   }
 }
+
+refuseUnbound(DeferredWorker, 'worker');
