@@ -1,5 +1,5 @@
 import { InvalidOptionError, type OutputOf, type Signature, type StepOutcome } from '@umbel/core';
-import { checkInteger } from '@umbel/core/internal';
+import { checkInteger, checkOptions, type OptionNames } from '@umbel/core/internal';
 import { Composition } from './composition.js';
 import type { JoinPolicy } from './expression.js';
 import { checkCount, membersOf } from './members.js';
@@ -66,7 +66,10 @@ export interface GroupFunction {
   ): Signature<'group', NeedsAll<EachOf<Group>>, OutputOf<EachOf<Group>>[]>;
 }
 
-function build(members: Members, { cancelSiblings }: GroupOptions = {}, policy?: JoinPolicy): Composition {
+const OPTIONS: OptionNames<GroupOptions> = { cancelSiblings: true };
+
+function build(members: Members, options: GroupOptions = {}, policy?: JoinPolicy): Composition {
+  const { cancelSiblings } = checkOptions(options, OPTIONS);
   if (cancelSiblings !== undefined && typeof cancelSiblings !== 'boolean') {
     throw new InvalidOptionError('cancelSiblings', 'true or false', cancelSiblings);
   }

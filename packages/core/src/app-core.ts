@@ -21,7 +21,7 @@ import { openEvents } from './events/open-events.js';
 import type { MembersFeed } from './flow/feed.js';
 import type { FlowNode } from './flow/node.js';
 import type { Jobs, Runs } from './queries/query.js';
-import type { AsyncResult } from './results/async-result.js';
+import type { AsyncResult, RevokeOptions } from './results/async-result.js';
 import { StoredResult } from './results/result.js';
 import { type HandledTask, offerHandler } from './running/isolated/handlers.js';
 import type { ActiveJob } from './running/job.js';
@@ -39,7 +39,15 @@ import { actual } from './stand-in.js';
 import { clientOf } from './tasks/client.js';
 import { CONTRACT, ContractObject, paired } from './tasks/contract.js';
 import { type Definition, moduleOf, toEntry } from './tasks/definition.js';
-import { type BulkOptions, checkName, type NormalizedOptions, type SendOptions } from './tasks/options.js';
+import { checkHooks } from './tasks/hooks.js';
+import { checkOptions, type OptionNames } from './tasks/known-options.js';
+import {
+  type BulkOptions,
+  checkBoolean,
+  checkName,
+  type NormalizedOptions,
+  type SendOptions,
+} from './tasks/options.js';
 import { Registry, type TaskEntry } from './tasks/registry.js';
 import { isSigned, type Sender, type Signed, type TaskExpression } from './tasks/signature.js';
 import { TaskObject } from './tasks/task.js';
@@ -136,8 +144,10 @@ export class AppCore implements Sender, Operating {
   implement(
     contract: ContractObject,
     run: NonNullable<TaskEntry['run']>,
-    { isolate, hooks }: ImplementOptions = {},
+    options: ImplementOptions = {},
   ): ContractObject {
+    const { isolate, hooks } = checkOptions(options, IMPLEMENT);
+    checkHooks(hooks);
     if (typeof run !== 'function') throw new InvalidOptionError('run', 'a function', run);
     const entry = entryOf(contract);
     this.#addHandled({
@@ -255,11 +265,14 @@ export class AppCore implements Sender, Operating {
     return new StoredResult(results, { queues: () => [...new Set([...usual, ...queues.known()])] }, id);
   }
 
-  find({ tag }: RunQuery): AsyncGenerator<AsyncResult<unknown>, void> {
+  find(query: RunQuery): AsyncGenerator<AsyncResult<unknown>, void> {
+    const { tag } = checkOptions(query, FIND, { option: 'query' });
     return findByTag(actual(this).#parts, tag);
   }
 
-  async revoke({ tag, terminate = false }: RunQuery & { terminate?: boolean }): Promise<number> {
+  async revoke(query: RunQuery & RevokeOptions): Promise<number> {
+    const { tag, terminate = false } = checkOptions(query, REVOKE, { option: 'query' });
+    checkBoolean('terminate', terminate);
     return revokeByTag(actual(this).#parts, tag, terminate);
   }
 
@@ -299,6 +312,10 @@ export class AppCore implements Sender, Operating {
     offerHandler(this.name, task);
   }
 }
+
+const IMPLEMENT: OptionNames<ImplementOptions> = { isolate: true, hooks: true };
+const FIND: OptionNames<RunQuery> = { tag: true };
+const REVOKE: OptionNames<RunQuery & RevokeOptions> = { tag: true, terminate: true };
 
 function entryOf(contract: ContractObject): TaskEntry {
   const entry = contract[CONTRACT];

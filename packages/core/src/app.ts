@@ -13,13 +13,13 @@ import { InvalidOptionError } from './errors.js';
 import type { EventOf, EventQuery, EventType } from './events/event.js';
 import type { Logger } from './logger.js';
 import type { Jobs, Runs } from './queries/query.js';
-import type { AsyncResult } from './results/async-result.js';
+import type { AsyncResult, RevokeOptions } from './results/async-result.js';
 import type { AppWorker } from './running/worker/app-worker.js';
 import type { WorkerOptions } from './running/worker/options.js';
 import type { ScheduleHandle, Schedules, ScheduleTarget } from './schedules/handle.js';
 import type { ScheduleOptions } from './schedules/options.js';
-import type { Hooks } from './tasks/hooks.js';
-import { checkKnown, checkObject, type OptionNames } from './tasks/known-options.js';
+import { checkHooks, type Hooks } from './tasks/hooks.js';
+import { checkOptions, type OptionNames } from './tasks/known-options.js';
 import type { AddedBy, AnyMiddleware } from './tasks/middleware.js';
 import type { SendOptions } from './tasks/options.js';
 import type { QueueOptions, Routes } from './tasks/routing.js';
@@ -191,7 +191,7 @@ export interface App<Added = {}> {
    * Keeps what bears a tag from starting, for good: calls, whole compositions and, where only a part bears it, that part.
    * As `revoke` of a handle. Gives the number of jobs of tasks that were marked.
    */
-  revoke(query: RunQuery & { terminate?: boolean }): Promise<number>;
+  revoke(query: RunQuery & RevokeOptions): Promise<number>;
   /**
    * What happens to the app's jobs, runs and workers, as it happens or from an earlier place on: of each job in its order,
    * over all queues by the store's time. It goes on until it is left (`break`), `signal` is aborted or the app is closed;
@@ -263,7 +263,10 @@ export type ImplementOptions = Pick<TaskDefinition<string, Schema, Schema, unkno
 export function createApp<const Stack extends readonly AnyMiddleware[] = readonly AnyMiddleware[]>(
   options: AppOptions<Stack>,
 ): App<AddedBy<Stack>> {
-  checkKnown(checkObject('options', options, "{ name: 'shop' }"), OPTIONS);
+  checkOptions(options, OPTIONS);
+  if (options.limits !== undefined)
+    checkOptions(options.limits, LIMITS, { option: 'limits', above: 'limits.' });
+  checkHooks(options.hooks);
   return new AppCore(options) as unknown as App<AddedBy<Stack>>; // its methods are typed by what the definitions promise, above
 }
 
@@ -283,6 +286,8 @@ const OPTIONS: OptionNames<AppOptions> = {
   limits: true,
   logger: true,
 };
+
+const LIMITS: OptionNames<Limits> = { inputBytes: true, resultBytes: true, groupMembers: true };
 
 /** True for what `createApp` gives, also where another copy of this package has made it. */
 export function isApp(value: unknown): value is App {

@@ -30,7 +30,7 @@ export type { QueueCounts, QueueHandle } from './bullmq/queue-handle.js';
 export type { RepairCounts } from './bullmq/repair.js';
 export type { Obeyed, ShuttingDown, WorkerConf, WorkerStats } from './control/answers.js';
 export type { Answers, AskOptions } from './control/asking.js';
-export type { Control, RevokeOptions } from './control/control.js';
+export type { Control } from './control/control.js';
 export type {
   Inspect,
   JobsQuery,
@@ -127,7 +127,12 @@ export type {
   StoredState,
 } from './queries/query.js';
 // Results
-export type { AsyncResult, GetOptions, JobInfo, Outcome } from './results/async-result.js';
+export type {
+  AsyncResult,
+  GetOptions,
+  JobInfo,
+  Outcome,
+} from './results/async-result.js';
 export type {
   CollectedTask,
   MemberOf,

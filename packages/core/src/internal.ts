@@ -30,13 +30,16 @@ export { united } from './sending/callbacks.js';
 export { looksLikeOptions, optionsComeSecond } from './sending/mistaken-options.js';
 export { standInFor } from './stand-in.js';
 export { type OptionsOf, type Planning, piped, provideCanvas } from './tasks/canvas.js';
+export { checkOptions, type OptionNames } from './tasks/known-options.js';
 export { type CallbackExpressions, withCallback } from './tasks/linking.js';
 export {
+  BULK_OPTIONS,
   checkInteger,
   isName,
   mergeOptions,
   type NormalizedOptions,
   normalizeOptions,
+  SIGNATURE_OPTIONS,
 } from './tasks/options.js';
 export { readOptions } from './tasks/read-options.js';
 export type { TaskEntry } from './tasks/registry.js';

@@ -13,11 +13,13 @@ import {
 } from '@umbel/core';
 import {
   type ActiveJob,
+  checkOptions,
   coreOf,
   type Duration,
   durationMs,
   INTERNAL_QUEUE,
   type Observer,
+  type OptionNames,
   Skip,
   StoppedEarly,
   standInFor,
@@ -49,6 +51,13 @@ export interface TestAppOptions {
   seed?: number | undefined;
 }
 
+const OPTIONS: OptionNames<TestAppOptions> = {
+  now: true,
+  concurrency: true,
+  virtualTimers: true,
+  seed: true,
+};
+
 /** Something that can be sent: a task, a signature or a composition. */
 type Sendable<In, Out> = Step<string, In, Out> & {
   delay(...input: InputArgs<In>): Promise<AsyncResult<Out>>;
@@ -61,6 +70,8 @@ export interface PerformOptions {
   headers?: Readonly<Record<string, string>> | undefined;
   signal?: AbortSignal | undefined;
 }
+
+const PERFORM: OptionNames<PerformOptions> = { attempt: true, headers: true, signal: true };
 
 /**
  * An app on an engine of its own, in memory and in virtual time.
@@ -104,7 +115,7 @@ export interface TestApp extends AsyncDisposable {
   /** Replaces the handlers of all tasks that have no fake of their own, but for those in `except`. */
   fakeAll(
     handler: (input: unknown, task: string) => unknown,
-    options?: { except?: readonly AnyTask[] },
+    options?: { except?: readonly AnyTask[] | undefined },
   ): void;
   /**
    * Runs one handler as a worker would, without a queue: validation, the way through JSON, the context.
@@ -144,6 +155,7 @@ const FOREVER_MS = 100 * 365 * 86_400_000;
 /** The app's tasks on an engine of their own; see `TestApp`. */
 export async function testApp(app: App, options: TestAppOptions = {}): Promise<TestApp> {
   const core = coreOf(app);
+  checkOptions(options, OPTIONS);
   const engine = new Engine(options.now?.getTime() ?? DEFAULT_START, options.seed);
   const history = new History();
   const fakes = new Fakes();
@@ -285,9 +297,12 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
       }
     },
     fake: (task, behaviour) => fakes.set(task, behaviour),
-    fakeAll: (handler, { except = [] } = {}) =>
-      fakes.setOthers((input, ctx) => handler(input, ctx.name), except),
-    async perform(task, input, { attempt = 1, headers, signal } = {}) {
+    fakeAll(handler, fakeOptions = {}) {
+      const { except = [] } = checkOptions(fakeOptions, { except: true });
+      fakes.setOthers((input, ctx) => handler(input, ctx.name), except);
+    },
+    async perform(task, input, performOptions = {}) {
+      const { attempt = 1, headers, signal } = checkOptions(performOptions, PERFORM);
       const data: unknown = JSON.parse(JSON.stringify({ umbel: 1, input, headers }));
       const job = { ...unclaimed, ...ending(signal), name: task.name, data, attempt, enqueuedAt: engine.now };
       const run = () => fork.perform(job);

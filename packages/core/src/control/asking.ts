@@ -1,4 +1,5 @@
 /** Asks workers something, and collects what they answer within a time. */
+
 import { randomUUID } from 'node:crypto';
 import type { BackendOptions } from '../bullmq/backends.js';
 import { publishOrder, readRecords, removeRecords } from '../bullmq/control.js';
@@ -6,6 +7,7 @@ import type { Store } from '../bullmq/store.js';
 import type { Clock } from '../clock.js';
 import { type Duration, durationMs } from '../duration.js';
 import { InvalidOptionError } from '../errors.js';
+import { checkOptions, type OptionNames } from '../tasks/known-options.js';
 import { checkInteger, checkText, isName } from '../tasks/options.js';
 import { MAX_WAIT_MS, type OrderKind, storedOrder } from './order.js';
 import { type Fields, fieldsOf, isWorkerId, parsed, textOf } from './reading.js';
@@ -18,6 +20,8 @@ export interface AskOptions {
   /** How long answers are waited for, at most 10 min. Default 1 s. */
   timeout?: Duration | undefined;
 }
+
+export const ASK_OPTIONS: OptionNames<AskOptions> = { workers: true, timeout: true };
 
 /**
  * What came of asking workers. Each process answers for itself, under the name of its worker: `'mail.17'`. Where several
@@ -83,6 +87,7 @@ export class Asking {
     read: (answer: unknown, afterMs: number) => Answer | undefined,
     options: AskOptions = {},
   ): Promise<Answers<Answer>> {
+    checkOptions(options, ASK_OPTIONS);
     const workers = workersOption(options.workers);
     const timeoutMs = checkInteger(
       'timeout',

@@ -1,7 +1,9 @@
 /** Middleware that makes spans: of what sends, and of every attempt, linked to the steps whose results it takes. */
+
 import type { Span, Tracer } from '@opentelemetry/api';
 import { InvalidOptionError } from '../errors.js';
 import { TRACING, type TracedAttempt, type Tracing } from '../running/tracing.js';
+import { checkOptions, type OptionNames } from '../tasks/known-options.js';
 import type { Middleware } from '../tasks/middleware.js';
 import { toError } from '../wire/error-record.js';
 import { type OpenTelemetry, openTelemetry } from './api.js';
@@ -14,6 +16,8 @@ export interface TracingOptions {
   tracer?: Tracer | undefined;
 }
 
+const OPTIONS: OptionNames<TracingOptions> = { tracer: true };
+
 /**
  * Traces an app: `createApp({ middleware: [tracing()] })`, in the processes that send and in those of the workers.
  *
@@ -25,7 +29,8 @@ export interface TracingOptions {
  * command more), and whoever takes its result reads it there (one for each, while the handler runs).
  * @throws {MissingPackageError} if `@opentelemetry/api` is not installed.
  */
-export function tracing({ tracer }: TracingOptions = {}): Middleware {
+export function tracing(options: TracingOptions = {}): Middleware {
+  const { tracer } = checkOptions(options, OPTIONS);
   const api = openTelemetry();
   if (tracer !== undefined && typeof tracer?.startSpan !== 'function')
     throw new InvalidOptionError('tracer', 'a tracer of OpenTelemetry', tracer);

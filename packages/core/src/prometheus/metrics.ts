@@ -2,6 +2,7 @@ import type { Registry } from 'prom-client';
 import { type App, coreOf } from '../app.js';
 import { InvalidOptionError } from '../errors.js';
 import type { MetricsSource } from '../running/worker/health.js';
+import { checkOptions, type OptionNames } from '../tasks/known-options.js';
 import { isPlainObject } from '../wire/plain-object.js';
 import { aggregate, type MetricJson } from './aggregate.js';
 import { AttemptMetrics } from './attempts.js';
@@ -33,6 +34,8 @@ export interface Metrics extends MetricsSource {
   stop(): void;
 }
 
+const OPTIONS: OptionNames<MetricsOptions> = { register: true, prefix: true, labels: true, buckets: true };
+
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800];
 
 /**
@@ -44,7 +47,7 @@ const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60
 export function prometheusMetrics(app: App<never>, options: MetricsOptions = {}): Metrics {
   const core = coreOf(app);
   const client = promClient();
-  const { prefix = 'umbel_', labels, buckets = BUCKETS } = options;
+  const { prefix = 'umbel_', labels, buckets = BUCKETS } = checkOptions(options, OPTIONS);
   if (typeof prefix !== 'string' || !/^(?:[A-Za-z_:][\w:]{0,63})?$/.test(prefix))
     throw new InvalidOptionError(
       'prefix',

@@ -15,6 +15,11 @@ export interface GetOptions {
   allowInTask?: boolean | undefined;
 }
 
+export interface RevokeOptions {
+  /** Also gives up an attempt that runs: its `ctx.signal` is aborted. Default false. */
+  terminate?: boolean | undefined;
+}
+
 /** How a job ended, for those who want no exception. A declared failure is told by its name, with its data. */
 export type Outcome<Out, Extras = {}> =
   | { readonly ok: true; readonly value: Out }
@@ -113,7 +118,7 @@ export interface AsyncResult<out Out, out Extras = {}, out Member = MemberOf<Out
    * Gives false if the job had ended before.
    * @throws {UnknownJobError} if the store does not hold the job.
    */
-  revoke(options?: { terminate?: boolean }): Promise<boolean>;
+  revoke(options?: RevokeOptions): Promise<boolean>;
   /**
    * Runs what has failed again, with all its attempts and without the marks of a revocation or an expiry, and then what
    * waits for it; what has succeeded keeps its result. Whoever waits for this handle gets the new outcome. Callbacks that

@@ -3,9 +3,9 @@ import { JobStateError, UnknownJobError } from '../errors.js';
 import { type RunGraph, runGraph } from '../graph/run-graph.js';
 import { type RunCounts, runCountsOf } from '../graph/tally.js';
 import { refuseUnbound } from '../tasks/unbound.js';
-import type { AsyncResult, JobInfo, Outcome } from './async-result.js';
+import type { AsyncResult, GetOptions, JobInfo, Outcome, RevokeOptions } from './async-result.js';
 import type { CollectedTask, MemberOutcome, PageEntry, PageOptions } from './member-outcome.js';
-import { rangeOf } from './run/member-page.js';
+import { checkGet, isTerminating, rangeOf } from './options.js';
 import { membersOfValue } from './run/value-members.js';
 import type { JobState } from './state.js';
 
@@ -22,15 +22,20 @@ export class ReadyResult implements AsyncResult<unknown> {
     return 'completed';
   }
 
-  async get(): Promise<unknown> {
+  async get(options: GetOptions = {}): Promise<unknown> {
+    checkGet(options);
     return this.#value;
   }
 
-  async outcome(): Promise<Outcome<unknown>> {
+  async outcome(options: GetOptions = {}): Promise<Outcome<unknown>> {
+    checkGet(options);
     return { ok: true, value: this.#value };
   }
 
-  async *progress(): AsyncIterableIterator<unknown> {}
+  async *progress(options: GetOptions = {}): AsyncIterableIterator<unknown> {
+    checkGet(options);
+    yield* [];
+  }
 
   async info(): Promise<JobInfo> {
     throw new UnknownJobError(this.id, undefined);
@@ -40,7 +45,8 @@ export class ReadyResult implements AsyncResult<unknown> {
     return [];
   }
 
-  async revoke(): Promise<boolean> {
+  async revoke(options: RevokeOptions = {}): Promise<boolean> {
+    isTerminating(options);
     return false;
   }
 
@@ -64,7 +70,8 @@ export class ReadyResult implements AsyncResult<unknown> {
 
   async parent(): Promise<undefined> {}
 
-  async *members(): AsyncIterableIterator<MemberOutcome<unknown>> {
+  async *members(options: GetOptions = {}): AsyncIterableIterator<MemberOutcome<unknown>> {
+    checkGet(options);
     yield* membersOfValue(this.#value);
   }
 
@@ -77,7 +84,10 @@ export class ReadyResult implements AsyncResult<unknown> {
     return membersOfValue(this.#value).slice(offset, offset + limit);
   }
 
-  async *collect(): AsyncIterableIterator<CollectedTask> {}
+  async *collect(options: GetOptions = {}): AsyncIterableIterator<CollectedTask> {
+    checkGet(options);
+    yield* [];
+  }
 }
 
 refuseUnbound(ReadyResult, 'result');

@@ -14,10 +14,11 @@ import type { RunCounts } from '../graph/tally.js';
 import { isInHandler } from '../running/handler-frame.js';
 import { refuseUnbound } from '../tasks/unbound.js';
 import { rebuildError } from '../wire/error-record.js';
-import type { AsyncResult, GetOptions, JobInfo, Outcome } from './async-result.js';
+import type { AsyncResult, GetOptions, JobInfo, Outcome, RevokeOptions } from './async-result.js';
 import { countsOverTime, membersOverTime, tasksOverTime } from './following.js';
 import { jobInfoOf } from './job-info.js';
 import type { CollectedTask, MemberOutcome, PageEntry, PageOptions } from './member-outcome.js';
+import { checkGet, isTerminating } from './options.js';
 import { revokeJobs } from './revoking.js';
 import { RunView } from './run-view.js';
 import { isFinal, type JobState } from './state.js';
@@ -59,14 +60,14 @@ export class StoredResult implements AsyncResult<unknown> {
   }
 
   async get(options: GetOptions = {}): Promise<unknown> {
-    this.#refuseInHandler(options);
+    this.#refuseInHandler(checkGet(options));
     const outcome = await this.#ended(options);
     if (outcome.kind === 'failed') throw failedError(outcome.failure);
     return outcome.value; // validated by the worker, or inferred from the handler that made it
   }
 
   async outcome(options: GetOptions = {}): Promise<Outcome<unknown>> {
-    this.#refuseInHandler(options);
+    this.#refuseInHandler(checkGet(options));
     const outcome = await this.#ended(options);
     if (outcome.kind === 'completed') return { ok: true, value: outcome.value };
     const error = failedError(outcome.failure);
@@ -76,6 +77,7 @@ export class StoredResult implements AsyncResult<unknown> {
   }
 
   async *progress(options: GetOptions = {}): AsyncIterableIterator<unknown> {
+    checkGet(options);
     const { store } = this.#parts;
     let last: string | undefined;
     const fresh = ({ progress }: StoredJob): boolean => {
@@ -117,7 +119,7 @@ export class StoredResult implements AsyncResult<unknown> {
   }
 
   members(options: GetOptions = {}): AsyncIterableIterator<MemberOutcome<unknown>> {
-    this.#refuseInHandler(options);
+    this.#refuseInHandler(checkGet(options));
     return membersOverTime(this.#parts, this.#watched, options);
   }
 
@@ -130,7 +132,7 @@ export class StoredResult implements AsyncResult<unknown> {
   }
 
   collect(options: GetOptions = {}): AsyncIterableIterator<CollectedTask> {
-    this.#refuseInHandler(options);
+    this.#refuseInHandler(checkGet(options));
     return tasksOverTime(this.#parts, this.#watched, options);
   }
 
@@ -143,7 +145,8 @@ export class StoredResult implements AsyncResult<unknown> {
     return queue === undefined ? [] : this.#parts.store.logs(queue, this.id);
   }
 
-  async revoke({ terminate = false }: { terminate?: boolean } = {}): Promise<boolean> {
+  async revoke(options: RevokeOptions = {}): Promise<boolean> {
+    const terminate = isTerminating(options);
     const { queue } = await this.#job();
     if (isFinal(await this.state())) return false;
     const mark = { now: this.#parts.runtime.clock.now() };

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { InvalidOptionError } from '../errors.js';
+import { checkOptions, type OptionNames } from './known-options.js';
 import { checkText, type DeduplicationOptions, positiveMs } from './options.js';
 
 /** Which calls are the same and what becomes of them. */
@@ -11,6 +12,11 @@ export interface Deduplication {
 }
 
 const MODES = ['unique', 'throttle', 'debounce'] as const;
+const OPTIONS: Readonly<Record<Deduplication['mode'], OptionNames<{ for: unknown; key: unknown }>>> = {
+  unique: { for: true, key: true },
+  throttle: { for: true, key: true },
+  debounce: { for: true, key: true },
+};
 
 /**
  * The one of the three that is given.
@@ -24,10 +30,12 @@ export function normalizeDeduplication(options: DeduplicationOptions<never>): De
   if (mode === undefined) return undefined;
   if (other !== undefined)
     throw new InvalidOptionError(other, `absent when \`${mode}\` is given`, options[other]);
+  const own = options[mode];
+  if (own !== true) checkOptions(own as object, OPTIONS[mode], { option: mode, above: `${mode}.` });
   const { for: time, key } = {
     for: undefined,
     key: undefined,
-    ...(options[mode] === true ? {} : options[mode]),
+    ...(own === true ? {} : own),
   };
   if (key !== undefined && typeof key !== 'function') checkText(`${mode}.key`, key, 1000);
   if (time === undefined && mode !== 'unique') throw new InvalidOptionError(`${mode}.for`, 'a time', time);

@@ -5,7 +5,12 @@ import type { TaskContext } from '../running/context.js';
 import type { Step } from '../types/step.js';
 import { isPlainObject } from '../wire/plain-object.js';
 import { checkKnown, type OptionNames } from './known-options.js';
-import { type NormalizedRetry, normalizeRetry, type RetryOptions, type TaskRetryOptions } from './retry.js';
+import {
+  type NormalizedRetry,
+  normalizeCallRetry,
+  type RetryOptions,
+  type TaskRetryOptions,
+} from './retry.js';
 
 /** Options that a task and each of its calls can have; a call's win. */
 export interface CallOptions {
@@ -155,6 +160,28 @@ export function isSendOption(name: string): boolean {
   return Object.hasOwn(OPTIONS, name);
 }
 
+/** Those of a signature, which `set` takes. */
+export const SIGNATURE_OPTIONS: OptionNames<SignatureOptions> = {
+  queue: true,
+  priority: true,
+  countdown: true,
+  expires: true,
+  timeout: true,
+  retry: true,
+  headers: true,
+  displayName: true,
+  tags: true,
+};
+
+/** Those of a sending of many calls. */
+export const BULK_OPTIONS: OptionNames<BulkOptions> = {
+  ...SIGNATURE_OPTIONS,
+  eta: true,
+  ignoreResult: true,
+  parent: true,
+  sendTimeout: true,
+};
+
 /** BullMQ keeps priorities in 21 bits. */
 const MAX_PRIORITY = 2 ** 21 - 1;
 export const MAX_DISPLAY_NAME = 200;
@@ -170,9 +197,10 @@ const PREFIX = /^[A-Za-z0-9_.:{}-]{1,200}$/;
 export function normalizeOptions(
   options: SignatureOptions & Pick<SendOptions, 'eta'>,
   now: number,
+  known: Readonly<Record<string, true>> = OPTIONS,
 ): NormalizedOptions {
   if (Object.keys(options).length === 0) return NO_OPTIONS;
-  checkKnown(options, OPTIONS);
+  checkKnown(options, known);
   const { queue, priority, countdown, eta, headers, displayName, tags, retry, timeout, expires } = options;
   return {
     ...(queue !== undefined && { queue: checkQueue('queue', queue) }),
@@ -183,7 +211,7 @@ export function normalizeOptions(
       displayName: checkText('displayName', displayName, MAX_DISPLAY_NAME),
     }),
     ...(tags !== undefined && { tags: checkTags(tags) }),
-    ...(retry !== undefined && { retry: normalizeRetry(retry) }),
+    ...(retry !== undefined && { retry: normalizeCallRetry(retry) }),
     ...(timeout !== undefined && { timeoutMs: positiveMs(timeout, 'timeout') }),
     ...(expires !== undefined && expiryOf(expires)),
   };
@@ -278,6 +306,12 @@ export function checkInteger(option: string, value: number, min: number, max: nu
   if (!Number.isInteger(value) || value < min || value > max) {
     throw new InvalidOptionError(option, `a whole number from ${min} to ${max}`, value);
   }
+  return value;
+}
+
+/** `value` itself. @throws {InvalidOptionError} unless it is true or false. */
+export function checkBoolean(option: string, value: boolean): boolean {
+  if (typeof value !== 'boolean') throw new InvalidOptionError(option, 'true or false', value);
   return value;
 }
 

@@ -1,6 +1,6 @@
 import { type Duration, durationMs } from '../duration.js';
 import { InvalidOptionError, isUmbelError, type UmbelErrorCode } from '../errors.js';
-import { checkKnown, checkObject, type OptionNames } from './known-options.js';
+import { checkOptions, type OptionNames } from './known-options.js';
 
 /** When and how often a failed attempt is repeated. */
 export interface RetryOptions {
@@ -62,7 +62,7 @@ const NO_RETRY: NormalizedRetry = {
 
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
 export function normalizeRetry(retry: TaskRetryOptions): NormalizedRetry {
-  checkKnown(checkObject('retry', retry, '{ attempts: 3 }'), OPTIONS, 'retry.');
+  checkOptions(retry, OPTIONS, { option: 'retry', above: 'retry.' });
   const { attempts = 1, backoff = 'exponential', delay = 1000, max = '1d', jitter = true, on } = retry;
   if (backoff !== 'fixed' && backoff !== 'exponential' && typeof backoff !== 'function') {
     throw new InvalidOptionError('retry.backoff', `'fixed', 'exponential' or a function`, backoff);
@@ -77,6 +77,19 @@ export function normalizeRetry(retry: TaskRetryOptions): NormalizedRetry {
     jitter,
     ...(typeof backoff === 'function' && { custom: true }),
   };
+}
+
+/** The same of a call, which has no functions: nothing would call them. */
+export function normalizeCallRetry(retry: RetryOptions): NormalizedRetry {
+  const { on: _, ...known } = OPTIONS;
+  checkOptions(retry, known, { option: 'retry', above: 'retry.' });
+  if (typeof retry.backoff === 'function')
+    throw new InvalidOptionError(
+      'retry.backoff',
+      `'fixed' or 'exponential' (a task can have a function)`,
+      retry.backoff,
+    );
+  return normalizeRetry(retry);
 }
 
 /** `attempts` itself. @throws {InvalidOptionError} unless it is a whole number from 1 to 1,000,000. */

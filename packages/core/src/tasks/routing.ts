@@ -1,5 +1,7 @@
 /** Which queue a call goes to, and which queues there are. */
+
 import { UnknownQueueError } from '../errors.js';
+import { checkOptions, type OptionNames } from './known-options.js';
 import { checkInteger, checkName, checkQueue } from './options.js';
 import { type Rate, type RateLimit, rateOf } from './rate.js';
 
@@ -13,6 +15,8 @@ export interface QueueOptions {
   /** Jobs of the queue that start in a time, in all workers together: `'100/s'`, `'10/m'`. Default: no limit. */
   rateLimit?: Rate | undefined;
 }
+
+const QUEUE_OPTIONS: OptionNames<QueueOptions> = { concurrency: true, rateLimit: true };
 
 /** A call as a router sees it. */
 export interface RoutedCall {
@@ -105,7 +109,11 @@ function declared(
     ? queues.map((name: string) => [name, {}])
     : Object.entries(queues);
   return new Map(
-    [[DEFAULT_QUEUE, {}] as [string, QueueOptions], ...entries].map(([name, { concurrency, rateLimit }]) => {
+    [[DEFAULT_QUEUE, {}] as [string, QueueOptions], ...entries].map(([name, options]) => {
+      const { concurrency, rateLimit } = checkOptions(options, QUEUE_OPTIONS, {
+        option: `queues.${name}`,
+        above: `queues.${name}.`,
+      });
       return [
         checkQueue('queues', name),
         {

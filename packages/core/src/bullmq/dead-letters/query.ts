@@ -1,7 +1,7 @@
 /** What of the dead letters is asked for. */
 import { InvalidOptionError } from '../../errors.js';
+import { checkOptions, type OptionNames } from '../../tasks/known-options.js';
 import { checkInteger, checkName, checkQueue, checkTags, checkText } from '../../tasks/options.js';
-import { isPlainObject } from '../../wire/plain-object.js';
 
 const STATES = ['failed', 'expired', 'revoked'] as const;
 
@@ -64,15 +64,21 @@ export interface Wanted {
   readonly after: Position | undefined;
 }
 
-const FILTERS = ['queue', 'task', 'error', 'state', 'tag', 'since', 'until', 'cursor'];
+const FILTER: OptionNames<DeadLetterFilter> = {
+  queue: true,
+  task: true,
+  error: true,
+  state: true,
+  tag: true,
+  since: true,
+  until: true,
+  cursor: true,
+};
+const QUERY: OptionNames<DeadLetterQuery> = { ...FILTER, limit: true, offset: true };
 
 /** @throws {InvalidOptionError} if the filter has a value it cannot have, or a key: all would be taken for it. */
-export function wantedOf(filter: DeadLetterFilter, otherKeys: readonly string[] = []): Wanted {
-  const keys = isPlainObject(filter) ? Object.keys(filter) : undefined;
-  const known = [...FILTERS, ...otherKeys];
-  const unknown = keys === undefined ? String(filter) : keys.find((key) => !known.includes(key));
-  if (unknown !== undefined)
-    throw new InvalidOptionError('query', `an object of ${known.join(', ')}`, unknown);
+export function wantedOf(filter: DeadLetterFilter, isQuery = false): Wanted {
+  checkOptions(filter, isQuery ? QUERY : FILTER, { option: 'query' });
   const { queue, task, error, state, tag, since, until, cursor } = filter;
   if (state !== undefined && !STATES.includes(state))
     throw new InvalidOptionError('state', STATES.map((name) => `"${name}"`).join(', '), state);

@@ -1,6 +1,9 @@
 /** A worker, as its program has it in hand. */
+
 import type { RepairCounts } from '../../bullmq/repair.js';
 import type { Duration } from '../../duration.js';
+import { checkOptions, type OptionNames } from '../../tasks/known-options.js';
+import { checkBoolean } from '../../tasks/options.js';
 import type { ActiveAttempt, AttemptCounts } from './activity.js';
 import type { Concurrency } from './concurrency.js';
 import type { WorkerHealth } from './health.js';
@@ -10,6 +13,15 @@ export interface CloseOptions {
   force?: boolean | undefined;
   /** Longest wait for running jobs, which are given back then. Default: no limit. */
   timeout?: Duration | undefined;
+}
+
+const CLOSE: OptionNames<CloseOptions> = { force: true, timeout: true };
+
+/** @throws {InvalidOptionError} */
+export function checkClose(options: CloseOptions): CloseOptions {
+  const { force = false } = checkOptions(options, CLOSE);
+  checkBoolean('force', force);
+  return options;
 }
 
 /**

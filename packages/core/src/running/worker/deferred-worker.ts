@@ -5,7 +5,7 @@
 import { NOTHING_REPAIRED, type RepairCounts } from '../../bullmq/repair.js';
 import { refuseUnbound } from '../../tasks/unbound.js';
 import { type ActiveAttempt, type AttemptCounts, NO_ATTEMPTS } from './activity.js';
-import type { AppWorker, CloseOptions, CloseReason } from './app-worker.js';
+import { type AppWorker, type CloseOptions, type CloseReason, checkClose } from './app-worker.js';
 import type { Concurrency } from './concurrency.js';
 import type { WorkerHealth } from './health.js';
 
@@ -90,7 +90,8 @@ export class DeferredWorker implements AppWorker {
     await (await this.load()).removeQueue(queue);
   }
 
-  async close(options?: CloseOptions): Promise<void> {
+  async close(options: CloseOptions = {}): Promise<void> {
+    checkClose(options);
     this.#asked = 'closing';
     await (this.#worker ?? (await this.load())).close(options);
   }

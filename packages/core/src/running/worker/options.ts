@@ -2,8 +2,8 @@
 import type { ForeignHandler } from '../../bullmq/claim.js';
 import { type Duration, durationMs } from '../../duration.js';
 import { InvalidOptionError } from '../../errors.js';
-import { checkKnown, checkObject, type OptionNames } from '../../tasks/known-options.js';
-import { checkInteger, checkQueue, checkText, positiveMs } from '../../tasks/options.js';
+import { checkOptions, type OptionNames } from '../../tasks/known-options.js';
+import { checkBoolean, checkInteger, checkQueue, checkText, positiveMs } from '../../tasks/options.js';
 import { MAX_LOST_STARTS } from '../lost-starts.js';
 import { processCount, type WatchedFiles, watchedFiles } from '../processes/options.js';
 import { bytesOf, type MemorySize } from './bytes.js';
@@ -150,13 +150,19 @@ const OPTIONS: OptionNames<WorkerOptions> = {
   heartbeat: true,
 };
 
+const HEALTH: OptionNames<Exclude<WorkerOptions['health'], number | undefined>> = {
+  port: true,
+  host: true,
+  metrics: true,
+};
+
 const DAY_MS = 86_400_000;
 /** What a timer takes at most. */
 const LONGEST_MS = 2 ** 31 - 1;
 
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
 export function normalizeWorkerOptions(options: WorkerOptions, defaultName: string): NormalizedWorkerOptions {
-  checkKnown(checkObject('options', options, '{ concurrency: 20 }'), OPTIONS);
+  checkOptions(options, OPTIONS);
   const { queues, name, fallback, maxJobs, maxMemory, health } = options;
   const { repairInterval = '1m', shutdownTimeout = '25s', heartbeat = '10s' } = options;
   const concurrency = concurrencyBounds('concurrency', options.concurrency ?? 10);
@@ -213,7 +219,10 @@ function queueBounds(
 }
 
 function healthOptions(health: NonNullable<WorkerOptions['health']>): HealthOptions {
-  const { port, host, metrics } = typeof health === 'object' ? health : { port: health };
+  const { port, host, metrics } =
+    typeof health === 'object'
+      ? checkOptions<Exclude<typeof health, number>>(health, HEALTH, { option: 'health', above: 'health.' })
+      : { port: health };
   if (
     metrics !== undefined &&
     (typeof metrics?.text !== 'function' || typeof metrics.contentType !== 'string')
@@ -224,11 +233,6 @@ function healthOptions(health: NonNullable<WorkerOptions['health']>): HealthOpti
     host: host === undefined ? undefined : checkText('health.host', host, 255),
     metrics,
   };
-}
-
-function checkBoolean(option: string, value: boolean): boolean {
-  if (typeof value !== 'boolean') throw new InvalidOptionError(option, 'true or false', value);
-  return value;
 }
 
 /** The queues that a worker begins with, each once: those of its options, else the usual ones. */
