@@ -175,7 +175,7 @@ const rows: Readonly<Record<string, Row>> = {
   'composition.set': { call: (options: never) => both.set(options), known: signature },
   unique: {
     call: (options: never) => task.applyAsync({ x: 1 }, { unique: options }),
-    known: { for: '1s', key: 'a' },
+    known: { for: '1s', key: 'a', until: 'started' },
     above: 'unique.',
   },
   throttle: {
@@ -187,7 +187,7 @@ const rows: Readonly<Record<string, Row>> = {
   debounce: {
     call: (options: never) => task.applyAsync({ x: 1 }, { debounce: options }),
     needed: { for: '1s' },
-    known: { key: 'a' },
+    known: { key: 'a', maxWait: '2s' },
     above: 'debounce.',
   },
   'result.get': { call: (options: never) => result.get(options), known: get },
@@ -427,6 +427,12 @@ describe.each(Object.entries(rows))('%s', (_, { call, needed = {}, known, neverU
     expect(error).toMatchObject({ code: 'INVALID_OPTION', option: `${above}nothingLikeIt` });
     for (const option of Object.keys(known)) expect((error as Error).message).toContain(option);
   });
+});
+
+test.each(['resultTtl', 'failureTtl'])('no time at all is no %s', (option) => {
+  const error = () => createApp({ name: 'a', connection, [option]: 0 });
+  expect(error).toThrow(InvalidOptionError);
+  expect(error).toThrow('whoever waits for a job reads its outcome from the store');
 });
 
 test('every type of options that is exported has its names in the code', () => {

@@ -263,7 +263,7 @@ export type ImplementOptions = Pick<TaskDefinition<string, Schema, Schema, unkno
 export function createApp<const Stack extends readonly AnyMiddleware[] = readonly AnyMiddleware[]>(
   options: AppOptions<Stack>,
 ): App<AddedBy<Stack>> {
-  checkOptions(options, OPTIONS);
+  checkOptions(options, OPTIONS, { example: "{ name: 'shop' }" });
   if (options.limits !== undefined)
     checkOptions(options.limits, LIMITS, { option: 'limits', above: 'limits.' });
   checkHooks(options.hooks);

@@ -142,7 +142,7 @@ export type {
 } from './results/member-outcome.js';
 export { isFinal, type JobState } from './results/state.js';
 // Workers
-export type { TaskContext, TaskLog } from './running/context.js';
+export type { RetryRequestOptions, TaskContext, TaskLog } from './running/context.js';
 export { processIndex } from './running/processes/place.js';
 export type { ActiveAttempt, AttemptCounts, AttemptEnd } from './running/worker/activity.js';
 export type { AppWorker, CloseOptions, CloseReason } from './running/worker/app-worker.js';
@@ -166,15 +166,18 @@ export type { AddedBy, AnyMiddleware, Middleware, OutgoingCall } from './tasks/m
 export type {
   BulkOptions,
   CallOptions,
+  DebounceOptions,
   DeduplicationOptions,
   FailureRecord,
   SendOptions,
   SignatureOptions,
   StepOutcome,
   TaskOptions,
+  ThrottleOptions,
+  UniqueOptions,
 } from './tasks/options.js';
 export type { Rate } from './tasks/rate.js';
-export type { RetryOptions, TaskRetryOptions } from './tasks/retry.js';
+export type { Jitter, RetryOptions, TaskRetryOptions } from './tasks/retry.js';
 export type { QueueOptions, RoutedCall, Routes } from './tasks/routing.js';
 // What JSON carries
 export type { Json, NotJsonSafe, Received } from './types/json.js';

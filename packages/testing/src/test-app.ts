@@ -339,6 +339,7 @@ const unclaimed = {
   starts: 1,
   stalls: 0,
   onceStored: () => {},
+  endUniqueness: async () => {},
   updateProgress: async () => {},
   log: async () => {},
   childResults: async () => new Map(),

@@ -9,7 +9,8 @@ import { StoreTime } from '../bullmq/store-time.js';
 import { TagIndex } from '../bullmq/tag-index.js';
 import { Asking } from '../control/asking.js';
 import { noteCopy } from '../copies.js';
-import { durationMs } from '../duration.js';
+import { type Duration, durationMs } from '../duration.js';
+import { InvalidOptionError } from '../errors.js';
 import { defaultLogger } from '../process-defaults.js';
 import type { ResultParts } from '../results/watching.js';
 import type { Executor } from '../running/execute.js';
@@ -100,8 +101,8 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
     sealer,
     timeoutMs: positiveMs(sendTimeout, 'sendTimeout'),
   };
-  const keepCompletedMs = durationMs(resultTtl, 'resultTtl');
-  const keepFailedMs = durationMs(failureTtl, 'failureTtl');
+  const keepCompletedMs = timeToKeep('resultTtl', resultTtl);
+  const keepFailedMs = timeToKeep('failureTtl', failureTtl);
   const store = new Store(storeOptions);
   const tags = new TagIndex(store, Math.max(keepCompletedMs, keepFailedMs));
   const asking = new Asking(store, storeOptions, runtime.clock);
@@ -172,6 +173,16 @@ async function loadExecutor(
     ...parts,
     runSchedule: (job, envelope) => runSchedule(scheduleParts, job, envelope),
   });
+}
+
+/** @throws {InvalidOptionError} for no time at all: nobody could wait for an outcome then. */
+function timeToKeep(option: string, duration: Duration): number {
+  const ms = durationMs(duration, option);
+  if (ms > 0) return ms;
+  const expected =
+    'more than 0, since whoever waits for a job reads its outcome from the store (a few minutes are enough; ' +
+    '`ignoreResult` stores no result)';
+  throw new InvalidOptionError(option, expected, duration);
 }
 
 function limitOf(option: string, bytes = MEBIBYTE): number {

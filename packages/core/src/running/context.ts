@@ -10,6 +10,20 @@ export interface TaskLog {
   error(message: string, details?: unknown): void;
 }
 
+/** How another attempt is asked for. */
+export interface RetryRequestOptions {
+  /** The wait. Default: the task's own, and 1 s where `countAttempt` is false. */
+  in?: Duration | undefined;
+  reason?: string | undefined;
+  cause?: unknown;
+  /**
+   * False for a job that looks whether something is there yet: the job goes back to its queue as one that was not started,
+   * so that attempts and back-off are kept for errors. It may do so until it is revoked: compare `ctx.now()` with
+   * `ctx.enqueuedAt` to give up. Of the hooks only `before` and `always` are called. Default true.
+   */
+  countAttempt?: boolean | undefined;
+}
+
 /** What a handler is given beside its input. */
 export interface TaskContext<Extras = {}> {
   /** The job's id, the same over all attempts. */
@@ -59,10 +73,10 @@ export interface TaskContext<Extras = {}> {
     ...data: FailuresOf<Extras>[Failure] extends undefined ? [] : [data: FailuresOf<Extras>[Failure]]
   ): never;
   /**
-   * Ends the attempt and asks for another, after `in`, by default after the task's own wait. Counts as an attempt; where
-   * the options allow no retry, up to 4 attempts are made. Throws.
+   * Ends the attempt and asks for another, after `in`, by default after the task's own wait. Counts as an attempt, unless
+   * `countAttempt` is false; where the options allow no retry, up to 4 attempts are made. Throws.
    */
-  retry(options?: { in?: Duration; reason?: string; cause?: unknown }): never;
+  retry(options?: RetryRequestOptions): never;
   /**
    * Puts a call or a composition in this job's place: its result is the job's result, for whoever waits for it, and the
    * job's id, links and place in a run stay. Nothing of it may be left open but `input`. Write `return ctx.replace(…)`, so

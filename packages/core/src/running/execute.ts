@@ -11,7 +11,7 @@ import {
 import { unlikeProbe, wakingProbe } from '../flow/needed.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
 import { pathOf } from '../flow/path.js';
-import { retryDelayMs } from '../tasks/retry.js';
+import { RetryRequest, retryDelayMs } from '../tasks/retry.js';
 import { decodeEnvelope, type Envelope } from '../wire/envelope.js';
 import { recordError, toError } from '../wire/error-record.js';
 import { stopped } from '../wire/marks.js';
@@ -27,6 +27,8 @@ import { leaveTrace } from './tracing.js';
 
 /** How long a job goes back to its queue when the store does not answer what the job needs. */
 const UNREACHABLE_RETURN_MS = 5_000;
+/** The wait before a job looks again that its handler has put back, if it says nothing else. */
+const UNCOUNTED_RETURN_MS = 1000;
 /** How long a job goes back that does not say: a join that has enough while more is just being added below it. */
 const SOON_MS = 200;
 
@@ -68,6 +70,8 @@ export class Executor {
         const content = decodeEnvelope(job.id, job.data);
         envelope = content;
         if (job.stalls > 0 && job.queue !== INTERNAL_QUEUE) await this.#afterLoss(job, content);
+        // Before its handler reads anything: a call that is taken for this one meanwhile is seen by it.
+        if (content.uniqueUntilStarted) await job.endUniqueness();
         const value = await (observer === undefined
           ? this.#run(job, content, begun)
           : observer.attempt(job, () => this.#run(job, content, begun)));
@@ -204,6 +208,13 @@ export class Executor {
       await attempt?.reports.end();
       // W6: an outage of the store is not charged to the job.
       return { kind: 'returned', delayMs: UNREACHABLE_RETURN_MS };
+    }
+    if (error instanceof RetryRequest && !error.isCounted) {
+      if (attempt !== undefined) {
+        await this.#handling.hook(attempt, (hooks) => hooks.always?.(attempt.context));
+        await attempt.reports.end();
+      }
+      return { kind: 'returned', delayMs: error.delayMs ?? UNCOUNTED_RETURN_MS };
     }
     const delayMs = this.#retryDelayMs(job, error);
     if (attempt !== undefined) {

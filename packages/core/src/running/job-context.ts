@@ -1,10 +1,12 @@
 import type { Clock } from '../clock.js';
 import { type Duration, durationMs } from '../duration.js';
 import { ExpectedFailureError, RejectedError } from '../errors.js';
+import { checkOptions, type OptionNames } from '../tasks/known-options.js';
+import { checkBoolean } from '../tasks/options.js';
 import { RetryRequest } from '../tasks/retry.js';
 import { droppedOptions, hasOptions } from '../tasks/signature.js';
 import type { Envelope } from '../wire/envelope.js';
-import type { TaskContext, TaskLog } from './context.js';
+import type { RetryRequestOptions, TaskContext, TaskLog } from './context.js';
 import type { FlowChanges } from './flow-changes.js';
 import type { ActiveJob } from './job.js';
 import type { AttemptReports } from './reports.js';
@@ -13,6 +15,7 @@ import type { AttemptReports } from './reports.js';
 type JobFacts = Pick<ActiveJob, 'id' | 'name' | 'queue' | 'attempt' | 'enqueuedAt' | 'signal'>;
 type EnvelopeFacts = Pick<Envelope, 'run' | 'alone' | 'headers' | 'tags' | 'parent' | 'root' | 'key'>;
 
+const RETRY: OptionNames<RetryRequestOptions> = { in: true, reason: true, cause: true, countAttempt: true };
 const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 const NO_TAGS: readonly string[] = Object.freeze([]);
 
@@ -100,9 +103,11 @@ export class JobContext implements TaskContext {
   }
 
   get retry(): TaskContext['retry'] {
-    return ({ in: wait, reason, cause } = {}) => {
+    return (options = {}) => {
+      const { in: wait, reason, cause, countAttempt = true } = checkOptions(options, RETRY);
       const delayMs = wait === undefined ? undefined : durationMs(wait, 'in');
-      throw new RetryRequest(reason, delayMs, cause === undefined ? undefined : { cause });
+      const isCounted = checkBoolean('countAttempt', countAttempt);
+      throw new RetryRequest(reason, delayMs, cause === undefined ? undefined : { cause }, isCounted);
     };
   }
 

@@ -260,6 +260,8 @@ export class Sending {
         ...(input !== undefined && { input }),
         ...lineageOf(options),
         ...(options.ignoreResult && { ignoreResult: true }),
+        ...(deduplication?.until === 'started' && { uniqueUntilStarted: true }),
+        ...(deduplication?.maxWaitMs !== undefined && { debouncedSince: this.#parts.runtime.clock.now() }),
       },
       options: resolveExpiry(withoutQueue(all), this.#parts.runtime.clock.now()),
       ...(deduplication !== undefined && {
@@ -267,6 +269,7 @@ export class Sending {
           id: deduplicationId(task, deduplication, input),
           mode: deduplication.mode,
           ...(deduplication.forMs !== undefined && { forMs: deduplication.forMs }),
+          ...(deduplication.maxWaitMs !== undefined && { maxWaitMs: deduplication.maxWaitMs }),
         },
       }),
     };

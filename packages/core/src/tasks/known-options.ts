@@ -27,10 +27,10 @@ export function checkKnown(given: object, known: Readonly<Record<string, true>>,
 export function checkOptions<Options extends object>(
   given: Options,
   known: OptionNames<Options>,
-  { option = 'options', above = '' } = {},
+  { option = 'options', above = '', example = '' } = {},
 ): Options {
-  const [example = ''] = Object.keys(known);
-  checkKnown(checkObject(option, given, `{ ${example}: … }`), known, above);
+  const [first] = Object.keys(known);
+  checkKnown(checkObject(option, given, example || `{ ${first}: … }`), known, above);
   return given;
 }
 

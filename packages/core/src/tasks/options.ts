@@ -36,16 +36,38 @@ export interface CallOptions {
 export interface DeduplicationOptions<In = unknown> {
   /**
    * While a call waits or runs, further ones of the same key are not added: their handles are those of the first.
-   * With `for`, until that time has passed since the first, whether it has ended or not.
+   * With `for`, until that time has passed since the first, whether it has ended or not. With `until: 'started'`, only
+   * while it waits: one that comes once its handler has begun is added, so that no change is missed.
    */
-  unique?:
-    | true
-    | { for?: Duration | undefined; key?: string | ((input: In) => string) | undefined }
-    | undefined;
+  unique?: true | UniqueOptions<In> | undefined;
   /** At most one call of the same key in each `for`: the first one runs. */
-  throttle?: { for: Duration; key?: string | ((input: In) => string) | undefined } | undefined;
-  /** The last call of the same key runs, once none has come for the time `for`. */
-  debounce?: { for: Duration; key?: string | ((input: In) => string) | undefined } | undefined;
+  throttle?: ThrottleOptions<In> | undefined;
+  /**
+   * The last call of the same key runs, once none has come for the time `for`; with `maxWait`, at the latest that long
+   * after the first.
+   */
+  debounce?: DebounceOptions<In> | undefined;
+}
+
+type CallKey<In> = string | ((input: In) => string);
+
+export interface UniqueOptions<In = unknown> {
+  for?: Duration | undefined;
+  key?: CallKey<In> | undefined;
+  /** Default `'ended'`. Not together with `for`. */
+  until?: 'ended' | 'started' | undefined;
+}
+
+export interface ThrottleOptions<In = unknown> {
+  for: Duration;
+  key?: CallKey<In> | undefined;
+}
+
+export interface DebounceOptions<In = unknown> {
+  for: Duration;
+  key?: CallKey<In> | undefined;
+  /** Longest wait since the first call, at least `for`. Default: no limit, so that calls without a pause never run. */
+  maxWait?: Duration | undefined;
 }
 
 /** Options of a task that hold for each of its calls. */

@@ -162,7 +162,7 @@ const LONGEST_MS = 2 ** 31 - 1;
 
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
 export function normalizeWorkerOptions(options: WorkerOptions, defaultName: string): NormalizedWorkerOptions {
-  checkOptions(options, OPTIONS);
+  checkOptions(options, OPTIONS, { example: '{ concurrency: 20 }' });
   const { queues, name, fallback, maxJobs, maxMemory, health } = options;
   const { repairInterval = '1m', shutdownTimeout = '25s', heartbeat = '10s' } = options;
   const concurrency = concurrencyBounds('concurrency', options.concurrency ?? 10);
