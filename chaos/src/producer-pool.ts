@@ -65,13 +65,16 @@ export class ProducerPool implements Sender {
     return (this.#slots[slot]?.open.size ?? 0) > 0 && this.#slots[slot]?.child !== undefined;
   }
 
-  /** `kill -9` of a producer that is just sending, if there is one. Gives how many sendings it was at. */
-  async kill(slot: number): Promise<{ pid: number; since: number; sending: number } | undefined> {
+  /** `kill -9` of a producer that is just sending, or `atRest`, if there is one. Gives how many sendings it was at. */
+  async kill(
+    slot: number,
+    atRest: boolean,
+  ): Promise<{ pid: number; since: number; sending: number } | undefined> {
     const place = this.#slots[slot];
     const child = place?.child;
     if (place === undefined || child?.pid === undefined || child.exitCode !== null) return undefined;
     const sending = place.open.size;
-    if (sending === 0) return undefined;
+    if (sending === 0 && !atRest) return undefined;
     const since = Date.now();
     const exited = once(child, 'exit');
     child.kill('SIGKILL');

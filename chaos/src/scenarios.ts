@@ -112,7 +112,7 @@ export const SCENARIOS = {
       workload: { poisonOneIn: 12 },
       heapMb: 64,
       silenceMs: Math.min(10_000, 2 * lockMs),
-      recoveries: 4, // poison is started three times
+      recoveries: 12, // poison is started eleven times
     };
   },
 

@@ -112,7 +112,7 @@ function composition(app: App, own: unknown): AnySignature {
 
 /**
  * How long a handler takes: nothing, a few milliseconds, or so long that faults find it at work. Not longer: one that is
- * often found by kills, three times in a row, is taken for poison.
+ * found by kills seven times in a row is taken for poison.
  */
 function timeOf(...of: readonly unknown[]): number {
   const digest = createHash('sha1').update(JSON.stringify(of)).digest();

@@ -177,14 +177,16 @@ describe('I6: failures', () => {
     expect(violated({ ledger, jobs })).toEqual([]);
   });
 
-  test('poison fails after three starts', () => {
-    const starts = [1, 2, 3].map((at) => start(RUN, at, { node: 0, value: 'exit' }));
+  test('poison fails after eleven starts at most', () => {
+    const starts = Array.from({ length: 11 }, (_, n) => n + 1).map((at) =>
+      start(RUN, at, { node: 0, value: 'exit' }),
+    );
     const history = [...HISTORY, ...[2, 3, 4].map((at) => killed(at, WORKER))];
     const told = { outcome: failure, at: 1140, since: 910 };
     const poisoned = { poison: 'exit' as const, final: { state: 'failed', outcome: failure }, told };
     const jobs = [RUN_JOB];
     expect(violated({ workflow: poisoned, ledger: starts, jobs, history })).toEqual([]);
-    const often = [...starts, start(RUN, 4, { node: 0, value: 'exit' })];
+    const often = [...starts, start(RUN, 12, { node: 0, value: 'exit' })];
     expect(violated({ workflow: poisoned, ledger: often, jobs, history })).toEqual(['I6']);
     const completed = {
       ...poisoned,
@@ -369,6 +371,8 @@ describe('limits of a queue', () => {
   test('no more run at once', () => {
     const ledger = [
       ...LEDGER,
+      limited('z', 2),
+      ended('z', 2),
       limited('a', 1),
       limited('b', 2),
       ended('a', 3),

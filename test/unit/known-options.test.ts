@@ -357,7 +357,7 @@ const rows: Readonly<Record<string, Row>> = {
   memory: { call: (options: never) => memory(options), known: { seed: 1 } },
   testApp: {
     call: async (options: never) => (await testApp(createApp({ name: 'a', connection }), options)).close(),
-    known: { now: moment, concurrency: 1, virtualTimers: false, seed: 1 },
+    known: { now: moment, concurrency: 1, virtualTimers: false, retention: false, seed: 1 },
   },
   't.perform': {
     call: (options: never) => t.perform(task, { x: 1 }, options),

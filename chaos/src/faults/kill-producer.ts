@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Fault } from './fault.js';
 
-/** How long is waited for a producer that is sending: no more workflows may come before this has struck. */
+/** How long is waited for a producer that is sending: then it is killed at rest. More may be sent only after that. */
 const PATIENCE_MS = 3000;
 
 /** `kill -9` of a producer while it is sending. */
@@ -17,11 +17,12 @@ export function killProducer(everyMs: Fault['everyMs']): Fault {
       let killed: Awaited<ReturnType<typeof producers.kill>>;
       while (killed === undefined) {
         while (!producers.isSending(slot)) {
-          if (signal.aborted || Date.now() > deadline) return false;
+          if (signal.aborted) return false;
+          if (Date.now() > deadline) break;
           await sleep(1);
         }
         await sleep(afterMs);
-        killed = await producers.kill(slot); // if it is still at it
+        killed = await producers.kill(slot, Date.now() > deadline); // if it is still at it
       }
       const { pid, since, sending } = killed;
       const detail = `${sending} sendings`;

@@ -29,28 +29,33 @@ function surplusAtOnce(
   history: readonly HistoryLine[],
   { concurrency }: Limits,
 ): string[] {
-  const running = new Map<string, number>();
-  const processEnds = history.flatMap((line) =>
-    line.event === 'worker-ended'
-      ? [{ at: line.at, pid: line.pid, job: undefined, event: 'end' as const }]
-      : [],
-  );
   const own = ledger.filter(({ value }) => value === 'limited');
-  const all = [...own, ...processEnds].toSorted(
-    (a, b) => a.at - b.at || endsFirst(a.event) - endsFirst(b.event),
-  );
+  const changes = own.flatMap((start) => {
+    if (start.event !== 'start') return [];
+    const { at: from, pid } = start;
+    const end = own.find(
+      (each) => each.event === 'end' && each.job === start.job && each.pid === pid && each.at >= from,
+    );
+    const death = history.find(
+      (line) => line.event === 'worker-ended' && line.pid === pid && line.at >= from,
+    );
+    const to = Math.min(end?.at ?? Number.POSITIVE_INFINITY, death?.at ?? Number.POSITIVE_INFINITY);
+    return to === from
+      ? []
+      : [
+          { at: from, by: 1 },
+          { at: to, by: -1 },
+        ];
+  });
+  // What ends in the millisecond in which another one starts makes room for it.
+  changes.sort((a, b) => a.at - b.at || a.by - b.by);
+  let running = 0;
   let most = 0;
-  for (const { event, pid, job } of all) {
-    if (event === 'start') running.set(`${job}`, pid);
-    else if (job !== undefined) running.delete(job);
-    else for (const [each, by] of running) if (by === pid) running.delete(each);
-    most = Math.max(most, running.size);
+  for (const { by } of changes) {
+    running += by;
+    most = Math.max(most, running);
   }
   return most > concurrency ? [`${most} jobs of the limited queue ran at once, and not ${concurrency}`] : [];
-}
-
-function endsFirst(event: LedgerEntry['event']): number {
-  return event === 'end' ? 0 : 1;
 }
 
 function surplusInTime(jobs: readonly StoredJob[], { perSecond }: Limits): string[] {

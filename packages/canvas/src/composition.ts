@@ -27,6 +27,7 @@ import {
   type Sender,
   SIGNATURE_OPTIONS,
   type Signed,
+  type Surroundings,
   withCallback,
 } from '@umbel/core/internal';
 import { CanvasError } from './errors.js';
@@ -69,8 +70,8 @@ export class Composition implements Part, Plannable {
     return results;
   }
 
-  [PLAN](path?: string): FlowNode {
-    return planned(this.toJSON(), this.#planning(), path);
+  [PLAN](path?: string, surroundings?: Surroundings): FlowNode {
+    return planned(this.toJSON(), this.#planning(), path, surroundings);
   }
 
   graph(): RunGraph {

@@ -40,8 +40,8 @@ export interface GroupExpression extends Composed {
   readonly keys?: readonly string[];
   /** Absent: every member has to succeed. */
   readonly policy?: JoinPolicy;
-  /** Once the outcome is certain, members that have not started are skipped. */
-  readonly cancelSiblings?: true;
+  /** Once the outcome is certain, members that have not started are skipped, and those that run given up, too. */
+  readonly cancelSiblings?: true | 'running';
 }
 
 /** When a group has its result, and what that is. */

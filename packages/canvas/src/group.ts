@@ -6,8 +6,12 @@ import { checkCount, membersOf } from './members.js';
 import type { EachOf, Listed, Members, NeedsAll } from './types/flow.js';
 
 export interface GroupOptions {
-  /** Once the outcome of the group is certain, members that have not started are skipped. Default false: they run. */
-  cancelSiblings?: boolean | undefined;
+  /**
+   * What becomes of the other members once the outcome of the group is certain: with `true`, those that have not started
+   * are skipped; with `'running'`, those that run are given up as well: their `ctx.signal` is aborted, and whatever they
+   * give is ignored. Default false: all run to their end.
+   */
+  cancelSiblings?: boolean | 'running' | undefined;
 }
 
 /**
@@ -70,8 +74,8 @@ const OPTIONS: OptionNames<GroupOptions> = { cancelSiblings: true };
 
 function build(members: Members, options: GroupOptions = {}, policy?: JoinPolicy): Composition {
   const { cancelSiblings } = checkOptions(options, OPTIONS);
-  if (cancelSiblings !== undefined && typeof cancelSiblings !== 'boolean') {
-    throw new InvalidOptionError('cancelSiblings', 'true or false', cancelSiblings);
+  if (![undefined, false, true, 'running'].includes(cancelSiblings)) {
+    throw new InvalidOptionError('cancelSiblings', "true, false or 'running'", cancelSiblings);
   }
   const { sender, keys, ...parts } = membersOf(members, 'the group');
   checkCount(policy, parts.members);
@@ -82,7 +86,7 @@ function build(members: Members, options: GroupOptions = {}, policy?: JoinPolicy
       ...parts,
       ...(isRecord && { keys }),
       ...(policy !== undefined && { policy }),
-      ...(cancelSiblings === true && { cancelSiblings }),
+      ...(cancelSiblings && { cancelSiblings }),
     },
     sender,
   );

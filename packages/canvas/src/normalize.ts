@@ -22,7 +22,8 @@ export type NormalExpression =
   | NormalFlat
   | NormalLinked;
 
-export type NormalTask = Omit<TaskExpression, 'callbacks'>;
+/** A call, with its options and, apart from them, those of the compositions that it is in. */
+export type NormalTask = Omit<TaskExpression, 'callbacks'> & { readonly shared?: NormalizedOptions };
 
 /** At least two steps, none of them a chain. */
 export interface NormalChain {
@@ -38,7 +39,7 @@ export interface NormalGroup {
   readonly members: readonly NormalMember[] | { readonly read: () => AsyncIterable<NormalMember> };
   readonly keys?: readonly string[];
   readonly policy?: JoinPolicy;
-  readonly cancelSiblings?: true;
+  readonly cancelSiblings?: true | 'running';
   /** Each member gives a list, and so does the group: of what is in those. */
   readonly flat?: true;
 }
@@ -114,19 +115,26 @@ export function normalize(
 ): NormalExpression {
   const { delayMs: ownDelay = 0, ...own } = expression.options ?? {};
   const all = mergeOptions(inherited, own);
-  const normal = new Normalizer(all, delayMs + ownDelay).run(expression);
+  const normal = new Normalizer(all, inherited, delayMs + ownDelay).run(expression);
   const { callbacks } = expression;
   return callbacks === undefined
     ? normal
     : { kind: 'linked', step: normal, callbacks: linked(callbacks, all) };
 }
 
+/** The options of a composition that hold for the whole, and for what follows it, and not only for its tasks. */
+export type LabelOptions = Pick<NormalizedOptions, 'headers' | 'tags'>;
+
+export function labelsOf({ headers, tags }: NormalizedOptions = {}): LabelOptions {
+  return { ...(headers !== undefined && { headers }), ...(tags !== undefined && { tags }) };
+}
+
 /** Callbacks share the labels of what they follow, and nothing else of it. */
 function linked(
   callbacks: NonNullable<CanvasExpression['callbacks']>,
-  { tags }: NormalizedOptions,
+  options: NormalizedOptions,
 ): NormalCallbacks {
-  const shared = tags === undefined ? {} : { tags };
+  const shared = labelsOf(options);
   const entries = Object.entries(callbacks) as [keyof CallbackExpressions, readonly CanvasExpression[]][];
   return Object.fromEntries(
     entries.map(([kind, expressions]) => [kind, expressions.map((each) => normalize(each, shared))]),
@@ -135,10 +143,12 @@ function linked(
 
 class Normalizer {
   readonly #options: NormalizedOptions;
+  readonly #inherited: NormalizedOptions;
   readonly #delayMs: number;
 
-  constructor(options: NormalizedOptions, delayMs: number) {
+  constructor(options: NormalizedOptions, inherited: NormalizedOptions, delayMs: number) {
     this.#options = options;
+    this.#inherited = inherited;
     this.#delayMs = delayMs;
   }
 
@@ -191,7 +201,9 @@ class Normalizer {
   #task(expression: TaskExpression): NormalTask {
     const { options: _options, callbacks: _callbacks, ...call } = expression;
     const all = { ...this.#options, ...(this.#delayMs > 0 && { delayMs: this.#delayMs }) };
-    return Object.keys(all).length === 0 ? call : { ...call, options: all };
+    if (Object.keys(all).length === 0) return call;
+    const isShared = Object.keys(this.#inherited).length > 0;
+    return { ...call, options: all, ...(isShared && { shared: this.#inherited }) };
   }
 
   #group({ members, keys, policy, cancelSiblings }: GroupExpression): NormalGroup {

@@ -15,8 +15,8 @@
  *
  * Ids are paths, see `core/src/flow/path.ts`.
  */
-import type { FlowNode, MembersFeed, Planning } from '@umbel/core/internal';
-import type { NormalExpression } from './normalize.js';
+import { type FlowNode, type MembersFeed, mergeOptions, type Planning } from '@umbel/core/internal';
+import type { LabelOptions, NormalExpression } from './normalize.js';
 import { Planner } from './plan/planner.js';
 
 /** What a run is sent as. */
@@ -26,10 +26,14 @@ export interface PlannedRun {
   readonly feeds: readonly MembersFeed[];
 }
 
-/** The root of a run's tree, with the whole expression below it. */
-export function planRun(expression: NormalExpression, planning: Planning): PlannedRun {
+/** The root of a run's tree, with the whole expression below it. `labels`: those of the composition, which it bears too. */
+export function planRun(
+  expression: NormalExpression,
+  planning: Planning,
+  labels: LabelOptions = {},
+): PlannedRun {
   const feeds: MembersFeed[] = [];
-  const root = new Planner(planning, feeds).run(expression);
+  const root = labelled(new Planner(planning, feeds).run(expression), labels);
   return { root, feeds };
 }
 
@@ -42,6 +46,15 @@ export function planNode(expression: NormalExpression, path: string, planning: P
 }
 
 /** What is sent by itself: a single call as the job it is, everything else as a run. @throws as `planNode`. */
-export function planCallback(expression: NormalExpression, planning: Planning): FlowNode {
-  return new Planner(planning).callback(expression);
+export function planCallback(
+  expression: NormalExpression,
+  planning: Planning,
+  labels: LabelOptions = {},
+): FlowNode {
+  const root = new Planner(planning).callback(expression);
+  return expression.kind === 'task' ? root : labelled(root, labels); // a task has them among its options
+}
+
+function labelled(root: FlowNode, labels: LabelOptions): FlowNode {
+  return Object.keys(labels).length === 0 ? root : { ...root, options: mergeOptions(root.options, labels) };
 }

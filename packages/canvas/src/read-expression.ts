@@ -53,7 +53,7 @@ const READERS: { readonly [K in Kind]: (place: Place) => OfKind<K> } = {
       members,
       ...optional('keys', fields.keys, (keys) => keysOf(keys, members.length)),
       ...optional('policy', fields.policy, policyOf),
-      ...optional('cancelSiblings', fields.cancelSiblings, (flag) => flag.exactly(true)),
+      ...optional('cancelSiblings', fields.cancelSiblings, cancelling),
       ...common(fields),
     };
     within(fields.members, () => checkCount(group.policy, members));
@@ -196,6 +196,12 @@ function optional<Key extends string, T>(
   read: (place: Place) => T,
 ): { readonly [K in Key]?: T } {
   return (place.isAbsent ? {} : { [key]: read(place) }) as { readonly [K in Key]?: T }; // of the one key
+}
+
+function cancelling(place: Place): true | 'running' {
+  const { value } = place;
+  if (value !== true && value !== 'running') throw place.wrong("true or 'running', if it is there");
+  return value;
 }
 
 /** What `read` gives; what is wrong is told with the place. */

@@ -3,14 +3,16 @@ import {
   type Expression,
   type FlowNode,
   looksLikeOptions,
+  NO_OPTIONS,
   optionsComeSecond,
   type Planning,
   ReadyResult,
   type Sender,
+  type Surroundings,
 } from '@umbel/core/internal';
 import { CanvasError } from './errors.js';
 import type { CanvasExpression } from './expression.js';
-import { type NormalMember, normalize } from './normalize.js';
+import { labelsOf, type NormalMember, normalize } from './normalize.js';
 import { takesInput } from './plan/takes-input.js';
 import { type PlannedRun, planCallback, planNode, planRun } from './plan.js';
 
@@ -32,14 +34,15 @@ export async function submit(
     return new ReadyResult(emptyValue(normal));
   }
   if (options.eta !== undefined) await sender.timeKnown(options);
-  const { delayMs, headers: _headers, ...shared } = sender.normalizeOptions(options);
+  const { delayMs, headers: sentHeaders, ...shared } = sender.normalizeOptions(options);
   const normal = normalize(expression, shared, delayMs);
   const sending = sendingOnly(options);
   if (normal.kind === 'task') {
     const headers = { ...options.headers, ...normal.options?.headers };
-    return sender.send(normal, input, Object.keys(headers).length > 0 ? { ...sending, headers } : sending);
+    const whole = Object.keys(headers).length > 0 ? { ...sending, headers } : sending;
+    return sender.send(normal, input, whole, normal.shared ?? NO_OPTIONS);
   }
-  const { root, feeds } = planRun(normal, sender);
+  const { root, feeds } = planRun(normal, routedBy(sender, sentHeaders), labelsOf(expression.options));
   if (input !== undefined && feeds.length === 0 && !takesInput(root)) {
     const reason = 'No step of this workflow takes an input, so nothing can be passed when it is sent';
     throw new CanvasError(looksLikeOptions(input) ? `${reason}: ${optionsComeSecond(input)}.` : `${reason}.`);
@@ -48,9 +51,27 @@ export async function submit(
 }
 
 /** The jobs of an expression as a part of others: at a path, or sent by themselves. */
-export function planned(expression: Expression, planning: Planning, path?: string): FlowNode {
-  const normal = normalize(expression as CanvasExpression); // signatures hold no others
-  return path === undefined ? planCallback(normal, planning) : planNode(normal, path, planning);
+export function planned(
+  expression: Expression,
+  planning: Planning,
+  path?: string,
+  { options, headers }: Surroundings = { options: NO_OPTIONS },
+): FlowNode {
+  const composed = expression as CanvasExpression; // signatures hold no others
+  const normal = normalize(composed, options);
+  const routed = routedBy(planning, headers);
+  return path === undefined
+    ? planCallback(normal, routed, labelsOf(composed.options))
+    : planNode(normal, path, routed);
+}
+
+/** Planning whose calls are routed by these headers as well. */
+function routedBy(planning: Planning, headers: Surroundings['headers']): Planning {
+  if (headers === undefined) return planning;
+  return {
+    maxMembers: planning.maxMembers,
+    optionsOf: (expression) => planning.optionsOf(expression, headers),
+  };
 }
 
 /** An expression as it would be sent. */

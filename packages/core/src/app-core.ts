@@ -77,6 +77,7 @@ export class AppCore implements Sender, Operating {
   readonly control: Control;
   readonly #parts: AppParts;
   readonly #workers: Workers;
+  #closing: Promise<void> | undefined;
 
   constructor(
     options: AppOptions,
@@ -84,7 +85,7 @@ export class AppCore implements Sender, Operating {
     shared: SharedParts = { registry: new Registry(), declarations: new Declarations() },
   ) {
     this.#parts = makeParts(options, runtime, shared);
-    this.#workers = new Workers(this.#parts, () => this.close());
+    this.#workers = new Workers(this.#parts, () => this.#disconnect());
     this.name = this.#parts.name;
     this.maxMembers = this.#parts.maxMembers;
     const { deadLetters, schedules, jobs, runs, inspect, control } = operatingOf(() => actual(this).#parts);
@@ -200,19 +201,33 @@ export class AppCore implements Sender, Operating {
     return this.#workers.ownMaker();
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** Workers first: their handlers may still send. */
+  async #close(): Promise<void> {
     await this.#workers.close();
+    const closed = this.#parts.store.close(); // from here on nothing connects
+    await Promise.all([closed, this.#parts.asking.close()]);
+  }
+
+  /** Lets the process end, if nothing else keeps it alive; what is asked later connects again. */
+  async #disconnect(): Promise<void> {
+    if (this.#closing !== undefined) return;
     await this.#parts.asking.close();
-    await this.#parts.store.close();
+    await this.#parts.store.disconnect();
   }
 
   send(
     target: TaskExpression | string,
     input?: unknown,
     options: SendOptions<never> = {},
+    shared?: NormalizedOptions,
   ): Promise<AsyncResult<unknown>> {
     return typeof target === 'object' && target !== null
-      ? actual(this).#parts.sending.send(target, input, options)
+      ? actual(this).#parts.sending.send(target, input, options, shared)
       : this.#sendByName(target, input, options);
   }
 
@@ -249,8 +264,11 @@ export class AppCore implements Sender, Operating {
     return actual(this).#parts.sending.normalizeOptions(options);
   }
 
-  optionsOf(expression: TaskExpression): NormalizedOptions & { queue: string } {
-    return this.#parts.sending.optionsOf(expression);
+  optionsOf(
+    expression: TaskExpression,
+    headers?: Readonly<Record<string, string>>,
+  ): NormalizedOptions & { queue: string } {
+    return this.#parts.sending.optionsOf(expression, headers);
   }
 
   result(...args: readonly [id: string] | readonly [called: Signed, id: string]): AsyncResult<unknown> {
@@ -282,9 +300,11 @@ export class AppCore implements Sender, Operating {
     return queueHandle(store, name, () => runtime.clock.now());
   }
 
-  repair(): Promise<RepairCounts> {
-    const { store, queues } = actual(this).#parts;
-    return repairAll(store, queues.known());
+  async repair(): Promise<RepairCounts> {
+    const { store, queues, tags, runtime } = actual(this).#parts;
+    const counts = await repairAll(store, queues.known());
+    await tags.clean(runtime.clock.now());
+    return counts;
   }
 
   diagnose(options: DiagnosisOptions = {}): Promise<Diagnosis> {

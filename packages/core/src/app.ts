@@ -60,9 +60,9 @@ export interface AppOptions<Stack extends readonly AnyMiddleware[] = readonly An
   queues?: readonly string[] | Readonly<Record<string, QueueOptions>> | undefined;
   /** The queues of tasks that name none: by pattern (`{ 'email.*': 'email' }`), or a function. Default: `'default'`. */
   routes?: Routes | undefined;
-  /** How long results are kept. Default 1 day. */
+  /** How long a call that this app sends is kept after its end, and a run, with all its steps, after its own. Default 1 day. */
   resultTtl?: Duration | undefined;
-  /** How long failed jobs are kept. Default 7 days. */
+  /** The same of those that fail. Default 7 days. */
   failureTtl?: Duration | undefined;
   /** How long a command is tried again while the store cannot be reached. Default 10 s. */
   sendTimeout?: Duration | undefined;
@@ -183,8 +183,8 @@ export interface App<Added = {}> {
   /** The handle of any earlier call or composition, by its id. */
   result(id: string): AsyncResult<unknown>;
   /**
-   * Handles of the calls and compositions that bear a tag, as a whole or in a part of them, the latest day first: those
-   * that the store still holds, at most 100,000 a day.
+   * Handles of the calls and compositions that bear a tag, as a whole or in a part of them, the latest first: those
+   * that the store still holds.
    */
   find(query: RunQuery): AsyncIterableIterator<AsyncResult<unknown>>;
   /**
@@ -247,7 +247,10 @@ export interface App<Added = {}> {
   describe(): AppDescription;
   /** A worker for this app's queues; it takes jobs once started. */
   worker(options?: WorkerOptions): AppWorker;
-  /** Closes this app's workers (waiting for running jobs) and connections. A later call opens new ones. */
+  /**
+   * Closes this app's workers (waiting for running jobs) and connections, for good: calls that are under way end, and
+   * later ones are refused with a {@link ClosedError}.
+   */
   close(): Promise<void>;
 }
 

@@ -6,7 +6,9 @@ export interface Clock {
   setTimeout(run: () => void, ms: number): unknown;
   /** The same for a limit on work that goes on meanwhile: who sets it does not wait for it. */
   setDeadline(run: () => void, ms: number): unknown;
-  /** Of either kind. */
+  /** The same for upkeep that nobody waits for: it keeps no process alive, and no test lets time pass for it. */
+  setBackground(run: () => void, ms: number): unknown;
+  /** Of any kind. */
   clearTimeout(handle: unknown): void;
 }
 
@@ -15,6 +17,7 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   setTimeout: (run, ms) => new LongTimer(run, ms),
   setDeadline: (run, ms) => new LongTimer(run, ms),
+  setBackground: (run, ms) => new LongTimer(run, ms, true),
   clearTimeout: (handle) => (handle as LongTimer | undefined)?.clear(),
 };
 
@@ -22,9 +25,11 @@ export const systemClock: Clock = {
 const LONGEST_MS = 2 ** 31 - 1;
 
 class LongTimer {
+  readonly #isBackground: boolean;
   #timer: NodeJS.Timeout;
 
-  constructor(run: () => void, ms: number) {
+  constructor(run: () => void, ms: number, isBackground = false) {
+    this.#isBackground = isBackground;
     this.#timer = this.#start(run, ms);
   }
 
@@ -33,9 +38,11 @@ class LongTimer {
   }
 
   #start(run: () => void, ms: number): NodeJS.Timeout {
-    if (ms <= LONGEST_MS) return setTimeout(run, ms);
-    return setTimeout(() => {
+    const isLast = ms <= LONGEST_MS;
+    const next = () => {
       this.#timer = this.#start(run, ms - LONGEST_MS);
-    }, LONGEST_MS);
+    };
+    const timer = setTimeout(isLast ? run : next, isLast ? ms : LONGEST_MS);
+    return this.#isBackground ? timer.unref() : timer;
   }
 }

@@ -142,7 +142,13 @@ export type {
 } from './results/member-outcome.js';
 export { isFinal, type JobState } from './results/state.js';
 // Workers
-export type { RetryRequestOptions, TaskContext, TaskLog } from './running/context.js';
+export type {
+  MemberArgs,
+  MemberOptions,
+  RetryRequestOptions,
+  TaskContext,
+  TaskLog,
+} from './running/context.js';
 export { processIndex } from './running/processes/place.js';
 export type { ActiveAttempt, AttemptCounts, AttemptEnd } from './running/worker/activity.js';
 export type { AppWorker, CloseOptions, CloseReason } from './running/worker/app-worker.js';

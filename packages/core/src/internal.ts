@@ -1,6 +1,7 @@
 /** For Umbel's own packages. Not covered by the version promise. */
 
 export { coreOf } from './app.js';
+export type { ChildKeys, EndedJob, EndedRange, EndedSet, Removal, TreeState } from './bullmq/ended-jobs.js';
 export { type Clock, systemClock } from './clock.js';
 export { type Duration, durationMs } from './duration.js';
 export { nodesOf } from './flow/expansion.js';
@@ -18,6 +19,7 @@ export {
   SLICE,
   type Source,
 } from './flow/node.js';
+export { sharedOptions } from './flow/shared.js';
 export { jobsOf } from './flow/walk.js';
 export { plannedGraph, type RunGraph } from './graph/run-graph.js';
 export { type ProcessDefaults, setProcessDefaults } from './process-defaults.js';
@@ -29,7 +31,7 @@ export { type EnqueuedJob, type Observer, type Runtime, systemRuntime } from './
 export { united } from './sending/callbacks.js';
 export { looksLikeOptions, optionsComeSecond } from './sending/mistaken-options.js';
 export { standInFor } from './stand-in.js';
-export { type OptionsOf, type Planning, piped, provideCanvas } from './tasks/canvas.js';
+export { type OptionsOf, type Planning, piped, provideCanvas, type Surroundings } from './tasks/canvas.js';
 export { checkOptions, type OptionNames } from './tasks/known-options.js';
 export { type CallbackExpressions, withCallback } from './tasks/linking.js';
 export {
@@ -37,6 +39,7 @@ export {
   checkInteger,
   isName,
   mergeOptions,
+  NO_OPTIONS,
   type NormalizedOptions,
   normalizeOptions,
   SIGNATURE_OPTIONS,

@@ -41,8 +41,11 @@ export class Engine {
   /** Attempts that are let through one by one while nobody lets all of them. */
   #steps = 0;
   #isPumping = false;
+  /** Timers of upkeep: that they are set is no reason for time to pass. */
+  #background = 0;
 
-  constructor(startAt: number, seed: number | undefined) {
+  /** @param withUpkeep Whether workers look after what the store keeps, as time passes. */
+  constructor(startAt: number, seed: number | undefined, withUpkeep: boolean) {
     this.#time = new VirtualClock(startAt);
     this.#jitter = new Choice(seed);
     const gate: Gate = {
@@ -56,6 +59,7 @@ export class Engine {
       now: () => this.#time.now(),
       setTimeout: (run, ms) => this.#setTimeout(run, ms, this.#park()),
       setDeadline: (run, ms) => this.#setTimeout(run, ms, () => {}),
+      setBackground: (run, ms) => (withUpkeep ? this.#setBackground(run, ms) : undefined),
       clearTimeout: (handle) => (handle as { clear(): void } | undefined)?.clear(),
     };
   }
@@ -150,7 +154,10 @@ export class Engine {
 
   /** Whether time has to pass for something that ends. Schedules never do, and are no reason. */
   #isWaitingForTime(): boolean {
-    return this.#time.pending > this.store.alarmsOnlyFor(({ name }) => name === INTERNAL_JOB.schedule);
+    return (
+      this.#time.pending - this.#background >
+      this.store.alarmsOnlyFor(({ name }) => name === INTERNAL_JOB.schedule)
+    );
   }
 
   async #work(steps: number, work: () => Promise<void>): Promise<void> {
@@ -196,6 +203,16 @@ export class Engine {
         unpark();
       },
     };
+  }
+
+  #setBackground(run: () => void, ms: number): { clear(): void } {
+    let isSet = true;
+    this.#background += 1;
+    const end = () => {
+      if (isSet) this.#background -= 1;
+      isSet = false;
+    };
+    return this.#setTimeout(run, ms, end);
   }
 
   /** Notes that the current attempt, if there is one, waits for the engine; gives a function that ends it. */

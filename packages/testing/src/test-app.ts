@@ -1,10 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { setMaxListeners } from 'node:events';
 import {
   type AnyTask,
   type App,
   type AsyncResult,
   type InputArgs,
   type InputOf,
+  isUmbelError,
   type Logger,
   type OutputOf,
   type Step,
@@ -47,6 +49,11 @@ export interface TestAppOptions {
    * Default false: handlers ask `ctx.now()` and `ctx.sleep()`.
    */
   virtualTimers?: boolean | undefined;
+  /**
+   * Whether results and failures go from the store as the app's `resultTtl` and `failureTtl` say, while time passes.
+   * Default false: they stay, so that a test that passes a month finds them.
+   */
+  retention?: boolean | undefined;
   /** Varies, repeatably, what BullMQ leaves open, such as which of several idle workers is served first. */
   seed?: number | undefined;
 }
@@ -55,6 +62,7 @@ const OPTIONS: OptionNames<TestAppOptions> = {
   now: true,
   concurrency: true,
   virtualTimers: true,
+  retention: true,
   seed: true,
 };
 
@@ -156,7 +164,8 @@ const FOREVER_MS = 100 * 365 * 86_400_000;
 export async function testApp(app: App, options: TestAppOptions = {}): Promise<TestApp> {
   const core = coreOf(app);
   checkOptions(options, OPTIONS);
-  const engine = new Engine(options.now?.getTime() ?? DEFAULT_START, options.seed);
+  const keepsAll = options.retention !== true;
+  const engine = new Engine(options.now?.getTime() ?? DEFAULT_START, options.seed, !keepsAll);
   const history = new History();
   const fakes = new Fakes();
   const faults = new Faults();
@@ -175,7 +184,11 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
   const serve = (queue: string) => {
     if (queues.has(queue) || queue === INTERNAL_QUEUE) return;
     queues.add(queue);
-    engine.starting(outside(() => worker.addQueue(queue)));
+    // A test may end, or its worker crash, before the queue is served; the next worker serves all of them.
+    const serving = outside(() => worker.addQueue(queue)).catch((error: unknown) => {
+      if (!isUmbelError(error, 'CLOSED')) throw error;
+    });
+    engine.starting(serving);
   };
 
   const crash = () => {
@@ -255,7 +268,7 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
 
   const connection = failing(backendsOf(engine.store), (command) => faults.storeError(command));
   const fork = core.fork(
-    { connection, resultTtl: FOREVER_MS, failureTtl: FOREVER_MS, logger: SILENT },
+    { connection, ...(keepsAll && { resultTtl: FOREVER_MS, failureTtl: FOREVER_MS }), logger: SILENT },
     {
       clock: engine.clock,
       random: engine.random,
@@ -336,10 +349,12 @@ const unclaimed = {
   id: 'performed',
   queue: 'none',
   retry: undefined,
+  priority: undefined,
   starts: 1,
   stalls: 0,
   onceStored: () => {},
   endUniqueness: async () => {},
+  chargeLossIf: () => {},
   updateProgress: async () => {},
   log: async () => {},
   childResults: async () => new Map(),
@@ -347,16 +362,23 @@ const unclaimed = {
   endedChildren: new Map(),
   delayMs: 0,
   mayHavePendingChildren: false,
+  refusedWaits: 0,
   save: async () => {},
+  change: async () => {},
 } satisfies Partial<ActiveJob>;
 
 /** How such a job is given up: by its time limit, or by the test's signal, which only tells the handler. */
-function ending(signal: AbortSignal | undefined): Pick<ActiveJob, 'signal' | 'giveUp' | 'onGiveUp'> {
+function ending(
+  signal: AbortSignal | undefined,
+): Pick<ActiveJob, 'signal' | 'giveUp' | 'onGiveUp' | 'offGiveUp'> {
   const controller = new AbortController();
-  const listeners: ((reason: Error) => void)[] = [];
+  const either = signal === undefined ? controller.signal : AbortSignal.any([signal, controller.signal]);
+  setMaxListeners(0, either);
+  const listeners = new Set<(reason: Error) => void>();
   return {
-    signal: signal === undefined ? controller.signal : AbortSignal.any([signal, controller.signal]),
-    onGiveUp: (listener) => void listeners.push(listener),
+    signal: either,
+    onGiveUp: (listener) => void listeners.add(listener),
+    offGiveUp: (listener) => void listeners.delete(listener),
     giveUp(reason) {
       for (const listener of listeners) listener(reason);
       controller.abort(reason);

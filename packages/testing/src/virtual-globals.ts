@@ -115,11 +115,19 @@ const virtual = {
     const signal = options?.signal;
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
-      const timer = new VirtualTimer(clock, () => resolve(value), ms);
-      signal?.addEventListener('abort', () => {
+      const abort = () => {
         timer.clear();
-        reject(signal.reason);
-      });
+        reject(signal?.reason);
+      };
+      const timer = new VirtualTimer(
+        clock,
+        () => {
+          signal?.removeEventListener('abort', abort);
+          resolve(value);
+        },
+        ms,
+      );
+      signal?.addEventListener('abort', abort, { once: true });
     });
   },
 } as unknown as typeof real; // timers of another class: what Node's types add to them, handlers do not use

@@ -37,6 +37,7 @@ export function planGroup(planner: PartPlanner, group: NormalGroup, place: Place
     ...(need !== undefined && { need }),
     ...(policy?.kind === 'any' && { single: true }),
     ...(cancelSiblings && { cancel: true }),
+    ...(cancelSiblings === 'running' && { abort: true }),
   };
   return one({ ...internal(INTERNAL_JOB.collect, path, feed), join });
 }

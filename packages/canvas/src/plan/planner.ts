@@ -7,6 +7,7 @@ import {
   type MembersFeed,
   type Parent,
   type Planning,
+  sharedOptions,
   united,
 } from '@umbel/core/internal';
 import type {
@@ -119,12 +120,15 @@ export class Planner implements PartPlanner {
   #task(expression: NormalTask, path: string, feed?: Feed): FlowNode {
     const { task, input, into, immutable } = expression;
     if (into !== undefined) checkKeys([into]);
-    const { queue, ...options } = this.planning.optionsOf(expression);
+    const all = this.planning.optionsOf(expression);
+    const { queue, ...options } = all;
+    const shared = expression.shared && sharedOptions(expression.shared, all);
     return {
       path,
       name: task,
       queue,
       ...(Object.keys(options).length > 0 && { options }),
+      ...(shared !== undefined && { content: { shared } }),
       ...(input !== undefined && { input }),
       ...(into !== undefined && { into }),
       ...(feed !== undefined && {

@@ -1,8 +1,9 @@
 /** Damage that neither Umbel nor BullMQ does, and its repair (W25). */
-import { chain, group } from '@umbel/canvas';
+import { chain, fallback, group } from '@umbel/canvas';
 import { type App, createApp } from '@umbel/core';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, inject, test, vi } from 'vitest';
+import { z } from 'zod';
 import { toolbox } from '../support/toolbox.js';
 
 const soon = { timeout: '15s' } as const;
@@ -112,6 +113,94 @@ test('a step that has failed and is still waited for fails its run', async () =>
   await redis.sadd(`${parent}:dependencies`, child);
   expect(await app.repair()).toMatchObject({ ended: 1 });
   await expect(run.get(soon)).rejects.toMatchObject({ name: 'TaskFailedError' });
+});
+
+/** A call that waits for what its handler has put in its place. */
+async function replacedCall(countdown: number) {
+  const { double } = toolbox(app);
+  const swap = app.task({
+    name: 'swap',
+    input: z.number(),
+    run: async (n, ctx): Promise<number> => ctx.replace(double.set({ countdown }), n),
+  });
+  const call = await swap.delay(3);
+  await worker();
+  await vi.waitFor(async () => expect(await call.state()).toBe('waiting-children'), { timeout: 5000 });
+  const added = `${call.id}.~`;
+  await redis.srem(key('default', `${call.id}:dependencies`), key('default', added));
+  return { call, added, starts: async () => Number(await redis.hget(key('default', call.id), 'ats')) };
+}
+
+test('a call that has lost its link to what stands in its place is linked again, and nothing spins', async () => {
+  const { call, starts } = await replacedCall(1500);
+  expect(await app.repair()).toMatchObject({ started: 1 });
+  expect(await call.get(soon)).toBe(6);
+  expect(await starts()).toBeLessThan(6);
+});
+
+test('a call of which what stands in its place is gone fails as lost, and nothing spins', async () => {
+  const { call, added, starts } = await replacedCall(3_600_000);
+  await redis.zrem(key('default', 'delayed'), added);
+  await redis.del(key('default', added));
+  expect(await app.repair()).toMatchObject({ started: 1 });
+  await expect(call.get(soon)).rejects.toMatchObject({ cause: { code: 'LOST_JOB' } });
+  expect(await starts()).toBeLessThan(6);
+});
+
+test('a call that was not told how what stands in its place has failed fails with it', async () => {
+  const { fail } = toolbox(app);
+  const swap = app.task({
+    name: 'swap',
+    input: z.number(),
+    run: async (n, ctx): Promise<number> => ctx.replace(fail.set({ countdown: 700 }), n),
+  });
+  const call = await swap.delay(3);
+  await worker();
+  await vi.waitFor(async () => expect(await call.state()).toBe('waiting-children'), { timeout: 5000 });
+  const added = `${call.id}.~`;
+  const dependencies = key('default', `${call.id}:dependencies`);
+  await redis.srem(dependencies, key('default', added));
+  await redis.hdel(key('default', added), 'parentKey', 'parent');
+  await vi.waitFor(async () => expect(await app.result(added).state()).toBe('failed'), { timeout: 5000 });
+  expect(await app.repair()).toMatchObject({ started: 1 });
+  await expect(call.get(soon)).rejects.toMatchObject({ task: 'fail', cause: { name: 'Boom' } });
+});
+
+test('the other step of a fallback that has lost its link fails as lost, and nothing spins', async () => {
+  const { fail, double } = toolbox(app);
+  const run = await fallback(fail, double.si(1).set({ countdown: 3_600_000 })).delay(1);
+  await worker();
+  const other = `${run.id}.0^b`;
+  await vi.waitFor(async () => expect(await app.result(other).state()).toBe('delayed'), { timeout: 5000 });
+  await redis.srem(key('umbel', `${run.id}.0:dependencies`), key('default', other));
+  expect(await app.repair()).toMatchObject({ started: 1 });
+  await expect(run.get(soon)).rejects.toMatchObject({ cause: { code: 'LOST_JOB' } });
+  expect(Number(await redis.hget(key('umbel', `${run.id}.0`), 'ats'))).toBeLessThan(10);
+});
+
+test('a group that has enough ends though the job that adds its members is gone', async () => {
+  const { double, hold, signals, count } = toolbox(app);
+  const run = await chain(hold, group.any([double, double.set({ countdown: 3_600_000 })])).delay(1);
+  await worker();
+  await vi.waitFor(() => expect(count('hold')).toBe(1), { timeout: 5000 });
+  const join = `${run.id}.0`;
+  const fan = `${join}-fan`;
+  signals.emit('release');
+  await expect(run.get(soon)).resolves.toBe(2);
+  // As if the store had lost that the fan-out had ended: the join has its winner, and no word of who adds the others.
+  await redis.hdel(`${key('umbel', join)}:processed`, key('umbel', fan));
+  await redis.del(key('umbel', fan));
+  for (const id of [join, run.id]) {
+    await redis.zrem(key('umbel', 'completed'), id);
+    await redis.hdel(key('umbel', id), 'finishedOn', 'returnvalue');
+  }
+  await redis.zadd(key('umbel', 'waiting-children'), 1, run.id);
+  await redis.hdel(`${key('umbel', run.id)}:processed`, key('umbel', join));
+  await redis.sadd(`${key('umbel', run.id)}:dependencies`, key('umbel', join));
+  await redis.lpush(key('umbel', 'wait'), join);
+  await redis.zadd(key('umbel', 'marker'), 0, '0');
+  await expect(run.get(soon)).resolves.toBe(2);
+  expect(Number(await redis.hget(key('umbel', join), 'ats'))).toBeLessThan(10);
 });
 
 test('a worker repairs by itself, counts it, and tells the logger', async () => {

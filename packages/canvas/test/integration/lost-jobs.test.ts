@@ -98,4 +98,30 @@ onEveryEngine('a job that is removed by hand', (engine) => {
     await remove(`${run.id}.0/1`, 'umbel', false);
     await expect(run.get(soon)).rejects.toMatchObject({ cause: { name: 'LostJobError' } });
   });
+
+  test('with the outcomes of settled members makes no failures of them', async () => {
+    const { work, remove, double, hold, echo, signals } = start(engine);
+    const members = [...Array.from({ length: 120 }, () => double), hold];
+    const runs = [
+      await group.settled(members).delay(1),
+      await chord(group.settled(members), echo).delay(1),
+      await chord(group.atLeast(2, [double, hold]), echo).delay(1),
+    ] as const;
+    let held = 0;
+    signals.on('held', () => {
+      held += 1;
+    });
+    await work();
+    await vi.waitFor(() => expect(held).toBe(3), { timeout: 10_000 });
+    await vi.waitFor(async () => expect(await runs[0].counts()).toMatchObject({ completed: 120 }));
+    await vi.waitFor(async () => expect(await runs[1].counts()).toMatchObject({ completed: 120 }));
+    await vi.waitFor(async () => expect(await runs[2].counts()).toMatchObject({ completed: 1 }));
+    await remove(`${runs[0].id}.0/1`, 'umbel', false);
+    await remove(`${runs[1].id}.0-0/1`, 'umbel', false);
+    await remove(`${runs[2].id}.0-0.0!`, 'umbel', false);
+    signals.emit('release');
+    for (const run of runs) {
+      await expect(run.get(soon)).rejects.toMatchObject({ cause: { name: 'LostJobError' } });
+    }
+  });
 });

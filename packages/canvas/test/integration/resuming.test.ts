@@ -107,6 +107,24 @@ onEveryEngine('resume', (engine) => {
     expect(count('hold')).toBe(1);
   });
 
+  test('takes an expiry back, also of what is not added yet', async () => {
+    const { app, double, hold, signals, count } = await start(engine);
+    const fork = app.task({
+      name: 'fork',
+      input: z.number(),
+      run: async (n, ctx): Promise<number> => ctx.replace(chain(double, double), n),
+    });
+    const flow = chain(hold, double, group([double, fork]), map(fallback(double, double.si(0))));
+    const expires = new Date(Date.now() + 300);
+    const run = await flow.applyAsync(1, { expires });
+    await vi.waitFor(() => expect(count('hold')).toBe(1));
+    await vi.waitFor(() => expect(Date.now()).toBeGreaterThan(expires.getTime()), 5000);
+    signals.emit('release');
+    await expect(run.get(soon)).rejects.toMatchObject({ state: 'expired' });
+    await run.resume();
+    expect(await run.get(soon)).toEqual([8, 16]);
+  });
+
   test('may fail again, and be resumed again; nothing else can be', async () => {
     const { double, fragile, broken, app, note } = { note: undefined, ...(await start(engine)) };
     void note;

@@ -30,7 +30,7 @@ function* childrenIn(root: FlowNode): Generator<FlowEntry> {
 function* addedLater(tree: FlowNode): Generator<FlowEntry> {
   const { expand, callbacks = {}, children = [] } = tree;
   for (const each of expand === undefined ? [] : nodesOf(expand)) {
-    yield* flowEntries(queueOf, 'run', [each], { id: 'above', queue: 'q:queue' });
+    yield* flowEntries(queueOf, 'run', [each], { above: { id: 'above', queue: 'q:queue' } });
     yield* addedLater(each);
   }
   for (const callback of Object.values(callbacks).flat()) yield* childrenIn(callback);

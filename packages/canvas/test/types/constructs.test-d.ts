@@ -96,6 +96,8 @@ test('at least some successes are a list', () => {
 
 test('options of a group are checked', () => {
   group([double], { cancelSiblings: true });
+  group.any([double], { cancelSiblings: 'running' });
+  group.atLeast(1, [double], { cancelSiblings: 'running' });
   // @ts-expect-error it is true or false
   group([double], { cancelSiblings: 'yes' });
   // @ts-expect-error there is no such option

@@ -94,6 +94,9 @@ describe('group', () => {
     expect(group.atLeast(1, [double], { cancelSiblings: true }).toJSON()).toMatchObject({
       cancelSiblings: true,
     });
+    expect(group.any([double], { cancelSiblings: 'running' }).toJSON()).toMatchObject({
+      cancelSiblings: 'running',
+    });
     expect(group([double], { cancelSiblings: false }).toJSON()).not.toHaveProperty('cancelSiblings');
     expect(() => untyped(group)([double], { cancelSiblings: 'yes' })).toThrow(InvalidOptionError);
   });

@@ -42,19 +42,21 @@ describe('normalize', () => {
 
   test('hands options down to the tasks, where an inner one wins', () => {
     const inner = chain(double.set({ queue: 'inner' }), add.into('x', { y: 1 }));
+    const shared = { queue: 'outer', priority: 3 }; // for what handlers add
     expect(normalize(dataOf(group([inner]).set({ queue: 'outer', priority: 3 })))).toEqual({
       kind: 'group',
       members: [
         {
           kind: 'chain',
           steps: [
-            { ...DOUBLE, options: { queue: 'inner', priority: 3 } },
+            { ...DOUBLE, options: { queue: 'inner', priority: 3 }, shared },
             {
               kind: 'task',
               task: 'add',
               into: 'x',
               input: { y: 1 },
               options: { queue: 'outer', priority: 3 },
+              shared,
             },
           ],
         },

@@ -14,7 +14,7 @@ export const revoke: CommandModule = defineCommand<RevokeFlags>({
       .summary('keep jobs or whole runs from starting, for good')
       .description(
         'Keeps jobs or whole runs from starting, for good. What runs goes on, unless --terminate is given. What has ended is ' +
-          'left as it is. By tag it asks before, since nobody sees how many are meant.',
+          'left as it is, but for steps that a run has left behind. By tag it asks before, since nobody sees how many are meant.',
       )
       .argument('[ids...]', 'ids of calls or runs')
       .addOption(ownFlag('--tag <text>', 'all that bears this tag, instead of ids'))

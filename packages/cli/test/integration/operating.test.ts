@@ -178,6 +178,20 @@ describe('commands of operators', { timeout: 90_000 }, () => {
     await app.close();
   });
 
+  test('stop what a run has left behind that has ended', async () => {
+    const { app, add, held, json, startWorker } = await shop();
+    await startWorker({ queues: { default: 1, slow: 1 } });
+    const run = await group([add.s({ a: -1 }), held, held]).delay();
+    expect((await run.outcome(soon)).ok).toBe(false);
+    const states = async () =>
+      (await Promise.all(['0.1', '0.2'].map((path) => app.result(`${run.id}.${path}`).state()))).toSorted();
+    await vi.waitFor(async () => expect(await states()).toEqual(['active', 'waiting']), within);
+    expect(await json('control', 'terminate', run.id)).toMatchObject({ code: 0, revoked: 1 });
+    await vi.waitFor(async () => expect(await states()).toEqual(['revoked', 'revoked']), within);
+    expect(await run.state()).toBe('failed');
+    expect(await json('control', 'terminate', run.id)).toMatchObject({ revoked: 0 });
+  });
+
   test('direct workers, queues and jobs', async () => {
     const { app, add, held, umbel, json, startWorker } = await shop();
     const worker = await startWorker();

@@ -1,7 +1,7 @@
 /** What an app is made of, put together from its options. */
+import { createAbortController } from '../abort.js';
 import type { AppOptions } from '../app.js';
 import { resolveConnection } from '../bullmq/connection.js';
-import { terminate } from '../bullmq/control.js';
 import { ScheduleStore } from '../bullmq/schedule-store.js';
 import { Store, type StoreOptions } from '../bullmq/store.js';
 import { advised } from '../bullmq/store-advice.js';
@@ -58,8 +58,6 @@ export interface AppParts extends SharedParts {
   readonly executor: () => Promise<Executor>;
   readonly asking: Asking;
   readonly maxMembers: number;
-  readonly keepCompletedMs: number;
-  readonly keepFailedMs: number;
 }
 
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
@@ -91,6 +89,10 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
   const maxResultBytes = limitOf('limits.resultBytes', limits.resultBytes);
   const sealer = new Sealer(codecs, maxDecodedBytes(maxInputBytes, maxResultBytes));
   const at = resolveConnection(connection);
+  const keptMs = {
+    completed: timeToKeep('resultTtl', resultTtl),
+    failed: timeToKeep('failureTtl', failureTtl),
+  };
   const storeOptions: StoreOptions = {
     connection: at,
     prefix: prefix === undefined ? `umbel:{${name}}` : checkPrefix(prefix),
@@ -100,16 +102,15 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
     outages: new WeakSet(),
     sealer,
     timeoutMs: positiveMs(sendTimeout, 'sendTimeout'),
+    closing: createAbortController(),
+    keptMs,
   };
-  const keepCompletedMs = timeToKeep('resultTtl', resultTtl);
-  const keepFailedMs = timeToKeep('failureTtl', failureTtl);
   const store = new Store(storeOptions);
-  const tags = new TagIndex(store, Math.max(keepCompletedMs, keepFailedMs));
+  const tags = new TagIndex(store, { completedMs: keptMs.completed, failedMs: keptMs.failed });
   const asking = new Asking(store, storeOptions, runtime.clock);
   const results: ResultParts = {
     store,
     runtime,
-    terminate: (queue, id) => terminate(store, { queue, id }),
     unserved: (queue) => whoIsMissing(asking, name, queue),
     warn: telling.once,
   };
@@ -158,7 +159,7 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
       checks,
       sending,
     },
-    ...{ executor, asking, maxMembers, keepCompletedMs, keepFailedMs },
+    ...{ executor, asking, maxMembers },
     queues: new Queues({ router, registry, store, asking, now: () => runtime.clock.now() }),
     scheduling: new Scheduling(scheduleParts),
   };

@@ -3,7 +3,6 @@ import { INTERNAL_QUEUE } from '../flow/node.js';
 import type { AsyncResult } from '../results/async-result.js';
 import { StoredResult } from '../results/result.js';
 import { revokeJobs } from '../results/revoking.js';
-import { isFinal } from '../results/state.js';
 import { checkTags } from '../tasks/options.js';
 import type { AppParts } from './parts.js';
 
@@ -31,7 +30,6 @@ export async function revokeByTag(
   const now = runtime.clock.now();
   let count = 0;
   for await (const place of tags.find(tag, now)) {
-    if (isFinal(await store.state(place.queue, place.id))) continue;
     const marked = await revokeJobs(results, place, { now, tag }, isTerminated);
     count += marked.filter((job) => job.queue !== INTERNAL_QUEUE).length;
   }

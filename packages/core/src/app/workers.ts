@@ -1,5 +1,6 @@
 /** The workers of an app in this process. */
 import { hostname } from 'node:os';
+import { appClosed } from '../bullmq/closing.js';
 import { connectionFacts, isShared } from '../bullmq/connection.js';
 import { registeredTasks } from '../control/registered.js';
 import type { AppFacts } from '../control/worker-control.js';
@@ -21,14 +22,15 @@ function defaultName(): string {
 
 export class Workers {
   readonly #parts: AppParts;
-  readonly #closeApp: () => Promise<void>;
+  readonly #disconnectApp: () => Promise<void>;
   readonly #listeners = new Set<ActivityListener>();
   readonly #open = new Set<AppWorker>();
+  #isClosed = false;
 
-  /** @param closeApp Closes the app when its last worker has come to an end of its own. */
-  constructor(parts: AppParts, closeApp: () => Promise<void>) {
+  /** @param disconnectApp Closes the connections of the app when its last worker has come to an end of its own. */
+  constructor(parts: AppParts, disconnectApp: () => Promise<void>) {
     this.#parts = parts;
-    this.#closeApp = closeApp;
+    this.#disconnectApp = disconnectApp;
   }
 
   /** Those that are not closed. */
@@ -53,10 +55,11 @@ export class Workers {
       processIndex: role.kind === 'process' ? role.place.index : undefined,
       queues: () => queuesToServe(normalized, () => this.#parts.queues.ofHandlers()),
       load: () => this.#load({ options, normalized, role }, worker),
+      onClose: () => this.#open.delete(worker),
     });
     this.#open.add(worker);
-    // Its supervisor waits for it.
-    if (role.kind === 'process') void worker.load();
+    // Its supervisor waits for it. That the app was closed is told to whoever starts it.
+    if (role.kind === 'process') worker.load().catch(() => {});
     return worker;
   }
 
@@ -67,6 +70,7 @@ export class Workers {
       this.#parts.executor(),
     ]);
     return (options) => {
+      if (this.#isClosed) throw appClosed();
       const worker: QueueWorker = new QueueWorker(
         options,
         this.#workerParts(executor, () => this.#open.delete(worker)),
@@ -77,6 +81,10 @@ export class Workers {
   }
 
   async #load(plan: WorkerPlan<WorkerRole>, worker: AppWorker): Promise<AppWorker> {
+    if (this.#isClosed) {
+      this.#open.delete(worker);
+      throw appClosed();
+    }
     const [{ createWorker }, executor] = await Promise.all([
       import('../running/processes/create-worker.js'),
       this.#parts.executor(),
@@ -87,16 +95,18 @@ export class Workers {
     );
   }
 
+  /** Closes all of them. Those that are made from now on refuse whatever is asked of them. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await Promise.all([...this.#open].map((worker) => worker.close()));
   }
 
   #workerParts(executor: Executor, onClose: () => void): WorkerParts {
-    const { storeOptions, store, runtime, queues, router, scheduling, telling } = this.#parts;
-    const { keepCompletedMs, keepFailedMs } = this.#parts;
+    const { storeOptions, store, runtime, queues, router, scheduling, tags, telling } = this.#parts;
     return {
       store: storeOptions,
       jobs: store,
+      cleanTags: () => tags.clean(runtime.clock.now()),
       clock: runtime.clock,
       facts: this.#facts(),
       executor,
@@ -114,28 +124,26 @@ export class Workers {
       prepareQueue: (queue) => queues.prepare(queue),
       syncSchedules: () => scheduling.syncAtStart(),
       defaultName: defaultName(),
-      keepCompletedMs,
-      keepFailedMs,
       info: telling.info,
       warn: telling.warn,
       onClose,
-      closeApp: async () => {
-        if (this.#open.size === 0) await this.#closeApp();
+      disconnectApp: async () => {
+        if (this.#open.size === 0) await this.#disconnectApp();
       },
     };
   }
 
   /** What is told of the app to who asks. */
   #facts(): AppFacts {
-    const { name, storeOptions, registry, router, keepCompletedMs, keepFailedMs } = this.#parts;
-    const { connection, prefix, sealer, timeoutMs } = storeOptions;
+    const { name, storeOptions, registry, router } = this.#parts;
+    const { connection, prefix, sealer, timeoutMs, keptMs } = storeOptions;
     return {
       app: name,
       prefix,
       connection: connectionFacts(connection),
       codecs: sealer.names,
-      resultTtlMs: keepCompletedMs,
-      failureTtlMs: keepFailedMs,
+      resultTtlMs: keptMs.completed,
+      failureTtlMs: keptMs.failed,
       sendTimeoutMs: timeoutMs,
       registered: () => registeredTasks(registry.handledTasks(), (task, own) => router.usualQueue(task, own)),
     };

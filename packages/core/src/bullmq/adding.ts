@@ -43,7 +43,7 @@ export function addJob(access: StoreAccess, job: NewJob, timeoutMs?: number): Pr
 function addWith(access: StoreAccess, job: NewJob, data: Envelope, timeoutMs?: number): Promise<string> {
   const { id, name, queue, deduplication } = job;
   if (deduplication?.maxWaitMs !== undefined) return addBounded(access, job, data, timeoutMs);
-  const options = toJobOptions(job.options, deduplication);
+  const options = toJobOptions(job.options, access.keep, deduplication);
   const add = (bull: EnvelopeQueue) => bull.getBackend().addJob(jobJson(id, name, data, options), id, ALONE);
   const adding = access.on(queue, add, timeoutMs);
   if (deduplication?.mode !== 'debounce') return adding;
@@ -85,7 +85,7 @@ function addBounded(
       const since = (isWaiting ? replaced.data.debouncedSince : undefined) ?? now;
       // One that is due at once would not take the place of one that waits.
       const delay = Math.max(1, Math.min(forMs, since + maxWaitMs - now));
-      const options = { ...toJobOptions(job.options, deduplication), delay };
+      const options = { ...toJobOptions(job.options, access.keep, deduplication), delay };
       const own = { ...data, debouncedSince: since };
       const add = () => bull.getBackend().addJob(jobJson(id, name, own, options), id, ALONE);
       const added = await add();
@@ -110,7 +110,7 @@ export async function addJobs(
     : jobs.map((job) => unsealed(job));
   const entries = () =>
     jobs.map(({ id, name, options, deduplication }, index) => {
-      const opts = toJobOptions(options, deduplication);
+      const opts = toJobOptions(options, access.keep, deduplication);
       return { job: jobJson(id, name, data[index] ?? {}, opts), jobId: id, parentKeyOpts: ALONE };
     });
   return access.on(queue, (bull) => bull.getBackend().addJobs(entries()), timeoutMs);
@@ -132,7 +132,7 @@ export async function addRun(
     // A child that is there and has failed would be waited for again, and for ever.
     if (mayBeThere && (await isWholeStored(access, run, root))) return;
     mayBeThere = true;
-    await access.backends.base().addFlow(flowEntries(access.queueOf, run, [sealed]));
+    await access.backends.base().addFlow(flowEntries(access.queueOf, run, [sealed], { keep: access.keep }));
   }, timeoutMs);
 }
 
@@ -155,7 +155,7 @@ export async function addChildren(
       const missing = mayBeThere ? await notAdded(access, run, place, sealed) : sealed;
       mayBeThere = true;
       if (missing.length === 0) return;
-      await access.backends.base().addFlow(flowEntries(access.queueOf, run, missing, above));
+      await access.backends.base().addFlow(flowEntries(access.queueOf, run, missing, { above }));
     }, timeoutMs);
   }
 }

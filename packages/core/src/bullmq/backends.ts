@@ -1,8 +1,8 @@
-import { setMaxListeners } from 'node:events';
 import { type IQueueBackend, Queue, type QueueOptions } from 'bullmq';
+import { createAbortController } from '../abort.js';
 import { ClosedError, ConnectionError, StoreConfigurationError } from '../errors.js';
 import type { Envelope } from '../wire/envelope.js';
-import type { ResolvedConnection } from './connection.js';
+import { appClosed, type Connecting, connect, endBackend, errorOfClosed, settlesSoon } from './closing.js';
 import { Deadlines } from './deadlines.js';
 import { checksAdded } from './guards/added.js';
 import { readsWhole } from './guards/reads.js';
@@ -16,8 +16,7 @@ import { EXACT_MS, type StoreTime } from './store-time.js';
 
 export type EnvelopeQueue = Queue<Envelope, unknown, string, Envelope, unknown, string, IQueueBackend>;
 
-export interface BackendOptions {
-  readonly connection: ResolvedConnection;
+export interface BackendOptions extends Connecting {
   readonly prefix: string;
   readonly onError: (error: Error) => void;
   /** Resolves after a time, before a command is tried again. */
@@ -27,10 +26,21 @@ export interface BackendOptions {
   readonly outages: WeakSet<Error>;
 }
 
+/** What goes on from one opening of connections to their end. */
+interface Session {
+  /** Aborted at the end. */
+  readonly ending: AbortController;
+  /** Of the calls that are under way. */
+  readonly deadlines: Deadlines;
+}
+
+function newSession(): Session {
+  return { ending: createAbortController(), deadlines: new Deadlines() };
+}
+
 /** Until when a command is tried. */
 interface Wait {
-  /** Aborted when this is closed meanwhile. */
-  readonly signal: AbortSignal;
+  readonly session: Session;
   readonly timeoutMs: number;
   /** By `performance.now()`. */
   readonly deadline: number;
@@ -38,13 +48,6 @@ interface Wait {
 
 function rethrow(error: unknown): Promise<never> {
   return Promise.reject(error);
-}
-
-/** Everyone who waits for a result listens. */
-function closer(): AbortController {
-  const controller = new AbortController();
-  setMaxListeners(0, controller.signal);
-  return controller;
 }
 
 const RETRY_MS = { first: 20, max: 1000 };
@@ -60,29 +63,28 @@ export class Backends {
   readonly #options: BackendOptions;
   readonly #queues = new Map<string, EnvelopeQueue>();
   #base: IQueueBackend | undefined;
-  readonly #deadlines = new Deadlines();
   #ready: Promise<void> | undefined;
   /** Whether `#ready` has resolved. */
   #isReady = false;
   /** While the store is asked for its time. */
   #readingTime: Promise<void> | undefined;
   #lastError: Error | undefined;
-  #closed = closer();
+  #session = newSession();
 
   constructor(options: BackendOptions) {
     this.#options = options;
   }
 
-  /** Aborted when this is closed. */
+  /** Aborted when this is closed, or disconnected. */
   get closed(): AbortSignal {
-    return this.#closed.signal;
+    return this.#session.ending.signal;
   }
 
   base(): IQueueBackend {
     if (this.#base === undefined) {
       const { connection, prefix, onError } = this.#options;
       const options: QueueOptions = { connection: connection.options, prefix };
-      this.#base = this.#guarded(connection.factory('', options));
+      this.#base = this.#guarded(connect(this.#options, '', options));
       this.#base.on('error', (error: Error) => {
         this.#lastError = error;
         onError(error);
@@ -119,26 +121,28 @@ export class Backends {
    * @throws {ConnectionError} after `timeoutMs`.
    */
   reach<T>(timeoutMs: number, command: () => Promise<T>): Promise<T> {
-    const { signal } = this.#closed;
+    if (this.#options.closing.signal.aborted) return Promise.reject(appClosed());
     const now = performance.now();
     // Nobody waits for it: this command goes by what is known, and the next ones by what is read.
     if (this.#isReady && this.#options.time.isDue(now)) this.#readTime().catch(() => {});
-    const wait: Wait = { signal, timeoutMs, deadline: now + timeoutMs };
+    const wait: Wait = { session: this.#session, timeoutMs, deadline: now + timeoutMs };
     // Nearly all arrive at once: they get by with this one promise.
     return this.#within(wait, command, (error) => this.#reachAgain(wait, command, error));
   }
 
   /** The same, after a first try that has ended with an error. */
   async #reachAgain<T>(wait: Wait, command: () => Promise<T>, first: unknown): Promise<T> {
-    const { signal, timeoutMs, deadline } = wait;
+    const { session, timeoutMs, deadline } = wait;
+    const { signal } = session.ending;
     let error = first;
     for (let pauseMs = RETRY_MS.first; ; pauseMs = Math.min(pauseMs * 2, RETRY_MS.max)) {
+      if (signal.aborted) throw this.#told(this.#closedUnder(error));
       if (error instanceof ConnectionError || !isTransient(error)) throw this.#told(error);
-      if (signal.aborted) throw this.#asOutage(error as Error);
       this.#forgetReady();
       this.#lastError = error as Error;
       if (performance.now() + pauseMs >= deadline) throw this.#unreachable(timeoutMs);
       await this.#options.pause(pauseMs);
+      if (signal.aborted) throw this.#closedUnder(error);
       try {
         return await this.#within(wait, command, rethrow);
       } catch (again) {
@@ -147,17 +151,28 @@ export class Backends {
     }
   }
 
-  /** Closes every connection. The next use opens new ones. */
-  async close(): Promise<void> {
-    this.#closed.abort(new ClosedError('The app was closed while a result was waited for.'));
-    this.#closed = closer();
-    const closing = [...this.#queues.values()];
+  /** Closes every connection, for good. What is under way ends: with its answer, if that comes soon, or with an error. */
+  close(): Promise<void> {
+    this.#options.closing.abort(appClosed());
+    return this.disconnect();
+  }
+
+  /** The same, but the next use opens new ones. */
+  async disconnect(): Promise<void> {
+    const { ending, deadlines } = this.#session;
+    this.#session = newSession();
+    ending.abort(new ClosedError('The app was closed while a result was waited for.'));
+    await settlesSoon(deadlines.idle()); // a call that nobody waits for is not to fail
     const base = this.#base;
+    const queues = [...this.#queues.values()];
     this.#queues.clear();
     this.#base = undefined;
     this.#forgetReady();
-    await Promise.all(closing.map((queue) => queue.close()));
-    await base?.close();
+    if (base !== undefined) {
+      const closed = Promise.all(queues.map((queue) => queue.close())).then(() => base.close());
+      await endBackend(base, closed);
+    }
+    deadlines.expireAll(); // no answer comes any more
   }
 
   /** What the store tells of itself, now; undefined if it does not. */
@@ -215,22 +230,23 @@ export class Backends {
 
   /** What the command gives, once this is connected; if it fails in time, what `instead` makes of its error. */
   #within<T>(
-    { deadline, timeoutMs }: Wait,
+    { session, deadline, timeoutMs }: Wait,
     command: () => Promise<T>,
     instead: (error: unknown) => Promise<T>,
   ): Promise<T> {
+    const { deadlines } = session;
     return new Promise((resolve, reject) => {
-      const limit = this.#deadlines.set(deadline, () => {
+      const limit = deadlines.set(deadline, () => {
         this.#forgetReady();
-        reject(this.#told(this.#unreachable(timeoutMs)));
+        reject(session.ending.signal.aborted ? appClosed() : this.#told(this.#unreachable(timeoutMs)));
       });
       const fail = (error: unknown) => {
-        if (this.#deadlines.clear(limit)) resolve(instead(error));
+        if (deadlines.clear(limit)) resolve(instead(error));
       };
       try {
         const answer = this.#isReady ? command() : this.#connected().then(command);
         answer.then((value) => {
-          this.#deadlines.clear(limit);
+          deadlines.clear(limit);
           resolve(value);
         }, fail);
       } catch (error) {
@@ -274,6 +290,12 @@ export class Backends {
     const what = isRefusedUser(cause) ? `let nobody in for ${seconds}` : `did not answer within ${seconds}`;
     const advice = adviceOn(cause, this.#options.connection);
     return this.#asOutage(new ConnectionError(`The store ${what}${reason}. ${advice}`, { cause }));
+  }
+
+  /** The error of a call whose connections were closed under it. It is not charged to a handler that made the call. */
+  #closedUnder(error: unknown): unknown {
+    const told = errorOfClosed(error);
+    return told instanceof ClosedError ? this.#asOutage(told) : told;
   }
 
   #asOutage<T extends Error>(error: T): T {

@@ -1,10 +1,11 @@
 /** Changing, ending and removing jobs of a store. */
 import type { ErrorRecord } from '../errors.js';
 import type { Fed } from '../wire/envelope.js';
+import { type Mark, type Marked, type MarkedPlace, markTrees } from './marking.js';
 import { mergeData } from './merge-data.js';
 import { isHeld } from './reading.js';
 import type { StoreAccess } from './store-access.js';
-import { childrenOf, type JobPlace, type Mark, markTree, removeTree } from './tree.js';
+import { childrenOf, type JobPlace, removeTree } from './tree.js';
 
 /** Forgets a job that has ended, and those below it, but for what still runs. False if the store does not hold it. */
 export async function removeJob(access: StoreAccess, place: JobPlace): Promise<boolean> {
@@ -14,14 +15,20 @@ export async function removeJob(access: StoreAccess, place: JobPlace): Promise<b
 }
 
 /**
- * Marks a job, and in a run every job that is known yet, as revoked: it does not start any more. What waited for a
- * time is taken up at once, so as to end. Gives the jobs that were marked, the given one first.
+ * Marks a job, and in a run every job that is known yet and has not ended, as revoked: it does not start any more. What
+ * waited for a time is taken up at once, so as to end. Gives the jobs that were marked.
  */
-export async function revokeJob(access: StoreAccess, job: JobPlace, mark: Mark): Promise<JobPlace[]> {
-  const marked = new Map<string, JobPlace>();
+export async function revokeJob(access: StoreAccess, job: JobPlace, mark: Mark): Promise<MarkedPlace[]> {
+  const marked = new Map<string, MarkedPlace>();
   // W18: a worker that was just adding jobs, and died before it looked for marks, has added them by the second time.
-  for (let pass = 0; pass < 2; pass += 1)
-    for await (const place of markTree(access, job, mark)) marked.set(`${place.queue}/${place.id}`, place);
+  for (let pass = 0; pass < 2; pass += 1) {
+    for await (const place of markTrees(access, [{ ...job, isRoot: true }], mark)) {
+      const key = `${place.queue}/${place.id}`;
+      const isActive = place.isActive || marked.get(key)?.isActive === true;
+      marked.set(key, { ...place, isActive });
+    }
+    if (marked.size === 0) break; // whatever adds jobs would be among those that have not ended
+  }
   return [...marked.values()];
 }
 
@@ -47,11 +54,15 @@ export async function endFeed(access: StoreAccess, { queue, id }: JobPlace, told
   });
 }
 
-/** Marks what a job still waits for as not needed any more. */
-export async function skipPending(access: StoreAccess, place: JobPlace, now: number): Promise<void> {
-  for await (const child of childrenOf(access, place, ['unprocessed'])) {
-    for await (const _ of markTree(access, child, { now, skipped: true }));
-  }
+/** Marks what has not ended of the members that a job waits for as not needed any more. Gives what was marked. */
+export async function skipPending(access: StoreAccess, place: JobPlace, now: number): Promise<MarkedPlace[]> {
+  const pending: Marked[] = [];
+  // One that has failed may be a slice of the members, or a group that has left some of its own behind.
+  for await (const { queue, id, kind } of childrenOf(access, place, ['unprocessed', 'ignored']))
+    pending.push({ queue, id, hasEnded: kind === 'ignored' });
+  const marked: MarkedPlace[] = [];
+  for await (const each of markTrees(access, pending, { now, skipped: true })) marked.push(each);
+  return marked;
 }
 
 /** Lets a job end without what it still waits for, which goes on by itself. */

@@ -4,15 +4,18 @@ import { describe } from '../errors/describe.js';
 import { ConnectionError, LockLostError } from '../errors.js';
 import { LinkedItems } from '../linked-items.js';
 import type { ActiveJob, AttemptOutcome } from '../running/job.js';
-import { isEnvelope } from '../wire/envelope.js';
+import { type Envelope, type EnvelopeContent, isEnvelope } from '../wire/envelope.js';
 import type { BackendOptions } from './backends.js';
 import { ClaimedJob } from './claimed-job.js';
 import { ClaimingWorker } from './claiming-worker.js';
 import { type Claim, Claims } from './claims.js';
+import { connect } from './closing.js';
+import type { EndedSet } from './ended-jobs.js';
 import { repeat } from './guards/repeat.js';
 import { isTransient } from './guards/transient.js';
 import { runsWholeScripts } from './guards/whole-scripts.js';
 import { guardWorker } from './guards/worker-backend.js';
+import { mergeData } from './merge-data.js';
 import { giveBack, otherwise } from './outcome.js';
 
 export interface ClaimOptions extends BackendOptions {
@@ -21,12 +24,14 @@ export interface ClaimOptions extends BackendOptions {
   readonly concurrency: number;
   /** A job whose lock is not renewed for this long belongs to a dead worker and runs again elsewhere. */
   readonly lockDurationMs: number;
-  readonly keepCompletedMs: number;
-  readonly keepFailedMs: number;
+  /** Is told of a job that ends how long it is to be kept, where it says so itself. */
+  readonly onKept: (set: EndedSet, ms: number) => void;
   /** Handles the jobs of other programs; without it they go back to their queue. */
   readonly foreign: ForeignHandler | undefined;
   /** Starts a job again that waits for its children. */
   readonly wake: (job: ActiveJob) => Promise<void>;
+  /** What is to be noted with a job whose lock was lost while its worker lives, by the number of its start. */
+  readonly spare: ((content: Envelope, start: number) => Partial<EnvelopeContent> | undefined) | undefined;
   readonly warn: (message: string) => void;
 }
 
@@ -78,7 +83,6 @@ class QueueClaimer implements Claimer {
   readonly #held = new LinkedItems<ClaimedJob>();
   readonly #closing = new EventEmitter();
   readonly #worker: ClaimingWorker;
-  readonly #repeated = <T>(command: () => Promise<T>) => this.#repeat(command);
   #isClosing = false;
   #givesUp: ((id: string) => Error) | undefined;
 
@@ -96,11 +100,11 @@ class QueueClaimer implements Claimer {
         claims: this.#claims,
         onLost,
         backend: (...args) =>
-          guardWorker(options.connection.factory(...args), {
+          guardWorker(connect(options, ...args), {
             claims: this.#claims,
             lockDurationMs: options.lockDurationMs,
             sweepIntervalMs,
-            keepFailedMs: options.keepFailedMs,
+            onKept: options.onKept,
             pause: options.pause,
             time: options.time,
             isClosing: () => this.#isClosing,
@@ -112,6 +116,7 @@ class QueueClaimer implements Claimer {
   }
 
   async start(): Promise<void> {
+    if (this.#isClosing) return;
     const closed = once(this.#closing, 'close');
     await Promise.race([this.#worker.waitUntilReady(), closed]);
     if (!this.#isClosing) await runsWholeScripts(this.#worker.backend);
@@ -160,10 +165,10 @@ class QueueClaimer implements Claimer {
   async #process(job: ForeignJob): Promise<unknown> {
     const { foreign } = this.#options;
     if (!this.#isOurs(job)) return foreign === undefined ? giveBack(job, FOREIGN_RETURN_MS) : foreign(job);
-    const claimed = new ClaimedJob(job, {
+    const claimed: ClaimedJob = new ClaimedJob(job, {
       backend: this.#worker.backend,
       claim: this.#claims.find(job.id ?? '', job.token ?? ''),
-      repeat: this.#repeated,
+      repeat: (command) => this.#repeatWhileHeld(claimed, command),
     });
     const held = this.#held.add(claimed);
     // A job may be handed out after the others were given up: also one that another worker has just given back.
@@ -183,16 +188,45 @@ class QueueClaimer implements Claimer {
   }
 
   /** Ends an attempt whose job another worker has. */
-  #lose({ id, token }: Claim): void {
+  #lose(claim: Claim): void {
+    const { id, token } = claim;
     for (const job of this.#held) if (job.id === id && job.token === token) job.giveUp(new LockLostError(id));
+    if (claim.isLost) return;
+    claim.isLost = true;
+    if (claim.isCharged?.() !== true) void this.#spare(claim);
   }
 
-  /** What the command gives, tried for as long as a lock lasts. */
-  async #repeat<T>(command: () => Promise<T>): Promise<T> {
-    const { lockDurationMs: limitMs, pause, outages } = this.#options;
-    const isOver = () => this.#worker.backend.closing !== undefined;
+  /** Notes with a job that its worker lives: the loss is no sign of poison. */
+  async #spare({ id, starts }: Claim): Promise<void> {
+    const { spare } = this.#options;
+    if (spare === undefined) return;
+    const next = (data: Envelope) => {
+      const content = spare(data, starts);
+      return content && { ...data, ...content };
+    };
     try {
-      return await repeat(command, { limitMs, pause, isOver });
+      const { lockDurationMs: limitMs, pause } = this.#options;
+      const isOver = () => this.#worker.backend.closing !== undefined;
+      await repeat(() => mergeData(this.#worker.backend, id, next), { limitMs, pause, isOver });
+    } catch {
+      // The store is away: this loss counts like one of a worker that died.
+    }
+  }
+
+  /**
+   * What a command for a job gives, tried as long as the job is held here: its handler may have done its work, and must
+   * not run again because a store refuses to write for a while (W10). A worker that closes tries for as long as a lock
+   * lasts.
+   */
+  async #repeatWhileHeld<T>(job: ClaimedJob, command: () => Promise<T>): Promise<T> {
+    const { lockDurationMs, pause, outages } = this.#options;
+    let deadline = Number.POSITIVE_INFINITY;
+    const isOver = () => {
+      if (this.#isClosing) deadline = Math.min(deadline, performance.now() + lockDurationMs);
+      return this.#worker.backend.closing !== undefined || job.isGivenUp || performance.now() > deadline;
+    };
+    try {
+      return await repeat(command, { limitMs: Number.POSITIVE_INFINITY, pause, isOver });
     } catch (cause) {
       if (!isTransient(cause)) throw cause;
       const error = new ConnectionError('The store neither takes nor gives what a job needs now.', { cause });
@@ -212,8 +246,6 @@ function workerOptions(options: ClaimOptions): WorkerOptions {
     lockDuration: options.lockDurationMs,
     maxStalledCount: MAX_STALLS,
     runRetryDelay: RECONNECT_MS,
-    removeOnComplete: { age: options.keepCompletedMs / 1000 },
-    removeOnFail: { age: options.keepFailedMs / 1000 },
   };
 }
 

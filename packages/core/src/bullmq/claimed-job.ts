@@ -1,5 +1,6 @@
 import type { IQueueBackend, Job, JobProgress } from 'bullmq';
-import type { ActiveJob, FailedChild } from '../running/job.js';
+import { createAbortController } from '../abort.js';
+import type { ActiveJob, FailedChild, GiveUpListener } from '../running/job.js';
 import type { NormalizedRetry } from '../tasks/retry.js';
 import { type Envelope, type EnvelopeContent, encodeEnvelope, isEnvelope } from '../wire/envelope.js';
 import type { Claim } from './claims.js';
@@ -19,6 +20,7 @@ export interface ClaimedJobParts {
 /** A BullMQ job that a worker holds. */
 export class ClaimedJob implements ActiveJob {
   mayHavePendingChildren = true;
+  refusedWaits = 0;
   readonly #job: Job;
   readonly #backend: IQueueBackend;
   readonly #claim: Claim | undefined;
@@ -26,7 +28,8 @@ export class ClaimedJob implements ActiveJob {
   #controller: AbortController | undefined;
   #abortReason: Error | undefined;
   #givenUp: Error | undefined;
-  #onGiveUp: ((reason: Error) => void) | undefined;
+  /** Of one handler at a time: of a job with many inputs, those of the inputs that are done are removed. */
+  readonly #giveUpListeners: GiveUpListener[] = [];
   #endedChildren: Map<string, string> | undefined;
 
   constructor(job: Job, { backend, claim, repeat }: ClaimedJobParts) {
@@ -72,6 +75,11 @@ export class ClaimedJob implements ActiveJob {
     return retryOf(this.#job.opts);
   }
 
+  get priority(): number | undefined {
+    const { priority } = this.#job.opts;
+    return typeof priority === 'number' && priority >= 0 ? priority : undefined;
+  }
+
   get delayMs(): number {
     const { delay } = this.#job.opts;
     return typeof delay === 'number' && delay > 0 ? delay : 0;
@@ -84,7 +92,7 @@ export class ClaimedJob implements ActiveJob {
   /** Made when it is asked for: most handlers do not, and it costs more than the rest of a small job. */
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
-      this.#controller = new AbortController();
+      this.#controller = createAbortController();
       if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason);
     }
     return this.#controller.signal;
@@ -96,22 +104,25 @@ export class ClaimedJob implements ActiveJob {
     this.#controller?.abort(reason);
   }
 
+  /** Whether nobody waits for its attempt any more. */
+  get isGivenUp(): boolean {
+    return this.#givenUp !== undefined;
+  }
+
   giveUp(reason: Error): void {
     this.#givenUp ??= reason;
-    this.#onGiveUp?.(reason);
+    for (const listener of [...this.#giveUpListeners]) listener(reason);
     this.abort(reason);
   }
 
-  onGiveUp(listener: (reason: Error) => void): void {
+  onGiveUp(listener: GiveUpListener): void {
     if (this.#givenUp !== undefined) listener(this.#givenUp);
-    const earlier = this.#onGiveUp;
-    this.#onGiveUp =
-      earlier === undefined
-        ? listener
-        : (reason) => {
-            earlier(reason);
-            listener(reason);
-          };
+    this.#giveUpListeners.push(listener);
+  }
+
+  offGiveUp(listener: GiveUpListener): void {
+    const index = this.#giveUpListeners.lastIndexOf(listener);
+    if (index >= 0) this.#giveUpListeners.splice(index, 1);
   }
 
   onceStored(listener: () => void): void {
@@ -125,6 +136,10 @@ export class ClaimedJob implements ActiveJob {
       earlier?.();
       listener();
     };
+  }
+
+  chargeLossIf(isCharged: () => boolean): void {
+    if (this.#claim !== undefined) this.#claim.isCharged = isCharged;
   }
 
   get endedChildren(): ReadonlyMap<string, string> {
@@ -164,23 +179,37 @@ export class ClaimedJob implements ActiveJob {
   }
 
   async save(content: Partial<EnvelopeContent>): Promise<void> {
-    const known = isEnvelope(this.#job.data) ? (this.#job.data as Envelope) : undefined; // as far as this needs it
-    const merged = await this.#repeat(() =>
-      mergeData(this.#backend, this.id, (data) => ({ ...data, ...content }), { known, starts: this.starts }),
-    );
-    if (merged !== undefined) {
-      this.#job.data = merged;
-      return;
-    }
+    if (await this.#merge(() => content)) return;
     // What cannot be read is replaced: there is nothing in it to keep.
     const data = encodeEnvelope({ ...(this.#job.data as Envelope), ...content });
     await this.#repeat(() => this.#job.updateData(data));
   }
 
+  async change(change: (content: Envelope) => Partial<EnvelopeContent> | undefined): Promise<void> {
+    await this.#merge(change);
+  }
+
+  /** False if there is nothing in the store to add to. */
+  async #merge(change: (content: Envelope) => Partial<EnvelopeContent> | undefined): Promise<boolean> {
+    const known = isEnvelope(this.#job.data) ? (this.#job.data as Envelope) : undefined; // as far as this needs it
+    const next = (data: Envelope) => {
+      const content = change(data);
+      return content && { ...data, ...content };
+    };
+    const merged = await this.#repeat(() =>
+      mergeData(this.#backend, this.id, next, { known, starts: this.starts }),
+    );
+    if (merged !== undefined) this.#job.data = merged;
+    return merged !== undefined;
+  }
+
   /** Leaves the job to its children. False if none of them is pending: then it is to be handled once more. */
   async waitForChildren(): Promise<boolean> {
     const isMoved = await this.#job.moveToWaitingChildren(this.#job.token ?? '');
-    if (!isMoved) this.mayHavePendingChildren = false;
+    if (!isMoved) {
+      this.mayHavePendingChildren = false;
+      this.refusedWaits += 1;
+    }
     return isMoved;
   }
 

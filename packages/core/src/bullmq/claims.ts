@@ -7,8 +7,13 @@ export interface Claim {
   readonly token: string;
   /** How often the job had been started when it was claimed, this time included: no other claim of it has the same. */
   readonly starts: number;
+  /** How often a sweep had put the job back by then. */
+  readonly stalls: number;
   /** Called once its outcome is stored, or it is not held any more. */
   onEnd?: () => void;
+  /** Whether its loss counts for the poison rule although this worker lives. */
+  isCharged?: () => boolean;
+  isLost?: true;
 }
 
 const NONE: readonly Claim[] = [];
@@ -20,7 +25,7 @@ export class Claims {
 
   /** Notes a job until it is released. */
   hold(job: Job<unknown, unknown>, token: string): Claim {
-    const claim: Claim = { id: job.id ?? '', token, starts: job.attemptsStarted };
+    const claim: Claim = { id: job.id ?? '', token, starts: job.attemptsStarted, stalls: job.stalledCounter };
     const others = this.#held.get(claim.id);
     this.#held.set(claim.id, others === undefined ? [claim] : [...others, claim]);
     return claim;

@@ -3,8 +3,10 @@
  * job: orders and questions on one stream, which every worker reads, answers on another, which those read who wait for
  * some, and a record of each worker. What is read is as anybody may have written it.
  */
+import { INTERNAL_QUEUE } from '../flow/node.js';
 import type { BackendOptions } from './backends.js';
 import { type EventFields, EventReader } from './event-reader.js';
+import type { MarkedPlace } from './marking.js';
 import type { Store } from './store.js';
 
 /** Its events also tell which workers come and go. */
@@ -19,11 +21,27 @@ const KEPT_REPLIES = { most: 1000, least: 32, bytes: 32 * 1_048_576 };
 export interface Termination {
   readonly queue: string;
   readonly id: string;
+  /** It is not needed any more, rather than unwanted. */
+  readonly skipped?: true;
 }
 
-/** Tells every worker to give up the attempt at a job. */
-export async function terminate(store: Store, { queue, id }: Termination): Promise<void> {
-  await publish(store, CONTROL_QUEUE, { event: 'terminate', queue, id }, KEPT_ORDERS);
+/** Orders that are written at the same time: the stream keeps some, and whoever reads it has to keep up. */
+const TOGETHER = 50;
+
+/** Tells every worker to give up those attempts at marked jobs that were running. */
+export async function terminateMarked(
+  store: Store,
+  marked: readonly MarkedPlace[],
+  { skipped }: Pick<Termination, 'skipped'> = {},
+): Promise<void> {
+  // What Umbel adds between tasks ends by the marks.
+  const running = marked.filter(({ queue, isActive }) => isActive && queue !== INTERNAL_QUEUE);
+  for (let start = 0; start < running.length; start += TOGETHER) {
+    const orders = running
+      .slice(start, start + TOGETHER)
+      .map(({ queue, id }) => ({ event: 'terminate', queue, id, ...(skipped && { skipped: 'true' }) }));
+    await Promise.all(orders.map((order) => publish(store, CONTROL_QUEUE, order, KEPT_ORDERS)));
+  }
 }
 
 /** A question or an order, as it is written. */
@@ -64,7 +82,11 @@ export function orderReader(
   return new EventReader(CONTROL_QUEUE, options, from ?? '$', (fields) => {
     const event = fields.get('event');
     if (event === 'terminate')
-      listeners.terminate({ queue: fields.get('queue') ?? '', id: fields.get('id') ?? '' });
+      listeners.terminate({
+        queue: fields.get('queue') ?? '',
+        id: fields.get('id') ?? '',
+        ...(fields.get('skipped') === 'true' && { skipped: true }),
+      });
     else if (event === 'order') listeners.order(fields);
   });
 }

@@ -77,11 +77,13 @@ export interface DeadLetters {
   get(id: string): Promise<DeadLetterDetails>;
   /**
    * Runs a failed job again, with all its attempts, under the same id, so that whoever waits for it gets the result.
-   * With another input, that is checked first, and stored before the job is queued. Of several replays of one job at
+   * With another input, that is checked first, and stored before the job is queued. A call that has put something in its
+   * place (`ctx.replace`) is resumed rather than replayed; with another input its handler runs again, and what stood in
+   * its place is dropped. Of several replays of one job at
    * once, one does it. Its callbacks were sent when it failed, and are not sent again.
    * @throws {UnknownJobError} if no queue holds it.
    * @throws {JobStateError} if it has not failed, is replayed by somebody else at the same moment, is a step of a
-   * composition that has failed with it, or is to be edited and does not hold its whole input.
+   * composition that has failed with it, has put something in its place and is not edited, or is to be edited and does not hold its whole input.
    * @throws {ValidationError} if the input does not fit; of a task that this process does not know, the worker looks.
    * @throws {CorruptJobError} if it, or the input that is to be edited, cannot be read.
    */
@@ -137,7 +139,7 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
     edit: ((input: unknown) => unknown) | undefined,
     isDry = false,
   ): Promise<void> {
-    const refusal = refusalOf(failed);
+    const refusal = refusalOf(failed, edit !== undefined);
     if (refusal !== undefined) throw new JobStateError(refusal);
     const options = { now: now(), isDry, edit: edit && checked(failed.job, edit, check) };
     return store.replay(failed.job.queue, failed.job.id, options);

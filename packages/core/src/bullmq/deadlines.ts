@@ -17,6 +17,7 @@ export interface Deadline {
 export class Deadlines {
   readonly #open = new LinkedItems<Deadline>();
   #timer: NodeJS.Timeout | undefined;
+  #onIdle: (() => void) | undefined;
   /** When the timer fires. It may be too early, never too late. */
   #timerAt = Number.POSITIVE_INFINITY;
 
@@ -30,9 +31,28 @@ export class Deadlines {
   /** Whether it has not expired, and never will now. */
   clear(deadline: Link<Deadline>): boolean {
     const isCleared = this.#open.remove(deadline);
-    // A timer that nobody needs is left to fire, and keeps no process alive.
-    if (isCleared && this.#open.isEmpty) this.#timer?.unref();
+    if (isCleared && this.#open.isEmpty) {
+      // A timer that nobody needs is left to fire, and keeps no process alive.
+      this.#timer?.unref();
+      this.#onIdle?.();
+    }
     return isCleared;
+  }
+
+  /** Settles once none is open. */
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onIdle = resolve;
+      if (this.#open.isEmpty) resolve();
+    });
+  }
+
+  /** Expires all that are open. */
+  expireAll(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    for (const link of this.#open.links()) if (this.#open.remove(link)) link.item.expire();
   }
 
   #arm(at: number): void {

@@ -1,5 +1,6 @@
 import type { IQueueBackend, QueueOptions } from 'bullmq';
 import type { BackendOptions } from './backends.js';
+import { connect, endBackend } from './closing.js';
 import { isTransient } from './guards/transient.js';
 
 /** The fields of one event. Anybody may have written them. */
@@ -35,7 +36,7 @@ export class EventReader {
     this.#options = options;
     this.#position = from;
     const opts: QueueOptions = { connection: connection.options, prefix };
-    this.#backend = connection.factory(queue, opts, { blocking: true });
+    this.#backend = connect(options, queue, opts, { blocking: true });
     this.#backend.on('error', onError);
     void this.#read(take);
   }
@@ -46,8 +47,12 @@ export class EventReader {
   }
 
   async #close(): Promise<void> {
-    await this.#backend.disconnect(); // ends the command that waits
-    await this.#backend.close();
+    const backend = this.#backend;
+    // The first ends the command that waits.
+    await endBackend(
+      backend,
+      backend.disconnect().then(() => backend.close()),
+    );
   }
 
   async #read(take: (fields: EventFields, id: string) => void): Promise<void> {

@@ -1,6 +1,8 @@
 /** The events that BullMQ writes for each queue, as a part of every change of a job, read from any place. */
 import type { FlowProducerOptions, IQueueBackend } from 'bullmq';
+import { ClosedError } from '../errors.js';
 import type { BackendOptions } from './backends.js';
+import { connect, endBackend } from './closing.js';
 import { isTransient } from './guards/transient.js';
 import type { Store } from './store.js';
 
@@ -31,6 +33,7 @@ export class EventStreams {
   readonly #options: BackendOptions;
   readonly #queues = new Map<string, IQueueBackend>();
   #base: IQueueBackend | undefined;
+  #isClosed = false;
 
   constructor(options: BackendOptions) {
     this.#options = options;
@@ -49,9 +52,10 @@ export class EventStreams {
 
   async close(): Promise<void> {
     const base = this.#base;
+    this.#isClosed = true; // what was asked before may come to connect now
     this.#base = undefined;
     this.#queues.clear();
-    await base?.close(true);
+    if (base !== undefined) await endBackend(base, base.close(true));
   }
 
   readonly #noted = (error: unknown): never => {
@@ -69,11 +73,12 @@ export class EventStreams {
   }
 
   #connected(): IQueueBackend {
+    if (this.#isClosed) throw new ClosedError('These events are not read any more.');
     if (this.#base === undefined) {
       const { connection, prefix, onError } = this.#options;
       const shared: FlowProducerOptions = { connection: connection.options, prefix };
       // A client that its owner has made goes on without this.
-      this.#base = connection.factory('', shared, { blocking: 'duplicate' in connection.options });
+      this.#base = connect(this.#options, '', shared, { blocking: 'duplicate' in connection.options });
       this.#base.on('error', onError);
     }
     return this.#base;

@@ -1,5 +1,6 @@
 import { type IQueueBackend, QueueEvents } from 'bullmq';
 import type { BackendOptions } from './backends.js';
+import { connect } from './closing.js';
 
 export type Events = QueueEvents<unknown, IQueueBackend>;
 
@@ -15,7 +16,7 @@ export function eventsOf(queue: string, options: BackendOptions): Events {
   const events: Events = new QueueEvents(
     queue,
     { connection: connection.options, prefix, autorun: false },
-    connection.factory,
+    (...args) => connect(options, ...args),
   );
   events.on('error', onError);
   void readOn(events, options);

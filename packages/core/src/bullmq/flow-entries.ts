@@ -11,12 +11,19 @@ import { contentOf, toJobOptions } from './job-options.js';
 
 export type FlowEntry = Parameters<IQueueBackend['addFlow']>[0][number];
 
+export interface FlowPlace {
+  /** The job that the trees are added below. */
+  readonly above?: ParentKey;
+  /** How long a tree is kept that stands below none: all of it goes with its root. */
+  readonly keep?: OwnOptions;
+}
+
 /** The jobs of these trees, each after its parent, and members of a group in their order. */
 export function flowEntries(
   queueOf: (name: string) => EnvelopeQueue,
   run: string,
   roots: readonly FlowNode[],
-  above?: ParentKey,
+  { above, keep }: FlowPlace = {},
 ): FlowEntry[] {
   const entries: FlowEntry[] = [];
   const next = roots.map((node) => ({ node, parent: above })).reverse();
@@ -29,7 +36,7 @@ export function flowEntries(
       flowEntry(queue, id, {
         name,
         data: dataOf(run, node),
-        opts: toJobOptions(node.options),
+        opts: toJobOptions(node.options, parent === undefined ? keep : undefined),
         below: belowOf(node, parent),
         waits: children.length > 0,
       }),

@@ -2,6 +2,7 @@ import type { JobsOptions } from 'bullmq';
 import { NO_OPTIONS, type NormalizedOptions } from '../tasks/options.js';
 import type { NormalizedRetry } from '../tasks/retry.js';
 import type { EnvelopeContent } from '../wire/envelope.js';
+import type { EndedSet } from './ended-jobs.js';
 import type { OwnOptions } from './job-json.js';
 
 /** Of those calls that are the same, which one the store keeps. */
@@ -15,14 +16,48 @@ export interface StoredDeduplication {
 
 const NONE: OwnOptions = Object.freeze({});
 
+/** How long a job is kept that says nothing of it, in milliseconds; and what an app says by default. */
+export const DEFAULT_KEPT_MS: Readonly<Record<EndedSet, number>> = {
+  completed: 86_400_000,
+  failed: 7 * 86_400_000,
+};
+
+/**
+ * How long jobs are kept once they have ended, as they are stored with each; nothing for what is usual. With BullMQ's
+ * names, so that its own programs can read them.
+ */
+export function toKeepOptions({ completed, failed }: Readonly<Record<EndedSet, number>>): OwnOptions {
+  if (completed === DEFAULT_KEPT_MS.completed && failed === DEFAULT_KEPT_MS.failed) return NONE;
+  return Object.freeze({
+    removeOnComplete: Object.freeze({ age: completed / 1000 }),
+    removeOnFail: Object.freeze({ age: failed / 1000 }),
+  });
+}
+
+/** How long a job is kept once it has ended, from the text of its options; undefined if it says nothing of it. */
+export function keptMsOf(options: string, set: EndedSet): number | undefined {
+  let stored: JobsOptions;
+  try {
+    stored = (JSON.parse(options) ?? {}) as JobsOptions; // read as what anybody may have stored
+  } catch {
+    return undefined;
+  }
+  const keep: unknown = set === 'completed' ? stored.removeOnComplete : stored.removeOnFail;
+  if (keep === false) return Number.POSITIVE_INFINITY;
+  if (typeof keep !== 'object' || keep === null || !('age' in keep)) return undefined;
+  return typeof keep.age === 'number' && keep.age >= 0 ? keep.age * 1000 : undefined;
+}
+
 /** Options as BullMQ takes them. */
 export function toJobOptions(
   options: NormalizedOptions = NO_OPTIONS,
+  keep: OwnOptions = NONE,
   deduplication?: StoredDeduplication,
 ): OwnOptions {
-  if (options === NO_OPTIONS && deduplication === undefined) return NONE;
+  if (options === NO_OPTIONS && deduplication === undefined) return keep;
   const { priority, delayMs, retry } = options;
   return {
+    ...keep,
     ...(priority !== undefined && { priority }),
     ...(delayMs !== undefined && { delay: delayMs }),
     ...(retry !== undefined && toRetryOptions(retry)),

@@ -1,17 +1,12 @@
 /** What a store holds of its jobs, and where they stand. */
 import { type FailureOrigin, isUmbelError } from '../errors.js';
+import type { Revoked } from '../flow/revocation.js';
 import type { FailedChild } from '../running/job.js';
 import { type CodecContext, SEALED } from '../wire/sealing.js';
 import { parsedResult } from './parsed-result.js';
 import type { StoreAccess } from './store-access.js';
 import { type StoredJob, shownState, storedJobOf } from './stored-job.js';
 import { ifBroken, type JobPlace } from './tree.js';
-
-/** What of a run was revoked. */
-export interface Revoked {
-  readonly all: boolean;
-  readonly tags: readonly string[];
-}
 
 /** The job, or undefined if the store does not hold it. What cannot be read of it is left out. */
 export async function readJob(
@@ -98,8 +93,9 @@ export async function topOf(access: StoreAccess, place: JobPlace): Promise<JobPl
 export async function revokedOf(access: StoreAccess, run: JobPlace): Promise<Revoked | undefined> {
   const job = await readJob(access, run);
   if (job === undefined) return undefined;
-  const { revoked, revokedTags = [] } = job.envelope ?? {};
-  return { all: revoked !== undefined, tags: revokedTags };
+  const { revoked, skipped, revokedTags = [] } = job.envelope ?? {};
+  const all = revoked !== undefined;
+  return { all, ...(all && skipped && { skipped }), tags: revokedTags };
 }
 
 /** The line, or what is stored where no codec here can decode it. */

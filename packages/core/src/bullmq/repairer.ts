@@ -2,6 +2,7 @@
 import { INTERNAL_QUEUE } from '../flow/node.js';
 import { added, NOTHING_REPAIRED, type RepairCounts, type RepairOptions, repairQueue } from './repair.js';
 import type { Store } from './store.js';
+import { TAG_QUEUE } from './tags-by-day.js';
 
 /** Waiting parents of each queue that are looked at in one pass; the next pass goes on behind them. */
 const PARENTS = 100;
@@ -21,6 +22,8 @@ export interface RepairerOptions {
   readonly intervalMs: number;
   /** The time of the store, as the records of all workers are by it. */
   readonly now: () => number;
+  /** Takes away what is noted of jobs that are gone. */
+  readonly cleanTags: () => Promise<void>;
   /** Is told of each pass that has repaired something. */
   readonly onRepaired: (counts: RepairCounts) => void;
   readonly onError: (error: Error) => void;
@@ -68,6 +71,7 @@ export class Repairer {
       if (this.#timer === undefined) return;
       if (await this.#isDue(queue)) counts = added(counts, await this.#look(queue));
     }
+    if (this.#timer !== undefined && (await this.#isDue(TAG_QUEUE))) await this.#options.cleanTags();
     this.#total = added(this.#total, counts);
     if (counts.started + counts.lost + counts.ended > 0) onRepaired(counts);
   }

@@ -4,14 +4,19 @@ import { ErrorCode } from 'bullmq';
 import { CorruptJobError, JobStateError, UnknownJobError } from '../errors.js';
 import { type Envelope, isEnvelope } from '../wire/envelope.js';
 import { sanitize } from '../wire/stored-value.js';
+import { detach } from './changing.js';
+import { markTrees } from './marking.js';
 import { primitivesOf } from './primitives.js';
 import { unmarked } from './resume.js';
 import type { StoreAccess } from './store-access.js';
-import type { JobPlace } from './tree.js';
+import { type ChildPlace, childrenOf, type JobPlace, removeTree } from './tree.js';
 
 export interface JobReplay {
   readonly now: number;
-  /** The input to run it with, from the one that it failed with. */
+  /**
+   * The input to run it with, from the one that it failed with. Then its handler runs, also if it has put something in its
+   * job's place: that is dropped.
+   */
   readonly edit?: ((input: unknown) => Promise<unknown>) | undefined;
   /** Everything is checked, and nothing changed. */
   readonly isDry?: boolean;
@@ -41,13 +46,35 @@ export async function replayJob(
     throw conflict(id);
   }
   const token = randomUUID();
-  const next: Envelope = { ...unmarked(data as Envelope), replayed: { at: now, token } };
+  const next: Envelope = {
+    ...(edit === undefined ? unmarked(data as Envelope) : asNew(unmarked(data as Envelope))),
+    replayed: { at: now, token },
+  };
   const input = edit && (await edited(access, { id, name, data: data as Envelope }, edit));
   if (isDry) return;
   const nextText = JSON.stringify(edit === undefined ? next : { ...next, input });
   if (!(await replaced(access, place, text, nextText))) throw conflict(id);
+  // W15: a job that was there before is neither run again nor waited for.
+  if (next.epoch !== undefined && next.replacement === undefined) await dropBelow(access, place, now);
   await queued(access, place); // another one may have done it, with these data
   if (!(await recordOf(access, place)).text.includes(token)) throw conflict(id);
+}
+
+/** The data of a job whose handler is to run: nothing stands in its place, and what it puts there has other ids. */
+function asNew({ replacement, epoch = 0, ...data }: Envelope): Envelope {
+  const next = replacement === undefined ? epoch : epoch + 1;
+  return next === 0 ? data : { ...data, epoch: next };
+}
+
+/** Takes away what stood in the place of a failed job. What still runs of it goes on by itself, and its result is nobody's. */
+async function dropBelow(access: StoreAccess, place: JobPlace, now: number): Promise<void> {
+  const below: ChildPlace[] = [];
+  for await (const child of childrenOf(access, place)) below.push(child);
+  for (const child of below) {
+    for await (const _ of markTrees(access, [child], { now, skipped: true }));
+    if (child.kind === 'unprocessed') await detach(access, place, child);
+    await removeTree(access, child);
+  }
 }
 
 interface Edited {

@@ -1,7 +1,10 @@
 /** Running what has failed again, in its place. */
 import type { Job } from 'bullmq';
+import { nodesOf, withNodes } from '../flow/expansion.js';
 import { PROBE } from '../flow/needed.js';
 import { INTERNAL_JOB, jobIdOf } from '../flow/node.js';
+import { withoutExpiry } from '../flow/prepare.js';
+import { isExpansion, isNode } from '../flow/shape.js';
 import { type Envelope, isEnvelope } from '../wire/envelope.js';
 import type { EnvelopeQueue } from './backends.js';
 import { mergeData } from './merge-data.js';
@@ -51,8 +54,8 @@ function lastTried({ name, data }: Job<Envelope>, children: readonly JobPlace[])
 /** Takes away what keeps a job from starting. */
 async function unmark(queue: EnvelopeQueue, id: string): Promise<void> {
   await mergeData(queue.getBackend(), id, (data) => {
-    const { failure, revoked, skipped, expires, revokedTags, lost } = data;
-    const isMarked = [failure, revoked, skipped, expires, revokedTags, lost].some(
+    const { failure, revoked, skipped, expires, revokedTags, lost, replaced, expand } = data;
+    const isMarked = [failure, revoked, skipped, expires, revokedTags, lost, replaced, expand].some(
       (mark) => mark !== undefined,
     );
     return isMarked ? unmarked(data) : undefined;
@@ -67,8 +70,25 @@ export function unmarked({
   expires,
   revokedTags,
   lost,
+  replaced, // what stands in its place is added again, if it is gone
+  shared,
+  expand,
+  replacement,
   ...data
 }: Envelope): Envelope {
-  // What the store counts of stalls stays: without a record, the first of them would be noticed now.
-  return { ...data, ...(lost !== undefined && { lost: { at: [] } }) };
+  // What anybody has stored is left as it is: the job's worker says what is wrong with it.
+  const added = isExpansion(expand) ? expand : undefined;
+  const { expires: _expired, ...options } = shared ?? {};
+  return {
+    ...data,
+    ...(expand !== undefined && {
+      expand: added === undefined ? expand : withNodes(added, nodesOf(added).map(withoutExpiry)),
+    }),
+    ...(replacement !== undefined && {
+      replacement: isNode(replacement) ? withoutExpiry(replacement) : replacement,
+    }),
+    ...(Object.keys(options).length > 0 && { shared: options }),
+    // What the store counts of stalls stays: without a record, the first of them would be noticed now.
+    ...(lost !== undefined && { lost: { at: [] } }),
+  };
 }

@@ -1,7 +1,7 @@
 /** Where jobs of a run stand, read without their results. */
 import type { Store } from './store.js';
 import { type StoredJob, shownState } from './stored-job.js';
-import { type ChildKind, type ChildPlace, childrenOf, type JobPlace } from './tree.js';
+import { type ChildKind, type ChildPlace, childrenOf, type JobAccess, type JobPlace } from './tree.js';
 
 export interface Standing {
   readonly state: string;
@@ -30,10 +30,10 @@ export async function childPlaces(
 
 /** How many children of each kind a job has. */
 export async function childCounts(
-  store: Store,
+  access: JobAccess,
   { queue, id }: JobPlace,
 ): Promise<Readonly<Record<ChildKind, number>>> {
-  const [unprocessed = 0, processed = 0, ignored = 0] = await store.on(queue, (bull) =>
+  const [unprocessed = 0, processed = 0, ignored = 0] = await access.on(queue, (bull) =>
     bull.getBackend().getDependencyCounts(id, ['unprocessed', 'processed', 'ignored']),
   );
   return { unprocessed, processed, ignored };

@@ -1,23 +1,30 @@
 import type { Sealer } from '../wire/sealing.js';
 import { type BackendOptions, Backends, type EnvelopeQueue } from './backends.js';
-import type { ParentKey } from './job-json.js';
+import type { EndedSet } from './ended-jobs.js';
+import type { OwnOptions, ParentKey } from './job-json.js';
+import { toKeepOptions } from './job-options.js';
 import type { JobAccess, JobPlace } from './tree.js';
 
 export interface StoreOptions extends BackendOptions {
   readonly sealer: Sealer;
   /** How long a command is tried while the store cannot be reached. */
   readonly timeoutMs: number;
+  /** How long jobs that are sent from here are kept once they have ended, in milliseconds. */
+  readonly keptMs: Readonly<Record<EndedSet, number>>;
 }
 
 /** What the parts of a store have in common: how they reach its jobs, and open what is sealed in them. */
 export class StoreAccess implements JobAccess {
   readonly backends: Backends;
   readonly sealer: Sealer;
+  /** The same, as it is stored with each job. */
+  readonly keep: OwnOptions;
   readonly #timeoutMs: number;
 
   constructor(options: StoreOptions) {
     this.backends = new Backends(options);
     this.sealer = options.sealer;
+    this.keep = toKeepOptions(options.keptMs);
     this.#timeoutMs = options.timeoutMs;
   }
 

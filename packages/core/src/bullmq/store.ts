@@ -1,6 +1,7 @@
 import type { FailureOrigin } from '../errors.js';
 import type { Children } from '../flow/gather.js';
 import { type FlowNode, INTERNAL_QUEUE, type Parent } from '../flow/node.js';
+import type { Revoked } from '../flow/revocation.js';
 import type { FailedChild } from '../running/job.js';
 import type { Fed } from '../wire/envelope.js';
 import { type AddOptions, addBelow, addChildren, addJob, addJobs, addRun, type NewJob } from './adding.js';
@@ -14,6 +15,8 @@ import {
   revokeJob,
   skipPending,
 } from './changing.js';
+import { refuseClosed } from './closing.js';
+import type { Mark, MarkedPlace } from './marking.js';
 import {
   childResultsOf,
   failedChildrenOf,
@@ -21,7 +24,6 @@ import {
   isHeld,
   logsOf,
   parentOf,
-  type Revoked,
   readJob,
   revokedOf,
   stateOf,
@@ -33,10 +35,10 @@ import { resumeTree } from './resume.js';
 import type { ServerFacts } from './server-facts.js';
 import { StoreAccess, type StoreOptions } from './store-access.js';
 import type { StoredJob } from './stored-job.js';
-import type { JobAccess, JobPlace, Mark } from './tree.js';
+import type { JobAccess, JobPlace } from './tree.js';
 import { Watcher } from './watcher.js';
 
-export type { JobOutcome, NewJob, Revoked, StoreOptions };
+export type { JobOutcome, NewJob, StoreOptions };
 
 /**
  * Where jobs are stored, seen from the sending side. Connects at first use. The work is in `adding.ts`, `reading.ts`,
@@ -207,10 +209,10 @@ export class Store implements JobAccess {
   }
 
   /**
-   * Marks a job, and in a run every job that is known yet, as revoked: it does not start any more. What waited for a
-   * time is taken up at once, so as to end. Gives the jobs that were marked, the given one first.
+   * Marks a job, and in a run every job that is known yet and has not ended, as revoked: it does not start any more. What
+   * waited for a time is taken up at once, so as to end. Gives the jobs that were marked.
    */
-  revoke(queue: string, id: string, mark: Mark): Promise<JobPlace[]> {
+  revoke(queue: string, id: string, mark: Mark): Promise<MarkedPlace[]> {
     return revokeJob(this.#access, { queue, id }, mark);
   }
 
@@ -234,8 +236,8 @@ export class Store implements JobAccess {
     return endFeed(this.#access, { queue, id }, told);
   }
 
-  /** Marks what a job still waits for as not needed any more. */
-  skipPending(queue: string, id: string, now: number): Promise<void> {
+  /** Marks what has not ended of the members that a job waits for as not needed any more. Gives what was marked. */
+  skipPending(queue: string, id: string, now: number): Promise<MarkedPlace[]> {
     return skipPending(this.#access, { queue, id }, now);
   }
 
@@ -259,11 +261,25 @@ export class Store implements JobAccess {
     return this.#watcher(queue).onBelow(id, listener);
   }
 
-  /** Closes every connection, and ends what waits for them. The next use opens new ones. */
+  /** @throws {ClosedError} once it is closed. */
+  checkOpen(): void {
+    refuseClosed(this.#options);
+  }
+
+  /** Closes every connection, for good, and ends what waits for them. */
   async close(): Promise<void> {
+    await Promise.all([this.#access.backends.close(), this.#endWatchers()]);
+  }
+
+  /** The same, but the next use opens new ones. */
+  async disconnect(): Promise<void> {
+    await Promise.all([this.#access.backends.disconnect(), this.#endWatchers()]);
+  }
+
+  async #endWatchers(): Promise<void> {
     const watchers = [...this.#watchers.values()];
     this.#watchers.clear();
-    await Promise.all([this.#access.backends.close(), ...watchers.map((watcher) => watcher.close())]);
+    await Promise.all(watchers.map((watcher) => watcher.close()));
   }
 
   #watcher(queue: string): Watcher {

@@ -1,7 +1,5 @@
 /** The jobs of a run, from a job down to those that it waits for. */
-import { type Envelope, isEnvelope } from '../wire/envelope.js';
 import type { EnvelopeQueue } from './backends.js';
-import { mergeData } from './merge-data.js';
 
 /** What reads and changes jobs, each command tried while the store cannot be reached. */
 export interface JobAccess {
@@ -67,79 +65,6 @@ export async function* childrenOf(
             : page.nextUnprocessedCursor) ?? 0;
     } while (cursor !== 0);
   }
-}
-
-/** How a job is kept from starting. */
-export interface Mark {
-  readonly now: number;
-  /** It is not needed any more, rather than unwanted. */
-  readonly skipped?: true;
-  /** Only jobs that bear it. */
-  readonly tag?: string;
-}
-
-/**
- * Marks a job and all that it still waits for: none of them starts any more. What waited for a time is taken up at
- * once, so as to end. Gives those that were marked, the given one first.
- */
-export async function* markTree(access: JobAccess, place: JobPlace, mark: Mark): AsyncGenerator<JobPlace> {
-  // A long chain is a deep tree, so this does not call itself.
-  const left: (JobPlace | MarkedJob)[] = [place];
-  for (let next = left.pop(); next !== undefined; next = left.pop()) {
-    if ('job' in next) {
-      const { queue, job } = next;
-      await access.on(queue, async () => {
-        if (await job.isDelayed()) await job.promote().catch(() => {}); // a worker may have been quicker
-      });
-      continue;
-    }
-    const { queue, id } = next;
-    const job = await access.on(queue, (bull) => bull.getJob(id).catch(ifBroken));
-    if (job === undefined || !isEnvelope(job.data)) continue;
-    if (await markJob(access, queue, job, mark)) {
-      yield next;
-      left.push({ queue, job }); // once those that it waits for are marked
-    }
-    const children: JobPlace[] = [];
-    for await (const child of childrenOf(access, next, ['unprocessed'])) children.push(child);
-    for (const child of children.reverse()) left.push(child);
-  }
-}
-
-type AnyJob = NonNullable<Awaited<ReturnType<EnvelopeQueue['getJob']>>>;
-
-interface MarkedJob {
-  readonly queue: string;
-  readonly job: AnyJob;
-}
-
-/** Marks one job, and says whether it is one that is meant. */
-async function markJob(access: JobAccess, queue: string, job: AnyJob, mark: Mark): Promise<boolean> {
-  const { id = '', data } = job;
-  const isMeant = mark.tag === undefined || data.tags?.includes(mark.tag) === true;
-  // Of a run, what is not added yet is marked by whoever adds it.
-  if (isMeant || data.run === id) {
-    await access.on(queue, (bull) =>
-      mergeData(bull.getBackend(), id, (now) => (isMeant ? marked(now, mark) : withTag(now, mark.tag))),
-    );
-  }
-  // A call that is the same would be taken for this one, and never run.
-  if (isMeant && job.deduplicationId !== undefined)
-    await access.on(queue, () => job.removeDeduplicationKey());
-  return isMeant;
-}
-
-function marked(data: Envelope, { now, skipped }: Mark): Envelope | undefined {
-  if (data.revoked !== undefined) return undefined;
-  const { skipped: _early, ...rest } = data; // that its chain had ended early says nothing now
-  return { ...rest, revoked: now, ...(skipped && { skipped }) };
-}
-
-function withTag(data: Envelope, tag: string | undefined): Envelope | undefined {
-  const { revokedTags = [] } = data;
-  return tag === undefined || revokedTags.includes(tag)
-    ? undefined
-    : { ...data, revokedTags: [...revokedTags, tag] };
 }
 
 /**

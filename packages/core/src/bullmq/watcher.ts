@@ -1,3 +1,4 @@
+import { endBackend } from './closing.js';
 import { type Events, eventsOf } from './events.js';
 import type { StoreOptions } from './store-access.js';
 
@@ -31,7 +32,7 @@ export class Watcher {
   }
 
   async close(): Promise<void> {
-    await this.#events.close();
+    await endBackend(this.#events.getBackend(), this.#events.close());
   }
 
   #notify(jobId: string): void {

@@ -1,6 +1,7 @@
 /** Asks workers something, and collects what they answer within a time. */
 
 import { randomUUID } from 'node:crypto';
+import { onAbort } from '../abort.js';
 import type { BackendOptions } from '../bullmq/backends.js';
 import { publishOrder, readRecords, removeRecords } from '../bullmq/control.js';
 import type { Store } from '../bullmq/store.js';
@@ -134,8 +135,7 @@ export class Asking {
     const limit = expected.size + MAX_UNKNOWN;
     const { promise: isOver, resolve: finish, reject } = deferred();
     const { closed } = this.#store;
-    const onClosed = () => reject(closed.reason);
-    closed.addEventListener('abort', onClosed);
+    const stopListening = onAbort(closed, reject);
     let askedAt = 0;
     const stop = await this.#replies
       .expect(id, ({ from, answer }) => {
@@ -146,7 +146,7 @@ export class Asking {
         if (expected.size === 0) finish();
       })
       .catch((error: unknown) => {
-        closed.removeEventListener('abort', onClosed);
+        stopListening();
         throw error;
       });
     let timer: NodeJS.Timeout | undefined;
@@ -157,7 +157,7 @@ export class Asking {
       await isOver;
     } finally {
       clearTimeout(timer);
-      closed.removeEventListener('abort', onClosed);
+      stopListening();
       stop();
     }
     return received;

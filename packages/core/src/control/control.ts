@@ -18,12 +18,12 @@ import { type Answers, ASK_OPTIONS, type Asking, type AskOptions } from './askin
  */
 export interface Control {
   /**
-   * Keeps jobs or whole compositions from starting, for good, as `revoke` of their handles. Gives how many were revoked;
-   * those that have ended are not.
+   * Keeps jobs or whole compositions from starting, for good, as `revoke` of their handles. Gives of how many something
+   * was revoked; those of which all has ended are not counted.
    * @throws {UnknownJobError} if the store does not hold one of them; the others are revoked.
    */
   revoke(id: string | readonly string[], options?: RevokeOptions): Promise<number>;
-  /** The same of all that bears a tag. Gives the number of jobs of tasks that were marked. */
+  /** The same of all that bears a tag. Gives the number of jobs of tasks that were marked and had not ended. */
   revokeByTag(tag: string, options?: RevokeOptions): Promise<number>;
   /** Revokes jobs, and gives up their attempts that run. */
   terminate(id: string | readonly string[]): Promise<number>;

@@ -30,6 +30,7 @@ export class Presence {
   readonly #options: PresenceOptions;
   #timer: NodeJS.Timeout | undefined;
   #beating: Promise<void> | undefined;
+  #announcing: Promise<void> | undefined;
   #isAnnounced = false;
   #isStopped = false;
 
@@ -39,9 +40,14 @@ export class Presence {
 
   /** Tells that the worker comes. Gives the position from which on it must read orders. */
   async announce(): Promise<string> {
-    const position = await publishPresence(this.#options.store, 'worker-online', this.#identity());
-    this.#isAnnounced = true;
-    return position;
+    const announcing = publishPresence(this.#options.store, 'worker-online', this.#identity());
+    this.#announcing = announcing.then(
+      () => {
+        this.#isAnnounced = true;
+      },
+      () => {}, // thrown to whoever announces it
+    );
+    return announcing;
   }
 
   /** Keeps the record from now on. Settles when it is there, or the store did not take it for now. */
@@ -63,6 +69,8 @@ export class Presence {
     this.#isStopped = true;
     clearTimeout(this.#timer);
     await this.#beating;
+    // Those who read that it comes are to read that it goes.
+    if (this.#announcing !== undefined) await within(GOODBYE_MS, this.#announcing);
     if (!this.#isAnnounced) return;
     const { store, identity } = this.#options;
     try {
@@ -104,4 +112,14 @@ export class Presence {
     const { id, name, host, pid } = this.#options.identity;
     return JSON.stringify({ id, name, host, pid });
   }
+}
+
+/** Settles when `settling` does, after `ms` at the latest. */
+async function within(ms: number, settling: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const isOver = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([settling, isOver]);
+  clearTimeout(timer);
 }

@@ -63,6 +63,7 @@ export class WorkerControl {
   readonly #presence: Presence | undefined;
   #startedAt = 0;
   #orders: OrderTaker | undefined;
+  #isStopped = false;
   #last: EventLoopUtilization = performance.eventLoopUtilization();
 
   constructor(options: WorkerControlOptions) {
@@ -94,6 +95,7 @@ export class WorkerControl {
     const { store, backend, clock, terminate, warn } = this.#options;
     this.#startedAt = clock.now();
     const from = await this.#presence?.announce();
+    if (this.#isStopped) return; // what takes orders now would never be closed
     const doings = this.#presence === undefined ? undefined : this.#doings(this.#presence);
     const { id } = this.#identity;
     this.#orders ??= new OrderTaker({ id, store, backend, clock, terminate, doings, warn }, from);
@@ -105,6 +107,7 @@ export class WorkerControl {
   }
 
   async stop(): Promise<void> {
+    this.#isStopped = true;
     await this.#presence?.stop();
     await this.#orders?.close();
   }

@@ -99,8 +99,8 @@ export class ExpectedFailureError extends UmbelError {
 }
 
 /**
- * A job's worker ended, or lost the job, several times in a short while before the handler had ended: the handler is
- * taken to be why, so the job is not started any more. Never retried; it can be replayed from the dead letters.
+ * A job's worker ended at each start before the handler had ended, several times while the job ran alone there: the
+ * handler is taken to be why, so the job is not started any more. Never retried; it can be replayed from the dead letters.
  */
 export class PoisonJobError extends UmbelError {
   override readonly name = 'PoisonJobError';

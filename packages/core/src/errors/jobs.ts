@@ -24,7 +24,7 @@ export class LostJobError extends UmbelError {
   constructor(readonly jobId: string) {
     super(
       `Job ${escaped(jobId)} is gone from the store and has left no result, so what waits for it cannot run. ` +
-        'Was it removed by hand, does the store evict keys (maxmemory-policy other than noeviction), or did it end longer ago than `resultTtl`?',
+        'Was it removed by hand, or does the store evict keys (maxmemory-policy other than noeviction)?',
     );
   }
 }

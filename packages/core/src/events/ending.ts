@@ -1,4 +1,5 @@
 /** Ends what goes on for long. */
+import { onAbort } from '../abort.js';
 
 /** Ends whatever is raced with it. Unlike `Promise.race` with one promise, it keeps nothing of races that are over. */
 export class Ending {
@@ -7,13 +8,13 @@ export class Ending {
 
   /** Ends with the signal; gives a function that calls that off. */
   on(signal: AbortSignal | undefined): () => void {
-    const end = () => {
-      this.#reason ??= { error: signal?.reason };
-      for (const reject of this.#racing) reject(signal?.reason);
-    };
-    if (signal?.aborted) end();
-    signal?.addEventListener('abort', end);
-    return () => signal?.removeEventListener('abort', end);
+    if (signal === undefined) return () => {};
+    return onAbort(signal, (error) => this.with(error));
+  }
+
+  with(error: unknown): void {
+    this.#reason ??= { error };
+    for (const reject of this.#racing) reject(error);
   }
 
   /** @throws what the signal was aborted with, if that is first. */

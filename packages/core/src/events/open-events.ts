@@ -8,10 +8,13 @@ export function openEvents(parts: ReaderParts, query: EventQuery): AsyncIterable
   const selection = selectionOf(query);
   const { from } = selection;
   const { closed } = parts.store;
+  const isClosed = closed.aborted;
   const start = from === 'now' ? placeNow(parts, selection) : Promise.resolve(from);
   start.catch(() => {}); // it is thrown to whoever asks for the first event
   async function* events() {
-    if (closed.aborted || selection.signal?.aborted) return;
+    if (selection.signal?.aborted) return;
+    if (isClosed) parts.store.checkOpen();
+    if (closed.aborted) return;
     yield* new EventReader(parts, selection, await start).events(closed);
   }
   return events();

@@ -1,4 +1,5 @@
 /** Reads the streams of an app's queues as one, until it is left. */
+import { onAbort } from '../abort.js';
 import { CONTROL_QUEUE } from '../bullmq/control.js';
 import { EventStreams, markEvents, type StreamEntry } from '../bullmq/event-streams.js';
 import type { Store, StoreOptions } from '../bullmq/store.js';
@@ -79,7 +80,11 @@ export class EventReader {
   /** The events in order. A consumer that is slow keeps the next from being read. */
   async *events(closed: AbortSignal): AsyncGenerator<AppEvent, void> {
     const { signal } = this.#selection;
-    const undo = [this.#ending.on(signal), this.#ending.on(closed)];
+    const undo = [signal, closed].flatMap((each) => {
+      if (each === undefined) return [];
+      // A consumer that has stopped asking does not come back to end the connection.
+      return [this.#ending.on(each), onAbort(each, () => void this.#closeInput())];
+    });
     try {
       await this.#connect();
       let pauseMs = PAUSE_MS.first;
@@ -97,8 +102,13 @@ export class EventReader {
       if (!signal?.aborted && !closed.aborted) throw error;
     } finally {
       for (const end of undo) end();
-      await this.#input.close().catch(() => {}); // it is of no use any more, whatever became of it
+      await this.#closeInput();
     }
+  }
+
+  /** It is of no use any more, whatever becomes of it. */
+  async #closeInput(): Promise<void> {
+    await this.#input.close().catch(() => {});
   }
 
   async *#tell(merged: readonly Merged[]): AsyncGenerator<AppEvent, void> {

@@ -11,6 +11,7 @@ import { recordOf } from '../tasks/failure-record.js';
 import { recordError } from '../wire/error-record.js';
 import { isPassedOn, isStopped, passedValue, referredMembers, stoppedChain } from '../wire/marks.js';
 import { isPlainObject } from '../wire/plain-object.js';
+import { type AddedPlace, addedPlace, inOrder } from './added.js';
 import { jobIdOf, type ListSource, type RecordSource, SLICE, type Source } from './node.js';
 import { isInside, isWithin, pathOf } from './path.js';
 import { isSize } from './shape.js';
@@ -300,39 +301,6 @@ class EverySlice extends Map<string, unknown> {
 /** The failure of a job that is gone. */
 export function lossOf(jobId: string): FailureOrigin {
   return { task: 'unknown', jobId, error: recordError(new LostJobError(jobId)) };
-}
-
-/** Which member has added another, where in it, and as its which one. */
-interface AddedPlace {
-  readonly by: number;
-  /** How many have added one another. */
-  readonly depth: number;
-  /** The step of the member. Text in whose order they run: a step before the last one has a number, the last one none. */
-  readonly step: string;
-  readonly turn: number;
-}
-
-/** Ids of members that others have added to a list, in their order in its value. */
-export function addedInOrder(list: string, ids: readonly string[]): string[] {
-  const places = ids.flatMap((id) => {
-    const place = addedPlace(list, id);
-    return place === undefined ? [] : [{ id, place }];
-  });
-  return places.sort((a, b) => inOrder(a.place, b.place)).map(({ id }) => id);
-}
-
-function inOrder(a: AddedPlace, b: AddedPlace): number {
-  const steps = a.step < b.step ? -1 : Number(a.step > b.step);
-  return a.by - b.by || a.depth - b.depth || steps || a.turn - b.turn;
-}
-
-function addedPlace(list: string, id: string): AddedPlace | undefined {
-  if (!id.startsWith(`${list}.`)) return undefined;
-  const match = /^(\d+)\+(.*)\+(\d+)$/.exec(id.slice(list.length + 1));
-  if (match === null) return undefined;
-  const [, by, inside = '', turn] = match;
-  const step = `${inside.replace(/\d+/g, (digits) => digits.padStart(10, '0'))}\uffff`;
-  return { by: Number(by), depth: inside.split('+').length, step, turn: Number(turn) };
 }
 
 function flattened(value: unknown): unknown[] {

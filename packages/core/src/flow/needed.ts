@@ -31,6 +31,7 @@ export function wakingProbe(path: string): FlowNode {
 /**
  * What a join with a rule of its own has: the results of the members that it needs, once enough have succeeded. Each
  * member stands below a probe, which fails on purpose once the member has ended, and so starts the join at once.
+ * @param isFed Nothing is added any more, whatever the store says of the job that adds.
  * @throws {UpstreamFailedError} if too many have failed.
  */
 export async function gatherNeeded(
@@ -38,6 +39,7 @@ export async function gatherNeeded(
   children: Children,
   source: Source,
   { need = 1, single }: JoinRule,
+  { isFed: isKnownFed = false } = {},
 ): Promise<Gathered> {
   if (!('list' in source)) throw new RangeError('a rule of its own is for lists');
   const idOf = (path: string) => jobIdOf(job.run, path);
@@ -49,7 +51,7 @@ export async function gatherNeeded(
   const told = via === undefined ? undefined : results?.get(via);
   if (isStopped(told)) return gather(job, children, source);
   const count = source.count ?? (isPlainObject(told) ? toldCount(via ?? '', told) : undefined);
-  const isFed = via === undefined || told !== undefined;
+  const isFed = isKnownFed || via === undefined || told !== undefined;
   const probes = [...failed.values()].flatMap((probe) => {
     const index = probeIndex(idOf(source.list), probe.id);
     return index === undefined ? [] : [{ index, probe }];
@@ -62,7 +64,9 @@ export async function gatherNeeded(
     const values: unknown[] = [];
     for (const { index } of won.slice(0, single ? 1 : won.length)) {
       const below = await children.results(idOf(`${source.list}.${index}!`));
-      const value = below.get(idOf(`${source.list}.${index}`));
+      const member = idOf(`${source.list}.${index}`);
+      if (!below.has(member)) throw new UpstreamFailedError(lossOf(member));
+      const value = below.get(member);
       const members = single ? undefined : referredMembers(value);
       values.push(members === undefined ? value : await readMembers(job, children, members));
     }

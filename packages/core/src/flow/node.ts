@@ -4,6 +4,7 @@
  */
 import type { NormalizedOptions } from '../tasks/options.js';
 import type { TraceLinks } from './links.js';
+import type { SharedOptions } from './shared.js';
 
 /** The queue of the jobs that Umbel adds between a user's tasks. Every worker serves it. */
 export const INTERNAL_QUEUE = 'umbel';
@@ -94,6 +95,8 @@ export interface JoinRule {
   readonly single?: true;
   /** Members that have not started are skipped once the outcome is certain. */
   readonly cancel?: true;
+  /** With `cancel`: those that run are given up as well. */
+  readonly abort?: true;
 }
 
 /** The job that others are added below. */
@@ -165,7 +168,9 @@ interface NodeContent {
   readonly ignoreResult?: true;
   readonly alone?: true;
   readonly revoked?: number;
+  readonly skipped?: true;
   readonly links?: TraceLinks;
+  readonly shared?: SharedOptions;
 }
 
 /** One job of a run, with the jobs it waits for. */

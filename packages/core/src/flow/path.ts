@@ -9,7 +9,8 @@
  * | `p.3!` | what tells a join with a rule of its own how that member has ended    |
  * | `p^`   | what stands inside of the job at `p`: of callbacks, a fallback, flat |
  * | `p~`   | what the handler of the job at `p` has put in its place             |
- * | `p.3+…+0` | what a job at `p.3…` has added first to the group at `p`          |
+ * | `p~2`  | the same of its second run, with another input                      |
+ * | `p.3+…+0=2f…` | what a job at `p.3…` has added first to the group at `p`, see `added.ts` |
  *
  * Ids come from the store, where anybody may have written them, so reading one takes a time in proportion to its length.
  */
@@ -40,10 +41,18 @@ export function memberOf(path: string): { group: string; member: string } | unde
   return { group, member: `${group}.${index}` };
 }
 
+/** The end of the path of an added member, behind that of the job that has added it; see `added.ts`. */
+export const ADDED_SUFFIX = /^(\d+)(?:_(\d+))?(?:=([0-9a-f]+))?$/;
+
+/** The path of what the handler of the job at this path puts in its place, after it was run anew so often. */
+export function replacementAt(path: string, epoch = 0): string {
+  return epoch === 0 ? `${path}~` : `${path}~${epoch + 1}`;
+}
+
 /** The id of the job that has added the one with this id to its group; undefined if none has. */
 export function adderIn(id: string): string | undefined {
   const last = id.lastIndexOf('+');
-  if (last < 0 || !/^\d+$/.test(id.slice(last + 1))) return undefined;
+  if (last < 0 || !ADDED_SUFFIX.test(id.slice(last + 1))) return undefined;
   for (let plus = id.lastIndexOf('+', last - 1); plus > 0; plus = id.lastIndexOf('+', plus - 1)) {
     let start = plus;
     while (isDigit(id[start - 1])) start -= 1;
@@ -58,8 +67,10 @@ function withoutInside(path: string): string {
   for (;;) {
     let start = end;
     while (isLetter(path[start - 1])) start -= 1;
+    let digits = end;
+    while (isDigit(path[digits - 1])) digits -= 1;
     if (path[start - 1] === '^') end = start - 1;
-    else if (path[end - 1] === '~') end -= 1;
+    else if (path[digits - 1] === '~') end = digits - 1;
     else return path.slice(0, end);
   }
 }

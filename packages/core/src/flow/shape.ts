@@ -50,7 +50,8 @@ export const isJoinRule: Check = (value) =>
   isPlainObject(value) &&
   absentOr(isCount)(value.need) &&
   absentOr(isTrue)(value.single) &&
-  absentOr(isTrue)(value.cancel);
+  absentOr(isTrue)(value.cancel) &&
+  absentOr(isTrue)(value.abort);
 
 /** A `FlowNode`. Its input and its options are checked by the job that it becomes. */
 export const isNode: Check = (value) =>

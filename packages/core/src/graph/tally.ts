@@ -40,7 +40,7 @@ export function tallyOf(part: Part, withCallbacks = false): Tally {
   const left = [part]; // a long chain is a deep tree
   for (let next = left.pop(); next !== undefined; next = left.pop()) {
     tally = sum(tally, ownTally(next, withCallbacks));
-    left.push(...next.before);
+    for (const part of next.before) left.push(part); // too many for the arguments of one call
   }
   return tally;
 }
@@ -60,7 +60,10 @@ function ownTally({ node, adds, followers = [], isOpen }: Part, withCallbacks: b
   if (adds !== undefined) {
     const of = (chance: Added['chance']) =>
       all(adds.parts.filter((each) => each.chance === chance).map((each) => each.part));
-    tallies.push(...of('sure'), least([...of('choice'), ...(adds.isOptional ? [NONE] : [])]));
+    const choices = of('choice');
+    if (adds.isOptional) choices.push(NONE);
+    for (const tally of of('sure')) tallies.push(tally);
+    tallies.push(least(choices));
   }
   return tallies.reduce(sum, NONE);
 }

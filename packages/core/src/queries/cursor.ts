@@ -1,4 +1,5 @@
 /** Where a page has ended, as opaque text. */
+import type { TagMark } from '../bullmq/tag-index.js';
 import { InvalidOptionError } from '../errors.js';
 import { isPlainObject } from '../wire/plain-object.js';
 
@@ -30,11 +31,10 @@ export interface WalkPlace {
   readonly path: readonly string[];
 }
 
-/** In the index of a tag: at a line of a day, and in a run that is noted there behind a job. */
+/** In the index of a tag: behind what is noted there, or, in a run that is, behind a job. */
 export interface TagPlace {
   readonly kind: 'tag';
-  readonly day: number;
-  readonly line: number;
+  readonly mark: TagMark;
   readonly path?: readonly string[];
 }
 
@@ -72,8 +72,7 @@ function isPlace({
   id,
   indexes,
   path,
-  day,
-  line,
+  mark,
 }: Record<string, unknown>): boolean {
   switch (kind) {
     case 'live':
@@ -89,10 +88,16 @@ function isPlace({
     case 'walk':
       return isTexts(path);
     case 'tag':
-      return isIndex(day) && isIndex(line) && (path === undefined || isTexts(path));
+      return isTagMark(mark) && (path === undefined || isTexts(path));
     default:
       return false;
   }
+}
+
+function isTagMark(mark: unknown): boolean {
+  if (!isPlainObject(mark)) return false;
+  const { at, queue, id, day, line } = mark;
+  return 'at' in mark ? isIndex(at) && isText(queue) && isText(id) : isIndex(day) && isIndex(line);
 }
 
 const isText = (value: unknown) => typeof value === 'string';

@@ -109,7 +109,7 @@ export interface JobCounts {
  *
  * The order: by state, in the way that jobs go (`waiting-children`, `delayed`, `waiting`, `active`, those that failed in
  * any way, `completed`); those that have ended by time over all queues, the latest first, others by queue; with `tag`, by
- * the day they were sent, the latest first; with `run`, steps below those that wait for them. A job that stays in its
+ * when they were sent, the latest first; with `run`, steps below those that wait for them. A job that stays in its
  * state is on one page, once; one that moves on between two pages may be on both, and one that goes back on none.
  */
 export interface Jobs {

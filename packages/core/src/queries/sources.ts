@@ -1,6 +1,6 @@
 /** Where jobs are looked for: in the index of a tag, in a run, or in the sets of the queues. */
 import type { Store } from '../bullmq/store.js';
-import type { TagIndex } from '../bullmq/tag-index.js';
+import type { TagIndex, TagMark } from '../bullmq/tag-index.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
 import { type Candidate, jobsOf } from './candidate.js';
 import type { CursorPlace, EndedPlace, TagPlace, WalkPlace } from './cursor.js';
@@ -85,18 +85,23 @@ async function* ofTag(
   from: TagPlace | undefined,
 ): AsyncGenerator<Candidate> {
   await store.timeKnown();
-  for await (const { queue, id, day, line } of tags.find(tag, now(), from)) {
-    const isResumed = from !== undefined && day === from.day && line === from.line;
+  const position = from && { mark: from.mark, isBehind: from.path === undefined };
+  const resumed = from?.path === undefined ? undefined : keyOf(from.mark);
+  for await (const { queue, id, mark } of tags.find(tag, now(), position)) {
+    const isResumed = keyOf(mark) === resumed;
     const isRun = queue === INTERNAL_QUEUE;
     const placeAt = (path?: readonly string[]): TagPlace => ({
       kind: 'tag',
-      day,
-      line: path === undefined ? line + 1 : line,
+      mark,
       ...(path !== undefined && { path }),
     });
-    if (isRun && !isOfRuns) yield* jobsBelow(store, { queue, id }, placeAt, isResumed ? from.path : []);
+    if (isRun && !isOfRuns) yield* jobsBelow(store, { queue, id }, placeAt, isResumed ? from?.path : []);
     const isMeant = isRun === isOfRuns;
     const [job] = isMeant ? await jobsOf(store, queue, [id]) : [];
     yield { job, place: () => placeAt() };
   }
+}
+
+function keyOf(mark: TagMark): string {
+  return 'at' in mark ? `${mark.at} ${mark.queue}/${mark.id}` : `${mark.day} ${mark.line}`;
 }

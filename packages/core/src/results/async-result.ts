@@ -114,8 +114,9 @@ export interface AsyncResult<out Out, out Extras = {}, out Member = MemberOf<Out
   logs(): Promise<string[]>;
   /**
    * Keeps the job from starting, for good, also in a run the steps that have not started: its state is `revoked`. One
-   * that runs goes on, unless `terminate` is set: then its `ctx.signal` is aborted, and whatever it gives is ignored.
-   * Gives false if the job had ended before.
+   * that runs goes on, unless `terminate` is set: then its `ctx.signal` is aborted, and whatever it gives is ignored. A
+   * run that has ended keeps its state and its result; what it has left behind, since it failed early or had enough, is
+   * revoked all the same. Gives false if nothing was left to revoke.
    * @throws {UnknownJobError} if the store does not hold the job.
    */
   revoke(options?: RevokeOptions): Promise<boolean>;

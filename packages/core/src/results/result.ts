@@ -148,10 +148,10 @@ export class StoredResult implements AsyncResult<unknown> {
   async revoke(options: RevokeOptions = {}): Promise<boolean> {
     const terminate = isTerminating(options);
     const { queue } = await this.#job();
-    if (isFinal(await this.state())) return false;
     const mark = { now: this.#parts.runtime.clock.now() };
-    await revokeJobs(this.#parts, { queue, id: this.id }, mark, terminate);
-    return true;
+    // Also of a run that has ended: it may have left steps behind.
+    const marked = await revokeJobs(this.#parts, { queue, id: this.id }, mark, terminate);
+    return marked.length > 0;
   }
 
   async resume(): Promise<number> {

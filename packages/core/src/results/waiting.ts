@@ -1,4 +1,5 @@
 /** The two halves of waiting: what ends a pause early, and what ends the wait as a whole. */
+import { onAbort } from '../abort.js';
 
 /** The machine's, taken at load time: polling is no part of the time that a test may replace. */
 const { setTimeout, clearTimeout } = globalThis;
@@ -50,10 +51,7 @@ export class Interrupt {
 
   /** Interrupts when the signal aborts; gives a function that ends that. */
   on(signal: AbortSignal | undefined): () => void {
-    const abort = () => this.with(signal?.reason);
-    if (signal?.aborted) abort();
-    signal?.addEventListener('abort', abort);
-    return () => signal?.removeEventListener('abort', abort);
+    return signal === undefined ? () => {} : onAbort(signal, (reason) => this.with(reason));
   }
 
   race<T>(promise: Promise<T>): Promise<T> {

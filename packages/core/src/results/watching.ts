@@ -24,8 +24,6 @@ const RUN_PAUSE_MS = { min: 20, max: 500 };
 export interface ResultParts {
   readonly store: Store;
   readonly runtime: Runtime;
-  /** Tells the workers that run a job to give it up. */
-  readonly terminate: (queue: string, id: string) => Promise<void>;
   /** What is to be done if nobody serves the queue; undefined if somebody does. */
   readonly unserved: (queue: string) => Promise<string | undefined>;
   readonly warn: (message: string) => void;
@@ -67,6 +65,7 @@ export async function* looksAt(
 ): AsyncGenerator<Look, void> {
   const timeoutMs = timeout === undefined ? undefined : durationMs(timeout, 'timeout');
   const { store, runtime } = parts;
+  store.checkOpen();
   const { clock, observer } = runtime;
   const bell = new Bell();
   const interrupt = new Interrupt();

@@ -25,6 +25,10 @@ export class Attempt {
   /** Its span, if it is recorded. */
   trace: string | undefined;
   readonly #parts: AttemptParts;
+  #timeoutMs = 0;
+  /** What is left of the limit, as it was started last; undefined without one. */
+  #leftMs: number | undefined;
+  #limitedSince = 0;
   /** Of its limit. */
   #timer: unknown;
   #isGivenUp = false;
@@ -41,14 +45,26 @@ export class Attempt {
   /** Gives it up if its outcome is not there in time. */
   limit(ms: number | undefined): void {
     if (ms === undefined) return;
-    const { job, task } = this;
-    this.#timer = this.#parts.clock.setDeadline(() => {
-      job.giveUp(
-        new TimeLimitError(
-          `Task "${task.name}" did not end within its timeout of ${ms} ms (attempt ${job.attempt}).`,
-        ),
-      );
-    }, ms);
+    this.#timeoutMs = ms;
+    this.#startLimit(ms);
+  }
+
+  /** Ends the limit, which then ends no attempt that is just being given up or stored. */
+  endLimit(): void {
+    this.#stopLimit();
+    this.#leftMs = undefined;
+  }
+
+  /** Stops the limit until `work` is done, which is not the task's; it goes on with the time that was left. */
+  async withoutLimit<T>(work: Promise<T>): Promise<T> {
+    if (this.#leftMs === undefined) return work;
+    this.#stopLimit();
+    this.#leftMs = Math.max(0, this.#leftMs - (performance.now() - this.#limitedSince));
+    try {
+      return await work;
+    } finally {
+      if (this.#leftMs !== undefined) this.#startLimit(this.#leftMs); // it may have ended meanwhile
+    }
   }
 
   /**
@@ -59,27 +75,40 @@ export class Attempt {
     return new Promise((resolve, reject) => {
       this.job.onGiveUp((reason) => {
         this.#isGivenUp = true;
-        this.#endLimit();
+        this.endLimit();
         reject(reason);
       });
-      handled.then(
-        (value) => {
-          this.#endLimit();
-          resolve(value);
-        },
-        (thrown: unknown) => {
-          this.#endLimit();
-          if (!this.#isGivenUp) resolve(instead(thrown));
-        },
-      );
+      const end = (value: T) => {
+        this.endLimit();
+        resolve(value);
+      };
+      const fail = (error: unknown) => {
+        this.endLimit();
+        reject(error);
+      };
+      handled.then(end, (thrown: unknown) => {
+        if (this.#isGivenUp) return;
+        if (instead === rethrown) fail(thrown);
+        else Promise.resolve(instead(thrown)).then(end, fail);
+      });
     });
   }
 
   /** What `run` gives, unless the attempt is given up first. */
   untilGivenUp<T>(run: () => Promise<T>): Promise<T> {
+    const { job } = this;
     return new Promise((resolve, reject) => {
-      this.job.onGiveUp(reject);
-      run().then(resolve, reject);
+      job.onGiveUp(reject);
+      run().then(
+        (value) => {
+          job.offGiveUp(reject);
+          resolve(value);
+        },
+        (thrown: unknown) => {
+          job.offGiveUp(reject);
+          reject(thrown);
+        },
+      );
     });
   }
 
@@ -100,7 +129,20 @@ export class Attempt {
     }
   }
 
-  #endLimit(): void {
+  #startLimit(ms: number): void {
+    const { job, task } = this;
+    this.#leftMs = ms;
+    this.#limitedSince = performance.now();
+    this.#timer = this.#parts.clock.setDeadline(() => {
+      job.giveUp(
+        new TimeLimitError(
+          `Task "${task.name}" did not end within its timeout of ${this.#timeoutMs} ms (attempt ${job.attempt}).`,
+        ),
+      );
+    }, ms);
+  }
+
+  #stopLimit(): void {
     if (this.#timer === undefined) return;
     this.#parts.clock.clearTimeout(this.#timer);
     this.#timer = undefined;

@@ -24,6 +24,21 @@ export interface RetryRequestOptions {
   countAttempt?: boolean | undefined;
 }
 
+/** Options of a member that a handler adds to its group. */
+export interface MemberOptions {
+  /**
+   * Names the member among those that this job adds: asking for it again, in this attempt or a repeated one, changes
+   * nothing. Default: its tasks and inputs are its name. At most 1,000 characters.
+   */
+  key?: string | undefined;
+}
+
+/** The input of a member, if it needs any, then its options. */
+export type MemberArgs<In> =
+  InputArgs<In> extends []
+    ? [input?: undefined, options?: MemberOptions]
+    : [...InputArgs<In>, options?: MemberOptions];
+
 /** What a handler is given beside its input. */
 export interface TaskContext<Extras = {}> {
   /** The job's id, the same over all attempts. */
@@ -90,10 +105,15 @@ export interface TaskContext<Extras = {}> {
   stop(value?: unknown): never;
   /**
    * Adds a member to the innermost group that this job is in; whoever waits for the group waits for it too, and finds its
-   * result after those that were declared. An attempt that is repeated adds the same again, which changes nothing.
-   * @throws {JobStateError} if the job is in no group, or its group is a record, `group.any` or `group.atLeast`.
+   * result after those that were declared. A member is known by its tasks and inputs, and which it is of several equal
+   * ones: an attempt that is repeated adds what earlier ones have not added, in whatever order it asks for them. Give a
+   * `key` where the input differs from attempt to attempt.
+   * @throws {JobStateError} if the job is in no group, its group is a record, `group.any` or `group.atLeast`, or a key is
+   * used for two different members.
+   * @example
+   * for (const link of links) await ctx.addToGroup(visit, { url: link.href, at: ctx.now() }, { key: link.href });
    */
-  addToGroup<In>(step: Step<string, In, unknown>, ...input: InputArgs<In>): Promise<void>;
+  addToGroup<In>(step: Step<string, In, unknown>, ...input: MemberArgs<In>): Promise<void>;
   /** Ends the job as failed at once, whatever its retries. Throws. */
   reject(reason: string): never;
 }

@@ -8,29 +8,47 @@ import {
   ValidationError,
   WorkerClosedError,
 } from '../errors.js';
+import { lossOf } from '../flow/gather.js';
 import { unlikeProbe, wakingProbe } from '../flow/needed.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
 import { pathOf } from '../flow/path.js';
 import { RetryRequest, retryDelayMs } from '../tasks/retry.js';
-import { decodeEnvelope, type Envelope } from '../wire/envelope.js';
+import { decodeEnvelope, type Envelope, type LostStart } from '../wire/envelope.js';
 import { recordError, toError } from '../wire/error-record.js';
 import { stopped } from '../wire/marks.js';
 import { NO_MASK } from '../wire/masking.js';
 import type { Attempt } from './attempt.js';
-import { Handling } from './handling.js';
+import { Handling, type Reached } from './handling.js';
+import { Isolation } from './isolation.js';
 import type { ActiveJob, AttemptOutcome, ShownError } from './job.js';
-import { begun, isSuspicious, lostStarts, MAX_LOST_STARTS, Probation, poisonError } from './lost-starts.js';
+import {
+  begun,
+  isPoison,
+  isSuspicious,
+  lossesOf,
+  poisonError,
+  refused,
+  shared,
+  timesAlone,
+  withLosses,
+} from './lost-starts.js';
 import type { ExecutorParts } from './parts.js';
 import { ComeBack, ProbeEnd, Skip, StoppedEarly, WaitForChildren } from './signals.js';
 import { Steps } from './steps.js';
 import { leaveTrace } from './tracing.js';
+import { EventLoopMeter } from './worker/event-loop.js';
 
 /** How long a job goes back to its queue when the store does not answer what the job needs. */
 const UNREACHABLE_RETURN_MS = 5_000;
 /** The wait before a job looks again that its handler has put back, if it says nothing else. */
 const UNCOUNTED_RETURN_MS = 1000;
+/** A job may add children several times, and each time they may have ended before it can wait for them. */
+const MAX_REFUSED_WAITS = 5;
 /** How long a job goes back that does not say: a join that has enough while more is just being added below it. */
 const SOON_MS = 200;
+
+/** How long a job goes back that was held too long because another one is alone here. */
+const HELD_RETURN_MS = 1000;
 
 /**
  * One job from claim to outcome: read the envelope, complete the input from earlier steps, validate, run, validate the
@@ -40,17 +58,19 @@ export class Executor {
   readonly #parts: ExecutorParts;
   readonly #steps: Steps;
   readonly #handling: Handling;
-  readonly #probation: Probation;
+  readonly #isolation: Isolation;
 
   constructor(parts: ExecutorParts) {
     this.#parts = parts;
     this.#steps = new Steps(parts);
     this.#handling = new Handling(parts, this.#steps);
-    this.#probation = new Probation(parts.runtime.clock);
+    this.#isolation = new Isolation(parts.runtime.clock);
   }
 
   /** The same, for one worker. */
-  forWorker(parts: Pick<ExecutorParts, 'children' | 'maxLostStarts' | 'activity'>): Executor {
+  forWorker(
+    parts: Pick<ExecutorParts, 'children' | 'maxLostStarts' | 'lockDurationMs' | 'activity'>,
+  ): Executor {
     return new Executor({ ...this.#parts, ...parts });
   }
 
@@ -61,6 +81,7 @@ export class Executor {
     let outcome: AttemptOutcome | undefined;
     let envelope: Envelope | undefined;
     let attempt: Attempt | undefined;
+    let isCounted = false;
     const begun = (own: Attempt) => {
       attempt = own;
     };
@@ -69,12 +90,21 @@ export class Executor {
       try {
         const content = decodeEnvelope(job.id, job.data);
         envelope = content;
-        if (job.stalls > 0 && job.queue !== INTERNAL_QUEUE) await this.#afterLoss(job, content);
+        let reached: Reached | undefined;
+        if (job.queue !== INTERNAL_QUEUE) {
+          const suspicious = job.stalls > 0 ? await this.#afterLoss(job, content) : undefined;
+          reached = suspicious?.reached;
+          if (suspicious?.isAlone !== true) {
+            const turn = this.#isolation.enter();
+            if (turn !== undefined && !(await turn)) throw new ComeBack(HELD_RETURN_MS);
+            isCounted = true;
+          }
+        }
         // Before its handler reads anything: a call that is taken for this one meanwhile is seen by it.
         if (content.uniqueUntilStarted) await job.endUniqueness();
         const value = await (observer === undefined
-          ? this.#run(job, content, begun)
-          : observer.attempt(job, () => this.#run(job, content, begun)));
+          ? this.#run(job, content, begun, reached)
+          : observer.attempt(job, () => this.#run(job, content, begun, reached)));
         const kept = content.ignoreResult ? null : value;
         const stored = sealer.isActive ? await this.#sealedResult(job, kept) : kept;
         if (attempt !== undefined) {
@@ -89,6 +119,7 @@ export class Executor {
       }
       return outcome;
     } finally {
+      if (isCounted) this.#isolation.leave();
       if (active !== undefined) activity?.end(active, outcome);
     }
   }
@@ -113,25 +144,59 @@ export class Executor {
   }
 
   /**
-   * Lets a job start that the store has put back.
-   * @throws {PoisonJobError} if it was lost too often.
+   * Lets a job start that the store has put back: alone, if it was lost several times.
+   * @throws {PoisonJobError} if it ended its worker too often while it was alone.
    */
-  async #afterLoss(job: ActiveJob, { lost: stored }: Envelope): Promise<void> {
-    const lost = lostStarts(stored, job, this.#parts.runtime.clock.now());
-    if (lost.at.length >= (this.#parts.maxLostStarts ?? MAX_LOST_STARTS)) {
-      await job.save({ lost: { at: [], fatal: lost.at } }); // one that is replayed is started again
-      throw poisonError(job.name, lost);
+  async #afterLoss(job: ActiveJob, content: Envelope): Promise<{ isAlone: boolean; reached: Reached }> {
+    const { clock } = this.#parts.runtime;
+    const now = clock.now();
+    const losses = lossesOf(content.lost, job, now);
+    if (isPoison(losses, this.#parts.maxLostStarts)) await this.#refusePoison(job, now);
+    if (!isSuspicious(losses)) {
+      const reached = () => noteBegun(job, now, () => false);
+      return { isAlone: false, reached };
     }
-    if (isSuspicious(lost)) {
-      const leave = this.#probation.enter();
-      if (leave === undefined) {
-        await job.save({ lost });
-        throw new ComeBack();
-      }
-      // Only then can it be told from one that kills the worker next.
-      job.onceStored(leave);
+    const { aloneMs, drainMs } = timesAlone(losses);
+    const alone = await this.#isolation.alone(drainMs);
+    if (alone === undefined) {
+      await job.change(({ lost }) =>
+        lost !== undefined && (lost.begun === undefined || lost.begun.start >= job.starts)
+          ? undefined
+          : { lost: withLosses(lossesOf(lost, job, now)) },
+      );
+      throw new ComeBack();
     }
-    await job.save({ lost: begun(lost, job) });
+    const meter = new EventLoopMeter();
+    const { lockDurationMs = 0 } = this.#parts;
+    // A worker that lives, and was silent while nothing but this job ran there, was silenced by it.
+    job.chargeLossIf(() => meter.take().delayMs > lockDurationMs / 2);
+    const share = () => job.change(({ lost }) => shared(lost, job));
+    const timer = clock.setDeadline(() => {
+      const stored = share().catch(() => {}); // then a death that comes now counts once too often
+      void stored.then(() => alone.share());
+    }, aloneMs);
+    // Only then can a death no longer be the job's.
+    job.onceStored(() => {
+      clock.clearTimeout(timer);
+      meter.stop();
+      alone.end();
+    });
+    const reached = async () => {
+      await noteBegun(job, now, () => alone.isAlone);
+      if (!alone.isAlone) await share();
+    };
+    return { isAlone: true, reached };
+  }
+
+  /** @throws {PoisonJobError} unless the worker of a loss has said meanwhile that it lives. */
+  async #refusePoison(job: ActiveJob, now: number): Promise<void> {
+    let fatal: LostStart[] | undefined;
+    await job.change(({ lost }) => {
+      const losses = lossesOf(lost, job, now);
+      fatal = isPoison(losses, this.#parts.maxLostStarts) ? losses : undefined;
+      return fatal && { lost: refused(fatal, job) };
+    });
+    if (fatal !== undefined) throw poisonError(job.name, fatal);
   }
 
   /** The outcome of what has neither a result of its own nor failed; undefined for a failure. */
@@ -142,6 +207,9 @@ export class Executor {
     thrown: unknown,
   ): Promise<AttemptOutcome | undefined> {
     if (thrown instanceof WaitForChildren) {
+      // It has children to wait for and the store knows of none: that does not change by asking again.
+      if (job.refusedWaits >= MAX_REFUSED_WAITS)
+        return this.#failed(job, envelope, attempt, new UpstreamFailedError(lossOf(job.id)));
       await attempt?.reports.end();
       return { kind: 'waiting', ...(thrown.seen !== undefined && { seen: thrown.seen }) };
     }
@@ -170,6 +238,11 @@ export class Executor {
       return { kind: 'completed', value };
     }
     return undefined;
+  }
+
+  /** Lets jobs go back that wait for their turn here: their worker goes. */
+  close(): void {
+    this.#isolation.close();
   }
 
   /** Starts a job again that waits for its children, by a child that fails at once. */
@@ -286,11 +359,30 @@ export class Executor {
     return { name: error.name, message: `${error.name} (encoded with the job)`, stack: undefined };
   }
 
-  #run(job: ActiveJob, envelope: Envelope, begun: (attempt: Attempt) => void): Promise<unknown> {
+  #run(
+    job: ActiveJob,
+    envelope: Envelope,
+    begun: (attempt: Attempt) => void,
+    reached?: Reached,
+  ): Promise<unknown> {
     return job.queue === INTERNAL_QUEUE
       ? this.#steps.run(job, envelope)
-      : this.#handling.handle(job, envelope, begun);
+      : this.#handling.handle(job, envelope, begun, reached);
   }
+}
+
+/**
+ * Notes that the handler of a job is called next.
+ * @throws {LockLostError} if the job was taken meanwhile: what the later start has noted must stay.
+ */
+async function noteBegun(job: ActiveJob, now: number, isAlone: () => boolean): Promise<void> {
+  job.signal.throwIfAborted();
+  await job.change(({ lost }) =>
+    (lost?.begun?.start ?? 0) > job.starts
+      ? undefined
+      : { lost: begun(lossesOf(lost, job, now), job, isAlone()) },
+  );
+  job.signal.throwIfAborted();
 }
 
 function stateOf(error: Error): Pick<FailureOrigin, 'state'> {

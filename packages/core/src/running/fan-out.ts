@@ -36,11 +36,12 @@ export async function expand(
   const expansion = withNodes(stored, nodes);
   const links = await linksFor(parts, job, envelope, MEMBER_LINKS);
   const add = (members: readonly FlowNode[]) =>
-    addMembers(parts, job, {
-      run,
-      parent: expansion.parent,
-      members: members.map((member) => linked(member, links)),
-    });
+    addMembers(
+      parts,
+      job,
+      { run, parent: expansion.parent, members: members.map((member) => linked(member, links)) },
+      { stops: true },
+    );
   if ('members' in expansion) {
     const members = expansion.members.map((member) => fill(member, value));
     const { slice } = expansion;

@@ -1,23 +1,58 @@
 /** How a handler changes the run that its job belongs to, while it runs. */
+import { childrenOf } from '../bullmq/tree.js';
 import { InvalidOptionError, JobStateError } from '../errors.js';
+import { contentDigest, contentOf, EarlierMembers, keyDigest } from '../flow/added.js';
+import { relocated } from '../flow/expansion.js';
 import { fill } from '../flow/input.js';
 import { linked, type TraceLinks } from '../flow/links.js';
 import { type FlowNode, INTERNAL_QUEUE, jobIdOf, type Parent } from '../flow/node.js';
-import { memberOf, pathOf } from '../flow/path.js';
+import { memberOf, pathOf, replacementAt } from '../flow/path.js';
 import { prepared } from '../flow/prepare.js';
+import { workflowOptions } from '../flow/shared.js';
 import { tagsOf } from '../flow/tags.js';
+import type { Surroundings } from '../tasks/canvas.js';
+import { checkText } from '../tasks/options.js';
 import { PLAN, type Plannable } from '../tasks/signature.js';
 import type { Envelope } from '../wire/envelope.js';
+import type { MemberOptions } from './context.js';
 import type { ActiveJob } from './job.js';
 import { addMembers } from './members.js';
 import type { ExecutorParts } from './parts.js';
 import { ReplaceRequest, StopRequest } from './signals.js';
 
+/** Where a member is planned before its place is known. */
+const DRAFT = '+';
+/** Characters of a key. */
+const MAX_KEY = 1000;
+
+/** A member that an attempt asks for. */
+interface AskedMember {
+  readonly content: string;
+  readonly digest: string;
+  /** As which one, from 0. */
+  readonly call: number;
+  added: Promise<void> | undefined;
+}
+
+interface Earlier {
+  readonly members: EarlierMembers;
+  /** What is added may be there already. */
+  readonly isRepeated: boolean;
+}
+
+/** Where a job is in its group. */
+interface OwnPlace {
+  readonly run: string;
+  readonly own: string;
+  readonly group: string;
+  readonly member: string;
+}
+
 /** What a context does with what its handler asks for. */
 export interface FlowChanges {
   stop(value: unknown): never;
   replace(signature: unknown, input: unknown): never;
-  addToGroup(signature: unknown, input: unknown): Promise<void>;
+  addToGroup(signature: unknown, input: unknown, options?: MemberOptions): Promise<void>;
 }
 
 /** Where a handler runs apart from the worker, or without one. */
@@ -38,7 +73,13 @@ export class JobFlowChanges implements FlowChanges {
   readonly #job: ActiveJob;
   readonly #envelope: Envelope;
   readonly #links: TraceLinks | undefined;
-  #added = 0;
+  /** What this attempt has asked for, by digest. */
+  readonly #asked = new Map<string, AskedMember>();
+  /** How often, by content. */
+  readonly #occurrences = new Map<string, number>();
+  /** Those that could not be added, by content. */
+  readonly #failed = new Map<string, AskedMember>();
+  #earlier: Promise<Earlier> | undefined;
 
   /** @param trace The span of the attempt, which what it adds is linked to. */
   constructor(parts: ExecutorParts, job: ActiveJob, envelope: Envelope, trace: string | undefined) {
@@ -56,41 +97,118 @@ export class JobFlowChanges implements FlowChanges {
     throw new ReplaceRequest(plannable('replace', signature), input);
   }
 
-  async addToGroup(signature: unknown, input: unknown): Promise<void> {
-    const { id, queue } = this.#job;
+  async addToGroup(signature: unknown, input: unknown, options: MemberOptions = {}): Promise<void> {
     const { run } = this.#envelope;
-    if (this.#job.signal.aborted) {
-      throw new JobStateError(
-        `Attempt ${this.#job.attempt} of job ${id} is over: it cannot add to its group any more.`,
-      );
-    }
-    const own = run === undefined ? '' : pathOf(run, id);
+    this.#checkUnderWay();
+    const own = run === undefined ? '' : pathOf(run, this.#job.id);
     const place = memberOf(own);
-    if (run === undefined || place === undefined) {
-      throw new JobStateError(`Job ${id} is not in a group, so ctx.addToGroup has nowhere to add to.`);
+    if (run === undefined || place === undefined)
+      throw new JobStateError(
+        `Job ${this.#job.id} is not in a group, so ctx.addToGroup has nowhere to add to.`,
+      );
+    const draft = fill(plannable('addToGroup', signature)[PLAN](DRAFT, this.#surroundings()), input);
+    const asked = this.#ask(contentOf(draft), options);
+    asked.added ??= this.#add(draft, asked, { run, own, ...place });
+    try {
+      await asked.added;
+    } catch (error) {
+      // Asked for again, it is this one: it may be there.
+      asked.added = undefined;
+      if (options.key === undefined) this.#failed.set(asked.content, asked);
+      throw error;
     }
-    const turn = this.#added;
-    this.#added += 1;
-    const path = `${place.member}+${own.slice(place.member.length)}+${turn}`;
-    const member = plannable('addToGroup', signature)[PLAN](path);
-    const { parent, mayFail } = await this.#joinOf({ path: own, queue }, run, place.group);
-    const ready = await this.#prepared(member, input);
+  }
+
+  /** A member as the attempt asks for it; the one that it has asked for already, if that has the same key. */
+  #ask(content: string, { key }: MemberOptions): AskedMember {
+    const call = this.#asked.size;
+    if (key !== undefined) checkText('key', key, MAX_KEY);
+    const failed = key === undefined ? this.#failed.get(content) : undefined;
+    if (failed !== undefined) {
+      this.#failed.delete(content);
+      return failed;
+    }
+    const occurrence = this.#occurrences.get(content) ?? 0;
+    const digest = key === undefined ? contentDigest(content, occurrence) : keyDigest(key);
+    const earlier = key === undefined ? undefined : this.#asked.get(digest);
+    if (earlier !== undefined && earlier.content !== content)
+      throw new JobStateError(
+        `The handler of job ${this.#job.id} adds two different members to its group with the key "${key}". ` +
+          'Give each member a key of its own, or the same task and input.',
+      );
+    if (earlier !== undefined) return earlier;
+    if (key === undefined) this.#occurrences.set(content, occurrence + 1);
+    const asked: AskedMember = { content, digest, call, added: undefined };
+    this.#asked.set(digest, asked);
+    return asked;
+  }
+
+  async #add(
+    draft: FlowNode,
+    { digest, call }: AskedMember,
+    { run, own, group, member }: OwnPlace,
+  ): Promise<void> {
+    const { parent, mayFail } = await this.#joinOf({ path: own, queue: this.#job.queue }, run, group);
+    const before = `${member}+${own.slice(member.length)}+`;
+    this.#earlier ??= this.#readEarlier(run, parent, before);
+    const { members: earlier, isRepeated } = await this.#earlier.catch((error: unknown) => {
+      this.#earlier = undefined;
+      throw error;
+    });
+    const path = `${before}${earlier.suffixOf(digest, call)}`;
+    const ready = await this.#prepared(relocated(draft, DRAFT, path));
+    this.#checkUnderWay(); // another worker may have the job by now
     const members = [{ ...ready, ...(mayFail && { mayFail }) }];
-    await addMembers(this.#parts, this.#job, { run, parent, members });
+    await addMembers(this.#parts, this.#job, { run, parent, members }, { isRepeated });
+  }
+
+  /** What earlier attempts have added. The first one only notes that it adds: a large group is not read for nothing. */
+  async #readEarlier(run: string, parent: Parent, before: string): Promise<Earlier> {
+    const isRepeated = this.#envelope.adds === true || this.#job.starts > 1;
+    if (this.#envelope.adds === undefined) await this.#job.save({ adds: true });
+    if (!isRepeated) return { members: new EarlierMembers(), isRepeated };
+    const start = jobIdOf(run, before);
+    const suffixes: string[] = [];
+    const join = { queue: parent.queue, id: jobIdOf(run, parent.path) };
+    for await (const { id } of childrenOf(this.#parts.store, join))
+      if (id.startsWith(start)) suffixes.push(id.slice(start.length));
+    return { members: new EarlierMembers(suffixes), isRepeated };
+  }
+
+  #checkUnderWay(): void {
+    if (!this.#job.signal.aborted) return;
+    throw new JobStateError(
+      `Attempt ${this.#job.attempt} of job ${this.#job.id} is over: it cannot add to its group any more.`,
+    );
   }
 
   /** What takes the job's place, below it. */
   async replacement({ signature, input }: ReplaceRequest): Promise<FlowNode> {
     const run = this.#envelope.run ?? this.#job.id;
-    return this.#prepared(signature[PLAN](`${pathOf(run, this.#job.id)}~`), input);
+    const path = replacementAt(pathOf(run, this.#job.id), this.#envelope.epoch);
+    return this.#prepared(fill(signature[PLAN](path, this.#surroundings()), input));
+  }
+
+  /** The workflow of the job, whose options hold for what its handler adds. */
+  #surroundings(): Surroundings {
+    const { headers, shared, timeout, label, expires } = this.#envelope;
+    const { queue, priority, retry } = this.#job;
+    const options = workflowOptions(shared, {
+      queue,
+      ...(priority !== undefined && { priority }),
+      ...(retry !== undefined && { retry }),
+      ...(timeout !== undefined && { timeoutMs: timeout }),
+      ...(label !== undefined && { displayName: label }),
+      ...(expires !== undefined && { expiresAt: expires }),
+    });
+    return { options, headers };
   }
 
   /** The node, checked, as it is added; found by its tags together with what it is added to. */
-  async #prepared(node: FlowNode, input: unknown): Promise<FlowNode> {
+  async #prepared(filled: FlowNode): Promise<FlowNode> {
     const { headers = {}, tags, root, run } = this.#envelope;
     const { id, queue } = this.#job;
     const now = this.#parts.runtime.clock.now();
-    const filled = fill(node, input);
     await this.#parts.checks.checkTree(filled);
     const ready = prepared(linked(filled, this.#links), {
       now,

@@ -33,6 +33,9 @@ import { type Tracing, tracedAttempt, tracingOf } from './tracing.js';
 
 type Handler = NonNullable<TaskEntry['run']>;
 type HandledTask = TaskEntry & { readonly run: Handler };
+type Begun = (attempt: Attempt) => void;
+/** Notes that the handler is called next. */
+export type Reached = () => Promise<void>;
 
 export class Handling {
   readonly #parts: ExecutorParts;
@@ -51,20 +54,29 @@ export class Handling {
     this.#ofAttempts = { clock: runtime.clock, sealer, maxBytes, onError, changes };
   }
 
-  /** The handler's result, checked; `begun` is told of the attempt before anything of the user's runs. */
-  handle(job: ActiveJob, envelope: Envelope, begun: (attempt: Attempt) => void): Promise<unknown> {
+  /**
+   * The handler's result, checked; `begun` is told of the attempt before anything of the user's runs. Waits for `reached`,
+   * if it is there, before it calls the handler.
+   */
+  handle(job: ActiveJob, envelope: Envelope, begun: Begun, reached?: Reached): Promise<unknown> {
     const { replacement, items } = envelope;
     if (replacement === undefined) refuseLate(job, envelope, this.#parts.runtime.clock.now());
     const task = this.#taskOf(job.name);
     if (replacement !== undefined) {
-      begun(this.#attempt(job, envelope, task));
-      return this.#replaced(job, envelope, replacement).then((value) => this.#checkedResult(task, value));
+      const attempt = this.#attempt(job, envelope, task);
+      begun(attempt);
+      return this.#replaced(job, envelope, replacement).then((value) => {
+        const checked = this.#checkedResult(task, value);
+        if (!(checked instanceof Promise)) return checked;
+        attempt.limit(limitOf(attempt, task));
+        return attempt.outcomeOf(checked);
+      });
     }
-    if (items !== undefined) return this.#handleList(job, envelope, task, begun);
+    if (items !== undefined) return this.#handleList(job, envelope, task, begun, reached);
     const input = this.#steps.inputOf(job, envelope);
     return input instanceof Promise
-      ? input.then((whole: unknown) => this.#handleOne(job, envelope, task, whole, begun))
-      : this.#handleOne(job, envelope, task, input, begun);
+      ? input.then((whole: unknown) => this.#handleOne(job, envelope, task, whole, begun, reached))
+      : this.#handleOne(job, envelope, task, input, begun, reached);
   }
 
   /** Its input is whole. */
@@ -73,16 +85,36 @@ export class Handling {
     envelope: Envelope,
     task: HandledTask,
     input: unknown,
-    begun: (attempt: Attempt) => void,
+    begun: Begun,
+    reached: Reached | undefined,
   ): Promise<unknown> {
     const attempt = this.#attempt(job, envelope, task);
     return this.#traced(attempt, () => {
       const keys = this.#parts.checks.sensitiveOf(task);
+      const limitMs = limitOf(attempt, task);
+      attempt.limit(limitMs);
       const check = envelope.after === undefined ? validateInput : validateFed;
-      const checked = task.input && check(task.input, input, task.name, keys);
-      return checked instanceof Promise
-        ? checked.then((decoded: unknown) => this.#run(attempt, task, keys, input, decoded, begun))
-        : this.#run(attempt, task, keys, input, checked, begun);
+      let checked: unknown;
+      try {
+        checked = task.input && check(task.input, input, task.name, keys);
+      } catch (error) {
+        attempt.endLimit();
+        throw error;
+      }
+      const run = (decoded: unknown) => {
+        const start = () => this.#run(attempt, task, keys, input, decoded, begun);
+        if (reached === undefined) return start();
+        return reached().then(start, (error: unknown) => {
+          attempt.endLimit();
+          throw error;
+        });
+      };
+      if (!(checked instanceof Promise)) return run(checked);
+      const ran = checked.then((decoded: unknown) =>
+        // Nobody waits for the handler of an attempt that was given up.
+        attempt.isGivenUp ? undefined : run(decoded),
+      );
+      return limitMs === undefined ? ran : attempt.outcomeOf(ran);
     });
   }
 
@@ -93,12 +125,11 @@ export class Handling {
     keys: ReadonlySet<string>,
     input: unknown,
     decoded: unknown,
-    begun: (attempt: Attempt) => void,
+    begun: Begun,
   ): Promise<unknown> {
     if (keys.size > 0) attempt.reports.mask = maskFor(keys, [input, decoded]);
     begun(attempt);
     const handler = this.#handlerOf(task, attempt, input);
-    attempt.limit(limitOf(attempt, task));
     return attempt.outcomeOf(this[HANDLER_FRAME](attempt, task, handler, decoded), (thrown) =>
       this.#answered(attempt, task, thrown),
     );
@@ -110,6 +141,7 @@ export class Handling {
     if (thrown instanceof ExpectedFailureError)
       throw await checkedFailure(task, thrown, this.#parts.maxResultBytes);
     if (thrown instanceof StopRequest) return this.#stopped(job, envelope, task, thrown.value);
+    attempt.endLimit(); // what is added to the store is not the handler's work, and not to be left half done
     if (thrown instanceof ReplaceRequest)
       return this.#replace(job, envelope, task, await this.#ofAttempts.changes(attempt).replacement(thrown));
     throw thrown;
@@ -146,9 +178,11 @@ export class Handling {
     job: ActiveJob,
     envelope: Envelope,
     task: HandledTask,
-    begun: (attempt: Attempt) => void,
+    begun: Begun,
+    reached: Reached | undefined,
   ): Promise<unknown> {
     const items = await this.#steps.itemsOf(job, envelope);
+    await reached?.();
     const attempt = this.#attempt(job, envelope, task);
     begun(attempt);
     return this.#traced(attempt, () => {
@@ -212,12 +246,20 @@ export class Handling {
     const hasEnded =
       (await job.childResults()).has(id) || (await job.failedChildren()).some((child) => child.id === id);
     if (!hasEnded) {
-      const parent = { path: pathOf(run, job.id), queue: job.queue };
-      const member = await openTree(this.#parts.sealer, run, replacement);
-      await addMembers(this.#parts, job, { run, parent, members: [member] }, { isRepeated: true });
+      if (envelope.replaced)
+        await this.#steps.relinkReplacement(job, envelope, { queue: replacement.queue, id });
+      else await this.#addReplacement(job, run, replacement);
       throw new WaitForChildren();
     }
     return this.#steps.replacementOf(job, { ...envelope, run, after });
+  }
+
+  /** Adds what is to stand in the job's place, and notes that: what is gone afterwards is not added again. */
+  async #addReplacement(job: ActiveJob, run: string, replacement: FlowNode): Promise<void> {
+    const parent = { path: pathOf(run, job.id), queue: job.queue };
+    const member = await openTree(this.#parts.sealer, run, replacement);
+    await addMembers(this.#parts, job, { run, parent, members: [member] }, { isRepeated: true });
+    await job.save({ replaced: true });
   }
 
   /** Calls a hook of the app, then of the task. What it throws is told and changes nothing. */

@@ -1,12 +1,14 @@
+import { onAbort } from '../abort.js';
 import type { Clock } from '../clock.js';
 import { type Duration, durationMs } from '../duration.js';
 import { ExpectedFailureError, RejectedError } from '../errors.js';
 import { checkOptions, type OptionNames } from '../tasks/known-options.js';
-import { checkBoolean } from '../tasks/options.js';
+import { checkBoolean, isSendOption } from '../tasks/options.js';
 import { RetryRequest } from '../tasks/retry.js';
 import { droppedOptions, hasOptions } from '../tasks/signature.js';
 import type { Envelope } from '../wire/envelope.js';
-import type { RetryRequestOptions, TaskContext, TaskLog } from './context.js';
+import { isPlainObject } from '../wire/plain-object.js';
+import type { MemberOptions, RetryRequestOptions, TaskContext, TaskLog } from './context.js';
 import type { FlowChanges } from './flow-changes.js';
 import type { ActiveJob } from './job.js';
 import type { AttemptReports } from './reports.js';
@@ -16,6 +18,7 @@ type JobFacts = Pick<ActiveJob, 'id' | 'name' | 'queue' | 'attempt' | 'enqueuedA
 type EnvelopeFacts = Pick<Envelope, 'run' | 'alone' | 'headers' | 'tags' | 'parent' | 'root' | 'key'>;
 
 const RETRY: OptionNames<RetryRequestOptions> = { in: true, reason: true, cause: true, countAttempt: true };
+const MEMBER: OptionNames<MemberOptions> = { key: true };
 const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 const NO_TAGS: readonly string[] = Object.freeze([]);
 
@@ -120,7 +123,8 @@ export class JobContext implements TaskContext {
   }
 
   get addToGroup(): TaskContext['addToGroup'] {
-    return (step, ...input) => this.#flow().addToGroup(step, onlyInput('ctx.addToGroup', input));
+    return (step, ...[input, options]: readonly unknown[]) =>
+      this.#flow().addToGroup(step, input, memberOptions(options));
   }
 
   #flow(): FlowChanges {
@@ -141,18 +145,25 @@ function onlyInput(method: string, [input, ...more]: readonly unknown[]): unknow
   return input;
 }
 
+/** @throws {InvalidOptionError} if there are others than those of a member: they belong to the step. */
+function memberOptions(given: unknown): MemberOptions | undefined {
+  if (given === undefined) return undefined;
+  if (!isPlainObject(given) || Object.keys(given).some(isSendOption))
+    throw droppedOptions('ctx.addToGroup', 'ctx.addToGroup(step.set({ … }), input)', [given]);
+  return checkOptions<MemberOptions>(given, MEMBER);
+}
+
 /** Resolves after `ms`; rejects with the signal's reason once it is aborted. */
 function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
-    const abort = () => {
-      clock.clearTimeout(timer);
-      reject(signal.reason);
-    };
     const timer = clock.setTimeout(() => {
-      signal.removeEventListener('abort', abort);
+      stopListening();
       resolve();
     }, ms);
-    signal.addEventListener('abort', abort, { once: true });
+    const stopListening = onAbort(signal, (reason) => {
+      clock.clearTimeout(timer);
+      reject(reason);
+    });
   });
 }

@@ -1,5 +1,5 @@
 import type { NormalizedRetry } from '../tasks/retry.js';
-import type { EnvelopeContent } from '../wire/envelope.js';
+import type { Envelope, EnvelopeContent } from '../wire/envelope.js';
 
 /** A job that a worker has claimed, as the rest of the package sees it. */
 export interface ActiveJob {
@@ -16,6 +16,7 @@ export interface ActiveJob {
   readonly stalls: number;
   /** As it was sent; absent if the sender gave none. */
   readonly retry: NormalizedRetry | undefined;
+  readonly priority: number | undefined;
   /** When it was sent, in milliseconds since 1970. */
   readonly enqueuedAt: number;
   /** How long it was to wait then before its first attempt, in milliseconds. */
@@ -25,11 +26,20 @@ export interface ActiveJob {
   /** Ends the attempt with an error, whatever its handler does; also aborts its signal. */
   giveUp(reason: Error): void;
   /** Calls `listener` when the attempt is given up, after those that were given before. */
-  onGiveUp(listener: (reason: Error) => void): void;
+  onGiveUp(listener: GiveUpListener): void;
+  /** Ends that: what the listener was to end has ended. */
+  offGiveUp(listener: GiveUpListener): void;
   /** Calls `listener` when the job's outcome is stored, or it is this worker's no more. */
   onceStored(listener: () => void): void;
+  /**
+   * Decides, if the job is lost while its worker lives, whether the loss counts all the same. Without it, it does not
+   * (`lost-starts.ts`).
+   */
+  chargeLossIf(isCharged: () => boolean): void;
   /** False once the store has said that no child is pending. */
   readonly mayHavePendingChildren: boolean;
+  /** How often it was to wait for children, since it was claimed, and the store had none to wait for. */
+  readonly refusedWaits: number;
   /** Results of the children that completed, by job id, as stored. */
   childResults(): Promise<ReadonlyMap<string, unknown>>;
   /** The children that failed. */
@@ -40,9 +50,15 @@ export interface ActiveJob {
   save(content: Partial<EnvelopeContent>): Promise<void>;
   /** Lets calls be added that are the same as this one. */
   endUniqueness(): Promise<void>;
+  /**
+   * The same of what depends on what is stored by now. `change` may be called more than once; undefined changes nothing.
+   */
+  change(change: (content: Envelope) => Partial<EnvelopeContent> | undefined): Promise<void>;
   updateProgress(value: unknown): Promise<void>;
   log(line: string): Promise<void>;
 }
+
+export type GiveUpListener = (reason: Error) => void;
 
 export interface FailedChild {
   readonly id: string;

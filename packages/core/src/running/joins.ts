@@ -1,4 +1,5 @@
 /** The jobs that give the value of several others, or of one that may fail. */
+import { terminateMarked } from '../bullmq/control.js';
 import { CorruptJobError, RevokedError, SkippedError, UpstreamFailedError } from '../errors.js';
 import { type Children, type Gathered, gather, readMembers, toldCount } from '../flow/gather.js';
 import { fill } from '../flow/input.js';
@@ -22,6 +23,10 @@ import type { ExecutorParts } from './parts.js';
 import { ComeBack, ProbeEnd, Skip, WaitForChildren } from './signals.js';
 import { linksFor } from './tracing.js';
 
+/** How long a join goes back that has enough while more is just being added below it: longer each time. */
+const SOONEST_MS = 200;
+const LATEST_MS = 2000;
+
 /** A job of a run, with what it waits for. */
 interface Joining {
   readonly run: string;
@@ -38,7 +43,7 @@ export class Joins {
   /** The value that the job's children give. @throws {UpstreamFailedError} if one has failed. */
   async valueOf(job: ActiveJob, envelope: Envelope): Promise<unknown> {
     const { run, after } = joiningOf(job, envelope);
-    return this.#settled(await gather({ id: job.id, run }, childrenOf(this.#parts, job), after));
+    return this.#settled(job, await gather({ id: job.id, run }, childrenOf(this.#parts, job), after));
   }
 
   /** The same for a run or a group; what is to follow it is sent. */
@@ -55,7 +60,7 @@ export class Joins {
       if (error instanceof Skip && error.own !== undefined)
         await sendCallbacks(this.#parts, job, envelope, { ok: true, value: error.own.value });
       if (error instanceof UpstreamFailedError) {
-        if (envelope.join?.cancel) await this.#parts.store.skipPending(job.queue, job.id, this.#now());
+        await this.#cancelPending(job, envelope);
         const record = await recordWithAll(error, envelope, children);
         await sendCallbacks(this.#parts, job, envelope, { ok: false, error: record });
       }
@@ -111,10 +116,10 @@ export class Joins {
     const last = failed.find(({ id }) => id === otherId);
     if (last !== undefined) throw new UpstreamFailedError(await children.origin(last));
     if ((await children.results()).has(otherId)) {
-      return this.#settled(await gather(gatherer, children, { step: other.path }));
+      return this.#settled(job, await gather(gatherer, children, { step: other.path }));
     }
     try {
-      return this.#settled(await gather(gatherer, children, after));
+      return this.#settled(job, await gather(gatherer, children, after));
     } catch (error) {
       if (!(error instanceof UpstreamFailedError) || revoked !== undefined) throw error;
       // What has failed before the step is no failure of the step.
@@ -138,18 +143,27 @@ export class Joins {
     const { join } = envelope;
     if (join?.need === undefined) {
       const long = await longList(children, run, after);
-      if (long === undefined) return this.#settled(await gather(gatherer, children, after));
+      if (long === undefined) return this.#settled(job, await gather(gatherer, children, after));
       // The results stay where they are, or this one would be as long as the group.
-      this.#settled(await gather(gatherer, children, { ...after, ignored: true }));
+      this.#settled(job, await gather(gatherer, children, { ...after, ignored: true }));
       return membersReference(long);
     }
-    const gathered = await gatherNeeded(gatherer, children, after, join);
+    let gathered = await gatherNeeded(gatherer, children, after, join);
+    if (gathered.kind === 'later' && (await this.#hasStoppedAdding(run, after)))
+      gathered = await gatherNeeded(gatherer, childrenOf(this.#parts, job), after, join, { isFed: true });
     if (gathered.kind === 'value') {
-      const { store } = this.#parts;
-      if (join.cancel) await store.skipPending(job.queue, job.id, this.#now());
-      await store.detachPending(job.queue, job.id);
+      await this.#cancelPending(job, envelope);
+      await this.#parts.store.detachPending(job.queue, job.id);
     }
-    return this.#settled(gathered);
+    return this.#settled(job, gathered);
+  }
+
+  /** Skips the members that have not ended, if the group is to; those that run, only if it says so. */
+  async #cancelPending({ queue, id }: ActiveJob, { join }: Envelope): Promise<void> {
+    if (!join?.cancel) return;
+    const { store, runtime } = this.#parts;
+    const marked = await store.skipPending(queue, id, runtime.clock.now());
+    if (join.abort) await terminateMarked(store, marked, { skipped: true });
   }
 
   /** The value, with the results of a large group in the place of what stands for them. */
@@ -159,21 +173,24 @@ export class Joins {
     return members === undefined ? value : readMembers({ id: job.id, run }, children, members);
   }
 
-  #settled(gathered: Gathered): unknown {
+  /** Whether the job that adds members has ended or is gone: then its word may be lost, and is not waited for. */
+  async #hasStoppedAdding(run: string, { via }: Source): Promise<boolean> {
+    if (via === undefined) return true;
+    const outcome = await this.#parts.store.outcome(INTERNAL_QUEUE, jobIdOf(run, via));
+    return outcome.kind !== 'pending';
+  }
+
+  #settled(job: ActiveJob, gathered: Gathered): unknown {
     switch (gathered.kind) {
       case 'value':
         return gathered.value;
       case 'stopped':
         throw new Skip(gathered.result, gathered.own);
       case 'later':
-        throw new ComeBack();
+        throw new ComeBack(Math.min(SOONEST_MS * 2 ** Math.max(job.starts - 1, 0), LATEST_MS));
       case 'waiting':
         throw new WaitForChildren(gathered.seen);
     }
-  }
-
-  #now(): number {
-    return this.#parts.runtime.clock.now();
   }
 }
 

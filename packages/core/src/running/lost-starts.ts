@@ -1,85 +1,125 @@
 /**
- * The poison rule: which jobs are not started any more, since their workers keep dying.
+ * The poison rule: which jobs are not started any more, since each start of theirs ends its worker.
  *
- * W2: a worker that dies takes all its jobs with it, most of them without a fault. So only losses within a short while
- * count, and jobs that were lost more than once are started one at a time in a process: one that kills it again can be
- * told from those that only ran beside it.
+ * W2: a worker that dies takes all its jobs with it, and most of them have no fault. So a death counts only against a job
+ * that ran alone in its process. A job that was lost twice is started alone (`isolation.ts`) until a start has an outcome.
+ * These losses do not count at all: of a start that did not reach its handler; of a start whose worker lives, which it
+ * says itself as soon as it finds its lock gone (`spareStart`).
  */
-import type { Clock } from '../clock.js';
 import { PoisonJobError } from '../errors.js';
-import type { LostStarts } from '../wire/envelope.js';
+import type { Envelope, LostStart, LostStarts } from '../wire/envelope.js';
 import type { ActiveJob } from './job.js';
 
-/** Losses after which a job is not started any more, unless the worker says otherwise. */
-export const MAX_LOST_STARTS = 3;
+/** Losses of a job that ran alone, after which it is not started any more, unless the worker says otherwise. */
+export const MAX_LOST_STARTS = 5;
 
-/** Losses after which a job does not start beside another one like it. */
-const SUSPICIOUS = 2;
+/** Losses after which a job is started alone. */
+const SUSPICIOUS_AFTER = 2;
 
-/** Losses longer ago do not count. */
-const WINDOW_MS = 600_000;
+/** A loss that comes later after the one before it begins a new count. */
+const GAP_MS = 600_000;
 
-/** How long a suspicious job may run before the next one starts beside it. */
-const PROBATION_MS = 30_000;
+/** How long a job stays alone: so long at first, and so many times as long after each further loss. */
+const ALONE_MS = { first: 1000, factor: 5, longest: 600_000 };
 
-/** What is known of a job that is to start once more. */
-export function lostStarts(
+/** How long a job waits at most until those that run beside it have ended. */
+const LONGEST_DRAIN_MS = 10_000;
+
+type Start = Pick<ActiveJob, 'stalls' | 'starts'>;
+
+/** The losses that count for a job that is to start once more, the last one included. */
+export function lossesOf(
   stored: LostStarts | undefined,
-  { stalls, starts }: Pick<ActiveJob, 'stalls' | 'starts'>,
+  { stalls, starts }: Start,
   now: number,
-): LostStarts {
-  // The first loss is noticed only now.
-  if (stored === undefined) return { at: [now] };
-  const { begun } = stored;
-  const recent = stored.at.filter((at) => now - at < WINDOW_MS);
-  if (begun === undefined) return { at: recent };
+): LostStart[] {
+  // The first start of a job stores nothing: whether it has reached the handler is unknown.
+  if (stored === undefined) return [{ at: now, start: starts - 1 }];
+  const known = inARow(recorded(stored), now);
+  const { begun, spared: last } = stored;
+  // This start is noted already: the answer to that was lost.
+  if (begun === undefined || begun.start === starts) return known;
   // It had an outcome, which clears what was before.
-  if (stalls === begun.stalls) return { at: [] };
-  // What was handed out since, and did not begin, is lost in another way: its answer did not arrive.
-  return { at: starts === begun.start + 1 ? [...recent, now] : recent };
+  if (stalls === begun.stalls) return [];
+  // Where not every start since was put back, the noted one had an outcome, and a later one was lost before its handler.
+  if (starts - begun.start !== stalls - begun.stalls || last === begun.start) return known;
+  return [...known, { at: now, start: begun.start, ...(begun.alone && { alone: true }) }];
 }
 
-/** The same, as it is to be stored right before the handler is called. */
-export function begun(
-  { at }: LostStarts,
-  { stalls, starts }: Pick<ActiveJob, 'stalls' | 'starts'>,
-): LostStarts {
-  return { at, begun: { start: starts, stalls } };
+/** What is stored before the job is started, or goes back without a start. */
+export function withLosses(losses: readonly LostStart[]): LostStarts {
+  return { at: losses.map(({ at }) => at), losses };
 }
 
-/** Whether a job was lost so often that it is not to run beside others like it. */
-export function isSuspicious({ at }: LostStarts): boolean {
-  return at.length >= SUSPICIOUS;
+/** The same, right before the handler is called. */
+export function begun(losses: readonly LostStart[], { stalls, starts }: Start, isAlone: boolean): LostStarts {
+  return { ...withLosses(losses), begun: { start: starts, stalls, ...(isAlone && { alone: true }) } };
 }
 
-export function poisonError(task: string, { at }: LostStarts): PoisonJobError {
+/**
+ * What is stored before a job is refused as poison. If its worker dies before the refusal is stored, the job is refused
+ * again; one that was refused and is replayed starts with no losses.
+ */
+export function refused(losses: readonly LostStart[], start: Start): LostStarts {
+  return { ...begun(losses, start, false), fatal: losses.map(({ at }) => at) };
+}
+
+/** The same of a start that is no longer alone; undefined if it is not the last one. */
+export function shared(
+  stored: LostStarts | undefined,
+  { starts }: Start,
+): { readonly lost: LostStarts } | undefined {
+  if (stored?.begun?.start !== starts || stored.begun.alone !== true) return undefined;
+  const { start, stalls } = stored.begun;
+  return { lost: { ...stored, begun: { start, stalls } } };
+}
+
+/** Takes back the loss of a start whose worker lives; undefined for a job that was failed already. */
+export function spareStart({ lost }: Envelope, start: number): Pick<Envelope, 'lost'> | undefined {
+  if (lost?.fatal !== undefined) return undefined;
+  const losses = lost === undefined ? [] : recorded(lost).filter((loss) => loss.start !== start);
+  return { lost: { ...lost, ...withLosses(losses), spared: start } };
+}
+
+/** Whether a job was lost so often that it is to run alone. */
+export function isSuspicious(losses: readonly LostStart[]): boolean {
+  return losses.length >= SUSPICIOUS_AFTER;
+}
+
+/** Whether a job was lost so often while it ran alone that it is not to be started any more. */
+export function isPoison(losses: readonly LostStart[], max = MAX_LOST_STARTS): boolean {
+  return losses.filter(({ alone }) => alone === true).length >= max;
+}
+
+/** How long a suspicious job is alone from its start on, and how long it waits for those that run already. */
+export function timesAlone({ length }: readonly LostStart[]): { aloneMs: number; drainMs: number } {
+  const { first, factor, longest } = ALONE_MS;
+  const aloneMs = Math.min(longest, first * factor ** Math.max(0, length - SUSPICIOUS_AFTER));
+  return { aloneMs, drainMs: Math.min(aloneMs, LONGEST_DRAIN_MS) };
+}
+
+export function poisonError(task: string, losses: readonly LostStart[]): PoisonJobError {
+  const alone = losses.filter((loss) => loss.alone === true).length;
   return new PoisonJobError(
-    `Task "${task}" was started ${at.length} times within ${WINDOW_MS / 60_000} minutes, and each time its worker ` +
-      'ended, or was cut off from the store, before the handler did. It is not started again. Look for what its handler ' +
-      'does to the process (exit, memory, an endless loop); app.deadLetters.replay runs it once more.',
+    `Task "${task}" has ended its worker ${losses.length} times in a row, ${alone} times while nothing else was started ` +
+      'there. It is not started again. Look for what its handler does to the process (exit, memory, an endless loop); ' +
+      'app.deadLetters.replay runs it once more.',
   );
 }
 
-/** Lets suspicious jobs start one after the other. */
-export class Probation {
-  readonly #clock: Clock;
-  #isTaken = false;
+/** Older versions store the times only. */
+function recorded({ at, losses }: LostStarts): readonly LostStart[] {
+  return losses ?? at.map((time) => ({ at: time, start: 0 }));
+}
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
+/** The last losses, as far as each follows the one before it soon. */
+function inARow(losses: readonly LostStart[], now: number): LostStart[] {
+  let next = now;
+  let from = losses.length;
+  for (const { at } of losses.toReversed()) {
+    if (next - at >= GAP_MS) break;
+    next = at;
+    from -= 1;
   }
-
-  /** Takes the place of the one that may run, if it is free; gives a function to be called when its outcome is stored. */
-  enter(): (() => void) | undefined {
-    if (this.#isTaken) return undefined;
-    this.#isTaken = true;
-    let isOver = false;
-    const leave = () => {
-      if (!isOver) this.#isTaken = false;
-      isOver = true;
-      this.#clock.clearTimeout(timer);
-    };
-    const timer = this.#clock.setDeadline(leave, PROBATION_MS);
-    return leave;
-  }
+  return losses.slice(from);
 }

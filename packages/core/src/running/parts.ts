@@ -33,7 +33,9 @@ export interface ExecutorParts {
   readonly children?: ChildPool;
   /** Runs the job of a schedule. */
   readonly runSchedule: (job: ActiveJob, envelope: Envelope) => Promise<unknown>;
-  /** How often a job may lose its worker in a short while; absent: as by default. */
+  /** How often a job may end its worker while it runs alone there; absent: as by default. */
   readonly maxLostStarts?: number;
+  /** Of a worker. */
+  readonly lockDurationMs?: number;
   readonly onError: (error: Error) => void;
 }

@@ -1,5 +1,8 @@
 /** What a job takes from the jobs it waited for, and the jobs that Umbel adds between a user's tasks. */
-import { CorruptJobError, RevokedError, SkippedError, SubmitError } from '../errors.js';
+
+import type { JobPlace } from '../bullmq/tree.js';
+import { CorruptJobError, RevokedError, SkippedError, SubmitError, UpstreamFailedError } from '../errors.js';
+import { lossOf } from '../flow/gather.js';
 import { completeInput } from '../flow/input.js';
 import { INTERNAL_JOB } from '../flow/node.js';
 import type { Envelope } from '../wire/envelope.js';
@@ -77,11 +80,26 @@ export class Steps {
     return this.#joins.unlessRevoked(job, envelope, this.#joins.valueOf(job, envelope));
   }
 
+  /**
+   * Links what stands in the job's place to it again: the store has lost that one waits for the other.
+   * @throws {UpstreamFailedError} or rejects with it, if it has failed or is gone, or the job was revoked.
+   */
+  async relinkReplacement(job: ActiveJob, envelope: Envelope, replacement: JobPlace): Promise<void> {
+    const { store } = this.#parts;
+    const outcome = await store.outcome(replacement.queue, replacement.id);
+    const failure =
+      outcome.kind === 'missing'
+        ? lossOf(replacement.id)
+        : outcome.kind === 'failed'
+          ? outcome.failure
+          : undefined;
+    if (failure !== undefined)
+      await this.#joins.unlessRevoked(job, envelope, Promise.reject(new UpstreamFailedError(failure)));
+    await store.addBelow({ queue: job.queue, id: job.id }, replacement, 'unknown', {});
+  }
+
   async #fanOut(job: ActiveJob, envelope: Envelope): Promise<unknown> {
-    if (envelope.revoked !== undefined) {
-      if (envelope.skipped) throw new SkippedError('Its group has its outcome without this step.');
-      throw new RevokedError('The run was revoked before this step.');
-    }
+    refuseRevoked(envelope);
     const { after } = envelope;
     const value =
       after === undefined
@@ -91,7 +109,9 @@ export class Steps {
   }
 
   /** How many members a sender has added. It starts this job once it is done; if it dies, the store does. */
-  async #feed(job: ActiveJob, { fed }: Envelope): Promise<unknown> {
+  async #feed(job: ActiveJob, envelope: Envelope): Promise<unknown> {
+    refuseRevoked(envelope);
+    const { fed } = envelope;
     if (fed === undefined) {
       throw new SubmitError('The process that sent this group ended before it had sent all its members.');
     }
@@ -109,4 +129,11 @@ export class Steps {
     if (!isSealed(value)) return value;
     return this.#parts.sealer.open(value, { subject: 'input', id: job.id, task: job.name });
   }
+}
+
+/** @throws {RevokedError} or {@link SkippedError} if a job that adds others is not to start any more. */
+function refuseRevoked({ revoked, skipped }: Envelope): void {
+  if (revoked === undefined) return;
+  if (skipped) throw new SkippedError('Its group has its outcome without this step.');
+  throw new RevokedError('The run was revoked before this step.');
 }

@@ -1,8 +1,5 @@
 import type { Store } from '../bullmq/store.js';
 import { IdempotencyConflictError } from '../errors.js';
-import { nodesOf } from '../flow/expansion.js';
-import type { FlowNode } from '../flow/node.js';
-import { jobsOf } from '../flow/walk.js';
 import { idempotentId, inputDigest } from '../tasks/deduplication.js';
 import { checkText } from '../tasks/options.js';
 
@@ -15,14 +12,6 @@ export interface Keyed {
 export function keyedContent(name: string, key: string, input: unknown): Keyed {
   checkText('idempotencyKey', key, 1000);
   return { id: idempotentId(name, key), content: { key, digest: inputDigest(input) } };
-}
-
-/** What makes one composition differ from another: its tasks, in their places, and their inputs. */
-export function shapeOf(root: FlowNode): unknown {
-  return Array.from(jobsOf(root), ({ path, name, input, items, into, expand }) => {
-    const added = expand && [Object.keys(expand).sort(), nodesOf(expand).map(shapeOf)];
-    return [path, name, input, items, into, added];
-  });
 }
 
 /** Whether the store has the call of this key. @throws {IdempotencyConflictError} if it has another one. */

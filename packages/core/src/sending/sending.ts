@@ -3,10 +3,12 @@ import { BULK_SLICE } from '../bullmq/adding.js';
 import type { NewJob, Store } from '../bullmq/store.js';
 import type { TagIndex } from '../bullmq/tag-index.js';
 import { InvalidOptionError } from '../errors.js';
+import { shapeOf } from '../flow/added.js';
 import type { MembersFeed } from '../flow/feed.js';
 import { fill } from '../flow/input.js';
 import { type Callbacks, type FlowNode, INTERNAL_QUEUE, jobIdOf } from '../flow/node.js';
 import { prepared } from '../flow/prepare.js';
+import { atSending, sharedOptions } from '../flow/shared.js';
 import { tagsOf } from '../flow/tags.js';
 import type { AsyncResult } from '../results/async-result.js';
 import { StoredResult } from '../results/result.js';
@@ -31,7 +33,7 @@ import { Batch } from './batch.js';
 import { callbacksOf, linkedTo, runWithCallbacks, united } from './callbacks.js';
 import { type InputChecks, wholeInput } from './checks.js';
 import { feedMembers } from './feeding.js';
-import { isStored, keyedContent, shapeOf } from './idempotency.js';
+import { isStored, keyedContent } from './idempotency.js';
 import { looksLikeOptions } from './mistaken-options.js';
 
 /** What an app sends with. */
@@ -52,6 +54,16 @@ const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 /** Options that would be without effect where many calls are sent. */
 const OF_ONE_CALL = ['idempotencyKey', 'link', 'linkError'] as const;
 
+/** A call of one task, with its options. */
+interface Calling {
+  readonly expression: TaskExpression;
+  readonly options: SendOptions<never>;
+  /** Those of the sending over those of the signature. */
+  readonly own: NormalizedOptions;
+  /** Those of the workflow that the call is all of, for what its handler adds. */
+  readonly shared: NormalizedOptions;
+}
+
 /** Checks, routes and stores calls and runs. */
 export class Sending {
   readonly #parts: SendingParts;
@@ -67,6 +79,7 @@ export class Sending {
     expression: TaskExpression,
     input: unknown,
     options: SendOptions<never>,
+    shared?: NormalizedOptions,
   ): Promise<AsyncResult<unknown>> {
     const whole = wholeInput(expression, input);
     if (looksLikeOptions(input)) await this.#checks.refuseOptions(expression, input);
@@ -74,13 +87,14 @@ export class Sending {
     if (checking !== undefined) await checking;
     if (!this.#parts.store.isTimeKnown) await this.#timeOfCall(expression, options);
     const callbacks = this.#callbacks(expression, options);
+    const calling = this.#calling(expression, options, shared);
     if (this.#parts.middleware.length === 0) {
-      const job = this.#newJob(expression, whole, this.#ownOptions(expression, options), options);
+      const job = this.#newJob(calling, whole, calling.own);
       return this.#result(job.queue, await this.#store(job, callbacks, options));
     }
     let queue = '';
-    const { id } = await this.#throughMiddleware(expression, whole, options, async (own) => {
-      const job = this.#newJob(expression, whole, own, options);
+    const { id } = await this.#throughMiddleware(calling, whole, async (own) => {
+      const job = this.#newJob(calling, whole, own);
       queue = job.queue;
       return { id: await this.#store(job, callbacks, options) };
     });
@@ -112,11 +126,10 @@ export class Sending {
     if (!this.#parts.store.isTimeKnown) await this.#timeOfCall(expression, options);
     if (this.#parts.middleware.length === 0) return this.#sendAll(expression, wholes, options);
     const batch = new Batch((jobs) => this.#storeMany(jobs, options));
+    const calling = this.#calling(expression, options);
     const sent = wholes.map((whole) =>
       batch.add((store) =>
-        this.#throughMiddleware(expression, whole, options, (own) =>
-          store(this.#newJob(expression, whole, own, options)),
-        ),
+        this.#throughMiddleware(calling, whole, (own) => store(this.#newJob(calling, whole, own))),
       ),
     );
     await batch.send();
@@ -130,8 +143,8 @@ export class Sending {
     inputs: readonly unknown[],
     options: BulkOptions,
   ): Promise<AsyncResult<unknown>[]> {
-    const own = this.#ownOptions(expression, options);
-    const jobs = inputs.map((input) => this.#newJob(expression, input, own, options));
+    const calling = this.#calling(expression, options);
+    const jobs = inputs.map((input) => this.#newJob(calling, input, calling.own));
     const ids = await this.#storeMany(jobs, options);
     return jobs.map((job) => this.#result(job.queue, ids.get(job) ?? job.id));
   }
@@ -189,9 +202,13 @@ export class Sending {
   }
 
   /** The options of a call: its own over those of its task, and its queue. @throws {UnknownQueueError} */
-  optionsOf({ task, options = NO_OPTIONS }: TaskExpression): NormalizedOptions & { queue: string } {
+  optionsOf(
+    { task, options = NO_OPTIONS }: TaskExpression,
+    headers?: Readonly<Record<string, string>>,
+  ): NormalizedOptions & { queue: string } {
     const all = this.#withTasks(task, options);
-    return { ...all, queue: this.#queueOf(task, undefined, all) };
+    const routed = headers === undefined ? all : { ...all, headers: { ...headers, ...all.headers } };
+    return { ...all, queue: this.#queueOf(task, undefined, routed) };
   }
 
   /** Options over those of their task. */
@@ -214,7 +231,7 @@ export class Sending {
 
   /** The same for a call that is computed from the time; others need not wait. */
   async #timeOfCall(expression: TaskExpression, options: SendOptions<never>): Promise<void> {
-    const { expiresMs, tags } = this.#withTasks(expression.task, this.#ownOptions(expression, options));
+    const { expiresMs, tags } = this.#withTasks(expression.task, this.#calling(expression, options).own);
     if (options.eta !== undefined || expiresMs !== undefined || tags !== undefined)
       await this.timeKnown(options);
   }
@@ -234,23 +251,22 @@ export class Sending {
     return united(linked, callbacksOf(options));
   }
 
-  #ownOptions(expression: TaskExpression, options: SendOptions<never>): NormalizedOptions {
-    return mergeOptions(expression.options, this.normalizeOptions(options));
+  #calling(expression: TaskExpression, options: SendOptions<never>, shared?: NormalizedOptions): Calling {
+    const sent = this.normalizeOptions(options);
+    return { expression, options, own: mergeOptions(expression.options, sent), shared: shared ?? sent };
   }
 
   #result(queue: string, id: string): StoredResult {
     return new StoredResult(this.#parts.results, { queue }, id);
   }
 
-  #newJob(
-    expression: TaskExpression,
-    input: unknown,
-    own: NormalizedOptions,
-    options: SendOptions<never>,
-  ): NewJob {
+  /** @param own With what middleware has changed. */
+  #newJob({ expression, options, shared }: Calling, input: unknown, own: NormalizedOptions): NewJob {
     const { task } = expression;
     const all = this.#withTasks(task, own);
     const queue = this.#queueOf(task, input, all);
+    const now = this.#parts.runtime.clock.now();
+    const stored = shared === NO_OPTIONS ? undefined : sharedOptions(shared, { ...all, queue });
     const deduplication = normalizeDeduplication(options) ?? this.#parts.registry.get(task)?.deduplication;
     const job: NewJob = {
       id: randomUUID(),
@@ -262,8 +278,9 @@ export class Sending {
         ...(options.ignoreResult && { ignoreResult: true }),
         ...(deduplication?.until === 'started' && { uniqueUntilStarted: true }),
         ...(deduplication?.maxWaitMs !== undefined && { debouncedSince: this.#parts.runtime.clock.now() }),
+        ...(stored !== undefined && { shared: atSending(stored, now) }),
       },
-      options: resolveExpiry(withoutQueue(all), this.#parts.runtime.clock.now()),
+      options: resolveExpiry(withoutQueue(all), now),
       ...(deduplication !== undefined && {
         deduplication: {
           id: deduplicationId(task, deduplication, input),
@@ -289,11 +306,14 @@ export class Sending {
     for (const [queue, ofQueue] of byQueue) {
       for (let start = 0; start < ofQueue.length; start += BULK_SLICE) {
         const slice = ofQueue.slice(start, start + BULK_SLICE);
-        await this.#index(slice);
+        const indexing = this.#index(slice);
         const isDebounced = slice.some(({ deduplication }) => deduplication?.mode === 'debounce');
-        const added = isDebounced
-          ? await inTurn(slice, (job) => store.add(job, timeoutOf(options)))
-          : await store.addMany(queue, slice, timeoutOf(options));
+        const [added] = await Promise.all([
+          isDebounced
+            ? inTurn(slice, (job) => store.add(job, timeoutOf(options)))
+            : store.addMany(queue, slice, timeoutOf(options)),
+          indexing,
+        ]);
         for (const [index, job] of slice.entries()) ids.set(job, added[index] ?? job.id);
       }
     }
@@ -324,8 +344,8 @@ export class Sending {
       return jobIdOf((await this.#storeRun(run, job.name, job.content.input, options)).id, '0');
     }
     if (key === undefined) {
-      if (job.options.tags !== undefined) await this.#index([job]);
-      const id = await store.add(job, timeoutOf(options));
+      const indexing = this.#index([job]);
+      const [id] = await Promise.all([store.add(job, timeoutOf(options)), indexing]);
       if (id === job.id) runtime.observer?.enqueued(enqueued(job));
       return id;
     }
@@ -333,8 +353,8 @@ export class Sending {
     const added: NewJob = { ...job, id: keyed.id, content: { ...job.content, ...keyed.content } };
     const timeoutMs = timeoutOf(options);
     if (await isStored(store, added.queue, job.name, keyed, timeoutMs)) return keyed.id;
-    await this.#index([added]);
-    const id = await store.add(added, timeoutMs);
+    const indexing = this.#index([added]);
+    const [id] = await Promise.all([store.add(added, timeoutMs), indexing]);
     if (id === keyed.id) await isStored(store, added.queue, job.name, keyed, timeoutMs); // another may have been quicker
     runtime.observer?.enqueued(enqueued(added));
     return id;
@@ -358,27 +378,26 @@ export class Sending {
       await store.addRun(run, tree, { timeoutMs, isRepeated: true }); // it may be there in part
       return { id: run, isNew: false };
     }
-    await this.#parts.tags.add(tagsOf(tree), { queue: root.queue, id: run }, runtime.clock.now());
-    await store.addRun(run, tree, { timeoutMs });
+    const indexing = this.#parts.tags.add(tagsOf(tree), { queue: root.queue, id: run }, runtime.clock.now());
+    await Promise.all([store.addRun(run, tree, { timeoutMs }), indexing]);
     if (keyed !== undefined) await isStored(store, root.queue, name, keyed, timeoutMs);
     if (runtime.observer !== undefined) observeTree(runtime.observer, run, tree);
     return { id: run, isNew: true };
   }
 
-  async #index(jobs: readonly NewJob[]): Promise<void> {
-    const tagged = jobs.filter(({ options }) => options.tags !== undefined);
-    if (tagged.length === 0) return;
-    const now = this.#parts.runtime.clock.now();
-    await Promise.all(tagged.map((job) => this.#parts.tags.add(job.options.tags ?? [], job, now)));
+  /** Notes the tags of jobs that are stored next: on one connection, so with one wait, and in this order. */
+  #index(jobs: readonly NewJob[]): Promise<void> | undefined {
+    const tagged = jobs.flatMap(({ options: { tags, delayMs }, queue, id }) =>
+      tags === undefined ? [] : [{ tags, place: { queue, id }, delayMs }],
+    );
+    return tagged.length === 0 ? undefined : this.#parts.tags.addAll(tagged, this.#parts.runtime.clock.now());
   }
 
   #throughMiddleware(
-    expression: TaskExpression,
+    { expression, own }: Calling,
     input: unknown,
-    options: SendOptions<never>,
     send: (own: NormalizedOptions) => Promise<{ id: string }>,
   ): Promise<{ id: string }> {
-    const own = this.#ownOptions(expression, options);
     if (this.#parts.middleware.length === 0) return send(own);
     const call = { task: expression.task, input, headers: { ...own.headers } };
     return this.#through(call, () =>

@@ -88,7 +88,7 @@ function digest(...parts: string[]): string {
 }
 
 /** JSON with sorted keys: the order in which an object was written is no difference. */
-function canonicalJson(value: unknown): string {
+export function canonicalJson(value: unknown): string {
   return (
     JSON.stringify(value, (_, item: unknown) =>
       typeof item === 'object' && item !== null && !Array.isArray(item)

@@ -248,9 +248,21 @@ export function mergeOptions(
   above: NormalizedOptions,
 ): NormalizedOptions {
   if (above === NO_OPTIONS) return below;
-  const merged = { ...below, ...above };
-  if (below.tags === undefined || above.tags === undefined) return merged;
-  return { ...merged, tags: checkTags([...below.tags, ...above.tags]) };
+  const merged = { ...withoutExpiry(below, above), ...above };
+  const { headers, tags } = below;
+  return {
+    ...merged,
+    ...(headers !== undefined &&
+      above.headers !== undefined && { headers: { ...headers, ...above.headers } }),
+    ...(tags !== undefined && above.tags !== undefined && { tags: checkTags([...tags, ...above.tags]) }),
+  };
+}
+
+/** An expiry is a time or a moment; one of either kind takes the place of the other. */
+function withoutExpiry(below: NormalizedOptions, above: NormalizedOptions): NormalizedOptions {
+  if (above.expiresMs === undefined && above.expiresAt === undefined) return below;
+  const { expiresMs: _time, expiresAt: _moment, ...others } = below;
+  return others;
 }
 
 /** The options with `expires` as a moment, for a job that is sent now. */

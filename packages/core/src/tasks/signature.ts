@@ -3,7 +3,7 @@ import type { MembersFeed } from '../flow/feed.js';
 import type { FlowNode } from '../flow/node.js';
 import { plannedGraph, type RunGraph } from '../graph/run-graph.js';
 import type { AsyncResult } from '../results/async-result.js';
-import { type OptionsOf, piped, planned } from './canvas.js';
+import { type OptionsOf, piped, planned, type Surroundings } from './canvas.js';
 import { checkOptions } from './known-options.js';
 import { type CallbackExpressions, withCallback } from './linking.js';
 import {
@@ -39,11 +39,12 @@ export interface TaskExpression extends Expression {
 
 /** An app as its signatures, and compositions of them, see it. */
 export interface Sender {
-  /** Sends one call. */
+  /** Sends one call. `shared`: the options of the workflow that it is all of, absent: those that it is sent with. */
   send(
     expression: TaskExpression,
     input: unknown,
     options: SendOptions<never>,
+    shared?: NormalizedOptions,
   ): Promise<AsyncResult<unknown>>;
   /** Sends many calls. */
   sendMany(
@@ -76,7 +77,7 @@ export const PLAN: unique symbol = Symbol.for('umbel.plan');
 
 export interface Plannable {
   /** Planned at a path: the one job that gives its value. Without one: what is sent by itself, a run or a single job. */
-  [PLAN](path?: string): FlowNode;
+  [PLAN](path?: string, surroundings?: Surroundings): FlowNode;
 }
 
 /** What every signature is at run time, composed ones too. */
@@ -147,9 +148,9 @@ export class TaskSignature implements Plannable {
     return this.#bound().sendMany(this.#expression, inputs, options);
   }
 
-  [PLAN](path?: string): FlowNode {
+  [PLAN](path?: string, surroundings?: Surroundings): FlowNode {
     const sender = this.#bound();
-    return planned(this.#expression, sender, path);
+    return planned(this.#expression, sender, path, surroundings);
   }
 
   #bound(): Sender {

@@ -12,6 +12,7 @@ import {
   isSource,
   isText,
 } from '../flow/shape.js';
+import { isSharedOptions, type SharedOptions } from '../flow/shared.js';
 import {
   isScheduleRecord,
   isSlotsRecord,
@@ -71,6 +72,12 @@ export interface Envelope {
   readonly join?: JoinRule;
   /** What a handler has put in its job's place: its value is the job's result. */
   readonly replacement?: FlowNode;
+  /** What stands in the job's place has been added: if it is gone, it is lost. */
+  readonly replaced?: true;
+  /** How often the handler was run anew, with other input, after it had put something in its job's place. */
+  readonly epoch?: number;
+  /** The handler has added to its group, or was about to. */
+  readonly adds?: true;
   /** Of a feed: what its sender has added, or why it stopped. */
   readonly fed?: Fed;
   /** The chain of the job had ended early: its handler did not run. */
@@ -90,16 +97,32 @@ export interface Envelope {
   readonly trace?: string;
   /** The spans of those whose results it was added with, where tasks are traced. */
   readonly links?: TraceLinks;
+  /** The options of the workflow, for what the handler adds to it. */
+  readonly shared?: SharedOptions;
 }
 
 /** Starts of a job whose worker ended before the handler did. */
 export interface LostStarts {
   /** When they were noticed, in milliseconds since 1970. */
   readonly at: readonly number[];
-  /** The last start whose handler was called: its number, and how often the store had put the job back by then. */
-  readonly begun?: { readonly start: number; readonly stalls: number };
+  /** The same losses in full. Older versions store the times only. */
+  readonly losses?: readonly LostStart[];
+  /**
+   * The last start whose handler was called: its number, how often the store had put the job back by then, and whether no
+   * other job is started in its process meanwhile.
+   */
+  readonly begun?: { readonly start: number; readonly stalls: number; readonly alone?: true };
+  /** The number of a start that was lost although its worker lives. */
+  readonly spared?: number;
   /** Those for which the job was failed as poison. They do not count when it is queued again. */
   readonly fatal?: readonly number[];
+}
+
+export interface LostStart {
+  readonly at: number;
+  /** Counted from 1; 0 if it is not known. */
+  readonly start: number;
+  readonly alone?: true;
 }
 
 /** What the sender of a large group has added. */
@@ -223,15 +246,24 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['callbacks', { words: 'lists of what is to be sent', holds: isCallbacks }],
   ['trace', { words: 'a traceparent', holds: isTraceparent }],
   ['links', { words: 'a list of traceparents and their number', holds: isTraceLinks }],
+  ['replaced', { words: 'true', holds: (value) => value === true }],
+  ['epoch', { words: 'a whole number', holds: (value) => Number.isSafeInteger(value) && Number(value) > 0 }],
+  ['adds', { words: 'true', holds: (value) => value === true }],
+  ['shared', { words: 'options of a workflow', holds: isSharedOptions }],
 ]);
 
 function isLostStarts(value: unknown): boolean {
   if (!isPlainObject(value) || !Array.isArray(value.at) || !value.at.every((at) => MOMENT.holds(at)))
     return false;
-  const { begun, fatal = [] } = value;
+  const { begun, fatal = [], losses = [], spared = 0 } = value;
   if (!Array.isArray(fatal) || !fatal.every((at) => MOMENT.holds(at))) return false;
+  if (!Array.isArray(losses) || !losses.every(isLostStart) || !Number.isSafeInteger(spared)) return false;
   if (begun === undefined) return true;
   return isPlainObject(begun) && Number.isSafeInteger(begun.start) && Number.isSafeInteger(begun.stalls);
+}
+
+function isLostStart(value: unknown): boolean {
+  return isPlainObject(value) && MOMENT.holds(value.at) && Number.isSafeInteger(value.start);
 }
 
 function isReplayed(value: unknown): boolean {

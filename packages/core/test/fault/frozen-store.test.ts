@@ -1,9 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type App, createApp } from '@umbel/core';
+import { createRedisBackend, Queue, type WorkerOptions } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
+import { holdsSweepsOff } from '../../src/bullmq/guards/sweeps.js';
 
 const quiet = { info() {}, warn() {}, error() {} };
 const soon = { timeout: '25s' } as const;
@@ -75,6 +77,57 @@ describe('a Redis that is full', () => {
     expect(await result.get(soon)).toBe(1);
     expect(started).toHaveLength(1);
   });
+});
+
+describe('a Redis that answers, and refuses to write for longer than a lock', () => {
+  test.each([
+    ['is full again and again', 'maxmemory', 3],
+    ['lacks its replicas', 'min-replicas-to-write', 2],
+  ] as const)('lets every job run once, and fails none: it %s', async (_, setting, times) => {
+    const { app, task, started } = await open();
+    const admin = new Redis(redis.url);
+    const lengths = [100, 800, 1500, ...Array<number>(13).fill(times * 3.5 * LOCK_MS)];
+    const results = await Promise.all(lengths.map((ms) => task.delay(ms)));
+    await vi.waitFor(() => expect(started).toHaveLength(lengths.length), { timeout: 5000, interval: 5 });
+    for (let time = 0; time < times; time += 1) {
+      await admin.config('SET', setting, '1');
+      await pause(2.5 * LOCK_MS);
+      await admin.config('SET', setting, '0');
+      await pause(LOCK_MS);
+    }
+    admin.disconnect();
+    expect(await Promise.all(results.map((result) => result.get(soon)))).toEqual(lengths.map(() => 1));
+    expect(started).toHaveLength(lengths.length);
+    expect(await app.deadLetters.list()).toEqual([]);
+  });
+
+  test.each(['maxmemory', 'min-replicas-to-write'])(
+    'has no job put back by the first sweep after it, however soon that comes: %s',
+    async (setting) => {
+      const admin = new Redis(redis.url);
+      const options = { connection: { url: redis.url }, prefix: 'umbel:{swept}' };
+      const times: Partial<WorkerOptions> = { stalledInterval: 100, lockDuration: 300, maxStalledCount: 10 };
+      const ofWorker = { ...options, ...times };
+      const backend = createRedisBackend('default', ofWorker, { withBlockingConnection: true });
+      holdsSweepsOff(backend, 100);
+      const queue = new Queue('default', options);
+      const { id } = await queue.add('job', {});
+      const sweep = () => pause(150).then(() => backend.moveStalledJobsToWait());
+      await backend.waitUntilReady();
+      await backend.moveToActive('token');
+      const noted = () => admin.smembers('umbel:{swept}:default:stalled');
+      while ((await noted()).length === 0) await sweep();
+      await admin.config('SET', setting, '1');
+      for (let refused = 0; refused < 3; refused += 1)
+        await expect(sweep()).rejects.toThrow(/^(OOM|NOREPLICAS)/);
+      await admin.config('SET', setting, '0');
+      expect(await sweep()).toEqual([]);
+      expect(await sweep()).toEqual([id]); // its worker has had time to renew the lock
+      admin.disconnect();
+      await queue.close();
+      await backend.close();
+    },
+  );
 });
 
 describe('an event loop that is blocked for longer than a lock', () => {

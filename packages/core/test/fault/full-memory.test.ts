@@ -48,7 +48,7 @@ test('what is sent meanwhile is sent once there is room', async () => {
   expect([await one?.get(soon), await three?.get(soon)]).toEqual([2, 4]);
 });
 
-test('a handler that cannot report meanwhile is not charged, and runs again', async () => {
+test('a handler that cannot report meanwhile waits until it can, and runs once', async () => {
   const attempts: number[] = [];
   const reporting = app.task({
     name: 'reporting',
@@ -63,8 +63,39 @@ test('a handler that cannot report meanwhile is not charged, and runs again', as
   await app.worker({ lockDuration: '1s' }).start();
   const result = await reporting.delay();
   await vi.waitFor(() => expect(attempts).toHaveLength(1), { timeout: 5000 });
-  await new Promise((resolve) => setTimeout(resolve, 2500)); // longer than what a handler reports is tried
+  await new Promise((resolve) => setTimeout(resolve, 2500)); // longer than its lock
   await empty();
   expect(await result.get(soon)).toBe(1);
-  expect(attempts).toEqual([1, 1]);
+  expect(attempts).toEqual([1]);
+});
+
+test('a handler that has put something in its place meanwhile, or has failed, runs once', async () => {
+  const starts: string[] = [];
+  const last = app.task({ name: 'last', run: async () => 'last' });
+  const replaced = app.task({
+    name: 'replaced',
+    run: async (_, ctx) => {
+      starts.push('replaced');
+      if (starts.length === 2) await fill();
+      await vi.waitFor(() => expect(starts).toHaveLength(2), { timeout: 5000 });
+      return ctx.replace(last.s());
+    },
+  });
+  const failing = app.task({
+    name: 'failing',
+    run: async (): Promise<string> => {
+      starts.push('failing');
+      if (starts.length === 2) await fill();
+      await vi.waitFor(() => expect(starts).toHaveLength(2), { timeout: 5000 });
+      throw new Error('its own');
+    },
+  });
+  await app.worker({ lockDuration: '1s' }).start();
+  const [becomes, fails] = await Promise.all([replaced.delay(), failing.delay()]);
+  await vi.waitFor(() => expect(starts).toHaveLength(2), { timeout: 5000 });
+  await new Promise((resolve) => setTimeout(resolve, 2500)); // longer than their locks
+  await empty();
+  expect(await becomes.get(soon)).toBe('last');
+  await expect(fails.get(soon)).rejects.toMatchObject({ cause: { message: 'its own' } });
+  expect(starts.toSorted()).toEqual(['failing', 'replaced']);
 });

@@ -668,14 +668,15 @@ onEveryEngine('a job that another program has planted', (engine) => {
   });
 
   test('is given back to its own program as it was, when it has failed here and is replayed', async () => {
-    const app = engine.app();
+    const failing = engine.app();
     const { 0: list, 1: nothing } = [[1, 2], null];
     const bare = engine.bareQueue('default');
     await bare.add('list', list, { jobId: 'list' });
     await bare.add('nothing', nothing, { jobId: 'nothing' });
-    await app.worker({ queues: ['default'], fallback: throwing }).start();
-    for (const id of ['list', 'nothing']) await failureOf(app.result(id));
-    await app.close();
+    await failing.worker({ queues: ['default'], fallback: throwing }).start();
+    for (const id of ['list', 'nothing']) await failureOf(failing.result(id));
+    await failing.close();
+    const app = engine.sameApp();
     await app.deadLetters.replay('list');
     await app.deadLetters.replay('nothing');
     expect(await app.queue('default').counts()).toEqual({ ...EMPTY, waiting: 2 });

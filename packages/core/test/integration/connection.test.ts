@@ -91,15 +91,4 @@ describe('a connection', () => {
       else process.env.UMBEL_URL = before;
     }
   });
-
-  test('is opened again by a call after close', async () => {
-    const app = createApp({ name: 'reopened', connection: inject('redisUrl') });
-    const double = app.task({ name: 'double', input: z.number(), run: async (n) => n * 2 });
-    await app.worker().start();
-    expect(await (await double.delay(1)).get({ timeout: '10s' })).toBe(2);
-    await app.close();
-    await app.worker().start();
-    expect(await (await double.delay(2)).get({ timeout: '10s' })).toBe(4);
-    await app.close();
-  });
 });

@@ -11,6 +11,7 @@ import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
 
 const soon = { timeout: '20s' } as const;
+const soonMs = { timeout: 20_000 };
 const fixture = (name: string) => new URL(`./isolated/${name}`, import.meta.url);
 const isolate = fixture('tasks.mjs');
 
@@ -242,6 +243,28 @@ onEveryEngine('an isolated task', (engine) => {
     });
     expect(await next.get(soon)).not.toBe(child);
     await isGone(child);
+  });
+
+  test('has its whole timeout for its handler, and not for the start of its child', async () => {
+    const app = engine.app();
+    const slow = fixture('slow.mjs?ms=1500').href;
+    const pid = app.task({ name: 'pid', isolate: slow, timeout: '1s', run: notHere });
+    const sleep = app.task({ name: 'sleep', isolate: slow, timeout: '1s', run: notHere });
+    await app.worker({ concurrency: 1 }).start();
+    expect(await (await pid.delay()).get(soon)).not.toBe(process.pid);
+    // In the child that has been loaded, and again in a new one.
+    for (const result of [await sleep.delay(), await sleep.delay()])
+      expect((await failureOf(result)).cause).toMatchObject({ name: 'TimeLimitError' });
+  });
+
+  test('that is given up while its child starts ends at once', async () => {
+    const app = engine.app();
+    const pid = app.task({ name: 'pid', isolate: fixture('slow.mjs?ms=3600000').href, run: notHere });
+    await app.worker().start();
+    const result = await pid.delay();
+    await vi.waitFor(async () => expect(await result.state()).toBe('active'), soonMs);
+    await result.revoke({ terminate: true });
+    expect(await failureOf(result)).toMatchObject({ state: 'revoked' });
   });
 
   test('that blocks is killed when it is revoked with terminate', async () => {

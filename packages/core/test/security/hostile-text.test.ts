@@ -4,7 +4,7 @@ import { createApp, InvalidOptionError } from '@umbel/core';
 import { describe, expect, test } from 'vitest';
 import { memory } from '../../../../test/engines.js';
 import { isJobId } from '../../src/bullmq/job-id.js';
-import { addedInOrder } from '../../src/flow/gather.js';
+import { addedInOrder } from '../../src/flow/added.js';
 import { adderIn, chainOf, memberOf } from '../../src/flow/path.js';
 import { Router } from '../../src/tasks/routing.js';
 import { maskFor } from '../../src/wire/masking.js';

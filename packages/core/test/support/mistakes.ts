@@ -146,6 +146,11 @@ const ofWorkers: Record<string, Mistake> = {
     const getting = (await hello(shop).delay()).get();
     await Promise.all([getting, shop.close()]);
   },
+  'An app is used after its close': async ({ app }) => {
+    const shop = app();
+    await shop.close();
+    await hello(shop).delay();
+  },
 };
 
 const ofDefinitions: Record<string, Mistake> = {

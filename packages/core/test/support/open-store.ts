@@ -1,3 +1,4 @@
+import { createAbortController } from '../../src/abort.js';
 import { resolveConnection } from '../../src/bullmq/connection.js';
 import { Store } from '../../src/bullmq/store.js';
 import { StoreTime } from '../../src/bullmq/store-time.js';
@@ -16,5 +17,7 @@ export function openStore(app: string, connection: Connection): Store {
     outages: new WeakSet(),
     sealer: new Sealer([]),
     timeoutMs: 5000,
+    closing: createAbortController(),
+    keptMs: { completed: 86_400_000, failed: 7 * 86_400_000 },
   });
 }

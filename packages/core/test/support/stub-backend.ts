@@ -10,6 +10,7 @@ export function stubBackend(commands: StubCommands): IQueueBackend {
     addFlow: async () => [],
     addJobs: async () => [],
     extendLocks: async () => [],
+    extendLock: async () => 1,
     moveToActive: async () => [],
     moveToCompleted: async () => ({ result: undefined, finishedOn: 1 }),
     moveToFailed: async () => ({ result: undefined, finishedOn: 1 }),

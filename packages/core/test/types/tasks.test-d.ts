@@ -219,3 +219,23 @@ test('a duration is milliseconds or text with a unit', () => {
   // @ts-expect-error no such unit
   add.set({ countdown: '10 parsecs' });
 });
+
+test('ctx.addToGroup takes the input of a member, if it needs one, and then its options', () => {
+  const page = app.task({ name: 'page', input: z.object({ url: z.string() }), run: async () => 1 });
+  const tick = app.task({ name: 'tick', run: async () => 1 });
+  app.task({
+    name: 'crawl',
+    run: async (_, ctx) => {
+      await ctx.addToGroup(page, { url: '/a' }, { key: '/a' });
+      await ctx.addToGroup(page.si({ url: '/a' }), undefined, { key: '/a' });
+      await ctx.addToGroup(tick);
+      await ctx.addToGroup(tick, undefined, { key: 'tick' });
+      // @ts-expect-error the input is missing
+      await ctx.addToGroup(page);
+      // @ts-expect-error options are no input
+      await ctx.addToGroup(tick, { key: 'tick' });
+      // @ts-expect-error a member has no such option
+      await ctx.addToGroup(page, { url: '/a' }, { queue: 'other' });
+    },
+  });
+});

@@ -54,3 +54,24 @@ test('a job that was given up before anybody listened is given up for whoever li
   expect(told).toEqual([reason]);
   expect(job.signal.reason).toBe(reason);
 });
+
+test.each([20_000, 100_000])('a job that %i listeners are told of is given up', (count) => {
+  const job = claimed(bull('a'), new Claims(), 'token');
+  const told = new Set<number>();
+  for (let n = 0; n < count; n += 1) job.onGiveUp(() => told.add(n));
+  job.giveUp(new Error('revoked'));
+  expect(told.size).toBe(count);
+});
+
+test('whoever has ended is not told of a give-up', () => {
+  const job = claimed(bull('a'), new Claims(), 'token');
+  const told: string[] = [];
+  const first = () => void told.push('first');
+  const second = () => void told.push('second');
+  job.onGiveUp(first);
+  job.onGiveUp(second);
+  job.offGiveUp(first);
+  job.offGiveUp(first);
+  job.giveUp(new Error('revoked'));
+  expect(told).toEqual(['second']);
+});

@@ -1,55 +1,145 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { systemClock } from '../../src/clock.js';
-import { begun, isSuspicious, lostStarts, Probation } from '../../src/running/lost-starts.js';
+import { describe, expect, test } from 'vitest';
+import {
+  begun,
+  isPoison,
+  isSuspicious,
+  lossesOf,
+  MAX_LOST_STARTS,
+  refused,
+  shared,
+  spareStart,
+  timesAlone,
+  withLosses,
+} from '../../src/running/lost-starts.js';
+import type { LostStart } from '../../src/wire/envelope.js';
 
 const NOW = 1_000_000_000;
+const MINUTE_MS = 60_000;
 
-/** Of a job whose handler was called at its start of this number, after so many stalls. */
-const known = (at: number[], start: number, stalls: number) => begun({ at }, { starts: start, stalls });
+const losses = (count: number, alone = false): LostStart[] =>
+  Array.from({ length: count }, (_, index) => ({
+    at: NOW - (count - index) * MINUTE_MS,
+    start: index + 1,
+    ...(alone && { alone: true as const }),
+  }));
 
-test('a job that the store has put back has lost a start', () => {
-  expect(lostStarts(undefined, { stalls: 1, starts: 2 }, NOW)).toEqual({ at: [NOW] });
-  expect(lostStarts(known([NOW - 5], 2, 1), { stalls: 2, starts: 3 }, NOW)).toEqual({ at: [NOW - 5, NOW] });
-});
+describe('a job that the store has put back', () => {
+  test('has lost its first start, which may not have reached the handler', () => {
+    expect(lossesOf(undefined, { stalls: 1, starts: 2 }, NOW)).toEqual([{ at: NOW, start: 1 }]);
+  });
 
-test('a start that had an outcome clears the losses before it', () => {
-  expect(lostStarts(known([NOW - 9, NOW - 5], 3, 2), { stalls: 2, starts: 4 }, NOW)).toEqual({ at: [] });
-});
+  test('has lost a start that had reached the handler', () => {
+    const stored = begun(losses(1), { starts: 2, stalls: 1 }, false);
+    expect(lossesOf(stored, { stalls: 2, starts: 3 }, NOW)).toEqual([...losses(1), { at: NOW, start: 2 }]);
+  });
 
-test('a job that was handed out in vain since its handler was last called has lost no further start', () => {
-  expect(lostStarts(known([NOW - 5], 2, 1), { stalls: 2, starts: 4 }, NOW)).toEqual({ at: [NOW - 5] });
-});
+  test('keeps its losses where the same start is noted twice', () => {
+    const stored = begun(losses(3), { starts: 4, stalls: 3 }, true);
+    expect(lossesOf(stored, { stalls: 3, starts: 4 }, NOW)).toEqual(losses(3));
+  });
 
-test('a job that had to wait for its turn keeps its losses, and has no further one', () => {
-  expect(lostStarts({ at: [NOW - 9, NOW - 5] }, { stalls: 2, starts: 4 }, NOW)).toEqual({
-    at: [NOW - 9, NOW - 5],
+  test('has lost a start in which it was alone', () => {
+    const stored = begun(losses(2), { starts: 3, stalls: 2 }, true);
+    expect(lossesOf(stored, { stalls: 3, starts: 4 }, NOW).at(-1)).toEqual({
+      at: NOW,
+      start: 3,
+      alone: true,
+    });
+  });
+
+  test('has lost a start in which it was alone only at first', () => {
+    const stored = begun(losses(2), { starts: 3, stalls: 2 }, true);
+    expect(shared(stored, { starts: 4, stalls: 3 })).toBeUndefined();
+    const later = shared(stored, { starts: 3, stalls: 2 })?.lost;
+    expect(lossesOf(later, { stalls: 3, starts: 4 }, NOW).at(-1)).toEqual({ at: NOW, start: 3 });
+  });
+
+  test('has no loss left once a start had an outcome', () => {
+    const stored = begun(losses(4, true), { starts: 5, stalls: 4 }, true);
+    expect(lossesOf(stored, { stalls: 4, starts: 6 }, NOW)).toEqual([]);
+  });
+
+  test('is refused again if its worker died before its refusal was stored', () => {
+    const stored = refused(losses(MAX_LOST_STARTS, true), { starts: 8, stalls: 7 });
+    expect(isPoison(lossesOf(stored, { stalls: 8, starts: 9 }, NOW))).toBe(true);
+  });
+
+  test('has no loss left if it was refused and is replayed', () => {
+    const stored = refused(losses(MAX_LOST_STARTS, true), { starts: 8, stalls: 7 });
+    expect(lossesOf(stored, { stalls: 7, starts: 9 }, NOW)).toEqual([]);
+  });
+
+  test('has lost nothing by a start that did not reach the handler', () => {
+    const stored = begun(losses(1), { starts: 2, stalls: 1 }, false);
+    expect(lossesOf(stored, { stalls: 2, starts: 4 }, NOW)).toEqual(losses(1));
+    expect(lossesOf(withLosses(losses(2)), { stalls: 2, starts: 4 }, NOW)).toEqual(losses(2));
+  });
+
+  test('has lost the start that had reached the handler, also if later ones that did not are lost too', () => {
+    const stored = begun(losses(2), { starts: 3, stalls: 2 }, true);
+    expect(lossesOf(stored, { stalls: 5, starts: 6 }, NOW)).toEqual([
+      ...losses(2),
+      { at: NOW, start: 3, alone: true },
+    ]);
+  });
+
+  test('has its losses counted as long as each follows the one before it within ten minutes', () => {
+    const stored = (at: number[]) => withLosses(at.map((time, index) => ({ at: NOW + time, start: index })));
+    const kept = (at: number[]) =>
+      lossesOf(stored(at), { stalls: 9, starts: 9 }, NOW).map(({ start }) => start);
+    expect(kept([-1_500_000, -1_000_000, -500_000])).toEqual([0, 1, 2]);
+    expect(kept([-1_500_000, -600_000, -599_999])).toEqual([1, 2]);
+    expect(kept([-600_000])).toEqual([]);
+  });
+
+  test('is read as an older version has stored it', () => {
+    const stored = { at: [NOW - 9, NOW - 5], begun: { start: 3, stalls: 2 } };
+    expect(lossesOf(stored, { stalls: 3, starts: 4 }, NOW)).toEqual([
+      { at: NOW - 9, start: 0 },
+      { at: NOW - 5, start: 0 },
+      { at: NOW, start: 3 },
+    ]);
   });
 });
 
-test('losses of more than ten minutes ago are forgotten', () => {
-  const stored = known([NOW - 600_000, NOW - 599_999], 3, 2);
-  expect(lostStarts(stored, { stalls: 3, starts: 4 }, NOW)).toEqual({ at: [NOW - 599_999, NOW] });
+describe('a start whose worker lives', () => {
+  const spared = (lost: Parameters<typeof spareStart>[0]['lost'], start: number) =>
+    spareStart({ umbel: 1, ...(lost && { lost }) }, start)?.lost;
+
+  test('is no loss: the first one', () => {
+    expect(lossesOf(spared(undefined, 1), { stalls: 1, starts: 2 }, NOW)).toEqual([]);
+  });
+
+  test('is no loss: one that is not counted yet', () => {
+    const stored = begun(losses(2), { starts: 3, stalls: 2 }, true);
+    expect(lossesOf(spared(stored, 3), { stalls: 3, starts: 4 }, NOW)).toEqual(losses(2));
+  });
+
+  test('is no loss: one that was counted when the job was started once more', () => {
+    const stored = begun(losses(3), { starts: 4, stalls: 3 }, true);
+    const next = lossesOf(spared(stored, 3), { stalls: 4, starts: 5 }, NOW);
+    expect(next).toEqual([...losses(3).slice(0, 2), { at: NOW, start: 4, alone: true }]);
+  });
+
+  test('changes nothing of a job that was failed already', () => {
+    expect(spared({ at: [], fatal: [NOW] }, 3)).toBeUndefined();
+  });
 });
 
 test('a job is suspicious from the second loss on', () => {
-  expect(isSuspicious({ at: [NOW] })).toBe(false);
-  expect(isSuspicious({ at: [NOW, NOW] })).toBe(true);
+  expect(isSuspicious(losses(1))).toBe(false);
+  expect(isSuspicious(losses(2))).toBe(true);
 });
 
-beforeEach(() => void vi.useFakeTimers());
-afterEach(() => void vi.useRealTimers());
+test('only losses of a job that ran alone make it poison', () => {
+  expect(isPoison(losses(100))).toBe(false);
+  expect(isPoison([...losses(2), ...losses(MAX_LOST_STARTS - 1, true)])).toBe(false);
+  expect(isPoison([...losses(2), ...losses(MAX_LOST_STARTS, true)])).toBe(true);
+  expect(isPoison(losses(1, true), 1)).toBe(true);
+});
 
-test('one suspicious job runs at a time, until it ends or has run for half a minute', () => {
-  const probation = new Probation(systemClock);
-  const leave = probation.enter();
-  expect(probation.enter()).toBeUndefined();
-  leave?.();
-  const second = probation.enter();
-  expect(second).toBeDefined();
-  vi.advanceTimersByTime(29_999);
-  expect(probation.enter()).toBeUndefined();
-  vi.advanceTimersByTime(1);
-  expect(probation.enter()).toBeDefined();
-  second?.(); // its end does not free the place of the one after it
-  expect(probation.enter()).toBeUndefined();
+test('a job is alone for longer after each loss, so that a death that comes late is seen too', () => {
+  const times = [2, 3, 4, 5, 6, 7].map((count) => timesAlone(losses(count)));
+  expect(times.map(({ aloneMs }) => aloneMs / 1000)).toEqual([1, 5, 25, 125, 600, 600]);
+  expect(times.map(({ drainMs }) => drainMs / 1000)).toEqual([1, 5, 10, 10, 10, 10]);
 });

@@ -72,7 +72,7 @@ describe('a secret with signs that others write differently', () => {
     'it\'s "so" `here`',
     `it's "so" \`here\` $${'{x}'}`,
     'back\\slash\\n',
-    'C:\\keys\\"main"',
+    'C:\\keys\\"zebra"',
     'line one of it\nline two of it\n\tand the last one',
     'bell\u0007 and \u001b[31m and \u007f',
     'p@ss/w:rd?&=#+ %20%',

@@ -49,6 +49,10 @@ describe('the first index of what is sorted', () => {
 describe('a cursor', () => {
   const text = fc.string();
   const index = fc.nat();
+  const marks = fc.oneof(
+    fc.record({ at: index, queue: text, id: text }),
+    fc.record({ day: index, line: index }),
+  );
   const places: fc.Arbitrary<CursorPlace> = fc.oneof(
     fc.record({ kind: fc.constant('live' as const), set: text, queue: text, index, near: fc.array(text) }),
     fc.record({
@@ -59,8 +63,8 @@ describe('a cursor', () => {
       indexes: fc.dictionary(fc.stringMatching(/^[a-z]{1,9}$/), index, { noNullPrototype: true }),
     }),
     fc.record({ kind: fc.constant('walk' as const), path: fc.array(text) }),
-    fc.record({ kind: fc.constant('tag' as const), day: index, line: index, path: fc.array(text) }),
-    fc.record({ kind: fc.constant('tag' as const), day: index, line: index }),
+    fc.record({ kind: fc.constant('tag' as const), mark: marks, path: fc.array(text) }),
+    fc.record({ kind: fc.constant('tag' as const), mark: marks }),
   );
 
   test('gives its place back, for the same query only', () => {

@@ -1,3 +1,4 @@
+import type { ChildKeys, EndedJob, EndedRange, EndedSet, Removal, TreeState } from '@umbel/core/internal';
 import {
   type FinishedStatus,
   getParentKey,
@@ -15,6 +16,7 @@ import {
 import { moveToActive, type NextJob, type TakeOptions } from './activate.js';
 import { addFlow, addJob, type FlowEntry } from './add.js';
 import { BackendAdmin } from './backend-admin.js';
+import { childKeys, endedJobs, removeTrees } from './ended-jobs.js';
 import { refusalError } from './errors.js';
 import { finish, retention } from './finish.js';
 import { extendLock, extendLocks, takeLock } from './locks.js';
@@ -29,6 +31,7 @@ import {
   retryActive,
   retryFinished,
 } from './retry.js';
+import type { TaggedEntry, TagNote } from './tags.js';
 import { type DataCondition, type JobFields, replaceData, updateData, updateProgress } from './update.js';
 
 type FinishedJob = Pick<MinimalJob, 'id' | 'opts'>;
@@ -179,6 +182,51 @@ export class MemoryBackend extends BackendAdmin implements IQueueBackend {
   /** Not of BullMQ's contract either: replaces a job's data if it is still this text. */
   replaceData(jobId: string, current: string, next: string, only?: DataCondition): Promise<boolean> {
     return this.command((queue) => replaceData(queue, jobId, current, next, only));
+  }
+
+  /** Not of it either: the index of tags, see `Primitives` of the core. */
+  noteTags(notes: readonly TagNote[]): Promise<void> {
+    return this.command(({ tags }) => tags.note(notes));
+  }
+
+  findTagged(
+    tag: string,
+    limit: number,
+    from: TaggedEntry | undefined,
+    isBehind: boolean,
+  ): Promise<readonly TaggedEntry[]> {
+    return this.command(({ tags }) => tags.find(tag, limit, from, isBehind));
+  }
+
+  checkTags(
+    now: number,
+    limit: number,
+    keeping: { readonly completedMs: number; readonly failedMs: number },
+  ): Promise<number> {
+    return this.command(({ tags, directory }) =>
+      tags.check(now, limit, keeping, (queue, id) => {
+        const job = directory.queue(`${this.prefix}:${queue}`).jobs.get(id);
+        return job && { finishedOn: job.finishedOn, hasFailed: job.placement === 'failed' };
+      }),
+    );
+  }
+
+  /** Nor are these three: what a worker needs to remove jobs that have ended, with all below them. */
+  endedJobs(set: EndedSet, range: EndedRange): Promise<EndedJob[]> {
+    return this.command((queue) => endedJobs(queue, set, range));
+  }
+
+  removeTrees(ids: readonly string[], removal: Removal): Promise<TreeState[]> {
+    return this.command((queue) => removeTrees(queue, ids, removal));
+  }
+
+  childKeys(id: string): Promise<ChildKeys> {
+    return this.command((queue) => childKeys(queue, id));
+  }
+
+  /** Nor is this one: rejects if the store refuses to write, as by a fault of a test. */
+  tryWrite(): Promise<void> {
+    return this.command(() => {});
   }
 
   updateData(job: FinishedJob, data: unknown): Promise<void> {

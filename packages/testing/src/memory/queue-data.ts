@@ -6,6 +6,7 @@ import type { JobRecord, NewJob, Placement } from './job-record.js';
 import { LinkedList } from './linked-list.js';
 import { QueueMeta } from './queue-meta.js';
 import { SortedSet } from './sorted-set.js';
+import { TagEntries } from './tags.js';
 import type { Turn } from './turn.js';
 
 /** A job together with the queue it belongs to. */
@@ -75,6 +76,9 @@ export class QueueData {
   readonly completed = new SortedSet<JobRecord>();
   readonly failed = new SortedSet<JobRecord>();
   readonly waitingChildren = new SortedSet<JobRecord>();
+
+  /** In the one queue that stands for an index of tags. */
+  readonly tags = new TagEntries();
 
   lastId = 0;
   priorityCounter = 0;

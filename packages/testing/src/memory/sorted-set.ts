@@ -99,6 +99,23 @@ export class SortedSet<T extends Scored> implements Iterable<T> {
     return found;
   }
 
+  /** Up to `limit` members that come before a place, or are at it, if that is wanted, highest first. */
+  before(place: Scored, limit: number, isIncluded = false): T[] {
+    const found: T[] = [];
+    for (let at = this.#chunks.length - 1; at >= 0 && found.length < limit; at -= 1) {
+      const chunk = this.#chunks[at] ?? [];
+      const first = chunk[0];
+      if (first === undefined || precedes(place, first)) continue;
+      for (let index = lowerBound(chunk, place); index >= 0 && found.length < limit; index -= 1) {
+        const item = chunk[index];
+        if (item === undefined) continue;
+        const isPlace = item.score === place.score && item.id === place.id;
+        if (isPlace ? isIncluded : precedes(item, place)) found.push(item);
+      }
+    }
+    return found;
+  }
+
   /** How many members have a score of at most `score`. */
   countUpTo(score: number): number {
     let count = 0;
@@ -148,7 +165,7 @@ export class SortedSet<T extends Scored> implements Iterable<T> {
   }
 }
 
-function lowerBound<T extends Scored>(chunk: readonly T[], item: T): number {
+function lowerBound(chunk: readonly Scored[], item: Scored): number {
   let low = 0;
   let high = chunk.length;
   while (low < high) {

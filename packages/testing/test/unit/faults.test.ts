@@ -83,15 +83,15 @@ describe('a worker that crashes', () => {
 });
 
 describe('a job whose worker crashes again and again', () => {
-  test('is not started a fourth time, and is a dead letter', async () => {
+  test('is started twice as others are and five times alone, and is a dead letter', async () => {
     const { app, ran, double } = shop();
     const t = await testApp(app);
-    t.crashWorker({ at: 'after-handler', times: 10 });
+    t.crashWorker({ at: 'after-handler', times: 20 });
     await expect(t.run(double, 1)).rejects.toMatchObject({
       name: 'TaskFailedError',
       cause: { name: 'PoisonJobError', code: 'POISON_JOB' },
     });
-    expect(ran).toHaveLength(3);
+    expect(ran).toHaveLength(7);
     expect(await app.deadLetters.list()).toMatchObject([
       { task: 'double', attempts: 1, error: { name: 'PoisonJobError' } },
     ]);
@@ -99,7 +99,7 @@ describe('a job whose worker crashes again and again', () => {
 
   test('does not take down with it the jobs that ran beside it', async () => {
     const { app } = shop();
-    const bad = app.task({ name: 'bad', run: async (_, ctx) => ctx.sleep('1s') });
+    const bad = app.task({ name: 'bad', run: async (_, ctx) => ctx.sleep('500ms') });
     const good = app.task({
       name: 'good',
       input: z.number(),
@@ -109,12 +109,13 @@ describe('a job whose worker crashes again and again', () => {
       },
     });
     const t = await testApp(app);
-    t.crashWorker({ at: 'after-handler', task: bad, times: 10 });
+    t.crashWorker({ at: 'after-handler', task: bad, times: 20 });
     const failing = await bad.delay();
     const beside = await good.sendMany([1, 2, 3, 4, 5]);
     await expect(failing.get()).rejects.toMatchObject({ cause: { code: 'POISON_JOB' } });
     expect(await Promise.all(beside.map((job) => job.get()))).toEqual([1, 2, 3, 4, 5]);
-    expect(t).toHaveRun(bad, { times: 3 });
+    expect(t).toHaveRun(bad, { times: 7 });
+    expect(t.attempts.filter(({ task }) => task === 'good').length).toBeLessThanOrEqual(5 * 3);
   });
 
   test('has its losses forgotten by a start that comes to an end', async () => {
@@ -140,19 +141,67 @@ describe('a job whose worker crashes again and again', () => {
     expect(attempts).toBe(3);
   });
 
-  test('may lose its worker as often as it likes, if that takes longer than ten minutes', async () => {
+  test.each([
+    ['500ms', 7],
+    ['3s', 8],
+    ['20s', 9],
+    ['2m', 10],
+    ['9m', 11],
+  ] as const)('is found also if its handler takes %s until then: after %i starts', async (time, times) => {
     const { app } = shop();
-    const slow = app.task({ name: 'slow', run: async (_, ctx) => ctx.sleep('9m') });
+    const slow = app.task({ name: 'slow', run: async (_, ctx) => ctx.sleep(time) });
     const t = await testApp(app);
-    t.crashWorker({ at: 'after-handler', task: slow, times: 5 });
+    t.crashWorker({ at: 'after-handler', task: slow, times: 20 });
+    await expect(t.run(slow)).rejects.toMatchObject({ cause: { code: 'POISON_JOB' } });
+    expect(t).toHaveRun(slow, { times });
+  });
+
+  test('may lose its worker as often as it likes, if its handler takes longer than ten minutes', async () => {
+    const { app } = shop();
+    const slow = app.task({ name: 'slow', run: async (_, ctx) => ctx.sleep('10m') });
+    const t = await testApp(app);
+    t.crashWorker({ at: 'after-handler', task: slow, times: 20 });
     await t.run(slow);
-    expect(t).toHaveRun(slow, { times: 6 });
+    expect(t).toHaveRun(slow, { times: 21 });
+  });
+
+  test('is not at fault if it never reaches its handler', async () => {
+    const { app, double } = shop();
+    const t = await testApp(app);
+    t.crashWorker({ at: 'before-handler', times: 20 });
+    expect(await t.run(double, 1)).toBe(2);
+    expect(t.attempts).toHaveLength(21);
+  });
+
+  test('does not hold up the others that were lost with it: each is alone for a second', async () => {
+    const { app } = shop();
+    const slow = app.task({ name: 'slow', run: async (_, ctx) => ctx.sleep('30s') });
+    const t = await testApp(app, { concurrency: 20 });
+    const results = await Promise.all(Array.from({ length: 16 }, () => slow.delay()));
+    t.crashWorker({ at: 'after-handler', task: slow, times: 2 });
+    await Promise.all(results.map((result) => result.get()));
+    expect(t).toHaveRun(slow, { times: 3 * 16 });
+    // Twice a handler and the wait for the lock, then one after the other and the last handler.
+    expect(t.now.getTime() - Date.UTC(2030, 0, 1)).toBeLessThan(2 * 60_000 + 16 * 2000 + 30_000);
+  });
+
+  test('is not at fault if others run beside it each time', async () => {
+    const { app } = shop();
+    const slow = app.task({ name: 'slow', run: async (_, ctx) => ctx.sleep('30s') });
+    const t = await testApp(app, { concurrency: 20 });
+    const results = await Promise.all(Array.from({ length: 16 }, () => slow.delay()));
+    for (let deaths = 0; deaths < 4; deaths += 1) {
+      t.crashWorker({ at: 'after-handler', task: slow });
+      await t.advance('65s');
+    }
+    await Promise.all(results.map((result) => result.get()));
+    expect(await app.deadLetters.list()).toEqual([]);
   });
 
   test('is started once more when it is replayed', async () => {
     const { app, double } = shop();
     const t = await testApp(app);
-    t.crashWorker({ at: 'before-handler', times: 3 });
+    t.crashWorker({ at: 'after-handler', times: 7 });
     const result = await double.delay(1);
     await expect(result.get()).rejects.toMatchObject({ cause: { code: 'POISON_JOB' } });
     await app.deadLetters.replay(result.id);
@@ -162,16 +211,16 @@ describe('a job whose worker crashes again and again', () => {
   test('tells when it was lost, and has a clean record once it is replayed', async () => {
     const { app, double } = shop();
     const t = await testApp(app);
-    t.crashWorker({ at: 'before-handler', times: 5 });
+    t.crashWorker({ at: 'after-handler', times: 9 });
     const result = await double.delay(1);
     await expect(result.get()).rejects.toMatchObject({ cause: { code: 'POISON_JOB' } });
     const { lostStarts, failedAt } = await app.deadLetters.get(result.id);
-    expect(lostStarts).toHaveLength(3);
+    expect(lostStarts).toHaveLength(7);
     expect(lostStarts.at(-1)).toEqual(failedAt);
     expect(await app.deadLetters.replayMany({ error: 'POISON_JOB' })).toEqual({ replayed: 1, skipped: [] });
-    // Two more losses would make five of the ones before, but for the clean record.
+    // Two more losses would be poison again, but for the clean record.
     expect(await result.get()).toBe(2);
-    expect(t).toHaveRun(double, { times: 1 });
+    expect(t).toHaveRun(double, { times: 10 });
   });
 });
 

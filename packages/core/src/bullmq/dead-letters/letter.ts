@@ -112,22 +112,35 @@ export function detailsOf(
       failedAt: new Date(failedAt),
     },
     logs,
-    lostStarts: [...(lost?.fatal ?? []), ...(lost?.at ?? [])].map((at) => new Date(at)),
+    lostStarts: (lost?.fatal ?? lost?.at ?? []).map((at) => new Date(at)),
     ...(parent !== undefined && { parentId: parent }),
     canReplay: whyNot === undefined,
     ...(whyNot !== undefined && { whyNot }),
   };
 }
 
-/** Why a failed job cannot be replayed; undefined if it can. */
-export function refusalOf({ job, unreadable }: Pick<FailedJob, 'job' | 'unreadable'>): string | undefined {
+/** Why a failed job cannot be replayed, with its input or another one; undefined if it can. */
+export function refusalOf(
+  { job, unreadable }: Pick<FailedJob, 'job' | 'unreadable'>,
+  isEdited = false,
+): string | undefined {
   const { id } = job;
   if (unreadable !== undefined) return `Job ${id} cannot be run: ${unreadable}. It can only be discarded.`;
   const run = runOf(job);
-  if (run === undefined) return undefined;
+  if (run === undefined) return isEdited ? undefined : replacedRefusal(job);
   return run === id
     ? `Job ${id} is a composition: resume it, with app.result('${id}').resume().`
     : `Job ${id} is a step of run ${run}, which has failed with it: resume that, with app.result('${run}').resume().`;
+}
+
+/** Its handler has run, and what it has put in its job's place is what failed. */
+function replacedRefusal({ id, envelope }: StoredJob): string | undefined {
+  if (envelope?.replacement === undefined) return undefined;
+  return (
+    `Job ${id} has put something in its place with ctx.replace: go on where that has failed, with ` +
+    `app.result('${id}').resume(); or run its handler again with another input, with ` +
+    `app.deadLetters.replay('${id}', { input }).`
+  );
 }
 
 /** Whether a failed job is a dead letter of its own, and one of those that are asked for. */

@@ -1,7 +1,7 @@
 /** What a worker writes and reads for a job arrives, or the job is left as it is. */
 import { ErrorCode, type IQueueBackend, WaitingError } from 'bullmq';
 import { systemClock } from '../../clock.js';
-import type { Claims } from '../claims.js';
+import type { Claim, Claims } from '../claims.js';
 import { RETRY_MS, repeat } from './repeat.js';
 import { retakeLock } from './retake-lock.js';
 import { isTransient } from './transient.js';
@@ -23,6 +23,8 @@ export interface CommitOptions {
   readonly pause: (ms: number) => Promise<void>;
   /** The worker is to end: it waits for the store no longer than a lock lasts. */
   readonly isClosing: () => boolean;
+  /** Receives a claim whose job another worker has taken. */
+  readonly onLost: (claim: Claim) => void;
 }
 
 /**
@@ -102,29 +104,44 @@ class Commits {
   ): Promise<T> {
     const { lockDurationMs, pause, isClosing } = this.#options;
     let next = () => this.#withLock(id, token, command, first);
-    let mayHaveArrived = false;
     let deadline = Number.POSITIVE_INFINITY;
     for (let pauseMs = RETRY_MS.first; ; pauseMs = Math.min(pauseMs * 2, RETRY_MS.max)) {
       try {
         return await next();
       } catch (error) {
         if (LOST.has(codeOf(error))) {
-          if (mayHaveArrived) return arrived();
+          const claim = token === undefined ? undefined : this.#options.claims.find(id, token);
+          if (claim !== undefined && (await this.#hasArrived(claim))) return arrived();
+          if (claim !== undefined) this.#options.onLost(claim);
           throw new WaitingError(
             `Job ${id} has been taken by another worker; this run of it counts no more.`,
           );
         }
         if (!isTransient(error)) throw error;
-        mayHaveArrived = true;
         if (isClosing()) deadline = Math.min(deadline, performance.now() + lockDurationMs);
         if (this.#backend.closing !== undefined || performance.now() > deadline)
           throw new WaitingError(`The outcome of job ${id} could not be stored; the job will run again.`);
         await pause(pauseMs);
-        if (token !== undefined)
-          await this.#backend.extendLocks([id], [token], lockDurationMs).catch(() => {});
+        if (token !== undefined) await this.#backend.extendLock(id, token, lockDurationMs).catch(() => {});
         next = () => command().catch((again: unknown) => this.#withLock(id, token, command, again));
       }
     }
+  }
+
+  /**
+   * Whether an earlier try has moved the job, also one that the client has sent again by itself after a cut: a job leaves
+   * its worker only by an outcome or by a sweep, which counts. It may have been started again since, after its children or
+   * for another attempt. One that is gone has nothing left to store.
+   */
+  async #hasArrived({ id, starts, stalls }: Claim): Promise<boolean> {
+    const { lockDurationMs, pause } = this.#options;
+    const isOver = () => this.#backend.closing !== undefined;
+    const backend = this.#backend;
+    const read = async () => ({ job: await backend.getJobData(id), state: await backend.getState(id) });
+    const { job, state } = await repeat(read, { limitMs: lockDurationMs, pause, isOver });
+    if (job === undefined) return true;
+    const isStillHere = state === 'active' && job.attemptsStarted === starts;
+    return !isStillHere && job.stalledCounter === stalls;
   }
 
   /** What the command gives once more, if it has failed because the lock of its job had run out. @throws its error else. */

@@ -1,33 +1,45 @@
 /**
  * The sweep for jobs whose worker has died waits while there is reason to think that theirs have not.
  *
- * W9, W10: when the store was frozen or away, or the event loop of this process stood still, locks ran out although
- * their workers live. They need a moment to renew them; a sweep that comes first would run every job a second time.
+ * W9, W10: when the store was frozen or away, or refused to write, or the event loop of this process stood still, locks
+ * ran out although their workers live. They need a moment to renew them; a sweep that comes first would run every job a
+ * second time.
  */
 import type { IQueueBackend } from 'bullmq';
+import { primitivesOf } from '../primitives.js';
 
-/** An answer that takes longer tells of a store that stood still. */
+/** A store whose answer takes longer has stood still. */
 const SLOW_MS = 1000;
 
 /** @param intervalMs From one sweep of a worker to the next. */
 export function holdsSweepsOff(backend: IQueueBackend, intervalMs: number): void {
   const sweep = backend.moveStalledJobsToWait.bind(backend);
+  const primitives = primitivesOf(backend);
+  // It comes after all that the store has to catch up with. A store that only reads renews no locks.
+  const probe = primitives?.tryWrite?.bind(primitives) ?? (() => backend.getQueueMetaField('version'));
   let lastAt = performance.now();
   // A worker may have been started because everything was away.
   let heldUntil = lastAt + intervalMs;
+  let wasRefused = false;
   backend.moveStalledJobsToWait = async () => {
     const startedAt = performance.now();
-    let isLate = startedAt - lastAt > 2 * intervalMs;
+    // When a refusal has ended is known only from the first command that is taken again.
+    let isLate = wasRefused || startedAt - lastAt > 2 * intervalMs;
+    wasRefused = true;
     try {
-      await backend.getQueueMetaField('version'); // any command: it comes after all that the store has to catch up with
+      await probe();
+      wasRefused = false;
       isLate ||= performance.now() - startedAt > Math.min(SLOW_MS, intervalMs / 2);
-    } catch (error) {
-      isLate = true;
-      throw error;
     } finally {
       lastAt = performance.now();
-      if (isLate) heldUntil = lastAt + intervalMs;
+      if (isLate || wasRefused) heldUntil = lastAt + intervalMs;
     }
-    return lastAt < heldUntil ? [] : sweep();
+    if (lastAt < heldUntil) return [];
+    try {
+      return await sweep();
+    } catch (error) {
+      wasRefused = true;
+      throw error;
+    }
   };
 }

@@ -19,7 +19,7 @@ const NO_LOCK = '0';
 const NO_PARENT = JSON.stringify({ id: 'none', queueKey: 'none' });
 
 /** Fails a job that the backend itself cannot read: its options, its progress or its parent is no JSON. */
-export function failsUnreadable(backend: IQueueBackend, keepFailedMs: number): void {
+export function failsUnreadable(backend: IQueueBackend): void {
   const { moveToActive, moveToCompleted, moveToFailed, moveToDelayed } = backend;
 
   /** Fails the job that was handed out under this token: no other lock has it. */
@@ -30,7 +30,7 @@ export function failsUnreadable(backend: IQueueBackend, keepFailedMs: number): v
       const { message } = new CorruptJobError(id, `what the store holds of it is no JSON: ${cause.message}`);
       const job = { id, opts: { attempts: 1 } } as MinimalJob; // all that the command reads of it
       const fail = (lock: string, fields: object) =>
-        moveToFailed.call(backend, job, message, { age: keepFailedMs / 1000 }, lock, false, fields);
+        moveToFailed.call(backend, job, message, { count: -1 }, lock, false, fields);
       try {
         await fail(token, { failedReason: message });
       } catch (error) {

@@ -1,11 +1,13 @@
 /** The backend of a worker, with what BullMQ leaves open closed, for every store alike. */
 import type { IQueueBackend } from 'bullmq';
 import type { Claim, Claims } from '../claims.js';
+import type { EndedSet } from '../ended-jobs.js';
 import type { StoreTime } from '../store-time.js';
 import { backsOff } from './back-off.js';
 import { persistsCommits } from './commits.js';
 import { keepsLocks } from './lock-renewal.js';
 import { readsWhole } from './reads.js';
+import { keepsEnded } from './retention.js';
 import { keepsStoreTime } from './store-time.js';
 import { holdsSweepsOff } from './sweeps.js';
 import { failsUnreadable } from './unreadable-jobs.js';
@@ -14,7 +16,7 @@ export interface GuardOptions {
   readonly claims: Claims;
   readonly lockDurationMs: number;
   readonly sweepIntervalMs: number;
-  readonly keepFailedMs: number;
+  readonly onKept: (set: EndedSet, ms: number) => void;
   readonly pause: (ms: number) => Promise<void>;
   readonly isClosing: () => boolean;
   readonly time: StoreTime;
@@ -26,7 +28,8 @@ export interface GuardOptions {
 export function guardWorker<Backend extends IQueueBackend>(backend: Backend, options: GuardOptions): Backend {
   keepsStoreTime(backend, options.time);
   readsWhole(backend);
-  failsUnreadable(backend, options.keepFailedMs);
+  keepsEnded(backend, options.onKept);
+  failsUnreadable(backend);
   keepsLocks(backend, options);
   persistsCommits(backend, options);
   holdsSweepsOff(backend, options.sweepIntervalMs);

@@ -1,7 +1,7 @@
 /** The members of a group as they end: each once, in bounded memory whatever the length of the group. */
 import { childCounts, childPlaces } from '../../bullmq/standing.js';
 import type { Store } from '../../bullmq/store.js';
-import { addedInOrder } from '../../flow/gather.js';
+import { addedInOrder } from '../../flow/added.js';
 import { INTERNAL_QUEUE } from '../../flow/node.js';
 import { totalOf } from '../../graph/states.js';
 import type { MemberOutcome } from '../member-outcome.js';

@@ -1,7 +1,8 @@
 /** The group whose results are a run's result, and how its members have ended. */
 import type { Store } from '../../bullmq/store.js';
 import type { JobPlace } from '../../bullmq/tree.js';
-import { addedInOrder, readMembers } from '../../flow/gather.js';
+import { addedInOrder } from '../../flow/added.js';
+import { readMembers } from '../../flow/gather.js';
 import { PROBE } from '../../flow/needed.js';
 import {
   INTERNAL_JOB,

@@ -50,6 +50,8 @@ export async function kinOf(store: Store, place: JobPlace, state: string, envelo
     const isInternal = child.queue === INTERNAL_QUEUE;
     if (own.startsWith(`${path}!`)) continue; // it has only woken the job
     if (own === replacement?.path) kin.replacement = child;
+    else if (own.startsWith(`${path}~`))
+      continue; // it stood there before the job was replayed
     else if (own === otherPath) kin.other = child;
     else if (isInternal && /^\/\d+$/.test(inList)) kin.slices.push(child);
     else if (/^\.\d+!?$/.test(inList)) kin.members.push(child);

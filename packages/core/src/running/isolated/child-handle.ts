@@ -14,6 +14,8 @@ export interface ChildExit {
 
 /** Is told what comes of a run. */
 export interface RunListener {
+  /** The child has loaded its module, or has failed to: then the run ends with `unable`. Not called for one that had. */
+  loaded(): void;
   message(message: RunReport | RunEnd): void;
   exit(exit: ChildExit): void;
 }
@@ -32,6 +34,7 @@ export class ChildHandle {
   readonly exited: Promise<void>;
   readonly #process: ChildProcess;
   #isUsable = true;
+  #isLoaded = false;
   #run = 0;
   #listener: RunListener | undefined;
   #cause: ChildExit['cause'];
@@ -68,6 +71,11 @@ export class ChildHandle {
     return this.#process.pid;
   }
 
+  /** Whether it has loaded its module, and runs handlers at once. */
+  get isLoaded(): boolean {
+    return this.#isLoaded;
+  }
+
   /** False once it is gone or going. */
   get isUsable(): boolean {
     return this.#isUsable;
@@ -94,16 +102,15 @@ export class ChildHandle {
     if (this.#isUsable) this.#process.send(message, () => {});
   }
 
-  /** Ends the process at once, whatever it does. */
-  kill(): void {
-    this.#isUsable = false;
-    this.#process.kill('SIGKILL');
+  /** Ends the process at once, if that run goes on: once it has ended, the process may be at the run of another job. */
+  kill(run: number): void {
+    if (run === this.#run && this.#listener !== undefined) this.#kill();
   }
 
   /** The same, so that its run comes to nothing: as if the worker had died with it. */
   abandon(): void {
     this.idle();
-    this.kill();
+    this.#kill();
   }
 
   /** Lets the process end by itself, if it does so soon. Settles when it is gone. */
@@ -111,14 +118,22 @@ export class ChildHandle {
     this.#isUsable = false;
     this.#process.ref();
     if (this.#process.connected) this.#process.disconnect();
-    const timer = setTimeout(() => this.kill(), END_MS);
+    const timer = setTimeout(() => this.#kill(), END_MS);
     await this.exited;
     clearTimeout(timer);
   }
 
   #receive(message: FromChild): void {
     if (message.kind === 'uncaught') this.#cause = message.error;
-    else if (message.run === this.#run) this.#listener?.message(message);
+    else if (message.kind === 'loaded') {
+      this.#isLoaded = true;
+      this.#listener?.loaded();
+    } else if (message.run === this.#run) this.#listener?.message(message);
+  }
+
+  #kill(): void {
+    this.#isUsable = false;
+    this.#process.kill('SIGKILL');
   }
 }
 

@@ -1,8 +1,13 @@
 import { ClosedError } from '../../errors.js';
 import { ChildHandle } from './child-handle.js';
 
+/** More than a process takes to start and to load its code, also on a busy machine. */
+const LOAD_MS = 60_000;
+
 /** The child processes of one worker. One that has ended a run is kept for the next of the same module. */
 export class ChildPool {
+  /** How long a child may take to load its module, in milliseconds. */
+  readonly loadMs: number;
   readonly #limit: number;
   /** Also those that are about to end. */
   readonly #children = new Set<ChildHandle>();
@@ -11,8 +16,9 @@ export class ChildPool {
   #isClosed = false;
 
   /** No child is kept beyond `limit` children; there are more only while as many runs go on. */
-  constructor(limit: number) {
+  constructor(limit: number, loadMs = LOAD_MS) {
     this.#limit = limit;
+    this.loadMs = loadMs;
   }
 
   /** A child for the module, until it is given back. @throws {ClosedError} if the pool was closed. */

@@ -1,4 +1,5 @@
 /** An attempt whose handler runs in this child process, from the side of the child. */
+import { createAbortController } from '../../abort.js';
 import { type Clock, systemClock } from '../../clock.js';
 import { ChildProcessError, JobStateError, ValidationError, type ValidationSubject } from '../../errors.js';
 import { toError } from '../../wire/error-record.js';
@@ -93,7 +94,7 @@ export class ChildRun implements AttemptReports {
     const { context: data, added, withheld, aheadMs } = this.#order;
     const clock: Clock = { ...systemClock, now: () => systemClock.now() - aheadMs };
     // Whatever would abort the signal kills this process.
-    const { signal } = new AbortController();
+    const { signal } = createAbortController();
     const job = { ...data, enqueuedAt: data.enqueuedAt.getTime(), signal };
     const { runId, rootId, parentId, idempotencyKey, headers, tags } = data;
     const envelope = {

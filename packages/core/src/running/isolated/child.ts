@@ -28,6 +28,7 @@ const loading: Promise<{ error?: Error }> = import(module).then(
   () => ({}),
   (error: unknown) => ({ error: toError(error) }),
 );
+void loading.then(() => send({ kind: 'loaded' }));
 let current: ChildRun | undefined;
 
 process.on('message', (message: ToChild) => {

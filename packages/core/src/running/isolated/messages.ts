@@ -60,5 +60,7 @@ export type RunEnd =
 
 export type FromChild =
   | ((RunReport | RunEnd) & { readonly run: number })
+  /** The child has loaded its module, or cannot: now it does what it is sent. */
+  | { readonly kind: 'loaded' }
   /** The child is about to end because nobody caught this. */
   | { readonly kind: 'uncaught'; readonly error: ErrorRecord };

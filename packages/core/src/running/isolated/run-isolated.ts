@@ -30,37 +30,66 @@ export async function runIsolated(children: ChildPool, call: IsolatedCall): Prom
   signal.throwIfAborted();
   const child = children.take(call.task.isolate);
   try {
-    return await settled(child, call);
+    return await settled(child, call, children.loadMs);
   } finally {
     children.giveBack(child);
   }
 }
 
-function settled(child: ChildHandle, call: IsolatedCall): Promise<unknown> {
+function settled(child: ChildHandle, call: IsolatedCall, loadMs: number): Promise<unknown> {
   const { job } = call.attempt;
   return new Promise((resolve, reject) => {
+    const load = child.isLoaded
+      ? undefined
+      : startLoading(call, loadMs, () => {
+          child.kill(run);
+          end(() => reject(unloaded(call, loadMs)));
+        });
+    const giveUp = (reason: Error) => {
+      child.kill(run);
+      end(() => reject(reason));
+    };
+    const end = (settle: () => void) => {
+      job.offGiveUp(giveUp);
+      load?.end();
+      settle();
+    };
     const run = child.begin({
+      loaded: () => load?.end(),
       message(message) {
         switch (message.kind) {
           case 'result':
-            return resolve(message.value);
+            return end(() => resolve(message.value));
           case 'thrown':
-            return reject(rebuildThrown(message.thrown));
+            return end(() => reject(rebuildThrown(message.thrown)));
           case 'unable':
-            child.kill();
-            return reject(unable(message));
+            child.kill(run);
+            return end(() => reject(unable(message)));
           default:
             return pass(message, call, child, run);
         }
       },
-      exit: (exit) => reject(crashed(exit, child, call)),
+      exit: (exit) => end(() => reject(crashed(exit, child, call))),
     });
-    job.onGiveUp((reason) => {
-      child.kill();
-      reject(reason);
-    });
+    job.onGiveUp(giveUp);
     child.send(orderOf(run, call));
   });
+}
+
+/** Until the child has loaded its module, its time is not that of the attempt, and has a limit of its own. */
+function startLoading({ attempt }: IsolatedCall, loadMs: number, late: () => void): { end(): void } {
+  let end = () => {};
+  const loaded = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  const timer = setTimeout(late, loadMs);
+  void attempt.withoutLimit(loaded);
+  return {
+    end() {
+      clearTimeout(timer);
+      end();
+    },
+  };
 }
 
 /** Lets the attempt report what the handler reports. */
@@ -131,6 +160,13 @@ function addedTo(context: TaskContext): Pick<RunOrder, 'added' | 'withheld'> {
     added: Object.fromEntries(others.filter(isPlain)),
     withheld: others.filter((entry) => !isPlain(entry)).map(([key]) => key),
   };
+}
+
+function unloaded({ task }: IsolatedCall, loadMs: number): ChildProcessError {
+  return new ChildProcessError(
+    `The child process of task "${task.name}" has not loaded ${task.isolate} within ${loadMs / 1000} s. Let this module ` +
+      'define tasks and import what their handlers need, and nothing else.',
+  );
 }
 
 function unable({ reason, cause }: RunEnd & { kind: 'unable' }): ChildProcessError {

@@ -134,10 +134,10 @@ export class ProcessWorker extends QueueWorker {
   }
 
   /** The process has no other purpose. Whatever the program does after its worker has a moment. */
-  async #leave({ closeApp }: WorkerParts): Promise<void> {
+  async #leave({ disconnectApp }: WorkerParts): Promise<void> {
     clearInterval(this.#reports);
     await this.#report();
-    await closeApp().catch(() => {});
+    await disconnectApp().catch(() => {});
     this.#channel.close();
     const isSignalled = this.#isTold === 'signal';
     if (isSignalled && this.#hasOtherListeners()) return; // who listens decides when the process ends

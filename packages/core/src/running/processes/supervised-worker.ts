@@ -8,12 +8,18 @@
  */
 import type { RepairCounts } from '../../bullmq/repair.js';
 import { durationMs } from '../../duration.js';
-import { ChildProcessError, ClosedError, UnknownQueueError } from '../../errors.js';
+import { ChildProcessError, UnknownQueueError } from '../../errors.js';
 import { processDefaults } from '../../process-defaults.js';
 import { checkQueue } from '../../tasks/options.js';
 import { isIsolatedChild } from '../isolated/handlers.js';
 import type { ActiveAttempt, AttemptCounts } from '../worker/activity.js';
-import { type AppWorker, type CloseOptions, type CloseReason, checkClose } from '../worker/app-worker.js';
+import {
+  type AppWorker,
+  type CloseOptions,
+  type CloseReason,
+  checkClose,
+  workerClosed,
+} from '../worker/app-worker.js';
 import { type Concurrency, concurrencyBounds } from '../worker/concurrency.js';
 import { HealthServer, type MetricsSource, type WorkerHealth } from '../worker/health.js';
 import { type NormalizedWorkerOptions, queuesToServe } from '../worker/options.js';
@@ -85,6 +91,7 @@ export class SupervisedWorker implements AppWorker, Stoppable {
   }
 
   start(): Promise<AppWorker> {
+    if (this.#closing !== undefined) return Promise.reject(workerClosed());
     this.#started ??= this.#start();
     return this.#started;
   }
@@ -95,12 +102,14 @@ export class SupervisedWorker implements AppWorker, Stoppable {
   }
 
   async setConcurrency(concurrency: Concurrency, queue?: string): Promise<void> {
+    if (this.#isEnding()) throw workerClosed();
     concurrencyBounds('concurrency', concurrency);
     if (queue !== undefined && !this.#served().has(queue)) throw new UnknownQueueError(queue, this.queues);
     await this.#change({ umbel: 'set-concurrency', concurrency, ...(queue !== undefined && { queue }) });
   }
 
   async addQueue(queue: string, concurrency?: Concurrency): Promise<void> {
+    if (this.#isEnding()) throw workerClosed();
     checkQueue('queue', queue);
     this.#parts.checkQueue(queue);
     if (concurrency !== undefined) concurrencyBounds('concurrency', concurrency);
@@ -129,14 +138,14 @@ export class SupervisedWorker implements AppWorker, Stoppable {
     // What else of the program listens for it has to know too.
     for (const slot of this.#slots) slot.forward(signal);
     await ended;
-    await this.#parts.closeApp();
+    await this.#parts.disconnectApp();
   }
 
   /** Each process was told for itself, and this one by one of them. */
   async #shutDownByOrder(): Promise<void> {
     if (this.#closing !== undefined) return;
     await this.#end('control', 'closed', this.#options.shutdownTimeoutMs);
-    await this.#parts.closeApp();
+    await this.#parts.disconnectApp();
   }
 
   abort(): Promise<void> {
@@ -145,9 +154,6 @@ export class SupervisedWorker implements AppWorker, Stoppable {
   }
 
   async #start(): Promise<AppWorker> {
-    if (this.#closing !== undefined) {
-      throw new ClosedError('This worker was closed; make another with app.worker().');
-    }
     if (isIsolatedChild()) {
       throw new ChildProcessError(
         'A worker was started by a module that an isolated task is loaded from. Define the task in a module of its own.',
@@ -157,16 +163,24 @@ export class SupervisedWorker implements AppWorker, Stoppable {
     for (const queue of this.#served()) this.#parts.checkQueue(queue);
     this.#state = 'starting';
     try {
-      await this.#startHealthServer();
       if (this.#options.handlesSignals) this.#stops.push(endWithProcess(this));
-      this.#watch(program);
-      await Promise.race([this.#run(program), this.closed]);
+      await this.#startHealthServer();
+      // It may have been closed meanwhile: then no process is to be started.
+      if (!this.#isEnding()) {
+        this.#watch(program);
+        await Promise.race([this.#run(program), this.closed]);
+      }
     } catch (error) {
       await this.#end('closed', 'closed', 0);
       throw error;
     }
-    if (this.#closing === undefined) this.#state = 'running';
+    if (this.#isEnding()) await this.#closing;
+    else this.#state = 'running';
     return this;
+  }
+
+  #isEnding(): boolean {
+    return this.#closing !== undefined;
   }
 
   /** Settles once every process takes jobs. */

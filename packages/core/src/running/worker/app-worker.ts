@@ -2,6 +2,7 @@
 
 import type { RepairCounts } from '../../bullmq/repair.js';
 import type { Duration } from '../../duration.js';
+import { ClosedError } from '../../errors.js';
 import { checkOptions, type OptionNames } from '../../tasks/known-options.js';
 import { checkBoolean } from '../../tasks/options.js';
 import type { ActiveAttempt, AttemptCounts } from './activity.js';
@@ -52,7 +53,8 @@ export interface AppWorker {
   /**
    * Connects and begins to take jobs. Gives the worker itself, once it is connected; waits for a store that cannot be
    * reached, telling the app's logger why, since workers are often started before it.
-   * @throws {ClosedError} if the worker was closed before.
+   * One that is closed meanwhile is given too: it takes no job, see `state`.
+   * @throws {ClosedError} if the worker, or its app, was closed before.
    * @throws {StoreConfigurationError} if the store is not fit: it evicts keys (unless `allowEviction` is set), is too old,
    * or is a cluster and the prefix has no braces.
    * @throws {ScheduleError} if a schedule that this program declares has an input that does not fit.
@@ -68,10 +70,19 @@ export interface AppWorker {
    * @throws {UnknownQueueError} if it does not serve the queue.
    */
   setConcurrency(concurrency: Concurrency, queue?: string): Promise<void>;
-  /** Serves one more queue, until the worker ends. @throws {UnknownQueueError} if the app has none of that name. */
+  /**
+   * Serves one more queue, until the worker ends.
+   * @throws {UnknownQueueError} if the app has none of that name.
+   * @throws {ClosedError} if the worker is closing or closed, also if it is closed before it has begun to serve the queue.
+   */
   addQueue(queue: string, concurrency?: Concurrency): Promise<void>;
   /** Takes no more jobs of a queue; settles when those that run have ended. */
   removeQueue(queue: string): Promise<void>;
   /** Takes no more jobs, waits for those that run, and disconnects. */
   close(options?: CloseOptions): Promise<void>;
+}
+
+/** The error of whatever is asked of a worker that is closing or closed. */
+export function workerClosed(): ClosedError {
+  return new ClosedError('This worker was closed; make another with app.worker().');
 }

@@ -5,7 +5,13 @@
 import { NOTHING_REPAIRED, type RepairCounts } from '../../bullmq/repair.js';
 import { refuseUnbound } from '../../tasks/unbound.js';
 import { type ActiveAttempt, type AttemptCounts, NO_ATTEMPTS } from './activity.js';
-import { type AppWorker, type CloseOptions, type CloseReason, checkClose } from './app-worker.js';
+import {
+  type AppWorker,
+  type CloseOptions,
+  type CloseReason,
+  checkClose,
+  workerClosed,
+} from './app-worker.js';
 import type { Concurrency } from './concurrency.js';
 import type { WorkerHealth } from './health.js';
 
@@ -16,6 +22,8 @@ export interface DeferredParts {
   /** Those that it would serve if it were started now. */
   readonly queues: () => readonly string[];
   readonly load: () => Promise<AppWorker>;
+  /** Called when it is closed before any of its code was asked for. */
+  readonly onClose: () => void;
 }
 
 export class DeferredWorker implements AppWorker {
@@ -27,7 +35,7 @@ export class DeferredWorker implements AppWorker {
   #loading: Promise<AppWorker> | undefined;
   #worker: AppWorker | undefined;
   /** What it was asked for, while its code is loaded. */
-  #asked: 'new' | 'starting' | 'closing' = 'new';
+  #asked: 'new' | 'starting' | 'closing' | 'closed' = 'new';
   #tellClosed: (reason: CloseReason) => void = () => {};
 
   constructor(parts: DeferredParts) {
@@ -45,7 +53,9 @@ export class DeferredWorker implements AppWorker {
   }
 
   get state(): AppWorker['state'] {
-    return this.#worker?.state ?? this.#asked;
+    const state = this.#worker?.state;
+    if (state === undefined || (this.#asked === 'closing' && state !== 'closed')) return this.#asked;
+    return state;
   }
 
   get active(): readonly ActiveAttempt[] {
@@ -75,6 +85,7 @@ export class DeferredWorker implements AppWorker {
   }
 
   async health(): Promise<WorkerHealth> {
+    if (this.#asked === 'closed') return { live: false, ready: false, reasons: ['the worker is closed'] };
     return (await this.load()).health();
   }
 
@@ -92,18 +103,30 @@ export class DeferredWorker implements AppWorker {
 
   async close(options: CloseOptions = {}): Promise<void> {
     checkClose(options);
-    this.#asked = 'closing';
-    await (this.#worker ?? (await this.load())).close(options);
+    if (this.#loading === undefined) return this.#closeUnloaded();
+    if (this.#asked !== 'closed') this.#asked = 'closing';
+    // What was asked of it before reaches the worker before this does, which then ends it.
+    const worker = await this.#loading.catch(() => undefined);
+    if (worker === undefined) this.#closeUnloaded();
+    else await worker.close(options);
   }
 
   /** The worker itself, from now on. */
   load(): Promise<AppWorker> {
+    if (this.#asked === 'closed') return Promise.reject(workerClosed());
     this.#loading ??= this.#parts.load().then((worker) => {
       this.#worker = worker;
       void worker.closed.then(this.#tellClosed);
       return worker;
     });
     return this.#loading;
+  }
+
+  #closeUnloaded(): void {
+    if (this.#asked === 'closed') return;
+    this.#asked = 'closed';
+    this.#parts.onClose();
+    this.#tellClosed('closed');
   }
 }
 

@@ -1,5 +1,6 @@
 /** Whether a worker lives and takes jobs, for whoever starts and stops it. */
 import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 
 export interface WorkerHealth {
   /** False for one that does not take jobs though it should, and has no reason to: it is best started anew. */
@@ -45,16 +46,33 @@ export interface MetricsSource {
   together?(processes: readonly (readonly unknown[])[]): Promise<string>;
 }
 
+const { setTimeout, clearTimeout } = globalThis;
+
+/** How long whoever connects may take to say what it wants. */
+const REQUEST_MS = 10_000;
+/** How long an answer that is under way may keep the server from closing: more than asking the store takes. */
+const ANSWER_MS = 3000;
+
 /**
- * Answers `/livez` and `/readyz` until it is closed, and `/metrics` if there are any.
+ * Answers `/livez` and `/readyz` until it is closed, and `/metrics` if there are any. Neither it nor who is connected to
+ * it keeps the process alive.
  * @throws the server's error if the port cannot be had.
  */
 export class HealthServer {
   readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  #answering = 0;
+  #closing: Promise<void> | undefined;
 
   constructor(health: () => Promise<WorkerHealth>, metrics?: MetricsSource) {
     const paths = ['/livez', '/readyz', ...(metrics === undefined ? [] : ['/metrics'])];
-    this.#server = createServer((request, response) => {
+    const limits = {
+      headersTimeout: REQUEST_MS,
+      requestTimeout: REQUEST_MS,
+      connectionsCheckingInterval: REQUEST_MS / 2,
+    };
+    this.#server = createServer(limits, (request, response) => {
+      this.#note(response);
       const path = request.url?.split('?', 1)[0];
       const kind = path === '/livez' ? 'live' : path === '/readyz' ? 'ready' : undefined;
       response.setHeader('content-type', 'application/json');
@@ -72,22 +90,53 @@ export class HealthServer {
       });
     });
     this.#server.unref();
+    this.#server.on('connection', (socket) => {
+      socket.unref();
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
   }
 
   /** The port, once it listens. */
   listen(port: number, host: string | undefined): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
+      this.#server.once('close', () => resolve(port)); // before it has listened, which it never does then
       this.#server.listen({ port, host }, () => {
         const address = this.#server.address();
         resolve(typeof address === 'object' && address !== null ? address.port : port);
+        // It may have been closed while the name of the host was looked up.
+        if (this.#closing !== undefined) this.#server.close();
       });
     });
   }
 
+  /** Ends every connection: those with an answer under way once that has gone out, or has taken too long. */
   close(): Promise<void> {
-    return new Promise((resolve) => {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
+    });
+    if (this.#answering === 0) this.#destroyAll();
+    const timer = setTimeout(() => this.#destroyAll(), ANSWER_MS);
+    await closed;
+    clearTimeout(timer);
+  }
+
+  /** Who has said nothing yet is not known to the HTTP server as idle, so sockets are destroyed here. */
+  #destroyAll(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #note(response: ServerResponse): void {
+    this.#answering += 1;
+    response.once('close', () => {
+      this.#answering -= 1;
+      if (this.#closing !== undefined && this.#answering === 0) this.#destroyAll();
     });
   }
 }

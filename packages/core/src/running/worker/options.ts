@@ -80,8 +80,9 @@ export interface WorkerOptions {
    */
   watch?: boolean | readonly string[] | undefined;
   /**
-   * How often a job may lose its worker within ten minutes: it is failed with a `PoisonJobError` then, since its handler is
-   * taken to be why. Default 3. More where workers are killed often, and handlers run long.
+   * How often in a row a job may end its worker while it runs alone there, which it does once it was lost twice: it is
+   * failed with a `PoisonJobError` then, since its handler is taken to be why. Default 5. More where workers are killed
+   * often, and handlers run long.
    */
   maxLostStarts?: number | undefined;
   /**

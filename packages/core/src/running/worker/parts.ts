@@ -1,5 +1,4 @@
-import type { BackendOptions } from '../../bullmq/backends.js';
-import type { Store } from '../../bullmq/store.js';
+import type { Store, StoreOptions } from '../../bullmq/store.js';
 import type { Clock } from '../../clock.js';
 import type { AppFacts } from '../../control/worker-control.js';
 import type { Executor } from '../execute.js';
@@ -8,7 +7,7 @@ import type { CloseReason } from './app-worker.js';
 
 /** What a worker is given by its app. */
 export interface WorkerParts {
-  readonly store: BackendOptions;
+  readonly store: StoreOptions;
   readonly jobs: Store;
   readonly clock: Clock;
   /** What is told of the app to who asks. */
@@ -23,16 +22,16 @@ export interface WorkerParts {
   readonly prepareQueue: (queue: string) => Promise<void>;
   /** Stores the schedules that this program declares. */
   readonly syncSchedules: () => Promise<void>;
+  /** Takes away what is noted of tags whose jobs are gone. */
+  readonly cleanTags: () => Promise<void>;
   readonly defaultName: string;
   /** If a supervisor has started this process. */
   readonly processIndex?: number;
-  readonly keepCompletedMs: number;
-  readonly keepFailedMs: number;
   readonly info: (message: string) => void;
   readonly warn: (message: string) => void;
   /** It takes no more jobs. */
   readonly onClosing?: (reason: CloseReason) => void;
   readonly onClose: () => void;
-  /** Closes the app, if it has no other worker. */
-  readonly closeApp: () => Promise<void>;
+  /** Closes the connections of the app, if it has no other worker. */
+  readonly disconnectApp: () => Promise<void>;
 }

@@ -1,11 +1,14 @@
 /** The queues that a worker takes jobs from, each at its own concurrency. */
 import { type Claimer, createClaimer } from '../../bullmq/claim.js';
 import type { Termination } from '../../bullmq/control.js';
+import type { Retention } from '../../bullmq/retention.js';
 import type { ServedQueue } from '../../control/worker-record.js';
-import { RevokedError, UnknownQueueError, WorkerClosedError } from '../../errors.js';
+import { RevokedError, SkippedError, UnknownQueueError, WorkerClosedError } from '../../errors.js';
 import { INTERNAL_QUEUE } from '../../flow/node.js';
 import type { Executor } from '../execute.js';
+import { spareStart } from '../lost-starts.js';
 import type { Activity } from './activity.js';
+import { workerClosed } from './app-worker.js';
 import { type ConcurrencyBounds, nextConcurrency } from './concurrency.js';
 import { EventLoopMeter } from './event-loop.js';
 import type { HealthFacts } from './health.js';
@@ -24,7 +27,8 @@ const { setTimeout, clearTimeout, setInterval, clearInterval } = globalThis;
 export interface ServedParts {
   readonly name: string;
   readonly options: NormalizedWorkerOptions;
-  readonly app: Pick<WorkerParts, 'store' | 'keepCompletedMs' | 'keepFailedMs' | 'warn'>;
+  readonly app: Pick<WorkerParts, 'store' | 'warn'>;
+  readonly retention: Retention;
   readonly executor: Executor;
   readonly activity: Activity;
 }
@@ -40,6 +44,7 @@ export class ServedQueues {
   /** Those that are served no more, while their last jobs run. */
   readonly #leaving = new Set<{ readonly queue: string; readonly claimer: Claimer }>();
   #stopScaling: (() => void) | undefined;
+  #isClosed = false;
 
   constructor(parts: ServedParts) {
     this.#parts = parts;
@@ -67,9 +72,10 @@ export class ServedQueues {
       .filter(({ idleMs }) => idleMs > ASKED_MS);
   }
 
-  /** Begins to take jobs, once `prepared`. */
+  /** Begins to take jobs, once `prepared`. @throws {ClosedError} if this is closed before it has begun. */
   async serve(queue: string, bounds: ConcurrencyBounds, prepared: () => Promise<void>): Promise<void> {
-    const { name, options, app, executor } = this.#parts;
+    this.#refuseClosed();
+    const { name, options, app, executor, retention } = this.#parts;
     const claimer = createClaimer(
       {
         ...app.store,
@@ -77,17 +83,22 @@ export class ServedQueues {
         concurrency: bounds.min,
         workerName: name,
         lockDurationMs: options.lockDurationMs,
-        keepCompletedMs: app.keepCompletedMs,
-        keepFailedMs: app.keepFailedMs,
+        onKept: (set, ms) => retention.note(queue, set, ms),
         foreign: options.fallback,
         wake: (job) => executor.wake(job),
+        spare: queue === INTERNAL_QUEUE ? undefined : spareStart,
         warn: app.warn,
       },
       (job) => executor.execute(job),
     );
     this.#served.set(queue, { claimer, bounds });
-    await prepared();
-    await claimer.start();
+    try {
+      await prepared();
+      this.#refuseClosed();
+      await claimer.start();
+    } finally {
+      this.#refuseClosed(); // it has closed the claimer, whose errors say so in other words
+    }
   }
 
   /** Takes no more jobs; settles when those that run have ended. @throws {UnknownQueueError} */
@@ -119,7 +130,7 @@ export class ServedQueues {
   /** Lets the concurrency of queues follow the load from now on, if that of any is to. */
   autoscale(): void {
     const hasBounds = [...this.#served.values()].some(({ bounds: { min, max } }) => min < max);
-    if (this.#stopScaling !== undefined || !hasBounds) return;
+    if (this.#stopScaling !== undefined || !hasBounds || this.#isClosed) return;
     const meter = new EventLoopMeter();
     const timer = setInterval(() => this.#scale(meter), LOAD_MS);
     timer.unref();
@@ -130,20 +141,24 @@ export class ServedQueues {
   }
 
   /** Gives up the attempt at a job, if it runs here. */
-  terminate({ queue, id }: Termination): void {
-    const reason = new RevokedError('The job was revoked while it ran.');
+  terminate({ queue, id, skipped }: Termination): void {
+    const reason = skipped
+      ? new SkippedError('The job was skipped while it ran: its group has its outcome without it.')
+      : new RevokedError('The job was revoked while it ran.');
     this.#served.get(queue)?.claimer.giveUp(id, reason);
     for (const leaving of this.#leaving) if (leaving.queue === queue) leaving.claimer.giveUp(id, reason);
   }
 
   /** Takes no more jobs; settles when those that run have ended. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#stopScaling?.();
     await Promise.all(this.#claimers().map((claimer) => claimer.close()));
   }
 
   /** Puts back what runs; settles when the store has taken it, or has had time to. */
   async giveBack(): Promise<void> {
+    this.#parts.executor.close();
     const claimers = this.#claimers();
     for (const claimer of claimers) claimer.giveUpAll((id) => new WorkerClosedError(id));
     let timer: NodeJS.Timeout | undefined;
@@ -156,7 +171,12 @@ export class ServedQueues {
 
   /** Cuts off what runs. */
   async abandon(): Promise<void> {
+    this.#parts.executor.close();
     await Promise.all(this.#claimers().map((claimer) => claimer.close(true)));
+  }
+
+  #refuseClosed(): void {
+    if (this.#isClosed) throw workerClosed();
   }
 
   #factsOf(queue: string): ServedQueue {

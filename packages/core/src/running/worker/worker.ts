@@ -10,16 +10,24 @@
  */
 import { NOTHING_REPAIRED, type RepairCounts } from '../../bullmq/repair.js';
 import { Repairer } from '../../bullmq/repairer.js';
+import { Retention } from '../../bullmq/retention.js';
 import { type Directed, WorkerControl } from '../../control/worker-control.js';
 import type { ServedQueue } from '../../control/worker-record.js';
 import { durationMs } from '../../duration.js';
-import { ChildProcessError, ClosedError, isUmbelError } from '../../errors.js';
+import { ChildProcessError, isUmbelError } from '../../errors.js';
+import { Ending } from '../../events/ending.js';
 import { INTERNAL_QUEUE } from '../../flow/node.js';
 import { checkQueue } from '../../tasks/options.js';
 import { ChildPool } from '../isolated/child-pool.js';
 import { isIsolatedChild } from '../isolated/handlers.js';
 import { type ActiveAttempt, Activity, type AttemptCounts } from './activity.js';
-import { type AppWorker, type CloseOptions, type CloseReason, checkClose } from './app-worker.js';
+import {
+  type AppWorker,
+  type CloseOptions,
+  type CloseReason,
+  checkClose,
+  workerClosed,
+} from './app-worker.js';
 import { type Concurrency, type ConcurrencyBounds, concurrencyBounds } from './concurrency.js';
 import { HealthServer, healthOf, type WorkerHealth } from './health.js';
 import { watchLimits } from './limits.js';
@@ -53,12 +61,15 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
   readonly #activity: Activity;
   readonly #children: ChildPool;
   readonly #repairer: Repairer | undefined;
+  readonly #retention: Retention;
   /** What goes on beside the work while it runs, and how to stop it. */
   readonly #stops: (() => unknown)[] = [];
   #state: AppWorker['state'] = 'new';
   #healthPort: number | undefined;
   #started: Promise<AppWorker> | undefined;
   #closing: Promise<void> | undefined;
+  /** Ends the waits of the start. */
+  readonly #ending = new Ending();
   #tellClosed: (reason: CloseReason) => void = () => {};
 
   constructor(given: WorkerOptions, parts: WorkerParts) {
@@ -72,6 +83,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
     });
     this.#activity = new Activity(parts.clock, parts.listeners);
     this.#repairer = this.#newRepairer();
+    this.#retention = this.#newRetention();
     const most = [options.concurrency, ...(options.queues?.values() ?? [])].map(({ max }) => max);
     this.#children = new ChildPool(Math.max(...most));
     this.#queues = new ServedQueues({
@@ -81,9 +93,11 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
       executor: parts.executor.forWorker({
         children: this.#children,
         maxLostStarts: options.maxLostStarts,
+        lockDurationMs: options.lockDurationMs,
         activity: this.#activity,
       }),
       activity: this.#activity,
+      retention: this.#retention,
     });
   }
 
@@ -122,11 +136,12 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
   }
 
   start(): Promise<AppWorker> {
+    if (this.#closing !== undefined) return Promise.reject(workerClosed());
     this.#started ??= this.#start().catch(async (error: unknown) => {
+      if (this.#isEnding()) return this.#closed();
       await this.#end('closed');
       throw error;
     });
-    if (this.#closing !== undefined) return this.#started.then(refuseClosed);
     return this.#started;
   }
 
@@ -136,11 +151,13 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
   }
 
   async setConcurrency(concurrency: Concurrency, queue?: string): Promise<void> {
+    this.#refuseClosed();
     await this.#queues.setConcurrency(concurrencyBounds('concurrency', concurrency), queue);
     if (this.#state === 'running') this.#queues.autoscale();
   }
 
   async addQueue(queue: string, concurrency?: Concurrency): Promise<void> {
+    this.#refuseClosed();
     checkQueue('queue', queue);
     this.#parts.checkQueue(queue);
     const bounds =
@@ -182,8 +199,8 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
     await closing;
   }
 
+  /** Rejects as soon as the worker is closed meanwhile: each step begins only while it is wanted. */
   async #start(): Promise<AppWorker> {
-    if (this.#closing !== undefined) refuseClosed();
     if (isIsolatedChild()) {
       throw new ChildProcessError(
         'A worker was started by a module that an isolated task is loaded from. Define the task in a module of its own.',
@@ -199,20 +216,42 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
     for (const queue of queues) this.#parts.checkQueue(queue);
     this.#state = 'starting';
     if (handlesSignals) this.#stops.push(endWithProcess(this));
-    await this.#startHealthServer();
+    await this.#wanted(() => this.#startHealthServer());
     await this.#reached(() => this.#checkStore());
     if (syncsSchedules) await this.#reached(() => this.#parts.syncSchedules());
     const control = this.#newControl();
     this.#stops.push(() => control.stop());
     await this.#reached(() => control.start());
-    await Promise.all([
-      ...queues.map((queue) => this.#serve(queue, bounds?.get(queue) ?? concurrency)),
-      this.#queues.serve(INTERNAL_QUEUE, INTERNAL_CONCURRENCY, async () => {}),
-    ]);
-    if (this.#closing === undefined) {
-      this.#running();
-      await control.begin();
-    }
+    await this.#wanted(() =>
+      Promise.all([
+        ...queues.map((queue) => this.#serve(queue, bounds?.get(queue) ?? concurrency)),
+        this.#queues.serve(INTERNAL_QUEUE, INTERNAL_CONCURRENCY, async () => {}),
+      ]),
+    );
+    this.#running();
+    await this.#wanted(() => control.begin());
+    return this;
+  }
+
+  /** What a step of the start gives. @throws {ClosedError} at once when the worker is closed, whatever the step waits for. */
+  async #wanted<T>(step: () => Promise<T>): Promise<T> {
+    this.#refuseClosed();
+    const value = await this.#ending.race(step());
+    this.#refuseClosed();
+    return value;
+  }
+
+  #refuseClosed(): void {
+    if (this.#isEnding()) throw workerClosed();
+  }
+
+  #isEnding(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  /** The worker itself, once it is closed. */
+  async #closed(): Promise<AppWorker> {
+    await this.#closing;
     return this;
   }
 
@@ -220,6 +259,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
   #running(): void {
     this.#state = 'running';
     this.#repairer?.start();
+    this.#retention.start();
     this.#queues.autoscale();
     const { maxJobs, maxMemoryBytes } = this.#options;
     this.#stops.push(
@@ -256,9 +296,10 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
 
   async #close(reason: CloseReason): Promise<void> {
     this.#state = 'closing';
+    this.#ending.with(workerClosed());
     this.#parts.onClosing?.(reason);
     try {
-      await this.#repairer?.stop();
+      await Promise.all([this.#repairer?.stop(), this.#retention.stop()]);
       await this.#queues.close();
     } finally {
       await Promise.allSettled(this.#stops.splice(0).map(async (stop) => stop()));
@@ -266,7 +307,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
       this.#state = 'closed';
       this.#parts.onClose();
       // A worker that is to end is to let its process end.
-      if (reason !== 'closed') await this.#parts.closeApp();
+      if (reason !== 'closed') await this.#parts.disconnectApp();
       this.#tellClosed(reason);
     }
   }
@@ -305,9 +346,9 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
   async #reached(command: () => Promise<void>): Promise<void> {
     for (;;) {
       try {
-        return await command();
+        return await this.#wanted(command);
       } catch (error) {
-        if (this.#closing !== undefined || !isUmbelError(error, 'CONNECTION')) throw error;
+        if (!isUmbelError(error, 'CONNECTION')) throw error;
       }
     }
   }
@@ -335,6 +376,17 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
     this.#healthPort = await server.listen(health.port, health.host);
   }
 
+  #newRetention(): Retention {
+    const { jobs, store, clock } = this.#parts;
+    return new Retention({
+      store: jobs,
+      clock,
+      queues: () => this.queues,
+      keptMs: store.keptMs,
+      onError: store.onError,
+    });
+  }
+
   #newRepairer(): Repairer | undefined {
     const { repairIntervalMs } = this.#options;
     if (repairIntervalMs === undefined) return undefined;
@@ -344,6 +396,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
       now: () => clock.now(),
       queues: () => this.queues,
       intervalMs: repairIntervalMs,
+      cleanTags: this.#parts.cleanTags,
       onRepaired: ({ started, lost, ended }) =>
         warn(
           `repaired jobs that waited for what would never come: ${started} started that waited for nothing, ${lost} ` +
@@ -352,8 +405,4 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
       onError: store.onError,
     });
   }
-}
-
-function refuseClosed(): never {
-  throw new ClosedError('This worker was closed; make another with app.worker().');
 }

@@ -5,7 +5,7 @@ const pool = new ChildPool(1);
 const child = pool.take(new URL('./tasks.mjs', import.meta.url).href);
 const context = { id: '1', enqueuedAt: new Date() };
 await new Promise((resolve) => {
-  const run = child.begin({ message: resolve, exit: () => process.exit(1) });
+  const run = child.begin({ loaded() {}, message: resolve, exit: () => process.exit(1) });
   child.send({ kind: 'run', run, app: 'isolated', task: 'pid', context, added: {}, withheld: [] });
 });
 console.log(child.pid);

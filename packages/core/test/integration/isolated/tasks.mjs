@@ -11,6 +11,8 @@ const task = (definition) => app.task({ isolate: import.meta.url, ...definition 
 
 task({ name: 'pid', run: () => process.pid });
 
+task({ name: 'late-pid', run: () => delay(50, process.pid) });
+
 app.implement(app.defineTask({ name: 'implemented' }), () => process.pid, { isolate: import.meta.url });
 
 task({

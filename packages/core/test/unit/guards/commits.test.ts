@@ -1,16 +1,17 @@
 import { type IQueueBackend, type Job, WaitingError } from 'bullmq';
 import { describe, expect, test } from 'vitest';
-import { Claims } from '../../../src/bullmq/claims.js';
+import { type Claim, Claims } from '../../../src/bullmq/claims.js';
 import { persistsCommits } from '../../../src/bullmq/guards/commits.js';
 import { failing, passing, refusal, type StubCommands, stubBackend } from '../../support/stub-backend.js';
 
 const finished = { result: undefined, finishedOn: 1 };
-const job = { id: '1', attemptsStarted: 1 } as Job;
+const job = { id: '1', attemptsStarted: 1, stalledCounter: 0 } as Job;
 
 interface World {
   readonly backend: IQueueBackend;
   readonly claims: Claims;
   readonly waits: number[];
+  readonly lost: Claim[];
 }
 
 function guarded(commands: StubCommands, isClosing = () => false): World {
@@ -18,8 +19,10 @@ function guarded(commands: StubCommands, isClosing = () => false): World {
   const claims = new Claims();
   const waits: number[] = [];
   const pause = async (ms: number) => void waits.push(ms);
-  persistsCommits(backend, { claims, lockDurationMs: 1000, pause, isClosing });
-  return { backend, claims, waits };
+  const lost: Claim[] = [];
+  const onLost = (claim: Claim) => void lost.push(claim);
+  persistsCommits(backend, { claims, lockDurationMs: 1000, pause, isClosing, onLost });
+  return { backend, claims, waits, lost };
 }
 
 const complete = (backend: IQueueBackend) => backend.moveToCompleted(job, 'value', false, 'token', false);
@@ -51,15 +54,15 @@ describe('a commit that the store refuses for the moment', () => {
     const { command } = failing([passing(), passing()], finished);
     const { backend } = guarded({
       moveToCompleted: command,
-      extendLocks: async (...args: unknown[]) => {
+      extendLock: async (...args: unknown[]) => {
         renewed.push(args);
-        return [];
+        return 1;
       },
     });
     await complete(backend);
     expect(renewed).toEqual([
-      [['1'], ['token'], 1000],
-      [['1'], ['token'], 1000],
+      ['1', 'token', 1000],
+      ['1', 'token', 1000],
     ]);
   });
 
@@ -76,7 +79,31 @@ describe('a commit that the store refuses for the moment', () => {
 
   test('counts as done if it has arrived although its answer was lost', async () => {
     const { command } = failing([passing('Connection is closed.'), refusal('JobNotInState')], finished);
-    const { backend } = guarded({ moveToCompleted: command });
+    const { backend, claims } = guarded({ moveToCompleted: command, ...stored('completed', 1, 0) });
+    claims.hold(job, 'token');
+    expect(await complete(backend)).toMatchObject({ result: undefined });
+  });
+
+  test('counts as done if the client has sent it twice by itself, after a cut', async () => {
+    const { command } = failing([refusal('JobLockNotExist')], finished);
+    const { backend, claims, lost } = guarded({ moveToCompleted: command, ...stored('completed', 1, 0) });
+    claims.hold(job, 'token');
+    expect(await complete(backend)).toMatchObject({ result: undefined });
+    expect(lost).toEqual([]);
+  });
+
+  test('counts as done if its job was started again since, and no sweep had put it back', async () => {
+    const { command } = failing([refusal('JobLockMismatch')], true);
+    const { backend, claims, lost } = guarded({ moveToWaitingChildren: command, ...stored('active', 2, 0) });
+    claims.hold(job, 'token');
+    expect(await backend.moveToWaitingChildren('1', 'token')).toBe(true);
+    expect(lost).toEqual([]);
+  });
+
+  test('counts as done if its job has no record any more', async () => {
+    const { command } = failing([refusal('JobNotExist')], finished);
+    const { backend, claims } = guarded({ moveToCompleted: command, ...stored('unknown') });
+    claims.hold(job, 'token');
     expect(await complete(backend)).toMatchObject({ result: undefined });
   });
 
@@ -101,6 +128,19 @@ describe('a commit of a job that is not the worker’s any more', () => {
     },
   );
 
+  test.each([
+    ['a sweep has put it back', 'waiting', 1, 1],
+    ['another worker has started it', 'active', 2, 1],
+    ['another worker has completed it', 'completed', 2, 1],
+    ['its lock has run out, and cannot be taken again', 'active', 1, 0],
+  ] as const)('is lost, also after a first try without an answer: %s', async (_, state, starts, stalls) => {
+    const { command } = failing([passing('Connection is closed.'), refusal('JobLockNotExist')], finished);
+    const { backend, claims, lost } = guarded({ moveToCompleted: command, ...stored(state, starts, stalls) });
+    const claim = claims.hold(job, 'token');
+    await expect(complete(backend)).rejects.toBeInstanceOf(WaitingError);
+    expect(lost).toEqual([claim]);
+  });
+
   test('other refusals reach the worker', async () => {
     const { command } = failing([refusal('JobPendingChildren')], finished);
     const { backend } = guarded({ moveToCompleted: command });
@@ -118,7 +158,7 @@ describe('a commit of a job that is not the worker’s any more', () => {
 
   test('leaves a job alone that was started again meanwhile', async () => {
     const { command } = failing([refusal('JobLockNotExist')], finished);
-    const { backend, claims } = guarded(retakable(2, command));
+    const { backend, claims } = guarded({ ...retakable(2, command), ...stored('active', 2, 1) });
     claims.hold(job, 'token');
     await expect(complete(backend)).rejects.toBeInstanceOf(WaitingError);
   });
@@ -145,6 +185,12 @@ function retakable(starts: number, moveToCompleted: unknown): StubCommands {
     takeLock: async (_id: string, _token: string, claimed: number) => claimed === starts,
     replaceData: async () => true,
   };
+}
+
+/** What the store holds of the job; without `starts`, nothing. */
+function stored(state: string, starts?: number, stalls?: number): StubCommands {
+  const record = starts === undefined ? undefined : { attemptsStarted: starts, stalledCounter: stalls };
+  return { getJobData: async () => record, getState: async () => state };
 }
 
 function argumentsOf(name: string): unknown[] {

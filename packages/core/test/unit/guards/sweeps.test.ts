@@ -1,20 +1,29 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { holdsSweepsOff } from '../../../src/bullmq/guards/sweeps.js';
-import { stubBackend } from '../../support/stub-backend.js';
+import { passing, stubBackend } from '../../support/stub-backend.js';
 
 const INTERVAL_MS = 15_000;
 
 let answerMs: number;
+let refusal: Error | undefined;
+let swept: number;
 let sweep: () => Promise<string[]>;
 
 beforeEach(() => {
   vi.useFakeTimers();
   answerMs = 1;
+  refusal = undefined;
+  swept = 0;
   const backend = stubBackend({
-    moveStalledJobsToWait: async () => ['swept'],
-    getQueueMetaField: async () => {
+    moveStalledJobsToWait: async () => {
+      swept += 1;
+      return ['swept'];
+    },
+    takeLock: async () => false,
+    replaceData: async () => false,
+    tryWrite: async () => {
       vi.advanceTimersByTime(answerMs);
-      return null;
+      if (refusal !== undefined) throw refusal;
     },
   });
   holdsSweepsOff(backend, INTERVAL_MS);
@@ -55,4 +64,42 @@ test('a sweep is left out when this process has just stood still', async () => {
   vi.advanceTimersByTime(40_000);
   expect(await sweep()).toEqual([]);
   expect(await next()).toEqual(['swept']);
+});
+
+test.each(['OOM command not allowed', 'NOREPLICAS Not enough good replicas', 'READONLY', 'MISCONF'])(
+  'a sweep is left out when the store has just refused to write: %s',
+  async (message) => {
+    await sweep();
+    await next();
+    expect(swept).toBe(1);
+    refusal = passing(message);
+    for (let refused = 0; refused < 3; refused += 1) await expect(next()).rejects.toBe(refusal);
+    refusal = undefined;
+    // However soon after the last refusal the store has come back.
+    expect(await next()).toEqual([]);
+    expect(swept).toBe(1);
+    expect(await next()).toEqual(['swept']);
+  },
+);
+
+test('a sweep that is itself refused is followed by one that is left out, also where nothing can be tried before', async () => {
+  const refused = passing('OOM command not allowed');
+  let isFull = false;
+  const backend = stubBackend({
+    moveStalledJobsToWait: async () => {
+      if (isFull) throw refused;
+      return ['swept'];
+    },
+  });
+  holdsSweepsOff(backend, INTERVAL_MS);
+  const after = () => {
+    vi.advanceTimersByTime(INTERVAL_MS);
+    return backend.moveStalledJobsToWait();
+  };
+  expect(await after()).toEqual(['swept']);
+  isFull = true;
+  await expect(after()).rejects.toBe(refused);
+  isFull = false;
+  expect(await after()).toEqual([]);
+  expect(await after()).toEqual(['swept']);
 });

@@ -1,0 +1,151 @@
+/**
+ * The commands that find jobs which have ended, and remove them with all below them. Redis and the memory store have
+ * them as scripts of their own (`primitives.ts`); for every other store they are put together from BullMQ's contract.
+ */
+import type { IQueueBackend } from 'bullmq';
+import { endedJobsIn } from './primitives.js';
+
+export type EndedSet = 'completed' | 'failed';
+
+/** Jobs of a set by when they ended, the earliest first. */
+export interface EndedRange {
+  /** In milliseconds since 1970, included like `until`. */
+  readonly from: number;
+  /** Jobs that are passed over, of those that ended at `from`. */
+  readonly skip: number;
+  readonly until: number;
+  readonly limit: number;
+}
+
+export interface EndedJob {
+  readonly id: string;
+  readonly endedAt: number;
+  /** JSON text; empty for a job whose record is gone. */
+  readonly options: string;
+  /** Whether it has a job that waits, or has waited, for it, and whether the store still holds that one. */
+  readonly parent: 'none' | 'there' | 'gone';
+}
+
+/** What a look at a job and all below it has found: all ended long enough ago; one has not; too many for one command. */
+export type TreeState = 'ended' | 'open' | 'large';
+
+/** A page of the children of a job, as the keys by which jobs refer to each other. */
+export interface ChildKeys {
+  readonly keys: readonly string[];
+  /** Absent on the last page. */
+  readonly next?: string;
+}
+
+export interface Removal {
+  /** Jobs with all below them, or by themselves; with `check` nothing is removed. */
+  readonly mode: 'tree' | 'job' | 'check';
+  /** Only jobs that ended by then, in milliseconds since 1970. */
+  readonly until: number;
+}
+
+export interface EndedJobs {
+  endedJobs(set: EndedSet, range: EndedRange): Promise<EndedJob[]>;
+  /**
+   * Removes jobs that have ended, each as a whole or not at all. Answers for the first of the ids at least, and for as
+   * many as one command can look at. A job above probes (`flow/needed.ts`) is `'large'`: what it has left behind is found
+   * by its data.
+   */
+  removeTrees(ids: readonly string[], removal: Removal): Promise<TreeState[]>;
+  childKeys(id: string, page?: string): Promise<ChildKeys>;
+}
+
+export function endedJobsOf(backend: IQueueBackend): EndedJobs {
+  return endedJobsIn(backend) ?? new ContractEndedJobs(backend);
+}
+
+/** Children that are read in one command. */
+const PAGE = 500;
+
+/** Without scripts a tree is removed job by job, and every job is read that stands at the front of its set. */
+class ContractEndedJobs implements EndedJobs {
+  readonly #backend: IQueueBackend;
+
+  constructor(backend: IQueueBackend) {
+    this.#backend = backend;
+  }
+
+  async endedJobs(set: EndedSet, { from, skip, until, limit }: EndedRange): Promise<EndedJob[]> {
+    const found: EndedJob[] = [];
+    let left = skip;
+    for (let index = await this.#firstFrom(set, from); ; index += PAGE) {
+      const ids = (await this.#backend.getRanges([set], index, index + PAGE - 1, true)).flat();
+      for (const id of ids) {
+        const job = await this.#read(id, found.at(-1)?.endedAt ?? from);
+        if (job.endedAt > until || found.length >= limit) return found;
+        if (job.endedAt === from && left > 0) left -= 1;
+        else found.push(job);
+      }
+      if (ids.length < PAGE) return found;
+    }
+  }
+
+  async removeTrees(ids: readonly string[], { mode, until }: Removal): Promise<TreeState[]> {
+    const states: TreeState[] = [];
+    for (const id of ids) {
+      const state = await this.#backend.getState(id);
+      const hasEnded = state === 'completed' || state === 'failed';
+      const isThere = hasEnded || state !== 'unknown';
+      if (isThere && (!hasEnded || (await this.#read(id, 0)).endedAt > until)) states.push('open');
+      else if (mode !== 'job' && isThere && (await this.#hasChildren(id))) states.push('large');
+      else {
+        if (mode !== 'check' && isThere) await this.#backend.remove(id, false);
+        states.push('ended');
+      }
+    }
+    return states;
+  }
+
+  async childKeys(id: string, page = '0 0'): Promise<ChildKeys> {
+    const [part = 0, cursor = 0] = page.split(' ').map(Number);
+    const kind = (['unprocessed', 'processed', 'ignored', 'failed'] as const)[part] ?? 'failed';
+    const found = await this.#backend.getDependencies(id, { [kind]: { cursor, count: PAGE } });
+    const children = found[kind] ?? [];
+    const keys = Array.isArray(children) ? children : Object.keys(children);
+    const more = {
+      unprocessed: found.nextUnprocessedCursor,
+      processed: found.nextProcessedCursor,
+      ignored: found.nextIgnoredCursor,
+      failed: 0, // no job of Umbel's fails its parent
+    }[kind];
+    const next = Number(more ?? 0);
+    if (next !== 0) return { keys, next: `${part} ${next}` };
+    return { keys, ...(kind !== 'failed' && { next: `${part + 1} 0` }) };
+  }
+
+  async #hasChildren(id: string): Promise<boolean> {
+    const kinds = ['unprocessed', 'processed', 'ignored', 'failed'] as const;
+    const counts = await this.#backend.getDependencyCounts(id, [...kinds]);
+    return counts.some((count) => count > 0);
+  }
+
+  /** The place of the first job that ended at `from` or later. */
+  async #firstFrom(set: EndedSet, from: number): Promise<number> {
+    let low = 0;
+    let [high = 0] = from > 0 ? await this.#backend.getCounts([set]) : [];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const [id = ''] = (await this.#backend.getRanges([set], middle, middle, true)).flat();
+      const { endedAt } = await this.#read(id, from);
+      if (endedAt < from) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** One whose record is gone counts as ended when its neighbour did. */
+  async #read(id: string, neighbour: number): Promise<EndedJob> {
+    const job = await this.#backend.getJobData(id);
+    if (job === undefined || job === null) return { id, endedAt: neighbour, options: '', parent: 'none' };
+    const { finishedOn = neighbour, opts, parentKey } = job;
+    const options = typeof opts === 'string' ? opts : JSON.stringify(opts ?? {});
+    if (!parentKey) return { id, endedAt: finishedOn, options, parent: 'none' };
+    const { prefix, queueName, id: parentId } = this.#backend.parseNodeKey(parentKey);
+    const state = await this.#backend.forQueue(queueName, prefix).getState(parentId);
+    return { id, endedAt: finishedOn, options, parent: state === 'unknown' ? 'gone' : 'there' };
+  }
+}
