@@ -134,7 +134,7 @@ function calls(count) {
   per(
     '.into(key, rest)',
     (i) => `export const d${i} = t${i}.into('k${i}', { id: '', tags: [], nested: { a: 1, b${i}: true } });`,
-    { limit: 300, design: '214' },
+    { limit: 350, design: '214' },
   );
   per('.s(part)', (i) => `export const d${i} = t${i}.s({ id: '', tags: [] });`, {
     limit: 400,

@@ -1,7 +1,7 @@
 import type { Signature, Step } from '@umbel/core';
 import { checkInteger } from '@umbel/core/internal';
 import { mapping } from './mapping.js';
-import type { Inputs } from './types/flow.js';
+import type { Inputs, OneCall } from './types/flow.js';
 
 /**
  * As `map`, with `size` inputs packed in one job, which runs them one after the other: one flat list of results in the
@@ -12,12 +12,12 @@ import type { Inputs } from './types/flow.js';
  * @throws {CanvasError} if the step is not a call of one task, or the inputs are no list.
  * @throws {InvalidOptionError} unless `size` is a whole number of at least 1.
  */
-export function chunks<In, Out>(
-  step: Step<string, In, Out>,
+export function chunks<Name extends string, In, Out>(
+  step: Step<Name, In, Out> & OneCall<Name>,
   size: number,
 ): Signature<'chunks', readonly In[], Out[]>;
-export function chunks<In, Out>(
-  step: Step<string, In, Out>,
+export function chunks<Name extends string, In, Out>(
+  step: Step<Name, In, Out> & OneCall<Name>,
   inputs: Inputs<NoInfer<In>>,
   size: number,
 ): Signature<'chunks', unknown, Out[]>;

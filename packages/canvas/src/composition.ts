@@ -7,8 +7,10 @@ import {
   UnboundTaskError,
 } from '@umbel/core';
 import {
+  BULK_OPTIONS,
   type CallbackExpressions,
   callbackOf,
+  checkOptions,
   droppedOptions,
   type FlowNode,
   hasOptions,
@@ -20,8 +22,10 @@ import {
   piped,
   plannedGraph,
   type RunGraph,
+  refuseUnbound,
   SENDER,
   type Sender,
+  SIGNATURE_OPTIONS,
   type Signed,
   type Surroundings,
   withCallback,
@@ -60,6 +64,7 @@ export class Composition implements Part, Plannable {
   }
 
   async sendMany(inputs: Iterable<unknown>, options: BulkOptions = {}): Promise<AsyncResult<unknown>[]> {
+    checkOptions(options, BULK_OPTIONS);
     const results: AsyncResult<unknown>[] = [];
     for (const input of inputs) results.push(await this.applyAsync(input, options));
     return results;
@@ -75,7 +80,7 @@ export class Composition implements Part, Plannable {
   }
 
   set(options: SignatureOptions): Composition {
-    const merged = mergeOptions(this[EXPRESSION].options, normalizeOptions(options, 0)); // no eta, so no time
+    const merged = mergeOptions(this[EXPRESSION].options, normalizeOptions(options, 0, SIGNATURE_OPTIONS)); // no eta, so no time
     return new Composition({ ...this[EXPRESSION], options: merged }, this[SENDER]);
   }
 
@@ -126,3 +131,5 @@ export class Composition implements Part, Plannable {
     return this[EXPRESSION];
   }
 }
+
+refuseUnbound(Composition, 'composition');

@@ -1,5 +1,5 @@
 import { InvalidOptionError, type OutputOf, type Signature, type StepOutcome } from '@umbel/core';
-import { checkInteger } from '@umbel/core/internal';
+import { checkInteger, checkOptions, type OptionNames } from '@umbel/core/internal';
 import { Composition } from './composition.js';
 import type { JoinPolicy } from './expression.js';
 import { checkCount, membersOf } from './members.js';
@@ -11,7 +11,7 @@ export interface GroupOptions {
    * are skipped; with `'running'`, those that run are given up as well: their `ctx.signal` is aborted, and whatever they
    * give is ignored. Default false: all run to their end.
    */
-  cancelSiblings?: boolean | 'running';
+  cancelSiblings?: boolean | 'running' | undefined;
 }
 
 /**
@@ -70,7 +70,10 @@ export interface GroupFunction {
   ): Signature<'group', NeedsAll<EachOf<Group>>, OutputOf<EachOf<Group>>[]>;
 }
 
-function build(members: Members, { cancelSiblings }: GroupOptions = {}, policy?: JoinPolicy): Composition {
+const OPTIONS: OptionNames<GroupOptions> = { cancelSiblings: true };
+
+function build(members: Members, options: GroupOptions = {}, policy?: JoinPolicy): Composition {
+  const { cancelSiblings } = checkOptions(options, OPTIONS);
   if (![undefined, false, true, 'running'].includes(cancelSiblings)) {
     throw new InvalidOptionError('cancelSiblings', "true, false or 'running'", cancelSiblings);
   }

@@ -21,7 +21,7 @@ import { openEvents } from './events/open-events.js';
 import type { MembersFeed } from './flow/feed.js';
 import type { FlowNode } from './flow/node.js';
 import type { Jobs, Runs } from './queries/query.js';
-import type { AsyncResult } from './results/async-result.js';
+import type { AsyncResult, RevokeOptions } from './results/async-result.js';
 import { StoredResult } from './results/result.js';
 import { type HandledTask, offerHandler } from './running/isolated/handlers.js';
 import type { ActiveJob } from './running/job.js';
@@ -39,10 +39,19 @@ import { actual } from './stand-in.js';
 import { clientOf } from './tasks/client.js';
 import { CONTRACT, ContractObject, paired } from './tasks/contract.js';
 import { type Definition, moduleOf, toEntry } from './tasks/definition.js';
-import { type BulkOptions, checkName, type NormalizedOptions, type SendOptions } from './tasks/options.js';
+import { checkHooks } from './tasks/hooks.js';
+import { checkOptions, type OptionNames } from './tasks/known-options.js';
+import {
+  type BulkOptions,
+  checkBoolean,
+  checkName,
+  type NormalizedOptions,
+  type SendOptions,
+} from './tasks/options.js';
 import { Registry, type TaskEntry } from './tasks/registry.js';
-import type { Sender, TaskExpression } from './tasks/signature.js';
+import { isSigned, type Sender, type Signed, type TaskExpression } from './tasks/signature.js';
 import { TaskObject } from './tasks/task.js';
+import { refuseUnbound } from './tasks/unbound.js';
 
 /** What is measured of an app in this process. */
 export interface Measured {
@@ -136,8 +145,10 @@ export class AppCore implements Sender, Operating {
   implement(
     contract: ContractObject,
     run: NonNullable<TaskEntry['run']>,
-    { isolate, hooks }: ImplementOptions = {},
+    options: ImplementOptions = {},
   ): ContractObject {
+    const { isolate, hooks } = checkOptions(options, IMPLEMENT);
+    checkHooks(hooks);
     if (typeof run !== 'function') throw new InvalidOptionError('run', 'a function', run);
     const entry = entryOf(contract);
     this.#addHandled({
@@ -260,21 +271,26 @@ export class AppCore implements Sender, Operating {
     return this.#parts.sending.optionsOf(expression, headers);
   }
 
-  result(...args: readonly [id: string] | readonly [task: TaskObject, id: string]): AsyncResult<unknown> {
-    const id = args.length === 1 ? args[0] : args[1];
+  result(...args: readonly [id: string] | readonly [called: Signed, id: string]): AsyncResult<unknown> {
+    const [called, id] = args.length === 1 ? [undefined, args[0]] : args;
+    if (called !== undefined && !isSigned(called))
+      throw new InvalidOptionError('called', 'a task, a signature or a composition', called);
     if (typeof id !== 'string' || !isJobId(id)) throw new InvalidOptionError('id', 'the id of a job', id);
-    const task = args.length === 1 ? undefined : args[0].name;
+    const task = called instanceof TaskObject ? called.name : undefined;
     const { results, registry, router, queues } = actual(this).#parts;
     const own = task === undefined ? undefined : registry.get(task)?.options.queue;
     const usual = task === undefined ? [] : [router.usualQueue(task, own)];
     return new StoredResult(results, { queues: () => [...new Set([...usual, ...queues.known()])] }, id);
   }
 
-  find({ tag }: RunQuery): AsyncGenerator<AsyncResult<unknown>, void> {
+  find(query: RunQuery): AsyncGenerator<AsyncResult<unknown>, void> {
+    const { tag } = checkOptions(query, FIND, { option: 'query' });
     return findByTag(actual(this).#parts, tag);
   }
 
-  async revoke({ tag, terminate = false }: RunQuery & { terminate?: boolean }): Promise<number> {
+  async revoke(query: RunQuery & RevokeOptions): Promise<number> {
+    const { tag, terminate = false } = checkOptions(query, REVOKE, { option: 'query' });
+    checkBoolean('terminate', terminate);
     return revokeByTag(actual(this).#parts, tag, terminate);
   }
 
@@ -317,6 +333,10 @@ export class AppCore implements Sender, Operating {
   }
 }
 
+const IMPLEMENT: OptionNames<ImplementOptions> = { isolate: true, hooks: true };
+const FIND: OptionNames<RunQuery> = { tag: true };
+const REVOKE: OptionNames<RunQuery & RevokeOptions> = { tag: true, terminate: true };
+
 function entryOf(contract: ContractObject): TaskEntry {
   const entry = contract[CONTRACT];
   if (entry === undefined) throw new InvalidOptionError('contract', 'what defineTask gives', contract);
@@ -328,3 +348,5 @@ const MANY_TASKS = 1000;
 const TOO_MANY_TASKS =
   `${MANY_TASKS} tasks are defined, and each stays in memory. Define a task once, where its module is loaded, ` +
   'and not in a handler or a request: what differs between calls is their input';
+
+refuseUnbound(AppCore, 'app');

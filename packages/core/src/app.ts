@@ -13,13 +13,13 @@ import { InvalidOptionError } from './errors.js';
 import type { EventOf, EventQuery, EventType } from './events/event.js';
 import type { Logger } from './logger.js';
 import type { Jobs, Runs } from './queries/query.js';
-import type { AsyncResult } from './results/async-result.js';
+import type { AsyncResult, RevokeOptions } from './results/async-result.js';
 import type { AppWorker } from './running/worker/app-worker.js';
 import type { WorkerOptions } from './running/worker/options.js';
 import type { ScheduleHandle, Schedules, ScheduleTarget } from './schedules/handle.js';
 import type { ScheduleOptions } from './schedules/options.js';
-import type { Hooks } from './tasks/hooks.js';
-import { checkKnown, checkObject, type OptionNames } from './tasks/known-options.js';
+import { checkHooks, type Hooks } from './tasks/hooks.js';
+import { checkOptions, type OptionNames } from './tasks/known-options.js';
 import type { AddedBy, AnyMiddleware } from './tasks/middleware.js';
 import type { SendOptions } from './tasks/options.js';
 import type { QueueOptions, Routes } from './tasks/routing.js';
@@ -28,7 +28,7 @@ import type { Client, Handlers, NamedTask } from './types/named.js';
 import type { AnyStep, OutputOf } from './types/step.js';
 import type {
   AnyContract,
-  AnyTask,
+  AnySignature,
   Contract,
   ContractDefinition,
   ContractExtras,
@@ -47,36 +47,36 @@ export interface AppOptions<Stack extends readonly AnyMiddleware[] = readonly An
   /** Letters, digits, `_`, `.` and `-`, at most 100. Apps of different names never see each other's jobs. */
   name: string;
   /** Default: the environment variable `UMBEL_URL`, else a Redis on this machine. */
-  connection?: Connection;
+  connection?: Connection | undefined;
   /**
    * What every key in the store begins with. Default `umbel:{<name>}`: the braces keep an app's keys on one node of a
    * Redis Cluster, which flows need. Letters, digits, `_`, `.`, `-`, `:`, `{` and `}`, at most 200.
    */
-  prefix?: string;
+  prefix?: string | undefined;
   /**
    * The app's queues (`'default'` is always one), with what holds for each as a whole. Then a call to any other is
    * refused; without this, a call to one that no task and no route names.
    */
-  queues?: readonly string[] | Readonly<Record<string, QueueOptions>>;
+  queues?: readonly string[] | Readonly<Record<string, QueueOptions>> | undefined;
   /** The queues of tasks that name none: by pattern (`{ 'email.*': 'email' }`), or a function. Default: `'default'`. */
-  routes?: Routes;
+  routes?: Routes | undefined;
   /** How long a call that this app sends is kept after its end, and a run, with all its steps, after its own. Default 1 day. */
-  resultTtl?: Duration;
+  resultTtl?: Duration | undefined;
   /** The same of those that fail. Default 7 days. */
-  failureTtl?: Duration;
+  failureTtl?: Duration | undefined;
   /** How long a command is tried again while the store cannot be reached. Default 10 s. */
-  sendTimeout?: Duration;
+  sendTimeout?: Duration | undefined;
   /** Round every sending and every attempt; the first is the outermost. What it adds to `ctx` is typed in handlers. */
   middleware?: Stack;
   /** Called round the attempts of every task, before the task's own. */
-  hooks?: Hooks;
+  hooks?: Hooks | undefined;
   /** Names of keys, at any depth of every input, whose values are masked in logs, progress and errors. */
-  sensitive?: readonly string[];
+  sensitive?: readonly string[] | undefined;
   /** What values go through on their way to the store, in this order: `[compression(), encryption({ … })]`. */
-  codecs?: readonly Codec[];
-  limits?: Limits;
+  codecs?: readonly Codec[] | undefined;
+  limits?: Limits | undefined;
   /** Where connection errors and the like are told. Default `console`; with `umbel worker`, its log. */
-  logger?: Logger;
+  logger?: Logger | undefined;
 }
 
 /** Which calls and compositions are meant. */
@@ -90,14 +90,14 @@ export interface Limits {
    * Longest input, in bytes of JSON. Default 1 MiB. A worker refuses a stored one that is longer than 32 MiB and than
    * this; what steps have put together may be longer than the input of a call.
    */
-  inputBytes?: number;
+  inputBytes?: number | undefined;
   /** Longest result, in bytes of JSON; also of progress, and of what comes with a failure. Default 1 MiB. */
-  resultBytes?: number;
+  resultBytes?: number | undefined;
   /**
    * Most members of a group, and most jobs of a `map` or `chunks`, that are given as a list or come from one. Default
    * 10,000. Members that are read while they are sent are not counted.
    */
-  groupMembers?: number;
+  groupMembers?: number | undefined;
 }
 
 /** Binds tasks to a store. Nothing connects before the first call or worker. `Added` is what middleware adds to `ctx`. */
@@ -172,8 +172,14 @@ export interface App<Added = {}> {
    * @throws as `applyAsync`.
    */
   send(name: string, input?: unknown, options?: SendOptions): Promise<AsyncResult<unknown>>;
-  /** The handle of an earlier call of a task, by its id, also in another process. Typed by the task. */
-  result<T extends AnyTask>(task: T, id: string): AsyncResult<OutputOf<T>, T['~extras']>;
+  /**
+   * The handle of an earlier call of a task, a signature or a composition, by its id, also in another process. Typed by
+   * what was called.
+   */
+  result<Called extends AnySignature>(
+    called: Called,
+    id: string,
+  ): AsyncResult<OutputOf<Called>, Called['~extras']>;
   /** The handle of any earlier call or composition, by its id. */
   result(id: string): AsyncResult<unknown>;
   /**
@@ -185,7 +191,7 @@ export interface App<Added = {}> {
    * Keeps what bears a tag from starting, for good: calls, whole compositions and, where only a part bears it, that part.
    * As `revoke` of a handle. Gives the number of jobs of tasks that were marked.
    */
-  revoke(query: RunQuery & { terminate?: boolean }): Promise<number>;
+  revoke(query: RunQuery & RevokeOptions): Promise<number>;
   /**
    * What happens to the app's jobs, runs and workers, as it happens or from an earlier place on: of each job in its order,
    * over all queues by the store's time. It goes on until it is left (`break`), `signal` is aborted or the app is closed;
@@ -260,7 +266,10 @@ export type ImplementOptions = Pick<TaskDefinition<string, Schema, Schema, unkno
 export function createApp<const Stack extends readonly AnyMiddleware[] = readonly AnyMiddleware[]>(
   options: AppOptions<Stack>,
 ): App<AddedBy<Stack>> {
-  checkKnown(checkObject('options', options, "{ name: 'shop' }"), OPTIONS);
+  checkOptions(options, OPTIONS, { example: "{ name: 'shop' }" });
+  if (options.limits !== undefined)
+    checkOptions(options.limits, LIMITS, { option: 'limits', above: 'limits.' });
+  checkHooks(options.hooks);
   return new AppCore(options) as unknown as App<AddedBy<Stack>>; // its methods are typed by what the definitions promise, above
 }
 
@@ -280,6 +289,8 @@ const OPTIONS: OptionNames<AppOptions> = {
   limits: true,
   logger: true,
 };
+
+const LIMITS: OptionNames<Limits> = { inputBytes: true, resultBytes: true, groupMembers: true };
 
 /** True for what `createApp` gives, also where another copy of this package has made it. */
 export function isApp(value: unknown): value is App {

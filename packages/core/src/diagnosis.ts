@@ -1,4 +1,5 @@
 /** What may be wrong with an app and its store, looked at without changing anything. */
+
 import { queuedJobs } from './bullmq/queued-jobs.js';
 import { NOTHING_REPAIRED, type RepairCounts } from './bullmq/repair.js';
 import { repairAll } from './bullmq/repairer.js';
@@ -8,12 +9,13 @@ import type { StoredJob } from './bullmq/stored-job.js';
 import { isUmbelError, type ValidationError, type ValidationIssue } from './errors.js';
 import { INTERNAL_QUEUE } from './flow/node.js';
 import type { InputChecks } from './sending/checks.js';
+import { checkOptions, type OptionNames } from './tasks/known-options.js';
 import { checkInteger } from './tasks/options.js';
 import type { Registry } from './tasks/registry.js';
 
 export interface DiagnosisOptions {
   /** So many jobs that have not started are looked at in each queue, 0 to 10,000. Default 100. */
-  jobs?: number;
+  jobs?: number | undefined;
 }
 
 /** What a Redis tells of itself; what it does not tell is absent. */
@@ -58,8 +60,11 @@ export interface DiagnosisParts {
   readonly checks: InputChecks;
 }
 
+const OPTIONS: OptionNames<DiagnosisOptions> = { jobs: true };
+
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
-export async function diagnose(parts: DiagnosisParts, { jobs = 100 }: DiagnosisOptions): Promise<Diagnosis> {
+export async function diagnose(parts: DiagnosisParts, options: DiagnosisOptions): Promise<Diagnosis> {
+  const { jobs = 100 } = checkOptions(options, OPTIONS);
   const limit = checkInteger('jobs', jobs, 0, 10_000);
   const store = await storeReport(parts.store);
   const stuck = await repairAll(parts.store, parts.queues, { isDryRun: true });

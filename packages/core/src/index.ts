@@ -30,7 +30,7 @@ export type { QueueCounts, QueueHandle } from './bullmq/queue-handle.js';
 export type { RepairCounts } from './bullmq/repair.js';
 export type { Obeyed, ShuttingDown, WorkerConf, WorkerStats } from './control/answers.js';
 export type { Answers, AskOptions } from './control/asking.js';
-export type { Control, RevokeOptions } from './control/control.js';
+export type { Control } from './control/control.js';
 export type {
   Inspect,
   JobsQuery,
@@ -137,7 +137,13 @@ export type {
 } from './results/member-outcome.js';
 export { isFinal, type JobState } from './results/state.js';
 // Workers
-export type { MemberArgs, MemberOptions, TaskContext, TaskLog } from './running/context.js';
+export type {
+  MemberArgs,
+  MemberOptions,
+  RetryRequestOptions,
+  TaskContext,
+  TaskLog,
+} from './running/context.js';
 export { processIndex } from './running/processes/place.js';
 export type { ActiveAttempt, AttemptCounts, AttemptEnd } from './running/worker/activity.js';
 export type { AppWorker, CloseOptions, CloseReason } from './running/worker/app-worker.js';
@@ -161,18 +167,21 @@ export type { AddedBy, AnyMiddleware, Middleware, OutgoingCall } from './tasks/m
 export type {
   BulkOptions,
   CallOptions,
+  DebounceOptions,
   DeduplicationOptions,
   FailureRecord,
   SendOptions,
   SignatureOptions,
   StepOutcome,
   TaskOptions,
+  ThrottleOptions,
+  UniqueOptions,
 } from './tasks/options.js';
 export type { Rate } from './tasks/rate.js';
-export type { RetryOptions, TaskRetryOptions } from './tasks/retry.js';
+export type { Jitter, RetryOptions, TaskRetryOptions } from './tasks/retry.js';
 export type { QueueOptions, RoutedCall, Routes } from './tasks/routing.js';
 // What JSON carries
-export type { Json, NotJsonSafe } from './types/json.js';
+export type { Json, NotJsonSafe, Received } from './types/json.js';
 // Tasks by name
 export type { Client, Handlers, NamedTask } from './types/named.js';
 // Steps of a composition
@@ -189,13 +198,20 @@ export type {
 } from './types/step.js';
 export type {
   AnyContract,
+  AnySignature,
   AnyTask,
   Contract,
+  Decoded,
+  Encoded,
   Handler,
+  InputSchema,
+  OutputSchema,
   ReceivedBy,
   ReturnedBy,
+  Schema,
   Signature,
   Task,
+  TaskResult,
 } from './types/task.js';
 // Codecs
 export { compression } from './wire/compression.js';

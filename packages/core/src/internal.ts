@@ -32,14 +32,17 @@ export { united } from './sending/callbacks.js';
 export { looksLikeOptions, optionsComeSecond } from './sending/mistaken-options.js';
 export { standInFor } from './stand-in.js';
 export { type OptionsOf, type Planning, piped, provideCanvas, type Surroundings } from './tasks/canvas.js';
+export { checkOptions, type OptionNames } from './tasks/known-options.js';
 export { type CallbackExpressions, withCallback } from './tasks/linking.js';
 export {
+  BULK_OPTIONS,
   checkInteger,
   isName,
   mergeOptions,
   NO_OPTIONS,
   type NormalizedOptions,
   normalizeOptions,
+  SIGNATURE_OPTIONS,
 } from './tasks/options.js';
 export { readOptions } from './tasks/read-options.js';
 export type { TaskEntry } from './tasks/registry.js';
@@ -57,7 +60,8 @@ export {
   type TaskExpression,
   TaskSignature,
 } from './tasks/signature.js';
-export type { KeysOf, Prettify } from './types/bind.js';
+export { refuseUnbound } from './tasks/unbound.js';
+export type { KeysOf, NamedKeysOf, Prettify, ValueAt } from './types/bind.js';
 export { toError } from './wire/error-record.js';
 export { jsonIssues } from './wire/json.js';
 export { isPlainObject } from './wire/plain-object.js';

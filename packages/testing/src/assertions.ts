@@ -3,7 +3,7 @@ import { AssertionError } from 'node:assert';
 import { inspect, isDeepStrictEqual } from 'node:util';
 import { normalize } from '@umbel/canvas/internal';
 import type { AnyStep, AnyTask, InputOf } from '@umbel/core';
-import { type Duration, durationMs } from '@umbel/core/internal';
+import { checkOptions, type Duration, durationMs, type OptionNames } from '@umbel/core/internal';
 import type { Attempt, AttemptOutcome, EnqueuedCall } from './history.js';
 import type { TestApp } from './test-app.js';
 
@@ -19,17 +19,20 @@ export type Expected<T> =
 
 export interface EnqueuedOptions {
   /** How often. Default: at least once. */
-  times?: number;
-  queue?: string;
-  priority?: number;
+  times?: number | undefined;
+  queue?: string | undefined;
+  priority?: number | undefined;
   /** The wait before it may start. */
-  delay?: Duration;
+  delay?: Duration | undefined;
 }
 
 export interface RunOptions {
   /** How many attempts. Default: at least one. */
-  times?: number;
+  times?: number | undefined;
 }
+
+const ENQUEUED: OptionNames<EnqueuedOptions> = { times: true, queue: true, priority: true, delay: true };
+const RUN: OptionNames<RunOptions> = { times: true };
 
 /** Whether a claim holds, and what to say if it does not, or if it should not have. */
 export interface Verdict {
@@ -44,7 +47,7 @@ export function enqueued<Task extends AnyTask>(
   input?: Expected<InputOf<Task>>,
   options: EnqueuedOptions = {},
 ): Verdict {
-  const { times, queue, priority, delay } = options;
+  const { times, queue, priority, delay } = checkOptions(options, ENQUEUED);
   const found = t.enqueued.filter(
     (call) =>
       call.task === task.name &&
@@ -79,7 +82,8 @@ export function enqueuedExactly(
 }
 
 /** That the task's handler, or its fake, ran. */
-export function ran(t: TestApp, task: AnyTask, { times }: RunOptions = {}): Verdict {
+export function ran(t: TestApp, task: AnyTask, options: RunOptions = {}): Verdict {
+  const { times } = checkOptions(options, RUN);
   const found = t.attempts.filter((attempt) => attempt.task === task.name && attempt.ran);
   const claim = `${task.name} to have run${times === undefined ? '' : ` ${times}×`}`;
   return verdict(countFits(found.length, times), claim, found.length, t.attempts.map(attemptLine));

@@ -15,11 +15,13 @@ import {
 } from '@umbel/core';
 import {
   type ActiveJob,
+  checkOptions,
   coreOf,
   type Duration,
   durationMs,
   INTERNAL_QUEUE,
   type Observer,
+  type OptionNames,
   Skip,
   StoppedEarly,
   standInFor,
@@ -40,23 +42,31 @@ import { replaceGlobals, withClock } from './virtual-globals.js';
 
 export interface TestAppOptions {
   /** The engine's time at the start. Default 2030-01-01T00:00:00Z, so that a test gives the same every day. */
-  now?: Date;
+  now?: Date | undefined;
   /** Jobs of one queue that run at the same time. Default 10. */
-  concurrency?: number;
+  concurrency?: number | undefined;
   /**
    * Whether `Date`, `setTimeout`, `setInterval` and `node:timers/promises` follow the engine's time inside handlers.
    * A handler with a timer counts as waiting for it, so one that guards real work by a timer is timed out at once.
    * Default false: handlers ask `ctx.now()` and `ctx.sleep()`.
    */
-  virtualTimers?: boolean;
+  virtualTimers?: boolean | undefined;
   /**
    * Whether results and failures go from the store as the app's `resultTtl` and `failureTtl` say, while time passes.
    * Default false: they stay, so that a test that passes a month finds them.
    */
-  retention?: boolean;
+  retention?: boolean | undefined;
   /** Varies, repeatably, what BullMQ leaves open, such as which of several idle workers is served first. */
-  seed?: number;
+  seed?: number | undefined;
 }
+
+const OPTIONS: OptionNames<TestAppOptions> = {
+  now: true,
+  concurrency: true,
+  virtualTimers: true,
+  retention: true,
+  seed: true,
+};
 
 /** Something that can be sent: a task, a signature or a composition. */
 type Sendable<In, Out> = Step<string, In, Out> & {
@@ -66,10 +76,12 @@ type Sendable<In, Out> = Step<string, In, Out> & {
 /** How `perform` runs a handler. */
 export interface PerformOptions {
   /** Counted from 1. Default 1. */
-  attempt?: number;
-  headers?: Readonly<Record<string, string>>;
-  signal?: AbortSignal;
+  attempt?: number | undefined;
+  headers?: Readonly<Record<string, string>> | undefined;
+  signal?: AbortSignal | undefined;
 }
+
+const PERFORM: OptionNames<PerformOptions> = { attempt: true, headers: true, signal: true };
 
 /**
  * An app on an engine of its own, in memory and in virtual time.
@@ -113,7 +125,7 @@ export interface TestApp extends AsyncDisposable {
   /** Replaces the handlers of all tasks that have no fake of their own, but for those in `except`. */
   fakeAll(
     handler: (input: unknown, task: string) => unknown,
-    options?: { except?: readonly AnyTask[] },
+    options?: { except?: readonly AnyTask[] | undefined },
   ): void;
   /**
    * Runs one handler as a worker would, without a queue: validation, the way through JSON, the context.
@@ -157,6 +169,7 @@ export function testApp(app: App, options: TestAppOptions = {}): Promise<TestApp
 
 async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> {
   const core = coreOf(app);
+  checkOptions(options, OPTIONS);
   if (timersFakedAtLoad.length > 0) {
     throw new FakedTimersError(
       `App "${app.name}" cannot be tested: ${timersFakedAtLoad.join(', ')} were faked when @umbel/testing was loaded, ` +
@@ -322,9 +335,12 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
       }
     },
     fake: (task, behaviour) => fakes.set(task, behaviour),
-    fakeAll: (handler, { except = [] } = {}) =>
-      fakes.setOthers((input, ctx) => handler(input, ctx.name), except),
-    async perform(task, input, { attempt = 1, headers, signal } = {}) {
+    fakeAll(handler, fakeOptions = {}) {
+      const { except = [] } = checkOptions(fakeOptions, { except: true });
+      fakes.setOthers((input, ctx) => handler(input, ctx.name), except);
+    },
+    async perform(task, input, performOptions = {}) {
+      const { attempt = 1, headers, signal } = checkOptions(performOptions, PERFORM);
       const data: unknown = JSON.parse(JSON.stringify({ umbel: 1, input, headers }));
       let endWait = () => {};
       const job = { ...unclaimed, ...ending(signal), name: task.name, data, attempt, enqueuedAt: engine.now };
@@ -396,6 +412,7 @@ const unclaimed = {
   starts: 1,
   stalls: 0,
   onceStored: () => {},
+  endUniqueness: async () => {},
   chargeLossIf: () => {},
   updateProgress: async () => {},
   log: async () => {},

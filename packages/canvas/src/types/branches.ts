@@ -1,6 +1,6 @@
 /** What `match` and `when` need of the value they decide by. */
 import type { AnyStep, InputOf, OutputOf, Result } from '@umbel/core';
-import type { KeysOf, Prettify } from '@umbel/core/internal';
+import type { NamedKeysOf, Prettify, ValueAt } from '@umbel/core/internal';
 
 /** What a value may be under the key for a case of this name, whose name is compared as text. */
 type Named<Name> =
@@ -17,7 +17,6 @@ export type NeedsOfCase<Key extends string, Name, In> = unknown extends In
     : never;
 
 type Scalar = string | number | boolean | null;
-type ValueAt<In, Key> = In extends unknown ? (Key extends keyof In ? In[Key] : never) : never;
 
 /** What a value of this type may be compared with. Printed in errors. */
 type ComparisonWith<Value> = (Value & Scalar) | null | Comparisons<(Value & Scalar) | null, Ordered<Value>>;
@@ -75,8 +74,10 @@ type Compared<C> = [OperandsOf<C>] extends [never] ? unknown : OperandsOf<C> | n
 type Optional<C> = { [Key in keyof C]: C[Key] extends { readonly exists: boolean } ? Key : never }[keyof C];
 
 /** What a condition says of keys that the branches do not name. A key need not be there if the condition asks whether it is. */
-type NeedsOfCondition<C, In> = { [Key in Exclude<keyof C, KeysOf<In> | Optional<C>>]: Compared<C[Key]> } & {
-  [Key in Exclude<keyof C & Optional<C>, KeysOf<In>>]?: Compared<C[Key]>;
+type NeedsOfCondition<C, In> = {
+  [Key in Exclude<keyof C, NamedKeysOf<In> | Optional<C>>]: Compared<C[Key]>;
+} & {
+  [Key in Exclude<keyof C & Optional<C>, NamedKeysOf<In>>]?: Compared<C[Key]>;
 };
 
 /** What the test and the branches need together. */

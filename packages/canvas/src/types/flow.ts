@@ -66,6 +66,26 @@ export type NeedsAll<Steps> = [Steps] extends [never]
     ? Prettify<In>
     : never;
 
+/** The names under which compositions give their results. */
+type Composed =
+  | 'chain'
+  | 'group'
+  | 'chord'
+  | 'map'
+  | 'starmap'
+  | 'chunks'
+  | 'match'
+  | 'when'
+  | 'fallback'
+  | 'flat';
+
+/** What the compiler prints for a composition where only calls of one task can stand. A task may have such a name. */
+interface CallOfOneTask<Name> {
+  readonly name: Name;
+}
+
+export type OneCall<Name> = Name extends Composed ? CallOfOneTask<Name> : unknown;
+
 /** Inputs of a step: a list, or what is read while it is sent. */
 export type Inputs<In> = readonly In[] | Iterable<In> | AsyncIterable<In>;
 
@@ -74,7 +94,10 @@ export type Row<In, Keys extends readonly unknown[]> = {
   readonly [Place in keyof Keys]: Exclude<In[Keys[Place] & keyof In], undefined>;
 };
 
-type RequiredKeys<In> = { [Key in keyof In]-?: {} extends Pick<In, Key> ? never : Key }[keyof In];
+/** Of a union, the keys of every member; `as` keeps those that stand beside an index signature. */
+type RequiredKeys<In> = In extends unknown
+  ? keyof { [Key in keyof In as {} extends Pick<In, Key> ? never : Key]: 1 }
+  : never;
 
 /** What the compiler prints when a required key is not listed. */
 export type Unlisted<In, Keys> = [Exclude<RequiredKeys<In>, Keys>] extends [never]

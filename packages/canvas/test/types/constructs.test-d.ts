@@ -453,3 +453,37 @@ declare const mail: { via: 'mail'; to: string; text: string };
 declare function measured<Key extends string>(
   key: Key,
 ): Signature<'measured', { readonly [K in Key]: { file: string } }, { width: number; height: number }>;
+
+const loose = app.task({
+  name: 'loose',
+  input: z.looseObject({ url: z.string(), size: z.number() }),
+  run: async () => 1,
+});
+
+test('starmap needs the keys that an open input names, and those of every member of a union', () => {
+  starmap(loose, ['url', 'size'], [['a', 1]]);
+  // @ts-expect-error size is not listed
+  starmap(loose, ['url'], [['a']]);
+  // @ts-expect-error nothing fits each way of notifying
+  starmap(notify, ['via', 'text'], [['sms', 'a']]);
+});
+
+test('an open input in a composition needs the keys that it names', () => {
+  chain(measure.si({ file: 'a' }), loose.s({ url: 'a', size: 1 }));
+  // @ts-expect-error size is missing
+  chain(listUrls, map(loose));
+  // @ts-expect-error size is missing
+  chain(fetchPage, loose.s({ url: 'a' }));
+  // @ts-expect-error url is missing
+  chain(measure, group([loose.s({ size: 1 })]));
+  // @ts-expect-error url is missing
+  chain(measure, chunks(loose.into('more', { size: 1 }), 2));
+});
+
+test('a condition needs its key of the step before, also where the branches take any other keys', () => {
+  const decided = when({ rank: { gt: 1 } }, loose);
+  expectTypeOf<InputOf<typeof decided>['rank']>().toEqualTypeOf<number | null>();
+  const page = app.task({ name: 'page', run: async () => ({ url: 'a', size: 1 }) });
+  // @ts-expect-error rank is missing
+  chain(page, when({ rank: { gt: 1 } }, loose, loose));
+});

@@ -9,7 +9,8 @@ import { StoreTime } from '../bullmq/store-time.js';
 import { TagIndex } from '../bullmq/tag-index.js';
 import { Asking } from '../control/asking.js';
 import { noteCopy } from '../copies.js';
-import { durationMs } from '../duration.js';
+import { type Duration, durationMs } from '../duration.js';
+import { InvalidOptionError } from '../errors.js';
 import { defaultLogger } from '../process-defaults.js';
 import type { ResultParts } from '../results/watching.js';
 import type { Executor } from '../running/execute.js';
@@ -89,8 +90,8 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
   const sealer = new Sealer(codecs, maxDecodedBytes(maxInputBytes, maxResultBytes));
   const at = resolveConnection(connection);
   const keptMs = {
-    completed: durationMs(resultTtl, 'resultTtl'),
-    failed: durationMs(failureTtl, 'failureTtl'),
+    completed: timeToKeep('resultTtl', resultTtl),
+    failed: timeToKeep('failureTtl', failureTtl),
   };
   const storeOptions: StoreOptions = {
     connection: at,
@@ -176,6 +177,16 @@ async function loadExecutor(
     ...parts,
     runSchedule: (job, envelope) => runSchedule(scheduleParts, job, envelope),
   });
+}
+
+/** @throws {InvalidOptionError} for no time at all: nobody could wait for an outcome then. */
+function timeToKeep(option: string, duration: Duration): number {
+  const ms = durationMs(duration, option);
+  if (ms > 0) return ms;
+  const expected =
+    'more than 0, since whoever waits for a job reads its outcome from the store (a few minutes are enough; ' +
+    '`ignoreResult` stores no result)';
+  throw new InvalidOptionError(option, expected, duration);
 }
 
 function limitOf(option: string, bytes = MEBIBYTE): number {

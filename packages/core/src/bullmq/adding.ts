@@ -42,6 +42,7 @@ export function addJob(access: StoreAccess, job: NewJob, timeoutMs?: number): Pr
 
 function addWith(access: StoreAccess, job: NewJob, data: Envelope, timeoutMs?: number): Promise<string> {
   const { id, name, queue, deduplication } = job;
+  if (deduplication?.maxWaitMs !== undefined) return addBounded(access, job, data, timeoutMs);
   const options = toJobOptions(job.options, access.keep, deduplication);
   const add = (bull: EnvelopeQueue) => bull.getBackend().addJob(jobJson(id, name, data, options), id, ALONE);
   const adding = access.on(queue, add, timeoutMs);
@@ -59,6 +60,41 @@ function addWith(access: StoreAccess, job: NewJob, data: Envelope, timeoutMs?: n
       timeoutMs,
     );
   });
+}
+
+/**
+ * A debounced call with a longest wait: it takes over from the one whose place it takes since when calls have been coming,
+ * and waits no longer than is left. Two that are sent at the same moment find the same beginning.
+ */
+function addBounded(
+  access: StoreAccess,
+  job: NewJob,
+  data: Envelope,
+  timeoutMs: number | undefined,
+): Promise<string> {
+  const { id, name, queue, deduplication, content } = job;
+  const { id: key, forMs = 0, maxWaitMs = 0 } = deduplication ?? {};
+  const { debouncedSince: now = 0 } = content;
+  return access.on(
+    queue,
+    async (bull) => {
+      const earlier = key === undefined ? null : await bull.getDeduplicationJobId(key);
+      const replaced = earlier === null ? undefined : await bull.getJob(earlier);
+      const isWaiting = replaced !== undefined && (await bull.getJobState(replaced.id ?? '')) === 'delayed';
+      if (key !== undefined && earlier !== null && !isWaiting) await bull.removeDeduplicationKey(key);
+      const since = (isWaiting ? replaced.data.debouncedSince : undefined) ?? now;
+      // One that is due at once would not take the place of one that waits.
+      const delay = Math.max(1, Math.min(forMs, since + maxWaitMs - now));
+      const options = { ...toJobOptions(job.options, access.keep, deduplication), delay };
+      const own = { ...data, debouncedSince: since };
+      const add = () => bull.getBackend().addJob(jobJson(id, name, own, options), id, ALONE);
+      const added = await add();
+      if (added === id || (await bull.getJobState(added)) === 'delayed') return added;
+      await bull.removeDeduplicationKey(key ?? ''); // it has left its delay meanwhile
+      return add();
+    },
+    timeoutMs,
+  );
 }
 
 /** Adds jobs of one queue in one round trip; gives their ids, which are those of equal ones that are there already. */

@@ -166,6 +166,10 @@ export class ClaimedJob implements ActiveJob {
     return place;
   }
 
+  async endUniqueness(): Promise<void> {
+    await this.#repeat(() => this.#job.removeDeduplicationKey());
+  }
+
   async updateProgress(value: unknown): Promise<void> {
     await this.#repeat(() => this.#job.updateProgress(value as JobProgress)); // BullMQ takes what JSON carries, its type leaves out null
   }

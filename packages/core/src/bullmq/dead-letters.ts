@@ -1,5 +1,6 @@
 import { InvalidOptionError, JobStateError, UnknownJobError } from '../errors.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
+import { checkOptions, type OptionNames } from '../tasks/known-options.js';
 import { type FailedJob, failedJobs, readFailed } from './dead-letters/failed-jobs.js';
 import {
   type DeadLetter,
@@ -10,7 +11,7 @@ import {
   refusalOf,
   type Timeline,
 } from './dead-letters/letter.js';
-import { checkMany, doMany, type ManyOptions, type SkippedLetter } from './dead-letters/many.js';
+import { checkMany, doMany, MANY, type ManyOptions, type SkippedLetter } from './dead-letters/many.js';
 import {
   checkPage,
   type DeadLetterFilter,
@@ -30,15 +31,18 @@ export interface ReplayOptions {
   /** The whole input. */
   input?: unknown;
   /** Gives the whole input, from a copy of the one that the job failed with. Not together with `input`. */
-  edit?: (input: unknown) => unknown;
+  edit?: ((input: unknown) => unknown) | undefined;
 }
 
 export interface ReplayManyOptions extends ManyOptions {
   /** Gives the whole input of a job, from a copy of the one that it failed with. Of several, some may be edited at once. */
-  edit?: (input: unknown, letter: DeadLetter) => unknown;
+  edit?: ((input: unknown, letter: DeadLetter) => unknown) | undefined;
 }
 
 export type DiscardManyOptions = ManyOptions;
+
+const REPLAY: OptionNames<ReplayOptions> = { input: true, edit: true };
+const REPLAY_MANY: OptionNames<ReplayManyOptions> = { ...MANY, edit: true };
 
 /** What came of many replays. */
 export interface ReplayCounts {
@@ -143,7 +147,7 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
 
   return {
     async list(query = {}) {
-      const wanted = wantedOf(query, ['limit', 'offset']);
+      const wanted = wantedOf(query, true);
       const { limit, offset } = checkPage(query);
       const letters: DeadLetter[] = [];
       let place = 0;
@@ -169,7 +173,7 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
       const wanted = wantedOf(filter);
       const { edit } = options;
       if (edit !== undefined) checkEdit(edit);
-      const { limit, dryRun } = checkMany(options);
+      const { limit, dryRun } = checkMany(options, REPLAY_MANY);
       const parts = partsNow();
       const { done, skipped, cursor } = await doMany(search(parts.store, wanted), limit, async (failed) => {
         const own = edit && ((input: unknown) => edit(input, letterOf(failed)));
@@ -184,7 +188,7 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
     },
     async discardMany(filter, options = {}) {
       const wanted = wantedOf(filter);
-      const { limit, dryRun } = checkMany(options);
+      const { limit, dryRun } = checkMany(options, MANY);
       const { store } = partsNow();
       const { done, skipped, cursor } = await doMany(search(store, wanted), limit, async ({ queue, id }) => {
         const state = await store.on(queue, (bull) => bull.getJobState(id));
@@ -199,7 +203,7 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
 
 /** How the input is changed; undefined if it is not. @throws {InvalidOptionError} */
 function editOf(options: ReplayOptions): ((input: unknown) => unknown) | undefined {
-  const { input, edit } = options;
+  const { input, edit } = checkOptions(options, REPLAY);
   if (!('input' in options)) return edit === undefined ? undefined : checkEdit(edit);
   if (edit !== undefined) throw new InvalidOptionError('edit', 'absent when `input` is given', edit);
   if (input === undefined) throw new InvalidOptionError('input', 'a value', input);

@@ -10,6 +10,8 @@ export interface StoredDeduplication {
   readonly id: string;
   readonly mode: 'unique' | 'throttle' | 'debounce';
   readonly forMs?: number;
+  /** Of `debounce`: the longest wait since the first call. */
+  readonly maxWaitMs?: number;
 }
 
 const NONE: OwnOptions = Object.freeze({});
@@ -74,7 +76,7 @@ function toRetryOptions(retry: NormalizedRetry): OwnOptions {
   const waits = {
     type: backoff,
     delay: delayMs,
-    jitter: jitter ? 1 : 0,
+    jitter: jitter === 'equal' ? 0.5 : Number(jitter),
     max: maxMs,
     ...(custom && { custom }),
   };
@@ -93,7 +95,7 @@ export function retryOf({ attempts, backoff }: JobsOptions): NormalizedRetry | u
     backoff: stored.type === 'fixed' ? 'fixed' : 'exponential',
     delayMs: timeOr(0, stored.delay),
     maxMs: timeOr(Number.MAX_SAFE_INTEGER, stored.max),
-    jitter: stored.jitter !== 0,
+    jitter: stored.jitter === 0.5 ? 'equal' : stored.jitter !== 0,
     ...(stored.custom === true && { custom: true }),
   };
 }

@@ -1,12 +1,15 @@
 /** Empties a queue of what has not started. */
+
 import { InvalidOptionError } from '../errors.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
+import { checkOptions, type OptionNames } from '../tasks/known-options.js';
+import { checkBoolean } from '../tasks/options.js';
 import type { Store } from './store.js';
 import type { StoredJob } from './stored-job.js';
 
 export interface PurgeOptions {
   /** Also jobs that wait for a time: for their countdown, or another attempt. Default false. */
-  delayed?: boolean;
+  delayed?: boolean | undefined;
 }
 
 /** What a purge did. */
@@ -17,6 +20,8 @@ export interface PurgeCounts {
   readonly revokedRuns: number;
 }
 
+const PURGE: OptionNames<PurgeOptions> = { delayed: true };
+
 /** Jobs that are changed at the same time. */
 const TOGETHER = 50;
 
@@ -24,10 +29,11 @@ const TOGETHER = 50;
 export async function purgeQueue(
   store: Store,
   queue: string,
-  { delayed = false }: PurgeOptions,
+  options: PurgeOptions,
   time: () => number,
 ): Promise<PurgeCounts> {
-  if (typeof delayed !== 'boolean') throw new InvalidOptionError('delayed', 'true or false', delayed);
+  const { delayed = false } = checkOptions(options, PURGE);
+  checkBoolean('delayed', delayed);
   if (queue === INTERNAL_QUEUE)
     throw new InvalidOptionError('queue', 'a queue of tasks: this one holds what joins their runs', queue);
   await store.timeKnown();

@@ -1,4 +1,5 @@
 /** Asks workers something, and collects what they answer within a time. */
+
 import { randomUUID } from 'node:crypto';
 import { onAbort } from '../abort.js';
 import type { BackendOptions } from '../bullmq/backends.js';
@@ -8,6 +9,7 @@ import type { Clock } from '../clock.js';
 import { type Duration, durationMs } from '../duration.js';
 import { InvalidOptionError } from '../errors.js';
 import { clearTimeout, performance, setTimeout } from '../real-timers.js';
+import { checkOptions, type OptionNames } from '../tasks/known-options.js';
 import { checkInteger, checkText, isName } from '../tasks/options.js';
 import { MAX_WAIT_MS, type OrderKind, storedOrder } from './order.js';
 import { type Fields, fieldsOf, isWorkerId, parsed, textOf } from './reading.js';
@@ -16,10 +18,12 @@ import { labelsOf, named, sortRecords, stateOf, type WorkerRecord } from './work
 
 export interface AskOptions {
   /** The workers that are meant, by name or by the id of a process. Default: all. */
-  workers?: string | readonly string[];
+  workers?: string | readonly string[] | undefined;
   /** How long answers are waited for, at most 10 min. Default 1 s. */
-  timeout?: Duration;
+  timeout?: Duration | undefined;
 }
+
+export const ASK_OPTIONS: OptionNames<AskOptions> = { workers: true, timeout: true };
 
 /**
  * What came of asking workers. Each process answers for itself, under the name of its worker: `'mail.17'`. Where several
@@ -82,6 +86,7 @@ export class Asking {
     read: (answer: unknown, afterMs: number) => Answer | undefined,
     options: AskOptions = {},
   ): Promise<Answers<Answer>> {
+    checkOptions(options, ASK_OPTIONS);
     const workers = workersOption(options.workers);
     const timeoutMs = checkInteger(
       'timeout',

@@ -2,17 +2,14 @@
 import type { QueueHandle } from '../bullmq/queue-handle.js';
 import { type Duration, durationMs } from '../duration.js';
 import { InvalidOptionError } from '../errors.js';
-import type { AsyncResult } from '../results/async-result.js';
+import type { AsyncResult, RevokeOptions } from '../results/async-result.js';
+import { isTerminating } from '../results/options.js';
 import { type Concurrency, concurrencyBounds } from '../running/worker/concurrency.js';
+import { checkOptions } from '../tasks/known-options.js';
 import { checkInteger, checkQueue, checkText } from '../tasks/options.js';
 import type { Rate } from '../tasks/rate.js';
 import { type Obeyed, readObeyed, readShuttingDown, type ShuttingDown } from './answers.js';
-import type { Answers, Asking, AskOptions } from './asking.js';
-
-export interface RevokeOptions {
-  /** Also gives up attempts that run: their `ctx.signal` is aborted. Default false. */
-  terminate?: boolean;
-}
+import { type Answers, ASK_OPTIONS, type Asking, type AskOptions } from './asking.js';
 
 /**
  * Directs the workers, queues and jobs of an app, from any process. What concerns jobs and queues is stored, and holds
@@ -43,10 +40,13 @@ export interface Control {
    */
   setConcurrency(
     concurrency: Concurrency,
-    options?: AskOptions & { queue?: string },
+    options?: AskOptions & { queue?: string | undefined },
   ): Promise<Answers<Obeyed>>;
   /** Lets workers serve one more queue. A worker whose app has none of that name answers with an error. */
-  addQueue(queue: string, options?: AskOptions & { concurrency?: Concurrency }): Promise<Answers<Obeyed>>;
+  addQueue(
+    queue: string,
+    options?: AskOptions & { concurrency?: Concurrency | undefined },
+  ): Promise<Answers<Obeyed>>;
   /** Lets workers take no more jobs of a queue; those that run go on. A worker that does not serve it answers with an error. */
   cancelQueue(queue: string, options?: AskOptions): Promise<Answers<Obeyed>>;
   /**
@@ -56,7 +56,7 @@ export interface Control {
   shutdown(
     options?: AskOptions & {
       /** How long workers wait for jobs that run; 0: not at all. Default: the `shutdownTimeout` of each. */
-      jobsTimeout?: Duration;
+      jobsTimeout?: Duration | undefined;
     },
   ): Promise<Answers<ShuttingDown>>;
 }
@@ -91,19 +91,21 @@ export function controlOf(parts: () => ControlParts): Control {
     return count;
   };
   return {
-    revoke: (id, { terminate = false } = {}) => revoke(id, terminate),
-    revokeByTag: (tag, { terminate = false } = {}) => parts().revokeByTag({ tag, terminate }),
+    revoke: async (id, options = {}) => revoke(id, isTerminating(options)),
+    revokeByTag: async (tag, options = {}) => parts().revokeByTag({ tag, terminate: isTerminating(options) }),
     terminate: (id) => revoke(id, true),
     rateLimit: async (queue, rate) => (await parts().queue(queue)).setRateLimit(rate),
     limitConcurrency: async (queue, concurrency) => (await parts().queue(queue)).setConcurrency(concurrency),
     pause: async (queue) => (await parts().queue(queue)).pause(),
     resume: async (queue) => (await parts().queue(queue)).resume(),
-    async setConcurrency(concurrency, { queue, ...options } = {}) {
+    async setConcurrency(concurrency, given = {}) {
+      const { queue, ...options } = checkOptions(given, { ...ASK_OPTIONS, queue: true });
       concurrencyBounds('concurrency', concurrency);
       if (queue !== undefined) checkQueue('queue', queue);
       return parts().asking.ask('set-concurrency', { concurrency, queue }, readObeyed, options);
     },
-    async addQueue(queue, { concurrency, ...options } = {}) {
+    async addQueue(queue, given = {}) {
+      const { concurrency, ...options } = checkOptions(given, { ...ASK_OPTIONS, concurrency: true });
       checkQueue('queue', queue);
       if (concurrency !== undefined) concurrencyBounds('concurrency', concurrency);
       return parts().asking.ask('add-queue', { queue, concurrency }, readObeyed, options);
@@ -112,7 +114,8 @@ export function controlOf(parts: () => ControlParts): Control {
       checkQueue('queue', queue);
       return parts().asking.ask('cancel-queue', { queue }, readObeyed, options);
     },
-    async shutdown({ jobsTimeout, ...options } = {}) {
+    async shutdown(given = {}) {
+      const { jobsTimeout, ...options } = checkOptions(given, { ...ASK_OPTIONS, jobsTimeout: true });
       const jobsTimeoutMs =
         jobsTimeout === undefined
           ? undefined

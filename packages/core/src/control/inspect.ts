@@ -1,4 +1,5 @@
 /** What can be asked of an app's workers and queues, from any process. */
+
 import {
   delayedJobs,
   nextJobs,
@@ -9,6 +10,7 @@ import {
 import { type QueueCounts, queueCounts } from '../bullmq/queue-handle.js';
 import type { Store } from '../bullmq/store.js';
 import type { ActiveAttempt } from '../running/worker/activity.js';
+import { checkOptions, type OptionNames } from '../tasks/known-options.js';
 import { checkInteger } from '../tasks/options.js';
 import {
   readAttempts,
@@ -65,9 +67,9 @@ export type ReservedJob = Omit<ScheduledJob, 'dueAt'>;
 
 export interface JobsQuery {
   /** Default: every queue of the app. */
-  queue?: string;
+  queue?: string | undefined;
   /** At most 1,000. Default 100. */
-  limit?: number;
+  limit?: number | undefined;
 }
 
 /**
@@ -110,6 +112,7 @@ export interface InspectParts {
   readonly checkQueue: (queue: string) => Promise<unknown>;
 }
 
+const JOBS_QUERY: OptionNames<JobsQuery> = { queue: true, limit: true };
 const LIMIT = { usual: 100, most: 1000 };
 
 /** @param parts Those of the app that is meant when something is asked: a test's, while it stands in. */
@@ -172,8 +175,9 @@ async function queueInfo(
 
 async function jobsQuery(
   { queues, checkQueue }: InspectParts,
-  { queue, limit = LIMIT.usual }: JobsQuery = {},
+  query: JobsQuery = {},
 ): Promise<{ queues: readonly string[]; limit: number }> {
+  const { queue, limit = LIMIT.usual } = checkOptions(query, JOBS_QUERY, { option: 'query' });
   checkInteger('limit', limit, 1, LIMIT.most);
   if (queue === undefined) return { queues: await queues(), limit };
   await checkQueue(queue);

@@ -136,15 +136,15 @@ export interface EventQuery<Type extends EventType = EventType> {
    * Where to begin: `'now'` (the default) with what comes after the call; `'start'` as far back as the store keeps
    * events, about the last 10,000 of each queue; a moment; or after the `position` of an earlier event.
    */
-  from?: 'now' | 'start' | Date | string;
+  from?: 'now' | 'start' | Date | string | undefined;
   /** Only events of these types. Default: all. Without `'gap'`, dropped events are told in the app's log only. */
-  types?: readonly Type[];
+  types?: readonly Type[] | undefined;
   /** Only of jobs of these tasks; then nothing of runs and workers. */
-  tasks?: readonly string[];
+  tasks?: readonly string[] | undefined;
   /** Only of jobs in these queues; then nothing of runs and workers. Default: all that the app knows. */
-  queues?: readonly string[];
+  queues?: readonly string[] | undefined;
   /** Only of the job of this id, or of the run of this id and its steps. */
-  id?: string;
+  id?: string | undefined;
   /** Ends the events, without an error. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }

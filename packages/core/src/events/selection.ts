@@ -1,13 +1,24 @@
 /** A query of events, checked. */
+
 import { CONTROL_QUEUE } from '../bullmq/control.js';
 import { InvalidOptionError } from '../errors.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
+import { checkOptions, type OptionNames } from '../tasks/known-options.js';
 import { JOB_TYPES, RUN_TYPES, WORKER_TYPES } from './entry.js';
 import type { EventQuery, EventType } from './event.js';
 import { decodePosition, FIRST, idBefore, type Position } from './position.js';
 import type { Wanted } from './teller.js';
 
 const TYPES: readonly EventType[] = [...JOB_TYPES, ...RUN_TYPES, ...WORKER_TYPES, 'gap'];
+
+const QUERY: OptionNames<EventQuery> = {
+  from: true,
+  types: true,
+  tasks: true,
+  queues: true,
+  id: true,
+  signal: true,
+};
 
 /** Which events are told, and of which streams. */
 export interface Selection {
@@ -20,7 +31,7 @@ export interface Selection {
 
 /** @throws {InvalidOptionError} if the query has a value it cannot have. */
 export function selectionOf(query: EventQuery): Selection {
-  const { types, tasks, queues, id, signal, from = 'now' } = query;
+  const { types, tasks, queues, id, signal, from = 'now' } = checkOptions(query, QUERY, { option: 'query' });
   const isOfJobs = tasks !== undefined || queues !== undefined;
   const told = new Set<EventType>(types === undefined ? TYPES : namesOf('types', types));
   for (const type of told) {

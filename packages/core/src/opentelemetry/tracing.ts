@@ -1,8 +1,10 @@
 /** Middleware that makes spans: of what sends, and of every attempt, linked to the steps whose results it takes. */
+
 import type { Span, Tracer } from '@opentelemetry/api';
 import { InvalidOptionError } from '../errors.js';
 import { performance } from '../real-timers.js';
 import { TRACING, type TracedAttempt, type Tracing } from '../running/tracing.js';
+import { checkOptions, type OptionNames } from '../tasks/known-options.js';
 import type { Middleware } from '../tasks/middleware.js';
 import { nameOf } from '../wire/error-fields.js';
 import { toError } from '../wire/error-record.js';
@@ -13,8 +15,10 @@ import { spanContextOf, traceparentOf } from './traceparent.js';
 
 export interface TracingOptions {
   /** Makes the spans. Default: that of the global provider, as soon as an SDK has set one. */
-  tracer?: Tracer;
+  tracer?: Tracer | undefined;
 }
+
+const OPTIONS: OptionNames<TracingOptions> = { tracer: true };
 
 /**
  * Traces an app: `createApp({ middleware: [tracing()] })`, in the processes that send and in those of the workers.
@@ -27,7 +31,8 @@ export interface TracingOptions {
  * command more), and whoever takes its result reads it there (one for each, while the handler runs).
  * @throws {MissingPackageError} if `@opentelemetry/api` is not installed.
  */
-export function tracing({ tracer }: TracingOptions = {}): Middleware {
+export function tracing(options: TracingOptions = {}): Middleware {
+  const { tracer } = checkOptions(options, OPTIONS);
   const api = openTelemetry();
   if (tracer !== undefined && typeof tracer?.startSpan !== 'function')
     throw new InvalidOptionError('tracer', 'a tracer of OpenTelemetry', tracer);

@@ -2,6 +2,7 @@ import type { Registry } from 'prom-client';
 import { type App, coreOf } from '../app.js';
 import { InvalidOptionError } from '../errors.js';
 import type { MetricsSource } from '../running/worker/health.js';
+import { checkOptions, type OptionNames } from '../tasks/known-options.js';
 import { isPlainObject } from '../wire/plain-object.js';
 import { aggregate, type MetricJson } from './aggregate.js';
 import { AttemptMetrics } from './attempts.js';
@@ -12,13 +13,13 @@ import { workerMetrics } from './workers.js';
 
 export interface MetricsOptions {
   /** Where the metrics are registered. Default: a register of their own. */
-  register?: Registry;
+  register?: Registry | undefined;
   /** What their names begin with. Default `'umbel_'`. */
-  prefix?: string;
+  prefix?: string | undefined;
   /** Labels of every metric, such as `{ service: 'shop' }`. Only for a register of their own; another has its own ones. */
-  labels?: Readonly<Record<string, string>>;
+  labels?: Readonly<Record<string, string>> | undefined;
   /** Upper bounds of the histograms, in seconds. Default from 5 ms to half an hour. */
-  buckets?: readonly number[];
+  buckets?: readonly number[] | undefined;
 }
 
 /** Metrics of an app in this process; can be given to a worker: `app.worker({ health: { port, metrics } })`. */
@@ -33,6 +34,8 @@ export interface Metrics extends MetricsSource {
   stop(): void;
 }
 
+const OPTIONS: OptionNames<MetricsOptions> = { register: true, prefix: true, labels: true, buckets: true };
+
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800];
 
 /**
@@ -44,7 +47,7 @@ const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60
 export function prometheusMetrics(app: App<never>, options: MetricsOptions = {}): Metrics {
   const core = coreOf(app);
   const client = promClient();
-  const { prefix = 'umbel_', labels, buckets = BUCKETS } = options;
+  const { prefix = 'umbel_', labels, buckets = BUCKETS } = checkOptions(options, OPTIONS);
   if (typeof prefix !== 'string' || !/^(?:[A-Za-z_:][\w:]{0,63})?$/.test(prefix))
     throw new InvalidOptionError(
       'prefix',

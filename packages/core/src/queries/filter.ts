@@ -1,11 +1,13 @@
 /** A query, checked. */
+
 import { createHash } from 'node:crypto';
 import { isJobId } from '../bullmq/job-id.js';
 import { InvalidOptionError } from '../errors.js';
 import { isJobState } from '../results/state.js';
+import { checkOptions, type OptionNames } from '../tasks/known-options.js';
 import { checkInteger, checkTags } from '../tasks/options.js';
 import { type CursorPlace, decodeCursor } from './cursor.js';
-import type { JobQuery, StoredState } from './query.js';
+import type { JobQuery, RunPageQuery, StoredState } from './query.js';
 
 /** What is looked for. */
 export interface Filter {
@@ -27,11 +29,35 @@ export interface PageRequest {
   readonly digest: string;
 }
 
+const OF_RUNS: OptionNames<RunPageQuery> = {
+  state: true,
+  tag: true,
+  since: true,
+  until: true,
+  limit: true,
+  cursor: true,
+};
+const OF_JOBS: OptionNames<JobQuery> = { ...OF_RUNS, task: true, queue: true, run: true };
+
 const LIMIT = { usual: 50, max: 1000 };
 
 /** @throws {InvalidOptionError} if the query has a value it cannot have. */
 export function pageRequestOf(query: JobQuery, kind: 'jobs' | 'runs'): PageRequest {
-  const { state, task, queue, tag, run, since, until, limit = LIMIT.usual, cursor } = query;
+  const {
+    state,
+    task,
+    queue,
+    tag,
+    run,
+    since,
+    until,
+    limit = LIMIT.usual,
+    cursor,
+  } = checkOptions<JobQuery>(
+    query,
+    kind === 'jobs' ? OF_JOBS : (OF_RUNS as OptionNames<JobQuery>), // a query of runs has fewer
+    { option: 'query' },
+  );
   const filter: Filter = {
     states: statesOf(state),
     task: textOf('task', task),

@@ -67,26 +67,9 @@ export function jobQueries(parts: () => QueryParts): Jobs {
 }
 
 export function runQueries(parts: () => QueryParts): Runs {
-  async function list({
-    state,
-    tag,
-    since,
-    until,
-    limit,
-    cursor,
-  }: RunPageQuery = {}): Promise<Page<ListedRun>> {
+  async function list(query: RunPageQuery = {}): Promise<Page<ListedRun>> {
     const { store, tags, now } = parts();
-    const request = pageRequestOf(
-      {
-        ...(state !== undefined && { state }),
-        ...(tag !== undefined && { tag }),
-        ...(since !== undefined && { since }),
-        ...(until !== undefined && { until }),
-        ...(limit !== undefined && { limit }),
-        ...(cursor !== undefined && { cursor }),
-      },
-      'runs',
-    );
+    const request = pageRequestOf(query, 'runs');
     const page = await pageOf({ store, tags, now, queues: [INTERNAL_QUEUE], isOfRuns: true }, request);
     return { ...page, items: page.items.map(listedRun) };
   }

@@ -10,30 +10,30 @@ export type StoredState = Exclude<JobState, 'unknown'>;
 
 interface TimeQuery {
   /** In one of these states. Default: any. */
-  state?: StoredState | readonly StoredState[];
+  state?: StoredState | readonly StoredState[] | undefined;
   /** Sent with this tag; of a composition, as a whole or in a part of it. */
-  tag?: string;
+  tag?: string | undefined;
   /** Ended at this moment or later; of what has not ended: was enqueued then. */
-  since?: Date;
+  since?: Date | undefined;
   /** Ended before this moment; of what has not ended: was enqueued then. */
-  until?: Date;
+  until?: Date | undefined;
 }
 
 interface PageQuery {
   /** Most items of a page. Default 50, at most 1,000. */
-  limit?: number;
+  limit?: number | undefined;
   /** The `cursor` of the page before, with the same query. */
-  cursor?: string;
+  cursor?: string | undefined;
 }
 
 /** Which jobs are meant. */
 export interface JobFilter extends TimeQuery {
   /** The task's name. */
-  task?: string;
+  task?: string | undefined;
   /** Default: every queue that the app knows. */
-  queue?: string;
+  queue?: string | undefined;
   /** A step of the run of this id. */
-  run?: string;
+  run?: string | undefined;
 }
 
 /** A page of jobs. */

@@ -8,14 +8,19 @@ import type { JobState } from './state.js';
 
 export interface GetOptions {
   /** Longest wait. Default: no limit. */
-  timeout?: Duration;
+  timeout?: Duration | undefined;
   /**
    * Ends the wait early; the job itself goes on. `get` and `outcome` reject with the signal's reason. An iteration
    * (`progress`, `members`, `collect`) ends without an error, as by `break`; `signal.aborted` tells it from the end.
    */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Waits also inside of a task's handler, where it is refused otherwise. Default false. */
-  allowInTask?: boolean;
+  allowInTask?: boolean | undefined;
+}
+
+export interface RevokeOptions {
+  /** Also gives up an attempt that runs: its `ctx.signal` is aborted. Default false. */
+  terminate?: boolean | undefined;
 }
 
 export interface ResumeOptions {
@@ -23,7 +28,7 @@ export interface ResumeOptions {
    * Other inputs for steps that run again, each the whole input of its task, by the id of the step or by its path in the
    * run (`'0-1'` for the step with the id `<run>.0-1`). Checked against the tasks' schemas before anything is changed.
    */
-  inputs?: Readonly<Record<string, unknown>>;
+  inputs?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** How a job ended, for those who want no exception. A declared failure is told by its name, with its data. */
@@ -125,7 +130,7 @@ export interface AsyncResult<out Out, out Extras = {}, out Member = MemberOf<Out
    * revoked all the same. Gives false if nothing was left to revoke.
    * @throws {UnknownJobError} if the store does not hold the job.
    */
-  revoke(options?: { terminate?: boolean }): Promise<boolean>;
+  revoke(options?: RevokeOptions): Promise<boolean>;
   /**
    * Runs what has failed again, with all its attempts and without the marks of a revocation or an expiry, and then what
    * waits for it; what has succeeded keeps its result. Whoever waits for this handle gets the new outcome. Callbacks that

@@ -25,9 +25,9 @@ export type PageEntry<Value> = MemberOutcome<Value> | (Place & { readonly pendin
 
 export interface PageOptions {
   /** The first member that is read. Default: 0. */
-  offset?: number;
+  offset?: number | undefined;
   /** How many are read. Default: 100. */
-  limit?: number;
+  limit?: number | undefined;
 }
 
 /** How a task of a run has ended. */

@@ -2,9 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { JobStateError, UnknownJobError } from '../errors.js';
 import { type RunGraph, runGraph } from '../graph/run-graph.js';
 import { type RunCounts, runCountsOf } from '../graph/tally.js';
-import type { AsyncResult, GetOptions, JobInfo, Outcome } from './async-result.js';
+import { refuseUnbound } from '../tasks/unbound.js';
+import type { AsyncResult, GetOptions, JobInfo, Outcome, RevokeOptions } from './async-result.js';
 import type { CollectedTask, MemberOutcome, PageEntry, PageOptions } from './member-outcome.js';
-import { rangeOf } from './run/member-page.js';
+import { checkGet, isTerminating, rangeOf } from './options.js';
 import { membersOfValue } from './run/value-members.js';
 import type { JobState } from './state.js';
 import { untilAborted } from './waiting.js';
@@ -22,17 +23,20 @@ export class ReadyResult implements AsyncResult<unknown> {
     return 'completed';
   }
 
-  async get({ signal }: GetOptions = {}): Promise<unknown> {
-    signal?.throwIfAborted();
+  async get(options: GetOptions = {}): Promise<unknown> {
+    checkGet(options).signal?.throwIfAborted();
     return this.#value;
   }
 
-  async outcome({ signal }: GetOptions = {}): Promise<Outcome<unknown>> {
-    signal?.throwIfAborted();
+  async outcome(options: GetOptions = {}): Promise<Outcome<unknown>> {
+    checkGet(options).signal?.throwIfAborted();
     return { ok: true, value: this.#value };
   }
 
-  async *progress(): AsyncIterableIterator<unknown> {}
+  async *progress(options: GetOptions = {}): AsyncIterableIterator<unknown> {
+    checkGet(options);
+    yield* [];
+  }
 
   async info(): Promise<JobInfo> {
     throw new UnknownJobError(this.id, undefined);
@@ -42,7 +46,8 @@ export class ReadyResult implements AsyncResult<unknown> {
     return [];
   }
 
-  async revoke(): Promise<boolean> {
+  async revoke(options: RevokeOptions = {}): Promise<boolean> {
+    isTerminating(options);
     return false;
   }
 
@@ -66,7 +71,8 @@ export class ReadyResult implements AsyncResult<unknown> {
 
   async parent(): Promise<undefined> {}
 
-  members({ signal }: GetOptions = {}): AsyncIterableIterator<MemberOutcome<unknown>> {
+  members(options: GetOptions = {}): AsyncIterableIterator<MemberOutcome<unknown>> {
+    const { signal } = checkGet(options);
     return untilAborted(membersOfValue(this.#value), signal);
   }
 
@@ -79,5 +85,10 @@ export class ReadyResult implements AsyncResult<unknown> {
     return membersOfValue(this.#value).slice(offset, offset + limit);
   }
 
-  async *collect(): AsyncIterableIterator<CollectedTask> {}
+  async *collect(options: GetOptions = {}): AsyncIterableIterator<CollectedTask> {
+    checkGet(options);
+    yield* [];
+  }
 }
+
+refuseUnbound(ReadyResult, 'result');

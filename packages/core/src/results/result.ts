@@ -12,12 +12,21 @@ import { INTERNAL_QUEUE } from '../flow/node.js';
 import type { RunGraph } from '../graph/run-graph.js';
 import type { RunCounts } from '../graph/tally.js';
 import { isInHandler } from '../running/handler-frame.js';
+import { refuseUnbound } from '../tasks/unbound.js';
 import { rebuildError } from '../wire/error-record.js';
-import type { AsyncResult, GetOptions, JobInfo, Outcome, ResumeOptions } from './async-result.js';
+import type {
+  AsyncResult,
+  GetOptions,
+  JobInfo,
+  Outcome,
+  ResumeOptions,
+  RevokeOptions,
+} from './async-result.js';
 import { countsOverTime, membersOverTime, tasksOverTime } from './following.js';
 import { jobInfoOf } from './job-info.js';
 import type { CollectedTask, MemberOutcome, PageEntry, PageOptions } from './member-outcome.js';
 import { checkedInputs } from './new-inputs.js';
+import { checkGet, isTerminating } from './options.js';
 import { revokeJobs } from './revoking.js';
 import { RunView } from './run-view.js';
 import { isFinal, type JobState } from './state.js';
@@ -60,14 +69,14 @@ export class StoredResult implements AsyncResult<unknown> {
   }
 
   async get(options: GetOptions = {}): Promise<unknown> {
-    this.#refuseInHandler(options);
+    this.#refuseInHandler(checkGet(options));
     const outcome = await this.#ended(options);
     if (outcome.kind === 'failed') throw failedError(outcome.failure);
     return outcome.value; // validated by the worker, or inferred from the handler that made it
   }
 
   async outcome(options: GetOptions = {}): Promise<Outcome<unknown>> {
-    this.#refuseInHandler(options);
+    this.#refuseInHandler(checkGet(options));
     const outcome = await this.#ended(options);
     if (outcome.kind === 'completed') return { ok: true, value: outcome.value };
     const error = failedError(outcome.failure);
@@ -77,7 +86,7 @@ export class StoredResult implements AsyncResult<unknown> {
   }
 
   progress(options: GetOptions = {}): AsyncIterableIterator<unknown> {
-    return untilAborted(this.#progress(options), options.signal);
+    return untilAborted(this.#progress(checkGet(options)), options.signal);
   }
 
   async *#progress(options: GetOptions): AsyncIterableIterator<unknown> {
@@ -122,7 +131,7 @@ export class StoredResult implements AsyncResult<unknown> {
   }
 
   members(options: GetOptions = {}): AsyncIterableIterator<MemberOutcome<unknown>> {
-    this.#refuseInHandler(options);
+    this.#refuseInHandler(checkGet(options));
     return untilAborted(membersOverTime(this.#parts, this.#watched, options), options.signal);
   }
 
@@ -135,7 +144,7 @@ export class StoredResult implements AsyncResult<unknown> {
   }
 
   collect(options: GetOptions = {}): AsyncIterableIterator<CollectedTask> {
-    this.#refuseInHandler(options);
+    this.#refuseInHandler(checkGet(options));
     return untilAborted(tasksOverTime(this.#parts, this.#watched, options), options.signal);
   }
 
@@ -148,7 +157,8 @@ export class StoredResult implements AsyncResult<unknown> {
     return queue === undefined ? [] : this.#parts.store.logs(queue, this.id);
   }
 
-  async revoke({ terminate = false }: { terminate?: boolean } = {}): Promise<boolean> {
+  async revoke(options: RevokeOptions = {}): Promise<boolean> {
+    const terminate = isTerminating(options);
     const { queue } = await this.#job();
     const mark = { now: this.#parts.runtime.clock.now() };
     // Also of a run that has ended: it may have left steps behind.
@@ -240,3 +250,5 @@ type Ended = Exclude<JobOutcome, { kind: 'pending' | 'missing' }>;
 function failedError({ task, jobId, error, state, index }: FailureOrigin): TaskFailedError {
   return new TaskFailedError(task, jobId, rebuildError(error), state, index);
 }
+
+refuseUnbound(StoredResult, 'result');

@@ -10,13 +10,27 @@ export interface TaskLog {
   error(message: string, details?: unknown): void;
 }
 
+/** How another attempt is asked for. */
+export interface RetryRequestOptions {
+  /** The wait. Default: the task's own, and 1 s where `countAttempt` is false. */
+  in?: Duration | undefined;
+  reason?: string | undefined;
+  cause?: unknown;
+  /**
+   * False for a job that looks whether something is there yet: the job goes back to its queue as one that was not started,
+   * so that attempts and back-off are kept for errors. It may do so until it is revoked: compare `ctx.now()` with
+   * `ctx.enqueuedAt` to give up. Of the hooks only `before` and `always` are called. Default true.
+   */
+  countAttempt?: boolean | undefined;
+}
+
 /** Options of a member that a handler adds to its group. */
 export interface MemberOptions {
   /**
    * Names the member among those that this job adds: asking for it again, in this attempt or a repeated one, changes
    * nothing. Default: its tasks and inputs are its name. At most 1,000 characters.
    */
-  key?: string;
+  key?: string | undefined;
 }
 
 /** The input of a member, if it needs any, then its options. */
@@ -74,10 +88,10 @@ export interface TaskContext<Extras = {}> {
     ...data: FailuresOf<Extras>[Failure] extends undefined ? [] : [data: FailuresOf<Extras>[Failure]]
   ): never;
   /**
-   * Ends the attempt and asks for another, after `in`, by default after the task's own wait. Counts as an attempt; where
-   * the options allow no retry, up to 4 attempts are made. Throws.
+   * Ends the attempt and asks for another, after `in`, by default after the task's own wait. Counts as an attempt, unless
+   * `countAttempt` is false; where the options allow no retry, up to 4 attempts are made. Throws.
    */
-  retry(options?: { in?: Duration; reason?: string; cause?: unknown }): never;
+  retry(options?: RetryRequestOptions): never;
   /**
    * Puts a call or a composition in this job's place: its result is the job's result, for whoever waits for it, and the
    * job's id, links and place in a run stay. Nothing of it may be left open but `input`. Write `return ctx.replace(…)`, so

@@ -12,7 +12,7 @@ import { lossOf } from '../flow/gather.js';
 import { unlikeProbe, wakingProbe } from '../flow/needed.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
 import { pathOf } from '../flow/path.js';
-import { retryDelayMs } from '../tasks/retry.js';
+import { RetryRequest, retryDelayMs } from '../tasks/retry.js';
 import { decodeEnvelope, type Envelope, type LostStart } from '../wire/envelope.js';
 import { recordError, toError } from '../wire/error-record.js';
 import { stopped } from '../wire/marks.js';
@@ -41,6 +41,8 @@ import { EventLoopMeter } from './worker/event-loop.js';
 
 /** How long a job goes back to its queue when the store does not answer what the job needs. */
 const UNREACHABLE_RETURN_MS = 5_000;
+/** The wait before a job looks again that its handler has put back, if it says nothing else. */
+const UNCOUNTED_RETURN_MS = 1000;
 /** A job may add children several times, and each time they may have ended before it can wait for them. */
 const MAX_REFUSED_WAITS = 5;
 /** How long a job goes back that does not say: a join that has enough while more is just being added below it. */
@@ -99,6 +101,8 @@ export class Executor {
             isCounted = true;
           }
         }
+        // Before its handler reads anything: a call that is taken for this one meanwhile is seen by it.
+        if (content.uniqueUntilStarted) await job.endUniqueness();
         const value = await (observer === undefined
           ? this.#run(job, content, begun, reached)
           : observer.attempt(job, () => this.#run(job, content, begun, reached)));
@@ -278,6 +282,13 @@ export class Executor {
       await attempt?.reports.end();
       // W6: an outage of the store is not charged to the job.
       return { kind: 'returned', delayMs: UNREACHABLE_RETURN_MS };
+    }
+    if (error instanceof RetryRequest && !error.isCounted) {
+      if (attempt !== undefined) {
+        await this.#handling.hook(attempt, (hooks) => hooks.always?.(attempt.context));
+        await attempt.reports.end();
+      }
+      return { kind: 'returned', delayMs: error.delayMs ?? UNCOUNTED_RETURN_MS };
     }
     const delayMs = this.#retryDelayMs(job, error);
     const observed = attempt ?? this.#handling.unstarted(job, envelope, error);

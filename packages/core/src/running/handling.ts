@@ -17,6 +17,7 @@ import type { AnyMiddleware } from '../tasks/middleware.js';
 import type { TaskEntry } from '../tasks/registry.js';
 import type { Envelope } from '../wire/envelope.js';
 import { toError } from '../wire/error-record.js';
+import { validateFed } from '../wire/extra-keys.js';
 import { jsonIssues } from '../wire/json.js';
 import { maskFor } from '../wire/masking.js';
 import { validate, validateInput } from '../wire/schema.js';
@@ -94,9 +95,10 @@ export class Handling {
       const keys = this.#parts.checks.sensitiveOf(task);
       const limitMs = limitOf(attempt, task);
       attempt.limit(limitMs);
+      const check = envelope.after === undefined ? validateInput : validateFed;
       let checked: unknown;
       try {
-        checked = task.input && validateInput(task.input, input, task.name, keys);
+        checked = task.input && check(task.input, input, task.name, keys);
       } catch (error) {
         attempt.endLimit();
         throw error;

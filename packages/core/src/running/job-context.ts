@@ -2,11 +2,13 @@ import { onAbort } from '../abort.js';
 import type { Clock } from '../clock.js';
 import { type Duration, durationMs } from '../duration.js';
 import { ExpectedFailureError, RejectedError } from '../errors.js';
+import { checkOptions, type OptionNames } from '../tasks/known-options.js';
+import { checkBoolean, isSendOption } from '../tasks/options.js';
 import { RetryRequest } from '../tasks/retry.js';
 import { droppedOptions, hasOptions } from '../tasks/signature.js';
 import type { Envelope } from '../wire/envelope.js';
 import { isPlainObject } from '../wire/plain-object.js';
-import type { MemberOptions, TaskContext, TaskLog } from './context.js';
+import type { MemberOptions, RetryRequestOptions, TaskContext, TaskLog } from './context.js';
 import type { FlowChanges } from './flow-changes.js';
 import type { ActiveJob } from './job.js';
 import type { AttemptReports } from './reports.js';
@@ -15,6 +17,8 @@ import type { AttemptReports } from './reports.js';
 type JobFacts = Pick<ActiveJob, 'id' | 'name' | 'queue' | 'attempt' | 'enqueuedAt' | 'signal'>;
 type EnvelopeFacts = Pick<Envelope, 'run' | 'alone' | 'headers' | 'tags' | 'parent' | 'root' | 'key'>;
 
+const RETRY: OptionNames<RetryRequestOptions> = { in: true, reason: true, cause: true, countAttempt: true };
+const MEMBER: OptionNames<MemberOptions> = { key: true };
 const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 const NO_TAGS: readonly string[] = Object.freeze([]);
 
@@ -102,9 +106,11 @@ export class JobContext implements TaskContext {
   }
 
   get retry(): TaskContext['retry'] {
-    return ({ in: wait, reason, cause } = {}) => {
+    return (options = {}) => {
+      const { in: wait, reason, cause, countAttempt = true } = checkOptions(options, RETRY);
       const delayMs = wait === undefined ? undefined : durationMs(wait, 'in');
-      throw new RetryRequest(reason, delayMs, cause === undefined ? undefined : { cause });
+      const isCounted = checkBoolean('countAttempt', countAttempt);
+      throw new RetryRequest(reason, delayMs, cause === undefined ? undefined : { cause }, isCounted);
     };
   }
 
@@ -141,10 +147,10 @@ function onlyInput(method: string, [input, ...more]: readonly unknown[]): unknow
 
 /** @throws {InvalidOptionError} if there are others than those of a member: they belong to the step. */
 function memberOptions(given: unknown): MemberOptions | undefined {
-  const isKnown =
-    given === undefined || (isPlainObject(given) && Object.keys(given).every((name) => name === 'key'));
-  if (!isKnown) throw droppedOptions('ctx.addToGroup', 'ctx.addToGroup(step.set({ … }), input)', [given]);
-  return given;
+  if (given === undefined) return undefined;
+  if (!isPlainObject(given) || Object.keys(given).some(isSendOption))
+    throw droppedOptions('ctx.addToGroup', 'ctx.addToGroup(step.set({ … }), input)', [given]);
+  return checkOptions<MemberOptions>(given, MEMBER);
 }
 
 /** Resolves after `ms`; rejects with the signal's reason once it is aborted. */

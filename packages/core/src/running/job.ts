@@ -48,6 +48,8 @@ export interface ActiveJob {
   readonly endedChildren: ReadonlyMap<string, string>;
   /** Adds to what is stored with the job. To be called before its outcome is committed. */
   save(content: Partial<EnvelopeContent>): Promise<void>;
+  /** Lets calls be added that are the same as this one. */
+  endUniqueness(): Promise<void>;
   /**
    * The same of what depends on what is stored by now. `change` may be called more than once; undefined changes nothing.
    */

@@ -45,6 +45,7 @@ export function activeJobOf({ id, queue, log }: UnreadableJob): ActiveJob {
     endedChildren: new Map(),
     save: over,
     change: over,
+    endUniqueness: over,
     updateProgress: over,
     log,
   };

@@ -1,6 +1,8 @@
 /** The options of a schedule, checked. */
+
 import { type Duration, durationMs } from '../duration.js';
 import { InvalidOptionError } from '../errors.js';
+import { checkKnown, checkOptions, type OptionNames } from '../tasks/known-options.js';
 import { checkInteger } from '../tasks/options.js';
 import { isPlainObject } from '../wire/plain-object.js';
 import { type ExcludedDays, isDay, isDayOfYear } from './calendar.js';
@@ -28,42 +30,42 @@ export type ScheduleOptions = ScheduleRules &
          * never occurs, such as `0 0 31 4,6 *`, and a step longer than its field are refused.
          */
         cron: string;
-        every?: never;
+        every?: undefined;
       }
     | {
         /** From 1 s to 10 years, counted from `start`, else from 1970, so that all machines agree on the slots. */
         every: Duration;
-        cron?: never;
+        cron?: undefined;
       }
   );
 
 export interface ScheduleRules {
   /** The time zone of `cron` and `except`, such as `'Europe/Zurich'`. Default `'UTC'`. */
-  tz?: string;
+  tz?: string | undefined;
   /**
    * Each slot is fired up to this much later, by a time that its schedule's name and the slot decide; at most the time
    * between two slots. Default: none.
    */
-  jitter?: Duration;
+  jitter?: Duration | undefined;
   /** No slot is before. Default: none is before the schedule was first stored. */
-  start?: Date;
+  start?: Date | undefined;
   /** No slot is after; the schedule stays listed. Default: it does not end. */
-  end?: Date;
+  end?: Date | undefined;
   /** Days without slots. They must leave some. */
-  except?: ScheduleExceptions;
+  except?: ScheduleExceptions | undefined;
   /**
    * What becomes of slots that were missed, since no worker ran for more than a minute: `'one'` (the default) fires the
    * latest of them, unless a later slot is due as well; `'skip'` none; `'all'` each, at most the latest 1,000. Slots in
    * a pause are no slots: they are not caught up with.
    */
-  catchUp?: CatchUp;
+  catchUp?: CatchUp | undefined;
   /**
    * What becomes of a slot while a run of the same schedule has not ended: `'skip'` (the default) leaves it out;
    * `'queue'` starts it once that has ended (at most 1,000 slots wait; it is noticed after a tenth of the time that the
    * run has taken, from 1 s to 1 min); `'replace'` revokes that and starts; `'allow'` starts beside it. With
    * `catchUp: 'all'`, which would be in vain otherwise, `'queue'` (the default then) or `'allow'`.
    */
-  overlap?: Overlap;
+  overlap?: Overlap | undefined;
 }
 
 export type Weekday = (typeof WEEKDAYS)[number];
@@ -71,16 +73,28 @@ export type Weekday = (typeof WEEKDAYS)[number];
 /** Days, in the schedule's time zone, without slots. */
 export interface ScheduleExceptions {
   /** `'2026-12-25'`, or `'12-25'` for each year's. */
-  dates?: readonly string[];
+  dates?: readonly string[] | undefined;
   /** Such as `{ from: '2026-07-13', to: '2026-08-16' }`, both days included. */
-  ranges?: readonly { from: string; to: string }[];
-  weekdays?: readonly Weekday[];
+  ranges?: readonly { from: string; to: string }[] | undefined;
+  weekdays?: readonly Weekday[] | undefined;
 }
 
 const WEEKDAYS = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'] as const;
 const CATCH_UPS: readonly CatchUp[] = ['one', 'skip', 'all'];
 const OVERLAPS: readonly Overlap[] = ['skip', 'queue', 'replace', 'allow'];
-const OPTIONS = ['cron', 'every', 'tz', 'jitter', 'start', 'end', 'except', 'catchUp', 'overlap'];
+const OPTIONS: OptionNames<ScheduleOptions> = {
+  cron: true,
+  every: true,
+  tz: true,
+  jitter: true,
+  start: true,
+  end: true,
+  except: true,
+  catchUp: true,
+  overlap: true,
+};
+const EXCEPT: OptionNames<ScheduleExceptions> = { dates: true, ranges: true, weekdays: true };
+const RANGE: OptionNames<{ from: string; to: string }> = { from: true, to: true };
 
 /** Days and ranges of one schedule. */
 const MAX_EXCEPTIONS = 1000;
@@ -98,11 +112,7 @@ export interface ScheduleTimes {
 
 /** @throws {InvalidOptionError} at the first option with a value it cannot have. */
 export function normalizeSchedule(name: string, options: ScheduleOptions): ScheduleTimes {
-  if (!isPlainObject(options)) throw new InvalidOptionError('options', 'an object', options);
-  for (const option of Object.keys(options)) {
-    if (!OPTIONS.includes(option))
-      throw new InvalidOptionError(option, `absent: the options are ${OPTIONS.join(', ')}`, options[option]);
-  }
+  checkOptions(options, OPTIONS);
   const { tz = 'UTC', catchUp = 'one' } = options;
   if (!isTimeZone(tz)) throw new InvalidOptionError('tz', "a time zone such as 'Europe/Zurich'", tz);
   const { overlap = catchUp === 'all' ? 'queue' : 'skip' } = options;
@@ -174,12 +184,14 @@ function shortestGap(name: string, timing: Timing): number {
 
 function exceptionsOf(except: ScheduleExceptions | undefined): ExcludedDays | undefined {
   if (except === undefined) return undefined;
-  const given: unknown = except;
-  if (!isPlainObject(given))
-    throw new InvalidOptionError('except', 'an object of dates, ranges and weekdays', given);
-  const { dates = [], ranges = [], weekdays = [], ...others } = except;
-  for (const [other, value] of Object.entries(others))
-    throw new InvalidOptionError(`except.${other}`, 'absent: there are dates, ranges and weekdays', value);
+  const {
+    dates = [],
+    ranges = [],
+    weekdays = [],
+  } = checkOptions(except, EXCEPT, {
+    option: 'except',
+    above: 'except.',
+  });
   for (const [field, list] of Object.entries({ dates, ranges, weekdays })) {
     if (!Array.isArray(list)) throw new InvalidOptionError(`except.${field}`, 'a list', list);
     checkInteger(`except.${field}.length`, list.length, 0, MAX_EXCEPTIONS);
@@ -189,6 +201,7 @@ function exceptionsOf(except: ScheduleExceptions | undefined): ExcludedDays | un
       throw new InvalidOptionError('except.dates', "days such as '2026-12-25' or '12-25'", date);
   }
   for (const range of ranges) {
+    if (isPlainObject(range)) checkKnown(range, RANGE, 'except.ranges.');
     const { from, to } = isPlainObject(range) ? range : {};
     if (!isDay(from) || !isDay(to) || to < from) {
       throw new InvalidOptionError(

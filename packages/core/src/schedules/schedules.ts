@@ -1,4 +1,5 @@
 /** The schedules of an app: storing what the code declares, and looking after what is stored. */
+
 import { randomUUID } from 'node:crypto';
 import { scheduleId } from '../bullmq/schedule-store.js';
 import { isUmbelError, ScheduleError, UnknownScheduleError } from '../errors.js';
@@ -6,7 +7,8 @@ import { sealTree } from '../flow/seal.js';
 import type { AsyncResult } from '../results/async-result.js';
 import { StoredResult } from '../results/result.js';
 import { inputDigest } from '../tasks/deduplication.js';
-import { checkInteger } from '../tasks/options.js';
+import { checkOptions, type OptionNames } from '../tasks/known-options.js';
+import { checkBoolean, checkInteger } from '../tasks/options.js';
 import type { Declaration } from './declared.js';
 import { fire } from './firing.js';
 import { infoOf, NEXT_SLOTS, type ScheduleInfo, unstored } from './info.js';
@@ -30,8 +32,10 @@ export interface SyncReport {
 
 export interface SyncOptions {
   /** Removes schedules that this program does not declare. Default false. */
-  prune?: boolean;
+  prune?: boolean | undefined;
 }
+
+const SYNC: OptionNames<SyncOptions> = { prune: true };
 
 /** Schedules that are looked at in one go. */
 const AT_ONCE = 50;
@@ -47,7 +51,9 @@ export class Scheduling {
   }
 
   /** Stores what the code declares. @throws {ScheduleError} before anything is stored, if an input does not fit. */
-  async sync({ prune = false }: SyncOptions = {}): Promise<SyncReport> {
+  async sync(options: SyncOptions = {}): Promise<SyncReport> {
+    const { prune = false } = checkOptions(options, SYNC);
+    checkBoolean('prune', prune);
     const { declarations, schedules, checks } = this.#parts;
     const declared = declarations.all();
     for (const { name, target } of declared) {

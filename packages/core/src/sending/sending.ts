@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { BULK_SLICE } from '../bullmq/adding.js';
 import type { NewJob, Store } from '../bullmq/store.js';
 import type { TagIndex } from '../bullmq/tag-index.js';
-import type { Duration } from '../duration.js';
 import { InvalidOptionError } from '../errors.js';
 import { shapeOf } from '../flow/added.js';
 import type { MembersFeed } from '../flow/feed.js';
@@ -277,6 +276,8 @@ export class Sending {
         ...(input !== undefined && { input }),
         ...lineageOf(options),
         ...(options.ignoreResult && { ignoreResult: true }),
+        ...(deduplication?.until === 'started' && { uniqueUntilStarted: true }),
+        ...(deduplication?.maxWaitMs !== undefined && { debouncedSince: this.#parts.runtime.clock.now() }),
         ...(stored !== undefined && { shared: atSending(stored, now) }),
       },
       options: resolveExpiry(withoutQueue(all), now),
@@ -285,6 +286,7 @@ export class Sending {
           id: deduplicationId(task, deduplication, input),
           mode: deduplication.mode,
           ...(deduplication.forMs !== undefined && { forMs: deduplication.forMs }),
+          ...(deduplication.maxWaitMs !== undefined && { maxWaitMs: deduplication.maxWaitMs }),
         },
       }),
     };
@@ -457,7 +459,7 @@ function lineageOf({ parent }: SendOptions<never>): { parent?: string; root?: st
   return parent === undefined ? {} : { parent: parent.id, root: parent.rootId };
 }
 
-function timeoutOf({ sendTimeout }: { sendTimeout?: Duration }): number | undefined {
+function timeoutOf({ sendTimeout }: Pick<SendOptions, 'sendTimeout'>): number | undefined {
   return sendTimeout === undefined ? undefined : positiveMs(sendTimeout, 'sendTimeout');
 }
 

@@ -1,6 +1,14 @@
 import { createHash } from 'node:crypto';
 import { InvalidOptionError } from '../errors.js';
-import { checkText, type DeduplicationOptions, positiveMs } from './options.js';
+import { checkOptions, type OptionNames } from './known-options.js';
+import {
+  checkText,
+  type DebounceOptions,
+  type DeduplicationOptions,
+  positiveMs,
+  type ThrottleOptions,
+  type UniqueOptions,
+} from './options.js';
 
 /** Which calls are the same and what becomes of them. */
 export interface Deduplication {
@@ -8,9 +16,20 @@ export interface Deduplication {
   /** Absent: until the first one has ended. */
   readonly forMs?: number;
   readonly key?: string | ((input: never) => string);
+  /** Of `unique`: others are added once it has started. */
+  readonly until?: 'started';
+  /** Of `debounce`: the longest wait since the first call. */
+  readonly maxWaitMs?: number;
 }
 
 const MODES = ['unique', 'throttle', 'debounce'] as const;
+/** Options of any of them. */
+type DeduplicationParts = UniqueOptions<never> & Pick<DebounceOptions<never>, 'maxWait'>;
+
+const UNIQUE: OptionNames<UniqueOptions> = { for: true, key: true, until: true };
+const THROTTLE: OptionNames<ThrottleOptions> = { for: true, key: true };
+const DEBOUNCE: OptionNames<DebounceOptions> = { for: true, key: true, maxWait: true };
+const OPTIONS = { unique: UNIQUE, throttle: THROTTLE, debounce: DEBOUNCE };
 
 /**
  * The one of the three that is given.
@@ -19,22 +38,31 @@ const MODES = ['unique', 'throttle', 'debounce'] as const;
 export function normalizeDeduplication(options: DeduplicationOptions<never>): Deduplication | undefined {
   const { unique, throttle, debounce } = options;
   if (unique === undefined && throttle === undefined && debounce === undefined) return undefined;
-  const given = MODES.filter((mode) => options[mode] !== undefined);
-  const [mode, other] = given;
+  const [mode, other] = MODES.filter((each) => options[each] !== undefined);
   if (mode === undefined) return undefined;
   if (other !== undefined)
     throw new InvalidOptionError(other, `absent when \`${mode}\` is given`, options[other]);
-  const { for: time, key } = {
-    for: undefined,
-    key: undefined,
-    ...(options[mode] === true ? {} : options[mode]),
-  };
+  const own = options[mode];
+  const given: DeduplicationParts = own === true || own === undefined ? {} : own;
+  const names: Readonly<Record<string, true>> = OPTIONS[mode];
+  checkOptions(given, names as OptionNames<DeduplicationParts>, { option: mode, above: `${mode}.` }); // of one mode
+  const { for: time, key, until, maxWait } = given;
   if (key !== undefined && typeof key !== 'function') checkText(`${mode}.key`, key, 1000);
   if (time === undefined && mode !== 'unique') throw new InvalidOptionError(`${mode}.for`, 'a time', time);
+  if (until !== undefined && until !== 'started' && until !== 'ended')
+    throw new InvalidOptionError('unique.until', "'started' or 'ended'", until);
+  if (until !== undefined && time !== undefined)
+    throw new InvalidOptionError('unique.until', 'absent when `for` is given', until);
+  const forMs = time === undefined ? undefined : positiveMs(time, `${mode}.for`);
+  const maxWaitMs = maxWait === undefined ? undefined : positiveMs(maxWait, 'debounce.maxWait');
+  if (maxWaitMs !== undefined && forMs !== undefined && maxWaitMs < forMs)
+    throw new InvalidOptionError('debounce.maxWait', 'at least as long as `for`', maxWait);
   return {
     mode,
-    ...(time !== undefined && { forMs: positiveMs(time, `${mode}.for`) }),
+    ...(forMs !== undefined && { forMs }),
     ...(key !== undefined && { key }),
+    ...(until === 'started' && { until }),
+    ...(maxWaitMs !== undefined && { maxWaitMs }),
   };
 }
 

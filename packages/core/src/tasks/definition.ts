@@ -2,7 +2,7 @@ import { InvalidOptionError } from '../errors.js';
 import { isJobState } from '../results/state.js';
 import type { Schema } from '../types/task.js';
 import { normalizeDeduplication } from './deduplication.js';
-import type { Hooks } from './hooks.js';
+import { checkHooks, type Hooks } from './hooks.js';
 import { checkKnown, checkObject, type OptionNames } from './known-options.js';
 import { checkName, normalizeOptions, type TaskOptions } from './options.js';
 import type { TaskEntry } from './registry.js';
@@ -30,6 +30,7 @@ export function toEntry(definition: Definition): TaskEntry {
   for (const option of OF_QUEUES) refuseOfQueues(option, definition);
   checkKnown(definition, OPTIONS);
   const { name, input, output, progress, failures, states, sensitive, hooks, isolate } = definition;
+  checkHooks(hooks);
   checkSchemas({ input, output, progress });
   checkSchemas(failures ?? {}, 'failures.');
   for (const state of states ?? []) {

@@ -1,4 +1,6 @@
+import { InvalidOptionError } from '../errors.js';
 import type { TaskContext } from '../running/context.js';
+import { checkKnown, type OptionNames } from './known-options.js';
 
 /**
  * Called round the attempts of a task. They observe: one that throws is told to the app's logger and changes nothing
@@ -23,4 +25,19 @@ export interface Hooks<Context = TaskContext, Added = {}> {
   failure?(ctx: Context & Partial<Added>, error: Error): void | Promise<void>;
   /** After each attempt, last of all. */
   always?(ctx: Context & Partial<Added>): void | Promise<void>;
+}
+
+const HOOKS: OptionNames<Hooks> = { before: true, success: true, retry: true, failure: true, always: true };
+
+/** @throws {InvalidOptionError} if a hook is none that is called, or no function. */
+export function checkHooks(hooks: Hooks | undefined): void {
+  if (hooks === undefined) return;
+  if (typeof hooks !== 'object' || hooks === null)
+    throw new InvalidOptionError('hooks', 'an object of functions', hooks);
+  checkKnown(hooks, HOOKS, 'hooks.');
+  for (const name of Object.keys(HOOKS) as (keyof Hooks)[]) {
+    const hook: unknown = hooks[name];
+    if (hook !== undefined && typeof hook !== 'function')
+      throw new InvalidOptionError(`hooks.${name}`, 'a function', hook);
+  }
 }

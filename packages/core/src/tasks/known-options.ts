@@ -20,6 +20,20 @@ export function checkKnown(given: object, known: Readonly<Record<string, true>>,
   }
 }
 
+/**
+ * Options that a function was given, unless they are absent: the one way by which every public function reads them.
+ * @throws {InvalidOptionError} unless they are an object, or at the first option that is not one of these.
+ */
+export function checkOptions<Options extends object>(
+  given: Options,
+  known: OptionNames<Options>,
+  { option = 'options', above = '', example = '' } = {},
+): Options {
+  const [first] = Object.keys(known);
+  checkKnown(checkObject(option, given, example || `{ ${first}: … }`), known, above);
+  return given;
+}
+
 /** `given` itself. @throws {InvalidOptionError} unless it is an object of options. */
 export function checkObject<Given>(option: string, given: Given, example: string): Given {
   if (!isPlainObject(given)) throw new InvalidOptionError(option, `an object such as ${example}`, given);

@@ -10,7 +10,7 @@ import {
   MAX_DISPLAY_NAME,
   type NormalizedOptions,
 } from './options.js';
-import { checkAttempts, type NormalizedRetry } from './retry.js';
+import { checkAttempts, type NormalizedRetry, normalizeJitter } from './retry.js';
 
 const MAX = Number.MAX_SAFE_INTEGER;
 
@@ -47,13 +47,12 @@ function readRetry(value: unknown): NormalizedRetry {
   if (backoff !== 'fixed' && backoff !== 'exponential') {
     throw new InvalidOptionError('retry.backoff', `'fixed' or 'exponential'`, backoff);
   }
-  if (typeof jitter !== 'boolean') throw new InvalidOptionError('retry.jitter', 'true or false', jitter);
   return {
     attempts: checkAttempts(attempts),
     backoff,
     delayMs: checkInteger('retry.delayMs', delayMs, 0, MAX),
     maxMs: checkInteger('retry.maxMs', maxMs, 0, MAX),
-    jitter,
+    jitter: normalizeJitter(jitter),
   };
 }
 

@@ -1,27 +1,34 @@
 import { type Duration, durationMs } from '../duration.js';
 import { InvalidOptionError, isUmbelError, type UmbelErrorCode } from '../errors.js';
-import { checkKnown, checkObject, type OptionNames } from './known-options.js';
+import { checkOptions, type OptionNames } from './known-options.js';
+
+/** How waits are spread. */
+export type Jitter = boolean | 'full' | 'equal';
 
 /** When and how often a failed attempt is repeated. */
 export interface RetryOptions {
   /** Runs in all, the first one included. Default 1: no retry. */
-  attempts?: number;
+  attempts?: number | undefined;
   /** How the wait grows: the same each time, or doubling. Default `'exponential'`. */
-  backoff?: 'fixed' | 'exponential';
+  backoff?: 'fixed' | 'exponential' | undefined;
   /** Wait before the second attempt. Default 1 s. */
-  delay?: Duration;
+  delay?: Duration | undefined;
   /** The longest wait. Default 1 day. */
-  max?: Duration;
-  /** Spreads the waits at random between nothing and their full length. Default true. */
-  jitter?: boolean;
+  max?: Duration | undefined;
+  /**
+   * Spreads the waits at random, so that what failed together does not come back together. `true` or `'full'`, the
+   * default: between nothing and the full wait, so that `delay: '1s'` may mean no wait at all. `'equal'`: half of the wait
+   * is fixed, the other half random. `false`: the full wait each time.
+   */
+  jitter?: Jitter | undefined;
 }
 
 /** The same for a task, which can decide by the error. */
 export interface TaskRetryOptions extends Omit<RetryOptions, 'backoff'> {
   /** As for a call, or a function that gives the wait after the attempt of that number (counted from 1) failed. */
-  backoff?: 'fixed' | 'exponential' | ((attempt: number, error: Error) => Duration);
+  backoff?: 'fixed' | 'exponential' | ((attempt: number, error: Error) => Duration) | undefined;
   /** Whether this error is worth another attempt. Default: every error is. */
-  on?: (error: Error, attempt: number) => boolean;
+  on?: ((error: Error, attempt: number) => boolean) | undefined;
 }
 
 export interface NormalizedRetry {
@@ -29,7 +36,7 @@ export interface NormalizedRetry {
   readonly backoff: 'fixed' | 'exponential';
   readonly delayMs: number;
   readonly maxMs: number;
-  readonly jitter: boolean;
+  readonly jitter: boolean | 'equal';
   /** The task's own function gives the waits. */
   readonly custom?: true;
 }
@@ -52,6 +59,8 @@ const OPTIONS: OptionNames<TaskRetryOptions> = {
   on: true,
 };
 
+const RETRY = { option: 'retry', above: 'retry.', example: '{ attempts: 3 }' };
+
 const NO_RETRY: NormalizedRetry = {
   attempts: 1,
   backoff: 'exponential',
@@ -62,7 +71,7 @@ const NO_RETRY: NormalizedRetry = {
 
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
 export function normalizeRetry(retry: TaskRetryOptions): NormalizedRetry {
-  checkKnown(checkObject('retry', retry, '{ attempts: 3 }'), OPTIONS, 'retry.');
+  checkOptions(retry, OPTIONS, RETRY);
   const { attempts = 1, backoff = 'exponential', delay = 1000, max = '1d', jitter = true, on } = retry;
   if (backoff !== 'fixed' && backoff !== 'exponential' && typeof backoff !== 'function') {
     throw new InvalidOptionError('retry.backoff', `'fixed', 'exponential' or a function`, backoff);
@@ -74,9 +83,29 @@ export function normalizeRetry(retry: TaskRetryOptions): NormalizedRetry {
     backoff: typeof backoff === 'function' ? 'fixed' : backoff,
     delayMs: durationMs(delay, 'retry.delay'),
     maxMs: durationMs(max, 'retry.max'),
-    jitter,
+    jitter: normalizeJitter(jitter),
     ...(typeof backoff === 'function' && { custom: true }),
   };
+}
+
+/** The same of a call, which has no functions: nothing would call them. */
+export function normalizeCallRetry(retry: RetryOptions): NormalizedRetry {
+  const { on: _, ...known } = OPTIONS;
+  checkOptions(retry, known, RETRY);
+  if (typeof retry.backoff === 'function')
+    throw new InvalidOptionError(
+      'retry.backoff',
+      `'fixed' or 'exponential' (a task can have a function)`,
+      retry.backoff,
+    );
+  return normalizeRetry(retry);
+}
+
+/** @throws {InvalidOptionError} */
+export function normalizeJitter(jitter: Jitter): NormalizedRetry['jitter'] {
+  if (jitter === 'full') return true;
+  if (jitter === 'equal' || typeof jitter === 'boolean') return jitter;
+  throw new InvalidOptionError('retry.jitter', "true, false, 'full' or 'equal'", jitter);
 }
 
 /** `attempts` itself. @throws {InvalidOptionError} unless it is a whole number from 1 to 1,000,000. */
@@ -100,6 +129,8 @@ export class RetryRequest extends Error {
     reason: string | undefined,
     readonly delayMs: number | undefined,
     options?: ErrorOptions,
+    /** Whether the attempt is charged to the job. */
+    readonly isCounted = true,
   ) {
     super(reason ?? 'the handler asked for another attempt', options);
   }
@@ -132,7 +163,7 @@ export function retryDelayMs(
   return Math.min(durationMs(decisions.backoff(attempt, error), 'retry.backoff'), retry.maxMs);
 }
 
-/** Full jitter: anything from nothing to the whole wait, so that what failed together does not come back together. */
+/** Full jitter: anything from nothing to the whole wait; equal jitter: from half of it. */
 function waitMs(
   { backoff, delayMs, maxMs, jitter }: NormalizedRetry,
   attempt: number,
@@ -140,7 +171,9 @@ function waitMs(
 ): number {
   const growth = backoff === 'exponential' ? 2 ** (attempt - 1) : 1;
   const full = Math.min(delayMs * growth, maxMs);
-  return Math.round(jitter ? full * random() : full);
+  if (jitter === false) return Math.round(full);
+  const fixed = jitter === 'equal' ? full / 2 : 0;
+  return Math.round(fixed + (full - fixed) * random());
 }
 
 /** Errors that another attempt cannot mend, so that none is spent on them. */

@@ -1,5 +1,7 @@
 /** Which queue a call goes to, and which queues there are. */
+
 import { UnknownQueueError } from '../errors.js';
+import { checkOptions, type OptionNames } from './known-options.js';
 import { checkInteger, checkName, checkQueue } from './options.js';
 import { type Rate, type RateLimit, rateOf } from './rate.js';
 
@@ -9,10 +11,12 @@ const DEFAULT_QUEUE = 'default';
 /** What is set for a queue as a whole, over all its workers, when a worker starts to serve it. */
 export interface QueueOptions {
   /** Jobs of the queue that run at the same time, in all workers together. Default: no limit but the workers' own. */
-  concurrency?: number;
+  concurrency?: number | undefined;
   /** Jobs of the queue that start in a time, in all workers together: `'100/s'`, `'10/m'`. Default: no limit. */
-  rateLimit?: Rate;
+  rateLimit?: Rate | undefined;
 }
+
+const QUEUE_OPTIONS: OptionNames<QueueOptions> = { concurrency: true, rateLimit: true };
 
 /** A call as a router sees it. */
 export interface RoutedCall {
@@ -105,7 +109,11 @@ function declared(
     ? queues.map((name: string) => [name, {}])
     : Object.entries(queues);
   return new Map(
-    [[DEFAULT_QUEUE, {}] as [string, QueueOptions], ...entries].map(([name, { concurrency, rateLimit }]) => {
+    [[DEFAULT_QUEUE, {}] as [string, QueueOptions], ...entries].map(([name, options]) => {
+      const { concurrency, rateLimit } = checkOptions(options, QUEUE_OPTIONS, {
+        option: `queues.${name}`,
+        above: `queues.${name}.`,
+      });
       return [
         checkQueue('queues', name),
         {

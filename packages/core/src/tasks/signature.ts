@@ -4,15 +4,19 @@ import type { FlowNode } from '../flow/node.js';
 import { plannedGraph, type RunGraph } from '../graph/run-graph.js';
 import type { AsyncResult } from '../results/async-result.js';
 import { type OptionsOf, piped, planned, type Surroundings } from './canvas.js';
+import { checkOptions } from './known-options.js';
 import { type CallbackExpressions, withCallback } from './linking.js';
 import {
+  BULK_OPTIONS,
   type BulkOptions,
   mergeOptions,
   type NormalizedOptions,
   normalizeOptions,
   type SendOptions,
+  SIGNATURE_OPTIONS,
   type SignatureOptions,
 } from './options.js';
+import { refuseUnbound } from './unbound.js';
 
 /** A composition or a call as plain data, told apart by `kind`. */
 export interface Expression {
@@ -140,6 +144,7 @@ export class TaskSignature implements Plannable {
   }
 
   async sendMany(inputs: Iterable<unknown>, options: BulkOptions = {}): Promise<AsyncResult<unknown>[]> {
+    checkOptions(options, BULK_OPTIONS);
     return this.#bound().sendMany(this.#expression, inputs, options);
   }
 
@@ -155,7 +160,7 @@ export class TaskSignature implements Plannable {
   }
 
   set(options: SignatureOptions): TaskSignature {
-    const merged = mergeOptions(this.#expression.options, normalizeOptions(options, 0)); // no eta, so no time
+    const merged = mergeOptions(this.#expression.options, normalizeOptions(options, 0, SIGNATURE_OPTIONS)); // no eta, so no time
     return new TaskSignature({ ...this.#expression, options: merged }, this[SENDER]);
   }
 
@@ -192,3 +197,5 @@ export class TaskSignature implements Plannable {
     return this.#expression;
   }
 }
+
+refuseUnbound(TaskSignature, 'call');

@@ -1,5 +1,6 @@
 import { InvalidOptionError } from '../errors.js';
 import { droppedOptions, hasOptions, SENDER, type Sender, TaskSignature } from './signature.js';
+import { refuseUnbound } from './unbound.js';
 
 /** A task at run time: the signature of its call with nothing bound, and the maker of others. */
 export class TaskObject extends TaskSignature {
@@ -35,3 +36,5 @@ export class TaskObject extends TaskSignature {
 function boundKeys(part: object): object {
   return Object.fromEntries(Object.entries(part).filter(([, value]) => value !== undefined));
 }
+
+refuseUnbound(TaskObject, 'task');

@@ -7,8 +7,21 @@ export type Prettify<T> = T extends Scalar ? T : T extends object ? { [Key in ke
 
 export type KeysOf<In> = In extends unknown ? keyof In : never;
 
-/** `In` without the keys `K`, keeping `?` and `readonly`; distributes over unions. */
-export type Without<In, K> = In extends unknown ? Pick<In, Exclude<keyof In, K>> : never;
+/** The keys by name: `keyof` gives only `string` for a type with an index signature, which other keys may have, too. */
+export type NamedKeysOf<In> = In extends unknown
+  ? keyof { [Key in keyof In as string extends Key ? never : number extends Key ? never : Key]: 1 }
+  : never;
+
+/**
+ * `In` without the keys `K`, keeping `?` and `readonly`. `Pick` is the cheaper one, but loses the named keys of a type with
+ * an index signature.
+ */
+type Without<In, K> = string extends keyof In
+  ? { [Key in keyof In as Key extends K ? never : Key]: In[Key] }
+  : Pick<In, Exclude<keyof In, K>>;
+
+/** What is left to give beside `K`: of a union, the members that have that key. */
+export type RestOf<In, K> = In extends unknown ? ([K] extends [keyof In] ? Without<In, K> : never) : never;
 
 /** What the compiler prints for `.s({})` on a task whose input is not an object. */
 interface OneValue {
@@ -26,18 +39,24 @@ interface NoSuchInput<out Key> {
   readonly 'this task has no such input': Key;
 }
 
-/** Members of a union input that the bound part leaves possible. */
-type Fits<In, Part> = In extends unknown ? (Part extends Partial<In> ? In : never) : never;
+/** Members of a union input that the bound part leaves possible: they have all of its keys, or the others would be lost. */
+type Fits<In, Part> = In extends unknown
+  ? keyof Part extends keyof In
+    ? Part extends Partial<In>
+      ? In
+      : never
+    : never
+  : never;
 
 /** What a member of the input has under the key. */
-type ValueAt<In, Key> = In extends unknown ? (Key extends keyof In ? In[Key] : never) : never;
+export type ValueAt<In, Key> = In extends unknown ? (Key extends keyof In ? In[Key] : never) : never;
 
 /** The same for what is bound below a key, if that is an object. */
 type Below<Part, In> = Part extends Scalar | readonly unknown[]
   ? unknown
   : unknown extends In
     ? unknown
-    : { [Key in keyof Part]: Key extends KeysOf<In> ? Below<Part[Key], ValueAt<In, Key>> : NoSuchInput<Key> };
+    : Bound<Part, In>;
 
 /**
  * What is wrong with `Part`, at each key: one that the input does not have, at any depth, becomes an error there. Keys
@@ -51,12 +70,16 @@ export type Bound<Part, In> = {
       : NoSuchInput<Key>;
 };
 
-/** Keys that are bound for sure: one that may be absent at run time stays open. */
-type SurelyBound<Part> = { [Key in keyof Part]-?: undefined extends Part[Key] ? never : Key }[keyof Part];
+/** Keys that are bound for sure: one that may be absent at run time stays open, as does all that an index signature may name. */
+type SurelyBound<Part> = {
+  [Key in keyof Part]-?: string extends Key ? never : undefined extends Part[Key] ? never : Key;
+}[keyof Part];
 
 /** What is left open of `In` once `Part` is bound. */
 export type Open<In, Part> = In extends unknown
-  ? Part extends Partial<In>
-    ? Prettify<Without<In, SurelyBound<Part>>>
+  ? keyof Part extends keyof In
+    ? Part extends Partial<In>
+      ? Prettify<Without<In, SurelyBound<Part>>>
+      : never
     : never
   : never;

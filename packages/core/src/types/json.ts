@@ -96,3 +96,26 @@ export type WireSafe<T, Accepted, Path extends string> = [T] extends [Json]
   : [T] extends [Wire<T>]
     ? Accepted
     : NotJsonSafe<Culprits<T, Path>>;
+
+/** Plain data with lists that can be changed: most results, which need no other type than their own. */
+export type WithoutReadonly =
+  | Scalar
+  | Absent
+  | WithoutReadonly[]
+  | { readonly [key: string]: WithoutReadonly };
+
+/**
+ * `T` with lists that can be changed, at any depth: JSON gives a copy that nobody else has. What holds any JSON stays.
+ * Lazy for objects, as `Wire` is.
+ */
+export type Received<T> = [Json] extends [T]
+  ? T
+  : T extends Atom
+    ? T
+    : T extends readonly (infer Element)[]
+      ? number extends T['length']
+        ? Received<Element>[]
+        : { -readonly [Key in keyof T]: Received<T[Key]> }
+      : T extends object
+        ? { [Key in keyof T]: Received<T[Key]> }
+        : T;

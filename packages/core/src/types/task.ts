@@ -12,9 +12,9 @@ import type {
   TaskOptions,
 } from '../tasks/options.js';
 import type { Expression } from '../tasks/signature.js';
-import type { Bindable, Bound, KeysOf, Open, Prettify, Without } from './bind.js';
+import type { Bindable, Bound, KeysOf, Open, Prettify, RestOf } from './bind.js';
 import type { FailureSchemas, ReportsOf } from './extras.js';
-import type { IsAny, WireSafe } from './json.js';
+import type { IsAny, Received, WireSafe, WithoutReadonly } from './json.js';
 import type {
   AnyResult,
   DelayArgs,
@@ -34,22 +34,30 @@ export type VoidSchema = StandardSchemaV1<void, void>;
 /** What a producer sends (zod: `z.input`). */
 export type Encoded<S extends Schema> = StandardSchemaV1.InferInput<S>;
 /** What a handler receives (zod: `z.output`). */
-type Decoded<S extends Schema> = StandardSchemaV1.InferOutput<S>;
+export type Decoded<S extends Schema> = StandardSchemaV1.InferOutput<S>;
 type Awaitable<T> = T | Promise<T>;
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 
 /**
- * A result as it arrives: a fresh copy, so a readonly array need not stay readonly; `any` is `unknown` to whoever
- * receives it; `undefined` in a union arrives as `null`, which is what JSON makes of it.
+ * A result as it arrives: `any` is `unknown` to whoever receives it; `undefined` in a union arrives as `null`, which is
+ * what JSON makes of it; lists in it, at any depth, are those of a fresh copy.
  */
 type Fresh<T> =
   IsAny<T> extends true
     ? unknown
     : T extends undefined
       ? null
-      : T extends readonly unknown[]
-        ? { -readonly [Key in keyof T]: T[Key] }
-        : T;
+      : [T] extends [WithoutReadonly]
+        ? T
+        : [T] extends [Received<T>]
+          ? T
+          : Received<T>;
+
+/** The schema of an input that JSON can carry: the parameter of a function that makes tasks of any schema. */
+export type InputSchema<S extends Schema> = WireSafe<Encoded<S>, S, 'input'>;
+
+/** The schema of a result that JSON can carry, as that of an input. */
+export type OutputSchema<S extends Schema> = WireSafe<[S] extends [never] ? 0 : Decoded<S>, S, 'output'>;
 
 /**
  * A call described but not sent: immutable, and plain data through `toJSON`. It can be sent as it is, or stand as a
@@ -143,11 +151,14 @@ export interface Task<Name extends string, In, Out, Extras = {}> extends Signatu
   /** The previous result goes, whole, into `key`. */
   into<Key extends KeysOf<In>>(
     key: Key,
-    ...rest: {} extends Without<In, Key> ? [rest?: Without<In, Key>] : [rest: Without<In, Key>]
+    ...rest: {} extends RestOf<In, Key> ? [rest?: RestOf<In, Key>] : [rest: RestOf<In, Key>]
   ): Signature<Name, In extends unknown ? In[Key & keyof In] : never, Out, Extras>;
 }
 
-export type AnyTask = Step<string, never, unknown> & { readonly name: string; readonly '~extras': object };
+/** A task, a signature or a composition, whatever it needs and gives. */
+export type AnySignature = Step<string, never, unknown> & { readonly '~extras': object };
+
+export type AnyTask = AnySignature & { readonly name: string };
 
 /** What producers import: a task's name, schemas and options without its handler. */
 export interface Contract<Name extends string, In, Out, Extras = {}> extends Task<Name, In, Out, Extras> {
@@ -189,9 +200,9 @@ export interface ContractDefinition<
   /** Unique in the app: letters, digits, `_`, `.` and `-`, at most 100. */
   name: Name;
   /** Any Standard Schema. Checked when sent and again before the handler. Absent: the task takes no input. */
-  input?: WireSafe<Encoded<In>, In, 'input'>;
+  input?: InputSchema<In>;
   /** Any Standard Schema, checked before a result is stored. Absent: inferred from `run`, not checked. */
-  output?: WireSafe<[Out] extends [never] ? 0 : Decoded<Out>, Out, 'output'>;
+  output?: OutputSchema<Out>;
   /** Any Standard Schema, of what `ctx.progress` is given. Absent: anything that JSON carries. */
   progress?: Progress;
   /** States of its own that a handler can show with `ctx.setState`. */
@@ -199,7 +210,7 @@ export interface ContractDefinition<
   /** Failures that callers are to tell apart, each with the schema of its data: for `ctx.fail` and `result.outcome()`. */
   failures?: Failures;
   /** Names of keys, at any depth of the input, whose values are masked in logs, progress and errors. */
-  sensitive?: readonly string[];
+  sensitive?: readonly string[] | undefined;
 }
 
 export interface TaskDefinition<
@@ -213,12 +224,12 @@ export interface TaskDefinition<
   Added = {},
 > extends ContractDefinition<Name, In, Out, Progress, States, Failures> {
   run: Run<Decoded<In>, Returned, Out, TaskContext<ReportsOf<Progress, States, Failures>> & Added>;
-  hooks?: Hooks<TaskContext<ReportsOf<Progress, States, Failures>>, Added>;
+  hooks?: Hooks<TaskContext<ReportsOf<Progress, States, Failures>>, Added> | undefined;
   /**
    * The module that defines this task (`import.meta.url`). Its handler then runs in a child process that loads that
    * module, and that is killed at the task's `timeout` or when the job is given up. For work that blocks the event loop.
    */
-  isolate?: string | URL;
+  isolate?: string | URL | undefined;
 }
 
 /** The same for a task whose result type may come from its handler. */

@@ -1,5 +1,7 @@
 import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
+import { checkOptions } from '../tasks/known-options.js';
+import { checkInteger } from '../tasks/options.js';
 import type { Codec } from './sealing.js';
 
 const compress = promisify(gzip);
@@ -9,7 +11,9 @@ const expand = promisify(gunzip);
 const MAX_EXPANDED = 64 * 1024 * 1024;
 
 /** A codec that compresses values of `minBytes` and more (default 1,024) with gzip. Put it before encryption. */
-export function compression({ minBytes = 1024 }: { minBytes?: number } = {}): Codec {
+export function compression(options: { minBytes?: number | undefined } = {}): Codec {
+  const { minBytes = 1024 } = checkOptions(options, { minBytes: true });
+  checkInteger('minBytes', minBytes, 0, Number.MAX_SAFE_INTEGER);
   return {
     name: 'gzip',
     encode: async (data) => (data.length < minBytes ? undefined : compress(data)),

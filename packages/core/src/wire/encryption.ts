@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { InvalidOptionError } from '../errors.js';
+import { checkOptions, type OptionNames } from '../tasks/known-options.js';
 import type { Codec, CodecContext } from './sealing.js';
 
 export interface EncryptionOptions {
@@ -8,6 +9,8 @@ export interface EncryptionOptions {
   /** The id of the key that encrypts; the others only decrypt. */
   current: string;
 }
+
+const OPTIONS: OptionNames<EncryptionOptions> = { keys: true, current: true };
 
 const ALGORITHM = 'aes-256-gcm';
 const IV_BYTES = 12;
@@ -20,7 +23,8 @@ const TAG_BYTES = 16;
  * Encoded: one byte with the length of the key's id, the id, 12 bytes of nonce, 16 bytes of tag, the ciphertext.
  * @throws {InvalidOptionError} if a key is not 32 bytes long, or `current` names none.
  */
-export function encryption({ keys, current }: EncryptionOptions): Codec {
+export function encryption(options: EncryptionOptions): Codec {
+  const { keys, current } = checkOptions(options, OPTIONS);
   const known = new Map(Object.entries(keys).map(([id, key]) => [id, keyBytes(id, key)]));
   const currentKey = known.get(current);
   if (currentKey === undefined) throw new InvalidOptionError('current', 'the id of one of `keys`', current);

@@ -42,6 +42,10 @@ export interface Envelope {
   /** The sender's idempotency key, and a digest of the input that came with it. */
   readonly key?: string;
   readonly digest?: string;
+  /** Calls that are the same are added from when this one has started. */
+  readonly uniqueUntilStarted?: true;
+  /** When the first of the calls was sent whose place this one takes, in milliseconds since 1970. */
+  readonly debouncedSince?: number;
   /** The result is not to be stored. */
   readonly ignoreResult?: true;
   /** The job whose handler sent this one, and the first of all above it. */
@@ -218,6 +222,8 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['expires', MOMENT],
   ['key', TEXT],
   ['digest', TEXT],
+  ['uniqueUntilStarted', { words: 'true', holds: (value) => value === true }],
+  ['debouncedSince', MOMENT],
   ['ignoreResult', { words: 'true', holds: (value) => value === true }],
   ['parent', TEXT],
   ['root', TEXT],

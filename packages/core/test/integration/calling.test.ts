@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { type AsyncResult, IdempotencyConflictError, InvalidOptionError, ValidationError } from '@umbel/core';
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
@@ -117,6 +118,60 @@ onEveryEngine('calls that are the same', (engine) => {
     const last = await index.delay({ page: 'a', at: 3 });
     expect(await last.get(soon)).toBe(3);
     expect(runs).toEqual(['a3']);
+  });
+
+  test('run after the longest wait, when they do not cease', async () => {
+    const { app, index, runs } = search({ debounce: { for: 300, maxWait: 600, key: byPage } });
+    await app.worker().start();
+    let last = await index.delay({ page: 'a', at: 0 });
+    for (let at = 1; runs.length === 0; at += 1) last = await index.delay({ page: 'a', at });
+    // What was sent since then waits anew, and is not lost.
+    const after = await index.delay({ page: 'a', at: -1 });
+    expect(await after.get(soon)).toBe(-1);
+    expect(runs.at(-1)).toBe('a-1');
+    expect(['completed', 'unknown']).toContain(await last.state());
+  });
+
+  test('run at once, when the longest wait is over before another comes', async () => {
+    const { app, index, runs } = search({ debounce: { for: '1h', maxWait: '1h', key: byPage } });
+    await index.delay({ page: 'a', at: 1 });
+    const [job] = await engine.bareQueue('default').getDelayed();
+    if (job === undefined) throw new Error('no call waits');
+    // As if it had waited for two hours.
+    await job.updateData({ ...job.data, debouncedSince: job.data.debouncedSince - 7_200_000 });
+    const last = await index.delay({ page: 'a', at: 2 });
+    await app.worker().start();
+    expect(await last.get(soon)).toBe(2);
+    expect(runs).toEqual(['a2']);
+  });
+
+  test('are added once the first has started, when they are unique until then', async () => {
+    const app = engine.app();
+    const signals = new EventEmitter();
+    const started = once(signals, 'started');
+    const released = once(signals, 'release');
+    const runs: number[] = [];
+    const index = app.task({
+      name: 'index',
+      input: z.object({ page: z.string(), at: z.number() }),
+      unique: { until: 'started', key: byPage },
+      run: async ({ at }) => {
+        runs.push(at);
+        signals.emit('started');
+        await released;
+        return at;
+      },
+    });
+    const first = await index.delay({ page: 'a', at: 1 });
+    expect((await index.delay({ page: 'a', at: 2 })).id).toBe(first.id);
+    await app.worker({ concurrency: 1 }).start();
+    await started;
+    const next = await index.delay({ page: 'a', at: 3 });
+    expect(next.id).not.toBe(first.id);
+    expect((await index.delay({ page: 'a', at: 4 })).id).toBe(next.id);
+    signals.emit('release');
+    expect(await values([first, next])).toEqual([1, 3]);
+    expect(runs).toEqual([1, 3]);
   });
 
   test('are told among many at once', async () => {

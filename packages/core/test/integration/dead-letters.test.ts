@@ -241,7 +241,7 @@ onEveryEngine('a list of dead letters', (engine) => {
     ['until', { until: new Date('never') }],
     ['cursor', { cursor: 'x' }],
     ['cursor', { cursor: Buffer.from('[1,2,3]').toString('base64url') }],
-    ['query', { tags: ['red'] }],
+    ['tags', { tags: ['red'] }],
   ])('with a bad %s is refused: %o', async (option, query) => {
     const { app } = payments(engine);
     const refused = { name: 'InvalidOptionError', option };

@@ -197,3 +197,49 @@ onEveryEngine('dead letters', (engine) => {
     await expect(app.deadLetters.replay(result.id)).rejects.toThrow('is waiting, not failed');
   });
 });
+
+onEveryEngine('a handler that looks whether something is there', (engine) => {
+  test.each([false, true])(
+    'asks for another look that counts no attempt (with hooks: %s)',
+    async (hooked) => {
+      const app = engine.app();
+      const seen: number[] = [];
+      const hooks: string[] = [];
+      const look = app.task({
+        name: 'look',
+        retry: { attempts: 2, delay: 1 },
+        ...(hooked && {
+          hooks: {
+            retry: () => void hooks.push('retry'),
+            failure: () => void hooks.push('failure'),
+            always: () => void hooks.push('always'),
+          },
+        }),
+        run: async (_, ctx) => {
+          seen.push(ctx.attempt);
+          if (seen.length < 6) return ctx.retry({ in: 5, countAttempt: false, reason: 'not there yet' });
+          if (seen.length === 6) throw new Error('down');
+          return ctx.attempt;
+        },
+      });
+      await app.worker().start();
+      const result = await look.delay();
+      expect(await result.get(soon)).toBe(2);
+      expect(seen).toEqual([1, 1, 1, 1, 1, 1, 2]);
+      expect((await result.info()).attempts).toBe(2);
+      if (hooked) expect(hooks).toEqual([...Array(5).fill('always'), 'retry', 'always', 'always']);
+    },
+  );
+
+  test('says it with true or false', async () => {
+    const app = engine.app();
+    const look = app.task({
+      name: 'look',
+      run: async (_, ctx) => ctx.retry({ countAttempt: 'no' as never }),
+    });
+    await app.worker().start();
+    expect(await failureOf(await look.delay())).toMatchObject({
+      cause: { message: expect.stringContaining('Expected `countAttempt` to be true or false') },
+    });
+  });
+});

@@ -350,12 +350,12 @@ onEveryEngine('a result', (engine) => {
   });
 
   test('of a job that the store does not hold is an UnknownJobError', async () => {
-    const app = engine.app({ resultTtl: 0 });
+    const app = engine.app();
     const tick = app.task({ name: 'tick', run: async () => 1 });
     await app.worker().start();
     const first = await tick.delay();
-    await first.get({ timeout: '10s' }).catch(() => undefined);
-    await (await tick.delay()).get({ timeout: '10s' }).catch(() => undefined);
+    await first.get({ timeout: '10s' });
+    await first.forget();
     await expect(first.get({ timeout: '10s' })).rejects.toThrow(UnknownJobError);
     expect(await first.state()).toBe('unknown');
   });

@@ -1,6 +1,7 @@
 /** Inputs of every shape: what can be bound, what stays open, and what JSON can carry of it. */
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { createApp, type InputOf, type OutputOf, type Signature, type Task } from '@umbel/core';
+import * as v from 'valibot';
 import { expectTypeOf, test } from 'vitest';
 import { z } from 'zod';
 import { app, greet, notify } from '../../../canvas/test/support/tasks.js';
@@ -137,4 +138,108 @@ test('a task can be annotated', () => {
   });
   const call: Signature<string, unknown, number> = annotated.si({ x: 1 });
   expectTypeOf(call.delay).toBeCallableWith();
+});
+
+const loose = app.task({
+  name: 'loose',
+  input: z.looseObject({ url: z.string(), size: z.number(), note: z.string().optional() }),
+  run: async () => 1,
+});
+
+test('a key goes only into a member of a union that has it', () => {
+  notify.into('to', { via: 'mail', text: 'a' });
+  // @ts-expect-error a message by sms has no `to`, and the value would be lost
+  notify.into('to', { via: 'sms', phone: 1, text: 'a' });
+  notify.into('text', { via: 'sms', phone: 1 });
+  const into = notify.into('phone', { via: 'sms', text: 'a' });
+  expectTypeOf<InputOf<typeof into>>().toEqualTypeOf<number>();
+});
+
+test('a bound key leaves only those members of a union that have it', () => {
+  const mail = notify.s({ to: 'a', text: 'b' });
+  expectTypeOf<InputOf<typeof mail>>().toEqualTypeOf<{ via: 'mail' }>();
+  // @ts-expect-error no member has both
+  notify.s({ to: 'a', phone: 1 });
+  const nested = app.task({
+    name: 'nested',
+    input: z.object({
+      by: z.discriminatedUnion('via', [
+        z.object({ via: z.literal('mail'), to: z.string() }),
+        z.object({ via: z.literal('sms'), phone: z.number() }),
+      ]),
+    }),
+    run: async () => 1,
+  });
+  nested.s({ by: { via: 'mail', to: 'a' } });
+  // @ts-expect-error a message by sms has no `to`
+  nested.s({ by: { via: 'sms', phone: 1, to: 'a' } });
+});
+
+test('an input that takes other keys, too, still needs those that it names', () => {
+  const bound = loose.s({ size: 1, more: true });
+  expectTypeOf<InputOf<typeof bound>>().toEqualTypeOf<{
+    [key: string]: unknown;
+    url: string;
+    note?: string | undefined;
+  }>();
+  expectTypeOf(bound.delay).toBeCallableWith({ url: 'a', other: 1 });
+  // @ts-expect-error url is missing
+  void bound.delay({ other: 1 });
+  // @ts-expect-error url is missing
+  void bound.delay();
+  expectTypeOf(loose.s({ size: 1, url: 'a' }).delay).toBeCallableWith();
+  loose.into('url', { size: 1 });
+  loose.into('more', { size: 1, url: 'a' });
+  // @ts-expect-error size is missing
+  loose.into('url');
+  // @ts-expect-error size is missing
+  loose.into('url', { other: 1 });
+  // @ts-expect-error size is a number
+  loose.s({ size: 'a' });
+});
+
+test('an object with any keys binds none of those that are named', () => {
+  function bindAny(some: Record<string, string>) {
+    return app
+      .task({
+        name: 'texts',
+        input: z.object({ url: z.string() }).catchall(z.string()),
+        run: async () => 1,
+      })
+      .s(some);
+  }
+  expectTypeOf<InputOf<ReturnType<typeof bindAny>>>().toEqualTypeOf<{ [key: string]: string; url: string }>();
+});
+
+test('all kinds of open objects keep the keys that they name', () => {
+  const caught = app.task({
+    name: 'caught',
+    input: z.object({ url: z.string(), size: z.string() }).catchall(z.string()),
+    run: async () => 1,
+  });
+  // @ts-expect-error size is missing
+  caught.into('url');
+  const ofValibot = app.task({
+    name: 'ofValibot',
+    input: v.looseObject({ url: v.string(), size: v.number() }),
+    run: async () => 1,
+  });
+  // @ts-expect-error size is missing
+  ofValibot.into('url');
+  // @ts-expect-error url is missing
+  void ofValibot.s({ size: 1 }).delay({});
+  interface Indexed {
+    url: string;
+    size: number;
+    [key: string]: string | number;
+  }
+  const indexed = app.task({
+    name: 'indexed',
+    input: {} as StandardSchemaV1<Indexed, Indexed>,
+    run: async () => 1,
+  });
+  // @ts-expect-error size is missing
+  indexed.into('url');
+  // @ts-expect-error url is missing
+  void indexed.s({ size: 1 }).delay({});
 });

@@ -32,6 +32,24 @@ describe('what makes calls the same', () => {
     expect(inputDigest(undefined)).not.toBe(inputDigest(null));
   });
 
+  test('has bounds: until it has started, and a longest wait', () => {
+    expect(normalizeDeduplication({ unique: { until: 'started' } })).toEqual({
+      mode: 'unique',
+      until: 'started',
+    });
+    expect(normalizeDeduplication({ unique: { until: 'ended' } })).toEqual({ mode: 'unique' });
+    expect(normalizeDeduplication({ debounce: { for: '1s', maxWait: '5s' } })).toEqual({
+      mode: 'debounce',
+      forMs: 1000,
+      maxWaitMs: 5000,
+    });
+    const wrong = (options: object) => () => normalizeDeduplication(options);
+    expect(wrong({ unique: { until: 'begun' } })).toThrow('`unique.until`');
+    expect(wrong({ unique: { until: 'started', for: '1s' } })).toThrow('absent when `for` is given');
+    expect(wrong({ debounce: { for: '2s', maxWait: '1s' } })).toThrow('at least as long as `for`');
+    expect(wrong({ throttle: { for: '2s', maxWait: '3s' } })).toThrow('`throttle.maxWait`');
+  });
+
   test('is given in one way only, and with a time where that is needed', () => {
     expect(normalizeDeduplication({})).toBeUndefined();
     expect(normalizeDeduplication({ unique: true })).toEqual({ mode: 'unique' });

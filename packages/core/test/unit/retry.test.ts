@@ -1,6 +1,8 @@
 import { UnrecoverableError, ValidationError } from '@umbel/core';
 import { describe, expect, test } from 'vitest';
+import { retryOf, toJobOptions } from '../../src/bullmq/job-options.js';
 import { LostJobError, SkippedError } from '../../src/errors.js';
+import { readOptions } from '../../src/tasks/read-options.js';
 import { normalizeRetry, RetryRequest, type RetryState, retryDelayMs } from '../../src/tasks/retry.js';
 
 const state = (given: Partial<RetryState> & { attempt: number }): RetryState => ({
@@ -28,6 +30,23 @@ describe('the wait before another attempt', () => {
     const wait = (random: number) =>
       retryDelayMs(error, state({ attempt: 2, options, random: () => random }));
     expect([wait(0), wait(0.25), wait(1)]).toEqual([0, 500, 2000]);
+  });
+
+  test('is spread over its second half, with equal jitter', () => {
+    const options = normalizeRetry({ attempts: 9, delay: 1000, jitter: 'equal' });
+    const wait = (random: number) =>
+      retryDelayMs(error, state({ attempt: 2, options, random: () => random }));
+    expect([wait(0), wait(0.25), wait(1)]).toEqual([1000, 1250, 2000]);
+    const full = normalizeRetry({ attempts: 9, delay: 1000, jitter: 'full' });
+    expect(full).toEqual(normalizeRetry({ attempts: 9, delay: 1000 }));
+    expect(() => normalizeRetry({ jitter: 'some' as never })).toThrow('`retry.jitter`');
+  });
+
+  test.each([true, false, 'full', 'equal'] as const)('is stored with its jitter: %s', (jitter) => {
+    const retry = normalizeRetry({ attempts: 2, jitter });
+    const stored = JSON.parse(JSON.stringify(toJobOptions({ retry })));
+    expect(retryOf(stored)).toEqual(retry);
+    expect(readOptions({ retry })).toEqual({ retry });
   });
 
   test('is there as long as there are attempts', () => {

@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from '@umbel/core/internal';
 import type { BackendFactory } from 'bullmq';
 import { type BackendOptions, connect, type Shared } from './backend-base.js';
 import { type Clock, systemClock } from './clock.js';
@@ -13,16 +14,19 @@ export type MemoryBackendFactory = BackendFactory;
 /** How a {@link memory} store behaves. */
 export interface MemoryOptions {
   /** The time by which delays, locks and limits run; the machine's own by default. */
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
   /** Varies, repeatably, the order in which idle workers are served; first come, first served by default. */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
 }
+
+const OPTIONS: OptionNames<MemoryOptions> = { clock: true, seed: true };
 
 /**
  * A new store in memory, as a backend factory for BullMQ's `Queue`, `Worker`, `FlowProducer` and
  * `QueueEvents`. All that are given this one share its jobs; two stores share nothing.
  */
-export function memory({ clock = systemClock, seed }: MemoryOptions = {}): MemoryBackendFactory {
+export function memory(options: MemoryOptions = {}): MemoryBackendFactory {
+  const { clock = systemClock, seed } = checkOptions(options, OPTIONS);
   return backendsOf(new Store(clock, seed));
 }
 

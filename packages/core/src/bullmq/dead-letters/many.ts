@@ -1,15 +1,18 @@
 /** The same for many dead letters, a few at a time. */
-import { InvalidOptionError, isUmbelError } from '../../errors.js';
-import { checkInteger } from '../../tasks/options.js';
+import { isUmbelError } from '../../errors.js';
+import { checkOptions, type OptionNames } from '../../tasks/known-options.js';
+import { checkBoolean, checkInteger } from '../../tasks/options.js';
 import type { FailedJob } from './failed-jobs.js';
 import { cursorOf } from './query.js';
 
 export interface ManyOptions {
   /** At most so many are taken, from 1 to 100,000. Default 1000. */
-  limit?: number;
+  limit?: number | undefined;
   /** Tells what would be done, and changes nothing. Default false. */
-  dryRun?: boolean;
+  dryRun?: boolean | undefined;
 }
+
+export const MANY: OptionNames<ManyOptions> = { limit: true, dryRun: true };
 
 /** One of many for which it was not done. */
 export interface SkippedLetter {
@@ -27,9 +30,15 @@ export interface ManyOutcome {
 const TOGETHER = 25;
 
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
-export function checkMany({ limit = 1000, dryRun = false }: ManyOptions): Required<ManyOptions> {
-  if (typeof dryRun !== 'boolean') throw new InvalidOptionError('dryRun', 'true or false', dryRun);
-  return { limit: checkInteger('limit', limit, 1, 100_000), dryRun };
+export function checkMany<Options extends ManyOptions>(
+  options: Options,
+  known: OptionNames<Options>,
+): {
+  limit: number;
+  dryRun: boolean;
+} {
+  const { limit = 1000, dryRun = false } = checkOptions(options, known);
+  return { limit: checkInteger('limit', limit, 1, 100_000), dryRun: checkBoolean('dryRun', dryRun) };
 }
 
 /**

@@ -1,35 +1,35 @@
 /** What of the dead letters is asked for. */
 import { InvalidOptionError } from '../../errors.js';
+import { checkOptions, type OptionNames } from '../../tasks/known-options.js';
 import { checkInteger, checkName, checkQueue, checkTags, checkText } from '../../tasks/options.js';
-import { isPlainObject } from '../../wire/plain-object.js';
 
 const STATES = ['failed', 'expired', 'revoked'] as const;
 
 /** Which dead letters are meant; all of what is given has to hold. */
 export interface DeadLetterFilter {
   /** Default: every queue that the app knows. */
-  queue?: string;
+  queue?: string | undefined;
   /** The name of a task. */
-  task?: string;
+  task?: string | undefined;
   /** The `name` or the `code` of the error: `'TypeError'`, `'TIME_LIMIT'`. */
-  error?: string;
+  error?: string | undefined;
   /** How it ended. */
-  state?: (typeof STATES)[number];
+  state?: (typeof STATES)[number] | undefined;
   /** A label that it bears. */
-  tag?: string;
+  tag?: string | undefined;
   /** Those that failed then or later. */
-  since?: Date;
+  since?: Date | undefined;
   /** Those that failed then or earlier. */
-  until?: Date;
+  until?: Date | undefined;
   /** Those after this one, in the order of the list: the `cursor` of a letter, or of what many have come to. */
   cursor?: string | undefined;
 }
 
 export interface DeadLetterQuery extends DeadLetterFilter {
   /** At most so many, from 1 to 1000. Default 100. */
-  limit?: number;
+  limit?: number | undefined;
   /** Leaves out so many of the first. Default 0. `cursor` costs less, and misses none that others take away meanwhile. */
-  offset?: number;
+  offset?: number | undefined;
 }
 
 /** A place in the order of the dead letters: the latest first, then by queue, then by id. */
@@ -64,15 +64,21 @@ export interface Wanted {
   readonly after: Position | undefined;
 }
 
-const FILTERS = ['queue', 'task', 'error', 'state', 'tag', 'since', 'until', 'cursor'];
+const FILTER: OptionNames<DeadLetterFilter> = {
+  queue: true,
+  task: true,
+  error: true,
+  state: true,
+  tag: true,
+  since: true,
+  until: true,
+  cursor: true,
+};
+const QUERY: OptionNames<DeadLetterQuery> = { ...FILTER, limit: true, offset: true };
 
 /** @throws {InvalidOptionError} if the filter has a value it cannot have, or a key: all would be taken for it. */
-export function wantedOf(filter: DeadLetterFilter, otherKeys: readonly string[] = []): Wanted {
-  const keys = isPlainObject(filter) ? Object.keys(filter) : undefined;
-  const known = [...FILTERS, ...otherKeys];
-  const unknown = keys === undefined ? String(filter) : keys.find((key) => !known.includes(key));
-  if (unknown !== undefined)
-    throw new InvalidOptionError('query', `an object of ${known.join(', ')}`, unknown);
+export function wantedOf(filter: DeadLetterFilter, isQuery = false): Wanted {
+  checkOptions(filter, isQuery ? QUERY : FILTER, { option: 'query' });
   const { queue, task, error, state, tag, since, until, cursor } = filter;
   if (state !== undefined && !STATES.includes(state))
     throw new InvalidOptionError('state', STATES.map((name) => `"${name}"`).join(', '), state);

@@ -2,27 +2,11 @@
 import { childCounts, childPlaces } from '../../bullmq/standing.js';
 import type { Store } from '../../bullmq/store.js';
 import { INTERNAL_QUEUE, SLICE } from '../../flow/node.js';
-import { checkInteger } from '../../tasks/options.js';
-import type { MemberOutcome, PageEntry, PageOptions } from '../member-outcome.js';
+import type { MemberOutcome, PageEntry } from '../member-outcome.js';
+import type { Range } from '../options.js';
 import { isFinal } from '../state.js';
 import { endedBelow, type Group, indexOf, keyAt } from './group.js';
 import { toldOf } from './kin.js';
-
-/** Members that are read at most. */
-const MAX_LIMIT = 10_000;
-
-interface Range {
-  readonly offset: number;
-  readonly limit: number;
-}
-
-/** @throws {InvalidOptionError} unless they are whole numbers. */
-export function rangeOf({ offset = 0, limit = 100 }: PageOptions): Range {
-  return {
-    offset: checkInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER),
-    limit: checkInteger('limit', limit, 1, MAX_LIMIT),
-  };
-}
 
 export async function memberPage(store: Store, group: Group, range: Range): Promise<PageEntry<unknown>[]> {
   const { run, source, list, join } = group;

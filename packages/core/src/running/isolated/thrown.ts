@@ -8,7 +8,7 @@ export interface Thrown {
   /** Of one of Umbel's kinds of error, whose code decides about retries; its class may be derived from Umbel's. */
   readonly kind?: UmbelErrorCode;
   /** What `ctx.retry` asked for. */
-  readonly retry?: { readonly delayMs: number | undefined };
+  readonly retry?: { readonly delayMs: number | undefined; readonly isCounted: boolean };
 }
 
 export function recordThrown(thrown: unknown): Thrown {
@@ -16,13 +16,16 @@ export function recordThrown(thrown: unknown): Thrown {
   return {
     error: recordError(error),
     ...(isUmbelError(error) && { kind: error.code }),
-    ...(error instanceof RetryRequest && { retry: { delayMs: error.delayMs } }),
+    ...(error instanceof RetryRequest && { retry: { delayMs: error.delayMs, isCounted: error.isCounted } }),
   };
 }
 
 export function rebuildThrown({ error: record, kind, retry }: Thrown): Error {
   const rebuilt = rebuildError(record);
-  if (retry !== undefined) return restore(new RetryRequest(record.message, retry.delayMs), record);
+  if (retry !== undefined) {
+    const request = new RetryRequest(record.message, retry.delayMs, undefined, retry.isCounted);
+    return restore(request, record);
+  }
   if (kind === undefined || isUmbelError(rebuilt)) return rebuilt;
   return restore(new DistantError(record, kind), record);
 }

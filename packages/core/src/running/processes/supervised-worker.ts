@@ -13,7 +13,13 @@ import { processDefaults } from '../../process-defaults.js';
 import { checkQueue } from '../../tasks/options.js';
 import { isIsolatedChild } from '../isolated/handlers.js';
 import type { ActiveAttempt, AttemptCounts } from '../worker/activity.js';
-import { type AppWorker, type CloseOptions, type CloseReason, workerClosed } from '../worker/app-worker.js';
+import {
+  type AppWorker,
+  type CloseOptions,
+  type CloseReason,
+  checkClose,
+  workerClosed,
+} from '../worker/app-worker.js';
 import { type Concurrency, concurrencyBounds } from '../worker/concurrency.js';
 import { HealthServer, type MetricsSource, type WorkerHealth } from '../worker/health.js';
 import { type NormalizedWorkerOptions, queuesToServe } from '../worker/options.js';
@@ -117,7 +123,8 @@ export class SupervisedWorker implements AppWorker, Stoppable {
     await this.#change({ umbel: 'remove-queue', queue });
   }
 
-  async close({ force = false, timeout }: CloseOptions = {}): Promise<void> {
+  async close(options: CloseOptions = {}): Promise<void> {
+    const { force = false, timeout } = checkClose(options);
     const timeoutMs = timeout === undefined ? undefined : durationMs(timeout, 'timeout');
     if (force) for (const slot of this.#slots) void slot.abort();
     await this.#end('closed', 'closed', timeoutMs);

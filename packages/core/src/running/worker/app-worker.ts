@@ -3,15 +3,26 @@
 import type { RepairCounts } from '../../bullmq/repair.js';
 import type { Duration } from '../../duration.js';
 import { ClosedError } from '../../errors.js';
+import { checkOptions, type OptionNames } from '../../tasks/known-options.js';
+import { checkBoolean } from '../../tasks/options.js';
 import type { ActiveAttempt, AttemptCounts } from './activity.js';
 import type { Concurrency } from './concurrency.js';
 import type { WorkerHealth } from './health.js';
 
 export interface CloseOptions {
   /** Does not wait for running jobs: they are given back to their queues, uncharged, to run again elsewhere. */
-  force?: boolean;
+  force?: boolean | undefined;
   /** Longest wait for running jobs, which are given back then. Default: no limit. */
-  timeout?: Duration;
+  timeout?: Duration | undefined;
+}
+
+const CLOSE: OptionNames<CloseOptions> = { force: true, timeout: true };
+
+/** @throws {InvalidOptionError} */
+export function checkClose(options: CloseOptions): CloseOptions {
+  const { force = false } = checkOptions(options, CLOSE);
+  checkBoolean('force', force);
+  return options;
 }
 
 /**

@@ -3,8 +3,15 @@
  * the same modules as those that work, and are not to wait for what they do not use.
  */
 import { NOTHING_REPAIRED, type RepairCounts } from '../../bullmq/repair.js';
+import { refuseUnbound } from '../../tasks/unbound.js';
 import { type ActiveAttempt, type AttemptCounts, NO_ATTEMPTS } from './activity.js';
-import { type AppWorker, type CloseOptions, type CloseReason, workerClosed } from './app-worker.js';
+import {
+  type AppWorker,
+  type CloseOptions,
+  type CloseReason,
+  checkClose,
+  workerClosed,
+} from './app-worker.js';
 import type { Concurrency } from './concurrency.js';
 import type { WorkerHealth } from './health.js';
 
@@ -94,7 +101,8 @@ export class DeferredWorker implements AppWorker {
     await (await this.load()).removeQueue(queue);
   }
 
-  async close(options?: CloseOptions): Promise<void> {
+  async close(options: CloseOptions = {}): Promise<void> {
+    checkClose(options);
     if (this.#loading === undefined) return this.#closeUnloaded();
     if (this.#asked !== 'closed') this.#asked = 'closing';
     // What was asked of it before reaches the worker before this does, which then ends it.
@@ -121,3 +129,5 @@ export class DeferredWorker implements AppWorker {
     this.#tellClosed('closed');
   }
 }
+
+refuseUnbound(DeferredWorker, 'worker');

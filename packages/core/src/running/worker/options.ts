@@ -2,8 +2,8 @@
 import type { ForeignHandler } from '../../bullmq/claim.js';
 import { type Duration, durationMs } from '../../duration.js';
 import { InvalidOptionError } from '../../errors.js';
-import { checkKnown, checkObject, type OptionNames } from '../../tasks/known-options.js';
-import { checkInteger, checkQueue, checkText, positiveMs } from '../../tasks/options.js';
+import { checkOptions, type OptionNames } from '../../tasks/known-options.js';
+import { checkBoolean, checkInteger, checkQueue, checkText, positiveMs } from '../../tasks/options.js';
 import { MAX_LOST_STARTS } from '../lost-starts.js';
 import { processCount, type WatchedFiles, watchedFiles } from '../processes/options.js';
 import { bytesOf, type MemorySize } from './bytes.js';
@@ -15,48 +15,55 @@ export interface WorkerOptions {
    * Queues to serve, as a list or with the concurrency of each: `{ email: 20, reports: 2 }`. Default: those of every task
    * that has a handler in this process.
    */
-  queues?: readonly string[] | Readonly<Record<string, Concurrency>>;
+  queues?: readonly string[] | Readonly<Record<string, Concurrency>> | undefined;
   /** Jobs of one queue that run at the same time, where `queues` does not say. Default 10. */
-  concurrency?: Concurrency;
+  concurrency?: Concurrency | undefined;
   /** Shown in the store beside the jobs this worker runs. Default: host name and process id. */
-  name?: string;
+  name?: string | undefined;
   /** After this long without a sign of life, a worker's jobs run again elsewhere. Default 30 s, at least 1 s. */
-  lockDuration?: Duration;
+  lockDuration?: Duration | undefined;
   /**
    * Whether SIGTERM and SIGINT end this worker: the first one shuts it down (it takes no more jobs, waits for those that
    * run, closes its app), a second one gives back what still runs. Then the process exits with 0, with 143 or 130 after a
    * second signal; unless something else listens for the signal too, which then decides when the process ends.
    * Default true.
    */
-  handleSignals?: boolean;
+  handleSignals?: boolean | undefined;
   /**
    * How long a shutdown by a signal waits for running jobs. Then they are given back to their queues, uncharged, to run
    * again elsewhere, and the logger is told which. Default 25 s, since Kubernetes kills after 30 s; `false` for no limit.
    */
-  shutdownTimeout?: Duration | false;
+  shutdownTimeout?: Duration | false | undefined;
   /** Closes the worker once it has run so many attempts: a remedy for handlers that leak. Default: never. */
-  maxJobs?: number;
+  maxJobs?: number | undefined;
   /**
    * The same once its process uses more memory (resident set): bytes, or text such as `'512MB'`. Looked at
    * after attempts, and every 5 s. Default: never.
    */
-  maxMemory?: MemorySize;
+  maxMemory?: MemorySize | undefined;
   /**
    * Answers probes over HTTP at this port: `/livez` and `/readyz` with 200, or with 503 and the reasons. On all
    * addresses of the machine, since probes come from outside, unless `host` says otherwise. With `metrics`, such as those
    * of `@umbel/core/prometheus`, also `/metrics`. Default: no server.
    */
-  health?: number | { readonly port: number; readonly host?: string; readonly metrics?: MetricsSource };
+  health?:
+    | number
+    | {
+        readonly port: number;
+        readonly host?: string | undefined;
+        readonly metrics?: MetricsSource | undefined;
+      }
+    | undefined;
   /**
    * Handles jobs that another program has added to the same queues: it is given BullMQ's own `Job`, and what it gives
    * or throws is the job's outcome, by the job's own options. Without it such jobs go back to their queue, uncharged.
    */
-  fallback?: ForeignHandler;
+  fallback?: ForeignHandler | undefined;
   /**
    * Starts also if the store evicts keys when its memory is full (`maxmemory-policy` other than `noeviction`), and so
    * loses jobs. Default false.
    */
-  allowEviction?: boolean;
+  allowEviction?: boolean | undefined;
   /**
    * Processes that take jobs, each as many at a time as `concurrency` says. With more than one, this process takes none:
    * `start` runs the program again in so many further ones, where the same `app.worker()` takes jobs. One that ends is
@@ -64,36 +71,36 @@ export interface WorkerOptions {
    * process, as soon as it takes no more jobs. Signals, `close`, `health` and all others are of the whole. `'auto'`: as
    * many as this machine can run at a time. Default 1: this process takes the jobs itself.
    */
-  processes?: number | 'auto';
+  processes?: number | 'auto' | undefined;
   /**
    * For development: the worker is started anew when a file changes, in processes of its own (one, unless `processes`
    * says more). Jobs that run then have 2 s, and are given back. `true`: JavaScript and TypeScript files below the working
    * directory; or files and folders. Not in `node_modules`. A program that cannot be loaded waits for the next change.
    * Default false.
    */
-  watch?: boolean | readonly string[];
+  watch?: boolean | readonly string[] | undefined;
   /**
    * How often in a row a job may end its worker while it runs alone there, which it does once it was lost twice: it is
    * failed with a `PoisonJobError` then, since its handler is taken to be why. Default 5. More where workers are killed
    * often, and handlers run long.
    */
-  maxLostStarts?: number;
+  maxLostStarts?: number | undefined;
   /**
    * How often it is looked for jobs that wait for what will never come, to put them right: by one of all workers, in
    * steps of 100 waiting jobs a queue. Default 1 min, at least 1 s; `false` for never.
    */
-  repairInterval?: Duration | false;
+  repairInterval?: Duration | false | undefined;
   /**
    * Whether the schedules that this program declares are stored when the worker starts, as by `app.schedules.sync()`.
    * Default true. Every worker fires the slots of those that are stored, whatever this says.
    */
-  schedules?: boolean;
+  schedules?: boolean | undefined;
   /**
    * How often the worker tells that it is there, with one command of the store: who looks finds it missing after three
    * times as long (`app.inspect.workers()`). Default 10 s, at least 100 ms. `false`: nobody sees it, and it answers no
    * question and obeys no order (`app.inspect`, `app.control`), but for the termination of attempts.
    */
-  heartbeat?: Duration | false;
+  heartbeat?: Duration | false | undefined;
 }
 
 interface HealthOptions {
@@ -144,13 +151,19 @@ const OPTIONS: OptionNames<WorkerOptions> = {
   heartbeat: true,
 };
 
+const HEALTH: OptionNames<Exclude<WorkerOptions['health'], number | undefined>> = {
+  port: true,
+  host: true,
+  metrics: true,
+};
+
 const DAY_MS = 86_400_000;
 /** What a timer takes at most. */
 const LONGEST_MS = 2 ** 31 - 1;
 
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
 export function normalizeWorkerOptions(options: WorkerOptions, defaultName: string): NormalizedWorkerOptions {
-  checkKnown(checkObject('options', options, '{ concurrency: 20 }'), OPTIONS);
+  checkOptions(options, OPTIONS, { example: '{ concurrency: 20 }' });
   const { queues, name, fallback, maxJobs, maxMemory, health } = options;
   const { repairInterval = '1m', shutdownTimeout = '25s', heartbeat = '10s' } = options;
   const concurrency = concurrencyBounds('concurrency', options.concurrency ?? 10);
@@ -207,7 +220,10 @@ function queueBounds(
 }
 
 function healthOptions(health: NonNullable<WorkerOptions['health']>): HealthOptions {
-  const { port, host, metrics } = typeof health === 'object' ? health : { port: health };
+  const { port, host, metrics } =
+    typeof health === 'object'
+      ? checkOptions<Exclude<typeof health, number>>(health, HEALTH, { option: 'health', above: 'health.' })
+      : { port: health };
   if (
     metrics !== undefined &&
     (typeof metrics?.text !== 'function' || typeof metrics.contentType !== 'string')
@@ -218,11 +234,6 @@ function healthOptions(health: NonNullable<WorkerOptions['health']>): HealthOpti
     host: host === undefined ? undefined : checkText('health.host', host, 255),
     metrics,
   };
-}
-
-function checkBoolean(option: string, value: boolean): boolean {
-  if (typeof value !== 'boolean') throw new InvalidOptionError(option, 'true or false', value);
-  return value;
 }
 
 /** The queues that a worker begins with, each once: those of its options, else the usual ones. */

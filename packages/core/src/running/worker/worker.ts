@@ -22,7 +22,13 @@ import { checkQueue } from '../../tasks/options.js';
 import { ChildPool } from '../isolated/child-pool.js';
 import { isIsolatedChild } from '../isolated/handlers.js';
 import { type ActiveAttempt, Activity, type AttemptCounts } from './activity.js';
-import { type AppWorker, type CloseOptions, type CloseReason, workerClosed } from './app-worker.js';
+import {
+  type AppWorker,
+  type CloseOptions,
+  type CloseReason,
+  checkClose,
+  workerClosed,
+} from './app-worker.js';
 import { type Concurrency, type ConcurrencyBounds, concurrencyBounds } from './concurrency.js';
 import { HealthServer, healthOf, type WorkerHealth } from './health.js';
 import { watchLimits } from './limits.js';
@@ -163,7 +169,8 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
     return this.#queues.remove(queue);
   }
 
-  async close({ force = false, timeout }: CloseOptions = {}): Promise<void> {
+  async close(options: CloseOptions = {}): Promise<void> {
+    const { force = false, timeout } = checkClose(options);
     const timeoutMs = timeout === undefined ? undefined : durationMs(timeout, 'timeout');
     const closing = this.#end('closed');
     if (force) await this.#giveBack();
