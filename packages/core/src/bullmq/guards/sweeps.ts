@@ -6,7 +6,7 @@
  * second time.
  */
 import type { IQueueBackend } from 'bullmq';
-import { primitivesOf } from '../primitives.js';
+import { primitivesOf } from '../primitives/jobs.js';
 
 /** A store whose answer takes longer has stood still. */
 const SLOW_MS = 1000;
