@@ -14,9 +14,9 @@ const SLOW_MS = 1000;
 /** @param intervalMs From one sweep of a worker to the next. */
 export function holdsSweepsOff(backend: IQueueBackend, intervalMs: number): void {
   const sweep = backend.moveStalledJobsToWait.bind(backend);
-  const tryWrite = primitivesOf(backend)?.tryWrite;
+  const primitives = primitivesOf(backend);
   // It comes after all that the store has to catch up with. A store that only reads renews no locks.
-  const probe = tryWrite ?? (() => backend.getQueueMetaField('version'));
+  const probe = () => primitives?.tryWrite?.() ?? backend.getQueueMetaField('version');
   let lastAt = performance.now();
   // A worker may have been started because everything was away.
   let heldUntil = lastAt + intervalMs;
