@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
-import { WorkerModule } from './app.module.js';
 import { Mails, MailWorker } from './mails.js';
+import { WorkerModule } from './worker.module.js';
 
 const nest = await NestFactory.createApplicationContext(WorkerModule, { logger: ['warn', 'error'] });
 nest.enableShutdownHooks(); // SIGTERM closes it, and so the worker

@@ -2,8 +2,8 @@ import 'reflect-metadata';
 import type { OnModuleDestroy } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
-import { WorkerModule } from '../src/app.module.js';
 import { Mails, MailWorker, Templates } from '../src/mails.js';
+import { WorkerModule } from '../src/worker.module.js';
 
 beforeEach(() => {
   vi.stubEnv('UMBEL_URL', ''); // the engine in memory
