@@ -38,7 +38,7 @@ import { plannedTarget, storableTarget } from './schedules/target.js';
 import { actual } from './stand-in.js';
 import { clientOf } from './tasks/client.js';
 import { CONTRACT, ContractObject, paired } from './tasks/contract.js';
-import { type Definition, moduleOf, toEntry } from './tasks/definition.js';
+import { type Definition, isolationOf, toEntry } from './tasks/definition.js';
 import { type BulkOptions, checkName, type NormalizedOptions, type SendOptions } from './tasks/options.js';
 import { Registry, type TaskEntry } from './tasks/registry.js';
 import type { Sender, TaskExpression } from './tasks/signature.js';
@@ -136,14 +136,15 @@ export class AppCore implements Sender, Operating {
   implement(
     contract: ContractObject,
     run: NonNullable<TaskEntry['run']>,
-    { isolate, hooks }: ImplementOptions = {},
+    options: ImplementOptions = {},
   ): ContractObject {
     if (typeof run !== 'function') throw new InvalidOptionError('run', 'a function', run);
     const entry = entryOf(contract);
+    const { hooks } = options;
     this.#addHandled({
       ...entry,
       run,
-      ...(isolate !== undefined && { isolate: moduleOf(isolate) }),
+      ...isolationOf(options),
       ...(hooks !== undefined && { hooks }),
     });
     return new ContractObject(entry, this);

@@ -18,6 +18,7 @@ import { ChildProcessError, isUmbelError } from '../../errors.js';
 import { Ending } from '../../events/ending.js';
 import { INTERNAL_QUEUE } from '../../flow/node.js';
 import { checkQueue } from '../../tasks/options.js';
+import { programFor } from '../isolated/child-handle.js';
 import { ChildPool } from '../isolated/child-pool.js';
 import { isIsolatedChild } from '../isolated/handlers.js';
 import { type ActiveAttempt, Activity, type AttemptCounts } from './activity.js';
@@ -154,6 +155,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
     this.#refuseClosed();
     checkQueue('queue', queue);
     this.#parts.checkQueue(queue);
+    for (const task of this.#parts.isolatedTasks([queue])) programFor(task);
     const bounds =
       concurrency === undefined ? this.#options.concurrency : concurrencyBounds('concurrency', concurrency);
     if (!this.#queues.has(queue)) await this.#serve(queue, bounds);
@@ -207,6 +209,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
       );
     }
     for (const queue of queues) this.#parts.checkQueue(queue);
+    for (const task of this.#parts.isolatedTasks(queues)) programFor(task);
     this.#state = 'starting';
     if (handlesSignals) this.#stops.push(endWithProcess(this));
     await this.#wanted(() => this.#startHealthServer());
