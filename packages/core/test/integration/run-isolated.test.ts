@@ -33,7 +33,7 @@ function attemptOf(name: string) {
       },
       offGiveUp: (listener: GiveUpListener) => void listeners.delete(listener),
     },
-    context: { ...facts, enqueuedAt: new Date(), headers: {}, tags: [] },
+    context: { ...facts, enqueuedAt: new Date(), headers: {}, tags: [], now: () => Date.now() },
     reports: { progress: async (value: unknown) => void reported.push(value) },
     withoutLimit: <T>(work: Promise<T>) => work,
   };
