@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
-import { Mails, MailWorker, Templates } from './mails.js';
+import { Mails, Templates } from './mails.js';
 import { UmbelModule } from './umbel.module.js';
 
-@Module({ imports: [UmbelModule], providers: [Templates, Mails, MailWorker], exports: [Mails] })
+/** What controllers and handlers use. */
+@Module({ imports: [UmbelModule], providers: [Templates, Mails], exports: [Templates, Mails] })
 export class AppModule {}

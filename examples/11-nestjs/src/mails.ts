@@ -1,11 +1,17 @@
-import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleInit } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  type OnApplicationBootstrap,
+  type OnModuleDestroy,
+  type OnModuleInit,
+} from '@nestjs/common';
 import type { App, AppWorker } from '@umbel/core';
 import { sendMail } from './contracts.js';
 import { UMBEL } from './umbel.module.js';
 
 @Injectable()
 export class Templates {
-  render(template: string, to: string): string {
+  async render(template: string, to: string): Promise<string> {
     return `${template}, ${to}`;
   }
 }
@@ -22,7 +28,7 @@ export class Mails {
 
 /** Runs them, with what Nest injects. */
 @Injectable()
-export class MailWorker implements OnModuleInit, OnApplicationBootstrap {
+export class MailWorker implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
   readonly worker: AppWorker;
 
   constructor(
@@ -33,10 +39,16 @@ export class MailWorker implements OnModuleInit, OnApplicationBootstrap {
   }
 
   onModuleInit(): void {
-    this.app.implement(sendMail, async ({ to, template }) => ({ text: this.templates.render(template, to) }));
+    this.app.implement(sendMail, async ({ to, template }) => ({
+      text: await this.templates.render(template, to),
+    }));
   }
 
   async onApplicationBootstrap(): Promise<void> {
     await this.worker.start(); // once the handlers of all modules are there
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.worker.close({ timeout: '25s' }); // jobs that still run then are given back, for another worker
   }
 }

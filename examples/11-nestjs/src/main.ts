@@ -1,9 +1,9 @@
 import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
-import { AppModule } from './app.module.js';
 import { Mails, MailWorker } from './mails.js';
+import { WorkerModule } from './worker.module.js';
 
-const nest = await NestFactory.createApplicationContext(AppModule, { logger: ['warn', 'error'] });
+const nest = await NestFactory.createApplicationContext(WorkerModule, { logger: ['warn', 'error'] });
 nest.enableShutdownHooks(); // SIGTERM closes it, and so the worker
 
 const { worker } = nest.get(MailWorker);

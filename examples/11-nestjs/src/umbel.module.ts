@@ -9,7 +9,7 @@ class Closing implements OnApplicationShutdown {
   constructor(@Inject(UMBEL) private readonly app: App) {}
 
   async onApplicationShutdown(): Promise<void> {
-    await this.app.close(); // lets running jobs end, then disconnects
+    await this.app.close(); // the last of all: what ends before may still send calls
   }
 }
 

@@ -38,7 +38,7 @@ import { plannedTarget, storableTarget } from './schedules/target.js';
 import { actual } from './stand-in.js';
 import { clientOf } from './tasks/client.js';
 import { CONTRACT, ContractObject, paired } from './tasks/contract.js';
-import { type Definition, moduleOf, toEntry } from './tasks/definition.js';
+import { type Definition, isolationOf, toEntry } from './tasks/definition.js';
 import { checkHooks } from './tasks/hooks.js';
 import { checkOptions, type OptionNames } from './tasks/known-options.js';
 import {
@@ -147,14 +147,14 @@ export class AppCore implements Sender, Operating {
     run: NonNullable<TaskEntry['run']>,
     options: ImplementOptions = {},
   ): ContractObject {
-    const { isolate, hooks } = checkOptions(options, IMPLEMENT);
+    const { hooks } = checkOptions(options, IMPLEMENT);
     checkHooks(hooks);
     if (typeof run !== 'function') throw new InvalidOptionError('run', 'a function', run);
     const entry = entryOf(contract);
     this.#addHandled({
       ...entry,
       run,
-      ...(isolate !== undefined && { isolate: moduleOf(isolate) }),
+      ...isolationOf(options),
       ...(hooks !== undefined && { hooks }),
     });
     return new ContractObject(entry, this);

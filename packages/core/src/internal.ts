@@ -1,7 +1,14 @@
 /** For Umbel's own packages. Not covered by the version promise. */
 
 export { coreOf } from './app.js';
-export type { ChildKeys, EndedJob, EndedRange, EndedSet, Removal, TreeState } from './bullmq/ended-jobs.js';
+export type {
+  ChildKeys,
+  EndedJob,
+  EndedRange,
+  EndedSet,
+  Removal,
+  TreeState,
+} from './bullmq/primitives/ended-jobs.js';
 export { type Clock, systemClock } from './clock.js';
 export { type Duration, durationMs } from './duration.js';
 export { nodesOf } from './flow/expansion.js';

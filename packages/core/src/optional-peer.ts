@@ -1,16 +1,19 @@
-import { createRequire } from 'node:module';
+// Not by its name: bundles of ECMAScript modules often begin with lines of their own that import `createRequire`.
+import * as nodeModule from 'node:module';
 import { MissingPackageError } from './errors.js';
-
-const load = createRequire(import.meta.url);
+import { OWN_FILE } from './own-file.js';
 
 /**
  * What a package exports that is an optional peer, at the first use of what needs it. An import would fail before
  * anything could say why.
+ * @param bundled What `require` gives, where that is: a bundler finds the package only by a call with its name.
  * @throws {MissingPackageError} if it is not installed.
  */
-export function optionalPeer(name: string, what: string): unknown {
+export function optionalPeer(name: string, what: string, bundled: () => unknown): unknown {
+  const own = bundled();
+  if (own !== undefined) return own;
   try {
-    return load(name);
+    return nodeModule.createRequire(OWN_FILE)(name);
   } catch (cause) {
     const { code } = cause as { code?: unknown };
     if (code !== 'MODULE_NOT_FOUND') throw cause;

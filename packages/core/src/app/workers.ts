@@ -102,7 +102,7 @@ export class Workers {
   }
 
   #workerParts(executor: Executor, onClose: () => void): WorkerParts {
-    const { storeOptions, store, runtime, queues, router, scheduling, tags, telling } = this.#parts;
+    const { storeOptions, store, runtime, registry, queues, router, scheduling, tags, telling } = this.#parts;
     return {
       store: storeOptions,
       jobs: store,
@@ -121,6 +121,15 @@ export class Workers {
             'Correct the name, or list it in createApp({ queues })',
         );
       },
+      isolatedTasks: (served) =>
+        runtime.observer !== undefined
+          ? []
+          : registry
+              .handledTasks()
+              .filter(({ name, isolate, options }) => {
+                return isolate !== undefined && served.includes(router.usualQueue(name, options.queue));
+              })
+              .map(({ name }) => name),
       prepareQueue: (queue) => queues.prepare(queue),
       syncSchedules: () => scheduling.syncAtStart(),
       defaultName: defaultName(),

@@ -12,13 +12,13 @@ import { ClaimedJob, KEPT_LOG_LINES } from './claimed-job.js';
 import { ClaimingWorker } from './claiming-worker.js';
 import { type Claim, Claims } from './claims.js';
 import { connect } from './closing.js';
-import type { EndedSet } from './ended-jobs.js';
 import { repeat } from './guards/repeat.js';
 import { isTransient } from './guards/transient.js';
 import { runsWholeScripts } from './guards/whole-scripts.js';
 import { guardWorker } from './guards/worker-backend.js';
 import { mergeData } from './merge-data.js';
 import { giveBack, otherwise } from './outcome.js';
+import type { EndedSet } from './primitives/ended-jobs.js';
 
 export interface ClaimOptions extends BackendOptions {
   readonly queue: string;

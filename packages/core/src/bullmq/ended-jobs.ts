@@ -1,58 +1,19 @@
 /**
  * The commands that find jobs which have ended, and remove them with all below them. Redis and the memory store have
- * them as scripts of their own (`primitives.ts`); for every other store they are put together from BullMQ's contract.
+ * them as commands of their own (`primitives/ended-jobs.ts`); for every other store they are put together from BullMQ's
+ * contract.
  */
 import type { IQueueBackend } from 'bullmq';
-import { endedJobsIn } from './primitives.js';
-
-export type EndedSet = 'completed' | 'failed';
-
-/** Jobs of a set by when they ended, the earliest first. */
-export interface EndedRange {
-  /** In milliseconds since 1970, included like `until`. */
-  readonly from: number;
-  /** Jobs that are passed over, of those that ended at `from`. */
-  readonly skip: number;
-  readonly until: number;
-  readonly limit: number;
-}
-
-export interface EndedJob {
-  readonly id: string;
-  readonly endedAt: number;
-  /** JSON text; empty for a job whose record is gone. */
-  readonly options: string;
-  /** Whether it has a job that waits, or has waited, for it, and whether the store still holds that one. */
-  readonly parent: 'none' | 'there' | 'gone';
-}
-
-/** What a look at a job and all below it has found: all ended long enough ago; one has not; too many for one command. */
-export type TreeState = 'ended' | 'open' | 'large';
-
-/** A page of the children of a job, as the keys by which jobs refer to each other. */
-export interface ChildKeys {
-  readonly keys: readonly string[];
-  /** Absent on the last page. */
-  readonly next?: string;
-}
-
-export interface Removal {
-  /** Jobs with all below them, or by themselves; with `check` nothing is removed. */
-  readonly mode: 'tree' | 'job' | 'check';
-  /** Only jobs that ended by then, in milliseconds since 1970. */
-  readonly until: number;
-}
-
-export interface EndedJobs {
-  endedJobs(set: EndedSet, range: EndedRange): Promise<EndedJob[]>;
-  /**
-   * Removes jobs that have ended, each as a whole or not at all. Answers for the first of the ids at least, and for as
-   * many as one command can look at. A job above probes (`flow/needed.ts`) is `'large'`: what it has left behind is found
-   * by its data.
-   */
-  removeTrees(ids: readonly string[], removal: Removal): Promise<TreeState[]>;
-  childKeys(id: string, page?: string): Promise<ChildKeys>;
-}
+import {
+  type ChildKeys,
+  type EndedJob,
+  type EndedJobs,
+  type EndedRange,
+  type EndedSet,
+  endedJobsIn,
+  type Removal,
+  type TreeState,
+} from './primitives/ended-jobs.js';
 
 export function endedJobsOf(backend: IQueueBackend): EndedJobs {
   return endedJobsIn(backend) ?? new ContractEndedJobs(backend);

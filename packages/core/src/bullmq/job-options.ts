@@ -2,8 +2,8 @@ import type { JobsOptions } from 'bullmq';
 import { NO_OPTIONS, type NormalizedOptions } from '../tasks/options.js';
 import type { NormalizedRetry } from '../tasks/retry.js';
 import type { EnvelopeContent } from '../wire/envelope.js';
-import type { EndedSet } from './ended-jobs.js';
 import type { OwnOptions } from './job-json.js';
+import type { EndedSet } from './primitives/ended-jobs.js';
 
 /** Of those calls that are the same, which one the store keeps. */
 export interface StoredDeduplication {

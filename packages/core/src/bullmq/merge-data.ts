@@ -1,7 +1,7 @@
 import type { IQueueBackend, JobJson, MinimalJob } from 'bullmq';
 import { LockLostError } from '../errors.js';
 import { type Envelope, isEnvelope } from '../wire/envelope.js';
-import { primitivesOf } from './primitives.js';
+import { primitivesOf } from './primitives/jobs.js';
 
 export interface MergeOptions {
   /** The data as it was read before: if it is still the same, one command is enough. */

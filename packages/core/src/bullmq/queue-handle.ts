@@ -1,7 +1,7 @@
 import { checkInteger } from '../tasks/options.js';
 import type { Rate, RateLimit } from '../tasks/rate.js';
 import { rateOf } from '../tasks/rate.js';
-import { limitsOf, type QueueLimits } from './primitives.js';
+import { limitsOf, type QueueLimits } from './primitives/limits.js';
 import { type PurgeCounts, type PurgeOptions, purgeQueue } from './purging.js';
 import type { Store } from './store.js';
 

@@ -6,7 +6,7 @@ import { type Envelope, isEnvelope } from '../wire/envelope.js';
 import { sanitize } from '../wire/stored-value.js';
 import { detach } from './changing.js';
 import { markTrees } from './marking.js';
-import { primitivesOf } from './primitives.js';
+import { primitivesOf } from './primitives/jobs.js';
 import { unmarked } from './resume.js';
 import type { StoreAccess } from './store-access.js';
 import { type ChildPlace, childrenOf, type JobPlace, removeTree } from './tree.js';

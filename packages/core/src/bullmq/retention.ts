@@ -11,8 +11,9 @@ import type { Clock } from '../clock.js';
 import { isUmbelError } from '../errors.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
 import { isPlainObject } from '../wire/plain-object.js';
-import { type EndedJob, type EndedSet, endedJobsOf } from './ended-jobs.js';
+import { endedJobsOf } from './ended-jobs.js';
 import { DEFAULT_KEPT_MS, keptMsOf } from './job-options.js';
+import type { EndedJob, EndedSet } from './primitives/ended-jobs.js';
 import type { Store } from './store.js';
 import { removeEndedTrees } from './tree-removal.js';
 

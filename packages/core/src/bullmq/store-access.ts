@@ -1,8 +1,8 @@
 import type { Sealer } from '../wire/sealing.js';
 import { type BackendOptions, Backends, type EnvelopeQueue } from './backends.js';
-import type { EndedSet } from './ended-jobs.js';
 import type { OwnOptions, ParentKey } from './job-json.js';
 import { toKeepOptions } from './job-options.js';
+import type { EndedSet } from './primitives/ended-jobs.js';
 import type { JobAccess, JobPlace } from './tree.js';
 
 export interface StoreOptions extends BackendOptions {

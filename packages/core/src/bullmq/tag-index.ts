@@ -4,7 +4,7 @@
  * however long that takes, so the index is as large as what lives, and not as what was ever sent.
  */
 import { createHash } from 'node:crypto';
-import { type TaggedEntry, type TagNote, type TagPrimitives, tagPrimitivesOf } from './primitives.js';
+import { type TaggedEntry, type TagNote, type TagPrimitives, tagPrimitivesOf } from './primitives/tags.js';
 import type { Store } from './store.js';
 import { TAG_QUEUE, TagsByDay } from './tags-by-day.js';
 import type { JobPlace } from './tree.js';

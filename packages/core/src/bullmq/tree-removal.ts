@@ -7,7 +7,8 @@
  */
 import { INTERNAL_QUEUE, jobIdOf } from '../flow/node.js';
 import { isPlainObject } from '../wire/plain-object.js';
-import { endedJobsOf, type Removal, type TreeState } from './ended-jobs.js';
+import { endedJobsOf } from './ended-jobs.js';
+import type { Removal, TreeState } from './primitives/ended-jobs.js';
 import type { Store } from './store.js';
 import type { JobPlace } from './tree.js';
 

@@ -71,7 +71,8 @@ export class SkippedError extends UmbelError {
 
 /**
  * The child process of an isolated task ended before its handler did, or cannot run it: it counts as a failure. Also what
- * `start()` of a worker of several processes rejects with if one of them ended before it took jobs.
+ * `start()` of a worker of several processes rejects with if one of them ended before it took jobs, and `start()` of a worker
+ * in a bundle if it serves isolated tasks.
  */
 export class ChildProcessError extends UmbelError {
   override readonly name = 'ChildProcessError';

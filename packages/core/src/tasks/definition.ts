@@ -1,4 +1,5 @@
 import { InvalidOptionError } from '../errors.js';
+import { IS_WITHOUT_URL, OWN_FILE } from '../own-file.js';
 import { isJobState } from '../results/state.js';
 import type { Schema } from '../types/task.js';
 import { normalizeDeduplication } from './deduplication.js';
@@ -29,7 +30,7 @@ export function toEntry(definition: Definition): TaskEntry {
   checkObject('definition', definition, "{ name: 'mail.send', run: async () => {} }");
   for (const option of OF_QUEUES) refuseOfQueues(option, definition);
   checkKnown(definition, OPTIONS);
-  const { name, input, output, progress, failures, states, sensitive, hooks, isolate } = definition;
+  const { name, input, output, progress, failures, states, sensitive, hooks } = definition;
   checkHooks(hooks);
   checkSchemas({ input, output, progress });
   checkSchemas(failures ?? {}, 'failures.');
@@ -60,7 +61,7 @@ export function toEntry(definition: Definition): TaskEntry {
     ...(states !== undefined && { states }),
     ...(sensitive !== undefined && { sensitive }),
     ...(hooks !== undefined && { hooks }),
-    ...(isolate !== undefined && { isolate: moduleOf(isolate) }),
+    ...isolationOf(definition),
   };
 }
 
@@ -95,11 +96,19 @@ function refuseOfQueues(option: (typeof OF_QUEUES)[number], definition: object):
   throw new InvalidOptionError(option, `absent: it is an option of a queue, ${elsewhere}`, value);
 }
 
+/** Where the handler of a task is loaded from, if it runs in a process of its own. */
+export function isolationOf(options: { readonly isolate?: string | URL | undefined }): { isolate?: string } {
+  const { isolate } = options;
+  if (isolate !== undefined) return { isolate: moduleOf(isolate) };
+  // There `import.meta.url` was written, and is undefined. A worker refuses the task, where it would run it in its process.
+  return IS_WITHOUT_URL && 'isolate' in options ? { isolate: OWN_FILE } : {};
+}
+
 /**
  * Where a module is, for `import`.
  * @throws {InvalidOptionError} unless it can be said from anywhere: a relative path would be one from Umbel's own files.
  */
-export function moduleOf(isolate: string | URL): string {
+function moduleOf(isolate: string | URL): string {
   const module = isolate instanceof URL ? isolate.href : isolate;
   if (typeof module === 'string' && module !== '' && !/^\.{0,2}[\\/]/.test(module)) return module;
   throw new InvalidOptionError(

@@ -1,10 +1,13 @@
-import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { ConnectionError, createApp } from '@umbel/core';
 import type { BackendFactory, IQueueBackend } from 'bullmq';
 import { Redis } from 'ioredis';
 import { describe, expect, inject, test } from 'vitest';
 import { z } from 'zod';
 import { memory } from '../../../../test/engines.js';
+
+const quiet = { info() {}, warn() {}, error() {} };
 
 /** An address on this machine that nothing listens on. */
 async function closedPort(): Promise<number> {
@@ -17,10 +20,33 @@ async function closedPort(): Promise<number> {
 
 describe('a connection', () => {
   test('is not opened before the first call', async () => {
-    const app = createApp({ name: 'lazy', connection: `redis://127.0.0.1:${await closedPort()}` });
-    app.task({ name: 'tick', run: async () => 1 }).s();
-    app.worker();
-    await app.close();
+    const { hostname, port } = new URL(inject('redisUrl'));
+    let opened = 0;
+    const front = createServer((socket) => {
+      opened += 1;
+      const behind = connect(Number(port), hostname);
+      socket.pipe(behind).pipe(socket);
+      for (const end of [socket, behind]) end.on('error', () => {});
+    }).listen(0, '127.0.0.1');
+    await once(front, 'listening');
+    const at = (front.address() as AddressInfo).port;
+
+    const open = (name: string) => {
+      const app = createApp({ name, connection: `redis://127.0.0.1:${at}`, logger: quiet });
+      const tick = app.task({ name: 'tick', run: async () => 1 });
+      tick.s();
+      app.worker();
+      return { app, tick };
+    };
+    const silent = open('silent');
+    const calling = open('calling');
+    // Whatever the silent one had begun to open would have come before this call has its answer.
+    await calling.tick.delay();
+    expect(opened).toBe(1);
+    await silent.app.close();
+    expect(opened).toBe(1);
+    await calling.app.close();
+    front.close();
   });
 
   test('that cannot be opened rejects the call with the reason', async () => {

@@ -3,7 +3,7 @@ import { Queue, Worker } from 'bullmq';
 import { expect, test } from 'vitest';
 import { onEveryEngine } from '../../../../test/engines.js';
 import { mergeData } from '../../src/bullmq/merge-data.js';
-import { type Primitives, primitivesOf } from '../../src/bullmq/primitives.js';
+import { type Primitives, primitivesOf } from '../../src/bullmq/primitives/jobs.js';
 import type { Envelope } from '../../src/wire/envelope.js';
 
 onEveryEngine('a lock', (engine) => {

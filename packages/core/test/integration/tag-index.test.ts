@@ -9,7 +9,7 @@ import { memory, onEveryEngine } from '../../../../test/engines.js';
 import { backendsOf, type Clock, systemClock } from '../../../testing/src/memory/index.js';
 import { Store } from '../../../testing/src/memory/store.js';
 import { AppCore } from '../../src/app-core.js';
-import { type TagPrimitives, tagPrimitivesOf } from '../../src/bullmq/primitives.js';
+import { type TagPrimitives, tagPrimitivesOf } from '../../src/bullmq/primitives/tags.js';
 import { systemRuntime } from '../../src/runtime.js';
 
 const soon = { timeout: '15s' } as const;

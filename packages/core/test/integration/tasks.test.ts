@@ -10,6 +10,7 @@ import {
   UnboundTaskError,
   UnknownJobError,
   ValidationError,
+  WorkerClosedError,
 } from '@umbel/core';
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
@@ -422,20 +423,26 @@ onEveryEngine('a worker', (engine) => {
   test('that is closed by force aborts its handlers, also after a close that waits', async () => {
     const app = engine.app();
     const signals = new EventEmitter();
+    const aborted: unknown[] = [];
     const stubborn = app.task({
       name: 'stubborn',
       run: async (_input, ctx) => {
+        ctx.signal.addEventListener('abort', () => aborted.push(ctx.signal.reason));
         signals.emit('started');
-        await ctx.sleep('1h');
+        await ctx.sleep('1h').catch((reason: unknown) => aborted.push(reason));
       },
     });
     const worker = await app.worker().start();
     const started = once(signals, 'started');
-    await stubborn.delay();
+    const result = await stubborn.delay();
     await started;
     const waiting = worker.close();
+    expect([worker.state, aborted]).toEqual(['closing', []]);
     await worker.close({ force: true });
+    expect(aborted).toEqual([expect.any(WorkerClosedError), expect.any(WorkerClosedError)]);
     await waiting;
+    expect(worker.state).toBe('closed');
+    expect(['waiting', 'delayed']).toContain(await result.state()); // given back
     await app.close();
   });
 

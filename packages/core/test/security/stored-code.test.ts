@@ -196,7 +196,12 @@ const LOADING: [what: string, pattern: RegExp, explained: readonly string[]][] =
   [
     'require',
     /\bcreateRequire\b|\brequire\s*\(/,
-    ['packages/cli/src/modules.ts', 'packages/core/src/optional-peer.ts'],
+    [
+      'packages/cli/src/modules.ts',
+      'packages/core/src/opentelemetry/api.ts',
+      'packages/core/src/optional-peer.ts',
+      'packages/core/src/prometheus/client.ts',
+    ],
   ],
   ['bindings of Node', /\bprocess\s*\.\s*(?:binding|dlopen)\b/, []],
   // The child of an isolated task imports the module that the worker has given it as an argument.

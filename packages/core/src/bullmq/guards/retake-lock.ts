@@ -1,6 +1,6 @@
 import type { IQueueBackend } from 'bullmq';
 import type { Claim } from '../claims.js';
-import { primitivesOf } from '../primitives.js';
+import { primitivesOf } from '../primitives/jobs.js';
 
 /**
  * Takes a lock again that has run out. True if the worker that made this claim holds the job again: nobody else has

@@ -5,7 +5,7 @@
  * those of runs that still need them included. Umbel's workers remove what is due by themselves, see `../retention.ts`.
  */
 import type { IQueueBackend, KeepJobs, MinimalJob } from 'bullmq';
-import type { EndedSet } from '../ended-jobs.js';
+import type { EndedSet } from '../primitives/ended-jobs.js';
 
 /** The retention of a job as BullMQ takes it. */
 type Keep = boolean | number | KeepJobs | undefined;

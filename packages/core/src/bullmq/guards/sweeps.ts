@@ -6,7 +6,7 @@
  * second time.
  */
 import type { IQueueBackend } from 'bullmq';
-import { primitivesOf } from '../primitives.js';
+import { primitivesOf } from '../primitives/jobs.js';
 
 /** A store whose answer takes longer has stood still. */
 const SLOW_MS = 1000;
@@ -16,7 +16,7 @@ export function holdsSweepsOff(backend: IQueueBackend, intervalMs: number): void
   const sweep = backend.moveStalledJobsToWait.bind(backend);
   const primitives = primitivesOf(backend);
   // It comes after all that the store has to catch up with. A store that only reads renews no locks.
-  const probe = primitives?.tryWrite?.bind(primitives) ?? (() => backend.getQueueMetaField('version'));
+  const probe = () => primitives?.tryWrite?.() ?? backend.getQueueMetaField('version');
   let lastAt = performance.now();
   // A worker may have been started because everything was away.
   let heldUntil = lastAt + intervalMs;

@@ -1,7 +1,7 @@
 /** The backend of a worker, with what BullMQ leaves open closed, for every store alike. */
 import type { IQueueBackend } from 'bullmq';
 import type { Claim, Claims } from '../claims.js';
-import type { EndedSet } from '../ended-jobs.js';
+import type { EndedSet } from '../primitives/ended-jobs.js';
 import type { StoreTime } from '../store-time.js';
 import { backsOff } from './back-off.js';
 import { persistsCommits } from './commits.js';

@@ -1,7 +1,8 @@
 /** A child process as the worker that forked it sees it. */
 import { type ChildProcess, fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-import type { ErrorRecord } from '../../errors.js';
+import { existsSync } from 'node:fs';
+import { ChildProcessError, type ErrorRecord } from '../../errors.js';
+import { builtFile } from '../../own-file.js';
 import { clearTimeout, setTimeout } from '../../real-timers.js';
 import type { FromChild, RunEnd, RunReport, ToChild } from './messages.js';
 
@@ -24,11 +25,21 @@ export interface RunListener {
 /** How long a child that is told to end may take, before it is killed. */
 const END_MS = 2_000;
 
-/** Beside this file; from the sources, which Node 20 does not run, what was built from them. */
-const ENTRY = new URL(
-  import.meta.url.endsWith('.ts') ? '../../../dist/running/isolated/child.js' : './child.js',
-  import.meta.url,
-);
+/** The program of a child process: what was built, also for the sources, which Node 20 does not run. */
+const PROGRAM = builtFile('running/isolated/child.js');
+
+/**
+ * The file of the program.
+ * @throws {ChildProcessError} if there is none.
+ */
+export function programFor(task: string): URL {
+  if (PROGRAM !== undefined && existsSync(PROGRAM)) return PROGRAM; // some bundlers keep the place that it had
+  throw new ChildProcessError(
+    `Task "${task}" is isolated, which is not possible in a bundle: its child process loads a file of @umbel/core and the module of ` +
+      'the task, and a bundle has neither. Leave @umbel/core out of the bundle and the task in a file of its own, or ' +
+      'define the task without `isolate`.',
+  );
+}
 
 export class ChildHandle {
   /** Settles when the process is gone, and never rejects. */
@@ -40,9 +51,12 @@ export class ChildHandle {
   #listener: RunListener | undefined;
   #cause: ChildExit['cause'];
 
-  /** Starts a process that imports `module`, a URL. */
-  constructor(readonly module: string) {
-    this.#process = fork(fileURLToPath(ENTRY), [module, `${process.pid}`], {
+  /** Starts a process that runs `program` and imports `module`, URLs. */
+  constructor(
+    program: URL,
+    readonly module: string,
+  ) {
+    this.#process = fork(program, [module, `${process.pid}`], {
       ...inspectorless(process.execArgv),
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

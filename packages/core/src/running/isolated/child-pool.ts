@@ -1,5 +1,5 @@
 import { ClosedError } from '../../errors.js';
-import { ChildHandle } from './child-handle.js';
+import { ChildHandle, programFor } from './child-handle.js';
 
 /** More than a process takes to start and to load its code, also on a busy machine. */
 const LOAD_MS = 60_000;
@@ -21,14 +21,18 @@ export class ChildPool {
     this.loadMs = loadMs;
   }
 
-  /** A child for the module, until it is given back. @throws {ClosedError} if the pool was closed. */
-  take(module: string): ChildHandle {
+  /**
+   * A child for the module of a task, until it is given back.
+   * @throws {ClosedError} if the pool was closed.
+   * @throws {ChildProcessError} if no child can be started in this program.
+   */
+  take(module: string, task: string): ChildHandle {
     if (this.#isClosed) throw new ClosedError('The worker of this isolated task was closed.');
     const index = this.#idle.findLastIndex((child) => child.module === module && child.isUsable);
     const [kept] = index < 0 ? [] : this.#idle.splice(index, 1);
     if (kept !== undefined) return kept;
     if (this.#count() >= this.#limit) this.#endOldest();
-    return this.#fork(module);
+    return this.#fork(programFor(task), module);
   }
 
   giveBack(child: ChildHandle): void {
@@ -46,8 +50,8 @@ export class ChildPool {
     await Promise.all(children.map((child) => child.end()));
   }
 
-  #fork(module: string): ChildHandle {
-    const child = new ChildHandle(module);
+  #fork(program: URL, module: string): ChildHandle {
+    const child = new ChildHandle(program, module);
     this.#children.add(child);
     void child.exited.then(() => {
       this.#children.delete(child);

@@ -29,7 +29,7 @@ export interface IsolatedCall {
 export async function runIsolated(children: ChildPool, call: IsolatedCall): Promise<unknown> {
   const { signal } = call.attempt.job;
   signal.throwIfAborted();
-  const child = children.take(call.task.isolate);
+  const child = children.take(call.task.isolate, call.task.name);
   try {
     return await settled(child, call, children.loadMs);
   } finally {

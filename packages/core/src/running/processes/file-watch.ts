@@ -3,7 +3,8 @@
  * also for those of `node_modules`.
  */
 import { type Dirent, type FSWatcher, readdirSync, statSync, watch } from 'node:fs';
-import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+// Not by the names of its functions: bundles of ECMAScript modules often begin with lines of their own that import `dirname`.
+import * as nodePath from 'node:path';
 import { clearTimeout, performance, setTimeout } from '../../real-timers.js';
 import type { WatchedFiles } from './options.js';
 
@@ -31,23 +32,23 @@ export interface WatchPlan {
 export function watchPlan(files: WatchedFiles, program: string, cwd: string): WatchPlan {
   const isHidden = (name: string) => name.startsWith('.') || name === 'node_modules';
   if (files !== 'modules') {
-    const roots = files.map((path) => resolve(cwd, path));
-    const isShown = (path: string) => roots.includes(path) || !isHidden(basename(path));
+    const roots = files.map((path) => nodePath.resolve(cwd, path));
+    const isShown = (path: string) => roots.includes(path) || !isHidden(nodePath.basename(path));
     return { roots, counts: isShown, entersFolder: isShown };
   }
-  const root = isBelow(program, cwd) ? cwd : dirname(program);
+  const root = isBelow(program, cwd) ? cwd : nodePath.dirname(program);
   return {
     roots: [root],
-    counts: (path) => MODULE.test(path) && !isHidden(basename(path)),
+    counts: (path) => MODULE.test(path) && !isHidden(nodePath.basename(path)),
     entersFolder: (path) => {
-      const name = basename(path);
+      const name = nodePath.basename(path);
       return path === root || (!isHidden(name) && (!BUILT.has(name) || isBelow(program, path)));
     },
   };
 }
 
 function isBelow(path: string, folder: string): boolean {
-  return path.startsWith(folder.endsWith(sep) ? folder : `${folder}${sep}`);
+  return path.startsWith(folder.endsWith(nodePath.sep) ? folder : `${folder}${nodePath.sep}`);
 }
 
 /** Calls `changed` with the files, as paths from the working directory; gives a function that stops it. */
@@ -77,7 +78,7 @@ class FileWatch {
     for (const root of plan.roots) {
       if (isFolder(root)) this.#enter(root);
       // An editor may put a new file in the place of this one, which a watch of the old one does not see.
-      else this.#watch(dirname(root), (path) => path === root && this.#add(path));
+      else this.#watch(nodePath.dirname(root), (path) => path === root && this.#add(path));
     }
   }
 
@@ -93,7 +94,7 @@ class FileWatch {
     if (!this.#watch(folder, (path) => this.#event(path))) return [];
     const files: string[] = [];
     for (const entry of entriesOf(folder)) {
-      const path = join(folder, entry.name);
+      const path = nodePath.join(folder, entry.name);
       if (entry.isDirectory()) files.push(...this.#enter(path));
       else files.push(path);
     }
@@ -108,7 +109,7 @@ class FileWatch {
     }
     try {
       const watcher = watch(folder, (_, name) => {
-        if (name !== null) event(join(folder, name));
+        if (name !== null) event(nodePath.join(folder, name));
       });
       watcher.on('error', () => this.#leave(key)); // it is gone
       this.#watchers.set(key, watcher);
@@ -138,7 +139,7 @@ class FileWatch {
     if (!this.#plan.counts(path)) return;
     const now = performance.now();
     if (this.#paths.size === 0) this.#firstAt = now;
-    this.#paths.add(relative(process.cwd(), path));
+    this.#paths.add(nodePath.relative(process.cwd(), path));
     clearTimeout(this.#timer);
     const waitMs = Math.min(QUIET_MS, Math.max(0, this.#firstAt + LONGEST_MS - now));
     this.#timer = setTimeout(() => {

@@ -18,6 +18,8 @@ export interface WorkerParts {
   readonly defaultQueues: () => string[];
   /** @throws {UnknownQueueError} */
   readonly checkQueue: (queue: string) => void;
+  /** Names of the tasks of these queues whose handlers run in child processes. */
+  readonly isolatedTasks: (queues: readonly string[]) => readonly string[];
   /** Applies the settings of a queue as a whole. */
   readonly prepareQueue: (queue: string) => Promise<void>;
   /** Stores the schedules that this program declares. */

@@ -19,6 +19,7 @@ import { Ending } from '../../events/ending.js';
 import { INTERNAL_QUEUE } from '../../flow/node.js';
 import { clearTimeout, setTimeout } from '../../real-timers.js';
 import { checkQueue } from '../../tasks/options.js';
+import { programFor } from '../isolated/child-handle.js';
 import { ChildPool } from '../isolated/child-pool.js';
 import { isIsolatedChild } from '../isolated/handlers.js';
 import { type ActiveAttempt, Activity, type AttemptCounts } from './activity.js';
@@ -159,6 +160,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
     this.#refuseClosed();
     checkQueue('queue', queue);
     this.#parts.checkQueue(queue);
+    for (const task of this.#parts.isolatedTasks([queue])) programFor(task);
     const bounds =
       concurrency === undefined ? this.#options.concurrency : concurrencyBounds('concurrency', concurrency);
     if (!this.#queues.has(queue)) await this.#serve(queue, bounds);
@@ -213,6 +215,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
       );
     }
     for (const queue of queues) this.#parts.checkQueue(queue);
+    for (const task of this.#parts.isolatedTasks(queues)) programFor(task);
     this.#state = 'starting';
     if (handlesSignals) this.#stops.push(endWithProcess(this));
     await this.#wanted(() => this.#startHealthServer());

@@ -21,7 +21,8 @@ beforeEach(() => {
     },
     takeLock: async () => false,
     replaceData: async () => false,
-    tryWrite: async () => {
+    async tryWrite(this: unknown) {
+      expect(this).toBe(backend); // the memory store has it as a method
       vi.advanceTimersByTime(answerMs);
       if (refusal !== undefined) throw refusal;
     },

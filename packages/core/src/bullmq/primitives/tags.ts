@@ -1,0 +1,152 @@
+/** The index of tags. */
+import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
+import { runScript, type Script } from './scripts.js';
+
+/** What a call or a run bears, by hashes of its tags. */
+export interface TagNote extends TaggedEntry {
+  /** 32 characters each; at most 20. */
+  readonly tags: readonly string[];
+  /** When it is looked at next. */
+  readonly checkAt: number;
+}
+
+/** Where something is that bears a tag, and when it was noted, in milliseconds since 1970. */
+export interface TaggedEntry {
+  readonly queue: string;
+  readonly id: string;
+  readonly at: number;
+}
+
+/** The index of tags. Without it, tags are noted by the day, and what waits for longer than results are kept is lost. */
+export interface TagPrimitives {
+  /** Notes all of it, in one command. The same again changes nothing. */
+  noteTags(notes: readonly TagNote[]): Promise<void>;
+  /** What bears a tag, the latest first: `limit` of them, from one on, or behind it. */
+  findTagged(
+    tag: string,
+    limit: number,
+    from: TaggedEntry | undefined,
+    isBehind: boolean,
+  ): Promise<readonly TaggedEntry[]>;
+  /**
+   * Looks at most at `limit` notes that are due: takes those away whose job is gone, and says of others when they are due
+   * again. Gives how many it has looked at.
+   */
+  checkTags(
+    now: number,
+    limit: number,
+    keeping: { readonly completedMs: number; readonly failedMs: number },
+  ): Promise<number>;
+}
+
+/**
+ * When a note is due again whose job is there: one that has ended, once it has been kept for its time, then every half
+ * an hour; others at growing intervals, at least once a day.
+ */
+const TAG_CHECKS = { soonMs: 600_000, overdueMs: 1_800_000, longestMs: 86_400_000, ageShare: 8 };
+
+/** Characters of a moment in an index, so that text is in the order of time. */
+const AT_DIGITS = 9;
+
+// An entry of the index is a tag, a moment and a place; a note is a moment, a place and its tags.
+const NOTE_TAGS: Script = {
+  name: 'umbel:noteTags',
+  numberOfKeys: 2,
+  lua: `local entries = {}
+for at = 1, #ARGV, 2 do
+  local note = ARGV[at + 1]
+  local gap = string.find(note, ' [%w_-]*$')
+  for tag = gap + 1, #note, 32 do
+    entries[#entries + 1] = '0'
+    entries[#entries + 1] = string.sub(note, tag, tag + 31) .. string.sub(note, 1, gap - 1)
+  end
+end
+redis.call('ZADD', KEYS[2], unpack(ARGV))
+redis.call('ZADD', KEYS[1], unpack(entries))
+return 1`,
+};
+
+const FIND_TAGGED: Script = {
+  name: 'umbel:findTagged',
+  numberOfKeys: 1,
+  lua: `return redis.call('ZRANGE', KEYS[1], ARGV[1], ARGV[2], 'BYLEX', 'REV', 'LIMIT', 0, ARGV[3])`,
+};
+
+const CHECK_TAGS: Script = {
+  name: 'umbel:checkTags',
+  numberOfKeys: 2,
+  lua: `local now = tonumber(ARGV[1])
+local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
+for _, note in ipairs(due) do
+  local gap = string.find(note, ' [%w_-]*$')
+  local slash = string.find(note, '/', 1, true)
+  local queue = ARGV[3] .. string.sub(note, ${AT_DIGITS + 1}, slash - 1) .. ':'
+  local id = string.sub(note, slash + 1, gap - 1)
+  if redis.call('EXISTS', queue .. id) == 1 then
+    local ended = tonumber(redis.call('HGET', queue .. id, 'finishedOn'))
+    local nextAt
+    if ended then
+      local kept = redis.call('ZSCORE', queue .. 'failed', id) and ARGV[5] or ARGV[4]
+      nextAt = ended + tonumber(kept) + 1000
+      if nextAt <= now then nextAt = now + ${TAG_CHECKS.overdueMs} end
+    else
+      local age = now - tonumber(string.sub(note, 1, ${AT_DIGITS}), 36)
+      nextAt = now + math.min(math.max(math.floor(age / ${TAG_CHECKS.ageShare}), ${TAG_CHECKS.soonMs}), ${TAG_CHECKS.longestMs})
+    end
+    redis.call('ZADD', KEYS[2], nextAt, note)
+  else
+    local entries = {}
+    for tag = gap + 1, #note, 32 do
+      entries[#entries + 1] = string.sub(note, tag, tag + 31) .. string.sub(note, 1, gap - 1)
+    end
+    redis.call('ZREM', KEYS[1], unpack(entries))
+    redis.call('ZREM', KEYS[2], note)
+  end
+end
+return #due`,
+};
+
+/** The index of tags of a store; undefined if it has none. */
+export function tagPrimitivesOf(backend: IQueueBackend): TagPrimitives | undefined {
+  if (backend instanceof RedisQueueBackend) return redisTags(backend);
+  return 'noteTags' in backend && 'findTagged' in backend && 'checkTags' in backend
+    ? (backend as IQueueBackend & TagPrimitives)
+    : undefined;
+}
+
+function redisTags(backend: RedisQueueBackend): TagPrimitives {
+  const index = backend.toKey('index');
+  const due = backend.toKey('due');
+  const { qualifiedName } = backend;
+  const prefix = qualifiedName.slice(0, qualifiedName.lastIndexOf(':') + 1);
+  return {
+    async noteTags(notes) {
+      const args = notes.flatMap((note) => [note.checkAt, `${placeText(note)} ${note.tags.join('')}`]);
+      await runScript(backend, NOTE_TAGS, [index, due, ...args]);
+    },
+    async findTagged(tag, limit, from, isBehind) {
+      // `{` comes after every digit.
+      const start = from === undefined ? `(${tag}{` : `${isBehind ? '(' : '['}${tag}${placeText(from)}`;
+      const found = await runScript(backend, FIND_TAGGED, [index, start, `[${tag}`, limit]);
+      return (found as string[]).map((entry) => placeIn(entry.slice(tag.length)));
+    },
+    async checkTags(now, limit, { completedMs, failedMs }) {
+      const args = [index, due, now, limit, prefix, completedMs, failedMs];
+      return Number(await runScript(backend, CHECK_TAGS, args));
+    },
+  };
+}
+
+function placeText({ at, queue, id }: TaggedEntry): string {
+  return `${Math.max(0, Math.floor(at)).toString(36).padStart(AT_DIGITS, '0')}${queue}/${id}`;
+}
+
+function placeIn(text: string): TaggedEntry {
+  const place = text.slice(AT_DIGITS);
+  const slash = place.indexOf('/');
+  return {
+    at: Number.parseInt(text.slice(0, AT_DIGITS), 36),
+    queue: place.slice(0, slash),
+    id: place.slice(slash + 1),
+  };
+}
