@@ -5,7 +5,7 @@ import { examples } from '../flags.js';
 import { type OperatorFlags, operatorFlags, withOperated } from '../operating/app.js';
 import { type PageFlags, pageFlags, tellMore } from '../operating/pages.js';
 import { pairs, printFacts, printTable, shortText, stateCell, valueText } from '../operating/show.js';
-import { exact, relative } from '../operating/times.js';
+import { exact, known, relative } from '../operating/times.js';
 import { type LetterFlags, letterFilter, letterFlags } from './filter.js';
 
 export const list: CommandModule = defineCommand<OperatorFlags & LetterFlags & PageFlags>({
@@ -40,7 +40,7 @@ export const list: CommandModule = defineCommand<OperatorFlags & LetterFlags & P
           stateCell(state, out),
           queue,
           `${attempts}`,
-          relative(failedAt),
+          relative(known(failedAt)),
           shortText(`${error.name}: ${error.message}`),
         ]),
         'There are no such dead letters.',
@@ -80,7 +80,7 @@ export const show: CommandModule = defineCommand<OperatorFlags>({
         ['sent', exact(timeline.enqueuedAt)],
         ['replayed', exact(timeline.replayedAt)],
         ['started', exact(timeline.startedAt)],
-        ['failed', exact(timeline.failedAt)],
+        ['failed', exact(known(timeline.failedAt))],
         ['run', letter.runId ?? ''],
         ['sent by', letter.parentId ?? ''],
         ['tags', letter.tags.join(' ')],

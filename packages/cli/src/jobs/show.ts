@@ -4,7 +4,7 @@ import { EXIT } from '../errors/exit-codes.js';
 import { examples } from '../flags.js';
 import { type OperatorFlags, operatorFlags, withOperated } from '../operating/app.js';
 import { pairs, printFacts, stateCell, valueText } from '../operating/show.js';
-import { exact } from '../operating/times.js';
+import { exact, known } from '../operating/times.js';
 
 export const show = defineCommand<OperatorFlags>({
   define(command) {
@@ -38,10 +38,11 @@ export const show = defineCommand<OperatorFlags>({
         ['id', job.id],
         ['task', job.displayName === job.task ? job.task : `${job.displayName} (${job.task})`],
         ['state', stateCell(state, out)],
+        ['record', job.problem ?? ''],
         ['shown as', ownState ?? ''],
         ['queue', job.queue],
         ['attempts', `${job.attempts}`],
-        ['sent', exact(job.enqueuedAt)],
+        ['sent', exact(known(job.enqueuedAt))],
         ['started', exact(job.startedAt)],
         ['ended', exact(job.finishedAt)],
         ['expires', exact(job.expiresAt)],

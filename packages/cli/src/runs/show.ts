@@ -4,7 +4,7 @@ import { EXIT } from '../errors/exit-codes.js';
 import { examples } from '../flags.js';
 import { type OperatorFlags, operatorFlags, withOperated } from '../operating/app.js';
 import { pairs, printFacts, stateCell } from '../operating/show.js';
-import { exact } from '../operating/times.js';
+import { exact, known } from '../operating/times.js';
 import { counted } from '../output/text.js';
 
 export const show: CommandModule = defineCommand<OperatorFlags>({
@@ -30,8 +30,9 @@ export const show: CommandModule = defineCommand<OperatorFlags>({
       printFacts(out, [
         ['id', run.id],
         ['state', stateCell(run.state, out)],
+        ['record', run.problem ?? ''],
         ['steps', pairs(Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)))],
-        ['sent', exact(run.enqueuedAt)],
+        ['sent', exact(known(run.enqueuedAt))],
         ['ended', exact(run.finishedAt)],
         ['tags', run.tags.join(' ')],
         ['headers', pairs(run.headers)],

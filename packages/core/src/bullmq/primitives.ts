@@ -44,6 +44,14 @@ export interface LimitPrimitive {
   setLimits(limits: QueueLimits): Promise<void>;
 }
 
+export interface EndedTimePrimitive {
+  /**
+   * When a job of the set has ended, by its place there; undefined if it is in none. Without it, one whose record is gone
+   * counts as ended when its neighbour did, and a list that ends there may give it twice.
+   */
+  endedAt(set: EndedSet, jobId: string): Promise<number | undefined>;
+}
+
 /** What a call or a run bears, by hashes of its tags. */
 export interface TagNote extends TaggedEntry {
   /** 32 characters each; at most 20. */
@@ -201,6 +209,10 @@ for i = 1, #ended, 2 do
 end
 return answer`,
   },
+  'umbel:endedAt': {
+    numberOfKeys: 1,
+    lua: `return redis.call('ZSCORE', KEYS[1], ARGV[1])`,
+  },
   'umbel:removeTrees': {
     numberOfKeys: 1,
     lua: `local PARTS = { ':dependencies', ':processed', ':failed', ':unsuccessful' }
@@ -299,6 +311,18 @@ export function primitivesOf(backend: IQueueBackend): Primitives | undefined {
 export function limitsOf(backend: IQueueBackend): LimitPrimitive | undefined {
   if (backend instanceof RedisQueueBackend) return redisPrimitives(backend);
   return 'setLimits' in backend ? (backend as IQueueBackend & LimitPrimitive) : undefined;
+}
+
+/** Of a store that has it. */
+export function endedTimesIn(backend: IQueueBackend): EndedTimePrimitive | undefined {
+  if (!(backend instanceof RedisQueueBackend))
+    return 'endedAt' in backend ? (backend as IQueueBackend & EndedTimePrimitive) : undefined;
+  return {
+    async endedAt(set, jobId) {
+      const score = await runScript(backend, 'umbel:endedAt', [backend.toKey(set), jobId]);
+      return score === null ? undefined : Number(score);
+    },
+  };
 }
 
 /** The index of tags of a store; undefined if it has none. */

@@ -58,6 +58,8 @@ export interface ScheduledJob {
    * its end: it starts later by as long as that one ran.
    */
   readonly dueAt: Date;
+  /** Why its record cannot be read; what it would tell is then unknown, and its times are of 1970. Absent if it can. */
+  readonly problem?: string;
 }
 
 /** A job that is taken soon. */
@@ -180,7 +182,7 @@ async function jobsQuery(
   return { queues: [queue], limit };
 }
 
-function shown({ id, task, queue, runId, attempt, enqueuedAt }: WaitingJob): ReservedJob {
+function shown({ id, task, queue, runId, attempt, enqueuedAt, problem }: WaitingJob): ReservedJob {
   return {
     id,
     task,
@@ -188,5 +190,6 @@ function shown({ id, task, queue, runId, attempt, enqueuedAt }: WaitingJob): Res
     ...(runId !== undefined && { runId }),
     attempt,
     enqueuedAt: new Date(enqueuedAt),
+    ...(problem !== undefined && { problem }),
   };
 }

@@ -61,6 +61,8 @@ export interface ListedJob extends JobInfo {
   readonly tags: readonly string[];
   /** Why it failed, or its last attempt did, as the store shows it: with codecs, the name of the error only. */
   readonly reason?: string;
+  /** Why its record cannot be read: it is gone, or holds something else. What it would tell is then left out. */
+  readonly problem?: string;
 }
 
 /** All that is known of a job but its result, which its handle gives. */
@@ -87,6 +89,8 @@ export interface ListedRun {
   readonly parentId?: string;
   /** As of a job. */
   readonly reason?: string;
+  /** As of a job; it may then be another job of those that Umbel adds between tasks. */
+  readonly problem?: string;
 }
 
 /** All that is known of a run but its result, which its handle gives. */

@@ -1,7 +1,7 @@
 /** Dead letters as they are told. */
 import type { ErrorRecord } from '../../errors.js';
-import type { StoredJob } from '../stored-job.js';
-import { type FailedJob, momentOf } from './failed-jobs.js';
+import { momentOf, type StoredJob } from '../stored-job.js';
+import type { FailedJob } from './failed-jobs.js';
 import { cursorOf, type Wanted } from './query.js';
 
 /** A job that has failed for good. */
