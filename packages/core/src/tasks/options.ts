@@ -90,7 +90,7 @@ export interface SendOptions<Out = unknown> extends SignatureOptions, Deduplicat
   idempotencyKey?: string;
   /** Sent once with the result as input, after success. A callback that fails does not change the result. */
   link?: Step<string, Out, unknown> | readonly Step<string, Out, unknown>[];
-  /** Sent once with a `FailureRecord` as input, after the final failure. */
+  /** Sent once with a `FailureRecord` as input, after the final failure; not if the call was revoked. */
   linkError?: Step<string, FailureRecord, unknown> | readonly Step<string, FailureRecord, unknown>[];
   /** The result is not stored: `get()` gives `null` once the job has ended. Default false. */
   ignoreResult?: boolean;

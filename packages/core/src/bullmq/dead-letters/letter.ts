@@ -156,11 +156,15 @@ export function isWanted({ job, unreadable }: FailedJob, wanted: Wanted): boolea
   return name === error || (code !== undefined && String(code) === error);
 }
 
-/** Whether a job has failed itself: neither because one that it waited for has, nor because it was not needed any more. */
+/**
+ * Whether a job has failed itself: neither because one that it waited for has, nor because it was revoked, or not needed
+ * any more.
+ */
 function isOwnFailure({ id, envelope }: StoredJob): boolean {
   const { failure, after } = envelope ?? {};
   if (failure === undefined) return true;
-  return failure.state !== 'skipped' && (after === undefined || failure.jobId === id);
+  if (failure.state === 'revoked' || failure.state === 'skipped') return false;
+  return after === undefined || failure.jobId === id;
 }
 
 /** The composition that a job is a step of. */
