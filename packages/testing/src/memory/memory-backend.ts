@@ -216,6 +216,10 @@ export class MemoryBackend extends BackendAdmin implements IQueueBackend {
     return this.command((queue) => endedJobs(queue, set, range));
   }
 
+  queueNames(start: string): Promise<{ names: string[]; isComplete: boolean }> {
+    return this.command(() => ({ names: this.shared.store.queueNames(start), isComplete: true }));
+  }
+
   endedAt(set: EndedSet, jobId: string): Promise<number | undefined> {
     return this.command((queue) => {
       const job = queue.jobs.get(jobId);
