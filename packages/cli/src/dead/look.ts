@@ -6,6 +6,7 @@ import { type OperatorFlags, operatorFlags, withOperated } from '../operating/ap
 import { type PageFlags, pageFlags, tellMore } from '../operating/pages.js';
 import { pairs, printFacts, printTable, shortText, stateCell, valueText } from '../operating/show.js';
 import { exact, known, relative } from '../operating/times.js';
+import { inCommands } from '../output/text.js';
 import { type LetterFlags, letterFilter, letterFlags } from './filter.js';
 
 export const list: CommandModule = defineCommand<OperatorFlags & LetterFlags & PageFlags>({
@@ -86,7 +87,7 @@ export const show: CommandModule = defineCommand<OperatorFlags>({
         ['tags', letter.tags.join(' ')],
         ['headers', pairs(letter.headers)],
         ['input', valueText(letter.input, 2)],
-        ['error', `${error.name}: ${error.message}`],
+        ['error', inCommands(`${error.name}: ${error.message}`)],
         ['code', error.code === undefined ? '' : String(error.code)],
         ['stack', stackText(error.stack, flags.verbose === true)],
         ...causesOf(error).map((cause) => ['cause', `${cause.name}: ${cause.message}`] as const),
@@ -95,7 +96,7 @@ export const show: CommandModule = defineCommand<OperatorFlags>({
           letter.lostStarts.length === 0 ? '' : `its worker was lost ${letter.lostStarts.length} times`,
         ],
         ['log', letter.logs.join('\n')],
-        ['replay', canReplay ? `umbel dead replay ${letter.id}` : whyNot],
+        ['replay', canReplay ? `umbel dead replay ${letter.id}` : inCommands(whyNot)],
       ]);
       return EXIT.ok;
     }),

@@ -6,6 +6,10 @@ import { type OperatorFlags, operatorFlags, withOperated } from '../operating/ap
 import { pairs, printFacts, stateCell, valueText } from '../operating/show.js';
 import { exact, known } from '../operating/times.js';
 
+/** Of earlier attempts. */
+const MOST_ERRORS = 10;
+const firstLine = (text: string): string => text.split('\n', 1)[0] ?? '';
+
 export const show = defineCommand<OperatorFlags>({
   define(command) {
     command
@@ -41,7 +45,11 @@ export const show = defineCommand<OperatorFlags>({
         ['record', job.problem ?? ''],
         ['shown as', ownState ?? ''],
         ['queue', job.queue],
-        ['attempts', `${job.attempts}`],
+        [
+          'attempts',
+          job.attempt === undefined ? `${job.attempts}` : `${job.attempts}, and number ${job.attempt} runs`,
+        ],
+        ['worker', job.worker ?? ''],
         ['sent', exact(known(job.enqueuedAt))],
         ['started', exact(job.startedAt)],
         ['ended', exact(job.finishedAt)],
@@ -52,6 +60,7 @@ export const show = defineCommand<OperatorFlags>({
         ['headers', pairs(job.headers)],
         ['input', valueText(job.input, 2)],
         ['progress', valueText(job.progress)],
+        ...job.errors.slice(-MOST_ERRORS).map((stack) => ['attempt failed', firstLine(stack)] as const),
         ['error', error === undefined ? (job.reason ?? '') : `${error.name}: ${error.message}`],
         ['log', logs.join('\n')],
       ]);

@@ -53,7 +53,7 @@ export interface EndedTimePrimitive {
 }
 
 /** Some of the queues of a store, by their qualified names. */
-export interface QueueNames {
+interface QueueNames {
   readonly names: readonly string[];
   /** Whether no other ones are there: a large store is looked at in part. */
   readonly isComplete: boolean;

@@ -23,6 +23,10 @@ export interface StoredJob {
   /** The task's own state that its handler shows. */
   readonly ownState: string | undefined;
   readonly failedReason: string | undefined;
+  /** The worker that took it last, by its name. */
+  readonly worker?: string;
+  /** Stacks of the attempts that have failed, the latest last; as many as the store keeps. */
+  readonly stacks?: readonly string[];
   /** Why its record cannot be read; absent if it can. */
   readonly problem?: string;
 }
@@ -54,6 +58,8 @@ export async function storedJobOf(sealer: Sealer, queue: string, job: Job<Envelo
     startedAt: momentOf(job.processedOn),
     finishedAt: momentOf(job.finishedOn),
     failedReason: job.failedReason,
+    ...(typeof job.processedBy === 'string' && { worker: job.processedBy }),
+    ...(Array.isArray(job.stacktrace) && { stacks: job.stacktrace.map(String) }),
     ...(!name && { problem: NAMELESS }),
     ...(await openedProgress(sealer, id, name, job)),
   };

@@ -148,11 +148,14 @@ function listedJob({ job, state }: FoundJob): ListedJob {
 }
 
 function jobFacts(found: FoundJob): JobFacts {
-  const { progress, envelope } = found.job;
+  const { progress, envelope, worker, stacks = [], attempts } = found.job;
   const { input, failure, expires } = envelope ?? {};
   return {
     ...listedJob(found),
     input,
+    ...(found.state === 'active' && { attempt: attempts + 1 }),
+    ...(worker !== undefined && { worker }),
+    errors: stacks,
     ...(progress !== undefined && { progress }),
     ...(failure !== undefined && { error: failure.error }),
     ...(expires !== undefined && { expiresAt: new Date(expires) }),

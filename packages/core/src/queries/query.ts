@@ -71,6 +71,12 @@ export interface JobFacts extends ListedJob {
   readonly input: unknown;
   /** The latest value that its handler has reported. */
   readonly progress?: unknown;
+  /** The attempt that runs, counted from 1; absent if none does. */
+  readonly attempt?: number;
+  /** The name of the worker that runs it, or has run its last attempt. */
+  readonly worker?: string;
+  /** What attempts have failed with, the latest last, with stacks as far as the store keeps them. */
+  readonly errors: readonly string[];
   /** Why it failed for good. */
   readonly error?: ErrorRecord;
   /** It does not start after this moment. */
