@@ -8,6 +8,7 @@ export {
   type Limits,
   type RunQuery,
 } from './app.js';
+export type { FoundApp, FoundApps } from './bullmq/app-names.js';
 export type { ForeignHandler, ForeignJob } from './bullmq/claim.js';
 // Remote control
 export type { Connection, ConnectionFacts } from './bullmq/connection.js';
@@ -34,6 +35,7 @@ export type { Control } from './control/control.js';
 export type {
   Inspect,
   JobsQuery,
+  LostJobs,
   Pong,
   QueueInfo,
   ReservedJob,

@@ -50,6 +50,36 @@ onEveryEngine('revoking a run', (engine) => {
     expect(await run.revoke()).toBe(false);
   });
 
+  test.each([false, true])('makes no dead letters, and is no failure (terminate: %s)', async (terminate) => {
+    const { app, runs, open, first, next } = steps();
+    const told: unknown[] = [];
+    const tell = (name: string) =>
+      app.task({
+        name,
+        input: z.any(),
+        run: (outcome: unknown) => {
+          told.push([name, outcome]);
+          return null;
+        },
+      });
+    const [error, end] = [tell('error'), tell('end')];
+    const alone = await first.applyAsync(undefined, { linkError: error });
+    const run = await chain(first.linkError(error), group([next, next]), next.si(1))
+      .linkError(error)
+      .finally(end)
+      .delay();
+    await app.worker().start();
+    await vi.waitFor(() => expect(runs).toEqual(['first', 'first']));
+    for (const each of [alone, run]) expect(await each.revoke({ terminate })).toBe(true);
+    open();
+    await expect(run.get(soon)).rejects.toMatchObject({ state: 'revoked' });
+    await vi.waitFor(() => expect(told).toHaveLength(1));
+    expect(told).toMatchObject([['end', { ok: false, error: { error: { code: 'REVOKED' } } }]]);
+    const { failed } = (await app.jobs.counts()).total;
+    expect(failed).toBeGreaterThan(0);
+    expect(await app.deadLetters.list()).toEqual([]);
+  });
+
   test('gives up the step that runs, if it is to be terminated', async () => {
     const { app, runs, first, next } = steps();
     const run = await chain(first, next).delay();

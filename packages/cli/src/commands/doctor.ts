@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
-import { withApp } from '../app-commands.js';
 import { integer } from '../args.js';
 import { type CommandContext, defineCommand } from '../command.js';
 import { configFile } from '../config.js';
 import { type Check, ok } from '../doctor/check.js';
 import { nodeCheck, packageChecks } from '../doctor/program-checks.js';
 import { queuedCheck, storeChecks, stuckCheck } from '../doctor/store-checks.js';
+import { workloadChecks } from '../doctor/workload-checks.js';
 import { EXIT } from '../errors/exit-codes.js';
 import { problemOf } from '../errors/problem.js';
 import {
@@ -16,6 +16,9 @@ import {
   type OutputFlags,
   outputFlags,
 } from '../flags.js';
+import { withSeen } from '../operating/app.js';
+import { whyUnknown } from '../operating/known-app.js';
+import { currentTime } from '../operating/times.js';
 import type { Output } from '../output/output.js';
 import { cleanLine, counted } from '../output/text.js';
 
@@ -25,7 +28,7 @@ export default defineCommand<DoctorFlags>({
   define(command) {
     command
       .description(
-        'Looks for what may be wrong, and changes nothing: versions, the settings and the clock of the store, steps that wait for ever, and queued jobs that would fail since their task or its schema has changed. The exit code is 1 if something is wrong, and 69 if the store does not answer.',
+        'Looks for what may be wrong, and changes nothing: versions, the settings and the clock of the store, steps that wait for ever, queued jobs that would fail since their task or its schema has changed, jobs that no worker takes, paused queues, limits that hold jobs back, and workers that are gone with jobs. The exit code is 1 if something is wrong, and 69 if the store does not answer.',
       )
       .addOption(
         flag('--jobs <n>', 'queued jobs of each queue to look at').argParser(integer(0, 10_000)).default(100),
@@ -44,16 +47,28 @@ export default defineCommand<DoctorFlags>({
     const checks: Check[] = [nodeCheck(), ...packageChecks(resolve('.')), configCheck()];
     let exitCode: number = EXIT.ok;
     try {
-      await withApp(context, async ({ app, isNamed }) => {
+      await withSeen(context, async (app, isNamed) => {
         const { tasks, store, queues } = app.describe();
         const known = isNamed ? '' : `, ${counted(tasks.length, 'task')}, ${counted(queues.length, 'queue')}`;
-        checks.push(ok('app', `app "${app.name}"${known}`));
         const diagnosis = await app.diagnose({ jobs: flags.jobs });
         checks.push(
           ok('connection', `${store.address} answers`),
           ...storeChecks(diagnosis.store),
           stuckCheck(diagnosis),
           queuedCheck(diagnosis, !isNamed),
+        );
+        const [workers, all] = await Promise.all([app.inspect.workers(), app.inspect.queues()]);
+        const unknown = isNamed ? await whyUnknown(app, workers, all) : undefined;
+        checks.push(
+          unknown === undefined
+            ? ok('app', `app "${app.name}"${known}`)
+            : {
+                id: 'app',
+                status: 'error',
+                message: `${unknown.what} ${unknown.why}`,
+                hint: 'Is it this name, and this store? See --name, --prefix and --connection.',
+              },
+          ...workloadChecks(workers, all, currentTime()),
         );
         return EXIT.ok;
       });

@@ -1,10 +1,13 @@
-import type { QueueInfo, WorkerInfo } from '@umbel/core';
+import type { WorkerInfo } from '@umbel/core';
 import { defineCommand } from '../command.js';
 import { EXIT } from '../errors/exit-codes.js';
 import { examples } from '../flags.js';
 import { printQueues } from '../inspect/queues.js';
 import { type OperatorFlags, operatorFlags, withOperated } from '../operating/app.js';
+import { findingsOf } from '../operating/findings.js';
+import { checkKnown } from '../operating/known-app.js';
 import { printFacts } from '../operating/show.js';
+import { currentTime } from '../operating/times.js';
 import { cleanLine, counted } from '../output/text.js';
 
 export default defineCommand<OperatorFlags>({
@@ -24,7 +27,9 @@ export default defineCommand<OperatorFlags>({
       const { out } = context;
       const [workers, queues] = await Promise.all([app.inspect.workers(), app.inspect.queues()]);
       const { store } = app.describe();
-      const notes = notesOf(workers, queues);
+      if (app.describe().tasks.length === 0) await checkKnown(app, workers, queues);
+      const findings = findingsOf(workers, queues, currentTime());
+      const notes = findings.map(({ message }) => message);
       if (out.isJson) {
         out.document('status', {
           app: app.name,
@@ -32,6 +37,7 @@ export default defineCommand<OperatorFlags>({
           workers: summaryOf(workers),
           queues,
           notes,
+          findings,
         });
         return EXIT.ok;
       }
@@ -49,7 +55,10 @@ export default defineCommand<OperatorFlags>({
       out.data('');
       await printQueues(out, queues);
       if (notes.length > 0) out.data('');
-      for (const note of notes) out.data(`${out.colors.yellow('!')} ${cleanLine(note)}`);
+      for (const { message, hint, status } of findings) {
+        out.data(`${out.colors[status === 'error' ? 'red' : 'yellow']('!')} ${cleanLine(message)}`);
+        out.data(out.colors.dim(`    ${cleanLine(hint)}`));
+      }
       return EXIT.ok;
     }),
 });
@@ -64,20 +73,4 @@ function summaryOf(workers: readonly WorkerInfo[]) {
     active: sum('active'),
     concurrency: sum('concurrency'),
   };
-}
-
-/** What deserves a look. */
-export function notesOf(workers: readonly WorkerInfo[], queues: readonly QueueInfo[]): string[] {
-  const missing = workers.filter(({ state }) => state === 'missing');
-  return [
-    ...missing.map(({ name }) => `worker ${name} is gone: it was not closed, and gives no sign of life`),
-    ...queues.flatMap(({ name, counts: { waiting }, isPaused, workers: serving }) => {
-      if (isPaused)
-        return [`queue ${name} is paused; ${counted(waiting, 'job')} ${waiting === 1 ? 'waits' : 'wait'}`];
-      if (waiting === 0 || serving.length > 0) return [];
-      return [
-        `${counted(waiting, 'job')} ${waiting === 1 ? 'waits' : 'wait'} in queue ${name}, which no worker serves`,
-      ];
-    }),
-  ];
 }

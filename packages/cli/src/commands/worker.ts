@@ -27,7 +27,11 @@ export default defineCommand<AppFlags & OutputFlags & WorkerFlags>({
   async run({ args, flags: given, out, command }) {
     const [modules = []] = args as [string[]?];
     const flags = given.json ? { ...given, logFormat: 'json' as const } : given;
-    const log = new WorkerLog(out, { format: flags.logFormat ?? 'pretty', level: flags.loglevel });
+    const log = new WorkerLog(out, {
+      format: flags.logFormat ?? 'pretty',
+      level: flags.loglevel,
+      hasResults: flags.results === true,
+    });
     const isConnectionTyped = command.getOptionValueSource('connection') === 'cli';
     const loaded = await loadApp(flags, { modules, logger: log, isConnectionTyped });
     return runWorker({ loaded, flags, out, log });

@@ -11,7 +11,7 @@ import { readInput } from '../input.js';
 import { type OperatorFlags, operatorFlags, withOperated } from '../operating/app.js';
 import { type ConfirmFlags, confirmed, confirmFlag } from '../operating/confirm.js';
 import type { Output } from '../output/output.js';
-import { cleanLine, counted } from '../output/text.js';
+import { cleanLine, counted, inCommands } from '../output/text.js';
 import { checkMeant, type LetterFlags, letterFilter, letterFlags } from './filter.js';
 
 type ChangeFlags = OperatorFlags &
@@ -167,7 +167,7 @@ function told(
     out.document(kind, { [kind]: done, skipped, isDryRun: isDry, ...(cursor !== undefined && { cursor }) });
   } else {
     out.data(words(done, isDry));
-    for (const { id, reason } of skipped) out.note(cleanLine(`${id}: ${reason}`));
+    for (const { id, reason } of skipped) out.note(cleanLine(inCommands(`${id}: ${reason}`)));
     if (cursor !== undefined) out.note(out.noteColors.dim('There are more than --limit.'));
   }
   return skipped.length > 0 ? EXIT.failed : EXIT.ok;

@@ -9,7 +9,7 @@ import { given, type TimeFlags, timeFlags } from '../operating/pages.js';
 export interface LetterFlags extends TimeFlags {
   readonly task?: string;
   readonly error?: string;
-  readonly state?: 'failed' | 'expired' | 'revoked';
+  readonly state?: 'failed' | 'expired';
   readonly tag?: string;
   readonly queue?: string;
 }
@@ -18,7 +18,7 @@ export function letterFlags(command: Command): void {
   command
     .addOption(ownFlag('--task <name>', 'of this task'))
     .addOption(ownFlag('--error <name>', 'that failed with an error of this name or code'))
-    .addOption(ownFlag('--state <state>', 'that ended so').choices(['failed', 'expired', 'revoked']))
+    .addOption(ownFlag('--state <state>', 'that ended so').choices(['failed', 'expired']))
     .addOption(ownFlag('--tag <text>', 'that bear this tag'))
     .addOption(ownFlag('--queue <name>', 'in this queue'));
   timeFlags(command);

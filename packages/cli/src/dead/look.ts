@@ -5,7 +5,8 @@ import { examples } from '../flags.js';
 import { type OperatorFlags, operatorFlags, withOperated } from '../operating/app.js';
 import { type PageFlags, pageFlags, tellMore } from '../operating/pages.js';
 import { pairs, printFacts, printTable, shortText, stateCell, valueText } from '../operating/show.js';
-import { exact, relative } from '../operating/times.js';
+import { exact, known, relative } from '../operating/times.js';
+import { inCommands } from '../output/text.js';
 import { type LetterFlags, letterFilter, letterFlags } from './filter.js';
 
 export const list: CommandModule = defineCommand<OperatorFlags & LetterFlags & PageFlags>({
@@ -40,7 +41,7 @@ export const list: CommandModule = defineCommand<OperatorFlags & LetterFlags & P
           stateCell(state, out),
           queue,
           `${attempts}`,
-          relative(failedAt),
+          relative(known(failedAt)),
           shortText(`${error.name}: ${error.message}`),
         ]),
         'There are no such dead letters.',
@@ -80,13 +81,13 @@ export const show: CommandModule = defineCommand<OperatorFlags>({
         ['sent', exact(timeline.enqueuedAt)],
         ['replayed', exact(timeline.replayedAt)],
         ['started', exact(timeline.startedAt)],
-        ['failed', exact(timeline.failedAt)],
+        ['failed', exact(known(timeline.failedAt))],
         ['run', letter.runId ?? ''],
         ['sent by', letter.parentId ?? ''],
         ['tags', letter.tags.join(' ')],
         ['headers', pairs(letter.headers)],
         ['input', valueText(letter.input, 2)],
-        ['error', `${error.name}: ${error.message}`],
+        ['error', inCommands(`${error.name}: ${error.message}`)],
         ['code', error.code === undefined ? '' : String(error.code)],
         ['stack', stackText(error.stack, flags.verbose === true)],
         ['fields', error.fields === undefined ? '' : valueText(error.fields, 2)],
@@ -96,7 +97,7 @@ export const show: CommandModule = defineCommand<OperatorFlags>({
           letter.lostStarts.length === 0 ? '' : `its worker was lost ${letter.lostStarts.length} times`,
         ],
         ['log', letter.logs.join('\n')],
-        ['replay', canReplay ? `umbel dead replay ${letter.id}` : whyNot],
+        ['replay', canReplay ? `umbel dead replay ${letter.id}` : inCommands(whyNot)],
       ]);
       return EXIT.ok;
     }),

@@ -5,7 +5,7 @@ import { problemOf } from '../errors/problem.js';
 import { parseJson } from '../json-input.js';
 import { closest } from '../output/closest.js';
 import type { Output } from '../output/output.js';
-import { cleanLine, jsonText, shortId } from '../output/text.js';
+import { cleanLine, jsonText } from '../output/text.js';
 import type { WorkerLog } from '../worker/log.js';
 
 export class Prompt {
@@ -46,7 +46,7 @@ export class Prompt {
       }
       const result = await this.#app.send(task, text === '' ? undefined : parseJson(text, 'The input'));
       const value = await result.get();
-      this.#log.event('info', 'result', `result     ${shortId(result.id)}  ${jsonText(value)}`, {
+      this.#log.event('info', 'result', `result     ${cleanLine(result.id)}  ${jsonText(value)}`, {
         id: result.id,
         task,
         result: value,

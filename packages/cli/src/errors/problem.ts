@@ -1,5 +1,6 @@
 /** Any error as what, why, and what to do. */
 import { CommanderError } from 'commander';
+import { inCommands } from '../output/text.js';
 import { CliError, type Problem } from './cli-error.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 
@@ -49,7 +50,7 @@ const KNOWN: Readonly<Record<string, { exitCode: ExitCode; what: string; hint?: 
 export function problemOf(error: unknown, hasStack = false): Problem {
   if (error instanceof CliError) return error.problem;
   if (error instanceof CommanderError) return usageProblem(error);
-  const why = error instanceof Error ? error.message : String(error);
+  const why = inCommands(error instanceof Error ? error.message : String(error));
   const known = KNOWN[umbelCode(error) ?? ''];
   if (known !== undefined) return { ...known, why };
   return {

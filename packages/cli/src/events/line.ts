@@ -2,7 +2,7 @@
 import type { AppEvent } from '@umbel/core';
 import { shortText } from '../operating/show.js';
 import type { Colors } from '../output/output.js';
-import { cleanLine, jsonText, shortDuration, shortId } from '../output/text.js';
+import { cleanLine, jsonText, shortDuration } from '../output/text.js';
 
 const COLOR_OF: Readonly<Record<AppEvent['type'], keyof Colors>> = {
   enqueued: 'dim',
@@ -32,9 +32,9 @@ export function eventLine(event: AppEvent, colors: Colors): string {
 function partsOf(event: AppEvent, colors: Colors): string[] {
   switch (event.type) {
     case 'run-started':
-      return [`run ${shortId(event.runId)}`];
+      return [`run ${cleanLine(event.runId)}`];
     case 'run-finished':
-      return [`run ${shortId(event.runId)}`, cleanLine(event.state)];
+      return [`run ${cleanLine(event.runId)}`, cleanLine(event.state)];
     case 'worker-online':
     case 'worker-offline':
       return [
@@ -46,7 +46,7 @@ function partsOf(event: AppEvent, colors: Colors): string[] {
     default:
       return [
         colors.bold(cleanLine(event.task ?? '?')),
-        colors.dim(shortId(event.id)),
+        colors.dim(cleanLine(event.id)),
         colors.dim(cleanLine(event.queue)),
         ...(event.attempt !== undefined && event.attempt > 1 ? [`attempt ${event.attempt}`] : []),
         ...moreOf(event, colors),

@@ -1,10 +1,10 @@
-import type { QueueInfo } from '@umbel/core';
+import type { LostJobs, QueueInfo } from '@umbel/core';
 import { defineCommand } from '../command.js';
 import { EXIT } from '../errors/exit-codes.js';
 import { examples } from '../flags.js';
 import { type OperatorFlags, operatorFlags, withOperated } from '../operating/app.js';
 import { printTable } from '../operating/show.js';
-import { longDuration } from '../operating/times.js';
+import { longDuration, relative } from '../operating/times.js';
 import type { Output } from '../output/output.js';
 import { shortDuration } from '../output/text.js';
 
@@ -66,10 +66,16 @@ export function printQueues(out: Output, all: readonly QueueInfo[]): Promise<voi
   );
 }
 
-function limitsOf({ isPaused, concurrency, rateLimit }: QueueInfo): string {
+function freeText({ freeAt }: LostJobs): string {
+  return freeAt === null ? '' : `, free ${relative(freeAt)} at the latest`;
+}
+
+function limitsOf({ isPaused, concurrency, rateLimit, limitedMs, lost }: QueueInfo): string {
   return [
     ...(isPaused ? ['paused'] : []),
     ...(concurrency === null ? [] : [`${concurrency} at a time`]),
+    ...(lost === null ? [] : [`${lost.jobs} held by ${lost.workers.join(' ')}, gone${freeText(lost)}`]),
+    ...(limitedMs === null ? [] : [`no start for ${longDuration(limitedMs)}`]),
     ...(rateLimit === null ? [] : [`${rateLimit.max} in ${shortDuration(rateLimit.durationMs)}`]),
   ].join(', ');
 }

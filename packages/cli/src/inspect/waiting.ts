@@ -6,7 +6,7 @@ import { EXIT } from '../errors/exit-codes.js';
 import { examples, ownFlag } from '../flags.js';
 import { type OperatorFlags, operatorFlags, withOperated } from '../operating/app.js';
 import { printTable } from '../operating/show.js';
-import { relative } from '../operating/times.js';
+import { known, relative } from '../operating/times.js';
 
 type WaitingFlags = OperatorFlags & { readonly queue?: string; readonly limit: number };
 
@@ -41,13 +41,13 @@ export const scheduled: CommandModule = defineCommand<WaitingFlags>({
         await printTable(
           out,
           ['ID', 'TASK', 'QUEUE', 'DUE', 'ATTEMPT', 'SENT'],
-          jobs.map(({ id, task, queue, dueAt, attempt, enqueuedAt }) => [
+          jobs.map(({ id, task, queue, dueAt, attempt, enqueuedAt, problem }) => [
             id,
             task,
             queue,
-            relative(dueAt),
+            relative(known(dueAt)),
             `${attempt}`,
-            relative(enqueuedAt),
+            problem ?? relative(known(enqueuedAt)),
           ]),
           'No job waits for a time.',
         );
@@ -75,12 +75,12 @@ export const reserved: CommandModule = defineCommand<WaitingFlags>({
         await printTable(
           out,
           ['ID', 'TASK', 'QUEUE', 'ATTEMPT', 'SENT'],
-          jobs.map(({ id, task, queue, attempt, enqueuedAt }) => [
+          jobs.map(({ id, task, queue, attempt, enqueuedAt, problem }) => [
             id,
             task,
             queue,
             `${attempt}`,
-            relative(enqueuedAt),
+            problem ?? relative(known(enqueuedAt)),
           ]),
           'No job waits.',
         );

@@ -10,9 +10,9 @@ import type { Output } from '../output/output.js';
 export const workers = defineCommand<OperatorFlags>({
   define(command) {
     command
-      .summary('workers that have told of themselves within a day')
+      .summary('workers, also those that are gone since less than an hour')
       .description(
-        'Lists the workers that have told of themselves within a day, as the store knows them: those that were killed are ' +
+        'Lists the workers, also those that are gone since less than an hour, as the store knows them: those that were killed are ' +
           'missing, those that were closed are not listed.',
       );
     operatorFlags(command);
@@ -47,6 +47,6 @@ function printWorkers(out: Output, all: readonly WorkerInfo[]): Promise<void> {
       `${processes.length}`,
       [...new Set(processes.map(({ host }) => host))].join(' '),
     ]),
-    'No worker has told of itself within a day.',
+    'No worker has told of itself within an hour.',
   );
 }

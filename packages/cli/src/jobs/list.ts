@@ -13,7 +13,7 @@ import {
   upTo,
 } from '../operating/pages.js';
 import { printTable, shortText, stateCell } from '../operating/show.js';
-import { longDuration, relative } from '../operating/times.js';
+import { known, longDuration, relative } from '../operating/times.js';
 
 type ListFlags = OperatorFlags &
   FilterFlags &
@@ -65,17 +65,18 @@ export const list = defineCommand<ListFlags>({
             startedAt,
             finishedAt,
             reason = '',
+            problem,
           }) => [
             id,
             displayName,
             stateCell(ownState ?? state, out),
             queue,
             `${attempts}`,
-            relative(enqueuedAt),
+            relative(known(enqueuedAt)),
             startedAt === undefined || finishedAt === undefined
               ? ''
               : longDuration(finishedAt.getTime() - startedAt.getTime()),
-            shortText(reason),
+            shortText(problem ?? reason),
           ],
         ),
         'There are no such jobs.',

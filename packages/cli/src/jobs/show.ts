@@ -4,7 +4,11 @@ import { EXIT } from '../errors/exit-codes.js';
 import { examples } from '../flags.js';
 import { type OperatorFlags, operatorFlags, withOperated } from '../operating/app.js';
 import { pairs, printFacts, stateCell, valueText } from '../operating/show.js';
-import { exact } from '../operating/times.js';
+import { exact, known } from '../operating/times.js';
+
+/** Of earlier attempts. */
+const MOST_ERRORS = 10;
+const firstLine = (text: string): string => text.split('\n', 1)[0] ?? '';
 
 export const show = defineCommand<OperatorFlags>({
   define(command) {
@@ -38,10 +42,15 @@ export const show = defineCommand<OperatorFlags>({
         ['id', job.id],
         ['task', job.displayName === job.task ? job.task : `${job.displayName} (${job.task})`],
         ['state', stateCell(state, out)],
+        ['record', job.problem ?? ''],
         ['shown as', ownState ?? ''],
         ['queue', job.queue],
-        ['attempts', `${job.attempts}`],
-        ['sent', exact(job.enqueuedAt)],
+        [
+          'attempts',
+          job.attempt === undefined ? `${job.attempts}` : `${job.attempts}, and number ${job.attempt} runs`,
+        ],
+        ['worker', job.worker ?? ''],
+        ['sent', exact(known(job.enqueuedAt))],
         ['started', exact(job.startedAt)],
         ['ended', exact(job.finishedAt)],
         ['expires', exact(job.expiresAt)],
@@ -51,6 +60,7 @@ export const show = defineCommand<OperatorFlags>({
         ['headers', pairs(job.headers)],
         ['input', valueText(job.input, 2)],
         ['progress', valueText(job.progress)],
+        ...job.errors.slice(-MOST_ERRORS).map((stack) => ['attempt failed', firstLine(stack)] as const),
         ['error', error === undefined ? (job.reason ?? '') : `${error.name}: ${error.message}`],
         ['log', logs.join('\n')],
       ]);

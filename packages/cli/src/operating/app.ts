@@ -27,16 +27,26 @@ export function withOperated(
   context: CommandContext<OperatorFlags>,
   use: (app: App) => Promise<ExitCode>,
 ): Promise<ExitCode> {
-  return withApp(context, async ({ app, isNamed, folder }) => {
+  return withSeen(context, (app) => {
     checkShared(app);
+    return use(app);
+  });
+}
+
+/** The same, also of an app whose store is in this process. */
+export function withSeen(
+  context: CommandContext<OperatorFlags>,
+  use: (app: App, isNamed: boolean) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  return withApp(context, async ({ app, isNamed, folder }) => {
     await goByTimeOf(app);
-    if (!isNamed) return use(app);
+    if (!isNamed) return use(app, false);
     const { createApp } = await importPackage('@umbel/core', folder);
     const { prefix, queue = [] } = context.flags;
     const queues = [...new Set([...[queue].flat(), ...(await servedQueues(app))])];
     const whole = createApp({ name: app.name, queues, ...(prefix !== undefined && { prefix }) });
     try {
-      return await use(whole);
+      return await use(whole, true);
     } finally {
       await whole.close();
     }
@@ -52,9 +62,16 @@ async function goByTimeOf(app: App): Promise<void> {
   setClock(() => measured.clock.now());
 }
 
-/** Those of workers that are missing too: jobs may be left in them. */
+/** Without those of an app with a prefix of its own. */
+async function foundQueues(app: App): Promise<readonly string[]> {
+  // An app of an earlier version has no such method.
+  const { apps } = (await (app.inspect as Partial<App['inspect']>).apps?.()) ?? { apps: [] };
+  return apps.find(({ name }) => name === app.name)?.queues ?? [];
+}
+
+/** Those of workers that are gone too, and those that the store is seen to hold: jobs may be left in them. */
 async function servedQueues(app: App): Promise<string[]> {
-  const workers = await app.inspect.workers();
-  const names = workers.flatMap(({ processes }) => processes.flatMap(({ queues }) => Object.keys(queues)));
+  const [served, found] = await Promise.all([app.inspect.queues(), foundQueues(app)]);
+  const names = [...served.map(({ name }) => name), ...found];
   return names.filter((name) => QUEUE.test(name) && name !== INTERNAL_QUEUE);
 }

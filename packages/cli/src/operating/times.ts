@@ -69,6 +69,11 @@ export function relative(date: Date | undefined, now = currentTime()): string {
   return ms > 0 ? `in ${longDuration(ms)}` : `${longDuration(-ms)} ago`;
 }
 
+/** A moment from the store; 1970 and what is no moment stand for one that cannot be read. */
+export function known(date: Date | undefined): Date | undefined {
+  return date !== undefined && date.getTime() > 0 ? date : undefined;
+}
+
 /** With days, where hours would be many. */
 export function longDuration(ms: number): string {
   const days = Math.floor(ms / 86_400_000);

@@ -28,9 +28,28 @@ export function jsonText(value: unknown, indent?: number): string {
   );
 }
 
-/** An id with its random part cut short: `3f2a91c0`, `3f2a91c0.0-1`. */
-export function shortId(id: string): string {
-  return cleanLine(id).replace(/([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, '$1');
+/** What `core` says a program is to call, as the command that does it here. */
+const COMMANDS: readonly (readonly [RegExp, string])[] = [
+  [/app\.result\('([^']*)'\)\.resume\(\)/g, 'umbel runs resume $1'],
+  [/app\.result\(id\)\.resume\(\)/g, 'umbel runs resume'],
+  [/app\.deadLetters\.replay\('([^']*)', \{ input \}\)/g, 'umbel dead replay $1 --input'],
+  [/app\.deadLetters\.replay\b(?:\('([^']*)'\))?/g, 'umbel dead replay $1'],
+  [/app\.jobs\.list\(\{ state: '(\w+)' \}\)/g, 'umbel jobs list --state $1'],
+  [/app\.inspect\.queues\(\)/g, 'umbel inspect queues'],
+  [/app\.worker\(\{ queues: \['([^']*)'\] \}\)/g, 'umbel worker -q $1'],
+  [/app\.worker\(\{ allowEviction: true \}\)/g, 'umbel worker --allow-eviction'],
+  [/app\.repair\(\)/g, 'the next repair of a running worker'],
+];
+
+/** A message of `core` for people at a command line, who have commands and no program. */
+export function inCommands(text: string): string {
+  return COMMANDS.reduce(
+    (said, [call, command]) =>
+      said.replaceAll(call, (_, id: unknown) =>
+        command.replace('$1', () => (typeof id === 'string' ? id : '')).trimEnd(),
+      ),
+    text,
+  );
 }
 
 /** `850ms`, `1.2s`, `3m05s`, `2h07m`. */

@@ -13,7 +13,7 @@ import {
   upTo,
 } from '../operating/pages.js';
 import { printTable, shortText, stateCell } from '../operating/show.js';
-import { longDuration, relative } from '../operating/times.js';
+import { known, longDuration, relative } from '../operating/times.js';
 
 export const list = defineCommand<OperatorFlags & FilterFlags & PageFlags>({
   define(command) {
@@ -44,13 +44,15 @@ export const list = defineCommand<OperatorFlags & FilterFlags & PageFlags>({
       await printTable(
         out,
         ['ID', 'STATE', 'SENT', 'TOOK', 'TAGS', 'REASON'],
-        items.map(({ id, state, enqueuedAt, finishedAt, tags, reason = '' }) => [
+        items.map(({ id, state, enqueuedAt, finishedAt, tags, reason = '', problem }) => [
           id,
           stateCell(state, out),
-          relative(enqueuedAt),
-          finishedAt === undefined ? '' : longDuration(finishedAt.getTime() - enqueuedAt.getTime()),
+          relative(known(enqueuedAt)),
+          finishedAt === undefined || known(enqueuedAt) === undefined
+            ? ''
+            : longDuration(finishedAt.getTime() - enqueuedAt.getTime()),
           tags.join(' '),
-          shortText(reason),
+          shortText(problem ?? reason),
         ]),
         'There are no such runs.',
       );

@@ -6,7 +6,7 @@ import { examples, ownFlag } from '../flags.js';
 import { readInput } from '../input.js';
 import { type OperatorFlags, operatorFlags, withOperated } from '../operating/app.js';
 import { pairs, printFacts, stateCell } from '../operating/show.js';
-import { exact } from '../operating/times.js';
+import { exact, known } from '../operating/times.js';
 import { counted } from '../output/text.js';
 
 export const show: CommandModule = defineCommand<OperatorFlags>({
@@ -32,8 +32,9 @@ export const show: CommandModule = defineCommand<OperatorFlags>({
       printFacts(out, [
         ['id', run.id],
         ['state', stateCell(run.state, out)],
+        ['record', run.problem ?? ''],
         ['steps', pairs(Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)))],
-        ['sent', exact(run.enqueuedAt)],
+        ['sent', exact(known(run.enqueuedAt))],
         ['ended', exact(run.finishedAt)],
         ['tags', run.tags.join(' ')],
         ['headers', pairs(run.headers)],

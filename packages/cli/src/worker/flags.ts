@@ -29,6 +29,7 @@ export interface WorkerFlags extends ScalingFlags {
   readonly healthHost?: string;
   readonly allowEviction?: boolean;
   readonly untilEmpty?: boolean;
+  readonly results?: boolean;
 }
 
 /** Those of `umbel dev` too. */
@@ -57,7 +58,8 @@ export function commonWorkerFlags(command: Command): void {
         'pretty',
         'json',
       ]),
-    );
+    )
+    .addOption(logFlag('--results', 'show what handlers give, with what is sensitive masked'));
 }
 
 export function workerFlags(command: Command): void {

@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import type { ActiveAttempt, AttemptEnd, Logger } from '@umbel/core';
 import type { ActivityListener, EndedAttempt } from '@umbel/core/internal';
 import type { Colors, Output } from '../output/output.js';
-import { cleanLine, jsonText, shortDuration, shortId } from '../output/text.js';
+import { cleanLine, jsonText, shortDuration } from '../output/text.js';
 
 /** As pino counts them. */
 const LEVELS = { debug: 20, info: 30, warn: 40, error: 50, silent: 100 } as const;
@@ -32,9 +32,21 @@ const COLOR_OF: Readonly<Record<AttemptEnd | 'started', keyof Colors>> = {
   failed: 'red',
 };
 
+const LONGEST_RESULT = 1000;
+
+/** The job that a line is of. */
+interface LoggingJob {
+  readonly id: string;
+  readonly name: string;
+  readonly queue: string;
+  readonly attempt: number;
+}
+
 export interface LogOptions {
   readonly format: 'pretty' | 'json';
   readonly level: LogLevel;
+  /** Whether what handlers give is shown. */
+  readonly hasResults?: boolean;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
 }
@@ -66,6 +78,35 @@ export class WorkerLog implements Logger, ActivityListener {
 
   ended(attempt: ActiveAttempt, ended: EndedAttempt): void {
     this.#attempt(LEVEL_OF[ended.end], ended.end, attempt, ended);
+  }
+
+  logged({ id, name: task, queue, attempt }: LoggingJob, level: Told, line: string): void {
+    if (!this.#isTold(level)) return;
+    if (this.#options.format === 'json') {
+      this.#json(level, { event: 'log', task, id, queue, attempt, msg: line });
+      return;
+    }
+    const { colors } = this.#out;
+    const paint = level === 'warn' ? colors.yellow : level === 'error' ? colors.red : colors.dim;
+    this.#pretty(
+      [paint(level.padEnd(9)), colors.bold(cleanLine(task)), colors.dim(cleanLine(id)), cleanLine(line)].join(
+        '  ',
+      ),
+    );
+  }
+
+  gave({ id, name: task, queue, attempt }: LoggingJob, result: unknown): void {
+    if (!this.#options.hasResults || !this.#isTold('info')) return;
+    if (this.#options.format === 'json') {
+      this.#json('info', { event: 'result', task, id, queue, attempt, result, msg: `${task} result` });
+      return;
+    }
+    const { colors } = this.#out;
+    const text = cleanLine(jsonText(result));
+    const short = text.length > LONGEST_RESULT ? `${text.slice(0, LONGEST_RESULT)}…` : text;
+    this.#pretty(
+      ['result'.padEnd(9), colors.bold(cleanLine(task)), colors.dim(cleanLine(id)), short].join('  '),
+    );
   }
 
   /** A line with fields of its own, which people see as its message. */
@@ -113,7 +154,7 @@ export class WorkerLog implements Logger, ActivityListener {
     const parts = [
       colors[COLOR_OF[state]](state.padEnd(9)),
       colors.bold(cleanLine(task)),
-      colors.dim(shortId(id)),
+      colors.dim(cleanLine(id)),
       ...(durationMs === undefined ? [] : [shortDuration(durationMs)]),
       colors.dim(cleanLine(queue)),
       ...(number > 1 ? [`attempt ${number}`] : []),

@@ -54,9 +54,12 @@ describe('umbel doctor', { timeout: 60_000 }, () => {
   });
 
   test('needs no code for the store', async () => {
-    const { umbel, name } = project();
+    const { umbel, name, app } = project();
+    await app({ queues: ['default'] })
+      .worker({ handleSignals: false })
+      .start();
     const { code, stdout } = await umbel(['doctor', '--name', name]);
-    expect(code).toBe(0);
+    expect(code, stdout).toBe(0);
     expect(stdout).toContain("0 queued jobs; what they hold is checked with the app's code only");
   });
 

@@ -1,7 +1,7 @@
-import type { Answers, App, GraphEdge, GraphNode, WorkerInfo } from '@umbel/core';
+import type { Answers, App, GraphEdge, GraphNode, QueueInfo, WorkerInfo } from '@umbel/core';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { notesOf } from '../../src/commands/status.js';
 import { judgeAnswers } from '../../src/operating/answers.js';
+import { findingsOf } from '../../src/operating/findings.js';
 import { upTo } from '../../src/operating/pages.js';
 import {
   longDuration,
@@ -187,6 +187,8 @@ describe('a frame of top', () => {
     isPaused: false,
     concurrency: null,
     rateLimit: null,
+    limitedMs: null,
+    lost: null,
     oldestWaitingMs: 1000,
     workers: [],
     rates: { enqueued: 1, completed: 0, failed: 0, retried: 0 },
@@ -211,10 +213,70 @@ describe('a frame of top', () => {
     expect(lines.join('')).not.toContain('\u001b');
   });
 
-  test('deserves a look where jobs wait and nobody serves them', () => {
-    expect(notesOf([worker('w', 'missing')], [queue('q')])).toEqual([
-      'worker w is gone: it was not closed, and gives no sign of life',
-      '3 jobs wait in queue q, which no worker serves',
-    ]);
+  describe('deserves a look where', () => {
+    const now = 100_000;
+    const at = (ms: number) => new Date(now + ms);
+    const told = (workers: WorkerInfo[], ...queues: QueueInfo[]) =>
+      findingsOf(workers, queues, now).map(({ id, status, message, hint }) => [id, status, message, hint]);
+    const served = (name: string) => ({ ...queue(name), workers: ['w'] });
+
+    test('jobs wait and nobody serves them, before workers that are gone', () => {
+      expect(told([worker('w', 'missing')], queue('q'))).toEqual([
+        [
+          'unserved',
+          'error',
+          '3 jobs wait in queue q, which no worker serves',
+          expect.stringContaining('umbel worker -q q'),
+        ],
+        [
+          'missing-worker',
+          'warning',
+          expect.stringContaining('worker w is gone'),
+          expect.stringContaining('left out of this list an hour'),
+        ],
+      ]);
+    });
+
+    test('a queue is paused', () => {
+      expect(told([], { ...served('q'), isPaused: true })).toEqual([
+        ['paused', 'warning', 'queue q is paused; 3 jobs wait', expect.stringContaining('control resume q')],
+      ]);
+    });
+
+    test('a worker that is gone holds jobs, and with them the places of a limit', () => {
+      const held = {
+        ...served('q'),
+        concurrency: 6,
+        counts: { ...queue('q').counts, active: 6 },
+        lost: { jobs: 6, workers: ['dead'], lastSeenAt: at(-12_000), freeAt: at(34_000) },
+      };
+      expect(told([], held)).toEqual([
+        [
+          'lost',
+          'warning',
+          expect.stringMatching(
+            /^6 jobs of queue q are held by worker dead, last heard of 12\S* ago; they fill the limit of 6 at a time, so none starts$/,
+          ),
+          expect.stringContaining('in 34'),
+        ],
+      ]);
+      expect(told([], { ...held, lost: { ...held.lost, freeAt: null } })[0]?.[1]).toBe('error');
+    });
+
+    test('a rate limit is used up', () => {
+      const limited = { ...served('q'), limitedMs: 9000, rateLimit: { max: 2, durationMs: 60_000 } };
+      expect(told([], limited)).toEqual([
+        [
+          'rate-limit',
+          'warning',
+          expect.stringMatching(/queue q starts no job for 9.*rate limit of 2 in 1m.*used up/),
+          expect.stringContaining('control rate-limit q'),
+        ],
+      ]);
+    });
+
+    test('nothing is wrong, not', () => {
+      expect(told([worker('w', 'online')], served('q'))).toEqual([]);
+    });
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { closest } from '../../src/output/closest.js';
 import { hasColors, isInteractive, Output } from '../../src/output/output.js';
 import { progressLine } from '../../src/output/progress.js';
-import { clean, cleanLine, jsonText, shortDuration, shortId } from '../../src/output/text.js';
+import { clean, cleanLine, inCommands, jsonText, shortDuration } from '../../src/output/text.js';
 
 const terminal = { isTTY: true, write: () => true };
 const pipe = { write: () => true };
@@ -95,9 +95,23 @@ describe('text', () => {
     expect(jsonText(undefined)).toBe('null');
   });
 
-  test('is short for ids and times', () => {
-    expect(shortId('3f2a91c0-1111-4222-8333-444455556666.0-1')).toBe('3f2a91c0.0-1');
-    expect(shortId('mine')).toBe('mine');
+  test('says commands where core says calls', () => {
+    expect(inCommands("Job a is a step of run b: resume that, with app.result('b').resume().")).toBe(
+      'Job a is a step of run b: resume that, with umbel runs resume b.',
+    );
+    expect(inCommands("with app.deadLetters.replay('x', { input }).")).toBe(
+      'with umbel dead replay x --input.',
+    );
+    expect(inCommands("app.jobs.list({ state: 'revoked' }) gives them")).toBe(
+      'umbel jobs list --state revoked gives them',
+    );
+    expect(inCommands('app.deadLetters.replay runs it once more.')).toBe(
+      'umbel dead replay runs it once more.',
+    );
+    expect(inCommands('nothing to say')).toBe('nothing to say');
+  });
+
+  test('is short for times', () => {
     expect([0.4, 999, 1200, 59_940, 59_960, 185_000, 7_620_000].map(shortDuration)).toEqual([
       '0ms',
       '999ms',

@@ -11,8 +11,8 @@ import type { Store } from './store.js';
 
 /** Its events also tell which workers come and go. */
 export const CONTROL_QUEUE = 'umbel.control';
-const REPLY_QUEUE = 'umbel.replies';
-const WORKER_QUEUE = 'umbel.workers';
+export const REPLY_QUEUE = 'umbel.replies';
+export const WORKER_QUEUE = 'umbel.workers';
 const KEPT_ORDERS = 1000;
 /** Answers are kept until those who wait have read them: so many, and of long ones fewer. */
 const KEPT_REPLIES = { most: 1000, least: 32, bytes: 32 * 1_048_576 };

@@ -66,12 +66,13 @@ export interface DiscardCounts {
 /** The failed jobs of an app, which the store keeps for `failureTtl`. */
 export interface DeadLetters {
   /**
-   * Those that failed last come first, over all queues. Not steps that never ran because an earlier one had failed.
+   * Those that failed last come first, over all queues. Not steps that never ran because an earlier one had failed, and
+   * no jobs that were revoked, or skipped as they were not needed any more.
    * @throws {InvalidOptionError} if the query has a value it cannot have.
    */
   list(query?: DeadLetterQuery): Promise<DeadLetter[]>;
   /**
-   * All that is known of one.
+   * All that is known of one, also of a revoked job, which `replay` starts after all.
    * @throws {UnknownJobError} if no queue holds it. @throws {JobStateError} if it has not failed.
    */
   get(id: string): Promise<DeadLetterDetails>;

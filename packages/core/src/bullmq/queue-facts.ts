@@ -1,6 +1,8 @@
 /** What the store tells of queues, and of the jobs in them that do not run. */
 import type { EnvelopeQueue } from './backends.js';
+import { knownJob } from './known-job.js';
 import type { Store } from './store.js';
+import { momentOf, type StoredJob, UNKNOWN_TASK } from './stored-job.js';
 import { ifBroken } from './tree.js';
 
 /** A queue's settings, over all its workers. */
@@ -21,6 +23,8 @@ export interface WaitingJob {
   readonly enqueuedAt: number;
   /** When it may start, or might. */
   readonly dueAt: number;
+  /** Why its record cannot be read, its times being 0; absent if it can. */
+  readonly problem?: string;
 }
 
 /** Of the jobs with a priority: they are not in the order of their times. */
@@ -50,9 +54,10 @@ export async function oldestWaitingAt(store: Store, name: string): Promise<numbe
     const next = await ranged(queue, 'wait', 0, 1, true);
     const first = await ranged(queue, 'prioritized', 0, LOOKED_AT, true);
     const last = first.length < LOOKED_AT ? [] : await ranged(queue, 'prioritized', 0, LOOKED_AT, false);
-    return readJobs(queue, [...new Set([...next, ...first, ...last])]);
+    return readJobs(store, queue, [...new Set([...next, ...first, ...last])]);
   });
-  return jobs.length === 0 ? undefined : Math.min(...jobs.map(({ dueAt }) => dueAt));
+  const times = jobs.map(({ dueAt }) => dueAt).filter((time) => time > 0);
+  return times.length === 0 ? undefined : Math.min(...times);
 }
 
 /** The jobs that are taken next, in that order. */
@@ -60,13 +65,15 @@ export function nextJobs(store: Store, name: string, limit: number): Promise<Wai
   return store.on(name, async (queue) => {
     const ids = await ranged(queue, 'wait', 0, limit, true);
     if (ids.length < limit) ids.push(...(await ranged(queue, 'prioritized', 0, limit - ids.length, true)));
-    return readJobs(queue, ids);
+    return readJobs(store, queue, ids);
   });
 }
 
 /** The jobs that wait for a time, the next one that is due first. */
 export function delayedJobs(store: Store, name: string, limit: number): Promise<WaitingJob[]> {
-  return store.on(name, async (queue) => readJobs(queue, await ranged(queue, 'delayed', 0, limit, true)));
+  return store.on(name, async (queue) =>
+    readJobs(store, queue, await ranged(queue, 'delayed', 0, limit, true)),
+  );
 }
 
 function ranged(
@@ -79,26 +86,46 @@ function ranged(
   return queue.getRanges([state], offset, offset + limit - 1, isAscending);
 }
 
-/** Those that are still there and can be read. */
-async function readJobs(queue: EnvelopeQueue, ids: readonly string[]): Promise<WaitingJob[]> {
+/** Those that are still there. */
+async function readJobs(store: Store, queue: EnvelopeQueue, ids: readonly string[]): Promise<WaitingJob[]> {
   const found: WaitingJob[] = [];
   for (let at = 0; at < ids.length; at += PAGE) {
     const jobs = await Promise.all(ids.slice(at, at + PAGE).map((id) => queue.getJob(id).catch(ifBroken)));
-    for (const job of jobs) {
-      if (job === undefined) continue;
+    for (const [index, job] of jobs.entries()) {
+      if (job === undefined) {
+        const known = await knownJob(store, { queue: queue.name, id: ids[at + index] ?? '' });
+        if (known !== undefined) found.push(unreadable(known));
+        continue;
+      }
       const { id = '', name, timestamp, delay = 0, opts, processedOn, attemptsMade, data } = job;
       const run: unknown = data?.alone === true ? undefined : data?.run;
       found.push({
         id,
-        task: name,
+        task: name || UNKNOWN_TASK,
         queue: queue.name,
         runId: typeof run === 'string' ? run : undefined,
-        attempt: attemptsMade + 1,
-        enqueuedAt: timestamp,
+        attempt: (attemptsMade || 0) + 1,
+        enqueuedAt: momentOf(timestamp) ?? 0,
         // The store does not tell when an attempt has failed, from which on the wait of the next one counts.
-        dueAt: processedOn === undefined ? timestamp + (delay || (opts.delay ?? 0)) : processedOn + delay,
+        dueAt:
+          momentOf(
+            processedOn === undefined ? timestamp + (delay || (opts.delay ?? 0)) : processedOn + delay,
+          ) ?? 0,
       });
     }
   }
   return found;
+}
+
+function unreadable({ id, name, queue, attempts, enqueuedAt, problem }: StoredJob): WaitingJob {
+  return {
+    id,
+    task: name,
+    queue,
+    runId: undefined,
+    attempt: attempts + 1,
+    enqueuedAt,
+    dueAt: enqueuedAt,
+    ...(problem !== undefined && { problem }),
+  };
 }

@@ -15,6 +15,7 @@ export interface StoredJob {
   readonly envelope: Envelope | undefined;
   /** Attempts that have ended. */
   readonly attempts: number;
+  /** 0 if it cannot be read. */
   readonly enqueuedAt: number;
   readonly startedAt: number | undefined;
   readonly finishedAt: number | undefined;
@@ -22,6 +23,24 @@ export interface StoredJob {
   /** The task's own state that its handler shows. */
   readonly ownState: string | undefined;
   readonly failedReason: string | undefined;
+  /** The worker that took it last, by its name. */
+  readonly worker?: string;
+  /** Stacks of the attempts that have failed, the latest last; as many as the store keeps. */
+  readonly stacks?: readonly string[];
+  /** Why its record cannot be read; absent if it can. */
+  readonly problem?: string;
+}
+
+/** What a task is called whose name cannot be read. */
+export const UNKNOWN_TASK = 'unknown';
+const NAMELESS = 'it has no name';
+
+/** What a `Date` can be, in milliseconds since 1970. */
+const MAX_TIME = 8.64e15;
+
+/** A time that was read from the store, if it is one. */
+export function momentOf(ms: number | undefined): number | undefined {
+  return ms !== undefined && Math.abs(ms) <= MAX_TIME ? ms : undefined;
 }
 
 /** What the store holds of a job. What cannot be read of it is left out. */
@@ -31,14 +50,17 @@ export async function storedJobOf(sealer: Sealer, queue: string, job: Job<Envelo
   const envelope = isEnvelope(data) ? await openedEnvelope(sealer, id, name, data) : undefined;
   return {
     id,
-    name,
+    name: name || UNKNOWN_TASK,
     queue,
     envelope,
-    attempts: job.attemptsMade,
-    enqueuedAt: job.timestamp,
-    startedAt: job.processedOn,
-    finishedAt: job.finishedOn,
+    attempts: job.attemptsMade || 0,
+    enqueuedAt: momentOf(job.timestamp) ?? 0,
+    startedAt: momentOf(job.processedOn),
+    finishedAt: momentOf(job.finishedOn),
     failedReason: job.failedReason,
+    ...(typeof job.processedBy === 'string' && { worker: job.processedBy }),
+    ...(Array.isArray(job.stacktrace) && { stacks: job.stacktrace.map(String) }),
+    ...(!name && { problem: NAMELESS }),
     ...(await openedProgress(sealer, id, name, job)),
   };
 }

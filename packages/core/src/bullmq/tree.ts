@@ -14,9 +14,13 @@ export interface JobPlace {
   readonly id: string;
 }
 
+/** How Redis answers where something else stands in the place of a record. */
+export const REPLACED = /^WRONGTYPE/;
+
 /** A job whose stored text cannot be read is left to a worker, which fails it with the reason. */
 export function ifBroken(error: unknown): undefined {
   if (error instanceof SyntaxError) return undefined;
+  if (error instanceof Error && REPLACED.test(error.message)) return undefined;
   throw error;
 }
 

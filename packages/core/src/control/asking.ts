@@ -14,7 +14,7 @@ import { checkInteger, checkText, isName } from '../tasks/options.js';
 import { MAX_WAIT_MS, type OrderKind, storedOrder } from './order.js';
 import { type Fields, fieldsOf, isWorkerId, parsed, textOf } from './reading.js';
 import { Replies } from './replies.js';
-import { labelsOf, named, sortRecords, stateOf, type WorkerRecord } from './worker-record.js';
+import { isTold, labelsOf, named, sortRecords, stateOf, type WorkerRecord } from './worker-record.js';
 
 export interface AskOptions {
   /** The workers that are meant, by name or by the id of a process. Default: all. */
@@ -63,8 +63,15 @@ export class Asking {
     return this.#clock.now();
   }
 
-  /** What is known of workers. Forgets those that have not been seen for a day. */
+  /** What is known of workers, without those that have been missing for an hour. */
   async records(): Promise<readonly WorkerRecord[]> {
+    const kept = await this.#kept();
+    const { now } = this; // by the first answer of the store its time is known
+    return kept.filter((record) => isTold(record, now));
+  }
+
+  /** The same with those: jobs may be left in their queues. Forgets those that have not been seen for a day. */
+  async #kept(): Promise<readonly WorkerRecord[]> {
     const { records, outdated } = sortRecords(await readRecords(this.#store), this.now);
     await removeRecords(this.#store, outdated);
     return records;
@@ -72,7 +79,7 @@ export class Asking {
 
   /** The queues that workers serve, also those that this app does not know. */
   async servedQueues(): Promise<string[]> {
-    const queues = (await this.records()).flatMap((record) => Object.keys(record.queues));
+    const queues = (await this.#kept()).flatMap((record) => Object.keys(record.queues));
     return [...new Set(queues)].filter(isName);
   }
 

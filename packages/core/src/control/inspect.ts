@@ -1,5 +1,5 @@
 /** What can be asked of an app's workers and queues, from any process. */
-
+import { appsIn, type FoundApps } from '../bullmq/app-names.js';
 import {
   delayedJobs,
   nextJobs,
@@ -41,8 +41,23 @@ export interface QueueInfo {
   readonly rateLimit: { readonly max: number; readonly durationMs: number } | null;
   /** For how long the job that has waited longest could have started; null if none waits. With priorities, an estimate. */
   readonly oldestWaitingMs: number | null;
+  /** How long its rate limit lets no job start from now on; null if it lets one start. */
+  readonly limitedMs: number | null;
+  /** Jobs that workers hold which are missing; null if there are none. They take places of `concurrency`. */
+  readonly lost: LostJobs | null;
   /** Names of the workers that serve it, without missing ones. */
   readonly workers: readonly string[];
+}
+
+/** Jobs of a queue whose workers have not been heard of. */
+export interface LostJobs {
+  /** As many as their workers had when they were heard of last, at most. */
+  readonly jobs: number;
+  /** Names of those. */
+  readonly workers: readonly string[];
+  readonly lastSeenAt: Date;
+  /** By when another worker has put them back into the queue; null if none serves it that could, or nobody knows. */
+  readonly freeAt: Date | null;
 }
 
 /** A job that waits for a time. */
@@ -60,6 +75,8 @@ export interface ScheduledJob {
    * its end: it starts later by as long as that one ran.
    */
   readonly dueAt: Date;
+  /** Why its record cannot be read; what it would tell is then unknown, and its times are of 1970. Absent if it can. */
+  readonly problem?: string;
 }
 
 /** A job that is taken soon. */
@@ -77,10 +94,15 @@ export interface JobsQuery {
  * only workers know is asked of them, and each answers for itself within the time.
  */
 export interface Inspect {
-  /** Every worker that has told of itself within a day and was not closed: killed ones as `missing`. */
+  /** Every worker that was not closed. Killed ones are `missing`, and left out an hour after they were heard of last. */
   workers(): Promise<WorkerInfo[]>;
   /** Every queue of the app, also one that holds jobs and that nobody serves; and those that only workers know of. */
   queues(): Promise<QueueInfo[]>;
+  /**
+   * The apps that the store holds something of, also other ones: found by a look at its keys, which is bounded. Without
+   * those that have a `prefix` of their own.
+   */
+  apps(): Promise<FoundApps>;
   /** Jobs that wait for a time, the next one that is due first. */
   scheduled(query?: JobsQuery): Promise<ScheduledJob[]>;
   /**
@@ -127,6 +149,7 @@ export function inspectOf(parts: () => InspectParts): Inspect {
       const [records, names] = await Promise.all([asking.records(), queues()]);
       return Promise.all([...names].sort().map((name) => queueInfo(store, name, records, asking.now)));
     },
+    apps: () => appsIn(parts().store),
     async scheduled(query) {
       const { store } = parts();
       const { queues, limit } = await jobsQuery(parts(), query);
@@ -154,10 +177,11 @@ async function queueInfo(
   records: readonly WorkerRecord[],
   now: number,
 ): Promise<QueueInfo> {
-  const [counts, settings, oldestAt] = await Promise.all([
+  const [counts, settings, oldestAt, limitedMs] = await Promise.all([
     queueCounts(store, name),
     queueSettings(store, name),
     oldestWaitingAt(store, name),
+    store.on(name, (bull) => bull.getRateLimitTtl()),
   ]);
   const serving = records.filter(
     (record) => Object.hasOwn(record.queues, name) && stateOf(record, now) !== 'missing',
@@ -169,7 +193,39 @@ async function queueInfo(
     concurrency: settings.concurrency ?? null,
     rateLimit: settings.rateLimit ?? null,
     oldestWaitingMs: oldestAt === undefined ? null : Math.max(0, now - oldestAt),
+    limitedMs: limitedMs > 0 ? limitedMs : null,
+    lost: lostJobs(name, counts.active, records, now),
     workers: [...new Set(serving.map((record) => record.name))],
+  };
+}
+
+/** What missing workers hold of a queue in which so many jobs run. */
+function lostJobs(
+  queue: string,
+  active: number,
+  records: readonly WorkerRecord[],
+  now: number,
+): LostJobs | null {
+  const served = records.flatMap((record) => {
+    const own = Object.hasOwn(record.queues, queue) ? record.queues[queue] : undefined;
+    return own === undefined ? [] : [{ record, active: own.active, state: stateOf(record, now) }];
+  });
+  const present = served.filter(({ state }) => state !== 'missing');
+  const missing = served.filter((each) => each.state === 'missing' && each.active > 0);
+  const sum = (each: typeof served) => each.reduce((total, one) => total + one.active, 0);
+  const jobs = Math.min(sum(missing), active - sum(present));
+  if (jobs <= 0) return null;
+  const seenAt = Math.max(...missing.map(({ record }) => record.seenAt));
+  const free = missing.map(({ record: { seenAt: at, heartbeatMs, lockDurationMs } }) =>
+    // Its locks were renewed until it died, and are looked for twice while one lasts.
+    lockDurationMs === undefined ? Number.NaN : at + heartbeatMs + lockDurationMs * 1.5,
+  );
+  const freeAt = Math.max(...free);
+  return {
+    jobs,
+    workers: [...new Set(missing.map(({ record }) => record.name))],
+    lastSeenAt: new Date(seenAt),
+    freeAt: present.length === 0 || Number.isNaN(freeAt) ? null : new Date(freeAt),
   };
 }
 
@@ -184,7 +240,7 @@ async function jobsQuery(
   return { queues: [queue], limit };
 }
 
-function shown({ id, task, queue, runId, attempt, enqueuedAt }: WaitingJob): ReservedJob {
+function shown({ id, task, queue, runId, attempt, enqueuedAt, problem }: WaitingJob): ReservedJob {
   return {
     id,
     task,
@@ -192,5 +248,6 @@ function shown({ id, task, queue, runId, attempt, enqueuedAt }: WaitingJob): Res
     ...(runId !== undefined && { runId }),
     attempt,
     enqueuedAt: new Date(enqueuedAt),
+    ...(problem !== undefined && { problem }),
   };
 }

@@ -121,6 +121,7 @@ export class WorkerControl {
       startedAt: this.#startedAt,
       seenAt: clock.now(),
       heartbeatMs,
+      lockDurationMs: this.#options.options.lockDurationMs,
       isClosing: worker.state === 'closing',
       queues: worker.served,
       utilization,

@@ -26,6 +26,8 @@ export interface WorkerRecord extends WorkerIdentity {
   readonly seenAt: number;
   /** How often it tells. */
   readonly heartbeatMs: number;
+  /** For how long a job stays its own after it was heard of last; absent if the worker is of an earlier version. */
+  readonly lockDurationMs?: number;
   readonly isClosing: boolean;
   readonly queues: Readonly<Record<string, ServedQueue>>;
   /** How much of the last interval the event loop was busy. */
@@ -79,6 +81,8 @@ const MAX_RECORD_BYTES = 1_048_576;
 const MAX_RECORDS = 10_000;
 /** Missed signs of life after which a worker is missing. */
 const MISSED = 3;
+/** How long a worker is told of that was not closed and is not heard of. Its queues are known for a day. */
+const MISSING_FOR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 
 /** What is stored of a worker; undefined if it cannot be read. */
@@ -90,6 +94,7 @@ export function readRecord(id: string, text: string): WorkerRecord | undefined {
   if (!isWorkerId(id) || !name || host === undefined || version === undefined) return undefined;
   if (pid === undefined || heartbeatMs === undefined || !startedAt || !seenAt) return undefined;
   const process = countOf(fields.process);
+  const lockDurationMs = countOf(fields.lockDurationMs);
   return {
     id,
     name,
@@ -100,6 +105,7 @@ export function readRecord(id: string, text: string): WorkerRecord | undefined {
     startedAt: startedAt.getTime(),
     seenAt: seenAt.getTime(),
     heartbeatMs: Math.min(heartbeatMs, DAY_MS),
+    ...(lockDurationMs !== undefined && { lockDurationMs: Math.min(lockDurationMs, DAY_MS) }),
     isClosing: fields.isClosing === true,
     queues: readQueues(fields.queues),
     utilization: ratioOf(fields.utilization) ?? 0,
@@ -137,6 +143,11 @@ export function sortRecords(
 export function stateOf({ isClosing, seenAt, heartbeatMs }: WorkerRecord, now: number): WorkerState {
   if (now - seenAt > MISSED * heartbeatMs) return 'missing';
   return isClosing ? 'closing' : 'online';
+}
+
+/** Whether a worker is still told of: one that is missing is for an hour. */
+export function isTold(record: WorkerRecord, now: number): boolean {
+  return stateOf(record, now) !== 'missing' || now - record.seenAt <= MISSING_FOR_MS;
 }
 
 /** Workers by name. */

@@ -1,6 +1,8 @@
 /** The jobs that have ended, of several queues by time: what comes next is found again by when the last one ended. */
+import { endedTimesIn } from '../bullmq/primitives/ended-jobs.js';
 import type { Store } from '../bullmq/store.js';
-import type { StoredJob } from '../bullmq/stored-job.js';
+import { momentOf, type StoredJob } from '../bullmq/stored-job.js';
+import { ifBroken } from '../bullmq/tree.js';
 import { BATCH, type Candidate, idsOf, jobsOf } from './candidate.js';
 import type { EndedPlace } from './cursor.js';
 import { firstIndex } from './locate.js';
@@ -12,6 +14,8 @@ interface Key {
   readonly at: number;
   readonly id: string;
 }
+
+const LATEST = Number.MAX_SAFE_INTEGER;
 
 interface Bounds {
   readonly sinceMs: number | undefined;
@@ -50,7 +54,13 @@ export async function* endedJobs(
     if (at < sinceMs) return;
     first.index = index + 1;
     const indexes = Object.fromEntries(heads.map((head) => [head.queue, head.index]));
-    yield { job, state: set, place: (): EndedPlace => ({ kind: 'ended', set, at, id, indexes }) };
+    const { queue } = first;
+    yield {
+      job,
+      at: { queue, id },
+      state: set,
+      place: (): EndedPlace => ({ kind: 'ended', set, at, id, indexes }),
+    };
     first.next = await first.source.next();
   }
 }
@@ -78,7 +88,7 @@ async function* jobsBehind(
     const jobs = await jobsOf(store, queue, ids);
     for (const [offset, job] of jobs.entries()) {
       const id = ids[offset] ?? '';
-      const at: number = job?.finishedAt ?? last?.at ?? Number.MAX_SAFE_INTEGER;
+      const at = job?.finishedAt ?? (await endedAt(store, queue, set, id)) ?? last?.at ?? LATEST;
       if (job !== undefined && last !== undefined && !isBehind({ at, id }, last)) continue; // given before
       last = { at, id };
       yield { at, id, job, index: index + offset };
@@ -108,10 +118,16 @@ async function keyAt(store: Store, queue: string, set: EndedSet, index: number):
     const ids = await idsOf(store, queue, set, from, from + count);
     if (ids.length === 0) return undefined;
     for (const id of ids) {
-      const data = await store.on(queue, (bull) => bull.getBackend().getJobData(id));
-      if (data?.finishedOn !== undefined) return { at: data.finishedOn, id };
+      const data = await store.on(queue, (bull) => bull.getBackend().getJobData(id).catch(ifBroken));
+      const at = momentOf(data?.finishedOn) ?? (await endedAt(store, queue, set, id));
+      if (at !== undefined) return { at, id };
     }
   }
+}
+
+/** Of a job whose own record does not tell it, by its place in the set. */
+function endedAt(store: Store, queue: string, set: EndedSet, id: string): Promise<number | undefined> {
+  return store.on(queue, async (bull) => endedTimesIn(bull.getBackend())?.endedAt(set, id));
 }
 
 /** Whether `a` stands behind `b`: it ended earlier. */

@@ -1,5 +1,6 @@
 /** `app.jobs` and `app.runs`. */
 import { isJobId } from '../bullmq/job-id.js';
+import { knownJob } from '../bullmq/known-job.js';
 import { type QueueCounts, queueCounts } from '../bullmq/queue-handle.js';
 import type { Store } from '../bullmq/store.js';
 import type { StoredJob } from '../bullmq/stored-job.js';
@@ -79,7 +80,9 @@ export function runQueries(parts: () => QueryParts): Runs {
     async get(id) {
       const { store } = parts();
       const found = await find(store, [INTERNAL_QUEUE], id);
-      if (found === undefined || !isRunJob(INTERNAL_QUEUE, found.job.name)) return undefined;
+      if (found === undefined) return undefined;
+      const { name, problem } = found.job;
+      if (!isRunJob(INTERNAL_QUEUE, name) && problem === undefined) return undefined;
       const part = await new RunReader(store).read({ queue: INTERNAL_QUEUE, id });
       const error = found.job.envelope?.failure?.error;
       return (
@@ -109,7 +112,7 @@ async function* allOf<Item extends ListedJob | ListedRun>(
 async function find(store: Store, queues: readonly string[], id: string): Promise<FoundJob | undefined> {
   if (typeof id !== 'string' || !isJobId(id)) return undefined;
   for (const queue of queues) {
-    const job = await store.job(queue, id);
+    const job = await knownJob(store, { queue, id });
     if (job === undefined) continue;
     const state = storedState(await store.on(queue, (bull) => bull.getJobState(id)), job);
     if (state !== undefined) return { job, state };
@@ -128,11 +131,14 @@ function listedJob({ job, state }: FoundJob): ListedJob {
 }
 
 function jobFacts(found: FoundJob): JobFacts {
-  const { progress, envelope } = found.job;
+  const { progress, envelope, worker, stacks = [], attempts } = found.job;
   const { input, failure, expires } = envelope ?? {};
   return {
     ...listedJob(found),
     input,
+    ...(found.state === 'active' && { attempt: attempts + 1 }),
+    ...(worker !== undefined && { worker }),
+    errors: stacks,
     ...(progress !== undefined && { progress }),
     ...(failure !== undefined && { error: failure.error }),
     ...(expires !== undefined && { expiresAt: new Date(expires) }),
@@ -154,8 +160,11 @@ function listedRun({ job, state }: FoundJob): ListedRun {
   };
 }
 
-function reasonOf({ failedReason }: StoredJob): { reason?: string } {
-  return failedReason === undefined ? {} : { reason: failedReason };
+function reasonOf({ failedReason, problem }: StoredJob): { reason?: string; problem?: string } {
+  return {
+    ...(failedReason !== undefined && { reason: failedReason }),
+    ...(problem !== undefined && { problem }),
+  };
 }
 
 function sum(a: QueueCounts, b: QueueCounts): QueueCounts {

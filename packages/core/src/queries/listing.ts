@@ -1,5 +1,6 @@
 /** Pages of what fits a query. */
 
+import { knownJob } from '../bullmq/known-job.js';
 import { type StoredJob, shownState } from '../bullmq/stored-job.js';
 import { INTERNAL_QUEUE, isRunJob } from '../flow/node.js';
 import { isJobState } from '../results/state.js';
@@ -38,8 +39,11 @@ export async function pageOf(
 async function fitting(
   { store, queues, isOfRuns }: SourceParts,
   filter: Filter,
-  { job, state: known }: Candidate,
+  { job: read, at, state: known }: Candidate,
 ): Promise<FoundJob | undefined> {
+  // Whose task and tags cannot be read is none of those that are asked for by them.
+  const isAnyMeant = filter.task === undefined && filter.tag === undefined;
+  const job = read ?? (isAnyMeant && at !== undefined ? await knownJob(store, at) : undefined);
   if (job === undefined || !fits(job, filter, queues, isOfRuns)) return undefined;
   const state = storedState(known ?? (await store.on(job.queue, (bull) => bull.getJobState(job.id))), job);
   if (state === undefined || filter.states?.has(state) === false) return undefined;
@@ -52,12 +56,15 @@ function fits(
   queues: readonly string[],
   isOfRuns: boolean,
 ): boolean {
-  if (isOfRuns ? !isRunJob(job.queue, job.name) : job.queue === INTERNAL_QUEUE) return false;
+  const isInternal = job.queue === INTERNAL_QUEUE;
+  const mayBeRun = isRunJob(job.queue, job.name) || (isInternal && job.problem !== undefined);
+  if (isOfRuns ? !mayBeRun : isInternal) return false;
   if (!queues.includes(job.queue)) return false;
   if (task !== undefined && job.name !== task) return false;
   // A run is indexed by the tags of its parts too, which it does not bear itself.
   if (tag !== undefined && !isOfRuns && job.envelope?.tags?.includes(tag) !== true) return false;
   const at = job.finishedAt ?? job.enqueuedAt;
+  if (at === 0 && (sinceMs !== undefined || untilMs !== undefined)) return false; // nobody knows when
   return (sinceMs === undefined || at >= sinceMs) && (untilMs === undefined || at < untilMs);
 }
 

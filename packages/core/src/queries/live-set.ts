@@ -36,7 +36,8 @@ export async function* liveJobs(
       });
       // It was elsewhere when it was read: there it is found again.
       const isHere = job?.finishedAt === undefined;
-      yield { job: isHere ? job : undefined, state: set, place };
+      const id = ids[at] ?? '';
+      yield { job: isHere ? job : undefined, ...(isHere && { at: { queue, id } }), state: set, place };
     }
     index = start + ids.length;
     near = marks.slice(-NEAR);

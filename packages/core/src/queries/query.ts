@@ -61,6 +61,8 @@ export interface ListedJob extends JobInfo {
   readonly tags: readonly string[];
   /** Why it failed, or its last attempt did, as the store shows it: with codecs, the name of the error only. */
   readonly reason?: string;
+  /** Why its record cannot be read: it is gone, or holds something else. What it would tell is then left out. */
+  readonly problem?: string;
 }
 
 /** All that is known of a job but its result, which its handle gives. */
@@ -69,6 +71,12 @@ export interface JobFacts extends ListedJob {
   readonly input: unknown;
   /** The latest value that its handler has reported. */
   readonly progress?: unknown;
+  /** The attempt that runs, counted from 1; absent if none does. */
+  readonly attempt?: number;
+  /** The name of the worker that runs it, or has run its last attempt. */
+  readonly worker?: string;
+  /** What attempts have failed with, the latest last, with stacks as far as the store keeps them. */
+  readonly errors: readonly string[];
   /** Why it failed for good. */
   readonly error?: ErrorRecord;
   /** It does not start after this moment. */
@@ -87,6 +95,8 @@ export interface ListedRun {
   readonly parentId?: string;
   /** As of a job. */
   readonly reason?: string;
+  /** As of a job; it may then be another job of those that Umbel adds between tasks. */
+  readonly problem?: string;
 }
 
 /** All that is known of a run but its result, which its handle gives. */

@@ -25,7 +25,7 @@ export async function* jobsBelow(
     for (const [index, place] of batch.entries()) {
       const path = [...way, place.id];
       const isResumed = place.id === resumed;
-      if (!isResumed) yield { job: jobs[index]?.[0], place: () => placeAt(path) };
+      if (!isResumed) yield { job: jobs[index]?.[0], at: place, place: () => placeAt(path) };
       yield* jobsBelow(store, place, placeAt, isResumed ? below : [], path);
     }
   }

@@ -98,7 +98,7 @@ async function* ofTag(
     if (isRun && !isOfRuns) yield* jobsBelow(store, { queue, id }, placeAt, isResumed ? from?.path : []);
     const isMeant = isRun === isOfRuns;
     const [job] = isMeant ? await jobsOf(store, queue, [id]) : [];
-    yield { job, place: () => placeAt() };
+    yield { job, ...(isMeant && { at: { queue, id } }), place: () => placeAt() };
   }
 }
 

@@ -47,12 +47,13 @@ export type Outcome<Out, Extras = {}> =
 /** What the store knows of a job. */
 export interface JobInfo {
   readonly id: string;
-  /** The task's name. */
+  /** The task's name; `'unknown'` if it cannot be read. */
   readonly task: string;
   readonly displayName: string;
   readonly queue: string;
   /** Attempts that have ended. */
   readonly attempts: number;
+  /** 1970, if it cannot be read. */
   readonly enqueuedAt: Date;
   /** When the last attempt began. */
   readonly startedAt?: Date;

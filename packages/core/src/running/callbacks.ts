@@ -1,5 +1,5 @@
 /** What is sent after a job of a run, each time with an id made from the job's: sending twice changes nothing. */
-import { ValidationError } from '../errors.js';
+import { type FailureOrigin, ValidationError } from '../errors.js';
 import { fill } from '../flow/input.js';
 import { linked, type TraceLinks } from '../flow/links.js';
 import { type Callbacks, callbackId } from '../flow/node.js';
@@ -15,7 +15,12 @@ import { linksFor } from './tracing.js';
 
 type End =
   | { readonly ok: true; readonly value: unknown }
-  | { readonly ok: false; readonly error: FailureRecord };
+  | {
+      readonly ok: false;
+      readonly error: FailureRecord;
+      /** Absent for one that has failed. */
+      readonly state?: FailureOrigin['state'];
+    };
 
 /** Sends the callbacks of a job that has ended so. */
 export async function sendCallbacks(
@@ -27,9 +32,19 @@ export async function sendCallbacks(
   const { callbacks } = envelope;
   if (callbacks === undefined) return;
   const links = await linksFor(parts, job, envelope);
-  if (end.ok) await send(parts, job, envelope, links, 'success', end.value);
-  else await send(parts, job, envelope, links, 'failure', end.error);
-  await send(parts, job, envelope, links, 'always', end);
+  if (end.ok) {
+    await send(parts, job, envelope, links, 'success', end.value);
+    await send(parts, job, envelope, links, 'always', end);
+    return;
+  }
+  const { state, error } = end;
+  if (isFailure(state)) await send(parts, job, envelope, links, 'failure', error);
+  await send(parts, job, envelope, links, 'always', { ok: false, error });
+}
+
+/** Whether what has ended in this state has failed: what somebody has revoked, or nobody needed any more, has not. */
+function isFailure(state: FailureOrigin['state']): boolean {
+  return state !== 'revoked' && state !== 'skipped';
 }
 
 async function send(

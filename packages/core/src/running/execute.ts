@@ -114,6 +114,10 @@ export class Executor {
           const leaving = leaveTrace(job, content, attempt);
           if (leaving !== undefined) await leaving;
         }
+        if (attempt !== undefined) {
+          const { mask } = attempt.reports;
+          activity?.gave(job, () => mask.value(value));
+        }
         outcome = { kind: 'completed', value: stored };
       } catch (thrown) {
         outcome = await this.#withoutResult(job, envelope, attempt, thrown);

@@ -53,7 +53,9 @@ export class Handling {
     this.#tracing = tracingOf(parts.middleware);
     const { sealer, runtime, maxResultBytes: maxBytes, onError } = parts;
     const changes = ({ job, envelope, trace }: Attempt) => new JobFlowChanges(parts, job, envelope, trace);
-    this.#ofAttempts = { clock: runtime.clock, sealer, maxBytes, onError, changes };
+    const { activity } = parts;
+    const onLog = activity?.logged.bind(activity);
+    this.#ofAttempts = { clock: runtime.clock, sealer, maxBytes, onError, onLog, changes };
   }
 
   /**

@@ -62,7 +62,11 @@ export class Joins {
       if (error instanceof UpstreamFailedError) {
         await this.#cancelPending(job, envelope);
         const record = await recordWithAll(error, envelope, children);
-        await sendCallbacks(this.#parts, job, envelope, { ok: false, error: record });
+        await sendCallbacks(this.#parts, job, envelope, {
+          ok: false,
+          error: record,
+          state: error.origin.state,
+        });
       }
       throw error;
     }

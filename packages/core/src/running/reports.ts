@@ -10,6 +10,7 @@ import { validate } from '../wire/schema.js';
 import type { CodecContext, Sealer } from '../wire/sealing.js';
 import type { TaskLog } from './context.js';
 import type { ActiveJob } from './job.js';
+import type { LogLevel } from './worker/activity.js';
 
 const MAX_LINE = 10_000;
 
@@ -19,6 +20,8 @@ export interface ReportParts {
   /** Longest progress, in bytes of JSON. */
   readonly maxBytes: number;
   readonly onError: (error: Error) => void;
+  /** Is told of each line, masked. */
+  readonly onLog?: ((job: ActiveJob, level: LogLevel, line: string) => void) | undefined;
 }
 
 /** What a context does with what its handler reports. */
@@ -46,7 +49,7 @@ export class Reports implements AttemptReports {
   }
 
   log(): TaskLog {
-    const write = (level: string) => (message: string, details?: unknown) =>
+    const write = (level: LogLevel) => (message: string, details?: unknown) =>
       this.#log(level, message, details);
     return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
   }
@@ -79,10 +82,12 @@ export class Reports implements AttemptReports {
     return this.#last;
   }
 
-  #log(level: string, message: string, details: unknown): void {
+  #log(level: LogLevel, message: string, details: unknown): void {
     const time = new Date(this.#parts.clock.now()).toISOString();
-    const line = this.mask.text(`${time} ${level} ${logText(message, details)}`);
+    const head = `${time} ${level} `;
+    const line = this.mask.text(`${head}${logText(message, details)}`);
     const short = line.length > MAX_LINE ? `${line.slice(0, MAX_LINE)}…` : line;
+    this.#parts.onLog?.(this.#job, level, short.slice(head.length));
     this.#inOrder(async () => {
       const sealed = await this.#seal(short, 'log');
       await this.#job.log(typeof sealed === 'string' ? sealed : JSON.stringify(sealed));

@@ -120,7 +120,7 @@ export interface SendOptions<Out = unknown> extends SignatureOptions, Deduplicat
   idempotencyKey?: string | undefined;
   /** Sent once with the result as input, after success. A callback that fails does not change the result. */
   link?: Step<string, Out, unknown> | readonly Step<string, Out, unknown>[] | undefined;
-  /** Sent once with a `FailureRecord` as input, after the final failure. */
+  /** Sent once with a `FailureRecord` as input, after the final failure; not if the call was revoked. */
   linkError?:
     | Step<string, FailureRecord, unknown>
     | readonly Step<string, FailureRecord, unknown>[]

@@ -105,11 +105,11 @@ export interface Signature<Name extends string, In, Out, Extras = {}> extends St
    * @throws {InvalidOptionError} if the callback is no signature.
    */
   link(callback: StepAfter<Result<Name, Out>, AnyResult>): Signature<Name, In, Out, Extras>;
-  /** A copy that sends the callback once with a `FailureRecord`, after the final failure. */
+  /** A copy that sends the callback once with a `FailureRecord`, after the final failure; not if it was revoked. */
   linkError(
     callback: StepAfter<Result<'failure', FailureRecord>, AnyResult>,
   ): Signature<Name, In, Out, Extras>;
-  /** A copy that sends the callback once with a `StepOutcome`, however it ends. */
+  /** A copy that sends the callback once with a `StepOutcome`, however it ends; of a revoked one, with an error of the code `REVOKED`. */
   finally(
     callback: StepAfter<Result<'outcome', StepOutcome<Out>>, AnyResult>,
   ): Signature<Name, In, Out, Extras>;

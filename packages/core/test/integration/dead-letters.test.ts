@@ -342,6 +342,11 @@ onEveryEngine('a replay', (engine) => {
     await revoked.revoke();
     await app.worker().start();
     await revoked.outcome(soon);
+    expect(await app.deadLetters.list()).toEqual([]); // somebody wanted it so
+    expect(await app.deadLetters.discardMany({})).toEqual({ discarded: 0, skipped: [] });
+    await expect(app.deadLetters.list({ state: 'revoked' as 'failed' })).rejects.toThrow(
+      "app.jobs.list({ state: 'revoked' })",
+    );
     expect(await app.deadLetters.get(revoked.id)).toMatchObject({ state: 'revoked' });
     await app.deadLetters.replay(revoked.id, { input: { cents: 2 } });
     expect(await revoked.get(soon)).toBe(2);

@@ -70,6 +70,8 @@ onEveryEngine('without any worker', (engine) => {
         concurrency: null,
         rateLimit: null,
         oldestWaitingMs: null,
+        limitedMs: null,
+        lost: null,
         workers: [],
       },
       {
@@ -79,6 +81,8 @@ onEveryEngine('without any worker', (engine) => {
         concurrency: 3,
         rateLimit: { max: 100, durationMs: 60_000 },
         oldestWaitingMs: expect.any(Number),
+        limitedMs: null,
+        lost: null,
         workers: [],
       },
     ]);

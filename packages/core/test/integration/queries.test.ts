@@ -113,6 +113,8 @@ onEveryEngine('jobs', (engine) => {
     expect(await app.jobs.get(failed.id)).toEqual({
       ...item,
       input: undefined,
+      worker: expect.any(String),
+      errors: [expect.stringContaining('no')],
       error: expect.objectContaining({ message: 'no' }),
     });
     expect(await app.jobs.get(active.id)).toMatchObject({

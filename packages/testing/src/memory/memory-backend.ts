@@ -216,6 +216,17 @@ export class MemoryBackend extends BackendAdmin implements IQueueBackend {
     return this.command((queue) => endedJobs(queue, set, range));
   }
 
+  queueNames(start: string): Promise<{ names: string[]; isComplete: boolean }> {
+    return this.command(() => ({ names: this.shared.store.queueNames(start), isComplete: true }));
+  }
+
+  endedAt(set: EndedSet, jobId: string): Promise<number | undefined> {
+    return this.command((queue) => {
+      const job = queue.jobs.get(jobId);
+      return job?.placement === set ? job.score : undefined;
+    });
+  }
+
   removeTrees(ids: readonly string[], removal: Removal): Promise<TreeState[]> {
     return this.command((queue) => removeTrees(queue, ids, removal));
   }

@@ -34,6 +34,11 @@ export class QueueMeta {
     return this.#maxEvents ?? DEFAULT_MAX_EVENTS;
   }
 
+  /** Whether nothing was said of the queue, but what is written down by looking. */
+  get isEmpty(): boolean {
+    return [...this.#fields.keys()].every((field) => field.startsWith('opts.') || field === 'version');
+  }
+
   get(field: string): string | null {
     return this.#fields.get(field) ?? null;
   }

@@ -32,6 +32,14 @@ export class Store implements QueueDirectory {
     return queue;
   }
 
+  /** The qualified names of the queues that something was put into, or said of. */
+  queueNames(start: string): string[] {
+    const isUsed = ({ jobs, meta }: QueueData) => jobs.size > 0 || !meta.isEmpty;
+    return [...this.#queues].flatMap(([name, queue]) =>
+      name.startsWith(start) && isUsed(queue) ? [name] : [],
+    );
+  }
+
   /** Wakes blocked workers of every queue, as the gate may have opened. */
   wake(): void {
     for (const queue of this.#queues.values()) wakeWorkers(queue);

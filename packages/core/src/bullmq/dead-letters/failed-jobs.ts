@@ -1,6 +1,8 @@
 /** The failed jobs of several queues in one order, read page by page. */
+import { knownJob } from '../known-job.js';
 import type { Store } from '../store.js';
-import type { StoredJob } from '../stored-job.js';
+import { momentOf, type StoredJob } from '../stored-job.js';
+import { ifBroken } from '../tree.js';
 import { inOrder, type Position } from './query.js';
 
 /** A failed job, as far as it can be read. */
@@ -171,22 +173,10 @@ async function timeAt(store: Store, queue: string, place: number): Promise<numbe
   return Number.NEGATIVE_INFINITY;
 }
 
-/** What a `Date` can be, in milliseconds since 1970. */
-const MAX_TIME = 8.64e15;
-
-/** A time that was read from the store, if it is one. */
-export function momentOf(ms: number | undefined): number | undefined {
-  return ms !== undefined && Math.abs(ms) <= MAX_TIME ? ms : undefined;
-}
-
 /** When a job failed; undefined if that cannot be read, or it waits again. */
 async function timeOf(store: Store, queue: string, id: string): Promise<number | undefined> {
-  try {
-    return momentOf((await store.on(queue, (bull) => bull.getBackend().getJobData(id)))?.finishedOn);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+  const json = await store.on(queue, (bull) => bull.getBackend().getJobData(id).catch(ifBroken));
+  return momentOf(json?.finishedOn);
 }
 
 /** Whether a job without a time has failed: its record may be spoilt. */
@@ -194,32 +184,8 @@ async function isFailed(store: Store, queue: string, id: string, { unreadable }:
   return unreadable !== undefined || (await store.on(queue, (bull) => bull.getJobState(id))) === 'failed';
 }
 
-/** What can be read of a failed job; undefined if it is gone. */
+/** What can be read of a failed job; undefined if the store does not hold it. */
 export async function readFailed(store: Store, queue: string, id: string): Promise<Found | undefined> {
-  const job = await store.job(queue, id);
-  if (job !== undefined) return { job };
-  const nothing = { id, queue, envelope: undefined, progress: undefined, ownState: undefined };
-  try {
-    const json = await store.on(queue, (bull) => bull.getBackend().getJobData(id));
-    if (json === undefined) return undefined;
-    return {
-      job: {
-        ...nothing,
-        name: json.name || 'unknown',
-        attempts: json.attemptsMade ?? 0,
-        enqueuedAt: json.timestamp,
-        startedAt: json.processedOn,
-        finishedAt: json.finishedOn,
-        failedReason: json.failedReason,
-      },
-      unreadable: 'its data is no JSON',
-    };
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    const times = { enqueuedAt: 0, startedAt: undefined, finishedAt: undefined };
-    return {
-      job: { ...nothing, name: 'unknown', attempts: 0, ...times, failedReason: undefined },
-      unreadable: 'its record is no JSON',
-    };
-  }
+  const job = await knownJob(store, { queue, id });
+  return job && { job, ...(job.problem !== undefined && { unreadable: job.problem }) };
 }

@@ -1,7 +1,7 @@
 /** Dead letters as they are told. */
 import type { ErrorRecord } from '../../errors.js';
-import type { StoredJob } from '../stored-job.js';
-import { type FailedJob, momentOf } from './failed-jobs.js';
+import { momentOf, type StoredJob } from '../stored-job.js';
+import type { FailedJob } from './failed-jobs.js';
 import { cursorOf, type Wanted } from './query.js';
 
 /** A job that has failed for good. */
@@ -156,11 +156,15 @@ export function isWanted({ job, unreadable }: FailedJob, wanted: Wanted): boolea
   return name === error || (code !== undefined && String(code) === error);
 }
 
-/** Whether a job has failed itself: neither because one that it waited for has, nor because it was not needed any more. */
+/**
+ * Whether a job has failed itself: neither because one that it waited for has, nor because it was revoked, or not needed
+ * any more.
+ */
 function isOwnFailure({ id, envelope }: StoredJob): boolean {
   const { failure, after } = envelope ?? {};
   if (failure === undefined) return true;
-  return failure.state !== 'skipped' && (after === undefined || failure.jobId === id);
+  if (failure.state === 'revoked' || failure.state === 'skipped') return false;
+  return after === undefined || failure.jobId === id;
 }
 
 /** The composition that a job is a step of. */

@@ -3,7 +3,7 @@ import { InvalidOptionError } from '../../errors.js';
 import { checkOptions, type OptionNames } from '../../tasks/known-options.js';
 import { checkInteger, checkName, checkQueue, checkTags, checkText } from '../../tasks/options.js';
 
-const STATES = ['failed', 'expired', 'revoked'] as const;
+const STATES = ['failed', 'expired'] as const;
 
 /** Which dead letters are meant; all of what is given has to hold. */
 export interface DeadLetterFilter {
@@ -13,7 +13,7 @@ export interface DeadLetterFilter {
   task?: string | undefined;
   /** The `name` or the `code` of the error: `'TypeError'`, `'TIME_LIMIT'`. */
   error?: string | undefined;
-  /** How it ended. */
+  /** How it ended. Revoked and skipped jobs are no dead letters: `app.jobs.list({ state: 'revoked' })`. */
   state?: (typeof STATES)[number] | undefined;
   /** A label that it bears. */
   tag?: string | undefined;
@@ -81,7 +81,11 @@ export function wantedOf(filter: DeadLetterFilter, isQuery = false): Wanted {
   checkOptions(filter, isQuery ? QUERY : FILTER, { option: 'query' });
   const { queue, task, error, state, tag, since, until, cursor } = filter;
   if (state !== undefined && !STATES.includes(state))
-    throw new InvalidOptionError('state', STATES.map((name) => `"${name}"`).join(', '), state);
+    throw new InvalidOptionError(
+      'state',
+      `"failed" or "expired"; revoked jobs are no dead letters, app.jobs.list({ state: 'revoked' }) gives them`,
+      state,
+    );
   if (tag !== undefined) checkTags([tag]);
   return {
     queue: queue === undefined ? undefined : checkQueue('queue', queue),

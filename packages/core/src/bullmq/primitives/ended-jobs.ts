@@ -184,3 +184,29 @@ function redisEndedJobs(backend: RedisQueueBackend): EndedJobs {
     },
   };
 }
+
+export interface EndedTimePrimitive {
+  /**
+   * When a job of the set has ended, by its place there; undefined if it is in none. Without it, one whose record is gone
+   * counts as ended when its neighbour did, and a list that ends there may give it twice.
+   */
+  endedAt(set: EndedSet, jobId: string): Promise<number | undefined>;
+}
+
+const ENDED_AT: Script = {
+  name: 'umbel:endedAt',
+  numberOfKeys: 1,
+  lua: `return redis.call('ZSCORE', KEYS[1], ARGV[1])`,
+};
+
+/** Of a store that has it. */
+export function endedTimesIn(backend: IQueueBackend): EndedTimePrimitive | undefined {
+  if (!(backend instanceof RedisQueueBackend))
+    return 'endedAt' in backend ? (backend as IQueueBackend & EndedTimePrimitive) : undefined;
+  return {
+    async endedAt(set, jobId) {
+      const score = await runScript(backend, ENDED_AT, [backend.toKey(set), jobId]);
+      return score === null ? undefined : Number(score);
+    },
+  };
+}

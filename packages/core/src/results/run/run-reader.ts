@@ -170,6 +170,7 @@ function notAdded(state: string): 'skipped' | 'pending' {
 /** The callbacks that a job in this state has sent. */
 function momentsOf(state: string): readonly (keyof Callbacks)[] {
   if (!hasEnded(state) || state === 'skipped') return [];
+  if (state === 'revoked') return ['always'];
   return state === 'completed' ? ['success', 'always'] : ['failure', 'always'];
 }
 

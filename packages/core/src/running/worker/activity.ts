@@ -42,7 +42,14 @@ export const NO_ATTEMPTS: AttemptCounts = {
 export interface ActivityListener {
   started?(attempt: ActiveAttempt, job: ActiveJob): void;
   ended?(attempt: ActiveAttempt, end: EndedAttempt): void;
+  /** A line that a handler has logged, with what is sensitive masked. */
+  logged?(job: ActiveJob, level: LogLevel, line: string): void;
+  /** What a handler has given, checked, with what is sensitive masked. */
+  gave?(job: ActiveJob, result: unknown): void;
 }
+
+/** Of a line that a handler logs. */
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export interface EndedAttempt {
   readonly end: AttemptEnd;
@@ -93,6 +100,18 @@ export class Activity {
     for (const listener of this.#listeners) listener.started?.(attempt, job);
     for (const listener of this.#own) listener.started?.(attempt, job);
     return this.#active.add(attempt);
+  }
+
+  logged(job: ActiveJob, level: LogLevel, line: string): void {
+    for (const listener of this.#listeners) listener.logged?.(job, level, line);
+    for (const listener of this.#own) listener.logged?.(job, level, line);
+  }
+
+  /** @param result Asked for only if somebody listens. */
+  gave(job: ActiveJob, result: () => unknown): void {
+    if (this.#listeners.size + this.#own.size === 0) return;
+    for (const listener of [...this.#listeners, ...this.#own])
+      if (listener.gave !== undefined) listener.gave(job, result());
   }
 
   /** Notes how one that has begun ended; without an outcome where that could not be told. */
