@@ -5,6 +5,7 @@ import { type App, type Hooks, isUmbelError, type TaskContext } from '@umbel/cor
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type Engine, onEveryEngine } from '../../../../test/engines.js';
+import { MAX_LOST_STARTS } from '../../src/running/lost-starts.js';
 import { onRedis, plantJobs } from '../support/planting.js';
 
 const soon = { timeout: '10s' } as const;
@@ -215,7 +216,8 @@ onEveryEngine('hooks of a job that fails before its handler is called', (engine)
     const { id } = await task.delay({ n: 1 });
     const job = await engine.bareQueue('default').getJob(id);
     const now = Date.now();
-    await job?.updateData({ ...job.data, lost: { at: [now, now, now], begun: { start: 0, stalls: 0 } } });
+    const losses = Array.from({ length: MAX_LOST_STARTS }, (_, start) => ({ at: now, start, alone: true }));
+    await job?.updateData({ ...job.data, lost: { at: losses.map(({ at }) => at), losses } });
     await onRedis((redis) => redis.hset(`umbel:{${app.name}}:default:${id}`, { stc: 3 }));
     await app.worker().start();
     await app.result(id).outcome(soon);
