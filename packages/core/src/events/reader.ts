@@ -4,7 +4,7 @@ import { CONTROL_QUEUE } from '../bullmq/control.js';
 import { EventStreams, markEvents, type StreamEntry } from '../bullmq/event-streams.js';
 import type { Store, StoreOptions } from '../bullmq/store.js';
 import { clearTimeout, performance, setTimeout } from '../real-timers.js';
-import { Ending } from './ending.js';
+import { Ending } from '../results/waiting.js';
 import { isFirstDelay } from './entry.js';
 import type { AppEvent } from './event.js';
 import { type Merged, type MergeEntry, takeBefore } from './merge.js';

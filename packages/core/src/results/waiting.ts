@@ -33,35 +33,37 @@ export class Bell {
   }
 }
 
-/** Ends whatever is raced with it, with the first error it is given. */
-export class Interrupt {
-  #reject: (error: unknown) => void = () => {};
-  #isOver = false;
-  readonly #interrupted = new Promise<never>((_, reject) => {
-    this.#reject = reject;
-  });
-
-  constructor() {
-    this.#interrupted.catch(() => {}); // it may come when nothing is raced with it
-  }
+/**
+ * Ends whatever is raced with it, with the first error it is given. Unlike `Promise.race` with one promise, it keeps
+ * nothing of races that are over: a wait may last for hours and look at the store every few seconds.
+ */
+export class Ending {
+  #reason: { readonly error: unknown } | undefined;
+  readonly #racing = new Set<(error: unknown) => void>();
 
   get isOver(): boolean {
-    return this.#isOver;
+    return this.#reason !== undefined;
   }
 
   with(error: unknown): void {
-    this.#isOver = true;
-    this.#reject(error);
+    this.#reason ??= { error };
+    for (const reject of this.#racing) reject(error);
   }
 
-  /** Interrupts when the signal aborts; gives a function that ends that. */
+  /** Ends with the signal; gives a function that calls that off. */
   on(signal: AbortSignal | undefined): () => void {
-    return signal === undefined ? () => {} : onAbort(signal, (reason) => this.with(reason));
+    if (signal === undefined) return () => {};
+    return onAbort(signal, (error) => this.with(error));
   }
 
+  /** @throws what it was ended with, if that is first. */
   race<T>(promise: Promise<T>): Promise<T> {
     promise.catch(() => {}); // an answer that comes too late
-    return Promise.race([this.#interrupted, promise]);
+    if (this.#reason !== undefined) return Promise.reject(this.#reason.error);
+    return new Promise((resolve, reject) => {
+      this.#racing.add(reject);
+      promise.then(resolve, reject).finally(() => this.#racing.delete(reject));
+    });
   }
 }
 

@@ -5,7 +5,7 @@ import { isUmbelError, TimeoutError, UnknownJobError } from '../errors.js';
 import { clearTimeout, performance, setTimeout } from '../real-timers.js';
 import type { Runtime } from '../runtime.js';
 import type { GetOptions } from './async-result.js';
-import { Bell, Interrupt } from './waiting.js';
+import { Bell, Ending } from './waiting.js';
 
 /** Events only wake a waiter; the store decides. A missed event costs at most this long. */
 const POLL_MS = { first: 50, max: 5000 };
@@ -71,7 +71,7 @@ export async function* looksAt(
   const { clock, observer } = runtime;
   // A test's engine knows what its waits are for, and whether anything goes on.
   const bell = new Bell(observer === undefined);
-  const interrupt = new Interrupt();
+  const interrupt = new Ending();
   const isOver = () => void timedOut(parts, job, timeoutMs ?? 0).then((error) => interrupt.with(error));
   const deadline = timeoutMs === undefined ? undefined : clock.setTimeout(isOver, timeoutMs);
   let givenUp: Error | undefined;

@@ -8,6 +8,7 @@
  * Closing takes no more jobs and waits for those that run; by force, or when its time is over, those go back to their
  * queues.
  */
+
 import { NOTHING_REPAIRED, type RepairCounts } from '../../bullmq/repair.js';
 import { Repairer } from '../../bullmq/repairer.js';
 import { Retention } from '../../bullmq/retention.js';
@@ -15,9 +16,9 @@ import { type Directed, WorkerControl } from '../../control/worker-control.js';
 import type { ServedQueue } from '../../control/worker-record.js';
 import { durationMs } from '../../duration.js';
 import { ChildProcessError, isUmbelError } from '../../errors.js';
-import { Ending } from '../../events/ending.js';
 import { INTERNAL_QUEUE } from '../../flow/node.js';
 import { clearTimeout, setTimeout } from '../../real-timers.js';
+import { Ending } from '../../results/waiting.js';
 import { checkQueue } from '../../tasks/options.js';
 import { programFor } from '../isolated/child-handle.js';
 import { ChildPool } from '../isolated/child-pool.js';
