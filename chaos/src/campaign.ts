@@ -61,7 +61,7 @@ const IN_FLIGHT = 400;
 const PATIENCE_MS = 60_000;
 /** After the time to live of the last result, until it is gone. */
 const REMOVAL_MS = 120_000;
-/** Of what is compared between processes whose clocks are wrong. */
+/** How far times of processes whose clocks are wrong may differ. */
 const CLOCK_ERROR_MS = 250;
 
 export async function runCampaign(options: CampaignOptions): Promise<CampaignReport> {

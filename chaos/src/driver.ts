@@ -36,7 +36,7 @@ export class Driver implements Sender {
   open = 0;
   submitted = 0;
   duplicates = 0;
-  /** Of the code that sends: it knows the tasks of all, and uses those of this one. */
+  /** The version of the code that sends: it knows the tasks of all versions, and uses those of this one. */
   version = 1;
 
   constructor(app: App, workload: Workload, history: History, timed?: TimedSettings) {

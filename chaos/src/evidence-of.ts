@@ -60,7 +60,7 @@ export function evidenceOf({ workload, ledger, history, ttlMs, ...rest }: Source
   return { ...rest, isEmptyInTheEnd, workflows, ledger, history: [...history, ...ledger.flatMap(blockOf)] };
 }
 
-/** What the store would have said, had it kept it. */
+/** The final state that the store would have named, had it kept the workflow. */
 function finalOf(outcome: SeenOutcome): JudgedWorkflow['final'] {
   return { state: outcome.ok ? 'completed' : (outcome.state ?? 'failed'), outcome };
 }

@@ -38,7 +38,7 @@ export interface Scene {
   /** How wrong the clocks of workers are, one after the other, and those of producers, from the last to the first. */
   readonly skewsMs?: readonly number[];
   readonly timed?: TimedSettings;
-  /** Of results and failures. */
+  /** How long results and failures are kept. */
   readonly ttlMs?: number;
   /** How long handlers take, of what they take by default. */
   readonly slowness?: number;

@@ -18,10 +18,10 @@ export interface WorkerSettings {
   readonly slowness?: TaskSettings['slowness'];
   /** See `TaskSettings`; drawn anew by each process. */
   readonly blocking?: { readonly oneIn: number; readonly ms: number; readonly seed: string } | undefined;
-  /** Of its code. Default 1. */
+  /** The version of its code. Default 1. */
   readonly version?: number | undefined;
   readonly timed?: TimedSettings | undefined;
-  /** Of results and failures. Default: those of `createApp`. */
+  /** How long results and failures are kept. Default: as `createApp` does. */
   readonly ttlMs?: number | undefined;
   /** How wrong its clock is. */
   readonly skewMs?: number | undefined;

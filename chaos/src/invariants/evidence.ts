@@ -16,7 +16,7 @@ export interface Evidence {
   /** How often work that is open when the faults end may have to be recovered one after the other. */
   readonly recoveries: number;
   readonly store: StoredState;
-  /** Of the limited queue, if there is one. */
+  /** Limits of the limited queue, if there is one. */
   readonly limits?: Limits | undefined;
   /** Schedules of which each second has an occurrence, in a time in which all of them must have been sent. */
   readonly schedules?: { readonly count: number; readonly from: number; readonly to: number } | undefined;
@@ -34,7 +34,7 @@ export interface JudgedWorkflow {
   /** All runs that were acknowledged: one, however often it was sent with its key. */
   readonly runs: readonly string[];
   readonly poison?: Poison;
-  /** Of a call that is to start after a while. */
+  /** Set for a call that is to start after a while. */
   readonly appointment?: {
     readonly countdownMs: number;
     readonly submittedAt: number;

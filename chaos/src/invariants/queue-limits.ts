@@ -30,16 +30,13 @@ function surplusAtOnce(
   { concurrency }: Limits,
 ): string[] {
   const own = ledger.filter(({ value }) => value === 'limited');
-  const changes = own.flatMap((start) => {
-    if (start.event !== 'start') return [];
-    const { at: from, pid } = start;
-    const end = own.find(
-      (each) => each.event === 'end' && each.job === start.job && each.pid === pid && each.at >= from,
-    );
-    const death = history.find(
-      (line) => line.event === 'worker-ended' && line.pid === pid && line.at >= from,
-    );
-    const to = Math.min(end?.at ?? Number.POSITIVE_INFINITY, death?.at ?? Number.POSITIVE_INFINITY);
+  const ends = timesBy(own, (entry) => (entry.event === 'end' ? `${entry.job} ${entry.pid}` : undefined));
+  const deaths = timesBy(history, (line) => (line.event === 'worker-ended' ? line.pid : undefined));
+  const changes = own.flatMap(({ event, at: from, job, pid }) => {
+    if (event !== 'start') return [];
+    const isLater = (at: number) => at >= from;
+    const endAt = ends.get(`${job} ${pid}`)?.find(isLater) ?? Number.POSITIVE_INFINITY;
+    const to = Math.min(endAt, deaths.get(pid)?.find(isLater) ?? Number.POSITIVE_INFINITY);
     return to === from
       ? []
       : [
@@ -47,7 +44,7 @@ function surplusAtOnce(
           { at: to, by: -1 },
         ];
   });
-  // What ends in the millisecond in which another one starts makes room for it.
+  // A job that ends in the millisecond in which another one starts makes room for it.
   changes.sort((a, b) => a.at - b.at || a.by - b.by);
   let running = 0;
   let most = 0;
@@ -56,6 +53,19 @@ function surplusAtOnce(
     most = Math.max(most, running);
   }
   return most > concurrency ? [`${most} jobs of the limited queue ran at once, and not ${concurrency}`] : [];
+}
+
+/** When something happened, in order, by what it happened to. */
+function timesBy<Line extends { readonly at: number }, Key>(
+  lines: readonly Line[],
+  keyOf: (line: Line) => Key | undefined,
+): ReadonlyMap<Key, readonly number[]> {
+  const times = new Map<Key, number[]>();
+  for (const line of lines) {
+    const key = keyOf(line);
+    if (key !== undefined) times.set(key, [...(times.get(key) ?? []), line.at]);
+  }
+  return times;
 }
 
 function surplusInTime(jobs: readonly StoredJob[], { perSecond }: Limits): string[] {

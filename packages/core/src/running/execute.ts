@@ -113,8 +113,6 @@ export class Executor {
           if (ending !== undefined) await ending;
           const leaving = leaveTrace(job, content, attempt);
           if (leaving !== undefined) await leaving;
-        }
-        if (attempt !== undefined) {
           const { mask } = attempt.reports;
           activity?.gave(job, () => mask.value(value));
         }
