@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { digest, judge } from './run/figures.mjs';
-import { rowLines, targetLines } from './run/report.mjs';
+import { limitLine, rowLines, targetLines } from './run/report.mjs';
 import { runRow } from './run/rounds.mjs';
 import { celeryVersions, installCelery } from './systems/celery.mjs';
 
@@ -16,6 +16,8 @@ const COMPARED = [
 ];
 /** Those that measure Umbel over a range, and compare nothing. */
 const SERIES = ['commands', 'growth', 'retention', 'types'];
+/** What must stay straight as it grows: each judges its own figures. */
+const SCALING = [];
 const QUICK = COMPARED.filter((name) => !['large-chord', 'chain-500', 'processes', 'at-rest'].includes(name));
 
 const { values } = parseArgs({
@@ -32,7 +34,7 @@ const { values } = parseArgs({
     'with-celery': { type: 'boolean', default: false },
   },
 });
-const all = [...COMPARED, ...SERIES];
+const all = [...COMPARED, ...SERIES, ...SCALING];
 if (values.list) {
   console.log(all.join('\n'));
   process.exit(0);
@@ -68,8 +70,11 @@ const rows = {};
 for (const name of names) {
   const { row } = await import(`./rows/${name}.mjs`);
   if (row.measure !== undefined) {
-    rows[name] = await row.measure({ quick, plot: values.plot, say });
-    print([`${name}: ${row.title}`, ...row.lines(rows[name]).map((line) => `  ${line}`)]);
+    const figures = await row.measure({ quick, plot: values.plot, say });
+    const judged = row.judge?.(figures);
+    rows[name] = judged === undefined ? figures : { figures, limits: judged };
+    const lines = [...row.lines(figures), ...(judged ?? []).map(limitLine)];
+    print([`${name}: ${row.title}`, ...lines.map((line) => `  ${line}`)]);
     continue;
   }
   const systems = values.systems?.split(',');

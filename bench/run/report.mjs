@@ -95,3 +95,9 @@ export function targetLines(rows) {
   }
   return table(cells);
 }
+
+/** One limit of a row that measures how something grows. */
+export function limitLine({ what, reached, most, least, unit = '', met }) {
+  const limit = most === undefined ? `at least ${least}` : `at most ${most}`;
+  return `${met ? 'met   ' : 'MISSED'} ${what}: ${number(reached)} ${unit} (${limit})`;
+}
