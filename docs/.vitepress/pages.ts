@@ -18,9 +18,9 @@ export const stages: readonly Stage[] = [
     text: 'First steps',
     pages: [
       {
-        text: 'Ten minutes',
+        text: 'Quickstart',
         page: 'first-steps',
-        about: 'install, a task, a worker, a call, a chain, a test',
+        about: 'a task, a worker, a call, a chain and a test in ten minutes',
       },
       {
         text: 'From Celery',
@@ -33,7 +33,7 @@ export const stages: readonly Stage[] = [
         page: 'mistakes',
         about: 'what a newcomer gets wrong, the message that comes, and what to do',
       },
-      { text: 'Questions', page: 'faq', about: 'short answers, and where the long ones are' },
+      { text: 'FAQ', page: 'faq', about: 'short answers, with links to the details' },
     ],
   },
   {
@@ -42,30 +42,29 @@ export const stages: readonly Stage[] = [
       {
         text: 'Tasks',
         page: 'tasks',
-        about: 'all that a single task can do: calls, retries, limits, queues, results, errors',
+        about: 'reference for single tasks: calls, retries, timeouts, queues, results, errors',
       },
       {
-        text: 'Compositions',
+        text: 'Workflows',
         page: 'canvas',
-        about: 'chain, group, chord, map, match, fallback and the rest, with diagrams',
+        about: 'reference for chain, group, chord, map, match, fallback and the rest, with diagrams',
       },
       {
         text: 'Lifecycle',
         page: 'lifecycle',
-        about: 'every state and every arrow of jobs, steps, runs, workers and schedules',
+        about: 'states and transitions of jobs, steps, runs, workers and schedules',
       },
       {
         text: 'Guarantees',
         page: 'guarantees',
         about: 'behaviour under failure, with a test for each case',
       },
+      { text: 'Glossary', page: 'glossary', about: 'one word per thing, with its meaning' },
     ],
   },
   {
     text: 'Recipes',
-    pages: [
-      { text: 'Recipes', page: 'recipes', about: 'fifteen things that people ask for, as programs that run' },
-    ],
+    pages: [{ text: 'Recipes', page: 'recipes', about: 'fifteen tested programs for common needs' }],
   },
   {
     text: 'Testing',
@@ -73,7 +72,7 @@ export const stages: readonly Stage[] = [
       {
         text: 'Testing',
         page: 'testing',
-        about: 'the engine in memory and in virtual time, fakes, claims, faults',
+        about: 'the engine in memory and in virtual time, fakes, assertions, fault injection',
       },
     ],
   },
