@@ -5,7 +5,7 @@ const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 /** Tests run the sources; only processes that a test starts run what was built. */
 const alias = {
-  '@umbel/core/internal/real-timers': source('./packages/core/src/real-timers.ts'),
+  '@umbel/core/internal/real-timers': source('./packages/core/src/base/real-timers.ts'),
   '@umbel/core/internal': source('./packages/core/src/internal.ts'),
   '@umbel/core/opentelemetry': source('./packages/core/src/opentelemetry/index.ts'),
   '@umbel/core/prometheus': source('./packages/core/src/prometheus/index.ts'),

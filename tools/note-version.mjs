@@ -6,7 +6,7 @@ const write = (path, text) => writeFileSync(new URL(`../${path}`, import.meta.ur
 
 const { version } = JSON.parse(read('packages/core/package.json'));
 
-const source = 'packages/core/src/version.ts';
+const source = 'packages/core/src/base/version.ts';
 write(source, read(source).replace(/'[^']+'/, `'${version}'`));
 
 // The command line takes the other packages from its project: those of its own version, or newer ones.

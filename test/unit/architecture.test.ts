@@ -18,7 +18,7 @@ const importsOf = (file: string): string[] =>
   [...readFileSync(join(root, file), 'utf8').matchAll(IMPORT)].map((match) => match[1] ?? '');
 
 /** Holds the text of modules that are written into projects. */
-const TEMPLATES = 'packages/cli/src/init/templates.ts';
+const TEMPLATES = 'packages/cli/src/commands/init.ts';
 
 const sources = filesBelow('packages', '.ts').filter(
   (file) => /^packages\/[^/]+\/src\//.test(file) && file !== TEMPLATES,
@@ -107,13 +107,12 @@ describe('the time', () => {
 
   test('of the machine is read in few places, each with a reason', () => {
     const allowed = {
-      'packages/core/src/clock.ts':
+      'packages/core/src/base/time.ts':
         'the only place of core: the app has it corrected by the time of its store',
       'packages/testing/src/memory/clock.ts':
         'the only place of the store in memory, which relates it to its clock',
       'packages/testing/src/memory/backend-admin.ts': 'the default that BullMQ gives this argument',
-      'packages/cli/src/operating/times.ts':
-        'the only place of the command line, until an app says what time it is',
+      'packages/cli/src/display.ts': 'the only place of the command line, until an app says what time it is',
       'packages/cli/src/worker/log.ts':
         'when a line was written, beside the lines of other programs of the machine',
     };
@@ -122,19 +121,19 @@ describe('the time', () => {
 
   test('of the machine, rather than of the app, is taken where BullMQ or the machine asks for it', () => {
     const allowed = {
-      'packages/core/src/clock.ts': 'defines it',
+      'packages/core/src/base/time.ts': 'defines it',
       'packages/core/src/internal.ts': 'exports it',
-      'packages/core/src/runtime.ts': 'the app corrects it',
-      'packages/core/src/bullmq/store-time.ts': 'measures it',
-      'packages/core/src/bullmq/server-facts.ts': 'measures it',
-      'packages/core/src/bullmq/claiming-worker.ts': 'the lock manager of BullMQ compares with it',
-      'packages/core/src/bullmq/guards/limits.ts': 'the worker of BullMQ compares with it',
-      'packages/core/src/bullmq/guards/commits.ts': 'as BullMQ tells the end of a job',
-      'packages/core/src/bullmq/guards/unreadable-jobs.ts': 'as BullMQ tells the end of a job',
-      'packages/core/src/bullmq/job-json.ts': 'as BullMQ stamps a job; the guard of the store puts it right',
-      'packages/core/src/bullmq/outcome.ts': 'BullMQ takes it off again',
-      'packages/core/src/running/isolated/run-isolated.ts': 'tells a child process how far it is ahead',
-      'packages/core/src/running/isolated/child-run.ts': 'the child has it corrected by that',
+      'packages/core/src/client/runtime.ts': 'the app corrects it',
+      'packages/core/src/store/store-time.ts': 'measures it',
+      'packages/core/src/store/connection.ts': 'measures it',
+      'packages/core/src/store/consumer-worker.ts': 'the lock manager of BullMQ compares with it',
+      'packages/core/src/store/guards/locks.ts': 'the worker of BullMQ compares with it',
+      'packages/core/src/store/guards/commits.ts': 'as BullMQ tells the end of a job',
+      'packages/core/src/store/guards/unreadable-jobs.ts': 'as BullMQ tells the end of a job',
+      'packages/core/src/store/add.ts': 'as BullMQ stamps a job; the guard of the store puts it right',
+      'packages/core/src/store/held-job.ts': 'BullMQ takes it off again',
+      'packages/core/src/worker/isolate/run.ts': 'tells a child process how far it is ahead',
+      'packages/core/src/worker/isolate/child-run.ts': 'the child has it corrected by that',
       'packages/testing/src/index.ts': 'exports that of the store in memory',
       'packages/testing/src/memory/clock.ts': 'its own, of the same name',
       'packages/testing/src/memory/index.ts': 'its own, of the same name',

@@ -95,8 +95,8 @@ test('docs/lifecycle.md names every state', () => {
     return [...list.matchAll(/'([\w-]+)'/g)].map(([, state]) => state);
   };
   const all = [
-    ...states('results/state.ts', /const JOB_STATES = [^;]*/),
-    ...states('running/worker/app-worker.ts', /readonly state: [^;]*/),
+    ...states('job/states.ts', /const JOB_STATES = [^;]*/),
+    ...states('worker/app-worker.ts', /readonly state: [^;]*/),
     ...states('control/worker-record.ts', /type WorkerState = [^;]*/),
     ...states('schedules/info.ts', /readonly state: [^;]*/),
   ];

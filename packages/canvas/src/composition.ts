@@ -12,8 +12,8 @@ import {
   callbackOf,
   checkOptions,
   droppedOptions,
-  type FlowNode,
   hasOptions,
+  type JobNode,
   mergeOptions,
   normalizeOptions,
   PLAN,
@@ -30,10 +30,9 @@ import {
   type Surroundings,
   withCallback,
 } from '@umbel/core/internal';
-import { CanvasError } from './errors.js';
 import type { CanvasExpression } from './expression.js';
 import { lazyIn } from './lazy.js';
-import { EXPRESSION, oneSender, type Part } from './part.js';
+import { CanvasError, EXPRESSION, oneSender, type Part } from './part.js';
 import { drafted, planned, submit } from './submit.js';
 
 /** The run-time side of a composed signature. The public, typed face of it is `Signature`. */
@@ -70,7 +69,7 @@ export class Composition implements Part, Plannable {
     return results;
   }
 
-  [PLAN](path?: string, surroundings?: Surroundings): FlowNode {
+  [PLAN](path?: string, surroundings?: Surroundings): JobNode {
     return planned(this.toJSON(), this.#planning(), path, surroundings);
   }
 

@@ -1,9 +1,18 @@
-import './provide.js';
+import { provideCanvas } from '@umbel/core/internal';
+import { pipe } from './chain-group.js';
+import { partOf } from './part.js';
+import { planned } from './submit.js';
 
-export { type ChainFunction, chain } from './chain.js';
-export { chord } from './chord.js';
-export { chunks } from './chunks.js';
-export { CanvasError } from './errors.js';
+export { fallback, flat, match, when } from './branch.js';
+export {
+  type ChainFunction,
+  chain,
+  chord,
+  type GroupFunction,
+  type GroupOptions,
+  group,
+} from './chain-group.js';
+export { fromJSON } from './definition.js';
 export type {
   CallbackExpressions,
   CanvasExpression,
@@ -20,12 +29,13 @@ export type {
   MatchExpression,
   WhenExpression,
 } from './expression.js';
-export { fallback } from './fallback.js';
-export { flat } from './flat.js';
-export { fromJSON } from './from-json.js';
-export { type GroupFunction, type GroupOptions, group } from './group.js';
-export { map } from './map.js';
-export { match } from './match.js';
-export { starmap } from './starmap.js';
+export { chunks, map, starmap } from './map.js';
+export { CanvasError } from './part.js';
 export type { FirstStep, Inputs, Members } from './types/flow.js';
-export { when } from './when.js';
+
+// Gives the signatures of `@umbel/core` what they cannot know themselves, once this package is imported.
+
+provideCanvas({
+  pipe: (first, next) => pipe(partOf(first, 'What is piped'), next),
+  plan: planned,
+});

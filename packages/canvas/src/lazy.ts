@@ -5,10 +5,9 @@
  *     closed ─ sender() ─▶ begun ─ read() ─▶ closed       close() ends what was begun and not read
  */
 import { SENDER, type Sender } from '@umbel/core/internal';
-import { CanvasError } from './errors.js';
 import type { CanvasExpression, LazyMembers } from './expression.js';
-import { oneSender } from './part.js';
-import { partsOf } from './parts-of.js';
+import { partsOf } from './expression.js';
+import { CanvasError, oneSender } from './part.js';
 
 /** A list that need not be there as a whole. */
 export type LazySource<Item> = Iterable<Item> | AsyncIterable<Item>;

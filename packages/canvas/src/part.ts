@@ -1,7 +1,13 @@
 /** What compositions are made of. */
+import { UmbelError } from '@umbel/core';
 import { isSigned, SENDER, type Sender, type Signed } from '@umbel/core/internal';
-import { CanvasError } from './errors.js';
 import type { CanvasExpression } from './expression.js';
+
+/** A composition that cannot be built or sent as it is. Thrown before anything is stored. */
+export class CanvasError extends UmbelError {
+  override readonly name = 'CanvasError';
+  readonly code = 'CANVAS';
+}
 
 /** The property under which a composition holds its expression, which need not be plain data. */
 export const EXPRESSION: unique symbol = Symbol.for('umbel.expression');

@@ -15,15 +15,187 @@
  *
  * Ids are paths, see `core/src/flow/path.ts`.
  */
-import { type FlowNode, type MembersFeed, mergeOptions, type Planning } from '@umbel/core/internal';
-import type { LabelOptions, NormalExpression } from './normalize.js';
-import { Planner } from './plan/planner.js';
+import {
+  type Callbacks,
+  fill,
+  INTERNAL_JOB,
+  INTERNAL_QUEUE,
+  type JobNode,
+  type MemberStream,
+  mergeCallbacks,
+  mergeOptions,
+  type Parent,
+  type Planning,
+  sharedOptions,
+} from '@umbel/core/internal';
+import type {
+  LabelOptions,
+  NormalCallbacks,
+  NormalChain,
+  NormalExpression,
+  NormalMember,
+  NormalTask,
+} from './normalize.js';
+import {
+  checkKeys,
+  internal,
+  internalPosition,
+  one,
+  type PartPlanner,
+  type PlannedInput,
+  type PlanPosition,
+  planEach,
+  planFallback,
+  planGroup,
+  planMatch,
+  planWhen,
+} from './plan-group.js';
+
+export class Planner implements PartPlanner {
+  readonly planning: Planning;
+  readonly feeds: MemberStream[] | undefined;
+
+  constructor(planning: Planning, feeds?: MemberStream[]) {
+    this.planning = planning;
+    this.feeds = feeds;
+  }
+
+  run(expression: NormalExpression): JobNode {
+    if (expression.kind !== 'linked') {
+      const feed = this.feed(expression, { path: '0', parent: internalPosition('') });
+      return internal(INTERNAL_JOB.run, '', feed);
+    }
+    const root = this.run(expression.step);
+    const callbacks = mergeCallbacks(root.callbacks ?? {}, this.#callbacks(expression.callbacks));
+    return { ...root, ...(callbacks !== undefined && { callbacks }) };
+  }
+
+  callback(expression: NormalExpression): JobNode {
+    return expression.kind === 'task' ? this.#task(expression, '') : this.#apart().run(expression);
+  }
+
+  /** The one job that gives the value of an expression. */
+  node(expression: NormalMember, path: string): JobNode {
+    if (expression.kind === 'given') return fill(this.node(expression.step, path), expression.input);
+    if (expression.kind === 'chunk') {
+      const { open: _open, ...task } = this.#task(expression.task, path);
+      return { ...task, items: expression.items, offset: expression.offset };
+    }
+    const feed = this.feed(expression, { path, parent: { path, queue: this.#queueOf(expression) } });
+    const [only] = feed.children;
+    const isOne = feed.children.length === 1 && only?.path === path;
+    return isOne && only !== undefined ? only : internal(INTERNAL_JOB.collect, path, feed);
+  }
+
+  later(expression: NormalMember, path: string): JobNode {
+    return this.#apart().node(expression, path);
+  }
+
+  feed(expression: NormalExpression, place: PlanPosition): PlannedInput {
+    const { path, incoming } = place;
+    switch (expression.kind) {
+      case 'task': {
+        return one(this.#task(expression, path, incoming?.(this.#placeOf(expression, path))));
+      }
+      case 'chain':
+        return this.#chain(expression, place);
+      case 'group':
+        return planGroup(this, expression, place);
+      case 'each':
+        return planEach(this, expression, place);
+      case 'match':
+        return planMatch(this, expression, place);
+      case 'when':
+        return planWhen(this, expression, place);
+      case 'fallback':
+        return planFallback(this, expression, place);
+      case 'flat': {
+        const feed = this.#inside(expression.step, place);
+        const flat = { ...feed.after, flat: true } as const;
+        return one(internal(INTERNAL_JOB.collect, path, { ...feed, after: flat }));
+      }
+      case 'linked': {
+        const feed = this.#inside(expression.step, place);
+        const callbacks = this.#callbacks(expression.callbacks);
+        return one({ ...internal(INTERNAL_JOB.collect, path, feed), callbacks });
+      }
+    }
+  }
+
+  /** What brings the value of a step to an internal job in its place. */
+  #inside(step: NormalExpression, { path, incoming }: PlanPosition): PlannedInput {
+    return this.feed(step, { path: `${path}^`, parent: internalPosition(path), incoming });
+  }
+
+  #chain({ steps }: NormalChain, { path, parent, incoming }: PlanPosition): PlannedInput {
+    let before = incoming;
+    for (const [index, step] of steps.slice(0, -1).entries()) {
+      const earlier = before;
+      const feed = (next: Parent) =>
+        this.feed(step, { path: `${path}-${index}`, parent: next, incoming: earlier });
+      const next = steps[index + 1];
+      // What a task takes comes to the task itself. It is planned at once, since calls would stand as deep as a chain is long.
+      const ready =
+        next?.kind === 'task'
+          ? feed(this.#placeOf(next, index + 2 < steps.length ? `${path}-${index + 1}` : path))
+          : undefined;
+      before = ready === undefined ? feed : () => ready;
+    }
+    const last = steps.at(-1);
+    if (last === undefined) throw new RangeError('a chain without steps');
+    return this.feed(last, { path, parent, incoming: before });
+  }
+
+  #task(expression: NormalTask, path: string, feed?: PlannedInput): JobNode {
+    const { task, input, into, immutable } = expression;
+    if (into !== undefined) checkKeys([into]);
+    const all = this.planning.optionsOf(expression);
+    const { queue, ...options } = all;
+    const shared = expression.shared && sharedOptions(expression.shared, all);
+    return {
+      path,
+      name: task,
+      queue,
+      ...(Object.keys(options).length > 0 && { options }),
+      ...(shared !== undefined && { content: { shared } }),
+      ...(input !== undefined && { input }),
+      ...(into !== undefined && { into }),
+      ...(feed !== undefined && {
+        after: immutable ? { ...feed.after, ignored: true } : feed.after,
+        children: feed.children,
+      }),
+      ...(feed === undefined && !immutable && { open: true }),
+    };
+  }
+
+  #callbacks(callbacks: NormalCallbacks): Callbacks {
+    const entries = Object.entries(callbacks).map(([kind, expressions]) => [
+      kind,
+      expressions.map((expression) => this.callback(expression)),
+    ]);
+    return Object.fromEntries(entries);
+  }
+
+  #placeOf(task: NormalTask, path: string): Parent {
+    return { path, queue: this.planning.optionsOf(task).queue };
+  }
+
+  /** The queue of the job that gives the value of an expression. */
+  #queueOf(expression: NormalExpression): string {
+    return expression.kind === 'task' ? this.planning.optionsOf(expression).queue : INTERNAL_QUEUE;
+  }
+
+  /** The planner of what is no part of what is sent first. */
+  #apart(): Planner {
+    return this.feeds === undefined ? this : new Planner(this.planning);
+  }
+}
 
 /** What a run is sent as. */
 export interface PlannedRun {
-  readonly root: FlowNode;
+  readonly root: JobNode;
   /** Members of large groups, which are added one slice after the other. */
-  readonly feeds: readonly MembersFeed[];
+  readonly feeds: readonly MemberStream[];
 }
 
 /** The root of a run's tree, with the whole expression below it. `labels`: those of the composition, which it bears too. */
@@ -32,7 +204,7 @@ export function planRun(
   planning: Planning,
   labels: LabelOptions = {},
 ): PlannedRun {
-  const feeds: MembersFeed[] = [];
+  const feeds: MemberStream[] = [];
   const root = labelled(new Planner(planning, feeds).run(expression), labels);
   return { root, feeds };
 }
@@ -41,7 +213,7 @@ export function planRun(
  * The one job at `path` that gives the value of the expression.
  * @throws {CanvasError} if members are to be read while they are sent: nobody would.
  */
-export function planNode(expression: NormalExpression, path: string, planning: Planning): FlowNode {
+export function planNode(expression: NormalExpression, path: string, planning: Planning): JobNode {
   return new Planner(planning).node(expression, path);
 }
 
@@ -50,11 +222,11 @@ export function planCallback(
   expression: NormalExpression,
   planning: Planning,
   labels: LabelOptions = {},
-): FlowNode {
+): JobNode {
   const root = new Planner(planning).callback(expression);
   return expression.kind === 'task' ? root : labelled(root, labels); // a task has them among its options
 }
 
-function labelled(root: FlowNode, labels: LabelOptions): FlowNode {
+function labelled(root: JobNode, labels: LabelOptions): JobNode {
   return Object.keys(labels).length === 0 ? root : { ...root, options: mergeOptions(root.options, labels) };
 }

@@ -1,7 +1,7 @@
 import { type AsyncResult, type SendOptions, UnboundTaskError } from '@umbel/core';
 import {
   type Expression,
-  type FlowNode,
+  type JobNode,
   looksLikeOptions,
   NO_OPTIONS,
   optionsComeSecond,
@@ -10,11 +10,11 @@ import {
   type Sender,
   type Surroundings,
 } from '@umbel/core/internal';
-import { CanvasError } from './errors.js';
 import type { CanvasExpression } from './expression.js';
 import { labelsOf, type NormalMember, normalize } from './normalize.js';
-import { takesInput } from './plan/takes-input.js';
+import { CanvasError } from './part.js';
 import { type PlannedRun, planCallback, planNode, planRun } from './plan.js';
+import { takesInput } from './plan-group.js';
 
 /**
  * Plans the expression and sends it as one run; a single call is sent as the job it is.
@@ -56,7 +56,7 @@ export function planned(
   planning: Planning,
   path?: string,
   { options, headers }: Surroundings = { options: NO_OPTIONS },
-): FlowNode {
+): JobNode {
   const composed = expression as CanvasExpression; // signatures hold no others
   const normal = normalize(composed, options);
   const routed = routedBy(planning, headers);

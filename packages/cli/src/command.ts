@@ -1,7 +1,8 @@
 /** What a command is: a file of `commands/` exports one, and `commands/index.ts` names it. */
 import type { Command } from 'commander';
-import type { ExitCode } from './errors/exit-codes.js';
-import type { Output } from './output/output.js';
+import { CliError, EXIT, type ExitCode } from './errors.js';
+import { examples } from './flags.js';
+import { closest, type Output } from './output.js';
 
 export interface CommandContext<Flags> {
   /** Positional arguments; those of a list are a list. */
@@ -28,5 +29,37 @@ export function defineCommand<Flags>(parts: {
   return {
     define: parts.define,
     run: (context) => parts.run(context as CommandContext<Flags>), // what `define` has declared
+  };
+}
+
+// A command that is made of others: `umbel inspect workers`.
+
+export interface GroupParts {
+  readonly description: string;
+  readonly verbs: Readonly<Record<string, CommandModule>>;
+  /** What is typed, and what it does. */
+  readonly examples: readonly (readonly [line: string, does: string])[];
+}
+
+export function defineGroup({ description, verbs, examples: lines }: GroupParts): CommandModule {
+  return {
+    verbs,
+    define(command) {
+      command.description(description).usage('<command> [options]').allowExcessArguments().helpCommand(false);
+      examples(command, lines);
+    },
+    async run({ command }) {
+      const [verb] = command.args;
+      const names = Object.keys(verbs);
+      throw new CliError({
+        exitCode: EXIT.usage,
+        what:
+          verb === undefined
+            ? `umbel ${command.name()} needs a command.`
+            : `umbel ${command.name()} has no "${verb}".`,
+        why: verb === undefined ? `It has ${names.join(', ')}.` : closest(verb, names),
+        hint: `See umbel ${command.name()} --help.`,
+      });
+    },
   };
 }

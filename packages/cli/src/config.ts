@@ -3,9 +3,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError, type Option } from 'commander';
 import { COMMANDS } from './commands/index.js';
-import { CliError } from './errors/cli-error.js';
-import { EXIT } from './errors/exit-codes.js';
-import { parseJson } from './json-input.js';
+import { CliError, EXIT } from './errors.js';
+import { parseJson } from './input.js';
 import { importModule } from './modules.js';
 
 /** Of a flag, by its name in camel case. */

@@ -2,11 +2,9 @@
 import { Command, CommanderError } from 'commander';
 import type { CommandModule } from './command.js';
 import { COMMANDS } from './commands/index.js';
-import { CliError } from './errors/cli-error.js';
-import { EXIT } from './errors/exit-codes.js';
-import { problemOf } from './errors/problem.js';
-import { Output } from './output/output.js';
-import { ownVersion } from './version.js';
+import { CliError, EXIT, problemOf } from './errors.js';
+import { ownVersion } from './modules.js';
+import { Output } from './output.js';
 
 /** Runs the command that the arguments name. Never rejects. */
 export async function runProgram(argv: readonly string[]): Promise<number> {

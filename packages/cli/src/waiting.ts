@@ -1,10 +1,8 @@
 /** Waits for a result, shows how far it is, and tells how it ended. */
 import type { AsyncResult, Duration, Outcome } from '@umbel/core';
-import { CliError } from './errors/cli-error.js';
-import { EXIT, type ExitCode } from './errors/exit-codes.js';
-import type { Output } from './output/output.js';
-import { progressLine } from './output/progress.js';
-import { cleanLine, jsonText } from './output/text.js';
+import { CliError, EXIT, type ExitCode } from './errors.js';
+import type { Output } from './output.js';
+import { cleanLine, jsonText, progressLine } from './output.js';
 
 export interface WaitOptions {
   readonly out: Output;

@@ -7,45 +7,8 @@ export {
   isApp,
   type Limits,
   type RunQuery,
-} from './app.js';
-export type { FoundApp, FoundApps } from './bullmq/app-names.js';
-export type { ForeignHandler, ForeignJob } from './bullmq/claim.js';
-// Remote control
-export type { Connection, ConnectionFacts } from './bullmq/connection.js';
-export type {
-  DeadLetter,
-  DeadLetterDetails,
-  DeadLetterFilter,
-  DeadLetterQuery,
-  DeadLetters,
-  DiscardCounts,
-  DiscardManyOptions,
-  ReplayCounts,
-  ReplayManyOptions,
-  ReplayOptions,
-  SkippedLetter,
-  Timeline,
-} from './bullmq/dead-letters.js';
-export type { PurgeCounts, PurgeOptions } from './bullmq/purging.js';
-export type { QueueCounts, QueueHandle } from './bullmq/queue-handle.js';
-export type { RepairCounts } from './bullmq/repair.js';
-export type { Obeyed, ShuttingDown, WorkerConf, WorkerStats } from './control/answers.js';
-export type { Answers, AskOptions } from './control/asking.js';
-export type { Control } from './control/control.js';
-export type {
-  Inspect,
-  JobsQuery,
-  LostJobs,
-  Pong,
-  QueueInfo,
-  ReservedJob,
-  ScheduledJob,
-} from './control/inspect.js';
-export type { JsonSchema, RegisteredTask } from './control/registered.js';
-export type { ServedQueue, WorkerInfo, WorkerProcess, WorkerState } from './control/worker-record.js';
-export type { AppDescription, TaskDescription } from './description.js';
-export type { Diagnosis, DiagnosisOptions, QueuedProblem, StoreReport } from './diagnosis.js';
-export type { Duration } from './duration.js';
+} from './app/app.js';
+export type { AppDescription, TaskDescription } from './app/describe.js';
 // Errors
 export {
   CanvasNotLoadedError,
@@ -86,7 +49,66 @@ export {
   type ValidationIssue,
   type ValidationSubject,
   WorkerClosedError,
-} from './errors.js';
+} from './base/errors.js';
+export type { Logger } from './base/test-override.js';
+export type { Duration } from './base/time.js';
+// Results
+export type {
+  AsyncResult,
+  CollectedTask,
+  GetOptions,
+  JobInfo,
+  MemberOf,
+  MemberOutcome,
+  Outcome,
+  PageEntry,
+  PageOptions,
+  ResumeOptions,
+} from './client/async-result.js';
+export type { Codec, CodecContext } from './codec/codecs.js';
+// Codecs
+export { compression, type EncryptionOptions, encryption } from './codec/codecs.js';
+export type { FailureRecord, StepOutcome } from './codec/error-record.js';
+export type {
+  ActiveAttempt,
+  AttemptCounts,
+  AttemptEnd,
+  ControlResult as Obeyed,
+  ShuttingDown,
+  WorkerConf,
+  WorkerStats,
+} from './control/answers.js';
+export type { Answers, AskOptions } from './control/ask.js';
+export type { Control } from './control/control.js';
+export type {
+  Inspect,
+  JobsQuery,
+  JsonSchema,
+  LostJobs,
+  Pong,
+  QueueInfo,
+  RegisteredTask,
+  ReservedJob,
+  ScheduledJob,
+} from './control/inspect.js';
+export type { ServedQueue, WorkerInfo, WorkerProcess, WorkerState } from './control/worker-record.js';
+export type { Overlap } from './job/schedule-record.js';
+export { isFinal, type JobState } from './job/states.js';
+export type {
+  DeadLetter,
+  DeadLetterDetails,
+  DeadLetterFilter,
+  DeadLetterQuery,
+  DeadLetters,
+  DiscardCounts,
+  DiscardManyOptions,
+  ReplayCounts,
+  ReplayManyOptions,
+  ReplayOptions,
+  SkippedLetter,
+  Timeline,
+} from './ops/dead-letters.js';
+export type { Diagnosis, DiagnosisOptions, QueuedProblem, StoreReport } from './ops/diagnosis.js';
 // Events
 export type {
   AppEvent,
@@ -106,12 +128,7 @@ export type {
   StartedEvent,
   WorkerEvent,
   WorkerFacts,
-} from './events/event.js';
-// Graphs and progress of runs
-export type { EdgeKind, GraphEdge, GraphNode, GraphState, StateCounts } from './graph/node.js';
-export type { RunGraph, RunGraphJson } from './graph/run-graph.js';
-export type { RunCounts } from './graph/tally.js';
-export type { Logger } from './logger.js';
+} from './ops/events.js';
 // Queries
 export type {
   JobCounts,
@@ -127,17 +144,24 @@ export type {
   RunPageQuery,
   Runs,
   StoredState,
-} from './queries/query.js';
-// Results
-export type { AsyncResult, GetOptions, JobInfo, Outcome, ResumeOptions } from './results/async-result.js';
+} from './ops/job-query.js';
 export type {
-  CollectedTask,
-  MemberOf,
-  MemberOutcome,
-  PageEntry,
-  PageOptions,
-} from './results/member-outcome.js';
-export { isFinal, type JobState } from './results/state.js';
+  InputStillNeeded,
+  ScheduleHandle,
+  ScheduleInfo,
+  ScheduleRun,
+  Schedules,
+  ScheduleTarget,
+} from './schedule/handle.js';
+export type { ScheduleExceptions, ScheduleOptions, ScheduleRules, Weekday } from './schedule/options.js';
+export type { SyncOptions, SyncReport } from './schedule/schedules.js';
+export type { FoundApp, FoundApps } from './store/app-names.js';
+// Remote control
+export type { Connection, ConnectionFacts } from './store/connection.js';
+export type { ForeignHandler, ForeignJob } from './store/consumer.js';
+export type { PurgeCounts, PurgeOptions } from './store/purge.js';
+export type { QueueCounts, QueueHandle } from './store/queues.js';
+export type { RepairCounts } from './store/repair.js';
 // Workers
 export type {
   MemberArgs,
@@ -145,47 +169,28 @@ export type {
   RetryRequestOptions,
   TaskContext,
   TaskLog,
-} from './running/context.js';
-export { processIndex } from './running/processes/place.js';
-export type { ActiveAttempt, AttemptCounts, AttemptEnd } from './running/worker/activity.js';
-export type { AppWorker, CloseOptions, CloseReason } from './running/worker/app-worker.js';
-export type { MemorySize } from './running/worker/bytes.js';
-export type { Concurrency } from './running/worker/concurrency.js';
-export type { MetricsSource, WorkerHealth } from './running/worker/health.js';
-export type { WorkerOptions } from './running/worker/options.js';
-// Schedules
-export type { ExcludedDays } from './schedules/calendar.js';
-export type { Overlap } from './schedules/decide.js';
-export type { CatchUp } from './schedules/due-slots.js';
-export type { InputStillNeeded, ScheduleHandle, Schedules, ScheduleTarget } from './schedules/handle.js';
-export type { ScheduleInfo, ScheduleRun } from './schedules/info.js';
-export type { ScheduleExceptions, ScheduleOptions, ScheduleRules, Weekday } from './schedules/options.js';
-export type { SyncOptions, SyncReport } from './schedules/schedules.js';
-export type { Timing } from './schedules/timing.js';
+} from './task/context.js';
 // Tasks and calls
-export { defineTask } from './tasks/contract.js';
-export type { Hooks } from './tasks/hooks.js';
-export type { AddedBy, AnyMiddleware, Middleware, OutgoingCall } from './tasks/middleware.js';
+export { defineTask } from './task/contract.js';
+export type { AddedBy, AnyMiddleware, Hooks, Middleware, OutgoingCall } from './task/middleware.js';
+export type { Concurrency, Rate } from './task/option-checks.js';
 export type {
   BulkOptions,
   CallOptions,
   DebounceOptions,
   DeduplicationOptions,
-  FailureRecord,
   SendOptions,
   SignatureOptions,
-  StepOutcome,
   TaskOptions,
   ThrottleOptions,
   UniqueOptions,
-} from './tasks/options.js';
-export type { Rate } from './tasks/rate.js';
-export type { Jitter, RetryOptions, TaskRetryOptions } from './tasks/retry.js';
-export type { QueueOptions, RoutedCall, Routes } from './tasks/routing.js';
-// What JSON carries
-export type { Json, NotJsonSafe, Received } from './types/json.js';
+} from './task/options.js';
+export type { Jitter, RetryOptions, TaskRetryOptions } from './task/retry.js';
+export type { QueueOptions, RoutedCall, Routes } from './task/routing.js';
 // Tasks by name
-export type { Client, Handlers, NamedTask } from './types/named.js';
+export type { Client, Handlers, NamedTask } from './task/types/bind.js';
+// What JSON carries
+export type { Json, NotJsonSafe, Received } from './task/types/json.js';
 // Steps of a composition
 export type {
   AnyResult,
@@ -197,7 +202,7 @@ export type {
   Result,
   Step,
   StepAfter,
-} from './types/step.js';
+} from './task/types/step.js';
 export type {
   AnyContract,
   AnySignature,
@@ -214,8 +219,15 @@ export type {
   Signature,
   Task,
   TaskResult,
-} from './types/task.js';
-// Codecs
-export { compression } from './wire/compression.js';
-export { type EncryptionOptions, encryption } from './wire/encryption.js';
-export type { Codec, CodecContext } from './wire/sealing.js';
+} from './task/types/task.js';
+// Schedules
+export type { ExcludedDays } from './timing/calendar.js';
+export type { CatchUp, Timing } from './timing/timing.js';
+export type { AppWorker, CloseOptions, CloseReason } from './worker/app-worker.js';
+export type { MetricsSource, WorkerHealth } from './worker/health.js';
+export type { MemorySize, WorkerOptions } from './worker/options.js';
+export { processIndex } from './worker/supervisor/plan.js';
+export type { RunGraph, RunGraphJson } from './workflow/graph.js';
+// Graphs and progress of runs
+export type { EdgeKind, GraphEdge, GraphNode, GraphState, StateCounts } from './workflow/graph-parts.js';
+export type { RunCounts } from './workflow/graph-tally.js';

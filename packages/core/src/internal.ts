@@ -1,6 +1,34 @@
 /** For Umbel's own packages. Not covered by the version promise. */
 
-export { coreOf } from './app.js';
+export { coreOf } from './app/app.js';
+export { checkInteger, checkOptions, type OptionNames } from './base/option-checks.js';
+export { testOverrideFor } from './base/test-override.js';
+export { isPlainObject } from './base/text.js';
+export { type Clock, type Duration, durationMs, systemClock } from './base/time.js';
+export { mergeCallbacks } from './client/callbacks.js';
+export { looksLikeOptions, optionsComeSecond } from './client/input-checks.js';
+export { ReadyResult } from './client/result.js';
+export { type EnqueuedJob, type Observer, type Runtime, systemRuntime } from './client/runtime.js';
+export { toError } from './codec/error-record.js';
+export { jsonIssues } from './codec/json.js';
+export { type MemberStream, STREAM_OPTIONS } from './job/envelope.js';
+export type { ActiveJob } from './job/job.js';
+export {
+  type Callbacks,
+  type Expansion,
+  INTERNAL_JOB,
+  INTERNAL_OPTIONS,
+  INTERNAL_QUEUE,
+  type JobNode,
+  type JoinRule,
+  jobsOf,
+  nodesOf,
+  type Parent,
+  SLICE,
+  type Source,
+} from './job/job-tree.js';
+export { type NormalizedOptions, sharedOptions } from './job/shared-options.js';
+export { type ProcessDefaults, setProcessDefaults } from './store/connection.js';
 export type {
   ChildKeys,
   EndedJob,
@@ -8,67 +36,40 @@ export type {
   EndedSet,
   Removal,
   TreeState,
-} from './bullmq/primitives/ended-jobs.js';
-export { type Clock, systemClock } from './clock.js';
-export { type Duration, durationMs } from './duration.js';
-export { nodesOf } from './flow/expansion.js';
-export { FEED_OPTIONS, type MembersFeed } from './flow/feed.js';
-export { completeInput, fill } from './flow/input.js';
-export {
-  type Callbacks,
-  type Expansion,
-  type FlowNode,
-  INTERNAL_JOB,
-  INTERNAL_OPTIONS,
-  INTERNAL_QUEUE,
-  type JoinRule,
-  type Parent,
-  SLICE,
-  type Source,
-} from './flow/node.js';
-export { sharedOptions } from './flow/shared.js';
-export { jobsOf } from './flow/walk.js';
-export { plannedGraph, type RunGraph } from './graph/run-graph.js';
-export { type ProcessDefaults, setProcessDefaults } from './process-defaults.js';
-export { ReadyResult } from './results/ready-result.js';
-export type { ActiveJob } from './running/job.js';
-export { Skip, StoppedEarly, WaitForChildren } from './running/signals.js';
-export type { ActivityListener, EndedAttempt } from './running/worker/activity.js';
-export { type EnqueuedJob, type Observer, type Runtime, systemRuntime } from './runtime.js';
-export { united } from './sending/callbacks.js';
-export { looksLikeOptions, optionsComeSecond } from './sending/mistaken-options.js';
-export { standInFor } from './stand-in.js';
-export { type OptionsOf, type Planning, piped, provideCanvas, type Surroundings } from './tasks/canvas.js';
-export { checkOptions, type OptionNames } from './tasks/known-options.js';
-export { type CallbackExpressions, withCallback } from './tasks/linking.js';
+} from './store/primitives/ended-jobs.js';
+export type { TaskEntry } from './task/definition.js';
+export { isName, readOptions } from './task/option-checks.js';
 export {
   BULK_OPTIONS,
-  checkInteger,
-  isName,
   mergeOptions,
   NO_OPTIONS,
-  type NormalizedOptions,
   normalizeOptions,
   SIGNATURE_OPTIONS,
-} from './tasks/options.js';
-export { readOptions } from './tasks/read-options.js';
-export type { TaskEntry } from './tasks/registry.js';
+} from './task/options.js';
 export {
+  type CallbackExpressions,
   callbackOf,
   droppedOptions,
   type Expression,
   hasOptions,
   isSigned,
+  type OptionsOf,
   PLAN,
   type Plannable,
+  type Planning,
+  piped,
+  provideCanvas,
+  refuseUnbound,
   SENDER,
   type Sender,
   type Signed,
+  type Surroundings,
   type TaskExpression,
   TaskSignature,
-} from './tasks/signature.js';
-export { refuseUnbound } from './tasks/unbound.js';
-export type { KeysOf, NamedKeysOf, Prettify, ValueAt } from './types/bind.js';
-export { toError } from './wire/error-record.js';
-export { jsonIssues } from './wire/json.js';
-export { isPlainObject } from './wire/plain-object.js';
+  withCallback,
+} from './task/signature.js';
+export type { KeysOf, NamedKeysOf, Prettify, ValueAt } from './task/types/bind.js';
+export type { ActivityListener, EndedAttempt } from './worker/activity.js';
+export { ChainEnded, EndChain, WaitForChildren } from './worker/signals.js';
+export { plannedGraph, type RunGraph } from './workflow/graph.js';
+export { completeInput, fill } from './workflow/input.js';

@@ -15,10 +15,10 @@ import { type Clock, INTERNAL_JOB, INTERNAL_QUEUE } from '@umbel/core/internal';
 import { setImmediate } from '@umbel/core/internal/real-timers';
 import { HeldTime, type RunningHandler } from './held-time.js';
 import type { Attempt as AttemptRecord } from './history.js';
-import { Choice } from './memory/choice.js';
-import type { Gate } from './memory/gate.js';
+import { VirtualClock } from './memory/clock.js';
+import { SeededRandom } from './memory/collections.js';
+import type { RunGate } from './memory/events.js';
 import { Store } from './memory/store.js';
-import { VirtualClock } from './virtual-clock.js';
 
 /** An attempt that runs; while it waits for the engine's own time or for a result, it is parked. */
 interface Attempt extends RunningHandler {
@@ -76,7 +76,7 @@ export class Engine {
   /** The clock of the engine, for handlers too: one that waits for it lets time pass. */
   readonly clock: Clock;
   readonly #time: VirtualClock;
-  readonly #jitter: Choice;
+  readonly #jitter: SeededRandom;
   readonly #attempts = new Set<Attempt>();
   readonly #waiters = new Set<Waiter>();
   readonly #goals = new Set<Goal>();
@@ -90,8 +90,8 @@ export class Engine {
   /** @param withUpkeep Whether workers look after what the store keeps, as time passes. */
   constructor(startAt: number, seed: number | undefined, withUpkeep: boolean) {
     this.#time = new VirtualClock(startAt);
-    this.#jitter = new Choice(seed);
-    const gate: Gate = {
+    this.#jitter = new SeededRandom(seed);
+    const gate: RunGate = {
       admits: (queue) =>
         this.#admitsAll || (queue === INTERNAL_QUEUE ? this.#goals.size > 0 : this.#nextStep() !== undefined),
       handedOut: (queue) => {

@@ -15,17 +15,17 @@ import {
 } from '@umbel/core';
 import {
   type ActiveJob,
+  ChainEnded,
   checkOptions,
   coreOf,
   type Duration,
   durationMs,
+  EndChain,
   INTERNAL_QUEUE,
   type Observer,
   type OptionNames,
-  Skip,
-  StoppedEarly,
-  standInFor,
   systemRuntime,
+  testOverrideFor,
   toError,
   WaitForChildren,
 } from '@umbel/core/internal';
@@ -33,10 +33,15 @@ import { timersFakedAtLoad } from '@umbel/core/internal/real-timers';
 import { Engine, isInHandler } from './engine.js';
 import { FakedTimersError, LeakError, NotAwaitedError, NothingLeftError } from './errors.js';
 import { type Behaviour, type Fake, Fakes, type Handler } from './fakes.js';
-import { type CrashOptions, Faults, type LostLockOptions, type StoreErrorOptions } from './faults.js';
+import {
+  type CrashOptions,
+  Faults,
+  failing,
+  type LostLockOptions,
+  type StoreErrorOptions,
+} from './faults.js';
 import { watchTimers } from './handler-timers.js';
 import { type Attempt, type EnqueuedCall, History } from './history.js';
-import { failing } from './memory/failing.js';
 import { backendsOf } from './memory/index.js';
 import { replaceGlobals, withClock } from './virtual-globals.js';
 
@@ -274,12 +279,12 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
       return value;
     } catch (error) {
       const didRun = entry.ran;
-      if (error instanceof StoppedEarly) history.end(entry, { ok: true, value: error.value, at: engine.now });
+      if (error instanceof EndChain) history.end(entry, { ok: true, value: error.value, at: engine.now });
       else if (error instanceof WaitForChildren && didRun)
         history.end(entry, { ok: true, value: undefined, replaced: true, at: engine.now });
       else if (
         error instanceof WaitForChildren ||
-        error instanceof Skip ||
+        error instanceof ChainEnded ||
         error instanceof UpstreamFailedError
       )
         history.skip(entry);
@@ -303,7 +308,7 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
       observer,
     },
   );
-  const standIn = standInFor(core, fork);
+  const standIn = testOverrideFor(core, fork);
   standIn.enter(); // before anything is awaited, so that the caller is in it too
   // Workers outlive the handler in whose context they may be made, and must not take its time for theirs.
   const outside = AsyncLocalStorage.snapshot();

@@ -3,8 +3,8 @@ import { chain, fallback, group } from '@umbel/canvas';
 import { expect, inject, test } from 'vitest';
 import { z } from 'zod';
 import { memory, onEveryEngine } from '../../../../test/engines.js';
-import { resumeTree } from '../../../core/src/bullmq/resume.js';
-import type { JobAccess } from '../../../core/src/bullmq/tree.js';
+import { resumeTree } from '../../../core/src/store/resume.js';
+import type { JobAccess } from '../../../core/src/store/tree.js';
 import { openStore } from '../../../core/test/support/open-store.js';
 
 class CutOff extends Error {}

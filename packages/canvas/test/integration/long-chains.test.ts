@@ -5,7 +5,7 @@ import { type BackendFactory, createRedisBackend, type IQueueBackend } from 'bul
 import { expect, inject, test } from 'vitest';
 import { z } from 'zod';
 import { memory, onEveryEngine } from '../../../../test/engines.js';
-import { repairQueue } from '../../../core/src/bullmq/repair.js';
+import { repairQueue } from '../../../core/src/store/repair.js';
 import { openStore } from '../../../core/test/support/open-store.js';
 
 const soon = { timeout: '60s' } as const;

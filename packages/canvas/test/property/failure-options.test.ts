@@ -1,10 +1,10 @@
 /** W16: BullMQ parks a parent for ever whose child fails, unless the child says what is to happen. */
 import { createApp } from '@umbel/core';
-import { type FlowNode, nodesOf, SENDER } from '@umbel/core/internal';
+import { type JobNode, nodesOf, SENDER } from '@umbel/core/internal';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { type FlowEntry, flowEntries } from '../../../core/src/bullmq/flow-entries.js';
+import { type FlowEntry, flowEntries } from '../../../core/src/store/add.js';
 import type { CanvasExpression } from '../../src/expression.js';
 import { normalize } from '../../src/normalize.js';
 import { planRun } from '../../src/plan.js';
@@ -22,12 +22,12 @@ const queueOf = (name: string) =>
   ({ name, qualifiedName: `q:${name}`, toKey: (key: string) => `q:${name}:${key}`, opts: {} }) as never;
 
 /** Every job that has a parent, in a tree or added later. */
-function* childrenIn(root: FlowNode): Generator<FlowEntry> {
+function* childrenIn(root: JobNode): Generator<FlowEntry> {
   yield* flowEntries(queueOf, 'run', [root]).slice(1);
   yield* addedLater(root);
 }
 
-function* addedLater(tree: FlowNode): Generator<FlowEntry> {
+function* addedLater(tree: JobNode): Generator<FlowEntry> {
   const { expand, callbacks = {}, children = [] } = tree;
   for (const each of expand === undefined ? [] : nodesOf(expand)) {
     yield* flowEntries(queueOf, 'run', [each], { above: { id: 'above', queue: 'q:queue' } });

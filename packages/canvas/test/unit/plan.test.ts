@@ -1,4 +1,4 @@
-import { type FlowNode, nodesOf, type TaskExpression } from '@umbel/core/internal';
+import { type JobNode, nodesOf, type TaskExpression } from '@umbel/core/internal';
 import { describe, expect, test } from 'vitest';
 import type { NormalExpression } from '../../src/normalize.js';
 import { planRun } from '../../src/plan.js';
@@ -12,12 +12,12 @@ const group = (...members: NormalExpression[]): NormalExpression => ({ kind: 'gr
 const chain = (...steps: NormalExpression[]): NormalExpression =>
   ({ kind: 'chain', steps }) as NormalExpression;
 
-const plan = (expression: NormalExpression, maxMembers = 10_000): FlowNode =>
+const plan = (expression: NormalExpression, maxMembers = 10_000): JobNode =>
   planRun(expression, { optionsOf: ({ options }) => ({ queue: 'default', ...options }), maxMembers }).root;
 
 /** The tree as text: `name@path(children)`; members that a fan-out will add in braces. */
-function drawn(node: FlowNode): string {
-  const list = (nodes: readonly FlowNode[]) => nodes.map(drawn).join(' ');
+function drawn(node: JobNode): string {
+  const list = (nodes: readonly JobNode[]) => nodes.map(drawn).join(' ');
   const children = node.children?.length ? `(${list(node.children)})` : '';
   const members = node.expand ? `{below ${node.expand.parent.path}: ${list(nodesOf(node.expand))}}` : '';
   return `${node.name.replace('umbel:', '')}@${node.path}${members}${children}`;
@@ -97,7 +97,7 @@ describe('the plan', () => {
       chain(...inner, group(chain(...inner), chain(...inner)), group(chain(...inner)), task('z')),
     );
     const paths: string[] = [];
-    const visit = (node: FlowNode): void => {
+    const visit = (node: JobNode): void => {
       paths.push(node.path);
       for (const next of [...(node.children ?? []), ...(node.expand ? nodesOf(node.expand) : [])])
         visit(next);

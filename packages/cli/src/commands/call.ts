@@ -1,13 +1,19 @@
 import { checkShared, resultCommand, withApp } from '../app-commands.js';
 import type { LoadedApp } from '../app-loader.js';
 import { defineCommand } from '../command.js';
-import { CliError } from '../errors/cli-error.js';
-import { EXIT } from '../errors/exit-codes.js';
-import { examples, type NamedAppFlags, namedAppFlags, type OutputFlags, outputFlags } from '../flags.js';
+import { CliError, EXIT } from '../errors.js';
+import {
+  examples,
+  type NamedAppFlags,
+  namedAppFlags,
+  type OutputFlags,
+  outputFlags,
+  type SendFlags,
+  sendFlags,
+  sendOptions,
+} from '../flags.js';
 import { readInput } from '../input.js';
-import { closest } from '../output/closest.js';
-import { clean } from '../output/text.js';
-import { type SendFlags, sendFlags, sendOptions } from '../send-flags.js';
+import { clean, closest } from '../output.js';
 import { printWhenDone } from '../waiting.js';
 
 type CallFlags = NamedAppFlags & OutputFlags & SendFlags;

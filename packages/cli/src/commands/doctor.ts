@@ -1,26 +1,203 @@
-import { resolve } from 'node:path';
-import { integer } from '../args.js';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Diagnosis, QueueInfo, StoreReport, WorkerInfo } from '@umbel/core';
+import { whyUnknown, withSeen } from '../app-commands.js';
 import { type CommandContext, defineCommand } from '../command.js';
 import { configFile } from '../config.js';
-import { type Check, ok } from '../doctor/check.js';
-import { nodeCheck, packageChecks } from '../doctor/program-checks.js';
-import { queuedCheck, storeChecks, stuckCheck } from '../doctor/store-checks.js';
-import { workloadChecks } from '../doctor/workload-checks.js';
-import { EXIT } from '../errors/exit-codes.js';
-import { problemOf } from '../errors/problem.js';
+import { currentTime } from '../display.js';
+import { EXIT, problemOf } from '../errors.js';
+import { findingsOf } from '../findings.js';
 import {
   examples,
   flag,
+  integer,
   type NamedAppFlags,
   namedAppFlags,
   type OutputFlags,
   outputFlags,
 } from '../flags.js';
-import { withSeen } from '../operating/app.js';
-import { whyUnknown } from '../operating/known-app.js';
-import { currentTime } from '../operating/times.js';
-import type { Output } from '../output/output.js';
-import { cleanLine, counted } from '../output/text.js';
+import { ownVersion } from '../modules.js';
+import { cleanLine, counted, type Output, shortDuration } from '../output.js';
+
+/** What was looked at, and what came of it. */
+
+export interface Check {
+  /** Names the check for programs. */
+  readonly id: string;
+  readonly status: 'ok' | 'warning' | 'error';
+  /** One line for people; may hold text from the store, which is cleaned where it is shown. */
+  readonly message: string;
+  readonly hint?: string;
+  /** More of the same, for programs and with `-v`. */
+  readonly details?: readonly string[];
+}
+
+export const ok = (id: string, message: string): Check => ({ id, status: 'ok', message });
+
+// Judges the program itself: versions, and whether there is one copy of each package.
+
+const PACKAGES = ['@umbel/core', '@umbel/canvas', '@umbel/testing', 'bullmq', 'zod'];
+const OLDEST_NODE = [20, 19];
+
+export function nodeCheck(version = process.versions.node): Check {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const [oldest = 0, oldestMinor = 0] = OLDEST_NODE;
+  const isOld = major < oldest || (major === oldest && minor < oldestMinor);
+  if (!isOld) return ok('node', `Node ${version}`);
+  return { id: 'node', status: 'error', message: `Node ${version}`, hint: 'Install 20.19 or newer.' };
+}
+
+/** The versions of the packages that a module in this folder gets; those of Umbel have to be one. */
+export function packageChecks(folder: string): Check[] {
+  const own = ownVersion();
+  const found = PACKAGES.map((name) => [name, installedVersion(name, folder)] as const);
+  const words = found.flatMap(([name, version]) => (version === undefined ? [] : [`${name} ${version}`]));
+  const others = found.filter(
+    ([name, version]) => name.startsWith('@umbel/') && version !== undefined && version !== own,
+  );
+  const message = [`umbel ${own}`, ...words].join(', ');
+  if (others.length === 0) return [ok('packages', message)];
+  return [
+    {
+      id: 'packages',
+      status: 'warning',
+      message,
+      hint: `Of Umbel's packages install one version: npm install ${others.map(([name]) => `${name}@${own}`).join(' ')}`,
+    },
+  ];
+}
+
+/** Of the package that a module in `folder` gets, or, if it gets none, of that beside this program. */
+function installedVersion(name: string, folder: string): string | undefined {
+  for (const from of [folder, dirname(fileURLToPath(import.meta.url))]) {
+    for (let at = from; ; at = dirname(at)) {
+      const file = join(at, 'node_modules', name, 'package.json');
+      if (existsSync(file)) {
+        const { version } = JSON.parse(readFileSync(file, 'utf8')) as { version?: unknown };
+        return typeof version === 'string' ? version : undefined;
+      }
+      if (at === dirname(at)) break;
+    }
+  }
+  return undefined;
+}
+
+// Judges what was found out about a store and the jobs in it.
+
+/** What BullMQ's scripts need, and what it recommends. */
+const OLDEST = [5, 0];
+const RECOMMENDED = [6, 2];
+const MAX_OFFSET_MS = 1000;
+const MOST_DETAILS = 20;
+
+export function storeChecks(store: StoreReport | undefined): Check[] {
+  if (store === undefined) return [ok('store', 'a store that tells nothing of itself')];
+  return [versionCheck(store), policyCheck(store), persistenceCheck(store), clockCheck(store)].filter(
+    (check) => check !== undefined,
+  );
+}
+
+function versionCheck({ version }: StoreReport): Check | undefined {
+  if (version === undefined) return undefined;
+  const own = version.split('.').map(Number);
+  const message = `Redis ${version}`;
+  const isBelow = ([major = 0, minor = 0]: readonly number[]) =>
+    (own[0] ?? 0) < major || ((own[0] ?? 0) === major && (own[1] ?? 0) < minor);
+  if (isBelow(OLDEST)) return { id: 'version', status: 'error', message, hint: 'Workers need 5.0 or newer.' };
+  if (isBelow(RECOMMENDED))
+    return { id: 'version', status: 'warning', message, hint: '6.2 or newer is better.' };
+  return ok('version', message);
+}
+
+function policyCheck({ evictionPolicy: policy }: StoreReport): Check | undefined {
+  if (policy === undefined) return undefined;
+  const message = `maxmemory-policy is ${policy}`;
+  if (policy === 'noeviction') return ok('eviction', message);
+  const hint = 'It loses jobs when its memory is full: CONFIG SET maxmemory-policy noeviction';
+  return { id: 'eviction', status: 'error', message, hint };
+}
+
+function persistenceCheck({ hasAppendOnlyFile: hasIt }: StoreReport): Check | undefined {
+  if (hasIt === undefined) return undefined;
+  if (hasIt) return ok('persistence', 'it keeps an append-only file');
+  return {
+    id: 'persistence',
+    status: 'warning',
+    message: 'it keeps no append-only file',
+    hint: 'What it has taken since its last snapshot is lost when it stops: appendonly yes',
+  };
+}
+
+function clockCheck({ clockOffsetMs: offset }: StoreReport): Check | undefined {
+  if (offset === undefined) return undefined;
+  const far = shortDuration(Math.abs(offset));
+  if (Math.abs(offset) <= MAX_OFFSET_MS)
+    return ok('clock', `this machine's clock is within ${far} of the store's`);
+  const message = `this machine's clock is ${far} ${offset > 0 ? 'ahead of' : 'behind'} the store's`;
+  return { id: 'clock', status: 'warning', message, hint: 'Set it by NTP; workers go by that of the store.' };
+}
+
+export function stuckCheck({ stuck: { checked, started, lost, ended } }: Diagnosis): Check {
+  const count = started + lost + ended;
+  const looked = counted(checked, 'waiting step');
+  if (count === 0) return ok('stuck', `${looked}, none of them waits in vain`);
+  return {
+    id: 'stuck',
+    status: 'error',
+    message: `of ${looked}, ${count} wait for what will never come`,
+    hint: 'A running worker repairs them within minutes, app.repair() does at once. Has something removed or evicted jobs?',
+    details: [
+      `${started} wait for nothing`,
+      `${lost} wait for a job that is gone from the store`,
+      `${ended} wait for a job that has ended`,
+    ],
+  };
+}
+
+/** Without the app's code, nothing can be said of tasks and inputs. */
+export function queuedCheck({ queued: { checked, problems } }: Diagnosis, knowsTasks: boolean): Check {
+  const looked = counted(checked, 'queued job');
+  if (!knowsTasks)
+    return ok('queued', `${looked}; what they hold is checked with the app's code only (--app)`);
+  const bad = problems.filter(({ problem }) => problem !== 'foreign');
+  const foreign = problems.length - bad.length;
+  const others = foreign === 0 ? '' : `, ${foreign} of another program`;
+  if (bad.length === 0) return ok('queued', `${looked} fit the tasks of the app${others}`);
+  const unknown = bad.filter(({ problem }) => problem === 'unknown-task').length;
+  return {
+    id: 'queued',
+    status: 'error',
+    message: `of ${looked}, ${bad.length - unknown} do not fit the schema of their task, and ${unknown} are of tasks that the app does not have${others}`,
+    hint: 'They fail once a worker with this code takes them. Let the code take the old form too until they are done.',
+    details: bad.slice(0, MOST_DETAILS).map(({ id, task, queue, problem, issues = [] }) => {
+      const why =
+        problem === 'unknown-task'
+          ? 'no such task'
+          : issues.map(({ path, message }) => `${path}: ${message}`).join('; ');
+      return `${task} ${id} in ${queue}: ${why}`;
+    }),
+  };
+}
+
+// Judges whether the jobs that wait are taken by somebody.
+
+export function workloadChecks(
+  workers: readonly WorkerInfo[],
+  queues: readonly QueueInfo[],
+  now: number,
+): Check[] {
+  const findings = findingsOf(workers, queues, now);
+  if (findings.length > 0) return findings;
+  const online = workers.filter(({ state }) => state === 'online').length;
+  const waiting = queues.reduce((total, { counts }) => total + counts.waiting, 0);
+  return [
+    ok(
+      'workload',
+      `${counted(online, 'worker')} online, ${counted(waiting, 'job')} waiting in ${counted(queues.length, 'queue')}`,
+    ),
+  ];
+}
 
 type DoctorFlags = NamedAppFlags & OutputFlags & { readonly jobs: number };
 

@@ -1,13 +1,12 @@
 import type { RunGraph } from '@umbel/core';
 import { Option } from 'commander';
 import { checkShared, withApp } from '../app-commands.js';
+import { signatureOf } from '../app-loader.js';
 import { defineCommand } from '../command.js';
-import { EXIT } from '../errors/exit-codes.js';
+import { EXIT } from '../errors.js';
 import { examples, type NamedAppFlags, namedAppFlags, type OutputFlags, outputFlags } from '../flags.js';
-import type { Output } from '../output/output.js';
-import { table } from '../output/table.js';
-import { clean, cleanLine, shortDuration } from '../output/text.js';
-import { signatureOf } from '../signatures.js';
+import type { Output } from '../output.js';
+import { clean, cleanLine, shortDuration, table } from '../output.js';
 
 export interface GraphFormat {
   readonly format: 'mermaid' | 'dot' | 'json' | 'table';

@@ -1,10 +1,9 @@
+import { type OperatorFlags, operatorFlags, withOperated } from '../app-commands.js';
 import { defineCommand } from '../command.js';
-import { CliError } from '../errors/cli-error.js';
-import { EXIT } from '../errors/exit-codes.js';
+import { CliError, EXIT } from '../errors.js';
 import { examples, ownFlag } from '../flags.js';
-import { type OperatorFlags, operatorFlags, withOperated } from '../operating/app.js';
-import { type ConfirmFlags, confirmed, confirmFlag } from '../operating/confirm.js';
-import { cleanLine, counted } from '../output/text.js';
+import { type ConfirmFlags, confirmed, confirmFlag } from '../operator-flags.js';
+import { cleanLine, counted } from '../output.js';
 
 type PurgeFlags = OperatorFlags & ConfirmFlags & { readonly all?: boolean; readonly delayed?: boolean };
 

@@ -1,10 +1,9 @@
 import type { AsyncResult, JobInfo } from '@umbel/core';
 import { checkShared, resultCommand, withApp } from '../app-commands.js';
-import { duration } from '../args.js';
 import { defineCommand } from '../command.js';
-import { CliError } from '../errors/cli-error.js';
-import { EXIT } from '../errors/exit-codes.js';
+import { CliError, EXIT } from '../errors.js';
 import {
+  duration,
   examples,
   type NamedAppFlags,
   namedAppFlags,

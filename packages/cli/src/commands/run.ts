@@ -1,10 +1,18 @@
 import { checkShared, resultCommand, withApp } from '../app-commands.js';
+import { signatureOf } from '../app-loader.js';
 import { defineCommand } from '../command.js';
-import { EXIT } from '../errors/exit-codes.js';
-import { type AppFlags, connectionFlag, examples, type OutputFlags, outputFlags } from '../flags.js';
+import { EXIT } from '../errors.js';
+import {
+  type AppFlags,
+  connectionFlag,
+  examples,
+  type OutputFlags,
+  outputFlags,
+  type SendFlags,
+  sendFlags,
+  sendOptions,
+} from '../flags.js';
 import { readInput } from '../input.js';
-import { type SendFlags, sendFlags, sendOptions } from '../send-flags.js';
-import { signatureOf } from '../signatures.js';
 import { printWhenDone } from '../waiting.js';
 
 type RunFlags = AppFlags & OutputFlags & SendFlags;

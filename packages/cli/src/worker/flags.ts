@@ -1,19 +1,62 @@
 /** The flags of a worker, and the options that they are. */
-import type { WorkerOptions } from '@umbel/core';
+import type { AppWorker, WorkerOptions } from '@umbel/core';
 import type { Command, Option } from 'commander';
+import { CliError, EXIT } from '../errors.js';
 import {
   type Concurrency,
   concurrency,
   duration,
   durationOrNone,
+  flag,
   integer,
   processCount,
   type QueueList,
   queueList,
-} from '../args.js';
-import { flag } from '../flags.js';
+} from '../flags.js';
 import type { LogLevel } from './log.js';
-import { type ScalingFlags, scalingOptions } from './scaling.js';
+
+// What a worker does beyond taking jobs in one process.
+
+export interface ScalingFlags {
+  readonly processes?: number | 'auto';
+  readonly watch?: boolean;
+  readonly withSchedules?: boolean;
+  readonly withoutSchedules?: boolean;
+}
+
+/** @throws {CliError} if two of them contradict each other. */
+export function scalingOptions({
+  processes,
+  watch,
+  withSchedules,
+  withoutSchedules,
+}: ScalingFlags): WorkerOptions {
+  if (withSchedules && withoutSchedules)
+    throw new CliError({
+      exitCode: EXIT.usage,
+      what: '--with-schedules and --without-schedules do not go together.',
+      hint: 'Leave one of them out.',
+    });
+  return {
+    ...(processes !== undefined && { processes }),
+    ...(watch !== undefined && { watch }),
+    ...((withSchedules || withoutSchedules) && { schedules: !withoutSchedules }),
+  };
+}
+
+/** Whether this process is one of several of a worker: the first one tells of them all. */
+export function isOneOfSeveral({ processIndex }: AppWorker): boolean {
+  return processIndex !== undefined;
+}
+
+/**
+ * A process among several, to its end: its supervisor is told of it, also if it cannot be started, and the worker ends the
+ * process.
+ */
+export async function runAsOneOfSeveral(worker: AppWorker): Promise<never> {
+  await worker.start().catch(() => {});
+  return new Promise(() => {});
+}
 
 export interface WorkerFlags extends ScalingFlags {
   readonly queues?: QueueList;

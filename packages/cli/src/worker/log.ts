@@ -2,8 +2,8 @@
 import { hostname } from 'node:os';
 import type { ActiveAttempt, AttemptEnd, Logger } from '@umbel/core';
 import type { ActivityListener, EndedAttempt } from '@umbel/core/internal';
-import type { Colors, Output } from '../output/output.js';
-import { cleanLine, jsonText, shortDuration } from '../output/text.js';
+import type { Colors, Output } from '../output.js';
+import { cleanLine, jsonText, shortDuration } from '../output.js';
 
 /** As pino counts them. */
 const LEVELS = { debug: 20, info: 30, warn: 40, error: 50, silent: 100 } as const;

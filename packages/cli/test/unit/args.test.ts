@@ -10,7 +10,7 @@ import {
   moment,
   processCount,
   queueList,
-} from '../../src/args.js';
+} from '../../src/flags.js';
 
 describe('arguments', () => {
   test.each([

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { CliError } from '../../src/errors/cli-error.js';
-import { firstMistake, parseJson } from '../../src/json-input.js';
+import { CliError } from '../../src/errors.js';
+import { firstMistake, parseJson } from '../../src/input.js';
 
 const refusal = (text: string) => {
   try {

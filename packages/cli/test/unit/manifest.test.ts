@@ -1,7 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { withUmbel } from '../../src/init/manifest.js';
-import { packageManagerOf } from '../../src/init/package-manager.js';
-import { nameFrom } from '../../src/init/project.js';
+import { nameFrom, packageManagerOf, withUmbel } from '../../src/commands/init.js';
 
 describe('package.json', () => {
   test('is made where there is none', () => {

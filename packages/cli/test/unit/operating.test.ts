@@ -1,19 +1,11 @@
 import type { Answers, App, GraphEdge, GraphNode, QueueInfo, WorkerInfo } from '@umbel/core';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { judgeAnswers } from '../../src/operating/answers.js';
-import { findingsOf } from '../../src/operating/findings.js';
-import { upTo } from '../../src/operating/pages.js';
-import {
-  longDuration,
-  milliseconds,
-  momentOf,
-  pastMoment,
-  relative,
-  setClock,
-} from '../../src/operating/times.js';
-import { Output } from '../../src/output/output.js';
-import { layOut } from '../../src/runs/layout.js';
-import { frame } from '../../src/top/frame.js';
+import { layOut } from '../../src/commands/runs.js';
+import { frame } from '../../src/commands/top.js';
+import { longDuration, milliseconds, momentOf, pastMoment, relative, setClock } from '../../src/display.js';
+import { findingsOf } from '../../src/findings.js';
+import { judgeAnswers, upTo } from '../../src/operator-flags.js';
+import { Output } from '../../src/output.js';
 
 function written() {
   let text = '';

@@ -1,8 +1,16 @@
 import { describe, expect, test } from 'vitest';
-import { closest } from '../../src/output/closest.js';
-import { hasColors, isInteractive, Output } from '../../src/output/output.js';
-import { progressLine } from '../../src/output/progress.js';
-import { clean, cleanLine, inCommands, jsonText, shortDuration } from '../../src/output/text.js';
+import {
+  clean,
+  cleanLine,
+  closest,
+  hasColors,
+  inCommands,
+  isInteractive,
+  jsonText,
+  Output,
+  progressLine,
+  shortDuration,
+} from '../../src/output.js';
 
 const terminal = { isTTY: true, write: () => true };
 const pipe = { write: () => true };

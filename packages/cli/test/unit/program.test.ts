@@ -2,11 +2,10 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { parseSpec } from '../../src/app-loader.js';
+import { completionTree, scriptFor } from '../../src/commands/completion.js';
+import { nodeCheck } from '../../src/commands/doctor.js';
 import { isModule } from '../../src/commands/graph.js';
 import { COMMANDS } from '../../src/commands/index.js';
-import { scriptFor } from '../../src/completion/scripts.js';
-import { completionTree } from '../../src/completion/tree.js';
-import { nodeCheck } from '../../src/doctor/program-checks.js';
 import { definedCommands, helpPages } from '../../src/program.js';
 
 describe('the help', () => {

@@ -1,6 +1,6 @@
 import type { App, AppWorker, QueueCounts } from '@umbel/core';
 import { expect, test, vi } from 'vitest';
-import { closeWhenEmpty } from '../../src/worker/until-empty.js';
+import { closeWhenEmpty } from '../../src/worker/run-worker.js';
 
 const none: QueueCounts = {
   waiting: 0,

@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { CliError } from '../../src/errors/cli-error.js';
-import { banner } from '../../src/worker/banner.js';
+import { CliError } from '../../src/errors.js';
 import { workerOptions } from '../../src/worker/flags.js';
-import { loadTypeScriptInChildren } from '../../src/worker/isolated.js';
+import { banner, loadTypeScriptInChildren } from '../../src/worker/run-worker.js';
 
 describe('the options of a worker', () => {
   test('are the flags that were given, and no others', () => {

@@ -1,17 +1,53 @@
 /** What an operator has in hand: how an app's jobs, queues, workers and schedules are seen and directed. */
-import { type DeadLetters, deadLetters } from '../bullmq/dead-letters.js';
-import { isJobId } from '../bullmq/job-id.js';
+
+import { InvalidOptionError } from '../base/errors.js';
+import { listed } from '../base/text.js';
+import type { AsyncResult } from '../client/async-result.js';
+import { revokeJobs, StoredResult } from '../client/result.js';
+import type { WorkerQuery } from '../control/ask.js';
 import { type Control, controlOf } from '../control/control.js';
 import { type Inspect, inspectOf } from '../control/inspect.js';
-import { InvalidOptionError } from '../errors.js';
-import { INTERNAL_QUEUE } from '../flow/node.js';
-import { jobQueries, runQueries } from '../queries/jobs.js';
-import type { Jobs, Runs } from '../queries/query.js';
-import { StoredResult } from '../results/result.js';
-import { type Schedules, scheduleHandle } from '../schedules/handle.js';
-import { checkName } from '../tasks/options.js';
-import type { AppParts } from './parts.js';
-import { revokeByTag } from './tags.js';
+import { stateOf } from '../control/worker-record.js';
+import { isJobId } from '../job/ids.js';
+import { INTERNAL_QUEUE } from '../job/job-tree.js';
+import { type DeadLetters, deadLetters } from '../ops/dead-letters.js';
+import type { Jobs, Runs } from '../ops/job-query.js';
+import { jobQueries, runQueries } from '../ops/jobs.js';
+import { type Schedules, scheduleHandle } from '../schedule/handle.js';
+import { checkName, checkTags } from '../task/option-checks.js';
+import type { AppParts } from './wiring.js';
+
+// What bears a tag: found, and revoked.
+
+type TagParts = Pick<AppParts, 'tags' | 'store' | 'results' | 'runtime'>;
+
+export async function* findByTag(
+  { tags, store, results, runtime }: TagParts,
+  tag: string,
+): AsyncGenerator<AsyncResult<unknown>, void> {
+  checkTags([tag]);
+  await store.timeKnown();
+  for await (const { queue, id } of tags.find(tag, runtime.clock.now())) {
+    if (await store.holds(queue, id)) yield new StoredResult(results, { queue }, id);
+  }
+}
+
+/** The number of jobs of tasks that were marked. */
+export async function revokeByTag(
+  { tags, store, results, runtime }: TagParts,
+  tag: string,
+  isTerminated: boolean,
+): Promise<number> {
+  checkTags([tag]);
+  await store.timeKnown();
+  const now = runtime.clock.now();
+  let count = 0;
+  for await (const place of tags.find(tag, now)) {
+    const marked = await revokeJobs(results, place, { now, tag }, isTerminated);
+    count += marked.filter((job) => job.queue !== INTERNAL_QUEUE).length;
+  }
+  return count;
+}
 
 export interface Operating {
   readonly deadLetters: DeadLetters;
@@ -76,4 +112,27 @@ export function operatingOf(parts: () => AppParts): Operating {
       };
     }),
   };
+}
+
+// Whether anybody serves a queue: asked when a result does not come.
+
+/** What is to be done where no worker is known that serves a queue; undefined if one is. */
+export async function whoIsMissing(
+  asking: WorkerQuery,
+  app: string,
+  queue: string,
+): Promise<string | undefined> {
+  const records = await asking.records();
+  const present = records.filter((record) => stateOf(record, asking.now) !== 'missing');
+  // Every worker serves the queue of compositions.
+  const isServed =
+    queue === INTERNAL_QUEUE
+      ? present.length > 0
+      : present.some(({ queues }) => Object.hasOwn(queues, queue));
+  if (isServed) return undefined;
+  const others = [...new Set(present.flatMap(({ queues }) => Object.keys(queues)))].sort();
+  if (queue === INTERNAL_QUEUE || others.length === 0) {
+    return `No worker of app "${app}" is known to run: start one, with the same store, name of the app and prefix.`;
+  }
+  return `No worker is known that serves queue "${queue}" of app "${app}" (served: ${listed(others)}): start one with app.worker({ queues: ['${queue}'] }), or correct the queue.`;
 }

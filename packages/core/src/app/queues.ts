@@ -1,17 +1,18 @@
 /** The queues of an app: which there are, and handles of them. */
-import { type QueueHandle, queueHandle, setConcurrency, setRateLimit } from '../bullmq/queue-handle.js';
-import type { Store } from '../bullmq/store.js';
-import type { Asking } from '../control/asking.js';
-import { INTERNAL_QUEUE } from '../flow/node.js';
-import { checkQueue } from '../tasks/options.js';
-import type { Registry } from '../tasks/registry.js';
-import type { Router } from '../tasks/routing.js';
+
+import type { WorkerQuery } from '../control/ask.js';
+import { INTERNAL_QUEUE } from '../job/job-tree.js';
+import { type QueueHandle, queueHandle, setConcurrency, setRateLimit } from '../store/queues.js';
+import type { Store } from '../store/store.js';
+import type { Registry } from '../task/definition.js';
+import { checkQueue } from '../task/option-checks.js';
+import type { Router } from '../task/routing.js';
 
 export interface QueueParts {
   readonly router: Router;
   readonly registry: Registry;
   readonly store: Store;
-  readonly asking: Asking;
+  readonly asking: WorkerQuery;
   readonly now: () => number;
 }
 

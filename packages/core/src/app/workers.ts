@@ -1,20 +1,20 @@
 /** The workers of an app in this process. */
 import { hostname } from 'node:os';
-import { appClosed } from '../bullmq/closing.js';
-import { connectionFacts, isShared } from '../bullmq/connection.js';
-import { registeredTasks } from '../control/registered.js';
-import type { AppFacts } from '../control/worker-control.js';
-import { listed } from '../errors/describe.js';
-import type { Executor } from '../running/execute.js';
-import { AbsentWorker } from '../running/processes/absent-worker.js';
-import { planWorker, type WorkerPlan, type WorkerRole } from '../running/processes/worker-plan.js';
-import type { ActivityListener } from '../running/worker/activity.js';
-import type { AppWorker } from '../running/worker/app-worker.js';
-import { DeferredWorker } from '../running/worker/deferred-worker.js';
-import { queuesToServe, type WorkerOptions } from '../running/worker/options.js';
-import type { WorkerParts } from '../running/worker/parts.js';
-import type { QueueWorker } from '../running/worker/worker.js';
-import type { AppParts } from './parts.js';
+import { listed } from '../base/text.js';
+import { registeredTasks } from '../control/inspect.js';
+import { connectionFacts, isShared } from '../store/connection.js';
+import { appClosed } from '../store/queue-pool.js';
+import type { ActivityListener } from '../worker/activity.js';
+import type { AppWorker } from '../worker/app-worker.js';
+import type { AppFacts } from '../worker/control-endpoint.js';
+import type { Executor } from '../worker/executor.js';
+import { LazyWorker } from '../worker/lazy-worker.js';
+import { queuesToServe, type WorkerOptions } from '../worker/options.js';
+import type { WorkerParts } from '../worker/parts.js';
+import { NoopWorker } from '../worker/supervisor/child-worker.js';
+import { planWorker, type WorkerPlan, type WorkerRole } from '../worker/supervisor/plan.js';
+import type { QueueWorker } from '../worker/worker.js';
+import type { AppParts } from './wiring.js';
 
 function defaultName(): string {
   return `${hostname()}.${process.pid}`;
@@ -48,8 +48,8 @@ export class Workers {
   make(options: WorkerOptions): AppWorker {
     const isStoreShared = isShared(this.#parts.storeOptions.connection);
     const { normalized, role } = planWorker(options, defaultName(), isStoreShared);
-    if (role === undefined) return new AbsentWorker(normalized.name);
-    const worker = new DeferredWorker({
+    if (role === undefined) return new NoopWorker(normalized.name);
+    const worker = new LazyWorker({
       name: role.kind === 'process' ? role.place.name : normalized.name,
       isSupervisor: role.kind === 'supervisor',
       processIndex: role.kind === 'process' ? role.place.index : undefined,
@@ -66,7 +66,7 @@ export class Workers {
   /** What makes workers in this process, whatever started it. */
   async ownMaker(): Promise<(options: WorkerOptions) => QueueWorker> {
     const [{ QueueWorker }, executor] = await Promise.all([
-      import('../running/worker/worker.js'),
+      import('../worker/worker.js'),
       this.#parts.executor(),
     ]);
     return (options) => {
@@ -86,7 +86,7 @@ export class Workers {
       throw appClosed();
     }
     const [{ createWorker }, executor] = await Promise.all([
-      import('../running/processes/create-worker.js'),
+      import('../worker/supervisor/supervisor.js'),
       this.#parts.executor(),
     ]);
     return createWorker(

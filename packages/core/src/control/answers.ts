@@ -1,9 +1,9 @@
+import type { AttemptOutcome } from '../job/job.js';
 /** What workers answer, and how it is read: anybody may have written it. */
-import type { ConnectionFacts } from '../bullmq/connection.js';
-import type { RepairCounts } from '../bullmq/repair.js';
-import type { ActiveAttempt, AttemptCounts } from '../running/worker/activity.js';
-import { countOf, type Fields, fieldsOf, listOf, ratioOf, textOf, timeOf } from './reading.js';
-import type { JsonSchema, RegisteredTask } from './registered.js';
+import type { ConnectionFacts } from '../store/connection.js';
+import type { RepairCounts } from '../store/repair.js';
+import type { JsonSchema, RegisteredTask } from './inspect.js';
+import { countOf, type Fields, fieldsOf, listOf, ratioOf, textOf, timeOf } from './messages.js';
 import { readQueues, type ServedQueue } from './worker-record.js';
 
 /** What a worker has done, and how it fares. */
@@ -54,7 +54,7 @@ export interface WorkerConf {
 }
 
 /** What a worker serves once it has obeyed. */
-export interface Obeyed {
+export interface ControlResult {
   readonly queues: Readonly<Record<string, ServedQueue>>;
 }
 
@@ -173,7 +173,7 @@ export function readConf(value: unknown): WorkerConf | undefined {
   };
 }
 
-export function readObeyed(value: unknown): Obeyed {
+export function readControlResult(value: unknown): ControlResult {
   return { queues: readQueues(fieldsOf(value).queues) };
 }
 
@@ -192,3 +192,27 @@ function texts(value: unknown): string[] {
 function schemaOf(value: unknown): JsonSchema | null {
   return fieldsOf(value) === value ? fieldsOf(value) : null;
 }
+
+/** An attempt that runs. */
+export interface ActiveAttempt {
+  /** Of its job. */
+  readonly id: string;
+  readonly task: string;
+  readonly queue: string;
+  /** The composition that it is a step of. */
+  readonly runId?: string;
+  /** Counted from 1. */
+  readonly attempt: number;
+  readonly startedAt: Date;
+  /**
+   * How long the job had waited for a worker, in milliseconds, since it was sent and its delay was over. Only of first
+   * attempts at jobs that waited for no others: when a step or a retry was ready is not stored.
+   */
+  readonly waitedMs?: number;
+}
+
+/** How an attempt has ended: `returned` ones go back to their queue uncharged, of `lost` ones another worker's counts. */
+export type AttemptEnd = Exclude<AttemptOutcome['kind'], 'retry'> | 'retried';
+
+/** Attempts since the worker was started, by how they ended. */
+export type AttemptCounts = Readonly<Record<AttemptEnd, number>>;

@@ -1,15 +1,14 @@
 /** What an app's workers, queues and jobs can be told, from any process. */
-import type { QueueHandle } from '../bullmq/queue-handle.js';
-import { type Duration, durationMs } from '../duration.js';
-import { InvalidOptionError } from '../errors.js';
-import type { AsyncResult, RevokeOptions } from '../results/async-result.js';
-import { isTerminating } from '../results/options.js';
-import { type Concurrency, concurrencyBounds } from '../running/worker/concurrency.js';
-import { checkOptions } from '../tasks/known-options.js';
-import { checkInteger, checkQueue, checkText } from '../tasks/options.js';
-import type { Rate } from '../tasks/rate.js';
-import { type Obeyed, readObeyed, readShuttingDown, type ShuttingDown } from './answers.js';
-import { type Answers, ASK_OPTIONS, type Asking, type AskOptions } from './asking.js';
+
+import { InvalidOptionError } from '../base/errors.js';
+import { checkInteger, checkOptions, checkText } from '../base/option-checks.js';
+import { type Duration, durationMs } from '../base/time.js';
+import type { AsyncResult, RevokeOptions } from '../client/async-result.js';
+import { isTerminating } from '../client/async-result.js';
+import type { QueueHandle } from '../store/queues.js';
+import { type Concurrency, checkQueue, concurrencyBounds, type Rate } from '../task/option-checks.js';
+import { type ControlResult, readControlResult, readShuttingDown, type ShuttingDown } from './answers.js';
+import { type Answers, ASK_OPTIONS, type AskOptions, type WorkerQuery } from './ask.js';
 
 /**
  * Directs the workers, queues and jobs of an app, from any process. What concerns jobs and queues is stored, and holds
@@ -41,14 +40,14 @@ export interface Control {
   setConcurrency(
     concurrency: Concurrency,
     options?: AskOptions & { queue?: string | undefined },
-  ): Promise<Answers<Obeyed>>;
+  ): Promise<Answers<ControlResult>>;
   /** Lets workers serve one more queue. A worker whose app has none of that name answers with an error. */
   addQueue(
     queue: string,
     options?: AskOptions & { concurrency?: Concurrency | undefined },
-  ): Promise<Answers<Obeyed>>;
+  ): Promise<Answers<ControlResult>>;
   /** Lets workers take no more jobs of a queue; those that run go on. A worker that does not serve it answers with an error. */
-  cancelQueue(queue: string, options?: AskOptions): Promise<Answers<Obeyed>>;
+  cancelQueue(queue: string, options?: AskOptions): Promise<Answers<ControlResult>>;
   /**
    * Ends workers as SIGTERM does: each answers, takes no more jobs, waits for those that run, gives back those that run
    * too long, and closes its app, if that has no other worker. A process that has nothing else to do ends by itself.
@@ -62,7 +61,7 @@ export interface Control {
 }
 
 export interface ControlParts {
-  readonly asking: Asking;
+  readonly asking: WorkerQuery;
   /** Handles of jobs of any of the app's queues, and of those that its workers serve. @throws {InvalidOptionError} */
   readonly results: (ids: readonly string[]) => Promise<readonly AsyncResult<unknown>[]>;
   readonly revokeByTag: (query: { tag: string; terminate: boolean }) => Promise<number>;
@@ -102,17 +101,17 @@ export function controlOf(parts: () => ControlParts): Control {
       const { queue, ...options } = checkOptions(given, { ...ASK_OPTIONS, queue: true });
       concurrencyBounds('concurrency', concurrency);
       if (queue !== undefined) checkQueue('queue', queue);
-      return parts().asking.ask('set-concurrency', { concurrency, queue }, readObeyed, options);
+      return parts().asking.ask('set-concurrency', { concurrency, queue }, readControlResult, options);
     },
     async addQueue(queue, given = {}) {
       const { concurrency, ...options } = checkOptions(given, { ...ASK_OPTIONS, concurrency: true });
       checkQueue('queue', queue);
       if (concurrency !== undefined) concurrencyBounds('concurrency', concurrency);
-      return parts().asking.ask('add-queue', { queue, concurrency }, readObeyed, options);
+      return parts().asking.ask('add-queue', { queue, concurrency }, readControlResult, options);
     },
     async cancelQueue(queue, options) {
       checkQueue('queue', queue);
-      return parts().asking.ask('cancel-queue', { queue }, readObeyed, options);
+      return parts().asking.ask('cancel-queue', { queue }, readControlResult, options);
     },
     async shutdown(given = {}) {
       const { jobsTimeout, ...options } = checkOptions(given, { ...ASK_OPTIONS, jobsTimeout: true });

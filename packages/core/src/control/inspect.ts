@@ -1,18 +1,23 @@
 /** What can be asked of an app's workers and queues, from any process. */
-import { appsIn, type FoundApps } from '../bullmq/app-names.js';
+
+import type { StandardJSONSchemaV1 } from '@standard-schema/spec';
+import { checkInteger, checkOptions, type OptionNames } from '../base/option-checks.js';
+import { isPlainObject } from '../base/text.js';
+import { appsIn, type FoundApps } from '../store/app-names.js';
 import {
   delayedJobs,
   nextJobs,
   oldestWaitingAt,
+  type QueueCounts,
+  queueCounts,
   queueSettings,
   type WaitingJob,
-} from '../bullmq/queue-facts.js';
-import { type QueueCounts, queueCounts } from '../bullmq/queue-handle.js';
-import type { Store } from '../bullmq/store.js';
-import type { ActiveAttempt } from '../running/worker/activity.js';
-import { checkOptions, type OptionNames } from '../tasks/known-options.js';
-import { checkInteger } from '../tasks/options.js';
+} from '../store/queues.js';
+import type { Store } from '../store/store.js';
+import type { TaskEntry } from '../task/definition.js';
+import type { Schema } from '../task/types/task.js';
 import {
+  type ActiveAttempt,
   readAttempts,
   readConf,
   readStats,
@@ -20,8 +25,7 @@ import {
   type WorkerConf,
   type WorkerStats,
 } from './answers.js';
-import type { Answers, Asking, AskOptions } from './asking.js';
-import type { RegisteredTask } from './registered.js';
+import type { Answers, AskOptions, WorkerQuery } from './ask.js';
 import { stateOf, type WorkerInfo, type WorkerRecord, workersOf } from './worker-record.js';
 
 /** That a worker is there. */
@@ -126,7 +130,7 @@ export interface Inspect {
 }
 
 export interface InspectParts {
-  readonly asking: Asking;
+  readonly asking: WorkerQuery;
   readonly store: Store;
   /** The queues of the app, and those that its workers serve. */
   readonly queues: () => Promise<readonly string[]>;
@@ -250,4 +254,87 @@ function shown({ id, task, queue, runId, attempt, enqueuedAt, problem }: Waiting
     enqueuedAt: new Date(enqueuedAt),
     ...(problem !== undefined && { problem }),
   };
+}
+
+// The tasks that a worker can run, as it tells of them.
+
+/** A JSON Schema of the draft 2020-12. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+/** A task that a worker has a handler for. */
+export interface RegisteredTask {
+  readonly name: string;
+  /** Where its calls go, as far as no input decides. */
+  readonly queue: string;
+  /** Of its input, as it is sent, and of its result; null if it has no schema, or one that gives no JSON Schema. */
+  readonly input: JsonSchema | null;
+  readonly output: JsonSchema | null;
+  readonly attempts: number;
+  readonly timeoutMs: number | null;
+  readonly expiresMs: number | null;
+  readonly priority: number;
+  /** Whether it runs in a child process. */
+  readonly isIsolated: boolean;
+  readonly states: readonly string[];
+  /** Names of the failures that it may end with. */
+  readonly failures: readonly string[];
+}
+
+export function registeredTasks(
+  tasks: readonly TaskEntry[],
+  queueOf: (task: string, own: string | undefined) => string,
+): RegisteredTask[] {
+  return tasks.map(({ name, options, input, output, isolate, states = [], failures = {} }) => ({
+    name,
+    queue: queueOf(name, options.queue),
+    input: jsonSchemaOf(input, 'input'),
+    output: jsonSchemaOf(output, 'output'),
+    attempts: options.retry?.attempts ?? 1,
+    timeoutMs: options.timeoutMs ?? null,
+    expiresMs: options.expiresMs ?? null,
+    priority: options.priority ?? 0,
+    isIsolated: isolate !== undefined,
+    states,
+    failures: Object.keys(failures),
+  }));
+}
+
+/** @see https://standardschema.dev/json-schema */
+function jsonSchemaOf(schema: Schema | undefined, side: 'input' | 'output'): JsonSchema | null {
+  const standard = schema?.['~standard'] as Partial<StandardJSONSchemaV1.Props> | undefined;
+  try {
+    const found = standard?.jsonSchema?.[side]({ target: 'draft-2020-12' });
+    return isPlainObject(found) ? withoutValues(found) : null;
+  } catch {
+    return null; // it says so of what JSON Schema cannot express
+  }
+}
+
+/** Keywords whose values are values of the user's: what a field is by default may be nobody's business. */
+const VALUES: ReadonlySet<string> = new Set(['default', 'examples', 'example']);
+/** Keywords whose keys are names, and no keywords. */
+const NAMED: ReadonlySet<string> = new Set([
+  'properties',
+  'patternProperties',
+  '$defs',
+  'definitions',
+  'dependentSchemas',
+]);
+/** Keywords whose values are no schemas. */
+const PLAIN: ReadonlySet<string> = new Set(['enum', 'const', 'required', 'type']);
+
+function withoutValues(schema: Record<string, unknown>): Record<string, unknown> {
+  const kept = Object.entries(schema).filter(([keyword]) => !VALUES.has(keyword));
+  return Object.fromEntries(
+    kept.map(([keyword, value]) => {
+      if (PLAIN.has(keyword)) return [keyword, value];
+      if (!NAMED.has(keyword) || !isPlainObject(value)) return [keyword, below(value)];
+      return [keyword, Object.fromEntries(Object.entries(value).map(([name, item]) => [name, below(item)]))];
+    }),
+  );
+}
+
+function below(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(below);
+  return isPlainObject(value) ? withoutValues(value) : value;
 }

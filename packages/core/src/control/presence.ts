@@ -5,10 +5,11 @@
  * new ─start─▶ announced ─begin─▶ beating ─stop─▶ gone
  * ```
  */
-import { publishPresence, removeRecords, writeRecord } from '../bullmq/control.js';
-import type { Store } from '../bullmq/store.js';
-import { isUmbelError } from '../errors.js';
-import { clearTimeout, setTimeout } from '../real-timers.js';
+
+import { isUmbelError } from '../base/errors.js';
+import { clearTimeout, setTimeout } from '../base/real-timers.js';
+import { publishPresence, removeRecords, writeRecord } from '../store/control-queue.js';
+import type { Store } from '../store/store.js';
 import type { WorkerIdentity, WorkerRecord } from './worker-record.js';
 
 export interface PresenceOptions {

@@ -1,5 +1,5 @@
 /** What a worker tells of itself, every few seconds, and what is made of it by those who look. */
-import { countOf, fieldsOf, isWorkerId, parsed, ratioOf, textOf, timeOf } from './reading.js';
+import { countOf, fieldsOf, isWorkerId, parsed, ratioOf, textOf, timeOf } from './messages.js';
 
 /** A queue that a worker serves. */
 export interface ServedQueue {

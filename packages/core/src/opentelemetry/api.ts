@@ -1,5 +1,7 @@
 import type * as Api from '@opentelemetry/api';
-import { optionalPeer } from '../optional-peer.js';
+import type { Context, SpanContext } from '@opentelemetry/api';
+import { optionalPeer } from '../base/modules.js';
+import type { TaskContext } from '../task/context.js';
 
 export type OpenTelemetry = typeof Api;
 
@@ -22,4 +24,27 @@ function bundled(): unknown {
   } catch {
     return undefined;
   }
+}
+
+// A span's place as text, as W3C's Trace Context writes it: what is stored does not depend on the app's propagator.
+
+export function traceparentOf({ traceId, spanId, traceFlags }: SpanContext): string {
+  return `00-${traceId}-${spanId}-${(traceFlags & 0xff).toString(16).padStart(2, '0')}`;
+}
+
+/** The place of a span of another process; the text has been checked when it was read. */
+export function spanContextOf(traceparent: string): SpanContext {
+  const [, traceId = '', spanId = '', flags = ''] = traceparent.split('-');
+  return { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
+}
+
+/**
+ * The context that a call, or the composition it belongs to, was sent in: its trace and its baggage. Hooks are called
+ * outside of the attempt's span; what they log belongs to the same trace with `context.with(senderContext(ctx), …)`.
+ * @throws {MissingPackageError} if `@opentelemetry/api` is not installed.
+ */
+export function senderContext({ headers }: Pick<TaskContext, 'headers'>): Context {
+  const { propagation, ROOT_CONTEXT } = openTelemetry();
+  // Not below the active context, which is that of whoever started the worker.
+  return propagation.extract(ROOT_CONTEXT, headers);
 }

@@ -1,4 +1,4 @@
 /** Traces with OpenTelemetry, which is an optional peer: `npm install @opentelemetry/api`. */
-export { ATTRIBUTE } from './attributes.js';
-export { senderContext } from './sender.js';
-export { type TracingOptions, tracing } from './tracing.js';
+
+export { senderContext } from './api.js';
+export { ATTRIBUTE, type TracingOptions, tracing } from './tracing.js';

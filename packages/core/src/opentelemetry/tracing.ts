@@ -1,17 +1,68 @@
 /** Middleware that makes spans: of what sends, and of every attempt, linked to the steps whose results it takes. */
+import type { Attributes, Span, Tracer } from '@opentelemetry/api';
+import { InvalidOptionError } from '../base/errors.js';
+import { checkOptions, type OptionNames } from '../base/option-checks.js';
+import { performance } from '../base/real-timers.js';
+import { nameOf } from '../codec/error-fields.js';
+import { toError } from '../codec/error-record.js';
+import type { TaskContext } from '../task/context.js';
+import type { Middleware, OutgoingCall } from '../task/middleware.js';
+import { TRACING, type TracedAttempt, type Tracing } from '../worker/tracing.js';
+import { type OpenTelemetry, openTelemetry, senderContext, spanContextOf, traceparentOf } from './api.js';
 
-import type { Span, Tracer } from '@opentelemetry/api';
-import { InvalidOptionError } from '../errors.js';
-import { performance } from '../real-timers.js';
-import { TRACING, type TracedAttempt, type Tracing } from '../running/tracing.js';
-import { checkOptions, type OptionNames } from '../tasks/known-options.js';
-import type { Middleware } from '../tasks/middleware.js';
-import { nameOf } from '../wire/error-fields.js';
-import { toError } from '../wire/error-record.js';
-import { type OpenTelemetry, openTelemetry } from './api.js';
-import { ATTRIBUTE, attemptAttributes, sendAttributes, sentAttributes } from './attributes.js';
-import { senderContext } from './sender.js';
-import { spanContextOf, traceparentOf } from './traceparent.js';
+// What spans tell beside their names; never inputs and results.
+
+/** Names from OpenTelemetry's semantic conventions for messaging (1.45, still in development), and Umbel's own. */
+export const ATTRIBUTE = {
+  system: 'messaging.system.name',
+  operation: 'messaging.operation.name',
+  operationType: 'messaging.operation.type',
+  /** The queue. */
+  destination: 'messaging.destination.name',
+  /** The job. */
+  messageId: 'messaging.message.id',
+  /** The run. */
+  conversationId: 'messaging.message.conversation_id',
+  errorType: 'error.type',
+  task: 'umbel.task',
+  attempt: 'umbel.attempt',
+  /** How many steps gave the attempt its values; of more than 128 only the first are linked. */
+  links: 'umbel.links',
+} as const;
+
+export function sendAttributes({ task }: Pick<OutgoingCall, 'task'>): Attributes {
+  return { ...operation('send'), ...(task !== undefined && { [ATTRIBUTE.task]: task }) };
+}
+
+/** What was sent: a call has the id of a job, a composition that of a run. */
+export function sentAttributes({ task }: Pick<OutgoingCall, 'task'>, id: string): Attributes {
+  return { [task === undefined ? ATTRIBUTE.conversationId : ATTRIBUTE.messageId]: id };
+}
+
+export function attemptAttributes({
+  queue,
+  id,
+  runId,
+  name,
+  attempt,
+}: Pick<TaskContext, 'queue' | 'id' | 'runId' | 'name' | 'attempt'>): Attributes {
+  return {
+    ...operation('process'),
+    [ATTRIBUTE.destination]: queue,
+    [ATTRIBUTE.messageId]: id,
+    ...(runId !== undefined && { [ATTRIBUTE.conversationId]: runId }),
+    [ATTRIBUTE.task]: name,
+    [ATTRIBUTE.attempt]: attempt,
+  };
+}
+
+function operation(name: 'send' | 'process'): Attributes {
+  return {
+    [ATTRIBUTE.system]: 'bullmq',
+    [ATTRIBUTE.operation]: name,
+    [ATTRIBUTE.operationType]: name,
+  };
+}
 
 export interface TracingOptions {
   /** Makes the spans. Default: that of the global provider, as soon as an SDK has set one. */

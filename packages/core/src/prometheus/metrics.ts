@@ -1,15 +1,186 @@
-import type { Registry } from 'prom-client';
-import { type App, coreOf } from '../app.js';
-import { InvalidOptionError } from '../errors.js';
-import type { MetricsSource } from '../running/worker/health.js';
-import { checkOptions, type OptionNames } from '../tasks/known-options.js';
-import { isPlainObject } from '../wire/plain-object.js';
-import { aggregate, type MetricJson } from './aggregate.js';
-import { AttemptMetrics } from './attempts.js';
-import { promClient } from './client.js';
-import { Making } from './making.js';
-import { queueMetrics } from './queues.js';
-import { workerMetrics } from './workers.js';
+import type * as Client from 'prom-client';
+import type { Aggregator, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { type App, coreOf } from '../app/app.js';
+import { InvalidOptionError } from '../base/errors.js';
+import { optionalPeer } from '../base/modules.js';
+import { checkOptions, type OptionNames } from '../base/option-checks.js';
+import { isPlainObject } from '../base/text.js';
+import type { ActiveAttempt } from '../control/answers.js';
+import type { ActivityListener, EndedAttempt } from '../worker/activity.js';
+import type { MetricsSource } from '../worker/health.js';
+import { queueMetrics, workerMetrics } from './queues.js';
+
+export type PromClient = typeof Client;
+
+/** @throws {MissingPackageError} if it is not installed. */
+export function promClient(): PromClient {
+  return optionalPeer('prom-client', 'Metrics (@umbel/core/prometheus)', bundled) as PromClient;
+}
+
+/** In a bundle. In the files of this package there is no `require`; nor is there a package that was left out. */
+function bundled(): unknown {
+  try {
+    return require('prom-client');
+  } catch {
+    return undefined;
+  }
+}
+
+/** A metric as plain data, with its values: what prom-client's `getMetricsAsJSON` gives. It may be sent as JSON. */
+export interface MetricJson {
+  readonly name: string;
+  readonly help: string;
+  readonly type: unknown;
+  readonly aggregator: unknown;
+}
+
+/**
+ * The metrics of several processes as one: counters, histograms and what workers have under way are summed; of queues,
+ * which every process reads from the store, the largest counts.
+ * @param processes What `metrics.json()` has given in each.
+ * @throws {MissingPackageError} if `prom-client` is not installed.
+ */
+export function aggregate(processes: readonly (readonly MetricJson[])[]): MetricsSource {
+  const { AggregatorRegistry } = promClient();
+  const register = AggregatorRegistry.aggregate(processes as unknown as object[]); // lists, whatever its type says
+  return { contentType: register.contentType, text: () => register.metrics() };
+}
+
+/** Names that come from handlers, as values of a label: each one makes another series, which costs memory for ever. */
+export class BoundedNames {
+  readonly #known = new Set<string>();
+  readonly #most: number;
+
+  /** @param most How many different names are let through; the rest are `other`. */
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** The name, or `other` for one that is no class's name, or comes after too many. */
+  of(name: string): string {
+    if (this.#known.has(name)) return name;
+    if (this.#known.size >= this.#most || !/^[A-Za-z_$][\w$]{0,63}$/.test(name)) return 'other';
+    this.#known.add(name);
+    return name;
+  }
+}
+
+// Metrics of attempts, as they begin and end in this process.
+
+/** Different classes of errors that are told apart. */
+const ERROR_NAMES = 50;
+
+export class AttemptMetrics implements ActivityListener {
+  readonly #attempts: Counter<'task' | 'queue' | 'state'>;
+  readonly #durations: Histogram<'task' | 'queue'>;
+  readonly #waits: Histogram<'task' | 'queue'>;
+  readonly #retries: Counter<'task'>;
+  readonly #failures: Counter<'task' | 'error'>;
+  readonly #errors = new BoundedNames(ERROR_NAMES);
+  readonly #hasTask: (name: string) => boolean;
+
+  constructor(making: Making, buckets: readonly number[], hasTask: (name: string) => boolean) {
+    this.#hasTask = hasTask;
+    this.#attempts = making.counter('attempts_total', 'Attempts that have ended, by how', [
+      'task',
+      'queue',
+      'state',
+    ]);
+    this.#durations = making.histogram(
+      'attempt_duration_seconds',
+      'How long attempts took whose handler has run, however they ended',
+      ['task', 'queue'],
+      buckets,
+    );
+    this.#waits = making.histogram(
+      'wait_seconds',
+      'How long jobs waited for a worker, until their first attempt, since they were sent and their delay was over; ' +
+        'without steps that waited for others',
+      ['task', 'queue'],
+      buckets,
+    );
+    this.#retries = making.counter('retries_total', 'Attempts that are followed by another', ['task']);
+    this.#failures = making.counter(
+      'failures_total',
+      'Jobs that have failed for good by themselves, by class of error',
+      ['task', 'error'],
+    );
+  }
+
+  started({ task, queue, waitedMs }: ActiveAttempt): void {
+    if (waitedMs !== undefined) this.#waits.observe({ task: this.#nameOf(task), queue }, waitedMs / 1000);
+  }
+
+  ended({ task: given, queue }: ActiveAttempt, { end, durationMs, error, isUpstream }: EndedAttempt): void {
+    const task = this.#nameOf(given);
+    this.#attempts.inc({ task, queue, state: isUpstream ? 'upstream_failed' : end });
+    if (isUpstream) return;
+    if (end === 'retried') this.#retries.inc({ task });
+    if (end === 'failed') this.#failures.inc({ task, error: this.#errors.of(error ?? '') });
+    if (end === 'completed' || end === 'failed' || end === 'retried')
+      this.#durations.observe({ task, queue }, durationMs / 1000);
+  }
+
+  /** The task's, if this process knows it: whoever can write to the store could make up any number of names. */
+  #nameOf(task: string): string {
+    return this.#hasTask(task) ? task : 'unknown';
+  }
+}
+
+// Makes metrics in one register, under one prefix, and takes them out again.
+
+export class Making {
+  readonly #client: PromClient;
+  readonly #register: Registry;
+  readonly #prefix: string;
+  readonly #names: string[] = [];
+
+  constructor(client: PromClient, register: Registry, prefix: string) {
+    this.#client = client;
+    this.#register = register;
+    this.#prefix = prefix;
+  }
+
+  counter<Label extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly Label[],
+    collect?: (this: Counter<Label>) => void,
+  ): Counter<Label> {
+    return new this.#client.Counter({ ...this.#common(name, help), labelNames, ...(collect && { collect }) });
+  }
+
+  /** @param aggregator How the values of several processes become one. */
+  gauge<Label extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly Label[],
+    aggregator: Aggregator,
+    collect: (this: Gauge<Label>) => void | Promise<void>,
+  ): Gauge<Label> {
+    return new this.#client.Gauge({ ...this.#common(name, help), labelNames, aggregator, collect });
+  }
+
+  histogram<Label extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly Label[],
+    buckets: readonly number[],
+  ): Histogram<Label> {
+    return new this.#client.Histogram({ ...this.#common(name, help), labelNames, buckets: [...buckets] });
+  }
+
+  /** Takes all of them out of the register. */
+  removeAll(): void {
+    for (const name of this.#names) this.#register.removeSingleMetric(name);
+  }
+
+  #common(name: string, help: string): { name: string; help: string; registers: Registry[] } {
+    const whole = `${this.#prefix}${name}`;
+    this.#names.push(whole);
+    return { name: whole, help, registers: [this.#register] };
+  }
+}
 
 export interface MetricsOptions {
   /** Where the metrics are registered. Default: a register of their own. */

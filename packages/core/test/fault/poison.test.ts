@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { type App, createApp, TaskFailedError } from '@umbel/core';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, inject, test, vi } from 'vitest';
-import { MAX_LOST_STARTS } from '../../src/running/lost-starts.js';
+import { MAX_LOST_STARTS } from '../../src/worker/poison.js';
 
 const program = fileURLToPath(new URL('./poison-program.mjs', import.meta.url));
 const LOCK_MS = 1000;

@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { watchFiles, watchPlan } from '../../src/running/processes/file-watch.js';
-import type { WatchedFiles } from '../../src/running/processes/options.js';
+import type { WatchedFiles } from '../../src/worker/options.js';
+import { watchFiles, watchPlan } from '../../src/worker/supervisor/file-watch.js';
 
 let folder: string;
 let told: string[][];

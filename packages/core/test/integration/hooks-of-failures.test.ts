@@ -5,7 +5,7 @@ import { type App, type Hooks, isUmbelError, type TaskContext } from '@umbel/cor
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type Engine, onEveryEngine } from '../../../../test/engines.js';
-import { MAX_LOST_STARTS } from '../../src/running/lost-starts.js';
+import { MAX_LOST_STARTS } from '../../src/worker/poison.js';
 import { onRedis, plantJobs } from '../support/planting.js';
 
 const soon = { timeout: '10s' } as const;

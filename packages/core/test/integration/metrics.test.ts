@@ -7,7 +7,7 @@ import { Registry } from 'prom-client';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import { memory, onEveryEngine } from '../../../../test/engines.js';
-import { MemoryBackend } from '../../../testing/src/memory/memory-backend.js';
+import { MemoryBackend } from '../../../testing/src/memory/backend.js';
 import { beginning, samplesOf } from '../support/metrics.js';
 
 const soon = { timeout: '20s' } as const;

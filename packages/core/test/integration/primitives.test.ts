@@ -2,9 +2,9 @@
 import { Queue, Worker } from 'bullmq';
 import { expect, test } from 'vitest';
 import { onEveryEngine } from '../../../../test/engines.js';
-import { mergeData } from '../../src/bullmq/merge-data.js';
-import { type Primitives, primitivesOf } from '../../src/bullmq/primitives/jobs.js';
-import type { Envelope } from '../../src/wire/envelope.js';
+import type { Envelope } from '../../src/job/envelope.js';
+import { mergeData } from '../../src/store/job-options.js';
+import { type Primitives, primitivesOf } from '../../src/store/primitives/jobs.js';
 
 onEveryEngine('a lock', (engine) => {
   async function claimed() {

@@ -2,8 +2,8 @@
 import type { App } from '@umbel/core';
 import { expect, test, vi } from 'vitest';
 import { onEveryEngine } from '../../../../test/engines.js';
-import { type Below, jobJson, linkOf } from '../../src/bullmq/job-json.js';
-import { encodeEnvelope } from '../../src/wire/envelope.js';
+import { encodeEnvelope } from '../../src/job/envelope.js';
+import { type Below, jobJson, linkOf } from '../../src/store/add.js';
 
 const HOUR_MS = 3_600_000;
 /** More than two pages. */

@@ -2,7 +2,7 @@
 import { expect, inject, test } from 'vitest';
 import { z } from 'zod';
 import { memory, onEveryEngine } from '../../../../test/engines.js';
-import { type FlowNode, INTERNAL_QUEUE } from '../../src/flow/node.js';
+import { INTERNAL_QUEUE, type JobNode } from '../../src/job/job-tree.js';
 import { openStore } from '../support/open-store.js';
 
 onEveryEngine('children that are added again', (engine) => {
@@ -19,8 +19,8 @@ onEveryEngine('children that are added again', (engine) => {
       },
     });
     const store = openStore(app.name, connection);
-    const member = (n: number): FlowNode => ({ path: `0.${n}`, name: 'member', queue: 'default', input: n });
-    const open: FlowNode = { path: '0-open', name: 'held', queue: 'held' };
+    const member = (n: number): JobNode => ({ path: `0.${n}`, name: 'member', queue: 'default', input: n });
+    const open: JobNode = { path: '0-open', name: 'held', queue: 'held' };
     const join = { path: '', name: 'umbel:run', queue: INTERNAL_QUEUE, children: [open] };
     await store.addRun('run', { ...join, after: { list: '0', count: 2 } });
     const parent = { path: '', queue: INTERNAL_QUEUE };

@@ -1,9 +1,9 @@
 /** Attempts in child processes, one after the other in the same child. */
 import { afterEach, expect, test } from 'vitest';
-import type { Attempt } from '../../src/running/attempt.js';
-import { ChildPool } from '../../src/running/isolated/child-pool.js';
-import { runIsolated } from '../../src/running/isolated/run-isolated.js';
-import type { GiveUpListener } from '../../src/running/job.js';
+import type { GiveUpListener } from '../../src/job/job.js';
+import type { Attempt } from '../../src/worker/attempt.js';
+import { ChildPool } from '../../src/worker/isolate/pool.js';
+import { runIsolated } from '../../src/worker/isolate/run.js';
 
 const fixture = (name: string) => new URL(`./isolated/${name}`, import.meta.url).href;
 

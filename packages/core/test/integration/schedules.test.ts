@@ -3,8 +3,8 @@ import { type App, encryption, ScheduleError, UnknownScheduleError } from '@umbe
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type Engine, onEveryEngine } from '../../../../test/engines.js';
-import { scheduleId } from '../../src/bullmq/schedule-store.js';
-import type { Envelope } from '../../src/wire/envelope.js';
+import type { Envelope } from '../../src/job/envelope.js';
+import { scheduleId } from '../../src/store/schedules.js';
 
 const soon = { timeout: '10s' } as const;
 const soonMs = { timeout: 10_000, interval: 20 };

@@ -8,9 +8,9 @@ import { z } from 'zod';
 import { memory, onEveryEngine } from '../../../../test/engines.js';
 import { backendsOf, type Clock, systemClock } from '../../../testing/src/memory/index.js';
 import { Store } from '../../../testing/src/memory/store.js';
-import { AppCore } from '../../src/app-core.js';
-import { type TagPrimitives, tagPrimitivesOf } from '../../src/bullmq/primitives/tags.js';
-import { systemRuntime } from '../../src/runtime.js';
+import { AppCore } from '../../src/app/core.js';
+import { systemRuntime } from '../../src/client/runtime.js';
+import { type TagPrimitives, tagPrimitivesOf } from '../../src/store/primitives/tags.js';
 
 const soon = { timeout: '15s' } as const;
 const HOUR_MS = 3_600_000;

@@ -11,7 +11,7 @@ import { ATTRIBUTE, senderContext, tracing } from '@umbel/core/opentelemetry';
 import { expect, inject, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import { memory, onEveryEngine } from '../../../../test/engines.js';
-import { MemoryBackend } from '../../../testing/src/memory/memory-backend.js';
+import { MemoryBackend } from '../../../testing/src/memory/backend.js';
 import { linksOf, recordSpans } from '../support/spans.js';
 
 const soon = { timeout: '20s' } as const;

@@ -1,7 +1,7 @@
 /** Any attempts of a job that add members to its group: each is there once, in the order in which it was asked for first. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { addedInOrder, contentDigest, EarlierMembers } from '../../src/flow/added.js';
+import { addedInOrder, contentDigest, EarlierMembers } from '../../src/workflow/added-members.js';
 
 test('each member is there once, and the order is that of the first asking', () => {
   const attempt = fc.array(fc.constantFrom('a', 'b', 'c', 'd', 'e'), { maxLength: 6 });

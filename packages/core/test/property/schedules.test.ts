@@ -2,13 +2,19 @@ import { InvalidOptionError } from '@umbel/core';
 import { CronExpressionParser } from 'cron-parser';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { dayAt, dayEndAfter, isExcluded } from '../../src/schedules/calendar.js';
-import { cronFault } from '../../src/schedules/cron.js';
-import { decide, type ScheduleState } from '../../src/schedules/decide.js';
-import { dueSlots, MAX_CATCH_UP, MISSED_AFTER_MS } from '../../src/schedules/due-slots.js';
-import { normalizeSchedule, type ScheduleOptions } from '../../src/schedules/options.js';
-import { dueAt, latestSlots, nextSlot, nextSlots } from '../../src/schedules/timing.js';
-import { zoneOf } from '../../src/schedules/zones.js';
+import { decide, type ScheduleState } from '../../src/schedule/decide.js';
+import { normalizeSchedule, type ScheduleOptions } from '../../src/schedule/options.js';
+import { dayAt, dayEndAfter, isExcluded, zoneOf } from '../../src/timing/calendar.js';
+import { cronFault } from '../../src/timing/cron.js';
+import {
+  dueAt,
+  dueSlots,
+  latestSlots,
+  MAX_CATCH_UP,
+  MISSED_AFTER_MS,
+  nextSlot,
+  nextSlots,
+} from '../../src/timing/timing.js';
 
 const SLOW = 30_000; // hundreds of schedules, and for each some walks through its slots
 const DAY = 86_400_000;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { dayAt, dayEndAfter } from '../../src/schedules/calendar.js';
-import { latestSlots, nextSlot } from '../../src/schedules/timing.js';
+import { dayAt, dayEndAfter } from '../../src/timing/calendar.js';
+import { latestSlots, nextSlot } from '../../src/timing/timing.js';
 import { clockOf, occurrencesOf, RULES, shiftsOf, walk } from '../support/shifts.js';
 
 const MINUTE = 60_000;

@@ -3,11 +3,10 @@ import { chain, group } from '@umbel/canvas';
 import { createApp, InvalidOptionError } from '@umbel/core';
 import { describe, expect, test } from 'vitest';
 import { memory } from '../../../../test/engines.js';
-import { isJobId } from '../../src/bullmq/job-id.js';
-import { addedInOrder } from '../../src/flow/added.js';
-import { adderIn, chainOf, memberOf } from '../../src/flow/path.js';
-import { Router } from '../../src/tasks/routing.js';
-import { maskFor } from '../../src/wire/masking.js';
+import { maskFor } from '../../src/codec/masking.js';
+import { adderIn, chainOf, isJobId, memberOf } from '../../src/job/ids.js';
+import { Router } from '../../src/task/routing.js';
+import { addedInOrder } from '../../src/workflow/added-members.js';
 import { codeOf, sourceFiles } from '../support/sources.js';
 
 /** So long that a time in proportion to the square of it would be hours. */
@@ -35,7 +34,7 @@ describe('the sources', () => {
     const risky = literals.filter(({ pattern }) => nested.test(pattern) || repeated.test(pattern));
     expect(risky.map(({ file, pattern }) => `${file}: ${pattern}`)).toEqual([
       // Of the URL that the operator gives, to hide its password.
-      'packages/core/src/bullmq/connection.ts: ^(.*?:\\/\\/)?.*@',
+      'packages/core/src/store/connection.ts: ^(.*?:\\/\\/)?.*@',
     ]);
   });
 });

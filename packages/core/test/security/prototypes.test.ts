@@ -6,9 +6,9 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
-import { decodeEnvelope, readEnvelope } from '../../src/wire/envelope.js';
-import { readErrorRecord, rebuildError } from '../../src/wire/error-record.js';
-import { sanitize } from '../../src/wire/stored-value.js';
+import { readErrorRecord, rebuildError } from '../../src/codec/error-record.js';
+import { sanitize } from '../../src/codec/masking.js';
+import { decodeEnvelope, readEnvelope } from '../../src/job/envelope.js';
 import { onRedis, plantFailure, plantJobs, plantResult } from '../support/planting.js';
 
 const soon = { timeout: '10s' } as const;

@@ -101,7 +101,7 @@ describe.each(published)('the package in $folder', ({ folder, manifest }) => {
     expect(manifest.keywords?.length).toBeGreaterThan(4);
     expect(manifest.sideEffects).toBeDefined();
     expect(published.map((each) => each.manifest.version)).toEqual(published.map(() => manifest.version));
-    expect(readFileSync(join(root, 'packages/core/src/version.ts'), 'utf8')).toContain(
+    expect(readFileSync(join(root, 'packages/core/src/base/version.ts'), 'utf8')).toContain(
       `'${manifest.version}'`,
     );
   });

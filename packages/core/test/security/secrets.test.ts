@@ -6,9 +6,9 @@ import type { Redis } from 'ioredis';
 import { describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
-import { recordError } from '../../src/wire/error-record.js';
-import { maskFor } from '../../src/wire/masking.js';
-import { type CodecContext, Sealer } from '../../src/wire/sealing.js';
+import { type CodecContext, Sealer } from '../../src/codec/codecs.js';
+import { recordError } from '../../src/codec/error-record.js';
+import { maskFor } from '../../src/codec/masking.js';
 import { onRedis, plantResult } from '../support/planting.js';
 
 const soon = { timeout: '20s' } as const;

@@ -6,8 +6,8 @@ import { pathToFileURL } from 'node:url';
 import { type AsyncResult, RemoteError, TaskFailedError } from '@umbel/core';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { onEveryEngine } from '../../../../test/engines.js';
-import type { ErrorRecord } from '../../src/errors.js';
-import { rebuildError } from '../../src/wire/error-record.js';
+import type { ErrorRecord } from '../../src/base/errors.js';
+import { rebuildError } from '../../src/codec/error-record.js';
 import { plantFailure } from '../support/planting.js';
 import { codeOf, sourceFiles } from '../support/sources.js';
 
@@ -199,8 +199,8 @@ const LOADING: [what: string, pattern: RegExp, explained: readonly string[]][] =
     [
       'packages/cli/src/modules.ts',
       'packages/core/src/opentelemetry/api.ts',
-      'packages/core/src/optional-peer.ts',
-      'packages/core/src/prometheus/client.ts',
+      'packages/core/src/base/modules.ts',
+      'packages/core/src/prometheus/metrics.ts',
     ],
   ],
   ['bindings of Node', /\bprocess\s*\.\s*(?:binding|dlopen)\b/, []],
@@ -208,7 +208,7 @@ const LOADING: [what: string, pattern: RegExp, explained: readonly string[]][] =
   [
     'an import of what is no literal',
     /\bimport\s*\(\s*(?!['"])/,
-    ['packages/cli/src/modules.ts', 'packages/core/src/running/isolated/child.ts'],
+    ['packages/cli/src/modules.ts', 'packages/core/src/worker/isolate/child.ts'],
   ],
   // The worker forks a file beside its own, or the program that has made it; `umbel init` runs npm.
   [
@@ -216,8 +216,8 @@ const LOADING: [what: string, pattern: RegExp, explained: readonly string[]][] =
     /['"](?:node:)?child_process['"]/,
     [
       'packages/cli/src/commands/init.ts',
-      'packages/core/src/running/isolated/child-handle.ts',
-      'packages/core/src/running/processes/worker-process.ts',
+      'packages/core/src/worker/isolate/pool.ts',
+      'packages/core/src/worker/supervisor/child-process.ts',
     ],
   ],
   [
@@ -226,9 +226,9 @@ const LOADING: [what: string, pattern: RegExp, explained: readonly string[]][] =
     // The child starts a file beside its own, which watches whether the worker lives; a worker of several processes asks
     // whether it is in a thread.
     [
-      'packages/core/src/running/isolated/child.ts',
-      'packages/core/src/running/isolated/parent-watch.ts',
-      'packages/core/src/running/processes/program.ts',
+      'packages/core/src/worker/isolate/child.ts',
+      'packages/core/src/worker/isolate/parent-watch.ts',
+      'packages/core/src/worker/supervisor/plan.ts',
     ],
   ],
 ];

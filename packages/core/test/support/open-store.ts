@@ -1,10 +1,10 @@
-import { createAbortController } from '../../src/abort.js';
-import { resolveConnection } from '../../src/bullmq/connection.js';
-import { Store } from '../../src/bullmq/store.js';
-import { StoreTime } from '../../src/bullmq/store-time.js';
+import { createAbortController } from '../../src/base/wait.js';
+import { systemRuntime } from '../../src/client/runtime.js';
+import { Sealer } from '../../src/codec/codecs.js';
 import type { Connection } from '../../src/index.js';
-import { systemRuntime } from '../../src/runtime.js';
-import { Sealer } from '../../src/wire/sealing.js';
+import { resolveConnection } from '../../src/store/connection.js';
+import { Store } from '../../src/store/store.js';
+import { StoreTime } from '../../src/store/store-time.js';
 
 /** The store of an app, as the parts of core see it. */
 export function openStore(app: string, connection: Connection): Store {

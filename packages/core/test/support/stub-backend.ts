@@ -1,6 +1,6 @@
 /** A backend of which a test gives the commands that it needs. */
 import { ErrorCode, type IQueueBackend } from 'bullmq';
-import type { Primitives } from '../../src/bullmq/primitives/jobs.js';
+import type { Primitives } from '../../src/store/primitives/jobs.js';
 
 /** What a stub may be given: commands of BullMQ's contract and Umbel's own, with as much of an answer as is read of it. */
 export type StubCommands = { [Name in keyof (IQueueBackend & Primitives)]?: unknown };

@@ -1,6 +1,6 @@
 import { getEventListeners, once } from 'node:events';
 import { expect, onTestFinished, test } from 'vitest';
-import { createAbortController, onAbort } from '../../src/abort.js';
+import { createAbortController, onAbort } from '../../src/base/wait.js';
 
 /** The warnings of this process from now on. */
 function warnings(): string[] {

@@ -1,9 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import { addedInOrder, contentDigest, contentOf, EarlierMembers, keyDigest } from '../../src/flow/added.js';
-import type { FlowNode } from '../../src/flow/node.js';
-import { adderIn, memberOf } from '../../src/flow/path.js';
+import { adderIn, memberOf } from '../../src/job/ids.js';
+import type { JobNode } from '../../src/job/job-tree.js';
+import {
+  addedInOrder,
+  contentDigest,
+  contentOf,
+  EarlierMembers,
+  keyDigest,
+} from '../../src/workflow/added-members.js';
 
-const node = (input: unknown, more: Partial<FlowNode> = {}): FlowNode => ({
+const node = (input: unknown, more: Partial<JobNode> = {}): JobNode => ({
   path: '+',
   name: 'visit',
   queue: 'default',

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { BoundedNames } from '../../src/prometheus/bounded-names.js';
+import { BoundedNames } from '../../src/prometheus/metrics.js';
 
 test('names of classes are let through until there are too many', () => {
   const names = new BoundedNames(2);

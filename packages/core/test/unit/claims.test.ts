@@ -1,12 +1,11 @@
 import type { Job } from 'bullmq';
 import { expect, test } from 'vitest';
-import { ClaimedJob } from '../../src/bullmq/claimed-job.js';
-import { Claims } from '../../src/bullmq/claims.js';
+import { Claims, HeldJob } from '../../src/store/held-job.js';
 import { stubBackend } from '../support/stub-backend.js';
 
 const bull = (id: string, starts = 1) => ({ id, attemptsStarted: starts, data: {} }) as Job;
 const claimed = (job: Job, claims: Claims, token: string) =>
-  new ClaimedJob(job, {
+  new HeldJob(job, {
     backend: stubBackend({}),
     claim: claims.find(job.id ?? '', token),
     repeat: (command) => command(),

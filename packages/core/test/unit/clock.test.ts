@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { systemClock } from '../../src/clock.js';
+import { systemClock } from '../../src/base/time.js';
 
 describe('a timer of the system clock', () => {
   beforeEach(() => void vi.useFakeTimers());

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { type Codec, compression, encryption } from '@umbel/core';
 import { describe, expect, test } from 'vitest';
-import { maxDecodedBytes, Sealer } from '../../src/wire/sealing.js';
+import { maxDecodedBytes, Sealer } from '../../src/codec/codecs.js';
 
 const context = { subject: 'input', id: 'job-1', task: 'mail' } as const;
 const value = { to: 'Ada', n: [1, null, 'ü'] };

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { describe, expect, test } from 'vitest';
-import { resolveConnection } from '../../src/bullmq/connection.js';
+import { resolveConnection } from '../../src/store/connection.js';
 
 interface Reconnecting {
   readonly retryStrategy: (times: number) => number;

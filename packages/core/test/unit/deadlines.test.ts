@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Deadlines } from '../../src/bullmq/deadlines.js';
+import { Deadlines } from '../../src/store/held-job.js';
 
 /** So many milliseconds from now. */
 function inMs(ms: number): number {

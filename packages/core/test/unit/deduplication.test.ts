@@ -4,7 +4,7 @@ import {
   idempotentId,
   inputDigest,
   normalizeDeduplication,
-} from '../../src/tasks/deduplication.js';
+} from '../../src/task/deduplication.js';
 
 describe('what makes calls the same', () => {
   const unique = { mode: 'unique' } as const;

@@ -1,9 +1,9 @@
 import { runInNewContext } from 'node:vm';
 import { RemoteError, UnrecoverableError, ValidationError } from '@umbel/core';
 import { describe, expect, test } from 'vitest';
-import type { ErrorRecord } from '../../src/errors.js';
-import { readErrorRecord, rebuildError, recordError, toError } from '../../src/wire/error-record.js';
-import { maskFor } from '../../src/wire/masking.js';
+import type { ErrorRecord } from '../../src/base/errors.js';
+import { readErrorRecord, rebuildError, recordError, toError } from '../../src/codec/error-record.js';
+import { maskFor } from '../../src/codec/masking.js';
 
 /** To the store and back. */
 const roundTrip = (error: Error): Error =>

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { changeOf } from '../../src/events/entry.js';
-import { KnownJobs } from '../../src/events/known-jobs.js';
+import { changeOf, KnownJobs } from '../../src/ops/event-translator.js';
 
 const merged = (fields: Record<string, string>, next?: Record<string, string>, queue = 'default') => ({
   queue,

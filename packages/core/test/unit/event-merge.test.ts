@@ -1,8 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type MergeEntry, type MergeStream, takeBefore } from '../../src/events/merge.js';
-import { timeOfId } from '../../src/events/position.js';
-import { Watermark } from '../../src/events/watermark.js';
+import {
+  type MergeEntry,
+  type MergeStream,
+  takeBefore,
+  timeOfId,
+  Watermark,
+} from '../../src/ops/event-merge.js';
 
 const entry = (id: string, event = 'active'): MergeEntry => ({ id, fields: new Map([['event', event]]) });
 const stream = (queue: string, entries: MergeEntry[]): MergeStream => ({ queue, entries });

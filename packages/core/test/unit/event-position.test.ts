@@ -1,7 +1,7 @@
 import { InvalidOptionError } from '@umbel/core';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decodePosition, encodePosition, idBefore, previousId, timeOfId } from '../../src/events/position.js';
+import { decodePosition, encodePosition, idBefore, previousId, timeOfId } from '../../src/ops/event-merge.js';
 
 describe('a position', () => {
   const id = fc

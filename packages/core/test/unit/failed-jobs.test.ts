@@ -1,9 +1,9 @@
 /** The failed jobs of a queue, read while others fail and are taken away between any two commands. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { failedJobs } from '../../src/bullmq/dead-letters/failed-jobs.js';
-import { cursorOf, wantedOf } from '../../src/bullmq/dead-letters/query.js';
-import type { Store } from '../../src/bullmq/store.js';
+import { cursorOf, wantedOf } from '../../src/ops/dead-letter-query.js';
+import { failedJobs } from '../../src/store/failed-jobs.js';
+import type { Store } from '../../src/store/store.js';
 
 interface Entry {
   readonly id: string;

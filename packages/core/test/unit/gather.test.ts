@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { CorruptJobError, type FailureOrigin, UpstreamFailedError } from '../../src/errors.js';
-import { type Children, gather, readMembers } from '../../src/flow/gather.js';
-import { gatherNeeded } from '../../src/flow/needed.js';
-import type { Source } from '../../src/flow/node.js';
-import type { FailedChild } from '../../src/running/job.js';
+import { CorruptJobError, type FailureOrigin, UpstreamFailedError } from '../../src/base/errors.js';
+import type { FailedChild } from '../../src/job/job.js';
+import type { Source } from '../../src/job/job-tree.js';
+import { type Children, collectInputs, collectNeeded, readMembers } from '../../src/workflow/join.js';
 
 const SKIPPED = { name: 'SkippedError', message: 'not needed' };
 
@@ -25,18 +24,18 @@ const job = { id: 'run.0', run: 'run' };
 
 test('a join fails with what has failed by itself, and not with what was skipped for it', async () => {
   const children = failing({ 'run.0.0': 'skipped', 'run.0.1': 'failed', 'run.0.2': 'skipped' });
-  await expect(gather(job, children, { list: '0', count: 3 })).rejects.toMatchObject({
+  await expect(collectInputs(job, children, { list: '0', count: 3 })).rejects.toMatchObject({
     origin: { jobId: 'run.0.1' },
   });
   const probes = failing({ 'run.0.0!': 'skipped', 'run.0.1!': 'failed' });
-  await expect(gatherNeeded(job, probes, { list: '0', count: 2 }, { need: 1 })).rejects.toMatchObject({
+  await expect(collectNeeded(job, probes, { list: '0', count: 2 }, { need: 1 })).rejects.toMatchObject({
     origin: { jobId: 'run.0.1!' },
   });
 });
 
 test('a join of which every failed member was skipped is skipped', async () => {
   const children = failing({ 'run.0.0': 'skipped', 'run.0.1': 'skipped' });
-  await expect(gather(job, children, { list: '0', count: 2 })).rejects.toMatchObject({
+  await expect(collectInputs(job, children, { list: '0', count: 2 })).rejects.toMatchObject({
     origin: { jobId: 'run.0.0', state: 'skipped' },
   });
 });
@@ -69,14 +68,14 @@ describe('a number of members that is only claimed', () => {
     ['is told', { list: '0', via: '0-fan', settled: true }],
   ])('is refused at once: %s', async (_, source) => {
     const children = ended({ 'run.0-fan': { count: CLAIMED }, 'run.0.0': 1 });
-    await expect(gather(job, children, source)).rejects.toThrow(CorruptJobError);
+    await expect(collectInputs(job, children, source)).rejects.toThrow(CorruptJobError);
   });
 
   test.each([Number.NaN, -1, 1.5, 1e10, '7', null, undefined, {}])('is none if it is %s', async (count) => {
     const children = ended({ 'run.0-fan': { count } });
     const source = { list: '0', via: '0-fan' };
-    await expect(gather(job, children, source)).rejects.toThrow('its result is no number of members');
-    await expect(gatherNeeded(job, children, source, { need: 1 })).rejects.toThrow(CorruptJobError);
+    await expect(collectInputs(job, children, source)).rejects.toThrow('its result is no number of members');
+    await expect(collectNeeded(job, children, source, { need: 1 })).rejects.toThrow(CorruptJobError);
   });
 
   test.each([undefined, true] as const)(
@@ -86,7 +85,7 @@ describe('a number of members that is only claimed', () => {
       const slices = { 'run.0/0': membersOf('0', 0, 50), 'run.0/1': membersOf('0', 50, 50) };
       for (const read of [
         () => readMembers(job, ended({}, slices), source),
-        () => gather(job, ended({ 'run.0/0': null, 'run.0/1': null }, slices), source),
+        () => collectInputs(job, ended({ 'run.0/0': null, 'run.0/1': null }, slices), source),
       ]) {
         const startedAt = performance.now();
         await expect(read()).rejects.toThrow(UpstreamFailedError);

@@ -1,12 +1,10 @@
 /** Graphs and counts of parts that were read from a store. */
 import { describe, expect, test } from 'vitest';
-import { drawn } from '../../src/graph/draw.js';
-import { folded, repeated } from '../../src/graph/fold.js';
-import type { GraphNode } from '../../src/graph/node.js';
-import type { Part } from '../../src/graph/part.js';
-import { runGraph } from '../../src/graph/run-graph.js';
-import { summaryOf } from '../../src/graph/states.js';
-import { runCountsOf, tallyOf } from '../../src/graph/tally.js';
+import { runGraph } from '../../src/workflow/graph.js';
+import type { GraphNode, Part } from '../../src/workflow/graph-parts.js';
+import { summaryOf } from '../../src/workflow/graph-parts.js';
+import { folded, repeated, runCountsOf, tallyOf } from '../../src/workflow/graph-tally.js';
+import { drawn } from '../../src/workflow/graph-text.js';
 
 function part(id: string, state = 'completed', more: Partial<Part> & { task?: string } = {}): Part {
   const { task = 'task', ...rest } = more;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { GraphNode } from '../../src/graph/node.js';
-import { runGraph } from '../../src/graph/run-graph.js';
+import { runGraph } from '../../src/workflow/graph.js';
+import type { GraphNode } from '../../src/workflow/graph-parts.js';
 
 const node = (id: string, more: Partial<GraphNode> = {}): GraphNode => ({
   id,

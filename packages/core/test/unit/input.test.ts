@@ -1,7 +1,7 @@
 import { ValidationError } from '@umbel/core';
-import type { FlowNode } from '@umbel/core/internal';
+import type { JobNode } from '@umbel/core/internal';
 import { describe, expect, test } from 'vitest';
-import { completeInput, fill } from '../../src/flow/input.js';
+import { completeInput, fill } from '../../src/workflow/input.js';
 
 describe('the whole input', () => {
   test('is the value itself when nothing is bound', () => {
@@ -31,7 +31,7 @@ describe('the whole input', () => {
 });
 
 describe('filling a tree', () => {
-  const leaf = (more: Partial<FlowNode>): FlowNode => ({ path: '0', name: 't', queue: 'q', ...more });
+  const leaf = (more: Partial<JobNode>): JobNode => ({ path: '0', name: 't', queue: 'q', ...more });
 
   test('gives the value to open nodes only, and closes them', () => {
     const tree = leaf({

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { systemClock } from '../../src/clock.js';
-import { type Alone, Isolation } from '../../src/running/isolation.js';
+import { systemClock } from '../../src/base/time.js';
+import { type Alone, Isolation } from '../../src/worker/poison.js';
 
 const DRAIN_MS = 1000;
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { jsonIssues } from '../../src/wire/json.js';
+import { jsonIssues } from '../../src/codec/json.js';
 
 const circular: Record<string, unknown> = { list: [] };
 (circular.list as unknown[]).push(circular);

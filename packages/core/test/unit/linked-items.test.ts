@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Link, LinkedItems } from '../../src/linked-items.js';
+import { type Link, LinkedItems } from '../../src/base/linked-list.js';
 
 test('hold what a set would, in the same order, whatever is added and removed', () => {
   fc.assert(

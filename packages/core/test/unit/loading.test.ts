@@ -33,9 +33,9 @@ function isAllTypes(names: string): boolean {
 
 test('a program that only sends loads nothing that runs jobs', () => {
   const loaded = loadedWith(`${SRC}/index.ts`);
-  expect(loaded).toContain(`${SRC}/sending/sending.ts`); // it has followed the imports
-  const ofWorkers = ['running/execute.ts', 'running/worker/worker.ts', 'running/worker/served-queues.ts'];
-  const more = ['bullmq/claim.ts', 'running/processes/supervised-worker.ts'];
+  expect(loaded).toContain(`${SRC}/client/sender.ts`); // it has followed the imports
+  const ofWorkers = ['worker/executor.ts', 'worker/worker.ts', 'worker/queues.ts'];
+  const more = ['store/consumer.ts', 'worker/supervisor/supervisor.ts'];
   for (const file of [...ofWorkers, ...more]) {
     expect(loadedWith(`${SRC}/${file}`).size).toBeGreaterThan(1); // it is there
     expect(loaded).not.toContain(`${SRC}/${file}`);

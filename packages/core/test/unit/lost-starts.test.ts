@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { LostStart } from '../../src/job/envelope.js';
 import {
   begun,
   isPoison,
@@ -10,8 +11,7 @@ import {
   spareStart,
   timesAlone,
   withLosses,
-} from '../../src/running/lost-starts.js';
-import type { LostStart } from '../../src/wire/envelope.js';
+} from '../../src/worker/poison.js';
 
 const NOW = 1_000_000_000;
 const MINUTE_MS = 60_000;

@@ -1,7 +1,6 @@
 import { format, inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { maskFor } from '../../src/wire/masking.js';
-import { renderingsOf } from '../../src/wire/renderings.js';
+import { maskFor, renderingsOf } from '../../src/codec/masking.js';
 
 describe('a mask', () => {
   const input = {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { nearest } from '../../src/errors/nearest.js';
+import { nearest } from '../../src/base/text.js';
 
 test.each([
   ['timout', 'timeout'], // one is missing

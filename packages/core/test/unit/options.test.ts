@@ -1,7 +1,8 @@
 import { InvalidOptionError } from '@umbel/core';
 import { describe, expect, test } from 'vitest';
-import { type Duration, durationMs } from '../../src/duration.js';
-import { checkName, normalizeOptions } from '../../src/tasks/options.js';
+import { type Duration, durationMs } from '../../src/base/time.js';
+import { checkName } from '../../src/task/option-checks.js';
+import { normalizeOptions } from '../../src/task/options.js';
 
 describe('a duration', () => {
   test.each<[Duration, number]>([

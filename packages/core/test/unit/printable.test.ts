@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { clean, cleanLine } from '../../../cli/src/output/text.js';
-import { tellingOf } from '../../src/app/telling.js';
-import { escaped, printable } from '../../src/errors/printable.js';
+import { clean, cleanLine } from '../../../cli/src/output.js';
+import { appLoggerOf } from '../../src/app/wiring.js';
 import {
   CorruptJobError,
   LostJobError,
@@ -9,8 +8,9 @@ import {
   UnknownTaskError,
   UpstreamFailedError,
   ValidationError,
-} from '../../src/errors.js';
-import { rebuildError } from '../../src/wire/error-record.js';
+} from '../../src/base/errors.js';
+import { escaped, printable } from '../../src/base/text.js';
+import { rebuildError } from '../../src/codec/error-record.js';
 
 const HOSTILE = 'a\r\nb\u001b[2J\u009b1m\u202ec\u2028d\u0000\te';
 /** Every character that escapes, or is one of the lines that a log has. */
@@ -38,7 +38,7 @@ describe('text from the store', () => {
   test('is escaped in whatever the app logs', () => {
     const lines: string[] = [];
     const log = (line: string) => void lines.push(line);
-    const telling = tellingOf('shop', { info: log, warn: log, error: log });
+    const telling = appLoggerOf('shop', { info: log, warn: log, error: log });
     telling.info(HOSTILE);
     telling.warn(HOSTILE);
     telling.once(HOSTILE);

@@ -1,9 +1,9 @@
 import { InvalidOptionError } from '@umbel/core';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type CursorPlace, decodeCursor, encodeCursor } from '../../src/queries/cursor.js';
-import { pageRequestOf } from '../../src/queries/filter.js';
-import { firstIndex } from '../../src/queries/locate.js';
+import { type CursorPlace, decodeCursor, encodeCursor } from '../../src/ops/cursor.js';
+import { pageRequestOf } from '../../src/ops/job-query.js';
+import { firstIndex } from '../../src/ops/scans.js';
 
 describe('the first index of what is sorted', () => {
   const sizes = fc.nat({ max: 5000 }).chain((size) =>

@@ -14,7 +14,7 @@ async function loadedWith(timerOf: (name: Name) => unknown) {
   vi.doMock('node:timers', () => ({ default: fakes }));
   Object.assign(globalThis, fakes);
   try {
-    return await import('../../src/real-timers.js');
+    return await import('../../src/base/real-timers.js');
   } finally {
     Object.assign(globalThis, machine);
   }

@@ -9,8 +9,8 @@ import {
   Worker,
 } from 'bullmq';
 import { expect, onTestFinished, test } from 'vitest';
-import { Retention } from '../../src/bullmq/retention.js';
-import type { Clock } from '../../src/clock.js';
+import type { Clock } from '../../src/base/time.js';
+import { Retention } from '../../src/store/retention.js';
 import { openStore } from '../support/open-store.js';
 
 const SECOND = 1000;

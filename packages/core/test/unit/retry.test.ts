@@ -1,9 +1,9 @@
 import { UnrecoverableError, ValidationError } from '@umbel/core';
 import { describe, expect, test } from 'vitest';
-import { retryOf, toJobOptions } from '../../src/bullmq/job-options.js';
-import { LostJobError, SkippedError } from '../../src/errors.js';
-import { readOptions } from '../../src/tasks/read-options.js';
-import { normalizeRetry, RetryRequest, type RetryState, retryDelayMs } from '../../src/tasks/retry.js';
+import { LostJobError, SkippedError } from '../../src/base/errors.js';
+import { retryOf, toJobOptions } from '../../src/store/job-options.js';
+import { readOptions } from '../../src/task/option-checks.js';
+import { normalizeRetry, RetryRequest, type RetryState, retryDelayMs } from '../../src/task/retry.js';
 
 const state = (given: Partial<RetryState> & { attempt: number }): RetryState => ({
   options: normalizeRetry({ attempts: 100, delay: '1s', max: '1m', jitter: false }),

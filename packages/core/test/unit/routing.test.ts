@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { rateOf } from '../../src/tasks/rate.js';
-import { Router } from '../../src/tasks/routing.js';
+import { rateOf } from '../../src/task/option-checks.js';
+import { Router } from '../../src/task/routing.js';
 
 const none = new Set<string>();
 

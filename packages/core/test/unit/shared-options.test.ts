@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { chainOf, isInside, memberOf, replacementAt } from '../../src/flow/path.js';
-import { atSending, isSharedOptions, sharedOptions, workflowOptions } from '../../src/flow/shared.js';
-import { normalizeRetry } from '../../src/tasks/retry.js';
+import { chainOf, isInside, memberOf, replacementAt } from '../../src/job/ids.js';
+import { atSending, isSharedOptions, sharedOptions, workflowOptions } from '../../src/job/shared-options.js';
+import { normalizeRetry } from '../../src/task/retry.js';
 
 const retry = normalizeRetry({ attempts: 3 });
 

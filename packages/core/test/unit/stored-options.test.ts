@@ -1,8 +1,8 @@
 /** Options of signatures that were stored, and options over others. */
 import { InvalidOptionError } from '@umbel/core';
 import { describe, expect, test } from 'vitest';
-import { mergeOptions, normalizeOptions } from '../../src/tasks/options.js';
-import { readOptions } from '../../src/tasks/read-options.js';
+import { readOptions } from '../../src/task/option-checks.js';
+import { mergeOptions, normalizeOptions } from '../../src/task/options.js';
 
 describe('options that were stored', () => {
   test('are read as they were', () => {

@@ -1,7 +1,7 @@
 /** What a handler threw in its own process has the same effect in the worker's. */
 import { expect, test } from 'vitest';
-import { rebuildThrown, recordThrown } from '../../src/running/isolated/thrown.js';
-import { RetryRequest } from '../../src/tasks/retry.js';
+import { RetryRequest } from '../../src/task/retry.js';
+import { rebuildThrown, recordThrown } from '../../src/worker/isolate/messages.js';
 
 const sent = (error: Error) => rebuildThrown(JSON.parse(JSON.stringify(recordThrown(error))));
 

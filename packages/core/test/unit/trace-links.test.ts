@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
-import { isTraceLinks, isTraceparent, linked } from '../../src/flow/links.js';
-import type { FlowNode } from '../../src/flow/node.js';
-import { spanContextOf, traceparentOf } from '../../src/opentelemetry/traceparent.js';
-import { decodeEnvelope } from '../../src/wire/envelope.js';
+import { decodeEnvelope, isTraceLinks, isTraceparent, withTraceLinks } from '../../src/job/envelope.js';
+import type { JobNode } from '../../src/job/job-tree.js';
+import { spanContextOf, traceparentOf } from '../../src/opentelemetry/api.js';
 
 const TRACE = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
 
@@ -49,7 +48,7 @@ test('a job whose fields for traces are not of their kind is corrupt', () => {
 });
 
 test('of a tree the jobs are linked that wait for no other', () => {
-  const node = (path: string, more: Partial<FlowNode> = {}): FlowNode => ({
+  const node = (path: string, more: Partial<JobNode> = {}): JobNode => ({
     path,
     name: 'task',
     queue: 'q',
@@ -57,9 +56,9 @@ test('of a tree the jobs are linked that wait for no other', () => {
   });
   const links = { traces: [TRACE], count: 1 };
   const tree = node('0', { children: [node('0-0', { content: { parent: 'p' } })] });
-  expect(linked(tree, links)).toEqual(
+  expect(withTraceLinks(tree, links)).toEqual(
     node('0', { children: [node('0-0', { content: { parent: 'p', links } })] }),
   );
-  expect(linked(tree, undefined)).toBe(tree);
-  expect(linked(tree, { traces: [], count: 0 })).toBe(tree);
+  expect(withTraceLinks(tree, undefined)).toBe(tree);
+  expect(withTraceLinks(tree, { traces: [], count: 0 })).toBe(tree);
 });

@@ -1,14 +1,14 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
-import { Ending } from '../../src/results/waiting.js';
+import { CancellableWait } from '../../src/base/wait.js';
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
 describe('an ending', () => {
   test('ends a race with its error, and every later one', async () => {
-    const ending = new Ending();
+    const ending = new CancellableWait();
     const race = ending.race(new Promise(() => {}));
     ending.with(new Error('first'));
     ending.with(new Error('second'));
@@ -18,14 +18,14 @@ describe('an ending', () => {
   });
 
   test('leaves what is there first as it is', async () => {
-    const ending = new Ending();
+    const ending = new CancellableWait();
     expect(await ending.race(Promise.resolve('value'))).toBe('value');
     await expect(ending.race(Promise.reject(new Error('its own')))).rejects.toThrow('its own');
     expect(ending.isOver).toBe(false);
   });
 
   test('ends with a signal, until that is called off', async () => {
-    const ending = new Ending();
+    const ending = new CancellableWait();
     const controller = new AbortController();
     ending.on(controller.signal)();
     controller.abort(new Error('called off'));
@@ -35,7 +35,7 @@ describe('an ending', () => {
   });
 
   test('keeps no value of races that are over, however long it lasts itself', async () => {
-    const ending = new Ending();
+    const ending = new CancellableWait();
     const values: WeakRef<object>[] = [];
     for (let count = 0; count < 100; count += 1) {
       const value = { count };

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import type { FlowNode } from '../../src/flow/node.js';
-import { foldTree, jobsOf } from '../../src/flow/walk.js';
+import type { JobNode } from '../../src/job/job-tree.js';
+import { foldTree, jobsOf } from '../../src/job/job-tree.js';
 
-const job = (path: string, children?: FlowNode[]): FlowNode => ({
+const job = (path: string, children?: JobNode[]): JobNode => ({
   path,
   name: 'task',
   queue: 'default',
@@ -11,7 +11,7 @@ const job = (path: string, children?: FlowNode[]): FlowNode => ({
 
 const tree = job('run', [job('c', [job('a'), job('b', [])]), job('d')]);
 
-function chainOf(length: number): FlowNode {
+function chainOf(length: number): JobNode {
   let node = job('0');
   for (let step = 1; step < length; step += 1) node = job(String(step), [node]);
   return node;

@@ -1,12 +1,12 @@
 import type { FinishedStatus, JobsOptions, RepeatableOptions } from 'bullmq';
+import { deduplicationOf } from './add.js';
+import { refusalError } from './backend-base.js';
 import { BackendReads } from './backend-reads.js';
-import { deduplicationOf } from './deduplication.js';
-import { refusalError } from './errors.js';
+import { wakeWorkers } from './enqueue.js';
+import { changeLimits, limitFor, type QueueLimits } from './limits.js';
 import { clean, drain, moveAllToWait, obliterate, pause, removeOrphans } from './maintenance.js';
-import { changeLimits, limitFor, type QueueLimits } from './rate-limit.js';
 import { advanceScheduler, removeScheduler, upsertScheduler } from './schedulers.js';
-import { recoverStalled } from './stalled.js';
-import { wakeWorkers } from './wake.js';
+import { recoverStalled } from './store.js';
 
 /** The part of a backend that is about whole queues: schedulers, settings, limits and upkeep. */
 export class BackendAdmin extends BackendReads {

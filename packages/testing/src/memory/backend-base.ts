@@ -1,10 +1,133 @@
 import { EventEmitter } from 'node:events';
-import { isRedisInstance, type KeysMap, QueueKeys, type WorkerOptions } from 'bullmq';
-import { Connection } from './connection.js';
-import { type Refusal, refusalError } from './errors.js';
-import type { QueueData } from './queue-data.js';
+import {
+  ConnectionClosedError,
+  ErrorCode,
+  isRedisInstance,
+  type KeysMap,
+  QueueKeys,
+  UnrecoverableError,
+  type WorkerOptions,
+} from 'bullmq';
+import { wakeWorkers } from './enqueue.js';
+import type { QueueData } from './queue.js';
 import type { Store } from './store.js';
-import { wakeWorkers } from './wake.js';
+
+/** What stands in for a Redis connection: its life, its name and the waits that end with it. */
+export class Connection extends EventEmitter {
+  static #opened = 0;
+
+  readonly id: number;
+  name: string;
+  closing: Promise<void> | undefined;
+  up = false;
+  #blockingClosed = false;
+  readonly #waits = new Set<() => void>();
+
+  constructor(
+    name: string,
+    /** A caller-owned Redis client outlives the classes that use it, and so do their commands. */
+    readonly outlivesClose: boolean,
+    private readonly peers: Set<Connection>,
+    /** Resolves when the connection is up. */
+    readonly ready: Promise<void>,
+  ) {
+    super();
+    Connection.#opened += 1;
+    this.id = Connection.#opened;
+    this.name = name;
+    peers.add(this);
+    void ready.then(() => {
+      this.up = true;
+      this.emit('ready');
+    });
+  }
+
+  /** Throws once commands are no longer accepted. */
+  assertOpen(): void {
+    if (this.closing && !this.outlivesClose) throw new ConnectionClosedError();
+  }
+
+  /** Throws while blocking commands are not accepted. */
+  assertBlocking(): void {
+    if (this.closing || this.#blockingClosed) throw new ConnectionClosedError();
+  }
+
+  /** A function that unregisters the wait; `interrupt` ends it before its time. */
+  registerWait(interrupt: () => void): () => void {
+    this.#waits.add(interrupt);
+    return () => this.#waits.delete(interrupt);
+  }
+
+  interruptWaits(): void {
+    for (const interrupt of [...this.#waits]) interrupt();
+  }
+
+  disconnectBlocking(): void {
+    this.#blockingClosed = true;
+    this.interruptWaits();
+  }
+
+  reconnectBlocking(): void {
+    this.#blockingClosed = false;
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.#close();
+    return this.closing;
+  }
+
+  async #close(): Promise<void> {
+    this.peers.delete(this);
+    this.interruptWaits();
+    this.emit('close');
+  }
+}
+
+/** What a refused command was about. */
+export interface Refusal {
+  readonly command: string;
+  readonly jobId?: string | undefined;
+  readonly parentKey?: string | undefined;
+  readonly state?: string | undefined;
+}
+
+/** The error BullMQ reports for a refused command, with its `code`. */
+export function refusalError(code: number, refusal: Refusal): Error & { code: number } {
+  return Object.assign(describe(code, refusal), { code });
+}
+
+function describe(code: number, { command, jobId, parentKey, state }: Refusal): Error {
+  switch (code) {
+    case ErrorCode.JobNotExist:
+      return new Error(`Missing key for job ${jobId}. ${command}`);
+    case ErrorCode.JobLockNotExist:
+      return new Error(`Missing lock for job ${jobId}. ${command}`);
+    case ErrorCode.JobNotInState:
+      return new Error(`Job ${jobId} is not in the ${state} state. ${command}`);
+    case ErrorCode.JobPendingChildren:
+      return new Error(`Job ${jobId} has pending dependencies. ${command}`);
+    case ErrorCode.ParentJobNotExist:
+      return new Error(`Missing key for parent job ${parentKey}. ${command}`);
+    case ErrorCode.JobLockMismatch:
+      return new Error(`Lock mismatch for job ${jobId}. Cmd ${command} from ${state}`);
+    case ErrorCode.ParentJobCannotBeReplaced:
+      return new Error(`The parent job ${parentKey} cannot be replaced. ${command}`);
+    case ErrorCode.JobBelongsToJobScheduler:
+      return new Error(`Job ${jobId} belongs to a job scheduler and cannot be removed directly. ${command}`);
+    case ErrorCode.JobHasFailedChildren:
+      return new UnrecoverableError(
+        `Cannot complete job ${jobId} because it has at least one failed child. ${command}`,
+      );
+    case ErrorCode.SchedulerJobIdCollision:
+      return new Error(`Cannot create job scheduler iteration - job ID already exists. ${command}`);
+    case ErrorCode.SchedulerJobSlotsBusy:
+      return new Error(
+        `Cannot create job scheduler iteration - current and next time slots already have jobs. ${command}`,
+      );
+    default:
+      return new Error(`Unknown code ${code} error for ${jobId}. ${command}`);
+  }
+}
 
 const DEFAULT_PREFIX = 'bull';
 

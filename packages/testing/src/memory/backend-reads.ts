@@ -1,29 +1,136 @@
 import type { DependenciesOpts, FinishedStatus, JobJson, JobState, JobType, StreamReadRaw } from 'bullmq';
-import { BackendBase } from './backend-base.js';
-import { type Marker, readEvents, waitForJob } from './blocking.js';
-import { deduplicationOf } from './deduplication.js';
+import { deduplicationOf } from './add.js';
+import { BackendBase, type Connection } from './backend-base.js';
+import { canTake, stopWaiting, wakeWorkers } from './enqueue.js';
+import { missingJobJson, toJobJson } from './job-record.js';
+import { rateLimitLeft, readLogs, readMetrics } from './limits.js';
+import type { QueueData, Waiter } from './queue.js';
 import {
+  collectionOf,
+  counts,
+  countsPerPriority,
   type Dependencies,
   dependencies,
   dependencyCounts,
-  ignoredFailures,
-  processedValues,
-} from './dependencies.js';
-import {
-  counts,
-  countsPerPriority,
   finishedStatus,
+  ignoredFailures,
   isInState,
   outcomeOf,
+  processedValues,
   ranges,
   stateOf,
-} from './getters.js';
-import { toJobJson } from './job-json.js';
-import { readLogs } from './logs.js';
-import { readMetrics } from './metrics.js';
-import { type Page, paginate } from './pagination.js';
-import { rateLimitLeft } from './rate-limit.js';
+} from './reads.js';
 import { readScheduler, schedulersRange } from './schedulers.js';
+
+/** Tells a worker that a job can be taken, by a score that lies in the past. */
+export interface Marker {
+  member: string;
+  score: number;
+}
+
+const READY: Marker = { member: '0', score: 0 };
+// A worker whose wait is cut short is stopping: a moment that never comes keeps it from taking a job.
+const NEVER: Marker = { member: '', score: Infinity };
+
+/**
+ * A marker as soon as a worker with the limit `maxJobs` could take a job, or null after `timeout`
+ * milliseconds. The worker need not know when a delayed job comes due: the queue's alarm wakes it.
+ */
+export async function waitForJob(
+  queue: QueueData,
+  connection: Connection,
+  maxJobs: number | undefined,
+  timeout: number,
+): Promise<Marker | null> {
+  connection.assertBlocking();
+  if (canTake(queue, maxJobs)) return { ...READY };
+  return new Promise((resolve) => {
+    const settle = (marker: Marker | null) => {
+      unregister();
+      stopWaiting(queue, waiter);
+      stopTimer();
+      reply(queue, () => resolve(marker));
+    };
+    const waiter: Waiter = { maxJobs, wake: () => settle({ ...READY }) };
+    const unregister = connection.registerWait(() => settle({ ...NEVER }));
+    const stopTimer = queue.directory.time.startWait(() => settle(null), timeout);
+    queue.waiters.add(waiter);
+    wakeWorkers(queue);
+  });
+}
+
+// A woken worker goes on when the command that woke it is answered, not before.
+function reply(queue: QueueData, send: () => void): void {
+  void queue.directory.turn.next().then(send);
+}
+
+/** The events newer than `id` as soon as there are any, or null after `timeout` milliseconds; 0 waits on. */
+export async function readEvents(
+  queue: QueueData,
+  connection: Connection,
+  id: string,
+  timeout: number,
+): Promise<StreamReadRaw> {
+  connection.assertBlocking();
+  const name = `${queue.qualifiedName}:events`;
+  const present = queue.events.after(id);
+  if (present.length > 0) return [[name, present]];
+  return new Promise((resolve) => {
+    const settle = (result: StreamReadRaw) => {
+      unregister();
+      stop();
+      stopTimer();
+      resolve(result);
+    };
+    const stop = queue.events.wait(id, (entries) => settle([[name, entries]]));
+    const unregister = connection.registerWait(() => settle(null));
+    const stopTimer = queue.directory.time.startWait(() => settle(null), timeout > 0 ? timeout : Infinity);
+  });
+}
+
+/** A page of a parent's children. */
+export interface Page {
+  cursor: string;
+  items: { id: string; v?: unknown; err?: string }[];
+  total: number;
+  jobs?: JobJson[];
+}
+
+/** The children from `start` to `end`, both included, that `key` names; -1 ends at the last one. */
+export function paginate(
+  queue: QueueData,
+  key: string,
+  opts: { start: number; end: number; fetchJobs?: boolean },
+): Page {
+  const found = collectionOf(queue, key);
+  if (!found) return { cursor: '0', items: [], total: 0, jobs: [] };
+  const { children, kind } = found;
+  if (kind === 'unsuccessful') throw new Error('Pagination is only supported for sets and hashes.');
+  const values = kind === 'processed' ? children.processed : kind === 'failed' ? children.ignored : undefined;
+  const keys = [...(values ?? children.pending).keys()];
+  const page = keys.slice(opts.start, opts.end === -1 ? undefined : opts.end + 1);
+  return {
+    cursor: '0',
+    items: page.map((id) => (values ? { id, ...parse(values.get(id) ?? 'null') } : { id })),
+    total: keys.length,
+    jobs: opts.fetchJobs ? jobsOf(queue, page) : [],
+  };
+}
+
+function jobsOf(queue: QueueData, keys: readonly string[]): JobJson[] {
+  return keys.map((key) => {
+    const child = queue.directory.find(key);
+    return child ? toJobJson(child.job) : missingJobJson();
+  });
+}
+
+function parse(text: string): { v: unknown } | { err: string } {
+  try {
+    return { v: JSON.parse(text) as unknown };
+  } catch (error) {
+    return { err: error instanceof Error ? error.message : String(error) };
+  }
+}
 
 /** The part of a backend that changes nothing. */
 export class BackendReads extends BackendBase {

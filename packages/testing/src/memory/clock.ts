@@ -1,4 +1,5 @@
 import * as machine from '@umbel/core/internal/real-timers';
+import { type Scored, SortedSet } from './collections.js';
 
 /** What a {@link Clock} hands back for a pending call; only that clock can read it. */
 export type ClockHandle = unknown;
@@ -81,5 +82,59 @@ export class EngineTime {
    */
   forWorker(value: number): number {
     return this.real ? value : 0;
+  }
+}
+
+interface Timer extends Scored {
+  readonly run: () => void;
+}
+
+/** Time that stands still until it is moved. Timers run in the order of their times, then of their making. */
+export class VirtualClock implements Clock {
+  readonly #timers = new SortedSet<Timer>();
+  #now: number;
+  #made = 0;
+
+  constructor(startAt: number) {
+    this.#now = startAt;
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  setTimeout(run: () => void, ms: number): unknown {
+    this.#made += 1;
+    const timer: Timer = { id: String(this.#made).padStart(12, '0'), score: 0, run };
+    this.#timers.add(timer, this.#now + Math.max(0, ms));
+    return timer;
+  }
+
+  clearTimeout(handle: unknown): void {
+    // The set compares before it removes: a timer that has run is not in it.
+    if (handle !== undefined) this.#timers.remove(handle as Timer);
+  }
+
+  /** Timers that have not run. */
+  get pending(): number {
+    return this.#timers.size;
+  }
+
+  /** When the next timer is due, if there is one. */
+  nextAt(): number | undefined {
+    return this.#timers.first()?.score;
+  }
+
+  /** Moves to the next timer and runs it. */
+  runNext(): void {
+    const timer = this.#timers.popFirst();
+    if (timer === undefined) return;
+    this.#now = Math.max(this.#now, timer.score);
+    timer.run();
+  }
+
+  /** Moves on without running anything; no timer may be due before. */
+  moveTo(time: number): void {
+    this.#now = Math.max(this.#now, time);
   }
 }

@@ -1,15 +1,78 @@
-import { ErrorCode, type FinishedStatus, type KeepJobs } from 'bullmq';
-import { fetchNext, type NextJob, type TakeOptions } from './activate.js';
-import { freeAfterFinish, holdDeduplication } from './deduplication.js';
+import { ErrorCode, type FinishedStatus, type KeepJobs, type RetryOptions } from 'bullmq';
+import { enqueue, freeAfterFinish, holdDeduplication, storeJob } from './add.js';
+import {
+  addDelayed,
+  addFirstOfPriority,
+  addPrioritized,
+  addWaiting,
+  promoteDue,
+  wakeWorkers,
+} from './enqueue.js';
+import {
+  childrenOf,
+  detachFromParent,
+  forget,
+  pendingChildren,
+  reattachChild,
+  removeJob,
+  reportCompleted,
+  reportFailed,
+} from './family.js';
 import type { JobRecord, NewJob } from './job-record.js';
-import { releaseLock } from './locks.js';
-import { countFinished } from './metrics.js';
-import { enqueue, storeJob } from './new-job.js';
-import { childrenOf, pendingChildren, reportCompleted, reportFailed } from './parents.js';
-import type { QueueData } from './queue-data.js';
-import { detachFromParent, forget, removeJob } from './removal.js';
-import { type JobFields, updateFields } from './update.js';
-import { wakeWorkers } from './wake.js';
+import { countFinished, windowLeft } from './limits.js';
+import type { QueueData } from './queue.js';
+import { stateOf } from './reads.js';
+import { fetchNext, type NextJob, releaseLock, type TakeOptions } from './take.js';
+
+/** Fields BullMQ writes together with a change of state. */
+export type JobFields = Readonly<Record<string, unknown>>;
+
+/** Writes the fields a job is read back with; others, as in Redis, are never seen again. */
+export function updateFields(job: JobRecord, fields: JobFields): void {
+  const { failedReason, stacktrace, returnvalue, data, progress } = fields;
+  if (failedReason !== undefined) job.failedReason = String(failedReason);
+  if (stacktrace !== undefined) job.stacktrace = String(stacktrace);
+  if (returnvalue !== undefined) job.returnvalue = String(returnvalue);
+  if (data !== undefined) job.data = String(data);
+  if (progress !== undefined) job.progress = String(progress);
+}
+
+/** 0, or the code of the refusal. */
+export function updateData(queue: QueueData, jobId: string, data: string): number {
+  const job = queue.jobs.get(jobId);
+  if (!job) return ErrorCode.JobNotExist;
+  job.data = data;
+  return 0;
+}
+
+/** A job that has failed, or one that has not ended and was started exactly so often. */
+export type DataCondition = 'failed' | { readonly starts: number };
+
+/** False if the job is gone, its data is another text by now, or it is not as `only` says. */
+export function replaceData(
+  queue: QueueData,
+  jobId: string,
+  current: string,
+  next: string,
+  only?: DataCondition,
+): boolean {
+  const job = queue.jobs.get(jobId);
+  if (job?.data !== current) return false;
+  if (only === 'failed' && stateOf(queue, jobId) !== only) return false;
+  if (typeof only === 'object' && (job.attemptsStarted !== only.starts || job.finishedOn !== undefined))
+    return false;
+  job.data = next;
+  return true;
+}
+
+/** 0, or the code of the refusal. */
+export function updateProgress(queue: QueueData, jobId: string, progress: string): number {
+  const job = queue.jobs.get(jobId);
+  if (!job) return ErrorCode.JobNotExist;
+  job.progress = progress;
+  queue.emitTrimmed('event', 'progress', 'jobId', jobId, 'data', progress);
+  return 0;
+}
 
 /** How a job ended and what is to happen with it. */
 export interface Outcome {
@@ -125,4 +188,125 @@ export function retention(
   if (own === undefined) return workers ?? { count: -1 };
   if (typeof own === 'object') return own;
   return { count: typeof own === 'number' ? own : own ? 0 : -1 };
+}
+
+function requeue(queue: QueueData, job: JobRecord, next: boolean): void {
+  if (job.priority > 0) addPrioritized(queue, job, job.priority);
+  else addWaiting(queue, job, next);
+}
+
+/** 0 once an active job waits again, or the code of the refusal. */
+export function retryActive(
+  queue: QueueData,
+  jobId: string,
+  next: boolean,
+  token: string,
+  fields: JobFields | undefined,
+): number {
+  const { now } = queue;
+  promoteDue(queue, now);
+  const job = queue.jobs.get(jobId);
+  if (!job) return ErrorCode.JobNotExist;
+  const refused = releaseLock(queue, job, token);
+  if (refused < 0) return refused;
+  if (fields) updateFields(job, fields);
+  if (!queue.take('active', job)) return ErrorCode.JobNotInState;
+  requeue(queue, job, next);
+  job.attemptsMade += 1;
+  queue.emitTrimmed('event', 'waiting', 'jobId', jobId, 'prev', 'active');
+  wakeWorkers(queue);
+  return 0;
+}
+
+/** 0 once a finished job waits again, or the code of the refusal. */
+export function retryFinished(
+  queue: QueueData,
+  jobId: string,
+  state: FinishedStatus,
+  next: boolean,
+  { resetAttemptsMade, resetAttemptsStarted }: RetryOptions,
+): number {
+  const job = queue.jobs.get(jobId);
+  if (!job) return ErrorCode.JobNotExist;
+  if (!queue.take(state, job)) return ErrorCode.JobNotInState;
+  if (resetAttemptsMade) job.attemptsMade = 0;
+  if (resetAttemptsStarted) job.attemptsStarted = 0;
+  clearOutcome(job, state);
+  requeue(queue, job, next);
+  reattachChild(queue, job, state);
+  queue.emitTrimmed('event', 'waiting', 'jobId', jobId, 'prev', state);
+  wakeWorkers(queue);
+  return 0;
+}
+
+/** Forgets how and when a job finished. */
+export function clearOutcome(job: JobRecord, state: FinishedStatus): void {
+  job.finishedOn = undefined;
+  job.processedOn = undefined;
+  if (state === 'failed') job.failedReason = undefined;
+  else job.returnvalue = undefined;
+}
+
+/** What is left of the rate limit in milliseconds once an active job waits again, or the code of the refusal. */
+export function moveActiveToWait(queue: QueueData, jobId: string, token: string): number {
+  const job = queue.jobs.get(jobId);
+  if (!job) return ErrorCode.JobNotExist;
+  const refused = releaseLock(queue, job, token);
+  if (refused < 0) return refused;
+  if (queue.take('active', job)) {
+    if (job.priority > 0) addFirstOfPriority(queue, job, job.priority);
+    else queue.pushTail('wait', job);
+    queue.emitTrimmed('event', 'waiting', 'jobId', jobId, 'prev', 'active');
+    wakeWorkers(queue);
+  }
+  return queue.directory.time.forWorker(Math.max(windowLeft(queue), 0));
+}
+
+/** How an active job becomes delayed. */
+export interface Postponement {
+  readonly delay: number;
+  readonly token: string;
+  readonly skipAttempt: boolean;
+  readonly fields: JobFields | undefined;
+  /** How to take the next job in the same step, if one is wanted. */
+  readonly next: TakeOptions | undefined;
+}
+
+/** The next job, empty when none was taken, or the code of the refusal. */
+export function moveToDelayed(queue: QueueData, jobId: string, postponement: Postponement): NextJob | number {
+  const job = queue.jobs.get(jobId);
+  const { now } = queue;
+  if (!job) return ErrorCode.JobNotExist;
+  const refused = releaseLock(queue, job, postponement.token);
+  if (refused < 0) return refused;
+  if (postponement.fields) updateFields(job, postponement.fields);
+  if (!queue.take('active', job)) return ErrorCode.JobNotInState;
+  if (!postponement.skipAttempt) job.attemptsMade += 1;
+  job.delay = postponement.delay;
+  addDelayed(queue, job, now, postponement.delay);
+  const next = postponement.next && fetchNext(queue, postponement.next, now);
+  wakeWorkers(queue);
+  return next?.[0] ? next : [];
+}
+
+/** 0 once an active job waits for its children, 1 if it has none to wait for, or the code of the refusal. */
+export function moveToWaitingChildren(
+  queue: QueueData,
+  jobId: string,
+  token: string,
+  childKey: string | undefined,
+): number {
+  const job = queue.jobs.get(jobId);
+  const { now } = queue;
+  if (!job) return ErrorCode.JobNotExist;
+  if (job.children && job.children.unsuccessful.size > 0) return ErrorCode.JobHasFailedChildren;
+  const waits = childKey ? job.children?.pending.has(childKey) : pendingChildren(job) > 0;
+  if (!waits) return 1;
+  const refused = releaseLock(queue, job, token);
+  if (refused < 0) return refused;
+  if (!queue.take('active', job)) return ErrorCode.JobNotInState;
+  queue.place('waiting-children', job, now);
+  queue.emit('event', 'waiting-children', 'jobId', jobId, 'prev', 'active');
+  wakeWorkers(queue);
+  return 0;
 }

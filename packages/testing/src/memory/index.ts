@@ -1,8 +1,8 @@
 import { checkOptions, type OptionNames } from '@umbel/core/internal';
 import type { BackendFactory } from 'bullmq';
+import { MemoryBackend } from './backend.js';
 import { type BackendOptions, connect, type Shared } from './backend-base.js';
 import { type Clock, systemClock } from './clock.js';
-import { MemoryBackend } from './memory-backend.js';
 import { Store } from './store.js';
 
 export type { Clock, ClockHandle } from './clock.js';

@@ -1,13 +1,11 @@
 import { ErrorCode, type FinishedStatus } from 'bullmq';
-import { addFirstOfPriority, addPrioritized, addWaiting, delayedScore } from './enqueue.js';
+import { addFirstOfPriority, addPrioritized, addWaiting, delayedScore, wakeWorkers } from './enqueue.js';
+import { forget, isTreeLocked, reattachChild, removeJob, removeTree } from './family.js';
+import { clearOutcome } from './finish.js';
 import type { JobRecord, Placement } from './job-record.js';
-import { isLocked } from './locks.js';
-import { reattachChild } from './parents.js';
-import type { QueueData } from './queue-data.js';
-import { forget, isTreeLocked, removeJob, removeTree } from './removal.js';
-import { clearOutcome } from './retry.js';
+import type { QueueData } from './queue.js';
 import { isNextOfScheduler, schedulerJobId } from './schedulers.js';
-import { wakeWorkers } from './wake.js';
+import { isLocked } from './take.js';
 
 export function pause(queue: QueueData, paused: boolean): void {
   if (paused) queue.meta.set('paused', '1');

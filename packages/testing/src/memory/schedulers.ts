@@ -1,9 +1,9 @@
 import { ErrorCode, getNextMillis, type JobsOptions, type RepeatableOptions } from 'bullmq';
-import { encodeOptions, storeOptions, withOptions } from './job-options.js';
-import { enqueue, storeJob } from './new-job.js';
-import type { QueueData, SchedulerRecord } from './queue-data.js';
-import { forget, removeJob } from './removal.js';
-import { wakeWorkers } from './wake.js';
+import { enqueue, storeJob } from './add.js';
+import { wakeWorkers } from './enqueue.js';
+import { forget, removeJob } from './family.js';
+import { encodeOptions, storeOptions, withOptions } from './job-record.js';
+import type { QueueData, SchedulerRecord } from './queue.js';
 
 // How many taken moments a repeating job may skip before it is refused.
 const MAX_SLOTS = 32;

@@ -1,5 +1,5 @@
 /** The index of tags that Umbel keeps in a store, beyond BullMQ's contract: which jobs bear which tags. */
-import { type Scored, SortedSet } from './sorted-set.js';
+import { type Scored, SortedSet } from './collections.js';
 
 /** Where something is that bears a tag, and when it was noted. */
 export interface TaggedEntry {

@@ -1,8 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { LinkedList } from '../../src/memory/linked-list.js';
-import { sliceRange } from '../../src/memory/ranges.js';
-import { SortedSet } from '../../src/memory/sorted-set.js';
+import { LinkedList, SortedSet, sliceRange } from '../../src/memory/collections.js';
 
 class Item {
   previous: Item | undefined;

@@ -11,7 +11,7 @@ import {
 import { LeakError, NothingLeftError, sequence, type TestApp, testApp } from '@umbel/testing';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
-import { Turn } from '../../src/memory/turn.js';
+import { NextTick } from '../../src/memory/events.js';
 import { watchResources } from '../support/resources.js';
 
 function shop() {
@@ -344,7 +344,7 @@ describe('an app under test', () => {
   test('finds what bears a tag with a few commands, however long results are kept', async () => {
     const { double } = tasks;
     const handle = await t.start(double.s().tag('order'), 1);
-    const commands = vi.spyOn(Turn.prototype, 'next'); // each command waits for a turn
+    const commands = vi.spyOn(NextTick.prototype, 'next'); // each command waits for a turn
     const found: string[] = [];
     for await (const { id } of app.find({ tag: 'order' })) found.push(id);
     expect(found).toEqual([handle.id]);

@@ -1,5 +1,5 @@
 // A process that has nothing left to do but to keep an idle child. It runs what was built.
-import { ChildPool } from '../../../dist/running/isolated/child-pool.js';
+import { ChildPool } from '../../../dist/worker/isolate/pool.js';
 
 const pool = new ChildPool(1);
 const child = pool.take(new URL('./tasks.mjs', import.meta.url).href);

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { Redis } from 'ioredis';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { connectionFacts, resolveConnection } from '../../../src/bullmq/connection.js';
-import { registeredTasks } from '../../../src/control/registered.js';
-import type { TaskEntry } from '../../../src/tasks/registry.js';
-import { VERSION } from '../../../src/version.js';
+import { VERSION } from '../../../src/base/version.js';
+import { registeredTasks } from '../../../src/control/inspect.js';
+import { connectionFacts, resolveConnection } from '../../../src/store/connection.js';
+import type { TaskEntry } from '../../../src/task/definition.js';
 
 test('the version is that of the package', () => {
   const manifest = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');

@@ -1,7 +1,7 @@
 import type { IQueueBackend } from 'bullmq';
 import { describe, expect, test } from 'vitest';
-import { checksAdded } from '../../../src/bullmq/guards/added.js';
-import { SubmitError } from '../../../src/errors.js';
+import { SubmitError } from '../../../src/base/errors.js';
+import { checksAdded } from '../../../src/store/guards/added.js';
 import { failing, passing, stubBackend } from '../../support/stub-backend.js';
 
 type Answer = [Error | null, string | number];

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { backsOff } from '../../../src/bullmq/guards/back-off.js';
+import { backsOff } from '../../../src/store/guards/transient.js';
 import { failing, stubBackend } from '../../support/stub-backend.js';
 
 function refusing(errors: number, isClosing = () => false) {

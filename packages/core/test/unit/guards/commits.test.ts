@@ -1,7 +1,7 @@
 import { type IQueueBackend, type Job, WaitingError } from 'bullmq';
 import { describe, expect, test } from 'vitest';
-import { type Claim, Claims } from '../../../src/bullmq/claims.js';
-import { persistsCommits } from '../../../src/bullmq/guards/commits.js';
+import { persistsCommits } from '../../../src/store/guards/commits.js';
+import { type Claim, Claims } from '../../../src/store/held-job.js';
 import { failing, passing, refusal, type StubCommands, stubBackend } from '../../support/stub-backend.js';
 
 const finished = { result: undefined, finishedOn: 1 };

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { waitingForRate } from '../../../src/bullmq/guards/limits.js';
+import { waitingForRate } from '../../../src/store/guards/locks.js';
 
 test('a worker whose rate is used up waits for a job until it ends, and looks again after 10 s', () => {
   const until = (limitedMs: number) => {

@@ -1,7 +1,7 @@
 import type { Job } from 'bullmq';
 import { expect, test } from 'vitest';
-import { type Claim, Claims } from '../../../src/bullmq/claims.js';
-import { keepsLocks } from '../../../src/bullmq/guards/lock-renewal.js';
+import { keepsLocks } from '../../../src/store/guards/locks.js';
+import { type Claim, Claims } from '../../../src/store/held-job.js';
 import { passing, stubBackend } from '../../support/stub-backend.js';
 
 const job = (id: string) => ({ id, attemptsStarted: 1 }) as Job;

@@ -3,9 +3,9 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { RedisQueueBackend } from 'bullmq';
 import { describe, expect, test } from 'vitest';
-import { keepsStoreTime } from '../../../src/bullmq/guards/store-time.js';
-import { StoreTime } from '../../../src/bullmq/store-time.js';
-import { systemClock } from '../../../src/clock.js';
+import { systemClock } from '../../../src/base/time.js';
+import { keepsStoreTime } from '../../../src/store/guards/store-time.js';
+import { StoreTime } from '../../../src/store/store-time.js';
 
 const HOUR_MS = 3_600_000;
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { readsWhole } from '../../../src/bullmq/guards/reads.js';
-import { isTransient } from '../../../src/bullmq/guards/transient.js';
-import { SubmitError } from '../../../src/errors.js';
+import { SubmitError } from '../../../src/base/errors.js';
+import { isTransient } from '../../../src/store/guards/transient.js';
+import { readsWhole } from '../../../src/store/guards/unreadable-jobs.js';
 import { stubBackend } from '../../support/stub-backend.js';
 
 const aborted = (...previousErrors: Error[]) =>

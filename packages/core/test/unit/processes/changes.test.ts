@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { withChange } from '../../../src/running/processes/changes.js';
-import type { Change } from '../../../src/running/processes/messages.js';
+import type { Change } from '../../../src/worker/supervisor/messages.js';
+import { withChange } from '../../../src/worker/supervisor/messages.js';
 
 const concurrency = (value: number, queue?: string): Change => ({
   umbel: 'set-concurrency',

@@ -5,7 +5,7 @@ import {
   readFromProcess,
   readToProcess,
   type ToProcess,
-} from '../../../src/running/processes/messages.js';
+} from '../../../src/worker/supervisor/messages.js';
 
 /** As it arrives. */
 const sent = (message: unknown): unknown => JSON.parse(JSON.stringify(message));

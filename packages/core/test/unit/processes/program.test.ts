@@ -1,9 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { createApp, processIndex } from '@umbel/core';
 import { expect, test } from 'vitest';
-import { placeVariables, readPlace } from '../../../src/running/processes/place.js';
-import { programOf } from '../../../src/running/processes/program.js';
-import { normalizeWorkerOptions } from '../../../src/running/worker/options.js';
+import { normalizeWorkerOptions } from '../../../src/worker/options.js';
+import { identityVariables, programOf, readIdentity } from '../../../src/worker/supervisor/plan.js';
 
 const facts = { argv: ['node', '/app/worker.js', '--loud'], execArgv: [], isMainThread: true };
 
@@ -36,9 +35,9 @@ test.each([
 
 test('a place is read as it was written', () => {
   const place = { worker: 1, index: 2, name: 'a "name"' };
-  const variables = placeVariables(place);
+  const variables = identityVariables(place);
   expect(variables).toEqual({ UMBEL_PROCESS: '2', UMBEL_SUPERVISED: expect.any(String) });
-  expect(readPlace(variables.UMBEL_SUPERVISED ?? '')).toEqual(place);
+  expect(readIdentity(variables.UMBEL_SUPERVISED ?? '')).toEqual(place);
 });
 
 test.each([
@@ -48,7 +47,7 @@ test.each([
   '{"worker":-1,"index":0,"name":"a"}',
   '{"worker":0,"index":0,"name":1}',
 ])('no place: %s', (text) => {
-  expect(readPlace(text)).toBeUndefined();
+  expect(readIdentity(text)).toBeUndefined();
 });
 
 test('a process that no supervisor has started has no index', () => {

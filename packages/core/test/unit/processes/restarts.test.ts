@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { afterEnd, restartDelayMs } from '../../../src/running/processes/restarts.js';
+import { afterEnd, restartDelayMs } from '../../../src/worker/supervisor/slot.js';
 
 test('the wait doubles from one failure to the next: 0, 1 s, 2 s … 30 s', () => {
   const delays = Array.from({ length: 9 }, (_, index) => restartDelayMs(index + 1));

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { decide, type ScheduleState } from '../../../src/schedules/decide.js';
-import { normalizeSchedule } from '../../../src/schedules/options.js';
+import { decide, type ScheduleState } from '../../../src/schedule/decide.js';
+import { normalizeSchedule } from '../../../src/schedule/options.js';
 
 const MINUTE = 60_000;
 /** Every ten minutes; the last slot was at 0. */

@@ -1,10 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { readCron } from '../../../src/schedules/cron.js';
-import { decide } from '../../../src/schedules/decide.js';
-import { nextOccurrence } from '../../../src/schedules/occurrences.js';
-import { normalizeSchedule, type ScheduleOptions } from '../../../src/schedules/options.js';
-import { sleepMs, withoutSpinning } from '../../../src/schedules/runner.js';
-import { latestSlots, nextSlot, nextSlots } from '../../../src/schedules/timing.js';
+import { decide } from '../../../src/schedule/decide.js';
+import { normalizeSchedule, type ScheduleOptions } from '../../../src/schedule/options.js';
+import { sleepMs, withoutSpinning } from '../../../src/schedule/runner.js';
+import { readCron } from '../../../src/timing/cron.js';
+import { latestSlots, nextOccurrence, nextSlot, nextSlots } from '../../../src/timing/timing.js';
 
 const HOUR = 3_600_000;
 const named = (options: ScheduleOptions) => ({ name: 'test', ...normalizeSchedule('test', options) });

@@ -1,8 +1,8 @@
 import { InvalidOptionError } from '@umbel/core';
 import { describe, expect, test } from 'vitest';
-import { dayAt, dayEndAfter } from '../../../src/schedules/calendar.js';
-import { normalizeSchedule, type ScheduleOptions } from '../../../src/schedules/options.js';
-import { dueAt, nextSlot, nextSlots } from '../../../src/schedules/timing.js';
+import { normalizeSchedule, type ScheduleOptions } from '../../../src/schedule/options.js';
+import { dayAt, dayEndAfter } from '../../../src/timing/calendar.js';
+import { dueAt, nextSlot, nextSlots } from '../../../src/timing/timing.js';
 
 const named = (options: ScheduleOptions, name = 'test') => ({ name, ...normalizeSchedule(name, options) });
 

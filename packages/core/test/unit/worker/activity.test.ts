@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { systemClock } from '../../../src/clock.js';
-import type { ActiveJob, AttemptOutcome } from '../../../src/running/job.js';
-import { Activity, type ActivityListener } from '../../../src/running/worker/activity.js';
+import { systemClock } from '../../../src/base/time.js';
+import type { ActiveJob, AttemptOutcome } from '../../../src/job/job.js';
+import { Activity, type ActivityListener } from '../../../src/worker/activity.js';
 import { during } from './during.js';
 
 function jobOf(more: object = {}): ActiveJob {

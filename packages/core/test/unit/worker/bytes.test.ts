@@ -1,6 +1,6 @@
 import { InvalidOptionError } from '@umbel/core';
 import { expect, test } from 'vitest';
-import { bytesOf, inMegabytes, type MemorySize } from '../../../src/running/worker/bytes.js';
+import { bytesOf, inMegabytes, type MemorySize } from '../../../src/worker/options.js';
 
 test.each<[MemorySize, number]>([
   [1000, 1000],

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { ChildRun } from '../../../src/running/isolated/child-run.js';
-import type { FromChild, RunOrder } from '../../../src/running/isolated/messages.js';
-import { toEntry } from '../../../src/tasks/definition.js';
+import { toEntry } from '../../../src/task/definition.js';
+import { ChildRun } from '../../../src/worker/isolate/child-run.js';
+import type { FromChild, RunOrder } from '../../../src/worker/isolate/messages.js';
 
 const HOUR_MS = 3_600_000;
 

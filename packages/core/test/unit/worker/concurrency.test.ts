@@ -1,11 +1,8 @@
 import { InvalidOptionError } from '@umbel/core';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  type Concurrency,
-  concurrencyBounds,
-  nextConcurrency,
-} from '../../../src/running/worker/concurrency.js';
+import { type Concurrency, concurrencyBounds } from '../../../src/task/option-checks.js';
+import { nextConcurrency } from '../../../src/worker/options.js';
 
 const calm = { utilization: 0.3, delayMs: 1 };
 

@@ -1,5 +1,5 @@
-import type { ActiveJob, AttemptOutcome } from '../../../src/running/job.js';
-import type { Activity } from '../../../src/running/worker/activity.js';
+import type { ActiveJob, AttemptOutcome } from '../../../src/job/job.js';
+import type { Activity } from '../../../src/worker/activity.js';
 
 /** Notes an attempt while `run` runs, as an executor does. */
 export async function during(

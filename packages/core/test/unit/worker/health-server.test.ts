@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { HealthServer } from '../../../src/running/worker/health.js';
+import { HealthServer } from '../../../src/worker/health.js';
 
 const fine = async () => ({ live: true, ready: true, reasons: [] });
 

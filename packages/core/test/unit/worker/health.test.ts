@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { healthOf } from '../../../src/running/worker/health.js';
+import { healthOf } from '../../../src/worker/health.js';
 
 const fine = { state: 'running', isStoreReached: true, idleQueues: [] } as const;
 

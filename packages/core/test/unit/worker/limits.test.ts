@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { systemClock } from '../../../src/clock.js';
-import type { ActiveJob, AttemptOutcome } from '../../../src/running/job.js';
-import { Activity } from '../../../src/running/worker/activity.js';
-import { watchLimits } from '../../../src/running/worker/limits.js';
+import { systemClock } from '../../../src/base/time.js';
+import type { ActiveJob, AttemptOutcome } from '../../../src/job/job.js';
+import { Activity, watchLimits } from '../../../src/worker/activity.js';
 import { during } from './during.js';
 
 const job = {

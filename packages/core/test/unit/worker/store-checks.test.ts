@@ -1,7 +1,7 @@
 import { StoreConfigurationError } from '@umbel/core';
 import { describe, expect, test } from 'vitest';
-import type { ServerFacts } from '../../../src/bullmq/server-facts.js';
-import { checkStore } from '../../../src/running/worker/store-checks.js';
+import type { ServerFacts } from '../../../src/store/connection.js';
+import { checkStore } from '../../../src/worker/health.js';
 
 const fit: ServerFacts = {
   version: '7.0.15',

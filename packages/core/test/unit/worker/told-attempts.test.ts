@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
-import { systemClock } from '../../../src/clock.js';
-import type { ActiveJob, AttemptOutcome } from '../../../src/running/job.js';
-import { type ActiveAttempt, Activity, type EndedAttempt } from '../../../src/running/worker/activity.js';
+import { systemClock } from '../../../src/base/time.js';
+import type { ActiveAttempt } from '../../../src/control/answers.js';
+import type { ActiveJob, AttemptOutcome } from '../../../src/job/job.js';
+import { Activity, type EndedAttempt } from '../../../src/worker/activity.js';
 import { during } from './during.js';
 
 const NOW = 1_893_456_000_000;

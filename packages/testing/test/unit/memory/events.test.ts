@@ -1,8 +1,7 @@
 import { QueueEventsProducer } from 'bullmq';
 import { expect, test } from 'vitest';
-import { EventStream } from '../../../src/memory/event-stream.js';
+import { EventStream, NextTick } from '../../../src/memory/events.js';
 import { memory } from '../../../src/memory/index.js';
-import { Turn } from '../../../src/memory/turn.js';
 import { once, openKit } from '../../support/memory-kit.js';
 
 test('the events of a job come in order, each once', async () => {
@@ -44,7 +43,7 @@ test('a custom event reaches the listeners of the queue', async () => {
 });
 
 test('ids rise within a millisecond and when the clock goes back', () => {
-  const stream = new EventStream(new Turn());
+  const stream = new EventStream(new NextTick());
   const added = [5, 5, 3, 6].map((at) => {
     stream.add(at, []);
     return stream.lastId;
@@ -53,7 +52,7 @@ test('ids rise within a millisecond and when the clock goes back', () => {
 });
 
 test('a stream is trimmed by whole hundreds and never below its limit', () => {
-  const stream = new EventStream(new Turn());
+  const stream = new EventStream(new NextTick());
   for (let at = 1; at <= 250; at += 1) stream.add(at, []);
   expect(stream.trim(120)).toBe(100);
   expect(stream.length).toBe(150);

@@ -1,0 +1,96 @@
+import { InvalidOptionError } from '../base/errors.js';
+import {
+  type Callbacks,
+  INTERNAL_JOB,
+  INTERNAL_OPTIONS,
+  INTERNAL_QUEUE,
+  type JobNode,
+} from '../job/job-tree.js';
+import type { NewJob } from '../store/store.js';
+import type { SendOptions } from '../task/options.js';
+import {
+  type Expression,
+  PLAN,
+  type Plannable,
+  type Planning,
+  planned,
+  type TaskExpression,
+} from '../task/signature.js';
+
+/** What options ask to be sent after a call or a run, planned. @throws {InvalidOptionError} if one is no signature. */
+export function callbacksOf({ link, linkError }: SendOptions<never>): Callbacks {
+  return ofKinds({ success: plansOf('link', link), failure: plansOf('linkError', linkError) });
+}
+
+/** What is linked to a signature, planned. */
+export function linkedTo({ callbacks = {} }: TaskExpression, planning: Planning): Callbacks {
+  const { success = [], failure = [], always = [] } = callbacks;
+  const plans = (expressions: readonly Expression[]) => expressions.map((each) => planned(each, planning));
+  return ofKinds({ success: plans(success), failure: plans(failure), always: plans(always) });
+}
+
+/** Those of both; undefined if there are none. */
+export function mergeCallbacks(one: Callbacks, other: Callbacks = {}): Callbacks | undefined {
+  const kinds = ['success', 'failure', 'always'] as const;
+  const both = ofKinds(
+    Object.fromEntries(kinds.map((kind) => [kind, [...(one[kind] ?? []), ...(other[kind] ?? [])]])),
+  );
+  return Object.keys(both).length === 0 ? undefined : both;
+}
+
+function ofKinds(callbacks: Callbacks): Callbacks {
+  return Object.fromEntries(Object.entries(callbacks).filter(([, nodes]) => nodes.length > 0));
+}
+
+function plansOf(option: string, given: unknown): JobNode[] {
+  const signatures: unknown[] = given === undefined ? [] : Array.isArray(given) ? given : [given];
+  return signatures.map((signature) => {
+    if (typeof signature === 'object' && signature !== null && PLAN in signature) {
+      return (signature as Plannable)[PLAN](); // only signatures have it
+    }
+    throw new InvalidOptionError(
+      option,
+      'a task, a signature or a composition, or a list of those',
+      signature,
+    );
+  });
+}
+
+/**
+ * The run that a call becomes which others follow.
+ * @throws {InvalidOptionError} if the call could turn out to be an earlier one, or its result is not kept.
+ */
+export function runWithCallbacks(
+  { name, queue, options, content, deduplication }: NewJob,
+  callbacks: Callbacks,
+  { ignoreResult, idempotencyKey: key }: SendOptions<never>,
+): JobNode {
+  if (ignoreResult) throw new InvalidOptionError('ignoreResult', 'absent for a call with callbacks', true);
+  if (deduplication !== undefined) {
+    throw new InvalidOptionError('link', `absent for a call with \`${deduplication.mode}\``, 'a callback');
+  }
+  const { input, ...rest } = content;
+  const { headers, tags } = options;
+  const call: JobNode = {
+    path: '0',
+    name,
+    queue,
+    options,
+    content: { ...rest, alone: true, ...(key !== undefined && { key }) },
+    ...(input !== undefined && { input }),
+  };
+  return {
+    path: '',
+    name: INTERNAL_JOB.run,
+    queue: INTERNAL_QUEUE,
+    // Its headers and tags are those of the callbacks.
+    options: {
+      ...INTERNAL_OPTIONS,
+      ...(headers !== undefined && { headers }),
+      ...(tags !== undefined && { tags }),
+    },
+    after: { step: call.path },
+    children: [call],
+    callbacks,
+  };
+}

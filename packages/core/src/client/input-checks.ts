@@ -1,0 +1,276 @@
+import { isDeepStrictEqual } from 'node:util';
+import { IdempotencyConflictError, ValidationError } from '../base/errors.js';
+import { checkText } from '../base/option-checks.js';
+import { isPlainObject } from '../base/text.js';
+import { jsonIssues } from '../codec/json.js';
+import { sanitize } from '../codec/masking.js';
+import { validateInput, validateInputAtOnce } from '../codec/schema.js';
+import { INTERNAL_QUEUE, type JobNode, jobsOf, nodesOf } from '../job/job-tree.js';
+import type { Store } from '../store/store.js';
+import { idempotentId, inputDigest } from '../task/deduplication.js';
+import type { Registry, TaskEntry } from '../task/definition.js';
+import { isSendOption } from '../task/options.js';
+import type { TaskExpression } from '../task/signature.js';
+import type { Schema } from '../task/types/task.js';
+import { completeInput } from '../workflow/input.js';
+
+/** What stands for a call with an idempotency key. */
+export interface Keyed {
+  readonly id: string;
+  readonly content: { readonly key: string; readonly digest: string };
+}
+
+export function keyedContent(name: string, key: string, input: unknown): Keyed {
+  checkText('idempotencyKey', key, 1000);
+  return { id: idempotentId(name, key), content: { key, digest: inputDigest(input) } };
+}
+
+/** Whether the store has the call of this key. @throws {IdempotencyConflictError} if it has another one. */
+export async function isStored(
+  store: Store,
+  queue: string,
+  task: string,
+  { id, content }: Keyed,
+  timeoutMs: number | undefined,
+): Promise<boolean> {
+  const stored = await store.job(queue, id, timeoutMs);
+  if (stored === undefined) return false;
+  if (stored.envelope?.digest === content.digest) return true;
+  throw new IdempotencyConflictError(task, content.key, id);
+}
+
+// Options that were given as the input of a call that needs none.
+// `checkout().applyAsync({ idempotencyKey })` gives the key to the schemas of the tasks. Most of them drop keys that they
+// do not know, so that the call is sent without its options and nobody notices. `Sending` refuses such a call, unless the
+// input has an effect: some tasks take keys that options have, too.
+
+/** Part of a call that the input of the sender goes to. */
+interface Taker {
+  readonly task: string;
+  /** What is bound of its input. */
+  readonly input?: unknown;
+  readonly into?: string;
+}
+
+/** Whether an input has the names of options, and no others. */
+export function looksLikeOptions(input: unknown): input is Record<string, unknown> {
+  if (typeof input !== 'object' || input === null) return false;
+  let hasAny = false;
+  for (const key in input) {
+    if (!isSendOption(key)) return false;
+    hasAny = true;
+  }
+  return hasAny && isPlainObject(input);
+}
+
+/** How the call is to be written instead. */
+export function optionsComeSecond(input: Record<string, unknown>, first = 'undefined'): string {
+  const names = Object.keys(input);
+  const [are, they] = names.length > 1 ? ['are options', 'they come'] : ['is an option', 'it comes'];
+  const listed = names.map((name) => `\`${name}\``).join(', ');
+  return `${listed} ${are} of the call, not input; ${they} second: applyAsync(${first}, { ${names.join(', ')} })`;
+}
+
+/** @throws {ValidationError} if the input would be dropped by the task, and has the names of options. */
+export async function refuseMistakenOptions(
+  registry: Registry,
+  input: Record<string, unknown>,
+  takers: Iterable<Taker>,
+): Promise<void> {
+  let refused: Taker | undefined;
+  let isBound = true;
+  for (const taker of takers) {
+    const schema = registry.get(taker.task)?.input;
+    // Who takes the whole of it, or is not known here, may well have a use for it.
+    if (taker.into !== undefined || schema === undefined) return;
+    const without = await acceptedWithout(schema, taker);
+    if (without === undefined || (await hasEffect(schema, taker, input, without.decoded))) return;
+    refused ??= taker;
+    isBound &&= taker.input !== undefined || without.given === undefined;
+  }
+  if (refused === undefined) return;
+  const message = optionsComeSecond(input, isBound ? 'undefined' : '{}');
+  throw new ValidationError(refused.task, 'input', [{ path: 'input', message }]);
+}
+
+/** The tasks of a run that are given its input; undefined if more than tasks is. */
+export function takersOf(root: JobNode): Taker[] | undefined {
+  const takers: Taker[] = [];
+  for (const { name: task, queue, open, input, into, items, children, after } of jobsOf(root)) {
+    // A group without members takes any input.
+    if (after !== undefined && children?.length === 0) return undefined;
+    if (open !== true) continue;
+    if (queue === INTERNAL_QUEUE || items !== undefined) return undefined;
+    takers.push({ task, input, ...(into !== undefined && { into }) });
+  }
+  return takers;
+}
+
+/** What a task receives of a call without input; undefined if it needs one. */
+async function acceptedWithout(
+  schema: Schema,
+  { input }: Taker,
+): Promise<{ given: unknown; decoded: unknown } | undefined> {
+  for (const given of input === undefined ? [undefined, {}] : [input]) {
+    const outcome = await schema['~standard'].validate(given);
+    if (outcome.issues === undefined) return { given, decoded: outcome.value };
+  }
+  return undefined;
+}
+
+/** Whether a task receives anything else with the input than without it. */
+async function hasEffect(
+  schema: Schema,
+  taker: Taker,
+  input: Record<string, unknown>,
+  without: unknown,
+): Promise<boolean> {
+  const whole = await schema['~standard'].validate(completeInput(taker.task, taker, input));
+  if (whole.issues !== undefined) return false;
+  if (isDeepStrictEqual(whole.value, without)) return false;
+  if (!isPlainObject(whole.value) || !isPlainObject(without)) return true;
+  // Defaults such as a new id or the time differ from one look to the next.
+  const again = await acceptedWithout(schema, taker);
+  const other = isPlainObject(again?.decoded) ? again.decoded : without;
+  const keys = new Set([...Object.keys(whole.value), ...Object.keys(without)]);
+  for (const key of keys) {
+    const isSteady = isDeepStrictEqual(without[key], other[key]);
+    if (isSteady && !isDeepStrictEqual(whole.value[key], without[key])) return true;
+  }
+  return false;
+}
+
+// What is checked of inputs before anything is stored.
+
+/** What steps have put together may be longer than the input of one call. */
+const MAX_STORED_BYTES = 32 * 1_048_576;
+
+const NO_INPUT = 'this task takes no input: it was defined without a schema for one (`input`)';
+
+export class InputChecks {
+  readonly #registry: Registry;
+  readonly #maxBytes: number;
+  /** Names of keys whose values are masked for every task. */
+  readonly #sensitive: ReadonlySet<string>;
+
+  constructor(registry: Registry, maxBytes: number, sensitive: readonly string[]) {
+    this.#registry = registry;
+    this.#maxBytes = maxBytes;
+    this.#sensitive = new Set(sensitive);
+  }
+
+  /** Whole inputs are validated here, parts of one only for what JSON would change; steps validate the rest. */
+  async checkTree(node: JobNode): Promise<void> {
+    for (const { task, input, path, isWhole } of inputsIn(node)) {
+      if (isWhole) await this.check(task, input, path);
+      else this.#checkJson(task, input, path);
+    }
+  }
+
+  /** The same at once, but for schemas that are asynchronous. */
+  checkTreeAtOnce(node: JobNode): void {
+    for (const { task, input, path, isWhole } of inputsIn(node)) {
+      this.#checkJson(task, input, path);
+      const entry = isWhole ? this.#registry.get(task) : undefined;
+      if (entry === undefined) continue;
+      if (entry.input === undefined) {
+        if (input !== undefined) refuseInput(task, NO_INPUT);
+      } else validateInputAtOnce(entry.input, input, task, this.sensitiveOf(entry), path);
+    }
+  }
+
+  /** @throws {ValidationError} if the input of a call is what its options are meant to be, and would be dropped. */
+  async refuseOptions(
+    { task, input: bound, into, immutable }: TaskExpression,
+    input: unknown,
+  ): Promise<void> {
+    if (!looksLikeOptions(input) || immutable) return; // an immutable call refuses any input
+    const taker = { task, input: bound, ...(into !== undefined && { into }) };
+    await refuseMistakenOptions(this.#registry, input, [taker]);
+  }
+
+  /** The same of the input of a run. */
+  async refuseOptionsOfRun(root: JobNode, input: unknown): Promise<void> {
+    if (!looksLikeOptions(input)) return;
+    await refuseMistakenOptions(this.#registry, input, takersOf(root) ?? []);
+  }
+
+  /**
+   * Gives a promise only if the task's schema does.
+   * @throws {ValidationError} or rejects with it, if the input does not fit the schema, or JSON would change it.
+   */
+  check(task: string, input: unknown, path = 'input'): Promise<unknown> | undefined {
+    this.#checkJson(task, input, path);
+    const entry = this.#registry.get(task);
+    if (entry === undefined) return undefined;
+    if (entry.input === undefined) {
+      return input === undefined ? undefined : refuseInput(task, noInput(NO_INPUT, input));
+    }
+    const checked = validateInput(entry.input, input, task, this.sensitiveOf(entry), path);
+    return checked instanceof Promise ? checked : undefined;
+  }
+
+  /** @throws {ValidationError} if a stored input is longer than any that was sent, or nested without an end. */
+  checkStored(task: string, input: unknown, path = 'input'): void {
+    const fault = sanitize(input, Math.max(this.#maxBytes, MAX_STORED_BYTES));
+    if (fault !== undefined) throw new ValidationError(task, 'input', [{ path, message: fault }]);
+  }
+
+  /** Names of keys whose values are masked for a task. */
+  sensitiveOf({ sensitive }: TaskEntry): ReadonlySet<string> {
+    return sensitive === undefined ? this.#sensitive : new Set([...this.#sensitive, ...sensitive]);
+  }
+
+  #checkJson(task: string, input: unknown, path: string): void {
+    const issues = jsonIssues(input, path, this.#maxBytes);
+    if (issues.length > 0) throw new ValidationError(task, 'input', issues);
+  }
+}
+
+/** An input of a task in a tree: the whole, or what is bound of it. */
+interface TreeInput {
+  readonly task: string;
+  readonly input: unknown;
+  readonly path: string;
+  readonly isWhole: boolean;
+}
+
+/** The inputs of the tasks in a tree, also of those that are not added yet; earlier steps first. */
+function* inputsIn(root: JobNode): Generator<TreeInput> {
+  for (const node of jobsOf(root)) {
+    if (node.expand !== undefined) for (const next of nodesOf(node.expand)) yield* inputsIn(next);
+    if (node.queue !== INTERNAL_QUEUE) yield* inputsOf(node);
+  }
+}
+
+function* inputsOf(node: JobNode): Generator<TreeInput> {
+  const { name: task, input, into, items, offset = 0, after } = node;
+  if (items === undefined) {
+    const isWhole = node.open === undefined && (after === undefined || after.ignored === true);
+    yield { task, input, path: 'input', isWhole };
+    return;
+  }
+  for (const [place, item] of items.entries()) {
+    const whole = completeInput(task, { input, ...(into !== undefined && { into }) }, item);
+    yield { task, input: whole, path: `input[${offset + place}]`, isWhole: true };
+  }
+}
+
+/** The whole input of a call. */
+export function wholeInput(expression: TaskExpression, input: unknown): unknown {
+  const { task, immutable } = expression;
+  if (input !== undefined && immutable)
+    refuseInput(task, noInput('the call is immutable (.si), so nothing can be passed', input));
+  return input === undefined && expression.into === undefined
+    ? expression.input
+    : completeInput(task, expression, input);
+}
+
+/** Why a call takes no input; what to write, if that is meant to be options. */
+function noInput(reason: string, input: unknown): string {
+  return looksLikeOptions(input) ? `${reason}; ${optionsComeSecond(input)}` : reason;
+}
+
+function refuseInput(task: string, message: string): never {
+  throw new ValidationError(task, 'input', [{ path: 'input', message }]);
+}

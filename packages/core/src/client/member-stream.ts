@@ -1,0 +1,164 @@
+/** Sends the members of large groups: in slices, with bounded memory, while the first of them run already. */
+
+import { clearInterval, setInterval } from '../base/real-timers.js';
+import { recordError, toError } from '../codec/error-record.js';
+import { type Fed, type MemberStream, STREAM_LEASE_MS } from '../job/envelope.js';
+import { INTERNAL_QUEUE, type JobNode, jobIdOf, SLICE, tagsOf } from '../job/job-tree.js';
+import { isAny, isSame, markAdded, markedTree, NOTHING_REVOKED, revocationOf } from '../job/revocation.js';
+import { isFinal } from '../job/states.js';
+import type { NewJob, Store } from '../store/store.js';
+import type { TagIndex } from '../store/tags.js';
+import { fill } from '../workflow/input.js';
+import { type Addition, sliced, withSendContext } from '../workflow/prepare.js';
+import type { InputChecks } from './input-checks.js';
+import { observeTree, type Runtime } from './runtime.js';
+
+/** Slices that are on their way at the same time. */
+const AT_ONCE = 3;
+
+export interface FeedingParts {
+  readonly store: Store;
+  readonly checks: InputChecks;
+  readonly runtime: Runtime;
+  readonly tags: TagIndex;
+}
+
+/** Tags of members that are remembered as noted. */
+const REMEMBERED = 10_000;
+
+/** What each member is sent with. */
+export interface FeedingOptions {
+  readonly run: string;
+  readonly input: unknown;
+  readonly addition: Addition;
+  readonly timeoutMs: number | undefined;
+}
+
+/**
+ * Adds the members of a group of a stored run, and tells the run how many they are.
+ * @throws what reading or checking a member throws; the run has failed with that then.
+ */
+export async function feedMembers(
+  parts: FeedingParts,
+  feed: MemberStream,
+  { run, input, addition, timeoutMs }: FeedingOptions,
+): Promise<void> {
+  const { store, checks, runtime } = parts;
+  const id = jobIdOf(run, feed.feed);
+  const lives = setInterval(
+    () => void store.postpone(INTERNAL_QUEUE, id, STREAM_LEASE_MS).catch(() => {}),
+    STREAM_LEASE_MS / 4,
+  );
+  const end = (fed: Fed) => store.endFeed(INTERNAL_QUEUE, id, fed);
+  const adding = new Set<Promise<void>>();
+  const noted = new Set(addition.tags);
+  // The run is found by the tags of its members, too.
+  const noteTags = async (nodes: readonly JobNode[]): Promise<void> => {
+    const fresh = new Set<string>();
+    for (const node of nodes) for (const tag of tagsOf(node)) if (!noted.has(tag)) fresh.add(tag);
+    if (fresh.size === 0) return;
+    await parts.tags.add(fresh, { queue: INTERNAL_QUEUE, id: run }, runtime.clock.now());
+    if (noted.size > REMEMBERED) noted.clear();
+    for (const tag of fresh) noted.add(tag);
+  };
+  // Marks of the run; or of the feed, if only the group is not needed any more.
+  const places = [
+    { queue: INTERNAL_QUEUE, id: run },
+    { queue: INTERNAL_QUEUE, id },
+  ];
+  let known = NOTHING_REVOKED;
+  let count = 0;
+  const addMarked = async (nodes: readonly JobNode[]): Promise<void> => {
+    const before = known;
+    const now = runtime.clock.now();
+    const ready = isAny(before) ? nodes.map((node) => markedTree(node, before, now)) : nodes;
+    await noteTags(nodes);
+    await store.addChildren(run, feed.parent, ready, { timeoutMs });
+    if (runtime.observer !== undefined) for (const node of nodes) observeTree(runtime.observer, run, node);
+    // A revocation marks what it finds: what is added meanwhile is marked by whoever adds it.
+    known = await revocationOf(store, places);
+    if (!isSame(known, before)) await markAdded(store, run, nodes, known, now);
+  };
+  const add = async (members: readonly JobNode[]): Promise<void> => {
+    const first = count;
+    count += members.length;
+    const nodes = feed.unsliced ? members : sliced(feed.list, first, members);
+    const added = addMarked(nodes);
+    const settled = added.finally(() => adding.delete(settled));
+    settled.catch(() => {}); // told below
+    adding.add(settled);
+    if (adding.size >= AT_ONCE) await Promise.race(adding);
+  };
+  try {
+    let slice: JobNode[] = [];
+    for await (const planned of feed.members()) {
+      const member = withSendContext(fill(planned, input), addition);
+      await checks.checkTree(member);
+      slice.push(member);
+      if (slice.length < SLICE) continue;
+      await add(slice);
+      slice = [];
+      if (known.all || isFinal(await store.state(INTERNAL_QUEUE, run))) break; // nobody waits for more
+    }
+    if (slice.length > 0) await add(slice);
+    await Promise.all(adding);
+    await end({ count, ...(!feed.unsliced && { sliced: true }) });
+  } catch (thrown) {
+    await Promise.allSettled(adding);
+    await end({ error: recordError(toError(thrown)) });
+    throw thrown;
+  } finally {
+    clearInterval(lives);
+  }
+}
+
+/** The id under which each job is stored: its own, or that of an equal one. */
+type Ids = ReadonlyMap<NewJob, string>;
+
+/** Calls that go through middleware each by itself, and are stored together. */
+export class Batch {
+  readonly #storeAll: (jobs: readonly NewJob[]) => Promise<Ids>;
+  readonly #jobs: NewJob[] = [];
+  /** Each resolves once its call has come through the middleware, or has ended before. */
+  readonly #arrivals: Promise<unknown>[] = [];
+  readonly #stored: Promise<Ids>;
+  #settle: (stored: Promise<Ids>) => void = () => {};
+
+  constructor(storeAll: (jobs: readonly NewJob[]) => Promise<Ids>) {
+    this.#storeAll = storeAll;
+    this.#stored = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+    this.#stored.catch(() => {}); // told to each call
+  }
+
+  /** One call: `send` hands its job to `store`, which resolves once the whole batch is stored. */
+  add(send: (store: (job: NewJob) => Promise<NewJob>) => Promise<{ id: string }>): Promise<NewJob> {
+    let job: NewJob | undefined;
+    let hasArrived = () => {};
+    const arrival = new Promise<void>((resolve) => {
+      hasArrived = resolve;
+    });
+    const sent = send(async (own) => {
+      job = own;
+      this.#jobs.push(own);
+      hasArrived();
+      const ids = await this.#stored;
+      job = { ...own, id: ids.get(own) ?? own.id };
+      return job;
+    }).then(() => {
+      if (job === undefined) throw new Error('middleware has not called next() for one of the calls');
+      return job;
+    });
+    sent.catch(() => {}); // told by `send`, or to whoever waits for it
+    this.#arrivals.push(Promise.race([arrival, sent]));
+    return sent;
+  }
+
+  /** Stores the batch once every call has arrived. @throws what kept a call from it; nothing is stored then. */
+  async send(): Promise<void> {
+    const stored = Promise.all(this.#arrivals).then(() => this.#storeAll(this.#jobs));
+    this.#settle(stored);
+    await stored;
+  }
+}

@@ -1,0 +1,93 @@
+/** Inputs for steps of a failed run that is resumed: found, and checked, before anything is changed. */
+
+import { InvalidOptionError, JobStateError } from '../base/errors.js';
+import { checkKnown, checkObject, type OptionNames } from '../base/option-checks.js';
+import type { JobRef } from '../job/job.js';
+import { INTERNAL_QUEUE, jobIdOf } from '../job/job-tree.js';
+import type { NewInputs, Resumable } from '../store/resume.js';
+import type { ResumeOptions } from './async-result.js';
+import type { ResultParts } from './wait.js';
+
+const OPTIONS: OptionNames<ResumeOptions> = { inputs: true };
+
+/** What is resumed: a run, or a call that is none. */
+interface Resumed extends JobRef {
+  /** The job whose handle it is: of a call with callbacks, not its run. */
+  readonly asked: string;
+}
+
+/**
+ * The inputs of `resume`, by the ids of their jobs, as they are to be stored.
+ * @throws {InvalidOptionError} if a key is no step of the run, or the task of one is not known here.
+ * @throws {JobStateError} if a step does not run again, or holds no input of its own.
+ * @throws {ValidationError} if an input does not fit the task of its step; the path of the issue begins with the step.
+ */
+export async function checkedInputs(
+  parts: ResultParts,
+  resumed: Resumed,
+  options: ResumeOptions,
+): Promise<NewInputs> {
+  const example = "{ inputs: { '0-1': { to: 'a@b.c' } } }";
+  checkKnown(checkObject('options', options, example), OPTIONS);
+  const { inputs } = options;
+  const checked = new Map<string, unknown>();
+  if (inputs === undefined) return checked;
+  const steps = Object.entries(checkObject('inputs', inputs, "{ '0-1': { to: 'a@b.c' } }")).map(
+    ([key, input]) => ({ id: idOf(resumed, key), option: `inputs['${key}']`, input }),
+  );
+  const ids = new Set(steps.map(({ id }) => id));
+  if (ids.size < steps.length)
+    throw new InvalidOptionError('inputs', 'an object with one input for each step', inputs);
+  const resumable = await parts.store.resumable(resumed, ids);
+  for (const { id, option, input } of steps) {
+    if (input === undefined) throw new InvalidOptionError(option, 'a value that JSON can carry', input);
+    const job = resumable.get(id) ?? (await refuse(parts, resumed, id, option));
+    refuseWithoutInput(job);
+    if (!parts.knowsTask(job.task))
+      throw new InvalidOptionError(
+        option,
+        `the input of a task that is known here, to check it. Import the module that defines task "${job.task}"`,
+        input,
+      );
+    await parts.checkInput(job.task, input, option);
+    checked.set(id, await parts.store.sealedInput(job, input));
+  }
+  return checked;
+}
+
+/** The id of a step that is named by its id, or by its path in the run. */
+function idOf({ id: run, asked }: Resumed, key: string): string {
+  return key === asked || key === run || key.startsWith(`${run}.`) ? key : jobIdOf(run, key);
+}
+
+/** Says why a job does not run again. */
+async function refuse({ store }: ResultParts, run: Resumed, id: string, option: string): Promise<Resumable> {
+  const place = await store.findBelow(run, id);
+  if (place === undefined)
+    throw new InvalidOptionError(
+      'inputs',
+      `an object whose keys are ids or paths of steps of run ${run.id} that have failed; look at its graph()`,
+      option,
+    );
+  const state = await store.state(place.queue, id);
+  const reason =
+    state === 'completed'
+      ? 'has succeeded: it keeps its result, and does not run again'
+      : `is ${state}, and is not run again by resume()`;
+  throw new JobStateError(`Step ${id} ${reason}. Leave it out of \`inputs\`.`);
+}
+
+function refuseWithoutInput({ id, queue, task, data }: Resumable): void {
+  if (queue === INTERNAL_QUEUE)
+    throw new JobStateError(
+      `Step ${id} is one of Umbel's own ("${task}"), which takes no input. Give one to a step that has failed below it.`,
+    );
+  if (data.items !== undefined)
+    throw new JobStateError(
+      `Step ${id} takes several inputs of chunks(), of which none can be replaced. Send the chunks again.`,
+    );
+  if (data.replacement !== undefined)
+    throw new JobStateError(
+      `Step ${id} has put other steps in its place and does not run again. Give inputs to those that have failed.`,
+    );
+}

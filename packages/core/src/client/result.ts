@@ -1,0 +1,378 @@
+import { randomUUID } from 'node:crypto';
+import {
+  ExpectedFailureError,
+  type FailureOrigin,
+  JobStateError,
+  TaskFailedError,
+  UnknownJobError,
+} from '../base/errors.js';
+import { untilAborted } from '../base/wait.js';
+import { rebuildError } from '../codec/error-record.js';
+import type { JobRef } from '../job/job.js';
+import { INTERNAL_QUEUE } from '../job/job-tree.js';
+import { isFinal, type JobState } from '../job/states.js';
+import { terminateMarked } from '../store/control-queue.js';
+import type { Mark } from '../store/revoke.js';
+import type { JobOutcome } from '../store/store.js';
+import type { StoredJob } from '../store/stored-job.js';
+import { isInHandler } from '../task/context.js';
+import { refuseUnbound } from '../task/signature.js';
+import { type RunGraph, runGraph } from '../workflow/graph.js';
+import { type RunCounts, runCountsOf } from '../workflow/graph-tally.js';
+import {
+  type AsyncResult,
+  type CollectedTask,
+  checkGet,
+  type GetOptions,
+  isTerminating,
+  type JobInfo,
+  type MemberOutcome,
+  type Outcome,
+  type PageEntry,
+  type PageOptions,
+  type ResumeOptions,
+  type RevokeOptions,
+  rangeOf,
+} from './async-result.js';
+import { checkedInputs } from './new-inputs.js';
+import { membersOfValue } from './run/group.js';
+import { countsOverTime, membersOverTime, RunView, tasksOverTime } from './run-view.js';
+import { LATER, looksAt, type ResultParts, type Watched } from './wait.js';
+
+/** What callers are told of a stored job. */
+export function jobInfoOf(job: StoredJob): JobInfo {
+  const { headers = {}, label, alone, root, parent } = job.envelope ?? {};
+  const run = alone ? undefined : job.envelope?.run;
+  return {
+    id: job.id,
+    task: job.name,
+    displayName: label ?? job.name,
+    queue: job.queue,
+    attempts: job.attempts,
+    enqueuedAt: new Date(job.enqueuedAt),
+    ...(job.startedAt !== undefined && { startedAt: new Date(job.startedAt) }),
+    ...(job.finishedAt !== undefined && { finishedAt: new Date(job.finishedAt) }),
+    headers,
+    ...(run !== undefined && { runId: run }),
+    rootId: root ?? run ?? job.id,
+    ...(parent !== undefined && { parentId: parent }),
+  };
+}
+
+/**
+ * Marks a job and what is below it as revoked, as far as that has not ended; with `terminate`, what of it runs is given
+ * up. Gives what was marked.
+ */
+export async function revokeJobs(
+  { store }: ResultParts,
+  { queue, id }: JobRef,
+  mark: Mark,
+  isTerminated: boolean,
+): Promise<readonly JobRef[]> {
+  const marked = await store.revoke(queue, id, mark);
+  if (isTerminated) await terminateMarked(store, marked);
+  return marked;
+}
+
+/** Where a job is: known, or to be looked for among queues. */
+export type Place = { readonly queue: string } | { readonly queues: () => readonly string[] };
+
+export class StoredResult implements AsyncResult<unknown> {
+  readonly id: string;
+  readonly #parts: ResultParts;
+  readonly #place: Place;
+  #watching: Watched | undefined;
+  #view: RunView | undefined;
+  #queue: string | undefined;
+
+  constructor(parts: ResultParts, place: Place, id: string) {
+    this.#parts = parts;
+    this.#place = place;
+    this.id = id;
+  }
+
+  // Made when they are asked for: of most calls nobody looks at the result.
+  get #watched(): Watched {
+    const { id } = this;
+    this.#watching ??= { id, find: () => this.#find(), state: () => this.state() };
+    return this.#watching;
+  }
+
+  get #run(): RunView {
+    this.#view ??= new RunView(this.#parts.store, this.#watched);
+    return this.#view;
+  }
+
+  async state(): Promise<JobState> {
+    const queue = await this.#find();
+    if (queue === undefined) return 'unknown';
+    return (await this.#parts.store.state(queue, this.id)) as JobState; // or one of the task's own, by the public type
+  }
+
+  async get(options: GetOptions = {}): Promise<unknown> {
+    this.#refuseInHandler(checkGet(options));
+    const outcome = await this.#ended(options);
+    if (outcome.kind === 'failed') throw failedError(outcome.failure);
+    return outcome.value; // validated by the worker, or inferred from the handler that made it
+  }
+
+  async outcome(options: GetOptions = {}): Promise<Outcome<unknown>> {
+    this.#refuseInHandler(checkGet(options));
+    const outcome = await this.#ended(options);
+    if (outcome.kind === 'completed') return { ok: true, value: outcome.value };
+    const error = failedError(outcome.failure);
+    const { cause } = error;
+    const failed = cause instanceof ExpectedFailureError ? { failure: cause.failure, data: cause.data } : {};
+    return { ok: false, failure: undefined, ...failed, error } as Outcome<unknown>; // typed by the task's declared failures
+  }
+
+  progress(options: GetOptions = {}): AsyncIterableIterator<unknown> {
+    return untilAborted(this.#progress(checkGet(options)), options.signal);
+  }
+
+  async *#progress(options: GetOptions): AsyncIterableIterator<unknown> {
+    const { store } = this.#parts;
+    let last: string | undefined;
+    const fresh = ({ progress }: StoredJob): boolean => {
+      const text = JSON.stringify(progress);
+      if (text === undefined || text === last) return false;
+      last = text;
+      return true;
+    };
+    for await (const { queue, ask } of looksAt(this.#parts, this.#watched, options)) {
+      if (queue === INTERNAL_QUEUE) {
+        yield* countsOverTime(this.#parts, this.#watched, options);
+        return;
+      }
+      // The end is looked for first, so that a last report before it is not missed.
+      const outcome = await ask(() => store.outcome(queue, this.id));
+      const job = await ask(() => store.job(queue, this.id));
+      if (outcome === LATER || job === LATER) continue;
+      if (job !== undefined && fresh(job)) yield job.progress;
+      if (outcome.kind === 'missing') throw this.#unknown(queue);
+      if (outcome.kind !== 'pending') return;
+    }
+  }
+
+  graph(): Promise<RunGraph> {
+    return this.#run.graph();
+  }
+
+  counts(): Promise<RunCounts> {
+    return this.#run.counts();
+  }
+
+  async children(): Promise<AsyncResult<unknown>[]> {
+    return (await this.#run.before()).map((place) => this.#resultAt(place));
+  }
+
+  async parent(): Promise<AsyncResult<unknown> | undefined> {
+    const place = await this.#run.after();
+    return place && this.#resultAt(place);
+  }
+
+  members(options: GetOptions = {}): AsyncIterableIterator<MemberOutcome<unknown>> {
+    this.#refuseInHandler(checkGet(options));
+    return untilAborted(membersOverTime(this.#parts, this.#watched, options), options.signal);
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<MemberOutcome<unknown>> {
+    return this.members();
+  }
+
+  page(options: PageOptions = {}): Promise<PageEntry<unknown>[]> {
+    return this.#run.page(options);
+  }
+
+  collect(options: GetOptions = {}): AsyncIterableIterator<CollectedTask> {
+    this.#refuseInHandler(checkGet(options));
+    return untilAborted(tasksOverTime(this.#parts, this.#watched, options), options.signal);
+  }
+
+  async info(): Promise<JobInfo> {
+    return jobInfoOf(await this.#job());
+  }
+
+  async logs(): Promise<string[]> {
+    const queue = await this.#find();
+    return queue === undefined ? [] : this.#parts.store.logs(queue, this.id);
+  }
+
+  async revoke(options: RevokeOptions = {}): Promise<boolean> {
+    const terminate = isTerminating(options);
+    const { queue } = await this.#job();
+    const mark = { now: this.#parts.runtime.clock.now() };
+    // Also of a run that has ended: it may have left steps behind.
+    const marked = await revokeJobs(this.#parts, { queue, id: this.id }, mark, terminate);
+    return marked.length > 0;
+  }
+
+  async resume(options: ResumeOptions = {}): Promise<number> {
+    const { queue, envelope } = await this.#job();
+    const state = await this.state();
+    const { run = this.id, alone } = envelope ?? {};
+    if (run !== this.id && !alone) {
+      throw new JobStateError(
+        `Job ${this.id} is a step of run ${run}: resume that, with app.result('${run}').resume().`,
+      );
+    }
+    if (!['failed', 'expired', 'revoked'].includes(state)) {
+      throw new JobStateError(`Job ${this.id} is ${state}: only what has failed can be resumed.`);
+    }
+    const place = { queue: alone ? INTERNAL_QUEUE : queue, id: run };
+    // A call with callbacks fails together with the run that carries those, which may be about to.
+    if (alone) await new StoredResult(this.#parts, { queue: INTERNAL_QUEUE }, run).#ended({});
+    const inputs = await checkedInputs(this.#parts, { ...place, asked: this.id }, options);
+    return this.#parts.store.resume(place.queue, place.id, inputs);
+  }
+
+  async forget(): Promise<void> {
+    const queue = await this.#find();
+    if (queue === undefined) return;
+    const state = await this.state();
+    if (!isFinal(state) && state !== 'unknown') {
+      throw new JobStateError(
+        `Job ${this.id} is ${state}: only a job that has ended can be forgotten. Revoke it first.`,
+      );
+    }
+    await this.#parts.store.remove(queue, this.id);
+  }
+
+  async #job(): Promise<StoredJob> {
+    const queue = await this.#find();
+    const job = queue === undefined ? undefined : await this.#parts.store.job(queue, this.id);
+    if (job === undefined) throw this.#unknown(queue);
+    return job;
+  }
+
+  /** The queue that holds the job, or undefined if none does. */
+  async #find(): Promise<string | undefined> {
+    if ('queue' in this.#place) return this.#place.queue;
+    if (this.#queue !== undefined) return this.#queue;
+    for (const queue of this.#place.queues()) {
+      if (!(await this.#parts.store.holds(queue, this.id))) continue;
+      this.#queue = queue;
+      return queue;
+    }
+    return undefined;
+  }
+
+  /** A handler that waits holds a place in its worker that what it waits for may need. */
+  #refuseInHandler({ allowInTask }: GetOptions): void {
+    if (allowInTask || !isInHandler()) return;
+    throw new JobStateError(
+      `The handler of a task waits for job ${this.id}: once all places of the worker wait so, none is left for what they wait for. ` +
+        'Compose the tasks with chain or chord, or `return ctx.replace(…)`; get({ allowInTask: true }) waits all the same.',
+    );
+  }
+
+  #resultAt({ queue, id }: JobRef): StoredResult {
+    return new StoredResult(this.#parts, { queue }, id);
+  }
+
+  #unknown(queue: string | undefined): UnknownJobError {
+    return new UnknownJobError(this.id, queue);
+  }
+
+  /** The final outcome. @throws what ends the wait before there is one. */
+  async #ended(options: GetOptions): Promise<Ended> {
+    for await (const { queue, ask, isLeft } of looksAt(this.#parts, this.#watched, options)) {
+      const outcome = await ask(() => this.#parts.store.outcome(queue, this.id, isLeft));
+      if (outcome === LATER) continue;
+      if (outcome.kind === 'missing') throw this.#unknown(queue);
+      if (outcome.kind !== 'pending') return outcome;
+    }
+    throw new Error('a wait without an end'); // the watch goes on until it is left
+  }
+}
+
+type Ended = Exclude<JobOutcome, { kind: 'pending' | 'missing' }>;
+
+function failedError({ task, jobId, error, state, index }: FailureOrigin): TaskFailedError {
+  return new TaskFailedError(task, jobId, rebuildError(error), state, index);
+}
+
+refuseUnbound(StoredResult, 'result');
+
+/** The handle of what needed no job. */
+export class ReadyResult implements AsyncResult<unknown> {
+  readonly id = randomUUID();
+  readonly #value: unknown;
+
+  constructor(value: unknown) {
+    this.#value = value;
+  }
+
+  async state(): Promise<JobState> {
+    return 'completed';
+  }
+
+  async get(options: GetOptions = {}): Promise<unknown> {
+    checkGet(options).signal?.throwIfAborted();
+    return this.#value;
+  }
+
+  async outcome(options: GetOptions = {}): Promise<Outcome<unknown>> {
+    checkGet(options).signal?.throwIfAborted();
+    return { ok: true, value: this.#value };
+  }
+
+  async *progress(options: GetOptions = {}): AsyncIterableIterator<unknown> {
+    checkGet(options);
+    yield* [];
+  }
+
+  async info(): Promise<JobInfo> {
+    throw new UnknownJobError(this.id, undefined);
+  }
+
+  async logs(): Promise<string[]> {
+    return [];
+  }
+
+  async revoke(options: RevokeOptions = {}): Promise<boolean> {
+    isTerminating(options);
+    return false;
+  }
+
+  async resume(): Promise<number> {
+    throw new JobStateError('An empty group has its result: there is nothing to resume.');
+  }
+
+  async forget(): Promise<void> {}
+
+  async graph(): Promise<RunGraph> {
+    return runGraph({ id: this.id, before: [] }, this.id);
+  }
+
+  async counts(): Promise<RunCounts> {
+    return runCountsOf({ id: this.id, before: [] });
+  }
+
+  async children(): Promise<AsyncResult<unknown>[]> {
+    return [];
+  }
+
+  async parent(): Promise<undefined> {}
+
+  members(options: GetOptions = {}): AsyncIterableIterator<MemberOutcome<unknown>> {
+    const { signal } = checkGet(options);
+    return untilAborted(membersOfValue(this.#value), signal);
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<MemberOutcome<unknown>> {
+    return this.members();
+  }
+
+  async page(options: PageOptions = {}): Promise<PageEntry<unknown>[]> {
+    const { offset, limit } = rangeOf(options);
+    return membersOfValue(this.#value).slice(offset, offset + limit);
+  }
+
+  async *collect(options: GetOptions = {}): AsyncIterableIterator<CollectedTask> {
+    checkGet(options);
+    yield* [];
+  }
+}
+
+refuseUnbound(ReadyResult, 'result');

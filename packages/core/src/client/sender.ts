@@ -1,0 +1,463 @@
+import { randomUUID } from 'node:crypto';
+import { InvalidOptionError } from '../base/errors.js';
+import { positiveMs } from '../base/option-checks.js';
+import type { MemberStream } from '../job/envelope.js';
+import { type Callbacks, INTERNAL_QUEUE, type JobNode, jobIdOf, tagsOf } from '../job/job-tree.js';
+import { atSending, type NormalizedOptions, resolveExpiry, sharedOptions } from '../job/shared-options.js';
+import { BULK_SLICE } from '../store/add.js';
+import type { NewJob, Store } from '../store/store.js';
+import type { TagIndex } from '../store/tags.js';
+import { deduplicationId, normalizeDeduplication } from '../task/deduplication.js';
+import type { Registry } from '../task/definition.js';
+import type { AnyMiddleware, OutgoingCall } from '../task/middleware.js';
+import {
+  type BulkOptions,
+  mergeOptions,
+  NO_OPTIONS,
+  normalizeOptions,
+  type SendOptions,
+} from '../task/options.js';
+import type { Router } from '../task/routing.js';
+import type { TaskExpression } from '../task/signature.js';
+import { shapeOf } from '../workflow/added-members.js';
+import { fill } from '../workflow/input.js';
+import { withSendContext } from '../workflow/prepare.js';
+import type { AsyncResult } from './async-result.js';
+import { callbacksOf, linkedTo, mergeCallbacks, runWithCallbacks } from './callbacks.js';
+import { type InputChecks, isStored, keyedContent, looksLikeOptions, wholeInput } from './input-checks.js';
+import { Batch, feedMembers } from './member-stream.js';
+import { StoredResult } from './result.js';
+import { observeTree, type Runtime } from './runtime.js';
+import type { ResultParts } from './wait.js';
+
+/** What an app sends with. */
+export interface JobSenderOptions {
+  readonly registry: Registry;
+  readonly router: Router;
+  readonly store: Store;
+  readonly runtime: Runtime;
+  readonly results: ResultParts;
+  readonly middleware: readonly AnyMiddleware[];
+  readonly checks: InputChecks;
+  readonly tags: TagIndex;
+  readonly maxMembers: number;
+}
+
+const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
+
+/** Options that would be without effect where many calls are sent. */
+const OF_ONE_CALL = ['idempotencyKey', 'link', 'linkError'] as const;
+
+/** A call of one task, with its options. */
+interface Calling {
+  readonly expression: TaskExpression;
+  readonly options: SendOptions<never>;
+  /** Those of the sending over those of the signature. */
+  readonly own: NormalizedOptions;
+  /** Those of the workflow that the call is all of, for what its handler adds. */
+  readonly shared: NormalizedOptions;
+}
+
+/** Checks, routes and stores calls and runs. */
+export class JobSender {
+  readonly #parts: JobSenderOptions;
+  readonly #checks: InputChecks;
+
+  constructor(parts: JobSenderOptions) {
+    this.#parts = parts;
+    this.#checks = parts.checks;
+  }
+
+  /** Sends one call. */
+  async send(
+    expression: TaskExpression,
+    input: unknown,
+    options: SendOptions<never>,
+    shared?: NormalizedOptions,
+  ): Promise<AsyncResult<unknown>> {
+    const whole = wholeInput(expression, input);
+    if (looksLikeOptions(input)) await this.#checks.refuseOptions(expression, input);
+    const checking = this.#checks.check(expression.task, whole);
+    if (checking !== undefined) await checking;
+    if (!this.#parts.store.isTimeKnown) await this.#timeOfCall(expression, options);
+    const callbacks = this.#callbacks(expression, options);
+    const calling = this.#calling(expression, options, shared);
+    if (this.#parts.middleware.length === 0) {
+      const job = this.#newJob(calling, whole, calling.own);
+      return this.#result(job.queue, await this.#store(job, callbacks, options));
+    }
+    let queue = '';
+    const { id } = await this.#throughMiddleware(calling, whole, async (own) => {
+      const job = this.#newJob(calling, whole, own);
+      queue = job.queue;
+      return { id: await this.#store(job, callbacks, options) };
+    });
+    return this.#result(queue, id);
+  }
+
+  /** Sends many calls of one task. Nothing is sent unless every input fits, and no middleware refuses. */
+  async sendMany(
+    expression: TaskExpression,
+    inputs: Iterable<unknown>,
+    options: BulkOptions & Pick<SendOptions, (typeof OF_ONE_CALL)[number]>,
+  ): Promise<AsyncResult<unknown>[]> {
+    for (const option of OF_ONE_CALL) {
+      if (options[option] === undefined) continue;
+      throw new InvalidOptionError(
+        option,
+        'absent for sendMany(), which sends several calls',
+        options[option],
+      );
+    }
+    const wholes: unknown[] = [];
+    for (const input of inputs) {
+      const whole = wholeInput(expression, input);
+      if (looksLikeOptions(input)) await this.#checks.refuseOptions(expression, input);
+      const checking = this.#checks.check(expression.task, whole, `inputs[${wholes.length}]`);
+      if (checking !== undefined) await checking;
+      wholes.push(whole);
+    }
+    if (!this.#parts.store.isTimeKnown) await this.#timeOfCall(expression, options);
+    if (this.#parts.middleware.length === 0) return this.#sendAll(expression, wholes, options);
+    const batch = new Batch((jobs) => this.#storeMany(jobs, options));
+    const calling = this.#calling(expression, options);
+    const sent = wholes.map((whole) =>
+      batch.add((store) =>
+        this.#throughMiddleware(calling, whole, (own) => store(this.#newJob(calling, whole, own))),
+      ),
+    );
+    await batch.send();
+    const jobs = await Promise.all(sent);
+    return jobs.map(({ queue, id }) => this.#result(queue, id));
+  }
+
+  /** Sends many calls that go through no middleware. */
+  async #sendAll(
+    expression: TaskExpression,
+    inputs: readonly unknown[],
+    options: BulkOptions,
+  ): Promise<AsyncResult<unknown>[]> {
+    const calling = this.#calling(expression, options);
+    const jobs = inputs.map((input) => this.#newJob(calling, input, calling.own));
+    const ids = await this.#storeMany(jobs, options);
+    return jobs.map((job) => this.#result(job.queue, ids.get(job) ?? job.id));
+  }
+
+  /** Sends a planned run, giving `input` to its open nodes. */
+  async sendRun(
+    root: JobNode,
+    input: unknown,
+    options: SendOptions<never>,
+    feeds: readonly MemberStream[] = [],
+  ): Promise<AsyncResult<unknown>> {
+    if (looksLikeOptions(input)) await this.#checks.refuseOptionsOfRun(root, input);
+    const filled = fill(root, input);
+    const deduplication = normalizeDeduplication(options);
+    if (deduplication !== undefined) {
+      throw new InvalidOptionError(
+        deduplication.mode,
+        'absent for a composition: only single calls can be the same',
+        true,
+      );
+    }
+    await this.#checks.checkTree(filled);
+    const callbacks = mergeCallbacks(root.callbacks ?? {}, callbacksOf(options));
+    const call: OutgoingCall = { task: undefined, input, headers: { ...options.headers } };
+    const { id } = await this.#through(call, async () => {
+      await this.timeKnown(options);
+      const now = this.#parts.runtime.clock.now();
+      const content = lineageOf(options);
+      const tags = options.tags === undefined ? {} : { tags: options.tags };
+      const addition = { now, headers: call.headers, ...tags, content };
+      const tree = withSendContext(filled, addition);
+      const own = { ...tree.content, ...(options.ignoreResult && { ignoreResult: true as const }) };
+      const sent = { ...tree, content: own, ...(callbacks !== undefined && { callbacks }) };
+      const stored = await this.#storeRun(sent, 'run', input, options);
+      const feeding = { run: stored.id, input, addition, timeoutMs: timeoutOf(options) };
+      if (stored.isNew) for (const feed of feeds) await feedMembers(this.#parts, feed, feeding);
+      return { id: stored.id };
+    });
+    return this.#result(root.queue, id);
+  }
+
+  /** Sends what was planned before, and checked, under an id of its own: the same again changes nothing. */
+  async sendPlanned(id: string, node: JobNode, headers: Readonly<Record<string, string>>): Promise<void> {
+    const task = node.queue === INTERNAL_QUEUE ? undefined : node.name;
+    const call: OutgoingCall = { task, input: node.input, headers: { ...headers } };
+    await this.#through(call, async () => {
+      const { store, runtime, tags } = this.#parts;
+      const now = runtime.clock.now();
+      const tree = withSendContext(node, { now, headers: call.headers });
+      await tags.add(tagsOf(tree), { queue: tree.queue, id }, now);
+      await store.addRun(id, tree, { isRepeated: true });
+      if (runtime.observer !== undefined) observeTree(runtime.observer, id, tree);
+      return { id };
+    });
+  }
+
+  /** The options of a call: its own over those of its task, and its queue. @throws {UnknownQueueError} */
+  optionsOf(
+    { task, options = NO_OPTIONS }: TaskExpression,
+    headers?: Readonly<Record<string, string>>,
+  ): NormalizedOptions & { queue: string } {
+    const all = this.#withTasks(task, options);
+    const routed = headers === undefined ? all : { ...all, headers: { ...headers, ...all.headers } };
+    return { ...all, queue: this.#queueOf(task, undefined, routed) };
+  }
+
+  /** Options over those of their task. */
+  #withTasks(task: string, options: NormalizedOptions): NormalizedOptions {
+    const below = this.#parts.registry.get(task)?.options;
+    if (below === undefined) return options;
+    return options === NO_OPTIONS ? below : { ...below, ...options };
+  }
+
+  /** @throws {UnknownQueueError} */
+  #queueOf(task: string, input: unknown, { queue, headers = NO_HEADERS }: NormalizedOptions): string {
+    const { registry, router } = this.#parts;
+    return router.queueOf({ task, input, headers }, queue, registry.queues());
+  }
+
+  /** Settles once the time is known by which a call or a run is sent; undefined if it is. */
+  timeKnown(options: SendOptions<never>): Promise<void> | undefined {
+    return this.#parts.store.timeKnown(timeoutOf(options));
+  }
+
+  /** The same for a call that is computed from the time; others need not wait. */
+  async #timeOfCall(expression: TaskExpression, options: SendOptions<never>): Promise<void> {
+    const { expiresMs, tags } = this.#withTasks(expression.task, this.#calling(expression, options).own);
+    if (options.eta !== undefined || expiresMs !== undefined || tags !== undefined)
+      await this.timeKnown(options);
+  }
+
+  normalizeOptions(options: SendOptions<never>): NormalizedOptions {
+    return normalizeOptions(options, this.#parts.runtime.clock.now());
+  }
+
+  /** What follows a call. Most have nothing. */
+  #callbacks(expression: TaskExpression, options: SendOptions<never>): Callbacks | undefined {
+    const { link, linkError } = options;
+    if (expression.callbacks === undefined && link === undefined && linkError === undefined) return undefined;
+    const linked = linkedTo(expression, {
+      optionsOf: (call) => this.optionsOf(call),
+      maxMembers: this.#parts.maxMembers,
+    });
+    return mergeCallbacks(linked, callbacksOf(options));
+  }
+
+  #calling(expression: TaskExpression, options: SendOptions<never>, shared?: NormalizedOptions): Calling {
+    const sent = this.normalizeOptions(options);
+    return { expression, options, own: mergeOptions(expression.options, sent), shared: shared ?? sent };
+  }
+
+  #result(queue: string, id: string): StoredResult {
+    return new StoredResult(this.#parts.results, { queue }, id);
+  }
+
+  /** @param own With what middleware has changed. */
+  #newJob({ expression, options, shared }: Calling, input: unknown, own: NormalizedOptions): NewJob {
+    const { task } = expression;
+    const all = this.#withTasks(task, own);
+    const queue = this.#queueOf(task, input, all);
+    const now = this.#parts.runtime.clock.now();
+    const stored = shared === NO_OPTIONS ? undefined : sharedOptions(shared, { ...all, queue });
+    const deduplication = normalizeDeduplication(options) ?? this.#parts.registry.get(task)?.deduplication;
+    const job: NewJob = {
+      id: randomUUID(),
+      name: task,
+      queue,
+      content: {
+        ...(input !== undefined && { input }),
+        ...lineageOf(options),
+        ...(options.ignoreResult && { ignoreResult: true }),
+        ...(deduplication?.until === 'started' && { uniqueUntilStarted: true }),
+        ...(deduplication?.maxWaitMs !== undefined && { debouncedSince: this.#parts.runtime.clock.now() }),
+        ...(stored !== undefined && { shared: atSending(stored, now) }),
+      },
+      options: resolveExpiry(withoutQueue(all), now),
+      ...(deduplication !== undefined && {
+        deduplication: {
+          id: deduplicationId(task, deduplication, input),
+          mode: deduplication.mode,
+          ...(deduplication.forMs !== undefined && { forMs: deduplication.forMs }),
+          ...(deduplication.maxWaitMs !== undefined && { maxWaitMs: deduplication.maxWaitMs }),
+        },
+      }),
+    };
+    checkCombination(job, options);
+    return job;
+  }
+
+  async #storeMany(jobs: readonly NewJob[], options: BulkOptions): Promise<Map<NewJob, string>> {
+    const { store, runtime } = this.#parts;
+    const ids = new Map<NewJob, string>();
+    const byQueue = new Map<string, NewJob[]>();
+    for (const job of jobs) {
+      const ofQueue = byQueue.get(job.queue);
+      if (ofQueue === undefined) byQueue.set(job.queue, [job]);
+      else ofQueue.push(job);
+    }
+    for (const [queue, ofQueue] of byQueue) {
+      for (let start = 0; start < ofQueue.length; start += BULK_SLICE) {
+        const slice = ofQueue.slice(start, start + BULK_SLICE);
+        const indexing = this.#index(slice);
+        const isDebounced = slice.some(({ deduplication }) => deduplication?.mode === 'debounce');
+        const [added] = await Promise.all([
+          isDebounced
+            ? inTurn(slice, (job) => store.add(job, timeoutOf(options)))
+            : store.addMany(queue, slice, timeoutOf(options)),
+          indexing,
+        ]);
+        for (const [index, job] of slice.entries()) ids.set(job, added[index] ?? job.id);
+      }
+    }
+    for (const job of jobs) if (ids.get(job) === job.id) runtime.observer?.enqueued(enqueued(job));
+    return ids;
+  }
+
+  /** The id of the stored job. */
+  #store(job: NewJob, callbacks: Callbacks | undefined, options: SendOptions<never>): Promise<string> {
+    const { store, runtime } = this.#parts;
+    const isPlain =
+      callbacks === undefined && options.idempotencyKey === undefined && job.options.tags === undefined;
+    return isPlain && runtime.observer === undefined
+      ? store.add(job, timeoutOf(options))
+      : this.#storeWith(job, callbacks, options);
+  }
+
+  /** The same of a job that is more than itself. */
+  async #storeWith(
+    job: NewJob,
+    callbacks: Callbacks | undefined,
+    options: SendOptions<never>,
+  ): Promise<string> {
+    const { store, runtime } = this.#parts;
+    const { idempotencyKey: key } = options;
+    if (callbacks !== undefined) {
+      const run = runWithCallbacks(job, callbacks, options);
+      return jobIdOf((await this.#storeRun(run, job.name, job.content.input, options)).id, '0');
+    }
+    if (key === undefined) {
+      const indexing = this.#index([job]);
+      const [id] = await Promise.all([store.add(job, timeoutOf(options)), indexing]);
+      if (id === job.id) runtime.observer?.enqueued(enqueued(job));
+      return id;
+    }
+    const keyed = keyedContent(job.name, key, job.content.input);
+    const added: NewJob = { ...job, id: keyed.id, content: { ...job.content, ...keyed.content } };
+    const timeoutMs = timeoutOf(options);
+    if (await isStored(store, added.queue, job.name, keyed, timeoutMs)) return keyed.id;
+    const indexing = this.#index([added]);
+    const [id] = await Promise.all([store.add(added, timeoutMs), indexing]);
+    if (id === keyed.id) await isStored(store, added.queue, job.name, keyed, timeoutMs); // another may have been quicker
+    runtime.observer?.enqueued(enqueued(added));
+    return id;
+  }
+
+  /** The id of the stored run, and whether it was not there before. */
+  async #storeRun(
+    root: JobNode,
+    name: string,
+    input: unknown,
+    options: SendOptions<never>,
+  ): Promise<{ id: string; isNew: boolean }> {
+    const { store, runtime } = this.#parts;
+    const { idempotencyKey } = options;
+    const keyed =
+      idempotencyKey === undefined ? undefined : keyedContent(name, idempotencyKey, [input, shapeOf(root)]);
+    const run = keyed?.id ?? randomUUID();
+    const timeoutMs = timeoutOf(options);
+    const tree = keyed === undefined ? root : { ...root, content: { ...root.content, ...keyed.content } };
+    if (keyed !== undefined && (await isStored(store, root.queue, name, keyed, timeoutMs))) {
+      await store.addRun(run, tree, { timeoutMs, isRepeated: true }); // it may be there in part
+      return { id: run, isNew: false };
+    }
+    const indexing = this.#parts.tags.add(tagsOf(tree), { queue: root.queue, id: run }, runtime.clock.now());
+    await Promise.all([store.addRun(run, tree, { timeoutMs }), indexing]);
+    if (keyed !== undefined) await isStored(store, root.queue, name, keyed, timeoutMs);
+    if (runtime.observer !== undefined) observeTree(runtime.observer, run, tree);
+    return { id: run, isNew: true };
+  }
+
+  /** Notes the tags of jobs that are stored next: on one connection, so with one wait, and in this order. */
+  #index(jobs: readonly NewJob[]): Promise<void> | undefined {
+    const tagged = jobs.flatMap(({ options: { tags, delayMs }, queue, id }) =>
+      tags === undefined ? [] : [{ tags, place: { queue, id }, delayMs }],
+    );
+    return tagged.length === 0 ? undefined : this.#parts.tags.addAll(tagged, this.#parts.runtime.clock.now());
+  }
+
+  #throughMiddleware(
+    { expression, own }: Calling,
+    input: unknown,
+    send: (own: NormalizedOptions) => Promise<{ id: string }>,
+  ): Promise<{ id: string }> {
+    if (this.#parts.middleware.length === 0) return send(own);
+    const call = { task: expression.task, input, headers: { ...own.headers } };
+    return this.#through(call, () =>
+      send(Object.keys(call.headers).length > 0 ? { ...own, headers: call.headers } : own),
+    );
+  }
+
+  #through(call: OutgoingCall, send: () => Promise<{ id: string }>): Promise<{ id: string }> {
+    const { middleware } = this.#parts;
+    const from = (index: number): Promise<{ id: string }> => {
+      const layer = middleware[index];
+      if (layer === undefined) return send();
+      return layer.send === undefined ? from(index + 1) : layer.send(call, () => from(index + 1));
+    };
+    return from(0);
+  }
+}
+
+/** @throws {InvalidOptionError} if two options say differently which call is which, or when it starts. */
+function checkCombination(
+  { deduplication, options: { delayMs } }: NewJob,
+  options: SendOptions<never>,
+): void {
+  if (deduplication === undefined) return;
+  const { mode } = deduplication;
+  if (options.idempotencyKey !== undefined) {
+    throw new InvalidOptionError(
+      'idempotencyKey',
+      `absent for a call with \`${mode}\``,
+      options.idempotencyKey,
+    );
+  }
+  if (mode === 'debounce' && delayMs !== undefined) {
+    throw new InvalidOptionError(
+      'countdown',
+      'absent for a call with `debounce`, which sets its start',
+      delayMs,
+    );
+  }
+}
+
+async function inTurn<Item, Answer>(
+  items: readonly Item[],
+  ask: (item: Item) => Promise<Answer>,
+): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  for (const item of items) answers.push(await ask(item));
+  return answers;
+}
+
+/** It stands for itself in a job. */
+function withoutQueue(options: NormalizedOptions): NormalizedOptions {
+  if (options.queue === undefined) return options;
+  const { queue: _, ...others } = options;
+  return others;
+}
+
+function lineageOf({ parent }: SendOptions<never>): { parent?: string; root?: string } {
+  return parent === undefined ? {} : { parent: parent.id, root: parent.rootId };
+}
+
+function timeoutOf({ sendTimeout }: Pick<SendOptions, 'sendTimeout'>): number | undefined {
+  return sendTimeout === undefined ? undefined : positiveMs(sendTimeout, 'sendTimeout');
+}
+
+function enqueued({ id, name, queue, options, content }: NewJob) {
+  const { input } = content;
+  return { id, name, queue, options, ...(input !== undefined && { input }) };
+}

@@ -1,0 +1,62 @@
+import { isPlainObject } from '../base/text.js';
+import { MEMBERS, PASSED, STOPPED } from '../codec/json.js';
+/** Stored results that are not a task's own: an early end of a chain, a list too long to copy, a value given on. */
+import type { Source } from './job-tree.js';
+import { isSource } from './tree-checks.js';
+
+/** The result of a step that ended its chain early, and of the steps after it, which were skipped. */
+export interface Stopped {
+  /** The path of the chain. */
+  readonly [STOPPED]: string;
+  /** The path of the step that ended it. */
+  readonly by: string;
+  readonly value: unknown;
+}
+
+/** Stands for the results of a large group, which are read from its members. */
+export interface MembersReference {
+  readonly [MEMBERS]: Source;
+}
+
+export function stopped(chain: string, by: string, value: unknown): Stopped {
+  return { [STOPPED]: chain, by, value: value ?? null };
+}
+
+export function isStopped(value: unknown): value is Stopped {
+  return isPlainObject(value) && typeof value[STOPPED] === 'string';
+}
+
+/** The chain that ended early. */
+export function stoppedChain(mark: Stopped): string {
+  return mark[STOPPED];
+}
+
+export function membersReference(source: Source): MembersReference {
+  return { [MEMBERS]: source };
+}
+
+/** Where the results are, if the value stands for those of a large group. */
+export function referredMembers(value: unknown): Source | undefined {
+  const members = isPlainObject(value) ? value[MEMBERS] : undefined;
+  return isSource(members) && isSliced(members as Source) ? (members as Source) : undefined; // which was checked
+}
+
+/** Only the members of slices are read together; of others, each would be looked for, however many are said to be. */
+function isSliced(source: Source): boolean {
+  return !('step' in source) && source.sliced === true;
+}
+
+/** The result of a fan-out that adds nothing and gives its own value on. */
+export function passedOn(value: unknown): object {
+  return { [PASSED]: value === undefined ? [] : [value] };
+}
+
+export function isPassedOn(value: unknown): boolean {
+  return isPlainObject(value) && Array.isArray(value[PASSED]);
+}
+
+/** The value that a fan-out has given on. */
+export function passedValue(mark: unknown): unknown {
+  const given = isPlainObject(mark) ? mark[PASSED] : undefined;
+  return Array.isArray(given) ? given[0] : undefined;
+}

@@ -1,0 +1,190 @@
+/** The stored form of a schedule: what it is, and how far it has come. */
+import type { ErrorRecord } from '../base/errors.js';
+import { isPlainObject } from '../base/text.js';
+import { isDay, isDayOfYear, isTimeZone } from '../timing/calendar.js';
+import { cronFault } from '../timing/cron.js';
+import { type CatchUp, MAX_CATCH_UP, MAX_EVERY_MS, MIN_EVERY_MS, type Timing } from '../timing/timing.js';
+import type { JobNode } from './job-tree.js';
+import { isNode, isText } from './tree-checks.js';
+
+/** What a schedule is: written by whoever declares, pauses, resumes or removes it. Moments in milliseconds since 1970. */
+export interface ScheduleRecord {
+  readonly name: string;
+  readonly timing: Timing;
+  readonly catchUp: CatchUp;
+  readonly overlap: Overlap;
+  /** Of all that its declaration says: another one has another digest. */
+  readonly digest: string;
+  /** Who has declared it. */
+  readonly source: 'code';
+  /** Slots up to this moment are none. */
+  readonly since: number;
+  readonly paused?: number;
+  /** It is to be removed by the worker that holds it. */
+  readonly removed?: number;
+  /** What is sent at each slot, its inputs as they are stored. */
+  readonly target: JobNode;
+}
+
+/** How far a schedule has come: written by the worker that fires its slots. */
+export interface SlotsRecord {
+  /** The last slot that was fired or skipped. */
+  readonly last?: number;
+  /** Slots that wait for a run to end. */
+  readonly waiting?: readonly number[];
+  /** Runs that may not have ended. */
+  readonly open?: readonly OpenRun[];
+  /** The latest first. */
+  readonly runs?: readonly RunRecord[];
+}
+
+export interface OpenRun {
+  readonly id: string;
+  readonly queue: string;
+  /** When it was sent. */
+  readonly at: number;
+}
+
+/** What became of a slot. */
+export interface RunRecord {
+  readonly slot: number;
+  readonly at: number;
+  readonly outcome: 'fired' | 'skipped' | 'failed';
+  /** Of one that was fired. */
+  readonly id?: string;
+  readonly queue?: string;
+  /** It was fired by hand; its slot is the moment. */
+  readonly manual?: true;
+  /** Of those that were skipped: why, and how many in turn, of which this is the latest. */
+  readonly reason?: 'missed' | 'overlap';
+  readonly count?: number;
+  /** Why it could not be sent; as its inputs are stored. */
+  readonly error?: ErrorRecord;
+}
+
+/** Runs that are kept with a schedule. */
+const KEPT_RUNS = 20;
+
+/** What was noted, with more of it. A worker that was thought dead may note the same again. */
+export function noted(
+  { runs = [], open = [], ...rest }: SlotsRecord,
+  more: {
+    readonly last?: number;
+    readonly waiting?: readonly number[];
+    readonly opened?: readonly OpenRun[];
+    readonly ended?: readonly string[];
+    readonly runs: readonly RunRecord[];
+  },
+): SlotsRecord {
+  const last = Math.max(rest.last ?? Number.NEGATIVE_INFINITY, more.last ?? Number.NEGATIVE_INFINITY);
+  const waiting = more.waiting ?? rest.waiting ?? [];
+  const stillOpen = [...open, ...(more.opened ?? [])].filter(
+    ({ id }, index, all) => !more.ended?.includes(id) && all.findIndex((other) => other.id === id) === index,
+  );
+  let kept: readonly RunRecord[] = runs;
+  for (const run of more.runs) kept = withRun(kept, run);
+  return {
+    ...(Number.isFinite(last) && { last }),
+    ...(waiting.length > 0 && { waiting }),
+    ...(stillOpen.length > 0 && { open: stillOpen.slice(-KEPT_RUNS) }),
+    runs: kept.slice(0, KEPT_RUNS),
+  };
+}
+
+function withRun(runs: readonly RunRecord[], run: RunRecord): readonly RunRecord[] {
+  const isSame = (other: RunRecord) =>
+    other.slot === run.slot && other.outcome === run.outcome && other.id === run.id;
+  if (runs.some(isSame)) return runs;
+  const [latest, ...earlier] = runs;
+  const continues =
+    run.outcome === 'skipped' && latest?.outcome === 'skipped' && latest.reason === run.reason;
+  if (!continues) return [run, ...runs];
+  return [{ ...run, count: (latest.count ?? 1) + (run.count ?? 1) }, ...earlier];
+}
+
+type Check = (value: unknown) => boolean;
+
+const MAX_TIME = 8.64e15;
+const isMoment: Check = (value) => Number.isSafeInteger(value) && Math.abs(Number(value)) <= MAX_TIME;
+const absentOr =
+  (check: Check): Check =>
+  (value) =>
+    value === undefined || check(value);
+const isOneOf =
+  (...known: readonly string[]): Check =>
+  (value) =>
+    known.includes(value as string);
+const isListOf =
+  (check: Check, max: number): Check =>
+  (value) =>
+    Array.isArray(value) && value.length <= max && value.every(check);
+const isWithin =
+  (min: number, max: number): Check =>
+  (value) =>
+    Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max;
+
+const isRange: Check = (value) => isPlainObject(value) && isDay(value.from) && isDay(value.to);
+
+const isExcept: Check = (value) =>
+  isPlainObject(value) &&
+  isListOf((day) => isDay(day) || isDayOfYear(day), MAX_CATCH_UP)(value.dates) &&
+  isListOf(isRange, MAX_CATCH_UP)(value.ranges) &&
+  isListOf(isWithin(0, 6), 7)(value.weekdays);
+
+/** The timing of the schedule of this name. */
+const isTiming = (name: unknown, value: unknown): boolean => {
+  if (!isPlainObject(value) || !isTimeZone(value.tz)) return false;
+  const { cron, everyMs } = value;
+  const hasRhythm =
+    cron === undefined
+      ? isWithin(MIN_EVERY_MS, MAX_EVERY_MS)(everyMs)
+      : everyMs === undefined &&
+        typeof cron === 'string' &&
+        cronFault({ cron, seed: String(name) }) === undefined;
+  return (
+    hasRhythm &&
+    absentOr(isWithin(0, MAX_EVERY_MS))(value.jitterMs) &&
+    absentOr(isMoment)(value.startAt) &&
+    absentOr(isMoment)(value.endAt) &&
+    absentOr(isExcept)(value.except)
+  );
+};
+
+/** A `ScheduleRecord`. */
+export const isScheduleRecord: Check = (value) =>
+  isPlainObject(value) &&
+  isText(value.name) &&
+  isTiming(value.name, value.timing) &&
+  isOneOf('one', 'skip', 'all')(value.catchUp) &&
+  isOneOf('skip', 'queue', 'replace', 'allow')(value.overlap) &&
+  isText(value.digest) &&
+  value.source === 'code' &&
+  isMoment(value.since) &&
+  absentOr(isMoment)(value.paused) &&
+  absentOr(isMoment)(value.removed) &&
+  isNode(value.target);
+
+const isOpenRun: Check = (value) =>
+  isPlainObject(value) && isText(value.id) && isText(value.queue) && isMoment(value.at);
+
+const isRun: Check = (value) =>
+  isPlainObject(value) &&
+  isMoment(value.slot) &&
+  isMoment(value.at) &&
+  isOneOf('fired', 'skipped', 'failed')(value.outcome) &&
+  absentOr(isText)(value.id) &&
+  absentOr(isText)(value.queue) &&
+  absentOr(isOneOf('missed', 'overlap'))(value.reason) &&
+  absentOr(isWithin(0, Number.MAX_SAFE_INTEGER))(value.count) &&
+  absentOr(isPlainObject)(value.error);
+
+/** A `SlotsRecord`. */
+export const isSlotsRecord: Check = (value) =>
+  isPlainObject(value) &&
+  absentOr(isMoment)(value.last) &&
+  absentOr(isListOf(isMoment, MAX_CATCH_UP))(value.waiting) &&
+  absentOr(isListOf(isOpenRun, KEPT_RUNS))(value.open) &&
+  absentOr(isListOf(isRun, KEPT_RUNS))(value.runs);
+
+/** What becomes of a slot while the run of an earlier one has not ended. */
+export type Overlap = 'skip' | 'queue' | 'replace' | 'allow';

@@ -1,0 +1,112 @@
+/** Whether stored data has the shape of a part of a run, as far as this package relies on it. */
+import { isPlainObject } from '../base/text.js';
+
+type Check = (value: unknown) => boolean;
+
+export const isText: Check = (value) => typeof value === 'string';
+/** Not one that would be given on as a value's prototype. */
+export const isKey: Check = (value) => isText(value) && value !== '__proto__';
+const isQueue: Check = (value) => typeof value === 'string' && value !== '' && !value.includes(':');
+const isCount: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
+
+/** A larger list is none: so many members are never read. */
+const MAX_MEMBERS = 1_000_000_000;
+/** A number of members that can be. */
+export const isSize: Check = (value) => isCount(value) && Number(value) <= MAX_MEMBERS;
+
+const isChunkSize: Check = (value) => isCount(value) && Number(value) > 0;
+
+const isTrue: Check = (value) => value === true;
+
+const isListOf =
+  (check: Check): Check =>
+  (value) =>
+    Array.isArray(value) && value.every(check);
+
+const absentOr =
+  (check: Check): Check =>
+  (value) =>
+    value === undefined || check(value);
+
+/** A `Source`. */
+export const isSource: Check = (value) => {
+  if (!isPlainObject(value)) return false;
+  if (!absentOr(isTrue)(value.ignored) || !absentOr(isTrue)(value.flat)) return false;
+  if (!absentOr(isText)(value.via)) return false;
+  if ('step' in value) return isText(value.step);
+  if (!absentOr(isSize)(value.first) || !absentOr(isTrue)(value.settled) || !absentOr(isTrue)(value.sliced))
+    return false;
+  if ('list' in value)
+    return (
+      isText(value.list) &&
+      absentOr(isTrue)(value.chunked) &&
+      (isSize(value.count) || (value.count === undefined && isText(value.via)))
+    );
+  return isText(value.record) && isListOf(isKey)(value.keys);
+};
+
+/** A `JoinRule`. */
+export const isJoinRule: Check = (value) =>
+  isPlainObject(value) &&
+  absentOr(isCount)(value.need) &&
+  absentOr(isTrue)(value.single) &&
+  absentOr(isTrue)(value.cancel) &&
+  absentOr(isTrue)(value.abort);
+
+/** A `FlowNode`. Its input and its options are checked by the job that it becomes. */
+export const isNode: Check = (value) =>
+  isPlainObject(value) &&
+  isText(value.path) &&
+  isText(value.name) &&
+  isQueue(value.queue) &&
+  absentOr(isPlainObject)(value.options) &&
+  absentOr(isPlainObject)(value.content) &&
+  absentOr(isKey)(value.into) &&
+  absentOr(isSource)(value.after) &&
+  absentOr(isExpansion)(value.expand) &&
+  absentOr(isJoinRule)(value.join) &&
+  absentOr(isTrue)(value.mayFail) &&
+  absentOr(isCount)(value.offset) &&
+  absentOr(isCallbacks)(value.callbacks) &&
+  absentOr(isListOf(isNode))(value.children);
+
+/** An `Expansion`. */
+export const isExpansion: Check = (value) => {
+  if (!isPlainObject(value) || !isParent(value.parent)) return false;
+  if ('members' in value)
+    return (
+      isListOf(isNode)(value.members) && absentOr(isSlice)(value.slice) && absentOr(isTrue)(value.passes)
+    );
+  if ('each' in value)
+    return (
+      isNode(value.each) &&
+      isText(value.list) &&
+      absentOr(isListOf(isKey))(value.keys) &&
+      absentOr(isChunkSize)(value.chunkSize)
+    );
+  if ('cases' in value)
+    return isText(value.key) && isPlainObject(value.cases) && Object.values(value.cases).every(isNode);
+  return (
+    absentOr(isPlainObject)(value.condition) &&
+    absentOr(isTested)(value.tested) &&
+    isNode(value.onTrue) &&
+    absentOr(isNode)(value.onFalse)
+  );
+};
+
+const isParent: Check = (value) => isPlainObject(value) && isText(value.path) && isQueue(value.queue);
+
+const isSlice: Check = (value) => isPlainObject(value) && isText(value.list) && isCount(value.first);
+
+const isTested: Check = (value) => isPlainObject(value) && isText(value.step) && isText(value.value);
+
+/** What a feed is told. */
+export const isFed: Check = (value) =>
+  isPlainObject(value) && ('error' in value ? isPlainObject(value.error) : isSize(value.count));
+
+/** `Callbacks`. */
+export const isCallbacks: Check = (value) =>
+  isPlainObject(value) &&
+  absentOr(isListOf(isNode))(value.success) &&
+  absentOr(isListOf(isNode))(value.failure) &&
+  absentOr(isListOf(isNode))(value.always);

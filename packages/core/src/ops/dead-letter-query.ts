@@ -1,0 +1,111 @@
+/** What of the dead letters is asked for. */
+import { InvalidOptionError } from '../base/errors.js';
+import { checkInteger, checkOptions, checkText, type OptionNames } from '../base/option-checks.js';
+import type { Position } from '../store/failed-jobs.js';
+import { checkName, checkQueue, checkTags } from '../task/option-checks.js';
+
+const STATES = ['failed', 'expired'] as const;
+
+/** Which dead letters are meant; all of what is given has to hold. */
+export interface DeadLetterFilter {
+  /** Default: every queue that the app knows. */
+  queue?: string | undefined;
+  /** The name of a task. */
+  task?: string | undefined;
+  /** The `name` or the `code` of the error: `'TypeError'`, `'TIME_LIMIT'`. */
+  error?: string | undefined;
+  /** How it ended. Revoked and skipped jobs are no dead letters: `app.jobs.list({ state: 'revoked' })`. */
+  state?: (typeof STATES)[number] | undefined;
+  /** A label that it bears. */
+  tag?: string | undefined;
+  /** Those that failed then or later. */
+  since?: Date | undefined;
+  /** Those that failed then or earlier. */
+  until?: Date | undefined;
+  /** Those after this one, in the order of the list: the `cursor` of a letter, or of what many have come to. */
+  cursor?: string | undefined;
+}
+
+export interface DeadLetterQuery extends DeadLetterFilter {
+  /** At most so many, from 1 to 1000. Default 100. */
+  limit?: number | undefined;
+  /** Leaves out so many of the first. Default 0. `cursor` costs less, and misses none that others take away meanwhile. */
+  offset?: number | undefined;
+}
+
+export function cursorOf({ at, queue, id }: Position): string {
+  return Buffer.from(JSON.stringify([at, queue, id])).toString('base64url');
+}
+
+/** A filter, checked. */
+export interface Wanted {
+  readonly queue: string | undefined;
+  readonly task: string | undefined;
+  readonly error: string | undefined;
+  readonly state: string | undefined;
+  readonly tag: string | undefined;
+  readonly sinceMs: number;
+  /** Absent: no bound. */
+  readonly untilMs: number | undefined;
+  readonly after: Position | undefined;
+}
+
+const FILTER: OptionNames<DeadLetterFilter> = {
+  queue: true,
+  task: true,
+  error: true,
+  state: true,
+  tag: true,
+  since: true,
+  until: true,
+  cursor: true,
+};
+const QUERY: OptionNames<DeadLetterQuery> = { ...FILTER, limit: true, offset: true };
+
+/** @throws {InvalidOptionError} if the filter has a value it cannot have, or a key: all would be taken for it. */
+export function wantedOf(filter: DeadLetterFilter, isQuery = false): Wanted {
+  checkOptions(filter, isQuery ? QUERY : FILTER, { option: 'query' });
+  const { queue, task, error, state, tag, since, until, cursor } = filter;
+  if (state !== undefined && !STATES.includes(state))
+    throw new InvalidOptionError(
+      'state',
+      `"failed" or "expired"; revoked jobs are no dead letters, app.jobs.list({ state: 'revoked' }) gives them`,
+      state,
+    );
+  if (tag !== undefined) checkTags([tag]);
+  return {
+    queue: queue === undefined ? undefined : checkQueue('queue', queue),
+    task: task === undefined ? undefined : checkName('task', task),
+    error: error === undefined ? undefined : checkText('error', error, 200),
+    state,
+    tag,
+    sinceMs: since === undefined ? Number.NEGATIVE_INFINITY : momentOf('since', since),
+    untilMs: until === undefined ? undefined : momentOf('until', until),
+    after: cursor === undefined ? undefined : positionOf(cursor),
+  };
+}
+
+/** @throws {InvalidOptionError} unless both are within their bounds. */
+export function checkPage({ limit = 100, offset = 0 }: DeadLetterQuery): { limit: number; offset: number } {
+  return {
+    limit: checkInteger('limit', limit, 1, 1000),
+    offset: checkInteger('offset', offset, 0, 100_000_000),
+  };
+}
+
+function momentOf(option: string, date: Date): number {
+  const ms = date instanceof Date ? date.getTime() : Number.NaN;
+  if (Number.isNaN(ms)) throw new InvalidOptionError(option, 'a valid Date', date);
+  return ms;
+}
+
+function positionOf(cursor: string): Position {
+  try {
+    const [at, queue, id] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[];
+    if (Number.isFinite(at) && typeof queue === 'string' && typeof id === 'string')
+      return { at: at as number, queue, id };
+  } catch {
+    // no text, no JSON, or no list
+  }
+  throw new InvalidOptionError('cursor', 'the `cursor` of a dead letter', cursor);
+}

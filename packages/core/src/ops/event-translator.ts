@@ -1,0 +1,460 @@
+/** Turns stored events into those of an app. */
+
+import { isPlainObject } from '../base/text.js';
+import type { Sealer } from '../codec/codecs.js';
+import { sanitize } from '../codec/masking.js';
+import { INTERNAL_QUEUE, isRunJob } from '../job/job-tree.js';
+import { OWN_STATE } from '../job/states.js';
+import { CONTROL_QUEUE } from '../store/control-queue.js';
+import type { StreamEntry } from '../store/events.js';
+import { type StoredJob, wasSkipped } from '../store/stored-job.js';
+import { type Merged, timeOfId } from './event-merge.js';
+import type { AppEvent, EventType, WorkerFacts } from './events.js';
+
+// What a stored event can become, from its own fields only.
+
+/** Kinds of change that are told. */
+export type Change =
+  | 'added'
+  | 'again'
+  | 'started'
+  | 'progress'
+  | 'returned'
+  | 'delayed'
+  | 'stalled'
+  | 'completed'
+  | 'failed'
+  | 'removed';
+
+const CHANGES: ReadonlyMap<string, Change> = new Map([
+  ['added', 'added'],
+  ['active', 'started'],
+  ['progress', 'progress'],
+  ['delayed', 'delayed'],
+  ['stalled', 'stalled'],
+  ['completed', 'completed'],
+  ['failed', 'failed'],
+  ['removed', 'removed'],
+]);
+
+/** The change of a job that an event tells; undefined for those that tell nothing new, or are in no form of BullMQ's. */
+export function changeOf({ queue, entry, next }: Merged): { change: Change; id: string } | undefined {
+  const { fields } = entry;
+  const id = fields.get('jobId');
+  if (queue === CONTROL_QUEUE || id === undefined || id === '') return undefined;
+  const event = fields.get('event') ?? '';
+  if (event !== 'waiting') {
+    const change = CHANGES.get(event);
+    return change && { change, id };
+  }
+  const before = fields.get('prev');
+  if (before === 'failed' || before === 'completed') return { change: 'again', id };
+  if (before !== 'active') return undefined;
+  // A job whose worker was lost is put back and told of in one step.
+  const isStalled = next?.fields.get('event') === 'stalled' && next.fields.get('jobId') === id;
+  return isStalled ? undefined : { change: 'returned', id };
+}
+
+/** Whether an event only says that a job was added with a delay: that stands right behind it, and is no retry. */
+export function isFirstDelay(before: StreamEntry | undefined, { fields }: StreamEntry): boolean {
+  if (fields.get('event') !== 'delayed' || before?.fields.get('event') !== 'added') return false;
+  return before.fields.get('jobId') === fields.get('jobId');
+}
+
+const OF_JOB: Readonly<Record<Change, readonly EventType[]>> = {
+  added: ['enqueued'],
+  again: ['enqueued'],
+  started: ['started'],
+  progress: ['progress'],
+  returned: ['retried'],
+  delayed: ['retried'],
+  stalled: ['stalled'],
+  completed: ['completed', 'skipped'],
+  failed: ['failed', 'revoked', 'expired', 'skipped'],
+  removed: [],
+};
+
+const OF_RUN: Readonly<Partial<Record<Change, readonly EventType[]>>> = {
+  added: ['run-started'],
+  again: ['run-started'],
+  completed: ['run-finished'],
+  failed: ['run-finished'],
+};
+
+/** The types of event that a change may be told as. */
+export function typesOf(queue: string, change: Change): readonly EventType[] {
+  return queue === INTERNAL_QUEUE ? (OF_RUN[change] ?? []) : OF_JOB[change];
+}
+
+/** Types of events, by the streams that tell them. */
+export const RUN_TYPES: readonly EventType[] = ['run-started', 'run-finished'];
+export const WORKER_TYPES: readonly EventType[] = ['worker-online', 'worker-offline'];
+export const JOB_TYPES: readonly EventType[] = [...new Set(Object.values(OF_JOB).flat())];
+
+// What a reader of events remembers of jobs, so that not every event needs a look into the store.
+
+/** Jobs that have not ended, of which something is remembered. */
+const MAX_JOBS = 10_000;
+
+/** What earlier events and the store have told of a job. */
+export interface KnownJob {
+  task: string | undefined;
+  runId: string | undefined;
+  /** The attempt that runs, or runs next. */
+  attempt: number | undefined;
+  /** Whether a worker has it; undefined if no event was seen that says so. */
+  isActive: boolean | undefined;
+  /** Nothing of the store is needed to know its task and its run. */
+  isPlaced: boolean;
+}
+
+/** The jobs that were told of last. */
+export class KnownJobs {
+  readonly #jobs = new Map<string, KnownJob>();
+
+  find(queue: string, id: string): KnownJob | undefined {
+    return this.#jobs.get(knownKey(queue, id));
+  }
+
+  /** What is known of a job, to be changed; made if nothing is. */
+  of(queue: string, id: string): KnownJob {
+    const key = knownKey(queue, id);
+    const known = this.#jobs.get(key) ?? {
+      task: undefined,
+      runId: undefined,
+      attempt: undefined,
+      isActive: undefined,
+      isPlaced: false,
+    };
+    this.#jobs.delete(key); // to the end
+    this.#jobs.set(key, known);
+    if (this.#jobs.size > MAX_JOBS)
+      for (const oldest of this.#jobs.keys()) return this.#without(oldest, known);
+    return known;
+  }
+
+  forget(queue: string, id: string): void {
+    this.#jobs.delete(knownKey(queue, id));
+  }
+
+  #without(oldest: string, known: KnownJob): KnownJob {
+    this.#jobs.delete(oldest);
+    return known;
+  }
+}
+
+/** Takes over what the store tells. `returns`: how often the job goes back to its queue in what is told next. */
+export function learn(known: KnownJob, stored: StoredJob | undefined, returns: number): void {
+  known.isPlaced = true;
+  if (stored === undefined) return;
+  const { alone, run } = stored.envelope ?? {};
+  known.task ??= stored.name;
+  known.runId = alone ? undefined : run;
+  known.isActive ??= stored.startedAt !== undefined;
+  known.attempt ??= Math.max(1, failedAttempts(stored) + 1 - returns);
+}
+
+/** Attempts that have failed and were followed by another one, or are to be. */
+export function failedAttempts({ attempts, finishedAt }: StoredJob): number {
+  return finishedAt === undefined ? attempts : attempts - 1;
+}
+
+/** Whether the id may be that of a step: such are made of the run's and a path. */
+export function mayBeStep(id: string): boolean {
+  return id.includes('.');
+}
+
+function knownKey(queue: string, id: string): string {
+  return `${queue}:${id}`;
+}
+
+// What stored events carry, which any program may have written.
+
+/** A value that was reported, and the task's own state if it shows one. */
+export interface Reported {
+  readonly value: unknown;
+  readonly state?: string;
+}
+
+/** What a job has reported; undefined if that is no JSON. */
+export async function reportedOf(
+  sealer: Sealer,
+  text: string | undefined,
+  job: { readonly id: string; readonly task: string },
+): Promise<Reported | undefined> {
+  const stored = parsed(text);
+  if (stored === undefined) return undefined;
+  const isOwn = isPlainObject(stored) && typeof stored[OWN_STATE] === 'string';
+  const value = isOwn ? stored.progress : stored;
+  // Encoded by a codec that this app does not have, or not in the form of one.
+  const opened = await sealer.open(value, { subject: 'progress', ...job }).catch(() => undefined);
+  return {
+    value: sanitize(opened) === undefined ? opened : undefined,
+    ...(isOwn && { state: String(stored[OWN_STATE]) }),
+  };
+}
+
+/** The worker that an event names; undefined if that is not in the form of one. */
+export function workerOf(text: string | undefined): WorkerFacts | undefined {
+  const stored = parsed(text);
+  if (!isPlainObject(stored)) return undefined;
+  const { id, name, host, pid } = stored;
+  const isText = [id, name, host].every((value) => typeof value === 'string');
+  if (!isText || !Number.isSafeInteger(pid)) return undefined;
+  return { id, name, host, pid } as WorkerFacts; // each was checked
+}
+
+/** The value of a JSON text; undefined if it is none. */
+function parsed(text: string | undefined): unknown {
+  try {
+    return text === undefined ? undefined : JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a reader wants. */
+export interface Wanted {
+  readonly types: ReadonlySet<EventType>;
+  readonly tasks: ReadonlySet<string> | undefined;
+  /** A job, or a run and its steps. */
+  readonly id: string | undefined;
+}
+
+export interface EventTranslatorOptions {
+  readonly job: (queue: string, id: string) => Promise<StoredJob | undefined>;
+  readonly sealer: Sealer;
+  readonly wanted: Wanted;
+}
+
+/** An event that has no position yet. */
+export type Untranslated = AppEvent extends infer Event
+  ? Event extends AppEvent
+    ? Omit<Event, 'position'>
+    : never
+  : never;
+
+/** Looks into the store that are under way at the same time: their answers come together. */
+const LOOKS = 100;
+
+export class EventTranslator {
+  readonly #parts: EventTranslatorOptions;
+  readonly #known = new KnownJobs();
+
+  constructor(parts: EventTranslatorOptions) {
+    this.#parts = parts;
+  }
+
+  /** What each of the stored events tells; undefined for one that tells nothing that is wanted. */
+  async tell(merged: readonly Merged[]): Promise<(Untranslated | undefined)[]> {
+    const changes = merged.map(changeOf);
+    const stored = await this.#look(merged, changes);
+    const returns = countReturns(merged, changes);
+    const told: (Untranslated | undefined)[] = [];
+    for (const [index, each] of merged.entries()) {
+      const change = changes[index];
+      if (each.entry.isGap) told.push(this.#gap(each));
+      else if (change === undefined) told.push(this.#workerEvent(each));
+      else told.push(await this.#jobEvent(each, change, stored, returns));
+    }
+    return told;
+  }
+
+  /** Reads the jobs of which more has to be known, each once. */
+  async #look(
+    merged: readonly Merged[],
+    changes: readonly (Changed | undefined)[],
+  ): Promise<ReadonlyMap<string, StoredJob | undefined>> {
+    const places = new Map<string, { queue: string; id: string }>();
+    const seen = new Map<string, Seen>();
+    for (const [index, { queue, entry }] of merged.entries()) {
+      const change = changes[index];
+      if (change === undefined) continue;
+      const key = keyOf(queue, change.id);
+      if (change.change === 'added')
+        seen.set(key, { task: entry.fields.get('name') ?? '', hasStarted: false });
+      if (change.change === 'started') seen.set(key, { ...seen.get(key), hasStarted: true });
+      if (this.#needsLook(queue, change, seen.get(key))) places.set(key, { queue, id: change.id });
+    }
+    const found = new Map<string, StoredJob | undefined>();
+    const entries = [...places];
+    for (let at = 0; at < entries.length; at += LOOKS) {
+      const slice = entries.slice(at, at + LOOKS);
+      const jobs = await Promise.all(slice.map(([, { queue, id }]) => this.#parts.job(queue, id)));
+      for (const [index, [key]] of slice.entries()) found.set(key, jobs[index]);
+    }
+    return found;
+  }
+
+  #needsLook(queue: string, { change, id }: Changed, seen: Seen | undefined): boolean {
+    if (!this.#mayBeWanted(queue, change, id)) return false;
+    const known = this.#known.find(queue, id);
+    const task = known?.task ?? seen?.task;
+    if (queue === INTERNAL_QUEUE) {
+      if (task !== undefined && !isRunJob(queue, task)) return false;
+      return task === undefined || change === 'completed' || change === 'failed';
+    }
+    if (task !== undefined && this.#parts.wanted.tasks?.has(task) === false) return false;
+    if (change === 'failed' || change === 'returned') return true;
+    if (change === 'delayed')
+      return seen?.hasStarted === true || (seen === undefined && known?.isActive !== false);
+    if (task === undefined || (known?.attempt === undefined && seen?.task === undefined)) return true;
+    return mayBeStep(id) && (change === 'completed' || known?.isPlaced !== true);
+  }
+
+  #mayBeWanted(queue: string, change: Change, id: string): boolean {
+    const { types, id: only } = this.#parts.wanted;
+    if (only !== undefined && id !== only && !id.startsWith(`${only}.`)) return false;
+    return typesOf(queue, change).some((type) => types.has(type));
+  }
+
+  async #jobEvent(
+    { queue, entry }: Merged,
+    changed: Changed,
+    stored: ReadonlyMap<string, StoredJob | undefined>,
+    returns: Map<string, number>,
+  ): Promise<Untranslated | undefined> {
+    const { change, id } = changed;
+    const key = keyOf(queue, id);
+    const known = this.#known.of(queue, id);
+    if (change === 'added') known.task = entry.fields.get('name') ?? '';
+    if (change === 'added' || change === 'again') known.attempt = 1;
+    const job = stored.get(key);
+    if (stored.has(key)) learn(known, job, returns.get(key) ?? 0);
+    const { attempt } = known;
+    const wasActive = known.isActive;
+    if (change !== 'progress') known.isActive = change === 'started';
+    const isReturn = change === 'returned' || (change === 'delayed' && wasActive === true);
+    if (change === 'returned' || change === 'delayed') returns.set(key, (returns.get(key) ?? 1) - 1);
+    const isCharged =
+      isReturn && (attempt === undefined || job === undefined || attempt <= failedAttempts(job));
+    if (isCharged && attempt !== undefined) known.attempt = attempt + 1;
+    // Of the attempts that have failed, the store keeps why the last one did.
+    const isLatest = isCharged && job?.finishedAt === undefined && job?.attempts === attempt;
+    if (change === 'completed' || change === 'failed' || change === 'removed') this.#known.forget(queue, id);
+    if (!this.#mayBeWanted(queue, change, id) || (change === 'delayed' && !isReturn)) return undefined;
+    if (queue === INTERNAL_QUEUE) return this.#runEvent(change, id, known, job, entry.id);
+    const event = await this.#withDetails(change, known, job, entry, id, isLatest);
+    if (event === undefined) return undefined;
+    const { types, tasks } = this.#parts.wanted;
+    if (!types.has(event.type)) return undefined;
+    if (tasks !== undefined && (known.task === undefined || !tasks.has(known.task))) return undefined;
+    return {
+      ...event,
+      at: new Date(timeOfId(entry.id)),
+      id,
+      task: known.task,
+      queue,
+      ...(known.runId !== undefined && { runId: known.runId }),
+      ...(attempt !== undefined && event.type !== 'enqueued' && { attempt }),
+    };
+  }
+
+  async #withDetails(
+    change: Change,
+    known: KnownJob,
+    job: StoredJob | undefined,
+    { id: at, fields }: Merged['entry'],
+    id: string,
+    isLatest: boolean,
+  ): Promise<Details | undefined> {
+    switch (change) {
+      case 'added':
+      case 'again':
+        return { type: 'enqueued' };
+      case 'progress':
+        return this.#progress(fields.get('data'), id, known.task ?? '');
+      case 'returned':
+      case 'delayed': {
+        const due = Number(fields.get('delay'));
+        const delayMs = change === 'delayed' && due > 0 ? Math.max(0, due - timeOfId(at)) : 0;
+        const reason = isLatest ? job?.failedReason : undefined;
+        return { type: 'retried', delayMs, ...(reason !== undefined && { reason }) };
+      }
+      case 'completed':
+        return { type: wasSkipped(job?.envelope) ? 'skipped' : 'completed' };
+      case 'failed': {
+        const state = job?.envelope?.failure?.state ?? 'failed';
+        return state === 'failed'
+          ? { type: state, reason: fields.get('failedReason') ?? '' }
+          : { type: state };
+      }
+      case 'started':
+      case 'stalled':
+        return { type: change };
+      default:
+        return undefined;
+    }
+  }
+
+  async #progress(data: string | undefined, id: string, task: string): Promise<Details | undefined> {
+    const reported = await reportedOf(this.#parts.sealer, data, { id, task });
+    return reported && { type: 'progress', ...reported };
+  }
+
+  #runEvent(
+    change: Change,
+    runId: string,
+    known: KnownJob,
+    job: StoredJob | undefined,
+    entryId: string,
+  ): Untranslated | undefined {
+    if (!isRunJob(INTERNAL_QUEUE, known.task)) return undefined;
+    const at = new Date(timeOfId(entryId));
+    if (change === 'added' || change === 'again') return { type: 'run-started', at, runId };
+    const state =
+      change === 'failed'
+        ? (job?.envelope?.failure?.state ?? 'failed')
+        : wasSkipped(job?.envelope)
+          ? 'skipped'
+          : 'completed';
+    return { type: 'run-finished', at, runId, state };
+  }
+
+  #workerEvent({ queue, entry }: Merged): Untranslated | undefined {
+    const type = entry.fields.get('event');
+    if (queue !== CONTROL_QUEUE || (type !== 'worker-online' && type !== 'worker-offline')) return undefined;
+    const worker = workerOf(entry.fields.get('worker'));
+    if (worker === undefined || !this.#parts.wanted.types.has(type)) return undefined;
+    return { type, at: new Date(timeOfId(entry.id)), worker };
+  }
+
+  #gap({ queue, entry }: Merged): Untranslated | undefined {
+    if (!this.#parts.wanted.types.has('gap')) return undefined;
+    return { type: 'gap', at: new Date(timeOfId(entry.id)), queue };
+  }
+}
+
+/** What of a job was told shortly before. */
+interface Seen {
+  readonly task?: string;
+  readonly hasStarted: boolean;
+}
+
+type Changed = NonNullable<ReturnType<typeof changeOf>>;
+
+/** What an event has beside the facts of its job. */
+type Details = Untranslated extends infer Event
+  ? Event extends { readonly id: string }
+    ? Omit<Event, 'at' | 'id' | 'task' | 'queue' | 'runId' | 'attempt'>
+    : never
+  : never;
+
+/** How often each job goes back to its queue, as far as the events tell. */
+function countReturns(
+  merged: readonly Merged[],
+  changes: readonly (Changed | undefined)[],
+): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const [index, { queue }] of merged.entries()) {
+    const change = changes[index];
+    if (change?.change !== 'returned' && change?.change !== 'delayed') continue;
+    const key = keyOf(queue, change.id);
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return counts;
+}
+
+function keyOf(queue: string, id: string): string {
+  return `${queue}:${id}`;
+}

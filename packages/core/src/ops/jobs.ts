@@ -1,0 +1,250 @@
+/** `app.jobs` and `app.runs`. */
+
+import { jobInfoOf } from '../client/result.js';
+import { RunReader } from '../client/run/run-reader.js';
+import { isJobId } from '../job/ids.js';
+import { INTERNAL_QUEUE, isRunJob } from '../job/job-tree.js';
+import { isFinal, isJobState } from '../job/states.js';
+import { type QueueCounts, queueCounts } from '../store/queues.js';
+import type { Store } from '../store/store.js';
+import { type StoredJob, shownState } from '../store/stored-job.js';
+import type { TagIndex } from '../store/tags.js';
+import { knownJob } from '../store/tree.js';
+import { runCountsOf } from '../workflow/graph-tally.js';
+import { encodeCursor } from './cursor.js';
+import {
+  type Filter,
+  type JobFacts,
+  type JobFilter,
+  type JobQuery,
+  type Jobs,
+  type ListedJob,
+  type ListedRun,
+  type Page,
+  type PageRequest,
+  pageRequestOf,
+  type RunFilter,
+  type RunPageQuery,
+  type Runs,
+  type StoredState,
+} from './job-query.js';
+import { type Candidate, candidates, type SourceParts } from './scans.js';
+
+// Pages of what fits a query.
+
+/** Jobs that are looked at for one page. */
+const LOOKED_AT = 1000;
+
+/** A job that fits, and where it stands. */
+export interface FoundJob {
+  readonly job: StoredJob;
+  readonly state: StoredState;
+}
+
+/** The next page of what fits. */
+export async function pageOf(
+  parts: SourceParts,
+  { filter, limit, from, digest }: PageRequest,
+): Promise<Page<FoundJob>> {
+  const items: FoundJob[] = [];
+  let looked = 0;
+  for await (const candidate of candidates(parts, filter, from)) {
+    looked += 1;
+    const found = await fitting(parts, filter, candidate);
+    if (found !== undefined) items.push(found);
+    if (items.length >= limit || looked >= LOOKED_AT)
+      return { items, cursor: encodeCursor(candidate.place(), digest) };
+  }
+  return { items };
+}
+
+async function fitting(
+  { store, queues, isOfRuns }: SourceParts,
+  filter: Filter,
+  { job: read, at, state: known }: Candidate,
+): Promise<FoundJob | undefined> {
+  // Whose task and tags cannot be read is none of those that are asked for by them.
+  const isAnyMeant = filter.task === undefined && filter.tag === undefined;
+  const job = read ?? (isAnyMeant && at !== undefined ? await knownJob(store, at) : undefined);
+  if (job === undefined || !fits(job, filter, queues, isOfRuns)) return undefined;
+  const state = storedState(known ?? (await store.on(job.queue, (bull) => bull.getJobState(job.id))), job);
+  if (state === undefined || filter.states?.has(state) === false) return undefined;
+  return { job, state };
+}
+
+function fits(
+  job: StoredJob,
+  { task, tag, sinceMs, untilMs }: Filter,
+  queues: readonly string[],
+  isOfRuns: boolean,
+): boolean {
+  const isInternal = job.queue === INTERNAL_QUEUE;
+  const mayBeRun = isRunJob(job.queue, job.name) || (isInternal && job.problem !== undefined);
+  if (isOfRuns ? !mayBeRun : isInternal) return false;
+  if (!queues.includes(job.queue)) return false;
+  if (task !== undefined && job.name !== task) return false;
+  // A run is indexed by the tags of its parts too, which it does not bear itself.
+  if (tag !== undefined && !isOfRuns && job.envelope?.tags?.includes(tag) !== true) return false;
+  const at = job.finishedAt ?? job.enqueuedAt;
+  if (at === 0 && (sinceMs !== undefined || untilMs !== undefined)) return false; // nobody knows when
+  return (sinceMs === undefined || at >= sinceMs) && (untilMs === undefined || at < untilMs);
+}
+
+/** BullMQ's state, or that of its set, as this package tells it; undefined if the job is gone. */
+export function storedState(known: string, job: StoredJob): StoredState | undefined {
+  const state = known === 'active' ? known : shownState(known === 'paused' ? 'waiting' : known, job);
+  return isJobState(state) && state !== 'unknown' ? state : undefined;
+}
+
+/** What an app gives its queries; asked for at each call. */
+export interface QueryParts {
+  readonly store: Store;
+  readonly tags: TagIndex;
+  readonly now: () => number;
+  /** The queues of tasks; those that the app knows by now. */
+  readonly queues: readonly string[];
+  /** @throws {UnknownQueueError} if the app has no such queue. */
+  readonly checkQueue: (queue: string) => void;
+}
+
+export function jobQueries(parts: () => QueryParts): Jobs {
+  async function list(query: JobQuery = {}): Promise<Page<ListedJob>> {
+    const { store, tags, now, queues, checkQueue } = parts();
+    const request = pageRequestOf(query, 'jobs');
+    const { queue } = request.filter;
+    if (queue !== undefined) checkQueue(queue);
+    const chosen = queue === undefined ? queues : [queue];
+    const page = await pageOf({ store, tags, now, queues: chosen, isOfRuns: false }, request);
+    return { ...page, items: page.items.map(listedJob) };
+  }
+  return {
+    list,
+    all: (filter: JobFilter = {}) => allOf((page) => list({ ...filter, ...page })),
+    async get(id) {
+      const { store, queues } = parts();
+      const found = await find(store, queues, id);
+      return found && jobFacts(found);
+    },
+    async counts() {
+      const { store, queues } = parts();
+      const counts = await Promise.all(queues.map((queue) => queueCounts(store, queue)));
+      return {
+        total: counts.reduce(sum),
+        queues: Object.fromEntries(
+          queues.map((queue, index) => [queue, counts[index] ?? counts.reduce(sum)]),
+        ),
+      };
+    },
+  };
+}
+
+export function runQueries(parts: () => QueryParts): Runs {
+  async function list(query: RunPageQuery = {}): Promise<Page<ListedRun>> {
+    const { store, tags, now } = parts();
+    const request = pageRequestOf(query, 'runs');
+    const page = await pageOf({ store, tags, now, queues: [INTERNAL_QUEUE], isOfRuns: true }, request);
+    return { ...page, items: page.items.map(listedRun) };
+  }
+  return {
+    list,
+    all: (filter: RunFilter = {}) => allOf((page) => list({ ...filter, ...page })),
+    async get(id) {
+      const { store } = parts();
+      const found = await find(store, [INTERNAL_QUEUE], id);
+      if (found === undefined) return undefined;
+      const { name, problem } = found.job;
+      if (!isRunJob(INTERNAL_QUEUE, name) && problem === undefined) return undefined;
+      const part = await new RunReader(store).read({ queue: INTERNAL_QUEUE, id });
+      const error = found.job.envelope?.failure?.error;
+      return (
+        part && { ...listedRun(found), counts: runCountsOf(part), ...(error !== undefined && { error }) }
+      );
+    },
+  };
+}
+
+/** Page after page. What has not ended may be met again further on, as it moves on. */
+async function* allOf<Item extends ListedJob | ListedRun>(
+  list: (page: { limit: number; cursor?: string }) => Promise<Page<Item>>,
+): AsyncGenerator<Item, void> {
+  const seen = new Set<string>();
+  let cursor: string | undefined;
+  do {
+    const page = await list({ limit: 100, ...(cursor !== undefined && { cursor }) });
+    for (const item of page.items) {
+      if (seen.has(item.id)) continue;
+      if (!isFinal(item.state)) seen.add(item.id);
+      yield item;
+    }
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+}
+
+async function find(store: Store, queues: readonly string[], id: string): Promise<FoundJob | undefined> {
+  if (typeof id !== 'string' || !isJobId(id)) return undefined;
+  for (const queue of queues) {
+    const job = await knownJob(store, { queue, id });
+    if (job === undefined) continue;
+    const state = storedState(await store.on(queue, (bull) => bull.getJobState(id)), job);
+    if (state !== undefined) return { job, state };
+  }
+  return undefined;
+}
+
+function listedJob({ job, state }: FoundJob): ListedJob {
+  return {
+    ...jobInfoOf(job),
+    state,
+    ...(state === 'active' && job.ownState !== undefined && { ownState: job.ownState }),
+    tags: job.envelope?.tags ?? [],
+    ...reasonOf(job),
+  };
+}
+
+function jobFacts(found: FoundJob): JobFacts {
+  const { progress, envelope, worker, stacks = [], attempts } = found.job;
+  const { input, failure, expires } = envelope ?? {};
+  return {
+    ...listedJob(found),
+    input,
+    ...(found.state === 'active' && { attempt: attempts + 1 }),
+    ...(worker !== undefined && { worker }),
+    errors: stacks,
+    ...(progress !== undefined && { progress }),
+    ...(failure !== undefined && { error: failure.error }),
+    ...(expires !== undefined && { expiresAt: new Date(expires) }),
+  };
+}
+
+function listedRun({ job, state }: FoundJob): ListedRun {
+  const { tags = [], headers = {}, root, parent } = job.envelope ?? {};
+  return {
+    id: job.id,
+    state,
+    tags,
+    headers,
+    enqueuedAt: new Date(job.enqueuedAt),
+    ...(job.finishedAt !== undefined && { finishedAt: new Date(job.finishedAt) }),
+    rootId: root ?? job.id,
+    ...(parent !== undefined && { parentId: parent }),
+    ...reasonOf(job),
+  };
+}
+
+function reasonOf({ failedReason, problem }: StoredJob): { reason?: string; problem?: string } {
+  return {
+    ...(failedReason !== undefined && { reason: failedReason }),
+    ...(problem !== undefined && { problem }),
+  };
+}
+
+function sum(a: QueueCounts, b: QueueCounts): QueueCounts {
+  return {
+    waiting: a.waiting + b.waiting,
+    delayed: a.delayed + b.delayed,
+    'waiting-children': a['waiting-children'] + b['waiting-children'],
+    active: a.active + b.active,
+    completed: a.completed + b.completed,
+    failed: a.failed + b.failed,
+  };
+}

@@ -1,0 +1,429 @@
+/** Where jobs are looked for: in the index of a tag, in a run, or in the sets of the queues. */
+
+import { createHash } from 'node:crypto';
+import type { JobRef } from '../job/job.js';
+import { INTERNAL_QUEUE } from '../job/job-tree.js';
+import { endedTimesIn } from '../store/primitives/ended-jobs.js';
+import type { Store } from '../store/store.js';
+import { momentOf, type StoredJob } from '../store/stored-job.js';
+import type { TagIndex, TagMark } from '../store/tags.js';
+import { childrenOf, ifBroken } from '../store/tree.js';
+import type { CursorPlace, EndedPlace, LivePlace, TagPlace, WalkPlace } from './cursor.js';
+import type { Filter, StoredState } from './job-query.js';
+
+// Jobs that may be what is looked for, in an order in which a list can go on.
+
+/** Jobs that are asked for at the same time: their answers come together. */
+export const BATCH = 100;
+
+export interface Candidate {
+  /** Undefined if the store does not hold it any more, or it cannot be read. */
+  readonly job: StoredJob | undefined;
+  /** Where it was to be; absent if it is found again elsewhere. */
+  readonly at?: JobRef;
+  /** BullMQ's state, if it follows from where the job was found. */
+  readonly state?: string;
+  /** Where to go on behind it. */
+  readonly place: () => CursorPlace;
+}
+
+/** The ids of a part of a set, the latest first; `to` is not included. */
+export function idsOf(store: Store, queue: string, set: string, from: number, to: number): Promise<string[]> {
+  return store.on(queue, (bull) => bull.getRanges([set as 'completed'], from, to - 1, false)); // one of BullMQ's own
+}
+
+/** The jobs of these ids, in their order. */
+export function jobsOf(
+  store: Store,
+  queue: string,
+  ids: readonly string[],
+): Promise<(StoredJob | undefined)[]> {
+  return Promise.all(ids.map((id) => store.job(queue, id)));
+}
+
+/** Finding a place in what is sorted, by looking at few items. */
+
+/**
+ * The first index from which on `isPast` holds, in a list where it holds for all items behind the first one that it
+ * holds for; `size` if for none. Looks near `hint` first.
+ */
+export async function firstIndex(
+  size: number,
+  hint: number,
+  isPast: (index: number) => Promise<boolean>,
+): Promise<number> {
+  let low = 0; // it holds for none before
+  let high = size; // it holds from here on
+  let at = Math.min(Math.max(hint, 0), size);
+  // Doubling steps away from the hint, until it is passed.
+  if (at < size && (await isPast(at))) {
+    high = at;
+    for (let step = 1; high > low; step *= 2) {
+      at = Math.max(high - step, low);
+      if (!(await isPast(at))) {
+        low = at + 1;
+        break;
+      }
+      high = at;
+    }
+  } else if (at < size) {
+    low = at + 1;
+    for (let step = 1; low < size; step *= 2) {
+      at = Math.min(low + step - 1, size - 1);
+      if (await isPast(at)) {
+        high = at;
+        break;
+      }
+      low = at + 1;
+    }
+  } else if (size > 0 && !(await isPast(size - 1))) {
+    return size;
+  } else if (size > 0) {
+    high = size - 1;
+  }
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (await isPast(middle)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+// The jobs that have ended, of several queues by time: what comes next is found again by when the last one ended.
+
+export type EndedSet = 'completed' | 'failed';
+
+/** Jobs by when they ended, the latest first; those of one moment by id, in BullMQ's order. */
+interface Key {
+  readonly at: number;
+  readonly id: string;
+}
+
+const LATEST = Number.MAX_SAFE_INTEGER;
+
+interface Bounds {
+  readonly sinceMs: number | undefined;
+  /** Not included. */
+  readonly untilMs: number | undefined;
+}
+
+interface Found extends Key {
+  readonly job: StoredJob | undefined;
+  readonly index: number;
+}
+
+/** The ended jobs of some queues, the latest first, behind a place. */
+export async function* endedJobs(
+  store: Store,
+  queues: readonly string[],
+  set: EndedSet,
+  { sinceMs = Number.NEGATIVE_INFINITY, untilMs }: Bounds,
+  from?: EndedPlace,
+): AsyncGenerator<Candidate> {
+  const start = from ?? (untilMs === undefined ? undefined : { at: untilMs, id: '' });
+  const heads = await Promise.all(
+    queues.map(async (queue) => {
+      const source = jobsBehind(store, queue, set, start, from?.indexes[queue] ?? 0);
+      return { queue, source, next: await source.next(), index: from?.indexes[queue] ?? 0 };
+    }),
+  );
+  for (;;) {
+    let first: (typeof heads)[number] | undefined;
+    for (const head of heads) {
+      if (head.next.done) continue;
+      if (first === undefined || isBehind(first.next.value as Found, head.next.value)) first = head;
+    }
+    if (first === undefined || first.next.done) return;
+    const { at, id, job, index } = first.next.value;
+    if (at < sinceMs) return;
+    first.index = index + 1;
+    const indexes = Object.fromEntries(heads.map((head) => [head.queue, head.index]));
+    const { queue } = first;
+    yield {
+      job,
+      at: { queue, id },
+      state: set,
+      place: (): EndedPlace => ({ kind: 'ended', set, at, id, indexes }),
+    };
+    first.next = await first.source.next();
+  }
+}
+
+/** The ended jobs of one queue behind a moment; `hint` is where that was. */
+async function* jobsBehind(
+  store: Store,
+  queue: string,
+  set: EndedSet,
+  start: Key | undefined,
+  hint: number,
+): AsyncGenerator<Found, undefined> {
+  let last = start;
+  let index = start === undefined ? 0 : await indexBehind(store, queue, set, start, hint);
+  let before: string | undefined;
+  for (;;) {
+    let ids = await idsOf(store, queue, set, before === undefined ? index : index - 1, index + BATCH);
+    if (before !== undefined && ids[0] === before) ids = ids.slice(1);
+    else if (before !== undefined && last !== undefined) {
+      // Others have ended meanwhile, or are gone.
+      index = await indexBehind(store, queue, set, last, index);
+      ids = await idsOf(store, queue, set, index, index + BATCH);
+    }
+    if (ids.length === 0) return undefined;
+    const jobs = await jobsOf(store, queue, ids);
+    for (const [offset, job] of jobs.entries()) {
+      const id = ids[offset] ?? '';
+      const at = job?.finishedAt ?? (await endedAt(store, queue, set, id)) ?? last?.at ?? LATEST;
+      if (job !== undefined && last !== undefined && !isBehind({ at, id }, last)) continue; // given before
+      last = { at, id };
+      yield { at, id, job, index: index + offset };
+    }
+    index += ids.length;
+    before = ids.at(-1);
+  }
+}
+
+async function indexBehind(
+  store: Store,
+  queue: string,
+  set: EndedSet,
+  last: Key,
+  hint: number,
+): Promise<number> {
+  const [size = 0] = await store.on(queue, (bull) => bull.getBackend().getCounts([set]));
+  return firstIndex(size, hint, async (index) => {
+    const key = await keyAt(store, queue, set, index);
+    return key === undefined || isBehind(key, last);
+  });
+}
+
+/** Of the first job from an index on that is there; undefined if there is none. */
+async function keyAt(store: Store, queue: string, set: EndedSet, index: number): Promise<Key | undefined> {
+  for (let from = index, count = 1; ; from += count, count = BATCH) {
+    const ids = await idsOf(store, queue, set, from, from + count);
+    if (ids.length === 0) return undefined;
+    for (const id of ids) {
+      const data = await store.on(queue, (bull) => bull.getBackend().getJobData(id).catch(ifBroken));
+      const at = momentOf(data?.finishedOn) ?? (await endedAt(store, queue, set, id));
+      if (at !== undefined) return { at, id };
+    }
+  }
+}
+
+/** Of a job whose own record does not tell it, by its place in the set. */
+function endedAt(store: Store, queue: string, set: EndedSet, id: string): Promise<number | undefined> {
+  return store.on(queue, async (bull) => endedTimesIn(bull.getBackend())?.endedAt(set, id));
+}
+
+/** Whether `a` stands behind `b`: it ended earlier. */
+function isBehind(a: Key, b: Key): boolean {
+  return a.at < b.at || (a.at === b.at && a.id < b.id);
+}
+
+// The jobs of a set that have not ended: it changes at both ends while it is read.
+
+/** Jobs by which the place is found again: some of them may have moved on. */
+const NEAR = 10;
+/** Where these have gone far away, so many ids are searched. */
+const SEARCHED = { atOnce: 1000, max: 10_000 };
+
+/** The jobs of a set, the latest first, behind a place. */
+export async function* liveJobs(
+  store: Store,
+  queue: string,
+  set: string,
+  from?: LivePlace,
+): AsyncGenerator<Candidate> {
+  let index = from?.index ?? 0;
+  let near = from?.near ?? [];
+  for (;;) {
+    const start = await placeBehind(store, queue, set, index, near);
+    const ids = await idsOf(store, queue, set, start, start + BATCH);
+    if (ids.length === 0) return;
+    const jobs = await jobsOf(store, queue, ids);
+    const marks = [...near, ...ids.map(markOf)];
+    const seen = near.length;
+    for (const [at, job] of jobs.entries()) {
+      const end = seen + at + 1;
+      const place = (): LivePlace => ({
+        kind: 'live',
+        set,
+        queue,
+        index: start + at + 1,
+        near: marks.slice(Math.max(0, end - NEAR), end),
+      });
+      // It was elsewhere when it was read: there it is found again.
+      const isHere = job?.finishedAt === undefined;
+      const id = ids[at] ?? '';
+      yield { job: isHere ? job : undefined, ...(isHere && { at: { queue, id } }), state: set, place };
+    }
+    index = start + ids.length;
+    near = marks.slice(-NEAR);
+  }
+}
+
+/** The index behind the last of these jobs that is still there; the given one if none is. */
+async function placeBehind(
+  store: Store,
+  queue: string,
+  set: string,
+  index: number,
+  near: readonly string[],
+): Promise<number> {
+  if (near.length === 0) return index;
+  const search = async (from: number, to: number): Promise<number | undefined> => {
+    const marks = (await idsOf(store, queue, set, from, to)).map(markOf);
+    for (const mark of near.toReversed()) {
+      const at = marks.lastIndexOf(mark);
+      if (at >= 0) return from + at + 1;
+    }
+    return undefined;
+  };
+  // Usually there; else jobs have come before it, or have gone.
+  const close = await search(Math.max(0, index - NEAR), index + NEAR);
+  if (close !== undefined) return close;
+  for (let offset = 0; offset < SEARCHED.max; offset += SEARCHED.atOnce) {
+    const later = await search(index + offset, index + offset + SEARCHED.atOnce);
+    if (later !== undefined) return later;
+    const from = Math.max(0, index - offset - SEARCHED.atOnce);
+    const earlier = index > offset ? await search(from, index - offset) : undefined;
+    if (earlier !== undefined) return earlier;
+  }
+  return index;
+}
+
+/** Ids may be long, and a cursor is not. */
+function markOf(id: string): string {
+  return createHash('sha256').update(id).digest('base64url').slice(0, 10);
+}
+
+// The jobs of a run, one by one, in an order that does not change while they end.
+
+/**
+ * The jobs below one, each before those that it waits for, and those of one job by id; behind the one at the end of
+ * `from`. `placeAt`: where to go on behind a job, by the way to it.
+ */
+export async function* jobsBelow(
+  store: Store,
+  above: JobRef,
+  placeAt: (path: readonly string[]) => CursorPlace,
+  from: readonly string[] = [],
+  way: readonly string[] = [],
+): AsyncGenerator<Candidate> {
+  const [resumed, ...below] = from;
+  const children = (await childPlaces(store, above)).filter(
+    ({ id }) => resumed === undefined || id >= resumed,
+  );
+  for (let start = 0; start < children.length; start += BATCH) {
+    const batch = children.slice(start, start + BATCH);
+    const jobs = await Promise.all(batch.map(({ queue, id }) => jobsOf(store, queue, [id])));
+    for (const [index, place] of batch.entries()) {
+      const path = [...way, place.id];
+      const isResumed = place.id === resumed;
+      if (!isResumed) yield { job: jobs[index]?.[0], at: place, place: () => placeAt(path) };
+      yield* jobsBelow(store, place, placeAt, isResumed ? below : [], path);
+    }
+  }
+}
+
+/** The jobs that one waits for or has waited for, by id. */
+async function childPlaces(store: Store, above: JobRef): Promise<JobRef[]> {
+  const found = new Map<string, JobRef>();
+  for await (const { queue, id } of childrenOf(store, above)) found.set(`${queue}:${id}`, { queue, id });
+  return [...found.values()].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
+}
+
+export interface SourceParts {
+  readonly store: Store;
+  readonly tags: TagIndex;
+  readonly now: () => number;
+  /** The queues of what is looked for. */
+  readonly queues: readonly string[];
+  /** Whether runs are looked for, and not what is in them. */
+  readonly isOfRuns: boolean;
+}
+
+/** BullMQ's sets, in the order in which jobs go through them. */
+const LIVE: readonly (readonly [set: string, state: StoredState])[] = [
+  ['waiting-children', 'waiting-children'],
+  ['delayed', 'delayed'],
+  ['waiting', 'waiting'],
+  ['paused', 'waiting'],
+  ['prioritized', 'waiting'],
+  ['active', 'active'],
+];
+const ENDED: readonly (readonly [set: EndedSet, states: readonly StoredState[]])[] = [
+  ['failed', ['failed', 'expired', 'revoked', 'skipped']],
+  ['completed', ['completed', 'skipped']],
+];
+
+/** What may be meant by a filter, behind a place. */
+export function candidates(
+  parts: SourceParts,
+  filter: Filter,
+  from: CursorPlace | undefined,
+): AsyncGenerator<Candidate> {
+  if (filter.run !== undefined) return ofRun(parts, filter.run, from?.kind === 'walk' ? from : undefined);
+  if (filter.tag !== undefined) return ofTag(parts, filter.tag, from?.kind === 'tag' ? from : undefined);
+  return ofSets(parts, filter, from);
+}
+
+async function* ofSets(
+  { store, queues }: SourceParts,
+  { states, sinceMs, untilMs }: Filter,
+  from: CursorPlace | undefined,
+): AsyncGenerator<Candidate> {
+  let resumed: CursorPlace | undefined = from;
+  for (const [set, state] of LIVE) {
+    if (states !== undefined && !states.has(state)) continue;
+    for (const queue of queues) {
+      const isHere = resumed?.kind === 'live' && resumed.set === set && resumed.queue === queue;
+      if (resumed !== undefined && !isHere) continue;
+      yield* liveJobs(store, queue, set, isHere && resumed?.kind === 'live' ? resumed : undefined);
+      resumed = undefined;
+    }
+  }
+  for (const [set, of] of ENDED) {
+    if (states !== undefined && !of.some((state) => states.has(state))) continue;
+    const place: EndedPlace | undefined =
+      resumed?.kind === 'ended' && resumed.set === set ? resumed : undefined;
+    if (resumed !== undefined && place === undefined) continue;
+    yield* endedJobs(store, queues, set, { sinceMs, untilMs }, place);
+    resumed = undefined;
+  }
+}
+
+async function* ofRun(
+  { store }: SourceParts,
+  run: string,
+  from: WalkPlace | undefined,
+): AsyncGenerator<Candidate> {
+  const placeAt = (path: readonly string[]): WalkPlace => ({ kind: 'walk', path });
+  yield* jobsBelow(store, { queue: INTERNAL_QUEUE, id: run }, placeAt, from?.path);
+}
+
+async function* ofTag(
+  { store, tags, now, isOfRuns }: SourceParts,
+  tag: string,
+  from: TagPlace | undefined,
+): AsyncGenerator<Candidate> {
+  await store.timeKnown();
+  const position = from && { mark: from.mark, isBehind: from.path === undefined };
+  const resumed = from?.path === undefined ? undefined : keyOf(from.mark);
+  for await (const { queue, id, mark } of tags.find(tag, now(), position)) {
+    const isResumed = keyOf(mark) === resumed;
+    const isRun = queue === INTERNAL_QUEUE;
+    const placeAt = (path?: readonly string[]): TagPlace => ({
+      kind: 'tag',
+      mark,
+      ...(path !== undefined && { path }),
+    });
+    if (isRun && !isOfRuns) yield* jobsBelow(store, { queue, id }, placeAt, isResumed ? from?.path : []);
+    const isMeant = isRun === isOfRuns;
+    const [job] = isMeant ? await jobsOf(store, queue, [id]) : [];
+    yield { job, ...(isMeant && { at: { queue, id } }), place: () => placeAt() };
+  }
+}
+
+function keyOf(mark: TagMark): string {
+  return 'at' in mark ? `${mark.at} ${mark.queue}/${mark.id}` : `${mark.day} ${mark.line}`;
+}

@@ -1,0 +1,233 @@
+/** The options of a schedule, checked. */
+
+import { InvalidOptionError } from '../base/errors.js';
+import { checkInteger, checkKnown, checkOptions, type OptionNames } from '../base/option-checks.js';
+import { isPlainObject } from '../base/text.js';
+import { type Duration, durationMs } from '../base/time.js';
+import type { Overlap } from '../job/schedule-record.js';
+import { type ExcludedDays, isDay, isDayOfYear, isTimeZone } from '../timing/calendar.js';
+import { cronFault, NEVER_OCCURS, stepFault } from '../timing/cron.js';
+import type { CatchUp } from '../timing/timing.js';
+import {
+  MAX_EVERY_MS,
+  MAX_EXCLUDED_YEARS,
+  MIN_EVERY_MS,
+  nextSlot,
+  nextSlots,
+  type Timing,
+} from '../timing/timing.js';
+
+/** When something is to happen again and again, and what becomes of slots that cannot be kept. */
+export type ScheduleOptions = ScheduleRules &
+  (
+    | {
+        /**
+         * Five fields (minute, hour, day of month, month, day of week), six with seconds first, or `@daily` and the
+         * like. A time that the clocks skip is fired as much later as they moved (02:30 is 03:30 then). A time that
+         * they show twice is fired once, the first time, unless the expression allows every hour of the day. One that
+         * never occurs, such as `0 0 31 4,6 *`, and a step longer than its field are refused.
+         */
+        cron: string;
+        every?: undefined;
+      }
+    | {
+        /** From 1 s to 10 years, counted from `start`, else from 1970, so that all machines agree on the slots. */
+        every: Duration;
+        cron?: undefined;
+      }
+  );
+
+export interface ScheduleRules {
+  /** The time zone of `cron` and `except`, such as `'Europe/Zurich'`. Default `'UTC'`. */
+  tz?: string | undefined;
+  /**
+   * Each slot is fired up to this much later, by a time that its schedule's name and the slot decide; at most the time
+   * between two slots. Default: none.
+   */
+  jitter?: Duration | undefined;
+  /** No slot is before. Default: none is before the schedule was first stored. */
+  start?: Date | undefined;
+  /** No slot is after; the schedule stays listed. Default: it does not end. */
+  end?: Date | undefined;
+  /** Days without slots. They must leave some. */
+  except?: ScheduleExceptions | undefined;
+  /**
+   * What becomes of slots that were missed, since no worker ran for more than a minute: `'one'` (the default) fires the
+   * latest of them, unless a later slot is due as well; `'skip'` none; `'all'` each, at most the latest 1,000. Slots in
+   * a pause are no slots: they are not caught up with.
+   */
+  catchUp?: CatchUp | undefined;
+  /**
+   * What becomes of a slot while a run of the same schedule has not ended: `'skip'` (the default) leaves it out;
+   * `'queue'` starts it once that has ended (at most 1,000 slots wait; it is noticed after a tenth of the time that the
+   * run has taken, from 1 s to 1 min); `'replace'` revokes that and starts; `'allow'` starts beside it. With
+   * `catchUp: 'all'`, which would be in vain otherwise, `'queue'` (the default then) or `'allow'`.
+   */
+  overlap?: Overlap | undefined;
+}
+
+export type Weekday = (typeof WEEKDAYS)[number];
+
+/** Days, in the schedule's time zone, without slots. */
+export interface ScheduleExceptions {
+  /** `'2026-12-25'`, or `'12-25'` for each year's. */
+  dates?: readonly string[] | undefined;
+  /** Such as `{ from: '2026-07-13', to: '2026-08-16' }`, both days included. */
+  ranges?: readonly { from: string; to: string }[] | undefined;
+  weekdays?: readonly Weekday[] | undefined;
+}
+
+const WEEKDAYS = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'] as const;
+const CATCH_UPS: readonly CatchUp[] = ['one', 'skip', 'all'];
+const OVERLAPS: readonly Overlap[] = ['skip', 'queue', 'replace', 'allow'];
+const OPTIONS: OptionNames<ScheduleOptions> = {
+  cron: true,
+  every: true,
+  tz: true,
+  jitter: true,
+  start: true,
+  end: true,
+  except: true,
+  catchUp: true,
+  overlap: true,
+};
+const EXCEPT: OptionNames<ScheduleExceptions> = { dates: true, ranges: true, weekdays: true };
+const RANGE: OptionNames<{ from: string; to: string }> = { from: true, to: true };
+
+/** Days and ranges of one schedule. */
+const MAX_EXCEPTIONS = 1000;
+/** Slots that are looked at to find the shortest time between two. */
+const LOOKED_AT = 10;
+/** From when on they are looked at if there is no `start`: a fixed time, so that the answer does not change one day. */
+const LOOKED_AT_FROM = Date.UTC(2026, 0, 1);
+
+/** Options as plain data, as they are stored. */
+export interface ScheduleTimes {
+  readonly timing: Timing;
+  readonly catchUp: CatchUp;
+  readonly overlap: Overlap;
+}
+
+/** @throws {InvalidOptionError} at the first option with a value it cannot have. */
+export function normalizeSchedule(name: string, options: ScheduleOptions): ScheduleTimes {
+  checkOptions(options, OPTIONS);
+  const { tz = 'UTC', catchUp = 'one' } = options;
+  if (!isTimeZone(tz)) throw new InvalidOptionError('tz', "a time zone such as 'Europe/Zurich'", tz);
+  const { overlap = catchUp === 'all' ? 'queue' : 'skip' } = options;
+  checkOneOf('catchUp', catchUp, CATCH_UPS);
+  checkOneOf('overlap', overlap, OVERLAPS);
+  if (catchUp === 'all' && overlap !== 'queue' && overlap !== 'allow') {
+    throw new InvalidOptionError('overlap', "'queue' or 'allow' when `catchUp` is 'all'", overlap);
+  }
+  const startAt = momentOf('start', options.start);
+  const endAt = momentOf('end', options.end);
+  if (startAt !== undefined && endAt !== undefined && endAt < startAt)
+    throw new InvalidOptionError('end', 'no earlier than `start`', options.end?.toISOString());
+  const except = exceptionsOf(options.except);
+  const timing: Timing = {
+    ...rhythmOf(name, options),
+    tz,
+    ...(startAt !== undefined && { startAt }),
+    ...(endAt !== undefined && { endAt }),
+    ...(except !== undefined && { except }),
+  };
+  checkOccurs(name, timing);
+  const jitterMs = options.jitter === undefined ? 0 : durationMs(options.jitter, 'jitter');
+  if (jitterMs > shortestGap(name, timing))
+    throw new InvalidOptionError('jitter', 'at most the time between two slots', options.jitter);
+  return { timing: jitterMs === 0 ? timing : { ...timing, jitterMs }, catchUp, overlap };
+}
+
+function rhythmOf(name: string, { cron, every }: ScheduleOptions): { cron: string } | { everyMs: number } {
+  if (cron === undefined) {
+    if (every === undefined) throw new InvalidOptionError('cron', 'given, or `every`', cron);
+    const ms = durationMs(every, 'every');
+    if (ms < MIN_EVERY_MS || ms > MAX_EVERY_MS)
+      throw new InvalidOptionError('every', 'a time from 1 s to 10 years', every);
+    return { everyMs: ms };
+  }
+  if (every !== undefined) throw new InvalidOptionError('every', 'absent when `cron` is given', every);
+  const fault = typeof cron === 'string' ? (cronFault({ cron, seed: name }) ?? stepFault(cron)) : 'text';
+  if (fault !== undefined) throw new InvalidOptionError('cron', `a cron expression (${fault})`, cron);
+  return { cron: cron.trim() };
+}
+
+/** @throws {InvalidOptionError} if nothing would ever be fired, which does not depend on when it is asked. */
+function checkOccurs(name: string, timing: Timing): void {
+  const { except, ...unrestricted } = timing;
+  const { startAt: _start, endAt: _end, ...rhythm } = unrestricted;
+  const from = (timing.startAt ?? LOOKED_AT_FROM) - 1;
+  if ('cron' in timing && nextSlot({ name, timing: rhythm }, from) === undefined) {
+    throw new InvalidOptionError('cron', `a cron expression (${NEVER_OCCURS})`, timing.cron);
+  }
+  if (except === undefined || nextSlot({ name, timing }, from) !== undefined) return;
+  // One that has ended may stay declared.
+  if (nextSlot({ name, timing: unrestricted }, from) === undefined) return;
+  const within = timing.endAt === undefined ? ` for ${MAX_EXCLUDED_YEARS} years` : '';
+  const { dates, ranges, weekdays } = except;
+  const days = [
+    ...dates,
+    ...ranges.map(({ from: first, to }) => `${first} to ${to}`),
+    ...weekdays.map((day) => WEEKDAYS[day]),
+  ];
+  const expected = `fewer days (these leave the schedule no slot${within})`;
+  throw new InvalidOptionError('except', expected, days.join(', '));
+}
+
+function shortestGap(name: string, timing: Timing): number {
+  const { endAt: _end, except: _except, ...rhythm } = timing;
+  const slots = nextSlots({ name, timing: rhythm }, timing.startAt ?? LOOKED_AT_FROM, LOOKED_AT);
+  return Math.min(...slots.slice(1).map((slot, index) => slot - (slots[index] ?? slot)));
+}
+
+function exceptionsOf(except: ScheduleExceptions | undefined): ExcludedDays | undefined {
+  if (except === undefined) return undefined;
+  const {
+    dates = [],
+    ranges = [],
+    weekdays = [],
+  } = checkOptions(except, EXCEPT, {
+    option: 'except',
+    above: 'except.',
+  });
+  for (const [field, list] of Object.entries({ dates, ranges, weekdays })) {
+    if (!Array.isArray(list)) throw new InvalidOptionError(`except.${field}`, 'a list', list);
+    checkInteger(`except.${field}.length`, list.length, 0, MAX_EXCEPTIONS);
+  }
+  for (const date of dates) {
+    if (!isDay(date) && !isDayOfYear(date))
+      throw new InvalidOptionError('except.dates', "days such as '2026-12-25' or '12-25'", date);
+  }
+  for (const range of ranges) {
+    if (isPlainObject(range)) checkKnown(range, RANGE, 'except.ranges.');
+    const { from, to } = isPlainObject(range) ? range : {};
+    if (!isDay(from) || !isDay(to) || to < from) {
+      throw new InvalidOptionError(
+        'except.ranges',
+        "{ from, to } with days such as '2026-07-13', the first one first",
+        isPlainObject(range) ? `${String(from)} to ${String(to)}` : range,
+      );
+    }
+  }
+  for (const weekday of weekdays) checkOneOf('except.weekdays', weekday, WEEKDAYS);
+  const numbers = [...new Set(weekdays.map((weekday) => WEEKDAYS.indexOf(weekday)))].sort();
+  if (numbers.length === WEEKDAYS.length)
+    throw new InvalidOptionError('except.weekdays', 'not all of them', weekdays);
+  return {
+    dates: [...new Set(dates)].sort(),
+    ranges: ranges.map(({ from, to }) => ({ from, to })),
+    weekdays: numbers,
+  };
+}
+
+function checkOneOf(option: string, value: unknown, known: readonly string[]): void {
+  if (!known.includes(value as string))
+    throw new InvalidOptionError(option, `one of ${known.map((each) => `'${each}'`).join(', ')}`, value);
+}
+
+function momentOf(option: string, date: Date | undefined): number | undefined {
+  if (date === undefined) return undefined;
+  if (!(date instanceof Date) || Number.isNaN(date.getTime()))
+    throw new InvalidOptionError(option, 'a valid Date', date);
+  return date.getTime();
+}

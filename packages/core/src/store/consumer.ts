@@ -1,0 +1,308 @@
+import { EventEmitter, once } from 'node:events';
+import { type Job, WaitingChildrenError, type WorkerOptions } from 'bullmq';
+import { ConnectionError, LockLostError } from '../base/errors.js';
+import { LinkedItems } from '../base/linked-list.js';
+import { describe } from '../base/text.js';
+import { toError } from '../codec/error-record.js';
+import { type Envelope, type EnvelopeContent, isEnvelope } from '../job/envelope.js';
+import type { ActiveJob, AttemptOutcome, UnreadableJob } from '../job/job.js';
+import { ConsumerWorker } from './consumer-worker.js';
+import { runsWholeScripts } from './guards/scripts.js';
+import { isTransient, repeat } from './guards/transient.js';
+import { guardWorker } from './guards/worker-backend.js';
+import { type Claim, Claims, giveBack, HeldJob, KEPT_LOG_LINES, toBullError } from './held-job.js';
+import { mergeData } from './job-options.js';
+import type { EndedSet } from './primitives/ended-jobs.js';
+import type { BackendOptions } from './queue-pool.js';
+import { connect } from './queue-pool.js';
+
+export interface ConsumerOptions extends BackendOptions {
+  readonly queue: string;
+  readonly workerName: string;
+  readonly concurrency: number;
+  /** A job whose lock is not renewed for this long belongs to a dead worker and runs again elsewhere. */
+  readonly lockDurationMs: number;
+  /** Is told of a job that ends how long it is to be kept, where it says so itself. */
+  readonly onKept: (set: EndedSet, ms: number) => void;
+  /** Handles the jobs of other programs; without it they go back to their queue. */
+  readonly foreign: ForeignHandler | undefined;
+  /** Starts a job again that waits for its children. */
+  readonly wake: (job: ActiveJob) => Promise<void>;
+  /** What is to be noted with a job whose lock was lost while its worker lives, by the number of its start. */
+  readonly spare: ((content: Envelope, start: number) => Partial<EnvelopeContent> | undefined) | undefined;
+  /** Is told of a job that was failed since its record cannot be read. */
+  readonly onUnreadable: (job: UnreadableJob, error: Error) => Promise<void>;
+  readonly warn: (message: string) => void;
+}
+
+/** A job that was not added by Umbel, as BullMQ's own workers receive it. */
+export type ForeignJob = Job<unknown, unknown, string>;
+export type ForeignHandler = (job: ForeignJob) => unknown;
+
+/** How long a job that nobody here handles is left to the other programs that serve its queue. */
+const FOREIGN_RETURN_MS = 5_000;
+
+/** Takes jobs from one queue until it is closed. */
+export interface QueueConsumer {
+  start(): Promise<void>;
+  /** Gives up the attempt at a job, if it runs here. */
+  giveUp(id: string, reason: Error): void;
+  /** Gives up every attempt that runs here. */
+  giveUpAll(reason: (id: string) => Error): void;
+  readonly concurrency: number;
+  /** Holds from now on, also for a higher number while every place is taken. */
+  setConcurrency(concurrency: number): Promise<void>;
+  /** For how long the store was not asked for a job, in milliseconds. */
+  sinceAskedMs(): number;
+  /** Takes no more, waits for what is running (not with `force`), and disconnects. */
+  close(force?: boolean): Promise<void>;
+}
+
+/**
+ * W2: stalls are counted for life and for every job of a killed process, so a limit fails jobs whose handlers are not
+ * at fault. Those that are, are found by `running/lost-starts.ts`.
+ */
+const MAX_STALLS = 1_000_000;
+
+/** Before BullMQ asks for jobs again after the connection was refused. */
+const RECONNECT_MS = 1000;
+
+/** A claimer that hands each job to `handle` and commits what came of it. */
+export function createConsumer(
+  options: ConsumerOptions,
+  handle: (job: ActiveJob) => Promise<AttemptOutcome>,
+): QueueConsumer {
+  return new QueueClaimer(options, handle);
+}
+
+class QueueClaimer implements QueueConsumer {
+  readonly #options: ConsumerOptions;
+  readonly #handle: (job: ActiveJob) => Promise<AttemptOutcome>;
+  readonly #isOurs: (job: ForeignJob) => boolean;
+  readonly #claims = new Claims();
+  readonly #held = new LinkedItems<HeldJob>();
+  readonly #closing = new EventEmitter();
+  readonly #worker: ConsumerWorker;
+  #isClosing = false;
+  #givesUp: ((id: string) => Error) | undefined;
+
+  constructor(options: ConsumerOptions, handle: (job: ActiveJob) => Promise<AttemptOutcome>) {
+    this.#options = options;
+    this.#handle = handle;
+    this.#isOurs = foreignCheck(options);
+    const onLost = (claim: Claim) => this.#lose(claim);
+    const sweepIntervalMs = options.lockDurationMs / 2;
+    this.#worker = new ConsumerWorker(
+      options.queue,
+      (job) => this.#process(job),
+      { ...workerOptions(options), stalledInterval: sweepIntervalMs },
+      {
+        claims: this.#claims,
+        onLost,
+        isUnshared: options.isUnshared === true,
+        backend: (...args) =>
+          guardWorker(connect(options, ...args), {
+            claims: this.#claims,
+            lockDurationMs: options.lockDurationMs,
+            sweepIntervalMs,
+            onKept: options.onKept,
+            pause: options.pause,
+            time: options.time,
+            isClosing: () => this.#isClosing,
+            onLost,
+            onUnreadable: (id, error) => this.#unreadable(id, error),
+          }),
+      },
+    );
+    this.#worker.on('error', options.onError);
+  }
+
+  async start(): Promise<void> {
+    if (this.#isClosing) return;
+    const closed = once(this.#closing, 'close');
+    await Promise.race([this.#worker.waitUntilReady(), closed]);
+    if (!this.#isClosing) await runsWholeScripts(this.#worker.backend);
+    if (!this.#isClosing) this.#worker.run().catch(this.#options.onError);
+  }
+
+  giveUp(id: string, reason: Error): void {
+    for (const job of this.#held) if (job.id === id) job.giveUp(reason);
+  }
+
+  giveUpAll(reason: (id: string) => Error): void {
+    this.#givesUp = reason;
+    for (const job of this.#held) job.giveUp(reason(job.id));
+  }
+
+  get concurrency(): number {
+    return this.#worker.concurrency;
+  }
+
+  async setConcurrency(concurrency: number): Promise<void> {
+    if (concurrency === this.#worker.concurrency) return;
+    this.#worker.concurrency = concurrency;
+    // BullMQ looks at the number when a job ends; this makes it look now.
+    await this.#worker.pause(true);
+    await this.#worker.resume();
+  }
+
+  sinceAskedMs(): number {
+    return this.#worker.sinceAskedMs;
+  }
+
+  async close(force?: boolean): Promise<void> {
+    this.#isClosing = true;
+    this.#closing.emit('close');
+    const closed = this.#worker.close(force);
+    if (!force) {
+      await Promise.race([closed, once(this.#closing, 'force')]);
+      return;
+    }
+    this.#closing.emit('force');
+    for (const job of this.#held) job.abort(new Error('the worker was closed'));
+    // A close that waits for running jobs may be under way: then this one cuts it short.
+    await this.#worker.backend.close(true);
+  }
+
+  async #process(job: ForeignJob): Promise<unknown> {
+    const { foreign } = this.#options;
+    if (!this.#isOurs(job))
+      return foreign === undefined ? giveBack(job, FOREIGN_RETURN_MS) : handleForeign(foreign, job);
+    const claimed: HeldJob = new HeldJob(job, {
+      backend: this.#worker.backend,
+      claim: this.#claims.find(job.id ?? '', job.token ?? ''),
+      repeat: (command) => this.#repeatWhileHeld(claimed, command),
+    });
+    const held = this.#held.add(claimed);
+    // A job may be handed out after the others were given up: also one that another worker has just given back.
+    if (this.#givesUp !== undefined) claimed.giveUp(this.#givesUp(claimed.id));
+    try {
+      for (;;) {
+        const outcome = await this.#handle(claimed);
+        if (outcome.kind === 'completed') return outcome.value;
+        if (outcome.kind !== 'waiting') return await toBullError(job, outcome);
+        if (!(await claimed.waitForChildren())) continue;
+        await wakeIfFailed(this.#options, claimed, outcome.seen);
+        throw new WaitingChildrenError();
+      }
+    } catch (thrown) {
+      throw toError(thrown); // such as a text that a codec threw
+    } finally {
+      this.#held.remove(held);
+    }
+  }
+
+  async #unreadable(id: string, error: Error): Promise<void> {
+    const { queue, onUnreadable } = this.#options;
+    const log = async (line: string) => {
+      await this.#worker.backend.addLog(id, line, KEPT_LOG_LINES);
+    };
+    await onUnreadable({ id, queue, log }, error);
+  }
+
+  /** Ends an attempt whose job another worker has. */
+  #lose(claim: Claim): void {
+    const { id, token } = claim;
+    for (const job of this.#held) if (job.id === id && job.token === token) job.giveUp(new LockLostError(id));
+    if (claim.isLost) return;
+    claim.isLost = true;
+    if (claim.isCharged?.() !== true) void this.#spare(claim);
+  }
+
+  /** Notes with a job that its worker lives: the loss is no sign of poison. */
+  async #spare({ id, starts }: Claim): Promise<void> {
+    const { spare } = this.#options;
+    if (spare === undefined) return;
+    const next = (data: Envelope) => {
+      const content = spare(data, starts);
+      return content && { ...data, ...content };
+    };
+    try {
+      const { lockDurationMs: limitMs, pause } = this.#options;
+      const isOver = () => this.#worker.backend.closing !== undefined;
+      await repeat(() => mergeData(this.#worker.backend, id, next), { limitMs, pause, isOver });
+    } catch {
+      // The store is away: this loss counts like one of a worker that died.
+    }
+  }
+
+  /**
+   * What a command for a job gives, tried as long as the job is held here: its handler may have done its work, and must
+   * not run again because a store refuses to write for a while (W10). A worker that closes tries for as long as a lock
+   * lasts.
+   */
+  async #repeatWhileHeld<T>(job: HeldJob, command: () => Promise<T>): Promise<T> {
+    const { lockDurationMs, pause, outages } = this.#options;
+    let deadline = Number.POSITIVE_INFINITY;
+    const isOver = () => {
+      if (this.#isClosing) deadline = Math.min(deadline, performance.now() + lockDurationMs);
+      return this.#worker.backend.closing !== undefined || job.isGivenUp || performance.now() > deadline;
+    };
+    try {
+      return await repeat(command, { limitMs: Number.POSITIVE_INFINITY, pause, isOver });
+    } catch (cause) {
+      if (!isTransient(cause)) throw cause;
+      const error = new ConnectionError('The store neither takes nor gives what a job needs now.', { cause });
+      outages.add(error);
+      throw error;
+    }
+  }
+}
+
+/**
+ * The result of a job of another program.
+ *
+ * BullMQ reads fields of what its processor throws. It records a thrown text as "null", and cannot store the failure
+ * of a job whose processor threw `undefined` or `null`: the job stays active, and comes back after each stall.
+ */
+async function handleForeign(handle: ForeignHandler, job: ForeignJob): Promise<unknown> {
+  try {
+    return await handle(job);
+  } catch (thrown) {
+    throw toError(thrown);
+  }
+}
+
+function workerOptions(options: ConsumerOptions): WorkerOptions {
+  return {
+    connection: options.connection.options,
+    prefix: options.prefix,
+    name: options.workerName,
+    autorun: false,
+    concurrency: options.concurrency,
+    lockDuration: options.lockDurationMs,
+    maxStalledCount: MAX_STALLS,
+    runRetryDelay: RECONNECT_MS,
+    ...(options.isUnshared && { skipLockRenewal: true, skipStalledCheck: true }),
+  };
+}
+
+/** Tells Umbel's jobs from those of other programs; of the latter it warns once, if nothing handles them here. */
+function foreignCheck({ queue, foreign, warn }: ConsumerOptions): (job: ForeignJob) => boolean {
+  let hasWarned = foreign !== undefined;
+  return (job) => {
+    if (isEnvelope(job.data)) return true;
+    if (!hasWarned) {
+      warn(
+        `queue "${queue}" holds jobs of another program (such as ${describe(job.name)}); they are left to it. ` +
+          'To handle them here, give app.worker({ fallback }).',
+      );
+    }
+    hasWarned = true;
+    return false;
+  };
+}
+
+/** A child that failed just when its parent was put to wait found it active, and could not start it. */
+async function wakeIfFailed(
+  { wake, onError }: ConsumerOptions,
+  job: HeldJob,
+  seen: number | undefined,
+): Promise<void> {
+  try {
+    if (seen !== undefined && (await job.failedChildrenCount()) > seen) await wake(job);
+  } catch (cause) {
+    // It has been put to wait: no error of this is the job's. Its last child starts it.
+    onError(new Error(`job ${job.id} could not be started again at once`, { cause }));
+  }
+}

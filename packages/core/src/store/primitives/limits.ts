@@ -1,0 +1,64 @@
+/** What limits a queue as a whole. */
+import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
+import type { RateLimit } from '../../task/option-checks.js';
+import { runScript, type Script } from './scripts.js';
+
+/** What holds for a queue as a whole: what is absent stays as it is, and null takes a limit away. */
+export interface QueueLimits {
+  readonly concurrency?: number | null;
+  readonly rate?: RateLimit | null;
+}
+
+export interface LimitPrimitive {
+  /**
+   * Sets limits, and wakes the workers that wait for one. A window of the rate that is open counts for the new one: it
+   * lasts as long as the new one's, from when it began, with the starts that it has counted. Without it, the count of a
+   * window is forgotten where its length changes, and workers notice a higher limit within 10 s.
+   */
+  setLimits(limits: QueueLimits): Promise<void>;
+}
+
+// A window that BullMQ's own `rateLimit` holds shut has the largest count that there is, and is left alone.
+const SET_LIMITS: Script = {
+  name: 'umbel:setLimits',
+  numberOfKeys: 5,
+  lua: `if ARGV[1] == 'none' then redis.call('HDEL', KEYS[1], 'concurrency') end
+if tonumber(ARGV[1]) then redis.call('HSET', KEYS[1], 'concurrency', ARGV[1]) end
+if ARGV[2] ~= '' then
+  local before = tonumber(redis.call('HGET', KEYS[1], 'duration') or nil)
+  local left = redis.call('PTTL', KEYS[2])
+  local isHeld = tonumber(redis.call('GET', KEYS[2]) or 0) >= 9007199254740991
+  local keeps = -1
+  if ARGV[2] == 'none' then
+    redis.call('HDEL', KEYS[1], 'max', 'duration')
+  else
+    redis.call('HSET', KEYS[1], 'max', ARGV[2], 'duration', ARGV[3])
+    if before and left > 0 then keeps = tonumber(ARGV[3]) - math.max(0, before - left) end
+  end
+  if isHeld then keeps = left end
+  if keeps <= 0 then redis.call('DEL', KEYS[2])
+  elseif keeps ~= left then redis.call('PEXPIRE', KEYS[2], keeps) end
+end
+local isPaused = redis.call('HEXISTS', KEYS[1], 'paused') == 1
+if not isPaused and redis.call('LLEN', KEYS[4]) + redis.call('ZCARD', KEYS[5]) > 0 then
+  redis.call('ZADD', KEYS[3], 0, '0')
+end
+return 1`,
+};
+
+/** Undefined for a store that has it not. */
+export function limitsOf(backend: IQueueBackend): LimitPrimitive | undefined {
+  if (backend instanceof RedisQueueBackend) return redisLimits(backend);
+  return 'setLimits' in backend ? (backend as IQueueBackend & LimitPrimitive) : undefined;
+}
+
+function redisLimits(backend: RedisQueueBackend): LimitPrimitive {
+  return {
+    async setLimits({ concurrency, rate }) {
+      const keys = ['meta', 'limiter', 'marker', 'wait', 'prioritized'].map((name) => backend.toKey(name));
+      const most = concurrency === undefined ? '' : (concurrency ?? 'none');
+      const max = rate === undefined ? '' : (rate?.max ?? 'none');
+      await runScript(backend, SET_LIMITS, [...keys, most, max, rate?.durationMs ?? '']);
+    },
+  };
+}

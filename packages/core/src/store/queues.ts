@@ -1,0 +1,293 @@
+import { checkInteger } from '../base/option-checks.js';
+import { isPlainObject } from '../base/text.js';
+import { INTERNAL_QUEUE } from '../job/job-tree.js';
+import { type Rate, type RateLimit, rateOf } from '../task/option-checks.js';
+import { limitsOf, type QueueLimits } from './primitives/limits.js';
+import { type PurgeCounts, type PurgeOptions, purgeQueue } from './purge.js';
+import type { EnvelopeQueue } from './queue-pool.js';
+import type { Store } from './store.js';
+import { momentOf, type StoredJob, UNKNOWN_TASK } from './stored-job.js';
+import { ifBroken, knownJob } from './tree.js';
+
+/** Jobs of a queue by state. */
+export interface QueueCounts {
+  readonly waiting: number;
+  readonly delayed: number;
+  readonly 'waiting-children': number;
+  readonly active: number;
+  readonly completed: number;
+  /** Also expired and revoked ones. */
+  readonly failed: number;
+}
+
+/** A queue as a whole, over all its workers. Changes hold at once and for every worker. */
+export interface QueueHandle {
+  readonly name: string;
+  counts(): Promise<QueueCounts>;
+  /** Workers take no more jobs of the queue until `resume`; those that run go on. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  isPaused(): Promise<boolean>;
+  /** Jobs of the queue that run at the same time in all workers together; without a number, no limit but their own. */
+  setConcurrency(concurrency: number | undefined): Promise<void>;
+  /** Jobs of the queue that start in a time in all workers together (`'100/s'`); without one, no limit. */
+  setRateLimit(rate: Rate | undefined): Promise<void>;
+  /**
+   * Removes the jobs that wait in the queue, for good: whoever waits for one of them gets an `UnknownJobError`. A step of
+   * a run is not removed, since the run would never end; its run is revoked as a whole, and the step stays until a worker
+   * takes it, which ends it without running it. Jobs that run go on. What is added meanwhile may stay. Costs some
+   * commands for each job.
+   * @throws {InvalidOptionError} for Umbel's own queue.
+   */
+  purge(options?: PurgeOptions): Promise<PurgeCounts>;
+}
+
+/** The handle of a queue in a store; `now` gives the time of the app. */
+export function queueHandle(store: Store, name: string, now: () => number): QueueHandle {
+  return {
+    name,
+    counts: () => queueCounts(store, name),
+    pause: () => store.on(name, (queue) => queue.pause()),
+    resume: () => store.on(name, (queue) => queue.resume()),
+    isPaused: () => store.on(name, (queue) => queue.isPaused()),
+    async setConcurrency(concurrency) {
+      if (concurrency !== undefined) checkInteger('concurrency', concurrency, 1, 1_000_000);
+      await setConcurrency(store, name, concurrency);
+    },
+    async setRateLimit(rate) {
+      await setRateLimit(store, name, rate === undefined ? undefined : rateOf(rate, 'rate'));
+    },
+    purge: (options = {}) => purgeQueue(store, name, options, now),
+  };
+}
+
+export function queueCounts(store: Store, name: string): Promise<QueueCounts> {
+  return store.on(name, async (queue) => {
+    const counts = await queue.getJobCounts();
+    const of = (state: string) => counts[state] ?? 0;
+    return {
+      waiting: of('waiting') + of('prioritized') + of('paused'),
+      delayed: of('delayed'),
+      'waiting-children': of('waiting-children'),
+      active: of('active'),
+      completed: of('completed'),
+      failed: of('failed'),
+    };
+  });
+}
+
+export async function setConcurrency(
+  store: Store,
+  name: string,
+  concurrency: number | undefined,
+): Promise<void> {
+  await setLimits(store, name, { concurrency: concurrency ?? null });
+}
+
+export async function setRateLimit(store: Store, name: string, rate: RateLimit | undefined): Promise<void> {
+  await setLimits(store, name, { rate: rate ?? null });
+}
+
+function setLimits(store: Store, name: string, limits: QueueLimits): Promise<void> {
+  return store.on(name, async (queue) => {
+    const backend = queue.getBackend();
+    const primitive = limitsOf(backend);
+    if (primitive !== undefined) return primitive.setLimits(limits);
+    const { concurrency, rate } = limits;
+    if (concurrency === null) await queue.removeGlobalConcurrency();
+    else if (concurrency !== undefined) await queue.setGlobalConcurrency(concurrency);
+    if (rate === undefined) return;
+    const before = await backend.getQueueMetaField('duration');
+    if (rate === null) await queue.removeGlobalRateLimit();
+    else await queue.setGlobalRateLimit(rate.max, rate.durationMs);
+    if (before !== null && Number(before) !== rate?.durationMs) await queue.removeRateLimitKey();
+  });
+}
+
+// What the store tells of queues, and of the jobs in them that do not run.
+
+/** A queue's settings, over all its workers. */
+export interface QueueSettingsFacts {
+  readonly isPaused: boolean;
+  readonly concurrency: number | undefined;
+  readonly rateLimit: { readonly max: number; readonly durationMs: number } | undefined;
+}
+
+/** A job that waits. Times in milliseconds since 1970. */
+export interface WaitingJob {
+  readonly id: string;
+  readonly task: string;
+  readonly queue: string;
+  readonly runId: string | undefined;
+  /** The attempt that it waits for, counted from 1. */
+  readonly attempt: number;
+  readonly enqueuedAt: number;
+  /** When it may start, or might. */
+  readonly dueAt: number;
+  /** Why its record cannot be read, its times being 0; absent if it can. */
+  readonly problem?: string;
+}
+
+/** Of the jobs with a priority: they are not in the order of their times. */
+const LOOKED_AT = 10;
+/** Jobs that are read at a time. */
+const PAGE = 100;
+
+export function queueSettings(store: Store, name: string): Promise<QueueSettingsFacts> {
+  return store.on(name, async (queue) => {
+    const meta = await queue.getBackend().getQueueMeta();
+    const number = (field: string) => {
+      const value = Number(Object.hasOwn(meta, field) ? meta[field] : undefined);
+      return Number.isFinite(value) && value > 0 ? value : undefined;
+    };
+    const [max, durationMs] = [number('max'), number('duration')];
+    return {
+      isPaused: Object.hasOwn(meta, 'paused'),
+      concurrency: number('concurrency'),
+      rateLimit: max !== undefined && durationMs !== undefined ? { max, durationMs } : undefined,
+    };
+  });
+}
+
+/** Since when the job has waited that has waited longest; undefined if none waits. Of many with a priority, an estimate. */
+export async function oldestWaitingAt(store: Store, name: string): Promise<number | undefined> {
+  const jobs = await store.on(name, async (queue) => {
+    const next = await ranged(queue, 'wait', 0, 1, true);
+    const first = await ranged(queue, 'prioritized', 0, LOOKED_AT, true);
+    const last = first.length < LOOKED_AT ? [] : await ranged(queue, 'prioritized', 0, LOOKED_AT, false);
+    return readJobs(store, queue, [...new Set([...next, ...first, ...last])]);
+  });
+  const times = jobs.map(({ dueAt }) => dueAt).filter((time) => time > 0);
+  return times.length === 0 ? undefined : Math.min(...times);
+}
+
+/** The jobs that are taken next, in that order. */
+export function nextJobs(store: Store, name: string, limit: number): Promise<WaitingJob[]> {
+  return store.on(name, async (queue) => {
+    const ids = await ranged(queue, 'wait', 0, limit, true);
+    if (ids.length < limit) ids.push(...(await ranged(queue, 'prioritized', 0, limit - ids.length, true)));
+    return readJobs(store, queue, ids);
+  });
+}
+
+/** The jobs that wait for a time, the next one that is due first. */
+export function delayedJobs(store: Store, name: string, limit: number): Promise<WaitingJob[]> {
+  return store.on(name, async (queue) =>
+    readJobs(store, queue, await ranged(queue, 'delayed', 0, limit, true)),
+  );
+}
+
+function ranged(
+  queue: EnvelopeQueue,
+  state: 'wait' | 'prioritized' | 'delayed',
+  offset: number,
+  limit: number,
+  isAscending: boolean,
+): Promise<string[]> {
+  return queue.getRanges([state], offset, offset + limit - 1, isAscending);
+}
+
+/** Those that are still there. */
+async function readJobs(store: Store, queue: EnvelopeQueue, ids: readonly string[]): Promise<WaitingJob[]> {
+  const found: WaitingJob[] = [];
+  for (let at = 0; at < ids.length; at += PAGE) {
+    const jobs = await Promise.all(ids.slice(at, at + PAGE).map((id) => queue.getJob(id).catch(ifBroken)));
+    for (const [index, job] of jobs.entries()) {
+      if (job === undefined) {
+        const known = await knownJob(store, { queue: queue.name, id: ids[at + index] ?? '' });
+        if (known !== undefined) found.push(unreadable(known));
+        continue;
+      }
+      const { id = '', name, timestamp, delay = 0, opts, processedOn, attemptsMade, data } = job;
+      const run: unknown = data?.alone === true ? undefined : data?.run;
+      found.push({
+        id,
+        task: name || UNKNOWN_TASK,
+        queue: queue.name,
+        runId: typeof run === 'string' ? run : undefined,
+        attempt: (attemptsMade || 0) + 1,
+        enqueuedAt: momentOf(timestamp) ?? 0,
+        // The store does not tell when an attempt has failed, from which on the wait of the next one counts.
+        dueAt:
+          momentOf(
+            processedOn === undefined ? timestamp + (delay || (opts.delay ?? 0)) : processedOn + delay,
+          ) ?? 0,
+      });
+    }
+  }
+  return found;
+}
+
+function unreadable({ id, name, queue, attempts, enqueuedAt, problem }: StoredJob): WaitingJob {
+  return {
+    id,
+    task: name,
+    queue,
+    runId: undefined,
+    attempt: attempts + 1,
+    enqueuedAt,
+    dueAt: enqueuedAt,
+    ...(problem !== undefined && { problem }),
+  };
+}
+
+// A queue at one moment, as metrics show it.
+
+export interface QueueSample {
+  readonly queue: string;
+  readonly counts: QueueCounts;
+  readonly isPaused: boolean;
+  /**
+   * How long the oldest job has waited for a worker, of those that are looked at; 0 if none waits. Undefined if none of
+   * them tells: when a step or a retry was ready is not stored, and Umbel's own jobs are all steps.
+   */
+  readonly oldestAgeMs: number | undefined;
+}
+
+/** Next in line that are looked at. */
+const SAMPLED = 3;
+
+/** Reads a queue with four commands on Redis; Umbel's own with two. */
+export async function sampleQueue(store: Store, queue: string, now: number): Promise<QueueSample> {
+  const [counts, isPaused, oldestAgeMs] = await Promise.all([
+    queueCounts(store, queue),
+    store.on(queue, (bull) => bull.isPaused()),
+    queue === INTERNAL_QUEUE ? undefined : oldestAge(store, queue, now),
+  ]);
+  return { queue, counts, isPaused, oldestAgeMs: counts.waiting === 0 ? 0 : oldestAgeMs };
+}
+
+async function oldestAge(store: Store, queue: string, now: number): Promise<number | undefined> {
+  const [next = [], last = []] = await store.on(queue, (bull) =>
+    Promise.all([
+      bull.getJobs(['waiting', 'prioritized'], 0, SAMPLED - 1, true).catch(ifBroken),
+      // While more urgent ones keep coming, the last of those with a priority waits without being next.
+      bull.getJobs(['prioritized'], 0, 0, false).catch(ifBroken),
+    ]),
+  );
+  let oldest: number | undefined;
+  for (const { timestamp, opts, attemptsMade, attemptsStarted, data } of [...next, ...last]) {
+    if (attemptsMade > 0 || attemptsStarted > 0 || (isPlainObject(data) && data.after !== undefined))
+      continue;
+    const ageMs = Math.max(0, now - timestamp - (opts.delay ?? 0));
+    oldest = Math.max(oldest ?? 0, ageMs);
+  }
+  return oldest;
+}
+
+// Jobs of a queue that have not started.
+
+/** The first `limit` of a queue's jobs that wait to be taken, and of those that wait for a time. */
+export async function queuedJobs(store: Store, queue: string, limit: number): Promise<StoredJob[]> {
+  const ids: string[] = await store.on(queue, async (bull) => [
+    ...(await bull.getRanges(['wait', 'prioritized'], 0, limit - 1, true)),
+    ...(await bull.getRanges(['delayed'], 0, limit - 1, true)),
+  ]);
+  const jobs: StoredJob[] = [];
+  for (const id of new Set(ids)) {
+    const job = await store.job(queue, id);
+    if (job !== undefined) jobs.push(job);
+    if (jobs.length === limit) break;
+  }
+  return jobs;
+}

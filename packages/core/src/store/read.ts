@@ -1,0 +1,175 @@
+/** What a store holds of its jobs, and where they stand. */
+import { CorruptJobError, type FailureOrigin, isUmbelError } from '../base/errors.js';
+import { type CodecContext, SEALED } from '../codec/codecs.js';
+import { sanitize } from '../codec/masking.js';
+import type { FailedChild, JobRef } from '../job/job.js';
+import type { Revoked } from '../job/revocation.js';
+import type { StoreAccess } from './access.js';
+import type { Store } from './store.js';
+import { type StoredJob, shownState, storedJobOf } from './stored-job.js';
+import { type ChildKind, type ChildPlace, childrenOf, ifBroken, type JobAccess } from './tree.js';
+
+/** The result that is stored as this text. @throws {CorruptJobError} if it is no JSON, or nothing to give on. */
+export function parsedResult(id: string, text: string): unknown {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new CorruptJobError(id, 'its result is no JSON', { cause });
+  }
+  checkResult(id, value);
+  return value;
+}
+
+/** @throws {CorruptJobError} if a result that was parsed is none to give on. */
+export function checkResult(id: string, value: unknown): void {
+  const fault = sanitize(value);
+  if (fault !== undefined) throw new CorruptJobError(id, `its result cannot be used: ${fault}`);
+}
+
+/** The job, or undefined if the store does not hold it. What cannot be read of it is left out. */
+export async function readJob(
+  access: StoreAccess,
+  { queue, id }: JobRef,
+  timeoutMs?: number,
+): Promise<StoredJob | undefined> {
+  const job = await access.on(queue, (bull) => bull.getJob(id).catch(ifBroken), timeoutMs);
+  return job && storedJobOf(access.sealer, queue, job);
+}
+
+/** Where a job stands; while its handler shows a state of the task's own, that. */
+export async function stateOf(access: StoreAccess, place: JobRef): Promise<string> {
+  const state = await access.on(place.queue, (bull) => bull.getJobState(place.id));
+  const isTold = state === 'active' || state === 'completed' || state === 'failed';
+  return shownState(state, isTold ? await readJob(access, place) : undefined);
+}
+
+/** Whether the store holds the job, also if it cannot be read. */
+export async function isHeld(access: StoreAccess, { queue, id }: JobRef): Promise<boolean> {
+  return (await access.on(queue, (bull) => bull.getJobState(id))) !== 'unknown';
+}
+
+/** Why a job failed: as its worker recorded it, else what the store says. */
+export async function failureOf(access: StoreAccess, place: JobRef, reason: string): Promise<FailureOrigin> {
+  const job = await readJob(access, place);
+  return (
+    job?.envelope?.failure ?? {
+      task: job?.name ?? 'unknown',
+      jobId: place.id,
+      error: { name: 'Error', message: reason },
+    }
+  );
+}
+
+/** Lines that the job's handler has logged, oldest first. */
+export async function logsOf(access: StoreAccess, place: JobRef): Promise<string[]> {
+  const { logs } = await access.on(place.queue, (bull) => bull.getJobLogs(place.id));
+  const job = logs.some(isSealedLine) ? await readJob(access, place) : undefined;
+  const context = { subject: 'log', id: place.id, task: job?.name ?? '' } as const;
+  return Promise.all(logs.map((line) => (isSealedLine(line) ? openedLine(access, line, context) : line)));
+}
+
+/** Results of the children of a job that completed, by job id, as stored. */
+export async function childResultsOf(
+  access: StoreAccess,
+  { queue, id }: JobRef,
+): Promise<ReadonlyMap<string, unknown>> {
+  const values = await access.on(queue, (bull) => bull.getBackend().getProcessedChildrenValues(id));
+  return new Map(
+    Object.entries(values).map(([key, text]) => {
+      const child = access.placeOf(key).id;
+      return [child, parsedResult(child, text)];
+    }),
+  );
+}
+
+/** The children of a job that failed, and did not end it. */
+export async function failedChildrenOf(access: StoreAccess, { queue, id }: JobRef): Promise<FailedChild[]> {
+  const failures = await access.on(queue, (bull) => bull.getBackend().getIgnoredChildrenFailures(id));
+  return Object.entries(failures).map(([key, reason]) => ({ ...access.placeOf(key), reason }));
+}
+
+/** The job that waits for another one, if there is any. */
+export async function parentOf(access: StoreAccess, { queue, id }: JobRef): Promise<JobRef | undefined> {
+  const job = await access.on(queue, (bull) => bull.getJob(id).catch(ifBroken));
+  return job?.parentKey === undefined ? undefined : access.placeOf(job.parentKey);
+}
+
+/** The job above all others that wait for this one. */
+export async function topOf(access: StoreAccess, place: JobRef): Promise<JobRef> {
+  for (let top = place; ; ) {
+    const parent = await parentOf(access, top);
+    if (parent === undefined) return top;
+    top = parent;
+  }
+}
+
+/** What of a run was revoked: all of it, or what bears one of the tags. Undefined if the store does not hold it. */
+export async function revokedOf(access: StoreAccess, run: JobRef): Promise<Revoked | undefined> {
+  const job = await readJob(access, run);
+  if (job === undefined) return undefined;
+  const { revoked, skipped, revokedTags = [] } = job.envelope ?? {};
+  const all = revoked !== undefined;
+  return { all, ...(all && skipped && { skipped }), tags: revokedTags };
+}
+
+/** The line, or what is stored where no codec here can decode it. */
+async function openedLine({ sealer }: StoreAccess, line: string, context: CodecContext): Promise<string> {
+  try {
+    return String(await sealer.open(JSON.parse(line), context));
+  } catch (error) {
+    if (error instanceof SyntaxError || isUmbelError(error, 'CORRUPT_JOB')) return line;
+    throw error;
+  }
+}
+
+/** Whether a line of a log was encoded by codecs; the lines of other programs may be JSON of their own. */
+function isSealedLine(line: string): boolean {
+  return line.startsWith(`{"${SEALED}":"`);
+}
+
+// Where jobs of a run stand, read without their results.
+
+export interface Standing {
+  readonly state: string;
+  /** Absent if it cannot be read. */
+  readonly job: StoredJob | undefined;
+}
+
+/** A job with its state; undefined if the store does not hold it. */
+export async function standingOf(store: Store, { queue, id }: JobRef): Promise<Standing | undefined> {
+  const state = await store.on(queue, (bull) => bull.getJobState(id));
+  if (state === 'unknown') return undefined;
+  const job = await store.job(queue, id); // later: what the state is told by is there then
+  return { state: shownState(state, job), job };
+}
+
+/** The jobs that a job waits for, or has waited for, each once. */
+export async function childPlaces(
+  store: Store,
+  place: JobRef,
+  kinds?: readonly ChildKind[],
+): Promise<ChildPlace[]> {
+  const places = new Map<string, ChildPlace>(); // one that ends while they are read is told as ended
+  for await (const child of childrenOf(store, place, kinds)) places.set(child.id, child);
+  return [...places.values()];
+}
+
+/** How many children of each kind a job has. */
+export async function childCounts(
+  access: JobAccess,
+  { queue, id }: JobRef,
+): Promise<Readonly<Record<ChildKind, number>>> {
+  const [unprocessed = 0, processed = 0, ignored = 0] = await access.on(queue, (bull) =>
+    bull.getBackend().getDependencyCounts(id, ['unprocessed', 'processed', 'ignored']),
+  );
+  return { unprocessed, processed, ignored };
+}
+
+/** Ids of running jobs that are read at most. */
+const MAX_RUNNING = 1000;
+
+/** The ids of the jobs of a queue that run now. */
+export async function runningIds(store: Store, queue: string): Promise<readonly string[]> {
+  return store.on(queue, (bull) => bull.getRanges(['active'], 0, MAX_RUNNING - 1));
+}

@@ -1,0 +1,82 @@
+/** How jobs have ended, and what they have given. */
+import { ClosedError, type FailureOrigin, UpstreamFailedError } from '../base/errors.js';
+import { isSealed } from '../codec/codecs.js';
+import type { JobRef } from '../job/job.js';
+import { INTERNAL_QUEUE } from '../job/job-tree.js';
+import { isStopped, referredMembers } from '../job/marks.js';
+import { type Children, readMembers } from '../workflow/join.js';
+import type { StoreAccess } from './access.js';
+import { childResultsOf, failedChildrenOf, failureOf, parsedResult, readJob } from './read.js';
+
+/** How far a job has come. */
+export type JobOutcome =
+  | { readonly kind: 'pending' }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'completed'; readonly value: unknown }
+  | { readonly kind: 'failed'; readonly failure: FailureOrigin };
+
+/** @param isLeft Whether nobody waits for it any more: then the results of a large group are not read to the end. */
+export async function outcomeOf(
+  access: StoreAccess,
+  place: JobRef,
+  isLeft?: () => boolean,
+): Promise<JobOutcome> {
+  const { queue, id } = place;
+  const answer = await access.on(queue, (bull) => bull.getBackend().isFinished(id, true));
+  const [status, text] = Array.isArray(answer) ? answer : [answer, ''];
+  if (status === -1) return { kind: 'missing' };
+  if (status === 1) return completed(access, place, parsedResult(id, text), isLeft);
+  if (status === 2) return { kind: 'failed', failure: await failureOf(access, place, text) };
+  return { kind: 'pending' };
+}
+
+/** Children of internal jobs, by the id of their job. */
+export function internalChildren(access: StoreAccess, isLeft = () => false): Children {
+  return {
+    results: async (of = '') => {
+      if (isLeft()) throw new ClosedError('Nobody waits for this result any more.');
+      const stored = await childResultsOf(access, { queue: INTERNAL_QUEUE, id: of });
+      const results = new Map<string, unknown>();
+      for (const [id, value] of stored) results.set(id, await opened(access, id, value));
+      return results;
+    },
+    failed: (of = '') => failedChildrenOf(access, { queue: INTERNAL_QUEUE, id: of }),
+    origin: ({ queue, id, reason }) => failureOf(access, { queue, id }, reason),
+    mayBePending: false,
+  };
+}
+
+/** The result of a job; of a large group, the failure if a member's result is gone. */
+async function completed(
+  access: StoreAccess,
+  place: JobRef,
+  stored: unknown,
+  isLeft: (() => boolean) | undefined,
+): Promise<JobOutcome> {
+  try {
+    return { kind: 'completed', value: await resultOf(access, place, stored, isLeft) };
+  } catch (error) {
+    if (!(error instanceof UpstreamFailedError)) throw error;
+    return { kind: 'failed', failure: error.origin };
+  }
+}
+
+/** The result that a job has given, from what is stored of it. */
+async function resultOf(
+  access: StoreAccess,
+  place: JobRef,
+  stored: unknown,
+  isLeft: (() => boolean) | undefined,
+): Promise<unknown> {
+  const { id } = place;
+  const value = await opened(access, id, stored);
+  if (isStopped(value)) return value.value;
+  const members = referredMembers(value);
+  if (members === undefined) return value;
+  const { run = id } = (await readJob(access, place))?.envelope ?? {};
+  return readMembers({ id, run }, internalChildren(access, isLeft), members);
+}
+
+function opened({ sealer }: StoreAccess, id: string, value: unknown): unknown {
+  return isSealed(value) ? sealer.open(value, { subject: 'result', id, task: '' }) : value;
+}

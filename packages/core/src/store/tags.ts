@@ -1,0 +1,265 @@
+/**
+ * Which calls and runs bear a tag. An entry is written before what it names is stored, with the moment in which it is
+ * looked at next: once what it names is gone from the store, so is the entry. What waits or runs keeps its entries,
+ * however long that takes, so the index is as large as what lives, and not as what was ever sent.
+ */
+
+import { createHash } from 'node:crypto';
+import type { JobRef } from '../job/job.js';
+import { type TaggedEntry, type TagNote, type TagPrimitives, tagPrimitivesOf } from './primitives/tags.js';
+import type { Store } from './store.js';
+
+// The index of tags in what BullMQ's contract has: of a store that has no index of its own, and as older versions have
+// written it. For each tag and day the store holds a job that never runs, in a queue that nobody serves; the lines of its
+// log name what was sent. Old days go as a whole, so what waits for longer than results are kept is lost from it.
+
+export const TAG_QUEUE = 'umbel.tags';
+const DAY_MS = 86_400_000;
+/** Calls and runs of one tag and day that are found. */
+const KEPT_LINES = 100_000;
+const DAY_PAGE = 1000;
+
+/** Where something is that bears a tag, and where that is noted. */
+export interface PlaceOfDay extends JobRef {
+  /** Days since 1970, and the line among those of that day. */
+  readonly day: number;
+  readonly line: number;
+}
+
+export class TagsByDay {
+  readonly #store: Store;
+  readonly #keepMs: number;
+
+  /** `keepMs`: how long what has ended is in the store at most. */
+  constructor(store: Store, keepMs: number) {
+    this.#store = store;
+    this.#keepMs = keepMs;
+  }
+
+  /** Adds a call or a run to the day of each tag, which are given by their hashes. */
+  async add(tags: readonly string[], { queue, id }: JobRef, now: number): Promise<void> {
+    const day = Math.floor(now / DAY_MS);
+    for (const tag of tags) {
+      const entry = entryId(tag, day);
+      await this.#store.on(TAG_QUEUE, async (bull) => {
+        await bull.add('tag', { umbel: 1, input: { tag } }, { jobId: entry, delay: this.#keepMs + DAY_MS });
+        await bull.getBackend().addLog(entry, `${queue}/${id}`, KEPT_LINES);
+      });
+    }
+  }
+
+  /** Removes old days. */
+  async clean(): Promise<void> {
+    for (let removed = DAY_PAGE; removed === DAY_PAGE && !this.#store.closed.aborted; )
+      removed = (
+        await this.#store.on(TAG_QUEUE, (bull) => bull.clean(this.#keepMs + DAY_MS, DAY_PAGE, 'delayed'))
+      ).length;
+  }
+
+  /** What was sent with a tag, the latest day first; from a line of a day on. */
+  async *find(tag: string, now: number, from?: { day: number; line: number }): AsyncGenerator<PlaceOfDay> {
+    const [days = 0] = await this.#store.on(TAG_QUEUE, (bull) => bull.getBackend().getCounts(['delayed']));
+    if (days === 0) return;
+    const today = Math.floor(now / DAY_MS);
+    const first = Math.floor((now - this.#keepMs) / DAY_MS);
+    for (let day = Math.min(today, from?.day ?? today); day >= first; day -= 1) {
+      yield* this.#ofDay(entryId(tag, day), day, day === from?.day ? from.line : 0);
+    }
+  }
+
+  async *#ofDay(entry: string, day: number, firstLine: number): AsyncGenerator<PlaceOfDay> {
+    const seen = new Set<string>();
+    for (let start = firstLine; ; start += DAY_PAGE) {
+      const { logs } = await this.#store.on(TAG_QUEUE, (bull) =>
+        bull.getJobLogs(entry, start, start + DAY_PAGE - 1),
+      );
+      for (const [index, line] of logs.entries()) {
+        if (seen.has(line)) continue;
+        seen.add(line);
+        const slash = line.indexOf('/');
+        yield { queue: line.slice(0, slash), id: line.slice(slash + 1), day, line: start + index };
+      }
+      if (logs.length < DAY_PAGE) return;
+    }
+  }
+}
+
+function entryId(tag: string, day: number): string {
+  return `${tag}.${day}`;
+}
+
+/** Where something is that bears a tag, and where that is noted: at a moment, or in the older form in a line of a day. */
+export interface TaggedPlace extends JobRef {
+  readonly mark: TagMark;
+}
+
+export type TagMark = TaggedEntry | DayMark;
+
+interface DayMark {
+  readonly day: number;
+  readonly line: number;
+}
+
+/** Where a search goes on. */
+export interface TagPosition {
+  readonly mark: TagMark;
+  /** Behind it, and not with it. */
+  readonly isBehind: boolean;
+}
+
+/** How long what has ended is kept. */
+export interface Keeping {
+  readonly completedMs: number;
+  readonly failedMs: number;
+}
+
+/** What is added of one call or run. */
+export interface Tagged {
+  readonly tags: Iterable<string>;
+  readonly place: JobRef;
+  /** How long it is to wait before it starts. */
+  readonly delayMs?: number | undefined;
+}
+
+const PAGE = 1000;
+/** Tags of one note: it is taken away in one command. */
+const NOTE_TAGS = 20;
+/** Tags that are written in one command. */
+const COMMAND_TAGS = 500;
+/** Notes that are looked at in one command. Of 20 tags each, it takes some 3 ms where there are 400,000 entries. */
+const LOOKED_AT = 25;
+/** A sender looks at as many notes as it adds, twice over, so it takes away more than it adds. */
+const ADDED_BETWEEN = 12;
+/** An entry is there before what it names, which a store that is away may keep waiting. */
+const FIRST_LOOK_MS = 600_000;
+/** Hashes that are remembered. */
+const REMEMBERED = 1000;
+
+export class TagIndex {
+  readonly #store: Store;
+  readonly #keeping: Keeping;
+  readonly #byDay: TagsByDay;
+  readonly #hashes = new Map<string, string>();
+  /** Notes that may be added before some are looked at. */
+  #untilLook = 0;
+
+  constructor(store: Store, keeping: Keeping) {
+    this.#store = store;
+    this.#keeping = keeping;
+    this.#byDay = new TagsByDay(store, Math.max(keeping.completedMs, keeping.failedMs));
+  }
+
+  /** Adds a call or a run, in one command. One that is in the store is always found. */
+  add(tags: Iterable<string>, place: JobRef, now: number): Promise<void> {
+    return this.addAll([{ tags, place }], now);
+  }
+
+  /** The same of several. */
+  async addAll(all: readonly Tagged[], now: number): Promise<void> {
+    const notes = all.flatMap((tagged) => this.#notesOf(tagged, now));
+    if (notes.length === 0) return;
+    const adding: Promise<void>[] = [];
+    for (const some of inCommands(notes)) adding.push(this.#note(some, now));
+    // With the command that adds: nobody waits for it, and what it misses the next one finds.
+    this.#untilLook -= notes.length;
+    if (this.#untilLook <= 0) {
+      this.#untilLook = ADDED_BETWEEN;
+      void this.#look(now).catch(() => {});
+    }
+    await Promise.all(adding);
+  }
+
+  /** Takes away all entries of what is gone. To be called now and then. */
+  async clean(now: number): Promise<void> {
+    while (!this.#store.closed.aborted && (await this.#look(now)) === LOOKED_AT);
+    await this.#byDay.clean();
+  }
+
+  /** What was sent with a tag, the latest first; some of it may be gone from the store. */
+  async *find(tag: string, now: number, from?: TagPosition): AsyncGenerator<TaggedPlace> {
+    const hash = this.#hashOf(tag);
+    if (from === undefined || 'at' in from.mark)
+      yield* this.#noted(hash, from as (TagPosition & { mark: { at: number } }) | undefined);
+    const day = from !== undefined && 'day' in from.mark ? from.mark : undefined;
+    const line = day && { day: day.day, line: day.line + Number(from?.isBehind) };
+    for await (const { queue, id, ...mark } of this.#byDay.find(hash, now, line)) yield { queue, id, mark };
+  }
+
+  /** Those of the store's own index. */
+  async *#noted(hash: string, from: TagPosition | undefined): AsyncGenerator<TaggedPlace> {
+    // A call that was sent twice is noted twice.
+    const seen = new Set<string>();
+    let last = from !== undefined && 'at' in from.mark ? from.mark : undefined;
+    let isBehind = from?.isBehind ?? true;
+    for (;;) {
+      const page = await this.#with((primitives) => primitives.findTagged(hash, PAGE, last, isBehind));
+      for (const entry of page ?? []) {
+        const { queue, id } = entry;
+        last = entry;
+        const key = `${queue}/${id}`;
+        if (seen.has(key)) continue;
+        seen.add(key);
+        yield { queue, id, mark: entry };
+      }
+      isBehind = true;
+      if (page === undefined || page.length < PAGE) return;
+    }
+  }
+
+  async #note(notes: readonly TagNote[], now: number): Promise<void> {
+    const isNoted = await this.#with(async (primitives) => {
+      await primitives.noteTags(notes);
+      return true;
+    });
+    if (isNoted) return;
+    for (const { tags, queue, id } of notes) await this.#byDay.add(tags, { queue, id }, now);
+    if (this.#untilLook === ADDED_BETWEEN) await this.#byDay.clean();
+  }
+
+  /** The number of notes that were looked at. */
+  async #look(now: number): Promise<number> {
+    return (await this.#with((primitives) => primitives.checkTags(now, LOOKED_AT, this.#keeping))) ?? 0;
+  }
+
+  /** What the store's own index gives; undefined if it has none. */
+  #with<T>(command: (primitives: TagPrimitives) => Promise<T>): Promise<T | undefined> {
+    return this.#store.on(TAG_QUEUE, async (bull) => {
+      const primitives = tagPrimitivesOf(bull.getBackend());
+      return primitives && command(primitives);
+    });
+  }
+
+  #notesOf({ tags, place: { queue, id }, delayMs = 0 }: Tagged, now: number): TagNote[] {
+    const hashes = [...new Set(tags)].map((tag) => this.#hashOf(tag));
+    const { completedMs, failedMs } = this.#keeping;
+    const checkAt = now + delayMs + Math.max(Math.min(completedMs, failedMs), FIRST_LOOK_MS);
+    const notes: TagNote[] = [];
+    for (let start = 0; start < hashes.length; start += NOTE_TAGS)
+      notes.push({ tags: hashes.slice(start, start + NOTE_TAGS), queue, id, at: now, checkAt });
+    return notes;
+  }
+
+  /** Hashed: tags may be any text. */
+  #hashOf(tag: string): string {
+    const known = this.#hashes.get(tag);
+    if (known !== undefined) return known;
+    if (this.#hashes.size >= REMEMBERED) this.#hashes.clear();
+    const hash = createHash('sha256').update(tag).digest('base64url').slice(0, 32);
+    this.#hashes.set(tag, hash);
+    return hash;
+  }
+}
+
+function* inCommands(notes: readonly TagNote[]): Generator<readonly TagNote[]> {
+  let some: TagNote[] = [];
+  let count = 0;
+  for (const note of notes) {
+    some.push(note);
+    count += note.tags.length;
+    if (count < COMMAND_TAGS) continue;
+    yield some;
+    some = [];
+    count = 0;
+  }
+  if (some.length > 0) yield some;
+}

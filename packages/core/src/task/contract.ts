@@ -1,0 +1,76 @@
+import { InvalidOptionError } from '../base/errors.js';
+import type { TaskEntry } from './definition.js';
+import { type Definition, TaskObject, toEntry } from './definition.js';
+import type { Sender } from './signature.js';
+import type {
+  Contract,
+  ContractDefinition,
+  ContractExtras,
+  Encoded,
+  FailureSchemas,
+  ReportsOf,
+  Schema,
+  TaskResult,
+  VoidSchema,
+} from './types/task.js';
+
+/** The property under which a contract holds what it declares. */
+export const CONTRACT: unique symbol = Symbol.for('umbel.contract');
+
+/** A task without its handler at run time. */
+export class ContractObject extends TaskObject {
+  readonly [CONTRACT]: TaskEntry;
+
+  constructor(entry: TaskEntry, sender: Sender | undefined) {
+    super(entry.name, sender);
+    this[CONTRACT] = entry;
+  }
+}
+
+type HandlerFunction = NonNullable<TaskEntry['run']>;
+
+/**
+ * Contracts with their handlers, by key.
+ * @throws {InvalidOptionError} if a contract has no handler, or a handler no contract.
+ */
+export function paired(
+  contracts: Readonly<Record<string, ContractObject>>,
+  handlers: Readonly<Record<string, HandlerFunction>>,
+): [key: string, contract: ContractObject, run: HandlerFunction][] {
+  for (const [key, handler] of Object.entries(handlers)) {
+    if (!Object.hasOwn(contracts, key))
+      throw new InvalidOptionError(`handlers.${key}`, 'the handler of one of the contracts', handler);
+  }
+  return Object.entries(contracts).map(([key, contract]) => {
+    const run = Object.hasOwn(handlers, key) ? handlers[key] : undefined;
+    if (typeof run !== 'function') throw new InvalidOptionError(`handlers.${key}`, 'a function', run);
+    if (contract?.[CONTRACT] === undefined) {
+      throw new InvalidOptionError(`contracts.${key}`, 'what defineTask gives', contract);
+    }
+    return [key, contract, run];
+  });
+}
+
+/**
+ * A contract: a task's name, schemas and options without its handler, for a package that both the sending and the
+ * running side import. It belongs to no app until `app.bind` or `app.implement` gives it one.
+ * @throws {InvalidOptionError} if the name, a schema or an option has a value it cannot have.
+ */
+export function defineTask<
+  const Name extends string,
+  In extends Schema = VoidSchema,
+  Out extends Schema = VoidSchema,
+  Progress extends Schema = never,
+  const States extends string = never,
+  Failures extends FailureSchemas = {},
+>(
+  definition: ContractDefinition<Name, In, Out, Progress, States, Failures>,
+): Contract<
+  Name,
+  Encoded<In>,
+  TaskResult<Out, never>,
+  ContractExtras<In, Out> & ReportsOf<Progress, States, Failures>
+> {
+  const contract: unknown = new ContractObject(toEntry(definition as Definition), undefined);
+  return contract as ReturnType<typeof defineTask<Name, In, Out, Progress, States, Failures>>; // as it was defined
+}

@@ -1,0 +1,169 @@
+import { ExpectedFailureError, RejectedError } from '../base/errors.js';
+import { checkBoolean, checkOptions, type OptionNames } from '../base/option-checks.js';
+import { isPlainObject } from '../base/text.js';
+import type { Clock } from '../base/time.js';
+import { type Duration, durationMs } from '../base/time.js';
+import { onAbort } from '../base/wait.js';
+import type { Envelope } from '../job/envelope.js';
+import type { ActiveJob } from '../job/job.js';
+import type { MemberOptions, RetryRequestOptions, TaskContext, TaskLog } from '../task/context.js';
+import { isSendOption } from '../task/options.js';
+import { RetryRequest } from '../task/retry.js';
+import { droppedOptions, hasOptions } from '../task/signature.js';
+import type { AttemptReports } from './attempt.js';
+import type { FlowChanges } from './flow-changes.js';
+
+/** What a context is made from. */
+type JobFacts = Pick<ActiveJob, 'id' | 'name' | 'queue' | 'attempt' | 'enqueuedAt' | 'signal'>;
+type EnvelopeFacts = Pick<Envelope, 'run' | 'alone' | 'headers' | 'tags' | 'parent' | 'root' | 'key'>;
+
+const RETRY: OptionNames<RetryRequestOptions> = { in: true, reason: true, cause: true, countAttempt: true };
+const MEMBER: OptionNames<MemberOptions> = { key: true };
+const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
+const NO_TAGS: readonly string[] = Object.freeze([]);
+
+/**
+ * The context of one attempt. Functions are made when they are asked for: most handlers use few of them, and they may
+ * be taken off the context (`{ log, progress }`).
+ */
+export class JobContext implements TaskContext {
+  readonly id: string;
+  readonly name: string;
+  readonly queue: string;
+  readonly attempt: number;
+  readonly runId?: string;
+  readonly rootId: string;
+  readonly parentId?: string;
+  readonly idempotencyKey: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly tags: readonly string[];
+  readonly #job: JobFacts;
+  readonly #reports: AttemptReports;
+  readonly #clock: Clock;
+  readonly #makeChanges: () => FlowChanges;
+  #log: TaskLog | undefined;
+  #changes: FlowChanges | undefined;
+
+  constructor(
+    job: JobFacts,
+    envelope: EnvelopeFacts,
+    reports: AttemptReports,
+    clock: Clock,
+    changes: () => FlowChanges,
+  ) {
+    const { parent, root, key } = envelope;
+    const run = envelope.alone ? undefined : envelope.run;
+    this.id = job.id;
+    this.name = job.name;
+    this.queue = job.queue;
+    this.attempt = job.attempt;
+    if (run !== undefined) this.runId = run;
+    this.rootId = root ?? run ?? job.id;
+    const above = parent ?? run;
+    if (above !== undefined) this.parentId = above;
+    this.idempotencyKey = key ?? job.id;
+    this.headers = envelope.headers ?? NO_HEADERS;
+    this.tags = envelope.tags ?? NO_TAGS;
+    this.#makeChanges = changes;
+    this.#job = job;
+    this.#reports = reports;
+    this.#clock = clock;
+  }
+
+  get enqueuedAt(): Date {
+    return new Date(this.#job.enqueuedAt);
+  }
+
+  get signal(): AbortSignal {
+    return this.#job.signal;
+  }
+
+  get log(): TaskLog {
+    this.#log ??= this.#reports.log();
+    return this.#log;
+  }
+
+  get now(): TaskContext['now'] {
+    return () => this.#clock.now();
+  }
+
+  get sleep(): TaskContext['sleep'] {
+    return (duration: Duration) => sleep(this.#clock, durationMs(duration, 'duration'), this.#job.signal);
+  }
+
+  get progress(): TaskContext['progress'] {
+    return (value) => this.#reports.progress(value);
+  }
+
+  get setState(): TaskContext['setState'] {
+    return (state) => this.#reports.state(state);
+  }
+
+  get fail(): TaskContext['fail'] {
+    return (failure: string, ...data: readonly unknown[]) => {
+      throw new ExpectedFailureError(failure, data[0]);
+    };
+  }
+
+  get retry(): TaskContext['retry'] {
+    return (options = {}) => {
+      const { in: wait, reason, cause, countAttempt = true } = checkOptions(options, RETRY);
+      const delayMs = wait === undefined ? undefined : durationMs(wait, 'in');
+      const isCounted = checkBoolean('countAttempt', countAttempt);
+      throw new RetryRequest(reason, delayMs, cause === undefined ? undefined : { cause }, isCounted);
+    };
+  }
+
+  get stop(): TaskContext['stop'] {
+    return (value) => this.#flow().stop(value);
+  }
+
+  get replace(): TaskContext['replace'] {
+    return (step, ...input) => this.#flow().replace(step, onlyInput('ctx.replace', input));
+  }
+
+  get addToGroup(): TaskContext['addToGroup'] {
+    return (step, ...[input, options]: readonly unknown[]) =>
+      this.#flow().addToGroup(step, input, memberOptions(options));
+  }
+
+  #flow(): FlowChanges {
+    this.#changes ??= this.#makeChanges();
+    return this.#changes;
+  }
+
+  get reject(): TaskContext['reject'] {
+    return (reason) => {
+      throw new RejectedError(`The handler of task "${this.name}" rejected its job: ${reason}`);
+    };
+  }
+}
+
+/** @throws {InvalidOptionError} if options follow the input, which would be dropped. */
+function onlyInput(method: string, [input, ...more]: readonly unknown[]): unknown {
+  if (hasOptions(more)) throw droppedOptions(method, `${method}(step.set({ … }), input)`, more);
+  return input;
+}
+
+/** @throws {InvalidOptionError} if there are others than those of a member: they belong to the step. */
+function memberOptions(given: unknown): MemberOptions | undefined {
+  if (given === undefined) return undefined;
+  if (!isPlainObject(given) || Object.keys(given).some(isSendOption))
+    throw droppedOptions('ctx.addToGroup', 'ctx.addToGroup(step.set({ … }), input)', [given]);
+  return checkOptions<MemberOptions>(given, MEMBER);
+}
+
+/** Resolves after `ms`; rejects with the signal's reason once it is aborted. */
+function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const timer = clock.setTimeout(() => {
+      stopListening();
+      resolve();
+    }, ms);
+    const stopListening = onAbort(signal, (reason) => {
+      clock.clearTimeout(timer);
+      reject(reason);
+    });
+  });
+}

@@ -1,0 +1,66 @@
+/**
+ * The program of a child process: `node child.js <URL of a module> <pid of the worker>`. It imports the module, which
+ * defines tasks, and runs their handlers as it is told. It ends with the worker, and not by itself.
+ */
+import { Worker } from 'node:worker_threads';
+import { recordError, toError } from '../../codec/error-record.js';
+import { ChildRun, type Send } from './child-run.js';
+import type { RunEnd, RunOrder, ToChild } from './messages.js';
+import { collectHandlers } from './messages.js';
+
+const [module = '', parent = ''] = process.argv.slice(2);
+
+// That the worker is gone is noticed otherwise.
+const send: Send = (message) => void process.send?.(message, () => {});
+
+process.on('disconnect', () => process.exit());
+// A handler that blocks this thread keeps it from noticing.
+const watch = new URL('./parent-watch.js', import.meta.url);
+new Worker(watch, { workerData: Number(parent), execArgv: [] }).unref();
+// These reach whole groups of processes; the worker gets them too, and may wait for its running jobs.
+process.on('SIGINT', () => {}).on('SIGTERM', () => {});
+process.on('uncaughtExceptionMonitor', (error) =>
+  send({ kind: 'uncaught', error: recordError(toError(error)) }),
+);
+
+const handlers = collectHandlers();
+const loading: Promise<{ error?: Error }> = import(module).then(
+  () => ({}),
+  (error: unknown) => ({ error: toError(error) }),
+);
+void loading.then(() => send({ kind: 'loaded' }));
+let current: ChildRun | undefined;
+
+process.on('message', (message: ToChild) => {
+  void loading.then(({ error }) => {
+    if (message.kind === 'run') start(message, error);
+    else if (message.run === current?.number) current.receive(message);
+  });
+});
+
+function start(order: RunOrder, loadError: Error | undefined): void {
+  const task = handlers.find(order.app, order.task);
+  if (loadError === undefined && task !== undefined) {
+    current = new ChildRun(order, task, send);
+    void current.execute();
+  } else {
+    const end = loadError === undefined ? undefinedTask(order) : unloadable(order, loadError);
+    send({ ...end, run: order.run });
+  }
+}
+
+function unloadable({ task }: RunOrder, error: Error): RunEnd {
+  return {
+    kind: 'unable',
+    reason: `The module ${module} of task "${task}" cannot be loaded in a child process: ${error.message}`,
+    cause: recordError(error),
+  };
+}
+
+function undefinedTask({ app, task }: RunOrder): RunEnd {
+  const known = handlers.names().join(', ') || 'none';
+  return {
+    kind: 'unable',
+    reason: `The module ${module} does not define task "${task}" of app "${app}" (it defines: ${known}).`,
+  };
+}

@@ -1,0 +1,178 @@
+/**
+ * What a supervisor and its processes tell each other. Of the store's contents only ids and names of tasks. Whatever else
+ * the program sends over the same channel is left alone.
+ */
+
+import type { ErrorRecord } from '../../base/errors.js';
+import { isPlainObject } from '../../base/text.js';
+import { readErrorRecord } from '../../codec/error-record.js';
+import type { ActiveAttempt, AttemptCounts } from '../../control/answers.js';
+import { NOTHING_REPAIRED, type RepairCounts } from '../../store/repair.js';
+import type { Concurrency } from '../../task/option-checks.js';
+import { NO_ATTEMPTS } from '../activity.js';
+import type { CloseReason } from '../app-worker.js';
+import type { WorkerHealth } from '../health.js';
+
+/** What the supervisor wants done by a process now, and by each that comes later. */
+export type Change =
+  | { readonly umbel: 'set-concurrency'; readonly concurrency: Concurrency; readonly queue?: string }
+  | { readonly umbel: 'add-queue'; readonly queue: string; readonly concurrency?: Concurrency }
+  | { readonly umbel: 'remove-queue'; readonly queue: string };
+
+/** Asked of a process, which answers with the same number. */
+export type Question = Change | { readonly umbel: 'health' } | { readonly umbel: 'metrics' };
+
+/** Why a process is to end: with its supervisor, by a signal or without; or since a file has changed. */
+export type EndReason = 'closed' | 'signal' | 'changed';
+
+export type ToProcess =
+  | (Question & { readonly id: number })
+  /** `timeoutMs`: as that of `close`. */
+  | { readonly umbel: 'close'; readonly reason: EndReason; readonly timeoutMs?: number }
+  | { readonly umbel: 'abort' };
+
+/** What a process has done and does. */
+export interface ProcessReport {
+  readonly counts: AttemptCounts;
+  readonly repairs: RepairCounts;
+  readonly active: readonly ActiveAttempt[];
+  /** Of each queue. */
+  readonly concurrency: Readonly<Record<string, number>>;
+}
+
+export const EMPTY_REPORT: ProcessReport = {
+  counts: NO_ATTEMPTS,
+  repairs: NOTHING_REPAIRED,
+  active: [],
+  concurrency: {},
+};
+
+export type FromProcess =
+  /** It has made the worker, and takes messages. */
+  | { readonly umbel: 'loaded' }
+  | { readonly umbel: 'running' }
+  /** It could not be started. */
+  | { readonly umbel: 'failed'; readonly error: ErrorRecord }
+  /** It takes no more jobs. */
+  | { readonly umbel: 'closing'; readonly reason: CloseReason }
+  | { readonly umbel: 'report'; readonly report: ProcessReport }
+  | {
+      readonly umbel: 'answer';
+      readonly id: number;
+      readonly health?: WorkerHealth;
+      readonly metrics?: readonly unknown[];
+      readonly error?: ErrorRecord;
+    };
+
+/** The message, if it is one from a supervisor. */
+export function readToProcess(message: unknown): ToProcess | undefined {
+  if (!isPlainObject(message)) return undefined;
+  const { umbel, id, queue, reason } = message;
+  if (umbel === 'abort') return { umbel };
+  if (umbel === 'close') {
+    const timeoutMs = typeof message.timeoutMs === 'number' ? { timeoutMs: message.timeoutMs } : {};
+    return reason === 'closed' || reason === 'signal' || reason === 'changed'
+      ? { umbel, reason, ...timeoutMs }
+      : undefined;
+  }
+  if (typeof id !== 'number') return undefined;
+  if (umbel === 'health' || umbel === 'metrics') return { umbel, id };
+  const concurrency = readConcurrency(message.concurrency);
+  if (umbel === 'set-concurrency' && concurrency !== undefined)
+    return { umbel, id, concurrency, ...(typeof queue === 'string' && { queue }) };
+  if (typeof queue !== 'string') return undefined;
+  if (umbel === 'add-queue') return { umbel, id, queue, ...(concurrency !== undefined && { concurrency }) };
+  return umbel === 'remove-queue' ? { umbel, id, queue } : undefined;
+}
+
+/** The message, if it is one from a process of a worker. */
+export function readFromProcess(message: unknown): FromProcess | undefined {
+  if (!isPlainObject(message)) return undefined;
+  const { umbel } = message;
+  const error = readErrorRecord(message.error);
+  if (umbel === 'loaded' || umbel === 'running') return { umbel };
+  if (umbel === 'failed') return error && { umbel, error };
+  if (umbel === 'closing')
+    return isCloseReason(message.reason) ? { umbel, reason: message.reason } : undefined;
+  if (umbel === 'report') {
+    const report = readReport(message.report);
+    return report && { umbel, report };
+  }
+  if (umbel !== 'answer' || typeof message.id !== 'number') return undefined;
+  const health = readHealth(message.health);
+  const metrics = Array.isArray(message.metrics) ? { metrics: message.metrics as unknown[] } : {};
+  return { umbel, id: message.id, ...(health && { health }), ...metrics, ...(error && { error }) };
+}
+
+const CLOSE_REASONS: readonly unknown[] = ['closed', 'signal', 'control', 'max-jobs', 'max-memory'];
+
+function isCloseReason(value: unknown): value is CloseReason {
+  return CLOSE_REASONS.includes(value);
+}
+
+function readConcurrency(value: unknown): Concurrency | undefined {
+  if (typeof value === 'number') return value;
+  if (!isPlainObject(value)) return undefined;
+  const { min, max } = value;
+  return typeof min === 'number' && typeof max === 'number' ? { min, max } : undefined;
+}
+
+function readReport(value: unknown): ProcessReport | undefined {
+  if (!isPlainObject(value) || !Array.isArray(value.active)) return undefined;
+  return {
+    counts: readNumbers(value.counts, EMPTY_REPORT.counts),
+    repairs: readNumbers(value.repairs, EMPTY_REPORT.repairs),
+    active: value.active.flatMap(readAttempt),
+    concurrency: readConcurrencies(value.concurrency),
+  };
+}
+
+function readConcurrencies(value: unknown): Record<string, number> {
+  const entries = Object.entries(isPlainObject(value) ? value : {});
+  return Object.fromEntries(
+    entries.filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
+  );
+}
+
+/** The numbers of `value` by the keys of `like`, whose own stand for those that are none. */
+function readNumbers<Key extends string>(
+  value: unknown,
+  like: Readonly<Record<Key, number>>,
+): Record<Key, number> {
+  const given = isPlainObject(value) ? value : {};
+  const keys = Object.keys(like) as Key[];
+  const number = (key: Key) => (typeof given[key] === 'number' ? given[key] : like[key]);
+  return Object.fromEntries(keys.map((key) => [key, number(key)])) as Record<Key, number>; // of the same keys
+}
+
+function readAttempt(value: unknown): ActiveAttempt[] {
+  if (!isPlainObject(value)) return [];
+  const { id, task, queue, runId, attempt, startedAt } = value;
+  if (typeof id !== 'string' || typeof task !== 'string' || typeof queue !== 'string') return [];
+  if (typeof attempt !== 'number' || typeof startedAt !== 'string') return []; // a date, as JSON has it
+  return [
+    { id, task, queue, ...(typeof runId === 'string' && { runId }), attempt, startedAt: new Date(startedAt) },
+  ];
+}
+
+function readHealth(value: unknown): WorkerHealth | undefined {
+  if (!isPlainObject(value) || !Array.isArray(value.reasons)) return undefined;
+  const reasons = value.reasons.filter((reason): reason is string => typeof reason === 'string');
+  return { live: value.live === true, ready: value.ready === true, reasons };
+}
+
+// What was changed of a worker since its start, to be done again by each process that is started later.
+
+/** `changes` with one more; without those that it makes void. */
+export function withChange(changes: readonly Change[], change: Change): Change[] {
+  return [...changes.filter((earlier) => !isVoid(earlier, change)), change];
+}
+
+function isVoid(earlier: Change, later: Change): boolean {
+  if (later.umbel === 'set-concurrency') {
+    return (
+      earlier.umbel === 'set-concurrency' && (later.queue === undefined || later.queue === earlier.queue)
+    );
+  }
+  return later.umbel === 'remove-queue' && earlier.queue === later.queue;
+}

@@ -1,0 +1,63 @@
+/** Several processes as one worker. */
+import type { ActiveAttempt } from '../../control/answers.js';
+import type { AppWorker } from '../app-worker.js';
+import type { WorkerHealth } from '../health.js';
+import { EMPTY_REPORT, type ProcessReport } from './messages.js';
+
+/** The sums of several reports. */
+export function summed(reports: readonly ProcessReport[]): ProcessReport {
+  return {
+    counts: sums(
+      reports.map(({ counts }) => counts),
+      EMPTY_REPORT.counts,
+    ),
+    repairs: sums(
+      reports.map(({ repairs }) => repairs),
+      EMPTY_REPORT.repairs,
+    ),
+    active: reports.flatMap(({ active }) => active).toSorted(byStart),
+    concurrency: sums(
+      reports.map(({ concurrency }) => concurrency),
+      Object.fromEntries(
+        reports.flatMap(({ concurrency }) => Object.keys(concurrency)).map((queue) => [queue, 0]),
+      ),
+    ),
+  };
+}
+
+function byStart(a: ActiveAttempt, b: ActiveAttempt): number {
+  return a.startedAt.getTime() - b.startedAt.getTime();
+}
+
+function sums<Key extends string>(
+  all: readonly Readonly<Record<Key, number>>[],
+  zeros: Readonly<Record<Key, number>>,
+): Record<Key, number> {
+  const total: Record<Key, number> = { ...zeros };
+  for (const counts of all) for (const key of Object.keys(zeros) as Key[]) total[key] += counts[key] ?? 0;
+  return total;
+}
+
+/** What is known of one process: what it says of itself, or why it says nothing. */
+export type ProcessHealth = WorkerHealth | 'starting' | 'silent';
+
+/**
+ * The health of a worker of several processes. It is ready while one of them is. One that has ended is started anew by
+ * the worker itself, which therefore lives; it does not once a process says that it takes no jobs though it should, or
+ * none answers.
+ */
+export function healthOfAll(state: AppWorker['state'], processes: readonly ProcessHealth[]): WorkerHealth {
+  const reasons = state === 'running' ? [] : [`the worker is ${state}`];
+  for (const [index, health] of processes.entries()) {
+    if (health === 'starting') reasons.push(`process ${index}: it is being started`);
+    else if (health === 'silent') reasons.push(`process ${index}: it does not answer`);
+    else reasons.push(...health.reasons.map((reason) => `process ${index}: ${reason}`));
+  }
+  const told = processes.filter((health) => typeof health === 'object');
+  const isSilent = processes.length > 0 && processes.every((health) => health === 'silent');
+  return {
+    live: state !== 'closed' && !isSilent && told.every(({ live }) => live),
+    ready: state === 'running' && told.some(({ ready }) => ready),
+    reasons,
+  };
+}

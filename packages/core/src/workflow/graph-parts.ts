@@ -1,0 +1,152 @@
+/** What a graph of a run is made of: plain data. */
+import { isFinal, type JobState } from '../job/states.js';
+
+/** Where a task stands: `pending` if it waits for earlier ones, or is not added yet; also a state of the task's own. */
+export type GraphState = JobState | 'pending' | (string & {});
+
+/** So many tasks in each state. */
+export type StateCounts = Readonly<Record<string, number>>;
+
+/** A task of a run, or many members of a group that are the same but for their inputs. */
+export interface GraphNode {
+  /** The job's id; before sending, its path. With `*` in the place of their indexes if it stands for many. */
+  readonly id: string;
+  readonly task: string;
+  /** The display name, else the task's name. */
+  readonly label: string;
+  readonly queue: string;
+  readonly state: GraphState;
+  /** Attempts that have ended. */
+  readonly attempts?: number;
+  /** When the last attempt began. */
+  readonly startedAt?: Date;
+  readonly finishedAt?: Date;
+  /** Of the last attempt. */
+  readonly durationMs?: number;
+  /** Why it failed. */
+  readonly error?: string;
+  /** It stands for so many jobs. */
+  readonly count?: number;
+  /** Of those, so many in each state. */
+  readonly counts?: StateCounts;
+  /** One job for each item of a list that is not known yet. */
+  readonly isEach?: true;
+}
+
+/** Absent for a step that takes what another gives, or waits for it. */
+export type EdgeKind = 'link' | 'linkError' | 'finally' | 'fallback';
+
+/** From an earlier task to one after it. */
+export interface GraphEdge {
+  readonly from: string;
+  readonly to: string;
+  readonly kind?: EdgeKind;
+  /** The case of a match, or `then` and `otherwise`. */
+  readonly label?: string;
+}
+
+// States of many tasks in one word.
+
+/** Of tasks that have all ended, the state that comes first here is told. */
+const FINAL_ORDER = ['failed', 'expired', 'revoked', 'unknown', 'completed', 'skipped'];
+
+/** True for what changes no more: also what is gone from the store. */
+export function hasEnded(state: string): boolean {
+  return isFinal(state) || state === 'unknown';
+}
+
+/** Where they stand together. */
+export function summaryOf(counts: StateCounts): GraphState {
+  const states = Object.keys(counts).filter((state) => (counts[state] ?? 0) > 0);
+  const [first, ...others] = states;
+  if (first === undefined) return 'pending';
+  if (others.length === 0) return first;
+  if (states.every(hasEnded)) return FINAL_ORDER.find((state) => states.includes(state)) ?? 'completed';
+  return states.includes('active') || states.some(hasEnded) ? 'active' : 'waiting';
+}
+
+/** Both together. */
+export function added(one: StateCounts, other: StateCounts): StateCounts {
+  const sum: Record<string, number> = { ...one };
+  for (const [state, count] of Object.entries(other)) sum[state] = (sum[state] ?? 0) + count;
+  return sum;
+}
+
+export function totalOf(counts: StateCounts): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
+}
+
+// A run as the tree that a graph is made of: a job with those it waits for. Planned jobs and stored ones give the same
+// tree.
+
+export interface Part {
+  /** The job's id, or its path. */
+  readonly id: string;
+  /** What is shown of a user's task. The jobs that Umbel adds have none: what goes into them comes out of them. */
+  readonly node?: GraphNode;
+  /** What it waits for. */
+  readonly before: readonly Part[];
+  readonly adds?: Adds;
+  readonly followers?: readonly Follower[];
+  /** It stands for so many members of its group. */
+  readonly times?: number;
+  /** The member of a group that has added it. */
+  readonly addedBy?: string;
+  /** Nobody knows yet how many members there are. */
+  readonly isOpen?: true;
+}
+
+/** What a fan-out adds; it stands after what the fan-out waits for. */
+export interface Adds {
+  /** The part that waits for it. */
+  readonly below: string;
+  readonly parts: readonly Added[];
+  /** What stands before the fan-out stands also before the part that waits for the fan-out. */
+  readonly passes?: true;
+  /** There may be nothing added, and then it passes. */
+  readonly isOptional?: true;
+  /** What was added below the fan-out itself decides; it alone stands before. */
+  readonly isDecided?: true;
+}
+
+export interface Added {
+  readonly part: Part;
+  readonly label?: string;
+  readonly chance: Chance;
+}
+
+/** Whether a part becomes jobs if nothing fails: yes; it or another one of those with the same parent; no. */
+type Chance = 'sure' | 'choice' | 'none';
+
+/** What comes after a job in another way than as a step. */
+export interface Follower {
+  readonly part: Part;
+  readonly kind?: EdgeKind;
+  readonly chance: Chance;
+  /** Whether what comes after the job comes after this: too, or only. Absent: it is no part of the run. */
+  readonly joins?: 'also' | 'instead';
+}
+
+/** The part with others in the places of those that it is made of. */
+export function withParts(part: Part, change: (part: Part) => Part): Part {
+  const { before, adds, followers } = part;
+  return {
+    ...part,
+    before: before.map(change),
+    ...(adds !== undefined && {
+      adds: { ...adds, parts: adds.parts.map((added) => ({ ...added, part: change(added.part) })) },
+    }),
+    ...(followers !== undefined && {
+      followers: followers.map((next) => ({ ...next, part: change(next.part) })),
+    }),
+  };
+}
+
+/** Every part that it is directly made of, in an order of their own. */
+export function partsOf({ before, adds, followers }: Part): readonly Part[] {
+  return [
+    ...before,
+    ...(adds?.parts ?? []).map(({ part }) => part),
+    ...(followers ?? []).map(({ part }) => part),
+  ];
+}

@@ -1,0 +1,156 @@
+import { setImmediate } from '@umbel/core/internal/real-timers';
+import type { EntryRaw } from 'bullmq';
+
+interface Entry {
+  readonly ms: number;
+  readonly sequence: number;
+  readonly fields: readonly string[];
+}
+
+interface Position {
+  readonly ms: number;
+  readonly sequence: number;
+}
+
+interface Reader {
+  after: Position;
+  readonly take: (entries: EntryRaw[]) => void;
+}
+
+// Redis trims a stream approximately, by whole nodes of this many entries.
+const NODE = 100;
+
+function isAfter(a: Position, b: Position): boolean {
+  return a.ms > b.ms || (a.ms === b.ms && a.sequence > b.sequence);
+}
+
+function parsePosition(id: string): Position {
+  const [ms = '0', sequence = '0'] = id.split('-');
+  return { ms: Number(ms) || 0, sequence: Number(sequence) || 0 };
+}
+
+/** The events of one queue, numbered in order of time and kept until they are trimmed. */
+export class EventStream {
+  #nodes: Entry[][] = [];
+  #length = 0;
+  #lastMs = 0;
+  #lastSequence = 0;
+  readonly #readers = new Set<Reader>();
+  #delivering = false;
+
+  constructor(private readonly turn: NextTick) {}
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** The id of the newest event, also when it has been trimmed. */
+  get lastId(): string {
+    return `${this.#lastMs}-${this.#lastSequence}`;
+  }
+
+  /** Adds an event of alternating field names and values. */
+  add(now: number, fields: readonly string[]): void {
+    if (now > this.#lastMs) {
+      this.#lastMs = now;
+      this.#lastSequence = 0;
+    } else {
+      this.#lastSequence += 1;
+    }
+    const entry: Entry = { ms: this.#lastMs, sequence: this.#lastSequence, fields };
+    const node = this.#nodes.at(-1);
+    if (node && node.length < NODE) node.push(entry);
+    else this.#nodes.push([entry]);
+    this.#length += 1;
+    if (this.#readers.size > 0 && !this.#delivering) {
+      this.#delivering = true;
+      void this.turn.next().then(() => this.#deliver());
+    }
+  }
+
+  /** How many of the oldest events were removed to come near `limit`. */
+  trim(limit: number): number {
+    let removed = 0;
+    for (let node = this.#nodes[0]; node && this.#length - node.length >= limit; node = this.#nodes[0]) {
+      this.#nodes.shift();
+      this.#length -= node.length;
+      removed += node.length;
+    }
+    return removed;
+  }
+
+  clear(): void {
+    this.#nodes = [];
+    this.#length = 0;
+  }
+
+  /** The events newer than `id`. */
+  after(id: string): EntryRaw[] {
+    return this.#after(parsePosition(id));
+  }
+
+  /** A function that ends the wait; `take` is called once, as soon as there are events newer than `id`. */
+  wait(id: string, take: (entries: EntryRaw[]) => void): () => void {
+    const reader: Reader = { after: parsePosition(id), take };
+    this.#readers.add(reader);
+    return () => this.#readers.delete(reader);
+  }
+
+  // One delivery for all events of a turn, instead of one for each.
+  #deliver(): void {
+    this.#delivering = false;
+    for (const reader of [...this.#readers]) {
+      const entries = this.#after(reader.after);
+      if (entries.length === 0) continue;
+      this.#readers.delete(reader);
+      reader.take(entries);
+    }
+  }
+
+  #after(position: Position): EntryRaw[] {
+    let at = this.#nodes.length;
+    while (at > 0) {
+      const first = this.#nodes[at - 1]?.[0];
+      if (first && !isAfter(first, position)) break;
+      at -= 1;
+    }
+    const found: EntryRaw[] = [];
+    for (const node of this.#nodes.slice(Math.max(at - 1, 0))) {
+      for (const entry of node) {
+        if (isAfter(entry, position)) found.push([`${entry.ms}-${entry.sequence}`, [...entry.fields]]);
+      }
+    }
+    return found;
+  }
+}
+
+/**
+ * Delays replies to the next turn of the event loop, as a server's replies are. Without it a busy worker
+ * would run from microtask to microtask and keep timers and I/O of the process waiting for good. The turns are those of
+ * the machine, so that faked timers cannot stop the store.
+ */
+export class NextTick {
+  #next: Promise<void> | undefined;
+
+  /** The start of the next turn; all that wait for it continue in the order in which they asked. */
+  next(): Promise<void> {
+    this.#next ??= new Promise((resolve) => {
+      setImmediate(() => {
+        this.#next = undefined;
+        resolve();
+      });
+    });
+    return this.#next;
+  }
+}
+
+/** Decides when jobs are handed to workers; a test's engine stands still while it is shut. */
+export interface RunGate {
+  /** Whether jobs of the queue may be handed out. */
+  admits(queue: string): boolean;
+  /** A job of the queue was handed out. */
+  handedOut(queue: string): void;
+}
+
+/** Hands out whatever there is. */
+export const openRunGate: RunGate = { admits: () => true, handedOut: () => {} };

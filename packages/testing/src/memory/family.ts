@@ -1,0 +1,280 @@
+import type { ChildKeys, EndedJob, EndedRange, EndedSet, Removal, TreeState } from '@umbel/core/internal';
+import { addDelayedParent, addPrioritized, wakeWorkers } from './enqueue.js';
+import { Children, type JobRecord } from './job-record.js';
+import type { LocatedJob, QueueData } from './queue.js';
+import { isLocked } from './take.js';
+
+export function childrenOf(job: JobRecord): Children {
+  job.children ??= new Children();
+  return job.children;
+}
+
+export function pendingChildren(job: JobRecord): number {
+  return job.children?.pending.size ?? 0;
+}
+
+/** Queues a parent that is nowhere: delayed, by priority, or as the next to be taken. */
+function queueParent({ queue, job }: LocatedJob, now: number): void {
+  if (job.delay > 0) {
+    addDelayedParent(queue, job, now + job.delay);
+  } else {
+    if (job.priority > 0) addPrioritized(queue, job, job.priority);
+    else queue.pushTail('wait', job);
+    queue.emit('event', 'waiting', 'jobId', job.id, 'prev', 'waiting-children');
+  }
+  wakeWorkers(queue);
+}
+
+/** Queues a parent that waits for children. */
+function release(parent: LocatedJob, now: number): void {
+  if (parent.queue.take('waiting-children', parent.job)) queueParent(parent, now);
+}
+
+/** Queues a parent that waits for children if none is left. */
+export function releaseIfNonePending(parent: LocatedJob, now: number): void {
+  if (pendingChildren(parent.job) === 0) release(parent, now);
+}
+
+/** Tells the parent that its child completed. */
+export function reportCompleted(parent: LocatedJob, childKey: string, returned: string, now: number): void {
+  const { pending, processed } = childrenOf(parent.job);
+  if (!pending.delete(childKey)) return;
+  processed.set(childKey, returned);
+  releaseIfNonePending(parent, now);
+}
+
+/** Tells the parent that its child failed for good; what follows is for the child's options to say. */
+export function reportFailed(
+  parent: LocatedJob,
+  child: JobRecord,
+  childKey: string,
+  reason: string,
+  now: number,
+): void {
+  const flags = child.parent;
+  if (!flags) return;
+  const { fpof, cpof, idof, rdof } = flags;
+  if (!fpof && !cpof && !idof && !rdof) return;
+  const children = childrenOf(parent.job);
+  if (!children.pending.delete(childKey)) return;
+  if (fpof) {
+    children.unsuccessful.set(childKey, now);
+    failWithChild(parent, childKey, now);
+  } else if (cpof) {
+    children.ignored.set(childKey, reason);
+    release(parent, now);
+  } else {
+    if (idof) children.ignored.set(childKey, reason);
+    releaseIfNonePending(parent, now);
+  }
+}
+
+// The parent is queued to fail when a worker takes it, so that its own events and options apply.
+function failWithChild(parent: LocatedJob, childKey: string, now: number): void {
+  const { queue, job } = parent;
+  const reason = `child ${childKey} failed`;
+  if (queue.take('waiting-children', job)) {
+    job.deferredFailure = reason;
+    queueParent(parent, now);
+  } else if (queue.take('delayed', job)) {
+    job.delay = 0;
+    job.deferredFailure = reason;
+    queueParent(parent, now);
+  } else if (job.placement !== 'failed') {
+    job.deferredFailure = reason;
+  }
+}
+
+/** Makes a retried child pending again for a parent that has its result. */
+export function reattachChild(queue: QueueData, child: JobRecord, from: 'failed' | 'completed'): void {
+  const parent = child.parentKey === undefined ? undefined : queue.directory.find(child.parentKey);
+  const children = parent?.job.children;
+  if (!children) return;
+  const key = queue.keyOf(child);
+  const known =
+    from === 'completed'
+      ? children.processed.delete(key)
+      : children.unsuccessful.delete(key) || children.ignored.delete(key);
+  if (known) children.pending.add(key);
+}
+
+/** Forgets a job: its data, its children's results and its place. */
+export function forget(queue: QueueData, job: JobRecord): void {
+  queue.detach(job);
+  queue.jobs.delete(job.id);
+  queue.stalling.delete(job.id);
+}
+
+/** Frees the deduplication id that the job holds. */
+function freeDeduplication(queue: QueueData, job: JobRecord): void {
+  const id = job.deduplicationId;
+  if (id === undefined || queue.deduplication.get(id)?.jobId !== job.id) return;
+  queue.deduplication.delete(id);
+  queue.deduplicatedNext.delete(id);
+}
+
+/**
+ * Whether a parent had the job among its pending children, which it is taken out of. A parent left without
+ * any is queued; with `hard` it is removed instead when it lives in the same queue.
+ */
+export function detachFromParent(queue: QueueData, job: JobRecord, hard: boolean): boolean {
+  const parent = job.parentKey === undefined ? undefined : queue.directory.find(job.parentKey);
+  return parent !== undefined && detachChild(queue, job, parent, hard);
+}
+
+/** As {@link detachFromParent}, for a given parent. */
+export function detachChild(queue: QueueData, job: JobRecord, parent: LocatedJob, hard: boolean): boolean {
+  if (!parent.job.children?.pending.delete(queue.keyOf(job))) return false;
+  if (pendingChildren(parent.job) > 0 || !parent.queue.take('waiting-children', parent.job)) return true;
+  if (hard && parent.queue === queue) {
+    detachFromParent(queue, parent.job, true);
+    forget(queue, parent.job);
+    if (job.deduplicationId !== undefined) queue.deduplication.delete(job.deduplicationId);
+    return true;
+  }
+  parent.queue.pushTail('wait', parent.job);
+  if (!hard) {
+    parent.queue.emit('event', 'waiting', 'jobId', parent.job.id, 'prev', 'waiting-children');
+  }
+  wakeWorkers(parent.queue);
+  return true;
+}
+
+/** Removes one job, leaving its children alone. */
+export function removeJob(queue: QueueData, job: JobRecord, hard: boolean, freeing = true): void {
+  detachFromParent(queue, job, hard);
+  if (freeing) freeDeduplication(queue, job);
+  forget(queue, job);
+}
+
+/** Which jobs a removal with children spares. */
+export interface RemovalScope {
+  readonly children: boolean;
+  /** Spare finished children. */
+  readonly keepProcessed?: boolean;
+  /** Spare locked children instead of removing them. */
+  readonly keepLocked?: boolean;
+}
+
+/** Whether the job or, with `children`, any of its pending descendants is locked. */
+export function isTreeLocked(queue: QueueData, job: JobRecord, children: boolean): boolean {
+  if (isLocked(queue, job)) return true;
+  if (!children) return false;
+  for (const key of job.children?.pending ?? []) {
+    const child = queue.directory.find(key);
+    if (child && isTreeLocked(child.queue, child.job, true)) return true;
+  }
+  return false;
+}
+
+/** Removes a job from wherever it is, its children first. */
+export function removeTree(queue: QueueData, job: JobRecord, scope: RemovalScope, parent?: LocatedJob): void {
+  if (scope.keepLocked && isLocked(queue, job)) return;
+  if (scope.keepProcessed && job.placement === 'failed') return;
+  if (parent) detachChild(queue, job, parent, false);
+  else detachFromParent(queue, job, false);
+  if (scope.children) removeChildren(queue, job, scope);
+  const previous = queue.detach(job) ?? 'unknown';
+  freeDeduplication(queue, job);
+  if (queue.jobs.get(job.id) !== job) return;
+  forget(queue, job);
+  queue.emitTrimmed('event', 'removed', 'jobId', job.id, 'prev', previous);
+}
+
+/** Removes the children of a job and their children. */
+export function removeChildren(queue: QueueData, job: JobRecord, scope: RemovalScope): void {
+  const { children } = job;
+  if (!children) return;
+  const finished = [
+    ...children.processed.keys(),
+    ...children.ignored.keys(),
+    ...children.unsuccessful.keys(),
+  ];
+  for (const key of [...(scope.keepProcessed ? [] : finished), ...children.pending]) {
+    const child = queue.directory.find(key);
+    if (child) removeTree(child.queue, child.job, scope, { queue, job });
+  }
+}
+
+// Finding jobs that have ended, and removing them with all below them: what Umbel's workers ask for on every store.
+
+/** Jobs of one tree that are removed at once, and jobs that one command looks at, as on Redis. */
+const TREE = 100;
+const LOOKED_AT = 200;
+
+export function endedJobs(
+  queue: QueueData,
+  set: EndedSet,
+  { from, skip, until, limit }: EndedRange,
+): EndedJob[] {
+  const found: EndedJob[] = [];
+  let left = skip;
+  for (const job of queue.sorted(set)) {
+    if (job.score > until || found.length >= limit) break;
+    if (job.score < from) continue;
+    if (left > 0) {
+      left -= 1;
+      continue;
+    }
+    const isThere = job.parentKey !== undefined && queue.directory.find(job.parentKey) !== undefined;
+    found.push({
+      id: job.id,
+      endedAt: job.score,
+      options: JSON.stringify(job.opts.values),
+      parent: job.parentKey === undefined ? 'none' : isThere ? 'there' : 'gone',
+    });
+  }
+  return found;
+}
+
+export function removeTrees(queue: QueueData, ids: readonly string[], { mode, until }: Removal): TreeState[] {
+  const states: TreeState[] = [];
+  let budget = LOOKED_AT;
+  for (const id of ids) {
+    if (budget <= 0) break;
+    const job = queue.jobs.get(id);
+    const tree = job === undefined ? [] : treeOf(queue, job, until, mode !== 'job');
+    states.push(Array.isArray(tree) ? 'ended' : tree);
+    budget -= Array.isArray(tree) ? Math.max(tree.length, 1) : tree === 'large' ? TREE : 1;
+    if (Array.isArray(tree) && mode !== 'check') for (const each of tree) forget(each.queue, each.job);
+  }
+  return states;
+}
+
+interface Located {
+  readonly queue: QueueData;
+  readonly job: JobRecord;
+}
+
+/** The job with all below it, or why they are not removed at once. */
+function treeOf(
+  queue: QueueData,
+  root: JobRecord,
+  until: number,
+  withChildren: boolean,
+): Located[] | 'open' | 'large' {
+  const tree: Located[] = [{ queue, job: root }];
+  for (const { job } of tree) {
+    const hasEnded = job.placement === 'completed' || job.placement === 'failed';
+    if (!hasEnded || job.score > until) return 'open';
+    const keys = withChildren ? keysBelow(job) : [];
+    if (tree.length + keys.length > TREE) return 'large';
+    for (const key of keys) {
+      if (/\.\d+!$/.test(key)) return 'large';
+      const child = queue.directory.find(key);
+      if (child !== undefined) tree.push(child);
+    }
+  }
+  return tree;
+}
+
+export function childKeys(queue: QueueData, id: string): ChildKeys {
+  const job = queue.jobs.get(id);
+  return { keys: job === undefined ? [] : keysBelow(job) };
+}
+
+function keysBelow({ children }: JobRecord): string[] {
+  if (children === undefined) return [];
+  const { pending, processed, ignored, unsuccessful } = children;
+  return [...pending, ...processed.keys(), ...ignored.keys(), ...unsuccessful.keys()];
+}

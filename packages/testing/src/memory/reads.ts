@@ -1,0 +1,217 @@
+import type { DependenciesOpts, DependencyOpts, JobState } from 'bullmq';
+import { type Scored, type SortedSet, sliceRange } from './collections.js';
+import { countPriority, dueScoreBefore } from './enqueue.js';
+import { Children, type JobRecord, type Placement } from './job-record.js';
+import type { QueueData } from './queue.js';
+
+/** A job's state under the name BullMQ gives it. */
+export function stateOf(queue: QueueData, jobId: string): JobState | 'unknown' {
+  const placement = queue.jobs.get(jobId)?.placement;
+  return placement === 'wait' ? 'waiting' : (placement ?? 'unknown');
+}
+
+const PLACEMENTS: ReadonlySet<string> = new Set<Placement>([
+  'wait',
+  'active',
+  'prioritized',
+  'delayed',
+  'completed',
+  'failed',
+  'waiting-children',
+]);
+
+function isPlacement(name: string): name is Placement {
+  return PLACEMENTS.has(name);
+}
+
+/** Whether a job is in a state; throws for a name that is no state. */
+export function isInState(queue: QueueData, state: string, jobId: string): boolean {
+  const name = state === 'waiting' ? 'wait' : state;
+  if (name === 'paused') return false;
+  if (!isPlacement(name)) throw new Error(`Unknown job state: ${state}`);
+  return queue.jobs.get(jobId)?.placement === name;
+}
+
+/** Whether a job completed (1), failed (2), runs or waits (0) or is missing (-1). */
+export function finishedStatus(job: JobRecord | undefined): number {
+  if (!job) return -1;
+  return ['completed', 'failed'].indexOf(job.placement ?? '') + 1;
+}
+
+/** What a finished job returned as JSON text, or why it failed. */
+export function outcomeOf(job: JobRecord): string | undefined {
+  return job.placement === 'completed' ? job.returnvalue : job.failedReason;
+}
+
+/** How many jobs each state holds; with `before`, only the delayed jobs due before that moment. */
+export function counts(queue: QueueData, types: readonly string[], before?: number): number[] {
+  return types.map((type) => {
+    const name = type === 'waiting' ? 'wait' : type;
+    if (name === 'repeat') return queue.schedulers.size;
+    if (!isPlacement(name)) return 0;
+    if (name === 'wait' || name === 'active') return queue[name].size;
+    if (name === 'delayed' && before !== undefined) return queue.delayed.countUpTo(dueScoreBefore(before));
+    return queue.sorted(name).size;
+  });
+}
+
+/** How many waiting jobs have each priority; 0 counts those without one. */
+export function countsPerPriority(queue: QueueData, priorities: readonly number[]): number[] {
+  return priorities.map((priority) => (priority === 0 ? queue.wait.size : countPriority(queue, priority)));
+}
+
+/** The job ids of a range of each state; lists are not reversed for `asc`, since BullMQ reverses them itself. */
+export function ranges(
+  queue: QueueData,
+  types: readonly string[],
+  start: number,
+  end: number,
+  asc: boolean,
+): string[][] {
+  return types.map((type) => {
+    const name = type === 'waiting' ? 'wait' : type;
+    if (name === 'repeat') return idsOf(sortedRange(queue.schedule, start, end, asc));
+    if (!isPlacement(name)) return [];
+    if (name === 'wait' || name === 'active') return idsOf(listRange(queue, name, start, end, asc));
+    return idsOf(sortedRange(queue.sorted(name), start, end, asc));
+  });
+}
+
+function listRange(
+  queue: QueueData,
+  name: 'wait' | 'active',
+  start: number,
+  end: number,
+  asc: boolean,
+): JobRecord[] {
+  if (!asc) return queue[name].range(start, end);
+  return queue[name].range(end === -1 ? 0 : -(end + 1), start === -1 ? 0 : -(start + 1));
+}
+
+function sortedRange<T extends Scored>(set: SortedSet<T>, start: number, end: number, asc: boolean): T[] {
+  return asc ? set.range(start, end) : set.reverseRange(start, end);
+}
+
+function idsOf(items: readonly { readonly id: string }[]): string[] {
+  return items.map((item) => item.id);
+}
+
+// Redis returns a set or hash of up to this many short members as one page, whatever the count asked for.
+const COMPACT_MEMBERS = 128;
+const COMPACT_BYTES = 64;
+const DEFAULT_COUNT = 20;
+
+/** A job's children by what became of them. */
+export interface Dependencies {
+  processed?: Record<string, unknown>;
+  nextProcessedCursor?: number;
+  unprocessed?: string[];
+  nextUnprocessedCursor?: number;
+  ignored?: Record<string, string>;
+  nextIgnoredCursor?: number;
+  failed?: string[];
+  nextFailedCursor?: number;
+}
+
+function childrenOfJob(queue: QueueData, jobId: string): Children {
+  return queue.jobs.get(jobId)?.children ?? new Children();
+}
+
+/** The children that failed the parent, the earliest first. */
+function unsuccessfulKeys({ unsuccessful }: Children): string[] {
+  return [...unsuccessful]
+    .sort(([keyA, atA], [keyB, atB]) => atA - atB || (keyA < keyB ? -1 : 1))
+    .map(([key]) => key);
+}
+
+/** What a job's children returned, as JSON texts by child key. */
+export function processedValues(queue: QueueData, jobId: string): Record<string, string> {
+  return Object.fromEntries(childrenOfJob(queue, jobId).processed);
+}
+
+/** Why a job's ignored children failed, by child key. */
+export function ignoredFailures(queue: QueueData, jobId: string): Record<string, string> {
+  return Object.fromEntries(childrenOfJob(queue, jobId).ignored);
+}
+
+/** How many children of each kind a job has. */
+export function dependencyCounts(queue: QueueData, jobId: string, types: readonly string[]): number[] {
+  const { processed, pending, ignored, unsuccessful } = childrenOfJob(queue, jobId);
+  return types.map((type) => {
+    if (type === 'processed') return processed.size;
+    if (type === 'unprocessed') return pending.size;
+    return type === 'ignored' ? ignored.size : unsuccessful.size;
+  });
+}
+
+/** A job's children: all of them, or a page of each kind asked for. */
+export function dependencies(queue: QueueData, jobId: string, opts: DependenciesOpts): Dependencies {
+  const children = childrenOfJob(queue, jobId);
+  if (!opts.processed && !opts.unprocessed && !opts.ignored && !opts.failed) {
+    return {
+      processed: parsed(children.processed),
+      unprocessed: [...children.pending],
+      failed: unsuccessfulKeys(children),
+      ignored: Object.fromEntries(children.ignored),
+    };
+  }
+  const result: Dependencies = {};
+  if (opts.processed) {
+    const page = pageOf([...children.processed], opts.processed);
+    result.processed = parsed(page.items);
+    result.nextProcessedCursor = page.cursor;
+  }
+  if (opts.ignored) {
+    const page = pageOf([...children.ignored], opts.ignored);
+    result.ignored = Object.fromEntries(page.items);
+    result.nextIgnoredCursor = page.cursor;
+  }
+  if (opts.failed) {
+    const { cursor = 0, count = DEFAULT_COUNT } = opts.failed;
+    result.failed = sliceRange(unsuccessfulKeys(children), cursor, count - 1);
+    result.nextFailedCursor = cursor + count;
+  }
+  if (opts.unprocessed) {
+    const page = pageOf([...children.pending], opts.unprocessed);
+    result.unprocessed = page.items;
+    result.nextUnprocessedCursor = page.cursor;
+  }
+  return result;
+}
+
+function parsed(values: Iterable<readonly [string, string]>): Record<string, unknown> {
+  const result: Record<string, unknown> = {};
+  for (const [key, value] of values) result[key] = JSON.parse(value) as unknown;
+  return result;
+}
+
+function isShort(item: string | readonly string[]): boolean {
+  return (typeof item === 'string' ? [item] : item).every((text) => text.length <= COMPACT_BYTES);
+}
+
+function pageOf<T extends string | readonly string[]>(
+  items: T[],
+  { cursor = 0, count = DEFAULT_COUNT }: DependencyOpts,
+): { items: T[]; cursor: number } {
+  if (items.length <= COMPACT_MEMBERS && items.every(isShort)) return { items, cursor: 0 };
+  const end = cursor + Math.max(count, 1);
+  return { items: items.slice(cursor, end), cursor: end < items.length ? end : 0 };
+}
+
+/** The set or hash of a parent's children that a key names, with the parent's id. */
+export interface ChildCollection {
+  readonly children: Children;
+  readonly kind: 'dependencies' | 'processed' | 'failed' | 'unsuccessful';
+}
+
+/** The collection of children that `key` names, if it exists. */
+export function collectionOf(queue: QueueData, key: string): ChildCollection | undefined {
+  const colon = key.lastIndexOf(':');
+  const kind = key.slice(colon + 1);
+  const parent: JobRecord | undefined = queue.directory.find(key.slice(0, colon))?.job;
+  if (!parent?.children) return undefined;
+  if (kind === 'dependencies' || kind === 'processed' || kind === 'failed' || kind === 'unsuccessful') {
+    return { children: parent.children, kind };
+  }
+  return undefined;
+}
