@@ -36,7 +36,7 @@ describe('imports', () => {
   test('of bullmq stand in one folder of core and in the memory store only', () => {
     const others = importersOf(/^(bullmq|ioredis)/).filter(
       (file) =>
-        !file.startsWith('packages/core/src/bullmq/') && !file.startsWith('packages/testing/src/memory/'),
+        !file.startsWith('packages/core/src/store/') && !file.startsWith('packages/testing/src/memory/'),
     );
     expect(others).toEqual([]);
   });
@@ -97,6 +97,51 @@ describe('imports', () => {
   });
 });
 
+/** The folders of core, in the order in which a job lives: each imports only those before it. */
+const ROOMS = [
+  ...['base', 'codec', 'timing', 'job', 'workflow', 'task', 'store', 'client', 'control', 'worker'],
+  ...['schedule', 'ops', 'app'],
+];
+
+/** Public types that name each other: a task returns the handle of a job, whose graph and results name tasks. */
+const RECURSIVE_TYPES = ['task/signature.ts', 'task/types/bind.ts', 'task/types/task.ts'].map(
+  (file) => `${file} → client/async-result.ts`,
+);
+
+describe('the rooms of core', () => {
+  const core = 'packages/core/src';
+  const inRooms = sources.filter((file) => file.startsWith(`${core}/`)).map((file) => relative(core, file));
+  const roomOf = (file: string) => file.split('/')[0] ?? '';
+
+  test('are the ones listed, beside two public integrations and the two entries', () => {
+    const found = new Set(inRooms.map(roomOf));
+    expect([...found].sort()).toEqual(
+      [...ROOMS, 'index.ts', 'internal.ts', 'opentelemetry', 'prometheus'].sort(),
+    );
+  });
+
+  test('import only the rooms before them, types included', () => {
+    // Code of workers is loaded when a worker is made: `import('…')` of it is no import of its room.
+    const atOnce = /^(?:import|export) [^;]*?from '(\.[^']+)'/gm;
+    const against = inRooms.flatMap((file) => {
+      const room = ROOMS.indexOf(roomOf(file));
+      if (room < 0) return [];
+      return [...readFileSync(join(root, core, file), 'utf8').matchAll(atOnce)]
+        .map((match) => join(file, '..', (match[1] ?? '').replace(/\.js$/, '.ts')))
+        .filter((imported) => ROOMS.indexOf(roomOf(imported)) > room)
+        .map((imported) => `${file} → ${imported}`);
+    });
+    expect(against.sort()).toEqual(RECURSIVE_TYPES);
+  });
+
+  test('hold files that are worth opening, of one concept each', () => {
+    const lines = (file: string) => readFileSync(join(root, file), 'utf8').split('\n').length - 1;
+    const entries = /\/(?:index|internal|version|main|parent-watch|typescript-(?:hooks|register))\.ts$/;
+    expect(sources.filter((file) => lines(file) < 30 && !entries.test(file))).toEqual([]);
+    expect(sources.filter((file) => lines(file) > 600)).toEqual([]);
+  });
+});
+
 describe('the time', () => {
   /** The code of a file, without its comments. */
   const codeOf = (file: string) =>
@@ -144,7 +189,7 @@ describe('the time', () => {
 
 describe('public types', () => {
   const declarations = [
-    ...filesBelow('packages/core/dist', '.d.ts').filter((file) => !file.includes('/bullmq/')),
+    ...filesBelow('packages/core/dist', '.d.ts').filter((file) => !file.includes('/store/')),
     ...filesBelow('packages/canvas/dist', '.d.ts'),
     'packages/testing/dist/index.d.ts',
     'packages/testing/dist/memory/index.d.ts',
