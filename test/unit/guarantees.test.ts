@@ -98,7 +98,7 @@ test('docs/lifecycle.md names every state', () => {
     ...states('job/states.ts', /const JOB_STATES = [^;]*/),
     ...states('worker/app-worker.ts', /readonly state: [^;]*/),
     ...states('control/worker-record.ts', /type WorkerState = [^;]*/),
-    ...states('schedules/info.ts', /readonly state: [^;]*/),
+    ...states('schedule/handle.ts', /readonly state: [^;]*/),
   ];
   expect(all).toHaveLength(10 + 5 + 3 + 5);
   expect(all.filter((state) => !text.includes(`| \`${state}\``))).toEqual([]);

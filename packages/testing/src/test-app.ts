@@ -33,15 +33,10 @@ import { timersFakedAtLoad } from '@umbel/core/internal/real-timers';
 import { Engine, isInHandler } from './engine.js';
 import { FakedTimersError, LeakError, NotAwaitedError, NothingLeftError } from './errors.js';
 import { type Behaviour, type Fake, Fakes, type Handler } from './fakes.js';
-import {
-  type CrashOptions,
-  Faults,
-  failing,
-  type LostLockOptions,
-  type StoreErrorOptions,
-} from './faults.js';
+import { type CrashOptions, Faults, type LostLockOptions, type StoreErrorOptions } from './faults.js';
 import { watchTimers } from './handler-timers.js';
 import { type Attempt, type EnqueuedCall, History } from './history.js';
+import { failing } from './memory/failing.js';
 import { backendsOf } from './memory/index.js';
 import { replaceGlobals, withClock } from './virtual-globals.js';
 

@@ -5,10 +5,7 @@
 
 import { clearInterval, setInterval, setTimeout } from '../../base/real-timers.js';
 import { recordError, toError } from '../../codec/error-record.js';
-import { NOTHING_REPAIRED } from '../../store/repair.js';
-import { NO_ATTEMPTS } from '../activity.js';
-import type { AppWorker, CloseReason } from '../app-worker.js';
-import type { WorkerHealth } from '../health.js';
+import type { AppWorker } from '../app-worker.js';
 import type { NormalizedWorkerOptions, WorkerOptions } from '../options.js';
 import type { WorkerParts } from '../parts.js';
 import { QueueWorker } from '../worker.js';
@@ -199,38 +196,4 @@ export class ChildWorker extends QueueWorker {
       process.listeners(signal).some((listener) => listener !== this.#onSignal),
     );
   }
-}
-
-// A worker in a process that was started for another worker of the same program: it runs there, and not here.
-
-export class NoopWorker implements AppWorker {
-  readonly isSupervisor = false;
-  readonly processIndex = undefined;
-  readonly queues: readonly string[] = [];
-  readonly active = [];
-  readonly concurrency = {};
-  readonly counts = NO_ATTEMPTS;
-  readonly repairs = NOTHING_REPAIRED;
-  readonly healthPort = undefined;
-  /** It does not end before its process does. */
-  readonly closed = new Promise<CloseReason>(() => {});
-  readonly state = 'new';
-
-  constructor(readonly name: string) {}
-
-  async start(): Promise<AppWorker> {
-    return this;
-  }
-
-  async health(): Promise<WorkerHealth> {
-    return { live: true, ready: false, reasons: ['the worker runs in other processes'] };
-  }
-
-  async setConcurrency(): Promise<void> {}
-
-  async addQueue(): Promise<void> {}
-
-  async removeQueue(): Promise<void> {}
-
-  async close(): Promise<void> {}
 }
