@@ -9,6 +9,7 @@ import { checkBoolean, checkInteger, checkOptions, type OptionNames } from '../b
 import { isJobId } from '../job/ids.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { type FailedJob, failedJobs, readFailed } from '../store/failed-jobs.js';
+import { storedStateOf } from '../store/read.js';
 import type { JobReplay } from '../store/replay.js';
 import type { Store } from '../store/store.js';
 import { momentOf, type StoredJob } from '../store/stored-job.js';
@@ -362,7 +363,7 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
   async function find(store: Store, id: string): Promise<Pick<FailedJob, 'job' | 'unreadable'>> {
     if (!isJobId(id)) throw new UnknownJobError(id, undefined);
     for (const queue of queues()) {
-      const state = await store.on(queue, (bull) => bull.getJobState(id));
+      const state = await storedStateOf(store, { queue, id });
       if (state === 'unknown') continue;
       if (state !== 'failed') throw new JobStateError(`Job ${id} is ${state}, not failed.`);
       const found = await readFailed(store, queue, id);
@@ -438,7 +439,7 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
       const { limit, dryRun } = checkMany(options, MANY);
       const { store } = partsNow();
       const { done, skipped, cursor } = await doMany(search(store, wanted), limit, async ({ queue, id }) => {
-        const state = await store.on(queue, (bull) => bull.getJobState(id));
+        const state = await storedStateOf(store, { queue, id });
         if (state === 'unknown') throw new UnknownJobError(id, queue);
         if (state !== 'failed') throw new JobStateError(`Job ${id} is ${state}, not failed.`);
         if (!dryRun) await store.remove(queue, id);

@@ -6,6 +6,7 @@ import { isJobId } from '../job/ids.js';
 import { INTERNAL_QUEUE, isRunJob } from '../job/job-tree.js';
 import { isFinal, isJobState } from '../job/states.js';
 import { type QueueCounts, queueCounts } from '../store/queues.js';
+import { storedStateOf } from '../store/read.js';
 import type { Store } from '../store/store.js';
 import { type StoredJob, shownState } from '../store/stored-job.js';
 import type { TagIndex } from '../store/tags.js';
@@ -67,7 +68,7 @@ async function fitting(
   const isAnyMeant = filter.task === undefined && filter.tag === undefined;
   const job = read ?? (isAnyMeant && at !== undefined ? await knownJob(store, at) : undefined);
   if (job === undefined || !fits(job, filter, queues, isOfRuns)) return undefined;
-  const state = storedState(known ?? (await store.on(job.queue, (bull) => bull.getJobState(job.id))), job);
+  const state = storedState(known ?? (await storedStateOf(store, job)), job);
   if (state === undefined || filter.states?.has(state) === false) return undefined;
   return { job, state };
 }
@@ -185,7 +186,7 @@ async function find(store: Store, queues: readonly string[], id: string): Promis
   for (const queue of queues) {
     const job = await knownJob(store, { queue, id });
     if (job === undefined) continue;
-    const state = storedState(await store.on(queue, (bull) => bull.getJobState(id)), job);
+    const state = storedState(await storedStateOf(store, { queue, id }), job);
     if (state !== undefined) return { job, state };
   }
   return undefined;

@@ -291,3 +291,8 @@ export async function queuedJobs(store: Store, queue: string, limit: number): Pr
   }
   return jobs;
 }
+
+/** Returns for how long the rate limit of a queue is used up, in milliseconds; 0 or less if it is not. */
+export function rateLimitTtlOf(store: Store, queue: string): Promise<number> {
+  return store.on(queue, (bull) => bull.getRateLimitTtl());
+}
