@@ -25,11 +25,11 @@ const INTERNAL_QUEUE = 'umbel';
 /** Runs `use` with the app that the flags name; closes it whatever happens. */
 export function withOperated(
   context: CommandContext<OperatorFlags>,
-  use: (app: App) => Promise<ExitCode>,
+  use: (app: App, isNamed: boolean) => Promise<ExitCode>,
 ): Promise<ExitCode> {
-  return withSeen(context, (app) => {
+  return withSeen(context, (app, isNamed) => {
     checkShared(app);
-    return use(app);
+    return use(app, isNamed);
   });
 }
 

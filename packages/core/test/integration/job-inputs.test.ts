@@ -27,24 +27,31 @@ function tasksOf(app: App) {
       throw new RangeError('the first step is broken');
     },
   });
+  const run = async (input: unknown, attempt: number) => {
+    if (attempt === 1) throw new TypeError('not at first');
+    got.push(input);
+    await gone;
+    return null;
+  };
+  const retried = { queue: 'slow', retry: { attempts: 3, delay: 1 } } as const;
   const hold = app.task({
+    ...retried,
     name: 'hold',
-    queue: 'slow',
-    retry: { attempts: 3, delay: 1 },
-    input: z.unknown(),
-    run: async (input, { attempt }) => {
-      if (attempt === 1) throw new TypeError('not at first');
-      got.push(input);
-      await gone;
-      return null;
-    },
+    input: z.object({ from: z.object({ sum: z.number() }), bound: z.string() }),
+    run: (input, { attempt }) => run(input, attempt),
+  });
+  const holdAll = app.task({
+    ...retried,
+    name: 'hold-all',
+    input: z.array(z.unknown()),
+    run: (input, { attempt }) => run(input, attempt),
   });
   const listOf = app.task({
     name: 'list',
     input: z.number(),
     run: async (n) => Array.from({ length: n }, (_, i) => i),
   });
-  return { add, fail, hold, list: listOf, got, letGo: () => letGo() };
+  return { add, fail, hold, holdAll, list: listOf, got, letGo: () => letGo() };
 }
 
 /** The job of the one task `name` whose handler runs in its second attempt, once it does. */
@@ -65,11 +72,11 @@ onEveryEngine('the input of a job', (engine) => {
     const app = engine.app();
     const { add, hold, got, letGo } = tasksOf(app);
     await app.worker({ name: 'w1' }).start();
-    const run = await chain(add.s({ a: 1, b: 2 }), hold.into('from', { bound: true })).delay();
+    const run = await chain(add.s({ a: 1, b: 2 }), hold.into('from', { bound: 'true' })).delay();
     const id = await running(app);
     const job = await app.jobs.get(id);
     expect(job).toMatchObject({
-      input: { from: { sum: 3 }, bound: true },
+      input: { from: { sum: 3 }, bound: 'true' },
       state: 'active',
       attempt: 2,
       worker: 'w1',
@@ -92,7 +99,7 @@ onEveryEngine('the input of a job', (engine) => {
     });
     await app.worker().start();
     const run = await chain(
-      group([add.s({ a: 1, b: 2 }), hold.s({ n: 1 })]),
+      group([add.s({ a: 1, b: 2 }), hold.s({ from: { sum: 1 }, bound: 'b' })]),
       sum.into('all', { unit: 'kg' }),
     ).delay();
     const held = await running(app);
@@ -109,11 +116,11 @@ onEveryEngine('the input of a job', (engine) => {
 
   test('of a step after a large group is every result', async () => {
     const app = engine.app();
-    const { add, hold, got, letGo } = tasksOf(app);
+    const { add, holdAll, got, letGo } = tasksOf(app);
     await app.worker({ concurrency: 50 }).start();
     const members = Array.from({ length: 130 }, (_, a) => ({ a, b: 0 }));
-    const run = await chain(map(add, members), hold).delay();
-    const { input } = (await app.jobs.get(await running(app))) ?? {};
+    const run = await chain(map(add, members), holdAll).delay();
+    const { input } = (await app.jobs.get(await running(app, 'hold-all'))) ?? {};
     expect(input).toEqual(members.map(({ a }) => ({ sum: a })));
     expect(input).toEqual(got[0]);
     letGo();
@@ -122,11 +129,11 @@ onEveryEngine('the input of a job', (engine) => {
 
   test('of a step after a list that another one gave is every result', async () => {
     const app = engine.app();
-    const { list, hold, got, letGo } = tasksOf(app);
+    const { list, holdAll, got, letGo } = tasksOf(app);
     const twice = app.task({ name: 'twice', input: z.number(), run: async (n) => 2 * n });
     await app.worker({ concurrency: 50 }).start();
-    const run = await chain(list, map(twice), hold).delay(120);
-    const { input } = (await app.jobs.get(await running(app))) ?? {};
+    const run = await chain(list, map(twice), holdAll).delay(120);
+    const { input } = (await app.jobs.get(await running(app, 'hold-all'))) ?? {};
     expect(input).toEqual(Array.from({ length: 120 }, (_, i) => 2 * i));
     expect(input).toEqual(got[0]);
     letGo();
@@ -153,11 +160,11 @@ onEveryEngine('the input of a job', (engine) => {
     const app = engine.app();
     const { fail, hold } = tasksOf(app);
     await app.worker().start();
-    const run = await chain(fail, hold.into('from', { bound: true })).delay();
+    const run = await chain(fail, hold.into('from', { bound: 'true' })).delay();
     expect((await run.outcome(soon)).ok).toBe(false);
     const [step] = (await app.jobs.list({ task: 'hold' })).items;
     expect(await app.jobs.get(step?.id ?? '')).toMatchObject({
-      input: { bound: true },
+      input: { bound: 'true' },
       inputProblem: expect.stringContaining('the first step is broken'),
     });
   });
