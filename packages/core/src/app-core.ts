@@ -120,6 +120,11 @@ export class AppCore implements Sender, Operating {
     };
   }
 
+  /** Takes queues for those of the app, beside the ones that its options, tasks and routes name. */
+  learnQueues(names: Iterable<string>): void {
+    this.#parts.queues.learn(names);
+  }
+
   /** An input or another value of a task's job, with what is `sensitive` masked, as in the logs of its handler. */
   masked(task: string, value: unknown): unknown {
     const { registry, checks } = this.#parts;
