@@ -16,6 +16,7 @@ import {
   skipPending,
 } from './changing.js';
 import { refuseClosed } from './closing.js';
+import { type CollectedInput, collectInput } from './job-input.js';
 import type { Mark, MarkedPlace } from './marking.js';
 import {
   childResultsOf,
@@ -191,6 +192,11 @@ export class Store implements JobAccess {
   /** The job, or undefined if the store does not hold it. What cannot be read of it is left out. */
   job(queue: string, id: string, timeoutMs?: number): Promise<StoredJob | undefined> {
     return readJob(this.#access, { queue, id }, timeoutMs);
+  }
+
+  /** The input of a job as its handler gets it; `mayWait` says whether the job may still wait for others. */
+  collectInput(job: StoredJob, mayWait: boolean): Promise<CollectedInput> {
+    return collectInput(this.#access, job, mayWait);
   }
 
   /** Lines that the job's handler has logged, oldest first. */
