@@ -209,7 +209,7 @@ export class Store implements JobAccess {
     return revokedOf(this.#access, run);
   }
 
-  /** Forgets a job that has ended, and those below it, but for what still runs. False if the store does not hold it. */
+  /** Forgets a job that has ended, and those below it, but for what still runs. False if it is not gone by this. */
   remove(queue: string, id: string): Promise<boolean> {
     return removeJob(this.#access, { queue, id });
   }
