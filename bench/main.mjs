@@ -19,6 +19,7 @@ const SERIES = ['commands', 'growth', 'retention', 'types'];
 /** What must stay straight as it grows: each judges its own figures. */
 const SCALING = [
   'result-copies', // of a long payload, by where they are
+  'kept-run',
 ];
 const QUICK = COMPARED.filter((name) => !['large-chord', 'chain-500', 'processes', 'at-rest'].includes(name));
 
