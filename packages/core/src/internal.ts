@@ -72,4 +72,5 @@ export { refuseUnbound } from './tasks/unbound.js';
 export type { KeysOf, NamedKeysOf, Prettify, ValueAt } from './types/bind.js';
 export { toError } from './wire/error-record.js';
 export { jsonIssues } from './wire/json.js';
+export { isLongText, leftOutText } from './wire/marks.js';
 export { isPlainObject } from './wire/plain-object.js';
