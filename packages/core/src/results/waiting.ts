@@ -18,11 +18,12 @@ export class Bell {
     this.#wake?.();
   }
 
-  async wait(ms: number): Promise<void> {
+  /** Without a time, until it rings. */
+  async wait(ms?: number): Promise<void> {
     if (!this.#rung) {
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, ms);
-        if (!this.#holdsProcess) timer.unref();
+        const timer = ms === undefined ? undefined : setTimeout(resolve, ms);
+        if (!this.#holdsProcess) timer?.unref();
         this.#wake = () => {
           clearTimeout(timer);
           resolve();
