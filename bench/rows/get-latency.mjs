@@ -97,20 +97,8 @@ export const row = {
     const slower = latency.umbel.median / latency.bullmq.median;
     const share = perSecond.umbel.median / perSecond.bullmq.median;
     return [
-      {
-        what: 'latency over a network × BullMQ',
-        reached: slower,
-        most: LATENCY_TIMES,
-        unit: '',
-        met: slower <= LATENCY_TIMES,
-      },
-      {
-        what: 'calls a second × BullMQ',
-        reached: share,
-        least: THROUGHPUT_SHARE,
-        unit: '',
-        met: share >= THROUGHPUT_SHARE,
-      },
-    ];
+      { what: 'latency over a network', reached: slower, most: LATENCY_TIMES, met: slower <= LATENCY_TIMES },
+      { what: 'calls a second', reached: share, least: THROUGHPUT_SHARE, met: share >= THROUGHPUT_SHARE },
+    ].map((limit) => ({ ...limit, unit: '× BullMQ' }));
   },
 };

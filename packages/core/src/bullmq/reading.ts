@@ -46,18 +46,30 @@ export function failureIn(job: StoredJob | undefined, { id }: JobPlace, reason: 
   return envelope?.failure ?? { task: name, jobId: id, error: { name: 'Error', message: reason } };
 }
 
-/** What a job has reported, from the JSON of an event or of the store; undefined if there is none, or none to be read. */
-export async function progressIn(access: StoreAccess, place: JobPlace, text: string): Promise<unknown> {
+/** What a job has reported. */
+export interface Progress {
+  readonly value: unknown;
+  /** Tells one value from another; undefined if there is none, or none that can be read. */
+  readonly json: string | undefined;
+}
+
+/** What a job has reported, from the JSON of an event or of the store, which anybody may have written. */
+export function progressIn(access: StoreAccess, place: JobPlace, text: string): Progress | Promise<Progress> {
   let stored: unknown;
   try {
     stored = JSON.parse(text);
   } catch {
-    return undefined; // anybody may have written the event
+    return { value: undefined, json: undefined };
   }
-  const { value } = splitProgress(stored);
+  const { value, state } = splitProgress(stored);
   // A codec may need the name of the task, which the job says.
-  if (isSealed(value)) return (await readJob(access, place))?.progress;
-  return sanitize(value) === undefined ? value : undefined;
+  if (isSealed(value)) return readJob(access, place).then((job) => withText(job?.progress));
+  if (sanitize(value) !== undefined) return { value: undefined, json: undefined };
+  return state === undefined && value !== undefined ? { value, json: text } : withText(value);
+}
+
+function withText(value: unknown): Progress {
+  return { value, json: JSON.stringify(value) };
 }
 
 /** Lines that the job's handler has logged, oldest first. */

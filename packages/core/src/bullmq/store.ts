@@ -23,6 +23,7 @@ import {
   failureOf,
   isHeld,
   logsOf,
+  type Progress,
   parentOf,
   progressIn,
   readJob,
@@ -277,8 +278,8 @@ export class Store implements JobAccess {
     return outcomeOfEnd(this.#access, { queue, id }, end, isLeft);
   }
 
-  /** What a job has reported, as an event or a look has it; undefined if that cannot be read. */
-  progressIn(queue: string, id: string, text: string): Promise<unknown> {
+  /** What a job has reported, from the JSON of an event or a look. */
+  progressIn(queue: string, id: string, text: string): Progress | Promise<Progress> {
     return progressIn(this.#access, { queue, id }, text);
   }
 

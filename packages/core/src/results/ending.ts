@@ -5,7 +5,7 @@ import { isUmbelError, UnknownJobError } from '../errors.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
 import type { GetOptions } from './async-result.js';
 import { countsOverTime } from './following.js';
-import { Bell, Ending } from './waiting.js';
+import { Ending } from './waiting.js';
 import { type ResultParts, WaitLimits, type Watched, warnIfUnserved } from './watching.js';
 
 export type Ended = Exclude<JobOutcome, { kind: 'pending' | 'missing' }>;
@@ -155,8 +155,9 @@ export async function* progressOverTime(
       if (text === undefined) return;
       if (text === lastText) continue;
       lastText = text;
-      const value = await store.progressIn(queue, job.id, text);
-      const json = JSON.stringify(value);
+      const progress = store.progressIn(queue, job.id, text);
+      const { value, json } = progress instanceof Promise ? await progress : progress;
+      // The task's own state is reported with it, and may be all that is new.
       if (json === undefined || json === last) continue;
       last = json;
       yield value;
@@ -169,18 +170,18 @@ export async function* progressOverTime(
 class ProgressWait implements JobWait {
   readonly #parts: ResultParts;
   readonly #job: Watched;
-  readonly #bell: Bell;
   readonly #ending = new Ending();
   readonly #limits: WaitLimits;
   #queue = '';
   #stop: (() => void) | undefined;
   #latest: string | undefined;
   #end: JobEnd | undefined;
+  #error: { readonly error: unknown } | undefined;
+  #wake: (() => void) | undefined;
 
   constructor(parts: ResultParts, job: Watched, options: GetOptions) {
     this.#parts = parts;
     this.#job = job;
-    this.#bell = new Bell(parts.runtime.observer === undefined);
     const giveUp = (error: Error) => void this.#giveUp(error);
     this.#limits = new WaitLimits(parts, job, options, (error) => this.failed(error), giveUp);
   }
@@ -201,16 +202,18 @@ class ProgressWait implements JobWait {
 
   reported(progress: string): void {
     this.#latest = progress;
-    this.#bell.ring();
+    this.#wake?.();
   }
 
   ended(end: JobEnd): void {
     this.#end = end;
-    this.#bell.ring();
+    this.#wake?.();
   }
 
   failed(error: unknown): void {
+    this.#error ??= { error };
     this.#ending.with(error);
+    this.#wake?.();
   }
 
   lasts(): void {
@@ -221,20 +224,22 @@ class ProgressWait implements JobWait {
   async next(): Promise<string | undefined> {
     const { id } = this.#job;
     for (;;) {
+      if (this.#error !== undefined) throw this.#error.error;
       const latest = this.#latest;
       this.#latest = undefined;
       if (latest !== undefined) return latest;
       if (this.#end?.kind === 'missing') throw new UnknownJobError(id, this.#queue);
       if (this.#end?.kind === 'unreadable') await this.#parts.store.outcome(this.#queue, id); // says why
       if (this.#end !== undefined) return undefined;
-      await this.#ending.race(this.#bell.wait());
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
     }
   }
 
   stop(): void {
     this.#stop?.();
     this.#limits.stop();
-    this.#bell.ring();
   }
 
   /** Ends with the error, after what was reported by now. */
