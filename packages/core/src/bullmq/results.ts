@@ -5,9 +5,10 @@ import { INTERNAL_QUEUE } from '../flow/node.js';
 import { isStopped, referredMembers } from '../wire/marks.js';
 import { isSealed } from '../wire/sealing.js';
 import { parsedResult } from './parsed-result.js';
-import { childResultsOf, failedChildrenOf, failureOf, readJob } from './reading.js';
+import { childResultsOf, failedChildrenOf, failureIn, failureOf, readJob } from './reading.js';
 import type { StoreAccess } from './store-access.js';
 import type { JobPlace } from './tree.js';
+import type { JobEnd } from './watcher.js';
 
 /** How far a job has come. */
 export type JobOutcome =
@@ -29,6 +30,35 @@ export async function outcomeOf(
   if (status === 1) return completed(access, place, parsedResult(id, text), isLeft);
   if (status === 2) return { kind: 'failed', failure: await failureOf(access, place, text) };
   return { kind: 'pending' };
+}
+
+/** The outcome of a job of which is known how it has ended; `pending` if the store says otherwise now. */
+export async function outcomeOfEnd(
+  access: StoreAccess,
+  place: JobPlace,
+  { kind, text }: JobEnd,
+  isLeft?: () => boolean,
+): Promise<JobOutcome> {
+  if (kind === 'missing') return { kind };
+  if (kind === 'failed' && text !== undefined) {
+    const job = await readJob(access, place);
+    // By the event's word alone, anybody could end a wait; and the job may have been sent again meanwhile.
+    if (job?.finishedAt !== undefined) return { kind, failure: failureIn(job, place, text) };
+  }
+  const stored = kind === 'completed' && text !== undefined ? resultIn(place.id, text) : UNKNOWN;
+  if (stored === UNKNOWN) return outcomeOf(access, place, isLeft);
+  return completed(access, place, stored, isLeft);
+}
+
+const UNKNOWN = Symbol('unknown');
+
+/** The result in an event, which anybody may have written. */
+function resultIn(id: string, text: string): unknown {
+  try {
+    return parsedResult(id, text);
+  } catch {
+    return UNKNOWN; // the store decides what it is
+  }
 }
 
 /** Children of internal jobs, by the id of their job. */
