@@ -1,5 +1,6 @@
 import type { ValidationIssue } from '../base/errors.js';
 import { isPlainObject } from '../base/text.js';
+import { LEFT_OUT } from '../job/marks.js';
 import { isSealed, SEALED } from './codecs.js';
 
 /** Deeper values are refused: they are mistakes far more often than data, and recursion over them must end. */
@@ -203,7 +204,7 @@ export const MEMBERS = 'umbel:members';
 
 export const PASSED = 'umbel:passed';
 
-export const RESERVED = [STOPPED, MEMBERS, PASSED];
+export const RESERVED = [STOPPED, MEMBERS, PASSED, LEFT_OUT];
 
 /** The key of a value that Umbel keeps for its own results; undefined for every other value. */
 export function reservedKey(value: unknown): string | undefined {
