@@ -1,6 +1,5 @@
 import type { ValidationIssue } from '../base/errors.js';
 import { isPlainObject } from '../base/text.js';
-import { LEFT_OUT } from '../job/marks.js';
 import { isSealed, SEALED } from './codecs.js';
 
 /** Deeper values are refused: they are mistakes far more often than data, and recursion over them must end. */
@@ -203,6 +202,9 @@ export const STOPPED = 'umbel:stopped';
 export const MEMBERS = 'umbel:members';
 
 export const PASSED = 'umbel:passed';
+
+/** With the length of the result that it stands for. */
+export const LEFT_OUT = 'umbel:stored';
 
 export const RESERVED = [STOPPED, MEMBERS, PASSED, LEFT_OUT];
 

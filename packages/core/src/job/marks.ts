@@ -1,11 +1,8 @@
 import { isPlainObject } from '../base/text.js';
-import { MEMBERS, PASSED, STOPPED } from '../codec/json.js';
+import { LEFT_OUT, MEMBERS, PASSED, STOPPED } from '../codec/json.js';
 /** Stored results that are not a task's own: an early end of a chain, a list too long to copy, a value given on. */
 import type { Source } from './job-tree.js';
 import { isSource } from './tree-checks.js';
-
-/** With the length of the result that it stands for. */
-export const LEFT_OUT = 'umbel:stored';
 
 /** The result of a step that ended its chain early, and of the steps after it, which were skipped. */
 export interface Stopped {

@@ -16,7 +16,7 @@ import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { endedJobsOf } from './ended-jobs.js';
 import { DEFAULT_KEPT_MS, keptMsOf } from './job-options.js';
 import type { EndedJob, EndedSet } from './primitives/ended-jobs.js';
-import { oldEventsIn } from './primitives/old-events.js';
+import { oldEventsIn } from './primitives/ended-jobs.js';
 import type { Store } from './store.js';
 import { removeEndedTrees } from './tree-removal.js';
 

@@ -8,8 +8,9 @@
  * long results stay in the events until those go (`../retention.ts`).
  */
 import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
+import { LEFT_OUT } from '../../codec/json.js';
 import { isEnvelope } from '../../job/envelope.js';
-import { isLongText, LEFT_OUT } from '../../job/marks.js';
+import { isLongText } from '../../job/marks.js';
 import { runScript } from '../primitives/scripts.js';
 import { scriptsOf } from './scripts.js';
 
