@@ -188,6 +188,29 @@ export function progressLine(value: unknown): string {
   return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
 }
 
+/** Where no line can change in place, from one line to the next. */
+const NOTE_EVERY_MS = 5000;
+
+/**
+ * Shows how far a command is with a subject: on a terminal on one line that changes, else, with text for people, on a line
+ * every five seconds.
+ */
+export function progressShown(
+  out: Output,
+  subject: string,
+  now: () => number = () => performance.now(),
+): (progress: { readonly done: number; readonly total: number }) => void {
+  let shownAt = now();
+  return ({ done, total }) => {
+    const line = cleanLine(`${subject}: ${progressLine({ done, total })}`);
+    if (out.isInteractive) out.status(line);
+    else if (!out.isJson && now() - shownAt >= NOTE_EVERY_MS) {
+      shownAt = now();
+      out.note(line);
+    }
+  };
+}
+
 function fields(value: unknown): Readonly<Record<string, number | undefined>> {
   if (typeof value === 'number') return value >= 0 && value <= 100 ? { percent: value } : {};
   if (typeof value !== 'object' || value === null) return {};

@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import { InvalidOptionError } from '../base/errors.js';
 import { positiveMs } from '../base/option-checks.js';
+import { randomId } from '../base/random-id.js';
 import type { MemberStream } from '../job/envelope.js';
 import { type Callbacks, INTERNAL_QUEUE, type JobNode, jobIdOf, tagsOf } from '../job/job-tree.js';
 import { atSending, type NormalizedOptions, resolveExpiry, sharedOptions } from '../job/shared-options.js';
@@ -263,7 +263,7 @@ export class JobSender {
     const stored = shared === NO_OPTIONS ? undefined : sharedOptions(shared, { ...all, queue });
     const deduplication = normalizeDeduplication(options) ?? this.#parts.registry.get(task)?.deduplication;
     const job: NewJob = {
-      id: randomUUID(),
+      id: randomId(),
       name: task,
       queue,
       content: {
@@ -365,7 +365,7 @@ export class JobSender {
     const { idempotencyKey } = options;
     const keyed =
       idempotencyKey === undefined ? undefined : keyedContent(name, idempotencyKey, [input, shapeOf(root)]);
-    const run = keyed?.id ?? randomUUID();
+    const run = keyed?.id ?? randomId();
     const timeoutMs = timeoutOf(options);
     const tree = keyed === undefined ? root : { ...root, content: { ...root.content, ...keyed.content } };
     if (keyed !== undefined && (await isStored(store, root.queue, name, keyed, timeoutMs))) {

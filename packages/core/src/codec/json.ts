@@ -203,7 +203,10 @@ export const MEMBERS = 'umbel:members';
 
 export const PASSED = 'umbel:passed';
 
-export const RESERVED = [STOPPED, MEMBERS, PASSED];
+/** With the length of the result that it stands for. */
+export const LEFT_OUT = 'umbel:stored';
+
+export const RESERVED = [STOPPED, MEMBERS, PASSED, LEFT_OUT];
 
 /** The key of a value that Umbel keeps for its own results; undefined for every other value. */
 export function reservedKey(value: unknown): string | undefined {

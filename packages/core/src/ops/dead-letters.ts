@@ -55,7 +55,7 @@ export interface Timeline {
   readonly failedAt: Date;
 }
 
-/** All that is known of a dead letter. */
+/** All that is known of a dead letter. Its `input` is as the handler got it, also with what earlier steps have given. */
 export interface DeadLetterDetails extends Omit<DeadLetter, 'cursor'> {
   readonly displayName: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -410,7 +410,12 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
     async get(id) {
       const { store } = partsNow();
       const failed = await find(store, id);
-      return detailsOf(failed, await store.logs(failed.job.queue, id));
+      const { queue } = failed.job;
+      const [logs, { input }] = await Promise.all([
+        store.logs(queue, id),
+        store.collectInput(failed.job, false),
+      ]);
+      return { ...detailsOf(failed, logs), input };
     },
     async replay(id, options = {}) {
       const edit = editOf(options);

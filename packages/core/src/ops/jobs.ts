@@ -5,6 +5,7 @@ import { RunReader } from '../client/run/run-reader.js';
 import { isJobId } from '../job/ids.js';
 import { INTERNAL_QUEUE, isRunJob } from '../job/job-tree.js';
 import { isFinal, isJobState } from '../job/states.js';
+import type { CollectedInput } from '../store/job-input.js';
 import { type QueueCounts, queueCounts } from '../store/queues.js';
 import { storedStateOf } from '../store/read.js';
 import type { Store } from '../store/store.js';
@@ -124,7 +125,7 @@ export function jobQueries(parts: () => QueryParts): Jobs {
     async get(id) {
       const { store, queues } = parts();
       const found = await find(store, queues, id);
-      return found && jobFacts(found);
+      return found && jobFacts(found, await store.collectInput(found.job, mayWait(found.state)));
     },
     async counts() {
       const { store, queues } = parts();
@@ -202,12 +203,17 @@ function listedJob({ job, state }: FoundJob): ListedJob {
   };
 }
 
-function jobFacts(found: FoundJob): JobFacts {
+/** Whether a job may have children that have not ended. */
+function mayWait(state: StoredState): boolean {
+  return state !== 'active' && !isFinal(state);
+}
+
+function jobFacts(found: FoundJob, collected: CollectedInput): JobFacts {
   const { progress, envelope, worker, stacks = [], attempts } = found.job;
-  const { input, failure, expires } = envelope ?? {};
+  const { failure, expires } = envelope ?? {};
   return {
     ...listedJob(found),
-    input,
+    ...collected,
     ...(found.state === 'active' && { attempt: attempts + 1 }),
     ...(worker !== undefined && { worker }),
     errors: stacks,

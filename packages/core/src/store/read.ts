@@ -1,13 +1,13 @@
 /** What a store holds of its jobs, and where they stand. */
 import { CorruptJobError, type FailureOrigin, isUmbelError } from '../base/errors.js';
-import { type CodecContext, SEALED } from '../codec/codecs.js';
+import { type CodecContext, isSealed, SEALED } from '../codec/codecs.js';
 import { sanitize } from '../codec/masking.js';
 import type { FailedChild, JobRef } from '../job/job.js';
 import type { Revoked } from '../job/revocation.js';
 import type { StoreAccess } from './access.js';
 import { type EndedSet, endedTimesIn } from './primitives/ended-jobs.js';
 import type { Store } from './store.js';
-import { momentOf, type StoredJob, shownState, storedJobOf } from './stored-job.js';
+import { momentOf, type StoredJob, shownState, splitProgress, storedJobOf } from './stored-job.js';
 import { type ChildKind, type ChildPlace, childrenOf, ifBroken, type JobAccess } from './tree.js';
 
 /** The result that is stored as this text. @throws {CorruptJobError} if it is no JSON, or nothing to give on. */
@@ -52,14 +52,39 @@ export async function isHeld(access: StoreAccess, { queue, id }: JobRef): Promis
 
 /** Why a job failed: as its worker recorded it, else what the store says. */
 export async function failureOf(access: StoreAccess, place: JobRef, reason: string): Promise<FailureOrigin> {
-  const job = await readJob(access, place);
-  return (
-    job?.envelope?.failure ?? {
-      task: job?.name ?? 'unknown',
-      jobId: place.id,
-      error: { name: 'Error', message: reason },
-    }
-  );
+  return failureIn(await readJob(access, place), place, reason);
+}
+
+/** The same, of a job that was read. */
+export function failureIn(job: StoredJob | undefined, { id }: JobRef, reason: string): FailureOrigin {
+  const { envelope, name = 'unknown' } = job ?? {};
+  return envelope?.failure ?? { task: name, jobId: id, error: { name: 'Error', message: reason } };
+}
+
+/** What a job has reported. */
+export interface Progress {
+  readonly value: unknown;
+  /** Tells one value from another; undefined if there is none, or none that can be read. */
+  readonly json: string | undefined;
+}
+
+/** What a job has reported, from the JSON of an event or of the store, which anybody may have written. */
+export function progressIn(access: StoreAccess, place: JobRef, text: string): Progress | Promise<Progress> {
+  let stored: unknown;
+  try {
+    stored = JSON.parse(text);
+  } catch {
+    return { value: undefined, json: undefined };
+  }
+  const { value, state } = splitProgress(stored);
+  // A codec may need the name of the task, which the job says.
+  if (isSealed(value)) return readJob(access, place).then((job) => withText(job?.progress));
+  if (sanitize(value) !== undefined) return { value: undefined, json: undefined };
+  return state === undefined && value !== undefined ? { value, json: text } : withText(value);
+}
+
+function withText(value: unknown): Progress {
+  return { value, json: JSON.stringify(value) };
 }
 
 /** Lines that the job's handler has logged, oldest first. */

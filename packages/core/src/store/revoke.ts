@@ -245,7 +245,7 @@ function withTag(data: Envelope, tag: string | undefined): Envelope | undefined 
 
 // Changing, ending and removing jobs of a store.
 
-/** Forgets a job that has ended, and those below it, but for what still runs. False if the store does not hold it. */
+/** Forgets a job that has ended, and those below it, but for what still runs. False if it is not gone by this. */
 export async function removeJob(access: StoreAccess, place: JobRef): Promise<boolean> {
   // The keys of a queue stand beside those of its jobs: what is no job is not touched.
   if (!(await isHeld(access, place))) return false;

@@ -1,3 +1,4 @@
+import type { Looks } from '@umbel/core/internal';
 import type { DependenciesOpts, FinishedStatus, JobJson, JobState, JobType, StreamReadRaw } from 'bullmq';
 import { deduplicationOf } from './add.js';
 import { BackendBase, type Connection } from './backend-base.js';
@@ -15,6 +16,7 @@ import {
   finishedStatus,
   ignoredFailures,
   isInState,
+  lookAtJobs,
   outcomeOf,
   processedValues,
   ranges,
@@ -162,6 +164,10 @@ export class BackendReads extends BackendBase {
       // Sound for callers, which read the second item only of a finished job; Redis sends none for others.
       return (outcome === undefined ? [status] : [status, outcome]) as [number, string];
     });
+  }
+
+  lookAtJobs(ids: readonly string[], followed: number): Promise<Looks> {
+    return this.command((queue) => lookAtJobs(queue, ids, followed));
   }
 
   isMaxed(): Promise<boolean> {
