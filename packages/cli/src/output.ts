@@ -5,7 +5,7 @@ import type { Problem } from './errors.js';
 
 /**
  * Text for terminals: what is stored may hold anything. The characters are those that `@umbel/core` escapes in logs and
- * messages (`errors/printable.ts`), which this program does not load: it loads the app's copy.
+ * messages (`base/text.ts`), which this program does not load: it loads the app's copy.
  */
 
 /** C0 and C1 controls but line feeds and tabs, other line separators, and marks that turn the direction of text round. */

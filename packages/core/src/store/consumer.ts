@@ -60,7 +60,7 @@ export interface QueueConsumer {
 
 /**
  * W2: stalls are counted for life and for every job of a killed process, so a limit fails jobs whose handlers are not
- * at fault. Those that are, are found by `running/lost-starts.ts`.
+ * at fault. Those that are, are found by `worker/poison.ts`.
  */
 const MAX_STALLS = 1_000_000;
 

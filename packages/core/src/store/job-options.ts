@@ -71,7 +71,7 @@ export function toJobOptions(
 /** Most calls of a task have its own retry. */
 const retries = new WeakMap<NormalizedRetry, OwnOptions>();
 
-/** BullMQ's names, so that its own programs can read them; the waits are computed by Umbel's workers (`tasks/retry.ts`). */
+/** BullMQ's names, so that its own programs can read them; the waits are computed by Umbel's workers (`task/retry.ts`). */
 function toRetryOptions(retry: NormalizedRetry): OwnOptions {
   const known = retries.get(retry);
   if (known !== undefined) return known;

@@ -136,7 +136,7 @@ function isProbe(queue: string, id: string): boolean {
 /** Members that are looked for at most; the store may say that there are any number. */
 const MAX_LEFT = 1_000_000;
 
-/** The probes that a join has let go once it had enough: it does not know them any more, see `flow/needed.ts`. */
+/** The probes that a join has let go once it had enough: it does not know them any more, see `workflow/join.ts`. */
 async function probesLeft(
   store: Store,
   { queue, id }: JobRef,

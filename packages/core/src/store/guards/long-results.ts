@@ -2,7 +2,7 @@
  * A long result stays out of the events of its queue.
  *
  * BullMQ writes each result into the event `completed` too. It stays there until 10,000 newer events have come, also
- * when the job itself is gone. An event of a long result has a mark in its place (`wire/marks.ts`), by which readers know
+ * when the job itself is gone. An event of a long result has a mark in its place (`job/marks.ts`), by which readers know
  * that the job has the result. BullMQ has no option for this, so such a job is committed by BullMQ's own script with
  * another `redis.call`; all other jobs take the usual way. For clients other than ioredis, whose scripts are not known,
  * long results stay in the events until those go (`../retention.ts`).

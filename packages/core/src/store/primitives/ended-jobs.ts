@@ -44,7 +44,7 @@ export interface EndedJobs {
   endedJobs(set: EndedSet, range: EndedRange): Promise<EndedJob[]>;
   /**
    * Removes jobs that have ended, each as a whole or not at all. Answers for the first of the ids at least, and for as
-   * many as one command can look at. A job above probes (`flow/needed.ts`) is `'large'`: what it has left behind is found
+   * many as one command can look at. A job above probes (`workflow/join.ts`) is `'large'`: what it has left behind is found
    * by its data.
    */
   removeTrees(ids: readonly string[], removal: Removal): Promise<TreeState[]>;
