@@ -178,7 +178,7 @@ describe('ctx.stop', () => {
 const node = (name: string, path = '0.*'): JobNode => ({ path, name, queue: 'default', open: true });
 
 describe('map, starmap and chunks over a result', () => {
-  const each = { parent: { path: '0', queue: 'umbel' }, each: node('work'), list: '0' };
+  const each = { each: node('work'), list: '0' };
 
   test('make a call for each item', () => {
     expect(membersOfEach(each, ['a', null], 10).map(({ path, input }) => [path, input])).toEqual([
@@ -212,7 +212,6 @@ describe('map, starmap and chunks over a result', () => {
 
 describe('match', () => {
   const cases = {
-    parent: { path: '0', queue: 'umbel' },
     key: 'kind',
     cases: { a: node('a'), 200: node('ok'), true: node('yes') },
   };
@@ -234,8 +233,7 @@ describe('match', () => {
 });
 
 describe('when', () => {
-  const parent = { path: '0', queue: 'umbel' };
-  const branches = { parent, onTrue: node('yes'), onFalse: node('no') };
+  const branches = { onTrue: node('yes'), onFalse: node('no') };
 
   test('chooses by a condition on the value', () => {
     const expansion = { ...branches, condition: { pages: { gt: 100 } } };
@@ -246,7 +244,7 @@ describe('when', () => {
   test('chooses by the result of a step, which has to be true or false', () => {
     expect(branchOfWhen(branches, {}, true)?.name).toBe('yes');
     expect(branchOfWhen(branches, {}, false)?.name).toBe('no');
-    expect(branchOfWhen({ parent, onTrue: node('yes') }, {}, false)).toBeUndefined();
+    expect(branchOfWhen({ onTrue: node('yes') }, {}, false)).toBeUndefined();
     for (const other of [1, 'true', null, undefined])
       expect(() => branchOfWhen(branches, {}, other)).toThrow(ValidationError);
   });
