@@ -285,7 +285,7 @@ function foreignCheck({ queue, foreign, warn }: ConsumerOptions): (job: ForeignJ
     if (!hasWarned) {
       warn(
         `queue "${queue}" holds jobs of another program (such as ${describe(job.name)}); they are left to it. ` +
-          'To handle them here, give app.worker({ fallback }).',
+          'To handle them here, pass app.worker({ onForeignJob }).',
       );
     }
     hasWarned = true;
