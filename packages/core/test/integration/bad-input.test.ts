@@ -491,8 +491,8 @@ const CORRUPT: [what: string, planted: Planted, reason: string][] = [
     ]),
   ),
   ['that waits for steps of no run', { data: { umbel: 1, after: { step: '0' } } }, 'a step without'],
-  ['that waits for a step it has not', step({}), 'is gone from the store'],
-  ['that waits for a billion steps', step({ after: { list: '0', count: 1e9 } }), 'is gone from the store'],
+  ['that waits for a step it has not', step({}), 'is missing from the store'],
+  ['that waits for a billion steps', step({ after: { list: '0', count: 1e9 } }), 'is missing from the store'],
   [
     'with an input in the form of an encoded value',
     { data: { umbel: 1, input: { 'umbel:sealed': 'rot13:AAAA' } } },
