@@ -8,7 +8,7 @@ export interface Clock {
   now(): number;
   /** Calls `run` once after `ms` milliseconds. Returns a handle for `clearTimeout`. */
   setTimeout(run: () => void, ms: number): unknown;
-  /** Sets a timer that limits running work. Virtual time does not advance just to reach it. */
+  /** Sets a timer that limits running work. Unlike after `setTimeout`, virtual time does not regard the caller as waiting. */
   setDeadline(run: () => void, ms: number): unknown;
   /** Sets a timer for maintenance. It does not keep the process alive, and virtual time does not advance to reach it. */
   setBackground(run: () => void, ms: number): unknown;
