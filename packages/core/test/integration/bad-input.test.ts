@@ -481,7 +481,7 @@ const CORRUPT: [what: string, planted: Planted, reason: string][] = [
     ].map((value) => [value, 'a source of input']),
     callbacks: [5, null, { success: 5 }, { success: [5] }, { failure: [{ path: '' }] }].map((value) => [
       value,
-      'lists of what is to be sent',
+      'lists of callbacks',
     ]),
   }).flatMap(([field, values]) =>
     values.map(([value, expected]): [string, Planted, string] => [
@@ -518,7 +518,7 @@ const CORRUPT: [what: string, planted: Planted, reason: string][] = [
   ].map((expand): [string, Planted, string] => [
     `that is a fan-out of ${JSON.stringify(expand)}`,
     fanOut(expand),
-    'its field "expand" is not what a fan-out adds',
+    'its field "expand" is not the expansion of a fan-out',
   ]),
 ];
 
