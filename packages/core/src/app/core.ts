@@ -25,7 +25,7 @@ import { plannedTarget, storableTarget } from '../schedule/target.js';
 import { type QueueHandle, queueHandle } from '../store/queues.js';
 import { type RepairCounts, repairAll } from '../store/repair.js';
 import type { Store } from '../store/store.js';
-import { CONTRACT, ContractObject, paired } from '../task/contract.js';
+import { CONTRACT, ContractObject, pairHandlers } from '../task/contract.js';
 import {
   clientOf,
   type Definition,
@@ -180,7 +180,7 @@ export class AppCore implements Sender, Operating {
     handlers: Readonly<Record<string, NonNullable<TaskEntry['run']>>>,
     options?: ImplementOptions,
   ): Readonly<Record<string, ContractObject>> {
-    const pairs = paired(contracts, handlers);
+    const pairs = pairHandlers(contracts, handlers);
     return Object.fromEntries(
       pairs.map(([key, contract, run]) => [key, this.implement(contract, run, options)]),
     );

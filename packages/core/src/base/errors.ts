@@ -1,6 +1,10 @@
+/**
+ * The error classes of Umbel, one for each case that a caller handles differently, and the plain data in which errors are
+ * stored. Each class has a literal `name`, a stable `code`, its facts as fields, and the original error in `cause`.
+ */
 import { describe, escaped, listed, nearest, printable } from './text.js';
 
-/** Every code; also of errors that are not made again where they are read. */
+/** Every code. A stored error keeps its code even if the reader rebuilds it as a `RemoteError`. */
 export const CODES = [
   'CANVAS',
   'CHILD_PROCESS',
@@ -38,19 +42,27 @@ export const CODES = [
   'WORKER_CLOSED',
 ] as const;
 
-/** What tells one kind of error from another in a program: it stays when a class or a message changes. */
+/** Identifies one kind of error. A code stays the same when a class or a message changes. */
 export type UmbelErrorCode = (typeof CODES)[number];
 
-/** Tells our errors apart also when two copies of this package are loaded. */
+/** Marks Umbel's errors. Unlike `instanceof`, it also works when two copies of this package are loaded. */
 export const BRAND = Symbol.for('umbel.error');
 
-/** The base of every error that Umbel throws on purpose. */
+/**
+ * The base class of every error that Umbel throws on purpose.
+ * @example
+ * try {
+ *   await result.get({ timeout: '10s' });
+ * } catch (error) {
+ *   if (error instanceof UmbelError) console.error(error.code, error.message);
+ * }
+ */
 export abstract class UmbelError extends Error {
   override readonly name: string = 'UmbelError';
   abstract readonly code: UmbelErrorCode;
 
   constructor(message?: string, options?: ErrorOptions) {
-    // Messages quote what others have stored, and are printed.
+    // Messages quote stored text and are printed to terminals.
     super(message === undefined ? message : printable(message), options);
   }
 
@@ -58,15 +70,30 @@ export abstract class UmbelError extends Error {
   readonly [BRAND] = true;
 }
 
-/** True for every error that Umbel throws on purpose; with `code`, for those of that kind. */
+/**
+ * Returns whether `error` is an error that Umbel throws on purpose and, if `code` is given, has that code.
+ * @example
+ * const value = await result.get({ timeout: '5s' }).catch((error: unknown) => {
+ *   if (isUmbelError(error, 'TIMEOUT')) return undefined; // the job continues
+ *   throw error;
+ * });
+ */
 export function isUmbelError(error: unknown, code?: UmbelErrorCode): error is UmbelError {
   if (typeof error !== 'object' || error === null || !(BRAND in error)) return false;
   return code === undefined || (error as UmbelError).code === code;
 }
 
-// How a job, or one attempt at it, ends other than with a result.
+// Outcomes of a job or an attempt, other than a result.
 
-/** What `get()` rejects with: the task or the run failed for good. `cause` is the original error. */
+/**
+ * `get()` rejects with this when the job or the workflow run failed for good. `cause` is the original error.
+ * @example
+ * try {
+ *   await result.get();
+ * } catch (error) {
+ *   if (error instanceof TaskFailedError) console.error(error.task, error.jobId, error.cause);
+ * }
+ */
 export class TaskFailedError extends UmbelError {
   override readonly name = 'TaskFailedError';
   readonly code = 'TASK_FAILED';
@@ -74,14 +101,14 @@ export class TaskFailedError extends UmbelError {
   declare readonly cause: Error;
 
   constructor(
-    /** The task whose handler failed; in a run, the first step that failed. */
+    /** The task whose handler failed; in a workflow run, the task of the step that failed first. */
     readonly task: string,
-    /** The job of that task. */
+    /** The id of the job that failed. */
     readonly jobId: string,
     cause: Error,
-    /** How it ended. */
+    /** The final state of the job. */
     readonly state: 'failed' | 'expired' | 'revoked' | 'skipped' = 'failed',
-    /** Of `chunks`: which of all the inputs its handler failed at. */
+    /** In `chunks`: the index of the failed input among all inputs, from 0. */
     readonly index?: number,
   ) {
     const at = index === undefined ? '' : ` at input ${index}`;
@@ -90,71 +117,77 @@ export class TaskFailedError extends UmbelError {
 }
 
 /**
- * An error that was thrown in another process and has no class here. `name`, `code`, `stack`, `cause` and `errors` are
- * those of the original, and its data fields are fields of this one: `'status' in error`.
+ * An error from another process whose class does not exist here. `name`, `code`, `stack`, `cause`, `errors` and the data
+ * fields are copied from the original.
+ * @example
+ * if (error.cause instanceof RemoteError && 'status' in error.cause) console.error(error.cause.status);
  */
 export class RemoteError extends Error {
   override readonly name: string;
   declare readonly code?: string | number;
-  /** The inner errors, if the original held a list of them; the first ten. */
+  /** The first ten inner errors, if the original had a list of them. */
   declare readonly errors?: readonly Error[];
 
   constructor(record: ErrorRecord) {
     super(printable(record.message));
     this.name = escaped(record.name);
-    // One of ours that is not made again here, or of a subclass: its code still tells what it is.
+    // An Umbel error that is not rebuilt with its class still has its code, so `isUmbelError` must recognise it.
     if ((CODES as readonly unknown[]).includes(record.code))
       Object.defineProperty(this, BRAND, { value: true });
   }
 }
 
-/** An attempt took longer than the task's `timeout`. Its signal is aborted with this, and it counts as a failure. */
+/** An attempt took longer than the task's `timeout`. It is the reason of `ctx.signal`, and the attempt counts as failed. */
 export class TimeLimitError extends UmbelError {
   override readonly name = 'TimeLimitError';
   readonly code = 'TIME_LIMIT';
 }
 
-/** A job was not started before its `expires` had passed, so it never runs. */
+/** A job was not started before its `expires` passed, so it never runs. */
 export class ExpiredError extends UmbelError {
   override readonly name = 'ExpiredError';
   readonly code = 'EXPIRED';
 }
 
-/** A job was revoked: it never runs, or its handler was told to stop. */
+/** A job was revoked: it never runs, or the signal of its running handler was aborted. */
 export class RevokedError extends UmbelError {
   override readonly name = 'RevokedError';
   readonly code = 'REVOKED';
 }
 
-/** A job was not started because what it would have given is not needed any more. */
+/** A job was not started because its result is no longer needed. */
 export class SkippedError extends UmbelError {
   override readonly name = 'SkippedError';
   readonly code = 'SKIPPED';
 }
 
 /**
- * The child process of an isolated task ended before its handler did, or cannot run it: it counts as a failure. Also what
- * `start()` of a worker of several processes rejects with if one of them ended before it took jobs, and `start()` of a worker
- * in a bundle if it serves isolated tasks.
+ * The child process of an isolated task cannot run the handler, or ended before it: the attempt counts as failed.
+ * `worker.start()` also rejects with this if a process of a multi-process worker ended before it was ready, or if a worker
+ * in a bundle serves isolated tasks.
  */
 export class ChildProcessError extends UmbelError {
   override readonly name = 'ChildProcessError';
   readonly code = 'CHILD_PROCESS';
 }
 
-/** A handler rejected its job with `ctx.reject(reason)`: it fails at once, whatever its retries. */
+/** A handler called `ctx.reject(reason)`: the job fails at once, without retries. */
 export class RejectedError extends UmbelError {
   override readonly name = 'RejectedError';
   readonly code = 'REJECTED';
 }
 
-/** Thrown by a handler, or a subclass of it, this ends a job at once, whatever its retries. */
+/**
+ * A handler throws this, or a subclass, to fail its job at once, without retries.
+ * @example
+ * if (response.status === 404) throw new UnrecoverableError('the page does not exist');
+ */
 export class UnrecoverableError extends UmbelError {
   override readonly name: string = 'UnrecoverableError';
   readonly code = 'UNRECOVERABLE';
 }
 
-/** A handler ended with `ctx.fail(failure, data)`, one of the failures that its task declares. Never retried. */
+/** A handler called `ctx.fail(failure, data)` with one of the failures that its task declares. Never retried. */
 export class ExpectedFailureError extends UmbelError {
   override readonly name = 'ExpectedFailureError';
   readonly code = 'EXPECTED_FAILURE';
@@ -163,46 +196,49 @@ export class ExpectedFailureError extends UmbelError {
     readonly failure: string,
     readonly data: unknown,
   ) {
-    super(`The task failed as it may: ${escaped(failure)}`);
+    super(`Task failed with its declared failure "${escaped(failure)}"`);
   }
 }
 
 /**
- * A job's worker ended at each start before the handler had ended, several times while the job ran alone there: the
- * handler is taken to be why, so the job is not started any more. Never retried; it can be replayed from the dead letters.
+ * The worker process of a job ended before the handler did, several times, while no other job ran there. Umbel assumes
+ * that the handler is the cause, and does not start the job again. Never retried; it can be replayed from the dead letters.
  */
 export class PoisonJobError extends UmbelError {
   override readonly name = 'PoisonJobError';
   readonly code = 'POISON_JOB';
 }
 
-/** An attempt went on after its worker had lost the job to another one. What it gives does not count. */
+/** An attempt continued after its worker had lost the job to another worker. The outcome of the attempt is ignored. */
 export class LockLostError extends UmbelError {
   override readonly name = 'LockLostError';
   readonly code = 'LOCK_LOST';
 
   constructor(readonly jobId: string) {
     super(
-      `Job ${escaped(jobId)} was taken by another worker, since this one had not renewed its lock in time: it was cut off from ` +
-        'the store, or its event loop was blocked. The job runs again; what this run gives does not count.',
+      `Job ${escaped(jobId)} now belongs to another worker, because this worker did not renew the lock in time: it was ` +
+        'disconnected from the store, or its event loop was blocked. The job runs again; the outcome of this attempt is ignored.',
     );
   }
 }
 
-/** The reason of `ctx.signal` of a job that had not ended when its worker closed; it runs again elsewhere, uncharged. */
+/**
+ * The reason of `ctx.signal` for a job that was still running when its worker closed. The job runs again on another
+ * worker, and the interrupted attempt is not counted.
+ */
 export class WorkerClosedError extends UmbelError {
   override readonly name = 'WorkerClosedError';
   readonly code = 'WORKER_CLOSED';
 
   constructor(readonly jobId: string) {
     super(
-      `The worker of job ${escaped(jobId)} was closed before its handler had ended. The job goes back to its queue, uncharged; ` +
-        'what this run gives does not count.',
+      `Job ${escaped(jobId)} was interrupted: its worker closed before the handler ended. The job returns to its queue, this ` +
+        'attempt is not counted, and its outcome is ignored.',
     );
   }
 }
 
-/** A step did not run because an earlier step of its run failed; `origin` tells which one. */
+/** A step did not run because an earlier step of its workflow run failed. `origin` identifies that step. */
 export class UpstreamFailedError extends UmbelError {
   override readonly name = 'UpstreamFailedError';
   readonly code = 'UPSTREAM_FAILED';
@@ -214,9 +250,9 @@ export class UpstreamFailedError extends UmbelError {
   }
 }
 
-// Jobs that are not as they were expected to be.
+// Jobs that are missing, unreadable, or in the wrong state.
 
-/** A stored job cannot be read as an Umbel job. */
+/** A stored job is not a valid Umbel job. */
 export class CorruptJobError extends UmbelError {
   override readonly name = 'CorruptJobError';
   readonly code = 'CORRUPT_JOB';
@@ -230,15 +266,15 @@ export class CorruptJobError extends UmbelError {
   }
 }
 
-/** A step cannot run because a job that it waits for is gone from the store: removed by hand, or evicted. */
+/** A step cannot run because a job it waits for is missing from the store: removed by hand, or evicted. */
 export class LostJobError extends UmbelError {
   override readonly name = 'LostJobError';
   readonly code = 'LOST_JOB';
 
   constructor(readonly jobId: string) {
     super(
-      `Job ${escaped(jobId)} is gone from the store and has left no result, so what waits for it cannot run. ` +
-        'Was it removed by hand, or does the store evict keys (maxmemory-policy other than noeviction)?',
+      `Job ${escaped(jobId)} is missing from the store and left no result, so the jobs that wait for it cannot run. ` +
+        'It was removed by hand, or the store evicts keys: set maxmemory-policy to noeviction.',
     );
   }
 }
@@ -250,23 +286,23 @@ export class UnknownJobError extends UmbelError {
 
   constructor(
     readonly jobId: string,
-    /** Undefined if it was looked for in every queue of the app. */
+    /** Undefined if every queue of the app was searched. */
     readonly queue: string | undefined,
   ) {
-    // Users know nothing of the queue of compositions.
-    const isUsers = queue !== undefined && queue !== 'umbel';
-    const where = isUsers ? `Queue "${escaped(queue)}" does not hold` : 'No queue of this app holds';
+    // The internal queue of workflow runs means nothing to users.
+    const isUserQueue = queue !== undefined && queue !== 'umbel';
+    const where = isUserQueue ? `Queue "${escaped(queue)}" does not hold` : 'No queue of this app holds';
     super(`${where} job ${escaped(jobId)}: it was never sent there, or its result has expired.`);
   }
 }
 
-/** A job is not in a state in which what was asked of it can be done. */
+/** The state of a job does not allow the requested operation. */
 export class JobStateError extends UmbelError {
   override readonly name = 'JobStateError';
   readonly code = 'JOB_STATE';
 }
 
-/** `get({ timeout })` gave up waiting. The job itself goes on. */
+/** `get({ timeout })` stopped waiting. The job itself continues. */
 export class TimeoutError extends UmbelError {
   override readonly name = 'TimeoutError';
   readonly code = 'TIMEOUT';
@@ -275,7 +311,7 @@ export class TimeoutError extends UmbelError {
     readonly jobId: string,
     readonly timeoutMs: number,
     readonly state: string,
-    /** Who is missing, if that is known. */
+    /** Says that no worker serves the job, if that is known. Replaces the hint for the state. */
     unserved?: string,
   ) {
     super(
@@ -286,17 +322,17 @@ export class TimeoutError extends UmbelError {
 
 function hintFor(state: string): string {
   if (state === 'waiting') {
-    return 'Others are in front of it, or its queue is paused (app.inspect.queues() tells); or no worker serves its queue.';
+    return 'Other jobs are ahead of it, its queue is paused, or no worker serves its queue: check app.inspect.queues().';
   }
   if (state === 'waiting-children') {
-    return 'Some of its steps have not ended: graph() tells which. Is a worker running that serves their queues?';
+    return 'Some of its steps have not ended: graph() shows which. Check that a worker serves their queues.';
   }
-  return 'It goes on; call get() again to wait longer.';
+  return 'The job continues; call get() again to wait longer.';
 }
 
-// What a program has asked for and cannot have: it is to be changed.
+// Mistakes in the program: the code must be changed.
 
-/** An option has a value it cannot have. Thrown where the option is given, before anything is sent. */
+/** An option has an invalid value. Thrown by the function that takes the option, before anything is sent. */
 export class InvalidOptionError extends UmbelError {
   override readonly name = 'InvalidOptionError';
   readonly code = 'INVALID_OPTION';
@@ -317,13 +353,13 @@ export class DuplicateTaskError extends UmbelError {
 
   constructor(readonly task: string) {
     super(
-      `Task "${task}" is already defined in this app. Give one of the two another name; if they are one, define it once, ` +
-        'where its module is loaded: not in a handler or a request, nor in a module that is loaded twice.',
+      `Task "${task}" is already defined in this app. If these are two tasks, rename one. If it is one task, define it once ` +
+        'at the top level of a module: not in a handler or a request, and not in a module that is loaded twice.',
     );
   }
 }
 
-/** A worker received a job for a task that it does not hold a handler for. */
+/** A worker received a job of a task for which it has no handler. */
 export class UnknownTaskError extends UmbelError {
   override readonly name = 'UnknownTaskError';
   readonly code = 'UNKNOWN_TASK';
@@ -333,26 +369,26 @@ export class UnknownTaskError extends UmbelError {
     readonly known: readonly string[],
   ) {
     super(
-      `Task "${escaped(task)}" has no handler in this worker (known: ${listed(known)}). ${meant(task, known)}` +
+      `Task "${escaped(task)}" has no handler in this worker (known: ${listed(known)}). ${suggestion(task, known)}` +
         'Import the module that defines or implements it before starting the worker.',
     );
   }
 }
 
-/** A contract was sent without being bound to an app. */
+/** A contract that is not bound to an app was sent. */
 export class UnboundTaskError extends UmbelError {
   override readonly name = 'UnboundTaskError';
   readonly code = 'UNBOUND_TASK';
 
   constructor(readonly task: string) {
     super(
-      `Task "${task}" is not bound to an app, so there is nowhere to send it. ` +
-        'Define it with app.defineTask(…), or call app.bind(contract) and use what that returns.',
+      `Task "${task}" is not bound to an app, so it cannot be sent. ` +
+        'Define it with app.defineTask(…), or call app.bind(contract) and send the task that it returns.',
     );
   }
 }
 
-/** A composition is needed and `@umbel/canvas`, which makes and plans them, was not imported. */
+/** A workflow is needed, but `@umbel/canvas`, which composes and plans workflows, was not imported. */
 export class CanvasNotLoadedError extends UmbelError {
   override readonly name = 'CanvasNotLoadedError';
   readonly code = 'CANVAS';
@@ -365,7 +401,11 @@ export class CanvasNotLoadedError extends UmbelError {
   }
 }
 
-/** A task's input, result, progress or declared failure does not fit its schema, or JSON would change it. Never retried. */
+/**
+ * A task's input, result, progress or declared failure does not match its schema, or JSON would change it. Never retried.
+ * @example
+ * if (error instanceof ValidationError) for (const { path, message } of error.issues) console.error(path, message);
+ */
 export class ValidationError extends UmbelError {
   override readonly name = 'ValidationError';
   readonly code = 'VALIDATION';
@@ -380,7 +420,7 @@ export class ValidationError extends UmbelError {
   }
 }
 
-/** A call has the idempotency key of an earlier one, and another input. Nothing was sent. */
+/** A call has the idempotency key of an earlier call but a different input. Nothing was sent. */
 export class IdempotencyConflictError extends UmbelError {
   override readonly name = 'IdempotencyConflictError';
   readonly code = 'IDEMPOTENCY_CONFLICT';
@@ -391,13 +431,13 @@ export class IdempotencyConflictError extends UmbelError {
     readonly jobId: string,
   ) {
     super(
-      `Idempotency key ${describe(idempotencyKey)} of ${task === 'run' ? 'a composition' : `task "${task}"`} was used before with another input (job ${jobId}). ` +
-        'Use a key that is made from what makes the call unique.',
+      `Idempotency key ${describe(idempotencyKey)} of ${task === 'run' ? 'a workflow' : `task "${task}"`} was already used with a different input (job ${jobId}). ` +
+        'Build the key from the values that make the call unique.',
     );
   }
 }
 
-/** A call or a worker names a queue that the app does not have, so that nobody would serve it. */
+/** A call or a worker names a queue that the app does not have, so no worker would serve it. */
 export class UnknownQueueError extends UmbelError {
   override readonly name = 'UnknownQueueError';
   readonly code = 'UNKNOWN_QUEUE';
@@ -407,19 +447,21 @@ export class UnknownQueueError extends UmbelError {
     readonly known: readonly string[],
   ) {
     super(
-      `Queue ${describe(queue)} is not one of this app's (${listed(known)}). ${meant(queue, known)}` +
-        'Correct the name, or list it in createApp({ queues }).',
+      `Queue ${describe(queue)} does not exist in this app (known: ${listed(known)}). ${suggestion(queue, known)}` +
+        'Correct the name, or add it to createApp({ queues }).',
     );
   }
 }
 
-/** A package is not installed that only a part of Umbel needs, and which is therefore an optional peer. */
+/** An optional peer package, which only a part of Umbel needs, is not installed. */
 export class MissingPackageError extends UmbelError {
   override readonly name = 'MissingPackageError';
   readonly code = 'MISSING_PACKAGE';
 
   constructor(
+    /** The name of the package. */
     readonly needs: string,
+    /** The feature that needs it. */
     what: string,
     options?: ErrorOptions,
   ) {
@@ -427,7 +469,7 @@ export class MissingPackageError extends UmbelError {
   }
 }
 
-/** A schedule cannot be declared or stored: its name is taken, or its target cannot be sent as it is. */
+/** A schedule cannot be declared or stored: its name is already used, or its target cannot be sent. */
 export class ScheduleError extends UmbelError {
   override readonly name = 'ScheduleError';
   readonly code = 'SCHEDULE';
@@ -441,105 +483,103 @@ export class ScheduleError extends UmbelError {
   }
 }
 
-/** The store holds no schedule of this name. */
+/** The store holds no schedule with this name. */
 export class UnknownScheduleError extends UmbelError {
   override readonly name = 'UnknownScheduleError';
   readonly code = 'UNKNOWN_SCHEDULE';
 
   constructor(readonly schedule: string) {
     super(
-      `The store holds no schedule "${schedule}". If the code declares it, store it with app.schedules.sync(), ` +
+      `Schedule "${schedule}" does not exist in the store. If the code declares it, store it with app.schedules.sync(), ` +
         'or start a worker that declares it.',
     );
   }
 }
 
-function meant(name: string, known: readonly string[]): string {
-  const near = nearest(name, known);
-  return near === undefined ? '' : `Did you mean "${near}"? `;
+function suggestion(name: string, known: readonly string[]): string {
+  const similar = nearest(name, known);
+  return similar === undefined ? '' : `Did you mean "${similar}"? `;
 }
 
-/** Errors as plain data. */
+// The store and the objects that are connected to it.
 
-/** One thing that is wrong with a value. */
-export interface ValidationIssue {
-  /** Where: `input.to`, `result[3].url`. */
-  readonly path: string;
-  /** What was expected and what came, in the schema library's words. */
-  readonly message: string;
-}
-
-/** What of a task is not valid. */
-export type ValidationSubject = 'input' | 'result' | 'progress' | 'failure';
-
-/** An error as it is stored with its job: plain data, readable by every client. */
-export interface ErrorRecord {
-  /** The error's `name`; where its class has left that as the class above it sets it, the name of its class. */
-  readonly name: string;
-  readonly message: string;
-  readonly stack?: string;
-  readonly code?: string | number;
-  /** Of a `ValidationError`, with the next two. */
-  readonly issues?: readonly ValidationIssue[];
-  readonly task?: string;
-  readonly subject?: ValidationSubject;
-  /** Of an `ExpectedFailureError`, with `data`. */
-  readonly failure?: string;
-  readonly data?: unknown;
-  /**
-   * The error's own enumerable data fields, as JSON: up to 8,000 characters of them, without objects of classes. Values of
-   * the task's `sensitive` keys, and of keys that name a credential (`password`, `authorization`, `accessToken` …), are
-   * `'***'`.
-   */
-  readonly fields?: Readonly<Record<string, unknown>>;
-  /** Down to five levels, and thirty errors in all. */
-  readonly cause?: ErrorRecord;
-  /** The first ten errors of an `AggregateError`, or of another error's `errors`. */
-  readonly errors?: readonly ErrorRecord[];
-  /** How many errors of that list were not kept. */
-  readonly omittedErrors?: number;
-}
-
-/** The step of a run that failed first. */
-export interface FailureOrigin {
-  readonly task: string;
-  readonly jobId: string;
-  /** Attempts that were made. */
-  readonly attempts?: number;
-  /** Absent: failed. */
-  readonly state?: 'expired' | 'revoked' | 'skipped';
-  /** Of `chunks`: which of all the inputs its handler failed at. */
-  readonly index?: number;
-  readonly error: ErrorRecord;
-}
-
-// The store, and what is connected to it.
-
-/** A worker or an app was closed, so that what was asked of it cannot happen any more. */
+/** The worker or the app was closed, so it cannot do what was requested. */
 export class ClosedError extends UmbelError {
   override readonly name = 'ClosedError';
   readonly code = 'CLOSED';
 }
 
-/** The store could not be reached. */
+/** The store cannot be reached. */
 export class ConnectionError extends UmbelError {
   override readonly name = 'ConnectionError';
   readonly code = 'CONNECTION';
 }
 
-/** The store is set up so that it may lose jobs. Thrown before a worker takes any. */
+/**
+ * The store refuses Umbel's commands because of its configuration, or its configuration may lose jobs. A worker throws this
+ * before it takes a job.
+ */
 export class StoreConfigurationError extends UmbelError {
   override readonly name = 'StoreConfigurationError';
   readonly code = 'STORE_CONFIGURATION';
 }
 
-/** The store accepted only a part of a run. What it accepted does not run to an end by itself. */
+/** The store accepted only a part of a workflow run. The accepted part cannot complete by itself. */
 export class SubmitError extends UmbelError {
   override readonly name = 'SubmitError';
   readonly code = 'SUBMIT';
 }
 
-/**
- * Every error class of the package. One class for each thing a caller would handle differently; data are fields,
- * `name` is literal, the original error is in `cause`.
- */
+// Errors as plain data.
+
+/** One problem of a value that does not match its schema. */
+export interface ValidationIssue {
+  /** Path to the invalid part, such as `input.to` or `result[3].url`. */
+  readonly path: string;
+  /** Expected and actual value, as described by the schema library. */
+  readonly message: string;
+}
+
+/** The part of a task's data that is not valid. */
+export type ValidationSubject = 'input' | 'result' | 'progress' | 'failure';
+
+/** An error as it is stored with its job: plain data, readable by every client. */
+export interface ErrorRecord {
+  /** The error's `name`, or the name of its class if the class does not set `name` itself. */
+  readonly name: string;
+  readonly message: string;
+  readonly stack?: string;
+  readonly code?: string | number;
+  /** Present for a `ValidationError`, as are `task` and `subject`. */
+  readonly issues?: readonly ValidationIssue[];
+  readonly task?: string;
+  readonly subject?: ValidationSubject;
+  /** Present for an `ExpectedFailureError`, with its `data`. */
+  readonly failure?: string;
+  readonly data?: unknown;
+  /**
+   * The error's own enumerable data fields as JSON, up to 8,000 characters, without class instances. The values of the
+   * task's `sensitive` keys, and of keys that name a credential (`password`, `authorization`, `accessToken` …), are
+   * `'***'`.
+   */
+  readonly fields?: Readonly<Record<string, unknown>>;
+  /** At most five levels deep, and at most thirty errors in total. */
+  readonly cause?: ErrorRecord;
+  /** The first ten errors of an `AggregateError`, or of the `errors` of another error. */
+  readonly errors?: readonly ErrorRecord[];
+  /** Number of errors of that list that were not kept. */
+  readonly omittedErrors?: number;
+}
+
+/** The step of a workflow run that failed first. */
+export interface FailureOrigin {
+  readonly task: string;
+  readonly jobId: string;
+  /** Number of attempts made. */
+  readonly attempts?: number;
+  /** Absent if the step failed. */
+  readonly state?: 'expired' | 'revoked' | 'skipped';
+  /** In `chunks`: the index of the failed input among all inputs, from 0. */
+  readonly index?: number;
+  readonly error: ErrorRecord;
+}

@@ -1,4 +1,4 @@
-/** Where an item of {@link LinkedItems} is. */
+/** One entry of {@link LinkedItems}, by which its item can be removed. */
 export interface Link<T> {
   readonly item: T;
   previous: Link<T> | undefined;
@@ -6,9 +6,9 @@ export interface Link<T> {
 }
 
 /**
- * Items in the order in which they were added, for what comes and goes thousands of times a second. A `Set` makes a new
- * table now and then, and the collector of young objects keeps all that the old one still refers to, and the next
- * tables, until all of the heap is collected; here nothing refers to what was removed.
+ * A doubly linked list in the order of insertion, for items that are added and removed thousands of times a second.
+ * A `Set` replaces its table from time to time, and the old table keeps removed items reachable until a full garbage
+ * collection. This list keeps no reference to a removed item.
  */
 export class LinkedItems<T> implements Iterable<T> {
   #first: Link<T> | undefined;
@@ -26,7 +26,7 @@ export class LinkedItems<T> implements Iterable<T> {
     return link;
   }
 
-  /** Whether it was there. */
+  /** Removes the entry. Returns false if it was not in the list. */
   remove(link: Link<T>): boolean {
     const { previous, next } = link;
     if (previous === undefined && this.#first !== link) return false;
@@ -39,14 +39,14 @@ export class LinkedItems<T> implements Iterable<T> {
     return true;
   }
 
-  /** Where those are that are there now. */
+  /** Returns a copy of the current entries. */
   links(): Link<T>[] {
     const links: Link<T>[] = [];
     for (let link = this.#first; link !== undefined; link = link.next) links.push(link);
     return links;
   }
 
-  /** Those that are there now, whatever is added or removed meanwhile. */
+  /** Iterates over a copy, so the list may change during the iteration. */
   [Symbol.iterator](): Iterator<T> {
     return this.links()
       .map(({ item }) => item)

@@ -1,49 +1,53 @@
-// Not by its name: bundles of ECMAScript modules often begin with lines of their own that import `createRequire`.
+/**
+ * Locates this package at run time, in its own files or inside a bundle, and loads optional peer packages.
+ */
+
+// A namespace import, because bundles of ECMAScript modules often declare `createRequire` themselves.
 import * as nodeModule from 'node:module';
 import { MissingPackageError } from './errors.js';
 
-/** Where this code is: in the files of this package, or in a bundle, whose only file is another one. */
-
-/** In an ECMAScript module. Undefined in a CommonJS bundle, whose `import.meta` is empty. */
+/** Undefined in a CommonJS bundle, where `import.meta` is empty. */
 const url = (import.meta as { readonly url?: string }).url;
 
 /**
- * The file that holds this code: a URL, or a path in a CommonJS bundle. It says from where packages are found, and tells
- * copies of this code apart.
+ * The file that holds this code: a URL, or a path in a CommonJS bundle. Packages are resolved from here, and two loaded
+ * copies of this package differ in it.
  */
 export const OWN_FILE: string =
   url ?? (typeof __filename === 'string' ? __filename : `${process.cwd()}/bundle.js`);
 
-/** Whether `import.meta.url` has no value here, whatever module asks for it. */
+/** True in a CommonJS bundle, where `import.meta.url` is undefined in every module. */
 export const IS_WITHOUT_URL = url === undefined;
 
-/** One that a bundler has left as it was. */
-const OF_PACKAGE = /\/(?:src|dist)\/base\/modules\.[jt]s$/;
+/** Matches the path of this module in the package; a bundle has another path. */
+const PATH_IN_PACKAGE = /\/(?:src|dist)\/base\/modules\.[jt]s$/;
 
-/** A file of this package that was built, by its path below `dist`; undefined in a bundle. */
+/** Returns the URL of a built file of this package, by its path in `dist`; undefined in a bundle. */
 export function builtFile(path: string): URL | undefined {
-  return OF_PACKAGE.test(OWN_FILE) && url !== undefined ? new URL(`../../dist/${path}`, url) : undefined;
+  return PATH_IN_PACKAGE.test(OWN_FILE) && url !== undefined ? new URL(`../../dist/${path}`, url) : undefined;
 }
 
-/** The folder of this package; in a bundle, the file. */
+/** Returns the folder of this package, or the file of the bundle. */
 export function ownLocation(): string {
-  return OWN_FILE.replace(OF_PACKAGE, '');
+  return OWN_FILE.replace(PATH_IN_PACKAGE, '');
 }
 
 /**
- * What a package exports that is an optional peer, at the first use of what needs it. An import would fail before
- * anything could say why.
- * @param bundled What `require` gives, where that is: a bundler finds the package only by a call with its name.
- * @throws {MissingPackageError} if it is not installed.
+ * Returns the exports of an optional peer package. It is loaded at its first use, because a static import would fail
+ * without an explanation.
+ * @param feature Names what needs the package, for the error.
+ * @param loadBundled Calls `require` with the literal name, which is how a bundler finds the package. Returns undefined where
+ * `require` does not exist.
+ * @throws {MissingPackageError} if the package is not installed.
  */
-export function optionalPeer(name: string, what: string, bundled: () => unknown): unknown {
-  const own = bundled();
-  if (own !== undefined) return own;
+export function optionalPeer(name: string, feature: string, loadBundled: () => unknown): unknown {
+  const bundled = loadBundled();
+  if (bundled !== undefined) return bundled;
   try {
     return nodeModule.createRequire(OWN_FILE)(name);
   } catch (cause) {
     const { code } = cause as { code?: unknown };
     if (code !== 'MODULE_NOT_FOUND') throw cause;
-    throw new MissingPackageError(name, what, { cause });
+    throw new MissingPackageError(name, feature, { cause });
   }
 }

@@ -1,9 +1,9 @@
 /**
- * The timers and the clock of the machine, also while a test has faked them: what waits for the store must not stand
- * still with the time that a test replaces.
+ * The machine's timers and clock, even while a test fakes them: waiting for the store must not stop when a test stops
+ * its time.
  *
- * They are read once, when this module is loaded. Node's own modules come first, since fakes replace the globals. Where
- * the timers are faked already, those of `@sinonjs/fake-timers` (which Vitest and Jest use) say what they replaced.
+ * They are read once, when this module is loaded. Node's own modules are preferred, because fakes replace the globals. If
+ * the timers are already faked, the originals come from the fakes of `@sinonjs/fake-timers` (used by Vitest and Jest).
  */
 import { performance as machineTime } from 'node:perf_hooks';
 import timers from 'node:timers';
@@ -16,20 +16,20 @@ type TimerName =
   | 'setImmediate'
   | 'clearImmediate';
 
-/** A function of a faked clock, which keeps the functions that it has replaced under their names. */
+/** A faked timer function. Its clock holds the originals under their names with a `_` before them. */
 interface Faked {
   readonly clock?: Readonly<Record<string, unknown>>;
-  /** Of the older fakes of Jest, which keep nothing. */
+  /** Set by Jest's legacy fake timers, which do not keep the originals. */
   readonly _isMockFunction?: true;
 }
 
-/** Whether it belongs to a fake of `@sinonjs/fake-timers`, or is a mock. */
+/** Returns whether the function is a fake of `@sinonjs/fake-timers` or a Jest mock. */
 export function isFakedTimer(timer: unknown): boolean {
   const { clock, _isMockFunction } = timer as Faked;
   return clock !== undefined || _isMockFunction === true;
 }
 
-/** The names of those that were faked when this module was loaded, and of which no original was to be found. */
+/** Timers that were faked when this module was loaded and whose originals could not be found. */
 export const timersFakedAtLoad: TimerName[] = [];
 
 export const setTimeout = original('setTimeout');
@@ -43,9 +43,9 @@ export const performance = machineTime;
 function original<Name extends TimerName>(name: Name): (typeof timers)[Name] {
   for (const faked of [timers[name], globalThis[name]]) {
     let timer: unknown = faked;
-    // A clock may have been installed over another one.
+    // One fake clock may be installed on top of another.
     while (typeof timer === 'function' && isFakedTimer(timer)) timer = (timer as Faked).clock?.[`_${name}`];
-    if (typeof timer === 'function') return timer as (typeof timers)[Name]; // what stood under this name
+    if (typeof timer === 'function') return timer as (typeof timers)[Name]; // the original of the same name
   }
   timersFakedAtLoad.push(name);
   return timers[name];

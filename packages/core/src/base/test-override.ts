@@ -1,43 +1,52 @@
-/** Lets an app take the calls of another: a test's copy those of the app that the code under test imports. */
+/**
+ * Redirects the calls of one app to another. `@umbel/testing` uses it: code under test imports the real app, and a test
+ * runs it against a test app.
+ */
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-/** Apps that stand in for others, within an asynchronous context. */
-const standIns = new AsyncLocalStorage<ReadonlyMap<object, object>>();
-/** Where the context does not say: the stand-ins of the whole process, the latest last. */
-const open: { original: object; standIn: object }[] = [];
+/** Overrides of the current asynchronous context, by original. */
+const contextOverrides = new AsyncLocalStorage<ReadonlyMap<object, object>>();
+/** Open overrides of the whole process, the latest last. They apply where the context has none. */
+const openOverrides: { original: object; override: object }[] = [];
 
-/** What calls of `original` go to here and now: its stand-in if there is one, else itself. */
+/** Returns the override that receives the calls of `original` in the current context, or `original` if there is none. */
 export function currentFunction<Instance extends object>(original: Instance): Instance {
-  if (open.length === 0) return original;
-  const inContext = standIns.getStore()?.get(original);
+  if (openOverrides.length === 0) return original;
+  const inContext = contextOverrides.getStore()?.get(original);
   const found =
-    open.find(({ standIn }) => standIn === inContext) ??
-    open.findLast((entry) => entry.original === original);
-  return (found?.standIn as Instance | undefined) ?? original; // stand-ins are of their original's class
+    openOverrides.find(({ override }) => override === inContext) ??
+    openOverrides.findLast((entry) => entry.original === original);
+  return (found?.override as Instance | undefined) ?? original; // an override has the class of its original
 }
 
-/** Lets `standIn` take the calls of `original` until it is closed. */
-export function testOverrideFor(original: object, standIn: object) {
-  const entry = { original, standIn };
+/** Redirects the calls of `original` to `override` until the returned handle is closed. */
+export function testOverrideFor(original: object, override: object) {
+  const entry = { original, override };
   const context = (): ReadonlyMap<object, object> => {
-    const here = standIns.getStore();
-    // Each attempt of a test's worker comes by, and the worker is in the context already.
-    return here?.get(original) === standIn ? here : new Map([...(here ?? []), [original, standIn]]);
+    const current = contextOverrides.getStore();
+    // Every attempt of a test's worker calls this, and most run in the right context already.
+    return current?.get(original) === override
+      ? current
+      : new Map([...(current ?? []), [original, override]]);
   };
-  open.push(entry);
+  openOverrides.push(entry);
   return {
-    /** Runs `fn` with the stand-in, whatever others are open. */
-    run: <T>(fn: () => T): T => standIns.run(context(), fn),
-    /** The same for all that follows in the present asynchronous context. */
-    enter: (): void => standIns.enterWith(context()),
+    /** Runs `fn` with this override, even if a later override is open. */
+    run: <T>(fn: () => T): T => contextOverrides.run(context(), fn),
+    /** Applies this override to the rest of the current asynchronous context. */
+    enter: (): void => contextOverrides.enterWith(context()),
     close: (): void => {
-      const index = open.indexOf(entry);
-      if (index >= 0) open.splice(index, 1);
+      const index = openOverrides.indexOf(entry);
+      if (index >= 0) openOverrides.splice(index, 1);
     },
   };
 }
 
-/** What Umbel writes to: `console`, pino and most loggers fit. */
+/**
+ * Receives Umbel's log messages. `console`, pino and most other loggers fit.
+ * @example
+ * const app = createApp({ name: 'shop', logger: pino() });
+ */
 export interface Logger {
   info(message: string): void;
   warn(message: string): void;

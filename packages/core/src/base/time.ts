@@ -1,17 +1,18 @@
+/** The clock that all code of this package uses, and durations as options take them. */
 import ms from 'ms';
 import { InvalidOptionError } from './errors.js';
 
-/** The only source of time in this package, so that tests can run on a clock of their own. */
+/** The only source of time in this package, so that tests can replace it with virtual time. */
 export interface Clock {
   /** Milliseconds since 1970. */
   now(): number;
-  /** Calls `run` once, `ms` milliseconds from now; the answer is for `clearTimeout`. */
+  /** Calls `run` once after `ms` milliseconds. Returns a handle for `clearTimeout`. */
   setTimeout(run: () => void, ms: number): unknown;
-  /** The same for a limit on work that goes on meanwhile: who sets it does not wait for it. */
+  /** Sets a timer that limits running work. Unlike after `setTimeout`, virtual time does not regard the caller as waiting. */
   setDeadline(run: () => void, ms: number): unknown;
-  /** The same for upkeep that nobody waits for: it keeps no process alive, and no test lets time pass for it. */
+  /** Sets a timer for maintenance. It does not keep the process alive, and virtual time does not advance to reach it. */
   setBackground(run: () => void, ms: number): unknown;
-  /** Of any kind. */
+  /** Clears a timer of any of the three kinds. */
   clearTimeout(handle: unknown): void;
 }
 
@@ -24,8 +25,8 @@ export const systemClock: Clock = {
   clearTimeout: (handle) => (handle as LongTimer | undefined)?.clear(),
 };
 
-/** Node fires a timer at once that is set for longer than this, 24.8 days. */
-const LONGEST_MS = 2 ** 31 - 1;
+/** Node fires a timer immediately if it is set for longer than this (24.8 days). */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 class LongTimer {
   readonly #isBackground: boolean;
@@ -41,11 +42,11 @@ class LongTimer {
   }
 
   #start(run: () => void, ms: number): NodeJS.Timeout {
-    const isLast = ms <= LONGEST_MS;
+    const isLast = ms <= MAX_TIMER_MS;
     const next = () => {
-      this.#timer = this.#start(run, ms - LONGEST_MS);
+      this.#timer = this.#start(run, ms - MAX_TIMER_MS);
     };
-    const timer = setTimeout(isLast ? run : next, isLast ? ms : LONGEST_MS);
+    const timer = setTimeout(isLast ? run : next, isLast ? ms : MAX_TIMER_MS);
     return this.#isBackground ? timer.unref() : timer;
   }
 }
@@ -54,8 +55,8 @@ class LongTimer {
 export type Duration = number | `${number}${'' | ' '}${'ms' | 's' | 'm' | 'h' | 'd' | 'w'}`;
 
 /**
- * Milliseconds in a duration, zero or more.
- * @throws {InvalidOptionError} naming `option` if the text cannot be read, or the time is negative or not finite.
+ * Returns the milliseconds of a duration, zero or more.
+ * @throws {InvalidOptionError} for `option`, if the text is not a duration, or the time is negative or not finite.
  */
 export function durationMs(duration: Duration, option: string): number {
   const value = typeof duration === 'number' ? duration : parse(duration);
@@ -71,5 +72,5 @@ export function durationMs(duration: Duration, option: string): number {
 
 function parse(text: string): number | undefined {
   if (typeof text !== 'string' || text === '') return undefined;
-  return ms(text as ms.StringValue) as number | undefined; // its types leave out that other text gives undefined
+  return ms(text as ms.StringValue) as number | undefined; // `ms` returns undefined for other text; its types omit that
 }

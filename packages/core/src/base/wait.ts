@@ -1,6 +1,6 @@
 /**
- * Abort signals that any number of places listen to. Node prints `MaxListenersExceededWarning` at the eleventh listener
- * of a signal, although waiting for twelve results with one signal, or sleeping twelve times, leaks nothing.
+ * Waiting that can be cancelled: abort signals with any number of listeners, pauses that can be ended early, and waits
+ * that end with an error.
  */
 import { setMaxListeners } from 'node:events';
 import { type Link, LinkedItems } from './linked-list.js';
@@ -8,10 +8,13 @@ import { clearTimeout, setTimeout } from './real-timers.js';
 
 type Listener = (reason: unknown) => void;
 
-/** The listeners of each signal. The signal itself has one, while there are any. */
+/**
+ * The listeners of each signal. The signal itself gets only one listener for all of them: Node prints a
+ * `MaxListenersExceededWarning` at the eleventh, although waiting for twelve results with one signal leaks nothing.
+ */
 const listenersOf = new WeakMap<AbortSignal, LinkedItems<Listener>>();
 
-/** A controller whose signal is handed to code that may add as many listeners as it likes. */
+/** Creates a controller whose signal may have any number of listeners without a warning of Node. */
 export function createAbortController(): AbortController {
   const controller = new AbortController();
   setMaxListeners(0, controller.signal);
@@ -19,8 +22,8 @@ export function createAbortController(): AbortController {
 }
 
 /**
- * Calls `listener` once, with the reason, when the signal aborts; at once if it has aborted. Returns a function that
- * removes the listener. Adds one event listener to the signal for all of them.
+ * Calls `listener` once, with the reason, when the signal aborts; immediately if it is already aborted. Returns a function
+ * that removes the listener.
  */
 export function onAbort(signal: AbortSignal, listener: Listener): () => void {
   if (signal.aborted) {
@@ -44,32 +47,30 @@ function listenTo(signal: AbortSignal): LinkedItems<Listener> {
 }
 
 function fanOut({ target }: Event): void {
-  const signal = target as AbortSignal; // what `listenTo` has added this to
+  const signal = target as AbortSignal; // `listenTo` adds this listener to signals only
   const listeners = listenersOf.get(signal);
   listenersOf.delete(signal);
   for (const listener of listeners ?? []) listener(signal.reason);
 }
 
-// The parts of waiting: what ends a pause early, what ends a wait as a whole, and how an iteration ends by a signal.
-
-/** Rings once or more; a wait ends at the first ring, also at one that came before, or after a time. */
+/** A pause that ends after a time or at the first `ring()`, including one that came before the pause began. */
 export class WakeUp {
-  #rung = false;
+  #isRung = false;
   #wake: (() => void) | undefined;
   readonly #holdsProcess: boolean;
 
-  /** `holdsProcess`: whether a wait keeps the process alive. */
+  /** @param holdsProcess Whether a pause keeps the process alive. */
   constructor(holdsProcess = true) {
     this.#holdsProcess = holdsProcess;
   }
 
   ring(): void {
-    this.#rung = true;
+    this.#isRung = true;
     this.#wake?.();
   }
 
   async wait(ms: number): Promise<void> {
-    if (!this.#rung) {
+    if (!this.#isRung) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, ms);
         if (!this.#holdsProcess) timer.unref();
@@ -79,13 +80,14 @@ export class WakeUp {
         };
       });
     }
-    this.#rung = false;
+    this.#isRung = false;
   }
 }
 
 /**
- * Ends whatever is raced with it, with the first error it is given. Unlike `Promise.race` with one promise, it keeps
- * nothing of races that are over: a wait may last for hours and look at the store every few seconds.
+ * A wait that can be ended with an error, which rejects every promise that is raced with it. Unlike `Promise.race` with one
+ * long-lived promise, it keeps no reference to finished races: a wait may last for hours and query the store every few
+ * seconds.
  */
 export class CancellableWait {
   #reason: { readonly error: unknown } | undefined;
@@ -95,20 +97,21 @@ export class CancellableWait {
     return this.#reason !== undefined;
   }
 
+  /** Ends the wait with this error; only the first error counts. */
   with(error: unknown): void {
     this.#reason ??= { error };
     for (const reject of this.#racing) reject(error);
   }
 
-  /** Ends with the signal; gives a function that calls that off. */
+  /** Ends the wait when the signal aborts. Returns a function that removes the listener. */
   on(signal: AbortSignal | undefined): () => void {
     if (signal === undefined) return () => {};
     return onAbort(signal, (error) => this.with(error));
   }
 
-  /** @throws what it was ended with, if that is first. */
+  /** Settles as `promise` does. @throws the error that ends the wait, if that happens first. */
   race<T>(promise: Promise<T>): Promise<T> {
-    promise.catch(() => {}); // an answer that comes too late
+    promise.catch(() => {}); // it may reject after the race is over
     if (this.#reason !== undefined) return Promise.reject(this.#reason.error);
     return new Promise((resolve, reject) => {
       this.#racing.add(reject);
@@ -118,8 +121,8 @@ export class CancellableWait {
 }
 
 /**
- * The values until the signal is aborted: then an iteration ends as if its reader had left it, and gives no further value.
- * Whoever aborts it knows why, and a reader that has gone, such as a browser, is no error.
+ * Yields the values until the signal is aborted, then returns without an error: the caller that aborts knows the reason,
+ * and a reader that has disconnected, such as a browser, is not a failure.
  */
 export function untilAborted<T>(
   values: AsyncGenerator<T, void> | Iterable<T>,

@@ -1,5 +1,9 @@
-/** The stored form of a job: versioned, plain JSON, readable by any BullMQ client. See docs/architecture.md. */
+/**
+ * The stored form of a job: versioned plain JSON that every BullMQ client can read. This module writes it, and checks it
+ * when it is read. See docs/architecture.md.
+ */
 
+import { isListOf, isText, isTime, isTrue } from '../base/checks.js';
 import { CorruptJobError, type ErrorRecord, type FailureOrigin } from '../base/errors.js';
 import { isPlainObject } from '../base/text.js';
 import { sanitize } from '../codec/masking.js';
@@ -15,27 +19,19 @@ import {
 } from './job-tree.js';
 import { isScheduleRecord, isSlotsRecord, type ScheduleRecord, type SlotsRecord } from './schedule-record.js';
 import { isSharedOptions, type NormalizedOptions, type SharedOptions } from './shared-options.js';
-import {
-  isCallbacks,
-  isExpansion,
-  isFed,
-  isJoinRule,
-  isKey,
-  isNode,
-  isSource,
-  isText,
-} from './tree-checks.js';
+import { isCallbacks, isExpansion, isFed, isJoinRule, isKey, isNode, isSource } from './tree-checks.js';
 
-// The spans that a job's span is linked to: of the steps whose results it took.
+// Trace links.
 
+/** The spans to which the span of a job is linked: those of the steps whose results it received. */
 export interface TraceLinks {
-  /** Each as a `traceparent`; the first `MAX_LINKS` of them. */
+  /** The first `MAX_LINKS` spans, each as a `traceparent`. */
   readonly traces: readonly string[];
-  /** How many there were. */
+  /** The number of all spans. */
   readonly count: number;
 }
 
-/** As many as OpenTelemetry's SDKs keep of one span, by default. */
+/** The number of links that OpenTelemetry's SDKs keep per span by default. */
 export const MAX_LINKS = 128;
 
 export const NO_LINKS: TraceLinks = { traces: [], count: 0 };
@@ -50,7 +46,7 @@ export function isTraceLinks(value: unknown): boolean {
   return value.traces.length <= MAX_LINKS && value.traces.every(isTraceparent);
 }
 
-/** The tree with links on each of its jobs that waits for no other, and so takes what the tree is given. */
+/** Returns the tree with links on each job without children, because those receive the input of the tree. */
 export function withTraceLinks(root: JobNode, links: TraceLinks | undefined): JobNode {
   if (links === undefined || links.count === 0) return root;
   return foldTree<JobNode>(root, (node, children = []) =>
@@ -60,108 +56,108 @@ export function withTraceLinks(root: JobNode, links: TraceLinks | undefined): Jo
 
 const VERSION = 1;
 
-/** What is stored as a job's data. */
+/** The data of a stored job. Moments are milliseconds since 1970. */
 export interface Envelope {
-  /** Version of this form; its presence tells Umbel's jobs from others. */
+  /** Version of this form. A job without it was not added by Umbel. */
   readonly umbel: typeof VERSION;
-  /** The whole input, or the keys that are bound when `after` brings the rest. */
+  /** The whole input, or its bound keys if `after` supplies the rest. */
   readonly input?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Labels to search and revoke by. */
   readonly tags?: readonly string[];
-  /** A name for people. */
+  /** The `displayName`. */
   readonly label?: string;
-  /** Longest time of an attempt, in milliseconds. */
+  /** Maximum duration of an attempt, in milliseconds. */
   readonly timeout?: number;
-  /** The job never starts after this moment, in milliseconds since 1970. */
+  /** The job does not start after this moment. */
   readonly expires?: number;
-  /** The sender's idempotency key, and a digest of the input that came with it. */
+  /** The sender's idempotency key, and a digest of the input that was sent with it. */
   readonly key?: string;
   readonly digest?: string;
-  /** Calls that are the same are added from when this one has started. */
+  /** Equal calls may be added again when this one has started. */
   readonly uniqueUntilStarted?: true;
-  /** When the first of the calls was sent whose place this one takes, in milliseconds since 1970. */
+  /** Moment at which the first of the debounced calls was sent, which this call replaces. */
   readonly debouncedSince?: number;
-  /** The result is not to be stored. */
+  /** The result is not stored. */
   readonly ignoreResult?: true;
-  /** The job whose handler sent this one, and the first of all above it. */
+  /** The job whose handler sent this one, and the topmost job above that. */
   readonly parent?: string;
   readonly root?: string;
-  /** When the job was revoked, in milliseconds since 1970: it does not start any more. */
+  /** Moment at which the job was revoked. It does not start after that. */
   readonly revoked?: number;
-  /** Of a run: the tags whose jobs were revoked. */
+  /** In the job of a run: the tags whose jobs were revoked. */
   readonly revokedTags?: readonly string[];
-  /** The run this job is a step of. */
+  /** The run that this job belongs to. */
   readonly run?: string;
-  /** The run only carries the callbacks of this one call. */
+  /** The run exists only for the callbacks of this one call. */
   readonly alone?: true;
-  /** Which earlier steps bring the rest of the input. */
+  /** The earlier steps that supply the rest of the input. */
   readonly after?: Source;
-  /** The key that takes what the earlier steps bring; absent: their keys are merged under the bound ones. */
+  /** The key that receives the value of the earlier steps. Absent: its keys are merged below the bound keys. */
   readonly into?: string;
-  /** Inputs that the job takes in turn, and the place of the first among those of the whole. */
+  /** Inputs that the job processes one after the other, and the index of the first among all inputs. */
   readonly items?: readonly unknown[];
   readonly offset?: number;
-  /** A fan-out's members, or a fallback's other step. */
+  /** The members that a fan-out adds, or the other step of a fallback. */
   readonly expand?: Expansion;
-  /** When a join has its result. */
+  /** Decides when a join has its result. */
   readonly join?: JoinRule;
-  /** What a handler has put in its job's place: its value is the job's result. */
+  /** The replacement that the handler chose with `ctx.replace`: its value is the job's result. */
   readonly replacement?: JobNode;
-  /** What stands in the job's place has been added: if it is gone, it is lost. */
+  /** The replacement has been added, so if it is missing, it was lost. */
   readonly replaced?: true;
-  /** How often the handler was run anew, with other input, after it had put something in its job's place. */
+  /** Number of times the handler ran again with another input after it had replaced the job. */
   readonly epoch?: number;
-  /** The handler has added to its group, or was about to. */
+  /** The handler has called `ctx.addToGroup`, or was about to. */
   readonly adds?: true;
-  /** Of a feed: what its sender has added, or why it stopped. */
+  /** In a feed job: the members that its sender has added, or the reason why the sender stopped. */
   readonly fed?: Fed;
-  /** The chain of the job had ended early: its handler did not run. */
+  /** The chain of this job ended early, so the handler did not run. */
   readonly skipped?: true;
-  /** What to send once this job has its result or its failure. */
+  /** Callbacks to send when this job has its result or has failed. */
   readonly callbacks?: Callbacks;
-  /** Why the job failed for good. */
+  /** The failure, if the job failed for good. */
   readonly failure?: FailureOrigin;
   /** Starts whose worker ended before the handler did. */
   readonly lost?: LostStarts;
-  /** When the job was queued again after it had failed, in milliseconds since 1970, and which replay it was. */
+  /** The last replay: its moment and its token. */
   readonly replayed?: { readonly at: number; readonly token: string };
-  /** Of the job of a schedule: what it is, and how far it has come. */
+  /** In the job of a schedule: its declaration and its state. */
   readonly schedule?: ScheduleRecord;
   readonly slots?: SlotsRecord;
-  /** Of a traced step: the span of its last attempt, as a `traceparent`, for whoever takes its result. */
+  /** In a traced step: the span of its last attempt as a `traceparent`, for jobs that receive its result. */
   readonly trace?: string;
-  /** The spans of those whose results it was added with, where tasks are traced. */
+  /** In a traced job: the spans of the steps whose results it was added with. */
   readonly links?: TraceLinks;
-  /** The options of the workflow, for what the handler adds to it. */
+  /** The options of the workflow, for jobs that the handler adds to it. */
   readonly shared?: SharedOptions;
 }
 
 /** Starts of a job whose worker ended before the handler did. */
 export interface LostStarts {
-  /** When they were noticed, in milliseconds since 1970. */
+  /** Moments at which the losses were noticed. */
   readonly at: readonly number[];
-  /** The same losses in full. Older versions store the times only. */
+  /** The same losses with all details. Older versions store only the moments. */
   readonly losses?: readonly LostStart[];
   /**
-   * The last start whose handler was called: its number, how often the store had put the job back by then, and whether no
-   * other job is started in its process meanwhile.
+   * The last start that called the handler: its number, the number of stalls before it, and whether its process starts no
+   * other job at the same time.
    */
   readonly begun?: { readonly start: number; readonly stalls: number; readonly alone?: true };
-  /** The number of a start that was lost although its worker lives. */
+  /** The number of a start that was lost although its worker is alive. */
   readonly spared?: number;
-  /** Those for which the job was failed as poison. They do not count when it is queued again. */
+  /** The losses for which the job failed as a poison job. They do not count after a replay. */
   readonly fatal?: readonly number[];
 }
 
 export interface LostStart {
   readonly at: number;
-  /** Counted from 1; 0 if it is not known. */
+  /** Counted from 1; 0 if unknown. */
   readonly start: number;
+  /** The job was the only one that ran in its process. */
   readonly alone?: true;
 }
 
-/** What the sender of a large group has added. */
+/** The progress of a large group's sender: the members it has added, or the error that stopped it. */
 export type Fed = { readonly count: number; readonly sliced?: true } | { readonly error: ErrorRecord };
 
 export type EnvelopeContent = Omit<Envelope, 'umbel'>;
@@ -170,23 +166,22 @@ export function encodeEnvelope(content: EnvelopeContent, more?: EnvelopeContent)
   return { umbel: VERSION, ...content, ...more };
 }
 
-/** Whether a stored job's data was written by Umbel, whatever its version. */
+/** Returns whether the data of a stored job was written by any version of Umbel. */
 export function isEnvelope(data: unknown): boolean {
   return isPlainObject(data) && data.umbel !== undefined;
 }
 
-/** The key of what stands in for data that cannot be read. */
+/** The key of the reason in the substitute for unreadable data. */
 const BROKEN = 'umbel:broken';
 
-/** Stands in for data that cannot be read, so that the job is handled as one of Umbel's that cannot be run. */
+/** Returns a substitute for unreadable data. `decodeEnvelope` throws a `CorruptJobError` with the reason for it. */
 export function brokenData(reason: string): object {
   return { umbel: 0, [BROKEN]: reason };
 }
 
 /**
- * A stored job's data, checked as far as this package relies on it.
- * @throws {CorruptJobError} if it is not Umbel's, of a version that this package does not read, or a field is not what
- * this package writes.
+ * Checks the data of a stored job, as far as this package relies on it, and returns it.
+ * @throws {CorruptJobError} if another program wrote it, its version is not supported, or a field is invalid.
  */
 export function decodeEnvelope(jobId: string, data: unknown): Envelope {
   if (!isPlainObject(data) || data.umbel === undefined) {
@@ -211,10 +206,10 @@ export function decodeEnvelope(jobId: string, data: unknown): Envelope {
       throw new CorruptJobError(jobId, `its field "${field}" is not ${kind.words}`);
     }
   }
-  return data as unknown as Envelope; // every field that it has was checked
+  return data as unknown as Envelope; // every present field was checked
 }
 
-/** What can be read of the data of one of Umbel's jobs, of whatever version: fields of another kind are left out. */
+/** Returns the readable fields of a job's data of any version. Invalid fields are omitted. */
 export function readEnvelope(data: Envelope): Omit<Envelope, 'failure'> {
   const fields = Object.entries(data).filter(
     ([field, value]) =>
@@ -223,28 +218,27 @@ export function readEnvelope(data: Envelope): Omit<Envelope, 'failure'> {
       sanitize(value) === undefined &&
       (KINDS.get(field)?.holds(value) ?? true),
   );
-  return Object.fromEntries(fields) as unknown as Envelope; // every field that it has was checked
+  return Object.fromEntries(fields) as unknown as Envelope; // every present field was checked
 }
 
+/** A check of a field, and the words for it in errors. */
 interface Kind {
   readonly words: string;
   readonly holds: (value: unknown) => boolean;
 }
 
-/** What a `Date` can be, in milliseconds since 1970. */
-const MAX_TIME = 8.64e15;
-
 const TEXT: Kind = { words: 'text', holds: isText };
 const TEXTS: Kind = {
   words: 'a list of text',
-  holds: (value) => Array.isArray(value) && value.every(isText),
+  holds: isListOf(isText),
 };
 const MOMENT: Kind = {
   words: 'a moment in milliseconds',
-  holds: (value) => typeof value === 'number' && Math.abs(value) <= MAX_TIME,
+  holds: isTime,
 };
+const TRUE: Kind = { words: 'true', holds: isTrue };
 
-/** What the fields are, but for the inputs, which its task's schema describes, and the failure, which no worker reads. */
+/** The checks of all fields except inputs, which the task's schema checks, and `failure`, which no worker reads. */
 const KINDS: ReadonlyMap<string, Kind> = new Map<
   Exclude<keyof EnvelopeContent, 'input' | 'items' | 'failure'>,
   Kind
@@ -258,9 +252,9 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['expires', MOMENT],
   ['key', TEXT],
   ['digest', TEXT],
-  ['uniqueUntilStarted', { words: 'true', holds: (value) => value === true }],
+  ['uniqueUntilStarted', TRUE],
   ['debouncedSince', MOMENT],
-  ['ignoreResult', { words: 'true', holds: (value) => value === true }],
+  ['ignoreResult', TRUE],
   ['parent', TEXT],
   ['root', TEXT],
   ['revoked', MOMENT],
@@ -271,20 +265,20 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['revokedTags', TEXTS],
   ['offset', { words: 'a number', holds: (value) => Number.isSafeInteger(value) }],
   ['join', { words: 'the rule of a join', holds: isJoinRule }],
-  ['replacement', { words: 'what stands in the place of a job', holds: isNode }],
-  ['fed', { words: 'what a sender has added', holds: isFed }],
-  ['skipped', { words: 'true', holds: (value) => value === true }],
-  ['expand', { words: 'what a fan-out adds', holds: isExpansion }],
-  ['lost', { words: 'what is known of lost starts', holds: isLostStarts }],
+  ['replacement', { words: 'the replacement of a job', holds: isNode }],
+  ['fed', { words: 'a number of added members, or an error', holds: isFed }],
+  ['skipped', TRUE],
+  ['expand', { words: 'the expansion of a fan-out', holds: isExpansion }],
+  ['lost', { words: 'a record of lost starts', holds: isLostStarts }],
   ['replayed', { words: 'a moment and a token', holds: isReplayed }],
   ['schedule', { words: 'a schedule', holds: isScheduleRecord }],
-  ['slots', { words: 'what is known of the slots of a schedule', holds: isSlotsRecord }],
-  ['callbacks', { words: 'lists of what is to be sent', holds: isCallbacks }],
+  ['slots', { words: 'the state of a schedule', holds: isSlotsRecord }],
+  ['callbacks', { words: 'lists of callbacks', holds: isCallbacks }],
   ['trace', { words: 'a traceparent', holds: isTraceparent }],
   ['links', { words: 'a list of traceparents and their number', holds: isTraceLinks }],
-  ['replaced', { words: 'true', holds: (value) => value === true }],
+  ['replaced', TRUE],
   ['epoch', { words: 'a whole number', holds: (value) => Number.isSafeInteger(value) && Number(value) > 0 }],
-  ['adds', { words: 'true', holds: (value) => value === true }],
+  ['adds', TRUE],
   ['shared', { words: 'options of a workflow', holds: isSharedOptions }],
 ]);
 
@@ -310,27 +304,28 @@ function isTexts(value: unknown): boolean {
   return isPlainObject(value) && Object.values(value).every(isText);
 }
 
-// Members of a large group, which its sender adds one slice after the other once the run is stored.
+// Large groups.
 
+/** The members of a large group, which its sender adds slice by slice after the run is stored. */
 export interface MemberStream {
-  /** The path of the job that stands for the members while they are added. */
+  /** The path of the feed job, which represents the members while they are added. */
   readonly feed: string;
   /** The path of the group. */
   readonly list: string;
   /** The job that waits for the members. */
   readonly parent: Parent;
-  /** It looks at each member itself. */
+  /** The parent inspects every member itself, so there are no slice jobs. */
   readonly unsliced?: true;
-  /** The members, planned, as they are read. */
+  /** Yields the planned members as their inputs are read. */
   readonly members: () => AsyncIterable<JobNode>;
-  /** The same at once. Absent: they are read as they are sent. */
+  /** Yields the planned members synchronously. Absent: their inputs are read while the members are sent. */
   readonly listed?: () => Iterable<JobNode>;
 }
 
-/** After this long without a sign of life from the sender, the feed starts, and fails. */
+/** If the sender does not report within this time, the feed job starts and fails. */
 export const STREAM_LEASE_MS = 60_000;
 
-/** A feed has nothing to try again: its sender is there or not. */
+/** A feed job is not retried: it starts only when its sender has disappeared. */
 export const STREAM_OPTIONS: NormalizedOptions = {
   ...INTERNAL_OPTIONS,
   retry: { attempts: 1, backoff: 'fixed', delayMs: 0, maxMs: 0, jitter: false },

@@ -1,38 +1,38 @@
 /**
- * Paths tell a job's place in its run, and are a part of its id:
+ * Ids of jobs, and the paths in them. A path is the position of a job in its run, and the last part of its id:
  *
- * | path   | is                                                                  |
- * | ------ | ------------------------------------------------------------------- |
- * | `p-2`  | the third step of the chain at `p`; the last step is at `p` itself  |
- * | `p.3`  | the fourth member of the group at `p`                               |
- * | `p/1`  | the second slice of the members of a large group at `p`             |
- * | `p.3!` | what tells a join with a rule of its own how that member has ended    |
- * | `p^`   | what stands inside of the job at `p`: of callbacks, a fallback, flat |
- * | `p~`   | what the handler of the job at `p` has put in its place             |
- * | `p~2`  | the same of its second run, with another input                      |
- * | `p.3+…+0=2f…` | what a job at `p.3…` has added first to the group at `p`, see `added.ts` |
+ * | path          | job                                                                              |
+ * | ------------- | -------------------------------------------------------------------------------- |
+ * | `p-2`         | third step of the chain at `p`; the last step has the path `p`                   |
+ * | `p.3`         | fourth member of the group at `p`                                                |
+ * | `p/1`         | second slice of the members of a large group at `p`                              |
+ * | `p.3!`        | probe: reports the outcome of that member to a join with a rule                  |
+ * | `p^`          | job that is wrapped by the job at `p`: a call with callbacks, of a fallback, flat |
+ * | `p~`          | replacement of the job at `p`                                                    |
+ * | `p~2`         | replacement after the second run of the handler, with another input              |
+ * | `p.3+…+0=2f…` | first member that a job at `p.3…` added to the group at `p`, see workflow/added-members.ts |
  *
- * Ids come from the store, where anybody may have written them, so reading one takes a time in proportion to its length.
+ * Ids come from the store, where anybody may have written them, so every function here takes time linear in their length.
  */
 
-/** The chain of which the job at this path is a step that others follow; undefined if it is not. */
+/** Returns the path of the chain in which further steps follow the job at this path; undefined if there is none. */
 export function chainOf(path: string): string | undefined {
   const outer = withoutInside(path);
   const step = /-\d+$/.exec(outer);
   return step === null ? undefined : outer.slice(0, step.index);
 }
 
-/** Whether the job at `path` belongs to a step of the chain; that of the last step itself stands for the whole chain. */
+/** Returns whether the job at `path` belongs to a step of the chain. The chain's own path, that of the last step, does not. */
 export function isWithin(chain: string, path: string): boolean {
   return path.startsWith(`${chain}-`) || isInside(chain, path);
 }
 
-/** Whether the job at `path` is what the one at `place` wraps, or what was put in its place, or a part of that. */
-export function isInside(place: string, path: string): boolean {
-  return path.startsWith(`${place}^`) || path.startsWith(`${place}~`);
+/** Returns whether the job at `path` belongs to the wrapped job or the replacement of the job at `outer`. */
+export function isInside(outer: string, path: string): boolean {
+  return path.startsWith(`${outer}^`) || path.startsWith(`${outer}~`);
 }
 
-/** The innermost group that the job at `path` is in, and its member there; undefined outside of groups. */
+/** Returns the innermost group that contains the job at `path`, and the job's member; undefined outside of groups. */
 export function memberOf(path: string): { group: string; member: string } | undefined {
   const dot = path.lastIndexOf('.');
   const [index] = /^\d+/.exec(path.slice(dot + 1)) ?? [];
@@ -41,15 +41,15 @@ export function memberOf(path: string): { group: string; member: string } | unde
   return { group, member: `${group}.${index}` };
 }
 
-/** The end of the path of an added member, behind that of the job that has added it; see `added.ts`. */
+/** The last part of the path of an added member, after the path of the job that added it. See workflow/added-members.ts. */
 export const ADDED_SUFFIX = /^(\d+)(?:_(\d+))?(?:=([0-9a-f]+))?$/;
 
-/** The path of what the handler of the job at this path puts in its place, after it was run anew so often. */
+/** Returns the path of the replacement of a job. @param epoch See `Envelope.epoch`. */
 export function replacementAt(path: string, epoch = 0): string {
   return epoch === 0 ? `${path}~` : `${path}~${epoch + 1}`;
 }
 
-/** The id of the job that has added the one with this id to its group; undefined if none has. */
+/** Returns the id of the job that added the job with this id to its group; undefined if it was not added by a handler. */
 export function adderIn(id: string): string | undefined {
   const last = id.lastIndexOf('+');
   if (last < 0 || !ADDED_SUFFIX.test(id.slice(last + 1))) return undefined;
@@ -61,7 +61,7 @@ export function adderIn(id: string): string | undefined {
   return undefined;
 }
 
-/** The path without what wraps the job at its place, or is put in its place. */
+/** Returns the path without the suffixes for wrapped jobs and replacements. */
 function withoutInside(path: string): string {
   let end = path.length;
   for (;;) {
@@ -75,22 +75,22 @@ function withoutInside(path: string): string {
   }
 }
 
-function isDigit(sign: string | undefined): boolean {
-  return sign !== undefined && sign >= '0' && sign <= '9';
+function isDigit(character: string | undefined): boolean {
+  return character !== undefined && character >= '0' && character <= '9';
 }
 
-function isLetter(sign: string | undefined): boolean {
-  return sign !== undefined && sign >= 'a' && sign <= 'z';
+function isLetter(character: string | undefined): boolean {
+  return character !== undefined && character >= 'a' && character <= 'z';
 }
 
-/** The path of the job with this id in its run. */
+/** Returns the path of a job of this run. */
 export function pathOf(run: string, id: string): string {
   return id === run ? '' : id.slice(run.length + 1);
 }
 
-/** Ids that callers give: the keys of a queue stand beside those of its jobs, and no id may name one of them. */
+// Ids that callers pass. A queue's own keys have the same prefix as those of its jobs, so no id may name one of them.
 
-/** What BullMQ keeps of a queue, beside its jobs. */
+/** Suffixes of the keys that BullMQ keeps for a queue. */
 const QUEUE_KEYS: ReadonlySet<string> = new Set([
   ...[
     'active',
@@ -106,13 +106,14 @@ const QUEUE_KEYS: ReadonlySet<string> = new Set([
   ...['de', 'events', 'id', 'limiter', 'marker', 'meta', 'metrics', 'pc', 'repeat', 'stalled-check'],
 ]);
 
-/** What BullMQ keeps of a job, or of other things in a queue, under a key of several parts. */
-const PARTS = /^(?:de|metrics):|^repeat:[^:]*$|:(?:dependencies|failed|lock|logs|processed|unsuccessful)$/;
+/** Suffixes with several parts, which BullMQ keeps for jobs and other records of a queue. */
+const COMPOUND_KEY =
+  /^(?:de|metrics):|^repeat:[^:]*$|:(?:dependencies|failed|lock|logs|processed|unsuccessful)$/;
 
-/** Long enough for the ids of deeply nested runs; longer ones are no ids of jobs. */
+/** Long enough for the ids of deeply nested runs. */
 const MAX_LENGTH = 10_000;
 
-/** Whether a job can have this id. */
+/** Returns whether a job can have this id. */
 export function isJobId(id: string): boolean {
-  return id.length > 0 && id.length <= MAX_LENGTH && !QUEUE_KEYS.has(id) && !PARTS.test(id);
+  return id.length > 0 && id.length <= MAX_LENGTH && !QUEUE_KEYS.has(id) && !COMPOUND_KEY.test(id);
 }

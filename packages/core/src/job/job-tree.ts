@@ -1,81 +1,80 @@
 /**
- * A run as a tree of jobs, in plain data: what `@umbel/canvas` plans and what a worker executes. A job waits for its
+ * The job tree: a workflow run as plain data. `@umbel/canvas` plans it, and workers execute it. A job waits for its
  * children; the last child to end releases it (a BullMQ flow).
  */
-
 import type { Sealer } from '../codec/codecs.js';
 import type { TraceLinks } from './envelope.js';
 import type { NormalizedOptions, SharedOptions } from './shared-options.js';
 
-/** The queue of the jobs that Umbel adds between a user's tasks. Every worker serves it. */
+/** The queue of internal jobs, which Umbel adds to run workflows and schedules. Every worker serves it. */
 export const INTERNAL_QUEUE = 'umbel';
 
-/** Names of the jobs in the internal queue. No task can have such a name: it holds a `:`. */
+/** Names of the internal jobs. They contain a `:`, which no task name can. */
 export const INTERNAL_JOB = {
-  /** The root of a run: its result is the run's result. */
+  /** The root of a run. Its result is the result of the run. */
   run: 'umbel:run',
-  /** Gives what its steps give: a group as one list or record, a step with callbacks, a flat list. */
+  /** Collects the results of its steps: of a group as one list or record, of a step with callbacks, or of a flat list. */
   collect: 'umbel:collect',
-  /** Adds what is known only once an earlier step has given its result, below the job that waits for it. */
+  /** Adds the jobs that depend on the result of an earlier step, below the job that waits for them. */
   fanOut: 'umbel:fan-out',
-  /** Stands for the members of a group that its sender is still adding. */
+  /** Represents the members of a group while its sender adds them. */
   feed: 'umbel:feed',
-  /** Some members of a large group. */
+  /** Waits for some members of a large group. */
   slice: 'umbel:slice',
-  /** Tells a join at once how a member has ended. */
+  /** Reports the outcome of a member to a join immediately. */
   probe: 'umbel:probe',
-  /** Gives what a step gives, or another one if it fails. */
+  /** Returns the result of a step, or of another step if the first fails. */
   fallback: 'umbel:fallback',
-  /** Fires the slots of a schedule, and goes back to wait for the next one. */
+  /** Sends the jobs of a schedule, and then waits for its next occurrence. */
   schedule: 'umbel:schedule',
 } as const;
 
-/** Whether a job is the root of a run. */
+/** Returns whether a job is the root of a run. */
 export function isRunJob(queue: string, name: string | undefined): boolean {
   return queue === INTERNAL_QUEUE && name === INTERNAL_JOB.run;
 }
 
-/** Internal jobs only read and add, and are safe to repeat: an outage must not end a run. */
+/** Internal jobs are retried, so that an outage does not end a run. They only read and add jobs, so repeating is safe. */
 export const INTERNAL_OPTIONS: NormalizedOptions = {
   retry: { attempts: 12, backoff: 'exponential', delayMs: 50, maxMs: 86_400_000, jitter: true },
 };
 
-/** What a job takes from those it waits for; ids are paths within the run. */
+/** The value that a job receives from the jobs it waits for. Jobs are identified by their paths in the run. */
 export type Source = (StepSource | ListSource | RecordSource) & {
-  /** The job has its whole input already, and only waits. */
+  /** The job has its whole input already and only waits. */
   readonly ignored?: true;
-  /** The value, a list of lists, as one list. */
+  /** The value is a list of lists, which is flattened to one list. */
   readonly flat?: true;
 };
 
 /** The result of one job. */
 interface StepSource {
   readonly step: string;
-  /** The fan-out that adds it, or gives its own value on instead. */
+  /** The fan-out that adds the step, or passes its own value on instead. */
   readonly via?: string;
 }
 
 interface MembersSource {
   /** The fan-out or the feed that adds the members. */
   readonly via?: string;
-  /** Members may fail: the value holds a `StepOutcome` of each. */
+  /** Members may fail: the value has a `StepOutcome` for each. */
   readonly settled?: true;
 }
 
 /** The results of the jobs `<list>.0`, `<list>.1` …, in that order. */
 export interface ListSource extends MembersSource {
   readonly list: string;
-  /** The index of the first one. Absent: 0. */
+  /** The index of the first member. Absent: 0. */
   readonly first?: number;
-  /** Absent: as many as `via` says. */
+  /** Absent: `via` supplies the number. */
   readonly count?: number;
-  /** The members are below jobs `<list>/0`, `<list>/1` …, `SLICE` of them below each. */
+  /** The members are below the jobs `<list>/0`, `<list>/1` …, `SLICE` below each. */
   readonly sliced?: true;
-  /** Each of the members gives a list of results. */
+  /** Each member returns a list of results. */
   readonly chunked?: true;
 }
 
-/** The results of the jobs `<record>.0` …, under the keys in that order. */
+/** The results of the jobs `<record>.0`, `<record>.1` …, under `keys` in that order. */
 export interface RecordSource extends MembersSource {
   readonly record: string;
   readonly keys: readonly string[];
@@ -83,36 +82,36 @@ export interface RecordSource extends MembersSource {
 }
 
 /**
- * Members of a large group that are added in one transaction, and stand below one job. A transaction blocks Redis as
- * long as it runs, some 50 µs a job. A part of the stored form: the paths of slices follow from it.
+ * Number of members of a large group that are added in one transaction, below one slice job. A transaction blocks Redis for
+ * about 50 µs per job. This number is a part of the stored form, because the paths of slices depend on it.
  */
 export const SLICE = 50;
 
-/** When a join has its result before all its members have ended. */
+/** Decides when a join has its result before all members have ended. */
 export interface JoinRule {
-  /** So many members have to succeed; their results are the value. Absent: all of them. */
+  /** Number of members that must succeed; their results are the value. Absent: all. */
   readonly need?: number;
-  /** The value is the one result that is needed, and not a list. */
+  /** The value is the single result, not a list. */
   readonly single?: true;
-  /** Members that have not started are skipped once the outcome is certain. */
+  /** Members that have not started are skipped when the outcome is certain. */
   readonly cancel?: true;
-  /** With `cancel`: those that run are given up as well. */
+  /** With `cancel`: running members are given up as well. */
   readonly abort?: true;
 }
 
-/** The job that others are added below. */
+/** A job below which others are added. */
 export interface Parent {
   readonly path: string;
   readonly queue: string;
 }
 
-/** What a fan-out job adds below `parent`, once it has its value. */
+/** The jobs that a fan-out adds below `parent` when it has its value. */
 export type Expansion = { readonly parent: Parent } & (
   | {
       readonly members: readonly JobNode[];
-      /** The group, if it has slices, and the index of the first of these members in it. */
+      /** For a group with slices: its path, and the index of the first of these members. */
       readonly slice?: { readonly list: string; readonly first: number };
-      /** It gives its value on. */
+      /** The fan-out passes its value on. */
       readonly passes?: true;
     }
   | EachExpansion
@@ -120,47 +119,47 @@ export type Expansion = { readonly parent: Parent } & (
   | WhenExpansion
 );
 
-/** One member for each item of the value. */
+/** Adds one member for each item of the value. */
 export interface EachExpansion {
-  /** Planned at `<list>.*`. */
+  /** The node of a member, planned at the path `<list>.*`. */
   readonly each: JobNode;
   readonly list: string;
-  /** Each item is a row, whose values go under these keys. */
+  /** Each item is a row, whose values become an object with these keys. */
   readonly keys?: readonly string[];
-  /** Items in one job. */
+  /** Number of items in one job. */
   readonly chunkSize?: number;
 }
 
-/** The case that the value names. */
+/** Adds the case that the value's property `key` names. */
 export interface MatchExpansion {
   readonly key: string;
   readonly cases: Readonly<Record<string, JobNode>>;
 }
 
-/** One of two, by a condition on the value or by the result of a step. */
+/** Adds one of two nodes, selected by a condition on the value or by the result of a step. */
 export interface WhenExpansion {
   readonly condition?: Condition;
-  /** The step that gives true or false, and the fan-out that has the value. */
+  /** The step that returns true or false, and the fan-out that has the value. */
   readonly tested?: { readonly step: string; readonly value: string };
   readonly onTrue: JobNode;
-  /** Absent: the value itself. */
+  /** Absent: the value is passed on. */
   readonly onFalse?: JobNode;
 }
 
-/** What values have to be, by key. */
+/** The expected values by key. */
 export type Condition = Readonly<Record<string, unknown>>;
 
-/** Calls and compositions that are sent after a job, each with an id made from the job's: sending twice changes nothing. */
+/** Calls and workflows that are sent after a job. Their ids are derived from the job's, so sending twice has no effect. */
 export interface Callbacks {
-  /** With the result. */
+  /** Sent with the result. */
   readonly success?: readonly JobNode[];
-  /** With a `FailureRecord`. */
+  /** Sent with a `FailureRecord`. */
   readonly failure?: readonly JobNode[];
-  /** With a `StepOutcome`. */
+  /** Sent with a `StepOutcome`. */
   readonly always?: readonly JobNode[];
 }
 
-/** What is stored with a job of a run beside its place in it; see `Envelope`. */
+/** Further fields of a job's envelope; see `Envelope`. */
 interface NodeContent {
   readonly key?: string;
   readonly digest?: string;
@@ -174,7 +173,7 @@ interface NodeContent {
   readonly shared?: SharedOptions;
 }
 
-/** One job of a run, with the jobs it waits for. */
+/** One job of a run, with the jobs that it waits for. */
 export interface JobNode {
   /** Unique in the run, and empty for its root; the job's id is `<run id>.<path>`. */
   readonly path: string;
@@ -182,38 +181,38 @@ export interface JobNode {
   readonly name: string;
   readonly queue: string;
   readonly options?: NormalizedOptions;
-  /** What is stored with the job beside its place in the run. */
+  /** Further fields of the job's envelope. */
   readonly content?: NodeContent;
-  /** The whole input, or the bound part of it. */
+  /** The whole input, or its bound keys. */
   readonly input?: unknown;
   readonly into?: string;
   readonly after?: Source;
   readonly expand?: Expansion;
   readonly join?: JoinRule;
   readonly callbacks?: Callbacks;
-  /** Inputs that one job takes in turn, and the place of the first among those of the whole. */
+  /** Inputs that the job processes one after the other, and the index of the first among all inputs. */
   readonly items?: readonly unknown[];
   readonly offset?: number;
-  /** Its parent goes on waiting for the others if it fails. */
+  /** If it fails, its parent continues to wait for the others. */
   readonly mayFail?: true;
-  /** Takes what the run, or the fan-out that adds it, is given. Only on a node without `after`. */
+  /** Receives the input of the run, or of the fan-out that adds it. Only on a node without `after`. */
   readonly open?: true;
   readonly children?: readonly JobNode[];
 }
 
-/** The id of a run's job. BullMQ allows no `:` in ids and none that are whole numbers. */
+/** Returns the id of a job of a run. BullMQ does not allow a `:` in an id, or an id that is a whole number. */
 export function jobIdOf(run: string, path: string): string {
   return path === '' ? run : `${run}.${path}`;
 }
 
-/** The id of a callback: of its job, or of its run if it is a composition. */
+/** Returns the id of a callback's job, or of its run if the callback is a workflow. */
 export function callbackId(job: string, kind: keyof Callbacks, index: number): string {
   return `${job}-${kind}-${index}`;
 }
 
-// Going through trees of jobs. A long chain is a deep tree, so nothing here calls itself for a child.
+// Traversal. It is not recursive, because a long chain is a deep tree.
 
-/** The jobs of a tree, each after those it waits for. What a fan-out may add is not among them. */
+/** Yields the jobs of a tree, each after its children. Jobs that a fan-out may add are not included. */
 export function* jobsOf(root: JobNode): Generator<JobNode> {
   const above: { node: JobNode; next: number }[] = [];
   let current = { node: root, next: 0 };
@@ -233,8 +232,8 @@ export function* jobsOf(root: JobNode): Generator<JobNode> {
 }
 
 /**
- * What `make` makes of the root. It is called for each job, with what it has made of those that the job waits for:
- * undefined if the job has no list of them.
+ * Folds a tree from its leaves to its root. `make` is called for each job with the values it returned for the job's
+ * children, or undefined if the job has no `children`.
  */
 export function foldTree<T>(root: JobNode, make: (node: JobNode, children: T[] | undefined) => T): T {
   const above: { node: JobNode; made: T[] }[] = [];
@@ -247,17 +246,17 @@ export function foldTree<T>(root: JobNode, make: (node: JobNode, children: T[] |
       current = { node: child, made: [] };
       continue;
     }
-    const own = make(node, node.children && made);
+    const value = make(node, node.children && made);
     const parent = above.pop();
-    if (parent === undefined) return own;
-    parent.made.push(own);
+    if (parent === undefined) return value;
+    parent.made.push(value);
     current = parent;
   }
 }
 
-// The nodes that a fan-out may add, whatever it is that decides about them.
+// The nodes of an expansion, for all four kinds.
 
-/** The nodes of an expansion, in an order of their own. */
+/** Returns the nodes that an expansion may add, in a fixed order. */
 export function nodesOf(expansion: Expansion): readonly JobNode[] {
   if ('members' in expansion) return expansion.members;
   if ('each' in expansion) return [expansion.each];
@@ -265,11 +264,11 @@ export function nodesOf(expansion: Expansion): readonly JobNode[] {
   return expansion.onFalse === undefined ? [expansion.onTrue] : [expansion.onTrue, expansion.onFalse];
 }
 
-/** The expansion with other nodes in the places of its own. */
+/** Returns the expansion with its nodes replaced, in the order of `nodesOf`. */
 export function withNodes<E extends Expansion>(expansion: E, nodes: readonly JobNode[]): E {
   const at = (index: number): JobNode => {
     const node = nodes[index];
-    if (node === undefined) throw new RangeError('an expansion has as many nodes as before');
+    if (node === undefined) throw new RangeError('Bug in Umbel: an expansion must keep its number of nodes');
     return node;
   };
   if ('members' in expansion) return { ...expansion, members: nodes };
@@ -281,7 +280,7 @@ export function withNodes<E extends Expansion>(expansion: E, nodes: readonly Job
   return { ...expansion, onTrue: at(0), ...(expansion.onFalse !== undefined && { onFalse: at(1) }) };
 }
 
-/** The tree planned at the path `from`, as if it were planned at `to`. */
+/** Returns the tree that was planned at the path `from` with the paths it would have if it were planned at `to`. */
 export function relocated(node: JobNode, from: string, to: string): JobNode {
   const moved = (path: string) => (path.startsWith(from) ? `${to}${path.slice(from.length)}` : path);
   const movedTree = (root: JobNode): JobNode =>
@@ -304,27 +303,27 @@ export function relocated(node: JobNode, from: string, to: string): JobNode {
   };
   const movedExpansion = (expansion: Expansion): Expansion => {
     const parent = { ...expansion.parent, path: moved(expansion.parent.path) };
-    const own = withNodes({ ...expansion, parent }, nodesOf(expansion).map(movedTree));
-    if ('each' in own) return { ...own, list: moved(own.list) };
-    if ('members' in own && own.slice !== undefined)
-      return { ...own, slice: { ...own.slice, list: moved(own.slice.list) } };
-    if (!('onTrue' in own) || own.tested === undefined) return own;
-    return { ...own, tested: { step: moved(own.tested.step), value: moved(own.tested.value) } };
+    const result = withNodes({ ...expansion, parent }, nodesOf(expansion).map(movedTree));
+    if ('each' in result) return { ...result, list: moved(result.list) };
+    if ('members' in result && result.slice !== undefined)
+      return { ...result, slice: { ...result.slice, list: moved(result.slice.list) } };
+    if (!('onTrue' in result) || result.tested === undefined) return result;
+    return { ...result, tested: { step: moved(result.tested.step), value: moved(result.tested.value) } };
   };
   return movedTree(node);
 }
 
-// The inputs of a run's jobs through the app's codecs: each is bound to the id of its job.
+// Encoding of inputs by the app's codecs. Each encoded input is bound to the id of its job.
 
 type Change = (value: unknown, id: string, task: string) => Promise<unknown>;
 
-/** The tree with its inputs as they are stored. */
+/** Returns the tree with encoded inputs. */
 export function sealTree(sealer: Sealer, run: string, node: JobNode): JobNode | Promise<JobNode> {
   if (!sealer.isActive) return node;
   return changed(run, node, (value, id, task) => sealer.seal(value, { subject: 'input', id, task }));
 }
 
-/** The tree with its inputs as they were before `sealTree`. */
+/** Returns the tree with decoded inputs. */
 export function openTree(sealer: Sealer, run: string, node: JobNode): Promise<JobNode> {
   return changed(run, node, (value, id, task) => sealer.open(value, { subject: 'input', id, task }));
 }
@@ -332,18 +331,18 @@ export function openTree(sealer: Sealer, run: string, node: JobNode): Promise<Jo
 async function changed(run: string, root: JobNode, change: Change): Promise<JobNode> {
   const parts = Array.from(
     jobsOf(root),
-    async (node) => [node, await changedParts(run, node, change)] as const,
+    async (node) => [node, await changedFields(run, node, change)] as const,
   );
-  const own = new Map(await Promise.all(parts));
+  const changes = new Map(await Promise.all(parts));
   return foldTree<JobNode>(root, (node, children) => ({
     ...node,
-    ...own.get(node),
+    ...changes.get(node),
     ...(children !== undefined && { children }),
   }));
 }
 
-/** What changes in a job itself. */
-async function changedParts(run: string, node: JobNode, change: Change): Promise<Partial<JobNode>> {
+/** Returns the changed fields of one job. */
+async function changedFields(run: string, node: JobNode, change: Change): Promise<Partial<JobNode>> {
   const { input, items, expand, callbacks } = node;
   const id = jobIdOf(run, node.path);
   const all = (nodes: readonly JobNode[]) => Promise.all(nodes.map((next) => changed(run, next, change)));
@@ -364,7 +363,7 @@ async function changedCallbacks(id: string, callbacks: Callbacks, change: Change
   return Object.fromEntries(await Promise.all(entries)) as Callbacks;
 }
 
-/** The tags that the jobs of a tree bear, also those that are not added yet. */
+/** Returns the tags of all jobs of a tree, including those that a fan-out may add. */
 export function tagsOf(root: JobNode, found = new Set<string>()): Set<string> {
   for (const { options, expand } of jobsOf(root)) {
     for (const tag of options?.tags ?? []) found.add(tag);

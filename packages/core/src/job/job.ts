@@ -1,57 +1,56 @@
+/** Jobs as workers and the store exchange them: references, running jobs, and outcomes of attempts. */
 import type { Envelope, EnvelopeContent } from './envelope.js';
 import type { NormalizedRetry } from './shared-options.js';
 
-/** A job that a worker has claimed, as the rest of the package sees it. */
+/** A job that a worker has claimed. `store/held-job.ts` implements it. */
 export interface ActiveJob {
   readonly id: string;
   readonly name: string;
   readonly queue: string;
-  /** As stored; not yet checked. */
+  /** The stored data, not yet checked. */
   readonly data: unknown;
   /** Counted from 1. */
   readonly attempt: number;
-  /** How often it was claimed, this time included; also by workers that have died. */
+  /** Number of claims by any worker, including this one and those of workers that died. */
   readonly starts: number;
-  /** How often the store has put it back because its worker did not renew its lock. */
+  /** Number of times the store put the job back because its worker did not renew the lock. */
   readonly stalls: number;
-  /** As it was sent; absent if the sender gave none. */
+  /** The retry options with which the job was sent, if any. */
   readonly retry: NormalizedRetry | undefined;
   readonly priority: number | undefined;
-  /** When it was sent, in milliseconds since 1970. */
+  /** Moment at which the job was sent, in milliseconds since 1970. */
   readonly enqueuedAt: number;
-  /** How long it was to wait then before its first attempt, in milliseconds. */
+  /** Delay before the first attempt with which the job was sent, in milliseconds. */
   readonly delayMs: number;
   /** Aborted when the attempt is given up. */
   readonly signal: AbortSignal;
-  /** Ends the attempt with an error, whatever its handler does; also aborts its signal. */
+  /** Ends the attempt with an error, even if its handler continues, and aborts its signal. */
   giveUp(reason: Error): void;
-  /** Calls `listener` when the attempt is given up, after those that were given before. */
+  /** Calls `listener` when the attempt is given up, after the listeners that were added before. */
   onGiveUp(listener: GiveUpListener): void;
-  /** Ends that: what the listener was to end has ended. */
+  /** Removes the listener. */
   offGiveUp(listener: GiveUpListener): void;
-  /** Calls `listener` when the job's outcome is stored, or it is this worker's no more. */
+  /** Calls `listener` when the job's outcome is stored, or the job no longer belongs to this worker. */
   onceStored(listener: () => void): void;
-  /**
-   * Decides, if the job is lost while its worker lives, whether the loss counts all the same. Without it, it does not
-   * (`lost-starts.ts`).
-   */
+  /** Sets whether the loss of this job counts although its worker is alive. By default it does not (see worker/poison.ts). */
   chargeLossIf(isCharged: () => boolean): void;
-  /** False once the store has said that no child is pending. */
+  /** False when the store has reported that no child is pending. */
   readonly mayHavePendingChildren: boolean;
-  /** How often it was to wait for children, since it was claimed, and the store had none to wait for. */
+  /** Number of waits for children since the claim that the store refused because no child was pending. */
   readonly refusedWaits: number;
-  /** Results of the children that completed, by job id, as stored. */
+  /** Returns the stored results of the completed children, by job id. */
   childResults(): Promise<ReadonlyMap<string, unknown>>;
-  /** The children that failed. */
+  /** Returns the failed children. */
   failedChildren(): Promise<readonly FailedChild[]>;
-  /** The queues of those children that either answer has told of, by their ids. */
+  /** The queues of the children that `childResults` and `failedChildren` have returned, by job id. */
   readonly endedChildren: ReadonlyMap<string, string>;
-  /** Adds to what is stored with the job. To be called before its outcome is committed. */
+  /** Adds fields to the stored data. Must be called before the outcome is committed. */
   save(content: Partial<EnvelopeContent>): Promise<void>;
-  /** Lets calls be added that are the same as this one. */
+  /** Ends deduplication: equal calls may be added again. */
   endUniqueness(): Promise<void>;
   /**
-   * The same of what depends on what is stored by now. `change` may be called more than once; undefined changes nothing.
+   * Adds fields that depend on the stored data. `change` may be called more than once; if it returns undefined, nothing
+   * changes.
    */
   change(change: (content: Envelope) => Partial<EnvelopeContent> | undefined): Promise<void>;
   updateProgress(value: unknown): Promise<void>;
@@ -63,40 +62,40 @@ export type GiveUpListener = (reason: Error) => void;
 export interface FailedChild {
   readonly id: string;
   readonly queue: string;
-  /** The message of its error. */
+  /** The error message. */
   readonly reason: string;
 }
 
-/** What is shown of an error in the store, to whatever program looks at it. */
+/** The part of an error that BullMQ's own fields show to every program. */
 export interface ShownError {
-  /** Of its class. */
+  /** The name of its class. */
   readonly name: string;
   readonly message: string;
   readonly stack: string | undefined;
 }
 
-/** How an attempt ended, for whoever commits it. */
+/** The outcome of an attempt, which the store commits. */
 export type AttemptOutcome =
-  /** With a result, as it is to be stored. */
+  /** The attempt has a result, in its stored form. */
   | { readonly kind: 'completed'; readonly value: unknown }
-  /** Another attempt follows. */
+  /** The attempt failed, and another one follows. */
   | { readonly kind: 'retry'; readonly delayMs: number; readonly error: ShownError }
-  /** No other attempt follows. `isUpstream` where a job has failed that it waited for, and its handler did not run. */
+  /** The job failed. `isUpstream`: a job that it waited for has failed, so the handler did not run. */
   | { readonly kind: 'failed'; readonly error: ShownError; readonly isUpstream?: true }
-  /** It waits for its children; if more than `seen` of them have failed by then, it is started again. */
+  /** The job waits for its children. If more than `seen` of them have failed already, it is started again. */
   | { readonly kind: 'waiting'; readonly seen?: number }
-  /** It was taken by another worker, whose run of it counts. */
+  /** The job belongs to another worker, whose attempt counts. */
   | { readonly kind: 'lost' }
-  /** Not attempted at all: it goes back to its queue, for a while, and is not charged. */
+  /** The job was not attempted: it returns to its queue with a delay, and no attempt is counted. */
   | { readonly kind: 'returned'; readonly delayMs: number };
 
-/** Where a job is. */
+/** Identifies a job in the store. */
 export interface JobRef {
   readonly queue: string;
   readonly id: string;
 }
 
-/** A job whose record the store holds in a form that BullMQ cannot read. */
+/** A job whose stored record BullMQ cannot read. */
 export interface UnreadableJob {
   readonly id: string;
   readonly queue: string;

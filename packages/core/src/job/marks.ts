@@ -1,6 +1,6 @@
+/** Stored results with a meaning for workflows: the early end of a chain, a reference to a long list, a value passed on. */
 import { isPlainObject } from '../base/text.js';
 import { LEFT_OUT, MEMBERS, PASSED, STOPPED } from '../codec/json.js';
-/** Stored results that are not a task's own: an early end of a chain, a list too long to copy, a value given on. */
 import type { Source } from './job-tree.js';
 import { isSource } from './tree-checks.js';
 
@@ -13,7 +13,7 @@ export interface Stopped {
   readonly value: unknown;
 }
 
-/** Stands for the results of a large group, which are read from its members. */
+/** A reference to the results of a large group, which are read from its members. */
 export interface MembersReference {
   readonly [MEMBERS]: Source;
 }
@@ -26,7 +26,7 @@ export function isStopped(value: unknown): value is Stopped {
   return isPlainObject(value) && typeof value[STOPPED] === 'string';
 }
 
-/** The chain that ended early. */
+/** Returns the path of the chain that ended early. */
 export function stoppedChain(mark: Stopped): string {
   return mark[STOPPED];
 }
@@ -35,18 +35,18 @@ export function membersReference(source: Source): MembersReference {
   return { [MEMBERS]: source };
 }
 
-/** Where the results are, if the value stands for those of a large group. */
+/** Returns the source of the results, if the value is a reference to those of a large group. */
 export function referredMembers(value: unknown): Source | undefined {
   const members = isPlainObject(value) ? value[MEMBERS] : undefined;
-  return isSource(members) && isSliced(members as Source) ? (members as Source) : undefined; // which was checked
+  return isSource(members) && isSliced(members as Source) ? (members as Source) : undefined; // checked by `isSource`
 }
 
-/** Only the members of slices are read together; of others, each would be looked for, however many are said to be. */
+/** Only members in slices are read in bulk. Others would be read one by one, and a forged count could be huge. */
 function isSliced(source: Source): boolean {
   return !('step' in source) && source.sliced === true;
 }
 
-/** The result of a fan-out that adds nothing and gives its own value on. */
+/** Returns the result of a fan-out that adds no job and passes its value on. */
 export function passedOn(value: unknown): object {
   return { [PASSED]: value === undefined ? [] : [value] };
 }
@@ -55,10 +55,10 @@ export function isPassedOn(value: unknown): boolean {
   return isPlainObject(value) && Array.isArray(value[PASSED]);
 }
 
-/** The value that a fan-out has given on. */
+/** Returns the value that a fan-out passed on. */
 export function passedValue(mark: unknown): unknown {
-  const given = isPlainObject(mark) ? mark[PASSED] : undefined;
-  return Array.isArray(given) ? given[0] : undefined;
+  const passed = isPlainObject(mark) ? mark[PASSED] : undefined;
+  return Array.isArray(passed) ? passed[0] : undefined;
 }
 
 /** Longer results are not copied into events: as many bytes as one part of a stream in Redis has. */

@@ -1,20 +1,21 @@
-/** Marks on what is added to a run that was revoked, or to a part of it that is not needed any more. */
+/** Revocation marks on jobs that are added to a run after it, or a part of it, was revoked or became unnecessary. */
 import type { JobRef } from './job.js';
 import { foldTree, type JobNode, jobIdOf } from './job-tree.js';
 
-/** What of a run was revoked. */
+/** The revoked part of a run. */
 export interface Revoked {
   readonly all: boolean;
-  /** It is not needed any more, rather than unwanted. */
+  /** The jobs are skipped because their result is no longer needed; nobody revoked them. */
   readonly skipped?: true;
+  /** The tags whose jobs were revoked. */
   readonly tags: readonly string[];
 }
 
 export const NOTHING_REVOKED: Revoked = { all: false, tags: [] };
 
-/** What looks for marks, and sets them. */
-interface Marks {
-  revokedOf(place: JobRef): Promise<Revoked | undefined>;
+/** The part of the store that reads and sets marks. */
+interface MarkStore {
+  revokedOf(job: JobRef): Promise<Revoked | undefined>;
   revoke(
     queue: string,
     id: string,
@@ -26,16 +27,16 @@ export function isAny({ all, tags }: Revoked): boolean {
   return all || tags.length > 0;
 }
 
-/** Whether what is known by now was known before. */
+/** Returns whether two readings of the marks are equal. Marks are only ever added, so counting the tags is enough. */
 export function isSame(known: Revoked, before: Revoked): boolean {
   return known.all === before.all && known.tags.length === before.tags.length;
 }
 
-/** The marks that hold for whatever one job adds: those of the run, and those of the job itself. */
-export async function revocationOf(store: Marks, places: readonly JobRef[]): Promise<Revoked> {
-  const found = await Promise.all(places.map((place) => store.revokedOf(place)));
+/** Returns the union of the marks of several jobs: for a job that adds others, those of its run and its own. */
+export async function revocationOf(store: MarkStore, jobs: readonly JobRef[]): Promise<Revoked> {
+  const found = await Promise.all(jobs.map((job) => store.revokedOf(job)));
   const marks = found.map((each) => each ?? NOTHING_REVOKED);
-  // What is unwanted is that, also where it is not needed either.
+  // Revoked takes precedence over skipped.
   const whole = marks.find(({ all, skipped }) => all && !skipped) ?? marks.find(({ all }) => all);
   return {
     all: whole !== undefined,
@@ -44,7 +45,7 @@ export async function revocationOf(store: Marks, places: readonly JobRef[]): Pro
   };
 }
 
-/** The tree with a mark on what was revoked. */
+/** Returns the tree with marks on the revoked jobs. */
 export function markedTree(root: JobNode, { all, skipped, tags }: Revoked, now: number): JobNode {
   return foldTree<JobNode>(root, (node, children) => {
     const isRevoked = all || node.options?.tags?.some((tag) => tags.includes(tag)) === true;
@@ -57,9 +58,9 @@ export function markedTree(root: JobNode, { all, skipped, tags }: Revoked, now: 
   });
 }
 
-/** Marks what was added without the marks that hold for it. */
+/** Marks jobs that were added without the marks that apply to them. */
 export async function markAdded(
-  store: Marks,
+  store: MarkStore,
   run: string,
   added: readonly JobNode[],
   { all, skipped, tags }: Revoked,

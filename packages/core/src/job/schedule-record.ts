@@ -1,71 +1,73 @@
-/** The stored form of a schedule: what it is, and how far it has come. */
+/** The stored form of a schedule: its declaration and its state, with their checks. Moments are milliseconds since 1970. */
+
+import { absentOr, type Check, isListOf, isMoment, isOneOf, isText, isWithin } from '../base/checks.js';
 import type { ErrorRecord } from '../base/errors.js';
 import { isPlainObject } from '../base/text.js';
 import { isDay, isDayOfYear, isTimeZone } from '../timing/calendar.js';
 import { cronFault } from '../timing/cron.js';
 import { type CatchUp, MAX_CATCH_UP, MAX_EVERY_MS, MIN_EVERY_MS, type Timing } from '../timing/timing.js';
 import type { JobNode } from './job-tree.js';
-import { isNode, isText } from './tree-checks.js';
+import { isNode } from './tree-checks.js';
 
-/** What a schedule is: written by whoever declares, pauses, resumes or removes it. Moments in milliseconds since 1970. */
+/** The declaration of a schedule, written by programs that declare, pause, resume or remove it. */
 export interface ScheduleRecord {
   readonly name: string;
   readonly timing: Timing;
   readonly catchUp: CatchUp;
   readonly overlap: Overlap;
-  /** Of all that its declaration says: another one has another digest. */
+  /** A hash of the whole declaration, to recognise changes. */
   readonly digest: string;
-  /** Who has declared it. */
+  /** Origin of the declaration. */
   readonly source: 'code';
-  /** Slots up to this moment are none. */
+  /** Only occurrences after this moment count. */
   readonly since: number;
   readonly paused?: number;
-  /** It is to be removed by the worker that holds it. */
+  /** The worker that holds the schedule's job must remove it. */
   readonly removed?: number;
-  /** What is sent at each slot, its inputs as they are stored. */
+  /** The job tree that is sent at each occurrence, with encoded inputs. */
   readonly target: JobNode;
 }
 
-/** How far a schedule has come: written by the worker that fires its slots. */
+/** The state of a schedule, written by the worker that sends its jobs. */
 export interface SlotsRecord {
-  /** The last slot that was fired or skipped. */
+  /** The last occurrence that was fired or skipped. */
   readonly last?: number;
-  /** Slots that wait for a run to end. */
+  /** Occurrences that wait for an earlier run to end. */
   readonly waiting?: readonly number[];
   /** Runs that may not have ended. */
   readonly open?: readonly OpenRun[];
-  /** The latest first. */
+  /** The latest runs, newest first. */
   readonly runs?: readonly RunRecord[];
 }
 
 export interface OpenRun {
   readonly id: string;
   readonly queue: string;
-  /** When it was sent. */
+  /** Moment at which it was sent. */
   readonly at: number;
 }
 
-/** What became of a slot. */
+/** The outcome of an occurrence. A stored `slot` is its moment. */
 export interface RunRecord {
   readonly slot: number;
   readonly at: number;
   readonly outcome: 'fired' | 'skipped' | 'failed';
-  /** Of one that was fired. */
+  /** The job or the run that was sent, if the occurrence was fired. */
   readonly id?: string;
   readonly queue?: string;
-  /** It was fired by hand; its slot is the moment. */
+  /** It was fired by a call, and `slot` is the moment of the call. */
   readonly manual?: true;
-  /** Of those that were skipped: why, and how many in turn, of which this is the latest. */
+  /** If occurrences were skipped: the reason, and the number of consecutive ones, of which this is the latest. */
   readonly reason?: 'missed' | 'overlap';
   readonly count?: number;
-  /** Why it could not be sent; as its inputs are stored. */
+  /** The error, encoded as inputs are, if the target could not be sent. */
   readonly error?: ErrorRecord;
 }
 
-/** Runs that are kept with a schedule. */
+/** Number of runs that are kept with a schedule. */
 const KEPT_RUNS = 20;
 
-/** What was noted, with more of it. A worker that was thought dead may note the same again. */
+/** Returns the state with further records. A worker that lost the job may record an occurrence twice. */
 export function noted(
   { runs = [], open = [], ...rest }: SlotsRecord,
   more: {
@@ -102,27 +104,6 @@ function withRun(runs: readonly RunRecord[], run: RunRecord): readonly RunRecord
   return [{ ...run, count: (latest.count ?? 1) + (run.count ?? 1) }, ...earlier];
 }
 
-type Check = (value: unknown) => boolean;
-
-const MAX_TIME = 8.64e15;
-const isMoment: Check = (value) => Number.isSafeInteger(value) && Math.abs(Number(value)) <= MAX_TIME;
-const absentOr =
-  (check: Check): Check =>
-  (value) =>
-    value === undefined || check(value);
-const isOneOf =
-  (...known: readonly string[]): Check =>
-  (value) =>
-    known.includes(value as string);
-const isListOf =
-  (check: Check, max: number): Check =>
-  (value) =>
-    Array.isArray(value) && value.length <= max && value.every(check);
-const isWithin =
-  (min: number, max: number): Check =>
-  (value) =>
-    Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max;
-
 const isRange: Check = (value) => isPlainObject(value) && isDay(value.from) && isDay(value.to);
 
 const isExcept: Check = (value) =>
@@ -131,7 +112,7 @@ const isExcept: Check = (value) =>
   isListOf(isRange, MAX_CATCH_UP)(value.ranges) &&
   isListOf(isWithin(0, 6), 7)(value.weekdays);
 
-/** The timing of the schedule of this name. */
+/** A `Timing`. The name of the schedule is the seed of its `H` fields. */
 const isTiming = (name: unknown, value: unknown): boolean => {
   if (!isPlainObject(value) || !isTimeZone(value.tz)) return false;
   const { cron, everyMs } = value;
@@ -186,5 +167,8 @@ export const isSlotsRecord: Check = (value) =>
   absentOr(isListOf(isOpenRun, KEPT_RUNS))(value.open) &&
   absentOr(isListOf(isRun, KEPT_RUNS))(value.runs);
 
-/** What becomes of a slot while the run of an earlier one has not ended. */
+/**
+ * Policy for an occurrence that comes before the run of an earlier one has ended: skip it, queue it, replace the running
+ * one, or allow both to run.
+ */
 export type Overlap = 'skip' | 'queue' | 'replace' | 'allow';

@@ -1,13 +1,13 @@
 /**
- * The options of a workflow on a job of it, for what the job's handler adds: that becomes a part of the workflow, and the
- * handler's worker knows nothing of the workflow but its own job.
+ * Options of jobs as plain data, and the options of a workflow that are stored with each of its jobs. A job that a handler
+ * adds becomes a part of the workflow, but the worker knows only the handler's job, so that job must carry them.
  *
- * Headers and tags are not among them, since a job holds those for itself, and neither is a delay: it is of the start of
- * the whole.
+ * Headers and tags are not among them, because every job has them anyway. Neither is the delay, which applies only to the
+ * start of the workflow.
  */
 import { isPlainObject } from '../base/text.js';
 
-/** As stored with a job. `true`: its own is the same, so that it is not stored twice. */
+/** Stored workflow options. `true`: the job's own option is equal, so it is not stored twice. */
 export interface SharedOptions {
   readonly queue?: string | true;
   readonly priority?: number | true;
@@ -16,17 +16,17 @@ export interface SharedOptions {
   readonly label?: string | true;
   /** In milliseconds since 1970. */
   readonly expires?: number | true;
-  /** Counted from the sending, until it is sent. */
+  /** Only before the send: milliseconds after it. */
   readonly expiresMs?: number;
 }
 
-/** The options of a job, as far as this needs them. */
+/** The job's own options that can be equal to a workflow option. */
 export type OwnOptions = Pick<
   NormalizedOptions,
   'queue' | 'priority' | 'retry' | 'timeoutMs' | 'displayName' | 'expiresMs' | 'expiresAt'
 >;
 
-/** The options of a workflow as they are stored with a job of it; undefined if it has none. */
+/** Returns the stored form of a workflow's options for one of its jobs; undefined if it has none. */
 export function sharedOptions(shared: NormalizedOptions, own: OwnOptions): SharedOptions | undefined {
   const { queue, priority, retry, timeoutMs, displayName, expiresMs, expiresAt } = shared;
   const stored: SharedOptions = {
@@ -40,12 +40,12 @@ export function sharedOptions(shared: NormalizedOptions, own: OwnOptions): Share
   return Object.keys(stored).length === 0 ? undefined : stored;
 }
 
-/** The same with its expiry as a moment, for a job that is sent now. */
+/** Converts the expiry to a moment, for a job that is sent now. */
 export function atSending({ expiresMs, ...shared }: SharedOptions, now: number): SharedOptions {
   return expiresMs === undefined ? shared : { ...shared, expires: now + expiresMs };
 }
 
-/** The options of the workflow that a stored job is a part of. */
+/** Returns the options of the workflow that a stored job belongs to. */
 export function workflowOptions(shared: SharedOptions | undefined, own: OwnOptions): NormalizedOptions {
   if (shared === undefined) return {};
   const { queue, priority, retry, timeout, label, expires } = shared;
@@ -59,16 +59,16 @@ export function workflowOptions(shared: SharedOptions | undefined, own: OwnOptio
   };
 }
 
-/** Whether stored data has the shape of such options. */
+/** Returns whether stored data has the shape of `SharedOptions`. */
 export function isSharedOptions(value: unknown): boolean {
   if (!isPlainObject(value)) return false;
   const { queue, priority, retry, timeout, label, expires, expiresMs } = value;
   return (
-    isTrueOr(queue, (own) => typeof own === 'string' && own !== '' && !own.includes(':')) &&
-    isTrueOr(priority, (own) => Number.isSafeInteger(own) && Number(own) >= 0) &&
+    isTrueOr(queue, (value) => typeof value === 'string' && value !== '' && !value.includes(':')) &&
+    isTrueOr(priority, (value) => Number.isSafeInteger(value) && Number(value) >= 0) &&
     isTrueOr(retry, isRetry) &&
-    isTrueOr(timeout, (own) => isTime(own) && own > 0) &&
-    isTrueOr(label, (own) => typeof own === 'string') &&
+    isTrueOr(timeout, (value) => isTime(value) && value > 0) &&
+    isTrueOr(label, (value) => typeof value === 'string') &&
     isTrueOr(expires, isTime) &&
     (expiresMs === undefined || isTime(expiresMs))
   );
@@ -94,14 +94,14 @@ function optionOf<Name extends keyof NormalizedOptions>(
   own: NormalizedOptions[Name],
 ): Pick<NormalizedOptions, Name> | undefined {
   const value = shared === true ? own : shared;
-  return value === undefined ? undefined : ({ [name]: value } as Pick<NormalizedOptions, Name>); // the one name that it has
+  return value === undefined ? undefined : ({ [name]: value } as Pick<NormalizedOptions, Name>); // it has only this name
 }
 
 function isTrueOr(value: unknown, holds: (value: unknown) => boolean): boolean {
   return value === undefined || value === true || holds(value);
 }
 
-/** What a `Date` can be, in milliseconds since 1970. */
+/** Largest time value of a `Date`, in milliseconds since 1970. */
 const MAX_TIME = 8.64e15;
 
 function isTime(value: unknown): value is number {
@@ -124,18 +124,18 @@ function isRetry(value: unknown): boolean {
   );
 }
 
-/** Options as plain data, checked, with times in milliseconds. */
+/** Checked options as plain data, with times in milliseconds. */
 export interface NormalizedOptions {
   readonly queue?: string;
   readonly priority?: number;
   readonly delayMs?: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly displayName?: string;
-  /** Without repetition. */
+  /** Without duplicates. */
   readonly tags?: readonly string[];
   readonly retry?: NormalizedRetry;
   readonly timeoutMs?: number;
-  /** Counted from the sending. */
+  /** Counted from the send. */
   readonly expiresMs?: number;
   /** In milliseconds since 1970. */
   readonly expiresAt?: number;
@@ -147,11 +147,11 @@ export interface NormalizedRetry {
   readonly delayMs: number;
   readonly maxMs: number;
   readonly jitter: boolean | 'equal';
-  /** The task's own function gives the waits. */
+  /** The task's `backoff` function returns the waits. */
   readonly custom?: true;
 }
 
-/** The options with `expires` as a moment, for a job that is sent now. */
+/** Converts a relative expiry to a moment, for a job that is sent now. An absolute expiry takes precedence. */
 export function resolveExpiry(options: NormalizedOptions, now: number): NormalizedOptions {
   if (options.expiresMs === undefined) return options;
   const { expiresMs, ...others } = options;

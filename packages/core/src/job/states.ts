@@ -1,14 +1,14 @@
 /**
- * States of a job, in BullMQ's words since operators meet them in the store; `expired` and `revoked` are jobs that
- * failed so, `skipped` those that were not needed any more (their chain had ended early, or their group had its outcome),
- * and `unknown` is an id that the store does not hold.
+ * State of a job. The names are BullMQ's, because operators see them in the store. In BullMQ, `expired`, `revoked` and
+ * `skipped` jobs are failed jobs. `skipped` jobs were no longer needed: their chain ended early, or their group already had
+ * an outcome. `unknown` means that the store holds no job with this id.
  *
  * ```
  * waiting ─▶ active ─▶ completed
  *    ▲          │
- *    │          ├─▶ delayed ─▶ waiting     (a retry after back-off; also the start of a call with a countdown)
+ *    │          ├─▶ delayed ─▶ waiting     (retry after back-off; a call with a countdown starts as `delayed`)
  *    │          └─▶ failed, expired (not started in time), revoked
- * waiting-children                         (a step whose earlier steps have not ended)
+ * waiting-children                         (earlier steps have not ended)
  * ```
  */
 export type JobState = (typeof JOB_STATES)[number];
@@ -34,15 +34,19 @@ const FINAL: ReadonlySet<string> = new Set<JobState>([
   'skipped',
 ]);
 
-/** True for states that a job does not leave. */
+/**
+ * Returns true for states that a job does not leave.
+ * @example
+ * if (isFinal(await result.state())) console.log('done');
+ */
 export function isFinal(state: string): boolean {
   return FINAL.has(state);
 }
 
-/** Whether this is the name of a state that every job can have. */
+/** Returns whether `name` is one of the built-in states. */
 export function isJobState(name: string): name is JobState {
   return (JOB_STATES as readonly string[]).includes(name);
 }
 
-/** The key of a state of the task's own, stored as the job's progress beside the progress itself. */
+/** The key of a task's custom state, which is stored in the job's progress. */
 export const OWN_STATE = 'umbel:state';

@@ -1,32 +1,17 @@
-/** Whether stored data has the shape of a part of a run, as far as this package relies on it. */
+/** Checks of stored parts of a job tree, as far as this package relies on them. */
+import { absentOr, type Check, isCount, isListOf, isText, isTrue } from '../base/checks.js';
 import { isPlainObject } from '../base/text.js';
 
-type Check = (value: unknown) => boolean;
-
-export const isText: Check = (value) => typeof value === 'string';
-/** Not one that would be given on as a value's prototype. */
+/** Excludes `__proto__`, which would set the prototype of an object that is built with it. */
 export const isKey: Check = (value) => isText(value) && value !== '__proto__';
 const isQueue: Check = (value) => typeof value === 'string' && value !== '' && !value.includes(':');
-const isCount: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
 
-/** A larger list is none: so many members are never read. */
+/** A larger number of members is certainly forged. */
 const MAX_MEMBERS = 1_000_000_000;
-/** A number of members that can be. */
+/** A possible number of members. */
 export const isSize: Check = (value) => isCount(value) && Number(value) <= MAX_MEMBERS;
 
 const isChunkSize: Check = (value) => isCount(value) && Number(value) > 0;
-
-const isTrue: Check = (value) => value === true;
-
-const isListOf =
-  (check: Check): Check =>
-  (value) =>
-    Array.isArray(value) && value.every(check);
-
-const absentOr =
-  (check: Check): Check =>
-  (value) =>
-    value === undefined || check(value);
 
 /** A `Source`. */
 export const isSource: Check = (value) => {
@@ -53,7 +38,7 @@ export const isJoinRule: Check = (value) =>
   absentOr(isTrue)(value.cancel) &&
   absentOr(isTrue)(value.abort);
 
-/** A `FlowNode`. Its input and its options are checked by the job that it becomes. */
+/** A `JobNode`. Its input and options are checked when its job runs. */
 export const isNode: Check = (value) =>
   isPlainObject(value) &&
   isText(value.path) &&
@@ -100,7 +85,7 @@ const isSlice: Check = (value) => isPlainObject(value) && isText(value.list) && 
 
 const isTested: Check = (value) => isPlainObject(value) && isText(value.step) && isText(value.value);
 
-/** What a feed is told. */
+/** A `Fed`. */
 export const isFed: Check = (value) =>
   isPlainObject(value) && ('error' in value ? isPlainObject(value.error) : isSize(value.count));
 

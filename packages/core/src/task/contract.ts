@@ -1,3 +1,4 @@
+/** Contracts: tasks without a handler, for packages that both senders and workers import. */
 import { InvalidOptionError } from '../base/errors.js';
 import type { TaskEntry } from './definition.js';
 import { type Definition, TaskObject, toEntry } from './definition.js';
@@ -14,10 +15,10 @@ import type {
   VoidSchema,
 } from './types/task.js';
 
-/** The property under which a contract holds what it declares. */
+/** The property of a contract that holds its checked definition. */
 export const CONTRACT: unique symbol = Symbol.for('umbel.contract');
 
-/** A task without its handler at run time. */
+/** The runtime object of a contract. */
 export class ContractObject extends TaskObject {
   readonly [CONTRACT]: TaskEntry;
 
@@ -30,10 +31,10 @@ export class ContractObject extends TaskObject {
 type HandlerFunction = NonNullable<TaskEntry['run']>;
 
 /**
- * Contracts with their handlers, by key.
- * @throws {InvalidOptionError} if a contract has no handler, or a handler no contract.
+ * Pairs contracts with their handlers by key.
+ * @throws {InvalidOptionError} if a contract has no handler, or a handler has no contract.
  */
-export function paired(
+export function pairHandlers(
   contracts: Readonly<Record<string, ContractObject>>,
   handlers: Readonly<Record<string, HandlerFunction>>,
 ): [key: string, contract: ContractObject, run: HandlerFunction][] {
@@ -45,16 +46,23 @@ export function paired(
     const run = Object.hasOwn(handlers, key) ? handlers[key] : undefined;
     if (typeof run !== 'function') throw new InvalidOptionError(`handlers.${key}`, 'a function', run);
     if (contract?.[CONTRACT] === undefined) {
-      throw new InvalidOptionError(`contracts.${key}`, 'what defineTask gives', contract);
+      throw new InvalidOptionError(`contracts.${key}`, 'a contract made by defineTask', contract);
     }
     return [key, contract, run];
   });
 }
 
 /**
- * A contract: a task's name, schemas and options without its handler, for a package that both the sending and the
- * running side import. It belongs to no app until `app.bind` or `app.implement` gives it one.
- * @throws {InvalidOptionError} if the name, a schema or an option has a value it cannot have.
+ * Creates a contract: a task's name, schemas and options without its handler, for a package that both senders and workers
+ * import. It belongs to no app until it is passed to `app.bind` or `app.implement`.
+ * @throws {InvalidOptionError} if the name, a schema or an option is invalid.
+ * @example
+ * const resize = defineTask({
+ *   name: 'image.resize',
+ *   input: z.object({ path: z.string(), width: z.number() }),
+ *   output: z.object({ file: z.string() }),
+ *   timeout: '30s',
+ * });
  */
 export function defineTask<
   const Name extends string,
@@ -72,5 +80,5 @@ export function defineTask<
   ContractExtras<In, Out> & ReportsOf<Progress, States, Failures>
 > {
   const contract: unknown = new ContractObject(toEntry(definition as Definition), undefined);
-  return contract as ReturnType<typeof defineTask<Name, In, Out, Progress, States, Failures>>; // as it was defined
+  return contract as ReturnType<typeof defineTask<Name, In, Out, Progress, States, Failures>>; // types exist only here
 }

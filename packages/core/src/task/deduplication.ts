@@ -1,24 +1,25 @@
+/** Deduplication of calls: checks the options, and computes the ids under which the store recognises equal calls. */
 import { createHash } from 'node:crypto';
 import { InvalidOptionError } from '../base/errors.js';
 import { checkOptions, checkText, type OptionNames, positiveMs } from '../base/option-checks.js';
 import { canonicalJson } from '../codec/json.js';
 import type { DebounceOptions, DeduplicationOptions, ThrottleOptions, UniqueOptions } from './options.js';
 
-/** Which calls are the same and what becomes of them. */
+/** The checked deduplication options of a task or a call. */
 export interface Deduplication {
   readonly mode: 'unique' | 'throttle' | 'debounce';
-  /** Absent: until the first one has ended. */
+  /** Absent: until the first call has ended. */
   readonly forMs?: number;
   readonly key?: string | ((input: never) => string);
-  /** Of `unique`: others are added once it has started. */
+  /** For `unique`: deduplication ends when the first call has started. */
   readonly until?: 'started';
-  /** Of `debounce`: the longest wait since the first call. */
+  /** For `debounce`: the longest wait since the first call. */
   readonly maxWaitMs?: number;
 }
 
 const MODES = ['unique', 'throttle', 'debounce'] as const;
-/** Options of any of them. */
-type DeduplicationParts = UniqueOptions<never> & Pick<DebounceOptions<never>, 'maxWait'>;
+/** The options of all three modes. */
+type ModeOptions = UniqueOptions<never> & Pick<DebounceOptions<never>, 'maxWait'>;
 
 const UNIQUE: OptionNames<UniqueOptions> = { for: true, key: true, until: true };
 const THROTTLE: OptionNames<ThrottleOptions> = { for: true, key: true };
@@ -26,8 +27,8 @@ const DEBOUNCE: OptionNames<DebounceOptions> = { for: true, key: true, maxWait: 
 const OPTIONS = { unique: UNIQUE, throttle: THROTTLE, debounce: DEBOUNCE };
 
 /**
- * The one of the three that is given.
- * @throws {InvalidOptionError} if more than one is, or a value is of the wrong kind.
+ * Returns the checked mode and its options, or undefined if no mode is set.
+ * @throws {InvalidOptionError} if more than one mode is set, or a value is invalid.
  */
 export function normalizeDeduplication(options: DeduplicationOptions<never>): Deduplication | undefined {
   const { unique, throttle, debounce } = options;
@@ -36,11 +37,11 @@ export function normalizeDeduplication(options: DeduplicationOptions<never>): De
   if (mode === undefined) return undefined;
   if (other !== undefined)
     throw new InvalidOptionError(other, `absent when \`${mode}\` is given`, options[other]);
-  const own = options[mode];
-  const given: DeduplicationParts = own === true || own === undefined ? {} : own;
+  const value = options[mode];
+  const modeOptions: ModeOptions = value === true || value === undefined ? {} : value;
   const names: Readonly<Record<string, true>> = OPTIONS[mode];
-  checkOptions(given, names as OptionNames<DeduplicationParts>, { option: mode, above: `${mode}.` }); // of one mode
-  const { for: time, key, until, maxWait } = given;
+  checkOptions(modeOptions, names as OptionNames<ModeOptions>, { option: mode, above: `${mode}.` }); // the names of this mode
+  const { for: time, key, until, maxWait } = modeOptions;
   if (key !== undefined && typeof key !== 'function') checkText(`${mode}.key`, key, 1000);
   if (time === undefined && mode !== 'unique') throw new InvalidOptionError(`${mode}.for`, 'a time', time);
   if (until !== undefined && until !== 'started' && until !== 'ended')
@@ -60,19 +61,20 @@ export function normalizeDeduplication(options: DeduplicationOptions<never>): De
   };
 }
 
-/** The id under which the store knows equal calls: of the task and its key, by default its whole input. */
+/** Returns the id that equal calls share in the store: a hash of the task and the key, by default of the whole input. */
 export function deduplicationId(task: string, { mode, key }: Deduplication, input: unknown): string {
-  const own = typeof key === 'function' ? key(input as never) : (key ?? canonicalJson(input));
-  if (typeof own !== 'string') throw new InvalidOptionError(`${mode}.key`, 'a function that gives text', own);
-  return digest(task, own);
+  const callKey = typeof key === 'function' ? key(input as never) : (key ?? canonicalJson(input));
+  if (typeof callKey !== 'string')
+    throw new InvalidOptionError(`${mode}.key`, 'a function that returns text', callKey);
+  return digest(task, callKey);
 }
 
-/** The job's id for a call with an idempotency key. Hashed: some ids would break a queue. */
+/** Returns the job id of a call with an idempotency key. It is hashed, because a queue does not accept every text as id. */
 export function idempotentId(task: string, key: string): string {
   return `key-${digest(task, key)}`;
 }
 
-/** Tells inputs apart that come with the same key. */
+/** Returns a hash of the input, to recognise a different input that is sent with the same key. */
 export function inputDigest(input: unknown): string {
   return digest(canonicalJson(input));
 }

@@ -1,3 +1,4 @@
+/** Task definitions: checks them, and holds them in the registry of an app. */
 import { DuplicateTaskError, InvalidOptionError, UnknownTaskError } from '../base/errors.js';
 import { IS_WITHOUT_URL, OWN_FILE } from '../base/modules.js';
 import { checkKnown, checkObject, type OptionNames } from '../base/option-checks.js';
@@ -19,7 +20,7 @@ import {
 } from './signature.js';
 import type { Schema } from './types/task.js';
 
-/** What `app.task` and `defineTask` are given, with the types of a single task forgotten. */
+/** The parameter of `app.task` and `defineTask`, without the types of the particular task. */
 export interface Definition extends TaskOptions<never> {
   name: string;
   input?: Schema;
@@ -33,12 +34,12 @@ export interface Definition extends TaskOptions<never> {
 }
 
 /**
- * A definition, checked.
- * @throws {InvalidOptionError} if the name, a schema or an option has a value it cannot have.
+ * Checks a definition and converts it to a registry entry.
+ * @throws {InvalidOptionError} if the name, a schema or an option is invalid.
  */
 export function toEntry(definition: Definition): TaskEntry {
   checkObject('definition', definition, "{ name: 'mail.send', run: async () => {} }");
-  for (const option of OF_QUEUES) refuseOfQueues(option, definition);
+  for (const option of QUEUE_OPTIONS) refuseQueueOption(option, definition);
   checkKnown(definition, OPTIONS);
   const { name, input, output, progress, failures, states, sensitive, hooks } = definition;
   checkHooks(hooks);
@@ -46,7 +47,8 @@ export function toEntry(definition: Definition): TaskEntry {
   checkSchemas(failures ?? {}, 'failures.');
   for (const state of states ?? []) {
     checkName('states', state);
-    if (isJobState(state)) throw new InvalidOptionError('states', 'names that no state of a job has', state);
+    if (isJobState(state))
+      throw new InvalidOptionError('states', 'names other than the states of a job', state);
   }
   const { queue, priority, timeout, expires, retry } = definition;
   const deduplication = normalizeDeduplication(definition);
@@ -57,7 +59,7 @@ export function toEntry(definition: Definition): TaskEntry {
       ...(timeout !== undefined && { timeout }),
       ...(expires !== undefined && { expires }),
     },
-    0, // a task has no options that depend on the time
+    0, // no option of a task depends on the current time
   );
   return {
     name: checkName('name', name),
@@ -96,27 +98,28 @@ const OPTIONS: OptionNames<Definition & { run: unknown }> = {
   isolate: true,
 };
 
-/** What others have for a task, and Umbel for a queue as a whole. */
-const OF_QUEUES = ['concurrency', 'rateLimit'] as const;
+/** Options that other libraries have on a task and Umbel has on a queue. */
+const QUEUE_OPTIONS = ['concurrency', 'rateLimit'] as const;
 
-function refuseOfQueues(option: (typeof OF_QUEUES)[number], definition: object): void {
+function refuseQueueOption(option: (typeof QUEUE_OPTIONS)[number], definition: object): void {
   const value = (definition as Partial<Record<typeof option, unknown>>)[option];
   if (value === undefined) return;
-  const elsewhere = `createApp({ queues: { mails: { ${option}: … } } })`;
-  throw new InvalidOptionError(option, `absent: it is an option of a queue, ${elsewhere}`, value);
+  const example = `createApp({ queues: { mails: { ${option}: … } } })`;
+  throw new InvalidOptionError(option, `absent: it is an option of a queue, ${example}`, value);
 }
 
-/** Where the handler of a task is loaded from, if it runs in a process of its own. */
+/** Returns the module from which a child process loads the handler, if the task is isolated. */
 export function isolationOf(options: { readonly isolate?: string | URL | undefined }): { isolate?: string } {
   const { isolate } = options;
   if (isolate !== undefined) return { isolate: moduleOf(isolate) };
-  // There `import.meta.url` was written, and is undefined. A worker refuses the task, where it would run it in its process.
+  // A CommonJS bundle made `import.meta.url` undefined. With a module here, a worker refuses the task; without, it would
+  // run the handler in its own process.
   return IS_WITHOUT_URL && 'isolate' in options ? { isolate: OWN_FILE } : {};
 }
 
 /**
- * Where a module is, for `import`.
- * @throws {InvalidOptionError} unless it can be said from anywhere: a relative path would be one from Umbel's own files.
+ * Returns the specifier of a module for `import`.
+ * @throws {InvalidOptionError} if it is a path: Node would resolve it relative to Umbel's own files.
  */
 function moduleOf(isolate: string | URL): string {
   const module = isolate instanceof URL ? isolate.href : isolate;
@@ -140,38 +143,38 @@ function checkSchemas(schemas: Readonly<Record<string, Schema | undefined>>, pre
   }
 }
 
-/** What an app knows of a task. `run` is absent where only the contract was imported. */
+/** A task in the registry of an app. `run` is absent if only the contract was imported. */
 export interface TaskEntry {
   readonly name: string;
   readonly options: NormalizedOptions;
   readonly input?: Schema;
   readonly output?: Schema;
-  /** Of the values that a handler reports. */
+  /** Schema of the values that the handler reports with `ctx.progress`. */
   readonly progress?: Schema;
-  /** States of the job that a handler may show. */
+  /** States that the handler may show with `ctx.setState`. */
   readonly states?: readonly string[];
-  /** Failures that a handler may end with, by name, with the schema of what comes with each. */
+  /** Declared failures by name, each with the schema of its data. */
   readonly failures?: Readonly<Record<string, Schema>>;
   readonly retryDecisions?: RetryDecisions;
   readonly deduplication?: Deduplication;
   readonly hooks?: Hooks;
-  /** Names of keys whose values are masked. */
+  /** Keys whose values are masked. */
   readonly sensitive?: readonly string[];
-  /** The module to load in a child process, which defines the task. */
+  /** The module that defines the task, to load in a child process. */
   readonly isolate?: string;
   readonly run?: (input: unknown, context: TaskContext) => unknown;
 }
 
 export type HandledEntry = TaskEntry & Required<Pick<TaskEntry, 'run'>>;
 
-/** Tasks by name. */
+/** The tasks of an app by name. */
 export class Registry {
   readonly #tasks = new Map<string, TaskEntry>();
   readonly #queues = new Set<string>();
 
   /**
-   * Adds a task; a handler is added to a contract of the same name.
-   * @throws {DuplicateTaskError} if the name is taken.
+   * Adds a task, or adds the handler to a contract with the same name and schemas.
+   * @throws {DuplicateTaskError} if the name is already used.
    */
   add(entry: TaskEntry): void {
     const present = this.#tasks.get(entry.name);
@@ -181,8 +184,8 @@ export class Registry {
   }
 
   /**
-   * Adds a contract, whose handler may be here already.
-   * @throws {DuplicateTaskError} if another contract has its name.
+   * Adds a contract. Its handler may have been added before.
+   * @throws {DuplicateTaskError} if a different task has the same name.
    */
   declare(entry: TaskEntry): void {
     const present = this.#tasks.get(entry.name);
@@ -198,7 +201,7 @@ export class Registry {
     return this.#tasks.get(name);
   }
 
-  /** The task with its handler. @throws {UnknownTaskError} if there is none. */
+  /** Returns the task with its handler. @throws {UnknownTaskError} if this process has no handler for it. */
   handled(name: string): HandledEntry {
     const entry = this.#tasks.get(name);
     if (entry?.run === undefined)
@@ -206,26 +209,26 @@ export class Registry {
         name,
         this.handledTasks().map((task) => task.name),
       );
-    return entry as HandledEntry; // which was looked at
+    return entry as HandledEntry; // `run` was checked above
   }
 
-  /** The queues that tasks name. */
+  /** Returns the queues that tasks name in their options. */
   queues(): ReadonlySet<string> {
     return this.#queues;
   }
 
-  /** Those with and without a handler here. */
+  /** Returns all tasks, with or without a handler in this process. */
   tasks(): TaskEntry[] {
     return [...this.#tasks.values()];
   }
 
-  /** Tasks that this process can run. */
+  /** Returns the tasks that this process can run. */
   handledTasks(): TaskEntry[] {
     return [...this.#tasks.values()].filter((entry) => entry.run !== undefined);
   }
 }
 
-/** True for the same contract again, and for a contract that now gets its handler. */
+/** Returns true for a repeated contract, and for the task that adds the handler to a contract. */
 function completes(present: TaskEntry, entry: TaskEntry): boolean {
   return present.run === undefined && isSame(present, entry);
 }
@@ -234,7 +237,7 @@ function isSame(one: TaskEntry, other: TaskEntry): boolean {
   return one.input === other.input && one.output === other.output;
 }
 
-/** A task at run time: the signature of its call with nothing bound, and the maker of others. */
+/** The runtime object of a task: a signature without bound input, which creates signatures with bound input. */
 export class TaskObject extends TaskSignature {
   readonly name: string;
 
@@ -264,17 +267,17 @@ export class TaskObject extends TaskSignature {
   }
 }
 
-/** A key that is undefined is not bound: the previous result, or the call, may bring it. */
+/** Removes undefined keys. They stay open, for the previous result or the call. */
 function boundKeys(part: object): object {
   return Object.fromEntries(Object.entries(part).filter(([, value]) => value !== undefined));
 }
 
 refuseUnbound(TaskObject, 'task');
 
-/** What the language, or a tool that looks at an object, asks of every object: these are not the names of tasks. */
+/** Properties that the language and inspection tools read from every object. They are not task names. */
 const NOT_TASKS: ReadonlySet<string> = new Set(['then', 'toJSON']);
 
-/** An object that has a task under every name that a task can have. */
+/** Returns an object that has a task under every valid task name. */
 export function clientOf(taskOf: (name: string) => TaskObject): object {
   const tasks = new Map<string, TaskObject>();
   return new Proxy(Object.freeze(Object.create(null)), {

@@ -1,3 +1,4 @@
+/** Checks of the option values that apps, tasks and calls share: names, queues, headers, tags, rates, concurrency. */
 import { InvalidOptionError } from '../base/errors.js';
 import { checkInteger, checkText } from '../base/option-checks.js';
 import { isPlainObject } from '../base/text.js';
@@ -8,8 +9,8 @@ import { checkAttempts, normalizeJitter } from './retry.js';
 const MAX = Number.MAX_SAFE_INTEGER;
 
 /**
- * Options of a signature that were stored as plain data, checked.
- * @throws {InvalidOptionError} at the first one that no signature can have.
+ * Checks the options of a signature that was stored as plain data, and returns them.
+ * @throws {InvalidOptionError} at the first unknown or invalid option.
  */
 export function readOptions(value: unknown): NormalizedOptions {
   if (!isPlainObject(value)) throw new InvalidOptionError('options', 'an object', value);
@@ -32,7 +33,7 @@ export function readOptions(value: unknown): NormalizedOptions {
   };
 }
 
-/** A task decides by functions, which no data can hold, so there is no `custom` here. */
+/** Reads retry options. There is no `custom` here: it marks a task's back-off function, which plain data cannot hold. */
 function readRetry(value: unknown): NormalizedRetry {
   if (!isPlainObject(value)) throw new InvalidOptionError('retry', 'an object', value);
   const { attempts, backoff, delayMs, maxMs, jitter, ...unknown } = value as unknown as NormalizedRetry;
@@ -68,18 +69,18 @@ export const NAME = /^[A-Za-z0-9_.-]{1,100}$/;
 
 export const PREFIX = /^[A-Za-z0-9_.:{}-]{1,200}$/;
 
-/** A copy of the headers. @throws {InvalidOptionError} unless every one is text, and none is called `__proto__`. */
+/** Returns a copy of the headers. @throws {InvalidOptionError} unless all values are strings and no key is `__proto__`. */
 export function checkHeaders(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   if (!isPlainObject(headers))
     throw new InvalidOptionError('headers', 'an object whose values are text', headers);
   const wrong = Object.entries(headers).find(([, value]) => typeof value !== 'string');
   if (wrong !== undefined) throw new InvalidOptionError(`headers.${wrong[0]}`, 'text', wrong[1]);
   if (Object.hasOwn(headers, '__proto__'))
-    throw new InvalidOptionError('headers', 'an object without a key "__proto__" of its own', headers);
+    throw new InvalidOptionError('headers', 'an object without an own key "__proto__"', headers);
   return { ...headers };
 }
 
-/** The tags, each once. @throws {InvalidOptionError} unless they are few enough texts of the right length. */
+/** Returns the tags without duplicates. @throws {InvalidOptionError} beyond 20 tags, or 200 characters in a tag. */
 export function checkTags(tags: readonly string[]): readonly string[] {
   if (!Array.isArray(tags)) throw new InvalidOptionError('tags', 'a list of texts', tags);
   const unique = [...new Set(tags.map((tag: string) => checkText('tags', tag, MAX_TAG)))];
@@ -89,24 +90,24 @@ export function checkTags(tags: readonly string[]): readonly string[] {
   return unique;
 }
 
-/** `queue` itself. @throws {InvalidOptionError} if it cannot be the name of a user's queue. */
+/** Returns `queue`. @throws {InvalidOptionError} unless a user's queue can have this name. */
 export function checkQueue(option: string, queue: string): string {
   if (queue === INTERNAL_QUEUE) {
     throw new InvalidOptionError(
       option,
-      `another name than "${INTERNAL_QUEUE}", which Umbel keeps for itself`,
+      `a name other than "${INTERNAL_QUEUE}", which is reserved for Umbel`,
       queue,
     );
   }
   return checkName(option, queue);
 }
 
-/** Whether an app, a queue or a task can have this name. */
+/** Returns whether an app, a queue or a task can have this name. */
 export function isName(name: unknown): boolean {
   return typeof name === 'string' && NAME.test(name);
 }
 
-/** `name` itself. @throws {InvalidOptionError} if it cannot be the name of an app, a queue or a task. */
+/** Returns `name`. @throws {InvalidOptionError} unless an app, a queue or a task can have this name. */
 export function checkName<Name extends string>(option: string, name: Name): Name {
   if (!isName(name)) {
     throw new InvalidOptionError(option, '1 to 100 letters, digits, "_", "." or "-"', name);
@@ -114,7 +115,7 @@ export function checkName<Name extends string>(option: string, name: Name): Name
   return name;
 }
 
-/** `prefix` itself. @throws {InvalidOptionError} if the keys in a store cannot begin so. */
+/** Returns `prefix`. @throws {InvalidOptionError} unless store keys can begin with it. */
 export function checkPrefix(prefix: string): string {
   if (typeof prefix !== 'string' || !PREFIX.test(prefix)) {
     throw new InvalidOptionError(
@@ -126,12 +127,12 @@ export function checkPrefix(prefix: string): string {
   return prefix;
 }
 
-/** `priority` itself. @throws {InvalidOptionError} unless it is one that the store can keep. */
+/** Returns `priority`. @throws {InvalidOptionError} unless it is a whole number that BullMQ can store. */
 export function checkPriority(priority: number): number {
   return checkInteger('priority', priority, 0, MAX_PRIORITY);
 }
 
-/** So many in a second, minute, hour or day. */
+/** Jobs per second, minute, hour or day, such as `'100/s'`. */
 export type Rate = `${number}/${'s' | 'm' | 'h' | 'd'}`;
 
 export interface RateLimit {
@@ -141,7 +142,7 @@ export interface RateLimit {
 
 const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** @throws {InvalidOptionError} naming `option` if the text is not a rate. */
+/** Parses a rate. @throws {InvalidOptionError} for `option`, if the text is not a rate. */
 export function rateOf(rate: Rate, option: string): RateLimit {
   const [count, unit = '', ...rest] = String(rate).split('/');
   const max = Number(count);
@@ -153,8 +154,10 @@ export function rateOf(rate: Rate, option: string): RateLimit {
 }
 
 /**
- * Jobs of one queue that run at the same time: a number, or bounds between which it follows the load. It grows while
- * every place is taken and this process has time to spare, and shrinks while its event loop is late or places are free.
+ * Number of jobs of one queue that run at the same time: fixed, or adapted to the load between two bounds. It grows while
+ * all slots are in use and the process has spare CPU time, and shrinks while the event loop is late or slots are free.
+ * @example
+ * const worker = app.worker({ concurrency: { min: 4, max: 64 } });
  */
 export type Concurrency = number | { readonly min: number; readonly max: number };
 
@@ -163,10 +166,10 @@ export interface ConcurrencyBounds {
   readonly max: number;
 }
 
-/** @throws {InvalidOptionError} */
+/** Returns the bounds of a concurrency. @throws {InvalidOptionError} unless they are whole numbers from 1 to 100,000. */
 export function concurrencyBounds(option: string, concurrency: Concurrency): ConcurrencyBounds {
   if (!isPlainObject(concurrency)) {
-    const value = checkInteger(option, concurrency as number, 1, 100_000); // or something else, which it refuses
+    const value = checkInteger(option, concurrency as number, 1, 100_000); // throws for any other type
     return { min: value, max: value };
   }
   const min = checkInteger(`${option}.min`, concurrency.min, 1, 100_000);

@@ -1,3 +1,4 @@
+/** Options of tasks, signatures and sends: their public types, and their conversion to plain data. */
 import { InvalidOptionError } from '../base/errors.js';
 import { checkKnown, checkText, type OptionNames, positiveMs } from '../base/option-checks.js';
 import { type Duration, durationMs } from '../base/time.js';
@@ -8,45 +9,51 @@ import { checkHeaders, checkPriority, checkQueue, checkTags, MAX_DISPLAY_NAME } 
 import { normalizeCallRetry, type RetryOptions, type TaskRetryOptions } from './retry.js';
 import type { Step } from './types/step.js';
 
-/** Options that a task and each of its calls can have; a call's win. */
+/** Options of a task and of each of its calls. The options of a call take precedence. */
 export interface CallOptions {
   /** Default: the app's `routes`, else `'default'`. Letters, digits, `_`, `.` and `-`, at most 100. */
   queue?: string | undefined;
-  /** A smaller number runs first; 0, the default, before all others. Whole numbers from 0 to 2,097,151. */
+  /** Smaller numbers run first. A whole number from 0 to 2,097,151. Default: 0, which runs before all others. */
   priority?: number | undefined;
   /** Default: no retry. */
   retry?: RetryOptions | undefined;
   /**
-   * Longest time of one attempt. Then `ctx.signal` is aborted and the attempt has failed with a `TimeLimitError`,
-   * whatever the handler does; what it gives later is ignored. Default: no limit.
+   * Maximum duration of one attempt. After it, `ctx.signal` is aborted and the attempt fails with a `TimeLimitError`, even
+   * if the handler continues; its later outcome is ignored. Default: no limit.
    */
   timeout?: Duration | undefined;
   /**
-   * A job that was not started this long after it was sent, or by this time, never runs: its state is `expired`. For a
-   * step of a composition it counts from the sending of the whole. Default: never.
+   * Latest start: a job that has not started by this time, or within this duration after it was sent, never runs and
+   * becomes `expired`. For a step, the duration begins when the workflow is sent. Default: never.
    */
   expires?: Duration | Date | undefined;
 }
 
-/** Which calls of a task are the same; of those, one runs. For calls sent on their own, not for steps. */
+/** Deduplication: of several equal calls of a task, one runs. It applies to single calls, not to steps of a workflow. */
 export interface DeduplicationOptions<In = unknown> {
   /**
-   * While a call waits or runs, further ones of the same key are not added: their handles are those of the first.
-   * With `for`, until that time has passed since the first, whether it has ended or not. With `until: 'started'`, only
-   * while it waits: one that comes once its handler has begun is added, so that no change is missed.
+   * While a call waits or runs, further calls with the same key are not added, and return the handle of the first call.
+   * With `for`, this holds until that time has passed since the first call, even if it has ended. With
+   * `until: 'started'`, it holds only until the handler of the first call starts, so no later change is missed.
    */
   unique?: true | UniqueOptions<In> | undefined;
-  /** At most one call of the same key in each `for`: the first one runs. */
+  /** At most one call with the same key runs in each period of `for`: the first. */
   throttle?: ThrottleOptions<In> | undefined;
   /**
-   * The last call of the same key runs, once none has come for the time `for`; with `maxWait`, at the latest that long
-   * after the first.
+   * The last call with the same key runs, when no further call has come for the time `for`. With `maxWait`, it runs at
+   * most that long after the first call.
    */
   debounce?: DebounceOptions<In> | undefined;
 }
 
+/** A fixed key, or a function of the input. Default: the whole input. */
 type CallKey<In> = string | ((input: In) => string);
 
+/**
+ * Options of `unique`.
+ * @example
+ * await reindex.applyAsync({ shop: 7 }, { unique: { key: 'shop-7', until: 'started' } });
+ */
 export interface UniqueOptions<In = unknown> {
   for?: Duration | undefined;
   key?: CallKey<In> | undefined;
@@ -54,19 +61,29 @@ export interface UniqueOptions<In = unknown> {
   until?: 'ended' | 'started' | undefined;
 }
 
+/**
+ * Options of `throttle`.
+ * @example
+ * await sendAlert.applyAsync({ text }, { throttle: { for: '10m', key: 'disk-full' } });
+ */
 export interface ThrottleOptions<In = unknown> {
   for: Duration;
   key?: CallKey<In> | undefined;
 }
 
+/**
+ * Options of `debounce`.
+ * @example
+ * await save.applyAsync({ page }, { debounce: { for: '2s', maxWait: '30s', key: page.id } });
+ */
 export interface DebounceOptions<In = unknown> {
   for: Duration;
   key?: CallKey<In> | undefined;
-  /** Longest wait since the first call, at least `for`. Default: no limit, so that calls without a pause never run. */
+  /** Longest wait since the first call, at least `for`. Default: no limit, so a call may be delayed without end. */
   maxWait?: Duration | undefined;
 }
 
-/** Options of a task that hold for each of its calls. */
+/** Options of a task, which apply to each of its calls. */
 export interface TaskOptions<In = unknown>
   extends Omit<CallOptions, 'retry' | 'expires'>,
     DeduplicationOptions<In> {
@@ -74,43 +91,50 @@ export interface TaskOptions<In = unknown>
   expires?: Duration | undefined;
 }
 
-/** Options of one signature; they win over its task's. */
+/** Options of one signature. They take precedence over the options of its task. */
 export interface SignatureOptions extends CallOptions {
-  /** Wait before the job may start, counted from the moment it could otherwise start. */
+  /** Delay before the job may start, counted from the moment at which it could otherwise start. */
   countdown?: Duration | undefined;
-  /** Text that travels with the call and is no part of its input: a trace, a tenant. The handler finds it in `ctx.headers`. */
+  /** Text beside the input, such as a trace or a tenant. The handler reads it from `ctx.headers`. */
   headers?: Readonly<Record<string, string>> | undefined;
-  /** A name for people, shown where the job is listed. Default: the task's name. At most 200 characters. */
+  /** A readable name, shown in lists of jobs. Default: the task's name. At most 200 characters. */
   displayName?: string | undefined;
-  /** Labels to search and revoke by. They add up: those of a composition are on every step of it. At most 20 of 200 characters. */
+  /**
+   * Labels to find and revoke jobs by. Tags accumulate: every step has the tags of its workflow. At most 20 tags of 200
+   * characters.
+   */
   tags?: readonly string[] | undefined;
 }
 
-/** Options of one sending. */
+/**
+ * Options of one call of `applyAsync`.
+ * @example
+ * await sendMail.applyAsync(mail, { countdown: '10m', idempotencyKey: `welcome-${user.id}`, tags: ['welcome'] });
+ */
 export interface SendOptions<Out = unknown> extends SignatureOptions, DeduplicationOptions {
   /** Earliest start. Not together with `countdown`. */
   eta?: Date | undefined;
   /**
-   * Makes the sending safe to repeat: the same key and the same input give the same job, as long as the store holds it.
-   * At most 1,000 characters.
+   * Makes the send safe to repeat: calls with the same key and the same input return the same job, while the store holds
+   * it. At most 1,000 characters.
    */
   idempotencyKey?: string | undefined;
-  /** Sent once with the result as input, after success. A callback that fails does not change the result. */
+  /** Sent once with the result as input, after success. A failing callback does not change the result. */
   link?: Step<string, Out, unknown> | readonly Step<string, Out, unknown>[] | undefined;
-  /** Sent once with a `FailureRecord` as input, after the final failure; not if the call was revoked. */
+  /** Sent once with a `FailureRecord` as input, after the final failure, but not if the call was revoked. */
   linkError?:
     | Step<string, FailureRecord, unknown>
     | readonly Step<string, FailureRecord, unknown>[]
     | undefined;
-  /** The result is not stored: `get()` gives `null` once the job has ended. Default false. */
+  /** The result is not stored: `get()` returns `null` when the job has ended. Default false. */
   ignoreResult?: boolean | undefined;
-  /** The context of the handler that sends this call: sets `ctx.parentId` and `ctx.rootId` of what it sends. */
+  /** The context of the handler that sends this call: it sets `ctx.parentId` and `ctx.rootId` of the sent jobs. */
   parent?: Pick<TaskContext, 'id' | 'rootId'> | undefined;
-  /** How long sending is tried again while the store cannot be reached. Default: the app's `sendTimeout`. */
+  /** How long the send is retried while the store cannot be reached. Default: the app's `sendTimeout`. */
   sendTimeout?: Duration | undefined;
 }
 
-/** Options of a sending of many calls; they hold for each. */
+/** Options of `sendMany`. They apply to each call. */
 export type BulkOptions = SignatureOptions &
   Pick<SendOptions, 'eta' | 'ignoreResult' | 'parent' | 'sendTimeout'>;
 
@@ -142,7 +166,7 @@ export function isSendOption(name: string): boolean {
   return Object.hasOwn(OPTIONS, name);
 }
 
-/** Those of a signature, which `set` takes. */
+/** The option names of `set`. */
 export const SIGNATURE_OPTIONS: OptionNames<SignatureOptions> = {
   queue: true,
   priority: true,
@@ -155,7 +179,7 @@ export const SIGNATURE_OPTIONS: OptionNames<SignatureOptions> = {
   tags: true,
 };
 
-/** Those of a sending of many calls. */
+/** The option names of `sendMany`. */
 export const BULK_OPTIONS: OptionNames<BulkOptions> = {
   ...SIGNATURE_OPTIONS,
   eta: true,
@@ -165,8 +189,8 @@ export const BULK_OPTIONS: OptionNames<BulkOptions> = {
 };
 
 /**
- * Options with names checked and times turned into milliseconds; only what was given is set.
- * @throws {InvalidOptionError} at the first option with a value it cannot have.
+ * Checks options and converts them to plain data, with times in milliseconds. Absent options stay absent.
+ * @throws {InvalidOptionError} at the first unknown or invalid option.
  */
 export function normalizeOptions(
   options: SignatureOptions & Pick<SendOptions, 'eta'>,
@@ -192,8 +216,8 @@ export function normalizeOptions(
 }
 
 /**
- * Options with others over them; tags add up.
- * @throws {InvalidOptionError} if there are too many tags then.
+ * Merges two sets of options; those of `above` take precedence. Headers are merged by key, and tags accumulate.
+ * @throws {InvalidOptionError} if the result has too many tags.
  */
 export function mergeOptions(
   below: NormalizedOptions = NO_OPTIONS,
@@ -210,7 +234,7 @@ export function mergeOptions(
   };
 }
 
-/** An expiry is a time or a moment; one of either kind takes the place of the other. */
+/** Removes the lower expiry if the upper options have one, because a duration and a moment must replace each other. */
 function withoutExpiry(below: NormalizedOptions, above: NormalizedOptions): NormalizedOptions {
   if (above.expiresMs === undefined && above.expiresAt === undefined) return below;
   const { expiresMs: _time, expiresAt: _moment, ...others } = below;

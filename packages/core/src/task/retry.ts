@@ -1,44 +1,57 @@
+/** Retries: the options of tasks and calls, and the decision whether and when another attempt follows. */
 import { InvalidOptionError, isUmbelError, type UmbelErrorCode } from '../base/errors.js';
 import { checkOptions, type OptionNames } from '../base/option-checks.js';
 import { type Duration, durationMs } from '../base/time.js';
 import type { NormalizedRetry } from '../job/shared-options.js';
 
-/** How waits are spread. */
+/** Randomisation of the waits between attempts, see `RetryOptions.jitter`. */
 export type Jitter = boolean | 'full' | 'equal';
 
-/** When and how often a failed attempt is repeated. */
+/**
+ * Options of retries.
+ * @example
+ * await charge.applyAsync(order, { retry: { attempts: 5, delay: '2s', max: '5m' } });
+ */
 export interface RetryOptions {
-  /** Runs in all, the first one included. Default 1: no retry. */
+  /** Total number of attempts, including the first. Default 1: no retry. */
   attempts?: number | undefined;
-  /** How the wait grows: the same each time, or doubling. Default `'exponential'`. */
+  /** Growth of the wait: constant, or doubled after each attempt. Default `'exponential'`. */
   backoff?: 'fixed' | 'exponential' | undefined;
   /** Wait before the second attempt. Default 1 s. */
   delay?: Duration | undefined;
-  /** The longest wait. Default 1 day. */
+  /** Longest wait. Default 1 day. */
   max?: Duration | undefined;
   /**
-   * Spreads the waits at random, so that what failed together does not come back together. `true` or `'full'`, the
-   * default: between nothing and the full wait, so that `delay: '1s'` may mean no wait at all. `'equal'`: half of the wait
-   * is fixed, the other half random. `false`: the full wait each time.
+   * Randomises the waits, so that jobs which failed together do not retry together. `true` or `'full'`, the default: a
+   * random time between zero and the full wait, so `delay: '1s'` may mean no wait at all. `'equal'`: half of the wait is
+   * fixed, the other half random. `false`: always the full wait.
    */
   jitter?: Jitter | undefined;
 }
 
-/** The same for a task, which can decide by the error. */
+/**
+ * Retry options of a task. Unlike those of a call, they may hold functions.
+ * @example
+ * const charge = app.task({
+ *   name: 'charge',
+ *   retry: { attempts: 5, on: (error) => error.name !== 'CardDeclined', backoff: (attempt) => attempt * 1000 },
+ *   run: async () => {},
+ * });
+ */
 export interface TaskRetryOptions extends Omit<RetryOptions, 'backoff'> {
-  /** As for a call, or a function that gives the wait after the attempt of that number (counted from 1) failed. */
+  /** Growth of the wait, or a function that returns the wait after a failed attempt (counted from 1). */
   backoff?: 'fixed' | 'exponential' | ((attempt: number, error: Error) => Duration) | undefined;
-  /** Whether this error is worth another attempt. Default: every error is. */
+  /** Returns whether to retry after this error. Default: after every error. */
   on?: ((error: Error, attempt: number) => boolean) | undefined;
 }
 
-/** What a task decides by functions, which no store can hold. */
+/** The functions among a task's retry options. They stay in the process, because no store can hold them. */
 export interface RetryDecisions {
   readonly on?: (error: Error, attempt: number) => boolean;
   readonly backoff?: (attempt: number, error: Error) => Duration;
 }
 
-/** Runs in all for a handler that asks for another with `ctx.retry()` while its options allow none. As in Celery. */
+/** Total attempts of a handler that calls `ctx.retry()` while its options allow no retry, as in Celery. */
 const ATTEMPTS_WHEN_ASKED = 4;
 
 const OPTIONS: OptionNames<TaskRetryOptions> = {
@@ -60,7 +73,7 @@ const NO_RETRY: NormalizedRetry = {
   jitter: true,
 };
 
-/** @throws {InvalidOptionError} if an option has a value it cannot have. */
+/** Converts the retry options of a task to plain data. @throws {InvalidOptionError} if an option is invalid. */
 export function normalizeRetry(retry: TaskRetryOptions): NormalizedRetry {
   checkOptions(retry, OPTIONS, RETRY);
   const { attempts = 1, backoff = 'exponential', delay = 1000, max = '1d', jitter = true, on } = retry;
@@ -79,7 +92,7 @@ export function normalizeRetry(retry: TaskRetryOptions): NormalizedRetry {
   };
 }
 
-/** The same of a call, which has no functions: nothing would call them. */
+/** Converts the retry options of a call to plain data. @throws {InvalidOptionError} if one is invalid, or a function. */
 export function normalizeCallRetry(retry: RetryOptions): NormalizedRetry {
   const { on: _, ...known } = OPTIONS;
   checkOptions(retry, known, RETRY);
@@ -92,14 +105,14 @@ export function normalizeCallRetry(retry: RetryOptions): NormalizedRetry {
   return normalizeRetry(retry);
 }
 
-/** @throws {InvalidOptionError} */
+/** Returns the stored form of a jitter. @throws {InvalidOptionError} unless it is one of the four values. */
 export function normalizeJitter(jitter: Jitter): NormalizedRetry['jitter'] {
   if (jitter === 'full') return true;
   if (jitter === 'equal' || typeof jitter === 'boolean') return jitter;
   throw new InvalidOptionError('retry.jitter', "true, false, 'full' or 'equal'", jitter);
 }
 
-/** `attempts` itself. @throws {InvalidOptionError} unless it is a whole number from 1 to 1,000,000. */
+/** Returns `attempts`. @throws {InvalidOptionError} unless it is a whole number from 1 to 1,000,000. */
 export function checkAttempts(attempts: number): number {
   if (Number.isInteger(attempts) && attempts >= 1 && attempts <= 1_000_000) return attempts;
   throw new InvalidOptionError('retry.attempts', 'a whole number from 1 to 1000000', attempts);
@@ -112,7 +125,7 @@ export function retryDecisions({ on, backoff }: TaskRetryOptions = {}): RetryDec
   };
 }
 
-/** Thrown by `ctx.retry()`: the attempt ends, and another is to follow. */
+/** Thrown by `ctx.retry()` to end the attempt and request another one. */
 export class RetryRequest extends Error {
   override readonly name = 'RetryRequest';
 
@@ -120,29 +133,29 @@ export class RetryRequest extends Error {
     reason: string | undefined,
     readonly delayMs: number | undefined,
     options?: ErrorOptions,
-    /** Whether the attempt is charged to the job. */
+    /** Whether the attempt counts against the job's attempts. */
     readonly isCounted = true,
   ) {
     super(reason ?? 'the handler asked for another attempt', options);
   }
 }
 
-/** What decides about another attempt. */
+/** The facts on which the decision about another attempt depends. */
 export interface RetryState {
   /** The attempt that failed, counted from 1. */
   readonly attempt: number;
   readonly options: NormalizedRetry | undefined;
   readonly decisions: RetryDecisions;
-  /** From 0 to 1. */
+  /** Returns a random number from 0 to 1. */
   readonly random: () => number;
 }
 
-/** The wait in milliseconds before the next attempt, or undefined if there is none. */
+/** Returns the wait in milliseconds before the next attempt, or undefined if no attempt follows. */
 export function retryDelayMs(
   error: Error,
   { attempt, options, decisions, random }: RetryState,
 ): number | undefined {
-  if (neverRetried(error)) return undefined;
+  if (isPermanent(error)) return undefined;
   const retry = options ?? NO_RETRY;
   if (error instanceof RetryRequest) {
     const attempts = retry.attempts > 1 ? retry.attempts : ATTEMPTS_WHEN_ASKED;
@@ -154,7 +167,7 @@ export function retryDelayMs(
   return Math.min(durationMs(decisions.backoff(attempt, error), 'retry.backoff'), retry.maxMs);
 }
 
-/** Full jitter: anything from nothing to the whole wait; equal jitter: from half of it. */
+/** Returns the wait after an attempt: with full jitter from zero, with equal jitter from one half, up to the full wait. */
 function waitMs(
   { backoff, delayMs, maxMs, jitter }: NormalizedRetry,
   attempt: number,
@@ -167,8 +180,8 @@ function waitMs(
   return Math.round(fixed + (full - fixed) * random());
 }
 
-/** Errors that another attempt cannot mend, so that none is spent on them. */
-const NEVER: ReadonlySet<UmbelErrorCode> = new Set([
+/** Codes of errors that a further attempt cannot fix. */
+const PERMANENT_CODES: ReadonlySet<UmbelErrorCode> = new Set([
   'CORRUPT_JOB',
   'EXPECTED_FAILURE',
   'EXPIRED',
@@ -183,7 +196,7 @@ const NEVER: ReadonlySet<UmbelErrorCode> = new Set([
   'VALIDATION',
 ]);
 
-function neverRetried(error: Error): boolean {
-  // BullMQ's own goes by its name, which handlers that come from there may throw.
-  return isUmbelError(error) ? NEVER.has(error.code) : error.name === 'UnrecoverableError';
+function isPermanent(error: Error): boolean {
+  // Handlers that were written for BullMQ may throw BullMQ's error class, which is recognised by its name.
+  return isUmbelError(error) ? PERMANENT_CODES.has(error.code) : error.name === 'UnrecoverableError';
 }

@@ -1,3 +1,7 @@
+/**
+ * Signatures: calls that are described but not sent. This module also defines the interface to `@umbel/canvas`, which
+ * composes signatures into workflows and plans their jobs; core does not import that package.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import { CanvasNotLoadedError, InvalidOptionError, UnboundTaskError } from '../base/errors.js';
 import { checkOptions } from '../base/option-checks.js';
@@ -17,12 +21,12 @@ import {
   type SignatureOptions,
 } from './options.js';
 
-// The seam to compositions: they are made and planned by `@umbel/canvas`, which this package does not know.
+// The interface to `@umbel/canvas`.
 
-/** What planning has to know of an app. */
+/** The part of an app that planning needs. */
 export type Planning = Pick<Sender, 'optionsOf' | 'maxMembers'>;
 
-/** The options of a call, its task's included. It is routed by its own headers, over those of what it is a part of. */
+/** Returns the options of a call, including its task's. For routing, `headers` of the workflow are below the call's own. */
 export type OptionsOf = (
   expression: TaskExpression,
   headers?: Headers,
@@ -30,17 +34,17 @@ export type OptionsOf = (
 
 type Headers = Readonly<Record<string, string>> | undefined;
 
-/** The workflow that what is planned becomes a part of. */
+/** The workflow that the planned jobs become a part of. */
 export interface Surroundings {
-  /** Its options: those of a call win. */
+  /** Options of the workflow. The options of a call take precedence. */
   readonly options: NormalizedOptions;
   readonly headers?: Headers;
 }
 
 interface Canvas {
-  /** The chain of a signature and what may be its next step. */
+  /** Returns the chain of a signature and its next step, which is checked. */
   readonly pipe: (first: object, next: unknown) => object;
-  /** The jobs of an expression: the one that gives its value at a path, or without one what is sent by itself. */
+  /** Returns the job tree of an expression: with `path` as a part of a workflow, without it as a unit that is sent. */
   readonly plan: (
     expression: Expression,
     planning: Planning,
@@ -51,22 +55,22 @@ interface Canvas {
 
 let canvas: Canvas | undefined;
 
-/** Says how compositions are made and planned. */
+/** Sets the implementation. `@umbel/canvas` calls this when it is imported. */
 export function provideCanvas(provided: Canvas): void {
   canvas = provided;
 }
 
 /**
- * The chain of the two.
- * @throws {CanvasNotLoadedError} if nothing says how it is made.
+ * Returns the chain of the two steps.
+ * @throws {CanvasNotLoadedError} if `@umbel/canvas` is not loaded.
  */
 export function piped(first: object, next: unknown): object {
-  return loaded('`.pipe()`, which makes a chain,').pipe(first, next);
+  return requireCanvas('`.pipe()`, which makes a chain,').pipe(first, next);
 }
 
 /**
- * The jobs of an expression, see `Canvas`.
- * @throws {CanvasNotLoadedError} if it is more than one call, and nothing says how it is planned.
+ * Returns the job tree of an expression, see `Canvas.plan`. A single call is planned here.
+ * @throws {CanvasNotLoadedError} if the expression is a workflow, and `@umbel/canvas` is not loaded.
  */
 export function planned(
   expression: Expression,
@@ -76,7 +80,7 @@ export function planned(
 ): JobNode {
   if (isCall(expression) && expression.callbacks === undefined)
     return callNode(expression, planning, path ?? '', surroundings);
-  return loaded('A composition').plan(expression, planning, path, surroundings);
+  return requireCanvas('A workflow').plan(expression, planning, path, surroundings);
 }
 
 function callNode(
@@ -86,8 +90,8 @@ function callNode(
   { options: above, headers }: Surroundings = { options: NO_OPTIONS },
 ): JobNode {
   const { task, input, into, immutable } = expression;
-  const own = mergeOptions(above, expression.options ?? NO_OPTIONS);
-  const all = planning.optionsOf({ ...expression, options: own }, headers);
+  const merged = mergeOptions(above, expression.options ?? NO_OPTIONS);
+  const all = planning.optionsOf({ ...expression, options: merged }, headers);
   const { queue, ...options } = all;
   const shared = sharedOptions(above, all);
   return {
@@ -106,24 +110,24 @@ function isCall(expression: Expression): expression is TaskExpression {
   return expression.kind === 'task';
 }
 
-function loaded(what: string): Canvas {
-  if (canvas === undefined) throw new CanvasNotLoadedError(what);
+function requireCanvas(feature: string): Canvas {
+  if (canvas === undefined) throw new CanvasNotLoadedError(feature);
   return canvas;
 }
 
-// What is sent once a node has ended, kept in its expression.
+// Callbacks.
 
-/** What is sent after a node, each once. */
+/** The callbacks of a node, each sent once when the node has ended. */
 export interface CallbackExpressions {
-  /** With the result. */
+  /** Sent with the result. */
   readonly success?: readonly Expression[];
-  /** With a `FailureRecord`. */
+  /** Sent with a `FailureRecord`. */
   readonly failure?: readonly Expression[];
-  /** With a `StepOutcome`, whatever it is. */
+  /** Sent with a `StepOutcome`, after success and failure. */
   readonly always?: readonly Expression[];
 }
 
-/** The callbacks with one more. One that is there already, by its data, is not added again. */
+/** Returns the callbacks with one more, unless an equal one is present. */
 export function withCallback(
   callbacks: CallbackExpressions = {},
   moment: keyof CallbackExpressions,
@@ -135,14 +139,14 @@ export function withCallback(
     : { ...callbacks, [moment]: [...present, callback] };
 }
 
-// Methods that are called without their object: `[1, 2].map(task.delay)`, `process.once('SIGTERM', worker.close)`. The
-// error of the language would name a private field; this one says what to write.
+// Methods called without their object, as in `[1, 2].map(task.delay)` or `process.once('SIGTERM', worker.close)`.
+// JavaScript's own error would name a private field; this one says what to write.
 
 type Method = (this: unknown, ...args: unknown[]) => unknown;
 
 /**
- * Makes the methods of a class refuse to be called without an object of it.
- * @param owner The name of a variable that holds such an object, for the message.
+ * Makes the methods of a class throw an `InvalidOptionError` when they are called without an instance.
+ * @param owner An example name of a variable that holds an instance, for the message.
  */
 export function refuseUnbound(Class: abstract new (...args: never[]) => object, owner: string): void {
   const methods = Object.entries(Object.getOwnPropertyDescriptors(Class.prototype));
@@ -159,7 +163,7 @@ export function refuseUnbound(Class: abstract new (...args: never[]) => object, 
   }
 }
 
-/** A composition or a call as plain data, told apart by `kind`. */
+/** A call or a workflow as plain data; `kind` says which. */
 export interface Expression {
   readonly kind: string;
 }
@@ -168,19 +172,19 @@ export interface Expression {
 export interface TaskExpression extends Expression {
   readonly kind: 'task';
   readonly task: string;
-  /** The whole input of an immutable call, else the bound keys. */
+  /** The whole input of an immutable call, otherwise the bound keys. */
   readonly input?: unknown;
-  /** The key that takes what the previous step gives. */
+  /** The key that receives the result of the previous step. */
   readonly into?: string;
-  /** Ignores what the previous step gives. */
+  /** Ignores the result of the previous step. */
   readonly immutable?: true;
   readonly options?: NormalizedOptions;
   readonly callbacks?: CallbackExpressions;
 }
 
-/** An app as its signatures, and compositions of them, see it. */
+/** The part of an app that signatures and workflows use. */
 export interface Sender {
-  /** Sends one call. `shared`: the options of the workflow that it is all of, absent: those that it is sent with. */
+  /** Sends one call. `shared`: the options of a workflow that consists of this call only. Default: `options`. */
   send(
     expression: TaskExpression,
     input: unknown,
@@ -193,75 +197,78 @@ export interface Sender {
     inputs: Iterable<unknown>,
     options: BulkOptions,
   ): Promise<AsyncResult<unknown>[]>;
-  /** Sends a planned run, giving `input` to its open nodes. The result's id is the run's. */
+  /** Sends a planned workflow, with `input` for its open nodes. The id of the result is the id of the run. */
   sendRun(
     root: JobNode,
     input: unknown,
     options: SendOptions<never>,
     feeds: readonly MemberStream[],
   ): Promise<AsyncResult<unknown>>;
-  /** Settles once the time is known by which options are computed; undefined if it is. */
+  /** Settles when the store's time is known, which some options depend on; undefined if they do not, or it is known. */
   timeKnown(options: SendOptions<never>): Promise<void> | undefined;
-  /** Options as plain data, by this app's clock. */
+  /** Converts options to plain data, by this app's clock. */
   normalizeOptions(options: SendOptions<never>): NormalizedOptions;
-  /** The options of a call: its own over those of its task. */
+  /** Returns the options of a call, merged over those of its task. */
   optionsOf: OptionsOf;
-  /** Most members of a group that are given as a list. */
+  /** Maximum number of members of a group that is declared as a list. */
   readonly maxMembers: number;
 }
 
-/** The property under which every signature, composed ones too, holds its app; absent until it is bound. */
+/** The property of every signature and workflow that holds its app; undefined until it is bound. */
 export const SENDER: unique symbol = Symbol.for('umbel.sender');
 
-/** The method by which every signature gives the tree of jobs that runs it. */
+/** The method of every signature and workflow that plans its job tree. */
 export const PLAN: unique symbol = Symbol.for('umbel.plan');
 
 export interface Plannable {
-  /** Planned at a path: the one job that gives its value. Without one: what is sent by itself, a run or a single job. */
+  /** Plans the job tree: with `path` as a part of a workflow, without it as a unit that is sent (a run or a single job). */
   [PLAN](path?: string, surroundings?: Surroundings): JobNode;
 }
 
-/** What every signature is at run time, composed ones too. */
+/** The runtime interface of every signature and workflow. */
 export interface Signed {
   readonly [SENDER]: Sender | undefined;
   toJSON(): Expression;
 }
 
-/** True for tasks, signatures and compositions. */
+/** Returns true for tasks, signatures and workflows. */
 export function isSigned(value: unknown): value is Signed {
-  return typeof value === 'object' && value !== null && SENDER in value; // only signatures have it
+  return typeof value === 'object' && value !== null && SENDER in value; // only signatures have this property
 }
 
-/** The value as what follows a signature. @throws {InvalidOptionError} if it is no signature, or one of another app. */
+/** Returns `value` as a callback. @throws {InvalidOptionError} if it is no signature, or belongs to another app. */
 export function callbackOf(method: string, value: unknown, sender: Sender | undefined): Signed {
   if (!isSigned(value)) {
-    throw new InvalidOptionError(method, 'given a task, a signature or a composition', value);
+    throw new InvalidOptionError(method, 'called with a task, a signature or a workflow', value);
   }
   if (sender !== undefined && value[SENDER] !== undefined && value[SENDER] !== sender) {
-    throw new InvalidOptionError(method, 'given a signature of the same app', value);
+    throw new InvalidOptionError(method, 'called with a signature of the same app', value);
   }
   return value;
 }
 
-/** Whether an object follows the arguments that a method has: options, which it would drop. Callbacks of arrays get a number. */
+/**
+ * Returns whether an extra argument is an object: options, which the method would ignore. (Array methods pass a number as
+ * the extra argument of a callback.)
+ */
 export function hasOptions([next]: readonly unknown[]): boolean {
   return typeof next === 'object' && next !== null;
 }
 
-/** The error for options where a method takes none. @param instead What takes them. */
+/** Returns the error for options of a method that takes none. @param instead The code that accepts options. */
 export function droppedOptions(
   method: string,
   instead: string,
-  [given]: readonly unknown[],
+  [options]: readonly unknown[],
 ): InvalidOptionError {
   return new InvalidOptionError(
     method,
-    `called without options, which it would drop (use ${instead})`,
-    given,
+    `called without options, which it would ignore (use ${instead})`,
+    options,
   );
 }
 
-/** A call described but not sent. The public, typed face of it is `Signature`. */
+/** A call that is described but not sent. Its public, typed interface is `Signature`. */
 export class TaskSignature implements Plannable {
   readonly #expression: TaskExpression;
   readonly [SENDER]: Sender | undefined;
@@ -301,7 +308,8 @@ export class TaskSignature implements Plannable {
   }
 
   set(options: SignatureOptions): TaskSignature {
-    const merged = mergeOptions(this.#expression.options, normalizeOptions(options, 0, SIGNATURE_OPTIONS)); // no eta, so no time
+    // The time is 0, because signatures have no `eta`.
+    const merged = mergeOptions(this.#expression.options, normalizeOptions(options, 0, SIGNATURE_OPTIONS));
     return new TaskSignature({ ...this.#expression, options: merged }, this[SENDER]);
   }
 

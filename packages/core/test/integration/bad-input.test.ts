@@ -481,7 +481,7 @@ const CORRUPT: [what: string, planted: Planted, reason: string][] = [
     ].map((value) => [value, 'a source of input']),
     callbacks: [5, null, { success: 5 }, { success: [5] }, { failure: [{ path: '' }] }].map((value) => [
       value,
-      'lists of what is to be sent',
+      'lists of callbacks',
     ]),
   }).flatMap(([field, values]) =>
     values.map(([value, expected]): [string, Planted, string] => [
@@ -491,8 +491,8 @@ const CORRUPT: [what: string, planted: Planted, reason: string][] = [
     ]),
   ),
   ['that waits for steps of no run', { data: { umbel: 1, after: { step: '0' } } }, 'a step without'],
-  ['that waits for a step it has not', step({}), 'is gone from the store'],
-  ['that waits for a billion steps', step({ after: { list: '0', count: 1e9 } }), 'is gone from the store'],
+  ['that waits for a step it has not', step({}), 'is missing from the store'],
+  ['that waits for a billion steps', step({ after: { list: '0', count: 1e9 } }), 'is missing from the store'],
   [
     'with an input in the form of an encoded value',
     { data: { umbel: 1, input: { 'umbel:sealed': 'rot13:AAAA' } } },
@@ -518,7 +518,7 @@ const CORRUPT: [what: string, planted: Planted, reason: string][] = [
   ].map((expand): [string, Planted, string] => [
     `that is a fan-out of ${JSON.stringify(expand)}`,
     fanOut(expand),
-    'its field "expand" is not what a fan-out adds',
+    'its field "expand" is not the expansion of a fan-out',
   ]),
 ];
 

@@ -62,7 +62,7 @@ onEveryEngine('routing', (engine) => {
     const task = whereabouts(app, 'task', { queue: 'mine' });
     const typo = task.applyAsync(undefined, { queue: 'mien' });
     await expect(typo).rejects.toThrow(UnknownQueueError);
-    await expect(typo).rejects.toThrow('Queue "mien" is not one of this app\'s ("default", "mine")');
+    await expect(typo).rejects.toThrow('Queue "mien" does not exist in this app (known: "default", "mine")');
     expect(await app.queue('mine').counts()).toMatchObject({ waiting: 0 });
 
     const strict = engine.app({ queues: ['a'] });

@@ -510,7 +510,7 @@ onEveryEngine('an app', (engine) => {
     const app = engine.app();
     const run = async () => 1;
     expect(() => app.task({ name: 'a:b', run })).toThrow(InvalidOptionError);
-    expect(() => app.task({ name: 'b', queue: 'umbel', run })).toThrow('Umbel keeps for itself');
+    expect(() => app.task({ name: 'b', queue: 'umbel', run })).toThrow('which is reserved for Umbel');
     expect(() => app.task({ name: 'b', priority: 1.5, run })).toThrow('`priority`');
     expect(() => app.task({ name: 'b', retry: { attempts: 0 }, run })).toThrow('`retry.attempts`');
     expect(() => app.worker({ concurrency: -1 })).toThrow(

@@ -103,7 +103,7 @@ onEveryEngine('a limit', (engine) => {
     await app.worker().start();
     await (await tell.delay(100)).get(soon);
     expect(await issueOf((await tell.delay(101)).get(soon))).toContain('101 bytes as JSON, the limit is 100');
-    await expect((await fail.delay(100)).get(soon)).rejects.toThrow('failed as it may: bad');
+    await expect((await fail.delay(100)).get(soon)).rejects.toThrow('declared failure "bad"');
     expect(await issueOf((await fail.delay(101)).get(soon))).toContain('101 bytes as JSON, the limit is 100');
   });
 
@@ -315,14 +315,14 @@ onEveryEngine('a planted job', (engine) => {
         result.id,
         '{"umbel:members":{"list":"0","count":1000000000,"sliced":true}}',
       );
-      await expect(result.get(soon)).rejects.toThrow('is gone from the store');
+      await expect(result.get(soon)).rejects.toThrow('is missing from the store');
       await plantResult(
         app,
         'default',
         result.id,
         '{"umbel:members":{"list":"0","count":1000000000,"sliced":true,"settled":true}}',
       );
-      await expect(result.get(soon)).rejects.toThrow('is gone from the store');
+      await expect(result.get(soon)).rejects.toThrow('is missing from the store');
       await plantResult(app, 'default', result.id, nestedText(100_000));
       await expect(result.get(soon)).rejects.toThrow(CorruptJobError);
     },

@@ -23,7 +23,7 @@ describe('what makes calls the same', () => {
       deduplicationId('t', { ...unique, key }, { a: 3 }),
     );
     const wrong = { ...unique, key: () => 7 as never };
-    expect(() => deduplicationId('t', wrong, {})).toThrow('a function that gives text');
+    expect(() => deduplicationId('t', wrong, {})).toThrow('a function that returns text');
   });
 
   test('cannot be mistaken by joining texts', () => {

@@ -80,7 +80,7 @@ describe('handlers of many contracts', () => {
   test('are refused for what is no contract', () => {
     const own = createApp({ name: 'many' });
     expect(() => untyped(own.implementAll.bind(own))({ half: {} }, { half: handlers.half })).toThrow(
-      '`contracts.half` to be what defineTask gives',
+      '`contracts.half` to be a contract made by defineTask',
     );
   });
 });

@@ -1,33 +1,29 @@
+/** Types that bind a part of a task's input (`.s({ … })`, `.si(…)`, `.into(key, { … })`), and types of tasks by name. */
 import type { AsyncResult } from '../../client/async-result.js';
 import type { BulkOptions, SendOptions } from '../options.js';
 import type { AnyContract, Handler, Signature } from './task.js';
 
-/** Types for binding a part of a task's input: `.s({ … })`, `.si(…)` and `.into(key, { … })`. */
-
 type Scalar = string | number | boolean | bigint | symbol | null | undefined | void;
 
-/** The same type, spelled out for hovers. */
+/** `T` with its keys expanded, for readable hovers. */
 export type Prettify<T> = T extends Scalar ? T : T extends object ? { [Key in keyof T]: T[Key] } & {} : T;
 
 export type KeysOf<In> = In extends unknown ? keyof In : never;
 
-/** The keys by name: `keyof` gives only `string` for a type with an index signature, which other keys may have, too. */
+/** The named keys: for a type with an index signature, `keyof` is only `string`, even if the type has named keys too. */
 export type NamedKeysOf<In> = In extends unknown
   ? keyof { [Key in keyof In as string extends Key ? never : number extends Key ? never : Key]: 1 }
   : never;
 
-/**
- * `In` without the keys `K`, keeping `?` and `readonly`. `Pick` is the cheaper one, but loses the named keys of a type with
- * an index signature.
- */
+/** `In` without the keys `K`, keeping `?` and `readonly`. `Pick` is cheaper, but loses named keys beside an index signature. */
 type Without<In, K> = string extends keyof In
   ? { [Key in keyof In as Key extends K ? never : Key]: In[Key] }
   : Pick<In, Exclude<keyof In, K>>;
 
-/** What is left to give beside `K`: of a union, the members that have that key. */
+/** The remaining input beside the key `K`. Members of a union without that key are dropped. */
 export type RestOf<In, K> = In extends unknown ? ([K] extends [keyof In] ? Without<In, K> : never) : never;
 
-/** What the compiler prints for `.s({})` on a task whose input is not an object. */
+/** The compiler prints this for `.s({})` on a task whose input is not an object. */
 interface OneValue {
   readonly 'this task takes one value, not keys: use .s() or .si(value)': never;
 }
@@ -38,12 +34,12 @@ export type Bindable<In> = In extends readonly unknown[]
     ? Partial<In>
     : OneValue;
 
-/** What the compiler prints at a bound key that the task's input does not have. */
+/** The compiler prints this at a bound key that the task's input does not have. */
 interface NoSuchInput<out Key> {
   readonly 'this task has no such input': Key;
 }
 
-/** Members of a union input that the bound part leaves possible: they have all of its keys, or the others would be lost. */
+/** Members of a union input that remain possible with the bound part: those that have all of its keys. */
 type Fits<In, Part> = In extends unknown
   ? keyof Part extends keyof In
     ? Part extends Partial<In>
@@ -52,10 +48,10 @@ type Fits<In, Part> = In extends unknown
     : never
   : never;
 
-/** What a member of the input has under the key. */
+/** The type of a key; for a union, of all members that have the key. */
 export type ValueAt<In, Key> = In extends unknown ? (Key extends keyof In ? In[Key] : never) : never;
 
-/** The same for what is bound below a key, if that is an object. */
+/** Applies `Bound` to the value of a bound key, if it is an object. */
 type Below<Part, In> = Part extends Scalar | readonly unknown[]
   ? unknown
   : unknown extends In
@@ -63,8 +59,8 @@ type Below<Part, In> = Part extends Scalar | readonly unknown[]
     : Bound<Part, In>;
 
 /**
- * What is wrong with `Part`, at each key: one that the input does not have, at any depth, becomes an error there. Keys
- * that all members of a union input have come first, since that is all there is to know of most inputs.
+ * Checks `Part` at each key: a key that the input does not have, at any depth, becomes an error. Keys that every member of
+ * a union has are checked first, because that decides most inputs cheaply.
  */
 export type Bound<Part, In> = {
   [Key in keyof Part]: Key extends keyof In
@@ -74,12 +70,12 @@ export type Bound<Part, In> = {
       : NoSuchInput<Key>;
 };
 
-/** Keys that are bound for sure: one that may be absent at run time stays open, as does all that an index signature may name. */
+/** Keys that are certainly bound. Keys that may be absent at run time, and those of an index signature, stay open. */
 type SurelyBound<Part> = {
   [Key in keyof Part]-?: string extends Key ? never : undefined extends Part[Key] ? never : Key;
 }[keyof Part];
 
-/** What is left open of `In` once `Part` is bound. */
+/** The part of `In` that stays open when `Part` is bound. */
 export type Open<In, Part> = In extends unknown
   ? keyof Part extends keyof In
     ? Part extends Partial<In>
@@ -88,21 +84,26 @@ export type Open<In, Part> = In extends unknown
     : never
   : never;
 
-// Tasks that are known by their names.
+// Tasks by name.
 
-/** A task of which only the name is known, and what the caller says of its result. Its input is checked by the worker. */
+/**
+ * A task that is known only by its name and a result type that the caller states. The worker checks the input.
+ * @example
+ * const resize = app.signature<{ file: string }>('image.resize');
+ * const result = await resize.delay({ path: 'a.png', width: 100 });
+ */
 export interface NamedTask<Out = unknown> extends Signature<string, unknown, Out> {
   readonly name: string;
-  /** Sends the call with options; any input may be meant. */
+  /** Sends the call with options. The input may be any value. */
   applyAsync(input: unknown, options: SendOptions<Out> & { ignoreResult: true }): Promise<AsyncResult<null>>;
   applyAsync(input: unknown, options?: SendOptions<Out>): Promise<AsyncResult<Out>>;
-  /** Sends many calls, in slices of 500 that take one round trip each; gives their handles in the same order. */
+  /** Sends many calls, 500 per round trip, and returns their handles in the same order. */
   sendMany(inputs: Iterable<unknown>, options?: BulkOptions): Promise<AsyncResult<Out>[]>;
-  /** Binds some keys; the others are taken from the previous result, or from `delay`. Bound keys win. */
+  /** Binds some keys. The others come from the previous result or from `delay`. Bound keys take precedence. */
   s(bound?: Readonly<Record<string, unknown>>): Signature<string, unknown, Out>;
-  /** Immutable: binds everything; whatever the previous step gives is ignored. */
+  /** Immutable: binds the whole input and ignores the result of the previous step. */
   si(input?: unknown): Signature<string, unknown, Out>;
-  /** The previous result goes, whole, into `key`. */
+  /** Puts the whole result of the previous step into `key`. */
   into(key: string, rest?: Readonly<Record<string, unknown>>): Signature<string, unknown, Out>;
 }
 
@@ -111,7 +112,12 @@ interface Nameable {
   readonly '~extras': object;
 }
 
-/** The tasks that a module exports, each under its own name. */
+/**
+ * The tasks that a module exports, by task name.
+ * @example
+ * const client = app.client<typeof import('./tasks.js')>();
+ * await client['image.resize'].delay({ path: 'a.png', width: 100 });
+ */
 export type Client<Module> = {
   readonly [Key in keyof Module as Module[Key] extends Nameable
     ? string extends Module[Key]['name']
@@ -120,7 +126,7 @@ export type Client<Module> = {
     : never]: Module[Key];
 };
 
-/** A handler for each contract. */
+/** An object with the handler of each contract, under the same keys. */
 export type Handlers<Contracts extends Readonly<Record<string, AnyContract>>, Added = {}> = {
   readonly [Key in keyof Contracts]: Handler<Contracts[Key], Added>;
 };

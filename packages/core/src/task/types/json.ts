@@ -1,6 +1,6 @@
 /**
- * Which types survive the wire. Values travel as JSON, so a type that JSON would silently change (a `Date`, a
- * `Map`, a function …) is rejected where the task is defined; compositions are then plain assignability.
+ * Types that JSON carries unchanged. All values are stored as JSON, so a type that JSON would silently change (a `Date`, a
+ * `Map`, a function …) is rejected where the task is defined; in workflows, plain assignability is then enough.
  */
 
 type Scalar = string | number | boolean | null;
@@ -9,7 +9,7 @@ type Atom = Scalar | Absent;
 
 type Item = Scalar | readonly Item[] | { readonly [key: string]: Json };
 
-/** A value JSON carries unchanged. `undefined` stands for an absent key, so a list cannot hold it. */
+/** A value that JSON carries unchanged. `undefined` means an absent key, so a list cannot contain it. */
 export type Json = Item | Absent;
 
 type Foreign =
@@ -27,8 +27,8 @@ type Foreign =
 export type IsAny<T> = 0 extends 1 & T ? true : false;
 
 /**
- * `T` when JSON carries all of it, else a type that `T` is not assignable to. The object form is a mapped type and
- * therefore lazy, which keeps recursive types finite; the array form must not be mapped, since that is eager.
+ * `T` if JSON carries all of it, otherwise a type that `T` is not assignable to. Objects use a mapped type, which is lazy
+ * and so keeps recursive types finite. Arrays must not be mapped, because that is eager.
  */
 type Wire<T> =
   IsAny<T> extends true
@@ -47,7 +47,7 @@ type Wire<T> =
               ? never
               : { [Key in keyof T]: Wire<T[Key]> };
 
-/** Plain data with a name and a message is assignable to `Error`, but has no stack. */
+/** Requires `stack`, because plain data with a name and a message is also assignable to `Error`. */
 type IsError<T> = 'stack' extends keyof T ? (T extends Error ? true : false) : false;
 
 type Kind<T> = T extends bigint
@@ -64,7 +64,7 @@ type Kind<T> = T extends bigint
             ? 'a function'
             : 'not plain data';
 
-/** Where and what: evaluated only once `Wire<T>` has failed, six levels deep at most. */
+/** Path and kind of every invalid part. Evaluated only when `Wire<T>` has failed, at most six levels deep. */
 type Culprits<T, Path extends string, Depth extends 0[] = []> = Depth['length'] extends 6
   ? never
   : IsAny<T> extends true
@@ -85,19 +85,19 @@ type Culprits<T, Path extends string, Depth extends 0[] = []> = Depth['length'] 
                   [Key in keyof T & string]-?: Culprits<T[Key], `${Path}.${Key}`, [...Depth, 0]>;
                 }[keyof T & string];
 
-/** What the compiler prints when a schema or a result holds something that JSON cannot carry. */
+/** The compiler prints this if a schema or a result contains a type that JSON cannot carry. */
 export interface NotJsonSafe<out Where> {
   readonly 'JSON cannot carry this: use an ISO string or a codec': Where;
 }
 
-/** `Accepted` when JSON carries `T`, else `NotJsonSafe` naming every culprit below `Path`. */
+/** `Accepted` if JSON carries `T`, otherwise `NotJsonSafe` with every invalid part below `Path`. */
 export type WireSafe<T, Accepted, Path extends string> = [T] extends [Json]
   ? Accepted
   : [T] extends [Wire<T>]
     ? Accepted
     : NotJsonSafe<Culprits<T, Path>>;
 
-/** Plain data with lists that can be changed: most results, which need no other type than their own. */
+/** Plain data with mutable lists. Most results have such a type and need no conversion by `Received`. */
 export type WithoutReadonly =
   | Scalar
   | Absent
@@ -105,8 +105,8 @@ export type WithoutReadonly =
   | { readonly [key: string]: WithoutReadonly };
 
 /**
- * `T` with lists that can be changed, at any depth: JSON gives a copy that nobody else has. What holds any JSON stays.
- * Lazy for objects, as `Wire` is.
+ * `T` with mutable lists at any depth, because a value parsed from JSON is a fresh copy. Types that accept any JSON stay
+ * unchanged. Lazy for objects, as `Wire` is.
  */
 export type Received<T> = [Json] extends [T]
   ? T

@@ -1,9 +1,8 @@
-import type { SendOptions } from '../options.js';
-
 /**
- * What a composition looks at: a step needs `In` and gives `Out`. Both live in phantom properties that no object
- * carries at run time; comparing two steps is two property checks, whatever methods their full types have.
+ * The types by which workflows check their steps: a step needs `In` and returns `Out`. Both are in phantom properties that
+ * no object has at run time, so comparing two steps costs two property checks, whatever methods their types have.
  */
+import type { SendOptions } from '../options.js';
 
 export interface Input<in In> {
   readonly '~in': (value: In) => void;
@@ -16,7 +15,7 @@ export interface Result<out By extends string, out Out> {
 
 export type AnyResult = Result<string, unknown>;
 
-/** Anything that can stand in a chain or a group: a task, a signature or a composition. */
+/** Anything that can be a step of a chain or a member of a group: a task, a signature or a workflow. */
 export interface Step<out Name extends string, in In, out Out> {
   readonly '~needs': Input<In>;
   readonly '~gives': Result<Name, Out>;
@@ -24,22 +23,22 @@ export interface Step<out Name extends string, in In, out Out> {
 
 export type AnyStep = Step<string, never, unknown>;
 
-/** A parameter position right after a step that gives `Prev`. Printed in errors. */
+/** The type of a step that follows a step with the result `Prev`. The compiler prints it in errors. */
 export interface StepAfter<Prev extends AnyResult, Gives> {
   readonly '~needs': Input<Prev['~out']>;
   readonly '~gives': Gives;
 }
 
-/** The input a step still needs. */
+/** The input that a step still needs. */
 export type InputOf<S> = S extends { readonly '~needs': Input<infer In> } ? In : never;
 
-/** The result a step gives. */
+/** The result of a step. */
 export type OutputOf<S> = S extends { readonly '~gives': Result<string, infer Out> } ? Out : never;
 
-/** What the compiler prints at an option where the input of a call is expected. */
+/** The compiler prints this for an option in the place of the input. */
 type OptionsComeSecond = 'this is an option of the call, not input: write applyAsync(undefined, { … })';
 
-/** An input, unless all its keys are names of options. */
+/** An input whose keys are not all names of options. */
 type NoOptions<Value> = Value extends object
   ? [keyof Value] extends [never]
     ? Value
@@ -48,7 +47,7 @@ type NoOptions<Value> = Value extends object
       : Value
   : Value;
 
-/** True for an input of which nothing is left to give: `{}`, once all keys are bound. */
+/** True for an input without open keys: `{}`, when all keys are bound. */
 type IsWhole<In> = unknown extends In
   ? false
   : {} extends In
@@ -58,8 +57,8 @@ type IsWhole<In> = unknown extends In
     : false;
 
 /**
- * The first parameter of `.applyAsync()`. Options in its place would be dropped where a call needs no input, so they do not
- * compile there; an input that looks like them and is meant goes to `.delay()`.
+ * The first parameter of `.applyAsync()`. If a call needs no input, options in this position would be ignored, so they do
+ * not compile. An input that looks like options can be sent with `.delay()`.
  */
 export type InputArg<In, Value extends In> = [In] extends [never]
   ? In
@@ -73,7 +72,7 @@ export type InputArg<In, Value extends In> = [In] extends [never]
           ? In | undefined
           : In;
 
-/** The same of a task: whatever is given to one that takes anything is its input. */
+/** The first parameter of a task's `.applyAsync()`. A task that accepts any input accepts any argument here. */
 export type TaskInputArg<In, Value extends In> = unknown extends In ? In : InputArg<In, Value>;
 
 /** The parameters of `.delay()`. */
@@ -84,8 +83,8 @@ export type DelayArgs<In, Value extends In> = [In] extends [never]
     : InputArgs<In>;
 
 /**
- * The parameters of a call for an input type: none for `void`, optional where nothing is required.
- * `never` comes first because `[never] extends [void]`.
+ * The parameters of a call for an input type: none for `void`, one optional parameter if no key is required. `never` is
+ * tested first, because `[never] extends [void]`.
  */
 export type InputArgs<In> = [In] extends [never]
   ? [nothingFits: never]

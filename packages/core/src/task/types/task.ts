@@ -1,3 +1,4 @@
+/** The public types of tasks, contracts, signatures and handlers. */
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { AsyncResult } from '../../client/async-result.js';
 import type { FailureRecord, StepOutcome } from '../../codec/error-record.js';
@@ -24,16 +25,16 @@ import type {
 export type Schema = StandardSchemaV1;
 export type VoidSchema = StandardSchemaV1<void, void>;
 
-/** What a producer sends (zod: `z.input`). */
+/** The type that a sender sends (zod: `z.input`). */
 export type Encoded<S extends Schema> = StandardSchemaV1.InferInput<S>;
-/** What a handler receives (zod: `z.output`). */
+/** The type that a handler receives (zod: `z.output`). */
 export type Decoded<S extends Schema> = StandardSchemaV1.InferOutput<S>;
 type Awaitable<T> = T | Promise<T>;
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 
 /**
- * A result as it arrives: `any` is `unknown` to whoever receives it; `undefined` in a union arrives as `null`, which is
- * what JSON makes of it; lists in it, at any depth, are those of a fresh copy.
+ * The type of a result as the caller receives it: `any` becomes `unknown`, `undefined` becomes `null` as in JSON, and lists
+ * become mutable, because the value is a fresh copy.
  */
 type Fresh<T> =
   IsAny<T> extends true
@@ -46,30 +47,44 @@ type Fresh<T> =
           ? T
           : Received<T>;
 
-/** The schema of an input that JSON can carry: the parameter of a function that makes tasks of any schema. */
+/**
+ * An input schema whose values JSON can carry. Use it as the parameter type of functions that create tasks of any schema.
+ * @example
+ * function defineJob<S extends Schema>(name: string, input: InputSchema<S>) {
+ *   return defineTask({ name, input });
+ * }
+ */
 export type InputSchema<S extends Schema> = WireSafe<Encoded<S>, S, 'input'>;
 
-/** The schema of a result that JSON can carry, as that of an input. */
+/** An output schema whose values JSON can carry. */
 export type OutputSchema<S extends Schema> = WireSafe<[S] extends [never] ? 0 : Decoded<S>, S, 'output'>;
 
 /**
- * A call described but not sent: immutable, and plain data through `toJSON`. It can be sent as it is, or stand as a
- * step in a composition.
+ * A call that is described but not sent. It is immutable, and `toJSON` returns it as plain data. It can be sent, or be a
+ * step of a workflow.
+ * @example
+ * const thumbnail = resize.s({ width: 100 }); // `path` stays open
+ * const result = await thumbnail.delay({ path: 'a.png' });
  */
 export interface Signature<Name extends string, In, Out, Extras = {}> extends Step<Name, In, Out> {
   readonly '~extras': Extras;
   /**
-   * Sends the call now and gives a handle to its result.
-   * @throws {ValidationError} if the complete input does not fit the schema of its task.
+   * Sends the call and returns a handle to its result.
+   * @throws {ValidationError} if the complete input does not match the schema of its task.
+   * @example
+   * const result = await resize.delay({ path: 'a.png', width: 100 });
+   * const { file } = await result.get({ timeout: '30s' });
    */
   delay<Value extends In = In>(...input: DelayArgs<In, Value>): Promise<AsyncResult<Out, Extras>>;
   /**
    * Sends the call with options, see `SendOptions`.
-   * @throws {ValidationError} if the complete input does not fit the schema of its task.
-   * @throws {InvalidOptionError} if an option has a value it cannot have.
-   * @throws {UnknownQueueError} if the queue is not one of the app's.
-   * @throws {IdempotencyConflictError} if its key came before with another input.
+   * @throws {ValidationError} if the complete input does not match the schema of its task.
+   * @throws {InvalidOptionError} if an option is invalid.
+   * @throws {UnknownQueueError} if the queue does not exist in the app.
+   * @throws {IdempotencyConflictError} if its key was already used with a different input.
    * @throws {ConnectionError} if the store cannot be reached for longer than `sendTimeout`.
+   * @example
+   * await resize.applyAsync({ path: 'a.png', width: 100 }, { countdown: '10m', priority: 5 });
    */
   applyAsync<Value extends In = In>(
     input: InputArg<In, Value>,
@@ -79,47 +94,59 @@ export interface Signature<Name extends string, In, Out, Extras = {}> extends St
     input: InputArg<In, Value>,
     options?: SendOptions<Out>,
   ): Promise<AsyncResult<Out, Extras>>;
-  /** A copy with options of its own; they win over the task's and over those given when a composition is sent. */
+  /** Returns a copy with options, which take precedence over those of the task and of the workflow that contains it. */
   set(options: SignatureOptions): Signature<Name, In, Out, Extras>;
-  /** A copy with labels to search and revoke by, beside those it has. @throws {InvalidOptionError} beyond 20 of 200 characters. */
+  /** Returns a copy with further tags. @throws {InvalidOptionError} beyond 20 tags, or 200 characters in a tag. */
   tag(...labels: string[]): Signature<Name, In, Out, Extras>;
   /**
-   * The chain of this and one more step, which takes the result. Of `a.pipe(b).pipe(c)` the compiler reports each step
-   * that does not fit, of `chain(a, b, c)` the first one.
-   * @throws {CanvasNotLoadedError} unless `@umbel/canvas` was imported.
+   * Returns the chain of this step and `next`, which receives its result. In `a.pipe(b).pipe(c)` the compiler reports every
+   * step that does not fit; in `chain(a, b, c)` only the first.
+   * @throws {CanvasNotLoadedError} if `@umbel/canvas` is not imported.
    * @throws {CanvasError} if `next` is not a step.
    */
   pipe<Gives extends AnyResult>(
     next: StepAfter<Result<Name, Out>, Gives>,
   ): Signature<'chain', In, Gives['~out']>;
   /**
-   * A copy that sends the callback once with the result, after success. A callback is a call of its own: that it fails
-   * changes no result. The same one, by its data, is kept once; this holds for `linkError` and `finally` too.
-   * @throws {InvalidOptionError} if the callback is no signature.
+   * Returns a copy that sends the callback once with the result, after success. A callback is a separate call: if it fails,
+   * the result does not change. Equal callbacks are kept once. `linkError` and `finally` follow the same rules.
+   * @throws {InvalidOptionError} if the callback is not a signature.
    */
   link(callback: StepAfter<Result<Name, Out>, AnyResult>): Signature<Name, In, Out, Extras>;
-  /** A copy that sends the callback once with a `FailureRecord`, after the final failure; not if it was revoked. */
+  /** Returns a copy that sends the callback once with a `FailureRecord`, after the final failure, but not if it was revoked. */
   linkError(
     callback: StepAfter<Result<'failure', FailureRecord>, AnyResult>,
   ): Signature<Name, In, Out, Extras>;
-  /** A copy that sends the callback once with a `StepOutcome`, however it ends; of a revoked one, with an error of the code `REVOKED`. */
+  /**
+   * Returns a copy that sends the callback once with a `StepOutcome`, after success and failure. A revoked call has an
+   * error with the code `REVOKED`.
+   */
   finally(
     callback: StepAfter<Result<'outcome', StepOutcome<Out>>, AnyResult>,
   ): Signature<Name, In, Out, Extras>;
   /**
-   * The tasks that a sending would run, their order, and how many jobs they would be; nothing is sent. What a result
-   * decides is drawn as it may come, see `RunGraph`.
+   * Returns the tasks that would run, their order and the number of jobs, without sending anything. Branches that depend on
+   * a result are all shown, see `RunGraph`.
    * @throws {UnboundTaskError} if a task belongs to no app.
    */
   graph(): RunGraph;
-  /** The call as plain data. */
+  /** Returns the call as plain data. */
   toJSON(): Expression;
 }
 
-/** A declared unit of work. It is also the signature of a call with nothing bound. */
+/**
+ * A declared unit of work. It is also a signature without bound input.
+ * @example
+ * const resize = app.task({
+ *   name: 'image.resize',
+ *   input: z.object({ path: z.string(), width: z.number() }),
+ *   run: async ({ path, width }) => ({ file: `${path}-${width}.png` }),
+ * });
+ * const result = await resize.delay({ path: 'a', width: 100 });
+ */
 export interface Task<Name extends string, In, Out, Extras = {}> extends Signature<Name, In, Out, Extras> {
   readonly name: Name;
-  /** Sends the call with options, as that of every signature. */
+  /** Sends the call with options, as `Signature.applyAsync` does. */
   applyAsync<Value extends In = In>(
     input: TaskInputArg<In, Value>,
     options: SendOptions<Out> & { ignoreResult: true },
@@ -129,38 +156,40 @@ export interface Task<Name extends string, In, Out, Extras = {}> extends Signatu
     options?: SendOptions<Out>,
   ): Promise<AsyncResult<Out, Extras>>;
   /**
-   * Sends many calls, in slices of 500 that take one round trip each; gives their handles in the same order.
-   * @throws {ValidationError} naming the first input that does not fit; nothing is sent then.
+   * Sends many calls, 500 per round trip, and returns their handles in the same order.
+   * @throws {ValidationError} for the first invalid input; then nothing is sent.
+   * @example
+   * const results = await resize.sendMany(paths.map((path) => ({ path, width: 100 })));
    */
   sendMany(inputs: Iterable<In>, options?: BulkOptions): Promise<AsyncResult<Out, Extras>[]>;
-  /** A signature with nothing bound. */
+  /** Returns a signature without bound input. */
   s(): Signature<Name, In, Out, Extras>;
-  /** Binds some keys; the rest stay open: taken from the previous result, or from `delay`. Bound keys win. */
+  /** Binds some keys. The others stay open: they come from the previous result or from `delay`. Bound keys take precedence. */
   s<const Part extends Bindable<In>>(
     bound: Part & Bound<Part, In>,
   ): Signature<Name, Open<In, Part>, Out, Extras>;
-  /** Immutable: binds everything; whatever the previous step gives is ignored. */
+  /** Immutable: binds the whole input and ignores the result of the previous step. */
   si(...input: InputArgs<In>): Signature<Name, unknown, Out, Extras>;
-  /** The previous result goes, whole, into `key`. */
+  /** Puts the whole result of the previous step into `key`. */
   into<Key extends KeysOf<In>>(
     key: Key,
     ...rest: {} extends RestOf<In, Key> ? [rest?: RestOf<In, Key>] : [rest: RestOf<In, Key>]
   ): Signature<Name, In extends unknown ? In[Key & keyof In] : never, Out, Extras>;
 }
 
-/** A task, a signature or a composition, whatever it needs and gives. */
+/** A task, a signature or a workflow with any input and result. */
 export type AnySignature = Step<string, never, unknown> & { readonly '~extras': object };
 
 export type AnyTask = AnySignature & { readonly name: string };
 
-/** What producers import: a task's name, schemas and options without its handler. */
+/** A task's name, schemas and options without its handler, for senders to import. */
 export interface Contract<Name extends string, In, Out, Extras = {}> extends Task<Name, In, Out, Extras> {
   readonly '~contract': true;
 }
 
 export type AnyContract = AnyTask & { readonly '~contract': true };
 
-/** The handler a contract asks for; `Added` is what middleware adds to its context. */
+/** The type of a contract's handler. `Added` is the type that middleware adds to its context. */
 export type Handler<C, Added = {}> =
   C extends Contract<string, infer In, infer Out, infer Extras>
     ? Extras extends { coded: { in: infer Received; out: infer Returned } }
@@ -168,12 +197,12 @@ export type Handler<C, Added = {}> =
       : (input: In, ctx: TaskContext<Extras> & Added) => Awaitable<Out>
     : never;
 
-/** The function itself is the conditional type, so that literals in a returned object keep their type. */
+/** The conditional type selects the whole function type, because literals in a returned object then keep their types. */
 type Run<In, Returned, OutputSchema extends Schema, Context> = [OutputSchema] extends [never]
   ? (input: In, ctx: Context) => WireSafe<Returned, Awaitable<Returned>, 'result'>
   : (input: In, ctx: Context) => Awaitable<Encoded<OutputSchema>>;
 
-/** Handler types travel with a contract only where the decoded form differs from what is sent. */
+/** A contract carries handler types only if the decoded types differ from the sent types. */
 export type ContractExtras<In extends Schema, Out extends Schema> = [
   Same<Encoded<In>, Decoded<In>>,
   Same<Encoded<Out>, Fresh<Decoded<Out>>>,
@@ -181,7 +210,7 @@ export type ContractExtras<In extends Schema, Out extends Schema> = [
   ? {}
   : Prettify<{ coded: { in: Decoded<In>; out: Encoded<Out> } }>;
 
-/** What `defineTask` takes: everything about a task but its handler. */
+/** The parameter of `defineTask`: a task definition without a handler. */
 export interface ContractDefinition<
   Name extends string,
   In extends Schema,
@@ -190,17 +219,17 @@ export interface ContractDefinition<
   States extends string = never,
   Failures extends FailureSchemas = {},
 > extends TaskOptions<Encoded<In>> {
-  /** Unique in the app: letters, digits, `_`, `.` and `-`, at most 100. */
+  /** Unique in the app: at most 100 letters, digits, `_`, `.` and `-`. */
   name: Name;
-  /** Any Standard Schema. Checked when sent and again before the handler. Absent: the task takes no input. */
+  /** Any Standard Schema, checked when a call is sent and again before the handler runs. Absent: the task takes no input. */
   input?: InputSchema<In>;
-  /** Any Standard Schema, checked before a result is stored. Absent: inferred from `run`, not checked. */
+  /** Any Standard Schema, checked before a result is stored. Absent: the type is inferred from `run`, and not checked. */
   output?: OutputSchema<Out>;
-  /** Any Standard Schema, of what `ctx.progress` is given. Absent: anything that JSON carries. */
+  /** Any Standard Schema for the values of `ctx.progress`. Absent: any value that JSON carries. */
   progress?: Progress;
-  /** States of its own that a handler can show with `ctx.setState`. */
+  /** Custom states that the handler can show with `ctx.setState`. */
   states?: readonly States[];
-  /** Failures that callers are to tell apart, each with the schema of its data: for `ctx.fail` and `result.outcome()`. */
+  /** Failures that callers distinguish, each with the schema of its data, for `ctx.fail` and `result.outcome()`. */
   failures?: Failures;
   /** Names of keys, at any depth of the input, whose values are masked in logs, progress and errors. */
   sensitive?: readonly string[] | undefined;
@@ -216,42 +245,44 @@ export interface TaskDefinition<
   Failures extends FailureSchemas = {},
   Added = {},
 > extends ContractDefinition<Name, In, Out, Progress, States, Failures> {
+  /** The handler: a function of the input and the context that returns the result. */
   run: Run<Decoded<In>, Returned, Out, TaskContext<ReportsOf<Progress, States, Failures>> & Added>;
+  /** Functions that observe the attempts of this task. */
   hooks?: Hooks<TaskContext<ReportsOf<Progress, States, Failures>>, Added> | undefined;
   /**
-   * The module that defines this task (`import.meta.url`). Its handler then runs in a child process that loads that
-   * module, and that is killed at the task's `timeout` or when the job is given up. For work that blocks the event loop.
+   * The module that defines this task (`import.meta.url`), for work that blocks the event loop. The handler then runs in a
+   * child process, which loads that module and is killed at the task's `timeout` or when the job is aborted.
    */
   isolate?: string | URL | undefined;
 }
 
-/** The same for a task whose result type may come from its handler. */
+/** The extras of a task, whose result type may come from its handler. */
 export type TaskExtras<In extends Schema, Out extends Schema, Returned> = [Out] extends [never]
   ? Same<Encoded<In>, Decoded<In>> extends true
     ? {}
     : { coded: { in: Decoded<In>; out: Returned } }
   : ContractExtras<In, Out>;
 
-/** What the handler of a task receives, decoded. */
+/** The decoded input that the handler of a task receives. */
 export type ReceivedBy<Task> = Task extends { readonly '~extras': { coded: { in: infer Received } } }
   ? Received
   : InputOf<Task>;
 
-/** What the handler of a task gives, before it is encoded. */
+/** The type that the handler of a task returns, before it is encoded. */
 export type ReturnedBy<Task> = Task extends { readonly '~extras': { coded: { out: infer Returned } } }
   ? Returned
   : OutputOf<Task>;
 
-/** The result type of a task: of its output schema, else of its handler. */
+/** The result type of a task: from its output schema, otherwise from its handler. */
 export type TaskResult<Out extends Schema, Returned> = [Out] extends [never]
   ? Fresh<Returned>
   : Fresh<Decoded<Out>>;
 
-// What a task declares beside its input and output. Kept in the phantom `~extras` of its type.
+// Declarations beside input and output. They are kept in the phantom property `~extras` of a task's type.
 
 /**
- * What a task reports while it runs, and how it may fail. Not an interface: that would have a name, which the declaration
- * files of those who export a task could not write.
+ * The progress, states and failures of a task. It is not an interface, because the declaration files of packages that
+ * export a task could not name it.
  */
 type Reports<Progress, States extends string, Failures> = {
   readonly progress: Progress;
@@ -261,14 +292,14 @@ type Reports<Progress, States extends string, Failures> = {
 
 type AnySchema = StandardSchemaV1;
 
-/** The declared failures and the data of each, as the handler gives it. */
+/** The declared failures, each with the schema of its data. */
 export type FailureSchemas = Readonly<Record<string, AnySchema>>;
 
 type DataOf<Failures extends FailureSchemas> = {
   [Failure in keyof Failures]: StandardSchemaV1.InferInput<Failures[Failure]>;
 };
 
-/** The part of a task's extras that its reports make; empty when it declares none. */
+/** The extras for the progress, states and failures of a task; empty if it declares none of them. */
 export type ReportsOf<Progress extends AnySchema, States extends string, Failures extends FailureSchemas> = [
   Progress,
   States,
