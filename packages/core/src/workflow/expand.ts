@@ -3,7 +3,7 @@
  * and adds the jobs.
  */
 import { type FailureOrigin, UpstreamFailedError, ValidationError } from '../base/errors.js';
-import { isPlainObject } from '../base/text.js';
+import { isPlainObject, kindOf } from '../base/text.js';
 import { isInside, pathOf } from '../job/ids.js';
 import {
   type EachExpansion,
@@ -31,7 +31,7 @@ export function membersOfEach(
     throw refused(
       each.name,
       'input',
-      `this step runs over a list, and the step before it gave ${nameOf(value)}`,
+      `this step runs over a list, and the step before it gave ${kindOf(value)}`,
     );
   }
   const count = Math.ceil(value.length / (chunkSize ?? 1));
@@ -55,7 +55,7 @@ export function membersOfEach(
 
 function zipped(task: string, keys: readonly string[], row: unknown, index: number): unknown {
   if (!Array.isArray(row) || row.length !== keys.length) {
-    const given = Array.isArray(row) ? `a list of ${row.length}` : nameOf(row);
+    const given = Array.isArray(row) ? `a list of ${row.length}` : kindOf(row);
     throw refused(
       task,
       `input[${index}]`,
@@ -83,7 +83,7 @@ export function caseOfMatch({ key, cases }: MatchExpansion, value: unknown): Job
   throw refused(
     'match',
     `input.${key}`,
-    `expected one of ${list}, got ${typeof name === 'string' ? `"${name}"` : nameOf(name)}`,
+    `expected one of ${list}, got ${typeof name === 'string' ? `"${name}"` : kindOf(name)}`,
   );
 }
 
@@ -103,7 +103,7 @@ export function branchOfWhen(
   throw refused(
     'when',
     'input',
-    `the step that decides has to give true or false, it gave ${nameOf(tested)}`,
+    `the step that decides has to give true or false, it gave ${kindOf(tested)}`,
   );
 }
 
@@ -155,10 +155,4 @@ export function decideReplacement({
 
 function refused(task: string, path: string, message: string): ValidationError {
   return new ValidationError(task, 'input', [{ path, message }]);
-}
-
-function nameOf(value: unknown): string {
-  if (value === null || value === undefined) return 'nothing';
-  if (Array.isArray(value)) return 'a list';
-  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }
