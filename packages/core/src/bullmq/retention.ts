@@ -15,7 +15,6 @@ import { endedJobsOf } from './ended-jobs.js';
 import { DEFAULT_KEPT_MS, keptMsOf } from './job-options.js';
 import type { EndedJob, EndedSet } from './primitives/ended-jobs.js';
 import type { Store } from './store.js';
-import { removeEndedTrees } from './tree-removal.js';
 
 /** Jobs that are looked at in one command. */
 const PAGE = 200;
@@ -284,7 +283,7 @@ class QueueSweep {
     const removed = new Set<string>();
     for (const [keptMs, ids] of due) {
       const limits = { until: now - keptMs, isOver, commandMs: COMMAND_MS };
-      for (const id of await removeEndedTrees(store, queue, ids, limits)) removed.add(id);
+      for (const id of await store.removeEnded(queue, ids, limits)) removed.add(id);
     }
     return removed;
   }
