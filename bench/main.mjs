@@ -20,6 +20,7 @@ const SERIES = ['commands', 'growth', 'retention', 'types'];
 const SCALING = [
   'cli-start',
   'purge',
+  'forget',
   'schedules',
   'result-copies',
   'kept-run',

@@ -18,7 +18,6 @@ import { DEFAULT_KEPT_MS, keptMsOf } from './job-options.js';
 import type { EndedJob, EndedSet } from './primitives/ended-jobs.js';
 import { oldEventsIn } from './primitives/old-events.js';
 import type { Store } from './store.js';
-import { removeEndedTrees } from './tree-removal.js';
 
 /** Jobs that are looked at in one command. */
 const PAGE = 200;
@@ -300,7 +299,7 @@ class QueueSweep {
     const removed = new Set<string>();
     for (const [keptMs, ids] of due) {
       const limits = { until: now - keptMs, isOver, commandMs: COMMAND_MS };
-      for (const id of await removeEndedTrees(store, queue, ids, limits)) removed.add(id);
+      for (const id of await store.removeEnded(queue, ids, limits)) removed.add(id);
     }
     return removed;
   }
