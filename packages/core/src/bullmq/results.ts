@@ -66,15 +66,35 @@ export function internalChildren(access: StoreAccess, isLeft = () => false): Chi
   return {
     results: async (of = '') => {
       if (isLeft()) throw new ClosedError('Nobody waits for this result any more.');
-      const stored = await childResultsOf(access, { queue: INTERNAL_QUEUE, id: of });
-      const results = new Map<string, unknown>();
-      for (const [id, value] of stored) results.set(id, await opened(access, id, value));
-      return results;
+      return openedResults(access, { queue: INTERNAL_QUEUE, id: of });
     },
     failed: (of = '') => failedChildrenOf(access, { queue: INTERNAL_QUEUE, id: of }),
     origin: ({ queue, id, reason }) => failureOf(access, { queue, id }, reason),
     mayBePending: false,
   };
+}
+
+/** The same with those of one job, whatever its queue, as its worker would read them. */
+export function childrenOfJob(access: StoreAccess, place: JobPlace, mayBePending: boolean): Children {
+  const internal = internalChildren(access);
+  let own: Promise<ReadonlyMap<string, unknown>> | undefined;
+  return {
+    ...internal,
+    results(of) {
+      if (of !== undefined) return internal.results(of);
+      own ??= openedResults(access, place);
+      return own;
+    },
+    failed: (of) => (of === undefined ? failedChildrenOf(access, place) : internal.failed(of)),
+    mayBePending,
+  };
+}
+
+async function openedResults(access: StoreAccess, place: JobPlace): Promise<ReadonlyMap<string, unknown>> {
+  const results = new Map<string, unknown>();
+  for (const [id, value] of await childResultsOf(access, place))
+    results.set(id, await opened(access, id, value));
+  return results;
 }
 
 /** The result of a job; of a large group, the failure if a member's result is gone. */

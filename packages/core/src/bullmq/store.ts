@@ -16,6 +16,7 @@ import {
   skipPending,
 } from './changing.js';
 import { refuseClosed } from './closing.js';
+import { type CollectedInput, collectInput } from './job-input.js';
 import type { Mark, MarkedPlace } from './marking.js';
 import {
   childResultsOf,
@@ -195,6 +196,11 @@ export class Store implements JobAccess {
     return readJob(this.#access, { queue, id }, timeoutMs);
   }
 
+  /** The input of a job as its handler gets it; `mayWait` says whether the job may still wait for others. */
+  collectInput(job: StoredJob, mayWait: boolean): Promise<CollectedInput> {
+    return collectInput(this.#access, job, mayWait);
+  }
+
   /** Lines that the job's handler has logged, oldest first. */
   logs(queue: string, id: string): Promise<string[]> {
     return logsOf(this.#access, { queue, id });
@@ -205,7 +211,7 @@ export class Store implements JobAccess {
     return revokedOf(this.#access, run);
   }
 
-  /** Forgets a job that has ended, and those below it, but for what still runs. False if the store does not hold it. */
+  /** Forgets a job that has ended, and those below it, but for what still runs. False if it is not gone by this. */
   remove(queue: string, id: string): Promise<boolean> {
     return removeJob(this.#access, { queue, id });
   }
