@@ -277,6 +277,17 @@ describe('a Redis of its own', () => {
     expect(await admin.call('ACL', 'LOG')).toEqual([]);
   });
 
+  test('lets an app do everything as a user that may not ask for the last event', async () => {
+    await admin.call('ACL', 'SETUSER', user.username, '-xrevrange');
+    try {
+      const errors: string[] = [];
+      await doEverything(connection(), errors);
+      expect(errors).toEqual([]);
+    } finally {
+      await admin.call('ACL', 'SETUSER', user.username, '+xrevrange');
+    }
+  });
+
   test('grants by that rule what BullMQ calls, and nothing else', async () => {
     await admin.config('RESETSTAT');
     await doEverything(connection(), []);
