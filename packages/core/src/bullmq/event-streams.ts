@@ -51,6 +51,7 @@ export class EventStreams {
 
   /** The events after each place, oldest first, at most `limit` of each where the store can limit them. */
   async read(places: readonly StreamPlace[], limit: number): Promise<StreamEntry[][]> {
+    if (places.length === 0) return [];
     const { streams } = this.#connect();
     const answer: Promise<readonly (readonly EntryRaw[])[]> =
       streams === undefined
@@ -66,7 +67,7 @@ export class EventStreams {
    */
   async wait(places: readonly StreamPlace[], ms: number): Promise<boolean> {
     const { streams } = this.#connect();
-    if (streams === undefined) return false;
+    if (streams === undefined || places.length === 0) return false;
     await this.#answered(ms + ANSWER_MS, streams.readStreams(places, 1, ms));
     return true;
   }

@@ -72,6 +72,8 @@ export class Teller {
         seen.set(key, { task: entry.fields.get('name') ?? '', hasStarted: false });
       if (change.change === 'started') seen.set(key, { ...seen.get(key), hasStarted: true });
       if (this.#needsLook(queue, change, seen.get(key))) places.set(key, { queue, id: change.id });
+      else if (change.change === 'returned' || change.change === 'delayed')
+        seen.set(key, { hasStarted: false, ...seen.get(key), isUncounted: true });
     }
     const found = new Map<string, StoredJob | undefined>();
     const entries = [...places];
@@ -95,7 +97,8 @@ export class Teller {
     if (change === 'failed' || change === 'returned') return true;
     if (change === 'delayed')
       return seen?.hasStarted === true || (seen === undefined && known?.isActive !== false);
-    if (task === undefined || (known?.attempt === undefined && seen?.task === undefined)) return true;
+    if (task === undefined || seen?.isUncounted === true) return true;
+    if (known?.attempt === undefined && seen?.task === undefined) return true;
     return mayBeStep(id) && (change === 'completed' || known?.isPlaced !== true);
   }
 
@@ -218,6 +221,8 @@ export class Teller {
 interface Seen {
   readonly task?: string;
   readonly hasStarted: boolean;
+  /** Nobody has asked whether the attempt that it went back from counts. */
+  readonly isUncounted?: boolean;
 }
 
 type Changed = NonNullable<ReturnType<typeof changeOf>>;
