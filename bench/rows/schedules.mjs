@@ -2,7 +2,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createApp } from '@umbel/core';
 import { Queue, Worker } from 'bullmq';
-import { Redis } from 'ioredis';
 import { startRedis } from '../run/redis-server.mjs';
 import { quantile } from '../run/statistics.mjs';
 
