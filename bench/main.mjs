@@ -22,6 +22,7 @@ const SCALING = [
   'purge',
   'forget',
   'schedules',
+  'event-readers',
   'result-copies',
   'kept-run',
   'get-latency',
