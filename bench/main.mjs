@@ -20,6 +20,7 @@ const SERIES = ['commands', 'growth', 'retention', 'types'];
 const SCALING = [
   'result-copies', // of a long payload, by where they are
   'kept-run',
+  'tags',
 ];
 const QUICK = COMPARED.filter((name) => !['large-chord', 'chain-500', 'processes', 'at-rest'].includes(name));
 
