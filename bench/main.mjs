@@ -18,9 +18,15 @@ const COMPARED = [
 const SERIES = ['commands', 'growth', 'retention', 'types'];
 /** What must stay straight as it grows: each judges its own figures. */
 const SCALING = [
-  'result-copies', // of a long payload, by where they are
+  'cli-start',
+  'purge',
+  'schedules',
+  'result-copies',
   'kept-run',
   'tags',
+  'get-latency',
+  'many-gets',
+  'progress-followers',
 ];
 const QUICK = COMPARED.filter((name) => !['large-chord', 'chain-500', 'processes', 'at-rest'].includes(name));
 

@@ -9,6 +9,8 @@ export type {
   Removal,
   TreeState,
 } from './bullmq/primitives/ended-jobs.js';
+export type { Looks, SeenJob } from './bullmq/primitives/looks.js';
+export type { LeftJob, PurgedSet, PurgeRequest, PurgeSlice, PurgeStart } from './bullmq/primitives/purge.js';
 export { type Clock, systemClock } from './clock.js';
 export { type Duration, durationMs } from './duration.js';
 export { nodesOf } from './flow/expansion.js';

@@ -212,7 +212,7 @@ describe('in simulated time', () => {
 });
 
 describe('on Redis', () => {
-  test('calls that are under way together queue their tags with few commands; a search and a repair move them', async () => {
+  test('calls queue their tags; a search and a repair move them into the index', async () => {
     const redis = new Redis(inject('redisUrl'));
     const name = `queued-${Date.now()}`;
     const app = createApp({
@@ -223,11 +223,6 @@ describe('on Redis', () => {
     const task = app.task({ name: 'task', input: z.unknown(), run: async () => 1 });
     await task.delay(1); // connects
     const queued = `umbel:{${name}}:umbel.tags:queued`;
-    const monitor = await redis.duplicate().monitor();
-    let pushes = 0;
-    monitor.on('monitor', (_time, [command, key]: string[]) => {
-      if (command === 'RPUSH' && key === queued) pushes += 1;
-    });
     const send = (tag: string) => task.applyAsync(1, { tags: [tag, 'all'] });
     const calls = await Promise.all(Array.from({ length: 200 }, (_, n) => send(`call ${n}`)));
     expect(await redis.llen(queued)).toBe(200);
@@ -238,9 +233,6 @@ describe('on Redis', () => {
     await app.repair();
     expect(await redis.llen(queued)).toBe(0);
     expect(await found(app, 'again')).toHaveLength(1);
-    await expect.poll(() => pushes).toBeGreaterThan(0);
-    expect(pushes).toBeLessThanOrEqual(4);
-    monitor.disconnect();
     await app.close();
     const keys = await redis.keys(`umbel:{${name}}:*`);
     await redis.unlink(keys);
