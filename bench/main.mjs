@@ -25,6 +25,7 @@ const SCALING = [
   'event-readers',
   'result-copies',
   'kept-run',
+  'tags',
   'get-latency',
   'many-gets',
   'progress-followers',
