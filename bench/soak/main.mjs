@@ -66,12 +66,14 @@ const restarted = await restartedWorker(settings, {
 const sender = await startProcess('sender', settings);
 
 const samples = [];
+const printed = new Set();
 let kinds = [];
 console.log(
   `${minutes} minutes, results live for ${ttlS.toFixed(1)} s, Redis ${redis.version}, Node ${process.versions.node}`,
 );
 console.log(['minute', ...Object.keys(FIGURES), ...MORE].join('  '));
-while (elapsed() < endMs) {
+// A machine that is busy with other things has fewer rests in the time.
+while (elapsed() < endMs || (samples.length < LEAST_RESTS && elapsed() < 2 * endMs)) {
   await sender.ask('go');
   const peak = await peakOf(ttlS * 2000);
   if (elapsed() < endMs / 2) kinds = await keyKinds();
@@ -80,6 +82,8 @@ while (elapsed() < endMs) {
   const sample = { ...(await take()), peak };
   samples.push(sample);
   console.log(lineOf(sample));
+  for (const text of sample.faultTexts) if (!printed.has(text)) console.log(`fault: ${text}`);
+  for (const text of sample.faultTexts) printed.add(text);
 }
 const left = await keyKinds();
 const last = await sender.ask('sample');
@@ -143,6 +147,7 @@ async function take() {
     late: ofSender.late,
     passes: Object.values(ofSender.passes).reduce((sum, count) => sum + count, 0),
     faults: ofSender.faults.count + ofWorker.faults.count,
+    faultTexts: [...ofSender.faults.texts, ...ofWorker.faults.texts],
     restarts: restarted.restarts,
   };
 }
@@ -208,7 +213,6 @@ function report() {
       .map(([name, count]) => `${name} ${count}`)
       .join(', ')}\n`,
   );
-  for (const text of faults) console.log(`fault: ${text}`);
   console.log('at rest, medians of the second and of the last quarter of the time:');
   for (const { name, second, last: end, growth, most: limit, trend, isLevel } of verdicts) {
     const change = `${growth >= 0 ? '+' : '−'}${shown(name, Math.abs(growth))}`;
