@@ -144,7 +144,7 @@ async function take() {
     rss: [ofSender.rss, ofWorker.rss],
     longestStream: store.longestStream,
     streamBytes: store.streamBytes,
-    late: ofSender.late,
+    late: ofSender.late + ofWorker.late,
     passes: Object.values(ofSender.passes).reduce((sum, count) => sum + count, 0),
     faults: ofSender.faults.count + ofWorker.faults.count,
     faultTexts: [...ofSender.faults.texts, ...ofWorker.faults.texts],
