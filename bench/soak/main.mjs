@@ -177,7 +177,7 @@ async function keyKinds() {
   for await (const keys of client.scanStream({ count: 1000 })) {
     for (const key of keys) {
       const kind = key
-        .replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}[^:]*/g, '<id>')
+        .replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}|(?<=:)[0-9A-Za-z]{22}[^:]*/g, '<id>')
         .replaceAll(/[0-9a-f]{16,}/g, '<hash>')
         .replaceAll(/\d+/g, '<n>');
       counts.set(kind, (counts.get(kind) ?? 0) + 1);
