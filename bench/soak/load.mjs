@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chain, chord, group, map } from '@umbel/canvas';
 
-/** Longest wait for one result: an outage of workers between two restarts is shorter. */
-const WAIT = { timeout: '60s' };
+/** Longest wait for one result: jobs of a killed worker wait for half a minute, those of a busy machine longer. */
+const WAIT = { timeout: '150s' };
 const LARGE = 300;
 const WAITERS = 50;
 const READERS = 5;
