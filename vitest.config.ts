@@ -39,6 +39,8 @@ const project = (name: string, include: string[], more: Record<string, unknown> 
     environment: 'node',
     isolate: false,
     // Against tests that hang. A slow machine does not reach it.
+    setupFiles: [source('./test/support/patience.ts')],
+    expect: { poll: { timeout: 50_000 } },
     testTimeout: 60_000,
     hookTimeout: 60_000,
     ...more,

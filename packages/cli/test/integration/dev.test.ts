@@ -22,7 +22,7 @@ describe('umbel dev', { timeout: 60_000 }, () => {
     const { start, app } = project();
     const dev = start(['dev', './tasks.ts', '--log-format', 'json'], { input: '' });
     await dev.prints('"event":"ready"');
-    expect(await (await app().send('add', { a: 1, b: 1 })).get({ timeout: '20s' })).toEqual({ sum: 2 });
+    expect(await (await app().send('add', { a: 1, b: 1 })).get({ timeout: '50s' })).toEqual({ sum: 2 });
     dev.child.kill('SIGTERM');
     const { code, stdout } = await dev.ended;
     expect(code).toBe(0);

@@ -7,7 +7,7 @@ import { describe, expect, inject, test, vi } from 'vitest';
 import { z } from 'zod';
 import { documents, project } from '../support/project.js';
 
-const soon = { timeout: '15s' } as const;
+const soon = { timeout: '50s' } as const;
 const within = { timeout: 15_000 };
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for

@@ -4,7 +4,7 @@ import { expect, test, vi } from 'vitest';
 import { project } from '../support/project.js';
 
 const within = { timeout: 30_000 };
-const soon = { timeout: '20s' } as const;
+const soon = { timeout: '50s' } as const;
 
 test('a worker of several processes is one to whoever looks, and starts anew when a module changes', {
   timeout: 90_000,

@@ -13,9 +13,9 @@ describe('umbel worker', { timeout: 60_000 }, () => {
     const worker = start(['worker', './tasks.ts', '-c', '3', '-n', 'mine']);
     await worker.prints(/ ready$/m);
     const tasks = app();
-    expect(await (await tasks.send('add', { a: 1, b: 2 })).get({ timeout: '20s' })).toEqual({ sum: 3 });
+    expect(await (await tasks.send('add', { a: 1, b: 2 })).get({ timeout: '50s' })).toEqual({ sum: 3 });
     const bad = await tasks.send('add', { a: -1, b: 2 });
-    await expect(bad.get({ timeout: '20s' })).rejects.toThrow('negative: -1');
+    await expect(bad.get({ timeout: '50s' })).rejects.toThrow('negative: -1');
     await worker.prints(/failed +add/);
     worker.child.kill('SIGTERM');
     const { code, stdout, stderr } = await worker.ended;
@@ -125,7 +125,7 @@ describe('umbel worker', { timeout: 60_000 }, () => {
     const { start, app } = project();
     const worker = start(['worker', './tasks.ts', '-q', 'default']);
     await worker.prints(/ ready$/m);
-    const pid = await (await app().send('apart')).get({ timeout: '30s' });
+    const pid = await (await app().send('apart')).get({ timeout: '50s' });
     expect(pid).toEqual(expect.any(Number));
     expect(pid).not.toBe(worker.child.pid);
   });

@@ -96,7 +96,7 @@ test('each kind of poison is a dead letter, and nothing else is', async () => {
     expect(error).toBeInstanceOf(TaskFailedError);
     expect(error).toMatchObject({ cause: { code: 'POISON_JOB' } });
   }
-  await Promise.all(others.map((result) => result.get({ timeout: '30s' })));
+  await Promise.all(others.map((result) => result.get({ timeout: '50s' })));
   // Four of them end each other's processes, also while one is just being refused.
   for (const { id } of bad) {
     expect(startsOf(id)).toBeGreaterThanOrEqual(MAX_LOST_STARTS);

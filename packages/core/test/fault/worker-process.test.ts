@@ -9,7 +9,7 @@ import { type App, createApp, type WorkerOptions } from '@umbel/core';
 import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest';
 
 const program = fileURLToPath(new URL('./worker-program.mjs', import.meta.url));
-const soon = { timeout: '20s' } as const;
+const soon = { timeout: '50s' } as const;
 
 describe('a worker process', () => {
   let app: App;

@@ -10,7 +10,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
 
-const soon = { timeout: '20s' } as const;
+const soon = { timeout: '50s' } as const;
 const soonMs = { timeout: 20_000 };
 const fixture = (name: string) => new URL(`./isolated/${name}`, import.meta.url);
 const isolate = fixture('tasks.mjs');
