@@ -9,8 +9,9 @@ import { chain, chord, fallback, group, map } from '@umbel/canvas';
 import { type App, createApp } from '@umbel/core';
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
 import { z } from 'zod';
+import { quickly } from '../../../../test/support/quick-packages.js';
 
-const program = fileURLToPath(new URL('./worker.mjs', import.meta.url));
+const program = quickly(fileURLToPath(new URL('./worker.mjs', import.meta.url)));
 const MEMBERS = 40;
 const CONCURRENCY = 3;
 

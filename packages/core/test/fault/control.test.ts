@@ -3,12 +3,13 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { type App, createApp } from '@umbel/core';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { quickly } from '../../../../test/support/quick-packages.js';
 import { type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
 
 const soon = { timeout: '50s' } as const;
 const within = { timeout: 20_000 };
 const APP = 'directed';
-const program = fileURLToPath(new URL('./control/worker.mjs', import.meta.url));
+const program = quickly(fileURLToPath(new URL('./control/worker.mjs', import.meta.url)));
 
 describe('workers in processes of their own', () => {
   let redis: RedisServer;

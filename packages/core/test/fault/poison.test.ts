@@ -9,9 +9,10 @@ import { type App, createApp, TaskFailedError } from '@umbel/core';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, inject, test, vi } from 'vitest';
 import { sized } from '../../../../test/support/length.js';
+import { quickly } from '../../../../test/support/quick-packages.js';
 import { MAX_LOST_STARTS } from '../../src/running/lost-starts.js';
 
-const program = fileURLToPath(new URL('./poison-program.mjs', import.meta.url));
+const program = quickly(fileURLToPath(new URL('./poison-program.mjs', import.meta.url)));
 const LOCK_MS = 1000;
 /** A process that says nothing for so long is killed, as by a probe of its health. */
 const SILENT_MS = 1500;

@@ -9,10 +9,11 @@ import { type App, type AsyncResult, createApp, defineTask, type WorkerOptions }
 import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest';
 import { z } from 'zod';
 import { memory } from '../../../../test/engines.js';
+import { quickly } from '../../../../test/support/quick-packages.js';
 import { startRedis } from '../../../../test/support/redis-server.js';
 import { isLogged, type ProgramEvent, WorkerProgram } from '../support/worker-program.js';
 
-const file = fileURLToPath(new URL('./processes/program.mjs', import.meta.url));
+const file = quickly(fileURLToPath(new URL('./processes/program.mjs', import.meta.url)));
 
 interface Setting {
   workers?: WorkerOptions[];
