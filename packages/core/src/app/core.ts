@@ -15,7 +15,7 @@ import type { JobNode } from '../job/job-tree.js';
 import type { NormalizedOptions } from '../job/shared-options.js';
 import type { DeadLetters } from '../ops/dead-letters.js';
 import { type Diagnosis, type DiagnosisOptions, diagnose } from '../ops/diagnosis.js';
-import { openEvents } from '../ops/event-reader.js';
+import { Subscription } from '../ops/event-subscription.js';
 import type { AppEvent, EventQuery } from '../ops/events.js';
 import type { Jobs, Runs } from '../ops/job-query.js';
 import { type ScheduleHandle, type Schedules, scheduleHandle } from '../schedule/handle.js';
@@ -333,12 +333,9 @@ export class AppCore implements Sender, Operating {
   }
 
   events(query: EventQuery = {}): AsyncIterableIterator<AppEvent> {
-    const { store, storeOptions, queues, telling } = currentFunction(this).#parts;
+    const { queues, eventReaders } = currentFunction(this).#parts;
     for (const queue of Array.isArray(query.queues) ? query.queues : []) queues.check(queue);
-    return openEvents(
-      { store, options: storeOptions, queues: () => queues.ofTasks(), warn: telling.warn },
-      query,
-    );
+    return new Subscription(eventReaders, query);
   }
 
   #addHandled(task: HandledTask): void {

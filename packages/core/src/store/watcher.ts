@@ -20,9 +20,12 @@ import { type Looks, lookPrimitiveOf, type SeenJob } from './primitives/looks.js
 
 /** What a look has found. */
 export interface Sight extends Looks {
-  /** Whether it saw the jobs and the last event in one moment. */
-  readonly isOneMoment: boolean;
+  /** The last event before it, at least. The last one, if the store has told of its events. */
+  readonly lastEvent: string;
 }
+
+/** The id before the first event. */
+const FIRST_EVENT = '0-0';
 
 /** Jobs that one command looks at: with 1,000, it holds a Redis for a few milliseconds. */
 export const LOOKED_AT = 500;
@@ -32,7 +35,8 @@ const STATUS = { '-1': 'missing', '0': 'pending', '1': 'completed', '2': 'failed
 /**
  * Looks at jobs. Where the store has no command for it, the jobs are asked for one by one.
  * @param followed Of so many of the first ids, the progress is read too.
- * @param at Where the events were read up to. Without it, such a store is given a mark that says where they begin.
+ * @param at Where the events were read up to. Without it, a store that does not tell of its events is given a mark that
+ * says where they begin.
  */
 export async function lookAtJobs(
   backend: IQueueBackend,
@@ -41,10 +45,18 @@ export async function lookAtJobs(
   at: string | undefined,
 ): Promise<Sight> {
   const primitive = lookPrimitiveOf(backend);
-  if (primitive !== undefined) return { ...(await primitive.lookAtJobs(ids, followed)), isOneMoment: true };
-  const mark = at ?? String(await backend.publishEvent(MARK, UNTRIMMED));
-  const jobs = await Promise.all(ids.map((id, index) => lookAt(backend, id, index, index < followed)));
-  return { firstEvent: mark, lastEvent: mark, jobs, isOneMoment: false };
+  const look = async (): Promise<Looks> => {
+    if (primitive !== undefined) return primitive.lookAtJobs(ids, followed);
+    const jobs = await Promise.all(ids.map((id, index) => lookAt(backend, id, index, index < followed)));
+    return { events: undefined, jobs };
+  };
+  if (primitive !== undefined || at !== undefined) {
+    const looks = await look();
+    if (looks.events !== undefined) return { ...looks, lastEvent: looks.events.last ?? FIRST_EVENT };
+    if (at !== undefined) return { ...looks, lastEvent: at };
+  }
+  const mark = String(await backend.publishEvent(MARK, UNTRIMMED));
+  return { ...(await look()), lastEvent: mark };
 }
 
 async function lookAt(
@@ -76,6 +88,7 @@ const FIRST = '0-0';
 
 /** Whether one event is later in its stream than another one, by their ids. */
 export function isLater(id: string, other: string): boolean {
+  if (id.length === other.length && id.indexOf('-') === other.indexOf('-')) return id > other; // nearly all are
   const [ms = '', sequence = ''] = id.split('-');
   const [otherMs = '', otherSequence = ''] = other.split('-');
   if (ms !== otherMs) return Number(ms) > Number(otherMs);
@@ -417,8 +430,8 @@ export class Watcher {
     this.#unseen.push(wait);
     if (this.#isFlushing) return;
     this.#isFlushing = true;
-    // Those who come in the same turn are looked at together.
-    queueMicrotask(() => {
+    // Those who come in the same turn are looked at together. Not by `queueMicrotask`, which the fake timers of Jest hold back.
+    void Promise.resolve().then(() => {
       this.#isFlushing = false;
       const unseen = this.#unseen;
       this.#unseen = [];
@@ -458,14 +471,14 @@ export class Watcher {
       return false;
     }
     if (this.#isClosed) return true;
-    const { firstEvent, lastEvent = '0-0', isOneMoment, jobs } = sight;
-    if (isOneMoment || this.#position.at === undefined) {
-      if (this.#position.note(firstEvent, sight.lastEvent, readTo)) this.#noteGap();
-    }
+    const { events, lastEvent, jobs } = sight;
+    if (events !== undefined) {
+      if (this.#position.note(events.first, events.last, readTo)) this.#noteGap();
+    } else if (this.#position.at === undefined) this.#position.note(lastEvent, lastEvent, undefined);
     const seen: (SeenJob | undefined)[] = new Array(waits.length);
     for (const job of jobs) seen[job.index] = job;
     for (const [index, wait] of waits.entries()) {
-      if (!wait.isOver) this.#saw(wait, seen[index], lastEvent, isOneMoment);
+      if (!wait.isOver) this.#saw(wait, seen[index], lastEvent, events !== undefined);
     }
     return true;
   }
