@@ -17,7 +17,19 @@ const COMPARED = [
 /** Those that measure Umbel over a range, and compare nothing. */
 const SERIES = ['commands', 'growth', 'retention', 'types'];
 /** What must stay straight as it grows: each judges its own figures. */
-const SCALING = [];
+const SCALING = [
+  'cli-start',
+  'purge',
+  'forget',
+  'schedules',
+  'event-readers',
+  'result-copies',
+  'kept-run',
+  'tags',
+  'get-latency',
+  'many-gets',
+  'progress-followers',
+];
 const QUICK = COMPARED.filter((name) => !['large-chord', 'chain-500', 'processes', 'at-rest'].includes(name));
 
 const { values } = parseArgs({

@@ -31,9 +31,18 @@ export function obstacleTo(title: string, file: string): string | undefined {
   return isIncluded(file) ? obstacleIn(title, readFileSync(file, 'utf8')) : 'no project includes its file';
 }
 
+/** Pages link to the same files again and again. */
+const trees = new Map<string, ReturnType<typeof parseSync>>();
+
+function parsed(text: string): ReturnType<typeof parseSync> {
+  const tree = trees.get(text) ?? parseSync('file.test.ts', text);
+  trees.set(text, tree);
+  return tree;
+}
+
 /** The same of the text of a file. */
 export function obstacleIn(title: string, text: string): string | undefined {
-  const { program, errors } = parseSync('file.test.ts', text);
+  const { program, errors } = parsed(text);
   if (errors.length > 0) return 'its file cannot be read';
   const names = new Map<string, Node>();
   const found: (string | undefined)[] = [];

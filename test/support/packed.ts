@@ -13,13 +13,13 @@ const PACKAGES = {
 
 /** Packs them into a folder. Gives the path of each, by its name. */
 export function packInto(folder: string): Map<string, string> {
-  return new Map(
-    Object.entries(PACKAGES).map(([name, directory]) => {
-      const args = ['pack', join(root, 'packages', directory), '--ignore-scripts', '--silent'];
-      const { stdout, stderr } = spawnSync('npm', args, { cwd: folder, encoding: 'utf8', timeout: 90_000 });
-      const file = stdout.trim();
-      if (!file.endsWith('.tgz')) throw new Error(`${name} was not packed: ${stderr}`);
-      return [name, join(folder, file)];
-    }),
-  );
+  const directories = Object.values(PACKAGES).map((directory) => join(root, 'packages', directory));
+  const args = ['pack', ...directories, '--ignore-scripts', '--silent'];
+  const { stdout, stderr } = spawnSync('npm', args, { cwd: folder, encoding: 'utf8', timeout: 180_000 });
+  const files = stdout.trim().split('\n');
+  const names = Object.keys(PACKAGES);
+  if (files.length !== names.length || !files.every((file) => file.endsWith('.tgz'))) {
+    throw new Error(`The packages were not packed: ${stdout}${stderr}`);
+  }
+  return new Map(names.map((name, index) => [name, join(folder, files[index] ?? '')]));
 }

@@ -134,6 +134,17 @@ describe('the rooms of core', () => {
     expect(against.sort()).toEqual(RECURSIVE_TYPES);
   });
 
+  test('get no object of BullMQ from the store', () => {
+    const reaching = /\bbull\b|\bgetBackend\(/;
+    const outside = sources.filter(
+      (file) =>
+        file.startsWith(`${core}/`) &&
+        !file.startsWith(`${core}/store/`) &&
+        reaching.test(readFileSync(join(root, file), 'utf8')),
+    );
+    expect(outside).toEqual([]);
+  });
+
   test('hold files that are worth opening, of one concept each', () => {
     const lines = (file: string) => readFileSync(join(root, file), 'utf8').split('\n').length - 1;
     const entries = /\/(?:index|internal|version|main|parent-watch|typescript-(?:hooks|register))\.ts$/;

@@ -14,7 +14,7 @@ const program = fileURLToPath(new URL('../../dist/chaos/src/main.js', import.met
 const SHORT = ['--seed', '7', '--workers', '3', '--lock-ms', '2000', '--haste', '4', '--json'];
 
 /** For a campaign on a machine that has other work. */
-export const PATIENCE_MS = 180_000;
+export const PATIENCE_MS = 600_000;
 
 /** A campaign of a scenario in which each of the faults strikes and nothing is lost. */
 export async function nothingIsLost(
@@ -25,7 +25,8 @@ export async function nothingIsLost(
   const { code, report } = await campaign(scenario, workflows);
   expect(report.violations).toEqual([]);
   expect(report.workflows).toBe(workflows);
-  expect(report.strikes.filter(({ count }) => count > 0).map(({ name }) => name)).toEqual(faults);
+  const struck = report.strikes.filter(({ count }) => count > 0).map(({ name }) => name);
+  expect(struck).toEqual(expect.arrayContaining([...faults]));
   expect(code).toBe(0);
 }
 

@@ -14,4 +14,4 @@ export const mail = app.task({
 });
 
 /** Runs the tasks, and by the old function what still comes from the old code. */
-export const worker = app.worker({ queues: ['mails'], fallback: runMail });
+export const worker = app.worker({ queues: ['mails'], onForeignJob: runMail });

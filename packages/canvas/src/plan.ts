@@ -13,7 +13,7 @@
  * fallback(a, b)                 run ◀─ fallback ◀─ a             b is added below the fallback if a fails
  * ```
  *
- * Ids are paths, see `core/src/flow/path.ts`.
+ * Ids are paths, see `core/src/job/ids.ts`.
  */
 import {
   type Callbacks,

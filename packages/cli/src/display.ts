@@ -1,7 +1,9 @@
 /** Tables, facts and states, for people. */
 
-import { InvalidArgumentError } from 'commander';
-import { duration, moment } from './flags.js';
+import type { App } from '@umbel/core';
+import type { coreOf } from '@umbel/core/internal';
+import { type Command, InvalidArgumentError } from 'commander';
+import { duration, moment, ownFlag } from './flags.js';
 import { type Colors, clean, cleanLine, jsonText, type Output, shortDuration, table } from './output.js';
 
 const COLOR_OF: Readonly<Record<string, keyof Colors>> = {
@@ -178,4 +180,48 @@ export function exact(date: Date | undefined): string {
 export function byteSize(bytes: number): string {
   const mega = bytes / 1_048_576;
   return mega < 1024 ? `${Math.round(mega)} MB` : `${(mega / 1024).toFixed(1)} GB`;
+}
+
+// Masks what is sensitive in inputs that commands print: people share what they see, and JSON goes into files.
+
+export interface UnmaskedFlags {
+  readonly unmasked?: boolean;
+}
+
+export function unmaskedFlag(command: Command): void {
+  command.addOption(ownFlag('--unmasked', 'print sensitive values of inputs as they are'));
+}
+
+/** An input of a task's job, as it is to be printed. */
+type Masked = (task: string, input: unknown) => unknown;
+
+/**
+ * Masks inputs by the `sensitive` keys of their tasks and of the app. Only the app's code has these: without it, or for a
+ * task that it does not define, a line on stderr says once what is not masked.
+ */
+export function maskedInputs(
+  { app, isNamed }: { readonly app: App; readonly isNamed: boolean },
+  { unmasked = false }: UnmaskedFlags,
+  out: Output,
+): Masked {
+  // Every app is its core at run time; one of an earlier version masks nothing.
+  const core = app as unknown as Partial<ReturnType<typeof coreOf>>;
+  const noted = new Set<string>();
+  const note = (text: string) => {
+    if (noted.has(text)) return;
+    noted.add(text);
+    out.note(text);
+  };
+  return (task, input) => {
+    if (unmasked || input === undefined) return input;
+    if (isNamed || core.masked === undefined) {
+      note("Sensitive values are not masked: only the app's code (--app) knows which they are.");
+      return input;
+    }
+    if (core.measured?.hasTask(task) === false)
+      note(
+        "Some tasks are not in the app's code: of their inputs only the app's own sensitive keys are masked.",
+      );
+    return core.masked(task, input);
+  };
 }

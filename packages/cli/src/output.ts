@@ -5,7 +5,7 @@ import type { Problem } from './errors.js';
 
 /**
  * Text for terminals: what is stored may hold anything. The characters are those that `@umbel/core` escapes in logs and
- * messages (`errors/printable.ts`), which this program does not load: it loads the app's copy.
+ * messages (`base/text.ts`), which this program does not load: it loads the app's copy.
  */
 
 /** C0 and C1 controls but line feeds and tabs, other line separators, and marks that turn the direction of text round. */
@@ -186,6 +186,29 @@ export function progressLine(value: unknown): string {
   if (percent !== undefined) return `${bar(percent / 100)} ${Math.round(percent)}%`;
   const text = cleanLine(jsonText(value));
   return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
+}
+
+/** Where no line can change in place, from one line to the next. */
+const NOTE_EVERY_MS = 5000;
+
+/**
+ * Shows how far a command is with a subject: on a terminal on one line that changes, else, with text for people, on a line
+ * every five seconds.
+ */
+export function progressShown(
+  out: Output,
+  subject: string,
+  now: () => number = () => performance.now(),
+): (progress: { readonly done: number; readonly total: number }) => void {
+  let shownAt = now();
+  return ({ done, total }) => {
+    const line = cleanLine(`${subject}: ${progressLine({ done, total })}`);
+    if (out.isInteractive) out.status(line);
+    else if (!out.isJson && now() - shownAt >= NOTE_EVERY_MS) {
+      shownAt = now();
+      out.note(line);
+    }
+  };
 }
 
 function fields(value: unknown): Readonly<Record<string, number | undefined>> {

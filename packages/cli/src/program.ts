@@ -3,8 +3,8 @@ import { Command, CommanderError } from 'commander';
 import type { CommandModule } from './command.js';
 import { COMMANDS } from './commands/index.js';
 import { CliError, EXIT, problemOf } from './errors.js';
-import { ownVersion } from './modules.js';
 import { Output } from './output.js';
+import { ownVersion } from './start.js';
 
 /** Runs the command that the arguments name. Never rejects. */
 export async function runProgram(argv: readonly string[]): Promise<number> {

@@ -159,7 +159,7 @@ export type { FoundApp, FoundApps } from './store/app-names.js';
 // Remote control
 export type { Connection, ConnectionFacts } from './store/connection.js';
 export type { ForeignHandler, ForeignJob } from './store/consumer.js';
-export type { PurgeCounts, PurgeOptions } from './store/purge.js';
+export type { PurgeCounts, PurgeOptions, PurgeProgress } from './store/purge.js';
 export type { QueueCounts, QueueHandle } from './store/queues.js';
 export type { RepairCounts } from './store/repair.js';
 // Workers

@@ -27,6 +27,7 @@ export {
   SLICE,
   type Source,
 } from './job/job-tree.js';
+export { isLongText, leftOutText } from './job/marks.js';
 export { type NormalizedOptions, sharedOptions } from './job/shared-options.js';
 export { type ProcessDefaults, setProcessDefaults } from './store/connection.js';
 export type {
@@ -37,6 +38,8 @@ export type {
   Removal,
   TreeState,
 } from './store/primitives/ended-jobs.js';
+export type { Looks, SeenJob } from './store/primitives/looks.js';
+export type { LeftJob, PurgedSet, PurgeRequest, PurgeSlice, PurgeStart } from './store/primitives/purge.js';
 export type { TaskEntry } from './task/definition.js';
 export { isName, readOptions } from './task/option-checks.js';
 export {

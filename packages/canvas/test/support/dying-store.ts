@@ -28,9 +28,26 @@ export interface DyingStore {
   die(): Promise<never>;
 }
 
+/** A command that a worker sends, or that was answered. */
+interface Passed {
+  readonly when: CommandPoint['when'];
+  readonly command: string;
+  readonly args: readonly unknown[];
+  readonly answer?: unknown;
+}
+
+/** Whether it is that point. */
+export function isAt(point: CommandPoint, { when, command, args, answer }: Passed): boolean {
+  if (point.when !== when || point.command !== command) return false;
+  const [job] = args;
+  if (point.job !== undefined && (job as { name?: string } | undefined)?.name !== point.job) return false;
+  return command !== 'moveToActive' || (Array.isArray(answer) && Boolean(answer[0]));
+}
+
 /**
  * @param times At which of the commands that fit it dies.
  * @param kill Ends the process itself; else it is only cut off.
+ * @param told Is told of each command.
  */
 export function dyingStore(
   factory: BackendFactory<IQueueBackend>,
@@ -38,6 +55,7 @@ export function dyingStore(
   point: CommandPoint | undefined,
   times = 1,
   kill = () => {},
+  told: (passed: Passed) => void = () => {},
 ): DyingStore {
   const backends: IQueueBackend[] = [];
   let isDead = false;
@@ -49,17 +67,9 @@ export function dyingStore(
     for (const backend of backends) void backend.disconnect();
     return forEver();
   };
-  const strikes = (
-    when: CommandPoint['when'],
-    command: string,
-    args: readonly unknown[],
-    answer?: unknown,
-  ) => {
-    if (point === undefined || point.when !== when || point.command !== command) return false;
-    const [job] = args;
-    if (point.job !== undefined && (job as { name?: string } | undefined)?.name !== point.job) return false;
-    const handsOut = command !== 'moveToActive' || (Array.isArray(answer) && Boolean(answer[0]));
-    if (!handsOut) return false;
+  const strikes = (passed: Passed) => {
+    told(passed);
+    if (point === undefined || !isAt(point, passed)) return false;
     left -= 1;
     return left === 0;
   };
@@ -75,10 +85,10 @@ export function dyingStore(
         const original = backend[command].bind(backend) as (...args: unknown[]) => Promise<unknown>;
         const dying = async (...args: unknown[]) => {
           if (isDead) return forEver();
-          if (strikes('before', command, args)) return die();
+          if (strikes({ when: 'before', command, args })) return die();
           const answer = await original(...args);
           if (isDead) return forEver();
-          return strikes('after', command, args, answer) ? die() : answer;
+          return strikes({ when: 'after', command, args, answer }) ? die() : answer;
         };
         Object.assign(backend, { [command]: dying });
       }

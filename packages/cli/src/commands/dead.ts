@@ -5,12 +5,15 @@ import { type CommandContext, type CommandModule, defineCommand, defineGroup } f
 import {
   exact,
   known,
+  maskedInputs,
   pairs,
   printFacts,
   printTable,
   relative,
   shortText,
   stateCell,
+  type UnmaskedFlags,
+  unmaskedFlag,
   valueText,
 } from '../display.js';
 import { CliError, EXIT, type ExitCode, problemOf } from '../errors.js';
@@ -234,13 +237,14 @@ function told(
   return skipped.length > 0 ? EXIT.failed : EXIT.ok;
 }
 
-export const list: CommandModule = defineCommand<OperatorFlags & LetterFlags & PageFlags>({
+export const list: CommandModule = defineCommand<OperatorFlags & LetterFlags & PageFlags & UnmaskedFlags>({
   define(command) {
     command
       .summary('failed jobs, the latest first')
       .description('Lists the jobs that have failed for good, the latest first; not steps that never ran.');
     letterFlags(command);
     pageFlags(command);
+    unmaskedFlag(command);
     operatorFlags(command);
     examples(command, [
       ['umbel dead list --name shop', 'the latest 50'],
@@ -248,13 +252,15 @@ export const list: CommandModule = defineCommand<OperatorFlags & LetterFlags & P
     ]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withOperated(context, async (app, isNamed) => {
       const { out, flags } = context;
+      const masked = maskedInputs({ app, isNamed }, flags, out);
       const { limit, cursor } = flags;
       const letters = await app.deadLetters.list({ ...letterFilter(flags), limit, cursor });
       const more = letters.length === limit ? letters.at(-1)?.cursor : undefined;
       if (out.isJson) {
-        out.document('dead-letters', { letters, ...(more !== undefined && { cursor: more }) });
+        const shown = letters.map((letter) => ({ ...letter, input: masked(letter.task, letter.input) }));
+        out.document('dead-letters', { letters: shown, ...(more !== undefined && { cursor: more }) });
         return EXIT.ok;
       }
       await printTable(
@@ -276,22 +282,26 @@ export const list: CommandModule = defineCommand<OperatorFlags & LetterFlags & P
     }),
 });
 
-export const show: CommandModule = defineCommand<OperatorFlags>({
+export const show: CommandModule = defineCommand<OperatorFlags & UnmaskedFlags>({
   define(command) {
     command
       .summary('all that is known of one')
       .description(
-        'Tells all that is known of a failed job: its input, its error with causes and stack, its times and log.',
+        'Prints all that is known of a failed job: its input as the handler got it, its error with causes and stack, its ' +
+          'times and log. Sensitive values of the input are masked where the code of the app is known (--app).',
       )
       .argument('<id>', 'id of a failed job');
+    unmaskedFlag(command);
     operatorFlags(command);
     examples(command, [['umbel dead show 3f2a91c0-… --name shop', 'why it failed']]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withOperated(context, async (app, isNamed) => {
       const { out, flags } = context;
+      const masked = maskedInputs({ app, isNamed }, flags, out);
       const [id] = context.args as [string];
-      const letter = await app.deadLetters.get(id);
+      const found = await app.deadLetters.get(id);
+      const letter = { ...found, input: masked(found.task, found.input) };
       if (out.isJson) {
         out.document('dead-letter', { letter });
         return EXIT.ok;

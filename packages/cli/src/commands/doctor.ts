@@ -17,8 +17,8 @@ import {
   type OutputFlags,
   outputFlags,
 } from '../flags.js';
-import { ownVersion } from '../modules.js';
 import { cleanLine, counted, type Output, shortDuration } from '../output.js';
+import { ownVersion } from '../start.js';
 
 /** What was looked at, and what came of it. */
 

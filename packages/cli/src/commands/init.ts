@@ -7,7 +7,7 @@ import { configFile } from '../config.js';
 import { CliError, EXIT } from '../errors.js';
 import { examples, type OutputFlags, outputFlags } from '../flags.js';
 import { parseJson } from '../input.js';
-import { ownVersion } from '../modules.js';
+import { ownVersion } from '../start.js';
 
 // Which package manager a project uses.
 

@@ -3,7 +3,7 @@ import { defineCommand } from '../command.js';
 import { CliError, EXIT } from '../errors.js';
 import { examples, ownFlag } from '../flags.js';
 import { type ConfirmFlags, confirmed, confirmFlag } from '../operator-flags.js';
-import { cleanLine, counted } from '../output.js';
+import { cleanLine, counted, progressShown } from '../output.js';
 
 type PurgeFlags = OperatorFlags & ConfirmFlags & { readonly all?: boolean; readonly delayed?: boolean };
 
@@ -57,9 +57,10 @@ export default defineCommand<PurgeFlags>({
       const queues: { queue: string; removed: number; revokedRuns: number }[] = [];
       for (const { queue, jobs } of counts) {
         const none = { removed: 0, revokedRuns: 0 };
-        const done = jobs === 0 ? none : await app.queue(queue).purge({ delayed: flags.delayed === true });
-        queues.push({ queue, ...done });
+        const options = { delayed: flags.delayed === true, onProgress: progressShown(out, queue) };
+        queues.push({ queue, ...(jobs === 0 ? none : await app.queue(queue).purge(options)) });
       }
+      out.status(undefined);
       const sum = (key: 'removed' | 'revokedRuns') => queues.reduce((all, each) => all + each[key], 0);
       const [removed, revokedRuns] = [sum('removed'), sum('revokedRuns')];
       if (out.isJson) out.document('purge', { removed, revokedRuns, queues });

@@ -3,8 +3,8 @@ import type { App, AppDescription, AppWorker, CloseReason } from '@umbel/core';
 import type { coreOf } from '@umbel/core/internal';
 import type { LoadedApp } from '../app-loader.js';
 import { EXIT, type ExitCode, umbelCode } from '../errors.js';
-import { ownVersion } from '../modules.js';
 import { type Colors, cleanLine, counted, type Output, shortDuration } from '../output.js';
+import { ownVersion } from '../start.js';
 import { isOneOfSeveral, runAsOneOfSeveral, type WorkerFlags, workerOptions } from './flags.js';
 import type { WorkerLog } from './log.js';
 

@@ -5,6 +5,7 @@ import type { Clock } from '../base/time.js';
 import type { AsyncResult, RevokeOptions } from '../client/async-result.js';
 import { StoredResult } from '../client/result.js';
 import { type Runtime, systemRuntime } from '../client/runtime.js';
+import { maskFor } from '../codec/masking.js';
 import type { Control } from '../control/control.js';
 import type { Inspect } from '../control/inspect.js';
 import type { MemberStream } from '../job/envelope.js';
@@ -14,7 +15,7 @@ import type { JobNode } from '../job/job-tree.js';
 import type { NormalizedOptions } from '../job/shared-options.js';
 import type { DeadLetters } from '../ops/dead-letters.js';
 import { type Diagnosis, type DiagnosisOptions, diagnose } from '../ops/diagnosis.js';
-import { openEvents } from '../ops/event-reader.js';
+import { Subscription } from '../ops/event-subscription.js';
 import type { AppEvent, EventQuery } from '../ops/events.js';
 import type { Jobs, Runs } from '../ops/job-query.js';
 import { type ScheduleHandle, type Schedules, scheduleHandle } from '../schedule/handle.js';
@@ -118,6 +119,19 @@ export class AppCore implements Sender, Operating {
       hasTask: (name) => registry.get(name) !== undefined,
       workers: this.#workers.open,
     };
+  }
+
+  /** Takes queues for those of the app, beside the ones that its options, tasks and routes name. */
+  learnQueues(names: Iterable<string>): void {
+    this.#parts.queues.learn(names);
+  }
+
+  /** An input or another value of a task's job, with what is `sensitive` masked, as in the logs of its handler. */
+  masked(task: string, value: unknown): unknown {
+    const { registry, checks } = this.#parts;
+    return maskFor(checks.sensitiveOf(registry.get(task) ?? { name: task, options: {} }), [value]).value(
+      value,
+    );
   }
 
   /** The result of one attempt at a job that no store holds. @throws what the handler throws. */
@@ -319,12 +333,9 @@ export class AppCore implements Sender, Operating {
   }
 
   events(query: EventQuery = {}): AsyncIterableIterator<AppEvent> {
-    const { store, storeOptions, queues, telling } = currentFunction(this).#parts;
+    const { queues, eventReaders } = currentFunction(this).#parts;
     for (const queue of Array.isArray(query.queues) ? query.queues : []) queues.check(queue);
-    return openEvents(
-      { store, options: storeOptions, queues: () => queues.ofTasks(), warn: telling.warn },
-      query,
-    );
+    return new Subscription(eventReaders, query);
   }
 
   #addHandled(task: HandledTask): void {

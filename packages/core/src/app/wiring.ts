@@ -13,6 +13,7 @@ import { JobSender } from '../client/sender.js';
 import type { ResultParts } from '../client/wait.js';
 import { maxDecodedBytes, Sealer } from '../codec/codecs.js';
 import { WorkerQuery } from '../control/ask.js';
+import { SharedReaders } from '../ops/shared-event-reader.js';
 import { runSchedule } from '../schedule/runner.js';
 import { type Declarations, type ScheduleParts, Scheduling } from '../schedule/schedules.js';
 import { advised } from '../store/advice.js';
@@ -89,6 +90,7 @@ export interface AppParts extends SharedParts {
   readonly store: Store;
   readonly tags: TagIndex;
   readonly queues: Queues;
+  readonly eventReaders: SharedReaders;
   readonly results: ResultParts;
   readonly checks: InputChecks;
   readonly sending: JobSender;
@@ -180,6 +182,14 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
     maxResultBytes,
     onError: telling.error,
   };
+  const queues = new Queues({ router, registry, store, asking, now: () => runtime.clock.now() });
+  const eventReaders = new SharedReaders({
+    store,
+    options: storeOptions,
+    queues: () => queues.ofTasks(),
+    onQueue: (listener) => queues.onAdded(listener),
+    warn: telling.warn,
+  });
   let loading: Promise<Executor> | undefined;
   const executor = () => {
     loading ??= loadExecutor(executorParts, scheduleParts);
@@ -201,8 +211,7 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
       checks,
       sending,
     },
-    ...{ executor, asking, maxMembers },
-    queues: new Queues({ router, registry, store, asking, now: () => runtime.clock.now() }),
+    ...{ executor, asking, maxMembers, queues, eventReaders },
     scheduling: new Scheduling(scheduleParts),
   };
 }

@@ -124,7 +124,14 @@ export class CancellableWait {
  * Yields the values until the signal is aborted, then returns without an error: the caller that aborts knows the reason,
  * and a reader that has disconnected, such as a browser, is not a failure.
  */
-export async function* untilAborted<T>(
+export function untilAborted<T>(
+  values: AsyncGenerator<T, void> | Iterable<T>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<T, void> {
+  return signal === undefined && !(Symbol.iterator in values) ? values : valuesUntil(values, signal);
+}
+
+async function* valuesUntil<T>(
   values: AsyncIterable<T> | Iterable<T>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<T, void> {

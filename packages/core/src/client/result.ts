@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import {
   ExpectedFailureError,
   type FailureOrigin,
@@ -6,6 +5,7 @@ import {
   TaskFailedError,
   UnknownJobError,
 } from '../base/errors.js';
+import { randomId } from '../base/random-id.js';
 import { untilAborted } from '../base/wait.js';
 import { rebuildError } from '../codec/error-record.js';
 import type { JobRef } from '../job/job.js';
@@ -13,7 +13,6 @@ import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { isFinal, type JobState } from '../job/states.js';
 import { terminateMarked } from '../store/control-queue.js';
 import type { Mark } from '../store/revoke.js';
-import type { JobOutcome } from '../store/store.js';
 import type { StoredJob } from '../store/stored-job.js';
 import { isInHandler } from '../task/context.js';
 import { refuseUnbound } from '../task/signature.js';
@@ -34,10 +33,11 @@ import {
   type RevokeOptions,
   rangeOf,
 } from './async-result.js';
+import { endOf, progressOverTime } from './job-end.js';
 import { checkedInputs } from './new-inputs.js';
 import { membersOfValue } from './run/group.js';
-import { countsOverTime, membersOverTime, RunView, tasksOverTime } from './run-view.js';
-import { LATER, looksAt, type ResultParts, type Watched } from './wait.js';
+import { membersOverTime, RunView, tasksOverTime } from './run-view.js';
+import type { ResultParts, Watched } from './wait.js';
 
 /** What callers are told of a stored job. */
 export function jobInfoOf(job: StoredJob): JobInfo {
@@ -94,7 +94,8 @@ export class StoredResult implements AsyncResult<unknown> {
   // Made when they are asked for: of most calls nobody looks at the result.
   get #watched(): Watched {
     const { id } = this;
-    this.#watching ??= { id, find: () => this.#find(), state: () => this.state() };
+    const queue = 'queue' in this.#place ? this.#place.queue : undefined;
+    this.#watching ??= { id, queue, find: () => this.#find(), state: () => this.state() };
     return this.#watching;
   }
 
@@ -111,14 +112,14 @@ export class StoredResult implements AsyncResult<unknown> {
 
   async get(options: GetOptions = {}): Promise<unknown> {
     this.#refuseInHandler(checkGet(options));
-    const outcome = await this.#ended(options);
+    const outcome = await endOf(this.#parts, this.#watched, options);
     if (outcome.kind === 'failed') throw failedError(outcome.failure);
     return outcome.value; // validated by the worker, or inferred from the handler that made it
   }
 
   async outcome(options: GetOptions = {}): Promise<Outcome<unknown>> {
     this.#refuseInHandler(checkGet(options));
-    const outcome = await this.#ended(options);
+    const outcome = await endOf(this.#parts, this.#watched, options);
     if (outcome.kind === 'completed') return { ok: true, value: outcome.value };
     const error = failedError(outcome.failure);
     const { cause } = error;
@@ -127,31 +128,7 @@ export class StoredResult implements AsyncResult<unknown> {
   }
 
   progress(options: GetOptions = {}): AsyncIterableIterator<unknown> {
-    return untilAborted(this.#progress(checkGet(options)), options.signal);
-  }
-
-  async *#progress(options: GetOptions): AsyncIterableIterator<unknown> {
-    const { store } = this.#parts;
-    let last: string | undefined;
-    const fresh = ({ progress }: StoredJob): boolean => {
-      const text = JSON.stringify(progress);
-      if (text === undefined || text === last) return false;
-      last = text;
-      return true;
-    };
-    for await (const { queue, ask } of looksAt(this.#parts, this.#watched, options)) {
-      if (queue === INTERNAL_QUEUE) {
-        yield* countsOverTime(this.#parts, this.#watched, options);
-        return;
-      }
-      // The end is looked for first, so that a last report before it is not missed.
-      const outcome = await ask(() => store.outcome(queue, this.id));
-      const job = await ask(() => store.job(queue, this.id));
-      if (outcome === LATER || job === LATER) continue;
-      if (job !== undefined && fresh(job)) yield job.progress;
-      if (outcome.kind === 'missing') throw this.#unknown(queue);
-      if (outcome.kind !== 'pending') return;
-    }
+    return untilAborted(progressOverTime(this.#parts, this.#watched, checkGet(options)), options.signal);
   }
 
   graph(): Promise<RunGraph> {
@@ -221,7 +198,8 @@ export class StoredResult implements AsyncResult<unknown> {
     }
     const place = { queue: alone ? INTERNAL_QUEUE : queue, id: run };
     // A call with callbacks fails together with the run that carries those, which may be about to.
-    if (alone) await new StoredResult(this.#parts, { queue: INTERNAL_QUEUE }, run).#ended({});
+    if (alone)
+      await new StoredResult(this.#parts, { queue: INTERNAL_QUEUE }, run).outcome({ allowInTask: true });
     const inputs = await checkedInputs(this.#parts, { ...place, asked: this.id }, options);
     return this.#parts.store.resume(place.queue, place.id, inputs);
   }
@@ -273,20 +251,7 @@ export class StoredResult implements AsyncResult<unknown> {
   #unknown(queue: string | undefined): UnknownJobError {
     return new UnknownJobError(this.id, queue);
   }
-
-  /** The final outcome. @throws what ends the wait before there is one. */
-  async #ended(options: GetOptions): Promise<Ended> {
-    for await (const { queue, ask, isLeft } of looksAt(this.#parts, this.#watched, options)) {
-      const outcome = await ask(() => this.#parts.store.outcome(queue, this.id, isLeft));
-      if (outcome === LATER) continue;
-      if (outcome.kind === 'missing') throw this.#unknown(queue);
-      if (outcome.kind !== 'pending') return outcome;
-    }
-    throw new Error('a wait without an end'); // the watch goes on until it is left
-  }
 }
-
-type Ended = Exclude<JobOutcome, { kind: 'pending' | 'missing' }>;
 
 function failedError({ task, jobId, error, state, index }: FailureOrigin): TaskFailedError {
   return new TaskFailedError(task, jobId, rebuildError(error), state, index);
@@ -296,7 +261,7 @@ refuseUnbound(StoredResult, 'result');
 
 /** The handle of what needed no job. */
 export class ReadyResult implements AsyncResult<unknown> {
-  readonly id = randomUUID();
+  readonly id = randomId();
   readonly #value: unknown;
 
   constructor(value: unknown) {

@@ -208,7 +208,10 @@ export const MEMBERS = 'umbel:members';
 
 export const PASSED = 'umbel:passed';
 
-export const RESERVED = [STOPPED, MEMBERS, PASSED];
+/** With the length of the result that it stands for. */
+export const LEFT_OUT = 'umbel:stored';
+
+export const RESERVED = [STOPPED, MEMBERS, PASSED, LEFT_OUT];
 
 /** Returns the reserved key that the value contains, if any. Results with such keys control workflows, see job/marks.ts. */
 export function reservedKey(value: unknown): string | undefined {

@@ -11,6 +11,7 @@ import {
   type QueueCounts,
   queueCounts,
   queueSettings,
+  rateLimitTtlOf,
   type WaitingJob,
 } from '../store/queues.js';
 import type { Store } from '../store/store.js';
@@ -185,7 +186,7 @@ async function queueInfo(
     queueCounts(store, name),
     queueSettings(store, name),
     oldestWaitingAt(store, name),
-    store.on(name, (bull) => bull.getRateLimitTtl()),
+    rateLimitTtlOf(store, name),
   ]);
   const serving = records.filter(
     (record) => Object.hasOwn(record.queues, name) && stateOf(record, now) !== 'missing',

@@ -2,6 +2,8 @@
  * The stored form of a job: versioned plain JSON that every BullMQ client can read. This module writes it, and checks it
  * when it is read. See docs/architecture.md.
  */
+
+import { isListOf, isText, isTime, isTrue } from '../base/checks.js';
 import { CorruptJobError, type ErrorRecord, type FailureOrigin } from '../base/errors.js';
 import { isPlainObject } from '../base/text.js';
 import { sanitize } from '../codec/masking.js';
@@ -17,16 +19,7 @@ import {
 } from './job-tree.js';
 import { isScheduleRecord, isSlotsRecord, type ScheduleRecord, type SlotsRecord } from './schedule-record.js';
 import { isSharedOptions, type NormalizedOptions, type SharedOptions } from './shared-options.js';
-import {
-  isCallbacks,
-  isExpansion,
-  isFed,
-  isJoinRule,
-  isKey,
-  isNode,
-  isSource,
-  isText,
-} from './tree-checks.js';
+import { isCallbacks, isExpansion, isFed, isJoinRule, isKey, isNode, isSource } from './tree-checks.js';
 
 // Trace links.
 
@@ -234,18 +227,16 @@ interface Kind {
   readonly holds: (value: unknown) => boolean;
 }
 
-/** Largest time value of a `Date`, in milliseconds since 1970. */
-const MAX_TIME = 8.64e15;
-
 const TEXT: Kind = { words: 'text', holds: isText };
 const TEXTS: Kind = {
   words: 'a list of text',
-  holds: (value) => Array.isArray(value) && value.every(isText),
+  holds: isListOf(isText),
 };
 const MOMENT: Kind = {
   words: 'a moment in milliseconds',
-  holds: (value) => typeof value === 'number' && Math.abs(value) <= MAX_TIME,
+  holds: isTime,
 };
+const TRUE: Kind = { words: 'true', holds: isTrue };
 
 /** The checks of all fields except inputs, which the task's schema checks, and `failure`, which no worker reads. */
 const KINDS: ReadonlyMap<string, Kind> = new Map<
@@ -261,9 +252,9 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['expires', MOMENT],
   ['key', TEXT],
   ['digest', TEXT],
-  ['uniqueUntilStarted', { words: 'true', holds: (value) => value === true }],
+  ['uniqueUntilStarted', TRUE],
   ['debouncedSince', MOMENT],
-  ['ignoreResult', { words: 'true', holds: (value) => value === true }],
+  ['ignoreResult', TRUE],
   ['parent', TEXT],
   ['root', TEXT],
   ['revoked', MOMENT],
@@ -276,7 +267,7 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['join', { words: 'the rule of a join', holds: isJoinRule }],
   ['replacement', { words: 'the replacement of a job', holds: isNode }],
   ['fed', { words: 'a number of added members, or an error', holds: isFed }],
-  ['skipped', { words: 'true', holds: (value) => value === true }],
+  ['skipped', TRUE],
   ['expand', { words: 'the expansion of a fan-out', holds: isExpansion }],
   ['lost', { words: 'a record of lost starts', holds: isLostStarts }],
   ['replayed', { words: 'a moment and a token', holds: isReplayed }],
@@ -285,9 +276,9 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['callbacks', { words: 'lists of callbacks', holds: isCallbacks }],
   ['trace', { words: 'a traceparent', holds: isTraceparent }],
   ['links', { words: 'a list of traceparents and their number', holds: isTraceLinks }],
-  ['replaced', { words: 'true', holds: (value) => value === true }],
+  ['replaced', TRUE],
   ['epoch', { words: 'a whole number', holds: (value) => Number.isSafeInteger(value) && Number(value) > 0 }],
-  ['adds', { words: 'true', holds: (value) => value === true }],
+  ['adds', TRUE],
   ['shared', { words: 'options of a workflow', holds: isSharedOptions }],
 ]);
 

@@ -1,6 +1,6 @@
 /** Stored results with a meaning for workflows: the early end of a chain, a reference to a long list, a value passed on. */
 import { isPlainObject } from '../base/text.js';
-import { MEMBERS, PASSED, STOPPED } from '../codec/json.js';
+import { LEFT_OUT, MEMBERS, PASSED, STOPPED } from '../codec/json.js';
 import type { Source } from './job-tree.js';
 import { isSource } from './tree-checks.js';
 
@@ -59,4 +59,22 @@ export function isPassedOn(value: unknown): boolean {
 export function passedValue(mark: unknown): unknown {
   const passed = isPlainObject(mark) ? mark[PASSED] : undefined;
   return Array.isArray(passed) ? passed[0] : undefined;
+}
+
+/** Longer results are not copied into events: as many bytes as one part of a stream in Redis has. */
+const LONG_RESULT = 4096;
+
+/** Whether the JSON text of a result is too long for an event. */
+export function isLongText(text: unknown): boolean {
+  return typeof text === 'string' && text.length > LONG_RESULT;
+}
+
+/** Stands for a long result in the event of its job, which has it: JSON text, with the length of the result's. */
+export function leftOutText(text: string): string {
+  return JSON.stringify({ [LEFT_OUT]: text.length });
+}
+
+/** Whether an event has no result but what stands for it: then the job has it. */
+export function isLeftOut(value: unknown): boolean {
+  return isPlainObject(value) && typeof value[LEFT_OUT] === 'number';
 }

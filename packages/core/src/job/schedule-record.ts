@@ -1,11 +1,13 @@
 /** The stored form of a schedule: its declaration and its state, with their checks. Moments are milliseconds since 1970. */
+
+import { absentOr, type Check, isListOf, isMoment, isOneOf, isText, isWithin } from '../base/checks.js';
 import type { ErrorRecord } from '../base/errors.js';
 import { isPlainObject } from '../base/text.js';
 import { isDay, isDayOfYear, isTimeZone } from '../timing/calendar.js';
 import { cronFault } from '../timing/cron.js';
 import { type CatchUp, MAX_CATCH_UP, MAX_EVERY_MS, MIN_EVERY_MS, type Timing } from '../timing/timing.js';
 import type { JobNode } from './job-tree.js';
-import { isNode, isText } from './tree-checks.js';
+import { isNode } from './tree-checks.js';
 
 /** The declaration of a schedule, written by programs that declare, pause, resume or remove it. */
 export interface ScheduleRecord {
@@ -101,27 +103,6 @@ function withRun(runs: readonly RunRecord[], run: RunRecord): readonly RunRecord
   if (!continues) return [run, ...runs];
   return [{ ...run, count: (latest.count ?? 1) + (run.count ?? 1) }, ...earlier];
 }
-
-type Check = (value: unknown) => boolean;
-
-const MAX_TIME = 8.64e15;
-const isMoment: Check = (value) => Number.isSafeInteger(value) && Math.abs(Number(value)) <= MAX_TIME;
-const absentOr =
-  (check: Check): Check =>
-  (value) =>
-    value === undefined || check(value);
-const isOneOf =
-  (...known: readonly string[]): Check =>
-  (value) =>
-    known.includes(value as string);
-const isListOf =
-  (check: Check, max: number): Check =>
-  (value) =>
-    Array.isArray(value) && value.length <= max && value.every(check);
-const isWithin =
-  (min: number, max: number): Check =>
-  (value) =>
-    Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max;
 
 const isRange: Check = (value) => isPlainObject(value) && isDay(value.from) && isDay(value.to);
 

@@ -1,13 +1,10 @@
 /** Checks of stored parts of a job tree, as far as this package relies on them. */
+import { absentOr, type Check, isCount, isListOf, isText, isTrue } from '../base/checks.js';
 import { isPlainObject } from '../base/text.js';
 
-type Check = (value: unknown) => boolean;
-
-export const isText: Check = (value) => typeof value === 'string';
 /** Excludes `__proto__`, which would set the prototype of an object that is built with it. */
 export const isKey: Check = (value) => isText(value) && value !== '__proto__';
 const isQueue: Check = (value) => typeof value === 'string' && value !== '' && !value.includes(':');
-const isCount: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
 
 /** A larger number of members is certainly forged. */
 const MAX_MEMBERS = 1_000_000_000;
@@ -15,18 +12,6 @@ const MAX_MEMBERS = 1_000_000_000;
 export const isSize: Check = (value) => isCount(value) && Number(value) <= MAX_MEMBERS;
 
 const isChunkSize: Check = (value) => isCount(value) && Number(value) > 0;
-
-const isTrue: Check = (value) => value === true;
-
-const isListOf =
-  (check: Check): Check =>
-  (value) =>
-    Array.isArray(value) && value.every(check);
-
-const absentOr =
-  (check: Check): Check =>
-  (value) =>
-    value === undefined || check(value);
 
 /** A `Source`. */
 export const isSource: Check = (value) => {

@@ -9,6 +9,7 @@ import { checkBoolean, checkInteger, checkOptions, type OptionNames } from '../b
 import { isJobId } from '../job/ids.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { type FailedJob, failedJobs, readFailed } from '../store/failed-jobs.js';
+import { storedStateOf } from '../store/read.js';
 import type { JobReplay } from '../store/replay.js';
 import type { Store } from '../store/store.js';
 import { momentOf, type StoredJob } from '../store/stored-job.js';
@@ -54,7 +55,7 @@ export interface Timeline {
   readonly failedAt: Date;
 }
 
-/** All that is known of a dead letter. */
+/** All that is known of a dead letter. Its `input` is as the handler got it, also with what earlier steps have given. */
 export interface DeadLetterDetails extends Omit<DeadLetter, 'cursor'> {
   readonly displayName: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -362,7 +363,7 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
   async function find(store: Store, id: string): Promise<Pick<FailedJob, 'job' | 'unreadable'>> {
     if (!isJobId(id)) throw new UnknownJobError(id, undefined);
     for (const queue of queues()) {
-      const state = await store.on(queue, (bull) => bull.getJobState(id));
+      const state = await storedStateOf(store, { queue, id });
       if (state === 'unknown') continue;
       if (state !== 'failed') throw new JobStateError(`Job ${id} is ${state}, not failed.`);
       const found = await readFailed(store, queue, id);
@@ -409,7 +410,12 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
     async get(id) {
       const { store } = partsNow();
       const failed = await find(store, id);
-      return detailsOf(failed, await store.logs(failed.job.queue, id));
+      const { queue } = failed.job;
+      const [logs, { input }] = await Promise.all([
+        store.logs(queue, id),
+        store.collectInput(failed.job, false),
+      ]);
+      return { ...detailsOf(failed, logs), input };
     },
     async replay(id, options = {}) {
       const edit = editOf(options);
@@ -438,7 +444,7 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
       const { limit, dryRun } = checkMany(options, MANY);
       const { store } = partsNow();
       const { done, skipped, cursor } = await doMany(search(store, wanted), limit, async ({ queue, id }) => {
-        const state = await store.on(queue, (bull) => bull.getJobState(id));
+        const state = await storedStateOf(store, { queue, id });
         if (state === 'unknown') throw new UnknownJobError(id, queue);
         if (state !== 'failed') throw new JobStateError(`Job ${id} is ${state}, not failed.`);
         if (!dryRun) await store.remove(queue, id);

@@ -5,7 +5,9 @@ import { RunReader } from '../client/run/run-reader.js';
 import { isJobId } from '../job/ids.js';
 import { INTERNAL_QUEUE, isRunJob } from '../job/job-tree.js';
 import { isFinal, isJobState } from '../job/states.js';
+import type { CollectedInput } from '../store/job-input.js';
 import { type QueueCounts, queueCounts } from '../store/queues.js';
+import { storedStateOf } from '../store/read.js';
 import type { Store } from '../store/store.js';
 import { type StoredJob, shownState } from '../store/stored-job.js';
 import type { TagIndex } from '../store/tags.js';
@@ -67,7 +69,7 @@ async function fitting(
   const isAnyMeant = filter.task === undefined && filter.tag === undefined;
   const job = read ?? (isAnyMeant && at !== undefined ? await knownJob(store, at) : undefined);
   if (job === undefined || !fits(job, filter, queues, isOfRuns)) return undefined;
-  const state = storedState(known ?? (await store.on(job.queue, (bull) => bull.getJobState(job.id))), job);
+  const state = storedState(known ?? (await storedStateOf(store, job)), job);
   if (state === undefined || filter.states?.has(state) === false) return undefined;
   return { job, state };
 }
@@ -123,7 +125,7 @@ export function jobQueries(parts: () => QueryParts): Jobs {
     async get(id) {
       const { store, queues } = parts();
       const found = await find(store, queues, id);
-      return found && jobFacts(found);
+      return found && jobFacts(found, await store.collectInput(found.job, mayWait(found.state)));
     },
     async counts() {
       const { store, queues } = parts();
@@ -185,7 +187,7 @@ async function find(store: Store, queues: readonly string[], id: string): Promis
   for (const queue of queues) {
     const job = await knownJob(store, { queue, id });
     if (job === undefined) continue;
-    const state = storedState(await store.on(queue, (bull) => bull.getJobState(id)), job);
+    const state = storedState(await storedStateOf(store, { queue, id }), job);
     if (state !== undefined) return { job, state };
   }
   return undefined;
@@ -201,12 +203,17 @@ function listedJob({ job, state }: FoundJob): ListedJob {
   };
 }
 
-function jobFacts(found: FoundJob): JobFacts {
+/** Whether a job may have children that have not ended. */
+function mayWait(state: StoredState): boolean {
+  return state !== 'active' && !isFinal(state);
+}
+
+function jobFacts(found: FoundJob, collected: CollectedInput): JobFacts {
   const { progress, envelope, worker, stacks = [], attempts } = found.job;
-  const { input, failure, expires } = envelope ?? {};
+  const { failure, expires } = envelope ?? {};
   return {
     ...listedJob(found),
-    input,
+    ...collected,
     ...(found.state === 'active' && { attempt: attempts + 1 }),
     ...(worker !== undefined && { worker }),
     errors: stacks,

@@ -3,11 +3,12 @@
 import { createHash } from 'node:crypto';
 import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
-import { endedTimesIn } from '../store/primitives/ended-jobs.js';
+import type { EndedSet } from '../store/primitives/ended-jobs.js';
+import { endInSet, idsInSet, recordedEndOf, sizeOfSet } from '../store/read.js';
 import type { Store } from '../store/store.js';
-import { momentOf, type StoredJob } from '../store/stored-job.js';
+import type { StoredJob } from '../store/stored-job.js';
 import type { TagIndex, TagMark } from '../store/tags.js';
-import { childrenOf, ifBroken } from '../store/tree.js';
+import { childrenOf } from '../store/tree.js';
 import type { CursorPlace, EndedPlace, LivePlace, TagPlace, WalkPlace } from './cursor.js';
 import type { Filter, StoredState } from './job-query.js';
 
@@ -25,11 +26,6 @@ export interface Candidate {
   readonly state?: string;
   /** Where to go on behind it. */
   readonly place: () => CursorPlace;
-}
-
-/** The ids of a part of a set, the latest first; `to` is not included. */
-export function idsOf(store: Store, queue: string, set: string, from: number, to: number): Promise<string[]> {
-  return store.on(queue, (bull) => bull.getRanges([set as 'completed'], from, to - 1, false)); // one of BullMQ's own
 }
 
 /** The jobs of these ids, in their order. */
@@ -90,8 +86,6 @@ export async function firstIndex(
 }
 
 // The jobs that have ended, of several queues by time: what comes next is found again by when the last one ended.
-
-export type EndedSet = 'completed' | 'failed';
 
 /** Jobs by when they ended, the latest first; those of one moment by id, in BullMQ's order. */
 interface Key {
@@ -161,18 +155,18 @@ async function* jobsBehind(
   let index = start === undefined ? 0 : await indexBehind(store, queue, set, start, hint);
   let before: string | undefined;
   for (;;) {
-    let ids = await idsOf(store, queue, set, before === undefined ? index : index - 1, index + BATCH);
+    let ids = await idsInSet(store, queue, set, before === undefined ? index : index - 1, index + BATCH);
     if (before !== undefined && ids[0] === before) ids = ids.slice(1);
     else if (before !== undefined && last !== undefined) {
       // Others have ended meanwhile, or are gone.
       index = await indexBehind(store, queue, set, last, index);
-      ids = await idsOf(store, queue, set, index, index + BATCH);
+      ids = await idsInSet(store, queue, set, index, index + BATCH);
     }
     if (ids.length === 0) return undefined;
     const jobs = await jobsOf(store, queue, ids);
     for (const [offset, job] of jobs.entries()) {
       const id = ids[offset] ?? '';
-      const at = job?.finishedAt ?? (await endedAt(store, queue, set, id)) ?? last?.at ?? LATEST;
+      const at = job?.finishedAt ?? (await endInSet(store, { queue, id: id }, set)) ?? last?.at ?? LATEST;
       if (job !== undefined && last !== undefined && !isBehind({ at, id }, last)) continue; // given before
       last = { at, id };
       yield { at, id, job, index: index + offset };
@@ -189,7 +183,7 @@ async function indexBehind(
   last: Key,
   hint: number,
 ): Promise<number> {
-  const [size = 0] = await store.on(queue, (bull) => bull.getBackend().getCounts([set]));
+  const size = await sizeOfSet(store, queue, set);
   return firstIndex(size, hint, async (index) => {
     const key = await keyAt(store, queue, set, index);
     return key === undefined || isBehind(key, last);
@@ -199,19 +193,13 @@ async function indexBehind(
 /** Of the first job from an index on that is there; undefined if there is none. */
 async function keyAt(store: Store, queue: string, set: EndedSet, index: number): Promise<Key | undefined> {
   for (let from = index, count = 1; ; from += count, count = BATCH) {
-    const ids = await idsOf(store, queue, set, from, from + count);
+    const ids = await idsInSet(store, queue, set, from, from + count);
     if (ids.length === 0) return undefined;
     for (const id of ids) {
-      const data = await store.on(queue, (bull) => bull.getBackend().getJobData(id).catch(ifBroken));
-      const at = momentOf(data?.finishedOn) ?? (await endedAt(store, queue, set, id));
+      const at = (await recordedEndOf(store, { queue, id })) ?? (await endInSet(store, { queue, id }, set));
       if (at !== undefined) return { at, id };
     }
   }
-}
-
-/** Of a job whose own record does not tell it, by its place in the set. */
-function endedAt(store: Store, queue: string, set: EndedSet, id: string): Promise<number | undefined> {
-  return store.on(queue, async (bull) => endedTimesIn(bull.getBackend())?.endedAt(set, id));
 }
 
 /** Whether `a` stands behind `b`: it ended earlier. */
@@ -237,7 +225,7 @@ export async function* liveJobs(
   let near = from?.near ?? [];
   for (;;) {
     const start = await placeBehind(store, queue, set, index, near);
-    const ids = await idsOf(store, queue, set, start, start + BATCH);
+    const ids = await idsInSet(store, queue, set, start, start + BATCH);
     if (ids.length === 0) return;
     const jobs = await jobsOf(store, queue, ids);
     const marks = [...near, ...ids.map(markOf)];
@@ -271,7 +259,7 @@ async function placeBehind(
 ): Promise<number> {
   if (near.length === 0) return index;
   const search = async (from: number, to: number): Promise<number | undefined> => {
-    const marks = (await idsOf(store, queue, set, from, to)).map(markOf);
+    const marks = (await idsInSet(store, queue, set, from, to)).map(markOf);
     for (const mark of near.toReversed()) {
       const at = marks.lastIndexOf(mark);
       if (at >= 0) return from + at + 1;

@@ -60,7 +60,7 @@ export interface QueueConsumer {
 
 /**
  * W2: stalls are counted for life and for every job of a killed process, so a limit fails jobs whose handlers are not
- * at fault. Those that are, are found by `running/lost-starts.ts`.
+ * at fault. Those that are, are found by `worker/poison.ts`.
  */
 const MAX_STALLS = 1_000_000;
 
@@ -285,7 +285,7 @@ function foreignCheck({ queue, foreign, warn }: ConsumerOptions): (job: ForeignJ
     if (!hasWarned) {
       warn(
         `queue "${queue}" holds jobs of another program (such as ${describe(job.name)}); they are left to it. ` +
-          'To handle them here, give app.worker({ fallback }).',
+          'To handle them here, pass app.worker({ onForeignJob }).',
       );
     }
     hasWarned = true;

@@ -1,6 +1,7 @@
 import type { IQueueBackend, JobJson, JobsOptions, MinimalJob } from 'bullmq';
 import { LockLostError } from '../base/errors.js';
 import { type Envelope, type EnvelopeContent, isEnvelope } from '../job/envelope.js';
+import { INTERNAL_OPTIONS } from '../job/job-tree.js';
 import type { NormalizedOptions, NormalizedRetry } from '../job/shared-options.js';
 import { NO_OPTIONS } from '../task/options.js';
 import type { OwnOptions } from './add.js';
@@ -70,16 +71,20 @@ export function toJobOptions(
 /** Most calls of a task have its own retry. */
 const retries = new WeakMap<NormalizedRetry, OwnOptions>();
 
-/** BullMQ's names, so that its own programs can read them; the waits are computed by Umbel's workers (`tasks/retry.ts`). */
+/** BullMQ's names, so that its own programs can read them; the waits are computed by Umbel's workers (`task/retry.ts`). */
 function toRetryOptions(retry: NormalizedRetry): OwnOptions {
   const known = retries.get(retry);
   if (known !== undefined) return known;
   const { attempts, backoff, delayMs, maxMs, jitter, custom } = retry;
+  const longest = backoff === 'exponential' ? delayMs * 2 ** Math.max(attempts - 2, 0) : delayMs;
+  // What `retryOf` takes to hold anyway is left out of internal jobs, which only Umbel runs: a hash of Redis needs half
+  // the memory while no field has more than 64 bytes.
+  const isShort = retry === INTERNAL_OPTIONS.retry;
   const waits = {
     type: backoff,
     delay: delayMs,
-    jitter: jitter === 'equal' ? 0.5 : Number(jitter),
-    max: maxMs,
+    ...(!isShort && { jitter: jitter === 'equal' ? 0.5 : Number(jitter) }),
+    ...((longest > maxMs || custom) && { max: maxMs }),
     ...(custom && { custom }),
   };
   const options: OwnOptions = { attempts, backoff: Object.freeze(waits) };

@@ -1,12 +1,13 @@
 /** What a store holds of its jobs, and where they stand. */
 import { CorruptJobError, type FailureOrigin, isUmbelError } from '../base/errors.js';
-import { type CodecContext, SEALED } from '../codec/codecs.js';
+import { type CodecContext, isSealed, SEALED } from '../codec/codecs.js';
 import { sanitize } from '../codec/masking.js';
 import type { FailedChild, JobRef } from '../job/job.js';
 import type { Revoked } from '../job/revocation.js';
 import type { StoreAccess } from './access.js';
+import { type EndedSet, endedTimesIn } from './primitives/ended-jobs.js';
 import type { Store } from './store.js';
-import { type StoredJob, shownState, storedJobOf } from './stored-job.js';
+import { momentOf, type StoredJob, shownState, splitProgress, storedJobOf } from './stored-job.js';
 import { type ChildKind, type ChildPlace, childrenOf, ifBroken, type JobAccess } from './tree.js';
 
 /** The result that is stored as this text. @throws {CorruptJobError} if it is no JSON, or nothing to give on. */
@@ -51,14 +52,39 @@ export async function isHeld(access: StoreAccess, { queue, id }: JobRef): Promis
 
 /** Why a job failed: as its worker recorded it, else what the store says. */
 export async function failureOf(access: StoreAccess, place: JobRef, reason: string): Promise<FailureOrigin> {
-  const job = await readJob(access, place);
-  return (
-    job?.envelope?.failure ?? {
-      task: job?.name ?? 'unknown',
-      jobId: place.id,
-      error: { name: 'Error', message: reason },
-    }
-  );
+  return failureIn(await readJob(access, place), place, reason);
+}
+
+/** The same, of a job that was read. */
+export function failureIn(job: StoredJob | undefined, { id }: JobRef, reason: string): FailureOrigin {
+  const { envelope, name = 'unknown' } = job ?? {};
+  return envelope?.failure ?? { task: name, jobId: id, error: { name: 'Error', message: reason } };
+}
+
+/** What a job has reported. */
+export interface Progress {
+  readonly value: unknown;
+  /** Tells one value from another; undefined if there is none, or none that can be read. */
+  readonly json: string | undefined;
+}
+
+/** What a job has reported, from the JSON of an event or of the store, which anybody may have written. */
+export function progressIn(access: StoreAccess, place: JobRef, text: string): Progress | Promise<Progress> {
+  let stored: unknown;
+  try {
+    stored = JSON.parse(text);
+  } catch {
+    return { value: undefined, json: undefined };
+  }
+  const { value, state } = splitProgress(stored);
+  // A codec may need the name of the task, which the job says.
+  if (isSealed(value)) return readJob(access, place).then((job) => withText(job?.progress));
+  if (sanitize(value) !== undefined) return { value: undefined, json: undefined };
+  return state === undefined && value !== undefined ? { value, json: text } : withText(value);
+}
+
+function withText(value: unknown): Progress {
+  return { value, json: JSON.stringify(value) };
 }
 
 /** Lines that the job's handler has logged, oldest first. */
@@ -172,4 +198,55 @@ const MAX_RUNNING = 1000;
 /** The ids of the jobs of a queue that run now. */
 export async function runningIds(store: Store, queue: string): Promise<readonly string[]> {
   return store.on(queue, (bull) => bull.getRanges(['active'], 0, MAX_RUNNING - 1));
+}
+
+/** Returns the state that BullMQ knows of a job: `'unknown'` if the store does not hold it. */
+export function storedStateOf(store: JobAccess, { queue, id }: JobRef): Promise<string> {
+  return store.on(queue, (bull) => bull.getJobState(id));
+}
+
+/** Returns the ids at the positions `from` to `to - 1` of one of BullMQ's sets, the latest first. */
+export function idsInSet(
+  store: JobAccess,
+  queue: string,
+  set: string,
+  from: number,
+  to: number,
+): Promise<string[]> {
+  return store.on(queue, (bull) => bull.getRanges([set as 'completed'], from, to - 1, false)); // one of BullMQ's own
+}
+
+/** Returns the number of jobs in one of BullMQ's sets. */
+export async function sizeOfSet(store: JobAccess, queue: string, set: EndedSet): Promise<number> {
+  const [size = 0] = await store.on(queue, (bull) => bull.getBackend().getCounts([set]));
+  return size;
+}
+
+/** Returns when a job ended, as its record says; undefined if the record cannot be read. */
+export async function recordedEndOf(store: JobAccess, { queue, id }: JobRef): Promise<number | undefined> {
+  const data = await store.on(queue, (bull) => bull.getBackend().getJobData(id).catch(ifBroken));
+  return momentOf(data?.finishedOn);
+}
+
+/** Returns when a job ended by its position in a set, for records that cannot be read. */
+export function endInSet(
+  store: JobAccess,
+  { queue, id }: JobRef,
+  set: EndedSet,
+): Promise<number | undefined> {
+  return store.on(queue, async (bull) => endedTimesIn(bull.getBackend())?.endedAt(set, id));
+}
+
+/** Returns the data of a job as the stored JSON text; undefined if the store does not hold it. */
+export async function storedDataOf(store: JobAccess, { queue, id }: JobRef): Promise<string | undefined> {
+  const job = await store.on(queue, (bull) => bull.getBackend().getJobData(id));
+  return job?.data;
+}
+
+/** Returns how many children of a job have ended without failing it. */
+export async function endedChildrenCount(store: JobAccess, { queue, id }: JobRef): Promise<number> {
+  const kinds = await store.on(queue, (bull) =>
+    bull.getBackend().getDependencyCounts(id, ['processed', 'ignored']),
+  );
+  return kinds.reduce((sum, kind) => sum + kind, 0);
 }

@@ -3,10 +3,11 @@ import { ClosedError, type FailureOrigin, UpstreamFailedError } from '../base/er
 import { isSealed } from '../codec/codecs.js';
 import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
-import { isStopped, referredMembers } from '../job/marks.js';
+import { isLeftOut, isStopped, referredMembers } from '../job/marks.js';
 import { type Children, readMembers } from '../workflow/join.js';
 import type { StoreAccess } from './access.js';
-import { childResultsOf, failedChildrenOf, failureOf, parsedResult, readJob } from './read.js';
+import { childResultsOf, failedChildrenOf, failureIn, failureOf, parsedResult, readJob } from './read.js';
+import type { JobEnd } from './watcher.js';
 
 /** How far a job has come. */
 export type JobOutcome =
@@ -30,20 +31,70 @@ export async function outcomeOf(
   return { kind: 'pending' };
 }
 
+/** The outcome of a job of which is known how it has ended; `pending` if the store says otherwise now. */
+export async function outcomeOfEnd(
+  access: StoreAccess,
+  place: JobRef,
+  { kind, text }: JobEnd,
+  isLeft?: () => boolean,
+): Promise<JobOutcome> {
+  if (kind === 'missing') return { kind };
+  if (kind === 'failed' && text !== undefined) {
+    const job = await readJob(access, place);
+    // By the event's word alone, anybody could end a wait; and the job may have been sent again meanwhile.
+    if (job?.finishedAt !== undefined) return { kind, failure: failureIn(job, place, text) };
+  }
+  const stored = kind === 'completed' && text !== undefined ? resultIn(place.id, text) : UNKNOWN;
+  if (stored === UNKNOWN) return outcomeOf(access, place, isLeft);
+  return completed(access, place, stored, isLeft);
+}
+
+const UNKNOWN = Symbol('unknown');
+
+/** The result in an event, which anybody may have written. */
+function resultIn(id: string, text: string): unknown {
+  try {
+    const result = parsedResult(id, text);
+    return isLeftOut(result) ? UNKNOWN : result;
+  } catch {
+    return UNKNOWN; // the store decides what it is
+  }
+}
+
 /** Children of internal jobs, by the id of their job. */
 export function internalChildren(access: StoreAccess, isLeft = () => false): Children {
   return {
     results: async (of = '') => {
       if (isLeft()) throw new ClosedError('Nobody waits for this result any more.');
-      const stored = await childResultsOf(access, { queue: INTERNAL_QUEUE, id: of });
-      const results = new Map<string, unknown>();
-      for (const [id, value] of stored) results.set(id, await opened(access, id, value));
-      return results;
+      return openedResults(access, { queue: INTERNAL_QUEUE, id: of });
     },
     failed: (of = '') => failedChildrenOf(access, { queue: INTERNAL_QUEUE, id: of }),
     origin: ({ queue, id, reason }) => failureOf(access, { queue, id }, reason),
     mayBePending: false,
   };
+}
+
+/** The same with those of one job, whatever its queue, as its worker would read them. */
+export function childrenOfJob(access: StoreAccess, place: JobRef, mayBePending: boolean): Children {
+  const internal = internalChildren(access);
+  let own: Promise<ReadonlyMap<string, unknown>> | undefined;
+  return {
+    ...internal,
+    results(of) {
+      if (of !== undefined) return internal.results(of);
+      own ??= openedResults(access, place);
+      return own;
+    },
+    failed: (of) => (of === undefined ? failedChildrenOf(access, place) : internal.failed(of)),
+    mayBePending,
+  };
+}
+
+async function openedResults(access: StoreAccess, place: JobRef): Promise<ReadonlyMap<string, unknown>> {
+  const results = new Map<string, unknown>();
+  for (const [id, value] of await childResultsOf(access, place))
+    results.set(id, await opened(access, id, value));
+  return results;
 }
 
 /** The result of a job; of a large group, the failure if a member's result is gone. */

@@ -5,6 +5,8 @@
  * A run goes as a whole, with its root: a job that another one waits for, or has waited for, is left to that one. So
  * nothing of a run is gone before the run has ended and nothing of it goes on. Each look begins behind what the last one
  * has left, and so costs as much as there is to remove; what it has left is looked at again after a while.
+ *
+ * Events have results too: those of a queue go once they are as old as results that the app keeps.
  */
 import { randomUUID } from 'node:crypto';
 import { isUmbelError } from '../base/errors.js';
@@ -14,8 +16,8 @@ import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { endedJobsOf } from './ended-jobs.js';
 import { DEFAULT_KEPT_MS, keptMsOf } from './job-options.js';
 import type { EndedJob, EndedSet } from './primitives/ended-jobs.js';
+import { oldEventsIn } from './primitives/ended-jobs.js';
 import type { Store } from './store.js';
-import { removeEndedTrees } from './tree-removal.js';
 
 /** Jobs that are looked at in one command. */
 const PAGE = 200;
@@ -29,6 +31,8 @@ const LEASE_MS = 60_000;
 const LAP_MS = { min: 60_000, max: 3_600_000 };
 /** … and later where much was left. */
 const LAP_MS_A_JOB = 10;
+/** Events are kept for this long at least, so that a reader that starts again finds its place. */
+const EVENTS_MS = 60_000;
 /** Different times to keep that are noted of a queue. */
 const MAX_TIMES = 32;
 
@@ -194,11 +198,13 @@ interface QueueSweepOptions extends RetentionOptions {
 class QueueSweep {
   readonly #options: QueueSweepOptions;
   readonly #sets: Readonly<Record<EndedSet, SetState>>;
+  readonly #lastAt: number;
   #until: number;
 
-  constructor(options: QueueSweepOptions, { sets, until }: Sweep) {
+  constructor(options: QueueSweepOptions, { at, sets, until }: Sweep) {
     this.#options = options;
     this.#sets = sets;
+    this.#lastAt = at;
     this.#until = until;
   }
 
@@ -214,9 +220,25 @@ class QueueSweep {
         Object.assign(state, { cursors: {}, lapAt: now, left: 0 });
       // Times that nothing is kept for any more.
       for (const ms of Object.keys(state.cursors)) if (!times[set].has(Number(ms))) delete state.cursors[ms];
-      for (const ms of times[set]) if (!(await this.#sweep(set, ms))) return;
+      for (const ms of times[set]) {
+        if (await this.#sweep(set, ms)) continue;
+        // Its worker closes: another one goes on from here, and need not wait until this one is taken for dead.
+        if (this.#options.isOver()) await this.#note({ at: this.#lastAt, until: 0 });
+        return;
+      }
     }
+    await this.#removeOldEvents();
     await this.#note({ at: clock.now(), until: 0 });
+  }
+
+  async #removeOldEvents(): Promise<void> {
+    const { store, queue, clock, keptMs } = this.#options;
+    const before = clock.now() - Math.max(keptMs.completed, EVENTS_MS);
+    await store.on(
+      queue,
+      async (bull) => oldEventsIn(bull.getBackend())?.removeOldEvents(before),
+      COMMAND_MS,
+    );
   }
 
   /** The times for which jobs of each set are kept, those of other workers' jobs included. */
@@ -284,7 +306,7 @@ class QueueSweep {
     const removed = new Set<string>();
     for (const [keptMs, ids] of due) {
       const limits = { until: now - keptMs, isOver, commandMs: COMMAND_MS };
-      for (const id of await removeEndedTrees(store, queue, ids, limits)) removed.add(id);
+      for (const id of await store.removeEnded(queue, ids, limits)) removed.add(id);
     }
     return removed;
   }

@@ -10,7 +10,8 @@ import type { StoreAccess } from './access.js';
 import { mergeData } from './job-options.js';
 import type { EnvelopeQueue } from './queue-pool.js';
 import { childCounts, isHeld } from './read.js';
-import { type ChildKind, childrenOf, ifBroken, type JobAccess, removeTree } from './tree.js';
+import { type ChildKind, childrenOf, ifBroken, type JobAccess } from './tree.js';
+import { removeTree } from './tree-removal.js';
 
 /** How a job is kept from starting. */
 export interface Mark {
@@ -245,7 +246,7 @@ function withTag(data: Envelope, tag: string | undefined): Envelope | undefined 
 
 // Changing, ending and removing jobs of a store.
 
-/** Forgets a job that has ended, and those below it, but for what still runs. False if the store does not hold it. */
+/** Forgets a job that has ended, and those below it, but for what still runs. False if it is not gone by this. */
 export async function removeJob(access: StoreAccess, place: JobRef): Promise<boolean> {
   // The keys of a queue stand beside those of its jobs: what is no job is not touched.
   if (!(await isHeld(access, place))) return false;

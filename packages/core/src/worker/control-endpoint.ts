@@ -323,7 +323,7 @@ export class WorkerControl {
       healthPort: worker.healthPort ?? null,
       handlesSignals: options.handlesSignals,
       allowsEviction: options.allowsEviction,
-      handlesForeignJobs: options.fallback !== undefined,
+      handlesForeignJobs: options.onForeignJob !== undefined,
     };
   }
 }

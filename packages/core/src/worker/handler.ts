@@ -20,6 +20,7 @@ import { INTERNAL_QUEUE, type JobNode, jobIdOf, openTree, sealTree } from '../jo
 import { HANDLER_FRAME, handlerBegins, handlerEnded } from '../task/context.js';
 import type { TaskEntry } from '../task/definition.js';
 import type { AnyMiddleware, Hooks } from '../task/middleware.js';
+import { decideReplacement } from '../workflow/expand.js';
 import { Attempt, type AttemptParts } from './attempt.js';
 import { addMembers, JobFlowChanges } from './flow-changes.js';
 import type { InternalJobs } from './internal-jobs.js';
@@ -245,13 +246,11 @@ export class HandlerRunner {
     const id = jobIdOf(run, replacement.path);
     const hasEnded =
       (await job.childResults()).has(id) || (await job.failedChildren()).some((child) => child.id === id);
-    if (!hasEnded) {
-      if (envelope.replaced)
-        await this.#steps.relinkReplacement(job, envelope, { queue: replacement.queue, id });
-      else await this.#addReplacement(job, run, replacement);
-      throw new WaitForChildren();
-    }
-    return this.#steps.replacementOf(job, { ...envelope, run, after });
+    const decision = decideReplacement({ hasEnded, wasAdded: envelope.replaced === true });
+    if (decision === 'take') return this.#steps.replacementOf(job, { ...envelope, run, after });
+    if (decision === 'add') await this.#addReplacement(job, run, replacement);
+    else await this.#steps.relinkReplacement(job, envelope, { queue: replacement.queue, id });
+    throw new WaitForChildren();
   }
 
   /** Adds what is to stand in the job's place, and notes that: what is gone afterwards is not added again. */

@@ -116,9 +116,13 @@ export interface WorkerOptions {
       }
     | undefined;
   /**
-   * Handles jobs that another program has added to the same queues: it is given BullMQ's own `Job`, and what it gives
-   * or throws is the job's outcome, by the job's own options. Without it such jobs go back to their queue, uncharged.
+   * Handles jobs that another program added to the same queues. It receives BullMQ's own `Job`; what it returns or throws
+   * is the outcome of the job, by the job's own options. Default: such jobs go back to their queue, uncharged.
+   * @example
+   * app.worker({ onForeignJob: (job) => processors[job.name]?.(job) });
    */
+  onForeignJob?: ForeignHandler | undefined;
+  /** @deprecated The earlier name of `onForeignJob`. */
   fallback?: ForeignHandler | undefined;
   /**
    * Starts also if the store evicts keys when its memory is full (`maxmemory-policy` other than `noeviction`), and so
@@ -182,7 +186,7 @@ export interface NormalizedWorkerOptions {
   readonly maxJobs: number | undefined;
   readonly maxMemoryBytes: number | undefined;
   readonly health: HealthOptions | undefined;
-  readonly fallback: ForeignHandler | undefined;
+  readonly onForeignJob: ForeignHandler | undefined;
   readonly allowsEviction: boolean;
   readonly maxLostStarts: number;
   readonly repairIntervalMs: number | undefined;
@@ -202,6 +206,7 @@ const OPTIONS: OptionNames<WorkerOptions> = {
   maxJobs: true,
   maxMemory: true,
   health: true,
+  onForeignJob: true,
   fallback: true,
   allowEviction: true,
   processes: true,
@@ -222,15 +227,26 @@ const DAY_MS = 86_400_000;
 /** What a timer takes at most. */
 const LONGEST_MS = 2 ** 31 - 1;
 
+function foreignHandlerOf({ onForeignJob, fallback }: WorkerOptions): ForeignHandler | undefined {
+  if (onForeignJob !== undefined && fallback !== undefined)
+    throw new InvalidOptionError(
+      'fallback',
+      'absent beside `onForeignJob`: it is the earlier name of it',
+      fallback,
+    );
+  for (const [option, handler] of Object.entries({ onForeignJob, fallback })) {
+    if (handler !== undefined && typeof handler !== 'function')
+      throw new InvalidOptionError(option, 'a function', handler);
+  }
+  return onForeignJob ?? fallback;
+}
+
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
 export function normalizeWorkerOptions(options: WorkerOptions, defaultName: string): NormalizedWorkerOptions {
   checkOptions(options, OPTIONS, { example: '{ concurrency: 20 }' });
-  const { queues, name, fallback, maxJobs, maxMemory, health } = options;
+  const { queues, name, maxJobs, maxMemory, health } = options;
   const { repairInterval = '1m', shutdownTimeout = '25s', heartbeat = '10s' } = options;
   const concurrency = concurrencyBounds('concurrency', options.concurrency ?? 10);
-  if (fallback !== undefined && typeof fallback !== 'function') {
-    throw new InvalidOptionError('fallback', 'a function', fallback);
-  }
   return {
     queues: queues && queueBounds(queues, concurrency),
     concurrency,
@@ -249,7 +265,7 @@ export function normalizeWorkerOptions(options: WorkerOptions, defaultName: stri
     maxJobs: maxJobs === undefined ? undefined : checkInteger('maxJobs', maxJobs, 1, Number.MAX_SAFE_INTEGER),
     maxMemoryBytes: maxMemory === undefined ? undefined : bytesOf('maxMemory', maxMemory),
     health: health === undefined ? undefined : healthOptions(health),
-    fallback,
+    onForeignJob: foreignHandlerOf(options),
     allowsEviction: checkBoolean('allowEviction', options.allowEviction ?? false),
     maxLostStarts: checkInteger('maxLostStarts', options.maxLostStarts ?? MAX_LOST_STARTS, 1, 1_000_000),
     repairIntervalMs:

@@ -85,7 +85,7 @@ export class ServedQueues {
         workerName: name,
         lockDurationMs: options.lockDurationMs,
         onKept: (set, ms) => retention.note(queue, set, ms),
-        foreign: options.fallback,
+        foreign: options.onForeignJob,
         wake: (job) => executor.wake(job),
         spare: queue === INTERNAL_QUEUE ? undefined : spareStart,
         onUnreadable: (job, error) => executor.unreadable(job, error),

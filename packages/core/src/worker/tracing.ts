@@ -15,6 +15,7 @@ import {
 import type { ActiveJob, JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE, jobIdOf } from '../job/job-tree.js';
 import { isNode } from '../job/tree-checks.js';
+import { endedChildrenCount, storedDataOf } from '../store/read.js';
 import { childrenOf, type JobAccess } from '../store/tree.js';
 import type { TaskContext } from '../task/context.js';
 import type { AnyMiddleware } from '../task/middleware.js';
@@ -84,10 +85,7 @@ class Walk {
   async #countRest(places: readonly JobRef[]): Promise<void> {
     const counts = places.map(async ({ queue, id }) => {
       if (queue !== INTERNAL_QUEUE) return 1;
-      const kinds = await this.#store.on(queue, (bull) =>
-        bull.getBackend().getDependencyCounts(id, ['processed', 'ignored']),
-      );
-      return kinds.reduce((sum, kind) => sum + kind, 0);
+      return endedChildrenCount(this.#store, { queue, id });
     });
     for (const counted of await Promise.all(counts)) this.count += counted;
   }
@@ -96,8 +94,7 @@ class Walk {
   async #read(place: JobRef): Promise<{ trace: string } | { below: readonly JobRef[] }> {
     const { queue, id } = place;
     if (queue === INTERNAL_QUEUE) return { below: await this.#endedBelow(place) };
-    const stored = await this.#store.on(queue, (bull) => bull.getBackend().getJobData(id));
-    const data = dataOf(stored?.data);
+    const data = dataOf(await storedDataOf(this.#store, place));
     if (data === undefined) return { below: [] };
     const { replacement, run = id, trace } = data;
     if (replacement !== undefined && isNode(replacement))

@@ -1,26 +1,16 @@
 /** The jobs that give the value of several others, or of one that may fail. */
 
-import {
-  CorruptJobError,
-  RevokedError,
-  SkippedError,
-  UpstreamFailedError,
-  ValidationError,
-} from '../base/errors.js';
+import { CorruptJobError, RevokedError, SkippedError, UpstreamFailedError } from '../base/errors.js';
 import { isPlainObject } from '../base/text.js';
 import { type FailureRecord, recordError, recordOf } from '../codec/error-record.js';
 import { type Envelope, withTraceLinks } from '../job/envelope.js';
-import { isInside, pathOf } from '../job/ids.js';
 import type { ActiveJob, FailedChild } from '../job/job.js';
 import {
-  type EachExpansion,
   INTERNAL_QUEUE,
   type JobNode,
   jobIdOf,
-  type MatchExpansion,
   nodesOf,
   openTree,
-  relocated,
   SLICE,
   type Source,
   type WhenExpansion,
@@ -28,7 +18,8 @@ import {
 } from '../job/job-tree.js';
 import { isStopped, membersReference, passedOn, referredMembers } from '../job/marks.js';
 import { terminateMarked } from '../store/control-queue.js';
-import { fill, fulfils } from '../workflow/input.js';
+import { branchOfWhen, caseOfMatch, decideFallback, membersOfEach } from '../workflow/expand.js';
+import { fill } from '../workflow/input.js';
 import {
   type Children,
   collectInputs,
@@ -136,31 +127,19 @@ export class JoinRunner {
     if (expand === undefined || other === undefined)
       throw new CorruptJobError(job.id, 'a fallback without a step');
     const children = childrenOf(this.#parts, job);
-    const gatherer = { id: job.id, run };
-    const otherId = jobIdOf(run, other.path);
-    const failed = await children.failed();
-    const last = failed.find(({ id }) => id === otherId);
-    if (last !== undefined) throw new UpstreamFailedError(await children.origin(last));
-    if ((await children.results()).has(otherId)) {
-      return this.#settled(job, await collectInputs(gatherer, children, { step: other.path }));
-    }
-    try {
-      return this.#settled(job, await collectInputs(gatherer, children, after));
-    } catch (error) {
-      if (!(error instanceof UpstreamFailedError) || revoked !== undefined) throw error;
-      // What has failed before the step is no failure of the step.
-      if (!isInside(pathOf(run, job.id), pathOf(run, error.origin.jobId))) throw error;
-      const { sealer, runtime } = this.#parts;
-      const filled = fill(await openTree(sealer, run, other), recordOf(error.origin));
-      const links = await linksFor(this.#parts, job, envelope);
-      const added = withSendContext(withTraceLinks(filled, links), {
-        now: runtime.clock.now(),
-        headers: headers ?? {},
-        ...(tags !== undefined && { tags }),
-      });
-      await addMembers(this.#parts, job, { run, parent: expand.parent, members: [added] });
-      throw new WaitForChildren();
-    }
+    const joining = { id: job.id, run };
+    const decision = await decideFallback(joining, children, after, other.path, revoked !== undefined);
+    if (decision.kind !== 'other') return this.#settled(job, decision);
+    const { sealer, runtime } = this.#parts;
+    const filled = fill(await openTree(sealer, run, other), recordOf(decision.failure));
+    const links = await linksFor(this.#parts, job, envelope);
+    const added = withSendContext(withTraceLinks(filled, links), {
+      now: runtime.clock.now(),
+      headers: headers ?? {},
+      ...(tags !== undefined && { tags }),
+    });
+    await addMembers(this.#parts, job, { run, parent: expand.parent, members: [added] });
+    throw new WaitForChildren();
   }
 
   async #joined(job: ActiveJob, envelope: Envelope, children: Children): Promise<unknown> {
@@ -303,105 +282,28 @@ export async function expand(
     return expansion.passes ? passedOn(value) : { count: members.length };
   }
   if ('each' in expansion) {
-    const members = membersFor(expansion, value, parts.maxMembers);
+    const members = membersOfEach(expansion, value, parts.maxMembers);
     const isSliced = members.length > SLICE;
     await add(isSliced ? sliced(expansion.list, 0, members) : members);
     return { count: members.length, ...(isSliced && { sliced: true }) };
   }
   const chosen =
     'cases' in expansion
-      ? caseFor(expansion, value)
-      : await branchFor(joins, job, envelope, expansion, value);
+      ? caseOfMatch(expansion, value)
+      : branchOfWhen(expansion, value, await testedBy(joins, job, envelope, expansion));
   if (chosen === undefined) return passedOn(value);
   await add([fill(chosen, value)]);
   return { taken: nodesOf(expansion).indexOf(chosen) };
 }
 
-function membersFor(
-  { each, list, keys, chunkSize }: EachExpansion,
-  value: unknown,
-  limit: number,
-): JobNode[] {
-  if (!Array.isArray(value)) {
-    throw refused(
-      each.name,
-      'input',
-      `this step runs over a list, and the step before it gave ${nameOf(value)}`,
-    );
-  }
-  const count = Math.ceil(value.length / (chunkSize ?? 1));
-  if (count > limit) {
-    throw refused(
-      each.name,
-      'input',
-      `this step runs over a list that makes ${count} jobs, the limit is ${limit}; raise createApp({ limits })`,
-    );
-  }
-  const items = keys === undefined ? value : value.map((row, index) => zipped(each.name, keys, row, index));
-  const at = (index: number) => relocated(each, `${list}.*`, `${list}.${index}`);
-  if (chunkSize === undefined) return items.map((item, index) => fill(at(index), item ?? null));
-  const chunks: JobNode[] = [];
-  for (let offset = 0; offset < items.length; offset += chunkSize) {
-    const { open: _open, ...node } = at(chunks.length);
-    chunks.push({ ...node, items: items.slice(offset, offset + chunkSize), offset });
-  }
-  return chunks;
-}
-
-function zipped(task: string, keys: readonly string[], row: unknown, index: number): unknown {
-  if (!Array.isArray(row) || row.length !== keys.length) {
-    const given = Array.isArray(row) ? `a list of ${row.length}` : nameOf(row);
-    throw refused(
-      task,
-      `input[${index}]`,
-      `expected a list of ${keys.length} values (${keys.join(', ')}), got ${given}`,
-    );
-  }
-  return Object.fromEntries(keys.map((key, place) => [key, row[place]]));
-}
-
-function caseFor({ key, cases }: MatchExpansion, value: unknown): JobNode {
-  const name = isPlainObject(value) ? value[key] : undefined;
-  const known = Object.keys(cases);
-  const chosen = known.find((own) => own === String(name));
-  const node = chosen === undefined ? undefined : cases[chosen];
-  if (
-    node !== undefined &&
-    (typeof name === 'string' || typeof name === 'number' || typeof name === 'boolean')
-  )
-    return node;
-  const list = known.map((own) => `"${own}"`).join(', ');
-  throw refused(
-    'match',
-    `input.${key}`,
-    `expected one of ${list}, got ${typeof name === 'string' ? `"${name}"` : nameOf(name)}`,
-  );
-}
-
-async function branchFor(
+/** The result of the step that decides a `when`; undefined for one with a condition. */
+async function testedBy(
   joins: JoinRunner,
   job: ActiveJob,
   envelope: Envelope,
-  { condition, tested, onTrue, onFalse }: WhenExpansion,
-  value: unknown,
-): Promise<JobNode | undefined> {
-  if (condition !== undefined) return fulfils(value, condition) ? onTrue : onFalse;
+  { condition, tested }: WhenExpansion,
+): Promise<unknown> {
+  if (condition !== undefined) return undefined;
   if (tested === undefined) throw new CorruptJobError(job.id, 'a branch without a condition');
-  const answer = await joins.valueOf(job, { ...envelope, after: { step: tested.step } });
-  if (typeof answer === 'boolean') return answer ? onTrue : onFalse;
-  throw refused(
-    'when',
-    'input',
-    `the step that decides has to give true or false, it gave ${nameOf(answer)}`,
-  );
-}
-
-function refused(task: string, path: string, message: string): ValidationError {
-  return new ValidationError(task, 'input', [{ path, message }]);
-}
-
-function nameOf(value: unknown): string {
-  if (value === null || value === undefined) return 'nothing';
-  if (Array.isArray(value)) return 'a list';
-  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+  return joins.valueOf(job, { ...envelope, after: { step: tested.step } });
 }

@@ -1,6 +1,6 @@
 /** Combines bound keys with the value of earlier steps or of the sender, and evaluates conditions on values. Pure. */
 import { ValidationError } from '../base/errors.js';
-import { isPlainObject } from '../base/text.js';
+import { isPlainObject, kindOf } from '../base/text.js';
 import { type Condition, foldTree, type JobNode } from '../job/job-tree.js';
 
 export interface PartialInput {
@@ -21,7 +21,7 @@ export function completeInput(task: string, { input, into }: PartialInput, value
     {
       path: 'input',
       message:
-        `some keys are bound, but the value for the other keys is ${nameOf(value)}, not an object; ` +
+        `some keys are bound, but the value for the other keys is ${kindOf(value)}, not an object; ` +
         'put it under one key with .into(key, { … })',
     },
   ]);
@@ -37,11 +37,6 @@ export function fill(root: JobNode, value: unknown): JobNode {
     const whole = value === undefined && into === undefined ? input : completeInput(node.name, rest, value);
     return { ...closed, ...(whole !== undefined && { input: whole }), ...filled };
   });
-}
-
-function nameOf(value: unknown): string {
-  if (value === null || value === undefined) return 'nothing';
-  return Array.isArray(value) ? 'an array' : `a ${typeof value}`;
 }
 
 // Conditions. They are plain data, so that they can be stored with a run.

@@ -10,7 +10,7 @@ import {
   UpstreamFailedError,
   ValidationError,
 } from '../base/errors.js';
-import { isPlainObject } from '../base/text.js';
+import { isPlainObject, kindOf } from '../base/text.js';
 import { recordError, recordOf } from '../codec/error-record.js';
 import { isInside, isWithin, pathOf } from '../job/ids.js';
 import type { FailedChild } from '../job/job.js';
@@ -320,7 +320,7 @@ function flattened(value: unknown): unknown[] {
   throw new ValidationError('flat', 'input', [
     {
       path: 'input',
-      message: `expected a list of lists, got ${isPlainObject(value) ? 'an object' : typeof value}`,
+      message: `expected a list of lists, got ${kindOf(value)}`,
     },
   ]);
 }

@@ -4,7 +4,7 @@ import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 
 onEveryEngine('a queue shared with another program', (engine) => {
   test('leaves its jobs to it, uncharged, and tells once', async () => {
@@ -37,7 +37,7 @@ onEveryEngine('a queue shared with another program', (engine) => {
       return 'theirs';
     };
     const { id = '' } = await queue.add('old', { x: 1 }, { attempts: 2 });
-    await app.worker({ fallback }).start();
+    await app.worker({ onForeignJob: fallback }).start();
     await vi.waitFor(async () => expect(await queue.getJobState(id)).toBe('completed'));
     expect((await queue.getJob(id))?.returnvalue).toBe('theirs');
     expect(seen).toEqual(['old {"x":1} 0', 'old {"x":1} 1']);

@@ -11,7 +11,7 @@ import { sanitize } from '../../src/codec/masking.js';
 import { decodeEnvelope, readEnvelope } from '../../src/job/envelope.js';
 import { onRedis, plantFailure, plantJobs, plantResult } from '../support/planting.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 
 /** Every key of every object in a value. */
 function* keysIn(value: unknown): Generator<string> {

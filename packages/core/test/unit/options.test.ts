@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type Duration, durationMs } from '../../src/base/time.js';
 import { checkName } from '../../src/task/option-checks.js';
 import { normalizeOptions } from '../../src/task/options.js';
+import { normalizeWorkerOptions } from '../../src/worker/options.js';
 
 describe('a duration', () => {
   test.each<[Duration, number]>([
@@ -73,5 +74,22 @@ describe('options', () => {
     for (const bad of ['', 'a b', 'a:b', 'é', '{a}', 'a\n', 'a'.repeat(101)]) {
       expect(() => checkName('name', bad)).toThrow(InvalidOptionError);
     }
+  });
+});
+
+describe('the handler for jobs of other programs', () => {
+  const handler = () => 'done';
+
+  test('may be given by its earlier name, and not by both', () => {
+    expect(normalizeWorkerOptions({ onForeignJob: handler }, 'w').onForeignJob).toBe(handler);
+    expect(normalizeWorkerOptions({ fallback: handler }, 'w').onForeignJob).toBe(handler);
+    expect(normalizeWorkerOptions({}, 'w').onForeignJob).toBeUndefined();
+    expect(() => normalizeWorkerOptions({ onForeignJob: handler, fallback: handler }, 'w')).toThrow(
+      /Expected `fallback` to be absent beside `onForeignJob`/,
+    );
+  });
+
+  test.each(['onForeignJob', 'fallback'])('must be a function: %s', (option) => {
+    expect(() => normalizeWorkerOptions({ [option]: 'no' }, 'w')).toThrow(`\`${option}\``);
   });
 });

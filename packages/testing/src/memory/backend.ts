@@ -1,4 +1,15 @@
-import type { ChildKeys, EndedJob, EndedRange, EndedSet, Removal, TreeState } from '@umbel/core/internal';
+import type {
+  ChildKeys,
+  EndedJob,
+  EndedRange,
+  EndedSet,
+  PurgedSet,
+  PurgeRequest,
+  PurgeSlice,
+  PurgeStart,
+  Removal,
+  TreeState,
+} from '@umbel/core/internal';
 import {
   type FinishedStatus,
   getParentKey,
@@ -33,6 +44,7 @@ import {
 } from './finish.js';
 import { addLog, clearLogs } from './limits.js';
 import { changeDelay, changePriority, promote, remove } from './maintenance.js';
+import { purgeSlice, purgeStart } from './purge.js';
 import type { QueueData } from './queue.js';
 import type { TaggedEntry, TagNote } from './tags.js';
 import { extendLock, extendLocks, moveToActive, type NextJob, type TakeOptions, takeLock } from './take.js';
@@ -236,6 +248,15 @@ export class MemoryBackend extends BackendAdmin implements IQueueBackend {
 
   childKeys(id: string): Promise<ChildKeys> {
     return this.command((queue) => childKeys(queue, id));
+  }
+
+  /** Nor are these two, by which a queue is emptied. */
+  purgeStart(set: PurgedSet): Promise<PurgeStart> {
+    return this.command((queue) => purgeStart(queue, set));
+  }
+
+  purgeSlice(set: PurgedSet, request: PurgeRequest): Promise<PurgeSlice> {
+    return this.command((queue) => purgeSlice(queue, set, request));
   }
 
   /** Nor is this one: rejects if the store refuses to write, as by a fault of a test. */

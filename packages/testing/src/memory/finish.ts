@@ -1,3 +1,4 @@
+import { isLongText, leftOutText } from '@umbel/core/internal';
 import { ErrorCode, type FinishedStatus, type KeepJobs, type RetryOptions } from 'bullmq';
 import { enqueue, freeAfterFinish, holdDeduplication, storeJob } from './add.js';
 import {
@@ -90,6 +91,8 @@ export interface Outcome {
 }
 
 const AGE_LIMIT = 1000;
+/** How the data of Umbel's jobs begin. */
+const OWN_DATA = '{"umbel":';
 
 /** The next job, empty when none was taken, or the code of the refusal. */
 export function finish(queue: QueueData, jobId: string, outcome: Outcome, now: number): NextJob | number {
@@ -171,9 +174,12 @@ function store(queue: QueueData, job: JobRecord, { status, value, keep }: Outcom
   }
 }
 
-function report(queue: QueueData, job: JobRecord, { status, value, attempts }: Outcome): void {
+function report(queue: QueueData, job: JobRecord, { status, value, attempts, keep }: Outcome): void {
   const property = status === 'completed' ? 'returnvalue' : 'failedReason';
-  queue.emit('event', status, 'jobId', job.id, property, value, 'prev', 'active');
+  // As Umbel's workers have it on Redis, see `guards/long-results.ts` of the core package.
+  const isOwn = status === 'completed' && keep.count !== 0 && job.data.startsWith(OWN_DATA);
+  const shown = isOwn && isLongText(value) ? leftOutText(value) : value;
+  queue.emit('event', status, 'jobId', job.id, property, shown, 'prev', 'active');
   if (status === 'failed' && job.attemptsMade >= attempts) {
     const made = String(job.attemptsMade);
     queue.emit('event', 'retries-exhausted', 'jobId', job.id, 'attemptsMade', made);

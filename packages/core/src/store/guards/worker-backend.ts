@@ -5,6 +5,7 @@ import type { EndedSet } from '../primitives/ended-jobs.js';
 import type { StoreTime } from '../store-time.js';
 import { persistsCommits } from './commits.js';
 import { keepsLocks } from './locks.js';
+import { keepsLongResultsOut } from './long-results.js';
 import { keepsStoreTime } from './store-time.js';
 import { holdsSweepsOff, keepsEnded } from './sweeps.js';
 import { backsOff } from './transient.js';
@@ -25,6 +26,7 @@ export interface GuardOptions {
 
 /** The backend with all guards, innermost first; itself, since BullMQ's classes compare backends. */
 export function guardWorker<Backend extends IQueueBackend>(backend: Backend, options: GuardOptions): Backend {
+  keepsLongResultsOut(backend);
   keepsStoreTime(backend, options.time);
   readsWhole(backend);
   keepsEnded(backend, options.onKept);

@@ -1,0 +1,32 @@
+/** How much of a search or a campaign a run makes: `npm test` a part that is the same each time, `npm run test:long` all. */
+
+/** Set by `npm run test:long`. */
+export const IS_LONG = process.env.UMBEL_LONG === '1';
+
+/** What `npm test` takes, and what `npm run test:long` takes. */
+export function sized<Size>(short: Size, long: Size): Size {
+  return IS_LONG ? long : short;
+}
+
+/**
+ * Campaigns of minutes, and what installs and builds all that is published. `npm run test:long` runs them, and .ci/run;
+ * `npm test` does not.
+ */
+export const LONG: readonly string[] = [
+  'chaos/test/operating-campaigns.test.ts',
+  'chaos/test/sending-campaigns.test.ts',
+  'chaos/test/worker-campaigns.test.ts',
+  'packages/cli/test/integration/packed.test.ts',
+  'test/integration/site.test.ts',
+  'test/integration/walk.test.ts',
+];
+
+/** Files that are longer in `npm run test:long`: those that import this file. */
+export const SIZED: readonly string[] = [
+  'packages/canvas/test/fault/kill-points.test.ts',
+  'packages/canvas/test/integration/long-chains.test.ts',
+  'packages/canvas/test/integration/random-compositions.test.ts',
+  'packages/core/test/fault/poison.test.ts',
+  'packages/core/test/integration/isolated.test.ts',
+  'packages/testing/test/integration/memory-like-redis.test.ts',
+];
