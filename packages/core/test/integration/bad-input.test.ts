@@ -93,7 +93,7 @@ const REFUSED: [what: string, make: () => unknown, path: string, message: string
   ['a circle', circular, '[0].list', 'it contains itself'],
   ['65 levels deep', () => nested(65), '.inner'.repeat(64), 'it is nested deeper than 64 levels'],
   ['5,000 levels deep', () => nested(5000), '.inner'.repeat(64), 'it is nested deeper than 64 levels'],
-  ['a key __proto__', () => JSON.parse('{"a":{"__proto__":{"b":1}}}'), '.a', 'it has a key "__proto__"'],
+  ['a key __proto__', () => JSON.parse('{"a":{"__proto__":{"b":1}}}'), '.a', 'it has an own key "__proto__"'],
   ['the form of an encoded value', () => ({ 'umbel:sealed': 'gzip:AAAA' }), '', 'the key "umbel:sealed"'],
   [
     'longer than the limit',
