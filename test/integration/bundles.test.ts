@@ -204,9 +204,9 @@ describe('a bundle', () => {
     async (_, bundler) => {
       const [hash, sign, other, ...more] = (await output(ISOLATED, bundler)).split('\n');
       expect(hash).toMatch(
-        /^CHILD_PROCESS Task "hash" is isolated, which is not possible in a bundle: .* without `isolate`\.$/,
+        /^CHILD_PROCESS Task "hash" is isolated, which does not work in a bundle: .* without `isolate`\.$/,
       );
-      expect(sign).toMatch(/^CHILD_PROCESS Task "sign" is isolated, which is not possible in a bundle/);
+      expect(sign).toMatch(/^CHILD_PROCESS Task "sign" is isolated, which does not work in a bundle/);
       expect([other, ...more]).toEqual(['running CHILD_PROCESS', '']);
     },
   );

@@ -32,7 +32,7 @@ test('a worker of several processes is one to whoever looks, and starts anew whe
   expect(code).toBe(0);
   expect(stderr.match(/ {2}worker {3}several/g)).toHaveLength(1);
   expect(stdout.match(/ {2}ready/g)).toHaveLength(1);
-  expect(stdout).toMatch(/tasks\.ts changed: worker several starts anew/);
+  expect(stdout).toMatch(/tasks\.ts changed: worker several restarts/);
   expect(stdout).toMatch(/ended by a signal; 2 attempts completed/);
 });
 

@@ -54,7 +54,7 @@ describe('umbel worker', { timeout: 60_000 }, () => {
     second.child.kill('SIGTERM');
     const { code, stdout } = await second.ended;
     expect(code).toBe(143);
-    expect(stdout).toContain('gives back a job that still runs');
+    expect(stdout).toContain('returned a running job to its queue');
     expect(await long.state()).not.toBe('failed');
   });
 
