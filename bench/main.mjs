@@ -21,6 +21,7 @@ const SCALING = [
   'cli-start',
   'purge',
   'forget',
+  'run-views',
   'schedules',
   'result-copies',
   'kept-run',

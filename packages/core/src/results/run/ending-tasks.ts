@@ -29,7 +29,7 @@ interface Open {
   readonly place: JobPlace;
   readonly parent: Open | undefined;
   hasEnded: boolean;
-  /** It was looked at since it had ended: no other child comes. */
+  /** It was looked at since it had ended: no other child comes. Then it is given, after those below it. */
   isFinal: boolean;
   isGiven: boolean;
   /** Children that there were, and that had ended, when it was last looked at. */
@@ -95,11 +95,20 @@ export class EndingTasks {
         this.#fill(isOver);
       }
       const top = this.#stack.at(-1);
-      if (top?.isGiving) {
-        this.#stack.pop();
-        this.#ready.push(top.job);
-      } else await this.#lookAtTop();
+      if (top?.isGiving) this.#giveTop(top.job);
+      else await this.#lookAtTop();
     }
+  }
+
+  /** Gives a job, after those below it that have ended. */
+  #giveTop(job: Open): void {
+    const earlier = [...job.open.values()].filter(({ hasEnded, isGiven }) => hasEnded && !isGiven);
+    if (earlier.length === 0 || job.isGiven) {
+      this.#stack.pop();
+      if (!job.isGiven) this.#ready.push(job);
+      job.isGiven = true;
+      this.#close(job);
+    } else for (const below of earlier.reverse()) this.#stack.push({ job: below, isGiving: below.isFinal });
   }
 
   async #give(): Promise<void> {
@@ -139,10 +148,7 @@ export class EndingTasks {
     job.total = total;
     job.ended = ended;
     job.isFinal ||= hadEnded;
-    if (job.isFinal && !job.isGiven) {
-      job.isGiven = true;
-      this.#stack.push({ job, isGiving: true });
-    }
+    if (job.isFinal && !job.isGiven) this.#stack.push({ job, isGiving: true });
     const isSlice = /\/\d+$/.test(job.place.id);
     const next: Open[] = [];
     for (const child of [...children].sort(byPath)) {
@@ -160,12 +166,11 @@ export class EndingTasks {
       next.push(below);
     }
     for (const below of next.reverse()) this.#stack.push({ job: below, isGiving: false });
-    if (next.length === 0) this.#close(job);
   }
 
   /** Forgets a job with nothing left, and those above it that have nothing left then. */
   #close(job: Open): void {
-    for (let last = job; last.isFinal && last.open.size === 0; ) {
+    for (let last = job; last.isGiven && last.open.size === 0; ) {
       const { parent } = last;
       if (parent === undefined || !parent.open.delete(last.place.id)) return;
       parent.closed.add(last.place.id);
