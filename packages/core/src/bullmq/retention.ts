@@ -198,11 +198,13 @@ interface QueueSweepOptions extends RetentionOptions {
 class QueueSweep {
   readonly #options: QueueSweepOptions;
   readonly #sets: Readonly<Record<EndedSet, SetState>>;
+  readonly #lastAt: number;
   #until: number;
 
-  constructor(options: QueueSweepOptions, { sets, until }: Sweep) {
+  constructor(options: QueueSweepOptions, { at, sets, until }: Sweep) {
     this.#options = options;
     this.#sets = sets;
+    this.#lastAt = at;
     this.#until = until;
   }
 
@@ -218,7 +220,12 @@ class QueueSweep {
         Object.assign(state, { cursors: {}, lapAt: now, left: 0 });
       // Times that nothing is kept for any more.
       for (const ms of Object.keys(state.cursors)) if (!times[set].has(Number(ms))) delete state.cursors[ms];
-      for (const ms of times[set]) if (!(await this.#sweep(set, ms))) return;
+      for (const ms of times[set]) {
+        if (await this.#sweep(set, ms)) continue;
+        // Its worker closes: another one goes on from here, and need not wait until this one is taken for dead.
+        if (this.#options.isOver()) await this.#note({ at: this.#lastAt, until: 0 });
+        return;
+      }
     }
     await this.#removeOldEvents();
     await this.#note({ at: clock.now(), until: 0 });

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import { z } from 'zod';
 import { freePort, type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
 
-const soon = { timeout: '20s' } as const;
+const soon = { timeout: '50s' } as const;
 const isolate = new URL('../integration/isolated/tasks.mjs', import.meta.url);
 
 /** The name of the app whose isolated task the fixture holds. */
@@ -275,6 +275,17 @@ describe('a Redis of its own', () => {
     await doEverything(connection(), errors);
     expect(errors).toEqual([]);
     expect(await admin.call('ACL', 'LOG')).toEqual([]);
+  });
+
+  test('lets an app do everything as a user that may not ask for the last event', async () => {
+    await admin.call('ACL', 'SETUSER', user.username, '-xrevrange');
+    try {
+      const errors: string[] = [];
+      await doEverything(connection(), errors);
+      expect(errors).toEqual([]);
+    } finally {
+      await admin.call('ACL', 'SETUSER', user.username, '+xrevrange');
+    }
   });
 
   test('grants by that rule what BullMQ calls, and nothing else', async () => {
