@@ -293,8 +293,8 @@ export class Watcher {
     this.#unseen.push(wait);
     if (this.#isFlushing) return;
     this.#isFlushing = true;
-    // Those who come in the same turn are looked at together.
-    queueMicrotask(() => {
+    // Those who come in the same turn are looked at together. Not by `queueMicrotask`, which the fake timers of Jest hold back.
+    void Promise.resolve().then(() => {
       this.#isFlushing = false;
       const unseen = this.#unseen;
       this.#unseen = [];
