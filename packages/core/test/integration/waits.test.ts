@@ -262,7 +262,7 @@ describe.each(['memory', 'redis'] as const)('on %s', (engine) => {
     await reads(events);
     events.hold();
     const result = await sent.delay(4);
-    await bare.remove(await before.catch(({ jobId }: { jobId: string }) => jobId));
+    await bare.remove(await before.then(String, ({ jobId }: { jobId: string }) => jobId));
     await working.worker().start();
     expect(await working.result(result.id).get(soon)).toBe(1);
     await (await bare.getJob(result.id))?.retry('completed');
