@@ -20,7 +20,9 @@ const SERIES = ['commands', 'growth', 'retention', 'types'];
 const SCALING = [
   'cli-start',
   'purge',
+  'forget',
   'schedules',
+  'event-readers',
   'result-copies',
   'kept-run',
   'tags',

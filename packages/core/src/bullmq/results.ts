@@ -55,8 +55,8 @@ const UNKNOWN = Symbol('unknown');
 /** The result in an event, which anybody may have written. */
 function resultIn(id: string, text: string): unknown {
   try {
-    const value = parsedResult(id, text);
-    return isLeftOut(value) ? UNKNOWN : value;
+    const result = parsedResult(id, text);
+    return isLeftOut(result) ? UNKNOWN : result;
   } catch {
     return UNKNOWN; // the store decides what it is
   }
