@@ -33,7 +33,10 @@ function open(): App {
   return app;
 }
 
-const connections = async () => (await redis.client('LIST')).toString().split('\n').filter(Boolean).length;
+const connections = async () =>
+  String(await redis.client('LIST'))
+    .split('\n')
+    .filter(Boolean).length;
 
 async function commands(): Promise<number> {
   const lines = [...(await redis.info('commandstats')).matchAll(/^cmdstat_([^:|]+)[^:]*:calls=(\d+)/gm)];

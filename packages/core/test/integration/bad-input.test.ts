@@ -14,7 +14,7 @@ import { describe, expect, inject, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type Engine, onEveryEngine } from '../../../../test/engines.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 
 const EMPTY = { waiting: 0, delayed: 0, 'waiting-children': 0, active: 0, completed: 0, failed: 0 };
 

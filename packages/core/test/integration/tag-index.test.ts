@@ -12,7 +12,7 @@ import { AppCore } from '../../src/app-core.js';
 import { type TagPrimitives, tagPrimitivesOf } from '../../src/bullmq/primitives/tags.js';
 import { systemRuntime } from '../../src/runtime.js';
 
-const soon = { timeout: '15s' } as const;
+const soon = { timeout: '50s' } as const;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const kept = { completedMs: HOUR_MS, failedMs: 7 * DAY_MS };

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import { z } from 'zod';
 import { freePort, type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
 
-const soon = { timeout: '20s' } as const;
+const soon = { timeout: '50s' } as const;
 const isolate = new URL('../integration/isolated/tasks.mjs', import.meta.url);
 
 /** The name of the app whose isolated task the fixture holds. */

@@ -11,7 +11,7 @@ import { readErrorRecord, rebuildError } from '../../src/wire/error-record.js';
 import { sanitize } from '../../src/wire/stored-value.js';
 import { onRedis, plantFailure, plantJobs, plantResult } from '../support/planting.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 
 /** Every key of every object in a value. */
 function* keysIn(value: unknown): Generator<string> {

@@ -7,7 +7,7 @@ import { memory, onEveryEngine } from '../../../../test/engines.js';
 import { JOB_SETS, OTHER_KEYS } from '../../../../test/support/queue-keys.js';
 import { onRedis } from '../support/planting.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 
 const RESERVED = [...JOB_SETS, ...OTHER_KEYS];
 

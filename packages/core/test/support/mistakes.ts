@@ -15,7 +15,7 @@ interface Bench {
 /** Gives what it says, or throws it. */
 export type Mistake = (bench: Bench) => unknown;
 
-const soon = { timeout: '300ms' } as const;
+const soon = { timeout: '2s' } as const;
 const numbers = z.object({ x: z.number(), y: z.number() });
 const anything = z.custom<never>(() => true);
 
@@ -27,7 +27,7 @@ const store = (app: App) => app.task({ name: 'file.store', input: anything, run:
 async function ran(app: App, run: () => Promise<unknown>): Promise<unknown> {
   const task = app.task({ name: 'report', run: run as () => Promise<never> });
   await app.worker().start();
-  return (await task.delay()).get({ timeout: '10s' });
+  return (await task.delay()).get({ timeout: '50s' });
 }
 
 /** The first line that an app has told about this, once it is there. */
@@ -262,7 +262,7 @@ const ofHandlers: Record<string, Mistake> = {
     const isolate = 'file:///srv/shop/tasks.js';
     const task = shop.task({ name: 'report', isolate, run: async () => 1 });
     await shop.worker().start();
-    return (await task.delay()).get({ timeout: '20s' });
+    return (await task.delay()).get({ timeout: '50s' });
   },
 };
 
@@ -347,9 +347,10 @@ export const MISTAKES: Readonly<Record<string, Readonly<Record<string, Mistake>>
   Schedules: ofSchedules,
 };
 
-/** An app for mistakes: in memory, and told to `log`. */
+/** An app for mistakes: in memory, and told to `log`. A store that does not answer is waited for no longer than it takes. */
 export function mistakenApp(options: Partial<AppOptions>, log: string[]): App {
   const line = (message: string) => void log.push(message);
   const logger = { info: line, warn: line, error: line };
-  return createApp({ name: 'shop', connection: memory(), sendTimeout: '300ms', logger, ...options });
+  const sendTimeout = options.connection === undefined ? '50s' : '3s';
+  return createApp({ name: 'shop', connection: memory(), sendTimeout, logger, ...options });
 }

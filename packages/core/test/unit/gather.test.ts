@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { cpuMs } from '../../../../test/support/cpu-time.js';
 import { CorruptJobError, type FailureOrigin, UpstreamFailedError } from '../../src/errors.js';
 import { type Children, gather, readMembers } from '../../src/flow/gather.js';
 import { gatherNeeded } from '../../src/flow/needed.js';
@@ -88,9 +89,9 @@ describe('a number of members that is only claimed', () => {
         () => readMembers(job, ended({}, slices), source),
         () => gather(job, ended({ 'run.0/0': null, 'run.0/1': null }, slices), source),
       ]) {
-        const startedAt = performance.now();
+        const startedAt = cpuMs();
         await expect(read()).rejects.toThrow(UpstreamFailedError);
-        expect(performance.now() - startedAt).toBeLessThan(1000);
+        expect(cpuMs() - startedAt).toBeLessThan(1000);
       }
       const children = ended({}, slices);
       await readMembers(job, children, source).catch(() => {});
