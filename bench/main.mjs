@@ -17,7 +17,16 @@ const COMPARED = [
 /** Those that measure Umbel over a range, and compare nothing. */
 const SERIES = ['commands', 'growth', 'retention', 'types'];
 /** What must stay straight as it grows: each judges its own figures. */
-const SCALING = [];
+const SCALING = [
+  'cli-start',
+  'purge',
+  'schedules',
+  'result-copies',
+  'kept-run',
+  'get-latency',
+  'many-gets',
+  'progress-followers',
+];
 const QUICK = COMPARED.filter((name) => !['large-chord', 'chain-500', 'processes', 'at-rest'].includes(name));
 
 const { values } = parseArgs({

@@ -1,7 +1,7 @@
 // Medians and quartiles.
 
 /** The value below which so much of the list lies, between neighbours in proportion. */
-function quantile(values, part) {
+export function quantile(values, part) {
   const sorted = values.toSorted((a, b) => a - b);
   const place = (sorted.length - 1) * part;
   const below = sorted[Math.floor(place)];

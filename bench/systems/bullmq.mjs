@@ -59,6 +59,7 @@ export function open(url, { backend, name = `bench-${randomUUID().slice(0, 8)}` 
       const events = keep(new QueueEvents(name, { connection }));
       await events.waitUntilReady();
       return {
+        events,
         /** The result of a flow. */
         run: async (flow) => (await flows.add(flow)).job.waitUntilFinished(events),
       };

@@ -18,22 +18,22 @@ export const stages: readonly Stage[] = [
     text: 'First steps',
     pages: [
       {
-        text: 'Ten minutes',
+        text: 'Quickstart',
         page: 'first-steps',
-        about: 'install, a task, a worker, a call, a chain, a test',
+        about: 'a task, a worker, a call, a chain and a test in ten minutes',
       },
       {
         text: 'From Celery',
         page: 'from-celery',
-        about: 'each thing of Celery and what it is here, side by side',
+        about: 'Celery features and their equivalents, side by side',
       },
-      { text: 'From BullMQ', page: 'from-bullmq', about: 'moving a BullMQ program one queue at a time' },
+      { text: 'From BullMQ', page: 'from-bullmq', about: 'migrating a BullMQ program one queue at a time' },
       {
         text: 'Mistakes, and what they say',
         page: 'mistakes',
         about: 'what a newcomer gets wrong, the message that comes, and what to do',
       },
-      { text: 'Questions', page: 'faq', about: 'short answers, and where the long ones are' },
+      { text: 'FAQ', page: 'faq', about: 'short answers, with links to the details' },
     ],
   },
   {
@@ -42,30 +42,29 @@ export const stages: readonly Stage[] = [
       {
         text: 'Tasks',
         page: 'tasks',
-        about: 'all that a single task can do: calls, retries, limits, queues, results, errors',
+        about: 'reference for single tasks: calls, retries, timeouts, queues, results, errors',
       },
       {
-        text: 'Compositions',
+        text: 'Workflows',
         page: 'canvas',
-        about: 'chain, group, chord, map, match, fallback and the rest, with diagrams',
+        about: 'reference for chain, group, chord, map, match, fallback and the rest, with diagrams',
       },
       {
         text: 'Lifecycle',
         page: 'lifecycle',
-        about: 'every state and every arrow of jobs, steps, runs, workers and schedules',
+        about: 'states and transitions of jobs, steps, runs, workers and schedules',
       },
       {
         text: 'Guarantees',
         page: 'guarantees',
-        about: 'what is promised when things break, with the test for each',
+        about: 'behaviour under failure, with a test for each case',
       },
+      { text: 'Glossary', page: 'glossary', about: 'one word per thing, with its meaning' },
     ],
   },
   {
     text: 'Recipes',
-    pages: [
-      { text: 'Recipes', page: 'recipes', about: 'fifteen things that people ask for, as programs that run' },
-    ],
+    pages: [{ text: 'Recipes', page: 'recipes', about: 'fifteen tested programs for common needs' }],
   },
   {
     text: 'Testing',
@@ -73,7 +72,7 @@ export const stages: readonly Stage[] = [
       {
         text: 'Testing',
         page: 'testing',
-        about: 'the engine in memory and in virtual time, fakes, claims, faults',
+        about: 'the engine in memory and in virtual time, fakes, assertions, fault injection',
       },
     ],
   },
@@ -83,22 +82,22 @@ export const stages: readonly Stage[] = [
       {
         text: 'Operations',
         page: 'operations',
-        about: 'workers, schedules, looking, acting, metrics, what to do at night',
+        about: 'workers, schedules, inspection, control, metrics, troubleshooting',
       },
       {
         text: 'Deployment',
         page: 'deployment',
-        about: 'container, compose, Kubernetes, systemd, settings of Redis',
+        about: 'containers, Compose, Kubernetes, systemd, Redis settings',
       },
       {
         text: 'Scaling',
         page: 'scaling',
-        about: 'what one Redis and one core do, what grows with what, and how to reckon',
+        about: 'capacity of one Redis and one core, how costs grow, and sizing',
       },
       {
         text: 'Security',
         page: 'security',
-        about: 'a Redis user of its own, TLS, encryption, secrets in logs, limits',
+        about: 'Redis ACL, TLS, encryption, secrets in logs, limits',
       },
     ],
   },
@@ -108,9 +107,9 @@ export const stages: readonly Stage[] = [
       {
         text: 'Upgrading',
         page: 'upgrading',
-        about: 'versions, the stored form, rolling deploys, old and new workers together',
+        about: 'versions, stored form, rolling deployments, mixed versions',
       },
-      { text: 'Changelog', page: 'generated/changelog', about: 'what has changed' },
+      { text: 'Changelog', page: 'generated/changelog', about: 'changes by version' },
     ],
   },
   {
@@ -139,19 +138,23 @@ export const stages: readonly Stage[] = [
       {
         text: 'Performance',
         page: 'performance',
-        about: 'what a task costs beside BullMQ and Celery, where it goes, and what was tried',
+        about: 'cost of a task compared with BullMQ and Celery, and optimisations that were tried',
       },
       {
         text: 'Reliability',
         page: 'reliability',
-        about: 'what BullMQ leaves open, what closes it, measured beside Celery and BullMQ',
+        about: 'failure windows in BullMQ and how they are closed, compared with Celery and BullMQ',
       },
       {
         text: 'Security policy',
         page: 'generated/security-policy',
-        about: 'what is trusted, what is defended against',
+        about: 'trust model and defences',
       },
-      { text: 'Contributing', page: 'generated/contributing', about: 'how to build, test and change it' },
+      {
+        text: 'Contributing',
+        page: 'generated/contributing',
+        about: 'how to build, test and change the project',
+      },
     ],
   },
 ];

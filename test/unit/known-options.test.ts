@@ -223,7 +223,10 @@ const rows: Readonly<Record<string, Row>> = {
     },
   },
   'app.diagnose': { call: (options: never) => app.diagnose(options), known: { jobs: 1 } },
-  'queue.purge': { call: (options: never) => app.queue('other').purge(options), known: { delayed: true } },
+  'queue.purge': {
+    call: (options: never) => app.queue('other').purge(options),
+    known: { delayed: true, onProgress: () => {} },
+  },
   'deadLetters.list': {
     call: (query: never) => app.deadLetters.list(query),
     known: { ...filter, limit: 1, offset: 1 },

@@ -54,7 +54,7 @@ describe('a link', () => {
     expect(problemOf('docs/canvas.md', link)).toBe(`${link}: ${problem}`);
   });
 
-  test.each(['tasks.md#errors', '../README.md#a-task', '#ctxreplace', 'https://example.org/#x'])(
+  test.each(['tasks.md#errors', '../README.md#define-tasks', '#ctxreplace', 'https://example.org/#x'])(
     '%s leads somewhere',
     (link) => expect(problemOf('docs/canvas.md', link)).toBeUndefined(),
   );

@@ -12,7 +12,7 @@ describe('a link of a page', () => {
   test.each([
     ['tasks.md#errors', '/tasks.md#errors'],
     ['../SECURITY.md#limits', '/generated/security-policy.md#limits'],
-    ['../README.md#a-task', '/index.md'],
+    ['../README.md#define-tasks', '/index.md'],
     ['#here', '#here'],
     ['https://example.org', 'https://example.org'],
     ['../chaos/README.md', undefined],

@@ -52,6 +52,7 @@ import { Registry, type TaskEntry } from './tasks/registry.js';
 import { isSigned, type Sender, type Signed, type TaskExpression } from './tasks/signature.js';
 import { TaskObject } from './tasks/task.js';
 import { refuseUnbound } from './tasks/unbound.js';
+import { maskFor } from './wire/masking.js';
 
 /** What is measured of an app in this process. */
 export interface Measured {
@@ -117,6 +118,19 @@ export class AppCore implements Sender, Operating {
       hasTask: (name) => registry.get(name) !== undefined,
       workers: this.#workers.open,
     };
+  }
+
+  /** Takes queues for those of the app, beside the ones that its options, tasks and routes name. */
+  learnQueues(names: Iterable<string>): void {
+    this.#parts.queues.learn(names);
+  }
+
+  /** An input or another value of a task's job, with what is `sensitive` masked, as in the logs of its handler. */
+  masked(task: string, value: unknown): unknown {
+    const { registry, checks } = this.#parts;
+    return maskFor(checks.sensitiveOf(registry.get(task) ?? { name: task, options: {} }), [value]).value(
+      value,
+    );
   }
 
   /** The result of one attempt at a job that no store holds. @throws what the handler throws. */

@@ -26,7 +26,7 @@ export type {
   SkippedLetter,
   Timeline,
 } from './bullmq/dead-letters.js';
-export type { PurgeCounts, PurgeOptions } from './bullmq/purging.js';
+export type { PurgeCounts, PurgeOptions, PurgeProgress } from './bullmq/purging.js';
 export type { QueueCounts, QueueHandle } from './bullmq/queue-handle.js';
 export type { RepairCounts } from './bullmq/repair.js';
 export type { Obeyed, ShuttingDown, WorkerConf, WorkerStats } from './control/answers.js';

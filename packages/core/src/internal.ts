@@ -9,6 +9,8 @@ export type {
   Removal,
   TreeState,
 } from './bullmq/primitives/ended-jobs.js';
+export type { Looks, SeenJob } from './bullmq/primitives/looks.js';
+export type { LeftJob, PurgedSet, PurgeRequest, PurgeSlice, PurgeStart } from './bullmq/primitives/purge.js';
 export { type Clock, systemClock } from './clock.js';
 export { type Duration, durationMs } from './duration.js';
 export { nodesOf } from './flow/expansion.js';
@@ -71,4 +73,5 @@ export { refuseUnbound } from './tasks/unbound.js';
 export type { KeysOf, NamedKeysOf, Prettify, ValueAt } from './types/bind.js';
 export { toError } from './wire/error-record.js';
 export { jsonIssues } from './wire/json.js';
+export { isLongText, leftOutText } from './wire/marks.js';
 export { isPlainObject } from './wire/plain-object.js';

@@ -148,7 +148,7 @@ function report(handlers: readonly RunningHandler[], work: readonly string[]): v
     handler.isReported = true;
     process.emitWarning(
       `${handler.title} has held the time of its test for ${REPORT_MS / 1000} s: it has not ended, and waits for ` +
-        `something other than ctx.sleep(), a result or its timeout.${open} See docs/testing.md, "Time".`,
+        `something other than ctx.sleep(), a result or its timeout.${open} See docs/testing.md, "Virtual time".`,
       'UmbelTestingWarning',
     );
   }

@@ -4,6 +4,7 @@ import { EXIT } from '../errors/exit-codes.js';
 import { examples, ownFlag } from '../flags.js';
 import { type OperatorFlags, operatorFlags, withOperated } from '../operating/app.js';
 import { type ConfirmFlags, confirmed, confirmFlag } from '../operating/confirm.js';
+import { progressShown } from '../output/progress.js';
 import { cleanLine, counted } from '../output/text.js';
 
 type PurgeFlags = OperatorFlags & ConfirmFlags & { readonly all?: boolean; readonly delayed?: boolean };
@@ -58,9 +59,10 @@ export default defineCommand<PurgeFlags>({
       const queues: { queue: string; removed: number; revokedRuns: number }[] = [];
       for (const { queue, jobs } of counts) {
         const none = { removed: 0, revokedRuns: 0 };
-        const done = jobs === 0 ? none : await app.queue(queue).purge({ delayed: flags.delayed === true });
-        queues.push({ queue, ...done });
+        const options = { delayed: flags.delayed === true, onProgress: progressShown(out, queue) };
+        queues.push({ queue, ...(jobs === 0 ? none : await app.queue(queue).purge(options)) });
       }
+      out.status(undefined);
       const sum = (key: 'removed' | 'revokedRuns') => queues.reduce((all, each) => all + each[key], 0);
       const [removed, revokedRuns] = [sum('removed'), sum('revokedRuns')];
       if (out.isJson) out.document('purge', { removed, revokedRuns, queues });

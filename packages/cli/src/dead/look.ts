@@ -4,18 +4,20 @@ import { EXIT } from '../errors/exit-codes.js';
 import { examples } from '../flags.js';
 import { type OperatorFlags, operatorFlags, withOperated } from '../operating/app.js';
 import { type PageFlags, pageFlags, tellMore } from '../operating/pages.js';
+import { maskedInputs, type UnmaskedFlags, unmaskedFlag } from '../operating/sensitive.js';
 import { pairs, printFacts, printTable, shortText, stateCell, valueText } from '../operating/show.js';
 import { exact, known, relative } from '../operating/times.js';
 import { inCommands } from '../output/text.js';
 import { type LetterFlags, letterFilter, letterFlags } from './filter.js';
 
-export const list: CommandModule = defineCommand<OperatorFlags & LetterFlags & PageFlags>({
+export const list: CommandModule = defineCommand<OperatorFlags & LetterFlags & PageFlags & UnmaskedFlags>({
   define(command) {
     command
       .summary('failed jobs, the latest first')
       .description('Lists the jobs that have failed for good, the latest first; not steps that never ran.');
     letterFlags(command);
     pageFlags(command);
+    unmaskedFlag(command);
     operatorFlags(command);
     examples(command, [
       ['umbel dead list --name shop', 'the latest 50'],
@@ -23,13 +25,15 @@ export const list: CommandModule = defineCommand<OperatorFlags & LetterFlags & P
     ]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withOperated(context, async (app, isNamed) => {
       const { out, flags } = context;
+      const masked = maskedInputs({ app, isNamed }, flags, out);
       const { limit, cursor } = flags;
       const letters = await app.deadLetters.list({ ...letterFilter(flags), limit, cursor });
       const more = letters.length === limit ? letters.at(-1)?.cursor : undefined;
       if (out.isJson) {
-        out.document('dead-letters', { letters, ...(more !== undefined && { cursor: more }) });
+        const shown = letters.map((letter) => ({ ...letter, input: masked(letter.task, letter.input) }));
+        out.document('dead-letters', { letters: shown, ...(more !== undefined && { cursor: more }) });
         return EXIT.ok;
       }
       await printTable(
@@ -51,22 +55,26 @@ export const list: CommandModule = defineCommand<OperatorFlags & LetterFlags & P
     }),
 });
 
-export const show: CommandModule = defineCommand<OperatorFlags>({
+export const show: CommandModule = defineCommand<OperatorFlags & UnmaskedFlags>({
   define(command) {
     command
       .summary('all that is known of one')
       .description(
-        'Tells all that is known of a failed job: its input, its error with causes and stack, its times and log.',
+        'Prints all that is known of a failed job: its input as the handler got it, its error with causes and stack, its ' +
+          'times and log. Sensitive values of the input are masked where the code of the app is known (--app).',
       )
       .argument('<id>', 'id of a failed job');
+    unmaskedFlag(command);
     operatorFlags(command);
     examples(command, [['umbel dead show 3f2a91c0-… --name shop', 'why it failed']]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withOperated(context, async (app, isNamed) => {
       const { out, flags } = context;
+      const masked = maskedInputs({ app, isNamed }, flags, out);
       const [id] = context.args as [string];
-      const letter = await app.deadLetters.get(id);
+      const found = await app.deadLetters.get(id);
+      const letter = { ...found, input: masked(found.task, found.input) };
       if (out.isJson) {
         out.document('dead-letter', { letter });
         return EXIT.ok;

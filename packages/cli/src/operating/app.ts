@@ -25,11 +25,11 @@ const INTERNAL_QUEUE = 'umbel';
 /** Runs `use` with the app that the flags name; closes it whatever happens. */
 export function withOperated(
   context: CommandContext<OperatorFlags>,
-  use: (app: App) => Promise<ExitCode>,
+  use: (app: App, isNamed: boolean) => Promise<ExitCode>,
 ): Promise<ExitCode> {
-  return withSeen(context, (app) => {
+  return withSeen(context, (app, isNamed) => {
     checkShared(app);
-    return use(app);
+    return use(app, isNamed);
   });
 }
 
@@ -39,12 +39,17 @@ export function withSeen(
   use: (app: App, isNamed: boolean) => Promise<ExitCode>,
 ): Promise<ExitCode> {
   return withApp(context, async ({ app, isNamed, folder }) => {
-    await goByTimeOf(app);
-    if (!isNamed) return use(app, false);
+    // One look at the store, on one connection: each round trip of a far one counts.
+    const [, queues] = await Promise.all([goByTimeOf(app), isNamed ? servedQueues(app) : []]);
+    const core = app as unknown as EarlierCore;
+    if (!isNamed || core.learnQueues !== undefined) {
+      core.learnQueues?.(queues);
+      return use(app, isNamed);
+    }
     const { createApp } = await importPackage('@umbel/core', folder);
     const { prefix, queue = [] } = context.flags;
-    const queues = [...new Set([...[queue].flat(), ...(await servedQueues(app))])];
-    const whole = createApp({ name: app.name, queues, ...(prefix !== undefined && { prefix }) });
+    const all = [...new Set([...[queue].flat(), ...queues])];
+    const whole = createApp({ name: app.name, queues: all, ...(prefix !== undefined && { prefix }) });
     try {
       return await use(whole, true);
     } finally {
@@ -53,10 +58,12 @@ export function withSeen(
   });
 }
 
+/** Every app is its core at run time; one of an earlier version tells no time, and learns no queues. */
+type EarlierCore = Partial<Pick<ReturnType<typeof coreOf>, 'learnQueues' | 'measured'>>;
+
 /** Moments are those of the store, and this machine's clock may be wrong. */
 async function goByTimeOf(app: App): Promise<void> {
-  // Every app is its core at run time; one of an earlier version tells no time.
-  const { measured } = app as unknown as Partial<ReturnType<typeof coreOf>>;
+  const { measured } = app as unknown as EarlierCore;
   if (measured === undefined) return;
   await measured.store.timeKnown?.();
   setClock(() => measured.clock.now());
@@ -71,7 +78,7 @@ async function foundQueues(app: App): Promise<readonly string[]> {
 
 /** Those of workers that are gone too, and those that the store is seen to hold: jobs may be left in them. */
 async function servedQueues(app: App): Promise<string[]> {
-  const [served, found] = await Promise.all([app.inspect.queues(), foundQueues(app)]);
-  const names = [...served.map(({ name }) => name), ...found];
-  return names.filter((name) => QUEUE.test(name) && name !== INTERNAL_QUEUE);
+  const [workers, found] = await Promise.all([app.inspect.workers(), foundQueues(app)]);
+  const served = workers.flatMap(({ processes }) => processes.flatMap(({ queues }) => Object.keys(queues)));
+  return [...new Set([...served, ...found])].filter((name) => QUEUE.test(name) && name !== INTERNAL_QUEUE);
 }

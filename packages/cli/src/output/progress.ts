@@ -1,4 +1,6 @@
 /** How far something is, on one line. */
+
+import type { Output } from './output.js';
 import { cleanLine, jsonText } from './text.js';
 
 const WIDTH = 24;
@@ -14,6 +16,29 @@ export function progressLine(value: unknown): string {
   if (percent !== undefined) return `${bar(percent / 100)} ${Math.round(percent)}%`;
   const text = cleanLine(jsonText(value));
   return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
+}
+
+/** Where no line can change in place, from one line to the next. */
+const NOTE_EVERY_MS = 5000;
+
+/**
+ * Shows how far a command is with a subject: on a terminal on one line that changes, else, with text for people, on a line
+ * every five seconds.
+ */
+export function progressShown(
+  out: Output,
+  subject: string,
+  now: () => number = () => performance.now(),
+): (progress: { readonly done: number; readonly total: number }) => void {
+  let shownAt = now();
+  return ({ done, total }) => {
+    const line = cleanLine(`${subject}: ${progressLine({ done, total })}`);
+    if (out.isInteractive) out.status(line);
+    else if (!out.isJson && now() - shownAt >= NOTE_EVERY_MS) {
+      shownAt = now();
+      out.note(line);
+    }
+  };
 }
 
 function fields(value: unknown): Readonly<Record<string, number | undefined>> {

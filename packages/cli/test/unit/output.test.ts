@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { closest } from '../../src/output/closest.js';
 import { hasColors, isInteractive, Output } from '../../src/output/output.js';
-import { progressLine } from '../../src/output/progress.js';
+import { progressLine, progressShown } from '../../src/output/progress.js';
 import { clean, cleanLine, inCommands, jsonText, shortDuration } from '../../src/output/text.js';
 
 const terminal = { isTTY: true, write: () => true };
@@ -35,6 +35,38 @@ describe('colours', () => {
     expect(isInteractive(terminal, {})).toBe(true);
     expect(isInteractive(terminal, { CI: '1' })).toBe(false);
     expect(isInteractive(pipe, {})).toBe(false);
+  });
+});
+
+describe('how far a command is', () => {
+  test('stands on one line of a terminal that changes', () => {
+    const { out, texts } = written({}, true);
+    const show = progressShown(out, 'mail');
+    show({ done: 250, total: 1000 });
+    show({ done: 500, total: 1000 });
+    const lines = texts.err.split('\r\u001b[2K');
+    expect(lines).toEqual([
+      '',
+      expect.stringMatching(/^mail: █{6}░{18} 250/),
+      expect.stringContaining('500/1000'),
+    ]);
+    expect(texts.out).toBe('');
+  });
+
+  test('is told every five seconds elsewhere, and not at all beside JSON', () => {
+    const clock = { now: 0 };
+    const { out, texts } = written();
+    const show = progressShown(out, 'mail', () => clock.now);
+    for (let done = 0; done <= 1000; done += 100) {
+      clock.now += 1000;
+      show({ done, total: 1000 });
+    }
+    const lines = texts.err.trimEnd().split('\n');
+    expect(lines.map((line) => line.slice(0, 6))).toEqual(['mail: ', 'mail: ']);
+    expect(lines[0]).toContain('400/1000 done');
+    const json = written({}, false, true);
+    progressShown(json.out, 'mail', () => clock.now++ * 10_000)({ done: 1, total: 2 });
+    expect(json.texts).toEqual({ out: '', err: '' });
   });
 });
 

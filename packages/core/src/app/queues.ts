@@ -17,15 +17,22 @@ export interface QueueParts {
 
 export class Queues {
   readonly #parts: QueueParts;
+  readonly #learnt = new Set<string>();
 
   constructor(parts: QueueParts) {
     this.#parts = parts;
   }
 
-  /** Those that the app's options, tasks and routes name. */
+  /** Takes queues for those of the app, which its code does not name: an app without its code learns them of the store. */
+  learn(names: Iterable<string>): void {
+    for (const name of names) this.#learnt.add(checkQueue('queue', name));
+  }
+
+  /** Those that the app's options, tasks and routes name, or that it has learnt. */
   ofTasks(): string[] {
     const { router, registry } = this.#parts;
-    return router.all(registry.queues());
+    const all = router.all(registry.queues());
+    return this.#learnt.size === 0 ? all : [...new Set([...all, ...this.#learnt])];
   }
 
   /** And Umbel's own. */

@@ -127,6 +127,8 @@ export async function addRun(
   { timeoutMs, isRepeated = false }: AddOptions,
 ): Promise<void> {
   const sealed = await sealTree(access.sealer, run, root);
+  if (root.children === undefined || root.children.length === 0)
+    return addAlone(access, run, sealed, timeoutMs);
   let mayBeThere = isRepeated;
   await access.reach(async () => {
     // A child that is there and has failed would be waited for again, and for ever.
@@ -134,6 +136,19 @@ export async function addRun(
     mayBeThere = true;
     await access.backends.base().addFlow(flowEntries(access.queueOf, run, [sealed], { keep: access.keep }));
   }, timeoutMs);
+}
+
+/** Adds a run of one job: one command, which leaves a job of this id as it is. */
+async function addAlone(
+  access: StoreAccess,
+  run: string,
+  node: FlowNode,
+  timeoutMs: number | undefined,
+): Promise<void> {
+  const [entry] = flowEntries(access.queueOf, run, [node], { keep: access.keep });
+  if (entry === undefined) return;
+  const { jobData, jobId, parentKeyOpts } = entry;
+  await access.on(node.queue, (bull) => bull.getBackend().addJob(jobData, jobId, parentKeyOpts), timeoutMs);
 }
 
 /** Adds nodes as further children of a job that has not ended. */

@@ -7,7 +7,7 @@ import { isHeld } from './reading.js';
 import type { StoreAccess } from './store-access.js';
 import { childrenOf, type JobPlace, removeTree } from './tree.js';
 
-/** Forgets a job that has ended, and those below it, but for what still runs. False if the store does not hold it. */
+/** Forgets a job that has ended, and those below it, but for what still runs. False if it is not gone by this. */
 export async function removeJob(access: StoreAccess, place: JobPlace): Promise<boolean> {
   // The keys of a queue stand beside those of its jobs: what is no job is not touched.
   if (!(await isHeld(access, place))) return false;

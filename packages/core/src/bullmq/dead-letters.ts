@@ -163,7 +163,12 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
     async get(id) {
       const { store } = partsNow();
       const failed = await find(store, id);
-      return detailsOf(failed, await store.logs(failed.job.queue, id));
+      const { queue } = failed.job;
+      const [logs, { input }] = await Promise.all([
+        store.logs(queue, id),
+        store.collectInput(failed.job, false),
+      ]);
+      return { ...detailsOf(failed, logs), input };
     },
     async replay(id, options = {}) {
       const edit = editOf(options);

@@ -1,44 +1,63 @@
-import type { IQueueBackend, QueueOptions } from 'bullmq';
-import type { BackendOptions } from './backends.js';
-import { connect, endBackend } from './closing.js';
-import { isTransient } from './guards/transient.js';
-
-/** The fields of one event. Anybody may have written them. */
-export type EventFields = ReadonlyMap<string, string>;
-
-/** How long one command waits for events. */
-const BLOCK_MS = 10_000;
-/** Before a store that did not answer is asked again. */
-const AGAIN_MS = 1000;
-
 /**
  * Reads the events of a queue from a position on, each once, until it is closed. What BullMQ's `QueueEvents` does, but
  * for two things: an event in a strange form is passed over and stops nothing, and with a position of its own nothing
  * is missed between two reads, or while the store is away.
  */
-export class EventReader {
+import type { IQueueBackend, QueueOptions } from 'bullmq';
+import { performance } from '../real-timers.js';
+import type { BackendOptions } from './backends.js';
+import { connect, endBackend } from './closing.js';
+import { isTransient } from './guards/transient.js';
+
+/** An event as it is stored: its id, and names and values of fields in turn. Anybody may have written them. */
+export type StoredEvent = readonly [id: string, fields: readonly string[]];
+
+/** The fields of one event. */
+export type EventFields = ReadonlyMap<string, string>;
+
+/** What a stream is read for. */
+export interface EventTaker {
+  /** How long one command waits for events. */
+  readonly blockMs: number;
+  /** What the connection is called in the store. */
+  readonly suffix?: string;
+  /** The id of an event, those after it are read next; `$` for those that come from now on. */
+  position(): string | Promise<string>;
+  /** Is given what was read, in its order. Must not throw. */
+  take(events: readonly StoredEvent[]): void;
+  /** The connection broke, or a read failed. It is tried again. */
+  broken?(): void;
+}
+
+/** Before a store that did not answer is asked again. */
+const AGAIN_MS = 1000;
+/** So much later than it should, a read is late. */
+const LATE_MS = 1500;
+
+/** Reads for a taker that knows where it stands. */
+export class StreamReader {
   readonly #backend: IQueueBackend;
   readonly #options: BackendOptions;
-  #position: string;
+  readonly #taker: EventTaker;
+  /** When the read that is under way was begun, by `performance.now()`. */
+  #readingSince: number | undefined;
   #closing: Promise<void> | undefined;
 
-  /**
-   * @param from The id of an event, those after it are read; `$` for those that come from now on.
-   * @param take Must not throw.
-   */
-  constructor(
-    queue: string,
-    options: BackendOptions,
-    from: string,
-    take: (fields: EventFields, id: string) => void,
-  ) {
+  constructor(queue: string, options: BackendOptions, taker: EventTaker) {
     const { connection, prefix, onError } = options;
     this.#options = options;
-    this.#position = from;
+    this.#taker = taker;
     const opts: QueueOptions = { connection: connection.options, prefix };
     this.#backend = connect(options, queue, opts, { blocking: true });
     this.#backend.on('error', onError);
-    void this.#read(take);
+    this.#backend.on('close', () => taker.broken?.());
+    void this.#read();
+  }
+
+  /** Whether the store has not answered for longer than a read takes. */
+  get isDeaf(): boolean {
+    const since = this.#readingSince;
+    return since !== undefined && performance.now() - since > this.#taker.blockMs + LATE_MS;
   }
 
   close(): Promise<void> {
@@ -55,21 +74,51 @@ export class EventReader {
     );
   }
 
-  async #read(take: (fields: EventFields, id: string) => void): Promise<void> {
+  async #read(): Promise<void> {
+    const { blockMs, suffix } = this.#taker;
+    if (suffix !== undefined) this.#backend.setName(this.#backend.clientName(suffix)).catch(() => {}); // for people only
     while (this.#closing === undefined) {
       try {
-        const [stream] = (await this.#backend.readEvents(this.#position, BLOCK_MS)) ?? [];
-        for (const [id, fields] of stream?.[1] ?? []) {
-          if (this.#closing !== undefined) return;
-          this.#position = id;
-          take(toFields(fields), id);
-        }
+        const from = await this.#taker.position();
+        if (this.#closing !== undefined) return;
+        this.#readingSince = performance.now();
+        const [stream] = (await this.#backend.readEvents(from, blockMs)) ?? [];
+        this.#readingSince = undefined;
+        if (this.#closing !== undefined) return;
+        if (stream !== undefined) this.#taker.take(stream[1]);
       } catch (error) {
         if (this.#closing !== undefined) return;
+        this.#taker.broken?.();
         if (!isTransient(error)) this.#options.onError(error as Error); // BullMQ and Redis throw no others
         await this.#options.pause(AGAIN_MS);
       }
     }
+  }
+}
+
+/** How long a command of an `EventReader` waits. */
+const BLOCK_MS = 10_000;
+
+/** Reads every event from one position on. */
+export class EventReader extends StreamReader {
+  /** @param take Must not throw. */
+  constructor(
+    queue: string,
+    options: BackendOptions,
+    from: string,
+    take: (fields: EventFields, id: string) => void,
+  ) {
+    let position = from;
+    super(queue, options, {
+      blockMs: BLOCK_MS,
+      position: () => position,
+      take: (events) => {
+        for (const [id, fields] of events) {
+          position = id;
+          take(toFields(fields), id);
+        }
+      },
+    });
   }
 }
 

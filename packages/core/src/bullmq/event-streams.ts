@@ -15,7 +15,7 @@ export interface StreamEntry {
 /** What is written where a reader begins, so that a stream has an event to be read after. */
 export const MARK = { event: 'umbel:read' };
 /** Others trim the streams; those who only read leave them as long as they are. */
-const UNTRIMMED = 1_000_000_000;
+export const UNTRIMMED = 1_000_000_000;
 
 /** An event is there for every read; so this is waited for only after a stream was emptied. */
 const BLOCK_MS = 1000;

@@ -1,4 +1,5 @@
 import type { JobsOptions } from 'bullmq';
+import { INTERNAL_OPTIONS } from '../flow/node.js';
 import { NO_OPTIONS, type NormalizedOptions } from '../tasks/options.js';
 import type { NormalizedRetry } from '../tasks/retry.js';
 import type { EnvelopeContent } from '../wire/envelope.js';
@@ -73,11 +74,15 @@ function toRetryOptions(retry: NormalizedRetry): OwnOptions {
   const known = retries.get(retry);
   if (known !== undefined) return known;
   const { attempts, backoff, delayMs, maxMs, jitter, custom } = retry;
+  const longest = backoff === 'exponential' ? delayMs * 2 ** Math.max(attempts - 2, 0) : delayMs;
+  // What `retryOf` takes to hold anyway is left out of internal jobs, which only Umbel runs: a hash of Redis needs half
+  // the memory while no field has more than 64 bytes.
+  const isShort = retry === INTERNAL_OPTIONS.retry;
   const waits = {
     type: backoff,
     delay: delayMs,
-    jitter: jitter === 'equal' ? 0.5 : Number(jitter),
-    max: maxMs,
+    ...(!isShort && { jitter: jitter === 'equal' ? 0.5 : Number(jitter) }),
+    ...((longest > maxMs || custom) && { max: maxMs }),
     ...(custom && { custom }),
   };
   const options: OwnOptions = { attempts, backoff: Object.freeze(waits) };

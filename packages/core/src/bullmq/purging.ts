@@ -1,15 +1,33 @@
-/** Empties a queue of what has not started. */
-
+/**
+ * Empties a queue of what has not started, a slice at a time: each takes the store a few milliseconds, and the whole costs
+ * as much as there is to remove.
+ *
+ * Single calls go in the slice itself (`primitives/purge.ts`). A job that others stand above or below is looked at by
+ * itself: a step stays and its run is revoked, any other is removed with what is below it.
+ */
+import type { IQueueBackend } from 'bullmq';
 import { InvalidOptionError } from '../errors.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
 import { checkOptions, type OptionNames } from '../tasks/known-options.js';
 import { checkBoolean } from '../tasks/options.js';
+import {
+  type LeftJob,
+  PURGED_AT_ONCE,
+  type PurgedSet,
+  type PurgePrimitive,
+  type PurgeRequest,
+  type PurgeSlice,
+  type PurgeStart,
+  purgeIn,
+} from './primitives/purge.js';
 import type { Store } from './store.js';
 import type { StoredJob } from './stored-job.js';
 
 export interface PurgeOptions {
   /** Also jobs that wait for a time: for their countdown, or another attempt. Default false. */
   delayed?: boolean | undefined;
+  /** Is called with how far the purge is, after every few hundred jobs. What it throws ends the purge. */
+  onProgress?: ((progress: PurgeProgress) => void) | undefined;
 }
 
 /** What a purge did. */
@@ -20,10 +38,20 @@ export interface PurgeCounts {
   readonly revokedRuns: number;
 }
 
-const PURGE: OptionNames<PurgeOptions> = { delayed: true };
+/** How far a purge is. */
+export interface PurgeProgress extends PurgeCounts {
+  /** Jobs that were looked at: those that are gone, and steps. */
+  readonly done: number;
+  /** Jobs that there were when it began. Workers may take some of them before it comes to them. */
+  readonly total: number;
+}
 
-/** Jobs that are changed at the same time. */
+const PURGE: OptionNames<PurgeOptions> = { delayed: true, onProgress: true };
+
+/** Jobs that are looked at by themselves at the same time. */
 const TOGETHER = 50;
+/** The clocks of senders differ by less, or are put right (`store-time.ts`). */
+const CLOCKS_DIFFER_MS = 2000;
 
 /** @throws {InvalidOptionError} */
 export async function purgeQueue(
@@ -32,45 +60,151 @@ export async function purgeQueue(
   options: PurgeOptions,
   time: () => number,
 ): Promise<PurgeCounts> {
-  const { delayed = false } = checkOptions(options, PURGE);
+  const { delayed = false, onProgress } = checkOptions(options, PURGE);
   checkBoolean('delayed', delayed);
+  if (onProgress !== undefined && typeof onProgress !== 'function')
+    throw new InvalidOptionError('onProgress', 'a function', onProgress);
   if (queue === INTERNAL_QUEUE)
     throw new InvalidOptionError('queue', 'a queue of tasks: this one holds what joins their runs', queue);
   await store.timeKnown();
-  const now = time();
-  const runs = new Set<string>();
-  let removed = 0;
-  const purge = async (id: string): Promise<boolean> => {
-    const job = await store.job(queue, id);
-    if (job === undefined) return true;
-    const run = runOf(job);
-    if (run === undefined) {
-      if (await store.remove(queue, id)) removed += 1;
-      return true;
+  return new Purge(store, queue, time(), onProgress).run([
+    'wait',
+    'prioritized',
+    ...(delayed ? (['delayed'] as const) : []),
+  ]);
+}
+
+class Purge {
+  readonly #store: Store;
+  readonly #queue: string;
+  readonly #now: number;
+  readonly #onProgress: ((progress: PurgeProgress) => void) | undefined;
+  readonly #runs = new Set<string>();
+  #removed = 0;
+  #done = 0;
+  #total = 0;
+
+  constructor(
+    store: Store,
+    queue: string,
+    now: number,
+    onProgress: ((progress: PurgeProgress) => void) | undefined,
+  ) {
+    this.#store = store;
+    this.#queue = queue;
+    this.#now = now;
+    this.#onProgress = onProgress;
+  }
+
+  async run(sets: readonly PurgedSet[]): Promise<PurgeCounts> {
+    const starts: [PurgedSet, PurgeStart][] = [];
+    for (const set of sets) starts.push([set, await this.#on((purge) => purge.purgeStart(set))]);
+    this.#total = starts.reduce((sum, [, { count }]) => sum + count, 0);
+    for (const [set, start] of starts) await this.#purge(set, start);
+    return this.#counts();
+  }
+
+  async #purge(set: PurgedSet, { count, cursor, isMoved }: PurgeStart): Promise<void> {
+    const sentBy = this.#now + CLOCKS_DIFFER_MS;
+    let next: string | undefined = cursor;
+    let settled: readonly string[] = [];
+    let removable: string[] = [];
+    for (let seen = 0; settled.length > 0 || (next !== undefined && seen < count); ) {
+      const limit: number = next === undefined ? 0 : Math.min(PURGED_AT_ONCE, count - seen);
+      const request: PurgeRequest = { cursor: next ?? cursor, limit, settled, sentBy };
+      const slice: PurgeSlice = await this.#on((purge) => purge.purgeSlice(set, request));
+      await this.#remove(removable);
+      removable = await this.#settle(slice.left);
+      settled = slice.left.map(({ id }) => id);
+      // From a list, once the next slice has moved them to the end at which BullMQ's removal begins to look.
+      if (!isMoved) await this.#remove(removable.splice(0));
+      seen += slice.seen;
+      next = limit === 0 ? undefined : slice.next;
+      this.#removed += slice.removed;
+      this.#done += slice.seen;
+      this.#onProgress?.({ ...this.#counts(), done: Math.min(this.#done, this.#total), total: this.#total });
     }
-    if (runs.has(run)) return false;
-    runs.add(run);
-    const top = await store.topOf({ queue, id });
-    await store.revoke(top.queue, top.id, { now });
-    return false;
-  };
-  for (const state of ['wait', 'prioritized', ...(delayed ? (['delayed'] as const) : [])] as const) {
-    const limit = await store.on(queue, (bull) => bull.getJobCountByTypes(state));
-    // Steps stay where they are, and what is removed makes room for what follows. What is added meanwhile is not meant.
-    let kept = 0;
-    for (let seen = 0; seen < limit; ) {
-      const most = Math.min(TOGETHER, limit - seen);
-      const ids = await store.on(queue, (bull) => bull.getRanges([state], kept, kept + most - 1, true));
-      if (ids.length === 0) break;
-      const gone = await Promise.all(ids.map(purge));
-      kept += gone.filter((isGone) => !isGone).length;
-      seen += ids.length;
+    await this.#remove(removable);
+  }
+
+  /** Revokes the runs of the steps among these; gives the ids of the others. */
+  async #settle(left: readonly LeftJob[]): Promise<string[]> {
+    const removable: string[] = [];
+    for (let start = 0; start < left.length; start += TOGETHER) {
+      const some = left.slice(start, start + TOGETHER);
+      await Promise.all(
+        some.map(async ({ id, run }) => {
+          const of = run === '' ? runOf(await this.#store.job(this.#queue, id)) : run;
+          if (of === undefined) removable.push(id);
+          else await this.#revoke(of, id);
+        }),
+      );
+    }
+    return removable;
+  }
+
+  async #revoke(run: string, step: string): Promise<void> {
+    if (this.#runs.has(run)) return;
+    this.#runs.add(run);
+    const top = await this.#store.topOf({ queue: this.#queue, id: step });
+    await this.#store.revoke(top.queue, top.id, { now: this.#now });
+  }
+
+  async #remove(ids: readonly string[]): Promise<void> {
+    for (let start = 0; start < ids.length; start += TOGETHER) {
+      const some = ids.slice(start, start + TOGETHER);
+      const gone = await Promise.all(some.map((id) => this.#removeWaiting(id)));
+      this.#removed += gone.filter(Boolean).length;
     }
   }
-  return { removed, revokedRuns: runs.size };
+
+  /** A worker may have been quicker, and the job have ended even. */
+  async #removeWaiting(id: string): Promise<boolean> {
+    const state = await this.#store.on(this.#queue, (bull) => bull.getJobState(id));
+    const isWaiting = state === 'waiting' || state === 'prioritized' || state === 'delayed';
+    return isWaiting && this.#store.remove(this.#queue, id);
+  }
+
+  #on<T>(command: (purge: PurgePrimitive) => Promise<T>): Promise<T> {
+    return this.#store.on(this.#queue, (bull) => command(purgeOf(bull.getBackend())));
+  }
+
+  #counts(): PurgeCounts {
+    return { removed: this.#removed, revokedRuns: this.#runs.size };
+  }
 }
 
 /** The run that a job is a step of: what waits for the job would wait for ever if it were gone. */
-function runOf({ envelope }: StoredJob): string | undefined {
+function runOf(job: StoredJob | undefined): string | undefined {
+  const { envelope } = job ?? {};
   return envelope?.alone ? undefined : envelope?.run;
+}
+
+function purgeOf(backend: IQueueBackend): PurgePrimitive {
+  return purgeIn(backend) ?? new ContractPurge(backend);
+}
+
+/** Without scripts: jobs are only named, by their place, and all of them looked at by themselves. */
+class ContractPurge implements PurgePrimitive {
+  readonly #backend: IQueueBackend;
+
+  constructor(backend: IQueueBackend) {
+    this.#backend = backend;
+  }
+
+  async purgeStart(set: PurgedSet): Promise<PurgeStart> {
+    const [count = 0] = await this.#backend.getCounts([set]);
+    return { count, cursor: '0', isMoved: false };
+  }
+
+  async purgeSlice(set: PurgedSet, { cursor, limit, settled }: PurgeRequest): Promise<PurgeSlice> {
+    // Those of the last slice that are there still have stayed, and what is gone has made room for what follows.
+    let kept = Number(cursor);
+    const before = (await this.#backend.getRanges([set], kept, kept + settled.length - 1, true)).flat();
+    kept += settled.length === 0 ? 0 : before.filter((id) => settled.includes(id)).length;
+    const ids =
+      limit === 0 ? [] : (await this.#backend.getRanges([set], kept, kept + limit - 1, true)).flat();
+    const left = ids.map((id) => ({ id, run: '' }));
+    return { removed: 0, seen: ids.length, left, ...(ids.length > 0 && { next: String(kept) }) };
+  }
 }

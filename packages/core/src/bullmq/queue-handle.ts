@@ -31,8 +31,11 @@ export interface QueueHandle {
   /**
    * Removes the jobs that wait in the queue, for good: whoever waits for one of them gets an `UnknownJobError`. A step of
    * a run is not removed, since the run would never end; its run is revoked as a whole, and the step stays until a worker
-   * takes it, which ends it without running it. Jobs that run go on. What is added meanwhile may stay. Costs some
-   * commands for each job.
+   * takes it, which ends it without running it. Jobs that run go on. What is added meanwhile stays, but for
+   * delayed jobs of the first two seconds. The store removes a few hundred jobs at a time and serves others in between.
+   * A purge that was interrupted has removed a part, and can be repeated.
+   * @example
+   * await app.queue('mail').purge({ onProgress: ({ done, total }) => console.log(`${done} of ${total}`) });
    * @throws {InvalidOptionError} for Umbel's own queue.
    */
   purge(options?: PurgeOptions): Promise<PurgeCounts>;

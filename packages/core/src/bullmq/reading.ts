@@ -2,10 +2,11 @@
 import { type FailureOrigin, isUmbelError } from '../errors.js';
 import type { Revoked } from '../flow/revocation.js';
 import type { FailedChild } from '../running/job.js';
-import { type CodecContext, SEALED } from '../wire/sealing.js';
+import { type CodecContext, isSealed, SEALED } from '../wire/sealing.js';
+import { sanitize } from '../wire/stored-value.js';
 import { parsedResult } from './parsed-result.js';
 import type { StoreAccess } from './store-access.js';
-import { type StoredJob, shownState, storedJobOf } from './stored-job.js';
+import { type StoredJob, shownState, splitProgress, storedJobOf } from './stored-job.js';
 import { ifBroken, type JobPlace } from './tree.js';
 
 /** The job, or undefined if the store does not hold it. What cannot be read of it is left out. */
@@ -36,14 +37,39 @@ export async function failureOf(
   place: JobPlace,
   reason: string,
 ): Promise<FailureOrigin> {
-  const job = await readJob(access, place);
-  return (
-    job?.envelope?.failure ?? {
-      task: job?.name ?? 'unknown',
-      jobId: place.id,
-      error: { name: 'Error', message: reason },
-    }
-  );
+  return failureIn(await readJob(access, place), place, reason);
+}
+
+/** The same, of a job that was read. */
+export function failureIn(job: StoredJob | undefined, { id }: JobPlace, reason: string): FailureOrigin {
+  const { envelope, name = 'unknown' } = job ?? {};
+  return envelope?.failure ?? { task: name, jobId: id, error: { name: 'Error', message: reason } };
+}
+
+/** What a job has reported. */
+export interface Progress {
+  readonly value: unknown;
+  /** Tells one value from another; undefined if there is none, or none that can be read. */
+  readonly json: string | undefined;
+}
+
+/** What a job has reported, from the JSON of an event or of the store, which anybody may have written. */
+export function progressIn(access: StoreAccess, place: JobPlace, text: string): Progress | Promise<Progress> {
+  let stored: unknown;
+  try {
+    stored = JSON.parse(text);
+  } catch {
+    return { value: undefined, json: undefined };
+  }
+  const { value, state } = splitProgress(stored);
+  // A codec may need the name of the task, which the job says.
+  if (isSealed(value)) return readJob(access, place).then((job) => withText(job?.progress));
+  if (sanitize(value) !== undefined) return { value: undefined, json: undefined };
+  return state === undefined && value !== undefined ? { value, json: text } : withText(value);
+}
+
+function withText(value: unknown): Progress {
+  return { value, json: JSON.stringify(value) };
 }
 
 /** Lines that the job's handler has logged, oldest first. */

@@ -5,9 +5,10 @@ import { INTERNAL_QUEUE } from '../flow/node.js';
 import { isStopped, referredMembers } from '../wire/marks.js';
 import { isSealed } from '../wire/sealing.js';
 import { parsedResult } from './parsed-result.js';
-import { childResultsOf, failedChildrenOf, failureOf, readJob } from './reading.js';
+import { childResultsOf, failedChildrenOf, failureIn, failureOf, readJob } from './reading.js';
 import type { StoreAccess } from './store-access.js';
 import type { JobPlace } from './tree.js';
+import type { JobEnd } from './watcher.js';
 
 /** How far a job has come. */
 export type JobOutcome =
@@ -31,20 +32,69 @@ export async function outcomeOf(
   return { kind: 'pending' };
 }
 
+/** The outcome of a job of which is known how it has ended; `pending` if the store says otherwise now. */
+export async function outcomeOfEnd(
+  access: StoreAccess,
+  place: JobPlace,
+  { kind, text }: JobEnd,
+  isLeft?: () => boolean,
+): Promise<JobOutcome> {
+  if (kind === 'missing') return { kind };
+  if (kind === 'failed' && text !== undefined) {
+    const job = await readJob(access, place);
+    // By the event's word alone, anybody could end a wait; and the job may have been sent again meanwhile.
+    if (job?.finishedAt !== undefined) return { kind, failure: failureIn(job, place, text) };
+  }
+  const stored = kind === 'completed' && text !== undefined ? resultIn(place.id, text) : UNKNOWN;
+  if (stored === UNKNOWN) return outcomeOf(access, place, isLeft);
+  return completed(access, place, stored, isLeft);
+}
+
+const UNKNOWN = Symbol('unknown');
+
+/** The result in an event, which anybody may have written. */
+function resultIn(id: string, text: string): unknown {
+  try {
+    return parsedResult(id, text);
+  } catch {
+    return UNKNOWN; // the store decides what it is
+  }
+}
+
 /** Children of internal jobs, by the id of their job. */
 export function internalChildren(access: StoreAccess, isLeft = () => false): Children {
   return {
     results: async (of = '') => {
       if (isLeft()) throw new ClosedError('Nobody waits for this result any more.');
-      const stored = await childResultsOf(access, { queue: INTERNAL_QUEUE, id: of });
-      const results = new Map<string, unknown>();
-      for (const [id, value] of stored) results.set(id, await opened(access, id, value));
-      return results;
+      return openedResults(access, { queue: INTERNAL_QUEUE, id: of });
     },
     failed: (of = '') => failedChildrenOf(access, { queue: INTERNAL_QUEUE, id: of }),
     origin: ({ queue, id, reason }) => failureOf(access, { queue, id }, reason),
     mayBePending: false,
   };
+}
+
+/** The same with those of one job, whatever its queue, as its worker would read them. */
+export function childrenOfJob(access: StoreAccess, place: JobPlace, mayBePending: boolean): Children {
+  const internal = internalChildren(access);
+  let own: Promise<ReadonlyMap<string, unknown>> | undefined;
+  return {
+    ...internal,
+    results(of) {
+      if (of !== undefined) return internal.results(of);
+      own ??= openedResults(access, place);
+      return own;
+    },
+    failed: (of) => (of === undefined ? failedChildrenOf(access, place) : internal.failed(of)),
+    mayBePending,
+  };
+}
+
+async function openedResults(access: StoreAccess, place: JobPlace): Promise<ReadonlyMap<string, unknown>> {
+  const results = new Map<string, unknown>();
+  for (const [id, value] of await childResultsOf(access, place))
+    results.set(id, await opened(access, id, value));
+  return results;
 }
 
 /** The result of a job; of a large group, the failure if a member's result is gone. */

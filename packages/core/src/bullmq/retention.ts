@@ -5,6 +5,8 @@
  * A run goes as a whole, with its root: a job that another one waits for, or has waited for, is left to that one. So
  * nothing of a run is gone before the run has ended and nothing of it goes on. Each look begins behind what the last one
  * has left, and so costs as much as there is to remove; what it has left is looked at again after a while.
+ *
+ * Events have results too: those of a queue go once they are as old as results that the app keeps.
  */
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.js';
@@ -14,6 +16,7 @@ import { isPlainObject } from '../wire/plain-object.js';
 import { endedJobsOf } from './ended-jobs.js';
 import { DEFAULT_KEPT_MS, keptMsOf } from './job-options.js';
 import type { EndedJob, EndedSet } from './primitives/ended-jobs.js';
+import { oldEventsIn } from './primitives/old-events.js';
 import type { Store } from './store.js';
 import { removeEndedTrees } from './tree-removal.js';
 
@@ -29,6 +32,8 @@ const LEASE_MS = 60_000;
 const LAP_MS = { min: 60_000, max: 3_600_000 };
 /** … and later where much was left. */
 const LAP_MS_A_JOB = 10;
+/** Events are kept for this long at least, so that a reader that starts again finds its place. */
+const EVENTS_MS = 60_000;
 /** Different times to keep that are noted of a queue. */
 const MAX_TIMES = 32;
 
@@ -216,7 +221,18 @@ class QueueSweep {
       for (const ms of Object.keys(state.cursors)) if (!times[set].has(Number(ms))) delete state.cursors[ms];
       for (const ms of times[set]) if (!(await this.#sweep(set, ms))) return;
     }
+    await this.#removeOldEvents();
     await this.#note({ at: clock.now(), until: 0 });
+  }
+
+  async #removeOldEvents(): Promise<void> {
+    const { store, queue, clock, keptMs } = this.#options;
+    const before = clock.now() - Math.max(keptMs.completed, EVENTS_MS);
+    await store.on(
+      queue,
+      async (bull) => oldEventsIn(bull.getBackend())?.removeOldEvents(before),
+      COMMAND_MS,
+    );
   }
 
   /** The times for which jobs of each set are kept, those of other workers' jobs included. */

@@ -16,9 +16,14 @@ export async function redefineScripts(
 ): Promise<void> {
   if (!(backend instanceof RedisQueueBackend)) return;
   const client = await backend.connection.client;
-  const scripts = 'scriptsSet' in client ? (client.scriptsSet as Record<string, Script>) : {}; // where ioredis keeps them
-  for (const [name, { lua, numberOfKeys }] of Object.entries(scripts)) {
+  for (const [name, { lua, numberOfKeys }] of scriptsOf(client)) {
     const changed = change(name, lua);
     if (changed !== undefined) client.defineCommand(name, { numberOfKeys, lua: changed });
   }
+}
+
+/** The scripts that a client knows, by name. */
+export function scriptsOf(client: object): [name: string, Script][] {
+  const scripts = 'scriptsSet' in client ? (client.scriptsSet as Record<string, Script>) : {}; // where ioredis keeps them
+  return Object.entries(scripts);
 }

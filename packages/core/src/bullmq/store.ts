@@ -16,6 +16,7 @@ import {
   skipPending,
 } from './changing.js';
 import { refuseClosed } from './closing.js';
+import { type CollectedInput, collectInput } from './job-input.js';
 import type { Mark, MarkedPlace } from './marking.js';
 import {
   childResultsOf,
@@ -23,20 +24,22 @@ import {
   failureOf,
   isHeld,
   logsOf,
+  type Progress,
   parentOf,
+  progressIn,
   readJob,
   revokedOf,
   stateOf,
   topOf,
 } from './reading.js';
 import { type JobReplay, replayJob } from './replay-job.js';
-import { internalChildren, type JobOutcome, outcomeOf } from './results.js';
+import { internalChildren, type JobOutcome, outcomeOf, outcomeOfEnd } from './results.js';
 import { findBelow, type NewInputs, type Resumable, resumableIn, resumeTree } from './resume.js';
 import type { ServerFacts } from './server-facts.js';
 import { StoreAccess, type StoreOptions } from './store-access.js';
 import type { StoredJob } from './stored-job.js';
 import type { JobAccess, JobPlace } from './tree.js';
-import { Watcher } from './watcher.js';
+import { type JobEnd, type JobWait, Watcher } from './watcher.js';
 
 export type { JobOutcome, NewJob, StoreOptions };
 
@@ -193,6 +196,11 @@ export class Store implements JobAccess {
     return readJob(this.#access, { queue, id }, timeoutMs);
   }
 
+  /** The input of a job as its handler gets it; `mayWait` says whether the job may still wait for others. */
+  collectInput(job: StoredJob, mayWait: boolean): Promise<CollectedInput> {
+    return collectInput(this.#access, job, mayWait);
+  }
+
   /** Lines that the job's handler has logged, oldest first. */
   logs(queue: string, id: string): Promise<string[]> {
     return logsOf(this.#access, { queue, id });
@@ -203,7 +211,7 @@ export class Store implements JobAccess {
     return revokedOf(this.#access, run);
   }
 
-  /** Forgets a job that has ended, and those below it, but for what still runs. False if the store does not hold it. */
+  /** Forgets a job that has ended, and those below it, but for what still runs. False if it is not gone by this. */
   remove(queue: string, id: string): Promise<boolean> {
     return removeJob(this.#access, { queue, id });
   }
@@ -266,6 +274,21 @@ export class Store implements JobAccess {
     return detach(this.#access, parent, child);
   }
 
+  /** Tells `who` how the job comes on, until it has ended; no end is missed. Gives a function that stops it. */
+  wait(queue: string, id: string, who: JobWait): () => void {
+    return this.#watcher(queue).wait(id, who);
+  }
+
+  /** The outcome of a job of which is known how it has ended; `pending` if the store says otherwise now. */
+  outcomeOfEnd(queue: string, id: string, end: JobEnd, isLeft?: () => boolean): Promise<JobOutcome> {
+    return outcomeOfEnd(this.#access, { queue, id }, end, isLeft);
+  }
+
+  /** What a job has reported, from the JSON of an event or a look. */
+  progressIn(queue: string, id: string, text: string): Progress | Promise<Progress> {
+    return progressIn(this.#access, { queue, id }, text);
+  }
+
   /** Calls `listener` when the job reports or ends, as a hint: events may be missed. Gives a function that stops it. */
   watch(queue: string, id: string, listener: () => void): () => void {
     return this.#watcher(queue).on(id, listener);
@@ -300,7 +323,7 @@ export class Store implements JobAccess {
   #watcher(queue: string): Watcher {
     let watcher = this.#watchers.get(queue);
     if (watcher === undefined) {
-      watcher = new Watcher(queue, this.#options);
+      watcher = new Watcher(queue, this.#access, this.#options);
       this.#watchers.set(queue, watcher);
     }
     return watcher;

@@ -119,13 +119,23 @@ async function openedProgress(
   task: string,
   { progress: stored, attemptsMade }: { progress: unknown; attemptsMade: number },
 ): Promise<Pick<StoredJob, 'progress' | 'ownState'>> {
-  const isOwn = isPlainObject(stored) && typeof stored[OWN_STATE] === 'string';
-  const value = isOwn ? stored.progress : stored === 0 ? undefined : stored; // BullMQ's 0 is for none
+  const { value, state, attempt } = splitProgress(stored);
   const opened = await sealer.open(value, { subject: 'progress', id, task }).catch(ifCorrupt);
   const progress = sanitize(opened) === undefined ? opened : undefined;
   // It lasts as long as the attempt that shows it.
-  const isShown = isOwn && stored.attempt === attemptsMade + 1;
-  return { progress, ownState: isShown ? String(stored[OWN_STATE]) : undefined };
+  return { progress, ownState: attempt === attemptsMade + 1 ? state : undefined };
+}
+
+/** What a job has reported, and the task's own state with the attempt that shows it, as both are stored together. */
+export function splitProgress(stored: unknown): {
+  readonly value: unknown;
+  readonly state?: string;
+  readonly attempt?: unknown;
+} {
+  const state = isPlainObject(stored) ? stored[OWN_STATE] : undefined;
+  if (!isPlainObject(stored) || typeof state !== 'string')
+    return { value: stored === 0 ? undefined : stored }; // BullMQ's 0 is for none
+  return { value: stored.progress, state, attempt: stored.attempt };
 }
 
 /** What no codec here can decode is left out. */

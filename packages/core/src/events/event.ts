@@ -134,7 +134,7 @@ export type EventOf<Type extends EventType> = AppEvent extends infer Event
 export interface EventQuery<Type extends EventType = EventType> {
   /**
    * Where to begin: `'now'` (the default) with what comes after the call; `'start'` as far back as the store keeps
-   * events, about the last 10,000 of each queue; a moment; or after the `position` of an earlier event.
+   * events, about the last 10,000 of each queue and for `resultTtl` at most; a moment; or after the `position` of an earlier event.
    */
   from?: 'now' | 'start' | Date | string | undefined;
   /** Only events of these types. Default: all. Without `'gap'`, dropped events are told in the app's log only. */

@@ -1,5 +1,6 @@
 /** `app.jobs` and `app.runs`. */
 import { isJobId } from '../bullmq/job-id.js';
+import type { CollectedInput } from '../bullmq/job-input.js';
 import { knownJob } from '../bullmq/known-job.js';
 import { type QueueCounts, queueCounts } from '../bullmq/queue-handle.js';
 import type { Store } from '../bullmq/store.js';
@@ -23,6 +24,7 @@ import type {
   RunFilter,
   RunPageQuery,
   Runs,
+  StoredState,
 } from './query.js';
 
 /** What an app gives its queries; asked for at each call. */
@@ -52,7 +54,7 @@ export function jobQueries(parts: () => QueryParts): Jobs {
     async get(id) {
       const { store, queues } = parts();
       const found = await find(store, queues, id);
-      return found && jobFacts(found);
+      return found && jobFacts(found, await store.collectInput(found.job, mayWait(found.state)));
     },
     async counts() {
       const { store, queues } = parts();
@@ -130,12 +132,17 @@ function listedJob({ job, state }: FoundJob): ListedJob {
   };
 }
 
-function jobFacts(found: FoundJob): JobFacts {
+/** Whether a job may have children that have not ended. */
+function mayWait(state: StoredState): boolean {
+  return state !== 'active' && !isFinal(state);
+}
+
+function jobFacts(found: FoundJob, collected: CollectedInput): JobFacts {
   const { progress, envelope, worker, stacks = [], attempts } = found.job;
-  const { input, failure, expires } = envelope ?? {};
+  const { failure, expires } = envelope ?? {};
   return {
     ...listedJob(found),
-    input,
+    ...collected,
     ...(found.state === 'active' && { attempt: attempts + 1 }),
     ...(worker !== undefined && { worker }),
     errors: stacks,

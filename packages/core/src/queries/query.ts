@@ -67,8 +67,15 @@ export interface ListedJob extends JobInfo {
 
 /** All that is known of a job but its result, which its handle gives. */
 export interface JobFacts extends ListedJob {
-  /** The whole input, or what of it does not come from earlier steps. */
+  /**
+   * The input as the handler gets it: for a step, with what earlier steps have given; for a job of `chunks()`, a list of
+   * inputs. While that is not known, the part that is stored with the job. `undefined` if it cannot be read.
+   */
   readonly input: unknown;
+  /** Ids of jobs that have to end before the whole input is known, at most 100; absent if it is. */
+  readonly waitsFor?: readonly string[];
+  /** Why the rest of the input cannot be read, such as an earlier step that has failed. */
+  readonly inputProblem?: string;
   /** The latest value that its handler has reported. */
   readonly progress?: unknown;
   /** The attempt that runs, counted from 1; absent if none does. */
@@ -127,7 +134,10 @@ export interface Jobs {
   list(query?: JobQuery): Promise<Page<ListedJob>>;
   /** Page after page. A job that moves on meanwhile is given once. @throws as `list`. */
   all(filter?: JobFilter): AsyncIterableIterator<ListedJob>;
-  /** `undefined` if no queue of the app holds a job of this id. */
+  /**
+   * `undefined` if no queue of the app holds a job of this id. Of a step, the results that its input is made of are read:
+   * of one after a large group, all of them.
+   */
   get(id: string): Promise<JobFacts | undefined>;
   /** Over all queues of the app, and for each. */
   counts(): Promise<JobCounts>;

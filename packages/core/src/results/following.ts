@@ -25,7 +25,7 @@ async function* occasions(
   job: Watched,
   options: GetOptions,
 ): AsyncGenerator<Occasion, void> {
-  for await (const look of looksAt(parts, job, options, { isRun: true })) {
+  for await (const look of looksAt(parts, job, options)) {
     const { queue, ask } = look;
     const state = await ask(() => parts.store.state(queue, job.id));
     if (state === LATER) continue;

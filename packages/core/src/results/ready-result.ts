@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import { JobStateError, UnknownJobError } from '../errors.js';
 import { type RunGraph, runGraph } from '../graph/run-graph.js';
 import { type RunCounts, runCountsOf } from '../graph/tally.js';
+import { randomId } from '../random-id.js';
 import { refuseUnbound } from '../tasks/unbound.js';
 import type { AsyncResult, GetOptions, JobInfo, Outcome, RevokeOptions } from './async-result.js';
 import type { CollectedTask, MemberOutcome, PageEntry, PageOptions } from './member-outcome.js';
@@ -12,7 +12,7 @@ import { untilAborted } from './waiting.js';
 
 /** The handle of what needed no job. */
 export class ReadyResult implements AsyncResult<unknown> {
-  readonly id = randomUUID();
+  readonly id = randomId();
   readonly #value: unknown;
 
   constructor(value: unknown) {

@@ -1,4 +1,3 @@
-import type { JobOutcome } from '../bullmq/store.js';
 import type { StoredJob } from '../bullmq/stored-job.js';
 import type { JobPlace } from '../bullmq/tree.js';
 import {
@@ -22,7 +21,8 @@ import type {
   ResumeOptions,
   RevokeOptions,
 } from './async-result.js';
-import { countsOverTime, membersOverTime, tasksOverTime } from './following.js';
+import { endOf, progressOverTime } from './ending.js';
+import { membersOverTime, tasksOverTime } from './following.js';
 import { jobInfoOf } from './job-info.js';
 import type { CollectedTask, MemberOutcome, PageEntry, PageOptions } from './member-outcome.js';
 import { checkedInputs } from './new-inputs.js';
@@ -31,7 +31,7 @@ import { revokeJobs } from './revoking.js';
 import { RunView } from './run-view.js';
 import { isFinal, type JobState } from './state.js';
 import { untilAborted } from './waiting.js';
-import { LATER, looksAt, type ResultParts, type Watched } from './watching.js';
+import type { ResultParts, Watched } from './watching.js';
 
 /** Where a job is: known, or to be looked for among queues. */
 export type Place = { readonly queue: string } | { readonly queues: () => readonly string[] };
@@ -53,7 +53,8 @@ export class StoredResult implements AsyncResult<unknown> {
   // Made when they are asked for: of most calls nobody looks at the result.
   get #watched(): Watched {
     const { id } = this;
-    this.#watching ??= { id, find: () => this.#find(), state: () => this.state() };
+    const queue = 'queue' in this.#place ? this.#place.queue : undefined;
+    this.#watching ??= { id, queue, find: () => this.#find(), state: () => this.state() };
     return this.#watching;
   }
 
@@ -70,14 +71,14 @@ export class StoredResult implements AsyncResult<unknown> {
 
   async get(options: GetOptions = {}): Promise<unknown> {
     this.#refuseInHandler(checkGet(options));
-    const outcome = await this.#ended(options);
+    const outcome = await endOf(this.#parts, this.#watched, options);
     if (outcome.kind === 'failed') throw failedError(outcome.failure);
     return outcome.value; // validated by the worker, or inferred from the handler that made it
   }
 
   async outcome(options: GetOptions = {}): Promise<Outcome<unknown>> {
     this.#refuseInHandler(checkGet(options));
-    const outcome = await this.#ended(options);
+    const outcome = await endOf(this.#parts, this.#watched, options);
     if (outcome.kind === 'completed') return { ok: true, value: outcome.value };
     const error = failedError(outcome.failure);
     const { cause } = error;
@@ -86,31 +87,7 @@ export class StoredResult implements AsyncResult<unknown> {
   }
 
   progress(options: GetOptions = {}): AsyncIterableIterator<unknown> {
-    return untilAborted(this.#progress(checkGet(options)), options.signal);
-  }
-
-  async *#progress(options: GetOptions): AsyncIterableIterator<unknown> {
-    const { store } = this.#parts;
-    let last: string | undefined;
-    const fresh = ({ progress }: StoredJob): boolean => {
-      const text = JSON.stringify(progress);
-      if (text === undefined || text === last) return false;
-      last = text;
-      return true;
-    };
-    for await (const { queue, ask } of looksAt(this.#parts, this.#watched, options)) {
-      if (queue === INTERNAL_QUEUE) {
-        yield* countsOverTime(this.#parts, this.#watched, options);
-        return;
-      }
-      // The end is looked for first, so that a last report before it is not missed.
-      const outcome = await ask(() => store.outcome(queue, this.id));
-      const job = await ask(() => store.job(queue, this.id));
-      if (outcome === LATER || job === LATER) continue;
-      if (job !== undefined && fresh(job)) yield job.progress;
-      if (outcome.kind === 'missing') throw this.#unknown(queue);
-      if (outcome.kind !== 'pending') return;
-    }
+    return untilAborted(progressOverTime(this.#parts, this.#watched, checkGet(options)), options.signal);
   }
 
   graph(): Promise<RunGraph> {
@@ -180,7 +157,8 @@ export class StoredResult implements AsyncResult<unknown> {
     }
     const place = { queue: alone ? INTERNAL_QUEUE : queue, id: run };
     // A call with callbacks fails together with the run that carries those, which may be about to.
-    if (alone) await new StoredResult(this.#parts, { queue: INTERNAL_QUEUE }, run).#ended({});
+    if (alone)
+      await new StoredResult(this.#parts, { queue: INTERNAL_QUEUE }, run).outcome({ allowInTask: true });
     const inputs = await checkedInputs(this.#parts, { ...place, asked: this.id }, options);
     return this.#parts.store.resume(place.queue, place.id, inputs);
   }
@@ -232,20 +210,7 @@ export class StoredResult implements AsyncResult<unknown> {
   #unknown(queue: string | undefined): UnknownJobError {
     return new UnknownJobError(this.id, queue);
   }
-
-  /** The final outcome. @throws what ends the wait before there is one. */
-  async #ended(options: GetOptions): Promise<Ended> {
-    for await (const { queue, ask, isLeft } of looksAt(this.#parts, this.#watched, options)) {
-      const outcome = await ask(() => this.#parts.store.outcome(queue, this.id, isLeft));
-      if (outcome === LATER) continue;
-      if (outcome.kind === 'missing') throw this.#unknown(queue);
-      if (outcome.kind !== 'pending') return outcome;
-    }
-    throw new Error('a wait without an end'); // the watch goes on until it is left
-  }
 }
-
-type Ended = Exclude<JobOutcome, { kind: 'pending' | 'missing' }>;
 
 function failedError({ task, jobId, error, state, index }: FailureOrigin): TaskFailedError {
   return new TaskFailedError(task, jobId, rebuildError(error), state, index);

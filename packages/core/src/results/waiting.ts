@@ -71,7 +71,14 @@ export class Ending {
  * The values until the signal is aborted: then an iteration ends as if its reader had left it, and gives no further value.
  * Whoever aborts it knows why, and a reader that has gone, such as a browser, is no error.
  */
-export async function* untilAborted<T>(
+export function untilAborted<T>(
+  values: AsyncGenerator<T, void> | Iterable<T>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<T, void> {
+  return signal === undefined && !(Symbol.iterator in values) ? values : valuesUntil(values, signal);
+}
+
+async function* valuesUntil<T>(
   values: AsyncIterable<T> | Iterable<T>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<T, void> {

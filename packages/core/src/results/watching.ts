@@ -1,4 +1,5 @@
-/** Waiting for a job: occasions to look at it, until it has ended or the wait is given up. */
+/** Waiting for a job: what ends the wait before the job does, and occasions to look at a run until it has ended. */
+import { onAbort } from '../abort.js';
 import type { Store } from '../bullmq/store.js';
 import { durationMs } from '../duration.js';
 import { isUmbelError, TimeoutError, UnknownJobError } from '../errors.js';
@@ -7,16 +8,14 @@ import type { Runtime } from '../runtime.js';
 import type { GetOptions } from './async-result.js';
 import { Bell, Ending } from './waiting.js';
 
-/** Events only wake a waiter; the store decides. A missed event costs at most this long. */
-const POLL_MS = { first: 50, max: 5000 };
 const LAST_LOOK_MS = 1000;
 /** More than a worker takes to start a job, unless it is busy. */
 const WARN_MS = 5000;
 
-/** The same for a whole run, whose tasks end in quick succession and in queues that are not known from the start. */
-const RUN_POLL_MS = { first: 50, max: 1000 };
-/** Between two looks at a run: as long as a look takes, so that the store has time for others. */
-const RUN_PAUSE_MS = { min: 20, max: 500 };
+/** Between two looks at a run: its tasks end in quick succession and in queues that are not known from the start. */
+const POLL_MS = { first: 50, max: 1000 };
+/** At least as long as a look takes, so that the store has time for others. */
+const PAUSE_MS = { min: 20, max: 500 };
 
 /** What handles are made with. */
 export interface ResultParts {
@@ -34,6 +33,8 @@ export interface ResultParts {
 /** The job that is waited for. */
 export interface Watched {
   readonly id: string;
+  /** The queue that holds it, if that is known from the start. */
+  readonly queue: string | undefined;
   /** The queue that holds it. */
   find(): Promise<string | undefined>;
   state(): Promise<string>;
@@ -42,13 +43,38 @@ export interface Watched {
 /** The store does not answer now. */
 export const LATER = Symbol('later');
 
-/** An occasion to look at a job. */
+/** Ends a wait with an error when its time is over, its signal is aborted, or a test has nothing left to do. */
+export class WaitLimits {
+  readonly #undo: (() => void)[] = [];
+
+  /** @param giveUp Is called instead, when a test's engine has nothing left to do: what was done by then is to be seen. */
+  constructor(
+    parts: ResultParts,
+    job: Watched,
+    { timeout, signal }: GetOptions,
+    end: (error: unknown) => void,
+    giveUp: (error: Error) => void,
+  ) {
+    const { clock, observer } = parts.runtime;
+    if (signal !== undefined) this.#undo.push(onAbort(signal, end));
+    if (timeout !== undefined) {
+      const timeoutMs = durationMs(timeout, 'timeout');
+      const deadline = clock.setTimeout(() => void timedOut(parts, job, timeoutMs).then(end), timeoutMs);
+      this.#undo.push(() => clock.clearTimeout(deadline));
+    }
+    if (observer !== undefined) this.#undo.push(observer.waiting(job.id, giveUp));
+  }
+
+  stop(): void {
+    for (const undo of this.#undo.splice(0)) undo();
+  }
+}
+
+/** An occasion to look at a run. */
 export interface Look {
   readonly queue: string;
   /** The answer of the store, or `LATER`; ends with the wait. */
   readonly ask: <T>(question: () => Promise<T>) => Promise<T | typeof LATER>;
-  /** Whether the wait has ended: what is asked then is read for nobody. */
-  readonly isLeft: () => boolean;
   /** Look at once when a job of the run ends in one of these queues. */
   readonly listen: (queues: Iterable<string>) => void;
   /** Something has changed: the next look is soon. */
@@ -56,34 +82,34 @@ export interface Look {
 }
 
 /**
- * Gives an occasion to look at the job, at once, at events and now and then, until it is left.
+ * Gives an occasion to look at the run, at once, at events and now and then, until it is left.
  * @throws what ends the wait.
  */
 export async function* looksAt(
   parts: ResultParts,
   job: Watched,
-  { timeout, signal }: GetOptions,
-  { isRun = false } = {},
+  options: GetOptions,
 ): AsyncGenerator<Look, void> {
-  const timeoutMs = timeout === undefined ? undefined : durationMs(timeout, 'timeout');
   const { store, runtime } = parts;
   store.checkOpen();
-  const { clock, observer } = runtime;
+  const { observer } = runtime;
   // A test's engine knows what its waits are for, and whether anything goes on.
   const bell = new Bell(observer === undefined);
   const interrupt = new Ending();
-  const isOver = () => void timedOut(parts, job, timeoutMs ?? 0).then((error) => interrupt.with(error));
-  const deadline = timeoutMs === undefined ? undefined : clock.setTimeout(isOver, timeoutMs);
   let givenUp: Error | undefined;
-  const isLeft = () => interrupt.isOver;
-  const undo = [
-    interrupt.on(signal),
-    interrupt.on(store.closed),
-    observer?.waiting(job.id, (error) => {
+  const limits = new WaitLimits(
+    parts,
+    job,
+    options,
+    (error) => interrupt.with(error),
+    (error) => {
       givenUp = error;
       bell.ring();
-    }),
-    () => clock.clearTimeout(deadline),
+    },
+  );
+  const undo = [
+    () => limits.stop(),
+    interrupt.on(store.closed),
     // A test's workers are its own affair.
     observer === undefined ? warnLater(parts, job) : undefined,
   ];
@@ -111,22 +137,20 @@ export async function* looksAt(
         undo.push(store.watchBelow(each, job.id, () => bell.ring()));
       }
     };
-    const poll = isRun ? RUN_POLL_MS : POLL_MS;
-    let pollMs = poll.first;
+    let pollMs = POLL_MS.first;
     const again = () => {
-      pollMs = poll.first;
+      pollMs = POLL_MS.first;
     };
     for (;;) {
       const startedAt = performance.now();
       const isLast = givenUp !== undefined; // what was done before that is still to be seen
-      yield { queue, ask, isLeft, listen, again };
+      yield { queue, ask, listen, again };
       if (isLast) throw givenUp;
       const tookMs = performance.now() - startedAt;
       const waitMs = pollMs;
-      pollMs = Math.min(pollMs * 2, poll.max);
+      pollMs = Math.min(pollMs * 2, POLL_MS.max);
       await interrupt.race(bell.wait(waitMs));
-      if (!isRun) continue;
-      await interrupt.race(runtime.pause(Math.min(Math.max(tookMs, RUN_PAUSE_MS.min), RUN_PAUSE_MS.max)));
+      await interrupt.race(runtime.pause(Math.min(Math.max(tookMs, PAUSE_MS.min), PAUSE_MS.max)));
     }
   } finally {
     bell.ring();
@@ -148,14 +172,19 @@ async function timedOut(parts: ResultParts, job: Watched, timeoutMs: number): Pr
 
 /** Tells once, when a job has not been started for a while, that nobody would; gives a function that stops it. */
 function warnLater(parts: ResultParts, job: Watched): () => void {
-  const look = async () => {
-    const unserved = await whoIsMissing(parts, job, await job.state());
-    if (unserved !== undefined) parts.warn(`a result is waited for that does not come. ${unserved}`);
-  };
-  // Whoever waits for the result is told if the store cannot be reached.
-  const timer = setTimeout(() => void look().catch(() => {}), WARN_MS);
+  const timer = setTimeout(() => void warnIfUnserved(parts, job), WARN_MS);
   timer.unref();
   return () => clearTimeout(timer);
+}
+
+/** Tells that a job is waited for that nobody starts, if it is so. */
+export async function warnIfUnserved(parts: ResultParts, job: Watched): Promise<void> {
+  try {
+    const unserved = await whoIsMissing(parts, job, await job.state());
+    if (unserved !== undefined) parts.warn(`a result is waited for that does not come. ${unserved}`);
+  } catch {
+    // Whoever waits for the result is told if the store cannot be reached.
+  }
 }
 
 async function whoIsMissing(

@@ -1,11 +1,11 @@
 /** The job of a schedule: decides, fires the slots that are due, notes what it did, and goes back until the next slot. */
 import { scheduleId } from '../bullmq/schedule-store.js';
-import { CorruptJobError, type ErrorRecord } from '../errors.js';
+import { CorruptJobError, type ErrorRecord, LockLostError } from '../errors.js';
 import { revokeJobs } from '../results/revoking.js';
 import { isFinal } from '../results/state.js';
 import type { ActiveJob } from '../running/job.js';
 import { ComeBack } from '../running/signals.js';
-import type { Envelope } from '../wire/envelope.js';
+import { type Envelope, readEnvelope } from '../wire/envelope.js';
 import { recordError, toError } from '../wire/error-record.js';
 import { type Decision, decide, nextDecisionAt, type ScheduleState } from './decide.js';
 import { fire, slotRunId } from './firing.js';
@@ -35,9 +35,10 @@ export async function runSchedule(parts: ScheduleParts, job: ActiveJob, envelope
   try {
     const runs = await runsOf(parts, schedule, slots);
     oldest = startOf(runs.going);
-    next = schedule.removed === undefined ? await turn(parts, schedule, slots, runs) : undefined;
+    next = schedule.removed === undefined ? await turn(parts, job, schedule, slots, runs) : undefined;
   } catch (error) {
-    if (parts.store.isOutage(error)) throw error;
+    // Another worker has taken the schedule over: it fires the same slots under the same ids, and notes them.
+    if (parts.store.isOutage(error) || error instanceof LockLostError) throw error;
     // It must not end for what may be better next time.
     parts.onError(new Error(`schedule "${schedule.name}": ${toError(error).message}`, { cause: error }));
     throw new ComeBack(AFTER_ERROR_MS);
@@ -91,13 +92,14 @@ interface Turn {
   readonly hasProgress: boolean;
 }
 
-/** Fires what is due; returns undefined if the schedule is gone. */
+/** Fires what is due, and notes it with the schedule. */
 async function turn(
   parts: ScheduleParts,
+  job: ActiveJob,
   record: ScheduleRecord,
   slots: SlotsRecord,
   { going, ended }: Runs,
-): Promise<Turn | undefined> {
+): Promise<Turn> {
   const now = parts.runtime.clock.now();
   const decision = decide(stateOf(record, slots, now, startOf(going)), now);
   if (decision.isReplaced) {
@@ -113,17 +115,21 @@ async function turn(
   const hasProgress = runs.length > 0 || decision.last !== slots.last;
   const isSame = ended.length === 0 && decision.waiting.length === slots.waiting?.length;
   if (isSame && !hasProgress) return { record, slots, hasProgress };
-  const stored = await parts.schedules.change(record.name, ({ slots: before = {}, ...rest }) => ({
-    ...rest,
-    slots: noted(before, {
+  let stored = { record, slots };
+  // The data that the job was claimed with are known, so that this is one command unless another process has changed them.
+  await job.change((data) => {
+    const { schedule = record, slots: before = {} } = readEnvelope(data);
+    const after = noted(before, {
       runs,
       ended,
       opened,
       waiting: decision.waiting,
       ...(decision.last !== undefined && { last: decision.last }),
-    }),
-  }));
-  return stored?.schedule && { record: stored.schedule, slots: stored.slots ?? {}, hasProgress };
+    });
+    stored = { record: schedule, slots: after };
+    return { slots: after };
+  });
+  return { ...stored, hasProgress };
 }
 
 /** What came of a slot that was to be fired. @throws only what says that the store is away. */

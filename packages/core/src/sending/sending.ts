@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { BULK_SLICE } from '../bullmq/adding.js';
 import type { NewJob, Store } from '../bullmq/store.js';
 import type { TagIndex } from '../bullmq/tag-index.js';
@@ -10,6 +9,7 @@ import { type Callbacks, type FlowNode, INTERNAL_QUEUE, jobIdOf } from '../flow/
 import { prepared } from '../flow/prepare.js';
 import { atSending, sharedOptions } from '../flow/shared.js';
 import { tagsOf } from '../flow/tags.js';
+import { randomId } from '../random-id.js';
 import type { AsyncResult } from '../results/async-result.js';
 import { StoredResult } from '../results/result.js';
 import type { ResultParts } from '../results/watching.js';
@@ -269,7 +269,7 @@ export class Sending {
     const stored = shared === NO_OPTIONS ? undefined : sharedOptions(shared, { ...all, queue });
     const deduplication = normalizeDeduplication(options) ?? this.#parts.registry.get(task)?.deduplication;
     const job: NewJob = {
-      id: randomUUID(),
+      id: randomId(),
       name: task,
       queue,
       content: {
@@ -371,7 +371,7 @@ export class Sending {
     const { idempotencyKey } = options;
     const keyed =
       idempotencyKey === undefined ? undefined : keyedContent(name, idempotencyKey, [input, shapeOf(root)]);
-    const run = keyed?.id ?? randomUUID();
+    const run = keyed?.id ?? randomId();
     const timeoutMs = timeoutOf(options);
     const tree = keyed === undefined ? root : { ...root, content: { ...root.content, ...keyed.content } };
     if (keyed !== undefined && (await isStored(store, root.queue, name, keyed, timeoutMs))) {

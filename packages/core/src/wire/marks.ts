@@ -6,8 +6,10 @@ import { isPlainObject } from './plain-object.js';
 const STOPPED = 'umbel:stopped';
 const MEMBERS = 'umbel:members';
 const PASSED = 'umbel:passed';
+/** With the length of the result that it stands for. */
+export const LEFT_OUT = 'umbel:stored';
 
-const RESERVED = [STOPPED, MEMBERS, PASSED];
+const RESERVED = [STOPPED, MEMBERS, PASSED, LEFT_OUT];
 
 /** The result of a step that ended its chain early, and of the steps after it, which were skipped. */
 export interface Stopped {
@@ -64,6 +66,24 @@ export function isPassedOn(value: unknown): boolean {
 export function passedValue(mark: unknown): unknown {
   const given = isPlainObject(mark) ? mark[PASSED] : undefined;
   return Array.isArray(given) ? given[0] : undefined;
+}
+
+/** Longer results are not copied into events: as many bytes as one part of a stream in Redis has. */
+const LONG_RESULT = 4096;
+
+/** Whether the JSON text of a result is too long for an event. */
+export function isLongText(text: unknown): boolean {
+  return typeof text === 'string' && text.length > LONG_RESULT;
+}
+
+/** Stands for a long result in the event of its job, which has it: JSON text, with the length of the result's. */
+export function leftOutText(text: string): string {
+  return JSON.stringify({ [LEFT_OUT]: text.length });
+}
+
+/** Whether an event has no result but what stands for it: then the job has it. */
+export function isLeftOut(value: unknown): boolean {
+  return isPlainObject(value) && typeof value[LEFT_OUT] === 'number';
 }
 
 /** The key of a value that Umbel keeps for its own results; undefined for every other value. */

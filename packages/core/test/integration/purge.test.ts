@@ -1,6 +1,7 @@
 import { chain, group } from '@umbel/canvas';
-import { InvalidOptionError, UnknownJobError } from '@umbel/core';
-import { expect, test } from 'vitest';
+import { type AsyncResult, InvalidOptionError, type PurgeProgress, UnknownJobError } from '@umbel/core';
+import { FlowProducer, QueueEvents } from 'bullmq';
+import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
 
@@ -90,9 +91,168 @@ onEveryEngine('a purge', (engine) => {
     expect(await running.get(soon)).toBe('done');
   });
 
+  test('looks at steps among thousands of calls once, and keeps every one of them', async () => {
+    const app = engine.app();
+    const mail = app.task({
+      name: 'mail',
+      queue: 'mail',
+      input: z.object({ n: z.number() }),
+      run: ({ n }) => n,
+    });
+    const runs: AsyncResult<number[]>[] = [];
+    for (let part = 0; part < 4; part += 1) {
+      await mail.sendMany(Array.from({ length: 300 }, (_, n) => ({ n })));
+      for (let each = 0; each < 5; each += 1)
+        runs.push(await group(Array.from({ length: 30 }, (_, n) => mail.s({ n }))).delay());
+    }
+    const told: PurgeProgress[] = [];
+    const purged = await app.queue('mail').purge({ onProgress: (progress) => told.push(progress) });
+
+    expect(purged).toEqual({ removed: 1200, revokedRuns: 20 });
+    expect(await app.queue('mail').counts()).toMatchObject({ waiting: 600 });
+    expect(told.length).toBeGreaterThan(4);
+    expect(told.every(({ total }) => total === 1800)).toBe(true);
+    const done = told.map((progress) => progress.done);
+    expect(done).toEqual(done.toSorted((a, b) => a - b));
+    expect(told.at(-1)).toEqual({ removed: 1200, revokedRuns: 20, done: 1800, total: 1800 });
+    // None is there twice, and each can still run.
+    const ids = await engine.bareQueue('mail').getRanges(['wait'], 0, -1);
+    expect(new Set(ids).size).toBe(600);
+    await app.worker({ concurrency: 50 }).start();
+    for (const run of runs)
+      expect(await run.outcome(soon)).toMatchObject({ ok: false, error: { state: 'revoked' } });
+    await runs[2]?.resume();
+    expect(await runs[2]?.get(soon)).toHaveLength(30);
+  });
+
+  test('leaves what is sent meanwhile, in its order', async () => {
+    const app = engine.app();
+    const ran: number[] = [];
+    const mail = app.task({
+      name: 'mail',
+      queue: 'mail',
+      input: z.number(),
+      run: (n) => {
+        ran.push(n);
+      },
+    });
+    await mail.sendMany(Array.from({ length: 700 }, () => 0));
+    await mail.sendMany(
+      Array.from({ length: 300 }, () => 0),
+      { priority: 2 },
+    );
+    const sending: Promise<unknown>[] = [];
+    const purged = await app.queue('mail').purge({
+      delayed: true,
+      onProgress: () => {
+        const n = sending.length + 1;
+        sending.push(n % 2 === 0 ? mail.applyAsync(n, { priority: 1 }) : mail.delay(n));
+      },
+    });
+    await Promise.all(sending);
+    expect(purged).toEqual({ removed: 1000, revokedRuns: 0 });
+    expect(sending.length).toBeGreaterThanOrEqual(4);
+    expect(await app.queue('mail').counts()).toMatchObject({ waiting: sending.length });
+    const worker = await app.worker({ concurrency: 1, queues: ['mail'] }).start();
+    await vi.waitFor(() => expect(ran).toHaveLength(sending.length), { timeout: 10_000 });
+    await worker.close();
+    const plain = ran.filter((n) => n % 2 === 1);
+    expect(plain).toEqual(plain.toSorted((a, b) => a - b));
+  });
+
+  test('is ended by what onProgress throws, and goes on when it is repeated', async () => {
+    const app = engine.app();
+    const mail = app.task({ name: 'mail', queue: 'mail', input: z.number(), run: (n) => n });
+    await mail.sendMany(Array.from({ length: 600 }, (_, n) => n));
+    const enough = new Error('enough');
+    const onProgress = () => {
+      throw enough;
+    };
+    await expect(app.queue('mail').purge({ onProgress })).rejects.toBe(enough);
+    const { waiting } = await app.queue('mail').counts();
+    expect(waiting).toBeGreaterThan(0);
+    expect(waiting).toBeLessThan(600);
+    expect(await app.queue('mail').purge()).toEqual({ removed: waiting, revokedRuns: 0 });
+  });
+
+  test('removes or leaves to a worker each job that the worker takes from, and never both', async () => {
+    const app = engine.app();
+    const ran = new Set<number>();
+    const mail = app.task({
+      name: 'mail',
+      queue: 'mail',
+      input: z.number(),
+      run: (n) => {
+        ran.add(n);
+      },
+    });
+    const sent = await mail.sendMany(Array.from({ length: 3000 }, (_, n) => n));
+    const worker = await app.worker({ concurrency: 5, queues: ['mail'] }).start();
+    await vi.waitFor(() => expect(ran.size).toBeGreaterThan(20), { timeout: 10_000, interval: 1 });
+    const { removed } = await app.queue('mail').purge();
+    await worker.close();
+    expect(removed).toBeGreaterThan(0);
+    expect(ran.size + removed).toBe(3000);
+    expect(await app.queue('mail').counts()).toMatchObject({ waiting: 0, active: 0, failed: 0 });
+    const states = await Promise.all([...ran].slice(0, 20).map((n) => sent[n]?.state()));
+    expect(new Set(states)).toEqual(new Set(['completed']));
+  });
+
+  test('removes calls with callbacks, foreign flows and what is deduplicated, so that all can be sent anew', async () => {
+    const app = engine.app();
+    const mail = app.task({ name: 'mail', queue: 'mail', input: z.number(), run: (n) => n });
+    const told = app.task({ name: 'told', input: z.unknown(), run: () => null });
+    const linked = await mail.applyAsync(1, { linkError: told });
+    await mail.applyAsync(2, { throttle: { for: '1h', key: 'two' } });
+    const { options, factory } = engine.connection();
+    const flows = new FlowProducer({ connection: options, prefix: `umbel:{${app.name}}` }, factory);
+    await flows.add({
+      name: 'parent',
+      queueName: 'mail',
+      children: [{ name: 'child', queueName: 'mail', opts: { jobId: 'a.b' } }],
+    });
+    await flows.close();
+    expect(await app.queue('mail').purge()).toEqual({ removed: 3, revokedRuns: 0 });
+    // BullMQ starts a parent whose last child was removed.
+    expect(await app.queue('mail').purge()).toEqual({ removed: 1, revokedRuns: 0 });
+    await mail.applyAsync(2, { throttle: { for: '1h', key: 'two' } });
+    expect(await app.queue('mail').counts()).toMatchObject({ waiting: 1, 'waiting-children': 0 });
+    await app.worker().start();
+    await expect(linked.get(soon)).rejects.toThrow(UnknownJobError);
+    expect(await told.delay({}).then((result) => result.get(soon))).toBe(null);
+  });
+
+  test("leaves the next job of BullMQ's own schedulers, by which they live", async () => {
+    const app = engine.app();
+    const mail = app.task({ name: 'mail', queue: 'mail', input: z.number(), run: (n) => n });
+    await mail.applyAsync(1, { countdown: '1h' });
+    const bare = engine.bareQueue('mail');
+    await bare.upsertJobScheduler('hourly', { every: 3_600_000 }, { name: 'tick' });
+    const next = (await bare.getRanges(['delayed', 'wait'], 0, -1)).filter((id) => id.startsWith('repeat:'));
+    expect(next).toHaveLength(1);
+    expect(await app.queue('mail').purge({ delayed: true })).toEqual({ removed: 1, revokedRuns: 0 });
+    expect(await bare.getRanges(['delayed', 'wait'], 0, -1)).toEqual(next);
+  });
+
+  test('stores an event of each job that is gone, as BullMQ does', async () => {
+    const app = engine.app();
+    const mail = app.task({ name: 'mail', queue: 'mail', input: z.number(), run: (n) => n });
+    const sent = await mail.sendMany([1, 2, 3]);
+    await app.queue('mail').purge();
+    const { options, factory } = engine.connection();
+    const shared = { connection: options, prefix: `umbel:{${app.name}}`, lastEventId: '0' };
+    const events = new QueueEvents('mail', shared, factory);
+    const seen: { jobId: string; prev: string }[] = [];
+    events.on('removed', ({ jobId, prev }) => seen.push({ jobId, prev }));
+    await vi.waitFor(() => expect(seen).toHaveLength(3), { timeout: 10_000 });
+    await events.close();
+    expect(seen).toEqual(sent.map(({ id }) => ({ jobId: id, prev: 'wait' })));
+  });
+
   test("is refused for Umbel's own queue, and for what is no option", async () => {
     const app = engine.app();
     await expect(app.queue('umbel').purge()).rejects.toThrow(InvalidOptionError);
     await expect(app.queue('default').purge({ delayed: 'yes' as never })).rejects.toThrow('delayed');
+    await expect(app.queue('default').purge({ onProgress: 1 as never })).rejects.toThrow('onProgress');
   });
 });

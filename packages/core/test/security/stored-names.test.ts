@@ -97,12 +97,12 @@ async function keysOf(app: App): Promise<string[]> {
   return keys.map((key) => key.slice(`umbel:{${app.name}}:`.length)).sort();
 }
 
-const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
+const RANDOM = '[0-9A-Za-z]{22}';
 const HASHED = '[A-Za-z0-9_-]{32}';
 /** A queue, then one of BullMQ's keys of it, or an id that we have made, with BullMQ's keys of a job. */
 const OWN_KEY = new RegExp(
   `^(?:default|umbel|umbel\\.(?:tags|control|workers|replies)):(?:index|due|${RESERVED.join('|')}|de:${HASHED}|` +
-    `(?:${UUID}|key-${HASHED}|${HASHED}\\.\\d+)(?:[.][0-9a-z.+^~!/-]*)?(?::(?:logs|lock|dependencies|processed|failed|unsuccessful))?)$`,
+    `(?:${RANDOM}|key-${HASHED}|${HASHED}\\.\\d+)(?:[.][0-9a-z.+^~!/-]*)?(?::(?:logs|lock|dependencies|processed|failed|unsuccessful))?)$`,
 );
 
 onEveryEngine('text that a caller chooses', (engine) => {
@@ -122,7 +122,7 @@ onEveryEngine('text that a caller chooses', (engine) => {
       if (engine.name === 'redis') {
         for (const stored of await keysOf(app)) expect(stored).toMatch(OWN_KEY);
       }
-      for (const { id } of sent) expect(id).toMatch(new RegExp(`^(?:${UUID}|key-${HASHED})`));
+      for (const { id } of sent) expect(id).toMatch(new RegExp(`^(?:${RANDOM}|key-${HASHED})`));
       const again = await tick.applyAsync(undefined, { idempotencyKey: key, tags: [tag] });
       expect(again.id).toBe(sent[0]?.id);
       const found = new Set<string>();

@@ -1,3 +1,4 @@
+import type { Looks } from '@umbel/core/internal';
 import type { DependenciesOpts, FinishedStatus, JobJson, JobState, JobType, StreamReadRaw } from 'bullmq';
 import { BackendBase } from './backend-base.js';
 import { type Marker, readEvents, waitForJob } from './blocking.js';
@@ -14,6 +15,7 @@ import {
   countsPerPriority,
   finishedStatus,
   isInState,
+  lookAtJobs,
   outcomeOf,
   ranges,
   stateOf,
@@ -55,6 +57,10 @@ export class BackendReads extends BackendBase {
       // Sound for callers, which read the second item only of a finished job; Redis sends none for others.
       return (outcome === undefined ? [status] : [status, outcome]) as [number, string];
     });
+  }
+
+  lookAtJobs(ids: readonly string[], followed: number): Promise<Looks> {
+    return this.command((queue) => lookAtJobs(queue, ids, followed));
   }
 
   isMaxed(): Promise<boolean> {

@@ -29,6 +29,10 @@ function parsePosition(id: string): Position {
   return { ms: Number(ms) || 0, sequence: Number(sequence) || 0 };
 }
 
+function idOf({ ms, sequence }: Position): string {
+  return `${ms}-${sequence}`;
+}
+
 /** The events of one queue, numbered in order of time and kept until they are trimmed. */
 export class EventStream {
   #nodes: Entry[][] = [];
@@ -42,6 +46,13 @@ export class EventStream {
 
   get length(): number {
     return this.#length;
+  }
+
+  /** The ids of the oldest and the newest event that are kept; undefined if there is none. */
+  get edges(): { readonly first: string; readonly last: string } | undefined {
+    const first = this.#nodes[0]?.[0];
+    const last = this.#nodes.at(-1)?.at(-1);
+    return first && last && { first: idOf(first), last: idOf(last) };
   }
 
   /** The id of the newest event, also when it has been trimmed. */
@@ -117,7 +128,7 @@ export class EventStream {
     const found: EntryRaw[] = [];
     for (const node of this.#nodes.slice(Math.max(at - 1, 0))) {
       for (const entry of node) {
-        if (isAfter(entry, position)) found.push([`${entry.ms}-${entry.sequence}`, [...entry.fields]]);
+        if (isAfter(entry, position)) found.push([idOf(entry), [...entry.fields]]);
       }
     }
     return found;

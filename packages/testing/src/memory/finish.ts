@@ -1,3 +1,4 @@
+import { isLongText, leftOutText } from '@umbel/core/internal';
 import { ErrorCode, type FinishedStatus, type KeepJobs } from 'bullmq';
 import { fetchNext, type NextJob, type TakeOptions } from './activate.js';
 import { freeAfterFinish, holdDeduplication } from './deduplication.js';
@@ -27,6 +28,8 @@ export interface Outcome {
 }
 
 const AGE_LIMIT = 1000;
+/** How the data of Umbel's jobs begin. */
+const OWN_DATA = '{"umbel":';
 
 /** The next job, empty when none was taken, or the code of the refusal. */
 export function finish(queue: QueueData, jobId: string, outcome: Outcome, now: number): NextJob | number {
@@ -110,7 +113,10 @@ function store(queue: QueueData, job: JobRecord, { status, value, keep }: Outcom
 
 function report(queue: QueueData, job: JobRecord, { status, value, attempts }: Outcome): void {
   const property = status === 'completed' ? 'returnvalue' : 'failedReason';
-  queue.emit('event', status, 'jobId', job.id, property, value, 'prev', 'active');
+  // As Umbel's workers have it on Redis, see `guards/long-results.ts` of the core package.
+  const isLeftOut = status === 'completed' && job.data.startsWith(OWN_DATA) && isLongText(value);
+  const shown = isLeftOut ? leftOutText(value) : value;
+  queue.emit('event', status, 'jobId', job.id, property, shown, 'prev', 'active');
   if (status === 'failed' && job.attemptsMade >= attempts) {
     const made = String(job.attemptsMade);
     queue.emit('event', 'retries-exhausted', 'jobId', job.id, 'attemptsMade', made);

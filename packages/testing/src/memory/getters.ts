@@ -1,3 +1,4 @@
+import type { Looks, SeenJob } from '@umbel/core/internal';
 import type { JobState } from 'bullmq';
 import { countPriority, dueScoreBefore } from './enqueue.js';
 import type { JobRecord, Placement } from './job-record.js';
@@ -41,6 +42,23 @@ export function finishedStatus(job: JobRecord | undefined): number {
 /** What a finished job returned as JSON text, or why it failed. */
 export function outcomeOf(job: JobRecord): string | undefined {
   return job.placement === 'completed' ? job.returnvalue : job.failedReason;
+}
+
+const STATUS = { '-1': 'missing', '0': 'pending', '1': 'completed', '2': 'failed' } as const;
+
+/** How far jobs have come, and which events the queue holds. Of the first `followed` of them, the progress is told too. */
+export function lookAtJobs(queue: QueueData, ids: readonly string[], followed: number): Looks {
+  const jobs: SeenJob[] = [];
+  for (const [index, id] of ids.entries()) {
+    const job = queue.jobs.get(id);
+    const status = STATUS[String(finishedStatus(job)) as keyof typeof STATUS];
+    const progress = index < followed ? job?.progress : undefined;
+    if (status === 'pending' && progress === undefined) continue;
+    const hasEnded = status === 'completed' || status === 'failed';
+    jobs.push({ index, status, text: job && hasEnded ? outcomeOf(job) : undefined, progress });
+  }
+  const { edges } = queue.events;
+  return { firstEvent: edges?.first, lastEvent: edges?.last, jobs };
 }
 
 /** How many jobs each state holds; with `before`, only the delayed jobs due before that moment. */

@@ -1,4 +1,15 @@
-import type { ChildKeys, EndedJob, EndedRange, EndedSet, Removal, TreeState } from '@umbel/core/internal';
+import type {
+  ChildKeys,
+  EndedJob,
+  EndedRange,
+  EndedSet,
+  PurgedSet,
+  PurgeRequest,
+  PurgeSlice,
+  PurgeStart,
+  Removal,
+  TreeState,
+} from '@umbel/core/internal';
 import {
   type FinishedStatus,
   getParentKey,
@@ -22,6 +33,7 @@ import { finish, retention } from './finish.js';
 import { extendLock, extendLocks, takeLock } from './locks.js';
 import { addLog, clearLogs } from './logs.js';
 import { changeDelay, changePriority, promote, remove } from './maintenance.js';
+import { purgeSlice, purgeStart } from './purge.js';
 import type { QueueData } from './queue-data.js';
 import { detachChild, removeChildren } from './removal.js';
 import {
@@ -233,6 +245,15 @@ export class MemoryBackend extends BackendAdmin implements IQueueBackend {
 
   childKeys(id: string): Promise<ChildKeys> {
     return this.command((queue) => childKeys(queue, id));
+  }
+
+  /** Nor are these two, by which a queue is emptied. */
+  purgeStart(set: PurgedSet): Promise<PurgeStart> {
+    return this.command((queue) => purgeStart(queue, set));
+  }
+
+  purgeSlice(set: PurgedSet, request: PurgeRequest): Promise<PurgeSlice> {
+    return this.command((queue) => purgeSlice(queue, set, request));
   }
 
   /** Nor is this one: rejects if the store refuses to write, as by a fault of a test. */

@@ -12,7 +12,7 @@ export function forget(queue: QueueData, job: JobRecord): void {
 }
 
 /** Frees the deduplication id that the job holds. */
-function freeDeduplication(queue: QueueData, job: JobRecord): void {
+export function freeDeduplication(queue: QueueData, job: JobRecord): void {
   const id = job.deduplicationId;
   if (id === undefined || queue.deduplication.get(id)?.jobId !== job.id) return;
   queue.deduplication.delete(id);

@@ -35,7 +35,7 @@ export interface Timeline {
   readonly failedAt: Date;
 }
 
-/** All that is known of a dead letter. */
+/** All that is known of a dead letter. Its `input` is as the handler got it, also with what earlier steps have given. */
 export interface DeadLetterDetails extends Omit<DeadLetter, 'cursor'> {
   readonly displayName: string;
   readonly headers: Readonly<Record<string, string>>;

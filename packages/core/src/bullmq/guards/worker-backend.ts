@@ -6,6 +6,7 @@ import type { StoreTime } from '../store-time.js';
 import { backsOff } from './back-off.js';
 import { persistsCommits } from './commits.js';
 import { keepsLocks } from './lock-renewal.js';
+import { keepsLongResultsOut } from './long-results.js';
 import { readsWhole } from './reads.js';
 import { keepsEnded } from './retention.js';
 import { keepsStoreTime } from './store-time.js';
@@ -27,6 +28,7 @@ export interface GuardOptions {
 
 /** The backend with all guards, innermost first; itself, since BullMQ's classes compare backends. */
 export function guardWorker<Backend extends IQueueBackend>(backend: Backend, options: GuardOptions): Backend {
+  keepsLongResultsOut(backend);
   keepsStoreTime(backend, options.time);
   readsWhole(backend);
   keepsEnded(backend, options.onKept);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import {
+  isTold,
   labelsOf,
   named,
   readRecord,
@@ -52,6 +53,12 @@ describe('a record', () => {
     const dead = record({ seenAt: NOW - 86_399_000 });
     const found = sortRecords(new Map([stored(old), stored(dead)]), NOW);
     expect(found).toEqual({ records: [dead], outdated: [old.id] });
+  });
+
+  test('is listed for an hour after its last sign of life', () => {
+    expect(isTold(record({ seenAt: NOW - 3_600_000 }), NOW)).toBe(true);
+    expect(isTold(record({ seenAt: NOW - 3_600_001 }), NOW)).toBe(false);
+    expect(isTold(record({ seenAt: NOW - 3_600_001, heartbeatMs: 3_600_000 }), NOW)).toBe(true); // not missing yet
   });
 });
 

@@ -1,0 +1,101 @@
+/** How far many jobs of a queue have come, and what the store holds of the queue's events, in one moment. */
+import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
+import { runScript, type Script } from './scripts.js';
+
+/** A job that has ended, is gone, or has reported its progress. */
+export interface SeenJob {
+  /** Its place among the ids that were asked for. */
+  readonly index: number;
+  /** `unreadable`: its record has another type than a job's. */
+  readonly status: 'pending' | 'completed' | 'failed' | 'missing' | 'unreadable';
+  /** The result as JSON text, or why it failed; undefined if that is too long for an answer about many jobs. */
+  readonly text: string | undefined;
+  /** JSON text; undefined if it has none, or nobody asked for it. */
+  readonly progress: string | undefined;
+}
+
+export interface Looks {
+  /** The ids of the first and the last event that the store holds; undefined if it holds none. */
+  readonly firstEvent: string | undefined;
+  readonly lastEvent: string | undefined;
+  /** Without jobs that are pending and have no progress to show. */
+  readonly jobs: readonly SeenJob[];
+}
+
+export interface LookPrimitive {
+  /**
+   * Looks at jobs, and at the events, in one step. Without it, jobs are looked at one by one, and events only wake those
+   * who wait for them.
+   * @param followed Of so many of the first ids, the progress is asked for.
+   */
+  lookAtJobs(ids: readonly string[], followed: number): Promise<Looks>;
+}
+
+/** Bytes of results and progress in one answer. */
+const ANSWER_BYTES = 1_048_576;
+
+const LOOK_AT_JOBS: Script = {
+  name: 'umbel:lookAtJobs',
+  numberOfKeys: 3,
+  lua: `local base, followed, budget = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local function edge(command, from, to)
+  local found = redis.pcall(command, KEYS[3], from, to, 'COUNT', 1)
+  return found[1] and found[1][1] or false
+end
+local function read(key, field)
+  local size = redis.call('HSTRLEN', key, field)
+  if size == 0 or size > budget then return false end
+  budget = budget - size
+  return redis.call('HGET', key, field)
+end
+local seen = {}
+for i = 4, #ARGV do
+  local id, index = ARGV[i], i - 4
+  local key = base .. id
+  local kind = redis.call('TYPE', key).ok
+  local status, field, text, progress = 0, false, false, false
+  if kind == 'none' then status = -1
+  elseif redis.call('ZSCORE', KEYS[1], id) then status, field = 1, 'returnvalue'
+  elseif redis.call('ZSCORE', KEYS[2], id) then status, field = 2, 'failedReason' end
+  if kind == 'hash' then
+    if field then text = read(key, field) end
+    if index < followed then progress = read(key, 'progress') end
+  elseif field then status = -2 end
+  if status ~= 0 or progress then seen[#seen + 1] = { index, status, text, progress } end
+end
+return { edge('XRANGE', '-', '+'), edge('XREVRANGE', '+', '-'), seen }`,
+};
+
+const STATUS = {
+  '-2': 'unreadable',
+  '-1': 'missing',
+  '0': 'pending',
+  '1': 'completed',
+  '2': 'failed',
+} as const;
+
+type Row = [index: number, status: number, text: string | null, progress: string | null];
+
+/** Undefined for a store that does not have it. */
+export function lookPrimitiveOf(backend: IQueueBackend): LookPrimitive | undefined {
+  if (!(backend instanceof RedisQueueBackend))
+    return 'lookAtJobs' in backend ? (backend as IQueueBackend & LookPrimitive) : undefined;
+  return {
+    async lookAtJobs(ids, followed) {
+      const keys = ['completed', 'failed', 'events'].map((type) => backend.toKey(type));
+      const args = [...keys, backend.toKey(''), followed, ANSWER_BYTES, ...ids];
+      const answer = (await runScript(backend, LOOK_AT_JOBS, args)) as [string | null, string | null, Row[]];
+      const [first, last, rows] = answer;
+      return {
+        firstEvent: first ?? undefined,
+        lastEvent: last ?? undefined,
+        jobs: rows.map(([index, status, text, progress]) => ({
+          index,
+          status: STATUS[String(status) as keyof typeof STATUS],
+          text: text ?? undefined,
+          progress: progress ?? undefined,
+        })),
+      };
+    },
+  };
+}
