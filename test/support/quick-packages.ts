@@ -121,10 +121,11 @@ async function putOther(name: string, to: string): Promise<void> {
 export function quickly(path: string): string {
   const to = join(inject('quickFolder'), 'programs', path.slice(root.length));
   if (existsSync(to)) return to;
+  const left = ['node_modules', 'src', 'test'].map((each) => join(path, each));
   // Another process may copy it now: what is there is whole.
   const part = `${to}.${process.pid}`;
   mkdirSync(dirname(to), { recursive: true });
-  cpSync(path, part, { recursive: true, filter: (each) => !/\/(?:node_modules|src|test)$/.test(each) });
+  cpSync(path, part, { recursive: true, filter: (each) => !left.includes(each) });
   try {
     renameSync(part, to);
   } catch (error) {
