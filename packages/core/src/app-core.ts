@@ -17,7 +17,7 @@ import { type AppDescription, describeApp } from './description.js';
 import { type Diagnosis, type DiagnosisOptions, diagnose } from './diagnosis.js';
 import { InvalidOptionError } from './errors.js';
 import type { AppEvent, EventQuery } from './events/event.js';
-import { openEvents } from './events/open-events.js';
+import { Subscription } from './events/subscription.js';
 import type { MembersFeed } from './flow/feed.js';
 import type { FlowNode } from './flow/node.js';
 import type { Jobs, Runs } from './queries/query.js';
@@ -332,12 +332,9 @@ export class AppCore implements Sender, Operating {
   }
 
   events(query: EventQuery = {}): AsyncIterableIterator<AppEvent> {
-    const { store, storeOptions, queues, telling } = actual(this).#parts;
+    const { queues, eventReaders } = actual(this).#parts;
     for (const queue of Array.isArray(query.queues) ? query.queues : []) queues.check(queue);
-    return openEvents(
-      { store, options: storeOptions, queues: () => queues.ofTasks(), warn: telling.warn },
-      query,
-    );
+    return new Subscription(eventReaders, query);
   }
 
   #addHandled(task: HandledTask): void {

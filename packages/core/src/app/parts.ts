@@ -11,6 +11,7 @@ import { Asking } from '../control/asking.js';
 import { noteCopy } from '../copies.js';
 import { type Duration, durationMs } from '../duration.js';
 import { InvalidOptionError } from '../errors.js';
+import { SharedReaders } from '../events/shared-readers.js';
 import { defaultLogger } from '../process-defaults.js';
 import type { ResultParts } from '../results/watching.js';
 import type { Executor } from '../running/execute.js';
@@ -50,6 +51,7 @@ export interface AppParts extends SharedParts {
   readonly store: Store;
   readonly tags: TagIndex;
   readonly queues: Queues;
+  readonly eventReaders: SharedReaders;
   readonly results: ResultParts;
   readonly checks: InputChecks;
   readonly sending: Sending;
@@ -141,6 +143,14 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
     maxResultBytes,
     onError: telling.error,
   };
+  const queues = new Queues({ router, registry, store, asking, now: () => runtime.clock.now() });
+  const eventReaders = new SharedReaders({
+    store,
+    options: storeOptions,
+    queues: () => queues.ofTasks(),
+    onQueue: (listener) => queues.onAdded(listener),
+    warn: telling.warn,
+  });
   let loading: Promise<Executor> | undefined;
   const executor = () => {
     loading ??= loadExecutor(executorParts, scheduleParts);
@@ -162,8 +172,7 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
       checks,
       sending,
     },
-    ...{ executor, asking, maxMembers },
-    queues: new Queues({ router, registry, store, asking, now: () => runtime.clock.now() }),
+    ...{ executor, asking, maxMembers, queues, eventReaders },
     scheduling: new Scheduling(scheduleParts),
   };
 }

@@ -35,6 +35,11 @@ export class Queues {
     return this.#learnt.size === 0 ? all : [...new Set([...all, ...this.#learnt])];
   }
 
+  /** Calls `listener` when a task names another one. Returns a function that stops it. */
+  onAdded(listener: () => void): () => void {
+    return this.#parts.registry.onQueue(listener);
+  }
+
   /** And Umbel's own. */
   known(): string[] {
     return [...this.ofTasks(), INTERNAL_QUEUE];

@@ -5,7 +5,8 @@ import { type Mark, type Marked, type MarkedPlace, markTrees } from './marking.j
 import { mergeData } from './merge-data.js';
 import { isHeld } from './reading.js';
 import type { StoreAccess } from './store-access.js';
-import { childrenOf, type JobPlace, removeTree } from './tree.js';
+import { childrenOf, type JobPlace } from './tree.js';
+import { removeTree } from './tree-removal.js';
 
 /** Forgets a job that has ended, and those below it, but for what still runs. False if it is not gone by this. */
 export async function removeJob(access: StoreAccess, place: JobPlace): Promise<boolean> {

@@ -9,7 +9,8 @@ import { markTrees } from './marking.js';
 import { primitivesOf } from './primitives/jobs.js';
 import { unmarked } from './resume.js';
 import type { StoreAccess } from './store-access.js';
-import { type ChildPlace, childrenOf, type JobPlace, removeTree } from './tree.js';
+import { type ChildPlace, childrenOf, type JobPlace } from './tree.js';
+import { removeTree } from './tree-removal.js';
 
 export interface JobReplay {
   readonly now: number;

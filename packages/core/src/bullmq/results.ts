@@ -2,7 +2,7 @@
 import { ClosedError, type FailureOrigin, UpstreamFailedError } from '../errors.js';
 import { type Children, readMembers } from '../flow/gather.js';
 import { INTERNAL_QUEUE } from '../flow/node.js';
-import { isStopped, referredMembers } from '../wire/marks.js';
+import { isLeftOut, isStopped, referredMembers } from '../wire/marks.js';
 import { isSealed } from '../wire/sealing.js';
 import { parsedResult } from './parsed-result.js';
 import { childResultsOf, failedChildrenOf, failureIn, failureOf, readJob } from './reading.js';
@@ -55,7 +55,8 @@ const UNKNOWN = Symbol('unknown');
 /** The result in an event, which anybody may have written. */
 function resultIn(id: string, text: string): unknown {
   try {
-    return parsedResult(id, text);
+    const result = parsedResult(id, text);
+    return isLeftOut(result) ? UNKNOWN : result;
   } catch {
     return UNKNOWN; // the store decides what it is
   }

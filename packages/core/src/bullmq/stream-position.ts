@@ -10,6 +10,7 @@ const FIRST = '0-0';
 
 /** Whether one event is later in its stream than another one, by their ids. */
 export function isLater(id: string, other: string): boolean {
+  if (id.length === other.length && id.indexOf('-') === other.indexOf('-')) return id > other; // nearly all are
   const [ms = '', sequence = ''] = id.split('-');
   const [otherMs = '', otherSequence = ''] = other.split('-');
   if (ms !== otherMs) return Number(ms) > Number(otherMs);

@@ -293,8 +293,8 @@ export class Watcher {
     this.#unseen.push(wait);
     if (this.#isFlushing) return;
     this.#isFlushing = true;
-    // Those who come in the same turn are looked at together.
-    queueMicrotask(() => {
+    // Those who come in the same turn are looked at together. Not by `queueMicrotask`, which the fake timers of Jest hold back.
+    void Promise.resolve().then(() => {
       this.#isFlushing = false;
       const unseen = this.#unseen;
       this.#unseen = [];
@@ -334,14 +334,14 @@ export class Watcher {
       return false;
     }
     if (this.#isClosed) return true;
-    const { firstEvent, lastEvent = '0-0', isOneMoment, jobs } = sight;
-    if (isOneMoment || this.#position.at === undefined) {
-      if (this.#position.note(firstEvent, sight.lastEvent, readTo)) this.#noteGap();
-    }
+    const { events, lastEvent, jobs } = sight;
+    if (events !== undefined) {
+      if (this.#position.note(events.first, events.last, readTo)) this.#noteGap();
+    } else if (this.#position.at === undefined) this.#position.note(lastEvent, lastEvent, undefined);
     const seen: (SeenJob | undefined)[] = new Array(waits.length);
     for (const job of jobs) seen[job.index] = job;
     for (const [index, wait] of waits.entries()) {
-      if (!wait.isOver) this.#saw(wait, seen[index], lastEvent, isOneMoment);
+      if (!wait.isOver) this.#saw(wait, seen[index], lastEvent, events !== undefined);
     }
     return true;
   }

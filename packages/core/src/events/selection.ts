@@ -7,7 +7,7 @@ import { checkOptions, type OptionNames } from '../tasks/known-options.js';
 import { JOB_TYPES, RUN_TYPES, WORKER_TYPES } from './entry.js';
 import type { EventQuery, EventType } from './event.js';
 import { decodePosition, FIRST, idBefore, type Position } from './position.js';
-import type { Wanted } from './teller.js';
+import type { Wanted } from './wanted.js';
 
 const TYPES: readonly EventType[] = [...JOB_TYPES, ...RUN_TYPES, ...WORKER_TYPES, 'gap'];
 
@@ -54,14 +54,16 @@ export function selectionOf(query: EventQuery): Selection {
 }
 
 /** The queues whose streams tell what is wanted. `known`: those of the app's tasks. */
-export function streamsOf({ wanted: { types }, queues }: Selection, known: readonly string[]): string[] {
+export function streamsOf(selection: Selection, known: readonly string[]): string[] {
+  return [...known, INTERNAL_QUEUE, CONTROL_QUEUE].filter((queue) => readsStream(selection, queue));
+}
+
+/** Whether the stream of a queue tells what is wanted. */
+export function readsStream({ wanted: { types }, queues }: Selection, queue: string): boolean {
   const has = (some: readonly EventType[]) => some.some((type) => types.has(type));
-  const ofJobs = has(JOB_TYPES) ? known.filter((queue) => queues === undefined || queues.has(queue)) : [];
-  return [
-    ...ofJobs,
-    ...(has(RUN_TYPES) ? [INTERNAL_QUEUE] : []),
-    ...(has(WORKER_TYPES) ? [CONTROL_QUEUE] : []),
-  ];
+  if (queue === INTERNAL_QUEUE) return has(RUN_TYPES);
+  if (queue === CONTROL_QUEUE) return has(WORKER_TYPES);
+  return has(JOB_TYPES) && (queues === undefined || queues.has(queue));
 }
 
 function namesOf<Name extends string>(option: string, names: readonly Name[]): readonly Name[] {

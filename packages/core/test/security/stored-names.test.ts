@@ -101,7 +101,7 @@ const RANDOM = '[0-9A-Za-z]{22}';
 const HASHED = '[A-Za-z0-9_-]{32}';
 /** A queue, then one of BullMQ's keys of it, or an id that we have made, with BullMQ's keys of a job. */
 const OWN_KEY = new RegExp(
-  `^(?:default|umbel|umbel\\.(?:tags|control|workers|replies)):(?:index|due|${RESERVED.join('|')}|de:${HASHED}|` +
+  `^(?:default|umbel|umbel\\.(?:tags|control|workers|replies)):(?:index|due|queued|${RESERVED.join('|')}|de:${HASHED}|` +
     `(?:${RANDOM}|key-${HASHED}|${HASHED}\\.\\d+)(?:[.][0-9a-z.+^~!/-]*)?(?::(?:logs|lock|dependencies|processed|failed|unsuccessful))?)$`,
 );
 

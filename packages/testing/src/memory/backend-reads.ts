@@ -1,7 +1,15 @@
 import type { Looks } from '@umbel/core/internal';
-import type { DependenciesOpts, FinishedStatus, JobJson, JobState, JobType, StreamReadRaw } from 'bullmq';
+import type {
+  DependenciesOpts,
+  EntryRaw,
+  FinishedStatus,
+  JobJson,
+  JobState,
+  JobType,
+  StreamReadRaw,
+} from 'bullmq';
 import { BackendBase } from './backend-base.js';
-import { type Marker, readEvents, waitForJob } from './blocking.js';
+import { type Marker, readEvents, readStreams, waitForJob } from './blocking.js';
 import { deduplicationOf } from './deduplication.js';
 import {
   type Dependencies,
@@ -169,6 +177,20 @@ export class BackendReads extends BackendBase {
     const { queue } = this;
     if (id === '$') this.#newest ??= queue.events.lastId;
     return readEvents(queue, this.connection, id === '$' ? (this.#newest ?? id) : id, blockTimeout);
+  }
+
+  /** The events after a place in each of many queues; with `blockTimeout` it waits so long for the first. */
+  async readStreams(
+    places: readonly { readonly queue: string; readonly after: string }[],
+    limit: number,
+    blockTimeout = 0,
+  ): Promise<EntryRaw[][]> {
+    if (!this.connection.up) await this.connection.ready;
+    const { store } = this.shared;
+    const at = places.map(({ queue, after }) => ({ queue: store.queue(`${this.prefix}:${queue}`), after }));
+    const found = await readStreams(at, this.connection, blockTimeout);
+    await store.turn.next();
+    return at.map((_, index) => (found[index] ?? []).slice(0, limit));
   }
 
   async waitForJob(blockTimeout: number): Promise<Marker | null> {

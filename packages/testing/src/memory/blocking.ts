@@ -1,4 +1,4 @@
-import type { StreamReadRaw } from 'bullmq';
+import type { EntryRaw, StreamReadRaw } from 'bullmq';
 import type { Connection } from './connection.js';
 import type { QueueData, Waiter } from './queue-data.js';
 import { canTake, stopWaiting, wakeWorkers } from './wake.js';
@@ -45,6 +45,12 @@ function reply(queue: QueueData, send: () => void): void {
   void queue.directory.turn.next().then(send);
 }
 
+/** A place in the events of a queue. */
+export interface EventPlace {
+  readonly queue: QueueData;
+  readonly after: string;
+}
+
 /** The events newer than `id` as soon as there are any, or null after `timeout` milliseconds; 0 waits on. */
 export async function readEvents(
   queue: QueueData,
@@ -52,19 +58,34 @@ export async function readEvents(
   id: string,
   timeout: number,
 ): Promise<StreamReadRaw> {
+  const [present = []] = await readStreams(
+    [{ queue, after: id }],
+    connection,
+    timeout > 0 ? timeout : Infinity,
+  );
+  return present.length > 0 ? [[`${queue.qualifiedName}:events`, present]] : null;
+}
+
+/** The events after each of the places, as soon as there are any, or none after `timeout` milliseconds. */
+export async function readStreams(
+  places: readonly EventPlace[],
+  connection: Connection,
+  timeout: number,
+): Promise<EntryRaw[][]> {
   connection.assertBlocking();
-  const name = `${queue.qualifiedName}:events`;
-  const present = queue.events.after(id);
-  if (present.length > 0) return [[name, present]];
+  const read = () => places.map(({ queue, after }) => queue.events.after(after));
+  const present = read();
+  const [first] = places;
+  if (first === undefined || timeout <= 0 || present.some(({ length }) => length > 0)) return present;
   return new Promise((resolve) => {
-    const settle = (result: StreamReadRaw) => {
+    const settle = (result: EntryRaw[][]) => {
       unregister();
-      stop();
+      for (const stop of stops) stop();
       stopTimer();
       resolve(result);
     };
-    const stop = queue.events.wait(id, (entries) => settle([[name, entries]]));
-    const unregister = connection.registerWait(() => settle(null));
-    const stopTimer = queue.directory.time.startWait(() => settle(null), timeout > 0 ? timeout : Infinity);
+    const stops = places.map(({ queue, after }) => queue.events.wait(after, () => settle(read())));
+    const unregister = connection.registerWait(() => settle([]));
+    const stopTimer = first.queue.directory.time.startWait(() => settle([]), timeout);
   });
 }
