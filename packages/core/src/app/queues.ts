@@ -38,7 +38,7 @@ export class Queues {
 
   /** Calls `listener` when a task names another one. Returns a function that stops it. */
   onAdded(listener: () => void): () => void {
-    return this.#parts.registry.onQueue(listener);
+    return this.#dependencies.registry.onQueue(listener);
   }
 
   /** And Umbel's own. */
