@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Coalesced } from '../../src/bullmq/primitives/coalesced.js';
+import { Coalesced } from '../../src/store/primitives/coalesced.js';
 
 test('calls of one turn share a command, and each gets its own answer', async () => {
   const commands: (readonly number[])[] = [];

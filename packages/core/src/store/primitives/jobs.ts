@@ -1,6 +1,6 @@
 /** Locks and data of jobs, changed only while they are as somebody has seen them. */
 import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
-import { Coalesced } from '../../bullmq/primitives/coalesced.js';
+import { Coalesced } from './coalesced.js';
 import { runScript, type Script } from './scripts.js';
 
 export interface Primitives {
