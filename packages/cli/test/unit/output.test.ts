@@ -146,8 +146,8 @@ describe('text', () => {
     expect(inCommands("app.jobs.list({ state: 'revoked' }) gives them")).toBe(
       'umbel jobs list --state revoked gives them',
     );
-    expect(inCommands('app.deadLetters.replay runs it once more.')).toBe(
-      'umbel dead replay runs it once more.',
+    expect(inCommands('Run it once more with app.deadLetters.replay.')).toBe(
+      'Run it once more with umbel dead replay.',
     );
     expect(inCommands('nothing to say')).toBe('nothing to say');
   });

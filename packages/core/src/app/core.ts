@@ -46,15 +46,15 @@ import type { WorkerOptions } from '../worker/options.js';
 import type { QueueWorker } from '../worker/worker.js';
 import type { AppOptions, ImplementOptions, RunQuery } from './app.js';
 import { type AppDescription, describeApp } from './describe.js';
-import { findByTag, type Operating, operatingOf, revokeByTag } from './operating.js';
-import { type AppParts, makeParts, type SharedParts } from './wiring.js';
+import { type AppOperations, findByTag, operationsOf, revokeByTag } from './operating.js';
+import { type AppDependencies, makeParts, type SharedDependencies } from './wiring.js';
 import { Workers } from './workers.js';
 
 /** By which apps are known, also those of another copy of this package. */
 export const APP: unique symbol = Symbol.for('umbel.app');
 
 /** What is measured of an app in this process. */
-export interface Measured {
+export interface MetricsInput {
   readonly store: Store;
   readonly clock: Clock;
   /** Those of its tasks and its options, and Umbel's own. */
@@ -65,7 +65,7 @@ export interface Measured {
 }
 
 /** An app at run time: hands what is asked of it to the part that does it. While a test stands in, that is the test's. */
-export class AppCore implements Sender, Operating {
+export class AppCore implements Sender, AppOperations {
   readonly [APP] = true;
   readonly name: string;
   readonly maxMembers: number;
@@ -75,21 +75,21 @@ export class AppCore implements Sender, Operating {
   readonly runs: Runs;
   readonly inspect: Inspect;
   readonly control: Control;
-  readonly #parts: AppParts;
+  readonly #dependencies: AppDependencies;
   readonly #workers: Workers;
   #closing: Promise<void> | undefined;
 
   constructor(
     options: AppOptions,
     runtime: Runtime = systemRuntime,
-    shared: SharedParts = { registry: new Registry(), declarations: new Declarations() },
+    shared: SharedDependencies = { registry: new Registry(), declarations: new Declarations() },
   ) {
-    this.#parts = makeParts(options, runtime, shared);
-    this.#workers = new Workers(this.#parts, () => this.#disconnect());
-    this.name = this.#parts.name;
-    this.maxMembers = this.#parts.maxMembers;
-    const { deadLetters, schedules, jobs, runs, inspect, control } = operatingOf(
-      () => currentFunction(this).#parts,
+    this.#dependencies = makeParts(options, runtime, shared);
+    this.#workers = new Workers(this.#dependencies, () => this.#disconnect());
+    this.name = this.#dependencies.name;
+    this.maxMembers = this.#dependencies.maxMembers;
+    const { deadLetters, schedules, jobs, runs, inspect, control } = operationsOf(
+      () => currentFunction(this).#dependencies,
     );
     this.deadLetters = deadLetters;
     this.schedules = schedules;
@@ -101,7 +101,7 @@ export class AppCore implements Sender, Operating {
 
   /** An app with the same tasks, on a store and a runtime of its own. */
   fork(options: Partial<AppOptions>, runtime: Runtime): AppCore {
-    return new AppCore({ ...this.#parts.options, ...options }, runtime, this.#parts);
+    return new AppCore({ ...this.#dependencies.options, ...options }, runtime, this.#dependencies);
   }
 
   /** Tells a listener of the attempts of all workers of this app in this process; gives a function that stops it. */
@@ -110,8 +110,8 @@ export class AppCore implements Sender, Operating {
   }
 
   /** What metrics are made of. */
-  get measured(): Measured {
-    const { store, runtime, queues, registry } = this.#parts;
+  get measured(): MetricsInput {
+    const { store, runtime, queues, registry } = this.#dependencies;
     return {
       store,
       clock: runtime.clock,
@@ -123,12 +123,12 @@ export class AppCore implements Sender, Operating {
 
   /** Takes queues for those of the app, beside the ones that its options, tasks and routes name. */
   learnQueues(names: Iterable<string>): void {
-    this.#parts.queues.learn(names);
+    this.#dependencies.queues.learn(names);
   }
 
   /** An input or another value of a task's job, with what is `sensitive` masked, as in the logs of its handler. */
   masked(task: string, value: unknown): unknown {
-    const { registry, checks } = this.#parts;
+    const { registry, checks } = this.#dependencies;
     return maskFor(checks.sensitiveOf(registry.get(task) ?? { name: task, options: {} }), [value]).value(
       value,
     );
@@ -136,7 +136,7 @@ export class AppCore implements Sender, Operating {
 
   /** The result of one attempt at a job that no store holds. @throws what the handler throws. */
   async perform(job: ActiveJob): Promise<unknown> {
-    return (await this.#parts.executor()).perform(job);
+    return (await this.#dependencies.executor()).perform(job);
   }
 
   task(definition: Definition & { run: NonNullable<TaskEntry['run']> }): TaskObject {
@@ -153,7 +153,7 @@ export class AppCore implements Sender, Operating {
 
   bind(contract: ContractObject): ContractObject {
     const entry = entryOf(contract);
-    this.#parts.registry.declare(entry);
+    this.#dependencies.registry.declare(entry);
     return new ContractObject(entry, this);
   }
 
@@ -199,12 +199,12 @@ export class AppCore implements Sender, Operating {
     const times = normalizeSchedule(name, options);
     const node = plannedTarget(name, target, this);
     try {
-      this.#parts.checks.checkTreeAtOnce(node);
+      this.#dependencies.checks.checkTreeAtOnce(node);
     } catch (cause) {
       throw refused(name, cause);
     }
-    this.#parts.declarations.add(name, times, storableTarget(name, node));
-    return scheduleHandle(name, () => currentFunction(this).#parts.scheduling);
+    this.#dependencies.declarations.add(name, times, storableTarget(name, node));
+    return scheduleHandle(name, () => currentFunction(this).#dependencies.scheduling);
   }
 
   worker(options: WorkerOptions = {}): AppWorker {
@@ -224,15 +224,15 @@ export class AppCore implements Sender, Operating {
   /** Workers first: their handlers may still send. */
   async #close(): Promise<void> {
     await this.#workers.close();
-    const closed = this.#parts.store.close(); // from here on nothing connects
-    await Promise.all([closed, this.#parts.asking.close()]);
+    const closed = this.#dependencies.store.close(); // from here on nothing connects
+    await Promise.all([closed, this.#dependencies.asking.close()]);
   }
 
   /** Lets the process end, if nothing else keeps it alive; what is asked later connects again. */
   async #disconnect(): Promise<void> {
     if (this.#closing !== undefined) return;
-    await this.#parts.asking.close();
-    await this.#parts.store.disconnect();
+    await this.#dependencies.asking.close();
+    await this.#dependencies.store.disconnect();
   }
 
   send(
@@ -242,7 +242,7 @@ export class AppCore implements Sender, Operating {
     shared?: NormalizedOptions,
   ): Promise<AsyncResult<unknown>> {
     return typeof target === 'object' && target !== null
-      ? currentFunction(this).#parts.sending.send(target, input, options, shared)
+      ? currentFunction(this).#dependencies.sending.send(target, input, options, shared)
       : this.#sendByName(target, input, options);
   }
 
@@ -259,7 +259,7 @@ export class AppCore implements Sender, Operating {
     inputs: Iterable<unknown>,
     options: BulkOptions,
   ): Promise<AsyncResult<unknown>[]> {
-    return currentFunction(this).#parts.sending.sendMany(expression, inputs, options);
+    return currentFunction(this).#dependencies.sending.sendMany(expression, inputs, options);
   }
 
   sendRun(
@@ -268,22 +268,22 @@ export class AppCore implements Sender, Operating {
     options: SendOptions<never>,
     feeds: readonly MemberStream[],
   ): Promise<AsyncResult<unknown>> {
-    return currentFunction(this).#parts.sending.sendRun(root, input, options, feeds);
+    return currentFunction(this).#dependencies.sending.sendRun(root, input, options, feeds);
   }
 
   timeKnown(options: SendOptions<never>): Promise<void> | undefined {
-    return currentFunction(this).#parts.sending.timeKnown(options);
+    return currentFunction(this).#dependencies.sending.timeKnown(options);
   }
 
   normalizeOptions(options: SendOptions<never>): NormalizedOptions {
-    return currentFunction(this).#parts.sending.normalizeOptions(options);
+    return currentFunction(this).#dependencies.sending.normalizeOptions(options);
   }
 
   optionsOf(
     expression: TaskExpression,
     headers?: Readonly<Record<string, string>>,
   ): NormalizedOptions & { queue: string } {
-    return this.#parts.sending.optionsOf(expression, headers);
+    return this.#dependencies.sending.optionsOf(expression, headers);
   }
 
   result(...args: readonly [id: string] | readonly [called: Signed, id: string]): AsyncResult<unknown> {
@@ -292,7 +292,7 @@ export class AppCore implements Sender, Operating {
       throw new InvalidOptionError('called', 'a task, a signature or a composition', called);
     if (typeof id !== 'string' || !isJobId(id)) throw new InvalidOptionError('id', 'the id of a job', id);
     const task = called instanceof TaskObject ? called.name : undefined;
-    const { results, registry, router, queues } = currentFunction(this).#parts;
+    const { results, registry, router, queues } = currentFunction(this).#dependencies;
     const own = task === undefined ? undefined : registry.get(task)?.options.queue;
     const usual = task === undefined ? [] : [router.usualQueue(task, own)];
     return new StoredResult(results, { queues: () => [...new Set([...usual, ...queues.known()])] }, id);
@@ -300,47 +300,47 @@ export class AppCore implements Sender, Operating {
 
   find(query: RunQuery): AsyncGenerator<AsyncResult<unknown>, void> {
     const { tag } = checkOptions(query, FIND, { option: 'query' });
-    return findByTag(currentFunction(this).#parts, tag);
+    return findByTag(currentFunction(this).#dependencies, tag);
   }
 
   async revoke(query: RunQuery & RevokeOptions): Promise<number> {
     const { tag, terminate = false } = checkOptions(query, REVOKE, { option: 'query' });
     checkBoolean('terminate', terminate);
-    return revokeByTag(currentFunction(this).#parts, tag, terminate);
+    return revokeByTag(currentFunction(this).#dependencies, tag, terminate);
   }
 
   queue(name: string): QueueHandle {
-    this.#parts.queues.handle(name);
-    const { store, runtime } = currentFunction(this).#parts;
+    this.#dependencies.queues.handle(name);
+    const { store, runtime } = currentFunction(this).#dependencies;
     return queueHandle(store, name, () => runtime.clock.now());
   }
 
   async repair(): Promise<RepairCounts> {
-    const { store, queues, tags, runtime } = currentFunction(this).#parts;
+    const { store, queues, tags, runtime } = currentFunction(this).#dependencies;
     const counts = await repairAll(store, queues.known());
     await tags.clean(runtime.clock.now());
     return counts;
   }
 
   diagnose(options: DiagnosisOptions = {}): Promise<Diagnosis> {
-    const { store, queues, registry, checks } = currentFunction(this).#parts;
+    const { store, queues, registry, checks } = currentFunction(this).#dependencies;
     return diagnose({ store, registry, checks, queues: queues.known() }, options);
   }
 
   describe(): AppDescription {
-    const { name, storeOptions, registry, router } = currentFunction(this).#parts;
+    const { name, storeOptions, registry, router } = currentFunction(this).#dependencies;
     return describeApp(name, storeOptions, registry, router);
   }
 
   events(query: EventQuery = {}): AsyncIterableIterator<AppEvent> {
-    const { queues, eventReaders } = currentFunction(this).#parts;
+    const { queues, eventReaders } = currentFunction(this).#dependencies;
     for (const queue of Array.isArray(query.queues) ? query.queues : []) queues.check(queue);
     return new Subscription(eventReaders, query);
   }
 
   #addHandled(task: HandledTask): void {
-    this.#parts.registry.add(task);
-    if (this.#parts.registry.size === MANY_TASKS) this.#parts.telling.warn(TOO_MANY_TASKS);
+    this.#dependencies.registry.add(task);
+    if (this.#dependencies.registry.size === MANY_TASKS) this.#dependencies.telling.warn(TOO_MANY_TASKS);
     offerHandler(this.name, task);
   }
 }

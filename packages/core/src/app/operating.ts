@@ -7,7 +7,7 @@ import { revokeJobs, StoredResult } from '../client/result.js';
 import type { WorkerQuery } from '../control/ask.js';
 import { type Control, controlOf } from '../control/control.js';
 import { type Inspect, inspectOf } from '../control/inspect.js';
-import { stateOf } from '../control/worker-record.js';
+import { workerStateOf } from '../control/worker-record.js';
 import { isJobId } from '../job/ids.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { type DeadLetters, deadLetters } from '../ops/dead-letters.js';
@@ -15,11 +15,11 @@ import type { Jobs, Runs } from '../ops/job-query.js';
 import { jobQueries, runQueries } from '../ops/jobs.js';
 import { type Schedules, scheduleHandle } from '../schedule/handle.js';
 import { checkName, checkTags } from '../task/option-checks.js';
-import type { AppParts } from './wiring.js';
+import type { AppDependencies } from './wiring.js';
 
 // What bears a tag: found, and revoked.
 
-type TagParts = Pick<AppParts, 'tags' | 'store' | 'results' | 'runtime'>;
+type TagParts = Pick<AppDependencies, 'tags' | 'store' | 'results' | 'runtime'>;
 
 export async function* findByTag(
   { tags, store, results, runtime }: TagParts,
@@ -49,7 +49,7 @@ export async function revokeByTag(
   return count;
 }
 
-export interface Operating {
+export interface AppOperations {
   readonly deadLetters: DeadLetters;
   readonly schedules: Schedules;
   readonly jobs: Jobs;
@@ -58,10 +58,10 @@ export interface Operating {
   readonly control: Control;
 }
 
-/** @param parts Those of the app that is meant when something is asked: a test's, while it stands in. */
-export function operatingOf(parts: () => AppParts): Operating {
+/** @param dependencies Those of the app that is meant when something is asked: a test's, while it stands in. */
+export function operationsOf(dependencies: () => AppDependencies): AppOperations {
   const queryParts = () => {
-    const { store, tags, runtime, queues } = parts();
+    const { store, tags, runtime, queues } = dependencies();
     return {
       store,
       tags,
@@ -73,24 +73,24 @@ export function operatingOf(parts: () => AppParts): Operating {
   return {
     deadLetters: deadLetters(
       () => {
-        const { store, runtime, checks } = parts();
+        const { store, runtime, checks } = dependencies();
         return {
           store,
           now: () => runtime.clock.now(),
           check: async (task, input) => void (await checks.check(task, input)),
         };
       },
-      () => parts().queues.known(),
+      () => dependencies().queues.known(),
     ),
     schedules: {
-      list: () => parts().scheduling.list(),
-      get: (name) => scheduleHandle(checkName('name', name), () => parts().scheduling),
-      sync: (options) => parts().scheduling.sync(options),
+      list: () => dependencies().scheduling.list(),
+      get: (name) => scheduleHandle(checkName('name', name), () => dependencies().scheduling),
+      sync: (options) => dependencies().scheduling.sync(options),
     },
     jobs: jobQueries(queryParts),
     runs: runQueries(queryParts),
     inspect: inspectOf(() => {
-      const { asking, store, queues } = parts();
+      const { asking, store, queues } = dependencies();
       return {
         asking,
         store,
@@ -99,7 +99,7 @@ export function operatingOf(parts: () => AppParts): Operating {
       };
     }),
     control: controlOf(() => {
-      const { asking, results, queues } = parts();
+      const { asking, results, queues } = dependencies();
       return {
         asking,
         results: async (ids) => {
@@ -107,7 +107,7 @@ export function operatingOf(parts: () => AppParts): Operating {
           const all = await queues.served();
           return ids.map((id) => new StoredResult(results, { queues: () => all }, id));
         },
-        revokeByTag: ({ tag, terminate }) => revokeByTag(parts(), tag, terminate),
+        revokeByTag: ({ tag, terminate }) => revokeByTag(dependencies(), tag, terminate),
         queue: (name) => queues.servedHandle(name),
       };
     }),
@@ -123,7 +123,7 @@ export async function whoIsMissing(
   queue: string,
 ): Promise<string | undefined> {
   const records = await asking.records();
-  const present = records.filter((record) => stateOf(record, asking.now) !== 'missing');
+  const present = records.filter((record) => workerStateOf(record, asking.now) !== 'missing');
   // Every worker serves the queue of compositions.
   const isServed =
     queue === INTERNAL_QUEUE

@@ -8,7 +8,7 @@ import type { Registry } from '../task/definition.js';
 import { checkQueue } from '../task/option-checks.js';
 import type { Router } from '../task/routing.js';
 
-export interface QueueParts {
+export interface AppQueuesDependencies {
   readonly router: Router;
   readonly registry: Registry;
   readonly store: Store;
@@ -17,11 +17,11 @@ export interface QueueParts {
 }
 
 export class Queues {
-  readonly #parts: QueueParts;
+  readonly #dependencies: AppQueuesDependencies;
   readonly #learnt = new Set<string>();
 
-  constructor(parts: QueueParts) {
-    this.#parts = parts;
+  constructor(dependencies: AppQueuesDependencies) {
+    this.#dependencies = dependencies;
   }
 
   /** Takes queues for those of the app, which its code does not name: an app without its code learns them of the store. */
@@ -31,14 +31,14 @@ export class Queues {
 
   /** Those that the app's options, tasks and routes name, or that it has learnt. */
   ofTasks(): string[] {
-    const { router, registry } = this.#parts;
+    const { router, registry } = this.#dependencies;
     const all = router.all(registry.queues());
     return this.#learnt.size === 0 ? all : [...new Set([...all, ...this.#learnt])];
   }
 
   /** Calls `listener` when a task names another one. Returns a function that stops it. */
   onAdded(listener: () => void): () => void {
-    return this.#parts.registry.onQueue(listener);
+    return this.#dependencies.registry.onQueue(listener);
   }
 
   /** And Umbel's own. */
@@ -48,25 +48,25 @@ export class Queues {
 
   /** And those that workers serve, which other programs may have declared. */
   async served(): Promise<string[]> {
-    return [...new Set([...this.known(), ...(await this.#parts.asking.servedQueues())])];
+    return [...new Set([...this.known(), ...(await this.#dependencies.asking.servedQueues())])];
   }
 
   /** Those that a worker serves that is not told which. */
   ofHandlers(): string[] {
-    const { router, registry } = this.#parts;
+    const { router, registry } = this.#dependencies;
     return router.queuesFor(registry.handledTasks().map(({ name, options: { queue } }) => ({ name, queue })));
   }
 
   /** @throws {UnknownQueueError} if there is none of that name. */
   handle(name: string): QueueHandle {
-    const { router, registry, store, now } = this.#parts;
+    const { router, registry, store, now } = this.#dependencies;
     if (!this.known().includes(name)) router.check(name, registry.queues());
     return queueHandle(store, name, now);
   }
 
   /** Also of a queue that only a worker knows. @throws {UnknownQueueError} if no worker does. */
   async servedHandle(name: string): Promise<QueueHandle> {
-    const { store, asking, now } = this.#parts;
+    const { store, asking, now } = this.#dependencies;
     checkQueue('queue', name);
     if (!this.known().includes(name) && (await asking.servedQueues()).includes(name))
       return queueHandle(store, name, now);
@@ -80,7 +80,7 @@ export class Queues {
 
   /** Applies what the app's options say of a queue as a whole. */
   async prepare(name: string): Promise<void> {
-    const { router, store } = this.#parts;
+    const { router, store } = this.#dependencies;
     const { concurrency, rateLimit } = router.settingsOf(name) ?? {};
     if (concurrency !== undefined) await setConcurrency(store, name, concurrency);
     if (rateLimit !== undefined) await setRateLimit(store, name, rateLimit);

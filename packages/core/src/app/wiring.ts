@@ -25,8 +25,8 @@ import { TagIndex } from '../store/tags.js';
 import type { Registry } from '../task/definition.js';
 import { checkName, checkPrefix } from '../task/option-checks.js';
 import { Router } from '../task/routing.js';
+import type { ExecutorDependencies } from '../worker/dependencies.js';
 import type { Executor } from '../worker/executor.js';
-import type { ExecutorParts } from '../worker/parts.js';
 import type { AppOptions } from './app.js';
 import { noteCopy } from './describe.js';
 import { whoIsMissing } from './operating.js';
@@ -75,12 +75,12 @@ const MEBIBYTE = 1_048_576;
 const GROUP_MEMBERS = 10_000;
 
 /** What all copies of an app share: one that stands in for it in a test has the same tasks and schedules. */
-export interface SharedParts {
+export interface SharedDependencies {
   readonly registry: Registry;
   readonly declarations: Declarations;
 }
 
-export interface AppParts extends SharedParts {
+export interface AppDependencies extends SharedDependencies {
   readonly name: string;
   readonly options: AppOptions;
   readonly telling: AppLogger;
@@ -102,7 +102,7 @@ export interface AppParts extends SharedParts {
 }
 
 /** @throws {InvalidOptionError} if an option has a value it cannot have. */
-export function makeParts(options: AppOptions, given: Runtime, shared: SharedParts): AppParts {
+export function makeParts(options: AppOptions, given: Runtime, shared: SharedDependencies): AppDependencies {
   const { connection, prefix, resultTtl = '1d', failureTtl = '7d', sendTimeout = '10s' } = options;
   const {
     logger = defaultLogger,
@@ -174,7 +174,7 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
     warn: telling.warn,
     onError: telling.error,
   };
-  const executorParts: Omit<ExecutorParts, 'runSchedule'> = {
+  const executorParts: Omit<ExecutorDependencies, 'runSchedule'> = {
     ...common,
     app: name,
     sealer,
@@ -217,12 +217,12 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedPar
 }
 
 async function loadExecutor(
-  parts: Omit<ExecutorParts, 'runSchedule'>,
+  dependencies: Omit<ExecutorDependencies, 'runSchedule'>,
   scheduleParts: ScheduleParts,
 ): Promise<Executor> {
   const { Executor } = await import('../worker/executor.js');
   return new Executor({
-    ...parts,
+    ...dependencies,
     runSchedule: (job, envelope) => runSchedule(scheduleParts, job, envelope),
   });
 }

@@ -7,28 +7,28 @@ import { appClosed } from '../store/queue-pool.js';
 import type { ActivityListener } from '../worker/activity.js';
 import type { AppWorker } from '../worker/app-worker.js';
 import type { AppFacts } from '../worker/control-endpoint.js';
+import type { WorkerDependencies } from '../worker/dependencies.js';
 import type { Executor } from '../worker/executor.js';
 import { LazyWorker, NoopWorker } from '../worker/lazy-worker.js';
 import { queuesToServe, type WorkerOptions } from '../worker/options.js';
-import type { WorkerParts } from '../worker/parts.js';
 import { planWorker, type WorkerPlan, type WorkerRole } from '../worker/supervisor/plan.js';
 import type { QueueWorker } from '../worker/worker.js';
-import type { AppParts } from './wiring.js';
+import type { AppDependencies } from './wiring.js';
 
 function defaultName(): string {
   return `${hostname()}.${process.pid}`;
 }
 
 export class Workers {
-  readonly #parts: AppParts;
+  readonly #dependencies: AppDependencies;
   readonly #disconnectApp: () => Promise<void>;
   readonly #listeners = new Set<ActivityListener>();
   readonly #open = new Set<AppWorker>();
   #isClosed = false;
 
   /** @param disconnectApp Closes the connections of the app when its last worker has come to an end of its own. */
-  constructor(parts: AppParts, disconnectApp: () => Promise<void>) {
-    this.#parts = parts;
+  constructor(dependencies: AppDependencies, disconnectApp: () => Promise<void>) {
+    this.#dependencies = dependencies;
     this.#disconnectApp = disconnectApp;
   }
 
@@ -45,14 +45,14 @@ export class Workers {
 
   /** @throws {InvalidOptionError} if an option has a value it cannot have. */
   make(options: WorkerOptions): AppWorker {
-    const isStoreShared = isShared(this.#parts.storeOptions.connection);
+    const isStoreShared = isShared(this.#dependencies.storeOptions.connection);
     const { normalized, role } = planWorker(options, defaultName(), isStoreShared);
     if (role === undefined) return new NoopWorker(normalized.name);
     const worker = new LazyWorker({
-      name: role.kind === 'process' ? role.place.name : normalized.name,
+      name: role.kind === 'process' ? role.identity.name : normalized.name,
       isSupervisor: role.kind === 'supervisor',
-      processIndex: role.kind === 'process' ? role.place.index : undefined,
-      queues: () => queuesToServe(normalized, () => this.#parts.queues.ofHandlers()),
+      processIndex: role.kind === 'process' ? role.identity.index : undefined,
+      queues: () => queuesToServe(normalized, () => this.#dependencies.queues.ofHandlers()),
       load: () => this.#load({ options, normalized, role }, worker),
       onClose: () => this.#open.delete(worker),
     });
@@ -66,7 +66,7 @@ export class Workers {
   async ownMaker(): Promise<(options: WorkerOptions) => QueueWorker> {
     const [{ QueueWorker }, executor] = await Promise.all([
       import('../worker/worker.js'),
-      this.#parts.executor(),
+      this.#dependencies.executor(),
     ]);
     return (options) => {
       if (this.#isClosed) throw appClosed();
@@ -86,7 +86,7 @@ export class Workers {
     }
     const [{ createWorker }, executor] = await Promise.all([
       import('../worker/supervisor/supervisor.js'),
-      this.#parts.executor(),
+      this.#dependencies.executor(),
     ]);
     return createWorker(
       plan,
@@ -100,8 +100,9 @@ export class Workers {
     await Promise.all([...this.#open].map((worker) => worker.close()));
   }
 
-  #workerParts(executor: Executor, onClose: () => void): WorkerParts {
-    const { storeOptions, store, runtime, registry, queues, router, scheduling, tags, telling } = this.#parts;
+  #workerParts(executor: Executor, onClose: () => void): WorkerDependencies {
+    const { storeOptions, store, runtime, registry, queues, router, scheduling, tags, telling } =
+      this.#dependencies;
     return {
       store: storeOptions,
       jobs: store,
@@ -143,7 +144,7 @@ export class Workers {
 
   /** What is told of the app to who asks. */
   #facts(): AppFacts {
-    const { name, storeOptions, registry, router } = this.#parts;
+    const { name, storeOptions, registry, router } = this.#dependencies;
     const { connection, prefix, sealer, timeoutMs, keptMs } = storeOptions;
     return {
       app: name,

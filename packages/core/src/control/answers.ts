@@ -3,7 +3,7 @@ import type { AttemptOutcome } from '../job/job.js';
 import type { ConnectionFacts } from '../store/connection.js';
 import type { RepairCounts } from '../store/repair.js';
 import type { JsonSchema, RegisteredTask } from './inspect.js';
-import { countOf, type Fields, fieldsOf, listOf, ratioOf, textOf, timeOf } from './messages.js';
+import { countOf, type Fields, listOf, ratioOf, recordFields, textOf, timeOf } from './messages.js';
 import { readQueues, type ServedQueue } from './worker-record.js';
 
 /** What a worker has done, and how it fares. */
@@ -80,7 +80,7 @@ export function writtenAttempts(active: readonly ActiveAttempt[]): Written<Activ
 export function readAttempts(value: unknown): readonly ActiveAttempt[] | undefined {
   if (!Array.isArray(value)) return undefined;
   return value.slice(0, MAX_ACTIVE).flatMap((item: unknown) => {
-    const { id, task, queue, runId, attempt, startedAt } = fieldsOf(item);
+    const { id, task, queue, runId, attempt, startedAt } = recordFields(item);
     const time = timeOf(startedAt);
     const run = textOf(runId);
     if (time === undefined) return [];
@@ -98,11 +98,11 @@ export function readAttempts(value: unknown): readonly ActiveAttempt[] | undefin
 }
 
 export function readStats(value: unknown): WorkerStats | undefined {
-  const fields = fieldsOf(value);
+  const fields = recordFields(value);
   const startedAt = timeOf(fields.startedAt);
   if (startedAt === undefined) return undefined;
-  const counts = fieldsOf(fields.counts);
-  const repairs = fieldsOf(fields.repairs);
+  const counts = recordFields(fields.counts);
+  const repairs = recordFields(fields.repairs);
   return {
     host: textOf(fields.host) ?? '',
     pid: countOf(fields.pid) ?? 0,
@@ -123,7 +123,7 @@ export function readStats(value: unknown): WorkerStats | undefined {
 export function readTasks(value: unknown): readonly RegisteredTask[] | undefined {
   if (!Array.isArray(value)) return undefined;
   return value.slice(0, MAX_TASKS).map((item: unknown) => {
-    const fields = fieldsOf(item);
+    const fields = recordFields(item);
     return {
       name: textOf(fields.name) ?? '',
       queue: textOf(fields.queue) ?? '',
@@ -141,10 +141,10 @@ export function readTasks(value: unknown): readonly RegisteredTask[] | undefined
 }
 
 export function readConf(value: unknown): WorkerConf | undefined {
-  const fields = fieldsOf(value);
+  const fields = recordFields(value);
   const [app, prefix] = [textOf(fields.app), textOf(fields.prefix)];
   if (app === undefined || prefix === undefined) return undefined;
-  const connection = fieldsOf(fields.connection);
+  const connection = recordFields(fields.connection);
   const limit = (key: string) => countOf(fields[key]) ?? null;
   return {
     app,
@@ -174,11 +174,11 @@ export function readConf(value: unknown): WorkerConf | undefined {
 }
 
 export function readControlResult(value: unknown): ControlResult {
-  return { queues: readQueues(fieldsOf(value).queues) };
+  return { queues: readQueues(recordFields(value).queues) };
 }
 
 export function readShuttingDown(value: unknown): ShuttingDown {
-  return { active: countOf(fieldsOf(value).active) ?? 0 };
+  return { active: countOf(recordFields(value).active) ?? 0 };
 }
 
 function numbers<const Key extends string>(fields: Fields, keys: readonly Key[]): Record<Key, number> {
@@ -190,7 +190,7 @@ function texts(value: unknown): string[] {
 }
 
 function schemaOf(value: unknown): JsonSchema | null {
-  return fieldsOf(value) === value ? fieldsOf(value) : null;
+  return recordFields(value) === value ? recordFields(value) : null;
 }
 
 /** An attempt that runs. */

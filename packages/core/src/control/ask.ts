@@ -13,16 +13,23 @@ import type { Store } from '../store/store.js';
 import { isName } from '../task/option-checks.js';
 import {
   type Fields,
-  fieldsOf,
   isWorkerId,
   MAX_WAIT_MS,
   type OrderKind,
   parsed,
   Replies,
+  recordFields,
   storedOrder,
   textOf,
 } from './messages.js';
-import { isTold, labelsOf, named, sortRecords, stateOf, type WorkerRecord } from './worker-record.js';
+import {
+  isTold,
+  named,
+  sortRecords,
+  type WorkerRecord,
+  workerLabels,
+  workerStateOf,
+} from './worker-record.js';
 
 export interface AskOptions {
   /** The workers that are meant, by name or by the id of a process. Default: all. */
@@ -113,7 +120,7 @@ export class WorkerQuery {
     const { meant, unknown } = workers === undefined ? { meant: known, unknown: [] } : named(known, workers);
     // One that is missing is waited for only where it is named.
     const expected = meant.filter(
-      (record) => workers !== undefined || stateOf(record, this.now) !== 'missing',
+      (record) => workers !== undefined || workerStateOf(record, this.now) !== 'missing',
     );
     const to = workers === undefined ? undefined : new Set(meant.map(({ id }) => id));
     const received =
@@ -123,7 +130,7 @@ export class WorkerQuery {
     const isComplete = meant.length === received.size && meant.every(({ id }) => received.has(id));
     // Some may have come or gone meanwhile.
     const now = isComplete ? known : await this.records();
-    const labels = labelsOf([...known, ...now.filter(({ id }) => !known.some((one) => one.id === id))]);
+    const labels = workerLabels([...known, ...now.filter(({ id }) => !known.some((one) => one.id === id))]);
     const silent = meant.filter(({ id }) => !received.has(id) && now.some((one) => one.id === id));
     return {
       ...sorted(received, labels, read),
@@ -153,7 +160,7 @@ export class WorkerQuery {
     const stop = await this.#replies
       .expect(id, ({ from, answer }) => {
         if (!isWorkerId(from) || received.has(from) || received.size >= limit) return;
-        const fields = fieldsOf(parsed(answer, 2 * MAX_ANSWER_BYTES));
+        const fields = recordFields(parsed(answer, 2 * MAX_ANSWER_BYTES));
         received.set(from, { answer: fields, afterMs: performance.now() - askedAt });
         expected.delete(from);
         if (expected.size === 0) finish();

@@ -60,7 +60,7 @@ export interface Control {
   ): Promise<Answers<ShuttingDown>>;
 }
 
-export interface ControlParts {
+export interface ControlDependencies {
   readonly asking: WorkerQuery;
   /** Handles of jobs of any of the app's queues, and of those that its workers serve. @throws {InvalidOptionError} */
   readonly results: (ids: readonly string[]) => Promise<readonly AsyncResult<unknown>[]>;
@@ -73,10 +73,10 @@ const MAX_IDS = 100_000;
 /** Handles that are revoked at a time. */
 const AT_ONCE = 50;
 
-/** @param parts Those of the app that is meant when something is told: a test's, while it stands in. */
-export function controlOf(parts: () => ControlParts): Control {
+/** @param dependencies Those of the app that is meant when something is told: a test's, while it stands in. */
+export function controlOf(dependencies: () => ControlDependencies): Control {
   const revoke = async (id: string | readonly string[], terminate: boolean): Promise<number> => {
-    const handles = await parts().results(idList(id));
+    const handles = await dependencies().results(idList(id));
     let count = 0;
     const errors: unknown[] = [];
     for (let at = 0; at < handles.length; at += AT_ONCE) {
@@ -91,27 +91,29 @@ export function controlOf(parts: () => ControlParts): Control {
   };
   return {
     revoke: async (id, options = {}) => revoke(id, isTerminating(options)),
-    revokeByTag: async (tag, options = {}) => parts().revokeByTag({ tag, terminate: isTerminating(options) }),
+    revokeByTag: async (tag, options = {}) =>
+      dependencies().revokeByTag({ tag, terminate: isTerminating(options) }),
     terminate: (id) => revoke(id, true),
-    rateLimit: async (queue, rate) => (await parts().queue(queue)).setRateLimit(rate),
-    limitConcurrency: async (queue, concurrency) => (await parts().queue(queue)).setConcurrency(concurrency),
-    pause: async (queue) => (await parts().queue(queue)).pause(),
-    resume: async (queue) => (await parts().queue(queue)).resume(),
+    rateLimit: async (queue, rate) => (await dependencies().queue(queue)).setRateLimit(rate),
+    limitConcurrency: async (queue, concurrency) =>
+      (await dependencies().queue(queue)).setConcurrency(concurrency),
+    pause: async (queue) => (await dependencies().queue(queue)).pause(),
+    resume: async (queue) => (await dependencies().queue(queue)).resume(),
     async setConcurrency(concurrency, given = {}) {
       const { queue, ...options } = checkOptions(given, { ...ASK_OPTIONS, queue: true });
       concurrencyBounds('concurrency', concurrency);
       if (queue !== undefined) checkQueue('queue', queue);
-      return parts().asking.ask('set-concurrency', { concurrency, queue }, readControlResult, options);
+      return dependencies().asking.ask('set-concurrency', { concurrency, queue }, readControlResult, options);
     },
     async addQueue(queue, given = {}) {
       const { concurrency, ...options } = checkOptions(given, { ...ASK_OPTIONS, concurrency: true });
       checkQueue('queue', queue);
       if (concurrency !== undefined) concurrencyBounds('concurrency', concurrency);
-      return parts().asking.ask('add-queue', { queue, concurrency }, readControlResult, options);
+      return dependencies().asking.ask('add-queue', { queue, concurrency }, readControlResult, options);
     },
     async cancelQueue(queue, options) {
       checkQueue('queue', queue);
-      return parts().asking.ask('cancel-queue', { queue }, readControlResult, options);
+      return dependencies().asking.ask('cancel-queue', { queue }, readControlResult, options);
     },
     async shutdown(given = {}) {
       const { jobsTimeout, ...options } = checkOptions(given, { ...ASK_OPTIONS, jobsTimeout: true });
@@ -119,7 +121,7 @@ export function controlOf(parts: () => ControlParts): Control {
         jobsTimeout === undefined
           ? undefined
           : checkInteger('jobsTimeout', durationMs(jobsTimeout, 'jobsTimeout'), 0, LONGEST_MS);
-      return parts().asking.ask('shutdown', { jobsTimeoutMs }, readShuttingDown, options);
+      return dependencies().asking.ask('shutdown', { jobsTimeoutMs }, readShuttingDown, options);
     },
   };
 }

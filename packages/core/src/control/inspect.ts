@@ -27,7 +27,7 @@ import {
   type WorkerStats,
 } from './answers.js';
 import type { Answers, AskOptions, WorkerQuery } from './ask.js';
-import { stateOf, type WorkerInfo, type WorkerRecord, workersOf } from './worker-record.js';
+import { type WorkerInfo, type WorkerRecord, workerStateOf, workersOf } from './worker-record.js';
 
 /** That a worker is there. */
 export interface Pong {
@@ -130,7 +130,7 @@ export interface Inspect {
   conf(options?: AskOptions): Promise<Answers<WorkerConf>>;
 }
 
-export interface InspectParts {
+export interface InspectDependencies {
   readonly asking: WorkerQuery;
   readonly store: Store;
   /** The queues of the app, and those that its workers serve. */
@@ -142,37 +142,38 @@ export interface InspectParts {
 const JOBS_QUERY: OptionNames<JobsQuery> = { queue: true, limit: true };
 const LIMIT = { usual: 100, most: 1000 };
 
-/** @param parts Those of the app that is meant when something is asked: a test's, while it stands in. */
-export function inspectOf(parts: () => InspectParts): Inspect {
+/** @param dependencies Those of the app that is meant when something is asked: a test's, while it stands in. */
+export function inspectOf(dependencies: () => InspectDependencies): Inspect {
   return {
     async workers() {
-      const { asking } = parts();
+      const { asking } = dependencies();
       return workersOf(await asking.records(), asking.now);
     },
     async queues() {
-      const { asking, store, queues } = parts();
+      const { asking, store, queues } = dependencies();
       const [records, names] = await Promise.all([asking.records(), queues()]);
       return Promise.all([...names].sort().map((name) => queueInfo(store, name, records, asking.now)));
     },
-    apps: () => appsIn(parts().store),
+    apps: () => appsIn(dependencies().store),
     async scheduled(query) {
-      const { store } = parts();
-      const { queues, limit } = await jobsQuery(parts(), query);
+      const { store } = dependencies();
+      const { queues, limit } = await jobsQuery(dependencies(), query);
       const jobs = await Promise.all(queues.map((queue) => delayedJobs(store, queue, limit)));
       const sorted = jobs.flat().sort((a, b) => a.dueAt - b.dueAt);
       return sorted.slice(0, limit).map((job) => ({ ...shown(job), dueAt: new Date(job.dueAt) }));
     },
     async reserved(query) {
-      const { store } = parts();
-      const { queues, limit } = await jobsQuery(parts(), query);
+      const { store } = dependencies();
+      const { queues, limit } = await jobsQuery(dependencies(), query);
       const jobs = await Promise.all(queues.map((queue) => nextJobs(store, queue, limit)));
       return jobs.flat().map(shown);
     },
-    ping: (options) => parts().asking.ask('ping', {}, (_, afterMs) => ({ roundTripMs: afterMs }), options),
-    active: (options) => parts().asking.ask('active', {}, readAttempts, options),
-    stats: (options) => parts().asking.ask('stats', {}, readStats, options),
-    registered: (options) => parts().asking.ask('registered', {}, readTasks, options),
-    conf: (options) => parts().asking.ask('conf', {}, readConf, options),
+    ping: (options) =>
+      dependencies().asking.ask('ping', {}, (_, afterMs) => ({ roundTripMs: afterMs }), options),
+    active: (options) => dependencies().asking.ask('active', {}, readAttempts, options),
+    stats: (options) => dependencies().asking.ask('stats', {}, readStats, options),
+    registered: (options) => dependencies().asking.ask('registered', {}, readTasks, options),
+    conf: (options) => dependencies().asking.ask('conf', {}, readConf, options),
   };
 }
 
@@ -189,7 +190,7 @@ async function queueInfo(
     rateLimitTtlOf(store, name),
   ]);
   const serving = records.filter(
-    (record) => Object.hasOwn(record.queues, name) && stateOf(record, now) !== 'missing',
+    (record) => Object.hasOwn(record.queues, name) && workerStateOf(record, now) !== 'missing',
   );
   return {
     name,
@@ -213,7 +214,7 @@ function lostJobs(
 ): LostJobs | null {
   const served = records.flatMap((record) => {
     const own = Object.hasOwn(record.queues, queue) ? record.queues[queue] : undefined;
-    return own === undefined ? [] : [{ record, active: own.active, state: stateOf(record, now) }];
+    return own === undefined ? [] : [{ record, active: own.active, state: workerStateOf(record, now) }];
   });
   const present = served.filter(({ state }) => state !== 'missing');
   const missing = served.filter((each) => each.state === 'missing' && each.active > 0);
@@ -235,7 +236,7 @@ function lostJobs(
 }
 
 async function jobsQuery(
-  { queues, checkQueue }: InspectParts,
+  { queues, checkQueue }: InspectDependencies,
   query: JobsQuery = {},
 ): Promise<{ queues: readonly string[]; limit: number }> {
   const { queue, limit = LIMIT.usual } = checkOptions(query, JOBS_QUERY, { option: 'query' });

@@ -23,7 +23,7 @@ export function parsed(text: string | undefined, maxBytes: number): unknown {
   }
 }
 
-export function fieldsOf(value: unknown): Fields {
+export function recordFields(value: unknown): Fields {
   return isPlainObject(value) ? value : {};
 }
 
@@ -97,18 +97,18 @@ export function readOrder(fields: EventFields): Order | string {
   const id = fields.get('id') ?? '';
   if (!isWorkerId(id)) return 'it has no id';
   const kind = [...QUESTIONS, ...ORDERS].find((known) => known === fields.get('kind'));
-  if (kind === undefined) return 'there is no such order in this version';
+  if (kind === undefined) return 'this version does not know its kind';
   const until = Number(fields.get('until'));
   if (!Number.isFinite(until)) return 'it has no end';
   const args = parsed(fields.get('args'), MAX_ARGS_BYTES);
-  if (fieldsOf(args) !== args) return 'its arguments cannot be read';
+  if (recordFields(args) !== args) return 'its arguments cannot be read';
   const recipients = parsed(fields.get('to'), MAX_TO_BYTES);
   if (fields.has('to') && !Array.isArray(recipients)) return 'whom it is for cannot be read';
   return {
     id,
     kind,
     to: Array.isArray(recipients) ? new Set(recipients.map(String)) : undefined,
-    args: fieldsOf(args),
+    args: recordFields(args),
     until,
   };
 }

@@ -1,5 +1,5 @@
 /** What a worker tells of itself, every few seconds, and what is made of it by those who look. */
-import { countOf, fieldsOf, isWorkerId, parsed, ratioOf, textOf, timeOf } from './messages.js';
+import { countOf, isWorkerId, parsed, ratioOf, recordFields, textOf, timeOf } from './messages.js';
 
 /** A queue that a worker serves. */
 export interface ServedQueue {
@@ -87,7 +87,7 @@ const DAY_MS = 86_400_000;
 
 /** What is stored of a worker; undefined if it cannot be read. */
 export function readRecord(id: string, text: string): WorkerRecord | undefined {
-  const fields = fieldsOf(parsed(text, MAX_RECORD_BYTES));
+  const fields = recordFields(parsed(text, MAX_RECORD_BYTES));
   const [name, host, version] = [textOf(fields.name), textOf(fields.host), textOf(fields.version, 50)];
   const [pid, heartbeatMs] = [countOf(fields.pid), countOf(fields.heartbeatMs)];
   const [startedAt, seenAt] = [timeOf(fields.startedAt), timeOf(fields.seenAt)];
@@ -114,8 +114,8 @@ export function readRecord(id: string, text: string): WorkerRecord | undefined {
 }
 
 export function readQueues(value: unknown): Record<string, ServedQueue> {
-  const entries = Object.entries(fieldsOf(value)).map(([queue, served]) => {
-    const { concurrency, active } = fieldsOf(served);
+  const entries = Object.entries(recordFields(value)).map(([queue, served]) => {
+    const { concurrency, active } = recordFields(served);
     return [
       textOf(queue, 100) ?? '',
       { concurrency: countOf(concurrency) ?? 0, active: countOf(active) ?? 0 },
@@ -140,14 +140,14 @@ export function sortRecords(
   return { records: records.sort(byName), outdated };
 }
 
-export function stateOf({ isClosing, seenAt, heartbeatMs }: WorkerRecord, now: number): WorkerState {
+export function workerStateOf({ isClosing, seenAt, heartbeatMs }: WorkerRecord, now: number): WorkerState {
   if (now - seenAt > MISSED * heartbeatMs) return 'missing';
   return isClosing ? 'closing' : 'online';
 }
 
 /** Whether a worker is still told of: one that is missing is for an hour. */
 export function isTold(record: WorkerRecord, now: number): boolean {
-  return stateOf(record, now) !== 'missing' || now - record.seenAt <= MISSING_FOR_MS;
+  return workerStateOf(record, now) !== 'missing' || now - record.seenAt <= MISSING_FOR_MS;
 }
 
 /** Workers by name. */
@@ -185,7 +185,7 @@ function processOf(record: WorkerRecord, now: number): WorkerProcess {
   return {
     id,
     ...(process !== undefined && { process }),
-    state: stateOf(record, now),
+    state: workerStateOf(record, now),
     host,
     pid,
     version,
@@ -208,7 +208,7 @@ function totalOf(queues: readonly ServedQueue[]): ServedQueue {
  * What each process is called where there is an answer of each: the name of its worker; where several processes have
  * that name, `name#0` by their number, else `name#1f3a09bc` by the beginning of their id.
  */
-export function labelsOf(records: readonly WorkerRecord[]): ReadonlyMap<string, string> {
+export function workerLabels(records: readonly WorkerRecord[]): ReadonlyMap<string, string> {
   const uses = new Map<string, number>();
   const count = (key: string) => uses.set(key, (uses.get(key) ?? 0) + 1);
   for (const { name, process } of records) {
@@ -229,7 +229,7 @@ export function named(
   records: readonly WorkerRecord[],
   workers: readonly string[],
 ): { readonly meant: readonly WorkerRecord[]; readonly unknown: readonly string[] } {
-  const labels = labelsOf(records);
+  const labels = workerLabels(records);
   const means = (worker: string, { id, name }: WorkerRecord) =>
     worker === id || worker === name || worker === labels.get(id);
   return {

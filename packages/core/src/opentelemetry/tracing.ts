@@ -135,7 +135,7 @@ class Spans implements Tracing {
     const options = { kind: SpanKind.CONSUMER, attributes: attemptAttributes(task) };
     const span = this.tracer.startSpan(`process ${task.name}`, options, sender);
     const isRecorded = span.isRecording();
-    if (isRecorded) attempt.leave(traceparentOf(span.spanContext()));
+    if (isRecorded) attempt.setTrace(traceparentOf(span.spanContext()));
     // While the handler runs, which so does not wait for it.
     const linking = isRecorded ? this.#link(span, attempt) : undefined;
     try {
@@ -166,7 +166,7 @@ class Spans implements Tracing {
 
   async #link(span: Span, attempt: TracedAttempt): Promise<void> {
     try {
-      const { traces, count } = await attempt.taken();
+      const { traces, count } = await attempt.readLinks();
       if (count === 0) return;
       span.addLinks(traces.map((trace) => ({ context: spanContextOf(trace) })));
       span.setAttribute(ATTRIBUTE.links, count);

@@ -2,7 +2,7 @@
 
 import { performance as nodePerformance } from 'node:perf_hooks';
 import type { Gauge } from 'prom-client';
-import type { Measured } from '../app/core.js';
+import type { MetricsInput } from '../app/core.js';
 import { clearTimeout, performance, setTimeout } from '../base/real-timers.js';
 import { type QueueSample, sampleQueue } from '../store/queues.js';
 import type { RepairCounts } from '../store/repair.js';
@@ -14,7 +14,7 @@ const KEPT_MS = 1000;
 /** Prometheus gives up a scrape after 10 s, by default. */
 const LONGEST_MS = 2000;
 
-export function queueMetrics(making: Making, measured: Measured): QueueReader {
+export function queueMetrics(making: Making, measured: MetricsInput): QueueReader {
   const reader = new QueueReader(measured);
   /** A gauge of what each queue gives; of those that could be read. */
   const each = <Label extends string>(
@@ -55,13 +55,13 @@ export function queueMetrics(making: Making, measured: Measured): QueueReader {
 
 /** Reads all queues at most once a second. */
 class QueueReader {
-  readonly #measured: Measured;
+  readonly #measured: MetricsInput;
   #samples: Promise<readonly QueueSample[] | undefined> | undefined;
   #readAt = Number.NEGATIVE_INFINITY;
   #isReading = false;
   #isStopped = false;
 
-  constructor(measured: Measured) {
+  constructor(measured: MetricsInput) {
     this.#measured = measured;
   }
 

@@ -1,3 +1,8 @@
+/**
+ * Records the attempts of one worker: the running ones and the number of ended ones. Also closes a worker that reaches
+ * `maxJobs` or `maxMemory`. Internal jobs do not count as attempts.
+ */
+
 import { type Link, LinkedItems } from '../base/linked-list.js';
 import { isPlainObject } from '../base/text.js';
 import type { Clock } from '../base/time.js';
@@ -5,8 +10,6 @@ import type { ActiveAttempt, AttemptCounts, AttemptEnd } from '../control/answer
 import type { ActiveJob, AttemptOutcome } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { inMegabytes } from './options.js';
-
-/** What a worker has under way, and what it has done since it was started. */
 
 export const NO_ATTEMPTS: AttemptCounts = {
   completed: 0,
@@ -17,45 +20,44 @@ export const NO_ATTEMPTS: AttemptCounts = {
   lost: 0,
 };
 
-/** Is told of every attempt at a job of a task, as it begins and ends. */
+/** Called for every attempt at a job of a task, when it begins and ends. */
 export interface ActivityListener {
   started?(attempt: ActiveAttempt, job: ActiveJob): void;
   ended?(attempt: ActiveAttempt, end: EndedAttempt): void;
-  /** A line that a handler has logged, with what is sensitive masked. */
+  /** Called with a log line of a handler, with sensitive values masked. */
   logged?(job: ActiveJob, level: LogLevel, line: string): void;
-  /** What a handler has given, checked, with what is sensitive masked. */
+  /** Called with the checked result of a handler, with sensitive values masked. */
   gave?(job: ActiveJob, result: unknown): void;
 }
 
-/** Of a line that a handler logs. */
+/** Level of a log line of a handler. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export interface EndedAttempt {
   readonly end: AttemptEnd;
   readonly durationMs: number;
-  /** The name of its error, of one that was retried or has failed. */
+  /** Name of the error, for a retried or failed attempt. */
   readonly error?: string;
-  /** It has failed because a job did that it waited for; its handler did not run. */
+  /** True if an earlier step failed, so the handler did not run. */
   readonly isUpstream?: true;
-  /** Its message, with what is sensitive masked. */
+  /** Message of the error, with sensitive values masked. */
   readonly message?: string;
 }
 
-/** Notes the attempts of one worker. Jobs that Umbel adds between tasks are none. */
 export class Activity {
   readonly counts: Record<AttemptEnd, number> = { ...NO_ATTEMPTS };
   readonly #clock: Clock;
   readonly #listeners: ReadonlySet<ActivityListener>;
-  readonly #own = new Set<ActivityListener>();
+  readonly #ownListeners = new Set<ActivityListener>();
   readonly #active = new LinkedItems<ActiveAttempt>();
 
-  /** @param listeners Those of the app, which may come and go. */
+  /** @param listeners Listeners of the app; the set may change. */
   constructor(clock: Clock, listeners: ReadonlySet<ActivityListener>) {
     this.#clock = clock;
     this.#listeners = listeners;
   }
 
-  /** Those that run, the one that began first in front. */
+  /** The running attempts, oldest first. */
   get active(): ActiveAttempt[] {
     return [...this.#active];
   }
@@ -66,56 +68,56 @@ export class Activity {
     return count;
   }
 
-  /** Tells one more listener; gives a function that stops it. */
+  /** Adds a listener for this worker; returns a function that removes it. */
   listen(listener: ActivityListener): () => void {
-    this.#own.add(listener);
-    return () => this.#own.delete(listener);
+    this.#ownListeners.add(listener);
+    return () => this.#ownListeners.delete(listener);
   }
 
-  /** Notes that an attempt begins; undefined for a job that is none. */
+  /** Records the start of an attempt. Returns undefined for an internal job. */
   begin(job: ActiveJob): Link<ActiveAttempt> | undefined {
     if (job.queue === INTERNAL_QUEUE) return undefined;
     const attempt = activeAttempt(job, this.#clock.now());
     for (const listener of this.#listeners) listener.started?.(attempt, job);
-    for (const listener of this.#own) listener.started?.(attempt, job);
+    for (const listener of this.#ownListeners) listener.started?.(attempt, job);
     return this.#active.add(attempt);
   }
 
   logged(job: ActiveJob, level: LogLevel, line: string): void {
     for (const listener of this.#listeners) listener.logged?.(job, level, line);
-    for (const listener of this.#own) listener.logged?.(job, level, line);
+    for (const listener of this.#ownListeners) listener.logged?.(job, level, line);
   }
 
-  /** @param result Asked for only if somebody listens. */
+  /** @param result Called only if there is a listener. */
   gave(job: ActiveJob, result: () => unknown): void {
-    if (this.#listeners.size + this.#own.size === 0) return;
-    for (const listener of [...this.#listeners, ...this.#own])
+    if (this.#listeners.size + this.#ownListeners.size === 0) return;
+    for (const listener of [...this.#listeners, ...this.#ownListeners])
       if (listener.gave !== undefined) listener.gave(job, result());
   }
 
-  /** Notes how one that has begun ended; without an outcome where that could not be told. */
-  end(begun: Link<ActiveAttempt>, outcome: AttemptOutcome | undefined): void {
-    const { item: attempt } = begun;
-    this.#active.remove(begun);
+  /** Records the end of an attempt. Without an outcome, which an error in Umbel prevented, it counts as failed. */
+  end(link: Link<ActiveAttempt>, outcome: AttemptOutcome | undefined): void {
+    const { item: attempt } = link;
+    this.#active.remove(link);
     const end: AttemptEnd =
       outcome === undefined ? 'failed' : outcome.kind === 'retry' ? 'retried' : outcome.kind;
     this.counts[end] += 1;
-    if (this.#listeners.size + this.#own.size === 0) return;
+    if (this.#listeners.size + this.#ownListeners.size === 0) return;
     const ended = endedAttempt(end, outcome, this.#clock.now() - attempt.startedAt.getTime());
     for (const listener of this.#listeners) listener.ended?.(attempt, ended);
-    for (const listener of this.#own) listener.ended?.(attempt, ended);
+    for (const listener of this.#ownListeners) listener.ended?.(attempt, ended);
   }
 }
 
 function activeAttempt(job: ActiveJob, startedAt: number): ActiveAttempt {
   const { id, name: task, queue, attempt, data } = job;
   const facts = isPlainObject(data) ? data : NO_DATA;
-  const begun: Writable<ActiveAttempt> = { id, task, queue, attempt, startedAt: new Date(startedAt) };
-  if (typeof facts.run === 'string' && facts.alone !== true) begun.runId = facts.run;
+  const active: Writable<ActiveAttempt> = { id, task, queue, attempt, startedAt: new Date(startedAt) };
+  if (typeof facts.run === 'string' && facts.alone !== true) active.runId = facts.run;
   const waitsForNone = facts !== NO_DATA && facts.after === undefined;
   if (attempt === 1 && job.starts === 1 && waitsForNone)
-    begun.waitedMs = Math.max(0, startedAt - job.enqueuedAt - job.delayMs);
-  return begun;
+    active.waitedMs = Math.max(0, startedAt - job.enqueuedAt - job.delayMs);
+  return active;
 }
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
@@ -137,33 +139,31 @@ function endedAttempt(
   };
 }
 
-// Ends a worker that has done enough, or takes too much memory.
-
-/** Memory is looked at also while nothing ends. */
-const LOOK_MS = 5000;
+/** Interval of memory checks, also while no attempt ends. */
+const CHECK_MS = 5000;
 
 export interface LimitOptions {
   readonly maxJobs: number | undefined;
   readonly maxMemoryBytes: number | undefined;
-  /** Called once, with what was reached. */
+  /** Called once, with the limit that was reached. */
   readonly onReached: (reason: 'max-jobs' | 'max-memory', words: string) => void;
   readonly residentBytes?: () => number;
 }
 
-/** Watches from now on; gives a function that stops it. */
+/** Checks the limits after each attempt and every 5 s; returns a function that stops it. */
 export function watchLimits(activity: Activity, options: LimitOptions): () => void {
   const { maxJobs, maxMemoryBytes, residentBytes = process.memoryUsage.rss } = options;
   if (maxJobs === undefined && maxMemoryBytes === undefined) return () => {};
   let jobs = 0;
   const stop = () => {
     clearInterval(timer);
-    forget();
+    removeListener();
   };
   const reached = (reason: 'max-jobs' | 'max-memory', words: string) => {
     stop();
     options.onReached(reason, words);
   };
-  const look = () => {
+  const check = () => {
     if (maxJobs !== undefined && jobs >= maxJobs) return reached('max-jobs', `it has run ${jobs} attempts`);
     if (maxMemoryBytes === undefined) return;
     const bytes = residentBytes();
@@ -174,13 +174,13 @@ export function watchLimits(activity: Activity, options: LimitOptions): () => vo
       );
     }
   };
-  const forget = activity.listen({
+  const removeListener = activity.listen({
     ended() {
       jobs += 1;
-      look();
+      check();
     },
   });
-  const timer = setInterval(look, LOOK_MS);
+  const timer = setInterval(check, CHECK_MS);
   timer.unref();
   return stop;
 }

@@ -1,4 +1,7 @@
-/** A worker, as its program has it in hand. */
+/**
+ * The public interface of a worker, and the signal handling and messages that every kind of worker shares.
+ * It loads no worker code, because programs that only send import it too.
+ */
 
 import { ClosedError } from '../base/errors.js';
 import { checkBoolean, checkOptions, type OptionNames } from '../base/option-checks.js';
@@ -9,9 +12,9 @@ import type { Concurrency } from '../task/option-checks.js';
 import type { WorkerHealth } from './health.js';
 
 export interface CloseOptions {
-  /** Does not wait for running jobs: they are given back to their queues, uncharged, to run again elsewhere. */
+  /** Does not wait for running jobs: they return to their queues without using up an attempt, and run elsewhere. */
   force?: boolean | undefined;
-  /** Longest wait for running jobs, which are given back then. Default: no limit. */
+  /** Longest wait for running jobs, which then return to their queues. Default: no limit. */
   timeout?: Duration | undefined;
 }
 
@@ -25,116 +28,117 @@ export function checkClose(options: CloseOptions): CloseOptions {
 }
 
 /**
- * Why a worker was closed: by its `close` or that of its app, by a signal, by `app.control.shutdown`, or because it had
- * reached a limit.
+ * Why a worker closed: `close` of the worker or its app, a signal, `app.control.shutdown`, or a limit that it reached.
  */
 export type CloseReason = 'closed' | 'signal' | 'control' | 'max-jobs' | 'max-memory';
 
-/** Takes jobs and runs their handlers. */
+/**
+ * A worker: takes jobs from queues and runs their handlers. Created by `app.worker()`.
+ * @example
+ * const worker = await app.worker({ concurrency: 20 }).start();
+ * await worker.close({ timeout: '30s' });
+ */
 export interface AppWorker {
   readonly name: string;
-  /** Whether other processes take the jobs, which this one starts and ends (`processes`, `watch`). */
+  /** Whether child processes take the jobs, which this process starts and ends (`processes`, `watch`). */
   readonly isSupervisor: boolean;
-  /** Of this process among those of the worker, from 0; undefined in the supervisor, and without one. */
+  /** Index of this process among the worker's processes, from 0; undefined in the supervisor and without one. */
   readonly processIndex: number | undefined;
   readonly queues: readonly string[];
   readonly state: 'new' | 'starting' | 'running' | 'closing' | 'closed';
-  /** Resolves, once the worker is closed, with why. */
+  /** Resolves with the reason once the worker is closed. */
   readonly closed: Promise<CloseReason>;
-  /** The attempts that run now, the one that began first in front. */
+  /** The running attempts, oldest first. */
   readonly active: readonly ActiveAttempt[];
-  /** How many jobs of each of its queues it runs at the same time, as that is now. */
+  /** Current concurrency of each queue. */
   readonly concurrency: Readonly<Record<string, number>>;
-  /** How many attempts have ended since the start, by how. */
+  /** Number of attempts that have ended since the start, by outcome. */
   readonly counts: AttemptCounts;
-  /** What this worker has repaired since it was started: anything but zeros deserves a look at the store. */
+  /** Number of repairs since the start. If any is not zero, check the store for lost or removed jobs. */
   readonly repairs: RepairCounts;
   /**
-   * Connects and begins to take jobs. Gives the worker itself, once it is connected; waits for a store that cannot be
-   * reached, telling the app's logger why, since workers are often started before it.
-   * One that is closed meanwhile is given too: it takes no job, see `state`.
-   * @throws {ClosedError} if the worker, or its app, was closed before.
-   * @throws {StoreConfigurationError} if the store is not fit: it evicts keys (unless `allowEviction` is set), is too old,
-   * or is a cluster and the prefix has no braces.
-   * @throws {ScheduleError} if a schedule that this program declares has an input that does not fit.
-   * @throws {ChildProcessError} if a process of several ended before it took jobs, or the program has no file to run again.
+   * Connects and starts to take jobs. Resolves with the worker once it is connected. While the store is unreachable it
+   * waits and logs why, because workers are often started before their store.
+   * If the worker is closed during the start it resolves too: the worker takes no jobs, see `state`.
+   * @throws {ClosedError} if the worker or its app was closed before.
+   * @throws {StoreConfigurationError} if the store is unsuitable: it evicts keys (unless `allowEviction` is set), is too
+   * old, or is a cluster and the prefix has no braces.
+   * @throws {ScheduleError} if the input of a schedule of this program is invalid.
+   * @throws {ChildProcessError} if a child process ended before it took jobs, or the program has no file to run again.
    */
   start(): Promise<AppWorker>;
-  /** Whether it lives and takes jobs, with the reasons if not. Asks the store, for 2 s at most. */
+  /** Returns whether the worker is live and ready, with the reasons if not. Waits for the store for 2 s at most. */
   health(): Promise<WorkerHealth>;
-  /** The port of its probes, once it is started, if it has any: that of the option `health`, or the one that the system chose for 0. */
+  /** Port of the health server once it is started: the option `health`, or the port that the system chose for 0. */
   readonly healthPort: number | undefined;
   /**
-   * Jobs that run at the same time, of a queue or of each; from now on, until the worker ends.
-   * @throws {UnknownQueueError} if it does not serve the queue.
+   * Sets the concurrency of one queue, or of all, until the worker ends.
+   * @throws {UnknownQueueError} if the worker does not serve the queue.
    */
   setConcurrency(concurrency: Concurrency, queue?: string): Promise<void>;
   /**
    * Serves one more queue, until the worker ends.
-   * @throws {UnknownQueueError} if the app has none of that name.
-   * @throws {ClosedError} if the worker is closing or closed, also if it is closed before it has begun to serve the queue.
+   * @throws {UnknownQueueError} if the app has no queue of that name.
+   * @throws {ClosedError} if the worker is closing or closed, or closes before it serves the queue.
    */
   addQueue(queue: string, concurrency?: Concurrency): Promise<void>;
-  /** Takes no more jobs of a queue; settles when those that run have ended. */
+  /** Takes no more jobs of a queue; resolves when its running jobs have ended. */
   removeQueue(queue: string): Promise<void>;
-  /** Takes no more jobs, waits for those that run, and disconnects. */
+  /** Takes no more jobs, waits for the running ones, and disconnects. */
   close(options?: CloseOptions): Promise<void>;
 }
 
-/** The error of whatever is asked of a worker that is closing or closed. */
+/** Returns the error for calls on a worker that is closing or closed. */
 export function workerClosed(): ClosedError {
-  return new ClosedError('This worker was closed; make another with app.worker().');
+  return new ClosedError('This worker was closed. Create another one with app.worker().');
 }
-
-// What workers say of the jobs that they have.
 
 const SHOWN_ATTEMPTS = 10;
 
-/** Attempts for people, the first few of them. */
-export function shownAttempts(attempts: readonly ActiveAttempt[], now: number): string {
+/** Describes returned attempts for a log line, the first 10 by name. */
+export function describeReturned(attempts: readonly ActiveAttempt[], now: number): string {
   const words = attempts
     .slice(0, SHOWN_ATTEMPTS)
     .map(({ task, id, startedAt }) => `${task} ${id} (${Math.round((now - startedAt.getTime()) / 1000)} s)`);
   const more = attempts.length > words.length ? ` and ${attempts.length - words.length} more` : '';
-  const jobs = attempts.length === 1 ? 'a job that still runs' : `${attempts.length} jobs that still run`;
+  const jobs =
+    attempts.length === 1 ? 'a running job to its queue' : `${attempts.length} running jobs to their queues`;
   return `${jobs}: ${words.join(', ')}${more}`;
 }
 
-/** What a worker that ends waits for, and how long; nothing if nothing runs. */
-export function shownWait(running: number, timeoutMs: number | undefined): string {
+/** Describes what a closing worker waits for, and for how long; empty if no job runs. */
+export function describeWait(running: number, timeoutMs: number | undefined): string {
   if (running === 0) return '';
   const limit = timeoutMs === undefined ? '' : ` for up to ${timeoutMs / 1000} s`;
-  return `; waiting${limit} for ${running} that run${running === 1 ? 's' : ''}`;
+  return `; waiting${limit} for ${running} running job${running === 1 ? '' : 's'}`;
 }
 
-/**
- * Ends the workers of this process when it is told to end. One listener for all of them: the first SIGTERM or SIGINT
- * shuts them down, a second one gives up what still runs.
- */
+// Signals: one listener for all workers of the process. The first SIGTERM or SIGINT shuts them down, the second one
+// aborts the running jobs.
 
-/** What is ended by a signal. */
+/** A worker that a signal ends. */
 export interface Stoppable {
-  /** Takes no more jobs and waits for those that run, as long as it may. Settles when it is closed. */
+  /** Takes no more jobs and waits for the running ones up to its timeout. Resolves when it is closed. */
   shutDown(signal: NodeJS.Signals): Promise<void>;
-  /** Gives up what still runs. */
+  /** Returns the running jobs to their queues without waiting. */
   abort(): Promise<void>;
 }
 
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
-/** As a shell tells that a program was ended by a signal. */
+/** The exit codes that shells use for a program that a signal ended: 128 plus the number of the signal. */
 const EXIT_CODES = { SIGTERM: 143, SIGINT: 130 } as const;
 
-const open = new Set<Stoppable>();
+const openWorkers = new Set<Stoppable>();
 let isEnding = false;
 
-/** Ends it by signals from now on; gives a function that stops that. */
+/** Registers a worker to be ended by signals; returns a function that removes it. */
 export function endWithProcess(worker: Stoppable): () => void {
-  if (open.size === 0) for (const signal of SIGNALS) process.on(signal, onSignal);
-  open.add(worker);
+  if (openWorkers.size === 0) for (const signal of SIGNALS) process.on(signal, onSignal);
+  openWorkers.add(worker);
   return () => {
-    open.delete(worker);
-    // While ending, a further signal must find its listener, or it would kill the process with jobs half given back.
-    if (open.size === 0 && !isEnding) for (const signal of SIGNALS) process.off(signal, onSignal);
+    openWorkers.delete(worker);
+    // While shutting down the listener must stay: a second signal would kill the process before its jobs are returned.
+    if (openWorkers.size === 0 && !isEnding) for (const signal of SIGNALS) process.off(signal, onSignal);
   };
 }
 
@@ -142,25 +146,25 @@ function onSignal(signal: NodeJS.Signals): void {
   const isOurs = isOnlyListener(signal);
   const code = EXIT_CODES[signal as keyof typeof EXIT_CODES];
   if (isEnding) {
-    void settled((worker) => worker.abort()).then(() => leave(isOurs ? code : undefined));
+    void endAll((worker) => worker.abort()).then(() => exitProcess(isOurs ? code : undefined));
     return;
   }
   isEnding = true;
-  void settled((worker) => worker.shutDown(signal)).then(() => leave(isOurs ? 0 : undefined));
+  void endAll((worker) => worker.shutDown(signal)).then(() => exitProcess(isOurs ? 0 : undefined));
 }
 
-async function settled(end: (worker: Stoppable) => Promise<void>): Promise<void> {
-  await Promise.allSettled([...open].map(end));
+async function endAll(end: (worker: Stoppable) => Promise<void>): Promise<void> {
+  await Promise.allSettled([...openWorkers].map(end));
 }
 
-/** Whether nobody else wants to decide when the process ends. */
+/** Whether no other listener decides when the process exits. */
 function isOnlyListener(signal: NodeJS.Signals): boolean {
   return process.listenerCount(signal) === 1;
 }
 
-function leave(code: number | undefined): void {
+function exitProcess(code: number | undefined): void {
   isEnding = false;
   for (const signal of SIGNALS) process.off(signal, onSignal);
   if (code !== undefined) process.exit(code);
-  if (open.size > 0) for (const signal of SIGNALS) process.on(signal, onSignal);
+  if (openWorkers.size > 0) for (const signal of SIGNALS) process.on(signal, onSignal);
 }

@@ -1,4 +1,7 @@
-/** One attempt at one job: what its handler is given, and how long it may take. */
+/**
+ * One attempt at one job: its context, its reports (log lines, progress, custom states) and its timeout.
+ * Reports are masked, encoded and stored in order.
+ */
 
 import { InvalidOptionError, JobStateError, TimeLimitError, ValidationError } from '../base/errors.js';
 import { performance } from '../base/real-timers.js';
@@ -17,21 +20,20 @@ import type { LogLevel } from './activity.js';
 import { JobContext } from './context.js';
 import type { FlowChanges } from './flow-changes.js';
 
-// What a handler reports while it runs: log lines, progress, states of its own. Masked, sealed, and in order.
-
+/** Maximum length of a log line in characters. */
 const MAX_LINE = 10_000;
 
-export interface ReportParts {
+export interface ReportDependencies {
   readonly clock: Clock;
   readonly sealer: Sealer;
-  /** Longest progress, in bytes of JSON. */
+  /** Maximum size of a progress value, in bytes of JSON. */
   readonly maxBytes: number;
   readonly onError: (error: Error) => void;
-  /** Is told of each line, masked. */
+  /** Receives each log line, masked. */
   readonly onLog?: ((job: ActiveJob, level: LogLevel, line: string) => void) | undefined;
 }
 
-/** What a context does with what its handler reports. */
+/** The reports that a context offers to its handler. */
 export interface AttemptReports {
   log(): TaskLog;
   progress(value: unknown): Promise<void>;
@@ -43,16 +45,16 @@ export class Reports implements AttemptReports {
   mask: Mask = NO_MASK;
   readonly #job: ActiveJob;
   readonly #task: TaskEntry;
-  readonly #parts: ReportParts;
+  readonly #dependencies: ReportDependencies;
   #last: Promise<unknown> | undefined;
   #isOver = false;
   #progress: unknown;
   #state: string | undefined;
 
-  constructor(job: ActiveJob, task: TaskEntry, parts: ReportParts) {
+  constructor(job: ActiveJob, task: TaskEntry, dependencies: ReportDependencies) {
     this.#job = job;
     this.#task = task;
-    this.#parts = parts;
+    this.#dependencies = dependencies;
   }
 
   log(): TaskLog {
@@ -67,7 +69,7 @@ export class Reports implements AttemptReports {
     const issues =
       checked === undefined
         ? [{ path: 'progress', message: 'JSON cannot carry undefined' }]
-        : jsonIssues(checked, 'progress', this.#parts.maxBytes);
+        : jsonIssues(checked, 'progress', this.#dependencies.maxBytes);
     if (issues.length > 0) throw new ValidationError(name, 'progress', issues);
     this.#progress = this.mask.value(checked);
     await this.#store();
@@ -76,29 +78,29 @@ export class Reports implements AttemptReports {
   async state(state: string): Promise<void> {
     const { name, states = [] } = this.#task;
     if (!states.includes(state)) {
-      const known = states.map((own) => `'${own}'`).join(', ') || 'none';
+      const known = states.map((name) => `'${name}'`).join(', ') || 'none';
       throw new InvalidOptionError('state', `one of the states of task "${name}" (${known})`, state);
     }
     this.#state = state;
     await this.#store();
   }
 
-  /** Takes no more. Gives a promise to wait for if something is being written. */
+  /** Accepts no further reports. Returns a promise if a write is pending. */
   end(): Promise<unknown> | undefined {
     this.#isOver = true;
     return this.#last;
   }
 
   #log(level: LogLevel, message: string, details: unknown): void {
-    const time = new Date(this.#parts.clock.now()).toISOString();
+    const time = new Date(this.#dependencies.clock.now()).toISOString();
     const head = `${time} ${level} `;
     const line = this.mask.text(`${head}${logText(message, details)}`);
     const short = line.length > MAX_LINE ? `${line.slice(0, MAX_LINE)}…` : line;
-    this.#parts.onLog?.(this.#job, level, short.slice(head.length));
+    this.#dependencies.onLog?.(this.#job, level, short.slice(head.length));
     this.#inOrder(async () => {
       const sealed = await this.#seal(short, 'log');
       await this.#job.log(typeof sealed === 'string' ? sealed : JSON.stringify(sealed));
-    }).catch((error: unknown) => this.#parts.onError(toError(error)));
+    }).catch((error: unknown) => this.#dependencies.onError(toError(error)));
   }
 
   #store(): Promise<void> {
@@ -114,14 +116,14 @@ export class Reports implements AttemptReports {
   }
 
   #seal(value: unknown, subject: CodecContext['subject']): Promise<unknown> {
-    return this.#parts.sealer.seal(value, { subject, id: this.#job.id, task: this.#task.name });
+    return this.#dependencies.sealer.seal(value, { subject, id: this.#job.id, task: this.#task.name });
   }
 
   #inOrder(write: () => Promise<void>): Promise<void> {
     if (this.#isOver) {
       return Promise.reject(
         new JobStateError(
-          `Attempt ${this.#job.attempt} of job ${this.#job.id} is over: it cannot report any more.`,
+          `Attempt ${this.#job.attempt} of job ${this.#job.id} is over and cannot report. Await the report in the handler.`,
         ),
       );
     }
@@ -131,7 +133,7 @@ export class Reports implements AttemptReports {
   }
 }
 
-/** A message with its details, as one line shows them. */
+/** Returns a message and its details as one line. */
 export function logText(message: string, details: unknown): string {
   return details === undefined ? message : `${message} ${jsonOf(details)}`;
 }
@@ -146,9 +148,9 @@ function jsonOf(value: unknown): string {
   }
 }
 
-/** What all attempts have in common. */
-export interface AttemptParts<Changes extends FlowChanges = FlowChanges> extends ReportParts {
-  /** Made for handlers that ask for it. */
+/** What all attempts of an executor share. */
+export interface AttemptDependencies<Changes extends FlowChanges = FlowChanges> extends ReportDependencies {
+  /** Creates the changes of the run; called when a handler first uses them. */
   readonly changes: (attempt: Attempt) => Changes;
 }
 
@@ -158,56 +160,57 @@ export class Attempt {
   readonly task: TaskEntry;
   readonly context: TaskContext;
   readonly reports: Reports;
-  /** Of a job that takes several inputs in turn: which of all of them it is at. */
+  /** Index of the current input, in a job of `chunks()`. */
   item: number | undefined;
-  /** Its span, if it is recorded. */
+  /** Its `traceparent`, if the attempt is recorded. */
   trace: string | undefined;
-  readonly #parts: AttemptParts;
+  readonly #dependencies: AttemptDependencies;
   #timeoutMs = 0;
-  /** What is left of the limit, as it was started last; undefined without one. */
-  #leftMs: number | undefined;
-  #limitedSince = 0;
-  /** Of its limit. */
+  /** Remaining time when the limit was last started; undefined without a limit. */
+  #remainingMs: number | undefined;
+  #limitStartedAt = 0;
   #timer: unknown;
   #isGivenUp = false;
 
-  constructor(job: ActiveJob, envelope: Envelope, task: TaskEntry, parts: AttemptParts) {
+  constructor(job: ActiveJob, envelope: Envelope, task: TaskEntry, dependencies: AttemptDependencies) {
     this.job = job;
     this.envelope = envelope;
     this.task = task;
-    this.#parts = parts;
-    this.reports = new Reports(job, task, parts);
-    this.context = new JobContext(job, envelope, this.reports, parts.clock, () => parts.changes(this));
+    this.#dependencies = dependencies;
+    this.reports = new Reports(job, task, dependencies);
+    this.context = new JobContext(job, envelope, this.reports, dependencies.clock, () =>
+      dependencies.changes(this),
+    );
   }
 
-  /** Gives it up if its outcome is not there in time. */
+  /** Starts the timeout, after which the attempt is aborted. */
   limit(ms: number | undefined): void {
     if (ms === undefined) return;
     this.#timeoutMs = ms;
     this.#startLimit(ms);
   }
 
-  /** Ends the limit, which then ends no attempt that is just being given up or stored. */
+  /** Ends the timeout, so that it cannot abort an attempt whose outcome is decided. */
   endLimit(): void {
     this.#stopLimit();
-    this.#leftMs = undefined;
+    this.#remainingMs = undefined;
   }
 
-  /** Stops the limit until `work` is done, which is not the task's; it goes on with the time that was left. */
+  /** Pauses the timeout during `work`, which is not done by the task. */
   async withoutLimit<T>(work: Promise<T>): Promise<T> {
-    if (this.#leftMs === undefined) return work;
+    if (this.#remainingMs === undefined) return work;
     this.#stopLimit();
-    this.#leftMs = Math.max(0, this.#leftMs - (performance.now() - this.#limitedSince));
+    this.#remainingMs = Math.max(0, this.#remainingMs - (performance.now() - this.#limitStartedAt));
     try {
       return await work;
     } finally {
-      if (this.#leftMs !== undefined) this.#startLimit(this.#leftMs); // it may have ended meanwhile
+      if (this.#remainingMs !== undefined) this.#startLimit(this.#remainingMs); // the limit may have ended during the work
     }
   }
 
   /**
-   * What the handler gives, or what `instead` makes of what it throws; unless the attempt is given up before: by its
-   * limit, or because the job was revoked or lost.
+   * Resolves with the handler's result, or with what `instead` returns for its error. Rejects as soon as the attempt is
+   * aborted: by its timeout, or because the job was revoked or lost.
    */
   outcomeOf<T>(handled: Promise<T>, instead: (thrown: unknown) => T | Promise<T> = rethrown): Promise<T> {
     return new Promise((resolve, reject) => {
@@ -232,7 +235,7 @@ export class Attempt {
     });
   }
 
-  /** What `run` gives, unless the attempt is given up first. */
+  /** Resolves with the result of `run`; rejects as soon as the attempt is aborted. */
   untilGivenUp<T>(run: () => Promise<T>): Promise<T> {
     const { job } = this;
     return new Promise((resolve, reject) => {
@@ -250,12 +253,12 @@ export class Attempt {
     });
   }
 
-  /** Whether nobody waits for it any more. */
+  /** Whether the attempt was aborted. */
   get isGivenUp(): boolean {
     return this.#isGivenUp;
   }
 
-  /** Adds to the context what middleware gives, also over what is there. */
+  /** Adds the properties from middleware to the context; they replace existing ones. */
   add(added: unknown): void {
     for (const [key, value] of Object.entries(added ?? {})) {
       Object.defineProperty(this.context, key, {
@@ -269,9 +272,9 @@ export class Attempt {
 
   #startLimit(ms: number): void {
     const { job, task } = this;
-    this.#leftMs = ms;
-    this.#limitedSince = performance.now();
-    this.#timer = this.#parts.clock.setDeadline(() => {
+    this.#remainingMs = ms;
+    this.#limitStartedAt = performance.now();
+    this.#timer = this.#dependencies.clock.setDeadline(() => {
       job.giveUp(
         new TimeLimitError(
           `Task "${task.name}" did not end within its timeout of ${this.#timeoutMs} ms (attempt ${job.attempt}).`,
@@ -282,7 +285,7 @@ export class Attempt {
 
   #stopLimit(): void {
     if (this.#timer === undefined) return;
-    this.#parts.clock.clearTimeout(this.#timer);
+    this.#dependencies.clock.clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 }

@@ -1,4 +1,7 @@
-/** What is sent after a job of a run, each time with an id made from the job's: sending twice changes nothing. */
+/**
+ * Sends the callbacks of a job that has ended (link, linkError, finally), and reads the children of a held job.
+ * A callback's id derives from the job's id, so sending it twice changes nothing.
+ */
 import { type FailureOrigin, ValidationError } from '../base/errors.js';
 import { observeTree } from '../client/runtime.js';
 import { isSealed } from '../codec/codecs.js';
@@ -10,7 +13,7 @@ import { checkResult } from '../store/read.js';
 import { fill } from '../workflow/input.js';
 import type { Children } from '../workflow/join.js';
 import { withSendContext } from '../workflow/prepare.js';
-import type { ExecutorParts } from './parts.js';
+import type { ExecutorDependencies } from './dependencies.js';
 import { linksFor } from './tracing.js';
 
 type End =
@@ -18,39 +21,39 @@ type End =
   | {
       readonly ok: false;
       readonly error: FailureRecord;
-      /** Absent for one that has failed. */
+      /** Absent for a job that failed. */
       readonly state?: FailureOrigin['state'];
     };
 
-/** Sends the callbacks of a job that has ended so. */
+/** Sends the callbacks of a job for this end. */
 export async function sendCallbacks(
-  parts: ExecutorParts,
+  dependencies: ExecutorDependencies,
   job: ActiveJob,
   envelope: Envelope,
   end: End,
 ): Promise<void> {
   const { callbacks } = envelope;
   if (callbacks === undefined) return;
-  const links = await linksFor(parts, job, envelope);
+  const links = await linksFor(dependencies, job, envelope);
   if (end.ok) {
-    await send(parts, job, envelope, links, 'success', end.value);
-    await send(parts, job, envelope, links, 'always', end);
+    await send(dependencies, job, envelope, links, 'success', end.value);
+    await send(dependencies, job, envelope, links, 'always', end);
     return;
   }
   const { state, error } = end;
-  if (isFailure(state)) await send(parts, job, envelope, links, 'failure', error);
-  await send(parts, job, envelope, links, 'always', { ok: false, error });
+  if (isFailure(state)) await send(dependencies, job, envelope, links, 'failure', error);
+  await send(dependencies, job, envelope, links, 'always', { ok: false, error });
 }
 
-/** Whether what has ended in this state has failed: what somebody has revoked, or nobody needed any more, has not. */
+/** Whether the state is a failure: a revoked job, and one that its group did not need, is not. */
 function isFailure(state: FailureOrigin['state']): boolean {
   return state !== 'revoked' && state !== 'skipped';
 }
 
 async function send(
-  { sealer, store, tags, runtime, onError }: ExecutorParts,
+  { sealer, store, tags, runtime, onError }: ExecutorDependencies,
   job: ActiveJob,
-  { callbacks, headers, tags: shared }: Envelope,
+  { callbacks, headers, tags: commonTags }: Envelope,
   links: TraceLinks | undefined,
   kind: keyof Callbacks,
   value: unknown,
@@ -61,39 +64,41 @@ async function send(
       const filled = withSendContext(withTraceLinks(fill(await openTree(sealer, id, node), value), links), {
         now: runtime.clock.now(),
         headers: headers ?? {},
-        ...(shared !== undefined && { tags: shared }),
+        ...(commonTags !== undefined && { tags: commonTags }),
       });
       await tags.add(tagsOf(filled), { queue: filled.queue, id }, runtime.clock.now());
       await store.addRun(id, filled, { isRepeated: job.starts > 1 });
       if (runtime.observer !== undefined) observeTree(runtime.observer, id, filled);
     } catch (error) {
       if (!(error instanceof ValidationError)) throw error;
-      // A callback does not change the outcome of what it follows.
+      // A callback does not change the outcome of its job.
       onError(new Error(`a callback of job ${job.id} cannot be sent: ${error.message}`, { cause: error }));
     }
   }
 }
 
-// A claimed job's children, read from the store; its own once.
-
-export function childrenOf({ sealer, store }: ExecutorParts, job: ActiveJob): Children {
+/** Returns the children of a held job. Its own results and failures are read from the store once. */
+export function childrenOfHeldJob({ sealer, store }: ExecutorDependencies, job: ActiveJob): Children {
   const stored = store.children();
   const read = async (): Promise<ReadonlyMap<string, unknown>> => {
     const results = await job.childResults();
-    const opened = new Map<string, unknown>();
+    const decoded = new Map<string, unknown>();
     for (const [id, value] of results) {
       checkResult(id, value);
-      opened.set(id, isSealed(value) ? await sealer.open(value, { subject: 'result', id, task: '' }) : value);
+      decoded.set(
+        id,
+        isSealed(value) ? await sealer.open(value, { subject: 'result', id, task: '' }) : value,
+      );
     }
-    return opened;
+    return decoded;
   };
-  let own: Promise<ReadonlyMap<string, unknown>> | undefined;
+  let ownResults: Promise<ReadonlyMap<string, unknown>> | undefined;
   let failed: Promise<readonly FailedChild[]> | undefined;
   return {
     results(of) {
       if (of !== undefined) return stored.results(of);
-      own ??= read();
-      return own;
+      ownResults ??= read();
+      return ownResults;
     },
     failed(of) {
       if (of !== undefined) return stored.failed(of);

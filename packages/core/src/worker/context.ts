@@ -1,3 +1,5 @@
+/** The `ctx` of a handler, in the worker and in the child process of an isolated task. */
+
 import { ExpectedFailureError, RejectedError } from '../base/errors.js';
 import { checkBoolean, checkOptions, type OptionNames } from '../base/option-checks.js';
 import { isPlainObject } from '../base/text.js';
@@ -13,7 +15,6 @@ import { droppedOptions, hasOptions } from '../task/signature.js';
 import type { AttemptReports } from './attempt.js';
 import type { FlowChanges } from './flow-changes.js';
 
-/** What a context is made from. */
 type JobFacts = Pick<ActiveJob, 'id' | 'name' | 'queue' | 'attempt' | 'enqueuedAt' | 'signal'>;
 type EnvelopeFacts = Pick<Envelope, 'run' | 'alone' | 'headers' | 'tags' | 'parent' | 'root' | 'key'>;
 
@@ -23,8 +24,8 @@ const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 const NO_TAGS: readonly string[] = Object.freeze([]);
 
 /**
- * The context of one attempt. Functions are made when they are asked for: most handlers use few of them, and they may
- * be taken off the context (`{ log, progress }`).
+ * The context of one attempt. Functions are created on first access, because most handlers use few of them, and they work
+ * after destructuring (`{ log, progress }`).
  */
 export class JobContext implements TaskContext {
   readonly id: string;
@@ -59,8 +60,8 @@ export class JobContext implements TaskContext {
     this.attempt = job.attempt;
     if (run !== undefined) this.runId = run;
     this.rootId = root ?? run ?? job.id;
-    const above = parent ?? run;
-    if (above !== undefined) this.parentId = above;
+    const parentId = parent ?? run;
+    if (parentId !== undefined) this.parentId = parentId;
     this.idempotencyKey = key ?? job.id;
     this.headers = envelope.headers ?? NO_HEADERS;
     this.tags = envelope.tags ?? NO_TAGS;
@@ -139,18 +140,18 @@ export class JobContext implements TaskContext {
   }
 }
 
-/** @throws {InvalidOptionError} if options follow the input, which would be dropped. */
+/** Returns the input. @throws {InvalidOptionError} if options follow it, which would be ignored. */
 function onlyInput(method: string, [input, ...more]: readonly unknown[]): unknown {
   if (hasOptions(more)) throw droppedOptions(method, `${method}(step.set({ … }), input)`, more);
   return input;
 }
 
-/** @throws {InvalidOptionError} if there are others than those of a member: they belong to the step. */
-function memberOptions(given: unknown): MemberOptions | undefined {
-  if (given === undefined) return undefined;
-  if (!isPlainObject(given) || Object.keys(given).some(isSendOption))
-    throw droppedOptions('ctx.addToGroup', 'ctx.addToGroup(step.set({ … }), input)', [given]);
-  return checkOptions<MemberOptions>(given, MEMBER);
+/** Returns the checked options. @throws {InvalidOptionError} if some are send options, which belong to the step. */
+function memberOptions(options: unknown): MemberOptions | undefined {
+  if (options === undefined) return undefined;
+  if (!isPlainObject(options) || Object.keys(options).some(isSendOption))
+    throw droppedOptions('ctx.addToGroup', 'ctx.addToGroup(step.set({ … }), input)', [options]);
+  return checkOptions<MemberOptions>(options, MEMBER);
 }
 
 /** Resolves after `ms`; rejects with the signal's reason once it is aborted. */

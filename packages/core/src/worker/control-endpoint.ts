@@ -1,3 +1,8 @@
+/**
+ * The control side of a worker: reads control messages from the store, runs them and replies. `WorkerControl` connects a
+ * worker to it and stores the worker's record. A message runs at most once.
+ */
+
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type EventLoopUtilization, performance } from 'node:perf_hooks';
@@ -27,112 +32,112 @@ import type { Store } from '../store/store.js';
 import { type Concurrency, checkQueue } from '../task/option-checks.js';
 import type { NormalizedWorkerOptions } from './options.js';
 
-/** What a worker does about an order; gives what it answers, as plain data. `afterwards` runs once it has answered. */
+/** Runs a control message and returns the reply as plain data. `afterwards` registers a function to run after the reply. */
 export type ControlHandler = (args: Fields, afterwards: (run: () => void) => void) => unknown;
 
 export interface ControlEndpointOptions {
-  /** Of the worker. */
+  /** Id of the worker. */
   readonly id: string;
   readonly store: Store;
   readonly backend: BackendOptions;
   readonly clock: Clock;
   readonly terminate: (job: Termination) => void;
-  /** Undefined for a worker that takes no orders. */
-  readonly doings: Readonly<Record<OrderKind, ControlHandler>> | undefined;
+  /** Undefined for a worker that accepts only terminations. */
+  readonly handlers: Readonly<Record<OrderKind, ControlHandler>> | undefined;
   readonly warn: (message: string) => void;
 }
 
-/** Clocks of machines may differ by as much, of the asker's and of the worker's each. */
+/** Clock difference that is tolerated between the sender of a message and the worker. */
 const GRACE_MS = 2000;
 const KEPT_IDS = 1000;
-/** Orders that are obeyed at a time. */
-const MAX_UNDER_WAY = 100;
+/** Maximum number of messages that run at the same time. */
+const MAX_RUNNING = 100;
 const REPLY_MS = 5000;
 
-/** Obeys what one worker is told, and answers, until it is closed. */
+/** Reads the control messages of one worker, runs and answers them, until it is closed. */
 export class ControlEndpoint {
   readonly #options: ControlEndpointOptions;
   readonly #reader: EventReader;
-  /** An order may be written twice where it was not known whether the store had taken it. */
-  readonly #obeyed = new Set<string>();
+  /** Ids of messages that were run. The sender writes a message twice if the reply of the store was lost. */
+  readonly #seenIds = new Set<string>();
   readonly #warned = new Set<string>();
-  readonly #underWay = new Set<Promise<void>>();
+  readonly #running = new Set<Promise<void>>();
 
-  /** @param from The position from which on orders are read; undefined: from now on. */
+  /** @param from Stream position to read from; undefined reads only new messages. */
   constructor(options: ControlEndpointOptions, from: string | undefined) {
     this.#options = options;
     const { backend, terminate } = options;
-    this.#reader = orderReader(backend, from, { terminate, order: (fields) => this.#take(fields) });
+    this.#reader = orderReader(backend, from, { terminate, order: (fields) => this.#receive(fields) });
   }
 
-  /** Settles when all that was ordered has been answered: a later answer would open the connection again. */
+  /** Resolves when all running messages are answered: a later reply would open the connection again. */
   async close(): Promise<void> {
     await this.#reader.close();
-    await Promise.all(this.#underWay);
+    await Promise.all(this.#running);
   }
 
-  #take(fields: EventFields): void {
-    const { id, doings } = this.#options;
-    if (doings === undefined) return;
+  #receive(fields: EventFields): void {
+    const { id, handlers } = this.#options;
+    if (handlers === undefined) return;
     const order = readOrder(fields);
     if (typeof order === 'string') this.#ignore(order);
-    else if (order.to === undefined || order.to.has(id)) this.#takeOwn(order, doings);
+    else if (order.to === undefined || order.to.has(id)) this.#accept(order, handlers);
   }
 
-  #takeOwn(order: Order, doings: Readonly<Record<OrderKind, ControlHandler>>): void {
-    if (this.#obeyed.has(order.id)) return;
-    const reason = this.#reasonAgainst(order);
+  #accept(order: Order, handlers: Readonly<Record<OrderKind, ControlHandler>>): void {
+    if (this.#seenIds.has(order.id)) return;
+    const reason = this.#reasonToIgnore(order);
     if (reason !== undefined) {
       this.#ignore(reason);
       return;
     }
-    this.#obeyed.add(order.id);
-    for (const oldest of this.#obeyed) if (this.#obeyed.size > KEPT_IDS) this.#obeyed.delete(oldest);
-    const obeying = this.#obey(order, doings[order.kind]);
-    this.#underWay.add(obeying);
-    void obeying.then(() => this.#underWay.delete(obeying));
+    this.#seenIds.add(order.id);
+    for (const oldest of this.#seenIds) if (this.#seenIds.size > KEPT_IDS) this.#seenIds.delete(oldest);
+    const running = this.#run(order, handlers[order.kind]);
+    this.#running.add(running);
+    void running.then(() => this.#running.delete(running));
   }
 
-  #reasonAgainst({ until }: Order): string | undefined {
-    const leftMs = until - this.#options.clock.now();
-    if (leftMs > MAX_WAIT_MS + GRACE_MS) return 'it is from the future';
-    // Whoever gave it has been told that this worker is missing, and may have done something else.
-    if (leftMs < -GRACE_MS) return 'it came too late';
-    return this.#underWay.size >= MAX_UNDER_WAY ? 'too many come at a time' : undefined;
+  #reasonToIgnore({ until }: Order): string | undefined {
+    const remainingMs = until - this.#options.clock.now();
+    if (remainingMs > MAX_WAIT_MS + GRACE_MS) return 'its deadline is too far ahead (clock skew?)';
+    // The sender has reported this worker as missing by now, and may have acted on that.
+    if (remainingMs < -GRACE_MS) return 'its deadline has passed';
+    return this.#running.size >= MAX_RUNNING ? `${MAX_RUNNING} others are still running` : undefined;
   }
 
-  async #obey(order: Order, does: ControlHandler): Promise<void> {
+  async #run(order: Order, handler: ControlHandler): Promise<void> {
     const { store, id } = this.#options;
-    let run = () => {};
+    let runAfterwards = () => {};
     const answer = await answerOf(order, (args) =>
-      does(args, (later) => {
-        run = later;
+      handler(args, (afterwards) => {
+        runAfterwards = afterwards;
       }),
     );
     try {
       await publishReply(store, { to: order.id, from: id, answer }, REPLY_MS);
     } catch {
-      // The asker finds this worker missing; of a store that is away, its connections tell.
+      // The sender reports this worker as missing; the connection logs an outage of the store.
     }
-    run();
+    runAfterwards();
   }
 
-  /** Tells once why orders are ignored: they may come by the thousand. */
+  /** Logs each reason once: thousands of messages may be ignored. */
   #ignore(reason: string): void {
     if (this.#warned.has(reason)) return;
     this.#warned.add(reason);
-    this.#options.warn(`an order to workers was ignored: ${reason}`);
+    this.#options.warn(`ignored a control message: ${reason}`);
   }
 }
 
-async function answerOf({ args }: Order, does: (args: Fields) => unknown): Promise<string> {
+async function answerOf({ args }: Order, handler: (args: Fields) => unknown): Promise<string> {
   try {
-    const answer = JSON.stringify({ ok: await does(args) });
+    const answer = JSON.stringify({ ok: await handler(args) });
     const bytes = Buffer.byteLength(answer);
     if (bytes <= MAX_ANSWER_BYTES) return answer;
-    return failure(`its answer takes ${bytes} bytes, more than ${MAX_ANSWER_BYTES}`);
+    return failure(`its answer has ${bytes} bytes, more than the maximum of ${MAX_ANSWER_BYTES}`);
   } catch (error) {
-    // Its words are ours where the order was at fault; others may hold anything.
+    // Messages of Umbel's errors are safe to send; other messages may contain any data.
     return failure(isUmbelError(error) ? error.message : 'an error in the worker');
   }
 }
@@ -141,10 +146,8 @@ function failure(error: string): string {
   return JSON.stringify({ error: error.slice(0, 2000) });
 }
 
-// What a worker tells of itself, and what it does when it is told to.
-
-/** A worker as it is seen and directed from outside. */
-export interface Directed {
+/** The part of a worker that control messages read and change. */
+export interface ControlledWorker {
   readonly name: string;
   readonly state: 'new' | 'starting' | 'running' | 'closing' | 'closed';
   readonly active: readonly ActiveAttempt[];
@@ -155,10 +158,10 @@ export interface Directed {
   setConcurrency(concurrency: Concurrency, queue?: string): Promise<void>;
   addQueue(queue: string, concurrency?: Concurrency): Promise<void>;
   removeQueue(queue: string): Promise<void>;
-  shutDownByOrder(jobsTimeoutMs?: number): Promise<void>;
+  shutDownByControl(jobsTimeoutMs?: number): Promise<void>;
 }
 
-/** What is told of an app to who asks its workers. */
+/** Facts about the app that its workers send to `app.inspect`. */
 export interface AppFacts
   extends Pick<
     WorkerConf,
@@ -168,7 +171,7 @@ export interface AppFacts
 }
 
 export interface WorkerControlOptions {
-  readonly worker: Directed;
+  readonly worker: ControlledWorker;
   readonly process: number | undefined;
   readonly options: NormalizedWorkerOptions;
   readonly facts: AppFacts;
@@ -184,7 +187,7 @@ export class WorkerControl {
   readonly #identity: WorkerIdentity;
   readonly #presence: Presence | undefined;
   #startedAt = 0;
-  #orders: ControlEndpoint | undefined;
+  #endpoint: ControlEndpoint | undefined;
   #isStopped = false;
   #last: EventLoopUtilization = performance.eventLoopUtilization();
 
@@ -212,18 +215,18 @@ export class WorkerControl {
           });
   }
 
-  /** Takes orders from now on, and tells that the worker is about to come. */
+  /** Starts to read control messages, and announces the worker. */
   async start(): Promise<void> {
     const { store, backend, clock, terminate, warn } = this.#options;
     this.#startedAt = clock.now();
     const from = await this.#presence?.announce();
-    if (this.#isStopped) return; // what takes orders now would never be closed
-    const doings = this.#presence === undefined ? undefined : this.#doings(this.#presence);
+    if (this.#isStopped) return; // an endpoint created now would never be closed
+    const handlers = this.#presence === undefined ? undefined : this.#handlers(this.#presence);
     const { id } = this.#identity;
-    this.#orders ??= new ControlEndpoint({ id, store, backend, clock, terminate, doings, warn }, from);
+    this.#endpoint ??= new ControlEndpoint({ id, store, backend, clock, terminate, handlers, warn }, from);
   }
 
-  /** Lets the worker be seen, now that it takes jobs. */
+  /** Stores the worker's record, now that it takes jobs. */
   async begin(): Promise<void> {
     await this.#presence?.begin();
   }
@@ -231,7 +234,7 @@ export class WorkerControl {
   async stop(): Promise<void> {
     this.#isStopped = true;
     await this.#presence?.stop();
-    await this.#orders?.close();
+    await this.#endpoint?.close();
   }
 
   #record(heartbeatMs: number) {
@@ -251,10 +254,10 @@ export class WorkerControl {
     };
   }
 
-  #doings(presence: Presence): Readonly<Record<OrderKind, ControlHandler>> {
+  #handlers(presence: Presence): Readonly<Record<OrderKind, ControlHandler>> {
     const { worker, facts } = this.#options;
-    const obeyed = async () => {
-      await presence.beat(); // who looks next sees it
+    const changed = async () => {
+      await presence.beat(); // the next reader of the record sees the change
       return { queues: worker.served };
     };
     return {
@@ -264,27 +267,27 @@ export class WorkerControl {
       registered: () => facts.registered(),
       conf: () => this.#conf(),
       'set-concurrency': async ({ concurrency, queue }) => {
-        const of = queue === undefined ? undefined : checkQueue('queue', queue as string);
-        await worker.setConcurrency(concurrency as Concurrency, of); // which checks it
-        return obeyed();
+        const checked = queue === undefined ? undefined : checkQueue('queue', queue as string);
+        await worker.setConcurrency(concurrency as Concurrency, checked); // which checks the concurrency
+        return changed();
       },
       'add-queue': async ({ queue, concurrency }) => {
         if (worker.state !== 'running') throw new ClosedError(`The worker is ${worker.state}.`);
         await worker.addQueue(queue as string, concurrency as Concurrency | undefined); // which checks them
-        return obeyed();
+        return changed();
       },
       'cancel-queue': ({ queue }) => {
         const { served } = worker;
         if (typeof queue !== 'string' || !Object.hasOwn(served, queue))
           throw new UnknownQueueError(String(queue), Object.keys(served));
         void worker.removeQueue(queue).catch(this.#options.backend.onError);
-        return obeyed();
+        return changed();
       },
       shutdown: ({ jobsTimeoutMs }, afterwards) => {
-        const limit = jobsTimeoutMs as number | undefined; // which is checked next
+        const limit = jobsTimeoutMs as number | undefined; // checked below
         if (limit !== undefined) checkInteger('jobsTimeout', limit, 0, LONGEST_MS);
-        // The answer first: a worker without jobs is gone in no time.
-        afterwards(() => void worker.shutDownByOrder(limit).catch(this.#options.backend.onError));
+        // The answer first: a worker without jobs ends at once.
+        afterwards(() => void worker.shutDownByControl(limit).catch(this.#options.backend.onError));
         return { active: worker.active.length };
       },
     };

@@ -1,3 +1,9 @@
+/**
+ * Runs one job from claim to outcome; the queue consumers call it. Steps: read the envelope, complete the input from
+ * earlier steps, validate, run the handler, validate the result, decide whether a failure is retried.
+ * The final failure is stored with the job before the outcome is returned.
+ */
+
 import {
   ExpiredError,
   type FailureOrigin,
@@ -18,116 +24,112 @@ import { stopped } from '../job/marks.js';
 import { RetryRequest, retryDelayMs } from '../task/retry.js';
 import { lossOf, unlikeProbe, wakingProbe } from '../workflow/join.js';
 import type { Attempt } from './attempt.js';
+import type { ExecutorDependencies } from './dependencies.js';
 import { HandlerRunner, type Reached } from './handler.js';
 import { EventLoopMeter } from './health.js';
 import { InternalJobs } from './internal-jobs.js';
-import type { ExecutorParts } from './parts.js';
 import {
   activeJobOf,
-  begun,
-  Isolation,
+  exclusiveTimes,
   isPoison,
   isSuspicious,
   lossesOf,
+  PoisonGate,
   poisonError,
-  refused,
-  shared,
-  timesAlone,
+  withBegunStart,
   withLosses,
+  withRefusal,
+  withSharedStart,
 } from './poison.js';
 import { ChainEnded, EndChain, ProbeEnd, Snooze, WaitForChildren } from './signals.js';
-import { leaveTrace } from './tracing.js';
+import { storeTrace } from './tracing.js';
 
-/** How long a job goes back to its queue when the store does not answer what the job needs. */
+/** Delay of a job that returns to its queue because the store does not answer. */
 const UNREACHABLE_RETURN_MS = 5_000;
-/** The wait before a job looks again that its handler has put back, if it says nothing else. */
+/** Default delay of a job that its handler returned to the queue without counting the attempt. */
 const UNCOUNTED_RETURN_MS = 1000;
-/** A job may add children several times, and each time they may have ended before it can wait for them. */
+/** A job may add children several times, and each time they may end before the job starts to wait. */
 const MAX_REFUSED_WAITS = 5;
-/** How long a job goes back that does not say: a join that has enough while more is just being added below it. */
-const SOON_MS = 200;
+/** Default delay of a snoozed job, such as a join that has enough members while more are being added. */
+const SNOOZE_MS = 200;
 
-/** How long a job goes back that was held too long because another one is alone here. */
+/** Delay of a job that waited too long for a job that runs exclusively in this process. */
 const HELD_RETURN_MS = 1000;
 
-/**
- * One job from claim to outcome: read the envelope, complete the input from earlier steps, validate, run, validate the
- * result, and decide whether a failure is tried again. A final failure is recorded with the job first.
- */
 export class Executor {
-  readonly #parts: ExecutorParts;
-  readonly #steps: InternalJobs;
-  readonly #handling: HandlerRunner;
-  readonly #isolation: Isolation;
+  readonly #dependencies: ExecutorDependencies;
+  readonly #internalJobs: InternalJobs;
+  readonly #handlers: HandlerRunner;
+  readonly #poisonGate: PoisonGate;
 
-  constructor(parts: ExecutorParts) {
-    this.#parts = parts;
-    this.#steps = new InternalJobs(parts);
-    this.#handling = new HandlerRunner(parts, this.#steps);
-    this.#isolation = new Isolation(parts.runtime.clock);
+  constructor(dependencies: ExecutorDependencies) {
+    this.#dependencies = dependencies;
+    this.#internalJobs = new InternalJobs(dependencies);
+    this.#handlers = new HandlerRunner(dependencies, this.#internalJobs);
+    this.#poisonGate = new PoisonGate(dependencies.runtime.clock);
   }
 
-  /** The same, for one worker. */
+  /** Returns an executor with the settings of one worker. */
   forWorker(
-    parts: Pick<ExecutorParts, 'children' | 'maxLostStarts' | 'lockDurationMs' | 'activity'>,
+    dependencies: Pick<ExecutorDependencies, 'children' | 'maxLostStarts' | 'lockDurationMs' | 'activity'>,
   ): Executor {
-    return new Executor({ ...this.#parts, ...parts });
+    return new Executor({ ...this.#dependencies, ...dependencies });
   }
 
   async execute(job: ActiveJob): Promise<AttemptOutcome> {
-    const { runtime, sealer, activity } = this.#parts;
+    const { runtime, sealer, activity } = this.#dependencies;
     const { observer } = runtime;
     const active = activity?.begin(job);
     let outcome: AttemptOutcome | undefined;
     let envelope: Envelope | undefined;
     let attempt: Attempt | undefined;
     let isCounted = false;
-    const begun = (own: Attempt) => {
-      attempt = own;
+    const onBegun = (startedAttempt: Attempt) => {
+      attempt = startedAttempt;
     };
-    // One function, and only what takes time is awaited: each promise more costs what checking a small input does.
+    // One function that awaits only what is asynchronous: each further promise costs as much as checking a small input.
     try {
       try {
         const content = decodeEnvelope(job.id, job.data);
         envelope = content;
         let reached: Reached | undefined;
         if (job.queue !== INTERNAL_QUEUE) {
-          const suspicious = job.stalls > 0 ? await this.#afterLoss(job, content) : undefined;
+          const suspicious = job.stalls > 0 ? await this.#startAfterLoss(job, content) : undefined;
           reached = suspicious?.reached;
-          if (suspicious?.isAlone !== true) {
-            const turn = this.#isolation.enter();
-            if (turn !== undefined && !(await turn)) throw new Snooze(HELD_RETURN_MS);
+          if (suspicious?.isExclusive !== true) {
+            const admission = this.#poisonGate.enter();
+            if (admission !== undefined && !(await admission)) throw new Snooze(HELD_RETURN_MS);
             isCounted = true;
           }
         }
-        // Before its handler reads anything: a call that is taken for this one meanwhile is seen by it.
+        // Before the handler reads anything: it then sees the changes of a caller whose duplicate call was dropped.
         if (content.uniqueUntilStarted) await job.endUniqueness();
         const value = await (observer === undefined
-          ? this.#run(job, content, begun, reached)
-          : observer.attempt(job, () => this.#run(job, content, begun, reached)));
+          ? this.#run(job, content, onBegun, reached)
+          : observer.attempt(job, () => this.#run(job, content, onBegun, reached)));
         const kept = content.ignoreResult ? null : value;
-        const stored = sealer.isActive ? await this.#sealedResult(job, kept) : kept;
+        const stored = sealer.isActive ? await this.#encodeResult(job, kept) : kept;
         if (attempt !== undefined) {
-          const ending = this.#succeeded(attempt, value);
+          const ending = this.#reportSuccess(attempt, value);
           if (ending !== undefined) await ending;
-          const leaving = leaveTrace(job, content, attempt);
+          const leaving = storeTrace(job, content, attempt);
           if (leaving !== undefined) await leaving;
           const { mask } = attempt.reports;
           activity?.gave(job, () => mask.value(value));
         }
         outcome = { kind: 'completed', value: stored };
       } catch (thrown) {
-        outcome = await this.#withoutResult(job, envelope, attempt, thrown);
+        outcome = await this.#outcomeOfThrown(job, envelope, attempt, thrown);
       }
       return outcome;
     } finally {
-      if (isCounted) this.#isolation.leave();
+      if (isCounted) this.#poisonGate.leave();
       if (active !== undefined) activity?.end(active, outcome);
     }
   }
 
-  /** The outcome of an attempt that has thrown. */
-  async #withoutResult(
+  /** Returns the outcome of an attempt that threw. */
+  async #outcomeOfThrown(
     job: ActiveJob,
     envelope: Envelope | undefined,
     attempt: Attempt | undefined,
@@ -135,32 +137,35 @@ export class Executor {
   ): Promise<AttemptOutcome> {
     try {
       return (
-        (await this.#otherEnd(job, envelope, attempt, thrown)) ??
-        (await this.#failed(job, envelope, attempt, toError(thrown)))
+        (await this.#outcomeOfSignal(job, envelope, attempt, thrown)) ??
+        (await this.#outcomeOfFailure(job, envelope, attempt, toError(thrown)))
       );
     } catch (error) {
-      // Noticed while the outcome was noted with the job: another worker decides about it.
+      // The lock was lost while the outcome was being stored: another worker decides.
       if (error instanceof LockLostError) return { kind: 'lost' };
       throw error;
     }
   }
 
   /**
-   * Lets a job start that the store has put back: alone, if it was lost several times.
-   * @throws {PoisonJobError} if it ended its worker too often while it was alone.
+   * Starts a job that was lost before: exclusively if it was lost several times.
+   * @throws {PoisonJobError} if it ended its worker too often while it ran exclusively.
    */
-  async #afterLoss(job: ActiveJob, content: Envelope): Promise<{ isAlone: boolean; reached: Reached }> {
-    const { clock } = this.#parts.runtime;
+  async #startAfterLoss(
+    job: ActiveJob,
+    content: Envelope,
+  ): Promise<{ isExclusive: boolean; reached: Reached }> {
+    const { clock } = this.#dependencies.runtime;
     const now = clock.now();
     const losses = lossesOf(content.lost, job, now);
-    if (isPoison(losses, this.#parts.maxLostStarts)) await this.#refusePoison(job, now);
+    if (isPoison(losses, this.#dependencies.maxLostStarts)) await this.#refusePoison(job, now);
     if (!isSuspicious(losses)) {
-      const reached = () => noteBegun(job, now, () => false);
-      return { isAlone: false, reached };
+      const reached = () => storeBegunStart(job, now, () => false);
+      return { isExclusive: false, reached };
     }
-    const { aloneMs, drainMs } = timesAlone(losses);
-    const alone = await this.#isolation.alone(drainMs);
-    if (alone === undefined) {
+    const { exclusiveMs, drainMs } = exclusiveTimes(losses);
+    const exclusiveRun = await this.#poisonGate.runExclusively(drainMs);
+    if (exclusiveRun === undefined) {
       await job.change(({ lost }) =>
         lost !== undefined && (lost.begun === undefined || lost.begun.start >= job.starts)
           ? undefined
@@ -169,49 +174,49 @@ export class Executor {
       throw new Snooze();
     }
     const meter = new EventLoopMeter();
-    const { lockDurationMs = 0 } = this.#parts;
-    // A worker that lives, and was silent while nothing but this job ran there, was silenced by it.
+    const { lockDurationMs = 0 } = this.#dependencies;
+    // If the event loop was blocked while only this job ran, this job caused the missed lock renewal.
     job.chargeLossIf(() => meter.take().delayMs > lockDurationMs / 2);
-    const share = () => job.change(({ lost }) => shared(lost, job));
+    const storeSharing = () => job.change(({ lost }) => withSharedStart(lost, job));
     const timer = clock.setDeadline(() => {
-      const stored = share().catch(() => {}); // then a death that comes now counts once too often
-      void stored.then(() => alone.share());
-    }, aloneMs);
-    // Only then can a death no longer be the job's.
+      const stored = storeSharing().catch(() => {}); // a crash now is then charged to this job although others run too
+      void stored.then(() => exclusiveRun.share());
+    }, exclusiveMs);
+    // Until its outcome is stored a crash may be caused by this job.
     job.onceStored(() => {
       clock.clearTimeout(timer);
       meter.stop();
-      alone.end();
+      exclusiveRun.end();
     });
     const reached = async () => {
-      await noteBegun(job, now, () => alone.isAlone);
-      if (!alone.isAlone) await share();
+      await storeBegunStart(job, now, () => exclusiveRun.isExclusive);
+      if (!exclusiveRun.isExclusive) await storeSharing();
     };
-    return { isAlone: true, reached };
+    return { isExclusive: true, reached };
   }
 
-  /** @throws {PoisonJobError} unless the worker of a loss has said meanwhile that it lives. */
+  /** Reads the losses again. @throws {PoisonJobError} unless the worker of a loss has since reported that it lives. */
   async #refusePoison(job: ActiveJob, now: number): Promise<void> {
     let fatal: LostStart[] | undefined;
     await job.change(({ lost }) => {
       const losses = lossesOf(lost, job, now);
-      fatal = isPoison(losses, this.#parts.maxLostStarts) ? losses : undefined;
-      return fatal && { lost: refused(fatal, job) };
+      fatal = isPoison(losses, this.#dependencies.maxLostStarts) ? losses : undefined;
+      return fatal && { lost: withRefusal(fatal, job) };
     });
     if (fatal !== undefined) throw poisonError(job.name, fatal);
   }
 
-  /** The outcome of what has neither a result of its own nor failed; undefined for a failure. */
-  async #otherEnd(
+  /** Returns the outcome of an attempt that ended with a signal; undefined if it failed. */
+  async #outcomeOfSignal(
     job: ActiveJob,
     envelope: Envelope | undefined,
     attempt: Attempt | undefined,
     thrown: unknown,
   ): Promise<AttemptOutcome | undefined> {
     if (thrown instanceof WaitForChildren) {
-      // It has children to wait for and the store knows of none: that does not change by asking again.
+      // The job waits for children but the store has none of them: another try would not change that.
       if (job.refusedWaits >= MAX_REFUSED_WAITS)
-        return this.#failed(job, envelope, attempt, new UpstreamFailedError(lossOf(job.id)));
+        return this.#outcomeOfFailure(job, envelope, attempt, new UpstreamFailedError(lossOf(job.id)));
       await attempt?.reports.end();
       return { kind: 'waiting', ...(thrown.seen !== undefined && { seen: thrown.seen }) };
     }
@@ -223,77 +228,78 @@ export class Executor {
       await attempt?.reports.end();
       return { kind: 'returned', delayMs: 0 };
     }
-    if (thrown instanceof Snooze) return { kind: 'returned', delayMs: thrown.delayMs ?? SOON_MS };
+    if (thrown instanceof Snooze) return { kind: 'returned', delayMs: thrown.delayMs ?? SNOOZE_MS };
     if (thrown instanceof ProbeEnd)
       return { kind: 'failed', error: { name: 'ProbeEnd', message: thrown.reason, stack: undefined } };
     if (thrown instanceof ChainEnded) {
       if (thrown.own === undefined && envelope?.revoked === undefined) await job.save({ skipped: true });
-      return { kind: 'completed', value: await this.#sealedResult(job, thrown.result) };
+      return { kind: 'completed', value: await this.#encodeResult(job, thrown.result) };
     }
     if (thrown instanceof EndChain && envelope !== undefined) {
       const by = pathOf(envelope.run ?? job.id, job.id);
-      const value = await this.#sealedResult(job, stopped(thrown.chain, by, thrown.value));
+      const value = await this.#encodeResult(job, stopped(thrown.chain, by, thrown.value));
       if (attempt !== undefined) {
-        await this.#succeeded(attempt, thrown.value);
-        await leaveTrace(job, envelope, attempt);
+        await this.#reportSuccess(attempt, thrown.value);
+        await storeTrace(job, envelope, attempt);
       }
       return { kind: 'completed', value };
     }
     return undefined;
   }
 
-  /** Lets jobs go back that wait for their turn here: their worker goes. */
+  /** Returns the jobs that wait at the poison gate to their queues: the worker is closing. */
   close(): void {
-    this.#isolation.close();
+    this.#poisonGate.close();
   }
 
-  /** Starts a job again that waits for its children, by a child that fails at once. */
+  /** Starts a job that waits for its children, by adding a child that fails at once. */
   async wake(job: ActiveJob): Promise<void> {
     const { run = job.id } = decodeEnvelope(job.id, job.data);
     const path = pathOf(run, job.id);
-    await this.#parts.store.addChildren(run, { path, queue: job.queue }, [wakingProbe(path)]);
+    await this.#dependencies.store.addChildren(run, { path, queue: job.queue }, [wakingProbe(path)]);
   }
 
-  /** The result of one attempt at a job that no store holds. @throws what the handler throws. */
+  /** Runs one attempt at a job that is in no store, and returns its result. @throws the handler's error. */
   async perform(job: ActiveJob): Promise<unknown> {
     return this.#run(job, decodeEnvelope(job.id, job.data), () => {});
   }
 
-  #sealedResult(job: ActiveJob, value: unknown): Promise<unknown> {
-    return this.#parts.sealer.seal(value, { subject: 'result', id: job.id, task: '' });
+  #encodeResult(job: ActiveJob, value: unknown): Promise<unknown> {
+    return this.#dependencies.sealer.seal(value, { subject: 'result', id: job.id, task: '' });
   }
 
-  /** Tells of a success. Gives a promise to wait for if that takes a while. */
-  #succeeded(attempt: Attempt, result: unknown): Promise<unknown> | undefined {
+  /** Calls the hooks of a success. Returns a promise if that is asynchronous. */
+  #reportSuccess(attempt: Attempt, result: unknown): Promise<unknown> | undefined {
     const { task, context, reports } = attempt;
-    if (!this.#handling.hasHooks(task)) return reports.end();
-    return this.#handling
+    if (!this.#handlers.hasHooks(task)) return reports.end();
+    return this.#handlers
       .hook(attempt, (hooks) => hooks.success?.(context, result))
-      .then(() => this.#handling.hook(attempt, (hooks) => hooks.always?.(context)))
+      .then(() => this.#handlers.hook(attempt, (hooks) => hooks.always?.(context)))
       .then(() => reports.end());
   }
 
-  async #failed(
+  /** Decides between a retry, a return to the queue and a final failure; calls the hooks and stores the failure. */
+  async #outcomeOfFailure(
     job: ActiveJob,
     envelope: Envelope | undefined,
     attempt: Attempt | undefined,
     error: Error,
   ): Promise<AttemptOutcome> {
-    if (this.#parts.store.isOutage(error)) {
+    if (this.#dependencies.store.isOutage(error)) {
       await attempt?.reports.end();
-      // W6: an outage of the store is not charged to the job.
+      // W6: an outage of the store uses up no attempt.
       return { kind: 'returned', delayMs: UNREACHABLE_RETURN_MS };
     }
     if (error instanceof RetryRequest && !error.isCounted) {
       if (attempt !== undefined) {
-        await this.#handling.hook(attempt, (hooks) => hooks.always?.(attempt.context));
+        await this.#handlers.hook(attempt, (hooks) => hooks.always?.(attempt.context));
         await attempt.reports.end();
       }
       return { kind: 'returned', delayMs: error.delayMs ?? UNCOUNTED_RETURN_MS };
     }
     const delayMs = this.#retryDelayMs(job, error);
-    const observed = attempt ?? this.#handling.unstarted(job, envelope, error);
-    if (observed !== undefined) await this.#handling.failed(observed, error, delayMs === undefined);
+    const observed = attempt ?? this.#handlers.unstarted(job, envelope, error);
+    if (observed !== undefined) await this.#handlers.failed(observed, error, delayMs === undefined);
     const origin = this.#originOf(job, attempt, error);
     const shown = this.#shown(origin);
     const isUpstream = error instanceof UpstreamFailedError;
@@ -302,14 +308,14 @@ export class Executor {
     return { kind: 'failed', error: shown, ...(isUpstream && { isUpstream }) };
   }
 
-  /** Calls the hooks for a job that the store itself could not read, and has failed. */
+  /** Calls the hooks of a job that failed because its stored data cannot be read. */
   async unreadable(unreadable: UnreadableJob, error: Error): Promise<void> {
-    const attempt = this.#handling.unstarted(activeJobOf(unreadable), undefined, error);
-    if (attempt !== undefined) await this.#handling.failed(attempt, error, true);
+    const attempt = this.#handlers.unstarted(activeJobOf(unreadable), undefined, error);
+    if (attempt !== undefined) await this.#handlers.failed(attempt, error, true);
   }
 
   #retryDelayMs(job: ActiveJob, error: Error): number | undefined {
-    const { registry, runtime, onError } = this.#parts;
+    const { registry, runtime, onError } = this.#dependencies;
     const entry = registry.get(job.name);
     try {
       return retryDelayMs(error, {
@@ -319,23 +325,23 @@ export class Executor {
         random: runtime.random,
       });
     } catch (thrown) {
-      // The task's own functions decide here; the job keeps the error that they were asked about.
-      onError(new Error(`what decides about retries of task "${job.name}" threw ${toError(thrown).name}`));
+      // The retry policy contains functions of the task; the job keeps the original error.
+      onError(new Error(`the retry policy of task "${job.name}" threw ${toError(thrown).name}`));
       return undefined;
     }
   }
 
   async #saveFailure(job: ActiveJob, origin: FailureOrigin, trace: string | undefined): Promise<void> {
-    const { sealer, onError } = this.#parts;
+    const { sealer, onError } = this.#dependencies;
     try {
-      // It climbs through a run under the id of the job that failed first.
+      // The failure passes up through the run under the id of the job that failed first.
       const context = { subject: 'failure', id: origin.jobId, task: '' } as const;
       const error = await sealer.seal(origin.error, context);
-      const failure = { ...origin, error: error as FailureOrigin['error'] }; // or its sealed form, opened where it is read
+      const failure = { ...origin, error: error as FailureOrigin['error'] }; // or its encoded form, decoded where it is read
       await job.save({ failure, ...(trace !== undefined && { trace }) });
     } catch (cause) {
       if (cause instanceof LockLostError) throw cause;
-      // The failure itself is still committed, with its message.
+      // The failure is still committed, with its message.
       onError(toError(cause));
     }
   }
@@ -343,20 +349,20 @@ export class Executor {
   #originOf(job: ActiveJob, attempt: Attempt | undefined, error: Error): FailureOrigin {
     if (error instanceof UpstreamFailedError) return error.origin;
     const mask = attempt?.reports.mask ?? NO_MASK;
-    // A fan-out may find that its value does not fit a member, and a collected list that it cannot be made flat.
+    // A fan-out may find its value invalid for a member, and `flat` may find that its list is not one of lists.
     const isInternal = job.queue === INTERNAL_QUEUE && error instanceof ValidationError;
     return {
       task: isInternal ? error.task : job.name,
       jobId: job.id,
       attempts: job.attempt,
-      ...stateOf(error),
+      ...stateOfFailure(error),
       ...(attempt?.item !== undefined && { index: attempt.item }),
       error: mask.error(recordError(error)),
     };
   }
 
   #shown({ error }: FailureOrigin): ShownError {
-    if (!this.#parts.sealer.isActive)
+    if (!this.#dependencies.sealer.isActive)
       return { name: error.name, message: unlikeProbe(error.message), stack: error.stack };
     return { name: error.name, message: `${error.name} (encoded with the job)`, stack: undefined };
   }
@@ -364,30 +370,30 @@ export class Executor {
   #run(
     job: ActiveJob,
     envelope: Envelope,
-    begun: (attempt: Attempt) => void,
+    onBegun: (attempt: Attempt) => void,
     reached?: Reached,
   ): Promise<unknown> {
     return job.queue === INTERNAL_QUEUE
-      ? this.#steps.run(job, envelope)
-      : this.#handling.handle(job, envelope, begun, reached);
+      ? this.#internalJobs.run(job, envelope)
+      : this.#handlers.handle(job, envelope, onBegun, reached);
   }
 }
 
 /**
- * Notes that the handler of a job is called next.
- * @throws {LockLostError} if the job was taken meanwhile: what the later start has noted must stay.
+ * Stores that the handler of a job is called next.
+ * @throws {LockLostError} if another worker has the job now: the record of its later start must stay.
  */
-async function noteBegun(job: ActiveJob, now: number, isAlone: () => boolean): Promise<void> {
+async function storeBegunStart(job: ActiveJob, now: number, isExclusive: () => boolean): Promise<void> {
   job.signal.throwIfAborted();
   await job.change(({ lost }) =>
     (lost?.begun?.start ?? 0) > job.starts
       ? undefined
-      : { lost: begun(lossesOf(lost, job, now), job, isAlone()) },
+      : { lost: withBegunStart(lossesOf(lost, job, now), job, isExclusive()) },
   );
   job.signal.throwIfAborted();
 }
 
-function stateOf(error: Error): Pick<FailureOrigin, 'state'> {
+function stateOfFailure(error: Error): Pick<FailureOrigin, 'state'> {
   if (error instanceof ExpiredError) return { state: 'expired' };
   if (error instanceof SkippedError) return { state: 'skipped' };
   return error instanceof RevokedError ? { state: 'revoked' } : {};

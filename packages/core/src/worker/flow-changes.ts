@@ -1,4 +1,7 @@
-/** How a handler changes the run that its job belongs to, while it runs. */
+/**
+ * Changes of a workflow run by a running handler: `ctx.stop`, `ctx.replace` and `ctx.addToGroup`; and `addMembers`, which
+ * internal jobs use too. Repeating a change adds nothing twice.
+ */
 
 import { InvalidOptionError, JobStateError, RevokedError, SkippedError } from '../base/errors.js';
 import { checkText } from '../base/option-checks.js';
@@ -15,10 +18,8 @@ import { PLAN, type Plannable, type Surroundings } from '../task/signature.js';
 import { contentDigest, contentOf, EarlierMembers, keyDigest } from '../workflow/added-members.js';
 import { fill } from '../workflow/input.js';
 import { slicesOf, withSendContext } from '../workflow/prepare.js';
-import type { ExecutorParts } from './parts.js';
+import type { ExecutorDependencies } from './dependencies.js';
 import { ReplaceRequest, StopRequest } from './signals.js';
-
-// Adding jobs below another one while the run goes on.
 
 export interface Addition {
   readonly run: string;
@@ -28,25 +29,25 @@ export interface Addition {
 
 export interface AdditionOptions {
   readonly isRepeated?: boolean;
-  /** Adds nothing more once all of it would be revoked. */
+  /** Throws as soon as everything that is added would be revoked. */
   readonly stops?: boolean;
 }
 
 /**
- * Adds jobs as further children of one that has not ended. The same again, by the same job, changes nothing.
- * @throws {RevokedError} or {@link SkippedError} if it stops.
+ * Adds jobs as further children of a job that has not ended. Repeating it in the same job changes nothing.
+ * @throws {RevokedError} or {@link SkippedError} with `stops`, if the run or the group was revoked.
  */
 export async function addMembers(
-  { store, runtime }: ExecutorParts,
+  { store, runtime }: ExecutorDependencies,
   job: ActiveJob,
   { run, parent, members }: Addition,
   { isRepeated = job.starts > 1, stops = false }: AdditionOptions = {},
 ): Promise<void> {
   const { observer, clock } = runtime;
-  // A revocation of the whole marks its root; one that reaches this job only, as that of a group which has enough, the job.
-  const places = [await rootOf(store, run, parent), { queue: job.queue, id: job.id }];
+  // A revocation of the run marks its root. A revocation of this job only marks the job, such as by a group with enough.
+  const marked = [await rootOf(store, run, parent), { queue: job.queue, id: job.id }];
   const now = clock.now();
-  let known = await revocationOf(store, places);
+  let known = await revocationOf(store, marked);
   let added: JobNode[] = [];
   for (const slice of slicesOf(members)) {
     if (stops && known.all) throw refusal(known);
@@ -54,11 +55,11 @@ export async function addMembers(
     await store.addChildren(run, parent, nodes, { isRepeated });
     if (observer !== undefined) for (const node of slice) observeTree(observer, run, node);
     added.push(...slice);
-    // A revocation marks what it finds: what is added meanwhile is marked by whoever adds it.
-    const after = await revocationOf(store, places);
+    // A revocation marks the jobs that exist: jobs added at the same time are marked here.
+    const after = await revocationOf(store, marked);
     const isChanged = !isSame(after, known);
     known = after;
-    // Those that an earlier try has added are as they were then.
+    // Jobs that an earlier attempt added keep the marks of that time.
     if (!isChanged && !(isRepeated && isAny(known))) continue;
     await markAdded(store, run, added, known, now);
     added = [];
@@ -67,53 +68,54 @@ export async function addMembers(
 
 function refusal({ skipped }: Revoked): Error {
   return skipped
-    ? new SkippedError('Its group has its outcome without what this step adds.')
-    : new RevokedError('The run was revoked while this step added to it.');
+    ? new SkippedError('The group has an outcome without the jobs that this step adds.')
+    : new RevokedError('The run was revoked while this step added jobs to it.');
 }
 
-/** The job that a revocation of the run marks: its own; or, in what has taken the place of a single call, that call. */
-async function rootOf(store: ExecutorParts['store'], run: string, parent: Parent): Promise<JobRef> {
-  const own = { queue: INTERNAL_QUEUE, id: run };
-  if ((await store.revokedOf(own)) !== undefined) return own;
+/** Returns the job that a revocation of the run marks: the run's own job, or the single call that was replaced. */
+async function rootOf(store: ExecutorDependencies['store'], run: string, parent: Parent): Promise<JobRef> {
+  const root = { queue: INTERNAL_QUEUE, id: run };
+  if ((await store.revokedOf(root)) !== undefined) return root;
   return store.topOf({ queue: parent.queue, id: jobIdOf(run, parent.path) });
 }
 
-/** Where a member is planned before its place is known. */
+/** Path of a member while its final path is unknown. */
 const DRAFT = '+';
-/** Characters of a key. */
+/** Maximum length of a key in characters. */
 const MAX_KEY = 1000;
 
-/** A member that an attempt asks for. */
-interface AskedMember {
+/** A member that an attempt adds. */
+interface RequestedMember {
   readonly content: string;
   readonly digest: string;
-  /** As which one, from 0. */
+  /** Number of the call of `addToGroup`, from 0. */
   readonly call: number;
   added: Promise<void> | undefined;
 }
 
-interface Earlier {
+interface EarlierAdditions {
   readonly members: EarlierMembers;
-  /** What is added may be there already. */
+  /** Whether the added members may exist already. */
   readonly isRepeated: boolean;
 }
 
-/** Where a job is in its group. */
-interface OwnPlace {
+/** The position of a job in its group. */
+interface GroupPosition {
   readonly run: string;
-  readonly own: string;
+  /** Path of the job. */
+  readonly path: string;
   readonly group: string;
   readonly member: string;
 }
 
-/** What a context does with what its handler asks for. */
+/** The changes that a context offers to its handler. */
 export interface FlowChanges {
   stop(value: unknown): never;
   replace(signature: unknown, input: unknown): never;
   addToGroup(signature: unknown, input: unknown, options?: MemberOptions): Promise<void>;
 }
 
-/** Where a handler runs apart from the worker, or without one. */
+/** Changes in a process without access to the store: all of them throw. */
 export const NO_CHANGES: FlowChanges = {
   stop: () => refuse('stop'),
   replace: () => refuse('replace'),
@@ -121,27 +123,30 @@ export const NO_CHANGES: FlowChanges = {
 };
 
 function refuse(name: string): never {
-  throw new JobStateError(
-    `ctx.${name} is not to be had in an isolated task: its handler runs in a process of its own.`,
-  );
+  throw new JobStateError(`ctx.${name} is not available in an isolated task, which runs in a child process.`);
 }
 
 export class JobFlowChanges implements FlowChanges {
-  readonly #parts: ExecutorParts;
+  readonly #dependencies: ExecutorDependencies;
   readonly #job: ActiveJob;
   readonly #envelope: Envelope;
   readonly #links: TraceLinks | undefined;
-  /** What this attempt has asked for, by digest. */
-  readonly #asked = new Map<string, AskedMember>();
-  /** How often, by content. */
+  /** Members of this attempt by digest. */
+  readonly #requested = new Map<string, RequestedMember>();
+  /** Number of equal members by content. */
   readonly #occurrences = new Map<string, number>();
-  /** Those that could not be added, by content. */
-  readonly #failed = new Map<string, AskedMember>();
-  #earlier: Promise<Earlier> | undefined;
+  /** Members that could not be added, by content. */
+  readonly #failed = new Map<string, RequestedMember>();
+  #earlier: Promise<EarlierAdditions> | undefined;
 
-  /** @param trace The span of the attempt, which what it adds is linked to. */
-  constructor(parts: ExecutorParts, job: ActiveJob, envelope: Envelope, trace: string | undefined) {
-    this.#parts = parts;
+  /** @param trace The span of the attempt, to which the added jobs are linked. */
+  constructor(
+    dependencies: ExecutorDependencies,
+    job: ActiveJob,
+    envelope: Envelope,
+    trace: string | undefined,
+  ) {
+    this.#dependencies = dependencies;
     this.#job = job;
     this.#envelope = envelope;
     this.#links = trace === undefined ? undefined : { traces: [trace], count: 1 };
@@ -158,28 +163,28 @@ export class JobFlowChanges implements FlowChanges {
   async addToGroup(signature: unknown, input: unknown, options: MemberOptions = {}): Promise<void> {
     const { run } = this.#envelope;
     this.#checkUnderWay();
-    const own = run === undefined ? '' : pathOf(run, this.#job.id);
-    const place = memberOf(own);
-    if (run === undefined || place === undefined)
+    const path = run === undefined ? '' : pathOf(run, this.#job.id);
+    const position = memberOf(path);
+    if (run === undefined || position === undefined)
       throw new JobStateError(
-        `Job ${this.#job.id} is not in a group, so ctx.addToGroup has nowhere to add to.`,
+        `Job ${this.#job.id} is not a member of a group. Call ctx.addToGroup only in a task that runs in a group.`,
       );
     const draft = fill(plannable('addToGroup', signature)[PLAN](DRAFT, this.#surroundings()), input);
-    const asked = this.#ask(contentOf(draft), options);
-    asked.added ??= this.#add(draft, asked, { run, own, ...place });
+    const requested = this.#request(contentOf(draft), options);
+    requested.added ??= this.#add(draft, requested, { run, path, ...position });
     try {
-      await asked.added;
+      await requested.added;
     } catch (error) {
-      // Asked for again, it is this one: it may be there.
-      asked.added = undefined;
-      if (options.key === undefined) this.#failed.set(asked.content, asked);
+      // The same member may be added again, and it may exist already.
+      requested.added = undefined;
+      if (options.key === undefined) this.#failed.set(requested.content, requested);
       throw error;
     }
   }
 
-  /** A member as the attempt asks for it; the one that it has asked for already, if that has the same key. */
-  #ask(content: string, { key }: MemberOptions): AskedMember {
-    const call = this.#asked.size;
+  /** Returns the requested member: the earlier one if this attempt used the same key before. */
+  #request(content: string, { key }: MemberOptions): RequestedMember {
+    const call = this.#requested.size;
     if (key !== undefined) checkText('key', key, MAX_KEY);
     const failed = key === undefined ? this.#failed.get(content) : undefined;
     if (failed !== undefined) {
@@ -188,23 +193,23 @@ export class JobFlowChanges implements FlowChanges {
     }
     const occurrence = this.#occurrences.get(content) ?? 0;
     const digest = key === undefined ? contentDigest(content, occurrence) : keyDigest(key);
-    const earlier = key === undefined ? undefined : this.#asked.get(digest);
+    const earlier = key === undefined ? undefined : this.#requested.get(digest);
     if (earlier !== undefined && earlier.content !== content)
       throw new JobStateError(
         `The handler of job ${this.#job.id} adds two different members to its group with the key "${key}". ` +
-          'Give each member a key of its own, or the same task and input.',
+          'Use a different key for each member, or the same task and input.',
       );
     if (earlier !== undefined) return earlier;
     if (key === undefined) this.#occurrences.set(content, occurrence + 1);
-    const asked: AskedMember = { content, digest, call, added: undefined };
-    this.#asked.set(digest, asked);
-    return asked;
+    const requested: RequestedMember = { content, digest, call, added: undefined };
+    this.#requested.set(digest, requested);
+    return requested;
   }
 
   async #add(
     draft: JobNode,
-    { digest, call }: AskedMember,
-    { run, own, group, member }: OwnPlace,
+    { digest, call }: RequestedMember,
+    { run, path: own, group, member }: GroupPosition,
   ): Promise<void> {
     const { parent, mayFail } = await this.#joinOf({ path: own, queue: this.#job.queue }, run, group);
     const before = `${member}+${own.slice(member.length)}+`;
@@ -214,21 +219,21 @@ export class JobFlowChanges implements FlowChanges {
       throw error;
     });
     const path = `${before}${earlier.suffixOf(digest, call)}`;
-    const ready = await this.#prepared(relocated(draft, DRAFT, path));
-    this.#checkUnderWay(); // another worker may have the job by now
+    const ready = await this.#prepare(relocated(draft, DRAFT, path));
+    this.#checkUnderWay(); // another worker may hold the job now
     const members = [{ ...ready, ...(mayFail && { mayFail }) }];
-    await addMembers(this.#parts, this.#job, { run, parent, members }, { isRepeated });
+    await addMembers(this.#dependencies, this.#job, { run, parent, members }, { isRepeated });
   }
 
-  /** What earlier attempts have added. The first one only notes that it adds: a large group is not read for nothing. */
-  async #readEarlier(run: string, parent: Parent, before: string): Promise<Earlier> {
+  /** Reads what earlier attempts added. The first attempt only stores that it adds, because reading a large group is slow. */
+  async #readEarlier(run: string, parent: Parent, before: string): Promise<EarlierAdditions> {
     const isRepeated = this.#envelope.adds === true || this.#job.starts > 1;
     if (this.#envelope.adds === undefined) await this.#job.save({ adds: true });
     if (!isRepeated) return { members: new EarlierMembers(), isRepeated };
     const start = jobIdOf(run, before);
     const suffixes: string[] = [];
     const join = { queue: parent.queue, id: jobIdOf(run, parent.path) };
-    for await (const { id } of childrenOf(this.#parts.store, join))
+    for await (const { id } of childrenOf(this.#dependencies.store, join))
       if (id.startsWith(start)) suffixes.push(id.slice(start.length));
     return { members: new EarlierMembers(suffixes), isRepeated };
   }
@@ -236,18 +241,18 @@ export class JobFlowChanges implements FlowChanges {
   #checkUnderWay(): void {
     if (!this.#job.signal.aborted) return;
     throw new JobStateError(
-      `Attempt ${this.#job.attempt} of job ${this.#job.id} is over: it cannot add to its group any more.`,
+      `Attempt ${this.#job.attempt} of job ${this.#job.id} is over and cannot add to its group. Await ctx.addToGroup in the handler.`,
     );
   }
 
-  /** What takes the job's place, below it. */
+  /** Returns the job tree that replaces the job, as its child. */
   async replacement({ signature, input }: ReplaceRequest): Promise<JobNode> {
     const run = this.#envelope.run ?? this.#job.id;
     const path = replacementAt(pathOf(run, this.#job.id), this.#envelope.epoch);
-    return this.#prepared(fill(signature[PLAN](path, this.#surroundings()), input));
+    return this.#prepare(fill(signature[PLAN](path, this.#surroundings()), input));
   }
 
-  /** The workflow of the job, whose options hold for what its handler adds. */
+  /** Returns the options of the job's workflow, which apply to the added jobs. */
   #surroundings(): Surroundings {
     const { headers, shared, timeout, label, expires } = this.#envelope;
     const { queue, priority, retry } = this.#job;
@@ -262,36 +267,36 @@ export class JobFlowChanges implements FlowChanges {
     return { options, headers };
   }
 
-  /** The node, checked, as it is added; found by its tags together with what it is added to. */
-  async #prepared(filled: JobNode): Promise<JobNode> {
+  /** Returns the checked node with headers, tags and links, and stores its tags with those of the run. */
+  async #prepare(filled: JobNode): Promise<JobNode> {
     const { headers = {}, tags, root, run } = this.#envelope;
     const { id, queue } = this.#job;
-    const now = this.#parts.runtime.clock.now();
-    await this.#parts.checks.checkTree(filled);
+    const now = this.#dependencies.runtime.clock.now();
+    await this.#dependencies.checks.checkTree(filled);
     const ready = withSendContext(withTraceLinks(filled, this.#links), {
       now,
       headers,
       ...(tags !== undefined && { tags }),
       content: { parent: id, root: root ?? run ?? id },
     });
-    const place = run === undefined ? { queue, id } : { queue: INTERNAL_QUEUE, id: run };
-    await this.#parts.tags.add(tagsOf(ready), place, now);
+    const taggedJob = run === undefined ? { queue, id } : { queue: INTERNAL_QUEUE, id: run };
+    await this.#dependencies.tags.add(tagsOf(ready), taggedJob, now);
     return ready;
   }
 
-  /** The job that waits for the members of a group, or for some of them, above a member. */
+  /** Returns the job above a member that waits for the group, or for a slice of it. */
   async #joinOf(from: Parent, run: string, group: string): Promise<{ parent: Parent; mayFail?: true }> {
-    const { store } = this.#parts;
+    const { store } = this.#dependencies;
     for (let current = from; ; ) {
       const parent = await store.parentOf(current.queue, jobIdOf(run, current.path));
       if (parent === undefined)
-        throw new JobStateError(`The group of job ${this.#job.id} is gone from the store.`);
+        throw new JobStateError(`The group of job ${this.#job.id} is missing from the store.`);
       const path = pathOf(run, parent.id);
       if (!path.startsWith(`${group}.`)) {
         const { after, join } = (await store.job(parent.queue, parent.id))?.envelope ?? {};
         if (join?.need !== undefined || (after !== undefined && 'record' in after)) {
           throw new JobStateError(
-            `Job ${this.#job.id} is in a ${join?.need === undefined ? 'record of members' : 'group that needs only some members'}, which takes no more.`,
+            `Job ${this.#job.id} is in a ${join?.need === undefined ? 'record of members' : 'group that needs only some members'}, which accepts no further members.`,
           );
         }
         const isSettled = after !== undefined && 'list' in after && after.settled;
@@ -304,5 +309,5 @@ export class JobFlowChanges implements FlowChanges {
 
 function plannable(option: string, signature: unknown): Plannable {
   if (typeof signature === 'object' && signature !== null && PLAN in signature) return signature as Plannable; // only signatures have it
-  throw new InvalidOptionError(option, 'a task, a signature or a composition', signature);
+  throw new InvalidOptionError(option, 'a task, a signature or a workflow', signature);
 }

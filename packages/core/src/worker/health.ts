@@ -1,4 +1,7 @@
-/** Whether a worker lives and takes jobs, for whoever starts and stops it. */
+/**
+ * Health of a worker: the probes (`/livez`, `/readyz`, `/metrics`), the load of the event loop, and the checks of the store
+ * before the worker takes jobs. A store outage makes a worker unready but keeps it live.
+ */
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import {
@@ -11,31 +14,36 @@ import { StoreConfigurationError } from '../base/errors.js';
 import { clearTimeout, setTimeout } from '../base/real-timers.js';
 import type { ServerFacts } from '../store/connection.js';
 
+/**
+ * Health of a worker, as its probes report it.
+ * @example
+ * const { ready, reasons } = await worker.health();
+ */
 export interface WorkerHealth {
-  /** False for one that does not take jobs though it should, and has no reason to: it is best started anew. */
+  /** False if the worker takes no jobs for no known reason: restart it. */
   readonly live: boolean;
-  /** Whether it takes jobs: it has started, is not closing, and reaches its store. */
+  /** Whether the worker takes jobs: it is started, not closing, and its store answers. */
   readonly ready: boolean;
-  /** Why it is not live or not ready. */
+  /** Why the worker is not live or not ready. */
   readonly reasons: readonly string[];
 }
 
 export interface HealthFacts {
   readonly state: 'new' | 'starting' | 'running' | 'closing' | 'closed';
-  /** Whether the store has answered just now. */
+  /** Whether the store answered within the last moments. */
   readonly isStoreReached: boolean;
-  /** Queues that were not asked for jobs lately though there was room for one, each with how long ago it was. */
+  /** Queues that were not polled recently although the worker had capacity, with the time since the last poll. */
   readonly idleQueues: readonly { readonly queue: string; readonly idleMs: number }[];
 }
 
-/** Judges a worker. A store that is away is no reason to start a worker anew. */
+/** Returns the health of a worker. An unreachable store is no reason to restart a worker. */
 export function healthOf({ state, isStoreReached, idleQueues }: HealthFacts): WorkerHealth {
   const reasons: string[] = [];
   if (state !== 'running') reasons.push(`the worker is ${state}`);
   const isReached = state === 'new' || state === 'closed' || isStoreReached;
   if (!isReached) reasons.push('the store does not answer');
   for (const { queue, idleMs } of idleQueues)
-    reasons.push(`queue "${queue}" was not asked for jobs for ${Math.round(idleMs / 1000)} s`);
+    reasons.push(`queue "${queue}" was not polled for ${Math.round(idleMs / 1000)} s`);
   return {
     live: state !== 'closed' && idleQueues.length === 0,
     ready: state === 'running' && isReached && idleQueues.length === 0,
@@ -43,27 +51,26 @@ export function healthOf({ state, isStoreReached, idleQueues }: HealthFacts): Wo
   };
 }
 
-/** Metrics as text, for whoever collects them. */
+/** Metrics for the health server, such as those of `@umbel/core/prometheus`. */
 export interface MetricsSource {
-  /** For the header `content-type`. */
+  /** Value of the header `content-type`. */
   readonly contentType: string;
-  /** The metrics as they are now. */
+  /** Returns the current metrics as text. */
   text(): Promise<string>;
-  /** The same as plain data, in a process of a worker that has several. */
+  /** Returns the metrics as plain data, in a child process of a worker with several processes. */
   json?(): Promise<readonly unknown[]>;
-  /** What those of several processes are as one, as text. Without these two, only those of the first process are given. */
+  /** Merges the metrics of several processes into one text. Without `json` and this, only the supervisor's are served. */
   together?(processes: readonly (readonly unknown[])[]): Promise<string>;
 }
 
-/** How long whoever connects may take to say what it wants. */
+/** Longest time for a client to send its request. */
 const REQUEST_MS = 10_000;
-/** How long an answer that is under way may keep the server from closing: more than asking the store takes. */
+/** Longest wait of `close` for a pending answer: longer than the store probe takes. */
 const ANSWER_MS = 3000;
 
 /**
- * Answers `/livez` and `/readyz` until it is closed, and `/metrics` if there are any. Neither it nor who is connected to
- * it keeps the process alive.
- * @throws the server's error if the port cannot be had.
+ * Answers `/livez` and `/readyz`, and `/metrics` if there are metrics, until it is closed. Neither the server nor its
+ * connections keep the process alive.
  */
 export class HealthServer {
   readonly #server: Server;
@@ -79,21 +86,23 @@ export class HealthServer {
       connectionsCheckingInterval: REQUEST_MS / 2,
     };
     this.#server = createServer(limits, (request, response) => {
-      this.#note(response);
+      this.#trackAnswer(response);
       const path = request.url?.split('?', 1)[0];
       const kind = path === '/livez' ? 'live' : path === '/readyz' ? 'ready' : undefined;
       response.setHeader('content-type', 'application/json');
-      response.setHeader('connection', 'close'); // probes come one at a time, and nothing is to keep the server open
+      response.setHeader('connection', 'close'); // probes are single requests, and an idle connection would delay the close
       if (path === '/metrics' && metrics !== undefined) {
         void answerMetrics(response, metrics);
         return;
       }
       if (kind === undefined) {
-        response.writeHead(404).end(`${JSON.stringify({ error: `there are ${paths.join(', ')}` })}\n`);
+        response
+          .writeHead(404)
+          .end(`${JSON.stringify({ error: `unknown path, use ${paths.join(', ')}` })}\n`);
         return;
       }
-      void health().then((found) => {
-        response.writeHead(found[kind] ? 200 : 503).end(`${JSON.stringify(found)}\n`);
+      void health().then((state) => {
+        response.writeHead(state[kind] ? 200 : 503).end(`${JSON.stringify(state)}\n`);
       });
     });
     this.#server.unref();
@@ -104,21 +113,21 @@ export class HealthServer {
     });
   }
 
-  /** The port, once it listens. */
+  /** Resolves with the port once the server listens. Rejects with the server's error if the port is not available. */
   listen(port: number, host: string | undefined): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
-      this.#server.once('close', () => resolve(port)); // before it has listened, which it never does then
+      this.#server.once('close', () => resolve(port)); // closed before it listened
       this.#server.listen({ port, host }, () => {
         const address = this.#server.address();
         resolve(typeof address === 'object' && address !== null ? address.port : port);
-        // It may have been closed while the name of the host was looked up.
+        // It may have been closed during the lookup of the host name.
         if (this.#closing !== undefined) this.#server.close();
       });
     });
   }
 
-  /** Ends every connection: those with an answer under way once that has gone out, or has taken too long. */
+  /** Ends every connection; one with a pending answer once it is sent, or after 3 s. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -134,12 +143,12 @@ export class HealthServer {
     clearTimeout(timer);
   }
 
-  /** Who has said nothing yet is not known to the HTTP server as idle, so sockets are destroyed here. */
+  /** The HTTP server does not count a connection without a request as idle, so sockets are destroyed here. */
   #destroyAll(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  #note(response: ServerResponse): void {
+  #trackAnswer(response: ServerResponse): void {
     this.#answering += 1;
     response.once('close', () => {
       this.#answering -= 1;
@@ -153,22 +162,20 @@ async function answerMetrics(response: ServerResponse, metrics: MetricsSource): 
     const text = await metrics.text();
     response.writeHead(200, { 'content-type': metrics.contentType }).end(text);
   } catch {
-    response.writeHead(500).end('{"error":"the metrics cannot be given"}\n'); // why is not for whoever asks
+    response.writeHead(500).end('{"error":"the metrics are not available"}\n'); // the reason may be sensitive
   }
 }
 
-// How busy this process is.
-
 export interface EventLoopLoad {
-  /** How much of the time since the last look the event loop was busy, from 0 to 1. */
+  /** Share of the time since the last measurement in which the event loop was busy, from 0 to 1. */
   readonly utilization: number;
-  /** How late the event loop was at worst since the last look, in milliseconds. */
+  /** Longest delay of the event loop since the last measurement, in milliseconds. */
   readonly delayMs: number;
 }
 
 const RESOLUTION_MS = 20;
 
-/** Measures from its making to `stop`. */
+/** Measures the event loop from its creation until `stop`. */
 export class EventLoopMeter {
   readonly #delays: IntervalHistogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   #last: EventLoopUtilization = performance.eventLoopUtilization();
@@ -177,12 +184,12 @@ export class EventLoopMeter {
     this.#delays.enable();
   }
 
-  /** The load since the last call. */
+  /** Returns the load since the last call. */
   take(): EventLoopLoad {
     const now = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(now, this.#last);
     this.#last = now;
-    // The histogram counts its own interval too; of one without a sample it tells nonsense.
+    // The histogram includes its own interval, and its maximum is invalid without samples.
     const delayMs = this.#delays.count === 0 ? 0 : Math.max(0, this.#delays.max / 1e6 - RESOLUTION_MS);
     this.#delays.reset();
     return { utilization, delayMs };
@@ -193,9 +200,7 @@ export class EventLoopMeter {
   }
 }
 
-// What a worker demands of its store before it takes jobs, and what it warns of.
-
-/** What BullMQ's scripts need, and what it recommends. @see https://docs.bullmq.io/guide/redis-tm-compatibility */
+/** Versions of Redis that BullMQ's scripts need and that BullMQ recommends. @see https://docs.bullmq.io/guide/redis-tm-compatibility */
 const OLDEST = '5.0.0';
 const RECOMMENDED = '6.2.0';
 
@@ -205,27 +210,27 @@ export interface StoreDemands {
 }
 
 /**
- * Warnings about a store.
- * @throws {StoreConfigurationError} if jobs could not be run with it, or would be lost.
+ * Checks the store before a worker takes jobs; returns warnings.
+ * @throws {StoreConfigurationError} if jobs cannot run with this store, or would be lost.
  */
 export function checkStore(facts: ServerFacts, { prefix, allowsEviction }: StoreDemands): string[] {
   const { evictionPolicy = 'noeviction', version, isCluster, hasAppendOnlyFile } = facts;
   if (version !== undefined && isOlder(version, OLDEST)) {
     throw new StoreConfigurationError(
-      `The store is Redis ${version}; ${OLDEST} is the oldest that will do, ${RECOMMENDED} or newer is better. Update it.`,
+      `The store is Redis ${version}, which is too old: expected ${OLDEST} or newer (${RECOMMENDED} is recommended). Update Redis.`,
     );
   }
   if (isCluster && !/\{[^{}]+\}/.test(prefix)) {
     throw new StoreConfigurationError(
-      `The store is a Redis Cluster, and the prefix "${prefix}" lets it spread the keys of one workflow over several ` +
-        `nodes, where no script reaches them together. Put a part of it into braces: createApp({ prefix: '{${prefix}}' }).`,
+      `The store is a Redis Cluster, and with the prefix "${prefix}" it spreads the keys of one workflow over several ` +
+        `nodes, so scripts cannot use them together. Put the prefix in braces: createApp({ prefix: '{${prefix}}' }).`,
     );
   }
   // W20: refuses a store that evicts keys.
   if (evictionPolicy !== 'noeviction' && !allowsEviction) {
     throw new StoreConfigurationError(
-      `The store evicts keys when its memory is full (maxmemory-policy ${evictionPolicy}), and so would lose jobs. ` +
-        'Set its maxmemory-policy to noeviction; or, if a lost job is no loss, start with app.worker({ allowEviction: true }).',
+      `The store evicts keys when its memory is full (maxmemory-policy ${evictionPolicy}), which loses jobs. ` +
+        'Set its maxmemory-policy to noeviction. If you accept lost jobs, start with app.worker({ allowEviction: true }).',
     );
   }
   const warnings: string[] = [];
@@ -234,8 +239,8 @@ export function checkStore(facts: ServerFacts, { prefix, allowsEviction }: Store
   }
   if (hasAppendOnlyFile === false) {
     warnings.push(
-      'the store keeps no append-only file: what it has taken since its last snapshot is lost when it stops. ' +
-        'Set `appendonly yes` where that matters',
+      'the store has no append-only file: when it stops, everything since its last snapshot is lost. ' +
+        'Set `appendonly yes` to keep it',
     );
   }
   return warnings;
@@ -244,6 +249,6 @@ export function checkStore(facts: ServerFacts, { prefix, allowsEviction }: Store
 function isOlder(version: string, than: string): boolean {
   const parts = (text: string) => text.split('.').map((part) => Number.parseInt(part, 10) || 0);
   const [a, b] = [parts(version), parts(than)];
-  const index = b.findIndex((part, place) => (a[place] ?? 0) !== part);
+  const index = b.findIndex((part, position) => (a[position] ?? 0) !== part);
   return index >= 0 && (a[index] ?? 0) < (b[index] ?? 0);
 }

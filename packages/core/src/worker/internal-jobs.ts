@@ -1,4 +1,4 @@
-/** What a job takes from the jobs it waited for, and the jobs that Umbel adds between a user's tasks. */
+/** Dispatches the internal jobs that Umbel adds between tasks, and completes the input of a task from earlier steps. */
 
 import {
   CorruptJobError,
@@ -14,19 +14,19 @@ import type { ActiveJob, JobRef } from '../job/job.js';
 import { INTERNAL_JOB } from '../job/job-tree.js';
 import { completeInput } from '../workflow/input.js';
 import { lossOf } from '../workflow/join.js';
-import type { ExecutorParts } from './parts.js';
+import type { ExecutorDependencies } from './dependencies.js';
 import { expand, JoinRunner } from './workflow-jobs.js';
 
 export class InternalJobs {
-  readonly #parts: ExecutorParts;
+  readonly #dependencies: ExecutorDependencies;
   readonly #joins: JoinRunner;
 
-  constructor(parts: ExecutorParts) {
-    this.#parts = parts;
-    this.#joins = new JoinRunner(parts);
+  constructor(dependencies: ExecutorDependencies) {
+    this.#dependencies = dependencies;
+    this.#joins = new JoinRunner(dependencies);
   }
 
-  /** Runs an internal job. @throws {UpstreamFailedError} if a step that it waited for has failed. */
+  /** Runs an internal job. @throws {UpstreamFailedError} if an earlier step failed. */
   run(job: ActiveJob, envelope: Envelope): Promise<unknown> {
     switch (job.name) {
       case INTERNAL_JOB.run:
@@ -43,53 +43,53 @@ export class InternalJobs {
       case INTERNAL_JOB.feed:
         return this.#feed(job, envelope);
       case INTERNAL_JOB.schedule:
-        return this.#parts.runSchedule(job, envelope);
+        return this.#dependencies.runSchedule(job, envelope);
       default:
         throw new CorruptJobError(job.id, `there is no internal job "${job.name}"`);
     }
   }
 
   /**
-   * The whole input of a task; a promise of it if something has to be read or opened for it.
-   * @throws {UpstreamFailedError} or rejects with it, if a step that it waited for has failed.
+   * Returns the complete input of a task; a promise if the store must be read or a value decoded for it.
+   * @throws {UpstreamFailedError} or rejects with it, if an earlier step failed.
    */
   inputOf(job: ActiveJob, envelope: Envelope): unknown {
     const { input, after } = envelope;
-    if (after !== undefined || isSealed(input)) return this.#gatheredInput(job, envelope);
-    this.#parts.checks.checkStored(job.name, input);
+    if (after !== undefined || isSealed(input)) return this.#readInput(job, envelope);
+    this.#dependencies.checks.checkStored(job.name, input);
     return input;
   }
 
-  async #gatheredInput(job: ActiveJob, envelope: Envelope): Promise<unknown> {
-    const input = await this.#opened(job, envelope.input);
-    this.#parts.checks.checkStored(job.name, input);
+  async #readInput(job: ActiveJob, envelope: Envelope): Promise<unknown> {
+    const input = await this.#decode(job, envelope.input);
+    this.#dependencies.checks.checkStored(job.name, input);
     if (envelope.after === undefined) return input;
     const value = await this.#joins.valueOf(job, envelope);
     return envelope.after.ignored ? input : completeInput(job.name, { ...envelope, input }, value);
   }
 
-  /** The inputs of a job that takes several in turn. */
+  /** Returns the inputs of a job of `chunks()`. */
   async itemsOf(job: ActiveJob, envelope: Envelope): Promise<readonly unknown[]> {
-    const items = await this.#opened(job, envelope.items);
-    if (!Array.isArray(items)) throw new CorruptJobError(job.id, 'its inputs are no list');
-    const input = await this.#opened(job, envelope.input);
-    this.#parts.checks.checkStored(job.name, input);
-    for (const [place, item] of items.entries())
-      this.#parts.checks.checkStored(job.name, item, `input[${(envelope.offset ?? 0) + place}]`);
+    const items = await this.#decode(job, envelope.items);
+    if (!Array.isArray(items)) throw new CorruptJobError(job.id, 'its inputs are not a list');
+    const input = await this.#decode(job, envelope.input);
+    this.#dependencies.checks.checkStored(job.name, input);
+    for (const [index, item] of items.entries())
+      this.#dependencies.checks.checkStored(job.name, item, `input[${(envelope.offset ?? 0) + index}]`);
     return items.map((item: unknown) => completeInput(job.name, { ...envelope, input }, item));
   }
 
-  /** The value of what stands in the job's place. @throws {UpstreamFailedError} if it has failed, or the job was revoked. */
+  /** Returns the value of the job's replacement. @throws {UpstreamFailedError} if it failed, or the job was revoked. */
   replacementOf(job: ActiveJob, envelope: Envelope): Promise<unknown> {
-    return this.#joins.unlessRevoked(job, envelope, this.#joins.valueOf(job, envelope));
+    return this.#joins.valueUnlessRevoked(job, envelope, this.#joins.valueOf(job, envelope));
   }
 
   /**
-   * Links what stands in the job's place to it again: the store has lost that one waits for the other.
-   * @throws {UpstreamFailedError} or rejects with it, if it has failed or is gone, or the job was revoked.
+   * Links the replacement to the job again: the store lost that the job waits for it.
+   * @throws {UpstreamFailedError} or rejects with it, if the replacement failed or is missing, or the job was revoked.
    */
   async relinkReplacement(job: ActiveJob, envelope: Envelope, replacement: JobRef): Promise<void> {
-    const { store } = this.#parts;
+    const { store } = this.#dependencies;
     const outcome = await store.outcome(replacement.queue, replacement.id);
     const failure =
       outcome.kind === 'missing'
@@ -98,7 +98,7 @@ export class InternalJobs {
           ? outcome.failure
           : undefined;
     if (failure !== undefined)
-      await this.#joins.unlessRevoked(job, envelope, Promise.reject(new UpstreamFailedError(failure)));
+      await this.#joins.valueUnlessRevoked(job, envelope, Promise.reject(new UpstreamFailedError(failure)));
     await store.addBelow({ queue: job.queue, id: job.id }, replacement, 'unknown', {});
   }
 
@@ -107,21 +107,23 @@ export class InternalJobs {
     const { after } = envelope;
     const value =
       after === undefined
-        ? await this.#opened(job, envelope.input)
+        ? await this.#decode(job, envelope.input)
         : await this.#joins.valueOf(job, envelope);
-    return expand(this.#parts, this.#joins, job, envelope, value);
+    return expand(this.#dependencies, this.#joins, job, envelope, value);
   }
 
-  /** How many members a sender has added. It starts this job once it is done; if it dies, the store does. */
+  /** Returns the number of members that a sender added. The sender starts this job; if it crashes, the store does. */
   async #feed(job: ActiveJob, envelope: Envelope): Promise<unknown> {
     refuseRevoked(envelope);
     const { fed } = envelope;
     if (fed === undefined) {
-      throw new SubmitError('The process that sent this group ended before it had sent all its members.');
+      throw new SubmitError(
+        'The process that sent this group ended before it had sent all members. Send the group again.',
+      );
     }
     if ('error' in fed) {
       const context = { subject: 'failure', id: job.id, task: '' } as const;
-      const record = readErrorRecord(await this.#parts.sealer.open(fed.error, context));
+      const record = readErrorRecord(await this.#dependencies.sealer.open(fed.error, context));
       throw record === undefined
         ? new CorruptJobError(job.id, 'its error cannot be read')
         : rebuildError(record);
@@ -129,15 +131,15 @@ export class InternalJobs {
     return fed;
   }
 
-  #opened(job: ActiveJob, value: unknown): unknown {
+  #decode(job: ActiveJob, value: unknown): unknown {
     if (!isSealed(value)) return value;
-    return this.#parts.sealer.open(value, { subject: 'input', id: job.id, task: job.name });
+    return this.#dependencies.sealer.open(value, { subject: 'input', id: job.id, task: job.name });
   }
 }
 
-/** @throws {RevokedError} or {@link SkippedError} if a job that adds others is not to start any more. */
+/** @throws {RevokedError} or {@link SkippedError} if a job that adds others was revoked. */
 function refuseRevoked({ revoked, skipped }: Envelope): void {
   if (revoked === undefined) return;
-  if (skipped) throw new SkippedError('Its group has its outcome without this step.');
+  if (skipped) throw new SkippedError('The group has an outcome without this step.');
   throw new RevokedError('The run was revoked before this step.');
 }

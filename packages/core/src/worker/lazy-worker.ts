@@ -1,6 +1,6 @@
 /**
- * A worker whose code is loaded when it is started, or asked for anything that it has to do: programs that only send have
- * the same modules as those that work, and are not to wait for what they do not use.
+ * A worker that loads its code when it is started or one of its methods needs it. `app.worker()` returns it: programs that
+ * only send import the same modules as workers, and should not load worker code.
  */
 
 import type { ActiveAttempt, AttemptCounts } from '../control/answers.js';
@@ -21,10 +21,10 @@ export interface LazyWorkerOptions {
   readonly name: string;
   readonly isSupervisor: boolean;
   readonly processIndex: number | undefined;
-  /** Those that it would serve if it were started now. */
+  /** The queues that the worker would serve if it started now. */
   readonly queues: () => readonly string[];
   readonly load: () => Promise<AppWorker>;
-  /** Called when it is closed before any of its code was asked for. */
+  /** Called when the worker is closed before its code was loaded. */
   readonly onClose: () => void;
 }
 
@@ -33,30 +33,31 @@ export class LazyWorker implements AppWorker {
   readonly isSupervisor: boolean;
   readonly processIndex: number | undefined;
   readonly closed: Promise<CloseReason>;
-  readonly #parts: LazyWorkerOptions;
+  readonly #options: LazyWorkerOptions;
   #loading: Promise<AppWorker> | undefined;
   #worker: AppWorker | undefined;
-  /** What it was asked for, while its code is loaded. */
-  #asked: 'new' | 'starting' | 'closing' | 'closed' = 'new';
-  #tellClosed: (reason: CloseReason) => void = () => {};
+  /** The state while the code is not loaded yet. */
+  #requestedState: 'new' | 'starting' | 'closing' | 'closed' = 'new';
+  #resolveClosed: (reason: CloseReason) => void = () => {};
 
-  constructor(parts: LazyWorkerOptions) {
-    this.#parts = parts;
-    this.name = parts.name;
-    this.isSupervisor = parts.isSupervisor;
-    this.processIndex = parts.processIndex;
+  constructor(options: LazyWorkerOptions) {
+    this.#options = options;
+    this.name = options.name;
+    this.isSupervisor = options.isSupervisor;
+    this.processIndex = options.processIndex;
     this.closed = new Promise((resolve) => {
-      this.#tellClosed = resolve;
+      this.#resolveClosed = resolve;
     });
   }
 
   get queues(): readonly string[] {
-    return this.#worker?.queues ?? this.#parts.queues();
+    return this.#worker?.queues ?? this.#options.queues();
   }
 
   get state(): AppWorker['state'] {
     const state = this.#worker?.state;
-    if (state === undefined || (this.#asked === 'closing' && state !== 'closed')) return this.#asked;
+    if (state === undefined || (this.#requestedState === 'closing' && state !== 'closed'))
+      return this.#requestedState;
     return state;
   }
 
@@ -81,13 +82,14 @@ export class LazyWorker implements AppWorker {
   }
 
   async start(): Promise<AppWorker> {
-    if (this.#asked === 'new') this.#asked = 'starting';
+    if (this.#requestedState === 'new') this.#requestedState = 'starting';
     await (await this.load()).start();
     return this;
   }
 
   async health(): Promise<WorkerHealth> {
-    if (this.#asked === 'closed') return { live: false, ready: false, reasons: ['the worker is closed'] };
+    if (this.#requestedState === 'closed')
+      return { live: false, ready: false, reasons: ['the worker is closed'] };
     return (await this.load()).health();
   }
 
@@ -106,36 +108,35 @@ export class LazyWorker implements AppWorker {
   async close(options: CloseOptions = {}): Promise<void> {
     checkClose(options);
     if (this.#loading === undefined) return this.#closeUnloaded();
-    if (this.#asked !== 'closed') this.#asked = 'closing';
-    // What was asked of it before reaches the worker before this does, which then ends it.
+    if (this.#requestedState !== 'closed') this.#requestedState = 'closing';
+    // Calls made before this one reach the worker first.
     const worker = await this.#loading.catch(() => undefined);
     if (worker === undefined) this.#closeUnloaded();
     else await worker.close(options);
   }
 
-  /** The worker itself, from now on. */
+  /** Loads the code once and returns the real worker. */
   load(): Promise<AppWorker> {
-    if (this.#asked === 'closed') return Promise.reject(workerClosed());
-    this.#loading ??= this.#parts.load().then((worker) => {
+    if (this.#requestedState === 'closed') return Promise.reject(workerClosed());
+    this.#loading ??= this.#options.load().then((worker) => {
       this.#worker = worker;
-      void worker.closed.then(this.#tellClosed);
+      void worker.closed.then(this.#resolveClosed);
       return worker;
     });
     return this.#loading;
   }
 
   #closeUnloaded(): void {
-    if (this.#asked === 'closed') return;
-    this.#asked = 'closed';
-    this.#parts.onClose();
-    this.#tellClosed('closed');
+    if (this.#requestedState === 'closed') return;
+    this.#requestedState = 'closed';
+    this.#options.onClose();
+    this.#resolveClosed('closed');
   }
 }
 
 refuseUnbound(LazyWorker, 'worker');
 
-// A worker in a process that was started for another worker of the same program: it runs there, and not here.
-
+/** A worker that does nothing: in a child process that a supervisor started for another worker of the same program. */
 export class NoopWorker implements AppWorker {
   readonly isSupervisor = false;
   readonly processIndex = undefined;
@@ -145,7 +146,7 @@ export class NoopWorker implements AppWorker {
   readonly counts = NO_ATTEMPTS;
   readonly repairs = NOTHING_REPAIRED;
   readonly healthPort = undefined;
-  /** It does not end before its process does. */
+  /** Never resolves: this worker ends with its process. */
   readonly closed = new Promise<CloseReason>(() => {});
   readonly state = 'new';
 

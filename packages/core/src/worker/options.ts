@@ -1,4 +1,7 @@
-/** What a worker can be told, and what it makes of it. */
+/**
+ * The options of a worker: their types, defaults and checks, and how many jobs of a queue it runs under load.
+ * `app.worker()` and the CLI use it; every error names the option.
+ */
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { InvalidOptionError } from '../base/errors.js';
@@ -21,9 +24,7 @@ import {
 import type { MetricsSource } from './health.js';
 import { MAX_LOST_STARTS } from './poison.js';
 
-// How many processes a worker has, and what starts them anew.
-
-/** Which files are watched: those of modules below the working directory, or any at and below the given paths. */
+/** Watched files: modules below the working directory, or every file at and below these paths. */
 export type WatchedFiles = 'modules' | readonly string[];
 
 /** @throws {InvalidOptionError} */
@@ -47,12 +48,12 @@ export function watchedFiles(watch: boolean | readonly string[]): WatchedFiles |
   });
 }
 
-/** An amount of memory: bytes as a number, or text such as `'512MB'` or `'1.5GB'` (of 1024, as operating systems count). */
+/** An amount of memory: bytes as a number, or text such as `'512MB'` or `'1.5GB'` (1 KB is 1024 bytes). */
 export type MemorySize = number | `${number}${'' | ' '}${'KB' | 'MB' | 'GB'}`;
 
 const UNITS = { KB: 2 ** 10, MB: 2 ** 20, GB: 2 ** 30 } as const;
 
-/** @throws {InvalidOptionError} unless it is more than zero. */
+/** @throws {InvalidOptionError} unless the size is greater than zero. */
 export function bytesOf(option: string, size: MemorySize): number {
   const value = typeof size === 'number' ? size : parse(size);
   if (value === undefined || !Number.isFinite(value) || value <= 0) {
@@ -66,46 +67,52 @@ function parse(text: string): number | undefined {
   return amount === undefined ? undefined : Number(amount) * UNITS[unit as keyof typeof UNITS];
 }
 
-/** In whole mebibytes, for people. */
+/** Formats bytes as whole mebibytes for messages. */
 export function inMegabytes(bytes: number): string {
   return `${Math.round(bytes / UNITS.MB)} MB`;
 }
 
+/**
+ * Options of `app.worker()`. Every one is optional.
+ * @example
+ * app.worker({ queues: { email: 20, reports: 2 }, health: 9090, shutdownTimeout: '1m' });
+ */
 export interface WorkerOptions {
   /**
-   * Queues to serve, as a list or with the concurrency of each: `{ email: 20, reports: 2 }`. Default: those of every task
-   * that has a handler in this process.
+   * Queues to serve, as a list or with a concurrency each: `{ email: 20, reports: 2 }`. Default: the queues of all tasks
+   * that have a handler in this process.
    */
   queues?: readonly string[] | Readonly<Record<string, Concurrency>> | undefined;
-  /** Jobs of one queue that run at the same time, where `queues` does not say. Default 10. */
+  /** Jobs of one queue that run at the same time, unless `queues` sets it. Default 10. */
   concurrency?: Concurrency | undefined;
-  /** Shown in the store beside the jobs this worker runs. Default: host name and process id. */
+  /** Name that the store records with the jobs of this worker. Default: host name and process id. */
   name?: string | undefined;
-  /** After this long without a sign of life, a worker's jobs run again elsewhere. Default 30 s, at least 1 s. */
+  /** Time without a lock renewal after which a worker's jobs run elsewhere. Default 30 s, at least 1 s. */
   lockDuration?: Duration | undefined;
   /**
-   * Whether SIGTERM and SIGINT end this worker: the first one shuts it down (it takes no more jobs, waits for those that
-   * run, closes its app), a second one gives back what still runs. Then the process exits with 0, with 143 or 130 after a
-   * second signal; unless something else listens for the signal too, which then decides when the process ends.
-   * Default true.
+   * Whether SIGTERM and SIGINT end this worker. The first signal shuts it down: it takes no more jobs, waits for the
+   * running ones and closes its app. A second signal returns the running jobs to their queues. The process then exits
+   * with 0, or with 143 or 130 after a second signal. If another listener exists for the signal, Umbel does not exit the
+   * process. Default true.
    */
   handleSignals?: boolean | undefined;
   /**
-   * How long a shutdown by a signal waits for running jobs. Then they are given back to their queues, uncharged, to run
-   * again elsewhere, and the logger is told which. Default 25 s, since Kubernetes kills after 30 s; `false` for no limit.
+   * How long a shutdown by a signal waits for running jobs. After that they return to their queues without using up an
+   * attempt, run again elsewhere, and the worker logs them. Default 25 s, because Kubernetes kills after 30 s; `false` for
+   * no limit.
    */
   shutdownTimeout?: Duration | false | undefined;
-  /** Closes the worker once it has run so many attempts: a remedy for handlers that leak. Default: never. */
+  /** Number of attempts after which the worker closes: a remedy for handlers that leak memory. Default: no limit. */
   maxJobs?: number | undefined;
   /**
-   * The same once its process uses more memory (resident set): bytes, or text such as `'512MB'`. Looked at
-   * after attempts, and every 5 s. Default: never.
+   * Resident memory of the process above which the worker closes: bytes, or text such as `'512MB'`. Checked after
+   * attempts, and every 5 s. Default: no limit.
    */
   maxMemory?: MemorySize | undefined;
   /**
-   * Answers probes over HTTP at this port: `/livez` and `/readyz` with 200, or with 503 and the reasons. On all
-   * addresses of the machine, since probes come from outside, unless `host` says otherwise. With `metrics`, such as those
-   * of `@umbel/core/prometheus`, also `/metrics`. Default: no server.
+   * Port of an HTTP server for probes: `/livez` and `/readyz` answer 200, or 503 with the reasons. It listens on all
+   * addresses unless `host` is set, because probes come from outside. With `metrics`, such as those of
+   * `@umbel/core/prometheus`, it also serves `/metrics`. Default: no server.
    */
   health?:
     | number
@@ -116,8 +123,9 @@ export interface WorkerOptions {
       }
     | undefined;
   /**
-   * Handles jobs that another program added to the same queues. It receives BullMQ's own `Job`; what it returns or throws
-   * is the outcome of the job, by the job's own options. Default: such jobs go back to their queue, uncharged.
+   * Handles jobs that another program added to the same queues. It receives BullMQ's `Job`; its return value or error is
+   * the outcome of the job, under the job's own options. Default: such jobs return to their queue without using up an
+   * attempt.
    * @example
    * app.worker({ onForeignJob: (job) => processors[job.name]?.(job) });
    */
@@ -125,45 +133,45 @@ export interface WorkerOptions {
   /** @deprecated The earlier name of `onForeignJob`. */
   fallback?: ForeignHandler | undefined;
   /**
-   * Starts also if the store evicts keys when its memory is full (`maxmemory-policy` other than `noeviction`), and so
-   * loses jobs. Default false.
+   * Whether to start although the store evicts keys when its memory is full (a `maxmemory-policy` other than
+   * `noeviction`), which loses jobs. Default false.
    */
   allowEviction?: boolean | undefined;
   /**
-   * Processes that take jobs, each as many at a time as `concurrency` says. With more than one, this process takes none:
-   * `start` runs the program again in so many further ones, where the same `app.worker()` takes jobs. One that ends is
-   * replaced (at once, then after 1 s, 2 s … 30 s); one that has reached `maxJobs` or `maxMemory`, which are of each
-   * process, as soon as it takes no more jobs. Signals, `close`, `health` and all others are of the whole. `'auto'`: as
-   * many as this machine can run at a time. Default 1: this process takes the jobs itself.
+   * Number of processes that take jobs, each with the full `concurrency`. With more than one, this process takes no jobs:
+   * `start` runs the program again in that many child processes, where the same `app.worker()` takes jobs. A process that
+   * ends is replaced (at once, then after 1 s, 2 s … 30 s). A process that reaches `maxJobs` or `maxMemory`, which count
+   * per process, is replaced as soon as it takes no more jobs. Signals, `close`, `health` and all other methods act on
+   * all processes. `'auto'`: one process per available core. Default 1: this process takes the jobs itself.
    */
   processes?: number | 'auto' | undefined;
   /**
-   * For development: the worker is started anew when a file changes, in processes of its own (one, unless `processes`
-   * says more). Jobs that run then have 2 s, and are given back. `true`: JavaScript and TypeScript files below the working
-   * directory; or files and folders. Not in `node_modules`. A program that cannot be loaded waits for the next change.
-   * Default false.
+   * For development: restarts the worker when a file changes. The worker runs in child processes (one, unless `processes`
+   * sets more). Running jobs get 2 s to end, then return to their queues. `true` watches JavaScript and TypeScript files
+   * below the working directory; a list watches these files and folders. `node_modules` is never watched. A program that
+   * fails to load waits for the next change. Default false.
    */
   watch?: boolean | readonly string[] | undefined;
   /**
-   * How often in a row a job may end its worker while it runs alone there, which it does once it was lost twice: it is
-   * failed with a `PoisonJobError` then, since its handler is taken to be why. Default 5. More where workers are killed
-   * often, and handlers run long.
+   * How many times in a row a job may end its worker while it runs with no other job beside it. A job runs that way once
+   * it was lost twice. After this many losses it fails with a `PoisonJobError`, because its handler is the likely cause.
+   * Default 5. Use a higher number where workers are killed often and handlers run long.
    */
   maxLostStarts?: number | undefined;
   /**
-   * How often it is looked for jobs that wait for what will never come, to put them right: by one of all workers, in
-   * steps of 100 waiting jobs a queue. Default 1 min, at least 1 s; `false` for never.
+   * How often the workers look for jobs that wait for nothing, and repair them. One worker at a time does it, 100 waiting
+   * jobs of each queue a step. Default 1 min, at least 1 s; `false` for never.
    */
   repairInterval?: Duration | false | undefined;
   /**
-   * Whether the schedules that this program declares are stored when the worker starts, as by `app.schedules.sync()`.
-   * Default true. Every worker fires the slots of those that are stored, whatever this says.
+   * Whether the worker stores the schedules of this program when it starts, like `app.schedules.sync()`. Default true.
+   * Every worker fires the stored schedules, also with `false`.
    */
   schedules?: boolean | undefined;
   /**
-   * How often the worker tells that it is there, with one command of the store: who looks finds it missing after three
-   * times as long (`app.inspect.workers()`). Default 10 s, at least 100 ms. `false`: nobody sees it, and it answers no
-   * question and obeys no order (`app.inspect`, `app.control`), but for the termination of attempts.
+   * How often the worker reports itself, with one store command. `app.inspect.workers()` shows it as missing after three
+   * times as long. Default 10 s, at least 100 ms. `false`: the worker is invisible to `app.inspect` and `app.control`, and
+   * ignores their messages except the termination of attempts.
    */
   heartbeat?: Duration | false | undefined;
 }
@@ -174,9 +182,9 @@ interface HealthOptions {
   readonly metrics: MetricsSource | undefined;
 }
 
-/** Options, checked, with times in milliseconds. */
+/** Checked options, with times in milliseconds and sizes in bytes. */
 export interface NormalizedWorkerOptions {
-  /** Undefined: those of the app's tasks. */
+  /** Undefined: the queues of the app's tasks. */
   readonly queues: ReadonlyMap<string, ConcurrencyBounds> | undefined;
   readonly concurrency: ConcurrencyBounds;
   readonly name: string;
@@ -224,14 +232,14 @@ const HEALTH: OptionNames<Exclude<WorkerOptions['health'], number | undefined>> 
 };
 
 const DAY_MS = 86_400_000;
-/** What a timer takes at most. */
-const LONGEST_MS = 2 ** 31 - 1;
+/** Longest delay of a timer. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 function foreignHandlerOf({ onForeignJob, fallback }: WorkerOptions): ForeignHandler | undefined {
   if (onForeignJob !== undefined && fallback !== undefined)
     throw new InvalidOptionError(
       'fallback',
-      'absent beside `onForeignJob`: it is the earlier name of it',
+      'absent when `onForeignJob` is set: it is the earlier name of that option',
       fallback,
     );
   for (const [option, handler] of Object.entries({ onForeignJob, fallback })) {
@@ -241,7 +249,7 @@ function foreignHandlerOf({ onForeignJob, fallback }: WorkerOptions): ForeignHan
   return onForeignJob ?? fallback;
 }
 
-/** @throws {InvalidOptionError} if an option has a value it cannot have. */
+/** Checks worker options and fills in the defaults. @throws {InvalidOptionError} if a value is invalid. */
 export function normalizeWorkerOptions(options: WorkerOptions, defaultName: string): NormalizedWorkerOptions {
   checkOptions(options, OPTIONS, { example: '{ concurrency: 20 }' });
   const { queues, name, maxJobs, maxMemory, health } = options;
@@ -261,7 +269,7 @@ export function normalizeWorkerOptions(options: WorkerOptions, defaultName: stri
     shutdownTimeoutMs:
       shutdownTimeout === false
         ? undefined
-        : checkInteger('shutdownTimeout', durationMs(shutdownTimeout, 'shutdownTimeout'), 0, LONGEST_MS),
+        : checkInteger('shutdownTimeout', durationMs(shutdownTimeout, 'shutdownTimeout'), 0, MAX_TIMER_MS),
     maxJobs: maxJobs === undefined ? undefined : checkInteger('maxJobs', maxJobs, 1, Number.MAX_SAFE_INTEGER),
     maxMemoryBytes: maxMemory === undefined ? undefined : bytesOf('maxMemory', maxMemory),
     health: health === undefined ? undefined : healthOptions(health),
@@ -284,14 +292,14 @@ export function normalizeWorkerOptions(options: WorkerOptions, defaultName: stri
 
 function queueBounds(
   queues: NonNullable<WorkerOptions['queues']>,
-  usual: ConcurrencyBounds,
+  defaultBounds: ConcurrencyBounds,
 ): Map<string, ConcurrencyBounds> {
   if (Array.isArray(queues))
-    return new Map(queues.map((queue: string) => [checkQueue('queues', queue), usual]));
+    return new Map(queues.map((queue: string) => [checkQueue('queues', queue), defaultBounds]));
   return new Map(
-    Object.entries(queues).map(([queue, own]) => [
+    Object.entries(queues).map(([queue, concurrency]) => [
       checkQueue('queues', queue),
-      concurrencyBounds(`queues.${queue}`, own as Concurrency), // the list was told apart
+      concurrencyBounds(`queues.${queue}`, concurrency as Concurrency), // not a list: checked above
     ]),
   );
 }
@@ -313,34 +321,33 @@ function healthOptions(health: NonNullable<WorkerOptions['health']>): HealthOpti
   };
 }
 
-/** The queues that a worker begins with, each once: those of its options, else the usual ones. */
+/** Returns the queues that a worker serves from its start, without duplicates: those of its options, else the defaults. */
 export function queuesToServe(
   { queues }: Pick<NormalizedWorkerOptions, 'queues'>,
-  usual: () => readonly string[],
+  defaultQueues: () => readonly string[],
 ): string[] {
-  return [...new Set(queues?.keys() ?? usual())];
+  return [...new Set(queues?.keys() ?? defaultQueues())];
 }
 
-/** How many jobs of a queue a worker runs at a time, and how that number follows the load. */
-
-/** What the number for one queue depends on. */
+/** The load that decides the concurrency of one queue. */
 export interface Load {
-  /** Jobs of the queue that run here. */
+  /** Running jobs of the queue in this worker. */
   readonly active: number;
-  /** How much of the last interval the event loop was busy, from 0 to 1. */
+  /** Share of the last interval in which the event loop was busy, from 0 to 1. */
   readonly utilization: number;
-  /** How late the event loop was at worst, in milliseconds. */
+  /** Longest delay of the event loop in the interval, in milliseconds. */
   readonly delayMs: number;
 }
 
-/** A loop that is later makes every job slower, and locks hard to renew. */
+/** With a longer delay of the event loop every job slows down, and locks may not be renewed in time. */
 const LATE_MS = 200;
 const BUSY = 0.95;
 const CALM = 0.8;
 
 /**
- * The next number of places: a quarter more (one at least) while all are taken and there is time to spare, a quarter
- * fewer while the event loop is late or busy, and one fewer while more than half are free.
+ * Returns the next concurrency of a queue. It grows by a quarter (at least one) while all of it is in use and the event
+ * loop has time to spare, shrinks by a quarter while the event loop is late or busy, and by one while less than half of it
+ * is in use.
  */
 export function nextConcurrency(
   current: number,

@@ -1,10 +1,10 @@
 /**
- * The poison rule: which jobs are not started any more, since each start of theirs ends its worker.
+ * The poison rule: which jobs are not started again because every start ends their worker. The executor applies it.
  *
- * W2: a worker that dies takes all its jobs with it, and most of them have no fault. So a death counts only against a job
- * that ran alone in its process. A job that was lost twice is started alone (`isolation.ts`) until a start has an outcome.
- * These losses do not count at all: of a start that did not reach its handler; of a start whose worker lives, which it
- * says itself as soon as it finds its lock gone (`spareStart`).
+ * W2: a worker that crashes loses all its jobs, and most of them are innocent. So a crash counts only against a job that
+ * ran exclusively in its process. A job that was lost twice starts exclusively (`PoisonGate`) until a start has an outcome.
+ * Two kinds of losses never count: a start that did not reach its handler, and a start whose worker is alive. Such a
+ * worker reports it when it finds its lock gone (`spareStart`).
  */
 import { JobStateError, PoisonJobError } from '../base/errors.js';
 import type { Clock } from '../base/time.js';
@@ -18,24 +18,24 @@ import {
 } from '../job/envelope.js';
 import type { ActiveJob, UnreadableJob } from '../job/job.js';
 
-/** Losses of a job that ran alone, after which it is not started any more, unless the worker says otherwise. */
+/** Default number of losses of a job that ran exclusively, after which it is not started again. */
 export const MAX_LOST_STARTS = 5;
 
-/** Losses after which a job is started alone. */
+/** Losses after which a job starts exclusively. */
 const SUSPICIOUS_AFTER = 2;
 
-/** A loss that comes later after the one before it begins a new count. */
+/** A loss this long after the previous one starts a new count. */
 const GAP_MS = 600_000;
 
-/** How long a job stays alone: so long at first, and so many times as long after each further loss. */
-const ALONE_MS = { first: 1000, factor: 5, longest: 600_000 };
+/** How long a job runs exclusively: `first`, multiplied by `factor` after each further loss, up to `longest`. */
+const EXCLUSIVE_MS = { first: 1000, factor: 5, longest: 600_000 };
 
-/** How long a job waits at most until those that run beside it have ended. */
+/** Longest wait of a job until the running jobs have ended. */
 const LONGEST_DRAIN_MS = 10_000;
 
 type Start = Pick<ActiveJob, 'stalls' | 'starts'>;
 
-/** The losses that count for a job that is to start once more, the last one included. */
+/** Returns the losses that count for a job that is about to start again, including the last one. */
 export function lossesOf(
   stored: LostStarts | undefined,
   { stalls, starts }: Start,
@@ -43,37 +43,41 @@ export function lossesOf(
 ): LostStart[] {
   // The first start of a job stores nothing: whether it has reached the handler is unknown.
   if (stored === undefined) return [{ at: now, start: starts - 1 }];
-  const known = inARow(recorded(stored), now);
+  const known = latestInARow(storedLosses(stored), now);
   const { begun, spared: last } = stored;
-  // This start is noted already: the answer to that was lost.
+  // This start is stored already: the reply to that command was lost.
   if (begun === undefined || begun.start === starts) return known;
-  // It had an outcome, which clears what was before.
+  // The stored start had an outcome, which clears the earlier losses.
   if (stalls === begun.stalls) return [];
-  // Where not every start since was put back, the noted one had an outcome, and a later one was lost before its handler.
+  // Not every start since then was lost: the stored one had an outcome, and a later one was lost before its handler.
   if (starts - begun.start !== stalls - begun.stalls || last === begun.start) return known;
   return [...known, { at: now, start: begun.start, ...(begun.alone && { alone: true }) }];
 }
 
-/** What is stored before the job is started, or goes back without a start. */
+/** Returns the record to store before a job starts, or when it returns to its queue without a start. */
 export function withLosses(losses: readonly LostStart[]): LostStarts {
   return { at: losses.map(({ at }) => at), losses };
 }
 
-/** The same, right before the handler is called. */
-export function begun(losses: readonly LostStart[], { stalls, starts }: Start, isAlone: boolean): LostStarts {
-  return { ...withLosses(losses), begun: { start: starts, stalls, ...(isAlone && { alone: true }) } };
+/** Returns the record to store right before the handler is called. */
+export function withBegunStart(
+  losses: readonly LostStart[],
+  { stalls, starts }: Start,
+  isExclusive: boolean,
+): LostStarts {
+  return { ...withLosses(losses), begun: { start: starts, stalls, ...(isExclusive && { alone: true }) } };
 }
 
 /**
- * What is stored before a job is refused as poison. If its worker dies before the refusal is stored, the job is refused
- * again; one that was refused and is replayed starts with no losses.
+ * Returns the record to store before a job is refused as poison. If the worker crashes before the refusal is stored, the
+ * job is refused again. A refused job that is replayed starts with no losses.
  */
-export function refused(losses: readonly LostStart[], start: Start): LostStarts {
-  return { ...begun(losses, start, false), fatal: losses.map(({ at }) => at) };
+export function withRefusal(losses: readonly LostStart[], start: Start): LostStarts {
+  return { ...withBegunStart(losses, start, false), fatal: losses.map(({ at }) => at) };
 }
 
-/** The same of a start that is no longer alone; undefined if it is not the last one. */
-export function shared(
+/** Returns the record of a start that no longer runs exclusively; undefined if it is not the last start. */
+export function withSharedStart(
   stored: LostStarts | undefined,
   { starts }: Start,
 ): { readonly lost: LostStarts } | undefined {
@@ -82,46 +86,46 @@ export function shared(
   return { lost: { ...stored, begun: { start, stalls } } };
 }
 
-/** Takes back the loss of a start whose worker lives; undefined for a job that was failed already. */
+/** Returns the record without the loss of a start whose worker is alive; undefined for a job that failed already. */
 export function spareStart({ lost }: Envelope, start: number): Pick<Envelope, 'lost'> | undefined {
   if (lost?.fatal !== undefined) return undefined;
-  const losses = lost === undefined ? [] : recorded(lost).filter((loss) => loss.start !== start);
+  const losses = lost === undefined ? [] : storedLosses(lost).filter((loss) => loss.start !== start);
   return { lost: { ...lost, ...withLosses(losses), spared: start } };
 }
 
-/** Whether a job was lost so often that it is to run alone. */
+/** Whether a job was lost often enough to run exclusively. */
 export function isSuspicious(losses: readonly LostStart[]): boolean {
   return losses.length >= SUSPICIOUS_AFTER;
 }
 
-/** Whether a job was lost so often while it ran alone that it is not to be started any more. */
+/** Whether a job was lost too often while it ran exclusively, and must not start again. */
 export function isPoison(losses: readonly LostStart[], max = MAX_LOST_STARTS): boolean {
   return losses.filter(({ alone }) => alone === true).length >= max;
 }
 
-/** How long a suspicious job is alone from its start on, and how long it waits for those that run already. */
-export function timesAlone({ length }: readonly LostStart[]): { aloneMs: number; drainMs: number } {
-  const { first, factor, longest } = ALONE_MS;
-  const aloneMs = Math.min(longest, first * factor ** Math.max(0, length - SUSPICIOUS_AFTER));
-  return { aloneMs, drainMs: Math.min(aloneMs, LONGEST_DRAIN_MS) };
+/** Returns how long a suspicious job runs exclusively, and how long it waits first for the running jobs. */
+export function exclusiveTimes({ length }: readonly LostStart[]): { exclusiveMs: number; drainMs: number } {
+  const { first, factor, longest } = EXCLUSIVE_MS;
+  const exclusiveMs = Math.min(longest, first * factor ** Math.max(0, length - SUSPICIOUS_AFTER));
+  return { exclusiveMs, drainMs: Math.min(exclusiveMs, LONGEST_DRAIN_MS) };
 }
 
 export function poisonError(task: string, losses: readonly LostStart[]): PoisonJobError {
-  const alone = losses.filter((loss) => loss.alone === true).length;
+  const exclusive = losses.filter(({ alone }) => alone === true).length;
   return new PoisonJobError(
-    `Task "${task}" has ended its worker ${losses.length} times in a row, ${alone} times while nothing else was started ` +
-      'there. It is not started again. Look for what its handler does to the process (exit, memory, an endless loop); ' +
-      'app.deadLetters.replay runs it once more.',
+    `A job of task "${task}" ended its worker ${losses.length} times in a row, ${exclusive} times while no other job started ` +
+      'there. It is not started again. Check what its handler does to the process (exit, memory, an endless loop). ' +
+      'Run it once more with app.deadLetters.replay.',
   );
 }
 
-/** Older versions store the times only. */
-function recorded({ at, losses }: LostStarts): readonly LostStart[] {
+/** Returns the stored losses. Older versions stored only their times. */
+function storedLosses({ at, losses }: LostStarts): readonly LostStart[] {
   return losses ?? at.map((time) => ({ at: time, start: 0 }));
 }
 
-/** The last losses, as far as each follows the one before it soon. */
-function inARow(losses: readonly LostStart[], now: number): LostStart[] {
+/** Returns the latest losses that follow each other within `GAP_MS`. */
+function latestInARow(losses: readonly LostStart[], now: number): LostStart[] {
   let next = now;
   let from = losses.length;
   for (const { at } of losses.toReversed()) {
@@ -132,84 +136,87 @@ function inARow(losses: readonly LostStart[], now: number): LostStart[] {
   return losses.slice(from);
 }
 
-// Lets a suspicious job start alone in its process, so that a death of the process tells which job is at fault.
-// While a job is alone no other one starts here: those that are handed out wait. A job that is to be alone waits for its
-// turn, then for those that run already, for a limited time: one that has run for long is unlikely to end the process
-// just now. All changes are made at once and not in promises, so nobody slips in between.
+/** Longest wait of a suspicious job for its exclusive run; then another process may take it. */
+const EXCLUSIVE_WAIT_MS = 5000;
 
-/** How long a job waits for its turn to be alone, before another process may have it. */
-const TURN_MS = 5000;
-
-/** How long another job waits while one is alone here, before another process may have it. */
+/** Longest wait of another job while one runs exclusively here; then another process may take it. */
 const HELD_MS = 15_000;
 
-interface Waiting {
+interface WaitingJob {
   readonly admit: () => void;
   readonly refuse: () => void;
 }
 
-export class Isolation {
+/**
+ * Runs a suspicious job exclusively in its process, so that a crash of the process identifies the job at fault.
+ *
+ * During an exclusive run no other job starts: claimed jobs wait. The suspicious job waits for earlier exclusive runs, then
+ * for the running jobs, for a limited time: a job that has run for long is unlikely to crash the process just now.
+ * All changes of state are synchronous, so no job can start between two of them.
+ */
+export class PoisonGate {
   readonly #clock: Clock;
   #running = 0;
-  #alone: Alone | undefined;
-  readonly #held = new Set<Waiting>();
-  readonly #turns = new Set<Waiting>();
+  #exclusiveRun: ExclusiveRun | undefined;
+  readonly #held = new Set<WaitingJob>();
+  readonly #waitingForExclusive = new Set<WaitingJob>();
   #isClosed = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Counts a job that starts now; while another one is alone, gives a promise of whether it may start in time. */
+  /** Counts a job that starts. During an exclusive run it returns a promise of whether the job may start. */
   enter(): Promise<boolean> | undefined {
-    if (this.#alone !== undefined) return this.#wait(this.#held, HELD_MS);
+    if (this.#exclusiveRun !== undefined) return this.#wait(this.#held, HELD_MS);
     this.#running += 1;
     return undefined;
   }
 
-  /** The job has ended. */
+  /** Call it when a job that entered has ended. */
   leave(): void {
     this.#running -= 1;
-    if (this.#running === 0) this.#alone?.drained();
+    if (this.#running === 0) this.#exclusiveRun?.drained();
   }
 
-  /** Lets a job start once it is alone, or has waited for `drainMs`. Undefined if its turn does not come in time. */
-  async alone(drainMs: number): Promise<Alone | undefined> {
-    if (this.#alone !== undefined && !(await this.#wait(this.#turns, TURN_MS))) return undefined;
-    const alone = this.#alone ?? this.#startTurn();
-    if (this.#running > 0) await this.#drained(alone, drainMs);
-    return alone;
+  /** Starts an exclusive run after the running jobs or after `drainMs`. Undefined if earlier exclusive runs last too long. */
+  async runExclusively(drainMs: number): Promise<ExclusiveRun | undefined> {
+    if (this.#exclusiveRun !== undefined && !(await this.#wait(this.#waitingForExclusive, EXCLUSIVE_WAIT_MS)))
+      return undefined;
+    const run = this.#exclusiveRun ?? this.#startExclusiveRun();
+    if (this.#running > 0) await this.#waitForDrain(run, drainMs);
+    return run;
   }
 
-  /** Lets nobody wait any more: the worker goes. */
+  /** Refuses all waiting jobs: the worker is closing. */
   close(): void {
     this.#isClosed = true;
-    for (const { refuse } of [...this.#held, ...this.#turns]) refuse();
+    for (const { refuse } of [...this.#held, ...this.#waitingForExclusive]) refuse();
   }
 
-  #startTurn(): Alone {
-    this.#alone = new Alone(
-      (own, isRunning) => this.#open(own, isRunning),
+  #startExclusiveRun(): ExclusiveRun {
+    this.#exclusiveRun = new ExclusiveRun(
+      (run, isRunning) => this.#release(run, isRunning),
       () => this.leave(),
     );
-    return this.#alone;
+    return this.#exclusiveRun;
   }
 
-  /** Those that were held back start, and then the next one that is to be alone has its turn. */
-  #open(own: Alone, isRunning: boolean): void {
-    if (this.#alone !== own) return;
-    this.#alone = undefined;
+  /** Starts the jobs that were held, and after them the next exclusive run. */
+  #release(run: ExclusiveRun, isRunning: boolean): void {
+    if (this.#exclusiveRun !== run) return;
+    this.#exclusiveRun = undefined;
     if (isRunning) this.#running += 1;
     const held = [...this.#held];
     this.#running += held.length;
     for (const { admit } of held) admit();
-    const [next] = this.#turns;
+    const [next] = this.#waitingForExclusive;
     if (next === undefined) return;
-    this.#startTurn();
+    this.#startExclusiveRun();
     next.admit();
   }
 
-  #wait(among: Set<Waiting>, ms: number): Promise<boolean> {
+  #wait(among: Set<WaitingJob>, ms: number): Promise<boolean> {
     if (this.#isClosed) return Promise.resolve(false);
     return new Promise((resolve) => {
       const end = (isAdmitted: boolean) => {
@@ -217,71 +224,72 @@ export class Isolation {
         among.delete(waiting);
         resolve(isAdmitted);
       };
-      const waiting: Waiting = { admit: () => end(true), refuse: () => end(false) };
+      const waiting: WaitingJob = { admit: () => end(true), refuse: () => end(false) };
       const timer = this.#clock.setDeadline(waiting.refuse, ms);
       among.add(waiting);
     });
   }
 
-  #drained(alone: Alone, ms: number): Promise<void> {
+  #waitForDrain(run: ExclusiveRun, ms: number): Promise<void> {
     return new Promise((resolve) => {
       const end = () => {
         this.#clock.clearTimeout(timer);
         resolve();
       };
       const timer = this.#clock.setDeadline(end, ms);
-      alone.onDrained = end;
+      run.onDrained = end;
     });
   }
 }
 
-/** The turn of one job. */
-export class Alone {
+/** The exclusive run of one job. */
+export class ExclusiveRun {
   onDrained: (() => void) | undefined;
-  readonly #open: (own: Alone, isRunning: boolean) => void;
+  readonly #release: (run: ExclusiveRun, isRunning: boolean) => void;
   readonly #leave: () => void;
-  #state: 'alone' | 'shared' | 'ended' = 'alone';
+  #state: 'exclusive' | 'shared' | 'ended' = 'exclusive';
 
-  constructor(open: (own: Alone, isRunning: boolean) => void, leave: () => void) {
-    this.#open = open;
+  constructor(release: (run: ExclusiveRun, isRunning: boolean) => void, leave: () => void) {
+    this.#release = release;
     this.#leave = leave;
   }
 
-  get isAlone(): boolean {
-    return this.#state === 'alone';
+  get isExclusive(): boolean {
+    return this.#state === 'exclusive';
   }
 
   drained(): void {
     this.onDrained?.();
   }
 
-  /** Others may start beside it from now on. */
+  /** Lets other jobs start beside this one from now on. */
   share(): void {
-    if (this.#state !== 'alone') return;
+    if (this.#state !== 'exclusive') return;
     this.#state = 'shared';
-    this.#open(this, true);
+    this.#release(this, true);
   }
 
-  /** The job has ended. */
+  /** Call it when the job has ended. */
   end(): void {
     if (this.#state === 'ended') return;
     const isShared = this.#state === 'shared';
     this.#state = 'ended';
     if (isShared) this.#leave();
-    else this.#open(this, false);
+    else this.#release(this, false);
   }
 }
 
-/** Jobs that fail before their handler is called, as far as anything is known of them for the hooks. */
+// Jobs whose stored data cannot be read: what the hooks of their failure receive.
 
-/** The fields of a stored job that can be read, of data that cannot be used as a whole. */
+/** Returns the readable fields of stored data that is invalid as a whole. */
 export function readableEnvelope(data: unknown): Envelope {
-  return encodeEnvelope(isEnvelope(data) ? readEnvelope(data as Envelope) : {}); // of which each field is checked
+  return encodeEnvelope(isEnvelope(data) ? readEnvelope(data as Envelope) : {}); // each field is checked
 }
 
-/** Such a job as the context of its hooks needs it; it has ended, so nothing else can be done with it. */
+/** Returns a job that cannot be read in the form that the context of its hooks needs. It has ended: changing it throws. */
 export function activeJobOf({ id, queue, log }: UnreadableJob): ActiveJob {
-  const over = () => Promise.reject(new JobStateError(`Job ${id} cannot be read, and has failed.`));
+  const refuse = () =>
+    Promise.reject(new JobStateError(`Job ${id} has failed because its stored data cannot be read.`));
   const { signal } = new AbortController();
   return {
     id,
@@ -306,10 +314,10 @@ export function activeJobOf({ id, queue, log }: UnreadableJob): ActiveJob {
     childResults: async () => new Map(),
     failedChildren: async () => [],
     endedChildren: new Map(),
-    save: over,
-    change: over,
-    endUniqueness: over,
-    updateProgress: over,
+    save: refuse,
+    change: refuse,
+    endUniqueness: refuse,
+    updateProgress: refuse,
     log,
   };
 }

@@ -1,4 +1,7 @@
-/** The queues that a worker takes jobs from, each at its own concurrency. */
+/**
+ * The queues that a worker serves: one `QueueConsumer` each, with its own concurrency. `QueueWorker` uses it.
+ * A queue that is removed stays known until its last job has ended.
+ */
 
 import { RevokedError, SkippedError, UnknownQueueError, WorkerClosedError } from '../base/errors.js';
 import { clearInterval, clearTimeout, setInterval, setTimeout } from '../base/real-timers.js';
@@ -10,48 +13,48 @@ import type { Retention } from '../store/retention.js';
 import type { ConcurrencyBounds } from '../task/option-checks.js';
 import type { Activity } from './activity.js';
 import { workerClosed } from './app-worker.js';
+import type { WorkerDependencies } from './dependencies.js';
 import type { Executor } from './executor.js';
 import type { HealthFacts } from './health.js';
 import { EventLoopMeter } from './health.js';
 import type { NormalizedWorkerOptions } from './options.js';
 import { nextConcurrency } from './options.js';
-import type { WorkerParts } from './parts.js';
 import { spareStart } from './poison.js';
 
-/** From one look at the load to the next. */
+/** Interval between two measurements of the load. */
 const LOAD_MS = 1000;
-/** How long the store may take for jobs that are given back. */
-const GIVE_BACK_MS = 2000;
-/** A queue is asked at least every 10 s; one that is rate limited, every 30 s. */
-const ASKED_MS = 60_000;
+/** Longest wait for the store to accept jobs that return to their queues. */
+const RETURN_JOBS_MS = 2000;
+/** A queue that was not polled for longer is reported. Queues are polled every 10 s, rate limited ones every 30 s. */
+const IDLE_MS = 60_000;
 
-export interface ServedParts {
+export interface ServedQueuesDependencies {
   readonly name: string;
   readonly options: NormalizedWorkerOptions;
-  readonly app: Pick<WorkerParts, 'store' | 'warn'>;
+  readonly app: Pick<WorkerDependencies, 'store' | 'warn'>;
   readonly retention: Retention;
   readonly executor: Executor;
   readonly activity: Activity;
 }
 
 interface Served {
-  readonly claimer: QueueConsumer;
+  readonly consumer: QueueConsumer;
   bounds: ConcurrencyBounds;
 }
 
 export class ServedQueues {
-  readonly #parts: ServedParts;
+  readonly #dependencies: ServedQueuesDependencies;
   readonly #served = new Map<string, Served>();
-  /** Those that are served no more, while their last jobs run. */
-  readonly #leaving = new Set<{ readonly queue: string; readonly claimer: QueueConsumer }>();
+  /** Removed queues whose last jobs still run. */
+  readonly #leaving = new Set<{ readonly queue: string; readonly consumer: QueueConsumer }>();
   #stopScaling: (() => void) | undefined;
   #isClosed = false;
 
-  constructor(parts: ServedParts) {
-    this.#parts = parts;
+  constructor(dependencies: ServedQueuesDependencies) {
+    this.#dependencies = dependencies;
   }
 
-  /** Without Umbel's own. */
+  /** The served queues, without Umbel's internal queue. */
   get names(): string[] {
     return [...this.#served.keys()].filter((queue) => queue !== INTERNAL_QUEUE);
   }
@@ -60,24 +63,24 @@ export class ServedQueues {
     return this.#served.has(queue);
   }
 
-  /** What is told of each. */
+  /** Concurrency and running jobs of each queue, for the worker's record. */
   get facts(): Readonly<Record<string, ServedQueue>> {
     return Object.fromEntries(this.names.map((queue) => [queue, this.#factsOf(queue)]));
   }
 
-  /** Those that were not asked for jobs lately, though there was room for one. */
+  /** Queues that were not polled recently although the worker had capacity. */
   get idle(): HealthFacts['idleQueues'] {
     return [...this.#served]
-      .filter(([queue, { claimer }]) => this.#parts.activity.activeIn(queue) < claimer.concurrency)
-      .map(([queue, { claimer }]) => ({ queue, idleMs: claimer.sinceAskedMs() }))
-      .filter(({ idleMs }) => idleMs > ASKED_MS);
+      .filter(([queue, { consumer }]) => this.#dependencies.activity.activeIn(queue) < consumer.concurrency)
+      .map(([queue, { consumer }]) => ({ queue, idleMs: consumer.sinceAskedMs() }))
+      .filter(({ idleMs }) => idleMs > IDLE_MS);
   }
 
-  /** Begins to take jobs, once `prepared`. @throws {ClosedError} if this is closed before it has begun. */
-  async serve(queue: string, bounds: ConcurrencyBounds, prepared: () => Promise<void>): Promise<void> {
+  /** Runs `prepare`, then takes jobs. @throws {ClosedError} if the worker closes first. */
+  async serve(queue: string, bounds: ConcurrencyBounds, prepare: () => Promise<void>): Promise<void> {
     this.#refuseClosed();
-    const { name, options, app, executor, retention } = this.#parts;
-    const claimer = createConsumer(
+    const { name, options, app, executor, retention } = this.#dependencies;
+    const consumer = createConsumer(
       {
         ...app.store,
         queue,
@@ -93,43 +96,43 @@ export class ServedQueues {
       },
       (job) => executor.execute(job),
     );
-    this.#served.set(queue, { claimer, bounds });
+    this.#served.set(queue, { consumer, bounds });
     try {
-      await prepared();
+      await prepare();
       this.#refuseClosed();
-      await claimer.start();
+      await consumer.start();
     } finally {
-      this.#refuseClosed(); // it has closed the claimer, whose errors say so in other words
+      this.#refuseClosed(); // closing also closed the consumer, whose own error is less clear
     }
   }
 
-  /** Takes no more jobs; settles when those that run have ended. @throws {UnknownQueueError} */
+  /** Takes no more jobs of a queue; resolves when its running jobs have ended. @throws {UnknownQueueError} */
   async remove(queue: string): Promise<void> {
     const served = queue === INTERNAL_QUEUE ? undefined : this.#served.get(queue);
     if (served === undefined) throw new UnknownQueueError(queue, this.names);
-    const leaving = { queue, claimer: served.claimer };
+    const leaving = { queue, consumer: served.consumer };
     this.#served.delete(queue);
     this.#leaving.add(leaving);
     try {
-      await served.claimer.close();
+      await served.consumer.close();
     } finally {
       this.#leaving.delete(leaving);
     }
   }
 
-  /** Of one queue, or of each. @throws {UnknownQueueError} */
+  /** Sets the concurrency of one queue, or of all. @throws {UnknownQueueError} */
   async setConcurrency(bounds: ConcurrencyBounds, queue: string | undefined): Promise<void> {
     if (queue !== undefined && !this.names.includes(queue)) throw new UnknownQueueError(queue, this.names);
     for (const name of queue === undefined ? this.names : [queue]) {
       const served = this.#served.get(name);
       if (served === undefined) continue;
       served.bounds = bounds;
-      const { claimer } = served;
-      await claimer.setConcurrency(Math.min(bounds.max, Math.max(bounds.min, claimer.concurrency)));
+      const { consumer } = served;
+      await consumer.setConcurrency(Math.min(bounds.max, Math.max(bounds.min, consumer.concurrency)));
     }
   }
 
-  /** Lets the concurrency of queues follow the load from now on, if that of any is to. */
+  /** Starts to adapt the concurrency of queues to the load, if any queue has a range. */
   autoscale(): void {
     const hasBounds = [...this.#served.values()].some(({ bounds: { min, max } }) => min < max);
     if (this.#stopScaling !== undefined || !hasBounds || this.#isClosed) return;
@@ -142,39 +145,39 @@ export class ServedQueues {
     };
   }
 
-  /** Gives up the attempt at a job, if it runs here. */
+  /** Aborts the attempt at a job, if it runs here. */
   terminate({ queue, id, skipped }: Termination): void {
     const reason = skipped
       ? new SkippedError('The job was skipped while it ran: its group has its outcome without it.')
       : new RevokedError('The job was revoked while it ran.');
-    this.#served.get(queue)?.claimer.giveUp(id, reason);
-    for (const leaving of this.#leaving) if (leaving.queue === queue) leaving.claimer.giveUp(id, reason);
+    this.#served.get(queue)?.consumer.giveUp(id, reason);
+    for (const leaving of this.#leaving) if (leaving.queue === queue) leaving.consumer.giveUp(id, reason);
   }
 
-  /** Takes no more jobs; settles when those that run have ended. */
+  /** Takes no more jobs; resolves when the running jobs have ended. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#stopScaling?.();
-    await Promise.all(this.#claimers().map((claimer) => claimer.close()));
+    await Promise.all(this.#allConsumers().map((consumer) => consumer.close()));
   }
 
-  /** Puts back what runs; settles when the store has taken it, or has had time to. */
-  async giveBack(): Promise<void> {
-    this.#parts.executor.close();
-    const claimers = this.#claimers();
-    for (const claimer of claimers) claimer.giveUpAll((id) => new WorkerClosedError(id));
+  /** Returns the running jobs to their queues; resolves when the store has accepted them, after 2 s at most. */
+  async returnJobs(): Promise<void> {
+    this.#dependencies.executor.close();
+    const consumers = this.#allConsumers();
+    for (const consumer of consumers) consumer.giveUpAll((id) => new WorkerClosedError(id));
     let timer: NodeJS.Timeout | undefined;
     const isOver = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, GIVE_BACK_MS);
+      timer = setTimeout(resolve, RETURN_JOBS_MS);
     });
     await Promise.race([this.close(), isOver]);
     clearTimeout(timer);
   }
 
-  /** Cuts off what runs. */
+  /** Abandons the running jobs: they run elsewhere once their locks expire. */
   async abandon(): Promise<void> {
-    this.#parts.executor.close();
-    await Promise.all(this.#claimers().map((claimer) => claimer.close(true)));
+    this.#dependencies.executor.close();
+    await Promise.all(this.#allConsumers().map((consumer) => consumer.close(true)));
   }
 
   #refuseClosed(): void {
@@ -182,21 +185,21 @@ export class ServedQueues {
   }
 
   #factsOf(queue: string): ServedQueue {
-    const concurrency = this.#served.get(queue)?.claimer.concurrency ?? 0;
-    return { concurrency, active: this.#parts.activity.activeIn(queue) };
+    const concurrency = this.#served.get(queue)?.consumer.concurrency ?? 0;
+    return { concurrency, active: this.#dependencies.activity.activeIn(queue) };
   }
 
   #scale(meter: EventLoopMeter): void {
     const load = meter.take();
-    for (const [queue, { claimer, bounds }] of this.#served) {
+    for (const [queue, { consumer, bounds }] of this.#served) {
       if (bounds.min === bounds.max) continue;
-      const active = this.#parts.activity.activeIn(queue);
-      void claimer.setConcurrency(nextConcurrency(claimer.concurrency, bounds, { ...load, active }));
+      const active = this.#dependencies.activity.activeIn(queue);
+      void consumer.setConcurrency(nextConcurrency(consumer.concurrency, bounds, { ...load, active }));
     }
   }
 
-  /** Of all that takes jobs, or still runs some. */
-  #claimers(): QueueConsumer[] {
-    return [...this.#served.values(), ...this.#leaving].map(({ claimer }) => claimer);
+  /** The consumers that take jobs or still run some. */
+  #allConsumers(): QueueConsumer[] {
+    return [...this.#served.values(), ...this.#leaving].map(({ consumer }) => consumer);
   }
 }

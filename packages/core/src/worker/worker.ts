@@ -1,12 +1,12 @@
 /**
- * A worker from its start to its end.
+ * The life of a worker that takes jobs in this process; `app.worker()` creates it, `LazyWorker` loads it.
  *
  * ```
  * new ─▶ starting ─▶ running ─▶ closing ─▶ closed
  * ```
  *
- * Closing takes no more jobs and waits for those that run; by force, or when its time is over, those go back to their
- * queues.
+ * A closing worker takes no more jobs and waits for the running ones. With `force`, or after the timeout, it returns
+ * them to their queues.
  */
 
 import { ChildProcessError, isUmbelError } from '../base/errors.js';
@@ -30,13 +30,14 @@ import {
   type CloseOptions,
   type CloseReason,
   checkClose,
+  describeReturned,
+  describeWait,
   endWithProcess,
   type Stoppable,
-  shownAttempts,
-  shownWait,
   workerClosed,
 } from './app-worker.js';
-import { type Directed, WorkerControl } from './control-endpoint.js';
+import { type ControlledWorker, WorkerControl } from './control-endpoint.js';
+import type { WorkerDependencies } from './dependencies.js';
 import { checkStore, HealthServer, healthOf, type WorkerHealth } from './health.js';
 import { isIsolatedChild } from './isolate/messages.js';
 import { ChildPool, programFor } from './isolate/pool.js';
@@ -46,55 +47,54 @@ import {
   queuesToServe,
   type WorkerOptions,
 } from './options.js';
-import type { WorkerParts } from './parts.js';
 import { ServedQueues } from './queues.js';
 
-/** Enough for the bookkeeping of several hundred runs at a time; these jobs only read and write the store. */
+/** Internal jobs only read and write the store, so this is enough for several hundred workflow runs at a time. */
 const INTERNAL_CONCURRENCY: ConcurrencyBounds = { min: 50, max: 50 };
 const PROBE_MS = 2000;
 
-/** @throws {InvalidOptionError} if an option has a value it cannot have. */
-export class QueueWorker implements AppWorker, Directed, Stoppable {
+/** @throws {InvalidOptionError} if the value of an option is invalid. */
+export class QueueWorker implements AppWorker, ControlledWorker, Stoppable {
   readonly name: string;
   readonly isSupervisor = false;
   readonly processIndex: number | undefined;
   readonly closed: Promise<CloseReason>;
   readonly #options: NormalizedWorkerOptions;
-  readonly #parts: WorkerParts;
+  readonly #dependencies: WorkerDependencies;
   readonly #queues: ServedQueues;
   readonly #activity: Activity;
   readonly #children: ChildPool;
   readonly #repairer: Repairer | undefined;
   readonly #retention: Retention;
-  /** What goes on beside the work while it runs, and how to stop it. */
+  /** Stop what runs in the background: signal listener, health server, control endpoint, limits. */
   readonly #stops: (() => unknown)[] = [];
   #state: AppWorker['state'] = 'new';
   #healthPort: number | undefined;
   #started: Promise<AppWorker> | undefined;
   #closing: Promise<void> | undefined;
-  /** Ends the waits of the start. */
-  readonly #ending = new CancellableWait();
-  #tellClosed: (reason: CloseReason) => void = () => {};
+  /** Cancelled when the worker closes, which ends the waits of `start`. */
+  readonly #startWait = new CancellableWait();
+  #resolveClosed: (reason: CloseReason) => void = () => {};
 
-  constructor(given: WorkerOptions, parts: WorkerParts) {
-    const options = normalizeWorkerOptions(given, parts.defaultName);
-    this.#parts = parts;
+  constructor(workerOptions: WorkerOptions, dependencies: WorkerDependencies) {
+    const options = normalizeWorkerOptions(workerOptions, dependencies.defaultName);
+    this.#dependencies = dependencies;
     this.#options = options;
     this.name = options.name;
-    this.processIndex = parts.processIndex;
+    this.processIndex = dependencies.processIndex;
     this.closed = new Promise((resolve) => {
-      this.#tellClosed = resolve;
+      this.#resolveClosed = resolve;
     });
-    this.#activity = new Activity(parts.clock, parts.listeners);
+    this.#activity = new Activity(dependencies.clock, dependencies.listeners);
     this.#repairer = this.#newRepairer();
     this.#retention = this.#newRetention();
-    const most = [options.concurrency, ...(options.queues?.values() ?? [])].map(({ max }) => max);
-    this.#children = new ChildPool(Math.max(...most));
+    const maxima = [options.concurrency, ...(options.queues?.values() ?? [])].map(({ max }) => max);
+    this.#children = new ChildPool(Math.max(...maxima));
     this.#queues = new ServedQueues({
       name: options.name,
       options,
-      app: parts,
-      executor: parts.executor.forWorker({
+      app: dependencies,
+      executor: dependencies.executor.forWorker({
         children: this.#children,
         maxLostStarts: options.maxLostStarts,
         lockDurationMs: options.lockDurationMs,
@@ -150,7 +150,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
   }
 
   async health(): Promise<WorkerHealth> {
-    const isStoreReached = await this.#parts.jobs.isReached(PROBE_MS);
+    const isStoreReached = await this.#dependencies.jobs.isReached(PROBE_MS);
     return healthOf({ state: this.#state, isStoreReached, idleQueues: this.#queues.idle });
   }
 
@@ -163,8 +163,8 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
   async addQueue(queue: string, concurrency?: Concurrency): Promise<void> {
     this.#refuseClosed();
     checkQueue('queue', queue);
-    this.#parts.checkQueue(queue);
-    for (const task of this.#parts.isolatedTasks([queue])) programFor(task);
+    this.#dependencies.checkQueue(queue);
+    for (const task of this.#dependencies.isolatedTasks([queue])) programFor(task);
     const bounds =
       concurrency === undefined ? this.#options.concurrency : concurrencyBounds('concurrency', concurrency);
     if (!this.#queues.has(queue)) await this.#serve(queue, bounds);
@@ -179,7 +179,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
     const { force = false, timeout } = checkClose(options);
     const timeoutMs = timeout === undefined ? undefined : durationMs(timeout, 'timeout');
     const closing = this.#end('closed');
-    if (force) await this.#giveBack();
+    if (force) await this.#returnJobs();
     else if (timeoutMs !== undefined) await this.#within(timeoutMs, closing);
     await closing;
   }
@@ -188,15 +188,19 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
     await this.#shutDown(signal, 'signal', this.#options.shutdownTimeoutMs);
   }
 
-  async shutDownByOrder(jobsTimeoutMs?: number): Promise<void> {
-    await this.#shutDown('told to shut down', 'control', jobsTimeoutMs ?? this.#options.shutdownTimeoutMs);
+  async shutDownByControl(jobsTimeoutMs?: number): Promise<void> {
+    await this.#shutDown(
+      'shut down by app.control',
+      'control',
+      jobsTimeoutMs ?? this.#options.shutdownTimeoutMs,
+    );
   }
 
   abort(): Promise<void> {
     return this.close({ force: true });
   }
 
-  /** Cuts off what runs, as if the process had died: its jobs run again elsewhere once their locks have run out. */
+  /** Abandons the running jobs as if the process had died: they run again elsewhere once their locks expire. */
   async abandon(): Promise<void> {
     const closing = this.#end('closed');
     await this.#queues.abandon();
@@ -204,45 +208,45 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
     await closing;
   }
 
-  /** Rejects as soon as the worker is closed meanwhile: each step begins only while it is wanted. */
+  /** Rejects as soon as the worker is closed, and starts no further step then. */
   async #start(): Promise<AppWorker> {
     if (isIsolatedChild()) {
       throw new ChildProcessError(
-        'A worker was started by a module that an isolated task is loaded from. Define the task in a module of its own.',
+        'A worker was started by a module that an isolated task is loaded from. Define the task in a separate module.',
       );
     }
     const { queues: bounds, concurrency, handlesSignals, syncsSchedules } = this.#options;
     const queues = this.#queuesToServe();
     if (queues.length === 0) {
-      this.#parts.warn(
-        'a worker was started that serves no queue: import the modules that define its tasks before it is started',
+      this.#dependencies.warn(
+        'the worker serves no queue: import the modules that define its tasks before you start it',
       );
     }
-    for (const queue of queues) this.#parts.checkQueue(queue);
-    for (const task of this.#parts.isolatedTasks(queues)) programFor(task);
+    for (const queue of queues) this.#dependencies.checkQueue(queue);
+    for (const task of this.#dependencies.isolatedTasks(queues)) programFor(task);
     this.#state = 'starting';
     if (handlesSignals) this.#stops.push(endWithProcess(this));
-    await this.#wanted(() => this.#startHealthServer());
-    await this.#reached(() => this.#checkStore());
-    if (syncsSchedules) await this.#reached(() => this.#parts.syncSchedules());
+    await this.#step(() => this.#startHealthServer());
+    await this.#untilReached(() => this.#checkStore());
+    if (syncsSchedules) await this.#untilReached(() => this.#dependencies.syncSchedules());
     const control = this.#newControl();
     this.#stops.push(() => control.stop());
-    await this.#reached(() => control.start());
-    await this.#wanted(() =>
+    await this.#untilReached(() => control.start());
+    await this.#step(() =>
       Promise.all([
         ...queues.map((queue) => this.#serve(queue, bounds?.get(queue) ?? concurrency)),
         this.#queues.serve(INTERNAL_QUEUE, INTERNAL_CONCURRENCY, async () => {}),
       ]),
     );
-    this.#running();
-    await this.#wanted(() => control.begin());
+    this.#startBackgroundWork();
+    await this.#step(() => control.begin());
     return this;
   }
 
-  /** What a step of the start gives. @throws {ClosedError} at once when the worker is closed, whatever the step waits for. */
-  async #wanted<T>(step: () => Promise<T>): Promise<T> {
+  /** Runs one step of the start. @throws {ClosedError} as soon as the worker is closed, even while the step waits. */
+  async #step<T>(step: () => Promise<T>): Promise<T> {
     this.#refuseClosed();
-    const value = await this.#ending.race(step());
+    const value = await this.#startWait.race(step());
     this.#refuseClosed();
     return value;
   }
@@ -255,14 +259,14 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
     return this.#closing !== undefined;
   }
 
-  /** The worker itself, once it is closed. */
+  /** Resolves with the worker once it is closed. */
   async #closed(): Promise<AppWorker> {
     await this.#closing;
     return this;
   }
 
-  /** Begins what goes on beside the work. */
-  #running(): void {
+  /** Starts the background work: repairs, retention, autoscaling and limits. */
+  #startBackgroundWork(): void {
     this.#state = 'running';
     this.#repairer?.start();
     this.#retention.start();
@@ -273,7 +277,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
         maxJobs,
         maxMemoryBytes,
         onReached: (reason, words) => {
-          this.#parts.info(`worker ${this.name} closes: ${words}`);
+          this.#dependencies.info(`worker ${this.name} is closing: ${words}`);
           void this.#end(reason);
         },
       }),
@@ -281,16 +285,18 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
   }
 
   #queuesToServe(): string[] {
-    return queuesToServe(this.#options, this.#parts.defaultQueues);
+    return queuesToServe(this.#options, this.#dependencies.defaultQueues);
   }
 
   #serve(queue: string, bounds: ConcurrencyBounds): Promise<void> {
-    return this.#queues.serve(queue, bounds, () => this.#reached(() => this.#parts.prepareQueue(queue)));
+    return this.#queues.serve(queue, bounds, () =>
+      this.#untilReached(() => this.#dependencies.prepareQueue(queue)),
+    );
   }
 
   async #shutDown(why: string, reason: CloseReason, jobsTimeoutMs: number | undefined): Promise<void> {
-    const wait = shownWait(this.active.length, jobsTimeoutMs);
-    this.#parts.info(`${why}: worker ${this.name} takes no more jobs${wait}`);
+    const wait = describeWait(this.active.length, jobsTimeoutMs);
+    this.#dependencies.info(`${why}: worker ${this.name} takes no more jobs${wait}`);
     const closing = this.#end(reason);
     await (jobsTimeoutMs === undefined ? closing : this.#within(jobsTimeoutMs, closing));
   }
@@ -302,8 +308,8 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
 
   async #close(reason: CloseReason): Promise<void> {
     this.#state = 'closing';
-    this.#ending.with(workerClosed());
-    this.#parts.onClosing?.(reason);
+    this.#startWait.with(workerClosed());
+    this.#dependencies.onClosing?.(reason);
     try {
       await Promise.all([this.#repairer?.stop(), this.#retention.stop()]);
       await this.#queues.close();
@@ -311,10 +317,10 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
       await Promise.allSettled(this.#stops.splice(0).map(async (stop) => stop()));
       await this.#children.close(false);
       this.#state = 'closed';
-      this.#parts.onClose();
-      // A worker that is to end is to let its process end.
-      if (reason !== 'closed') await this.#parts.disconnectApp();
-      this.#tellClosed(reason);
+      this.#dependencies.onClose();
+      // Open connections would keep the process alive after the last worker has ended.
+      if (reason !== 'closed') await this.#dependencies.disconnectApp();
+      this.#resolveClosed(reason);
     }
   }
 
@@ -325,34 +331,34 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
     });
     const isLate = await Promise.race([closing.then(() => false), isOver]);
     clearTimeout(timer);
-    if (isLate) await this.#giveBack();
+    if (isLate) await this.#returnJobs();
     await closing;
   }
 
-  /** Puts back what runs, and cuts off what the store does not take back. */
-  async #giveBack(): Promise<void> {
+  /** Returns the running jobs to their queues, and abandons those that the store does not accept in time. */
+  async #returnJobs(): Promise<void> {
     const { active } = this;
     if (active.length > 0) {
-      const attempts = shownAttempts(active, this.#parts.clock.now());
-      this.#parts.warn(`worker ${this.name} gives back ${attempts}`);
+      const attempts = describeReturned(active, this.#dependencies.clock.now());
+      this.#dependencies.warn(`worker ${this.name} returned ${attempts}`);
     }
-    await this.#queues.giveBack();
+    await this.#queues.returnJobs();
     await this.abandon();
   }
 
   async #checkStore(): Promise<void> {
-    const facts = await this.#parts.jobs.facts();
+    const facts = await this.#dependencies.jobs.facts();
     if (facts === undefined) return;
-    const { prefix } = this.#parts.store;
+    const { prefix } = this.#dependencies.store;
     const { allowsEviction } = this.#options;
-    for (const warning of checkStore(facts, { prefix, allowsEviction })) this.#parts.warn(warning);
+    for (const warning of checkStore(facts, { prefix, allowsEviction })) this.#dependencies.warn(warning);
   }
 
-  /** Does what the store is needed for, however long it cannot be reached: workers are often started before it. */
-  async #reached(command: () => Promise<void>): Promise<void> {
+  /** Repeats the command until the store is reachable: workers are often started before their store. */
+  async #untilReached(command: () => Promise<void>): Promise<void> {
     for (;;) {
       try {
-        return await this.#wanted(command);
+        return await this.#step(command);
       } catch (error) {
         if (!isUmbelError(error, 'CONNECTION')) throw error;
       }
@@ -360,7 +366,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
   }
 
   #newControl(): WorkerControl {
-    const { store, jobs, clock, facts, warn } = this.#parts;
+    const { store, jobs, clock, facts, warn } = this.#dependencies;
     return new WorkerControl({
       worker: this,
       process: this.processIndex,
@@ -383,7 +389,7 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
   }
 
   #newRetention(): Retention {
-    const { jobs, store, clock } = this.#parts;
+    const { jobs, store, clock } = this.#dependencies;
     return new Retention({
       store: jobs,
       clock,
@@ -396,17 +402,17 @@ export class QueueWorker implements AppWorker, Directed, Stoppable {
   #newRepairer(): Repairer | undefined {
     const { repairIntervalMs } = this.#options;
     if (repairIntervalMs === undefined) return undefined;
-    const { jobs, store, clock, warn } = this.#parts;
+    const { jobs, store, clock, warn } = this.#dependencies;
     return new Repairer({
       store: jobs,
       now: () => clock.now(),
       queues: () => this.queues,
       intervalMs: repairIntervalMs,
-      cleanTags: this.#parts.cleanTags,
+      cleanTags: this.#dependencies.cleanTags,
       onRepaired: ({ started, lost, ended }) =>
         warn(
-          `repaired jobs that waited for what would never come: ${started} started that waited for nothing, ${lost} ` +
-            `gone from the store, ${ended} that had ended. Has something removed or evicted jobs?`,
+          `repaired jobs that waited for nothing: ${started} started, ${lost} had lost a child in the store, ` +
+            `${ended} had ended already. Check whether something removes or evicts jobs.`,
         ),
       onError: store.onError,
     });

@@ -1,4 +1,7 @@
-/** The jobs that give the value of several others, or of one that may fail. */
+/**
+ * Runs the internal jobs of a workflow: joins, slices, fallbacks and fan-outs. The decisions are pure functions in
+ * `workflow/`; this module reads the children, adds jobs and sends callbacks.
+ */
 
 import { CorruptJobError, RevokedError, SkippedError, UpstreamFailedError } from '../base/errors.js';
 import { isPlainObject } from '../base/text.js';
@@ -30,52 +33,55 @@ import {
   streamedCount,
 } from '../workflow/join.js';
 import { sliced, withSendContext } from '../workflow/prepare.js';
-import { childrenOf, sendCallbacks } from './callbacks.js';
+import { childrenOfHeldJob, sendCallbacks } from './callbacks.js';
+import type { ExecutorDependencies } from './dependencies.js';
 import { addMembers } from './flow-changes.js';
-import type { ExecutorParts } from './parts.js';
 import { ChainEnded, ProbeEnd, Snooze, WaitForChildren } from './signals.js';
 import { linksFor } from './tracing.js';
 
-/** How long a join goes back that has enough while more is just being added below it: longer each time. */
-const SOONEST_MS = 200;
-const LATEST_MS = 2000;
+/** Delay of a join that has enough members while more are being added: it doubles with each start. */
+const FIRST_SNOOZE_MS = 200;
+const LONGEST_SNOOZE_MS = 2000;
 
-/** A job of a run, with what it waits for. */
-interface Joining {
+/** A job of a workflow run and the steps that it waits for. */
+interface WaitingStep {
   readonly run: string;
   readonly after: Source;
 }
 
 export class JoinRunner {
-  readonly #parts: ExecutorParts;
+  readonly #dependencies: ExecutorDependencies;
 
-  constructor(parts: ExecutorParts) {
-    this.#parts = parts;
+  constructor(dependencies: ExecutorDependencies) {
+    this.#dependencies = dependencies;
   }
 
-  /** The value that the job's children give. @throws {UpstreamFailedError} if one has failed. */
+  /** Returns the combined value of the job's children. @throws {UpstreamFailedError} if one has failed. */
   async valueOf(job: ActiveJob, envelope: Envelope): Promise<unknown> {
-    const { run, after } = joiningOf(job, envelope);
-    return this.#settled(job, await collectInputs({ id: job.id, run }, childrenOf(this.#parts, job), after));
+    const { run, after } = waitingStepOf(job, envelope);
+    return this.#settled(
+      job,
+      await collectInputs({ id: job.id, run }, childrenOfHeldJob(this.#dependencies, job), after),
+    );
   }
 
-  /** The same for a run or a group; what is to follow it is sent. */
+  /** Returns the value of a workflow run or a group, and sends its callbacks. */
   async collect(job: ActiveJob, envelope: Envelope): Promise<unknown> {
-    const children = childrenOf(this.#parts, job);
+    const children = childrenOfHeldJob(this.#dependencies, job);
     try {
-      const value = await this.unlessRevoked(job, envelope, this.#joined(job, envelope, children));
+      const value = await this.valueUnlessRevoked(job, envelope, this.#joined(job, envelope, children));
       if (envelope.callbacks !== undefined) {
         const whole = await this.#whole(job, envelope, children, value);
-        await sendCallbacks(this.#parts, job, envelope, { ok: true, value: whole });
+        await sendCallbacks(this.#dependencies, job, envelope, { ok: true, value: whole });
       }
       return value;
     } catch (error) {
       if (error instanceof ChainEnded && error.own !== undefined)
-        await sendCallbacks(this.#parts, job, envelope, { ok: true, value: error.own.value });
+        await sendCallbacks(this.#dependencies, job, envelope, { ok: true, value: error.own.value });
       if (error instanceof UpstreamFailedError) {
         await this.#cancelPending(job, envelope);
         const record = await recordWithAll(error, envelope, children);
-        await sendCallbacks(this.#parts, job, envelope, {
+        await sendCallbacks(this.#dependencies, job, envelope, {
           ok: false,
           error: record,
           state: error.origin.state,
@@ -85,143 +91,149 @@ export class JoinRunner {
     }
   }
 
-  /** The value of what has not been revoked: else it ends as such, whatever those of its steps gave that ran. */
-  async unlessRevoked(
+  /** Returns the value unless the job was revoked: then it ends as revoked, whatever its steps returned. */
+  async valueUnlessRevoked(
     job: ActiveJob,
     { revoked, skipped, alone }: Envelope,
     value: Promise<unknown>,
   ): Promise<unknown> {
     try {
-      const given = await value;
-      if (revoked === undefined || alone) return given;
+      const result = await value;
+      if (revoked === undefined || alone) return result;
     } catch (thrown) {
-      const isOver = thrown instanceof UpstreamFailedError || thrown instanceof ChainEnded;
-      const isTold = thrown instanceof UpstreamFailedError && thrown.origin.state !== undefined;
-      if (!isOver || isTold || revoked === undefined || alone) throw thrown;
+      const hasOutcome = thrown instanceof UpstreamFailedError || thrown instanceof ChainEnded;
+      const hasState = thrown instanceof UpstreamFailedError && thrown.origin.state !== undefined;
+      if (!hasOutcome || hasState || revoked === undefined || alone) throw thrown;
     }
     const error = skipped
-      ? new SkippedError('Its group has its outcome without it.')
-      : new RevokedError('It was revoked before it had ended.');
+      ? new SkippedError('The group has an outcome without this job.')
+      : new RevokedError('The job was revoked before it ended.');
     const state = skipped ? 'skipped' : 'revoked';
     throw new UpstreamFailedError({ task: job.name, jobId: job.id, state, error: recordError(error) });
   }
 
-  /** The end of some members of a large group. */
+  /** Waits for one slice of the members of a large group. */
   async slice(job: ActiveJob, envelope: Envelope): Promise<null> {
     await this.valueOf(job, envelope);
     return null;
   }
 
-  /** Ends as a failure, whatever its member has done, which starts the join. */
+  /** Always fails once its member has ended, which starts the join. */
   async probe(job: ActiveJob, envelope: Envelope): Promise<never> {
     if (envelope.after === undefined) throw new ProbeEnd(PROBE.again);
     await this.valueOf(job, envelope);
     throw new ProbeEnd(PROBE.won);
   }
 
-  /** The value of a step, or of another one that is added once the step has failed. */
+  /** Returns the value of a step. If the step failed, adds the other step and waits for it. */
   async fallback(job: ActiveJob, envelope: Envelope): Promise<unknown> {
-    const { run, after } = joiningOf(job, envelope);
+    const { run, after } = waitingStepOf(job, envelope);
     const { expand, headers, tags, revoked } = envelope;
     const other = expand !== undefined && 'members' in expand ? expand.members[0] : undefined;
     if (expand === undefined || other === undefined)
       throw new CorruptJobError(job.id, 'a fallback without a step');
-    const children = childrenOf(this.#parts, job);
-    const joining = { id: job.id, run };
-    const decision = await decideFallback(joining, children, after, other.path, revoked !== undefined);
+    const children = childrenOfHeldJob(this.#dependencies, job);
+    const waitingJob = { id: job.id, run };
+    const decision = await decideFallback(waitingJob, children, after, other.path, revoked !== undefined);
     if (decision.kind !== 'other') return this.#settled(job, decision);
-    const { sealer, runtime } = this.#parts;
+    const { sealer, runtime } = this.#dependencies;
     const filled = fill(await openTree(sealer, run, other), recordOf(decision.failure));
-    const links = await linksFor(this.#parts, job, envelope);
+    const links = await linksFor(this.#dependencies, job, envelope);
     const added = withSendContext(withTraceLinks(filled, links), {
       now: runtime.clock.now(),
       headers: headers ?? {},
       ...(tags !== undefined && { tags }),
     });
-    await addMembers(this.#parts, job, { run, parent: expand.parent, members: [added] });
+    await addMembers(this.#dependencies, job, { run, parent: expand.parent, members: [added] });
     throw new WaitForChildren();
   }
 
   async #joined(job: ActiveJob, envelope: Envelope, children: Children): Promise<unknown> {
-    const { run, after } = joiningOf(job, envelope);
-    const gatherer = { id: job.id, run };
+    const { run, after } = waitingStepOf(job, envelope);
+    const waitingJob = { id: job.id, run };
     const { join } = envelope;
     if (join?.need === undefined) {
-      const long = await longList(children, run, after);
-      if (long === undefined) return this.#settled(job, await collectInputs(gatherer, children, after));
-      // The results stay where they are, or this one would be as long as the group.
-      this.#settled(job, await collectInputs(gatherer, children, { ...after, ignored: true }));
-      return membersReference(long);
+      const source = await largeGroupSource(children, run, after);
+      if (source === undefined) return this.#settled(job, await collectInputs(waitingJob, children, after));
+      // The results stay with the members: a copy here would be as large as the group.
+      this.#settled(job, await collectInputs(waitingJob, children, { ...after, ignored: true }));
+      return membersReference(source);
     }
-    let gathered = await collectNeeded(gatherer, children, after, join);
-    if (gathered.kind === 'later' && (await this.#hasStoppedAdding(run, after)))
-      gathered = await collectNeeded(gatherer, childrenOf(this.#parts, job), after, join, { isFed: true });
-    if (gathered.kind === 'value') {
+    let state = await collectNeeded(waitingJob, children, after, join);
+    if (state.kind === 'later' && (await this.#hasStoppedAdding(run, after)))
+      state = await collectNeeded(waitingJob, childrenOfHeldJob(this.#dependencies, job), after, join, {
+        isFed: true,
+      });
+    if (state.kind === 'value') {
       await this.#cancelPending(job, envelope);
-      await this.#parts.store.detachPending(job.queue, job.id);
+      await this.#dependencies.store.detachPending(job.queue, job.id);
     }
-    return this.#settled(job, gathered);
+    return this.#settled(job, state);
   }
 
-  /** Skips the members that have not ended, if the group is to; those that run, only if it says so. */
+  /** Skips the pending members if the group says so, and aborts the running ones if it says that too. */
   async #cancelPending({ queue, id }: ActiveJob, { join }: Envelope): Promise<void> {
     if (!join?.cancel) return;
-    const { store, runtime } = this.#parts;
+    const { store, runtime } = this.#dependencies;
     const marked = await store.skipPending(queue, id, runtime.clock.now());
     if (join.abort) await terminateMarked(store, marked, { skipped: true });
   }
 
-  /** The value, with the results of a large group in the place of what stands for them. */
+  /** Returns the value with the results of a large group in place of the reference to them. */
   async #whole(job: ActiveJob, envelope: Envelope, children: Children, value: unknown): Promise<unknown> {
-    const { run } = joiningOf(job, envelope);
+    const { run } = waitingStepOf(job, envelope);
     const members = referredMembers(value);
     return members === undefined ? value : readMembers({ id: job.id, run }, children, members);
   }
 
-  /** Whether the job that adds members has ended or is gone: then its word may be lost, and is not waited for. */
+  /** Whether the job that adds members has ended or is gone: its final count may be lost then. */
   async #hasStoppedAdding(run: string, { via }: Source): Promise<boolean> {
     if (via === undefined) return true;
-    const outcome = await this.#parts.store.outcome(INTERNAL_QUEUE, jobIdOf(run, via));
+    const outcome = await this.#dependencies.store.outcome(INTERNAL_QUEUE, jobIdOf(run, via));
     return outcome.kind !== 'pending';
   }
 
-  #settled(job: ActiveJob, gathered: JoinState): unknown {
-    switch (gathered.kind) {
+  #settled(job: ActiveJob, state: JoinState): unknown {
+    switch (state.kind) {
       case 'value':
-        return gathered.value;
+        return state.value;
       case 'stopped':
-        throw new ChainEnded(gathered.result, gathered.own);
+        throw new ChainEnded(state.result, state.own);
       case 'later':
-        throw new Snooze(Math.min(SOONEST_MS * 2 ** Math.max(job.starts - 1, 0), LATEST_MS));
+        throw new Snooze(Math.min(FIRST_SNOOZE_MS * 2 ** Math.max(job.starts - 1, 0), LONGEST_SNOOZE_MS));
       case 'waiting':
-        throw new WaitForChildren(gathered.seen);
+        throw new WaitForChildren(state.seen);
     }
   }
 }
 
-function joiningOf(job: ActiveJob, { run, after }: Envelope): Joining {
+function waitingStepOf(job: ActiveJob, { run, after }: Envelope): WaitingStep {
   if (run === undefined || after === undefined)
     throw new CorruptJobError(job.id, 'a step without earlier steps');
   return { run, after };
 }
 
-/** Where the members of a large group are; undefined for others. */
-async function longList(children: Children, run: string, source: Source): Promise<Source | undefined> {
+/** Returns the source of the members of a large group; undefined for other sources. */
+async function largeGroupSource(
+  children: Children,
+  run: string,
+  source: Source,
+): Promise<Source | undefined> {
   if ('step' in source) return undefined;
   const { via, ...members } = source;
-  const told = via === undefined ? undefined : (await children.results()).get(jobIdOf(run, via));
-  if (isStopped(told)) return undefined;
-  const added = isPlainObject(told) ? told : {};
+  const reported = via === undefined ? undefined : (await children.results()).get(jobIdOf(run, via));
+  if (isStopped(reported)) return undefined;
+  const added = isPlainObject(reported) ? reported : {};
   if (source.sliced !== true && added.sliced !== true) return undefined;
   return 'list' in members
     ? { ...members, count: members.count ?? streamedCount(via ?? '', added), sliced: true }
     : { ...members, sliced: true };
 }
 
-/** Failures that a record names at most. */
+/** Maximum number of failures in a record. */
 const MAX_FAILURES = 100;
 
-/** The failure as callbacks receive it, with those of the other members that have failed by now. */
+/** Returns the failure that callbacks receive, with the failures of other members so far. */
 async function recordWithAll(
   { origin }: UpstreamFailedError,
   { callbacks }: Envelope,
@@ -238,7 +250,7 @@ async function recordWithAll(
   return failures.size < 2 ? record : { ...record, failures: [...failures.values()] };
 }
 
-/** The failed ones, with those that internal jobs among them have waited for in their places. */
+/** Yields the failed children, with internal jobs replaced by the failed jobs below them. */
 async function* failedBelow(failed: readonly FailedChild[], children: Children): AsyncGenerator<FailedChild> {
   for (const child of failed) {
     if (child.reason === PROBE.won || child.reason === PROBE.again) continue;
@@ -248,14 +260,15 @@ async function* failedBelow(failed: readonly FailedChild[], children: Children):
   }
 }
 
-// The jobs that add what is known only once an earlier step has given its result.
-
-/** Spans that each of the jobs which a fan-out adds is linked to: they are stored with every one. */
+/** Maximum number of spans that each job of a fan-out is linked to: they are stored with every job. */
 const MEMBER_LINKS = 32;
 
-/** Adds what the job's expansion says, for this value; gives what the job that waits for it has to know. */
+/**
+ * Adds the jobs of an expansion (fan-out, match, when) for the value of the earlier step.
+ * Returns what the waiting join needs to know, such as the number of members.
+ */
 export async function expand(
-  parts: ExecutorParts,
+  dependencies: ExecutorDependencies,
   joins: JoinRunner,
   job: ActiveJob,
   envelope: Envelope,
@@ -265,12 +278,12 @@ export async function expand(
   if (run === undefined || stored === undefined)
     throw new CorruptJobError(job.id, 'a fan-out without members');
   const nodes: JobNode[] = [];
-  for (const node of nodesOf(stored)) nodes.push(await openTree(parts.sealer, run, node));
+  for (const node of nodesOf(stored)) nodes.push(await openTree(dependencies.sealer, run, node));
   const expansion = withNodes(stored, nodes);
-  const links = await linksFor(parts, job, envelope, MEMBER_LINKS);
+  const links = await linksFor(dependencies, job, envelope, MEMBER_LINKS);
   const add = (members: readonly JobNode[]) =>
     addMembers(
-      parts,
+      dependencies,
       job,
       { run, parent: expansion.parent, members: members.map((member) => withTraceLinks(member, links)) },
       { stops: true },
@@ -282,7 +295,7 @@ export async function expand(
     return expansion.passes ? passedOn(value) : { count: members.length };
   }
   if ('each' in expansion) {
-    const members = membersOfEach(expansion, value, parts.maxMembers);
+    const members = membersOfEach(expansion, value, dependencies.maxMembers);
     const isSliced = members.length > SLICE;
     await add(isSliced ? sliced(expansion.list, 0, members) : members);
     return { count: members.length, ...(isSliced && { sliced: true }) };
@@ -290,14 +303,14 @@ export async function expand(
   const chosen =
     'cases' in expansion
       ? caseOfMatch(expansion, value)
-      : branchOfWhen(expansion, value, await testedBy(joins, job, envelope, expansion));
+      : branchOfWhen(expansion, value, await resultOfTestedStep(joins, job, envelope, expansion));
   if (chosen === undefined) return passedOn(value);
   await add([fill(chosen, value)]);
   return { taken: nodesOf(expansion).indexOf(chosen) };
 }
 
-/** The result of the step that decides a `when`; undefined for one with a condition. */
-async function testedBy(
+/** Returns the result of the step that decides a `when`; undefined if it has a condition. */
+async function resultOfTestedStep(
   joins: JoinRunner,
   job: ActiveJob,
   envelope: Envelope,

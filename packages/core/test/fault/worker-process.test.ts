@@ -91,7 +91,7 @@ describe('a worker process', () => {
     expect(await worker.exited).toEqual({ code, signal: null });
     expect(worker.lines).toContain('aborted: WorkerClosedError');
     expect(worker.lines).toContainEqual(
-      expect.stringMatching(new RegExp(`gives back a job that still runs: held ${result.id}`)),
+      expect.stringMatching(new RegExp(`returned a running job to its queue: held ${result.id}`)),
     );
     const other = await started();
     await other.prints('began 1'); // at once, and as the first attempt still
@@ -126,6 +126,6 @@ describe('a worker process', () => {
     const worker = await started({ maxJobs: 2 });
     await Promise.all([send(0), send(0)]);
     expect(await worker.exited).toEqual({ code: 0, signal: null });
-    expect(worker.lines).toContainEqual(expect.stringContaining('closes: it has run 2 attempts'));
+    expect(worker.lines).toContainEqual(expect.stringContaining('is closing: it has run 2 attempts'));
   });
 });

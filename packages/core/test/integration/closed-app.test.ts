@@ -7,7 +7,7 @@ import { onEveryEngine } from '../../../../test/engines.js';
 const closedApp = { name: 'ClosedError', message: 'The app was closed; make another with createApp().' };
 const closedWorker = {
   name: 'ClosedError',
-  message: 'This worker was closed; make another with app.worker().',
+  message: 'This worker was closed. Create another one with app.worker().',
 };
 
 const first = async (items: AsyncIterable<unknown>) => {

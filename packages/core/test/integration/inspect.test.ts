@@ -369,7 +369,7 @@ onEveryEngine('a question', (engine) => {
     await app.worker({ name: 'one' }).start();
     const { answers, errors } = await app.inspect.registered(soon);
     expect(Object.keys(answers)).toEqual([]);
-    expect(errors.one).toMatch(/^its answer takes \d+ bytes, more than 1048576$/);
+    expect(errors.one).toMatch(/^its answer has \d+ bytes, more than the maximum of 1048576$/);
   });
 });
 

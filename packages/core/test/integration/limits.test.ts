@@ -45,7 +45,7 @@ onEveryEngine('a time limit', (engine) => {
     expect(seen).toEqual([expect.any(TimeLimitError)]);
     late.open();
     await vi.waitFor(() => expect(seen).toHaveLength(2));
-    expect(seen[1]).toContain('is over: it cannot report any more');
+    expect(seen[1]).toContain('is over and cannot report');
     expect(await result.get(soon)).toBe('in time');
     expect((await result.info()).attempts).toBe(2);
   });

@@ -273,7 +273,7 @@ test('that cannot be given are no reason for a worker to stop', async () => {
   const metrics = { contentType: 'text/plain', text: () => Promise.reject(new Error(CANARY)) };
   const worker = await app.worker({ health: { port: 0, host: '127.0.0.1', metrics } }).start();
   const answer = await fetch(`http://127.0.0.1:${worker.healthPort}/metrics`);
-  expect([answer.status, await answer.text()]).toEqual([500, '{"error":"the metrics cannot be given"}\n']);
+  expect([answer.status, await answer.text()]).toEqual([500, '{"error":"the metrics are not available"}\n']);
   expect(worker.state).toBe('running');
 });
 

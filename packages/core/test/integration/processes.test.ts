@@ -27,7 +27,7 @@ interface Setting {
   measured?: boolean;
 }
 
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 300_000 });
 
 const contract = defineTask({
   name: 'work',
@@ -326,7 +326,7 @@ describe('a worker of several processes', () => {
       const ended = program.events.filter((event) => 'ended' in event);
       expect(ended).toHaveLength(2);
       expect(program.events.filter((event) => 'began' in event)).toHaveLength(2);
-      expect(program.events.some((event) => isLogged(event, 'gives back'))).toBe(false);
+      expect(program.events.some((event) => isLogged(event, 'returned'))).toBe(false);
       app.implement(contract, async () => 0);
       await app.worker().start();
       // The two that ran, and the one that had not begun.
@@ -391,7 +391,7 @@ describe('a worker of several processes', () => {
       expect(await program.exit()).toBe('SIGKILL');
       await Promise.all(pids.map(untilGone));
       await runElsewhere([result]);
-      expect(program.events.filter((event) => isLogged(event, 'its supervisor is gone'))).toHaveLength(2);
+      expect(program.events.filter((event) => isLogged(event, 'its supervisor has exited'))).toHaveLength(2);
     });
 
     test('though a process does not: it is killed', async () => {
@@ -401,7 +401,7 @@ describe('a worker of several processes', () => {
       expect(await program.call('health')).toMatchObject({
         live: true,
         ready: true,
-        reasons: [`process ${index}: it does not answer`],
+        reasons: [`process ${index} does not answer`],
       });
       program.signal('SIGTERM');
       await program.logged(`(pid ${pid}) did not end within 5.1 s and is killed`);
@@ -454,7 +454,7 @@ describe('a worker of several processes', () => {
     test('in a test', async () => {
       const worker = app.worker({ processes: 2 });
       await expect(worker.start()).rejects.toThrow(
-        /it needs a file of its own, and not a test runner|main thread/,
+        /expected a program file, got (a test runner|a worker thread)/,
       );
       expect(worker.state).toBe('new');
     });
@@ -462,7 +462,7 @@ describe('a worker of several processes', () => {
     test('with a store in memory', () => {
       const own = createApp({ name: 'own', connection: memory() });
       expect(() => own.worker({ processes: 2 })).toThrow(
-        "Expected `processes` to be absent with a store in this process's memory, which no other process sees, got 2.",
+        'Expected `processes` to be absent with a memory store, which other processes cannot reach, got 2.',
       );
       expect(() => own.worker({ watch: true })).toThrow('Expected `watch` to be absent');
       expect(own.worker({ processes: 1 }).isSupervisor).toBe(false);
@@ -533,7 +533,7 @@ describe('a worker of several processes', () => {
       expect(await early.get({ timeout: '50s' })).toBe(2);
       expect(isAlive(pid)).toBe(false);
       write('this is no JavaScript');
-      await program.logged('ended with code 1; it is started anew when a file changes');
+      await program.logged('ended with code 1; it restarts when a file changes');
       const late = await task.delay();
       returns(3);
       expect(await late.get({ timeout: '50s' })).toBe(3);

@@ -66,8 +66,8 @@ test('a child that does not load its module in time fails the attempt with the r
   await expect(runIsolated(pool, call(module, 'pid', attempt))).rejects.toMatchObject({
     name: 'ChildProcessError',
     message:
-      `The child process of task "pid" has not loaded ${module} within 0.1 s. Let this module define tasks and import ` +
-      'what their handlers need, and nothing else.',
+      `The child process of task "pid" has not loaded ${module} within 0.1 s. This module should only define tasks ` +
+      'and import what their handlers need.',
   });
   expect(listeners.size).toBe(0);
   await pool.close(false);

@@ -454,7 +454,9 @@ onEveryEngine('a worker', (engine) => {
     await worker.close();
     const other = engine.sameApp().worker({ queues: ['a'] });
     await other.close();
-    await expect(other.start()).rejects.toThrow('This worker was closed; make another with app.worker().');
+    await expect(other.start()).rejects.toThrow(
+      'This worker was closed. Create another one with app.worker().',
+    );
   });
 
   test('that is started before its tasks are defined serves none of their queues, and says so', async () => {
@@ -466,7 +468,7 @@ onEveryEngine('a worker', (engine) => {
     expect(late.queues).toEqual(['mail']);
     await engine.sameApp().worker().start();
     const ofWorkers = warnings.filter((text) => !text.includes('the store keeps no append-only file'));
-    expect(ofWorkers).toEqual([expect.stringContaining('a worker was started that serves no queue')]);
+    expect(ofWorkers).toEqual([expect.stringContaining('the worker serves no queue')]);
   });
 
   test('serves the queues of its tasks unless told which', () => {

@@ -172,7 +172,7 @@ onEveryEngine('the life of a worker', (engine) => {
     expect(reasons).toEqual([expect.any(WorkerClosedError)]);
     expect(warnings).toContainEqual(
       expect.stringMatching(
-        new RegExp(`worker one gives back a job that still runs: slow ${sent.id} \\(\\d+ s\\)`),
+        new RegExp(`worker one returned a running job to its queue: slow ${sent.id} \\(\\d+ s\\)`),
       ),
     );
     const other = engine.sameApp();

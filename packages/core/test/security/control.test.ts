@@ -94,7 +94,7 @@ onEveryEngine('a worker', (engine) => {
     for (let n = 0; n < 50; n += 1) await control.publishEvent(order({ kind: `x\u001b[31m${n}` }), 100);
     await app.inspect.ping(soon);
     expect(warnings).toEqual([
-      `umbel "${app.name}": an order to workers was ignored: there is no such order in this version`,
+      `umbel "${app.name}": ignored a control message: this version does not know its kind`,
     ]);
   });
 });

@@ -1,16 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import type { LostStart } from '../../src/job/envelope.js';
 import {
-  begun,
+  exclusiveTimes,
   isPoison,
   isSuspicious,
   lossesOf,
   MAX_LOST_STARTS,
-  refused,
-  shared,
   spareStart,
-  timesAlone,
+  withBegunStart,
   withLosses,
+  withRefusal,
+  withSharedStart,
 } from '../../src/worker/poison.js';
 
 const NOW = 1_000_000_000;
@@ -29,17 +29,17 @@ describe('a job that the store has put back', () => {
   });
 
   test('has lost a start that had reached the handler', () => {
-    const stored = begun(losses(1), { starts: 2, stalls: 1 }, false);
+    const stored = withBegunStart(losses(1), { starts: 2, stalls: 1 }, false);
     expect(lossesOf(stored, { stalls: 2, starts: 3 }, NOW)).toEqual([...losses(1), { at: NOW, start: 2 }]);
   });
 
   test('keeps its losses where the same start is noted twice', () => {
-    const stored = begun(losses(3), { starts: 4, stalls: 3 }, true);
+    const stored = withBegunStart(losses(3), { starts: 4, stalls: 3 }, true);
     expect(lossesOf(stored, { stalls: 3, starts: 4 }, NOW)).toEqual(losses(3));
   });
 
   test('has lost a start in which it was alone', () => {
-    const stored = begun(losses(2), { starts: 3, stalls: 2 }, true);
+    const stored = withBegunStart(losses(2), { starts: 3, stalls: 2 }, true);
     expect(lossesOf(stored, { stalls: 3, starts: 4 }, NOW).at(-1)).toEqual({
       at: NOW,
       start: 3,
@@ -48,35 +48,35 @@ describe('a job that the store has put back', () => {
   });
 
   test('has lost a start in which it was alone only at first', () => {
-    const stored = begun(losses(2), { starts: 3, stalls: 2 }, true);
-    expect(shared(stored, { starts: 4, stalls: 3 })).toBeUndefined();
-    const later = shared(stored, { starts: 3, stalls: 2 })?.lost;
+    const stored = withBegunStart(losses(2), { starts: 3, stalls: 2 }, true);
+    expect(withSharedStart(stored, { starts: 4, stalls: 3 })).toBeUndefined();
+    const later = withSharedStart(stored, { starts: 3, stalls: 2 })?.lost;
     expect(lossesOf(later, { stalls: 3, starts: 4 }, NOW).at(-1)).toEqual({ at: NOW, start: 3 });
   });
 
   test('has no loss left once a start had an outcome', () => {
-    const stored = begun(losses(4, true), { starts: 5, stalls: 4 }, true);
+    const stored = withBegunStart(losses(4, true), { starts: 5, stalls: 4 }, true);
     expect(lossesOf(stored, { stalls: 4, starts: 6 }, NOW)).toEqual([]);
   });
 
   test('is refused again if its worker died before its refusal was stored', () => {
-    const stored = refused(losses(MAX_LOST_STARTS, true), { starts: 8, stalls: 7 });
+    const stored = withRefusal(losses(MAX_LOST_STARTS, true), { starts: 8, stalls: 7 });
     expect(isPoison(lossesOf(stored, { stalls: 8, starts: 9 }, NOW))).toBe(true);
   });
 
   test('has no loss left if it was refused and is replayed', () => {
-    const stored = refused(losses(MAX_LOST_STARTS, true), { starts: 8, stalls: 7 });
+    const stored = withRefusal(losses(MAX_LOST_STARTS, true), { starts: 8, stalls: 7 });
     expect(lossesOf(stored, { stalls: 7, starts: 9 }, NOW)).toEqual([]);
   });
 
   test('has lost nothing by a start that did not reach the handler', () => {
-    const stored = begun(losses(1), { starts: 2, stalls: 1 }, false);
+    const stored = withBegunStart(losses(1), { starts: 2, stalls: 1 }, false);
     expect(lossesOf(stored, { stalls: 2, starts: 4 }, NOW)).toEqual(losses(1));
     expect(lossesOf(withLosses(losses(2)), { stalls: 2, starts: 4 }, NOW)).toEqual(losses(2));
   });
 
   test('has lost the start that had reached the handler, also if later ones that did not are lost too', () => {
-    const stored = begun(losses(2), { starts: 3, stalls: 2 }, true);
+    const stored = withBegunStart(losses(2), { starts: 3, stalls: 2 }, true);
     expect(lossesOf(stored, { stalls: 5, starts: 6 }, NOW)).toEqual([
       ...losses(2),
       { at: NOW, start: 3, alone: true },
@@ -111,12 +111,12 @@ describe('a start whose worker lives', () => {
   });
 
   test('is no loss: one that is not counted yet', () => {
-    const stored = begun(losses(2), { starts: 3, stalls: 2 }, true);
+    const stored = withBegunStart(losses(2), { starts: 3, stalls: 2 }, true);
     expect(lossesOf(spared(stored, 3), { stalls: 3, starts: 4 }, NOW)).toEqual(losses(2));
   });
 
   test('is no loss: one that was counted when the job was started once more', () => {
-    const stored = begun(losses(3), { starts: 4, stalls: 3 }, true);
+    const stored = withBegunStart(losses(3), { starts: 4, stalls: 3 }, true);
     const next = lossesOf(spared(stored, 3), { stalls: 4, starts: 5 }, NOW);
     expect(next).toEqual([...losses(3).slice(0, 2), { at: NOW, start: 4, alone: true }]);
   });
@@ -139,7 +139,7 @@ test('only losses of a job that ran alone make it poison', () => {
 });
 
 test('a job is alone for longer after each loss, so that a death that comes late is seen too', () => {
-  const times = [2, 3, 4, 5, 6, 7].map((count) => timesAlone(losses(count)));
-  expect(times.map(({ aloneMs }) => aloneMs / 1000)).toEqual([1, 5, 25, 125, 600, 600]);
+  const times = [2, 3, 4, 5, 6, 7].map((count) => exclusiveTimes(losses(count)));
+  expect(times.map(({ exclusiveMs }) => exclusiveMs / 1000)).toEqual([1, 5, 25, 125, 600, 600]);
   expect(times.map(({ drainMs }) => drainMs / 1000)).toEqual([1, 5, 10, 10, 10, 10]);
 });

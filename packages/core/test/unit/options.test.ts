@@ -85,7 +85,7 @@ describe('the handler for jobs of other programs', () => {
     expect(normalizeWorkerOptions({ fallback: handler }, 'w').onForeignJob).toBe(handler);
     expect(normalizeWorkerOptions({}, 'w').onForeignJob).toBeUndefined();
     expect(() => normalizeWorkerOptions({ onForeignJob: handler, fallback: handler }, 'w')).toThrow(
-      /Expected `fallback` to be absent beside `onForeignJob`/,
+      /Expected `fallback` to be absent when `onForeignJob` is set/,
     );
   });
 

@@ -1,4 +1,4 @@
-/** An attempt whose handler runs in this child process, from the side of the child. */
+/** Runs the handler of an isolated task in a child process: the child's side of `run.ts`. */
 
 import {
   ChildProcessError,
@@ -43,7 +43,7 @@ export class ChildRun implements AttemptReports {
     return this.#order.run;
   }
 
-  /** Runs the handler and sends how it ended. */
+  /** Runs the handler and sends its end. */
   async execute(): Promise<void> {
     const end = await this.#end();
     this.#isOver = true;
@@ -51,7 +51,7 @@ export class ChildRun implements AttemptReports {
       this.#send({ ...end, run: this.#order.run });
     } catch (error) {
       const subject = end.kind === 'result' ? 'result' : 'failure';
-      const thrown = recordThrown(this.#uncarried(subject, error));
+      const thrown = recordThrown(this.#notTransferable(subject, error));
       this.#send({ kind: 'thrown', thrown, run: this.#order.run });
     }
   }
@@ -98,7 +98,7 @@ export class ChildRun implements AttemptReports {
   #context(): TaskContext {
     const { context: data, added, withheld, aheadMs } = this.#order;
     const clock: Clock = { ...systemClock, now: () => systemClock.now() - aheadMs };
-    // Whatever would abort the signal kills this process.
+    // It is never aborted: an abort kills this process.
     const { signal } = createAbortController();
     const job = { ...data, enqueuedAt: data.enqueuedAt.getTime(), signal };
     const { runId, rootId, parentId, idempotencyKey, headers, tags } = data;
@@ -116,15 +116,17 @@ export class ChildRun implements AttemptReports {
 
   #refuse(key: string): never {
     throw new ChildProcessError(
-      `ctx.${key} was added by middleware in the worker and is not plain data, so the handler of the isolated task ` +
-        `"${this.#task.name}" does not have it in its child process. Make it in the module of the task.`,
+      `ctx.${key} was added by middleware in the worker and is not plain data, so it is not available to the isolated ` +
+        `task "${this.#task.name}" in its child process. Create it in the module of the task.`,
     );
   }
 
   async #report(send: (report: number) => void): Promise<void> {
     const { id, attempt } = this.#order.context;
     if (this.#isOver) {
-      throw new JobStateError(`Attempt ${attempt} of job ${id} is over: it cannot report any more.`);
+      throw new JobStateError(
+        `Attempt ${attempt} of job ${id} is over and cannot report. Await the report in the handler.`,
+      );
     }
     this.#reports += 1;
     const report = this.#reports;
@@ -134,18 +136,18 @@ export class ChildRun implements AttemptReports {
         send(report);
       } catch (error) {
         this.#pending.delete(report);
-        reject(error instanceof ValidationError ? error : this.#uncarried('progress', error));
+        reject(error instanceof ValidationError ? error : this.#notTransferable('progress', error));
       }
     });
   }
 
-  /** Without a schema nobody would notice what an object loses on its way to the worker. */
+  /** Checks a value without a schema: an object would silently lose data on its way to the worker. */
   #checkJson(subject: ValidationSubject, value: unknown): void {
     const issues = jsonIssues(value, subject);
     if (issues.length > 0) throw new ValidationError(this.#task.name, subject, issues);
   }
 
-  #uncarried(subject: ValidationSubject, error: unknown): ValidationError {
+  #notTransferable(subject: ValidationSubject, error: unknown): ValidationError {
     const message = `it cannot leave the child process: ${toError(error).message}`;
     return new ValidationError(this.#task.name, subject, [{ path: subject, message }]);
   }

@@ -1,6 +1,6 @@
 /**
  * The program of a child process: `node child.js <URL of a module> <pid of the worker>`. It imports the module, which
- * defines tasks, and runs their handlers as it is told. It ends with the worker, and not by itself.
+ * defines tasks, and runs their handlers when the worker asks. It ends only with the worker.
  */
 import { Worker } from 'node:worker_threads';
 import { recordError, toError } from '../../codec/error-record.js';
@@ -10,14 +10,14 @@ import { collectHandlers } from './messages.js';
 
 const [module = '', parent = ''] = process.argv.slice(2);
 
-// That the worker is gone is noticed otherwise.
+// Send errors are ignored: the process notices the end of its worker otherwise.
 const send: Send = (message) => void process.send?.(message, () => {});
 
 process.on('disconnect', () => process.exit());
-// A handler that blocks this thread keeps it from noticing.
+// A blocked main thread would not notice the disconnect.
 const watch = new URL('./parent-watch.js', import.meta.url);
 new Worker(watch, { workerData: Number(parent), execArgv: [] }).unref();
-// These reach whole groups of processes; the worker gets them too, and may wait for its running jobs.
+// Signals reach the whole process group, so the worker too, which may wait for its running jobs.
 process.on('SIGINT', () => {}).on('SIGTERM', () => {});
 process.on('uncaughtExceptionMonitor', (error) =>
   send({ kind: 'uncaught', error: recordError(toError(error)) }),

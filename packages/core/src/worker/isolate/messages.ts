@@ -1,11 +1,11 @@
-/** What a worker and the child processes of its isolated tasks tell each other, as structured clones. */
+/** Messages between a worker and the child processes of its isolated tasks, sent as structured clones. */
 import { type ErrorRecord, isUmbelError, UmbelError, type UmbelErrorCode } from '../../base/errors.js';
 import { rebuildError, recordError, restore, toError } from '../../codec/error-record.js';
 import type { TaskContext, TaskLog } from '../../task/context.js';
 import type { TaskEntry } from '../../task/definition.js';
 import { RetryRequest } from '../../task/retry.js';
 
-/** The members of a context that are plain data. */
+/** The properties of a context that are plain data. */
 export type ContextData = Pick<
   TaskContext,
   | 'id'
@@ -21,23 +21,23 @@ export type ContextData = Pick<
   | 'tags'
 >;
 
-/** To run a handler once. A child has one run at a time; they are numbered from 1. */
+/** Asks a child to run a handler once. A child has one run at a time; runs are numbered from 1. */
 export interface RunOrder {
   readonly kind: 'run';
   readonly run: number;
   readonly app: string;
   readonly task: string;
-  /** As it was sent: what a schema makes of it, such as a `Date`, may not survive the way. */
+  /** The input before decoding: decoded values, such as class instances, may not survive cloning. */
   readonly input: unknown;
   readonly context: ContextData;
-  /** How far the clock of this machine is ahead of the app's time. */
+  /** Difference between the clock of this machine and the app's clock. */
   readonly aheadMs: number;
-  /** What middleware added to the context: the plain data, and the names of the rest. */
+  /** Additions of middleware to the context: the plain data, and the names of the others (`withheld`). */
   readonly added: Readonly<Record<string, unknown>>;
   readonly withheld: readonly string[];
 }
 
-/** A report was stored, or could not be. */
+/** The answer to a report: stored, or failed with an error. */
 export interface ReportAnswer {
   readonly kind: 'reported';
   readonly run: number;
@@ -47,36 +47,34 @@ export interface ReportAnswer {
 
 export type ToChild = RunOrder | ReportAnswer;
 
-/** What a run sends while it goes on. Reports are numbered, and answered. */
+/** Reports of a run. Progress and states are numbered and answered. */
 export type RunReport =
   | { readonly kind: 'log'; readonly level: keyof TaskLog; readonly text: string }
   | { readonly kind: 'progress'; readonly report: number; readonly value: unknown }
   | { readonly kind: 'state'; readonly report: number; readonly state: string };
 
-/** How a run ended. */
+/** The end of a run. */
 export type RunEnd =
   | { readonly kind: 'result'; readonly value: unknown }
   | { readonly kind: 'thrown'; readonly thrown: Thrown }
-  /** The child cannot run this task, and is not to be used again. */
+  /** The child cannot run this task, and must not be used again. */
   | { readonly kind: 'unable'; readonly reason: string; readonly cause?: ErrorRecord };
 
 export type FromChild =
   | ((RunReport | RunEnd) & { readonly run: number })
-  /** The child has loaded its module, or cannot: now it does what it is sent. */
+  /** The child has loaded its module, or failed to. Now it handles messages. */
   | { readonly kind: 'loaded' }
-  /** The child is about to end because nobody caught this. */
+  /** The child is about to end because of an uncaught error. */
   | { readonly kind: 'uncaught'; readonly error: ErrorRecord };
-
-// How the child process of an isolated task finds the handlers that the module it imports defines.
 
 export type HandledTask = TaskEntry & Required<Pick<TaskEntry, 'run'>>;
 
-/** Process-wide, since the imported module may load another copy of this package. Present in such a child only. */
+/** Process-wide, because the imported module may load another copy of this package. Set only in such a child. */
 const COLLECTED = Symbol.for('umbel.isolated-handlers');
 
 const holder = globalThis as { [COLLECTED]?: CollectedHandlers };
 
-/** The handlers of this process, of every app. */
+/** The handlers that the module of an isolated task defines in the child process. */
 export class CollectedHandlers {
   readonly #tasks: { app: string; task: HandledTask }[] = [];
 
@@ -85,45 +83,44 @@ export class CollectedHandlers {
   }
 
   /**
-   * The task of that name on the app of that name; else, since the name of an app may be made at run time, on the only
-   * app that has one.
+   * Returns the task of this app. The name of an app may be computed at run time, so a task with this name is also
+   * returned if only one app has one.
    */
   find(app: string, name: string): HandledTask | undefined {
     const named = this.#tasks.filter(({ task }) => task.name === name);
-    const own = named.find((candidate) => candidate.app === app);
-    return (own ?? (named.length === 1 ? named[0] : undefined))?.task;
+    const exact = named.find((candidate) => candidate.app === app);
+    return (exact ?? (named.length === 1 ? named[0] : undefined))?.task;
   }
 
-  /** The names of the tasks, each with that of its app. */
+  /** Returns the names of the tasks, each with the name of its app. */
   names(): string[] {
     return this.#tasks.map(({ app, task }) => `"${task.name}" of app "${app}"`);
   }
 }
 
-/** Makes this process one that collects handlers. */
+/** Starts to collect handlers in this process. */
 export function collectHandlers(): CollectedHandlers {
   const handlers = new CollectedHandlers();
   holder[COLLECTED] = handlers;
   return handlers;
 }
 
-/** Keeps the handler if this process collects them. */
+/** Adds the handler if this process collects handlers. */
 export function offerHandler(app: string, task: HandledTask): void {
   holder[COLLECTED]?.add(app, task);
 }
 
-/** Whether this process is the child of a worker. */
+/** Whether this process runs isolated tasks of a worker. */
 export function isIsolatedChild(): boolean {
   return holder[COLLECTED] !== undefined;
 }
 
-// What was thrown in one process, with the same effect in another.
-
+/** An error in a form that has the same effect in another process. */
 export interface Thrown {
   readonly error: ErrorRecord;
-  /** Of one of Umbel's kinds of error, whose code decides about retries; its class may be derived from Umbel's. */
+  /** Code of an Umbel error, which decides about retries. The error's class may be derived from Umbel's. */
   readonly kind?: UmbelErrorCode;
-  /** What `ctx.retry` asked for. */
+  /** The request of `ctx.retry`. */
   readonly retry?: { readonly delayMs: number | undefined; readonly isCounted: boolean };
 }
 
@@ -143,11 +140,11 @@ export function rebuildThrown({ error: record, kind, retry }: Thrown): Error {
     return restore(request, record);
   }
   if (kind === undefined || isUmbelError(rebuilt)) return rebuilt;
-  return restore(new DistantError(record, kind), record);
+  return restore(new RemoteUmbelError(record, kind), record);
 }
 
-/** An error of one of Umbel's kinds whose class is not here. */
-class DistantError extends UmbelError {
+/** An Umbel error whose class is not loaded in this process. */
+class RemoteUmbelError extends UmbelError {
   override readonly name: string;
   readonly code: UmbelErrorCode;
 

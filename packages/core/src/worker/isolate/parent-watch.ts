@@ -1,4 +1,4 @@
-/** A thread that kills its process once the worker that forked it is gone, whatever the main thread does. */
+/** A thread that kills its process once the worker that forked it has exited, even if the main thread is blocked. */
 import { workerData } from 'node:worker_threads';
 
 const INTERVAL_MS = 1_000;

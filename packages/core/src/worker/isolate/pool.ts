@@ -1,3 +1,5 @@
+/** The child processes of isolated tasks: starts them, reuses them for the same module, and ends them with the worker. */
+
 import { type ChildProcess, fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { ChildProcessError, ClosedError, type ErrorRecord } from '../../base/errors.js';
@@ -5,45 +7,40 @@ import { builtFile } from '../../base/modules.js';
 import { clearTimeout, setTimeout } from '../../base/real-timers.js';
 import type { FromChild, RunEnd, RunReport, ToChild } from './messages.js';
 
-// A child process as the worker that forked it sees it.
-
-/** How a child ended. */
+/** The exit of a child. */
 export interface ChildExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  /** What it could not be started for, or what it did not catch. */
+  /** The error of its start, or its uncaught error. */
   readonly cause: Error | ErrorRecord | undefined;
 }
 
-/** Is told what comes of a run. */
+/** Receives the events of a run. */
 export interface RunListener {
-  /** The child has loaded its module, or has failed to: then the run ends with `unable`. Not called for one that had. */
+  /** The child has loaded its module, or failed to: then the run ends with `unable`. Not called if it was loaded before. */
   loaded(): void;
   message(message: RunReport | RunEnd): void;
   exit(exit: ChildExit): void;
 }
 
-/** How long a child that is told to end may take, before it is killed. */
+/** Time for a child to end before it is killed. */
 const END_MS = 2_000;
 
-/** The program of a child process: what was built, also for the sources, which Node 20 does not run. */
+/** The built program of a child process, also when the sources run: Node 20 cannot run TypeScript. */
 const PROGRAM = builtFile('worker/isolate/child.js');
 
-/**
- * The file of the program.
- * @throws {ChildProcessError} if there is none.
- */
+/** Returns the program of a child process. @throws {ChildProcessError} if the file does not exist. */
 export function programFor(task: string): URL {
-  if (PROGRAM !== undefined && existsSync(PROGRAM)) return PROGRAM; // some bundlers keep the place that it had
+  if (PROGRAM !== undefined && existsSync(PROGRAM)) return PROGRAM; // some bundlers keep the original location
   throw new ChildProcessError(
-    `Task "${task}" is isolated, which is not possible in a bundle: its child process loads a file of @umbel/core and the module of ` +
-      'the task, and a bundle has neither. Leave @umbel/core out of the bundle and the task in a file of its own, or ' +
+    `Task "${task}" is isolated, which does not work in a bundle: its child process loads a file of @umbel/core and the module of ` +
+      'the task, and a bundle has neither. Exclude @umbel/core and the module of the task from the bundle, or ' +
       'define the task without `isolate`.',
   );
 }
 
 export class ChildHandle {
-  /** Settles when the process is gone, and never rejects. */
+  /** Resolves when the process has exited, and never rejects. */
   readonly exited: Promise<void>;
   readonly #process: ChildProcess;
   #isUsable = true;
@@ -52,7 +49,7 @@ export class ChildHandle {
   #listener: RunListener | undefined;
   #cause: ChildExit['cause'];
 
-  /** Starts a process that runs `program` and imports `module`, URLs. */
+  /** Starts a process that runs `program` and imports `module`; both are URLs. */
   constructor(
     program: URL,
     readonly module: string,
@@ -64,21 +61,21 @@ export class ChildHandle {
     });
     this.#process.on('message', (message: FromChild) => this.#receive(message));
     this.exited = new Promise((resolve) => {
-      const gone = (code: number | null, signal: NodeJS.Signals | null) => {
+      const onExit = (code: number | null, signal: NodeJS.Signals | null) => {
         this.#listener?.exit({ code, signal, cause: this.#cause });
         resolve();
       };
       this.#process.once('exit', (code, signal) => {
         this.#isUsable = false;
-        // What it had sent is read until then.
-        if (this.#process.connected) this.#process.once('disconnect', () => gone(code, signal));
-        else gone(code, signal);
+        // Messages that it sent before its exit are read until then.
+        if (this.#process.connected) this.#process.once('disconnect', () => onExit(code, signal));
+        else onExit(code, signal);
       });
       this.#process.on('error', (error) => {
         if (this.#process.pid !== undefined) return;
         this.#isUsable = false;
         this.#cause = error;
-        gone(null, null);
+        onExit(null, null);
       });
     });
   }
@@ -87,17 +84,17 @@ export class ChildHandle {
     return this.#process.pid;
   }
 
-  /** Whether it has loaded its module, and runs handlers at once. */
+  /** Whether the child has loaded its module. */
   get isLoaded(): boolean {
     return this.#isLoaded;
   }
 
-  /** False once it is gone or going. */
+  /** False once the child has exited or is ending. */
   get isUsable(): boolean {
     return this.#isUsable;
   }
 
-  /** Begins a run, and gives its number. Until `idle`, the child keeps this process alive. */
+  /** Begins a run and returns its number. Until `idle`, the child keeps this process alive. */
   begin(listener: RunListener): number {
     this.#listener = listener;
     this.#process.ref();
@@ -106,30 +103,30 @@ export class ChildHandle {
     return this.#run;
   }
 
-  /** Ends a run: what it still sends is dropped. */
+  /** Ends a run: its later messages are ignored. */
   idle(): void {
     this.#listener = undefined;
     this.#process.unref();
     this.#process.channel?.unref();
   }
 
-  /** Does nothing if the process is gone: its exit tells more. */
+  /** Sends a message. Does nothing if the process has exited: its exit explains more. */
   send(message: ToChild): void {
     if (this.#isUsable) this.#process.send(message, () => {});
   }
 
-  /** Ends the process at once, if that run goes on: once it has ended, the process may be at the run of another job. */
+  /** Kills the process if this run is still the current one: otherwise the process may run another job. */
   kill(run: number): void {
     if (run === this.#run && this.#listener !== undefined) this.#kill();
   }
 
-  /** The same, so that its run comes to nothing: as if the worker had died with it. */
+  /** Kills the process and ignores its run, as if the worker had crashed too. */
   abandon(): void {
     this.idle();
     this.#kill();
   }
 
-  /** Lets the process end by itself, if it does so soon. Settles when it is gone. */
+  /** Ends the process, and kills it after 2 s. Resolves when it has exited. */
   async end(): Promise<void> {
     this.#isUsable = false;
     this.#process.ref();
@@ -156,32 +153,32 @@ export class ChildHandle {
 /** Two processes cannot listen for a debugger on one port. */
 function inspectorless(execArgv: readonly string[]): { execArgv?: string[] } {
   const others = execArgv.filter((argument) => !argument.startsWith('--inspect'));
-  // Left out where nothing changes: Node then takes a script given by `--eval` out itself.
+  // Absent where nothing changes: Node then removes a script passed with `--eval` itself.
   return others.length === execArgv.length ? {} : { execArgv: others };
 }
 
-/** More than a process takes to start and to load its code, also on a busy machine. */
+/** Longer than a process needs to start and load its code, also on a busy machine. */
 const LOAD_MS = 60_000;
 
-/** The child processes of one worker. One that has ended a run is kept for the next of the same module. */
+/** The child processes of one worker. A child is kept after its run for the next run of the same module. */
 export class ChildPool {
-  /** How long a child may take to load its module, in milliseconds. */
+  /** Longest time for a child to load its module, in milliseconds. */
   readonly loadMs: number;
   readonly #limit: number;
-  /** Also those that are about to end. */
+  /** All children, including those that are ending. */
   readonly #children = new Set<ChildHandle>();
-  /** The one that was used last stands last. */
+  /** Ordered by last use, oldest first. */
   readonly #idle: ChildHandle[] = [];
   #isClosed = false;
 
-  /** No child is kept beyond `limit` children; there are more only while as many runs go on. */
+  /** @param limit Maximum number of idle and busy children; more exist only while more runs need them. */
   constructor(limit: number, loadMs = LOAD_MS) {
     this.#limit = limit;
     this.loadMs = loadMs;
   }
 
   /**
-   * A child for the module of a task, until it is given back.
+   * Returns a child for the module of a task. Call `release` after the run.
    * @throws {ClosedError} if the pool was closed.
    * @throws {ChildProcessError} if no child can be started in this program.
    */
@@ -194,14 +191,14 @@ export class ChildPool {
     return this.#fork(programFor(task), module);
   }
 
-  giveBack(child: ChildHandle): void {
+  release(child: ChildHandle): void {
     child.idle();
     if (!child.isUsable) return;
     this.#idle.push(child);
     if (this.#count() > this.#limit) this.#endOldest();
   }
 
-  /** Ends all children; with `force` kills them, also in the middle of a run. Settles when they are gone. */
+  /** Ends all children; with `force` kills them, also during a run. Resolves when they have exited. */
   async close(force: boolean): Promise<void> {
     this.#isClosed = true;
     const children = [...this.#children];

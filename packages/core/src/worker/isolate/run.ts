@@ -1,4 +1,7 @@
-/** An attempt whose handler runs in a child process, from the side of the worker. */
+/**
+ * Runs the handler of an isolated task in a child process: the worker's side. `HandlerRunner` calls it; `child-run.ts` is
+ * the other side.
+ */
 
 import { ChildProcessError, type ErrorRecord } from '../../base/errors.js';
 import { clearTimeout, setTimeout } from '../../base/real-timers.js';
@@ -13,17 +16,17 @@ import { rebuildThrown, recordThrown } from './messages.js';
 import type { ChildExit, ChildHandle, ChildPool } from './pool.js';
 
 export interface IsolatedCall {
-  /** The name of the app. */
+  /** Name of the app. */
   readonly app: string;
   readonly task: TaskEntry & Required<Pick<TaskEntry, 'isolate'>>;
   readonly attempt: Attempt;
-  /** Not yet decoded by the schema of the task. */
+  /** The input before the task's schema decoded it. */
   readonly input: unknown;
 }
 
 /**
- * What the handler gives. Its child is killed when the job is given up.
- * @throws what the handler throws, rebuilt.
+ * Returns the handler's result. Kills the child when the attempt is aborted.
+ * @throws the handler's error, rebuilt.
  * @throws {ChildProcessError} if the child cannot run the handler, or ends before it.
  */
 export async function runIsolated(children: ChildPool, call: IsolatedCall): Promise<unknown> {
@@ -31,13 +34,13 @@ export async function runIsolated(children: ChildPool, call: IsolatedCall): Prom
   signal.throwIfAborted();
   const child = children.take(call.task.isolate, call.task.name);
   try {
-    return await settled(child, call, children.loadMs);
+    return await runInChild(child, call, children.loadMs);
   } finally {
-    children.giveBack(child);
+    children.release(child);
   }
 }
 
-function settled(child: ChildHandle, call: IsolatedCall, loadMs: number): Promise<unknown> {
+function runInChild(child: ChildHandle, call: IsolatedCall, loadMs: number): Promise<unknown> {
   const { job } = call.attempt;
   return new Promise((resolve, reject) => {
     const load = child.isLoaded
@@ -67,7 +70,7 @@ function settled(child: ChildHandle, call: IsolatedCall, loadMs: number): Promis
             child.kill(run);
             return end(() => reject(unable(message)));
           default:
-            return pass(message, call, child, run);
+            return forwardReport(message, call, child, run);
         }
       },
       exit: (exit) => end(() => reject(crashed(exit, child, call))),
@@ -77,13 +80,13 @@ function settled(child: ChildHandle, call: IsolatedCall, loadMs: number): Promis
   });
 }
 
-/** Until the child has loaded its module, its time is not that of the attempt, and has a limit of its own. */
-function startLoading({ attempt }: IsolatedCall, loadMs: number, late: () => void): { end(): void } {
+/** Pauses the attempt's timeout until the child has loaded its module, with a separate limit for loading. */
+function startLoading({ attempt }: IsolatedCall, loadMs: number, onTimeout: () => void): { end(): void } {
   let end = () => {};
   const loaded = new Promise<void>((resolve) => {
     end = resolve;
   });
-  const timer = setTimeout(late, loadMs);
+  const timer = setTimeout(onTimeout, loadMs);
   void attempt.withoutLimit(loaded);
   return {
     end() {
@@ -93,8 +96,8 @@ function startLoading({ attempt }: IsolatedCall, loadMs: number, late: () => voi
   };
 }
 
-/** Lets the attempt report what the handler reports. */
-function pass(report: RunReport, { attempt }: IsolatedCall, child: ChildHandle, run: number): void {
+/** Passes a report of the handler to the attempt. */
+function forwardReport(report: RunReport, { attempt }: IsolatedCall, child: ChildHandle, run: number): void {
   const { reports } = attempt;
   if (report.kind === 'log') {
     attempt.context.log[report.level](report.text);
@@ -112,7 +115,7 @@ function orderOf(run: number, { app, task, attempt, input }: IsolatedCall): RunO
   const { context } = attempt;
   const aheadMs = systemClock.now() - context.now();
   const call = { app, task: task.name, input, context: dataOf(context), aheadMs };
-  return { kind: 'run', run, ...call, ...addedTo(context) };
+  return { kind: 'run', run, ...call, ...middlewareAdditions(context) };
 }
 
 function dataOf(context: TaskContext): ContextData {
@@ -125,7 +128,7 @@ function dataOf(context: TaskContext): ContextData {
   };
 }
 
-const OWN_KEYS: ReadonlySet<string> = new Set(
+const CONTEXT_KEYS: ReadonlySet<string> = new Set(
   Object.keys({
     id: true,
     name: true,
@@ -153,9 +156,9 @@ const OWN_KEYS: ReadonlySet<string> = new Set(
   } satisfies Record<keyof TaskContext, true>),
 );
 
-/** What middleware has added. What JSON does not carry, such as a client, would arrive without its methods. */
-function addedTo(context: TaskContext): Pick<RunOrder, 'added' | 'withheld'> {
-  const others = Object.entries(context).filter(([key]) => !OWN_KEYS.has(key));
+/** Returns what middleware added. Values that JSON cannot carry, such as clients, would lose their methods. */
+function middlewareAdditions(context: TaskContext): Pick<RunOrder, 'added' | 'withheld'> {
+  const others = Object.entries(context).filter(([key]) => !CONTEXT_KEYS.has(key));
   const isPlain = ([key, value]: [string, unknown]) => jsonIssues(value, key).length === 0;
   return {
     added: Object.fromEntries(others.filter(isPlain)),
@@ -165,8 +168,8 @@ function addedTo(context: TaskContext): Pick<RunOrder, 'added' | 'withheld'> {
 
 function unloaded({ task }: IsolatedCall, loadMs: number): ChildProcessError {
   return new ChildProcessError(
-    `The child process of task "${task.name}" has not loaded ${task.isolate} within ${loadMs / 1000} s. Let this module ` +
-      'define tasks and import what their handlers need, and nothing else.',
+    `The child process of task "${task.name}" has not loaded ${task.isolate} within ${loadMs / 1000} s. This module should ` +
+      'only define tasks and import what their handlers need.',
   );
 }
 
@@ -178,10 +181,10 @@ function crashed({ code, signal, cause }: ChildExit, { pid }: ChildHandle, call:
   const { task, attempt } = call;
   const options = causedBy(cause);
   if (pid === undefined) {
-    return new ChildProcessError(`No child process could be started for task "${task.name}".`, options);
+    return new ChildProcessError(`Could not start a child process for task "${task.name}".`, options);
   }
   const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
-  const why = cause === undefined ? '' : `, after an error that nothing caught: ${cause.message}`;
+  const why = cause === undefined ? '' : `, after an uncaught error: ${cause.message}`;
   return new ChildProcessError(
     `The child process of task "${task.name}" ended before its handler did (${how}; pid ${pid}, attempt ${attempt.job.attempt})${why}`,
     options,

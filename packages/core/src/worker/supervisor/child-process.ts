@@ -1,4 +1,4 @@
-/** A process of a worker, as its supervisor sees it. */
+/** One child process of a worker, seen from its supervisor: starts it, asks it, ends it, and reports its exit. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { ChildProcessError } from '../../base/errors.js';
 import { clearTimeout, performance, setTimeout } from '../../base/real-timers.js';
@@ -17,53 +17,52 @@ import {
 import type { Program } from './plan.js';
 import { identityVariables, type ProcessIdentity } from './plan.js';
 
-/** Beyond the time that its jobs have, for what is given back and for what the program does at its end. */
+/** Time beyond the jobs' timeout, for returning jobs and for the program's own shutdown code. */
 const GRACE_MS = 5000;
-/** How long an answer may take. */
+/** Longest wait for an answer. */
 const ANSWER_MS = 3000;
 
-/** Is told what a process does. */
+/** Receives the events of a process. */
 export interface ProcessListener {
   running(): void;
   closing(): void;
-  /** It did not end in time, and is killed. */
+  /** The process did not end in time and is killed. */
   killed(afterMs: number): void;
-  /** It is gone. Called once, the last of all. */
+  /** The process has exited. Called once, after all other events. */
   exited(): void;
 }
 
-/** What a process answers. */
 export interface Answer {
   readonly health?: WorkerHealth;
   readonly metrics?: readonly unknown[];
 }
 
-interface Waiting {
+interface PendingQuestion {
   resolve(answer: FromProcess & { umbel: 'answer' }): void;
   reject(error: Error): void;
 }
 
 export class ChildWorkerProcess {
-  /** Settles when the process is gone, and never rejects. */
+  /** Resolves when the process has exited, and never rejects. */
   readonly exited: Promise<void>;
   readonly #process: ChildProcess;
   readonly #listener: ProcessListener;
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #pending = new Map<number, PendingQuestion>();
   readonly #index: number;
   #report = EMPTY_REPORT;
   #isLoaded = false;
-  #runsSince: number | undefined;
+  #runningSince: number | undefined;
   #reason: CloseReason | undefined;
   #error: Error | undefined;
   #lastId = 0;
   #killTimer: NodeJS.Timeout | undefined;
 
-  constructor({ file, args, execArgv }: Program, place: ProcessIdentity, listener: ProcessListener) {
+  constructor({ file, args, execArgv }: Program, identity: ProcessIdentity, listener: ProcessListener) {
     this.#listener = listener;
-    this.#index = place.index;
+    this.#index = identity.index;
     this.#process = fork(file, args, {
       execArgv: [...execArgv],
-      env: { ...process.env, ...identityVariables(place) },
+      env: { ...process.env, ...identityVariables(identity) },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     this.#process.on('message', (message) => {
@@ -72,16 +71,16 @@ export class ChildWorkerProcess {
     });
     this.exited = new Promise((resolve) => {
       const gone = () => {
-        this.#gone();
+        this.#onExit();
         resolve();
       };
       this.#process.once('exit', () => {
-        // What it had sent is read until then.
+        // Messages that it sent before its exit are read until then.
         if (this.#process.connected) this.#process.once('disconnect', gone);
         else gone();
       });
       this.#process.on('error', (error) => {
-        if (this.#process.pid !== undefined) return; // a message that could not be sent: its exit tells more
+        if (this.#process.pid !== undefined) return; // a message that could not be sent: its exit explains more
         this.#error = error;
         gone();
       });
@@ -92,46 +91,46 @@ export class ChildWorkerProcess {
     return this.#process.pid;
   }
 
-  /** Whether its program has made the worker. */
+  /** Whether the program has created the worker. */
   get isLoaded(): boolean {
     return this.#isLoaded;
   }
 
-  /** How long it has taken jobs; undefined if it has not begun to. */
+  /** Time since it started to take jobs; undefined before that. */
   get ranMs(): number | undefined {
-    return this.#runsSince === undefined ? undefined : performance.now() - this.#runsSince;
+    return this.#runningSince === undefined ? undefined : performance.now() - this.#runningSince;
   }
 
-  /** As it was told last, a moment ago. */
+  /** The last report, at most a moment old. */
   get report(): ProcessReport {
     return this.#report;
   }
 
-  /** Why it ends, as it said. */
+  /** The reason that the process gave for its end. */
   get reason(): CloseReason | undefined {
     return this.#reason;
   }
 
-  /** Why it does not run: what its start came to, else how it ended. */
+  /** The error of its start; else an error that says how it ended. */
   get error(): Error {
     return (
       this.#error ??
       new ChildProcessError(
-        `Process ${this.#index} of the worker ${this.exit} before it took jobs: see what it has written before that. ` +
-          'The program has to start the same workers in each of its processes.',
+        `Process ${this.#index} of the worker ${this.exit} before it took jobs. See its output above. ` +
+          'The program must start the same workers in each of its processes.',
       )
     );
   }
 
-  /** How it ended, in words. */
+  /** Describes how the process ended. */
   get exit(): string {
     const { exitCode, signalCode } = this.#process;
     return signalCode === null ? `ended with code ${exitCode}` : `was ended by ${signalCode}`;
   }
 
   /**
-   * @throws what the process answers, or a `ChildProcessError` if it does not answer in time. A queue's end may take as
-   * long as its jobs.
+   * Sends a question and resolves with the answer. Removing a queue may take as long as its running jobs.
+   * @throws the error that the process answers, or a `ChildProcessError` if it does not answer within 3 s.
    */
   async ask(question: Question): Promise<Answer> {
     this.#lastId += 1;
@@ -139,30 +138,30 @@ export class ChildWorkerProcess {
     let timer: NodeJS.Timeout | undefined;
     try {
       const { error, ...answer } = await new Promise<FromProcess & { umbel: 'answer' }>((resolve, reject) => {
-        const late = () =>
+        const onTimeout = () =>
           reject(new ChildProcessError(`Process ${this.#index} of the worker does not answer.`));
-        if (question.umbel !== 'remove-queue') timer = setTimeout(late, ANSWER_MS);
-        this.#waiting.set(id, { resolve, reject });
+        if (question.umbel !== 'remove-queue') timer = setTimeout(onTimeout, ANSWER_MS);
+        this.#pending.set(id, { resolve, reject });
         this.#send({ ...question, id });
       });
       if (error !== undefined) throw rebuildError(error);
       return answer;
     } finally {
       clearTimeout(timer);
-      this.#waiting.delete(id);
+      this.#pending.delete(id);
     }
   }
 
-  /** Lets it end, and kills it when it takes too long: `GRACE_MS` more than its jobs have, if these have a limit. */
+  /** Asks the process to end, and kills it `GRACE_MS` after the timeout of its jobs, if they have one. */
   close(reason: EndReason, timeoutMs: number | undefined): void {
-    // One that has not made its worker has no jobs.
+    // A process without a worker has no jobs.
     if (!this.#isLoaded) this.forward('SIGTERM');
     else this.#send({ umbel: 'close', reason, ...(timeoutMs !== undefined && { timeoutMs }) });
     if (!this.#isLoaded) this.#killAfter(GRACE_MS);
     else if (timeoutMs !== undefined) this.#killAfter(timeoutMs + GRACE_MS);
   }
 
-  /** Lets it give back its jobs and end. */
+  /** Asks the process to return its jobs and end. */
   abort(): void {
     if (!this.#isLoaded) this.forward('SIGTERM');
     else this.#send({ umbel: 'abort' });
@@ -182,26 +181,26 @@ export class ChildWorkerProcess {
   }
 
   #send(message: ToProcess): void {
-    if (this.#process.connected) this.#process.send(message, () => {}); // its exit tells more
+    if (this.#process.connected) this.#process.send(message, () => {}); // its exit explains more
   }
 
   #receive(message: FromProcess): void {
     if (message.umbel === 'loaded') this.#isLoaded = true;
     else if (message.umbel === 'report') this.#report = message.report;
     else if (message.umbel === 'failed') this.#error = rebuildError(message.error);
-    else if (message.umbel === 'answer') this.#waiting.get(message.id)?.resolve(message);
+    else if (message.umbel === 'answer') this.#pending.get(message.id)?.resolve(message);
     else if (message.umbel === 'closing') {
       this.#reason = message.reason;
       this.#listener.closing();
     } else {
-      this.#runsSince = performance.now();
+      this.#runningSince = performance.now();
       this.#listener.running();
     }
   }
 
-  #gone(): void {
+  #onExit(): void {
     clearTimeout(this.#killTimer);
-    for (const { reject } of this.#waiting.values()) reject(this.error);
+    for (const { reject } of this.#pending.values()) reject(this.error);
     this.#listener.exited();
   }
 }

@@ -1,46 +1,44 @@
 /**
- * A worker in a process that a supervisor has started: it runs like any other, tells its supervisor how it is, and does
- * what that says. Its process ends with it, and with its supervisor.
+ * The worker in a child process that a supervisor started: takes jobs like any worker, reports to the supervisor and
+ * follows its messages. The process ends with its worker and with its supervisor.
  */
 
 import { clearInterval, setInterval, setTimeout } from '../../base/real-timers.js';
 import { recordError, toError } from '../../codec/error-record.js';
 import type { AppWorker } from '../app-worker.js';
+import type { WorkerDependencies } from '../dependencies.js';
 import type { NormalizedWorkerOptions, WorkerOptions } from '../options.js';
-import type { WorkerParts } from '../parts.js';
 import { QueueWorker } from '../worker.js';
 import type { Answer } from './child-process.js';
 import {
-  type Change,
   type EndReason,
   type FromProcess,
   type Question,
   readToProcess,
   type ToProcess,
+  type WorkerChange,
 } from './messages.js';
 import type { ProcessIdentity } from './plan.js';
 
-// What ties a process of a worker to its supervisor.
-
-/** Does not keep the process alive. */
+/** The message channel to the supervisor. It does not keep the process alive. */
 export class SupervisorChannel {
   readonly #onMessage: (message: unknown) => void;
   readonly #onLost: () => void;
 
-  /** @param lost Called once, when the supervisor is gone. */
-  constructor(obey: (order: ToProcess) => void, lost: () => void) {
+  /** @param onLost Called once, when the supervisor has exited. */
+  constructor(onOrder: (order: ToProcess) => void, onLost: () => void) {
     this.#onMessage = (message) => {
       const order = readToProcess(message);
-      if (order !== undefined) obey(order);
+      if (order !== undefined) onOrder(order);
     };
-    this.#onLost = lost;
+    this.#onLost = onLost;
     process.on('message', this.#onMessage);
-    process.once('disconnect', lost);
+    process.once('disconnect', onLost);
     process.channel?.unref();
-    if (!process.connected) queueMicrotask(lost);
+    if (!process.connected) queueMicrotask(onLost);
   }
 
-  /** Settles when the message has gone out, or cannot. */
+  /** Resolves when the message is sent, or cannot be sent. */
   send(message: FromProcess): Promise<void> {
     return new Promise((resolve) => {
       if (process.connected) process.send?.(message, () => resolve());
@@ -56,8 +54,8 @@ export class SupervisorChannel {
 }
 
 const REPORT_MS = 250;
-/** For what the program does once its worker is closed. */
-const LEAVE_MS = 2000;
+/** Time for the program's own code after its worker has closed. */
+const EXIT_DELAY_MS = 2000;
 
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
@@ -66,69 +64,70 @@ export class ChildWorker extends QueueWorker {
   readonly #options: NormalizedWorkerOptions;
   readonly #reports: NodeJS.Timeout;
   #reported = '';
-  #isTold: EndReason | undefined;
+  #endReason: EndReason | undefined;
   #isStarted = false;
   #changed: Promise<void> = Promise.resolve();
 
   constructor(
     options: WorkerOptions,
     normalized: NormalizedWorkerOptions,
-    parts: WorkerParts,
-    place: ProcessIdentity,
+    dependencies: WorkerDependencies,
+    identity: ProcessIdentity,
   ) {
-    const { health: _, ...own } = options; // one server answers for all processes
-    const onClosing: WorkerParts['onClosing'] = (reason) => void this.#tell({ umbel: 'closing', reason });
+    const { health: _, ...childOptions } = options; // one server answers for all processes
+    const onClosing: WorkerDependencies['onClosing'] = (reason) =>
+      void this.#send({ umbel: 'closing', reason });
     super(
-      { ...own, name: place.name, handleSignals: false },
-      { ...parts, onClosing, processIndex: place.index },
+      { ...childOptions, name: identity.name, handleSignals: false },
+      { ...dependencies, onClosing, processIndex: identity.index },
     );
     this.#options = normalized;
     this.#channel = new SupervisorChannel(
-      (order) => this.#obey(order),
-      () => this.#abandoned(parts),
+      (order) => this.#follow(order),
+      () => this.#onSupervisorLost(dependencies),
     );
     if (normalized.handlesSignals) for (const signal of SIGNALS) process.on(signal, this.#onSignal);
     this.#reports = setInterval(() => void this.#report(), REPORT_MS);
     this.#reports.unref();
-    void this.#tell({ umbel: 'loaded' });
-    void this.closed.then(() => this.#leave(parts));
+    void this.#send({ umbel: 'loaded' });
+    void this.closed.then(() => this.#exitProcess(dependencies));
   }
 
   override async start(): Promise<AppWorker> {
     try {
       await super.start();
     } catch (error) {
-      await this.#tell({ umbel: 'failed', error: recordError(toError(error)) });
+      await this.#send({ umbel: 'failed', error: recordError(toError(error)) });
       void this.close({ force: true });
       throw error;
     }
     if (!this.#isStarted && this.state === 'running') {
       this.#isStarted = true;
-      void this.#tell({ umbel: 'running' });
+      void this.#send({ umbel: 'running' });
     }
     return this;
   }
 
-  /** These reach whole groups of processes, and the supervisor too, which says by a message when to give up jobs. */
+  /** Signals reach the whole process group, so the supervisor too, which sends a message when jobs must be aborted. */
   readonly #onSignal = (signal: NodeJS.Signals): void => {
-    if (signal !== 'SIGTERM' || this.#isTold !== undefined) return;
-    this.#isTold = 'signal';
+    if (signal !== 'SIGTERM' || this.#endReason !== undefined) return;
+    this.#endReason = 'signal';
     void this.shutDown(signal);
   };
 
-  #obey(order: ToProcess): void {
+  #follow(order: ToProcess): void {
     if (order.umbel === 'abort') void this.close({ force: true });
     else if (order.umbel === 'close') {
-      this.#isTold ??= order.reason;
+      this.#endReason ??= order.reason;
       void this.close(order.timeoutMs === undefined ? {} : { timeout: order.timeoutMs });
     } else void this.#answer(order.id, order);
   }
 
   async #answer(id: number, question: Question): Promise<void> {
     try {
-      await this.#tell({ umbel: 'answer', id, ...(await this.#answerTo(question)) });
+      await this.#send({ umbel: 'answer', id, ...(await this.#answerTo(question)) });
     } catch (error) {
-      await this.#tell({ umbel: 'answer', id, error: recordError(toError(error)) });
+      await this.#send({ umbel: 'answer', id, error: recordError(toError(error)) });
     }
   }
 
@@ -140,8 +139,8 @@ export class ChildWorker extends QueueWorker {
     return {};
   }
 
-  /** One after the other, as they were made; but none waits for the jobs of a queue that is not served any more. */
-  async #change(change: Change): Promise<void> {
+  /** Applies changes in order. A change does not wait for the running jobs of a removed queue. */
+  async #change(change: WorkerChange): Promise<void> {
     const earlier = this.#changed;
     const done = earlier.then(() => this.#apply(change));
     this.#changed = done.then(
@@ -151,22 +150,22 @@ export class ChildWorker extends QueueWorker {
     await (await done).ended;
   }
 
-  async #apply(change: Change): Promise<{ readonly ended?: Promise<void> }> {
+  async #apply(change: WorkerChange): Promise<{ readonly ended?: Promise<void> }> {
     if (change.umbel === 'remove-queue') return { ended: this.removeQueue(change.queue) };
     if (change.umbel === 'add-queue') await this.addQueue(change.queue, change.concurrency);
     else await this.setConcurrency(change.concurrency, change.queue);
     return {};
   }
 
-  #abandoned({ warn }: WorkerParts): void {
+  #onSupervisorLost({ warn }: WorkerDependencies): void {
     if (this.state === 'closed') return;
-    warn(`process ${this.processIndex} of worker ${this.name} ends: its supervisor is gone`);
-    this.#isTold ??= 'signal';
+    warn(`process ${this.processIndex} of worker ${this.name} closes because its supervisor has exited`);
+    this.#endReason ??= 'signal';
     const { shutdownTimeoutMs } = this.#options;
     void this.close(shutdownTimeoutMs === undefined ? {} : { timeout: shutdownTimeoutMs });
   }
 
-  #tell(message: FromProcess): Promise<void> {
+  #send(message: FromProcess): Promise<void> {
     return this.#channel.send(message);
   }
 
@@ -176,19 +175,19 @@ export class ChildWorker extends QueueWorker {
     const text = JSON.stringify(report);
     if (text === this.#reported) return;
     this.#reported = text;
-    await this.#tell({ umbel: 'report', report });
+    await this.#send({ umbel: 'report', report });
   }
 
-  /** The process has no other purpose. Whatever the program does after its worker has a moment. */
-  async #leave({ disconnectApp }: WorkerParts): Promise<void> {
+  /** Ends the process, which exists only for its worker. Gives the program's own code 2 s. */
+  async #exitProcess({ disconnectApp }: WorkerDependencies): Promise<void> {
     clearInterval(this.#reports);
     await this.#report();
     await disconnectApp().catch(() => {});
     this.#channel.close();
-    const isSignalled = this.#isTold === 'signal';
-    if (isSignalled && this.#hasOtherListeners()) return; // who listens decides when the process ends
-    const isUrgent = isSignalled || this.#isTold === 'changed';
-    setTimeout(() => process.exit(), isUrgent ? 0 : LEAVE_MS).unref();
+    const isSignalled = this.#endReason === 'signal';
+    if (isSignalled && this.#hasOtherListeners()) return; // another listener decides when the process exits
+    const isUrgent = isSignalled || this.#endReason === 'changed';
+    setTimeout(() => process.exit(), isUrgent ? 0 : EXIT_DELAY_MS).unref();
   }
 
   #hasOtherListeners(): boolean {

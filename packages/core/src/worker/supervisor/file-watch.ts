@@ -1,33 +1,33 @@
 /**
- * Tells of files that change. One watch for each folder: Node's recursive one would, on Linux, take one for each file,
- * also for those of `node_modules`.
+ * Watches files for changes, for `watch` of a worker. It uses one watcher for each folder: on Linux Node's recursive watch
+ * uses one for each file, including `node_modules`.
  */
 import { type Dirent, type FSWatcher, readdirSync, statSync, watch } from 'node:fs';
-// Not by the names of its functions: bundles of ECMAScript modules often begin with lines of their own that import `dirname`.
+// A namespace import: bundlers of ECMAScript modules often add an import of `dirname`, which would collide.
 import * as nodePath from 'node:path';
 import { clearTimeout, performance, setTimeout } from '../../base/real-timers.js';
 import type { WatchedFiles } from '../options.js';
 
-/** After the last change: programs that write several files do so within this. */
+/** Wait after the last change: programs write several files within this time. */
 const QUIET_MS = 200;
-/** Of changes that do not end. */
-const LONGEST_MS = 2000;
+/** Longest wait while changes continue. */
+const LONGEST_WAIT_MS = 2000;
 const MAX_FOLDERS = 5000;
 
 const MODULE = /\.([cm]?[jt]s|[jt]sx)$/;
 const BUILT = new Set(['dist', 'build', 'out', 'coverage']);
 
-/** What is watched, and which changes count. */
+/** The watched roots, and which changes count. */
 export interface WatchPlan {
-  /** Folders with all that is in them, and single files. */
+  /** Folders with everything below them, and single files. */
   readonly roots: readonly string[];
   readonly counts: (path: string) => boolean;
   readonly entersFolder: (path: string) => boolean;
 }
 
 /**
- * For modules: the working directory, or the folder of the program if that is elsewhere, without built files unless the
- * program is one. Never `node_modules`, nor what is hidden, unless it was named.
+ * Returns what to watch. For `'modules'`: the working directory, or the folder of the program if it is elsewhere, without
+ * build output unless the program is in it. `node_modules` and hidden files are watched only if they are listed.
  */
 export function watchPlan(files: WatchedFiles, program: string, cwd: string): WatchPlan {
   const isHidden = (name: string) => name.startsWith('.') || name === 'node_modules';
@@ -51,7 +51,7 @@ function isBelow(path: string, folder: string): boolean {
   return path.startsWith(folder.endsWith(nodePath.sep) ? folder : `${folder}${nodePath.sep}`);
 }
 
-/** Calls `changed` with the files, as paths from the working directory; gives a function that stops it. */
+/** Calls `changed` with paths relative to the working directory; returns a function that stops the watch. */
 export function watchFiles(
   plan: WatchPlan,
   changed: (files: readonly string[]) => void,
@@ -77,7 +77,7 @@ class FileWatch {
     this.#warn = warn;
     for (const root of plan.roots) {
       if (isFolder(root)) this.#enter(root);
-      // An editor may put a new file in the place of this one, which a watch of the old one does not see.
+      // An editor may replace the file by a new one, which a watcher of the old file does not see.
       else this.#watch(nodePath.dirname(root), (path) => path === root && this.#add(path));
     }
   }
@@ -88,7 +88,7 @@ class FileWatch {
     this.#watchers.clear();
   }
 
-  /** Watches a folder and those in it; gives the files there. */
+  /** Watches a folder and its subfolders; returns the files in them. */
   #enter(folder: string): string[] {
     if (this.#watchers.has(folder) || !this.#plan.entersFolder(folder)) return [];
     if (!this.#watch(folder, (path) => this.#event(path))) return [];
@@ -104,14 +104,14 @@ class FileWatch {
   #watch(folder: string, event: (path: string) => void): boolean {
     const key = this.#watchers.has(folder) ? `${folder}\0${this.#watchers.size}` : folder;
     if (this.#watchers.size >= MAX_FOLDERS) {
-      this.#warnOnce(`more than ${MAX_FOLDERS} folders: give \`watch\` the paths that matter`);
+      this.#warnOnce(`there are more than ${MAX_FOLDERS} folders: pass the paths that matter to \`watch\``);
       return false;
     }
     try {
       const watcher = watch(folder, (_, name) => {
         if (name !== null) event(nodePath.join(folder, name));
       });
-      watcher.on('error', () => this.#leave(key)); // it is gone
+      watcher.on('error', () => this.#unwatch(key)); // the folder was removed
       this.#watchers.set(key, watcher);
       return true;
     } catch (error) {
@@ -122,15 +122,15 @@ class FileWatch {
 
   #event(path: string): void {
     if (!isFolder(path)) {
-      this.#leave(path);
+      this.#unwatch(path);
       this.#add(path);
       return;
     }
-    // What was put into it before it was watched has changed too.
+    // Files that were created before the watch started have changed too.
     for (const file of this.#enter(path)) this.#add(file);
   }
 
-  #leave(path: string): void {
+  #unwatch(path: string): void {
     this.#watchers.get(path)?.close();
     this.#watchers.delete(path);
   }
@@ -141,7 +141,7 @@ class FileWatch {
     if (this.#paths.size === 0) this.#firstAt = now;
     this.#paths.add(nodePath.relative(process.cwd(), path));
     clearTimeout(this.#timer);
-    const waitMs = Math.min(QUIET_MS, Math.max(0, this.#firstAt + LONGEST_MS - now));
+    const waitMs = Math.min(QUIET_MS, Math.max(0, this.#firstAt + LONGEST_WAIT_MS - now));
     this.#timer = setTimeout(() => {
       const files = [...this.#paths].sort();
       this.#paths.clear();
@@ -150,7 +150,7 @@ class FileWatch {
   }
 
   #warnOnce(message: string): void {
-    if (!this.#hasWarned) this.#warn(`not every change will be noticed: ${message}`);
+    if (!this.#hasWarned) this.#warn(`some changes will not be noticed: ${message}`);
     this.#hasWarned = true;
   }
 }
@@ -163,6 +163,6 @@ function entriesOf(folder: string): Dirent[] {
   try {
     return readdirSync(folder, { withFileTypes: true });
   } catch {
-    return []; // it is gone
+    return []; // the folder was removed
   }
 }

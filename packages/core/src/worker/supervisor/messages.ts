@@ -1,6 +1,6 @@
 /**
- * What a supervisor and its processes tell each other. Of the store's contents only ids and names of tasks. Whatever else
- * the program sends over the same channel is left alone.
+ * Messages between a supervisor and its child processes, with their checks. They contain no stored data except job ids and
+ * task names. Other messages of the program on the same channel are ignored.
  */
 
 import type { ErrorRecord } from '../../base/errors.js';
@@ -13,30 +13,30 @@ import { NO_ATTEMPTS } from '../activity.js';
 import type { CloseReason } from '../app-worker.js';
 import type { WorkerHealth } from '../health.js';
 
-/** What the supervisor wants done by a process now, and by each that comes later. */
-export type Change =
+/** A change for every process: the running ones now, and later ones when they start. */
+export type WorkerChange =
   | { readonly umbel: 'set-concurrency'; readonly concurrency: Concurrency; readonly queue?: string }
   | { readonly umbel: 'add-queue'; readonly queue: string; readonly concurrency?: Concurrency }
   | { readonly umbel: 'remove-queue'; readonly queue: string };
 
-/** Asked of a process, which answers with the same number. */
-export type Question = Change | { readonly umbel: 'health' } | { readonly umbel: 'metrics' };
+/** A question to a process, which answers with the same id. */
+export type Question = WorkerChange | { readonly umbel: 'health' } | { readonly umbel: 'metrics' };
 
-/** Why a process is to end: with its supervisor, by a signal or without; or since a file has changed. */
+/** Why a process must end: the worker closes, with a signal or without; or a file changed. */
 export type EndReason = 'closed' | 'signal' | 'changed';
 
 export type ToProcess =
   | (Question & { readonly id: number })
-  /** `timeoutMs`: as that of `close`. */
+  /** `timeoutMs`: like `timeout` of `close`. */
   | { readonly umbel: 'close'; readonly reason: EndReason; readonly timeoutMs?: number }
   | { readonly umbel: 'abort' };
 
-/** What a process has done and does. */
+/** Attempts and concurrency of a process. */
 export interface ProcessReport {
   readonly counts: AttemptCounts;
   readonly repairs: RepairCounts;
   readonly active: readonly ActiveAttempt[];
-  /** Of each queue. */
+  /** Concurrency of each queue. */
   readonly concurrency: Readonly<Record<string, number>>;
 }
 
@@ -48,12 +48,12 @@ export const EMPTY_REPORT: ProcessReport = {
 };
 
 export type FromProcess =
-  /** It has made the worker, and takes messages. */
+  /** The program has created the worker, which receives messages. */
   | { readonly umbel: 'loaded' }
   | { readonly umbel: 'running' }
-  /** It could not be started. */
+  /** The worker could not start. */
   | { readonly umbel: 'failed'; readonly error: ErrorRecord }
-  /** It takes no more jobs. */
+  /** The worker takes no more jobs. */
   | { readonly umbel: 'closing'; readonly reason: CloseReason }
   | { readonly umbel: 'report'; readonly report: ProcessReport }
   | {
@@ -64,7 +64,7 @@ export type FromProcess =
       readonly error?: ErrorRecord;
     };
 
-/** The message, if it is one from a supervisor. */
+/** Returns the message if it is one from a supervisor. */
 export function readToProcess(message: unknown): ToProcess | undefined {
   if (!isPlainObject(message)) return undefined;
   const { umbel, id, queue, reason } = message;
@@ -85,7 +85,7 @@ export function readToProcess(message: unknown): ToProcess | undefined {
   return umbel === 'remove-queue' ? { umbel, id, queue } : undefined;
 }
 
-/** The message, if it is one from a process of a worker. */
+/** Returns the message if it is one from a child process of a worker. */
 export function readFromProcess(message: unknown): FromProcess | undefined {
   if (!isPlainObject(message)) return undefined;
   const { umbel } = message;
@@ -134,22 +134,22 @@ function readConcurrencies(value: unknown): Record<string, number> {
   );
 }
 
-/** The numbers of `value` by the keys of `like`, whose own stand for those that are none. */
+/** Returns the numbers of `value` for the keys of `like`, with the numbers of `like` for missing ones. */
 function readNumbers<Key extends string>(
   value: unknown,
   like: Readonly<Record<Key, number>>,
 ): Record<Key, number> {
-  const given = isPlainObject(value) ? value : {};
+  const numbers = isPlainObject(value) ? value : {};
   const keys = Object.keys(like) as Key[];
-  const number = (key: Key) => (typeof given[key] === 'number' ? given[key] : like[key]);
-  return Object.fromEntries(keys.map((key) => [key, number(key)])) as Record<Key, number>; // of the same keys
+  const number = (key: Key) => (typeof numbers[key] === 'number' ? numbers[key] : like[key]);
+  return Object.fromEntries(keys.map((key) => [key, number(key)])) as Record<Key, number>; // it has the same keys
 }
 
 function readAttempt(value: unknown): ActiveAttempt[] {
   if (!isPlainObject(value)) return [];
   const { id, task, queue, runId, attempt, startedAt } = value;
   if (typeof id !== 'string' || typeof task !== 'string' || typeof queue !== 'string') return [];
-  if (typeof attempt !== 'number' || typeof startedAt !== 'string') return []; // a date, as JSON has it
+  if (typeof attempt !== 'number' || typeof startedAt !== 'string') return []; // a date in JSON
   return [
     { id, task, queue, ...(typeof runId === 'string' && { runId }), attempt, startedAt: new Date(startedAt) },
   ];
@@ -161,14 +161,12 @@ function readHealth(value: unknown): WorkerHealth | undefined {
   return { live: value.live === true, ready: value.ready === true, reasons };
 }
 
-// What was changed of a worker since its start, to be done again by each process that is started later.
-
-/** `changes` with one more; without those that it makes void. */
-export function withChange(changes: readonly Change[], change: Change): Change[] {
-  return [...changes.filter((earlier) => !isVoid(earlier, change)), change];
+/** Returns the changes that a later process must repeat: `changes` and `change`, without those that it replaces. */
+export function withChange(changes: readonly WorkerChange[], change: WorkerChange): WorkerChange[] {
+  return [...changes.filter((earlier) => !isReplaced(earlier, change)), change];
 }
 
-function isVoid(earlier: Change, later: Change): boolean {
+function isReplaced(earlier: WorkerChange, later: WorkerChange): boolean {
   if (later.umbel === 'set-concurrency') {
     return (
       earlier.umbel === 'set-concurrency' && (later.queue === undefined || later.queue === earlier.queue)

@@ -1,55 +1,58 @@
-/** What a worker is to be, as its options and the place of this process want it: known before any of its code is loaded. */
+/**
+ * Decides the role of a worker in this process (worker, supervisor, child, nothing) from its options and the identity of
+ * the process, before worker code is loaded. Also finds the program to run in child processes.
+ */
 
 import { isMainThread } from 'node:worker_threads';
 import { ChildProcessError, InvalidOptionError } from '../../base/errors.js';
 import { isPlainObject } from '../../base/text.js';
 import { type NormalizedWorkerOptions, normalizeWorkerOptions, type WorkerOptions } from '../options.js';
 
-// Which process of a worker this one is, as the supervisor that has started it says by the environment.
-
-/** The place of a process among those of a worker. */
+/** Identity of a child process. The supervisor passes it in an environment variable. */
 export interface ProcessIdentity {
-  /** Which of the workers that the program makes, counted from 0. */
+  /** Number of the worker among those that the program creates, from 0. */
   readonly worker: number;
-  /** Among the processes of that worker, from 0. One that replaces another has its index. */
+  /** Index among the processes of that worker, from 0. A replacement has the same index. */
   readonly index: number;
-  /** Of the worker. */
+  /** Name of the worker. */
   readonly name: string;
 }
 
-/** For whoever wants to know, such as a shell script that a handler starts. */
-const INDEX = 'UMBEL_PROCESS';
-const PLACE = 'UMBEL_SUPERVISED';
+/** Public variable, for example for shell scripts that a handler starts. */
+const INDEX_VARIABLE = 'UMBEL_PROCESS';
+const IDENTITY_VARIABLE = 'UMBEL_SUPERVISED';
 
 interface Process {
-  readonly place: ProcessIdentity | undefined;
+  readonly identity: ProcessIdentity | undefined;
   workers: number;
 }
 
 /** Process-wide: the program may load several copies of this package. */
 const PROCESS = Symbol.for('umbel.process');
 
-/** The variables by which a process that is started learns its place. */
-export function identityVariables(place: ProcessIdentity): Record<string, string> {
-  return { [INDEX]: `${place.index}`, [PLACE]: JSON.stringify(place) };
+/** Returns the environment variables that carry the identity. */
+export function identityVariables(identity: ProcessIdentity): Record<string, string> {
+  return { [INDEX_VARIABLE]: `${identity.index}`, [IDENTITY_VARIABLE]: JSON.stringify(identity) };
 }
 
-/** The place of this process; undefined if no supervisor has started it. */
+/** Returns the identity of this process; undefined if no supervisor started it. */
 export function ownIdentity(): ProcessIdentity | undefined {
-  return thisProcess().place;
+  return thisProcess().identity;
 }
 
-/** The number of the next worker that this process makes, from 0. */
+/** Returns the number of the next worker that this process creates, from 0. */
 export function nextWorker(): number {
-  const own = thisProcess();
-  own.workers += 1;
-  return own.workers - 1;
+  const current = thisProcess();
+  current.workers += 1;
+  return current.workers - 1;
 }
 
 /**
- * The index of this process among those of its worker (`app.worker({ processes })`), from 0. Undefined in the program's
- * first process, which supervises them, and in a program without such a worker. The whole program runs in each of them,
- * so what is to be there once, such as a web server, belongs where this is undefined.
+ * Returns the index of this process among those of its worker (`app.worker({ processes })`), from 0. Undefined in the
+ * supervisor and in a program without such a worker. The whole program runs in each process, so start what must exist once,
+ * such as a web server, only where this is undefined.
+ * @example
+ * if (processIndex() === undefined) startWebServer();
  */
 export function processIndex(): number | undefined {
   return ownIdentity()?.index;
@@ -57,26 +60,26 @@ export function processIndex(): number | undefined {
 
 function thisProcess(): Process {
   const holder = globalThis as { [PROCESS]?: Process };
-  holder[PROCESS] ??= { place: takePlace(process.env), workers: 0 };
+  holder[PROCESS] ??= { identity: takeIdentity(process.env), workers: 0 };
   return holder[PROCESS];
 }
 
-/** Reads the variables once and for all: what this process starts itself is not to find them. */
-function takePlace(env: NodeJS.ProcessEnv): ProcessIdentity | undefined {
-  const text = env[PLACE];
-  delete env[PLACE];
+/** Reads and deletes the variable, so that programs that this process starts do not inherit it. */
+function takeIdentity(env: NodeJS.ProcessEnv): ProcessIdentity | undefined {
+  const text = env[IDENTITY_VARIABLE];
+  delete env[IDENTITY_VARIABLE];
   return text === undefined || process.send === undefined ? undefined : readIdentity(text);
 }
 
 export function readIdentity(text: string): ProcessIdentity | undefined {
-  let place: unknown;
+  let identity: unknown;
   try {
-    place = JSON.parse(text);
+    identity = JSON.parse(text);
   } catch {
     return undefined;
   }
-  if (!isPlainObject(place)) return undefined;
-  const { worker, index, name } = place;
+  if (!isPlainObject(identity)) return undefined;
+  const { worker, index, name } = identity;
   return isCount(worker) && isCount(index) && typeof name === 'string' ? { worker, index, name } : undefined;
 }
 
@@ -85,22 +88,22 @@ function isCount(value: unknown): value is number {
 }
 
 export interface WorkerPlan<Role extends WorkerRole | undefined = WorkerRole | undefined> {
-  /** As given. */
+  /** The options before normalization. */
   readonly options: WorkerOptions;
   readonly normalized: NormalizedWorkerOptions;
-  /** Undefined: this is a process of another worker, and it does nothing. */
+  /** Undefined in a child process of another worker: this worker does nothing there. */
   readonly role: Role;
 }
 
 export type WorkerRole =
   /** Takes jobs. */
   | { readonly kind: 'worker' }
-  /** Takes jobs, as one of the processes of a supervisor. */
-  | { readonly kind: 'process'; readonly place: ProcessIdentity }
-  /** Lets other processes take jobs. `number`: which of the program's workers it is. */
+  /** Takes jobs as a child process of a supervisor. */
+  | { readonly kind: 'process'; readonly identity: ProcessIdentity }
+  /** Child processes take the jobs. `number`: number of the worker among those of the program. */
   | { readonly kind: 'supervisor'; readonly number: number };
 
-/** @throws {InvalidOptionError} if an option has a value it cannot have. */
+/** Returns the plan of a worker. @throws {InvalidOptionError} if the value of an option is invalid. */
 export function planWorker(options: WorkerOptions, defaultName: string, isStoreShared: boolean): WorkerPlan {
   const normalized = normalizeWorkerOptions(options, defaultName);
   return { options, normalized, role: roleOf(options, normalized, isStoreShared) };
@@ -117,23 +120,22 @@ function roleOf(
     const option = watch === undefined ? 'processes' : 'watch';
     throw new InvalidOptionError(
       option,
-      `absent with a store in this process's memory, which no other process sees`,
+      `absent with a memory store, which other processes cannot reach`,
       options[option],
     );
   }
   const number = nextWorker();
-  const place = ownIdentity();
-  if (place?.worker === number) return { kind: 'process', place };
-  if (place !== undefined) return undefined;
+  const identity = ownIdentity();
+  if (identity?.worker === number) return { kind: 'process', identity };
+  if (identity !== undefined) return undefined;
   return isSupervised ? { kind: 'supervisor', number } : { kind: 'worker' };
 }
 
-// The program that this process runs, to be run again in further ones.
-
+/** The program of this process, to run in child processes. */
 export interface Program {
   readonly file: string;
   readonly args: readonly string[];
-  /** Node's own, such as a loader for TypeScript. */
+  /** Options of Node.js, such as a loader for TypeScript. */
   readonly execArgv: readonly string[];
 }
 
@@ -143,33 +145,33 @@ export interface ProgramFacts {
   readonly isMainThread: boolean;
 }
 
-/** Text that is run, and no file. */
+/** Node.js options that run text instead of a file. */
 const EVALUATED = /^(-e|-p|-pe|-i|--eval|--print|--interactive)(=|$)/;
 const TEST_RUNNER = /[/\\]node_modules[/\\](vitest|tinypool|jest[^/\\]*|mocha|ava)[/\\]/;
-/** Two processes cannot listen for a debugger on one port; and Node's own watch mode starts anew by itself. */
+/** Two processes cannot listen for a debugger on one port, and Node's watch mode restarts by itself. */
 const NOT_PASSED_ON = /^--(inspect|watch)/;
 
-/** @throws {ChildProcessError} if there is none that could be run again. */
+/** Returns the program of this process. @throws {ChildProcessError} if it cannot run in child processes. */
 export function programOf(facts: ProgramFacts = { ...ownArguments(), isMainThread }): Program {
   const [, file, ...args] = facts.argv;
-  const reason = unfit(facts, file);
-  if (file === undefined || reason !== undefined) {
+  const problem = programProblem(facts, file);
+  if (file === undefined || problem !== undefined) {
     throw new ChildProcessError(
-      `A worker with \`processes\` or \`watch\` runs its program again in further processes, so it needs a file ${reason}. ` +
-        'Start it from a file: `node worker.js`.',
+      `A worker with \`processes\` or \`watch\` runs its program in child processes: expected a program file, got ${problem}. ` +
+        'Start it from a file in the main thread: `node worker.js`.',
     );
   }
   return { file, args, execArgv: facts.execArgv.filter((argument) => !NOT_PASSED_ON.test(argument)) };
 }
 
-function unfit(
+function programProblem(
   { execArgv, isMainThread: isMain }: ProgramFacts,
   file: string | undefined,
 ): string | undefined {
-  if (execArgv.some((argument) => EVALUATED.test(argument))) return 'and not text that Node evaluates';
-  if (file === undefined) return 'of its own, but runs from a prompt or from standard input';
-  if (!isMain) return 'that is started in the main thread, and not in a worker thread';
-  if (TEST_RUNNER.test(file)) return `of its own, and not a test runner (${file})`;
+  if (execArgv.some((argument) => EVALUATED.test(argument))) return 'code that Node evaluates';
+  if (file === undefined) return 'a prompt or standard input';
+  if (!isMain) return 'a worker thread';
+  if (TEST_RUNNER.test(file)) return `a test runner (${file})`;
   return undefined;
 }
 

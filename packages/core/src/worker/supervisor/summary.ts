@@ -1,10 +1,10 @@
-/** Several processes as one worker. */
+/** Combines the reports and the health of several processes into those of one worker. */
 import type { ActiveAttempt } from '../../control/answers.js';
 import type { AppWorker } from '../app-worker.js';
 import type { WorkerHealth } from '../health.js';
 import { EMPTY_REPORT, type ProcessReport } from './messages.js';
 
-/** The sums of several reports. */
+/** Returns the sum of several reports. */
 export function summed(reports: readonly ProcessReport[]): ProcessReport {
   return {
     counts: sums(
@@ -38,26 +38,25 @@ function sums<Key extends string>(
   return total;
 }
 
-/** What is known of one process: what it says of itself, or why it says nothing. */
+/** Health of one process: its own answer, or why there is none. */
 export type ProcessHealth = WorkerHealth | 'starting' | 'silent';
 
 /**
- * The health of a worker of several processes. It is ready while one of them is. One that has ended is started anew by
- * the worker itself, which therefore lives; it does not once a process says that it takes no jobs though it should, or
- * none answers.
+ * Returns the health of a worker with several processes. It is ready while one process is ready. An ended process does
+ * not make it dead, because the supervisor restarts it. It is dead if a process reports that, or if no process answers.
  */
 export function healthOfAll(state: AppWorker['state'], processes: readonly ProcessHealth[]): WorkerHealth {
   const reasons = state === 'running' ? [] : [`the worker is ${state}`];
   for (const [index, health] of processes.entries()) {
-    if (health === 'starting') reasons.push(`process ${index}: it is being started`);
-    else if (health === 'silent') reasons.push(`process ${index}: it does not answer`);
+    if (health === 'starting') reasons.push(`process ${index} is starting`);
+    else if (health === 'silent') reasons.push(`process ${index} does not answer`);
     else reasons.push(...health.reasons.map((reason) => `process ${index}: ${reason}`));
   }
-  const told = processes.filter((health) => typeof health === 'object');
+  const answers = processes.filter((health) => typeof health === 'object');
   const isSilent = processes.length > 0 && processes.every((health) => health === 'silent');
   return {
-    live: state !== 'closed' && !isSilent && told.every(({ live }) => live),
-    ready: state === 'running' && told.some(({ ready }) => ready),
+    live: state !== 'closed' && !isSilent && answers.every(({ live }) => live),
+    ready: state === 'running' && answers.some(({ ready }) => ready),
     reasons,
   };
 }

@@ -1,6 +1,6 @@
 /**
- * A worker of several processes, which run the same program. The first one takes no jobs: it starts the others, starts
- * those anew that have ended, and tells them to end; from outside they are one worker.
+ * A worker with several processes that run the same program. This process, the supervisor, takes no jobs: it starts the
+ * child processes, restarts those that ended, and ends them. Callers see one worker.
  *
  * ```
  * new ─▶ starting ─▶ running ─▶ closing ─▶ closed
@@ -18,19 +18,19 @@ import {
   type CloseOptions,
   type CloseReason,
   checkClose,
+  describeWait,
   endWithProcess,
   type Stoppable,
-  shownWait,
   workerClosed,
 } from '../app-worker.js';
+import type { WorkerDependencies } from '../dependencies.js';
 import { HealthServer, type MetricsSource, type WorkerHealth } from '../health.js';
 import { isIsolatedChild } from '../isolate/messages.js';
 import { type NormalizedWorkerOptions, queuesToServe } from '../options.js';
-import type { WorkerParts } from '../parts.js';
 import { QueueWorker } from '../worker.js';
 import { ChildWorker } from './child-worker.js';
 import { watchFiles, watchPlan } from './file-watch.js';
-import { type Change, type EndReason, withChange } from './messages.js';
+import { type EndReason, type WorkerChange, withChange } from './messages.js';
 import { type Program, programOf, type WorkerPlan, type WorkerRole } from './plan.js';
 import { ChildSlot } from './slot.js';
 import { healthOfAll, summed } from './summary.js';
@@ -41,26 +41,26 @@ export class WorkerSupervisor implements AppWorker, Stoppable {
   readonly processIndex = undefined;
   readonly closed: Promise<CloseReason>;
   readonly #options: NormalizedWorkerOptions;
-  readonly #parts: WorkerParts;
-  /** Which of the program's workers it is. */
+  readonly #dependencies: WorkerDependencies;
+  /** Number of this worker among those of the program. */
   readonly #number: number;
   readonly #slots: ChildSlot[] = [];
   readonly #stops: (() => unknown)[] = [];
-  #changes: Change[] = [];
+  #changes: WorkerChange[] = [];
   #queues: Set<string> | undefined;
   #state: AppWorker['state'] = 'new';
   #healthPort: number | undefined;
   #started: Promise<AppWorker> | undefined;
   #closing: Promise<void> | undefined;
-  #tellClosed: (reason: CloseReason) => void = () => {};
+  #resolveClosed: (reason: CloseReason) => void = () => {};
 
-  constructor(options: NormalizedWorkerOptions, parts: WorkerParts, number: number) {
+  constructor(options: NormalizedWorkerOptions, dependencies: WorkerDependencies, number: number) {
     this.#options = options;
-    this.#parts = parts;
+    this.#dependencies = dependencies;
     this.#number = number;
     this.name = options.name;
     this.closed = new Promise((resolve) => {
-      this.#tellClosed = resolve;
+      this.#resolveClosed = resolve;
     });
   }
 
@@ -113,7 +113,7 @@ export class WorkerSupervisor implements AppWorker, Stoppable {
   async addQueue(queue: string, concurrency?: Concurrency): Promise<void> {
     if (this.#isEnding()) throw workerClosed();
     checkQueue('queue', queue);
-    this.#parts.checkQueue(queue);
+    this.#dependencies.checkQueue(queue);
     if (concurrency !== undefined) concurrencyBounds('concurrency', concurrency);
     if (this.#served().has(queue)) return;
     this.#served().add(queue);
@@ -134,43 +134,43 @@ export class WorkerSupervisor implements AppWorker, Stoppable {
 
   async shutDown(signal: NodeJS.Signals): Promise<void> {
     const { shutdownTimeoutMs } = this.#options;
-    const wait = shownWait(this.active.length, shutdownTimeoutMs);
-    this.#parts.info(`${signal}: worker ${this.name} takes no more jobs in any process${wait}`);
+    const wait = describeWait(this.active.length, shutdownTimeoutMs);
+    this.#dependencies.info(`${signal}: worker ${this.name} takes no more jobs in any process${wait}`);
     const ended = this.#end('signal', 'signal', shutdownTimeoutMs);
-    // What else of the program listens for it has to know too.
+    // Other listeners of the program in the child processes need the signal too.
     for (const slot of this.#slots) slot.forward(signal);
     await ended;
-    await this.#parts.disconnectApp();
+    await this.#dependencies.disconnectApp();
   }
 
-  /** Each process was told for itself, and this one by one of them. */
-  async #shutDownByOrder(): Promise<void> {
+  /** Each process received the control message itself, and one of them reported it. */
+  async #shutDownByControl(): Promise<void> {
     if (this.#closing !== undefined) return;
     await this.#end('control', 'closed', this.#options.shutdownTimeoutMs);
-    await this.#parts.disconnectApp();
+    await this.#dependencies.disconnectApp();
   }
 
   abort(): Promise<void> {
-    this.#parts.warn(`worker ${this.name} gives back what still runs in its processes`);
+    this.#dependencies.warn(`worker ${this.name} returns the running jobs of its processes to their queues`);
     return this.close({ force: true });
   }
 
   async #start(): Promise<AppWorker> {
     if (isIsolatedChild()) {
       throw new ChildProcessError(
-        'A worker was started by a module that an isolated task is loaded from. Define the task in a module of its own.',
+        'A worker was started by a module that an isolated task is loaded from. Define the task in a separate module.',
       );
     }
     const program = programOf();
-    for (const queue of this.#served()) this.#parts.checkQueue(queue);
+    for (const queue of this.#served()) this.#dependencies.checkQueue(queue);
     this.#state = 'starting';
     try {
       if (this.#options.handlesSignals) this.#stops.push(endWithProcess(this));
       await this.#startHealthServer();
-      // It may have been closed meanwhile: then no process is to be started.
+      // If the worker was closed during that, no process must start.
       if (!this.#isEnding()) {
         this.#watch(program);
-        await Promise.race([this.#run(program), this.closed]);
+        await Promise.race([this.#startProcesses(program), this.closed]);
       }
     } catch (error) {
       await this.#end('closed', 'closed', 0);
@@ -185,16 +185,16 @@ export class WorkerSupervisor implements AppWorker, Stoppable {
     return this.#closing !== undefined;
   }
 
-  /** Settles once every process takes jobs. */
-  #run(program: Program): Promise<void> {
+  /** Starts the processes; resolves once every one takes jobs. */
+  #startProcesses(program: Program): Promise<void> {
     const { processes, watch } = this.#options;
-    const { info, warn } = this.#parts;
+    const { info, warn } = this.#dependencies;
     return new Promise((resolve, reject) => {
       const waiting = new Set(Array.from({ length: processes }, (_, index) => index));
       for (const index of waiting) {
         const slot = new ChildSlot({
           program,
-          place: { worker: this.#number, index, name: this.name },
+          identity: { worker: this.#number, index, name: this.name },
           isWatching: watch !== undefined,
           isStarting: () => this.#state === 'starting',
           changes: () => this.#changes,
@@ -203,7 +203,7 @@ export class WorkerSupervisor implements AppWorker, Stoppable {
             if (waiting.size === 0) resolve();
           },
           onFailed: reject,
-          onShutDown: () => void this.#shutDownByOrder(),
+          onShutDown: () => void this.#shutDownByControl(),
           info,
           warn,
         });
@@ -219,26 +219,29 @@ export class WorkerSupervisor implements AppWorker, Stoppable {
     const { mainModule: main = file } = processDefaults();
     const changed = (files: readonly string[]) => {
       const more = files.length > 3 ? ` and ${files.length - 3} more` : '';
-      this.#parts.info(`${files.slice(0, 3).join(', ')}${more} changed: worker ${this.name} starts anew`);
+      this.#dependencies.info(`${files.slice(0, 3).join(', ')}${more} changed: worker ${this.name} restarts`);
       for (const slot of this.#slots) void slot.renew();
     };
-    this.#stops.push(watchFiles(watchPlan(watch, main, process.cwd()), changed, this.#parts.warn));
+    this.#stops.push(watchFiles(watchPlan(watch, main, process.cwd()), changed, this.#dependencies.warn));
   }
 
   async #startHealthServer(): Promise<void> {
     const { health } = this.#options;
     if (health === undefined) return;
-    const server = new HealthServer(() => this.health(), health.metrics && this.#together(health.metrics));
+    const server = new HealthServer(
+      () => this.health(),
+      health.metrics && this.#mergeMetrics(health.metrics),
+    );
     this.#stops.push(() => server.close());
     this.#healthPort = await server.listen(health.port, health.host);
   }
 
-  /** The metrics of all processes as one. */
-  #together(own: MetricsSource): MetricsSource {
-    if (own.json === undefined || own.together === undefined) return own;
-    const { together } = own;
+  /** Merges the metrics of all processes. */
+  #mergeMetrics(source: MetricsSource): MetricsSource {
+    if (source.json === undefined || source.together === undefined) return source;
+    const { together } = source;
     return {
-      contentType: own.contentType,
+      contentType: source.contentType,
       text: async () => {
         const all = await Promise.all(this.#slots.map((slot) => slot.metrics()));
         return together(all.filter((metrics) => metrics !== undefined));
@@ -246,7 +249,7 @@ export class WorkerSupervisor implements AppWorker, Stoppable {
     };
   }
 
-  async #change(change: Change): Promise<void> {
+  async #change(change: WorkerChange): Promise<void> {
     this.#changes = withChange(this.#changes, change);
     await Promise.all(this.#slots.map((slot) => slot.change(change)));
   }
@@ -257,15 +260,15 @@ export class WorkerSupervisor implements AppWorker, Stoppable {
   }
 
   #queuesToServe(): string[] {
-    return queuesToServe(this.#options, this.#parts.defaultQueues);
+    return queuesToServe(this.#options, this.#dependencies.defaultQueues);
   }
 
   #report() {
     return summed(this.#slots.map(({ report }) => report));
   }
 
-  #end(reason: CloseReason, told: EndReason, timeoutMs: number | undefined): Promise<void> {
-    const ended = Promise.all(this.#slots.map((slot) => slot.close(told, timeoutMs)));
+  #end(reason: CloseReason, processReason: EndReason, timeoutMs: number | undefined): Promise<void> {
+    const ended = Promise.all(this.#slots.map((slot) => slot.close(processReason, timeoutMs)));
     this.#closing ??= this.#close(reason, ended);
     return this.#closing;
   }
@@ -275,22 +278,22 @@ export class WorkerSupervisor implements AppWorker, Stoppable {
     await ended;
     await Promise.allSettled(this.#stops.splice(0).map(async (stop) => stop()));
     this.#state = 'closed';
-    this.#parts.onClose();
-    this.#tellClosed(reason);
+    this.#dependencies.onClose();
+    this.#resolveClosed(reason);
   }
 }
 
-/** A worker as it was planned. */
+/** Creates the worker of a plan. */
 export function createWorker(
   { options, normalized, role }: WorkerPlan<WorkerRole>,
-  parts: WorkerParts,
+  dependencies: WorkerDependencies,
 ): AppWorker {
   switch (role.kind) {
     case 'worker':
-      return new QueueWorker(options, parts);
+      return new QueueWorker(options, dependencies);
     case 'process':
-      return new ChildWorker(options, normalized, parts, role.place);
+      return new ChildWorker(options, normalized, dependencies, role.identity);
     case 'supervisor':
-      return new WorkerSupervisor(normalized, parts, role.number);
+      return new WorkerSupervisor(normalized, dependencies, role.number);
   }
 }

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import {
   isTold,
-  labelsOf,
   named,
   readRecord,
   sortRecords,
-  stateOf,
   type WorkerRecord,
+  workerLabels,
+  workerStateOf,
   workersOf,
 } from '../../../src/control/worker-record.js';
 
@@ -42,10 +42,10 @@ describe('a record', () => {
 
   test('is missing after three signs of life that did not come', () => {
     const one = record({ seenAt: NOW - 30_000 });
-    expect(stateOf(one, NOW)).toBe('online');
-    expect(stateOf(one, NOW + 1)).toBe('missing');
-    expect(stateOf(record({ isClosing: true }), NOW)).toBe('closing');
-    expect(stateOf(record({ isClosing: true, seenAt: 0 }), NOW)).toBe('missing');
+    expect(workerStateOf(one, NOW)).toBe('online');
+    expect(workerStateOf(one, NOW + 1)).toBe('missing');
+    expect(workerStateOf(record({ isClosing: true }), NOW)).toBe('closing');
+    expect(workerStateOf(record({ isClosing: true, seenAt: 0 }), NOW)).toBe('missing');
   });
 
   test('is outdated after a day', () => {
@@ -99,7 +99,7 @@ describe('workers', () => {
     const one = record({ name: 'many', process: 1 });
     const a = record({ name: 'twin' });
     const b = record({ name: 'twin' });
-    const labels = labelsOf([alone, zero, one, a, b]);
+    const labels = workerLabels([alone, zero, one, a, b]);
     expect([...labels.values()]).toEqual([
       'alone',
       'many#0',
@@ -115,6 +115,9 @@ describe('workers', () => {
 
   test('of two machines that number their processes alike are told apart by their ids', () => {
     const [a, b] = [record({ name: 'many', process: 0 }), record({ name: 'many', process: 0 })];
-    expect([...labelsOf([a, b]).values()]).toEqual([`many#${a.id.slice(0, 8)}`, `many#${b.id.slice(0, 8)}`]);
+    expect([...workerLabels([a, b]).values()]).toEqual([
+      `many#${a.id.slice(0, 8)}`,
+      `many#${b.id.slice(0, 8)}`,
+    ]);
   });
 });

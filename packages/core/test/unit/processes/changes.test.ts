@@ -1,16 +1,16 @@
 import { expect, test } from 'vitest';
-import type { Change } from '../../../src/worker/supervisor/messages.js';
+import type { WorkerChange } from '../../../src/worker/supervisor/messages.js';
 import { withChange } from '../../../src/worker/supervisor/messages.js';
 
-const concurrency = (value: number, queue?: string): Change => ({
+const concurrency = (value: number, queue?: string): WorkerChange => ({
   umbel: 'set-concurrency',
   concurrency: value,
   ...(queue !== undefined && { queue }),
 });
-const add = (queue: string): Change => ({ umbel: 'add-queue', queue });
-const remove = (queue: string): Change => ({ umbel: 'remove-queue', queue });
+const add = (queue: string): WorkerChange => ({ umbel: 'add-queue', queue });
+const remove = (queue: string): WorkerChange => ({ umbel: 'remove-queue', queue });
 
-const after = (...changes: Change[]) => changes.reduce<Change[]>(withChange, []);
+const after = (...changes: WorkerChange[]) => changes.reduce<WorkerChange[]>(withChange, []);
 
 test('changes stay in their order', () => {
   expect(after(add('a'), concurrency(2), concurrency(3, 'a'))).toEqual([

@@ -30,7 +30,9 @@ test.each([
   ['test runner', { argv: ['node', 'C:\\app\\node_modules\\jest-worker\\build\\child.js'] }],
 ])('there is none: %s', (words, others) => {
   expect(() => programOf({ ...facts, ...others })).toThrow(words);
-  expect(() => programOf({ ...facts, ...others })).toThrow('Start it from a file: `node worker.js`.');
+  expect(() => programOf({ ...facts, ...others })).toThrow(
+    'Start it from a file in the main thread: `node worker.js`.',
+  );
 });
 
 test('a place is read as it was written', () => {

@@ -19,18 +19,18 @@ test('counts are added up, and attempts stand in the order of their starts', () 
 
 describe('the health of several processes', () => {
   const well = { live: true, ready: true, reasons: [] };
-  const idle = { live: false, ready: false, reasons: ['queue "a" was not asked for jobs for 70 s'] };
+  const idle = { live: false, ready: false, reasons: ['queue "a" was not polled for 70 s'] };
   const away = { live: true, ready: false, reasons: ['the store does not answer'] };
 
   test('is ready while one process is', () => {
     expect(healthOfAll('running', [well, well])).toEqual(well);
     expect(healthOfAll('running', [well, 'starting'])).toEqual({
       ...well,
-      reasons: ['process 1: it is being started'],
+      reasons: ['process 1 is starting'],
     });
     expect(healthOfAll('running', [away, 'silent', well])).toEqual({
       ...well,
-      reasons: ['process 0: the store does not answer', 'process 1: it does not answer'],
+      reasons: ['process 0: the store does not answer', 'process 1 does not answer'],
     });
     expect(healthOfAll('running', [away, 'starting'])).toMatchObject({ live: true, ready: false });
     expect(healthOfAll('closing', [well])).toMatchObject({

@@ -28,7 +28,7 @@ test('one that does not ask for jobs though it could is not live', () => {
   expect(healthOf({ ...fine, idleQueues: [{ queue: 'mail', idleMs: 90_400 }] })).toEqual({
     live: false,
     ready: false,
-    reasons: ['queue "mail" was not asked for jobs for 90 s'],
+    reasons: ['queue "mail" was not polled for 90 s'],
   });
 });
 

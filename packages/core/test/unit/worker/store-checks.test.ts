@@ -24,7 +24,7 @@ describe('a store', () => {
   test.each(['4.0.14', '2.8.0', '3.2'])('of version %s is refused', (version) => {
     expect(() => check({ version })).toThrow(StoreConfigurationError);
     expect(() => check({ version })).toThrow(
-      `The store is Redis ${version}; 5.0.0 is the oldest that will do`,
+      `The store is Redis ${version}, which is too old: expected 5.0.0 or newer`,
     );
   });
 

@@ -1,3 +1,5 @@
+/** What the app passes to its workers and to the executor of jobs; `app/` fills these interfaces. */
+
 import type { Clock } from '../base/time.js';
 import type { InputChecks } from '../client/input-checks.js';
 import type { Runtime } from '../client/runtime.js';
@@ -14,15 +16,14 @@ import type { AppFacts } from './control-endpoint.js';
 import type { Executor } from './executor.js';
 import type { ChildPool } from './isolate/pool.js';
 
-/** What a worker is given by its app. */
-export interface WorkerParts {
+export interface WorkerDependencies {
   readonly store: StoreOptions;
   readonly jobs: Store;
   readonly clock: Clock;
-  /** What is told of the app to who asks. */
+  /** Facts about the app that the worker sends to `app.inspect`. */
   readonly facts: AppFacts;
   readonly executor: Executor;
-  /** Who is told of the attempts of all workers of the app. */
+  /** Receive the attempts of all workers of the app. */
   readonly listeners: ReadonlySet<ActivityListener>;
   readonly defaultQueues: () => string[];
   /** @throws {UnknownQueueError} */
@@ -33,23 +34,22 @@ export interface WorkerParts {
   readonly prepareQueue: (queue: string) => Promise<void>;
   /** Stores the schedules that this program declares. */
   readonly syncSchedules: () => Promise<void>;
-  /** Takes away what is noted of tags whose jobs are gone. */
+  /** Removes the tag entries of jobs that no longer exist. */
   readonly cleanTags: () => Promise<void>;
   readonly defaultName: string;
-  /** If a supervisor has started this process. */
+  /** Set in a process that a supervisor started. */
   readonly processIndex?: number;
   readonly info: (message: string) => void;
   readonly warn: (message: string) => void;
-  /** It takes no more jobs. */
+  /** Called when the worker takes no more jobs. */
   readonly onClosing?: (reason: CloseReason) => void;
   readonly onClose: () => void;
-  /** Closes the connections of the app, if it has no other worker. */
+  /** Closes the connections of the app unless it has another worker. */
   readonly disconnectApp: () => Promise<void>;
 }
 
-/** What an app runs its jobs with. */
-export interface ExecutorParts {
-  /** The name of the app. */
+export interface ExecutorDependencies {
+  /** Name of the app. */
   readonly app: string;
   readonly registry: Registry;
   readonly store: Store;
@@ -57,21 +57,21 @@ export interface ExecutorParts {
   readonly sealer: Sealer;
   readonly checks: InputChecks;
   readonly tags: TagIndex;
-  /** Of every task. */
+  /** Hooks for every task. */
   readonly hooks: Hooks | undefined;
   readonly middleware: readonly AnyMiddleware[];
   readonly maxResultBytes: number;
-  /** Most members that are made of one list. */
+  /** Maximum number of members that a fan-out makes of one list. */
   readonly maxMembers: number;
-  /** Notes the attempts of a worker. */
+  /** Records the attempts of a worker. */
   readonly activity?: Activity;
-  /** Where isolated tasks run; absent: in this process, as others. */
+  /** Child processes for isolated tasks. Absent: they run in this process like others. */
   readonly children?: ChildPool;
   /** Runs the job of a schedule. */
   readonly runSchedule: (job: ActiveJob, envelope: Envelope) => Promise<unknown>;
-  /** How often a job may end its worker while it runs alone there; absent: as by default. */
+  /** How many times a job may end its worker while it runs exclusively. Absent: the default. */
   readonly maxLostStarts?: number;
-  /** Of a worker. */
+  /** Lock duration of the worker. */
   readonly lockDurationMs?: number;
   readonly onError: (error: Error) => void;
 }
