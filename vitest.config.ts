@@ -39,6 +39,8 @@ const project = (name: string, include: string[], more: Record<string, unknown> 
     environment: 'node',
     isolate: false,
     // Against tests that hang. A slow machine does not reach it.
+    setupFiles: [source('./test/support/patience.ts')],
+    expect: { poll: { timeout: 50_000 } },
     testTimeout: 60_000,
     hookTimeout: 60_000,
     ...more,
@@ -46,7 +48,11 @@ const project = (name: string, include: string[], more: Record<string, unknown> 
 });
 
 /** Of tests with a Redis and with processes. */
-const WAITING = { globalSetup: [source('./test/redis.ts')], testTimeout: 120_000, hookTimeout: 120_000 };
+const WAITING = {
+  globalSetup: [source('./test/redis.ts'), source('./test/support/quick-packages.ts')],
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
+};
 
 const inFolders = (folders: string[]) => folders.map((folder) => `${folder}/**/*.test.ts`);
 

@@ -20,9 +20,12 @@ const SERIES = ['commands', 'growth', 'retention', 'types'];
 const SCALING = [
   'cli-start',
   'purge',
+  'forget',
   'schedules',
+  'event-readers',
   'result-copies',
   'kept-run',
+  'tags',
   'get-latency',
   'many-gets',
   'progress-followers',

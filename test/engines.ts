@@ -28,9 +28,13 @@ export interface Engine {
   connection(): { options: ConnectionOptions; factory: BackendFactory<RedisQueueBackend> };
 }
 
-/** Describes `title` once for each engine. */
-export function onEveryEngine(title: string, suite: (engine: Engine) => void): void {
-  describe.each([['memory'], ['redis']] as const)(`on %s: ${title}`, (name) => {
+/** Describes `title` once for each engine, or for those that are named. */
+export function onEveryEngine(
+  title: string,
+  suite: (engine: Engine) => void,
+  names: readonly Engine['name'][] = ['memory', 'redis'],
+): void {
+  describe.each(names)(`on %s: ${title}`, (name) => {
     const apps: App[] = [];
     const queues: Queue[] = [];
     let last: AppOptions | undefined;

@@ -2,7 +2,7 @@
 import { summary } from '../run/statistics.mjs';
 
 /** How certain a trend has to be, in standard deviations of what pure noise would show. */
-const CERTAIN = 3.5;
+const CERTAIN = 3;
 /** Means that are compared with each other. */
 const MOST_MEANS = 45;
 /** The part of its allowance that a figure may grow by if the growth is certain. */

@@ -1,5 +1,6 @@
-// A mixed load for half an hour, after which nothing may have grown: `npm run soak -- [--minutes 30] [--ttl 20]
-// [--out samples.json]`. It prints a line a minute, and the verdict; the exit code is 1 if something grows. See README.md.
+// Mixed load for half an hour, with rests in which everything that was sent goes: nothing may be left that grows from rest
+// to rest. `npm run soak -- [--minutes 30] [--out samples.json]` prints a line for each rest, and the verdict; the exit code
+// is 1 if something grows. See README.md.
 import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -9,13 +10,15 @@ import { judgeSeries } from './judge.mjs';
 import { restartedWorker, startProcess } from './processes.mjs';
 
 const MIB = 2 ** 20;
-/** Samples of a whole run, and how often one is taken at most. */
-const SAMPLES = 180;
-const SHORTEST_SAMPLE_MS = 2000;
+/** Rests of a whole run at least: the verdict compares quarters of them. */
+const LEAST_RESTS = 18;
+const LONGEST_TTL_S = 20;
+/** Until workers have removed what keeps to `--ttl`; and until the load stops, on a busy machine. */
+const GRACE_S = 5;
+const STOP_S = 3;
+const PEAK_MS = 2000;
 const QUEUES = ['default', 'slow', 'umbel', 'umbel.control', 'umbel.schedules', 'umbel.tags'];
 const RESTART_MS = 45_000;
-/** What keeps to `--ttl` is gone by then. */
-const GRACE_MS = 10_000;
 /** Entries of a stream of events: 10,000, and the last node of each is not cut. */
 const LONGEST_STREAM = 10_200;
 /** Until the heap of a process has what it keeps: compiled code, caches. */
@@ -25,32 +28,33 @@ const WARM_MINUTES = 20;
 const FIGURES = {
   'sender heap': { unit: 'MiB', scale: MIB, part: 0.1, floor: 2 * MIB },
   'worker heap': { unit: 'MiB', scale: MIB, part: 0.1, floor: 2 * MIB },
-  'sender handles': { unit: '', scale: 1, part: 0.1, floor: 5 },
-  'worker handles': { unit: '', scale: 1, part: 0.1, floor: 5 },
-  'Redis keys': { unit: '', scale: 1, part: 0.1, floor: 100 },
+  'sender handles': { unit: '', scale: 1, part: 0.1, floor: 3 },
+  'worker handles': { unit: '', scale: 1, part: 0.1, floor: 3 },
+  'Redis keys': { unit: '', scale: 1, part: 0.1, floor: 30 },
   'Redis bytes': { unit: 'MiB', scale: MIB, part: 0.1, floor: MIB },
 };
+
+const MORE = [
+  ...['peak keys', 'peak bytes', 'streams', 'sender RSS', 'worker RSS'],
+  ...['passes', 'late', 'restarts', 'faults'],
+];
 
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '30' },
-    ttl: { type: 'string', default: '20' },
     out: { type: 'string' },
   },
 });
-const within = (option, least, most) => {
-  const value = Number(values[option]);
-  if (value >= least && value <= most) return value;
-  throw new Error(`expected --${option} to be a number from ${least} to ${most}, got "${values[option]}"`);
-};
-const minutes = within('minutes', 1, 24 * 60);
-const ttlS = within('ttl', 1, 3600);
+const minutes = Number(values.minutes);
+if (!(minutes >= 5 && minutes <= 1440))
+  throw new Error(`expected --minutes to be a number from 5 to 1440, got "${values.minutes}"`);
 const endMs = minutes * 60_000;
-const sampleMs = Math.max(SHORTEST_SAMPLE_MS, endMs / SAMPLES);
+// A turn is a load for twice as long as results live, and a rest until none is left.
+const ttlS = Math.min(LONGEST_TTL_S, ((minutes * 60) / LEAST_RESTS - GRACE_S - STOP_S) / 3);
 
 const redis = await startRedis({ durable: false });
 const client = new Redis(redis.url);
-const settings = { url: redis.url, name: 'soak', ttlMs: ttlS * 1000 };
+const settings = { url: redis.url, name: 'soak', ttlMs: Math.round(ttlS * 1000) };
 const startedAt = performance.now();
 const elapsed = () => performance.now() - startedAt;
 
@@ -62,38 +66,31 @@ const restarted = await restartedWorker(settings, {
 const sender = await startProcess('sender', settings);
 
 const samples = [];
-let printedAt = Number.NEGATIVE_INFINITY;
+const printed = new Set();
+let kinds = [];
 console.log(
-  `${minutes} minutes, results live for ${ttlS} s, Redis ${redis.version}, Node ${process.versions.node}`,
+  `${minutes} minutes, results live for ${ttlS.toFixed(1)} s, Redis ${redis.version}, Node ${process.versions.node}`,
 );
-console.log(
-  [
-    'minute',
-    ...Object.keys(FIGURES),
-    'streams',
-    'sender RSS',
-    'worker RSS',
-    'passes',
-    'late',
-    'restarts',
-    'faults',
-  ].join('  '),
-);
-while (elapsed() < endMs) {
-  await sleep(sampleMs);
-  const sample = await take();
+console.log(['minute', ...Object.keys(FIGURES), ...MORE].join('  '));
+// A machine that is busy with other things has fewer rests in the time.
+while (elapsed() < endMs || (samples.length < LEAST_RESTS && elapsed() < 2 * endMs)) {
+  await sender.ask('go');
+  const peak = await peakOf(ttlS * 2000);
+  if (elapsed() < endMs / 2) kinds = await keyKinds();
+  await sender.ask('pause');
+  await sleep((ttlS + GRACE_S) * 1000);
+  const sample = { ...(await take()), peak };
   samples.push(sample);
-  if (sample.at - printedAt < 60_000 && elapsed() < endMs) continue;
-  printedAt = sample.at;
   console.log(lineOf(sample));
+  for (const text of sample.faultTexts) if (!printed.has(text)) console.log(`fault: ${text}`);
+  for (const text of sample.faultTexts) printed.add(text);
 }
-const kinds = await keyKinds();
-const last = await sender.ask('stop');
-await restarted.stop();
-await sleep(ttlS * 1000 + GRACE_MS);
-const idle = await storeFacts();
 const left = await keyKinds();
-const lastOfWorker = await steady.ask('stop');
+const last = await sender.ask('sample');
+const lastOfWorker = await steady.ask('sample');
+await sender.ask('stop');
+await restarted.stop();
+await steady.ask('stop');
 client.disconnect();
 await redis.stop();
 
@@ -109,11 +106,24 @@ const verdicts = Object.entries(FIGURES).map(([name, limits]) => ({
 const longest = Math.max(...samples.map(({ longestStream }) => longestStream));
 report();
 if (values.out !== undefined) {
-  const document = { minutes, ttlS, samples, verdicts, idle, kinds, left, passes: last.passes, faults };
+  const document = { minutes, ttlS, samples, verdicts, kinds, left, passes: last.passes, faults };
   writeFileSync(values.out, `${JSON.stringify(document, null, 2)}\n`);
 }
 const isFine = verdicts.every(({ isLevel }) => isLevel) && longest <= LONGEST_STREAM && faultCount === 0;
 process.exit(isFine ? 0 : 1);
+
+/** The most keys and bytes during a load. */
+async function peakOf(ms) {
+  const until = elapsed() + ms;
+  const peak = { keys: 0, bytes: 0 };
+  while (elapsed() < until) {
+    await sleep(Math.min(PEAK_MS, ms));
+    const { keys, bytes } = await storeFacts();
+    peak.keys = Math.max(peak.keys, keys);
+    peak.bytes = Math.max(peak.bytes, bytes);
+  }
+  return peak;
+}
 
 async function take() {
   const [ofSender, ofWorker, store] = await Promise.all([
@@ -134,9 +144,10 @@ async function take() {
     rss: [ofSender.rss, ofWorker.rss],
     longestStream: store.longestStream,
     streamBytes: store.streamBytes,
-    late: ofSender.late,
+    late: ofSender.late + ofWorker.late,
     passes: Object.values(ofSender.passes).reduce((sum, count) => sum + count, 0),
     faults: ofSender.faults.count + ofWorker.faults.count,
+    faultTexts: [...ofSender.faults.texts, ...ofWorker.faults.texts],
     restarts: restarted.restarts,
   };
 }
@@ -166,7 +177,7 @@ async function keyKinds() {
   for await (const keys of client.scanStream({ count: 1000 })) {
     for (const key of keys) {
       const kind = key
-        .replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}[^:]*/g, '<id>')
+        .replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}|(?<=:)[0-9A-Za-z]{22}[^:]*/g, '<id>')
         .replaceAll(/[0-9a-f]{16,}/g, '<hash>')
         .replaceAll(/\d+/g, '<n>');
       counts.set(kind, (counts.get(kind) ?? 0) + 1);
@@ -180,45 +191,34 @@ function shown(name, value) {
   return `${(value / scale).toFixed(scale === 1 ? 0 : 2)}${unit === '' ? '' : ` ${unit}`}`;
 }
 
-function lineOf({ at, figures, rss, streamBytes, passes, late, faults: count, restarts }) {
+function lineOf({ at, figures, peak, rss, streamBytes, passes, late, faults: count, restarts }) {
+  const mebibytes = (bytes) => `${(bytes / MIB).toFixed(1)} MiB`;
   const own = Object.entries(figures).map(([name, value]) => shown(name, value).padStart(name.length));
-  const sizes = [streamBytes, ...rss].map((bytes, index) =>
-    `${(bytes / MIB).toFixed(0)} MiB`.padStart(index === 0 ? 7 : 10),
-  );
-  const cells = [
-    `${passes}`.padStart(6),
-    `${late}`.padStart(4),
-    `${restarts}`.padStart(8),
-    `${count}`.padStart(6),
-  ];
-  return [(at / 60_000).toFixed(1).padStart(6), ...own, ...sizes, ...cells].join('  ');
+  const more = [peak.keys, mebibytes(peak.bytes), mebibytes(streamBytes), ...rss.map(mebibytes)];
+  const counts = [passes, late, restarts, count];
+  const cells = [...more, ...counts].map((cell, index) => `${cell}`.padStart(MORE[index].length));
+  return [(at / 60_000).toFixed(1).padStart(6), ...own, ...cells].join('  ');
 }
 
 function report() {
-  console.log(
-    `\nkeys while it ran: ${kinds
+  const most = (list) =>
+    list
       .slice(0, 8)
       .map(([kind, count]) => `${kind} ${count}`)
-      .join(', ')}`,
-  );
-  console.log(
-    `${idle.keys} keys, ${(idle.bytes / MIB).toFixed(2)} MiB, when nothing had been sent for ${ttlS + GRACE_MS / 1000} s: ${left
-      .slice(0, 8)
-      .map(([kind, count]) => `${kind} ${count}`)
-      .join(', ')}`,
-  );
+      .join(', ');
+  console.log(`\nkeys under load: ${most(kinds)}`);
+  console.log(`keys at the last rest: ${most(left)}`);
   console.log(
     `passes: ${Object.entries(last.passes)
       .map(([name, count]) => `${name} ${count}`)
       .join(', ')}\n`,
   );
-  for (const text of faults) console.log(`fault: ${text}`);
-  console.log('medians of the second and of the last quarter of the time');
-  for (const { name, second, last: end, growth, most, trend, isLevel } of verdicts) {
+  console.log('at rest, medians of the second and of the last quarter of the time:');
+  for (const { name, second, last: end, growth, most: limit, trend, isLevel } of verdicts) {
     const change = `${growth >= 0 ? '+' : '−'}${shown(name, Math.abs(growth))}`;
     console.log(
       `${isLevel ? 'level ' : 'GROWS '} ${name}: ${shown(name, second)} → ${shown(name, end)}: ${change} ` +
-        `(at most +${shown(name, most)}; trend ${trend.toFixed(1)} σ)`,
+        `(at most +${shown(name, limit)}; trend ${trend.toFixed(1)} σ)`,
     );
   }
   console.log(

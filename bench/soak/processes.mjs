@@ -7,6 +7,8 @@ const running = new Set();
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL'); // nothing outlives this process
 });
+for (const [signal, code] of Object.entries({ SIGINT: 130, SIGTERM: 143 }))
+  process.once(signal, () => process.exit(code)); // which ends Redis too
 
 /** Starts a sender or a worker, and waits until it is ready. */
 export async function startProcess(role, settings) {

@@ -1,5 +1,5 @@
 // A process of a soak: `node --expose-gc program.mjs sender|worker '<settings as JSON>'`. It answers `sample` with what it
-// uses, and ends at `stop`.
+// uses; a sender sends from `go` to `pause`.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { kindsOf } from './load.mjs';
 import { soakApp } from './tasks.mjs';
@@ -10,7 +10,8 @@ const MOST_TEXTS = 20;
 const passes = {};
 const faults = { count: 0, texts: [] };
 let late = 0;
-let isStopping = false;
+let isPaused = true;
+let work = [];
 
 function fault(text) {
   faults.count += 1;
@@ -18,31 +19,33 @@ function fault(text) {
 }
 
 const own = soakApp(settings, (message) => {
-  // The Redis of a soak keeps nothing on disk, which a worker warns of.
-  if (!message.includes('append-only file')) fault(`${role}: ${message}`);
+  if (message.includes('append-only file')) return; // the Redis of a soak keeps nothing on disk
+  // A process that gets no processor time for half of a lock's.
+  if (message.includes('could not renew lock')) late += 1;
+  else fault(`${role}: ${message}`);
 });
-const work = role === 'sender' ? Object.entries(kindsOf(own)).map(([name, kind]) => repeat(name, kind)) : [];
+const kinds = role === 'sender' ? kindsOf(own) : {};
 const worker = role === 'worker' ? await startWorker() : undefined;
 
 function startWorker() {
-  return own.app
-    .worker({ concurrency: 20, lockDuration: '15s', shutdownTimeout: '5s', name: settings.worker })
-    .start();
+  return own.app.worker({ concurrency: 20, shutdownTimeout: '5s', name: settings.worker }).start();
 }
 
-/** Passes one after the other, until the end. What one throws is counted. */
+/** Passes one after the other, until the next pause. What one throws is counted. */
 async function repeat(name, { everyMs, pass }) {
-  for (let n = 0; !isStopping; n += 1) {
+  while (!isPaused) {
     const startedAt = performance.now();
+    const n = (passes[name] ?? -1) + 1;
+    passes[name] = n;
     try {
       await pass(n);
-      passes[name] = n + 1;
     } catch (error) {
       // On a machine that is busy with other things a pass may outlive the results that it looks at.
       if (performance.now() - startedAt > settings.ttlMs && error?.code === 'UNKNOWN_JOB') late += 1;
-      else if (!isStopping) fault(`${name}: ${error?.stack ?? String(error)}`);
+      else fault(`${name}: ${error?.stack ?? String(error)}`);
     }
-    await sleep(Math.max(0, startedAt + everyMs - performance.now()));
+    while (!isPaused && performance.now() < startedAt + everyMs)
+      await sleep(Math.min(100, Math.max(1, startedAt + everyMs - performance.now())));
   }
 }
 
@@ -61,14 +64,25 @@ function sample() {
   };
 }
 
+const requests = {
+  sample,
+  go() {
+    isPaused = false;
+    work = Object.entries(kinds).map(([name, kind]) => repeat(name, kind));
+  },
+  async pause() {
+    isPaused = true;
+    await Promise.all(work);
+  },
+  async stop() {
+    await worker?.close();
+    await own.app.close();
+  },
+};
+
 process.on('message', async (request) => {
-  if (request === 'sample') process.send(sample());
-  if (request !== 'stop') return;
-  isStopping = true;
-  await Promise.all(work);
-  await worker?.close();
-  await own.app.close();
-  process.send(sample(), () => process.disconnect());
+  const answer = (await requests[request]()) ?? 'done';
+  process.send(answer, () => request === 'stop' && process.disconnect());
 });
 process.on('disconnect', () => process.exit());
 process.send('ready');

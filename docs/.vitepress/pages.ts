@@ -29,9 +29,9 @@ export const stages: readonly Stage[] = [
       },
       { text: 'From BullMQ', page: 'from-bullmq', about: 'migrating a BullMQ program one queue at a time' },
       {
-        text: 'Mistakes, and what they say',
+        text: 'Mistakes and their messages',
         page: 'mistakes',
-        about: 'what a newcomer gets wrong, the message that comes, and what to do',
+        about: 'typical first mistakes, their exact messages, and the fixes',
       },
       { text: 'FAQ', page: 'faq', about: 'short answers, with links to the details' },
     ],

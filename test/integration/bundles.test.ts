@@ -85,7 +85,7 @@ import { z } from 'zod';`,
   await app.worker().start();
   const sum = await add.delay({ x: 1, y: 2 });
   const both = await chain(add, group([double, double])).delay({ x: 1, y: 2 });
-  console.log(await sum.get({ timeout: '10s' }), await both.get({ timeout: '10s' }));
+  console.log(await sum.get({ timeout: '50s' }), await both.get({ timeout: '50s' }));
   await app.close();`,
 );
 const SENDER = program(
@@ -103,7 +103,7 @@ const PROCESSES = program(
   const worker = app.worker({ processes: 2 });
   await worker.start();
   if (!worker.isSupervisor) return;
-  console.log((await (await where.delay()).get({ timeout: '20s' })) !== process.pid);
+  console.log((await (await where.delay()).get({ timeout: '50s' })) !== process.pid);
   await app.close();`,
 );
 const ISOLATED = program(
@@ -190,7 +190,7 @@ describe('a bundle', () => {
     app.task({ name: 'greet', run: async () => 'hello' });
     const id = (await output(SENDER, bundler, { env })).trim();
     await app.worker().start();
-    expect(await app.result(id).get({ timeout: '20s' })).toBe('hello');
+    expect(await app.result(id).get({ timeout: '50s' })).toBe('hello');
   });
 
   test.each(ALL)('runs its worker in several processes: %s', { timeout: 90_000 }, async (name, bundler) => {

@@ -224,7 +224,7 @@ describe('a Redis with deploy/redis.conf', () => {
     const task = app.task({ name: 'task', run: async () => 'done' });
     try {
       await app.worker({ handleSignals: false }).start();
-      expect(await (await task.delay()).get({ timeout: '10s' })).toBe('done');
+      expect(await (await task.delay()).get({ timeout: '50s' })).toBe('done');
       expect(told).toEqual([]);
       expect((await app.diagnose()).store).toMatchObject({
         evictionPolicy: 'noeviction',

@@ -17,7 +17,7 @@ const double = app.task({ name: 'double', input: z.number(), run: async (n) => n
 const flow = chain(add, group([double, double]));
 async function main() {
   await app.worker().start();
-  const both: [number, number] = await (await flow.delay({ x: 1, y: 2 })).get({ timeout: '10s' });
+  const both: [number, number] = await (await flow.delay({ x: 1, y: 2 })).get({ timeout: '50s' });
   console.log(JSON.stringify(both));
   await app.close();
 }

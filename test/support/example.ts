@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TestContext } from 'vitest';
+import { quickly } from './quick-packages.js';
 
 export const folder = fileURLToPath(new URL('../../examples/', import.meta.url));
 
@@ -33,11 +34,14 @@ export interface StartOptions {
   env?: Readonly<Record<string, string>>;
 }
 
+/** Those whose frameworks require BullMQ, or the packages: they run where they are. */
+const REQUIRING = ['10-nextjs-producer', '11-nestjs', '13-bull-board'];
+
 /** Starts what was built of an example. It does not outlive the test. */
 export function start(test: TestContext, name: string, { url, env }: StartOptions = {}): Running {
   const { UMBEL_URL: _, ...inherited } = process.env;
   const child = spawn(process.execPath, ['dist/main.js'], {
-    cwd: join(folder, name),
+    cwd: REQUIRING.includes(name) ? join(folder, name) : quickly(join(folder, name)),
     env: { ...inherited, ...env, ...(url !== undefined && { UMBEL_URL: url }) },
   });
   test.onTestFinished(() => void child.kill('SIGKILL'));

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { inject } from 'vitest';
 
 export const root = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -16,7 +17,7 @@ const compilerOptions = {
 };
 
 export class Snippets {
-  readonly #folder: string;
+  readonly #page: string;
   readonly #files: ReadonlyMap<string, string>;
   readonly #env: () => Readonly<Record<string, string>>;
 
@@ -26,8 +27,13 @@ export class Snippets {
     env: () => Readonly<Record<string, string>> = () => ({}),
   ) {
     this.#env = env;
-    this.#folder = join(root, 'test/.readme', page.replaceAll(/\W/g, '-'));
+    this.#page = page.replaceAll(/\W/g, '-');
     this.#files = files;
+  }
+
+  /** Beside the packages that load quickly. */
+  get #folder(): string {
+    return join(inject('quickFolder'), 'pages', this.#page);
   }
 
   /** Writes the files, and what it takes to compile them as strictly as this repository. */

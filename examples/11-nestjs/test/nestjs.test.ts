@@ -61,7 +61,7 @@ test.each(['beside the other services', 'in a global module'])(
     await module.init();
     const { worker } = module.get(MailWorker);
     const mail = await module.get(Mails).welcome('Ada');
-    const got = mail.get({ timeout: '10s' });
+    const got = mail.get({ timeout: '50s' });
     await library.asked;
 
     const closed = module.close();
@@ -84,7 +84,7 @@ test('the worker runs as long as the application, with what Nest injects', async
   await module.init();
   expect(worker.state).toBe('running');
   const mail = await module.get(Mails).welcome('Ada');
-  expect(await mail.get({ timeout: '10s' })).toEqual({ text: 'Ada: welcome' });
+  expect(await mail.get({ timeout: '50s' })).toEqual({ text: 'Ada: welcome' });
 
   await module.close();
   expect(worker.state).toBe('closed');

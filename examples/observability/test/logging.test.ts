@@ -24,7 +24,7 @@ test('handlers log with what names their attempt', async () => {
   });
   await app.worker().start();
   const result = await greet.delay('Ada');
-  await result.get({ timeout: '10s' });
+  await result.get({ timeout: '50s' });
   const names = { level: 'info', time: expect.any(Number), jobId: result.id, task: 'greet', attempt: 1 };
   expect(lines).toEqual([
     { ...names, msg: 'attempt started' },
@@ -44,7 +44,7 @@ test('a result that does not fit fails after the middleware, and only the hook t
   onTestFinished(() => app.close());
   const task = app.task({ name: 'task', output: z.string().min(1), run: async () => '' });
   await app.worker().start();
-  await (await task.delay()).outcome({ timeout: '10s' });
+  await (await task.delay()).outcome({ timeout: '50s' });
   expect(lines.map(({ msg }) => msg)).toEqual(['attempt started', 'attempt ended', 'the job failed']);
 });
 
@@ -62,7 +62,7 @@ test('pino takes what Umbel itself has to say', async () => {
     run: async () => 1,
   });
   await app.worker().start();
-  await (await task.delay()).get({ timeout: '10s' });
+  await (await task.delay()).get({ timeout: '50s' });
   expect(lines).toEqual([
     {
       level: 'error',

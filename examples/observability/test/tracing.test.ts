@@ -8,7 +8,7 @@ import { onEveryEngine } from '../../../test/engines.js';
 import { inSpan } from '../src/spans.js';
 import { startTelemetry } from '../src/telemetry.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const SPAN = 'b7ad6b7169203331';
 

@@ -180,7 +180,7 @@ test('a Redis that cannot be reached ends the demo with code 69', async () => {
   });
   expect(code).toBe(69);
   expect(stderr).toMatch(/The store did not answer within \d+ s \(connect ECONNREFUSED .*\n.*UMBEL_URL.*\n$/);
-  expect(performance.now() - startedAt).toBeLessThan(15_000);
+  expect(performance.now() - startedAt).toBeLessThan(50_000);
 });
 
 test.each([
@@ -197,7 +197,7 @@ test.each([
   const { code, stdout, stderr } = await program.ended;
   expect({ code, stdout }).toEqual({ code: expected, stdout: '' });
   expect(stderr).toMatch(/\nStopped after \d+ of 403 tasks\. No report was written\.\n$/);
-  expect(performance.now() - startedAt).toBeLessThan(3000);
+  expect(performance.now() - startedAt).toBeLessThan(30_000);
   expect(existsSync(out)).toBe(false);
 });
 

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
+import { quickly } from '../../../../test/support/quick-packages.js';
 
 export interface Ended {
   readonly code: number | null;
@@ -25,7 +26,10 @@ export function start(
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
 ): Program {
-  const file = fileURLToPath(new URL(`../../dist/${name}.js`, import.meta.url));
+  const file = join(
+    quickly(fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')),
+    `dist/${name}.js`,
+  );
   const { UMBEL_URL: _, ...inherited } = process.env;
   const child = spawn(process.execPath, [file, ...args], { env: { ...inherited, ...env } });
   onTestFinished(() => void child.kill('SIGKILL'));

@@ -35,7 +35,7 @@ onEveryEngine('resume', (engine) => {
     for (let commands = 0; ; commands += 1) {
       broken.is = true;
       const run = await flow.delay(0);
-      await expect(run.get({ timeout: '10s' })).rejects.toThrow('broken');
+      await expect(run.get({ timeout: '50s' })).rejects.toThrow('broken');
       while ((await run.counts()).active > 0) await new Promise(setImmediate);
       broken.is = false;
       const wasCut = await cutAfter(commands, store, run.id);
@@ -43,7 +43,7 @@ onEveryEngine('resume', (engine) => {
         cuts += 1;
         await run.resume().catch(() => {}); // it may have ended meanwhile
       }
-      expect(await run.get({ timeout: '10s' })).toBe(102 + 2 + 105);
+      expect(await run.get({ timeout: '50s' })).toBe(102 + 2 + 105);
       if (!wasCut) break;
     }
     expect(cuts).toBeGreaterThan(10);

@@ -9,8 +9,9 @@ import { chain, chord, fallback, group, map } from '@umbel/canvas';
 import { type App, createApp } from '@umbel/core';
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
 import { z } from 'zod';
+import { quickly } from '../../../../test/support/quick-packages.js';
 
-const program = fileURLToPath(new URL('./worker.mjs', import.meta.url));
+const program = quickly(fileURLToPath(new URL('./worker.mjs', import.meta.url)));
 const MEMBERS = 40;
 const CONCURRENCY = 3;
 
@@ -94,7 +95,7 @@ describe('kill -9 of a worker', () => {
     await kill(await workerUntil('started', 12));
     expect(await result.state()).toBe('waiting-children');
     const survivor = await workerUntil('ready', 1);
-    expect(await result.get({ timeout: '25s' })).toBe(total);
+    expect(await result.get({ timeout: '50s' })).toBe(total);
     checkLedger(survivor);
   });
 
@@ -104,7 +105,7 @@ describe('kill -9 of a worker', () => {
     const result = await chain(sum, group(members), sum).delay([]);
     await kill(await workerUntil('started', 12));
     const survivor = await workerUntil('ready', 1);
-    expect(await result.get({ timeout: '25s' })).toBe(total);
+    expect(await result.get({ timeout: '50s' })).toBe(total);
     const [first, ...rest] = ledger();
     expect(first).toMatchObject({ task: 'sum', numbers: [] });
     expect(rest.filter((entry) => entry.task === 'sum')).toEqual([
@@ -128,7 +129,7 @@ describe('kill -9 of a worker', () => {
     }).delay();
     for (const started of [20, 35, 50, 30]) await kill(await workerUntil('started', started));
     await workerUntil('ready', 1);
-    expect(await run.get({ timeout: '40s' })).toMatchObject({
+    expect(await run.get({ timeout: '50s' })).toMatchObject({
       mapped: sumOfSquares,
       replaced: 1015,
       grown: [3, 4, 9],

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, inject, test, vi } from 'vitest';
 import { z } from 'zod';
 import { toolbox } from '../support/toolbox.js';
 
-const soon = { timeout: '15s' } as const;
+const soon = { timeout: '50s' } as const;
 
 let redis: Redis;
 let app: App;

@@ -141,7 +141,7 @@ onEveryEngine('members that are read while they are sent', (engine) => {
     const run = await group(members()).delay();
     expect(ahead).toHaveLength(6);
     expect(Math.max(...ahead)).toBeLessThanOrEqual(200);
-    expect(await run.get({ timeout: '20s' })).toHaveLength(1500);
+    expect(await run.get({ timeout: '50s' })).toHaveLength(1500);
   });
 
   test('fail the run with what reading them throws', async () => {

@@ -8,7 +8,7 @@ import { type Engine, onEveryEngine } from '../../../../test/engines.js';
 import { type AnySignature, PLACES, type Place } from '../support/places.js';
 import { toolbox } from '../support/toolbox.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 
 /** A worker with its tasks, and an app that knows none of them, so that no input is checked before it is sent. */
 async function start(engine: Engine) {

@@ -42,13 +42,13 @@ onEveryEngine('a chunk of very many inputs', (engine) => {
       const result = await send();
       await isLast;
       await result.revoke({ terminate: true });
-      expect(await result.outcome({ timeout: '20s' })).toMatchObject({
+      expect(await result.outcome({ timeout: '50s' })).toMatchObject({
         ok: false,
         error: { state: 'revoked', cause: { name: 'RevokedError' } },
       });
       // The process, and its worker, go on.
       const ping = app.task({ name: 'ping', run: () => 'pong' });
-      expect(await (await ping.delay()).get({ timeout: '20s' })).toBe('pong');
+      expect(await (await ping.delay()).get({ timeout: '50s' })).toBe('pong');
     },
     120_000,
   );

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { type Engine, onEveryEngine } from '../../../../test/engines.js';
 import { toolbox } from '../support/toolbox.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 
 function start(engine: Engine) {
   const app = engine.app();

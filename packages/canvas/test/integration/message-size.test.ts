@@ -67,7 +67,7 @@ onEveryEngine('the messages', (engine) => {
     });
     await app.worker({ concurrency: 50 }).start();
     const run = await chain(list, map(double)).delay();
-    expect(await run.get({ timeout: '20s' })).toHaveLength(1000);
+    expect(await run.get({ timeout: '50s' })).toHaveLength(1000);
     const stored = await engine.bareQueue('umbel').getJob(run.id);
     expect(JSON.stringify(stored?.returnvalue).length).toBeLessThan(200);
   });

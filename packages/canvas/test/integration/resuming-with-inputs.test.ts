@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { type Engine, onEveryEngine } from '../../../../test/engines.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 
 /** The error that ends a run, or a call. */
 async function failureOf(result: { get(options: typeof soon): Promise<unknown> }): Promise<TaskFailedError> {

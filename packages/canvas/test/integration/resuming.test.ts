@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { type Engine, onEveryEngine } from '../../../../test/engines.js';
 import { toolbox } from '../support/toolbox.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 
 /** A worker and a task that fails while it is broken. */
 async function start(engine: Engine) {

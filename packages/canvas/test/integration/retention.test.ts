@@ -9,7 +9,7 @@ import { type Engine, onEveryEngine } from '../../../../test/engines.js';
 import { OTHER_KEYS } from '../../../../test/support/queue-keys.js';
 import { toolbox } from '../support/toolbox.js';
 
-const soon = { timeout: '20s' } as const;
+const soon = { timeout: '50s' } as const;
 const patience = { timeout: 25_000, interval: 100 };
 const BRIEF = { resultTtl: '1s', failureTtl: '1s' } as const;
 

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { type Engine, memory, onEveryEngine } from '../../../../test/engines.js';
 import type { AnySignature } from '../support/places.js';
 
-const soon = { timeout: '15s' } as const;
+const soon = { timeout: '50s' } as const;
 const within = { timeout: 15_000 };
 
 /** Lets all go that a test has left: a worker that closes waits for it. */

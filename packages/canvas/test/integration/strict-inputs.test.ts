@@ -31,8 +31,8 @@ onEveryEngine('strict inputs', (engine) => {
     ['valibot', v.strictObject({ path: v.string() })],
   ])('of %s name the keys that are too many, and the ways out', async (_library, schema) => {
     const { message } = await refusal(schema);
-    expect(message).toContain('the step before gives "bytes", "at", which this strict schema does not take');
-    expect(message).toContain('z.object for z.strictObject');
+    expect(message).toContain('the previous step returns "bytes", "at", which this strict schema rejects');
+    expect(message).toContain('z.object instead of z.strictObject');
     expect(message).toContain('.into(key)');
   });
 

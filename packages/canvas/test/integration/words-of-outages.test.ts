@@ -6,7 +6,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { memory, onEveryEngine } from '../../../../test/engines.js';
 
-const soon = { timeout: '20s' } as const;
+const soon = { timeout: '50s' } as const;
 
 /** What clients of stores say, the task's own among them, and what a join writes with its members. */
 const WORDS = [

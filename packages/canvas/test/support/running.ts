@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Engine } from '../../../../test/engines.js';
 import { type Toolbox, toolbox } from './toolbox.js';
 
-export const soon = { timeout: '10s' } as const;
+export const soon = { timeout: '50s' } as const;
 
 export interface Running extends Toolbox {
   readonly app: App;

@@ -170,7 +170,7 @@ test('in a handler, what replaces and what is added takes no options either', as
   await app.worker().start();
   for (const method of ['replace', 'addToGroup'] as const) {
     const run = await group([parent.si(method)]).delay();
-    await expect(run.get({ timeout: '10s' })).rejects.toThrow(`ctx.${method}(step.set({ … }), input)`);
+    await expect(run.get({ timeout: '50s' })).rejects.toThrow(`ctx.${method}(step.set({ … }), input)`);
   }
 });
 

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { chain, group } from '@umbel/canvas';
 import type { App } from '@umbel/core';
 import { Queue } from 'bullmq';
@@ -7,7 +8,7 @@ import { describe, expect, inject, test, vi } from 'vitest';
 import { z } from 'zod';
 import { documents, project } from '../support/project.js';
 
-const soon = { timeout: '15s' } as const;
+const soon = { timeout: '50s' } as const;
 const within = { timeout: 15_000 };
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
@@ -395,7 +396,7 @@ test('a stream of events, or of snapshots, ends when it is told to, or nobody re
   const top = start(['top', '--name', name, '--json', '--interval', '200ms']);
   await top.prints('"kind":"top"');
   await json.prints(''); // it has started by then: `top` was started later
-  const program = `${process.execPath} ${process.argv.length && new URL('../../dist/main.js', import.meta.url).pathname}`;
+  const program = `${process.execPath} ${fileURLToPath(new URL('../../dist/main.js', import.meta.url))}`;
   const piped = spawn('sh', ['-c', `${program} events --name ${name} --from start --json | head -n 1`], {
     cwd: folder,
     env: { PATH: process.env.PATH, UMBEL_URL: inject('redisUrl') },
@@ -408,7 +409,7 @@ test('a stream of events, or of snapshots, ends when it is told to, or nobody re
       await (await add.delay({ a: 1 })).get(soon);
       await (await add.delay({ a: -1 })).outcome(soon);
       expect(lines.stdout()).toMatch(
-        /\d\d:\d\d:\d\d\.\d{3} {2}failed +add {2}[0-9a-f-]{36} {2}default {2}negative: -1\n/,
+        /\d\d:\d\d:\d\d\.\d{3} {2}failed +add {2}[0-9A-Za-z]{22} {2}default {2}negative: -1\n/,
       );
       expect(json.stdout()).toContain('"type":"completed"');
       expect(top.stdout()).toMatch(/"completed":(?!0[,}])/);

@@ -4,12 +4,12 @@ import { expect, test, vi } from 'vitest';
 import { project } from '../support/project.js';
 
 const within = { timeout: 30_000 };
-const soon = { timeout: '20s' } as const;
+const soon = { timeout: '50s' } as const;
 
 test('a worker of several processes is one to whoever looks, and starts anew when a module changes', {
   timeout: 90_000,
 }, async () => {
-  const { start, app, write, folder } = project();
+  const { start, app, write, folder } = project({ built: true });
   const worker = start(['worker', './tasks.ts', '--processes', '2', '--watch', '-n', 'several']);
   await worker.prints('ready');
   const own = app();
@@ -37,7 +37,7 @@ test('a worker of several processes is one to whoever looks, and starts anew whe
 });
 
 test('several processes do what there is to do, and end', { timeout: 60_000 }, async () => {
-  const { umbel, app } = project();
+  const { umbel, app } = project({ built: true });
   await app().send('add', { a: 1, b: 2 });
   await app().send('add', { a: -1, b: 2 });
   const ended = await umbel(['worker', './tasks.ts', '--processes', '2', '--until-empty']);
@@ -46,7 +46,7 @@ test('several processes do what there is to do, and end', { timeout: 60_000 }, a
 });
 
 test('schedules are stored as a worker starts, unless it is told not to', { timeout: 60_000 }, async () => {
-  const { umbel, app, write, folder } = project();
+  const { umbel, app, write, folder } = project({ built: true });
   write(
     'tasks.ts',
     `${readFileSync(join(folder, 'tasks.ts'), 'utf8')}

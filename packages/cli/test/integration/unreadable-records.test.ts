@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { expect, inject, test, vi } from 'vitest';
 import { project } from '../support/project.js';
 
-const soon = { timeout: '15s' } as const;
+const soon = { timeout: '50s' } as const;
 
 test.each([
   ['is gone', undefined, 'its record is gone'],

@@ -10,7 +10,6 @@ import { type App, type AppOptions, createApp } from '@umbel/core';
 import { inject, onTestFinished, vi } from 'vitest';
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
-const program = join(root, 'packages/cli/dist/main.js');
 
 interface Ended {
   readonly code: number | null;
@@ -77,10 +76,12 @@ export const held = app.task({
   },
 });
 
-export const apart = app.task({ name: 'apart', isolate: import.meta.url, run: () => process.pid });
-
 export const pipeline = chain(add, double);
 export const pair = group({ one: add.s({ a: 1 }), two: add.s({ a: 2 }) });
+`;
+
+const APART = `
+export const apart = app.task({ name: 'apart', isolate: import.meta.url, run: () => process.pid });
 `;
 
 /** Needs what only a compiler of TypeScript reads. */
@@ -92,8 +93,15 @@ export const checked = (n: number): number => {
 };
 `;
 
+interface ProjectOptions {
+  /** The packages as they were built, which isolated tasks need; default: those that load quickly. */
+  readonly built?: boolean;
+}
+
 /** A folder with `tasks.ts`; it is removed, and what runs in it killed, after the test. */
-export function project(): Project {
+export function project({ built = false }: ProjectOptions = {}): Project {
+  const quick = join(inject('quickFolder'), 'node_modules');
+  const program = built ? join(root, 'packages/cli/dist/main.js') : join(quick, 'umbel/dist/main.js');
   const folder = mkdtempSync(join(tmpdir(), 'umbel-cli-'));
   const name = `cli-${randomUUID()}`;
   const children = new Set<ChildProcess>();
@@ -103,18 +111,19 @@ export function project(): Project {
     await Promise.all(apps.map((app) => app.close()));
     rmSync(folder, { recursive: true, force: true });
   });
-  for (const each of ['core', 'canvas', 'testing']) link(`packages/${each}`, `@umbel/${each}`);
-  link('packages/cli', 'umbel');
-  link('node_modules/zod', 'zod');
+  for (const each of ['core', 'canvas', 'testing'])
+    link(built ? join(root, 'packages', each) : join(quick, '@umbel', each), `@umbel/${each}`);
+  link(built ? join(root, 'packages/cli') : join(quick, 'umbel'), 'umbel');
+  link(join(root, 'node_modules/zod'), 'zod');
   const write = (path: string, text: string) => writeFileSync(join(folder, path), text);
   write('package.json', '{ "type": "module" }\n');
-  write('tasks.ts', MODULE(name));
+  write('tasks.ts', built ? MODULE(name) + APART : MODULE(name));
   write('checked.ts', CHECKED);
 
   function link(path: string, as: string): void {
     const target = join(folder, 'node_modules', as);
     mkdirSync(dirname(target), { recursive: true });
-    symlinkSync(join(root, path), target);
+    symlinkSync(path, target);
   }
 
   function start(args: readonly string[], { env = {}, input }: RunOptions = {}): Running {

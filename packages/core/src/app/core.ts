@@ -20,7 +20,7 @@ import type { JobNode } from '../job/job-tree.js';
 import type { NormalizedOptions } from '../job/shared-options.js';
 import type { DeadLetters } from '../ops/dead-letters.js';
 import { type Diagnosis, type DiagnosisOptions, diagnose } from '../ops/diagnosis.js';
-import { openEvents } from '../ops/event-reader.js';
+import { Subscription } from '../ops/event-subscription.js';
 import type { AppEvent, EventQuery } from '../ops/events.js';
 import type { Jobs, Runs } from '../ops/job-query.js';
 import { type ScheduleHandle, type Schedules, scheduleHandle } from '../schedule/handle.js';
@@ -337,12 +337,9 @@ export class AppCore implements Sender, AppOperations {
   }
 
   events(query: EventQuery = {}): AsyncIterableIterator<AppEvent> {
-    const { store, storeOptions, queues, log } = currentFunction(this).#dependencies;
+    const { queues, eventReaders } = currentFunction(this).#dependencies;
     for (const queue of Array.isArray(query.queues) ? query.queues : []) queues.check(queue);
-    return openEvents(
-      { store, options: storeOptions, queues: () => queues.ofTasks(), warn: log.warn },
-      query,
-    );
+    return new Subscription(eventReaders, query);
   }
 
   #addHandled(task: HandledTask): void {

@@ -36,6 +36,11 @@ export class Queues {
     return this.#learned.size === 0 ? all : [...new Set([...all, ...this.#learned])];
   }
 
+  /** Calls `listener` when a task adds a queue; returns a function that stops it. */
+  onAdded(listener: () => void): () => void {
+    return this.#dependencies.registry.onQueue(listener);
+  }
+
   /** Returns the queues of `ofTasks`, and Umbel's internal queue. */
   known(): string[] {
     return [...this.ofTasks(), INTERNAL_QUEUE];

@@ -13,6 +13,7 @@ import { JobSender } from '../client/sender.js';
 import type { ResultParts } from '../client/wait.js';
 import { maxDecodedBytes, Sealer } from '../codec/codecs.js';
 import { WorkerQuery } from '../control/ask.js';
+import { SharedReaders } from '../ops/shared-event-reader.js';
 import { runSchedule } from '../schedule/runner.js';
 import { type Declarations, type ScheduleParts, Scheduling } from '../schedule/schedules.js';
 import { advised } from '../store/advice.js';
@@ -88,6 +89,7 @@ export interface AppDependencies extends SharedDependencies {
   readonly store: Store;
   readonly tags: TagIndex;
   readonly queues: Queues;
+  readonly eventReaders: SharedReaders;
   readonly results: ResultParts;
   readonly checks: InputChecks;
   readonly sending: JobSender;
@@ -183,6 +185,14 @@ export function createDependencies(
     maxResultBytes,
     onError: log.error,
   };
+  const queues = new Queues({ router, registry, store, workerQuery, now: () => runtime.clock.now() });
+  const eventReaders = new SharedReaders({
+    store,
+    options: storeOptions,
+    queues: () => queues.ofTasks(),
+    onQueue: (listener) => queues.onAdded(listener),
+    warn: log.warn,
+  });
   let loading: Promise<Executor> | undefined;
   const executor = () => {
     loading ??= loadExecutor(executorDependencies, scheduleParts);
@@ -204,8 +214,7 @@ export function createDependencies(
       checks,
       sending,
     },
-    ...{ executor, workerQuery, maxMembers },
-    queues: new Queues({ router, registry, store, workerQuery, now: () => runtime.clock.now() }),
+    ...{ executor, workerQuery, maxMembers, queues, eventReaders },
     scheduling: new Scheduling(scheduleParts),
   };
 }

@@ -5,6 +5,7 @@ import type { MemberStream } from '../job/envelope.js';
 import { type Callbacks, INTERNAL_QUEUE, type JobNode, jobIdOf, tagsOf } from '../job/job-tree.js';
 import { atSending, type NormalizedOptions, resolveExpiry, sharedOptions } from '../job/shared-options.js';
 import { BULK_SLICE } from '../store/add.js';
+import type { Noting } from '../store/queued-tag-notes.js';
 import type { NewJob, Store } from '../store/store.js';
 import type { TagIndex } from '../store/tags.js';
 import { deduplicationId, normalizeDeduplication } from '../task/deduplication.js';
@@ -300,13 +301,14 @@ export class JobSender {
     for (const [queue, ofQueue] of byQueue) {
       for (let start = 0; start < ofQueue.length; start += BULK_SLICE) {
         const slice = ofQueue.slice(start, start + BULK_SLICE);
-        const indexing = this.#index(slice);
+        const noting = this.#index(slice);
+        await noting?.issued;
         const isDebounced = slice.some(({ deduplication }) => deduplication?.mode === 'debounce');
         const [added] = await Promise.all([
           isDebounced
             ? inTurn(slice, (job) => store.add(job, timeoutOf(options)))
             : store.addMany(queue, slice, timeoutOf(options)),
-          indexing,
+          noting?.done(),
         ]);
         for (const [index, job] of slice.entries()) ids.set(job, added[index] ?? job.id);
       }
@@ -338,8 +340,9 @@ export class JobSender {
       return jobIdOf((await this.#storeRun(run, job.name, job.content.input, options)).id, '0');
     }
     if (key === undefined) {
-      const indexing = this.#index([job]);
-      const [id] = await Promise.all([store.add(job, timeoutOf(options)), indexing]);
+      const noting = this.#index([job]);
+      await noting?.issued;
+      const [id] = await Promise.all([store.add(job, timeoutOf(options)), noting?.done()]);
       if (id === job.id) runtime.observer?.enqueued(enqueued(job));
       return id;
     }
@@ -347,8 +350,9 @@ export class JobSender {
     const added: NewJob = { ...job, id: keyed.id, content: { ...job.content, ...keyed.content } };
     const timeoutMs = timeoutOf(options);
     if (await isStored(store, added.queue, job.name, keyed, timeoutMs)) return keyed.id;
-    const indexing = this.#index([added]);
-    const [id] = await Promise.all([store.add(added, timeoutMs), indexing]);
+    const noting = this.#index([added]);
+    await noting?.issued;
+    const [id] = await Promise.all([store.add(added, timeoutMs), noting?.done()]);
     if (id === keyed.id) await isStored(store, added.queue, job.name, keyed, timeoutMs); // another may have been quicker
     runtime.observer?.enqueued(enqueued(added));
     return id;
@@ -372,15 +376,17 @@ export class JobSender {
       await store.addRun(run, tree, { timeoutMs, isRepeated: true }); // it may be there in part
       return { id: run, isNew: false };
     }
-    const indexing = this.#parts.tags.add(tagsOf(tree), { queue: root.queue, id: run }, runtime.clock.now());
-    await Promise.all([store.addRun(run, tree, { timeoutMs }), indexing]);
+    const tagged = { tags: tagsOf(tree), place: { queue: root.queue, id: run } };
+    const noting = this.#parts.tags.addAll([tagged], runtime.clock.now());
+    await noting?.issued;
+    await Promise.all([store.addRun(run, tree, { timeoutMs }), noting?.done()]);
     if (keyed !== undefined) await isStored(store, root.queue, name, keyed, timeoutMs);
     if (runtime.observer !== undefined) observeTree(runtime.observer, run, tree);
     return { id: run, isNew: true };
   }
 
   /** Notes the tags of jobs that are stored next: on one connection, so with one wait, and in this order. */
-  #index(jobs: readonly NewJob[]): Promise<void> | undefined {
+  #index(jobs: readonly NewJob[]): Noting | undefined {
     const tagged = jobs.flatMap(({ options: { tags, delayMs }, queue, id }) =>
       tags === undefined ? [] : [{ tags, place: { queue, id }, delayMs }],
     );

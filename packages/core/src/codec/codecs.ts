@@ -1,5 +1,7 @@
-/** The way of values through an app's codecs, such as compression and encryption, on their way to the store and back. */
-
+/**
+ * Codecs, such as compression and encryption. They encode values on their way to the store and decode them on their way
+ * back.
+ */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
@@ -7,45 +9,56 @@ import { CorruptJobError, InvalidOptionError } from '../base/errors.js';
 import { checkInteger, checkOptions, type OptionNames } from '../base/option-checks.js';
 import { sanitize } from './masking.js';
 
-/** What a value is and whose. An encrypting codec should bind it, so that values cannot be swapped in the store. */
+/**
+ * Describes the value that a codec encodes or decodes. An encrypting codec should authenticate it, so that values cannot be
+ * swapped in the store.
+ */
 export interface CodecContext {
   readonly subject: 'input' | 'result' | 'failure' | 'progress' | 'log';
-  /** The job that the value belongs to. */
+  /** The id of the job that the value belongs to. */
   readonly id: string;
-  /** The name of the job's task; empty for a result, which is read by those that do not know its task. */
+  /** The name of the job's task. Empty for a result, because its readers may not know the task. */
   readonly task: string;
-  /** Most bytes that a decoded value may have; for codecs whose values grow. Set for `decode`. */
+  /** Maximum size of a decoded value in bytes. Set for `decode`, for codecs whose output is larger than their input. */
   readonly maxBytes?: number;
 }
 
 /**
- * Changes values between the app and the store. Both sides need it: the app that sends, and every worker.
- * Names are stored with what they encoded, so a codec can be added while older jobs are still in the store.
+ * Encodes values for the store. Senders and workers need the same codecs. The name of a codec is stored with each value it
+ * encoded, so a codec can be added while older jobs are still in the store.
+ * @example
+ * const reversed: Codec = {
+ *   name: 'reversed',
+ *   encode: (data) => Uint8Array.from(data).reverse(),
+ *   decode: (data) => Uint8Array.from(data).reverse(),
+ * };
+ * const app = createApp({ name: 'shop', codecs: [reversed] });
  */
 export interface Codec {
   /** Letters, digits, `_`, `.` and `-`. */
   readonly name: string;
-  /** The encoded bytes, or undefined to leave this value as it is. */
+  /** Returns the encoded bytes, or undefined to leave this value unchanged. */
   encode(data: Uint8Array, context: CodecContext): Uint8Array | undefined | Promise<Uint8Array | undefined>;
+  /** Returns the bytes that were encoded. */
   decode(data: Uint8Array, context: CodecContext): Uint8Array | Promise<Uint8Array>;
 }
 
-/** The one key of a sealed value. */
+/** The only key of an encoded value. */
 export const SEALED = 'umbel:sealed';
 
 const MEBIBYTE = 1_048_576;
-/** Bytes that a decoded value may have. What steps have put together is longer than the input or the result of one. */
+/** Maximum size of a decoded value. It exceeds the limits of inputs and results, because a join combines many results. */
 const MAX_DECODED_BYTES = 64 * MEBIBYTE;
 
-/** The same for an app with limits of its own. */
+/** Returns the maximum size of a decoded value for an app with these limits. */
 export function maxDecodedBytes(maxInputBytes: number, maxResultBytes: number): number {
   return Math.max(MAX_DECODED_BYTES, 2 * maxInputBytes, 2 * maxResultBytes);
 }
 
-/** Applies codecs, in their order, to values, and undoes it. */
+/** Encodes values with the codecs of an app, in their order, and decodes them. */
 export class Sealer {
   readonly #codecs: readonly Codec[];
-  /** Whether values are changed at all. */
+  /** False if the app has no codecs. */
   readonly isActive: boolean;
   readonly #maxBytes: number;
 
@@ -55,14 +68,14 @@ export class Sealer {
     this.isActive = codecs.length > 0;
   }
 
-  /** Of its codecs. */
+  /** The names of the codecs. */
   get names(): string[] {
     return this.#codecs.map(({ name }) => name);
   }
 
   /**
-   * The value as it is stored: itself without codecs, else an object with the one key `umbel:sealed`.
-   * @throws {RangeError} if it is longer than what may be decoded.
+   * Returns the stored form of a value: the value itself without codecs, otherwise an object with the key `umbel:sealed`.
+   * @throws {RangeError} if the value is too long to be decoded.
    */
   async seal(value: unknown, context: CodecContext): Promise<unknown> {
     if (!this.isActive || value === undefined) return value;
@@ -85,15 +98,15 @@ export class Sealer {
   }
 
   /**
-   * The value that was sealed; any other as it is.
-   * @throws {CorruptJobError} if it was sealed by a codec that this app does not have, or cannot be decoded.
+   * Returns the value of a stored form. Values that were not encoded are returned unchanged.
+   * @throws {CorruptJobError} if the app does not have one of the codecs, or the value cannot be decoded.
    */
   async open(value: unknown, context: CodecContext): Promise<unknown> {
     if (!isSealed(value)) return value;
     const [list = '', text = ''] = value[SEALED].split(':', 2);
     const names = list.split('+');
     if (names.length > Math.max(this.#codecs.length, 1)) {
-      // Compressed again and again, a short text would keep this process busy for ever.
+      // A short text that was compressed many times could keep this process busy without end.
       throw new CorruptJobError(context.id, `its ${context.subject} was written with too many codecs`);
     }
     let data: Uint8Array = Buffer.from(text, 'base64');
@@ -104,7 +117,7 @@ export class Sealer {
         throw new CorruptJobError(
           context.id,
           `its ${context.subject} was written with the codec "${name}", which this app does not have; ` +
-            'give createApp the same `codecs` everywhere',
+            'pass the same `codecs` to createApp in every process',
         );
       }
       try {
@@ -124,14 +137,14 @@ export class Sealer {
     if (data.length > this.#maxBytes) {
       throw new CorruptJobError(
         id,
-        `its ${subject} takes ${data.length} bytes once it is decoded, the limit is ${this.#maxBytes}`,
+        `its ${subject} takes ${data.length} bytes after decoding, the limit is ${this.#maxBytes}`,
       );
     }
     let value: unknown;
     try {
       value = JSON.parse(Buffer.from(data).toString());
     } catch (cause) {
-      throw new CorruptJobError(id, `its ${subject} is no JSON once it is decoded`, { cause });
+      throw new CorruptJobError(id, `its ${subject} is not JSON after decoding`, { cause });
     }
     const fault = sanitize(value);
     if (fault !== undefined) throw new CorruptJobError(id, `its ${subject} cannot be used: ${fault}`);
@@ -146,25 +159,35 @@ export function isSealed(value: unknown): value is { readonly [SEALED]: string }
 const compress = promisify(gzip);
 const expand = promisify(gunzip);
 
-/** A compressed value may not grow beyond this where nobody says how far: a few kilobytes can expand to gigabytes. */
-const MAX_EXPANDED = 64 * 1024 * 1024;
+/** Default limit of a decompressed value, because a few kilobytes can expand to gigabytes. */
+const MAX_EXPANDED_BYTES = 64 * 1024 * 1024;
 
-/** A codec that compresses values of `minBytes` and more (default 1,024) with gzip. Put it before encryption. */
+/**
+ * Returns a codec that compresses values with gzip. Put it before encryption.
+ * @param options `minBytes`: smaller values are not compressed (default 1,024).
+ * @throws {InvalidOptionError} if `minBytes` is not a whole number from 0.
+ * @example
+ * const app = createApp({ name: 'shop', codecs: [compression({ minBytes: 4096 })] });
+ */
 export function compression(options: { minBytes?: number | undefined } = {}): Codec {
   const { minBytes = 1024 } = checkOptions(options, { minBytes: true });
   checkInteger('minBytes', minBytes, 0, Number.MAX_SAFE_INTEGER);
   return {
     name: 'gzip',
     encode: async (data) => (data.length < minBytes ? undefined : compress(data)),
-    // Looked at while it grows.
-    decode: (data, { maxBytes = MAX_EXPANDED }) => expand(data, { maxOutputLength: maxBytes }),
+    // zlib checks the limit while it decompresses.
+    decode: (data, { maxBytes = MAX_EXPANDED_BYTES }) => expand(data, { maxOutputLength: maxBytes }),
   };
 }
 
+/** Options of `encryption`. */
 export interface EncryptionOptions {
-  /** Keys of 32 bytes by id: bytes, or base64. Ids are stored in the clear. Keep a key as long as jobs that it encrypted. */
+  /**
+   * Keys of 32 bytes by id, as bytes or base64. Ids are stored unencrypted. Keep a key as long as the store holds jobs that
+   * it encrypted.
+   */
   keys: Readonly<Record<string, Uint8Array | string>>;
-  /** The id of the key that encrypts; the others only decrypt. */
+  /** The id of the key that encrypts. The other keys only decrypt. */
   current: string;
 }
 
@@ -175,11 +198,14 @@ const IV_BYTES = 12;
 const TAG_BYTES = 16;
 
 /**
- * A codec that encrypts with AES-256-GCM. The job's id, the task and what the value is are authenticated with it, so
- * that a value moved to another job does not decrypt. To rotate, add a key everywhere, then make it `current`.
+ * Returns a codec that encrypts with AES-256-GCM. The job's id, the task and the subject are authenticated as well, so a
+ * value that was moved to another job does not decrypt. To rotate keys, add a key in all processes, then make it `current`.
  *
- * Encoded: one byte with the length of the key's id, the id, 12 bytes of nonce, 16 bytes of tag, the ciphertext.
- * @throws {InvalidOptionError} if a key is not 32 bytes long, or `current` names none.
+ * Encoded form: one byte with the length of the key's id, the id, 12 bytes of nonce, 16 bytes of tag, the ciphertext.
+ * @throws {InvalidOptionError} if a key is not 32 bytes long, or `current` is not the id of a key.
+ * @example
+ * const key = process.env.UMBEL_KEY ?? ''; // base64 of 32 bytes
+ * const app = createApp({ name: 'shop', codecs: [encryption({ keys: { k1: key }, current: 'k1' })] });
  */
 export function encryption(options: EncryptionOptions): Codec {
   const { keys, current } = checkOptions(options, OPTIONS);

@@ -1,55 +1,52 @@
 /**
- * Reads from an error what the store keeps beside its message: the name of its class, and the fields that a program has
- * put on it. Errors are made by anybody's code, so nothing here calls a getter, a `toJSON` or a method of theirs.
+ * Reads the class name and the data fields of an error for its stored record. Errors come from any code, so this module
+ * never calls their getters, `toJSON` or other methods.
  */
 import { isPlainObject } from '../base/text.js';
 
-/** Bounds of the fields of one error: the record is stored with the job, and read with every list of failed jobs. */
+/** Limits of the fields of one error. The record is stored with the job, and read with every list of failed jobs. */
 const MAX_FIELDS_CHARACTERS = 8_000;
 const MAX_TEXT = 1_000;
 const MAX_KEYS = 50;
 const MAX_DEPTH = 4;
 
-/** Stands for the value of a key that names a credential: errors of HTTP clients carry the request that failed. */
+/** Replaces the values of keys that name a credential: errors of HTTP clients often contain the failed request. */
 const HIDDEN = '***';
 const CREDENTIAL =
   /pass(word|wd|phrase)|secret|credential|authorization|cookie|session[-_]?id|api[-_]?key|private[-_]?key|token$/i;
 
-/** Fields that the record holds by themselves. */
-const HELD: ReadonlySet<string> = new Set(['name', 'message', 'stack', 'code', 'cause']);
+/** Fields that the record stores separately. */
+const STORED_SEPARATELY: ReadonlySet<string> = new Set(['name', 'message', 'stack', 'code', 'cause']);
 
-/**
- * The name that tells the error from others: its `name`, or the name of its class where the class has left `name` as a
- * class above it has set it.
- */
+/** Returns the error's `name`, or the name of its class if `name` is inherited from a superclass. */
 export function nameOf(error: Error): string {
   const name = read(error, 'name');
-  const own = classNameOf(prototypeOf(error));
-  if (typeof name !== 'string' || name === '') return own ?? 'Error';
-  if (own === undefined || own === name) return name;
-  let above = prototypeOf(prototypeOf(error));
-  for (let depth = 0; above !== null && depth < MAX_CLASSES; depth += 1) {
-    if (classNameOf(above) === name) return own;
-    above = prototypeOf(above);
+  const className = classNameOf(prototypeOf(error));
+  if (typeof name !== 'string' || name === '') return className ?? 'Error';
+  if (className === undefined || className === name) return name;
+  let superclass = prototypeOf(prototypeOf(error));
+  for (let depth = 0; superclass !== null && depth < MAX_CLASSES; depth += 1) {
+    if (classNameOf(superclass) === name) return className;
+    superclass = prototypeOf(superclass);
   }
   return name;
 }
 
-/** Classes above an error's own that are looked at. */
+/** Number of superclasses that are examined. */
 const MAX_CLASSES = 20;
 
-/** A property of a thrown value, or undefined if reading it throws. */
+/** Returns a property of a thrown value, or undefined if reading it throws. */
 export function read(holder: object, key: string): unknown {
   try {
-    return (holder as Readonly<Record<string, unknown>>)[key]; // whatever it is
+    return (holder as Readonly<Record<string, unknown>>)[key];
   } catch {
     return undefined;
   }
 }
 
 /**
- * The error's own enumerable data fields as JSON would carry them, within bounds; undefined if there are none. Objects of
- * classes are left out, as are the keys in `without`.
+ * Returns the error's own enumerable data fields as JSON, within the limits; undefined if there are none. Class instances
+ * and the keys in `without` are omitted.
  */
 export function fieldsOf(
   error: Error,
@@ -57,10 +54,10 @@ export function fieldsOf(
 ): Readonly<Record<string, unknown>> | undefined {
   const budget = { characters: MAX_FIELDS_CHARACTERS };
   try {
-    const fields = entriesOf(error, budget, 0, (key) => HELD.has(key) || without.has(key));
+    const fields = entriesOf(error, budget, 0, (key) => STORED_SEPARATELY.has(key) || without.has(key));
     return Object.keys(fields).length === 0 ? undefined : fields;
   } catch {
-    return undefined; // a Proxy that throws: the failure itself is recorded all the same
+    return undefined; // a Proxy threw; the failure is still recorded
   }
 }
 
@@ -72,13 +69,13 @@ function entriesOf(
   holder: object,
   budget: Budget,
   depth: number,
-  isLeftOut: (key: string) => boolean = () => false,
+  isOmitted: (key: string) => boolean = () => false,
 ): Record<string, unknown> {
   const entries: Record<string, unknown> = {};
   let count = 0;
   for (const key of Object.keys(holder)) {
     if (count >= MAX_KEYS || budget.characters <= 0) break;
-    if (key === '__proto__' || key.length > MAX_TEXT || isLeftOut(key)) continue;
+    if (key === '__proto__' || key.length > MAX_TEXT || isOmitted(key)) continue;
     const value = dataAt(holder, key);
     if (value === undefined) continue;
     const kept = CREDENTIAL.test(key) ? HIDDEN : jsonOf(value, budget, depth + 1);
@@ -90,7 +87,7 @@ function entriesOf(
   return entries;
 }
 
-/** The value as JSON carries it; undefined if it does not, or the budget is used up. */
+/** Returns the value as JSON; undefined if JSON cannot carry it, or the budget is used up. */
 function jsonOf(value: unknown, budget: Budget, depth: number): unknown {
   switch (typeof value) {
     case 'string':
@@ -129,7 +126,7 @@ function objectAsJson(value: object, budget: Budget, depth: number): unknown {
   return isPlainObject(value) ? entriesOf(value, budget, depth) : undefined;
 }
 
-/** An error within the fields of another one. */
+/** Returns the short form of an error in the fields of another error. */
 function shortError(error: Error, budget: Budget): unknown {
   const code = read(error, 'code');
   return {
@@ -145,14 +142,14 @@ function textWithin(text: string, budget: Budget): string {
   return kept;
 }
 
-/** Stands round the length of a text, at the end of the part of it that was kept. */
+/** Marks a cut text: the length of the whole text stands between `from` and `to`, at the end of the kept part. */
 export const CUT = { from: '… (', to: ' characters)' } as const;
 
 export function clip(text: string, limit: number): string {
   return text.length <= limit ? text : `${text.slice(0, limit)}${CUT.from}${text.length}${CUT.to}`;
 }
 
-/** The value of a data property; undefined for a getter, which is not called. */
+/** Returns the value of a data property; undefined for a getter, which is not called. */
 function dataAt(holder: object, key: string): unknown {
   try {
     return Object.getOwnPropertyDescriptor(holder, key)?.value;
@@ -169,7 +166,7 @@ function prototypeOf(value: object | null): object | null {
   }
 }
 
-/** The name of the class whose instances have this prototype. */
+/** Returns the name of the class with this prototype. */
 function classNameOf(prototype: object | null): string | undefined {
   const maker = prototype === null ? undefined : dataAt(prototype, 'constructor');
   const name = typeof maker === 'function' ? dataAt(maker, 'name') : undefined;

@@ -1,4 +1,7 @@
-/** Errors to plain data and back. No class is ever loaded by a stored name: see the allow-list. */
+/**
+ * Converts errors to stored records and rebuilds them. Only the classes in `REBUILT` and those named in `instantiate` are
+ * rebuilt; a stored name never loads another class.
+ */
 import { types } from 'node:util';
 import {
   ChildProcessError,
@@ -24,13 +27,13 @@ import { sanitize } from './masking.js';
 
 const MAX_NAME = 200;
 
-/** Lengths of the texts of an error and of its causes, and of those in the list of another error, in characters. */
+/** Maximum text lengths in characters: of an error and its causes, and of errors in the `errors` of another error. */
 const MAX_TEXTS = { message: 10_000, stack: 8_000 } as const;
 const MAX_INNER_TEXTS = { message: 2_000, stack: 2_000 } as const;
 
-/** Levels of causes and of lists of errors below an error. */
+/** Maximum levels of causes and inner errors. */
 const MAX_DEPTH = 5;
-/** Errors of one list that are kept, and errors of one record in all. */
+/** Maximum errors of one list, and of one record in total. */
 const MAX_LISTED = 10;
 const MAX_ERRORS = 30;
 
@@ -54,27 +57,27 @@ const REBUILT: ReadonlyMap<string, new (message: string) => Error> = new Map(
   ].map((kind) => [kind.name, kind]),
 );
 
-/** Any thrown value as an `Error`; an `Error` is given back as it is. */
+/** Returns a thrown value as an `Error`. An `Error`, even of another realm, is returned unchanged. */
 export function toError(thrown: unknown): Error {
-  if (isError(thrown)) return thrown; // also one of another realm
+  if (isError(thrown)) return thrown;
   const error = new Error(typeof thrown === 'string' ? thrown : `a value was thrown: ${inspect(thrown)}`);
   error.name = 'NonError';
   return error;
 }
 
 /**
- * The error as plain data of bounded size: with causes and inner errors (`errors`) down to five levels, ten of a list and
- * thirty in all, and with its own enumerable data fields.
+ * Returns the record of an error, which has a limited size: causes and inner errors down to five levels, ten per list and
+ * thirty in total, and the error's own enumerable data fields.
  */
 export function recordError(error: Error): ErrorRecord {
   return recordBelow(error, { depth: 0, texts: MAX_TEXTS, budget: { errors: MAX_ERRORS } });
 }
 
-/** Where an error stands in a record. */
+/** The position of an error in a record, and the limits there. */
 interface Position {
   readonly depth: number;
   readonly texts: { readonly message: number; readonly stack: number };
-  /** Errors that the record may still hold. */
+  /** Number of errors that may still be added to the record. */
   readonly budget: { errors: number };
 }
 
@@ -83,7 +86,7 @@ function recordBelow(error: Error, position: Position): ErrorRecord {
   budget.errors -= 1;
   const [code, cause, stack, message] = ['code', 'cause', 'stack', 'message'].map((key) => read(error, key));
   const inner = listedErrors(error);
-  const fields = fieldsOf(error, keptApart(error, inner !== undefined));
+  const fields = fieldsOf(error, separateKeys(error, inner !== undefined));
   const below = { ...position, depth: depth + 1 };
   const hasCause = cause !== undefined && depth < MAX_DEPTH && budget.errors > 0;
   return {
@@ -106,16 +109,16 @@ function recordBelow(error: Error, position: Position): ErrorRecord {
   };
 }
 
-/** The errors that an error holds in its list, as an `AggregateError` does; undefined if it holds none. */
+/** Returns the inner errors in the property `errors`, as an `AggregateError` has them; undefined if there are none. */
 function listedErrors(error: Error): readonly unknown[] | undefined {
   const errors = read(error, 'errors');
   if (!Array.isArray(errors)) return undefined;
-  // Others keep plain data there, which is a field like any other.
+  // A list of plain data in this property is a normal field.
   const isList = error instanceof AggregateError || errors.some((item) => isError(item));
   return isList ? errors : undefined;
 }
 
-/** The first errors of a list, as far as there is room. */
+/** Returns the records of the first inner errors, within the limits. */
 function listOf(
   inner: readonly unknown[],
   position: Position,
@@ -129,8 +132,8 @@ function listOf(
   return { errors, ...(omittedErrors > 0 && { omittedErrors }) };
 }
 
-/** Keys of an error whose values the record holds under a name of its own. */
-function keptApart(error: Error, hasErrors: boolean): ReadonlySet<string> {
+/** Returns the keys of an error that the record stores separately. */
+function separateKeys(error: Error, hasErrors: boolean): ReadonlySet<string> {
   const keys = hasErrors ? ['errors'] : [];
   if (error instanceof ValidationError) keys.push('issues', 'task', 'subject');
   if (error instanceof ExpectedFailureError) keys.push('failure', 'data');
@@ -149,7 +152,7 @@ function textOf(value: unknown): string {
   }
 }
 
-/** A stored error as far as it has the form of one; undefined if it has no name or no message. */
+/** Returns the valid parts of a stored error; undefined if it has no name or no message. */
 export function readErrorRecord(stored: unknown): ErrorRecord | undefined {
   return readBelow(stored, 0, { errors: MAX_ERRORS });
 }
@@ -175,7 +178,7 @@ function readBelow(stored: unknown, depth: number, budget: Position['budget']): 
   };
 }
 
-/** Bytes of stored fields that are read: more than this package writes, whatever other versions do. */
+/** Maximum size of stored fields in bytes: more than this package or another version of it writes. */
 const MAX_STORED_FIELDS = 100_000;
 
 function readList(
@@ -188,7 +191,7 @@ function readList(
     .slice(0, MAX_LISTED)
     .map((item) => readBelow(item, depth + 1, budget))
     .filter((item) => item !== undefined);
-  const isCount = Number.isSafeInteger(omitted) && (omitted as number) > 0; // the line before has checked it
+  const isCount = Number.isSafeInteger(omitted) && (omitted as number) > 0; // a number, as just checked
   return { errors, ...(isCount && { omittedErrors: omitted as number }) };
 }
 
@@ -206,22 +209,22 @@ function isSubject(stored: unknown): stored is ValidationSubject {
 }
 
 /**
- * The recorded error as an `Error` with its message, stack, code, causes, inner errors and fields: of the same class for
- * JavaScript's own errors and `ValidationError`, else a `RemoteError` with the same name.
+ * Rebuilds an error with its message, stack, code, causes, inner errors and fields. JavaScript's own errors and some of
+ * Umbel's get their original class; all others become a `RemoteError` with the original name.
  */
 export function rebuildError(record: ErrorRecord): Error {
   return restore(instantiate(record), record);
 }
 
-/** `error` with what the record holds beside its message, as far as the error does not say it itself. */
+/** Copies the stack, code, causes, inner errors and fields of a record to `error`, unless it has them itself. */
 export function restore<Restored extends Error>(error: Restored, record: ErrorRecord): Restored {
   if (record.stack !== undefined) error.stack = printable(record.stack);
   if (record.code !== undefined && !('code' in error)) Object.assign(error, { code: record.code });
   if (record.cause !== undefined) error.cause = rebuildError(record.cause);
-  // Hidden where JavaScript's own hides them.
+  // Not enumerable, as in JavaScript's own `AggregateError`.
   if (record.errors !== undefined) define(error, 'errors', record.errors.map(rebuildError), false);
   for (const [key, value] of Object.entries(record.fields ?? {})) {
-    // Stored names never take the place of a method, of what the class says, or of a prototype.
+    // A stored field never overrides a method, a property of the class or a prototype.
     if (!(key in error)) define(error, key, value, true);
   }
   return error;
@@ -243,7 +246,7 @@ function instantiate(record: ErrorRecord): Error {
   const Constructor = REBUILT.get(record.name);
   if (Constructor === undefined) return new RemoteError(record);
   const error = new Constructor(printable(record.message));
-  // Others have classes of the same name, which their code tells from ours.
+  // Other libraries have classes with the same names; the code distinguishes Umbel's.
   return isUmbelError(error) && error.code !== record.code ? new RemoteError(record) : error;
 }
 
@@ -255,7 +258,7 @@ function inspect(value: unknown): string {
   }
 }
 
-/** A failure as callbacks and joins receive it. */
+/** Returns the record of a failure that callbacks and joins receive. */
 export function recordOf({ task, jobId, attempts = 1, index, error }: FailureOrigin): FailureRecord {
   const { name, message, code } = error;
   return {
@@ -267,21 +270,29 @@ export function recordOf({ task, jobId, attempts = 1, index, error }: FailureOri
   };
 }
 
-/** A failure as a `linkError` callback receives it. */
+/**
+ * The failure of a job as plain data, for example the input of a `linkError` callback.
+ * @example
+ * const alert = app.task({
+ *   name: 'alert',
+ *   input: z.custom<FailureRecord>(),
+ *   run: async ({ task, error }) => `${task} failed: ${error.message}`,
+ * });
+ */
 export interface FailureRecord {
-  /** The task that failed; in a composition, the first step that did. */
+  /** The task that failed; in a workflow, the task of the step that failed first. */
   task: string;
   jobId: string;
-  /** Attempts that were made. */
+  /** Number of attempts made. */
   attempts: number;
-  /** Of `chunks`: which of all the inputs its handler failed at. */
+  /** In `chunks`: the index of the failed input among all inputs, from 0. */
   index?: number;
   error: { name: string; message: string; code?: string | number };
-  /** Of a group: the failures in it by then, also in groups in it, if there are several; at most 100. */
+  /** In a group with several failures so far, including those in nested groups: at most 100 of them. */
   failures?: FailureRecord[];
 }
 
-/** How a step ended, as plain data: what `group.settled` gives of each member, and a `finally` callback receives. */
+/** The outcome of a step as plain data: each member of `group.settled` has one, and a `finally` callback receives one. */
 export type StepOutcome<Out> =
   | { readonly ok: true; readonly value: Out }
   | { readonly ok: false; readonly error: FailureRecord };

@@ -1,16 +1,17 @@
+/** Checks that JSON carries a value unchanged, and defines the keys that Umbel reserves in values. */
 import type { ValidationIssue } from '../base/errors.js';
 import { isPlainObject } from '../base/text.js';
 import { isSealed, SEALED } from './codecs.js';
 
-/** Deeper values are refused: they are mistakes far more often than data, and recursion over them must end. */
+/** Maximum nesting. Deeper values are usually mistakes, and the recursion over them must end. */
 const MAX_DEPTH = 64;
 
 /**
- * What JSON would change about a value, with the path of each place; empty when it travels unchanged, in at most
- * `maxBytes` bytes of JSON.
+ * Returns the parts of a value that JSON would change, each with its path; empty if JSON carries the value unchanged in at
+ * most `maxBytes` bytes.
  *
- * `undefined` is allowed as the whole value and as a property (both mean "absent"), not in an array. `-0` is allowed and
- * travels as 0: rounding makes it, and no result is worth losing for its sign.
+ * `undefined` is allowed as the whole value and as a property (both mean "absent"), but not in an array. `-0` is allowed and
+ * becomes 0: it is a result of rounding, and no result should fail because of its sign.
  */
 export function jsonIssues(
   value: unknown,
@@ -18,46 +19,46 @@ export function jsonIssues(
   maxBytes = Number.POSITIVE_INFINITY,
 ): readonly ValidationIssue[] {
   if (value === undefined) return NO_ISSUES;
-  if (travels(value, maxBytes)) return NO_ISSUES;
-  const found: Findings = { issues: [], least: 0, most: 0, maxBytes };
+  if (isQuicklyAccepted(value, maxBytes)) return NO_ISSUES;
+  const found: Findings = { issues: [], minBytes: 0, upperBytes: 0, maxBytes };
   visit(value, path, [], found);
   const { issues } = found;
-  if (issues.length === 0 && found.most > maxBytes) checkSize(value, path, found);
+  if (issues.length === 0 && found.upperBytes > maxBytes) checkSize(value, path, found);
   const reserved = isSealed(value) ? SEALED : reservedKey(value);
   if (issues.length === 0 && reserved !== undefined) {
-    issues.push({ path, message: `the key "${reserved}" is kept for Umbel's own values` });
+    issues.push({ path, message: `the key "${reserved}" is reserved for Umbel` });
   }
   return issues;
 }
 
 const NO_ISSUES: readonly ValidationIssue[] = [];
 
-/** Places that the first look goes to. It goes no deeper either. */
-const FEW = MAX_DEPTH;
+/** Number of values that the quick check visits, which also limits its depth. */
+const QUICK_VALUES = MAX_DEPTH;
 
-/** Whether a first look, which most values need, shows that a value has no issues: it is small and plain. */
-function travels(value: unknown, maxBytes: number): boolean {
-  const look: Look = { places: FEW, bytes: maxBytes };
+/** Accepts small plain values, which most values are, with a quick check. False: the full check must decide. */
+function isQuicklyAccepted(value: unknown, maxBytes: number): boolean {
+  const budget: Budget = { values: QUICK_VALUES, bytes: maxBytes };
   try {
-    return isPlainly(value, look) && !isSealed(value) && reservedKey(value) === undefined;
+    return isPlainValue(value, budget) && !isSealed(value) && reservedKey(value) === undefined;
   } catch {
-    return false; // the second look tells what cannot be read
+    return false; // the full check reports the unreadable part
   }
 }
 
-/** What a first look may still go through. */
-interface Look {
-  places: number;
+/** The rest that the quick check may visit. */
+interface Budget {
+  values: number;
   bytes: number;
 }
 
-/** As `visit` below, without a path; false where that has to look. It ends since it goes to few places. */
-function isPlainly(value: unknown, look: Look): boolean {
-  look.places -= 1;
-  look.bytes -= MOST_OF_A_PLACE;
+/** Does the checks of `visit` without paths. It ends even for circular values, because it visits few values. */
+function isPlainValue(value: unknown, budget: Budget): boolean {
+  budget.values -= 1;
+  budget.bytes -= MAX_VALUE_BYTES;
   switch (typeof value) {
     case 'string':
-      look.bytes -= value.length * MOST_OF_A_CHARACTER;
+      budget.bytes -= value.length * MAX_CHARACTER_BYTES;
       break;
     case 'boolean':
       break;
@@ -65,18 +66,18 @@ function isPlainly(value: unknown, look: Look): boolean {
       if (!Number.isFinite(value)) return false;
       break;
     case 'object':
-      if (value !== null && !isPlainlyHeld(value, look)) return false;
+      if (value !== null && !isPlainContainer(value, budget)) return false;
       break;
     default:
       return false;
   }
-  return look.places >= 0 && look.bytes >= 0;
+  return budget.values >= 0 && budget.bytes >= 0;
 }
 
-function isPlainlyHeld(value: object, look: Look): boolean {
-  if (look.places < 0 || typeof (value as { toJSON?: unknown }).toJSON === 'function') return false;
+function isPlainContainer(value: object, budget: Budget): boolean {
+  if (budget.values < 0 || typeof (value as { toJSON?: unknown }).toJSON === 'function') return false;
   if (Array.isArray(value)) {
-    for (const item of value) if (!isPlainly(item, look)) return false;
+    for (const item of value) if (!isPlainValue(item, budget)) return false;
     return true;
   }
   if (!isPlainObject(value)) return false;
@@ -84,54 +85,55 @@ function isPlainlyHeld(value: object, look: Look): boolean {
     const item = value[key];
     if (key === '__proto__') return false;
     if (item === undefined) continue;
-    look.bytes -= key.length * MOST_OF_A_CHARACTER;
-    if (!isPlainly(item, look)) return false;
+    budget.bytes -= key.length * MAX_CHARACTER_BYTES;
+    if (!isPlainValue(item, budget)) return false;
   }
   return true;
 }
 
-/** Writing a value only to measure it costs as much as sending it, so this is for those that may be too long. */
-function checkSize(value: unknown, path: string, { issues, least, maxBytes }: Findings): void {
-  const isFarOver = least > maxBytes * FAR; // the visit ended there
-  const bytes = isFarOver ? least : Buffer.byteLength(JSON.stringify(value));
+/** Measures a value that may be too long. For others it would waste time: measuring costs as much as sending. */
+function checkSize(value: unknown, path: string, { issues, minBytes, maxBytes }: Findings): void {
+  const isUnmeasured = minBytes > maxBytes * UNMEASURED_FACTOR; // the visit ended early
+  const bytes = isUnmeasured ? minBytes : Buffer.byteLength(JSON.stringify(value));
   if (bytes <= maxBytes) return;
   issues.push({
     path,
-    message: `it takes ${isFarOver ? 'at least ' : ''}${bytes} bytes as JSON, the limit is ${maxBytes}; store it elsewhere and send its address, or raise createApp({ limits })`,
+    message: `it takes ${isUnmeasured ? 'at least ' : ''}${bytes} bytes as JSON, the limit is ${maxBytes}; store it elsewhere and send its address, or raise createApp({ limits })`,
   });
 }
 
 interface Findings {
   readonly issues: ValidationIssue[];
-  /** Bounds of the bytes of the JSON. */
-  least: number;
-  most: number;
+  /** Bounds of the size of the JSON. */
+  minBytes: number;
+  upperBytes: number;
+  /** The limit. */
   readonly maxBytes: number;
 }
 
-/** The longest number, and the signs round a value, in bytes. */
-const MOST_OF_A_PLACE = 26;
-/** An escaped one, in bytes. */
-const MOST_OF_A_CHARACTER = 6;
+/** Bytes of the longest number with the punctuation around it. */
+const MAX_VALUE_BYTES = 26;
+/** Bytes of an escaped character. */
+const MAX_CHARACTER_BYTES = 6;
 
-/** So many times the limit is too long without a measure. */
-const FAR = 8;
-/** Enough to mend a value by; a list of a million functions has a million. */
+/** A value whose lower bound exceeds the limit by this factor is refused without measuring it. */
+const UNMEASURED_FACTOR = 8;
+/** Enough to fix a value; a list of a million functions would have a million issues. */
 const MAX_ISSUES = 100;
 
-/** Whether enough is known: a small value can hold itself so often that a visit of every place would never end. */
-function isDecided({ issues, least, maxBytes }: Findings): boolean {
-  return issues.length >= MAX_ISSUES || least > maxBytes * FAR;
+/** Returns whether the visit can end. A small value may contain shared parts so often that it would otherwise not end. */
+function isDecided({ issues, minBytes, maxBytes }: Findings): boolean {
+  return issues.length >= MAX_ISSUES || minBytes > maxBytes * UNMEASURED_FACTOR;
 }
 
 function visit(value: unknown, path: string, above: object[], found: Findings): void {
   const { issues } = found;
-  found.least += 1;
-  found.most += MOST_OF_A_PLACE;
+  found.minBytes += 1;
+  found.upperBytes += MAX_VALUE_BYTES;
   switch (typeof value) {
     case 'string':
-      found.least += value.length + 1;
-      found.most += value.length * MOST_OF_A_CHARACTER;
+      found.minBytes += value.length + 1;
+      found.upperBytes += value.length * MAX_CHARACTER_BYTES;
       return;
     case 'boolean':
       return;
@@ -165,35 +167,38 @@ function visitObject(value: object, path: string, above: object[], found: Findin
 }
 
 function visitContent(value: object, path: string, above: object[], found: Findings): void {
-  let place = path;
+  let itemPath = path;
   try {
     const isArray = Array.isArray(value);
     if (!isArray && !isPlainObject(value)) {
       const name = value.constructor?.name || 'object';
       found.issues.push({ path, message: `JSON cannot carry a ${name}; send plain data, or use a codec` });
     } else if (typeof (value as { toJSON?: unknown }).toJSON === 'function') {
-      found.issues.push({ path, message: 'it has a toJSON method, so JSON would carry what that gives' });
+      found.issues.push({
+        path,
+        message: 'it has a toJSON method, so JSON would carry its return value instead',
+      });
     } else if (isArray) {
       for (let index = 0; index < value.length && !isDecided(found); index += 1) {
-        place = `${path}[${index}]`;
-        visit(value[index], place, above, found);
+        itemPath = `${path}[${index}]`;
+        visit(value[index], itemPath, above, found);
       }
     } else {
       for (const key of Object.keys(value)) {
         if (isDecided(found)) return;
-        place = `${path}.${key}`;
+        itemPath = `${path}.${key}`;
         const item = value[key];
-        if (key === '__proto__') found.issues.push({ path, message: 'it has a key "__proto__" of its own' });
+        if (key === '__proto__') found.issues.push({ path, message: 'it has an own key "__proto__"' });
         if (item === undefined) continue;
-        found.least += key.length + 3;
-        found.most += key.length * MOST_OF_A_CHARACTER;
-        visit(item, place, above, found);
+        found.minBytes += key.length + 3;
+        found.upperBytes += key.length * MAX_CHARACTER_BYTES;
+        visit(item, itemPath, above, found);
       }
     }
   } catch (error) {
-    // A getter or a Proxy that throws.
+    // A getter or a Proxy threw.
     const reason = error instanceof Error ? error.message : String(error);
-    found.issues.push({ path: place, message: `it cannot be read: ${reason}` });
+    found.issues.push({ path: itemPath, message: `it cannot be read: ${reason}` });
   }
 }
 
@@ -208,13 +213,13 @@ export const LEFT_OUT = 'umbel:stored';
 
 export const RESERVED = [STOPPED, MEMBERS, PASSED, LEFT_OUT];
 
-/** The key of a value that Umbel keeps for its own results; undefined for every other value. */
+/** Returns the reserved key that the value contains, if any. Results with such keys control workflows, see job/marks.ts. */
 export function reservedKey(value: unknown): string | undefined {
   if (!isPlainObject(value)) return undefined;
   return RESERVED.find((key) => key in value);
 }
 
-/** JSON with sorted keys: the order in which an object was written is no difference. */
+/** Returns JSON with sorted keys, so that equal objects have equal JSON. */
 export function canonicalJson(value: unknown): string {
   return (
     JSON.stringify(value, (_, item: unknown) =>

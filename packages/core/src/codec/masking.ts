@@ -1,33 +1,33 @@
-/** Hides sensitive values in what people read: logs, progress and errors. */
+/** Masks sensitive values in logs, progress and errors, and sanitises values that were read from the store. */
 import { inspect } from 'node:util';
 import type { ErrorRecord } from '../base/errors.js';
 import { escaped, isPlainObject, printable } from '../base/text.js';
 import { CUT } from './error-fields.js';
 
-// How a secret looks in text that was made of it: within JSON, as `util.inspect` and `console.log` show it, in an address.
-// `masking.ts` hides them all. What a handler encodes otherwise, such as base64, is not recognised.
+// Renderings of a secret in text: in JSON, in the output of `util.inspect` and `console.log`, and in URLs. All of them are
+// masked. Other encodings by a handler, such as base64, are not recognised.
 
-/** All renderings of such a secret are the secret itself. */
+/** Secrets of only these characters have no other rendering. */
 const PLAIN = /^[A-Za-z0-9_.-]*$/;
 
-/** Of longer ones, only what is usual is made: each rendering is searched for in each text. */
-const LONGEST = 100_000;
+/** For longer secrets only the common renderings are searched, because each is searched in each text. */
+const MAX_FULLY_RENDERED = 100_000;
 
-/** A piece of a secret that is worth hiding by itself: a shorter one is too common. */
-const SHORTEST_PIECE = 8;
+/** Minimum length of a line of a secret that is masked by itself. Shorter lines are too common. */
+const MIN_LINE = 8;
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these characters are to be matched
 const INSPECTED = /[\\\u0000-\u001f\u007f-\u009f]/g;
 
-/** The secret as it is, and as others show it; each once. Their number does not grow with the secret. */
+/** Returns the secret and its other renderings. Their number is limited, even for a long secret. */
 export function renderingsOf(secret: string): ReadonlySet<string> {
   const shown = new Set([secret]);
   if (PLAIN.test(secret)) return shown;
   const json = inJson(secret);
   shown.add(json);
   addInspected(shown, secret);
-  if (secret.length > LONGEST) return shown;
-  // JSON in a value of JSON, or in an object that is logged.
+  if (secret.length > MAX_FULLY_RENDERED) return shown;
+  // JSON text that is a string in other JSON, or in a logged object.
   shown.add(inJson(json));
   addInspected(shown, json);
   shown.add(escaped(secret)).add(printable(secret));
@@ -40,15 +40,15 @@ function inJson(text: string): string {
   return JSON.stringify(text).slice(1, -1);
 }
 
-/** In any of the three quotes that `util.inspect` chooses from: by the rest of the text, too. */
+/** Adds the renderings of `util.inspect`, which chooses one of three quotes depending on the whole text. */
 function addInspected(shown: Set<string>, secret: string): void {
   const whole = inspected(secret);
   shown.add(whole).add(whole.replaceAll("'", "\\'"));
-  // A long text of several lines, within an object, is shown line by line.
-  const lines = secret.split('\n', MOST_LINES);
+  // A long multi-line text in an object is shown line by line.
+  const lines = secret.split('\n', MAX_LINES);
   if (lines.length === 1) return;
   for (const [index, line] of lines.entries()) {
-    if (line.length < SHORTEST_PIECE) continue;
+    if (line.length < MIN_LINE) continue;
     const end = index < lines.length - 1 ? '\\n' : '';
     const text = inspected(line);
     shown.add(`${text}${end}`);
@@ -56,21 +56,21 @@ function addInspected(shown: Set<string>, secret: string): void {
   }
 }
 
-/** Of a secret; more than a private key has. */
-const MOST_LINES = 200;
+/** More lines than a private key has. */
+const MAX_LINES = 200;
 
-/** As the quotes of a literal hold it, but for the quotes themselves. */
+/** Returns the text with the escapes of a literal, except those of quotes. */
 function inspected(text: string): string {
   return text.replace(INSPECTED, (character) => inspect(character).slice(1, -1));
 }
 
-/** As the parts of an address. */
+/** Adds the renderings as parts of a URL. */
 function addEncoded(shown: Set<string>, secret: string): void {
   let component: string;
   try {
     component = encodeURIComponent(secret);
   } catch {
-    return; // half a character: nothing else encodes it either
+    return; // a lone surrogate, which no other function encodes either
   }
   const strict = component.replace(
     /[!'()*]/g,
@@ -94,31 +94,31 @@ function addEncoded(shown: Set<string>, secret: string): void {
   }
 }
 
-/** A text that is cut, also with the end of its colour. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: it is what a colour ends with
+/** Matches the end of a string that `util.inspect` has cut, with or without colours. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: a colour ends with a control character
 const CUTS = /['"`](?:\u001b\[\d+m)?\.\.\. \d+ more characters?/g;
-/** Cuts that are looked at in one text. */
-const MOST_CUTS = 100;
-/** Fewer characters of a secret tell nothing. */
+/** Maximum number of cuts that are examined in one text. */
+const MAX_CUTS = 100;
+/** Shorter beginnings of a secret are not masked. */
 const PROBE = 4;
 
-/** Where `util.inspect` has cut a long string within one of the secrets: from where to where its beginning stands. */
+/** Returns the ranges of text in which `util.inspect` shows the beginning of a secret that it has cut. */
 export function cutWithin(
   text: string,
   secrets: readonly string[],
 ): readonly { readonly start: number; readonly end: number }[] {
   const found: { start: number; end: number }[] = [];
-  let looked = 0;
+  let examined = 0;
   for (const { index: end } of text.matchAll(CUTS)) {
-    looked += 1;
-    if (looked > MOST_CUTS) break;
+    examined += 1;
+    if (examined > MAX_CUTS) break;
     const start = secrets.map((secret) => startOf(text, end, secret)).find((at) => at !== undefined);
     if (start !== undefined) found.push({ start, end });
   }
   return found;
 }
 
-/** Where the beginning of a secret stands that goes on to `end`, and is not the whole of it. */
+/** Returns the index of an incomplete beginning of a secret that reaches to `end`. */
 function startOf(text: string, end: number, secret: string): number | undefined {
   const probe = secret.slice(0, PROBE);
   let at = text.indexOf(probe, Math.max(0, end - secret.length + 1));
@@ -130,10 +130,10 @@ function startOf(text: string, end: number, secret: string): number | undefined 
 }
 
 const HIDDEN = '***';
-/** Shorter values would hide half of every text. */
-const SHORTEST = 4;
+/** Shorter values are not masked, because they occur in almost every text. */
+const MIN_SECRET = 4;
 
-/** Takes the secrets of one attempt out of values and texts. */
+/** Masks the secrets of one attempt in texts, values and errors. */
 export interface Mask {
   text(text: string): string;
   value(value: unknown): unknown;
@@ -143,16 +143,16 @@ export interface Mask {
 const identity = <T>(value: T): T => value;
 export const NO_MASK: Mask = { text: identity, value: identity, error: identity };
 
-/** A mask for what stands in `values` below any of the `keys`, at any depth. */
+/** Returns a mask for the values below any of the `keys`, at any depth of `values`. */
 export function maskFor(keys: ReadonlySet<string>, values: readonly unknown[]): Mask {
   if (keys.size === 0) return NO_MASK;
   const found = new Set<string>();
   for (const value of values) collect(value, keys, false, found);
-  // Values are read now, since a handler may change them; most attempts have no text in which they are looked for.
-  let known: readonly string[] | undefined;
+  // Secrets are collected now, because a handler may change the values. Their renderings are computed only when needed.
+  let renderings: readonly string[] | undefined;
   const secrets = () => {
-    known ??= shownOf(found);
-    return known;
+    renderings ??= allRenderings(found);
+    return renderings;
   };
   const text = (raw: string): string =>
     secrets().reduce((out, secret) => out.replaceAll(secret, HIDDEN), withoutInspectedCut(raw, secrets()));
@@ -167,7 +167,7 @@ export function maskFor(keys: ReadonlySet<string>, values: readonly unknown[]): 
   };
   const value = (raw: unknown) => whole(raw, text);
   const cutText = (raw: string) => text(withoutCutSecret(raw, secrets()));
-  // What tells errors apart is left as it is, whatever the keys are called.
+  // Names and codes of errors stay, so that errors can be distinguished, even if a key has the same name.
   const error = (record: ErrorRecord): ErrorRecord => ({
     ...record,
     message: cutText(record.message),
@@ -178,7 +178,7 @@ export function maskFor(keys: ReadonlySet<string>, values: readonly unknown[]): 
     }),
     ...(record.data !== undefined && { data: value(record.data) }),
     ...(record.fields !== undefined && {
-      fields: whole(record.fields, cutText) as Readonly<Record<string, unknown>>, // an object stays one
+      fields: whole(record.fields, cutText) as Readonly<Record<string, unknown>>, // an object stays an object
     }),
     ...(record.cause !== undefined && { cause: error(record.cause) }),
     ...(record.errors !== undefined && { errors: record.errors.map(error) }),
@@ -186,15 +186,15 @@ export function maskFor(keys: ReadonlySet<string>, values: readonly unknown[]): 
   return { text, value, error };
 }
 
-/** All that is to be hidden of these secrets. The longest first: it may hold a shorter one. */
-function shownOf(secrets: ReadonlySet<string>): string[] {
+/** Returns all renderings of the secrets, the longest first, because it may contain a shorter one. */
+function allRenderings(secrets: ReadonlySet<string>): string[] {
   const shown = new Set<string>();
   for (const secret of secrets)
-    for (const rendering of renderingsOf(secret)) if (rendering.length >= SHORTEST) shown.add(rendering);
+    for (const rendering of renderingsOf(secret)) if (rendering.length >= MIN_SECRET) shown.add(rendering);
   return [...shown].sort((a, b) => b.length - a.length);
 }
 
-/** Long texts of errors are cut before they are masked, and may be cut within a secret: its beginning is hidden too. */
+/** Masks the beginning of a secret at the end of a cut text: texts of errors are cut before they are masked. */
 function withoutCutSecret(text: string, secrets: readonly string[]): string {
   const end = text.lastIndexOf(CUT.from);
   if (end < 0 || !text.endsWith(CUT.to)) return text;
@@ -209,7 +209,7 @@ function withoutCutSecret(text: string, secrets: readonly string[]): string {
   return text;
 }
 
-/** The same of what `util.inspect` cuts. */
+/** Masks the beginnings of secrets that `util.inspect` has cut. */
 function withoutInspectedCut(text: string, secrets: readonly string[]): string {
   if (!text.includes(' more character')) return text;
   let masked = text;
@@ -221,7 +221,7 @@ function withoutInspectedCut(text: string, secrets: readonly string[]): string {
 function collect(value: unknown, keys: ReadonlySet<string>, isSecret: boolean, found: Set<string>): void {
   if (typeof value === 'string' || typeof value === 'number') {
     const secret = String(value);
-    if (!isSecret || secret.length < SHORTEST) return;
+    if (!isSecret || secret.length < MIN_SECRET) return;
     found.add(secret);
   } else if (Array.isArray(value)) {
     for (const item of value) collect(item, keys, isSecret, found);
@@ -230,20 +230,20 @@ function collect(value: unknown, keys: ReadonlySet<string>, isSecret: boolean, f
   }
 }
 
-/** Values that were read from the store, where anybody may have written them. */
+// Values that were read from the store, where anybody may have written them.
 
 /**
- * Deeper ones are refused. What steps have put together is deeper than an input may be; what Node writes as JSON ends
- * not far above.
+ * Maximum nesting. It exceeds that of inputs, because joins nest results, and is close to the depth at which
+ * `JSON.stringify` fails.
  */
 const MAX_DEPTH = 2_000;
 
 const NOTHING: readonly object[] = [];
 
 /**
- * Takes the keys `__proto__` out of a value that was parsed, at any depth: whoever copied it would give it a prototype.
- * Gives why the value cannot be used all the same, if it cannot. Level by level, and not by recursion: a stored text may
- * be nested as deep as it likes.
+ * Removes keys `__proto__` from a parsed value at any depth, because a copy of the value would get a prototype. Returns the
+ * reason if the value still cannot be used. It works level by level, because recursion over stored data could overflow the
+ * stack.
  */
 export function sanitize(value: unknown, maxBytes = Number.POSITIVE_INFINITY): string | undefined {
   let bytes = sizeOf(value);
@@ -259,7 +259,7 @@ export function sanitize(value: unknown, maxBytes = Number.POSITIVE_INFINITY): s
       for (let at = 0; at < count; at += 1) {
         const key = keys?.[at];
         if (key !== undefined) bytes += key.length + 3;
-        const item = (holder as Readonly<Record<string | number, unknown>>)[key ?? at]; // a list, or an object with these keys
+        const item = (holder as Readonly<Record<string | number, unknown>>)[key ?? at]; // a list or an object
         bytes += sizeOf(item);
         if (!isObject(item)) continue;
         if (below === undefined) below = [item];
@@ -272,7 +272,7 @@ export function sanitize(value: unknown, maxBytes = Number.POSITIVE_INFINITY): s
   return bytes > maxBytes ? `it takes at least ${bytes} bytes as JSON, the limit is ${maxBytes}` : undefined;
 }
 
-/** The bytes that a value takes at least, without what is in it. */
+/** Returns a lower bound of the value's size in bytes, without its contents. */
 function sizeOf(value: unknown): number {
   return typeof value === 'string' ? value.length + 2 : 1;
 }

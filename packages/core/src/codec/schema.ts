@@ -1,22 +1,20 @@
+/** Validates values with Standard Schemas (https://standardschema.dev), and masks sensitive values in the issues. */
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { ValidationError, type ValidationIssue, type ValidationSubject } from '../base/errors.js';
 import { isPlainObject } from '../base/text.js';
 import { maskFor } from './masking.js';
 
 /**
- * The decoded value; a promise of it only if the schema gives one, since awaiting costs a small task as much as checking
- * it does.
- *
- * Any Standard Schema.
- * @throws {ValidationError} with an issue for each place, or rejects with it.
- * @see https://standardschema.dev
+ * Returns the decoded value, or a promise of it if the schema is asynchronous. It does not always return a promise, because
+ * for a small task awaiting costs as much as the check.
+ * @throws {ValidationError} with all issues; the promise rejects with it.
  */
 export function validate(
   schema: StandardSchemaV1,
   value: unknown,
   task: string,
   subject: ValidationSubject,
-  /** Where the value stands, for the issues. */
+  /** The path of the value in issues. */
   path: string = subject,
 ): unknown {
   const outcome = schema['~standard'].validate(value);
@@ -40,8 +38,8 @@ function decoded(
 }
 
 /**
- * The same of an input with values to hide, below any of the `keys`: a validator may quote what it refuses, so its words
- * are masked.
+ * Validates an input whose values below any of the `keys` are sensitive. A validator may quote invalid values, so its
+ * messages are masked.
  */
 export function validateInput(
   schema: StandardSchemaV1,
@@ -70,7 +68,7 @@ async function validateMasked(
   }
 }
 
-/** The same at once, of a schema that is not asynchronous; of one that is, nothing is said. */
+/** Validates an input synchronously. An asynchronous schema is not checked. */
 export function validateInputAtOnce(
   schema: StandardSchemaV1,
   input: unknown,
@@ -80,7 +78,7 @@ export function validateInputAtOnce(
 ): void {
   const outcome = schema['~standard'].validate(input);
   if (outcome instanceof Promise) {
-    outcome.catch(() => {}); // asked for again, by whoever can wait
+    outcome.catch(() => {}); // an asynchronous caller validates it again
     return;
   }
   if (outcome.issues === undefined) return;
@@ -105,13 +103,13 @@ function toIssue(issue: StandardSchemaV1.Issue, root: string): ValidationIssue {
   return { path: root + path.join(''), message: issue.message };
 }
 
-// Says what to do about a strict schema behind a step that gives more keys than it takes. The types of such a schema do
-// not show that it is strict, so this is seen only when the step runs.
+// Advice for a strict schema after a step that returns more keys than the schema accepts. The types do not show that a schema
+// is strict, so this fails only when the step runs.
 
-/** How validators say that a key should not be there, where they name its place. */
+/** Words by which validators say that the key at an issue's path should not exist. */
 const REFUSED = /\b(?:never|removed|unrecognized|unknown|unexpected|not allowed)\b/i;
 
-/** As `validateInput`, of an input that an earlier step has given; if keys are too many, the error says so. */
+/** Validates an input that comes from the previous step. If it has too many keys, the error explains that. */
 export function validateFed(
   schema: StandardSchemaV1,
   input: unknown,
@@ -128,22 +126,22 @@ export function validateFed(
   }
 }
 
-/** Throws the error, with advice if the input would be valid without its extra keys. */
+/** Throws the error, with advice if the input would be valid without some of its keys. */
 async function explain(error: unknown, schema: StandardSchemaV1, input: unknown): Promise<never> {
   const extra = await extraKeys(schema, input);
   if (!(error instanceof ValidationError) || extra.length === 0) throw error;
-  const [first, ...more] = error.issues as readonly [ValidationIssue, ...ValidationIssue[]]; // one of them names a key
+  const [first, ...more] = error.issues as readonly [ValidationIssue, ...ValidationIssue[]]; // at least one names a key
   const advice =
-    `the step before gives ${extra.map((key) => JSON.stringify(key)).join(', ')}, which this strict schema does not ` +
-    'take; use a schema that ignores other keys (z.object for z.strictObject), or pass on only what is needed ' +
-    '(.into(key), or a step between)';
+    `the previous step returns ${extra.map((key) => JSON.stringify(key)).join(', ')}, which this strict schema ` +
+    'rejects; use a schema that ignores other keys (z.object instead of z.strictObject), or pass on only the needed keys ' +
+    '(.into(key), or a step in between)';
   throw new ValidationError(error.task, error.subject, [
     { path: first.path, message: `${first.message}; ${advice}` },
     ...more,
   ]);
 }
 
-/** The keys without which the input is valid; none if something else is wrong. Some validators name one at a time. */
+/** Returns the keys without which the input is valid; none if something else is wrong. Some validators name one at a time. */
 async function extraKeys(schema: StandardSchemaV1, input: unknown): Promise<string[]> {
   if (!isPlainObject(input)) return [];
   let keys = Object.keys(input);
@@ -159,7 +157,7 @@ async function extraKeys(schema: StandardSchemaV1, input: unknown): Promise<stri
   }
 }
 
-/** A key is named by the issue of its object (zod), or by one of its own that says it should not be there. */
+/** Returns whether an issue refuses the key: an issue of its object that names the key (zod), or an issue at the key itself. */
 function refusesKey({ path = [], message }: StandardSchemaV1.Issue, key: string): boolean {
   const [first, ...below] = path.map((part) => (typeof part === 'object' ? part.key : part));
   return first === undefined

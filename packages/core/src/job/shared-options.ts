@@ -27,15 +27,15 @@ export type OwnOptions = Pick<
 >;
 
 /** Returns the stored form of a workflow's options for one of its jobs; undefined if it has none. */
-export function sharedOptions(shared: NormalizedOptions, own: OwnOptions): SharedOptions | undefined {
+export function sharedOptions(shared: NormalizedOptions, jobOptions: OwnOptions): SharedOptions | undefined {
   const { queue, priority, retry, timeoutMs, displayName, expiresMs, expiresAt } = shared;
   const stored: SharedOptions = {
-    ...(queue !== undefined && { queue: unlessEqual(queue, own.queue) }),
-    ...(priority !== undefined && { priority: unlessEqual(priority, own.priority) }),
-    ...(retry !== undefined && { retry: unlessEqual(retry, own.retry) }),
-    ...(timeoutMs !== undefined && { timeout: unlessEqual(timeoutMs, own.timeoutMs) }),
-    ...(displayName !== undefined && { label: unlessEqual(displayName, own.displayName) }),
-    ...expiryOf(expiresMs, expiresAt, own),
+    ...(queue !== undefined && { queue: unlessEqual(queue, jobOptions.queue) }),
+    ...(priority !== undefined && { priority: unlessEqual(priority, jobOptions.priority) }),
+    ...(retry !== undefined && { retry: unlessEqual(retry, jobOptions.retry) }),
+    ...(timeoutMs !== undefined && { timeout: unlessEqual(timeoutMs, jobOptions.timeoutMs) }),
+    ...(displayName !== undefined && { label: unlessEqual(displayName, jobOptions.displayName) }),
+    ...expiryOf(expiresMs, expiresAt, jobOptions),
   };
   return Object.keys(stored).length === 0 ? undefined : stored;
 }
@@ -46,16 +46,19 @@ export function atSending({ expiresMs, ...shared }: SharedOptions, now: number):
 }
 
 /** Returns the options of the workflow that a stored job belongs to. */
-export function workflowOptions(shared: SharedOptions | undefined, own: OwnOptions): NormalizedOptions {
+export function workflowOptions(
+  shared: SharedOptions | undefined,
+  jobOptions: OwnOptions,
+): NormalizedOptions {
   if (shared === undefined) return {};
   const { queue, priority, retry, timeout, label, expires } = shared;
   return {
-    ...optionOf('queue', queue, own.queue),
-    ...optionOf('priority', priority, own.priority),
-    ...optionOf('retry', retry, own.retry),
-    ...optionOf('timeoutMs', timeout, own.timeoutMs),
-    ...optionOf('displayName', label, own.displayName),
-    ...optionOf('expiresAt', expires, own.expiresAt),
+    ...optionOf('queue', queue, jobOptions.queue),
+    ...optionOf('priority', priority, jobOptions.priority),
+    ...optionOf('retry', retry, jobOptions.retry),
+    ...optionOf('timeoutMs', timeout, jobOptions.timeoutMs),
+    ...optionOf('displayName', label, jobOptions.displayName),
+    ...optionOf('expiresAt', expires, jobOptions.expiresAt),
   };
 }
 
@@ -74,26 +77,28 @@ export function isSharedOptions(value: unknown): boolean {
   );
 }
 
-function unlessEqual<Value>(value: Value, own: unknown): Value | true {
-  return value === own ? true : value;
+function unlessEqual<Value>(value: Value, jobValue: unknown): Value | true {
+  return value === jobValue ? true : value;
 }
 
 function expiryOf(
   expiresMs: number | undefined,
   expiresAt: number | undefined,
-  own: OwnOptions,
+  jobOptions: OwnOptions,
 ): Pick<SharedOptions, 'expires' | 'expiresMs'> {
-  if (expiresAt !== undefined) return { expires: unlessEqual(expiresAt, own.expiresAt) };
+  if (expiresAt !== undefined) return { expires: unlessEqual(expiresAt, jobOptions.expiresAt) };
   if (expiresMs === undefined) return {};
-  return own.expiresMs === expiresMs && own.expiresAt === undefined ? { expires: true } : { expiresMs };
+  return jobOptions.expiresMs === expiresMs && jobOptions.expiresAt === undefined
+    ? { expires: true }
+    : { expiresMs };
 }
 
 function optionOf<Name extends keyof NormalizedOptions>(
   name: Name,
   shared: NormalizedOptions[Name] | true,
-  own: NormalizedOptions[Name],
+  jobValue: NormalizedOptions[Name],
 ): Pick<NormalizedOptions, Name> | undefined {
-  const value = shared === true ? own : shared;
+  const value = shared === true ? jobValue : shared;
   return value === undefined ? undefined : ({ [name]: value } as Pick<NormalizedOptions, Name>); // it has only this name
 }
 

@@ -41,11 +41,27 @@ export function timeOfId(id: string): number {
   return Number(id.slice(0, id.indexOf('-')));
 }
 
+/** Negative if the first id is earlier, 0 if both are the same. */
+export function compareIds(one: string, other: string): number {
+  if (one === other) return 0;
+  const [ms, otherMs] = [timeOfId(one), timeOfId(other)];
+  if (ms !== otherMs) return ms - otherMs;
+  const [sequence, otherSequence] = [one.slice(one.indexOf('-') + 1), other.slice(other.indexOf('-') + 1)];
+  // Numbers of up to 64 bits, without zeros before them.
+  if (sequence.length !== otherSequence.length) return sequence.length - otherSequence.length;
+  return sequence < otherSequence ? -1 : sequence > otherSequence ? 1 : 0;
+}
+
 /** As opaque text. */
 export function encodePosition({ after, start }: Position): string {
-  const parts = [`${VERSION}`, start];
-  for (const [queue, id] of after) parts.push(`${queue}:${id}`);
-  return parts.join(',');
+  let text = `${VERSION},${start}`;
+  for (const [queue, id] of after) text += placeText(queue, id);
+  return text;
+}
+
+/** What a position says of one queue. It follows what it says of others. */
+export function placeText(queue: string, id: string): string {
+  return `,${queue}:${id}`;
 }
 
 /** @throws {InvalidOptionError} if it is none that `encodePosition` gives. */

@@ -213,18 +213,18 @@ function parsed(text: string | undefined): unknown {
   }
 }
 
-/** What a reader wants. */
-export interface Wanted {
-  readonly types: ReadonlySet<EventType>;
-  readonly tasks: ReadonlySet<string> | undefined;
-  /** A job, or a run and its steps. */
-  readonly id: string | undefined;
+/** What those who read want; what none of them wants is not looked up. */
+export interface Wants {
+  /** Whether an event of a job that a change may be told as is wanted, as far as can be said without its task. */
+  mayWant(queue: string, change: Change, id: string): boolean;
+  /** Whether such an event is wanted of a task. */
+  wantsTask(queue: string, change: Change, id: string, task: string): boolean;
 }
 
 export interface EventTranslatorOptions {
   readonly job: (queue: string, id: string) => Promise<StoredJob | undefined>;
   readonly sealer: Sealer;
-  readonly wanted: Wanted;
+  readonly wants: Wants;
 }
 
 /** An event that has no position yet. */
@@ -245,7 +245,7 @@ export class EventTranslator {
     this.#parts = parts;
   }
 
-  /** What each of the stored events tells; undefined for one that tells nothing that is wanted. */
+  /** What each of the stored events tells; undefined for one that tells nothing, or nothing that is wanted. */
   async tell(merged: readonly Merged[]): Promise<(Untranslated | undefined)[]> {
     const changes = merged.map(changeOf);
     const stored = await this.#look(merged, changes);
@@ -275,6 +275,8 @@ export class EventTranslator {
         seen.set(key, { task: entry.fields.get('name') ?? '', hasStarted: false });
       if (change.change === 'started') seen.set(key, { ...seen.get(key), hasStarted: true });
       if (this.#needsLook(queue, change, seen.get(key))) places.set(key, { queue, id: change.id });
+      else if (change.change === 'returned' || change.change === 'delayed')
+        seen.set(key, { hasStarted: false, ...seen.get(key), isUncounted: true });
     }
     const found = new Map<string, StoredJob | undefined>();
     const entries = [...places];
@@ -287,25 +289,20 @@ export class EventTranslator {
   }
 
   #needsLook(queue: string, { change, id }: Changed, seen: Seen | undefined): boolean {
-    if (!this.#mayBeWanted(queue, change, id)) return false;
+    if (!this.#parts.wants.mayWant(queue, change, id)) return false;
     const known = this.#known.find(queue, id);
     const task = known?.task ?? seen?.task;
     if (queue === INTERNAL_QUEUE) {
       if (task !== undefined && !isRunJob(queue, task)) return false;
       return task === undefined || change === 'completed' || change === 'failed';
     }
-    if (task !== undefined && this.#parts.wanted.tasks?.has(task) === false) return false;
+    if (task !== undefined && !this.#parts.wants.wantsTask(queue, change, id, task)) return false;
     if (change === 'failed' || change === 'returned') return true;
     if (change === 'delayed')
       return seen?.hasStarted === true || (seen === undefined && known?.isActive !== false);
-    if (task === undefined || (known?.attempt === undefined && seen?.task === undefined)) return true;
+    if (task === undefined || seen?.isUncounted === true) return true;
+    if (known?.attempt === undefined && seen?.task === undefined) return true;
     return mayBeStep(id) && (change === 'completed' || known?.isPlaced !== true);
-  }
-
-  #mayBeWanted(queue: string, change: Change, id: string): boolean {
-    const { types, id: only } = this.#parts.wanted;
-    if (only !== undefined && id !== only && !id.startsWith(`${only}.`)) return false;
-    return typesOf(queue, change).some((type) => types.has(type));
   }
 
   async #jobEvent(
@@ -329,16 +326,16 @@ export class EventTranslator {
     const isCharged =
       isReturn && (attempt === undefined || job === undefined || attempt <= failedAttempts(job));
     if (isCharged && attempt !== undefined) known.attempt = attempt + 1;
+    // Nobody has asked the store whether this one counts: whoever wants the next event of the job asks.
+    if (isReturn && !stored.has(key)) known.attempt = undefined;
     // Of the attempts that have failed, the store keeps why the last one did.
     const isLatest = isCharged && job?.finishedAt === undefined && job?.attempts === attempt;
     if (change === 'completed' || change === 'failed' || change === 'removed') this.#known.forget(queue, id);
-    if (!this.#mayBeWanted(queue, change, id) || (change === 'delayed' && !isReturn)) return undefined;
+    if (!this.#parts.wants.mayWant(queue, change, id) || (change === 'delayed' && !isReturn))
+      return undefined;
     if (queue === INTERNAL_QUEUE) return this.#runEvent(change, id, known, job, entry.id);
     const event = await this.#withDetails(change, known, job, entry, id, isLatest);
     if (event === undefined) return undefined;
-    const { types, tasks } = this.#parts.wanted;
-    if (!types.has(event.type)) return undefined;
-    if (tasks !== undefined && (known.task === undefined || !tasks.has(known.task))) return undefined;
     return {
       ...event,
       at: new Date(timeOfId(entry.id)),
@@ -415,12 +412,10 @@ export class EventTranslator {
     const type = entry.fields.get('event');
     if (queue !== CONTROL_QUEUE || (type !== 'worker-online' && type !== 'worker-offline')) return undefined;
     const worker = workerOf(entry.fields.get('worker'));
-    if (worker === undefined || !this.#parts.wanted.types.has(type)) return undefined;
-    return { type, at: new Date(timeOfId(entry.id)), worker };
+    return worker && { type, at: new Date(timeOfId(entry.id)), worker };
   }
 
   #gap({ queue, entry }: Merged): Untranslated | undefined {
-    if (!this.#parts.wanted.types.has('gap')) return undefined;
     return { type: 'gap', at: new Date(timeOfId(entry.id)), queue };
   }
 }
@@ -429,6 +424,8 @@ export class EventTranslator {
 interface Seen {
   readonly task?: string;
   readonly hasStarted: boolean;
+  /** Nobody has asked whether the attempt that it went back from counts. */
+  readonly isUncounted?: boolean;
 }
 
 type Changed = NonNullable<ReturnType<typeof changeOf>>;

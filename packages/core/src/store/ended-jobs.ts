@@ -45,20 +45,23 @@ class ContractEndedJobs implements EndedJobs {
     }
   }
 
-  async removeTrees(ids: readonly string[], { mode, until }: Removal): Promise<TreeState[]> {
+  async removeTrees(ids: readonly string[], removal: Removal): Promise<TreeState[]> {
     const states: TreeState[] = [];
-    for (const id of ids) {
-      const state = await this.#backend.getState(id);
-      const hasEnded = state === 'completed' || state === 'failed';
-      const isThere = hasEnded || state !== 'unknown';
-      if (isThere && (!hasEnded || (await this.#read(id, 0)).endedAt > until)) states.push('open');
-      else if (mode !== 'job' && isThere && (await this.#hasChildren(id))) states.push('large');
-      else {
-        if (mode !== 'check' && isThere) await this.#backend.remove(id, false);
-        states.push('ended');
-      }
-    }
+    for (const id of ids) states.push(await this.#removeTree(id, removal));
     return states;
+  }
+
+  async #removeTree(id: string, { mode, until, isForgotten }: Removal): Promise<TreeState> {
+    const state = await this.#backend.getState(id);
+    if (state === 'unknown') return 'ended';
+    const hasEnded = state === 'completed' || state === 'failed';
+    const isOpen = !hasEnded || (await this.#read(id, 0)).endedAt > until;
+    if (isOpen && !isForgotten) return 'open';
+    const key = `${this.#backend.qualifiedName}:${id}`;
+    if (mode !== 'job' && (await this.#hasChildren(id))) return { seen: [], rest: [key], open: [] };
+    if (isOpen) return { seen: [key], rest: [], open: [key] };
+    if (mode !== 'check') await this.#backend.remove(id, false);
+    return 'ended';
   }
 
   async childKeys(id: string, page = '0 0'): Promise<ChildKeys> {

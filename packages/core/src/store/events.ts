@@ -1,10 +1,14 @@
 /** The events that BullMQ writes for each queue, as a part of every change of a job, read from any place. */
-import type { FlowProducerOptions, IQueueBackend, QueueOptions } from 'bullmq';
-import { ClosedError } from '../base/errors.js';
-import { performance } from '../base/real-timers.js';
+import type { EntryRaw, FlowProducerOptions, IQueueBackend, QueueOptions } from 'bullmq';
+import { ClosedError, ConnectionError } from '../base/errors.js';
+import { clearTimeout, performance, setTimeout } from '../base/real-timers.js';
+import { isRedis } from './connection.js';
 import { isTransient } from './guards/transient.js';
+import { type StreamPlace, type StreamsPrimitive, streamsIn } from './primitives/streams.js';
 import { type BackendOptions, connect, endBackend } from './queue-pool.js';
 import type { Store } from './store.js';
+
+export type { StreamPlace };
 
 /** One event as it is stored. */
 export interface StreamEntry {
@@ -19,69 +23,116 @@ export const UNTRIMMED = 1_000_000_000;
 
 /** An event is there for every read; so this is waited for only after a stream was emptied. */
 const BLOCK_MS = 1000;
+/** After this a connection that gives no answer is replaced: ioredis may keep a command for ever. */
+const ANSWER_MS = 2000;
 
-/** Writes a mark into the events of a queue. Gives its id, which is the store's time. */
+/** Writes a mark into the events of a queue. Returns its id, which is the store's time. */
 export function markEvents(store: Store, queue: string): Promise<string> {
   return store.on(queue, async (bull) => String(await bull.getBackend().publishEvent(MARK, UNTRIMMED)));
 }
 
-/**
- * Reads many streams on one connection of its own, which is opened at the first read. The contract only has a read that
- * waits; one after an event that is not the last does not.
- */
+/** One connection, which is opened at its first use, and anew after it was lost. */
+interface Connected {
+  readonly backend: IQueueBackend;
+  readonly streams: StreamsPrimitive | undefined;
+  readonly queues: Map<string, IQueueBackend>;
+}
+
+/** Reads many streams on one connection of its own. */
 export class EventStreams {
   readonly #options: BackendOptions;
-  readonly #queues = new Map<string, IQueueBackend>();
-  #base: IQueueBackend | undefined;
+  #connected: Connected | undefined;
   #isClosed = false;
 
   constructor(options: BackendOptions) {
     this.#options = options;
   }
 
-  /** The events after an id, oldest first; none if a second passes without any. */
-  async after(queue: string, id: string): Promise<StreamEntry[]> {
-    const streams = await this.#queue(queue).readEvents(id, BLOCK_MS).catch(this.#noted);
-    const [, entries = []] = streams?.[0] ?? [];
-    return entries.map(([entry, values]) => ({ id: entry, fields: fieldsOf(values) }));
+  /** The events after each place, oldest first, at most `limit` of each where the store can limit them. */
+  async read(places: readonly StreamPlace[], limit: number): Promise<StreamEntry[][]> {
+    if (places.length === 0) return [];
+    const { streams } = this.#connect();
+    const answer: Promise<readonly (readonly EntryRaw[])[]> =
+      streams === undefined
+        ? Promise.all(places.map((place) => this.#readAlone(place)))
+        : streams.readStreams(places, limit);
+    const entries = await this.#answered(ANSWER_MS, answer);
+    return entries.map((list) => list.map(([id, values]) => ({ id, fields: fieldsOf(values) })));
+  }
+
+  /**
+   * Resolves with true once there is an event after one of the places, and after a time at the latest; with false at once
+   * for a store that cannot wait for many streams. Nothing else can be asked on this connection meanwhile.
+   */
+  async wait(places: readonly StreamPlace[], ms: number): Promise<boolean> {
+    const { streams } = this.#connect();
+    if (streams === undefined || places.length === 0) return false;
+    await this.#answered(ms + ANSWER_MS, streams.readStreams(places, 1, ms));
+    return true;
   }
 
   ready(): Promise<void> {
-    return this.#connected().waitUntilReady();
+    return this.#connect().backend.waitUntilReady();
   }
 
   async close(): Promise<void> {
-    const base = this.#base;
     this.#isClosed = true; // what was asked before may come to connect now
-    this.#base = undefined;
-    this.#queues.clear();
-    if (base !== undefined) await endBackend(base, base.close(true));
+    await this.#disconnect();
   }
 
-  readonly #noted = (error: unknown): never => {
-    if (isTransient(error)) this.#options.outages.add(error as Error);
-    throw error;
-  };
-
-  #queue(name: string): IQueueBackend {
-    let queue = this.#queues.get(name);
-    if (queue === undefined) {
-      queue = this.#connected().forQueue(name, this.#options.prefix);
-      this.#queues.set(name, queue);
+  /** The contract only has a read that waits; one after an event that is not the last does not. */
+  async #readAlone({ queue, after }: StreamPlace): Promise<readonly EntryRaw[]> {
+    const { backend, queues } = this.#connect();
+    let own = queues.get(queue);
+    if (own === undefined) {
+      own = backend.forQueue(queue, this.#options.prefix);
+      queues.set(queue, own);
     }
-    return queue;
+    const [stream] = (await own.readEvents(after, BLOCK_MS)) ?? [];
+    return stream?.[1] ?? [];
   }
 
-  #connected(): IQueueBackend {
+  /** The answer. @throws {ConnectionError} if none comes in time. */
+  async #answered<T>(ms: number, answer: Promise<T>): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      if (!isRedis(this.#options.connection)) return await answer;
+      const late = new Promise<never>((_, reject) => {
+        timer = setTimeout(() => reject(this.#silent()), ms);
+      });
+      return await Promise.race([answer, late]);
+    } catch (error) {
+      if (isTransient(error)) this.#options.outages.add(error as Error);
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #silent(): ConnectionError {
+    void this.#disconnect();
+    const error = new ConnectionError('The store gave no answer about its events.');
+    this.#options.outages.add(error);
+    return error;
+  }
+
+  async #disconnect(): Promise<void> {
+    const backend = this.#connected?.backend;
+    this.#connected = undefined;
+    if (backend !== undefined) await endBackend(backend, backend.close(true));
+  }
+
+  #connect(): Connected {
     if (this.#isClosed) throw new ClosedError('These events are not read any more.');
-    if (this.#base === undefined) {
+    if (this.#connected === undefined) {
       const { connection, prefix, onError } = this.#options;
       const shared: FlowProducerOptions = { connection: connection.options, prefix };
       // A client that its owner has made goes on without this.
-      this.#base = connect(this.#options, '', shared, { blocking: 'duplicate' in connection.options });
-      this.#base.on('error', onError);
+      const backend = connect(this.#options, '', shared, { blocking: 'duplicate' in connection.options });
+      backend.on('error', onError);
+      this.#connected = { backend, streams: streamsIn(backend, prefix), queues: new Map() };
     }
-    return this.#base;
+    return this.#connected;
   }
 }
 

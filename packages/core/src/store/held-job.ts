@@ -353,6 +353,7 @@ export class Deadlines {
       else if (this.#open.remove(link)) expired.push(item);
     }
     if (next < Number.POSITIVE_INFINITY) this.#arm(next);
+    expired.sort((a, b) => a.at - b.at); // a busy process fires late, for several at once
     for (const { expire } of expired) expire();
   }
 }

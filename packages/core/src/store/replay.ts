@@ -9,7 +9,8 @@ import type { StoreAccess } from './access.js';
 import { primitivesOf } from './primitives/jobs.js';
 import { unmarked } from './resume.js';
 import { detach, markTrees } from './revoke.js';
-import { type ChildPlace, childrenOf, removeTree } from './tree.js';
+import { type ChildPlace, childrenOf } from './tree.js';
+import { removeTree } from './tree-removal.js';
 
 export interface JobReplay {
   readonly now: number;

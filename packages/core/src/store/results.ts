@@ -3,7 +3,7 @@ import { ClosedError, type FailureOrigin, UpstreamFailedError } from '../base/er
 import { isSealed } from '../codec/codecs.js';
 import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
-import { isStopped, referredMembers } from '../job/marks.js';
+import { isLeftOut, isStopped, referredMembers } from '../job/marks.js';
 import { type Children, readMembers } from '../workflow/join.js';
 import type { StoreAccess } from './access.js';
 import { childResultsOf, failedChildrenOf, failureIn, failureOf, parsedResult, readJob } from './read.js';
@@ -54,7 +54,8 @@ const UNKNOWN = Symbol('unknown');
 /** The result in an event, which anybody may have written. */
 function resultIn(id: string, text: string): unknown {
   try {
-    return parsedResult(id, text);
+    const result = parsedResult(id, text);
+    return isLeftOut(result) ? UNKNOWN : result;
   } catch {
     return UNKNOWN; // the store decides what it is
   }

@@ -18,7 +18,6 @@ import { DEFAULT_KEPT_MS, keptMsOf } from './job-options.js';
 import type { EndedJob, EndedSet } from './primitives/ended-jobs.js';
 import { oldEventsIn } from './primitives/ended-jobs.js';
 import type { Store } from './store.js';
-import { removeEndedTrees } from './tree-removal.js';
 
 /** Jobs that are looked at in one command. */
 const PAGE = 200;
@@ -199,11 +198,13 @@ interface QueueSweepOptions extends RetentionOptions {
 class QueueSweep {
   readonly #options: QueueSweepOptions;
   readonly #sets: Readonly<Record<EndedSet, SetState>>;
+  readonly #lastAt: number;
   #until: number;
 
-  constructor(options: QueueSweepOptions, { sets, until }: Sweep) {
+  constructor(options: QueueSweepOptions, { at, sets, until }: Sweep) {
     this.#options = options;
     this.#sets = sets;
+    this.#lastAt = at;
     this.#until = until;
   }
 
@@ -219,7 +220,12 @@ class QueueSweep {
         Object.assign(state, { cursors: {}, lapAt: now, left: 0 });
       // Times that nothing is kept for any more.
       for (const ms of Object.keys(state.cursors)) if (!times[set].has(Number(ms))) delete state.cursors[ms];
-      for (const ms of times[set]) if (!(await this.#sweep(set, ms))) return;
+      for (const ms of times[set]) {
+        if (await this.#sweep(set, ms)) continue;
+        // Its worker closes: another one goes on from here, and need not wait until this one is taken for dead.
+        if (this.#options.isOver()) await this.#note({ at: this.#lastAt, until: 0 });
+        return;
+      }
     }
     await this.#removeOldEvents();
     await this.#note({ at: clock.now(), until: 0 });
@@ -300,7 +306,7 @@ class QueueSweep {
     const removed = new Set<string>();
     for (const [keptMs, ids] of due) {
       const limits = { until: now - keptMs, isOver, commandMs: COMMAND_MS };
-      for (const id of await removeEndedTrees(store, queue, ids, limits)) removed.add(id);
+      for (const id of await store.removeEnded(queue, ids, limits)) removed.add(id);
     }
     return removed;
   }

@@ -10,7 +10,8 @@ import type { StoreAccess } from './access.js';
 import { mergeData } from './job-options.js';
 import type { EnvelopeQueue } from './queue-pool.js';
 import { childCounts, isHeld } from './read.js';
-import { type ChildKind, childrenOf, ifBroken, type JobAccess, removeTree } from './tree.js';
+import { type ChildKind, childrenOf, ifBroken, type JobAccess } from './tree.js';
+import { removeTree } from './tree-removal.js';
 
 /** How a job is kept from starting. */
 export interface Mark {

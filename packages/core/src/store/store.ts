@@ -31,6 +31,7 @@ import type { Mark, MarkedPlace } from './revoke.js';
 import { detach, detachPending, endFeed, postponeJob, removeJob, revokeJob, skipPending } from './revoke.js';
 import type { StoredJob } from './stored-job.js';
 import type { JobAccess } from './tree.js';
+import { type RemovalLimits, removeEndedTrees } from './tree-removal.js';
 import { type JobEnd, type JobWait, Watcher } from './watcher.js';
 
 export type { JobOutcome, NewJob, StoreOptions };
@@ -206,6 +207,11 @@ export class Store implements JobAccess {
   /** Forgets a job that has ended, and those below it, but for what still runs. False if it is not gone by this. */
   remove(queue: string, id: string): Promise<boolean> {
     return removeJob(this.#access, { queue, id });
+  }
+
+  /** Removes each of these jobs with all below it, see `removeEndedTrees`. Gives the ids of those that are gone. */
+  removeEnded(queue: string, ids: readonly string[], limits: RemovalLimits): Promise<string[]> {
+    return removeEndedTrees(this.#access, queue, ids, limits);
   }
 
   /**

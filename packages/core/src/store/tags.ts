@@ -1,12 +1,17 @@
 /**
- * Which calls and runs bear a tag. An entry is written before what it names is stored, with the moment in which it is
- * looked at next: once what it names is gone from the store, so is the entry. What waits or runs keeps its entries,
- * however long that takes, so the index is as large as what lives, and not as what was ever sent.
+ * Which calls and runs bear a tag. A note is written before what it names is stored, with the moment in which it is looked
+ * at next: once what it names is gone from the store, so is the note. What waits or runs keeps its note, however long that
+ * takes, so the index is as large as what lives, and not as what was ever sent.
+ *
+ * On Redis a sender only puts notes into a queue, those of one turn of its event loop in one command. Workers move them
+ * into the index with each repair, whoever searches does so before, and senders do once many are queued.
  */
 
 import { createHash } from 'node:crypto';
+import { randomId } from '../base/random-id.js';
 import type { JobRef } from '../job/job.js';
 import { type TaggedEntry, type TagNote, type TagPrimitives, tagPrimitivesOf } from './primitives/tags.js';
+import { moveNotes, NoteBatches, type Noting, pushNotes, type TextNote } from './queued-tag-notes.js';
 import type { Store } from './store.js';
 
 // The index of tags in what BullMQ's contract has: of a store that has no index of its own, and as older versions have
@@ -115,6 +120,7 @@ export interface Keeping {
 
 /** What is added of one call or run. */
 export interface Tagged {
+  /** Each once. */
   readonly tags: Iterable<string>;
   readonly place: JobRef;
   /** How long it is to wait before it starts. */
@@ -134,6 +140,10 @@ const ADDED_BETWEEN = 12;
 const FIRST_LOOK_MS = 600_000;
 /** Hashes that are remembered. */
 const REMEMBERED = 1000;
+/** Notes that may be queued before senders move them into the index too: who searches waits for all of them. */
+const MAX_QUEUED = 5000;
+/** Then a sender moves this many for each that it adds. */
+const MOVED_FOR_ONE = 2;
 
 export class TagIndex {
   readonly #store: Store;
@@ -142,6 +152,10 @@ export class TagIndex {
   readonly #hashes = new Map<string, string>();
   /** Notes that may be added before some are looked at. */
   #untilLook = 0;
+  readonly #batches = new NoteBatches((notes) => this.#write(notes));
+  /** Of the notes that this process queues. */
+  readonly #process = randomId();
+  #queued = 0;
 
   constructor(store: Store, keeping: Keeping) {
     this.#store = store;
@@ -149,28 +163,22 @@ export class TagIndex {
     this.#byDay = new TagsByDay(store, Math.max(keeping.completedMs, keeping.failedMs));
   }
 
-  /** Adds a call or a run, in one command. One that is in the store is always found. */
-  add(tags: Iterable<string>, place: JobRef, now: number): Promise<void> {
-    return this.addAll([{ tags, place }], now);
+  /** Adds a call or a run. One that is in the store is always found. */
+  async add(tags: Iterable<string>, place: JobRef, now: number): Promise<void> {
+    const noting = this.addAll([{ tags, place }], now);
+    await noting?.issued;
+    await noting?.done();
   }
 
-  /** The same of several. */
-  async addAll(all: readonly Tagged[], now: number): Promise<void> {
+  /** The same of several, and of all that others add in this turn; undefined if none of them bears a tag. */
+  addAll(all: readonly Tagged[], now: number): Noting | undefined {
     const notes = all.flatMap((tagged) => this.#notesOf(tagged, now));
-    if (notes.length === 0) return;
-    const adding: Promise<void>[] = [];
-    for (const some of inCommands(notes)) adding.push(this.#note(some, now));
-    // With the command that adds: nobody waits for it, and what it misses the next one finds.
-    this.#untilLook -= notes.length;
-    if (this.#untilLook <= 0) {
-      this.#untilLook = ADDED_BETWEEN;
-      void this.#look(now).catch(() => {});
-    }
-    await Promise.all(adding);
+    return notes.length === 0 ? undefined : this.#batches.add(notes);
   }
 
-  /** Takes away all entries of what is gone. To be called now and then. */
+  /** Moves what is queued into the index, and takes away all entries of what is gone. To be called now and then. */
   async clean(now: number): Promise<void> {
+    await this.#moveQueued(Number.POSITIVE_INFINITY);
     while (!this.#store.closed.aborted && (await this.#look(now)) === LOOKED_AT);
     await this.#byDay.clean();
   }
@@ -178,6 +186,7 @@ export class TagIndex {
   /** What was sent with a tag, the latest first; some of it may be gone from the store. */
   async *find(tag: string, now: number, from?: TagPosition): AsyncGenerator<TaggedPlace> {
     const hash = this.#hashOf(tag);
+    await this.#moveQueued(Number.POSITIVE_INFINITY);
     if (from === undefined || 'at' in from.mark)
       yield* this.#noted(hash, from as (TagPosition & { mark: { at: number } }) | undefined);
     const day = from !== undefined && 'day' in from.mark ? from.mark : undefined;
@@ -206,14 +215,60 @@ export class TagIndex {
     }
   }
 
-  async #note(notes: readonly TagNote[], now: number): Promise<void> {
+  /** Writes notes before what they name is stored. */
+  async #write(notes: readonly TextNote[]): Promise<void> {
     const isNoted = await this.#with(async (primitives) => {
-      await primitives.noteTags(notes);
+      const { noteQueue } = primitives;
+      if (noteQueue === undefined) {
+        this.#lookNowAndThen(notes);
+        await this.#noteIn(primitives, notes);
+      } else if ((await pushNotes(noteQueue, notes, this.#mark)) > MAX_QUEUED) {
+        // Nobody waits for it, and what it misses the next one finds.
+        void this.#moveQueued(MOVED_FOR_ONE * notes.length).catch(() => {});
+        this.#lookNowAndThen(notes);
+      }
       return true;
     });
-    if (isNoted) return;
-    for (const { tags, queue, id } of notes) await this.#byDay.add(tags, { queue, id }, now);
-    if (this.#untilLook === ADDED_BETWEEN) await this.#byDay.clean();
+    if (!isNoted) await this.#noteByDay(notes);
+  }
+
+  readonly #mark = (): string => {
+    this.#queued += 1;
+    return `${this.#process}${this.#queued.toString(36)}`;
+  };
+
+  async #noteByDay(notes: readonly TextNote[]): Promise<void> {
+    for (const { tags, queue, id, at } of notes) {
+      const hashes = tags.map((tag) => this.#hashOf(tag));
+      await this.#byDay.add(hashes, { queue, id }, at);
+    }
+    if (this.#isLookDue(notes)) await this.#byDay.clean();
+  }
+
+  /** Looks at what is due, beside the command that adds: what it misses the next one finds. */
+  #lookNowAndThen(notes: readonly TextNote[]): void {
+    if (this.#isLookDue(notes)) void this.#look(notes.at(-1)?.at ?? 0).catch(() => {});
+  }
+
+  #isLookDue({ length }: readonly TextNote[]): boolean {
+    this.#untilLook -= length;
+    if (this.#untilLook > 0) return false;
+    this.#untilLook = ADDED_BETWEEN;
+    return true;
+  }
+
+  /** Moves queued notes into the index, at most so many and those that are there now. */
+  async #moveQueued(limit: number): Promise<void> {
+    await this.#with(async (primitives) => {
+      const { noteQueue } = primitives;
+      if (noteQueue !== undefined)
+        await moveNotes(noteQueue, limit, (notes) => this.#noteIn(primitives, notes));
+    });
+  }
+
+  async #noteIn(primitives: TagPrimitives, notes: readonly TextNote[]): Promise<void> {
+    const hashed = notes.map((note) => ({ ...note, tags: note.tags.map((tag) => this.#hashOf(tag)) }));
+    for (const some of inCommands(hashed)) await primitives.noteTags(some);
   }
 
   /** The number of notes that were looked at. */
@@ -229,13 +284,13 @@ export class TagIndex {
     });
   }
 
-  #notesOf({ tags, place: { queue, id }, delayMs = 0 }: Tagged, now: number): TagNote[] {
-    const hashes = [...new Set(tags)].map((tag) => this.#hashOf(tag));
+  #notesOf({ tags: given, place: { queue, id }, delayMs = 0 }: Tagged, now: number): TextNote[] {
+    const tags = Array.isArray(given) ? (given as readonly string[]) : [...given];
     const { completedMs, failedMs } = this.#keeping;
     const checkAt = now + delayMs + Math.max(Math.min(completedMs, failedMs), FIRST_LOOK_MS);
-    const notes: TagNote[] = [];
-    for (let start = 0; start < hashes.length; start += NOTE_TAGS)
-      notes.push({ tags: hashes.slice(start, start + NOTE_TAGS), queue, id, at: now, checkAt });
+    const notes: TextNote[] = [];
+    for (let start = 0; start < tags.length; start += NOTE_TAGS)
+      notes.push({ tags: tags.slice(start, start + NOTE_TAGS), queue, id, at: now, checkAt });
     return notes;
   }
 

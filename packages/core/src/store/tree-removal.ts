@@ -2,105 +2,225 @@
  * Removes a job that has ended with all that stands below it: a single call, or a run with its steps, members, and what
  * was added to it, in every queue.
  *
- * A tree of up to a hundred jobs goes in one command. A larger one is looked through first, and then removed from the
- * other end, in slices: a worker that dies in between has left the root, by which the next one goes on.
+ * A tree of up to a hundred jobs goes in one command. A larger one is looked through first, if it is to go as a whole or
+ * not at all, and then removed from the other end, in slices: a worker that dies in between has left the root, by which
+ * the next one goes on.
  */
 
 import { isPlainObject } from '../base/text.js';
 import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE, jobIdOf } from '../job/job-tree.js';
+import type { StoreAccess } from './access.js';
 import { endedJobsOf } from './ended-jobs.js';
-import type { Removal, TreeState } from './primitives/ended-jobs.js';
-import type { Store } from './store.js';
+import type { Removal, TreePart, TreeState } from './primitives/ended-jobs.js';
+import { readJob } from './read.js';
+import { outcomeOf } from './results.js';
 
 /** Jobs that are named in one command. */
 const TOGETHER = 200;
+/** Jobs that have not ended, which are removed one by one, at the same time. */
+const OPEN_TOGETHER = 50;
 
 export interface RemovalLimits {
   /** Only trees all of whose jobs had ended by then, in milliseconds since 1970. */
   readonly until: number;
   /** Whether to leave off: what is there still is removed another time. */
   readonly isOver: () => boolean;
-  /** How long the store may take for a command. */
-  readonly commandMs: number;
+  /** How long the store may take for a command; absent: as long as for any other. */
+  readonly commandMs?: number;
 }
 
 /** Removes each of these jobs of a queue with all below it, as a whole or not at all. Gives the ids of those that are gone. */
 export async function removeEndedTrees(
-  store: Store,
+  access: StoreAccess,
   queue: string,
   ids: readonly string[],
   limits: RemovalLimits,
 ): Promise<string[]> {
   const removed: string[] = [];
-  for (const [id, state] of await treeStates(store, queue, ids, { ...limits, mode: 'tree' })) {
-    const isLarge = state === 'large';
-    if (isLarge ? await removeLarge(store, { queue, id }, limits) : state === 'ended') removed.push(id);
+  const trees = new Trees(access, limits, false);
+  for (const [id, state] of await trees.states('tree', queue, ids)) {
+    if (state === 'ended') removed.push(id);
+    else if (state !== 'open' && !(await trees.hasOpen(state)) && (await trees.remove(state)))
+      removed.push(id);
   }
   return removed;
 }
 
-async function removeLarge(store: Store, root: JobRef, limits: RemovalLimits): Promise<boolean> {
-  if (await hasOpen(store, root, limits)) return false;
-  // A long chain is a deep tree, so this does not call itself.
-  const stack: { readonly place: JobRef; isCleared: boolean }[] = [{ place: root, isCleared: false }];
-  for (let next = stack.at(-1); next !== undefined; next = stack.at(-1)) {
-    if (limits.isOver()) return false;
-    const { place } = next;
-    if (next.isCleared) {
-      stack.pop();
-      const states = await treeStates(store, place.queue, [place.id], { ...limits, mode: 'job' });
-      if (states.get(place.id) === 'open') return false; // it was queued again meanwhile
-      continue;
-    }
-    next.isCleared = true;
-    for await (const [queue, ids] of childrenByQueue(store, place, limits)) {
-      const states = await treeStates(store, queue, ids, { ...limits, mode: 'tree' });
-      for (const [id, state] of states)
-        if (state === 'large') stack.push({ place: { queue, id }, isCleared: false });
-    }
-  }
-  return true;
+/**
+ * Removes a job and all below it, whether that has ended or not. What runs stays, and is kept by the store like any other
+ * job. False if the job itself is not gone by this.
+ */
+export async function removeTree(access: StoreAccess, place: JobRef): Promise<boolean> {
+  const limits = { until: Number.MAX_SAFE_INTEGER, isOver: () => false };
+  await new Trees(access, limits, true).removeBelow(place);
+  return removeUnended(access, place);
 }
 
-/** Whether a job below this one has not ended, or not long enough ago. */
-async function hasOpen(store: Store, root: JobRef, limits: RemovalLimits): Promise<boolean> {
-  const next = [root];
-  for (let place = next.pop(); place !== undefined; place = next.pop()) {
-    if (limits.isOver()) return true;
-    for await (const [queue, ids] of childrenByQueue(store, place, limits)) {
-      for (const [id, state] of await treeStates(store, queue, ids, { ...limits, mode: 'check' })) {
-        if (state === 'open') return true;
-        if (state === 'large') next.push({ queue, id });
+interface Entry {
+  readonly place: JobRef;
+  /** Whether what is below it stands above it on the stack, or is gone. */
+  readonly isCleared: boolean;
+}
+
+/** Looks through large trees, and removes them. A long chain is a deep tree, so nothing here calls itself. */
+class Trees {
+  readonly #access: StoreAccess;
+  readonly #limits: RemovalLimits;
+  readonly #isForgotten: boolean;
+
+  constructor(access: StoreAccess, limits: RemovalLimits, isForgotten: boolean) {
+    this.#access = access;
+    this.#limits = limits;
+    this.#isForgotten = isForgotten;
+  }
+
+  /** Whether a job that was not looked at yet has not ended, or not long enough ago. */
+  async hasOpen(tree: TreePart): Promise<boolean> {
+    const next = this.#places(tree.rest);
+    for (let place = next.pop(); place !== undefined; place = next.pop()) {
+      if (this.#limits.isOver()) return true;
+      const state = await this.#state('check', place);
+      if (state === 'open') return true;
+      if (state === 'ended') continue;
+      if (!isWide(state)) next.push(...this.#places(state.rest));
+      else
+        for await (const below of this.#statesBelow('check', place)) {
+          if (below === 'open') return true;
+          if (below !== 'ended') next.push(...this.#places(below.rest));
+        }
+    }
+    return false;
+  }
+
+  async removeBelow(place: JobRef): Promise<void> {
+    for await (const state of this.#statesBelow('tree', place))
+      if (typeof state !== 'string') await this.remove(state);
+  }
+
+  /** Removes the tree from its lower end. False if it was left off, or a job of it has been queued again meanwhile. */
+  async remove(tree: TreePart): Promise<boolean> {
+    const stack: Entry[] = [];
+    const push = async ({ seen, rest, open }: TreePart) => {
+      // From above: the removal of the last one that a job waits for would start that job.
+      for (let start = 0; start < open.length; start += OPEN_TOGETHER)
+        await Promise.all(
+          this.#places(open.slice(start, start + OPEN_TOGETHER)).map((place) =>
+            removeUnended(this.#access, place),
+          ),
+        );
+      const unended = new Set(open);
+      const ended = seen.filter((key) => !unended.has(key));
+      for (const place of this.#places(ended)) stack.push({ place, isCleared: true });
+      for (const place of this.#places(rest)) stack.push({ place, isCleared: false });
+    };
+    await push(tree);
+    for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
+      if (this.#limits.isOver()) return false;
+      if (top.isCleared) {
+        if (!(await this.#removeEach(takeCleared(stack)))) return false;
+        continue;
+      }
+      stack.pop();
+      const { place } = top;
+      const state = await this.#state('tree', place);
+      if (state === 'open') return false;
+      if (state === 'ended') continue;
+      if (!isWide(state)) await push(state);
+      else {
+        stack.push({ place, isCleared: true });
+        for await (const below of this.#statesBelow('tree', place)) {
+          if (below === 'open') return false;
+          if (below !== 'ended') await push(below);
+        }
       }
     }
+    return true;
   }
-  return false;
+
+  async states(
+    mode: Removal['mode'],
+    queue: string,
+    ids: readonly string[],
+  ): Promise<Map<string, TreeState>> {
+    const removal: Removal = { mode, until: this.#limits.until, isForgotten: this.#isForgotten };
+    const states = new Map<string, TreeState>();
+    for (let start = 0; start < ids.length; ) {
+      const some = ids.slice(start, start + TOGETHER);
+      const answer = await this.#access.on(
+        queue,
+        (bull) => endedJobsOf(bull.getBackend()).removeTrees(some, removal),
+        this.#limits.commandMs,
+      );
+      for (const [index, state] of answer.entries()) states.set(some[index] ?? '', state);
+      start += Math.max(answer.length, 1);
+    }
+    return states;
+  }
+
+  /** What the children of a job are, with all below each. */
+  async *#statesBelow(mode: Removal['mode'], place: JobRef): AsyncGenerator<TreeState> {
+    for await (const [queue, ids] of childrenByQueue(this.#access, place, this.#limits))
+      yield* (await this.states(mode, queue, ids)).values();
+  }
+
+  async #state(mode: Removal['mode'], { queue, id }: JobRef): Promise<TreeState> {
+    return (await this.states(mode, queue, [id])).get(id) ?? 'ended';
+  }
+
+  /** Removes these jobs by themselves. False if one of them is not to go. */
+  async #removeEach(places: readonly JobRef[]): Promise<boolean> {
+    for (const [queue, ids] of byQueue(places)) {
+      for (const [id, state] of await this.states('job', queue, ids)) {
+        if (state === 'ended') continue;
+        if (!this.#isForgotten) return false;
+        await removeUnended(this.#access, { queue, id });
+      }
+    }
+    return true;
+  }
+
+  #places(keys: readonly string[]): JobRef[] {
+    return keys.map((key) => this.#access.placeOf(key));
+  }
 }
 
-async function treeStates(
-  store: Store,
-  queue: string,
-  ids: readonly string[],
-  { mode, until, commandMs }: Removal & RemovalLimits,
-): Promise<Map<string, TreeState>> {
-  const states = new Map<string, TreeState>();
-  for (let start = 0; start < ids.length; ) {
-    const some = ids.slice(start, start + TOGETHER);
-    const answer = await store.on(
-      queue,
-      (bull) => endedJobsOf(bull.getBackend()).removeTrees(some, { mode, until }),
-      commandMs,
-    );
-    for (const [index, state] of answer.entries()) states.set(some[index] ?? '', state);
-    start += Math.max(answer.length, 1);
+/** Whether the answer is for a job that has too many children for one command. */
+function isWide({ seen }: TreePart): boolean {
+  return seen.length === 0;
+}
+
+/** Takes what is cleared from the top of the stack: some of it at once, but the root by itself, as the last one. */
+function takeCleared(stack: Entry[]): JobRef[] {
+  const taken: JobRef[] = [];
+  while (taken.length < TOGETHER && stack.at(-1)?.isCleared && (stack.length > 1 || taken.length === 0)) {
+    const { place } = stack.pop() as Entry; // the last one was looked at
+    taken.push(place);
   }
-  return states;
+  return taken;
+}
+
+function byQueue(places: readonly JobRef[]): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  for (const { queue, id } of places) {
+    const ids = found.get(queue) ?? [];
+    if (ids.length === 0) found.set(queue, ids);
+    ids.push(id);
+  }
+  return found;
+}
+
+/** Removes a job as BullMQ does, wherever it stands; one that runs stays. */
+async function removeUnended(access: StoreAccess, { queue, id }: JobRef): Promise<boolean> {
+  return access.on(queue, async (bull) => {
+    if ((await bull.getJobState(id)) === 'active') return false;
+    return (await bull.remove(id, { removeChildren: false })) > 0;
+  });
 }
 
 /** The ids of the children of a job, page by page, those of each queue together. */
 async function* childrenByQueue(
-  store: Store,
+  access: StoreAccess,
   place: JobRef,
   { commandMs }: RemovalLimits,
 ): AsyncGenerator<[queue: string, ids: readonly string[]]> {
@@ -108,23 +228,18 @@ async function* childrenByQueue(
   let page: string | undefined;
   do {
     const from = page;
-    const { keys, next } = await store.on(
+    const { keys, next } = await access.on(
       place.queue,
       (bull) => endedJobsOf(bull.getBackend()).childKeys(place.id, from),
       commandMs,
     );
     page = next;
-    const found = new Map<string, string[]>();
-    for (const { queue, id } of keys.map((key) => store.placeOf(key))) {
-      const ids = found.get(queue) ?? [];
-      if (ids.length === 0) found.set(queue, ids);
-      ids.push(id);
-      if (isProbe(queue, id)) probes.add(id);
-    }
-    yield* found;
+    const places = keys.map((key) => access.placeOf(key));
+    for (const { queue, id } of places) if (isProbe(queue, id)) probes.add(id);
+    yield* byQueue(places);
   } while (page !== undefined);
   if (probes.size === 0) return;
-  const left = await probesLeft(store, place, probes);
+  const left = await probesLeft(access, place, probes);
   for (let start = 0; start < left.length; start += TOGETHER)
     yield [INTERNAL_QUEUE, left.slice(start, start + TOGETHER)];
 }
@@ -137,15 +252,11 @@ function isProbe(queue: string, id: string): boolean {
 const MAX_LEFT = 1_000_000;
 
 /** The probes that a join has let go once it had enough: it does not know them any more, see `workflow/join.ts`. */
-async function probesLeft(
-  store: Store,
-  { queue, id }: JobRef,
-  known: ReadonlySet<string>,
-): Promise<string[]> {
-  const { after, run = id } = (await store.job(queue, id))?.envelope ?? {};
+async function probesLeft(access: StoreAccess, place: JobRef, known: ReadonlySet<string>): Promise<string[]> {
+  const { after, run = place.id } = (await readJob(access, place))?.envelope ?? {};
   if (after === undefined || !('list' in after)) return [];
   const { list, via } = after;
-  const count = after.count ?? (via === undefined ? 0 : await countAdded(store, jobIdOf(run, via)));
+  const count = after.count ?? (via === undefined ? 0 : await countAdded(access, jobIdOf(run, via)));
   const most = Math.min(Number.isSafeInteger(count) ? count : 0, MAX_LEFT);
   const left: string[] = [];
   for (let index = 0; index < most; index += 1) {
@@ -156,7 +267,7 @@ async function probesLeft(
 }
 
 /** How many members a fan-out has added. */
-async function countAdded(store: Store, id: string): Promise<number> {
-  const outcome = await store.outcome(INTERNAL_QUEUE, id);
+async function countAdded(access: StoreAccess, id: string): Promise<number> {
+  const outcome = await outcomeOf(access, { queue: INTERNAL_QUEUE, id });
   return outcome.kind === 'completed' && isPlainObject(outcome.value) ? Number(outcome.value.count) : 0;
 }

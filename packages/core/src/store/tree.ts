@@ -69,20 +69,6 @@ export async function* childrenOf(
   }
 }
 
-/**
- * Removes a job and all below it, one by one: as one command it would block the store. What still runs stays, and is
- * kept by the store like any other job. False if the job itself is not gone by this.
- */
-export async function removeTree(access: JobAccess, place: JobRef): Promise<boolean> {
-  const below: JobRef[] = [];
-  for await (const child of childrenOf(access, place)) below.push(child);
-  for (const child of below) await removeTree(access, child);
-  return access.on(place.queue, async (bull) => {
-    if ((await bull.getJobState(place.id)) === 'active') return false;
-    return (await bull.remove(place.id, { removeChildren: false })) > 0;
-  });
-}
-
 // Jobs as far as they can be read: also those whose record is gone, or holds what is no job.
 
 /** Why nothing can be read of a job that stands in a set of its queue. */

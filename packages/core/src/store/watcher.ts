@@ -8,61 +8,14 @@
  * job is looked at once a minute, and when fewer than a hundred are waited for, every two seconds: it may have been
  * removed without an event.
  */
-import type { IQueueBackend } from 'bullmq';
+
 import { isUmbelError } from '../base/errors.js';
 import { clearTimeout, performance, setTimeout } from '../base/real-timers.js';
 import { onAbort } from '../base/wait.js';
 import type { StoreAccess, StoreOptions } from './access.js';
-import { MARK, type StoredEvent, StreamReader, UNTRIMMED } from './events.js';
-import { type Looks, lookPrimitiveOf, type SeenJob } from './primitives/looks.js';
-
-// Looks at many jobs of a queue at once, on every store.
-
-/** What a look has found. */
-export interface Sight extends Looks {
-  /** Whether it saw the jobs and the last event in one moment. */
-  readonly isOneMoment: boolean;
-}
-
-/** Jobs that one command looks at: with 1,000, it holds a Redis for a few milliseconds. */
-export const LOOKED_AT = 500;
-
-const STATUS = { '-1': 'missing', '0': 'pending', '1': 'completed', '2': 'failed' } as const;
-
-/**
- * Looks at jobs. Where the store has no command for it, the jobs are asked for one by one.
- * @param followed Of so many of the first ids, the progress is read too.
- * @param at Where the events were read up to. Without it, such a store is given a mark that says where they begin.
- */
-export async function lookAtJobs(
-  backend: IQueueBackend,
-  ids: readonly string[],
-  followed: number,
-  at: string | undefined,
-): Promise<Sight> {
-  const primitive = lookPrimitiveOf(backend);
-  if (primitive !== undefined) return { ...(await primitive.lookAtJobs(ids, followed)), isOneMoment: true };
-  const mark = at ?? String(await backend.publishEvent(MARK, UNTRIMMED));
-  const jobs = await Promise.all(ids.map((id, index) => lookAt(backend, id, index, index < followed)));
-  return { firstEvent: mark, lastEvent: mark, jobs, isOneMoment: false };
-}
-
-async function lookAt(
-  backend: IQueueBackend,
-  id: string,
-  index: number,
-  isFollowed: boolean,
-): Promise<SeenJob> {
-  const answer = await backend.isFinished(id, true);
-  const [status, text] = Array.isArray(answer) ? answer : [answer, undefined];
-  const progress = isFollowed ? (await backend.getJobData(id))?.progress : undefined;
-  return {
-    index,
-    status: STATUS[String(status) as keyof typeof STATUS] ?? 'unreadable',
-    text: status > 0 ? (text ?? undefined) : undefined,
-    progress: progress === undefined ? undefined : JSON.stringify(progress),
-  };
-}
+import { type StoredEvent, StreamReader } from './events.js';
+import { LOOKED_AT, lookAtJobs, type Sight } from './job-looks.js';
+import type { SeenJob } from './primitives/looks.js';
 
 /**
  * Where a reader of a queue's events stands, and whether it may have missed some. Pure: the store is asked by
@@ -76,6 +29,7 @@ const FIRST = '0-0';
 
 /** Whether one event is later in its stream than another one, by their ids. */
 export function isLater(id: string, other: string): boolean {
+  if (id.length === other.length && id.indexOf('-') === other.indexOf('-')) return id > other; // nearly all are
   const [ms = '', sequence = ''] = id.split('-');
   const [otherMs = '', otherSequence = ''] = other.split('-');
   if (ms !== otherMs) return Number(ms) > Number(otherMs);
@@ -417,8 +371,8 @@ export class Watcher {
     this.#unseen.push(wait);
     if (this.#isFlushing) return;
     this.#isFlushing = true;
-    // Those who come in the same turn are looked at together.
-    queueMicrotask(() => {
+    // Those who come in the same turn are looked at together. Not by `queueMicrotask`, which the fake timers of Jest hold back.
+    void Promise.resolve().then(() => {
       this.#isFlushing = false;
       const unseen = this.#unseen;
       this.#unseen = [];
@@ -458,14 +412,14 @@ export class Watcher {
       return false;
     }
     if (this.#isClosed) return true;
-    const { firstEvent, lastEvent = '0-0', isOneMoment, jobs } = sight;
-    if (isOneMoment || this.#position.at === undefined) {
-      if (this.#position.note(firstEvent, sight.lastEvent, readTo)) this.#noteGap();
-    }
+    const { events, lastEvent, jobs } = sight;
+    if (events !== undefined) {
+      if (this.#position.note(events.first, events.last, readTo)) this.#noteGap();
+    } else if (this.#position.at === undefined) this.#position.note(lastEvent, lastEvent, undefined);
     const seen: (SeenJob | undefined)[] = new Array(waits.length);
     for (const job of jobs) seen[job.index] = job;
     for (const [index, wait] of waits.entries()) {
-      if (!wait.isOver) this.#saw(wait, seen[index], lastEvent, isOneMoment);
+      if (!wait.isOver) this.#saw(wait, seen[index], lastEvent, events !== undefined);
     }
     return true;
   }

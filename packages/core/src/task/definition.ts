@@ -171,6 +171,7 @@ export type HandledEntry = TaskEntry & Required<Pick<TaskEntry, 'run'>>;
 export class Registry {
   readonly #tasks = new Map<string, TaskEntry>();
   readonly #queues = new Set<string>();
+  readonly #queueListeners = new Set<() => void>();
 
   /**
    * Adds a task, or adds the handler to a contract with the same name and schemas.
@@ -180,7 +181,16 @@ export class Registry {
     const present = this.#tasks.get(entry.name);
     if (present !== undefined && !completes(present, entry)) throw new DuplicateTaskError(entry.name);
     this.#tasks.set(entry.name, entry);
-    if (entry.options.queue !== undefined) this.#queues.add(entry.options.queue);
+    const { queue } = entry.options;
+    if (queue === undefined || this.#queues.has(queue)) return;
+    this.#queues.add(queue);
+    for (const listener of this.#queueListeners) listener();
+  }
+
+  /** Calls `listener` when a task names a queue that none has named before. Returns a function that stops it. */
+  onQueue(listener: () => void): () => void {
+    this.#queueListeners.add(listener);
+    return () => this.#queueListeners.delete(listener);
   }
 
   /**

@@ -1,40 +1,40 @@
-/** Days as a time zone has them, and which of them are left out. Pure. */
+/**
+ * Calendar arithmetic for schedules: offsets of time zones, excluded days, and the times that a cron expression allows. Pure,
+ * except that it reads the machine's time zone data.
+ */
 import type { CronFields } from './cron.js';
 
-/**
- * This module knows how far the clocks of a time zone are ahead of UTC, and when they shift. It asks the machine's own
- * time zone data and keeps the answers, since one answer takes about a microsecond.
- */
+// Time zones. Offsets are cached, because reading one takes about a microsecond.
 
-/** A period in which the clocks of a zone run without a shift; moments in milliseconds since 1970. */
+/** A period in which the offset of a zone does not change. Moments are milliseconds since 1970. */
 export interface ZoneSpan {
   readonly from: number;
-  /** The end, which does not belong to the span: the moment of the next shift, or the end of what was asked for. */
+  /** The exclusive end: the next shift of the clocks, or the end of the requested period. */
   readonly to: number;
-  /** What a moment and the time on the clock differ by, in milliseconds: clock time = moment + offset. */
+  /** Milliseconds by which clocks are ahead of UTC: clock time = moment + offset. */
   readonly offset: number;
 }
 
 interface Shift {
   readonly at: number;
-  /** From then on. */
+  /** The offset from this shift on. */
   readonly offset: number;
 }
 
 const SECOND_MS = 1000;
 export const DAY_MS = 86_400_000;
-/** Shifts are looked up and kept for so long a time at once. */
+/** Length of the period whose shifts are determined and cached together. */
 const WINDOW_MS = 32 * DAY_MS;
-/** A shift that is undone within so short a time would go unnoticed; since 1900, no zone had two within three days. */
+/** Two opposite shifts within this time would be missed. Since 1900, no zone had two shifts within three days. */
 const PROBE_MS = DAY_MS;
-/** There are about 600 names of zones; stored data may hold each of them in capitals and small letters. */
+/** There are about 600 names of zones, and stored data may contain them in upper and lower case. */
 const MAX_ZONES = 1000;
-/** Windows of one zone: more than a hundred years. */
+/** Cached windows of one zone: more than a hundred years. */
 const MAX_WINDOWS = 1200;
 
 const zones = new Map<string, Zone>();
 
-/** The zone of this name. @throws {RangeError} if the machine does not know it. */
+/** Returns the zone with this name. @throws {RangeError} if the machine does not know it. */
 export function zoneOf(tz: string): Zone {
   let zone = zones.get(tz);
   if (zone === undefined) {
@@ -45,7 +45,7 @@ export function zoneOf(tz: string): Zone {
   return zone;
 }
 
-/** Whether this machine knows the time zone. */
+/** Returns whether this machine knows the time zone. */
 export function isTimeZone(tz: unknown): tz is string {
   if (typeof tz !== 'string' || tz === '') return false;
   try {
@@ -56,10 +56,11 @@ export function isTimeZone(tz: unknown): tz is string {
   }
 }
 
+/** The offsets of one time zone. */
 export class Zone {
   readonly #format: Intl.DateTimeFormat;
   readonly #isUtc: boolean;
-  /** By their place on the time line: the shifts within, after the offset at the beginning. */
+  /** By window number: the offset at the start of the window, then the shifts in it. */
   readonly #windows = new Map<number, readonly Shift[]>();
 
   constructor(tz: string) {
@@ -74,7 +75,7 @@ export class Zone {
     return offset;
   }
 
-  /** The spans of the time from `from` to `to`, in order. They meet, and differ in their offsets. */
+  /** Returns the spans from `from` to `to` in order, without gaps. Adjacent spans have different offsets. */
   spans(from: number, to: number): readonly ZoneSpan[] {
     if (this.#isUtc) return [{ from, to, offset: 0 }];
     const shifts: Shift[] = [{ at: from, offset: this.offsetAt(from) }];
@@ -97,31 +98,31 @@ export class Zone {
   }
 
   #shiftsFrom(start: number): readonly Shift[] {
-    const shifts: Shift[] = [{ at: start, offset: this.#askOffset(start) }];
+    const shifts: Shift[] = [{ at: start, offset: this.#readOffset(start) }];
     for (let probe = start + PROBE_MS; probe <= start + WINDOW_MS; probe += PROBE_MS) {
-      const offset = this.#askOffset(probe);
+      const offset = this.#readOffset(probe);
       for (let from = probe - PROBE_MS; shifts.at(-1)?.offset !== offset; ) {
         from = this.#firstShift(from, probe);
-        shifts.push({ at: from, offset: this.#askOffset(from) });
+        shifts.push({ at: from, offset: this.#readOffset(from) });
       }
     }
     return shifts;
   }
 
-  /** The first moment, a whole second, at which the offset is another one than at `from`, as it is at `to` at the latest. */
+  /** Returns the first whole second whose offset differs from that at `from`. The offset at `to` must differ. */
   #firstShift(from: number, to: number): number {
-    const offset = this.#askOffset(from);
+    const offset = this.#readOffset(from);
     let before = from;
     let after = to;
     while (after - before > SECOND_MS) {
       const middle = before + Math.floor((after - before) / (2 * SECOND_MS)) * SECOND_MS;
-      if (this.#askOffset(middle) === offset) before = middle;
+      if (this.#readOffset(middle) === offset) before = middle;
       else after = middle;
     }
     return after;
   }
 
-  #askOffset(at: number): number {
+  #readOffset(at: number): number {
     const written = / GMT(?:([+-])(\d\d):(\d\d)(?::(\d\d))?)?$/.exec(this.#format.format(at));
     if (written === null) throw new RangeError('Bug in Umbel: an offset from UTC could not be read');
     const [, sign = '+', hours = '0', minutes = '0', seconds = '0'] = written;
@@ -130,30 +131,32 @@ export class Zone {
   }
 }
 
-/** Days on which nothing is fired, checked and in the form in which they are stored. */
+// Excluded days.
+
+/** Days without occurrences of a schedule, in their checked and stored form. */
 export interface ExcludedDays {
-  /** `YYYY-MM-DD`, or `MM-DD` for the same day of each year. */
+  /** `YYYY-MM-DD`, or `MM-DD` for the same day of every year. */
   readonly dates: readonly string[];
-  /** From the first day to the last, both included. */
+  /** First and last day, both inclusive. */
   readonly ranges: readonly { readonly from: string; readonly to: string }[];
   /** 0 is Sunday. */
   readonly weekdays: readonly number[];
 }
 
-/** No day is longer, not even one that a zone has had twice. */
+/** Longer than any day, including a day that a zone had twice. */
 const LONGEST_DAY_MS = 3 * DAY_MS;
 
-/** The day in a time zone, as `YYYY-MM-DD`. */
+/** Returns the day in a time zone, as `YYYY-MM-DD`. */
 export function dayAt(tz: string, at: number): string {
   return dayOf(at + zoneOf(tz).offsetAt(at));
 }
 
-/** The day of a time on the clock, given as if it were UTC. */
+/** Returns the day of a clock time. */
 function dayOf(clockTime: number): string {
   return new Date(clockTime).toISOString().slice(0, 10);
 }
 
-/** The first moment after `at` that is on another day of the time zone: of the next one, unless clocks go back to the one before. */
+/** Returns the first moment after `at` on another day: the next day or, if clocks are set back, the day before. */
 export function dayEndAfter(tz: string, at: number): number {
   const day = dayAt(tz, at);
   const latest = at + LONGEST_DAY_MS;
@@ -169,41 +172,41 @@ function modulo(value: number, by: number): number {
   return ((value % by) + by) % by;
 }
 
-/** The last day of the longest range that the day is in, unless it is the first of the range. */
+/** Returns the last day of the longest range that contains the day, ignoring ranges that begin on it. */
 export function rangeEndOf({ ranges }: ExcludedDays, day: string): string | undefined {
   const ends = ranges.filter(({ from, to }) => from < day && day <= to).map(({ to }) => to);
   return ends.sort().at(-1);
 }
 
-/** Whether a day (`YYYY-MM-DD`) is left out. */
+/** Returns whether a day (`YYYY-MM-DD`) is excluded. */
 export function isExcluded({ dates, ranges, weekdays }: ExcludedDays, day: string): boolean {
   if (dates.includes(day) || dates.includes(day.slice(5))) return true;
   if (ranges.some(({ from, to }) => from <= day && day <= to)) return true;
   return weekdays.includes(new Date(`${day}T00:00:00Z`).getUTCDay());
 }
 
-/** Whether the text is a day that exists, as `YYYY-MM-DD`. */
+/** Returns whether the text is an existing day, as `YYYY-MM-DD`. */
 export function isDay(text: unknown): text is string {
   if (typeof text !== 'string' || !/^\d{4}-\d{2}-\d{2}$/.test(text)) return false;
   const at = Date.parse(`${text}T00:00:00Z`);
   return !Number.isNaN(at) && new Date(at).toISOString().startsWith(text);
 }
 
-/** Whether the text is a day of some year, as `MM-DD`. */
+/** Returns whether the text is a day of some year, as `MM-DD`. */
 export function isDayOfYear(text: unknown): text is string {
   return typeof text === 'string' && isDay(`2000-${text}`); // a leap year
 }
 
-// This module finds the times on a clock that a cron expression allows, as if clocks were never shifted. A time on a
-// clock is the number of milliseconds that UTC would have for it.
+// The clock times that a cron expression allows, without regard to shifts. A clock time is the number of milliseconds since
+// 1970 at which a clock in UTC shows it.
 
 const A_SECOND_MS = 1000;
 const MINUTE_MS = 60 * A_SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
-/** The calendar repeats after 400 years, weekdays included: what does not occur in them never does. */
-const MOST_MONTHS = 400 * 12;
+/** The calendar with its weekdays repeats after 400 years, so an expression that does not occur in them never does. */
+const MAX_MONTHS = 400 * 12;
 
-/** The first time that the expression allows from `from` to `until`, both included. */
+/** Returns the first allowed time from `from` to `until`, both inclusive. */
 export function nextClockTime(fields: CronFields, from: number, until: number): number | undefined {
   const start = Math.ceil(from / A_SECOND_MS) * A_SECOND_MS;
   if (start > until) return undefined;
@@ -213,7 +216,7 @@ export function nextClockTime(fields: CronFields, from: number, until: number): 
   const today = timeOfDay(fields, start - midnight);
   if (today !== undefined && isAllowed(fields, year, month, day)) return within(midnight + today, until);
   day += 1;
-  for (let looked = 0; looked <= MOST_MONTHS; looked += 1) {
+  for (let months = 0; months <= MAX_MONTHS; months += 1) {
     const found = nextDay(fields, year, month, day);
     if (found !== undefined) {
       const earliest = timeOfDay(fields, 0);
@@ -231,7 +234,7 @@ function within(time: number, until: number): number | undefined {
   return time <= until ? time : undefined;
 }
 
-/** The first allowed time of a day that is not before `from`, in milliseconds since midnight. */
+/** Returns the first allowed time of a day from `from` on, in milliseconds since midnight. */
 function timeOfDay({ hours, minutes, seconds }: CronFields, from: number): number | undefined {
   const [firstMinute = 0] = minutes;
   const [firstSecond = 0] = seconds;
@@ -250,7 +253,7 @@ function timeOfDay({ hours, minutes, seconds }: CronFields, from: number): numbe
   return undefined;
 }
 
-/** The first allowed day of a month, counted from 0, that is not before `from`. */
+/** Returns the first allowed day of a month from `from` on. Months are counted from 0. */
 function nextDay(fields: CronFields, year: number, month: number, from: number): number | undefined {
   if (!fields.months.has(month + 1)) return undefined;
   const last = lastDayOf(year, month);
@@ -259,8 +262,8 @@ function nextDay(fields: CronFields, year: number, month: number, from: number):
 }
 
 /**
- * Whether an expression allows a day. If both days of the month and weekdays are restricted, one of them is enough, as
- * in every cron.
+ * Returns whether an expression allows a day. If days of the month and weekdays are both restricted, a match of either is
+ * enough, as in every cron.
  */
 function isAllowed(
   { months, daysOfMonth, weekdays }: CronFields,

@@ -1,17 +1,17 @@
 /**
- * This module reads cron expressions. The library that BullMQ uses too takes them apart and checks them; when an
- * expression occurs is not asked of the library, see `occurrences.ts`.
+ * Reads cron expressions. `cron-parser`, which BullMQ uses too, parses and checks them; their occurrences are computed in
+ * `timing.ts`.
  */
 import { CronExpressionParser } from 'cron-parser';
 
-/** A cron expression, and what it is read with. */
+/** A cron expression, and the seed for its `H` fields. */
 export interface Cron {
   readonly cron: string;
-  /** An `H` in the expression stands for values that follow from this. */
+  /** Determines the values of `H` in the expression. */
   readonly seed: string;
 }
 
-/** What the fields of an expression allow. Lists are in order and not empty. */
+/** The values that the fields of an expression allow. Lists are sorted and not empty. */
 export interface CronFields {
   readonly seconds: readonly number[];
   readonly minutes: readonly number[];
@@ -23,7 +23,7 @@ export interface CronFields {
 }
 
 interface DaysOfMonth {
-  /** Written as `*` or `?`: weekdays alone decide. */
+  /** The field is `*` or `?`, so only weekdays are restricted. */
   readonly isAny: boolean;
   readonly days: ReadonlySet<number>;
   /** `L` */
@@ -32,44 +32,44 @@ interface DaysOfMonth {
 
 /** 0 is Sunday. */
 interface Weekdays {
-  /** Written as `*` or `?`: days of the month alone decide. */
+  /** The field is `*` or `?`, so only days of the month are restricted. */
   readonly isAny: boolean;
   readonly days: ReadonlySet<number>;
-  /** `5#3`: only the third of a month; 0: each. */
+  /** `5#3`: only the third Friday of a month. 0: every one. */
   readonly nth: number;
-  /** `5L`: the last of a month. */
+  /** `5L`: the last Friday of a month. */
   readonly last: ReadonlySet<number>;
 }
 
 const ALIAS = /^@(yearly|annually|monthly|weekly|daily|hourly|minutely|secondly|weekdays|weekends)$/;
-/** Expressions that were read are kept, since reading one takes about a tenth of a millisecond. */
-const MAX_KEPT = 500;
-/** As the library has it; nothing longer is kept. */
+/** Number of cached expressions. Reading one takes about a tenth of a millisecond. */
+const MAX_CACHED = 500;
+/** The limit of the library. It also limits the size of the cache. */
 const MAX_LENGTH = 1024;
 
-/** Why an expression such as `0 0 31 4,6 *` is refused. */
-export const NEVER_OCCURS = 'it never occurs: no month that it allows has a day that it allows';
-/** The library says so of some. */
+/** The error for an expression such as `0 0 31 4,6 *`. */
+export const NEVER_OCCURS = 'it never occurs: no allowed month has an allowed day';
+/** The library's message for some of these expressions. */
 const HAS_NO_DAY = /^Invalid explicit day of month/;
 
-const read = new Map<string, CronFields | Error>();
+const cache = new Map<string, CronFields | Error>();
 
-/** What the expression allows. @throws {Error} that says why it is no cron expression. */
+/** Returns the fields of an expression. @throws {Error} with the reason if it is not a cron expression. */
 export function readCron({ cron, seed }: Cron): CronFields {
   const text = cron.trim();
   if (text.length > MAX_LENGTH) throw new Error(`at most ${MAX_LENGTH} characters`);
   const key = text.includes('H') ? JSON.stringify([text, seed]) : text;
-  let known = read.get(key);
+  let known = cache.get(key);
   if (known === undefined) {
-    if (read.size >= MAX_KEPT) read.clear();
+    if (cache.size >= MAX_CACHED) cache.clear();
     known = parsed(text, seed);
-    read.set(key, known);
+    cache.set(key, known);
   }
   if (known instanceof Error) throw known;
   return known;
 }
 
-/** Why the text is no cron expression, or undefined if it is one. */
+/** Returns the reason why the text is not a cron expression, or undefined if it is one. */
 export function cronFault(cron: Cron): string | undefined {
   try {
     readCron(cron);
@@ -82,7 +82,7 @@ export function cronFault(cron: Cron): string | undefined {
 function parsed(text: string, seed: string): CronFields | Error {
   const isAlias = ALIAS.test(text);
   const written = text.split(/\s+/);
-  // The library fills in fields that are missing.
+  // The library would add missing fields.
   if (!isAlias && written.length !== 5 && written.length !== 6)
     return new Error('five fields, or six with seconds first');
   try {
@@ -98,7 +98,7 @@ function parsed(text: string, seed: string): CronFields | Error {
 function fieldsOf(text: string, seed: string): CronFields {
   const { fields } = CronExpressionParser.parse(text, { tz: 'UTC', hashSeed: seed });
   const { dayOfMonth, dayOfWeek } = fields;
-  // A week has Sunday as 0 and as 7.
+  // Sunday is 0 and 7.
   const weekdays = dayOfWeek.values.map((value) => Number.parseInt(String(value), 10) % 7);
   return {
     seconds: numbersOf(fields.second.values),
@@ -126,7 +126,7 @@ function numbersOf(values: readonly (number | string)[]): number[] {
 interface FieldRange {
   readonly name: string;
   readonly min: number;
-  /** Of values that are written; a weekday may be 7 as well. */
+  /** The largest value; a weekday may also be 7. */
   readonly max: number;
   readonly names?: readonly string[];
 }
@@ -145,26 +145,24 @@ const FIELDS: readonly FieldRange[] = [
   { name: 'day of week', min: 0, max: 6, names: ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] },
 ];
 
-/** The parts of an expression between commas, with the ranges of their fields. */
+/** Returns the comma-separated parts of an expression, with their fields. */
 function partsOf(written: readonly string[]): { part: string; field: FieldRange }[] {
   return FIELDS.slice(FIELDS.length - written.length).flatMap((field, index) =>
     (written[index] ?? '').split(',').map((part) => ({ part, field })),
   );
 }
 
-/** What to write instead of a range that runs past the end of its field, such as `22-2` or `fri-mon`. */
+/** Returns the error, with a correction, for a range past the end of its field, such as `22-2` or `fri-mon`. */
 function reversedRange({ part, field }: { part: string; field: FieldRange }): string | undefined {
   const [, first = '', last = '', step] = /^(\w+)-(\w+)(?:\/(\d+))?$/.exec(part) ?? [];
   const from = fieldValue(first, field);
   const to = fieldValue(last, field);
   if (from === undefined || to === undefined || from <= to) return undefined;
-  const says = `the range ${part} in the ${field.name} field runs past its end`;
-  if (step !== undefined) return `${says}: list the values`;
-  const pieces = [from, field.max, field.min, to];
-  const [start, end, again, until] = pieces;
-  const tail = start === end ? `${start}` : `${start}-${end}`;
-  const head = again === until ? `${again}` : `${again}-${until}`;
-  return `${says}: write ${tail},${head}`;
+  const problem = `the range ${part} in the ${field.name} field runs past its end`;
+  if (step !== undefined) return `${problem}: list the values`;
+  const tail = from === field.max ? `${from}` : `${from}-${field.max}`;
+  const head = field.min === to ? `${to}` : `${field.min}-${to}`;
+  return `${problem}: write ${tail},${head}`;
 }
 
 function fieldValue(text: string, { min, max, names = [] }: FieldRange): number | undefined {
@@ -174,21 +172,20 @@ function fieldValue(text: string, { min, max, names = [] }: FieldRange): number 
 }
 
 /**
- * Why an expression that can be read must not be declared: a step of it is longer than its field. Such a step counts
- * once, so that 90 in the minute field would mean hourly.
+ * Returns the error for a step that is longer than its field. Such an expression is valid, but 90 in the minute field would
+ * mean hourly.
  */
 export function stepFault(cron: string): string | undefined {
   for (const { part, field } of partsOf(cron.trim().split(/\s+/))) {
     const step = Number(/\/(\d+)$/.exec(part)?.[1] ?? 1);
-    const most = field.max - field.min + 1;
-    if (step <= most) continue;
-    const every = EVERY[field.name];
+    const maxStep = field.max - field.min + 1;
+    if (step <= maxStep) continue;
+    const unit = INTERVAL_UNITS[field.name];
     const instead =
-      every === undefined ? '' : `; for an interval, give \`every: '${step}${every}'\` instead of \`cron\``;
-    return `a step in the ${field.name} field is at most ${most}, not ${step}${instead}`;
+      unit === undefined ? '' : `; for an interval, use \`every: '${step}${unit}'\` instead of \`cron\``;
+    return `a step in the ${field.name} field is at most ${maxStep}, not ${step}${instead}`;
   }
   return undefined;
 }
 
-/** Units of intervals. */
-const EVERY: Readonly<Record<string, string>> = { second: 's', minute: 'm', hour: 'h' };
+const INTERVAL_UNITS: Readonly<Record<string, string>> = { second: 's', minute: 'm', hour: 'h' };

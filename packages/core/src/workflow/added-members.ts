@@ -1,14 +1,14 @@
 /**
- * Members that handlers add to their group: how one is told from another, and in which order their results come.
+ * Members that handlers add to their group with `ctx.addToGroup`: their identity, and the order of their results.
  *
- * An attempt that is repeated may ask for others, or in another order. So a member is known by what it is, and not by
- * when it was asked for; when it was asked for first is a part of its path, since results come in that order:
+ * A repeated attempt may add other members, or in another order. So a member is identified by its content or its key, not by
+ * the order of the calls. Its first call is a part of its path, because results are in that order:
  *
- * | path              | is                                                                               |
- * | ----------------- | -------------------------------------------------------------------------------- |
- * | `p.3+…+0=2f…`     | what a job at `p.3…` has asked for first                                         |
- * | `p.3+…+4_1=9c…`   | what a later attempt has asked for as its first, while there was a fifth already |
- * | `p.3+…+0`         | what a worker of an earlier version has added first                              |
+ * | path            | member                                                                  |
+ * | --------------- | ----------------------------------------------------------------------- |
+ * | `p.3+…+0=2f…`   | first call of a job at `p.3…`                                           |
+ * | `p.3+…+4_1=9c…` | first call of a later attempt, when five members had been added already |
+ * | `p.3+…+0`       | first call, added by a worker of an earlier version                     |
  */
 import { createHash } from 'node:crypto';
 import { canonicalJson } from '../codec/json.js';
@@ -16,10 +16,10 @@ import { ADDED_SUFFIX } from '../job/ids.js';
 import type { JobNode } from '../job/job-tree.js';
 import { jobsOf, nodesOf } from '../job/job-tree.js';
 
-/** Of a digest: among the members that one job adds, two are the same by chance once in 10^13 for a thousand of them. */
+/** Length of a digest. For a thousand members of one job, the probability of a collision is about 10^-13. */
 const DIGEST_CHARACTERS = 16;
 
-/** What makes one composition differ from another: its tasks, in their places, and their inputs. */
+/** Returns the data by which workflows differ: their tasks with paths and inputs. */
 export function shapeOf(root: JobNode): unknown {
   return Array.from(jobsOf(root), ({ path, name, input, items, into, expand }) => {
     const added = expand && [Object.keys(expand).sort(), nodesOf(expand).map(shapeOf)];
@@ -27,7 +27,7 @@ export function shapeOf(root: JobNode): unknown {
   });
 }
 
-/** What a member is: a digest of its calls with their inputs, and of what follows them. Options are no part of it. */
+/** Returns a digest of a member's calls, their inputs and their callbacks. Options do not count. */
 export function contentOf(member: JobNode): string {
   const following = Array.from(jobsOf(member), ({ callbacks = {} }) =>
     Object.entries(callbacks).map(([kind, nodes]) => [kind, nodes.map(shapeOf)]),
@@ -37,12 +37,12 @@ export function contentOf(member: JobNode): string {
     .digest('hex');
 }
 
-/** What tells a member from the others of the same job: its content, and which it is of several equal ones. */
+/** Returns the identity of a member without a key. `occurrence` is its index among members with the same content. */
 export function contentDigest(content: string, occurrence: number): string {
   return digestOf(['content', content, occurrence]);
 }
 
-/** The same of one that has a key. */
+/** Returns the identity of a member with a key. */
 export function keyDigest(key: string): string {
   return digestOf(['key', key]);
 }
@@ -51,98 +51,102 @@ function digestOf(parts: readonly unknown[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, DIGEST_CHARACTERS);
 }
 
-/** The members that earlier attempts of a job have added, by the ends of their paths. */
+/** The members that earlier attempts of a job added, by the suffixes of their paths. */
 export class EarlierMembers {
   readonly #known = new Map<string, string>();
-  /** Of workers that knew members by when they were asked for. */
+  /** Suffixes without a digest, from workers of an earlier version. */
   readonly #plain = new Set<string>();
-  readonly #lastTurn: number;
+  readonly #lastCall: number;
   readonly #lastLater: number;
 
   constructor(suffixes: Iterable<string> = []) {
-    let lastTurn = -1;
+    let lastCall = -1;
     let lastLater = 0;
     for (const suffix of suffixes) {
-      const place = placeIn(suffix);
-      if (place === undefined) continue;
-      const { turn, later, digest } = place;
+      const parsed = parseSuffix(suffix);
+      if (parsed === undefined) continue;
+      const { call, later, digest } = parsed;
       if (digest === undefined) this.#plain.add(suffix);
       else this.#known.set(digest, this.#known.get(digest) ?? suffix);
-      if (turn > lastTurn) lastLater = 0;
-      if (turn >= lastTurn) lastLater = Math.max(lastLater, later);
-      lastTurn = Math.max(lastTurn, turn);
+      if (call > lastCall) lastLater = 0;
+      if (call >= lastCall) lastLater = Math.max(lastLater, later);
+      lastCall = Math.max(lastCall, call);
     }
-    this.#lastTurn = lastTurn;
+    this.#lastCall = lastCall;
     this.#lastLater = lastLater;
   }
 
   /**
-   * The end of the path of the member with this digest, which an attempt asks for as its `call`-th, from 0: the one that
-   * it has, or a new one behind those that were there before the attempt.
+   * Returns the path suffix of the member with this digest: its existing one, or a new one after those of earlier attempts.
+   * @param call The index of the call in its attempt, from 0.
    */
   suffixOf(digest: string, call: number): string {
     const known = this.#known.get(digest);
     if (known !== undefined) return known;
     if (this.#plain.has(`${call}`)) return `${call}`;
-    if (call > this.#lastTurn) return `${call}=${digest}`;
-    return `${this.#lastTurn}_${this.#lastLater + call + 1}=${digest}`;
+    if (call > this.#lastCall) return `${call}=${digest}`;
+    return `${this.#lastCall}_${this.#lastLater + call + 1}=${digest}`;
   }
 }
 
-interface SuffixPlace {
-  readonly turn: number;
+interface ParsedSuffix {
+  /** The index of the call that added the member. */
+  readonly call: number;
+  /** The order among members that later attempts added after that call; 0 for the first attempt. */
   readonly later: number;
   readonly digest: string | undefined;
 }
 
-function placeIn(suffix: string): SuffixPlace | undefined {
+function parseSuffix(suffix: string): ParsedSuffix | undefined {
   const match = ADDED_SUFFIX.exec(suffix);
   if (match === null) return undefined;
-  const [, turn, later = '0', digest] = match;
-  return { turn: Number(turn), later: Number(later), digest };
+  const [, call, later = '0', digest] = match;
+  return { call: Number(call), later: Number(later), digest };
 }
 
-/** Which member has added another, where in it, and as its which one. */
-export interface AddedPlace extends SuffixPlace {
+/** The position of an added member in the value of its group. */
+export interface AddedPosition extends ParsedSuffix {
+  /** The index of the declared member from which the addition started. */
   readonly by: number;
-  /** How many have added one another. */
+  /** Number of members in the chain of additions, each added by the one before. */
   readonly depth: number;
-  /** The step of the member. Text in whose order they run: a step before the last one has a number, the last one none. */
+  /** The adding step as text that sorts in the order of execution: inner steps have a number, the last step has none. */
   readonly step: string;
 }
 
-/** Ids of members that others have added to a list, in their order in its value. */
+/** Returns the ids of a group's added members, in the order of their results. */
 export function addedInOrder(list: string, ids: readonly string[]): string[] {
-  const places = ids.flatMap((id) => {
-    const place = addedPlace(list, id);
-    return place === undefined ? [] : [{ id, place }];
+  const members = ids.flatMap((id) => {
+    const position = addedPosition(list, id);
+    return position === undefined ? [] : [{ id, position }];
   });
-  return places.sort((a, b) => inOrder(a.place, b.place)).map(({ id }) => id);
+  return members.sort((a, b) => comparePositions(a.position, b.position)).map(({ id }) => id);
 }
 
-export function inOrder(a: AddedPlace, b: AddedPlace): number {
+export function comparePositions(a: AddedPosition, b: AddedPosition): number {
   return (
     a.by - b.by ||
     a.depth - b.depth ||
-    byText(a.step, b.step) ||
-    a.turn - b.turn ||
+    compareText(a.step, b.step) ||
+    a.call - b.call ||
     a.later - b.later ||
-    byText(a.digest ?? '', b.digest ?? '')
+    compareText(a.digest ?? '', b.digest ?? '')
   );
 }
 
-function byText(a: string, b: string): number {
+function compareText(a: string, b: string): number {
   return a < b ? -1 : Number(a > b);
 }
 
-export function addedPlace(list: string, id: string): AddedPlace | undefined {
+/** Returns the position of the added member with this id; undefined if the group has no such added member. */
+export function addedPosition(list: string, id: string): AddedPosition | undefined {
   if (!id.startsWith(`${list}.`)) return undefined;
   const rest = id.slice(list.length + 1);
   const last = rest.lastIndexOf('+');
-  const place = placeIn(rest.slice(last + 1));
+  const suffix = parseSuffix(rest.slice(last + 1));
   const [by] = /^\d+(?=\+)/.exec(rest) ?? [];
-  if (place === undefined || by === undefined || last <= by.length) return undefined;
+  if (suffix === undefined || by === undefined || last <= by.length) return undefined;
   const inside = rest.slice(by.length + 1, last);
   const step = `${inside.replace(/\d+/g, (digits) => digits.padStart(10, '0'))}\uffff`;
-  return { by: Number(by), depth: inside.split('+').length, step, ...place };
+  return { by: Number(by), depth: inside.split('+').length, step, ...suffix };
 }

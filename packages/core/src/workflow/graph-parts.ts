@@ -1,61 +1,61 @@
-/** What a graph of a run is made of: plain data. */
+/** The data of a workflow graph: public nodes and edges, and the tree of parts from which they are drawn. */
 import { isFinal, type JobState } from '../job/states.js';
 
-/** Where a task stands: `pending` if it waits for earlier ones, or is not added yet; also a state of the task's own. */
+/** State of a task in a graph: `pending` if it waits for earlier steps or is not added yet, or a custom state of the task. */
 export type GraphState = JobState | 'pending' | (string & {});
 
-/** So many tasks in each state. */
+/** Number of tasks by state. */
 export type StateCounts = Readonly<Record<string, number>>;
 
-/** A task of a run, or many members of a group that are the same but for their inputs. */
+/** A task of a workflow, or many members of a group that differ only in their inputs. */
 export interface GraphNode {
-  /** The job's id; before sending, its path. With `*` in the place of their indexes if it stands for many. */
+  /** The job's id, or its path before it is sent. A node for many members has `*` instead of their indexes. */
   readonly id: string;
   readonly task: string;
-  /** The display name, else the task's name. */
+  /** The display name, or the task's name. */
   readonly label: string;
   readonly queue: string;
   readonly state: GraphState;
-  /** Attempts that have ended. */
+  /** Number of ended attempts. */
   readonly attempts?: number;
-  /** When the last attempt began. */
+  /** Start of the last attempt. */
   readonly startedAt?: Date;
   readonly finishedAt?: Date;
-  /** Of the last attempt. */
+  /** Duration of the last attempt in milliseconds. */
   readonly durationMs?: number;
-  /** Why it failed. */
+  /** The error message, if the task failed. */
   readonly error?: string;
-  /** It stands for so many jobs. */
+  /** Number of jobs, if the node represents several. */
   readonly count?: number;
-  /** Of those, so many in each state. */
+  /** Number of those jobs by state. */
   readonly counts?: StateCounts;
-  /** One job for each item of a list that is not known yet. */
+  /** The node represents one job for each item of a list that is not known yet. */
   readonly isEach?: true;
 }
 
-/** Absent for a step that takes what another gives, or waits for it. */
+/** Kind of an edge. An edge without a kind connects a step with the step that waits for it. */
 export type EdgeKind = 'link' | 'linkError' | 'finally' | 'fallback';
 
-/** From an earlier task to one after it. */
+/** A connection from an earlier task to a later one, by the ids of their nodes. */
 export interface GraphEdge {
   readonly from: string;
   readonly to: string;
   readonly kind?: EdgeKind;
-  /** The case of a match, or `then` and `otherwise`. */
+  /** The case of a match; for `when`, `then` or `otherwise`. */
   readonly label?: string;
 }
 
-// States of many tasks in one word.
+// Summaries of states.
 
-/** Of tasks that have all ended, the state that comes first here is told. */
+/** If all tasks have ended, their common state is the first of these that occurs. */
 const FINAL_ORDER = ['failed', 'expired', 'revoked', 'unknown', 'completed', 'skipped'];
 
-/** True for what changes no more: also what is gone from the store. */
+/** Returns true for states that do not change, including `unknown` for jobs that are missing from the store. */
 export function hasEnded(state: string): boolean {
   return isFinal(state) || state === 'unknown';
 }
 
-/** Where they stand together. */
+/** Returns one state for many tasks. */
 export function summaryOf(counts: StateCounts): GraphState {
   const states = Object.keys(counts).filter((state) => (counts[state] ?? 0) > 0);
   const [first, ...others] = states;
@@ -65,7 +65,7 @@ export function summaryOf(counts: StateCounts): GraphState {
   return states.includes('active') || states.some(hasEnded) ? 'active' : 'waiting';
 }
 
-/** Both together. */
+/** Returns the sums of two counts. */
 export function added(one: StateCounts, other: StateCounts): StateCounts {
   const sum: Record<string, number> = { ...one };
   for (const [state, count] of Object.entries(other)) sum[state] = (sum[state] ?? 0) + count;
@@ -76,36 +76,36 @@ export function totalOf(counts: StateCounts): number {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
-// A run as the tree that a graph is made of: a job with those it waits for. Planned jobs and stored ones give the same
-// tree.
+// The tree from which a graph is drawn. Planned jobs and stored jobs result in the same tree.
 
+/** A job with the parts that it waits for. */
 export interface Part {
   /** The job's id, or its path. */
   readonly id: string;
-  /** What is shown of a user's task. The jobs that Umbel adds have none: what goes into them comes out of them. */
+  /** The node of a user's task. Internal jobs have none: their incoming edges continue to the next task. */
   readonly node?: GraphNode;
-  /** What it waits for. */
+  /** The parts that it waits for. */
   readonly before: readonly Part[];
   readonly adds?: Adds;
   readonly followers?: readonly Follower[];
-  /** It stands for so many members of its group. */
+  /** Number of members of its group that the part represents. */
   readonly times?: number;
-  /** The member of a group that has added it. */
+  /** The id of the member that added it to the group. */
   readonly addedBy?: string;
-  /** Nobody knows yet how many members there are. */
+  /** The number of members is not known yet. */
   readonly isOpen?: true;
 }
 
-/** What a fan-out adds; it stands after what the fan-out waits for. */
+/** The parts that a fan-out adds. They come after the parts that the fan-out waits for. */
 export interface Adds {
-  /** The part that waits for it. */
+  /** The id of the part that waits for the added parts. */
   readonly below: string;
   readonly parts: readonly Added[];
-  /** What stands before the fan-out stands also before the part that waits for the fan-out. */
+  /** Edges into the fan-out continue to the part that waits for it. */
   readonly passes?: true;
-  /** There may be nothing added, and then it passes. */
+  /** The fan-out may add nothing; then it passes its value on. */
   readonly isOptional?: true;
-  /** What was added below the fan-out itself decides; it alone stands before. */
+  /** A step below the fan-out decides what is added, so only that step comes before the added parts. */
   readonly isDecided?: true;
 }
 
@@ -115,19 +115,19 @@ export interface Added {
   readonly chance: Chance;
 }
 
-/** Whether a part becomes jobs if nothing fails: yes; it or another one of those with the same parent; no. */
+/** Whether a part becomes jobs if nothing fails: certainly, as one of several branches, or not. */
 type Chance = 'sure' | 'choice' | 'none';
 
-/** What comes after a job in another way than as a step. */
+/** A callback or the other step of a fallback, which follows a job without being its next step. */
 export interface Follower {
   readonly part: Part;
   readonly kind?: EdgeKind;
   readonly chance: Chance;
-  /** Whether what comes after the job comes after this: too, or only. Absent: it is no part of the run. */
+  /** The next step of the job also follows this part (`also`), or only this part (`instead`). Absent: no step follows it. */
   readonly joins?: 'also' | 'instead';
 }
 
-/** The part with others in the places of those that it is made of. */
+/** Returns a copy of the part with each of its direct parts replaced. */
 export function withParts(part: Part, change: (part: Part) => Part): Part {
   const { before, adds, followers } = part;
   return {
@@ -142,7 +142,7 @@ export function withParts(part: Part, change: (part: Part) => Part): Part {
   };
 }
 
-/** Every part that it is directly made of, in an order of their own. */
+/** Returns the direct parts of a part, in a fixed order. */
 export function partsOf({ before, adds, followers }: Part): readonly Part[] {
   return [
     ...before,

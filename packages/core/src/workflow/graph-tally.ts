@@ -1,4 +1,4 @@
-/** How many jobs a run makes, and where they stand. */
+/** Counts the jobs of a workflow by state, and folds equal members of large groups to one part. */
 import { memberOf } from '../job/ids.js';
 import {
   type Added,
@@ -14,12 +14,12 @@ import {
   withParts,
 } from './graph-parts.js';
 
-// Members of a large group that are the same but for their inputs, drawn as one.
+// Folding.
 
-/** More of them are folded. */
+/** A larger number of equal members is folded. */
 export const FOLD = 20;
 
-/** The list with one entry in the place of many members with the same shape and the same `key`. */
+/** Replaces members with the same shape and key by one entry. Members are equal if they differ only in their inputs. */
 export function folded<Entry extends { readonly part: Part }>(
   entries: readonly Entry[],
   keyOf: (entry: Entry) => string,
@@ -39,9 +39,9 @@ export function folded<Entry extends { readonly part: Part }>(
     const [first] = group;
     const member = first && memberOf(first.part.id);
     if (first === undefined || member === undefined || sizeOf(group) <= FOLD) return group;
-    const turn = (used.get(member.group) ?? 0) + 1;
-    used.set(member.group, turn);
-    const star = `${member.group}.*${turn > 1 ? turn : ''}`;
+    const number = (used.get(member.group) ?? 0) + 1;
+    used.set(member.group, number);
+    const star = `${member.group}.*${number > 1 ? number : ''}`;
     const part = zipped(
       first.part,
       group.map((entry) => entry.part),
@@ -50,7 +50,11 @@ export function folded<Entry extends { readonly part: Part }>(
   });
 }
 
-/** The part as it stands for many members: `states` of them, and those of `active`, by ids with `*`, that run now. */
+/**
+ * Returns a part that represents many members.
+ * @param states The states of the members.
+ * @param active The number of running jobs by node id (with `*`).
+ */
 export function repeated(
   part: Part,
   states: StateCounts,
@@ -85,7 +89,7 @@ function manyOf(
   return { id, task, label, queue, state: summaryOf(counts), count: totalOf(counts), counts };
 }
 
-/** What a part has in common with those that are the same but for their inputs. */
+/** Returns a text that is equal for parts that differ only in their inputs. */
 export function shapeOf(part: Part): string {
   return JSON.stringify(shaped(part));
 }
@@ -99,14 +103,14 @@ function shaped({ node, before, adds, followers }: Part): unknown {
   ];
 }
 
-/** Parts of one shape as one, with their states counted. */
+/** Merges parts of the same shape, and counts their states. */
 function zipped(first: Part, parts: readonly Part[]): Part {
   const inner = parts.map(partsOf);
-  let place = 0;
-  const { node, ...rest } = withParts(first, (own) => {
-    const same = inner.map((each) => each[place] ?? own);
-    place += 1;
-    return zipped(own, same);
+  let index = 0;
+  const { node, ...rest } = withParts(first, (part) => {
+    const same = inner.map((each) => each[index] ?? part);
+    index += 1;
+    return zipped(part, same);
   });
   const nodes = parts.map((part) => part.node).filter((each) => each !== undefined);
   return {
@@ -124,12 +128,12 @@ function zippedNode(first: GraphNode, nodes: readonly GraphNode[]): GraphNode {
   return { id, task, label, queue, state: summaryOf(counts), count: totalOf(counts), counts };
 }
 
-/** The jobs that a node stands for, by state. None as long as nobody knows how many they are. */
+/** Returns the number of a node's jobs by state; empty if their number is not known yet. */
 export function countsOf({ state, count = 1, counts, isEach }: GraphNode): StateCounts {
   return isEach ? {} : (counts ?? { [state]: count });
 }
 
-/** The part with the ids that begin with `from` beginning with `to`. */
+/** Returns the part with the prefix `from` of all its ids replaced by `to`. */
 function relocated(part: Part, from: string, to: string): Part {
   const moved = (id: string) => (isBelow(id, from) ? `${to}${id.slice(from.length)}` : id);
   const move = (next: Part): Part => {
@@ -145,7 +149,7 @@ function relocated(part: Part, from: string, to: string): Part {
   return move(part);
 }
 
-/** `0.1` is above `0.1-2`, and not above `0.12`. */
+/** Returns whether an id is at or below another: `0.1-2` is below `0.1`, but `0.12` is not. */
 function isBelow(id: string, above: string): boolean {
   return id.startsWith(above) && !/^\d/.test(id.slice(above.length));
 }
@@ -154,11 +158,15 @@ function sizeOf(entries: readonly { readonly part: Part }[]): number {
   return entries.reduce((sum, { part }) => sum + (part.times ?? 1), 0);
 }
 
-/** The user's tasks of a run by state. Members that are compositions count step by step. */
+/**
+ * Number of the user's task jobs in a workflow run by state. Every step of a member counts.
+ * @example
+ * const { done, total } = await result.counts();
+ */
 export interface RunCounts {
-  /** As far as they are known: at the least, while a fan-out has not run. */
+  /** Number of known jobs. It can grow until all fan-outs have run. */
   readonly total: number;
-  /** Those that have ended in any way. */
+  /** Number of jobs that have ended in any state. */
   readonly done: number;
   readonly completed: number;
   readonly failed: number;
@@ -168,45 +176,45 @@ export interface RunCounts {
   readonly active: number;
   readonly waiting: number;
   readonly delayed: number;
-  /** Waiting for earlier tasks, or not added yet. */
+  /** Jobs that wait for earlier steps, or are not added yet. */
   readonly pending: number;
-  /** Gone from the store. */
+  /** Jobs that are missing from the store. */
   readonly unknown: number;
 }
 
-/** Jobs of a user's tasks. */
+/** Number of a user's task jobs. */
 export interface Tally {
   readonly jobs: number;
-  /** False if there may be more. */
+  /** False if there may be more jobs. */
   readonly isExact: boolean;
   readonly states: StateCounts;
 }
 
 const NONE: Tally = { jobs: 0, isExact: true, states: {} };
 
-/** The jobs of a part; with those that follow the run, if asked for. Nothing is expected to fail. */
+/** Counts the jobs of a part, optionally with callbacks, under the assumption that nothing fails. */
 export function tallyOf(part: Part, withCallbacks = false): Tally {
   let tally = NONE;
-  const left = [part]; // a long chain is a deep tree
-  for (let next = left.pop(); next !== undefined; next = left.pop()) {
-    tally = sum(tally, ownTally(next, withCallbacks));
-    for (const part of next.before) left.push(part); // too many for the arguments of one call
+  const remaining = [part]; // not recursive, because a long chain is a deep tree
+  for (let next = remaining.pop(); next !== undefined; next = remaining.pop()) {
+    tally = sum(tally, singleTally(next, withCallbacks));
+    for (const part of next.before) remaining.push(part); // a spread could exceed the maximum number of arguments
   }
   return tally;
 }
 
-/** The jobs of a part without those that it waits for. */
-function ownTally({ node, adds, followers = [], isOpen }: Part, withCallbacks: boolean): Tally {
+/** Counts the jobs of a part without the parts that it waits for. */
+function singleTally({ node, adds, followers = [], isOpen }: Part, withCallbacks: boolean): Tally {
   const all = (parts: readonly Part[]) => parts.map((each) => tallyOf(each, withCallbacks));
   const states = node === undefined ? {} : countsOf(node);
-  const own: Tally = {
+  const tally: Tally = {
     jobs: totalOf(states),
     isExact: !isOpen && !node?.isEach,
     states,
   };
   const sure = (follower: Follower) =>
     follower.chance === 'sure' && (withCallbacks || follower.joins !== undefined);
-  const tallies = [own, ...all(followers.filter(sure).map((follower) => follower.part))];
+  const tallies = [tally, ...all(followers.filter(sure).map((follower) => follower.part))];
   if (adds !== undefined) {
     const of = (chance: Added['chance']) =>
       all(adds.parts.filter((each) => each.chance === chance).map((each) => each.part));
@@ -218,7 +226,7 @@ function ownTally({ node, adds, followers = [], isOpen }: Part, withCallbacks: b
   return tallies.reduce(sum, NONE);
 }
 
-/** The counts of a run. */
+/** Returns the counts of a run. */
 export function runCountsOf(part: Part): RunCounts {
   const { jobs, states } = tallyOf(part);
   const of = (state: string) => states[state] ?? 0;
@@ -232,7 +240,7 @@ export function runCountsOf(part: Part): RunCounts {
     expired: of('expired'),
     revoked: of('revoked'),
     skipped: of('skipped'),
-    active: jobs - done - pending - of('waiting') - of('delayed'), // a state of the task's own is one of those that run
+    active: jobs - done - pending - of('waiting') - of('delayed'), // includes custom states, which only running jobs have
     waiting: of('waiting'),
     delayed: of('delayed'),
     pending,
@@ -245,7 +253,7 @@ function sum(one: Tally, other: Tally): Tally {
   return { jobs: one.jobs + other.jobs, isExact: one.isExact && other.isExact, states };
 }
 
-/** The one with the fewest jobs. */
+/** Returns the tally with the fewest jobs. It is exact only if all have the same number. */
 function least(tallies: readonly Tally[]): Tally {
   const [first, ...others] = tallies;
   if (first === undefined) return NONE;

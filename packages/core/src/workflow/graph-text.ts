@@ -1,15 +1,15 @@
-/** What the drawings of a graph have in common. */
+/** Draws a workflow graph: converts parts to nodes and edges, and writes them as Graphviz or Mermaid text. */
 import { isJobState } from '../job/states.js';
 import type { Adds, EdgeKind, GraphEdge, GraphNode, Part } from './graph-parts.js';
 import { folded } from './graph-tally.js';
 
-/** What is drawn. */
+/** The nodes and edges of a graph. */
 export interface Picture {
   readonly nodes: readonly GraphNode[];
   readonly edges: readonly GraphEdge[];
 }
 
-/** Fill and border of each state. */
+/** Fill and border colour of each state. */
 export const COLORS: Readonly<Record<string, readonly [fill: string, border: string]>> = {
   pending: ['#f4f4f5', '#a1a1aa'],
   waiting: ['#e0e7ff', '#6366f1'],
@@ -24,12 +24,12 @@ export const COLORS: Readonly<Record<string, readonly [fill: string, border: str
   unknown: ['#ffffff', '#71717a'],
 };
 
-/** The state of every job that a node is in: one of the task's own is shown while it runs. */
+/** Returns the built-in state of a node. Only active jobs have a custom state. */
 export function shownState({ state }: GraphNode): string {
   return state === 'pending' || isJobState(state) ? state : 'active';
 }
 
-/** The label of a node, with the number of jobs that it stands for, and how many of them have ended how. */
+/** Returns the label of a node, with the number of its jobs by state if there are several. */
 export function captionOf({ label, count, isEach, counts }: GraphNode): string {
   if (isEach) return `${label} × n`;
   if (count === undefined) return label;
@@ -37,40 +37,40 @@ export function captionOf({ label, count, isEach, counts }: GraphNode): string {
   return states.length > 1 ? `${label} × ${count} (${states.join(', ')})` : `${label} × ${count}`;
 }
 
-/** What is written at an edge. */
+/** Returns the text at an edge. */
 export function edgeCaption({ kind, label }: GraphEdge): string | undefined {
   return label ?? kind;
 }
 
-/** The lines of a text, without what cannot be shown. */
+/** Returns the lines of a text, without control characters. */
 export function linesOf(text: string): string[] {
   return text.split(/\r\n|\r|\n/).map((line) => line.replace(/\p{Cc}/gu, ' '));
 }
 
-/** Names of the nodes in a drawing: what their ids hold would have a meaning there. */
+/** Returns names for the nodes. Their ids contain characters with a meaning in Graphviz and Mermaid. */
 export function namesOf(nodes: readonly GraphNode[]): ReadonlyMap<string, string> {
   return new Map(nodes.map(({ id }, index) => [id, `n${index}`]));
 }
 
-// The tasks of a run, and which stands after which. What goes into a part comes out of it again: through its tasks if
-// it has any. A job of Umbel's own lets everything through; a fan-out gives it to what it adds, which goes on to the job
-// that waits for that:
+// From parts to nodes and edges. Each part receives incoming edges and returns outgoing edges. A task's node ends and starts
+// edges. An internal job passes them through. A fan-out passes them to the parts it adds, whose outgoing edges continue to
+// the job that waits for them:
 // ```
 // y ◀─ fan-out ◀─ x          x ─▶ a ─▶ y
 // y ◀─ a, b                  x ─▶ b ─▶ y
 // ```
 
-/** An edge without its end. */
-interface Tie {
+/** An edge without its target. */
+interface OpenEdge {
   readonly from: string;
   readonly kind?: EdgeKind;
   readonly label?: string;
 }
 
-/** A part with what stands before it. */
+/** A part with its incoming edges. */
 interface Entry {
   readonly part: Part;
-  readonly incoming: readonly Tie[];
+  readonly incoming: readonly OpenEdge[];
 }
 
 export interface Drawn {
@@ -79,6 +79,7 @@ export interface Drawn {
   readonly edges: readonly GraphEdge[];
 }
 
+/** Returns the nodes and edges of a part. */
 export function drawn(part: Part): Drawn {
   const drawing = new Drawing();
   drawing.through(part, []);
@@ -90,68 +91,73 @@ class Drawing implements Drawn {
   readonly edges: GraphEdge[] = [];
   readonly #ids = new Set<string>();
   readonly #known = new Set<string>();
-  /** What was added below the parts that are just being drawn. */
+  /** Parts that fan-outs have added, by the id of the part that waits for them. */
   readonly #added = new Map<string, Entry[]>();
 
-  /** Draws a part; gives what stands before the next one. */
-  through(part: Part, incoming: readonly Tie[]): readonly Tie[] {
-    // Down a chain and up again, and not call by call: it may be longer than the stack is deep.
+  /** Draws a part and returns its outgoing edges. */
+  through(part: Part, incoming: readonly OpenEdge[]): readonly OpenEdge[] {
+    // A loop down the chain and up again instead of recursion, because a long chain would overflow the stack.
     const line = [this.#open(part, incoming)];
     for (let step = line[0]; step?.part.before.length === 1; step = line.at(-1)) {
       const [before] = step.part.before;
       if (before !== undefined) line.push(this.#open(before, this.#before(before, step.incoming)));
     }
-    let ties: readonly Tie[] = [];
+    let outgoing: readonly OpenEdge[] = [];
     for (const { part: step, incoming: into, added } of line.toReversed()) {
       const { before } = step;
       const first =
-        before.length === 1 ? ties : this.#all(before.map((each) => ({ part: each, incoming: into })));
-      ties = this.#one(step, into, first, added);
+        before.length === 1 ? outgoing : this.#all(before.map((each) => ({ part: each, incoming: into })));
+      outgoing = this.#one(step, into, first, added);
     }
-    return ties;
+    return outgoing;
   }
 
-  #open(part: Part, incoming: readonly Tie[]): Entry & { readonly added: readonly Entry[] } {
+  #open(part: Part, incoming: readonly OpenEdge[]): Entry & { readonly added: readonly Entry[] } {
     const added: Entry[] = [];
     this.#added.set(part.id, added);
     return { part, incoming, added };
   }
 
-  /** A part, once those that it waits for are drawn. */
-  #one(part: Part, incoming: readonly Tie[], first: readonly Tie[], added: readonly Entry[]): readonly Tie[] {
+  /** Draws one part after the parts that it waits for. */
+  #one(
+    part: Part,
+    incoming: readonly OpenEdge[],
+    first: readonly OpenEdge[],
+    added: readonly Entry[],
+  ): readonly OpenEdge[] {
     const later = this.#all(added);
     const isStart = part.before.length === 0 && added.length === 0;
     const passing = part.adds?.isDecided && later.length > 0 ? later : [...first, ...later];
-    let ties = isStart ? incoming : passing;
-    if (part.node !== undefined) ties = this.#task(part.node, ties);
-    if (part.adds !== undefined) ties = this.#add(part.adds, ties);
-    const own = ties;
+    let outgoing = isStart ? incoming : passing;
+    if (part.node !== undefined) outgoing = this.#task(part.node, outgoing);
+    if (part.adds !== undefined) outgoing = this.#add(part.adds, outgoing);
+    const jobEdges = outgoing;
     for (const { part: next, kind, joins } of part.followers ?? []) {
       const followed = this.through(
         next,
-        own.map(({ from }) => ({ from, ...(kind !== undefined && { kind }) })),
+        jobEdges.map(({ from }) => ({ from, ...(kind !== undefined && { kind }) })),
       );
-      if (joins === 'instead') ties = followed;
-      if (joins === 'also') ties = [...ties, ...followed];
+      if (joins === 'instead') outgoing = followed;
+      if (joins === 'also') outgoing = [...outgoing, ...followed];
     }
-    return ties;
+    return outgoing;
   }
 
-  #all(entries: readonly Entry[]): readonly Tie[] {
+  #all(entries: readonly Entry[]): readonly OpenEdge[] {
     const all = folded(entries, ({ incoming }) => JSON.stringify(incoming));
     return all.flatMap(({ part, incoming }) => this.through(part, this.#before(part, incoming)));
   }
 
-  /** What stands before a part: if the member of a group has added it, that one. */
-  #before({ addedBy }: Part, incoming: readonly Tie[]): readonly Tie[] {
+  /** Returns the incoming edges of a part. A member that was added by another member has one edge, from that member. */
+  #before({ addedBy }: Part, incoming: readonly OpenEdge[]): readonly OpenEdge[] {
     return addedBy !== undefined && this.#ids.has(addedBy) ? [{ from: addedBy }] : incoming;
   }
 
-  #task(node: GraphNode, ties: readonly Tie[]): readonly Tie[] {
+  #task(node: GraphNode, incoming: readonly OpenEdge[]): readonly OpenEdge[] {
     this.#ids.add(node.id);
     this.nodes.push(node);
-    for (const tie of ties) {
-      const edge: GraphEdge = { ...tie, to: node.id };
+    for (const open of incoming) {
+      const edge: GraphEdge = { ...open, to: node.id };
       const key = JSON.stringify(edge);
       if (this.#known.has(key)) continue;
       this.#known.add(key);
@@ -160,18 +166,18 @@ class Drawing implements Drawn {
     return [{ from: node.id }];
   }
 
-  #add({ below, parts, passes, isOptional }: Adds, ties: readonly Tie[]): readonly Tie[] {
+  #add({ below, parts, passes, isOptional }: Adds, incoming: readonly OpenEdge[]): readonly OpenEdge[] {
     const added = this.#added.get(below);
     for (const { part, label } of parts) {
-      const incoming = label === undefined ? ties : ties.map(({ from }) => ({ from, label }));
-      added?.push({ part, incoming });
+      const labelled = label === undefined ? incoming : incoming.map(({ from }) => ({ from, label }));
+      added?.push({ part, incoming: labelled });
     }
-    if (isOptional) return ties.map(({ from }) => ({ from, label: 'otherwise' }));
-    return passes || parts.length === 0 ? ties : [];
+    if (isOptional) return incoming.map(({ from }) => ({ from, label: 'otherwise' }));
+    return passes || parts.length === 0 ? incoming : [];
   }
 }
 
-/** The graph as a `digraph`. @see https://graphviz.org/doc/info/lang.html */
+/** Writes the graph as a `digraph` of Graphviz. @see https://graphviz.org/doc/info/lang.html */
 export function dotOf({ nodes, edges }: Picture): string {
   const names = namesOf(nodes);
   return [
@@ -197,13 +203,13 @@ export function dotOf({ nodes, edges }: Picture): string {
   ].join('\n');
 }
 
-/** Text as Graphviz reads it: a backslash begins an escape, and so does `&`. */
+/** Quotes text for Graphviz, where a backslash and `&` begin escapes. */
 function quoted(text: string): string {
   const line = (part: string) => part.replace(/["\\]/g, '\\$&').replaceAll('&', '&amp;');
   return `"${linesOf(text).map(line).join('\\n')}"`;
 }
 
-/** The graph as a `flowchart LR`. @see https://mermaid.js.org/syntax/flowchart.html */
+/** Writes the graph as a `flowchart LR` of Mermaid. @see https://mermaid.js.org/syntax/flowchart.html */
 export function mermaidOf({ nodes, edges }: Picture): string {
   const names = namesOf(nodes);
   const states = new Set(nodes.map(shownState));
@@ -226,14 +232,14 @@ export function mermaidOf({ nodes, edges }: Picture): string {
   ].join('\n');
 }
 
-/** A class of Mermaid has no hyphen in its name. */
+/** Returns the Mermaid class of a state. Class names cannot contain a hyphen. */
 function classOf(state: string): string {
   return state.replaceAll('-', '_');
 }
 
-/** Text between quotes: whatever could have a meaning for Mermaid, Markdown or HTML is written as its number. */
+/** Escapes text between quotes: every character with a meaning in Mermaid, Markdown or HTML is written as its number. */
 function escaped(text: string): string {
   const line = (part: string) =>
-    part.replace(/[^\p{L}\p{N} ×.,:_/()-]/gu, (sign) => `#${sign.codePointAt(0)};`);
+    part.replace(/[^\p{L}\p{N} ×.,:_/()-]/gu, (character) => `#${character.codePointAt(0)};`);
   return linesOf(text).map(line).join('<br/>');
 }

@@ -1,5 +1,4 @@
-/** The graph of a run, before or after it was sent. */
-
+/** Workflow graphs: converts planned job trees to parts, and builds the public `RunGraph` of planned and stored runs. */
 import type { MemberStream } from '../job/envelope.js';
 import {
   type Callbacks,
@@ -27,16 +26,16 @@ import {
 import { tallyOf } from './graph-tally.js';
 import { dotOf, drawn, mermaidOf } from './graph-text.js';
 
-// Jobs that are planned, as parts of a graph.
+// From planned jobs to parts.
 
 export interface Plan {
-  /** The id of the run; empty before there is one. */
+  /** The id of the run; empty before the send. */
   readonly run: string;
   readonly state: GraphState;
   readonly feeds?: readonly MemberStream[];
 }
 
-/** A planned job, with all that it waits for and adds. */
+/** Returns the part of a planned job, with everything it waits for and adds. */
 export function plannedPart(root: JobNode, plan: Plan): Part {
   return foldTree<Part>(root, (node, before = []) => partOf(node, before, plan));
 }
@@ -68,14 +67,14 @@ function partOf(node: JobNode, before: readonly Part[], plan: Plan): Part {
   };
 }
 
-/** What a fan-out may add. */
+/** Returns the parts that a fan-out may add. */
 export function plannedAdds(expansion: Expansion, plan: Plan): Adds {
   const labels = labelsOf(expansion);
   const choice = { chance: labels === undefined ? 'sure' : 'choice' } as const;
   const parts = nodesOf(expansion).map((node, index): Added => {
     const label = labels?.[index];
     if (label === undefined) return { part: plannedPart(node, plan), ...choice };
-    // All branches are planned at the same place.
+    // All branches are planned at the same path, so each gets a suffix.
     return { part: plannedPart(relocated(node, node.path, `${node.path}:${index}`), plan), label, ...choice };
   });
   const isEach = 'each' in expansion;
@@ -88,20 +87,20 @@ export function plannedAdds(expansion: Expansion, plan: Plan): Adds {
   };
 }
 
-/** What tells the branches of an expansion apart, in the order of its nodes. */
+/** Returns the labels of an expansion's branches, in the order of `nodesOf`; undefined if it has no branches. */
 export function labelsOf(expansion: Expansion): readonly string[] | undefined {
   if ('cases' in expansion) return Object.keys(expansion.cases);
   return 'onTrue' in expansion ? ['then', 'otherwise'] : undefined;
 }
 
-/** Of each kind of callback, how its edges are called, and whether it is sent if nothing fails. */
+/** For each kind of callback: the kind of its edges, and whether it is sent if nothing fails. */
 export const CALLBACKS = {
   success: { kind: 'link', chance: 'sure' },
   failure: { kind: 'linkError', chance: 'none' },
   always: { kind: 'finally', chance: 'sure' },
 } as const satisfies Record<keyof Callbacks, { kind: EdgeKind; chance: Follower['chance'] }>;
 
-/** The callbacks of a job, with their kinds and ids. */
+/** Returns the callbacks of a job, with their kinds and ids. */
 export function callbacksOf(job: string, callbacks: Callbacks = {}) {
   const kinds = Object.keys(CALLBACKS) as (keyof Callbacks)[];
   return kinds.flatMap((moment) =>
@@ -116,13 +115,13 @@ function plannedCallbacks(job: string, callbacks: Callbacks | undefined, state: 
   }));
 }
 
-/** The step that runs if the one of a fallback fails. */
+/** Returns the other step of a fallback, which runs if the first fails. */
 function otherStep(expansion: Expansion, plan: Plan): Follower | undefined {
   const [node] = nodesOf(expansion);
   return node && { part: plannedPart(node, plan), kind: 'fallback', chance: 'none', joins: 'also' };
 }
 
-/** The members that a sender will add, as far as they are there to be read. */
+/** Returns the members that a sender will add, if their inputs can be read now. */
 function fedParts({ listed, parent }: MemberStream, plan: Plan): Pick<Part, 'adds' | 'isOpen'> {
   if (listed === undefined) return { isOpen: true };
   const parts = Array.from(listed(), (node): Added => ({ part: plannedPart(node, plan), chance: 'sure' }));
@@ -138,28 +137,31 @@ function idOf({ run }: Plan, path: string): string {
   return run === '' ? path : jobIdOf(run, path);
 }
 
-/** The user's tasks of a run, or of a call, and their order. Large groups of equal members are one node. */
+/**
+ * The user's tasks of a workflow run or a call, and their order. Equal members of a large group are one node.
+ * @example
+ * console.log(chain(resize, upload).graph().toMermaid()); // before sending
+ * const { nodes } = await result.graph(); // with the current states
+ */
 export interface RunGraph {
-  /** The run's id; absent before it was sent. */
+  /** The id of the run. Absent before the send. */
   readonly id?: string;
   /** Earlier tasks first. */
   readonly nodes: readonly GraphNode[];
   readonly edges: readonly GraphEdge[];
-  /**
-   * Jobs that the user's tasks are, callbacks included, if nothing fails: neither what follows a failure, nor branches
-   * that are not taken.
-   */
+  /** Number of task jobs, including callbacks, if nothing fails. Failure callbacks and branches not taken do not count. */
   readonly jobs: number;
-  /** False if it depends on what is not known yet, such as the length of a list; then `jobs` is the least. */
+  /** False if the number depends on unknown values, such as the length of a list. Then `jobs` is a lower bound. */
   readonly isExact: boolean;
+  /** Returns the graph as plain data. */
   toJSON(): RunGraphJson;
-  /** A `flowchart LR` of Mermaid, with the states as classes. */
+  /** Returns a `flowchart LR` of Mermaid, with the states as classes. */
   toMermaid(): string;
-  /** A `digraph` of Graphviz. */
+  /** Returns a `digraph` of Graphviz. */
   toDot(): string;
 }
 
-/** A graph as JSON: moments are text. */
+/** A graph as JSON, with times as ISO strings. */
 export interface RunGraphJson extends Pick<RunGraph, 'id' | 'edges' | 'jobs' | 'isExact'> {
   readonly nodes: readonly (Omit<GraphNode, 'startedAt' | 'finishedAt'> & {
     readonly startedAt?: string;
@@ -167,7 +169,7 @@ export interface RunGraphJson extends Pick<RunGraph, 'id' | 'edges' | 'jobs' | '
   })[];
 }
 
-/** The graph of a stored run, or without an id of one that is not sent. */
+/** Returns the graph of a stored run or, without an id, of one that is not sent. */
 export function runGraph(part: Part, id?: string): RunGraph {
   const { nodes, edges } = drawn(part);
   const { jobs, isExact } = tallyOf(part, true);
@@ -186,12 +188,12 @@ export function runGraph(part: Part, id?: string): RunGraph {
   };
 }
 
-/** The graph of what is planned and not sent. */
+/** Returns the graph of a planned workflow that is not sent. */
 export function plannedGraph(root: JobNode, feeds: readonly MemberStream[] = []): RunGraph {
   return runGraph(plannedPart(root, { run: '', state: 'pending', feeds }));
 }
 
-/** Before it was sent, nothing has a state that could be counted. */
+/** Removes the counts by state, which have no meaning before the send. */
 function withoutCounts({ counts: _counts, ...node }: GraphNode): GraphNode {
   return node;
 }

@@ -1,4 +1,4 @@
-/** Completing inputs: bound keys and the value that earlier steps, or the sender, give. Pure. */
+/** Combines bound keys with the value of earlier steps or of the sender, and evaluates conditions on values. Pure. */
 import { ValidationError } from '../base/errors.js';
 import { isPlainObject, kindOf } from '../base/text.js';
 import { type Condition, foldTree, type JobNode } from '../job/job-tree.js';
@@ -9,9 +9,9 @@ export interface PartialInput {
 }
 
 /**
- * The whole input of a task: `value` itself when nothing is bound, else the bound keys over those of `value`, or
- * `value` under the key it goes into.
- * @throws {ValidationError} if keys are bound and `value` has none to merge with.
+ * Returns the whole input of a task: `value` under the key `into`, or the keys of `value` with the bound keys over them, or
+ * `value` itself if nothing is bound.
+ * @throws {ValidationError} if keys are bound and `value` is not an object.
  */
 export function completeInput(task: string, { input, into }: PartialInput, value: unknown): unknown {
   if (into !== undefined) return { ...(isPlainObject(input) ? input : {}), [into]: value };
@@ -21,13 +21,13 @@ export function completeInput(task: string, { input, into }: PartialInput, value
     {
       path: 'input',
       message:
-        `some keys are bound, but what should fill the others is ${kindOf(value)}, not an object; ` +
-        'pass it into one key with .into(key, { … })',
+        `some keys are bound, but the value for the other keys is ${kindOf(value)}, not an object; ` +
+        'put it under one key with .into(key, { … })',
     },
   ]);
 }
 
-/** The tree with `value` given to every open node; those nodes are closed then. */
+/** Returns the tree with `value` as the input of every open node, which closes them. */
 export function fill(root: JobNode, value: unknown): JobNode {
   return foldTree<JobNode>(root, (node, children) => {
     const filled = children === undefined ? {} : { children };
@@ -39,38 +39,38 @@ export function fill(root: JobNode, value: unknown): JobNode {
   });
 }
 
-// Whether a value fulfils a condition: plain data, so that it can be stored with a run.
+// Conditions. They are plain data, so that they can be stored with a run.
 
 type Ordered = string | number;
 
-/** True if `value` has, under every key of the condition, what it asks for. */
+/** Returns whether `value` fulfils the condition under every key. */
 export function fulfils(value: unknown, condition: Condition): boolean {
   if (!isPlainObject(value)) return false;
-  return Object.entries(condition).every(([key, wanted]) =>
-    compares(Object.hasOwn(value, key) ? value[key] : undefined, wanted),
+  return Object.entries(condition).every(([key, expected]) =>
+    isMatch(Object.hasOwn(value, key) ? value[key] : undefined, expected),
   );
 }
 
-const COMPARISONS: Readonly<Record<string, (given: unknown, wanted: unknown) => boolean>> = {
-  eq: (given, wanted) => given === wanted,
-  ne: (given, wanted) => given !== wanted,
-  gt: ordered((given, wanted) => given > wanted),
-  gte: ordered((given, wanted) => given >= wanted),
-  lt: ordered((given, wanted) => given < wanted),
-  lte: ordered((given, wanted) => given <= wanted),
-  in: (given, wanted) => Array.isArray(wanted) && wanted.includes(given),
-  exists: (given, wanted) => (given !== undefined && given !== null) === wanted,
+const COMPARISONS: Readonly<Record<string, (actual: unknown, expected: unknown) => boolean>> = {
+  eq: (actual, expected) => actual === expected,
+  ne: (actual, expected) => actual !== expected,
+  gt: ordered((actual, expected) => actual > expected),
+  gte: ordered((actual, expected) => actual >= expected),
+  lt: ordered((actual, expected) => actual < expected),
+  lte: ordered((actual, expected) => actual <= expected),
+  in: (actual, expected) => Array.isArray(expected) && expected.includes(actual),
+  exists: (actual, expected) => (actual !== undefined && actual !== null) === expected,
 };
 
-function compares(given: unknown, wanted: unknown): boolean {
-  if (!isPlainObject(wanted)) return given === wanted;
-  return Object.entries(wanted).every(([name, bound]) => COMPARISONS[name]?.(given, bound) ?? false);
+function isMatch(actual: unknown, expected: unknown): boolean {
+  if (!isPlainObject(expected)) return actual === expected;
+  return Object.entries(expected).every(([name, bound]) => COMPARISONS[name]?.(actual, bound) ?? false);
 }
 
-/** Values of different kinds have no order: then nothing holds. */
-function ordered(holds: (given: Ordered, wanted: Ordered) => boolean) {
-  return (given: unknown, wanted: unknown): boolean => {
-    if (typeof given === 'number' && typeof wanted === 'number') return holds(given, wanted);
-    return typeof given === 'string' && typeof wanted === 'string' && holds(given, wanted);
+/** Compares two numbers or two strings. Any other pair has no order, so the comparison is false. */
+function ordered(holds: (actual: Ordered, expected: Ordered) => boolean) {
+  return (actual: unknown, expected: unknown): boolean => {
+    if (typeof actual === 'number' && typeof expected === 'number') return holds(actual, expected);
+    return typeof actual === 'string' && typeof expected === 'string' && holds(actual, expected);
   };
 }

@@ -1,5 +1,7 @@
-/** What a job's children give: its input, or the failure that stops it. */
-
+/**
+ * Join decisions: from the outcomes of a job's children to its input, its failure, or a further wait. Workers call
+ * `collectInputs` for jobs that wait for all children, and `collectNeeded` for joins with a rule.
+ */
 import { randomUUID } from 'node:crypto';
 import {
   CorruptJobError,
@@ -25,57 +27,56 @@ import {
 } from '../job/job-tree.js';
 import { isPassedOn, isStopped, passedValue, referredMembers, stoppedChain } from '../job/marks.js';
 import { isSize } from '../job/tree-checks.js';
-import { type AddedPlace, addedPlace, inOrder } from './added-members.js';
+import { type AddedPosition, addedPosition, comparePositions } from './added-members.js';
 
-/** The jobs that a job waited for. */
+/** The children of a job, as the store reports them. */
 export interface Children {
-  /** Results of those that completed, by job id; of another internal job's children, if its id is given. */
+  /** Returns the results of the completed children by job id; with `of`, of the children of that internal job. */
   results(of?: string): Promise<ReadonlyMap<string, unknown>>;
-  /** Those that failed; of another internal job's, if its id is given. */
+  /** Returns the failed children; with `of`, of that internal job. */
   failed(of?: string): Promise<readonly FailedChild[]>;
-  /** Why one failed. */
+  /** Returns the failure of a child. */
   origin(child: FailedChild): Promise<FailureOrigin>;
-  /** Whether some of them may not have ended. */
+  /** False if all children have certainly ended. */
   readonly mayBePending: boolean;
 }
 
-/** What there is for a job to go on with. */
+/** The decision about a job that waits for others. */
 export type JoinState =
   | { readonly kind: 'value'; readonly value: unknown }
-  /** Its chain has ended early: the job's result, as it is stored; if by what the job stands for, with the value. */
+  /** The job's chain ended early. `result` is the job's stored result; `own` has the value if the job's own part ended it. */
   | { readonly kind: 'stopped'; readonly result: unknown; readonly own?: { readonly value: unknown } }
-  /** Some of its children have not ended; `seen` of them have failed. */
+  /** Some children have not ended; `seen` of them have failed. */
   | { readonly kind: 'waiting'; readonly seen?: number }
-  /** There is enough, but more children are just being added. */
+  /** The value is certain, but more children are being added. */
   | { readonly kind: 'later' };
 
-/** The job that gathers. */
+/** The job that waits. */
 export interface JoinInputs {
   readonly id: string;
   readonly run: string;
-  /** Large groups whose members were read for this value: stored data may say that one is in itself. */
+  /** Large groups that were read for this value. It detects forged results that refer to themselves. */
   readonly read?: Set<string>;
 }
 
 /**
- * What `source` describes, read from the job's children.
- * @throws {UpstreamFailedError} if one of them failed, or is gone from the store without an outcome. (A failed child
- * starts its parent at once, so its siblings may still be running.)
+ * Reads the value of `source` from the job's children.
+ * @throws {UpstreamFailedError} if a child failed, or is missing from the store without an outcome. A failed child starts
+ * its parent at once, so its siblings may still be running.
  */
 export async function collectInputs(job: JoinInputs, children: Children, source: Source): Promise<JoinState> {
-  const gathering = new Gathering(job, children, source);
-  return gathering.run();
+  return new InputCollector(job, children, source).run();
 }
 
-class Gathering {
+class InputCollector {
   readonly #job: JoinInputs;
   readonly #children: Children;
   readonly #source: Source;
   #results: ReadonlyMap<string, unknown> = new Map();
   #failed: readonly FailedChild[] | undefined;
-  /** Members that other members have added; they come after those that were declared. */
-  readonly #added: { readonly place: AddedPlace; readonly value: unknown }[] = [];
-  /** The first job whose outcome is not there. */
+  /** Members that handlers added. Their results come after those of the declared members. */
+  readonly #added: { readonly position: AddedPosition; readonly value: unknown }[] = [];
+  /** The first job without an outcome. */
   #missing: string | undefined;
 
   constructor(job: JoinInputs, children: Children, source: Source) {
@@ -90,38 +91,38 @@ class Gathering {
     if (early !== undefined) return early;
     const value = await this.#assemble(this.#source);
     if (this.#missing === undefined) {
-      // Members that others have added are not declared: none of them is missed.
+      // A failed member that a handler added is never missing from the value, so failures are checked separately.
       const failed = 'list' in this.#source && !this.#source.settled ? await this.#failures() : [];
       if (failed.length > 0) throw new UpstreamFailedError(await firstCause(this.#children, failed));
       if (this.#source.ignored) return { kind: 'value', value: undefined };
       return { kind: 'value', value: this.#source.flat ? flattened(value) : value };
     }
-    const failures = await this.#failuresThatCount();
+    const failures = await this.#relevantFailures();
     if (failures.length > 0) throw new UpstreamFailedError(await firstCause(this.#children, failures));
     if (this.#children.mayBePending) return { kind: 'waiting' };
     throw new UpstreamFailedError(lossOf(this.#missing));
   }
 
-  /** The early end of a chain, passed on to the end of that chain. */
+  /** Returns the early end of a chain, which every job passes on until the end of that chain. */
   #stopped(): JoinState | undefined {
     const source = this.#source;
     const paths = [source.via, 'step' in source ? source.step : undefined];
     const results = paths.map((path) => (path === undefined ? undefined : this.#results.get(this.#id(path))));
     const mark = results.find(isStopped);
     if (mark === undefined) return undefined;
-    const own = pathOf(this.#job.run, this.#job.id);
+    const path = pathOf(this.#job.run, this.#job.id);
     const chain = stoppedChain(mark);
     const { value } = mark;
-    const isOwn = isInside(own, mark.by);
-    if (isWithin(chain, own)) return { kind: 'stopped', result: mark, ...(isOwn && { own: { value } }) };
-    if (own === chain) return { kind: 'stopped', result: value };
+    const isOwn = isInside(path, mark.by);
+    if (isWithin(chain, path)) return { kind: 'stopped', result: mark, ...(isOwn && { own: { value } }) };
+    if (path === chain) return { kind: 'stopped', result: value };
     return { kind: 'value', value: source.flat ? flattened(value) : value };
   }
 
   async #assemble(source: Source): Promise<unknown> {
     if ('step' in source) {
-      const told = source.via === undefined ? undefined : this.#results.get(this.#id(source.via));
-      if (isPassedOn(told)) return passedValue(told);
+      const viaResult = source.via === undefined ? undefined : this.#results.get(this.#id(source.via));
+      if (isPassedOn(viaResult)) return passedValue(viaResult);
       return this.#resolved(this.#result(this.#id(source.step)));
     }
     const size = this.#sizeOf(source);
@@ -130,27 +131,27 @@ class Gathering {
       ? await this.#fromSlices(source, size.count)
       : await this.#fromMembers(source, size.count);
     if ('record' in source) return Object.fromEntries(source.keys.map((key, index) => [key, values[index]]));
-    this.#added.sort((a, b) => inOrder(a.place, b.place));
+    this.#added.sort((a, b) => comparePositions(a.position, b.position));
     const declared = source.chunked ? values.flat() : values;
     return [...declared, ...this.#added.map(({ value }) => value)];
   }
 
-  /** How many members there are; undefined if that is not known yet. */
+  /** Returns the number of members; undefined if it is not known yet. */
   #sizeOf(source: ListSource | RecordSource): { count: number; sliced: boolean } | undefined {
-    const added = source.via === undefined ? undefined : this.#result(this.#id(source.via));
+    const result = source.via === undefined ? undefined : this.#result(this.#id(source.via));
     if (this.#missing !== undefined) return undefined;
-    const told = isPlainObject(added) ? added : {};
+    const viaResult = isPlainObject(result) ? result : {};
     const declared = 'record' in source ? source.keys.length : source.count;
     return {
-      count: declared ?? streamedCount(source.via ?? '', told),
-      sliced: source.sliced === true || told.sliced === true,
+      count: declared ?? streamedCount(source.via ?? '', viaResult),
+      sliced: source.sliced === true || viaResult.sliced === true,
     };
   }
 
   async #fromMembers(source: ListSource | RecordSource, count: number): Promise<unknown[]> {
     const list = 'list' in source ? source.list : source.record;
     const failed = source.settled ? await this.#failures() : [];
-    // Those that are missing end any other list.
+    // In a settled group, missing members become failures, so a forged count could be huge. Any other list ends at the first.
     if (source.settled && count > Math.max(MAX_MISSING, this.#results.size + failed.length))
       throw new CorruptJobError(this.#job.id, `its group has fewer than ${count} members`);
     const first = 'list' in source ? (source.first ?? 0) : 0;
@@ -166,7 +167,7 @@ class Gathering {
     }
     if (this.#missing !== undefined || this.#source.ignored) return [];
     const values: unknown[][] = [];
-    // As many as there are, and no list of as many as there are said to be.
+    // Batches, because a forged count must not create a huge list of promises.
     for (let start = 0; start < size && this.#missing === undefined; start += READ_TOGETHER) {
       const some: Promise<unknown[]>[] = [];
       for (let index = start; index < Math.min(start + READ_TOGETHER, size); index += 1)
@@ -193,7 +194,7 @@ class Gathering {
     return this.#membersOf(list, results, failed, first, first + count, isSettled);
   }
 
-  /** Results of the members from `first` to before `end`; those that they have added are kept. */
+  /** Returns the results of the members from `first` to before `end`. Members that handlers added go to `#added`. */
   async #membersOf(
     list: string,
     results: ReadonlyMap<string, unknown>,
@@ -216,8 +217,8 @@ class Gathering {
     for (let index = first; index < end && this.#missing === undefined; index += 1)
       values.push(await outcomeOf(this.#id(`${list}.${index}`)));
     for (const id of new Set([...results.keys(), ...failures.keys()])) {
-      const place = addedPlace(this.#id(list), id);
-      if (place !== undefined) this.#added.push({ place, value: await outcomeOf(id) });
+      const position = addedPosition(this.#id(list), id);
+      if (position !== undefined) this.#added.push({ position, value: await outcomeOf(id) });
     }
     return values;
   }
@@ -227,7 +228,7 @@ class Gathering {
     return results.get(id);
   }
 
-  /** The value, or the results that it stands for. */
+  /** Returns the value, or the results if the value is a reference to those of a large group. */
   async #resolved(value: unknown): Promise<unknown> {
     const source = referredMembers(value);
     if (source === undefined || this.#source.ignored) return value;
@@ -239,12 +240,12 @@ class Gathering {
     return this.#failed;
   }
 
-  /** The failed children without which there is no value. */
-  async #failuresThatCount(): Promise<readonly FailedChild[]> {
+  /** Returns the failed children without which there is no value. */
+  async #relevantFailures(): Promise<readonly FailedChild[]> {
     const failed = await this.#failures();
     const source = this.#source;
     if (!('step' in source) && !source.settled) return failed;
-    // Of the other children, some may have failed as they may: members of a settled group that the job took before.
+    // Other children may be allowed to fail: members of a settled group that the job received before.
     const paths = [source.via, 'step' in source ? source.step : undefined];
     const needed = paths.filter((path) => path !== undefined).map((path) => this.#id(path));
     return failed.filter(({ id }) => needed.includes(id));
@@ -256,8 +257,8 @@ class Gathering {
 }
 
 /**
- * Why the first of these failed that did so by itself. Others may only have been skipped for it: a join that has ended
- * them, and whose worker has died before that was stored, finds them failed as well.
+ * Returns the first failure that is a cause. Skipped children are consequences: a join skips them, and if its worker dies
+ * before its own outcome is stored, the next worker finds them failed as well.
  */
 export async function firstCause(
   children: Pick<Children, 'origin'>,
@@ -272,23 +273,23 @@ export async function firstCause(
   return first ?? lossOf('unknown');
 }
 
-/** Members that may be missing among those that may fail; more are in slices. */
+/** Maximum number of missing members of a settled group without slices. Larger groups have slices. */
 const MAX_MISSING = 1000;
 
-/** How many members the job that adds them says that there are. @throws {CorruptJobError} if that is no number of members. */
+/** Returns the number of members in the result of the job that adds them. @throws {CorruptJobError} if it has none. */
 export function streamedCount(via: string, { count }: Readonly<Record<string, unknown>>): number {
   if (isSize(count)) return Number(count);
-  throw new CorruptJobError(via, 'its result is no number of members');
+  throw new CorruptJobError(via, 'its result is not a number of members');
 }
 
-/** Slices that are read at the same time. */
+/** Number of slices that are read at the same time. */
 const READ_TOGETHER = 20;
 
-/** The results of a large group, read from its slices. @throws {UpstreamFailedError} if one is gone from the store. */
+/** Reads the results of a large group from its slices. @throws {UpstreamFailedError} if one is missing from the store. */
 export async function readMembers(job: JoinInputs, children: Children, source: Source): Promise<unknown> {
   const { read = new Set<string>() } = job;
   const key = 'list' in source ? source.list : 'record' in source ? source.record : '';
-  if (read.has(key)) throw new CorruptJobError(job.id, 'its result stands for itself');
+  if (read.has(key)) throw new CorruptJobError(job.id, 'its result refers to itself');
   read.add(key);
   const whole = {
     ...children,
@@ -296,20 +297,20 @@ export async function readMembers(job: JoinInputs, children: Children, source: S
     failed: async (of = '') => (of === '' ? [] : children.failed(of)),
     mayBePending: false,
   };
-  // The job that joined them has seen every slice.
+  // The join of the group has already checked that every slice completed.
   const all = async () => new EverySlice();
-  const gathered = await collectInputs({ id: job.run, run: job.run, read }, whole, source);
-  return gathered.kind === 'value' ? gathered.value : undefined;
+  const state = await collectInputs({ id: job.run, run: job.run, read }, whole, source);
+  return state.kind === 'value' ? state.value : undefined;
 }
 
-/** Stands for the results of slices, which say nothing themselves. */
+/** Results in which every slice is completed. The results of slice jobs contain no data. */
 class EverySlice extends Map<string, unknown> {
   override has(): boolean {
     return true;
   }
 }
 
-/** The failure of a job that is gone. */
+/** Returns the failure of a job that is missing from the store. */
 export function lossOf(jobId: string): FailureOrigin {
   return { task: 'unknown', jobId, error: recordError(new LostJobError(jobId)) };
 }
@@ -324,26 +325,26 @@ function flattened(value: unknown): unknown[] {
   ]);
 }
 
-// What a join has that needs only some of its members.
+// Joins that need only some of their members.
 
-/** What a probe fails with, so that its join is started at once. */
+/** The stored failure messages of probes. A probe fails on purpose, because a failed child starts its join at once. */
 export const PROBE = { won: 'umbel:won', again: 'umbel:again' } as const;
 
-/** The words of a failure that is no probe's, so that a join does not take them for a probe's. */
+/** Returns the message of another failure, changed if a join could mistake it for that of a probe. */
 export function unlikeProbe(message: string): string {
   return message.startsWith('umbel:') ? `Error: ${message}` : message;
 }
 
-/** A child that starts the job at `path`, which waits, by failing at once. */
+/** Returns a child that starts the waiting job at `path` by failing at once. */
 export function wakingProbe(path: string): JobNode {
   return { path: `${path}!${randomUUID()}`, name: INTERNAL_JOB.probe, queue: INTERNAL_QUEUE };
 }
 
 /**
- * What a join with a rule of its own has: the results of the members that it needs, once enough have succeeded. Each
- * member stands below a probe, which fails on purpose once the member has ended, and so starts the join at once.
- * @param isFed Nothing is added any more, whatever the store says of the job that adds.
- * @throws {UpstreamFailedError} if too many have failed.
+ * Decides a join with a rule: returns the results of the needed members when enough have succeeded. Each member is below a
+ * probe, which fails on purpose when the member has ended, and so starts the join at once.
+ * @param isFed No more members will be added, even if the feed job has not ended.
+ * @throws {UpstreamFailedError} if too many members have failed.
  */
 export async function collectNeeded(
   job: JoinInputs,
@@ -352,17 +353,17 @@ export async function collectNeeded(
   { need = 1, single }: JoinRule,
   { isFed: isKnownFed = false } = {},
 ): Promise<JoinState> {
-  if (!('list' in source)) throw new RangeError('a rule of its own is for lists');
+  if (!('list' in source)) throw new RangeError('Bug in Umbel: a join rule needs a list of members');
   const idOf = (path: string) => jobIdOf(job.run, path);
   const failed = new Map((await children.failed()).map((child) => [child.id, child]));
   const via = source.via === undefined ? undefined : idOf(source.via);
-  const unfed = via === undefined ? undefined : failed.get(via);
-  if (unfed !== undefined) throw new UpstreamFailedError(await children.origin(unfed));
+  const failedFeed = via === undefined ? undefined : failed.get(via);
+  if (failedFeed !== undefined) throw new UpstreamFailedError(await children.origin(failedFeed));
   const results = via === undefined && source.count !== undefined ? undefined : await children.results();
-  const told = via === undefined ? undefined : results?.get(via);
-  if (isStopped(told)) return collectInputs(job, children, source);
-  const count = source.count ?? (isPlainObject(told) ? streamedCount(via ?? '', told) : undefined);
-  const isFed = isKnownFed || via === undefined || told !== undefined;
+  const viaResult = via === undefined ? undefined : results?.get(via);
+  if (isStopped(viaResult)) return collectInputs(job, children, source);
+  const count = source.count ?? (isPlainObject(viaResult) ? streamedCount(via ?? '', viaResult) : undefined);
+  const isFed = isKnownFed || via === undefined || viaResult !== undefined;
   const probes = [...failed.values()].flatMap((probe) => {
     const index = probeIndex(idOf(source.list), probe.id);
     return index === undefined ? [] : [{ index, probe }];
@@ -389,13 +390,13 @@ export async function collectNeeded(
   }
   if (children.mayBePending) return { kind: 'waiting', seen };
   const ended = new Set(probes.map(({ index }) => index));
-  let gone = 0;
-  while (ended.has(gone)) gone += 1;
-  const isViaGone = via !== undefined && told === undefined;
-  throw new UpstreamFailedError(lossOf(isViaGone ? via : idOf(`${source.list}.${gone}`)));
+  let missing = 0;
+  while (ended.has(missing)) missing += 1;
+  const isViaMissing = via !== undefined && viaResult === undefined;
+  throw new UpstreamFailedError(lossOf(isViaMissing ? via : idOf(`${source.list}.${missing}`)));
 }
 
-/** Which member a probe stands above. */
+/** Returns the index of the member below a probe. */
 function probeIndex(list: string, id: string): number | undefined {
   if (!id.startsWith(`${list}.`)) return undefined;
   const match = /^(\d+)!$/.exec(id.slice(list.length + 1));

@@ -1,3 +1,4 @@
+/** Prepares job trees for sending: adds headers, tags and expiries, and cuts large groups into slices. */
 import {
   foldTree,
   INTERNAL_JOB,
@@ -11,31 +12,33 @@ import {
 } from '../job/job-tree.js';
 import { atSending, resolveExpiry } from '../job/shared-options.js';
 
-/** What a sending adds to each job of a tree. */
+/** The data that a send adds to each job of a tree. */
 export interface Addition {
-  /** When it is sent, in milliseconds since 1970. */
+  /** The time of the send, in milliseconds since 1970. */
   readonly now: number;
-  /** A node's own win. */
+  /** The headers of a node take precedence. */
   readonly headers: Readonly<Record<string, string>>;
   readonly tags?: readonly string[];
   readonly content?: NonNullable<JobNode['content']>;
 }
 
-/** The tree as it is sent: with headers and tags, and with expiries as moments. */
+/** Returns the tree with headers and tags, and with expiries as moments. */
 export function withSendContext(root: JobNode, addition: Addition): JobNode {
   return foldTree<JobNode>(root, (node, children) => preparedJob(node, children, addition));
 }
 
-/** The tree, not yet added, without the expiries that it was prepared with. */
+/** Returns a prepared tree without its expiries. */
 export function withoutExpiry(root: JobNode): JobNode {
   return foldTree<JobNode>(root, ({ options, content, expand, ...node }, children) => {
     const { expiresAt: _moment, expiresMs: _time, ...others } = options ?? {};
     const { shared, ...rest } = content ?? {};
-    const { expires: _shared, expiresMs: _sharedTime, ...own } = shared ?? {};
+    const { expires: _shared, expiresMs: _sharedTime, ...otherShared } = shared ?? {};
     return {
       ...node,
       ...(options !== undefined && { options: others }),
-      ...(content !== undefined && { content: shared === undefined ? rest : { ...rest, shared: own } }),
+      ...(content !== undefined && {
+        content: shared === undefined ? rest : { ...rest, shared: otherShared },
+      }),
       ...(children !== undefined && { children }),
       ...(expand !== undefined && { expand: withNodes(expand, nodesOf(expand).map(withoutExpiry)) }),
     };
@@ -49,14 +52,14 @@ function preparedJob(node: JobNode, children: readonly JobNode[] | undefined, ad
   const content = { ...addition.content, ...(shared !== undefined && { shared: atSending(shared, now) }) };
   const headers = { ...addition.headers, ...options?.headers };
   const tags = [...new Set([...(addition.tags ?? []), ...(options?.tags ?? [])])];
-  const own = {
+  const prepared = {
     ...resolveExpiry(options ?? {}, now),
     ...(Object.keys(headers).length > 0 && { headers }),
     ...(tags.length > 0 && { tags }),
   };
   return {
     ...node,
-    ...(Object.keys(own).length > 0 && { options: own }),
+    ...(Object.keys(prepared).length > 0 && { options: prepared }),
     ...(Object.keys(content).length > 0 && { content: { ...node.content, ...content } }),
     ...(children !== undefined && { children }),
     ...(expand !== undefined && {
@@ -68,7 +71,7 @@ function preparedJob(node: JobNode, children: readonly JobNode[] | undefined, ad
   };
 }
 
-/** The members of a large group, from the one at `first` on, below jobs of their own. */
+/** Puts the members of a large group below slice jobs. @param first The index of the first member in the group. */
 export function sliced(list: string, first: number, members: readonly JobNode[]): JobNode[] {
   const slices: JobNode[] = [];
   for (let start = 0; start < members.length; start += SLICE) {
@@ -92,24 +95,24 @@ export function sliced(list: string, first: number, members: readonly JobNode[])
   return slices;
 }
 
-/** Nodes in lists of about as many jobs as are added in one transaction. */
+/** Cuts nodes into lists of about as many jobs as one transaction adds. */
 export function* slicesOf(nodes: readonly JobNode[]): Generator<readonly JobNode[]> {
   let slice: JobNode[] = [];
   let size = 0;
   for (const node of nodes) {
-    const own = sizeOf(node);
-    if (slice.length > 0 && size + own > SLICE) {
+    const nodeSize = sizeOf(node);
+    if (slice.length > 0 && size + nodeSize > SLICE) {
       yield slice;
       slice = [];
       size = 0;
     }
     slice.push(node);
-    size += own;
+    size += nodeSize;
   }
   if (slice.length > 0) yield slice;
 }
 
-/** How many jobs a tree has. */
+/** Returns the number of jobs in a tree. */
 function sizeOf(root: JobNode): number {
   let size = 0;
   for (const _job of jobsOf(root)) size += 1;

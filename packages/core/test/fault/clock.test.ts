@@ -8,7 +8,7 @@ import { type RedisServer, startRedis } from '../../../../test/support/redis-ser
 import { openStore } from '../support/open-store.js';
 
 const HOUR_MS = 3_600_000;
-const soon = { timeout: '20s' } as const;
+const soon = { timeout: '50s' } as const;
 const quiet = { info() {}, warn() {}, error() {} };
 const apps: App[] = [];
 const told: string[] = [];

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
 
 const quiet = { info() {}, warn() {}, error() {} };
-const soon = { timeout: '20s' } as const;
+const soon = { timeout: '50s' } as const;
 
 let redis: RedisServer;
 let admin: Redis;

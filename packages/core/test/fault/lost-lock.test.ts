@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, inject, test, vi } from 'vitest';
 import { z } from 'zod';
 
 const LOCK_MS = 1000;
-const soon = { timeout: '25s' } as const;
+const soon = { timeout: '50s' } as const;
 
 let redis: Redis;
 let app: App;

@@ -35,9 +35,9 @@ test('a Redis that loses its scripts again and again loses no workflow, and no p
   const runs = [];
   for (let n = 0; n < 150; n += 1) runs.push(await late.delay(n));
   const many = await double.sendMany(Array.from({ length: 50 }, (_, n) => n));
-  const values = await Promise.all(runs.map((run) => run.get({ timeout: '25s' })));
+  const values = await Promise.all(runs.map((run) => run.get({ timeout: '50s' })));
   expect(values).toEqual(Array.from({ length: 150 }, (_, n) => 6 * n));
-  expect(await many[49]?.get({ timeout: '10s' })).toBe(98);
+  expect(await many[49]?.get({ timeout: '50s' })).toBe(98);
   isOver = true;
   await flushing;
   expect(flushes).toBeGreaterThan(50);

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
 
-const soon = { timeout: '25s' } as const;
+const soon = { timeout: '50s' } as const;
 
 describe('while Redis is away', () => {
   let redis: RedisServer;
@@ -101,7 +101,7 @@ describe('while Redis is away', () => {
     const startedAt = performance.now();
     const sending = task.applyAsync(2, { idempotencyKey: 'two', sendTimeout: 300 });
     await expect(sending).rejects.toThrow('The store did not answer within 0.3 s');
-    expect(performance.now() - startedAt).toBeLessThan(3000);
+    expect(performance.now() - startedAt).toBeLessThan(30_000);
     redis.thaw();
     const again = await task.applyAsync(2, { idempotencyKey: 'two' });
     expect(again.id).not.toBe(first.id);
@@ -125,7 +125,7 @@ describe('while Redis is away', () => {
     redis.freeze();
     const startedAt = performance.now();
     await expect(result.get({ timeout: 200 })).rejects.toMatchObject({ name: 'TimeoutError' });
-    expect(performance.now() - startedAt).toBeLessThan(5000);
+    expect(performance.now() - startedAt).toBeLessThan(30_000);
     redis.thaw();
   });
 

@@ -9,9 +9,10 @@ import { type App, createApp, TaskFailedError } from '@umbel/core';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, inject, test, vi } from 'vitest';
 import { sized } from '../../../../test/support/length.js';
+import { quickly } from '../../../../test/support/quick-packages.js';
 import { MAX_LOST_STARTS } from '../../src/worker/poison.js';
 
-const program = fileURLToPath(new URL('./poison-program.mjs', import.meta.url));
+const program = quickly(fileURLToPath(new URL('./poison-program.mjs', import.meta.url)));
 const LOCK_MS = 1000;
 /** A process that says nothing for so long is killed, as by a probe of its health. */
 const SILENT_MS = 1500;
@@ -96,7 +97,7 @@ test('each kind of poison is a dead letter, and nothing else is', async () => {
     expect(error).toBeInstanceOf(TaskFailedError);
     expect(error).toMatchObject({ cause: { code: 'POISON_JOB' } });
   }
-  await Promise.all(others.map((result) => result.get({ timeout: '30s' })));
+  await Promise.all(others.map((result) => result.get({ timeout: '50s' })));
   // Four of them end each other's processes, also while one is just being refused.
   for (const { id } of bad) {
     expect(startsOf(id)).toBeGreaterThanOrEqual(MAX_LOST_STARTS);

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { startRedis } from '../../../../test/support/redis-server.js';
 import { collect, count } from '../support/collecting.js';
 
-const soon = { timeout: '20s' } as const;
+const soon = { timeout: '50s' } as const;
 
 /** How often each command was called. */
 async function calls(redis: Redis): Promise<ReadonlyMap<string, number>> {

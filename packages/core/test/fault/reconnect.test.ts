@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
 
-const soon = { timeout: '20s' } as const;
+const soon = { timeout: '50s' } as const;
 
 describe('a worker whose Redis is restarted', () => {
   let redis: RedisServer;
@@ -85,7 +85,7 @@ describe('a worker whose Redis is restarted', () => {
     const sent = await double.sendMany(Array.from({ length: 30 }, (_, n) => ({ n, ms: 300 })));
     await vi.waitFor(() => expect(running).toBe(3), { timeout: 10_000, interval: 5 });
     await restart(1000);
-    const values = await Promise.all(sent.map((result) => result.get({ timeout: '40s' })));
+    const values = await Promise.all(sent.map((result) => result.get({ timeout: '50s' })));
     expect(values).toEqual(Array.from({ length: 30 }, (_, n) => n * 2));
     await isReady();
   }, 60_000);

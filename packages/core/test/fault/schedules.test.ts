@@ -7,8 +7,9 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { type App, createApp } from '@umbel/core';
 import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest';
+import { quickly } from '../../../../test/support/quick-packages.js';
 
-const program = fileURLToPath(new URL('./schedule-worker.mjs', import.meta.url));
+const program = quickly(fileURLToPath(new URL('./schedule-worker.mjs', import.meta.url)));
 const SCHEDULES = 200;
 const SLOTS = 10;
 const CONCURRENCY = 5;

@@ -7,9 +7,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type App, createApp, type WorkerOptions } from '@umbel/core';
 import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest';
+import { quickly } from '../../../../test/support/quick-packages.js';
 
-const program = fileURLToPath(new URL('./worker-program.mjs', import.meta.url));
-const soon = { timeout: '20s' } as const;
+const program = quickly(fileURLToPath(new URL('./worker-program.mjs', import.meta.url)));
+const soon = { timeout: '50s' } as const;
 
 describe('a worker process', () => {
   let app: App;

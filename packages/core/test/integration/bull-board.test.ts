@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 
 onEveryEngine('bull-board', (engine) => {
   test('shows what a job was sent with, what it reports and how it ended', async () => {

@@ -4,7 +4,7 @@ import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 
 const values = <Out>(results: readonly AsyncResult<Out>[]): Promise<Out[]> =>
   Promise.all(results.map((result) => result.get(soon)));

@@ -181,7 +181,7 @@ onEveryEngine('a worker that was closed', (engine) => {
     expect(await result.state()).toBe('waiting');
     // Another one takes it.
     await app.worker().start();
-    expect(await result.get({ timeout: '20s' })).toBe(1);
+    expect(await result.get({ timeout: '50s' })).toBe(1);
   });
 
   test('just after it was to serve one more queue does not serve it', async () => {

@@ -6,7 +6,7 @@ import { expect, inject, test, vi } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 const CANARY = 'canary-4711';
 
 /** Every text that Redis holds for an app. */

@@ -78,9 +78,9 @@ describe('a connection', () => {
     const double = app.task({ name: 'double', input: z.number(), run: async (n) => n * 2 });
     await app.worker().start();
     const events = app.events();
-    expect(await (await double.delay(4)).get({ timeout: '10s' })).toBe(8);
+    expect(await (await double.delay(4)).get({ timeout: '50s' })).toBe(8);
     for await (const { type } of events) if (type === 'completed') break;
-    expect(await (await double.delay(5)).get({ timeout: '10s' })).toBe(10);
+    expect(await (await double.delay(5)).get({ timeout: '50s' })).toBe(10);
     await app.close();
     expect(await instance?.ping()).toBe(instance && 'PONG');
     instance?.disconnect();
@@ -103,7 +103,7 @@ describe('a connection', () => {
     const startedAt = performance.now();
     const error = await result.get({ timeout: 50 }).catch((reason: unknown) => reason);
     expect(error).toMatchObject({ name: 'TimeoutError', state: 'unknown' });
-    expect(performance.now() - startedAt).toBeLessThan(4000);
+    expect(performance.now() - startedAt).toBeLessThan(30_000);
     await app.close();
   });
 

@@ -4,7 +4,7 @@ import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type Engine, onEveryEngine } from '../../../../test/engines.js';
 
-const soon = { timeout: '15s' } as const;
+const soon = { timeout: '50s' } as const;
 const within = { timeout: 15_000 };
 
 /** Tasks that run until they are let go, and how many do. */

@@ -17,7 +17,7 @@ import { z } from 'zod';
 import { type Engine, onEveryEngine } from '../../../../test/engines.js';
 import { onRedis } from '../support/planting.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 
 /** A task that fails for as long as it is told to, and what it was given. */
 function payments(engine: Engine, options: Parameters<Engine['app']>[0] = {}) {

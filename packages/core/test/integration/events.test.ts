@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
 import { collect, count, times, typesOf } from '../support/collecting.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 /** A worker that does not tell of itself, among the events of jobs. */
 const unseen = { heartbeat: false } as const;
 

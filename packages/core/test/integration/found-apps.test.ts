@@ -27,7 +27,7 @@ onEveryEngine('an app', (engine) => {
     const a = app.task({ name: 'a', run: () => 1 });
     await app.queue('default').setRateLimit('1/h');
     await app.worker().start();
-    await (await a.delay()).get({ timeout: '10s' });
+    await (await a.delay()).get({ timeout: '50s' });
     const second = await a.delay();
     const limited = async () => (await app.inspect.queues()).find(({ name }) => name === 'default');
     await expect.poll(async () => (await limited())?.limitedMs).toBeGreaterThan(3_000_000);

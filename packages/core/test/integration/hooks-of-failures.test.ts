@@ -8,7 +8,7 @@ import { type Engine, onEveryEngine } from '../../../../test/engines.js';
 import { MAX_LOST_STARTS } from '../../src/worker/poison.js';
 import { onRedis, plantJobs } from '../support/planting.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 
 interface Call {
   readonly hook: string;

@@ -4,7 +4,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 const within = { timeout: 15_000 };
 const id = expect.stringMatching(/^[0-9a-f-]{36}$/);
 
@@ -40,14 +40,14 @@ onEveryEngine('without any worker', (engine) => {
     const app = engine.app();
     expect(await app.inspect.workers()).toEqual([]);
     const startedAt = performance.now();
-    expect(await app.inspect.ping({ timeout: '20s' })).toEqual({ answers: {}, errors: {}, missing: [] });
-    expect(await app.control.shutdown({ timeout: '20s' })).toEqual({ answers: {}, errors: {}, missing: [] });
-    expect(await app.inspect.active({ workers: 'nobody', timeout: '20s' })).toEqual({
+    expect(await app.inspect.ping({ timeout: '100s' })).toEqual({ answers: {}, errors: {}, missing: [] });
+    expect(await app.control.shutdown({ timeout: '100s' })).toEqual({ answers: {}, errors: {}, missing: [] });
+    expect(await app.inspect.active({ workers: 'nobody', timeout: '100s' })).toEqual({
       answers: {},
       errors: {},
       missing: ['nobody'],
     });
-    expect(performance.now() - startedAt).toBeLessThan(5000);
+    expect(performance.now() - startedAt).toBeLessThan(50_000);
   });
 
   test('a queue with jobs that nobody serves is seen, with its age and its settings', async () => {
@@ -200,7 +200,7 @@ onEveryEngine('workers', (engine) => {
     expect(one?.processes[0]?.load).toBeGreaterThanOrEqual(0);
     expect(one?.processes[0]?.load).toBeLessThanOrEqual(1);
     expect(one?.processes[0]?.rssBytes).toBeGreaterThan(1_000_000);
-    expect(Math.abs((one?.startedAt.getTime() ?? 0) - startedAt)).toBeLessThan(10_000);
+    expect(Math.abs((one?.startedAt.getTime() ?? 0) - startedAt)).toBeLessThan(50_000);
     expect(one?.uptimeMs).toBeLessThan(20_000);
     const slow = (await other.inspect.queues()).find(({ name }) => name === 'slow');
     expect(slow?.workers).toEqual(['one', 'two']);
@@ -273,8 +273,8 @@ onEveryEngine('a question', (engine) => {
   test('is answered by every worker, well before its time is over', async () => {
     const { asker } = await two();
     const startedAt = performance.now();
-    const { answers, errors, missing } = await asker.inspect.ping({ timeout: '20s' });
-    expect(performance.now() - startedAt).toBeLessThan(10_000);
+    const { answers, errors, missing } = await asker.inspect.ping({ timeout: '100s' });
+    expect(performance.now() - startedAt).toBeLessThan(50_000);
     expect(answers).toEqual({
       one: { roundTripMs: expect.any(Number) },
       two: { roundTripMs: expect.any(Number) },
@@ -355,7 +355,7 @@ onEveryEngine('a question', (engine) => {
 
   test('may be asked many times at once, and again later', async () => {
     const { asker } = await two();
-    const all = await Promise.all(Array.from({ length: 20 }, () => asker.inspect.ping({ timeout: '20s' })));
+    const all = await Promise.all(Array.from({ length: 20 }, () => asker.inspect.ping({ timeout: '100s' })));
     for (const { answers, missing } of all) {
       expect(Object.keys(answers)).toEqual(['one', 'two']);
       expect(missing).toEqual([]);

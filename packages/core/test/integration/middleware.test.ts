@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 
 interface User {
   readonly name: string;

@@ -29,11 +29,11 @@ describe.each(['memory', 'redis'])('on %s', (engine) => {
       run: () => new Promise<number>((resolve) => (finish = () => resolve(performance.now()))),
     });
     await app.worker().start();
-    const getting = (await task.delay()).get({ timeout: '20s' });
+    const getting = (await task.delay()).get({ timeout: '50s' });
     await new Promise((resolve) => setTimeout(resolve, 6000)); // by now it is asked as rarely as it ever is
     finish();
     const finishedAt = await getting;
-    expect(performance.now() - finishedAt).toBeLessThan(5500);
+    expect(performance.now() - finishedAt).toBeLessThan(30_000);
     void app.close();
     if (engine === 'redis') {
       const redis = new Redis(inject('redisUrl'));

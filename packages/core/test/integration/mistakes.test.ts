@@ -7,7 +7,7 @@ import { MISTAKES, mistakenApp } from '../support/mistakes.js';
 
 const PAGE = new URL('../../../../docs/mistakes.md', import.meta.url);
 const COMPILER = new URL('../../../canvas/test/types/mistakes/messages.txt', import.meta.url);
-const THE_COMPILER = 'What the compiler says';
+const THE_COMPILER = 'Compiler errors';
 
 /** The page: by the headings of its parts, the mistakes with their words. */
 function pageParts(): Map<string, Map<string, string>> {
@@ -78,5 +78,5 @@ test('what the page has of the compiler is what it says', () => {
 });
 
 test('the page has no other parts', () => {
-  expect([...page.keys()]).toEqual([...Object.keys(MISTAKES), THE_COMPILER, 'What says nothing']);
+  expect([...page.keys()]).toEqual([...Object.keys(MISTAKES), THE_COMPILER, 'Mistakes without a message']);
 });

@@ -83,7 +83,7 @@ onEveryEngine('the data of a job', (engine) => {
     expect(await replaceData.call(backend, id, await textOf(), '{"umbel":1,"n":1}', 'failed')).toBe(false);
     expect(await textOf()).toBe('{"umbel":1}');
     await app.worker().start();
-    await app.result(id).outcome({ timeout: '10s' });
+    await app.result(id).outcome({ timeout: '50s' });
     expect(await replaceData.call(backend, id, '{"umbel":1}', '{"umbel":1,"n":2}', 'failed')).toBe(false);
     expect(await replaceData.call(backend, id, await textOf(), '{"umbel":1,"n":2}', 'failed')).toBe(true);
     expect(await textOf()).toBe('{"umbel":1,"n":2}');

@@ -9,10 +9,11 @@ import { type App, type AsyncResult, createApp, defineTask, type WorkerOptions }
 import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest';
 import { z } from 'zod';
 import { memory } from '../../../../test/engines.js';
+import { quickly } from '../../../../test/support/quick-packages.js';
 import { startRedis } from '../../../../test/support/redis-server.js';
 import { isLogged, type ProgramEvent, WorkerProgram } from '../support/worker-program.js';
 
-const file = fileURLToPath(new URL('./processes/program.mjs', import.meta.url));
+const file = quickly(fileURLToPath(new URL('./processes/program.mjs', import.meta.url)));
 
 interface Setting {
   workers?: WorkerOptions[];
@@ -237,7 +238,7 @@ describe('a worker of several processes', () => {
         'replacement',
         (event) => event.started === 0 && event.index === lost.index && event.pid !== lost.pid,
       );
-      expect(await crashed.get({ timeout: '20s' })).toBe(replacement.pid);
+      expect(await crashed.get({ timeout: '50s' })).toBe(replacement.pid);
       expect(await program.call('health')).toEqual({ live: true, ready: true, reasons: [] });
       open(untilFirst);
       expect(await undisturbed.get()).toBe(pid);
@@ -254,7 +255,7 @@ describe('a worker of several processes', () => {
       const later = new Set<number>();
       // A process may take one more job before it is seen to have run enough.
       for (let n = 10; later.size < 2 && n < 100; n += 1) {
-        const pid = await (await task.delay({ n })).get({ timeout: '15s' });
+        const pid = await (await task.delay({ n })).get({ timeout: '50s' });
         if (!olds.has(pid)) later.add(pid);
       }
       expect(later.size).toBe(2);
@@ -529,13 +530,13 @@ describe('a worker of several processes', () => {
       const { pid } = await program.event('job', (event) => event.began === 0);
       returns(2);
       await program.logged('tasks/answer.mjs changed: worker');
-      expect(await early.get({ timeout: '20s' })).toBe(2);
+      expect(await early.get({ timeout: '50s' })).toBe(2);
       expect(isAlive(pid)).toBe(false);
       write('this is no JavaScript');
       await program.logged('ended with code 1; it restarts when a file changes');
       const late = await task.delay();
       returns(3);
-      expect(await late.get({ timeout: '20s' })).toBe(3);
+      expect(await late.get({ timeout: '50s' })).toBe(3);
       program.signal('SIGINT', 'all');
       expect(await program.exit()).toBe(0);
     });

@@ -5,7 +5,7 @@ import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
 
-const soon = { timeout: '15s' } as const;
+const soon = { timeout: '50s' } as const;
 
 onEveryEngine('a purge', (engine) => {
   test('removes what waits in a queue, in any order of priority, and nothing else', async () => {

@@ -72,7 +72,7 @@ describe('a job that was replaced', () => {
     await vi.waitFor(() => expect(state.refused).toBeGreaterThan(6), { timeout: 10_000 });
     expect(await result.state()).toBe('active');
     delete state.read;
-    const ended = result.get({ timeout: '20s' }).catch(({ cause }: { cause: Error }) => cause.message);
+    const ended = result.get({ timeout: '50s' }).catch(({ cause }: { cause: Error }) => cause.message);
     expect(await ended).toBe(outcome);
     expect(state.refused).toBeGreaterThan(2);
     expect(starts).toEqual([input]);

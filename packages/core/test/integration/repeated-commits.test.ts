@@ -55,9 +55,9 @@ onEveryEngine('an outcome that reaches the store twice', (engine) => {
     const { task, failing, logged, runs } = await open();
     const results = await Promise.all([task.delay(), task.delay(), failing.delay()]);
     const [first, second, third] = results;
-    expect(await first?.get({ timeout: '20s' })).toBe('done');
-    expect(await second?.get({ timeout: '20s' })).toBe('done');
-    await expect(third?.get({ timeout: '20s' })).rejects.toThrow('never');
+    expect(await first?.get({ timeout: '50s' })).toBe('done');
+    expect(await second?.get({ timeout: '50s' })).toBe('done');
+    await expect(third?.get({ timeout: '50s' })).rejects.toThrow('never');
     expect(runs()).toBe(4);
     await vi.waitFor(async () => expect((await first?.info())?.attempts).toBe(2));
     expect(logged.filter((text) => text.includes('taken by another worker'))).toEqual([]);

@@ -49,6 +49,16 @@ onEveryEngine('the result in the event of a job that has completed', (engine) =>
     expect(errors).toEqual([]);
   });
 
+  test('is there, however long, of a job that is not kept: nothing else has it', async () => {
+    const app = engine.app();
+    const make = app.task({ name: 'make', run: async () => LONG });
+    await app.worker({ heartbeat: false }).start();
+    const { results, ended } = eventsOf(engine, app);
+    const job = await engine.bareQueue('default').add(make.name, { umbel: 1 }, { removeOnComplete: true });
+    await ended(job.id ?? '');
+    expect(results.get(job.id ?? '')).toBe(LONG);
+  });
+
   test('reaches a parent whole', async () => {
     const app = engine.app();
     const make = app.task({ name: 'make', run: async () => LONG });

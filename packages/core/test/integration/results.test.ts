@@ -11,7 +11,7 @@ import { expect, inject, test, vi } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 
 onEveryEngine('what a handler reports', (engine) => {
   function render() {

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 
 onEveryEngine('routing', (engine) => {
   const whereabouts = (app: ReturnType<typeof engine.app>, name: string, options: object = {}) =>

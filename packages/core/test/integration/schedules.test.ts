@@ -6,7 +6,7 @@ import { type Engine, onEveryEngine } from '../../../../test/engines.js';
 import type { Envelope } from '../../src/job/envelope.js';
 import { scheduleId } from '../../src/store/schedules.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 const soonMs = { timeout: 10_000, interval: 20 };
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;

@@ -32,7 +32,7 @@ onEveryEngine('a stored job', (engine) => {
     });
     await app.worker().start();
     const result = await send.delay('hello');
-    await result.get({ timeout: '10s' }).catch(() => undefined);
+    await result.get({ timeout: '50s' }).catch(() => undefined);
     const job = await engine.bareQueue('default').getJob(result.id);
     expect(job?.failedReason).toBe('no address');
     expect(job?.data).toMatchObject({
@@ -56,7 +56,7 @@ onEveryEngine('a stored job', (engine) => {
     const newer = await queue.add('add', data, { attempts: 5 });
     await app.worker({ concurrency: 1 }).start();
     const own = await task.delay({ x: 1 });
-    expect(await own.get({ timeout: '10s' })).toBe('ran');
+    expect(await own.get({ timeout: '50s' })).toBe('ran');
     expect(handler).toHaveBeenCalledTimes(1);
     const job = await queue.getJob(newer.id ?? '');
     expect(job?.failedReason).toContain('has version 99, this worker reads version 1');
@@ -71,7 +71,7 @@ onEveryEngine('a stored job', (engine) => {
     const data = { umbel: 1, input: { x: 1 }, later: { any: ['thing'] } };
     const job = await queue.add('add', data);
     await app.worker().start();
-    expect(await app.result(job.id ?? '').get({ timeout: '10s' })).toBe(2);
+    expect(await app.result(job.id ?? '').get({ timeout: '50s' })).toBe(2);
     expect((await queue.getJob(job.id ?? ''))?.data).toEqual(data);
   });
 

@@ -12,7 +12,7 @@ import { AppCore } from '../../src/app/core.js';
 import { systemRuntime } from '../../src/client/runtime.js';
 import { type TagPrimitives, tagPrimitivesOf } from '../../src/store/primitives/tags.js';
 
-const soon = { timeout: '15s' } as const;
+const soon = { timeout: '50s' } as const;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const kept = { completedMs: HOUR_MS, failedMs: 7 * DAY_MS };
@@ -212,6 +212,52 @@ describe('in simulated time', () => {
 });
 
 describe('on Redis', () => {
+  test('calls queue their tags; a search and a repair move them into the index', async () => {
+    const redis = new Redis(inject('redisUrl'));
+    const name = `queued-${Date.now()}`;
+    const app = createApp({
+      name,
+      connection: inject('redisUrl'),
+      logger: { info() {}, warn() {}, error() {} },
+    });
+    const task = app.task({ name: 'task', input: z.unknown(), run: async () => 1 });
+    await task.delay(1); // connects
+    const queued = `umbel:{${name}}:umbel.tags:queued`;
+    const send = (tag: string) => task.applyAsync(1, { tags: [tag, 'all'] });
+    const calls = await Promise.all(Array.from({ length: 200 }, (_, n) => send(`call ${n}`)));
+    expect(await redis.llen(queued)).toBe(200);
+    expect((await found(app, 'all')).sort()).toEqual(calls.map(({ id }) => id).sort());
+    expect(await found(app, 'call 7')).toEqual([calls[7]?.id]);
+    expect(await redis.llen(queued)).toBe(0);
+    await send('again');
+    await app.repair();
+    expect(await redis.llen(queued)).toBe(0);
+    expect(await found(app, 'again')).toHaveLength(1);
+    await app.close();
+    const keys = await redis.keys(`umbel:{${name}}:*`);
+    await redis.unlink(keys);
+    redis.disconnect();
+  });
+
+  test('senders move what is queued once it is much', async () => {
+    const redis = new Redis(inject('redisUrl'));
+    const name = `many-${Date.now()}`;
+    const app = createApp({
+      name,
+      connection: inject('redisUrl'),
+      logger: { info() {}, warn() {}, error() {} },
+    });
+    const task = app.task({ name: 'task', input: z.unknown(), run: async () => 1 });
+    const inputs = Array.from({ length: 500 }, (_, n) => n);
+    for (let part = 0; part < 11; part += 1) await task.sendMany(inputs, { tags: ['many'] });
+    await expect.poll(() => redis.llen(`umbel:{${name}}:umbel.tags:queued`)).toBeLessThanOrEqual(5000);
+    expect(await redis.zcard(`umbel:{${name}}:umbel.tags:index`)).toBeGreaterThan(0);
+    await app.close();
+    const keys = await redis.keys(`umbel:{${name}}:*`);
+    await redis.unlink(keys);
+    redis.disconnect();
+  });
+
   test('commands of the index stay far below 10 ms, and nothing is left behind', async () => {
     const redis = new Redis(inject('redisUrl'));
     const name = `tags-${Date.now()}`;

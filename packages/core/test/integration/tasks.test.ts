@@ -18,7 +18,7 @@ import { onEveryEngine } from '../../../../test/engines.js';
 
 /** The error that `get()` rejects with. */
 async function failureOf(result: AsyncResult<unknown>): Promise<TaskFailedError> {
-  const error = await result.get({ timeout: '10s' }).then(
+  const error = await result.get({ timeout: '50s' }).then(
     () => undefined,
     (reason: unknown) => reason,
   );
@@ -36,7 +36,7 @@ onEveryEngine('a task', (engine) => {
     });
     await app.worker().start();
     const result = await add.delay({ x: 1, y: 2 });
-    expect(await result.get({ timeout: '10s' })).toBe(3);
+    expect(await result.get({ timeout: '50s' })).toBe(3);
     expect(await result.state()).toBe('completed');
   });
 
@@ -51,7 +51,7 @@ onEveryEngine('a task', (engine) => {
     running.implement(greet, async ({ name, greeting }) => ({ text: `${greeting}, ${name}!` }));
     await running.worker().start();
     const result = await sender.delay({ name: 'Ada' });
-    expect(await result.get({ timeout: '10s' })).toEqual({ text: 'Hello, Ada!' });
+    expect(await result.get({ timeout: '50s' })).toEqual({ text: 'Hello, Ada!' });
   });
 
   test('is given its context', async () => {
@@ -82,7 +82,7 @@ onEveryEngine('a task', (engine) => {
     });
     await app.worker().start();
     const result = await tell.delay();
-    expect(await result.get({ timeout: '10s' })).toEqual({
+    expect(await result.get({ timeout: '50s' })).toEqual({
       id: result.id,
       name: 'tell',
       queue: 'talk',
@@ -106,11 +106,11 @@ onEveryEngine('a task', (engine) => {
     });
     await app.worker().start();
     const bound = await add.s({ y: 2 }).delay({ x: 1 });
-    expect(await bound.get({ timeout: '10s' })).toEqual([1, 2]);
+    expect(await bound.get({ timeout: '50s' })).toEqual([1, 2]);
     const into = await add.into('x', { y: 3 }).delay(7);
-    expect(await into.get({ timeout: '10s' })).toEqual([7, 3]);
+    expect(await into.get({ timeout: '50s' })).toEqual([7, 3]);
     const immutable = await add.si({ x: 5, y: 6 }).delay();
-    expect(await immutable.get({ timeout: '10s' })).toEqual([5, 6]);
+    expect(await immutable.get({ timeout: '50s' })).toEqual([5, 6]);
   });
 
   test('is refused when its input does not fit, before anything is stored', async () => {
@@ -266,7 +266,7 @@ onEveryEngine('a task', (engine) => {
       },
     });
     await app.worker().start();
-    expect(await (await flaky.delay()).get({ timeout: '10s' })).toBe('done');
+    expect(await (await flaky.delay()).get({ timeout: '50s' })).toBe('done');
     expect(attempts).toEqual([1, 2, 3]);
   });
 
@@ -284,9 +284,9 @@ onEveryEngine('a task', (engine) => {
     const tell = app.task({ name: 'tell', run: async (_input, { headers }) => headers });
     await app.worker().start();
     const sent = await tell.applyAsync(undefined, { headers: { tenant: 'acme', trace: '1' } });
-    expect(await sent.get({ timeout: '10s' })).toEqual({ tenant: 'acme', trace: '1' });
+    expect(await sent.get({ timeout: '50s' })).toEqual({ tenant: 'acme', trace: '1' });
     const own = await tell.set({ headers: { tenant: 'own' } }).delay();
-    expect(await own.get({ timeout: '10s' })).toEqual({ tenant: 'own' });
+    expect(await own.get({ timeout: '50s' })).toEqual({ tenant: 'own' });
   });
 
   test('waits for its countdown', async () => {
@@ -296,7 +296,7 @@ onEveryEngine('a task', (engine) => {
     const sentAt = Date.now();
     const result = await tick.applyAsync(undefined, { countdown: 300 });
     expect(await result.state()).toBe('delayed');
-    expect((await result.get({ timeout: '10s' })) - sentAt).toBeGreaterThanOrEqual(295);
+    expect((await result.get({ timeout: '50s' })) - sentAt).toBeGreaterThanOrEqual(295);
   });
 
   test('goes to the queue it is sent to, in the order of priority', async () => {
@@ -315,7 +315,7 @@ onEveryEngine('a task', (engine) => {
       await note.set({ queue: 'notes' }).applyAsync('first', {}),
     ];
     await app.worker({ queues: ['notes'], concurrency: 1 }).start();
-    for (const result of results) await result.get({ timeout: '10s' });
+    for (const result of results) await result.get({ timeout: '50s' });
     expect(order).toEqual(['notes:first', 'notes:early', 'notes:late']);
   });
 });
@@ -355,9 +355,9 @@ onEveryEngine('a result', (engine) => {
     const tick = app.task({ name: 'tick', run: async () => 1 });
     await app.worker().start();
     const first = await tick.delay();
-    await first.get({ timeout: '10s' });
+    await first.get({ timeout: '50s' });
     await first.forget();
-    await expect(first.get({ timeout: '10s' })).rejects.toThrow(UnknownJobError);
+    await expect(first.get({ timeout: '50s' })).rejects.toThrow(UnknownJobError);
     expect(await first.state()).toBe('unknown');
   });
 
@@ -365,7 +365,7 @@ onEveryEngine('a result', (engine) => {
     const app = engine.app();
     const tick = app.task({ name: 'tick', run: async () => 'tock' });
     const result = await tick.delay();
-    const waiting = Promise.all(Array.from({ length: 20 }, () => result.get({ timeout: '10s' })));
+    const waiting = Promise.all(Array.from({ length: 20 }, () => result.get({ timeout: '50s' })));
     await app.worker().start();
     expect(await waiting).toEqual(Array.from({ length: 20 }, () => 'tock'));
   });
@@ -391,7 +391,7 @@ onEveryEngine('a worker', (engine) => {
     const closing = worker.close();
     signals.emit('release');
     await closing;
-    expect(await result.get({ timeout: '10s' })).toBe('finished');
+    expect(await result.get({ timeout: '50s' })).toBe('finished');
   });
 
   test('that is closed a second time waits for the same jobs', async () => {
@@ -495,7 +495,7 @@ onEveryEngine('a worker', (engine) => {
     });
     const results = await Promise.all(Array.from({ length: 30 }, () => job.delay()));
     await app.worker({ concurrency: 3 }).start();
-    await Promise.all(results.map((result) => result.get({ timeout: '10s' })));
+    await Promise.all(results.map((result) => result.get({ timeout: '50s' })));
     expect(most).toBeLessThanOrEqual(3);
     expect(most).toBeGreaterThan(0);
   });
@@ -532,7 +532,7 @@ onEveryEngine('an app', (engine) => {
     await other.worker().start();
     const result = await tick.delay();
     await one.worker().start();
-    expect(await result.get({ timeout: '10s' })).toBe('one');
+    expect(await result.get({ timeout: '50s' })).toBe('one');
     expect(handler).not.toHaveBeenCalled();
   });
 
@@ -580,7 +580,7 @@ onEveryEngine('schemas', (engine) => {
     const stored = await engine.bareQueue('default').getJob(result.id);
     expect(stored?.data.input).toMatchObject({ big: '9007199254740993', name: ' Ada ' });
     await app.worker().start();
-    expect(await result.get({ timeout: '10s' })).toBe('0 9007199254740994 1 Ada');
+    expect(await result.get({ timeout: '50s' })).toBe('0 9007199254740994 1 Ada');
     expect(seen).toEqual([new Date(0), 9007199254740993n, new Map([['a', 1]]), 'Ada']);
     expect(transformed.mock.calls.map(([text]) => text)).toEqual([' Ada ', ' Ada ']); // checked when sent, decoded when run
   });

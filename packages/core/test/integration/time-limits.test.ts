@@ -22,7 +22,7 @@ onEveryEngine('the timeout of a task', (engine) => {
     const task = define(app);
     await app.worker().start();
     const result = (await task.delay()) as { get(options: object): Promise<unknown> };
-    const error = await result.get({ timeout: '20s' }).catch((reason: unknown) => reason);
+    const error = await result.get({ timeout: '50s' }).catch((reason: unknown) => reason);
     if (!(error instanceof TaskFailedError)) throw error;
     return error.cause;
   }
@@ -51,7 +51,7 @@ onEveryEngine('the timeout of a task', (engine) => {
     isServed.isServed = true;
     try {
       await app.worker().start();
-      const error = await result.get({ timeout: '20s' }).catch((reason: unknown) => reason);
+      const error = await result.get({ timeout: '50s' }).catch((reason: unknown) => reason);
       expect(error).toMatchObject({ cause: late });
       release();
       await isValidated;
@@ -72,7 +72,7 @@ onEveryEngine('the timeout of a task', (engine) => {
     const result = await task.delay({});
     isQuick.value = false;
     await app.worker().start();
-    expect(await result.get({ timeout: '20s' }).catch((reason: unknown) => reason)).toMatchObject({
+    expect(await result.get({ timeout: '50s' }).catch((reason: unknown) => reason)).toMatchObject({
       cause: { name: 'TimeLimitError' },
     });
   });
@@ -107,7 +107,7 @@ onEveryEngine('the timeout of a task', (engine) => {
     const task = app.task({ name: 'slow', output, timeout, run: (_, ctx) => ctx.replace(part) });
     await app.worker().start();
     expect(
-      await (await task.delay()).get({ timeout: '20s' }).catch((reason: unknown) => reason),
+      await (await task.delay()).get({ timeout: '50s' }).catch((reason: unknown) => reason),
     ).toMatchObject({ cause: late });
   });
 
@@ -125,7 +125,7 @@ onEveryEngine('the timeout of a task', (engine) => {
       const task = app.task({ name: 'slow', timeout, run: () => 'done' });
       await app.worker().start();
       expect(
-        await (await task.delay()).get({ timeout: '20s' }).catch((reason: unknown) => reason),
+        await (await task.delay()).get({ timeout: '50s' }).catch((reason: unknown) => reason),
       ).toMatchObject({ cause: late });
     }
   });
@@ -138,7 +138,7 @@ onEveryEngine('the timeout of a task', (engine) => {
     const result = await task.delay({});
     isStrict.value = true;
     await app.worker().start();
-    expect(await result.get({ timeout: '20s' }).catch((reason: unknown) => reason)).toMatchObject({
+    expect(await result.get({ timeout: '50s' }).catch((reason: unknown) => reason)).toMatchObject({
       cause: { name: 'ValidationError' },
     });
   });

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
 import { linksOf, recordSpans } from '../support/spans.js';
 
-const soon = { timeout: '20s' } as const;
+const soon = { timeout: '50s' } as const;
 const spans = recordSpans();
 beforeEach(() => spans.reset());
 afterAll(() => spans.stop());

@@ -14,7 +14,7 @@ import { memory, onEveryEngine } from '../../../../test/engines.js';
 import { MemoryBackend } from '../../../testing/src/memory/backend.js';
 import { linksOf, recordSpans } from '../support/spans.js';
 
-const soon = { timeout: '20s' } as const;
+const soon = { timeout: '50s' } as const;
 const CANARY = 'canary-4711-secret';
 
 function recorded(...args: Parameters<typeof recordSpans>) {

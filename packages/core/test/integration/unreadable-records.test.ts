@@ -5,7 +5,7 @@ import { expect, test, vi } from 'vitest';
 import { type Engine, onEveryEngine } from '../../../../test/engines.js';
 import { onRedis } from '../support/planting.js';
 
-const soon = { timeout: '20s' } as const;
+const soon = { timeout: '50s' } as const;
 const GONE = 'its record is gone';
 
 /** An app whose jobs fail, complete and wait, and what spoils the record of one. */

@@ -138,6 +138,18 @@ describe.each(['memory', 'redis'] as const)('on %s', (engine) => {
     expect(three).toMatchObject({ ok: false, error: { cause: { name: 'RangeError', message: 'negative' } } });
   });
 
+  test('a result that is too long for its event is read from the store', async () => {
+    const { waiting, working } = open();
+    const long = (app: App) =>
+      app.task({ name: 'long', input: z.number(), run: async (length) => 'x'.repeat(length) });
+    const results = await long(waiting).sendMany([10, 10_000, 100_000]);
+    const lengths = results.map(async (result) => (await result.get(soon)).length);
+    await new Promise((resolve) => setTimeout(resolve, 200)); // their first look is over
+    long(working);
+    await working.worker().start();
+    expect(await Promise.all(lengths)).toEqual([10, 10_000, 100_000]);
+  });
+
   test('a result that was encrypted is opened, and so is what was reported', async () => {
     const codecs = [encryption({ keys: { one: new Uint8Array(32).fill(7) }, current: 'one' })];
     const { waiting, working } = open({ codecs });

@@ -5,7 +5,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type Engine, memory, onEveryEngine } from '../../../../test/engines.js';
 
-const soon = { timeout: '15s' } as const;
+const soon = { timeout: '50s' } as const;
 const CANARY = 'canary-8d1f';
 
 const uuid = () => crypto.randomUUID();

@@ -160,7 +160,7 @@ describe('text of a user', () => {
     for (const tag of tags) for await (const each of app.find({ tag })) found.push(each.id);
     expect(found).toEqual(tags.map(() => run.id));
     await app.worker().start();
-    expect(await run.get({ timeout: '10s' })).toEqual({ [key]: 1, '(a+)+': 1 });
+    expect(await run.get({ timeout: '50s' })).toEqual({ [key]: 1, '(a+)+': 1 });
     await app.close();
   });
 });

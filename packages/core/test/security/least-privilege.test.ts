@@ -10,7 +10,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import { z } from 'zod';
 import { freePort, type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
 
-const soon = { timeout: '20s' } as const;
+const soon = { timeout: '50s' } as const;
 const isolate = new URL('../integration/isolated/tasks.mjs', import.meta.url);
 
 /** The name of the app whose isolated task the fixture holds. */
@@ -127,6 +127,12 @@ async function useTasks(app: App): Promise<void> {
   await queue.setRateLimit('500/s');
   await queue.setRateLimit(undefined);
   expect((await queue.counts()).completed).toBeGreaterThan(0);
+  await queue.pause();
+  await add.applyAsync({ x: 1, y: 1 }, { countdown: '1h' });
+  await add.applyAsync({ x: 1, y: 1 }, { priority: 2 });
+  await add.delay({ x: 1, y: 1 });
+  expect(await queue.purge({ delayed: true })).toMatchObject({ removed: 3 });
+  await queue.resume();
   await useControl(app);
   await worker.close();
 }
@@ -205,7 +211,7 @@ async function useWorkflows(app: App): Promise<void> {
   const waiting = await chain(double, double).applyAsync(1, { countdown: '1h' });
   await waiting.revoke();
   await expect(waiting.get(soon)).rejects.toThrow('revoked');
-  await waiting.forget();
+  for (const run of [waiting, linked, many, any]) await run.forget();
   expect(Object.keys((await app.control.shutdown(soon)).answers)).toHaveLength(1);
 }
 
@@ -271,6 +277,17 @@ describe('a Redis of its own', () => {
     expect(await admin.call('ACL', 'LOG')).toEqual([]);
   });
 
+  test('lets an app do everything as a user that may not ask for the last event', async () => {
+    await admin.call('ACL', 'SETUSER', user.username, '-xrevrange');
+    try {
+      const errors: string[] = [];
+      await doEverything(connection(), errors);
+      expect(errors).toEqual([]);
+    } finally {
+      await admin.call('ACL', 'SETUSER', user.username, '+xrevrange');
+    }
+  });
+
   test('grants by that rule what BullMQ calls, and nothing else', async () => {
     await admin.config('RESETSTAT');
     await doEverything(connection(), []);
@@ -282,6 +299,21 @@ describe('a Redis of its own', () => {
     expect(rule.filter((word) => !word.startsWith('+')).sort()).toEqual(
       ['-@all', `>${user.password}`, `${APP}-tasks`, 'on', 'resetchannels', `~umbel:{${APP}}:*`].sort(),
     );
+  });
+
+  test('is served by a rule of an earlier version too', async () => {
+    const words = rule.filter((word) => word !== '+hkeys' && word !== '+unlink');
+    await admin.call('ACL', 'SETUSER', 'older-tasks', 'reset', ...words.slice(1));
+    const older = { ...connection(), username: 'older-tasks' };
+    const app = createApp({ name: APP, connection: older, logger: { info() {}, warn() {}, error() {} } });
+    const double = app.task({ name: 'double', input: z.number(), run: async (n) => 2 * n });
+    await app.worker({ handleSignals: false }).start();
+    const run = await chain(double, group([double, double])).delay(1);
+    expect(await run.get(soon)).toEqual([4, 4]);
+    await run.forget();
+    expect(await run.state()).toBe('unknown');
+    await app.close();
+    await admin.call('ACL', 'DELUSER', 'older-tasks');
   });
 
   test.each([

@@ -3,7 +3,7 @@ import { expect, test, vi } from 'vitest';
 import { onEveryEngine } from '../../../../test/engines.js';
 import { plantFailure, plantJobs } from '../support/planting.js';
 
-const soon = { timeout: '20s' } as const;
+const soon = { timeout: '50s' } as const;
 const NAME = 'import\nerror: all is lost\u001b[2J\u009b31m\u202e';
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const OBEYED = /[\u0000-\u001f\u007f-\u009f\u202e]/;

@@ -115,7 +115,7 @@ describe.each(published)('the package in $folder', ({ folder, manifest }) => {
     expect(existsSync(join(root, folder, 'binding.gyp'))).toBe(false);
   });
 
-  test('holds what was built, its licence and its description, and nothing else', () => {
+  test('holds what was built, its sources, licence and description, and nothing else', () => {
     const answer = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
       cwd: join(root, folder),
       encoding: 'utf8',
@@ -128,7 +128,8 @@ describe.each(published)('the package in $folder', ({ folder, manifest }) => {
     expect(types.filter(({ size }) => size > MOST_TYPES)).toEqual([]);
     const paths = (packed?.files ?? []).map(({ path }) => path);
     expect(paths.length).toBeGreaterThan(10);
-    const allowed = /^(?:LICENSE|README\.md|package\.json|dist\/[a-z0-9/-]+\.(?:js|js\.map|d\.ts))$/;
+    const allowed =
+      /^(?:LICENSE|README\.md|package\.json|dist\/[a-z0-9/-]+\.(?:js|js\.map|d\.ts|d\.ts\.map)|src\/[a-z0-9/-]+\.ts)$/;
     expect(paths.filter((path) => !allowed.test(path))).toEqual([]);
     expect(
       paths.filter((path) => /(?:^|\/)(?:test|tests|fixtures?|__tests__)\/|\.test\.|\.env/.test(path)),
@@ -137,13 +138,16 @@ describe.each(published)('the package in $folder', ({ folder, manifest }) => {
       .filter((path) => path.endsWith('.js'))
       .map((path) => join(root, folder, path.replace(/^dist\/(.*)\.js$/, 'src/$1.ts')));
     expect(sources.filter((source) => !existsSync(source))).toEqual([]); // left of a source that is gone: npm run clean
-    for (const path of paths.filter((each) => each.endsWith('.map'))) {
-      const { sources, sourcesContent = [] } = readJson<{
-        sources: string[];
-        sourcesContent?: (string | null)[];
-      }>(`${folder}/${path}`);
-      const held = sourcesContent.filter((content) => typeof content === 'string');
-      expect({ path, held: held.length }).toEqual({ path, held: sources.length });
+    // Debuggers and editors (go to definition) find the source of everything.
+    const maps = paths.filter((each) => each.endsWith('.map'));
+    const declarations = paths.filter((path) => path.endsWith('.d.ts'));
+    expect(declarations.filter((path) => !paths.includes(`${path}.map`))).toEqual([]);
+    for (const path of maps) {
+      const { sources } = readJson<{ sources: string[] }>(`${folder}/${path}`);
+      const missing = sources
+        .map((source) => join(path, '..', source))
+        .filter((source) => !paths.includes(source));
+      expect({ path, missing }).toEqual({ path, missing: [] });
     }
   });
 });

@@ -11,7 +11,7 @@ import { recordError } from '../../src/codec/error-record.js';
 import { maskFor } from '../../src/codec/masking.js';
 import { onRedis, plantResult } from '../support/planting.js';
 
-const soon = { timeout: '20s' } as const;
+const soon = { timeout: '50s' } as const;
 const CANARY = 'canary-4711-secret';
 
 /** What Redis holds under each key of an app, as text. */

@@ -11,7 +11,7 @@ import { rebuildError } from '../../src/codec/error-record.js';
 import { plantFailure } from '../support/planting.js';
 import { codeOf, sourceFiles } from '../support/sources.js';
 
-const soon = { timeout: '20s' } as const;
+const soon = { timeout: '50s' } as const;
 const isolate = new URL('../integration/isolated/tasks.mjs', import.meta.url);
 
 /** A module that leaves a file behind if anything loads it. */

@@ -3,7 +3,7 @@ import { createApp } from '@umbel/core';
 import { expect, inject, onTestFinished, test, vi } from 'vitest';
 import { onRedis } from '../support/planting.js';
 
-const soon = { timeout: '20s' } as const;
+const soon = { timeout: '50s' } as const;
 
 /** Events of no form that BullMQ writes, of a job that goes on. */
 const hostile = (id: string) => [

@@ -7,7 +7,7 @@ import { memory, onEveryEngine } from '../../../../test/engines.js';
 import { JOB_SETS, OTHER_KEYS } from '../../../../test/support/queue-keys.js';
 import { onRedis } from '../support/planting.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 
 const RESERVED = [...JOB_SETS, ...OTHER_KEYS];
 
@@ -101,7 +101,7 @@ const RANDOM = '[0-9A-Za-z]{22}';
 const HASHED = '[A-Za-z0-9_-]{32}';
 /** A queue, then one of BullMQ's keys of it, or an id that we have made, with BullMQ's keys of a job. */
 const OWN_KEY = new RegExp(
-  `^(?:default|umbel|umbel\\.(?:tags|control|workers|replies)):(?:index|due|${RESERVED.join('|')}|de:${HASHED}|` +
+  `^(?:default|umbel|umbel\\.(?:tags|control|workers|replies)):(?:index|due|queued|${RESERVED.join('|')}|de:${HASHED}|` +
     `(?:${RANDOM}|key-${HASHED}|${HASHED}\\.\\d+)(?:[.][0-9a-z.+^~!/-]*)?(?::(?:logs|lock|dependencies|processed|failed|unsuccessful))?)$`,
 );
 

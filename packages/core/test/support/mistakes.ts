@@ -15,7 +15,7 @@ interface Bench {
 /** Gives what it says, or throws it. */
 export type Mistake = (bench: Bench) => unknown;
 
-const soon = { timeout: '300ms' } as const;
+const soon = { timeout: '2s' } as const;
 const numbers = z.object({ x: z.number(), y: z.number() });
 const anything = z.custom<never>(() => true);
 
@@ -27,7 +27,7 @@ const store = (app: App) => app.task({ name: 'file.store', input: anything, run:
 async function ran(app: App, run: () => Promise<unknown>): Promise<unknown> {
   const task = app.task({ name: 'report', run: run as () => Promise<never> });
   await app.worker().start();
-  return (await task.delay()).get({ timeout: '10s' });
+  return (await task.delay()).get({ timeout: '50s' });
 }
 
 /** The first line that an app has told about this, once it is there. */
@@ -61,19 +61,18 @@ const ofTheStore: Record<string, Mistake> = {
     }
   },
   'A password with special characters': ({ app }) => app({ connection: 'redis://:s3cr#t/1@127.0.0.1:6379' }),
-  'A name instead of the number of a database': ({ app }) =>
-    app({ connection: 'redis://127.0.0.1:6379/shop' }),
+  'A database name instead of its number': ({ app }) => app({ connection: 'redis://127.0.0.1:6379/shop' }),
   'A database that Redis does not have': ({ app, stores }) =>
     hello(app({ connection: `${stores.open}/99` })).delay(),
-  'Redis wants a password': ({ app, stores }) => hello(app({ connection: stores.locked })).delay(),
+  'Redis requires a password': ({ app, stores }) => hello(app({ connection: stores.locked })).delay(),
   'A wrong password': ({ app, stores }) =>
     hello(app({ connection: stores.locked.replace('//', '//:wrong@') })).delay(),
-  'A user without the rights': ({ app, stores }) =>
+  'A user without permissions': ({ app, stores }) =>
     hello(app({ connection: stores.locked.replace('//', '//weak:weak@') })).delay(),
-  'Redis wants TLS': ({ app, stores }) => hello(app({ connection: stores.hangsUp })).delay(),
-  'TLS, and Redis has none': ({ app, stores }) =>
+  'Redis requires TLS': ({ app, stores }) => hello(app({ connection: stores.hangsUp })).delay(),
+  'TLS to a Redis without TLS': ({ app, stores }) =>
     hello(app({ connection: stores.silent.replace('redis:', 'rediss:') })).delay(),
-  'Something else answers': ({ app, stores }) => hello(app({ connection: stores.web })).delay(),
+  'Another server answers': ({ app, stores }) => hello(app({ connection: stores.web })).delay(),
   'Redis evicts keys': async ({ app, stores }) => {
     const evicted = app({ connection: stores.evicting });
     hello(evicted);
@@ -83,11 +82,11 @@ const ofTheStore: Record<string, Mistake> = {
 
 const ofWorkers: Record<string, Mistake> = {
   'No worker runs': async ({ app }) => (await hello(app()).delay()).get(soon),
-  'A workflow, and no worker runs': async ({ app }) => {
+  'A workflow without a worker': async ({ app }) => {
     const lonely = app();
     return (await chain(hello(lonely).si(), add(lonely).si({ x: 1, y: 2 })).delay()).get(soon);
   },
-  'Waiting without a timeout, and no worker runs': async ({ app, log }) => {
+  'Waiting without a timeout or a worker': async ({ app, log }) => {
     const result = await hello(app()).delay();
     result.get().catch(() => {}); // the app is closed
     return told(log, 'result is waited for');
@@ -134,19 +133,19 @@ const ofWorkers: Record<string, Mistake> = {
     await shop.worker().start();
     return (await shop.send('helo')).get();
   },
-  'A closed worker is started again': async ({ app }) => {
+  'Starting a closed worker': async ({ app }) => {
     const shop = app();
     hello(shop);
     const worker = await shop.worker().start();
     await worker.close();
     await worker.start();
   },
-  'The app is closed while a result is waited for': async ({ app }) => {
+  'Closing the app while waiting for a result': async ({ app }) => {
     const shop = app();
     const getting = (await hello(shop).delay()).get();
     await Promise.all([getting, shop.close()]);
   },
-  'An app is used after its close': async ({ app }) => {
+  'Using a closed app': async ({ app }) => {
     const shop = app();
     await shop.close();
     await hello(shop).delay();
@@ -178,30 +177,30 @@ const ofDefinitions: Record<string, Mistake> = {
     app().task({ name: 'hello', retry: { attemps: 3 } as never, run: async () => 1 }),
   'A rate limit of a task': ({ app }) =>
     app().task({ name: 'hello', rateLimit: '100/s', run: async () => 1 } as never),
-  'A time that is none': ({ app }) =>
+  'An invalid duration': ({ app }) =>
     app().task({ name: 'hello', timeout: 'thirty seconds' as never, run: async () => 1 }),
   'A word for `priority`': ({ app }) =>
     app().task({ name: 'hello', priority: 'high' as never, run: async () => 1 }),
   'Text for `eta`': ({ app }) => hello(app()).applyAsync(undefined, { eta: '2030-01-01' as never }),
-  'A header that is no text': ({ app }) =>
+  'A header that is not text': ({ app }) =>
     hello(app()).applyAsync(undefined, { headers: { tenant: 7 as never } }),
   'A relative path for `isolate`': ({ app }) =>
     app().task({ name: 'hello', isolate: './tasks.js', run: async () => 1 }),
-  'A queue that there is not': ({ app }) => {
+  'A queue that does not exist': ({ app }) => {
     const shop = app({ queues: ['mails'] });
     return hello(shop).applyAsync(undefined, { queue: 'mial' });
   },
   'A contract without an app': () => defineTask({ name: 'hello' }).delay(),
-  'An app for the tests that is none': () => testApp({ name: 'shop' } as never),
+  'Not an app in `testApp`': () => testApp({ name: 'shop' } as never),
 };
 
 const ofValues: Record<string, Mistake> = {
-  'The input does not fit': ({ app }) => add(app()).delay({ x: '1', y: 2 } as never),
-  'The input is forgotten': ({ app }) => (add(app()).delay as () => unknown)(),
-  'An input for a task that takes none': ({ app }) =>
+  'The input does not match the schema': ({ app }) => add(app()).delay({ x: '1', y: 2 } as never),
+  'The input is missing': ({ app }) => (add(app()).delay as () => unknown)(),
+  'An input for a task without input': ({ app }) =>
     (hello(app()).delay as (input: object) => unknown)({ x: 1 }),
   'A Date': ({ app }) => store(app()).delay({ at: new Date() } as never),
-  'An object of a class': ({ app }) => {
+  'A class instance': ({ app }) => {
     class User {
       readonly name = 'Ada';
     }
@@ -212,22 +211,21 @@ const ofValues: Record<string, Mistake> = {
   NaN: ({ app }) => store(app()).delay({ n: Number.NaN } as never),
   'A promise: `await` is missing': ({ app }) => store(app()).delay({ n: Promise.resolve(1) } as never),
   'A value of two megabytes': ({ app }) => store(app()).delay('x'.repeat(2_000_000) as never),
-  'A handler gives a Date': ({ app }) => ran(app(), async () => ({ at: new Date(0) })),
-  'A handler gives a function': ({ app }) => ran(app(), async () => () => 1),
-  'A handler gives nothing, and there is an `output`': async ({ app }) => {
+  'A handler returns a Date': ({ app }) => ran(app(), async () => ({ at: new Date(0) })),
+  'A handler returns a function': ({ app }) => ran(app(), async () => () => 1),
+  'A handler with `output` returns nothing': async ({ app }) => {
     const shop = app();
     const run = async () => undefined as never;
     const mail = shop.task({ name: 'mail.send', output: z.object({ id: z.string() }), run });
     await shop.worker().start();
     return (await mail.delay()).get();
   },
-  'A key used twice, with another input': async ({ app }) => {
+  'An idempotency key with a different input': async ({ app }) => {
     const task = add(app());
     await task.applyAsync({ x: 1, y: 2 }, { idempotencyKey: 'order-7' });
     await task.applyAsync({ x: 1, y: 3 }, { idempotencyKey: 'order-7' });
   },
-  'An id that the store does not hold': ({ app }) =>
-    app().result('8f14e45f-ceea-467f-8c5b-6e4f5d2a1b3c').get(),
+  'An unknown job id': ({ app }) => app().result('8f14e45f-ceea-467f-8c5b-6e4f5d2a1b3c').get(),
 };
 
 const ofHandlers: Record<string, Mistake> = {
@@ -235,7 +233,7 @@ const ofHandlers: Record<string, Mistake> = {
     ran(app(), async () => {
       throw new Error('the mail server is away');
     }),
-  'A handler throws text': ({ app }) =>
+  'A handler throws a string': ({ app }) =>
     ran(app(), async () => {
       throw 'the mail server is away';
     }),
@@ -257,17 +255,17 @@ const ofHandlers: Record<string, Mistake> = {
     await shop.worker().start();
     return (await task.delay()).get();
   },
-  'A module for `isolate` that is not there': async ({ app, stores }) => {
+  'A missing module for `isolate`': async ({ app, stores }) => {
     const shop = app({ connection: stores.open });
     const isolate = 'file:///srv/shop/tasks.js';
     const task = shop.task({ name: 'report', isolate, run: async () => 1 });
     await shop.worker().start();
-    return (await task.delay()).get({ timeout: '20s' });
+    return (await task.delay()).get({ timeout: '50s' });
   },
 };
 
-const ofCompositions: Record<string, Mistake> = {
-  'A chain of nothing': () => (chain as unknown as () => unknown)(),
+const ofWorkflows: Record<string, Mistake> = {
+  'An empty chain': () => (chain as unknown as () => unknown)(),
   '`.delay()` in a chain': ({ app }) => {
     const shop = app();
     const sent = hello(shop).delay();
@@ -280,7 +278,7 @@ const ofCompositions: Record<string, Mistake> = {
     const other = app();
     return chain(hello(app()).si(), add(other).si({ x: 1, y: 2 })).delay();
   },
-  'A step that does not fit the one before': async ({ app }) => {
+  'A step that does not accept the previous result': async ({ app }) => {
     const shop = app();
     const steps = chain(hello(shop), add(shop) as never) as { delay(): Promise<{ get(): unknown }> };
     await shop.worker().start();
@@ -289,7 +287,7 @@ const ofCompositions: Record<string, Mistake> = {
 };
 
 const ofSchedules: Record<string, Mistake> = {
-  'Four fields of cron': ({ app }) => {
+  'Cron with four fields': ({ app }) => {
     const shop = app();
     shop.schedule('night', { cron: '0 3 * *' }, hello(shop));
   },
@@ -309,26 +307,26 @@ const ofSchedules: Record<string, Mistake> = {
     const shop = app();
     shop.schedule('night', { cron: '0 0 31 4,6 *' }, hello(shop));
   },
-  'Days that leave no slot': ({ app }) => {
+  'All occurrences excluded': ({ app }) => {
     const shop = app();
     shop.schedule('christmas', { cron: '0 0 25 12 *', except: { dates: ['12-25'] } }, hello(shop));
   },
-  'A time zone that there is not': ({ app }) => {
+  'An unknown time zone': ({ app }) => {
     const shop = app();
     shop.schedule('night', { cron: '0 3 * * *', tz: 'Europe/Zurick' }, hello(shop));
   },
-  'No rhythm': ({ app }) => {
+  'Neither `cron` nor `every`': ({ app }) => {
     const shop = app();
     shop.schedule('night', {} as never, hello(shop));
   },
-  'A schedule that gives no input': ({ app }) => {
+  'A schedule without the input of its task': ({ app }) => {
     const shop = app();
     shop.schedule('night', { every: '1h' }, add(shop) as never);
   },
   'A function for a schedule': ({ app }) => {
     app().schedule('night', { every: '1h' }, (async () => 1) as never);
   },
-  'The name of a schedule used twice': ({ app }) => {
+  'A schedule name used twice': ({ app }) => {
     const shop = app();
     const task = hello(shop);
     shop.schedule('night', { every: '1h' }, task);
@@ -343,13 +341,14 @@ export const MISTAKES: Readonly<Record<string, Readonly<Record<string, Mistake>>
   'Apps, tasks and options': ofDefinitions,
   Values: ofValues,
   Handlers: ofHandlers,
-  Compositions: ofCompositions,
+  Workflows: ofWorkflows,
   Schedules: ofSchedules,
 };
 
-/** An app for mistakes: in memory, and told to `log`. */
+/** An app for mistakes: in memory, and told to `log`. A store that does not answer is waited for no longer than it takes. */
 export function mistakenApp(options: Partial<AppOptions>, log: string[]): App {
   const line = (message: string) => void log.push(message);
   const logger = { info: line, warn: line, error: line };
-  return createApp({ name: 'shop', connection: memory(), sendTimeout: '300ms', logger, ...options });
+  const sendTimeout = options.connection === undefined ? '50s' : '3s';
+  return createApp({ name: 'shop', connection: memory(), sendTimeout, logger, ...options });
 }

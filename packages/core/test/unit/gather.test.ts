@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { cpuMs } from '../../../../test/support/cpu-time.js';
 import { CorruptJobError, type FailureOrigin, UpstreamFailedError } from '../../src/base/errors.js';
 import type { FailedChild } from '../../src/job/job.js';
 import type { Source } from '../../src/job/job-tree.js';
@@ -74,7 +75,9 @@ describe('a number of members that is only claimed', () => {
   test.each([Number.NaN, -1, 1.5, 1e10, '7', null, undefined, {}])('is none if it is %s', async (count) => {
     const children = ended({ 'run.0-fan': { count } });
     const source = { list: '0', via: '0-fan' };
-    await expect(collectInputs(job, children, source)).rejects.toThrow('its result is no number of members');
+    await expect(collectInputs(job, children, source)).rejects.toThrow(
+      'its result is not a number of members',
+    );
     await expect(collectNeeded(job, children, source, { need: 1 })).rejects.toThrow(CorruptJobError);
   });
 
@@ -87,9 +90,9 @@ describe('a number of members that is only claimed', () => {
         () => readMembers(job, ended({}, slices), source),
         () => collectInputs(job, ended({ 'run.0/0': null, 'run.0/1': null }, slices), source),
       ]) {
-        const startedAt = performance.now();
+        const startedAt = cpuMs();
         await expect(read()).rejects.toThrow(UpstreamFailedError);
-        expect(performance.now() - startedAt).toBeLessThan(1000);
+        expect(cpuMs() - startedAt).toBeLessThan(1000);
       }
       const children = ended({}, slices);
       await readMembers(job, children, source).catch(() => {});
@@ -112,7 +115,7 @@ describe('a number of members that is only claimed', () => {
     const reference = (list: string) => ({ 'umbel:members': { list, count: 50, sliced: true } });
     const itself = ended({}, { 'run.0/0': membersOf('0', 0, 50, reference('0')) });
     const source: Source = { list: '0', count: 50, sliced: true };
-    await expect(readMembers(job, itself, source)).rejects.toThrow('its result stands for itself');
+    await expect(readMembers(job, itself, source)).rejects.toThrow('its result refers to itself');
     const levels = Object.fromEntries(
       Array.from({ length: 10 }, (_, level) => [
         `run.${level}/0`,

@@ -1,5 +1,6 @@
 import { format, inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
+import { cpuMs } from '../../../../test/support/cpu-time.js';
 import { maskFor, renderingsOf } from '../../src/codec/masking.js';
 
 describe('a mask', () => {
@@ -141,15 +142,15 @@ describe('a secret with signs that others write differently', () => {
 
   test('takes a time that does not grow with its square', () => {
     const secrets = Array.from({ length: 100 }, (_, index) => `${index}'"\\\n${'ab\\'.repeat(1000)}`);
-    const startedAt = performance.now();
+    const startedAt = cpuMs();
     const mask = maskFor(new Set(['keys']), [{ keys: secrets }]);
     expect(renderingsOf(secrets[0] ?? '').size).toBeLessThan(60);
     expect(mask.text(inspect({ secrets }, { maxArrayLength: 200 }))).not.toContain('abab');
     mask.text('x'.repeat(100_000));
-    expect(performance.now() - startedAt).toBeLessThan(5000);
+    expect(cpuMs() - startedAt).toBeLessThan(5000);
     const long = 'ab\'"\\\n'.repeat(200_000);
     expect(renderingsOf(long).size).toBeLessThan(500);
-    expect(performance.now() - startedAt).toBeLessThan(10_000);
+    expect(cpuMs() - startedAt).toBeLessThan(10_000);
   });
 
   test('leaves other text as it is', () => {

@@ -308,6 +308,24 @@ test('a worker that has died while it looked is replaced after a minute', async 
   expect(await isThere(id)).toBe(false);
 });
 
+test('a worker that closes while it looks leaves the rest to another one at once', async () => {
+  const { clock, retention, look, ended, isThere, commands } = kit();
+  const ids = await ended(500);
+  clock.time += 2 * DAY;
+  const closing = retention();
+  closing.start();
+  const [begin] = clock.waiting;
+  clock.waiting.clear();
+  begin?.();
+  while (!commands.includes('removeTrees')) await new Promise((resolve) => setImmediate(resolve));
+  await closing.stop();
+  const there = async () => (await Promise.all(ids.map(isThere))).filter((isLeft) => isLeft).length;
+  expect(await there()).toBeGreaterThan(0);
+  retention().start();
+  await look();
+  expect(await there()).toBe(0);
+});
+
 test('a look that the store refuses is told, and done again', async () => {
   const { clock, retention, look, ended, isThere, refuse, errors } = kit();
   const [id = ''] = await ended(1);

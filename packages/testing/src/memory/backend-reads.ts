@@ -1,5 +1,13 @@
 import type { Looks } from '@umbel/core/internal';
-import type { DependenciesOpts, FinishedStatus, JobJson, JobState, JobType, StreamReadRaw } from 'bullmq';
+import type {
+  DependenciesOpts,
+  EntryRaw,
+  FinishedStatus,
+  JobJson,
+  JobState,
+  JobType,
+  StreamReadRaw,
+} from 'bullmq';
 import { deduplicationOf } from './add.js';
 import { BackendBase, type Connection } from './backend-base.js';
 import { canTake, stopWaiting, wakeWorkers } from './enqueue.js';
@@ -66,6 +74,12 @@ function reply(queue: QueueData, send: () => void): void {
   void queue.directory.turn.next().then(send);
 }
 
+/** A place in the events of a queue. */
+export interface EventPlace {
+  readonly queue: QueueData;
+  readonly after: string;
+}
+
 /** The events newer than `id` as soon as there are any, or null after `timeout` milliseconds; 0 waits on. */
 export async function readEvents(
   queue: QueueData,
@@ -73,20 +87,35 @@ export async function readEvents(
   id: string,
   timeout: number,
 ): Promise<StreamReadRaw> {
+  const [present = []] = await readStreams(
+    [{ queue, after: id }],
+    connection,
+    timeout > 0 ? timeout : Infinity,
+  );
+  return present.length > 0 ? [[`${queue.qualifiedName}:events`, present]] : null;
+}
+
+/** The events after each of the places, as soon as there are any, or none after `timeout` milliseconds. */
+export async function readStreams(
+  places: readonly EventPlace[],
+  connection: Connection,
+  timeout: number,
+): Promise<EntryRaw[][]> {
   connection.assertBlocking();
-  const name = `${queue.qualifiedName}:events`;
-  const present = queue.events.after(id);
-  if (present.length > 0) return [[name, present]];
+  const read = () => places.map(({ queue, after }) => queue.events.after(after));
+  const present = read();
+  const [first] = places;
+  if (first === undefined || timeout <= 0 || present.some(({ length }) => length > 0)) return present;
   return new Promise((resolve) => {
-    const settle = (result: StreamReadRaw) => {
+    const settle = (result: EntryRaw[][]) => {
       unregister();
-      stop();
+      for (const stop of stops) stop();
       stopTimer();
       resolve(result);
     };
-    const stop = queue.events.wait(id, (entries) => settle([[name, entries]]));
-    const unregister = connection.registerWait(() => settle(null));
-    const stopTimer = queue.directory.time.startWait(() => settle(null), timeout > 0 ? timeout : Infinity);
+    const stops = places.map(({ queue, after }) => queue.events.wait(after, () => settle(read())));
+    const unregister = connection.registerWait(() => settle([]));
+    const stopTimer = first.queue.directory.time.startWait(() => settle([]), timeout);
   });
 }
 
@@ -276,6 +305,20 @@ export class BackendReads extends BackendBase {
     const { queue } = this;
     if (id === '$') this.#newest ??= queue.events.lastId;
     return readEvents(queue, this.connection, id === '$' ? (this.#newest ?? id) : id, blockTimeout);
+  }
+
+  /** The events after a place in each of many queues; with `blockTimeout` it waits so long for the first. */
+  async readStreams(
+    places: readonly { readonly queue: string; readonly after: string }[],
+    limit: number,
+    blockTimeout = 0,
+  ): Promise<EntryRaw[][]> {
+    if (!this.connection.up) await this.connection.ready;
+    const { store } = this.shared;
+    const at = places.map(({ queue, after }) => ({ queue: store.queue(`${this.prefix}:${queue}`), after }));
+    const found = await readStreams(at, this.connection, blockTimeout);
+    await store.turn.next();
+    return at.map((_, index) => (found[index] ?? []).slice(0, limit));
   }
 
   async waitForJob(blockTimeout: number): Promise<Marker | null> {

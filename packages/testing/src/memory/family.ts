@@ -227,45 +227,57 @@ export function endedJobs(
   return found;
 }
 
-export function removeTrees(queue: QueueData, ids: readonly string[], { mode, until }: Removal): TreeState[] {
+export function removeTrees(queue: QueueData, ids: readonly string[], removal: Removal): TreeState[] {
   const states: TreeState[] = [];
   let budget = LOOKED_AT;
   for (const id of ids) {
     if (budget <= 0) break;
     const job = queue.jobs.get(id);
-    const tree = job === undefined ? [] : treeOf(queue, job, until, mode !== 'job');
-    states.push(Array.isArray(tree) ? 'ended' : tree);
-    budget -= Array.isArray(tree) ? Math.max(tree.length, 1) : tree === 'large' ? TREE : 1;
-    if (Array.isArray(tree) && mode !== 'check') for (const each of tree) forget(each.queue, each.job);
+    const { state, nodes } = job === undefined ? GONE : treeOf({ queue, job }, removal);
+    states.push(state);
+    budget -= Math.max(nodes.length, 1);
+    if (state === 'ended' && removal.mode !== 'check')
+      for (const each of nodes) remove(each, removal.isForgotten === true);
   }
   return states;
 }
 
-interface Located {
-  readonly queue: QueueData;
-  readonly job: JobRecord;
+interface Tree {
+  readonly state: TreeState;
+  readonly nodes: readonly LocatedJob[];
 }
 
+const GONE: Tree = { state: 'ended', nodes: [] };
+
 /** The job with all below it, or why they are not removed at once. */
-function treeOf(
-  queue: QueueData,
-  root: JobRecord,
-  until: number,
-  withChildren: boolean,
-): Located[] | 'open' | 'large' {
-  const tree: Located[] = [{ queue, job: root }];
-  for (const { job } of tree) {
+function treeOf(root: LocatedJob, { mode, until, isForgotten = false }: Removal): Tree {
+  const nodes: LocatedJob[] = [root];
+  const seen: string[] = [];
+  const rest: string[] = [];
+  const open: string[] = [];
+  for (const { queue, job } of nodes) {
     const hasEnded = job.placement === 'completed' || job.placement === 'failed';
-    if (!hasEnded || job.score > until) return 'open';
-    const keys = withChildren ? keysBelow(job) : [];
-    if (tree.length + keys.length > TREE) return 'large';
+    const isOpen = !hasEnded || job.score > until;
+    if (isOpen && !isForgotten) return { state: 'open', nodes: [] };
+    const keys = mode === 'job' ? [] : keysBelow(job);
+    if (nodes.length + keys.length > TREE || keys.some((key) => /\.\d+!$/.test(key))) {
+      rest.push(queue.keyOf(job));
+      continue;
+    }
+    seen.push(queue.keyOf(job));
+    if (isOpen) open.push(queue.keyOf(job));
     for (const key of keys) {
-      if (/\.\d+!$/.test(key)) return 'large';
       const child = queue.directory.find(key);
-      if (child !== undefined) tree.push(child);
+      if (child !== undefined) nodes.push(child);
     }
   }
-  return tree;
+  return { state: open.length + rest.length > 0 ? { seen, rest, open } : 'ended', nodes };
+}
+
+function remove({ queue, job }: LocatedJob, isForgotten: boolean): void {
+  const { placement = 'unknown' } = job;
+  forget(queue, job);
+  if (isForgotten) queue.emitTrimmed('event', 'removed', 'jobId', job.id, 'prev', placement);
 }
 
 export function childKeys(queue: QueueData, id: string): ChildKeys {

@@ -174,11 +174,11 @@ function store(queue: QueueData, job: JobRecord, { status, value, keep }: Outcom
   }
 }
 
-function report(queue: QueueData, job: JobRecord, { status, value, attempts }: Outcome): void {
+function report(queue: QueueData, job: JobRecord, { status, value, attempts, keep }: Outcome): void {
   const property = status === 'completed' ? 'returnvalue' : 'failedReason';
   // As Umbel's workers have it on Redis, see `guards/long-results.ts` of the core package.
-  const isLeftOut = status === 'completed' && job.data.startsWith(OWN_DATA) && isLongText(value);
-  const shown = isLeftOut ? leftOutText(value) : value;
+  const isOwn = status === 'completed' && keep.count !== 0 && job.data.startsWith(OWN_DATA);
+  const shown = isOwn && isLongText(value) ? leftOutText(value) : value;
   queue.emit('event', status, 'jobId', job.id, property, shown, 'prev', 'active');
   if (status === 'failed' && job.attemptsMade >= attempts) {
     const made = String(job.attemptsMade);

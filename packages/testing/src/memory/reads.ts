@@ -58,7 +58,7 @@ export function lookAtJobs(queue: QueueData, ids: readonly string[], followed: n
     jobs.push({ index, status, text: job && hasEnded ? outcomeOf(job) : undefined, progress });
   }
   const { edges } = queue.events;
-  return { firstEvent: edges?.first, lastEvent: edges?.last, jobs };
+  return { events: { first: edges?.first, last: edges?.last }, jobs };
 }
 
 /** How many jobs each state holds; with `before`, only the delayed jobs due before that moment. */

@@ -15,7 +15,7 @@ import { type Engine, onEveryEngine } from '../../../../../test/engines.js';
 import { drawn, states } from '../../support/drawn.js';
 import { toolbox } from '../../support/toolbox.js';
 
-const soon = { timeout: '10s' } as const;
+const soon = { timeout: '50s' } as const;
 
 function prepare(engine: Engine, options: Parameters<Engine['app']>[0] = {}) {
   const app = engine.app(options);

@@ -7,7 +7,7 @@
  * another `redis.call`; all other jobs take the usual way. For clients other than ioredis, whose scripts are not known,
  * long results stay in the events until those go (`../retention.ts`).
  */
-import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
+import { type IQueueBackend, type KeepJobs, RedisQueueBackend } from 'bullmq';
 import { LEFT_OUT } from '../../codec/json.js';
 import { isEnvelope } from '../../job/envelope.js';
 import { isLongText } from '../../job/marks.js';
@@ -33,23 +33,28 @@ end }, { __index = redis })
 ${lua.slice(flags.length)}`;
 }
 
+function isKept(keep: boolean | number | KeepJobs | undefined): boolean {
+  if (keep === true || keep === 0) return false;
+  return typeof keep !== 'object' || keep.count !== 0;
+}
+
 export function keepsLongResultsOut(backend: IQueueBackend): void {
   if (!(backend instanceof RedisQueueBackend)) return;
   const { moveToCompleted, moveToFinished, execCommand } = backend;
   /** Jobs whose long results are being committed. */
   const long = new Set<string>();
-  // Jobs of other programs keep BullMQ's events as they are.
-  let isOwn = false;
-  backend.moveToCompleted = (job, ...rest) => {
-    isOwn = isEnvelope(job.data);
+  // Jobs of other programs have BullMQ's events; of a job that is not kept, only its event has the result.
+  let isApart = false;
+  backend.moveToCompleted = (job, value, keep, ...rest) => {
+    isApart = isEnvelope(job.data) && isKept(keep);
     try {
-      return moveToCompleted.call(backend, job, ...rest); // calls `moveToFinished` before it waits for anything
+      return moveToCompleted.call(backend, job, value, keep, ...rest); // calls `moveToFinished` before it waits
     } finally {
-      isOwn = false;
+      isApart = false;
     }
   };
   backend.moveToFinished = async (id, args) => {
-    if (!isOwn || !isLongText(args[RESULT])) return moveToFinished.call(backend, id, args);
+    if (!isApart || !isLongText(args[RESULT])) return moveToFinished.call(backend, id, args);
     long.add(id);
     try {
       return await moveToFinished.call(backend, id, args);

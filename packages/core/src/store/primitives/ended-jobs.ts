@@ -23,8 +23,21 @@ export interface EndedJob {
   readonly parent: 'none' | 'there' | 'gone';
 }
 
-/** What a look at a job and all below it has found: all ended long enough ago; one has not; too many for one command. */
-export type TreeState = 'ended' | 'open' | 'large';
+/**
+ * What a look at a job and all below it has found: all ended long enough ago; one has not; or the part of it that one
+ * command has come to.
+ */
+export type TreeState = 'ended' | 'open' | TreePart;
+
+/** A part of a tree, from its top, as the keys by which jobs refer to each other. Nothing of it is removed. */
+export interface TreePart {
+  /** Jobs whose children are all in this part, a job before its children. */
+  readonly seen: readonly string[];
+  /** Those whose children are not looked at yet. If the top itself is the only one, it has too many for one command. */
+  readonly rest: readonly string[];
+  /** Those of `seen` that have not ended, or not long enough ago. */
+  readonly open: readonly string[];
+}
 
 /** A page of the children of a job, as the keys by which jobs refer to each other. */
 export interface ChildKeys {
@@ -36,6 +49,11 @@ export interface ChildKeys {
 export interface Removal {
   /** Jobs with all below them, or by themselves; with `check` nothing is removed. */
   readonly mode: 'tree' | 'job' | 'check';
+  /**
+   * Somebody wants them to be gone: a tree in which one has not ended is answered as a part, and what is removed leaves
+   * BullMQ's event.
+   */
+  readonly isForgotten?: boolean;
   /** Only jobs that ended by then, in milliseconds since 1970. */
   readonly until: number;
 }
@@ -44,8 +62,8 @@ export interface EndedJobs {
   endedJobs(set: EndedSet, range: EndedRange): Promise<EndedJob[]>;
   /**
    * Removes jobs that have ended, each as a whole or not at all. Answers for the first of the ids at least, and for as
-   * many as one command can look at. A job above probes (`workflow/join.ts`) is `'large'`: what it has left behind is found
-   * by its data.
+   * many as one command can look at. A job above probes (`workflow/join.ts`) has too many children: what it has left behind
+   * is found by its data.
    */
   removeTrees(ids: readonly string[], removal: Removal): Promise<TreeState[]>;
   childKeys(id: string, page?: string): Promise<ChildKeys>;
@@ -65,59 +83,88 @@ end
 return answer`,
 };
 
+// Rules of Redis users that were made for earlier versions grant neither HKEYS nor UNLINK.
+const COMMANDS = `local function fieldsOf(key)
+  local fields = redis.pcall('HKEYS', key)
+  if not fields.err then return fields end
+  local all = redis.call('HGETALL', key)
+  fields = {}
+  for i = 1, #all, 2 do fields[#fields + 1] = all[i] end
+  return fields
+end
+local function drop(...)
+  local answer = redis.pcall('UNLINK', ...)
+  return type(answer) == 'table' and redis.call('DEL', ...) or answer
+end
+`;
+
 const REMOVE_TREES: Script = {
   name: 'umbel:removeTrees',
   numberOfKeys: 1,
-  lua: `local PARTS = { ':dependencies', ':processed', ':failed', ':unsuccessful' }
+  lua: `${COMMANDS}
+local PARTS = { ':dependencies', ':processed', ':failed', ':unsuccessful' }
 local mode, before, limit, budget = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local function listed(key)
-  return { redis.call('SMEMBERS', key .. PARTS[1]), redis.call('HKEYS', key .. PARTS[2]),
-    redis.call('HKEYS', key .. PARTS[3]), redis.call('ZRANGE', key .. PARTS[4], 0, -1) }
+local isForgotten = ARGV[5] == '1'
+local maxEvents
+local function childrenOf(key, most)
+  local counts = { redis.call('SCARD', key .. PARTS[1]), redis.call('HLEN', key .. PARTS[2]),
+    redis.call('HLEN', key .. PARTS[3]), redis.call('ZCARD', key .. PARTS[4]) }
+  local found = {}
+  if counts[1] + counts[2] + counts[3] + counts[4] == 0 then return found end
+  if counts[1] + counts[2] + counts[3] + counts[4] > most then return nil end
+  local lists = { counts[1] > 0 and redis.call('SMEMBERS', key .. PARTS[1]) or {},
+    counts[2] > 0 and fieldsOf(key .. PARTS[2]) or {},
+    counts[3] > 0 and fieldsOf(key .. PARTS[3]) or {},
+    counts[4] > 0 and redis.call('ZRANGE', key .. PARTS[4], 0, -1) or {} }
+  for _, list in ipairs(lists) do
+    for _, child in ipairs(list) do
+      local id = string.match(child, '[^:]*$')
+      if string.find(id, '%.%d+!$') then return nil end
+      found[#found + 1] = { string.sub(child, 1, #child - #id), id }
+    end
+  end
+  return found
 end
 local function treeOf(prefix, id)
-  local nodes = { { prefix, id } }
+  local nodes, seen, rest, open = { { prefix, id } }, {}, {}, {}
   local at = 0
   while at < #nodes do
     at = at + 1
     local base, own = nodes[at][1], nodes[at][2]
     local key = base .. own
     local ended = redis.call('ZSCORE', base .. 'completed', own) or redis.call('ZSCORE', base .. 'failed', own)
-    if ended and tonumber(ended) > before then return 'open' end
-    if not ended and redis.call('EXISTS', key) == 1 then return 'open' end
-    if mode ~= 'job' then
-      local count = redis.call('SCARD', key .. PARTS[1]) + redis.call('HLEN', key .. PARTS[2])
-        + redis.call('HLEN', key .. PARTS[3]) + redis.call('ZCARD', key .. PARTS[4])
-      if #nodes + count > limit then return 'large' end
-      if count > 0 then
-        for _, children in ipairs(listed(key)) do
-          for _, child in ipairs(children) do
-            local childId = string.match(child, '[^:]*$')
-            if string.find(childId, '%.%d+!$') then return 'large' end
-            nodes[#nodes + 1] = { string.sub(child, 1, #child - #childId), childId }
-          end
-        end
-      end
-    end
+    local isOpen = ended and tonumber(ended) > before or not ended and redis.call('EXISTS', key) == 1
+    if isOpen and not isForgotten then return 'open' end
+    local children = mode == 'job' and {} or childrenOf(key, limit - #nodes)
+    if children then
+      seen[#seen + 1] = key
+      if isOpen then open[#open + 1] = key end
+      for _, child in ipairs(children) do nodes[#nodes + 1] = child end
+    else rest[#rest + 1] = key end
   end
-  return nodes
+  return nodes, #open + #rest > 0 and { seen, rest, open } or nil
+end
+local function remove(base, id)
+  local key = base .. id
+  local isCompleted = redis.call('ZREM', base .. 'completed', id) == 1
+  redis.call('ZREM', base .. 'failed', id)
+  if drop(key, key .. ':logs', key .. PARTS[1], key .. PARTS[2], key .. PARTS[3], key .. PARTS[4]) == 0 then return end
+  if not isForgotten then return end
+  maxEvents = maxEvents or redis.call('HGET', base .. 'meta', 'opts.maxLenEvents') or '10000'
+  redis.call('XADD', base .. 'events', 'MAXLEN', '~', maxEvents, '*', 'event', 'removed', 'jobId', id,
+    'prev', isCompleted and 'completed' or 'failed')
 end
 local answer = {}
-for i = 5, #ARGV do
+for i = 6, #ARGV do
   if budget <= 0 then break end
-  local nodes = treeOf(KEYS[1], ARGV[i])
-  if type(nodes) == 'string' then
-    answer[#answer + 1] = nodes
-    budget = budget - (nodes == 'large' and limit or 1)
+  local nodes, part = treeOf(KEYS[1], ARGV[i])
+  budget = budget - (type(nodes) == 'string' and 1 or #nodes)
+  if type(nodes) == 'string' then answer[#answer + 1] = nodes
+  elseif part then answer[#answer + 1] = part
   else
     answer[#answer + 1] = 'ended'
-    budget = budget - #nodes
     if mode ~= 'check' then
-      for _, node in ipairs(nodes) do
-        local key = node[1] .. node[2]
-        redis.call('ZREM', node[1] .. 'completed', node[2])
-        redis.call('ZREM', node[1] .. 'failed', node[2])
-        redis.call('UNLINK', key, key .. ':logs', key .. PARTS[1], key .. PARTS[2], key .. PARTS[3], key .. PARTS[4])
-      end
+      for _, node in ipairs(nodes) do remove(node[1], node[2]) end
     end
   end
 end
@@ -127,20 +174,24 @@ return answer`,
 const CHILD_KEYS: Script = {
   name: 'umbel:childKeys',
   numberOfKeys: 1,
-  lua: `local PARTS = { ':dependencies', ':processed', ':failed', ':unsuccessful' }
-local SCANS = { 'SSCAN', 'HSCAN', 'HSCAN', 'ZSCAN' }
+  lua: `${COMMANDS}
+local PARTS = { ':dependencies', ':processed', ':failed', ':unsuccessful' }
 local kind, cursor, page = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local keys = {}
 while kind <= #PARTS and #keys < page do
   local part = KEYS[1] .. PARTS[kind]
-  if SCANS[kind] == 'HSCAN' and redis.call('HLEN', part) <= 10 * page then
-    for _, key in ipairs(redis.call('HKEYS', part)) do keys[#keys + 1] = key end
-    cursor = '0'
+  local found, next = {}, '0'
+  if kind == #PARTS then
+    found = redis.call('ZRANGE', part, cursor, cursor + page - 1)
+    if #found == page then next = cursor + page end
+  elseif kind > 1 and redis.call('HLEN', part) <= 10 * page then found = fieldsOf(part)
   else
-    local found = redis.call(SCANS[kind], part, cursor, 'COUNT', page)
-    for i = 1, #found[2], kind == 1 and 1 or 2 do keys[#keys + 1] = found[2][i] end
-    cursor = found[1]
+    local scanned = redis.call(kind == 1 and 'SSCAN' or 'HSCAN', part, cursor, 'COUNT', page)
+    next = scanned[1]
+    for i = 1, #scanned[2], kind == 1 and 1 or 2 do found[#found + 1] = scanned[2][i] end
   end
+  for _, key in ipairs(found) do keys[#keys + 1] = key end
+  cursor = next
   if cursor == '0' then kind = kind + 1 end
 end
 return { kind <= #PARTS and kind .. ' ' .. cursor or '', keys }`,
@@ -173,9 +224,15 @@ function redisEndedJobs(backend: RedisQueueBackend): EndedJobs {
         parent: parent === 'there' || parent === 'gone' ? parent : 'none',
       }));
     },
-    async removeTrees(ids, { mode, until }): Promise<TreeState[]> {
-      const args = [backend.toKey(''), mode, until, TREE, LOOKED_AT, ...ids];
-      return (await runScript(backend, REMOVE_TREES, args)) as TreeState[];
+    async removeTrees(ids, { mode, until, isForgotten }): Promise<TreeState[]> {
+      const limits = [until, TREE, LOOKED_AT, isForgotten ? 1 : 0];
+      const args = [backend.toKey(''), mode, ...limits, ...ids];
+      const answer = await runScript(backend, REMOVE_TREES, args);
+      return (answer as ('ended' | 'open' | [string[], string[], string[]])[]).map((state) => {
+        if (typeof state === 'string') return state;
+        const [seen, rest, open] = state;
+        return { seen, rest, open };
+      });
     },
     async childKeys(id, page = '1 0'): Promise<ChildKeys> {
       const args = [backend.toKey(id), ...page.split(' '), CHILDREN];

@@ -14,10 +14,15 @@ export interface SeenJob {
   readonly progress: string | undefined;
 }
 
+/** The ids of the first and the last event that a queue holds; undefined if it holds none. */
+export interface EventEdges {
+  readonly first: string | undefined;
+  readonly last: string | undefined;
+}
+
 export interface Looks {
-  /** The ids of the first and the last event that the store holds; undefined if it holds none. */
-  readonly firstEvent: string | undefined;
-  readonly lastEvent: string | undefined;
+  /** Undefined if the store does not say: its user may lack the right to. */
+  readonly events: EventEdges | undefined;
   /** Without jobs that are pending and have no progress to show. */
   readonly jobs: readonly SeenJob[];
 }
@@ -38,21 +43,18 @@ const LOOK_AT_JOBS: Script = {
   name: 'umbel:lookAtJobs',
   numberOfKeys: 3,
   lua: `local base, followed, budget = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local function edge(command, from, to)
-  local found = redis.pcall(command, KEYS[3], from, to, 'COUNT', 1)
-  return found[1] and found[1][1] or false
-end
 local function read(key, field)
-  local size = redis.call('HSTRLEN', key, field)
-  if size == 0 or size > budget then return false end
-  budget = budget - size
-  return redis.call('HGET', key, field)
+  local value = redis.call('HGET', key, field)
+  if not value or #value > budget then return false end
+  budget = budget - #value
+  return value
 end
 local seen = {}
 for i = 4, #ARGV do
   local id, index = ARGV[i], i - 4
   local key = base .. id
-  local kind = redis.call('TYPE', key).ok
+  local kind = redis.call('TYPE', key)
+  kind = kind.ok or kind
   local status, field, text, progress = 0, false, false, false
   if kind == 'none' then status = -1
   elseif redis.call('ZSCORE', KEYS[1], id) then status, field = 1, 'returnvalue'
@@ -63,7 +65,11 @@ for i = 4, #ARGV do
   elseif field then status = -2 end
   if status ~= 0 or progress then seen[#seen + 1] = { index, status, text, progress } end
 end
-return { edge('XRANGE', '-', '+'), edge('XREVRANGE', '+', '-'), seen }`,
+local last = redis.pcall('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)
+if last.err then return { false, false, seen } end
+if not last[1] then return { '', '', seen } end
+local first = redis.call('XREAD', 'COUNT', 1, 'STREAMS', KEYS[3], '0-0')
+return { first[1][2][1][1], last[1][1], seen }`,
 };
 
 const STATUS = {
@@ -87,8 +93,7 @@ export function lookPrimitiveOf(backend: IQueueBackend): LookPrimitive | undefin
       const answer = (await runScript(backend, LOOK_AT_JOBS, args)) as [string | null, string | null, Row[]];
       const [first, last, rows] = answer;
       return {
-        firstEvent: first ?? undefined,
-        lastEvent: last ?? undefined,
+        events: first === null ? undefined : { first: first || undefined, last: last || undefined },
         jobs: rows.map(([index, status, text, progress]) => ({
           index,
           status: STATUS[String(status) as keyof typeof STATUS],

@@ -37,6 +37,21 @@ export interface TagPrimitives {
     limit: number,
     keeping: { readonly completedMs: number; readonly failedMs: number },
   ): Promise<number>;
+  /** Absent where noting costs little. */
+  readonly noteQueue?: TagNoteQueue;
+}
+
+/**
+ * Notes that are in the store and not in the index yet. The index is sorted by tag, so noting the 20 tags of a call takes a
+ * store several times as long as storing the call; putting a note into this queue does not.
+ */
+export interface TagNoteQueue {
+  /** Adds notes, each a text that no other note has; returns how many there are. */
+  push(texts: readonly string[]): Promise<number>;
+  /** The oldest notes, and how many there are. */
+  first(limit: number): Promise<{ readonly texts: readonly string[]; readonly count: number }>;
+  /** Takes out the oldest notes, which have these texts and are in the index now. Does nothing if they are gone. */
+  take(texts: readonly string[]): Promise<void>;
 }
 
 /**
@@ -64,6 +79,28 @@ end
 redis.call('ZADD', KEYS[2], unpack(ARGV))
 redis.call('ZADD', KEYS[1], unpack(entries))
 return 1`,
+};
+
+const PUSH_NOTES: Script = {
+  name: 'umbel:pushTagNotes',
+  numberOfKeys: 1,
+  lua: `return redis.call('RPUSH', KEYS[1], unpack(ARGV))`,
+};
+
+const FIRST_NOTES: Script = {
+  name: 'umbel:firstTagNotes',
+  numberOfKeys: 1,
+  lua: `return { redis.call('LLEN', KEYS[1]), redis.call('LRANGE', KEYS[1], 0, ARGV[1] - 1) }`,
+};
+
+// Two processes may have read the same ones. The first takes them out; then others are there.
+const TAKE_NOTES: Script = {
+  name: 'umbel:takeTagNotes',
+  numberOfKeys: 1,
+  lua: `local count = tonumber(ARGV[1])
+if redis.call('LINDEX', KEYS[1], 0) == ARGV[2] and redis.call('LINDEX', KEYS[1], count - 1) == ARGV[3] then
+  redis.call('LTRIM', KEYS[1], count, -1)
+end`,
 };
 
 const FIND_TAGGED: Script = {
@@ -117,6 +154,7 @@ export function tagPrimitivesOf(backend: IQueueBackend): TagPrimitives | undefin
 function redisTags(backend: RedisQueueBackend): TagPrimitives {
   const index = backend.toKey('index');
   const due = backend.toKey('due');
+  const queued = backend.toKey('queued');
   const { qualifiedName } = backend;
   const prefix = qualifiedName.slice(0, qualifiedName.lastIndexOf(':') + 1);
   return {
@@ -133,6 +171,18 @@ function redisTags(backend: RedisQueueBackend): TagPrimitives {
     async checkTags(now, limit, { completedMs, failedMs }) {
       const args = [index, due, now, limit, prefix, completedMs, failedMs];
       return Number(await runScript(backend, CHECK_TAGS, args));
+    },
+    noteQueue: {
+      async push(texts) {
+        return Number(await runScript(backend, PUSH_NOTES, [queued, ...texts]));
+      },
+      async first(limit) {
+        const [count, texts] = (await runScript(backend, FIRST_NOTES, [queued, limit])) as [number, string[]];
+        return { texts, count };
+      },
+      async take(texts) {
+        await runScript(backend, TAKE_NOTES, [queued, texts.length, texts[0] ?? '', texts.at(-1) ?? '']);
+      },
     },
   };
 }

@@ -254,7 +254,7 @@ describe('what would never be fired, or not as it is written, is refused in word
     '`%s` has no day',
     (cron) => {
       expect(said({ cron })).toBe(
-        'Expected `cron` to be a cron expression (it never occurs: no month that it allows has a day that it allows), ' +
+        'Expected `cron` to be a cron expression (it never occurs: no allowed month has an allowed day), ' +
           `got ${JSON.stringify(cron)}.`,
       );
     },
@@ -263,19 +263,19 @@ describe('what would never be fired, or not as it is written, is refused in word
   test.each([
     [
       '*/90 * * * *',
-      "a step in the minute field is at most 60, not 90; for an interval, give `every: '90m'` instead of `cron`",
+      "a step in the minute field is at most 60, not 90; for an interval, use `every: '90m'` instead of `cron`",
     ],
     [
       '*/90 * * * * *',
-      "a step in the second field is at most 60, not 90; for an interval, give `every: '90s'` instead of `cron`",
+      "a step in the second field is at most 60, not 90; for an interval, use `every: '90s'` instead of `cron`",
     ],
     [
       '0 1/36 * * *',
-      "a step in the hour field is at most 24, not 36; for an interval, give `every: '36h'` instead of `cron`",
+      "a step in the hour field is at most 24, not 36; for an interval, use `every: '36h'` instead of `cron`",
     ],
     [
       'H/90 * * * *',
-      "a step in the minute field is at most 60, not 90; for an interval, give `every: '90m'` instead of `cron`",
+      "a step in the minute field is at most 60, not 90; for an interval, use `every: '90m'` instead of `cron`",
     ],
     ['0 0 */40 * *', 'a step in the day of month field is at most 31, not 40'],
     ['0 22-2 * * *', 'the range 22-2 in the hour field runs past its end: write 22-23,0-2'],

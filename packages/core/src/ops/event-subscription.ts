@@ -1,0 +1,428 @@
+/** `app.events`: one who follows the events of an app from a place on, at its own pace. */
+
+import { InvalidOptionError } from '../base/errors.js';
+import { checkOptions, type OptionNames } from '../base/option-checks.js';
+import { onAbort } from '../base/wait.js';
+import { INTERNAL_QUEUE } from '../job/job-tree.js';
+import { CONTROL_QUEUE } from '../store/control-queue.js';
+import { markEvents } from '../store/events.js';
+import {
+  compareIds,
+  decodePosition,
+  encodePosition,
+  FIRST,
+  idBefore,
+  type Position,
+  placeText,
+  timeOfId,
+} from './event-merge.js';
+import {
+  type Change,
+  JOB_TYPES,
+  RUN_TYPES,
+  typesOf,
+  type Untranslated,
+  type Wants,
+  WORKER_TYPES,
+} from './event-translator.js';
+import type { AppEvent, EventQuery, EventType } from './events.js';
+import type { LogEntry, ReaderParts, SharedReader, SharedReaders } from './shared-event-reader.js';
+
+// A query of events, checked.
+
+const TYPES: readonly EventType[] = [...JOB_TYPES, ...RUN_TYPES, ...WORKER_TYPES, 'gap'];
+
+const QUERY: OptionNames<EventQuery> = {
+  from: true,
+  types: true,
+  tasks: true,
+  queues: true,
+  id: true,
+  signal: true,
+};
+
+/** Which events are told, and of which streams. */
+export interface Selection {
+  readonly wanted: Wanted;
+  /** The queues of tasks that are read. */
+  readonly queues: ReadonlySet<string> | undefined;
+  readonly from: 'now' | Position;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** @throws {InvalidOptionError} if the query has a value it cannot have. */
+export function selectionOf(query: EventQuery): Selection {
+  const { types, tasks, queues, id, signal, from = 'now' } = checkOptions(query, QUERY, { option: 'query' });
+  const isOfJobs = tasks !== undefined || queues !== undefined;
+  const told = new Set<EventType>(types === undefined ? TYPES : namesOf('types', types));
+  for (const type of told) {
+    if (!TYPES.includes(type)) throw new InvalidOptionError('types', `some of ${TYPES.join(', ')}`, type);
+  }
+  if (isOfJobs) for (const type of [...RUN_TYPES, ...WORKER_TYPES]) told.delete(type);
+  if (id !== undefined) for (const type of WORKER_TYPES) told.delete(type);
+  if (![...told].some((type) => type !== 'gap'))
+    throw new InvalidOptionError('types', 'some that the other options leave', types);
+  if (id !== undefined && (typeof id !== 'string' || id === ''))
+    throw new InvalidOptionError('id', 'the id of a job or a run', id);
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw new InvalidOptionError('signal', 'an AbortSignal', signal);
+  return {
+    wanted: { types: told, tasks: tasks && new Set(namesOf('tasks', tasks)), id },
+    queues: queues && new Set(namesOf('queues', queues)),
+    from: placeOf(from),
+    signal,
+  };
+}
+
+/** The queues whose streams tell what is wanted. `known`: those of the app's tasks. */
+export function streamsOf(selection: Selection, known: readonly string[]): string[] {
+  return [...known, INTERNAL_QUEUE, CONTROL_QUEUE].filter((queue) => readsStream(selection, queue));
+}
+
+/** Whether the stream of a queue tells what is wanted. */
+export function readsStream({ wanted: { types }, queues }: Selection, queue: string): boolean {
+  const has = (some: readonly EventType[]) => some.some((type) => types.has(type));
+  if (queue === INTERNAL_QUEUE) return has(RUN_TYPES);
+  if (queue === CONTROL_QUEUE) return has(WORKER_TYPES);
+  return has(JOB_TYPES) && (queues === undefined || queues.has(queue));
+}
+
+function namesOf<Name extends string>(option: string, names: readonly Name[]): readonly Name[] {
+  const isList =
+    Array.isArray(names) && (names as readonly unknown[]).every((name) => typeof name === 'string');
+  if (isList) return names;
+  throw new InvalidOptionError(option, 'a list of names', names);
+}
+
+function placeOf(from: 'now' | 'start' | Date | string): 'now' | Position {
+  if (from === 'now') return from;
+  if (from === 'start') return { after: new Map(), start: FIRST };
+  if (from instanceof Date && !Number.isNaN(from.getTime()))
+    return { after: new Map(), start: idBefore(from.getTime()) };
+  return decodePosition(typeof from === 'string' ? from : '');
+}
+
+// This module decides which events a reader wants, and what all readers of the same streams want together.
+
+/** What a reader wants. */
+export interface Wanted {
+  readonly types: ReadonlySet<EventType>;
+  readonly tasks: ReadonlySet<string> | undefined;
+  /** A job, or a run and its steps. */
+  readonly id: string | undefined;
+}
+
+/** Whether a reader is to be told of an event. */
+export function isWanted({ types, tasks, id }: Wanted, event: Untranslated): boolean {
+  if (!types.has(event.type)) return false;
+  if ('runId' in event && !('id' in event)) return id === undefined || isOf(id, event.runId);
+  if (!('id' in event)) return true;
+  if (id !== undefined && !isOf(id, event.id)) return false;
+  return tasks === undefined || (event.task !== undefined && tasks.has(event.task));
+}
+
+/** What several readers want. Those who want the same, or a part of it, are counted as one. */
+export class SharedWants implements Wants {
+  /** Since which place in a common list each has been heeded; those of equal wants stand together. */
+  readonly #since = new Map<Wanted, number>();
+
+  /** Heeds a reader from a place on. */
+  add(wanted: Wanted, place: number): void {
+    this.#since.set(wanted, Math.min(place, this.since(wanted)));
+  }
+
+  delete(wanted: Wanted): void {
+    this.#since.delete(wanted);
+  }
+
+  /** From which place on all that a reader wants was looked up; infinite if nobody has wanted it. */
+  since(wanted: Wanted): number {
+    let since = Number.POSITIVE_INFINITY;
+    for (const [other, from] of this.#since) if (from < since && includes(other, wanted)) since = from;
+    return since;
+  }
+
+  mayWant(queue: string, change: Change, id: string): boolean {
+    const types = typesOf(queue, change);
+    for (const wanted of this.#since.keys()) if (mayWant(wanted, types, id)) return true;
+    return false;
+  }
+
+  wantsTask(queue: string, change: Change, id: string, task: string): boolean {
+    const types = typesOf(queue, change);
+    for (const wanted of this.#since.keys())
+      if (wanted.tasks?.has(task) !== false && mayWant(wanted, types, id)) return true;
+    return false;
+  }
+}
+
+function mayWant(wanted: Wanted, types: readonly EventType[], id: string): boolean {
+  if (wanted.id !== undefined && !isOf(wanted.id, id)) return false;
+  return types.some((type) => wanted.types.has(type));
+}
+
+/** Whether an id is the one, or that of a step of the run of that id. */
+function isOf(only: string, id: string): boolean {
+  return id === only || id.startsWith(`${only}.`);
+}
+
+/** Whether all that one reader wants is wanted by another one. */
+function includes(all: Wanted, part: Wanted): boolean {
+  if (all === part) return true;
+  if (all.id !== undefined && all.id !== part.id) return false;
+  if (!isSubset(part.types, all.types)) return false;
+  return all.tasks === undefined || (part.tasks !== undefined && isSubset(part.tasks, all.tasks));
+}
+
+function isSubset<T>(part: ReadonlySet<T>, all: ReadonlySet<T>): boolean {
+  for (const value of part) if (!all.has(value)) return false;
+  return true;
+}
+
+type Answer = IteratorResult<AppEvent, undefined>;
+
+/** A call of `next` that is not answered yet. */
+interface Ask {
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const DONE: Answer = { done: true, value: undefined };
+
+/** The place after all that has happened by now. What happens after the call is after it. */
+async function placeNow({ store, queues }: ReaderParts, selection: Selection): Promise<Position> {
+  const names = streamsOf(selection, queues());
+  const ids = await Promise.all(names.map((queue) => markEvents(store, queue)));
+  // Ids are counted in each stream on its own: of other streams, what is as late as the first mark is after it.
+  const start = idBefore(Math.min(...ids.map(timeOfId)));
+  return { after: new Map(names.map((queue, index) => [queue, ids[index] ?? start])), start };
+}
+
+/**
+ * The events, told as they are asked for. With `'now'` the place is noted at once, and not when the first is asked for.
+ * It takes nothing, and holds no connection, before the first is asked for.
+ */
+export class Subscription implements AsyncIterableIterator<AppEvent> {
+  readonly #readers: SharedReaders;
+  readonly #parts: ReaderParts;
+  readonly #selection: Selection;
+  readonly #closed: AbortSignal;
+  readonly #wasClosed: boolean;
+  readonly #placing: Promise<Position>;
+  #start: Position = { after: new Map(), start: '' };
+  /** What each position begins with. */
+  #startText = '';
+  /** The last event of each queue that was told, or passed over. */
+  readonly #told = new Map<string, Pick<LogEntry, 'id' | 'text'>>();
+  /** Whether the stream of a queue tells what is wanted. */
+  readonly #isRead = new Map<string, boolean>();
+  /** Events that are later than this are after the start, and were not told. */
+  #coveredMs = Number.POSITIVE_INFINITY;
+  #phase: 'new' | 'placing' | 'open' | 'over' = 'new';
+  readonly #asks: Ask[] = [];
+  #reader: SharedReader | undefined;
+  #place = 0;
+  #hasBegun = false;
+  #undo: (() => void)[] = [];
+
+  /** @throws {InvalidOptionError} if the query has a value it cannot have. */
+  constructor(readers: SharedReaders, query: EventQuery) {
+    const selection = selectionOf(query);
+    const { from } = selection;
+    this.#readers = readers;
+    this.#parts = readers.parts;
+    this.#selection = selection;
+    this.#closed = this.#parts.store.closed;
+    this.#wasClosed = this.#closed.aborted;
+    this.#placing = from === 'now' ? placeNow(this.#parts, selection) : Promise.resolve(from);
+    this.#placing.catch(() => {}); // it is thrown to whoever asks for the first event
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<Answer> {
+    if (this.#phase === 'over') return Promise.resolve(DONE);
+    if (this.#asks.length === 0) {
+      const value = this.#take();
+      if (value !== undefined) return Promise.resolve({ done: false, value });
+    }
+    return new Promise((resolve, reject) => {
+      this.#asks.push({ resolve, reject });
+      if (this.#phase === 'new') void this.#begin();
+      else if (this.#phase === 'open') this.more();
+    });
+  }
+
+  async return(): Promise<Answer> {
+    this.#end();
+    return DONE;
+  }
+
+  async throw(error: unknown): Promise<Answer> {
+    this.#end();
+    throw error;
+  }
+
+  // For those who read for it.
+
+  get wanted(): Wanted {
+    return this.#selection.wanted;
+  }
+
+  get reader(): SharedReader | undefined {
+    return this.#reader;
+  }
+
+  /** The place in the log of its reader that it has come to. */
+  get place(): number {
+    return this.#place;
+  }
+
+  /** Whether it was told something, or has been read for before: then it waits for a store that is away. */
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
+  /** The streams that it is told of, as far as they are known. */
+  queues(): string[] {
+    return streamsOf(this.#selection, this.#parts.queues());
+  }
+
+  /** Events of a queue after this id are to be told. */
+  placeIn(queue: string): string {
+    return this.#told.get(queue)?.id ?? this.#start.start;
+  }
+
+  /** Whether there was an event of that id. */
+  isAnchored(queue: string): boolean {
+    return this.#told.has(queue);
+  }
+
+  /** Whether a mark was written into the stream of a queue for it. */
+  isMarked(queue: string): boolean {
+    return this.#selection.from === 'now' && this.#start.after.has(queue);
+  }
+
+  joined(reader: SharedReader, place: number): void {
+    this.#reader = reader;
+    this.#place = place;
+    this.#coveredMs = timeOfId(this.#start.start);
+    for (const { id } of this.#told.values()) this.#coveredMs = Math.max(this.#coveredMs, timeOfId(id));
+    if (this.#asks.length > 0) this.more();
+  }
+
+  /** Is read for by nobody, until it asks again. */
+  leave(): void {
+    this.#hasBegun = true;
+    const reader = this.#reader;
+    this.#reader = undefined;
+    reader?.remove(this);
+  }
+
+  /** There may be more in the log of its reader. */
+  more(): void {
+    if (this.#phase !== 'open') return;
+    while (this.#asks.length > 0) {
+      if (this.#reader === undefined) {
+        this.#readers.place(this); // calls this again
+        return;
+      }
+      const value = this.#take();
+      if (value === undefined) {
+        this.#reader?.wait(this);
+        return;
+      }
+      this.#asks.shift()?.resolve({ done: false, value });
+    }
+  }
+
+  failed(error: unknown): void {
+    const ask = this.#asks.shift();
+    this.#end();
+    ask?.reject(error);
+  }
+
+  async #begin(): Promise<void> {
+    const { signal } = this.#selection;
+    this.#phase = 'placing';
+    try {
+      if (signal?.aborted) return this.#end();
+      if (this.#wasClosed) this.#parts.store.checkOpen();
+      if (this.#closed.aborted) return this.#end();
+      for (const each of [signal, this.#closed])
+        if (each !== undefined) this.#undo.push(onAbort(each, () => this.#end()));
+      this.#start = await this.#placing;
+      if (this.#phase !== 'placing') return;
+      const { after, start } = this.#start;
+      for (const [queue, id] of after) this.#told.set(queue, { id, text: placeText(queue, id) });
+      this.#startText = encodePosition({ after: new Map(), start });
+      this.#phase = 'open';
+      this.more();
+    } catch (error) {
+      if (this.#phase === 'placing') this.failed(error);
+    }
+  }
+
+  #end(): void {
+    if (this.#phase === 'over') return;
+    this.#phase = 'over';
+    for (const undo of this.#undo.splice(0)) undo();
+    this.#reader = undefined;
+    this.#readers.forget(this);
+    for (const { resolve } of this.#asks.splice(0)) resolve(DONE);
+  }
+
+  /** The next of its events that is in the log of its reader. */
+  #take(): AppEvent | undefined {
+    const reader = this.#reader;
+    if (reader === undefined) return undefined;
+    for (let entry = reader.at(this.#place); entry !== undefined; entry = reader.at(this.#place)) {
+      this.#place += 1;
+      const event = this.#pass(entry);
+      if (event === undefined) continue;
+      this.#hasBegun = true;
+      let position = this.#startText;
+      for (const { text } of this.#told.values()) position += text;
+      return copied(event, entry.ms, position);
+    }
+    return undefined;
+  }
+
+  /** What an entry tells this one. */
+  #pass(entry: LogEntry): Untranslated | undefined {
+    const { queue, id, ms, isGap, event } = entry;
+    if (!this.#reads(queue)) return undefined;
+    if (ms <= this.#coveredMs && compareIds(id, this.placeIn(queue)) <= 0) return undefined;
+    if (!isGap) this.#told.set(queue, entry);
+    const isTold = event !== undefined && isWanted(this.#selection.wanted, event);
+    if (isGap && !isTold) this.#warnOfGap(entry);
+    return isTold ? event : undefined;
+  }
+
+  #reads(queue: string): boolean {
+    let isRead = this.#isRead.get(queue);
+    if (isRead === undefined) {
+      isRead = readsStream(this.#selection, queue);
+      this.#isRead.set(queue, isRead);
+    }
+    return isRead;
+  }
+
+  #warnOfGap(gap: LogEntry): void {
+    if (gap.isWarned) return;
+    gap.isWarned = true;
+    this.#parts.warn(
+      `events of ${gap.queue} were dropped by the store before they were read; ` +
+        "read faster, or list 'gap' among the `types` to be told where.",
+    );
+  }
+}
+
+/** An event that whoever gets it may change, whatever others make of theirs. */
+function copied(event: Untranslated, ms: number, position: string): AppEvent {
+  const copy = { ...event, at: new Date(ms), position } as AppEvent; // one of them, with its position
+  if (copy.type !== 'progress' || typeof copy.value !== 'object') return copy;
+  return { ...copy, value: structuredClone(copy.value) };
+}

@@ -1,0 +1,118 @@
+/** Notes of tags that a store queues before they are in its index. */
+import { describe, expect, test } from 'vitest';
+import type { TagNoteQueue } from '../../src/store/primitives/tags.js';
+import { moveNotes, NoteBatches, pushNotes, type TextNote } from '../../src/store/queued-tag-notes.js';
+
+const note = (id: string): TextNote => ({
+  tags: ['red', `of ${id}`],
+  queue: 'default',
+  id,
+  at: 1,
+  checkAt: 2,
+});
+
+/** A queue as Redis has it: what is taken out must be the oldest, by the first and the last text. */
+function queueInMemory() {
+  const texts: string[] = [];
+  const queue: TagNoteQueue = {
+    push: async (more) => texts.push(...more),
+    first: async (limit) => ({ texts: texts.slice(0, limit), count: texts.length }),
+    take: async (taken) => {
+      if (texts[0] === taken[0] && texts[taken.length - 1] === taken.at(-1)) texts.splice(0, taken.length);
+    },
+  };
+  let marks = 0;
+  const push = (ids: readonly string[]) => pushNotes(queue, ids.map(note), () => `${marks++}`);
+  return { queue, texts, push };
+}
+
+const numbers = (count: number) => Array.from({ length: count }, (_, n) => `${n}`);
+
+describe('queued notes', () => {
+  test('come out as they were put in, in their order', async () => {
+    const { queue, texts, push } = queueInMemory();
+    expect(await push(numbers(450))).toBe(450);
+    const moved: TextNote[] = [];
+    const move = () => moveNotes(queue, Number.POSITIVE_INFINITY, async (notes) => void moved.push(...notes));
+    expect(await move()).toBe(450);
+    expect(moved).toEqual(numbers(450).map(note));
+    expect(texts).toEqual([]);
+    expect(await move()).toBe(0);
+  });
+
+  test('are moved up to a limit, and no more than there were', async () => {
+    const { queue, push } = queueInMemory();
+    await push(numbers(60));
+    expect(await moveNotes(queue, 30, async () => {})).toBe(30);
+    // While more and more come, this ends.
+    expect(await moveNotes(queue, Number.POSITIVE_INFINITY, async () => void (await push(numbers(40))))).toBe(
+      30,
+    );
+  });
+
+  test('are not lost when several processes move them at the same time, and one has been put in twice', async () => {
+    const { queue, texts, push } = queueInMemory();
+    await push(numbers(70));
+    texts.splice(35, 0, ...texts.slice(30, 35)); // a command that was sent again after a cut
+    const noted = new Set<string>();
+    const mover = (ticks: number) =>
+      moveNotes(queue, Number.POSITIVE_INFINITY, async (notes) => {
+        for (let tick = 0; tick < ticks; tick += 1) await Promise.resolve();
+        if (noted.size < 60 && ticks > 3) await push([`late ${noted.size}`]);
+        for (const { id } of notes) noted.add(id);
+      });
+    await Promise.all([mover(1), mover(2), mover(5), mover(9)]);
+    await mover(0);
+    for (const id of numbers(70)) expect(noted).toContain(id);
+    expect(texts).toEqual([]);
+  });
+
+  test('stay in the queue while the index cannot be written', async () => {
+    const { queue, texts, push } = queueInMemory();
+    await push(['one']);
+    await expect(moveNotes(queue, 9, () => Promise.reject(new Error('full')))).rejects.toThrow('full');
+    expect(texts).toHaveLength(1);
+  });
+
+  test.each(['', '{', 'null', '[]', '{"q":"default"}', '{"q":"a","id":"b","at":1,"c":null,"t":[]}'])(
+    'that another program has put there go: %s',
+    async (text) => {
+      const { queue, texts } = queueInMemory();
+      texts.push(text);
+      const moved: TextNote[] = [];
+      await moveNotes(queue, 9, async (notes) => void moved.push(...notes));
+      expect(moved).toEqual([]);
+      expect(texts).toEqual([]);
+    },
+  );
+});
+
+describe('notes that are added in the same turn', () => {
+  test('are written together, and before what is sent once they were issued', async () => {
+    const written: string[][] = [];
+    const order: string[] = [];
+    const batches = new NoteBatches(async (notes) => {
+      order.push('notes');
+      written.push(notes.map(({ id }) => id));
+    });
+    const send = async (id: string) => {
+      const noting = batches.add([note(id)]);
+      await noting.issued;
+      order.push(`job ${id}`);
+      await noting.done();
+    };
+    await Promise.all(['a', 'b', 'c'].map(send));
+    await send('d');
+    expect(written).toEqual([['a', 'b', 'c'], ['d']]);
+    expect(order).toEqual(['notes', 'job a', 'job b', 'job c', 'notes', 'job d']);
+  });
+
+  test('fail together', async () => {
+    const batches = new NoteBatches(() => Promise.reject(new Error('refused')));
+    const both = [batches.add([note('a')]), batches.add([note('b')])];
+    for (const noting of both) {
+      await noting.issued;
+      await expect(noting.done()).rejects.toThrow('refused');
+    }
+  });
+});

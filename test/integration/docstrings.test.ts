@@ -1,0 +1,105 @@
+/** The examples in docstrings compile, with the names that every reader has: the packages' exports and an app's tasks. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { root, Snippets } from '../support/snippets.js';
+
+/** The packages whose docstrings have examples, with their import names. */
+const PACKAGES = [
+  ['@umbel/core', 'packages/core/src/index.ts'],
+  ['@umbel/canvas', 'packages/canvas/src/index.ts'],
+  ['@umbel/testing', 'packages/testing/src/index.ts'],
+  ['zod', undefined],
+] as const;
+
+/** Values that examples use without a declaration, in the module that they call `./tasks.js`. */
+const TASKS = `
+import type { App, AsyncResult, Logger, Task, TaskContext } from '@umbel/core';
+
+export declare const app: App;
+export declare const result: AsyncResult<{ file: string }>;
+export declare const error: Error & { cause?: unknown };
+export declare const ctx: TaskContext<{
+  reports: { progress: unknown; states: never; failures: { declined: { reason: string } } };
+}>;
+export declare function pino(): Logger;
+
+export declare const resize: Task<'image.resize', { path: string; width: number }, { file: string }>;
+export declare const split: Task<'image.split', { path: string }, { file: string }>;
+export declare const upload: Task<'file.upload', { file: string }, null>;
+export declare const charge: Task<'charge', { id: string }, number>;
+export declare const sendMail: Task<'mail.send', { to: string }, null>;
+export declare const sendAlert: Task<'alert.send', { text: string }, null>;
+export declare const reindex: Task<'shop.reindex', { shop: number }, null>;
+export declare const save: Task<'page.save', { page: { id: string } }, null>;
+export declare const visit: Task<'page.visit', { url: string; at: number }, null>;
+
+export declare const card: { isExpired: boolean };
+export declare const file: { isLarge: boolean; path: string };
+export declare const links: { href: string }[];
+export declare const mail: { to: string };
+export declare const order: { id: string };
+export declare const page: { id: string };
+export declare const paths: string[];
+export declare const response: { status: number };
+export declare const text: string;
+export declare const user: { id: string };
+`;
+
+const given = [...TASKS.matchAll(/^export declare (?:const|function) (\w+)/gm)].map(([, name = '']) => name);
+const files = new Map([['tasks.ts', TASKS]]);
+for (const name of ['core', 'canvas', 'testing']) {
+  const folder = `packages/${name}/src`;
+  for (const path of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).sort()) {
+    if (!path.endsWith('.ts')) continue;
+    const examples = examplesIn(readFileSync(join(root, folder, path), 'utf8'));
+    if (examples.length > 0) files.set(`${name}-${path.replaceAll(/[\\/]/g, '-')}`, moduleOf(examples));
+  }
+}
+const snippets = new Snippets('docstrings', files);
+
+beforeAll(() => snippets.write());
+afterAll(() => snippets.remove());
+
+test('the examples of docstrings compile', () => {
+  expect(files.size).toBeGreaterThan(10);
+  expect(snippets.compile()).toBe('');
+});
+
+/** The code after each `@example`, up to the next tag or the end of its comment. */
+function examplesIn(source: string): string[] {
+  const comments = source.matchAll(/\/\*\*([\s\S]*?)\*\//g);
+  return Array.from(comments).flatMap(([, comment = '']) => {
+    const text = comment.replaceAll(/^ *\* ?/gm, '');
+    return [...text.matchAll(/^ ?@example\b(?:\s*\n)?([\s\S]*?)(?=^@\w|(?![\s\S]))/gm)].map(([, code = '']) =>
+      code.replaceAll(/^```.*$/gm, '').trim(),
+    );
+  });
+}
+
+/** A module with each example as a function, which may declare names that others have. */
+function moduleOf(examples: readonly string[]): string {
+  const code = examples.join('\n');
+  const isUsed = (name: string) => new RegExp(`\\b${name}\\b`).test(code);
+  const imports = PACKAGES.map(([name, index]) => {
+    const names = index === undefined ? ['z'] : exportsOf(index);
+    return `import { ${names.filter((each) => isUsed(each.replace('type ', ''))).join(', ')} } from '${name}';`;
+  });
+  const functions = examples.map(
+    (example, index) => `export async function example${index}(): Promise<any> {\n${example}\n}`,
+  );
+  const tasks = `import { ${given.filter(isUsed).join(', ')} } from './tasks.js';`;
+  return [...imports, tasks, ...functions, ''].join('\n');
+}
+
+/** The names that a package exports, with `type ` before those of types. */
+function exportsOf(index: string): string[] {
+  const lists = readFileSync(join(root, index), 'utf8').matchAll(/^export (type )?\{([^}]*)\}/gm);
+  return Array.from(lists).flatMap(([, type = '', names = '']) =>
+    names
+      .split(',')
+      .map((name) => name.trim().replace(/^.* as /, ''))
+      .filter((name) => name !== '')
+      .map((name) => (name.startsWith('type ') ? name : `${type}${name}`)),
+  );
+}
