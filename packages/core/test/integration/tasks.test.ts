@@ -328,7 +328,7 @@ onEveryEngine('a result', (engine) => {
     const error = await result.get({ timeout: 60 }).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(TimeoutError);
     expect(error).toMatchObject({ jobId: result.id, timeoutMs: 60, state: 'waiting' });
-    expect(String(error)).toContain('No worker of app');
+    expect(String(error)).toContain('No running worker of app');
   });
 
   test('is given up when the signal aborts', async () => {
