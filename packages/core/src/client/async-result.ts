@@ -1,3 +1,4 @@
+/** This module defines the public handle of a job or run, its options, and their checks. `result.ts` implements it. */
 import type { TaskFailedError } from '../base/errors.js';
 import { checkBoolean, checkInteger, checkOptions, type OptionNames } from '../base/option-checks.js';
 import type { Duration } from '../base/time.js';
@@ -8,31 +9,31 @@ import type { RunGraph } from '../workflow/graph.js';
 import type { RunCounts } from '../workflow/graph-tally.js';
 
 export interface GetOptions {
-  /** Longest wait. Default: no limit. */
+  /** Maximum wait; a number means milliseconds. Default: no limit. */
   timeout?: Duration | undefined;
   /**
-   * Ends the wait early; the job itself goes on. `get` and `outcome` reject with the signal's reason. An iteration
-   * (`progress`, `members`, `collect`) ends without an error, as by `break`; `signal.aborted` tells it from the end.
+   * Cancels the wait; the job itself continues. `get` and `outcome` reject with the signal's reason. An iteration
+   * (`progress`, `members`, `collect`) ends without an error, as by `break`; check `signal.aborted` afterwards.
    */
   signal?: AbortSignal | undefined;
-  /** Waits also inside of a task's handler, where it is refused otherwise. Default false. */
+  /** Allows waiting inside a task's handler, which throws otherwise. Default false. */
   allowInTask?: boolean | undefined;
 }
 
 export interface RevokeOptions {
-  /** Also gives up an attempt that runs: its `ctx.signal` is aborted. Default false. */
+  /** Aborts running attempts too, through their `ctx.signal`. Default false. */
   terminate?: boolean | undefined;
 }
 
 export interface ResumeOptions {
   /**
-   * Other inputs for steps that run again, each the whole input of its task, by the id of the step or by its path in the
-   * run (`'0-1'` for the step with the id `<run>.0-1`). Checked against the tasks' schemas before anything is changed.
+   * New inputs for steps that run again, by step id or by path in the run (`'0-1'` for the step with the id `<run>.0-1`).
+   * Each is the whole input of its task. All are checked against the tasks' schemas before anything is changed.
    */
   inputs?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** How a job ended, for those who want no exception. A declared failure is told by its name, with its data. */
+/** Outcome of a job as a value instead of an exception. A declared failure has its name and its data. */
 export type Outcome<Out, Extras = {}> =
   | { readonly ok: true; readonly value: Out }
   | { readonly ok: false; readonly failure: undefined; readonly error: TaskFailedError }
@@ -45,18 +46,18 @@ export type Outcome<Out, Extras = {}> =
       };
     }[keyof FailuresOf<Extras> & string];
 
-/** What the store knows of a job. */
+/** Stored facts about a job. */
 export interface JobInfo {
   readonly id: string;
-  /** The task's name; `'unknown'` if it cannot be read. */
+  /** Name of the task; `'unknown'` if it is unreadable. */
   readonly task: string;
   readonly displayName: string;
   readonly queue: string;
-  /** Attempts that have ended. */
+  /** Number of attempts that have ended. */
   readonly attempts: number;
-  /** 1970, if it cannot be read. */
+  /** 1970 if it is unreadable. */
   readonly enqueuedAt: Date;
-  /** When the last attempt began. */
+  /** Start of the last attempt. */
   readonly startedAt?: Date;
   readonly finishedAt?: Date;
   readonly headers: Readonly<Record<string, string>>;
@@ -65,103 +66,121 @@ export interface JobInfo {
   readonly parentId?: string;
 }
 
-/** A handle to the outcome of a job or of a run. Not awaitable itself, so that no wait happens by accident. */
+/**
+ * Handle of a job or a workflow run. It is not awaitable itself, so that no wait happens by accident.
+ * @example
+ * const result = await add.delay({ x: 1, y: 2 });
+ * const sum = await result.get({ timeout: '30s' });
+ */
 export interface AsyncResult<out Out, out Extras = {}, out Member = MemberOf<Out>> {
-  /** The job's id; for a composition, the run's. */
+  /** Id of the job; for a workflow, id of the run. */
   readonly id: string;
-  /** Where the job stands now: a state of every job, or one of the task's own that its handler shows. */
+  /** Returns the current state: a common job state, or a custom state that the running handler has set. */
   state(): Promise<JobState | StatesOf<Extras>>;
   /**
-   * The result, once there is one. A task without a result gives `null`.
-   * @throws {TaskFailedError} if the task, or a step of the run, failed for good; the original error is its `cause`.
+   * Waits for the result and returns it. A task without a result returns `null`.
+   * @example const sum = await result.get({ timeout: '30s' });
+   * @throws {TaskFailedError} if the task, or a step of the run, failed permanently; the original error is its `cause`.
    * @throws {TimeoutError} after `timeout`.
    * @throws {ClosedError} if the app is closed before there is a result.
    * @throws {UnknownJobError} if the store does not hold the job (any more).
-   * @throws {JobStateError} inside of a task's handler, unless `allowInTask` is set: it would hold a place in its worker
-   * that what it waits for may need.
+   * @throws {JobStateError} inside a task's handler, unless `allowInTask` is set: the waiting handler would occupy a slot of
+   * its worker that the awaited job may need.
    */
   get(options?: GetOptions): Promise<Out>;
-  /** As `get`, but a failure of the task is given and not thrown. @throws the other errors of `get`. */
+  /**
+   * Waits like `get`, but returns a failure of the task instead of throwing it.
+   * @example
+   * const outcome = await result.outcome();
+   * if (outcome.ok) console.log(outcome.value);
+   * else console.error(outcome.error);
+   * @throws the other errors of `get`.
+   */
   outcome(options?: GetOptions): Promise<Outcome<Out, Extras>>;
   /**
-   * What the handler reports, as it does: the latest value first, if there is one, until the job ends. Values that come
-   * faster than they are taken are left out, the last one never. Of a run, its counts as they change: `RunCounts`.
+   * Yields the progress that the handler reports until the job ends, beginning with the latest value, if there is one.
+   * Values that arrive faster than they are consumed are skipped, except the last one. A run yields its counts as they
+   * change: `RunCounts`.
+   * @example for await (const value of result.progress()) console.log(value);
    * @throws {TimeoutError} after `timeout`. @throws {UnknownJobError} as `get`.
    */
   progress(options?: GetOptions): AsyncIterableIterator<ProgressOf<Extras>>;
   /**
-   * The tasks that the job, or the run, consists of: their order, states and times, as they are now. Equal members of
-   * large groups are counted and not read. What is gone from the store is `unknown`.
+   * Returns the current graph of the job or the run: the order, states and times of its tasks. Equal members of large groups
+   * are counted and not read. Jobs that are missing from the store are `unknown`.
    * @throws {UnknownJobError} if the store does not hold the job.
    */
   graph(): Promise<RunGraph>;
-  /** How far the tasks of a run have come; callbacks are none of them. @throws as `graph`. */
+  /** Returns the number of tasks of a run by state, without callbacks. @throws as `graph`. */
   counts(): Promise<RunCounts>;
   /**
-   * The members of the group that gives the result, as they end, each once; in bounded memory whatever their number. Of
-   * a run that has failed, those that had ended by then. A result that no group gives is told once it is there: item
-   * by item, or value by value.
+   * Yields the members of the result's group as they end, each once, in bounded memory for groups of any size. A failed run
+   * yields the members that had ended before. If the result does not come from a group, yields its items or values once it
+   * exists.
+   * @example
+   * for await (const member of run.members()) console.log(member.index, member.ok);
    * @throws as `get`.
    */
   members(options?: GetOptions): AsyncIterableIterator<MemberOutcome<Member>>;
-  /** As `members()`. */
+  /** Iterates like `members()`. */
   [Symbol.asyncIterator](): AsyncIterableIterator<MemberOutcome<Member>>;
   /**
-   * Some of those members in declared order, with what is known of them now. Without those that others have added.
+   * Returns a page of the members in declared order with their current outcomes, without members that other members added.
+   * @example const first = await run.page({ offset: 0, limit: 20 });
    * @throws as `graph`.
    */
   page(options?: PageOptions): Promise<PageEntry<Member>[]>;
   /**
-   * Every task of the run as it ends, each once; steps inside a member of a large group when that member has ended.
-   * Skipped tasks are left out. Of a run that has failed, those that had ended by then.
+   * Yields every task of the run as it ends, each once; steps inside a member of a large group once that member has ended.
+   * Skipped tasks are omitted. A failed run yields the tasks that had ended before.
    * @throws as `members`.
    */
   collect(options?: GetOptions): AsyncIterableIterator<CollectedTask>;
-  /** The tasks whose results the job waits for, or the run's result comes from: the first 1,000. @throws as `graph`. */
+  /** Returns the tasks whose results the job or the run uses: the first 1,000. @throws as `graph`. */
   children(): Promise<AsyncResult<unknown>[]>;
-  /** The task, or the run, that waits for the job. @throws as `graph`. */
+  /** Returns the task or the run that waits for the job; undefined if none does. @throws as `graph`. */
   parent(): Promise<AsyncResult<unknown> | undefined>;
-  /** Attempts, times, headers. @throws {UnknownJobError} if the store does not hold the job. */
+  /** Returns attempts, times and headers of the job. @throws {UnknownJobError} if the store does not hold the job. */
   info(): Promise<JobInfo>;
-  /** Lines that the handler has logged, oldest first. */
+  /** Returns the lines that the handler has logged, oldest first. */
   logs(): Promise<string[]>;
   /**
-   * Keeps the job from starting, for good, also in a run the steps that have not started: its state is `revoked`. One
-   * that runs goes on, unless `terminate` is set: then its `ctx.signal` is aborted, and whatever it gives is ignored. A
-   * run that has ended keeps its state and its result; what it has left behind, since it failed early or had enough, is
-   * revoked all the same. Gives false if nothing was left to revoke.
+   * Revokes the job, or all unstarted steps of a run: they never start, and their state is `revoked`. A running job
+   * continues unless `terminate` is set; then its `ctx.signal` is aborted and its result is ignored. An ended run keeps its
+   * state and its result, but its unended steps are revoked. Returns false if there was nothing to revoke.
+   * @example await result.revoke({ terminate: true });
    * @throws {UnknownJobError} if the store does not hold the job.
    */
   revoke(options?: RevokeOptions): Promise<boolean>;
   /**
-   * Runs what has failed again, with all its attempts and without the marks of a revocation or an expiry, and then what
-   * waits for it; what has succeeded keeps its result. Whoever waits for this handle gets the new outcome. Callbacks that
-   * were sent are not sent again. Gives the number of jobs that run again.
+   * Runs failed jobs again, with all their attempts and without marks of a revocation or an expiry, and then the jobs that
+   * wait for them. Completed jobs keep their results. Callers that wait with this handle get the new outcome. Callbacks that
+   * were sent are not sent again. Returns the number of jobs that run again.
    * @example await result.resume({ inputs: { '0-1': { to: 'ada@example.com' } } });
-   * @throws {JobStateError} unless it has failed, or if it is a step of a run: resume that; or if an input is given for a
-   * step that has succeeded, or does not run again.
+   * @throws {JobStateError} unless the job has failed; if it is a step of a run (resume the run instead); or if `inputs` has
+   * a step that has completed or does not run again.
    * @throws {UnknownJobError} if the store does not hold the job.
-   * @throws {InvalidOptionError} if `inputs` names no step of the run, or one whose task is not known here.
-   * @throws {ValidationError} if an input does not fit the task of its step. Then nothing is changed.
+   * @throws {InvalidOptionError} if `inputs` has an unknown step, or one whose task this program does not define.
+   * @throws {ValidationError} if an input does not match the schema of its task. Nothing is changed then.
    */
   resume(options?: ResumeOptions): Promise<number>;
   /**
    * Removes the job and its result from the store now, instead of after `resultTtl`.
-   * @throws {JobStateError} unless it has ended: revoke it first.
+   * @throws {JobStateError} unless the job has ended: revoke it first.
    */
   forget(): Promise<void>;
 }
 
-// The options of handles, which are read in the same way by those of jobs and of what needed no job.
+// Checks of the options, shared by `StoredResult` and `ReadyResult`.
 
 const GET: OptionNames<GetOptions> = { timeout: true, signal: true, allowInTask: true };
 const PAGE: OptionNames<PageOptions> = { offset: true, limit: true };
 const REVOKE: OptionNames<RevokeOptions> = { terminate: true };
 
-/** Members that are read at most. */
+/** Maximum number of members of a page. */
 const MAX_LIMIT = 10_000;
 
-/** A part of the members, in declared order. */
+/** A range of members in declared order. */
 export interface Range {
   readonly offset: number;
   readonly limit: number;
@@ -181,44 +200,44 @@ export function rangeOf(options: PageOptions): Range {
   };
 }
 
-/** Whether attempts that run are given up, too. @throws {InvalidOptionError} */
+/** Returns whether to abort running attempts too. @throws {InvalidOptionError} for a wrong option. */
 export function isTerminating(options: RevokeOptions): boolean {
   const { terminate = false } = checkOptions(options, REVOKE);
   return checkBoolean('terminate', terminate);
 }
 
-// How the members of a group end, one by one.
+// Outcomes of members and tasks.
 
-/** What the members of a group give whose results are `Out`: its items, or its values; another value is one member. */
+/** Type of the members of a result `Out`: its items or values; any other value is one member. */
 export type MemberOf<Out> = Out extends readonly unknown[]
   ? Out[number]
   : Out extends object
     ? Out[keyof Out]
     : Out;
 
-interface Place {
-  /** In declared order, from 0. Members that others have added come after those. */
+interface MemberPosition {
+  /** Index in declared order, from 0. Members that other members added follow. */
   readonly index: number;
-  /** Of a record. */
+  /** Key in a record. */
   readonly key?: string;
 }
 
-/** How a member has ended. */
+/** Outcome of a member. */
 export type MemberOutcome<Value> =
-  | (Place & { readonly ok: true; readonly value: Value })
-  | (Place & { readonly ok: false; readonly error: FailureRecord });
+  | (MemberPosition & { readonly ok: true; readonly value: Value })
+  | (MemberPosition & { readonly ok: false; readonly error: FailureRecord });
 
-/** A member as it is now. */
-export type PageEntry<Value> = MemberOutcome<Value> | (Place & { readonly pending: true });
+/** Current outcome of a member. */
+export type PageEntry<Value> = MemberOutcome<Value> | (MemberPosition & { readonly pending: true });
 
 export interface PageOptions {
-  /** The first member that is read. Default: 0. */
+  /** Index of the first member. Default: 0. */
   offset?: number | undefined;
-  /** How many are read. Default: 100. */
+  /** Maximum number of members, up to 10,000. Default: 100. */
   limit?: number | undefined;
 }
 
-/** How a task of a run has ended. */
+/** Outcome of a task of a run. */
 export type CollectedTask =
   | { readonly id: string; readonly task: string; readonly ok: true; readonly value: unknown }
   | { readonly id: string; readonly task: string; readonly ok: false; readonly error: FailureRecord };

@@ -1,3 +1,4 @@
+/** This module collects the callbacks of a call or run (`link`, `linkError`, `finally`), and plans a call with callbacks. */
 import { InvalidOptionError } from '../base/errors.js';
 import {
   type Callbacks,
@@ -17,19 +18,19 @@ import {
   type TaskExpression,
 } from '../task/signature.js';
 
-/** What options ask to be sent after a call or a run, planned. @throws {InvalidOptionError} if one is no signature. */
+/** Returns the planned callbacks of send options. @throws {InvalidOptionError} if one is not a signature. */
 export function sentCallbacks({ link, linkError }: SendOptions<never>): Callbacks {
   return ofKinds({ success: plansOf('link', link), failure: plansOf('linkError', linkError) });
 }
 
-/** What is linked to a signature, planned. */
+/** Returns the planned callbacks of a signature. */
 export function linkedTo({ callbacks = {} }: TaskExpression, planning: Planning): Callbacks {
   const { success = [], failure = [], always = [] } = callbacks;
   const plans = (expressions: readonly Expression[]) => expressions.map((each) => planned(each, planning));
   return ofKinds({ success: plans(success), failure: plans(failure), always: plans(always) });
 }
 
-/** Those of both; undefined if there are none. */
+/** Returns the callbacks of both; undefined if there are none. */
 export function mergeCallbacks(one: Callbacks, other: Callbacks = {}): Callbacks | undefined {
   const kinds = ['success', 'failure', 'always'] as const;
   const both = ofKinds(
@@ -42,19 +43,19 @@ function ofKinds(callbacks: Callbacks): Callbacks {
   return Object.fromEntries(Object.entries(callbacks).filter(([, nodes]) => nodes.length > 0));
 }
 
-function plansOf(option: string, given: unknown): JobNode[] {
-  const signatures: unknown[] = given === undefined ? [] : Array.isArray(given) ? given : [given];
+function plansOf(option: string, value: unknown): JobNode[] {
+  const signatures: unknown[] = value === undefined ? [] : Array.isArray(value) ? value : [value];
   return signatures.map((signature) => {
     if (typeof signature === 'object' && signature !== null && PLAN in signature) {
-      return (signature as Plannable)[PLAN](); // only signatures have it
+      return (signature as Plannable)[PLAN](); // only signatures have this symbol
     }
     throw new InvalidOptionError(option, 'a task, a signature, a workflow, or an array of these', signature);
   });
 }
 
 /**
- * The run that a call becomes which others follow.
- * @throws {InvalidOptionError} if the call could turn out to be an earlier one, or its result is not kept.
+ * Returns the run that represents a call with callbacks.
+ * @throws {InvalidOptionError} if the call may be a duplicate of an earlier one, or its result is not kept.
  */
 export function runWithCallbacks(
   { name, queue, options, content, deduplication }: NewJob,
@@ -79,7 +80,7 @@ export function runWithCallbacks(
     path: '',
     name: INTERNAL_JOB.run,
     queue: INTERNAL_QUEUE,
-    // Its headers and tags are those of the callbacks.
+    // Headers and tags of the run apply to the callbacks.
     options: {
       ...INTERNAL_OPTIONS,
       ...(headers !== undefined && { headers }),

@@ -1,3 +1,4 @@
+/** This module checks inputs before anything is stored: schemas, JSON, sizes, and options passed as input by mistake. */
 import { isDeepStrictEqual } from 'node:util';
 import { IdempotencyConflictError, ValidationError } from '../base/errors.js';
 import { checkText } from '../base/option-checks.js';
@@ -15,7 +16,7 @@ import type { TaskExpression } from '../task/signature.js';
 import type { Schema } from '../task/types/task.js';
 import { completeInput } from '../workflow/input.js';
 
-/** What stands for a call with an idempotency key. */
+/** Id and stored content of a call with an idempotency key. */
 export interface Keyed {
   readonly id: string;
   readonly content: { readonly key: string; readonly digest: string };
@@ -26,7 +27,7 @@ export function keyedContent(name: string, key: string, input: unknown): Keyed {
   return { id: idempotentId(name, key), content: { key, digest: inputDigest(input) } };
 }
 
-/** Whether the store has the call of this key. @throws {IdempotencyConflictError} if it has another one. */
+/** Returns whether the store has the call of this key. @throws {IdempotencyConflictError} if it has a different call. */
 export async function isStored(
   store: Store,
   queue: string,
@@ -40,20 +41,20 @@ export async function isStored(
   throw new IdempotencyConflictError(task, content.key, id);
 }
 
-// Options that were given as the input of a call that needs none.
-// `checkout().applyAsync({ idempotencyKey })` gives the key to the schemas of the tasks. Most of them drop keys that they
-// do not know, so that the call is sent without its options and nobody notices. `Sending` refuses such a call, unless the
-// input has an effect: some tasks take keys that options have, too.
+// Options passed as the input of a call that needs none.
+// `checkout().applyAsync({ idempotencyKey })` passes the key to the schemas of the tasks. Most schemas drop unknown keys, so
+// the call would silently lose its options. `JobSender` rejects such a call, unless the input has an effect: some tasks
+// accept keys with the names of options.
 
-/** Part of a call that the input of the sender goes to. */
-interface Taker {
+/** A task that receives the sender's input. */
+interface Receiver {
   readonly task: string;
-  /** What is bound of its input. */
+  /** Bound part of its input. */
   readonly input?: unknown;
   readonly into?: string;
 }
 
-/** Whether an input has the names of options, and no others. */
+/** Returns whether all keys of an input are names of options. */
 export function looksLikeOptions(input: unknown): input is Record<string, unknown> {
   if (typeof input !== 'object' || input === null) return false;
   let hasAny = false;
@@ -64,7 +65,7 @@ export function looksLikeOptions(input: unknown): input is Record<string, unknow
   return hasAny && isPlainObject(input);
 }
 
-/** How the call is to be written instead. */
+/** Returns advice on how to pass the options. */
 export function optionsComeSecond(input: Record<string, unknown>, first = 'undefined'): string {
   const names = Object.keys(input);
   const [are, they] = names.length > 1 ? ['are options', 'they come'] : ['is an option', 'it comes'];
@@ -72,66 +73,66 @@ export function optionsComeSecond(input: Record<string, unknown>, first = 'undef
   return `${listed} ${are} of the call, not input; ${they} second: applyAsync(${first}, { ${names.join(', ')} })`;
 }
 
-/** @throws {ValidationError} if the input would be dropped by the task, and has the names of options. */
+/** @throws {ValidationError} if the tasks would drop the input, whose keys are names of options. */
 export async function refuseMistakenOptions(
   registry: Registry,
   input: Record<string, unknown>,
-  takers: Iterable<Taker>,
+  receivers: Iterable<Receiver>,
 ): Promise<void> {
-  let refused: Taker | undefined;
+  let refused: Receiver | undefined;
   let isBound = true;
-  for (const taker of takers) {
-    const schema = registry.get(taker.task)?.input;
-    // Who takes the whole of it, or is not known here, may well have a use for it.
-    if (taker.into !== undefined || schema === undefined) return;
-    const without = await acceptedWithout(schema, taker);
-    if (without === undefined || (await hasEffect(schema, taker, input, without.decoded))) return;
-    refused ??= taker;
-    isBound &&= taker.input !== undefined || without.given === undefined;
+  for (const receiver of receivers) {
+    const schema = registry.get(receiver.task)?.input;
+    // A task that gets the whole input as one value, or is unknown here, may use it.
+    if (receiver.into !== undefined || schema === undefined) return;
+    const without = await acceptedWithout(schema, receiver);
+    if (without === undefined || (await hasEffect(schema, receiver, input, without.decoded))) return;
+    refused ??= receiver;
+    isBound &&= receiver.input !== undefined || without.assumed === undefined;
   }
   if (refused === undefined) return;
   const message = optionsComeSecond(input, isBound ? 'undefined' : '{}');
   throw new ValidationError(refused.task, 'input', [{ path: 'input', message }]);
 }
 
-/** The tasks of a run that are given its input; undefined if more than tasks is. */
-export function takersOf(root: JobNode): Taker[] | undefined {
-  const takers: Taker[] = [];
+/** Returns the tasks that receive the input of a run; undefined if internal jobs receive it too. */
+export function receiversOf(root: JobNode): Receiver[] | undefined {
+  const receivers: Receiver[] = [];
   for (const { name: task, queue, open, input, into, items, children, after } of jobsOf(root)) {
-    // A group without members takes any input.
+    // A group without members accepts any input.
     if (after !== undefined && children?.length === 0) return undefined;
     if (open !== true) continue;
     if (queue === INTERNAL_QUEUE || items !== undefined) return undefined;
-    takers.push({ task, input, ...(into !== undefined && { into }) });
+    receivers.push({ task, input, ...(into !== undefined && { into }) });
   }
-  return takers;
+  return receivers;
 }
 
-/** What a task receives of a call without input; undefined if it needs one. */
+/** Returns the input that a task receives from a call without input; undefined if the task needs one. */
 async function acceptedWithout(
   schema: Schema,
-  { input }: Taker,
-): Promise<{ given: unknown; decoded: unknown } | undefined> {
-  for (const given of input === undefined ? [undefined, {}] : [input]) {
-    const outcome = await schema['~standard'].validate(given);
-    if (outcome.issues === undefined) return { given, decoded: outcome.value };
+  { input }: Receiver,
+): Promise<{ assumed: unknown; decoded: unknown } | undefined> {
+  for (const assumed of input === undefined ? [undefined, {}] : [input]) {
+    const outcome = await schema['~standard'].validate(assumed);
+    if (outcome.issues === undefined) return { assumed, decoded: outcome.value };
   }
   return undefined;
 }
 
-/** Whether a task receives anything else with the input than without it. */
+/** Returns whether the input changes what a task receives. */
 async function hasEffect(
   schema: Schema,
-  taker: Taker,
+  receiver: Receiver,
   input: Record<string, unknown>,
   without: unknown,
 ): Promise<boolean> {
-  const whole = await schema['~standard'].validate(completeInput(taker.task, taker, input));
+  const whole = await schema['~standard'].validate(completeInput(receiver.task, receiver, input));
   if (whole.issues !== undefined) return false;
   if (isDeepStrictEqual(whole.value, without)) return false;
   if (!isPlainObject(whole.value) || !isPlainObject(without)) return true;
-  // Defaults such as a new id or the time differ from one look to the next.
-  const again = await acceptedWithout(schema, taker);
+  // Defaults such as a new id or the time differ from one validation to the next.
+  const again = await acceptedWithout(schema, receiver);
   const other = isPlainObject(again?.decoded) ? again.decoded : without;
   const keys = new Set([...Object.keys(whole.value), ...Object.keys(without)]);
   for (const key of keys) {
@@ -141,9 +142,9 @@ async function hasEffect(
   return false;
 }
 
-// What is checked of inputs before anything is stored.
+// Checks of inputs before anything is stored.
 
-/** What steps have put together may be longer than the input of one call. */
+/** Maximum size of a combined input of steps, which may be longer than the input of one call. */
 const MAX_STORED_BYTES = 32 * 1_048_576;
 
 const NO_INPUT = 'this task takes no input: it was defined without a schema for one (`input`)';
@@ -151,7 +152,7 @@ const NO_INPUT = 'this task takes no input: it was defined without a schema for 
 export class InputChecks {
   readonly #registry: Registry;
   readonly #maxBytes: number;
-  /** Names of keys whose values are masked for every task. */
+  /** Names of keys whose values are masked in every task. */
   readonly #sensitive: ReadonlySet<string>;
 
   constructor(registry: Registry, maxBytes: number, sensitive: readonly string[]) {
@@ -160,7 +161,7 @@ export class InputChecks {
     this.#sensitive = new Set(sensitive);
   }
 
-  /** Whole inputs are validated here, parts of one only for what JSON would change; steps validate the rest. */
+  /** Validates whole inputs. Partial inputs are only checked for values that JSON would change; steps validate the rest. */
   async checkTree(node: JobNode): Promise<void> {
     for (const { task, input, path, isWhole } of inputsIn(node)) {
       if (isWhole) await this.check(task, input, path);
@@ -168,7 +169,7 @@ export class InputChecks {
     }
   }
 
-  /** The same at once, but for schemas that are asynchronous. */
+  /** Checks a tree synchronously, without asynchronous schemas. */
   checkTreeAtOnce(node: JobNode): void {
     for (const { task, input, path, isWhole } of inputsIn(node)) {
       this.#checkJson(task, input, path);
@@ -180,25 +181,25 @@ export class InputChecks {
     }
   }
 
-  /** @throws {ValidationError} if the input of a call is what its options are meant to be, and would be dropped. */
+  /** @throws {ValidationError} if the input of a call was meant as its options and would be dropped. */
   async refuseOptions(
     { task, input: bound, into, immutable }: TaskExpression,
     input: unknown,
   ): Promise<void> {
-    if (!looksLikeOptions(input) || immutable) return; // an immutable call refuses any input
-    const taker = { task, input: bound, ...(into !== undefined && { into }) };
-    await refuseMistakenOptions(this.#registry, input, [taker]);
+    if (!looksLikeOptions(input) || immutable) return; // an immutable call rejects any input
+    const receiver = { task, input: bound, ...(into !== undefined && { into }) };
+    await refuseMistakenOptions(this.#registry, input, [receiver]);
   }
 
-  /** The same of the input of a run. */
+  /** @throws {ValidationError} if the input of a run was meant as its options and would be dropped. */
   async refuseOptionsOfRun(root: JobNode, input: unknown): Promise<void> {
     if (!looksLikeOptions(input)) return;
-    await refuseMistakenOptions(this.#registry, input, takersOf(root) ?? []);
+    await refuseMistakenOptions(this.#registry, input, receiversOf(root) ?? []);
   }
 
   /**
-   * Gives a promise only if the task's schema does.
-   * @throws {ValidationError} or rejects with it, if the input does not fit the schema, or JSON would change it.
+   * Checks an input. Returns a promise only if the task's schema does.
+   * @throws {ValidationError} or rejects with it, if the input does not match the schema, or JSON would change it.
    */
   check(task: string, input: unknown, path = 'input'): Promise<unknown> | undefined {
     this.#checkJson(task, input, path);
@@ -211,13 +212,13 @@ export class InputChecks {
     return checked instanceof Promise ? checked : undefined;
   }
 
-  /** @throws {ValidationError} if a stored input is longer than any that was sent, or nested without an end. */
+  /** @throws {ValidationError} if a stored input is longer than any that can be sent, or nested too deeply. */
   checkStored(task: string, input: unknown, path = 'input'): void {
     const fault = sanitize(input, Math.max(this.#maxBytes, MAX_STORED_BYTES));
     if (fault !== undefined) throw new ValidationError(task, 'input', [{ path, message: fault }]);
   }
 
-  /** Names of keys whose values are masked for a task. */
+  /** Returns the names of keys whose values are masked for a task. */
   sensitiveOf({ sensitive }: TaskEntry): ReadonlySet<string> {
     return sensitive === undefined ? this.#sensitive : new Set([...this.#sensitive, ...sensitive]);
   }
@@ -228,7 +229,7 @@ export class InputChecks {
   }
 }
 
-/** An input of a task in a tree: the whole, or what is bound of it. */
+/** An input of a task in a tree: the whole input, or its bound part. */
 interface TreeInput {
   readonly task: string;
   readonly input: unknown;
@@ -236,7 +237,7 @@ interface TreeInput {
   readonly isWhole: boolean;
 }
 
-/** The inputs of the tasks in a tree, also of those that are not added yet; earlier steps first. */
+/** Yields the inputs of the tasks in a tree, including tasks that are not added yet; earlier steps first. */
 function* inputsIn(root: JobNode): Generator<TreeInput> {
   for (const node of jobsOf(root)) {
     if (node.expand !== undefined) for (const next of nodesOf(node.expand)) yield* inputsIn(next);
@@ -257,7 +258,7 @@ function* inputsOf(node: JobNode): Generator<TreeInput> {
   }
 }
 
-/** The whole input of a call. */
+/** Returns the whole input of a call. */
 export function wholeInput(expression: TaskExpression, input: unknown): unknown {
   const { task, immutable } = expression;
   if (input !== undefined && immutable)
@@ -267,7 +268,7 @@ export function wholeInput(expression: TaskExpression, input: unknown): unknown 
     : completeInput(task, expression, input);
 }
 
-/** Why a call takes no input; what to write, if that is meant to be options. */
+/** Returns why a call takes no input, with advice if the input looks like options. */
 function noInput(reason: string, input: unknown): string {
   return looksLikeOptions(input) ? `${reason}; ${optionsComeSecond(input)}` : reason;
 }

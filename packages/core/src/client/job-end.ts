@@ -1,4 +1,4 @@
-/** Waits for the end of one job: for its outcome, or for all that it reports until then. */
+/** This module waits for the end of one job: for its outcome, or for its progress until then. */
 
 import { isUmbelError, UnknownJobError } from '../base/errors.js';
 import { CancellableWait } from '../base/wait.js';
@@ -13,7 +13,7 @@ import { type ResultParts, WaitLimits, type Watched, warnIfUnserved } from './wa
 
 export type Ended = Exclude<JobOutcome, { kind: 'pending' | 'missing' }>;
 
-/** The final outcome, once there is one. @throws what ends the wait before. */
+/** Waits for the final outcome. @throws the error that ends the wait before. */
 export function endOf(parts: ResultParts, job: Watched, options: GetOptions): Promise<Ended> {
   return new Promise((resolve, reject) => {
     parts.store.checkOpen();
@@ -21,7 +21,7 @@ export function endOf(parts: ResultParts, job: Watched, options: GetOptions): Pr
   });
 }
 
-/** Thousands of these wait in one process: each holds little, and nothing is set for it that it does not need. */
+/** One wait. A process may have thousands, so each holds little state and sets only the timers that it needs. */
 class EndWait implements JobWait {
   readonly #parts: ResultParts;
   readonly #job: Watched;
@@ -31,7 +31,7 @@ class EndWait implements JobWait {
   #queue: string | undefined;
   #stop: (() => void) | undefined;
   #isOver = false;
-  /** A store that was there once may come back. */
+  /** True once the store has answered: then the wait survives an outage. */
   isPatient = false;
 
   constructor(
@@ -67,11 +67,11 @@ class EndWait implements JobWait {
   }
 
   failed(error: unknown): void {
-    if (this.#leave()) this.#reject(error);
+    if (this.#finish()) this.#reject(error);
   }
 
   lasts(): void {
-    // A test's workers are its own affair.
+    // Tests control their own workers.
     if (this.#parts.runtime.observer === undefined) void warnIfUnserved(this.#parts, this.#job);
   }
 
@@ -93,10 +93,13 @@ class EndWait implements JobWait {
 
   async #read(end: JobEnd): Promise<void> {
     const queue = this.#queue ?? '';
-    const isLeft = () => this.#isOver;
+    const isCancelled = () => this.#isOver;
     this.isPatient = true;
     try {
-      this.#settle(queue, await outcomeOfEnd(this.#parts.store, { queue, id: this.#job.id }, end, isLeft));
+      this.#settle(
+        queue,
+        await outcomeOfEnd(this.#parts.store, { queue, id: this.#job.id }, end, isCancelled),
+      );
     } catch (error) {
       if (isUmbelError(error, 'CONNECTION')) this.#wait(queue);
       else this.failed(error);
@@ -106,10 +109,10 @@ class EndWait implements JobWait {
   #settle(queue: string, outcome: JobOutcome): void {
     if (outcome.kind === 'pending') this.#wait(queue);
     else if (outcome.kind === 'missing') this.failed(new UnknownJobError(this.#job.id, queue));
-    else if (this.#leave()) this.#resolve(outcome);
+    else if (this.#finish()) this.#resolve(outcome);
   }
 
-  /** Ends with the error, unless the job has ended. */
+  /** Ends the wait with the error, unless the job has ended. */
   async #giveUp(error: Error): Promise<void> {
     try {
       const queue = this.#queue ?? (await this.#job.find());
@@ -122,8 +125,8 @@ class EndWait implements JobWait {
     }
   }
 
-  /** Whether the wait was not over before. */
-  #leave(): boolean {
+  /** Ends the wait. Returns false if it was over before. */
+  #finish(): boolean {
     if (this.#isOver) return false;
     this.#isOver = true;
     this.#stop?.();
@@ -133,8 +136,8 @@ class EndWait implements JobWait {
 }
 
 /**
- * What the job reports, the latest value first, until it ends: its counts, if it is a run. Values that come faster than
- * they are taken are left out.
+ * Yields the progress of a job until it ends, beginning with the latest value; for a run, its counts. Values that arrive
+ * faster than they are consumed are skipped.
  */
 export async function* progressOverTime(
   parts: ResultParts,
@@ -162,7 +165,7 @@ export async function* progressOverTime(
       const progress = progressIn(store, { queue, id: job.id }, text, task);
       const { value, json, task: name } = progress instanceof Promise ? await progress : progress;
       task ??= name;
-      // The task's own state is reported with it, and may be all that is new.
+      // Custom states are reported with the progress, so the value may be unchanged.
       if (json === undefined || json === last) continue;
       last = json;
       yield value;
@@ -191,7 +194,7 @@ class ProgressWait implements JobWait {
     this.#limits = new WaitLimits(parts, job, options, (error) => this.failed(error), giveUp);
   }
 
-  /** The queue that holds the job. */
+  /** Starts the wait. Returns the queue that holds the job. */
   async begin(): Promise<string> {
     const uncall = this.#ending.on(this.#parts.store.closed);
     try {
@@ -225,7 +228,7 @@ class ProgressWait implements JobWait {
     if (this.#parts.runtime.observer === undefined) void warnIfUnserved(this.#parts, this.#job);
   }
 
-  /** What was reported last, once that is new; undefined at the end. */
+  /** Waits for new progress and returns it; undefined at the end. */
   async next(): Promise<string | undefined> {
     const { id } = this.#job;
     for (;;) {
@@ -234,7 +237,7 @@ class ProgressWait implements JobWait {
       this.#latest = undefined;
       if (latest !== undefined) return latest;
       if (this.#end?.kind === 'missing') throw new UnknownJobError(id, this.#queue);
-      if (this.#end?.kind === 'unreadable') await jobOutcomeOf(this.#parts.store, { queue: this.#queue, id }); // says why
+      if (this.#end?.kind === 'unreadable') await jobOutcomeOf(this.#parts.store, { queue: this.#queue, id }); // throws the reason
       if (this.#end !== undefined) return undefined;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
@@ -247,11 +250,11 @@ class ProgressWait implements JobWait {
     this.#limits.stop();
   }
 
-  /** Ends with the error, after what was reported by now. */
+  /** Ends the wait with the error, after the progress reported so far. */
   async #giveUp(error: Error): Promise<void> {
     try {
       const { id } = this.#job;
-      if (this.#stop === undefined) return this.failed(error); // of a run, or one that is not found
+      if (this.#stop === undefined) return this.failed(error); // a run, or a job that was not found yet
       const outcome = await jobOutcomeOf(this.#parts.store, { queue: this.#queue, id });
       const progress = JSON.stringify(
         (await readJob(this.#parts.store, { queue: this.#queue, id }))?.progress,

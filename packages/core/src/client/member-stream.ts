@@ -1,4 +1,4 @@
-/** Sends the members of large groups: in slices, with bounded memory, while the first of them run already. */
+/** This module sends the members of large groups in slices, in bounded memory, while the first members already run. */
 
 import { clearInterval, setInterval } from '../base/real-timers.js';
 import { recordError, toError } from '../codec/error-record.js';
@@ -16,7 +16,7 @@ import { type Addition, sliced, withSendContext } from '../workflow/prepare.js';
 import type { InputChecks } from './input-checks.js';
 import { observeTree, type Runtime } from './runtime.js';
 
-/** Slices that are on their way at the same time. */
+/** Maximum number of slices that are sent concurrently. */
 const AT_ONCE = 3;
 
 export interface FeedingParts {
@@ -26,10 +26,10 @@ export interface FeedingParts {
   readonly tags: TagIndex;
 }
 
-/** Tags of members that are remembered as noted. */
+/** Maximum number of cached tags of members. */
 const REMEMBERED = 10_000;
 
-/** What each member is sent with. */
+/** Common values of all members. */
 export interface FeedingOptions {
   readonly run: string;
   readonly input: unknown;
@@ -38,8 +38,8 @@ export interface FeedingOptions {
 }
 
 /**
- * Adds the members of a group of a stored run, and tells the run how many they are.
- * @throws what reading or checking a member throws; the run has failed with that then.
+ * Adds the members of a group of a stored run, and then stores their number with the run.
+ * @throws the error of reading or checking a member; the run has failed with it then.
  */
 export async function feedMembers(
   parts: FeedingParts,
@@ -48,14 +48,14 @@ export async function feedMembers(
 ): Promise<void> {
   const { store, checks, runtime } = parts;
   const id = jobIdOf(run, feed.feed);
-  const lives = setInterval(
+  const leaseTimer = setInterval(
     () => void postponeJob(store, { queue: INTERNAL_QUEUE, id }, STREAM_LEASE_MS).catch(() => {}),
     STREAM_LEASE_MS / 4,
   );
   const end = (fed: Fed) => endFeed(store, { queue: INTERNAL_QUEUE, id }, fed);
   const adding = new Set<Promise<void>>();
   const noted = new Set(addition.tags);
-  // The run is found by the tags of its members, too.
+  // The run is also found by the tags of its members.
   const noteTags = async (nodes: readonly JobNode[]): Promise<void> => {
     const fresh = new Set<string>();
     for (const node of nodes) for (const tag of tagsOf(node)) if (!noted.has(tag)) fresh.add(tag);
@@ -64,7 +64,7 @@ export async function feedMembers(
     if (noted.size > REMEMBERED) noted.clear();
     for (const tag of fresh) noted.add(tag);
   };
-  // Marks of the run; or of the feed, if only the group is not needed any more.
+  // Marks of the run, or of the stream if only the group is no longer needed.
   const places = [
     { queue: INTERNAL_QUEUE, id: run },
     { queue: INTERNAL_QUEUE, id },
@@ -78,7 +78,7 @@ export async function feedMembers(
     await noteTags(nodes);
     await addChildren(store, run, feed.parent, ready, { timeoutMs });
     if (runtime.observer !== undefined) for (const node of nodes) observeTree(runtime.observer, run, node);
-    // A revocation marks what it finds: what is added meanwhile is marked by whoever adds it.
+    // A revocation marks only stored jobs, so the code that adds jobs concurrently must mark them.
     known = await revocationOf(marksIn(store), places);
     if (!isSame(known, before)) await markAdded(marksIn(store), run, nodes, known, now);
   };
@@ -88,7 +88,7 @@ export async function feedMembers(
     const nodes = feed.unsliced ? members : sliced(feed.list, first, members);
     const added = addMarked(nodes);
     const settled = added.finally(() => adding.delete(settled));
-    settled.catch(() => {}); // told below
+    settled.catch(() => {}); // thrown below
     adding.add(settled);
     if (adding.size >= AT_ONCE) await Promise.race(adding);
   };
@@ -101,7 +101,7 @@ export async function feedMembers(
       if (slice.length < SLICE) continue;
       await add(slice);
       slice = [];
-      if (known.all || isFinal(await jobStateOf(store, { queue: INTERNAL_QUEUE, id: run }))) break; // nobody waits for more
+      if (known.all || isFinal(await jobStateOf(store, { queue: INTERNAL_QUEUE, id: run }))) break; // no more members are needed
     }
     if (slice.length > 0) await add(slice);
     await Promise.all(adding);
@@ -111,18 +111,18 @@ export async function feedMembers(
     await end({ error: recordError(toError(thrown)) });
     throw thrown;
   } finally {
-    clearInterval(lives);
+    clearInterval(leaseTimer);
   }
 }
 
-/** The id under which each job is stored: its own, or that of an equal one. */
+/** Ids of stored jobs; a duplicate has the id of the earlier job. */
 type Ids = ReadonlyMap<NewJob, string>;
 
-/** Calls that go through middleware each by itself, and are stored together. */
+/** Calls that pass the middleware one by one and are stored together. */
 export class Batch {
   readonly #storeAll: (jobs: readonly NewJob[]) => Promise<Ids>;
   readonly #jobs: NewJob[] = [];
-  /** Each resolves once its call has come through the middleware, or has ended before. */
+  /** Each resolves once its call has passed the middleware or has failed. */
   readonly #arrivals: Promise<unknown>[] = [];
   readonly #stored: Promise<Ids>;
   #settle: (stored: Promise<Ids>) => void = () => {};
@@ -132,33 +132,33 @@ export class Batch {
     this.#stored = new Promise((resolve) => {
       this.#settle = resolve;
     });
-    this.#stored.catch(() => {}); // told to each call
+    this.#stored.catch(() => {}); // thrown to each call
   }
 
-  /** One call: `send` hands its job to `store`, which resolves once the whole batch is stored. */
+  /** Adds a call. `send` passes its job to `store`, which resolves once the whole batch is stored. */
   add(send: (store: (job: NewJob) => Promise<NewJob>) => Promise<{ id: string }>): Promise<NewJob> {
     let job: NewJob | undefined;
     let hasArrived = () => {};
     const arrival = new Promise<void>((resolve) => {
       hasArrived = resolve;
     });
-    const sent = send(async (own) => {
-      job = own;
-      this.#jobs.push(own);
+    const sent = send(async (newJob) => {
+      job = newJob;
+      this.#jobs.push(newJob);
       hasArrived();
       const ids = await this.#stored;
-      job = { ...own, id: ids.get(own) ?? own.id };
+      job = { ...newJob, id: ids.get(newJob) ?? newJob.id };
       return job;
     }).then(() => {
-      if (job === undefined) throw new Error('middleware has not called next() for one of the calls');
+      if (job === undefined) throw new Error('middleware did not call next() for one of the calls');
       return job;
     });
-    sent.catch(() => {}); // told by `send`, or to whoever waits for it
+    sent.catch(() => {}); // thrown by `send`, or to the caller that awaits it
     this.#arrivals.push(Promise.race([arrival, sent]));
     return sent;
   }
 
-  /** Stores the batch once every call has arrived. @throws what kept a call from it; nothing is stored then. */
+  /** Stores the batch once every call has arrived. @throws the error of a call that did not arrive; nothing is stored then. */
   async send(): Promise<void> {
     const stored = Promise.all(this.#arrivals).then(() => this.#storeAll(this.#jobs));
     this.#settle(stored);

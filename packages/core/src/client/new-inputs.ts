@@ -1,4 +1,4 @@
-/** Inputs for steps of a failed run that is resumed: found, and checked, before anything is changed. */
+/** This module checks the `inputs` of `resume()`, before anything is changed. */
 
 import { InvalidOptionError, JobStateError } from '../base/errors.js';
 import { checkKnown, checkObject, type OptionNames } from '../base/option-checks.js';
@@ -12,17 +12,17 @@ import type { ResultParts } from './wait.js';
 
 const OPTIONS: OptionNames<ResumeOptions> = { inputs: true };
 
-/** What is resumed: a run, or a call that is none. */
+/** The run or single call to resume. */
 interface Resumed extends JobRef {
-  /** The job whose handle it is: of a call with callbacks, not its run. */
+  /** Id of the handle's job: for a call with callbacks, the call and not its run. */
   readonly asked: string;
 }
 
 /**
- * The inputs of `resume`, by the ids of their jobs, as they are to be stored.
- * @throws {InvalidOptionError} if a key is no step of the run, or the task of one is not known here.
- * @throws {JobStateError} if a step does not run again, or holds no input of its own.
- * @throws {ValidationError} if an input does not fit the task of its step; the path of the issue begins with the step.
+ * Returns the inputs of `resume` in stored form, by job id.
+ * @throws {InvalidOptionError} if a key is not a step of the run, or this program does not define its task.
+ * @throws {JobStateError} if a step does not run again or holds no input.
+ * @throws {ValidationError} if an input does not match the schema of its task; the path of the issue begins with the step.
  */
 export async function checkedInputs(
   parts: ResultParts,
@@ -57,12 +57,12 @@ export async function checkedInputs(
   return checked;
 }
 
-/** The id of a step that is named by its id, or by its path in the run. */
+/** Returns the id of a step from its id or its path in the run. */
 function idOf({ id: run, asked }: Resumed, key: string): string {
   return key === asked || key === run || key.startsWith(`${run}.`) ? key : jobIdOf(run, key);
 }
 
-/** Says why a job does not run again. */
+/** Throws the reason why a job does not run again. */
 async function refuse({ store }: ResultParts, run: Resumed, id: string, option: string): Promise<Resumable> {
   const place = await findBelow(store, run, id);
   if (place === undefined)

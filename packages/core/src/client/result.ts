@@ -1,3 +1,4 @@
+/** This module implements the handles of jobs and runs (`AsyncResult`). */
 import {
   ExpectedFailureError,
   type FailureOrigin,
@@ -42,7 +43,7 @@ import { membersOfValue } from './run/group.js';
 import { membersOverTime, RunView, tasksOverTime } from './run-view.js';
 import type { ResultParts, Watched } from './wait.js';
 
-/** What callers are told of a stored job. */
+/** Returns the public facts about a stored job. */
 export function jobInfoOf(job: StoredJob): JobInfo {
   const { headers = {}, label, alone, root, parent } = job.envelope ?? {};
   const run = alone ? undefined : job.envelope?.run;
@@ -63,8 +64,8 @@ export function jobInfoOf(job: StoredJob): JobInfo {
 }
 
 /**
- * Marks a job and what is below it as revoked, as far as that has not ended; with `terminate`, what of it runs is given
- * up. Gives what was marked.
+ * Revokes a job and all unended jobs below it; with `isTerminated`, running attempts are aborted. Returns the marked
+ * jobs.
  */
 export async function revokeJobs(
   { store }: ResultParts,
@@ -77,7 +78,7 @@ export async function revokeJobs(
   return marked;
 }
 
-/** Where a job is: known, or to be looked for among queues. */
+/** The queue of a job, or the queues to search for it. */
 export type Place = { readonly queue: string } | { readonly queues: () => readonly string[] };
 
 export class StoredResult implements AsyncResult<unknown> {
@@ -94,7 +95,7 @@ export class StoredResult implements AsyncResult<unknown> {
     this.id = id;
   }
 
-  // Made when they are asked for: of most calls nobody looks at the result.
+  // Created at first use: most callers never use the result.
   get #watched(): Watched {
     const { id } = this;
     const queue = 'queue' in this.#place ? this.#place.queue : undefined;
@@ -110,14 +111,14 @@ export class StoredResult implements AsyncResult<unknown> {
   async state(): Promise<JobState> {
     const queue = await this.#find();
     if (queue === undefined) return 'unknown';
-    return (await jobStateOf(this.#parts.store, { queue, id: this.id })) as JobState; // or one of the task's own, by the public type
+    return (await jobStateOf(this.#parts.store, { queue, id: this.id })) as JobState; // or a custom state, by the public type
   }
 
   async get(options: GetOptions = {}): Promise<unknown> {
     this.#refuseInHandler(checkGet(options));
     const outcome = await endOf(this.#parts, this.#watched, options);
     if (outcome.kind === 'failed') throw failedError(outcome.failure);
-    return outcome.value; // validated by the worker, or inferred from the handler that made it
+    return outcome.value; // validated by the worker, or inferred from the handler
   }
 
   async outcome(options: GetOptions = {}): Promise<Outcome<unknown>> {
@@ -182,7 +183,7 @@ export class StoredResult implements AsyncResult<unknown> {
     const terminate = isTerminating(options);
     const { queue } = await this.#job();
     const mark = { now: this.#parts.runtime.clock.now() };
-    // Also of a run that has ended: it may have left steps behind.
+    // Also for an ended run: it may have unended steps.
     const marked = await revokeJobs(this.#parts, { queue, id: this.id }, mark, terminate);
     return marked.length > 0;
   }
@@ -202,7 +203,7 @@ export class StoredResult implements AsyncResult<unknown> {
       );
     }
     const place = { queue: alone ? INTERNAL_QUEUE : queue, id: run };
-    // A call with callbacks fails together with the run that carries those, which may be about to.
+    // A call with callbacks fails with its run, which may be just about to fail.
     if (alone)
       await new StoredResult(this.#parts, { queue: INTERNAL_QUEUE }, run).outcome({ allowInTask: true });
     const inputs = await checkedInputs(this.#parts, { ...place, asked: this.id }, options);
@@ -228,7 +229,7 @@ export class StoredResult implements AsyncResult<unknown> {
     return job;
   }
 
-  /** The queue that holds the job, or undefined if none does. */
+  /** Returns the queue that holds the job; undefined if none does. */
   async #find(): Promise<string | undefined> {
     if ('queue' in this.#place) return this.#place.queue;
     if (this.#queue !== undefined) return this.#queue;
@@ -240,7 +241,7 @@ export class StoredResult implements AsyncResult<unknown> {
     return undefined;
   }
 
-  /** A handler that waits holds a place in its worker that what it waits for may need. */
+  /** Throws in a handler: a waiting handler occupies a slot that the awaited job may need. */
   #refuseInHandler({ allowInTask }: GetOptions): void {
     if (allowInTask || !isInHandler()) return;
     throw new JobStateError(
@@ -264,7 +265,7 @@ function failedError({ task, jobId, error, state, index }: FailureOrigin): TaskF
 
 refuseUnbound(StoredResult, 'result');
 
-/** The handle of what needed no job. */
+/** Handle of a result that exists without a job, such as that of an empty group. */
 export class ReadyResult implements AsyncResult<unknown> {
   readonly id = randomId();
   readonly #value: unknown;

@@ -1,4 +1,4 @@
-/** A run, or a call, with all its tasks: what a handle tells beside the one result. */
+/** This module reads the tasks and members of a run or a call, for the methods of a handle beside its result. */
 
 import { UnknownJobError } from '../base/errors.js';
 import type { JobRef } from '../job/job.js';
@@ -24,7 +24,7 @@ import { taskAfter, tasksBefore } from './run/relatives.js';
 import { RunReader } from './run/run-reader.js';
 import { LATER, type Look, looksAt, type ResultParts, type Watched } from './wait.js';
 
-/** Tasks before a job that are told. */
+/** Maximum number of children that are listed. */
 const MAX_CHILDREN = 1000;
 
 export class RunView {
@@ -39,7 +39,7 @@ export class RunView {
   async graph(): Promise<RunGraph> {
     const place = await this.#place();
     const { alone, run } = (await readJob(this.#store, place))?.envelope ?? {};
-    // A run that only carries the callbacks of one call.
+    // For a call with callbacks, read the run that carries them.
     const from = alone && run !== undefined ? { queue: INTERNAL_QUEUE, id: run } : place;
     const reader = new RunReader(this.#store, { withCallbacks: true });
     return runGraph((await reader.read(from)) ?? (await this.#read(place, reader)), place.id);
@@ -87,20 +87,20 @@ export class RunView {
   }
 }
 
-// A run as it goes on: what is new, each time that it is looked at.
+// Iterations over a run in progress.
 
-/** A look at a job of which it is known whether it had ended before. */
-interface Occasion extends Look {
+/** A look at a run, with its state before the look. */
+interface RunLook extends Look {
   readonly place: JobRef;
   readonly isOver: boolean;
 }
 
-/** The end is looked for first, so that what has come before it is not missed. */
-async function* occasions(
+/** Yields looks at a run. The state is read first, so that nothing before the end is missed. */
+async function* runLooks(
   parts: ResultParts,
   job: Watched,
   options: GetOptions,
-): AsyncGenerator<Occasion, void> {
+): AsyncGenerator<RunLook, void> {
   for await (const look of looksAt(parts, job, options)) {
     const { queue, ask } = look;
     const state = await ask(() => jobStateOf(parts.store, { queue, id: job.id }));
@@ -110,7 +110,7 @@ async function* occasions(
   }
 }
 
-/** The counts of a run whenever they are others than before, until it has ended. */
+/** Yields the counts of a run whenever they change, until it has ended. */
 export async function* countsOverTime(
   parts: ResultParts,
   job: Watched,
@@ -118,7 +118,7 @@ export async function* countsOverTime(
 ): AsyncGenerator<RunCounts, void> {
   const reader = new RunReader(parts.store);
   let last = '';
-  for await (const { place, isOver, ask, listen, again } of occasions(parts, job, options)) {
+  for await (const { place, isOver, ask, listen, again } of runLooks(parts, job, options)) {
     const part = await ask(() => reader.read(place));
     if (part === LATER) continue;
     if (part === undefined) throw new UnknownJobError(job.id, place.queue);
@@ -134,7 +134,7 @@ export async function* countsOverTime(
   }
 }
 
-/** The members of the group that gives a run's result, as they end; of one without a group, those of its result. */
+/** Yields the members of the result's group as they end; without a group, the members of the result value. */
 export async function* membersOverTime(
   parts: ResultParts,
   job: Watched,
@@ -142,7 +142,7 @@ export async function* membersOverTime(
 ): AsyncGenerator<MemberOutcome<unknown>, void> {
   const { store } = parts;
   let ending: EndingMembers | undefined;
-  for await (const { place, isOver, ask, listen, again } of occasions(parts, job, options)) {
+  for await (const { place, isOver, ask, listen, again } of runLooks(parts, job, options)) {
     if (ending === undefined || isOver) {
       const group = await ask(() => groupOf(store, place));
       if (group === LATER) continue;
@@ -174,14 +174,14 @@ export async function* membersOverTime(
   }
 }
 
-/** Every task of a run as it ends. */
+/** Yields every task of a run as it ends. */
 export async function* tasksOverTime(
   parts: ResultParts,
   job: Watched,
   options: GetOptions,
 ): AsyncGenerator<CollectedTask, void> {
   let tasks: EndingTasks | undefined;
-  for await (const { place, isOver, ask, listen, again } of occasions(parts, job, options)) {
+  for await (const { place, isOver, ask, listen, again } of runLooks(parts, job, options)) {
     tasks ??= new EndingTasks(parts.store, place);
     const ending = tasks;
     for (;;) {

@@ -1,3 +1,4 @@
+/** This module defines the clock, randomness and observer of an app, which tests replace. */
 import { setTimeout } from '../base/real-timers.js';
 import { type Clock, systemClock } from '../base/time.js';
 import type { ActiveJob } from '../job/job.js';
@@ -5,35 +6,35 @@ import { type JobNode, jobIdOf, jobsOf } from '../job/job-tree.js';
 import type { NormalizedOptions } from '../job/shared-options.js';
 import type { TaskEntry } from '../task/definition.js';
 
-/** A job that was stored. */
+/** A stored job, as an observer sees it. */
 export interface EnqueuedJob {
   readonly id: string;
   readonly name: string;
   readonly queue: string;
-  /** The run it is a step of. */
+  /** Id of the run that it is a step of. */
   readonly run?: string;
-  /** As far as it is known: a step gets the rest from earlier ones. */
+  /** Known part of the input: a step gets the rest from earlier steps. */
   readonly input?: unknown;
   readonly options: NormalizedOptions;
 }
 
-/** Is told what an app does, as it does it. */
+/** Receives notifications about the actions of an app; the test engine implements it. */
 export interface Observer {
   enqueued(job: EnqueuedJob): void;
-  /** The handler to run for a task; by default its own. */
+  /** Returns the handler to run for a task. Default: the task's handler. */
   handlerOf(task: TaskEntry): TaskEntry['run'];
   /** Runs an attempt of a job; `run` settles as the attempt does. */
   attempt(job: ActiveJob, run: () => Promise<unknown>): Promise<unknown>;
-  /** Someone waits for a result, until the answer is called. `giveUp` ends the wait with an error. */
+  /** Called when a wait for a result begins. The returned function is called at its end; `giveUp` ends it with an error. */
   waiting(jobId: string, giveUp: (error: Error) => void): () => void;
 }
 
-/** What an app runs on: replaced as a whole in tests. */
+/** Environment of an app; tests replace it as a whole. */
 export interface Runtime {
   readonly clock: Clock;
-  /** From 0 to 1, for the jitter of retries. */
+  /** Returns a number from 0 to 1, for the jitter of retries. */
   readonly random: () => number;
-  /** Resolves after `ms` of the machine's time, before a command that the store did not take is tried again. */
+  /** Resolves after `ms` of real time, before a failed command is retried. */
   readonly pause: (ms: number) => Promise<void>;
   readonly observer: Observer | undefined;
 }
@@ -45,7 +46,7 @@ export const systemRuntime: Runtime = {
   observer: undefined,
 };
 
-/** Tells the observer of every job in a stored tree, earlier steps first. */
+/** Notifies the observer of every job in a stored tree, earlier steps first. */
 export function observeTree(observer: Observer, run: string, root: JobNode): void {
   for (const { path, name, queue, input, options = {} } of jobsOf(root)) {
     observer.enqueued({

@@ -1,3 +1,4 @@
+/** This module checks, routes and stores calls and runs. Tasks, signatures and workflows send through it. */
 import { InvalidOptionError } from '../base/errors.js';
 import { positiveMs } from '../base/option-checks.js';
 import { randomId } from '../base/random-id.js';
@@ -31,7 +32,7 @@ import { StoredResult } from './result.js';
 import { observeTree, type Runtime } from './runtime.js';
 import type { ResultParts } from './wait.js';
 
-/** What an app sends with. */
+/** Dependencies of a sender. */
 export interface JobSenderOptions {
   readonly registry: Registry;
   readonly router: Router;
@@ -46,16 +47,16 @@ export interface JobSenderOptions {
 
 const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 
-/** Options that would be without effect where many calls are sent. */
+/** Options that sendMany() does not support. */
 const OF_ONE_CALL = ['idempotencyKey', 'link', 'linkError'] as const;
 
 /** A call of one task, with its options. */
 interface Calling {
   readonly expression: TaskExpression;
   readonly options: SendOptions<never>;
-  /** Those of the sending over those of the signature. */
+  /** Options of the sending over those of the signature. */
   readonly own: NormalizedOptions;
-  /** Those of the workflow that the call is all of, for what its handler adds. */
+  /** Options of the workflow that consists of this call, for jobs that its handler adds. */
   readonly shared: NormalizedOptions;
 }
 
@@ -80,7 +81,7 @@ export class JobSender {
     if (looksLikeOptions(input)) await this.#checks.refuseOptions(expression, input);
     const checking = this.#checks.check(expression.task, whole);
     if (checking !== undefined) await checking;
-    if (!this.#parts.store.isTimeKnown) await this.#timeOfCall(expression, options);
+    if (!this.#parts.store.isTimeKnown) await this.#timeKnownFor(expression, options);
     const callbacks = this.#callbacks(expression, options);
     const calling = this.#calling(expression, options, shared);
     if (this.#parts.middleware.length === 0) {
@@ -96,7 +97,7 @@ export class JobSender {
     return this.#result(queue, id);
   }
 
-  /** Sends many calls of one task. Nothing is sent unless every input fits, and no middleware refuses. */
+  /** Sends many calls of one task. Sends nothing if an input is invalid or a middleware throws. */
   async sendMany(
     expression: TaskExpression,
     inputs: Iterable<unknown>,
@@ -118,7 +119,7 @@ export class JobSender {
       if (checking !== undefined) await checking;
       wholes.push(whole);
     }
-    if (!this.#parts.store.isTimeKnown) await this.#timeOfCall(expression, options);
+    if (!this.#parts.store.isTimeKnown) await this.#timeKnownFor(expression, options);
     if (this.#parts.middleware.length === 0) return this.#sendAll(expression, wholes, options);
     const batch = new Batch((jobs) => this.#storeMany(jobs, options));
     const calling = this.#calling(expression, options);
@@ -132,7 +133,7 @@ export class JobSender {
     return jobs.map(({ queue, id }) => this.#result(queue, id));
   }
 
-  /** Sends many calls that go through no middleware. */
+  /** Sends many calls without middleware. */
   async #sendAll(
     expression: TaskExpression,
     inputs: readonly unknown[],
@@ -144,7 +145,7 @@ export class JobSender {
     return jobs.map((job) => this.#result(job.queue, ids.get(job) ?? job.id));
   }
 
-  /** Sends a planned run, giving `input` to its open nodes. */
+  /** Sends a planned run and passes `input` to its open nodes. */
   async sendRun(
     root: JobNode,
     input: unknown,
@@ -181,7 +182,7 @@ export class JobSender {
     return this.#result(root.queue, id);
   }
 
-  /** Sends what was planned before, and checked, under an id of its own: the same again changes nothing. */
+  /** Sends a planned and checked run under a given id; idempotent. */
   async sendPlanned(id: string, node: JobNode, headers: Readonly<Record<string, string>>): Promise<void> {
     const task = node.queue === INTERNAL_QUEUE ? undefined : node.name;
     const call: OutgoingCall = { task, input: node.input, headers: { ...headers } };
@@ -196,21 +197,21 @@ export class JobSender {
     });
   }
 
-  /** The options of a call: its own over those of its task, and its queue. @throws {UnknownQueueError} */
+  /** Returns the options of a call over those of its task, and its queue. @throws {UnknownQueueError} */
   optionsOf(
     { task, options = NO_OPTIONS }: TaskExpression,
     headers?: Readonly<Record<string, string>>,
   ): NormalizedOptions & { queue: string } {
-    const all = this.#withTasks(task, options);
+    const all = this.#withTaskOptions(task, options);
     const routed = headers === undefined ? all : { ...all, headers: { ...headers, ...all.headers } };
     return { ...all, queue: this.#queueOf(task, undefined, routed) };
   }
 
-  /** Options over those of their task. */
-  #withTasks(task: string, options: NormalizedOptions): NormalizedOptions {
-    const below = this.#parts.registry.get(task)?.options;
-    if (below === undefined) return options;
-    return options === NO_OPTIONS ? below : { ...below, ...options };
+  /** Returns options over those of their task. */
+  #withTaskOptions(task: string, options: NormalizedOptions): NormalizedOptions {
+    const defaults = this.#parts.registry.get(task)?.options;
+    if (defaults === undefined) return options;
+    return options === NO_OPTIONS ? defaults : { ...defaults, ...options };
   }
 
   /** @throws {UnknownQueueError} */
@@ -219,14 +220,17 @@ export class JobSender {
     return router.queueOf({ task, input, headers }, queue, registry.queues());
   }
 
-  /** Settles once the time is known by which a call or a run is sent; undefined if it is. */
+  /** Settles once the time of the store is known; undefined if it is known. */
   timeKnown(options: SendOptions<never>): Promise<void> | undefined {
     return this.#parts.store.timeKnown(timeoutOf(options));
   }
 
-  /** The same for a call that is computed from the time; others need not wait. */
-  async #timeOfCall(expression: TaskExpression, options: SendOptions<never>): Promise<void> {
-    const { expiresMs, tags } = this.#withTasks(expression.task, this.#calling(expression, options).own);
+  /** Waits for the time of the store if the options of a call depend on it. */
+  async #timeKnownFor(expression: TaskExpression, options: SendOptions<never>): Promise<void> {
+    const { expiresMs, tags } = this.#withTaskOptions(
+      expression.task,
+      this.#calling(expression, options).own,
+    );
     if (options.eta !== undefined || expiresMs !== undefined || tags !== undefined)
       await this.timeKnown(options);
   }
@@ -235,7 +239,7 @@ export class JobSender {
     return normalizeOptions(options, this.#parts.runtime.clock.now());
   }
 
-  /** What follows a call. Most have nothing. */
+  /** Returns the callbacks of a call; undefined for most calls. */
   #callbacks(expression: TaskExpression, options: SendOptions<never>): Callbacks | undefined {
     const { link, linkError } = options;
     if (expression.callbacks === undefined && link === undefined && linkError === undefined) return undefined;
@@ -255,10 +259,10 @@ export class JobSender {
     return new StoredResult(this.#parts.results, { queue }, id);
   }
 
-  /** @param own With what middleware has changed. */
+  /** Returns the job of a call. @param own Options of the call, as changed by middleware. */
   #newJob({ expression, options, shared }: Calling, input: unknown, own: NormalizedOptions): NewJob {
     const { task } = expression;
-    const all = this.#withTasks(task, own);
+    const all = this.#withTaskOptions(task, own);
     const queue = this.#queueOf(task, input, all);
     const now = this.#parts.runtime.clock.now();
     const stored = shared === NO_OPTIONS ? undefined : sharedOptions(shared, { ...all, queue });
@@ -301,12 +305,12 @@ export class JobSender {
     for (const [queue, ofQueue] of byQueue) {
       for (let start = 0; start < ofQueue.length; start += BULK_SLICE) {
         const slice = ofQueue.slice(start, start + BULK_SLICE);
-        const noting = this.#index(slice);
+        const noting = this.#noteTags(slice);
         await noting?.issued;
         const isDebounced = slice.some(({ deduplication }) => deduplication?.mode === 'debounce');
         const [added] = await Promise.all([
           isDebounced
-            ? inTurn(slice, (job) => addJob(store, job, timeoutOf(options)))
+            ? inSequence(slice, (job) => addJob(store, job, timeoutOf(options)))
             : addJobs(store, queue, slice, timeoutOf(options)),
           noting?.done(),
         ]);
@@ -317,18 +321,18 @@ export class JobSender {
     return ids;
   }
 
-  /** The id of the stored job. */
+  /** Stores a job. Returns its id, or that of the job that it duplicates. */
   #store(job: NewJob, callbacks: Callbacks | undefined, options: SendOptions<never>): Promise<string> {
     const { store, runtime } = this.#parts;
     const isPlain =
       callbacks === undefined && options.idempotencyKey === undefined && job.options.tags === undefined;
     return isPlain && runtime.observer === undefined
       ? addJob(store, job, timeoutOf(options))
-      : this.#storeWith(job, callbacks, options);
+      : this.#storeSpecial(job, callbacks, options);
   }
 
-  /** The same of a job that is more than itself. */
-  async #storeWith(
+  /** Stores a job with callbacks, an idempotency key or tags. */
+  async #storeSpecial(
     job: NewJob,
     callbacks: Callbacks | undefined,
     options: SendOptions<never>,
@@ -340,7 +344,7 @@ export class JobSender {
       return jobIdOf((await this.#storeRun(run, job.name, job.content.input, options)).id, '0');
     }
     if (key === undefined) {
-      const noting = this.#index([job]);
+      const noting = this.#noteTags([job]);
       await noting?.issued;
       const [id] = await Promise.all([addJob(store, job, timeoutOf(options)), noting?.done()]);
       if (id === job.id) runtime.observer?.enqueued(enqueued(job));
@@ -350,15 +354,15 @@ export class JobSender {
     const added: NewJob = { ...job, id: keyed.id, content: { ...job.content, ...keyed.content } };
     const timeoutMs = timeoutOf(options);
     if (await isStored(store, added.queue, job.name, keyed, timeoutMs)) return keyed.id;
-    const noting = this.#index([added]);
+    const noting = this.#noteTags([added]);
     await noting?.issued;
     const [id] = await Promise.all([addJob(store, added, timeoutMs), noting?.done()]);
-    if (id === keyed.id) await isStored(store, added.queue, job.name, keyed, timeoutMs); // another may have been quicker
+    if (id === keyed.id) await isStored(store, added.queue, job.name, keyed, timeoutMs); // another sender may have stored it first
     runtime.observer?.enqueued(enqueued(added));
     return id;
   }
 
-  /** The id of the stored run, and whether it was not there before. */
+  /** Stores a run. Returns its id, and whether it is new. */
   async #storeRun(
     root: JobNode,
     name: string,
@@ -373,7 +377,7 @@ export class JobSender {
     const timeoutMs = timeoutOf(options);
     const tree = keyed === undefined ? root : { ...root, content: { ...root.content, ...keyed.content } };
     if (keyed !== undefined && (await isStored(store, root.queue, name, keyed, timeoutMs))) {
-      await addRun(store, run, tree, { timeoutMs, isRepeated: true }); // it may be there in part
+      await addRun(store, run, tree, { timeoutMs, isRepeated: true }); // it may be stored incompletely
       return { id: run, isNew: false };
     }
     const tagged = { tags: tagsOf(tree), place: { queue: root.queue, id: run } };
@@ -385,8 +389,8 @@ export class JobSender {
     return { id: run, isNew: true };
   }
 
-  /** Notes the tags of jobs that are stored next: on one connection, so with one wait, and in this order. */
-  #index(jobs: readonly NewJob[]): Noting | undefined {
+  /** Writes notes of the tags of jobs before the jobs are stored, on the same connection. */
+  #noteTags(jobs: readonly NewJob[]): Noting | undefined {
     const tagged = jobs.flatMap(({ options: { tags, delayMs }, queue, id }) =>
       tags === undefined ? [] : [{ tags, place: { queue, id }, delayMs }],
     );
@@ -416,7 +420,7 @@ export class JobSender {
   }
 }
 
-/** @throws {InvalidOptionError} if two options say differently which call is which, or when it starts. */
+/** @throws {InvalidOptionError} if options contradict each other about duplicates or the start of a call. */
 function checkCombination(
   { deduplication, options: { delayMs } }: NewJob,
   options: SendOptions<never>,
@@ -439,7 +443,7 @@ function checkCombination(
   }
 }
 
-async function inTurn<Item, Answer>(
+async function inSequence<Item, Answer>(
   items: readonly Item[],
   ask: (item: Item) => Promise<Answer>,
 ): Promise<Answer[]> {
@@ -448,7 +452,7 @@ async function inTurn<Item, Answer>(
   return answers;
 }
 
-/** It stands for itself in a job. */
+/** Removes the queue from options: a job stores it separately. */
 function withoutQueue(options: NormalizedOptions): NormalizedOptions {
   if (options.queue === undefined) return options;
   const { queue: _, ...others } = options;

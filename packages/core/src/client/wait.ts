@@ -1,4 +1,4 @@
-/** Waiting for a job: what ends the wait before the job does, and occasions to look at a run until it has ended. */
+/** This module implements waits for jobs: their limits, and repeated looks at a run until it has ended. */
 
 import { isUmbelError, TimeoutError, UnknownJobError } from '../base/errors.js';
 import { clearTimeout, performance, setTimeout } from '../base/real-timers.js';
@@ -8,46 +8,47 @@ import type { Store } from '../store/store.js';
 import type { GetOptions } from './async-result.js';
 import type { Runtime } from './runtime.js';
 
+/** Time limit of the last look after a timeout. */
 const LAST_LOOK_MS = 1000;
-/** More than a worker takes to start a job, unless it is busy. */
+/** Time after which a wait warns if no worker serves the queue: idle workers start jobs much earlier. */
 const WARN_MS = 5000;
 
-/** Between two looks at a run: its tasks end in quick succession and in queues that are not known from the start. */
+/** Time between two looks at a run: its tasks end quickly after each other, and in queues that are unknown at first. */
 const POLL_MS = { first: 50, max: 1000 };
-/** At least as long as a look takes, so that the store has time for others. */
+/** Pause after a look: at least as long as the look took, within these bounds, so that the store can serve others. */
 const PAUSE_MS = { min: 20, max: 500 };
 
-/** What handles are made with. */
+/** Dependencies of handles. */
 export interface ResultParts {
   readonly store: Store;
   readonly runtime: Runtime;
-  /** What is to be done if nobody serves the queue; undefined if somebody does. */
+  /** Returns advice if no worker serves the queue; undefined if one does. */
   readonly unserved: (queue: string) => Promise<string | undefined>;
   readonly warn: (message: string) => void;
-  /** Whether this process knows the schemas of a task. */
+  /** Returns whether this program defines a task. */
   readonly knowsTask: (name: string) => boolean;
-  /** @throws {ValidationError} if an input does not fit its task; its issues are below `path`. */
+  /** @throws {ValidationError} if an input does not match the schema of its task; the issues are below `path`. */
   readonly checkInput: (task: string, input: unknown, path: string) => Promise<void>;
 }
 
-/** The job that is waited for. */
+/** The job of a wait. */
 export interface Watched {
   readonly id: string;
-  /** The queue that holds it, if that is known from the start. */
+  /** The queue that holds it, if it is known at the start. */
   readonly queue: string | undefined;
-  /** The queue that holds it. */
+  /** Returns the queue that holds it. */
   find(): Promise<string | undefined>;
   state(): Promise<string>;
 }
 
-/** The store does not answer now. */
+/** Answer while the store is unreachable. */
 export const LATER = Symbol('later');
 
-/** Ends a wait with an error when its time is over, its signal is aborted, or a test has nothing left to do. */
+/** Ends a wait with an error at its timeout, when its signal is aborted, or when a test's engine has nothing left to do. */
 export class WaitLimits {
   readonly #undo: (() => void)[] = [];
 
-  /** @param giveUp Is called instead, when a test's engine has nothing left to do: what was done by then is to be seen. */
+  /** @param giveUp Called instead of `end` when a test's engine has nothing left to do, so that finished work is still seen. */
   constructor(
     parts: ResultParts,
     job: Watched,
@@ -70,20 +71,20 @@ export class WaitLimits {
   }
 }
 
-/** An occasion to look at a run. */
+/** One look at a run. */
 export interface Look {
   readonly queue: string;
-  /** The answer of the store, or `LATER`; ends with the wait. */
+  /** Returns the answer of the store, or `LATER`; rejects when the wait ends. */
   readonly ask: <T>(question: () => Promise<T>) => Promise<T | typeof LATER>;
-  /** Look at once when a job of the run ends in one of these queues. */
+  /** Triggers the next look when a job of the run ends in one of these queues. */
   readonly listen: (queues: Iterable<string>) => void;
-  /** Something has changed: the next look is soon. */
+  /** Schedules the next look soon, after a change. */
   readonly again: () => void;
 }
 
 /**
- * Gives an occasion to look at the run, at once, at events and now and then, until it is left.
- * @throws what ends the wait.
+ * Yields looks at a run: at once, after events, and periodically, until the caller stops.
+ * @throws the error that ends the wait.
  */
 export async function* looksAt(
   parts: ResultParts,
@@ -93,48 +94,48 @@ export async function* looksAt(
   const { store, runtime } = parts;
   store.checkOpen();
   const { observer } = runtime;
-  // A test's engine knows what its waits are for, and whether anything goes on.
-  const bell = new WakeUp(observer === undefined);
-  const interrupt = new CancellableWait();
+  // A test's engine knows its waits, and whether anything still runs.
+  const wakeUp = new WakeUp(observer === undefined);
+  const cancellable = new CancellableWait();
   let givenUp: Error | undefined;
   const limits = new WaitLimits(
     parts,
     job,
     options,
-    (error) => interrupt.with(error),
+    (error) => cancellable.with(error),
     (error) => {
       givenUp = error;
-      bell.ring();
+      wakeUp.ring();
     },
   );
   const undo = [
     () => limits.stop(),
-    interrupt.on(store.closed),
-    // A test's workers are its own affair.
+    cancellable.on(store.closed),
+    // Tests control their own workers.
     observer === undefined ? warnLater(parts, job) : undefined,
   ];
   try {
-    const queue = await interrupt.race(job.find());
+    const queue = await cancellable.race(job.find());
     if (queue === undefined) throw new UnknownJobError(job.id, undefined);
-    undo.push(store.watch(queue, job.id, () => bell.ring()));
+    undo.push(store.watch(queue, job.id, () => wakeUp.ring()));
     let hasAnswered = false;
     const ask: Look['ask'] = async (question) => {
       try {
-        const answer = await interrupt.race(question());
+        const answer = await cancellable.race(question());
         hasAnswered = true;
         return answer;
       } catch (error) {
-        // A store that was there once may come back; one that never was is told at once.
+        // Continue if the store was reachable before; otherwise fail at once.
         if (hasAnswered && isUmbelError(error, 'CONNECTION')) return LATER;
         throw error;
       }
     };
-    const heard = new Set<string>();
+    const watchedQueues = new Set<string>();
     const listen: Look['listen'] = (queues) => {
       for (const each of queues) {
-        if (heard.has(each)) continue;
-        heard.add(each);
-        undo.push(store.watchBelow(each, job.id, () => bell.ring()));
+        if (watchedQueues.has(each)) continue;
+        watchedQueues.add(each);
+        undo.push(store.watchBelow(each, job.id, () => wakeUp.ring()));
       }
     };
     let pollMs = POLL_MS.first;
@@ -143,51 +144,51 @@ export async function* looksAt(
     };
     for (;;) {
       const startedAt = performance.now();
-      const isLast = givenUp !== undefined; // what was done before that is still to be seen
+      const isLast = givenUp !== undefined; // one last look at finished work
       yield { queue, ask, listen, again };
       if (isLast) throw givenUp;
       const tookMs = performance.now() - startedAt;
       const waitMs = pollMs;
       pollMs = Math.min(pollMs * 2, POLL_MS.max);
-      await interrupt.race(bell.wait(waitMs));
-      await interrupt.race(runtime.pause(Math.min(Math.max(tookMs, PAUSE_MS.min), PAUSE_MS.max)));
+      await cancellable.race(wakeUp.wait(waitMs));
+      await cancellable.race(runtime.pause(Math.min(Math.max(tookMs, PAUSE_MS.min), PAUSE_MS.max)));
     }
   } finally {
-    bell.ring();
+    wakeUp.ring();
     for (const end of undo) end?.();
   }
 }
 
-/** The error of a wait that took too long; a last look at the store may take a moment, not more. */
+/** Returns the error of a timed-out wait, after a last look at the store of limited duration. */
 async function timedOut(parts: ResultParts, job: Watched, timeoutMs: number): Promise<Error> {
   let timer: NodeJS.Timeout | undefined;
   const tooLate = new Promise<undefined>((resolve) => {
     timer = setTimeout(() => resolve(undefined), LAST_LOOK_MS);
   });
   const state = await Promise.race([job.state().catch(() => undefined), tooLate]);
-  const unserved = await Promise.race([whoIsMissing(parts, job, state).catch(() => undefined), tooLate]);
+  const unserved = await Promise.race([adviceIfUnserved(parts, job, state).catch(() => undefined), tooLate]);
   clearTimeout(timer);
   return new TimeoutError(job.id, timeoutMs, state ?? 'unknown', unserved);
 }
 
-/** Tells once, when a job has not been started for a while, that nobody would; gives a function that stops it. */
+/** Warns once if a job has not started for a while and no worker serves its queue. Returns a function that stops it. */
 function warnLater(parts: ResultParts, job: Watched): () => void {
   const timer = setTimeout(() => void warnIfUnserved(parts, job), WARN_MS);
   timer.unref();
   return () => clearTimeout(timer);
 }
 
-/** Tells that a job is waited for that nobody starts, if it is so. */
+/** Warns if no worker serves the queue of a job. */
 export async function warnIfUnserved(parts: ResultParts, job: Watched): Promise<void> {
   try {
-    const unserved = await whoIsMissing(parts, job, await job.state());
+    const unserved = await adviceIfUnserved(parts, job, await job.state());
     if (unserved !== undefined) parts.warn(`still waiting for the result of job ${job.id}. ${unserved}`);
   } catch {
-    // Whoever waits for the result is told if the store cannot be reached.
+    // The wait itself reports an unreachable store.
   }
 }
 
-async function whoIsMissing(
+async function adviceIfUnserved(
   { unserved }: ResultParts,
   job: Watched,
   state: string | undefined,

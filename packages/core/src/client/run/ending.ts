@@ -1,4 +1,4 @@
-/** The members of a group as they end: each once, in bounded memory whatever the length of the group. */
+/** This module yields members of a group and tasks of a run as they end: each once, in bounded memory. */
 
 import { recordOf } from '../../codec/error-record.js';
 import type { JobRef } from '../../job/job.js';
@@ -14,11 +14,11 @@ import type { CollectedTask, MemberOutcome } from '../async-result.js';
 import { type EndedMember, endedBelow, type Group } from './group.js';
 import { byPath, streamedOf } from './relatives.js';
 
-/** A job with members below it, and which of them were given. */
+/** A job with members below it, and the members that were returned. */
 interface Holder {
   readonly id: string;
-  readonly given: Set<string>;
-  /** Members that had ended when it was last read. */
+  readonly returned: Set<string>;
+  /** Number of members that had ended at the last read. */
   ended: number;
 }
 
@@ -26,10 +26,10 @@ export class EndingMembers {
   readonly #store: Store;
   readonly #group: Group;
   readonly #join: Holder;
-  /** Slices in which members have not ended. */
+  /** Slices with unended members. */
   readonly #slices = new Map<number, Holder>();
   #nextSlice = 0;
-  /** Members that others have added: their places are known in the end. */
+  /** Members that other members have added: their indexes are known at the end. */
   readonly #added: EndedMember[] = [];
   #declared = 0;
   #joined = 0;
@@ -38,15 +38,15 @@ export class EndingMembers {
   constructor(store: Store, group: Group) {
     this.#store = store;
     this.#group = group;
-    this.#join = { id: group.join.id, given: new Set(), ended: 0 };
+    this.#join = { id: group.join.id, returned: new Set(), ended: 0 };
   }
 
-  /** The queues that are known to hold members. */
+  /** Known queues of members. */
   get queues(): ReadonlySet<string> {
     return this.#queues;
   }
 
-  /** The jobs that may have members that were not given. */
+  /** Returns the jobs that may have members that were not returned yet. */
   async holders(): Promise<readonly Holder[]> {
     const joined = totalOf(await this.#counts(this.#join.id));
     if (joined !== this.#joined) await this.#learnQueues(this.#join.id);
@@ -55,25 +55,25 @@ export class EndingMembers {
       const id = `${this.#group.list}/${this.#nextSlice}`;
       if (totalOf(await this.#counts(id)) === 0) break;
       await this.#learnQueues(id);
-      this.#slices.set(this.#nextSlice, { id, given: new Set(), ended: 0 });
+      this.#slices.set(this.#nextSlice, { id, returned: new Set(), ended: 0 });
       this.#nextSlice += 1;
     }
     return [this.#join, ...this.#slices.values()];
   }
 
-  /** Those below a job that have ended since the last time. */
+  /** Returns the members below a job that have ended since the last call. */
   async fresh(holder: Holder): Promise<MemberOutcome<unknown>[]> {
     const { unprocessed, processed, ignored } = await this.#counts(holder.id);
     const count = processed + ignored;
     if (count === holder.ended) return [];
     const members = await endedBelow(this.#store, this.#group, holder.id);
-    const others = members.filter(({ id }) => !holder.given.has(id));
+    const others = members.filter(({ id }) => !holder.returned.has(id));
     const outcomes: MemberOutcome<unknown>[] = [];
     for (const member of others)
       if (member.index !== undefined) outcomes.push(await member.read(member.index));
-    // Nothing below may fail: what was read is given.
+    // Nothing below may fail: what was read is returned.
     for (const member of others) {
-      holder.given.add(member.id);
+      holder.returned.add(member.id);
       if (member.index === undefined) this.#added.push(member);
       else this.#declared += 1;
     }
@@ -82,7 +82,7 @@ export class EndingMembers {
     return outcomes.sort((one, other) => one.index - other.index);
   }
 
-  /** In the end, those that other members have added. */
+  /** Returns the members that other members have added; call it at the end. */
   async added(): Promise<MemberOutcome<unknown>[]> {
     if (this.#added.length === 0) return [];
     const { run, source } = this.#group;
@@ -108,19 +108,19 @@ export class EndingMembers {
   }
 }
 
-// The tasks of a run as they end, each once, a job after those that it has waited for.
-// Jobs that may have something left to give are kept as a tree, and those to look at on a stack, from which a call goes
-// on where the last one has stopped: a long chain is a deep tree, and each of its steps is looked at a few times in all.
-// Once the stack is empty, it is filled with the jobs at which something may have happened: those that wait for no other
-// one that is known, those above them, and some others in turn, to which handlers may have added jobs.
+// Tasks of a run as they end, each once, a job after its children.
+// A tree holds the jobs with unreturned tasks, and a stack the jobs to look at, so that a call continues where the last one
+// stopped: a long chain is a deep tree, and each of its steps is looked at only a few times. An empty stack is refilled with
+// jobs that may have changed: jobs without known unended children, their parents, and some others in rotation, to which
+// handlers may have added jobs.
 
-/** Tasks that are given at once. */
+/** Tasks that are returned at once. */
 const BATCH = 100;
-/** Jobs that are asked at once. */
+/** Number of concurrent reads. */
 const AT_ONCE = 20;
-/** As long as there are no more, all jobs are looked at each time. */
+/** Up to this number of open jobs, all are looked at each time. */
 const FEW = 200;
-/** Of more, so many besides those at which something may have happened. */
+/** With more open jobs, number of additional jobs to look at each time. */
 const IN_TURN = 20;
 
 /** A job that may have something left to give, or below which there may be such jobs. */
@@ -128,14 +128,14 @@ interface Open {
   readonly place: JobRef;
   readonly parent: Open | undefined;
   hasEnded: boolean;
-  /** It was looked at since it had ended: no other child comes. Then it is given, after those below it. */
+  /** It was looked at after its end, so no more children are added. Then it is returned, after those below it. */
   isFinal: boolean;
   isGiven: boolean;
   /** Children that there were, and that had ended, when it was last looked at. */
   total: number;
   ended: number;
   readonly open: Map<string, Open>;
-  /** Children with nothing left. */
+  /** Ids of children without unreturned tasks. */
   readonly closed: Set<string>;
 }
 
@@ -149,7 +149,7 @@ interface Looked {
   readonly hadEnded: boolean;
   readonly total: number;
   readonly ended: number;
-  /** Absent if there is nothing new. */
+  /** Absent if nothing has changed. */
   readonly children?: readonly ChildPlace[];
 }
 
@@ -157,14 +157,14 @@ export class EndingTasks {
   readonly #store: Store;
   readonly #root: Open;
   readonly #stack: Step[] = [];
-  /** Jobs that are given next. */
+  /** Jobs that are returned next. */
   #ready: Open[] = [];
   #found: CollectedTask[] = [];
   #visiting: Promise<void> = Promise.resolve();
   #openJobs = 1;
-  /** Which of many jobs is looked at next in turn. */
+  /** Index of the next job in the rotation. */
   #turn = 0;
-  /** The queues that are known to hold tasks of the run. */
+  /** Known queues of tasks of the run. */
   readonly queues = new Set([INTERNAL_QUEUE]);
 
   constructor(store: Store, place: JobRef) {
@@ -172,9 +172,9 @@ export class EndingTasks {
     this.#root = opened(place, undefined);
   }
 
-  /** Those that have ended since the last time, some of them at once: there may be more until none is given. */
+  /** Those that have ended since the last time, some of them at once: there may be more until none is returned. */
   async fresh(isOver: boolean): Promise<CollectedTask[]> {
-    // One that nobody waited for any more may still go on.
+    // An earlier, abandoned call may still run.
     const visiting = this.#visiting.catch(() => {}).then(() => this.#visit(isOver));
     this.#visiting = visiting;
     await visiting;
@@ -225,7 +225,7 @@ export class EndingTasks {
     }
     const looked = await Promise.all(jobs.map((job) => this.#look(job, jobs.length === 1)));
     this.#stack.length -= jobs.length;
-    // The first one's children come on top.
+    // Push the children of the first job last, so that they are on top.
     for (const [index, job] of [...jobs.entries()].reverse()) this.#apply(job, looked[index] as Looked);
   }
 
@@ -274,14 +274,14 @@ export class EndingTasks {
       if (parent === undefined || !parent.open.delete(last.place.id)) return;
       parent.closed.add(last.place.id);
       this.#openJobs -= 1;
-      // It may have ended meanwhile, which the one above it tells.
+      // It may have ended in the meantime, which its parent shows.
       if (parent.open.size === 0 && !parent.hasEnded && parent.parent !== undefined)
         this.#stack.push({ job: parent.parent, isGiving: false });
       last = parent;
     }
   }
 
-  /** Puts on the stack what is to be looked at again, a job above those below it. */
+  /** Pushes the jobs to look at again, a job above its children. */
   #fill(isOver: boolean): void {
     const jobs = this.#allOpen();
     const isFew = isOver || this.#openJobs <= FEW;
@@ -293,18 +293,18 @@ export class EndingTasks {
     this.#turn = (this.#turn + IN_TURN) % jobs.length;
   }
 
-  /** All that is known and not closed: each before those below it, the children of a job from the last to the first. */
+  /** Returns all open jobs: each before its children, the children from the last to the first. */
   #allOpen(): Open[] {
     const all: Open[] = [];
-    const left = [this.#root];
-    for (let job = left.pop(); job !== undefined; job = left.pop()) {
+    const stack = [this.#root];
+    for (let job = stack.pop(); job !== undefined; job = stack.pop()) {
       all.push(job);
-      for (const below of job.open.values()) left.push(below);
+      for (const below of job.open.values()) stack.push(below);
     }
     return all;
   }
 
-  /** Absent for internal jobs, for tasks that were skipped, and for what is gone from the store. */
+  /** Returns the outcome of a task; undefined for internal jobs, skipped tasks and missing jobs. */
   async #outcomeOf({ queue, id }: JobRef): Promise<CollectedTask | undefined> {
     if (queue === INTERNAL_QUEUE) return undefined;
     const job = await readJob(this.#store, { queue, id });

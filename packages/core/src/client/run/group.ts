@@ -1,4 +1,4 @@
-/** The group whose results are a run's result, and how its members have ended. */
+/** This module finds the group whose results are a run's result, and reads the outcomes of its members. */
 
 import { isPlainObject } from '../../base/text.js';
 import { recordOf } from '../../codec/error-record.js';
@@ -28,11 +28,11 @@ export interface Group {
   readonly join: JobRef;
   readonly source: ListSource | RecordSource;
   readonly rule: JoinRule | undefined;
-  /** The id before those of the members. */
+  /** Prefix of the ids of the members. */
   readonly list: string;
 }
 
-/** The group, as far as it is known yet. None for what gives its result as a whole. */
+/** Returns the group of a run's result; undefined if it is unknown yet, or the result does not come from a group. */
 export async function groupOf(store: Store, place: JobRef): Promise<Group | undefined> {
   if (place.queue !== INTERNAL_QUEUE) return undefined;
   const job = await readJob(store, place);
@@ -41,7 +41,7 @@ export async function groupOf(store: Store, place: JobRef): Promise<Group | unde
   if (!isJoin || after === undefined || after.flat || rule?.single) return undefined;
   if ('step' in after) return groupOf(store, { queue: INTERNAL_QUEUE, id: jobIdOf(run, after.step) });
   if ('list' in after && after.chunked) return undefined;
-  // The chain before it has ended early, with a result of its own.
+  // The preceding chain ended early with another result.
   if (
     after.via !== undefined &&
     (await jobStateOf(store, { queue: INTERNAL_QUEUE, id: jobIdOf(run, after.via) })) === 'skipped'
@@ -51,15 +51,15 @@ export async function groupOf(store: Store, place: JobRef): Promise<Group | unde
   return { run, join: place, source: after, rule, list };
 }
 
-/** How a member has ended; read when it is asked for. */
+/** An ended member, whose outcome is read on demand. */
 export interface EndedMember {
-  /** Absent for one that another member has added. */
+  /** Undefined for a member that another member has added. */
   readonly index: number | undefined;
   readonly id: string;
   read(index: number): Promise<MemberOutcome<unknown>>;
 }
 
-/** The members below a job, which is the join or has a slice of them, that have ended. */
+/** Returns the ended members below a join or a slice. */
 export async function endedBelow(store: Store, group: Group, id: string): Promise<EndedMember[]> {
   const { list, rule } = group;
   const children = internalChildren(store);
@@ -83,14 +83,14 @@ export async function endedBelow(store: Store, group: Group, id: string): Promis
   return ended;
 }
 
-/** The member of a group with this id; undefined for other jobs. */
+/** Returns the index of a member from its id; undefined for other jobs. */
 export function indexOf(list: string, id: string): number | undefined {
   if (!id.startsWith(`${list}.`)) return undefined;
   const text = id.slice(list.length + 1);
   return /^\d+$/.test(text) ? Number(text) : undefined;
 }
 
-/** The key of a member, if the group is a record. */
+/** Returns the key of a member if the group is a record. */
 export function keyAt({ source }: Group, index: number): { readonly key?: string } {
   const key = 'record' in source ? source.keys[index] : undefined;
   return key === undefined ? {} : { key };
@@ -104,31 +104,31 @@ function memberOfProbe(id: string): string {
   return id.replace(/!$/, '');
 }
 
-/** Where members may fail, the group's results are what became of them. */
-function outcomeOf(group: Group, index: number, told: unknown, isGood: boolean): MemberOutcome<unknown> {
+/** Returns the outcome of a member. In a settled group, the outcomes themselves are the results. */
+function outcomeOf(group: Group, index: number, content: unknown, isGood: boolean): MemberOutcome<unknown> {
   const place = { index, ...keyAt(group, index) };
-  const outcome = isGood ? { ok: true, value: told } : { ok: false, error: told };
+  const outcome = isGood ? { ok: true, value: content } : { ok: false, error: content };
   if (group.source.settled) return { ...place, ok: true, value: outcome };
-  return { ...place, ...outcome } as MemberOutcome<unknown>; // a failure's is a record of it
+  return { ...place, ...outcome } as MemberOutcome<unknown>; // the content of a failure is a failure record
 }
 
-/** The value, or the results of a large group that it stands for. */
+/** Returns the value, or the results of a large group that it refers to. */
 async function resolved(store: Store, { run }: Group, value: unknown): Promise<unknown> {
   const members = referredMembers(value);
   return members === undefined ? value : readMembers({ id: run, run }, internalChildren(store), members);
 }
 
-// Some members of a group in declared order, read from those jobs only that have them.
+// Pages of members in declared order, read only from the jobs that hold them.
 
 export async function memberPage(store: Store, group: Group, range: Range): Promise<PageEntry<unknown>[]> {
   const { run, source, list, join } = group;
   const declared = 'record' in source ? source.keys.length : source.count;
-  const told = await streamedOf(store, run, source);
-  const count = declared ?? told.count;
+  const streamed = await streamedOf(store, run, source);
+  const count = declared ?? streamed.count;
   const end = Math.min(range.offset + range.limit, count ?? Number.MAX_SAFE_INTEGER);
   const isOver = isFinal(await jobStateOf(store, join));
   const isSliced =
-    source.sliced === true || told.sliced === true || (await childrenOf(store, `${list}/0`)) > 0;
+    source.sliced === true || streamed.sliced === true || (await childrenOf(store, `${list}/0`)) > 0;
   const holders: { readonly id: string; readonly start: number; readonly size: number }[] = [];
   if (isSliced) {
     for (let slice = Math.floor(range.offset / SLICE); slice * SLICE < end; slice += 1) {
@@ -169,7 +169,7 @@ async function outcomesOf(
   return outcomes;
 }
 
-/** How many members are there of a group whose size is not told yet. */
+/** Returns the current number of members of a group whose size is unknown yet. */
 async function membersOf(store: Store, { list, join }: Group): Promise<number> {
   const children = await childPlaces(store, join);
   const indexes = children.map(({ id }) => indexOf(list, id.replace(/!$/, '')) ?? -1);
@@ -181,16 +181,16 @@ async function childrenOf(store: Store, id: string): Promise<number> {
   return unprocessed + processed + ignored;
 }
 
-// The members of a result that is there as a whole.
+// Members of a complete result.
 
-/** Its items, or its values; another value is one member. */
+/** Returns the items or values of a result; any other value is one member. */
 export function membersOfValue(value: unknown): MemberOutcome<unknown>[] {
   if (Array.isArray(value)) return value.map((item: unknown, index) => ({ index, ok: true, value: item }));
   if (!isPlainObject(value)) return [{ index: 0, ok: true, value }];
   return Object.entries(value).map(([key, item], index) => ({ index, key, ok: true, value: item }));
 }
 
-/** Those of a job that has ended; a failed one is one member. */
+/** Returns the members of an ended job; a failed job is one member. */
 export async function wholeMembers(store: Store, { queue, id }: JobRef): Promise<MemberOutcome<unknown>[]> {
   const outcome = await jobOutcomeOf(store, { queue, id });
   if (outcome.kind === 'completed') return membersOfValue(outcome.value);

@@ -1,4 +1,4 @@
-/** Members of groups as parts of a graph: a few are read one by one; of many, some are, and all are counted. */
+/** This module reads members of groups for a graph: few members one by one; of many, it reads samples and counts all. */
 
 import { isPlainObject } from '../../base/text.js';
 import type { JobRef } from '../../job/job.js';
@@ -21,19 +21,19 @@ import { FOLD, repeated, shapeOf } from '../../workflow/graph-tally.js';
 import { PROBE } from '../../workflow/join.js';
 import { byPath, type ClassifiedChildren } from './relatives.js';
 
-/** Members of different shapes that are read one by one. */
+/** Maximum number of members with different shapes that are read one by one. */
 const MAX_EACH = 100;
 
-/** Jobs that are asked at once. */
+/** Number of concurrent reads. */
 const AT_ONCE = 20;
 
-/** Failed members that are read in one reading of a run, to tell how they failed. The others count as failed. */
+/** Maximum number of failed members whose state is read in one reading of a run. The others count as failed. */
 const MAX_FAILED = 100;
 
 export class LargeGroups {
   readonly #store: Store;
   readonly #read: (place: ChildPlace) => Promise<Part>;
-  /** Counts of slices in which nothing changes any more. */
+  /** Final counts of slices. */
   readonly #ended = new Map<string, StateCounts>();
   #running = new Map<string, Promise<readonly string[]>>();
   #failedLeft = MAX_FAILED;
@@ -43,13 +43,13 @@ export class LargeGroups {
     this.#read = read;
   }
 
-  /** A new reading of the run begins. */
+  /** Starts a new reading of the run. */
   begin(): void {
     this.#running = new Map();
     this.#failedLeft = MAX_FAILED;
   }
 
-  /** The members of the group that a job waits for; `isOver` if it waits no more. */
+  /** Returns the members of the group that a job waits for. @param isOver Whether the job has ended. */
   async parts({ list, members, slices }: ClassifiedChildren, isOver: boolean): Promise<Part[]> {
     if (list === undefined) return [];
     if (slices.length > 0) return [...(await this.#sliced(list, slices)), ...(await this.#each(members))];
@@ -65,7 +65,7 @@ export class LargeGroups {
     return Promise.all(members.map((member) => this.#read(member)));
   }
 
-  /** The first, the last and one between them. */
+  /** Returns the first, the middle and the last member. */
   #samples(members: readonly ChildPlace[]): Promise<Part[]> {
     const places = [0, Math.floor(members.length / 2), members.length - 1].map((index) => members[index]);
     return this.#each([...new Set(places)].filter((place) => place !== undefined));
@@ -86,9 +86,9 @@ export class LargeGroups {
     return [await this.#many(list, samples, states)];
   }
 
-  /** One part in the place of members in these states. */
+  /** Returns one part that represents all members with their states. */
   async #many(list: string, samples: readonly Part[], states: StateCounts): Promise<Part> {
-    const [first] = samples as readonly [Part]; // there is one at least
+    const [first] = samples as readonly [Part]; // never empty
     const { node } = first;
     const labels = new Set(samples.map((sample) => sample.node?.label));
     const tasks = new Set(samples.map((sample) => sample.node?.task));
@@ -98,7 +98,7 @@ export class LargeGroups {
     return repeated(sample, states, await this.#runningIn(list, sample));
   }
 
-  /** The states of members, going by what the job that waits for them knows. */
+  /** Returns the states of members according to their parent. */
   async #statesOf(members: readonly ChildPlace[], sample: Part, isOver: boolean): Promise<StateCounts> {
     const states: Record<string, number> = {};
     for (const member of members) {
@@ -118,7 +118,7 @@ export class LargeGroups {
     const failed = ignored === 0 ? {} : await this.#failedIn(slice, ignored, sample);
     const counts = [{ [waitingState(sample)]: unprocessed, completed: processed }, failed].reduce(added);
     const total = unprocessed + processed + ignored;
-    const states = total === 0 ? { unknown: SLICE } : counts; // it is gone
+    const states = total === 0 ? { unknown: SLICE } : counts; // the slice is missing
     if (unprocessed === 0) this.#ended.set(slice.id, states);
     return states;
   }
@@ -136,7 +136,7 @@ export class LargeGroups {
     return (await readJob(this.#store, { queue, id }))?.envelope?.failure?.state ?? 'failed';
   }
 
-  /** How many of the members' jobs run now, by their ids with `*` in the place of the index. */
+  /** Returns the number of running jobs of members, by id with `*` instead of the index. */
   async #runningIn(list: string, sample: Part): Promise<ReadonlyMap<string, number>> {
     const running = new Map<string, number>();
     for (const queue of queuesOf(sample)) {
@@ -144,15 +144,15 @@ export class LargeGroups {
       this.#running.set(queue, ids);
       for (const id of await ids) {
         if (!id.startsWith(`${list}.`)) continue;
-        const own = `${list}.*${id.slice(list.length + 1).replace(/^\d+/, '')}`;
-        running.set(own, (running.get(own) ?? 0) + 1);
+        const pattern = `${list}.*${id.slice(list.length + 1).replace(/^\d+/, '')}`;
+        running.set(pattern, (running.get(pattern) ?? 0) + 1);
       }
     }
     return running;
   }
 }
 
-/** How members are that have not ended and do not run: one that waits for other jobs is not started yet. */
+/** Returns the state of members that neither run nor have ended: members with steps are pending. */
 function waitingState(sample: Part): string {
   return sample.node !== undefined && partsOf(sample).length === 0 ? 'waiting' : 'pending';
 }
@@ -165,27 +165,27 @@ function isSame(parts: readonly Part[]): boolean {
   return new Set(parts.map(shapeOf)).size === 1;
 }
 
-/** The queues of the tasks in a part. */
+/** Returns the queues of the tasks in a part. */
 export function queuesOf(part: Part): ReadonlySet<string> {
   const own = part.node === undefined ? [] : [part.node.queue];
   return new Set([...own, ...partsOf(part).flatMap((each) => [...queuesOf(each)])]);
 }
 
-// What stored fan-outs have added, or will add.
+// Members that fan-outs have added or will add.
 
-/** The children of a job that some of them have added. */
+/** Children of a job, some of which fan-outs among them have added. */
 interface AddedChildren {
-  /** By the id of the fan-out. */
+  /** Added parts by the id of the fan-out. */
   readonly parts: ReadonlyMap<string, readonly Part[]>;
-  /** The ids of all the children. */
+  /** Ids of all children. */
   readonly ids: ReadonlySet<string>;
-  /** What adds them had ended before they were listed, so none is missing. */
+  /** Whether all fan-outs had ended before the children were listed, so that none is missing. */
   readonly isWhole: boolean;
-  /** The job that waits for them has ended: no others are added. */
+  /** Whether the parent has ended, so that no more children are added. */
   readonly isOver: boolean;
 }
 
-/** By the id of the job that waits for them. */
+/** Children by the id of their parent. */
 export type Given = ReadonlyMap<string, AddedChildren>;
 
 interface FanOut extends JobRef {
@@ -194,7 +194,7 @@ interface FanOut extends JobRef {
   readonly expand: Expansion;
 }
 
-/** What a fan-out adds, with those parts that it has added. */
+/** Returns the parts that a fan-out has added or will add. */
 export async function addsOf(store: Store, fanOut: FanOut, given: Given): Promise<Adds> {
   const { id, run, expand } = fanOut;
   const children = given.get(jobIdOf(run, expand.parent.path));
@@ -205,13 +205,13 @@ export async function addsOf(store: Store, fanOut: FanOut, given: Given): Promis
   const labels = labelsOf(expand);
   if (state === 'completed') {
     if (labels === undefined) return { ...adds, parts: parts.map(sure) };
-    const taken = await takenBy(store, fanOut);
+    const chosen = await chosenBranch(store, fanOut);
     const branches = planned.parts.map((branch, index): Added => {
-      const [part] = index === taken ? parts : [];
+      const [part] = index === chosen ? parts : [];
       return part === undefined ? { ...branch, chance: 'none' } : { ...branch, part, chance: 'sure' };
     });
-    // With no branch, its value has gone on.
-    return { ...adds, parts: branches, ...(taken === undefined && isOptional && { isOptional }) };
+    // Without a branch, the input was passed on.
+    return { ...adds, parts: branches, ...(chosen === undefined && isOptional && { isOptional }) };
   }
   if (hasEnded(state)) {
     const never = planned.parts.map((added): Added => ({ ...added, chance: 'none' }));
@@ -228,7 +228,7 @@ function sure(part: Part): Added {
   return { part, chance: 'sure' };
 }
 
-/** Whether a fan-out that has not ended has added a node already. */
+/** Returns whether an unended fan-out has already added a node. */
 function isThere(
   node: JobNode | undefined,
   expand: Expansion,
@@ -248,9 +248,10 @@ function isThere(
   return ids.has(jobIdOf(run, node.path));
 }
 
-/** Which of its branches a fan-out has taken; undefined if none. */
-async function takenBy(store: Store, { queue, id }: JobRef): Promise<number | undefined> {
+/** Returns the index of the branch that a fan-out has chosen; undefined if none. */
+async function chosenBranch(store: Store, { queue, id }: JobRef): Promise<number | undefined> {
   const outcome = await jobOutcomeOf(store, { queue, id });
-  const told = outcome.kind === 'completed' && isPlainObject(outcome.value) ? outcome.value.taken : undefined;
-  return typeof told === 'number' ? told : undefined;
+  const chosen =
+    outcome.kind === 'completed' && isPlainObject(outcome.value) ? outcome.value.taken : undefined;
+  return typeof chosen === 'number' ? chosen : undefined;
 }

@@ -1,4 +1,4 @@
-/** A stored run as the tree that its graph and its counts are made of. */
+/** This module reads a stored run as a tree of parts, the input of its graph and its counts. */
 
 import type { Envelope } from '../../job/envelope.js';
 import { adderIn } from '../../job/ids.js';
@@ -14,18 +14,18 @@ import { addsOf, type Given, LargeGroups } from './large-groups.js';
 import { adderOf, type ClassifiedChildren, classifyChildren } from './relatives.js';
 
 export interface ReaderOptions {
-  /** Read what is sent after the run, or after its steps, too. */
+  /** Whether to read callbacks of the run and its steps too. */
   readonly withCallbacks?: boolean;
 }
 
 type Content = Partial<Envelope>;
 
-/** Reads a run, again and again: what has ended is read once. */
+/** Reads a run repeatedly; ended parts are read only once. */
 export class RunReader {
   readonly #store: Store;
   readonly #withCallbacks: boolean;
   readonly #groups: LargeGroups;
-  /** Parts in which nothing changes any more, by their ids; and all those that were found to be like that. */
+  /** Final parts by id, and all parts that were found to be final. */
   readonly #ended = new Map<string, Part>();
   readonly #over = new WeakSet<Part>();
 
@@ -35,13 +35,13 @@ export class RunReader {
     this.#groups = new LargeGroups(store, (place) => this.#part(place));
   }
 
-  /** The job with what it waits for, as they are now; undefined if the store does not hold it. */
+  /** Returns the current job with all jobs that it waits for; undefined if the store does not hold it. */
   async read(place: JobRef): Promise<Part | undefined> {
     this.#groups.begin();
     return this.#stored(place, new Map());
   }
 
-  /** The same; one that is gone is shown as unknown. */
+  /** Reads a part; a missing job has the state `unknown`. */
   async #part(place: JobRef, given: Given = new Map()): Promise<Part> {
     const { id, queue } = place;
     const part = this.#ended.get(id) ?? (await this.#stored(place, given));
@@ -57,14 +57,14 @@ export class RunReader {
     const { id, queue } = place;
     const { state, job } = standing;
     const envelope: Content = job?.envelope ?? {};
-    const kin = await classifyChildren(this.#store, place, state, envelope);
-    const before = await this.#before(id, kin, hasEnded(state), given);
+    const children = await classifyChildren(this.#store, place, state, envelope);
+    const before = await this.#before(id, children, hasEnded(state), given);
     const { expand, run = id } = envelope;
     const isFanOut = job?.name === INTERNAL_JOB.fanOut && expand !== undefined;
     const isFallback = job?.name === INTERNAL_JOB.fallback;
     const followers = [
-      ...(isFallback ? await this.#otherStep(id, state, envelope, kin) : []),
-      ...(await this.#replacement(id, state, envelope, kin)),
+      ...(isFallback ? await this.#otherStep(id, state, envelope, children) : []),
+      ...(await this.#replacement(id, state, envelope, children)),
       ...(this.#withCallbacks ? await this.#callbacks(id, state, envelope) : []),
     ];
     const isOpen = job?.name === INTERNAL_JOB.feed && envelope.fed === undefined && !hasEnded(state);
@@ -78,63 +78,66 @@ export class RunReader {
       ...(isOpen && { isOpen }),
       ...(addedBy !== undefined && { addedBy }),
     };
-    // A member that a handler adds stands with what the fan-out has added, as long as the group has not ended.
+    // Members that a handler adds belong to the fan-out's part as long as the group has not ended.
     const mayGrow = isFanOut && [...given.values()].some((children) => !children.isOver);
     if (hasEnded(state) && this.#isOver(part) && !mayGrow) this.#ended.set(id, part);
     return part;
   }
 
-  /** Whether nothing in the part changes any more. Of a long chain, each step is looked at once. */
+  /** Returns whether the part is final. Each step of a long chain is checked once. */
   #isOver(part: Part): boolean {
     const isOver = everyPart(part, hasPartEnded, this.#over);
     if (isOver) this.#over.add(part);
     return isOver;
   }
 
-  /** What a job waits for. What others of these have added is told to those. */
-  async #before(id: string, kin: ClassifiedChildren, isOver: boolean, given: Given): Promise<Part[]> {
-    const members = await this.#groups.parts(kin, isOver);
-    const steps = await Promise.all(kin.steps.map((child) => this.#part(child)));
+  /** Reads the jobs that a job waits for. Jobs that fan-outs have added are passed to the parts of the fan-outs. */
+  async #before(id: string, children: ClassifiedChildren, isOver: boolean, given: Given): Promise<Part[]> {
+    const members = await this.#groups.parts(children, isOver);
+    const steps = await Promise.all(children.steps.map((child) => this.#part(child)));
     const parts = new Map<string, Part[]>();
     const before: Part[] = [];
     for (const part of [...members, ...steps]) {
-      const adder = adderOf(part.id, kin);
+      const adder = adderOf(part.id, children);
       if (adder === undefined) before.push(part);
       else listIn(parts, adder).push(part);
     }
-    const ids = new Set([...kin.members, ...kin.slices, ...kin.steps].map((child) => child.id));
-    const isWhole = kin.fanOuts.every(({ kind }) => kind !== 'unprocessed');
+    const ids = new Set(
+      [...children.members, ...children.slices, ...children.steps].map((child) => child.id),
+    );
+    const isWhole = children.fanOuts.every(({ kind }) => kind !== 'unprocessed');
     const below: Given = new Map([...given, [id, { parts, ids, isWhole, isOver }]]);
-    const fanOuts = await Promise.all(kin.fanOuts.map((child) => this.#part(child, below)));
+    const fanOuts = await Promise.all(children.fanOuts.map((child) => this.#part(child, below)));
     return [...fanOuts, ...before];
   }
 
-  /** The step that runs if the one of a fallback fails. */
+  /** Returns the step that runs if the first step of a fallback fails. */
   async #otherStep(
     id: string,
     state: string,
     { run = id, expand }: Content,
-    kin: ClassifiedChildren,
+    children: ClassifiedChildren,
   ): Promise<Follower[]> {
     const [planned] = expand === undefined ? [] : nodesOf(expand);
     const how = { kind: 'fallback', joins: 'also' } as const;
-    if (kin.other !== undefined) return [{ part: await this.#part(kin.other), ...how, chance: 'sure' }];
+    if (children.other !== undefined)
+      return [{ part: await this.#part(children.other), ...how, chance: 'sure' }];
     if (planned === undefined) return [];
     return [{ part: plannedPart(planned, { run, state: notAdded(state) }), ...how, chance: 'none' }];
   }
 
-  /** What a handler has put in the place of its job. */
+  /** Returns the replacement that a handler has stored for its job. */
   async #replacement(
     id: string,
     state: string,
     { run = id, replacement }: Content,
-    kin: ClassifiedChildren,
+    children: ClassifiedChildren,
   ): Promise<Follower[]> {
     if (replacement === undefined) return [];
     const part =
-      kin.replacement === undefined
+      children.replacement === undefined
         ? plannedPart(replacement, { run, state: notAdded(state) })
-        : await this.#part(kin.replacement);
+        : await this.#part(children.replacement);
     return [{ part, chance: 'sure', joins: 'instead' }];
   }
 
@@ -173,12 +176,12 @@ function nodeOf({ id, queue }: JobRef, state: string, job: StoredJob | undefined
   };
 }
 
-/** The state of what a job in this state has not added. */
+/** Returns the state of planned jobs that a job in this state has not added. */
 function notAdded(state: string): 'skipped' | 'pending' {
   return hasEnded(state) ? 'skipped' : 'pending';
 }
 
-/** The callbacks that a job in this state has sent. */
+/** Returns the kinds of callbacks that a job in this state has sent. */
 function momentsOf(state: string): readonly (keyof Callbacks)[] {
   if (!hasEnded(state) || state === 'skipped') return [];
   if (state === 'revoked') return ['always'];
@@ -191,7 +194,7 @@ function listIn(lists: Map<string, Part[]>, key: string): Part[] {
   return list;
 }
 
-/** Whether all jobs of a part, without what it is made of, have ended. */
+/** Returns whether the jobs of a part itself have ended, without its sub-parts. */
 function hasPartEnded({ node, isOpen }: Part): boolean {
   const states = node === undefined ? [] : Object.keys(node.counts ?? { [node.state]: 1 });
   return !isOpen && states.every(hasEnded);
