@@ -140,7 +140,7 @@ onEveryEngine('resume with inputs', (engine) => {
     expect((unknown as Error).message).toContain('no-step');
     const done = await refused({ [succeeded?.id ?? '']: { user: 'eve' } });
     expect(done).toBeInstanceOf(JobStateError);
-    expect((done as Error).message).toContain(`Step ${succeeded?.id} has succeeded`);
+    expect((done as Error).message).toContain(`Step ${succeeded?.id} has completed`);
     expect(await refused({ [jobId]: undefined })).toBeInstanceOf(InvalidOptionError);
     expect(await refused([input])).toBeInstanceOf(InvalidOptionError);
     const misspelt = await run.resume({ input: { [jobId]: input } } as object).catch((error) => error);

@@ -118,7 +118,7 @@ function rethrow(error: unknown): Promise<never> {
 
 const RETRY_MS = { first: 20, max: 1000 };
 
-/** Maximum number of readings of the store's time until one is quick: a slow answer gives an inexact time. */
+/** Maximum number of readings of the store's time until one is quick: a slow answer makes the reading inexact. */
 const MAX_READINGS = 3;
 
 /** Backends that have their guards: a factory and `forQueue` may return the same backend twice. */

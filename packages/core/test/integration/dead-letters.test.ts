@@ -436,7 +436,7 @@ onEveryEngine('a replay', (engine) => {
       await Promise.all([first.asked, second.asked]);
       await app.deadLetters.replay(call.id, { input: { cents: 9 } });
       first.go();
-      await expect(first.replay).rejects.toThrow('is not failed any more, or is being changed');
+      await expect(first.replay).rejects.toThrow('is no longer failed, or another change is in progress');
       expect(await stored(call.id)).toMatchObject({ input: { cents: 9 } });
       await app.worker().start();
       await failedIn(app, 'payments', 1);

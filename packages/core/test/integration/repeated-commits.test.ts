@@ -60,6 +60,6 @@ onEveryEngine('an outcome that reaches the store twice', (engine) => {
     await expect(third?.get({ timeout: '50s' })).rejects.toThrow('never');
     expect(runs()).toBe(4);
     await vi.waitFor(async () => expect((await first?.info())?.attempts).toBe(2));
-    expect(logged.filter((text) => text.includes('taken by another worker'))).toEqual([]);
+    expect(logged.filter((text) => text.includes('by another worker'))).toEqual([]);
   });
 });

@@ -114,7 +114,7 @@ export class EndingMembers {
 // jobs that may have changed: jobs without known unended children, their parents, and some others in rotation, to which
 // handlers may have added jobs.
 
-/** Tasks that are returned at once. */
+/** Number of tasks after which a call returns. */
 const BATCH = 100;
 /** Number of concurrent reads. */
 const AT_ONCE = 20;
@@ -123,14 +123,14 @@ const FEW = 200;
 /** With more open jobs, number of additional jobs to look at each time. */
 const IN_TURN = 20;
 
-/** A job that may have something left to give, or below which there may be such jobs. */
+/** A job whose task, or a task below it, may be unreturned. */
 interface Open {
   readonly place: JobRef;
   readonly parent: Open | undefined;
   hasEnded: boolean;
-  /** It was looked at after its end, so no more children are added. Then it is returned, after those below it. */
+  /** It was looked at after its end, so no more children are added. It is returned next, after the jobs below it. */
   isFinal: boolean;
-  isGiven: boolean;
+  isReturned: boolean;
   /** Children that there were, and that had ended, when it was last looked at. */
   total: number;
   ended: number;
@@ -139,10 +139,10 @@ interface Open {
   readonly closed: Set<string>;
 }
 
-/** What is next: a look at a job, or to give it, once what is below it was looked at. */
+/** Next step: look at a job, or return it after the jobs below it. */
 interface Step {
   readonly job: Open;
-  readonly isGiving: boolean;
+  readonly isReturning: boolean;
 }
 
 interface Looked {
@@ -157,7 +157,7 @@ export class EndingTasks {
   readonly #store: Store;
   readonly #root: Open;
   readonly #stack: Step[] = [];
-  /** Jobs that are returned next. */
+  /** Jobs whose outcomes are read next. */
   #ready: Open[] = [];
   #found: CollectedTask[] = [];
   #visiting: Promise<void> = Promise.resolve();
@@ -172,7 +172,7 @@ export class EndingTasks {
     this.#root = opened(place, undefined);
   }
 
-  /** Those that have ended since the last time, some of them at once: there may be more until none is returned. */
+  /** Returns some of the tasks that have ended since the last call. Call again until none is returned. */
   async fresh(isOver: boolean): Promise<CollectedTask[]> {
     // An earlier, abandoned call may still run.
     const visiting = this.#visiting.catch(() => {}).then(() => this.#visit(isOver));
@@ -183,34 +183,35 @@ export class EndingTasks {
     return found;
   }
 
-  /** Goes on until there is enough to give, or nothing is left to look at. What fails is done again the next time. */
+  /** Continues until enough tasks are found or nothing is left to look at. The next call repeats failed steps. */
   async #visit(isOver: boolean): Promise<void> {
     this.#root.hasEnded ||= isOver;
     for (let isFilled = this.#stack.length > 0 && !isOver; this.#found.length < BATCH; ) {
-      if (this.#ready.length >= AT_ONCE || this.#stack.length === 0) await this.#give();
+      if (this.#ready.length >= AT_ONCE || this.#stack.length === 0) await this.#readReady();
       if (this.#stack.length === 0) {
         if (isFilled) return;
         isFilled = true;
         this.#fill(isOver);
       }
       const top = this.#stack.at(-1);
-      if (top?.isGiving) this.#giveTop(top.job);
+      if (top?.isReturning) this.#returnTop(top.job);
       else await this.#lookAtTop();
     }
   }
 
-  /** Gives a job, after those below it that have ended. */
-  #giveTop(job: Open): void {
-    const earlier = [...job.open.values()].filter(({ hasEnded, isGiven }) => hasEnded && !isGiven);
-    if (earlier.length === 0 || job.isGiven) {
+  /** Returns a job after the ended jobs below it. */
+  #returnTop(job: Open): void {
+    const earlier = [...job.open.values()].filter(({ hasEnded, isReturned }) => hasEnded && !isReturned);
+    if (earlier.length === 0 || job.isReturned) {
       this.#stack.pop();
-      if (!job.isGiven) this.#ready.push(job);
-      job.isGiven = true;
+      if (!job.isReturned) this.#ready.push(job);
+      job.isReturned = true;
       this.#close(job);
-    } else for (const below of earlier.reverse()) this.#stack.push({ job: below, isGiving: below.isFinal });
+    } else
+      for (const below of earlier.reverse()) this.#stack.push({ job: below, isReturning: below.isFinal });
   }
 
-  async #give(): Promise<void> {
+  async #readReady(): Promise<void> {
     const outcomes = await Promise.all(this.#ready.map(({ place }) => this.#outcomeOf(place)));
     for (const outcome of outcomes) if (outcome !== undefined) this.#found.push(outcome);
     this.#ready = [];
@@ -220,7 +221,7 @@ export class EndingTasks {
     const jobs: Open[] = [];
     for (let at = this.#stack.length - 1; at >= 0 && jobs.length < AT_ONCE; at -= 1) {
       const step = this.#stack[at];
-      if (step === undefined || step.isGiving) break;
+      if (step === undefined || step.isReturning) break;
       jobs.push(step.job);
     }
     const looked = await Promise.all(jobs.map((job) => this.#look(job, jobs.length === 1)));
@@ -229,7 +230,7 @@ export class EndingTasks {
     for (const [index, job] of [...jobs.entries()].reverse()) this.#apply(job, looked[index] as Looked);
   }
 
-  /** One that is looked at by itself is likely a step of a chain, which has a child: that is read at once. */
+  /** Looks at a job. A single job is likely a step of a chain with one child, so its children are read at once. */
   async #look(job: Open, isAlone: boolean): Promise<Looked> {
     const { place, hasEnded: hadEnded } = job;
     if (isAlone) {
@@ -247,7 +248,7 @@ export class EndingTasks {
     job.total = total;
     job.ended = ended;
     job.isFinal ||= hadEnded;
-    if (job.isFinal && !job.isGiven) this.#stack.push({ job, isGiving: true });
+    if (job.isFinal && !job.isReturned) this.#stack.push({ job, isReturning: true });
     const isSlice = /\/\d+$/.test(job.place.id);
     const next: Open[] = [];
     for (const child of [...children].sort(byPath)) {
@@ -264,19 +265,19 @@ export class EndingTasks {
       below.hasEnded ||= hasEnded;
       next.push(below);
     }
-    for (const below of next.reverse()) this.#stack.push({ job: below, isGiving: false });
+    for (const below of next.reverse()) this.#stack.push({ job: below, isReturning: false });
   }
 
-  /** Forgets a job with nothing left, and those above it that have nothing left then. */
+  /** Closes a job without unreturned tasks, and then parents that have none left. */
   #close(job: Open): void {
-    for (let last = job; last.isGiven && last.open.size === 0; ) {
+    for (let last = job; last.isReturned && last.open.size === 0; ) {
       const { parent } = last;
       if (parent === undefined || !parent.open.delete(last.place.id)) return;
       parent.closed.add(last.place.id);
       this.#openJobs -= 1;
       // It may have ended in the meantime, which its parent shows.
       if (parent.open.size === 0 && !parent.hasEnded && parent.parent !== undefined)
-        this.#stack.push({ job: parent.parent, isGiving: false });
+        this.#stack.push({ job: parent.parent, isReturning: false });
       last = parent;
     }
   }
@@ -288,7 +289,7 @@ export class EndingTasks {
     for (const [index, job] of jobs.entries()) {
       const isAtEnd = job.open.size === 0 || [...job.open.values()].some(({ open }) => open.size === 0);
       const isInTurn = (index - this.#turn + jobs.length) % jobs.length < IN_TURN;
-      if (isFew || isAtEnd || isInTurn) this.#stack.push({ job, isGiving: false });
+      if (isFew || isAtEnd || isInTurn) this.#stack.push({ job, isReturning: false });
     }
     this.#turn = (this.#turn + IN_TURN) % jobs.length;
   }
@@ -324,7 +325,7 @@ function opened({ queue, id }: JobRef | ChildPlace, parent: Open | undefined): O
     parent,
     hasEnded: false,
     isFinal: false,
-    isGiven: false,
+    isReturned: false,
     total: 0,
     ended: 0,
     open: new Map(),
