@@ -14,15 +14,17 @@ const PACKAGES = [
 
 /** Values that examples use without a declaration, in the module that they call `./tasks.js`. */
 const TASKS = `
-import type { App, AsyncResult, Logger, Task, TaskContext } from '@umbel/core';
+import type { App, AppWorker, AsyncResult, ForeignJob, Logger, Task, TaskContext } from '@umbel/core';
 
 export declare const app: App;
+export declare const worker: AppWorker;
 export declare const result: AsyncResult<{ file: string }>;
 export declare const error: Error & { cause?: unknown };
 export declare const ctx: TaskContext<{
   reports: { progress: unknown; states: never; failures: { declined: { reason: string } } };
 }>;
 export declare function pino(): Logger;
+export declare function startWebServer(): void;
 
 export declare const resize: Task<'image.resize', { path: string; width: number }, { file: string }>;
 export declare const split: Task<'image.split', { path: string }, { file: string }>;
@@ -41,6 +43,7 @@ export declare const mail: { to: string };
 export declare const order: { id: string };
 export declare const page: { id: string };
 export declare const paths: string[];
+export declare const processors: Record<string, (job: ForeignJob) => Promise<unknown>>;
 export declare const response: { status: number };
 export declare const text: string;
 export declare const user: { id: string };
