@@ -1,3 +1,5 @@
+/** The public interface of an app, and `createApp`. `AppCore` implements it. */
+
 import { InvalidOptionError } from '../base/errors.js';
 import { checkOptions, type OptionNames } from '../base/option-checks.js';
 import type { Logger } from '../base/test-override.js';
@@ -43,70 +45,82 @@ import type { WorkerOptions } from '../worker/options.js';
 import { APP, AppCore } from './core.js';
 import type { AppDescription } from './describe.js';
 
+/** Options of `createApp`. */
 export interface AppOptions<Stack extends readonly AnyMiddleware[] = readonly AnyMiddleware[]> {
-  /** Letters, digits, `_`, `.` and `-`, at most 100. Apps of different names never see each other's jobs. */
+  /** Letters, digits, `_`, `.` and `-`, at most 100. Apps with different names never see each other's jobs. */
   name: string;
-  /** Default: the environment variable `UMBEL_URL`, else a Redis on this machine. */
+  /** Connection to the store. Default: the environment variable `UMBEL_URL`, else Redis on this machine. */
   connection?: Connection | undefined;
   /**
-   * What every key in the store begins with. Default `umbel:{<name>}`: the braces keep an app's keys on one node of a
-   * Redis Cluster, which flows need. Letters, digits, `_`, `.`, `-`, `:`, `{` and `}`, at most 200.
+   * Prefix of every key in the store. Default `umbel:{<name>}`: the braces keep the keys of an app on one node of a Redis
+   * Cluster, which workflows need. Letters, digits, `_`, `.`, `-`, `:`, `{` and `}`, at most 200.
    */
   prefix?: string | undefined;
   /**
-   * The app's queues (`'default'` is always one), with what holds for each as a whole. Then a call to any other is
-   * refused; without this, a call to one that no task and no route names.
+   * The queues of the app, with their options; `'default'` always exists. A call to any other queue is refused. Without
+   * this option, a call is refused if its queue is named by no task and no route.
    */
   queues?: readonly string[] | Readonly<Record<string, QueueOptions>> | undefined;
-  /** The queues of tasks that name none: by pattern (`{ 'email.*': 'email' }`), or a function. Default: `'default'`. */
+  /** Queues of tasks without a queue: by pattern (`{ 'email.*': 'email' }`), or a function. Default: `'default'`. */
   routes?: Routes | undefined;
-  /** How long a call that this app sends is kept after its end, and a run, with all its steps, after its own. Default 1 day. */
+  /** How long a completed job is kept after its end, and a workflow run with all its steps. Default 1 day. */
   resultTtl?: Duration | undefined;
-  /** The same of those that fail. Default 7 days. */
+  /** How long a failed job or workflow run is kept after its end. Default 7 days. */
   failureTtl?: Duration | undefined;
-  /** How long a command is tried again while the store cannot be reached. Default 10 s. */
+  /** How long a command is retried while the store is unreachable. Default 10 s. */
   sendTimeout?: Duration | undefined;
-  /** Round every sending and every attempt; the first is the outermost. What it adds to `ctx` is typed in handlers. */
+  /** Middleware around every send and every attempt; the first is the outermost. Its additions to `ctx` are typed. */
   middleware?: Stack;
-  /** Called round the attempts of every task, before the task's own. */
+  /** Hooks for the attempts of every task, called before the hooks of the task. */
   hooks?: Hooks | undefined;
-  /** Names of keys, at any depth of every input, whose values are masked in logs, progress and errors. */
+  /** Names of keys whose values are masked in logs, progress and errors, at any depth of every input. */
   sensitive?: readonly string[] | undefined;
-  /** What values go through on their way to the store, in this order: `[compression(), encryption({ … })]`. */
+  /** Codecs that encode values for the store, in this order: `[compression(), encryption({ … })]`. */
   codecs?: readonly Codec[] | undefined;
+  /** Maximum sizes of values and groups. */
   limits?: Limits | undefined;
-  /** Where connection errors and the like are told. Default `console`; with `umbel worker`, its log. */
+  /** Receives warnings and connection errors. Default `console`; in `umbel worker`, its log. */
   logger?: Logger | undefined;
 }
 
-/** Which calls and compositions are meant. */
+/** Selects jobs and workflow runs. */
 export interface RunQuery {
+  /** The tag of a job, a workflow run or a part of one. */
   tag: string;
 }
 
-/** What is refused before it is stored. */
+/** Maximum sizes. Larger values are refused before they are stored. */
 export interface Limits {
   /**
-   * Longest input, in bytes of JSON. Default 1 MiB. A worker refuses a stored one that is longer than 32 MiB and than
-   * this; what steps have put together may be longer than the input of a call.
+   * Maximum size of an input, in bytes of JSON. Default 1 MiB. Inputs that steps combine may be larger: a worker refuses a
+   * stored input only if it exceeds this limit and 32 MiB.
    */
   inputBytes?: number | undefined;
-  /** Longest result, in bytes of JSON; also of progress, and of what comes with a failure. Default 1 MiB. */
+  /** Maximum size of a result, of progress and of the data of a failure, in bytes of JSON. Default 1 MiB. */
   resultBytes?: number | undefined;
   /**
-   * Most members of a group, and most jobs of a `map` or `chunks`, that are given as a list or come from one. Default
-   * 10,000. Members that are read while they are sent are not counted.
+   * Maximum number of members of a group, and of jobs of a `map` or `chunks`, that come from a list. Default 10,000.
+   * Members that are read while they are sent do not count.
    */
   groupMembers?: number | undefined;
 }
 
-/** Binds tasks to a store. Nothing connects before the first call or worker. `Added` is what middleware adds to `ctx`. */
+/**
+ * An app binds tasks to a store. It connects at the first call or when a worker starts.
+ * `Added` is the type of what middleware adds to `ctx`.
+ * @example
+ * const app = createApp({ name: 'shop' });
+ * const add = app.task({ name: 'add', run: async () => 1 });
+ * const result = await add.delay();
+ */
 export interface App<Added = {}> {
   readonly name: string;
   /**
    * Declares a task with its handler.
    * @throws {DuplicateTaskError} if the app has a task of that name.
-   * @throws {InvalidOptionError} if the name or an option has a value it cannot have.
+   * @throws {InvalidOptionError} if the name or an option is invalid.
+   * @example
+   * const resize = app.task({ name: 'resize', run: async () => 'done' });
    */
   task<
     const Name extends string,
@@ -124,7 +138,7 @@ export interface App<Added = {}> {
     TaskResult<Out, Returned>,
     TaskExtras<In, Out, Returned> & ReportsOf<Progress, States, Failures>
   >;
-  /** Declares a task without its handler, so that whoever sends it need not load the handler. */
+  /** Declares a task without its handler, so that programs that send it need not load the handler. */
   defineTask<
     const Name extends string,
     In extends Schema = VoidSchema,
@@ -140,13 +154,13 @@ export interface App<Added = {}> {
     TaskResult<Out, never>,
     ContractExtras<In, Out> & ReportsOf<Progress, States, Failures>
   >;
-  /** The contract (from `defineTask`), sending to this app. The given one is not changed. */
+  /** Returns a contract (from `defineTask`) that sends to this app. The original contract is not changed. */
   bind<C extends AnyContract>(contract: C): C;
-  /** Gives a contract its handler, in the process that runs it; returns the contract bound to this app. */
+  /** Sets the handler of a contract in the process that runs it. Returns the contract bound to this app. */
   implement<C extends AnyContract>(contract: C, run: Handler<C, Added>, options?: ImplementOptions): C;
   /**
-   * Gives each contract its handler, by the keys of the two objects; returns the contracts bound to this app.
-   * @throws {InvalidOptionError} if the keys are not the same. No handler is given then.
+   * Sets the handlers of several contracts, matched by the keys of the two objects. Returns the contracts bound to this app.
+   * @throws {InvalidOptionError} if the keys differ. No handler is set then.
    */
   implementAll<const Contracts extends Readonly<Record<string, AnyContract>>>(
     contracts: Contracts,
@@ -154,114 +168,125 @@ export interface App<Added = {}> {
     options?: ImplementOptions,
   ): { readonly [Key in keyof Contracts]: Contracts[Key] };
   /**
-   * A task by its name, for one that this process does not know: it can be sent, and stand in compositions. Its result
-   * is `unknown`, or what the caller says it is: `app.signature<{ n: number }>('count')`. A name that no worker has a
-   * handler for ends the job with an `UnknownTaskError`.
-   * @throws {InvalidOptionError} if no task can have such a name.
+   * Returns a task by name that this process does not know. It can be sent and used in workflows. Its result has the type
+   * `unknown`, or the type argument: `app.signature<{ n: number }>('count')`. If no worker has a handler of that name, the
+   * job fails with an `UnknownTaskError`.
+   * @throws {InvalidOptionError} if the name is invalid.
    */
   signature<Out = unknown>(name: string): NamedTask<Out>;
   /**
-   * The tasks that a module exports, by their own names, without loading that module:
-   * `app.client<typeof import('./tasks.js')>().resize.delay({ … })`. Nothing is checked here but by the compiler; the
-   * worker checks inputs.
+   * Returns the tasks of a module by their export names, without loading the module:
+   * `app.client<typeof import('./tasks.js')>().resize.delay({ … })`. Only the compiler checks them here; the worker checks
+   * the inputs.
    */
   client<Module extends object>(): Client<Module>;
   /**
-   * Sends a call by name, for a task that this process does not know: its input is checked by the worker only, and the
-   * worker's options hold where the call gives none.
-   * @throws as `applyAsync`.
+   * Sends a call by name, for a task that this process does not know. Only the worker checks its input, and the worker's
+   * options apply unless the call sets them.
+   * @throws the errors of `applyAsync`.
+   * @example
+   * const result = await app.send('mail.send', { to: 'a@example.com' }, { queue: 'email' });
    */
   send(name: string, input?: unknown, options?: SendOptions): Promise<AsyncResult<unknown>>;
   /**
-   * The handle of an earlier call of a task, a signature or a composition, by its id, also in another process. Typed by
-   * what was called.
+   * Returns the handle of an earlier call of a task, a signature or a workflow by its id, also from another process. Its
+   * type follows from `called`.
    */
   result<Called extends AnySignature>(
     called: Called,
     id: string,
   ): AsyncResult<OutputOf<Called>, Called['~extras']>;
-  /** The handle of any earlier call or composition, by its id. */
+  /** Returns the handle of an earlier call or workflow run by its id. */
   result(id: string): AsyncResult<unknown>;
   /**
-   * Handles of the calls and compositions that bear a tag, as a whole or in a part of them, the latest first: those
-   * that the store still holds.
+   * Yields handles of the stored calls and workflow runs with a tag, or with a tag in a part of them, latest first.
    */
   find(query: RunQuery): AsyncIterableIterator<AsyncResult<unknown>>;
   /**
-   * Keeps what bears a tag from starting, for good: calls, whole compositions and, where only a part bears it, that part.
-   * As `revoke` of a handle. Gives the number of jobs of tasks that were marked.
+   * Revokes everything with a tag, like `revoke` of a handle: calls, whole workflow runs, and parts of workflow runs.
+   * Returns the number of task jobs that were revoked.
    */
   revoke(query: RunQuery & RevokeOptions): Promise<number>;
   /**
-   * What happens to the app's jobs, runs and workers, as it happens or from an earlier place on: of each job in its order,
-   * over all queues by the store's time. It goes on until it is left (`break`), `signal` is aborted or the app is closed;
-   * while the store cannot be reached it waits, and goes on where it was. It reads from the store as fast as it is
-   * consumed, over one connection of its own.
-   * @throws {InvalidOptionError} if an option has a value it cannot have.
-   * @throws {UnknownQueueError} if the app has no queue of a given name.
-   * @throws {ConnectionError} when the first event is asked for, if the store cannot be reached.
+   * Yields the events of the app's jobs, workflow runs and workers, live or from an earlier position. Events of one job are
+   * in order; events of different queues are ordered by the store's time. The iterator ends with `break`, with the
+   * `signal`, or when the app closes. During a store outage it waits, and then continues. It reads as fast as it is
+   * consumed, over a separate connection.
+   * @throws {InvalidOptionError} if an option is invalid.
+   * @throws {UnknownQueueError} if the app has no queue of that name.
+   * @throws {ConnectionError} at the first event, if the store is unreachable.
+   * @example
+   * for await (const event of app.events({ types: ['failed'] })) console.log(event.id);
    */
   events<const Type extends EventType = EventType>(
     query?: EventQuery<Type>,
   ): AsyncIterableIterator<EventOf<Type>>;
-  /** A queue as a whole: counts, pause, concurrency, rate limit. @throws {UnknownQueueError} if there is none of that name. */
+  /** Returns a queue: counts, pause, concurrency, rate limit. @throws {UnknownQueueError} if the app has no such queue. */
   queue(name: string): QueueHandle;
-  /** The failed jobs: to list, inspect, replay, also with another input, and discard; one or many. */
+  /** Failed jobs: list, inspect, replay (also with another input) and discard, one or in bulk. */
   readonly deadLetters: DeadLetters;
-  /** The jobs of tasks: to search, and to look at. */
+  /** Jobs of tasks: search and inspect. */
   readonly jobs: Jobs;
-  /** The compositions: to search, and to look at. */
+  /** Workflow runs: search and inspect. */
   readonly runs: Runs;
   /**
-   * Looks at every job that waits for others, and puts right what would wait for ever: for nothing, for a job that is
-   * gone from the store, or for one that has ended. Workers do the same by and by (`repairInterval`). Gives what was
-   * done.
+   * Checks every job that waits for others, and repairs those that would wait forever: for no job, for a job that is
+   * missing from the store, or for one that has ended. Workers do the same in the background (`repairInterval`). Returns
+   * the number of repairs.
    */
   repair(): Promise<RepairCounts>;
   /**
-   * Declares a schedule: the target, a task, a signature or a composition whose input is complete, is sent again and
-   * again. Nothing is stored before a worker of a program that declares it is started, or `schedules.sync()` is called;
-   * then any worker of the app fires its slots, each once. A handler finds the schedule's name in the header
-   * `umbel-schedule` and its slot, as an ISO time, in `umbel-scheduled-at`. A task's `unique`, `throttle` and `debounce`
-   * do not hold for what is sent so; `overlap` does.
+   * Declares a schedule that sends its target repeatedly: a task, a signature or a workflow with a complete input. It is
+   * stored when a worker of this program starts, or by `schedules.sync()`. Then any worker of the app fires each occurrence
+   * once. A handler finds the name of the schedule in the header `umbel-schedule`, and the time of the occurrence (ISO) in
+   * `umbel-scheduled-at`. `unique`, `throttle` and `debounce` of a task do not apply to scheduled calls; `overlap` does.
    * @throws {ScheduleError} if the app has a schedule of that name, or the target cannot be stored.
-   * @throws {InvalidOptionError} if the name or an option has a value it cannot have.
+   * @throws {InvalidOptionError} if the name or an option is invalid.
+   * @example
+   * app.schedule('nightly-report', { cron: '0 3 * * *', timezone: 'Europe/Berlin' }, report);
    */
   schedule<S extends AnyStep>(
     name: string,
     options: ScheduleOptions,
     target: S & ScheduleTarget<S>,
   ): ScheduleHandle<OutputOf<S>>;
-  /** The schedules: to list, look after and store. */
+  /** Schedules: list, change and store. */
   readonly schedules: Schedules;
-  /** Looks at the app's workers and queues, from any process. */
+  /** Inspects the app's workers and queues, from any process. */
   readonly inspect: Inspect;
-  /** Directs the app's workers, queues and jobs, from any process. */
+  /** Controls the app's workers, queues and jobs, from any process. */
   readonly control: Control;
   /**
-   * Looks for what may be wrong, and changes nothing: how the store is set up, what waits for ever, and queued jobs that
-   * would fail since their task or its schema has changed. Costs a command for each job that is looked at.
+   * Checks the app read-only: the configuration of the store, jobs that would wait forever, and queued jobs that would fail
+   * because their task or its schema changed. It sends one command for each checked job.
    */
   diagnose(options?: DiagnosisOptions): Promise<Diagnosis>;
-  /** The tasks and queues that this process knows, and where the store is. */
+  /** Returns the tasks and queues that this process knows, and the address of the store. */
   describe(): AppDescription;
-  /** A worker for this app's queues; it takes jobs once started. */
+  /**
+   * Creates a worker for the app's queues. It takes jobs once it is started.
+   * @throws {InvalidOptionError} if an option is invalid.
+   * @example
+   * const worker = await app.worker({ queues: ['email'], concurrency: 20 }).start();
+   */
   worker(options?: WorkerOptions): AppWorker;
   /**
-   * Closes this app's workers (waiting for running jobs) and connections, for good: calls that are under way end, and
-   * later ones are refused with a {@link ClosedError}.
+   * Closes the app's workers, waiting for running jobs, and its connections. Pending calls end, and later calls throw a
+   * {@link ClosedError}.
    */
   close(): Promise<void>;
 }
 
-/** What belongs to a handler and not to its contract. */
+/** Options of a handler that are not part of its contract. */
 export type ImplementOptions = Pick<TaskDefinition<string, Schema, Schema, unknown>, 'isolate'> & {
   hooks?: Hooks;
 };
 
 /**
- * An app: the one object that knows where tasks are sent.
- * @throws {InvalidOptionError} if an option has a value it cannot have.
+ * Creates an app. It does not connect before the first call.
+ * @throws {InvalidOptionError} if an option is invalid.
+ * @example
+ * const app = createApp({ name: 'shop', connection: 'redis://localhost:6379' });
  */
 export function createApp<const Stack extends readonly AnyMiddleware[] = readonly AnyMiddleware[]>(
   options: AppOptions<Stack>,
@@ -270,7 +295,7 @@ export function createApp<const Stack extends readonly AnyMiddleware[] = readonl
   if (options.limits !== undefined)
     checkOptions(options.limits, LIMITS, { option: 'limits', above: 'limits.' });
   checkHooks(options.hooks);
-  return new AppCore(options) as unknown as App<AddedBy<Stack>>; // its methods are typed by what the definitions promise, above
+  return new AppCore(options) as unknown as App<AddedBy<Stack>>; // AppCore is untyped; `App` types its methods
 }
 
 const OPTIONS: OptionNames<AppOptions> = {
@@ -292,16 +317,16 @@ const OPTIONS: OptionNames<AppOptions> = {
 
 const LIMITS: OptionNames<Limits> = { inputBytes: true, resultBytes: true, groupMembers: true };
 
-/** True for what `createApp` gives, also where another copy of this package has made it. */
+/** Returns whether a value is an app, also one of another copy of this package. */
 export function isApp(value: unknown): value is App {
   return typeof value === 'object' && value !== null && APP in value;
 }
 
-/** The run-time side of an app. @throws {InvalidOptionError} if it is not one. */
+/** Returns the implementation of an app. @throws {InvalidOptionError} if the value is not an app of this copy. */
 export function coreOf(app: App<never>): AppCore {
   if (app instanceof AppCore) return app;
   const expected = isApp(app)
     ? 'of this copy of @umbel/core: two are loaded, and `npm ls @umbel/core` shows them'
-    : 'what createApp gives';
+    : 'an app from createApp';
   throw new InvalidOptionError('app', expected, app);
 }

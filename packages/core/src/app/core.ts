@@ -1,3 +1,8 @@
+/**
+ * The implementation of `App`: passes each call to the responsible part, or to that of a test override. `wiring.ts` creates
+ * the parts.
+ */
+
 import { InvalidOptionError } from '../base/errors.js';
 import { checkBoolean, checkOptions, type OptionNames } from '../base/option-checks.js';
 import { currentFunction } from '../base/test-override.js';
@@ -47,24 +52,23 @@ import type { QueueWorker } from '../worker/worker.js';
 import type { AppOptions, ImplementOptions, RunQuery } from './app.js';
 import { type AppDescription, describeApp } from './describe.js';
 import { type AppOperations, findByTag, operationsOf, revokeByTag } from './operating.js';
-import { type AppDependencies, makeParts, type SharedDependencies } from './wiring.js';
+import { type AppDependencies, createDependencies, type SharedDependencies } from './wiring.js';
 import { Workers } from './workers.js';
 
-/** By which apps are known, also those of another copy of this package. */
+/** Marks apps, also those of another copy of this package. */
 export const APP: unique symbol = Symbol.for('umbel.app');
 
-/** What is measured of an app in this process. */
+/** The parts of an app that metrics read in this process. */
 export interface MetricsInput {
   readonly store: Store;
   readonly clock: Clock;
-  /** Those of its tasks and its options, and Umbel's own. */
+  /** Returns the queues of the app's tasks and options, and Umbel's internal queue. */
   readonly queues: () => readonly string[];
   readonly hasTask: (name: string) => boolean;
-  /** Those that are not closed. */
+  /** The workers that are not closed. */
   readonly workers: ReadonlySet<AppWorker>;
 }
 
-/** An app at run time: hands what is asked of it to the part that does it. While a test stands in, that is the test's. */
 export class AppCore implements Sender, AppOperations {
   readonly [APP] = true;
   readonly name: string;
@@ -84,7 +88,7 @@ export class AppCore implements Sender, AppOperations {
     runtime: Runtime = systemRuntime,
     shared: SharedDependencies = { registry: new Registry(), declarations: new Declarations() },
   ) {
-    this.#dependencies = makeParts(options, runtime, shared);
+    this.#dependencies = createDependencies(options, runtime, shared);
     this.#workers = new Workers(this.#dependencies, () => this.#disconnect());
     this.name = this.#dependencies.name;
     this.maxMembers = this.#dependencies.maxMembers;
@@ -99,17 +103,17 @@ export class AppCore implements Sender, AppOperations {
     this.control = control;
   }
 
-  /** An app with the same tasks, on a store and a runtime of its own. */
+  /** Returns an app with the same tasks and schedules, with another store and runtime. */
   fork(options: Partial<AppOptions>, runtime: Runtime): AppCore {
     return new AppCore({ ...this.#dependencies.options, ...options }, runtime, this.#dependencies);
   }
 
-  /** Tells a listener of the attempts of all workers of this app in this process; gives a function that stops it. */
+  /** Adds a listener for the attempts of all workers of this app in this process; returns a function that removes it. */
   onActivity(listener: ActivityListener): () => void {
     return this.#workers.listen(listener);
   }
 
-  /** What metrics are made of. */
+  /** Input for metrics. */
   get measured(): MetricsInput {
     const { store, runtime, queues, registry } = this.#dependencies;
     return {
@@ -121,12 +125,12 @@ export class AppCore implements Sender, AppOperations {
     };
   }
 
-  /** Takes queues for those of the app, beside the ones that its options, tasks and routes name. */
+  /** Adds queues to those that the app's options, tasks and routes name. */
   learnQueues(names: Iterable<string>): void {
     this.#dependencies.queues.learn(names);
   }
 
-  /** An input or another value of a task's job, with what is `sensitive` masked, as in the logs of its handler. */
+  /** Returns a value of a task's job with `sensitive` values masked, as in the logs of its handler. */
   masked(task: string, value: unknown): unknown {
     const { registry, checks } = this.#dependencies;
     return maskFor(checks.sensitiveOf(registry.get(task) ?? { name: task, options: {} }), [value]).value(
@@ -134,7 +138,7 @@ export class AppCore implements Sender, AppOperations {
     );
   }
 
-  /** The result of one attempt at a job that no store holds. @throws what the handler throws. */
+  /** Runs one attempt at a job that is in no store, and returns its result. @throws the handler's error. */
   async perform(job: ActiveJob): Promise<unknown> {
     return (await this.#dependencies.executor()).perform(job);
   }
@@ -211,7 +215,7 @@ export class AppCore implements Sender, AppOperations {
     return this.#workers.make(options);
   }
 
-  /** What makes workers in this process, whatever started it. */
+  /** Returns a function that creates workers in this process, also in one that a supervisor started. */
   ownWorkers(): Promise<(options: WorkerOptions) => QueueWorker> {
     return this.#workers.ownMaker();
   }
@@ -221,17 +225,17 @@ export class AppCore implements Sender, AppOperations {
     return this.#closing;
   }
 
-  /** Workers first: their handlers may still send. */
+  /** Closes the workers first, because their handlers may still send. */
   async #close(): Promise<void> {
     await this.#workers.close();
-    const closed = this.#dependencies.store.close(); // from here on nothing connects
-    await Promise.all([closed, this.#dependencies.asking.close()]);
+    const closed = this.#dependencies.store.close(); // nothing connects after this
+    await Promise.all([closed, this.#dependencies.workerQuery.close()]);
   }
 
-  /** Lets the process end, if nothing else keeps it alive; what is asked later connects again. */
+  /** Closes the connections, so that they do not keep the process alive; later calls connect again. */
   async #disconnect(): Promise<void> {
     if (this.#closing !== undefined) return;
-    await this.#dependencies.asking.close();
+    await this.#dependencies.workerQuery.close();
     await this.#dependencies.store.disconnect();
   }
 
@@ -289,13 +293,13 @@ export class AppCore implements Sender, AppOperations {
   result(...args: readonly [id: string] | readonly [called: Signed, id: string]): AsyncResult<unknown> {
     const [called, id] = args.length === 1 ? [undefined, args[0]] : args;
     if (called !== undefined && !isSigned(called))
-      throw new InvalidOptionError('called', 'a task, a signature or a composition', called);
+      throw new InvalidOptionError('called', 'a task, a signature or a workflow', called);
     if (typeof id !== 'string' || !isJobId(id)) throw new InvalidOptionError('id', 'the id of a job', id);
     const task = called instanceof TaskObject ? called.name : undefined;
     const { results, registry, router, queues } = currentFunction(this).#dependencies;
-    const own = task === undefined ? undefined : registry.get(task)?.options.queue;
-    const usual = task === undefined ? [] : [router.usualQueue(task, own)];
-    return new StoredResult(results, { queues: () => [...new Set([...usual, ...queues.known()])] }, id);
+    const taskQueue = task === undefined ? undefined : registry.get(task)?.options.queue;
+    const likely = task === undefined ? [] : [router.usualQueue(task, taskQueue)];
+    return new StoredResult(results, { queues: () => [...new Set([...likely, ...queues.known()])] }, id);
   }
 
   find(query: RunQuery): AsyncGenerator<AsyncResult<unknown>, void> {
@@ -340,7 +344,7 @@ export class AppCore implements Sender, AppOperations {
 
   #addHandled(task: HandledTask): void {
     this.#dependencies.registry.add(task);
-    if (this.#dependencies.registry.size === MANY_TASKS) this.#dependencies.telling.warn(TOO_MANY_TASKS);
+    if (this.#dependencies.registry.size === MANY_TASKS) this.#dependencies.log.warn(TOO_MANY_TASKS);
     offerHandler(this.name, task);
   }
 }
@@ -351,14 +355,14 @@ const REVOKE: OptionNames<RunQuery & RevokeOptions> = { tag: true, terminate: tr
 
 function entryOf(contract: ContractObject): TaskEntry {
   const entry = contract[CONTRACT];
-  if (entry === undefined) throw new InvalidOptionError('contract', 'what defineTask gives', contract);
+  if (entry === undefined) throw new InvalidOptionError('contract', 'a contract from defineTask', contract);
   return entry;
 }
 
-/** More than a program has. */
+/** More tasks than a program normally defines. */
 const MANY_TASKS = 1000;
 const TOO_MANY_TASKS =
-  `${MANY_TASKS} tasks are defined, and each stays in memory. Define a task once, where its module is loaded, ` +
-  'and not in a handler or a request: what differs between calls is their input';
+  `${MANY_TASKS} tasks are defined, and each stays in memory. Define each task once at module level, ` +
+  'not in a handler or a request, and pass what differs between calls as input';
 
 refuseUnbound(AppCore, 'app');

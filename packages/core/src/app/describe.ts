@@ -1,4 +1,4 @@
-/** What an app is made of, for programs that are given one. */
+/** `app.describe()`, and the warning about several copies of this package in one process. */
 
 import { ownLocation } from '../base/modules.js';
 import { isRedis, type ResolvedConnection, shownConnection } from '../store/connection.js';
@@ -7,24 +7,24 @@ import type { Router } from '../task/routing.js';
 
 export interface TaskDescription {
   readonly name: string;
-  /** Where its calls go that name no queue; of a routing function, those without input. */
+  /** Queue of calls that name no queue; with a routing function, of calls without input. */
   readonly queue: string;
-  /** Whether this process can run it. */
+  /** Whether this process has a handler for the task. */
   readonly hasHandler: boolean;
-  /** The module that child processes load to run it, as a URL, if it is isolated. */
+  /** URL of the module that child processes load, for an isolated task. */
   readonly isolate?: string;
 }
 
 export interface AppDescription {
   readonly name: string;
-  /** What every key in the store begins with. */
+  /** Prefix of every key in the store. */
   readonly prefix: string;
   readonly store: {
     readonly kind: 'redis' | 'other';
-    /** Its address, without user and password; of another store, no address. */
+    /** Address without user and password; a description for a store other than Redis. */
     readonly address: string;
   };
-  /** The app's queues, as far as this process knows them. */
+  /** Queues of the app that this process knows. */
   readonly queues: readonly string[];
   /** The tasks that this process knows, by name. */
   readonly tasks: readonly TaskDescription[];
@@ -51,20 +51,18 @@ export function describeApp(
   };
 }
 
-// Which copies of this package make apps in this process.
-
 const COPIES = Symbol.for('umbel.copies');
 
 const holder = globalThis as { [COPIES]?: Set<string> };
 
-/** Notes that this copy makes an app. What to say of it if it is not the only one that does. */
-export function noteCopy(place: string = ownLocation()): string | undefined {
+/** Records that this copy creates an app. Returns a warning if other copies do so too. */
+export function recordCopy(location: string = ownLocation()): string | undefined {
   holder[COPIES] ??= new Set();
   const copies = holder[COPIES];
-  copies.add(place);
+  copies.add(location);
   if (copies.size === 1) return undefined;
   return (
-    `${copies.size} copies of @umbel/core make apps in this process: ${[...copies].join(', ')}. Compositions and tests know ` +
-    'those of one only; `npm ls @umbel/core` shows who brings which'
+    `${copies.size} copies of @umbel/core create apps in this process: ${[...copies].join(', ')}. Workflows and tests work ` +
+    'only with apps of one copy. `npm ls @umbel/core` shows which packages install them'
   );
 }

@@ -1,4 +1,4 @@
-/** What an operator has in hand: how an app's jobs, queues, workers and schedules are seen and directed. */
+/** Creates the operator interfaces of an app (`deadLetters`, `jobs`, `runs`, `schedules`, `inspect`, `control`), and finds and revokes by tag. */
 
 import { InvalidOptionError } from '../base/errors.js';
 import { listed } from '../base/text.js';
@@ -14,37 +14,36 @@ import { type DeadLetters, deadLetters } from '../ops/dead-letters.js';
 import type { Jobs, Runs } from '../ops/job-query.js';
 import { jobQueries, runQueries } from '../ops/jobs.js';
 import { type Schedules, scheduleHandle } from '../schedule/handle.js';
+import { isHeld } from '../store/read.js';
 import { checkName, checkTags } from '../task/option-checks.js';
 import type { AppDependencies } from './wiring.js';
 
-// What bears a tag: found, and revoked.
-
-type TagParts = Pick<AppDependencies, 'tags' | 'store' | 'results' | 'runtime'>;
+type TagDependencies = Pick<AppDependencies, 'tags' | 'store' | 'results' | 'runtime'>;
 
 export async function* findByTag(
-  { tags, store, results, runtime }: TagParts,
+  { tags, store, results, runtime }: TagDependencies,
   tag: string,
 ): AsyncGenerator<AsyncResult<unknown>, void> {
   checkTags([tag]);
   await store.timeKnown();
   for await (const { queue, id } of tags.find(tag, runtime.clock.now())) {
-    if (await store.holds(queue, id)) yield new StoredResult(results, { queue }, id);
+    if (await isHeld(store, { queue, id })) yield new StoredResult(results, { queue }, id);
   }
 }
 
-/** The number of jobs of tasks that were marked. */
+/** Revokes everything with a tag. Returns the number of task jobs that were marked. */
 export async function revokeByTag(
-  { tags, store, results, runtime }: TagParts,
+  { tags, store, results, runtime }: TagDependencies,
   tag: string,
-  isTerminated: boolean,
+  terminate: boolean,
 ): Promise<number> {
   checkTags([tag]);
   await store.timeKnown();
   const now = runtime.clock.now();
   let count = 0;
-  for await (const place of tags.find(tag, now)) {
-    const marked = await revokeJobs(results, place, { now, tag }, isTerminated);
-    count += marked.filter((job) => job.queue !== INTERNAL_QUEUE).length;
+  for await (const job of tags.find(tag, now)) {
+    const marked = await revokeJobs(results, job, { now, tag }, terminate);
+    count += marked.filter(({ queue }) => queue !== INTERNAL_QUEUE).length;
   }
   return count;
 }
@@ -58,9 +57,9 @@ export interface AppOperations {
   readonly control: Control;
 }
 
-/** @param dependencies Those of the app that is meant when something is asked: a test's, while it stands in. */
+/** @param dependencies Returns those of the app, or of its test override, at the time of a call. */
 export function operationsOf(dependencies: () => AppDependencies): AppOperations {
-  const queryParts = () => {
+  const queryDependencies = () => {
     const { store, tags, runtime, queues } = dependencies();
     return {
       store,
@@ -87,21 +86,21 @@ export function operationsOf(dependencies: () => AppDependencies): AppOperations
       get: (name) => scheduleHandle(checkName('name', name), () => dependencies().scheduling),
       sync: (options) => dependencies().scheduling.sync(options),
     },
-    jobs: jobQueries(queryParts),
-    runs: runQueries(queryParts),
+    jobs: jobQueries(queryDependencies),
+    runs: runQueries(queryDependencies),
     inspect: inspectOf(() => {
-      const { asking, store, queues } = dependencies();
+      const { workerQuery, store, queues } = dependencies();
       return {
-        asking,
+        workerQuery,
         store,
         queues: async () => (await queues.served()).filter((queue) => queue !== INTERNAL_QUEUE),
         checkQueue: (queue) => queues.servedHandle(queue),
       };
     }),
     control: controlOf(() => {
-      const { asking, results, queues } = dependencies();
+      const { workerQuery, results, queues } = dependencies();
       return {
-        asking,
+        workerQuery,
         results: async (ids) => {
           for (const id of ids) if (!isJobId(id)) throw new InvalidOptionError('id', 'the id of a job', id);
           const all = await queues.served();
@@ -114,17 +113,15 @@ export function operationsOf(dependencies: () => AppDependencies): AppOperations
   };
 }
 
-// Whether anybody serves a queue: asked when a result does not come.
-
-/** What is to be done where no worker is known that serves a queue; undefined if one is. */
-export async function whoIsMissing(
-  asking: WorkerQuery,
+/** Returns advice if no known worker serves a queue, for callers that still wait for a result; undefined if one does. */
+export async function adviseUnserved(
+  workerQuery: WorkerQuery,
   app: string,
   queue: string,
 ): Promise<string | undefined> {
-  const records = await asking.records();
-  const present = records.filter((record) => workerStateOf(record, asking.now) !== 'missing');
-  // Every worker serves the queue of compositions.
+  const records = await workerQuery.records();
+  const present = records.filter((record) => workerStateOf(record, workerQuery.now) !== 'missing');
+  // Every worker serves the internal queue.
   const isServed =
     queue === INTERNAL_QUEUE
       ? present.length > 0
@@ -132,7 +129,7 @@ export async function whoIsMissing(
   if (isServed) return undefined;
   const others = [...new Set(present.flatMap(({ queues }) => Object.keys(queues)))].sort();
   if (queue === INTERNAL_QUEUE || others.length === 0) {
-    return `No worker of app "${app}" is known to run: start one, with the same store, name of the app and prefix.`;
+    return `No running worker of app "${app}" is known: start one with the same store, app name and prefix.`;
   }
-  return `No worker is known that serves queue "${queue}" of app "${app}" (served: ${listed(others)}): start one with app.worker({ queues: ['${queue}'] }), or correct the queue.`;
+  return `No known worker serves queue "${queue}" of app "${app}" (served: ${listed(others)}): start one with app.worker({ queues: ['${queue}'] }), or correct the queue.`;
 }

@@ -1,4 +1,4 @@
-/** The queues of an app: which there are, and handles of them. */
+/** The queues of an app: their names, their handles and their stored settings. */
 
 import type { WorkerQuery } from '../control/ask.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
@@ -12,73 +12,73 @@ export interface AppQueuesDependencies {
   readonly router: Router;
   readonly registry: Registry;
   readonly store: Store;
-  readonly asking: WorkerQuery;
+  readonly workerQuery: WorkerQuery;
   readonly now: () => number;
 }
 
 export class Queues {
   readonly #dependencies: AppQueuesDependencies;
-  readonly #learnt = new Set<string>();
+  readonly #learned = new Set<string>();
 
   constructor(dependencies: AppQueuesDependencies) {
     this.#dependencies = dependencies;
   }
 
-  /** Takes queues for those of the app, which its code does not name: an app without its code learns them of the store. */
+  /** Adds queues that the code does not name: a program without the app's code reads them from the store. */
   learn(names: Iterable<string>): void {
-    for (const name of names) this.#learnt.add(checkQueue('queue', name));
+    for (const name of names) this.#learned.add(checkQueue('queue', name));
   }
 
-  /** Those that the app's options, tasks and routes name, or that it has learnt. */
+  /** Returns the queues of the app's options, tasks and routes, and the learned ones. */
   ofTasks(): string[] {
     const { router, registry } = this.#dependencies;
     const all = router.all(registry.queues());
-    return this.#learnt.size === 0 ? all : [...new Set([...all, ...this.#learnt])];
+    return this.#learned.size === 0 ? all : [...new Set([...all, ...this.#learned])];
   }
 
-  /** Calls `listener` when a task names another one. Returns a function that stops it. */
+  /** Calls `listener` when a task adds a queue; returns a function that stops it. */
   onAdded(listener: () => void): () => void {
     return this.#dependencies.registry.onQueue(listener);
   }
 
-  /** And Umbel's own. */
+  /** Returns the queues of `ofTasks`, and Umbel's internal queue. */
   known(): string[] {
     return [...this.ofTasks(), INTERNAL_QUEUE];
   }
 
-  /** And those that workers serve, which other programs may have declared. */
+  /** Returns the known queues, and those that workers serve, which other programs may have declared. */
   async served(): Promise<string[]> {
-    return [...new Set([...this.known(), ...(await this.#dependencies.asking.servedQueues())])];
+    return [...new Set([...this.known(), ...(await this.#dependencies.workerQuery.servedQueues())])];
   }
 
-  /** Those that a worker serves that is not told which. */
+  /** Returns the default queues of a worker: those of tasks with a handler. */
   ofHandlers(): string[] {
     const { router, registry } = this.#dependencies;
     return router.queuesFor(registry.handledTasks().map(({ name, options: { queue } }) => ({ name, queue })));
   }
 
-  /** @throws {UnknownQueueError} if there is none of that name. */
+  /** Returns the handle of a queue. @throws {UnknownQueueError} if the app does not know it. */
   handle(name: string): QueueHandle {
     const { router, registry, store, now } = this.#dependencies;
     if (!this.known().includes(name)) router.check(name, registry.queues());
     return queueHandle(store, name, now);
   }
 
-  /** Also of a queue that only a worker knows. @throws {UnknownQueueError} if no worker does. */
+  /** Returns the handle of a queue, also of one that only a worker knows. @throws {UnknownQueueError} */
   async servedHandle(name: string): Promise<QueueHandle> {
-    const { store, asking, now } = this.#dependencies;
+    const { store, workerQuery, now } = this.#dependencies;
     checkQueue('queue', name);
-    if (!this.known().includes(name) && (await asking.servedQueues()).includes(name))
+    if (!this.known().includes(name) && (await workerQuery.servedQueues()).includes(name))
       return queueHandle(store, name, now);
     return this.handle(name);
   }
 
-  /** @throws {UnknownQueueError} if tasks have none of that name. */
+  /** @throws {UnknownQueueError} if the app does not know the queue. */
   check(name: string): void {
     this.handle(checkQueue('queue', name));
   }
 
-  /** Applies what the app's options say of a queue as a whole. */
+  /** Stores the concurrency and the rate limit of a queue from the app's options. */
   async prepare(name: string): Promise<void> {
     const { router, store } = this.#dependencies;
     const { concurrency, rateLimit } = router.settingsOf(name) ?? {};

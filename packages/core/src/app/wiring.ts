@@ -1,4 +1,4 @@
-/** What an app is made of, put together from its options. */
+/** Creates the parts of an app from its options: logger, store, sender, schedules, executor. `AppCore` uses it. */
 
 import { InvalidOptionError } from '../base/errors.js';
 import { checkInteger, positiveMs } from '../base/option-checks.js';
@@ -28,36 +28,35 @@ import { Router } from '../task/routing.js';
 import type { ExecutorDependencies } from '../worker/dependencies.js';
 import type { Executor } from '../worker/executor.js';
 import type { AppOptions } from './app.js';
-import { noteCopy } from './describe.js';
-import { whoIsMissing } from './operating.js';
+import { recordCopy } from './describe.js';
+import { adviseUnserved } from './operating.js';
 import { Queues } from './queues.js';
 
-// How an app tells its logger something: under its name, and what repeats not every time.
-
-/** While the same error comes again and again, as many times a second from a lost store, it is told this rarely. */
+/** Interval in which a repeated error is logged once: an outage causes the same error many times a second. */
 const REPEATED_MS = 10_000;
 
+/** Logs with the name of the app, and suppresses repetitions. */
 export interface AppLogger {
   readonly info: (message: string) => void;
   readonly warn: (message: string) => void;
-  /** A warning that is said once, however often it would be. */
+  /** Logs a warning once, however often it is called with the same message. */
   readonly once: (message: string) => void;
-  /** @param message In the place of the error's own. */
+  /** @param message Replaces the message of the error. */
   readonly error: (error: Error, message?: string) => void;
 }
 
 export function appLoggerOf(app: string, logger: Logger): AppLogger {
-  // What is told may quote the store: it stays on its line, and no terminal obeys it.
+  // Messages may quote stored data: line breaks and terminal sequences are escaped.
   const named = (message: string) => `umbel "${app}": ${escaped(message)}`;
-  const told = new Set<string>();
+  const logged = new Set<string>();
   let last = '';
   let lastAt = Number.NEGATIVE_INFINITY;
   return {
     info: (message) => logger.info(named(message)),
     warn: (message) => logger.warn(named(message)),
     once(message) {
-      if (told.has(message)) return;
-      told.add(message);
+      if (logged.has(message)) return;
+      logged.add(message);
       logger.warn(named(message));
     },
     error(error, message = error.message || error.name) {
@@ -71,10 +70,10 @@ export function appLoggerOf(app: string, logger: Logger): AppLogger {
 }
 
 const MEBIBYTE = 1_048_576;
-/** Members of one group that are planned at once. */
+/** Default maximum of members of one group that are planned at once. */
 const GROUP_MEMBERS = 10_000;
 
-/** What all copies of an app share: one that stands in for it in a test has the same tasks and schedules. */
+/** Shared by an app and its test overrides: they have the same tasks and schedules. */
 export interface SharedDependencies {
   readonly registry: Registry;
   readonly declarations: Declarations;
@@ -83,7 +82,7 @@ export interface SharedDependencies {
 export interface AppDependencies extends SharedDependencies {
   readonly name: string;
   readonly options: AppOptions;
-  readonly telling: AppLogger;
+  readonly log: AppLogger;
   readonly runtime: Runtime;
   readonly router: Router;
   readonly storeOptions: StoreOptions;
@@ -95,14 +94,18 @@ export interface AppDependencies extends SharedDependencies {
   readonly checks: InputChecks;
   readonly sending: JobSender;
   readonly scheduling: Scheduling;
-  /** Loads the code that runs jobs, which programs that only send do not need. */
+  /** Loads the code that runs jobs, which programs that only send do not load. */
   readonly executor: () => Promise<Executor>;
-  readonly asking: WorkerQuery;
+  readonly workerQuery: WorkerQuery;
   readonly maxMembers: number;
 }
 
-/** @throws {InvalidOptionError} if an option has a value it cannot have. */
-export function makeParts(options: AppOptions, given: Runtime, shared: SharedDependencies): AppDependencies {
+/** Creates the parts of an app. @throws {InvalidOptionError} if an option is invalid. */
+export function createDependencies(
+  options: AppOptions,
+  systemRuntime: Runtime,
+  shared: SharedDependencies,
+): AppDependencies {
   const { connection, prefix, resultTtl = '1d', failureTtl = '7d', sendTimeout = '10s' } = options;
   const {
     logger = defaultLogger,
@@ -114,11 +117,11 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedDep
   } = options;
   const { registry, declarations } = shared;
   const name = checkName('name', options.name);
-  const telling = appLoggerOf(name, logger);
-  const copies = noteCopy();
-  if (copies !== undefined) telling.once(copies);
-  const time = new StoreTime(telling.warn);
-  const runtime: Runtime = { ...given, clock: time.correct(given.clock) };
+  const log = appLoggerOf(name, logger);
+  const warning = recordCopy();
+  if (warning !== undefined) log.once(warning);
+  const time = new StoreTime(log.warn);
+  const runtime: Runtime = { ...systemRuntime, clock: time.correct(systemRuntime.clock) };
   const maxMembers = checkInteger(
     'limits.groupMembers',
     limits.groupMembers ?? GROUP_MEMBERS,
@@ -129,15 +132,15 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedDep
   const maxInputBytes = limitOf('limits.inputBytes', limits.inputBytes);
   const maxResultBytes = limitOf('limits.resultBytes', limits.resultBytes);
   const sealer = new Sealer(codecs, maxDecodedBytes(maxInputBytes, maxResultBytes));
-  const at = resolveConnection(connection);
+  const resolved = resolveConnection(connection);
   const keptMs = {
     completed: timeToKeep('resultTtl', resultTtl),
     failed: timeToKeep('failureTtl', failureTtl),
   };
   const storeOptions: StoreOptions = {
-    connection: at,
+    connection: resolved,
     prefix: prefix === undefined ? `umbel:{${name}}` : checkPrefix(prefix),
-    onError: (error) => telling.error(error, advised(error, at)),
+    onError: (error) => log.error(error, advised(error, resolved)),
     pause: runtime.pause,
     isUnshared: runtime.observer !== undefined,
     time,
@@ -149,13 +152,13 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedDep
   };
   const store = new Store(storeOptions);
   const tags = new TagIndex(store, { completedMs: keptMs.completed, failedMs: keptMs.failed });
-  const asking = new WorkerQuery(store, storeOptions, runtime.clock);
+  const workerQuery = new WorkerQuery(store, storeOptions, runtime.clock);
   const checks = new InputChecks(registry, maxInputBytes, sensitive);
   const results: ResultParts = {
     store,
     runtime,
-    unserved: (queue) => whoIsMissing(asking, name, queue),
-    warn: telling.once,
+    unserved: (queue) => adviseUnserved(workerQuery, name, queue),
+    warn: log.once,
     knowsTask: (task) => registry.get(task) !== undefined,
     checkInput: async (task, input, path) => void (await checks.check(task, input, path)),
   };
@@ -170,29 +173,29 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedDep
     sending,
     checks,
     sealer,
-    info: telling.info,
-    warn: telling.warn,
-    onError: telling.error,
+    info: log.info,
+    warn: log.warn,
+    onError: log.error,
   };
-  const executorParts: Omit<ExecutorDependencies, 'runSchedule'> = {
+  const executorDependencies: Omit<ExecutorDependencies, 'runSchedule'> = {
     ...common,
     app: name,
     sealer,
     hooks,
     maxResultBytes,
-    onError: telling.error,
+    onError: log.error,
   };
-  const queues = new Queues({ router, registry, store, asking, now: () => runtime.clock.now() });
+  const queues = new Queues({ router, registry, store, workerQuery, now: () => runtime.clock.now() });
   const eventReaders = new SharedReaders({
     store,
     options: storeOptions,
     queues: () => queues.ofTasks(),
     onQueue: (listener) => queues.onAdded(listener),
-    warn: telling.warn,
+    warn: log.warn,
   });
   let loading: Promise<Executor> | undefined;
   const executor = () => {
-    loading ??= loadExecutor(executorParts, scheduleParts);
+    loading ??= loadExecutor(executorDependencies, scheduleParts);
     return loading;
   };
   return {
@@ -201,7 +204,7 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedDep
       declarations,
       name,
       options,
-      telling,
+      log,
       runtime,
       router,
       storeOptions,
@@ -211,7 +214,7 @@ export function makeParts(options: AppOptions, given: Runtime, shared: SharedDep
       checks,
       sending,
     },
-    ...{ executor, asking, maxMembers, queues, eventReaders },
+    ...{ executor, workerQuery, maxMembers, queues, eventReaders },
     scheduling: new Scheduling(scheduleParts),
   };
 }
@@ -227,16 +230,16 @@ async function loadExecutor(
   });
 }
 
-/** @throws {InvalidOptionError} for no time at all: nobody could wait for an outcome then. */
+/** @throws {InvalidOptionError} for 0: callers could not read an outcome then. */
 function timeToKeep(option: string, duration: Duration): number {
   const ms = durationMs(duration, option);
   if (ms > 0) return ms;
   const expected =
-    'more than 0, since whoever waits for a job reads its outcome from the store (a few minutes are enough; ' +
+    'more than 0, because waiting callers read the outcome from the store (a few minutes are enough; ' +
     '`ignoreResult` stores no result)';
   throw new InvalidOptionError(option, expected, duration);
 }
 
 function limitOf(option: string, bytes = MEBIBYTE): number {
-  return checkInteger(option, bytes, 1, 512 * MEBIBYTE); // what Redis takes as one value
+  return checkInteger(option, bytes, 1, 512 * MEBIBYTE); // maximum size of a value in Redis
 }

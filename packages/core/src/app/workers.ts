@@ -1,4 +1,4 @@
-/** The workers of an app in this process. */
+/** Creates the workers of an app in this process, and closes them with the app. */
 import { hostname } from 'node:os';
 import { listed } from '../base/text.js';
 import { registeredTasks } from '../control/inspect.js';
@@ -26,24 +26,24 @@ export class Workers {
   readonly #open = new Set<AppWorker>();
   #isClosed = false;
 
-  /** @param disconnectApp Closes the connections of the app when its last worker has come to an end of its own. */
+  /** @param disconnectApp Closes the connections of the app when its last worker has ended by itself. */
   constructor(dependencies: AppDependencies, disconnectApp: () => Promise<void>) {
     this.#dependencies = dependencies;
     this.#disconnectApp = disconnectApp;
   }
 
-  /** Those that are not closed. */
+  /** The workers that are not closed. */
   get open(): ReadonlySet<AppWorker> {
     return this.#open;
   }
 
-  /** Tells a listener of the attempts of all of them; gives a function that stops it. */
+  /** Adds a listener for the attempts of all workers; returns a function that removes it. */
   listen(listener: ActivityListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** @throws {InvalidOptionError} if an option has a value it cannot have. */
+  /** Creates a worker. @throws {InvalidOptionError} if an option is invalid. */
   make(options: WorkerOptions): AppWorker {
     const isStoreShared = isShared(this.#dependencies.storeOptions.connection);
     const { normalized, role } = planWorker(options, defaultName(), isStoreShared);
@@ -57,12 +57,12 @@ export class Workers {
       onClose: () => this.#open.delete(worker),
     });
     this.#open.add(worker);
-    // Its supervisor waits for it. That the app was closed is told to whoever starts it.
+    // Its supervisor waits for the load. `start` throws if the app was closed.
     if (role.kind === 'process') worker.load().catch(() => {});
     return worker;
   }
 
-  /** What makes workers in this process, whatever started it. */
+  /** Returns a function that creates workers in this process, also in one that a supervisor started. */
   async ownMaker(): Promise<(options: WorkerOptions) => QueueWorker> {
     const [{ QueueWorker }, executor] = await Promise.all([
       import('../worker/worker.js'),
@@ -72,7 +72,7 @@ export class Workers {
       if (this.#isClosed) throw appClosed();
       const worker: QueueWorker = new QueueWorker(
         options,
-        this.#workerParts(executor, () => this.#open.delete(worker)),
+        this.#workerDependencies(executor, () => this.#open.delete(worker)),
       );
       this.#open.add(worker);
       return worker;
@@ -90,18 +90,18 @@ export class Workers {
     ]);
     return createWorker(
       plan,
-      this.#workerParts(executor, () => this.#open.delete(worker)),
+      this.#workerDependencies(executor, () => this.#open.delete(worker)),
     );
   }
 
-  /** Closes all of them. Those that are made from now on refuse whatever is asked of them. */
+  /** Closes all workers. Workers that are created later throw when they are used. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.all([...this.#open].map((worker) => worker.close()));
   }
 
-  #workerParts(executor: Executor, onClose: () => void): WorkerDependencies {
-    const { storeOptions, store, runtime, registry, queues, router, scheduling, tags, telling } =
+  #workerDependencies(executor: Executor, onClose: () => void): WorkerDependencies {
+    const { storeOptions, store, runtime, registry, queues, router, scheduling, tags, log } =
       this.#dependencies;
     return {
       store: storeOptions,
@@ -116,8 +116,8 @@ export class Workers {
         router.checkDeclared(queue);
         const known = queues.ofTasks();
         if (known.includes(queue)) return;
-        telling.warn(
-          `a worker serves queue "${queue}", to which no task, route or option of this app leads (those do: ${listed(known)}). ` +
+        log.warn(
+          `a worker serves queue "${queue}", which no task, route or option of this app names (known: ${listed(known)}). ` +
             'Correct the name, or list it in createApp({ queues })',
         );
       },
@@ -133,8 +133,8 @@ export class Workers {
       prepareQueue: (queue) => queues.prepare(queue),
       syncSchedules: () => scheduling.syncAtStart(),
       defaultName: defaultName(),
-      info: telling.info,
-      warn: telling.warn,
+      info: log.info,
+      warn: log.warn,
       onClose,
       disconnectApp: async () => {
         if (this.#open.size === 0) await this.#disconnectApp();
@@ -142,7 +142,7 @@ export class Workers {
     };
   }
 
-  /** What is told of the app to who asks. */
+  /** Facts about the app for `app.inspect`. */
   #facts(): AppFacts {
     const { name, storeOptions, registry, router } = this.#dependencies;
     const { connection, prefix, sealer, timeoutMs, keptMs } = storeOptions;
@@ -154,7 +154,8 @@ export class Workers {
       resultTtlMs: keptMs.completed,
       failureTtlMs: keptMs.failed,
       sendTimeoutMs: timeoutMs,
-      registered: () => registeredTasks(registry.handledTasks(), (task, own) => router.usualQueue(task, own)),
+      registered: () =>
+        registeredTasks(registry.handledTasks(), (task, queue) => router.usualQueue(task, queue)),
     };
   }
 }

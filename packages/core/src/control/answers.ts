@@ -1,39 +1,41 @@
+/** The answers of workers to `app.inspect` and `app.control`, with their checks: any program may have written them. */
+
 import type { AttemptOutcome } from '../job/job.js';
-/** What workers answer, and how it is read: anybody may have written it. */
 import type { ConnectionFacts } from '../store/connection.js';
 import type { RepairCounts } from '../store/repair.js';
 import type { JsonSchema, RegisteredTask } from './inspect.js';
 import { countOf, type Fields, listOf, ratioOf, recordFields, textOf, timeOf } from './messages.js';
 import { readQueues, type ServedQueue } from './worker-record.js';
 
-/** What a worker has done, and how it fares. */
+/** Statistics of a worker process. */
 export interface WorkerStats {
   readonly host: string;
   readonly pid: number;
-  /** Of `@umbel/core`, and of Node. */
+  /** Version of `@umbel/core`. */
   readonly version: string;
+  /** Version of Node.js. */
   readonly node: string;
   readonly startedAt: Date;
   readonly uptimeMs: number;
-  /** Attempts that have ended since it was started, by how. */
+  /** Number of attempts that have ended since the start, by outcome. */
   readonly counts: AttemptCounts;
-  /** Attempts that run. */
+  /** Number of running attempts. */
   readonly active: number;
   readonly queues: Readonly<Record<string, ServedQueue>>;
-  /** What it has repaired. */
+  /** Number of repairs since the start. */
   readonly repairs: RepairCounts;
-  /** How much of the time since its last sign of life its event loop was busy, from 0 to 1. */
+  /** Share of the time since the last heartbeat in which the event loop was busy, from 0 to 1. */
   readonly load: number;
   readonly rssBytes: number;
   readonly heapUsedBytes: number;
 }
 
-/** The settings of a worker and its app. Null: none, or no limit. */
+/** Settings of a worker and its app. Null: not set, or no limit. */
 export interface WorkerConf {
   readonly app: string;
   readonly prefix: string;
   readonly connection: ConnectionFacts;
-  /** Names of the codecs that values go through. */
+  /** Names of the codecs, in order of encoding. */
   readonly codecs: readonly string[];
   readonly resultTtlMs: number | null;
   readonly failureTtlMs: number | null;
@@ -45,33 +47,33 @@ export interface WorkerConf {
   readonly maxJobs: number | null;
   readonly maxMemoryBytes: number | null;
   readonly maxLostStarts: number | null;
-  /** The port that answers probes. */
+  /** Port of the health server. */
   readonly healthPort: number | null;
   readonly handlesSignals: boolean;
   readonly allowsEviction: boolean;
-  /** Whether it handles jobs of other programs. */
+  /** Whether the worker handles jobs of other programs (`onForeignJob`). */
   readonly handlesForeignJobs: boolean;
 }
 
-/** What a worker serves once it has obeyed. */
+/** Queues that a worker serves after a change. */
 export interface ControlResult {
   readonly queues: Readonly<Record<string, ServedQueue>>;
 }
 
-/** Of a worker that shuts down. */
+/** Answer of a worker that shuts down. */
 export interface ShuttingDown {
-  /** Attempts that it waits for. */
+  /** Number of attempts that it waits for. */
   readonly active: number;
 }
 
-/** More are not told: the oldest are the ones that matter. */
+/** Maximum number of attempts in an answer: the oldest ones matter most. */
 const MAX_ACTIVE = 2000;
 const MAX_TASKS = 10_000;
 
-/** A time as it is written. */
+/** The JSON form of an answer: dates are milliseconds since 1970. */
 export type Written<T> = { readonly [Key in keyof T]: T[Key] extends Date ? number : T[Key] };
 
-export function writtenAttempts(active: readonly ActiveAttempt[]): Written<ActiveAttempt>[] {
+export function writeAttempts(active: readonly ActiveAttempt[]): Written<ActiveAttempt>[] {
   return active
     .slice(0, MAX_ACTIVE)
     .map((attempt) => ({ ...attempt, startedAt: attempt.startedAt.getTime() }));
@@ -182,7 +184,7 @@ export function readShuttingDown(value: unknown): ShuttingDown {
 }
 
 function numbers<const Key extends string>(fields: Fields, keys: readonly Key[]): Record<Key, number> {
-  return Object.fromEntries(keys.map((key) => [key, countOf(fields[key]) ?? 0])) as Record<Key, number>; // of these keys
+  return Object.fromEntries(keys.map((key) => [key, countOf(fields[key]) ?? 0])) as Record<Key, number>; // it has these keys
 }
 
 function texts(value: unknown): string[] {
@@ -193,26 +195,26 @@ function schemaOf(value: unknown): JsonSchema | null {
   return recordFields(value) === value ? recordFields(value) : null;
 }
 
-/** An attempt that runs. */
+/** A running attempt. */
 export interface ActiveAttempt {
-  /** Of its job. */
+  /** Id of the job. */
   readonly id: string;
   readonly task: string;
   readonly queue: string;
-  /** The composition that it is a step of. */
+  /** Id of the workflow run that the job is a step of. */
   readonly runId?: string;
   /** Counted from 1. */
   readonly attempt: number;
   readonly startedAt: Date;
   /**
-   * How long the job had waited for a worker, in milliseconds, since it was sent and its delay was over. Only of first
-   * attempts at jobs that waited for no others: when a step or a retry was ready is not stored.
+   * Time in milliseconds that the job waited for a worker after it was sent and its delay was over. Only for first attempts
+   * at jobs without earlier steps: the time at which a step or a retry was ready is not stored.
    */
   readonly waitedMs?: number;
 }
 
-/** How an attempt has ended: `returned` ones go back to their queue uncharged, of `lost` ones another worker's counts. */
+/** Outcome of an attempt. `returned`: back in its queue without using up an attempt. `lost`: another worker decides. */
 export type AttemptEnd = Exclude<AttemptOutcome['kind'], 'retry'> | 'retried';
 
-/** Attempts since the worker was started, by how they ended. */
+/** Number of attempts since the start of the worker, by outcome. */
 export type AttemptCounts = Readonly<Record<AttemptEnd, number>>;

@@ -1,4 +1,7 @@
-/** Asks workers something, and collects what they answer within a time. */
+/**
+ * Sends control messages to workers and collects their answers within a timeout. `app.inspect` and `app.control` use it.
+ * A worker that answers too late is reported as missing.
+ */
 
 import { randomUUID } from 'node:crypto';
 import { InvalidOptionError } from '../base/errors.js';
@@ -23,40 +26,43 @@ import {
   textOf,
 } from './messages.js';
 import {
-  isTold,
-  named,
+  isShown,
+  matchWorkers,
   sortRecords,
   type WorkerRecord,
   workerLabels,
   workerStateOf,
 } from './worker-record.js';
 
+/** Options of calls that ask workers. */
 export interface AskOptions {
-  /** The workers that are meant, by name or by the id of a process. Default: all. */
+  /** Workers to ask, by name or by process id (`id` of `WorkerProcess`). Default: all workers. */
   workers?: string | readonly string[] | undefined;
-  /** How long answers are waited for, at most 10 min. Default 1 s. */
+  /** Longest wait for answers, at most 10 min. Default 1 s. */
   timeout?: Duration | undefined;
 }
 
 export const ASK_OPTIONS: OptionNames<AskOptions> = { workers: true, timeout: true };
 
 /**
- * What came of asking workers. Each process answers for itself, under the name of its worker: `'mail.17'`. Where several
- * processes have one name, under `'mail.17#0'` and so on by their number, or by the beginning of their id.
+ * The answers of workers, one for each process, with the name of its worker as the key: `'mail.17'`. If several processes
+ * have that name, the keys are `'mail.17#0'` with the index of the process, or with the beginning of its id.
+ * @example
+ * const { answers, missing } = await app.inspect.stats({ timeout: '2s' });
  */
 export interface Answers<Answer> {
   readonly answers: Readonly<Record<string, Answer>>;
-  /** Those that could not do or tell it, with the reason. */
+  /** Reasons of workers that answered with an error. */
   readonly errors: Readonly<Record<string, string>>;
-  /** Those that are known, or were named, and have not answered in time. They will not obey later. */
+  /** Workers that did not answer in time, and unknown names. They ignore the message if they receive it later. */
   readonly missing: readonly string[];
 }
 
-/** What a worker may answer in bytes of JSON. */
+/** Maximum size of an answer, in bytes of JSON. */
 export const MAX_ANSWER_BYTES = 1_048_576;
-/** From workers that nobody knows of. */
+/** Maximum number of answers from unknown workers. */
 const MAX_UNKNOWN = 1000;
-const WAIT_MS = 1000;
+const DEFAULT_TIMEOUT_MS = 1000;
 
 interface Received {
   readonly answer: Fields;
@@ -78,29 +84,30 @@ export class WorkerQuery {
     return this.#clock.now();
   }
 
-  /** What is known of workers, without those that have been missing for an hour. */
+  /** Returns the records of workers, without those that are missing for more than an hour. */
   async records(): Promise<readonly WorkerRecord[]> {
-    const kept = await this.#kept();
-    const { now } = this; // by the first answer of the store its time is known
-    return kept.filter((record) => isTold(record, now));
+    const records = await this.#allRecords();
+    const { now } = this; // after the read: the first reply of the store synchronizes the clock
+    return records.filter((record) => isShown(record, now));
   }
 
-  /** The same with those: jobs may be left in their queues. Forgets those that have not been seen for a day. */
-  async #kept(): Promise<readonly WorkerRecord[]> {
+  /** Returns all records of the last day, because their queues may hold jobs, and deletes older ones. */
+  async #allRecords(): Promise<readonly WorkerRecord[]> {
     const { records, outdated } = sortRecords(await readRecords(this.#store), this.now);
     await removeRecords(this.#store, outdated);
     return records;
   }
 
-  /** The queues that workers serve, also those that this app does not know. */
+  /** Returns the queues that workers serve, including queues that this app does not know. */
   async servedQueues(): Promise<string[]> {
-    const queues = (await this.#kept()).flatMap((record) => Object.keys(record.queues));
+    const queues = (await this.#allRecords()).flatMap((record) => Object.keys(record.queues));
     return [...new Set(queues)].filter(isName);
   }
 
   /**
-   * @param read The answer, or undefined if it cannot be read.
-   * @throws {InvalidOptionError}
+   * Sends a control message and collects the answers.
+   * @param read Parses an answer; returns undefined if it is invalid.
+   * @throws {InvalidOptionError} if an option is invalid.
    */
   async ask<Answer>(
     kind: OrderKind,
@@ -112,26 +119,30 @@ export class WorkerQuery {
     const workers = workersOption(options.workers);
     const timeoutMs = checkInteger(
       'timeout',
-      durationMs(options.timeout ?? WAIT_MS, 'timeout'),
+      durationMs(options.timeout ?? DEFAULT_TIMEOUT_MS, 'timeout'),
       1,
       MAX_WAIT_MS,
     );
     const known = await this.records();
-    const { meant, unknown } = workers === undefined ? { meant: known, unknown: [] } : named(known, workers);
-    // One that is missing is waited for only where it is named.
-    const expected = meant.filter(
+    const { matched, unknown } =
+      workers === undefined ? { matched: known, unknown: [] } : matchWorkers(known, workers);
+    // A missing worker is waited for only if it is named.
+    const expected = matched.filter(
       (record) => workers !== undefined || workerStateOf(record, this.now) !== 'missing',
     );
-    const to = workers === undefined ? undefined : new Set(meant.map(({ id }) => id));
+    const to = workers === undefined ? undefined : new Set(matched.map(({ id }) => id));
     const received =
       expected.length === 0
         ? new Map<string, Received>()
         : await this.#collect(kind, args, to, new Set(expected.map(({ id }) => id)), timeoutMs);
-    const isComplete = meant.length === received.size && meant.every(({ id }) => received.has(id));
-    // Some may have come or gone meanwhile.
-    const now = isComplete ? known : await this.records();
-    const labels = workerLabels([...known, ...now.filter(({ id }) => !known.some((one) => one.id === id))]);
-    const silent = meant.filter(({ id }) => !received.has(id) && now.some((one) => one.id === id));
+    const isComplete = matched.length === received.size && matched.every(({ id }) => received.has(id));
+    // Workers may have started or ended during the wait.
+    const current = isComplete ? known : await this.records();
+    const labels = workerLabels([
+      ...known,
+      ...current.filter(({ id }) => !known.some((one) => one.id === id)),
+    ]);
+    const silent = matched.filter(({ id }) => !received.has(id) && current.some((one) => one.id === id));
     return {
       ...sorted(received, labels, read),
       missing: [...silent.map(({ id }) => labels.get(id) ?? id), ...unknown],
@@ -142,7 +153,7 @@ export class WorkerQuery {
     return this.#replies.close();
   }
 
-  /** The answers by the id of the process; settles when all that are expected are there, or the time is over. */
+  /** Returns answers by process id; resolves when all expected answers have arrived, or at the timeout. */
   async #collect(
     kind: OrderKind,
     args: Fields,
@@ -193,10 +204,10 @@ function sorted<Answer>(
   const errors: [string, string][] = [];
   for (const [id, { answer, afterMs }] of received) {
     const label = labels.get(id);
-    if (label === undefined) continue; // it has no record: it is no worker, or gone
+    if (label === undefined) continue; // no record: not a worker, or it has ended
     const error = textOf(answer.error, 2000);
     const value = error === undefined ? read(answer.ok, afterMs) : undefined;
-    if (value === undefined) errors.push([label, error ?? 'its answer cannot be read']);
+    if (value === undefined) errors.push([label, error ?? 'its answer is invalid']);
     else answers.push([label, value]);
   }
   return { answers: byLabel(answers), errors: byLabel(errors) };
@@ -221,6 +232,6 @@ function deferred() {
     resolve = yes;
     reject = no;
   });
-  promise.catch(() => {}); // it may fail before anybody waits
+  promise.catch(() => {}); // it may reject before it is awaited
   return { promise, resolve, reject };
 }

@@ -1,4 +1,4 @@
-/** What an app's workers, queues and jobs can be told, from any process. */
+/** `app.control`: changes of the workers, queues and jobs of an app, from any process. */
 
 import { InvalidOptionError } from '../base/errors.js';
 import { checkInteger, checkOptions, checkText } from '../base/option-checks.js';
@@ -11,58 +11,63 @@ import { type ControlResult, readControlResult, readShuttingDown, type ShuttingD
 import { type Answers, ASK_OPTIONS, type AskOptions, type WorkerQuery } from './ask.js';
 
 /**
- * Directs the workers, queues and jobs of an app, from any process. What concerns jobs and queues is stored, and holds
- * for every worker, also for those that start later. Orders to workers hold until each of them ends; they are obeyed by
- * those that hear them in time, and the answer tells which did.
+ * Controls the workers, queues and jobs of an app, from any process. Changes of jobs and queues are stored and apply to
+ * every worker, including later ones. Changes of workers apply to the workers that receive the message in time, until each
+ * of them ends; the answers show which did.
+ * @example
+ * await app.control.pause('email');
+ * const { missing } = await app.control.setConcurrency(20, { workers: 'mail.17', queue: 'email' });
  */
 export interface Control {
   /**
-   * Keeps jobs or whole compositions from starting, for good, as `revoke` of their handles. Gives of how many something
-   * was revoked; those of which all has ended are not counted.
-   * @throws {UnknownJobError} if the store does not hold one of them; the others are revoked.
+   * Revokes jobs or whole workflow runs, like `revoke` of their handles. Returns the number of ids of which something was
+   * revoked, without those that had ended.
+   * @throws {UnknownJobError} if an id is not in the store; the others are revoked.
    */
   revoke(id: string | readonly string[], options?: RevokeOptions): Promise<number>;
-  /** The same of all that bears a tag. Gives the number of jobs of tasks that were marked and had not ended. */
+  /** Revokes everything with a tag. Returns the number of task jobs that were revoked and had not ended. */
   revokeByTag(tag: string, options?: RevokeOptions): Promise<number>;
-  /** Revokes jobs, and gives up their attempts that run. */
+  /** Revokes jobs and aborts their running attempts. Returns the number of ids of which something was revoked. */
   terminate(id: string | readonly string[]): Promise<number>;
-  /** Jobs of a queue that start in a time, in all workers together: `'100/m'`; undefined: no limit. Stored. */
+  /** Sets how many jobs of a queue start in a time, over all workers: `'100/m'`; undefined removes the limit. Stored. */
   rateLimit(queue: string, rate: Rate | undefined): Promise<void>;
-  /** Jobs of a queue that run at the same time, in all workers together; undefined: no limit but their own. Stored. */
+  /** Sets how many jobs of a queue run at the same time, over all workers; undefined removes the limit. Stored. */
   limitConcurrency(queue: string, concurrency: number | undefined): Promise<void>;
-  /** Workers take no more jobs of the queue until `resume`; those that run go on. Stored. */
+  /** Pauses a queue: workers take no more jobs of it until `resume`. Running jobs continue. Stored. */
   pause(queue: string): Promise<void>;
+  /** Resumes a paused queue. */
   resume(queue: string): Promise<void>;
   /**
-   * Jobs of one queue that run at the same time in each process of the workers, of `queue` or of each that it serves. Of
-   * a lower number, those that run go on. A worker that does not serve the queue answers with an error.
+   * Sets the concurrency of `queue`, or of every served queue, in each process of the workers. With a lower number the
+   * running jobs continue. A worker that does not serve the queue answers with an error.
    */
   setConcurrency(
     concurrency: Concurrency,
     options?: AskOptions & { queue?: string | undefined },
   ): Promise<Answers<ControlResult>>;
-  /** Lets workers serve one more queue. A worker whose app has none of that name answers with an error. */
+  /** Makes workers serve another queue. A worker whose app has no queue of that name answers with an error. */
   addQueue(
     queue: string,
     options?: AskOptions & { concurrency?: Concurrency | undefined },
   ): Promise<Answers<ControlResult>>;
-  /** Lets workers take no more jobs of a queue; those that run go on. A worker that does not serve it answers with an error. */
+  /** Makes workers stop serving a queue; running jobs continue. A worker that does not serve it answers with an error. */
   cancelQueue(queue: string, options?: AskOptions): Promise<Answers<ControlResult>>;
   /**
-   * Ends workers as SIGTERM does: each answers, takes no more jobs, waits for those that run, gives back those that run
-   * too long, and closes its app, if that has no other worker. A process that has nothing else to do ends by itself.
+   * Shuts workers down like SIGTERM: each answers, takes no more jobs, waits for the running ones, returns the rest to
+   * their queues at its timeout, and closes its app if that has no other worker. The process ends if nothing else keeps it
+   * alive.
    */
   shutdown(
     options?: AskOptions & {
-      /** How long workers wait for jobs that run; 0: not at all. Default: the `shutdownTimeout` of each. */
+      /** Longest wait for running jobs; 0: no wait. Default: the `shutdownTimeout` of each worker. */
       jobsTimeout?: Duration | undefined;
     },
   ): Promise<Answers<ShuttingDown>>;
 }
 
 export interface ControlDependencies {
-  readonly asking: WorkerQuery;
-  /** Handles of jobs of any of the app's queues, and of those that its workers serve. @throws {InvalidOptionError} */
+  readonly workerQuery: WorkerQuery;
+  /** Returns handles of jobs in any queue of the app or its workers. @throws {InvalidOptionError} */
   readonly results: (ids: readonly string[]) => Promise<readonly AsyncResult<unknown>[]>;
   readonly revokeByTag: (query: { tag: string; terminate: boolean }) => Promise<number>;
   /** @throws {UnknownQueueError} */
@@ -70,17 +75,17 @@ export interface ControlDependencies {
 }
 
 const MAX_IDS = 100_000;
-/** Handles that are revoked at a time. */
-const AT_ONCE = 50;
+/** Number of handles that are revoked at the same time. */
+const BATCH_SIZE = 50;
 
-/** @param dependencies Those of the app that is meant when something is told: a test's, while it stands in. */
+/** @param dependencies Returns those of the app, or of its test override, at the time of a call. */
 export function controlOf(dependencies: () => ControlDependencies): Control {
   const revoke = async (id: string | readonly string[], terminate: boolean): Promise<number> => {
     const handles = await dependencies().results(idList(id));
     let count = 0;
     const errors: unknown[] = [];
-    for (let at = 0; at < handles.length; at += AT_ONCE) {
-      const slice = handles.slice(at, at + AT_ONCE).map((handle) => handle.revoke({ terminate }));
+    for (let start = 0; start < handles.length; start += BATCH_SIZE) {
+      const slice = handles.slice(start, start + BATCH_SIZE).map((handle) => handle.revoke({ terminate }));
       for (const outcome of await Promise.allSettled(slice)) {
         if (outcome.status === 'rejected') errors.push(outcome.reason);
         else count += Number(outcome.value);
@@ -99,34 +104,39 @@ export function controlOf(dependencies: () => ControlDependencies): Control {
       (await dependencies().queue(queue)).setConcurrency(concurrency),
     pause: async (queue) => (await dependencies().queue(queue)).pause(),
     resume: async (queue) => (await dependencies().queue(queue)).resume(),
-    async setConcurrency(concurrency, given = {}) {
-      const { queue, ...options } = checkOptions(given, { ...ASK_OPTIONS, queue: true });
+    async setConcurrency(concurrency, callOptions = {}) {
+      const { queue, ...options } = checkOptions(callOptions, { ...ASK_OPTIONS, queue: true });
       concurrencyBounds('concurrency', concurrency);
       if (queue !== undefined) checkQueue('queue', queue);
-      return dependencies().asking.ask('set-concurrency', { concurrency, queue }, readControlResult, options);
+      return dependencies().workerQuery.ask(
+        'set-concurrency',
+        { concurrency, queue },
+        readControlResult,
+        options,
+      );
     },
-    async addQueue(queue, given = {}) {
-      const { concurrency, ...options } = checkOptions(given, { ...ASK_OPTIONS, concurrency: true });
+    async addQueue(queue, callOptions = {}) {
+      const { concurrency, ...options } = checkOptions(callOptions, { ...ASK_OPTIONS, concurrency: true });
       checkQueue('queue', queue);
       if (concurrency !== undefined) concurrencyBounds('concurrency', concurrency);
-      return dependencies().asking.ask('add-queue', { queue, concurrency }, readControlResult, options);
+      return dependencies().workerQuery.ask('add-queue', { queue, concurrency }, readControlResult, options);
     },
     async cancelQueue(queue, options) {
       checkQueue('queue', queue);
-      return dependencies().asking.ask('cancel-queue', { queue }, readControlResult, options);
+      return dependencies().workerQuery.ask('cancel-queue', { queue }, readControlResult, options);
     },
-    async shutdown(given = {}) {
-      const { jobsTimeout, ...options } = checkOptions(given, { ...ASK_OPTIONS, jobsTimeout: true });
+    async shutdown(callOptions = {}) {
+      const { jobsTimeout, ...options } = checkOptions(callOptions, { ...ASK_OPTIONS, jobsTimeout: true });
       const jobsTimeoutMs =
         jobsTimeout === undefined
           ? undefined
           : checkInteger('jobsTimeout', durationMs(jobsTimeout, 'jobsTimeout'), 0, LONGEST_MS);
-      return dependencies().asking.ask('shutdown', { jobsTimeoutMs }, readShuttingDown, options);
+      return dependencies().workerQuery.ask('shutdown', { jobsTimeoutMs }, readShuttingDown, options);
     },
   };
 }
 
-/** What a timer takes at most. */
+/** Longest delay of a timer. */
 export const LONGEST_MS = 2 ** 31 - 1;
 
 function idList(id: string | readonly string[]): readonly string[] {

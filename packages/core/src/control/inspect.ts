@@ -1,4 +1,4 @@
-/** What can be asked of an app's workers and queues, from any process. */
+/** `app.inspect`: questions about the workers and queues of an app, from any process. */
 
 import type { StandardJSONSchemaV1 } from '@standard-schema/spec';
 import { checkInteger, checkOptions, type OptionNames } from '../base/option-checks.js';
@@ -29,62 +29,62 @@ import {
 import type { Answers, AskOptions, WorkerQuery } from './ask.js';
 import { type WorkerInfo, type WorkerRecord, workerStateOf, workersOf } from './worker-record.js';
 
-/** That a worker is there. */
+/** Answer to a ping. */
 export interface Pong {
-  /** From the question to the answer. */
+  /** Time from the question to the answer in milliseconds. */
   readonly roundTripMs: number;
 }
 
-/** A queue, as the store tells of it. */
+/** State and settings of a queue. */
 export interface QueueInfo {
   readonly name: string;
   readonly counts: QueueCounts;
   readonly isPaused: boolean;
-  /** Of the queue as a whole; null: no limit but the workers' own. */
+  /** Maximum of running jobs over all workers; null: no limit beyond those of the workers. */
   readonly concurrency: number | null;
-  /** Starts in a time, of the queue as a whole; null: no limit. */
+  /** Maximum of starts in a time over all workers; null: no limit. */
   readonly rateLimit: { readonly max: number; readonly durationMs: number } | null;
-  /** For how long the job that has waited longest could have started; null if none waits. With priorities, an estimate. */
+  /** How long the oldest waiting job is ready to start; null if none waits. With priorities an estimate. */
   readonly oldestWaitingMs: number | null;
-  /** How long its rate limit lets no job start from now on; null if it lets one start. */
+  /** Time until the rate limit allows the next start; null if it allows one now. */
   readonly limitedMs: number | null;
-  /** Jobs that workers hold which are missing; null if there are none. They take places of `concurrency`. */
+  /** Jobs held by missing workers; null if there are none. They count towards `concurrency`. */
   readonly lost: LostJobs | null;
-  /** Names of the workers that serve it, without missing ones. */
+  /** Names of the workers that serve the queue, without missing ones. */
   readonly workers: readonly string[];
 }
 
-/** Jobs of a queue whose workers have not been heard of. */
+/** Jobs of a queue that missing workers hold. */
 export interface LostJobs {
-  /** As many as their workers had when they were heard of last, at most. */
+  /** Number of jobs: at most those that the workers ran at their last heartbeat. */
   readonly jobs: number;
-  /** Names of those. */
+  /** Names of these workers. */
   readonly workers: readonly string[];
   readonly lastSeenAt: Date;
-  /** By when another worker has put them back into the queue; null if none serves it that could, or nobody knows. */
+  /** When another worker returns the jobs to the queue at the latest; null if no worker can, or if unknown. */
   readonly freeAt: Date | null;
 }
 
-/** A job that waits for a time. */
+/** A delayed job. */
 export interface ScheduledJob {
   readonly id: string;
   readonly task: string;
   readonly queue: string;
-  /** The composition that it is a step of. */
+  /** Id of the workflow run that the job is a step of. */
   readonly runId?: string;
-  /** The attempt that it waits for, counted from 1. */
+  /** Number of the next attempt, from 1. */
   readonly attempt: number;
   readonly enqueuedAt: Date;
   /**
-   * The earliest start. Of another attempt, counted from the beginning of the last one, since the store does not tell
-   * its end: it starts later by as long as that one ran.
+   * The earliest start. For a retry it counts from the start of the last attempt, because the store does not record its
+   * end: the retry starts later by the duration of that attempt.
    */
   readonly dueAt: Date;
-  /** Why its record cannot be read; what it would tell is then unknown, and its times are of 1970. Absent if it can. */
+  /** Why the stored job cannot be read. Its other fields are then unknown and its times are 1970. Absent if it can. */
   readonly problem?: string;
 }
 
-/** A job that is taken soon. */
+/** A waiting job that a worker takes soon. */
 export type ReservedJob = Omit<ScheduledJob, 'dueAt'>;
 
 export interface JobsQuery {
@@ -95,64 +95,66 @@ export interface JobsQuery {
 }
 
 /**
- * Looks at the workers and queues of an app, from any process. What the store knows is told also without any worker; what
- * only workers know is asked of them, and each answers for itself within the time.
+ * Inspects the workers and queues of an app, from any process. Data of the store is available without workers. Other data
+ * comes from the workers: each answers for itself within the timeout.
+ * @example
+ * for (const { name, counts } of await app.inspect.queues()) console.log(name, counts.waiting);
  */
 export interface Inspect {
-  /** Every worker that was not closed. Killed ones are `missing`, and left out an hour after they were heard of last. */
+  /** Returns every worker that was not closed. A killed one is `missing`, and omitted an hour after its last heartbeat. */
   workers(): Promise<WorkerInfo[]>;
-  /** Every queue of the app, also one that holds jobs and that nobody serves; and those that only workers know of. */
+  /** Returns every queue of the app, including queues that no worker serves and queues that only workers know. */
   queues(): Promise<QueueInfo[]>;
   /**
-   * The apps that the store holds something of, also other ones: found by a look at its keys, which is bounded. Without
-   * those that have a `prefix` of their own.
+   * Returns the apps that have keys in the store, by a bounded scan of the keys. Apps with a custom `prefix` are not
+   * found.
    */
   apps(): Promise<FoundApps>;
-  /** Jobs that wait for a time, the next one that is due first. */
+  /** Returns delayed jobs, the earliest first. */
   scheduled(query?: JobsQuery): Promise<ScheduledJob[]>;
   /**
-   * The jobs that are taken next, in that order, up to `limit` of each queue. Workers reserve none: each takes a job when
-   * it has a place for it.
+   * Returns the jobs that workers take next, in that order, up to `limit` of each queue. Workers prefetch no jobs: a
+   * worker takes a job only when it can run it.
    */
   reserved(query?: JobsQuery): Promise<ReservedJob[]>;
-  /** Which workers answer. */
+  /** Asks which workers answer. */
   ping(options?: AskOptions): Promise<Answers<Pong>>;
-  /** The attempts that run, the one that began first in front; of each worker the first 2,000. */
+  /** Returns the running attempts, oldest first, up to 2,000 of each worker. */
   active(options?: AskOptions): Promise<Answers<readonly ActiveAttempt[]>>;
-  /** What each worker has done, and how it fares. */
+  /** Returns the statistics of each worker. */
   stats(options?: AskOptions): Promise<Answers<WorkerStats>>;
   /**
-   * The tasks that each worker has a handler for, with the JSON Schemas of their inputs and results where the schema
-   * library can tell them (Standard JSON Schema: zod, arktype), without defaults and examples.
+   * Returns the tasks that each worker has a handler for, with the JSON Schemas of inputs and results if the schema library
+   * provides them (Standard JSON Schema: zod, arktype), without defaults and examples.
    */
   registered(options?: AskOptions): Promise<Answers<readonly RegisteredTask[]>>;
-  /** The settings of each worker; no passwords, keys or headers are among them. */
+  /** Returns the settings of each worker, without passwords, keys and headers. */
   conf(options?: AskOptions): Promise<Answers<WorkerConf>>;
 }
 
 export interface InspectDependencies {
-  readonly asking: WorkerQuery;
+  readonly workerQuery: WorkerQuery;
   readonly store: Store;
-  /** The queues of the app, and those that its workers serve. */
+  /** Returns the queues of the app and of its workers. */
   readonly queues: () => Promise<readonly string[]>;
-  /** @throws {UnknownQueueError} if it is none of them. */
+  /** @throws {UnknownQueueError} if neither the app nor a worker knows the queue. */
   readonly checkQueue: (queue: string) => Promise<unknown>;
 }
 
 const JOBS_QUERY: OptionNames<JobsQuery> = { queue: true, limit: true };
-const LIMIT = { usual: 100, most: 1000 };
+const LIMIT = { default: 100, max: 1000 };
 
-/** @param dependencies Those of the app that is meant when something is asked: a test's, while it stands in. */
+/** @param dependencies Returns those of the app, or of its test override, at the time of a call. */
 export function inspectOf(dependencies: () => InspectDependencies): Inspect {
   return {
     async workers() {
-      const { asking } = dependencies();
-      return workersOf(await asking.records(), asking.now);
+      const { workerQuery } = dependencies();
+      return workersOf(await workerQuery.records(), workerQuery.now);
     },
     async queues() {
-      const { asking, store, queues } = dependencies();
-      const [records, names] = await Promise.all([asking.records(), queues()]);
-      return Promise.all([...names].sort().map((name) => queueInfo(store, name, records, asking.now)));
+      const { workerQuery, store, queues } = dependencies();
+      const [records, names] = await Promise.all([workerQuery.records(), queues()]);
+      return Promise.all([...names].sort().map((name) => queueInfo(store, name, records, workerQuery.now)));
     },
     apps: () => appsIn(dependencies().store),
     async scheduled(query) {
@@ -160,20 +162,20 @@ export function inspectOf(dependencies: () => InspectDependencies): Inspect {
       const { queues, limit } = await jobsQuery(dependencies(), query);
       const jobs = await Promise.all(queues.map((queue) => delayedJobs(store, queue, limit)));
       const sorted = jobs.flat().sort((a, b) => a.dueAt - b.dueAt);
-      return sorted.slice(0, limit).map((job) => ({ ...shown(job), dueAt: new Date(job.dueAt) }));
+      return sorted.slice(0, limit).map((job) => ({ ...formatJob(job), dueAt: new Date(job.dueAt) }));
     },
     async reserved(query) {
       const { store } = dependencies();
       const { queues, limit } = await jobsQuery(dependencies(), query);
       const jobs = await Promise.all(queues.map((queue) => nextJobs(store, queue, limit)));
-      return jobs.flat().map(shown);
+      return jobs.flat().map(formatJob);
     },
     ping: (options) =>
-      dependencies().asking.ask('ping', {}, (_, afterMs) => ({ roundTripMs: afterMs }), options),
-    active: (options) => dependencies().asking.ask('active', {}, readAttempts, options),
-    stats: (options) => dependencies().asking.ask('stats', {}, readStats, options),
-    registered: (options) => dependencies().asking.ask('registered', {}, readTasks, options),
-    conf: (options) => dependencies().asking.ask('conf', {}, readConf, options),
+      dependencies().workerQuery.ask('ping', {}, (_, afterMs) => ({ roundTripMs: afterMs }), options),
+    active: (options) => dependencies().workerQuery.ask('active', {}, readAttempts, options),
+    stats: (options) => dependencies().workerQuery.ask('stats', {}, readStats, options),
+    registered: (options) => dependencies().workerQuery.ask('registered', {}, readTasks, options),
+    conf: (options) => dependencies().workerQuery.ask('conf', {}, readConf, options),
   };
 }
 
@@ -205,7 +207,7 @@ async function queueInfo(
   };
 }
 
-/** What missing workers hold of a queue in which so many jobs run. */
+/** Returns the jobs of a queue that missing workers hold, if `active` jobs run in it; null for none. */
 function lostJobs(
   queue: string,
   active: number,
@@ -213,8 +215,8 @@ function lostJobs(
   now: number,
 ): LostJobs | null {
   const served = records.flatMap((record) => {
-    const own = Object.hasOwn(record.queues, queue) ? record.queues[queue] : undefined;
-    return own === undefined ? [] : [{ record, active: own.active, state: workerStateOf(record, now) }];
+    const facts = Object.hasOwn(record.queues, queue) ? record.queues[queue] : undefined;
+    return facts === undefined ? [] : [{ record, active: facts.active, state: workerStateOf(record, now) }];
   });
   const present = served.filter(({ state }) => state !== 'missing');
   const missing = served.filter((each) => each.state === 'missing' && each.active > 0);
@@ -223,7 +225,7 @@ function lostJobs(
   if (jobs <= 0) return null;
   const seenAt = Math.max(...missing.map(({ record }) => record.seenAt));
   const free = missing.map(({ record: { seenAt: at, heartbeatMs, lockDurationMs } }) =>
-    // Its locks were renewed until it died, and are looked for twice while one lasts.
+    // Its locks were renewed until it crashed, and other workers look for expired locks twice in a lock duration.
     lockDurationMs === undefined ? Number.NaN : at + heartbeatMs + lockDurationMs * 1.5,
   );
   const freeAt = Math.max(...free);
@@ -239,14 +241,14 @@ async function jobsQuery(
   { queues, checkQueue }: InspectDependencies,
   query: JobsQuery = {},
 ): Promise<{ queues: readonly string[]; limit: number }> {
-  const { queue, limit = LIMIT.usual } = checkOptions(query, JOBS_QUERY, { option: 'query' });
-  checkInteger('limit', limit, 1, LIMIT.most);
+  const { queue, limit = LIMIT.default } = checkOptions(query, JOBS_QUERY, { option: 'query' });
+  checkInteger('limit', limit, 1, LIMIT.max);
   if (queue === undefined) return { queues: await queues(), limit };
   await checkQueue(queue);
   return { queues: [queue], limit };
 }
 
-function shown({ id, task, queue, runId, attempt, enqueuedAt, problem }: WaitingJob): ReservedJob {
+function formatJob({ id, task, queue, runId, attempt, enqueuedAt, problem }: WaitingJob): ReservedJob {
   return {
     id,
     task,
@@ -258,33 +260,32 @@ function shown({ id, task, queue, runId, attempt, enqueuedAt, problem }: Waiting
   };
 }
 
-// The tasks that a worker can run, as it tells of them.
-
-/** A JSON Schema of the draft 2020-12. */
+/** A JSON Schema, draft 2020-12. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
-/** A task that a worker has a handler for. */
+/** A task that a worker has a handler for, with its options. */
 export interface RegisteredTask {
   readonly name: string;
-  /** Where its calls go, as far as no input decides. */
+  /** Queue of its calls, unless the route depends on the input. */
   readonly queue: string;
-  /** Of its input, as it is sent, and of its result; null if it has no schema, or one that gives no JSON Schema. */
+  /** Schema of the input before decoding; null without a schema, or if the library provides no JSON Schema. */
   readonly input: JsonSchema | null;
+  /** Schema of the result; null as for `input`. */
   readonly output: JsonSchema | null;
   readonly attempts: number;
   readonly timeoutMs: number | null;
   readonly expiresMs: number | null;
   readonly priority: number;
-  /** Whether it runs in a child process. */
+  /** Whether the handler runs in a child process. */
   readonly isIsolated: boolean;
   readonly states: readonly string[];
-  /** Names of the failures that it may end with. */
+  /** Names of its declared failures. */
   readonly failures: readonly string[];
 }
 
 export function registeredTasks(
   tasks: readonly TaskEntry[],
-  queueOf: (task: string, own: string | undefined) => string,
+  queueOf: (task: string, queue: string | undefined) => string,
 ): RegisteredTask[] {
   return tasks.map(({ name, options, input, output, isolate, states = [], failures = {} }) => ({
     name,
@@ -308,13 +309,13 @@ function jsonSchemaOf(schema: Schema | undefined, side: 'input' | 'output'): Jso
     const found = standard?.jsonSchema?.[side]({ target: 'draft-2020-12' });
     return isPlainObject(found) ? withoutValues(found) : null;
   } catch {
-    return null; // it says so of what JSON Schema cannot express
+    return null; // the library throws for types that JSON Schema cannot express
   }
 }
 
-/** Keywords whose values are values of the user's: what a field is by default may be nobody's business. */
+/** Keywords with values of the user, which may be confidential. */
 const VALUES: ReadonlySet<string> = new Set(['default', 'examples', 'example']);
-/** Keywords whose keys are names, and no keywords. */
+/** Keywords whose keys are names, not keywords. */
 const NAMED: ReadonlySet<string> = new Set([
   'properties',
   'patternProperties',
@@ -322,7 +323,7 @@ const NAMED: ReadonlySet<string> = new Set([
   'definitions',
   'dependentSchemas',
 ]);
-/** Keywords whose values are no schemas. */
+/** Keywords whose values are not schemas. */
 const PLAIN: ReadonlySet<string> = new Set(['enum', 'const', 'required', 'type']);
 
 function withoutValues(schema: Record<string, unknown>): Record<string, unknown> {

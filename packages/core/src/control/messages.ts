@@ -1,4 +1,7 @@
-/** What a worker can be asked and told. */
+/**
+ * Control messages and their replies: types, stored form and checks. Any program may write to these streams, so every
+ * field is checked when it is read.
+ */
 
 import { clearTimeout, setTimeout } from '../base/real-timers.js';
 import { isPlainObject } from '../base/text.js';
@@ -8,18 +11,17 @@ import type { EventFields, EventReader } from '../store/events.js';
 import type { BackendOptions } from '../store/queue-pool.js';
 import type { Store } from '../store/store.js';
 
-// Reads what other processes have written, where anybody may have written anything: what does not fit is undefined.
-
+/** Unchecked fields of a message. The readers below return undefined for an invalid value. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** The value of a JSON text of at most so many bytes, without keys `__proto__`. */
+/** Parses a JSON text of at most `maxBytes`; undefined if it is invalid or has a key `__proto__`. */
 export function parsed(text: string | undefined, maxBytes: number): unknown {
   if (text === undefined || text.length > maxBytes) return undefined;
   try {
     const value: unknown = JSON.parse(text);
     return sanitize(value) === undefined ? value : undefined;
   } catch {
-    return undefined; // no JSON
+    return undefined; // not JSON
   }
 }
 
@@ -31,24 +33,24 @@ export function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-/** A text without signs that would change what a terminal shows. */
+/** Reads a text and removes control characters, which could manipulate a terminal. */
 export function textOf(value: unknown, maxLength = 300): string | undefined {
   if (typeof value !== 'string') return undefined;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are removed here
   return value.slice(0, maxLength).replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '');
 }
 
-/** A number of things, or of milliseconds or bytes. */
+/** Reads a number that is not negative: a count, milliseconds or bytes. */
 export function countOf(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : undefined;
 }
 
-/** A moment that `Date` can hold. */
+/** Reads a time in milliseconds that `Date` can hold. */
 export function timeOf(value: unknown): Date | undefined {
   return typeof value === 'number' && Math.abs(value) <= 8.64e15 ? new Date(value) : undefined;
 }
 
-/** From 0 to 1. */
+/** Reads a number and limits it to the range from 0 to 1. */
 export function ratioOf(value: unknown): number | undefined {
   const count = countOf(value);
   return count === undefined ? undefined : Math.min(1, count);
@@ -56,7 +58,7 @@ export function ratioOf(value: unknown): number | undefined {
 
 const WORKER_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** Whether a text is an id as workers make them. */
+/** Whether a text has the form of a worker id (a UUID). */
 export function isWorkerId(text: string): boolean {
   return text.length === 36 && WORKER_ID.test(text);
 }
@@ -69,14 +71,14 @@ export type OrderKind = (typeof QUESTIONS)[number] | (typeof ORDERS)[number];
 export interface Order {
   readonly id: string;
   readonly kind: OrderKind;
-  /** The ids of the workers it is for; undefined: all. */
+  /** Ids of the recipients; undefined: all workers. */
   readonly to: ReadonlySet<string> | undefined;
   readonly args: Fields;
-  /** After this moment, by the clock of the store, nobody waits for the answer any more. */
+  /** Deadline by the clock of the store: after it, the sender no longer waits for the answer. */
   readonly until: number;
 }
 
-/** The longest wait for answers. */
+/** Longest wait for answers. */
 export const MAX_WAIT_MS = 600_000;
 const MAX_ARGS_BYTES = 65_536;
 const MAX_TO_BYTES = 1_048_576;
@@ -92,18 +94,18 @@ export function storedOrder(order: Order): StoredOrder {
   };
 }
 
-/** An order as it was written; or why it cannot be obeyed. */
+/** Parses a control message; returns the reason as text if it is invalid. */
 export function readOrder(fields: EventFields): Order | string {
   const id = fields.get('id') ?? '';
-  if (!isWorkerId(id)) return 'it has no id';
+  if (!isWorkerId(id)) return 'its id is missing or invalid';
   const kind = [...QUESTIONS, ...ORDERS].find((known) => known === fields.get('kind'));
   if (kind === undefined) return 'this version does not know its kind';
   const until = Number(fields.get('until'));
-  if (!Number.isFinite(until)) return 'it has no end';
+  if (!Number.isFinite(until)) return 'its deadline is missing or invalid';
   const args = parsed(fields.get('args'), MAX_ARGS_BYTES);
-  if (recordFields(args) !== args) return 'its arguments cannot be read';
+  if (recordFields(args) !== args) return 'its arguments are invalid';
   const recipients = parsed(fields.get('to'), MAX_TO_BYTES);
-  if (fields.has('to') && !Array.isArray(recipients)) return 'whom it is for cannot be read';
+  if (fields.has('to') && !Array.isArray(recipients)) return 'its list of recipients is invalid';
   return {
     id,
     kind,
@@ -113,14 +115,14 @@ export function readOrder(fields: EventFields): Order | string {
   };
 }
 
-/** A subscription is kept so long after the last question, for the next one. */
-const KEPT_MS = 5000;
+/** How long the subscription stays open after the last question, for the next one. */
+const IDLE_MS = 5000;
 
-/** Answers to what this app has asked. One subscription, however much is asked at a time; none while nothing is. */
+/** Receives the replies to this app's control messages, over one subscription that is open only while it is needed. */
 export class Replies {
   readonly #store: Store;
   readonly #options: BackendOptions;
-  readonly #takers = new Map<string, (reply: StoredReply) => void>();
+  readonly #listeners = new Map<string, (reply: StoredReply) => void>();
   #reader: Promise<EventReader> | undefined;
   #idle: NodeJS.Timeout | undefined;
 
@@ -129,15 +131,15 @@ export class Replies {
     this.#options = options;
   }
 
-  /** Hands on every answer to what is asked under this id once this has settled; gives a function that stops it. */
-  async expect(id: string, take: (reply: StoredReply) => void): Promise<() => void> {
+  /** Passes replies to a message id to `onReply`, once this resolves; returns a function that stops it. */
+  async expect(id: string, onReply: (reply: StoredReply) => void): Promise<() => void> {
     clearTimeout(this.#idle);
-    this.#takers.set(id, take);
+    this.#listeners.set(id, onReply);
     const stop = () => {
-      this.#takers.delete(id);
-      if (this.#takers.size > 0) return;
+      this.#listeners.delete(id);
+      if (this.#listeners.size > 0) return;
       clearTimeout(this.#idle);
-      this.#idle = setTimeout(() => void this.close(), KEPT_MS);
+      this.#idle = setTimeout(() => void this.close(), IDLE_MS);
       this.#idle.unref();
     };
     this.#reader ??= this.#open();
@@ -160,6 +162,6 @@ export class Replies {
 
   async #open(): Promise<EventReader> {
     const from = await replyPosition(this.#store);
-    return replyReader(this.#options, from, (reply) => this.#takers.get(reply.to)?.(reply));
+    return replyReader(this.#options, from, (reply) => this.#listeners.get(reply.to)?.(reply));
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Keeps the record of a worker in the store, for as long as it is there.
+ * Keeps the record of a worker in the store while the worker runs, and announces its start and end as events.
  *
  * ```
  * new ─start─▶ announced ─begin─▶ beating ─stop─▶ gone
@@ -16,14 +16,14 @@ export interface PresenceOptions {
   readonly store: Store;
   readonly identity: WorkerIdentity;
   readonly heartbeatMs: number;
-  /** What changes, as it is now. */
+  /** Returns the variable part of the record. */
   readonly record: () => Omit<WorkerRecord, keyof WorkerIdentity>;
   readonly onError: (error: Error) => void;
 }
 
-/** How long a store that is away may keep a worker from closing. */
+/** Longest delay of a closing worker by an unreachable store. */
 const GOODBYE_MS = 2000;
-const LONGEST_BEAT_MS = 5000;
+const MAX_WRITE_MS = 5000;
 
 export class Presence {
   readonly #options: PresenceOptions;
@@ -37,26 +37,26 @@ export class Presence {
     this.#options = options;
   }
 
-  /** Tells that the worker comes. Gives the position from which on it must read orders. */
+  /** Announces the worker. Returns the stream position from which it must read control messages. */
   async announce(): Promise<string> {
     const announcing = publishPresence(this.#options.store, 'worker-online', this.#identity());
     this.#announcing = announcing.then(
       () => {
         this.#isAnnounced = true;
       },
-      () => {}, // thrown to whoever announces it
+      () => {}, // the caller receives the error
     );
     return announcing;
   }
 
-  /** Keeps the record from now on. Settles when it is there, or the store did not take it for now. */
+  /** Starts the heartbeat. Resolves when the record is written, or the write failed. */
   async begin(): Promise<void> {
     if (this.#isStopped) return;
     await this.beat();
     this.#schedule();
   }
 
-  /** Writes the record as it is now. */
+  /** Writes the current record. */
   beat(): Promise<void> {
     const last = this.#beating ?? Promise.resolve();
     const beating = last.then(() => this.#write());
@@ -68,7 +68,7 @@ export class Presence {
     this.#isStopped = true;
     clearTimeout(this.#timer);
     await this.#beating;
-    // Those who read that it comes are to read that it goes.
+    // An announced start must be followed by an announced end.
     if (this.#announcing !== undefined) await within(GOODBYE_MS, this.#announcing);
     if (!this.#isAnnounced) return;
     const { store, identity } = this.#options;
@@ -76,34 +76,34 @@ export class Presence {
       await removeRecords(store, [identity.id], GOODBYE_MS);
       await publishPresence(store, 'worker-offline', this.#identity(), GOODBYE_MS);
     } catch (error) {
-      this.#failed(error);
+      this.#report(error);
     }
   }
 
   async #write(): Promise<void> {
     if (this.#isStopped) return;
     const { store, identity, record, heartbeatMs } = this.#options;
-    const { id, ...who } = identity;
-    const text = JSON.stringify({ ...who, ...record() });
+    const { id, ...others } = identity;
+    const text = JSON.stringify({ ...others, ...record() });
     try {
-      await writeRecord(store, id, text, Math.min(heartbeatMs, LONGEST_BEAT_MS));
+      await writeRecord(store, id, text, Math.min(heartbeatMs, MAX_WRITE_MS));
     } catch (error) {
-      this.#failed(error);
+      this.#report(error);
     }
   }
 
   #schedule(): void {
     if (this.#isStopped) return;
-    // Not all at the same time, when workers are started together.
+    // Jitter: workers that start together must not write at the same time.
     const waitMs = this.#options.heartbeatMs * (0.9 + Math.random() / 5);
     this.#timer = setTimeout(() => void this.beat().then(() => this.#schedule()), waitMs);
     this.#timer.unref();
   }
 
-  /** A store that is away is told of by its connections, and written to again soon. */
-  #failed(error: unknown): void {
+  /** Ignores outages: the connection logs them, and the next heartbeat writes again. */
+  #report(error: unknown): void {
     if (!isUmbelError(error, 'CONNECTION') && !isUmbelError(error, 'CLOSED')) {
-      this.#options.onError(error as Error); // BullMQ and Redis throw no others
+      this.#options.onError(error as Error); // BullMQ and Redis throw only errors
     }
   }
 
@@ -113,12 +113,12 @@ export class Presence {
   }
 }
 
-/** Settles when `settling` does, after `ms` at the latest. */
-async function within(ms: number, settling: Promise<void>): Promise<void> {
+/** Waits for a promise, `ms` at most. */
+async function within(ms: number, promise: Promise<void>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const isOver = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, ms);
   });
-  await Promise.race([settling, isOver]);
+  await Promise.race([promise, isOver]);
   clearTimeout(timer);
 }

@@ -1,52 +1,55 @@
-/** What a worker tells of itself, every few seconds, and what is made of it by those who look. */
+/**
+ * The record that each worker process writes to the store every few seconds, and the view of workers that `app.inspect`
+ * makes of these records. Records are checked when they are read, because any program may write them.
+ */
 import { countOf, isWorkerId, parsed, ratioOf, recordFields, textOf, timeOf } from './messages.js';
 
-/** A queue that a worker serves. */
+/** Concurrency and load of a queue in a worker. */
 export interface ServedQueue {
-  /** Jobs of the queue that it runs at the same time, at present. */
+  /** Current maximum of running jobs of the queue. */
   readonly concurrency: number;
-  /** Jobs of the queue that it runs. */
+  /** Running jobs of the queue. */
   readonly active: number;
 }
 
-/** What stays the same of one process of a worker. */
+/** The constant part of the record of a worker process. */
 export interface WorkerIdentity {
   readonly id: string;
   readonly name: string;
-  /** Of a worker that is made of several processes: which of them. */
+  /** Index of the process, in a worker with several processes. */
   readonly process?: number;
   readonly host: string;
   readonly pid: number;
   readonly version: string;
 }
 
-/** What is stored of one process of a worker, times in milliseconds since 1970 by the clock of the store. */
+/** The stored record of a worker process. Times are milliseconds since 1970 by the clock of the store. */
 export interface WorkerRecord extends WorkerIdentity {
   readonly startedAt: number;
   readonly seenAt: number;
-  /** How often it tells. */
+  /** Interval of the heartbeat. */
   readonly heartbeatMs: number;
-  /** For how long a job stays its own after it was heard of last; absent if the worker is of an earlier version. */
+  /** How long a job is locked after its last lock renewal; absent for workers of an earlier version. */
   readonly lockDurationMs?: number;
   readonly isClosing: boolean;
   readonly queues: Readonly<Record<string, ServedQueue>>;
-  /** How much of the last interval the event loop was busy. */
+  /** Share of the last interval in which the event loop was busy, from 0 to 1. */
   readonly utilization: number;
   readonly rssBytes: number;
 }
 
-/** `missing`: it has not been heard of for three times as long as it lets pass between two signs of life. */
+/** State of a worker process. `missing`: without a heartbeat for three heartbeat intervals. */
 export type WorkerState = 'online' | 'closing' | 'missing';
 
-/** One process that takes jobs. */
+/** One process of a worker. */
 export interface WorkerProcess {
   readonly id: string;
-  /** Of a worker that is made of several processes: which of them, counted from 0. */
+  /** Index of the process from 0, in a worker with several processes. */
   readonly process?: number;
   readonly state: WorkerState;
   readonly host: string;
   readonly pid: number;
-  /** Of `@umbel/core`. */
+  /** Version of `@umbel/core`. */
   readonly version: string;
   readonly startedAt: Date;
   readonly uptimeMs: number;
@@ -54,23 +57,27 @@ export interface WorkerProcess {
   readonly queues: Readonly<Record<string, ServedQueue>>;
   readonly concurrency: number;
   readonly active: number;
-  /** How much of the time between its last two signs of life its event loop was busy, from 0 to 1. */
+  /** Share of the time between the last two heartbeats in which the event loop was busy, from 0 to 1. */
   readonly load: number;
-  /** Resident memory. */
+  /** Resident memory of the process. */
   readonly rssBytes: number;
 }
 
-/** A worker by its name: usually one process; several, if it is made of several or others have the same name. */
+/**
+ * The worker processes with one name: usually one, several for a worker with `processes` or for workers of equal names.
+ * @example
+ * for (const { name, state, active } of await app.inspect.workers()) console.log(name, state, active);
+ */
 export interface WorkerInfo {
   readonly name: string;
-  /** `missing` if all its processes are, `closing` if those that are not do. */
+  /** `missing` if all processes are missing; `closing` if the others are closing. */
   readonly state: WorkerState;
-  /** Of the process that has been up longest; also the two that follow. */
+  /** Start of the oldest process. */
   readonly startedAt: Date;
   readonly uptimeMs: number;
-  /** The latest sign of life of any of its processes. */
+  /** Latest heartbeat of any process. */
   readonly lastSeenAt: Date;
-  /** Over all processes that are not missing; and so are the next two. */
+  /** Sum over the processes that are not missing, like `concurrency` and `active`. */
   readonly queues: Readonly<Record<string, ServedQueue>>;
   readonly concurrency: number;
   readonly active: number;
@@ -79,13 +86,13 @@ export interface WorkerInfo {
 
 const MAX_RECORD_BYTES = 1_048_576;
 const MAX_RECORDS = 10_000;
-/** Missed signs of life after which a worker is missing. */
-const MISSED = 3;
-/** How long a worker is told of that was not closed and is not heard of. Its queues are known for a day. */
-const MISSING_FOR_MS = 3_600_000;
+/** Number of missed heartbeats after which a worker is missing. */
+const MISSED_HEARTBEATS = 3;
+/** How long a missing worker is shown. Its queues are known for a day. */
+const SHOW_MISSING_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 
-/** What is stored of a worker; undefined if it cannot be read. */
+/** Parses the stored record of a worker process; undefined if it is invalid. */
 export function readRecord(id: string, text: string): WorkerRecord | undefined {
   const fields = recordFields(parsed(text, MAX_RECORD_BYTES));
   const [name, host, version] = [textOf(fields.name), textOf(fields.host), textOf(fields.version, 50)];
@@ -124,7 +131,7 @@ export function readQueues(value: unknown): Record<string, ServedQueue> {
   return Object.fromEntries(entries);
 }
 
-/** The records that can be read, and the ids of those that nobody needs any more. */
+/** Returns the valid records, sorted by name, and the ids of outdated or invalid ones. */
 export function sortRecords(
   stored: ReadonlyMap<string, string>,
   now: number,
@@ -133,7 +140,7 @@ export function sortRecords(
   const outdated: string[] = [];
   for (const [id, text] of [...stored].slice(0, MAX_RECORDS)) {
     const record = readRecord(id, text);
-    // Who writes that it was seen tomorrow is no worker.
+    // A record from the far future was not written by a worker.
     if (record === undefined || Math.abs(now - record.seenAt) > DAY_MS) outdated.push(id);
     else records.push(record);
   }
@@ -141,16 +148,16 @@ export function sortRecords(
 }
 
 export function workerStateOf({ isClosing, seenAt, heartbeatMs }: WorkerRecord, now: number): WorkerState {
-  if (now - seenAt > MISSED * heartbeatMs) return 'missing';
+  if (now - seenAt > MISSED_HEARTBEATS * heartbeatMs) return 'missing';
   return isClosing ? 'closing' : 'online';
 }
 
-/** Whether a worker is still told of: one that is missing is for an hour. */
-export function isTold(record: WorkerRecord, now: number): boolean {
-  return workerStateOf(record, now) !== 'missing' || now - record.seenAt <= MISSING_FOR_MS;
+/** Whether a worker is shown: a missing one is shown for an hour. */
+export function isShown(record: WorkerRecord, now: number): boolean {
+  return workerStateOf(record, now) !== 'missing' || now - record.seenAt <= SHOW_MISSING_MS;
 }
 
-/** Workers by name. */
+/** Groups records by worker name. */
 export function workersOf(records: readonly WorkerRecord[], now: number): WorkerInfo[] {
   const groups = new Map<string, WorkerRecord[]>();
   for (const record of records) groups.set(record.name, [...(groups.get(record.name) ?? []), record]);
@@ -162,8 +169,8 @@ function workerOf(name: string, records: readonly WorkerRecord[], now: number): 
   const present = processes.filter(({ state }) => state !== 'missing');
   const startedAt = Math.min(...records.map((record) => record.startedAt));
   const queues = new Map<string, ServedQueue>();
-  for (const { queues: own } of present) {
-    for (const [queue, { concurrency, active }] of Object.entries(own)) {
+  for (const process of present) {
+    for (const [queue, { concurrency, active }] of Object.entries(process.queues)) {
       const sum = queues.get(queue) ?? { concurrency: 0, active: 0 };
       queues.set(queue, { concurrency: sum.concurrency + concurrency, active: sum.active + active });
     }
@@ -205,8 +212,8 @@ function totalOf(queues: readonly ServedQueue[]): ServedQueue {
 }
 
 /**
- * What each process is called where there is an answer of each: the name of its worker; where several processes have
- * that name, `name#0` by their number, else `name#1f3a09bc` by the beginning of their id.
+ * Returns a label for each process: the name of its worker. If several processes have that name, the label is `name#0`
+ * with the index of the process, or `name#1f3a09bc` with the beginning of its id.
  */
 export function workerLabels(records: readonly WorkerRecord[]): ReadonlyMap<string, string> {
   const uses = new Map<string, number>();
@@ -224,21 +231,21 @@ export function workerLabels(records: readonly WorkerRecord[]): ReadonlyMap<stri
   );
 }
 
-/** The processes that are meant by names, ids or labels, and what of those means none. */
-export function named(
+/** Returns the records that match names, ids or labels, and those of the names that match none. */
+export function matchWorkers(
   records: readonly WorkerRecord[],
   workers: readonly string[],
-): { readonly meant: readonly WorkerRecord[]; readonly unknown: readonly string[] } {
+): { readonly matched: readonly WorkerRecord[]; readonly unknown: readonly string[] } {
   const labels = workerLabels(records);
-  const means = (worker: string, { id, name }: WorkerRecord) =>
+  const isMatch = (worker: string, { id, name }: WorkerRecord) =>
     worker === id || worker === name || worker === labels.get(id);
   return {
-    meant: records.filter((record) => workers.some((worker) => means(worker, record))),
-    unknown: workers.filter((worker) => !records.some((record) => means(worker, record))),
+    matched: records.filter((record) => workers.some((worker) => isMatch(worker, record))),
+    unknown: workers.filter((worker) => !records.some((record) => isMatch(worker, record))),
   };
 }
 
-/** In the order in which people look for them. */
+/** Sorts by name, then by process index, then by age. */
 function byName(a: WorkerRecord, b: WorkerRecord): number {
   if (a.name !== b.name) return a.name < b.name ? -1 : 1;
   return (a.process ?? 0) - (b.process ?? 0) || a.startedAt - b.startedAt;

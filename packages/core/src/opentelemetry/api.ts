@@ -1,3 +1,5 @@
+/** Loads OpenTelemetry's API, and converts between span contexts and their stored form (W3C `traceparent`). */
+
 import type * as Api from '@opentelemetry/api';
 import type { Context, SpanContext } from '@opentelemetry/api';
 import { optionalPeer } from '../base/modules.js';
@@ -7,7 +9,7 @@ export type OpenTelemetry = typeof Api;
 
 let loaded: OpenTelemetry | undefined;
 
-/** OpenTelemetry's API. @throws {MissingPackageError} if it is not installed. */
+/** Returns OpenTelemetry's API. @throws {MissingPackageError} if it is not installed. */
 export function openTelemetry(): OpenTelemetry {
   loaded ??= optionalPeer(
     '@opentelemetry/api',
@@ -17,7 +19,7 @@ export function openTelemetry(): OpenTelemetry {
   return loaded;
 }
 
-/** In a bundle. In the files of this package there is no `require`; nor is there a package that was left out. */
+/** Loads the package inside a bundle. Without a bundler there is no `require`, and an excluded package is missing. */
 function bundled(): unknown {
   try {
     return require('@opentelemetry/api');
@@ -26,25 +28,26 @@ function bundled(): unknown {
   }
 }
 
-// A span's place as text, as W3C's Trace Context writes it: what is stored does not depend on the app's propagator.
-
+/** Returns the `traceparent` of a span. The stored form does not depend on the app's propagator. */
 export function traceparentOf({ traceId, spanId, traceFlags }: SpanContext): string {
   return `00-${traceId}-${spanId}-${(traceFlags & 0xff).toString(16).padStart(2, '0')}`;
 }
 
-/** The place of a span of another process; the text has been checked when it was read. */
+/** Returns the context of a span of another process. The text was checked when it was read. */
 export function spanContextOf(traceparent: string): SpanContext {
   const [, traceId = '', spanId = '', flags = ''] = traceparent.split('-');
   return { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
 }
 
 /**
- * The context that a call, or the composition it belongs to, was sent in: its trace and its baggage. Hooks are called
- * outside of the attempt's span; what they log belongs to the same trace with `context.with(senderContext(ctx), …)`.
+ * Returns the context in which a call or its workflow was sent, with trace and baggage. Hooks run outside the attempt's
+ * span: with `context.with(senderContext(ctx), …)` their spans and logs belong to the same trace.
  * @throws {MissingPackageError} if `@opentelemetry/api` is not installed.
+ * @example
+ * const hooks = { failure: (ctx) => context.with(senderContext(ctx), () => log.error('failed')) };
  */
 export function senderContext({ headers }: Pick<TaskContext, 'headers'>): Context {
   const { propagation, ROOT_CONTEXT } = openTelemetry();
-  // Not below the active context, which is that of whoever started the worker.
+  // Not below the active context, which belongs to the code that started the worker.
   return propagation.extract(ROOT_CONTEXT, headers);
 }

@@ -1,4 +1,4 @@
-/** Middleware that makes spans: of what sends, and of every attempt, linked to the steps whose results it takes. */
+/** Tracing middleware: spans for sends and attempts, with links to the steps whose results an attempt uses. */
 import type { Attributes, Span, Tracer } from '@opentelemetry/api';
 import { InvalidOptionError } from '../base/errors.js';
 import { checkOptions, type OptionNames } from '../base/option-checks.js';
@@ -10,23 +10,26 @@ import type { Middleware, OutgoingCall } from '../task/middleware.js';
 import { TRACING, type TracedAttempt, type Tracing } from '../worker/tracing.js';
 import { type OpenTelemetry, openTelemetry, senderContext, spanContextOf, traceparentOf } from './api.js';
 
-// What spans tell beside their names; never inputs and results.
-
-/** Names from OpenTelemetry's semantic conventions for messaging (1.45, still in development), and Umbel's own. */
+/**
+ * Names of the span attributes: from OpenTelemetry's semantic conventions for messaging (1.45, in development), and
+ * Umbel's own. Inputs and results are never recorded.
+ * @example
+ * const jobId = span.attributes[ATTRIBUTE.messageId];
+ */
 export const ATTRIBUTE = {
   system: 'messaging.system.name',
   operation: 'messaging.operation.name',
   operationType: 'messaging.operation.type',
-  /** The queue. */
+  /** Name of the queue. */
   destination: 'messaging.destination.name',
-  /** The job. */
+  /** Id of the job. */
   messageId: 'messaging.message.id',
-  /** The run. */
+  /** Id of the workflow run. */
   conversationId: 'messaging.message.conversation_id',
   errorType: 'error.type',
   task: 'umbel.task',
   attempt: 'umbel.attempt',
-  /** How many steps gave the attempt its values; of more than 128 only the first are linked. */
+  /** Number of steps whose results the attempt uses. Only the first 128 are linked. */
   links: 'umbel.links',
 } as const;
 
@@ -34,7 +37,7 @@ export function sendAttributes({ task }: Pick<OutgoingCall, 'task'>): Attributes
   return { ...operation('send'), ...(task !== undefined && { [ATTRIBUTE.task]: task }) };
 }
 
-/** What was sent: a call has the id of a job, a composition that of a run. */
+/** Returns the id of what was sent: the job id of a call, or the run id of a workflow. */
 export function sentAttributes({ task }: Pick<OutgoingCall, 'task'>, id: string): Attributes {
   return { [task === undefined ? ATTRIBUTE.conversationId : ATTRIBUTE.messageId]: id };
 }
@@ -64,23 +67,28 @@ function operation(name: 'send' | 'process'): Attributes {
   };
 }
 
+/** Options of `tracing`. */
 export interface TracingOptions {
-  /** Makes the spans. Default: that of the global provider, as soon as an SDK has set one. */
+  /** Creates the spans. Default: the tracer of the global provider, once an SDK has set one. */
   tracer?: Tracer | undefined;
 }
 
 const OPTIONS: OptionNames<TracingOptions> = { tracer: true };
 
 /**
- * Traces an app: `createApp({ middleware: [tracing()] })`, in the processes that send and in those of the workers.
+ * Returns middleware that traces an app. Use it in the processes that send and in those of the workers.
  *
- * A sending is a span of kind PRODUCER below the active one; its context goes along in the headers, by the app's
- * propagator. Every attempt at the call, or at a step of the composition, is a span of kind CONSUMER below it, and active
- * while the handler runs. A step's span has links to those of the steps whose results it takes, 128 at most.
+ * Each send is a span of kind PRODUCER below the active span; the propagator writes its context to the headers. Each
+ * attempt at the call, or at a step of the workflow, is a span of kind CONSUMER below it, and is active while the handler
+ * runs. The span of a step has links to the spans of the steps whose results it uses, 128 at most.
  *
- * Without an SDK, and for what is not sampled, no command is sent. Where it is, a step leaves its span with its job (one
- * command more), and whoever takes its result reads it there (one for each, while the handler runs).
+ * Without an SDK, and for traces that are not sampled, no further store commands are sent. With sampling, each step stores
+ * its span with its job (one command), and each attempt reads the spans of earlier steps (one command each, while the
+ * handler runs).
  * @throws {MissingPackageError} if `@opentelemetry/api` is not installed.
+ * @throws {InvalidOptionError} if `tracer` is not a tracer.
+ * @example
+ * const app = createApp({ name: 'shop', middleware: [tracing()] });
  */
 export function tracing(options: TracingOptions = {}): Middleware {
   const { tracer } = checkOptions(options, OPTIONS);
@@ -95,13 +103,13 @@ export function tracing(options: TracingOptions = {}): Middleware {
       const span = spans.tracer.startSpan(`send ${call.task ?? 'composition'}`, options);
       return context.with(api.trace.setSpan(context.active(), span), async () => {
         try {
-          propagation.inject(context.active(), call.headers); // adds `traceparent` and the like
+          propagation.inject(context.active(), call.headers); // adds `traceparent` and other headers
           const sent = await next();
           span.setAttributes(sentAttributes(call, sent.id));
           return sent;
         } catch (thrown) {
           const error = toError(thrown);
-          spans.failed(span, {
+          spans.recordFailure(span, {
             name: nameOf(error),
             message: error.message,
             ...(error.stack !== undefined && { stack: error.stack }),
@@ -120,11 +128,11 @@ export function tracing(options: TracingOptions = {}): Middleware {
 class Spans implements Tracing {
   readonly tracer: Tracer;
   readonly #api: OpenTelemetry;
-  readonly #isOwn: boolean;
+  readonly #hasOwnTracer: boolean;
 
   constructor(api: OpenTelemetry, tracer: Tracer | undefined) {
     this.#api = api;
-    this.#isOwn = tracer !== undefined;
+    this.#hasOwnTracer = tracer !== undefined;
     this.tracer = tracer ?? api.trace.getTracer('@umbel/core');
   }
 
@@ -136,13 +144,13 @@ class Spans implements Tracing {
     const span = this.tracer.startSpan(`process ${task.name}`, options, sender);
     const isRecorded = span.isRecording();
     if (isRecorded) attempt.setTrace(traceparentOf(span.spanContext()));
-    // While the handler runs, which so does not wait for it.
+    // Runs beside the handler, so that the handler does not wait for it.
     const linking = isRecorded ? this.#link(span, attempt) : undefined;
     try {
       return await context.with(trace.setSpan(sender, span), run);
     } catch (thrown) {
       const error = attempt.errorOf(thrown);
-      if (error !== undefined) this.failed(span, error);
+      if (error !== undefined) this.recordFailure(span, error);
       throw thrown;
     } finally {
       const endedAt = performance.now();
@@ -152,13 +160,13 @@ class Spans implements Tracing {
   }
 
   isRecorded(headers: Readonly<Record<string, string>>): boolean {
-    if (!this.#isOwn && !this.#hasProvider()) return false;
+    if (!this.#hasOwnTracer && !this.#hasProvider()) return false;
     const { trace, TraceFlags } = this.#api;
     const sender = trace.getSpanContext(senderContext({ headers }));
     return sender === undefined || (sender.traceFlags & TraceFlags.SAMPLED) !== 0;
   }
 
-  failed(span: Span, { name, message, stack }: Pick<Error, 'name' | 'message' | 'stack'>): void {
+  recordFailure(span: Span, { name, message, stack }: Pick<Error, 'name' | 'message' | 'stack'>): void {
     span.recordException({ name, message, ...(stack !== undefined && { stack }) });
     span.setAttribute(ATTRIBUTE.errorType, name);
     span.setStatus({ code: this.#api.SpanStatusCode.ERROR, message });
@@ -171,12 +179,15 @@ class Spans implements Tracing {
       span.addLinks(traces.map((trace) => ({ context: spanContextOf(trace) })));
       span.setAttribute(ATTRIBUTE.links, count);
     } catch (thrown) {
-      // A trace without links is no reason for an attempt to fail.
-      this.#api.diag.warn('umbel: the steps before an attempt cannot be linked', toError(thrown).message);
+      // Missing links must not fail the attempt.
+      this.#api.diag.warn(
+        'umbel: cannot link an attempt to the spans of earlier steps',
+        toError(thrown).message,
+      );
     }
   }
 
-  /** Until an SDK has set one, the global provider has no tracer to give. */
+  /** Whether an SDK has set a provider: before that the global provider has no tracer. */
   #hasProvider(): boolean {
     const provider = this.#api.trace.getTracerProvider() as { getDelegateTracer?: (name: string) => unknown };
     return (

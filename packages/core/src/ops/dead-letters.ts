@@ -9,8 +9,11 @@ import { checkBoolean, checkInteger, checkOptions, type OptionNames } from '../b
 import { isJobId } from '../job/ids.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { type FailedJob, failedJobs, readFailed } from '../store/failed-jobs.js';
-import { storedStateOf } from '../store/read.js';
+import { collectInput } from '../store/job-input.js';
+import { logsOf, storedStateOf } from '../store/read.js';
 import type { JobReplay } from '../store/replay.js';
+import { replayJob } from '../store/replay.js';
+import { removeJob } from '../store/revoke.js';
 import type { Store } from '../store/store.js';
 import { momentOf, type StoredJob } from '../store/stored-job.js';
 import {
@@ -390,7 +393,7 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
     const refusal = refusalOf(failed, edit !== undefined);
     if (refusal !== undefined) throw new JobStateError(refusal);
     const options = { now: now(), isDry, edit: edit && checked(failed.job, edit, check) };
-    return store.replay(failed.job.queue, failed.job.id, options);
+    return replayJob(store, failed.job, options);
   }
 
   return {
@@ -412,8 +415,8 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
       const failed = await find(store, id);
       const { queue } = failed.job;
       const [logs, { input }] = await Promise.all([
-        store.logs(queue, id),
-        store.collectInput(failed.job, false),
+        logsOf(store, { queue, id }),
+        collectInput(store, failed.job, false),
       ]);
       return { ...detailsOf(failed, logs), input };
     },
@@ -437,7 +440,7 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
     async discard(id) {
       const { store } = partsNow();
       const { job } = await find(store, id);
-      await store.remove(job.queue, id);
+      await removeJob(store, { queue: job.queue, id });
     },
     async discardMany(filter, options = {}) {
       const wanted = wantedOf(filter);
@@ -447,7 +450,7 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
         const state = await storedStateOf(store, { queue, id });
         if (state === 'unknown') throw new UnknownJobError(id, queue);
         if (state !== 'failed') throw new JobStateError(`Job ${id} is ${state}, not failed.`);
-        if (!dryRun) await store.remove(queue, id);
+        if (!dryRun) await removeJob(store, { queue, id });
       });
       return { discarded: done, skipped, ...(cursor !== undefined && { cursor }) };
     },

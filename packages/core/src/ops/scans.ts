@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import type { EndedSet } from '../store/primitives/ended-jobs.js';
-import { endInSet, idsInSet, recordedEndOf, sizeOfSet } from '../store/read.js';
+import { endInSet, idsInSet, readJob, recordedEndOf, sizeOfSet } from '../store/read.js';
 import type { Store } from '../store/store.js';
 import type { StoredJob } from '../store/stored-job.js';
 import type { TagIndex, TagMark } from '../store/tags.js';
@@ -34,7 +34,7 @@ export function jobsOf(
   queue: string,
   ids: readonly string[],
 ): Promise<(StoredJob | undefined)[]> {
-  return Promise.all(ids.map((id) => store.job(queue, id)));
+  return Promise.all(ids.map((id) => readJob(store, { queue, id })));
 }
 
 /** Finding a place in what is sorted, by looking at few items. */

@@ -8,6 +8,7 @@ import { clearTimeout, setImmediate, setTimeout } from '../base/real-timers.js';
 import { CancellableWait } from '../base/wait.js';
 import { CONTROL_QUEUE } from '../store/control-queue.js';
 import { EventStreams } from '../store/events.js';
+import { readJob } from '../store/read.js';
 import type { Store, StoreOptions } from '../store/store.js';
 import { compareIds, type Merged, placeText, timeOfId } from './event-merge.js';
 import { StreamReader } from './event-stream.js';
@@ -95,7 +96,7 @@ export class SharedReader {
     if (isLive) this.beLive();
     this.#streams = new StreamReader(parts.store);
     const { sealer } = parts.options;
-    const job = (queue: string, id: string) => parts.store.job(queue, id);
+    const job = (queue: string, id: string) => readJob(parts.store, { queue, id });
     this.#teller = new EventTranslator({ job, sealer, wants: this.#wants });
     for (const queue of first.queues()) {
       const after = first.placeIn(queue);

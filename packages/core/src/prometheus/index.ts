@@ -1,4 +1,4 @@
-/** Metrics for Prometheus, made with prom-client, which is an optional peer: `npm install prom-client`. */
+/** Metrics for Prometheus with prom-client, an optional peer dependency: `npm install prom-client`. */
 export {
   aggregate,
   type MetricJson,

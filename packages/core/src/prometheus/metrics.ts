@@ -1,3 +1,5 @@
+/** Metrics for Prometheus: attempts of this process, its workers, and the app's queues. They use prom-client. */
+
 import type * as Client from 'prom-client';
 import type { Aggregator, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { type App, coreOf } from '../app/app.js';
@@ -12,12 +14,12 @@ import { queueMetrics, workerMetrics } from './queues.js';
 
 export type PromClient = typeof Client;
 
-/** @throws {MissingPackageError} if it is not installed. */
+/** Returns prom-client. @throws {MissingPackageError} if it is not installed. */
 export function promClient(): PromClient {
   return optionalPeer('prom-client', 'Metrics (@umbel/core/prometheus)', bundled) as PromClient;
 }
 
-/** In a bundle. In the files of this package there is no `require`; nor is there a package that was left out. */
+/** Loads the package inside a bundle. Without a bundler there is no `require`, and an excluded package is missing. */
 function bundled(): unknown {
   try {
     return require('prom-client');
@@ -26,7 +28,7 @@ function bundled(): unknown {
   }
 }
 
-/** A metric as plain data, with its values: what prom-client's `getMetricsAsJSON` gives. It may be sent as JSON. */
+/** A metric with its values as plain data, as prom-client's `getMetricsAsJSON` returns it. It can be sent as JSON. */
 export interface MetricJson {
   readonly name: string;
   readonly help: string;
@@ -35,41 +37,42 @@ export interface MetricJson {
 }
 
 /**
- * The metrics of several processes as one: counters, histograms and what workers have under way are summed; of queues,
- * which every process reads from the store, the largest counts.
- * @param processes What `metrics.json()` has given in each.
+ * Merges the metrics of several processes. Counters, histograms and running attempts are summed. For queues, which every
+ * process reads from the store, the largest value is used.
+ * @param processes The results of `metrics.json()` of each process.
  * @throws {MissingPackageError} if `prom-client` is not installed.
+ * @example
+ * const text = await aggregate([await metrics.json(), fromOtherProcess]).text();
  */
 export function aggregate(processes: readonly (readonly MetricJson[])[]): MetricsSource {
   const { AggregatorRegistry } = promClient();
-  const register = AggregatorRegistry.aggregate(processes as unknown as object[]); // lists, whatever its type says
+  const register = AggregatorRegistry.aggregate(processes as unknown as object[]); // prom-client expects lists, although its type does not say so
   return { contentType: register.contentType, text: () => register.metrics() };
 }
 
-/** Names that come from handlers, as values of a label: each one makes another series, which costs memory for ever. */
+/** Limits the names from handlers that become label values: each one creates a time series that stays in memory. */
 export class BoundedNames {
   readonly #known = new Set<string>();
-  readonly #most: number;
+  readonly #max: number;
 
-  /** @param most How many different names are let through; the rest are `other`. */
-  constructor(most: number) {
-    this.#most = most;
+  /** @param max Maximum number of different names; further names become `other`. */
+  constructor(max: number) {
+    this.#max = max;
   }
 
-  /** The name, or `other` for one that is no class's name, or comes after too many. */
+  /** Returns the name, or `other` if it is not the name of a class or exceeds the maximum. */
   of(name: string): string {
     if (this.#known.has(name)) return name;
-    if (this.#known.size >= this.#most || !/^[A-Za-z_$][\w$]{0,63}$/.test(name)) return 'other';
+    if (this.#known.size >= this.#max || !/^[A-Za-z_$][\w$]{0,63}$/.test(name)) return 'other';
     this.#known.add(name);
     return name;
   }
 }
 
-// Metrics of attempts, as they begin and end in this process.
-
-/** Different classes of errors that are told apart. */
+/** Maximum number of error classes with their own label value. */
 const ERROR_NAMES = 50;
 
+/** Metrics of the attempts in this process. */
 export class AttemptMetrics implements ActivityListener {
   readonly #attempts: Counter<'task' | 'queue' | 'state'>;
   readonly #durations: Histogram<'task' | 'queue'>;
@@ -79,30 +82,30 @@ export class AttemptMetrics implements ActivityListener {
   readonly #errors = new BoundedNames(ERROR_NAMES);
   readonly #hasTask: (name: string) => boolean;
 
-  constructor(making: Making, buckets: readonly number[], hasTask: (name: string) => boolean) {
+  constructor(factory: MetricFactory, buckets: readonly number[], hasTask: (name: string) => boolean) {
     this.#hasTask = hasTask;
-    this.#attempts = making.counter('attempts_total', 'Attempts that have ended, by how', [
+    this.#attempts = factory.counter('attempts_total', 'Ended attempts by outcome', [
       'task',
       'queue',
       'state',
     ]);
-    this.#durations = making.histogram(
+    this.#durations = factory.histogram(
       'attempt_duration_seconds',
-      'How long attempts took whose handler has run, however they ended',
+      'Duration of attempts whose handler ran, with any outcome',
       ['task', 'queue'],
       buckets,
     );
-    this.#waits = making.histogram(
+    this.#waits = factory.histogram(
       'wait_seconds',
-      'How long jobs waited for a worker, until their first attempt, since they were sent and their delay was over; ' +
-        'without steps that waited for others',
+      'Time that jobs waited for a worker, from the end of their delay to their first attempt; ' +
+        'without steps that wait for earlier steps',
       ['task', 'queue'],
       buckets,
     );
-    this.#retries = making.counter('retries_total', 'Attempts that are followed by another', ['task']);
-    this.#failures = making.counter(
+    this.#retries = factory.counter('retries_total', 'Attempts that are retried', ['task']);
+    this.#failures = factory.counter(
       'failures_total',
-      'Jobs that have failed for good by themselves, by class of error',
+      'Jobs that failed for good, by error class; without failures of earlier steps',
       ['task', 'error'],
     );
   }
@@ -111,8 +114,8 @@ export class AttemptMetrics implements ActivityListener {
     if (waitedMs !== undefined) this.#waits.observe({ task: this.#nameOf(task), queue }, waitedMs / 1000);
   }
 
-  ended({ task: given, queue }: ActiveAttempt, { end, durationMs, error, isUpstream }: EndedAttempt): void {
-    const task = this.#nameOf(given);
+  ended({ task: name, queue }: ActiveAttempt, { end, durationMs, error, isUpstream }: EndedAttempt): void {
+    const task = this.#nameOf(name);
     this.#attempts.inc({ task, queue, state: isUpstream ? 'upstream_failed' : end });
     if (isUpstream) return;
     if (end === 'retried') this.#retries.inc({ task });
@@ -121,15 +124,14 @@ export class AttemptMetrics implements ActivityListener {
       this.#durations.observe({ task, queue }, durationMs / 1000);
   }
 
-  /** The task's, if this process knows it: whoever can write to the store could make up any number of names. */
+  /** Returns `unknown` for tasks that this process does not know: stored names could create any number of series. */
   #nameOf(task: string): string {
     return this.#hasTask(task) ? task : 'unknown';
   }
 }
 
-// Makes metrics in one register, under one prefix, and takes them out again.
-
-export class Making {
+/** Creates metrics with one prefix in one register, and removes them again. */
+export class MetricFactory {
   readonly #client: PromClient;
   readonly #register: Registry;
   readonly #prefix: string;
@@ -150,7 +152,7 @@ export class Making {
     return new this.#client.Counter({ ...this.#common(name, help), labelNames, ...(collect && { collect }) });
   }
 
-  /** @param aggregator How the values of several processes become one. */
+  /** @param aggregator How values of several processes are merged. */
   gauge<Label extends string>(
     name: string,
     help: string,
@@ -170,7 +172,7 @@ export class Making {
     return new this.#client.Histogram({ ...this.#common(name, help), labelNames, buckets: [...buckets] });
   }
 
-  /** Takes all of them out of the register. */
+  /** Removes the metrics from the register. */
   removeAll(): void {
     for (const name of this.#names) this.#register.removeSingleMetric(name);
   }
@@ -182,26 +184,32 @@ export class Making {
   }
 }
 
+/** Options of `prometheusMetrics`. */
 export interface MetricsOptions {
-  /** Where the metrics are registered. Default: a register of their own. */
+  /** Register for the metrics. Default: a new register. */
   register?: Registry | undefined;
-  /** What their names begin with. Default `'umbel_'`. */
+  /** Prefix of the names of the metrics. Default `'umbel_'`. */
   prefix?: string | undefined;
-  /** Labels of every metric, such as `{ service: 'shop' }`. Only for a register of their own; another has its own ones. */
+  /** Labels of every metric, such as `{ service: 'shop' }`. Not together with `register`, which has its own labels. */
   labels?: Readonly<Record<string, string>> | undefined;
-  /** Upper bounds of the histograms, in seconds. Default from 5 ms to half an hour. */
+  /** Upper bounds of the histogram buckets, in seconds. Default: from 5 ms to half an hour. */
   buckets?: readonly number[] | undefined;
 }
 
-/** Metrics of an app in this process; can be given to a worker: `app.worker({ health: { port, metrics } })`. */
+/**
+ * Metrics of an app in this process. A worker can serve them: `app.worker({ health: { port, metrics } })`.
+ * @example
+ * const metrics = prometheusMetrics(app);
+ * await app.worker({ health: { port: 9090, metrics } }).start();
+ */
 export interface Metrics extends MetricsSource {
-  /** As Prometheus reads them. Never fails because of the store, and waits 2 s for it at most. */
+  /** Returns the metrics in the format of Prometheus. Waits for the store for 2 s at most, and never fails because of it. */
   text(): Promise<string>;
-  /** As plain data, for {@link aggregate} in a process that collects those of several. */
+  /** Returns the metrics as plain data, for {@link aggregate} in a process that merges those of several. */
   json(): Promise<readonly MetricJson[]>;
-  /** Where they are registered: for metrics of your own beside them, and `collectDefaultMetrics({ register })`. */
+  /** The register: add your own metrics to it, or use it in `collectDefaultMetrics({ register })`. */
   readonly register: Registry;
-  /** Counts no more, asks the store no more, and takes the metrics out of their register. To be called before `app.close()`. */
+  /** Stops counting and reading the store, and removes the metrics from the register. Call it before `app.close()`. */
   stop(): void;
 }
 
@@ -210,10 +218,12 @@ const OPTIONS: OptionNames<MetricsOptions> = { register: true, prefix: true, lab
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800];
 
 /**
- * Counts and times the attempts of all workers of an app in this process, from now on, and reads the app's queues from
- * the store when it is asked.
+ * Creates metrics: counts and times the attempts of all workers of an app in this process from now on, and reads the app's
+ * queues from the store at each scrape.
  * @throws {MissingPackageError} if `prom-client` is not installed.
- * @throws {InvalidOptionError} if an option has a value it cannot have.
+ * @throws {InvalidOptionError} if an option is invalid.
+ * @example
+ * const metrics = prometheusMetrics(app, { labels: { service: 'shop' } });
  */
 export function prometheusMetrics(app: App<never>, options: MetricsOptions = {}): Metrics {
   const core = coreOf(app);
@@ -232,11 +242,11 @@ export function prometheusMetrics(app: App<never>, options: MetricsOptions = {})
     register.setDefaultLabels({ ...labels });
   }
   const { measured } = core;
-  const making = new Making(client, register, prefix);
-  const attempts = new AttemptMetrics(making, buckets, measured.hasTask);
-  workerMetrics(making, measured.workers);
-  const queues = queueMetrics(making, measured);
-  const forget = core.onActivity(attempts);
+  const factory = new MetricFactory(client, register, prefix);
+  const attempts = new AttemptMetrics(factory, buckets, measured.hasTask);
+  workerMetrics(factory, measured.workers);
+  const queues = queueMetrics(factory, measured);
+  const removeListener = core.onActivity(attempts);
   return {
     register,
     get contentType() {
@@ -244,41 +254,41 @@ export function prometheusMetrics(app: App<never>, options: MetricsOptions = {})
     },
     text: () => register.metrics(),
     json: () => register.getMetricsAsJSON(),
-    together: (processes) => aggregate(processes as readonly MetricJson[][]).text(), // what `json` has given in each
+    together: (processes) => aggregate(processes as readonly MetricJson[][]).text(), // the results of `json`
     stop() {
-      forget();
+      removeListener();
       queues.stop();
-      making.removeAll();
+      factory.removeAll();
     },
   };
 }
 
-function registerOf(given: Registry | undefined, made: () => Registry): Registry {
-  if (given === undefined) return made();
-  if (typeof given?.registerMetric !== 'function')
-    throw new InvalidOptionError('register', 'a Registry of prom-client', given);
-  return given;
+function registerOf(register: Registry | undefined, create: () => Registry): Registry {
+  if (register === undefined) return create();
+  if (typeof register?.registerMetric !== 'function')
+    throw new InvalidOptionError('register', 'a Registry of prom-client', register);
+  return register;
 }
 
 function checkBuckets(buckets: readonly number[]): void {
   const isRising = (value: number, index: number) =>
     Number.isFinite(value) && value > 0 && value > (buckets[index - 1] ?? 0);
   if (!Array.isArray(buckets) || buckets.length === 0 || buckets.length > 100 || !buckets.every(isRising))
-    throw new InvalidOptionError('buckets', 'a list of 1 to 100 numbers above zero that rise', buckets);
+    throw new InvalidOptionError('buckets', 'a list of 1 to 100 increasing numbers above zero', buckets);
 }
 
-/** Those that the metrics have themselves. */
-const OWN = new Set(['task', 'queue', 'state', 'error', 'kind', 'le']);
+/** Labels that the metrics use. */
+const RESERVED_LABELS = new Set(['task', 'queue', 'state', 'error', 'kind', 'le']);
 
 function checkLabels(labels: Readonly<Record<string, string>>, register: Registry | undefined): void {
   if (register !== undefined)
     throw new InvalidOptionError('labels', 'absent with a `register`: use its setDefaultLabels()', labels);
   const isLabel = ([name, value]: [string, unknown]) =>
-    /^[A-Za-z_]\w{0,63}$/.test(name) && !OWN.has(name) && typeof value === 'string';
+    /^[A-Za-z_]\w{0,63}$/.test(name) && !RESERVED_LABELS.has(name) && typeof value === 'string';
   if (!isPlainObject(labels) || !Object.entries(labels).every(isLabel))
     throw new InvalidOptionError(
       'labels',
-      `text by names of labels other than ${[...OWN].join(', ')}`,
+      `an object of label names and texts, without the names ${[...RESERVED_LABELS].join(', ')}`,
       labels,
     );
 }

@@ -47,7 +47,7 @@ export class StoreAccess implements JobAccess {
   }
 
   /** A job as those below it refer to it. */
-  parentOf({ queue, id }: JobRef): ParentKey {
+  parentKeyOf({ queue, id }: JobRef): ParentKey {
     return { id, queue: this.backends.qualifiedName(queue) };
   }
 }

@@ -284,7 +284,7 @@ export async function addRun(
   access: StoreAccess,
   run: string,
   root: JobNode,
-  { timeoutMs, isRepeated = false }: AddOptions,
+  { timeoutMs, isRepeated = false }: AddOptions = {},
 ): Promise<void> {
   const sealed = await sealTree(access.sealer, run, root);
   if (root.children === undefined || root.children.length === 0)
@@ -317,10 +317,10 @@ export async function addChildren(
   run: string,
   parent: Parent,
   nodes: readonly JobNode[],
-  { timeoutMs, isRepeated = false }: AddOptions,
+  { timeoutMs, isRepeated = false }: AddOptions = {},
 ): Promise<void> {
   const place = { queue: parent.queue, id: jobIdOf(run, parent.path) };
-  const above = access.parentOf(place);
+  const above = access.parentKeyOf(place);
   for (const slice of slicesOf(nodes)) {
     const sealed: JobNode[] = [];
     for (const node of slice) sealed.push(await sealTree(access.sealer, run, node));
@@ -343,7 +343,7 @@ export async function addBelow(
   name: string,
   data: object,
 ): Promise<void> {
-  const below: Below = { parent: access.parentOf(parent), onFailure: 'continueParentOnFailure' };
+  const below: Below = { parent: access.parentKeyOf(parent), onFailure: 'continueParentOnFailure' };
   const { backends } = access;
   await access.reach(() =>
     backends.base().addFlow([flowEntry(backends.queue(queue), id, { name, data, opts: {}, below })]),

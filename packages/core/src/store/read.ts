@@ -46,7 +46,7 @@ export async function readJob(
 }
 
 /** Where a job stands; while its handler shows a state of the task's own, that. */
-export async function stateOf(access: StoreAccess, place: JobRef): Promise<string> {
+export async function jobStateOf(access: StoreAccess, place: JobRef): Promise<string> {
   const state = await access.on(place.queue, (bull) => bull.getJobState(place.id));
   const isTold = state === 'active' || state === 'completed' || state === 'failed';
   return shownState(state, isTold ? await readJob(access, place) : undefined);
@@ -194,7 +194,7 @@ export async function standingOf(store: Store, { queue, id }: JobRef): Promise<S
   // In one round trip, and in this order: what the state is told by is there when the job is read.
   const [state, job] = await Promise.all([
     store.on(queue, (bull) => bull.getJobState(id)),
-    store.job(queue, id),
+    readJob(store, { queue, id }),
   ]);
   return state === 'unknown' ? undefined : { state: shownState(state, job), job };
 }

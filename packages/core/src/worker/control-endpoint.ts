@@ -16,7 +16,7 @@ import {
   type WorkerConf,
   type WorkerStats,
   type Written,
-  writtenAttempts,
+  writeAttempts,
 } from '../control/answers.js';
 import { MAX_ANSWER_BYTES } from '../control/ask.js';
 import { LONGEST_MS } from '../control/control.js';
@@ -262,7 +262,7 @@ export class WorkerControl {
     };
     return {
       ping: () => ({}),
-      active: () => writtenAttempts(worker.active),
+      active: () => writeAttempts(worker.active),
       stats: () => this.#stats(),
       registered: () => facts.registered(),
       conf: () => this.#conf(),

@@ -328,7 +328,7 @@ onEveryEngine('a result', (engine) => {
     const error = await result.get({ timeout: 60 }).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(TimeoutError);
     expect(error).toMatchObject({ jobId: result.id, timeoutMs: 60, state: 'waiting' });
-    expect(String(error)).toContain('No worker of app');
+    expect(String(error)).toContain('No running worker of app');
   });
 
   test('is given up when the signal aborts', async () => {
@@ -467,7 +467,7 @@ onEveryEngine('a worker', (engine) => {
     await late.start();
     expect(late.queues).toEqual(['mail']);
     await engine.sameApp().worker().start();
-    const ofWorkers = warnings.filter((text) => !text.includes('the store keeps no append-only file'));
+    const ofWorkers = warnings.filter((text) => !text.includes('the store has no append-only file'));
     expect(ofWorkers).toEqual([expect.stringContaining('the worker serves no queue')]);
   });
 

@@ -138,7 +138,7 @@ onEveryEngine('whoever asks', (engine) => {
     );
     const found = await asking;
     expect(Object.keys(found.answers)).toEqual(['one']);
-    expect(found.errors).toEqual({ two: 'its answer cannot be read' });
+    expect(found.errors).toEqual({ two: 'its answer is invalid' });
     expect(found.missing).toEqual([]);
     expect(({} as { x?: unknown }).x).toBeUndefined();
   });

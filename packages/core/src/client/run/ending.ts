@@ -3,7 +3,8 @@
 import { recordOf } from '../../codec/error-record.js';
 import type { JobRef } from '../../job/job.js';
 import { INTERNAL_QUEUE } from '../../job/job-tree.js';
-import { childCounts, childPlaces } from '../../store/read.js';
+import { childCounts, childPlaces, readJob } from '../../store/read.js';
+import { jobOutcomeOf } from '../../store/results.js';
 import type { Store } from '../../store/store.js';
 import { wasSkipped } from '../../store/stored-job.js';
 import type { ChildPlace } from '../../store/tree.js';
@@ -306,9 +307,9 @@ export class EndingTasks {
   /** Absent for internal jobs, for tasks that were skipped, and for what is gone from the store. */
   async #outcomeOf({ queue, id }: JobRef): Promise<CollectedTask | undefined> {
     if (queue === INTERNAL_QUEUE) return undefined;
-    const job = await this.#store.job(queue, id);
+    const job = await readJob(this.#store, { queue, id });
     if (job === undefined) return undefined;
-    const outcome = await this.#store.outcome(queue, id);
+    const outcome = await jobOutcomeOf(this.#store, { queue, id });
     const { name: task } = job;
     if (outcome.kind === 'completed' && wasSkipped(job.envelope)) return undefined;
     if (outcome.kind === 'completed') return { id, task, ok: true, value: outcome.value };

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import {
-  isTold,
-  named,
+  isShown,
+  matchWorkers,
   readRecord,
   sortRecords,
   type WorkerRecord,
@@ -56,9 +56,9 @@ describe('a record', () => {
   });
 
   test('is listed for an hour after its last sign of life', () => {
-    expect(isTold(record({ seenAt: NOW - 3_600_000 }), NOW)).toBe(true);
-    expect(isTold(record({ seenAt: NOW - 3_600_001 }), NOW)).toBe(false);
-    expect(isTold(record({ seenAt: NOW - 3_600_001, heartbeatMs: 3_600_000 }), NOW)).toBe(true); // not missing yet
+    expect(isShown(record({ seenAt: NOW - 3_600_000 }), NOW)).toBe(true);
+    expect(isShown(record({ seenAt: NOW - 3_600_001 }), NOW)).toBe(false);
+    expect(isShown(record({ seenAt: NOW - 3_600_001, heartbeatMs: 3_600_000 }), NOW)).toBe(true); // not missing yet
   });
 });
 
@@ -108,9 +108,9 @@ describe('workers', () => {
       `twin#${b.id.slice(0, 8)}`,
     ]);
     const all = [alone, zero, one, a, b];
-    expect(named(all, ['many']).meant).toEqual([zero, one]);
-    expect(named(all, ['many#1', alone.id, labels.get(a.id) ?? '']).meant).toEqual([alone, one, a]);
-    expect(named(all, ['nobody', 'alone'])).toEqual({ meant: [alone], unknown: ['nobody'] });
+    expect(matchWorkers(all, ['many']).matched).toEqual([zero, one]);
+    expect(matchWorkers(all, ['many#1', alone.id, labels.get(a.id) ?? '']).matched).toEqual([alone, one, a]);
+    expect(matchWorkers(all, ['nobody', 'alone'])).toEqual({ matched: [alone], unknown: ['nobody'] });
   });
 
   test('of two machines that number their processes alike are told apart by their ids', () => {
