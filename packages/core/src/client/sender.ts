@@ -24,7 +24,7 @@ import { shapeOf } from '../workflow/added-members.js';
 import { fill } from '../workflow/input.js';
 import { withSendContext } from '../workflow/prepare.js';
 import type { AsyncResult } from './async-result.js';
-import { callbacksOf, linkedTo, mergeCallbacks, runWithCallbacks } from './callbacks.js';
+import { linkedTo, mergeCallbacks, runWithCallbacks, sentCallbacks } from './callbacks.js';
 import { type InputChecks, isStored, keyedContent, looksLikeOptions, wholeInput } from './input-checks.js';
 import { Batch, feedMembers } from './member-stream.js';
 import { StoredResult } from './result.js';
@@ -162,7 +162,7 @@ export class JobSender {
       );
     }
     await this.#checks.checkTree(filled);
-    const callbacks = mergeCallbacks(root.callbacks ?? {}, callbacksOf(options));
+    const callbacks = mergeCallbacks(root.callbacks ?? {}, sentCallbacks(options));
     const call: OutgoingCall = { task: undefined, input, headers: { ...options.headers } };
     const { id } = await this.#through(call, async () => {
       await this.timeKnown(options);
@@ -243,7 +243,7 @@ export class JobSender {
       optionsOf: (call) => this.optionsOf(call),
       maxMembers: this.#parts.maxMembers,
     });
-    return mergeCallbacks(linked, callbacksOf(options));
+    return mergeCallbacks(linked, sentCallbacks(options));
   }
 
   #calling(expression: TaskExpression, options: SendOptions<never>, shared?: NormalizedOptions): Calling {

@@ -21,8 +21,8 @@ import {
   cursorOf,
   type DeadLetterFilter,
   type DeadLetterQuery,
-  type Wanted,
-  wantedOf,
+  type DeadLetterSearch,
+  deadLetterSearchOf,
 } from './dead-letter-query.js';
 
 // Dead letters as they are told.
@@ -167,7 +167,7 @@ function replacedRefusal({ id, envelope }: StoredJob): string | undefined {
 }
 
 /** Whether a failed job is a dead letter of its own, and one of those that are asked for. */
-export function isWanted({ job, unreadable }: FailedJob, wanted: Wanted): boolean {
+export function isWanted({ job, unreadable }: FailedJob, wanted: DeadLetterSearch): boolean {
   if (!isOwnFailure(job)) return false;
   const { task, tag, state, error } = wanted;
   const { failure, tags = [] } = job.envelope ?? {};
@@ -375,7 +375,7 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
     throw new UnknownJobError(id, undefined);
   }
 
-  async function* search(store: Store, wanted: Wanted): AsyncGenerator<FailedJob> {
+  async function* search(store: Store, wanted: DeadLetterSearch): AsyncGenerator<FailedJob> {
     const { queue } = wanted;
     const among = queue === undefined ? queues().filter((name) => name !== INTERNAL_QUEUE) : [queue];
     for await (const failed of failedJobs(store, among, wanted)) {
@@ -398,7 +398,7 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
 
   return {
     async list(query = {}) {
-      const wanted = wantedOf(query, true);
+      const wanted = deadLetterSearchOf(query, true);
       const { limit, offset } = checkPage(query);
       const letters: DeadLetter[] = [];
       let place = 0;
@@ -426,7 +426,7 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
       await replay(parts, await find(parts.store, id), edit);
     },
     async replayMany(filter, options = {}) {
-      const wanted = wantedOf(filter);
+      const wanted = deadLetterSearchOf(filter);
       const { edit } = options;
       if (edit !== undefined) checkEdit(edit);
       const { limit, dryRun } = checkMany(options, REPLAY_MANY);
@@ -443,7 +443,7 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
       await removeJob(store, { queue: job.queue, id });
     },
     async discardMany(filter, options = {}) {
-      const wanted = wantedOf(filter);
+      const wanted = deadLetterSearchOf(filter);
       const { limit, dryRun } = checkMany(options, MANY);
       const { store } = partsNow();
       const { done, skipped, cursor } = await doMany(search(store, wanted), limit, async ({ queue, id }) => {

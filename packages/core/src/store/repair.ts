@@ -33,7 +33,7 @@ export interface RepairCounts {
 
 export const NOTHING_REPAIRED: RepairCounts = { checked: 0, started: 0, lost: 0, ended: 0 };
 
-export function added(a: RepairCounts, b: RepairCounts): RepairCounts {
+export function addCounts(a: RepairCounts, b: RepairCounts): RepairCounts {
   return {
     checked: a.checked + b.checked,
     started: a.started + b.started,
@@ -71,7 +71,7 @@ export async function repairQueue(
     bull.getRanges(['waiting-children'], offset, offset + limit - 1, true),
   );
   let counts = NOTHING_REPAIRED;
-  for (const id of ids) counts = added(counts, await repairParent(store, { queue, id }, options));
+  for (const id of ids) counts = addCounts(counts, await repairParent(store, { queue, id }, options));
   return { counts, listed: ids.length };
 }
 
@@ -215,10 +215,10 @@ export class Repairer {
     let counts = NOTHING_REPAIRED;
     for (const queue of new Set([...queues(), INTERNAL_QUEUE])) {
       if (this.#timer === undefined) return;
-      if (await this.#isDue(queue)) counts = added(counts, await this.#look(queue));
+      if (await this.#isDue(queue)) counts = addCounts(counts, await this.#look(queue));
     }
     if (this.#timer !== undefined && (await this.#isDue(TAG_QUEUE))) await this.#options.cleanTags();
-    this.#total = added(this.#total, counts);
+    this.#total = addCounts(this.#total, counts);
     if (counts.started + counts.lost + counts.ended > 0) onRepaired(counts);
   }
 
@@ -261,7 +261,7 @@ export async function repairAll(
     for (let end = waiting; end > 0; end -= PARENTS) {
       const offset = Math.max(0, end - PARENTS);
       const page = await repairQueue(store, queue, offset, end - offset, options);
-      counts = added(counts, page.counts);
+      counts = addCounts(counts, page.counts);
     }
   }
   return counts;
