@@ -555,7 +555,7 @@ export interface ValidationIssue {
 /** The part of a task's data that is not valid. */
 export type ValidationSubject = 'input' | 'result' | 'progress' | 'failure';
 
-/** An error as it is stored with its job: plain data, readable by every client. */
+/** The stored form of an error: plain data that every client can read. */
 export interface ErrorRecord {
   /** The error's `name`, or the name of its class if the class does not set `name` itself. */
   readonly name: string;
