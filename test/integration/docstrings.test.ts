@@ -9,6 +9,8 @@ const PACKAGES = [
   ['@umbel/core', 'packages/core/src/index.ts'],
   ['@umbel/canvas', 'packages/canvas/src/index.ts'],
   ['@umbel/testing', 'packages/testing/src/index.ts'],
+  ['@umbel/core/prometheus', 'packages/core/src/prometheus/index.ts'],
+  ['@umbel/core/opentelemetry', 'packages/core/src/opentelemetry/index.ts'],
   ['zod', undefined],
 ] as const;
 
@@ -38,6 +40,7 @@ export declare const card: { isExpired: boolean };
 export declare const file: { isLarge: boolean; path: string };
 export declare const links: { href: string }[];
 export declare const mail: { to: string };
+export declare const log: { error(message: string): void };
 export declare const order: { id: string };
 export declare const page: { id: string };
 export declare const paths: string[];
