@@ -57,6 +57,7 @@ export function onEveryEngine(
           name: `test-${randomUUID()}`,
           connection: name === 'memory' ? memory() : inject('redisUrl'),
           logger: quiet,
+          sendTimeout: '50s', // on a busy machine
           ...options,
         }) as unknown as App<AddedBy<Stack>>, // as createApp has typed it
       bareQueue: (queueName) => {

@@ -166,7 +166,7 @@ describe('a bundle', () => {
     return stdout;
   }
 
-  test.each(ALL)('sends and works: %s', { timeout: 90_000 }, async (_, bundler) => {
+  test.each(ALL)('sends and works: %s', { timeout: 300_000 }, async (_, bundler) => {
     expect(await output(WORKER, bundler)).toBe('3 [ 6, 6 ]\n');
   });
 
@@ -185,7 +185,7 @@ describe('a bundle', () => {
     return { app, env: { APP: app.name, UMBEL_URL: redis.url } };
   };
 
-  test.each(ALL)('sends to a worker elsewhere: %s', { timeout: 90_000 }, async (name, bundler) => {
+  test.each(ALL)('sends to a worker elsewhere: %s', { timeout: 300_000 }, async (name, bundler) => {
     const { app, env } = onRedis(`sender ${name}`);
     app.task({ name: 'greet', run: async () => 'hello' });
     const id = (await output(SENDER, bundler, { env })).trim();
@@ -193,7 +193,7 @@ describe('a bundle', () => {
     expect(await app.result(id).get({ timeout: '50s' })).toBe('hello');
   });
 
-  test.each(ALL)('runs its worker in several processes: %s', { timeout: 90_000 }, async (name, bundler) => {
+  test.each(ALL)('runs its worker in several processes: %s', { timeout: 300_000 }, async (name, bundler) => {
     const { env } = onRedis(`processes ${name}`);
     expect(await output(PROCESSES, bundler, { env })).toBe('true\n');
   });
@@ -211,7 +211,7 @@ describe('a bundle', () => {
     },
   );
 
-  test.each(ALL)('holds the packages of metrics and traces: %s', { timeout: 90_000 }, async (_, bundler) => {
+  test.each(ALL)('holds the packages of metrics and traces: %s', { timeout: 300_000 }, async (_, bundler) => {
     expect(await output(PEERS, bundler)).toBe('object\nobject\n');
   });
 

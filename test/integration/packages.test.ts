@@ -66,7 +66,7 @@ describe('the packages, installed in an empty folder', () => {
     const options = ['--no-audit', '--no-fund', '--ignore-scripts', '--prefer-offline', '--silent'];
     const { status } = run('npm', 'install', ...options, ...files);
     expect(status).toBe(0);
-  }, 180_000);
+  }, 300_000);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   test('fit each other, and are there once each', () => {

@@ -110,7 +110,7 @@ describe('docs/testing.md: other test runners', () => {
       project.write(`${folder}/shop.mjs`, MODULE);
       project.write(`${folder}/shop.cjs`, COMMON);
     }
-  }, 120_000);
+  }, 300_000);
   afterAll(() => project.remove());
 
   test('node:test', () => {

@@ -115,16 +115,18 @@ async function putOther(name: string, to: string): Promise<void> {
 }
 
 /**
- * A copy of a program that imports the packages, which imports those: of a file, or of a folder without its sources.
+ * A copy of a program that imports the packages, which imports those: of a file, of a folder, or of a package without its sources.
  * `path`: below the folder of this repository.
  */
 export function quickly(path: string): string {
   const to = join(inject('quickFolder'), 'programs', path.slice(root.length));
   if (existsSync(to)) return to;
+  const isPackage = existsSync(join(path, 'package.json'));
+  const left = (isPackage ? ['node_modules', 'src', 'test'] : []).map((each) => join(path, each));
   // Another process may copy it now: what is there is whole.
   const part = `${to}.${process.pid}`;
   mkdirSync(dirname(to), { recursive: true });
-  cpSync(path, part, { recursive: true, filter: (each) => !/\/(?:node_modules|src|test)$/.test(each) });
+  cpSync(path, part, { recursive: true, filter: (each) => !left.includes(each) });
   try {
     renameSync(part, to);
   } catch (error) {

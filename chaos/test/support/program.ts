@@ -7,10 +7,11 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
+import { quickly } from '../../../test/support/quick-packages.js';
 import type { CampaignReport } from '../../src/campaign.js';
 import type { ScenarioName } from '../../src/scenarios.js';
 
-const program = fileURLToPath(new URL('../../dist/chaos/src/main.js', import.meta.url));
+const built = fileURLToPath(new URL('../../dist', import.meta.url));
 const SHORT = ['--seed', '7', '--workers', '3', '--lock-ms', '2000', '--haste', '4', '--json'];
 
 /** For a campaign on a machine that has other work. */
@@ -36,6 +37,7 @@ async function campaign(
 ): Promise<{ code: number | null; report: CampaignReport }> {
   const folder = mkdtempSync(join(tmpdir(), 'umbel-chaos-test-'));
   const which = ['--scenario', scenario, '--workflows', `${workflows}`, '--folder', folder];
+  const program = join(quickly(built), 'chaos/src/main.js');
   const child = spawn(process.execPath, [program, ...which, ...SHORT], { stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = once(child, 'exit');
   const [out, errors] = await Promise.all([text(child.stdout), text(child.stderr)]);

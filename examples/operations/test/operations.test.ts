@@ -78,5 +78,5 @@ describe('two workers, a schedule and a controller', () => {
     const app = createApp({ name: shop, connection: inject('redisUrl') });
     expect(await app.inspect.workers()).toEqual([]);
     await app.close();
-  }, 90_000);
+  }, 300_000);
 });

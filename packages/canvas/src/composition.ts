@@ -31,6 +31,7 @@ import {
   withCallback,
 } from '@umbel/core/internal';
 import type { CanvasExpression } from './expression.js';
+import { checkNesting } from './expression.js';
 import { lazyIn } from './lazy.js';
 import { CanvasError, EXPRESSION, oneSender, type Part } from './part.js';
 import { drafted, planned, submit } from './submit.js';
@@ -41,6 +42,7 @@ export class Composition implements Part, Plannable {
   readonly [SENDER]: Sender | undefined;
 
   constructor(expression: CanvasExpression, sender: Sender | undefined) {
+    checkNesting(expression);
     this[EXPRESSION] = Object.freeze(expression);
     this[SENDER] = sender;
   }

@@ -38,6 +38,7 @@ import type {
 } from './normalize.js';
 import {
   checkKeys,
+  firstFanOf,
   internal,
   internalPosition,
   one,
@@ -127,23 +128,48 @@ export class Planner implements PartPlanner {
     return this.feed(step, { path: `${path}^`, parent: internalPosition(path), incoming });
   }
 
+  /** Each step is planned before the next one takes it: one that plans those before it would stand as deep as they are many. */
   #chain({ steps }: NormalChain, { path, parent, incoming }: PlanPosition): PlannedInput {
+    const pathAt = (index: number) => (index < steps.length - 1 ? `${path}-${index}` : path);
     let before = incoming;
-    for (const [index, step] of steps.slice(0, -1).entries()) {
-      const earlier = before;
-      const feed = (next: Parent) =>
-        this.feed(step, { path: `${path}-${index}`, parent: next, incoming: earlier });
+    let feed: PlannedInput | undefined;
+    for (const [index, step] of steps.entries()) {
       const next = steps[index + 1];
-      // What a task takes comes to the task itself. It is planned at once, since calls would stand as deep as a chain is long.
-      const ready =
-        next?.kind === 'task'
-          ? feed(this.#placeOf(next, index + 2 < steps.length ? `${path}-${index + 1}` : path))
-          : undefined;
-      before = ready === undefined ? feed : () => ready;
+      const taker = next === undefined ? parent : this.#takerOf(next, pathAt(index + 1));
+      const ready = this.feed(step, { path: pathAt(index), parent: taker, incoming: before });
+      before = ({ path: asked }) => {
+        if (asked !== taker.path) throw new RangeError(`${asked} takes what was planned for ${taker.path}`);
+        return ready;
+      };
+      feed = ready;
     }
-    const last = steps.at(-1);
-    if (last === undefined) throw new RangeError('a chain without steps');
-    return this.feed(last, { path, parent, incoming: before });
+    if (feed === undefined) throw new RangeError('a chain without steps');
+    return feed;
+  }
+
+  /** The job that takes what comes before an expression, see what each construct gives to `incoming`. */
+  #takerOf(expression: NormalExpression, path: string): Parent {
+    let [inner, at] = [expression, path];
+    for (;;) {
+      switch (inner.kind) {
+        case 'task':
+          return this.#placeOf(inner, at);
+        case 'group':
+          return internalPosition(firstFanOf(inner, at));
+        case 'each':
+        case 'match':
+          return internalPosition(`${at}-fan`);
+        case 'when':
+          return internalPosition('condition' in inner.test ? `${at}-fan` : `${at}-in`);
+        case 'chain':
+          [inner, at] = [inner.steps[0] as NormalExpression, inner.steps.length > 1 ? `${at}-0` : at]; // it has some
+          break;
+        case 'fallback':
+        case 'flat':
+        case 'linked':
+          [inner, at] = [inner.step, `${at}^`];
+      }
+    }
   }
 
   #task(expression: NormalTask, path: string, feed?: PlannedInput): JobNode {

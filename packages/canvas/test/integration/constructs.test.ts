@@ -53,7 +53,7 @@ onEveryEngine('map', (engine) => {
       run: async () => [1],
     });
     const error = await failure(chain(echo.si('text'), map(double) as never).delay());
-    expect(error.message).toContain('this step runs over a list, and the step before it gave a string');
+    expect(error.message).toContain('this step runs over a list, but the previous step returned a string');
     void list;
   });
 });

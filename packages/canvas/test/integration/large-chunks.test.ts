@@ -50,6 +50,6 @@ onEveryEngine('a chunk of very many inputs', (engine) => {
       const ping = app.task({ name: 'ping', run: () => 'pong' });
       expect(await (await ping.delay()).get({ timeout: '50s' })).toBe('pong');
     },
-    120_000,
+    300_000,
   );
 });

@@ -1,10 +1,12 @@
 /** Calls that have put something in their place: what becomes of them when that is gone, and when they are run again. */
+
 import { once } from 'node:events';
 import { chain, group } from '@umbel/canvas';
 import type { App, AsyncResult } from '@umbel/core';
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type Engine, onEveryEngine } from '../../../../test/engines.js';
+import { detach } from '../../../core/src/store/revoke.js';
 import { openStore } from '../../../core/test/support/open-store.js';
 import { soon } from '../support/running.js';
 import { toolbox } from '../support/toolbox.js';
@@ -147,7 +149,7 @@ onEveryEngine('a call that used ctx.replace', (engine: Engine) => {
   async function unlink(app: App, parent: string, child: string): Promise<void> {
     const { factory, options } = engine.connection();
     const store = openStore(app.name, engine.name === 'memory' ? factory : options);
-    await store.detach({ queue: 'default', id: parent }, { queue: 'default', id: child });
+    await detach(store, { queue: 'default', id: parent }, { queue: 'default', id: child });
     await store.close();
   }
 

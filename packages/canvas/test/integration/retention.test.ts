@@ -161,7 +161,7 @@ onEveryEngine('once a run has ended', (engine) => {
       expect(await Promise.all(queues.map((queue) => held(engine, queue)))).toEqual([0, 0, 0]);
     }, patience);
     if (engine.name === 'redis') expect(await keysOf(app.name, queues)).toEqual([]);
-  }, 60_000);
+  }, 300_000);
 });
 
 /** One call of each kind; some fail. */

@@ -224,7 +224,7 @@ export class Interpreter {
       if (world.end.kind === 'fails') return [{ ...world, blocked: [...world.blocked, ...branches] }];
       const { value } = world.end;
       if (typeof value === 'boolean') return branch(value, world);
-      return [joined([world, failing('has to give true or false', branches)], FAILS_BY_TEST)];
+      return [joined([world, failing('must return true or false', branches)], FAILS_BY_TEST)];
     });
   }
 
@@ -239,7 +239,7 @@ type Callback = NonNullable<NonNullable<CanvasExpression['callbacks']>['success'
 
 type GroupKind = Pick<GroupExpression, 'keys' | 'policy' | 'cancelSiblings'>;
 
-const FAILS_BY_TEST: End = { kind: 'fails', with: ['has to give true or false'] };
+const FAILS_BY_TEST: End = { kind: 'fails', with: ['must return true or false'] };
 
 /** Parts of these are known before anything has run; those of others are added once the step before has given its result. */
 const STEPS: ReadonlySet<string> = new Set(['chain', 'chord', 'flat']);

@@ -3,7 +3,7 @@ import { documents, project } from '../support/project.js';
 
 const INPUT = '{"a":1,"b":2}';
 
-describe('umbel call', { timeout: 60_000 }, () => {
+describe('umbel call', { timeout: 300_000 }, () => {
   test('sends, and prints the id alone on stdout', async () => {
     const { umbel, app, name } = project();
     const { code, stdout, stderr } = await umbel(['call', 'add', '-A', './tasks.ts', '-i', INPUT]);

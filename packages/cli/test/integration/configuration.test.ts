@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { project } from '../support/project.js';
 
-describe('configuration', { timeout: 60_000 }, () => {
+describe('configuration', { timeout: 300_000 }, () => {
   test('a flag wins over the environment, that over the file, that over the default', async () => {
     const { start, write, umbel } = project();
     write(

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { documents, project } from '../support/project.js';
 
-describe('umbel dev', { timeout: 60_000 }, () => {
+describe('umbel dev', { timeout: 300_000 }, () => {
   test('runs calls that are typed, on a store in memory, until it is told to end', async () => {
-    const { start } = project({ built: true });
+    const { start } = project();
     const dev = start(['dev', './tasks.ts'], {
       env: { UMBEL_URL: '' },
       input: 'add {"a":1,"b":2}\nadd {"a":1,}\nad\nadd {"a":"1","b":1}\nadd {"a":-1,"b":1}\n',
@@ -19,7 +19,7 @@ describe('umbel dev', { timeout: 60_000 }, () => {
   });
 
   test('takes the store that is named', async () => {
-    const { start, app } = project({ built: true });
+    const { start, app } = project();
     const dev = start(['dev', './tasks.ts', '--log-format', 'json'], { input: '' });
     await dev.prints('"event":"ready"');
     expect(await (await app().send('add', { a: 1, b: 1 })).get({ timeout: '50s' })).toEqual({ sum: 2 });

@@ -7,9 +7,9 @@ import { documents, project } from '../support/project.js';
 
 const quiet = { info() {}, warn() {}, error() {} };
 
-describe('an app', { timeout: 90_000 }, () => {
+describe('an app', { timeout: 300_000 }, () => {
   test('whose name is misspelt is not known, and others are listed', async () => {
-    const own = project({ built: true });
+    const own = project();
     const app = own.app({ logger: quiet });
     await app.task({ name: 'a', run: () => 1 }).delay();
     const wrong = `${own.name}x`;
@@ -26,7 +26,7 @@ describe('an app', { timeout: 90_000 }, () => {
   });
 
   test('is told of jobs that no worker takes, and of a paused queue', async () => {
-    const own = project({ built: true });
+    const own = project();
     const app = own.app({ queues: ['default', 'slow'], logger: quiet });
     const a = app.task({ name: 'a', run: () => 1 });
     const b = app.task({ name: 'b', queue: 'slow', run: () => 1 });
@@ -44,7 +44,7 @@ describe('an app', { timeout: 90_000 }, () => {
   });
 
   test('is told of a worker that was killed with jobs, and of the limit that they fill', async () => {
-    const own = project({ built: true });
+    const own = project();
     const app = own.app({ queues: ['slow'], logger: quiet });
     const held = app.task({ name: 'held', queue: 'slow', run: () => 1 });
     await app.queue('slow').setConcurrency(2);
@@ -75,8 +75,8 @@ export const held = app.task({ name: 'held', queue: 'slow', run: () => new Promi
   });
 });
 
-test('top goes on while the store is away, and says so', { timeout: 90_000 }, async () => {
-  const own = project({ built: true });
+test('top goes on while the store is away, and says so', { timeout: 300_000 }, async () => {
+  const own = project();
   const port = 20_000 + Math.floor(Math.random() * 20_000);
   const server = () => {
     const child = spawn('redis-server', ['--port', `${port}`, '--bind', '127.0.0.1', '--save', ''], {

@@ -71,7 +71,7 @@ async function paying() {
 }
 
 test('jobs show tells the whole input of a running step, masked by the settings of its task', {
-  timeout: 90_000,
+  timeout: 300_000,
 }, async () => {
   const { umbel, jobOf, withCode, named } = await paying();
   expect((await umbel(['run', './pay.ts#flow'])).code).toBe(0);
@@ -101,7 +101,7 @@ test('jobs show tells the whole input of a running step, masked by the settings 
 });
 
 test('jobs show tells of a step that waits what is known, and the jobs that it waits for', {
-  timeout: 90_000,
+  timeout: 300_000,
 }, async () => {
   const { umbel, jobOf, withCode } = await paying();
   expect((await umbel(['run', './pay.ts#flow'])).code).toBe(0);
@@ -114,7 +114,7 @@ test('jobs show tells of a step that waits what is known, and the jobs that it w
   expect(documents(json.stdout)).toMatchObject([{ job: { input: { to: 'a@b.c' }, waitsFor: [running] } }]);
 });
 
-test('dead letters show the whole input of a step, masked', { timeout: 90_000 }, async () => {
+test('dead letters show the whole input of a step, masked', { timeout: 300_000 }, async () => {
   const { umbel, app, withCode, named } = await paying();
   expect((await umbel(['run', './pay.ts#refused'])).code).toBe(0);
   const letters = () => app.deadLetters.list({ task: 'refuse' });

@@ -57,7 +57,7 @@ async function shop() {
   return { ...own, run: own.umbel, app, add, held, total, umbel, json, letGo: () => letGo(), startWorker };
 }
 
-describe('commands of an operator whose clock is wrong', { timeout: 90_000 }, () => {
+describe('commands of an operator whose clock is wrong', { timeout: 300_000 }, () => {
   test.each([3_600_000, -3_600_000])('take and show times by that of the store: %i ms', async (offset) => {
     const { add, run, name, write, folder, startWorker } = await shop();
     write('shift.mjs', `const real = Date.now; Date.now = () => real() + ${offset};`);
@@ -79,7 +79,7 @@ describe('commands of an operator whose clock is wrong', { timeout: 90_000 }, ()
   });
 });
 
-describe('commands of operators', { timeout: 90_000 }, () => {
+describe('commands of operators', { timeout: 300_000 }, () => {
   test('look at workers, queues, jobs and runs', async () => {
     const { app, add, held, total, umbel, json, letGo, startWorker } = await shop();
     await startWorker();
@@ -387,7 +387,7 @@ app.schedule('nightly', { cron: '0 3 * * *', tz: 'UTC' }, tick.s({ a: 1 }));
 });
 
 test('a stream of events, or of snapshots, ends when it is told to, or nobody reads', {
-  timeout: 90_000,
+  timeout: 300_000,
 }, async () => {
   const { start, folder, name, add, startWorker } = await shop();
   await startWorker();
@@ -436,7 +436,7 @@ test('a stream of events, or of snapshots, ends when it is told to, or nobody re
   });
 });
 
-test('what is stored cannot command a terminal', { timeout: 90_000 }, async () => {
+test('what is stored cannot command a terminal', { timeout: 300_000 }, async () => {
   const { app, name, umbel, startWorker } = await shop();
   const evil = '\u001b]0;owned\u0007\u009b2J\u202e';
   const bad = app.task({

@@ -7,9 +7,9 @@ const within = { timeout: 30_000 };
 const soon = { timeout: '50s' } as const;
 
 test('a worker of several processes is one to whoever looks, and starts anew when a module changes', {
-  timeout: 90_000,
+  timeout: 300_000,
 }, async () => {
-  const { start, app, write, folder } = project({ built: true });
+  const { start, app, write, folder } = project();
   const worker = start(['worker', './tasks.ts', '--processes', '2', '--watch', '-n', 'several']);
   await worker.prints('ready');
   const own = app();
@@ -36,8 +36,8 @@ test('a worker of several processes is one to whoever looks, and starts anew whe
   expect(stdout).toMatch(/ended by a signal; 2 attempts completed/);
 });
 
-test('several processes do what there is to do, and end', { timeout: 60_000 }, async () => {
-  const { umbel, app } = project({ built: true });
+test('several processes do what there is to do, and end', { timeout: 300_000 }, async () => {
+  const { umbel, app } = project();
   await app().send('add', { a: 1, b: 2 });
   await app().send('add', { a: -1, b: 2 });
   const ended = await umbel(['worker', './tasks.ts', '--processes', '2', '--until-empty']);
@@ -45,8 +45,8 @@ test('several processes do what there is to do, and end', { timeout: 60_000 }, a
   expect(ended.code).toBe(1);
 });
 
-test('schedules are stored as a worker starts, unless it is told not to', { timeout: 60_000 }, async () => {
-  const { umbel, app, write, folder } = project({ built: true });
+test('schedules are stored as a worker starts, unless it is told not to', { timeout: 300_000 }, async () => {
+  const { umbel, app, write, folder } = project();
   write(
     'tasks.ts',
     `${readFileSync(join(folder, 'tasks.ts'), 'utf8')}

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { documents, project } from '../support/project.js';
 
-describe('umbel result, run and graph', { timeout: 60_000 }, () => {
+describe('umbel result, run and graph', { timeout: 300_000 }, () => {
   test('tell where a run stands, before and after', async () => {
     const { umbel, app, name } = project();
     const sent = await umbel(['run', './tasks.ts#pipeline', '-i', '{"a":1,"b":2}', '--json']);

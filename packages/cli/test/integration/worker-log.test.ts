@@ -27,9 +27,9 @@ export const stays = app.task({
 `;
 
 test('the log shows lines and results of handlers, masked, with ids to paste', {
-  timeout: 90_000,
+  timeout: 300_000,
 }, async () => {
-  const own = project({ built: true });
+  const own = project();
   own.write('talk.ts', TASKS(own.name));
   const app = own.app({ logger: { info() {}, warn() {}, error() {} } });
   const worker = own.start([

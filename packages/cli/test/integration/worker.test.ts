@@ -7,7 +7,7 @@ import { documents, project } from '../support/project.js';
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
 
-describe('umbel worker', { timeout: 60_000 }, () => {
+describe('umbel worker', { timeout: 300_000 }, () => {
   test('shows what it serves on stderr, and a line for each attempt on stdout', async () => {
     const { start, app, name } = project({ built: true });
     const worker = start(['worker', './tasks.ts', '-c', '3', '-n', 'mine']);
@@ -35,7 +35,7 @@ describe('umbel worker', { timeout: 60_000 }, () => {
   });
 
   test('lets what runs end after SIGTERM, and gives it back after a second one', async () => {
-    const { start, app } = project({ built: true });
+    const { start, app } = project();
     const tasks = app({ queues: ['slow'] });
     const first = start(['worker', './tasks.ts', '-l', 'debug']);
     await first.prints(/ ready$/m);
@@ -98,7 +98,7 @@ describe('umbel worker', { timeout: 60_000 }, () => {
   });
 
   test('ends once its queues are empty, later steps and what is delayed included', async () => {
-    const { umbel, app } = project({ built: true });
+    const { umbel, app } = project();
     const tasks = app();
     const run = await umbel(['run', './tasks.ts#pipeline', '-i', '{"a":1,"b":2}']);
     const later = await tasks.send('add', { a: 1, b: 1 }, { countdown: '2s' });
@@ -110,7 +110,7 @@ describe('umbel worker', { timeout: 60_000 }, () => {
   });
 
   test('serves the queues that it is told, each with its own concurrency, and ends after so many jobs', async () => {
-    const { start, app } = project({ built: true });
+    const { start, app } = project();
     const tasks = app();
     const worker = start(['worker', './tasks.ts', '-q', 'slow=2..4,default', '-c', '7', '--max-jobs', '1']);
     await worker.prints(/ ready$/m);
@@ -131,7 +131,7 @@ describe('umbel worker', { timeout: 60_000 }, () => {
   });
 
   test('runs an app that another copy of the package has made', async () => {
-    const { start, write, folder, name, app } = project({ built: true });
+    const { start, write, folder, name, app } = project();
     const modules = join(folder, 'lib/node_modules');
     mkdirSync(join(modules, '@umbel'), { recursive: true });
     for (const part of ['package.json', 'dist'])
@@ -155,7 +155,7 @@ describe('umbel worker', { timeout: 60_000 }, () => {
   });
 
   test('answers probes', async () => {
-    const { start } = project({ built: true });
+    const { start } = project();
     const probe = createServer().listen(0, '127.0.0.1');
     const port = await new Promise<number>((resolve) =>
       probe.once('listening', () => resolve((probe.address() as { port: number }).port)),
@@ -183,7 +183,7 @@ describe('umbel worker', { timeout: 60_000 }, () => {
     [['worker', './tasks.ts', '--max-memory', 'much'], 2, 'maxMemory'],
     [['worker', './named.ts', '-b', 'redis://127.0.0.1:2'], 2, '--connection has no effect.'],
   ])('%j exits with %i and says why', async (args, code, why) => {
-    const { umbel, write } = project({ built: true });
+    const { umbel, write } = project();
     write('broken.ts', 'export const = 1;\n');
     write('throws.ts', 'interface Gone {\n  a: 1 }\nthrow new TypeError("no way");\n');
     write(

@@ -25,7 +25,7 @@ import type { AppEvent, EventQuery } from '../ops/events.js';
 import type { Jobs, Runs } from '../ops/job-query.js';
 import { type ScheduleHandle, type Schedules, scheduleHandle } from '../schedule/handle.js';
 import { normalizeSchedule, type ScheduleOptions } from '../schedule/options.js';
-import { Declarations, refused } from '../schedule/schedules.js';
+import { Declarations, refusedSchedule } from '../schedule/schedules.js';
 import { plannedTarget, storableTarget } from '../schedule/target.js';
 import { type QueueHandle, queueHandle } from '../store/queues.js';
 import { type RepairCounts, repairAll } from '../store/repair.js';
@@ -205,7 +205,7 @@ export class AppCore implements Sender, AppOperations {
     try {
       this.#dependencies.checks.checkTreeAtOnce(node);
     } catch (cause) {
-      throw refused(name, cause);
+      throw refusedSchedule(name, cause);
     }
     this.#dependencies.declarations.add(name, times, storableTarget(name, node));
     return scheduleHandle(name, () => currentFunction(this).#dependencies.scheduling);

@@ -14,6 +14,7 @@ import { type DeadLetters, deadLetters } from '../ops/dead-letters.js';
 import type { Jobs, Runs } from '../ops/job-query.js';
 import { jobQueries, runQueries } from '../ops/jobs.js';
 import { type Schedules, scheduleHandle } from '../schedule/handle.js';
+import { isHeld } from '../store/read.js';
 import { checkName, checkTags } from '../task/option-checks.js';
 import type { AppDependencies } from './wiring.js';
 
@@ -26,7 +27,7 @@ export async function* findByTag(
   checkTags([tag]);
   await store.timeKnown();
   for await (const { queue, id } of tags.find(tag, runtime.clock.now())) {
-    if (await store.holds(queue, id)) yield new StoredResult(results, { queue }, id);
+    if (await isHeld(store, { queue, id })) yield new StoredResult(results, { queue }, id);
   }
 }
 

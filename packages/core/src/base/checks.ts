@@ -9,13 +9,13 @@ export const isText: Check = (value) => typeof value === 'string';
 export const isTrue: Check = (value) => value === true;
 
 /** A whole number from `min` to `max`. */
-export const isWithin =
+export const isWholeWithin =
   (min: number, max: number): Check =>
   (value) =>
     Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max;
 
 /** A whole number of at least 0. */
-export const isCount: Check = isWithin(0, Number.MAX_SAFE_INTEGER);
+export const isCount: Check = isWholeWithin(0, Number.MAX_SAFE_INTEGER);
 
 /** The range of `Date`, in milliseconds since 1970. */
 const MAX_TIME = 8.64e15;
@@ -24,7 +24,7 @@ const MAX_TIME = 8.64e15;
 export const isTime: Check = (value) => typeof value === 'number' && Math.abs(value) <= MAX_TIME;
 
 /** A moment in whole milliseconds since 1970. */
-export const isMoment: Check = isWithin(-MAX_TIME, MAX_TIME);
+export const isMoment: Check = isWholeWithin(-MAX_TIME, MAX_TIME);
 
 export const isOneOf =
   (...known: readonly string[]): Check =>

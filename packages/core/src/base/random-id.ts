@@ -1,19 +1,19 @@
 /**
- * Ids of calls and runs. The store has an id many times: in the key of a job and of what belongs to it, in the keys of
- * jobs that wait for it, in sets and in events. So an id is as short as 128 random bits allow, with letters and digits only,
- * which are the same in keys, addresses and shells.
+ * Generates ids of jobs and runs. The store contains an id many times: in the keys of a job, in the keys of jobs that wait
+ * for it, in sets and in events. So an id is as short as 128 random bits allow. It has letters and digits only, which need
+ * no escape in keys, URLs and shells.
  */
 import { randomFillSync } from 'node:crypto';
 
 const SYMBOLS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
-/** Of 64 numbers, two give a symbol that others give too: a symbol has 5.94 bits. */
+/** Random bits per symbol. Two of the 64 numbers map to a symbol that another number has too, so 5.94 bits count. */
 const BITS = 6;
 const PAIR = 1 << (2 * BITS);
 /** 22 symbols, 130 bits. */
 const PAIRS_OF_ID = 11;
 const IDS_AT_ONCE = 256;
 
-/** Two symbols for each number below `PAIR`; made with the first id. */
+/** The two symbols for each number below `PAIR`. Created with the first id. */
 let pairs: readonly string[] = [];
 const random = new Uint16Array(IDS_AT_ONCE * PAIRS_OF_ID);
 let next = random.length;
@@ -22,7 +22,7 @@ function symbolOf(number: number): string {
   return SYMBOLS.charAt((number & (2 ** BITS - 1)) % SYMBOLS.length);
 }
 
-/** A new id: 22 letters and digits. */
+/** Returns a new id of 22 letters and digits. */
 export function randomId(): string {
   if (next === random.length) {
     if (pairs.length === 0)

@@ -18,7 +18,7 @@ import {
 } from '../task/signature.js';
 
 /** What options ask to be sent after a call or a run, planned. @throws {InvalidOptionError} if one is no signature. */
-export function callbacksOf({ link, linkError }: SendOptions<never>): Callbacks {
+export function sentCallbacks({ link, linkError }: SendOptions<never>): Callbacks {
   return ofKinds({ success: plansOf('link', link), failure: plansOf('linkError', linkError) });
 }
 

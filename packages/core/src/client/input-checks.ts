@@ -6,6 +6,7 @@ import { jsonIssues } from '../codec/json.js';
 import { sanitize } from '../codec/masking.js';
 import { validateInput, validateInputAtOnce } from '../codec/schema.js';
 import { INTERNAL_QUEUE, type JobNode, jobsOf, nodesOf } from '../job/job-tree.js';
+import { readJob } from '../store/read.js';
 import type { Store } from '../store/store.js';
 import { idempotentId, inputDigest } from '../task/deduplication.js';
 import type { Registry, TaskEntry } from '../task/definition.js';
@@ -33,7 +34,7 @@ export async function isStored(
   { id, content }: Keyed,
   timeoutMs: number | undefined,
 ): Promise<boolean> {
-  const stored = await store.job(queue, id, timeoutMs);
+  const stored = await readJob(store, { queue, id }, timeoutMs);
   if (stored === undefined) return false;
   if (stored.envelope?.digest === content.digest) return true;
   throw new IdempotencyConflictError(task, content.key, id);

@@ -3,6 +3,8 @@
 import { isUmbelError, UnknownJobError } from '../base/errors.js';
 import { CancellableWait } from '../base/wait.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
+import { progressIn, readJob } from '../store/read.js';
+import { jobOutcomeOf, outcomeOfEnd } from '../store/results.js';
 import type { JobOutcome } from '../store/store.js';
 import type { JobEnd, JobWait } from '../store/watcher.js';
 import type { GetOptions } from './async-result.js';
@@ -94,7 +96,7 @@ class EndWait implements JobWait {
     const isLeft = () => this.#isOver;
     this.isPatient = true;
     try {
-      this.#settle(queue, await this.#parts.store.outcomeOfEnd(queue, this.#job.id, end, isLeft));
+      this.#settle(queue, await outcomeOfEnd(this.#parts.store, { queue, id: this.#job.id }, end, isLeft));
     } catch (error) {
       if (isUmbelError(error, 'CONNECTION')) this.#wait(queue);
       else this.failed(error);
@@ -112,7 +114,7 @@ class EndWait implements JobWait {
     try {
       const queue = this.#queue ?? (await this.#job.find());
       if (queue === undefined) return this.failed(error);
-      const outcome = await this.#parts.store.outcome(queue, this.#job.id, () => this.#isOver);
+      const outcome = await jobOutcomeOf(this.#parts.store, { queue, id: this.#job.id }, () => this.#isOver);
       if (outcome.kind === 'pending') this.failed(error);
       else this.#settle(queue, outcome);
     } catch (other) {
@@ -144,6 +146,7 @@ export async function* progressOverTime(
   const wait = new ProgressWait(parts, job, options);
   let lastText: string | undefined;
   let last: string | undefined;
+  let task: string | undefined;
   try {
     const queue = await wait.begin();
     if (queue === INTERNAL_QUEUE) {
@@ -156,8 +159,9 @@ export async function* progressOverTime(
       if (text === undefined) return;
       if (text === lastText) continue;
       lastText = text;
-      const progress = store.progressIn(queue, job.id, text);
-      const { value, json } = progress instanceof Promise ? await progress : progress;
+      const progress = progressIn(store, { queue, id: job.id }, text, task);
+      const { value, json, task: name } = progress instanceof Promise ? await progress : progress;
+      task ??= name;
       // The task's own state is reported with it, and may be all that is new.
       if (json === undefined || json === last) continue;
       last = json;
@@ -230,7 +234,7 @@ class ProgressWait implements JobWait {
       this.#latest = undefined;
       if (latest !== undefined) return latest;
       if (this.#end?.kind === 'missing') throw new UnknownJobError(id, this.#queue);
-      if (this.#end?.kind === 'unreadable') await this.#parts.store.outcome(this.#queue, id); // says why
+      if (this.#end?.kind === 'unreadable') await jobOutcomeOf(this.#parts.store, { queue: this.#queue, id }); // says why
       if (this.#end !== undefined) return undefined;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
@@ -248,8 +252,10 @@ class ProgressWait implements JobWait {
     try {
       const { id } = this.#job;
       if (this.#stop === undefined) return this.failed(error); // of a run, or one that is not found
-      const outcome = await this.#parts.store.outcome(this.#queue, id);
-      const progress = JSON.stringify((await this.#parts.store.job(this.#queue, id))?.progress);
+      const outcome = await jobOutcomeOf(this.#parts.store, { queue: this.#queue, id });
+      const progress = JSON.stringify(
+        (await readJob(this.#parts.store, { queue: this.#queue, id }))?.progress,
+      );
       if (progress !== undefined) this.reported(progress);
       if (outcome.kind === 'pending') this.failed(error);
       else this.ended({ kind: outcome.kind, text: undefined });

@@ -6,6 +6,9 @@ import { type Fed, type MemberStream, STREAM_LEASE_MS } from '../job/envelope.js
 import { INTERNAL_QUEUE, type JobNode, jobIdOf, SLICE, tagsOf } from '../job/job-tree.js';
 import { isAny, isSame, markAdded, markedTree, NOTHING_REVOKED, revocationOf } from '../job/revocation.js';
 import { isFinal } from '../job/states.js';
+import { addChildren } from '../store/add.js';
+import { jobStateOf } from '../store/read.js';
+import { endFeed, marksIn, postponeJob } from '../store/revoke.js';
 import type { NewJob, Store } from '../store/store.js';
 import type { TagIndex } from '../store/tags.js';
 import { fill } from '../workflow/input.js';
@@ -46,10 +49,10 @@ export async function feedMembers(
   const { store, checks, runtime } = parts;
   const id = jobIdOf(run, feed.feed);
   const lives = setInterval(
-    () => void store.postpone(INTERNAL_QUEUE, id, STREAM_LEASE_MS).catch(() => {}),
+    () => void postponeJob(store, { queue: INTERNAL_QUEUE, id }, STREAM_LEASE_MS).catch(() => {}),
     STREAM_LEASE_MS / 4,
   );
-  const end = (fed: Fed) => store.endFeed(INTERNAL_QUEUE, id, fed);
+  const end = (fed: Fed) => endFeed(store, { queue: INTERNAL_QUEUE, id }, fed);
   const adding = new Set<Promise<void>>();
   const noted = new Set(addition.tags);
   // The run is found by the tags of its members, too.
@@ -73,11 +76,11 @@ export async function feedMembers(
     const now = runtime.clock.now();
     const ready = isAny(before) ? nodes.map((node) => markedTree(node, before, now)) : nodes;
     await noteTags(nodes);
-    await store.addChildren(run, feed.parent, ready, { timeoutMs });
+    await addChildren(store, run, feed.parent, ready, { timeoutMs });
     if (runtime.observer !== undefined) for (const node of nodes) observeTree(runtime.observer, run, node);
     // A revocation marks what it finds: what is added meanwhile is marked by whoever adds it.
-    known = await revocationOf(store, places);
-    if (!isSame(known, before)) await markAdded(store, run, nodes, known, now);
+    known = await revocationOf(marksIn(store), places);
+    if (!isSame(known, before)) await markAdded(marksIn(store), run, nodes, known, now);
   };
   const add = async (members: readonly JobNode[]): Promise<void> => {
     const first = count;
@@ -98,7 +101,7 @@ export async function feedMembers(
       if (slice.length < SLICE) continue;
       await add(slice);
       slice = [];
-      if (known.all || isFinal(await store.state(INTERNAL_QUEUE, run))) break; // nobody waits for more
+      if (known.all || isFinal(await jobStateOf(store, { queue: INTERNAL_QUEUE, id: run }))) break; // nobody waits for more
     }
     if (slice.length > 0) await add(slice);
     await Promise.all(adding);

@@ -4,7 +4,9 @@ import { InvalidOptionError, JobStateError } from '../base/errors.js';
 import { checkKnown, checkObject, type OptionNames } from '../base/option-checks.js';
 import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE, jobIdOf } from '../job/job-tree.js';
+import { jobStateOf } from '../store/read.js';
 import type { NewInputs, Resumable } from '../store/resume.js';
+import { findBelow, resumableIn } from '../store/resume.js';
 import type { ResumeOptions } from './async-result.js';
 import type { ResultParts } from './wait.js';
 
@@ -38,7 +40,7 @@ export async function checkedInputs(
   const ids = new Set(steps.map(({ id }) => id));
   if (ids.size < steps.length)
     throw new InvalidOptionError('inputs', 'an object with one input for each step', inputs);
-  const resumable = await parts.store.resumable(resumed, ids);
+  const resumable = await resumableIn(parts.store, resumed, ids);
   for (const { id, option, input } of steps) {
     if (input === undefined) throw new InvalidOptionError(option, 'a value that JSON can carry', input);
     const job = resumable.get(id) ?? (await refuse(parts, resumed, id, option));
@@ -62,14 +64,14 @@ function idOf({ id: run, asked }: Resumed, key: string): string {
 
 /** Says why a job does not run again. */
 async function refuse({ store }: ResultParts, run: Resumed, id: string, option: string): Promise<Resumable> {
-  const place = await store.findBelow(run, id);
+  const place = await findBelow(store, run, id);
   if (place === undefined)
     throw new InvalidOptionError(
       'inputs',
       `an object whose keys are ids or paths of steps of run ${run.id} that have failed; look at its graph()`,
       option,
     );
-  const state = await store.state(place.queue, id);
+  const state = await jobStateOf(store, { queue: place.queue, id });
   const reason =
     state === 'completed'
       ? 'has succeeded: it keeps its result, and does not run again'

@@ -12,7 +12,10 @@ import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { isFinal, type JobState } from '../job/states.js';
 import { terminateMarked } from '../store/control-queue.js';
+import { isHeld, jobStateOf, logsOf, readJob } from '../store/read.js';
+import { resumeTree } from '../store/resume.js';
 import type { Mark } from '../store/revoke.js';
+import { removeJob, revokeJob } from '../store/revoke.js';
 import type { StoredJob } from '../store/stored-job.js';
 import { isInHandler } from '../task/context.js';
 import { refuseUnbound } from '../task/signature.js';
@@ -69,7 +72,7 @@ export async function revokeJobs(
   mark: Mark,
   isTerminated: boolean,
 ): Promise<readonly JobRef[]> {
-  const marked = await store.revoke(queue, id, mark);
+  const marked = await revokeJob(store, { queue, id }, mark);
   if (isTerminated) await terminateMarked(store, marked);
   return marked;
 }
@@ -107,7 +110,7 @@ export class StoredResult implements AsyncResult<unknown> {
   async state(): Promise<JobState> {
     const queue = await this.#find();
     if (queue === undefined) return 'unknown';
-    return (await this.#parts.store.state(queue, this.id)) as JobState; // or one of the task's own, by the public type
+    return (await jobStateOf(this.#parts.store, { queue, id: this.id })) as JobState; // or one of the task's own, by the public type
   }
 
   async get(options: GetOptions = {}): Promise<unknown> {
@@ -172,7 +175,7 @@ export class StoredResult implements AsyncResult<unknown> {
 
   async logs(): Promise<string[]> {
     const queue = await this.#find();
-    return queue === undefined ? [] : this.#parts.store.logs(queue, this.id);
+    return queue === undefined ? [] : logsOf(this.#parts.store, { queue, id: this.id });
   }
 
   async revoke(options: RevokeOptions = {}): Promise<boolean> {
@@ -201,7 +204,7 @@ export class StoredResult implements AsyncResult<unknown> {
     if (alone)
       await new StoredResult(this.#parts, { queue: INTERNAL_QUEUE }, run).outcome({ allowInTask: true });
     const inputs = await checkedInputs(this.#parts, { ...place, asked: this.id }, options);
-    return this.#parts.store.resume(place.queue, place.id, inputs);
+    return resumeTree(this.#parts.store, place, inputs);
   }
 
   async forget(): Promise<void> {
@@ -213,12 +216,12 @@ export class StoredResult implements AsyncResult<unknown> {
         `Job ${this.id} is ${state}: only a job that has ended can be forgotten. Revoke it first.`,
       );
     }
-    await this.#parts.store.remove(queue, this.id);
+    await removeJob(this.#parts.store, { queue, id: this.id });
   }
 
   async #job(): Promise<StoredJob> {
     const queue = await this.#find();
-    const job = queue === undefined ? undefined : await this.#parts.store.job(queue, this.id);
+    const job = queue === undefined ? undefined : await readJob(this.#parts.store, { queue, id: this.id });
     if (job === undefined) throw this.#unknown(queue);
     return job;
   }
@@ -228,7 +231,7 @@ export class StoredResult implements AsyncResult<unknown> {
     if ('queue' in this.#place) return this.#place.queue;
     if (this.#queue !== undefined) return this.#queue;
     for (const queue of this.#place.queues()) {
-      if (!(await this.#parts.store.holds(queue, this.id))) continue;
+      if (!(await isHeld(this.#parts.store, { queue, id: this.id }))) continue;
       this.#queue = queue;
       return queue;
     }

@@ -4,6 +4,7 @@ import { UnknownJobError } from '../base/errors.js';
 import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { isFinal } from '../job/states.js';
+import { isHeld, jobStateOf, readJob } from '../store/read.js';
 import type { Store } from '../store/store.js';
 import { type RunGraph, runGraph } from '../workflow/graph.js';
 import type { Part } from '../workflow/graph-parts.js';
@@ -37,7 +38,7 @@ export class RunView {
 
   async graph(): Promise<RunGraph> {
     const place = await this.#place();
-    const { alone, run } = (await this.#store.job(place.queue, place.id))?.envelope ?? {};
+    const { alone, run } = (await readJob(this.#store, place))?.envelope ?? {};
     // A run that only carries the callbacks of one call.
     const from = alone && run !== undefined ? { queue: INTERNAL_QUEUE, id: run } : place;
     const reader = new RunReader(this.#store, { withCallbacks: true });
@@ -54,7 +55,7 @@ export class RunView {
 
   async after(): Promise<JobRef | undefined> {
     const place = await this.#place();
-    const { alone, run } = (await this.#store.job(place.queue, place.id))?.envelope ?? {};
+    const { alone, run } = (await readJob(this.#store, place))?.envelope ?? {};
     return alone || run === undefined ? undefined : taskAfter(this.#store, place, run);
   }
 
@@ -63,7 +64,7 @@ export class RunView {
     const place = await this.#place();
     const group = await groupOf(this.#store, place);
     if (group !== undefined) return memberPage(this.#store, group, range);
-    const state = await this.#store.state(place.queue, place.id);
+    const state = await jobStateOf(this.#store, place);
     const whole = isFinal(state)
       ? await wholeMembers(this.#store, place)
       : [{ index: 0, pending: true as const }];
@@ -80,7 +81,8 @@ export class RunView {
   async #place(): Promise<JobRef> {
     const { id } = this.#job;
     const queue = await this.#job.find();
-    if (queue === undefined || !(await this.#store.holds(queue, id))) throw new UnknownJobError(id, queue);
+    if (queue === undefined || !(await isHeld(this.#store, { queue, id })))
+      throw new UnknownJobError(id, queue);
     return { queue, id };
   }
 }
@@ -101,7 +103,7 @@ async function* occasions(
 ): AsyncGenerator<Occasion, void> {
   for await (const look of looksAt(parts, job, options)) {
     const { queue, ask } = look;
-    const state = await ask(() => parts.store.state(queue, job.id));
+    const state = await ask(() => jobStateOf(parts.store, { queue, id: job.id }));
     if (state === LATER) continue;
     if (state === 'unknown') throw new UnknownJobError(job.id, queue);
     yield { ...look, place: { queue, id: job.id }, isOver: isFinal(state) };

@@ -4,7 +4,7 @@ import { randomId } from '../base/random-id.js';
 import type { MemberStream } from '../job/envelope.js';
 import { type Callbacks, INTERNAL_QUEUE, type JobNode, jobIdOf, tagsOf } from '../job/job-tree.js';
 import { atSending, type NormalizedOptions, resolveExpiry, sharedOptions } from '../job/shared-options.js';
-import { BULK_SLICE } from '../store/add.js';
+import { addJob, addJobs, addRun, BULK_SLICE } from '../store/add.js';
 import type { Noting } from '../store/queued-tag-notes.js';
 import type { NewJob, Store } from '../store/store.js';
 import type { TagIndex } from '../store/tags.js';
@@ -24,7 +24,7 @@ import { shapeOf } from '../workflow/added-members.js';
 import { fill } from '../workflow/input.js';
 import { withSendContext } from '../workflow/prepare.js';
 import type { AsyncResult } from './async-result.js';
-import { callbacksOf, linkedTo, mergeCallbacks, runWithCallbacks } from './callbacks.js';
+import { linkedTo, mergeCallbacks, runWithCallbacks, sentCallbacks } from './callbacks.js';
 import { type InputChecks, isStored, keyedContent, looksLikeOptions, wholeInput } from './input-checks.js';
 import { Batch, feedMembers } from './member-stream.js';
 import { StoredResult } from './result.js';
@@ -162,7 +162,7 @@ export class JobSender {
       );
     }
     await this.#checks.checkTree(filled);
-    const callbacks = mergeCallbacks(root.callbacks ?? {}, callbacksOf(options));
+    const callbacks = mergeCallbacks(root.callbacks ?? {}, sentCallbacks(options));
     const call: OutgoingCall = { task: undefined, input, headers: { ...options.headers } };
     const { id } = await this.#through(call, async () => {
       await this.timeKnown(options);
@@ -190,7 +190,7 @@ export class JobSender {
       const now = runtime.clock.now();
       const tree = withSendContext(node, { now, headers: call.headers });
       await tags.add(tagsOf(tree), { queue: tree.queue, id }, now);
-      await store.addRun(id, tree, { isRepeated: true });
+      await addRun(store, id, tree, { isRepeated: true });
       if (runtime.observer !== undefined) observeTree(runtime.observer, id, tree);
       return { id };
     });
@@ -243,7 +243,7 @@ export class JobSender {
       optionsOf: (call) => this.optionsOf(call),
       maxMembers: this.#parts.maxMembers,
     });
-    return mergeCallbacks(linked, callbacksOf(options));
+    return mergeCallbacks(linked, sentCallbacks(options));
   }
 
   #calling(expression: TaskExpression, options: SendOptions<never>, shared?: NormalizedOptions): Calling {
@@ -306,8 +306,8 @@ export class JobSender {
         const isDebounced = slice.some(({ deduplication }) => deduplication?.mode === 'debounce');
         const [added] = await Promise.all([
           isDebounced
-            ? inTurn(slice, (job) => store.add(job, timeoutOf(options)))
-            : store.addMany(queue, slice, timeoutOf(options)),
+            ? inTurn(slice, (job) => addJob(store, job, timeoutOf(options)))
+            : addJobs(store, queue, slice, timeoutOf(options)),
           noting?.done(),
         ]);
         for (const [index, job] of slice.entries()) ids.set(job, added[index] ?? job.id);
@@ -323,7 +323,7 @@ export class JobSender {
     const isPlain =
       callbacks === undefined && options.idempotencyKey === undefined && job.options.tags === undefined;
     return isPlain && runtime.observer === undefined
-      ? store.add(job, timeoutOf(options))
+      ? addJob(store, job, timeoutOf(options))
       : this.#storeWith(job, callbacks, options);
   }
 
@@ -342,7 +342,7 @@ export class JobSender {
     if (key === undefined) {
       const noting = this.#index([job]);
       await noting?.issued;
-      const [id] = await Promise.all([store.add(job, timeoutOf(options)), noting?.done()]);
+      const [id] = await Promise.all([addJob(store, job, timeoutOf(options)), noting?.done()]);
       if (id === job.id) runtime.observer?.enqueued(enqueued(job));
       return id;
     }
@@ -352,7 +352,7 @@ export class JobSender {
     if (await isStored(store, added.queue, job.name, keyed, timeoutMs)) return keyed.id;
     const noting = this.#index([added]);
     await noting?.issued;
-    const [id] = await Promise.all([store.add(added, timeoutMs), noting?.done()]);
+    const [id] = await Promise.all([addJob(store, added, timeoutMs), noting?.done()]);
     if (id === keyed.id) await isStored(store, added.queue, job.name, keyed, timeoutMs); // another may have been quicker
     runtime.observer?.enqueued(enqueued(added));
     return id;
@@ -373,13 +373,13 @@ export class JobSender {
     const timeoutMs = timeoutOf(options);
     const tree = keyed === undefined ? root : { ...root, content: { ...root.content, ...keyed.content } };
     if (keyed !== undefined && (await isStored(store, root.queue, name, keyed, timeoutMs))) {
-      await store.addRun(run, tree, { timeoutMs, isRepeated: true }); // it may be there in part
+      await addRun(store, run, tree, { timeoutMs, isRepeated: true }); // it may be there in part
       return { id: run, isNew: false };
     }
     const tagged = { tags: tagsOf(tree), place: { queue: root.queue, id: run } };
     const noting = this.#parts.tags.addAll([tagged], runtime.clock.now());
     await noting?.issued;
-    await Promise.all([store.addRun(run, tree, { timeoutMs }), noting?.done()]);
+    await Promise.all([addRun(store, run, tree, { timeoutMs }), noting?.done()]);
     if (keyed !== undefined) await isStored(store, root.queue, name, keyed, timeoutMs);
     if (runtime.observer !== undefined) observeTree(runtime.observer, run, tree);
     return { id: run, isNew: true };

@@ -208,7 +208,7 @@ export const MEMBERS = 'umbel:members';
 
 export const PASSED = 'umbel:passed';
 
-/** With the length of the result that it stands for. */
+/** The key of a long result's length, which replaces the result in an event. */
 export const LEFT_OUT = 'umbel:stored';
 
 export const RESERVED = [STOPPED, MEMBERS, PASSED, LEFT_OUT];

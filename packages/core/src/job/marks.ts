@@ -61,20 +61,20 @@ export function passedValue(mark: unknown): unknown {
   return Array.isArray(passed) ? passed[0] : undefined;
 }
 
-/** Longer results are not copied into events: as many bytes as one part of a stream in Redis has. */
-const LONG_RESULT = 4096;
+/** Longer results are not copied into events. This is the size of one node of a Redis stream, in bytes. */
+const MAX_EVENT_RESULT = 4096;
 
-/** Whether the JSON text of a result is too long for an event. */
+/** Returns whether the JSON of a result is too long for an event. */
 export function isLongText(text: unknown): boolean {
-  return typeof text === 'string' && text.length > LONG_RESULT;
+  return typeof text === 'string' && text.length > MAX_EVENT_RESULT;
 }
 
-/** Stands for a long result in the event of its job, which has it: JSON text, with the length of the result's. */
+/** Returns the JSON that replaces a long result in an event: the length of the result. The job itself has the result. */
 export function leftOutText(text: string): string {
   return JSON.stringify({ [LEFT_OUT]: text.length });
 }
 
-/** Whether an event has no result but what stands for it: then the job has it. */
+/** Returns whether the result of an event was replaced because it is long. The job itself has the result. */
 export function isLeftOut(value: unknown): boolean {
   return isPlainObject(value) && typeof value[LEFT_OUT] === 'number';
 }

@@ -14,7 +14,7 @@ export interface Revoked {
 export const NOTHING_REVOKED: Revoked = { all: false, tags: [] };
 
 /** The part of the store that reads and sets marks. */
-interface MarkStore {
+export interface MarkStore {
   revokedOf(job: JobRef): Promise<Revoked | undefined>;
   revoke(
     queue: string,

@@ -1,6 +1,6 @@
 /** The stored form of a schedule: its declaration and its state, with their checks. Moments are milliseconds since 1970. */
 
-import { absentOr, type Check, isListOf, isMoment, isOneOf, isText, isWithin } from '../base/checks.js';
+import { absentOr, type Check, isListOf, isMoment, isOneOf, isText, isWholeWithin } from '../base/checks.js';
 import type { ErrorRecord } from '../base/errors.js';
 import { isPlainObject } from '../base/text.js';
 import { isDay, isDayOfYear, isTimeZone } from '../timing/calendar.js';
@@ -110,7 +110,7 @@ const isExcept: Check = (value) =>
   isPlainObject(value) &&
   isListOf((day) => isDay(day) || isDayOfYear(day), MAX_CATCH_UP)(value.dates) &&
   isListOf(isRange, MAX_CATCH_UP)(value.ranges) &&
-  isListOf(isWithin(0, 6), 7)(value.weekdays);
+  isListOf(isWholeWithin(0, 6), 7)(value.weekdays);
 
 /** A `Timing`. The name of the schedule is the seed of its `H` fields. */
 const isTiming = (name: unknown, value: unknown): boolean => {
@@ -118,13 +118,13 @@ const isTiming = (name: unknown, value: unknown): boolean => {
   const { cron, everyMs } = value;
   const hasRhythm =
     cron === undefined
-      ? isWithin(MIN_EVERY_MS, MAX_EVERY_MS)(everyMs)
+      ? isWholeWithin(MIN_EVERY_MS, MAX_EVERY_MS)(everyMs)
       : everyMs === undefined &&
         typeof cron === 'string' &&
         cronFault({ cron, seed: String(name) }) === undefined;
   return (
     hasRhythm &&
-    absentOr(isWithin(0, MAX_EVERY_MS))(value.jitterMs) &&
+    absentOr(isWholeWithin(0, MAX_EVERY_MS))(value.jitterMs) &&
     absentOr(isMoment)(value.startAt) &&
     absentOr(isMoment)(value.endAt) &&
     absentOr(isExcept)(value.except)
@@ -156,7 +156,7 @@ const isRun: Check = (value) =>
   absentOr(isText)(value.id) &&
   absentOr(isText)(value.queue) &&
   absentOr(isOneOf('missed', 'overlap'))(value.reason) &&
-  absentOr(isWithin(0, Number.MAX_SAFE_INTEGER))(value.count) &&
+  absentOr(isWholeWithin(0, Number.MAX_SAFE_INTEGER))(value.count) &&
   absentOr(isPlainObject)(value.error);
 
 /** A `SlotsRecord`. */

@@ -1,7 +1,7 @@
 /** What of the dead letters is asked for. */
 import { InvalidOptionError } from '../base/errors.js';
 import { checkInteger, checkOptions, checkText, type OptionNames } from '../base/option-checks.js';
-import type { Position } from '../store/failed-jobs.js';
+import type { DeadLetterPosition } from '../store/failed-jobs.js';
 import { checkName, checkQueue, checkTags } from '../task/option-checks.js';
 
 const STATES = ['failed', 'expired'] as const;
@@ -33,12 +33,12 @@ export interface DeadLetterQuery extends DeadLetterFilter {
   offset?: number | undefined;
 }
 
-export function cursorOf({ at, queue, id }: Position): string {
+export function cursorOf({ at, queue, id }: DeadLetterPosition): string {
   return Buffer.from(JSON.stringify([at, queue, id])).toString('base64url');
 }
 
 /** A filter, checked. */
-export interface Wanted {
+export interface DeadLetterSearch {
   readonly queue: string | undefined;
   readonly task: string | undefined;
   readonly error: string | undefined;
@@ -47,7 +47,7 @@ export interface Wanted {
   readonly sinceMs: number;
   /** Absent: no bound. */
   readonly untilMs: number | undefined;
-  readonly after: Position | undefined;
+  readonly after: DeadLetterPosition | undefined;
 }
 
 const FILTER: OptionNames<DeadLetterFilter> = {
@@ -63,7 +63,7 @@ const FILTER: OptionNames<DeadLetterFilter> = {
 const QUERY: OptionNames<DeadLetterQuery> = { ...FILTER, limit: true, offset: true };
 
 /** @throws {InvalidOptionError} if the filter has a value it cannot have, or a key: all would be taken for it. */
-export function wantedOf(filter: DeadLetterFilter, isQuery = false): Wanted {
+export function deadLetterSearchOf(filter: DeadLetterFilter, isQuery = false): DeadLetterSearch {
   checkOptions(filter, isQuery ? QUERY : FILTER, { option: 'query' });
   const { queue, task, error, state, tag, since, until, cursor } = filter;
   if (state !== undefined && !STATES.includes(state))
@@ -99,7 +99,7 @@ function momentOf(option: string, date: Date): number {
   return ms;
 }
 
-function positionOf(cursor: string): Position {
+function positionOf(cursor: string): DeadLetterPosition {
   try {
     const [at, queue, id] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[];
     if (Number.isFinite(at) && typeof queue === 'string' && typeof id === 'string')

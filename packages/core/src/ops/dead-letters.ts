@@ -9,8 +9,11 @@ import { checkBoolean, checkInteger, checkOptions, type OptionNames } from '../b
 import { isJobId } from '../job/ids.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { type FailedJob, failedJobs, readFailed } from '../store/failed-jobs.js';
-import { storedStateOf } from '../store/read.js';
+import { collectInput } from '../store/job-input.js';
+import { logsOf, storedStateOf } from '../store/read.js';
 import type { JobReplay } from '../store/replay.js';
+import { replayJob } from '../store/replay.js';
+import { removeJob } from '../store/revoke.js';
 import type { Store } from '../store/store.js';
 import { momentOf, type StoredJob } from '../store/stored-job.js';
 import {
@@ -18,8 +21,8 @@ import {
   cursorOf,
   type DeadLetterFilter,
   type DeadLetterQuery,
-  type Wanted,
-  wantedOf,
+  type DeadLetterSearch,
+  deadLetterSearchOf,
 } from './dead-letter-query.js';
 
 // Dead letters as they are told.
@@ -164,7 +167,7 @@ function replacedRefusal({ id, envelope }: StoredJob): string | undefined {
 }
 
 /** Whether a failed job is a dead letter of its own, and one of those that are asked for. */
-export function isWanted({ job, unreadable }: FailedJob, wanted: Wanted): boolean {
+export function isWanted({ job, unreadable }: FailedJob, wanted: DeadLetterSearch): boolean {
   if (!isOwnFailure(job)) return false;
   const { task, tag, state, error } = wanted;
   const { failure, tags = [] } = job.envelope ?? {};
@@ -372,7 +375,7 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
     throw new UnknownJobError(id, undefined);
   }
 
-  async function* search(store: Store, wanted: Wanted): AsyncGenerator<FailedJob> {
+  async function* search(store: Store, wanted: DeadLetterSearch): AsyncGenerator<FailedJob> {
     const { queue } = wanted;
     const among = queue === undefined ? queues().filter((name) => name !== INTERNAL_QUEUE) : [queue];
     for await (const failed of failedJobs(store, among, wanted)) {
@@ -390,12 +393,12 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
     const refusal = refusalOf(failed, edit !== undefined);
     if (refusal !== undefined) throw new JobStateError(refusal);
     const options = { now: now(), isDry, edit: edit && checked(failed.job, edit, check) };
-    return store.replay(failed.job.queue, failed.job.id, options);
+    return replayJob(store, failed.job, options);
   }
 
   return {
     async list(query = {}) {
-      const wanted = wantedOf(query, true);
+      const wanted = deadLetterSearchOf(query, true);
       const { limit, offset } = checkPage(query);
       const letters: DeadLetter[] = [];
       let place = 0;
@@ -412,8 +415,8 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
       const failed = await find(store, id);
       const { queue } = failed.job;
       const [logs, { input }] = await Promise.all([
-        store.logs(queue, id),
-        store.collectInput(failed.job, false),
+        logsOf(store, { queue, id }),
+        collectInput(store, failed.job, false),
       ]);
       return { ...detailsOf(failed, logs), input };
     },
@@ -423,7 +426,7 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
       await replay(parts, await find(parts.store, id), edit);
     },
     async replayMany(filter, options = {}) {
-      const wanted = wantedOf(filter);
+      const wanted = deadLetterSearchOf(filter);
       const { edit } = options;
       if (edit !== undefined) checkEdit(edit);
       const { limit, dryRun } = checkMany(options, REPLAY_MANY);
@@ -437,17 +440,17 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
     async discard(id) {
       const { store } = partsNow();
       const { job } = await find(store, id);
-      await store.remove(job.queue, id);
+      await removeJob(store, { queue: job.queue, id });
     },
     async discardMany(filter, options = {}) {
-      const wanted = wantedOf(filter);
+      const wanted = deadLetterSearchOf(filter);
       const { limit, dryRun } = checkMany(options, MANY);
       const { store } = partsNow();
       const { done, skipped, cursor } = await doMany(search(store, wanted), limit, async ({ queue, id }) => {
         const state = await storedStateOf(store, { queue, id });
         if (state === 'unknown') throw new UnknownJobError(id, queue);
         if (state !== 'failed') throw new JobStateError(`Job ${id} is ${state}, not failed.`);
-        if (!dryRun) await store.remove(queue, id);
+        if (!dryRun) await removeJob(store, { queue, id });
       });
       return { discarded: done, skipped, ...(cursor !== undefined && { cursor }) };
     },

@@ -7,7 +7,7 @@ import { isName } from '../task/option-checks.js';
 // Places in the streams of events that the store keeps, one stream for each queue.
 
 /** How far each stream has been read. */
-export interface Position {
+export interface EventPosition {
   /** The last event that was told of each queue. */
   readonly after: ReadonlyMap<string, string>;
   /** Where to begin in queues that are not among those. */
@@ -53,7 +53,7 @@ export function compareIds(one: string, other: string): number {
 }
 
 /** As opaque text. */
-export function encodePosition({ after, start }: Position): string {
+export function encodePosition({ after, start }: EventPosition): string {
   let text = `${VERSION},${start}`;
   for (const [queue, id] of after) text += placeText(queue, id);
   return text;
@@ -65,7 +65,7 @@ export function placeText(queue: string, id: string): string {
 }
 
 /** @throws {InvalidOptionError} if it is none that `encodePosition` gives. */
-export function decodePosition(text: string): Position {
+export function decodePosition(text: string): EventPosition {
   const invalid = () =>
     new InvalidOptionError('from', "'now', 'start', a valid Date or the `position` of an event", text);
   if (text.length > MAX_LENGTH) throw invalid();

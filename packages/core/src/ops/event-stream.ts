@@ -44,7 +44,7 @@ interface Stream {
   readonly entries: MergeEntry[];
 }
 
-export class StreamReader {
+export class MergedStreamReader {
   readonly #store: Store;
   readonly #streams = new Map<string, Stream>();
   readonly #watermark = new Watermark();

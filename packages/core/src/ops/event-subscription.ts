@@ -9,16 +9,16 @@ import { markEvents } from '../store/events.js';
 import {
   compareIds,
   decodePosition,
+  type EventPosition,
   encodePosition,
   FIRST,
   idBefore,
-  type Position,
   placeText,
   timeOfId,
 } from './event-merge.js';
 import {
-  type Change,
   JOB_TYPES,
+  type JobChange,
   RUN_TYPES,
   typesOf,
   type Untranslated,
@@ -46,7 +46,7 @@ export interface Selection {
   readonly wanted: Wanted;
   /** The queues of tasks that are read. */
   readonly queues: ReadonlySet<string> | undefined;
-  readonly from: 'now' | Position;
+  readonly from: 'now' | EventPosition;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -94,7 +94,7 @@ function namesOf<Name extends string>(option: string, names: readonly Name[]): r
   throw new InvalidOptionError(option, 'a list of names', names);
 }
 
-function placeOf(from: 'now' | 'start' | Date | string): 'now' | Position {
+function placeOf(from: 'now' | 'start' | Date | string): 'now' | EventPosition {
   if (from === 'now') return from;
   if (from === 'start') return { after: new Map(), start: FIRST };
   if (from instanceof Date && !Number.isNaN(from.getTime()))
@@ -113,7 +113,7 @@ export interface Wanted {
 }
 
 /** Whether a reader is to be told of an event. */
-export function isWanted({ types, tasks, id }: Wanted, event: Untranslated): boolean {
+export function isSelected({ types, tasks, id }: Wanted, event: Untranslated): boolean {
   if (!types.has(event.type)) return false;
   if ('runId' in event && !('id' in event)) return id === undefined || isOf(id, event.runId);
   if (!('id' in event)) return true;
@@ -142,13 +142,13 @@ export class SharedWants implements Wants {
     return since;
   }
 
-  mayWant(queue: string, change: Change, id: string): boolean {
+  mayWant(queue: string, change: JobChange, id: string): boolean {
     const types = typesOf(queue, change);
     for (const wanted of this.#since.keys()) if (mayWant(wanted, types, id)) return true;
     return false;
   }
 
-  wantsTask(queue: string, change: Change, id: string, task: string): boolean {
+  wantsTask(queue: string, change: JobChange, id: string, task: string): boolean {
     const types = typesOf(queue, change);
     for (const wanted of this.#since.keys())
       if (wanted.tasks?.has(task) !== false && mayWant(wanted, types, id)) return true;
@@ -190,7 +190,7 @@ interface Ask {
 const DONE: Answer = { done: true, value: undefined };
 
 /** The place after all that has happened by now. What happens after the call is after it. */
-async function placeNow({ store, queues }: ReaderParts, selection: Selection): Promise<Position> {
+async function placeNow({ store, queues }: ReaderParts, selection: Selection): Promise<EventPosition> {
   const names = streamsOf(selection, queues());
   const ids = await Promise.all(names.map((queue) => markEvents(store, queue)));
   // Ids are counted in each stream on its own: of other streams, what is as late as the first mark is after it.
@@ -208,8 +208,8 @@ export class Subscription implements AsyncIterableIterator<AppEvent> {
   readonly #selection: Selection;
   readonly #closed: AbortSignal;
   readonly #wasClosed: boolean;
-  readonly #placing: Promise<Position>;
-  #start: Position = { after: new Map(), start: '' };
+  readonly #placing: Promise<EventPosition>;
+  #start: EventPosition = { after: new Map(), start: '' };
   /** What each position begins with. */
   #startText = '';
   /** The last event of each queue that was told, or passed over. */
@@ -396,7 +396,7 @@ export class Subscription implements AsyncIterableIterator<AppEvent> {
     if (!this.#reads(queue)) return undefined;
     if (ms <= this.#coveredMs && compareIds(id, this.placeIn(queue)) <= 0) return undefined;
     if (!isGap) this.#told.set(queue, entry);
-    const isTold = event !== undefined && isWanted(this.#selection.wanted, event);
+    const isTold = event !== undefined && isSelected(this.#selection.wanted, event);
     if (isGap && !isTold) this.#warnOfGap(entry);
     return isTold ? event : undefined;
   }

@@ -14,7 +14,7 @@ import type { AppEvent, EventType, WorkerFacts } from './events.js';
 // What a stored event can become, from its own fields only.
 
 /** Kinds of change that are told. */
-export type Change =
+export type JobChange =
   | 'added'
   | 'again'
   | 'started'
@@ -26,7 +26,7 @@ export type Change =
   | 'failed'
   | 'removed';
 
-const CHANGES: ReadonlyMap<string, Change> = new Map([
+const CHANGES: ReadonlyMap<string, JobChange> = new Map([
   ['added', 'added'],
   ['active', 'started'],
   ['progress', 'progress'],
@@ -38,7 +38,7 @@ const CHANGES: ReadonlyMap<string, Change> = new Map([
 ]);
 
 /** The change of a job that an event tells; undefined for those that tell nothing new, or are in no form of BullMQ's. */
-export function changeOf({ queue, entry, next }: Merged): { change: Change; id: string } | undefined {
+export function changeOf({ queue, entry, next }: Merged): { change: JobChange; id: string } | undefined {
   const { fields } = entry;
   const id = fields.get('jobId');
   if (queue === CONTROL_QUEUE || id === undefined || id === '') return undefined;
@@ -61,7 +61,7 @@ export function isFirstDelay(before: StreamEntry | undefined, { fields }: Stream
   return before.fields.get('jobId') === fields.get('jobId');
 }
 
-const OF_JOB: Readonly<Record<Change, readonly EventType[]>> = {
+const OF_JOB: Readonly<Record<JobChange, readonly EventType[]>> = {
   added: ['enqueued'],
   again: ['enqueued'],
   started: ['started'],
@@ -74,7 +74,7 @@ const OF_JOB: Readonly<Record<Change, readonly EventType[]>> = {
   removed: [],
 };
 
-const OF_RUN: Readonly<Partial<Record<Change, readonly EventType[]>>> = {
+const OF_RUN: Readonly<Partial<Record<JobChange, readonly EventType[]>>> = {
   added: ['run-started'],
   again: ['run-started'],
   completed: ['run-finished'],
@@ -82,7 +82,7 @@ const OF_RUN: Readonly<Partial<Record<Change, readonly EventType[]>>> = {
 };
 
 /** The types of event that a change may be told as. */
-export function typesOf(queue: string, change: Change): readonly EventType[] {
+export function typesOf(queue: string, change: JobChange): readonly EventType[] {
   return queue === INTERNAL_QUEUE ? (OF_RUN[change] ?? []) : OF_JOB[change];
 }
 
@@ -216,9 +216,9 @@ function parsed(text: string | undefined): unknown {
 /** What those who read want; what none of them wants is not looked up. */
 export interface Wants {
   /** Whether an event of a job that a change may be told as is wanted, as far as can be said without its task. */
-  mayWant(queue: string, change: Change, id: string): boolean;
+  mayWant(queue: string, change: JobChange, id: string): boolean;
   /** Whether such an event is wanted of a task. */
-  wantsTask(queue: string, change: Change, id: string, task: string): boolean;
+  wantsTask(queue: string, change: JobChange, id: string, task: string): boolean;
 }
 
 export interface EventTranslatorOptions {
@@ -348,7 +348,7 @@ export class EventTranslator {
   }
 
   async #withDetails(
-    change: Change,
+    change: JobChange,
     known: KnownJob,
     job: StoredJob | undefined,
     { id: at, fields }: Merged['entry'],
@@ -390,7 +390,7 @@ export class EventTranslator {
   }
 
   #runEvent(
-    change: Change,
+    change: JobChange,
     runId: string,
     known: KnownJob,
     job: StoredJob | undefined,

@@ -6,6 +6,7 @@ import { isJobId } from '../job/ids.js';
 import { INTERNAL_QUEUE, isRunJob } from '../job/job-tree.js';
 import { isFinal, isJobState } from '../job/states.js';
 import type { CollectedInput } from '../store/job-input.js';
+import { collectInput } from '../store/job-input.js';
 import { type QueueCounts, queueCounts } from '../store/queues.js';
 import { storedStateOf } from '../store/read.js';
 import type { Store } from '../store/store.js';
@@ -125,7 +126,7 @@ export function jobQueries(parts: () => QueryParts): Jobs {
     async get(id) {
       const { store, queues } = parts();
       const found = await find(store, queues, id);
-      return found && jobFacts(found, await store.collectInput(found.job, mayWait(found.state)));
+      return found && jobFacts(found, await collectInput(store, found.job, mayWait(found.state)));
     },
     async counts() {
       const { store, queues } = parts();

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import type { EndedSet } from '../store/primitives/ended-jobs.js';
-import { endInSet, idsInSet, recordedEndOf, sizeOfSet } from '../store/read.js';
+import { endInSet, idsInSet, readJob, recordedEndOf, sizeOfSet } from '../store/read.js';
 import type { Store } from '../store/store.js';
 import type { StoredJob } from '../store/stored-job.js';
 import type { TagIndex, TagMark } from '../store/tags.js';
@@ -29,12 +29,12 @@ export interface Candidate {
 }
 
 /** The jobs of these ids, in their order. */
-export function jobsOf(
+export function readJobs(
   store: Store,
   queue: string,
   ids: readonly string[],
 ): Promise<(StoredJob | undefined)[]> {
-  return Promise.all(ids.map((id) => store.job(queue, id)));
+  return Promise.all(ids.map((id) => readJob(store, { queue, id })));
 }
 
 /** Finding a place in what is sorted, by looking at few items. */
@@ -163,7 +163,7 @@ async function* jobsBehind(
       ids = await idsInSet(store, queue, set, index, index + BATCH);
     }
     if (ids.length === 0) return undefined;
-    const jobs = await jobsOf(store, queue, ids);
+    const jobs = await readJobs(store, queue, ids);
     for (const [offset, job] of jobs.entries()) {
       const id = ids[offset] ?? '';
       const at = job?.finishedAt ?? (await endInSet(store, { queue, id: id }, set)) ?? last?.at ?? LATEST;
@@ -227,7 +227,7 @@ export async function* liveJobs(
     const start = await placeBehind(store, queue, set, index, near);
     const ids = await idsInSet(store, queue, set, start, start + BATCH);
     if (ids.length === 0) return;
-    const jobs = await jobsOf(store, queue, ids);
+    const jobs = await readJobs(store, queue, ids);
     const marks = [...near, ...ids.map(markOf)];
     const seen = near.length;
     for (const [at, job] of jobs.entries()) {
@@ -303,7 +303,7 @@ export async function* jobsBelow(
   );
   for (let start = 0; start < children.length; start += BATCH) {
     const batch = children.slice(start, start + BATCH);
-    const jobs = await Promise.all(batch.map(({ queue, id }) => jobsOf(store, queue, [id])));
+    const jobs = await Promise.all(batch.map(({ queue, id }) => readJobs(store, queue, [id])));
     for (const [index, place] of batch.entries()) {
       const path = [...way, place.id];
       const isResumed = place.id === resumed;
@@ -407,7 +407,7 @@ async function* ofTag(
     });
     if (isRun && !isOfRuns) yield* jobsBelow(store, { queue, id }, placeAt, isResumed ? from?.path : []);
     const isMeant = isRun === isOfRuns;
-    const [job] = isMeant ? await jobsOf(store, queue, [id]) : [];
+    const [job] = isMeant ? await readJobs(store, queue, [id]) : [];
     yield { job, ...(isMeant && { at: { queue, id } }), place: () => placeAt() };
   }
 }

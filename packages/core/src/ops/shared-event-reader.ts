@@ -8,9 +8,10 @@ import { clearTimeout, setImmediate, setTimeout } from '../base/real-timers.js';
 import { CancellableWait } from '../base/wait.js';
 import { CONTROL_QUEUE } from '../store/control-queue.js';
 import { EventStreams } from '../store/events.js';
+import { readJob } from '../store/read.js';
 import type { Store, StoreOptions } from '../store/store.js';
 import { compareIds, type Merged, placeText, timeOfId } from './event-merge.js';
-import { StreamReader } from './event-stream.js';
+import { MergedStreamReader } from './event-stream.js';
 import { SharedWants, type Subscription } from './event-subscription.js';
 import { EventTranslator, type Untranslated } from './event-translator.js';
 
@@ -53,7 +54,7 @@ export interface LogEntry {
 export class SharedReader {
   readonly #parts: ReaderParts;
   readonly #readers: SharedReaders;
-  readonly #streams: StreamReader;
+  readonly #streams: MergedStreamReader;
   readonly #wants = new SharedWants();
   readonly #teller: EventTranslator;
   readonly #ending = new CancellableWait();
@@ -93,9 +94,9 @@ export class SharedReader {
     this.#readers = readers;
     this.isAlone = isAlone;
     if (isLive) this.beLive();
-    this.#streams = new StreamReader(parts.store);
+    this.#streams = new MergedStreamReader(parts.store);
     const { sealer } = parts.options;
-    const job = (queue: string, id: string) => parts.store.job(queue, id);
+    const job = (queue: string, id: string) => readJob(parts.store, { queue, id });
     this.#teller = new EventTranslator({ job, sealer, wants: this.#wants });
     for (const queue of first.queues()) {
       const after = first.placeIn(queue);

@@ -5,6 +5,7 @@ import type { AsyncResult } from '../client/async-result.js';
 import type { Sealer } from '../codec/codecs.js';
 import { readErrorRecord } from '../codec/error-record.js';
 import type { Overlap, RunRecord, ScheduleRecord } from '../job/schedule-record.js';
+import { jobStateOf } from '../store/read.js';
 import { scheduleId } from '../store/schedules.js';
 import type { Store } from '../store/store.js';
 import type { StoredJob } from '../store/stored-job.js';
@@ -206,7 +207,7 @@ async function toRun({ store, sealer }: InfoParts, name: string, run: RunRecord)
     slot: new Date(slot),
     at: new Date(at),
     outcome,
-    ...(id !== undefined && queue !== undefined && { id, state: await store.state(queue, id) }),
+    ...(id !== undefined && queue !== undefined && { id, state: await jobStateOf(store, { queue, id }) }),
     ...(manual && { isManual: true }),
     ...(reason !== undefined && { reason, count: count ?? 1 }),
     ...(error !== undefined && { error }),

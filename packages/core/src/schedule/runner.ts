@@ -13,7 +13,6 @@ import {
   type ScheduleRecord,
   type SlotsRecord,
 } from '../job/schedule-record.js';
-import { isFinal } from '../job/states.js';
 import { scheduleId } from '../store/schedules.js';
 import { Snooze } from '../worker/signals.js';
 import { type Decision, decide, nextDecisionAt, type ScheduleState } from './decide.js';
@@ -190,7 +189,7 @@ function skippedRuns({ skipped }: Decision, at: number): RunRecord[] {
 
 /** Which runs of a schedule go on, if that matters. */
 async function runsOf(
-  { store }: ScheduleParts,
+  { schedules }: ScheduleParts,
   { overlap, paused }: ScheduleRecord,
   { open = [] }: SlotsRecord,
 ): Promise<Runs> {
@@ -198,8 +197,7 @@ async function runsOf(
   const going: OpenRun[] = [];
   if (overlap === 'allow' || paused !== undefined) return { ended, going };
   for (const run of open) {
-    const state = await store.state(run.queue, run.id);
-    if (isFinal(state) || state === 'unknown') ended.push(run.id);
+    if (await schedules.hasEnded(run.queue, run.id)) ended.push(run.id);
     else going.push(run);
   }
   return { ended, going };

@@ -60,7 +60,7 @@ export class Scheduling {
     const declared = declarations.all();
     for (const { name, target } of declared) {
       await checks.checkTree(target).catch((cause: unknown) => {
-        throw refused(name, cause);
+        throw refusedSchedule(name, cause);
       });
     }
     await schedules.note(declared.map(({ name }) => name));
@@ -231,7 +231,7 @@ function slotsOf({ jitterMs: _jitter, ...timing }: Timing): object {
 }
 
 /** What says that a schedule cannot be stored, from what says why. */
-export function refused(name: string, cause: unknown): unknown {
+export function refusedSchedule(name: string, cause: unknown): unknown {
   if (!isUmbelError(cause, 'VALIDATION')) return cause;
   return new ScheduleError(name, `cannot be stored: ${cause.message}`, { cause });
 }

@@ -1,6 +1,6 @@
 import type { Sealer } from '../codec/codecs.js';
 import type { JobRef } from '../job/job.js';
-import type { OwnOptions, ParentKey } from './add.js';
+import type { JobJsonOptions, ParentKey } from './add.js';
 import { toKeepOptions } from './job-options.js';
 import type { EndedSet } from './primitives/ended-jobs.js';
 import { type BackendOptions, type EnvelopeQueue, QueuePool } from './queue-pool.js';
@@ -19,7 +19,7 @@ export class StoreAccess implements JobAccess {
   readonly backends: QueuePool;
   readonly sealer: Sealer;
   /** The same, as it is stored with each job. */
-  readonly keep: OwnOptions;
+  readonly keep: JobJsonOptions;
   readonly #timeoutMs: number;
 
   constructor(options: StoreOptions) {
@@ -47,7 +47,7 @@ export class StoreAccess implements JobAccess {
   }
 
   /** A job as those below it refer to it. */
-  parentOf({ queue, id }: JobRef): ParentKey {
+  parentKeyOf({ queue, id }: JobRef): ParentKey {
     return { id, queue: this.backends.qualifiedName(queue) };
   }
 }

@@ -8,7 +8,7 @@ import { INTERNAL_QUEUE, type JobNode, jobIdOf, type Parent, sealTree } from '..
 import type { NormalizedOptions } from '../job/shared-options.js';
 import { slicesOf } from '../workflow/prepare.js';
 import type { StoreAccess } from './access.js';
-import { contentOf, type StoredDeduplication, toJobOptions } from './job-options.js';
+import { optionContentOf, type StoredDeduplication, toJobOptions } from './job-options.js';
 import type { EnvelopeQueue } from './queue-pool.js';
 import { childrenOf } from './tree.js';
 
@@ -24,7 +24,7 @@ export interface ParentKey {
 }
 
 /** Options as BullMQ's `add` takes them, without the id. */
-export type OwnOptions = Omit<JobsOptions, 'jobId' | 'parent' | 'timestamp' | OnFailure>;
+export type JobJsonOptions = Omit<JobsOptions, 'jobId' | 'parent' | 'timestamp' | OnFailure>;
 
 /** What a failure of the job does to its parent: it starts at once, or it goes on waiting for the others. */
 type OnFailure = 'continueParentOnFailure' | 'ignoreDependencyOnFailure';
@@ -36,7 +36,13 @@ export interface Below {
 }
 
 /** Stored now. Its data are what JSON carries; its options have been checked. */
-export function jobJson(id: string, name: string, data: object, opts: OwnOptions, below?: Below): JobJson {
+export function jobJson(
+  id: string,
+  name: string,
+  data: object,
+  opts: JobJsonOptions,
+  below?: Below,
+): JobJson {
   const json: JobJson = {
     id,
     name,
@@ -84,7 +90,7 @@ export interface FlowPlace {
   /** The job that the trees are added below. */
   readonly above?: ParentKey;
   /** How long a tree is kept that stands below none: all of it goes with its root. */
-  readonly keep?: OwnOptions;
+  readonly keep?: JobJsonOptions;
 }
 
 /** The jobs of these trees, each after its parent, and members of a group in their order. */
@@ -121,7 +127,7 @@ export function flowEntries(
 export interface FlowJob {
   readonly name: string;
   readonly data: object;
-  readonly opts: OwnOptions;
+  readonly opts: JobJsonOptions;
   readonly below: Below | undefined;
   readonly waits?: boolean;
 }
@@ -158,7 +164,7 @@ function nodeData(run: string, node: JobNode): object {
     ...((path !== '' || queue === INTERNAL_QUEUE) && { run }),
     ...content,
     ...rest,
-    ...contentOf(options),
+    ...optionContentOf(options),
   });
 }
 
@@ -284,7 +290,7 @@ export async function addRun(
   access: StoreAccess,
   run: string,
   root: JobNode,
-  { timeoutMs, isRepeated = false }: AddOptions,
+  { timeoutMs, isRepeated = false }: AddOptions = {},
 ): Promise<void> {
   const sealed = await sealTree(access.sealer, run, root);
   if (root.children === undefined || root.children.length === 0)
@@ -317,10 +323,10 @@ export async function addChildren(
   run: string,
   parent: Parent,
   nodes: readonly JobNode[],
-  { timeoutMs, isRepeated = false }: AddOptions,
+  { timeoutMs, isRepeated = false }: AddOptions = {},
 ): Promise<void> {
   const place = { queue: parent.queue, id: jobIdOf(run, parent.path) };
-  const above = access.parentOf(place);
+  const above = access.parentKeyOf(place);
   for (const slice of slicesOf(nodes)) {
     const sealed: JobNode[] = [];
     for (const node of slice) sealed.push(await sealTree(access.sealer, run, node));
@@ -343,7 +349,7 @@ export async function addBelow(
   name: string,
   data: object,
 ): Promise<void> {
-  const below: Below = { parent: access.parentOf(parent), onFailure: 'continueParentOnFailure' };
+  const below: Below = { parent: access.parentKeyOf(parent), onFailure: 'continueParentOnFailure' };
   const { backends } = access;
   await access.reach(() =>
     backends.base().addFlow([flowEntry(backends.queue(queue), id, { name, data, opts: {}, below })]),
@@ -359,7 +365,7 @@ function dataOf(sealer: Sealer, job: NewJob): Envelope | Promise<Envelope> {
 }
 
 function unsealed({ content, options }: NewJob): Envelope {
-  return encodeEnvelope(content, contentOf(options));
+  return encodeEnvelope(content, optionContentOf(options));
 }
 
 /** Whether the last jobs of a run have been stored, too, see `guards/sliced-flows.ts`. */

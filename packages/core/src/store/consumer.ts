@@ -10,7 +10,7 @@ import { ConsumerWorker } from './consumer-worker.js';
 import { runsWholeScripts } from './guards/scripts.js';
 import { isTransient, repeat } from './guards/transient.js';
 import { guardWorker } from './guards/worker-backend.js';
-import { type Claim, Claims, giveBack, HeldJob, KEPT_LOG_LINES, toBullError } from './held-job.js';
+import { type Claim, Claims, HeldJob, KEPT_LOG_LINES, ReturnedError, toBullError } from './held-job.js';
 import { mergeData } from './job-options.js';
 import type { EndedSet } from './primitives/ended-jobs.js';
 import type { BackendOptions } from './queue-pool.js';
@@ -166,8 +166,10 @@ class QueueClaimer implements QueueConsumer {
 
   async #process(job: ForeignJob): Promise<unknown> {
     const { foreign } = this.#options;
-    if (!this.#isOurs(job))
-      return foreign === undefined ? giveBack(job, FOREIGN_RETURN_MS) : handleForeign(foreign, job);
+    if (!this.#isOurs(job)) {
+      if (foreign === undefined) throw new ReturnedError(FOREIGN_RETURN_MS);
+      return handleForeign(foreign, job);
+    }
     const claimed: HeldJob = new HeldJob(job, {
       backend: this.#worker.backend,
       claim: this.#claims.find(job.id ?? '', job.token ?? ''),
@@ -180,7 +182,7 @@ class QueueClaimer implements QueueConsumer {
       for (;;) {
         const outcome = await this.#handle(claimed);
         if (outcome.kind === 'completed') return outcome.value;
-        if (outcome.kind !== 'waiting') return await toBullError(job, outcome);
+        if (outcome.kind !== 'waiting') return toBullError(job, outcome);
         if (!(await claimed.waitForChildren())) continue;
         await wakeIfFailed(this.#options, claimed, outcome.seen);
         throw new WaitingChildrenError();

@@ -1,5 +1,11 @@
 /** The events that BullMQ writes for each queue, as a part of every change of a job, read from any place. */
-import type { EntryRaw, FlowProducerOptions, IQueueBackend, QueueOptions } from 'bullmq';
+import {
+  type EntryRaw,
+  type FlowProducerOptions,
+  type IQueueBackend,
+  type QueueOptions,
+  RedisQueueBackend,
+} from 'bullmq';
 import { ClosedError, ConnectionError } from '../base/errors.js';
 import { clearTimeout, performance, setTimeout } from '../base/real-timers.js';
 import { isRedis } from './connection.js';
@@ -205,6 +211,7 @@ export class StreamReader {
 
   async #close(): Promise<void> {
     const backend = this.#backend;
+    staysClosed(backend);
     // The first ends the command that waits.
     await endBackend(
       backend,
@@ -232,6 +239,19 @@ export class StreamReader {
       }
     }
   }
+}
+
+/**
+ * BullMQ opens the connection of a read that was late anew, also if it was closed meanwhile: then nobody would close it.
+ * The connection is the reader's own, also where the app was given a client.
+ */
+function staysClosed(backend: IQueueBackend): void {
+  if (!(backend instanceof RedisQueueBackend)) return;
+  const connect = () => Promise.reject(new Error('Connection is closed.'));
+  backend.connection.client.then(
+    (client) => Object.assign(client, { connect }),
+    () => {}, // it was never there
+  );
 }
 
 /** How long a command of an `EventReader` waits. */

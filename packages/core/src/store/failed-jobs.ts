@@ -5,7 +5,7 @@ import { momentOf, type StoredJob } from './stored-job.js';
 import { ifBroken, knownJob } from './tree.js';
 
 /** A failed job, as far as it can be read. */
-export interface FailedJob extends Position {
+export interface FailedJob extends DeadLetterPosition {
   readonly job: StoredJob;
   /** Why its record cannot be read; absent if it can. */
   readonly unreadable?: string;
@@ -18,7 +18,10 @@ const PAGE = 25;
 export async function* failedJobs(
   store: Store,
   queues: readonly string[],
-  { untilMs, after }: { readonly untilMs: number | undefined; readonly after: Position | undefined },
+  {
+    untilMs,
+    after,
+  }: { readonly untilMs: number | undefined; readonly after: DeadLetterPosition | undefined },
 ): AsyncGenerator<FailedJob> {
   const bounds = [untilMs, after?.at].filter((bound) => bound !== undefined);
   const from = bounds.length === 0 ? undefined : Math.min(...bounds);
@@ -27,9 +30,9 @@ export async function* failedJobs(
   for (;;) {
     let first: FailedJob | undefined;
     for (const head of heads)
-      if (head !== undefined && (first === undefined || inOrder(head, first) < 0)) first = head;
+      if (head !== undefined && (first === undefined || compareDeadLetters(head, first) < 0)) first = head;
     if (first === undefined) return;
-    if (after === undefined || inOrder(after, first) < 0) yield first;
+    if (after === undefined || compareDeadLetters(after, first) < 0) yield first;
     const index = heads.indexOf(first);
     const stream = streams[index];
     heads[index] = stream && (await nextOf(stream));
@@ -58,7 +61,7 @@ async function* failedIn(
   const sorted = () =>
     together
       .map(([id, found]): FailedJob => ({ ...found, at: Number.isFinite(at) ? at : 0, queue, id }))
-      .sort(inOrder);
+      .sort(compareDeadLetters);
   const seen = new Set<string>();
   let hasTime = false;
   let page = await pageUntil(store, queue, untilMs);
@@ -190,7 +193,7 @@ export async function readFailed(store: Store, queue: string, id: string): Promi
 }
 
 /** A place in the order of the dead letters: the latest first, then by queue, then by id. */
-export interface Position {
+export interface DeadLetterPosition {
   /** When it failed, in milliseconds since 1970. */
   readonly at: number;
   readonly queue: string;
@@ -198,7 +201,7 @@ export interface Position {
 }
 
 /** Negative if `a` comes before `b`. */
-export function inOrder(a: Position, b: Position): number {
+export function compareDeadLetters(a: DeadLetterPosition, b: DeadLetterPosition): number {
   if (a.at !== b.at) return b.at - a.at;
   if (a.queue !== b.queue) return a.queue < b.queue ? -1 : 1;
   return a.id === b.id ? 0 : a.id > b.id ? -1 : 1;

@@ -8,7 +8,6 @@ import {
 } from 'bullmq';
 import { type Link, LinkedItems } from '../base/linked-list.js';
 import { clearTimeout, performance, setTimeout } from '../base/real-timers.js';
-import { systemClock } from '../base/time.js';
 import { createAbortController } from '../base/wait.js';
 import { type Envelope, type EnvelopeContent, encodeEnvelope, isEnvelope } from '../job/envelope.js';
 import type { ActiveJob, AttemptOutcome, FailedChild, GiveUpListener, ShownError } from '../job/job.js';
@@ -364,12 +363,12 @@ export class Deadlines {
 export function toBullError(
   job: Job,
   outcome: Exclude<AttemptOutcome, { kind: 'completed' | 'waiting' }>,
-): Promise<never> {
+): never {
   switch (outcome.kind) {
     case 'lost':
       throw new WaitingError(`Job ${job.id} has been taken by another worker.`);
     case 'returned':
-      return giveBack(job, outcome.delayMs);
+      throw new ReturnedError(outcome.delayMs);
     case 'failed':
       throw withStack(new UnrecoverableError(plainMessage(outcome.error)), outcome.error);
     case 'retry':
@@ -380,10 +379,11 @@ export function toBullError(
   }
 }
 
-/** Puts a job back, uncharged. */
-export async function giveBack(job: Job, delayMs: number): Promise<never> {
-  await job.moveToDelayed(systemClock.now() + delayMs, job.token);
-  throw new DelayedError();
+/** Puts a job back, uncharged: the worker does that, and takes the next job by the same command. */
+export class ReturnedError extends DelayedError {
+  constructor(readonly delayMs: number) {
+    super();
+  }
 }
 
 /** BullMQ reads a command into one message, which a handler may throw without knowing. */

@@ -4,7 +4,7 @@ import { type Envelope, type EnvelopeContent, isEnvelope } from '../job/envelope
 import { INTERNAL_OPTIONS } from '../job/job-tree.js';
 import type { NormalizedOptions, NormalizedRetry } from '../job/shared-options.js';
 import { NO_OPTIONS } from '../task/options.js';
-import type { OwnOptions } from './add.js';
+import type { JobJsonOptions } from './add.js';
 import type { EndedSet } from './primitives/ended-jobs.js';
 import { primitivesOf } from './primitives/jobs.js';
 
@@ -17,7 +17,7 @@ export interface StoredDeduplication {
   readonly maxWaitMs?: number;
 }
 
-const NONE: OwnOptions = Object.freeze({});
+const NONE: JobJsonOptions = Object.freeze({});
 
 /** How long a job is kept that says nothing of it, in milliseconds; and what an app says by default. */
 export const DEFAULT_KEPT_MS: Readonly<Record<EndedSet, number>> = {
@@ -29,7 +29,7 @@ export const DEFAULT_KEPT_MS: Readonly<Record<EndedSet, number>> = {
  * How long jobs are kept once they have ended, as they are stored with each; nothing for what is usual. With BullMQ's
  * names, so that its own programs can read them.
  */
-export function toKeepOptions({ completed, failed }: Readonly<Record<EndedSet, number>>): OwnOptions {
+export function toKeepOptions({ completed, failed }: Readonly<Record<EndedSet, number>>): JobJsonOptions {
   if (completed === DEFAULT_KEPT_MS.completed && failed === DEFAULT_KEPT_MS.failed) return NONE;
   return Object.freeze({
     removeOnComplete: Object.freeze({ age: completed / 1000 }),
@@ -54,9 +54,9 @@ export function keptMsOf(options: string, set: EndedSet): number | undefined {
 /** Options as BullMQ takes them. */
 export function toJobOptions(
   options: NormalizedOptions = NO_OPTIONS,
-  keep: OwnOptions = NONE,
+  keep: JobJsonOptions = NONE,
   deduplication?: StoredDeduplication,
-): OwnOptions {
+): JobJsonOptions {
   if (options === NO_OPTIONS && deduplication === undefined) return keep;
   const { priority, delayMs, retry } = options;
   return {
@@ -69,25 +69,23 @@ export function toJobOptions(
 }
 
 /** Most calls of a task have its own retry. */
-const retries = new WeakMap<NormalizedRetry, OwnOptions>();
+const retries = new WeakMap<NormalizedRetry, JobJsonOptions>();
 
 /** BullMQ's names, so that its own programs can read them; the waits are computed by Umbel's workers (`task/retry.ts`). */
-function toRetryOptions(retry: NormalizedRetry): OwnOptions {
+function toRetryOptions(retry: NormalizedRetry): JobJsonOptions {
   const known = retries.get(retry);
   if (known !== undefined) return known;
   const { attempts, backoff, delayMs, maxMs, jitter, custom } = retry;
-  const longest = backoff === 'exponential' ? delayMs * 2 ** Math.max(attempts - 2, 0) : delayMs;
-  // What `retryOf` takes to hold anyway is left out of internal jobs, which only Umbel runs: a hash of Redis needs half
-  // the memory while no field has more than 64 bytes.
+  // What `retryOf` takes to hold anyway is left out of internal jobs, which only Umbel runs and whose waits never come near
+  // the longest: a hash of Redis needs half the memory while no field has more than 64 bytes.
   const isShort = retry === INTERNAL_OPTIONS.retry;
   const waits = {
     type: backoff,
     delay: delayMs,
-    ...(!isShort && { jitter: jitter === 'equal' ? 0.5 : Number(jitter) }),
-    ...((longest > maxMs || custom) && { max: maxMs }),
+    ...(!isShort && { jitter: jitter === 'equal' ? 0.5 : Number(jitter), max: maxMs }),
     ...(custom && { custom }),
   };
-  const options: OwnOptions = { attempts, backoff: Object.freeze(waits) };
+  const options: JobJsonOptions = { attempts, backoff: Object.freeze(waits) };
   retries.set(retry, options);
   return options;
 }
@@ -112,7 +110,7 @@ function timeOr(absent: number, stored: unknown): number {
 }
 
 /** @see https://docs.bullmq.io/guide/jobs/deduplication */
-function toDeduplication({ id, mode, forMs }: StoredDeduplication): OwnOptions {
+function toDeduplication({ id, mode, forMs }: StoredDeduplication): JobJsonOptions {
   if (mode === 'debounce' && forMs !== undefined) {
     return { delay: forMs, deduplication: { id, ttl: forMs, extend: true, replace: true } };
   }
@@ -120,7 +118,7 @@ function toDeduplication({ id, mode, forMs }: StoredDeduplication): OwnOptions {
 }
 
 /** The options that are stored with the data, since BullMQ has none of the kind. */
-export function contentOf(options: NormalizedOptions = NO_OPTIONS): EnvelopeContent | undefined {
+export function optionContentOf(options: NormalizedOptions = NO_OPTIONS): EnvelopeContent | undefined {
   if (options === NO_OPTIONS) return undefined;
   const { headers, tags, displayName, timeoutMs, expiresAt } = options;
   return {

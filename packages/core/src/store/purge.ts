@@ -5,6 +5,7 @@
  * Single calls go in the slice itself (`primitives/purge.ts`). A job that others stand above or below is looked at by
  * itself: a step stays and its run is revoked, any other is removed with what is below it.
  */
+
 import type { IQueueBackend } from 'bullmq';
 import { InvalidOptionError } from '../base/errors.js';
 import { checkBoolean, checkOptions, type OptionNames } from '../base/option-checks.js';
@@ -19,6 +20,8 @@ import {
   type PurgeStart,
   purgeIn,
 } from './primitives/purge.js';
+import { readJob, topOf } from './read.js';
+import { removeJob, revokeJob } from './revoke.js';
 import type { Store } from './store.js';
 import type { StoredJob } from './stored-job.js';
 
@@ -133,7 +136,7 @@ class Purge {
       const some = left.slice(start, start + TOGETHER);
       await Promise.all(
         some.map(async ({ id, run }) => {
-          const of = run === '' ? runOf(await this.#store.job(this.#queue, id)) : run;
+          const of = run === '' ? runOf(await readJob(this.#store, { queue: this.#queue, id })) : run;
           if (of === undefined) removable.push(id);
           else await this.#revoke(of, id);
         }),
@@ -145,8 +148,8 @@ class Purge {
   async #revoke(run: string, step: string): Promise<void> {
     if (this.#runs.has(run)) return;
     this.#runs.add(run);
-    const top = await this.#store.topOf({ queue: this.#queue, id: step });
-    await this.#store.revoke(top.queue, top.id, { now: this.#now });
+    const top = await topOf(this.#store, { queue: this.#queue, id: step });
+    await revokeJob(this.#store, top, { now: this.#now });
   }
 
   async #remove(ids: readonly string[]): Promise<void> {
@@ -161,7 +164,7 @@ class Purge {
   async #removeWaiting(id: string): Promise<boolean> {
     const state = await this.#store.on(this.#queue, (bull) => bull.getJobState(id));
     const isWaiting = state === 'waiting' || state === 'prioritized' || state === 'delayed';
-    return isWaiting && this.#store.remove(this.#queue, id);
+    return isWaiting && removeJob(this.#store, { queue: this.#queue, id });
   }
 
   #on<T>(command: (purge: PurgePrimitive) => Promise<T>): Promise<T> {

@@ -5,6 +5,7 @@ import { type Rate, type RateLimit, rateOf } from '../task/option-checks.js';
 import { limitsOf, type QueueLimits } from './primitives/limits.js';
 import { type PurgeCounts, type PurgeOptions, purgeQueue } from './purge.js';
 import type { EnvelopeQueue } from './queue-pool.js';
+import { readJob } from './read.js';
 import type { Store } from './store.js';
 import { momentOf, type StoredJob, UNKNOWN_TASK } from './stored-job.js';
 import { ifBroken, knownJob } from './tree.js';
@@ -288,7 +289,7 @@ export async function queuedJobs(store: Store, queue: string, limit: number): Pr
   ]);
   const jobs: StoredJob[] = [];
   for (const id of new Set(ids)) {
-    const job = await store.job(queue, id);
+    const job = await readJob(store, { queue, id });
     if (job !== undefined) jobs.push(job);
     if (jobs.length === limit) break;
   }

@@ -7,7 +7,14 @@ import type { Revoked } from '../job/revocation.js';
 import type { StoreAccess } from './access.js';
 import { type EndedSet, endedTimesIn } from './primitives/ended-jobs.js';
 import type { Store } from './store.js';
-import { momentOf, type StoredJob, shownState, splitProgress, storedJobOf } from './stored-job.js';
+import {
+  momentOf,
+  openProgress,
+  type StoredJob,
+  shownState,
+  splitProgress,
+  storedJobOf,
+} from './stored-job.js';
 import { type ChildKind, type ChildPlace, childrenOf, ifBroken, type JobAccess } from './tree.js';
 
 /** The result that is stored as this text. @throws {CorruptJobError} if it is no JSON, or nothing to give on. */
@@ -39,7 +46,7 @@ export async function readJob(
 }
 
 /** Where a job stands; while its handler shows a state of the task's own, that. */
-export async function stateOf(access: StoreAccess, place: JobRef): Promise<string> {
+export async function jobStateOf(access: StoreAccess, place: JobRef): Promise<string> {
   const state = await access.on(place.queue, (bull) => bull.getJobState(place.id));
   const isTold = state === 'active' || state === 'completed' || state === 'failed';
   return shownState(state, isTold ? await readJob(access, place) : undefined);
@@ -66,10 +73,20 @@ export interface Progress {
   readonly value: unknown;
   /** Tells one value from another; undefined if there is none, or none that can be read. */
   readonly json: string | undefined;
+  /** The job's task, if it was read. */
+  readonly task?: string;
 }
 
-/** What a job has reported, from the JSON of an event or of the store, which anybody may have written. */
-export function progressIn(access: StoreAccess, place: JobRef, text: string): Progress | Promise<Progress> {
+/**
+ * What a job has reported, from the JSON of an event or of the store, which anybody may have written.
+ * @param task Of the job, by which codecs open what it reports. Without it, the job is read.
+ */
+export function progressIn(
+  access: StoreAccess,
+  place: JobRef,
+  text: string,
+  task: string | undefined,
+): Progress | Promise<Progress> {
   let stored: unknown;
   try {
     stored = JSON.parse(text);
@@ -77,14 +94,24 @@ export function progressIn(access: StoreAccess, place: JobRef, text: string): Pr
     return { value: undefined, json: undefined };
   }
   const { value, state } = splitProgress(stored);
-  // A codec may need the name of the task, which the job says.
-  if (isSealed(value)) return readJob(access, place).then((job) => withText(job?.progress));
+  if (isSealed(value)) return openedProgress(access, place, value, task);
   if (sanitize(value) !== undefined) return { value: undefined, json: undefined };
-  return state === undefined && value !== undefined ? { value, json: text } : withText(value);
+  return state === undefined && value !== undefined
+    ? { value, json: text }
+    : { value, json: JSON.stringify(value) };
 }
 
-function withText(value: unknown): Progress {
-  return { value, json: JSON.stringify(value) };
+async function openedProgress(
+  access: StoreAccess,
+  place: JobRef,
+  sealed: unknown,
+  task: string | undefined,
+): Promise<Progress> {
+  const job = task === undefined ? await readJob(access, place) : undefined;
+  const name = task ?? job?.name;
+  const value =
+    job === undefined ? await openProgress(access.sealer, place.id, task ?? '', sealed) : job.progress;
+  return { value, json: JSON.stringify(value), ...(name !== undefined && { task: name }) };
 }
 
 /** Lines that the job's handler has logged, oldest first. */
@@ -164,21 +191,31 @@ export interface Standing {
 
 /** A job with its state; undefined if the store does not hold it. */
 export async function standingOf(store: Store, { queue, id }: JobRef): Promise<Standing | undefined> {
-  const state = await store.on(queue, (bull) => bull.getJobState(id));
-  if (state === 'unknown') return undefined;
-  const job = await store.job(queue, id); // later: what the state is told by is there then
-  return { state: shownState(state, job), job };
+  // In one round trip, and in this order: what the state is told by is there when the job is read.
+  const [state, job] = await Promise.all([
+    store.on(queue, (bull) => bull.getJobState(id)),
+    readJob(store, { queue, id }),
+  ]);
+  return state === 'unknown' ? undefined : { state: shownState(state, job), job };
 }
 
 /** The jobs that a job waits for, or has waited for, each once. */
 export async function childPlaces(
   store: Store,
   place: JobRef,
-  kinds?: readonly ChildKind[],
+  kinds: readonly ChildKind[] = ['unprocessed', 'processed', 'ignored'],
 ): Promise<ChildPlace[]> {
-  const places = new Map<string, ChildPlace>(); // one that ends while they are read is told as ended
-  for await (const child of childrenOf(store, place, kinds)) places.set(child.id, child);
+  // The first pages in one round trip, and in this order: one that ends meanwhile is among the later ones too.
+  const found = await Promise.all(kinds.map((kind) => childrenOfKind(store, place, kind)));
+  const places = new Map<string, ChildPlace>();
+  for (const child of found.flat()) places.set(child.id, child);
   return [...places.values()];
+}
+
+async function childrenOfKind(store: Store, place: JobRef, kind: ChildKind): Promise<ChildPlace[]> {
+  const children: ChildPlace[] = [];
+  for await (const child of childrenOf(store, place, [kind])) children.push(child);
+  return children;
 }
 
 /** How many children of each kind a job has. */

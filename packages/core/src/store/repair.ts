@@ -12,7 +12,9 @@ import { pathOf } from '../job/ids.js';
 import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { wakingProbe } from '../workflow/join.js';
+import { addBelow, addChildren } from './add.js';
 import { childCounts } from './read.js';
+import { detach } from './revoke.js';
 import type { Store } from './store.js';
 import { TAG_QUEUE } from './tags.js';
 import { type ChildPlace, childrenOf, ifBroken } from './tree.js';
@@ -31,7 +33,7 @@ export interface RepairCounts {
 
 export const NOTHING_REPAIRED: RepairCounts = { checked: 0, started: 0, lost: 0, ended: 0 };
 
-export function added(a: RepairCounts, b: RepairCounts): RepairCounts {
+export function addCounts(a: RepairCounts, b: RepairCounts): RepairCounts {
   return {
     checked: a.checked + b.checked,
     started: a.started + b.started,
@@ -69,7 +71,7 @@ export async function repairQueue(
     bull.getRanges(['waiting-children'], offset, offset + limit - 1, true),
   );
   let counts = NOTHING_REPAIRED;
-  for (const id of ids) counts = added(counts, await repairParent(store, { queue, id }, options));
+  for (const id of ids) counts = addCounts(counts, await repairParent(store, { queue, id }, options));
   return { counts, listed: ids.length };
 }
 
@@ -119,7 +121,7 @@ async function start(store: Store, parent: JobRef, run: string | undefined): Pro
   if (!(await isWaiting(store, parent))) return false;
   const root = run ?? parent.id;
   const path = pathOf(root, parent.id);
-  await store.addChildren(root, { path, queue: parent.queue }, [wakingProbe(path)]);
+  await addChildren(store, root, { path, queue: parent.queue }, [wakingProbe(path)]);
   return true;
 }
 
@@ -129,7 +131,7 @@ async function isWaiting(store: Store, parent: JobRef): Promise<boolean> {
 
 /** Puts a job in the place of one that is gone, which its worker fails: so its parent has a failure to go on with. */
 async function putBackAsLost(store: Store, parent: JobRef, { queue, id }: ChildPlace): Promise<void> {
-  await store.addBelow(parent, { queue, id }, 'unknown', brokenData('its record is gone from the store'));
+  await addBelow(store, parent, { queue, id }, 'unknown', brokenData('its record is gone from the store'));
 }
 
 /** Tells a parent of a child that has ended. */
@@ -141,8 +143,8 @@ async function settle(
   run: string | undefined,
 ): Promise<void> {
   // Adding a job again that has completed hands its result to its parent.
-  if (state === 'completed') await store.addBelow(parent, child, 'unknown', {});
-  await store.detach(parent, child);
+  if (state === 'completed') await addBelow(store, parent, child, 'unknown', {});
+  await detach(store, parent, child);
   if (state === 'failed') await start(store, parent, run);
 }
 
@@ -213,10 +215,10 @@ export class Repairer {
     let counts = NOTHING_REPAIRED;
     for (const queue of new Set([...queues(), INTERNAL_QUEUE])) {
       if (this.#timer === undefined) return;
-      if (await this.#isDue(queue)) counts = added(counts, await this.#look(queue));
+      if (await this.#isDue(queue)) counts = addCounts(counts, await this.#look(queue));
     }
     if (this.#timer !== undefined && (await this.#isDue(TAG_QUEUE))) await this.#options.cleanTags();
-    this.#total = added(this.#total, counts);
+    this.#total = addCounts(this.#total, counts);
     if (counts.started + counts.lost + counts.ended > 0) onRepaired(counts);
   }
 
@@ -259,7 +261,7 @@ export async function repairAll(
     for (let end = waiting; end > 0; end -= PARENTS) {
       const offset = Math.max(0, end - PARENTS);
       const page = await repairQueue(store, queue, offset, end - offset, options);
-      counts = added(counts, page.counts);
+      counts = addCounts(counts, page.counts);
     }
   }
   return counts;

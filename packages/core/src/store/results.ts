@@ -17,7 +17,7 @@ export type JobOutcome =
   | { readonly kind: 'failed'; readonly failure: FailureOrigin };
 
 /** @param isLeft Whether nobody waits for it any more: then the results of a large group are not read to the end. */
-export async function outcomeOf(
+export async function jobOutcomeOf(
   access: StoreAccess,
   place: JobRef,
   isLeft?: () => boolean,
@@ -45,7 +45,7 @@ export async function outcomeOfEnd(
     if (job?.finishedAt !== undefined) return { kind, failure: failureIn(job, place, text) };
   }
   const stored = kind === 'completed' && text !== undefined ? resultIn(place.id, text) : UNKNOWN;
-  if (stored === UNKNOWN) return outcomeOf(access, place, isLeft);
+  if (stored === UNKNOWN) return jobOutcomeOf(access, place, isLeft);
   return completed(access, place, stored, isLeft);
 }
 

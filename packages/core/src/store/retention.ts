@@ -8,6 +8,7 @@
  *
  * Events have results too: those of a queue go once they are as old as results that the app keeps.
  */
+
 import { randomUUID } from 'node:crypto';
 import { isUmbelError } from '../base/errors.js';
 import { isPlainObject } from '../base/text.js';
@@ -17,7 +18,9 @@ import { endedJobsOf } from './ended-jobs.js';
 import { DEFAULT_KEPT_MS, keptMsOf } from './job-options.js';
 import type { EndedJob, EndedSet } from './primitives/ended-jobs.js';
 import { oldEventsIn } from './primitives/ended-jobs.js';
+import { isHeld, readJob } from './read.js';
 import type { Store } from './store.js';
+import { removeEndedTrees } from './tree-removal.js';
 
 /** Jobs that are looked at in one command. */
 const PAGE = 200;
@@ -306,7 +309,7 @@ class QueueSweep {
     const removed = new Set<string>();
     for (const [keptMs, ids] of due) {
       const limits = { until: now - keptMs, isOver, commandMs: COMMAND_MS };
-      for (const id of await store.removeEnded(queue, ids, limits)) removed.add(id);
+      for (const id of await removeEndedTrees(store, queue, ids, limits)) removed.add(id);
     }
     return removed;
   }
@@ -315,10 +318,10 @@ class QueueSweep {
   async #isOfLivingRun(id: string): Promise<boolean> {
     const { store, queue, queues } = this.#options;
     if (!id.includes('.')) return false; // no step
-    const run = (await store.job(queue, id))?.envelope?.run;
+    const run = (await readJob(store, { queue, id }))?.envelope?.run;
     if (run === undefined || run === id) return false;
     for (const place of new Set([INTERNAL_QUEUE, queue, ...queues()]))
-      if (await store.holds(place, run)) return true;
+      if (await isHeld(store, { queue: place, id: run })) return true;
     return false;
   }
 

@@ -5,11 +5,12 @@ import { isPlainObject } from '../base/text.js';
 import { type Envelope, type Fed, isEnvelope } from '../job/envelope.js';
 import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE, jobIdOf } from '../job/job-tree.js';
+import type { MarkStore } from '../job/revocation.js';
 import { isJoinRule, isSource } from '../job/tree-checks.js';
 import type { StoreAccess } from './access.js';
 import { mergeData } from './job-options.js';
 import type { EnvelopeQueue } from './queue-pool.js';
-import { childCounts, isHeld } from './read.js';
+import { childCounts, isHeld, revokedOf } from './read.js';
 import { type ChildKind, childrenOf, ifBroken, type JobAccess } from './tree.js';
 import { removeTree } from './tree-removal.js';
 
@@ -313,4 +314,12 @@ export async function detachPending(access: StoreAccess, parent: JobRef): Promis
 export async function detach(access: StoreAccess, parent: JobRef, child: JobRef): Promise<void> {
   const above = `${access.backends.qualifiedName(parent.queue)}:${parent.id}`;
   await access.on(child.queue, (bull) => bull.getBackend().removeChildDependency(child.id, above));
+}
+
+/** Returns the marks of runs in a store, for code that adds jobs to runs (`job/revocation.ts`). */
+export function marksIn(access: StoreAccess): MarkStore {
+  return {
+    revokedOf: (run) => revokedOf(access, run),
+    revoke: (queue, id, mark) => revokeJob(access, { queue, id }, mark),
+  };
 }

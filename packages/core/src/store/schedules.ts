@@ -3,10 +3,14 @@
  * being delayed until the next one; its lock makes that one worker's work at a time. Which schedules there are is told by
  * a queue that nobody serves, with a job for each.
  */
+
 import { createHash } from 'node:crypto';
 import { type Envelope, type EnvelopeContent, encodeEnvelope, readEnvelope } from '../job/envelope.js';
 import { INTERNAL_JOB, INTERNAL_QUEUE } from '../job/job-tree.js';
+import { isFinal } from '../job/states.js';
 import { mergeData } from './job-options.js';
+import { primitivesOf } from './primitives/jobs.js';
+import { jobStateOf, readJob } from './read.js';
 import type { Store } from './store.js';
 import type { StoredJob } from './stored-job.js';
 
@@ -61,8 +65,18 @@ export class ScheduleStore {
 
   /** The job of a schedule, or undefined; one that was to be removed is none. */
   async find(name: string): Promise<StoredJob | undefined> {
-    const job = await this.#store.job(INTERNAL_QUEUE, scheduleId(name));
+    const job = await readJob(this.#store, { queue: INTERNAL_QUEUE, id: scheduleId(name) });
     return job?.envelope?.schedule?.removed === undefined ? job : undefined;
+  }
+
+  /** Whether a job has ended or is gone. Many that are asked for in the same turn share a command. */
+  async hasEnded(queue: string, id: string): Promise<boolean> {
+    const hasEnded = await this.#store.on(queue, async (bull) =>
+      primitivesOf(bull.getBackend())?.hasEnded?.(id),
+    );
+    if (hasEnded === true) return true;
+    const state = await jobStateOf(this.#store, { queue, id });
+    return isFinal(state) || state === 'unknown';
   }
 
   /** Adds a schedule that is not there; one that is stays as it is. */

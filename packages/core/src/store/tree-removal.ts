@@ -14,7 +14,7 @@ import type { StoreAccess } from './access.js';
 import { endedJobsOf } from './ended-jobs.js';
 import type { Removal, TreePart, TreeState } from './primitives/ended-jobs.js';
 import { readJob } from './read.js';
-import { outcomeOf } from './results.js';
+import { jobOutcomeOf } from './results.js';
 
 /** Jobs that are named in one command. */
 const TOGETHER = 200;
@@ -268,6 +268,6 @@ async function probesLeft(access: StoreAccess, place: JobRef, known: ReadonlySet
 
 /** How many members a fan-out has added. */
 async function countAdded(access: StoreAccess, id: string): Promise<number> {
-  const outcome = await outcomeOf(access, { queue: INTERNAL_QUEUE, id });
+  const outcome = await jobOutcomeOf(access, { queue: INTERNAL_QUEUE, id });
   return outcome.kind === 'completed' && isPlainObject(outcome.value) ? Number(outcome.value.count) : 0;
 }

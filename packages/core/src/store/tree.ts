@@ -1,5 +1,6 @@
 import type { JobRef } from '../job/job.js';
 import type { EnvelopeQueue } from './queue-pool.js';
+import { readJob } from './read.js';
 import type { Store } from './store.js';
 import { momentOf, type StoredJob, UNKNOWN_TASK } from './stored-job.js';
 
@@ -83,7 +84,7 @@ const OTHER_TYPE = 'its record is of another type';
  */
 export async function knownJob(store: Store, place: JobRef): Promise<StoredJob | undefined> {
   const { queue, id } = place;
-  const job = await store.job(queue, id);
+  const job = await readJob(store, { queue, id });
   if (job !== undefined) return job;
   const remains = await remainsOf(store, place);
   // Those that were removed while they were looked for stand in no set any more.

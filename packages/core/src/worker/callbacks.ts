@@ -2,6 +2,7 @@
  * Sends the callbacks of a job that has ended (link, linkError, finally), and reads the children of a held job.
  * A callback's id derives from the job's id, so sending it twice changes nothing.
  */
+
 import { type FailureOrigin, ValidationError } from '../base/errors.js';
 import { observeTree } from '../client/runtime.js';
 import { isSealed } from '../codec/codecs.js';
@@ -9,7 +10,9 @@ import type { FailureRecord } from '../codec/error-record.js';
 import { type Envelope, type TraceLinks, withTraceLinks } from '../job/envelope.js';
 import type { ActiveJob, FailedChild } from '../job/job.js';
 import { type Callbacks, callbackId, openTree, tagsOf } from '../job/job-tree.js';
+import { addRun } from '../store/add.js';
 import { checkResult } from '../store/read.js';
+import { internalChildren } from '../store/results.js';
 import { fill } from '../workflow/input.js';
 import type { Children } from '../workflow/join.js';
 import { withSendContext } from '../workflow/prepare.js';
@@ -67,7 +70,7 @@ async function send(
         ...(commonTags !== undefined && { tags: commonTags }),
       });
       await tags.add(tagsOf(filled), { queue: filled.queue, id }, runtime.clock.now());
-      await store.addRun(id, filled, { isRepeated: job.starts > 1 });
+      await addRun(store, id, filled, { isRepeated: job.starts > 1 });
       if (runtime.observer !== undefined) observeTree(runtime.observer, id, filled);
     } catch (error) {
       if (!(error instanceof ValidationError)) throw error;
@@ -79,7 +82,7 @@ async function send(
 
 /** Returns the children of a held job. Its own results and failures are read from the store once. */
 export function childrenOfHeldJob({ sealer, store }: ExecutorDependencies, job: ActiveJob): Children {
-  const stored = store.children();
+  const stored = internalChildren(store);
   const read = async (): Promise<ReadonlyMap<string, unknown>> => {
     const results = await job.childResults();
     const decoded = new Map<string, unknown>();

@@ -21,6 +21,7 @@ import { pathOf } from '../job/ids.js';
 import type { ActiveJob, AttemptOutcome, ShownError, UnreadableJob } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { stopped } from '../job/marks.js';
+import { addChildren } from '../store/add.js';
 import { RetryRequest, retryDelayMs } from '../task/retry.js';
 import { lossOf, unlikeProbe, wakingProbe } from '../workflow/join.js';
 import type { Attempt } from './attempt.js';
@@ -256,7 +257,7 @@ export class Executor {
   async wake(job: ActiveJob): Promise<void> {
     const { run = job.id } = decodeEnvelope(job.id, job.data);
     const path = pathOf(run, job.id);
-    await this.#dependencies.store.addChildren(run, { path, queue: job.queue }, [wakingProbe(path)]);
+    await addChildren(this.#dependencies.store, run, { path, queue: job.queue }, [wakingProbe(path)]);
   }
 
   /** Runs one attempt at a job that is in no store, and returns its result. @throws the handler's error. */

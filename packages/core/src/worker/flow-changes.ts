@@ -12,6 +12,9 @@ import type { ActiveJob, JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE, type JobNode, jobIdOf, type Parent, relocated, tagsOf } from '../job/job-tree.js';
 import { isAny, isSame, markAdded, markedTree, type Revoked, revocationOf } from '../job/revocation.js';
 import { workflowOptions } from '../job/shared-options.js';
+import { addChildren } from '../store/add.js';
+import { parentOf, readJob, revokedOf, topOf } from '../store/read.js';
+import { marksIn } from '../store/revoke.js';
 import { childrenOf } from '../store/tree.js';
 import type { MemberOptions } from '../task/context.js';
 import { PLAN, type Plannable, type Surroundings } from '../task/signature.js';
@@ -47,21 +50,21 @@ export async function addMembers(
   // A revocation of the run marks its root. A revocation of this job only marks the job, such as by a group with enough.
   const marked = [await rootOf(store, run, parent), { queue: job.queue, id: job.id }];
   const now = clock.now();
-  let known = await revocationOf(store, marked);
+  let known = await revocationOf(marksIn(store), marked);
   let added: JobNode[] = [];
   for (const slice of slicesOf(members)) {
     if (stops && known.all) throw refusal(known);
     const nodes = isAny(known) ? slice.map((node) => markedTree(node, known, now)) : slice;
-    await store.addChildren(run, parent, nodes, { isRepeated });
+    await addChildren(store, run, parent, nodes, { isRepeated });
     if (observer !== undefined) for (const node of slice) observeTree(observer, run, node);
     added.push(...slice);
     // A revocation marks the jobs that exist: jobs added at the same time are marked here.
-    const after = await revocationOf(store, marked);
+    const after = await revocationOf(marksIn(store), marked);
     const isChanged = !isSame(after, known);
     known = after;
     // Jobs that an earlier attempt added keep the marks of that time.
     if (!isChanged && !(isRepeated && isAny(known))) continue;
-    await markAdded(store, run, added, known, now);
+    await markAdded(marksIn(store), run, added, known, now);
     added = [];
   }
 }
@@ -75,8 +78,8 @@ function refusal({ skipped }: Revoked): Error {
 /** Returns the job that a revocation of the run marks: the run's own job, or the single call that was replaced. */
 async function rootOf(store: ExecutorDependencies['store'], run: string, parent: Parent): Promise<JobRef> {
   const root = { queue: INTERNAL_QUEUE, id: run };
-  if ((await store.revokedOf(root)) !== undefined) return root;
-  return store.topOf({ queue: parent.queue, id: jobIdOf(run, parent.path) });
+  if ((await revokedOf(store, root)) !== undefined) return root;
+  return topOf(store, { queue: parent.queue, id: jobIdOf(run, parent.path) });
 }
 
 /** Path of a member while its final path is unknown. */
@@ -288,12 +291,12 @@ export class JobFlowChanges implements FlowChanges {
   async #joinOf(from: Parent, run: string, group: string): Promise<{ parent: Parent; mayFail?: true }> {
     const { store } = this.#dependencies;
     for (let current = from; ; ) {
-      const parent = await store.parentOf(current.queue, jobIdOf(run, current.path));
+      const parent = await parentOf(store, { queue: current.queue, id: jobIdOf(run, current.path) });
       if (parent === undefined)
         throw new JobStateError(`The group of job ${this.#job.id} is missing from the store.`);
       const path = pathOf(run, parent.id);
       if (!path.startsWith(`${group}.`)) {
-        const { after, join } = (await store.job(parent.queue, parent.id))?.envelope ?? {};
+        const { after, join } = (await readJob(store, parent))?.envelope ?? {};
         if (join?.need !== undefined || (after !== undefined && 'record' in after)) {
           throw new JobStateError(
             `Job ${this.#job.id} is in a ${join?.need === undefined ? 'record of members' : 'group that needs only some members'}, which accepts no further members.`,

@@ -12,6 +12,8 @@ import { readErrorRecord, rebuildError } from '../codec/error-record.js';
 import type { Envelope } from '../job/envelope.js';
 import type { ActiveJob, JobRef } from '../job/job.js';
 import { INTERNAL_JOB } from '../job/job-tree.js';
+import { addBelow } from '../store/add.js';
+import { jobOutcomeOf } from '../store/results.js';
 import { completeInput } from '../workflow/input.js';
 import { lossOf } from '../workflow/join.js';
 import type { ExecutorDependencies } from './dependencies.js';
@@ -90,7 +92,7 @@ export class InternalJobs {
    */
   async relinkReplacement(job: ActiveJob, envelope: Envelope, replacement: JobRef): Promise<void> {
     const { store } = this.#dependencies;
-    const outcome = await store.outcome(replacement.queue, replacement.id);
+    const outcome = await jobOutcomeOf(store, replacement);
     const failure =
       outcome.kind === 'missing'
         ? lossOf(replacement.id)
@@ -99,7 +101,7 @@ export class InternalJobs {
           : undefined;
     if (failure !== undefined)
       await this.#joins.valueUnlessRevoked(job, envelope, Promise.reject(new UpstreamFailedError(failure)));
-    await store.addBelow({ queue: job.queue, id: job.id }, replacement, 'unknown', {});
+    await addBelow(store, { queue: job.queue, id: job.id }, replacement, 'unknown', {});
   }
 
   async #fanOut(job: ActiveJob, envelope: Envelope): Promise<unknown> {

@@ -21,6 +21,8 @@ import {
 } from '../job/job-tree.js';
 import { isStopped, membersReference, passedOn, referredMembers } from '../job/marks.js';
 import { terminateMarked } from '../store/control-queue.js';
+import { jobOutcomeOf } from '../store/results.js';
+import { detachPending, skipPending } from '../store/revoke.js';
 import { branchOfWhen, caseOfMatch, decideFallback, membersOfEach } from '../workflow/expand.js';
 import { fill } from '../workflow/input.js';
 import {
@@ -166,7 +168,7 @@ export class JoinRunner {
       });
     if (state.kind === 'value') {
       await this.#cancelPending(job, envelope);
-      await this.#dependencies.store.detachPending(job.queue, job.id);
+      await detachPending(this.#dependencies.store, job);
     }
     return this.#settled(job, state);
   }
@@ -175,7 +177,7 @@ export class JoinRunner {
   async #cancelPending({ queue, id }: ActiveJob, { join }: Envelope): Promise<void> {
     if (!join?.cancel) return;
     const { store, runtime } = this.#dependencies;
-    const marked = await store.skipPending(queue, id, runtime.clock.now());
+    const marked = await skipPending(store, { queue, id }, runtime.clock.now());
     if (join.abort) await terminateMarked(store, marked, { skipped: true });
   }
 
@@ -189,7 +191,10 @@ export class JoinRunner {
   /** Whether the job that adds members has ended or is gone: its final count may be lost then. */
   async #hasStoppedAdding(run: string, { via }: Source): Promise<boolean> {
     if (via === undefined) return true;
-    const outcome = await this.#dependencies.store.outcome(INTERNAL_QUEUE, jobIdOf(run, via));
+    const outcome = await jobOutcomeOf(this.#dependencies.store, {
+      queue: INTERNAL_QUEUE,
+      id: jobIdOf(run, via),
+    });
     return outcome.kind !== 'pending';
   }
 

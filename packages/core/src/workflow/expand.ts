@@ -1,6 +1,6 @@
 /**
- * Decides what is added to a workflow once an earlier step has its result. Pure: `worker/workflow-jobs.ts` reads the result
- * and adds the jobs.
+ * Decides which jobs are added to a workflow when an earlier step has its result. Pure: `worker/workflow-jobs.ts` reads the
+ * result and adds the jobs.
  */
 import { type FailureOrigin, UpstreamFailedError, ValidationError } from '../base/errors.js';
 import { isPlainObject, kindOf } from '../base/text.js';
@@ -20,7 +20,8 @@ import { type Children, collectInputs, type JoinInputs, type JoinState } from '.
 /**
  * Returns a call of the step for each item of the previous result, or for each `chunkSize` of them (`map`, `starmap` and
  * `chunks` over a result).
- * @throws {ValidationError} if the result is no list, needs more than `limit` jobs, or has rows of another length than `keys`.
+ * @throws {ValidationError} if the result is not a list, needs more than `limit` jobs, or has rows whose length differs from
+ * that of `keys`.
  */
 export function membersOfEach(
   { each, list, keys, chunkSize }: EachExpansion,
@@ -31,7 +32,7 @@ export function membersOfEach(
     throw refused(
       each.name,
       'input',
-      `this step runs over a list, and the step before it gave ${kindOf(value)}`,
+      `this step runs over a list, but the previous step returned ${kindOf(value)}`,
     );
   }
   const count = Math.ceil(value.length / (chunkSize ?? 1));
@@ -55,14 +56,14 @@ export function membersOfEach(
 
 function zipped(task: string, keys: readonly string[], row: unknown, index: number): unknown {
   if (!Array.isArray(row) || row.length !== keys.length) {
-    const given = Array.isArray(row) ? `a list of ${row.length}` : kindOf(row);
+    const actual = Array.isArray(row) ? `a list of ${row.length}` : kindOf(row);
     throw refused(
       task,
       `input[${index}]`,
-      `expected a list of ${keys.length} values (${keys.join(', ')}), got ${given}`,
+      `expected a list of ${keys.length} values (${keys.join(', ')}), got ${actual}`,
     );
   }
-  return Object.fromEntries(keys.map((key, place) => [key, row[place]]));
+  return Object.fromEntries(keys.map((key, position) => [key, row[position]]));
 }
 
 /**
@@ -72,14 +73,14 @@ function zipped(task: string, keys: readonly string[], row: unknown, index: numb
 export function caseOfMatch({ key, cases }: MatchExpansion, value: unknown): JobNode {
   const name = isPlainObject(value) ? value[key] : undefined;
   const known = Object.keys(cases);
-  const chosen = known.find((own) => own === String(name));
+  const chosen = known.find((each) => each === String(name));
   const node = chosen === undefined ? undefined : cases[chosen];
   if (
     node !== undefined &&
     (typeof name === 'string' || typeof name === 'number' || typeof name === 'boolean')
   )
     return node;
-  const list = known.map((own) => `"${own}"`).join(', ');
+  const list = known.map((each) => `"${each}"`).join(', ');
   throw refused(
     'match',
     `input.${key}`,
@@ -88,10 +89,10 @@ export function caseOfMatch({ key, cases }: MatchExpansion, value: unknown): Job
 }
 
 /**
- * Returns the branch that a condition, or the result of the step that decides, chooses (`when`); undefined if there is no
+ * Returns the branch of a `when`, selected by its condition or by the result of its deciding step; undefined if it has no
  * branch for `false`.
- * @param tested The result of the step that decides; ignored if the expansion has a condition.
- * @throws {ValidationError} if that step returned neither true nor false.
+ * @param tested The result of the deciding step; ignored if the expansion has a condition.
+ * @throws {ValidationError} if the deciding step returned neither true nor false.
  */
 export function branchOfWhen(
   { condition, onTrue, onFalse }: WhenExpansion,
@@ -103,16 +104,16 @@ export function branchOfWhen(
   throw refused(
     'when',
     'input',
-    `the step that decides has to give true or false, it gave ${kindOf(tested)}`,
+    `the deciding step must return true or false, it returned ${kindOf(tested)}`,
   );
 }
 
-/** What a fallback does next: it has the state of one of its steps, or adds the other one for this failure. */
+/** The decision of a fallback: the state of one of its steps, or `other` to add the other step for this failure. */
 export type FallbackDecision = JoinState | { readonly kind: 'other'; readonly failure: FailureOrigin };
 
 /**
- * Decides what a fallback does. The other step is added only for a failure of the step itself: what failed before it is
- * passed on, and so is the failure of a revoked fallback.
+ * Decides a fallback. The other step is added only for a failure of the step itself. Failures of earlier steps, and the
+ * failure of a revoked fallback, are passed on.
  * @param step The source of the step's result.
  * @param otherPath The path of the other step.
  * @throws {UpstreamFailedError} if the fallback fails.
@@ -139,8 +140,8 @@ export async function decideFallback(
 }
 
 /**
- * Decides about the replacement of a job (`ctx.replace`): the job takes its value, adds it, or waits for the one that was
- * added before, which is lost if the store does not hold it.
+ * Decides about the replacement of a job (`ctx.replace`): the job takes its value, adds it, or waits for it. A replacement
+ * that was added before but is missing from the store is lost.
  */
 export function decideReplacement({
   hasEnded,

@@ -5,6 +5,7 @@ import { Redis } from 'ioredis';
 import { afterEach, describe, expect, inject, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
+import { postponeJob } from '../../src/store/revoke.js';
 import { openStore } from '../support/open-store.js';
 
 const HOUR_MS = 3_600_000;
@@ -248,7 +249,7 @@ describe('an operator whose clock is wrong', () => {
     shiftClock(offset);
     const { app } = open(name);
     const store = openStore(name, inject('redisUrl'));
-    await store.postpone('default', later.id, 60_000);
+    await postponeJob(store, { queue: 'default', id: later.id }, 60_000);
     await store.close();
     vi.restoreAllMocks();
     const redis = new Redis(inject('redisUrl'));

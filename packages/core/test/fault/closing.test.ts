@@ -50,15 +50,15 @@ describe.each(['memory', 'redis'])('on %s, a close at each connection and comman
       expect(problems).toEqual([]);
       expect(count).toBeGreaterThan(least);
     },
-    120_000,
+    300_000,
   );
 });
 
 test('a close while the store is away ends what waits for it', async () => {
   const store = `redis://127.0.0.1:${await closedPort()}`;
   expect(await found(store, 'away')).toEqual({ problems: [] });
-}, 60_000);
+}, 300_000);
 
 test('a close while a worker of several processes starts leaves none of them behind', async () => {
   expect(await found(inject('redisUrl'), 'supervised')).toEqual({ problems: [] });
-}, 60_000);
+}, 300_000);

@@ -346,7 +346,8 @@ onEveryEngine('events', (engine) => {
     await app.worker({ lockDuration: '1s', ...unseen }).start();
     const all = await collect(events, times('completed'));
     lost.open();
-    expect(typesOf(all)).toEqual(['enqueued', 'started', 'stalled', 'started', 'completed']);
+    // Once at least: on a busy machine, the second worker may lose its lock too.
+    expect(typesOf(all).join(' ')).toMatch(/^enqueued started( stalled started)+ completed$/);
     expect(all.at(-1)).toMatchObject({ task: 'task', attempt: 1 });
   });
 

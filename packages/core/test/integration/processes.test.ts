@@ -27,7 +27,7 @@ interface Setting {
   measured?: boolean;
 }
 
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 300_000 });
 
 const contract = defineTask({
   name: 'work',

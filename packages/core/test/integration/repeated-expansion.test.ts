@@ -1,8 +1,11 @@
 /** W13: what adds children may do so a second time, however long after. */
+
 import { expect, inject, test } from 'vitest';
 import { z } from 'zod';
 import { memory, onEveryEngine } from '../../../../test/engines.js';
 import { INTERNAL_QUEUE, type JobNode } from '../../src/job/job-tree.js';
+import { addChildren, addRun } from '../../src/store/add.js';
+import { childResultsOf, isHeld, jobStateOf } from '../../src/store/read.js';
 import { openStore } from '../support/open-store.js';
 
 onEveryEngine('children that are added again', (engine) => {
@@ -22,21 +25,22 @@ onEveryEngine('children that are added again', (engine) => {
     const member = (n: number): JobNode => ({ path: `0.${n}`, name: 'member', queue: 'default', input: n });
     const open: JobNode = { path: '0-open', name: 'held', queue: 'held' };
     const join = { path: '', name: 'umbel:run', queue: INTERNAL_QUEUE, children: [open] };
-    await store.addRun('run', { ...join, after: { list: '0', count: 2 } });
+    await addRun(store, 'run', { ...join, after: { list: '0', count: 2 } });
     const parent = { path: '', queue: INTERNAL_QUEUE };
     await app.worker({ queues: ['default'] }).start();
-    await store.addChildren('run', parent, [member(0)]);
-    while ((await store.state('default', 'run.0.0')) !== 'completed') await new Promise(setImmediate);
+    await addChildren(store, 'run', parent, [member(0)]);
+    while ((await jobStateOf(store, { queue: 'default', id: 'run.0.0' })) !== 'completed')
+      await new Promise(setImmediate);
     await engine.bareQueue('default').clean(0, 100, 'completed');
-    expect(await store.holds('default', 'run.0.0')).toBe(false);
+    expect(await isHeld(store, { queue: 'default', id: 'run.0.0' })).toBe(false);
 
-    await store.addChildren('run', parent, [member(0), member(1)], { isRepeated: true });
-    while ((await store.state('default', 'run.0.1')) !== 'completed') await new Promise(setImmediate);
+    await addChildren(store, 'run', parent, [member(0), member(1)], { isRepeated: true });
+    while ((await jobStateOf(store, { queue: 'default', id: 'run.0.1' })) !== 'completed')
+      await new Promise(setImmediate);
     expect(ran).toEqual([0, 1]);
-    expect([...(await store.childResults(INTERNAL_QUEUE, 'run')).keys()].toSorted()).toEqual([
-      'run.0.0',
-      'run.0.1',
-    ]);
+    expect(
+      [...(await childResultsOf(store, { queue: INTERNAL_QUEUE, id: 'run' })).keys()].toSorted(),
+    ).toEqual(['run.0.0', 'run.0.1']);
     await store.close();
   });
 });

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { compareIds, FIRST, idBefore, takeBefore } from '../../src/ops/event-merge.js';
-import { StreamReader } from '../../src/ops/event-stream.js';
+import { MergedStreamReader } from '../../src/ops/event-stream.js';
 import { SharedWants, type Wanted } from '../../src/ops/event-subscription.js';
 import type { EventStreams, StreamEntry, StreamPlace } from '../../src/store/events.js';
 import type { Store } from '../../src/store/store.js';
@@ -42,7 +42,7 @@ const streamOf = (gaps: readonly number[]): StreamEntry[] => {
 };
 
 async function readAll(streams: Streams, queues: readonly string[], after = FIRST): Promise<string[]> {
-  const reader = new StreamReader(store);
+  const reader = new MergedStreamReader(store);
   for (const queue of queues) reader.add({ queue, after, isAnchored: false, isMarked: false });
   const told: string[] = [];
   for (let rounds = 0; rounds < 100; rounds += 1) {

@@ -1,7 +1,7 @@
 /** The failed jobs of a queue, read while others fail and are taken away between any two commands. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { cursorOf, wantedOf } from '../../src/ops/dead-letter-query.js';
+import { cursorOf, deadLetterSearchOf } from '../../src/ops/dead-letter-query.js';
 import { failedJobs } from '../../src/store/failed-jobs.js';
 import type { Store } from '../../src/store/store.js';
 
@@ -84,7 +84,7 @@ test('every one that stays is given once, in order, and none is given twice', as
 test('those after any one of them are the rest', async () => {
   const entries = Array.from({ length: 100 }, (_, index) => ({ id: `a${index}`, at: index % 7 }));
   const store = storeOf(entries, () => {});
-  const read = async (after?: ReturnType<typeof wantedOf>['after']) => {
+  const read = async (after?: ReturnType<typeof deadLetterSearchOf>['after']) => {
     const found = [];
     for await (const job of failedJobs(store, ['q'], { untilMs: undefined, after })) found.push(job);
     return found;
@@ -92,7 +92,7 @@ test('those after any one of them are the rest', async () => {
   const all = await read();
   expect(all).toHaveLength(100);
   for (const [index, job] of all.entries()) {
-    const { after } = wantedOf({ cursor: cursorOf(job) });
+    const { after } = deadLetterSearchOf({ cursor: cursorOf(job) });
     expect((await read(after)).map(({ id }) => id)).toEqual(all.slice(index + 1).map(({ id }) => id));
   }
 });

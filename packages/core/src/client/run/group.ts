@@ -14,7 +14,8 @@ import {
 } from '../../job/job-tree.js';
 import { referredMembers } from '../../job/marks.js';
 import { isFinal } from '../../job/states.js';
-import { childCounts, childPlaces } from '../../store/read.js';
+import { childCounts, childPlaces, jobStateOf, readJob } from '../../store/read.js';
+import { internalChildren, jobOutcomeOf } from '../../store/results.js';
 import type { Store } from '../../store/store.js';
 import { addedInOrder } from '../../workflow/added-members.js';
 import { PROBE, readMembers } from '../../workflow/join.js';
@@ -34,14 +35,17 @@ export interface Group {
 /** The group, as far as it is known yet. None for what gives its result as a whole. */
 export async function groupOf(store: Store, place: JobRef): Promise<Group | undefined> {
   if (place.queue !== INTERNAL_QUEUE) return undefined;
-  const job = await store.job(place.queue, place.id);
+  const job = await readJob(store, place);
   const { after, join: rule, run = place.id } = job?.envelope ?? {};
   const isJoin = job?.name === INTERNAL_JOB.run || job?.name === INTERNAL_JOB.collect;
   if (!isJoin || after === undefined || after.flat || rule?.single) return undefined;
   if ('step' in after) return groupOf(store, { queue: INTERNAL_QUEUE, id: jobIdOf(run, after.step) });
   if ('list' in after && after.chunked) return undefined;
   // The chain before it has ended early, with a result of its own.
-  if (after.via !== undefined && (await store.state(INTERNAL_QUEUE, jobIdOf(run, after.via))) === 'skipped')
+  if (
+    after.via !== undefined &&
+    (await jobStateOf(store, { queue: INTERNAL_QUEUE, id: jobIdOf(run, after.via) })) === 'skipped'
+  )
     return undefined;
   const list = jobIdOf(run, 'list' in after ? after.list : after.record);
   return { run, join: place, source: after, rule, list };
@@ -58,7 +62,7 @@ export interface EndedMember {
 /** The members below a job, which is the join or has a slice of them, that have ended. */
 export async function endedBelow(store: Store, group: Group, id: string): Promise<EndedMember[]> {
   const { list, rule } = group;
-  const children = store.children();
+  const children = internalChildren(store);
   const [results, failed] = await Promise.all([children.results(id), children.failed(id)]);
   const ended: EndedMember[] = [];
   const add = (member: string, outcome: () => Promise<unknown>, isGood: boolean) => {
@@ -111,7 +115,7 @@ function outcomeOf(group: Group, index: number, told: unknown, isGood: boolean):
 /** The value, or the results of a large group that it stands for. */
 async function resolved(store: Store, { run }: Group, value: unknown): Promise<unknown> {
   const members = referredMembers(value);
-  return members === undefined ? value : readMembers({ id: run, run }, store.children(), members);
+  return members === undefined ? value : readMembers({ id: run, run }, internalChildren(store), members);
 }
 
 // Some members of a group in declared order, read from those jobs only that have them.
@@ -122,7 +126,7 @@ export async function memberPage(store: Store, group: Group, range: Range): Prom
   const told = await streamedOf(store, run, source);
   const count = declared ?? told.count;
   const end = Math.min(range.offset + range.limit, count ?? Number.MAX_SAFE_INTEGER);
-  const isOver = isFinal(await store.state(join.queue, join.id));
+  const isOver = isFinal(await jobStateOf(store, join));
   const isSliced =
     source.sliced === true || told.sliced === true || (await childrenOf(store, `${list}/0`)) > 0;
   const holders: { readonly id: string; readonly start: number; readonly size: number }[] = [];
@@ -188,7 +192,7 @@ export function membersOfValue(value: unknown): MemberOutcome<unknown>[] {
 
 /** Those of a job that has ended; a failed one is one member. */
 export async function wholeMembers(store: Store, { queue, id }: JobRef): Promise<MemberOutcome<unknown>[]> {
-  const outcome = await store.outcome(queue, id);
+  const outcome = await jobOutcomeOf(store, { queue, id });
   if (outcome.kind === 'completed') return membersOfValue(outcome.value);
   return outcome.kind === 'failed' ? [{ index: 0, ok: false, error: recordOf(outcome.failure) }] : [];
 }

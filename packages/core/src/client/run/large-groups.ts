@@ -3,7 +3,8 @@
 import { isPlainObject } from '../../base/text.js';
 import type { JobRef } from '../../job/job.js';
 import { type Expansion, type JobNode, jobIdOf, nodesOf, SLICE } from '../../job/job-tree.js';
-import { childCounts, childPlaces, runningIds } from '../../store/read.js';
+import { childCounts, childPlaces, readJob, runningIds } from '../../store/read.js';
+import { jobOutcomeOf } from '../../store/results.js';
 import type { Store } from '../../store/store.js';
 import type { ChildPlace } from '../../store/tree.js';
 import { labelsOf, plannedAdds } from '../../workflow/graph.js';
@@ -132,7 +133,7 @@ export class LargeGroups {
     if (kind === 'unprocessed') return waitingState(sample);
     if (this.#failedLeft <= 0) return 'failed';
     this.#failedLeft -= 1;
-    return (await this.#store.job(queue, id))?.envelope?.failure?.state ?? 'failed';
+    return (await readJob(this.#store, { queue, id }))?.envelope?.failure?.state ?? 'failed';
   }
 
   /** How many of the members' jobs run now, by their ids with `*` in the place of the index. */
@@ -249,7 +250,7 @@ function isThere(
 
 /** Which of its branches a fan-out has taken; undefined if none. */
 async function takenBy(store: Store, { queue, id }: JobRef): Promise<number | undefined> {
-  const outcome = await store.outcome(queue, id);
+  const outcome = await jobOutcomeOf(store, { queue, id });
   const told = outcome.kind === 'completed' && isPlainObject(outcome.value) ? outcome.value.taken : undefined;
   return typeof told === 'number' ? told : undefined;
 }

@@ -7,7 +7,8 @@ import type { JobRef } from '../../job/job.js';
 import { INTERNAL_JOB, INTERNAL_QUEUE, jobIdOf, type Source } from '../../job/job-tree.js';
 import { isPassedOn } from '../../job/marks.js';
 import { isSize } from '../../job/tree-checks.js';
-import { childPlaces } from '../../store/read.js';
+import { childPlaces, isHeld, parentOf, readJob } from '../../store/read.js';
+import { jobOutcomeOf } from '../../store/results.js';
 import type { Store } from '../../store/store.js';
 import type { ChildPlace } from '../../store/tree.js';
 import { hasEnded } from '../../workflow/graph-parts.js';
@@ -103,7 +104,8 @@ async function leftMembers(
   const count = after.count ?? (await streamedOf(store, run, after)).count ?? 0;
   const idAt = (index: number) => jobIdOf(run, `${after.list}.${index}!`);
   const most = Math.min(count, LEFT.max);
-  const areThere = most <= LEFT.believed || (await store.holds(INTERNAL_QUEUE, idAt(most - 1)));
+  const areThere =
+    most <= LEFT.believed || (await isHeld(store, { queue: INTERNAL_QUEUE, id: idAt(most - 1) }));
   const length = areThere ? most : LEFT.believed;
   return Array.from({ length }, (_, index) => idAt(index))
     .filter((id) => !there.has(id))
@@ -116,7 +118,10 @@ export async function streamedOf(
   run: string,
   { via }: Source,
 ): Promise<{ readonly count?: number; readonly sliced?: boolean }> {
-  const outcome = via === undefined ? undefined : await store.outcome(INTERNAL_QUEUE, jobIdOf(run, via));
+  const outcome =
+    via === undefined
+      ? undefined
+      : await jobOutcomeOf(store, { queue: INTERNAL_QUEUE, id: jobIdOf(run, via) });
   const told = outcome?.kind === 'completed' && isPlainObject(outcome.value) ? outcome.value : {};
   return {
     ...(isSize(told.count) && { count: Number(told.count) }),
@@ -162,7 +167,7 @@ export async function tasksBefore(store: Store, place: JobRef, limit: number): P
 export async function taskAfter(store: Store, place: JobRef, run: string): Promise<JobRef | undefined> {
   let last = place;
   for (;;) {
-    const parent = await store.parentOf(last.queue, last.id);
+    const parent = await parentOf(store, last);
     if (parent === undefined) break;
     if (parent.queue !== INTERNAL_QUEUE) return parent;
     last = parent;
@@ -172,9 +177,9 @@ export async function taskAfter(store: Store, place: JobRef, run: string): Promi
 
 /** Whether what stands before an internal job stands before the next one too. */
 async function isPassage(store: Store, { queue, id }: JobRef): Promise<boolean> {
-  const job = await store.job(queue, id);
+  const job = await readJob(store, { queue, id });
   if (job?.name !== INTERNAL_JOB.fanOut) return job !== undefined;
-  const outcome = await store.outcome(queue, id);
+  const outcome = await jobOutcomeOf(store, { queue, id });
   if (outcome.kind !== 'completed') return false;
   // What it has added stands between.
   return isPassedOn(outcome.value) || (isPlainObject(outcome.value) && outcome.value.count === 0);
