@@ -49,6 +49,7 @@ export declare const card: { isExpired: boolean };
 export declare const file: { isLarge: boolean; path: string };
 export declare const links: { href: string }[];
 export declare const mail: { to: string };
+export declare const log: { error(message: string): void };
 export declare const order: { id: string };
 export declare const page: { id: string };
 export declare const paths: string[];
