@@ -23,7 +23,7 @@ export function parsedResult(id: string, text: string): unknown {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new CorruptJobError(id, 'its result is no JSON', { cause });
+    throw new CorruptJobError(id, 'its result is not valid JSON', { cause });
   }
   checkResult(id, value);
   return value;
@@ -32,7 +32,7 @@ export function parsedResult(id: string, text: string): unknown {
 /** @throws {CorruptJobError} if a result that was parsed is none to give on. */
 export function checkResult(id: string, value: unknown): void {
   const fault = sanitize(value);
-  if (fault !== undefined) throw new CorruptJobError(id, `its result cannot be used: ${fault}`);
+  if (fault !== undefined) throw new CorruptJobError(id, `its result is unusable: ${fault}`);
 }
 
 /** The job, or undefined if the store does not hold it. What cannot be read of it is left out. */

@@ -74,8 +74,8 @@ export async function* childrenOf(
 
 /** Why nothing can be read of a job that stands in a set of its queue. */
 const GONE = 'its record is gone';
-const NO_DATA = 'its data is no JSON';
-const NO_RECORD = 'its record is no JSON';
+const NO_DATA = 'its data is not valid JSON';
+const NO_RECORD = 'its record is not valid JSON';
 const OTHER_TYPE = 'its record is of another type';
 
 /**
