@@ -21,6 +21,7 @@ const SCALING = [
   'cli-start',
   'purge',
   'forget',
+  'run-views',
   'schedules',
   'event-readers',
   'result-copies',

@@ -8,8 +8,8 @@ import { quantile } from '../run/statistics.mjs';
 
 const MANY = 200;
 const JOBS = { quick: 300, full: 2000 };
-const ROUNDS = { quick: 1, full: 5 };
-const REST_MS = { quick: 2000, full: 10_000 };
+const ROUNDS = { quick: 1, full: 3 };
+const REST_MS = { quick: 2000, full: 5000 };
 const ALLOWED_TIMES = 1.5;
 /** Most connections that many readers have more than none. */
 const ALLOWED_CONNECTIONS = 1;

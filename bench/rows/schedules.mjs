@@ -5,17 +5,16 @@ import { Queue, Worker } from 'bullmq';
 import { startRedis } from '../run/redis-server.mjs';
 import { quantile } from '../run/statistics.mjs';
 
-const EVERY_MS = 4000;
+/** Seconds between two moments. */
+const EVERY = { quick: 2, full: 4 };
 const SIZES = { quick: [100], full: [100, 500] };
-/** Moments that are measured in each round; the first of each is not. */
-const MOMENTS = { quick: 1, full: 3 };
-const ROUNDS = { quick: 1, full: 3 };
+const ROUNDS = { quick: 1, full: 2 };
 const CONCURRENCY = 50;
 
 const silent = { info() {}, warn() {}, error() {} };
 
-/** What was late by how much, of `moments` moments; `start` gives what stops it. */
-async function lateness(size, moments, start) {
+/** By how much the tasks of one moment were late; `start` returns what stops it. */
+async function lateness(size, everyMs, start) {
   const late = [];
   let first;
   let done = () => {};
@@ -25,30 +24,30 @@ async function lateness(size, moments, start) {
   const stop = await start((slot) => {
     const now = Date.now();
     first ??= slot; // schedules that were stored just before it may be late for that
-    if (slot <= first || slot > first + moments * EVERY_MS) return;
+    if (slot <= first || slot > first + everyMs) return;
     late.push(now - slot);
-    if (late.length === size * moments) done();
+    if (late.length === size) done();
   });
-  await Promise.race([all, sleep((moments + 4) * EVERY_MS)]);
+  await Promise.race([all, sleep(6 * everyMs)]);
   await stop();
-  return { median: quantile(late, 0.5), p99: quantile(late, 0.99), missing: size * moments - late.length };
+  return { median: quantile(late, 0.5), p99: quantile(late, 0.99), missing: size - late.length };
 }
 
-async function ofUmbel(redis, size, moments) {
-  return lateness(size, moments, async (told) => {
+async function ofUmbel(redis, size, every) {
+  return lateness(size, every * 1000, async (told) => {
     const app = createApp({ name: `s${size}`, connection: redis.url, logger: silent });
     const task = app.task({
       name: 'task',
       run: (_, { headers }) => told(Date.parse(headers['umbel-scheduled-at'])),
     });
-    for (let n = 0; n < size; n += 1) app.schedule(`s${n}`, { every: EVERY_MS }, task.s());
+    for (let n = 0; n < size; n += 1) app.schedule(`s${n}`, { every: `${every}s` }, task.s());
     await app.worker({ concurrency: CONCURRENCY }).start();
     return () => app.close();
   });
 }
 
-async function ofBullmq(redis, size, moments) {
-  return lateness(size, moments, async (told) => {
+async function ofBullmq(redis, size, every) {
+  return lateness(size, every * 1000, async (told) => {
     const connection = { url: redis.url, maxRetriesPerRequest: null };
     const queue = new Queue('schedules', { connection });
     const worker = new Worker(queue.name, async ({ id }) => told(Number(id.split(':').at(-1))), {
@@ -56,7 +55,9 @@ async function ofBullmq(redis, size, moments) {
       concurrency: CONCURRENCY,
     });
     const names = Array.from({ length: size }, (_, n) => `s${n}`);
-    await Promise.all(names.map((name) => queue.upsertJobScheduler(name, { pattern: '*/4 * * * * *' })));
+    await Promise.all(
+      names.map((name) => queue.upsertJobScheduler(name, { pattern: `*/${every} * * * * *` })),
+    );
     return async () => {
       await worker.close(true);
       await queue.close();
@@ -78,7 +79,7 @@ export const row = {
         ]) {
           const redis = await startRedis({ durable: false });
           try {
-            rounds[system].push(await measure(redis, count, MOMENTS[size]));
+            rounds[system].push(await measure(redis, count, EVERY[size]));
           } finally {
             await redis.stop();
           }

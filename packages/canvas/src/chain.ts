@@ -1,6 +1,7 @@
 import type { AnyResult, Signature, Step, StepAfter } from '@umbel/core';
 import { Composition } from './composition.js';
 import { CanvasError } from './errors.js';
+import type { CanvasExpression } from './expression.js';
 import { expressionOf, type Part, partOf, senderOf } from './part.js';
 import type { FirstStep, LastOf, PrevOf } from './types/flow.js';
 
@@ -26,7 +27,15 @@ export interface ChainFunction {
 function build(values: readonly unknown[]): Composition {
   if (values.length === 0) throw new CanvasError('A chain needs at least one step.');
   const parts = values.map((value, index) => partOf(value, `Step ${index + 1} of the chain`));
-  return new Composition({ kind: 'chain', steps: parts.map(expressionOf) }, senderOf(parts));
+  const steps = parts.flatMap((part) => stepsOf(expressionOf(part)));
+  return new Composition({ kind: 'chain', steps }, senderOf(parts));
+}
+
+/** The steps of a chain that nothing is said about, else the expression: chains that grow in a loop do not nest. */
+function stepsOf(expression: CanvasExpression): readonly CanvasExpression[] {
+  const isPlainChain =
+    expression.kind === 'chain' && expression.options === undefined && expression.callbacks === undefined;
+  return isPlainChain ? expression.steps : [expression];
 }
 
 export const chain = /* @__PURE__ */ Object.assign((...steps: unknown[]) => build(steps), {
@@ -35,10 +44,7 @@ export const chain = /* @__PURE__ */ Object.assign((...steps: unknown[]) => buil
 
 /** The chain of a signature and one more step. A chain is continued, so that many pipes give one flat chain. */
 export function pipe(first: Part, next: unknown): Composition {
-  const expression = expressionOf(first);
-  const isPlainChain =
-    expression.kind === 'chain' && expression.options === undefined && expression.callbacks === undefined;
-  const steps = isPlainChain ? expression.steps : [expression];
+  const steps = stepsOf(expressionOf(first));
   const last = partOf(next, 'What is piped to');
   return new Composition({ kind: 'chain', steps: [...steps, expressionOf(last)] }, senderOf([first, last]));
 }

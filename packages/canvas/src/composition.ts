@@ -34,6 +34,7 @@ import { CanvasError } from './errors.js';
 import type { CanvasExpression } from './expression.js';
 import { lazyIn } from './lazy.js';
 import { EXPRESSION, oneSender, type Part } from './part.js';
+import { checkNesting } from './parts-of.js';
 import { drafted, planned, submit } from './submit.js';
 
 /** The run-time side of a composed signature. The public, typed face of it is `Signature`. */
@@ -42,6 +43,7 @@ export class Composition implements Part, Plannable {
   readonly [SENDER]: Sender | undefined;
 
   constructor(expression: CanvasExpression, sender: Sender | undefined) {
+    checkNesting(expression);
     this[EXPRESSION] = Object.freeze(expression);
     this[SENDER] = sender;
   }

@@ -116,6 +116,11 @@ function fannedOut(
   return feed.children;
 }
 
+/** The first of the fan-outs of a group that stands after a step. */
+export function firstFanOf({ members }: NormalGroup, path: string): string {
+  return 'read' in members || members.length <= SLICE ? `${path}-fan` : `${path}-fan0`;
+}
+
 /** Members that the sender adds once the run is stored. */
 function fed(
   { feeds }: PartPlanner,

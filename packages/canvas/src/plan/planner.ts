@@ -18,7 +18,7 @@ import type {
   NormalTask,
 } from '../normalize.js';
 import { type Feed, internal, internalPlace, one, type PartPlanner, type Place } from './feed.js';
-import { planGroup } from './group.js';
+import { firstFanOf, planGroup } from './group.js';
 import { planEach, planFallback, planMatch, planWhen } from './late.js';
 import { checkKeys } from './refusals.js';
 
@@ -98,23 +98,48 @@ export class Planner implements PartPlanner {
     return this.feed(step, { path: `${path}^`, parent: internalPlace(path), incoming });
   }
 
+  /** Each step is planned before the next one takes it: one that plans those before it would stand as deep as they are many. */
   #chain({ steps }: NormalChain, { path, parent, incoming }: Place): Feed {
+    const pathAt = (index: number) => (index < steps.length - 1 ? `${path}-${index}` : path);
     let before = incoming;
-    for (const [index, step] of steps.slice(0, -1).entries()) {
-      const earlier = before;
-      const feed = (next: Parent) =>
-        this.feed(step, { path: `${path}-${index}`, parent: next, incoming: earlier });
+    let feed: Feed | undefined;
+    for (const [index, step] of steps.entries()) {
       const next = steps[index + 1];
-      // What a task takes comes to the task itself. It is planned at once, since calls would stand as deep as a chain is long.
-      const ready =
-        next?.kind === 'task'
-          ? feed(this.#placeOf(next, index + 2 < steps.length ? `${path}-${index + 1}` : path))
-          : undefined;
-      before = ready === undefined ? feed : () => ready;
+      const taker = next === undefined ? parent : this.#takerOf(next, pathAt(index + 1));
+      const ready = this.feed(step, { path: pathAt(index), parent: taker, incoming: before });
+      before = ({ path: asked }) => {
+        if (asked !== taker.path) throw new RangeError(`${asked} takes what was planned for ${taker.path}`);
+        return ready;
+      };
+      feed = ready;
     }
-    const last = steps.at(-1);
-    if (last === undefined) throw new RangeError('a chain without steps');
-    return this.feed(last, { path, parent, incoming: before });
+    if (feed === undefined) throw new RangeError('a chain without steps');
+    return feed;
+  }
+
+  /** The job that takes what comes before an expression, see what each construct gives to `incoming`. */
+  #takerOf(expression: NormalExpression, path: string): Parent {
+    let [inner, at] = [expression, path];
+    for (;;) {
+      switch (inner.kind) {
+        case 'task':
+          return this.#placeOf(inner, at);
+        case 'group':
+          return internalPlace(firstFanOf(inner, at));
+        case 'each':
+        case 'match':
+          return internalPlace(`${at}-fan`);
+        case 'when':
+          return internalPlace('condition' in inner.test ? `${at}-fan` : `${at}-in`);
+        case 'chain':
+          [inner, at] = [inner.steps[0] as NormalExpression, inner.steps.length > 1 ? `${at}-0` : at]; // it has some
+          break;
+        case 'fallback':
+        case 'flat':
+        case 'linked':
+          [inner, at] = [inner.step, `${at}^`];
+      }
+    }
   }
 
   #task(expression: NormalTask, path: string, feed?: Feed): FlowNode {

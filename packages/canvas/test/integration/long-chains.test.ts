@@ -1,6 +1,6 @@
 /** Chains that are longer than a stack is deep. */
-import { chain } from '@umbel/canvas';
-import type { App } from '@umbel/core';
+import { CanvasError, chain, fallback, flat, fromJSON, group, map, match, when } from '@umbel/canvas';
+import { type App, createApp } from '@umbel/core';
 import { type BackendFactory, createRedisBackend, type IQueueBackend } from 'bullmq';
 import { expect, inject, test } from 'vitest';
 import { z } from 'zod';
@@ -51,6 +51,36 @@ onEveryEngine('a long chain', (engine) => {
     await app.worker().start();
     await expect(run.get(soon)).rejects.toMatchObject({ cause: { code: 'REVOKED' } });
     expect(ran).toEqual([]);
+  });
+
+  test('is counted, drawn, collected and forgotten at any length', { timeout: 120_000 }, async () => {
+    const length = engine.name === 'memory' ? 10_000 : 2000;
+    const app = engine.app({ sendTimeout: '60s' });
+    const { long } = counter(app, length);
+    await app.worker().start();
+    const run = await long.delay(0);
+    expect(await run.get({ timeout: '110s' })).toBe(length);
+    expect(await run.counts()).toMatchObject({ total: length, completed: length, done: length });
+    const graph = await run.graph();
+    expect([graph.nodes.length, graph.edges.length, graph.jobs]).toEqual([length, length - 1, length]);
+    expect(graph.toMermaid().split('\n').length).toBeGreaterThan(2 * length);
+    expect(graph.toDot().split('\n').length).toBeGreaterThan(2 * length);
+    const values: unknown[] = [];
+    for await (const task of run.collect()) values.push(task.ok && task.value);
+    expect(values).toEqual(Array.from({ length }, (_, n) => n + 1));
+    await run.forget();
+    expect(await run.state()).toBe('unknown');
+    expect(await app.queue('default').counts()).toMatchObject({ completed: 0 });
+  });
+
+  test('is collected while it runs, each step once and in order', { timeout: 60_000 }, async () => {
+    const app = engine.app();
+    const { long } = counter(app, 500);
+    const run = await long.delay(0);
+    await app.worker().start();
+    const values: unknown[] = [];
+    for await (const task of run.collect(soon)) values.push(task.ok && task.value);
+    expect(values).toEqual(Array.from({ length: 500 }, (_, n) => n + 1));
   });
 
   test('goes on from the step that has failed', { timeout: PATIENCE_MS }, async () => {
@@ -104,6 +134,67 @@ onEveryEngine('a long chain', (engine) => {
     await expect(run.get(soon)).rejects.toMatchObject({ cause: { code: 'LOST_JOB' } });
     expect(ran).toEqual([]);
   });
+});
+
+const upTo = (length: number) => Array.from({ length }, (_, index) => index);
+
+test('compositions in a long chain are planned, drawn, sent and counted', { timeout: 60_000 }, async () => {
+  const length = 1000;
+  const app = createApp({
+    name: 'long',
+    connection: memory(),
+    logger: { info() {}, warn() {}, error() {} },
+    sendTimeout: '60s',
+  });
+  const echo = app.task({ name: 'echo', input: z.any(), run: (value) => value });
+  const listed = app.task({ name: 'listed', input: z.any(), run: () => [1, 2] });
+  const shapes = {
+    groups: [group([echo, echo])],
+    settled: [group.settled([echo, echo])],
+    any: [group.any([echo, echo])],
+    fallbacks: [fallback(echo, echo)],
+    conditions: [when({ a: 1 }, echo, echo)],
+    branches: [match('a', { one: echo, two: echo })],
+    maps: [listed, map(echo)],
+    flat: [flat(group([listed, listed]))],
+    linked: [echo.s().link(echo)],
+  };
+  for (const [name, steps] of Object.entries(shapes)) {
+    const long = chain.of(upTo(length).map((index) => steps[index % steps.length] as typeof echo));
+    expect(long.graph().nodes.length, name).toBeGreaterThanOrEqual(length);
+    const run = await long.delay({ a: 1 });
+    const { total } = await run.counts();
+    expect(total, name).toBeGreaterThanOrEqual(length / 2); // what a map adds is not known yet
+  }
+  await app.close();
+});
+
+test('chains that grow in a loop are flat, and other compositions are nested up to a limit', async () => {
+  const app = createApp({
+    name: 'nested',
+    connection: memory(),
+    logger: { info() {}, warn() {}, error() {} },
+  });
+  const echo = app.task({ name: 'echo', input: z.any(), run: (value) => value });
+  const [before, after] = [upTo(3000), upTo(3000)].map((indexes, isAfter) =>
+    indexes.reduce<unknown>(
+      (all) => (isAfter ? chain(all as typeof echo, echo) : chain(echo, all as typeof echo)),
+      echo,
+    ),
+  ) as ReturnType<typeof chain.of<unknown>>[];
+  for (const long of [before, after]) {
+    expect(long?.toJSON()).toHaveProperty('steps.length', 3001);
+    expect(long?.graph().nodes).toHaveLength(3001);
+  }
+  const nested = (depth: number) =>
+    upTo(depth).reduce<unknown>((inner) => group([inner as typeof echo]), echo) as typeof echo;
+  expect(group([nested(499)]).graph().nodes).toHaveLength(1);
+  const sent = await group([nested(499)]).delay(1);
+  expect(await sent.counts()).toMatchObject({ total: 1 });
+  expect(fromJSON(app as never, JSON.parse(JSON.stringify(nested(500))))).toBeDefined();
+  expect(() => nested(501)).toThrow(CanvasError);
+  expect(() => nested(501)).toThrow('at most 500 deep');
+  await app.close();
 });
 
 /** A connection that refuses transactions after some. */

@@ -17,7 +17,7 @@ import { isTransient } from './guards/transient.js';
 import { runsWholeScripts } from './guards/whole-scripts.js';
 import { guardWorker } from './guards/worker-backend.js';
 import { mergeData } from './merge-data.js';
-import { giveBack, otherwise } from './outcome.js';
+import { otherwise, ReturnedError } from './outcome.js';
 import type { EndedSet } from './primitives/ended-jobs.js';
 
 export interface ClaimOptions extends BackendOptions {
@@ -170,8 +170,10 @@ class QueueClaimer implements Claimer {
 
   async #process(job: ForeignJob): Promise<unknown> {
     const { foreign } = this.#options;
-    if (!this.#isOurs(job))
-      return foreign === undefined ? giveBack(job, FOREIGN_RETURN_MS) : handleForeign(foreign, job);
+    if (!this.#isOurs(job)) {
+      if (foreign === undefined) throw new ReturnedError(FOREIGN_RETURN_MS);
+      return handleForeign(foreign, job);
+    }
     const claimed: ClaimedJob = new ClaimedJob(job, {
       backend: this.#worker.backend,
       claim: this.#claims.find(job.id ?? '', job.token ?? ''),
@@ -184,7 +186,7 @@ class QueueClaimer implements Claimer {
       for (;;) {
         const outcome = await this.#handle(claimed);
         if (outcome.kind === 'completed') return outcome.value;
-        if (outcome.kind !== 'waiting') return await otherwise(job, outcome);
+        if (outcome.kind !== 'waiting') return otherwise(job, outcome);
         if (!(await claimed.waitForChildren())) continue;
         await wakeIfFailed(this.#options, claimed, outcome.seen);
         throw new WaitingChildrenError();

@@ -4,6 +4,7 @@ import {
   type Job,
   type JobJson,
   type Processor,
+  WaitingError,
   Worker,
   type WorkerOptions,
 } from 'bullmq';
@@ -11,8 +12,21 @@ import { systemClock } from '../clock.js';
 import { performance } from '../real-timers.js';
 import { brokenData } from '../wire/envelope.js';
 import type { Claim, Claims } from './claims.js';
+import { ReturnedError } from './outcome.js';
 
 type AnyJob = Job<unknown, unknown, string>;
+type FailedRest =
+  Parameters<Worker['handleFailed']> extends [unknown, unknown, unknown, unknown?, ...infer Rest]
+    ? Rest
+    : never;
+
+/** What the store answers a worker that takes a job. */
+type HandedOut = readonly [data?: JobJson, id?: string, limitMs?: number, dueAt?: number];
+
+/** BullMQ notes by it for how long it need not ask; it is private there. */
+interface WithDelays {
+  updateDelays(limitMs?: number, dueAt?: number): void;
+}
 
 export interface ClaimingOptions {
   readonly claims: Claims;
@@ -66,6 +80,37 @@ export class ClaimingWorker extends Worker<unknown, unknown, string, IQueueBacke
         throw error;
       },
     );
+  }
+
+  /**
+   * BullMQ gives a job back by one command, and asks for the next one by another, as if a job that comes back were rare:
+   * a schedule does so after each of its slots.
+   */
+  protected override async handleFailed(
+    error: Error,
+    job: AnyJob,
+    token: string,
+    fetchNext: () => boolean = () => true,
+    ...rest: FailedRest
+  ): Promise<AnyJob> {
+    if (!(error instanceof ReturnedError) || this.backend.closing !== undefined)
+      return super.handleFailed(error, job, token, fetchNext, ...rest);
+    const takesNext = fetchNext() && this.closing === undefined && !this.paused;
+    const options = { skipAttempt: true, fetchNext: takesNext };
+    let answer: unknown[] | void;
+    try {
+      const now = systemClock.now();
+      answer = await this.backend.moveToDelayed(job.id ?? '', now, error.delayMs, token, options);
+    } catch (left) {
+      // It is not this worker's any more, or the store will hand it out again.
+      if (!(left instanceof WaitingError)) throw left;
+      return super.handleFailed(left, job, token, () => takesNext, ...rest);
+    }
+    // Nothing was handed out: as where BullMQ does not ask.
+    if (!Array.isArray(answer)) return undefined as unknown as AnyJob;
+    const [data, id, limitMs, dueAt] = answer as unknown as HandedOut;
+    (this as unknown as WithDelays).updateDelays(limitMs, dueAt);
+    return this.nextJobFromJobData(data, id, token);
   }
 
   /**

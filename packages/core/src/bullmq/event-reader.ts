@@ -3,7 +3,7 @@
  * for two things: an event in a strange form is passed over and stops nothing, and with a position of its own nothing
  * is missed between two reads, or while the store is away.
  */
-import type { IQueueBackend, QueueOptions } from 'bullmq';
+import { type IQueueBackend, type QueueOptions, RedisQueueBackend } from 'bullmq';
 import { performance } from '../real-timers.js';
 import type { BackendOptions } from './backends.js';
 import { connect, endBackend } from './closing.js';
@@ -67,6 +67,7 @@ export class StreamReader {
 
   async #close(): Promise<void> {
     const backend = this.#backend;
+    staysClosed(backend);
     // The first ends the command that waits.
     await endBackend(
       backend,
@@ -94,6 +95,19 @@ export class StreamReader {
       }
     }
   }
+}
+
+/**
+ * BullMQ opens the connection of a read that was late anew, also if it was closed meanwhile: then nobody would close it.
+ * The connection is the reader's own, also where the app was given a client.
+ */
+function staysClosed(backend: IQueueBackend): void {
+  if (!(backend instanceof RedisQueueBackend)) return;
+  const connect = () => Promise.reject(new Error('Connection is closed.'));
+  backend.connection.client.then(
+    (client) => Object.assign(client, { connect }),
+    () => {}, // it was never there
+  );
 }
 
 /** How long a command of an `EventReader` waits. */

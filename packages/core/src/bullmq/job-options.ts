@@ -74,15 +74,13 @@ function toRetryOptions(retry: NormalizedRetry): OwnOptions {
   const known = retries.get(retry);
   if (known !== undefined) return known;
   const { attempts, backoff, delayMs, maxMs, jitter, custom } = retry;
-  const longest = backoff === 'exponential' ? delayMs * 2 ** Math.max(attempts - 2, 0) : delayMs;
-  // What `retryOf` takes to hold anyway is left out of internal jobs, which only Umbel runs: a hash of Redis needs half
-  // the memory while no field has more than 64 bytes.
+  // What `retryOf` takes to hold anyway is left out of internal jobs, which only Umbel runs and whose waits never come near
+  // the longest: a hash of Redis needs half the memory while no field has more than 64 bytes.
   const isShort = retry === INTERNAL_OPTIONS.retry;
   const waits = {
     type: backoff,
     delay: delayMs,
-    ...(!isShort && { jitter: jitter === 'equal' ? 0.5 : Number(jitter) }),
-    ...((longest > maxMs || custom) && { max: maxMs }),
+    ...(!isShort && { jitter: jitter === 'equal' ? 0.5 : Number(jitter), max: maxMs }),
     ...(custom && { custom }),
   };
   const options: OwnOptions = { attempts, backoff: Object.freeze(waits) };

@@ -1,18 +1,17 @@
 /** How an attempt has ended, in BullMQ's terms. */
 import { DelayedError, type Job, UnrecoverableError, WaitingError } from 'bullmq';
-import { systemClock } from '../clock.js';
 import type { AttemptOutcome, ShownError } from '../running/job.js';
 
 /** An outcome without a result, as BullMQ takes it: thrown. */
 export function otherwise(
   job: Job,
   outcome: Exclude<AttemptOutcome, { kind: 'completed' | 'waiting' }>,
-): Promise<never> {
+): never {
   switch (outcome.kind) {
     case 'lost':
       throw new WaitingError(`Job ${job.id} has been taken by another worker.`);
     case 'returned':
-      return giveBack(job, outcome.delayMs);
+      throw new ReturnedError(outcome.delayMs);
     case 'failed':
       throw withStack(new UnrecoverableError(plainMessage(outcome.error)), outcome.error);
     case 'retry':
@@ -23,10 +22,11 @@ export function otherwise(
   }
 }
 
-/** Puts a job back, uncharged. */
-export async function giveBack(job: Job, delayMs: number): Promise<never> {
-  await job.moveToDelayed(systemClock.now() + delayMs, job.token);
-  throw new DelayedError();
+/** Puts a job back, uncharged: the worker does that, and takes the next job by the same command. */
+export class ReturnedError extends DelayedError {
+  constructor(readonly delayMs: number) {
+    super();
+  }
 }
 
 /** BullMQ reads a command into one message, which a handler may throw without knowing. */

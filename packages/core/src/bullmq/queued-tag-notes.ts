@@ -2,7 +2,6 @@
  * Notes of tags on their way into the index of Redis: `TagIndex` gathers those of one turn of the event loop, puts them into
  * a queue of the store with one command, and moves them on from there.
  */
-import { isPlainObject } from '../wire/plain-object.js';
 import type { TagNoteQueue } from './primitives/tags.js';
 
 /** What a call or a run bears, before its tags are hashed. */
@@ -61,7 +60,7 @@ export async function pushNotes(
   mark: () => string,
 ): Promise<number> {
   const texts = notes.map(({ tags, queue: name, id, at, checkAt }) =>
-    JSON.stringify({ n: mark(), q: name, id, at, c: checkAt, t: tags }),
+    JSON.stringify([mark(), name, id, at, checkAt, tags]),
   );
   const pushing: Promise<number>[] = [];
   for (let start = 0; start < texts.length; start += PUSHED)
@@ -95,8 +94,8 @@ function noteIn(text: string): TextNote[] {
   } catch {
     return [];
   }
-  if (!isPlainObject(stored)) return [];
-  const { q: queue, id, at, c: checkAt, t: tags } = stored;
+  if (!Array.isArray(stored)) return [];
+  const [, queue, id, at, checkAt, tags] = stored as unknown[];
   const isNote =
     typeof queue === 'string' &&
     typeof id === 'string' &&

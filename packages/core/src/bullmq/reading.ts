@@ -6,7 +6,7 @@ import { type CodecContext, isSealed, SEALED } from '../wire/sealing.js';
 import { sanitize } from '../wire/stored-value.js';
 import { parsedResult } from './parsed-result.js';
 import type { StoreAccess } from './store-access.js';
-import { type StoredJob, shownState, splitProgress, storedJobOf } from './stored-job.js';
+import { openProgress, type StoredJob, shownState, splitProgress, storedJobOf } from './stored-job.js';
 import { ifBroken, type JobPlace } from './tree.js';
 
 /** The job, or undefined if the store does not hold it. What cannot be read of it is left out. */
@@ -51,10 +51,20 @@ export interface Progress {
   readonly value: unknown;
   /** Tells one value from another; undefined if there is none, or none that can be read. */
   readonly json: string | undefined;
+  /** The job's task, if it was read. */
+  readonly task?: string;
 }
 
-/** What a job has reported, from the JSON of an event or of the store, which anybody may have written. */
-export function progressIn(access: StoreAccess, place: JobPlace, text: string): Progress | Promise<Progress> {
+/**
+ * What a job has reported, from the JSON of an event or of the store, which anybody may have written.
+ * @param task Of the job, by which codecs open what it reports. Without it, the job is read.
+ */
+export function progressIn(
+  access: StoreAccess,
+  place: JobPlace,
+  text: string,
+  task: string | undefined,
+): Progress | Promise<Progress> {
   let stored: unknown;
   try {
     stored = JSON.parse(text);
@@ -62,14 +72,24 @@ export function progressIn(access: StoreAccess, place: JobPlace, text: string): 
     return { value: undefined, json: undefined };
   }
   const { value, state } = splitProgress(stored);
-  // A codec may need the name of the task, which the job says.
-  if (isSealed(value)) return readJob(access, place).then((job) => withText(job?.progress));
+  if (isSealed(value)) return openedProgress(access, place, value, task);
   if (sanitize(value) !== undefined) return { value: undefined, json: undefined };
-  return state === undefined && value !== undefined ? { value, json: text } : withText(value);
+  return state === undefined && value !== undefined
+    ? { value, json: text }
+    : { value, json: JSON.stringify(value) };
 }
 
-function withText(value: unknown): Progress {
-  return { value, json: JSON.stringify(value) };
+async function openedProgress(
+  access: StoreAccess,
+  place: JobPlace,
+  sealed: unknown,
+  task: string | undefined,
+): Promise<Progress> {
+  const job = task === undefined ? await readJob(access, place) : undefined;
+  const name = task ?? job?.name;
+  const value =
+    job === undefined ? await openProgress(access.sealer, place.id, task ?? '', sealed) : job.progress;
+  return { value, json: JSON.stringify(value), ...(name !== undefined && { task: name }) };
 }
 
 /** Lines that the job's handler has logged, oldest first. */

@@ -5,8 +5,10 @@
  */
 import { createHash } from 'node:crypto';
 import { INTERNAL_JOB, INTERNAL_QUEUE } from '../flow/node.js';
+import { isFinal } from '../results/state.js';
 import { type Envelope, type EnvelopeContent, encodeEnvelope, readEnvelope } from '../wire/envelope.js';
 import { mergeData } from './merge-data.js';
+import { primitivesOf } from './primitives/jobs.js';
 import type { Store } from './store.js';
 import type { StoredJob } from './stored-job.js';
 
@@ -63,6 +65,16 @@ export class ScheduleStore {
   async find(name: string): Promise<StoredJob | undefined> {
     const job = await this.#store.job(INTERNAL_QUEUE, scheduleId(name));
     return job?.envelope?.schedule?.removed === undefined ? job : undefined;
+  }
+
+  /** Whether a job has ended or is gone. Many that are asked for in the same turn share a command. */
+  async hasEnded(queue: string, id: string): Promise<boolean> {
+    const hasEnded = await this.#store.on(queue, async (bull) =>
+      primitivesOf(bull.getBackend())?.hasEnded?.(id),
+    );
+    if (hasEnded === true) return true;
+    const state = await this.#store.state(queue, id);
+    return isFinal(state) || state === 'unknown';
   }
 
   /** Adds a schedule that is not there; one that is stays as it is. */

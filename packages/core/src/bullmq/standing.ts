@@ -11,21 +11,31 @@ export interface Standing {
 
 /** A job with its state; undefined if the store does not hold it. */
 export async function standingOf(store: Store, { queue, id }: JobPlace): Promise<Standing | undefined> {
-  const state = await store.on(queue, (bull) => bull.getJobState(id));
-  if (state === 'unknown') return undefined;
-  const job = await store.job(queue, id); // later: what the state is told by is there then
-  return { state: shownState(state, job), job };
+  // In one round trip, and in this order: what the state is told by is there when the job is read.
+  const [state, job] = await Promise.all([
+    store.on(queue, (bull) => bull.getJobState(id)),
+    store.job(queue, id),
+  ]);
+  return state === 'unknown' ? undefined : { state: shownState(state, job), job };
 }
 
 /** The jobs that a job waits for, or has waited for, each once. */
 export async function childPlaces(
   store: Store,
   place: JobPlace,
-  kinds?: readonly ChildKind[],
+  kinds: readonly ChildKind[] = ['unprocessed', 'processed', 'ignored'],
 ): Promise<ChildPlace[]> {
-  const places = new Map<string, ChildPlace>(); // one that ends while they are read is told as ended
-  for await (const child of childrenOf(store, place, kinds)) places.set(child.id, child);
+  // The first pages in one round trip, and in this order: one that ends meanwhile is among the later ones too.
+  const found = await Promise.all(kinds.map((kind) => childrenOfKind(store, place, kind)));
+  const places = new Map<string, ChildPlace>();
+  for (const child of found.flat()) places.set(child.id, child);
   return [...places.values()];
+}
+
+async function childrenOfKind(store: Store, place: JobPlace, kind: ChildKind): Promise<ChildPlace[]> {
+  const children: ChildPlace[] = [];
+  for await (const child of childrenOf(store, place, [kind])) children.push(child);
+  return children;
 }
 
 /** How many children of each kind a job has. */

@@ -290,9 +290,9 @@ export class Store implements JobAccess {
     return outcomeOfEnd(this.#access, { queue, id }, end, isLeft);
   }
 
-  /** What a job has reported, from the JSON of an event or a look. */
-  progressIn(queue: string, id: string, text: string): Progress | Promise<Progress> {
-    return progressIn(this.#access, { queue, id }, text);
+  /** What a job has reported, from the JSON of an event or a look; see `progressIn`. */
+  progressIn(queue: string, id: string, text: string, task?: string): Progress | Promise<Progress> {
+    return progressIn(this.#access, { queue, id }, text, task);
   }
 
   /** Calls `listener` when the job reports or ends, as a hint: events may be missed. Gives a function that stops it. */

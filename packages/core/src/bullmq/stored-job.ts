@@ -120,10 +120,20 @@ async function openedProgress(
   { progress: stored, attemptsMade }: { progress: unknown; attemptsMade: number },
 ): Promise<Pick<StoredJob, 'progress' | 'ownState'>> {
   const { value, state, attempt } = splitProgress(stored);
-  const opened = await sealer.open(value, { subject: 'progress', id, task }).catch(ifCorrupt);
-  const progress = sanitize(opened) === undefined ? opened : undefined;
+  const progress = await openProgress(sealer, id, task, value);
   // It lasts as long as the attempt that shows it.
   return { progress, ownState: attempt === attemptsMade + 1 ? state : undefined };
+}
+
+/** The value that a job has reported; undefined if no codec here can decode it. */
+export async function openProgress(
+  sealer: Sealer,
+  id: string,
+  task: string,
+  stored: unknown,
+): Promise<unknown> {
+  const opened = await sealer.open(stored, { subject: 'progress', id, task }).catch(ifCorrupt);
+  return sanitize(opened) === undefined ? opened : undefined;
 }
 
 /** What a job has reported, and the task's own state with the attempt that shows it, as both are stored together. */

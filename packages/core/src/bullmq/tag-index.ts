@@ -75,7 +75,7 @@ export class TagIndex {
   #untilLook = 0;
   readonly #batches = new NoteBatches((notes) => this.#write(notes));
   /** Of the notes that this process queues. */
-  readonly #process = randomId();
+  readonly #process = randomId().slice(0, 8);
   #queued = 0;
 
   constructor(store: Store, keeping: Keeping) {

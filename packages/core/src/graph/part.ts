@@ -75,3 +75,18 @@ export function partsOf({ before, adds, followers }: Part): readonly Part[] {
     ...(followers ?? []).map(({ part }) => part),
   ];
 }
+
+/** Whether a part and all that it is made of are like that; those that are `known` to be are not looked into. */
+export function everyPart(
+  root: Part,
+  isLike: (part: Part) => boolean,
+  known: { has(part: Part): boolean } = new Set(),
+): boolean {
+  const left = [root]; // a long chain is a deep tree
+  for (let part = left.pop(); part !== undefined; part = left.pop()) {
+    if (known.has(part)) continue;
+    if (!isLike(part)) return false;
+    for (const each of partsOf(part)) left.push(each);
+  }
+  return true;
+}

@@ -143,6 +143,7 @@ export async function* progressOverTime(
   const wait = new ProgressWait(parts, job, options);
   let lastText: string | undefined;
   let last: string | undefined;
+  let task: string | undefined;
   try {
     const queue = await wait.begin();
     if (queue === INTERNAL_QUEUE) {
@@ -155,8 +156,9 @@ export async function* progressOverTime(
       if (text === undefined) return;
       if (text === lastText) continue;
       lastText = text;
-      const progress = store.progressIn(queue, job.id, text);
-      const { value, json } = progress instanceof Promise ? await progress : progress;
+      const progress = store.progressIn(queue, job.id, text, task);
+      const { value, json, task: name } = progress instanceof Promise ? await progress : progress;
+      task ??= name;
       // The task's own state is reported with it, and may be all that is new.
       if (json === undefined || json === last) continue;
       last = json;

@@ -2,7 +2,6 @@
 import { scheduleId } from '../bullmq/schedule-store.js';
 import { CorruptJobError, type ErrorRecord, LockLostError } from '../errors.js';
 import { revokeJobs } from '../results/revoking.js';
-import { isFinal } from '../results/state.js';
 import type { ActiveJob } from '../running/job.js';
 import { ComeBack } from '../running/signals.js';
 import { type Envelope, readEnvelope } from '../wire/envelope.js';
@@ -157,7 +156,7 @@ function skippedRuns({ skipped }: Decision, at: number): RunRecord[] {
 
 /** Which runs of a schedule go on, if that matters. */
 async function runsOf(
-  { store }: ScheduleParts,
+  { schedules }: ScheduleParts,
   { overlap, paused }: ScheduleRecord,
   { open = [] }: SlotsRecord,
 ): Promise<Runs> {
@@ -165,8 +164,7 @@ async function runsOf(
   const going: OpenRun[] = [];
   if (overlap === 'allow' || paused !== undefined) return { ended, going };
   for (const run of open) {
-    const state = await store.state(run.queue, run.id);
-    if (isFinal(state) || state === 'unknown') ended.push(run.id);
+    if (await schedules.hasEnded(run.queue, run.id)) ended.push(run.id);
     else going.push(run);
   }
   return { ended, going };

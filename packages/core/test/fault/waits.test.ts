@@ -107,7 +107,7 @@ describe('those who wait', () => {
     const waits = await waitForMany();
     events.hold();
     double(working);
-    await working.worker({ concurrency: 50 }).start();
+    await working.worker({ concurrency: 50, lockDuration: '3s' }).start();
     await vi.waitFor(
       async () => expect((await working.queue('default').counts()).completed).toBeGreaterThan(MANY / 2),
       { timeout: 30_000, interval: 20 },

@@ -1,7 +1,7 @@
 /** The index of tags: what is found by it, for how long, and how large it gets. */
 import { group } from '@umbel/canvas';
 import { type App, createApp } from '@umbel/core';
-import { type BackendFactory, type IQueueBackend, Queue } from 'bullmq';
+import { type BackendFactory, createRedisBackend, type IQueueBackend, Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { describe, expect, inject, test } from 'vitest';
 import { z } from 'zod';
@@ -237,6 +237,38 @@ describe('on Redis', () => {
     const keys = await redis.keys(`umbel:{${name}}:*`);
     await redis.unlink(keys);
     redis.disconnect();
+  });
+
+  test('the tags of calls that are under way together go to the store with one command, before the calls', async () => {
+    const sent: string[] = [];
+    const connection = ((name, given, more) => {
+      const url = inject('redisUrl');
+      const backend = createRedisBackend(name, { ...given, connection: { url } }, more);
+      void backend.connection.client.then((client) => {
+        const { runCommand } = client;
+        client.runCommand = (command, args) => {
+          if (/TagNotes|^add/.test(command)) sent.push(command.replace(/:\d.*/, ''));
+          return runCommand.call(client, command, args);
+        };
+      });
+      return backend;
+    }) as typeof createRedisBackend;
+    const app = createApp({
+      name: `order-${Date.now()}`,
+      connection,
+      logger: { info() {}, warn() {}, error() {} },
+    });
+    const task = app.task({ name: 'task', input: z.unknown(), run: async () => 1 });
+    await task.delay(1); // connects
+    sent.splice(0);
+    const send = (n: number) => task.applyAsync(n, { tags: ['red', `number ${n}`] });
+    const calls = await Promise.all([1, 2, 3].map(send));
+    expect(sent).toEqual(['umbel:pushTagNotes', ...calls.map(() => 'addStandardJob')]);
+    sent.splice(0);
+    const more = await task.sendMany([1, 2], { tags: ['red'] });
+    expect(sent).toEqual(['umbel:pushTagNotes']); // the jobs follow in a pipeline
+    for (const { id } of [...calls, ...more]) await app.result(id).revoke();
+    await app.close();
   });
 
   test('senders move what is queued once it is much', async () => {

@@ -150,20 +150,23 @@ describe.each(['memory', 'redis'] as const)('on %s', (engine) => {
     expect(await Promise.all(lengths)).toEqual([10, 10_000, 100_000]);
   });
 
-  test('a result that was encrypted is opened, and so is what was reported', async () => {
+  test('a result that was encrypted is opened, and so is what was reported, by one read of the job', async () => {
     const codecs = [encryption({ keys: { one: new Uint8Array(32).fill(7) }, current: 'one' })];
-    const { waiting, working } = open({ codecs });
+    const { waiting, working, events } = open({ codecs });
+    const seen: string[] = [];
     const run = (app: App) =>
       app.task({
         name: 'secret',
         progress: z.string(),
         run: async (_, { progress }) => {
-          await progress('half');
+          for (const part of ['one', 'two', 'three']) {
+            await progress(part);
+            await vi.waitFor(() => expect(seen.at(-1)).toBe(part), 5000);
+          }
           return 'whole';
         },
       });
     const result = await run(waiting).delay();
-    const seen: string[] = [];
     const following = (async () => {
       for await (const value of result.progress(soon)) seen.push(value);
     })();
@@ -173,7 +176,9 @@ describe.each(['memory', 'redis'] as const)('on %s', (engine) => {
     await working.worker().start();
     expect(await getting).toBe('whole');
     await following;
-    expect(seen).toEqual(['half']);
+    expect(seen).toEqual(['one', 'two', 'three']);
+    expect(events.calls.get('isFinished')).toBeUndefined();
+    expect(events.calls.get('getJobData')).toBe(1);
   });
 
   test('many are looked at after events were dropped before they were read', async () => {
@@ -236,6 +241,37 @@ describe.each(['memory', 'redis'] as const)('on %s', (engine) => {
     letGo();
     expect(await second).toBe(8);
     expect(await first).toBe(8);
+  });
+
+  test('a result that was read late does not end the wait for a job that runs once more', async () => {
+    const { waiting, working, events, bare } = open();
+    let runs = 0;
+    let letGo = () => {};
+    const gone = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const run = async () => {
+      runs += 1;
+      if (runs > 1) await gone;
+      return runs;
+    };
+    const sent = task(waiting, run);
+    task(working, run);
+    const before = sent.delay(0).then((other) => other.get({ timeout: 1 }));
+    await expect(before).rejects.toThrow('1 ms'); // from here on, events are read
+    await reads(events);
+    events.hold();
+    const result = await sent.delay(4);
+    await bare.remove(await before.then(String, ({ jobId }: { jobId: string }) => jobId));
+    await working.worker().start();
+    expect(await working.result(result.id).get(soon)).toBe(1);
+    await (await bare.getJob(result.id))?.retry('completed');
+    const getting = result.get(soon);
+    await new Promise((resolve) => setTimeout(resolve, 300)); // it has been looked at
+    events.release();
+    await new Promise((resolve) => setTimeout(resolve, 300)); // the first result was read
+    letGo();
+    expect(await getting).toBe(2);
   });
 
   test('a job that fails ends the wait with its own error', async () => {

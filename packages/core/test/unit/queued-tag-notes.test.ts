@@ -74,7 +74,7 @@ describe('queued notes', () => {
     expect(texts).toHaveLength(1);
   });
 
-  test.each(['', '{', 'null', '[]', '{"q":"default"}', '{"q":"a","id":"b","at":1,"c":null,"t":[]}'])(
+  test.each(['', '{', 'null', '{}', '[]', '["a","b"]', '["m","a","b",1,null,[]]', '["m","a","b",1,2,[3]]'])(
     'that another program has put there go: %s',
     async (text) => {
       const { queue, texts } = queueInMemory();

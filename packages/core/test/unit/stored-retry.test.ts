@@ -2,7 +2,13 @@
 import { expect, test } from 'vitest';
 import { retryOf, toJobOptions } from '../../src/bullmq/job-options.js';
 import { INTERNAL_OPTIONS } from '../../src/flow/node.js';
-import { normalizeRetry, retryDelayMs, type TaskRetryOptions } from '../../src/tasks/retry.js';
+import {
+  type NormalizedRetry,
+  normalizeRetry,
+  type RetryDecisions,
+  retryDelayMs,
+  type TaskRetryOptions,
+} from '../../src/tasks/retry.js';
 
 /** A field that is longer makes a hash of Redis a table, of twice the size. */
 const SHORT = 64;
@@ -19,9 +25,15 @@ test.each<TaskRetryOptions>([
   { attempts: 3, backoff: 'fixed', delay: 70, max: 90 },
   { attempts: 3, backoff: () => 5000, max: 1000 },
 ])('%j waits as it was sent', (retry) => {
-  const sent = normalizeRetry(retry);
+  expectSameWaits(
+    normalizeRetry(retry),
+    typeof retry.backoff === 'function' ? { backoff: retry.backoff } : {},
+  );
+});
+
+/** Whether a retry that was stored and read waits as the one that was sent. */
+function expectSameWaits(sent: NormalizedRetry, decisions: RetryDecisions = {}): void {
   const read = retryOf(JSON.parse(JSON.stringify(toJobOptions({ retry: sent }))));
-  const decisions = typeof retry.backoff === 'function' ? { backoff: retry.backoff } : {};
   for (let attempt = 1; attempt <= sent.attempts; attempt += 1) {
     for (const random of [0, 0.3, 1]) {
       const waits = [sent, read].map((options) =>
@@ -30,9 +42,10 @@ test.each<TaskRetryOptions>([
       expect(waits[1]).toBe(waits[0]);
     }
   }
-});
+}
 
-test('of internal jobs is short', () => {
+test('of internal jobs is short, and waits as it was sent', () => {
+  expectSameWaits(INTERNAL_OPTIONS.retry as NormalizedRetry);
   expect(JSON.stringify(toJobOptions(INTERNAL_OPTIONS)).length).toBeLessThanOrEqual(SHORT);
 });
 
@@ -41,7 +54,7 @@ test('as older versions have stored it is read as it was', () => {
   expect(retryOf({ attempts: 12, backoff })).toEqual(INTERNAL_OPTIONS.retry);
 });
 
-test('of calls has its jitter, which BullMQ reads too', () => {
+test('of calls is stored as a whole, in words that BullMQ reads too', () => {
   const { backoff } = toJobOptions({ retry: normalizeRetry({ attempts: 3, delay: 2000 }) });
-  expect(backoff).toEqual({ type: 'exponential', delay: 2000, jitter: 1 });
+  expect(backoff).toEqual({ type: 'exponential', delay: 2000, jitter: 1, max: 86_400_000 });
 });

@@ -1,5 +1,6 @@
 /** Locks and data of jobs, changed only while they are as somebody has seen them. */
 import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
+import { Coalesced } from './coalesced.js';
 import { runScript, type Script } from './scripts.js';
 
 export interface Primitives {
@@ -20,6 +21,11 @@ export interface Primitives {
    * replicas. Without it, a refusal is noticed by the next sweep only.
    */
   tryWrite?(): Promise<void>;
+  /**
+   * Whether a job has ended, or is gone. False also for one that has been left in no state. Without it, the state of each
+   * job is asked for by a command of its own.
+   */
+  hasEnded?(jobId: string): Promise<boolean>;
 }
 
 /** A job that has failed, or one that has not ended and was started exactly so often. */
@@ -38,15 +44,33 @@ return 1`,
 
 const REPLACE_DATA: Script = {
   name: 'umbel:replaceData',
-  numberOfKeys: 2,
-  lua: `if redis.call('HGET', KEYS[1], 'data') ~= ARGV[1] then return 0 end
-if ARGV[3] == 'failed' and not redis.call('ZSCORE', KEYS[2], ARGV[4]) then return 0 end
-if ARGV[3] == 'held' then
-  local job = redis.call('HMGET', KEYS[1], 'ats', 'finishedOn')
-  if job[1] ~= ARGV[5] or job[2] then return 0 end
+  numberOfKeys: 1,
+  lua: `local answers = {}
+for at = 2, #ARGV, 5 do
+  local id, current, next, only, starts = unpack(ARGV, at, at + 4)
+  local key = ARGV[1] .. id
+  local isMet = redis.call('HGET', key, 'data') == current
+  if isMet and only == 'failed' then isMet = redis.call('ZSCORE', KEYS[1], id) and true or false end
+  if isMet and only == 'held' then
+    local job = redis.call('HMGET', key, 'ats', 'finishedOn')
+    isMet = job[1] == starts and not job[2]
+  end
+  if isMet then redis.call('HSET', key, 'data', next) end
+  answers[#answers + 1] = isMet and 1 or 0
 end
-redis.call('HSET', KEYS[1], 'data', ARGV[2])
-return 1`,
+return answers`,
+};
+
+const HAVE_ENDED: Script = {
+  name: 'umbel:haveEnded',
+  numberOfKeys: 2,
+  lua: `local answers = {}
+for at = 2, #ARGV do
+  local hasEnded = redis.call('EXISTS', ARGV[1] .. ARGV[at]) == 0 or redis.call('ZSCORE', KEYS[1], ARGV[at])
+    or redis.call('ZSCORE', KEYS[2], ARGV[at])
+  answers[#answers + 1] = hasEnded and 1 or 0
+end
+return answers`,
 };
 
 /** Undefined for a store that has neither. */
@@ -57,6 +81,48 @@ export function primitivesOf(backend: IQueueBackend): Primitives | undefined {
     : undefined;
 }
 
+/** What several calls have in common where they share commands. */
+interface Calls {
+  readonly replace: Coalesced<Replacement, boolean>;
+  readonly hasEnded: Coalesced<string, boolean>;
+}
+
+type Replacement = readonly [
+  id: string,
+  current: string,
+  next: string,
+  only: string,
+  starts: string | number,
+];
+
+/** Longer data are replaced by a command of their own. */
+const SHARED_CHARACTERS = 20_000;
+
+const callsByBackend = new WeakMap<RedisQueueBackend, Calls>();
+
+function callsOf(backend: RedisQueueBackend): Calls {
+  let calls = callsByBackend.get(backend);
+  if (calls === undefined) {
+    calls = {
+      replace: new Coalesced((replacements) => replaceAll(backend, replacements)),
+      hasEnded: new Coalesced(async (ids) => {
+        const args = [backend.toKey('completed'), backend.toKey('failed'), backend.toKey(''), ...ids];
+        return ((await runScript(backend, HAVE_ENDED, args)) as number[]).map((answer) => answer === 1);
+      }),
+    };
+    callsByBackend.set(backend, calls);
+  }
+  return calls;
+}
+
+async function replaceAll(
+  backend: RedisQueueBackend,
+  replacements: readonly Replacement[],
+): Promise<readonly boolean[]> {
+  const args = [backend.toKey('failed'), backend.toKey(''), ...replacements.flat()];
+  return ((await runScript(backend, REPLACE_DATA, args)) as number[]).map((answer) => answer === 1);
+}
+
 function redisPrimitives(backend: RedisQueueBackend): Primitives {
   return {
     async takeLock(id, token, starts, durationMs) {
@@ -64,11 +130,14 @@ function redisPrimitives(backend: RedisQueueBackend): Primitives {
       return (await runScript(backend, TAKE_LOCK, [...keys, id, token, starts, durationMs])) === 1;
     },
     async replaceData(id, current, next, only = undefined) {
-      const keys = [backend.toKey(id), backend.toKey('failed')];
       const [state, starts] = typeof only === 'object' ? ['held', only.starts] : [only ?? '', ''];
-      const args = [...keys, current, next, state, id, starts];
-      return (await runScript(backend, REPLACE_DATA, args)) === 1;
+      const replacement: Replacement = [id, current, next, state, starts];
+      if (current.length + next.length <= SHARED_CHARACTERS)
+        return callsOf(backend).replace.call(replacement);
+      const [isReplaced = false] = await replaceAll(backend, [replacement]);
+      return isReplaced;
     },
+    hasEnded: (id) => callsOf(backend).hasEnded.call(id),
     async tryWrite() {
       const client = await backend.connection.client;
       await client.set(backend.toKey('try-write'), '', { PX: 1 });

@@ -15,7 +15,7 @@ export interface SeenJob {
 }
 
 /** The ids of the first and the last event that a queue holds; undefined if it holds none. */
-export interface EventEdges {
+interface EventEdges {
   readonly first: string | undefined;
   readonly last: string | undefined;
 }

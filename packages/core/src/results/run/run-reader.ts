@@ -7,7 +7,7 @@ import { nodesOf } from '../../flow/expansion.js';
 import { type Callbacks, INTERNAL_JOB, INTERNAL_QUEUE } from '../../flow/node.js';
 import { adderIn } from '../../flow/path.js';
 import type { GraphNode } from '../../graph/node.js';
-import { type Follower, type Part, partsOf } from '../../graph/part.js';
+import { everyPart, type Follower, type Part } from '../../graph/part.js';
 import { CALLBACKS, callbacksOf, plannedPart } from '../../graph/planned.js';
 import { hasEnded } from '../../graph/states.js';
 import type { Envelope } from '../../wire/envelope.js';
@@ -27,8 +27,9 @@ export class RunReader {
   readonly #store: Store;
   readonly #withCallbacks: boolean;
   readonly #groups: LargeGroups;
-  /** Parts in which nothing changes any more. */
+  /** Parts in which nothing changes any more, by their ids; and all those that were found to be like that. */
   readonly #ended = new Map<string, Part>();
+  readonly #over = new WeakSet<Part>();
 
   constructor(store: Store, { withCallbacks = false }: ReaderOptions = {}) {
     this.#store = store;
@@ -81,8 +82,15 @@ export class RunReader {
     };
     // A member that a handler adds stands with what the fan-out has added, as long as the group has not ended.
     const mayGrow = isFanOut && [...given.values()].some((children) => !children.isOver);
-    if (hasEnded(state) && isOver(part) && !mayGrow) this.#ended.set(id, part);
+    if (hasEnded(state) && this.#isOver(part) && !mayGrow) this.#ended.set(id, part);
     return part;
+  }
+
+  /** Whether nothing in the part changes any more. Of a long chain, each step is looked at once. */
+  #isOver(part: Part): boolean {
+    const isOver = everyPart(part, hasPartEnded, this.#over);
+    if (isOver) this.#over.add(part);
+    return isOver;
   }
 
   /** What a job waits for. What others of these have added is told to those. */
@@ -94,7 +102,7 @@ export class RunReader {
     for (const part of [...members, ...steps]) {
       const adder = adderOf(part.id, kin);
       if (adder === undefined) before.push(part);
-      else parts.set(adder, [...(parts.get(adder) ?? []), part]);
+      else listIn(parts, adder).push(part);
     }
     const ids = new Set([...kin.members, ...kin.slices, ...kin.steps].map((child) => child.id));
     const isWhole = kin.fanOuts.every(({ kind }) => kind !== 'unprocessed');
@@ -174,10 +182,14 @@ function momentsOf(state: string): readonly (keyof Callbacks)[] {
   return state === 'completed' ? ['success', 'always'] : ['failure', 'always'];
 }
 
-/** Whether nothing in the part changes any more. */
-function isOver(part: Part): boolean {
-  const { node, isOpen } = part;
+function listIn(lists: Map<string, Part[]>, key: string): Part[] {
+  const list = lists.get(key) ?? [];
+  lists.set(key, list);
+  return list;
+}
+
+/** Whether all jobs of a part, without what it is made of, have ended. */
+function hasPartEnded({ node, isOpen }: Part): boolean {
   const states = node === undefined ? [] : Object.keys(node.counts ?? { [node.state]: 1 });
-  if (isOpen || !states.every(hasEnded)) return false;
-  return partsOf(part).every(isOver);
+  return !isOpen && states.every(hasEnded);
 }

@@ -1,0 +1,46 @@
+/**
+ * This module lets calls of the same turn share one command: what many jobs ask for at once, such as schedules that are
+ * due at the same second, costs the client and the store as much as one of them.
+ */
+
+interface Call<Ask, Answer> {
+  readonly ask: Ask;
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Calls that one command answers, so that it holds the store for less than a millisecond or two. */
+const AT_ONCE = 50;
+
+export class Coalesced<Ask, Answer> {
+  readonly #command: (asks: readonly Ask[]) => Promise<readonly Answer[]>;
+  #calls: Call<Ask, Answer>[] = [];
+
+  /** @param command Answers several calls, in their order. If it rejects, each of them does. */
+  constructor(command: (asks: readonly Ask[]) => Promise<readonly Answer[]>) {
+    this.#command = command;
+  }
+
+  /** The answer to a call. It is sent once all that goes on in this turn has asked. */
+  call(ask: Ask): Promise<Answer> {
+    if (this.#calls.length === 0) process.nextTick(() => this.#send());
+    return new Promise((resolve, reject) => {
+      this.#calls.push({ ask, resolve, reject });
+    });
+  }
+
+  #send(): void {
+    const calls = this.#calls;
+    this.#calls = [];
+    for (let at = 0; at < calls.length; at += AT_ONCE) void this.#run(calls.slice(at, at + AT_ONCE));
+  }
+
+  async #run(calls: readonly Call<Ask, Answer>[]): Promise<void> {
+    try {
+      const answers = await this.#command(calls.map(({ ask }) => ask));
+      for (const [index, { resolve }] of calls.entries()) resolve(answers[index] as Answer); // one for each
+    } catch (error) {
+      for (const { reject } of calls) reject(error);
+    }
+  }
+}
