@@ -31,6 +31,7 @@ function unwrapped(text: string): string {
 function steady(text: string): string {
   return unwrapped(text)
     .replaceAll(/[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?:\.[\w.-]+)?/g, '<id>')
+    .replaceAll(/\b([Jj]ob) [0-9A-Za-z]{22}(?:\.[\w.-]+)?(?![\w-])/g, '$1 <id>')
     .replaceAll(/job key-[\w-]+/g, 'job <id>')
     .replaceAll(/127\.0\.0\.1:\d+/g, '127.0.0.1:6379')
     .replaceAll(/ imported from \S+/g, '');
