@@ -56,7 +56,7 @@ function knownAdvice(error: Error | undefined, connection: ResolvedConnection): 
 }
 
 function whereToLook(connection: ResolvedConnection): string {
-  return `Is the store running at ${shownConnection(connection)}, and is that its address? \`connection\` or UMBEL_URL sets it.`;
+  return `Is the store running at ${shownConnection(connection)}, and is the address right? Set it with \`connection\` or UMBEL_URL.`;
 }
 
 /** The first that fits. `isEncrypted`: whether that is so of our side; absent if it does not matter. */
@@ -64,42 +64,42 @@ const RULES: readonly { says: RegExp; isEncrypted?: boolean; advice: string }[] 
   {
     says: /^NOAUTH/,
     advice:
-      'The store wants a password: write redis://:password@host or redis://user:password@host as `connection` or UMBEL_URL.',
+      'The store requires a password: set `connection` or UMBEL_URL to redis://:password@host or redis://user:password@host.',
   },
   {
     says: /^(?:WRONGPASS|ERR invalid password|ERR AUTH )/,
     advice:
-      'The store does not know this user and password: correct them in `connection` or UMBEL_URL, where special characters are written as encodeURIComponent gives them.',
+      'User or password is wrong: correct them in `connection` or UMBEL_URL, and encode special characters with encodeURIComponent.',
   },
   {
     says: /^NOPERM/,
-    advice:
-      'The user of the URL lacks this right: docs/security.md has the rule (ACL) with all that Umbel needs.',
+    advice: 'The user of the URL lacks a permission: see "Redis user (ACL)" in docs/security.md.',
   },
   {
     says: /^ERR (?:DB index is out of range|invalid DB index)/,
     advice:
-      'The store has no database of that number: correct the end of the URL, or `databases` in redis.conf.',
+      'The store has no database with that number: correct the end of the URL, or `databases` in redis.conf.',
   },
   {
     says: /Unknown RESP type|Protocol error/,
-    advice: 'What answers there is no Redis: correct the host and the port of `connection` or UMBEL_URL.',
+    advice:
+      'The server at this address is not Redis: correct the host and the port in `connection` or UMBEL_URL.',
   },
   {
     says: /certificate|CERT_/,
     isEncrypted: true,
     advice:
-      'The certificate of the store is not one that Node trusts: name the authority that signed it in NODE_EXTRA_CA_CERTS, or in `connection: { host, port, tls: { ca } }`.',
+      'Node does not trust the certificate of the store: add the authority that signed it to NODE_EXTRA_CA_CERTS, or pass `connection: { host, port, tls: { ca } }`.',
   },
   {
     says: /^silence$|wrong version number|packet length too long/,
     isEncrypted: true,
-    advice: 'Does the store speak TLS? If not, the URL begins with redis://.',
+    advice: 'Check that the store uses TLS. If it does not, start the URL with redis://.',
   },
   {
     says: /ECONNRESET|EPIPE/,
     isEncrypted: false,
     advice:
-      'If the store ends every connection at once, it may want TLS: then the URL begins with rediss://.',
+      'If the store closes every connection at once, it may require TLS: then start the URL with rediss://.',
   },
 ];

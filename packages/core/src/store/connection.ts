@@ -102,7 +102,7 @@ function checkUrl(option: string, url: string): void {
     throw refused('a redis:// or rediss:// URL, such as redis://127.0.0.1:6379');
   if (!isReadable(url)) {
     throw refused(
-      'a URL: special characters of the user and the password are written as encodeURIComponent gives them',
+      'a valid URL: encode special characters in the user and the password with encodeURIComponent',
     );
   }
   if (!/^\/?\d*$/.test(new URL(url).pathname))

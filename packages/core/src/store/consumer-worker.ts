@@ -142,7 +142,7 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
       return super.createJob(json, jobId);
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
-      return this.#broken(json, jobId, `its data is no JSON: ${error.message}`);
+      return this.#broken(json, jobId, `its data is not valid JSON: ${error.message}`);
     }
   }
 

@@ -244,7 +244,7 @@ class QueueClaimer implements QueueConsumer {
       return await repeat(command, { limitMs: Number.POSITIVE_INFINITY, pause, isOver });
     } catch (cause) {
       if (!isTransient(cause)) throw cause;
-      const error = new ConnectionError('The store neither takes nor gives what a job needs now.', { cause });
+      const error = new ConnectionError('The store is unavailable for what this job needs.', { cause });
       outages.add(error);
       throw error;
     }
@@ -286,7 +286,7 @@ function foreignCheck({ queue, foreign, warn }: ConsumerOptions): (job: ForeignJ
     if (isEnvelope(job.data)) return true;
     if (!hasWarned) {
       warn(
-        `queue "${queue}" holds jobs of another program (such as ${describe(job.name)}); they are left to it. ` +
+        `queue "${queue}" holds jobs of another program (such as ${describe(job.name)}); they were left in the queue. ` +
           'To handle them here, pass app.worker({ onForeignJob }).',
       );
     }

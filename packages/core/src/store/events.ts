@@ -117,7 +117,7 @@ export class EventStreams {
 
   #silent(): ConnectionError {
     void this.#disconnect();
-    const error = new ConnectionError('The store gave no answer about its events.');
+    const error = new ConnectionError('The store did not answer a read of its events.');
     this.#options.outages.add(error);
     return error;
   }
@@ -129,7 +129,7 @@ export class EventStreams {
   }
 
   #connect(): Connected {
-    if (this.#isClosed) throw new ClosedError('These events are not read any more.');
+    if (this.#isClosed) throw new ClosedError('This event reader was closed: open another one.');
     if (this.#connected === undefined) {
       const { connection, prefix, onError } = this.#options;
       const shared: FlowProducerOptions = { connection: connection.options, prefix };

@@ -366,7 +366,7 @@ export function toBullError(
 ): never {
   switch (outcome.kind) {
     case 'lost':
-      throw new WaitingError(`Job ${job.id} has been taken by another worker.`);
+      throw new WaitingError(`Job ${job.id} was taken over by another worker.`);
     case 'returned':
       throw new ReturnedError(outcome.delayMs);
     case 'failed':

@@ -67,7 +67,7 @@ export async function purgeQueue(
   if (onProgress !== undefined && typeof onProgress !== 'function')
     throw new InvalidOptionError('onProgress', 'a function', onProgress);
   if (queue === INTERNAL_QUEUE)
-    throw new InvalidOptionError('queue', 'a queue of tasks: this one holds what joins their runs', queue);
+    throw new InvalidOptionError('queue', "a queue of tasks: this one holds Umbel's internal jobs", queue);
   await store.timeKnown();
   return new Purge(store, queue, time(), onProgress).run([
     'wait',

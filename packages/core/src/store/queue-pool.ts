@@ -32,7 +32,7 @@ export function refuseClosed({ closing }: Pick<Connecting, 'closing'>): void {
 }
 
 export function appClosed(options?: ErrorOptions): ClosedError {
-  return new ClosedError('The app was closed; make another with createApp().', options);
+  return new ClosedError('The app was closed: create another one with createApp().', options);
 }
 
 /** Every connection of an app is opened here. @throws {ClosedError} once the app is closed. */
@@ -224,7 +224,7 @@ export class QueuePool {
   async disconnect(): Promise<void> {
     const { ending, deadlines } = this.#session;
     this.#session = newSession();
-    ending.abort(new ClosedError('The app was closed while a result was waited for.'));
+    ending.abort(new ClosedError('The app was closed while a caller waited for a result.'));
     await settlesSoon(deadlines.idle()); // a call that nobody waits for is not to fail
     const base = this.#base;
     const queues = [...this.#queues.values()];
@@ -341,7 +341,7 @@ export class QueuePool {
   #told(error: unknown): unknown {
     if (!isRefusedRight(error) && !isMissingDatabase(error)) return error;
     const advice = adviceOn(error, this.#options.connection);
-    return new StoreConfigurationError(`The store refuses this (${error.message}). ${advice}`, {
+    return new StoreConfigurationError(`The store rejected a command (${error.message}). ${advice}`, {
       cause: error,
     });
   }
@@ -350,7 +350,9 @@ export class QueuePool {
     const cause = this.#lastError;
     const reason = cause === undefined ? '' : ` (${reasonOf(cause)})`;
     const seconds = `${timeoutMs / 1000} s`;
-    const what = isRefusedUser(cause) ? `let nobody in for ${seconds}` : `did not answer within ${seconds}`;
+    const what = isRefusedUser(cause)
+      ? `rejected the credentials for ${seconds}`
+      : `did not answer within ${seconds}`;
     const advice = adviceOn(cause, this.#options.connection);
     return this.#asOutage(new ConnectionError(`The store ${what}${reason}. ${advice}`, { cause }));
   }

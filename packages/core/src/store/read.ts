@@ -15,7 +15,7 @@ import {
   splitProgress,
   storedJobOf,
 } from './stored-job.js';
-import { type ChildKind, type ChildPlace, childrenOf, ifBroken, type JobAccess } from './tree.js';
+import { type ChildKind, type ChildPlace, childrenOf, ifBroken, type JobAccess, remainsOf } from './tree.js';
 
 /** The result that is stored as this text. @throws {CorruptJobError} if it is no JSON, or nothing to give on. */
 export function parsedResult(id: string, text: string): unknown {
@@ -23,7 +23,7 @@ export function parsedResult(id: string, text: string): unknown {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new CorruptJobError(id, 'its result is no JSON', { cause });
+    throw new CorruptJobError(id, 'its result is not valid JSON', { cause });
   }
   checkResult(id, value);
   return value;
@@ -32,7 +32,7 @@ export function parsedResult(id: string, text: string): unknown {
 /** @throws {CorruptJobError} if a result that was parsed is none to give on. */
 export function checkResult(id: string, value: unknown): void {
   const fault = sanitize(value);
-  if (fault !== undefined) throw new CorruptJobError(id, `its result cannot be used: ${fault}`);
+  if (fault !== undefined) throw new CorruptJobError(id, `its result is unusable: ${fault}`);
 }
 
 /** The job, or undefined if the store does not hold it. What cannot be read of it is left out. */
@@ -286,4 +286,18 @@ export async function endedChildrenCount(store: JobAccess, { queue, id }: JobRef
     bull.getBackend().getDependencyCounts(id, ['processed', 'ignored']),
   );
   return kinds.reduce((sum, kind) => sum + kind, 0);
+}
+
+/**
+ * What is known of a job that the store holds, at least by its id: with `problem`, if its record cannot be read. Undefined
+ * if the store does not hold it.
+ */
+export async function knownJob(store: Store, place: JobRef): Promise<StoredJob | undefined> {
+  const { queue, id } = place;
+  const job = await readJob(store, { queue, id });
+  if (job !== undefined) return job;
+  const remains = await remainsOf(store, place);
+  // Those that were removed while they were looked for stand in no set any more.
+  const isHeld = (await store.on(queue, (bull) => bull.getJobState(id).catch(ifBroken))) !== 'unknown';
+  return isHeld ? remains : undefined;
 }

@@ -42,7 +42,9 @@ export async function replayJob(
   const data = parsed(id, text);
   if (!isEnvelope(data)) {
     if (edit !== undefined)
-      throw new JobStateError(`Job ${id} was added by another program, so its input is not known.`);
+      throw new JobStateError(
+        `Job ${id} was added by another program, so its input is unknown: replay it without edits.`,
+      );
     if (isDry || (await queued(access, place))) return;
     throw conflict(id);
   }
@@ -92,11 +94,11 @@ async function edited(
 ): Promise<unknown> {
   const { after, items } = data;
   if (items !== undefined || (after !== undefined && !after.ignored))
-    throw new JobStateError(`Job ${id} does not hold its whole input, so that cannot be edited.`);
+    throw new JobStateError(`Job ${id} does not store its whole input, so the input cannot be edited.`);
   const context = { subject: 'input', id, task: name } as const;
   const input = await sealer.open(data.input, context);
   const fault = sanitize(input);
-  if (fault !== undefined) throw new CorruptJobError(id, `its input cannot be used: ${fault}`);
+  if (fault !== undefined) throw new CorruptJobError(id, `its input is unusable: ${fault}`);
   return sealer.seal(await edit(input), context);
 }
 
@@ -160,11 +162,11 @@ async function queued(access: StoreAccess, { queue, id }: JobRef): Promise<boole
 
 function conflict(id: string): JobStateError {
   return new JobStateError(
-    `Job ${id} is not failed any more, or is being changed by somebody else: look at it again.`,
+    `Job ${id} is no longer failed, or another change is in progress: check it and try again.`,
   );
 }
 
 function unreadable(id: string, cause: unknown): CorruptJobError {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new CorruptJobError(id, `what the store holds of it is no JSON: ${reason}`, { cause });
+  return new CorruptJobError(id, `its stored record is not valid JSON: ${reason}`, { cause });
 }

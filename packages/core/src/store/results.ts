@@ -65,7 +65,7 @@ function resultIn(id: string, text: string): unknown {
 export function internalChildren(access: StoreAccess, isLeft = () => false): Children {
   return {
     results: async (of = '') => {
-      if (isLeft()) throw new ClosedError('Nobody waits for this result any more.');
+      if (isLeft()) throw new ClosedError('The wait for this result was cancelled.');
       return openedResults(access, { queue: INTERNAL_QUEUE, id: of });
     },
     failed: (of = '') => failedChildrenOf(access, { queue: INTERNAL_QUEUE, id: of }),

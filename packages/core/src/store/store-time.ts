@@ -106,7 +106,7 @@ export class StoreTime {
     const seconds = Math.round(Math.abs(offsetMs) / 1000);
     this.#warn(
       `the clock of this machine is ${seconds} s ${offsetMs > 0 ? 'ahead of' : 'behind'} the store's. ` +
-        "Times are taken from the store's; set the clock (NTP).",
+        "Umbel uses the store's time; correct the clock (NTP).",
     );
   }
 

@@ -1,6 +1,5 @@
 import type { JobRef } from '../job/job.js';
 import type { EnvelopeQueue } from './queue-pool.js';
-import { readJob } from './read.js';
 import type { Store } from './store.js';
 import { momentOf, type StoredJob, UNKNOWN_TASK } from './stored-job.js';
 
@@ -74,26 +73,12 @@ export async function* childrenOf(
 
 /** Why nothing can be read of a job that stands in a set of its queue. */
 const GONE = 'its record is gone';
-const NO_DATA = 'its data is no JSON';
-const NO_RECORD = 'its record is no JSON';
+const NO_DATA = 'its data is not valid JSON';
+const NO_RECORD = 'its record is not valid JSON';
 const OTHER_TYPE = 'its record is of another type';
 
-/**
- * What is known of a job that the store holds, at least by its id: with `problem`, if its record cannot be read. Undefined
- * if the store does not hold it.
- */
-export async function knownJob(store: Store, place: JobRef): Promise<StoredJob | undefined> {
-  const { queue, id } = place;
-  const job = await readJob(store, { queue, id });
-  if (job !== undefined) return job;
-  const remains = await remainsOf(store, place);
-  // Those that were removed while they were looked for stand in no set any more.
-  const isHeld = (await store.on(queue, (bull) => bull.getJobState(id).catch(ifBroken))) !== 'unknown';
-  return isHeld ? remains : undefined;
-}
-
 /** What can be read where the whole cannot. */
-async function remainsOf(store: Store, { queue, id }: JobRef): Promise<StoredJob> {
+export async function remainsOf(store: Store, { queue, id }: JobRef): Promise<StoredJob> {
   const nothing: StoredJob = {
     id,
     name: UNKNOWN_TASK,

@@ -347,7 +347,7 @@ onEveryEngine('a result', (engine) => {
     waiting.catch(() => {});
     await new Promise(setImmediate);
     await app.close();
-    await expect(waiting).rejects.toThrow('The app was closed while a result was waited for.');
+    await expect(waiting).rejects.toThrow('The app was closed while a caller waited for a result.');
   });
 
   test('of a job that the store does not hold is an UnknownJobError', async () => {

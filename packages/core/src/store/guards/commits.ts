@@ -114,7 +114,7 @@ class Commits {
           if (claim !== undefined && (await this.#hasArrived(claim))) return arrived();
           if (claim !== undefined) this.#options.onLost(claim);
           throw new WaitingError(
-            `Job ${id} has been taken by another worker; this run of it counts no more.`,
+            `Job ${id} was taken over by another worker; this attempt's result is ignored.`,
           );
         }
         if (!isTransient(error)) throw error;

@@ -30,7 +30,7 @@ export function failsUnreadable(backend: IQueueBackend, onFailed: UnreadableList
     const active = (await backend.getRanges(['active'], 0, MAX_LOOKED_AT - 1)).flat();
     for (const id of active) {
       if (await isReadable(backend, id)) continue;
-      const corrupt = new CorruptJobError(id, `what the store holds of it is no JSON: ${cause.message}`);
+      const corrupt = new CorruptJobError(id, `its stored record is not valid JSON: ${cause.message}`);
       const { message } = corrupt;
       const job = { id, opts: { attempts: 1 } } as MinimalJob; // all that the command reads of it
       const fail = (lock: string, fields: object) =>
