@@ -1,17 +1,17 @@
-/** What to do about an error of the store: said with it, to whoever reads it at night. */
+/** This module adds advice to errors of the store: what to check, and how to fix it. */
 import { connectionFacts, type ResolvedConnection, shownConnection } from './connection.js';
 
-/** Redis wants a password, or another one. */
+/** Returns whether Redis rejected the credentials. */
 export function isRefusedUser(error: unknown): error is Error {
   return startsWith(error, /^(?:NOAUTH|WRONGPASS|ERR invalid password|ERR AUTH )/);
 }
 
-/** The user may not do what was asked. */
+/** Returns whether the Redis user lacks a permission. */
 export function isRefusedRight(error: unknown): error is Error {
   return startsWith(error, /^NOPERM/);
 }
 
-/** The URL names a database that Redis does not have. */
+/** Returns whether the URL names a database that Redis does not have. */
 export function isMissingDatabase(error: unknown): error is Error {
   return startsWith(error, /^ERR (?:DB index is out of range|invalid DB index)/);
 }
@@ -20,7 +20,7 @@ function startsWith(error: unknown, start: RegExp): boolean {
   return error instanceof Error && start.test(error.message);
 }
 
-/** Why, in the words of the error; of several at once, such as one for each address of a host, those of all. */
+/** Returns the reason of an error from its message, or from all messages of an aggregate, such as one per address. */
 export function reasonOf(error: Error): string {
   if (error.message !== '') return error.message.replace(/\.$/, '');
   const parts: unknown[] = error instanceof AggregateError ? error.errors : [];
@@ -28,38 +28,39 @@ export function reasonOf(error: Error): string {
   return reasons.join(', ') || error.name;
 }
 
-/** What is to be done about an error, or about none when there was no answer at all; of any other, where to look. */
+/** Returns advice on an error; undefined stands for no answer. For unknown errors it is to check the address. */
 export function adviceOn(error: Error | undefined, connection: ResolvedConnection): string {
-  return knownAdvice(error, connection) ?? whereToLook(connection);
+  return knownAdvice(error, connection) ?? checkAddress(connection);
 }
 
-/** The message of an error, with what is to be done if that is known. */
+/** Returns the message of an error, with advice if it is known. */
 export function advised(error: Error, connection: ResolvedConnection): string {
   const reason = reasonOf(error);
   const { code } = error as NodeJS.ErrnoException;
   if (code !== undefined && LOST.has(code)) return reason;
   const isAway = code !== undefined && AWAY.has(code);
-  const advice = knownAdvice(error, connection) ?? (isAway ? whereToLook(connection) : undefined);
+  const advice = knownAdvice(error, connection) ?? (isAway ? checkAddress(connection) : undefined);
   return advice === undefined || reason.includes(advice) ? reason : `${reason}. ${advice}`;
 }
 
-/** Nobody is there. */
+/** Codes for an unreachable server. */
 const AWAY = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT']);
-/** As it is also when a store that was there goes away. */
+/** Codes that also occur when a reachable store stops. */
 const LOST = new Set(['ECONNRESET', 'EPIPE']);
 
 function knownAdvice(error: Error | undefined, connection: ResolvedConnection): string | undefined {
   const { isEncrypted } = connectionFacts(connection);
-  const said = error === undefined ? 'silence' : reasonOf(error);
-  return RULES.find(({ says, isEncrypted: own = isEncrypted }) => own === isEncrypted && says.test(said))
-    ?.advice;
+  const reason = error === undefined ? 'silence' : reasonOf(error);
+  return RULES.find(
+    ({ says, isEncrypted: required = isEncrypted }) => required === isEncrypted && says.test(reason),
+  )?.advice;
 }
 
-function whereToLook(connection: ResolvedConnection): string {
+function checkAddress(connection: ResolvedConnection): string {
   return `Is the store running at ${shownConnection(connection)}, and is the address right? Set it with \`connection\` or UMBEL_URL.`;
 }
 
-/** The first that fits. `isEncrypted`: whether that is so of our side; absent if it does not matter. */
+/** The first matching rule applies. `isEncrypted`: whether our side uses TLS; absent if it does not matter. */
 const RULES: readonly { says: RegExp; isEncrypted?: boolean; advice: string }[] = [
   {
     says: /^NOAUTH/,

@@ -182,7 +182,7 @@ async function timeOf(store: Store, queue: string, id: string): Promise<number |
   return momentOf(json?.finishedOn);
 }
 
-/** Whether a job without a time has failed: its record may be unreadable. */
+/** Returns whether a job without a time has failed: its record may be unreadable. */
 async function isFailed(store: Store, queue: string, id: string, { unreadable }: Found): Promise<boolean> {
   return unreadable !== undefined || (await store.on(queue, (bull) => bull.getJobState(id))) === 'failed';
 }

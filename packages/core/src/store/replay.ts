@@ -1,4 +1,4 @@
-/** Queuing one failed job again, with its input or another one. */
+/** This module queues one failed job again, with its input or an edited one. `app.deadLetters` uses it. */
 import { randomUUID } from 'node:crypto';
 import { ErrorCode } from 'bullmq';
 import { CorruptJobError, JobStateError, UnknownJobError } from '../base/errors.js';
@@ -15,22 +15,22 @@ import { removeTree } from './tree-removal.js';
 export interface JobReplay {
   readonly now: number;
   /**
-   * The input to run it with, from the one that it failed with. Then its handler runs, also if it has put something in its
-   * job's place: that is dropped.
+   * Returns the input to run the job with, from the input that it failed with. Then its handler runs even if an earlier
+   * attempt replaced the job: the replacement is removed.
    */
   readonly edit?: ((input: unknown) => Promise<unknown>) | undefined;
-  /** Everything is checked, and nothing changed. */
+  /** Whether to check everything and change nothing. */
   readonly isDry?: boolean;
 }
 
 const RESET = { resetAttemptsMade: true, resetAttemptsStarted: true };
 
 /**
- * Queues a failed job again, with all its attempts. Of several at once one does, with its input: data are replaced only
- * while the job is failed and as it was read, and the one whose token the queued job bears has queued it.
- * @throws {UnknownJobError} if the store does not hold it.
- * @throws {JobStateError} if it is not failed any more, is changed at the same moment, or cannot be edited.
- * @throws {CorruptJobError} if its record, or an input to be edited, cannot be read.
+ * Queues a failed job again, with all its attempts. Of several concurrent calls one succeeds, with its input: data are
+ * replaced only while the job is failed and unchanged, and the token in the queued job shows which call succeeded.
+ * @throws {UnknownJobError} if the store does not hold the job.
+ * @throws {JobStateError} if it is no longer failed, is changed concurrently, or cannot be edited.
+ * @throws {CorruptJobError} if its record, or the input to edit, is unreadable.
  */
 export async function replayJob(
   access: StoreAccess,
@@ -50,27 +50,27 @@ export async function replayJob(
   }
   const token = randomUUID();
   const next: Envelope = {
-    ...(edit === undefined ? unmarked(data as Envelope) : asNew(unmarked(data as Envelope))),
+    ...(edit === undefined ? unmarked(data as Envelope) : forNewRun(unmarked(data as Envelope))),
     replayed: { at: now, token },
   };
   const input = edit && (await edited(access, { id, name, data: data as Envelope }, edit));
   if (isDry) return;
   const nextText = JSON.stringify(edit === undefined ? next : { ...next, input });
   if (!(await replaced(access, place, text, nextText))) throw conflict(id);
-  // W15: a job that was there before is neither run again nor waited for.
-  if (next.epoch !== undefined && next.replacement === undefined) await dropBelow(access, place, now);
-  await queued(access, place); // another one may have done it, with these data
+  // W15: an existing job below would neither run again nor be waited for.
+  if (next.epoch !== undefined && next.replacement === undefined) await removeChildren(access, place, now);
+  await queued(access, place); // another call may have queued it, with these data
   if (!(await recordOf(access, place)).text.includes(token)) throw conflict(id);
 }
 
-/** The data of a job whose handler is to run: nothing stands in its place, and what it puts there has other ids. */
-function asNew({ replacement, epoch = 0, ...data }: Envelope): Envelope {
+/** Returns the data of a job whose handler runs again: without a replacement, and with new ids for a later one. */
+function forNewRun({ replacement, epoch = 0, ...data }: Envelope): Envelope {
   const next = replacement === undefined ? epoch : epoch + 1;
   return next === 0 ? data : { ...data, epoch: next };
 }
 
-/** Takes away what stood in the place of a failed job. What still runs of it goes on by itself, and its result is nobody's. */
-async function dropBelow(access: StoreAccess, place: JobRef, now: number): Promise<void> {
+/** Removes the replacement of a failed job. Running jobs of it continue, and their results are ignored. */
+async function removeChildren(access: StoreAccess, place: JobRef, now: number): Promise<void> {
   const below: ChildPlace[] = [];
   for await (const child of childrenOf(access, place)) below.push(child);
   for (const child of below) {
@@ -86,7 +86,7 @@ interface Edited {
   readonly data: Envelope;
 }
 
-/** The edited input, as it is stored. */
+/** Returns the edited input in stored form. */
 async function edited(
   { sealer }: StoreAccess,
   { id, name, data }: Edited,
@@ -102,7 +102,7 @@ async function edited(
   return sealer.seal(await edit(input), context);
 }
 
-/** The name and the data of a job, as stored. */
+/** Returns the stored name and data of a job. */
 async function recordOf(
   access: StoreAccess,
   { queue, id }: JobRef,
@@ -124,7 +124,7 @@ function parsed(id: string, text: string): unknown {
   }
 }
 
-/** Whether the job has these data now, which it gets only while it is failed and has the current ones. */
+/** Replaces the data of a job if it is failed and unchanged. Returns whether it has the new data. */
 async function replaced(
   access: StoreAccess,
   { queue, id }: JobRef,
@@ -136,7 +136,7 @@ async function replaced(
     const primitives = primitivesOf(backend);
     if (primitives !== undefined) {
       if (await primitives.replaceData(id, current, next, 'failed')) return true;
-      return (await backend.getJobData(id))?.data === next; // the answer to an earlier try may have been lost
+      return (await backend.getJobData(id))?.data === next; // the answer to an earlier attempt may have been lost
     }
     if ((await bull.getJobState(id)) !== 'failed') return false;
     await (await bull.getJob(id))?.updateData(JSON.parse(next) as Envelope);
@@ -144,7 +144,7 @@ async function replaced(
   });
 }
 
-/** Moves a failed job to those that wait. False if it is not failed. */
+/** Queues a failed job again. Returns false if it is not failed. */
 async function queued(access: StoreAccess, { queue, id }: JobRef): Promise<boolean> {
   return access.on(queue, async (bull) => {
     const job = await bull.getJob(id);
