@@ -1,8 +1,9 @@
 /** This module lists the failed jobs of several queues in one order, read page by page. `app.deadLetters` uses it. */
 
+import { knownJob } from './read.js';
 import type { Store } from './store.js';
 import { momentOf, type StoredJob } from './stored-job.js';
-import { ifBroken, knownJob } from './tree.js';
+import { ifBroken } from './tree.js';
 
 /** A failed job; unreadable parts are absent. */
 export interface FailedJob extends DeadLetterPosition {

@@ -6,10 +6,10 @@ import { type Rate, type RateLimit, rateOf } from '../task/option-checks.js';
 import { limitsOf, type QueueLimits } from './primitives/limits.js';
 import { type PurgeCounts, type PurgeOptions, purgeQueue } from './purge.js';
 import type { EnvelopeQueue } from './queue-pool.js';
-import { readJob } from './read.js';
+import { knownJob, readJob } from './read.js';
 import type { Store } from './store.js';
 import { momentOf, type StoredJob, UNKNOWN_TASK } from './stored-job.js';
-import { ifBroken, knownJob } from './tree.js';
+import { ifBroken } from './tree.js';
 
 /** Number of jobs of a queue by state. */
 export interface QueueCounts {

@@ -15,7 +15,14 @@ import {
   splitProgress,
   storedJobOf,
 } from './stored-job.js';
-import { type ChildKind, type ChildPlace, childrenOf, ifBroken, type JobAccess } from './tree.js';
+import {
+  type ChildKind,
+  type ChildPlace,
+  childrenOf,
+  ifBroken,
+  type JobAccess,
+  readablePartOf,
+} from './tree.js';
 
 /** Returns the result in a stored text. @throws {CorruptJobError} if it is not valid JSON or not a valid value. */
 export function parsedResult(id: string, text: string): unknown {
@@ -286,4 +293,18 @@ export async function endedChildrenCount(store: JobAccess, { queue, id }: JobRef
     bull.getBackend().getDependencyCounts(id, ['processed', 'ignored']),
   );
   return kinds.reduce((sum, kind) => sum + kind, 0);
+}
+
+/**
+ * What is known of a job that the store holds, at least by its id: with `problem`, if its record cannot be read. Undefined
+ * if the store does not hold it.
+ */
+export async function knownJob(store: Store, place: JobRef): Promise<StoredJob | undefined> {
+  const { queue, id } = place;
+  const job = await readJob(store, { queue, id });
+  if (job !== undefined) return job;
+  const remains = await readablePartOf(store, place);
+  // Those that were removed while they were looked for stand in no set any more.
+  const isHeld = (await store.on(queue, (bull) => bull.getJobState(id).catch(ifBroken))) !== 'unknown';
+  return isHeld ? remains : undefined;
 }

@@ -1,7 +1,6 @@
 /** This module reads the children of jobs, and jobs whose records are partly unreadable. */
 import type { JobRef } from '../job/job.js';
 import type { EnvelopeQueue } from './queue-pool.js';
-import { readJob } from './read.js';
 import type { Store } from './store.js';
 import { momentOf, type StoredJob, UNKNOWN_TASK } from './stored-job.js';
 
@@ -77,22 +76,8 @@ const NO_DATA = 'its data is not valid JSON';
 const NO_RECORD = 'its record is not valid JSON';
 const OTHER_TYPE = 'its record is of another type';
 
-/**
- * Returns the readable parts of a job, at least its id; with `problem` if its record is unreadable. Undefined if the store
- * does not hold the job.
- */
-export async function knownJob(store: Store, place: JobRef): Promise<StoredJob | undefined> {
-  const { queue, id } = place;
-  const job = await readJob(store, { queue, id });
-  if (job !== undefined) return job;
-  const partial = await readablePartOf(store, place);
-  // A job that was removed in the meantime is in no set any more.
-  const isHeld = (await store.on(queue, (bull) => bull.getJobState(id).catch(ifBroken))) !== 'unknown';
-  return isHeld ? partial : undefined;
-}
-
 /** Returns the readable part of an unreadable job. */
-async function readablePartOf(store: Store, { queue, id }: JobRef): Promise<StoredJob> {
+export async function readablePartOf(store: Store, { queue, id }: JobRef): Promise<StoredJob> {
   const nothing: StoredJob = {
     id,
     name: UNKNOWN_TASK,
