@@ -296,15 +296,15 @@ export async function endedChildrenCount(store: JobAccess, { queue, id }: JobRef
 }
 
 /**
- * What is known of a job that the store holds, at least by its id: with `problem`, if its record cannot be read. Undefined
- * if the store does not hold it.
+ * Returns the readable parts of a job, at least its id; with `problem` if its record is unreadable. Undefined if the store
+ * does not hold the job.
  */
 export async function knownJob(store: Store, place: JobRef): Promise<StoredJob | undefined> {
   const { queue, id } = place;
   const job = await readJob(store, { queue, id });
   if (job !== undefined) return job;
-  const remains = await readablePartOf(store, place);
-  // Those that were removed while they were looked for stand in no set any more.
+  const partial = await readablePartOf(store, place);
+  // A job that was removed in the meantime is in no set any more.
   const isHeld = (await store.on(queue, (bull) => bull.getJobState(id).catch(ifBroken))) !== 'unknown';
-  return isHeld ? remains : undefined;
+  return isHeld ? partial : undefined;
 }
