@@ -163,8 +163,8 @@ const discard: CommandModule = defineCommand<ChangeFlags>({
   define(command) {
     command
       .alias('drop')
-      .summary('Remove failed jobs permanently')
-      .description('Remove failed jobs from the store permanently. Asks for confirmation.')
+      .summary('Discard failed jobs permanently')
+      .description('Discard failed jobs: remove them from the store permanently. Asks for confirmation.')
       .argument('[ids...]', 'Ids of failed jobs');
     changeFlags(command);
     examples(command, [
@@ -175,8 +175,8 @@ const discard: CommandModule = defineCommand<ChangeFlags>({
   run: (context) =>
     change(context, {
       kind: 'dropped',
-      summary: (count, isDry) => `${counted(count, 'job')} ${isDry ? 'would be removed' : 'removed'}`,
-      question: (count) => `Remove ${counted(count, 'failed job')} permanently?`,
+      summary: (count, isDry) => `${counted(count, 'job')} ${isDry ? 'would be discarded' : 'discarded'}`,
+      question: (count) => `Discard ${counted(count, 'failed job')} permanently?`,
       isFinal: true,
       one: (app, id) => app.deadLetters.discard(id),
       many: async (app, { limit, ...filter }, dryRun) => {

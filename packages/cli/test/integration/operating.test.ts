@@ -242,7 +242,10 @@ describe('commands of operators', { timeout: 300_000 }, () => {
     expect(worker.queues).not.toContain('mail');
 
     expect(await umbel('control', 'shutdown')).toMatchObject({ code: 2, stdout: '' });
-    expect(await umbel('control', 'shutdown', '--yes')).toMatchObject({ code: 0, stdout: 'w1 ends\n' });
+    expect(await umbel('control', 'shutdown', '--yes')).toMatchObject({
+      code: 0,
+      stdout: 'w1 is shutting down\n',
+    });
     await worker.closed;
     const silent = await umbel('inspect', 'ping');
     expect(silent).toMatchObject({ code: 75, stdout: '' });
@@ -279,7 +282,7 @@ describe('commands of operators', { timeout: 300_000 }, () => {
     expect(dry).toMatchObject({ code: 0, kind: 'replayed', replayed: 2, isDryRun: true, skipped: [] });
     const asked = await umbel('dead', 'discard', '--all', '--task', 'add');
     expect(asked).toMatchObject({ code: 2, stdout: '' });
-    expect(asked.stderr).toContain('Remove 2 failed jobs for good?');
+    expect(asked.stderr).toContain('Discard 2 failed jobs permanently?');
     expect(await json('dead', 'discard', two, 'nobody', '--yes')).toMatchObject({
       code: 1,
       kind: 'dropped',
