@@ -174,7 +174,7 @@ test('endless', async () => {
     const { status, output } = project.node('node', ['--test', '--test-reporter=tap', 'endless.test.mjs']);
     expect(status).toBe(1);
     expect(output).toContain(
-      'Task "endless" of app "shop" (attempt 1) has held the time of its test for 3 s',
+      'Task "endless" of app "shop" (attempt 1) has blocked virtual time for 3 s',
     );
   });
 });

@@ -34,10 +34,10 @@ export function match<const Key extends string, const Cases extends { readonly [
 >;
 export function match(key: unknown, cases: unknown): unknown {
   if (typeof key !== 'string') {
-    throw new CanvasError(`match needs the name of a key, and got ${nameOf(key)}.`);
+    throw new CanvasError(`match needs the name of a key, got ${nameOf(key)}.`);
   }
   if (!isPlainObject(cases) || Object.keys(cases).length === 0) {
-    throw new CanvasError('match needs its cases as an object with at least one step: { name: step, … }.');
+    throw new CanvasError('The cases of match must be an object with at least one step: { name: step, … }.');
   }
   const parts = Object.entries(cases).map(
     ([name, step]) => [name, partOf(step, `Case "${name}" of match`)] as const,
@@ -56,9 +56,9 @@ type Check = readonly [expected: string, fits: (value: unknown) => boolean];
 
 const isScalar = (value: unknown) => value === null || ['string', 'number', 'boolean'].includes(typeof value);
 
-const SCALAR: Check = ['a text, a number, true, false or null', isScalar];
+const SCALAR: Check = ['a string, a number, true, false or null', isScalar];
 const ORDERED: Check = [
-  'a text or a number',
+  'a string or a number',
   (value) => typeof value === 'string' || typeof value === 'number',
 ];
 
@@ -69,7 +69,7 @@ const COMPARISONS: Readonly<Record<keyof Exclude<Comparison, string | number | b
   gte: ORDERED,
   lt: ORDERED,
   lte: ORDERED,
-  in: [`a list of these: ${SCALAR[0]}`, (value) => Array.isArray(value) && value.every(isScalar)],
+  in: [`a list of values, each ${SCALAR[0]}`, (value) => Array.isArray(value) && value.every(isScalar)],
   exists: ['true or false', (value) => typeof value === 'boolean'],
 };
 
@@ -77,7 +77,7 @@ const COMPARISONS: Readonly<Record<keyof Exclude<Comparison, string | number | b
 export function checkCondition(value: unknown, path: string): Condition {
   if (!isPlainObject(value) || Object.keys(value).length === 0) {
     throw new CanvasError(
-      `${path} must be an object with at least one key and what its value has to be, not ${nameOf(value)}.`,
+      `${path} must be an object with at least one key and its comparison, not ${nameOf(value)}.`,
     );
   }
   return Object.fromEntries(
@@ -96,7 +96,7 @@ function checkComparison(value: unknown, path: string): Comparison {
       : undefined;
     if (check === undefined) {
       const known = Object.keys(COMPARISONS).join(', ');
-      throw new CanvasError(`${path}.${name} is no comparison; there are ${known}.`);
+      throw new CanvasError(`${path}.${name} is not a comparison (known: ${known}).`);
     }
     const [expected, fits] = check;
     if (!fits(operand)) throw new CanvasError(`${path}.${name} must be ${expected}, not ${nameOf(operand)}.`);
@@ -174,6 +174,6 @@ export function flat<In, Lists extends readonly (readonly unknown[])[]>(
   step: Step<string, In, Lists>,
 ): Signature<'flat', In, Lists[number][number][]>;
 export function flat(step: unknown): unknown {
-  const part = partOf(step, 'What is made flat');
+  const part = partOf(step, 'The step of flat');
   return new Composition({ kind: 'flat', step: expressionOf(part) }, part[SENDER]);
 }

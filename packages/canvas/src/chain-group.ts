@@ -62,7 +62,7 @@ export const chain = /* @__PURE__ */ Object.assign((...steps: unknown[]) => buil
 /** The chain of a signature and one more step. A chain is continued, so that many pipes give one flat chain. */
 export function pipe(first: Part, next: unknown): Composition {
   const steps = stepsOf(expressionOf(first));
-  const last = partOf(next, 'What is piped to');
+  const last = partOf(next, 'The argument of pipe');
   return new Composition({ kind: 'chain', steps: [...steps, expressionOf(last)] }, senderOf([first, last]));
 }
 

@@ -125,7 +125,7 @@ export class Composition implements Part, Plannable {
   toJSON(): CanvasExpression {
     for (const _ of lazyIn(this[EXPRESSION])) {
       throw new CanvasError(
-        'Members that are read while they are sent have no JSON, since nobody knows them before. ' +
+        'Lazy members have no JSON form: they are read while they are sent. ' +
           'Read them into an array first: group([...members]).',
       );
     }

@@ -34,7 +34,7 @@ export class JsonPath {
     const record = this.record();
     const known: ReadonlySet<string> = new Set(names);
     for (const name of Object.keys(record)) {
-      if (!known.has(name)) throw this.#at(name).wrong('absent: there is no such field');
+      if (!known.has(name)) throw this.#at(name).wrong('absent (unknown field)');
     }
     return Object.fromEntries(names.map((name) => [name, this.#at(name)])) as Record<Name, JsonPath>;
   }
@@ -51,13 +51,13 @@ export class JsonPath {
   }
 
   text(): string {
-    if (typeof this.value !== 'string') throw this.wrong('text');
+    if (typeof this.value !== 'string') throw this.wrong('a string');
     return this.value;
   }
 
   /** @throws {CanvasError} unless it is this value. */
   exactly<const Value>(expected: Value): Value {
-    if (this.value !== expected) throw this.wrong(`${expected}, if it is there`);
+    if (this.value !== expected) throw this.wrong(`${expected} or absent`);
     return expected;
   }
 
@@ -218,7 +218,7 @@ function expression(place: JsonPath): CanvasExpression {
   const { kind } = place.record();
   if (typeof kind !== 'string' || !Object.hasOwn(READERS, kind)) {
     const known = Object.keys(READERS).join(', ');
-    throw place.error(`has no kind of expression as its \`kind\`; there are ${known}.`);
+    throw place.error(`has an unknown \`kind\` (known: ${known}).`);
   }
   return READERS[kind as Kind](place.deeper());
 }
@@ -293,7 +293,7 @@ function optional<Key extends string, T>(
 
 function cancelling(place: JsonPath): true | 'running' {
   const { value } = place;
-  if (value !== true && value !== 'running') throw place.wrong("true or 'running', if it is there");
+  if (value !== true && value !== 'running') throw place.wrong("true, 'running' or absent");
   return value;
 }
 

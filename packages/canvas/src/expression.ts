@@ -173,8 +173,8 @@ export function checkNesting(expression: CanvasExpression): void {
     for (const callback of callbacks) depth = Math.max(depth, depths.get(callback) ?? 0);
   if (depth >= MAX_NESTING)
     throw new CanvasError(
-      `Compositions are nested at most ${MAX_NESTING} deep, and this ${expression.kind} is deeper. ` +
-        'Give a chain or a group its parts as one list: chain.of(steps), group(members).',
+      `Workflows can be nested at most ${MAX_NESTING} levels deep, and this ${expression.kind} is deeper. ` +
+        'Pass the parts as one list: chain.of(steps), group(members).',
     );
   depths.set(expression, depth + 1);
 }

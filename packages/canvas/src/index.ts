@@ -36,6 +36,6 @@ export type { FirstStep, Inputs, Members } from './types/flow.js';
 // Gives the signatures of `@umbel/core` what they cannot know themselves, once this package is imported.
 
 provideCanvas({
-  pipe: (first, next) => pipe(partOf(first, 'What is piped'), next),
+  pipe: (first, next) => pipe(partOf(first, 'The step before pipe'), next),
   plan: planned,
 });

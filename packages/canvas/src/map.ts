@@ -25,7 +25,7 @@ export function mapping({ by, step: value, keys, chunkSize, ...given }: Mapping)
   const part = partOf(value, `The step of ${by}`);
   const step = expressionOf(part);
   if (chunkSize !== undefined && step.kind !== 'task') {
-    throw new CanvasError(`Only calls of one task can be packed in chunks, not a ${step.kind}. Use map.`);
+    throw new CanvasError(`The step of chunks must be a call of one task, not a ${step.kind}. Use map.`);
   }
   const packed = { ...(keys !== undefined && { keys }), ...(chunkSize !== undefined && { chunkSize }) };
   if (!('inputs' in given)) return new Composition({ kind: 'map', step, ...packed }, part[SENDER]);
@@ -140,7 +140,7 @@ export function starmap(step: unknown, keys: unknown, ...rows: unknown[]): unkno
 function checkKeys(keys: unknown): string[] {
   const isKeys = Array.isArray(keys) && keys.every((key) => typeof key === 'string');
   if (isKeys && new Set(keys).size === keys.length) return [...keys];
-  throw new CanvasError('The keys of starmap must be a list of texts, each of them once.');
+  throw new CanvasError('The keys of starmap must be a list of different strings.');
 }
 
 /**

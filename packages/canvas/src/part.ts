@@ -25,7 +25,7 @@ export interface Part extends Signed {
 export function partOf(value: unknown, place: string): Part {
   if (isSigned(value)) return value as Part; // every signature gives an expression of these
   throw new CanvasError(
-    `${place} is ${nameOf(value)}, not a step. Pass a task, a signature (task.s(…), task.si(…)) or a composition; ` +
+    `${place} is ${nameOf(value)}, not a step. Pass a task, a signature (task.s(…), task.si(…)) or a workflow; ` +
       '.delay() already sends the call.',
   );
 }
@@ -44,7 +44,9 @@ export function senderOf(parts: readonly Pick<Part, typeof SENDER>[]): Sender | 
 export function oneSender(found: readonly (Sender | undefined)[]): Sender | undefined {
   const senders = new Set(found.filter((sender) => sender !== undefined));
   if (senders.size > 1) {
-    throw new CanvasError('The steps belong to different apps; a run lives in the store of one app.');
+    throw new CanvasError(
+      'The steps belong to different apps, but one app stores a run. Use tasks of one app.',
+    );
   }
   const [sender] = senders;
   return sender;

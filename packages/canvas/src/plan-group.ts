@@ -85,21 +85,21 @@ export function internalPosition(path: string): Parent {
 
 export function notLazy(place: string): CanvasError {
   return new CanvasError(
-    `A group whose members are read while they are sent has to start the workflow; this one ${place}. ` +
+    `Lazy members must start the workflow, but this group ${place}. ` +
       'Make a list of its members first: group([...members]).',
   );
 }
 
 export function tooMany(count: number, limit: number): CanvasError {
   return new CanvasError(
-    `A group has ${count} members, and the limit for those that are given as a list is ${limit}. Give them as an ` +
-      'iterable, so that they are read while they are sent, or raise createApp({ limits: { groupMembers } }).',
+    `A group has ${count} members, and the limit for a list is ${limit}. Pass an iterable, which is read while ` +
+      'the group is sent, or raise createApp({ limits: { groupMembers } }).',
   );
 }
 
 /** A value with such a key would be taken for its prototype by whoever merges it; workers refuse it. */
 export function checkKeys(keys: readonly string[] = []): void {
-  if (keys.includes('__proto__')) throw new CanvasError('No key of a value can be called "__proto__".');
+  if (keys.includes('__proto__')) throw new CanvasError('Key "__proto__" is not allowed. Rename it.');
 }
 
 /** Whether something of it is left open. An empty group takes any input, so that a list of members may turn out to be empty. */
@@ -148,7 +148,7 @@ function planMembers(planner: PartPlanner, group: NormalGroup, place: PlanPositi
     return isProbed ? probe(node) : isSettled ? { ...node, mayFail: true } : node;
   };
   if ('read' in members) {
-    if (incoming !== undefined) throw notLazy('stands after another step');
+    if (incoming !== undefined) throw notLazy('follows another step');
     return fed(planner, group, place, isProbed, { members: () => eachOf(members.read(), nodeOf) });
   }
   const count = members.length;
@@ -207,7 +207,7 @@ function fannedOut(
     before = () => ({ after: { step: own, via: own }, children: [fan] });
   }
   const feed = before?.(parent);
-  if (feed === undefined) throw new RangeError('a fan-out without members');
+  if (feed === undefined) throw new RangeError('Bug in Umbel: a fan-out has no members.');
   return feed.children;
 }
 
@@ -224,7 +224,7 @@ function fed(
   isProbed: boolean,
   members: Pick<MemberStream, 'members' | 'listed'>,
 ): PlannedInput {
-  if (feeds === undefined) throw notLazy('is no part of what is sent first');
+  if (feeds === undefined) throw notLazy('is sent later');
   const feed = `${path}-feed`;
   feeds.push({ feed, list: path, parent, ...members, ...(isProbed && { unsliced: true }) });
   return {

@@ -138,12 +138,13 @@ export class Planner implements PartPlanner {
       const taker = next === undefined ? parent : this.#takerOf(next, pathAt(index + 1));
       const ready = this.feed(step, { path: pathAt(index), parent: taker, incoming: before });
       before = ({ path: asked }) => {
-        if (asked !== taker.path) throw new RangeError(`${asked} takes what was planned for ${taker.path}`);
+        if (asked !== taker.path)
+          throw new RangeError(`Bug in Umbel: ${asked} takes the input of ${taker.path}.`);
         return ready;
       };
       feed = ready;
     }
-    if (feed === undefined) throw new RangeError('a chain without steps');
+    if (feed === undefined) throw new RangeError('Bug in Umbel: a chain has no steps.');
     return feed;
   }
 

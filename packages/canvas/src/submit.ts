@@ -127,7 +127,8 @@ function emptyValue(expression: NormalMember): unknown {
   if (expression.kind === 'chain') return expression.steps.map(emptyValue).at(-1);
   if (expression.kind === 'flat') return [emptyValue(expression.step)].flat(2);
   if (expression.kind === 'fallback' || expression.kind === 'given') return emptyValue(expression.step);
-  if (expression.kind !== 'group') throw new RangeError('only groups have a value before anything has run');
+  if (expression.kind !== 'group')
+    throw new RangeError(`Bug in Umbel: a ${expression.kind} has no value before it runs.`);
   const { members, keys, policy } = expression;
   const all = 'read' in members ? [] : members.map(emptyValue);
   if (policy?.kind === 'any') return all[0];

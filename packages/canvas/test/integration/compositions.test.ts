@@ -163,7 +163,7 @@ onEveryEngine('a workflow', (engine) => {
     const { double, sum } = await start(engine);
     const sent = double.delay(1);
     expect(() => chain(double, sent as unknown as typeof double)).toThrow(
-      'Step 2 of the chain is a promise, not a step. Pass a task, a signature (task.s(…), task.si(…)) or a composition; .delay() already sends the call.',
+      'Step 2 of the chain is a promise, not a step. Pass a task, a signature (task.s(…), task.si(…)) or a workflow; .delay() already sends the call.',
     );
     expect(() => group({ a: 1 as unknown as typeof double })).toThrow('Member "a" of the group is a number');
     expect(() => chord([double], undefined as unknown as typeof sum)).toThrow(

@@ -227,7 +227,7 @@ describe('match', () => {
   test('needs a key and at least one case, all of them steps', () => {
     expect(() => match('kind', {})).toThrow('at least one step');
     expect(() => untyped(match)('kind')).toThrow('at least one step');
-    expect(() => untyped(match)(1, { a: double })).toThrow('needs the name of a key, and got a number');
+    expect(() => untyped(match)(1, { a: double })).toThrow('needs the name of a key, got a number');
     expect(() => untyped(match)('kind', { a: 1 })).toThrow(/^Case "a" of match is a number/);
   });
 });
@@ -256,10 +256,10 @@ describe('when', () => {
     [{ n: [1] }, 'condition.n must be'],
     [
       { n: { more: 1 } },
-      'condition.n.more is no comparison; there are eq, ne, gt, gte, lt, lte, in, exists.',
+      'condition.n.more is not a comparison (known: eq, ne, gt, gte, lt, lte, in, exists).',
     ],
-    [{ n: { toString: 1 } }, 'condition.n.toString is no comparison'],
-    [{ n: { gt: true } }, 'condition.n.gt must be a text or a number, not a boolean.'],
+    [{ n: { toString: 1 } }, 'condition.n.toString is not a comparison'],
+    [{ n: { gt: true } }, 'condition.n.gt must be a string or a number, not a boolean.'],
     [{ n: { in: 'abc' } }, 'condition.n.in must be a list'],
     [{ n: { in: [{}] } }, 'condition.n.in must be a list'],
     [{ n: { exists: 1 } }, 'condition.n.exists must be true or false'],

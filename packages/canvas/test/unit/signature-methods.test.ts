@@ -36,7 +36,7 @@ describe('pipe', () => {
   test('refuses what is no step', () => {
     expect(() => untyped((next: never) => double.pipe(next))(3)).toThrow(CanvasError);
     expect(() => untyped((next: never) => chain(double).pipe(next))(3)).toThrow(
-      /^What is piped to is a number/,
+      /^The argument of pipe is a number/,
     );
   });
 

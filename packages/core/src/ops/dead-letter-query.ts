@@ -69,7 +69,7 @@ export function deadLetterSearchOf(filter: DeadLetterFilter, isQuery = false): D
   if (state !== undefined && !STATES.includes(state))
     throw new InvalidOptionError(
       'state',
-      `"failed" or "expired"; revoked jobs are no dead letters, app.jobs.list({ state: 'revoked' }) gives them`,
+      `"failed" or "expired" (revoked jobs are not dead letters: list them with app.jobs.list({ state: 'revoked' }))`,
       state,
     );
   if (tag !== undefined) checkTags([tag]);

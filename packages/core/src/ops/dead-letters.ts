@@ -152,16 +152,16 @@ export function refusalOf(
   const run = runOf(job);
   if (run === undefined) return isEdited ? undefined : replacedRefusal(job);
   return run === id
-    ? `Job ${id} is a composition: resume it, with app.result('${id}').resume().`
-    : `Job ${id} is a step of run ${run}, which has failed with it: resume that, with app.result('${run}').resume().`;
+    ? `Job ${id} is a workflow run: resume it, with app.result('${id}').resume().`
+    : `Job ${id} is a step of run ${run}, which failed with it: resume the run, with app.result('${run}').resume().`;
 }
 
 /** Its handler has run, and what it has put in its job's place is what failed. */
 function replacedRefusal({ id, envelope }: StoredJob): string | undefined {
   if (envelope?.replacement === undefined) return undefined;
   return (
-    `Job ${id} has put something in its place with ctx.replace: go on where that has failed, with ` +
-    `app.result('${id}').resume(); or run its handler again with another input, with ` +
+    `Job ${id} was replaced with ctx.replace, and the replacement failed: resume it, with ` +
+    `app.result('${id}').resume(); or run the handler again with another input, with ` +
     `app.deadLetters.replay('${id}', { input }).`
   );
 }
@@ -468,7 +468,7 @@ function editOf(options: ReplayOptions): ((input: unknown) => unknown) | undefin
 
 function checkEdit<Edit>(edit: Edit): Edit {
   if (typeof edit !== 'function')
-    throw new InvalidOptionError('edit', 'a function that gives the input', edit);
+    throw new InvalidOptionError('edit', 'a function that returns the input', edit);
   return edit;
 }
 
@@ -479,7 +479,7 @@ function checked(
 ): JobReplay['edit'] {
   return async (input) => {
     const next = await edit(input);
-    if (next === undefined) throw new InvalidOptionError('edit', 'a function that gives the input', next);
+    if (next === undefined) throw new InvalidOptionError('edit', 'a function that returns the input', next);
     await check(name, next);
     return next;
   };

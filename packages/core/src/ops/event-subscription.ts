@@ -61,7 +61,7 @@ export function selectionOf(query: EventQuery): Selection {
   if (isOfJobs) for (const type of [...RUN_TYPES, ...WORKER_TYPES]) told.delete(type);
   if (id !== undefined) for (const type of WORKER_TYPES) told.delete(type);
   if (![...told].some((type) => type !== 'gap'))
-    throw new InvalidOptionError('types', 'some that the other options leave', types);
+    throw new InvalidOptionError('types', 'at least one type that the other options allow', types);
   if (id !== undefined && (typeof id !== 'string' || id === ''))
     throw new InvalidOptionError('id', 'the id of a job or a run', id);
   if (signal !== undefined && !(signal instanceof AbortSignal))
@@ -414,8 +414,8 @@ export class Subscription implements AsyncIterableIterator<AppEvent> {
     if (gap.isWarned) return;
     gap.isWarned = true;
     this.#parts.warn(
-      `events of ${gap.queue} were dropped by the store before they were read; ` +
-        "read faster, or list 'gap' among the `types` to be told where.",
+      `the store dropped events of queue ${gap.queue} before they were read; ` +
+        "read faster, or add 'gap' to `types` to see where.",
     );
   }
 }

@@ -240,7 +240,7 @@ function statesOf(state: unknown): ReadonlySet<StoredState> | undefined {
     typeof each === 'string' && isJobState(each) && each !== 'unknown';
   return states.length > 0 && states.every(isValid)
     ? new Set(states)
-    : refuse('state', 'a state of stored jobs, or a list of those', state);
+    : refuse('state', 'a state of stored jobs, or a list of states', state);
 }
 
 function textOf(option: string, text: unknown): string | undefined {

@@ -195,7 +195,7 @@ export class SharedReader {
   #close(): void {
     if (this.isOver) return;
     this.#uncall();
-    this.#ending.with(new Error('Nobody reads these events any more.'));
+    this.#ending.with(new Error('No subscription reads these events any more.'));
     this.#own?.close().catch(() => {});
     this.#readers.ended(this);
   }

@@ -204,7 +204,7 @@ function exceptionsOf(except: ScheduleExceptions | undefined): ExcludedDays | un
     if (!isDay(from) || !isDay(to) || to < from) {
       throw new InvalidOptionError(
         'except.ranges',
-        "{ from, to } with days such as '2026-07-13', the first one first",
+        "{ from, to } with days such as '2026-07-13', `from` not after `to`",
         isPlainObject(range) ? `${String(from)} to ${String(to)}` : range,
       );
     }

@@ -61,7 +61,7 @@ interface Runs {
 export async function runSchedule(parts: ScheduleParts, job: ActiveJob, envelope: Envelope): Promise<null> {
   const { schedule, slots = {} } = envelope;
   if (schedule === undefined || job.id !== scheduleId(schedule.name))
-    throw new CorruptJobError(job.id, 'it is the job of no schedule');
+    throw new CorruptJobError(job.id, 'it belongs to no schedule');
   let next: Turn | undefined;
   let oldest: number | undefined;
   try {

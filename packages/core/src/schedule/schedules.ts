@@ -98,8 +98,8 @@ export class Scheduling {
     if (changed.length > 0) info(`schedules changed: ${changed.join(', ')}`);
     if (undeclared.length > 0) {
       warn(
-        `the store has schedules that this program does not declare, and they are fired: ${undeclared.join(', ')}. ` +
-          'If no other program does, remove them with app.schedules.sync({ prune: true }).',
+        `the store has schedules that this program does not declare; they still fire: ${undeclared.join(', ')}. ` +
+          'If no other program declares them, remove them with app.schedules.sync({ prune: true }).',
       );
     }
   }
@@ -262,7 +262,7 @@ export class Declarations {
   /** @throws {ScheduleError} if the name is taken. */
   add(name: string, times: ScheduleTimes, target: JobNode): void {
     if (this.#byName.has(name)) {
-      throw new ScheduleError(name, 'is already declared in this app. Give one of the two another name.');
+      throw new ScheduleError(name, 'is already declared in this app. Rename one of the two.');
     }
     this.#byName.set(name, { ...times, name, target, digest: inputDigest({ ...times, target }) });
   }

@@ -15,9 +15,9 @@ const NAMED_TASKS = 10;
  */
 export function plannedTarget(name: string, target: unknown, app: object): JobNode {
   if (!isSigned(target) || !(PLAN in target))
-    throw new ScheduleError(name, 'cannot be declared: its target is no task, signature or composition.');
+    throw new ScheduleError(name, 'cannot be declared: its target is not a task, signature or workflow.');
   if (target[SENDER] !== undefined && target[SENDER] !== app)
-    throw new ScheduleError(name, 'cannot be declared: its target is one of another app.');
+    throw new ScheduleError(name, 'cannot be declared: its target belongs to another app.');
   let node: JobNode;
   try {
     node = fill((target as unknown as Plannable)[PLAN](), undefined);
@@ -37,7 +37,7 @@ export function storableTarget(name: string, node: JobNode): JobNode {
     throw new ScheduleError(
       name,
       `cannot be declared: its target takes ${text.length} bytes as JSON, the limit is ${MAX_BYTES}. ` +
-        'Let it be one task that finds out what there is to do, and sends or replaces itself by that.',
+        'Schedule one task that finds the work and sends it, or replaces itself with ctx.replace.',
     );
   }
   return JSON.parse(text) as JobNode; // what it was made of
@@ -48,7 +48,7 @@ export function describeTarget(node: JobNode): string {
   const names = [...new Set(tasksIn(node))];
   const more = names.length > NAMED_TASKS ? ` and ${names.length - NAMED_TASKS} more` : '';
   const list = names.slice(0, NAMED_TASKS).join(', ') + more;
-  return node.queue === INTERNAL_QUEUE ? `composition of ${list || 'nothing'}` : list;
+  return node.queue === INTERNAL_QUEUE ? `workflow of ${list || 'no tasks'}` : list;
 }
 
 function* tasksIn(root: JobNode): Generator<string> {

@@ -126,7 +126,7 @@ onEveryEngine('a dead letter', (engine) => {
     const [letter] = await app.deadLetters.list();
     expect(letter).toMatchObject({ task: 'pay', runId: run.id });
     const id = letter?.id ?? '';
-    const resume = `resume that, with app.result('${run.id}').resume()`;
+    const resume = `resume the run, with app.result('${run.id}').resume()`;
     expect(await app.deadLetters.get(id)).toMatchObject({
       canReplay: false,
       whyNot: expect.stringContaining(resume),
@@ -138,7 +138,7 @@ onEveryEngine('a dead letter', (engine) => {
     });
     expect(await app.deadLetters.get(run.id)).toMatchObject({
       canReplay: false,
-      whyNot: expect.stringContaining('is a composition: resume it'),
+      whyNot: expect.stringContaining('is a workflow run: resume it'),
     });
   });
 

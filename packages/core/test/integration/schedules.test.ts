@@ -100,7 +100,7 @@ onEveryEngine('a schedule', (engine) => {
     );
     expect(await app.result(run?.id ?? '').get(soon)).toBe(12);
     expect(await other.schedules.list()).toMatchObject([
-      { name: 'sums', target: 'composition of double, sum', isDeclared: false },
+      { name: 'sums', target: 'workflow of double, sum', isDeclared: false },
     ]);
   });
 
@@ -423,7 +423,7 @@ onEveryEngine('what the code declares', (engine) => {
       'schedules added: report',
       'schedules added: other',
       expect.stringMatching(
-        /^the store has schedules that this program does not declare, and they are fired: report\./,
+        /^the store has schedules that this program does not declare; they still fire: report\./,
       ),
     ]);
   });
@@ -441,14 +441,14 @@ onEveryEngine('what the code declares', (engine) => {
     // @ts-expect-error it is none
     expect(() => app.schedule('three', rarely, 'named')).toThrow(ScheduleError);
     const other = ticking(engine.app()).tick;
-    expect(() => app.schedule('four', rarely, other)).toThrow('one of another app');
+    expect(() => app.schedule('four', rarely, other)).toThrow('belongs to another app');
     const lazily = group(
       (function* () {
         yield named.s({ name: 'x' });
       })(),
     );
     expect(() => app.schedule('five', rarely, lazily)).toThrow(
-      /^Schedule "five" cannot be declared: .*read while they are sent/,
+      /^Schedule "five" cannot be declared: .*Lazy members must start the workflow/,
     );
     const long = group(Array.from({ length: 6000 }, (_, n) => named.s({ name: `${n}`.padStart(200, '0') })));
     expect(() => app.schedule('six', rarely, long)).toThrow(/takes \d+ bytes as JSON, the limit is 1048576/);

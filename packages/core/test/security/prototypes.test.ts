@@ -251,7 +251,7 @@ onEveryEngine('planted keys', (engine) => {
     const { keep } = keeping(app);
     expect(() => keep.into('__proto__' as never)).toThrow(InvalidOptionError);
     const members = Object.fromEntries([['__proto__', keep]]) as unknown as { readonly x: typeof keep };
-    await expect(group(members).delay(1)).rejects.toThrow('can be called "__proto__"');
+    await expect(group(members).delay(1)).rejects.toThrow('"__proto__" is not allowed');
     const headers = JSON.parse('{"__proto__":"x"}') as Record<string, string>;
     await expect(keep.applyAsync(1, { headers })).rejects.toThrow(InvalidOptionError);
     await expect(keep.delay(poison())).rejects.toThrow('it has an own key "__proto__"');

@@ -46,7 +46,10 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'ioredis', // connects it
     'ms', // reads '5 minutes'
   ],
-  '@umbel/canvas': ['@umbel/core'],
+  '@umbel/canvas': [
+    '@umbel/core',
+    'ts-pattern', // exhaustive branches over the kinds of expressions
+  ],
   '@umbel/testing': ['@umbel/canvas', '@umbel/core', 'bullmq'],
   umbel: [
     '@clack/prompts', // asks, in `umbel init`
