@@ -279,7 +279,7 @@ const shutdown: CommandModule = defineCommand<
       .summary('Shut down workers, as SIGTERM does')
       .description(
         'Shut down workers as SIGTERM does: each takes no more jobs, waits for running jobs, returns jobs that exceed the ' +
-          'timeout to their queues, and closes. Asks for confirmation.',
+          'timeout to their queues, and closes. Ask for confirmation first.',
       )
       .addOption(
         plainFlag(

@@ -164,7 +164,7 @@ const discard: CommandModule = defineCommand<ChangeFlags>({
     command
       .alias('drop')
       .summary('Discard failed jobs permanently')
-      .description('Discard failed jobs: remove them from the store permanently. Asks for confirmation.')
+      .description('Discard failed jobs: remove them from the store permanently. Ask for confirmation first.')
       .argument('[ids...]', 'Ids of failed jobs');
     changeFlags(command);
     examples(command, [

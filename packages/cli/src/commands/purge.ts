@@ -13,7 +13,7 @@ export default defineCommand<PurgeFlags>({
       .description(
         'Remove waiting jobs from queues permanently; running jobs continue. A workflow run with a step that waits there is ' +
           'revoked as a whole, because it could never complete: its steps stay, and end without running when a worker takes ' +
-          'them. Counts the jobs first, and asks for confirmation.',
+          'them. Count the jobs first, and ask for confirmation.',
       )
       .argument('[queues...]', 'Names of queues')
       .addOption(plainFlag('--all', 'All queues'))
