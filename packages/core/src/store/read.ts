@@ -15,7 +15,14 @@ import {
   splitProgress,
   storedJobOf,
 } from './stored-job.js';
-import { type ChildKind, type ChildPlace, childrenOf, ifBroken, type JobAccess, readablePartOf } from './tree.js';
+import {
+  type ChildKind,
+  type ChildPlace,
+  childrenOf,
+  ifBroken,
+  type JobAccess,
+  readablePartOf,
+} from './tree.js';
 
 /** Returns the result in a stored text. @throws {CorruptJobError} if it is not valid JSON or not a valid value. */
 export function parsedResult(id: string, text: string): unknown {

@@ -64,9 +64,7 @@ describe('a handler that waits for nothing but its signal', () => {
     expect(String(error)).toContain(
       'Task "unlimited" of app "held" (attempt 1) waits for the abort of its signal.',
     );
-    await expect(t.perform(unlimited)).rejects.toThrow(
-      'No work is left, and "unlimited" has not ended.',
-    );
+    await expect(t.perform(unlimited)).rejects.toThrow('No work is left, and "unlimited" has not ended.');
     await expect(t.close()).rejects.toThrow('handlers of app "held" were still running: unlimited');
     t = await testApp(app);
   });
