@@ -61,7 +61,7 @@ export function resultCommand(
 }
 
 /** @throws {CliError} if the store is in this process, so that its jobs would be lost with it. */
-export function checkShared(app: App): void {
+export function checkStoreIsShared(app: App): void {
   if (app.describe().store.kind === 'redis') return;
   throw new CliError({
     exitCode: EXIT.usage,
@@ -87,18 +87,18 @@ const QUEUE = /^[A-Za-z0-9_.-]{1,100}$/;
 const INTERNAL_QUEUE = 'umbel';
 
 /** Runs `use` with the app that the flags name, and always closes it. @throws {CliError} if its store is in this process. */
-export function withOperated(
+export function withSharedApp(
   context: CommandContext<OperatorFlags>,
   use: (app: App, isNamed: boolean) => Promise<ExitCode>,
 ): Promise<ExitCode> {
-  return withSeen(context, (app, isNamed) => {
-    checkShared(app);
+  return withAnyApp(context, (app, isNamed) => {
+    checkStoreIsShared(app);
     return use(app, isNamed);
   });
 }
 
-/** Runs `use` like `withOperated`, but also accepts a store in this process. */
-export function withSeen(
+/** Runs `use` like `withSharedApp`, but also accepts a store in this process. */
+export function withAnyApp(
   context: CommandContext<OperatorFlags>,
   use: (app: App, isNamed: boolean) => Promise<ExitCode>,
 ): Promise<ExitCode> {
@@ -155,7 +155,7 @@ const MAX_APPS = 20;
  * Returns why the name of the app is probably wrong: the store has no data of it. Returns undefined if it has data, or if the
  * store is too large to be sure.
  */
-export async function whyUnknown(
+export async function unknownAppReason(
   app: App,
   workers: readonly WorkerInfo[],
   queues: readonly QueueInfo[],
@@ -168,12 +168,12 @@ export async function whyUnknown(
 }
 
 /** @throws {CliError} if the store has no data of the app. */
-export async function checkKnown(
+export async function checkAppExists(
   app: App,
   workers: readonly WorkerInfo[],
   queues: readonly QueueInfo[],
 ): Promise<void> {
-  const unknown = await whyUnknown(app, workers, queues);
+  const unknown = await unknownAppReason(app, workers, queues);
   if (unknown === undefined) return;
   throw new CliError({
     exitCode: EXIT.notFound,

@@ -24,7 +24,7 @@ const COLOR_OF: Readonly<Record<string, keyof Colors>> = {
 };
 
 /** Returns the state in its colour; custom states of a task have none. */
-export function painted(state: string, colors: Colors): string {
+export function colorState(state: string, colors: Colors): string {
   const name = Object.hasOwn(COLOR_OF, state) ? COLOR_OF[state] : undefined;
   const text = cleanLine(state);
   return name === undefined ? text : colors[name](text);
@@ -34,7 +34,7 @@ export function painted(state: string, colors: Colors): string {
 export async function printTable(
   out: Output,
   head: readonly string[],
-  rows: readonly (readonly (string | Painted)[])[],
+  rows: readonly (readonly (string | CleanedText)[])[],
   none: string,
 ): Promise<void> {
   if (rows.length === 0) {
@@ -48,18 +48,18 @@ export async function printTable(
 }
 
 /** Cleaned text that may contain colours. */
-export interface Painted {
+export interface CleanedText {
   readonly text: string;
 }
 
-export function stateCell(state: string, { colors }: Output): Painted {
-  return { text: painted(state, colors) };
+export function stateCell(state: string, { colors }: Output): CleanedText {
+  return { text: colorState(state, colors) };
 }
 
 /** Prints facts, one per line, without empty ones. Further lines of a value are indented. */
 export function printFacts(
   out: Output,
-  facts: readonly (readonly [name: string, value: string | Painted])[],
+  facts: readonly (readonly [name: string, value: string | CleanedText])[],
 ): void {
   const shown = facts.filter(([, value]) => value !== '');
   const width = Math.max(0, ...shown.map(([name]) => name.length));
@@ -164,7 +164,7 @@ export function relative(date: Date | undefined, now = currentTime()): string {
 }
 
 /** Returns a time from the store; undefined for 1970 and invalid dates, which stand for unreadable times. */
-export function known(date: Date | undefined): Date | undefined {
+export function readableTime(date: Date | undefined): Date | undefined {
   return date !== undefined && date.getTime() > 0 ? date : undefined;
 }
 
@@ -175,7 +175,7 @@ export function longDuration(ms: number): string {
 }
 
 /** Returns the ISO time with the relative time in parentheses; '' for undefined. */
-export function exact(date: Date | undefined): string {
+export function exactTime(date: Date | undefined): string {
   return date === undefined ? '' : `${date.toISOString()} (${relative(date)})`;
 }
 
@@ -195,17 +195,17 @@ export function unmaskedFlag(command: Command): void {
 }
 
 /** Returns the input of a task's job for printing. */
-type Masked = (task: string, input: unknown) => unknown;
+type MaskInput = (task: string, input: unknown) => unknown;
 
 /**
  * Masks inputs by the `sensitive` keys of their tasks and of the app. Only the app's code has these keys: without it, or for a
  * task that it does not define, prints one note to stderr about what is not masked.
  */
-export function maskedInputs(
+export function createInputMasker(
   { app, isNamed }: { readonly app: App; readonly isNamed: boolean },
   { unmasked = false }: UnmaskedFlags,
   out: Output,
-): Masked {
+): MaskInput {
   // Every app is its core at run time; an app of an earlier version has no masking.
   const core = app as unknown as Partial<ReturnType<typeof coreOf>>;
   const noted = new Set<string>();

@@ -1,3 +1,4 @@
+/** Defines the exit codes, and turns any error into a problem: what happened, why, and what to do. */
 import { CommanderError } from 'commander';
 import { inCommands } from './output.js';
 
@@ -51,38 +52,53 @@ export function umbelCode(error: unknown): string | undefined {
   return error instanceof Error && BRAND in error && 'code' in error ? String(error.code) : undefined;
 }
 
-const KNOWN: Readonly<Record<string, { exitCode: ExitCode; what: string; hint?: string }>> = {
+/** Fields of Umbel's errors that name the subject of the error. */
+type ErrorFields = Readonly<Partial<Record<'jobId' | 'queue' | 'schedule' | 'subject' | 'task', unknown>>>;
+
+interface KnownError {
+  readonly exitCode: ExitCode;
+  /** Names the subject; the message of the error follows as the reason. */
+  readonly what: (fields: ErrorFields) => string;
+  readonly hint?: string;
+}
+
+const quoted = (name: unknown): string => (typeof name === 'string' ? ` "${name}"` : '');
+
+const KNOWN: Readonly<Record<string, KnownError>> = {
   CONNECTION: {
     exitCode: EXIT.unreachable,
-    what: 'The store does not answer.',
+    what: () => 'The store does not answer.',
     hint: 'Set its URL with --connection redis://… or UMBEL_URL.',
   },
-  STORE_CONFIGURATION: { exitCode: EXIT.usage, what: 'The configuration of the store does not allow jobs.' },
-  INVALID_OPTION: { exitCode: EXIT.usage, what: 'An option is invalid.' },
+  STORE_CONFIGURATION: {
+    exitCode: EXIT.usage,
+    what: () => 'The configuration of the store does not allow jobs.',
+  },
+  INVALID_OPTION: { exitCode: EXIT.usage, what: () => 'An option is invalid.' },
   UNKNOWN_QUEUE: {
     exitCode: EXIT.usage,
-    what: 'There is no such queue.',
+    what: ({ queue }) => `There is no queue${quoted(queue)}.`,
     hint: 'With --name, pass queues that no worker serves with --queue.',
   },
   VALIDATION: {
     exitCode: EXIT.usage,
-    what: 'The input is invalid.',
+    what: ({ task, subject = 'input' }) => `The ${String(subject)} of task${quoted(task)} is invalid.`,
     hint: 'Nothing was sent. Correct the input and send it again.',
   },
   UNKNOWN_JOB: {
     exitCode: EXIT.notFound,
-    what: 'There is no such job.',
+    what: ({ jobId }) => `There is no job${quoted(jobId)}.`,
     hint: 'Check the app, the store and, with --name, the queues: --name, --connection and --queue.',
   },
-  TIMEOUT: { exitCode: EXIT.timedOut, what: 'There is no result yet.' },
+  TIMEOUT: { exitCode: EXIT.timedOut, what: ({ jobId }) => `Job${quoted(jobId)} has no result yet.` },
   UNKNOWN_SCHEDULE: {
     exitCode: EXIT.notFound,
-    what: 'There is no such schedule.',
+    what: ({ schedule }) => `There is no schedule${quoted(schedule)}.`,
     hint: 'List the schedules with umbel schedule list.',
   },
-  JOB_STATE: { exitCode: EXIT.failed, what: 'The state of the job does not allow this.' },
-  SCHEDULE: { exitCode: EXIT.usage, what: 'The schedule cannot be stored.' },
-  DUPLICATE_TASK: { exitCode: EXIT.appUnloadable, what: 'The app cannot be loaded.' },
+  JOB_STATE: { exitCode: EXIT.failed, what: () => 'The state of the job does not allow this.' },
+  SCHEDULE: { exitCode: EXIT.usage, what: ({ schedule }) => `Schedule${quoted(schedule)} cannot be stored.` },
+  DUPLICATE_TASK: { exitCode: EXIT.appUnloadable, what: () => 'The app cannot be loaded.' },
 };
 
 /** Returns the problem of an error. Without a printed stack, the hint for an unknown error suggests `-v`. */
@@ -91,7 +107,7 @@ export function problemOf(error: unknown, hasStack = false): Problem {
   if (error instanceof CommanderError) return usageProblem(error);
   const why = inCommands(error instanceof Error ? error.message : String(error));
   const known = KNOWN[umbelCode(error) ?? ''];
-  if (known !== undefined) return { ...known, why };
+  if (known !== undefined) return { ...known, what: known.what(error as ErrorFields), why };
   return {
     exitCode: EXIT.failed,
     what: 'The command failed.',

@@ -19,15 +19,17 @@ export function findingsOf(
   now: number,
 ): Finding[] {
   const found = [
-    ...queues.flatMap((queue) => ofQueue(queue, now)),
-    ...workers.filter(({ state }) => state === 'missing').map((worker) => ofMissing(worker, queues, now)),
+    ...queues.flatMap((queue) => queueFindings(queue, now)),
+    ...workers
+      .filter(({ state }) => state === 'missing')
+      .map((worker) => missingWorkerFinding(worker, queues, now)),
   ];
   const order = (finding: Finding) =>
     finding.status === 'error' ? 0 : finding.id === 'missing-worker' ? 2 : 1;
   return found.sort((a, b) => order(a) - order(b));
 }
 
-function ofQueue(queue: QueueInfo, now: number): Finding[] {
+function queueFindings(queue: QueueInfo, now: number): Finding[] {
   const { name, counts, isPaused, workers } = queue;
   const { waiting } = counts;
   const wait = `${counted(waiting, 'job')} ${waiting === 1 ? 'waits' : 'wait'}`;
@@ -48,11 +50,11 @@ function ofQueue(queue: QueueInfo, now: number): Finding[] {
       hint: `Start one with umbel worker -q ${name}, or check the spelling of the queue and the app.`,
     });
   }
-  return [...found, ...ofLost(queue, now), ...ofLimits(queue)];
+  return [...found, ...lostJobFindings(queue, now), ...limitFindings(queue)];
 }
 
 /** Finds jobs held by missing workers. Until they return, they count against the concurrency limit of the queue. */
-function ofLost({ name, lost, concurrency, counts }: QueueInfo, now: number): Finding[] {
+function lostJobFindings({ name, lost, concurrency, counts }: QueueInfo, now: number): Finding[] {
   if (lost === null) return [];
   const { jobs, workers, lastSeenAt, freeAt } = lost;
   const who = `${workers.length === 1 ? 'worker' : 'workers'} ${workers.join(', ')}`;
@@ -75,7 +77,7 @@ function ofLost({ name, lost, concurrency, counts }: QueueInfo, now: number): Fi
   ];
 }
 
-function ofLimits({ name, counts, limitedMs, rateLimit, isPaused }: QueueInfo): Finding[] {
+function limitFindings({ name, counts, limitedMs, rateLimit, isPaused }: QueueInfo): Finding[] {
   if (counts.waiting === 0 || isPaused) return [];
   const found: Finding[] = [];
   if (limitedMs !== null)
@@ -88,7 +90,7 @@ function ofLimits({ name, counts, limitedMs, rateLimit, isPaused }: QueueInfo): 
   return found;
 }
 
-function ofMissing(
+function missingWorkerFinding(
   { name, lastSeenAt, processes }: WorkerInfo,
   queues: readonly QueueInfo[],
   now: number,

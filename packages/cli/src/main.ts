@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+/** The entry of `umbel`. It answers `--version` without loading the program. */
 import { keepCompiledCode, ownVersion } from './start.js';
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

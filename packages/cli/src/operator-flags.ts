@@ -21,9 +21,11 @@ export interface FilterFlags extends TimeFlags {
   readonly tag?: string;
 }
 
-export function pageFlags(command: Command, usual = 50): void {
+export function pageFlags(command: Command, defaultLimit = 50): void {
   command
-    .addOption(plainFlag('--limit <n>', 'Maximum number of rows').argParser(integer(1, 1000)).default(usual))
+    .addOption(
+      plainFlag('--limit <n>', 'Maximum number of rows').argParser(integer(1, 1000)).default(defaultLimit),
+    )
     .addOption(plainFlag('--cursor <text>', 'Continue after this cursor'));
 }
 
@@ -109,7 +111,7 @@ export function confirmFlag(command: Command): void {
 }
 
 /** Asks a question such as `Remove 3 jobs?`. @throws {CliError} unless the answer is yes. */
-export async function confirmed({ yes }: ConfirmFlags, question: string): Promise<void> {
+export async function requireConfirmation({ yes }: ConfirmFlags, question: string): Promise<void> {
   if (yes) return;
   if (!process.stdin.isTTY || !process.stderr.isTTY || process.env.CI)
     throw new CliError({

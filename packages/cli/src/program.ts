@@ -26,12 +26,12 @@ async function dispatch(args: readonly string[]): Promise<number> {
   const [name = '--help'] = argv;
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   let code: number = EXIT.ok;
-  const program = newProgram();
+  const program = createProgram();
   for (const [each, { summary, group }] of Object.entries(COMMANDS)) {
     if (each === name && entry !== undefined) {
       const { default: module } = await entry.load();
       program.addCommand(
-        commandOf(name, module, async (called, command) => {
+        buildCommand(name, module, async (called, command) => {
           const { applyConfig } = await import('./config.js');
           await applyConfig(command);
           const flags = command.opts<Record<string, unknown>>();
@@ -39,7 +39,7 @@ async function dispatch(args: readonly string[]): Promise<number> {
           code = await called.run({ args: command.processedArgs, flags, out, command });
         }),
       );
-    } else program.addCommand(configured(new Command(each)).summary(summary).helpGroup(group));
+    } else program.addCommand(configure(new Command(each)).summary(summary).helpGroup(group));
   }
   await program.parseAsync(argv.length === 0 ? ['--help'] : [...argv], { from: 'user' });
   return code;
@@ -48,11 +48,11 @@ async function dispatch(args: readonly string[]): Promise<number> {
 /** Returns the help of the program and of each command, as on a terminal of `width` columns without colours. */
 export async function helpPages(width = 100): Promise<ReadonlyMap<string, string>> {
   const pages = new Map<string, string>();
-  const program = newProgram();
+  const program = createProgram();
   for (const [name, { summary, group, load }] of Object.entries(COMMANDS)) {
     const { default: module } = await load();
     program.addCommand(
-      commandOf(name, module, async () => {})
+      buildCommand(name, module, async () => {})
         .summary(summary)
         .helpGroup(group),
     );
@@ -86,13 +86,13 @@ export async function definedCommands(): Promise<readonly Command[]> {
   const defined: Command[] = [];
   for (const [name, { load, summary }] of Object.entries(COMMANDS)) {
     const { default: module } = await load();
-    defined.push(commandOf(name, module, async () => {}).summary(summary));
+    defined.push(buildCommand(name, module, async () => {}).summary(summary));
   }
   return defined;
 }
 
-function newProgram(): Command {
-  const program = configured(new Command('umbel'))
+function createProgram(): Command {
+  const program = configure(new Command('umbel'))
     .usage('<command> [options]')
     .description('Run workers, send jobs and workflows, inspect and control Umbel apps.')
     .version(ownVersion(), '--version', 'Print the version')
@@ -114,16 +114,16 @@ Examples:
   return program;
 }
 
-function commandOf(
+function buildCommand(
   name: string,
   module: CommandModule,
   action: (called: CommandModule, command: Command) => Promise<void>,
 ): Command {
-  const command = configured(new Command(name)).helpOption('-h, --help', 'Print help');
+  const command = configure(new Command(name)).helpOption('-h, --help', 'Print help');
   module.define(command);
   dropEmptyVariables(command);
   for (const [verb, verbModule] of Object.entries(module.verbs ?? {}))
-    command.addCommand(commandOf(verb, verbModule, action));
+    command.addCommand(buildCommand(verb, verbModule, action));
   return command.action(() => action(module, command));
 }
 
@@ -140,7 +140,7 @@ function dropEmptyVariables({ options }: Command): void {
 }
 
 /** Silences Commander's own error output: `runProgram` prints errors. */
-function configured(command: Command): Command {
+function configure(command: Command): Command {
   return command
     .exitOverride()
     .showSuggestionAfterError()

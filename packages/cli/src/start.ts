@@ -1,4 +1,4 @@
-/** Caches compiled code between starts, which take most of the time of a short command, and reads the version. */
+/** Caches compiled code between starts, because compiling takes most of the time of a short command; reads the version. */
 
 import { readFileSync } from 'node:fs';
 import nodeModule from 'node:module';

@@ -1,4 +1,4 @@
-import { checkShared, resultCommand, withApp } from '../app-commands.js';
+import { checkStoreIsShared, resultCommand, withApp } from '../app-commands.js';
 import type { LoadedApp } from '../app-loader.js';
 import { defineCommand } from '../command.js';
 import { CliError, EXIT } from '../errors.js';
@@ -44,7 +44,7 @@ export default defineCommand<CallFlags>({
     return withApp(context, async (loaded) => {
       const { app, isNamed } = loaded;
       if (!isNamed) checkTask(loaded, task);
-      checkShared(app);
+      checkStoreIsShared(app);
       const result = await app.send(task, input, sendOptions(flags));
       const later = resultCommand(result.id, flags, isNamed);
       if (flags.wait) return printWhenDone(result, { ...flags, out, later });

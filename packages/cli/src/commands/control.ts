@@ -1,6 +1,6 @@
 import type { Answers, Duration, Obeyed, Rate } from '@umbel/core';
 import { InvalidArgumentError } from 'commander';
-import { type OperatorFlags, operatorFlags, withOperated } from '../app-commands.js';
+import { type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';
 import { type CommandContext, type CommandModule, defineCommand, defineGroup } from '../command.js';
 import { printTable } from '../display.js';
 import { CliError, EXIT, type ExitCode } from '../errors.js';
@@ -11,9 +11,9 @@ import {
   askFlags,
   askOptions,
   type ConfirmFlags,
-  confirmed,
   confirmFlag,
   judgeAnswers,
+  requireConfirmation,
 } from '../operator-flags.js';
 import { cleanLine, counted, type Output } from '../output.js';
 
@@ -68,8 +68,8 @@ function revokeJobs(context: CommandContext<RevokeFlags>, isTerminated: boolean)
       why: ids.length === 0 ? 'Got neither.' : 'Got both.',
       hint: 'Pass the ids of jobs or workflow runs, or a tag with --tag.',
     });
-  return withOperated(context, async (app) => {
-    if (tag !== undefined) await confirmed(flags, `Revoke everything tagged "${tag}"?`);
+  return withSharedApp(context, async (app) => {
+    if (tag !== undefined) await requireConfirmation(flags, `Revoke everything tagged "${tag}"?`);
     const revoked =
       tag === undefined
         ? await app.control.revoke(ids, { terminate: isTerminated })
@@ -93,7 +93,7 @@ const pause: CommandModule = defineCommand<OperatorFlags>({
     examples(command, [['umbel control pause mail --name shop', 'pause mail until it is resumed']]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withSharedApp(context, async (app) => {
       const [queue] = context.args as [string];
       await app.control.pause(queue);
       if (context.out.isJson) context.out.document('paused', { queue });
@@ -112,7 +112,7 @@ const resume: CommandModule = defineCommand<OperatorFlags>({
     examples(command, [['umbel control resume mail --name shop', 'resume mail']]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withSharedApp(context, async (app) => {
       const [queue] = context.args as [string];
       await app.control.resume(queue);
       if (context.out.isJson) context.out.document('resumed', { queue });
@@ -135,7 +135,7 @@ const rateLimit: CommandModule = defineCommand<OperatorFlags>({
     ]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withSharedApp(context, async (app) => {
       const [queue, rate] = context.args as [string, string];
       await app.control.rateLimit(queue, rate === 'none' ? undefined : (rate as Rate)); // parsed above, and validated by core
       if (context.out.isJson)
@@ -207,7 +207,7 @@ const concurrency: CommandModule = defineCommand<
       if (queue === undefined) throw refuse('--total requires a queue: pass --queue <name>.');
       if (typeof bounds === 'object') throw refuse('--total expects a number, not bounds.');
     } else if (bounds === undefined) throw refuse("'none' requires --total.");
-    return withOperated(context, async (app) => {
+    return withSharedApp(context, async (app) => {
       if (total && queue !== undefined) {
         await app.control.limitConcurrency(queue, bounds as number | undefined); // checked above
         if (out.isJson) out.document('concurrency', { queue, total: bounds ?? null });
@@ -239,7 +239,7 @@ const addQueue: CommandModule = defineCommand<WorkersFlags & { readonly concurre
     examples(command, [['umbel control add-queue mail -w big.1 --name shop', 'let big.1 serve mail too']]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withSharedApp(context, async (app) => {
       const { flags, out } = context;
       const [queue] = context.args as [string];
       const limits = flags.concurrency === undefined ? {} : { concurrency: flags.concurrency };
@@ -262,7 +262,7 @@ const cancelQueue: CommandModule = defineCommand<WorkersFlags>({
     ]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withSharedApp(context, async (app) => {
       const { flags, out } = context;
       const [queue] = context.args as [string];
       const answers = await app.control.cancelQueue(queue, askOptions(flags));
@@ -279,7 +279,7 @@ const shutdown: CommandModule = defineCommand<
       .summary('Shut down workers, as SIGTERM does')
       .description(
         'Shut down workers as SIGTERM does: each takes no more jobs, waits for running jobs, returns jobs that exceed the ' +
-          'timeout to their queues, and closes. Asks for confirmation.',
+          'timeout to their queues, and closes. Ask for confirmation first.',
       )
       .addOption(
         plainFlag(
@@ -296,10 +296,10 @@ const shutdown: CommandModule = defineCommand<
     ]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withSharedApp(context, async (app) => {
       const { flags, out } = context;
       const { worker, jobsTimeout } = flags;
-      await confirmed(
+      await requireConfirmation(
         flags,
         worker === undefined ? 'Shut down every worker?' : `Shut down ${worker.join(', ')}?`,
       );

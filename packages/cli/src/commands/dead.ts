@@ -1,14 +1,14 @@
 import type { App, DeadLetterFilter, ErrorRecord, SkippedLetter } from '@umbel/core';
 import type { Command } from 'commander';
-import { type OperatorFlags, operatorFlags, withOperated } from '../app-commands.js';
+import { type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';
 import { type CommandContext, type CommandModule, defineCommand, defineGroup } from '../command.js';
 import {
-  exact,
-  known,
-  maskedInputs,
+  createInputMasker,
+  exactTime,
   pairs,
   printFacts,
   printTable,
+  readableTime,
   relative,
   shortText,
   stateCell,
@@ -21,12 +21,12 @@ import { examples, integer, plainFlag } from '../flags.js';
 import { readInput } from '../input.js';
 import {
   type ConfirmFlags,
-  confirmed,
   confirmFlag,
   noteMore,
   type PageFlags,
   pageFlags,
   pickFlags,
+  requireConfirmation,
   type TimeFlags,
   timeFlags,
 } from '../operator-flags.js';
@@ -34,7 +34,7 @@ import { cleanLine, counted, inCommands, type Output } from '../output.js';
 
 // Flags that select dead letters, and their conversion to a filter.
 
-interface LetterFlags extends TimeFlags {
+interface DeadLetterFlags extends TimeFlags {
   readonly task?: string;
   readonly error?: string;
   readonly state?: 'failed' | 'expired';
@@ -42,7 +42,7 @@ interface LetterFlags extends TimeFlags {
   readonly queue?: string;
 }
 
-function letterFlags(command: Command): void {
+function deadLetterFlags(command: Command): void {
   command
     .addOption(plainFlag('--task <name>', 'Of this task'))
     .addOption(plainFlag('--error <name>', 'With an error of this name or code'))
@@ -54,12 +54,12 @@ function letterFlags(command: Command): void {
 
 const KEYS = ['task', 'error', 'state', 'tag', 'queue', 'since', 'until'] as const;
 
-function letterFilter(flags: LetterFlags): DeadLetterFilter {
+function deadLetterFilter(flags: DeadLetterFlags): DeadLetterFilter {
   return pickFlags(flags, KEYS);
 }
 
 /** @throws {CliError} unless the arguments are either ids, or `--all` with an optional filter. */
-function checkSelection(ids: readonly string[], flags: LetterFlags & { readonly all?: boolean }): void {
+function checkSelection(ids: readonly string[], flags: DeadLetterFlags & { readonly all?: boolean }): void {
   const isFiltered = KEYS.some((key) => flags[key] !== undefined && key !== 'queue');
   const why =
     ids.length > 0 && (flags.all || isFiltered)
@@ -79,7 +79,7 @@ function checkSelection(ids: readonly string[], flags: LetterFlags & { readonly 
 // Replaying and discarding dead letters: by ids, or all that a filter selects.
 
 type ChangeFlags = OperatorFlags &
-  LetterFlags &
+  DeadLetterFlags &
   ConfirmFlags & { readonly all?: boolean; readonly limit: number; readonly dryRun?: boolean };
 
 function changeFlags(command: Command): void {
@@ -91,7 +91,7 @@ function changeFlags(command: Command): void {
         .default(1000),
     )
     .addOption(plainFlag('--dry-run', 'With --all, only print what would be done'));
-  letterFlags(command);
+  deadLetterFlags(command);
   confirmFlag(command);
   operatorFlags(command);
 }
@@ -149,7 +149,7 @@ const replay: CommandModule = defineCommand<ChangeFlags & { readonly input?: str
       isFinal: false,
       one: (app, id) => app.deadLetters.replay(id, input === undefined ? {} : { input }),
       many: async (app, { limit, ...filter }, dryRun) => {
-        const { replayed, skipped, cursor } = await app.deadLetters.replayMany(letterFilter(filter), {
+        const { replayed, skipped, cursor } = await app.deadLetters.replayMany(deadLetterFilter(filter), {
           limit,
           dryRun,
         });
@@ -163,8 +163,8 @@ const discard: CommandModule = defineCommand<ChangeFlags>({
   define(command) {
     command
       .alias('drop')
-      .summary('Remove failed jobs permanently')
-      .description('Remove failed jobs from the store permanently. Asks for confirmation.')
+      .summary('Discard failed jobs permanently')
+      .description('Discard failed jobs: remove them from the store permanently. Ask for confirmation first.')
       .argument('[ids...]', 'Ids of failed jobs');
     changeFlags(command);
     examples(command, [
@@ -175,12 +175,12 @@ const discard: CommandModule = defineCommand<ChangeFlags>({
   run: (context) =>
     change(context, {
       kind: 'dropped',
-      summary: (count, isDry) => `${counted(count, 'job')} ${isDry ? 'would be removed' : 'removed'}`,
-      question: (count) => `Remove ${counted(count, 'failed job')} permanently?`,
+      summary: (count, isDry) => `${counted(count, 'job')} ${isDry ? 'would be discarded' : 'discarded'}`,
+      question: (count) => `Discard ${counted(count, 'failed job')} permanently?`,
       isFinal: true,
       one: (app, id) => app.deadLetters.discard(id),
       many: async (app, { limit, ...filter }, dryRun) => {
-        const { discarded, skipped, cursor } = await app.deadLetters.discardMany(letterFilter(filter), {
+        const { discarded, skipped, cursor } = await app.deadLetters.discardMany(deadLetterFilter(filter), {
           limit,
           dryRun,
         });
@@ -193,11 +193,11 @@ function change(context: CommandContext<ChangeFlags>, action: Change): Promise<E
   const { flags, out } = context;
   const [ids = []] = context.args as [string[]?];
   checkSelection(ids, flags);
-  return withOperated(context, async (app) => {
+  return withSharedApp(context, async (app) => {
     if (!flags.all) return changeByIds(app, ids, context, action);
     const would = await action.many(app, flags, true);
     if (flags.dryRun || would.done === 0) return printCounts(out, action, would, true);
-    await confirmed(flags, action.question(would.done));
+    await requireConfirmation(flags, action.question(would.done));
     return printCounts(out, action, await action.many(app, flags, false), false);
   });
 }
@@ -208,7 +208,7 @@ async function changeByIds(
   { flags, out }: CommandContext<ChangeFlags>,
   action: Change,
 ): Promise<ExitCode> {
-  if (action.isFinal) await confirmed(flags, action.question(ids.length));
+  if (action.isFinal) await requireConfirmation(flags, action.question(ids.length));
   const skipped: SkippedLetter[] = [];
   for (const id of ids) {
     try {
@@ -238,14 +238,14 @@ function printCounts(
   return skipped.length > 0 ? EXIT.failed : EXIT.ok;
 }
 
-const list: CommandModule = defineCommand<OperatorFlags & LetterFlags & PageFlags & UnmaskedFlags>({
+const list: CommandModule = defineCommand<OperatorFlags & DeadLetterFlags & PageFlags & UnmaskedFlags>({
   define(command) {
     command
       .summary('List failed jobs, latest first')
       .description(
         'List the jobs that failed permanently, latest first. Steps that never ran are not listed.',
       );
-    letterFlags(command);
+    deadLetterFlags(command);
     pageFlags(command);
     unmaskedFlag(command);
     operatorFlags(command);
@@ -255,14 +255,14 @@ const list: CommandModule = defineCommand<OperatorFlags & LetterFlags & PageFlag
     ]);
   },
   run: (context) =>
-    withOperated(context, async (app, isNamed) => {
+    withSharedApp(context, async (app, isNamed) => {
       const { out, flags } = context;
-      const masked = maskedInputs({ app, isNamed }, flags, out);
+      const maskInput = createInputMasker({ app, isNamed }, flags, out);
       const { limit, cursor } = flags;
-      const letters = await app.deadLetters.list({ ...letterFilter(flags), limit, cursor });
+      const letters = await app.deadLetters.list({ ...deadLetterFilter(flags), limit, cursor });
       const more = letters.length === limit ? letters.at(-1)?.cursor : undefined;
       if (out.isJson) {
-        const shown = letters.map((letter) => ({ ...letter, input: masked(letter.task, letter.input) }));
+        const shown = letters.map((job) => ({ ...job, input: maskInput(job.task, job.input) }));
         out.document('dead-letters', { letters: shown, ...(more !== undefined && { cursor: more }) });
         return EXIT.ok;
       }
@@ -275,7 +275,7 @@ const list: CommandModule = defineCommand<OperatorFlags & LetterFlags & PageFlag
           stateCell(state, out),
           queue,
           `${attempts}`,
-          relative(known(failedAt)),
+          relative(readableTime(failedAt)),
           shortText(`${error.name}: ${error.message}`),
         ]),
         'No dead letters match.',
@@ -299,43 +299,40 @@ const show: CommandModule = defineCommand<OperatorFlags & UnmaskedFlags>({
     examples(command, [['umbel dead show 3f2a91c0-… --name shop', 'its input and error']]);
   },
   run: (context) =>
-    withOperated(context, async (app, isNamed) => {
+    withSharedApp(context, async (app, isNamed) => {
       const { out, flags } = context;
-      const masked = maskedInputs({ app, isNamed }, flags, out);
+      const maskInput = createInputMasker({ app, isNamed }, flags, out);
       const [id] = context.args as [string];
       const found = await app.deadLetters.get(id);
-      const letter = { ...found, input: masked(found.task, found.input) };
+      const job = { ...found, input: maskInput(found.task, found.input) };
       if (out.isJson) {
-        out.document('dead-letter', { letter });
+        out.document('dead-letter', { letter: job });
         return EXIT.ok;
       }
-      const { timeline, error, canReplay, whyNot = '' } = letter;
+      const { timeline, error, canReplay, whyNot = '' } = job;
       printFacts(out, [
-        ['id', letter.id],
-        ['task', letter.displayName === letter.task ? letter.task : `${letter.displayName} (${letter.task})`],
-        ['state', stateCell(letter.state, out)],
-        ['queue', letter.queue],
-        ['attempts', `${letter.attempts}`],
-        ['sent', exact(timeline.enqueuedAt)],
-        ['replayed', exact(timeline.replayedAt)],
-        ['started', exact(timeline.startedAt)],
-        ['failed', exact(known(timeline.failedAt))],
-        ['run', letter.runId ?? ''],
-        ['sent by', letter.parentId ?? ''],
-        ['tags', letter.tags.join(' ')],
-        ['headers', pairs(letter.headers)],
-        ['input', valueText(letter.input, 2)],
+        ['id', job.id],
+        ['task', job.displayName === job.task ? job.task : `${job.displayName} (${job.task})`],
+        ['state', stateCell(job.state, out)],
+        ['queue', job.queue],
+        ['attempts', `${job.attempts}`],
+        ['sent', exactTime(timeline.enqueuedAt)],
+        ['replayed', exactTime(timeline.replayedAt)],
+        ['started', exactTime(timeline.startedAt)],
+        ['failed', exactTime(readableTime(timeline.failedAt))],
+        ['run', job.runId ?? ''],
+        ['sent by', job.parentId ?? ''],
+        ['tags', job.tags.join(' ')],
+        ['headers', pairs(job.headers)],
+        ['input', valueText(job.input, 2)],
         ['error', inCommands(`${error.name}: ${error.message}`)],
         ['code', error.code === undefined ? '' : String(error.code)],
         ['stack', stackText(error.stack, flags.verbose === true)],
         ['fields', error.fields === undefined ? '' : valueText(error.fields, 2)],
         ...reasonsOf(error),
-        [
-          'lost',
-          letter.lostStarts.length === 0 ? '' : `its worker was lost ${letter.lostStarts.length} times`,
-        ],
-        ['log', letter.logs.join('\n')],
-        ['replay', canReplay ? `umbel dead replay ${letter.id}` : inCommands(whyNot)],
+        ['lost', job.lostStarts.length === 0 ? '' : `its worker was lost ${job.lostStarts.length} times`],
+        ['log', job.logs.join('\n')],
+        ['replay', canReplay ? `umbel dead replay ${job.id}` : inCommands(whyNot)],
       ]);
       return EXIT.ok;
     }),

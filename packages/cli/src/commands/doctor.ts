@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Diagnosis, QueueInfo, StoreReport, WorkerInfo } from '@umbel/core';
-import { whyUnknown, withSeen } from '../app-commands.js';
+import { unknownAppReason, withAnyApp } from '../app-commands.js';
 import { type CommandContext, defineCommand } from '../command.js';
 import { configFile } from '../config.js';
 import { currentTime } from '../display.js';
@@ -227,7 +227,7 @@ export default defineCommand<DoctorFlags>({
     const checks: Check[] = [nodeCheck(), ...packageChecks(resolve('.')), configCheck()];
     let exitCode: number = EXIT.ok;
     try {
-      await withSeen(context, async (app, isNamed) => {
+      await withAnyApp(context, async (app, isNamed) => {
         const { tasks, store, queues } = app.describe();
         const known = isNamed ? '' : `, ${counted(tasks.length, 'task')}, ${counted(queues.length, 'queue')}`;
         const diagnosis = await app.diagnose({ jobs: flags.jobs });
@@ -238,7 +238,7 @@ export default defineCommand<DoctorFlags>({
           queuedCheck(diagnosis, !isNamed),
         );
         const [workers, all] = await Promise.all([app.inspect.workers(), app.inspect.queues()]);
-        const unknown = isNamed ? await whyUnknown(app, workers, all) : undefined;
+        const unknown = isNamed ? await unknownAppReason(app, workers, all) : undefined;
         checks.push(
           unknown === undefined
             ? ok('app', `app "${app.name}"${known}`)

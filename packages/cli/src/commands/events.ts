@@ -1,6 +1,6 @@
 import type { AppEvent, EventQuery, EventType } from '@umbel/core';
 import { InvalidArgumentError } from 'commander';
-import { type OperatorFlags, operatorFlags, withOperated } from '../app-commands.js';
+import { type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';
 import { defineCommand } from '../command.js';
 import { milliseconds, momentOf, pastMoment, shortText } from '../display.js';
 import { EXIT } from '../errors.js';
@@ -121,13 +121,13 @@ export default defineCommand<EventsFlags>({
         plainFlag(
           '--from <place>',
           "Where to start: 'start' for the oldest stored event, a time, a time before now such as 10m, or a position (default: now)",
-        ).argParser(startOf),
+        ).argParser(parseStart),
       )
       .addOption(
-        plainFlag('--types <list>', 'Only these types, such as completed,failed').argParser(typeList),
+        plainFlag('--types <list>', 'Only these types, such as completed,failed').argParser(parseTypes),
       )
-      .addOption(plainFlag('--tasks <list>', 'Only jobs of these tasks').argParser(names))
-      .addOption(plainFlag('--queues <list>', 'Only jobs in these queues').argParser(names))
+      .addOption(plainFlag('--tasks <list>', 'Only jobs of these tasks').argParser(parseNames))
+      .addOption(plainFlag('--queues <list>', 'Only jobs in these queues').argParser(parseNames))
       .addOption(plainFlag('--id <id>', 'Only this job, or this workflow run and its jobs'))
       .addOption(plainFlag('--limit <n>', 'Stop after this many events').argParser(integer(1)));
     operatorFlags(command);
@@ -138,7 +138,7 @@ export default defineCommand<EventsFlags>({
     ]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withSharedApp(context, async (app) => {
       const { out, flags } = context;
       const { from, types, tasks, queues, id, limit = Number.POSITIVE_INFINITY } = flags;
       const interruption = untilSignal();
@@ -165,16 +165,16 @@ export default defineCommand<EventsFlags>({
     }),
 });
 
-function startOf(text: string): Date | string {
+function parseStart(text: string): Date | string {
   return /^\d{4}-/.test(text) || milliseconds(text) !== undefined ? pastMoment(text) : text;
 }
 
-function names(text: string, before: readonly string[] = []): readonly string[] {
+function parseNames(text: string, before: readonly string[] = []): readonly string[] {
   return text.split(',').reduce((all, name) => list(name.trim(), all), before);
 }
 
-function typeList(text: string, before: readonly string[] = []): readonly string[] {
-  const all = names(text, before);
+function parseTypes(text: string, before: readonly string[] = []): readonly string[] {
+  const all = parseNames(text, before);
   const unknown = all.find((type) => !(TYPES as readonly string[]).includes(type));
   if (unknown !== undefined)
     throw new InvalidArgumentError(

@@ -1,6 +1,6 @@
 import type { RunGraph } from '@umbel/core';
 import { Option } from 'commander';
-import { checkShared, withApp } from '../app-commands.js';
+import { checkStoreIsShared, withApp } from '../app-commands.js';
 import { signatureOf } from '../app-loader.js';
 import { defineCommand } from '../command.js';
 import { EXIT } from '../errors.js';
@@ -41,7 +41,7 @@ export default defineCommand<GraphFlags>({
     const [target] = context.args as [string];
     if (!isModule(target)) {
       return withApp(context, async ({ app }) => {
-        checkShared(app);
+        checkStoreIsShared(app);
         return printGraph(out, flags, await app.result(target).graph());
       });
     }

@@ -156,8 +156,8 @@ export function withUmbel(existing: Manifest | undefined, name: string, version:
       ...manifest,
       type: manifest.type ?? 'module',
       scripts,
-      dependencies: merged(manifest.dependencies, missing(dependencies, present)),
-      devDependencies: merged(manifest.devDependencies, missing(devDependencies, present)),
+      dependencies: mergeSorted(manifest.dependencies, missingPackages(dependencies, present)),
+      devDependencies: mergeSorted(manifest.devDependencies, missingPackages(devDependencies, present)),
     },
     keptScripts: kept,
     workerScript: chosen.worker ?? 'worker',
@@ -170,14 +170,14 @@ function isPlaceholder(script: unknown): boolean {
   return typeof script === 'string' && script.includes('no test specified');
 }
 
-function missing(
+function missingPackages(
   needed: Readonly<Record<string, string>>,
   present: Readonly<Record<string, unknown>>,
 ): Record<string, string> {
   return Object.fromEntries(Object.entries(needed).filter(([name]) => present[name] === undefined));
 }
 
-function merged(present: unknown, more: Readonly<Record<string, string>>): Record<string, unknown> {
+function mergeSorted(present: unknown, more: Readonly<Record<string, string>>): Record<string, unknown> {
   const all = { ...recordOf(present), ...more };
   return Object.fromEntries(Object.entries(all).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

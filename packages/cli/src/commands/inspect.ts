@@ -1,14 +1,14 @@
 import type { Answers, App, AskOptions, JobsQuery, WorkerInfo } from '@umbel/core';
 import type { Command } from 'commander';
-import { type OperatorFlags, operatorFlags, withOperated } from '../app-commands.js';
+import { type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';
 import { type CommandModule, defineCommand, defineGroup } from '../command.js';
 import {
   byteSize,
   currentTime,
-  known,
   longDuration,
   printFacts,
   printTable,
+  readableTime,
   relative,
   stateCell,
 } from '../display.js';
@@ -47,7 +47,7 @@ function workerQuery<Answer>({
       ]);
     },
     run: (context) =>
-      withOperated(context, async (app) => {
+      withSharedApp(context, async (app) => {
         const { out, flags } = context;
         const answers = await ask(app, askOptions(flags));
         if (out.isJson) out.document(name, answersDocument(answers));
@@ -215,7 +215,7 @@ const scheduled: CommandModule = defineCommand<WaitingFlags>({
     examples(command, [['umbel inspect scheduled --name shop --limit 10', 'the next ten due jobs']]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withSharedApp(context, async (app) => {
       const { out, flags } = context;
       const jobs = await app.inspect.scheduled(queryOf(flags));
       if (out.isJson) out.document('scheduled', { jobs });
@@ -227,9 +227,9 @@ const scheduled: CommandModule = defineCommand<WaitingFlags>({
             id,
             task,
             queue,
-            relative(known(dueAt)),
+            relative(readableTime(dueAt)),
             `${attempt}`,
-            problem ?? relative(known(enqueuedAt)),
+            problem ?? relative(readableTime(enqueuedAt)),
           ]),
           'There are no delayed jobs.',
         );
@@ -249,7 +249,7 @@ const reserved: CommandModule = defineCommand<WaitingFlags>({
     examples(command, [['umbel inspect reserved --name shop --queue mail', 'the next jobs of mail']]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withSharedApp(context, async (app) => {
       const { out, flags } = context;
       const jobs = await app.inspect.reserved(queryOf(flags));
       if (out.isJson) out.document('reserved', { jobs });
@@ -262,7 +262,7 @@ const reserved: CommandModule = defineCommand<WaitingFlags>({
             task,
             queue,
             `${attempt}`,
-            problem ?? relative(known(enqueuedAt)),
+            problem ?? relative(readableTime(enqueuedAt)),
           ]),
           'There are no waiting jobs.',
         );
@@ -285,7 +285,7 @@ const workers = defineCommand<OperatorFlags>({
     ]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withSharedApp(context, async (app) => {
       const { out } = context;
       const all = await app.inspect.workers();
       if (out.isJson) out.document('workers', { workers: all });

@@ -1,14 +1,14 @@
 import type { JobFilter } from '@umbel/core';
-import { type OperatorFlags, operatorFlags, withOperated } from '../app-commands.js';
+import { type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';
 import { defineCommand, defineGroup } from '../command.js';
 import {
-  exact,
-  known,
+  createInputMasker,
+  exactTime,
   longDuration,
-  maskedInputs,
   pairs,
   printFacts,
   printTable,
+  readableTime,
   relative,
   shortText,
   stateCell,
@@ -50,7 +50,7 @@ const list = defineCommand<ListFlags>({
     ]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withSharedApp(context, async (app) => {
       const { out, flags } = context;
       const keys = ['state', 'tag', 'since', 'until', 'task', 'queue', 'run'] as const;
       const filter = pickFlags(flags, keys) as JobFilter; // core validates the states
@@ -83,7 +83,7 @@ const list = defineCommand<ListFlags>({
             stateCell(ownState ?? state, out),
             queue,
             `${attempts}`,
-            relative(known(enqueuedAt)),
+            relative(readableTime(enqueuedAt)),
             startedAt === undefined || finishedAt === undefined
               ? ''
               : longDuration(finishedAt.getTime() - startedAt.getTime()),
@@ -120,7 +120,7 @@ const show = defineCommand<OperatorFlags & UnmaskedFlags>({
     ]);
   },
   run: (context) =>
-    withOperated(context, async (app, isNamed) => {
+    withSharedApp(context, async (app, isNamed) => {
       const { out, flags } = context;
       const [id] = context.args as [string];
       const found = await app.jobs.get(id);
@@ -130,8 +130,8 @@ const show = defineCommand<OperatorFlags & UnmaskedFlags>({
           what: `There is no job "${id}".`,
           hint: 'Check the app, the store and, with --name, the queues: --name, --connection and --queue.',
         });
-      const masked = maskedInputs({ app, isNamed }, flags, out);
-      const job = { ...found, input: masked(found.task, found.input) };
+      const maskInput = createInputMasker({ app, isNamed }, flags, out);
+      const job = { ...found, input: maskInput(found.task, found.input) };
       const logs = await app.result(id).logs();
       if (out.isJson) {
         out.document('job-details', { job, logs });
@@ -152,10 +152,10 @@ const show = defineCommand<OperatorFlags & UnmaskedFlags>({
             : `${job.attempts}, attempt ${job.attempt} is running`,
         ],
         ['worker', job.worker ?? ''],
-        ['sent', exact(known(job.enqueuedAt))],
-        ['started', exact(job.startedAt)],
-        ['ended', exact(job.finishedAt)],
-        ['expires', exact(job.expiresAt)],
+        ['sent', exactTime(readableTime(job.enqueuedAt))],
+        ['started', exactTime(job.startedAt)],
+        ['ended', exactTime(job.finishedAt)],
+        ['expires', exactTime(job.expiresAt)],
         ['run', job.runId ?? ''],
         ['sent by', job.parentId ?? ''],
         ['tags', job.tags.join(' ')],

@@ -1,8 +1,8 @@
-import { type OperatorFlags, operatorFlags, withOperated } from '../app-commands.js';
+import { type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';
 import { defineCommand } from '../command.js';
 import { CliError, EXIT } from '../errors.js';
 import { examples, plainFlag } from '../flags.js';
-import { type ConfirmFlags, confirmed, confirmFlag } from '../operator-flags.js';
+import { type ConfirmFlags, confirmFlag, requireConfirmation } from '../operator-flags.js';
 import { cleanLine, counted, progressShown } from '../output.js';
 
 type PurgeFlags = OperatorFlags & ConfirmFlags & { readonly all?: boolean; readonly delayed?: boolean };
@@ -13,7 +13,7 @@ export default defineCommand<PurgeFlags>({
       .description(
         'Remove waiting jobs from queues permanently; running jobs continue. A workflow run with a step that waits there is ' +
           'revoked as a whole, because it could never complete: its steps stay, and end without running when a worker takes ' +
-          'them. Counts the jobs first, and asks for confirmation.',
+          'them. Count the jobs first, and ask for confirmation.',
       )
       .argument('[queues...]', 'Names of queues')
       .addOption(plainFlag('--all', 'All queues'))
@@ -35,7 +35,7 @@ export default defineCommand<PurgeFlags>({
         why: names.length === 0 ? 'Got neither.' : 'Got both.',
         hint: 'Name the queues, or pass --all.',
       });
-    return withOperated(context, async (app) => {
+    return withSharedApp(context, async (app) => {
       const all = await app.inspect.queues();
       const unknown = names.filter((name) => !all.some((queue) => queue.name === name));
       if (unknown.length > 0)
@@ -53,7 +53,7 @@ export default defineCommand<PurgeFlags>({
       const total = counts.reduce((sum, { jobs }) => sum + jobs, 0);
       if (!out.isJson)
         for (const { queue, jobs } of counts) out.note(cleanLine(`${queue}: ${counted(jobs, 'job')}`));
-      if (total > 0) await confirmed(flags, `Remove ${counted(total, 'job')} permanently?`);
+      if (total > 0) await requireConfirmation(flags, `Remove ${counted(total, 'job')} permanently?`);
       const queues: { queue: string; removed: number; revokedRuns: number }[] = [];
       for (const { queue, jobs } of counts) {
         const none = { removed: 0, revokedRuns: 0 };

@@ -1,5 +1,5 @@
 import type { AsyncResult, JobInfo } from '@umbel/core';
-import { checkShared, resultCommand, withApp } from '../app-commands.js';
+import { checkStoreIsShared, resultCommand, withApp } from '../app-commands.js';
 import { defineCommand } from '../command.js';
 import { CliError, EXIT } from '../errors.js';
 import {
@@ -39,7 +39,7 @@ export default defineCommand<ResultFlags>({
     const { flags, out } = context;
     const [id] = context.args as [string];
     return withApp(context, async ({ app, isNamed }) => {
-      checkShared(app);
+      checkStoreIsShared(app);
       const result = app.result(id);
       const later = resultCommand(id, flags, isNamed);
       if (flags.wait) return printWhenDone(result, { ...flags, out, later });

@@ -1,4 +1,4 @@
-import { checkShared, resultCommand, withApp } from '../app-commands.js';
+import { checkStoreIsShared, resultCommand, withApp } from '../app-commands.js';
 import { signatureOf } from '../app-loader.js';
 import { defineCommand } from '../command.js';
 import { EXIT } from '../errors.js';
@@ -44,7 +44,7 @@ export default defineCommand<RunFlags>({
     return withApp(
       context,
       async ({ app, modules: [module] }) => {
-        checkShared(app);
+        checkStoreIsShared(app);
         if (module === undefined) throw new Error('Bug in Umbel: the module of `run` was not loaded');
         const result = await signatureOf(module).applyAsync(input, sendOptions(flags));
         const later = resultCommand(result.id, { app: spec }, false);

@@ -1,15 +1,15 @@
 import type { GraphEdge, GraphNode, RunFilter, RunGraph } from '@umbel/core';
 import { Option } from 'commander';
-import { type OperatorFlags, operatorFlags, withOperated } from '../app-commands.js';
+import { type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';
 import { type CommandModule, defineCommand, defineGroup } from '../command.js';
 import {
-  exact,
-  known,
+  colorState,
+  exactTime,
   longDuration,
-  painted,
   pairs,
   printFacts,
   printTable,
+  readableTime,
   relative,
   shortText,
   stateCell,
@@ -48,7 +48,7 @@ const graph = defineCommand<OperatorFlags & GraphFormat>({
     ]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withSharedApp(context, async (app) => {
       const [id] = context.args as [string];
       return printGraph(context.out, context.flags, await app.result(id).graph());
     }),
@@ -68,7 +68,7 @@ const listRuns = defineCommand<OperatorFlags & FilterFlags & PageFlags>({
     ]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withSharedApp(context, async (app) => {
       const { out, flags } = context;
       const filter = pickFlags(flags, ['state', 'tag', 'since', 'until']) as RunFilter; // core validates the states
       const { items, cursor } = await upTo(flags.limit, flags.cursor, (page) =>
@@ -84,8 +84,8 @@ const listRuns = defineCommand<OperatorFlags & FilterFlags & PageFlags>({
         items.map(({ id, state, enqueuedAt, finishedAt, tags, reason = '', problem }) => [
           id,
           stateCell(state, out),
-          relative(known(enqueuedAt)),
-          finishedAt === undefined || known(enqueuedAt) === undefined
+          relative(readableTime(enqueuedAt)),
+          finishedAt === undefined || readableTime(enqueuedAt) === undefined
             ? ''
             : longDuration(finishedAt.getTime() - enqueuedAt.getTime()),
           tags.join(' '),
@@ -108,7 +108,7 @@ const show: CommandModule = defineCommand<OperatorFlags>({
     examples(command, [['umbel runs show 3f2a91c0-… --name shop', 'its progress and error']]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withSharedApp(context, async (app) => {
       const { out } = context;
       const [id] = context.args as [string];
       const run = await app.runs.get(id);
@@ -123,8 +123,8 @@ const show: CommandModule = defineCommand<OperatorFlags>({
         ['state', stateCell(run.state, out)],
         ['record', run.problem ?? ''],
         ['steps', pairs(Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)))],
-        ['sent', exact(known(run.enqueuedAt))],
-        ['ended', exact(run.finishedAt)],
+        ['sent', exactTime(readableTime(run.enqueuedAt))],
+        ['ended', exactTime(run.finishedAt)],
         ['tags', run.tags.join(' ')],
         ['headers', pairs(run.headers)],
         ['sent by', run.parentId ?? ''],
@@ -157,7 +157,7 @@ const resume: CommandModule = defineCommand<OperatorFlags & { readonly input?: r
     ]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withSharedApp(context, async (app) => {
       const { out } = context;
       const [id] = context.args as [string];
       const inputs = await inputsOf(context.flags.input ?? []);
@@ -327,14 +327,14 @@ const tree = defineCommand<OperatorFlags>({
     examples(command, [['umbel runs tree 3f2a91c0-… --name shop', 'state of each step']]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withSharedApp(context, async (app) => {
       const { out } = context;
       const [id] = context.args as [string];
       const handle = app.result(id);
       const [graph, state] = await Promise.all([handle.graph(), handle.state()]);
       if (out.isJson) out.document('run-tree', { state, ...graph.toJSON() });
       else {
-        out.data(`${out.colors.bold(cleanLine(id))}  ${painted(state, out.colors)}`);
+        out.data(`${out.colors.bold(cleanLine(id))}  ${colorState(state, out.colors)}`);
         printTree(out, graph);
       }
       return EXIT.ok;
@@ -379,9 +379,9 @@ function factsOf(node: GraphNode, colors: Colors): string[] {
   const { state, counts, attempts = 0, durationMs, error } = node;
   const states =
     counts === undefined
-      ? painted(state, colors)
+      ? colorState(state, colors)
       : Object.entries(counts)
-          .map(([each, count]) => `${count} ${painted(each, colors)}`)
+          .map(([each, count]) => `${count} ${colorState(each, colors)}`)
           .join(', ');
   return [
     states,

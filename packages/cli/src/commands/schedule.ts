@@ -1,11 +1,11 @@
 import type { ScheduleInfo, SyncReport } from '@umbel/core';
 import {
-  checkShared,
+  checkStoreIsShared,
   type OperatorFlags,
   operatorFlags,
   resultCommand,
   withApp,
-  withOperated,
+  withSharedApp,
 } from '../app-commands.js';
 import { type CommandModule, defineCommand, defineGroup } from '../command.js';
 import { printTable, relative, stateCell } from '../display.js';
@@ -20,7 +20,7 @@ import {
   outputFlags,
   plainFlag,
 } from '../flags.js';
-import { type ConfirmFlags, confirmed, confirmFlag } from '../operator-flags.js';
+import { type ConfirmFlags, confirmFlag, requireConfirmation } from '../operator-flags.js';
 import { cleanLine, shortDuration } from '../output.js';
 import { printWhenDone } from '../waiting.js';
 
@@ -43,7 +43,7 @@ const run: CommandModule = defineCommand<
     examples(command, [['umbel schedule run nightly --name shop', 'run nightly now']]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withSharedApp(context, async (app) => {
       const { out, flags } = context;
       const [name] = context.args as [string];
       const result = await app.schedules.get(name).runNow();
@@ -74,7 +74,7 @@ function changeCommand(
       examples(command, [[`umbel schedule ${verb} nightly --name shop`, example]]);
     },
     run: (context) =>
-      withOperated(context, async (app) => {
+      withSharedApp(context, async (app) => {
         const { out } = context;
         const [name] = context.args as [string];
         await app.schedules.get(name)[verb]();
@@ -125,8 +125,9 @@ const sync: CommandModule = defineCommand<
       context,
       async ({ app }) => {
         const { out, flags } = context;
-        checkShared(app);
-        if (flags.prune) await confirmed(flags, 'Remove the schedules that this code does not declare?');
+        checkStoreIsShared(app);
+        if (flags.prune)
+          await requireConfirmation(flags, 'Remove the schedules that this code does not declare?');
         const report = await app.schedules.sync({ prune: flags.prune === true });
         if (out.isJson) out.document('schedule-sync', report);
         else for (const line of linesOf(report)) out.data(line);
@@ -159,7 +160,7 @@ const list: CommandModule = defineCommand<OperatorFlags>({
     ]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withSharedApp(context, async (app) => {
       const { out } = context;
       const all = await app.schedules.list();
       if (out.isJson) out.document('schedules', { schedules: all });
@@ -217,7 +218,7 @@ const next: CommandModule = defineCommand<OperatorFlags & { readonly count: numb
     examples(command, [['umbel schedule next nightly -n 10 --name shop', 'as ISO times, one per line']]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withSharedApp(context, async (app) => {
       const { out, flags } = context;
       const [name] = context.args as [string];
       const slots = await app.schedules.get(name).next(flags.count);

@@ -1,5 +1,5 @@
 import type { LostJobs, QueueInfo, WorkerInfo } from '@umbel/core';
-import { checkKnown, type OperatorFlags, operatorFlags, withOperated } from '../app-commands.js';
+import { checkAppExists, type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';
 import { defineCommand } from '../command.js';
 import { currentTime, longDuration, printFacts, printTable, relative } from '../display.js';
 import { EXIT } from '../errors.js';
@@ -22,7 +22,7 @@ export const queues = defineCommand<OperatorFlags>({
     ]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withSharedApp(context, async (app) => {
       const { out } = context;
       const all = await app.inspect.queues();
       if (out.isJson) out.document('queues', { queues: all });
@@ -92,11 +92,11 @@ export default defineCommand<OperatorFlags>({
     ]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withSharedApp(context, async (app) => {
       const { out } = context;
       const [workers, queues] = await Promise.all([app.inspect.workers(), app.inspect.queues()]);
       const { store } = app.describe();
-      if (app.describe().tasks.length === 0) await checkKnown(app, workers, queues);
+      if (app.describe().tasks.length === 0) await checkAppExists(app, workers, queues);
       const findings = findingsOf(workers, queues, currentTime());
       const notes = findings.map(({ message }) => message);
       if (out.isJson) {

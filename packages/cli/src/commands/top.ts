@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import type { App, AppEvent, QueueInfo, WorkerInfo } from '@umbel/core';
-import { checkKnown, type OperatorFlags, operatorFlags, withOperated } from '../app-commands.js';
+import { checkAppExists, type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';
 import { defineCommand } from '../command.js';
 import { currentTime, interval, longDuration, relative } from '../display.js';
 import { EXIT, umbelCode } from '../errors.js';
@@ -26,8 +26,8 @@ export function frame(snapshot: Snapshot, { columns, rows }: Size, colors: Color
   const failed = sum(queues.map(({ rates }) => rates.failed));
   const title = `umbel top  ${cleanLine(app)}  ${at.toTimeString().slice(0, 8)}`;
   const facts = `workers ${online.length} of ${workers.length} online, ${active} of ${slots} slots in use; ${rateText(done)}/s completed, ${rateText(failed)}/s failed`;
-  const busiest = [...queues].sort((a, b) => busy(b) - busy(a));
-  const queueLines = aligned(
+  const busiest = [...queues].sort((a, b) => activity(b) - activity(a));
+  const queueLines = alignColumns(
     [
       'QUEUE',
       'WAITING',
@@ -55,7 +55,7 @@ export function frame(snapshot: Snapshot, { columns, rows }: Size, colors: Color
       `${serving.length}`,
     ]),
   );
-  const workerLines = aligned(
+  const workerLines = alignColumns(
     ['WORKER', 'STATE', 'ACTIVE', 'PROCESSES', 'UP', 'SEEN'],
     workers.map(({ name, state, active: runs, concurrency, processes, uptimeMs, lastSeenAt }) => [
       cleanLine(name),
@@ -85,7 +85,7 @@ export function frame(snapshot: Snapshot, { columns, rows }: Size, colors: Color
   ];
 }
 
-function busy({ counts, rates }: Snapshot['queues'][number]): number {
+function activity({ counts, rates }: Snapshot['queues'][number]): number {
   return counts.waiting + counts.active + rates.enqueued + rates.completed;
 }
 
@@ -101,7 +101,7 @@ function rateText(rate: number): string {
 }
 
 /** Pads cells to columns of equal width: the first column left-aligned, the others right-aligned. */
-function aligned(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+function alignColumns(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const widths = head.map((cell, column) =>
     Math.max(cell.length, ...rows.map((row) => (row[column] ?? '').length)),
   );
@@ -304,7 +304,7 @@ export default defineCommand<OperatorFlags & { readonly interval?: number; reado
     ]);
   },
   run: (context) =>
-    withOperated(context, async (app) => {
+    withSharedApp(context, async (app) => {
       const { out, flags } = context;
       const interruption = untilSignal();
       const { signal } = interruption;
@@ -314,7 +314,7 @@ export default defineCommand<OperatorFlags & { readonly interval?: number; reado
       const sampler = new Sampler(app);
       // Fail before drawing anything if the store never answers.
       const [workers, queues] = await Promise.all([app.inspect.workers(), app.inspect.queues()]);
-      if (app.describe().tasks.length === 0) await checkKnown(app, workers, queues);
+      if (app.describe().tasks.length === 0) await checkAppExists(app, workers, queues);
       const watcher = new Watcher(sampler, signal);
       const listening = watcher.listen();
       listening.catch(interruption.end);

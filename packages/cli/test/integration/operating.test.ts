@@ -242,7 +242,10 @@ describe('commands of operators', { timeout: 300_000 }, () => {
     expect(worker.queues).not.toContain('mail');
 
     expect(await umbel('control', 'shutdown')).toMatchObject({ code: 2, stdout: '' });
-    expect(await umbel('control', 'shutdown', '--yes')).toMatchObject({ code: 0, stdout: 'w1 ends\n' });
+    expect(await umbel('control', 'shutdown', '--yes')).toMatchObject({
+      code: 0,
+      stdout: 'w1 is shutting down\n',
+    });
     await worker.closed;
     const silent = await umbel('inspect', 'ping');
     expect(silent).toMatchObject({ code: 75, stdout: '' });
@@ -279,7 +282,7 @@ describe('commands of operators', { timeout: 300_000 }, () => {
     expect(dry).toMatchObject({ code: 0, kind: 'replayed', replayed: 2, isDryRun: true, skipped: [] });
     const asked = await umbel('dead', 'discard', '--all', '--task', 'add');
     expect(asked).toMatchObject({ code: 2, stdout: '' });
-    expect(asked.stderr).toContain('Remove 2 failed jobs for good?');
+    expect(asked.stderr).toContain('Discard 2 failed jobs permanently?');
     expect(await json('dead', 'discard', two, 'nobody', '--yes')).toMatchObject({
       code: 1,
       kind: 'dropped',
@@ -486,10 +489,10 @@ test.each([
   [['inspect', 'nothing'], 2, 'umbel inspect has no subcommand "nothing".'],
   [['runs'], 2, 'umbel runs needs a subcommand.'],
   [['runs', 'show', 'nobody', '--name', 'x'], 3, 'There is no workflow run "nobody".'],
-  [['runs', 'tree', 'nobody', '--name', 'x'], 3, 'There is no such job.'],
+  [['runs', 'tree', 'nobody', '--name', 'x'], 3, 'There is no job "nobody".'],
   [['jobs', 'show', 'nobody', '--name', 'x'], 3, 'There is no job "nobody".'],
   [['jobs', 'list', '--state', 'odd', '--name', 'x'], 2, 'Expected one of waiting'],
-  [['control', 'pause', 'nowhere', '--name', 'x'], 2, 'There is no such queue.'],
+  [['control', 'pause', 'nowhere', '--name', 'x'], 2, 'There is no queue "nowhere".'],
   [['control', 'concurrency', 'none', '--name', 'x'], 2, "'none' requires --total."],
   [['control', 'revoke', '--name', 'x'], 2, 'Revoking needs either ids or --tag.'],
   [['inspect', 'ping', '-w', 'nobody', '--name', 'x'], 3, 'There is no worker "nobody".'],

@@ -66,8 +66,8 @@ describe('umbel result, run and graph', { timeout: 300_000 }, () => {
   });
 
   test.each([
-    [['result', 'nobody', '-A', './tasks.ts'], 3, 'There is no such job.'],
-    [['graph', 'nobody', '-A', './tasks.ts'], 3, 'There is no such job.'],
+    [['result', 'nobody', '-A', './tasks.ts'], 3, 'There is no job "nobody".'],
+    [['graph', 'nobody', '-A', './tasks.ts'], 3, 'There is no job "nobody".'],
     [['run', './tasks.ts'], 4, 'It exports pair, pipeline.'],
     [['run', './tasks.ts#app'], 4, 'Export "app" of tasks.ts cannot be sent.'],
     [['run', './tasks.ts#pipeline', '-i', '{"a":"x"}'], 2, 'input.a'],
