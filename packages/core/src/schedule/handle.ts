@@ -18,7 +18,7 @@ import { describeTarget } from './target.js';
  * One schedule of an app. `sync`, or the start of a worker that declares it, stores it.
  *
  * @example
- * const nightly = app.schedule('nightly', { cron: '0 3 * * *', tz: 'Europe/Zurich' }, report.si({ days: 1 }));
+ * const nightly = app.schedule('nightly', { cron: '0 3 * * *', tz: 'Europe/Zurich' }, reindex.si({ shop: 1 }));
  * await app.schedules.sync();
  * console.log(await nightly.next(3));
  */
