@@ -5,24 +5,34 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { root, Snippets } from '../support/snippets.js';
 
 /** The packages whose docstrings have examples, with their import names. */
-const PACKAGES = [
-  ['@umbel/core', 'packages/core/src/index.ts'],
-  ['@umbel/canvas', 'packages/canvas/src/index.ts'],
-  ['@umbel/testing', 'packages/testing/src/index.ts'],
-  ['zod', undefined],
-] as const;
+const PACKAGES: readonly (readonly [name: string, exports: readonly string[]])[] = [
+  ['@umbel/core', exportsOf('packages/core/src/index.ts')],
+  ['@umbel/core/opentelemetry', exportsOf('packages/core/src/opentelemetry/index.ts')],
+  ['@umbel/core/prometheus', exportsOf('packages/core/src/prometheus/index.ts')],
+  ['@umbel/canvas', exportsOf('packages/canvas/src/index.ts')],
+  ['@umbel/testing', exportsOf('packages/testing/src/index.ts')],
+  ['@opentelemetry/api', ['context']],
+  ['zod', ['z']],
+];
 
 /** Values that examples use without a declaration, in the module that they call `./tasks.js`. */
 const TASKS = `
-import type { App, AsyncResult, Logger, Task, TaskContext } from '@umbel/core';
+import type { Span } from '@opentelemetry/api';
+import type { App, AppWorker, AsyncResult, ForeignJob, Logger, Task, TaskContext } from '@umbel/core';
+import type { MetricJson, Metrics } from '@umbel/core/prometheus';
 
 export declare const app: App;
+export declare const worker: AppWorker;
 export declare const result: AsyncResult<{ file: string }>;
+export declare const metrics: Metrics;
+export declare const fromOtherProcess: readonly MetricJson[];
+export declare const span: Span & { attributes: Record<string, unknown> };
 export declare const error: Error & { cause?: unknown };
 export declare const ctx: TaskContext<{
   reports: { progress: unknown; states: never; failures: { declined: { reason: string } } };
 }>;
 export declare function pino(): Logger;
+export declare function startWebServer(): void;
 
 export declare const resize: Task<'image.resize', { path: string; width: number }, { file: string }>;
 export declare const split: Task<'image.split', { path: string }, { file: string }>;
@@ -31,6 +41,7 @@ export declare const charge: Task<'charge', { id: string }, number>;
 export declare const sendMail: Task<'mail.send', { to: string }, null>;
 export declare const sendAlert: Task<'alert.send', { text: string }, null>;
 export declare const reindex: Task<'shop.reindex', { shop: number }, null>;
+export declare const report: Task<'report', void, null>;
 export declare const save: Task<'page.save', { page: { id: string } }, null>;
 export declare const visit: Task<'page.visit', { url: string; at: number }, null>;
 
@@ -38,9 +49,11 @@ export declare const card: { isExpired: boolean };
 export declare const file: { isLarge: boolean; path: string };
 export declare const links: { href: string }[];
 export declare const mail: { to: string };
+export declare const log: { error(message: string): void };
 export declare const order: { id: string };
 export declare const page: { id: string };
 export declare const paths: string[];
+export declare const processors: Record<string, (job: ForeignJob) => Promise<unknown>>;
 export declare const response: { status: number };
 export declare const text: string;
 export declare const user: { id: string };
@@ -81,9 +94,9 @@ function examplesIn(source: string): string[] {
 function moduleOf(examples: readonly string[]): string {
   const code = examples.join('\n');
   const isUsed = (name: string) => new RegExp(`\\b${name}\\b`).test(code);
-  const imports = PACKAGES.map(([name, index]) => {
-    const names = index === undefined ? ['z'] : exportsOf(index);
-    return `import { ${names.filter((each) => isUsed(each.replace('type ', ''))).join(', ')} } from '${name}';`;
+  const imports = PACKAGES.map(([name, exports]) => {
+    const names = exports.filter((each) => isUsed(each.replace('type ', '')));
+    return `import { ${names.join(', ')} } from '${name}';`;
   });
   const functions = examples.map(
     (example, index) => `export async function example${index}(): Promise<any> {\n${example}\n}`,

@@ -11,6 +11,7 @@ export const root = fileURLToPath(new URL('../../', import.meta.url));
 const compilerOptions = {
   composite: false,
   declaration: false,
+  declarationMap: false,
   sourceMap: false,
   rootDir: '.',
   outDir: 'dist',

@@ -47,8 +47,8 @@ test.each<[page: string, sentence: string, constants: readonly Named[]]>([
   ['tasks.md', 'may take # s, not counted', [{ name: 'LOAD_MS', file: 'pool.ts', unit: SECOND_MS }]],
   ['tasks.md', 'before it is a dead letter. Default #', [{ name: 'MAX_LOST_STARTS' }]],
   ['tasks.md', 'keeps its last # log lines', [{ name: 'KEPT_LOG_LINES' }]],
-  ['tasks.md', 'Values shorter than # characters', [{ name: 'SHORTEST', file: 'masking.ts' }]],
-  ['tasks.md', 'a value may take # MiB', [{ name: 'MAX_EXPANDED', unit: MEBIBYTE }]],
+  ['tasks.md', 'Values shorter than # characters', [{ name: 'MIN_SECRET', file: 'masking.ts' }]],
+  ['tasks.md', 'a value may take # MiB', [{ name: 'MAX_EXPANDED_BYTES', unit: MEBIBYTE }]],
   [
     'tasks.md',
     'at most # levels, # errors per list, # in total',
@@ -63,8 +63,8 @@ test.each<[page: string, sentence: string, constants: readonly Named[]]>([
   ['canvas.md', 'up to # members, at the start | stored with the run; a worker', [{ name: 'FED' }]],
   ['canvas.md', 'turns them into jobs, # per transaction', [{ name: 'SLICE', file: 'job-tree.ts' }]],
   ['canvas.md', 'the run fails after # minute', [{ name: 'STREAM_LEASE_MS', unit: MINUTE_MS }]],
-  ['lifecycle.md', '# heartbeats did not arrive', [{ name: 'MISSED' }]],
-  ['lifecycle.md', '# hour has passed since its last sign', [{ name: 'MISSING_FOR_MS', unit: HOUR_MS }]],
+  ['lifecycle.md', '# heartbeats did not arrive', [{ name: 'MISSED_HEARTBEATS' }]],
+  ['lifecycle.md', '# hour has passed since its last sign', [{ name: 'SHOW_MISSING_MS', unit: HOUR_MS }]],
   [
     'testing.md',
     'After # s, an `UmbelTestingWarning`',

@@ -435,7 +435,7 @@ describe.each(Object.entries(rows))('%s', (_, { call, needed = {}, known, neverU
 test.each(['resultTtl', 'failureTtl'])('no time at all is no %s', (option) => {
   const error = () => createApp({ name: 'a', connection, [option]: 0 });
   expect(error).toThrow(InvalidOptionError);
-  expect(error).toThrow('whoever waits for a job reads its outcome from the store');
+  expect(error).toThrow('waiting callers read the outcome from the store');
 });
 
 test('every type of options that is exported has its names in the code', () => {

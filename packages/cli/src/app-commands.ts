@@ -1,4 +1,4 @@
-/** What commands that work with an app have in common: it is loaded before, and closed after. */
+/** Loads the app for a command and closes it afterwards; checks that its store and its name are usable. */
 import { Console } from 'node:console';
 import type { App, FoundApps, Logger, QueueInfo, WorkerInfo } from '@umbel/core';
 import type { coreOf } from '@umbel/core/internal';
@@ -11,7 +11,7 @@ import { type NamedAppFlags, namedAppFlags, type OutputFlags, outputFlags } from
 import { importPackage } from './modules.js';
 import { cleanLine, type Output } from './output.js';
 
-/** Runs `use` with the app that the flags name; closes it whatever happens. */
+/** Runs `use` with the app that the flags name, and always closes the app. */
 export async function withApp(
   { flags, out, command }: CommandContext<NamedAppFlags & OutputFlags>,
   use: (loaded: LoadedApp & { readonly isNamed: boolean }) => Promise<ExitCode>,
@@ -37,56 +37,56 @@ export async function withApp(
   }
 }
 
-/** What modules of the user print goes to stderr. */
+/** Redirects the console to stderr, so that modules of the user cannot write to stdout. */
 function keepStdoutForData(): void {
   globalThis.console = new Console({ stdout: process.stderr, stderr: process.stderr });
 }
 
-/** Errors of the connection are in the end told as the problem of the command. */
+/** Returns a logger for warnings. Info and errors are only for `--verbose`: connection errors end the command as its problem. */
 function quietLogger(out: Output, isVerbose: boolean): Logger {
   const note = (message: string) => out.note(cleanLine(message));
   const verbose = isVerbose ? note : () => {};
   return { info: verbose, warn: note, error: verbose };
 }
 
-/** How to look at a job later, from where this command was typed. */
+/** Returns the command that prints the result of a job, with the flags of this command. */
 export function resultCommand(
   id: string,
   { app, name, queue = [] }: NamedAppFlags,
   isNamed: boolean,
 ): string {
   const queues = [queue].flat().map((each) => ` --queue ${each}`);
-  const which = isNamed ? ` --name ${name}${queues.join('')}` : app === undefined ? '' : ` --app ${app}`;
-  return `umbel result ${id} --wait${which}`;
+  const appFlag = isNamed ? ` --name ${name}${queues.join('')}` : app === undefined ? '' : ` --app ${app}`;
+  return `umbel result ${id} --wait${appFlag}`;
 }
 
-/** @throws {CliError} if what is sent would be gone with this process. */
+/** @throws {CliError} if the store is in this process, so that its jobs would be lost with it. */
 export function checkShared(app: App): void {
   if (app.describe().store.kind === 'redis') return;
   throw new CliError({
     exitCode: EXIT.usage,
-    what: `The store of app "${app.name}" is in this process.`,
-    why: 'No worker would find there what is sent, and nothing is there to be seen.',
-    hint: 'Say where the real one is: --connection redis://… or UMBEL_URL. Or try tasks in umbel dev.',
+    what: `App "${app.name}" uses a store in this process.`,
+    why: 'No other process can read it, so workers would not find its jobs.',
+    hint: 'Set a store with --connection redis://… or UMBEL_URL, or try tasks in umbel dev.',
   });
 }
 
-// The app that a command of operators is about: also without its code, with every queue that its workers serve.
+// Apps for operator commands: even without the code, with every queue that workers serve.
 
 export type OperatorFlags = NamedAppFlags & OutputFlags;
 
-/** After the command's own flags. */
+/** Adds the flags of app and output, after the flags of the command. */
 export function operatorFlags(command: Command): void {
   namedAppFlags(command);
   outputFlags(command);
 }
 
-/** Queues have such names; what is stored may hold others. */
+/** Valid names of queues; the store may contain other text. */
 const QUEUE = /^[A-Za-z0-9_.-]{1,100}$/;
-/** Umbel's own. */
+/** The queue of internal jobs. */
 const INTERNAL_QUEUE = 'umbel';
 
-/** Runs `use` with the app that the flags name; closes it whatever happens. */
+/** Runs `use` with the app that the flags name, and always closes it. @throws {CliError} if its store is in this process. */
 export function withOperated(
   context: CommandContext<OperatorFlags>,
   use: (app: App, isNamed: boolean) => Promise<ExitCode>,
@@ -97,14 +97,14 @@ export function withOperated(
   });
 }
 
-/** The same, also of an app whose store is in this process. */
+/** Runs `use` like `withOperated`, but also accepts a store in this process. */
 export function withSeen(
   context: CommandContext<OperatorFlags>,
   use: (app: App, isNamed: boolean) => Promise<ExitCode>,
 ): Promise<ExitCode> {
   return withApp(context, async ({ app, isNamed, folder }) => {
-    // One look at the store, on one connection: each round trip of a far one counts.
-    const [, queues] = await Promise.all([goByTimeOf(app), isNamed ? servedQueues(app) : []]);
+    // Read everything at once on one connection, to save round trips to a remote store.
+    const [, queues] = await Promise.all([useStoreClock(app), isNamed ? servedQueues(app) : []]);
     const core = app as unknown as EarlierCore;
     if (!isNamed || core.learnQueues !== undefined) {
       core.learnQueues?.(queues);
@@ -112,48 +112,48 @@ export function withSeen(
     }
     const { createApp } = await importPackage('@umbel/core', folder);
     const { prefix, queue = [] } = context.flags;
-    const all = [...new Set([...[queue].flat(), ...queues])];
-    const whole = createApp({ name: app.name, queues: all, ...(prefix !== undefined && { prefix }) });
+    const allQueues = [...new Set([...[queue].flat(), ...queues])];
+    const fullApp = createApp({ name: app.name, queues: allQueues, ...(prefix !== undefined && { prefix }) });
     try {
-      return await use(whole, true);
+      return await use(fullApp, true);
     } finally {
-      await whole.close();
+      await fullApp.close();
     }
   });
 }
 
-/** Every app is its core at run time; one of an earlier version tells no time, and learns no queues. */
+/** Every app is its core at run time; an app of an earlier version lacks these members. */
 type EarlierCore = Partial<Pick<ReturnType<typeof coreOf>, 'learnQueues' | 'measured'>>;
 
-/** Moments are those of the store, and this machine's clock may be wrong. */
-async function goByTimeOf(app: App): Promise<void> {
+/** Uses the clock of the store, because the clock of this machine may be wrong. */
+async function useStoreClock(app: App): Promise<void> {
   const { measured } = app as unknown as EarlierCore;
   if (measured === undefined) return;
   await measured.store.timeKnown?.();
   setClock(() => measured.clock.now());
 }
 
-/** Without those of an app with a prefix of its own. */
+/** Returns the queues that the store has for the app; apps with a custom prefix are not found. */
 async function foundQueues(app: App): Promise<readonly string[]> {
   // An app of an earlier version has no such method.
   const { apps } = (await (app.inspect as Partial<App['inspect']>).apps?.()) ?? { apps: [] };
   return apps.find(({ name }) => name === app.name)?.queues ?? [];
 }
 
-/** Those of workers that are gone too, and those that the store is seen to hold: jobs may be left in them. */
+/** Returns the queues of all workers, including missing ones, and those in the store: they may contain jobs. */
 async function servedQueues(app: App): Promise<string[]> {
   const [workers, found] = await Promise.all([app.inspect.workers(), foundQueues(app)]);
   const served = workers.flatMap(({ processes }) => processes.flatMap(({ queues }) => Object.keys(queues)));
   return [...new Set([...served, ...found])].filter((name) => QUEUE.test(name) && name !== INTERNAL_QUEUE);
 }
 
-// Whether the store knows an app by this name, and which ones it knows.
+// Checks that the store has data of an app with this name.
 
-const MOST = 20;
+const MAX_APPS = 20;
 
 /**
- * Why an app of this name is probably not meant: nothing of it is in the store. Undefined if something is, or the store
- * is too large to be sure.
+ * Returns why the name of the app is probably wrong: the store has no data of it. Returns undefined if it has data, or if the
+ * store is too large to be sure.
  */
 export async function whyUnknown(
   app: App,
@@ -164,10 +164,10 @@ export async function whyUnknown(
   if (workers.length > 0 || isUsed) return undefined;
   const found = await app.inspect.apps();
   if (!found.isComplete || found.apps.some(({ name }) => name === app.name)) return undefined;
-  return { what: `The store holds nothing of an app "${app.name}".`, why: listOf(found) };
+  return { what: `The store has no data of app "${app.name}".`, why: listOf(found) };
 }
 
-/** @throws {CliError} if nothing of the app is in the store. */
+/** @throws {CliError} if the store has no data of the app. */
 export async function checkKnown(
   app: App,
   workers: readonly WorkerInfo[],
@@ -178,13 +178,13 @@ export async function checkKnown(
   throw new CliError({
     exitCode: EXIT.notFound,
     ...unknown,
-    hint: 'Is it this name, and this store? See --name, --prefix and --connection.',
+    hint: 'Check --name, --prefix and --connection.',
   });
 }
 
 function listOf({ apps }: FoundApps): string {
-  if (apps.length === 0) return 'It holds no app at all.';
-  const shown = apps.slice(0, MOST).map(({ name }) => name);
-  const more = apps.length > MOST ? `, and ${apps.length - MOST} more` : '';
+  if (apps.length === 0) return 'The store has no apps.';
+  const shown = apps.slice(0, MAX_APPS).map(({ name }) => name);
+  const more = apps.length > MAX_APPS ? `, and ${apps.length - MAX_APPS} more` : '';
   return `Apps in this store: ${shown.join(', ')}${more}.`;
 }

@@ -1,4 +1,4 @@
-/** Finds the app that a command is about: in modules of the user, or by its name alone. */
+/** Loads the app of a command from modules of the user, or creates it by name; finds exported workflows. */
 import { existsSync, statSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import type { App, AsyncResult, Connection, Logger, RunGraph, SendOptions } from '@umbel/core';
@@ -6,57 +6,57 @@ import { CliError, EXIT } from './errors.js';
 import type { AppFlags, NamedAppFlags } from './flags.js';
 import { type Exports, importModule, importPackage } from './modules.js';
 
-/** How apps and signatures are known, also those of another copy of Umbel. */
+/** Mark apps and signatures, including those of another copy of Umbel. */
 const APP = Symbol.for('umbel.app');
 const SENDER = Symbol.for('umbel.sender');
 
 export interface LoadedModule {
   readonly path: string;
   readonly exports: Exports;
-  /** The export that was asked for. */
-  readonly wanted: string | undefined;
+  /** The export that `module#export` names. */
+  readonly exportName: string | undefined;
 }
 
 export interface LoadedApp {
   readonly app: App;
-  /** Where its packages are found. */
+  /** The folder from which packages of the app are resolved. */
   readonly folder: string;
   readonly modules: readonly LoadedModule[];
 }
 
 export interface LoadOptions {
-  /** Instead of `--app`: from arguments. */
+  /** Modules from arguments, instead of `--app`. */
   readonly modules?: readonly string[];
-  /** Where the app's own messages go. */
+  /** Receives the app's messages. */
   readonly logger: Logger;
-  /** Whether the flag of the connection was typed: then it has to have an effect. */
+  /** Whether `--connection` was typed: then it must have an effect. */
   readonly isConnectionTyped?: boolean;
-  /** For apps that name no store, where the environment names none either. */
+  /** Creates a store if neither the app nor the environment names one. */
   readonly makeConnection?: (folder: string) => Promise<Connection | undefined>;
 }
 
-/** The app of modules, or of `--app`. @throws {CliError} if there is none, or it cannot be told which. */
+/** Loads the app of `modules` or `--app`. @throws {CliError} if there is no app, or more than one. */
 export async function loadApp(flags: AppFlags, options: LoadOptions): Promise<LoadedApp> {
   const specs = options.modules?.length ? options.modules : flags.app === undefined ? [] : [flags.app];
   const [first] = specs;
   if (first === undefined) {
     throw new CliError({
       exitCode: EXIT.usage,
-      what: 'Which app?',
-      why: 'No module was named, on the command line, in UMBEL_APP or in umbel.config.',
-      hint: 'Name the one that exports it: --app ./tasks.ts',
+      what: 'No app is set.',
+      why: 'Neither the command line nor UMBEL_APP nor umbel.config names a module.',
+      hint: 'Pass the module that exports the app: --app ./tasks.ts',
     });
   }
   const mainModule = moduleFile(parseSpec(first).path);
   const folder = dirname(mainModule);
   await prepare(flags, options, folder, mainModule);
   const modules = await loadModules(specs);
-  const app = theApp(modules);
+  const app = findApp(modules);
   if (options.isConnectionTyped) await checkConnection(app, flags.connection, folder);
   return { app, folder, modules };
 }
 
-/** The same, or with `--name` an app without any code. */
+/** Loads the app, or with `--name` creates it without its code. */
 export async function loadOrNameApp(
   flags: NamedAppFlags,
   options: LoadOptions & { readonly isAppTyped?: boolean; readonly isNameTyped?: boolean },
@@ -65,8 +65,8 @@ export async function loadOrNameApp(
   if (options.isAppTyped && options.isNameTyped) {
     throw new CliError({
       exitCode: EXIT.usage,
-      what: '--app and --name do not go together.',
-      why: 'The one loads the code of an app, the other does without.',
+      what: '--app and --name exclude each other.',
+      why: '--app loads the code of an app, --name works without it.',
       hint: 'Leave one of them out.',
     });
   }
@@ -85,18 +85,18 @@ export async function loadOrNameApp(
   return { app, folder, modules: [], isNamed: true };
 }
 
-/** Modules by their text `path` or `path#export`, loaded in this order. */
+/** Loads modules written as `path` or `path#export`, in this order. */
 async function loadModules(specs: readonly string[]): Promise<LoadedModule[]> {
   const modules: LoadedModule[] = [];
   for (const spec of specs) {
-    const { path, wanted } = parseSpec(spec);
+    const { path, exportName } = parseSpec(spec);
     const file = moduleFile(path);
-    modules.push({ path: file, wanted, exports: await imported(file) });
+    modules.push({ path: file, exportName, exports: await importOrFail(file) });
   }
   return modules;
 }
 
-/** What has to be set before a module makes its app. */
+/** Sets the defaults that must exist before a module creates its app. */
 async function prepare(
   flags: AppFlags,
   options: LoadOptions,
@@ -113,62 +113,62 @@ async function prepare(
   });
 }
 
-export function parseSpec(spec: string): { path: string; wanted: string | undefined } {
+/** Parses `path` or `path#export`. */
+export function parseSpec(spec: string): { path: string; exportName: string | undefined } {
   const at = spec.lastIndexOf('#');
   return at < 0
-    ? { path: spec, wanted: undefined }
-    : { path: spec.slice(0, at), wanted: spec.slice(at + 1) || undefined };
+    ? { path: spec, exportName: undefined }
+    : { path: spec.slice(0, at), exportName: spec.slice(at + 1) || undefined };
 }
 
 const ENDINGS = ['', '.ts', '.mts', '.js', '.mjs', '.cts', '.cjs', '.tsx'];
 
-/** The file of a module, from the working directory; its ending may be left out. */
+/** Returns the file of a module, relative to the working directory; the extension is optional. */
 function moduleFile(path: string): string {
-  const whole = resolve(path);
-  const candidates = [
-    ...ENDINGS.map((ending) => `${whole}${ending}`),
-    whole.replace(/\.([cm]?)js$/, '.$1ts'),
-  ];
+  const base = resolve(path);
+  const candidates = [...ENDINGS.map((ending) => `${base}${ending}`), base.replace(/\.([cm]?)js$/, '.$1ts')];
   const file = candidates.find((each) => existsSync(each) && statSync(each).isFile());
   if (file !== undefined) return file;
   throw new CliError({
     exitCode: EXIT.appUnloadable,
-    what: `The module ${path} cannot be loaded.`,
-    why: `There is no such file: ${whole}`,
-    hint: 'Paths are taken from the working directory.',
+    what: `Module "${path}" cannot be loaded.`,
+    why: `There is no such file: ${base}`,
+    hint: 'Paths are relative to the working directory.',
   });
 }
 
-async function imported(file: string): Promise<Exports> {
+async function importOrFail(file: string): Promise<Exports> {
   try {
     return await importModule(file);
   } catch (error) {
-    const at = error instanceof Error ? placeIn(error, file) : undefined;
+    const at = error instanceof Error ? positionIn(error, file) : undefined;
     const why = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     throw new CliError(
       {
         exitCode: EXIT.appUnloadable,
-        what: `The module ${relative(process.cwd(), file)} cannot be loaded.`,
+        what: `Module "${relative(process.cwd(), file)}" cannot be loaded.`,
         why: at === undefined ? why : `${why}\nat ${at}`,
-        hint: 'It has to load by itself; -v shows the stack.',
+        hint: 'Fix the error in the module. To print the stack, pass -v.',
       },
       { cause: error },
     );
   }
 }
 
-/** Where in the user's code an error comes from. */
-function placeIn({ stack = '' }: Error, file: string): string | undefined {
+/** Returns the position in the user's code at which an error was thrown. */
+function positionIn({ stack = '' }: Error, file: string): string | undefined {
   const folder = dirname(file);
   const line = stack.split('\n').find((each) => each.includes(folder) && !each.includes('node_modules'));
   return line && /\(?((?:file:\/\/)?\/[^()]*:\d+(?::\d+)?)\)?$/.exec(line.trim())?.[1];
 }
 
-/** The one app of modules. */
-function theApp(modules: readonly LoadedModule[]): App {
-  const named = modules.filter(({ wanted }) => wanted !== undefined).map((module) => wantedExport(module));
+/** Returns the only app of the modules. @throws {CliError} if there is none, or more than one. */
+function findApp(modules: readonly LoadedModule[]): App {
+  const named = modules
+    .filter(({ exportName }) => exportName !== undefined)
+    .map((module) => namedExport(module));
   const exported = modules.flatMap(({ exports }) => Object.values(exports));
-  // The export that is asked for may be a task or a composition: these know their app.
+  // The named export may be a task or a workflow, which refers to its app.
   const found =
     distinct(named.map(appOf)) ?? distinct(exported.filter(isApp)) ?? distinct(exported.map(appOf)) ?? [];
   const names = modules.map(({ path }) => relative(process.cwd(), path)).join(', ');
@@ -177,8 +177,8 @@ function theApp(modules: readonly LoadedModule[]): App {
     throw new CliError({
       exitCode: EXIT.appUnloadable,
       what: `There is no app in ${names}.`,
-      why: 'No export is what createApp gives, nor a task or a composition of one.',
-      hint: "Export it: export const app = createApp({ name: '…' })",
+      why: 'It exports no app, task or workflow.',
+      hint: "Export the app: export const app = createApp({ name: '…' })",
     });
   }
   if (others.length > 0) {
@@ -190,29 +190,29 @@ function theApp(modules: readonly LoadedModule[]): App {
     throw new CliError({
       exitCode: EXIT.appUnloadable,
       what: `There are ${found.length} apps in ${names}.`,
-      why: `They are exported as ${exports.join(', ')}.`,
-      hint: `Say which: ${relative(process.cwd(), modules[0]?.path ?? '')}#${exports[0] ?? 'app'}`,
+      why: `Expected one app, got the exports ${exports.join(', ')}.`,
+      hint: `Name one: ${relative(process.cwd(), modules[0]?.path ?? '')}#${exports[0] ?? 'app'}`,
     });
   }
   if (typeof app.describe !== 'function') {
     throw new CliError({
       exitCode: EXIT.appUnloadable,
-      what: `The app "${app.name}" was made by another version of @umbel/core.`,
-      why: 'It is too old for this program.',
-      hint: 'Install the same version of umbel and of the packages @umbel/….',
+      what: `App "${app.name}" was created by another version of @umbel/core.`,
+      why: 'That version is too old for this program.',
+      hint: 'Install the same version of umbel and all @umbel packages.',
     });
   }
   return app;
 }
 
-/** What `path#export` names. */
-export function wantedExport({ exports, wanted = '', path }: LoadedModule): unknown {
-  if (Object.hasOwn(exports, wanted)) return exports[wanted];
+/** Returns the export that `path#export` names. @throws {CliError} if there is no such export. */
+function namedExport({ exports, exportName = '', path }: LoadedModule): unknown {
+  if (Object.hasOwn(exports, exportName)) return exports[exportName];
   throw new CliError({
     exitCode: EXIT.appUnloadable,
-    what: `${relative(process.cwd(), path)} exports no "${wanted}".`,
+    what: `Module "${relative(process.cwd(), path)}" has no export "${exportName}".`,
     why: `It exports ${Object.keys(exports).join(', ') || 'nothing'}.`,
-    hint: 'The name after # is that of an export.',
+    hint: 'Write the name of an export after #.',
   });
 }
 
@@ -225,8 +225,8 @@ function isApp(value: unknown): value is App {
   return typeof value === 'object' && value !== null && APP in value;
 }
 
-/** A task, a signature or a composition. */
-export function isSignature(value: unknown): value is { readonly [SENDER]?: unknown } {
+/** Returns whether the value is a task, a signature or a workflow. */
+function isSignature(value: unknown): value is { readonly [SENDER]?: unknown } {
   return typeof value === 'object' && value !== null && SENDER in value;
 }
 
@@ -237,57 +237,59 @@ function appOf(value: unknown): App | undefined {
   return isApp(sender) ? sender : undefined;
 }
 
-/** @throws {CliError} if the app's code names a store of its own, so that the flag does nothing. */
+/** @throws {CliError} if the app's code sets its store, so that `--connection` has no effect. */
 async function checkConnection(app: App, connection: string | undefined, folder: string): Promise<void> {
   if (connection === undefined) return;
   const { createApp } = await importPackage('@umbel/core', folder);
-  const meant = createApp({ name: app.name, connection }).describe().store;
+  const requested = createApp({ name: app.name, connection }).describe().store;
   const { store } = app.describe();
-  if (store.address === meant.address) return;
+  if (store.address === requested.address) return;
   throw new CliError({
     exitCode: EXIT.usage,
     what: '--connection has no effect.',
-    why: `The code of app "${app.name}" names its store by itself: ${store.address}.`,
-    hint: 'Leave `connection` out of createApp, so that flag and UMBEL_URL decide.',
+    why: `The code of app "${app.name}" sets its store: ${store.address}.`,
+    hint: 'To use --connection or UMBEL_URL, remove `connection` from createApp.',
   });
 }
 
-// Compositions and signatures that modules export.
+// Workflows and signatures that modules export.
 
-/** A signature, with its types forgotten. */
-export interface AnySignature {
+/** A signature without its types. */
+interface AnySignature {
   applyAsync(input?: unknown, options?: SendOptions): Promise<AsyncResult<unknown>>;
   graph(): RunGraph;
   toJSON(): { readonly kind: string };
 }
 
-/** The one that `module#export` names, or the only composition of the module. @throws {CliError} if there is none. */
+/** Returns the export that `module#export` names, or the only workflow of the module. @throws {CliError} if there is none, or more than one. */
 export function signatureOf(module: LoadedModule): AnySignature {
   const name = relative(process.cwd(), module.path);
-  if (module.wanted !== undefined) {
-    const value = wantedExport(module);
+  if (module.exportName !== undefined) {
+    const value = namedExport(module);
     if (isSendable(value)) return value;
     throw new CliError({
       exitCode: EXIT.appUnloadable,
-      what: `The export "${module.wanted}" of ${name} cannot be sent.`,
-      why: 'It is no composition, signature or task.',
-      hint: "Export one: export const pipeline = chain(fetch.s({ url: '…' }), publish)",
+      what: `Export "${module.exportName}" of ${name} cannot be sent.`,
+      why: 'It is not a workflow, signature or task.',
+      hint: "Export one, such as export const pipeline = chain(fetch.s({ url: '…' }), publish)",
     });
   }
   const all = Object.entries(module.exports).filter((entry): entry is [string, AnySignature] =>
     isSendable(entry[1]),
   );
-  const compositions = all.filter(([, value]) => value.toJSON().kind !== 'task');
-  const [only, ...others] = compositions.length > 0 ? compositions : all;
+  const workflows = all.filter(([, value]) => value.toJSON().kind !== 'task');
+  const [only, ...others] = workflows.length > 0 ? workflows : all;
   if (only !== undefined && others.length === 0) return only[1];
   throw new CliError({
     exitCode: EXIT.appUnloadable,
-    what: only === undefined ? `There is no composition in ${name}.` : `Which composition of ${name}?`,
+    what:
+      only === undefined ? `There is no workflow in ${name}.` : `There is more than one workflow in ${name}.`,
     why:
       only === undefined
         ? `It exports ${Object.keys(module.exports).join(', ') || 'nothing'}.`
         : `It exports ${[only, ...others].map(([each]) => each).join(', ')}.`,
-    hint: only === undefined ? 'Export a chain, a group …' : `Say which: ${name}#${only[0]}`,
+    hint:
+      only === undefined ? 'Export a workflow, such as a chain or a group.' : `Name one: ${name}#${only[0]}`,
   });
 }
 

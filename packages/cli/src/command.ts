@@ -1,15 +1,15 @@
-/** What a command is: a file of `commands/` exports one, and `commands/index.ts` names it. */
+/** Defines commands and groups of commands. A file of `commands/` exports one; `commands/index.ts` lists it. */
 import type { Command } from 'commander';
 import { CliError, EXIT, type ExitCode } from './errors.js';
 import { examples } from './flags.js';
 import { closest, type Output } from './output.js';
 
 export interface CommandContext<Flags> {
-  /** Positional arguments; those of a list are a list. */
+  /** Positional arguments; a variadic argument is a list. */
   readonly args: readonly (string | readonly string[] | undefined)[];
   readonly flags: Flags;
   readonly out: Output;
-  /** The definition, for usage errors. */
+  /** Commander's command, for the sources of flag values. */
   readonly command: Command;
 }
 
@@ -17,31 +17,31 @@ export interface CommandModule {
   /** Declares arguments, flags and examples. */
   define(command: Command): void;
   run(context: CommandContext<unknown>): Promise<ExitCode>;
-  /** Commands below it, by their names. */
+  /** Subcommands by name. */
   readonly verbs?: Readonly<Record<string, CommandModule>>;
 }
 
-/** A command whose flags, as `define` declares them, are of this type. */
-export function defineCommand<Flags>(parts: {
+/** Returns a command whose flags have this type; `define` must declare exactly these flags. */
+export function defineCommand<Flags>(definition: {
   define(command: Command): void;
   run(context: CommandContext<Flags>): Promise<ExitCode>;
 }): CommandModule {
   return {
-    define: parts.define,
-    run: (context) => parts.run(context as CommandContext<Flags>), // what `define` has declared
+    define: definition.define,
+    run: (context) => definition.run(context as CommandContext<Flags>), // `define` declared these flags
   };
 }
 
-// A command that is made of others: `umbel inspect workers`.
+// Groups: commands with subcommands, such as `umbel inspect workers`.
 
-export interface GroupParts {
+interface GroupOptions {
   readonly description: string;
   readonly verbs: Readonly<Record<string, CommandModule>>;
-  /** What is typed, and what it does. */
-  readonly examples: readonly (readonly [line: string, does: string])[];
+  /** Command lines and their explanations. */
+  readonly examples: readonly (readonly [line: string, explanation: string])[];
 }
 
-export function defineGroup({ description, verbs, examples: lines }: GroupParts): CommandModule {
+export function defineGroup({ description, verbs, examples: lines }: GroupOptions): CommandModule {
   return {
     verbs,
     define(command) {
@@ -55,10 +55,10 @@ export function defineGroup({ description, verbs, examples: lines }: GroupParts)
         exitCode: EXIT.usage,
         what:
           verb === undefined
-            ? `umbel ${command.name()} needs a command.`
-            : `umbel ${command.name()} has no "${verb}".`,
-        why: verb === undefined ? `It has ${names.join(', ')}.` : closest(verb, names),
-        hint: `See umbel ${command.name()} --help.`,
+            ? `umbel ${command.name()} needs a subcommand.`
+            : `umbel ${command.name()} has no subcommand "${verb}".`,
+        why: verb === undefined ? `Expected one of: ${names.join(', ')}.` : closest(verb, names),
+        hint: `Run umbel ${command.name()} --help.`,
       });
     },
   };

@@ -1,4 +1,4 @@
-/** `umbel.config.{ts,mts,js,mjs,json}`: what flags are where neither the command line nor the environment says so. */
+/** Applies `umbel.config.{ts,mts,js,mjs,json}` to flags that neither the command line nor the environment sets. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError, type Option } from 'commander';
@@ -7,19 +7,23 @@ import { CliError, EXIT } from './errors.js';
 import { parseJson } from './input.js';
 import { importModule } from './modules.js';
 
-/** Of a flag, by its name in camel case. */
+/** The value of a flag. */
 type Value = string | number | boolean | readonly string[] | Readonly<Record<string, string>>;
 
-/** What a file of configuration holds. */
+/**
+ * The content of `umbel.config.{ts,mts,js,mjs,json}`: settings of the app, and flags of commands. Flags are keys in camel case.
+ * The command line and the environment take precedence.
+ */
 export interface UmbelConfig {
-  /** A module, from this file's folder, as `./tasks.ts` or `./tasks.ts#app`. */
+  /** Module of the app, such as `./tasks.ts` or `./tasks.ts#app`, relative to the folder of this file. */
   app?: string;
-  /** The store of apps that name none in their code: a URL. */
+  /** URL of the store, for apps that set none in their code. */
   connection?: string;
-  /** The app's name, for commands that do without its code. */
+  /** Name of the app, for commands that work without its code. */
   name?: string;
+  /** Key prefix of the app, with `name`. */
   prefix?: string;
-  /** Flags of single commands: `{ worker: { concurrency: 20, logFormat: 'json' } }`. */
+  /** Flags of a command: `{ worker: { concurrency: 20, logFormat: 'json' } }`. */
   worker?: Readonly<Record<string, Value>>;
   dev?: Readonly<Record<string, Value>>;
   call?: Readonly<Record<string, Value>>;
@@ -32,12 +36,12 @@ export interface UmbelConfig {
 const SHARED = ['app', 'connection', 'name', 'prefix'];
 const FILES = ['ts', 'mts', 'js', 'mjs', 'json'].map((ending) => `umbel.config.${ending}`);
 
-/** The file of configuration in a folder, if there is one. */
+/** Returns the path of the configuration file in a folder; undefined if there is none. */
 export function configFile(folder: string): string | undefined {
   return FILES.map((name) => join(folder, name)).find((file) => existsSync(file));
 }
 
-/** Gives the flags that nobody has set their values of the file. @throws {CliError} for what cannot be used. */
+/** Sets unset flags of the command from the configuration file. @throws {CliError} for unknown keys and invalid values. */
 export async function applyConfig(command: Command, folder = process.cwd()): Promise<void> {
   const file = configFile(folder);
   if (file === undefined) return;
@@ -45,29 +49,29 @@ export async function applyConfig(command: Command, folder = process.cwd()): Pro
   const refuse = (why: string) =>
     new CliError({
       exitCode: EXIT.usage,
-      what: `The configuration ${file} cannot be used.`,
+      what: `Configuration "${file}" is invalid.`,
       why,
       hint: 'Its keys are app, connection, name, prefix, and commands with their flags in camel case.',
     });
   for (const key of Object.keys(config)) {
-    if (!SHARED.includes(key) && !Object.hasOwn(COMMANDS, key)) throw refuse(`There is no "${key}".`);
+    if (!SHARED.includes(key) && !Object.hasOwn(COMMANDS, key)) throw refuse(`Unknown key "${key}".`);
   }
-  // The file has no flags of commands that stand below others: some have the name of another command.
+  // The file has no flags for subcommands: some share their name with a command.
   const isVerb = command.parent?.parent != null;
-  const own = (isVerb ? undefined : config[command.name()]) ?? {};
-  if (typeof own !== 'object' || own === null || Array.isArray(own))
-    throw refuse(`"${command.name()}" is no object of flags.`);
+  const commandFlags = (isVerb ? undefined : config[command.name()]) ?? {};
+  if (typeof commandFlags !== 'object' || commandFlags === null || Array.isArray(commandFlags))
+    throw refuse(`"${command.name()}" must be an object of flags.`);
   const byName = new Map(command.options.map((option) => [option.attributeName(), option]));
-  for (const key of Object.keys(own)) {
+  for (const key of Object.keys(commandFlags)) {
     if (!byName.has(key)) throw refuse(`"${command.name()}" has no flag "${key}".`);
   }
-  const flags = { ...Object.fromEntries(SHARED.map((key) => [key, config[key]])), ...own };
+  const flags = { ...Object.fromEntries(SHARED.map((key) => [key, config[key]])), ...commandFlags };
   for (const [key, value] of Object.entries(flags)) {
     const option = byName.get(key);
     const source = command.getOptionValueSource(key);
     if (option === undefined || value === undefined || (source !== undefined && source !== 'default'))
       continue;
-    command.setOptionValueWithSource(key, read(option, value, refuse), 'config');
+    command.setOptionValueWithSource(key, parseValue(option, value, refuse), 'config');
   }
 }
 
@@ -78,17 +82,17 @@ async function readConfig(file: string): Promise<Readonly<Record<string, unknown
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
   throw new CliError({
     exitCode: EXIT.usage,
-    what: `The configuration ${file} cannot be used.`,
-    why: 'It gives no object.',
+    what: `Configuration "${file}" is invalid.`,
+    why: 'Its default export is not an object.',
     hint: "Write `export default defineConfig({ app: './tasks.ts' })`.",
   });
 }
 
-/** Checked as if it had been typed. */
-function read(option: Option, value: unknown, refuse: (why: string) => CliError): unknown {
+/** Checks and converts a value as if it were typed on the command line. */
+function parseValue(option: Option, value: unknown, refuse: (why: string) => CliError): unknown {
   const name = option.attributeName();
   if (option.isBoolean()) {
-    if (typeof value !== 'boolean') throw refuse(`"${name}" is to be true or false.`);
+    if (typeof value !== 'boolean') throw refuse(`"${name}" must be true or false.`);
     return value;
   }
   const texts = Array.isArray(value)
@@ -99,7 +103,7 @@ function read(option: Option, value: unknown, refuse: (why: string) => CliError)
   let result: unknown;
   for (const text of texts) {
     if (option.argChoices !== undefined && !option.argChoices.includes(text))
-      throw refuse(`"${name}" is to be one of ${option.argChoices.join(', ')}.`);
+      throw refuse(`"${name}" must be one of ${option.argChoices.join(', ')}.`);
     try {
       result = option.parseArg === undefined ? text : option.parseArg(text, result);
     } catch (error) {

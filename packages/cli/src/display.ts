@@ -1,9 +1,9 @@
-/** Tables, facts and states, for people. */
+/** Prints tables, facts and states as text; formats and parses times; masks sensitive inputs. */
 
 import type { App } from '@umbel/core';
 import type { coreOf } from '@umbel/core/internal';
 import { type Command, InvalidArgumentError } from 'commander';
-import { duration, moment, ownFlag } from './flags.js';
+import { duration, moment, plainFlag } from './flags.js';
 import { type Colors, clean, cleanLine, jsonText, type Output, shortDuration, table } from './output.js';
 
 const COLOR_OF: Readonly<Record<string, keyof Colors>> = {
@@ -23,14 +23,14 @@ const COLOR_OF: Readonly<Record<string, keyof Colors>> = {
   ended: 'dim',
 };
 
-/** A state in its colour; states of a task's own have none. */
+/** Returns the state in its colour; custom states of a task have none. */
 export function painted(state: string, colors: Colors): string {
   const name = Object.hasOwn(COLOR_OF, state) ? COLOR_OF[state] : undefined;
   const text = cleanLine(state);
   return name === undefined ? text : colors[name](text);
 }
 
-/** Rows under a head; without any, `none` on stderr. The cells are cleaned here, but for those that hold colours. */
+/** Prints rows below a head; without rows, prints `none` to stderr. Cleans the cells, except those with colours. */
 export async function printTable(
   out: Output,
   head: readonly string[],
@@ -47,7 +47,7 @@ export async function printTable(
   out.data(await table(out, head, cells));
 }
 
-/** Text that is clean, and may hold colours. */
+/** Cleaned text that may contain colours. */
 export interface Painted {
   readonly text: string;
 }
@@ -56,7 +56,7 @@ export function stateCell(state: string, { colors }: Output): Painted {
   return { text: painted(state, colors) };
 }
 
-/** What is known of one thing, a line each; what is not known is left out. Values of several lines are set in. */
+/** Prints facts, one per line, without empty ones. Further lines of a value are indented. */
 export function printFacts(
   out: Output,
   facts: readonly (readonly [name: string, value: string | Painted])[],
@@ -73,32 +73,32 @@ export function printFacts(
   }
 }
 
-const LONGEST = 60;
+const MAX_LENGTH = 60;
 
-/** The beginning of a text, on one line. */
-export function shortText(text: string, longest = LONGEST): string {
+/** Returns the beginning of a text on one line. */
+export function shortText(text: string, longest = MAX_LENGTH): string {
   const line = cleanLine(text);
   return line.length > longest ? `${line.slice(0, longest - 1)}…` : line;
 }
 
-/** A value as JSON; nothing where there is none. */
+/** Returns a value as JSON; '' for undefined. */
 export function valueText(value: unknown, indent?: number): string {
   return value === undefined ? '' : jsonText(value, indent);
 }
 
-/** `a=1 b=2`. */
+/** Formats a record as `a=1 b=2`. */
 export function pairs(record: object): string {
   return Object.entries(record)
     .map(([key, value]) => `${key}=${String(value)}`)
     .join(' ');
 }
 
-// Moments as they are typed and shown.
+// Times: parsing and formatting.
 
-/** What time it is: by this machine, and by the store of an app once one is open. */
+/** The current time: of this machine, or of the store once an app is open. */
 let clock: () => number = () => Date.now();
 
-/** From now on, moments are computed and shown by this clock. */
+/** Sets the clock for parsing and formatting times. */
 export function setClock(now: () => number): void {
   clock = now;
 }
@@ -107,7 +107,7 @@ export function currentTime(): number {
   return clock();
 }
 
-/** A time before now, as it was typed: which moment that is depends on the clock of an app that is opened later. */
+/** A time before now from the command line. It depends on the clock of the app, which is opened after parsing. */
 class TimeAgo extends Date {
   readonly ms: number;
 
@@ -117,7 +117,7 @@ class TimeAgo extends Date {
   }
 }
 
-/** The moment that was typed, by the clock of the app that is open. */
+/** Resolves a parsed time by the clock of the open app. */
 export function momentOf(typed: Date): Date {
   return typed instanceof TimeAgo ? new Date(currentTime() - typed.ms) : typed;
 }
@@ -131,48 +131,50 @@ const UNITS: Readonly<Record<string, number>> = {
   w: 604_800_000,
 };
 
-/** A moment as it is, or as a time before now: `'2h'`. To be read with `momentOf`. */
+/** Parses a time, or a time before now such as `'2h'`. Resolve the result with `momentOf`. */
 export function pastMoment(text: string): Date {
   if (/^\d{4}-/.test(text)) return moment(text);
   const ms = milliseconds(text);
   if (ms === undefined)
-    throw new InvalidArgumentError("Expected a moment, '2030-01-31T08:00:00Z', or a time before now, '2h'.");
+    throw new InvalidArgumentError(
+      "Expected a time such as '2030-01-31T08:00:00Z', or a time before now such as '2h'.",
+    );
   return new TimeAgo(ms);
 }
 
-/** A time with its unit, in milliseconds. */
+/** Returns the milliseconds of a duration with a unit; undefined for other text. */
 export function milliseconds(text: string): number | undefined {
   const [, value, unit = ''] = /^(\d+(?:\.\d+)?)\s?(ms|s|m|h|d|w)$/.exec(text) ?? [];
   const factor = UNITS[unit];
   return value === undefined || factor === undefined ? undefined : Number(value) * factor;
 }
 
-/** At least so long: `'500ms'`. */
+/** Parses an interval from 100 ms to one day; returns milliseconds. */
 export function interval(text: string): number {
   const ms = milliseconds(duration(text)) ?? 0;
   if (ms >= 100 && ms <= 86_400_000) return ms;
-  throw new InvalidArgumentError("Expected a time from '100ms' to '1d'.");
+  throw new InvalidArgumentError("Expected a duration from '100ms' to '1d'.");
 }
 
-/** `3m05s ago`, `in 2h07m`; nothing for what has not been. */
+/** Returns `3m05s ago` or `in 2h07m`; '' for undefined. */
 export function relative(date: Date | undefined, now = currentTime()): string {
   if (date === undefined) return '';
   const ms = date.getTime() - now;
   return ms > 0 ? `in ${longDuration(ms)}` : `${longDuration(-ms)} ago`;
 }
 
-/** A moment from the store; 1970 and what is no moment stand for one that cannot be read. */
+/** Returns a time from the store; undefined for 1970 and invalid dates, which stand for unreadable times. */
 export function known(date: Date | undefined): Date | undefined {
   return date !== undefined && date.getTime() > 0 ? date : undefined;
 }
 
-/** With days, where hours would be many. */
+/** Formats a duration like `shortDuration`, with days from two days on. */
 export function longDuration(ms: number): string {
   const days = Math.floor(ms / 86_400_000);
   return days < 2 ? shortDuration(ms) : `${days}d${Math.floor((ms % 86_400_000) / 3_600_000)}h`;
 }
 
-/** Both where it can be read at once, and where it stands exactly. */
+/** Returns the ISO time with the relative time in parentheses; '' for undefined. */
 export function exact(date: Date | undefined): string {
   return date === undefined ? '' : `${date.toISOString()} (${relative(date)})`;
 }
@@ -182,29 +184,29 @@ export function byteSize(bytes: number): string {
   return mega < 1024 ? `${Math.round(mega)} MB` : `${(mega / 1024).toFixed(1)} GB`;
 }
 
-// Masks what is sensitive in inputs that commands print: people share what they see, and JSON goes into files.
+// Masks sensitive values in printed inputs, because users share output and store JSON in files.
 
 export interface UnmaskedFlags {
   readonly unmasked?: boolean;
 }
 
 export function unmaskedFlag(command: Command): void {
-  command.addOption(ownFlag('--unmasked', 'print sensitive values of inputs as they are'));
+  command.addOption(plainFlag('--unmasked', 'Print sensitive values of inputs unmasked'));
 }
 
-/** An input of a task's job, as it is to be printed. */
+/** Returns the input of a task's job for printing. */
 type Masked = (task: string, input: unknown) => unknown;
 
 /**
- * Masks inputs by the `sensitive` keys of their tasks and of the app. Only the app's code has these: without it, or for a
- * task that it does not define, a line on stderr says once what is not masked.
+ * Masks inputs by the `sensitive` keys of their tasks and of the app. Only the app's code has these keys: without it, or for a
+ * task that it does not define, prints one note to stderr about what is not masked.
  */
 export function maskedInputs(
   { app, isNamed }: { readonly app: App; readonly isNamed: boolean },
   { unmasked = false }: UnmaskedFlags,
   out: Output,
 ): Masked {
-  // Every app is its core at run time; one of an earlier version masks nothing.
+  // Every app is its core at run time; an app of an earlier version has no masking.
   const core = app as unknown as Partial<ReturnType<typeof coreOf>>;
   const noted = new Set<string>();
   const note = (text: string) => {
@@ -215,12 +217,12 @@ export function maskedInputs(
   return (task, input) => {
     if (unmasked || input === undefined) return input;
     if (isNamed || core.masked === undefined) {
-      note("Sensitive values are not masked: only the app's code (--app) knows which they are.");
+      note("Sensitive values are not masked: that requires the app's code (--app).");
       return input;
     }
     if (core.measured?.hasTask(task) === false)
       note(
-        "Some tasks are not in the app's code: of their inputs only the app's own sensitive keys are masked.",
+        "Some tasks are not in the app's code: in their inputs, only the sensitive keys of the app are masked.",
       );
     return core.masked(task, input);
   };

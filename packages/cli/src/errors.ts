@@ -1,7 +1,7 @@
 import { CommanderError } from 'commander';
 import { inCommands } from './output.js';
 
-/** What went wrong, in words for people: what, why, and what to do. */
+/** An error as text: what happened, why, and what to do. */
 export interface Problem {
   readonly exitCode: ExitCode;
   readonly what: string;
@@ -9,7 +9,7 @@ export interface Problem {
   readonly hint?: string;
 }
 
-/** Ends a command. */
+/** Ends a command with a problem and its exit code. */
 export class CliError extends Error {
   override readonly name = 'CliError';
 
@@ -21,19 +21,19 @@ export class CliError extends Error {
   }
 }
 
-/** What the exit code of every command means. */
+/** The exit codes of all commands. */
 export const EXIT = {
   ok: 0,
-  /** A task has failed; of `doctor`, something is wrong. */
+  /** A task failed, or `doctor` found an error. */
   failed: 1,
-  /** Flags, arguments, input or configuration that cannot be used. */
+  /** Invalid flags, arguments, input or configuration. */
   usage: 2,
   notFound: 3,
-  /** The module of the app cannot be loaded, or holds none. */
+  /** The module of the app cannot be loaded, or exports no app. */
   appUnloadable: 4,
   /** The store does not answer. */
   unreachable: 69,
-  /** There was no result in time, or there is none yet. */
+  /** No result yet, or none in time. */
   timedOut: 75,
   interrupted: 130,
   terminated: 143,
@@ -41,12 +41,12 @@ export const EXIT = {
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-// Any error as what, why, and what to do.
+// Conversion of any error to a problem.
 
-/** How Umbel brands its errors, also those of another copy of it. */
+/** Marks Umbel's errors, including those of another copy of Umbel. */
 const BRAND = Symbol.for('umbel.error');
 
-/** The code of one of Umbel's errors. */
+/** Returns the code of an error of Umbel; undefined for other errors. */
 export function umbelCode(error: unknown): string | undefined {
   return error instanceof Error && BRAND in error && 'code' in error ? String(error.code) : undefined;
 }
@@ -55,37 +55,37 @@ const KNOWN: Readonly<Record<string, { exitCode: ExitCode; what: string; hint?: 
   CONNECTION: {
     exitCode: EXIT.unreachable,
     what: 'The store does not answer.',
-    hint: 'Say where it is with --connection redis://… or UMBEL_URL.',
+    hint: 'Set its URL with --connection redis://… or UMBEL_URL.',
   },
-  STORE_CONFIGURATION: { exitCode: EXIT.usage, what: 'The store is not set up for jobs.' },
-  INVALID_OPTION: { exitCode: EXIT.usage, what: 'An option cannot be used.' },
+  STORE_CONFIGURATION: { exitCode: EXIT.usage, what: 'The configuration of the store does not allow jobs.' },
+  INVALID_OPTION: { exitCode: EXIT.usage, what: 'An option is invalid.' },
   UNKNOWN_QUEUE: {
     exitCode: EXIT.usage,
     what: 'There is no such queue.',
-    hint: 'With --name, a queue that no worker serves has to be told: --queue.',
+    hint: 'With --name, pass queues that no worker serves with --queue.',
   },
   VALIDATION: {
     exitCode: EXIT.usage,
-    what: 'The input does not fit.',
-    hint: 'Nothing was sent. Correct it, and send it again.',
+    what: 'The input is invalid.',
+    hint: 'Nothing was sent. Correct the input and send it again.',
   },
   UNKNOWN_JOB: {
     exitCode: EXIT.notFound,
     what: 'There is no such job.',
-    hint: 'Is it of this app, in this store and, with --name, in one of these queues? See --connection and --queue.',
+    hint: 'Check the app, the store and, with --name, the queues: --name, --connection and --queue.',
   },
   TIMEOUT: { exitCode: EXIT.timedOut, what: 'There is no result yet.' },
   UNKNOWN_SCHEDULE: {
     exitCode: EXIT.notFound,
     what: 'There is no such schedule.',
-    hint: 'umbel schedule list shows those that there are.',
+    hint: 'List the schedules with umbel schedule list.',
   },
-  JOB_STATE: { exitCode: EXIT.failed, what: 'That cannot be done to a job in this state.' },
+  JOB_STATE: { exitCode: EXIT.failed, what: 'The state of the job does not allow this.' },
   SCHEDULE: { exitCode: EXIT.usage, what: 'The schedule cannot be stored.' },
   DUPLICATE_TASK: { exitCode: EXIT.appUnloadable, what: 'The app cannot be loaded.' },
 };
 
-/** What is told of an error that ended a command; with its stack beside it, or without. */
+/** Returns the problem of an error. Without a printed stack, the hint for an unknown error suggests `-v`. */
 export function problemOf(error: unknown, hasStack = false): Problem {
   if (error instanceof CliError) return error.problem;
   if (error instanceof CommanderError) return usageProblem(error);
@@ -94,14 +94,14 @@ export function problemOf(error: unknown, hasStack = false): Problem {
   if (known !== undefined) return { ...known, why };
   return {
     exitCode: EXIT.failed,
-    what: 'The command has failed.',
+    what: 'The command failed.',
     why: error instanceof Error && error.name !== 'Error' ? `${error.name}: ${why}` : why,
-    ...(!hasStack && { hint: 'Run it again with -v to see where.' }),
+    ...(!hasStack && { hint: 'Run it again with -v to print the stack.' }),
   };
 }
 
 function usageProblem(error: CommanderError): Problem {
-  // Its messages are a sentence, and for values another one on what was expected.
+  // Commander's messages are one sentence, followed by the expected value for invalid values.
   const [what = '', ...more] = error.message
     .replace(/^error: /, '')
     .replace(/ is invalid\. /, ' is invalid.\n')
@@ -114,6 +114,6 @@ function usageProblem(error: CommanderError): Problem {
     exitCode: EXIT.usage,
     what: `${what.slice(0, 1).toUpperCase()}${what.slice(1)}`,
     ...(why !== '' && { why }),
-    hint: 'See umbel --help, or umbel <command> --help.',
+    hint: 'Run umbel --help or umbel <command> --help.',
   };
 }

@@ -1,18 +1,18 @@
-/** What deserves a look: of workers and queues, as the store tells of them. */
+/** Finds problems of workers and queues in the data of the store. `umbel status` and `umbel doctor` print them. */
 import type { QueueInfo, WorkerInfo } from '@umbel/core';
 import { longDuration, relative } from './display.js';
 import { counted } from './output.js';
 
 export interface Finding {
-  /** Names its kind for programs. */
+  /** Kind of the finding, for programs. */
   readonly id: 'unserved' | 'paused' | 'lost' | 'rate-limit' | 'missing-worker';
-  /** `error`: jobs wait that nothing will start until somebody does something. */
+  /** `error`: jobs wait that will not start without intervention. */
   readonly status: 'error' | 'warning';
   readonly message: string;
   readonly hint: string;
 }
 
-/** The gravest first: jobs that wait in vain, those that wait for a while, workers that are gone. */
+/** Returns the findings: errors first, then warnings about queues, then missing workers. */
 export function findingsOf(
   workers: readonly WorkerInfo[],
   queues: readonly QueueInfo[],
@@ -37,7 +37,7 @@ function ofQueue(queue: QueueInfo, now: number): Finding[] {
       id: 'paused',
       status: 'warning',
       message: `queue ${name} is paused; ${wait}`,
-      hint: `umbel control resume ${name} lets them start`,
+      hint: `To start them, run umbel control resume ${name}.`,
     });
   if (workers.length === 0 && waiting + counts.delayed > 0) {
     const delayed = waiting === 0 ? `${counted(counts.delayed, 'job')} will be due` : wait;
@@ -45,32 +45,32 @@ function ofQueue(queue: QueueInfo, now: number): Finding[] {
       id: 'unserved',
       status: waiting === 0 ? 'warning' : 'error',
       message: `${delayed} in queue ${name}, which no worker serves`,
-      hint: `Start one: umbel worker -q ${name}. Or is the name of the queue, or of the app, misspelt?`,
+      hint: `Start one with umbel worker -q ${name}, or check the spelling of the queue and the app.`,
     });
   }
   return [...found, ...ofLost(queue, now), ...ofLimits(queue)];
 }
 
-/** Jobs that are with workers which are gone; while they are, they fill places of the queue's limit. */
+/** Finds jobs held by missing workers. Until they return, they count against the concurrency limit of the queue. */
 function ofLost({ name, lost, concurrency, counts }: QueueInfo, now: number): Finding[] {
   if (lost === null) return [];
   const { jobs, workers, lastSeenAt, freeAt } = lost;
   const who = `${workers.length === 1 ? 'worker' : 'workers'} ${workers.join(', ')}`;
-  const stands =
+  const blocked =
     concurrency !== null && counts.active >= concurrency
-      ? `; they fill the limit of ${concurrency} at a time, so none starts`
+      ? `; they use up the concurrency limit of ${concurrency}, so no job starts`
       : '';
   return [
     {
       id: 'lost',
       status: freeAt === null ? 'error' : 'warning',
-      message: `${counted(jobs, 'job')} of queue ${name} ${jobs === 1 ? 'is' : 'are'} held by ${who}, last heard of ${relative(lastSeenAt, now)}${stands}`,
+      message: `${counted(jobs, 'job')} of queue ${name} ${jobs === 1 ? 'is' : 'are'} held by missing ${who}, last seen ${relative(lastSeenAt, now)}${blocked}`,
       hint:
         freeAt === null
-          ? 'They go back to the queue once a worker serves it, when their locks have run out.'
+          ? 'They return to the queue when their locks have expired and a worker serves the queue.'
           : freeAt.getTime() > now
-            ? `They go back to the queue ${relative(freeAt, now)} at the latest, when their locks have run out.`
-            : 'They are about to go back to the queue.',
+            ? `They return to the queue ${relative(freeAt, now)} at the latest, when their locks expire.`
+            : 'They are about to return to the queue.',
     },
   ];
 }
@@ -83,7 +83,7 @@ function ofLimits({ name, counts, limitedMs, rateLimit, isPaused }: QueueInfo): 
       id: 'rate-limit',
       status: 'warning',
       message: `queue ${name} starts no job for ${longDuration(limitedMs)}: its rate limit${rateLimit === null ? '' : ` of ${rateLimit.max} in ${longDuration(rateLimit.durationMs)}`} is used up`,
-      hint: `umbel control rate-limit ${name} changes it`,
+      hint: `To change it, run umbel control rate-limit ${name}.`,
     });
   return found;
 }
@@ -95,12 +95,11 @@ function ofMissing(
 ): Finding {
   const held = processes.reduce((total, { active }) => total + active, 0);
   const holds = queues.some(({ lost }) => lost?.workers.includes(name));
-  const had =
-    held === 0 ? 'It held no job.' : holds ? '' : `The ${counted(held, 'job')} that it held went on.`;
+  const had = held === 0 ? 'It held no job.' : holds ? '' : `Its ${counted(held, 'job')} continued.`;
   return {
     id: 'missing-worker',
     status: 'warning',
-    message: `worker ${name} is gone: it was not closed, and was heard of ${relative(lastSeenAt, now)} for the last time`,
-    hint: `${had} It is left out of this list an hour after that.`.trim(),
+    message: `worker ${name} is missing: it was not closed, last seen ${relative(lastSeenAt, now)}`,
+    hint: `${had} It leaves this list one hour after that.`.trim(),
   };
 }

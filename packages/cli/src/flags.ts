@@ -1,18 +1,18 @@
-/** Flags that several commands share, and how a flag is found in the environment. */
+/** Declares flags that several commands share, parses their values, and names their environment variables. */
 
 import type { SendOptions } from '@umbel/core';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
-// Text of flags, environment and configuration as values.
+// Parsers for text from flags, environment and configuration.
 
 export type Concurrency = number | { readonly min: number; readonly max: number };
 
-/** Queues to serve, and the concurrency of those that name one. */
+/** Queues to serve, with a concurrency where the text names one. */
 export type QueueList = readonly { readonly queue: string; readonly concurrency?: Concurrency }[];
 
 const DURATION = /^\d+(?:\.\d+)?\s?(?:ms|s|m|h|d|w)$/;
 
-/** A reader of whole numbers within bounds. */
+/** Returns a parser for whole numbers within bounds. */
 export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
@@ -22,18 +22,18 @@ export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: stri
   };
 }
 
-/** `'30s'`, `'10m'`; a number without a unit could mean anything, unless it is 0. */
+/** Checks a duration such as `'30s'` or `'10m'`. A number other than 0 needs a unit, because it is ambiguous without one. */
 export function duration(text: string): string {
   if (text === '0' || DURATION.test(text)) return text;
-  throw new InvalidArgumentError("Expected a time with its unit, such as '500ms', '30s', '10m' or '1h'.");
+  throw new InvalidArgumentError("Expected a duration with its unit, such as '500ms', '30s', '10m' or '1h'.");
 }
 
-/** The same, or `false` for none. */
+/** Checks a duration; returns `false` for `'none'`. */
 export function durationOrNone(text: string): string | false {
   return text === 'none' ? false : duration(text);
 }
 
-/** `'20'`, or `'5..50'` for bounds. */
+/** Parses `'20'`, or bounds such as `'5..50'`. */
 export function concurrency(text: string): Concurrency {
   const bounds = /^(\d+)\.\.(\d+)$/.exec(text);
   const fail = () => new InvalidArgumentError("Expected a number such as '20', or bounds such as '5..50'.");
@@ -46,32 +46,32 @@ export function concurrency(text: string): Concurrency {
   return { min, max };
 }
 
-/** `'default,email=20,reports=1..4'`; given several times, the lists add up. */
+/** Parses `'default,email=20,reports=1..4'`. The lists of a repeated flag are joined. */
 export function queueList(text: string, before: QueueList = []): QueueList {
   const parts = text.split(',').map((part) => part.trim());
-  const own = parts.map((part) => {
+  const parsed = parts.map((part) => {
     const [queue = '', count, ...more] = part.split('=');
     if (queue === '' || more.length > 0)
       throw new InvalidArgumentError("Expected names such as 'default,email', or 'email=20,default'.");
     return { queue, ...(count !== undefined && { concurrency: concurrency(count) }) };
   });
-  return [...before, ...own];
+  return [...before, ...parsed];
 }
 
-/** `'auto'` or a number. */
+/** Parses `'auto'` or a number from 1 to 1024. */
 export function processCount(text: string): number | 'auto' {
   return text === 'auto' ? 'auto' : integer(1, 1024)(text);
 }
 
-/** A moment as ISO 8601 text; with a time it needs its zone. */
+/** Parses an ISO 8601 date, or date and time; a time needs a zone. */
 export function moment(text: string): Date {
   const isClear = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2}))?$/.test(text);
   const date = new Date(text);
   if (isClear && !Number.isNaN(date.getTime())) return date;
-  throw new InvalidArgumentError("Expected a moment with its zone, such as '2030-01-31T08:00:00Z'.");
+  throw new InvalidArgumentError("Expected a time with its zone, such as '2030-01-31T08:00:00Z'.");
 }
 
-/** `'key=value'`; given several times, they add up. */
+/** Parses `'name=value'`. The pairs of a repeated flag are merged. */
 export function keyValue(
   text: string,
   before: Readonly<Record<string, string>> = {},
@@ -81,7 +81,7 @@ export function keyValue(
   return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
 }
 
-/** Given several times, they add up. */
+/** Appends the value of a repeated flag. */
 export function list(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, text];
 }
@@ -98,66 +98,72 @@ export interface AppFlags {
 }
 
 export interface NamedAppFlags extends AppFlags {
-  /** The app's name, where its code is not needed. */
+  /** The app's name, for commands that work without its code. */
   readonly name?: string;
   readonly prefix?: string;
-  /** With a name: queues that are not `default`, which the code would tell. */
+  /** With `name`: queues besides `default`, because without the code they are unknown. */
   readonly queue?: string | readonly string[];
 }
 
-/** A flag that the environment can give: `--max-jobs` as `UMBEL_MAX_JOBS`. */
+/** Returns a flag that an environment variable can set: `--max-jobs` as `UMBEL_MAX_JOBS`. */
 export function flag(names: string, description: string): Option {
   const option = new Option(names, description);
   const long = (option.long ?? '').replace(/^--(no-)?/, '');
   return option.env(`UMBEL_${long.replaceAll('-', '_').toUpperCase()}`);
 }
 
-/** A flag of one call, which the environment does not give. */
-export function ownFlag(names: string, description: string): Option {
+/** Returns a flag that only the command line and the configuration can set. */
+export function plainFlag(names: string, description: string): Option {
   return new Option(names, description);
 }
 
 export function outputFlags(command: Command): void {
   command
-    .addOption(ownFlag('--json', 'documents of JSON on stdout instead of text').helpGroup('Output:'))
-    .addOption(ownFlag('-v, --verbose', 'errors with their stack').helpGroup('Output:'));
+    .addOption(plainFlag('--json', 'Print JSON').helpGroup('Output:'))
+    .addOption(plainFlag('-v, --verbose', 'Print stack traces').helpGroup('Output:'));
 }
 
-const APP_HELP = 'module of the app, as ./tasks.ts or ./tasks.ts#app';
+const APP_HELP = 'Module of the app, such as ./tasks.ts or ./tasks.ts#app';
 
 export function connectionFlag(command: Command): void {
-  const option = new Option('-b, --connection <url>', 'store of apps that name none in their code');
+  const option = new Option(
+    '-b, --connection <url>',
+    'URL of the store, for apps that set none in their code',
+  );
   command.addOption(option.env('UMBEL_URL').helpGroup('App:'));
 }
 
-/** For commands that need the app's code. */
+/** Adds the flags of commands that need the app's code. */
 export function appFlags(command: Command): void {
   command.addOption(flag('-A, --app <module>', APP_HELP).helpGroup('App:'));
   connectionFlag(command);
 }
 
-/** For commands that can do without. */
+/** Adds the flags of commands that also work without the app's code. */
 export function namedAppFlags(command: Command): void {
   appFlags(command);
   command
-    .addOption(flag('--name <app>', 'name of the app, instead of its code').helpGroup('App:'))
-    .addOption(flag('--prefix <text>', 'prefix of its keys, with --name').helpGroup('App:'));
+    .addOption(flag('--name <app>', 'Name of the app, to work without its code').helpGroup('App:'))
+    .addOption(flag('--prefix <text>', 'Key prefix of the app, with --name').helpGroup('App:'));
   if (command.options.some(({ long }) => long === '--queue')) return;
   command.addOption(
-    ownFlag('--queue <name>', 'a queue to look in, with --name; repeatable')
+    plainFlag('--queue <name>', 'Queue to search, with --name (repeatable)')
       .argParser(list)
       .helpGroup('App:'),
   );
 }
 
-/** Examples under the help: what is typed, and what it does. */
-export function examples(command: Command, lines: readonly (readonly [line: string, does: string])[]): void {
+/** Adds examples below the help: command lines and their explanations. */
+export function examples(
+  command: Command,
+  lines: readonly (readonly [line: string, explanation: string])[],
+): void {
   const width = Math.max(...lines.map(([line]) => line.length));
-  const text = lines.map(([line, does]) => `  ${line.padEnd(width)}  # ${does}`).join('\n');
+  const text = lines.map(([line, explanation]) => `  ${line.padEnd(width)}  # ${explanation}`).join('\n');
   command.addHelpText('after', `\nExamples:\n${text}`);
 }
 
-// The flags of what sends a call or a composition, and the options that they are.
+// Flags of commands that send a job or workflow, and their conversion to send options.
 
 export interface SendFlags {
   readonly input?: string;
@@ -176,25 +182,35 @@ export interface SendFlags {
 
 export function sendFlags(command: Command): void {
   command
-    .addOption(ownFlag('-i, --input <json>', 'input as JSON, @file, or - for standard input'))
-    .addOption(ownFlag('-w, --wait', 'wait for the result and print it'))
+    .addOption(plainFlag('-i, --input <json>', 'Input as JSON, @file, or - for stdin'))
+    .addOption(plainFlag('-w, --wait', 'Wait for the result and print it'))
     .addOption(
-      ownFlag('--timeout <time>', 'longest wait, such as 30s; then the exit code is 75').argParser(duration),
+      plainFlag('--timeout <time>', 'Maximum wait, such as 30s (then exit code 75)').argParser(duration),
     )
-    .addOption(ownFlag('--countdown <time>', 'start no earlier than so long from now').argParser(duration))
-    .addOption(ownFlag('--eta <moment>', 'the same as a moment, 2030-01-31T08:00:00Z').argParser(moment))
-    .addOption(ownFlag('--expires <time>', 'do not start later than so long from now').argParser(duration))
-    .addOption(ownFlag('--queue <name>', "another queue than the task's, or than 'default' with --name"))
+    .addOption(plainFlag('--countdown <time>', 'Delay before the start, such as 10m').argParser(duration))
     .addOption(
-      ownFlag('--priority <n>', 'A smaller number runs first (default: 0)').argParser(integer(0, 2_097_151)),
+      plainFlag('--eta <moment>', 'Earliest start time, such as 2030-01-31T08:00:00Z').argParser(moment),
     )
-    .addOption(ownFlag('--idempotency-key <text>', 'sending it again gives the same job'))
-    .addOption(ownFlag('--header <name=value>', 'text that travels along; repeatable').argParser(keyValue))
-    .addOption(ownFlag('--tag <text>', 'label to search and revoke by; repeatable').argParser(list))
-    .addOption(ownFlag('--display-name <text>', 'name for people'));
+    .addOption(
+      plainFlag('--expires <time>', 'Time after which the job must not start, such as 1h').argParser(
+        duration,
+      ),
+    )
+    .addOption(plainFlag('--queue <name>', "Queue (default: the task's, or 'default' with --name)"))
+    .addOption(
+      plainFlag('--priority <n>', 'Priority; a smaller number runs first (default: 0)').argParser(
+        integer(0, 2_097_151),
+      ),
+    )
+    .addOption(plainFlag('--idempotency-key <text>', 'Idempotency key: sending again returns the same job'))
+    .addOption(
+      plainFlag('--header <name=value>', 'Header, available as ctx.headers (repeatable)').argParser(keyValue),
+    )
+    .addOption(plainFlag('--tag <text>', 'Tag to search and revoke by (repeatable)').argParser(list))
+    .addOption(plainFlag('--display-name <text>', 'Display name'));
 }
 
-/** Times have been checked, so they are durations. */
+/** Converts flags to send options. The parsers have checked the durations. */
 export function sendOptions(flags: SendFlags): SendOptions {
   const { countdown, eta, expires, queue, priority, idempotencyKey, header, tag, displayName } = flags;
   return {

@@ -2,7 +2,14 @@ import type { UmbelConfig } from './config.js';
 
 export type { UmbelConfig } from './config.js';
 
-/** The configuration itself, typed: `export default defineConfig({ app: './tasks.ts' })` in `umbel.config.ts`. */
+/**
+ * Returns the configuration unchanged, with its type checked.
+ * @example
+ * // umbel.config.ts
+ * import { defineConfig } from 'umbel';
+ *
+ * export default defineConfig({ app: './tasks.ts', worker: { concurrency: 20 } });
+ */
 export function defineConfig(config: UmbelConfig): UmbelConfig {
   return config;
 }

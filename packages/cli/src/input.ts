@@ -1,26 +1,26 @@
-/** The input of a call as it is given: as text, from a file, or from standard input. */
+/** Reads the input of a job from an argument, a file or stdin, and reports JSON mistakes with line and column. */
 
 import { readFileSync } from 'node:fs';
 import { CliError, EXIT } from './errors.js';
 import { cleanLine } from './output.js';
 
-// JSON that people write: where it is wrong, and how.
+// Parsing of JSON written by hand.
 
-/** The value. @throws {CliError} that names line and column of a mistake, and shows it. */
+/** Parses JSON. @throws {CliError} with line, column and an excerpt of the first mistake. */
 export function parseJson(text: string, source: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
     const { offset, expected } = firstMistake(text);
-    const { line, column, shown } = placeOf(text, offset);
+    const { line, column, shown } = positionOf(text, offset);
     const found =
-      offset >= text.length ? 'it ends' : `there is ${JSON.stringify([...text.slice(offset)][0])}`;
+      offset >= text.length ? 'the text ends' : `got ${JSON.stringify([...text.slice(offset)][0])}`;
     throw new CliError(
       {
         exitCode: EXIT.usage,
-        what: `${source} is no JSON: line ${line}, column ${column}.`,
+        what: `${source} is not valid JSON (line ${line}, column ${column}).`,
         why: `Expected ${expected}, but ${found}.\n${shown}`,
-        hint: 'Keys and text are in double quotes, and nothing follows the last item.',
+        hint: 'Put keys and strings in double quotes, and no comma after the last item.',
       },
       { cause: error },
     );
@@ -32,7 +32,7 @@ interface Mistake {
   readonly expected: string;
 }
 
-/** Reads as JSON.parse does, and tells where it stops: its own message names no place for some mistakes. */
+/** Returns the first position at which JSON.parse fails: its own message has no position for some mistakes. */
 export function firstMistake(text: string): Mistake {
   const reader = new Reader(text);
   try {
@@ -56,7 +56,7 @@ class Mismatch extends Error implements Mistake {
 const SPACE = /[ \t\n\r]*/y;
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const WORD = /true|false|null/y;
-/** As far as it is good. */
+/** Matches a string up to its closing quote or first mistake. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: JSON allows none in text
 const STRING = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*/y;
 
@@ -70,7 +70,7 @@ class Reader {
     if (this.#at < this.text.length) this.#fail('the end');
   }
 
-  /** Without recursion: input may be nested as deep as it likes. */
+  /** Reads a value without recursion, because input may be nested deeply. */
   #value(): void {
     const open: ('{' | '[')[] = [];
     for (;;) {
@@ -86,7 +86,7 @@ class Reader {
         }
         this.#at += 1;
       } else this.#scalar();
-      // What follows a value closes what is open, or separates it from the next one.
+      // After a value comes a closing bracket of an open list or object, or a comma.
       for (;;) {
         this.#skip(SPACE);
         const holder = open.at(-1);
@@ -121,7 +121,7 @@ class Reader {
   #string(): void {
     this.#skip(STRING);
     if (this.text[this.#at] !== '"') {
-      this.#fail(this.text[this.#at] === '\\' ? 'an escape that JSON has' : 'the closing double quote');
+      this.#fail(this.text[this.#at] === '\\' ? 'a valid escape sequence' : 'the closing double quote');
     }
     this.#at += 1;
   }
@@ -138,8 +138,8 @@ class Reader {
   }
 }
 
-/** Line and column, counted from 1, and the line with a mark below the place. */
-function placeOf(text: string, offset: number): { line: number; column: number; shown: string } {
+/** Returns line and column, counted from 1, and an excerpt with a mark below the position. */
+function positionOf(text: string, offset: number): { line: number; column: number; shown: string } {
   const before = text.slice(0, offset);
   const line = before.split('\n').length;
   const start = before.lastIndexOf('\n') + 1;
@@ -150,10 +150,10 @@ function placeOf(text: string, offset: number): { line: number; column: number; 
   return { line, column, shown: `${excerpt}\n${' '.repeat(cleanLine(text.slice(from, offset)).length)}^` };
 }
 
-/** The value of `'{…}'`, `@file` or `-`; undefined without any. @throws {CliError} unless it is JSON. */
+/** Returns the value of `'{…}'`, `@file` or `-` (stdin); undefined for no text. @throws {CliError} unless it is JSON. */
 export async function readInput(text: string | undefined): Promise<unknown> {
   if (text === undefined) return undefined;
-  if (text === '-') return parseJson(await standardInput(), 'Standard input');
+  if (text === '-') return parseJson(await readStdin(), 'Standard input');
   if (!text.startsWith('@')) return parseJson(text, 'The input');
   const path = text.slice(1);
   try {
@@ -163,17 +163,18 @@ export async function readInput(text: string | undefined): Promise<unknown> {
     throw new CliError(
       {
         exitCode: EXIT.usage,
-        what: `The input file ${path} cannot be read.`,
+        what: `Input file "${path}" cannot be read.`,
         why: error instanceof Error ? error.message : String(error),
-        hint: 'Write @ before the path of a file, or give JSON itself.',
+        hint: 'Pass @ and the path of a file, or JSON itself.',
       },
       { cause: error },
     );
   }
 }
 
-async function standardInput(): Promise<string> {
-  if (process.stdin.isTTY) process.stderr.write('Reading JSON from standard input; end it with Ctrl-D.\n');
+async function readStdin(): Promise<string> {
+  if (process.stdin.isTTY)
+    process.stderr.write('Reading JSON from standard input; press Ctrl-D to end it.\n');
   process.stdin.setEncoding('utf8');
   let text = '';
   for await (const part of process.stdin) text += part;

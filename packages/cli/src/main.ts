@@ -2,7 +2,7 @@
 import { keepCompiledCode, ownVersion } from './start.js';
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(); // whoever read has enough
+  if (error.code === 'EPIPE') process.exit(); // the reader, such as `head`, has closed the pipe
   throw error;
 });
 
@@ -12,6 +12,6 @@ else {
   keepCompiledCode();
   const { runProgram } = await import('./program.js');
   const code = await runProgram(argv);
-  // Modules of the user may hold connections open. What was written to a pipe is on its way by then.
+  // Exit explicitly, because modules of the user may hold connections open; first flush what was written to a pipe.
   process.stdout.write('', () => process.exit(code));
 }

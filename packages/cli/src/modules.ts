@@ -1,4 +1,4 @@
-/** Loads modules of the user's project, TypeScript too, and packages as the project finds them. */
+/** Loads modules of the user's project, including TypeScript, and packages as the project resolves them. */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
@@ -6,12 +6,13 @@ import { pathToFileURL } from 'node:url';
 
 export type Exports = Readonly<Record<string, unknown>>;
 
-/** Of Umbel there is to be one copy in the process: what jiti transforms would be another. */
+/** Packages that jiti must not transform, because a transformed module would be a second copy of Umbel. */
 const NATIVE = ['@umbel/core', '@umbel/canvas', '@umbel/testing'];
 
-/** What Node loads by itself, on every version that we support. */
+/** Files that every supported version of Node loads itself. */
 const JAVASCRIPT = /\.[cm]?js$/;
 
+/** Imports a JavaScript or TypeScript module by its absolute path. */
 export async function importModule(path: string): Promise<Exports> {
   if (JAVASCRIPT.test(path)) return import(pathToFileURL(path).href);
   const { createJiti } = await import('jiti');
@@ -25,7 +26,7 @@ export async function importModule(path: string): Promise<Exports> {
   return jiti.import(path);
 }
 
-/** A folder of the project: one that all users of a machine share would let any of them put code there. */
+/** Returns a cache folder in the project: any user of the machine could put code into a shared folder. */
 function cacheFolder(path: string): string | undefined {
   for (let folder = dirname(path); ; folder = dirname(folder)) {
     if (existsSync(join(folder, 'node_modules'))) return join(folder, 'node_modules/.cache/umbel');
@@ -33,14 +34,14 @@ function cacheFolder(path: string): string | undefined {
   }
 }
 
-/** The packages that commands take from the project of the user. */
-export interface Packages {
+/** The packages that commands load from the project of the user. */
+interface Packages {
   '@umbel/core': typeof import('@umbel/core');
   '@umbel/core/internal': typeof import('@umbel/core/internal');
   '@umbel/testing/memory': typeof import('@umbel/testing/memory');
 }
 
-/** The package that a module in this folder would import; the one that this program has beside it, if there is none. */
+/** Imports the package that a module in this folder would import, else the one that this program would import. @throws {MissingPackageError} */
 export async function importPackage<Name extends keyof Packages>(
   name: Name,
   folder: string,
@@ -56,12 +57,12 @@ export async function importPackage<Name extends keyof Packages>(
   return Promise.reject(new MissingPackageError(name));
 }
 
-/** A package is in neither place. */
+/** Neither the project nor this program has the package. */
 export class MissingPackageError extends Error {
   override readonly name = 'MissingPackageError';
 
   constructor(readonly specifier: string) {
-    super(`The package ${specifier.split('/').slice(0, 2).join('/')} is not installed.`);
+    super(`Package "${specifier.split('/').slice(0, 2).join('/')}" is not installed.`);
   }
 }
 

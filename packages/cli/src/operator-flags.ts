@@ -1,9 +1,9 @@
-/** Lists that come in pages. */
+/** Flags and helpers of commands for operators: filters, pages, confirmation, and answers of workers. */
 import type { Answers, App, AskOptions, Duration, Page } from '@umbel/core';
 import { type Command, InvalidArgumentError } from 'commander';
 import { momentOf, pastMoment } from './display.js';
 import { CliError, EXIT, type ExitCode } from './errors.js';
-import { duration, integer, list, ownFlag } from './flags.js';
+import { duration, integer, list, plainFlag } from './flags.js';
 import { cleanLine, type Output } from './output.js';
 
 export interface PageFlags {
@@ -23,24 +23,25 @@ export interface FilterFlags extends TimeFlags {
 
 export function pageFlags(command: Command, usual = 50): void {
   command
-    .addOption(ownFlag('--limit <n>', 'at most so many').argParser(integer(1, 1000)).default(usual))
-    .addOption(ownFlag('--cursor <text>', 'go on after an earlier list'));
+    .addOption(plainFlag('--limit <n>', 'Maximum number of rows').argParser(integer(1, 1000)).default(usual))
+    .addOption(plainFlag('--cursor <text>', 'Continue after this cursor'));
 }
 
 export function timeFlags(command: Command): void {
   command
     .addOption(
-      ownFlag('--since <moment>', 'ended, or sent, then or later; also a time before now, as 2h').argParser(
-        pastMoment,
-      ),
+      plainFlag(
+        '--since <moment>',
+        'Sent or ended at or after this time, or this long ago, such as 2h',
+      ).argParser(pastMoment),
     )
-    .addOption(ownFlag('--until <moment>', 'before that').argParser(pastMoment));
+    .addOption(plainFlag('--until <moment>', 'Sent or ended before this time').argParser(pastMoment));
 }
 
 export function filterFlags(command: Command): void {
   command
-    .addOption(ownFlag('--state <state>', 'in this state; repeatable').argParser(stateList))
-    .addOption(ownFlag('--tag <text>', 'sent with this tag'));
+    .addOption(plainFlag('--state <state>', 'In this state (repeatable)').argParser(stateList))
+    .addOption(plainFlag('--tag <text>', 'With this tag'));
   timeFlags(command);
 }
 
@@ -61,8 +62,8 @@ function stateList(text: string, before: readonly string[] = []): readonly strin
   throw new InvalidArgumentError(`Expected one of ${STATES.join(', ')}.`);
 }
 
-/** Those of the flags that were given, under the names that a query has for them; moments by the clock of the app. */
-export function given<Flags extends object, const Key extends keyof Flags & string>(
+/** Returns the flags of these names that have a value. Times before now are computed by the clock of the app. */
+export function pickFlags<Flags extends object, const Key extends keyof Flags & string>(
   flags: Flags,
   keys: readonly Key[],
 ): { [K in Key]?: Exclude<Flags[K], undefined> } {
@@ -73,10 +74,10 @@ export function given<Flags extends object, const Key extends keyof Flags & stri
     }),
   ) as {
     [K in Key]?: Exclude<Flags[K], undefined>;
-  }; // of these keys, without those that are undefined
+  }; // only these keys, without undefined values
 }
 
-/** Up to `limit` items: a page may hold fewer, or none, where more follows. */
+/** Collects up to `limit` items: a page may hold fewer items, or none, although more follow. */
 export async function upTo<Item>(
   limit: number,
   first: string | undefined,
@@ -92,37 +93,37 @@ export async function upTo<Item>(
   return { items, ...(cursor !== undefined && { cursor }) };
 }
 
-/** Where a list goes on, on stderr: it is no item. */
-export function tellMore(out: Output, cursor: string | undefined): void {
-  if (cursor !== undefined) out.note(out.noteColors.dim(`There are more: --cursor ${cursor}`));
+/** Notes on stderr where the list continues. */
+export function noteMore(out: Output, cursor: string | undefined): void {
+  if (cursor !== undefined) out.note(out.noteColors.dim(`More rows: --cursor ${cursor}`));
 }
 
-// Asks before something is done that cannot be undone.
+// Confirmation before changes that cannot be undone.
 
 export interface ConfirmFlags {
   readonly yes?: boolean;
 }
 
 export function confirmFlag(command: Command): void {
-  command.addOption(ownFlag('-y, --yes', 'do not ask; needed where there is no terminal'));
+  command.addOption(plainFlag('-y, --yes', 'Skip the confirmation (required without a terminal)'));
 }
 
-/** @param what As a question: `Remove 3 jobs?` @throws {CliError} unless the answer is yes. */
-export async function confirmed({ yes }: ConfirmFlags, what: string): Promise<void> {
+/** Asks a question such as `Remove 3 jobs?`. @throws {CliError} unless the answer is yes. */
+export async function confirmed({ yes }: ConfirmFlags, question: string): Promise<void> {
   if (yes) return;
   if (!process.stdin.isTTY || !process.stderr.isTTY || process.env.CI)
     throw new CliError({
       exitCode: EXIT.usage,
-      what,
+      what: question,
       why: 'There is no terminal to ask at. Nothing was changed.',
-      hint: 'If that is meant: --yes',
+      hint: 'To confirm, pass --yes.',
     });
   const { confirm } = await import('@clack/prompts');
-  const answer = await confirm({ message: what, initialValue: false, output: process.stderr });
+  const answer = await confirm({ message: question, initialValue: false, output: process.stderr });
   if (answer !== true) throw new CliError({ exitCode: EXIT.interrupted, what: 'Nothing was changed.' });
 }
 
-// What came of asking workers: who has not answered, and what that is as an exit code.
+// Answers of workers, and the exit code for errors and missing answers.
 
 export interface AskFlags {
   readonly worker?: readonly string[];
@@ -132,14 +133,11 @@ export interface AskFlags {
 export function askFlags(command: Command): void {
   command
     .addOption(
-      ownFlag(
-        '-w, --worker <name>',
-        'only this worker, or process by its id; repeatable (default: all)',
-      ).argParser(list),
+      plainFlag('-w, --worker <name>', 'Worker name or process id (repeatable, default: all)').argParser(
+        list,
+      ),
     )
-    .addOption(
-      ownFlag('--timeout <time>', 'how long answers are waited for (default: 1s)').argParser(duration),
-    );
+    .addOption(plainFlag('--timeout <time>', 'Maximum wait for answers (default: 1s)').argParser(duration));
 }
 
 export function askOptions({ worker, timeout }: AskFlags): AskOptions {
@@ -150,20 +148,20 @@ export function askOptions({ worker, timeout }: AskFlags): AskOptions {
 }
 
 /**
- * Tells on stderr which workers could not do it, or have not answered. Gives 1 if one could not, 75 if one has not answered
- * that should have. Those that are known to be gone need not, unless they are named.
- * @throws {CliError} if no worker has answered at all, or one that is named is not known.
+ * Notes on stderr which workers failed or did not answer. Returns 1 if a worker failed, and 75 if an expected worker did not
+ * answer. Workers known to be gone are expected only if the flags name them.
+ * @throws {CliError} if no worker answered at all, or a named worker is unknown.
  */
 export async function judgeAnswers(
   app: App,
   out: Output,
   { answers, errors, missing }: Answers<unknown>,
-  { worker: wanted = [], timeout = '1s' }: AskFlags,
+  { worker: requested = [], timeout = '1s' }: AskFlags,
 ): Promise<ExitCode> {
   const workers = missing.length === 0 ? [] : await app.inspect.workers();
   const isKnown = (name: string) =>
     workers.some((worker) => worker.name === name || worker.processes.some(({ id }) => id === name));
-  const unknown = missing.filter((name) => wanted.includes(name) && !isKnown(name));
+  const unknown = missing.filter((name) => requested.includes(name) && !isKnown(name));
   for (const [name, reason] of Object.entries(errors)) out.note(cleanLine(`${name}: ${reason}`));
   const { yellow } = out.noteColors;
   const gone = new Set(workers.filter(({ state }) => state === 'missing').map(({ name }) => name));
@@ -171,44 +169,45 @@ export async function judgeAnswers(
   for (const name of missing) {
     if (unknown.includes(name)) continue;
     const why = isGone(name)
-      ? 'is gone: it was not closed, and gives no sign of life'
-      : `has not answered within ${timeout}`;
+      ? 'is gone: it was not closed, and does not answer'
+      : `did not answer within ${timeout}`;
     out.note(yellow(cleanLine(`${name} ${why}`)));
   }
   if (unknown.length > 0)
     throw new CliError({
       exitCode: EXIT.notFound,
-      what: `There is no worker ${unknown.join(', ')}.`,
-      hint: 'umbel inspect workers shows those that there are.',
+      what: `There is no worker "${unknown.join('", "')}".`,
+      hint: 'List the workers with umbel inspect workers.',
     });
   if (Object.keys(errors).length > 0) return EXIT.failed;
-  const silent = missing.filter((name) => wanted.includes(name) || !isGone(name));
+  const silent = missing.filter((name) => requested.includes(name) || !isGone(name));
   if (silent.length > 0) return EXIT.timedOut;
   if (Object.keys(answers).length > 0) return EXIT.ok;
   throw new CliError({
     exitCode: EXIT.timedOut,
-    what: 'No worker has answered.',
-    why: `No worker of app "${app.name}" runs in this store.`,
-    hint: 'Start one with umbel worker. Is it this app, this store? See --name and --connection.',
+    what: 'No worker answered.',
+    why: `No worker of app "${app.name}" runs on this store.`,
+    hint: 'Start one with umbel worker, or check --name and --connection.',
   });
 }
 
-/** As a document: what each worker has answered, and which did not. */
+/** Returns the answers of workers as a document: answers, errors, and the workers that did not answer. */
 export function answersDocument({ answers, errors, missing }: Answers<unknown>): object {
   return { workers: answers, errors, missing };
 }
 
-/** Lets what goes on for ever end by Ctrl-C or SIGTERM, as it is meant to. */
+// Ctrl-C and SIGTERM as the normal end of commands that run until interrupted.
 
-export interface Ending {
+export interface Interruption {
+  /** Aborted by Ctrl-C, SIGTERM, or `end`. */
   readonly signal: AbortSignal;
-  /** Ends it from here. */
   readonly end: () => void;
-  /** Listens for signals no more. */
+  /** Removes the signal handlers. */
   readonly release: () => void;
 }
 
-export function untilSignal(): Ending {
+/** Installs handlers that abort `signal` instead of ending the process. */
+export function untilSignal(): Interruption {
   const controller = new AbortController();
   const end = () => controller.abort();
   process.once('SIGINT', end);

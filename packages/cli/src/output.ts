@@ -1,30 +1,28 @@
-/** Where a command writes: data on stdout, everything else on stderr. */
+/** Writes data to stdout and everything else to stderr; formats text, JSON, tables and progress for terminals. */
 import pico from 'picocolors';
 import type { Formatter } from 'picocolors/types.js';
 import type { Problem } from './errors.js';
 
-/**
- * Text for terminals: what is stored may hold anything. The characters are those that `@umbel/core` escapes in logs and
- * messages (`base/text.ts`), which this program does not load: it loads the app's copy.
- */
+// Text for terminals. Stored text may contain control characters. `base/text.ts` of `@umbel/core` has the same list: this
+// program cannot import it, because it loads the app's copy of core.
 
-/** C0 and C1 controls but line feeds and tabs, other line separators, and marks that turn the direction of text round. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+/** C0 and C1 controls except line feeds and tabs, other line separators, and bidirectional marks. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern searches for control characters
 const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
-/** The text without characters that a terminal would obey. */
+/** Removes control characters that a terminal would execute. */
 export function clean(text: string): string {
   return text.replaceAll(CONTROLS, '');
 }
 
-/** The same on one line. */
+/** Removes control characters and joins lines to one. */
 export function cleanLine(text: string): string {
   return clean(text)
     .replaceAll(/\s*\n\s*/g, ' ')
     .replaceAll('\t', ' ');
 }
 
-/** The value as JSON that a terminal may show: what JSON leaves as it is and a terminal would obey is escaped. */
+/** Returns the value as JSON, with all control characters escaped, including those that JSON allows. */
 export function jsonText(value: unknown, indent?: number): string {
   const text = JSON.stringify(value, undefined, indent) ?? 'null';
   return text.replaceAll(
@@ -33,7 +31,7 @@ export function jsonText(value: unknown, indent?: number): string {
   );
 }
 
-/** What `core` says a program is to call, as the command that does it here. */
+/** Calls that messages of core recommend, and the commands that replace them. */
 const COMMANDS: readonly (readonly [RegExp, string])[] = [
   [/app\.result\('([^']*)'\)\.resume\(\)/g, 'umbel runs resume $1'],
   [/app\.result\(id\)\.resume\(\)/g, 'umbel runs resume'],
@@ -46,11 +44,11 @@ const COMMANDS: readonly (readonly [RegExp, string])[] = [
   [/app\.repair\(\)/g, 'the next repair of a running worker'],
 ];
 
-/** A message of `core` for people at a command line, who have commands and no program. */
+/** Replaces calls in a message of core with commands of this program. */
 export function inCommands(text: string): string {
   return COMMANDS.reduce(
-    (said, [call, command]) =>
-      said.replaceAll(call, (_, id: unknown) =>
+    (message, [call, command]) =>
+      message.replaceAll(call, (_, id: unknown) =>
         command.replace('$1', () => (typeof id === 'string' ? id : '')).trimEnd(),
       ),
     text,
@@ -72,35 +70,35 @@ export function counted(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
 }
 
-/** Of every JSON document; raised when a shape changes so that a reader would notice. */
+/** Version of the JSON documents; raised with incompatible changes. */
 const VERSION = 1;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface Stream {
   readonly isTTY?: boolean;
-  /** Of a terminal. */
+  /** Width of a terminal. */
   readonly columns?: number;
   write(text: string): unknown;
 }
 
 export type Colors = Record<'bold' | 'dim' | 'green' | 'yellow' | 'red' | 'cyan', Formatter>;
 
-/** Whether a stream is a terminal that wants colours. `FORCE_COLOR` wins over `NO_COLOR` and `CI`. */
+/** Returns whether to write colours to the stream. `FORCE_COLOR` overrides `NO_COLOR` and `CI`. */
 export function hasColors(stream: Stream, env: Environment): boolean {
   if (env.FORCE_COLOR) return env.FORCE_COLOR !== '0';
   return stream.isTTY === true && !env.NO_COLOR && !env.CI && env.TERM !== 'dumb';
 }
 
-/** Whether lines that change in place can be shown. */
+/** Returns whether the stream can show lines that change in place. */
 export function isInteractive(stream: Stream, env: Environment): boolean {
   return stream.isTTY === true && !env.CI && env.TERM !== 'dumb';
 }
 
 export class Output {
-  /** Of stdout. */
+  /** Colours for stdout. */
   readonly colors: Colors;
-  /** Of stderr. */
+  /** Colours for stderr. */
   readonly noteColors: Colors;
   readonly isInteractive: boolean;
   readonly #stdout: Stream;
@@ -122,28 +120,28 @@ export class Output {
     this.isInteractive = isInteractive(stderr, env);
   }
 
-  /** Whether documents are wanted and not text for people. */
+  /** Whether to write JSON documents instead of text. */
   get isJson(): boolean {
     return this.#isJson;
   }
 
-  /** A line, or lines, of data. May hold colours: what is stored has to be cleaned before. */
+  /** Writes lines of data to stdout. The text may contain colours, so the caller cleans stored text first. */
   data(text: string): void {
     this.#stdout.write(`${text}\n`);
   }
 
-  /** A document of `--json`, on one line. */
+  /** Writes a JSON document on one line to stdout. */
   document(kind: string, content: object): void {
     this.data(jsonText({ version: VERSION, kind, ...content }));
   }
 
-  /** A line for people. */
+  /** Writes a line to stderr. */
   note(text: string): void {
     this.status(undefined);
     this.#stderr.write(`${text}\n`);
   }
 
-  /** A line that is written over by the next one; on a terminal only, and as far as it fits. Without colours. */
+  /** Shows a line on stderr that the next one replaces; only on a terminal, cut to its width, without colours. */
   status(text: string | undefined): void {
     if (!this.isInteractive || (text === undefined && !this.#hasStatus)) return;
     const { columns = 80 } = this.#stderr;
@@ -151,7 +149,7 @@ export class Output {
     this.#hasStatus = text !== undefined;
   }
 
-  /** What went wrong: in three lines, or as a document on stderr. */
+  /** Writes a problem to stderr, as three lines or as a JSON document. */
   problem({ exitCode, what, why, hint }: Problem, stack?: string): void {
     this.status(undefined);
     if (this.#isJson) {
@@ -171,12 +169,12 @@ export class Output {
   }
 }
 
-// How far something is, on one line.
+// Progress on one line.
 
 const WIDTH = 24;
 const LONGEST = 100;
 
-/** A bar for counts (`done` of `total`) and percentages, else the value itself. */
+/** Returns a bar for counts (`done` of `total`) and percentages, else the value as JSON. */
 export function progressLine(value: unknown): string {
   const { done, total, percent, failed } = fields(value);
   if (done !== undefined && total !== undefined) {
@@ -188,12 +186,12 @@ export function progressLine(value: unknown): string {
   return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
 }
 
-/** Where no line can change in place, from one line to the next. */
+/** Interval between progress lines where no line can change in place. */
 const NOTE_EVERY_MS = 5000;
 
 /**
- * Shows how far a command is with a subject: on a terminal on one line that changes, else, with text for people, on a line
- * every five seconds.
+ * Returns a function that shows the progress of a command: on a terminal as one changing line, otherwise as a line every five
+ * seconds, and with `--json` not at all.
  */
 export function progressShown(
   out: Output,
@@ -222,7 +220,7 @@ function bar(part: number): string {
   return `${'█'.repeat(filled)}${'░'.repeat(WIDTH - filled)}`;
 }
 
-/** Rows under a head, as a table; tabs between cells where it is not for a terminal. Cells have to be clean. */
+/** Returns rows below a head as a table, or with tabs between cells if stdout is no terminal. The caller cleans the cells. */
 export async function table(
   out: Output,
   head: readonly string[],
@@ -246,18 +244,18 @@ export async function table(
   return drawn.toString();
 }
 
-/** What somebody may have meant. */
+// Suggestions for misspelled names.
 
-/** `Did you mean …?`, or all that there is. */
+/** Returns `Did you mean …?` with similar names, or the list of all names. */
 export function closest(text: string, names: readonly string[]): string {
-  const near = names.filter((name) => distance(text, name) <= Math.max(2, Math.floor(text.length / 4)));
-  if (near.length > 0) return `Did you mean ${near.slice(0, 3).join(', ')}?`;
-  if (names.length === 0) return 'It has no tasks.';
+  const similar = names.filter((name) => distance(text, name) <= Math.max(2, Math.floor(text.length / 4)));
+  if (similar.length > 0) return `Did you mean ${similar.slice(0, 3).join(', ')}?`;
+  if (names.length === 0) return 'There are none.';
   const more = names.length > 20 ? ` and ${names.length - 20} more` : '';
-  return `It has ${names.slice(0, 20).join(', ')}${more}.`;
+  return `Expected one of: ${names.slice(0, 20).join(', ')}${more}.`;
 }
 
-/** The number of characters to change, put in or leave out. */
+/** Returns the Levenshtein distance: the number of characters to change, insert or delete. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (const [i, one] of [...a].entries()) {

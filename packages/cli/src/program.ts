@@ -1,4 +1,4 @@
-/** The program: finds the command, loads it and no other, and turns what comes of it into an exit code. */
+/** Finds the command that the arguments name, loads only that command, and turns its outcome into an exit code. */
 import { Command, CommanderError } from 'commander';
 import type { CommandModule } from './command.js';
 import { COMMANDS } from './commands/index.js';
@@ -6,14 +6,14 @@ import { CliError, EXIT, problemOf } from './errors.js';
 import { Output } from './output.js';
 import { ownVersion } from './start.js';
 
-/** Runs the command that the arguments name. Never rejects. */
+/** Runs the command that the arguments name and returns the exit code. Never rejects. */
 export async function runProgram(argv: readonly string[]): Promise<number> {
   const out = new Output({ isJson: argv.includes('--json') });
   const isVerbose = argv.some((argument) => argument === '--verbose' || /^-[a-z]*v/.test(argument));
   try {
-    return await dispatched(argv);
+    return await dispatch(argv);
   } catch (error) {
-    if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok; // help, or the version
+    if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok; // help or version
     const problem = problemOf(error, isVerbose);
     const origin = error instanceof CliError && error.cause !== undefined ? error.cause : error;
     out.problem(problem, isVerbose && origin instanceof Error ? origin.stack : undefined);
@@ -21,8 +21,8 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   }
 }
 
-async function dispatched(given: readonly string[]): Promise<number> {
-  const argv = given[0] === 'help' ? [...given.slice(1), '--help'] : given;
+async function dispatch(args: readonly string[]): Promise<number> {
+  const argv = args[0] === 'help' ? [...args.slice(1), '--help'] : args;
   const [name = '--help'] = argv;
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   let code: number = EXIT.ok;
@@ -45,7 +45,7 @@ async function dispatched(given: readonly string[]): Promise<number> {
   return code;
 }
 
-/** The help of the program, and of each command, as on a wide terminal without colours. */
+/** Returns the help of the program and of each command, as on a terminal of `width` columns without colours. */
 export async function helpPages(width = 100): Promise<ReadonlyMap<string, string>> {
   const pages = new Map<string, string>();
   const program = newProgram();
@@ -76,12 +76,12 @@ export async function helpPages(width = 100): Promise<ReadonlyMap<string, string
   return pages;
 }
 
-/** The flags of output and app are the same for every command of a group. */
+/** Removes the groups App and Output, which are the same for every command of a group. */
 function withoutCommonFlags(page: string): string {
   return page.replace(/\n(?:App|Output):\n(?: {2}.*\n)+/g, '');
 }
 
-/** Every command with its arguments and flags, for completion. */
+/** Returns every command with its arguments and flags, for completion. */
 export async function definedCommands(): Promise<readonly Command[]> {
   const defined: Command[] = [];
   for (const [name, { load, summary }] of Object.entries(COMMANDS)) {
@@ -94,21 +94,21 @@ export async function definedCommands(): Promise<readonly Command[]> {
 function newProgram(): Command {
   const program = configured(new Command('umbel'))
     .usage('<command> [options]')
-    .description('Umbel on the command line: workers, calls, results, graphs.')
-    .version(ownVersion(), '--version', 'the version of this program')
-    .helpOption('-h, --help', 'this help, or that of a command')
+    .description('Run workers, send jobs and workflows, inspect and control Umbel apps.')
+    .version(ownVersion(), '--version', 'Print the version')
+    .helpOption('-h, --help', 'Print help for the program or a command')
     .helpCommand(false)
     .addHelpText(
       'after',
       `
-A flag wins over the environment (UMBEL_…), that over umbel.config.{ts,js,json}, that over the default.
-Data goes to stdout, all else to stderr. Exit codes: 0 ok · 1 a task failed · 2 usage · 3 not found ·
-4 the app cannot be loaded · 69 the store does not answer · 75 timed out · 130, 143 interrupted.
+Precedence: flags, then environment (UMBEL_…), then umbel.config.{ts,mts,js,mjs,json}, then defaults.
+Data goes to stdout, everything else to stderr. Exit codes: 0 success · 1 a task failed · 2 usage ·
+3 not found · 4 app cannot be loaded · 69 store does not answer · 75 timed out · 130, 143 interrupted.
 
 Examples:
-  umbel init                                     # a first task, a worker and a test
-  umbel worker ./tasks.ts                        # serve the queues of all its tasks
-  umbel call email.send --input @mail.json --wait  # send a call, print its result
+  umbel init                                     # add a first task, a worker and a test
+  umbel worker ./tasks.ts                        # serve the queues of all tasks
+  umbel call email.send --input @mail.json --wait  # send a job, print its result
 `.trimEnd(),
     );
   return program;
@@ -119,17 +119,17 @@ function commandOf(
   module: CommandModule,
   action: (called: CommandModule, command: Command) => Promise<void>,
 ): Command {
-  const command = configured(new Command(name));
+  const command = configured(new Command(name)).helpOption('-h, --help', 'Print help');
   module.define(command);
   dropEmptyVariables(command);
-  for (const [verb, below] of Object.entries(module.verbs ?? {}))
-    command.addCommand(commandOf(verb, below, action));
+  for (const [verb, verbModule] of Object.entries(module.verbs ?? {}))
+    command.addCommand(commandOf(verb, verbModule, action));
   return command.action(() => action(module, command));
 }
 
 const OFF = new Set(['', '0', 'false', 'no', 'off']);
 
-/** Commander takes any value of a variable, also an empty one, for that of the flag, and for `true` of a switch. */
+/** Commander reads any value of a variable, even an empty one, as the value of the flag, and as `true` for a boolean flag. */
 function dropEmptyVariables({ options }: Command): void {
   for (const option of options) {
     const value = option.envVar === undefined ? undefined : process.env[option.envVar];
@@ -139,7 +139,7 @@ function dropEmptyVariables({ options }: Command): void {
   }
 }
 
-/** Errors are told by us, in our words. */
+/** Silences Commander's own error output: `runProgram` prints errors. */
 function configured(command: Command): Command {
   return command
     .exitOverride()

@@ -1,11 +1,11 @@
-/** Keeps the compiled code of modules between two starts, where Node can: that is most of what a short command takes. */
+/** Caches compiled code between starts, which take most of the time of a short command, and reads the version. */
 
 import { readFileSync } from 'node:fs';
 import nodeModule from 'node:module';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
-/** Of Node 22.1 and newer. */
+/** The part of `node:module` that exists since Node 22.1. */
 interface Caching {
   readonly enableCompileCache?: (folder: string) => unknown;
 }
@@ -13,8 +13,8 @@ interface Caching {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Keeps it in a folder of the user: in one that all users of a machine share, any of them could put code. Does nothing on
- * older versions of Node, and where NODE_COMPILE_CACHE or NODE_DISABLE_COMPILE_CACHE say otherwise.
+ * Caches compiled code in a folder of the user: any user of the machine could put code into a shared folder. Does nothing on
+ * older versions of Node, or if NODE_COMPILE_CACHE or NODE_DISABLE_COMPILE_CACHE is set.
  */
 export function keepCompiledCode(
   caching: Caching = nodeModule as Caching,
@@ -26,7 +26,7 @@ export function keepCompiledCode(
   caching.enableCompileCache?.(join(folder, 'umbel', 'compiled'));
 }
 
-/** The version of this package. */
+/** Returns the version of this package. */
 export function ownVersion(): string {
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
     version: string;

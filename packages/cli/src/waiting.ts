@@ -1,4 +1,4 @@
-/** Waits for a result, shows how far it is, and tells how it ended. */
+/** Waits for a result, shows its progress, and prints its outcome. */
 import type { AsyncResult, Duration, Outcome } from '@umbel/core';
 import { CliError, EXIT, type ExitCode } from './errors.js';
 import type { Output } from './output.js';
@@ -7,15 +7,15 @@ import { cleanLine, jsonText, progressLine } from './output.js';
 export interface WaitOptions {
   readonly out: Output;
   readonly timeout?: string;
-  /** The command that looks at it later. */
+  /** The command that prints the result later. */
   readonly later: string;
-  /** Names the job also where no line can change in place. */
+  /** Prints the id of the job even where no line can change in place. */
   readonly verbose?: boolean;
 }
 
 const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated } as const;
 
-/** Prints the result on stdout; of a failure the error on stderr. @throws {CliError} if the wait is given up. */
+/** Waits, then prints the result to stdout or the error to stderr. @throws {CliError} if a signal interrupts the wait. */
 export async function printWhenDone(
   result: AsyncResult<unknown>,
   { out, timeout, later, verbose = false }: WaitOptions,
@@ -23,7 +23,7 @@ export async function printWhenDone(
   const controller = new AbortController();
   const { signal } = controller;
   const stops = (Object.keys(SIGNALS) as (keyof typeof SIGNALS)[]).map((name) => {
-    const stop = () => controller.abort(givenUp(SIGNALS[name], result.id, later));
+    const stop = () => controller.abort(interruptedError(SIGNALS[name], result.id, later));
     process.once(name, stop);
     return () => process.off(name, stop);
   });
@@ -39,12 +39,12 @@ export async function printWhenDone(
   }
 }
 
-function givenUp(exitCode: ExitCode, id: string, later: string): CliError {
+function interruptedError(exitCode: ExitCode, id: string, later: string): CliError {
   return new CliError({
     exitCode,
-    what: 'Interrupted: not waiting any more.',
-    why: `Job ${id} goes on.`,
-    hint: `Look at it with: ${later}`,
+    what: `Interrupted: stopped waiting for job "${id}".`,
+    why: 'The job continues.',
+    hint: `Wait for its result with: ${later}`,
   });
 }
 
@@ -57,13 +57,13 @@ async function showProgress(result: AsyncResult<unknown>, out: Output, signal: A
       else out.note(`progress: ${jsonText(value)}`);
     }
   } catch {
-    // Whatever ends it ends the wait for the result too, which tells it.
+    // The same error also ends the wait for the result, which reports it.
   } finally {
     if (signal.aborted) out.status(undefined);
   }
 }
 
-/** How a job has ended: its result on stdout, or its error. */
+/** Prints the outcome of a job: its result to stdout, or its error. */
 export function printOutcome(
   out: Output,
   id: string,
@@ -82,7 +82,7 @@ export function printOutcome(
   const { cause, task, jobId, state, index } = error;
   if (out.isJson) {
     const data = 'data' in outcome && outcome.data !== undefined ? { data: outcome.data } : {};
-    const told = {
+    const errorFields = {
       task,
       jobId,
       name: cause.name,
@@ -91,7 +91,7 @@ export function printOutcome(
       ...(index !== undefined && { index }),
       ...(failure !== undefined && { failure, ...data }),
     };
-    out.document('result', { id, ...facts, state, error: told });
+    out.document('result', { id, ...facts, state, error: errorFields });
     return EXIT.failed;
   }
   out.problem({

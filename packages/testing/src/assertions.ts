@@ -1,4 +1,4 @@
-/** What can be claimed of an app under test; `@umbel/testing/vitest` makes matchers of it. */
+/** Assertions about a test app. `@umbel/testing/vitest` turns them into matchers. */
 import { AssertionError } from 'node:assert';
 import { inspect, isDeepStrictEqual } from 'node:util';
 import { normalize } from '@umbel/canvas/internal';
@@ -7,7 +7,7 @@ import { checkOptions, type Duration, durationMs, type OptionNames } from '@umbe
 import type { Attempt, AttemptOutcome, EnqueuedCall } from './history.js';
 import type { TestApp } from './test-app.js';
 
-/** A part of a value: objects may leave keys out; `expect.any(…)` and the like may stand anywhere. */
+/** A partial value: objects may omit keys, and asymmetric matchers such as `expect.any(…)` may occur anywhere. */
 export type Expected<T> =
   | T
   | { asymmetricMatch(actual: unknown): boolean }
@@ -17,30 +17,32 @@ export type Expected<T> =
         ? { [Key in keyof T]?: Expected<T[Key]> }
         : never);
 
+/** Options of `assertEnqueued`. */
 export interface EnqueuedOptions {
-  /** How often. Default: at least once. */
+  /** Exact number of calls. Default: at least one. */
   times?: number | undefined;
   queue?: string | undefined;
   priority?: number | undefined;
-  /** The wait before it may start. */
+  /** Delay before the call may start. */
   delay?: Duration | undefined;
 }
 
+/** Options of `assertRan`. */
 export interface RunOptions {
-  /** How many attempts. Default: at least one. */
+  /** Exact number of attempts. Default: at least one. */
   times?: number | undefined;
 }
 
 const ENQUEUED: OptionNames<EnqueuedOptions> = { times: true, queue: true, priority: true, delay: true };
 const RUN: OptionNames<RunOptions> = { times: true };
 
-/** Whether a claim holds, and what to say if it does not, or if it should not have. */
+/** The result of an assertion, with the message for a failure of it or of its negation. */
 export interface Verdict {
   readonly pass: boolean;
   readonly message: string;
 }
 
-/** That a call of the task was sent, with at least this input. */
+/** Checks that a call of the task was sent, with at least this input. */
 export function enqueued<Task extends AnyTask>(
   t: TestApp,
   task: Task,
@@ -56,11 +58,11 @@ export function enqueued<Task extends AnyTask>(
       (priority === undefined || call.priority === priority) &&
       (delay === undefined || call.delayMs === durationMs(delay, 'delay')),
   );
-  const claim = `${called(task.name, input)}${shown(options)} to have been enqueued`;
+  const claim = `${called(task.name, input)}${describeOptions(options)} to have been enqueued`;
   return verdict(countFits(found.length, times), claim, found.length, t.enqueued.map(enqueuedLine));
 }
 
-/** That these calls were sent, in this order, and nothing else. */
+/** Checks that exactly these calls were sent, in this order. */
 export function enqueuedExactly(
   t: TestApp,
   calls: readonly (AnyTask | readonly [AnyTask, unknown])[],
@@ -81,7 +83,7 @@ export function enqueuedExactly(
   );
 }
 
-/** That the task's handler, or its fake, ran. */
+/** Checks that the task's handler or its fake ran. */
 export function ran(t: TestApp, task: AnyTask, options: RunOptions = {}): Verdict {
   const { times } = checkOptions(options, RUN);
   const found = t.attempts.filter((attempt) => attempt.task === task.name && attempt.ran);
@@ -89,7 +91,7 @@ export function ran(t: TestApp, task: AnyTask, options: RunOptions = {}): Verdic
   return verdict(countFits(found.length, times), claim, found.length, t.attempts.map(attemptLine));
 }
 
-/** That an attempt of the task failed, with an error whose message holds `text`. */
+/** Checks that an attempt of the task failed with an error whose message contains `text`. */
 export function failed(t: TestApp, task: AnyTask, text = ''): Verdict {
   const found = t.attempts.filter(
     ({ task: name, outcome }) =>
@@ -99,7 +101,7 @@ export function failed(t: TestApp, task: AnyTask, text = ''): Verdict {
   return verdict(found.length > 0, claim, undefined, t.attempts.map(attemptLine));
 }
 
-/** That two compositions are the same workflow: nested chains and chords count as what they mean. */
+/** Checks that two workflows are equal after normalization, which flattens nested chains and chords. */
 export function matchesCanvas(actual: AnyStep, expected: AnyStep): Verdict {
   const [is, should] = [workflowOf(actual), workflowOf(expected)];
   return {
@@ -111,11 +113,17 @@ export function matchesCanvas(actual: AnyStep, expected: AnyStep): Verdict {
 const WHOLE = { depth: 50, maxArrayLength: 200, sorted: true } as const;
 
 function workflowOf(step: AnyStep): unknown {
-  const { toJSON } = step as unknown as { toJSON(): Parameters<typeof normalize>[0] }; // what every step can do
+  const { toJSON } = step as unknown as { toJSON(): Parameters<typeof normalize>[0] }; // every step has it
   return normalize(toJSON.call(step));
 }
 
-/** @throws {AssertionError} unless a call of the task was sent, with at least this input. */
+/**
+ * Asserts that a call of the task was sent, with at least this input.
+ * @throws {AssertionError} otherwise.
+ * @example
+ * await using t = await testApp(app);
+ * assertEnqueued(t, sendMail, { to: 'a@example.com' }, { times: 1 });
+ */
 export function assertEnqueued<Task extends AnyTask>(
   t: TestApp,
   task: Task,
@@ -125,7 +133,13 @@ export function assertEnqueued<Task extends AnyTask>(
   assertThat(enqueued(t, task, input, options));
 }
 
-/** @throws {AssertionError} unless these calls were sent, in this order, and nothing else. */
+/**
+ * Asserts that exactly these calls were sent, in this order.
+ * @throws {AssertionError} otherwise.
+ * @example
+ * await using t = await testApp(app);
+ * assertEnqueuedExactly(t, [sendMail, [resize, { path: 'a.png' }]]);
+ */
 export function assertEnqueuedExactly(
   t: TestApp,
   calls: readonly (AnyTask | readonly [AnyTask, unknown])[],
@@ -133,7 +147,13 @@ export function assertEnqueuedExactly(
   assertThat(enqueuedExactly(t, calls));
 }
 
-/** @throws {AssertionError} unless the task's handler, or its fake, ran. */
+/**
+ * Asserts that the task's handler or its fake ran.
+ * @throws {AssertionError} otherwise.
+ * @example
+ * await using t = await testApp(app);
+ * assertRan(t, sendMail, { times: 2 });
+ */
 export function assertRan(t: TestApp, task: AnyTask, options?: RunOptions): void {
   assertThat(ran(t, task, options));
 }
@@ -144,7 +164,7 @@ function assertThat({ pass, message }: Verdict): void {
 
 function verdict(pass: boolean, claim: string, found: number | undefined, lines: string[]): Verdict {
   const count = found === undefined ? '' : ` (it was ${found}×)`;
-  const there = lines.length === 0 ? 'Nothing was there.' : `There was:\n${lines.join('\n')}`;
+  const there = lines.length === 0 ? 'There was nothing.' : `There was:\n${lines.join('\n')}`;
   return { pass, message: `Expected ${pass ? 'not ' : ''}${claim}${count}.\n${there}` };
 }
 
@@ -152,7 +172,7 @@ function countFits(found: number, times: number | undefined): boolean {
   return times === undefined ? found > 0 : found === times;
 }
 
-/** Whether `actual` holds at least what `expected` says. */
+/** Whether `actual` contains at least the values of `expected`. */
 function includes(actual: unknown, expected: unknown): boolean {
   if (expected === undefined) return true;
   if (isAsymmetric(expected)) return expected.asymmetricMatch(actual);
@@ -177,7 +197,7 @@ function called(task: string, input: unknown): string {
   return input === undefined ? task : `${task} ${brief(input)}`;
 }
 
-function shown({ times, ...rest }: EnqueuedOptions): string {
+function describeOptions({ times, ...rest }: EnqueuedOptions): string {
   const options = Object.keys(rest).length === 0 ? '' : ` with ${brief(rest)}`;
   return times === undefined ? options : `${options} ${times}×`;
 }

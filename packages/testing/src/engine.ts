@@ -1,13 +1,12 @@
 /**
- * Lets the engine of a test work, and lets time pass when nothing is left to do.
+ * The engine of a test app: runs jobs, and advances virtual time when no work is left at the current time.
  *
- * Work and time move only while somebody waits for them: a result, `advance`, `runUntilIdle` or `next`. In between,
- * what was sent stays as it was sent, for the test to look at. The slots of schedules come as time passes, and are never
- * why it passes, since there is always a next one.
+ * Jobs run and time passes only while the test waits for something: a result, `advance`, `runUntilIdle` or `next`.
+ * Otherwise the sent jobs stay in the store, so that the test can inspect them. Occurrences of schedules are fired as time
+ * passes, but time does not pass because of them, since there is always a next one.
  *
- * One loop serves all who wait, at any time. Once nothing is under way, whoever has what it waited for goes on; then it
- * is waited again until nothing is under way. Only when nobody was served does time move, to the next moment at which
- * something is due or one of them stops.
+ * One loop serves all waits. When no command and no attempt is in progress, each wait whose goal is reached resolves, and
+ * the loop waits again. If none resolved, time moves to the next timer, or to the time at which one of the waits ends.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { EventEmitter, once } from 'node:events';
@@ -20,30 +19,30 @@ import { SeededRandom } from './memory/collections.js';
 import type { RunGate } from './memory/events.js';
 import { Store } from './memory/store.js';
 
-/** An attempt that runs; while it waits for the engine's own time or for a result, it is parked. */
+/** A running attempt. It is parked while it waits for the engine's time or for a result. */
 interface Attempt extends RunningHandler {
   readonly engine: Engine;
   parked: number;
 }
 
-/** Somebody who waits for a result, and says itself when it has one. */
+/** A wait for a result. The waiting code ends it itself when the result is there. */
 interface Waiter {
-  /** Nothing is left that could bring it, or `error` says why it will not come. */
+  /** Called if no work is left that could produce the result, or with the error that prevents it. */
   readonly giveUp: (error?: Error) => void;
   /**
-   * `last`: given up only where no other waiter could be, since it may wait for one of them. `never`: it also waits for
-   * what the test itself does.
+   * `last`: ended only after all other waits, because it may wait for one of them. `never`: it also waits for actions of
+   * the test.
    */
   readonly givesUp: 'first' | 'last' | 'never';
 }
 
-/** Somebody who lets the engine work up to a point. */
+/** A wait that ends when the engine reaches a state. */
 interface Goal {
-  /** Lets time pass up to this moment, whatever for; undefined: as long as there is something that time brings. */
+  /** Time passes up to this time, even without timers; undefined: as long as there are timers. */
   readonly until: number | undefined;
-  /** Asked while nothing is under way. */
+  /** Called while no work is in progress. */
   readonly isReached: () => boolean;
-  /** Of one that lets a single job of a user through; others let through all. */
+  /** Present if the wait admits a single job of a user's task; other waits admit all jobs. */
   readonly step: Step | undefined;
   readonly end: () => void;
   readonly fail: (error: Error) => void;
@@ -54,26 +53,26 @@ interface Step {
   started: Started | undefined;
 }
 
-/** An attempt that has begun, and whether it has not ended. */
+/** An attempt that has begun. */
 export interface Started {
   readonly record: AttemptRecord;
   readonly isRunning: () => boolean;
 }
 
-/** The attempt in which the present code runs; one storage for all engines, since each costs every promise a little. */
-const attemptHere = new AsyncLocalStorage<Attempt>();
+/** The attempt of the current code. One storage for all engines, because each storage slows down every promise. */
+const currentAttempt = new AsyncLocalStorage<Attempt>();
 
-/** Whether the present code is that of a handler under test. */
+/** Whether the current code runs in a handler under test. */
 export function isInHandler(): boolean {
-  return attemptHere.getStore() !== undefined;
+  return currentAttempt.getStore() !== undefined;
 }
 
-/** Event-loop turns without a command after which nothing is under way: a reply takes one, its handling the next. */
+/** Event-loop turns without a command after which no work is in progress: a reply takes one turn, its handling the next. */
 const QUIET_TURNS = 3;
 
 export class Engine {
   readonly store: Store;
-  /** The clock of the engine, for handlers too: one that waits for it lets time pass. */
+  /** The clock of the engine, also for handlers: time passes while a handler waits for it. */
   readonly clock: Clock;
   readonly #time: VirtualClock;
   readonly #jitter: SeededRandom;
@@ -84,10 +83,10 @@ export class Engine {
   readonly #changed = new EventEmitter();
   readonly #heldTime = new HeldTime(this.#changed);
   #isDriving = false;
-  /** Timers of upkeep: that they are set is no reason for time to pass. */
+  /** Number of background timers: time does not pass because of them. */
   #background = 0;
 
-  /** @param withUpkeep Whether workers look after what the store keeps, as time passes. */
+  /** @param withUpkeep Whether workers do background work in the store, such as retention. */
   constructor(startAt: number, seed: number | undefined, withUpkeep: boolean) {
     this.#time = new VirtualClock(startAt);
     this.#jitter = new SeededRandom(seed);
@@ -113,23 +112,23 @@ export class Engine {
     return this.#time.now();
   }
 
-  /** For the jitter of retries: without a seed the waits are as long as they can be, so that a test can tell them. */
+  /** Random number for the jitter of retries. Without a seed the delays have their maximum, so that tests can predict them. */
   readonly random = (): number => this.#jitter.fraction();
 
-  /** Handlers that run and wait for nothing but their signals, by their titles. */
+  /** Titles of running handlers that wait only for their signals. */
   get idleHandlers(): string[] {
     return [...this.#attempts].filter(({ isIdle }) => isIdle).map(({ title }) => title);
   }
 
-  /** Notes something that must be ready before the engine counts as quiet. */
+  /** Registers a promise that must settle before the engine counts as quiet. */
   starting<T>(promise: Promise<T>): Promise<T> {
     this.#starting.add(promise);
     void promise.finally(() => this.#starting.delete(promise));
     return promise;
   }
 
-  /** Notes an attempt that begins: the first of those who let one job through waits for its end. */
-  begun(started: Started): void {
+  /** Records the start of an attempt: the first wait that admitted one job waits for its end. */
+  beginAttempt(started: Started): void {
     for (const { step } of this.#goals) {
       if (step === undefined || !step.isHandedOut || step.started !== undefined) continue;
       step.started = started;
@@ -137,7 +136,7 @@ export class Engine {
     }
   }
 
-  /** Runs an attempt so that the engine knows when it waits for the engine itself. */
+  /** Runs an attempt, and tracks when it waits for the engine. */
   async attempt<T>({ title, signal }: Pick<Attempt, 'title' | 'signal'>, run: () => Promise<T>): Promise<T> {
     const attempt = {
       engine: this,
@@ -150,27 +149,27 @@ export class Engine {
     };
     this.#attempts.add(attempt);
     try {
-      return await attemptHere.run(attempt, run);
+      return await currentAttempt.run(attempt, run);
     } finally {
       this.#attempts.delete(attempt);
       this.#changed.emit('change');
     }
   }
 
-  /** Forgets the attempts that run: what comes of them counts no more. */
+  /** Ignores the running attempts from now on. */
   forgetAttempts(): void {
     this.#attempts.clear();
     this.#changed.emit('change');
   }
 
   /**
-   * Somebody waits for a result: lets the engine work, and time pass, until the answer is called. `giveUp` is called
-   * if nothing is left to do before that.
+   * Begins a wait for a result: jobs run and time passes until the returned function is called. Calls `giveUp` if no work
+   * is left before that.
    */
   waiting(giveUp: Waiter['giveUp'], givesUp: Waiter['givesUp'] = 'first'): () => void {
     const unpark = this.#park();
     const waiter: Waiter = { giveUp, givesUp };
-    this.#open(() => this.#waiters.add(waiter));
+    this.#addWait(() => this.#waiters.add(waiter));
     return () => {
       unpark();
       this.#waiters.delete(waiter);
@@ -178,7 +177,7 @@ export class Engine {
     };
   }
 
-  /** Works until nothing is left to do before `time`, and moves there. */
+  /** Runs everything that is due before `time`, and moves to it. */
   advanceTo(time: number): Promise<void> {
     return this.#reach(
       time,
@@ -186,14 +185,14 @@ export class Engine {
     );
   }
 
-  /** Works, and lets time pass, until nothing is left to do. */
+  /** Runs, and advances time, until no work is left. */
   runUntilIdle(): Promise<void> {
     return this.#reach(undefined, () => !this.#isWaitingForTime());
   }
 
   /**
-   * Hands out one job of a user, lets time pass until there is one, and works until its attempt has ended. Gives what
-   * `begun` was called with; undefined if nothing is left to do.
+   * Admits one job of a user's task, advances time until there is one, and runs until its attempt has ended. Returns the
+   * value of `beginAttempt`; undefined if no work is left.
    */
   async step(): Promise<Started | undefined> {
     const step: Step = { isHandedOut: false, started: undefined };
@@ -201,21 +200,21 @@ export class Engine {
     return step.started;
   }
 
-  /** Whether somebody lets every job through. */
+  /** Whether a wait admits every job. */
   get #admitsAll(): boolean {
     if (this.#waiters.size > 0) return true;
     for (const { step } of this.#goals) if (step === undefined) return true;
     return false;
   }
 
-  /** Who lets a job through and has not got it. */
+  /** Returns a wait for a single job that has not got one. */
   #nextStep(): Step | undefined {
     for (const { step } of this.#goals) if (step !== undefined && !step.isHandedOut) return step;
     return undefined;
   }
 
-  /** Lets more jobs through from now on. */
-  #open(add: () => void): void {
+  /** Adds a wait, which may admit more jobs. */
+  #addWait(add: () => void): void {
     const wasOpen = this.#admitsAll;
     add();
     if (!wasOpen) this.store.wake();
@@ -225,7 +224,7 @@ export class Engine {
 
   #reach(until: number | undefined, isReached: () => boolean, step?: Step): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#open(() => this.#goals.add({ until, isReached, step, end: resolve, fail: reject }));
+      this.#addWait(() => this.#goals.add({ until, isReached, step, end: resolve, fail: reject }));
     });
   }
 
@@ -236,36 +235,36 @@ export class Engine {
     try {
       while (this.#waiters.size + this.#goals.size > 0) {
         await this.#quiet();
-        if (this.#serve() || this.#passTime() || this.#endWaits()) continue;
-        // Whoever is left waits for what the test itself does, or for one that was given up.
+        if (this.#resolveGoals() || this.#passTime() || this.#endWaits()) continue;
+        // The remaining waits need an action of the test, or the end of an aborted attempt.
         await once(this.#changed, 'change');
       }
     } catch (error) {
-      this.#fail(error as Error); // of the wait for handlers, which throws nothing else
+      this.#fail(error as Error); // from HeldTime, which throws only errors
     } finally {
       this.#isDriving = false;
     }
   }
 
-  /** Lets those go on who have reached their goals; whether anything is done now that was not before. */
-  #serve(): boolean {
-    let isServed = false;
+  /** Resolves the waits whose goals are reached. Returns whether anything changed. */
+  #resolveGoals(): boolean {
+    let isChanged = false;
     for (const goal of [...this.#goals]) {
       const { step } = goal;
       if (goal.isReached()) {
         this.#goals.delete(goal);
         goal.end();
       } else if (step?.isHandedOut && step.started === undefined) {
-        // Its job has ended without an attempt: another one is let through.
+        // The admitted job ended without an attempt: admit another one.
         step.isHandedOut = false;
         this.store.wake();
       } else continue;
-      isServed = true;
+      isChanged = true;
     }
-    return isServed;
+    return isChanged;
   }
 
-  /** Moves to the next moment that somebody lets time pass for; whether there is one. */
+  /** Moves to the next timer, or to the time limit of a wait. Returns whether time moved. */
   #passTime(): boolean {
     let until = Number.POSITIVE_INFINITY;
     for (const goal of this.#goals) until = Math.min(until, goal.until ?? until);
@@ -276,21 +275,21 @@ export class Engine {
     return true;
   }
 
-  /** Nothing is left to do: gives up those who wait for something; whether there were any. */
+  /** Ends the waits because no work is left. Returns whether there were any. */
   #endWaits(): boolean {
     const goals = [...this.#goals];
     const waiters = [...this.#waiters];
-    const [first = [], last = []] = (['first', 'last'] as const).map((turn) =>
-      waiters.filter(({ givesUp }) => givesUp === turn),
+    const [first = [], last = []] = (['first', 'last'] as const).map((order) =>
+      waiters.filter(({ givesUp }) => givesUp === order),
     );
-    const givenUp = first.length > 0 ? first : last;
+    const ended = first.length > 0 ? first : last;
     this.#goals.clear();
     for (const goal of goals) goal.end();
-    for (const waiter of givenUp) {
+    for (const waiter of ended) {
       this.#waiters.delete(waiter);
       waiter.giveUp();
     }
-    return goals.length + givenUp.length > 0;
+    return goals.length + ended.length > 0;
   }
 
   #fail(error: Error): void {
@@ -302,7 +301,7 @@ export class Engine {
     for (const waiter of waiters) waiter.giveUp(error);
   }
 
-  /** Whether time has to pass for something that ends. Schedules never do, and are no reason. */
+  /** Whether timers other than those of schedules and background work are set. */
   #isWaitingForTime(): boolean {
     return (
       this.#time.pending - this.#background >
@@ -310,7 +309,7 @@ export class Engine {
     );
   }
 
-  /** Resolves when nothing is under way: no command, and no attempt that does not wait for the engine itself. */
+  /** Resolves when no work is in progress: no command, and no attempt except those that wait for the engine. */
   async #quiet(): Promise<void> {
     for (let turns = 0; turns < QUIET_TURNS; ) {
       if (this.#starting.size > 0) await Promise.all(this.#starting);
@@ -325,14 +324,16 @@ export class Engine {
     }
   }
 
-  /** The attempts that do not wait for the engine. */
+  /** Returns the attempts that do not wait for the engine. */
   #busy(): readonly Attempt[] {
     if (this.#attempts.size === 0) return NONE;
-    return [...this.#attempts].filter((attempt) => attempt.parked === 0 && this.#heldTime.isHeldBy(attempt));
+    return [...this.#attempts].filter(
+      (attempt) => attempt.parked === 0 && this.#heldTime.isBlockedBy(attempt),
+    );
   }
 
   #setTimeout(run: () => void, ms: number, unpark: () => void): { clear(): void } {
-    const runInContext = AsyncLocalStorage.bind(run); // whoever moves the clock is in another
+    const runInContext = AsyncLocalStorage.bind(run); // the code that moves the clock runs in another context
     const timer = this.#time.setTimeout(() => {
       unpark();
       runInContext();
@@ -355,9 +356,9 @@ export class Engine {
     return this.#setTimeout(run, ms, end);
   }
 
-  /** Notes that the current attempt, if there is one, waits for the engine; gives a function that ends it. */
+  /** Marks the current attempt, if any, as waiting for the engine; returns a function that ends that. */
   #park(): () => void {
-    const attempt = attemptHere.getStore();
+    const attempt = currentAttempt.getStore();
     if (attempt?.engine !== this) return () => {};
     attempt.parked += 1;
     this.#changed.emit('change');

@@ -1,12 +1,19 @@
+/** The errors of `@umbel/testing`. */
+
 import { UmbelError } from '@umbel/core';
 
-/** A result is waited for, but nothing is left that could bring it. */
+/**
+ * Thrown when a test waits for a result and no work is left that could produce it.
+ * @example
+ * await using t = await testApp(app);
+ * await t.run(resize, { path: 'a.png', width: 1 }).catch((error) => error instanceof NothingLeftError);
+ */
 export class NothingLeftError extends UmbelError {
   override readonly name = 'NothingLeftError';
   readonly code = 'TESTING';
 }
 
-/** A test's app was closed while handlers still ran. */
+/** Thrown when a test app is closed while handlers are running. */
 export class LeakError extends UmbelError {
   override readonly name = 'LeakError';
   readonly code = 'TESTING';
@@ -17,18 +24,18 @@ export class LeakError extends UmbelError {
   ) {
     super(
       `The test ended while handlers of app "${app}" were still running: ${tasks.join(', ')}. ` +
-        'Await what they wait for, or their results, before the test ends.',
+        'Await their results before the test ends.',
     );
   }
 }
 
-/** Timers of the process are faked, and what waits for them would wait without end. */
+/** Thrown when timers of the process are faked, and code that waits for them would wait forever. */
 export class FakedTimersError extends UmbelError {
   override readonly name = 'FakedTimersError';
   readonly code = 'TESTING';
 }
 
-/** A promise of a test's app was used as if it were the app. */
+/** Thrown when the promise of `testApp` is used without `await`. */
 export class NotAwaitedError extends UmbelError {
   override readonly name = 'NotAwaitedError';
   readonly code = 'TESTING';

@@ -1,28 +1,34 @@
+/** Fakes that replace the handlers of tasks in a test. */
+
 import type { AnyTask, ReceivedBy, ReturnedBy, TaskContext } from '@umbel/core';
 
-/** What stands in for a handler: a function, a value, an error to throw, or a sequence of those. */
+/** Behaviour of a fake handler: a function, a value, an error to throw, or a sequence of these. */
 export type Behaviour<Task> =
   | ((input: ReceivedBy<Task>, ctx: TaskContext) => ReturnedBy<Task> | Promise<ReturnedBy<Task>>)
   | Sequence<ReturnedBy<Task>>
   | Error
   | Exclude<ReturnedBy<Task>, (...args: never[]) => unknown>;
 
-/** Knows what its task was called with. */
+/** A fake handler, with its calls. */
 export interface Fake<Task> {
-  /** The inputs so far as the handler would receive them, in order; one for each attempt. */
+  /** Inputs so far as the handler would receive them, in order, one for each attempt. */
   readonly calls: readonly ReceivedBy<Task>[];
-  /** Gives the task its own handler back. */
+  /** Restores the original handler of the task. */
   restore(): void;
 }
 
 const SEQUENCE: unique symbol = Symbol('sequence');
 
-/** One behaviour after the other; made by `sequence`. */
+/** A list of behaviours, created by `sequence`. */
 export interface Sequence<out Value> {
   readonly [SEQUENCE]: readonly (Value | Error)[];
 }
 
-/** A fake's behaviour for its first attempt, its second …; the last one stays. An error is thrown. */
+/**
+ * Returns a behaviour for the first attempt, the second, and so on; the last one repeats. Errors are thrown.
+ * @example
+ * const behaviour = sequence(new Error('timeout'), { file: 'a.png' }); // t.fake(resize, behaviour)
+ */
 export function sequence<const Value>(...steps: readonly (Value | Error)[]): Sequence<Value> {
   return { [SEQUENCE]: steps };
 }
@@ -38,7 +44,7 @@ export class Fakes {
     const calls: ReceivedBy<Task>[] = [];
     const answer = handlerFrom(behaviour);
     const handler: Handler = (input, ctx) => {
-      calls.push(input as ReceivedBy<Task>); // what the handler would receive
+      calls.push(input as ReceivedBy<Task>); // the input that the handler would receive
       return answer(input, ctx);
     };
     this.#fakes.set(task.name, handler);
@@ -50,7 +56,7 @@ export class Fakes {
     };
   }
 
-  /** Stands in for every task that has no fake of its own and is not excepted. */
+  /** Sets the handler of all tasks without a fake, except those in `except`. */
   setOthers(handler: Handler, except: readonly AnyTask[]): void {
     this.#others = { handler, except: new Set(except.map((task) => task.name)) };
   }

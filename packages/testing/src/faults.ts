@@ -1,30 +1,34 @@
-/** Faults that a test lets happen. Each is armed by one line and strikes at its point. */
+/** Faults that a test injects: worker crashes, lost locks and store errors. Each is armed once and then strikes. */
 
 import type { AnyTask } from '@umbel/core';
 import { checkOptions, type OptionNames } from '@umbel/core/internal';
 import type { BackendCommand } from './memory/failing.js';
 
+/** Options of `crashWorker`. */
 export interface CrashOptions {
-  /** Where in an attempt the worker dies. */
+  /** Where in an attempt the worker crashes. */
   at: 'before-handler' | 'after-handler';
-  /** The task whose attempt it is. Default: any. */
+  /** Task whose attempt crashes the worker. Default: any. */
   task?: AnyTask | undefined;
-  /** How often. Default once. */
+  /** Number of crashes. Default 1. */
   times?: number | undefined;
 }
 
+/** Options of `loseLock`. */
 export interface LostLockOptions {
-  /** The task whose attempt loses its lock. Default: any. */
+  /** Task whose attempt loses its lock. Default: any. */
   task?: AnyTask | undefined;
+  /** Number of lost locks. Default 1. */
   times?: number | undefined;
 }
 
+/** Options of `failStore`. */
 export interface StoreErrorOptions {
-  /** A method of BullMQ's backend: `addJob`, `addFlow`, `getJobData` …. */
+  /** Method of BullMQ's backend: `addJob`, `addFlow`, `getJobData` …. */
   command: BackendCommand;
-  /** Default: an `Error` that names the command. */
+  /** Error of the command. Default: an `Error` that names the command. */
   error?: Error | undefined;
-  /** How often. Default once. */
+  /** Number of failing commands. Default 1. */
   times?: number | undefined;
 }
 
@@ -35,22 +39,22 @@ const STORE_ERROR: OptionNames<StoreErrorOptions> = { command: true, error: true
 interface Armed {
   readonly kind: 'before-handler' | 'after-handler' | 'lost-lock';
   readonly task: string | undefined;
-  left: number;
+  remaining: number;
 }
 
-/** What was armed and has not struck yet. */
+/** The armed faults. */
 export class Faults {
   readonly #armed: Armed[] = [];
-  readonly #storeErrors: { command: string; error: Error; left: number }[] = [];
+  readonly #storeErrors: { command: string; error: Error; remaining: number }[] = [];
 
   armCrash(options: CrashOptions): void {
     const { at, task, times = 1 } = checkOptions(options, CRASH);
-    this.#armed.push({ kind: at, task: task?.name, left: times });
+    this.#armed.push({ kind: at, task: task?.name, remaining: times });
   }
 
   armLostLock(options: LostLockOptions): void {
     const { task, times = 1 } = checkOptions(options, LOST_LOCK);
-    this.#armed.push({ kind: 'lost-lock', task: task?.name, left: times });
+    this.#armed.push({ kind: 'lost-lock', task: task?.name, remaining: times });
   }
 
   armStoreError(options: StoreErrorOptions): void {
@@ -59,24 +63,25 @@ export class Faults {
       error = new Error(`${options.command} failed`),
       times = 1,
     } = checkOptions(options, STORE_ERROR);
-    this.#storeErrors.push({ command, error, left: times });
+    this.#storeErrors.push({ command, error, remaining: times });
   }
 
-  /** Whether a fault strikes here; it is used up then. */
+  /** Whether a fault strikes here. It counts as used then. */
   strikes(kind: Armed['kind'], task: string): boolean {
     const fault = this.#armed.find(
-      (armed) => armed.kind === kind && armed.left > 0 && (armed.task === undefined || armed.task === task),
+      (armed) =>
+        armed.kind === kind && armed.remaining > 0 && (armed.task === undefined || armed.task === task),
     );
     if (fault === undefined) return false;
-    fault.left -= 1;
+    fault.remaining -= 1;
     return true;
   }
 
-  /** The error that a command of the store fails with here; it is used up then. */
+  /** Returns the error that a store command fails with, if any. It counts as used then. */
   storeError(command: string): Error | undefined {
-    const fault = this.#storeErrors.find((armed) => armed.command === command && armed.left > 0);
+    const fault = this.#storeErrors.find((armed) => armed.command === command && armed.remaining > 0);
     if (fault === undefined) return undefined;
-    fault.left -= 1;
+    fault.remaining -= 1;
     return fault.error;
   }
 }

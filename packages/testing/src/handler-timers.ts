@@ -1,6 +1,6 @@
 /**
- * The timers of the machine that handlers wait for, where the number of all timers does not say it: Jest has some of its
- * own, which come and go. Elsewhere nothing is replaced.
+ * Counts the real timers of handlers under Jest, where the number of all active timers is useless: Jest has its own
+ * timers. Without Jest nothing is replaced.
  */
 import { isFakedTimer } from '@umbel/core/internal/real-timers';
 
@@ -9,14 +9,14 @@ const pending = new Set<unknown>();
 let users = 0;
 let restore = () => {};
 
-/** How many there are; undefined where they are not counted. */
+/** Returns the number of pending timers of handlers; undefined without Jest. */
 export function pendingTimers(): number | undefined {
   return isJest ? pending.size : undefined;
 }
 
-/** Counts the timers that are made where `isInHandler`; gives a function that ends it, for this user. */
+/** Counts timers that are created while `isInHandler` returns true; returns a function that ends it for this caller. */
 export function watchTimers(isInHandler: () => boolean): () => void {
-  // The time of fakes is the test's: no handler does real work with them.
+  // Faked timers belong to the test: handlers do no real work with them.
   if (!isJest || (users === 0 && isFakedTimer(globalThis.setTimeout))) return () => {};
   users += 1;
   if (users === 1) restore = replace(isInHandler);
@@ -61,7 +61,7 @@ function replace(isInHandler: () => boolean): () => void {
   const originals = { setTimeout, clearTimeout, setInterval, clearInterval };
   Object.assign(globalThis, counting);
   return () => {
-    // What somebody else has replaced since, such as fakes, is theirs to put back.
+    // Functions that other code has replaced since, such as fakes, are restored by that code.
     for (const name of Object.keys(originals) as (keyof typeof originals)[])
       if (Object.is(globalThis[name], counting[name])) Object.assign(globalThis, { [name]: originals[name] });
     pending.clear();

@@ -1,61 +1,60 @@
 /**
- * Handlers that hold the time of a test: they have neither ended nor do they wait for the engine.
+ * Detects handlers that block virtual time: they have not ended, and they do not wait for the engine.
  *
- * One that does real work is waited for. One that listens for the abort of its signal, while nothing is under way in the
- * process that could wake it, waits for the engine too: only that aborts a signal. Whoever holds time for long is named,
- * since a test would otherwise hang without a word.
+ * The engine waits for a handler that does real work. A handler that listens to its signal, while nothing active in the
+ * process could wake it, counts as waiting for the engine, because only the engine aborts the signal. Handlers that block
+ * time for long are reported in a warning, because the test would otherwise hang without a message.
  */
 import { type EventEmitter, getEventListeners } from 'node:events';
 import { clearInterval, isFakedTimer, performance, setInterval } from '@umbel/core/internal/real-timers';
 import { FakedTimersError } from './errors.js';
 import { pendingTimers } from './handler-timers.js';
 
-/** A handler that runs. */
 export interface RunningHandler {
-  /** Names it for people. */
+  /** Name for messages. */
   readonly title: string;
   readonly signal: () => AbortSignal;
-  /** Whether it waits for nothing but its signal, as far as is known. */
+  /** Whether it is known to wait only for its signal. */
   isIdle: boolean;
-  /** How often it was seen to, one time after the other. */
+  /** Number of consecutive checks in which it was idle. */
   idleLooks: number;
   isReported: boolean;
 }
 
-const LOOK_MS = 20;
-/** What Node does not show, such as work on its thread pool, has this many looks to end. */
+const CHECK_MS = 20;
+/** Number of checks before a handler counts as idle: Node does not show all work, such as that on its thread pool. */
 const IDLE_LOOKS = 3;
-/** Shorter than the time that test runners give a test. */
+/** Shorter than the default timeout of test runners. */
 const REPORT_MS = 3000;
-/** A timer of `node:timers/promises` listens to the signal that it is given. */
+/** Listener that a timer of `node:timers/promises` adds to its signal. */
 const TIMER_LISTENER = 'bound cancelListenerHandler';
-/** A kind that Node does not know: timers of a faked clock, which the test moves. */
+/** Additional kind: timers of a faked clock, which only the test advances. */
 const FAKED = 'faked timers';
-/** The engine's own turns. */
+/** Resource of the engine's own `setImmediate` calls. */
 const NO_WORK = 'Immediate';
 /**
- * Of these the number before does not say: a request on a connection that was there opens nothing, and a timer of the
- * test runner may end while one of a handler begins.
+ * Kinds whose earlier number is not subtracted: a request on an open connection opens no resource, and a timer of the test
+ * runner may end while a timer of a handler starts.
  */
-const NONE_BEFORE = ['TCPSocketWrap', 'Timeout'];
+const NOT_SUBTRACTED = ['TCPSocketWrap', 'Timeout'];
 
 export class HeldTime {
   readonly #changed: EventEmitter;
-  /** What was open before the handlers began, such as the channels of the test runner. */
+  /** Active resources before the handlers started, such as channels of the test runner. */
   #before: ReadonlyMap<string, number> = new Map();
 
-  /** `changed` emits `change` whenever a handler has ended, or begins to wait for the engine. */
+  /** @param changed Emits `change` when a handler ends or starts to wait for the engine. */
   constructor(changed: EventEmitter) {
     this.#changed = changed;
   }
 
-  /** No handler runs: what is open now is none's work. */
+  /** Call it while no handler runs: the resources active now do not belong to handlers. */
   begin(): void {
     this.#before = activeResources();
   }
 
-  /** Whether a handler holds time. One that was idle is looked at again: something may have woken it. */
-  isHeldBy(handler: RunningHandler): boolean {
+  /** Whether a handler blocks time. An idle one is checked again, because something may have woken it. */
+  isBlockedBy(handler: RunningHandler): boolean {
     if (handler.isIdle && !(waitsForSignal(handler) && this.#work(0).length === 0)) {
       handler.isIdle = false;
       handler.idleLooks = 0;
@@ -64,8 +63,8 @@ export class HeldTime {
   }
 
   /**
-   * Resolves when one of these handlers has ended, or waits for the engine, or is idle.
-   * @throws {FakedTimersError} if they wait for timers of which a test has the time.
+   * Resolves when one of these handlers ends, waits for the engine, or is idle.
+   * @throws {FakedTimersError} if they wait for faked timers.
    */
   async changes(handlers: readonly RunningHandler[]): Promise<void> {
     const startedAt = performance.now();
@@ -75,16 +74,16 @@ export class HeldTime {
       await new Promise<void>((resolve, reject) => {
         changed = resolve;
         this.#changed.once('change', resolve);
-        // It keeps the process alive until there is something to say about the handlers.
+        // The interval keeps the process alive until the handlers are reported.
         look = setInterval(() => {
           const work = this.#work(look?.hasRef() ? 1 : 0);
           if (isOneIdle(handlers, work.length === 0)) return resolve();
           if (!look?.hasRef() || performance.now() - startedAt < REPORT_MS) return;
           look.unref();
           const isFaked = isFakedTimer(globalThis.setTimeout) && work.every((type) => type === FAKED);
-          if (isFaked) return reject(waitsForFakes(handlers));
+          if (isFaked) return reject(fakedTimersError(handlers));
           report(handlers, work);
-        }, LOOK_MS);
+        }, CHECK_MS);
       });
     } finally {
       clearInterval(look);
@@ -92,23 +91,23 @@ export class HeldTime {
     }
   }
 
-  /** The kinds of work that go on in the process, but for `own` timers. */
-  #work(own: number): string[] {
+  /** Returns the kinds of active resources in the process, without `ownTimers` timers of this class. */
+  #work(ownTimers: number): string[] {
     const active = activeResources();
-    active.set('Timeout', pendingTimers() ?? (active.get('Timeout') ?? 0) - own);
+    active.set('Timeout', pendingTimers() ?? (active.get('Timeout') ?? 0) - ownTimers);
     active.set(FAKED, fakedTimers());
-    const before = (type: string) => (NONE_BEFORE.includes(type) ? 0 : (this.#before.get(type) ?? 0));
+    const before = (type: string) => (NOT_SUBTRACTED.includes(type) ? 0 : (this.#before.get(type) ?? 0));
     return [...active].filter(([type, count]) => count > before(type)).map(([type]) => type);
   }
 }
 
-/** How many timers of a faked clock are to run; of one that does not tell, none. */
+/** Returns the number of pending timers of a faked clock; 0 if the clock does not count them. */
 function fakedTimers(): number {
   const { clock } = globalThis.setTimeout as { clock?: { countTimers?: () => number } };
   return clock?.countTimers?.() ?? 0;
 }
 
-/** How many of each kind of resource keep the process alive. */
+/** Returns the number of resources of each kind that keep the process alive. */
 function activeResources(): Map<string, number> {
   const counts = new Map<string, number>();
   for (const type of process.getActiveResourcesInfo())
@@ -116,7 +115,7 @@ function activeResources(): Map<string, number> {
   return counts;
 }
 
-/** Notes a look at each; whether one of them is idle now. */
+/** Updates the idle checks of each handler. Returns whether one is idle. */
 function isOneIdle(handlers: readonly RunningHandler[], isNothingUnderWay: boolean): boolean {
   for (const handler of handlers) {
     handler.idleLooks = isNothingUnderWay && waitsForSignal(handler) ? handler.idleLooks + 1 : 0;
@@ -132,7 +131,7 @@ function waitsForSignal(handler: RunningHandler): boolean {
   return listeners.length > 0 || hasDependents(signal);
 }
 
-/** Whether it was given to `AbortSignal.any`, which adds no listener. */
+/** Whether the signal was passed to `AbortSignal.any`, which adds no listener. */
 function hasDependents(signal: AbortSignal): boolean {
   const key = Object.getOwnPropertySymbols(signal).find(
     ({ description }) => description === 'kDependantSignals',
@@ -147,18 +146,18 @@ function report(handlers: readonly RunningHandler[], work: readonly string[]): v
     if (handler.isReported) continue;
     handler.isReported = true;
     process.emitWarning(
-      `${handler.title} has held the time of its test for ${REPORT_MS / 1000} s: it has not ended, and waits for ` +
+      `${handler.title} has blocked virtual time for ${REPORT_MS / 1000} s: it has not ended, and waits for ` +
         `something other than ctx.sleep(), a result or its timeout.${open} See docs/testing.md, "Virtual time".`,
       'UmbelTestingWarning',
     );
   }
 }
 
-function waitsForFakes(handlers: readonly RunningHandler[]): FakedTimersError {
+function fakedTimersError(handlers: readonly RunningHandler[]): FakedTimersError {
   return new FakedTimersError(
     `${handlers.map(({ title }) => title).join(', ')} did not end within ${REPORT_MS / 1000} s, ` +
-      'and the timers of this process are faked: a handler that waits for one of them waits for the test, ' +
-      "which waits for the handler. Fake nothing but Date, vi.useFakeTimers({ toFake: ['Date'] }), " +
+      'and the timers of this process are faked: a handler that waits for a faked timer waits for the test, ' +
+      "which waits for the handler. Fake only Date, vi.useFakeTimers({ toFake: ['Date'] }), " +
       'and use ctx.sleep() or testApp(app, { virtualTimers: true }).',
   );
 }

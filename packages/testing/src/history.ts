@@ -1,15 +1,17 @@
+/** The history of a test app: calls and attempts in order, and its text form, the timeline. */
+
 import type { EnqueuedJob } from '@umbel/core/internal';
 
-/** A call that was sent, or a step of one. */
+/** A sent call, or a step of a sent workflow. */
 export interface EnqueuedCall {
   readonly task: string;
-  /** What was given when it was sent; a step gets the rest from earlier ones. */
+  /** Input at the time of sending. A step gets the rest from earlier steps. */
   readonly input: unknown;
   readonly queue: string;
   readonly id: string;
-  /** The run it is a step of. */
+  /** Id of the workflow run that it is a step of. */
   readonly runId: string | undefined;
-  /** Wait before it may start. */
+  /** Delay before it may start. */
   readonly delayMs: number;
   readonly priority: number;
   /** Milliseconds since 1970, in the engine's time. */
@@ -19,35 +21,35 @@ export interface EnqueuedCall {
 /** One attempt of a task. */
 export interface Attempt {
   readonly task: string;
-  /** As the handler received it; undefined where it was not valid. */
+  /** Input as the handler received it; undefined if it was invalid. */
   readonly input: unknown;
-  /** Whether the handler, or its fake, was called: not where the input was not valid. */
+  /** Whether the handler or its fake was called. False if the input was invalid. */
   readonly ran: boolean;
   readonly id: string;
   readonly runId: string | undefined;
-  /** Counted from 1. */
+  /** Number of the attempt, from 1. */
   readonly attempt: number;
   /** Milliseconds since 1970, in the engine's time. */
   readonly at: number;
-  /** Absent while it runs. */
+  /** Undefined while the attempt runs. */
   readonly outcome: AttemptOutcome | undefined;
 }
 
+/** Outcome of an attempt. */
 export type AttemptOutcome =
   | {
       readonly ok: true;
       readonly value: unknown;
-      /** The handler has put something in its place: the job's result is that one's. */
+      /** The handler replaced its job: the job's result is that of the replacement. */
       readonly replaced?: true;
       readonly at: number;
     }
   | { readonly ok: false; readonly error: Error; readonly at: number }
-  /** Its worker died, or its lock was lost: whatever came of it was not recorded. */
+  /** The worker crashed or the lock was lost: the outcome was not recorded. */
   | { readonly ok: undefined; readonly at: number };
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
-/** All that happened to a test's app, in order. */
 export class History {
   readonly enqueued: EnqueuedCall[] = [];
   readonly attempts: Attempt[] = [];
@@ -57,14 +59,14 @@ export class History {
   readonly #ids = new Set<string>();
 
   enqueue({ name, input, queue, id, run, options }: EnqueuedJob, at: number): void {
-    // A fan-out that runs again adds the same jobs, which changes nothing.
+    // A repeated fan-out adds the same jobs, which changes nothing.
     if (this.#ids.has(id)) return;
     this.#ids.add(id);
     const { delayMs = 0, priority = 0 } = options;
     this.enqueued.push({ task: name, input, queue, id, runId: run, delayMs, priority, at });
   }
 
-  /** Notes an attempt that begins; the answer is for `end` and `skip`. */
+  /** Records the start of an attempt. Pass the returned entry to `end` or `skip`. */
   start(attempt: Omit<Attempt, 'outcome' | 'input' | 'ran'>): Attempt {
     const entry: Mutable<Attempt> = { ...attempt, input: undefined, ran: false, outcome: undefined };
     this.attempts.push(entry);
@@ -73,7 +75,7 @@ export class History {
     return entry;
   }
 
-  /** The handler of the job was called. */
+  /** Records that the handler of the job was called. */
   received(id: string, input: unknown): void {
     const entry = this.#last.get(id);
     if (entry === undefined || !this.#running.has(entry)) return;
@@ -86,13 +88,13 @@ export class History {
     if (this.#running.delete(entry)) entry.outcome = outcome;
   }
 
-  /** Forgets the attempt of a step that did not run, since an earlier one had failed. */
+  /** Removes the attempt of a step that did not run because an earlier one failed. */
   skip(attempt: Attempt): void {
     this.#running.delete(attempt);
     this.attempts.splice(this.attempts.lastIndexOf(attempt), 1);
   }
 
-  /** The attempts that run now are lost with their worker. */
+  /** Records that the running attempts are lost with their worker. */
   loseRunning(at: number): void {
     for (const entry of this.#running) entry.outcome = { ok: undefined, at };
     this.#running.clear();
@@ -102,20 +104,20 @@ export class History {
     return this.#running.has(attempt);
   }
 
-  /** Names of the tasks that run now. */
+  /** Returns the names of the running tasks. */
   running(): string[] {
     return [...this.#running].map((attempt) => attempt.task);
   }
 
-  /** The last attempt of each job that failed. */
+  /** Returns the last attempt of each failed job. */
   failed(): Attempt[] {
     const last = new Map(this.attempts.map((attempt) => [attempt.id, attempt]));
     return [...last.values()].filter((attempt) => attempt.outcome?.ok === false);
   }
 
   /**
-   * What ran, one line an attempt, with times from the first sending: the same in every run of a test, so that it can
-   * be kept as a snapshot.
+   * Returns the attempts, one per line, with times since the first call. It is equal in every run of a test, so it works
+   * as a snapshot.
    */
   timeline(): string {
     const start = this.enqueued[0]?.at ?? 0;
@@ -137,7 +139,7 @@ function describe(outcome: AttemptOutcome | undefined): string {
   return `→ ${text.length > 80 ? `${text.slice(0, 80)}…` : text}`;
 }
 
-/** `+1h 30m`, `+250ms`. */
+/** Formats a duration: `+1h 30m`, `+250ms`. */
 function since(ms: number): string {
   if (ms < 1000) return `+${ms}ms`;
   const units: [number, string][] = [

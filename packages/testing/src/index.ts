@@ -1,6 +1,5 @@
-// The engine in memory
+/** `@umbel/testing`: test apps with virtual time, assertions, and the memory store. */
 
-// An app under test
 export {
   assertEnqueued,
   assertEnqueuedExactly,

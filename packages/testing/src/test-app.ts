@@ -1,3 +1,8 @@
+/**
+ * `testApp`: runs the tasks of an app on an engine in memory and in virtual time. It replaces the store and the clock of the
+ * app inside the test, so code under test needs no changes.
+ */
+
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setMaxListeners } from 'node:events';
 import {
@@ -40,23 +45,24 @@ import { failing } from './memory/failing.js';
 import { backendsOf } from './memory/index.js';
 import { replaceGlobals, withClock } from './virtual-globals.js';
 
+/** Options of `testApp`. */
 export interface TestAppOptions {
-  /** The engine's time at the start. Default 2030-01-01T00:00:00Z, so that a test gives the same every day. */
+  /** Start of the engine's time. Default 2030-01-01T00:00:00Z, so that a test has the same result every day. */
   now?: Date | undefined;
-  /** Jobs of one queue that run at the same time. Default 10. */
+  /** Maximum of running jobs of one queue. Default 10. */
   concurrency?: number | undefined;
   /**
    * Whether `Date`, `setTimeout`, `setInterval` and `node:timers/promises` follow the engine's time inside handlers.
-   * A handler with a timer counts as waiting for it, so one that guards real work by a timer is timed out at once.
-   * Default false: handlers ask `ctx.now()` and `ctx.sleep()`.
+   * A handler with a timer counts as waiting for it, so a handler that guards real work by a timer times out at once.
+   * Default false: handlers use `ctx.now()` and `ctx.sleep()`.
    */
   virtualTimers?: boolean | undefined;
   /**
-   * Whether results and failures go from the store as the app's `resultTtl` and `failureTtl` say, while time passes.
-   * Default false: they stay, so that a test that passes a month finds them.
+   * Whether results and failures are removed after the app's `resultTtl` and `failureTtl`. Default false: they stay, so
+   * that a test that advances a month still finds them.
    */
   retention?: boolean | undefined;
-  /** Varies, repeatably, what BullMQ leaves open, such as which of several idle workers is served first. */
+  /** Seed that varies, repeatably, the order where BullMQ guarantees none, such as which idle worker gets a job. */
   seed?: number | undefined;
 }
 
@@ -68,14 +74,14 @@ const OPTIONS: OptionNames<TestAppOptions> = {
   seed: true,
 };
 
-/** Something that can be sent: a task, a signature or a composition. */
+/** Something that can be sent: a task, a signature or a workflow. */
 type Sendable<In, Out> = Step<string, In, Out> & {
   delay(...input: InputArgs<In>): Promise<AsyncResult<Out>>;
 };
 
-/** How `perform` runs a handler. */
+/** Options of `perform`. */
 export interface PerformOptions {
-  /** Counted from 1. Default 1. */
+  /** Number of the attempt, from 1. Default 1. */
   attempt?: number | undefined;
   headers?: Readonly<Record<string, string>> | undefined;
   signal?: AbortSignal | undefined;
@@ -84,52 +90,55 @@ export interface PerformOptions {
 const PERFORM: OptionNames<PerformOptions> = { attempt: true, headers: true, signal: true };
 
 /**
- * An app on an engine of its own, in memory and in virtual time.
+ * An app on its own engine, in memory and in virtual time.
  *
- * While it is open, calls of the app's tasks go to it, wherever in the code under test they are made. Work and time
- * move only while something is awaited: a result, `run`, `advance`, `runUntilIdle` or `next`.
+ * While it is open, all calls of the app's tasks go to it, wherever the code under test makes them. Jobs run and time
+ * passes only while the test awaits something: a result, `run`, `advance`, `runUntilIdle` or `next`.
+ * @example
+ * await using t = await testApp(app);
+ * const { file } = await t.run(resize, { path: 'a.png', width: 80 });
  */
 export interface TestApp extends AsyncDisposable {
   /** The engine's time. */
   readonly now: Date;
-  /** What was sent so far, in order, steps of compositions included. */
+  /** Calls so far in order, including the steps of workflows. */
   readonly enqueued: readonly EnqueuedCall[];
   /** Attempts so far, in order. */
   readonly attempts: readonly Attempt[];
-  /** The last attempts of the jobs that failed for good or wait for another attempt. */
+  /** The last attempt of each job that failed for good or waits for a retry. */
   readonly failed: readonly Attempt[];
   /**
-   * Sends a call and gives its result; countdowns, retries and other waits pass at once.
+   * Sends a call and returns its result. Countdowns, retries and other waits pass at once.
    * @throws {TaskFailedError} if it fails; the original error is its `cause`.
-   * @throws {NothingLeftError} if nothing is left to do and there is no result.
+   * @throws {NothingLeftError} if no work is left and there is no result.
    */
   run<In, Out>(call: Sendable<In, Out>, ...input: InputArgs<In>): Promise<Out>;
-  /** Sends a call and gives its handle; nothing runs before something is awaited. */
+  /** Sends a call and returns its handle. Nothing runs until the test awaits something. */
   start<In, Out>(call: Sendable<In, Out>, ...input: InputArgs<In>): Promise<AsyncResult<Out>>;
-  /** Lets the engine work for a time. */
+  /** Advances virtual time by a duration and runs the work that is due in it. */
   advance(duration: Duration): Promise<void>;
   /**
-   * Lets the engine work until nothing is left to do, however far in the future. Slots of schedules that come until then
-   * are fired, and those after it are nothing left to do: only `advance` waits for them.
+   * Runs until no work is left, however far in the future. It fires the occurrences of schedules up to that time. Later
+   * occurrences do not count as work: only `advance` reaches them.
    */
   runUntilIdle(): Promise<void>;
   /**
-   * Stores the schedules that the app declares, as `app.schedules.sync()` does: until then they do nothing. Their slots
-   * are fired as `advance` comes to them.
+   * Stores the schedules of the app, like `app.schedules.sync()`. Schedules do nothing before this call. `advance` fires
+   * their occurrences.
    */
   startSchedules(): Promise<SyncReport>;
-  /** Runs one attempt, the next one there is, and gives what came of it; undefined if nothing is left to do. */
+  /** Runs the next attempt and returns it; undefined if no work is left. */
   next(): Promise<Attempt | undefined>;
-  /** Replaces the handler of a task: by a function, a value, an error to throw, or a `sequence` of those. */
+  /** Replaces the handler of a task by a function, a value, an error to throw, or a `sequence` of these. */
   fake<Task extends AnyTask>(task: Task, behaviour: Behaviour<Task>): Fake<Task>;
-  /** Replaces the handlers of all tasks that have no fake of their own, but for those in `except`. */
+  /** Replaces the handlers of all tasks without a fake, except those in `except`. */
   fakeAll(
     handler: (input: unknown, task: string) => unknown,
     options?: { except?: readonly AnyTask[] | undefined },
   ): void;
   /**
-   * Runs one handler as a worker would, without a queue: validation, the way through JSON, the context.
-   * @throws what the handler throws, or a `ValidationError`.
+   * Runs one handler like a worker, but without a queue: with validation, JSON conversion and a context.
+   * @throws the handler's error, or a `ValidationError`.
    */
   perform<Task extends AnyTask>(
     task: Task,
@@ -137,34 +146,42 @@ export interface TestApp extends AsyncDisposable {
     options?: PerformOptions,
   ): Promise<OutputOf<Task>>;
   /**
-   * A worker dies in the next attempt, as by `kill -9`: nothing of what it had under way is committed, and 30 s later
-   * another worker runs it again. Other handlers that it had under way cannot be stopped in this process: their signal
-   * is aborted, and what they give is ignored.
+   * Crashes the worker in the next attempt, like `kill -9`: nothing of its running attempts is stored, and 30 s later
+   * another worker runs them again. Its other running handlers cannot be stopped in this process: their signal is aborted
+   * and their results are ignored.
    */
   crashWorker(options: CrashOptions): void;
-  /** The next attempt loses its lock as its handler starts: the job runs a second time beside it. */
+  /** Makes the next attempt lose its lock when its handler starts: the job runs a second time beside it. */
   loseLock(options?: LostLockOptions): void;
-  /** The next command of that name is refused by the store. */
+  /** Makes the store reject the next command of that name. */
   failStore(options: StoreErrorOptions): void;
-  /** What ran, one line an attempt, with virtual times: the same in every run, for a snapshot. */
+  /** Returns the attempts, one per line, with virtual times. It is equal in every run, so it works as a snapshot. */
   timeline(): string;
-  /** Runs `fn` with this app's calls coming here, whatever other test apps are open. */
+  /** Runs `fn` with the app's calls going to this test app, even if other test apps of the app are open. */
   within<T>(fn: () => T): T;
-  /** @throws {LeakError} if handlers still run. */
+  /** Closes the test app. @throws {LeakError} if handlers are still running. */
   close(): Promise<void>;
 }
 
 const DEFAULT_START = Date.UTC(2030, 0, 1);
-/** As workers have it by default. */
+/** Default lock duration of workers. */
 const LOCK_DURATION_MS = 30_000;
-/** What is logged is an error that the test asked for, or one that reaches the test by itself. */
+/** Logs nothing: errors are expected by the test, or reach it by themselves. */
 const SILENT: Logger = { info() {}, warn() {}, error() {} };
-/** Long enough that no test passes it by accident. */
+/** Longer than any test advances time. */
 const FOREVER_MS = 100 * 365 * 86_400_000;
 
-/** The app's tasks on an engine of their own; see `TestApp`. */
+/**
+ * Opens a test app for the tasks of an app; see `TestApp`.
+ * @throws {FakedTimersError} if timers were faked before `@umbel/testing` was loaded.
+ * @throws {InvalidOptionError} if an option is invalid.
+ * @example
+ * await using t = await testApp(app);
+ * await sendMail.delay({ to: 'a@example.com' });
+ * await t.runUntilIdle();
+ */
 export function testApp(app: App, options: TestAppOptions = {}): Promise<TestApp> {
-  return refusingUse(openTestApp(app, options), app);
+  return requireAwait(openTestApp(app, options), app);
 }
 
 async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> {
@@ -173,8 +190,8 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
   if (timersFakedAtLoad.length > 0) {
     throw new FakedTimersError(
       `App "${app.name}" cannot be tested: ${timersFakedAtLoad.join(', ')} were faked when @umbel/testing was loaded, ` +
-        'and the engine needs those of the machine. Import @umbel/testing before the timers are faked, ' +
-        "or fake nothing but Date: vi.useFakeTimers({ toFake: ['Date'] }).",
+        'and the engine needs the real ones. Import @umbel/testing before the timers are faked, ' +
+        "or fake only Date: vi.useFakeTimers({ toFake: ['Date'] }).",
     );
   }
   const keepsAll = options.retention !== true;
@@ -184,13 +201,13 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
   const faults = new Faults();
   const queues = new Set<string>();
 
-  // A record of it would be written in real time, and a test's history is to be the same each time.
+  // Without heartbeat: records are written in real time, and a test's history must be equal in every run.
   const newWorker = () =>
     makeWorker({
       queues: [...queues],
       concurrency: options.concurrency ?? 10,
       handleSignals: false,
-      // By the machine's time, and not renewed: longer than any test.
+      // Locks use the machine's time and are not renewed: longer than any test.
       lockDuration: '1d',
       schedules: false,
       heartbeat: false,
@@ -199,7 +216,7 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
   const serve = (queue: string) => {
     if (queues.has(queue) || queue === INTERNAL_QUEUE) return;
     queues.add(queue);
-    // A test may end, or its worker crash, before the queue is served; the next worker serves all of them.
+    // A test may end, or its worker crash, before the queue is served. The next worker serves all queues.
     const serving = outside(() => worker.addQueue(queue)).catch((error: unknown) => {
       if (!isUmbelError(error, 'CLOSED')) throw error;
     });
@@ -207,14 +224,14 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
   };
 
   const crash = () => {
-    const dead = worker;
+    const crashedWorker = worker;
     const lost = [engine.store.dropLocks(() => true)];
     history.loseRunning(engine.now);
     engine.forgetAttempts();
     worker = newWorker();
     const replaced = async () => {
-      await dead.abandon();
-      // What was just being handed out to the dead one is lost too.
+      await crashedWorker.abandon();
+      // Jobs that the crashed worker was just taking are lost too.
       lost.push(engine.store.dropLocks(() => true));
       await outside(() => worker.start());
     };
@@ -226,7 +243,7 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
 
   const restoreGlobals = options.virtualTimers ? replaceGlobals() : watchTimers(isInHandler);
   const inContext = <T>(fn: () => T): T =>
-    standIn.run(() => (options.virtualTimers ? withClock(engine.clock, fn) : fn()));
+    override.run(() => (options.virtualTimers ? withClock(engine.clock, fn) : fn()));
 
   const observer: Observer = {
     enqueued(job) {
@@ -252,22 +269,22 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
     const ended = new Set(history.attempts.filter(({ outcome }) => outcome).map(({ id }) => id));
     const open = history.enqueued.filter(({ id }) => !ended.has(id)).map(({ task }) => task);
     const never =
-      open.length > 0 ? `Sent and never run: ${open.join(', ')}.` : 'Every task that was sent has run.';
+      open.length > 0 ? `Sent but never run: ${open.join(', ')}.` : 'Every task that was sent has run.';
     const idle = engine.idleHandlers.map((title) => ` ${title} waits for the abort of its signal.`);
-    return new NothingLeftError(`Nothing is left to do, and ${what}. ${never}${idle.join('')}`);
+    return new NothingLeftError(`No work is left, and ${what}. ${never}${idle.join('')}`);
   }
 
   async function attempt(job: ActiveJob, run: () => Promise<unknown>): Promise<unknown> {
     const runId = (job.data as { run?: string } | null)?.run;
     const entry = history.start({ task: job.name, id: job.id, runId, attempt: job.attempt, at: engine.now });
-    const canFail = job.id !== unclaimed.id;
-    if (canFail) engine.begun({ record: entry, isRunning: () => history.isRunning(entry) });
+    const canFail = job.id !== performedJob.id;
+    if (canFail) engine.beginAttempt({ record: entry, isRunning: () => history.isRunning(entry) });
     if (canFail && faults.strikes('before-handler', job.name)) return crashed();
     if (canFail && faults.strikes('lost-lock', job.name)) engine.store.dropLocks(({ id }) => id === job.id)();
     try {
       const title = `Task "${job.name}" of app "${app.name}" (attempt ${job.attempt})`;
       const value = await engine.attempt({ title, signal: () => job.signal }, () => inContext(run));
-      // What a dead worker still had under way comes to nothing.
+      // The outcome of an attempt of a crashed worker is ignored.
       const isLost = entry.outcome !== undefined;
       if (canFail && !isLost && faults.strikes('after-handler', job.name)) return crashed();
       history.end(entry, { ok: true, value, at: engine.now });
@@ -303,9 +320,9 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
       observer,
     },
   );
-  const standIn = testOverrideFor(core, fork);
-  standIn.enter(); // before anything is awaited, so that the caller is in it too
-  // Workers outlive the handler in whose context they may be made, and must not take its time for theirs.
+  const override = testOverrideFor(core, fork);
+  override.enter(); // before the first await, so that it applies to the caller too
+  // A worker outlives the handler in whose context it may be created, and must not use the time of that handler.
   const outside = AsyncLocalStorage.snapshot();
   const makeWorker = await fork.ownWorkers();
   let worker = newWorker();
@@ -323,14 +340,14 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
     async run(call, ...input) {
       return (await t.start(call, ...input)).get();
     },
-    start: (call, ...input) => standIn.run(() => call.delay(...input)),
+    start: (call, ...input) => override.run(() => call.delay(...input)),
     advance: (duration) => engine.advanceTo(engine.now + durationMs(duration, 'duration')),
     startSchedules: () => fork.schedules.sync(),
     runUntilIdle: () => engine.runUntilIdle(),
     async next() {
       for (;;) {
         const started = await engine.step();
-        // A step that does not run, since an earlier one has failed, is no attempt.
+        // A step that does not run because an earlier one failed is not an attempt.
         if (started === undefined || started.record.outcome !== undefined) return started?.record;
       }
     },
@@ -343,14 +360,21 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
       const { attempt = 1, headers, signal } = checkOptions(performOptions, PERFORM);
       const data: unknown = JSON.parse(JSON.stringify({ umbel: 1, input, headers }));
       let endWait = () => {};
-      const job = { ...unclaimed, ...ending(signal), name: task.name, data, attempt, enqueuedAt: engine.now };
+      const job = {
+        ...performedJob,
+        ...abortFunctions(signal),
+        name: task.name,
+        data,
+        attempt,
+        enqueuedAt: engine.now,
+      };
       const interrupt = new Promise<never>((_, reject) => {
-        // A handler that waits for the test's own signal is ended by the test.
+        // The test ends a handler that waits for the signal of the test.
         const giveUp = (error?: Error) => reject(error ?? nothingLeft(`"${task.name}" has not ended`));
         endWait = engine.waiting(giveUp, signal === undefined ? 'last' : 'never');
       });
       try {
-        const performed = await Promise.race([standIn.run(() => fork.perform(job)), interrupt]);
+        const performed = await Promise.race([override.run(() => fork.perform(job)), interrupt]);
         return JSON.parse(JSON.stringify(performed ?? null));
       } finally {
         endWait();
@@ -360,9 +384,9 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
     loseLock: (lockOptions = {}) => faults.armLostLock(lockOptions),
     failStore: (errorOptions) => faults.armStoreError(errorOptions),
     timeline: () => history.timeline(),
-    within: standIn.run,
+    within: override.run,
     async close() {
-      standIn.close();
+      override.close();
       restoreGlobals();
       const leaked = history.running();
       await worker.close({ force: leaked.length > 0 });
@@ -390,12 +414,12 @@ const MEMBERS = [
   ...['fake', 'fakeAll', 'perform', 'crashWorker', 'loseLock', 'failStore', 'timeline', 'within', 'close'],
 ] as readonly Exclude<keyof TestApp, symbol>[];
 
-/** Lets a promise of a test's app say so where it is taken for the app itself. */
-function refusingUse(promise: Promise<TestApp>, app: App): Promise<TestApp> {
+/** Makes the members of a promise throw, for a test that does not await `testApp`. */
+function requireAwait(promise: Promise<TestApp>, app: App): Promise<TestApp> {
   for (const member of [...MEMBERS, Symbol.asyncDispose]) {
     Object.defineProperty(promise, member, {
       get() {
-        promise.catch(() => {}); // there is one error to see
+        promise.catch(() => {}); // only one error should be reported
         throw new NotAwaitedError(app.name, String(member));
       },
     });
@@ -403,8 +427,8 @@ function refusingUse(promise: Promise<TestApp>, app: App): Promise<TestApp> {
   return promise;
 }
 
-/** A job that no queue holds. */
-const unclaimed = {
+/** The base of a job that is in no queue, for `perform`. */
+const performedJob = {
   id: 'performed',
   queue: 'none',
   retry: undefined,
@@ -426,8 +450,8 @@ const unclaimed = {
   change: async () => {},
 } satisfies Partial<ActiveJob>;
 
-/** How such a job is given up: by its time limit, or by the test's signal, which only tells the handler. */
-function ending(
+/** Returns the abort functions of such a job. The test's signal only informs the handler; a timeout also ends the job. */
+function abortFunctions(
   signal: AbortSignal | undefined,
 ): Pick<ActiveJob, 'signal' | 'giveUp' | 'onGiveUp' | 'offGiveUp'> {
   const controller = new AbortController();

@@ -1,30 +1,30 @@
 /**
- * `Date` and the timers, following the clock of the handler that uses them and the machine's elsewhere.
+ * `Date` and timers that follow the virtual clock inside handlers and the machine's clock elsewhere.
  *
- * Replaced once for the process and dispatched by asynchronous context, so that tests with different times can run
- * side by side, and whatever is not a handler keeps real time.
+ * They are replaced once for the process and choose the clock by asynchronous context. So tests with different times can
+ * run in parallel, and code outside handlers keeps real time.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { syncBuiltinESMExports } from 'node:module';
 import promises from 'node:timers/promises';
 import type { Clock } from '@umbel/core/internal';
 
-const clockHere = new AsyncLocalStorage<Clock>();
-/** Those that were replaced, which is for the test to say: they may be fakes of its own. */
-let real = present();
+const currentClock = new AsyncLocalStorage<Clock>();
+/** The functions that were replaced. They may be fakes of the test. */
+let real = currentGlobals();
 let users = 0;
 
-/** Runs `fn` with `Date` and timers on the clock, while they are replaced. */
+/** Runs `fn` with `Date` and timers on this clock, while they are replaced. */
 export function withClock<T>(clock: Clock, fn: () => T): T {
-  return clockHere.run(clock, fn);
+  return currentClock.run(clock, fn);
 }
 
-/** Replaces `Date` and the timers; gives a function that ends it, for this user of them. */
+/** Replaces `Date` and the timers; returns a function that ends it for this caller. */
 export function replaceGlobals(): () => void {
   users += 1;
   if (users === 1) {
-    // Fakes that were installed over those of an earlier test may have put those back.
-    real = { ...real, ...changedBy(virtual, present()) };
+    // Fakes that were installed over the replacements of an earlier test may have restored them.
+    real = { ...real, ...changedBy(virtual, currentGlobals()) };
     install(virtual);
   }
   let isReplaced = true;
@@ -36,18 +36,18 @@ export function replaceGlobals(): () => void {
   };
 }
 
-function present() {
+function currentGlobals() {
   const { setTimeout, clearTimeout, setInterval, clearInterval } = globalThis;
   const { setTimeout: sleep } = promises;
   return { Date: globalThis.Date, setTimeout, clearTimeout, setInterval, clearInterval, sleep };
 }
 
-/** Puts back what was replaced, but for what somebody else has replaced since, who will put it back. */
+/** Restores the replaced functions, except those that other code has replaced since: that code restores them. */
 function restore(): void {
-  install({ ...real, ...changedBy(virtual, present()) });
+  install({ ...real, ...changedBy(virtual, currentGlobals()) });
 }
 
-/** What is not as it was. */
+/** Returns the functions that have changed. */
 function changedBy(before: typeof real, now: typeof real): Partial<typeof real> {
   const names = Object.keys(now) as (keyof typeof real)[];
   return Object.fromEntries(
@@ -61,7 +61,7 @@ function install({ sleep, ...globals }: typeof real): void {
   syncBuiltinESMExports();
 }
 
-/** A timer on the clock of a handler; as a timer of Node, it may be unref'd, which changes nothing here. */
+/** A timer on the clock of a handler. `ref` and `unref` exist as in Node and do nothing. */
 class VirtualTimer {
   readonly #clock: Clock;
   #handle: unknown;
@@ -93,7 +93,7 @@ class VirtualTimer {
 }
 
 function now(): number {
-  return (clockHere.getStore() ?? real.Date).now();
+  return (currentClock.getStore() ?? real.Date).now();
 }
 
 type Callback = (...args: unknown[]) => void;
@@ -112,12 +112,12 @@ const virtual = {
     get: (target, property, receiver) => (property === 'now' ? now : Reflect.get(target, property, receiver)),
   }),
   setTimeout(run: Callback, ms = 0, ...args: unknown[]) {
-    const clock = clockHere.getStore();
+    const clock = currentClock.getStore();
     return clock ? new VirtualTimer(clock, () => run(...args), ms) : real.setTimeout(run, ms, ...args);
   },
   clearTimeout: (timer: unknown) => clear(timer, real.clearTimeout),
   setInterval(run: Callback, ms = 0, ...args: unknown[]) {
-    const clock = clockHere.getStore();
+    const clock = currentClock.getStore();
     if (!clock) return real.setInterval(run, ms, ...args);
     const tick = (timer: VirtualTimer) => {
       timer.start(tick, ms);
@@ -127,7 +127,7 @@ const virtual = {
   },
   clearInterval: (timer: unknown) => clear(timer, real.clearInterval),
   sleep(ms = 0, value?: unknown, options?: Parameters<typeof real.sleep>[2]) {
-    const clock = clockHere.getStore();
+    const clock = currentClock.getStore();
     if (!clock) return real.sleep(ms, value, options);
     const signal = options?.signal;
     return new Promise((resolve, reject) => {
@@ -147,4 +147,4 @@ const virtual = {
       signal?.addEventListener('abort', abort, { once: true });
     });
   },
-} as unknown as typeof real; // timers of another class: what Node's types add to them, handlers do not use
+} as unknown as typeof real; // handlers do not use the other properties of Node's timers

@@ -1,4 +1,4 @@
-/** Matchers for Vitest, and a `testApp` that closes itself. Importing it is enough. */
+/** Matchers for Vitest, registered on import, and a `testApp` that closes itself when the test ends. */
 import type { AnyStep, AnyTask, App, InputOf } from '@umbel/core';
 import { expect, onTestFinished } from 'vitest';
 import {
@@ -15,19 +15,19 @@ import {
 import { testApp as openTestApp, type TestApp, type TestAppOptions } from './test-app.js';
 
 interface UmbelMatchers<R> {
-  /** That a call of the task was sent, with at least this input. */
+  /** Asserts that a call of the task was sent, with at least this input. */
   toHaveEnqueued<Task extends AnyTask>(
     task: Task,
     input?: Expected<InputOf<Task>>,
     options?: EnqueuedOptions,
   ): R;
-  /** That these calls (tasks, or tasks with inputs) were sent, in this order, and nothing else. */
+  /** Asserts that exactly these calls (tasks, or tasks with inputs) were sent, in this order. */
   toHaveEnqueuedExactly(...calls: (AnyTask | readonly [AnyTask, unknown])[]): R;
-  /** That the task's handler, or its fake, ran. */
+  /** Asserts that the task's handler or its fake ran. */
   toHaveRun(task: AnyTask, options?: RunOptions): R;
-  /** That an attempt of the task failed, with an error whose message holds `text`. */
+  /** Asserts that an attempt of the task failed with an error whose message contains `text`. */
   toHaveFailed(task: AnyTask, text?: string): R;
-  /** That a composition is the same workflow as another. */
+  /** Asserts that a workflow equals another one after normalization. */
   toMatchCanvas(expected: AnyStep): R;
 }
 
@@ -48,9 +48,13 @@ expect.extend({
   toMatchCanvas: (actual: AnyStep, expected: AnyStep) => answer(matchesCanvas(actual, expected)),
 });
 
-/** The app's tasks on an engine of their own, until the test ends. */
+/**
+ * Opens a test app that closes when the test ends; see `TestApp`.
+ * @example
+ * const t = await testApp(app);
+ */
 export function testApp(app: App, options?: TestAppOptions): Promise<TestApp> {
-  // Before it is open, so that one that is not awaited is closed as well.
+  // Registered before it is open, so that a test app that is not awaited is closed too.
   onTestFinished(async () => (await opened.catch(() => undefined))?.close());
   const opened = openTestApp(app, options);
   return opened;

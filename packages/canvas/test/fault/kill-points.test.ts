@@ -44,10 +44,11 @@ function open(name: string, point: KillPoint | undefined, times: number) {
 /** The points that a worker passes which runs all of it. */
 async function pointsOf(shape: string): Promise<KillPoint[]> {
   const name = `${PREFIX}-${crypto.randomUUID()}`;
-  const { app, tasks, passed } = open(name, undefined, 1);
+  const sender = open(name, undefined, 1);
+  const { app, passed } = open(name, undefined, 1);
   await app.worker({ repairInterval: false }).start();
-  await (await shapes(tasks)[shape]?.flow.delay())?.outcome(soon);
-  await app.close();
+  await (await shapes(sender.tasks)[shape]?.flow.delay())?.outcome(soon);
+  await Promise.all([app.close(), sender.app.close()]);
   return KILL_POINTS.filter((point) => passed.has(point));
 }
 
@@ -63,7 +64,6 @@ async function finishes(shape: string, point: KillPoint, times: number): Promise
   const ending = run.outcome(soon);
   // It dies, or it has nothing of the kind to do.
   while (!dying.store.isDead && (await Promise.race([ending, pause(20)])) === undefined);
-  const isStruck = dying.store.isDead;
   const survivor = open(name, undefined, 1);
   await survivor.app.worker({ lockDuration: '1s', repairInterval: false }).start();
   const outcome = await ending;
@@ -80,10 +80,13 @@ async function finishes(shape: string, point: KillPoint, times: number): Promise
     [...starts].filter(([call, count]) => count > 1 + (stalls.get(call.split(' ')[0] ?? '') ?? 0)),
     where,
   ).toEqual([]);
-  // What is dead cannot be closed, only cut off.
-  if (isStruck) void worker.close({ force: true });
-  await Promise.all([survivor.app.close(), sender.app.close(), ...(isStruck ? [] : [dying.app.close()])]);
-  return isStruck;
+  await Promise.all([survivor.app.close(), sender.app.close()]);
+  // What is dead cannot be closed, only cut off. It may have died after its run had ended, or die now.
+  const closing = dying.store.isDead ? worker.close({ force: true }) : dying.app.close();
+  closing.catch(() => {});
+  const closed = closing.then(() => true);
+  while (!dying.store.isDead && (await Promise.race([closed, pause(20)])) === undefined);
+  return dying.store.isDead;
 }
 
 /** How often the jobs of an app were taken from their workers. */

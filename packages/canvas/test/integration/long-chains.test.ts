@@ -40,12 +40,13 @@ onEveryEngine('a long chain', (engine) => {
   });
 
   test('is drawn, counted and revoked as a short one is', { timeout: PATIENCE_MS }, async () => {
+    const steps = sized(3000, 10_000);
     const app = engine.app();
-    const { long, ran } = counter(app, 10_000);
-    expect(long.graph().nodes).toHaveLength(10_000);
+    const { long, ran } = counter(app, steps);
+    expect(long.graph().nodes).toHaveLength(steps);
     const run = await long.applyAsync(0, { countdown: '1h' });
-    expect(await run.counts()).toMatchObject({ total: 10_000, delayed: 1, pending: 9999 });
-    expect((await run.graph()).nodes).toHaveLength(10_000);
+    expect(await run.counts()).toMatchObject({ total: steps, delayed: 1, pending: steps - 1 });
+    expect((await run.graph()).nodes).toHaveLength(steps);
     await run.revoke();
     await app.worker().start();
     await expect(run.get(soon)).rejects.toMatchObject({ cause: { code: 'REVOKED' } });

@@ -84,7 +84,7 @@ onEveryEngine('resume with inputs', (engine) => {
     const { jobId, cause } = await failureOf(run);
     expect(cause).toBeInstanceOf(ValidationError);
     const both = { [jobId]: { to: 'a@x' }, [run.id]: 'mine' };
-    await expect(run.resume({ inputs: both })).rejects.toThrow("is one of Umbel's own");
+    await expect(run.resume({ inputs: both })).rejects.toThrow('is an internal job of Umbel');
     await run.resume({ inputs: { [jobId]: { to: 'a@x' } } });
     expect(await run.get(soon)).toBe('hello a@x');
   });

@@ -137,7 +137,7 @@ onEveryEngine('resume', (engine) => {
     broken.is = false;
     await run.resume();
     expect(await run.get(soon)).toBe(102);
-    await expect(run.resume()).rejects.toThrow('only what has failed can be resumed');
+    await expect(run.resume()).rejects.toThrow('only a failed, expired or revoked job can be resumed');
   });
 
   test('is what the dead letters of a run ask for: they hold the step that failed, and none that never ran', async () => {

@@ -22,18 +22,18 @@ export default defineCommand<CallFlags>({
   define(command) {
     command
       .description(
-        'Sends a call of a task and prints its id, or with --wait its result.\n\n' +
-          "With the app's code (--app) the input is checked before it is sent; with --name the worker checks it.",
+        'Send a job and print its id, or with --wait its result.\n\n' +
+          "With the app's code (--app), the input is validated before it is sent. With --name, the worker validates it.",
       )
-      .argument('<task>', 'name of the task');
+      .argument('<task>', 'Name of the task');
     sendFlags(command);
     namedAppFlags(command);
     outputFlags(command);
     examples(command, [
-      [`umbel call email.send --input '{"to":"a@b.c"}'`, 'send, print the id'],
-      ['umbel call report --input @input.json --wait', 'print the result, once it is there'],
-      ['jq .user in.json | umbel call greet -i - -w', 'input from a pipe'],
-      ['umbel call clean.up --name shop --countdown 1h', 'without code, in an hour'],
+      [`umbel call email.send --input '{"to":"a@b.c"}'`, 'send a job, print its id'],
+      ['umbel call report --input @input.json --wait', 'wait and print the result'],
+      ['jq .user in.json | umbel call greet -i - -w', 'read the input from a pipe'],
+      ['umbel call clean.up --name shop --countdown 1h', 'without code, in one hour'],
     ]);
   },
 
@@ -43,7 +43,7 @@ export default defineCommand<CallFlags>({
     const input = await readInput(flags.input);
     return withApp(context, async (loaded) => {
       const { app, isNamed } = loaded;
-      if (!isNamed) checkKnown(loaded, task);
+      if (!isNamed) checkTask(loaded, task);
       checkShared(app);
       const result = await app.send(task, input, sendOptions(flags));
       const later = resultCommand(result.id, flags, isNamed);
@@ -55,14 +55,14 @@ export default defineCommand<CallFlags>({
   },
 });
 
-/** @throws {CliError} if the app's code knows no such task. */
-function checkKnown({ app }: LoadedApp, task: string): void {
+/** @throws {CliError} if the app's code does not define the task. */
+function checkTask({ app }: LoadedApp, task: string): void {
   const names = app.describe().tasks.map(({ name }) => name);
   if (names.includes(task)) return;
   throw new CliError({
     exitCode: EXIT.notFound,
-    what: `There is no task "${task}" in app "${app.name}".`,
+    what: `App "${app.name}" has no task "${task}".`,
     why: clean(closest(task, names)),
-    hint: `To send it all the same, unchecked: --name ${app.name}`,
+    hint: `To send it without validation, pass --name ${app.name}.`,
   });
 }

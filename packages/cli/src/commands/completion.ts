@@ -9,13 +9,13 @@ export default defineCommand<object>({
   define(command) {
     command
       .description(
-        'Prints what a shell needs to complete commands, flags, and the values of flags that have a list of them.',
+        'Print a shell script that completes commands, flags, and the values of flags with choices.',
       )
-      .addArgument(command.createArgument('<shell>', 'the shell').choices(SHELLS));
+      .addArgument(command.createArgument('<shell>', 'Shell').choices(SHELLS));
     examples(command, [
-      ['source <(umbel completion bash)', 'in ~/.bashrc'],
-      ['source <(umbel completion zsh)', 'in ~/.zshrc, after compinit'],
-      ['umbel completion fish > ~/.config/fish/completions/umbel.fish', 'once'],
+      ['source <(umbel completion bash)', 'add to ~/.bashrc'],
+      ['source <(umbel completion zsh)', 'add to ~/.zshrc, after compinit'],
+      ['umbel completion fish > ~/.config/fish/completions/umbel.fish', 'run once'],
     ]);
   },
 
@@ -31,22 +31,22 @@ export default defineCommand<object>({
   },
 });
 
-// What can be typed, as plain data.
+// Commands and flags as plain data.
 
-export interface CompletionFlag {
+interface CompletionFlag {
   /** `-q`, `--queues` */
   readonly names: readonly string[];
   readonly description: string;
   readonly takesValue: boolean;
-  /** The values that it can have, if there is a list of them. */
+  /** The choices of the value, if it has any. */
   readonly values: readonly string[];
 }
 
-export interface CompletionCommand {
+interface CompletionCommand {
   readonly name: string;
   readonly description: string;
   readonly flags: readonly CompletionFlag[];
-  /** Values of its first argument; without any, files are completed. */
+  /** Choices of the first argument; if empty, the shell completes files. */
   readonly values: readonly string[];
 }
 
@@ -69,12 +69,12 @@ export function completionTree(commands: readonly Command[]): CompletionCommand[
 
 const HELP: CompletionFlag = {
   names: ['-h', '--help'],
-  description: 'display help for command',
+  description: 'Print help',
   takesValue: false,
   values: [],
 };
 
-/** Its own, and those of the commands below it, each once. */
+/** Returns the options of the command and its subcommands, without duplicates. */
 function optionsOf(command: Command): Option[] {
   const all = [command, ...command.commands].flatMap(({ options }) => options);
   return [...new Map(all.map((option) => [option.attributeName(), option])).values()];
@@ -89,7 +89,7 @@ function flagOf({ short, long, description, argChoices, required, optional }: Op
   };
 }
 
-// Completion for each shell. The scripts hold all they need: completing starts no program.
+// Scripts for each shell. They are self-contained: completing starts no program.
 
 export function scriptFor(shell: 'bash' | 'zsh' | 'fish', commands: readonly CompletionCommand[]): string {
   switch (shell) {
@@ -108,9 +108,9 @@ function bash(commands: readonly CompletionCommand[]): string {
     const byFlag = command.flags
       .filter(({ takesValue }) => takesValue)
       .map(({ names, values }) => {
-        const given =
+        const action =
           values.length === 0 ? 'compopt -o default 2>/dev/null; return' : reply(values.join(' '));
-        return `        ${names.join('|')}) ${given} ;;`;
+        return `        ${names.join('|')}) ${action} ;;`;
       });
     const rest =
       command.values.length === 0 ? 'compopt -o default 2>/dev/null' : reply(command.values.join(' '));
@@ -206,7 +206,7 @@ function fish(commands: readonly CompletionCommand[]): string {
   ].join('\n');
 }
 
-/** In single quotes, as every one of these shells reads them. */
+/** Returns the text in single quotes, which all three shells read alike. */
 function quoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -4,7 +4,7 @@ import { type OperatorFlags, operatorFlags, withOperated } from '../app-commands
 import { type CommandContext, type CommandModule, defineCommand, defineGroup } from '../command.js';
 import { printTable } from '../display.js';
 import { CliError, EXIT, type ExitCode } from '../errors.js';
-import { type Concurrency, concurrency as concurrencyOf, duration, examples, ownFlag } from '../flags.js';
+import { type Concurrency, concurrency as concurrencyOf, duration, examples, plainFlag } from '../flags.js';
 import {
   type AskFlags,
   answersDocument,
@@ -19,39 +19,40 @@ import { cleanLine, counted, type Output } from '../output.js';
 
 type RevokeFlags = OperatorFlags & ConfirmFlags & { readonly tag?: string; readonly terminate?: boolean };
 
-export const revoke: CommandModule = defineCommand<RevokeFlags>({
+const revoke: CommandModule = defineCommand<RevokeFlags>({
   define(command) {
     command
-      .summary('keep jobs or whole runs from starting, for good')
+      .summary('Revoke jobs or workflow runs')
       .description(
-        'Keeps jobs or whole runs from starting, for good. What runs goes on, unless --terminate is given. What has ended is ' +
-          'left as it is, but for steps that a run has left behind. By tag it asks before, since nobody sees how many are meant.',
+        'Revoke jobs or workflow runs: they never start. Running attempts continue, unless --terminate is set. Ended jobs do ' +
+          'not change, except for steps that an ended run left behind. With --tag, ask for confirmation, because the number ' +
+          'of jobs is unknown.',
       )
-      .argument('[ids...]', 'ids of calls or runs')
-      .addOption(ownFlag('--tag <text>', 'all that bears this tag, instead of ids'))
-      .addOption(ownFlag('--terminate', 'also give up attempts that run'));
+      .argument('[ids...]', 'Ids of jobs or workflow runs')
+      .addOption(plainFlag('--tag <text>', 'Everything with this tag, instead of ids'))
+      .addOption(plainFlag('--terminate', 'Also abort running attempts'));
     confirmFlag(command);
     operatorFlags(command);
     examples(command, [
-      ['umbel control revoke 3f2a91c0-… --name shop', 'one'],
-      ['umbel control revoke --tag import-42 --yes', 'all that bears a tag'],
+      ['umbel control revoke 3f2a91c0-… --name shop', 'revoke one job or run'],
+      ['umbel control revoke --tag import-42 --yes', 'revoke everything with a tag'],
     ]);
   },
   run: (context) => revokeJobs(context, context.flags.terminate === true),
 });
 
-export const terminate: CommandModule = defineCommand<RevokeFlags>({
+const terminate: CommandModule = defineCommand<RevokeFlags>({
   define(command) {
     command
-      .summary('the same, and give up attempts that run')
+      .summary('Revoke jobs or workflow runs, and abort running attempts')
       .description(
-        'Revokes jobs or whole runs, and gives up their attempts that run: their ctx.signal is aborted.',
+        'Revoke jobs or workflow runs, and abort their running attempts: their ctx.signal is aborted.',
       )
-      .argument('[ids...]', 'ids of calls or runs')
-      .addOption(ownFlag('--tag <text>', 'all that bears this tag, instead of ids'));
+      .argument('[ids...]', 'Ids of jobs or workflow runs')
+      .addOption(plainFlag('--tag <text>', 'Everything with this tag, instead of ids'));
     confirmFlag(command);
     operatorFlags(command);
-    examples(command, [['umbel control terminate 3f2a91c0-… --name shop', 'one']]);
+    examples(command, [['umbel control terminate 3f2a91c0-… --name shop', 'revoke and abort']]);
   },
   run: (context) => revokeJobs(context, true),
 });
@@ -63,32 +64,33 @@ function revokeJobs(context: CommandContext<RevokeFlags>, isTerminated: boolean)
   if ((ids.length === 0) === (tag === undefined))
     throw new CliError({
       exitCode: EXIT.usage,
-      what: 'Which jobs?',
-      why: 'Either ids are named, or a tag is with --tag.',
+      what: 'Revoking needs either ids or --tag.',
+      why: ids.length === 0 ? 'Got neither.' : 'Got both.',
+      hint: 'Pass the ids of jobs or workflow runs, or a tag with --tag.',
     });
   return withOperated(context, async (app) => {
-    if (tag !== undefined) await confirmed(flags, `Revoke all that bears the tag "${tag}"?`);
+    if (tag !== undefined) await confirmed(flags, `Revoke everything tagged "${tag}"?`);
     const revoked =
       tag === undefined
         ? await app.control.revoke(ids, { terminate: isTerminated })
         : await app.control.revokeByTag(tag, { terminate: isTerminated });
     const ended = tag === undefined ? ids.length - revoked : 0;
     if (out.isJson) out.document('revoked', { revoked });
-    else out.data(`${revoked} revoked${ended > 0 ? `, ${counted(ended, 'has', 'have')} ended before` : ''}`);
+    else out.data(`${revoked} revoked${ended > 0 ? `, ${ended} already ended` : ''}`);
     return EXIT.ok;
   });
 }
 
-export const pause: CommandModule = defineCommand<OperatorFlags>({
+const pause: CommandModule = defineCommand<OperatorFlags>({
   define(command) {
     command
-      .summary('let workers take no more jobs of a queue')
+      .summary('Pause a queue')
       .description(
-        'Lets workers take no more jobs of a queue, until resume; those that run go on. It is stored.',
+        'Pause a queue: workers take no more of its jobs until resume. Running jobs continue. The pause is stored.',
       )
-      .argument('<name>', 'name of a queue');
+      .argument('<name>', 'Name of the queue');
     operatorFlags(command);
-    examples(command, [['umbel control pause mail --name shop', 'until it is resumed']]);
+    examples(command, [['umbel control pause mail --name shop', 'pause mail until it is resumed']]);
   },
   run: (context) =>
     withOperated(context, async (app) => {
@@ -100,42 +102,42 @@ export const pause: CommandModule = defineCommand<OperatorFlags>({
     }),
 });
 
-export const resume: CommandModule = defineCommand<OperatorFlags>({
+const resume: CommandModule = defineCommand<OperatorFlags>({
   define(command) {
     command
-      .summary('let them take jobs of it again')
-      .description('Lets workers take jobs of a queue again.')
-      .argument('<name>', 'name of a queue');
+      .summary('Resume a queue')
+      .description('Resume a paused queue: workers take its jobs again.')
+      .argument('<name>', 'Name of the queue');
     operatorFlags(command);
-    examples(command, [['umbel control resume mail --name shop', 'after pause']]);
+    examples(command, [['umbel control resume mail --name shop', 'resume mail']]);
   },
   run: (context) =>
     withOperated(context, async (app) => {
       const [queue] = context.args as [string];
       await app.control.resume(queue);
       if (context.out.isJson) context.out.document('resumed', { queue });
-      else context.out.data(`queue ${queue} is served again`);
+      else context.out.data(`queue ${queue} is resumed`);
       return EXIT.ok;
     }),
 });
 
-export const rateLimit: CommandModule = defineCommand<OperatorFlags>({
+const rateLimit: CommandModule = defineCommand<OperatorFlags>({
   define(command) {
     command
-      .summary('bound how many jobs of a queue start in a time')
-      .description('Bounds how many jobs of a queue start in a time, in all workers together. It is stored.')
-      .argument('<name>', 'name of a queue')
-      .argument('<rate>', "such as 100/s, 20/m, 5/h; 'none' for no bound", rateOrNone);
+      .summary('Limit the rate at which jobs of a queue start')
+      .description('Limit the rate at which jobs of a queue start, across all workers. The limit is stored.')
+      .argument('<name>', 'Name of the queue')
+      .argument('<rate>', "Rate such as 100/s, 20/m or 5/h, or 'none'", rateOrNone);
     operatorFlags(command);
     examples(command, [
-      ['umbel control rate-limit mail 100/m --name shop', 'slower'],
-      ['umbel control rate-limit mail none --name shop', 'as fast as it goes'],
+      ['umbel control rate-limit mail 100/m --name shop', 'limit mail to 100 jobs per minute'],
+      ['umbel control rate-limit mail none --name shop', 'remove the limit'],
     ]);
   },
   run: (context) =>
     withOperated(context, async (app) => {
       const [queue, rate] = context.args as [string, string];
-      await app.control.rateLimit(queue, rate === 'none' ? undefined : (rate as Rate)); // it is checked, and again there
+      await app.control.rateLimit(queue, rate === 'none' ? undefined : (rate as Rate)); // parsed above, and validated by core
       if (context.out.isJson)
         context.out.document('rate-limit', { queue, rate: rate === 'none' ? null : rate });
       else context.out.data(rate === 'none' ? `queue ${queue} has no rate limit` : `queue ${queue}: ${rate}`);
@@ -150,7 +152,7 @@ function rateOrNone(text: string): string {
 
 type WorkersFlags = OperatorFlags & AskFlags;
 
-async function printObeyed(out: Output, kind: string, answers: Answers<Obeyed>): Promise<void> {
+async function printControlResults(out: Output, kind: string, answers: Answers<Obeyed>): Promise<void> {
   if (out.isJson) {
     out.document(kind, answersDocument(answers));
     return;
@@ -170,25 +172,28 @@ async function printObeyed(out: Output, kind: string, answers: Answers<Obeyed>):
   );
 }
 
-export const concurrency: CommandModule = defineCommand<
+const concurrency: CommandModule = defineCommand<
   WorkersFlags & { readonly queue?: string; readonly total?: boolean }
 >({
   define(command) {
     command
-      .summary('bound how many jobs run at the same time')
+      .summary('Set how many jobs run at the same time')
       .description(
-        'Sets how many jobs of a queue, or of each, run at the same time in each process of the workers, until it ends; those ' +
-          'that run go on. With --total: how many of a queue run in all workers together, which is stored.',
+        'Set how many jobs of each queue, or of --queue, run at the same time in each worker process, until the process ends. ' +
+          'Running jobs continue. With --total, set how many jobs of a queue run across all workers; this limit is stored.',
       )
-      .argument('<n>', "a number, or bounds as 5..50; with --total a number, or 'none'", boundsOrNone)
-      .addOption(ownFlag('--queue <name>', 'only of this queue'))
-      .addOption(ownFlag('--total', 'of all workers together; needs --queue'));
+      .argument('<n>', "Number, or bounds such as 5..50; with --total a number or 'none'", boundsOrNone)
+      .addOption(plainFlag('--queue <name>', 'Only this queue'))
+      .addOption(plainFlag('--total', 'Limit across all workers (requires --queue)'));
     askFlags(command);
     operatorFlags(command);
     examples(command, [
-      ['umbel control concurrency 20 --queue mail --name shop', 'in each process'],
-      ['umbel control concurrency 3 --total --queue mail --name shop', 'in all together'],
-      ['umbel control concurrency none --total --queue mail --name shop', 'no bound but their own'],
+      ['umbel control concurrency 20 --queue mail --name shop', '20 in each process'],
+      ['umbel control concurrency 3 --total --queue mail --name shop', '3 across all workers'],
+      [
+        'umbel control concurrency none --total --queue mail --name shop',
+        'remove the limit across all workers',
+      ],
     ]);
   },
   async run(context) {
@@ -199,97 +204,105 @@ export const concurrency: CommandModule = defineCommand<
     const refuse = (why: string) =>
       new CliError({ exitCode: EXIT.usage, what: `The concurrency ${n} cannot be set.`, why });
     if (total) {
-      if (queue === undefined) throw refuse('With --total it is that of one queue: --queue <name>.');
-      if (typeof bounds === 'object') throw refuse('With --total it is a number.');
-    } else if (bounds === undefined) throw refuse('Only with --total there can be none.');
+      if (queue === undefined) throw refuse('--total requires a queue: pass --queue <name>.');
+      if (typeof bounds === 'object') throw refuse('--total expects a number, not bounds.');
+    } else if (bounds === undefined) throw refuse("'none' requires --total.");
     return withOperated(context, async (app) => {
       if (total && queue !== undefined) {
-        await app.control.limitConcurrency(queue, bounds as number | undefined); // looked at above
+        await app.control.limitConcurrency(queue, bounds as number | undefined); // checked above
         if (out.isJson) out.document('concurrency', { queue, total: bounds ?? null });
-        else out.data(`queue ${queue}: ${bounds ?? 'no bound'}${bounds === undefined ? '' : ' in all'}`);
+        else
+          out.data(`queue ${queue}: ${bounds === undefined ? 'no limit' : `${bounds} across all workers`}`);
         return EXIT.ok;
       }
       const each = { ...askOptions(flags), ...(queue !== undefined && { queue }) };
-      const answers = await app.control.setConcurrency(bounds as Concurrency, each); // there is one: above
-      await printObeyed(out, 'concurrency', answers);
+      const answers = await app.control.setConcurrency(bounds as Concurrency, each); // defined, checked above
+      await printControlResults(out, 'concurrency', answers);
       return judgeAnswers(app, out, answers, flags);
     });
   },
 });
 
-export const addQueue: CommandModule = defineCommand<WorkersFlags & { readonly concurrency?: Concurrency }>({
+const addQueue: CommandModule = defineCommand<WorkersFlags & { readonly concurrency?: Concurrency }>({
   define(command) {
     command
-      .summary('let workers serve one more queue')
-      .description('Lets workers serve one more queue, until they end.')
-      .argument('<name>', 'name of a queue')
+      .summary('Add a queue to workers')
+      .description('Make workers serve an additional queue, until they end.')
+      .argument('<name>', 'Name of the queue')
       .addOption(
-        ownFlag('-c, --concurrency <n>', 'its jobs that run at the same time').argParser(concurrencyOf),
+        plainFlag('-c, --concurrency <n>', 'Number of its jobs that run at the same time').argParser(
+          concurrencyOf,
+        ),
       );
     askFlags(command);
     operatorFlags(command);
-    examples(command, [['umbel control add-queue mail -w big.1 --name shop', 'one worker more for mail']]);
+    examples(command, [['umbel control add-queue mail -w big.1 --name shop', 'let big.1 serve mail too']]);
   },
   run: (context) =>
     withOperated(context, async (app) => {
       const { flags, out } = context;
       const [queue] = context.args as [string];
-      const own = flags.concurrency === undefined ? {} : { concurrency: flags.concurrency };
-      const answers = await app.control.addQueue(queue, { ...askOptions(flags), ...own });
-      await printObeyed(out, 'add-queue', answers);
+      const limits = flags.concurrency === undefined ? {} : { concurrency: flags.concurrency };
+      const answers = await app.control.addQueue(queue, { ...askOptions(flags), ...limits });
+      await printControlResults(out, 'add-queue', answers);
       return judgeAnswers(app, out, answers, flags);
     }),
 });
 
-export const cancelQueue: CommandModule = defineCommand<WorkersFlags>({
+const cancelQueue: CommandModule = defineCommand<WorkersFlags>({
   define(command) {
     command
-      .summary('let workers take no more jobs of a queue')
-      .description('Lets workers take no more jobs of a queue, until they end; those that run go on.')
-      .argument('<name>', 'name of a queue');
+      .summary('Remove a queue from workers')
+      .description('Make workers stop serving a queue, until they end. Running jobs continue.')
+      .argument('<name>', 'Name of the queue');
     askFlags(command);
     operatorFlags(command);
-    examples(command, [['umbel control cancel-queue mail -w small.1 --name shop', 'it serves the others']]);
+    examples(command, [
+      ['umbel control cancel-queue mail -w small.1 --name shop', 'small.1 serves only its other queues'],
+    ]);
   },
   run: (context) =>
     withOperated(context, async (app) => {
       const { flags, out } = context;
       const [queue] = context.args as [string];
       const answers = await app.control.cancelQueue(queue, askOptions(flags));
-      await printObeyed(out, 'cancel-queue', answers);
+      await printControlResults(out, 'cancel-queue', answers);
       return judgeAnswers(app, out, answers, flags);
     }),
 });
 
-export const shutdown: CommandModule = defineCommand<
+const shutdown: CommandModule = defineCommand<
   WorkersFlags & ConfirmFlags & { readonly jobsTimeout?: string }
 >({
   define(command) {
     command
-      .summary('end workers, as SIGTERM does')
+      .summary('Shut down workers, as SIGTERM does')
       .description(
-        'Ends workers as SIGTERM does: each takes no more jobs, waits for those that run, gives back those that run too long, ' +
-          'and closes. It asks before.',
+        'Shut down workers as SIGTERM does: each takes no more jobs, waits for running jobs, returns jobs that exceed the ' +
+          'timeout to their queues, and closes. Asks for confirmation.',
       )
       .addOption(
-        ownFlag(
+        plainFlag(
           '--jobs-timeout <time>',
-          'how long they wait for jobs that run (default: as each was told)',
+          "Maximum wait for running jobs (default: the worker's shutdownTimeout)",
         ).argParser(duration),
       );
     askFlags(command);
     confirmFlag(command);
     operatorFlags(command);
     examples(command, [
-      ['umbel control shutdown --name shop --yes', 'all of them'],
-      ['umbel control shutdown -w mail.1 --jobs-timeout 0 --yes', 'one, at once'],
+      ['umbel control shutdown --name shop --yes', 'all workers'],
+      ['umbel control shutdown -w mail.1 --jobs-timeout 0 --yes', 'one worker, without waiting for jobs'],
     ]);
   },
   run: (context) =>
     withOperated(context, async (app) => {
       const { flags, out } = context;
       const { worker, jobsTimeout } = flags;
-      await confirmed(flags, worker === undefined ? 'End every worker?' : `End ${worker.join(', ')}?`);
+      await confirmed(
+        flags,
+        worker === undefined ? 'Shut down every worker?' : `Shut down ${worker.join(', ')}?`,
+      );
       const answers = await app.control.shutdown({
         ...askOptions(flags),
         ...(jobsTimeout !== undefined && {
@@ -299,7 +312,9 @@ export const shutdown: CommandModule = defineCommand<
       if (out.isJson) out.document('shutdown', answersDocument(answers));
       else
         for (const [name, { active }] of Object.entries(answers.answers))
-          out.data(`${cleanLine(name)} ends${active > 0 ? `, and waits for ${counted(active, 'job')}` : ''}`);
+          out.data(
+            `${cleanLine(name)} is shutting down${active > 0 ? `, waiting for ${counted(active, 'job')}` : ''}`,
+          );
       return judgeAnswers(app, out, answers, flags);
     }),
 });
@@ -311,9 +326,10 @@ function boundsOrNone(text: string): string {
 
 export default defineGroup({
   description:
-    'Directs the workers, queues and jobs of an app. What concerns jobs and queues is stored, and holds for every worker, ' +
-    'also for those that start later. Orders to workers (concurrency, add-queue, cancel-queue, shutdown) hold until they ' +
-    'end: the exit code is 75 if one that should answer does not, 1 if one cannot obey, 3 if one that is named is not known.',
+    'Control the workers, queues and jobs of an app. Changes to jobs and queues are stored, and apply to every worker, ' +
+    'including workers that start later. Commands to workers (concurrency, add-queue, cancel-queue, shutdown) apply until ' +
+    'the worker ends: the exit code is 75 if an expected worker does not answer, 1 if a worker cannot carry out the ' +
+    'command, and 3 if a named worker is unknown.',
   verbs: {
     revoke,
     terminate,
@@ -326,8 +342,8 @@ export default defineGroup({
     shutdown,
   },
   examples: [
-    ['umbel control pause mail --name shop', 'no more mail, until resume'],
-    ['umbel control revoke 3f2a91c0-… --name shop', 'not this one'],
-    ['umbel control shutdown --worker mail.1 --yes', 'end a worker, as SIGTERM does'],
+    ['umbel control pause mail --name shop', 'pause mail until resume'],
+    ['umbel control revoke 3f2a91c0-… --name shop', 'revoke one job'],
+    ['umbel control shutdown --worker mail.1 --yes', 'shut down a worker'],
   ],
 });

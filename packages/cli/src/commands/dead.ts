@@ -17,24 +17,24 @@ import {
   valueText,
 } from '../display.js';
 import { CliError, EXIT, type ExitCode, problemOf } from '../errors.js';
-import { examples, integer, ownFlag } from '../flags.js';
+import { examples, integer, plainFlag } from '../flags.js';
 import { readInput } from '../input.js';
 import {
   type ConfirmFlags,
   confirmed,
   confirmFlag,
-  given,
+  noteMore,
   type PageFlags,
   pageFlags,
+  pickFlags,
   type TimeFlags,
-  tellMore,
   timeFlags,
 } from '../operator-flags.js';
 import { cleanLine, counted, inCommands, type Output } from '../output.js';
 
-// Which dead letters are meant: the flags, and the filter that they are.
+// Flags that select dead letters, and their conversion to a filter.
 
-export interface LetterFlags extends TimeFlags {
+interface LetterFlags extends TimeFlags {
   readonly task?: string;
   readonly error?: string;
   readonly state?: 'failed' | 'expired';
@@ -42,41 +42,41 @@ export interface LetterFlags extends TimeFlags {
   readonly queue?: string;
 }
 
-export function letterFlags(command: Command): void {
+function letterFlags(command: Command): void {
   command
-    .addOption(ownFlag('--task <name>', 'of this task'))
-    .addOption(ownFlag('--error <name>', 'that failed with an error of this name or code'))
-    .addOption(ownFlag('--state <state>', 'that ended so').choices(['failed', 'expired']))
-    .addOption(ownFlag('--tag <text>', 'that bear this tag'))
-    .addOption(ownFlag('--queue <name>', 'in this queue'));
+    .addOption(plainFlag('--task <name>', 'Of this task'))
+    .addOption(plainFlag('--error <name>', 'With an error of this name or code'))
+    .addOption(plainFlag('--state <state>', 'In this state').choices(['failed', 'expired']))
+    .addOption(plainFlag('--tag <text>', 'With this tag'))
+    .addOption(plainFlag('--queue <name>', 'In this queue'));
   timeFlags(command);
 }
 
 const KEYS = ['task', 'error', 'state', 'tag', 'queue', 'since', 'until'] as const;
 
-export function letterFilter(flags: LetterFlags): DeadLetterFilter {
-  return given(flags, KEYS);
+function letterFilter(flags: LetterFlags): DeadLetterFilter {
+  return pickFlags(flags, KEYS);
 }
 
-/** @throws {CliError} unless either ids are given, or `--all`, to which a filter belongs. */
-export function checkMeant(ids: readonly string[], flags: LetterFlags & { readonly all?: boolean }): void {
+/** @throws {CliError} unless the arguments are either ids, or `--all` with an optional filter. */
+function checkSelection(ids: readonly string[], flags: LetterFlags & { readonly all?: boolean }): void {
   const isFiltered = KEYS.some((key) => flags[key] !== undefined && key !== 'queue');
   const why =
     ids.length > 0 && (flags.all || isFiltered)
-      ? 'Ids are named, and --all or a filter is given too.'
+      ? 'Got ids together with --all or a filter.'
       : ids.length === 0 && !flags.all
-        ? 'Neither ids are named, nor is --all given.'
+        ? 'Got neither.'
         : undefined;
   if (why === undefined) return;
   throw new CliError({
     exitCode: EXIT.usage,
-    what: 'Which dead letters?',
+    what: 'Expected either ids of dead letters or --all.',
     why,
-    hint: 'All of a task, for example: --all --task email.send',
+    hint: 'Pass ids, or --all with a filter, such as --all --task email.send.',
   });
 }
 
-// Replaying and dropping dead letters: those of some ids, or all that are meant.
+// Replaying and discarding dead letters: by ids, or all that a filter selects.
 
 type ChangeFlags = OperatorFlags &
   LetterFlags &
@@ -84,13 +84,13 @@ type ChangeFlags = OperatorFlags &
 
 function changeFlags(command: Command): void {
   command
-    .addOption(ownFlag('--all', 'all that the filter leaves, instead of ids'))
+    .addOption(plainFlag('--all', 'All dead letters that match the filter, instead of ids'))
     .addOption(
-      ownFlag('--limit <n>', 'with --all, at most so many, the latest first')
+      plainFlag('--limit <n>', 'Maximum number of jobs with --all, latest first')
         .argParser(integer(1, 100_000))
         .default(1000),
     )
-    .addOption(ownFlag('--dry-run', 'with --all, tell what would be done, and do nothing'));
+    .addOption(plainFlag('--dry-run', 'With --all, only print what would be done'));
   letterFlags(command);
   confirmFlag(command);
   operatorFlags(command);
@@ -103,32 +103,32 @@ interface Counts {
 }
 
 interface Change {
-  /** Of its document. */
+  /** The `kind` of the document. */
   readonly kind: string;
-  /** `3 jobs run again`, or would. */
-  readonly told: (count: number, isDry: boolean) => string;
+  /** Returns the outcome as text: `3 jobs run again`, or `3 jobs would run again`. */
+  readonly summary: (count: number, isDry: boolean) => string;
   readonly question: (count: number) => string;
   readonly many: (app: App, flags: ChangeFlags, isDry: boolean) => Promise<Counts>;
   readonly one: (app: App, id: string) => Promise<void>;
-  /** Whether it is asked for ids too. */
+  /** Whether the change also needs confirmation for ids. */
   readonly isFinal: boolean;
 }
 
-export const replay: CommandModule = defineCommand<ChangeFlags & { readonly input?: string }>({
+const replay: CommandModule = defineCommand<ChangeFlags & { readonly input?: string }>({
   define(command) {
     command
-      .summary('run failed jobs again')
+      .summary('Run failed jobs again')
       .description(
-        'Runs failed jobs again, with all their attempts, under the same ids. With --input another input, which is checked ' +
-          "against the task's schema first, where the code is known (--app). Many are counted, and asked for, before.",
+        'Run failed jobs again, with all their attempts, under the same ids. --input replaces the input; with the code of the ' +
+          "app (--app), it is validated by the task's schema first. With --all, count the jobs and ask for confirmation.",
       )
-      .argument('[ids...]', 'ids of failed jobs')
-      .addOption(ownFlag('-i, --input <json>', 'another input, as JSON, @file or -; of one job'));
+      .argument('[ids...]', 'Ids of failed jobs')
+      .addOption(plainFlag('-i, --input <json>', 'New input as JSON, @file, or - for stdin (one job only)'));
     changeFlags(command);
     examples(command, [
-      ['umbel dead replay 3f2a91c0-… --name shop', 'one'],
-      [`umbel dead replay 3f2a91c0-… -A ./tasks.ts -i '{"to":"a@b.c"}'`, 'with another input'],
-      ['umbel dead replay --all --task email.send --error TimeoutError --yes', 'all that failed so'],
+      ['umbel dead replay 3f2a91c0-… --name shop', 'replay one job'],
+      [`umbel dead replay 3f2a91c0-… -A ./tasks.ts -i '{"to":"a@b.c"}'`, 'with a new input'],
+      ['umbel dead replay --all --task email.send --error TimeoutError --yes', 'all with this error'],
     ]);
   },
   async run(context) {
@@ -137,13 +137,13 @@ export const replay: CommandModule = defineCommand<ChangeFlags & { readonly inpu
     if (flags.input !== undefined && ids.length !== 1)
       throw new CliError({
         exitCode: EXIT.usage,
-        what: 'Of which job is that the input?',
-        why: `--input is for one job, and ${ids.length === 0 ? 'none is' : `${ids.length} are`} named.`,
+        what: `--input needs exactly one job id (got ${ids.length}).`,
+        hint: 'Pass one id, or leave --input out.',
       });
     const input = await readInput(flags.input);
     return change(context, {
       kind: 'replayed',
-      told: (count, isDry) =>
+      summary: (count, isDry) =>
         `${counted(count, 'job')} ${isDry ? 'would run' : count === 1 ? 'runs' : 'run'} again`,
       question: (count) => `Run ${counted(count, 'failed job')} again?`,
       isFinal: false,
@@ -159,23 +159,24 @@ export const replay: CommandModule = defineCommand<ChangeFlags & { readonly inpu
   },
 });
 
-export const drop: CommandModule = defineCommand<ChangeFlags>({
+const discard: CommandModule = defineCommand<ChangeFlags>({
   define(command) {
     command
-      .summary('remove failed jobs for good')
-      .description('Removes failed jobs from the store, for good. It asks before.')
-      .argument('[ids...]', 'ids of failed jobs');
+      .alias('drop')
+      .summary('Remove failed jobs permanently')
+      .description('Remove failed jobs from the store permanently. Asks for confirmation.')
+      .argument('[ids...]', 'Ids of failed jobs');
     changeFlags(command);
     examples(command, [
-      ['umbel dead drop 3f2a91c0-… --name shop', 'one'],
-      ['umbel dead drop --all --task old.task --yes', 'all of a task'],
+      ['umbel dead discard 3f2a91c0-… --name shop', 'discard one job'],
+      ['umbel dead discard --all --task old.task --yes', 'discard all of a task'],
     ]);
   },
   run: (context) =>
     change(context, {
       kind: 'dropped',
-      told: (count, isDry) => `${counted(count, 'job')} ${isDry ? 'would be removed' : 'removed'}`,
-      question: (count) => `Remove ${counted(count, 'failed job')} for good?`,
+      summary: (count, isDry) => `${counted(count, 'job')} ${isDry ? 'would be removed' : 'removed'}`,
+      question: (count) => `Remove ${counted(count, 'failed job')} permanently?`,
       isFinal: true,
       one: (app, id) => app.deadLetters.discard(id),
       many: async (app, { limit, ...filter }, dryRun) => {
@@ -188,67 +189,69 @@ export const drop: CommandModule = defineCommand<ChangeFlags>({
     }),
 });
 
-function change(context: CommandContext<ChangeFlags>, parts: Change): Promise<ExitCode> {
+function change(context: CommandContext<ChangeFlags>, action: Change): Promise<ExitCode> {
   const { flags, out } = context;
   const [ids = []] = context.args as [string[]?];
-  checkMeant(ids, flags);
+  checkSelection(ids, flags);
   return withOperated(context, async (app) => {
-    if (!flags.all) return changeSome(app, ids, context, parts);
-    const would = await parts.many(app, flags, true);
-    if (flags.dryRun || would.done === 0) return told(out, parts, would, true);
-    await confirmed(flags, parts.question(would.done));
-    return told(out, parts, await parts.many(app, flags, false), false);
+    if (!flags.all) return changeByIds(app, ids, context, action);
+    const would = await action.many(app, flags, true);
+    if (flags.dryRun || would.done === 0) return printCounts(out, action, would, true);
+    await confirmed(flags, action.question(would.done));
+    return printCounts(out, action, await action.many(app, flags, false), false);
   });
 }
 
-async function changeSome(
+async function changeByIds(
   app: App,
   ids: readonly string[],
   { flags, out }: CommandContext<ChangeFlags>,
-  parts: Change,
+  action: Change,
 ): Promise<ExitCode> {
-  if (parts.isFinal) await confirmed(flags, parts.question(ids.length));
+  if (action.isFinal) await confirmed(flags, action.question(ids.length));
   const skipped: SkippedLetter[] = [];
   for (const id of ids) {
     try {
-      await parts.one(app, id);
+      await action.one(app, id);
     } catch (error) {
-      // Of one, the exit code tells why; of many, the others are to be done all the same.
+      // With one id, the exit code states the reason. With several, an error must not stop the others.
       if (ids.length === 1 || problemOf(error).exitCode === EXIT.unreachable) throw error;
       skipped.push({ id, reason: error instanceof Error ? error.message : String(error) });
     }
   }
-  return told(out, parts, { done: ids.length - skipped.length, skipped, cursor: undefined }, false);
+  return printCounts(out, action, { done: ids.length - skipped.length, skipped, cursor: undefined }, false);
 }
 
-function told(
+function printCounts(
   out: Output,
-  { kind, told: words }: Change,
+  { kind, summary }: Change,
   { done, skipped, cursor }: Counts,
   isDry: boolean,
 ): ExitCode {
   if (out.isJson) {
     out.document(kind, { [kind]: done, skipped, isDryRun: isDry, ...(cursor !== undefined && { cursor }) });
   } else {
-    out.data(words(done, isDry));
+    out.data(summary(done, isDry));
     for (const { id, reason } of skipped) out.note(cleanLine(inCommands(`${id}: ${reason}`)));
-    if (cursor !== undefined) out.note(out.noteColors.dim('There are more than --limit.'));
+    if (cursor !== undefined) out.note(out.noteColors.dim('More jobs match than --limit allows.'));
   }
   return skipped.length > 0 ? EXIT.failed : EXIT.ok;
 }
 
-export const list: CommandModule = defineCommand<OperatorFlags & LetterFlags & PageFlags & UnmaskedFlags>({
+const list: CommandModule = defineCommand<OperatorFlags & LetterFlags & PageFlags & UnmaskedFlags>({
   define(command) {
     command
-      .summary('failed jobs, the latest first')
-      .description('Lists the jobs that have failed for good, the latest first; not steps that never ran.');
+      .summary('List failed jobs, latest first')
+      .description(
+        'List the jobs that failed permanently, latest first. Steps that never ran are not listed.',
+      );
     letterFlags(command);
     pageFlags(command);
     unmaskedFlag(command);
     operatorFlags(command);
     examples(command, [
       ['umbel dead list --name shop', 'the latest 50'],
-      ['umbel dead list --task email.send --error TimeoutError --since 1d', 'some of them'],
+      ['umbel dead list --task email.send --error TimeoutError --since 1d', 'with a filter'],
     ]);
   },
   run: (context) =>
@@ -275,25 +278,25 @@ export const list: CommandModule = defineCommand<OperatorFlags & LetterFlags & P
           relative(known(failedAt)),
           shortText(`${error.name}: ${error.message}`),
         ]),
-        'There are no such dead letters.',
+        'No dead letters match.',
       );
-      tellMore(out, more);
+      noteMore(out, more);
       return EXIT.ok;
     }),
 });
 
-export const show: CommandModule = defineCommand<OperatorFlags & UnmaskedFlags>({
+const show: CommandModule = defineCommand<OperatorFlags & UnmaskedFlags>({
   define(command) {
     command
-      .summary('all that is known of one')
+      .summary("Show a failed job's details")
       .description(
-        'Prints all that is known of a failed job: its input as the handler got it, its error with causes and stack, its ' +
-          'times and log. Sensitive values of the input are masked where the code of the app is known (--app).',
+        "Show a failed job's details: the input that its handler received, its error with causes and stack, its times and " +
+          'its log. With the code of the app (--app), sensitive values of the input are masked.',
       )
-      .argument('<id>', 'id of a failed job');
+      .argument('<id>', 'Id of the failed job');
     unmaskedFlag(command);
     operatorFlags(command);
-    examples(command, [['umbel dead show 3f2a91c0-… --name shop', 'why it failed']]);
+    examples(command, [['umbel dead show 3f2a91c0-… --name shop', 'its input and error']]);
   },
   run: (context) =>
     withOperated(context, async (app, isNamed) => {
@@ -343,10 +346,10 @@ const STACK_LINES = 6;
 function stackText(stack: string | undefined, isWhole: boolean): string {
   const lines = (stack ?? '').split('\n');
   if (isWhole || lines.length <= STACK_LINES) return lines.join('\n');
-  return [...lines.slice(0, STACK_LINES), '    … all of it with -v'].join('\n');
+  return [...lines.slice(0, STACK_LINES), '    … whole stack with -v'].join('\n');
 }
 
-/** The causes and the inner errors of an error, each before its own. */
+/** Returns the causes and inner errors of an error, depth first. */
 function reasonsOf({ cause, errors = [], omittedErrors }: ErrorRecord): (readonly [string, string])[] {
   const shown = (label: string, error: ErrorRecord) =>
     [[label, `${error.name}: ${error.message}`], ...reasonsOf(error)] as const;
@@ -358,11 +361,11 @@ function reasonsOf({ cause, errors = [], omittedErrors }: ErrorRecord): (readonl
 }
 
 export default defineGroup({
-  description: 'Looks at the jobs that have failed for good, runs them again, or removes them.',
-  verbs: { list, show, replay, drop },
+  description: 'Inspect, replay and discard dead letters: jobs that failed permanently.',
+  verbs: { list, show, replay, discard },
   examples: [
-    ['umbel dead list --name shop', 'what has failed'],
-    ['umbel dead show 3f2a91c0-… --name shop', 'why'],
-    ['umbel dead replay 3f2a91c0-… --name shop', 'again'],
+    ['umbel dead list --name shop', 'failed jobs'],
+    ['umbel dead show 3f2a91c0-… --name shop', 'one job, with its error'],
+    ['umbel dead replay 3f2a91c0-… --name shop', 'run it again'],
   ],
 });

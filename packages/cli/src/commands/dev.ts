@@ -11,9 +11,9 @@ import { commonWorkerFlags, type WorkerFlags } from '../worker/flags.js';
 import { WorkerLog } from '../worker/log.js';
 import { runWorker } from '../worker/run-worker.js';
 
-// Calls of tasks as they are typed: the name of a task and its input, a line each.
+// Jobs typed on stdin: the name of a task and its input, one job per line.
 
-export class Prompt {
+class Prompt {
   readonly #app: App;
   readonly #out: Output;
   readonly #log: WorkerLog;
@@ -25,12 +25,12 @@ export class Prompt {
     this.#log = log;
   }
 
-  /** Reads calls from `input` until it ends. */
+  /** Reads lines from `input` and sends a job for each, until the input ends. */
   start(input: NodeJS.ReadableStream & { readonly isTTY?: boolean }): void {
     const [first] = this.#names();
     if (input.isTTY && first !== undefined)
-      this.#out.note(`Type a call, such as: ${cleanLine(first)} {"key":"value"}`);
-    // Without a terminal of its own, so that Ctrl-C stays a signal.
+      this.#out.note(`Type a task and its input, such as: ${cleanLine(first)} {"key":"value"}`);
+    // Not in terminal mode, so that Ctrl-C stays a signal.
     this.#lines = createInterface({ input, terminal: false });
     this.#lines.on('line', (line) => {
       if (line.trim() !== '') void this.#call(line.trim());
@@ -58,8 +58,8 @@ export class Prompt {
       });
     } catch (error) {
       const { what, why = '' } = problemOf(error, true);
-      const isTold = error instanceof Error && error.name === 'TaskFailedError'; // the attempt has its line
-      if (!isTold) this.#log.error(`${what} ${why}`);
+      const isLogged = error instanceof Error && error.name === 'TaskFailedError'; // the attempt has its log line
+      if (!isLogged) this.#log.error(`${what} ${why}`);
     }
   }
 
@@ -72,22 +72,22 @@ export default defineCommand<AppFlags & OutputFlags & WorkerFlags>({
   define(command) {
     command
       .description(
-        'A worker and its store in one process, for development: a store in memory, unless the code, --connection or UMBEL_URL names one. Type the name of a task and its input as JSON to call it. Ctrl-C ends it all.',
+        'Run a worker and its store in one process, for development. The store is in memory unless the code, --connection or UMBEL_URL names one. To send a job, type the name of a task and its input as JSON. Ctrl-C stops everything.',
       )
-      .argument('[modules...]', 'modules that define the tasks and export the app (default: --app)');
+      .argument('[modules...]', 'Modules that define the tasks and export the app (default: --app)');
     commonWorkerFlags(command);
     appFlags(command);
     outputFlags(command);
     examples(command, [
-      ['umbel dev ./tasks.ts', 'without any Redis'],
-      [`echo 'add {"a":1}' | umbel dev ./tasks.ts`, 'calls from a pipe'],
-      ['umbel dev ./tasks.ts -b redis://localhost', 'with one'],
+      ['umbel dev ./tasks.ts', 'without Redis'],
+      [`echo 'add {"a":1}' | umbel dev ./tasks.ts`, 'send jobs from a pipe'],
+      ['umbel dev ./tasks.ts -b redis://localhost', 'with Redis'],
     ]);
   },
 
-  async run({ args, flags: given, out, command }) {
+  async run({ args, flags: typedFlags, out, command }) {
     const [modules = []] = args as [string[]?];
-    const flags = given.json ? { ...given, logFormat: 'json' as const } : given;
+    const flags = typedFlags.json ? { ...typedFlags, logFormat: 'json' as const } : typedFlags;
     const log = new WorkerLog(out, {
       format: flags.logFormat ?? 'pretty',
       level: flags.loglevel,
@@ -108,7 +108,7 @@ export default defineCommand<AppFlags & OutputFlags & WorkerFlags>({
         flags: { ...flags, workerName: flags.workerName ?? 'dev' },
         out,
         log,
-        ...(isInMemory && { store: 'in memory, gone with this process' }),
+        ...(isInMemory && { store: 'in memory, lost when this process ends' }),
         onReady: () => prompt.start(process.stdin),
       });
     } finally {
@@ -117,7 +117,7 @@ export default defineCommand<AppFlags & OutputFlags & WorkerFlags>({
   },
 });
 
-/** A store in memory, unless the environment names one. @throws {CliError} if the package that has it is missing. */
+/** Returns a store in memory, or undefined if the environment names a store. @throws {CliError} if @umbel/testing is not installed. */
 async function memoryStore(folder: string): Promise<Connection | undefined> {
   if (process.env.UMBEL_URL) return undefined;
   try {
@@ -128,9 +128,9 @@ async function memoryStore(folder: string): Promise<Connection | undefined> {
     throw new CliError(
       {
         exitCode: EXIT.usage,
-        what: 'There is no store.',
-        why: 'Neither --connection nor UMBEL_URL names one, and @umbel/testing, which has one in memory, is not installed.',
-        hint: 'npm install --save-dev @umbel/testing',
+        what: 'No store is configured.',
+        why: 'Neither --connection nor UMBEL_URL names one, and @umbel/testing, which provides a store in memory, is not installed.',
+        hint: 'Run npm install --save-dev @umbel/testing, or pass --connection.',
       },
       { cause: error },
     );

@@ -20,22 +20,21 @@ import {
 import { cleanLine, counted, type Output, shortDuration } from '../output.js';
 import { ownVersion } from '../start.js';
 
-/** What was looked at, and what came of it. */
-
-export interface Check {
-  /** Names the check for programs. */
+/** The outcome of one check. */
+interface Check {
+  /** Stable name of the check, for programs. */
   readonly id: string;
   readonly status: 'ok' | 'warning' | 'error';
-  /** One line for people; may hold text from the store, which is cleaned where it is shown. */
+  /** One line; may contain text from the store, which `print` cleans. */
   readonly message: string;
   readonly hint?: string;
-  /** More of the same, for programs and with `-v`. */
+  /** Single findings, for programs and with `-v`. */
   readonly details?: readonly string[];
 }
 
-export const ok = (id: string, message: string): Check => ({ id, status: 'ok', message });
+const ok = (id: string, message: string): Check => ({ id, status: 'ok', message });
 
-// Judges the program itself: versions, and whether there is one copy of each package.
+// Checks the versions of Node and of the packages.
 
 const PACKAGES = ['@umbel/core', '@umbel/canvas', '@umbel/testing', 'bullmq', 'zod'];
 const OLDEST_NODE = [20, 19];
@@ -45,11 +44,11 @@ export function nodeCheck(version = process.versions.node): Check {
   const [oldest = 0, oldestMinor = 0] = OLDEST_NODE;
   const isOld = major < oldest || (major === oldest && minor < oldestMinor);
   if (!isOld) return ok('node', `Node ${version}`);
-  return { id: 'node', status: 'error', message: `Node ${version}`, hint: 'Install 20.19 or newer.' };
+  return { id: 'node', status: 'error', message: `Node ${version}`, hint: 'Install Node 20.19 or newer.' };
 }
 
-/** The versions of the packages that a module in this folder gets; those of Umbel have to be one. */
-export function packageChecks(folder: string): Check[] {
+/** Checks that all packages of Umbel that a module in this folder imports have the version of this program. */
+function packageChecks(folder: string): Check[] {
   const own = ownVersion();
   const found = PACKAGES.map((name) => [name, installedVersion(name, folder)] as const);
   const words = found.flatMap(([name, version]) => (version === undefined ? [] : [`${name} ${version}`]));
@@ -63,12 +62,12 @@ export function packageChecks(folder: string): Check[] {
       id: 'packages',
       status: 'warning',
       message,
-      hint: `Of Umbel's packages install one version: npm install ${others.map(([name]) => `${name}@${own}`).join(' ')}`,
+      hint: `Install the same version of all Umbel packages: npm install ${others.map(([name]) => `${name}@${own}`).join(' ')}`,
     },
   ];
 }
 
-/** Of the package that a module in `folder` gets, or, if it gets none, of that beside this program. */
+/** Returns the version of the package that a module in `folder` imports, else of the one that this program imports. */
 function installedVersion(name: string, folder: string): string | undefined {
   for (const from of [folder, dirname(fileURLToPath(import.meta.url))]) {
     for (let at = from; ; at = dirname(at)) {
@@ -83,16 +82,16 @@ function installedVersion(name: string, folder: string): string | undefined {
   return undefined;
 }
 
-// Judges what was found out about a store and the jobs in it.
+// Checks the store and the jobs in it.
 
-/** What BullMQ's scripts need, and what it recommends. */
+/** The oldest version that BullMQ's scripts support, and the oldest that it recommends. */
 const OLDEST = [5, 0];
 const RECOMMENDED = [6, 2];
 const MAX_OFFSET_MS = 1000;
-const MOST_DETAILS = 20;
+const MAX_DETAILS = 20;
 
-export function storeChecks(store: StoreReport | undefined): Check[] {
-  if (store === undefined) return [ok('store', 'a store that tells nothing of itself')];
+function storeChecks(store: StoreReport | undefined): Check[] {
+  if (store === undefined) return [ok('store', 'the store reports no settings')];
   return [versionCheck(store), policyCheck(store), persistenceCheck(store), clockCheck(store)].filter(
     (check) => check !== undefined,
   );
@@ -100,13 +99,14 @@ export function storeChecks(store: StoreReport | undefined): Check[] {
 
 function versionCheck({ version }: StoreReport): Check | undefined {
   if (version === undefined) return undefined;
-  const own = version.split('.').map(Number);
+  const parts = version.split('.').map(Number);
   const message = `Redis ${version}`;
   const isBelow = ([major = 0, minor = 0]: readonly number[]) =>
-    (own[0] ?? 0) < major || ((own[0] ?? 0) === major && (own[1] ?? 0) < minor);
-  if (isBelow(OLDEST)) return { id: 'version', status: 'error', message, hint: 'Workers need 5.0 or newer.' };
+    (parts[0] ?? 0) < major || ((parts[0] ?? 0) === major && (parts[1] ?? 0) < minor);
+  if (isBelow(OLDEST))
+    return { id: 'version', status: 'error', message, hint: 'Workers need Redis 5.0 or newer.' };
   if (isBelow(RECOMMENDED))
-    return { id: 'version', status: 'warning', message, hint: '6.2 or newer is better.' };
+    return { id: 'version', status: 'warning', message, hint: 'Redis 6.2 or newer is recommended.' };
   return ok('version', message);
 }
 
@@ -114,79 +114,80 @@ function policyCheck({ evictionPolicy: policy }: StoreReport): Check | undefined
   if (policy === undefined) return undefined;
   const message = `maxmemory-policy is ${policy}`;
   if (policy === 'noeviction') return ok('eviction', message);
-  const hint = 'It loses jobs when its memory is full: CONFIG SET maxmemory-policy noeviction';
+  const hint = 'Redis loses jobs when its memory is full. Run CONFIG SET maxmemory-policy noeviction.';
   return { id: 'eviction', status: 'error', message, hint };
 }
 
-function persistenceCheck({ hasAppendOnlyFile: hasIt }: StoreReport): Check | undefined {
-  if (hasIt === undefined) return undefined;
-  if (hasIt) return ok('persistence', 'it keeps an append-only file');
+function persistenceCheck({ hasAppendOnlyFile }: StoreReport): Check | undefined {
+  if (hasAppendOnlyFile === undefined) return undefined;
+  if (hasAppendOnlyFile) return ok('persistence', 'append-only file is on');
   return {
     id: 'persistence',
     status: 'warning',
-    message: 'it keeps no append-only file',
-    hint: 'What it has taken since its last snapshot is lost when it stops: appendonly yes',
+    message: 'append-only file is off',
+    hint: 'Redis loses all changes since its last snapshot when it stops. Set appendonly yes.',
   };
 }
 
 function clockCheck({ clockOffsetMs: offset }: StoreReport): Check | undefined {
   if (offset === undefined) return undefined;
-  const far = shortDuration(Math.abs(offset));
+  const difference = shortDuration(Math.abs(offset));
   if (Math.abs(offset) <= MAX_OFFSET_MS)
-    return ok('clock', `this machine's clock is within ${far} of the store's`);
-  const message = `this machine's clock is ${far} ${offset > 0 ? 'ahead of' : 'behind'} the store's`;
-  return { id: 'clock', status: 'warning', message, hint: 'Set it by NTP; workers go by that of the store.' };
+    return ok('clock', `this machine's clock is within ${difference} of the store's`);
+  const message = `this machine's clock is ${difference} ${offset > 0 ? 'ahead of' : 'behind'} the store's`;
+  return {
+    id: 'clock',
+    status: 'warning',
+    message,
+    hint: 'Synchronize it by NTP. Workers use the clock of the store.',
+  };
 }
 
-export function stuckCheck({ stuck: { checked, started, lost, ended } }: Diagnosis): Check {
+function stuckCheck({ stuck: { checked, started, lost, ended } }: Diagnosis): Check {
   const count = started + lost + ended;
   const looked = counted(checked, 'waiting step');
-  if (count === 0) return ok('stuck', `${looked}, none of them waits in vain`);
+  if (count === 0) return ok('stuck', `${looked}, none of them stuck`);
   return {
     id: 'stuck',
     status: 'error',
-    message: `of ${looked}, ${count} wait for what will never come`,
-    hint: 'A running worker repairs them within minutes, app.repair() does at once. Has something removed or evicted jobs?',
+    message: `of ${looked}, ${count} will never start`,
+    hint: 'A running worker repairs them within minutes, app.repair() at once. Find out what removed or evicted jobs.',
     details: [
-      `${started} wait for nothing`,
+      `${started} wait for no job`,
       `${lost} wait for a job that is gone from the store`,
       `${ended} wait for a job that has ended`,
     ],
   };
 }
 
-/** Without the app's code, nothing can be said of tasks and inputs. */
-export function queuedCheck({ queued: { checked, problems } }: Diagnosis, knowsTasks: boolean): Check {
+/** Checks queued jobs against the tasks of the app, which only its code has. */
+function queuedCheck({ queued: { checked, problems } }: Diagnosis, knowsTasks: boolean): Check {
   const looked = counted(checked, 'queued job');
   if (!knowsTasks)
-    return ok('queued', `${looked}; what they hold is checked with the app's code only (--app)`);
+    return ok('queued', `${looked}; their inputs are checked only with the app's code (--app)`);
   const bad = problems.filter(({ problem }) => problem !== 'foreign');
   const foreign = problems.length - bad.length;
   const others = foreign === 0 ? '' : `, ${foreign} of another program`;
-  if (bad.length === 0) return ok('queued', `${looked} fit the tasks of the app${others}`);
+  if (bad.length === 0) return ok('queued', `${looked} match the tasks of the app${others}`);
   const unknown = bad.filter(({ problem }) => problem === 'unknown-task').length;
   return {
     id: 'queued',
     status: 'error',
-    message: `of ${looked}, ${bad.length - unknown} do not fit the schema of their task, and ${unknown} are of tasks that the app does not have${others}`,
-    hint: 'They fail once a worker with this code takes them. Let the code take the old form too until they are done.',
-    details: bad.slice(0, MOST_DETAILS).map(({ id, task, queue, problem, issues = [] }) => {
+    message: `of ${looked}, ${bad.length - unknown} do not match the schema of their task, and ${unknown} belong to tasks that the app does not define${others}`,
+    hint: 'They fail when a worker with this code takes them. Let the code accept the old form until they are done.',
+    details: bad.slice(0, MAX_DETAILS).map(({ id, task, queue, problem, issues = [] }) => {
       const why =
         problem === 'unknown-task'
-          ? 'no such task'
+          ? 'unknown task'
           : issues.map(({ path, message }) => `${path}: ${message}`).join('; ');
       return `${task} ${id} in ${queue}: ${why}`;
     }),
   };
 }
 
-// Judges whether the jobs that wait are taken by somebody.
+// Checks that workers serve the waiting jobs.
 
-export function workloadChecks(
-  workers: readonly WorkerInfo[],
-  queues: readonly QueueInfo[],
-  now: number,
-): Check[] {
+function workloadChecks(workers: readonly WorkerInfo[], queues: readonly QueueInfo[], now: number): Check[] {
   const findings = findingsOf(workers, queues, now);
   if (findings.length > 0) return findings;
   const online = workers.filter(({ state }) => state === 'online').length;
@@ -205,17 +206,19 @@ export default defineCommand<DoctorFlags>({
   define(command) {
     command
       .description(
-        'Looks for what may be wrong, and changes nothing: versions, the settings and the clock of the store, steps that wait for ever, queued jobs that would fail since their task or its schema has changed, jobs that no worker takes, paused queues, limits that hold jobs back, and workers that are gone with jobs. The exit code is 1 if something is wrong, and 69 if the store does not answer.',
+        'Check the store and the app (read-only): versions, settings and clock of the store, stuck steps, queued jobs that would fail because their task or schema changed, jobs that no worker takes, paused queues, limits that hold jobs back, and missing workers that hold jobs. The exit code is 1 if there is an error, and 69 if the store does not answer.',
       )
       .addOption(
-        flag('--jobs <n>', 'queued jobs of each queue to look at').argParser(integer(0, 10_000)).default(100),
+        flag('--jobs <n>', 'Number of queued jobs to check in each queue')
+          .argParser(integer(0, 10_000))
+          .default(100),
       );
     namedAppFlags(command);
     outputFlags(command);
     examples(command, [
-      ['umbel doctor --app ./tasks.ts', 'everything'],
-      ['umbel doctor --name shop -b redis://db:6379', 'the store, without code'],
-      ['umbel doctor --app ./tasks.ts --jobs 5000', 'before an upgrade: would all that is queued still fit?'],
+      ['umbel doctor --app ./tasks.ts', 'all checks'],
+      ['umbel doctor --name shop -b redis://db:6379', 'checks that need no code'],
+      ['umbel doctor --app ./tasks.ts --jobs 5000', 'before an upgrade: check all queued inputs'],
     ]);
   },
 
@@ -243,7 +246,7 @@ export default defineCommand<DoctorFlags>({
                 id: 'app',
                 status: 'error',
                 message: `${unknown.what} ${unknown.why}`,
-                hint: 'Is it this name, and this store? See --name, --prefix and --connection.',
+                hint: 'Check --name, --prefix and --connection.',
               },
           ...workloadChecks(workers, all, currentTime()),
         );

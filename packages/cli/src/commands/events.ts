@@ -4,11 +4,11 @@ import { type OperatorFlags, operatorFlags, withOperated } from '../app-commands
 import { defineCommand } from '../command.js';
 import { milliseconds, momentOf, pastMoment, shortText } from '../display.js';
 import { EXIT } from '../errors.js';
-import { examples, integer, list, ownFlag } from '../flags.js';
+import { examples, integer, list, plainFlag } from '../flags.js';
 import { untilSignal } from '../operator-flags.js';
 import { type Colors, cleanLine, jsonText, shortDuration } from '../output.js';
 
-// An event as a line for people.
+// Formats an event as one line of text.
 
 const COLOR_OF: Readonly<Record<AppEvent['type'], keyof Colors>> = {
   enqueued: 'dim',
@@ -30,7 +30,7 @@ const COLOR_OF: Readonly<Record<AppEvent['type'], keyof Colors>> = {
 
 const WIDTH = 'worker-offline'.length;
 
-export function eventLine(event: AppEvent, colors: Colors): string {
+function eventLine(event: AppEvent, colors: Colors): string {
   const type = colors[COLOR_OF[event.type] ?? 'dim'](cleanLine(event.type).padEnd(WIDTH));
   return [colors.dim(clockTime(event.at)), type, ...partsOf(event, colors)].join('  ');
 }
@@ -68,7 +68,7 @@ function moreOf(event: AppEvent, { red }: Colors): string[] {
         .map(cleanLine);
     case 'retried':
       return [
-        `again in ${shortDuration(event.delayMs)}`,
+        `retry in ${shortDuration(event.delayMs)}`,
         ...(event.reason === undefined ? [] : [red(shortText(event.reason, 100))]),
       ];
     case 'failed':
@@ -114,37 +114,36 @@ export default defineCommand<EventsFlags>({
   define(command) {
     command
       .description(
-        'Prints what happens to the jobs, runs and workers of an app, as it happens, a line for each event, until Ctrl-C or ' +
-          'whoever reads has enough. With --json each has a position, from which another call goes on.',
+        'Stream the events of the jobs, workflow runs and workers of an app, one line per event, until interrupted. With --json ' +
+          'each event has a position, from which --from continues.',
       )
       .addOption(
-        ownFlag(
+        plainFlag(
           '--from <place>',
-          "'start' for as far back as the store knows, a moment, a time before now as 10m, or a position (default: now)",
-        ).argParser(place),
+          "Where to start: 'start' for the oldest stored event, a time, a time before now such as 10m, or a position (default: now)",
+        ).argParser(startOf),
       )
-      .addOption(ownFlag('--types <list>', 'only these, as completed,failed').argParser(typeList))
-      .addOption(ownFlag('--tasks <list>', 'only of jobs of these tasks').argParser(names))
-      .addOption(ownFlag('--queues <list>', 'only of jobs in these queues').argParser(names))
-      .addOption(ownFlag('--id <id>', 'only of this job, or of this run and its steps'))
-      .addOption(ownFlag('--limit <n>', 'end after so many').argParser(integer(1)));
+      .addOption(
+        plainFlag('--types <list>', 'Only these types, such as completed,failed').argParser(typeList),
+      )
+      .addOption(plainFlag('--tasks <list>', 'Only jobs of these tasks').argParser(names))
+      .addOption(plainFlag('--queues <list>', 'Only jobs in these queues').argParser(names))
+      .addOption(plainFlag('--id <id>', 'Only this job, or this workflow run and its jobs'))
+      .addOption(plainFlag('--limit <n>', 'Stop after this many events').argParser(integer(1)));
     operatorFlags(command);
     examples(command, [
-      ['umbel events --name shop', 'as it happens'],
-      [
-        'umbel events --name shop --types failed,retried --from 1h',
-        'what went wrong in the last hour, and from now on',
-      ],
-      ['umbel events --name shop --json | jq .task', 'for a program'],
+      ['umbel events --name shop', 'all events, live'],
+      ['umbel events --name shop --types failed,retried --from 1h', 'failures of the last hour, then live'],
+      ['umbel events --name shop --json | jq .task', 'JSON for a program'],
     ]);
   },
   run: (context) =>
     withOperated(context, async (app) => {
       const { out, flags } = context;
       const { from, types, tasks, queues, id, limit = Number.POSITIVE_INFINITY } = flags;
-      const ending = untilSignal();
+      const interruption = untilSignal();
       const query: EventQuery = {
-        signal: ending.signal,
+        signal: interruption.signal,
         ...(from !== undefined && { from: from instanceof Date ? momentOf(from) : from }),
         ...(types !== undefined && { types }),
         ...(tasks !== undefined && { tasks }),
@@ -160,13 +159,13 @@ export default defineCommand<EventsFlags>({
           if (count >= limit) break;
         }
       } finally {
-        ending.release();
+        interruption.release();
       }
       return EXIT.ok;
     }),
 });
 
-function place(text: string): Date | string {
+function startOf(text: string): Date | string {
   return /^\d{4}-/.test(text) || milliseconds(text) !== undefined ? pastMoment(text) : text;
 }
 
@@ -178,6 +177,8 @@ function typeList(text: string, before: readonly string[] = []): readonly string
   const all = names(text, before);
   const unknown = all.find((type) => !(TYPES as readonly string[]).includes(type));
   if (unknown !== undefined)
-    throw new InvalidArgumentError(`There is no "${unknown}". Expected some of ${TYPES.join(', ')}.`);
+    throw new InvalidArgumentError(
+      `There is no event type "${unknown}". Expected one or more of ${TYPES.join(', ')}.`,
+    );
   return all;
 }

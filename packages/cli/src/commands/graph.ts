@@ -18,21 +18,21 @@ export default defineCommand<GraphFlags>({
   define(command) {
     command
       .description(
-        'Prints the graph of a composition that a module exports, without sending it; or, by its id, the graph of a run with ' +
-          'the states of its tasks as they are now.',
+        'Print the graph of a workflow that a module exports, without sending it. With the id of a workflow run, print its graph ' +
+          'with the current states of its jobs.',
       )
-      .argument('<target>', 'module and export, as ./pipeline.ts#pipeline; or the id of a run')
+      .argument('<target>', 'Module and export, such as ./pipeline.ts#pipeline, or id of a workflow run')
       .addOption(
-        new Option('-f, --format <format>', 'what to print')
+        new Option('-f, --format <format>', 'Output format')
           .choices(['mermaid', 'dot', 'json', 'table'])
           .default('mermaid'),
       );
     namedAppFlags(command);
     outputFlags(command);
     examples(command, [
-      ['umbel graph ./pipeline.ts#nightly', 'a flowchart for Mermaid'],
-      ['umbel graph ./pipeline.ts -f dot | dot -Tsvg > p.svg', 'a picture, by Graphviz'],
-      ['umbel graph 3f2a91c0-… --name shop -f table', 'where a run stands'],
+      ['umbel graph ./pipeline.ts#nightly', 'print a Mermaid flowchart'],
+      ['umbel graph ./pipeline.ts -f dot | dot -Tsvg > p.svg', 'draw it with Graphviz'],
+      ['umbel graph 3f2a91c0-… --name shop -f table', 'print the states of a run'],
     ]);
   },
 
@@ -48,7 +48,7 @@ export default defineCommand<GraphFlags>({
     return withApp(
       context,
       async ({ modules: [module] }) => {
-        if (module === undefined) throw new Error('the module was loaded');
+        if (module === undefined) throw new Error('Bug in Umbel: the module of `graph` was not loaded');
         return printGraph(out, flags, signatureOf(module).graph());
       },
       { modules: [target] },
@@ -56,7 +56,7 @@ export default defineCommand<GraphFlags>({
   },
 });
 
-/** Ids of runs have neither a folder, nor an export, nor the ending of a module. */
+/** Returns whether the target is a module: ids of runs have no folder, export or file extension. */
 export function isModule(target: string): boolean {
   return /[/\\#]/.test(target) || /\.[cm]?[jt]sx?$/.test(target);
 }

@@ -1,4 +1,4 @@
-/** Every command: its line in the overview, and where it is. A new one is a file in this folder and an entry here. */
+/** Lists every command with its line in the overview and its loader. A new command is a file in this folder and an entry here. */
 import type { CommandModule } from '../command.js';
 
 interface CommandEntry {
@@ -8,64 +8,72 @@ interface CommandEntry {
 }
 
 const RUN = 'Run:';
-const LOOK = 'Look:';
-const DIRECT = 'Direct:';
-const START = 'Set up:';
+const INSPECT = 'Inspect:';
+const OPERATE = 'Operate:';
+const SET_UP = 'Set up:';
 
 export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
-  worker: { group: RUN, summary: 'run a worker for the tasks of modules', load: () => import('./worker.js') },
+  worker: { group: RUN, summary: 'Run a worker', load: () => import('./worker.js') },
   dev: {
     group: RUN,
-    summary: 'a worker and a store in one process, for development',
+    summary: 'Run a worker and a store in one process, for development',
     load: () => import('./dev.js'),
   },
-  call: { group: RUN, summary: 'send a call of a task', load: () => import('./call.js') },
-  run: { group: RUN, summary: 'send a composition that a module exports', load: () => import('./run.js') },
-  result: { group: LOOK, summary: 'the result of a call or a run', load: () => import('./result.js') },
+  call: { group: RUN, summary: 'Send a job', load: () => import('./call.js') },
+  run: { group: RUN, summary: 'Send a workflow that a module exports', load: () => import('./run.js') },
+  result: {
+    group: INSPECT,
+    summary: 'Print the result of a job or workflow run',
+    load: () => import('./result.js'),
+  },
   graph: {
-    group: LOOK,
-    summary: 'the graph of a composition, or of a run',
+    group: INSPECT,
+    summary: 'Print the graph of a workflow or workflow run',
     load: () => import('./graph.js'),
   },
   doctor: {
-    group: LOOK,
-    summary: 'look for what may be wrong, and change nothing',
+    group: INSPECT,
+    summary: 'Check the store and the app (read-only)',
     load: () => import('./doctor.js'),
   },
-  status: { group: LOOK, summary: 'how an app is, at a glance', load: () => import('./status.js') },
+  status: { group: INSPECT, summary: 'Show an overview of the app', load: () => import('./status.js') },
   inspect: {
-    group: LOOK,
-    summary: 'workers, queues, and what runs and waits',
+    group: INSPECT,
+    summary: 'Inspect workers, queues, and running and waiting jobs',
     load: () => import('./inspect.js'),
   },
   runs: {
-    group: LOOK,
-    summary: 'compositions: list, show, tree, graph, resume',
+    group: INSPECT,
+    summary: 'Inspect and resume workflow runs: list, show, tree, graph, resume',
     load: () => import('./runs.js'),
   },
-  jobs: { group: LOOK, summary: 'jobs of tasks: list, show', load: () => import('./jobs.js') },
-  top: { group: LOOK, summary: 'queues and workers, live', load: () => import('./top.js') },
-  events: { group: LOOK, summary: 'what happens, as it happens', load: () => import('./events.js') },
+  jobs: { group: INSPECT, summary: 'Inspect jobs: list, show', load: () => import('./jobs.js') },
+  top: { group: INSPECT, summary: 'Show a live view of queues and workers', load: () => import('./top.js') },
+  events: { group: INSPECT, summary: 'Stream events', load: () => import('./events.js') },
   control: {
-    group: DIRECT,
-    summary: 'workers, queues and jobs: pause, revoke, limits, shutdown',
+    group: OPERATE,
+    summary: 'Control workers, queues and jobs: pause, revoke, limits, shutdown',
     load: () => import('./control.js'),
   },
-  dead: { group: DIRECT, summary: 'failed jobs: list, show, replay, drop', load: () => import('./dead.js') },
+  dead: {
+    group: OPERATE,
+    summary: 'Manage dead letters: list, show, replay, discard',
+    load: () => import('./dead.js'),
+  },
   schedule: {
-    group: DIRECT,
-    summary: 'schedules: list, next, run, pause, resume, sync',
+    group: OPERATE,
+    summary: 'Manage schedules: list, next, run, pause, resume, sync',
     load: () => import('./schedule.js'),
   },
-  purge: { group: DIRECT, summary: 'remove the jobs that wait in queues', load: () => import('./purge.js') },
+  purge: { group: OPERATE, summary: 'Remove waiting jobs from queues', load: () => import('./purge.js') },
   init: {
-    group: START,
-    summary: 'add a first task, a worker and a test to a project',
+    group: SET_UP,
+    summary: 'Add a first task, a worker and a test to a project',
     load: () => import('./init.js'),
   },
   completion: {
-    group: START,
-    summary: 'completion of commands and flags for a shell',
+    group: SET_UP,
+    summary: 'Print a shell completion script',
     load: () => import('./completion.js'),
   },
 };

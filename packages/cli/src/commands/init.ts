@@ -9,10 +9,10 @@ import { examples, type OutputFlags, outputFlags } from '../flags.js';
 import { parseJson } from '../input.js';
 import { ownVersion } from '../start.js';
 
-// Which package manager a project uses.
+// Detects the package manager of a project.
 
 const MANAGERS = ['npm', 'pnpm', 'yarn', 'bun'] as const;
-export type PackageManager = (typeof MANAGERS)[number];
+type PackageManager = (typeof MANAGERS)[number];
 
 const LOCKS: Readonly<Record<string, PackageManager>> = {
   'package-lock.json': 'npm',
@@ -21,27 +21,27 @@ const LOCKS: Readonly<Record<string, PackageManager>> = {
   'bun.lock': 'bun',
 };
 
-/** By the lock file of the folder, else by what has started this program (`pnpm dlx umbel init`), else npm. */
+/** Returns the manager of the folder's lock file, else the one that started this program (`pnpm dlx umbel init`), else npm. */
 export function packageManagerOf(folder: string, agent = process.env.npm_config_user_agent): PackageManager {
   const lock = Object.keys(LOCKS).find((name) => existsSync(join(folder, name)));
   if (lock !== undefined) return LOCKS[lock] ?? 'npm';
   return MANAGERS.find((name) => agent?.startsWith(`${name}/`)) ?? 'npm';
 }
 
-/** How a script of package.json is run. */
-export function scriptLine(manager: PackageManager, script: string): string {
+/** Returns the command line that runs a script of package.json. */
+function scriptLine(manager: PackageManager, script: string): string {
   return script === 'test' ? `${manager} test` : `${manager} run ${script}`;
 }
 
-/** The files that `umbel init` writes. */
+// The files that `umbel init` writes.
 
-export interface ProjectFacts {
-  /** Of the app. */
+interface ProjectOptions {
+  /** Name of the app. */
   readonly name: string;
 }
 
-/** By their path in the project. */
-export function templates({ name }: ProjectFacts): Readonly<Record<string, string>> {
+/** Returns the content of each file by its path in the project. */
+function templates({ name }: ProjectOptions): Readonly<Record<string, string>> {
   return {
     'tasks.ts': tasks(name),
     'tasks.test.ts': TEST,
@@ -54,7 +54,7 @@ const tasks = (name: string) => `import { chain } from '@umbel/canvas';
 import { createApp } from '@umbel/core';
 import { z } from 'zod';
 
-// Its store: UMBEL_URL, else a Redis on this machine. Nothing connects before the first call.
+// The store is UMBEL_URL, or Redis on this machine. The app connects with the first job.
 export const app = createApp({ name: '${name}' });
 
 export const greet = app.task({
@@ -70,7 +70,7 @@ export const shout = app.task({
   run: async ({ text }) => text.toUpperCase(),
 });
 
-// What a step gives must fit what the next one needs, or it does not compile.
+// The result of a step must match the input of the next one, or this does not compile.
 export const welcome = chain(greet, shout);
 `;
 
@@ -98,14 +98,14 @@ const TSCONFIG = {
   include: ['*.ts'],
 };
 
-export const SCRIPTS: Readonly<Record<string, string>> = {
+const SCRIPTS: Readonly<Record<string, string>> = {
   worker: 'umbel worker ./tasks.ts',
   dev: 'umbel dev ./tasks.ts',
   test: 'vitest run',
 };
 
-/** Umbel's own are of the version of this program. */
-export function neededPackages(version: string): {
+/** Returns the packages to install; Umbel's own have this version. */
+function neededPackages(version: string): {
   readonly dependencies: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;
 } {
@@ -120,31 +120,32 @@ export function neededPackages(version: string): {
   };
 }
 
-// The package.json of a project with what Umbel needs added; what is there stays.
+// Adds what Umbel needs to a package.json. Existing entries stay.
 
-export interface Manifest {
+interface Manifest {
   readonly [field: string]: unknown;
 }
 
-export interface ManifestChange {
+interface ManifestChange {
   readonly manifest: Manifest;
-  /** Scripts that were there before, and do something else. */
+  /** Existing scripts that run something else. */
   readonly keptScripts: readonly string[];
   /** The script that starts the worker. */
   readonly workerScript: string;
   readonly testScript: string;
 }
 
-/** Packages are those of `version`; without a manifest, a new one of `name`. */
-export function withUmbel(given: Manifest | undefined, name: string, version: string): ManifestChange {
-  const manifest: Manifest = given ?? { name, version: '0.0.0', private: true };
+/** Returns the manifest with Umbel's packages of `version`; without a manifest, a new one called `name`. */
+export function withUmbel(existing: Manifest | undefined, name: string, version: string): ManifestChange {
+  const manifest: Manifest = existing ?? { name, version: '0.0.0', private: true };
   const scripts = { ...recordOf(manifest.scripts) };
   const chosen: Record<string, string> = {};
   const kept: string[] = [];
   for (const [script, line] of Object.entries(SCRIPTS)) {
-    const isOwn = scripts[script] === undefined || scripts[script] === line || isPlaceholder(scripts[script]);
-    if (!isOwn) kept.push(script);
-    const key = isOwn ? script : `umbel:${script}`;
+    const isFree =
+      scripts[script] === undefined || scripts[script] === line || isPlaceholder(scripts[script]);
+    if (!isFree) kept.push(script);
+    const key = isFree ? script : `umbel:${script}`;
     scripts[key] = line;
     chosen[script] = key;
   }
@@ -164,7 +165,7 @@ export function withUmbel(given: Manifest | undefined, name: string, version: st
   };
 }
 
-/** What `npm init` writes. */
+/** Returns whether the script is the placeholder that `npm init` writes. */
 function isPlaceholder(script: unknown): boolean {
   return typeof script === 'string' && script.includes('no test specified');
 }
@@ -185,18 +186,18 @@ function recordOf(value: unknown): Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {};
 }
 
-// Writes a first app into a folder. Nothing that is there is written over.
+// Writes a first app into a folder, without overwriting files.
 
-export interface WrittenProject extends Omit<ManifestChange, 'manifest'> {
+interface WrittenProject extends Omit<ManifestChange, 'manifest'> {
   readonly written: readonly string[];
-  /** Were there before. */
-  readonly left: readonly string[];
+  /** Existing files that were kept. */
+  readonly kept: readonly string[];
 }
 
-/** May be there already: a project has its own. */
+/** Files that may exist already: they are kept. */
 const OPTIONAL = new Set(['tsconfig.json', 'umbel.config.json']);
 
-/** A name that an app can have, from that of the folder. */
+/** Returns a valid name of an app, made from the name of the folder. */
 export function nameFrom(folder: string): string {
   return (
     basename(folder)
@@ -206,30 +207,30 @@ export function nameFrom(folder: string): string {
   );
 }
 
-/** @throws {CliError} if a file is there that would be written; then nothing is. */
-export function writeProject(folder: string, name: string, version: string): WrittenProject {
+/** @throws {CliError} before writing anything if a file would be overwritten. */
+function writeProject(folder: string, name: string, version: string): WrittenProject {
   const files = Object.entries(templates({ name }));
   const present = files.map(([path]) => path).filter((path) => existsSync(join(folder, path)));
-  const left = present.filter((path) => OPTIONAL.has(path));
-  const inTheWay = present.filter((path) => !OPTIONAL.has(path));
-  if (inTheWay.length > 0) {
+  const kept = present.filter((path) => OPTIONAL.has(path));
+  const conflicts = present.filter((path) => !OPTIONAL.has(path));
+  if (conflicts.length > 0) {
     throw new CliError({
       exitCode: EXIT.usage,
-      what: `${inTheWay.join(' and ')} would be written over.`,
-      why: `The folder ${folder} has files of that name already.`,
-      hint: 'Nothing was written. Move them away, or start in another folder.',
+      what: `${conflicts.join(' and ')} would be overwritten.`,
+      why: `The folder ${folder} already has ${conflicts.length === 1 ? 'a file of this name' : 'files of these names'}.`,
+      hint: 'Nothing was written. Move the files, or use another folder.',
     });
   }
   const path = join(folder, 'package.json');
-  const given = existsSync(path) ? (parseJson(readFileSync(path, 'utf8'), path) as Manifest) : undefined;
-  const { manifest, ...change } = withUmbel(given, nameFrom(folder).toLowerCase(), version);
+  const existing = existsSync(path) ? (parseJson(readFileSync(path, 'utf8'), path) as Manifest) : undefined;
+  const { manifest, ...change } = withUmbel(existing, nameFrom(folder).toLowerCase(), version);
   const hasConfig = configFile(folder) !== undefined;
   const toWrite = files.filter(
-    ([file]) => !left.includes(file) && !(file === 'umbel.config.json' && hasConfig),
+    ([file]) => !kept.includes(file) && !(file === 'umbel.config.json' && hasConfig),
   );
   for (const [file, text] of toWrite) writeFileSync(join(folder, file), text, { flag: 'wx' });
   writeFileSync(path, `${JSON.stringify(manifest, undefined, 2)}\n`);
-  return { ...change, left, written: [...toWrite.map(([file]) => file), 'package.json'] };
+  return { ...change, kept, written: [...toWrite.map(([file]) => file), 'package.json'] };
 }
 
 type InitFlags = OutputFlags & {
@@ -244,39 +245,39 @@ export default defineCommand<InitFlags>({
   define(command) {
     command
       .description(
-        'Adds a first task, its test and what runs them to the project in this folder, or makes a new one: tasks.ts, tasks.test.ts, umbel.config.json, tsconfig.json, and scripts and packages in package.json. Nothing is written over.',
+        'Add a first task with its test to the project in this folder, or create a project: tasks.ts, tasks.test.ts, umbel.config.json, tsconfig.json, and scripts and packages in package.json. No file is overwritten.',
       )
-      .addOption(new Option('-y, --yes', 'ask nothing'))
-      .addOption(new Option('--app-name <name>', 'name of the app (default: that of the folder)'))
-      .addOption(new Option('--no-install', 'leave the packages to be installed by hand'));
+      .addOption(new Option('-y, --yes', 'Skip the questions'))
+      .addOption(new Option('--app-name <name>', 'Name of the app (default: name of the folder)'))
+      .addOption(new Option('--no-install', 'Do not install the packages'));
     outputFlags(command);
     examples(command, [
-      ['npx umbel init', 'asks for a name'],
-      ['npx umbel init --yes --no-install', 'writes the files only'],
+      ['npx umbel init', 'ask for a name'],
+      ['npx umbel init --yes --no-install', 'only write the files'],
     ]);
   },
 
   async run({ flags, out }) {
     const folder = resolve('.');
     const manager = packageManagerOf(folder);
-    const name = await chosenName(flags, folder);
+    const name = await chooseName(flags, folder);
     const project = writeProject(folder, name, ownVersion());
     if (!out.isJson) for (const file of project.written) out.note(`wrote ${file}`);
     for (const script of project.keptScripts)
-      out.note(`The script "${script}" stays as it is; Umbel's is "umbel:${script}".`);
+      out.note(`Kept the script "${script}". Umbel's script is "umbel:${script}".`);
     if (flags.install) await install(manager);
     const next = nextLines(manager, project, flags.install);
     if (out.isJson) out.document('init', { app: name, written: project.written, next });
     else {
-      out.note('\nNow:');
+      out.note('\nNext:');
       for (const line of next) out.data(line);
-      out.note(`\nThe worker needs a Redis (UMBEL_URL); without one: ${scriptLine(manager, 'dev')}`);
+      out.note(`\nThe worker needs Redis (UMBEL_URL). Without Redis, use: ${scriptLine(manager, 'dev')}`);
     }
     return EXIT.ok;
   },
 });
 
-/** The two commands that show that it works. */
+/** Returns the command lines to run the test and the worker. */
 function nextLines(
   manager: PackageManager,
   { testScript, workerScript }: WrittenProject,
@@ -286,34 +287,34 @@ function nextLines(
   return [isInstalled ? test : `${manager} install && ${test}`, scriptLine(manager, workerScript)];
 }
 
-async function chosenName({ appName, yes }: InitFlags, folder: string): Promise<string> {
-  const usual = nameFrom(folder);
+async function chooseName({ appName, yes }: InitFlags, folder: string): Promise<string> {
+  const defaultName = nameFrom(folder);
   const isAsked =
     appName === undefined && !yes && process.stdin.isTTY && process.stderr.isTTY && !process.env.CI;
-  const name = isAsked ? await askedName(usual) : (appName ?? usual);
+  const name = isAsked ? await askName(defaultName) : (appName ?? defaultName);
   if (NAME.test(name)) return name;
   throw new CliError({
     exitCode: EXIT.usage,
-    what: `An app cannot be called ${JSON.stringify(name)}.`,
+    what: `${JSON.stringify(name)} is not a valid name of an app.`,
     why: 'Expected 1 to 100 letters, digits, "_", "." or "-".',
-    hint: 'Choose another one: --app-name',
+    hint: 'Pass another name with --app-name.',
   });
 }
 
-async function askedName(usual: string): Promise<string> {
+async function askName(defaultName: string): Promise<string> {
   const { intro, isCancel, text } = await import('@clack/prompts');
   const shown = { output: process.stderr };
   intro('umbel init', shown);
   const answer = await text({
     message: `Name of the app in ${basename(resolve('.'))}`,
-    initialValue: usual,
+    initialValue: defaultName,
     validate: (value = '') => (NAME.test(value) ? undefined : 'Letters, digits, "_", "." and "-"'),
     ...shown,
   });
   if (!isCancel(answer)) return answer;
   throw new CliError({
     exitCode: EXIT.interrupted,
-    what: 'Nothing was written.',
+    what: 'Interrupted: nothing was written.',
   });
 }
 
@@ -321,17 +322,17 @@ async function askedName(usual: string): Promise<string> {
 async function install(manager: PackageManager): Promise<void> {
   const child = spawn(manager, ['install'], {
     stdio: ['ignore', process.stderr, process.stderr],
-    shell: process.platform === 'win32', // where it is a script
+    shell: process.platform === 'win32', // npm is a script there
   });
   const why = await new Promise<string | undefined>((done) => {
     child.once('error', (error) => done(error.message));
-    child.once('exit', (code, signal) => done(code === 0 ? undefined : `It ended with ${signal ?? code}.`));
+    child.once('exit', (code, signal) => done(code === 0 ? undefined : `It exited with ${signal ?? code}.`));
   });
   if (why === undefined) return;
   throw new CliError({
     exitCode: EXIT.failed,
-    what: `${manager} install has failed.`,
+    what: `${manager} install failed.`,
     why,
-    hint: 'The files are written. Install the packages by hand.',
+    hint: 'The files are written. Install the packages yourself.',
   });
 }

@@ -13,15 +13,15 @@ import {
   stateCell,
 } from '../display.js';
 import { EXIT } from '../errors.js';
-import { examples, integer, ownFlag } from '../flags.js';
+import { examples, integer, plainFlag } from '../flags.js';
 import { type AskFlags, answersDocument, askFlags, askOptions, judgeAnswers } from '../operator-flags.js';
 import { cleanLine, type Output, shortDuration } from '../output.js';
 import { queues } from './status.js';
 
-// What only workers know: each answers for itself.
+// Queries that only workers can answer.
 
-interface Question<Answer> {
-  /** Of its document too. */
+interface QueryDefinition<Answer> {
+  /** Also the `kind` of the document. */
   readonly name: string;
   readonly summary: string;
   readonly description: string;
@@ -29,15 +29,21 @@ interface Question<Answer> {
   readonly print: (out: Output, answers: Readonly<Record<string, Answer>>) => Promise<void>;
 }
 
-function question<Answer>({ name, summary, description, ask, print }: Question<Answer>): CommandModule {
+function workerQuery<Answer>({
+  name,
+  summary,
+  description,
+  ask,
+  print,
+}: QueryDefinition<Answer>): CommandModule {
   return defineCommand<OperatorFlags & AskFlags>({
     define(command) {
       command.summary(summary).description(description);
       askFlags(command);
       operatorFlags(command);
       examples(command, [
-        [`umbel inspect ${name} --name shop`, 'of every worker'],
-        [`umbel inspect ${name} -A ./tasks.ts -w mail.1 --timeout 5s`, 'of one'],
+        [`umbel inspect ${name} --name shop`, 'all workers'],
+        [`umbel inspect ${name} -A ./tasks.ts -w mail.1 --timeout 5s`, 'one worker'],
       ]);
     },
     run: (context) =>
@@ -51,10 +57,10 @@ function question<Answer>({ name, summary, description, ask, print }: Question<A
   });
 }
 
-export const ping = question({
+const ping = workerQuery({
   name: 'ping',
-  summary: 'which workers answer',
-  description: 'Asks every worker whether it is there. The exit code is 75 if one of them does not answer.',
+  summary: 'Ping workers',
+  description: 'Ping every worker. The exit code is 75 if one of them does not answer.',
   ask: (app, options) => app.inspect.ping(options),
   print: (out, answers) =>
     printTable(
@@ -65,10 +71,10 @@ export const ping = question({
     ),
 });
 
-export const active = question({
+const active = workerQuery({
   name: 'active',
-  summary: 'attempts that run',
-  description: 'Lists the attempts that run, the one that began first in front.',
+  summary: 'List running attempts',
+  description: 'List the running attempts, oldest first.',
   ask: (app, options) => app.inspect.active(options),
   print: (out, answers) =>
     printTable(
@@ -85,14 +91,14 @@ export const active = question({
           longDuration(currentTime() - startedAt.getTime()),
           worker,
         ]),
-      'Nothing runs.',
+      'No attempts are running.',
     ),
 });
 
-export const stats = question({
+const stats = workerQuery({
   name: 'stats',
-  summary: 'what workers have done, and how they fare',
-  description: 'Tells what each worker has done since it was started, and how it fares.',
+  summary: 'Show worker statistics',
+  description: 'Show what each worker has done since its start, with its load and memory.',
   ask: (app, options) => app.inspect.stats(options),
   print: (out, answers) =>
     printTable(
@@ -111,30 +117,30 @@ export const stats = question({
         'VERSION',
         'NODE',
       ],
-      Object.entries(answers).map(([name, told]) => [
+      Object.entries(answers).map(([name, worker]) => [
         name,
-        `${told.pid}`,
-        longDuration(told.uptimeMs),
-        `${told.active}`,
-        `${told.counts.completed}`,
-        `${told.counts.failed}`,
-        `${told.counts.retried}`,
-        `${told.counts.lost}`,
-        `${Math.round(told.load * 100)}%`,
-        byteSize(told.rssBytes),
-        told.version,
-        told.node,
+        `${worker.pid}`,
+        longDuration(worker.uptimeMs),
+        `${worker.active}`,
+        `${worker.counts.completed}`,
+        `${worker.counts.failed}`,
+        `${worker.counts.retried}`,
+        `${worker.counts.lost}`,
+        `${Math.round(worker.load * 100)}%`,
+        byteSize(worker.rssBytes),
+        worker.version,
+        worker.node,
       ]),
       '',
     ),
 });
 
-export const registered = question({
+const registered = workerQuery({
   name: 'registered',
-  summary: 'tasks that workers have handlers for',
+  summary: 'List tasks that workers have handlers for',
   description:
-    'Lists the tasks that workers have handlers for. With --json also the schemas of their inputs and results, where the ' +
-    'schema library can tell them.',
+    'List the tasks that workers have handlers for. With --json, include the schemas of their inputs and results, if the ' +
+    'schema library can export them.',
   ask: (app, options) => app.inspect.registered(options),
   print: (out, answers) => {
     const rows = new Map<string, { cells: string[]; workers: string[] }>();
@@ -158,10 +164,10 @@ export const registered = question({
   },
 });
 
-export const conf = question({
+const conf = workerQuery({
   name: 'conf',
-  summary: 'settings of workers',
-  description: 'Tells the settings of each worker and its app. No passwords, keys or headers are among them.',
+  summary: 'Show worker settings',
+  description: 'Show the settings of each worker and its app, without passwords, keys and headers.',
   ask: (app, options) => app.inspect.conf(options),
   print: async (out, answers) => {
     for (const [name, { connection, ...settings }] of Object.entries(answers)) {
@@ -190,8 +196,8 @@ type WaitingFlags = OperatorFlags & { readonly queue?: string; readonly limit: n
 
 function waitingFlags(command: Command): void {
   command
-    .addOption(ownFlag('--queue <name>', 'only of this queue'))
-    .addOption(ownFlag('--limit <n>', 'at most so many').argParser(integer(1, 1000)).default(100));
+    .addOption(plainFlag('--queue <name>', 'Only this queue'))
+    .addOption(plainFlag('--limit <n>', 'Maximum number of rows').argParser(integer(1, 1000)).default(100));
   operatorFlags(command);
 }
 
@@ -200,15 +206,13 @@ const queryOf = ({ queue, limit }: WaitingFlags): JobsQuery => ({
   ...(queue !== undefined && { queue }),
 });
 
-export const scheduled: CommandModule = defineCommand<WaitingFlags>({
+const scheduled: CommandModule = defineCommand<WaitingFlags>({
   define(command) {
     command
-      .summary('jobs that wait for a time: a countdown, another attempt')
-      .description(
-        'Lists the jobs that wait for a time, for their countdown or another attempt; the next one first.',
-      );
+      .summary('List delayed jobs (countdown or retry)')
+      .description('List the delayed jobs, which wait for a countdown or a retry. The next one comes first.');
     waitingFlags(command);
-    examples(command, [['umbel inspect scheduled --name shop --limit 10', 'what is due next']]);
+    examples(command, [['umbel inspect scheduled --name shop --limit 10', 'the next ten due jobs']]);
   },
   run: (context) =>
     withOperated(context, async (app) => {
@@ -227,22 +231,22 @@ export const scheduled: CommandModule = defineCommand<WaitingFlags>({
             `${attempt}`,
             problem ?? relative(known(enqueuedAt)),
           ]),
-          'No job waits for a time.',
+          'There are no delayed jobs.',
         );
       return EXIT.ok;
     }),
 });
 
-export const reserved: CommandModule = defineCommand<WaitingFlags>({
+const reserved: CommandModule = defineCommand<WaitingFlags>({
   define(command) {
     command
-      .summary('jobs that are taken next')
+      .summary('List the next jobs to be taken')
       .description(
-        'Lists the jobs that are taken next, in that order, queue by queue. Workers reserve none: each takes a job when it ' +
-          'has a place for it.',
+        'List the waiting jobs in the order in which workers will take them, queue by queue. Workers do not reserve jobs: each ' +
+          'takes a job when it has a free slot.',
       );
     waitingFlags(command);
-    examples(command, [['umbel inspect reserved --name shop --queue mail', 'what comes next']]);
+    examples(command, [['umbel inspect reserved --name shop --queue mail', 'the next jobs of mail']]);
   },
   run: (context) =>
     withOperated(context, async (app) => {
@@ -260,23 +264,23 @@ export const reserved: CommandModule = defineCommand<WaitingFlags>({
             `${attempt}`,
             problem ?? relative(known(enqueuedAt)),
           ]),
-          'No job waits.',
+          'There are no waiting jobs.',
         );
       return EXIT.ok;
     }),
 });
 
-export const workers = defineCommand<OperatorFlags>({
+const workers = defineCommand<OperatorFlags>({
   define(command) {
     command
-      .summary('workers, also those that are gone since less than an hour')
+      .summary('List workers, including those missing for less than an hour')
       .description(
-        'Lists the workers, also those that are gone since less than an hour, as the store knows them: those that were killed are ' +
-          'missing, those that were closed are not listed.',
+        'List the workers that the store knows. A worker that was killed is listed as missing for one hour; a worker that was ' +
+          'closed is not listed.',
       );
     operatorFlags(command);
     examples(command, [
-      ['umbel inspect workers --name shop', 'all of them'],
+      ['umbel inspect workers --name shop', 'all workers'],
       ['umbel inspect workers --json | jq .workers[].name', 'for a script'],
     ]);
   },
@@ -306,20 +310,20 @@ function printWorkers(out: Output, all: readonly WorkerInfo[]): Promise<void> {
       `${processes.length}`,
       [...new Set(processes.map(({ host }) => host))].join(' '),
     ]),
-    'No worker has told of itself within an hour.',
+    'No worker was seen within the last hour.',
   );
 }
 
 export default defineGroup({
   description:
-    'Looks at the workers and queues of an app, and changes nothing. workers, queues, scheduled and reserved are told by the ' +
-    'store; the others are asked of the workers: the exit code is 75 if one that should answer does not, 1 if one cannot, 3 if ' +
-    'one that is named is not known.',
+    'Inspect the workers and queues of an app (read-only). workers, queues, scheduled and reserved read the store. The other ' +
+    'commands ask the workers: the exit code is 75 if an expected worker does not answer, 1 if a worker cannot answer, and 3 ' +
+    'if a named worker is unknown.',
   verbs: { workers, queues, active, scheduled, reserved, registered, stats, conf, ping },
   examples: [
-    ['umbel inspect workers --name shop', 'who is there'],
-    ['umbel inspect active --name shop', 'what runs'],
-    ['umbel inspect queues --name shop -b redis://db:6379', 'what waits'],
-    ['umbel inspect ping --app ./tasks.ts || alert', 'do all workers answer?'],
+    ['umbel inspect workers --name shop', 'all workers'],
+    ['umbel inspect active --name shop', 'running attempts'],
+    ['umbel inspect queues --name shop -b redis://db:6379', 'jobs by queue'],
+    ['umbel inspect ping --app ./tasks.ts || alert', 'alert if a worker does not answer'],
   ],
 });

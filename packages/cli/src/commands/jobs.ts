@@ -17,14 +17,14 @@ import {
   valueText,
 } from '../display.js';
 import { CliError, EXIT } from '../errors.js';
-import { examples, ownFlag } from '../flags.js';
+import { examples, plainFlag } from '../flags.js';
 import {
   type FilterFlags,
   filterFlags,
-  given,
+  noteMore,
   type PageFlags,
   pageFlags,
-  tellMore,
+  pickFlags,
   upTo,
 } from '../operator-flags.js';
 
@@ -32,30 +32,28 @@ type ListFlags = OperatorFlags &
   FilterFlags &
   PageFlags & { readonly task?: string; readonly queue?: string; readonly run?: string };
 
-export const list = defineCommand<ListFlags>({
+const list = defineCommand<ListFlags>({
   define(command) {
     command
-      .summary('jobs by state, task, queue, tag, run and time')
-      .description(
-        'Lists the jobs of tasks: those that wait first, then those that run, have failed, have completed.',
-      );
+      .summary('List jobs by state, task, queue, tag, run and time')
+      .description('List jobs: waiting ones first, then running, failed and completed ones.');
     command
-      .addOption(ownFlag('--task <name>', 'of this task'))
-      .addOption(ownFlag('--queue <name>', 'in this queue'))
-      .addOption(ownFlag('--run <id>', 'steps of this run'));
+      .addOption(plainFlag('--task <name>', 'Of this task'))
+      .addOption(plainFlag('--queue <name>', 'In this queue'))
+      .addOption(plainFlag('--run <id>', 'Jobs of this workflow run'));
     filterFlags(command);
     pageFlags(command);
     operatorFlags(command);
     examples(command, [
-      ['umbel jobs list --state active --name shop', 'what runs'],
-      ['umbel jobs list --task email.send --state failed --since 2h', 'what failed of a task'],
+      ['umbel jobs list --state active --name shop', 'running jobs'],
+      ['umbel jobs list --task email.send --state failed --since 2h', 'failed jobs of a task'],
     ]);
   },
   run: (context) =>
     withOperated(context, async (app) => {
       const { out, flags } = context;
       const keys = ['state', 'tag', 'since', 'until', 'task', 'queue', 'run'] as const;
-      const filter = given(flags, keys) as JobFilter; // states are checked there
+      const filter = pickFlags(flags, keys) as JobFilter; // core validates the states
       const { items, cursor } = await upTo(flags.limit, flags.cursor, (page) =>
         app.jobs.list({ ...filter, ...page }),
       );
@@ -92,33 +90,33 @@ export const list = defineCommand<ListFlags>({
             shortText(problem ?? reason),
           ],
         ),
-        'There are no such jobs.',
+        'No jobs match.',
       );
-      tellMore(out, cursor);
+      noteMore(out, cursor);
       return EXIT.ok;
     }),
 });
 
-/** Of earlier attempts. */
-const MOST_ERRORS = 10;
-/** Jobs that are named in text; JSON names more. */
-const MOST_WAITED_FOR = 10;
+/** Maximum number of errors of earlier attempts that the text shows. */
+const MAX_ERRORS = 10;
+/** Maximum number of awaited jobs that the text shows; JSON has more. */
+const MAX_AWAITED = 10;
 const firstLine = (text: string): string => text.split('\n', 1)[0] ?? '';
 
-export const show = defineCommand<OperatorFlags & UnmaskedFlags>({
+const show = defineCommand<OperatorFlags & UnmaskedFlags>({
   define(command) {
     command
-      .summary('all that is known of one but its result')
+      .summary("Show a job's details")
       .description(
-        'Prints all that is known of a job but its result, which umbel result gives. The input is as the handler gets it, ' +
-          'also with what earlier steps have given; while that is not known, it is the part that was sent, with the jobs that ' +
-          'the step waits for. Sensitive values are masked where the code of the app is known (--app).',
+        "Show a job's details. For the result, use umbel result. The input is the one that the handler receives, including " +
+          'results of earlier steps. Until these are known, it is the part that was sent, with the jobs that the step waits ' +
+          'for. With the code of the app (--app), sensitive values are masked.',
       )
-      .argument('<id>', 'id of a job');
+      .argument('<id>', 'Id of the job');
     unmaskedFlag(command);
     operatorFlags(command);
     examples(command, [
-      ['umbel jobs show 3f2a91c0-… --name shop', 'its input, times, progress, log, and why it failed'],
+      ['umbel jobs show 3f2a91c0-… --name shop', 'its input, times, progress, log and error'],
     ]);
   },
   run: (context) =>
@@ -129,8 +127,8 @@ export const show = defineCommand<OperatorFlags & UnmaskedFlags>({
       if (found === undefined)
         throw new CliError({
           exitCode: EXIT.notFound,
-          what: `There is no job ${id}.`,
-          hint: 'Is it of this app, in this store and, with --name, in one of these queues? See --connection and --queue.',
+          what: `There is no job "${id}".`,
+          hint: 'Check the app, the store and, with --name, the queues: --name, --connection and --queue.',
         });
       const masked = maskedInputs({ app, isNamed }, flags, out);
       const job = { ...found, input: masked(found.task, found.input) };
@@ -149,7 +147,9 @@ export const show = defineCommand<OperatorFlags & UnmaskedFlags>({
         ['queue', job.queue],
         [
           'attempts',
-          job.attempt === undefined ? `${job.attempts}` : `${job.attempts}, and number ${job.attempt} runs`,
+          job.attempt === undefined
+            ? `${job.attempts}`
+            : `${job.attempts}, attempt ${job.attempt} is running`,
         ],
         ['worker', job.worker ?? ''],
         ['sent', exact(known(job.enqueuedAt))],
@@ -164,7 +164,7 @@ export const show = defineCommand<OperatorFlags & UnmaskedFlags>({
         ['waits for', waitsForText(waitsFor)],
         ['other input', inputProblem],
         ['progress', valueText(job.progress)],
-        ...job.errors.slice(-MOST_ERRORS).map((stack) => ['attempt failed', firstLine(stack)] as const),
+        ...job.errors.slice(-MAX_ERRORS).map((stack) => ['attempt failed', firstLine(stack)] as const),
         ['error', error === undefined ? (job.reason ?? '') : `${error.name}: ${error.message}`],
         ['log', logs.join('\n')],
       ]);
@@ -172,17 +172,17 @@ export const show = defineCommand<OperatorFlags & UnmaskedFlags>({
     }),
 });
 
-/** The ids, a line each. */
+/** Returns the ids, one per line. */
 function waitsForText(ids: readonly string[]): string {
-  const more = ids.length - MOST_WAITED_FOR;
-  return [...ids.slice(0, MOST_WAITED_FOR), ...(more > 0 ? [`and ${more} or more`] : [])].join('\n');
+  const more = ids.length - MAX_AWAITED;
+  return [...ids.slice(0, MAX_AWAITED), ...(more > 0 ? [`and ${more} or more`] : [])].join('\n');
 }
 
 export default defineGroup({
-  description: 'Looks at the jobs of tasks that the store holds.',
+  description: 'Inspect jobs.',
   verbs: { list, show },
   examples: [
-    ['umbel jobs list --state failed --name shop', 'what has failed'],
-    ['umbel jobs show 3f2a91c0-… --name shop', 'one, with its input'],
+    ['umbel jobs list --state failed --name shop', 'failed jobs'],
+    ['umbel jobs show 3f2a91c0-… --name shop', 'one job, with its input'],
   ],
 });

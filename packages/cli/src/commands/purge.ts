@@ -1,7 +1,7 @@
 import { type OperatorFlags, operatorFlags, withOperated } from '../app-commands.js';
 import { defineCommand } from '../command.js';
 import { CliError, EXIT } from '../errors.js';
-import { examples, ownFlag } from '../flags.js';
+import { examples, plainFlag } from '../flags.js';
 import { type ConfirmFlags, confirmed, confirmFlag } from '../operator-flags.js';
 import { cleanLine, counted, progressShown } from '../output.js';
 
@@ -11,49 +11,49 @@ export default defineCommand<PurgeFlags>({
   define(command) {
     command
       .description(
-        'Removes the jobs that wait in queues, for good; those that run go on. Runs whose steps wait there are revoked as a ' +
-          'whole, since they would never end without them: these steps stay, and end without running when a worker takes them. ' +
-          'It counts first, and asks.',
+        'Remove waiting jobs from queues permanently; running jobs continue. A workflow run with a step that waits there is ' +
+          'revoked as a whole, because it could never complete: its steps stay, and end without running when a worker takes ' +
+          'them. Counts the jobs first, and asks for confirmation.',
       )
-      .argument('[queues...]', 'names of queues')
-      .addOption(ownFlag('--all', 'every queue'))
-      .addOption(ownFlag('--delayed', 'also jobs that wait for a time: a countdown, another attempt'));
+      .argument('[queues...]', 'Names of queues')
+      .addOption(plainFlag('--all', 'All queues'))
+      .addOption(plainFlag('--delayed', 'Also remove delayed jobs (countdown or retry)'));
     confirmFlag(command);
     operatorFlags(command);
     examples(command, [
-      ['umbel purge mail --name shop', 'counts, and asks'],
-      ['umbel purge mail reports --delayed --yes', 'asks nothing'],
+      ['umbel purge mail --name shop', 'count, then ask'],
+      ['umbel purge mail reports --delayed --yes', 'do not ask'],
     ]);
   },
   async run(context) {
     const { out, flags } = context;
-    const [named = []] = context.args as [string[]?];
-    if ((named.length === 0) !== (flags.all === true))
+    const [names = []] = context.args as [string[]?];
+    if ((names.length === 0) !== (flags.all === true))
       throw new CliError({
         exitCode: EXIT.usage,
-        what: 'Which queues?',
-        why: named.length === 0 ? 'None is named.' : 'Some are named, and --all is given too.',
-        hint: 'Name them, or give --all.',
+        what: 'umbel purge needs either names of queues or --all.',
+        why: names.length === 0 ? 'Got neither.' : 'Got both.',
+        hint: 'Name the queues, or pass --all.',
       });
     return withOperated(context, async (app) => {
       const all = await app.inspect.queues();
-      const unknown = named.filter((name) => !all.some((queue) => queue.name === name));
+      const unknown = names.filter((name) => !all.some((queue) => queue.name === name));
       if (unknown.length > 0)
         throw new CliError({
           exitCode: EXIT.usage,
-          what: `There is no queue ${unknown.join(', ')}.`,
-          why: `There are ${all.map(({ name }) => name).join(', ')}.`,
-          hint: 'With --name, a queue that no worker serves has to be told: --queue.',
+          what: `There is no queue "${unknown.join('", "')}".`,
+          why: `The queues are ${all.map(({ name }) => name).join(', ')}.`,
+          hint: 'With --name, pass queues that no worker serves with --queue.',
         });
-      const meant = all.filter(({ name }) => flags.all || named.includes(name));
-      const counts = meant.map(({ name, counts: { waiting, delayed } }) => ({
+      const selected = all.filter(({ name }) => flags.all || names.includes(name));
+      const counts = selected.map(({ name, counts: { waiting, delayed } }) => ({
         queue: name,
         jobs: waiting + (flags.delayed ? delayed : 0),
       }));
       const total = counts.reduce((sum, { jobs }) => sum + jobs, 0);
       if (!out.isJson)
         for (const { queue, jobs } of counts) out.note(cleanLine(`${queue}: ${counted(jobs, 'job')}`));
-      if (total > 0) await confirmed(flags, `Remove ${counted(total, 'job')} for good?`);
+      if (total > 0) await confirmed(flags, `Remove ${counted(total, 'job')} permanently?`);
       const queues: { queue: string; removed: number; revokedRuns: number }[] = [];
       for (const { queue, jobs } of counts) {
         const none = { removed: 0, revokedRuns: 0 };

@@ -9,7 +9,7 @@ import {
   namedAppFlags,
   type OutputFlags,
   outputFlags,
-  ownFlag,
+  plainFlag,
 } from '../flags.js';
 import { printOutcome, printWhenDone } from '../waiting.js';
 
@@ -19,21 +19,19 @@ export default defineCommand<ResultFlags>({
   define(command) {
     command
       .description(
-        'Prints the result of a call or a run as JSON. Of one that has failed it prints the error, and the exit code is 1; of ' +
-          'one that has not ended, its state, and the exit code is 75.',
+        'Print the result of a job or workflow run as JSON. If it failed, print the error (exit code 1). If it has not ended, ' +
+          'print its state (exit code 75).',
       )
-      .argument('<id>', 'id of a call or a run')
-      .addOption(ownFlag('-w, --wait', 'wait until it has ended'))
+      .argument('<id>', 'Id of a job or workflow run')
+      .addOption(plainFlag('-w, --wait', 'Wait until it has ended'))
       .addOption(
-        ownFlag('--timeout <time>', 'longest wait, such as 30s; then the exit code is 75').argParser(
-          duration,
-        ),
+        plainFlag('--timeout <time>', 'Maximum wait, such as 30s (then exit code 75)').argParser(duration),
       );
     namedAppFlags(command);
     outputFlags(command);
     examples(command, [
-      ['umbel result 3f2a91c0-… --name shop', 'what it gave, or where it stands'],
-      ['umbel result 3f2a91c0-… -w --timeout 5m | jq .total', 'wait, and go on with it'],
+      ['umbel result 3f2a91c0-… --name shop', 'print its result or state'],
+      ['umbel result 3f2a91c0-… -w --timeout 5m | jq .total', 'wait and use the result'],
     ]);
   },
 
@@ -59,15 +57,15 @@ export default defineCommand<ResultFlags>({
       }
       throw new CliError({
         exitCode: EXIT.timedOut,
-        what: `Job ${id} has no result yet.`,
+        what: `Job "${id}" has no result yet.`,
         why: `Its state is ${state}.`,
-        hint: 'Wait for it with --wait.',
+        hint: 'To wait for it, pass --wait.',
       });
     }
   },
 });
 
-/** What is told of a job beside its outcome. */
+/** Returns the fields of a result document that are not part of the outcome. */
 function factsOf({ task, queue, attempts, enqueuedAt, startedAt, finishedAt }: JobInfo): object {
   return {
     task,

@@ -21,19 +21,19 @@ export default defineCommand<RunFlags>({
   define(command) {
     command
       .description(
-        'Sends a composition, or a signature, that a module exports, and prints the id of its run, or with --wait its result.',
+        'Send a workflow or signature that a module exports, and print the id of its run, or with --wait its result.',
       )
       .argument(
         '<module>',
-        'module and export, as ./pipeline.ts#pipeline; the export may be left out if it is the only one',
+        'Module and export, such as ./pipeline.ts#pipeline; the export may be omitted if it is the only one',
       );
     sendFlags(command);
     connectionFlag(command);
     outputFlags(command);
     examples(command, [
       ['umbel run ./pipeline.ts#nightly', 'send it, print the id of the run'],
-      [`umbel run ./pipeline.ts -i '{"url":"…"}' --wait`, 'with its input, and wait'],
-      ['umbel graph ./pipeline.ts#nightly', 'what it would do'],
+      [`umbel run ./pipeline.ts -i '{"url":"…"}' --wait`, 'with an input; wait for the result'],
+      ['umbel graph ./pipeline.ts#nightly', 'print its graph without sending it'],
     ]);
   },
 
@@ -45,7 +45,7 @@ export default defineCommand<RunFlags>({
       context,
       async ({ app, modules: [module] }) => {
         checkShared(app);
-        if (module === undefined) throw new Error('the module was loaded');
+        if (module === undefined) throw new Error('Bug in Umbel: the module of `run` was not loaded');
         const result = await signatureOf(module).applyAsync(input, sendOptions(flags));
         const later = resultCommand(result.id, { app: spec }, false);
         if (flags.wait) return printWhenDone(result, { ...flags, out, later });

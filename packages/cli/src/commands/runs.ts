@@ -15,36 +15,36 @@ import {
   stateCell,
 } from '../display.js';
 import { CliError, EXIT } from '../errors.js';
-import { examples, list, ownFlag } from '../flags.js';
+import { examples, list, plainFlag } from '../flags.js';
 import { readInput } from '../input.js';
 import {
   type FilterFlags,
   filterFlags,
-  given,
+  noteMore,
   type PageFlags,
   pageFlags,
-  tellMore,
+  pickFlags,
   upTo,
 } from '../operator-flags.js';
 import { type Colors, cleanLine, counted, type Output, shortDuration } from '../output.js';
 import { type GraphFormat, printGraph } from './graph.js';
 
-export const graph = defineCommand<OperatorFlags & GraphFormat>({
+const graph = defineCommand<OperatorFlags & GraphFormat>({
   define(command) {
     command
-      .summary('the graph of one, for Mermaid or Graphviz')
+      .summary('Print the graph of a workflow run for Mermaid or Graphviz')
       .description(
-        'Prints the graph of a run with the states of its tasks as they are now, as umbel graph does.',
+        'Print the graph of a workflow run with the current states of its jobs, as umbel graph does.',
       )
-      .argument('<id>', 'id of a run')
+      .argument('<id>', 'Id of a workflow run')
       .addOption(
-        new Option('-f, --format <format>', 'what to print')
+        new Option('-f, --format <format>', 'Output format')
           .choices(['mermaid', 'dot', 'json', 'table'])
           .default('mermaid'),
       );
     operatorFlags(command);
     examples(command, [
-      ['umbel runs graph 3f2a91c0-… -f dot --name shop | dot -Tsvg > run.svg', 'a picture'],
+      ['umbel runs graph 3f2a91c0-… -f dot --name shop | dot -Tsvg > run.svg', 'draw it with Graphviz'],
     ]);
   },
   run: (context) =>
@@ -54,25 +54,23 @@ export const graph = defineCommand<OperatorFlags & GraphFormat>({
     }),
 });
 
-export const listRuns = defineCommand<OperatorFlags & FilterFlags & PageFlags>({
+const listRuns = defineCommand<OperatorFlags & FilterFlags & PageFlags>({
   define(command) {
     command
-      .summary('compositions, and calls with callbacks')
-      .description(
-        'Lists the compositions, and calls with callbacks: those that go on first, then those that failed.',
-      );
+      .summary('List workflow runs, and jobs with callbacks')
+      .description('List workflow runs, and jobs with callbacks: unfinished ones first, then failed ones.');
     filterFlags(command);
     pageFlags(command);
     operatorFlags(command);
     examples(command, [
-      ['umbel runs list --name shop', 'all, newest first of each state'],
-      ['umbel runs list --state failed --since 1d', 'those that failed since yesterday'],
+      ['umbel runs list --name shop', 'all runs, newest first within each state'],
+      ['umbel runs list --state failed --since 1d', 'runs that failed within the last day'],
     ]);
   },
   run: (context) =>
     withOperated(context, async (app) => {
       const { out, flags } = context;
-      const filter = given(flags, ['state', 'tag', 'since', 'until']) as RunFilter; // states are checked there
+      const filter = pickFlags(flags, ['state', 'tag', 'since', 'until']) as RunFilter; // core validates the states
       const { items, cursor } = await upTo(flags.limit, flags.cursor, (page) =>
         app.runs.list({ ...filter, ...page }),
       );
@@ -93,21 +91,21 @@ export const listRuns = defineCommand<OperatorFlags & FilterFlags & PageFlags>({
           tags.join(' '),
           shortText(problem ?? reason),
         ]),
-        'There are no such runs.',
+        'No workflow runs match.',
       );
-      tellMore(out, cursor);
+      noteMore(out, cursor);
       return EXIT.ok;
     }),
 });
 
-export const show: CommandModule = defineCommand<OperatorFlags>({
+const show: CommandModule = defineCommand<OperatorFlags>({
   define(command) {
     command
-      .summary('all that is known of one but its result')
-      .description('Tells all that is known of a run but its result, which umbel result gives.')
-      .argument('<id>', 'id of a run');
+      .summary("Show a workflow run's details")
+      .description("Show a workflow run's details. For the result, use umbel result.")
+      .argument('<id>', 'Id of a workflow run');
     operatorFlags(command);
-    examples(command, [['umbel runs show 3f2a91c0-… --name shop', 'how far it is, and why it failed']]);
+    examples(command, [['umbel runs show 3f2a91c0-… --name shop', 'its progress and error']]);
   },
   run: (context) =>
     withOperated(context, async (app) => {
@@ -136,26 +134,26 @@ export const show: CommandModule = defineCommand<OperatorFlags>({
     }),
 });
 
-export const resume: CommandModule = defineCommand<OperatorFlags & { readonly input?: readonly string[] }>({
+const resume: CommandModule = defineCommand<OperatorFlags & { readonly input?: readonly string[] }>({
   define(command) {
     command
-      .summary('run what has failed of one again')
+      .summary('Resume a failed workflow run')
       .description(
-        'Runs what has failed of a run again, with all its attempts, and then what waits for it; what has succeeded keeps its ' +
-          'result. Of one that has not failed the exit code is 1. With --input, a step gets another input: it is checked ' +
-          "against the task's schema before anything is changed, so the code of the task is needed (--app).",
+        'Run the failed jobs of a workflow run again, with all their attempts, and then the steps that wait for them. Completed ' +
+          'jobs keep their results. If the run has not failed, the exit code is 1. With --input, a step gets a new input, ' +
+          "which is validated by the task's schema before anything changes. This requires the code of the task (--app).",
       )
-      .argument('<id>', 'id of a run, or of a call')
+      .argument('<id>', 'Id of a workflow run or job')
       .addOption(
-        ownFlag(
+        plainFlag(
           '-i, --input <step=json>',
-          'another input for a step, by its id or path; repeatable',
+          'New input for a step, by its id or path (repeatable)',
         ).argParser(list),
       );
     operatorFlags(command);
     examples(command, [
-      ['umbel runs resume 3f2a91c0-… --name shop', 'from where it failed'],
-      [`umbel runs resume 3f2a91c0-… -A ./tasks.ts -i '0-1={"to":"a@b.c"}'`, 'with another input for a step'],
+      ['umbel runs resume 3f2a91c0-… --name shop', 'continue from the failed step'],
+      [`umbel runs resume 3f2a91c0-… -A ./tasks.ts -i '0-1={"to":"a@b.c"}'`, 'with a new input for a step'],
     ]);
   },
   run: (context) =>
@@ -170,7 +168,7 @@ export const resume: CommandModule = defineCommand<OperatorFlags & { readonly in
     }),
 });
 
-/** The inputs that are given as `step=json`, `step=@file` or `step=-`. */
+/** Reads inputs written as `step=json`, `step=@file` or `step=-`. */
 async function inputsOf(flags: readonly string[]): Promise<Record<string, unknown>> {
   const inputs: [string, unknown][] = [];
   for (const flag of flags) {
@@ -178,9 +176,9 @@ async function inputsOf(flags: readonly string[]): Promise<Record<string, unknow
     if (step === undefined || text === undefined)
       throw new CliError({
         exitCode: EXIT.usage,
-        what: `The input "${flag}" names no step.`,
-        why: 'Expected a step and its input, as JSON, @file or -.',
-        hint: `Write --input '0-1={"to":"a@b.c"}'; umbel runs tree has the ids of the steps.`,
+        what: `--input "${flag}" names no step.`,
+        why: 'Expected step=input, with the input as JSON, @file or -.',
+        hint: `Write --input '0-1={"to":"a@b.c"}'; umbel runs tree --json prints the ids of the steps.`,
       });
     if (inputs.some(([other]) => other === step))
       throw new CliError({
@@ -196,21 +194,21 @@ async function inputsOf(flags: readonly string[]): Promise<Record<string, unknow
 function unknownRun(id: string): CliError {
   return new CliError({
     exitCode: EXIT.notFound,
-    what: `There is no run ${id}.`,
-    why: 'Ids of calls are looked at with umbel jobs show.',
-    hint: 'Is it of this app, and in this store? See --name and --connection.',
+    what: `There is no workflow run "${id}".`,
+    why: 'No workflow run of this app has this id. If it is the id of a job, use umbel jobs show.',
+    hint: 'Check the app and the store: --name and --connection.',
   });
 }
 
-// A graph of steps as lines: what follows one after the other stands below each other, branches are set in.
+// Lays out a graph as lines: consecutive steps below each other, branches indented.
 
-export interface Line {
-  /** Of the tree: `├─ `, `│  `. */
+interface Line {
+  /** Tree characters: `├─ `, `│  `. */
   readonly prefix: string;
-  /** How it comes after what stands above: a case of a match, a callback. */
+  /** How the node follows the line above: a case of a match, a callback. */
   readonly label: string | undefined;
   readonly node: GraphNode;
-  /** It stands above already, with all that follows. */
+  /** Whether an earlier line already shows this node and its successors. */
   readonly isRepeated: boolean;
 }
 
@@ -219,17 +217,17 @@ interface Step {
   readonly label: string | undefined;
 }
 
-/** Stands for the end of everything. */
+/** The index after the last node. */
 const END = -1;
 
-/** Every node once, but for those that several branches come to without an end in common. */
+/** Returns a line per node; a node that several branches reach without a common end is repeated. */
 export function layOut(nodes: readonly GraphNode[], edges: readonly GraphEdge[]): Line[] {
   const indexes = new Map(nodes.map(({ id }, index) => [id, index]));
   const next: Step[][] = nodes.map(() => []);
   const hasEarlier = new Set<number>();
   for (const { from, to, kind, label } of edges) {
     const [a, b] = [indexes.get(from), indexes.get(to)];
-    if (a === undefined || b === undefined || b <= a) continue; // earlier nodes come first
+    if (a === undefined || b === undefined || b <= a) continue; // edges lead from earlier to later nodes
     next[a]?.push({ at: b, label: label ?? kind });
     hasEarlier.add(b);
   }
@@ -238,17 +236,17 @@ export function layOut(nodes: readonly GraphNode[], edges: readonly GraphEdge[])
   return new Layout(nodes, next, meets).lines(first);
 }
 
-/** Where all ways from a node come together again: its nearest post-dominator. */
+/** Returns, for each node, where all paths from it meet again: its nearest post-dominator. */
 function meetingPoints(next: readonly (readonly Step[])[]): number[] {
   const meets = next.map(() => END);
   for (let at = next.length - 1; at >= 0; at -= 1) {
     const [one, ...others] = (next[at] ?? []).map((step) => step.at);
-    meets[at] = others.reduce((a, b) => together(meets, a, b), one ?? END);
+    meets[at] = others.reduce((a, b) => meetingPoint(meets, a, b), one ?? END);
   }
   return meets;
 }
 
-function together(meets: readonly number[], one: number, other: number): number {
+function meetingPoint(meets: readonly number[], one: number, other: number): number {
   let [a, b] = [one, other];
   while (a !== b) {
     if (a === END || b === END) return END;
@@ -269,7 +267,9 @@ class Layout {
   ) {}
 
   lines(first: readonly Step[]): Line[] {
-    const meet = first.map(({ at }) => at).reduce((a, b) => together(this.meets, a, b), first[0]?.at ?? END);
+    const meet = first
+      .map(({ at }) => at)
+      .reduce((a, b) => meetingPoint(this.meets, a, b), first[0]?.at ?? END);
     if (first.length === 1) this.#sequence(first[0] as Step, END, '', '');
     else {
       this.#branches(first, meet, '');
@@ -278,18 +278,18 @@ class Layout {
     return this.#lines;
   }
 
-  /** A step and what follows, up to where its branch ends. */
+  /** Adds a step and its successors, up to the end of its branch. */
   #sequence(from: Step, end: number, firstPrefix: string, prefix: string): void {
     let step = from;
-    let own = firstPrefix;
+    let linePrefix = firstPrefix;
     while (step.at !== end && step.at !== END) {
       const node = this.nodes[step.at];
       if (node === undefined) return;
       const isRepeated = this.#seen.has(step.at);
       this.#seen.add(step.at);
-      this.#lines.push({ prefix: own, label: step.label, node, isRepeated });
+      this.#lines.push({ prefix: linePrefix, label: step.label, node, isRepeated });
       if (isRepeated) return;
-      own = prefix;
+      linePrefix = prefix;
       const steps = this.next[step.at] ?? [];
       const [only, ...others] = steps;
       if (only !== undefined && others.length === 0) {
@@ -314,17 +314,17 @@ class Layout {
   }
 }
 
-export const tree = defineCommand<OperatorFlags>({
+const tree = defineCommand<OperatorFlags>({
   define(command) {
     command
-      .summary('the steps of a run, with their states')
+      .summary('Print the steps of a workflow run with their states')
       .description(
-        'Prints the steps of a run with their states: what follows one after the other stands below each other, branches are ' +
-          'set in. Many equal members of a group are one line.',
+        'Print the steps of a workflow run with their states: consecutive steps below each other, branches indented. Equal ' +
+          'members of a group share one line.',
       )
-      .argument('<id>', 'id of a run');
+      .argument('<id>', 'Id of a workflow run');
     operatorFlags(command);
-    examples(command, [['umbel runs tree 3f2a91c0-… --name shop', 'where it stands']]);
+    examples(command, [['umbel runs tree 3f2a91c0-… --name shop', 'state of each step']]);
   },
   run: (context) =>
     withOperated(context, async (app) => {
@@ -392,11 +392,11 @@ function factsOf(node: GraphNode, colors: Colors): string[] {
 }
 
 export default defineGroup({
-  description: 'Looks at the compositions of an app, and runs again what has failed of them.',
+  description: 'Inspect and resume workflow runs.',
   verbs: { list: listRuns, show, tree, graph, resume },
   examples: [
-    ['umbel runs list --state failed --name shop', 'what has failed'],
-    ['umbel runs tree 3f2a91c0-… --name shop', 'at which step'],
-    ['umbel runs resume 3f2a91c0-… --name shop', 'again, from there'],
+    ['umbel runs list --state failed --name shop', 'find failed runs'],
+    ['umbel runs tree 3f2a91c0-… --name shop', 'find the failed step'],
+    ['umbel runs resume 3f2a91c0-… --name shop', 'resume from there'],
   ],
 });

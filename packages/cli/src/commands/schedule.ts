@@ -18,31 +18,29 @@ import {
   integer,
   type OutputFlags,
   outputFlags,
-  ownFlag,
+  plainFlag,
 } from '../flags.js';
 import { type ConfirmFlags, confirmed, confirmFlag } from '../operator-flags.js';
 import { cleanLine, shortDuration } from '../output.js';
 import { printWhenDone } from '../waiting.js';
 
-export const run: CommandModule = defineCommand<
+const run: CommandModule = defineCommand<
   OperatorFlags & { readonly wait?: boolean; readonly timeout?: string }
 >({
   define(command) {
     command
-      .summary('send what one sends, at once')
+      .summary('Run a schedule now')
       .description(
-        'Sends what a schedule sends at once, also while it is paused; its slots stay as they are. Prints the id, or with ' +
-          '--wait the result.',
+        'Send the job of a schedule now, even while it is paused. Its occurrences do not change. Print the id, or with --wait ' +
+          'the result.',
       )
-      .argument('<name>', 'name of a schedule')
-      .addOption(ownFlag('-w, --wait', 'wait for the result and print it'))
+      .argument('<name>', 'Name of the schedule')
+      .addOption(plainFlag('-w, --wait', 'Wait for the result and print it'))
       .addOption(
-        ownFlag('--timeout <time>', 'longest wait, such as 30s; then the exit code is 75').argParser(
-          duration,
-        ),
+        plainFlag('--timeout <time>', 'Maximum wait, such as 30s (then exit code 75)').argParser(duration),
       );
     operatorFlags(command);
-    examples(command, [['umbel schedule run nightly --name shop', 'now']]);
+    examples(command, [['umbel schedule run nightly --name shop', 'run nightly now']]);
   },
   run: (context) =>
     withOperated(context, async (app) => {
@@ -62,12 +60,18 @@ export const run: CommandModule = defineCommand<
     }),
 });
 
-function change(verb: 'pause' | 'resume', summary: string, description: string, told: string): CommandModule {
+function changeCommand(
+  verb: 'pause' | 'resume',
+  summary: string,
+  description: string,
+  example: string,
+  outcome: string,
+): CommandModule {
   return defineCommand<OperatorFlags>({
     define(command) {
-      command.summary(summary).description(description).argument('<name>', 'name of a schedule');
+      command.summary(summary).description(description).argument('<name>', 'Name of the schedule');
       operatorFlags(command);
-      examples(command, [[`umbel schedule ${verb} nightly --name shop`, 'whatever is deployed meanwhile']]);
+      examples(command, [[`umbel schedule ${verb} nightly --name shop`, example]]);
     },
     run: (context) =>
       withOperated(context, async (app) => {
@@ -75,43 +79,45 @@ function change(verb: 'pause' | 'resume', summary: string, description: string, 
         const [name] = context.args as [string];
         await app.schedules.get(name)[verb]();
         if (out.isJson) out.document(`schedule-${verb}d`, { name });
-        else out.data(cleanLine(`schedule ${name} ${told}`));
+        else out.data(cleanLine(`schedule ${name} ${outcome}`));
         return EXIT.ok;
       }),
   });
 }
 
-export const pause = change(
+const pause = changeCommand(
   'pause',
-  'fire no slots of one, until resume',
-  'Fires no slots of a schedule until it is resumed, whatever is deployed; what runs goes on.',
+  'Pause a schedule',
+  'Pause a schedule until it is resumed, even across deployments. Running jobs continue.',
+  'pause nightly until it is resumed',
   'is paused',
 );
 
-export const resume = change(
+const resume = changeCommand(
   'resume',
-  'fire slots of one again',
-  'Fires slots of a schedule again, from the next one on: those in the pause are not caught up with.',
-  'fires again',
+  'Resume a schedule',
+  'Resume a paused schedule with its next occurrence. Occurrences during the pause are not made up.',
+  'resume nightly',
+  'is resumed',
 );
 
-export const sync: CommandModule = defineCommand<
+const sync: CommandModule = defineCommand<
   AppFlags & OutputFlags & ConfirmFlags & { readonly prune?: boolean }
 >({
   define(command) {
     command
-      .summary('store what the code declares')
+      .summary('Store the schedules that the code declares')
       .description(
-        'Stores the schedules that the code declares, as workers do when they start. With --prune it also removes those that ' +
-          'the code does not declare, and asks before: another program of the app may declare them.',
+        'Store the schedules that the code declares, as workers do when they start. With --prune, also remove the other ' +
+          'schedules, after confirmation: another program of the app may declare them.',
       )
-      .addOption(ownFlag('--prune', 'remove those that the code does not declare'));
+      .addOption(plainFlag('--prune', 'Remove schedules that the code does not declare'));
     confirmFlag(command);
     appFlags(command);
     outputFlags(command);
     examples(command, [
       ['umbel schedule sync --app ./tasks.ts', 'after a deployment, without a worker'],
-      ['umbel schedule sync --app ./tasks.ts --prune --yes', 'and nothing else is scheduled'],
+      ['umbel schedule sync --app ./tasks.ts --prune --yes', 'remove all other schedules'],
     ]);
   },
   run: (context) =>
@@ -134,21 +140,22 @@ function linesOf({ added, changed, unchanged, removed, undeclared }: SyncReport)
   const parts = { added, changed, unchanged, removed, 'not declared here': undeclared };
   const lines = Object.entries(parts)
     .filter(([, names]) => names.length > 0)
-    .map(([what, names]) => cleanLine(`${what}: ${names.join(', ')}`));
-  return lines.length > 0 ? lines : ['The code declares no schedules, and none are stored.'];
+    .map(([change, names]) => cleanLine(`${change}: ${names.join(', ')}`));
+  return lines.length > 0 ? lines : ['The code declares no schedules, and the store has none.'];
 }
 
-export const list: CommandModule = defineCommand<OperatorFlags>({
+const list: CommandModule = defineCommand<OperatorFlags>({
   define(command) {
     command
-      .summary('schedules, with their next slots and last runs')
+      .summary('List schedules with their next occurrence and last run')
       .description(
-        'Lists the schedules in the store, and with the code those that it declares, with the next slot and the last run of each.',
+        'List the schedules in the store, with the next occurrence and the last run of each. With the code, include the ' +
+          'schedules that it declares.',
       );
     operatorFlags(command);
     examples(command, [
-      ['umbel schedule list --name shop', 'what the store has'],
-      ['umbel schedule list --app ./tasks.ts', 'and what the code declares'],
+      ['umbel schedule list --name shop', 'schedules in the store'],
+      ['umbel schedule list --app ./tasks.ts', 'including those that the code declares'],
     ]);
   },
   run: (context) =>
@@ -172,11 +179,13 @@ export const list: CommandModule = defineCommand<OperatorFlags>({
         );
       for (const { name, lateMs, isDrifted, state } of out.isJson ? [] : all) {
         if (lateMs > 60_000)
-          out.note(cleanLine(`${name} is late by ${shortDuration(lateMs)}: does a worker run?`));
+          out.note(
+            cleanLine(`schedule ${name} is late by ${shortDuration(lateMs)}: check that a worker is running`),
+          );
         if (isDrifted && state !== 'unstored' && state !== 'broken')
-          out.note(cleanLine(`${name} is declared otherwise than it is stored: umbel schedule sync`));
+          out.note(cleanLine(`schedule ${name} differs from its declaration: run umbel schedule sync`));
         if (state === 'unstored')
-          out.note(cleanLine(`${name} is declared, and not stored: umbel schedule sync`));
+          out.note(cleanLine(`schedule ${name} is declared but not stored: run umbel schedule sync`));
       }
       return EXIT.ok;
     }),
@@ -193,17 +202,19 @@ function lastText({ runs: [last] }: ScheduleInfo): string {
   return `${how} ${relative(last.at)}`;
 }
 
-export const next: CommandModule = defineCommand<OperatorFlags & { readonly count: number }>({
+const next: CommandModule = defineCommand<OperatorFlags & { readonly count: number }>({
   define(command) {
     command
-      .summary('the next slots of one')
+      .summary('Print the next occurrences of a schedule')
       .description(
-        'Prints the next slots of a schedule, those of a paused one too. With jitter they are fired later.',
+        'Print the next occurrences of a schedule, even while it is paused. With jitter, jobs are sent later than these times.',
       )
-      .argument('<name>', 'name of a schedule')
-      .addOption(ownFlag('-n, --count <n>', 'so many').argParser(integer(1, 1000)).default(5));
+      .argument('<name>', 'Name of the schedule')
+      .addOption(
+        plainFlag('-n, --count <n>', 'Number of occurrences').argParser(integer(1, 1000)).default(5),
+      );
     operatorFlags(command);
-    examples(command, [['umbel schedule next nightly -n 10 --name shop', 'as ISO times, one a line']]);
+    examples(command, [['umbel schedule next nightly -n 10 --name shop', 'as ISO times, one per line']]);
   },
   run: (context) =>
     withOperated(context, async (app) => {
@@ -212,18 +223,17 @@ export const next: CommandModule = defineCommand<OperatorFlags & { readonly coun
       const slots = await app.schedules.get(name).next(flags.count);
       if (out.isJson) out.document('schedule-next', { name, next: slots });
       else for (const slot of slots) out.data(`${slot.toISOString()}  ${out.colors.dim(relative(slot))}`);
-      if (slots.length === 0) out.note('There are none any more.');
+      if (slots.length === 0) out.note('The schedule has no more occurrences.');
       return EXIT.ok;
     }),
 });
 
 export default defineGroup({
-  description:
-    'Looks at the schedules of an app, pauses them, sends what they send, and stores what the code declares.',
+  description: 'Inspect, pause and run schedules, and store the schedules that the code declares.',
   verbs: { list, next, run, pause, resume, sync },
   examples: [
-    ['umbel schedule list --name shop', 'what comes when'],
-    ['umbel schedule pause nightly --name shop', 'not tonight'],
-    ['umbel schedule run nightly --name shop --wait', 'but now'],
+    ['umbel schedule list --name shop', 'schedules and their next occurrences'],
+    ['umbel schedule pause nightly --name shop', 'skip tonight'],
+    ['umbel schedule run nightly --name shop --wait', 'run it now'],
   ],
 });

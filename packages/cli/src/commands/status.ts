@@ -10,14 +10,14 @@ import { cleanLine, counted, type Output, shortDuration } from '../output.js';
 export const queues = defineCommand<OperatorFlags>({
   define(command) {
     command
-      .summary('queues: jobs by state, limits, age, who serves them')
+      .summary('List queues with their jobs by state, limits and workers')
       .description(
-        'Lists the queues of the app, with their jobs by state, for how long the first of them has waited, their limits, ' +
-          'and how many workers serve them. Without the code, those that workers serve and those of --queue.',
+        'List the queues of the app with their jobs by state, the age of the oldest waiting job, their limits, and the number ' +
+          'of workers that serve them. Without the code: the queues that workers serve, and those of --queue.',
       );
     operatorFlags(command);
     examples(command, [
-      ['umbel inspect queues --name shop', 'all of them'],
+      ['umbel inspect queues --name shop', 'all queues'],
       ['umbel inspect queues --json | jq .queues[].counts', 'for a script'],
     ]);
   },
@@ -31,7 +31,7 @@ export const queues = defineCommand<OperatorFlags>({
     }),
 });
 
-export function printQueues(out: Output, all: readonly QueueInfo[]): Promise<void> {
+function printQueues(out: Output, all: readonly QueueInfo[]): Promise<void> {
   return printTable(
     out,
     [
@@ -66,14 +66,14 @@ export function printQueues(out: Output, all: readonly QueueInfo[]): Promise<voi
 }
 
 function freeText({ freeAt }: LostJobs): string {
-  return freeAt === null ? '' : `, free ${relative(freeAt)} at the latest`;
+  return freeAt === null ? '' : `, back ${relative(freeAt)} at the latest`;
 }
 
 function limitsOf({ isPaused, concurrency, rateLimit, limitedMs, lost }: QueueInfo): string {
   return [
     ...(isPaused ? ['paused'] : []),
     ...(concurrency === null ? [] : [`${concurrency} at a time`]),
-    ...(lost === null ? [] : [`${lost.jobs} held by ${lost.workers.join(' ')}, gone${freeText(lost)}`]),
+    ...(lost === null ? [] : [`${lost.jobs} held by missing ${lost.workers.join(' ')}${freeText(lost)}`]),
     ...(limitedMs === null ? [] : [`no start for ${longDuration(limitedMs)}`]),
     ...(rateLimit === null ? [] : [`${rateLimit.max} in ${shortDuration(rateLimit.durationMs)}`]),
   ].join(', ');
@@ -82,8 +82,8 @@ function limitsOf({ isPaused, concurrency, rateLimit, limitedMs, lost }: QueueIn
 export default defineCommand<OperatorFlags>({
   define(command) {
     command.description(
-      'Tells at a glance how an app is: its workers, its queues, and what deserves a look, such as jobs that wait where no ' +
-        'worker takes them.',
+      'Show an overview of the app: its workers, its queues, and problems such as jobs that wait in a queue that no worker ' +
+        'serves.',
     );
     operatorFlags(command);
     examples(command, [
@@ -119,7 +119,7 @@ export default defineCommand<OperatorFlags>({
       printFacts(out, [
         ['app', app.name],
         ['store', store.address],
-        ['workers', `${parts.join(', ')}; ${active} of ${counted(concurrency, 'place')} taken`],
+        ['workers', `${parts.join(', ')}; ${active} of ${counted(concurrency, 'slot')} in use`],
       ]);
       out.data('');
       await printQueues(out, queues);

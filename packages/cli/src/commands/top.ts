@@ -4,28 +4,28 @@ import { checkKnown, type OperatorFlags, operatorFlags, withOperated } from '../
 import { defineCommand } from '../command.js';
 import { currentTime, interval, longDuration, relative } from '../display.js';
 import { EXIT, umbelCode } from '../errors.js';
-import { examples, integer, ownFlag } from '../flags.js';
+import { examples, integer, plainFlag } from '../flags.js';
 import { untilSignal } from '../operator-flags.js';
 import { type Colors, cleanLine, isInteractive } from '../output.js';
 
-// A snapshot as lines that fit a terminal.
+// Formats a snapshot as lines that fit a terminal.
 
-export interface Size {
+interface Size {
   readonly columns: number;
   readonly rows: number;
 }
 
-/** @param now Of the workers' last signs of life, in milliseconds since 1970. */
+/** Returns the lines of a snapshot, cut to the size of the terminal. */
 export function frame(snapshot: Snapshot, { columns, rows }: Size, colors: Colors): string[] {
   const { at, app, workers, queues } = snapshot;
   const online = workers.filter(({ state }) => state === 'online');
   const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
   const active = sum(workers.map((worker) => worker.active));
-  const places = sum(workers.map((worker) => worker.concurrency));
+  const slots = sum(workers.map((worker) => worker.concurrency));
   const done = sum(queues.map(({ rates }) => rates.completed));
   const failed = sum(queues.map(({ rates }) => rates.failed));
   const title = `umbel top  ${cleanLine(app)}  ${at.toTimeString().slice(0, 8)}`;
-  const facts = `workers ${online.length} of ${workers.length} online, ${active} of ${places} places taken; ${rateText(done)}/s completed, ${rateText(failed)}/s failed`;
+  const facts = `workers ${online.length} of ${workers.length} online, ${active} of ${slots} slots in use; ${rateText(done)}/s completed, ${rateText(failed)}/s failed`;
   const busiest = [...queues].sort((a, b) => busy(b) - busy(a));
   const queueLines = aligned(
     [
@@ -70,7 +70,7 @@ export function frame(snapshot: Snapshot, { columns, rows }: Size, colors: Color
   const [workerHead = '', ...workerRows] = workerLines;
   const cut = (line: string) => [...line].slice(0, columns).join('');
   const head = (line: string) => colors.dim(cut(line));
-  // The title, two heads, and an empty line above each.
+  // Reserve lines for title, facts, two heads, and the empty lines between.
   const room = Math.max(2, rows - 7);
   const forQueues = Math.min(queueRows.length, Math.max(Math.ceil(room / 2), room - workerRows.length));
   return [
@@ -78,10 +78,10 @@ export function frame(snapshot: Snapshot, { columns, rows }: Size, colors: Color
     cut(facts),
     '',
     head(queueHead),
-    ...some(queueRows, forQueues).map(cut),
+    ...fitLines(queueRows, forQueues).map(cut),
     '',
     head(workerHead),
-    ...some(workerRows, room - Math.min(forQueues, queueRows.length)).map(cut),
+    ...fitLines(workerRows, room - Math.min(forQueues, queueRows.length)).map(cut),
   ];
 }
 
@@ -89,8 +89,8 @@ function busy({ counts, rates }: Snapshot['queues'][number]): number {
   return counts.waiting + counts.active + rates.enqueued + rates.completed;
 }
 
-/** As many as there is room for; the last line tells how many more there are. */
-function some(lines: readonly string[], room: number): readonly string[] {
+/** Returns the lines that fit; the last one states how many are omitted. */
+function fitLines(lines: readonly string[], room: number): readonly string[] {
   if (lines.length <= room) return lines;
   const shown = Math.max(0, room - 1);
   return [...lines.slice(0, shown), `… and ${lines.length - shown} more`];
@@ -100,7 +100,7 @@ function rateText(rate: number): string {
   return rate >= 100 ? String(Math.round(rate)) : rate.toFixed(1);
 }
 
-/** Columns of equal width; the first one to the left, numbers to the right. */
+/** Pads cells to columns of equal width: the first column left-aligned, the others right-aligned. */
 function aligned(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const widths = head.map((cell, column) =>
     Math.max(cell.length, ...rows.map((row) => (row[column] ?? '').length)),
@@ -114,20 +114,20 @@ function aligned(head: readonly string[], rows: readonly (readonly string[])[]):
   );
 }
 
-// What happens in each queue between two looks.
+// Counts events per queue between two snapshots.
 
 interface Rates {
-  /** A second, each. */
+  /** Each rate is per second. */
   readonly enqueued: number;
   readonly completed: number;
   readonly failed: number;
   readonly retried: number;
 }
 
-export interface Snapshot {
+interface Snapshot {
   readonly at: Date;
   readonly app: string;
-  /** What the rates are counted over. */
+  /** The period of the rates. */
   readonly overMs: number;
   readonly workers: readonly WorkerInfo[];
   readonly queues: readonly (QueueInfo & { readonly rates: Rates })[];
@@ -136,7 +136,7 @@ export interface Snapshot {
 const COUNTED = ['enqueued', 'completed', 'failed', 'retried'] as const;
 type Counted = (typeof COUNTED)[number];
 
-export class Sampler {
+class Sampler {
   readonly #app: App;
   readonly #counts = new Map<string, Record<Counted, number>>();
   #since = performance.now();
@@ -150,8 +150,8 @@ export class Sampler {
     for await (const event of this.#app.events({ types: COUNTED, signal })) this.#count(event);
   }
 
-  /** How all is now, and what has happened since the last look. */
-  async look(): Promise<Snapshot> {
+  /** Returns the current state, with rates since the previous snapshot. */
+  async snapshot(): Promise<Snapshot> {
     const [workers, queues] = await Promise.all([this.#app.inspect.workers(), this.#app.inspect.queues()]);
     const now = performance.now();
     const overMs = now - this.#since;
@@ -185,23 +185,24 @@ function ratesOf(counts: Readonly<Record<Counted, number>> | undefined, overMs: 
   };
 }
 
-/** A screen of a terminal that is drawn over again and again; what was there before comes back at the end. */
+// Draws on the alternate screen of the terminal; closing restores the previous content.
+
 const { stdin, stdout } = process;
 
 const ENTER = '\u001b[?1049h\u001b[?25l';
-/** Ctrl-C and Ctrl-D too: in raw mode they are keys. */
+/** Includes Ctrl-C and Ctrl-D: in raw mode they arrive as keys. */
 const QUIT = ['q', 'Q', '\u0003', '\u0004'];
 const LEAVE = '\u001b[?25h\u001b[?1049l';
 
-export class Screen {
+class Screen {
   readonly #onQuit: () => void;
 
-  /** @param onQuit Is called for `q` and Ctrl-C. */
+  /** @param onQuit Called for `q`, Ctrl-C and Ctrl-D. */
   constructor(onQuit: () => void) {
     this.#onQuit = onQuit;
     stdout.write(ENTER);
     if (!stdin.isTTY) return;
-    stdin.setRawMode(true); // keys come at once, Ctrl-C among them
+    stdin.setRawMode(true); // delivers each key at once, including Ctrl-C
     stdin.on('data', this.#onKeys);
   }
 
@@ -223,20 +224,20 @@ export class Screen {
   };
 }
 
-// Looks one after another, also while the store does not answer for a while.
+// Takes snapshots one after another, and keeps going while the store does not answer.
 
-/** How long a look may take before it is said that the store does not answer. */
+/** Time after which a pending snapshot is reported as a store that does not answer. */
 const PATIENCE_MS = 2000;
-/** Between two tries to hear what happens, while the store is away. */
-const LISTEN_AGAIN_MS = 1000;
+/** Pause between attempts to listen for events while the store is unreachable. */
+const LISTEN_RETRY_MS = 1000;
 
-/** A look, or for how long the store has not answered. */
-export type Sight = { readonly snapshot: Snapshot } | { readonly silentMs: number };
+/** A snapshot, or for how long the store has not answered. */
+type Sample = { readonly snapshot: Snapshot } | { readonly silentMs: number };
 
-export class Watching {
+class Watcher {
   readonly #sampler: Sampler;
   readonly #signal: AbortSignal;
-  #looking: Promise<Snapshot | undefined> | undefined;
+  #pending: Promise<Snapshot | undefined> | undefined;
   #answeredAt = performance.now();
 
   constructor(sampler: Sampler, signal: AbortSignal) {
@@ -244,23 +245,23 @@ export class Watching {
     this.#signal = signal;
   }
 
-  /** Counts events until the signal is aborted, also after the store was away. Rejects with any other error. */
+  /** Counts events until the signal is aborted, and resumes after lost connections. Rejects with any other error. */
   async listen(): Promise<void> {
     while (!this.#signal.aborted) {
       try {
         await this.#sampler.listen(this.#signal);
         return;
       } catch (error) {
-        if (!isAway(error)) throw error;
-        await setTimeout(LISTEN_AGAIN_MS, undefined, { signal: this.#signal }).catch(() => {}); // it is aborted
+        if (!isConnectionError(error)) throw error;
+        await setTimeout(LISTEN_RETRY_MS, undefined, { signal: this.#signal }).catch(() => {}); // it is aborted
       }
     }
   }
 
-  /** The next look, or that there is none yet. @throws what a look throws while the store answers. */
-  async next(): Promise<Sight> {
-    this.#looking ??= this.#sampler.look().catch((error: unknown) => {
-      if (isAway(error)) return undefined;
+  /** Returns the next snapshot, or for how long there has been none. @throws any error but a lost connection. */
+  async next(): Promise<Sample> {
+    this.#pending ??= this.#sampler.snapshot().catch((error: unknown) => {
+      if (isConnectionError(error)) return undefined;
       throw error;
     });
     const done = new AbortController();
@@ -269,17 +270,17 @@ export class Watching {
       () => LATE,
       () => LATE,
     );
-    const seen = await Promise.race([this.#looking, late]).finally(() => done.abort());
-    if (seen !== LATE) this.#looking = undefined;
-    if (seen === LATE || seen === undefined) return { silentMs: performance.now() - this.#answeredAt };
+    const result = await Promise.race([this.#pending, late]).finally(() => done.abort());
+    if (result !== LATE) this.#pending = undefined;
+    if (result === LATE || result === undefined) return { silentMs: performance.now() - this.#answeredAt };
     this.#answeredAt = performance.now();
-    return { snapshot: seen };
+    return { snapshot: result };
   }
 }
 
 const LATE = 'late' as const;
 
-function isAway(error: unknown): boolean {
+function isConnectionError(error: unknown): boolean {
   return umbelCode(error) === 'CONNECTION';
 }
 
@@ -289,65 +290,65 @@ export default defineCommand<OperatorFlags & { readonly interval?: number; reado
   define(command) {
     command
       .description(
-        'Shows the queues and workers of an app as they are, and what goes in and out of the queues a second, anew every second ' +
-          'until q or Ctrl-C. Without a terminal it prints one snapshot; with --interval or --count, further ones. While the store does not answer it ' +
-          'says so and goes on; the exit code is 69 only if it never answered.',
+        'Show a live view of the queues and workers of an app, with rates per second, until q or Ctrl-C. Without a terminal, ' +
+          'print one snapshot, or more with --interval or --count. While the store does not answer, report it and ' +
+          'continue; the exit code is 69 only if the store never answered.',
       )
-      .addOption(ownFlag('--interval <time>', 'time between two looks (default: 1s)').argParser(interval))
-      .addOption(ownFlag('--count <n>', 'end after so many').argParser(integer(1)));
+      .addOption(plainFlag('--interval <time>', 'Refresh interval (default: 1s)').argParser(interval))
+      .addOption(plainFlag('--count <n>', 'Stop after this many snapshots').argParser(integer(1)));
     operatorFlags(command);
     examples(command, [
-      ['umbel top --name shop', 'live'],
-      ['umbel top --name shop --json', 'one snapshot, for a script'],
-      ['umbel top --name shop --json --interval 10s', 'one every ten seconds, until Ctrl-C'],
+      ['umbel top --name shop', 'live view'],
+      ['umbel top --name shop --json', 'print one snapshot for a script'],
+      ['umbel top --name shop --json --interval 10s', 'print one every ten seconds'],
     ]);
   },
   run: (context) =>
     withOperated(context, async (app) => {
       const { out, flags } = context;
-      const ending = untilSignal();
-      const { signal } = ending;
+      const interruption = untilSignal();
+      const { signal } = interruption;
       const isLive = !out.isJson && isInteractive(process.stdout, process.env);
       const isEndless = isLive || flags.interval !== undefined;
       const count = flags.count ?? (isEndless ? Number.POSITIVE_INFINITY : 1);
       const sampler = new Sampler(app);
-      // A store that never answers ends the command, before anything is drawn.
+      // Fail before drawing anything if the store never answers.
       const [workers, queues] = await Promise.all([app.inspect.workers(), app.inspect.queues()]);
       if (app.describe().tasks.length === 0) await checkKnown(app, workers, queues);
-      const watching = new Watching(sampler, signal);
-      const listening = watching.listen();
-      listening.catch(ending.end);
-      const screen = isLive ? new Screen(ending.end) : undefined;
+      const watcher = new Watcher(sampler, signal);
+      const listening = watcher.listen();
+      listening.catch(interruption.end);
+      const screen = isLive ? new Screen(interruption.end) : undefined;
       let lines: readonly string[] = [];
       let isSilent = false;
-      const tell = (sight: Sight): boolean => {
-        if ('snapshot' in sight) {
+      const show = (sample: Sample): boolean => {
+        if ('snapshot' in sample) {
           if (isSilent && screen === undefined) out.note('The store answers again.');
           isSilent = false;
-          lines = frame(sight.snapshot, screen === undefined ? WIDE : sizeOf(), out.colors);
+          lines = frame(sample.snapshot, screen === undefined ? WIDE : sizeOf(), out.colors);
           if (screen !== undefined) screen.draw(lines);
-          else if (out.isJson) out.document('top', sight.snapshot);
+          else if (out.isJson) out.document('top', sample.snapshot);
           else out.data(lines.join('\n'));
           return true;
         }
-        const away = `The store has not answered for ${longDuration(sight.silentMs)}; it is asked again.`;
-        if (screen !== undefined) screen.draw([out.colors.red(away), ...lines.slice(1)]);
-        else if (!isSilent) out.note(away);
+        const message = `The store has not answered for ${longDuration(sample.silentMs)}; retrying.`;
+        if (screen !== undefined) screen.draw([out.colors.red(message), ...lines.slice(1)]);
+        else if (!isSilent) out.note(message);
         isSilent = true;
         return false;
       };
       try {
-        if (screen !== undefined) tell(await watching.next());
-        for (let looks = 0; looks < count && !signal.aborted; ) {
+        if (screen !== undefined) show(await watcher.next());
+        for (let shown = 0; shown < count && !signal.aborted; ) {
           await setTimeout(flags.interval ?? 1000, undefined, { signal }).catch(() => {}); // it is aborted
           if (signal.aborted) break;
-          const sight = await watching.next();
-          if (!signal.aborted && tell(sight)) looks += 1;
+          const sample = await watcher.next();
+          if (!signal.aborted && show(sample)) shown += 1;
         }
       } finally {
         screen?.close();
-        ending.end();
-        ending.release();
+        interruption.end();
+        interruption.release();
       }
       await listening;
       return EXIT.ok;

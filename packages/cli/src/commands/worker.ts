@@ -9,24 +9,27 @@ export default defineCommand<AppFlags & OutputFlags & WorkerFlags>({
   define(command) {
     command
       .description(
-        "Runs a worker for the tasks that modules define: TypeScript or JavaScript. A banner goes to stderr, the log to stdout: a line for each attempt, and the app's messages. SIGTERM or Ctrl-C lets running jobs end, a second one gives them back.",
+        "Run a worker for the tasks that TypeScript or JavaScript modules define. The banner goes to stderr. The log goes to stdout: one line per attempt, and the app's messages. SIGTERM or Ctrl-C waits for running jobs; a second one returns them to their queues.",
       )
-      .argument('[modules...]', 'modules that define the tasks and export the app (default: --app)');
+      .argument('[modules...]', 'Modules that define the tasks and export the app (default: --app)');
     workerFlags(command);
     appFlags(command);
     outputFlags(command);
     examples(command, [
-      ['umbel worker ./tasks.ts', 'the queues of all its tasks'],
-      ['umbel worker ./tasks.ts -q email=20,default -c 5', '20 jobs of email at the same time, 5 of default'],
-      ['umbel worker ./src/tasks/*.ts -c 5..50', 'tasks in many modules; concurrency by load'],
-      ['umbel worker ./tasks.ts --log-format json', 'for machines, as pino writes it'],
-      ['umbel worker ./tasks.ts --until-empty', 'do what there is to do, and end'],
+      ['umbel worker ./tasks.ts', 'serve the queues of all its tasks'],
+      [
+        'umbel worker ./tasks.ts -q email=20,default -c 5',
+        'run up to 20 jobs of email and 5 of default at once',
+      ],
+      ['umbel worker ./src/tasks/*.ts -c 5..50', 'many modules; concurrency follows the load'],
+      ['umbel worker ./tasks.ts --log-format json', 'JSON lines in the format of pino'],
+      ['umbel worker ./tasks.ts --until-empty', 'stop once the queues are empty'],
     ]);
   },
 
-  async run({ args, flags: given, out, command }) {
+  async run({ args, flags: typedFlags, out, command }) {
     const [modules = []] = args as [string[]?];
-    const flags = given.json ? { ...given, logFormat: 'json' as const } : given;
+    const flags = typedFlags.json ? { ...typedFlags, logFormat: 'json' as const } : typedFlags;
     const log = new WorkerLog(out, {
       format: flags.logFormat ?? 'pretty',
       level: flags.loglevel,

@@ -1,4 +1,4 @@
-/** The flags of a worker, and the options that they are. */
+/** Declares the flags of `umbel worker` and `umbel dev`, and converts them to worker options. */
 import type { AppWorker, WorkerOptions } from '@umbel/core';
 import type { Command, Option } from 'commander';
 import { CliError, EXIT } from '../errors.js';
@@ -15,26 +15,21 @@ import {
 } from '../flags.js';
 import type { LogLevel } from './log.js';
 
-// What a worker does beyond taking jobs in one process.
+// Processes, reloading and schedules.
 
-export interface ScalingFlags {
+interface ScalingFlags {
   readonly processes?: number | 'auto';
   readonly watch?: boolean;
   readonly withSchedules?: boolean;
   readonly withoutSchedules?: boolean;
 }
 
-/** @throws {CliError} if two of them contradict each other. */
-export function scalingOptions({
-  processes,
-  watch,
-  withSchedules,
-  withoutSchedules,
-}: ScalingFlags): WorkerOptions {
+/** @throws {CliError} if two flags contradict each other. */
+function scalingOptions({ processes, watch, withSchedules, withoutSchedules }: ScalingFlags): WorkerOptions {
   if (withSchedules && withoutSchedules)
     throw new CliError({
       exitCode: EXIT.usage,
-      what: '--with-schedules and --without-schedules do not go together.',
+      what: '--with-schedules and --without-schedules exclude each other.',
       hint: 'Leave one of them out.',
     });
   return {
@@ -44,16 +39,13 @@ export function scalingOptions({
   };
 }
 
-/** Whether this process is one of several of a worker: the first one tells of them all. */
-export function isOneOfSeveral({ processIndex }: AppWorker): boolean {
+/** Returns whether this is a child process of a worker with several processes. Its supervisor prints the banner and the log. */
+export function isChildProcess({ processIndex }: AppWorker): boolean {
   return processIndex !== undefined;
 }
 
-/**
- * A process among several, to its end: its supervisor is told of it, also if it cannot be started, and the worker ends the
- * process.
- */
-export async function runAsOneOfSeveral(worker: AppWorker): Promise<never> {
+/** Runs a child process. The worker reports to its supervisor, even if it fails to start, and exits the process itself. */
+export async function runChildProcess(worker: AppWorker): Promise<never> {
   await worker.start().catch(() => {});
   return new Promise(() => {});
 }
@@ -75,80 +67,91 @@ export interface WorkerFlags extends ScalingFlags {
   readonly results?: boolean;
 }
 
-/** Those of `umbel dev` too. */
+/** Adds the flags that `umbel worker` and `umbel dev` share. */
 export function commonWorkerFlags(command: Command): void {
   command
     .addOption(
-      flag('-q, --queues <list>', "queues to serve, as default,email=20 (default: those of the app's tasks)")
+      flag(
+        '-q, --queues <list>',
+        "Queues to serve, such as default,email=20 (default: those of the app's tasks)",
+      )
         .argParser(queueList)
-        .helpGroup('Work:'),
+        .helpGroup('Worker:'),
     )
     .addOption(
       flag(
         '-c, --concurrency <n>',
-        'jobs of a queue at the same time; 5..50 lets it follow the load (default: 10)',
+        'Jobs of a queue that run at the same time; 5..50 follows the load (default: 10)',
       )
         .argParser(concurrency)
-        .helpGroup('Work:'),
+        .helpGroup('Worker:'),
     )
     .addOption(
-      logFlag('-l, --loglevel <level>', 'what is told')
+      logFlag('-l, --loglevel <level>', 'Log level')
         .choices(['debug', 'info', 'warn', 'error', 'silent'])
         .default('info'),
     )
     .addOption(
-      logFlag('--log-format <format>', 'for people, or a JSON object a line, as pino writes it').choices([
+      logFlag('--log-format <format>', 'Log as text, or as JSON lines in the format of pino').choices([
         'pretty',
         'json',
       ]),
     )
-    .addOption(logFlag('--results', 'show what handlers give, with what is sensitive masked'));
+    .addOption(logFlag('--results', 'Log results, with sensitive values masked'));
 }
 
 export function workerFlags(command: Command): void {
   commonWorkerFlags(command);
-  const work = (option: Option) => command.addOption(option.helpGroup('Work:'));
-  const end = (option: Option) => command.addOption(option.helpGroup('End:'));
-  work(flag('-n, --worker-name <name>', 'shown beside its jobs (default: host name and process id)'));
-  work(
-    flag('--processes <n>', "so many processes, or 'auto' for the cores of the machine").argParser(
-      processCount,
-    ),
-  );
-  work(flag('--watch', 'start anew when a module changes'));
-  work(flag('--with-schedules', 'store the schedules that the code declares, as it starts (the default)'));
-  work(flag('--without-schedules', 'leave the schedules that are stored as they are'));
+  const work = (option: Option) => command.addOption(option.helpGroup('Worker:'));
+  const end = (option: Option) => command.addOption(option.helpGroup('Shutdown:'));
+  work(flag('-n, --worker-name <name>', 'Name of the worker (default: host name and process id)'));
+  work(flag('--processes <n>', "Number of processes, or 'auto' for one per core").argParser(processCount));
+  work(flag('--watch', 'Restart when a module changes'));
+  work(flag('--with-schedules', 'Store the schedules that the code declares at start (default)'));
+  work(flag('--without-schedules', 'Do not change the stored schedules'));
   work(
     flag(
       '--lock-duration <time>',
-      'after so long without a sign of life its jobs run elsewhere (default: 30s)',
+      'Time without a sign of life after which its jobs run elsewhere (default: 30s)',
     ).argParser(duration),
   );
-  work(flag('--allow-eviction', 'start although the store evicts keys, and so loses jobs'));
-  work(flag('--health-port <port>', 'answer /livez and /readyz over HTTP').argParser(integer(0, 65_535)));
-  work(flag('--health-host <host>', 'on this address only (default: all)'));
-  end(flag('--max-jobs <n>', 'end after so many attempts').argParser(integer(1)));
-  end(flag('--max-memory <size>', 'end once the process uses more, as 512MB'));
-  end(flag('--until-empty', 'end once its queues hold nothing to do; exit code 1 if a job failed'));
+  work(flag('--allow-eviction', 'Start even if the store evicts keys, and so loses jobs'));
+  work(
+    flag('--health-port <port>', 'Serve /livez and /readyz over HTTP on this port').argParser(
+      integer(0, 65_535),
+    ),
+  );
+  work(flag('--health-host <host>', 'Address of the health server (default: all)'));
+  end(flag('--max-jobs <n>', 'Stop after this many attempts').argParser(integer(1)));
+  end(flag('--max-memory <size>', 'Stop when the process uses more memory, such as 512MB'));
+  end(flag('--until-empty', 'Stop once its queues are empty (exit code 1 if a job failed)'));
   end(
     flag(
       '--shutdown-timeout <time>',
-      "longest wait for running jobs after a signal, or 'none' (default: 25s)",
+      "Maximum wait for running jobs after a signal, or 'none' (default: 25s)",
     ).argParser(durationOrNone),
   );
 }
 
 function logFlag(names: string, description: string): Option {
-  return flag(names, description).helpGroup('Log:');
+  return flag(names, description).helpGroup('Logging:');
 }
 
-/** What `app.worker` is told. Times have been checked, so they are durations. */
+/** Converts flags to the options of `app.worker`. The parsers have checked the durations. */
 export function workerOptions(flags: WorkerFlags): WorkerOptions {
-  const { queues, concurrency: most, workerName, maxJobs, maxMemory, lockDuration, allowEviction } = flags;
+  const {
+    queues,
+    concurrency: defaultConcurrency,
+    workerName,
+    maxJobs,
+    maxMemory,
+    lockDuration,
+    allowEviction,
+  } = flags;
   const { shutdownTimeout, healthPort, healthHost } = flags;
   return {
-    ...(queues !== undefined && { queues: queuesOf(queues, most) }),
-    ...(most !== undefined && { concurrency: most }),
+    ...(queues !== undefined && { queues: queuesOf(queues, defaultConcurrency) }),
+    ...(defaultConcurrency !== undefined && { concurrency: defaultConcurrency }),
     ...(workerName !== undefined && { name: workerName }),
     ...(maxJobs !== undefined && { maxJobs }),
     ...(maxMemory !== undefined && { maxMemory: maxMemory as NonNullable<WorkerOptions['maxMemory']> }),
@@ -166,8 +169,13 @@ export function workerOptions(flags: WorkerFlags): WorkerOptions {
   };
 }
 
-/** With the concurrency of each, where one names its own. */
-function queuesOf(queues: QueueList, most: Concurrency = 10): NonNullable<WorkerOptions['queues']> {
+/** Returns the queues; with the concurrency of each if the list names any. */
+function queuesOf(
+  queues: QueueList,
+  defaultConcurrency: Concurrency = 10,
+): NonNullable<WorkerOptions['queues']> {
   if (queues.every((each) => each.concurrency === undefined)) return queues.map(({ queue }) => queue);
-  return Object.fromEntries(queues.map(({ queue, concurrency: own }) => [queue, own ?? most]));
+  return Object.fromEntries(
+    queues.map(({ queue, concurrency: count }) => [queue, count ?? defaultConcurrency]),
+  );
 }

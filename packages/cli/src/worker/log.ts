@@ -1,19 +1,19 @@
-/** The log of a worker: a line for each attempt, and the app's own messages, for people or as JSON lines like pino's. */
+/** Writes the log of a worker: a line per attempt, and the app's messages, as text or as JSON lines in the format of pino. */
 import { hostname } from 'node:os';
 import type { ActiveAttempt, AttemptEnd, Logger } from '@umbel/core';
 import type { ActivityListener, EndedAttempt } from '@umbel/core/internal';
 import type { Colors, Output } from '../output.js';
 import { cleanLine, jsonText, shortDuration } from '../output.js';
 
-/** As pino counts them. */
+/** Level numbers of pino. */
 const LEVELS = { debug: 20, info: 30, warn: 40, error: 50, silent: 100 } as const;
 export type LogLevel = keyof typeof LEVELS;
-type Told = Exclude<LogLevel, 'silent'>;
+type LineLevel = Exclude<LogLevel, 'silent'>;
 
-/** Of the lines; raised when one changes so that a reader would notice. */
+/** Version of the JSON lines; raised with incompatible changes. */
 const VERSION = 1;
 
-const LEVEL_OF: Readonly<Record<AttemptEnd, Told>> = {
+const LEVEL_OF: Readonly<Record<AttemptEnd, LineLevel>> = {
   completed: 'info',
   waiting: 'debug',
   returned: 'warn',
@@ -34,7 +34,7 @@ const COLOR_OF: Readonly<Record<AttemptEnd | 'started', keyof Colors>> = {
 
 const LONGEST_RESULT = 1000;
 
-/** The job that a line is of. */
+/** The job that a line belongs to. */
 interface LoggingJob {
   readonly id: string;
   readonly name: string;
@@ -45,9 +45,9 @@ interface LoggingJob {
 export interface LogOptions {
   readonly format: 'pretty' | 'json';
   readonly level: LogLevel;
-  /** Whether what handlers give is shown. */
+  /** Whether results are logged. */
   readonly hasResults?: boolean;
-  /** Milliseconds since 1970. */
+  /** Returns milliseconds since 1970. Default: the system clock. */
   readonly now?: () => number;
 }
 
@@ -80,8 +80,8 @@ export class WorkerLog implements Logger, ActivityListener {
     this.#attempt(LEVEL_OF[ended.end], ended.end, attempt, ended);
   }
 
-  logged({ id, name: task, queue, attempt }: LoggingJob, level: Told, line: string): void {
-    if (!this.#isTold(level)) return;
+  logged({ id, name: task, queue, attempt }: LoggingJob, level: LineLevel, line: string): void {
+    if (!this.#isLogged(level)) return;
     if (this.#options.format === 'json') {
       this.#json(level, { event: 'log', task, id, queue, attempt, msg: line });
       return;
@@ -96,7 +96,7 @@ export class WorkerLog implements Logger, ActivityListener {
   }
 
   gave({ id, name: task, queue, attempt }: LoggingJob, result: unknown): void {
-    if (!this.#options.hasResults || !this.#isTold('info')) return;
+    if (!this.#options.hasResults || !this.#isLogged('info')) return;
     if (this.#options.format === 'json') {
       this.#json('info', { event: 'result', task, id, queue, attempt, result, msg: `${task} result` });
       return;
@@ -109,15 +109,15 @@ export class WorkerLog implements Logger, ActivityListener {
     );
   }
 
-  /** A line with fields of its own, which people see as its message. */
-  event(level: Told, event: string, message: string, fields: object = {}): void {
-    if (!this.#isTold(level)) return;
+  /** Logs a line with fields; the text format shows only the message. */
+  event(level: LineLevel, event: string, message: string, fields: object = {}): void {
+    if (!this.#isLogged(level)) return;
     if (this.#options.format === 'json') this.#json(level, { event, ...fields, msg: message });
     else this.#pretty(message);
   }
 
-  #message(level: Told, message: string): void {
-    if (!this.#isTold(level)) return;
+  #message(level: LineLevel, message: string): void {
+    if (!this.#isLogged(level)) return;
     if (this.#options.format === 'json') {
       this.#json(level, { event: 'message', msg: message });
       return;
@@ -128,12 +128,12 @@ export class WorkerLog implements Logger, ActivityListener {
   }
 
   #attempt(
-    level: Told,
+    level: LineLevel,
     state: AttemptEnd | 'started',
     attempt: ActiveAttempt,
     { durationMs, error, message = '' }: Partial<EndedAttempt>,
   ): void {
-    if (!this.#isTold(level)) return;
+    if (!this.#isLogged(level)) return;
     const { id, task, queue, runId, attempt: number } = attempt;
     if (this.#options.format === 'json') {
       this.#json(level, {
@@ -163,11 +163,11 @@ export class WorkerLog implements Logger, ActivityListener {
     this.#pretty(parts.join('  '));
   }
 
-  #isTold(level: Told): boolean {
+  #isLogged(level: LineLevel): boolean {
     return LEVELS[level] >= LEVELS[this.#options.level];
   }
 
-  #json(level: Told, fields: object): void {
+  #json(level: LineLevel, fields: object): void {
     const head = {
       v: VERSION,
       level: LEVELS[level],

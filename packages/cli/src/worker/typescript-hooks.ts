@@ -1,7 +1,4 @@
-/**
- * Hooks of Node's loader, for the child processes of isolated tasks: a module in TypeScript is loaded as the worker has
- * loaded it. Every other module stays as it is.
- */
+/** Loads TypeScript modules in the child processes of isolated tasks as the worker loads them. Other modules load as usual. */
 import type { LoadHook } from 'node:module';
 import { fileURLToPath } from 'node:url';
 

@@ -1,4 +1,4 @@
-/** Imported first by a process, this lets it import TypeScript. */
+/** Registers the TypeScript hooks. A child process imports this module first. */
 import { register } from 'node:module';
 
 register('./typescript-hooks.js', import.meta.url);

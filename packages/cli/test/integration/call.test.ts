@@ -74,7 +74,7 @@ describe('umbel call', { timeout: 300_000 }, () => {
       const ended = await waiting.ended;
       expect(ended.code).toBe(code);
       expect(ended.stderr).toMatch(
-        /Job [0-9A-Za-z]{22} goes on\.\n.*umbel result [0-9A-Za-z]{22} --wait --name cli-/,
+        /stopped waiting for job "[0-9A-Za-z]{22}"\.\n {2}The job continues\.\n.*umbel result [0-9A-Za-z]{22} --wait --name cli-/,
       );
     }
   });
@@ -90,13 +90,13 @@ describe('umbel call', { timeout: 300_000 }, () => {
       'a mistake in JSON',
       ['-A', './tasks.ts', '-i', '{"a":1,\n  b:2}'],
       2,
-      /line 2, column 3\.\n {2}Expected a key in double quotes, but there is "b"\./,
+      /line 2, column 3\)\.\n {2}Expected a key in double quotes, but got "b"\./,
     ],
     [
       'a file that is not there',
       ['-A', './tasks.ts', '-i', '@gone.json'],
       2,
-      'The input file gone.json cannot be read',
+      'Input file "gone.json" cannot be read',
     ],
     [
       'a store that does not answer',
@@ -110,8 +110,8 @@ describe('umbel call', { timeout: 300_000 }, () => {
       2,
       'redis:// or rediss:// URL',
     ],
-    ['code and no code', ['-A', './tasks.ts', '--name', 'shop'], 2, '--app and --name do not go together'],
-    ['a moment without a zone', ['--name', 'shop', '--eta', '2030-01-01T08:00'], 2, 'a moment with its zone'],
+    ['code and no code', ['-A', './tasks.ts', '--name', 'shop'], 2, '--app and --name exclude each other'],
+    ['a moment without a zone', ['--name', 'shop', '--eta', '2030-01-01T08:00'], 2, 'a time with its zone'],
   ])('with %s says so', async (_, args, code, why) => {
     const { umbel } = project();
     const ended = await umbel(['call', 'add', ...args]);
@@ -136,6 +136,6 @@ describe('umbel call', { timeout: 300_000 }, () => {
     );
     const ended = await umbel(['call', 'add', '-A', './memory.ts']);
     expect(ended.code).toBe(2);
-    expect(ended.stderr).toContain('The store of app "m" is in this process.');
+    expect(ended.stderr).toContain('App "m" uses a store in this process.');
   });
 });

@@ -29,12 +29,12 @@ describe('configuration', { timeout: 300_000 }, () => {
 
   test.each([
     ['{ "app": ./tasks.ts }', 'line 1, column 10'],
-    ['{ "wroker": {} }', 'There is no "wroker".'],
+    ['{ "wroker": {} }', 'Unknown key "wroker".'],
     ['{ "worker": { "speed": 1 } }', '"worker" has no flag "speed".'],
     ['{ "worker": { "concurrency": "fast" } }', `"concurrency": Expected a number`],
-    ['{ "worker": { "logFormat": "xml" } }', '"logFormat" is to be one of pretty, json.'],
-    ['{ "worker": { "untilEmpty": "yes" } }', '"untilEmpty" is to be true or false.'],
-    ['[]', 'It gives no object.'],
+    ['{ "worker": { "logFormat": "xml" } }', '"logFormat" must be one of pretty, json.'],
+    ['{ "worker": { "untilEmpty": "yes" } }', '"untilEmpty" must be true or false.'],
+    ['[]', 'Its default export is not an object.'],
   ])('%s is refused', async (text, why) => {
     const { umbel, write } = project();
     write('umbel.config.json', text);

@@ -13,7 +13,7 @@ describe('umbel dev', { timeout: 300_000 }, () => {
     await dev.prints('line 1, column 8');
     await dev.prints('There is no task "ad". Did you mean add?');
     await dev.prints('input.a: Invalid input: expected number, received string');
-    expect(dev.stderr()).toMatch(/store +in memory, gone with this process\n +worker +dev/);
+    expect(dev.stderr()).toMatch(/store +in memory, lost when this process ends\n +worker +dev/);
     dev.child.kill('SIGINT');
     expect((await dev.ended).code).toBe(0);
   });

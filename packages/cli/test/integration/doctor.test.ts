@@ -41,13 +41,13 @@ describe('umbel doctor', { timeout: 300_000 }, () => {
     const checks = checksOf(stdout);
     expect(checks.get('stuck')).toMatchObject({
       status: 'error',
-      message: 'of 2 waiting steps, 1 wait for what will never come',
+      message: 'of 2 waiting steps, 1 will never start',
     });
     expect(checks.get('queued')).toMatchObject({
       status: 'error',
       details: [
         `add ${bad.id} in default: input.a: Invalid input: expected number, received string; input.b: Invalid input: expected number, received undefined`,
-        expect.stringMatching(/^gone .* in slow: no such task$/),
+        expect.stringMatching(/^gone .* in slow: unknown task$/),
       ],
     });
     expect(await bad.state()).toBe('waiting');
@@ -60,7 +60,7 @@ describe('umbel doctor', { timeout: 300_000 }, () => {
       .start();
     const { code, stdout } = await umbel(['doctor', '--name', name]);
     expect(code, stdout).toBe(0);
-    expect(stdout).toContain("0 queued jobs; what they hold is checked with the app's code only");
+    expect(stdout).toContain("0 queued jobs; their inputs are checked only with the app's code");
   });
 
   test('tells a store that evicts keys', async () => {
@@ -72,7 +72,7 @@ describe('umbel doctor', { timeout: 300_000 }, () => {
     );
     const { code, stdout } = await umbel(['doctor', '-A', './evicting.ts']);
     expect(code).toBe(1);
-    expect(stdout).toContain('✗ maxmemory-policy is allkeys-lru\n    It loses jobs');
+    expect(stdout).toContain('✗ maxmemory-policy is allkeys-lru\n    Redis loses jobs');
     expect(stdout).toContain('✗ Redis 4.0.1\n');
     expect(stdout).toContain("! this machine's clock is 1m05s behind the store's");
   });

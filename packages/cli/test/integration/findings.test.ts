@@ -16,12 +16,12 @@ describe('an app', { timeout: 300_000 }, () => {
     for (const command of ['status', 'top']) {
       const ended = await own.umbel([command, '--name', wrong]);
       expect(ended.code).toBe(3);
-      expect(ended.stderr).toContain(`nothing of an app "${wrong}"`);
+      expect(ended.stderr).toContain(`no data of app "${wrong}"`);
       expect(ended.stderr).toContain(own.name);
     }
     const doctor = await own.umbel(['doctor', '--name', wrong]);
     expect(doctor.code).toBe(1);
-    expect(doctor.stdout).toContain(`nothing of an app "${wrong}"`);
+    expect(doctor.stdout).toContain(`no data of app "${wrong}"`);
     expect((await own.umbel(['status', '--name', wrong])).code).toBe(3); // looking has not made it known
   });
 
@@ -66,12 +66,12 @@ export const held = app.task({ name: 'held', queue: 'slow', run: () => new Promi
     await worker.ended;
     await expect.poll(async () => (await seen())?.state, { timeout: 40_000 }).toBe('missing');
     const doctor = await own.umbel(['doctor', '--name', own.name]);
-    expect(doctor.stdout).toMatch(/2 jobs of queue slow are held by worker killed, last heard of .* ago/);
-    expect(doctor.stdout).toContain('they fill the limit of 2 at a time');
-    expect(doctor.stdout).toContain('worker killed is gone');
+    expect(doctor.stdout).toMatch(/2 jobs of queue slow are held by missing worker killed, last seen .* ago/);
+    expect(doctor.stdout).toContain('they use up the concurrency limit of 2');
+    expect(doctor.stdout).toContain('worker killed is missing');
     expect(doctor.code).toBe(1);
     const queues = await own.umbel(['inspect', 'queues', '--name', own.name]);
-    expect(queues.stdout).toContain('2 held by killed, gone');
+    expect(queues.stdout).toContain('2 held by missing killed');
   });
 });
 

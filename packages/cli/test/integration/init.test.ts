@@ -37,7 +37,7 @@ describe('umbel init', () => {
     const before = readFileSync(join(cwd, 'package.json'), 'utf8');
     const again = init(cwd, '--no-install');
     expect(again.status).toBe(2);
-    expect(again.stderr).toContain('tasks.ts and tasks.test.ts would be written over.');
+    expect(again.stderr).toContain('tasks.ts and tasks.test.ts would be overwritten.');
     expect(readFileSync(join(cwd, 'tasks.ts'), 'utf8')).toBe('mine\n');
     expect(readFileSync(join(cwd, 'package.json'), 'utf8')).toBe(before);
   });
@@ -54,7 +54,7 @@ describe('umbel init', () => {
       written: ['tasks.ts', 'tasks.test.ts', 'umbel.config.json', 'package.json'],
       next: ['npm install && npm run umbel:test', 'npm run worker'],
     });
-    expect(stderr).toContain('The script "test" stays as it is; Umbel\'s is "umbel:test".');
+    expect(stderr).toContain('Kept the script "test". Umbel\'s script is "umbel:test".');
     expect(readFileSync(join(cwd, 'tsconfig.json'), 'utf8')).toBe('{}\n');
   });
 

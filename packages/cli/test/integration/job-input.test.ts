@@ -79,7 +79,7 @@ test('jobs show tells the whole input of a running step, masked by the settings 
 
   const text = await withCode('jobs', 'show', id);
   expect(text.stdout).toMatch(/worker +w1/);
-  expect(text.stdout).toMatch(/attempts +1, and number 2 runs/);
+  expect(text.stdout).toMatch(/attempts +1, attempt 2 is running/);
   expect(text.stdout).toMatch(/attempt failed +RangeError: not yet/);
   expect(text.stdout).toMatch(/\ninput +\{[^}]*"quote": \{\s+"price": 10,\s+"token": "\*\*\*"\s+\}/);
   expect(text.stdout).toContain('"card": "***"');

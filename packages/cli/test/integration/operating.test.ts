@@ -201,11 +201,11 @@ describe('commands of operators', { timeout: 300_000 }, () => {
     await vi.waitFor(async () => expect(await one.state()).toBe('active'), within);
     expect(await json('control', 'revoke', two.id)).toMatchObject({ code: 0, kind: 'revoked', revoked: 1 });
     expect(await umbel('control', 'revoke', two.id)).toMatchObject({
-      stdout: '0 revoked, 1 has ended before\n',
+      stdout: '0 revoked, 1 already ended\n',
     });
     const asked = await umbel('control', 'revoke', '--tag', 'x');
     expect(asked).toMatchObject({ code: 2, stdout: '' });
-    expect(asked.stderr).toContain('If that is meant: --yes');
+    expect(asked.stderr).toContain('To confirm, pass --yes.');
     expect(await tagged.state()).toBe('delayed');
     expect(await json('control', 'revoke', '--tag', 'x', '--yes')).toMatchObject({ revoked: 1 });
     expect(await json('control', 'terminate', one.id)).toMatchObject({ revoked: 1 });
@@ -246,10 +246,10 @@ describe('commands of operators', { timeout: 300_000 }, () => {
     await worker.closed;
     const silent = await umbel('inspect', 'ping');
     expect(silent).toMatchObject({ code: 75, stdout: '' });
-    expect(silent.stderr).toContain('No worker has answered.');
+    expect(silent.stderr).toContain('No worker answered.');
   });
 
-  test('replay and drop what has failed', async () => {
+  test('replay and discard what has failed', async () => {
     const { add, umbel, json, startWorker } = await shop();
     await startWorker();
     const sent = await add.sendMany([{ a: -1 }, { a: -2 }, { a: -3 }]);
@@ -273,19 +273,20 @@ describe('commands of operators', { timeout: 300_000 }, () => {
     expect((await umbel('dead', 'replay', one)).code).toBe(1);
     expect((await umbel('dead', 'replay', 'nobody')).code).toBe(3);
     expect((await umbel('dead', 'replay')).code).toBe(2);
-    expect((await umbel('dead', 'drop', two, '--all')).code).toBe(2);
+    expect((await umbel('dead', 'discard', two, '--all')).code).toBe(2);
 
     const dry = await json('dead', 'replay', '--all', '--task', 'add', '--dry-run');
     expect(dry).toMatchObject({ code: 0, kind: 'replayed', replayed: 2, isDryRun: true, skipped: [] });
-    const asked = await umbel('dead', 'drop', '--all', '--task', 'add');
+    const asked = await umbel('dead', 'discard', '--all', '--task', 'add');
     expect(asked).toMatchObject({ code: 2, stdout: '' });
     expect(asked.stderr).toContain('Remove 2 failed jobs for good?');
-    expect(await json('dead', 'drop', two, 'nobody', '--yes')).toMatchObject({
+    expect(await json('dead', 'discard', two, 'nobody', '--yes')).toMatchObject({
       code: 1,
       kind: 'dropped',
       dropped: 1,
       skipped: [{ id: 'nobody' }],
     });
+    // `drop` is the former name of `discard`.
     expect(await json('dead', 'drop', '--all', '--yes')).toMatchObject({ code: 0, dropped: 1 });
     expect(await json('dead', 'list')).toMatchObject({ letters: [] });
     expect(await sent.find(({ id }) => id === three)?.state()).toBe('unknown');
@@ -333,7 +334,7 @@ app.task({ name: 'add', input: z.object({ a: z.number() }), run: ({ a }) => ({ a
     const run = await chain(group([1, 2].map((a) => add.s({ a }))), total).delay();
     const asked = await umbel('purge', 'default');
     expect(asked).toMatchObject({ code: 2, stdout: '' });
-    expect(asked.stderr).toContain('default: 4 jobs\nerror: Remove 4 jobs for good?');
+    expect(asked.stderr).toContain('default: 4 jobs\nerror: Remove 4 jobs permanently?');
     expect((await umbel('purge')).code).toBe(2);
     expect((await umbel('purge', 'nowhere', '--yes')).code).toBe(2);
     expect((await app.queue('default').counts()).waiting).toBe(4);
@@ -482,17 +483,17 @@ test('what is stored cannot command a terminal', { timeout: 300_000 }, async () 
 });
 
 test.each([
-  [['inspect', 'nothing'], 2, 'umbel inspect has no "nothing".'],
-  [['runs'], 2, 'umbel runs needs a command.'],
-  [['runs', 'show', 'nobody', '--name', 'x'], 3, 'There is no run nobody.'],
+  [['inspect', 'nothing'], 2, 'umbel inspect has no subcommand "nothing".'],
+  [['runs'], 2, 'umbel runs needs a subcommand.'],
+  [['runs', 'show', 'nobody', '--name', 'x'], 3, 'There is no workflow run "nobody".'],
   [['runs', 'tree', 'nobody', '--name', 'x'], 3, 'There is no such job.'],
-  [['jobs', 'show', 'nobody', '--name', 'x'], 3, 'There is no job nobody.'],
+  [['jobs', 'show', 'nobody', '--name', 'x'], 3, 'There is no job "nobody".'],
   [['jobs', 'list', '--state', 'odd', '--name', 'x'], 2, 'Expected one of waiting'],
   [['control', 'pause', 'nowhere', '--name', 'x'], 2, 'There is no such queue.'],
-  [['control', 'concurrency', 'none', '--name', 'x'], 2, 'Only with --total'],
-  [['control', 'revoke', '--name', 'x'], 2, 'Which jobs?'],
-  [['inspect', 'ping', '-w', 'nobody', '--name', 'x'], 3, 'There is no worker nobody.'],
-  [['events', '--types', 'odd', '--name', 'x'], 2, 'There is no "odd".'],
+  [['control', 'concurrency', 'none', '--name', 'x'], 2, "'none' requires --total."],
+  [['control', 'revoke', '--name', 'x'], 2, 'Revoking needs either ids or --tag.'],
+  [['inspect', 'ping', '-w', 'nobody', '--name', 'x'], 3, 'There is no worker "nobody".'],
+  [['events', '--types', 'odd', '--name', 'x'], 2, 'There is no event type "odd".'],
   [['schedule', 'sync', '--name', 'x'], 2, ''],
   [['inspect', 'queues', '--name', 'x', '-b', 'redis://127.0.0.1:1'], 69, 'The store does not answer.'],
 ])('%j exits with %i', async (args, code, why) => {

@@ -33,7 +33,7 @@ test('a worker of several processes is one to whoever looks, and starts anew whe
   expect(stderr.match(/ {2}worker {3}several/g)).toHaveLength(1);
   expect(stdout.match(/ {2}ready/g)).toHaveLength(1);
   expect(stdout).toMatch(/tasks\.ts changed: worker several restarts/);
-  expect(stdout).toMatch(/ended by a signal; 2 attempts completed/);
+  expect(stdout).toMatch(/closed after a signal; 2 attempts completed/);
 });
 
 test('several processes do what there is to do, and end', { timeout: 300_000 }, async () => {

@@ -69,7 +69,7 @@ describe('umbel result, run and graph', { timeout: 300_000 }, () => {
     [['result', 'nobody', '-A', './tasks.ts'], 3, 'There is no such job.'],
     [['graph', 'nobody', '-A', './tasks.ts'], 3, 'There is no such job.'],
     [['run', './tasks.ts'], 4, 'It exports pair, pipeline.'],
-    [['run', './tasks.ts#app'], 4, 'The export "app" of tasks.ts cannot be sent.'],
+    [['run', './tasks.ts#app'], 4, 'Export "app" of tasks.ts cannot be sent.'],
     [['run', './tasks.ts#pipeline', '-i', '{"a":"x"}'], 2, 'input.a'],
   ])('%j exits with %i', async (args, code, why) => {
     const { umbel } = project();

@@ -8,7 +8,7 @@ const soon = { timeout: '50s' } as const;
 
 test.each([
   ['is gone', undefined, 'its record is gone'],
-  ['holds garbage', { name: 'bad', data: '{"not', timestamp: 'x' }, 'its data is no JSON'],
+  ['holds garbage', { name: 'bad', data: '{"not', timestamp: 'x' }, 'its data is not valid JSON'],
 ])('every command shows a job whose record %s', { timeout: 300_000 }, async (_, fields, problem) => {
   const own = project();
   const app = own.app({ queues: ['default', 'idle'], logger: { info() {}, warn() {}, error() {} } });

@@ -70,7 +70,7 @@ test('the log shows lines and results of handlers, masked, with ids to paste', {
   await worker.prints(new RegExp(`retried .*${running.id}`));
   await expect.poll(async () => (await app.jobs.get(running.id))?.attempt, { timeout: 20_000 }).toBe(2);
   const active = await own.umbel(['jobs', 'show', running.id, '--name', own.name]);
-  expect(active.stdout).toMatch(/attempts +1, and number 2 runs/);
+  expect(active.stdout).toMatch(/attempts +1, attempt 2 is running/);
   expect(active.stdout).toMatch(/worker +w1/);
   expect(active.stdout).toMatch(/attempt failed +RangeError: not yet/);
 });

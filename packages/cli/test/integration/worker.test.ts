@@ -30,7 +30,7 @@ describe('umbel worker', { timeout: 300_000 }, () => {
       /failed {5}add {2}[0-9A-Za-z]{22} {2}\d+ms {2}default {2}RangeError: negative: -1$/m,
     );
     expect(stdout).toMatch(/info +umbel ".*": SIGTERM: worker mine takes no more jobs/);
-    expect(stdout).toMatch(/ended by a signal; 1 attempt completed, 1 failed, 0 retried, in .*\n$/);
+    expect(stdout).toMatch(/closed after a signal; 1 attempt completed, 1 failed, 0 retried, in .*\n$/);
     expect(stdout).not.toContain('\u001b');
   });
 
@@ -118,7 +118,7 @@ describe('umbel worker', { timeout: 300_000 }, () => {
     await tasks.send('add', { a: 1, b: 1 });
     const { code, stdout } = await worker.ended;
     expect(code).toBe(0);
-    expect(stdout).toContain('it has run as many jobs as it may; 1 attempt completed');
+    expect(stdout).toContain('closed: reached --max-jobs; 1 attempt completed');
   });
 
   test('runs an isolated task of a module in TypeScript in a child process', async () => {
@@ -175,9 +175,9 @@ describe('umbel worker', { timeout: 300_000 }, () => {
     [['worker', './broken.ts'], 4, /SyntaxError|Unexpected token/],
     [['worker', './throws.ts'], 4, /TypeError: no way\n {2}at .*throws\.ts:3/],
     [['worker', './checked.ts'], 4, 'There is no app in checked.ts'],
-    [['worker', './two.ts'], 4, 'They are exported as one, two.'],
+    [['worker', './two.ts'], 4, 'Expected one app, got the exports one, two.'],
     [['worker', './two.ts#three'], 4, 'It exports one, two.'],
-    [['worker'], 2, 'Which app?'],
+    [['worker'], 2, 'No app is set.'],
     [['worker', './tasks.ts', '--shutdown-timeout', '5'], 2, "such as '500ms'"],
     [['worker', './tasks.ts', '-q', 'a=b'], 2, "bounds such as '5..50'"],
     [['worker', './tasks.ts', '--max-memory', 'much'], 2, 'maxMemory'],

@@ -20,20 +20,20 @@ describe('JSON that people write', () => {
   });
 
   test.each([
-    ['', 'line 1, column 1', 'a value', 'it ends'],
-    ['{"a":1,}', 'line 1, column 8', 'a key in double quotes', 'there is "}"'],
-    ['{a:1}', 'line 1, column 2', 'a key in double quotes, or "}"', 'there is "a"'],
-    ["['x']", 'line 1, column 2', 'a value', 'there is "\'"'],
-    ['[1,\n  2\n  3]', 'line 3, column 3', '"," or "]"', 'there is "3"'],
-    ['{"a" 1}', 'line 1, column 6', '":"', 'there is "1"'],
-    ['{"a":"x\ny"}', 'line 1, column 8', 'the closing double quote', 'there is "\\n"'],
-    ['"\\x"', 'line 1, column 2', 'an escape that JSON has', 'there is "\\\\"'],
-    ['01', 'line 1, column 2', 'the end', 'there is "1"'],
-    ['{"a":1} x', 'line 1, column 9', 'the end', 'there is "x"'],
-    ['{"a":{"b":[1', 'line 1, column 13', '"," or "]"', 'it ends'],
+    ['', 'line 1, column 1', 'a value', 'the text ends'],
+    ['{"a":1,}', 'line 1, column 8', 'a key in double quotes', 'got "}"'],
+    ['{a:1}', 'line 1, column 2', 'a key in double quotes, or "}"', 'got "a"'],
+    ["['x']", 'line 1, column 2', 'a value', 'got "\'"'],
+    ['[1,\n  2\n  3]', 'line 3, column 3', '"," or "]"', 'got "3"'],
+    ['{"a" 1}', 'line 1, column 6', '":"', 'got "1"'],
+    ['{"a":"x\ny"}', 'line 1, column 8', 'the closing double quote', 'got "\\n"'],
+    ['"\\x"', 'line 1, column 2', 'a valid escape sequence', 'got "\\\\"'],
+    ['01', 'line 1, column 2', 'the end', 'got "1"'],
+    ['{"a":1} x', 'line 1, column 9', 'the end', 'got "x"'],
+    ['{"a":{"b":[1', 'line 1, column 13', '"," or "]"', 'the text ends'],
   ])('%j is refused at its place', (text, place, expected, found) => {
     const { what, why, exitCode } = refusal(text);
-    expect(what).toBe(`The input is no JSON: ${place}.`);
+    expect(what).toBe(`The input is not valid JSON (${place}).`);
     expect(why?.split('\n')[0]).toBe(`Expected ${expected}, but ${found}.`);
     expect(exitCode).toBe(2);
   });

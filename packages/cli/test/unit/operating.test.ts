@@ -55,7 +55,7 @@ describe('the answers of workers', () => {
     const known = app(worker('a', 'online'), worker('b', 'online'));
     const { code, text } = await judged({ answers: { a: {} }, missing: ['b#1'] }, known);
     expect(code).toBe(75);
-    expect(text).toContain('b#1 has not answered within 1s');
+    expect(text).toContain('b#1 did not answer within 1s');
   });
 
   test('tell of one that could not do it', async () => {
@@ -166,7 +166,7 @@ test('times are read and told', () => {
   expect(relative(new Date(19_995_000))).toBe('5.0s ago');
   expect(momentOf(new Date(5)).getTime()).toBe(5);
   expect(pastMoment('2030-01-31T08:00:00Z').toISOString()).toBe('2030-01-31T08:00:00.000Z');
-  expect(() => pastMoment('yesterday')).toThrow('Expected a moment');
+  expect(() => pastMoment('yesterday')).toThrow('Expected a time such as');
   expect(relative(new Date(5000), 0)).toBe('in 5.0s');
   expect(relative(new Date(0), 5000)).toBe('5.0s ago');
   expect(longDuration(90 * 3_600_000)).toBe('3d18h');
@@ -223,8 +223,8 @@ describe('a frame of top', () => {
         [
           'missing-worker',
           'warning',
-          expect.stringContaining('worker w is gone'),
-          expect.stringContaining('left out of this list an hour'),
+          expect.stringContaining('worker w is missing'),
+          expect.stringContaining('leaves this list one hour'),
         ],
       ]);
     });
@@ -247,7 +247,7 @@ describe('a frame of top', () => {
           'lost',
           'warning',
           expect.stringMatching(
-            /^6 jobs of queue q are held by worker dead, last heard of 12\S* ago; they fill the limit of 6 at a time, so none starts$/,
+            /^6 jobs of queue q are held by missing worker dead, last seen 12\S* ago; they use up the concurrency limit of 6, so no job starts$/,
           ),
           expect.stringContaining('in 34'),
         ],

@@ -175,7 +175,7 @@ describe('text', () => {
 
   test('says what may be meant', () => {
     expect(closest('ad', ['add', 'double'])).toBe('Did you mean add?');
-    expect(closest('zzz', ['add', 'double'])).toBe('It has add, double.');
-    expect(closest('a', [])).toBe('It has no tasks.');
+    expect(closest('zzz', ['add', 'double'])).toBe('Expected one of: add, double.');
+    expect(closest('a', [])).toBe('There are none.');
   });
 });

@@ -43,7 +43,7 @@ describe('completion', () => {
     const worker = tree.find(({ name }) => name === 'worker');
     expect(worker?.flags).toContainEqual({
       names: ['-l', '--loglevel'],
-      description: 'what is told',
+      description: 'Log level',
       takesValue: true,
       values: ['debug', 'info', 'warn', 'error', 'silent'],
     });
@@ -75,9 +75,9 @@ describe('a target', () => {
   });
 
   test('may name an export', () => {
-    expect(parseSpec('./a.ts#app')).toEqual({ path: './a.ts', wanted: 'app' });
-    expect(parseSpec('./a.ts#')).toEqual({ path: './a.ts', wanted: undefined });
-    expect(parseSpec('./a#b/c.ts#app')).toEqual({ path: './a#b/c.ts', wanted: 'app' });
+    expect(parseSpec('./a.ts#app')).toEqual({ path: './a.ts', exportName: 'app' });
+    expect(parseSpec('./a.ts#')).toEqual({ path: './a.ts', exportName: undefined });
+    expect(parseSpec('./a#b/c.ts#app')).toEqual({ path: './a#b/c.ts', exportName: 'app' });
   });
 });
 

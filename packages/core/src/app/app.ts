@@ -243,7 +243,7 @@ export interface App<Added = {}> {
    * @throws {ScheduleError} if the app has a schedule of that name, or the target cannot be stored.
    * @throws {InvalidOptionError} if the name or an option is invalid.
    * @example
-   * app.schedule('nightly-report', { cron: '0 3 * * *', timezone: 'Europe/Berlin' }, report);
+   * app.schedule('nightly-report', { cron: '0 3 * * *', tz: 'Europe/Berlin' }, report);
    */
   schedule<S extends AnyStep>(
     name: string,

@@ -187,7 +187,11 @@ export class UnrecoverableError extends UmbelError {
   readonly code = 'UNRECOVERABLE';
 }
 
-/** A handler called `ctx.fail(failure, data)` with one of the failures that its task declares. Never retried. */
+/**
+ * A handler called `ctx.fail(failure, data)` with one of the failures that its task declares. Never retried.
+ * @example
+ * if (error.cause instanceof ExpectedFailureError) console.log(error.cause.failure, error.cause.data);
+ */
 export class ExpectedFailureError extends UmbelError {
   override readonly name = 'ExpectedFailureError';
   readonly code = 'EXPECTED_FAILURE';
@@ -302,7 +306,15 @@ export class JobStateError extends UmbelError {
   readonly code = 'JOB_STATE';
 }
 
-/** `get({ timeout })` stopped waiting. The job itself continues. */
+/**
+ * `get({ timeout })` stopped waiting. The job itself continues.
+ * @example
+ * try {
+ *   await result.get({ timeout: '5s' });
+ * } catch (error) {
+ *   if (error instanceof TimeoutError) console.log(`${error.jobId} is still ${error.state}`);
+ * }
+ */
 export class TimeoutError extends UmbelError {
   override readonly name = 'TimeoutError';
   readonly code = 'TIMEOUT';
@@ -543,7 +555,7 @@ export interface ValidationIssue {
 /** The part of a task's data that is not valid. */
 export type ValidationSubject = 'input' | 'result' | 'progress' | 'failure';
 
-/** An error as it is stored with its job: plain data, readable by every client. */
+/** The stored form of an error: plain data that every client can read. */
 export interface ErrorRecord {
   /** The error's `name`, or the name of its class if the class does not set `name` itself. */
   readonly name: string;

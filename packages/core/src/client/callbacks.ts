@@ -48,11 +48,7 @@ function plansOf(option: string, given: unknown): JobNode[] {
     if (typeof signature === 'object' && signature !== null && PLAN in signature) {
       return (signature as Plannable)[PLAN](); // only signatures have it
     }
-    throw new InvalidOptionError(
-      option,
-      'a task, a signature or a composition, or a list of those',
-      signature,
-    );
+    throw new InvalidOptionError(option, 'a task, a signature, a workflow, or an array of these', signature);
   });
 }
 

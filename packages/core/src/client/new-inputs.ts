@@ -42,13 +42,13 @@ export async function checkedInputs(
     throw new InvalidOptionError('inputs', 'an object with one input for each step', inputs);
   const resumable = await resumableIn(parts.store, resumed, ids);
   for (const { id, option, input } of steps) {
-    if (input === undefined) throw new InvalidOptionError(option, 'a value that JSON can carry', input);
+    if (input === undefined) throw new InvalidOptionError(option, 'a value that JSON can represent', input);
     const job = resumable.get(id) ?? (await refuse(parts, resumed, id, option));
     refuseWithoutInput(job);
     if (!parts.knowsTask(job.task))
       throw new InvalidOptionError(
         option,
-        `the input of a task that is known here, to check it. Import the module that defines task "${job.task}"`,
+        `the input of a task that this program defines. Import the module that defines task "${job.task}", so that the input can be checked`,
         input,
       );
     await parts.checkInput(job.task, input, option);
@@ -68,28 +68,28 @@ async function refuse({ store }: ResultParts, run: Resumed, id: string, option: 
   if (place === undefined)
     throw new InvalidOptionError(
       'inputs',
-      `an object whose keys are ids or paths of steps of run ${run.id} that have failed; look at its graph()`,
+      `an object whose keys are ids or paths of failed steps of run ${run.id} (graph() shows them)`,
       option,
     );
   const state = await jobStateOf(store, { queue: place.queue, id });
   const reason =
     state === 'completed'
-      ? 'has succeeded: it keeps its result, and does not run again'
-      : `is ${state}, and is not run again by resume()`;
+      ? 'has completed: it keeps its result and does not run again'
+      : `is ${state}: resume() does not run it again`;
   throw new JobStateError(`Step ${id} ${reason}. Leave it out of \`inputs\`.`);
 }
 
 function refuseWithoutInput({ id, queue, task, data }: Resumable): void {
   if (queue === INTERNAL_QUEUE)
     throw new JobStateError(
-      `Step ${id} is one of Umbel's own ("${task}"), which takes no input. Give one to a step that has failed below it.`,
+      `Step ${id} is an internal job of Umbel ("${task}"), which takes no input. Pass an input for a failed step below it.`,
     );
   if (data.items !== undefined)
     throw new JobStateError(
-      `Step ${id} takes several inputs of chunks(), of which none can be replaced. Send the chunks again.`,
+      `Step ${id} holds several inputs of chunks(), and single ones cannot be replaced. Send the chunks again.`,
     );
   if (data.replacement !== undefined)
     throw new JobStateError(
-      `Step ${id} has put other steps in its place and does not run again. Give inputs to those that have failed.`,
+      `Step ${id} replaced itself with other steps and does not run again. Pass inputs for those that have failed.`,
     );
 }

@@ -197,7 +197,9 @@ export class StoredResult implements AsyncResult<unknown> {
       );
     }
     if (!['failed', 'expired', 'revoked'].includes(state)) {
-      throw new JobStateError(`Job ${this.id} is ${state}: only what has failed can be resumed.`);
+      throw new JobStateError(
+        `Job ${this.id} is ${state}: only a failed, expired or revoked job can be resumed.`,
+      );
     }
     const place = { queue: alone ? INTERNAL_QUEUE : queue, id: run };
     // A call with callbacks fails together with the run that carries those, which may be about to.
@@ -242,8 +244,8 @@ export class StoredResult implements AsyncResult<unknown> {
   #refuseInHandler({ allowInTask }: GetOptions): void {
     if (allowInTask || !isInHandler()) return;
     throw new JobStateError(
-      `The handler of a task waits for job ${this.id}: once all places of the worker wait so, none is left for what they wait for. ` +
-        'Compose the tasks with chain or chord, or `return ctx.replace(…)`; get({ allowInTask: true }) waits all the same.',
+      `The handler of a task waits for job ${this.id}: a worker whose handlers all wait has no slot left for the jobs they wait for. ` +
+        'Compose the tasks with chain or chord, or `return ctx.replace(…)`; to wait anyway, pass get({ allowInTask: true }).',
     );
   }
 
@@ -304,7 +306,7 @@ export class ReadyResult implements AsyncResult<unknown> {
   }
 
   async resume(): Promise<number> {
-    throw new JobStateError('An empty group has its result: there is nothing to resume.');
+    throw new JobStateError('An empty group has completed: there is nothing to resume.');
   }
 
   async forget(): Promise<void> {}

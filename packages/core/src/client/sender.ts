@@ -157,7 +157,7 @@ export class JobSender {
     if (deduplication !== undefined) {
       throw new InvalidOptionError(
         deduplication.mode,
-        'absent for a composition: only single calls can be the same',
+        'absent for a workflow: only single calls can be deduplicated',
         true,
       );
     }
@@ -433,7 +433,7 @@ function checkCombination(
   if (mode === 'debounce' && delayMs !== undefined) {
     throw new InvalidOptionError(
       'countdown',
-      'absent for a call with `debounce`, which sets its start',
+      'absent for a call with `debounce`, which sets the delay',
       delayMs,
     );
   }

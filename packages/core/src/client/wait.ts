@@ -181,7 +181,7 @@ function warnLater(parts: ResultParts, job: Watched): () => void {
 export async function warnIfUnserved(parts: ResultParts, job: Watched): Promise<void> {
   try {
     const unserved = await whoIsMissing(parts, job, await job.state());
-    if (unserved !== undefined) parts.warn(`a result is waited for that does not come. ${unserved}`);
+    if (unserved !== undefined) parts.warn(`still waiting for the result of job ${job.id}. ${unserved}`);
   } catch {
     // Whoever waits for the result is told if the store cannot be reached.
   }

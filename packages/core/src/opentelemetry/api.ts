@@ -44,7 +44,9 @@ export function spanContextOf(traceparent: string): SpanContext {
  * span: with `context.with(senderContext(ctx), …)` their spans and logs belong to the same trace.
  * @throws {MissingPackageError} if `@opentelemetry/api` is not installed.
  * @example
- * const hooks = { failure: (ctx) => context.with(senderContext(ctx), () => log.error('failed')) };
+ * const hooks: Hooks = {
+ *   failure: (ctx) => context.with(senderContext(ctx), () => console.error('failed')),
+ * };
  */
 export function senderContext({ headers }: Pick<TaskContext, 'headers'>): Context {
   const { propagation, ROOT_CONTEXT } = openTelemetry();

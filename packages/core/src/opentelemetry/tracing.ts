@@ -14,7 +14,7 @@ import { type OpenTelemetry, openTelemetry, senderContext, spanContextOf, tracep
  * Names of the span attributes: from OpenTelemetry's semantic conventions for messaging (1.45, in development), and
  * Umbel's own. Inputs and results are never recorded.
  * @example
- * const jobId = span.attributes[ATTRIBUTE.messageId];
+ * const name = ATTRIBUTE.messageId; // 'messaging.message.id'
  */
 export const ATTRIBUTE = {
   system: 'messaging.system.name',

@@ -5,14 +5,12 @@ import { RunReader } from '../client/run/run-reader.js';
 import { isJobId } from '../job/ids.js';
 import { INTERNAL_QUEUE, isRunJob } from '../job/job-tree.js';
 import { isFinal, isJobState } from '../job/states.js';
-import type { CollectedInput } from '../store/job-input.js';
-import { collectInput } from '../store/job-input.js';
+import { type CollectedInput, collectInput } from '../store/job-input.js';
 import { type QueueCounts, queueCounts } from '../store/queues.js';
-import { storedStateOf } from '../store/read.js';
+import { knownJob, storedStateOf } from '../store/read.js';
 import type { Store } from '../store/store.js';
 import { type StoredJob, shownState } from '../store/stored-job.js';
 import type { TagIndex } from '../store/tags.js';
-import { knownJob } from '../store/tree.js';
 import { runCountsOf } from '../workflow/graph-tally.js';
 import { encodeCursor } from './cursor.js';
 import {

@@ -42,7 +42,8 @@ export interface MetricJson {
  * @param processes The results of `metrics.json()` of each process.
  * @throws {MissingPackageError} if `prom-client` is not installed.
  * @example
- * const text = await aggregate([await metrics.json(), fromOtherProcess]).text();
+ * const first = await prometheusMetrics(app).json(); // in each process, sent to one of them
+ * const text = await aggregate([first]).text();
  */
 export function aggregate(processes: readonly (readonly MetricJson[])[]): MetricsSource {
   const { AggregatorRegistry } = promClient();

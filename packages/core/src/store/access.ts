@@ -8,17 +8,17 @@ import type { JobAccess } from './tree.js';
 
 export interface StoreOptions extends BackendOptions {
   readonly sealer: Sealer;
-  /** How long a command is tried while the store cannot be reached. */
+  /** How long commands are retried while the store is unreachable. */
   readonly timeoutMs: number;
-  /** How long jobs that are sent from here are kept once they have ended, in milliseconds. */
+  /** Retention of ended jobs that this app sends, in milliseconds. */
   readonly keptMs: Readonly<Record<EndedSet, number>>;
 }
 
-/** What the parts of a store have in common: how they reach its jobs, and open what is sealed in them. */
+/** Access to a store for the functions of this folder: its commands, and the codecs of its values. */
 export class StoreAccess implements JobAccess {
   readonly backends: QueuePool;
   readonly sealer: Sealer;
-  /** The same, as it is stored with each job. */
+  /** Retention in the form that is stored with each job. */
   readonly keep: JobJsonOptions;
   readonly #timeoutMs: number;
 
@@ -29,12 +29,12 @@ export class StoreAccess implements JobAccess {
     this.#timeoutMs = options.timeoutMs;
   }
 
-  /** What `command` gives, tried while the store cannot be reached. */
+  /** Returns the result of `command`, retried while the store is unreachable. */
   reach<T>(command: () => Promise<T>, timeoutMs: number = this.#timeoutMs): Promise<T> {
     return this.backends.reach(timeoutMs, command);
   }
 
-  /** The same of a queue. */
+  /** Returns the result of a command for a queue, retried while the store is unreachable. */
   on<T>(queue: string, command: (queue: EnvelopeQueue) => Promise<T>, timeoutMs?: number): Promise<T> {
     return this.reach(() => command(this.backends.queue(queue)), timeoutMs);
   }
@@ -46,7 +46,7 @@ export class StoreAccess implements JobAccess {
     return { queue: queueName, id };
   }
 
-  /** A job as those below it refer to it. */
+  /** Returns the key by which children refer to a job. */
   parentKeyOf({ queue, id }: JobRef): ParentKey {
     return { id, queue: this.backends.qualifiedName(queue) };
   }

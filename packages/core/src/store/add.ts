@@ -1,4 +1,4 @@
-/** Adding jobs and runs to a store. All of it may be repeated: what is there already stays as it is. */
+/** This module adds jobs and runs to a store. Every function may be repeated: jobs that already exist stay unchanged. */
 import { getParentKey, type IQueueBackend, type JobJson, type JobsOptions, type ParentKeyOpts } from 'bullmq';
 import { systemClock } from '../base/time.js';
 import type { Sealer } from '../codec/codecs.js';
@@ -12,30 +12,30 @@ import { optionContentOf, type StoredDeduplication, toJobOptions } from './job-o
 import type { EnvelopeQueue } from './queue-pool.js';
 import { childrenOf } from './tree.js';
 
-// A job that is to be added, as BullMQ's backends take it. Its `Queue` and its `Job` make the same, and cost more than all
-// that Umbel does for a call: they copy the options several times, keep an object with what a job will have once it has
-// run, and store in the options again what the job has anyway (its id, its parent).
+// Records of new jobs in the form that BullMQ's backends accept. BullMQ's `Queue` and `Job` build the same records at a
+// higher cost than all of Umbel's work for a call: they copy the options several times, allocate fields for later results,
+// and store the id and the parent of the job in its options again.
 
-/** A job that others are added below. */
+/** A job that other jobs are added below. */
 export interface ParentKey {
   readonly id: string;
-  /** Its queue's qualified name. */
+  /** Qualified name of its queue. */
   readonly queue: string;
 }
 
-/** Options as BullMQ's `add` takes them, without the id. */
+/** Options in the form of BullMQ's `add`, without the id. */
 export type JobJsonOptions = Omit<JobsOptions, 'jobId' | 'parent' | 'timestamp' | OnFailure>;
 
-/** What a failure of the job does to its parent: it starts at once, or it goes on waiting for the others. */
+/** Effect of a failure of the job on its parent: the parent starts at once, or it keeps waiting for the other children. */
 type OnFailure = 'continueParentOnFailure' | 'ignoreDependencyOnFailure';
 
-/** A job below another one. */
+/** Position of a job below its parent. */
 export interface Below {
   readonly parent: ParentKey;
   readonly onFailure: OnFailure;
 }
 
-/** Stored now. Its data are what JSON carries; its options have been checked. */
+/** Returns the record of a job that is stored now. Its data must be valid JSON values; its options have been checked. */
 export function jobJson(
   id: string,
   name: string,
@@ -49,7 +49,7 @@ export function jobJson(
     data: JSON.stringify(data),
     opts,
     timestamp: systemClock.now(),
-    // Of a job that has not run.
+    // Values of a job that has not run.
     progress: 0,
     attemptsMade: 0,
     attemptsStarted: 0,
@@ -66,7 +66,7 @@ export function jobJson(
   return json;
 }
 
-/** What the store is told of where the job stands. With `waits` it waits for jobs that are added below it. */
+/** Returns the relation of a job to its parent. With `waits` the job waits for jobs that are added below it. */
 export function linkOf(below: Below | undefined, waits = false): ParentKeyOpts {
   const link: ParentKeyOpts = {};
   if (below !== undefined) {
@@ -81,19 +81,19 @@ function keyOf({ id, queue }: ParentKey): string {
   return getParentKey({ id, queue }) ?? '';
 }
 
-// Trees of jobs as BullMQ's backend takes them. Its `FlowProducer` makes the same of a flow, but calls itself for each
-// child, and the steps of a chain stand below each other: it ends at some thousand of them.
+// Trees of jobs in the form that BullMQ's backend accepts. BullMQ's `FlowProducer` recurses for each child, and the steps
+// of a chain are nested: it overflows the stack at a few thousand steps.
 
 export type FlowEntry = Parameters<IQueueBackend['addFlow']>[0][number];
 
 export interface FlowPlace {
-  /** The job that the trees are added below. */
+  /** Parent of the roots of the trees. */
   readonly above?: ParentKey;
-  /** How long a tree is kept that stands below none: all of it goes with its root. */
+  /** Retention of a tree without a parent: all its jobs are removed with its root. */
   readonly keep?: JobJsonOptions;
 }
 
-/** The jobs of these trees, each after its parent, and members of a group in their order. */
+/** Returns the jobs of the trees: each after its parent, and members of a group in their order. */
 export function flowEntries(
   queueOf: (name: string) => EnvelopeQueue,
   run: string,
@@ -102,8 +102,8 @@ export function flowEntries(
 ): FlowEntry[] {
   const entries: FlowEntry[] = [];
   const next = roots.map((node) => ({ node, parent: above })).reverse();
-  for (let place = next.pop(); place !== undefined; place = next.pop()) {
-    const { node, parent } = place;
+  for (let entry = next.pop(); entry !== undefined; entry = next.pop()) {
+    const { node, parent } = entry;
     const id = jobIdOf(run, node.path);
     const queue = queueOf(node.queue);
     const { name, children = [] } = node;
@@ -117,13 +117,13 @@ export function flowEntries(
       }),
     );
     if (children.length === 0) continue;
-    const own = { id, queue: queue.qualifiedName };
-    for (const child of children.toReversed()) next.push({ node: child, parent: own });
+    const key = { id, queue: queue.qualifiedName };
+    for (const child of children.toReversed()) next.push({ node: child, parent: key });
   }
   return entries;
 }
 
-/** A job of a flow; with `waits` it waits for jobs that are added below it. */
+/** A job of a flow. With `waits` it waits for jobs that are added below it. */
 export interface FlowJob {
   readonly name: string;
   readonly data: object;
@@ -132,7 +132,7 @@ export interface FlowJob {
   readonly waits?: boolean;
 }
 
-/** One job that is stored together with others. */
+/** Returns the entry of one job that is stored together with others. */
 export function flowEntry(
   { name: queueName, opts: { prefix = '' } }: EnvelopeQueue,
   id: string,
@@ -160,7 +160,7 @@ function nodeData(run: string, node: JobNode): object {
     ...rest
   } = node;
   return encodeEnvelope({
-    // A callback of one task is no run.
+    // A callback that is a single task is not a run.
     ...((path !== '' || queue === INTERNAL_QUEUE) && { run }),
     ...content,
     ...rest,
@@ -169,16 +169,16 @@ function nodeData(run: string, node: JobNode): object {
 }
 
 /**
- * A node below another continues its parent on failure: the parent starts at once, sees the failure and fails in turn,
- * so that a failure always climbs to the run (BullMQ's default would leave the parent waiting for ever). Where members
- * may fail, the parent goes on waiting for the others.
+ * Returns the position of a node below its parent. On failure the parent starts at once, sees the failure and fails too,
+ * so that a failure always reaches the run (BullMQ's default would leave the parent waiting forever). Where members may
+ * fail, the parent keeps waiting for the others.
  */
 function belowOf({ mayFail }: JobNode, parent: ParentKey | undefined): Below | undefined {
   if (parent === undefined) return undefined;
   return { parent, onFailure: mayFail ? 'ignoreDependencyOnFailure' : 'continueParentOnFailure' };
 }
 
-/** One job to store. */
+/** A job to store. */
 export interface NewJob {
   readonly id: string;
   readonly name: string;
@@ -189,16 +189,16 @@ export interface NewJob {
 }
 
 export interface AddOptions {
-  /** How long it is tried while the store cannot be reached. */
+  /** How long the command is retried while the store is unreachable. */
   readonly timeoutMs?: number | undefined;
-  /** It may have been added before. */
+  /** Whether the jobs may have been added before. */
   readonly isRepeated?: boolean;
 }
 
-/** Calls that are added in one round trip. */
+/** Maximum number of calls that are added in one round trip. */
 export const BULK_SLICE = 500;
 
-/** The id of the job: its own, or that of an equal one that is there already. */
+/** Adds a job. Returns its id, or the id of the stored job that it duplicates. */
 export function addJob(access: StoreAccess, job: NewJob, timeoutMs?: number): Promise<string> {
   const data = dataOf(access.sealer, job);
   return data instanceof Promise
@@ -210,12 +210,13 @@ function addWith(access: StoreAccess, job: NewJob, data: Envelope, timeoutMs?: n
   const { id, name, queue, deduplication } = job;
   if (deduplication?.maxWaitMs !== undefined) return addBounded(access, job, data, timeoutMs);
   const options = toJobOptions(job.options, access.keep, deduplication);
-  const add = (bull: EnvelopeQueue) => bull.getBackend().addJob(jobJson(id, name, data, options), id, ALONE);
+  const add = (bull: EnvelopeQueue) =>
+    bull.getBackend().addJob(jobJson(id, name, data, options), id, NO_PARENT);
   const adding = access.on(queue, add, timeoutMs);
   if (deduplication?.mode !== 'debounce') return adding;
   return adding.then((added) => {
     if (added === id) return added;
-    // If the call that it should replace has left its delay, the store drops the last one, and not an earlier one.
+    // If the call to replace is no longer delayed, the store drops the new call; so add it again without that key.
     return access.on(
       queue,
       async (bull) => {
@@ -229,8 +230,8 @@ function addWith(access: StoreAccess, job: NewJob, data: Envelope, timeoutMs?: n
 }
 
 /**
- * A debounced call with a longest wait: it takes over from the one whose place it takes since when calls have been coming,
- * and waits no longer than is left. Two that are sent at the same moment find the same beginning.
+ * Adds a debounced call with `maxWait`. It inherits the start of the series of calls from the job that it replaces, and its
+ * delay ends at `maxWait` after that start. Two calls that are sent at the same moment find the same start.
  */
 function addBounded(
   access: StoreAccess,
@@ -249,21 +250,21 @@ function addBounded(
       const isWaiting = replaced !== undefined && (await bull.getJobState(replaced.id ?? '')) === 'delayed';
       if (key !== undefined && earlier !== null && !isWaiting) await bull.removeDeduplicationKey(key);
       const since = (isWaiting ? replaced.data.debouncedSince : undefined) ?? now;
-      // One that is due at once would not take the place of one that waits.
+      // A job without a delay would not replace a delayed one.
       const delay = Math.max(1, Math.min(forMs, since + maxWaitMs - now));
       const options = { ...toJobOptions(job.options, access.keep, deduplication), delay };
-      const own = { ...data, debouncedSince: since };
-      const add = () => bull.getBackend().addJob(jobJson(id, name, own, options), id, ALONE);
+      const bounded = { ...data, debouncedSince: since };
+      const add = () => bull.getBackend().addJob(jobJson(id, name, bounded, options), id, NO_PARENT);
       const added = await add();
       if (added === id || (await bull.getJobState(added)) === 'delayed') return added;
-      await bull.removeDeduplicationKey(key ?? ''); // it has left its delay meanwhile
+      await bull.removeDeduplicationKey(key ?? ''); // the replaced job has just left its delay
       return add();
     },
     timeoutMs,
   );
 }
 
-/** Adds jobs of one queue in one round trip; gives their ids, which are those of equal ones that are there already. */
+/** Adds jobs of one queue in one round trip. Returns their ids; a duplicate has the id of the stored job. */
 export async function addJobs(
   access: StoreAccess,
   queue: string,
@@ -277,15 +278,15 @@ export async function addJobs(
   const entries = () =>
     jobs.map(({ id, name, options, deduplication }, index) => {
       const opts = toJobOptions(options, access.keep, deduplication);
-      return { job: jobJson(id, name, data[index] ?? {}, opts), jobId: id, parentKeyOpts: ALONE };
+      return { job: jobJson(id, name, data[index] ?? {}, opts), jobId: id, parentKeyOpts: NO_PARENT };
     });
   return access.on(queue, (bull) => bull.getBackend().addJobs(entries()), timeoutMs);
 }
 
-/** Of a job that stands by itself. */
-const ALONE = linkOf(undefined);
+/** Relation of a job that has neither parent nor children. */
+const NO_PARENT = linkOf(undefined);
 
-/** Adds a whole run, so that nothing of it starts before all of it is there. */
+/** Adds a whole run. None of its jobs starts before all of them are stored. */
 export async function addRun(
   access: StoreAccess,
   run: string,
@@ -294,18 +295,18 @@ export async function addRun(
 ): Promise<void> {
   const sealed = await sealTree(access.sealer, run, root);
   if (root.children === undefined || root.children.length === 0)
-    return addAlone(access, run, sealed, timeoutMs);
+    return addSingleJobRun(access, run, sealed, timeoutMs);
   let mayBeThere = isRepeated;
   await access.reach(async () => {
-    // A child that is there and has failed would be waited for again, and for ever.
+    // If a stored, failed child were added again, its parent would wait for it forever.
     if (mayBeThere && (await isWholeStored(access, run, root))) return;
     mayBeThere = true;
     await access.backends.base().addFlow(flowEntries(access.queueOf, run, [sealed], { keep: access.keep }));
   }, timeoutMs);
 }
 
-/** Adds a run of one job: one command, which leaves a job of this id as it is. */
-async function addAlone(
+/** Adds a run of one job with one command, which leaves a stored job with this id unchanged. */
+async function addSingleJobRun(
   access: StoreAccess,
   run: string,
   node: JobNode,
@@ -325,15 +326,15 @@ export async function addChildren(
   nodes: readonly JobNode[],
   { timeoutMs, isRepeated = false }: AddOptions = {},
 ): Promise<void> {
-  const place = { queue: parent.queue, id: jobIdOf(run, parent.path) };
-  const above = access.parentKeyOf(place);
+  const parentRef = { queue: parent.queue, id: jobIdOf(run, parent.path) };
+  const above = access.parentKeyOf(parentRef);
   for (const slice of slicesOf(nodes)) {
     const sealed: JobNode[] = [];
     for (const node of slice) sealed.push(await sealTree(access.sealer, run, node));
     let mayBeThere = isRepeated;
     await access.reach(async () => {
-      // As in `addRun`.
-      const missing = mayBeThere ? await notAdded(access, run, place, sealed) : sealed;
+      // See `addRun`.
+      const missing = mayBeThere ? await withoutStored(access, run, parentRef, sealed) : sealed;
       mayBeThere = true;
       if (missing.length === 0) return;
       await access.backends.base().addFlow(flowEntries(access.queueOf, run, missing, { above }));
@@ -341,7 +342,7 @@ export async function addChildren(
   }
 }
 
-/** Adds a job of this id below another one; its parent is told if it is there and has completed. */
+/** Adds a job below a parent. If the job is stored and has completed, the store notifies the parent. */
 export async function addBelow(
   access: StoreAccess,
   parent: JobRef,
@@ -356,7 +357,7 @@ export async function addBelow(
   );
 }
 
-/** The data of a job; a promise of them if they have to be sealed. */
+/** Returns the data of a job, or a promise of them if the input has to be encoded. */
 function dataOf(sealer: Sealer, job: NewJob): Envelope | Promise<Envelope> {
   const { id, name, content } = job;
   if (!sealer.isActive || content.input === undefined) return unsealed(job);
@@ -368,25 +369,26 @@ function unsealed({ content, options }: NewJob): Envelope {
   return encodeEnvelope(content, optionContentOf(options));
 }
 
-/** Whether the last jobs of a run have been stored, too, see `guards/sliced-flows.ts`. */
+/** Returns whether all jobs of a run are stored, the last slice included (see `slicesFlows` in `guards/scripts.ts`). */
 async function isWholeStored(access: StoreAccess, run: string, root: JobNode): Promise<boolean> {
-  const line = [root];
-  for (let node = root.children?.[0]; node !== undefined; node = node.children?.[0]) line.push(node);
-  // Those that are there are the first ones: they are stored from the root on, and go from the other end on.
-  let [stored, absent] = [-1, line.length];
+  const path = [root];
+  for (let node = root.children?.[0]; node !== undefined; node = node.children?.[0]) path.push(node);
+  // The stored jobs are the first ones: jobs are stored from the root down and removed from the leaves up.
+  let [stored, absent] = [-1, path.length];
   while (absent - stored > 1) {
     const middle = (stored + absent) >> 1;
-    const node = line[middle];
+    const node = path[middle];
     if (node !== undefined && (await isStored(access, run, node))) stored = middle;
     else absent = middle;
   }
-  const deepest = line[stored];
+  const deepest = path[stored];
   if (deepest === undefined) return false;
-  if (stored === line.length - 1) return true;
-  // Its child is not there yet, or not any more; then it has ended, or knows it.
-  const place = { queue: deepest.queue, id: jobIdOf(run, deepest.path) };
-  if ((await access.backends.queue(place.queue).getJobState(place.id)) !== 'waiting-children') return true;
-  for await (const _child of childrenOf(access, place)) return true;
+  if (stored === path.length - 1) return true;
+  // Its child is not stored yet, or was removed; in the second case the parent has ended or still lists the child.
+  const deepestRef = { queue: deepest.queue, id: jobIdOf(run, deepest.path) };
+  if ((await access.backends.queue(deepestRef.queue).getJobState(deepestRef.id)) !== 'waiting-children')
+    return true;
+  for await (const _child of childrenOf(access, deepestRef)) return true;
   return false;
 }
 
@@ -394,8 +396,8 @@ async function isStored({ backends }: StoreAccess, run: string, { path, queue }:
   return (await backends.queue(queue).getJobState(jobIdOf(run, path))) !== 'unknown';
 }
 
-/** W13: its parent knows a child that has ended also after its record has expired. */
-async function notAdded(
+/** Returns the nodes that the store does not hold. W13: a parent lists an ended child even after its record has expired. */
+async function withoutStored(
   access: StoreAccess,
   run: string,
   parent: JobRef,

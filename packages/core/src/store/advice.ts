@@ -1,17 +1,17 @@
-/** What to do about an error of the store: said with it, to whoever reads it at night. */
+/** This module adds advice to errors of the store: what to check, and how to fix it. */
 import { connectionFacts, type ResolvedConnection, shownConnection } from './connection.js';
 
-/** Redis wants a password, or another one. */
+/** Returns whether Redis rejected the credentials. */
 export function isRefusedUser(error: unknown): error is Error {
   return startsWith(error, /^(?:NOAUTH|WRONGPASS|ERR invalid password|ERR AUTH )/);
 }
 
-/** The user may not do what was asked. */
+/** Returns whether the Redis user lacks a permission. */
 export function isRefusedRight(error: unknown): error is Error {
   return startsWith(error, /^NOPERM/);
 }
 
-/** The URL names a database that Redis does not have. */
+/** Returns whether the URL names a database that Redis does not have. */
 export function isMissingDatabase(error: unknown): error is Error {
   return startsWith(error, /^ERR (?:DB index is out of range|invalid DB index)/);
 }
@@ -20,7 +20,7 @@ function startsWith(error: unknown, start: RegExp): boolean {
   return error instanceof Error && start.test(error.message);
 }
 
-/** Why, in the words of the error; of several at once, such as one for each address of a host, those of all. */
+/** Returns the reason of an error from its message, or from all messages of an aggregate, such as one per address. */
 export function reasonOf(error: Error): string {
   if (error.message !== '') return error.message.replace(/\.$/, '');
   const parts: unknown[] = error instanceof AggregateError ? error.errors : [];
@@ -28,78 +28,79 @@ export function reasonOf(error: Error): string {
   return reasons.join(', ') || error.name;
 }
 
-/** What is to be done about an error, or about none when there was no answer at all; of any other, where to look. */
+/** Returns advice on an error; undefined stands for no answer. For unknown errors it is to check the address. */
 export function adviceOn(error: Error | undefined, connection: ResolvedConnection): string {
-  return knownAdvice(error, connection) ?? whereToLook(connection);
+  return knownAdvice(error, connection) ?? checkAddress(connection);
 }
 
-/** The message of an error, with what is to be done if that is known. */
+/** Returns the message of an error, with advice if it is known. */
 export function advised(error: Error, connection: ResolvedConnection): string {
   const reason = reasonOf(error);
   const { code } = error as NodeJS.ErrnoException;
   if (code !== undefined && LOST.has(code)) return reason;
   const isAway = code !== undefined && AWAY.has(code);
-  const advice = knownAdvice(error, connection) ?? (isAway ? whereToLook(connection) : undefined);
+  const advice = knownAdvice(error, connection) ?? (isAway ? checkAddress(connection) : undefined);
   return advice === undefined || reason.includes(advice) ? reason : `${reason}. ${advice}`;
 }
 
-/** Nobody is there. */
+/** Codes for an unreachable server. */
 const AWAY = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT']);
-/** As it is also when a store that was there goes away. */
+/** Codes that also occur when a reachable store stops. */
 const LOST = new Set(['ECONNRESET', 'EPIPE']);
 
 function knownAdvice(error: Error | undefined, connection: ResolvedConnection): string | undefined {
   const { isEncrypted } = connectionFacts(connection);
-  const said = error === undefined ? 'silence' : reasonOf(error);
-  return RULES.find(({ says, isEncrypted: own = isEncrypted }) => own === isEncrypted && says.test(said))
-    ?.advice;
+  const reason = error === undefined ? 'silence' : reasonOf(error);
+  return RULES.find(
+    ({ says, isEncrypted: required = isEncrypted }) => required === isEncrypted && says.test(reason),
+  )?.advice;
 }
 
-function whereToLook(connection: ResolvedConnection): string {
-  return `Is the store running at ${shownConnection(connection)}, and is that its address? \`connection\` or UMBEL_URL sets it.`;
+function checkAddress(connection: ResolvedConnection): string {
+  return `Is the store running at ${shownConnection(connection)}, and is the address right? Set it with \`connection\` or UMBEL_URL.`;
 }
 
-/** The first that fits. `isEncrypted`: whether that is so of our side; absent if it does not matter. */
+/** The first matching rule applies. `isEncrypted`: whether our side uses TLS; absent if it does not matter. */
 const RULES: readonly { says: RegExp; isEncrypted?: boolean; advice: string }[] = [
   {
     says: /^NOAUTH/,
     advice:
-      'The store wants a password: write redis://:password@host or redis://user:password@host as `connection` or UMBEL_URL.',
+      'The store requires a password: set `connection` or UMBEL_URL to redis://:password@host or redis://user:password@host.',
   },
   {
     says: /^(?:WRONGPASS|ERR invalid password|ERR AUTH )/,
     advice:
-      'The store does not know this user and password: correct them in `connection` or UMBEL_URL, where special characters are written as encodeURIComponent gives them.',
+      'User or password is wrong: correct them in `connection` or UMBEL_URL, and encode special characters with encodeURIComponent.',
   },
   {
     says: /^NOPERM/,
-    advice:
-      'The user of the URL lacks this right: docs/security.md has the rule (ACL) with all that Umbel needs.',
+    advice: 'The user of the URL lacks a permission: see "Redis user (ACL)" in docs/security.md.',
   },
   {
     says: /^ERR (?:DB index is out of range|invalid DB index)/,
     advice:
-      'The store has no database of that number: correct the end of the URL, or `databases` in redis.conf.',
+      'The store has no database with that number: correct the end of the URL, or `databases` in redis.conf.',
   },
   {
     says: /Unknown RESP type|Protocol error/,
-    advice: 'What answers there is no Redis: correct the host and the port of `connection` or UMBEL_URL.',
+    advice:
+      'The server at this address is not Redis: correct the host and the port in `connection` or UMBEL_URL.',
   },
   {
     says: /certificate|CERT_/,
     isEncrypted: true,
     advice:
-      'The certificate of the store is not one that Node trusts: name the authority that signed it in NODE_EXTRA_CA_CERTS, or in `connection: { host, port, tls: { ca } }`.',
+      'Node does not trust the certificate of the store: add the authority that signed it to NODE_EXTRA_CA_CERTS, or pass `connection: { host, port, tls: { ca } }`.',
   },
   {
     says: /^silence$|wrong version number|packet length too long/,
     isEncrypted: true,
-    advice: 'Does the store speak TLS? If not, the URL begins with redis://.',
+    advice: 'Check that the store uses TLS. If it does not, start the URL with redis://.',
   },
   {
     says: /ECONNRESET|EPIPE/,
     isEncrypted: false,
     advice:
-      'If the store ends every connection at once, it may want TLS: then the URL begins with rediss://.',
+      'If the store closes every connection at once, it may require TLS: then start the URL with rediss://.',
   },
 ];

@@ -1,10 +1,10 @@
-/** Which apps a store holds, seen by the queues in it. */
+/** This module finds the apps in a store by the names of their queues. The CLI and `ops/` use it. */
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { CONTROL_QUEUE, REPLY_QUEUE, WORKER_QUEUE } from './control-queue.js';
 import { queueNamesIn } from './primitives/queue-names.js';
 import type { Store } from './store.js';
 
-/** An app that the store holds something of. */
+/** An app with queues in the store. */
 export interface FoundApp {
   readonly name: string;
   /** Its queues of tasks, by name. */
@@ -12,16 +12,21 @@ export interface FoundApp {
 }
 
 export interface FoundApps {
-  /** By name. */
+  /** Sorted by name. */
   readonly apps: readonly FoundApp[];
-  /** Whether there are no others: of a large store, or a cluster, a part is looked at. */
+  /** Whether the list is complete: of a large store or a cluster, only a part is scanned. */
   readonly isComplete: boolean;
 }
 
-/** Apps without a prefix of their own store their queues as `umbel:{name}:queue`. */
+/** Apps with the default prefix store their queues as `umbel:{name}:queue`. */
 const START = 'umbel:{';
 const QUALIFIED = /^umbel:\{([^{}]+)\}:([A-Za-z0-9_.-]{1,100})$/;
-const OWN: ReadonlySet<string> = new Set([INTERNAL_QUEUE, CONTROL_QUEUE, REPLY_QUEUE, WORKER_QUEUE]);
+const INTERNAL_NAMES: ReadonlySet<string> = new Set([
+  INTERNAL_QUEUE,
+  CONTROL_QUEUE,
+  REPLY_QUEUE,
+  WORKER_QUEUE,
+]);
 
 export async function appsIn(store: Store): Promise<FoundApps> {
   const found = await store.on(INTERNAL_QUEUE, async (bull) =>
@@ -33,7 +38,7 @@ export async function appsIn(store: Store): Promise<FoundApps> {
     if (name === '') continue;
     const queues = apps.get(name) ?? [];
     apps.set(name, queues);
-    if (!OWN.has(queue) && !queue.startsWith(`${INTERNAL_QUEUE}.`)) queues.push(queue);
+    if (!INTERNAL_NAMES.has(queue) && !queue.startsWith(`${INTERNAL_QUEUE}.`)) queues.push(queue);
   }
   const sorted = [...apps].sort(([a], [b]) => (a < b ? -1 : 1));
   return {

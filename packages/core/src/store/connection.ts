@@ -1,3 +1,4 @@
+/** This module resolves the `connection` option, and reads facts about the store's server. */
 import {
   type BackendFactory,
   type ConnectionOptions,
@@ -10,39 +11,39 @@ import type { Logger } from '../base/test-override.js';
 import { systemClock } from '../base/time.js';
 import type { ClockReading } from './store-time.js';
 
-// What apps of this process go by where their options say nothing, as set by the program that has loaded them.
+// Defaults of apps in this process, set by the program that loads them.
 
 export interface ProcessDefaults {
-  /** Instead of `console`. */
+  /** Default logger. Default: `console`. */
   readonly logger?: Logger;
-  /** Instead of a Redis on this machine; the environment variable `UMBEL_URL` wins. */
+  /** Default connection. The environment variable `UMBEL_URL` has precedence. Default: a local Redis. */
   readonly connection?: Connection;
-  /** What the program runs for its user: where files are watched (`watch`), instead of where the program is. */
+  /** Main module of the user's program, whose files `watch` observes. Default: the main module of the process. */
   readonly mainModule?: string;
 }
 
-/** Process-wide: the program and the modules that it loads may have a copy of this package each. */
+/** A process-wide symbol, because the program and the modules that it loads may use different copies of this package. */
 const DEFAULTS = Symbol.for('umbel.process-defaults');
 
-const holder = globalThis as { [DEFAULTS]?: ProcessDefaults };
+const globals = globalThis as { [DEFAULTS]?: ProcessDefaults };
 
-/** For programs that load the modules of others, such as a command line: to be called before they are loaded. */
+/** Sets the defaults. Programs that load modules of a user, such as a CLI, call it before loading them. */
 export function setProcessDefaults(defaults: ProcessDefaults): void {
-  holder[DEFAULTS] = defaults;
+  globals[DEFAULTS] = defaults;
 }
 
 export function processDefaults(): ProcessDefaults {
-  return holder[DEFAULTS] ?? {};
+  return globals[DEFAULTS] ?? {};
 }
 
-/** Writes to the logger that is the default at the time. */
+/** Writes to the current default logger. */
 export const defaultLogger: Logger = {
-  info: (message) => loggerNow().info(message),
-  warn: (message) => loggerNow().warn(message),
-  error: (message) => loggerNow().error(message),
+  info: (message) => currentLogger().info(message),
+  warn: (message) => currentLogger().warn(message),
+  error: (message) => currentLogger().error(message),
 };
 
-function loggerNow(): Logger {
+function currentLogger(): Logger {
   return processDefaults().logger ?? console;
 }
 
@@ -52,25 +53,25 @@ function loggerNow(): Logger {
  */
 export type Connection = string | ConnectionOptions | BackendFactory;
 
-/** What BullMQ's classes are constructed with. */
+/** Arguments for BullMQ's classes. */
 export interface ResolvedConnection {
   readonly options: ConnectionOptions;
   readonly factory: BackendFactory<IQueueBackend>;
 }
 
-/** Where a worker is connected to, without what would let others connect. */
+/** The connection of a worker, without credentials. */
 export interface ConnectionFacts {
-  /** `other` for a store that is no Redis. */
+  /** `other` for a store that is not Redis. */
   readonly kind: 'redis' | 'cluster' | 'other';
-  /** `host:port`, or the path of a socket; of a cluster or of sentinels, those that it was given. */
+  /** `host:port` or the path of a socket; for a cluster or sentinels, the configured addresses. */
   readonly addresses: readonly string[];
   readonly database: number;
   readonly isEncrypted: boolean;
 }
 
 /**
- * How a lost connection comes back: within a second of its store. BullMQ would wait longer and longer, up to 20 s, and
- * ioredis for as long as a store that loads its file says, up to 10 s, which is often too long.
+ * Options for reconnecting within a second after the store is back. BullMQ's default waits up to 20 s. ioredis waits as
+ * long as a loading store asks for, up to 10 s, which is often too long.
  */
 const RECONNECTING = {
   retryStrategy: (times: number) => Math.min(50 * 2 ** times, 1000),
@@ -80,20 +81,20 @@ const RECONNECTING = {
 const DEFAULT_URL = 'redis://127.0.0.1:6379';
 
 /**
- * The connection in the form BullMQ takes; `UMBEL_URL`, then a Redis on this machine, where none is given. Nothing
- * is opened.
- * @throws {InvalidOptionError} for a URL of another kind, or one that cannot be read.
+ * Returns the connection in BullMQ's form. Default: `UMBEL_URL`, then the process default, then a local Redis. Opens
+ * nothing.
+ * @throws {InvalidOptionError} for a URL with another scheme or an invalid one.
  */
 export function resolveConnection(connection: Connection | undefined): ResolvedConnection {
   const fromEnvironment = connection === undefined ? process.env.UMBEL_URL : undefined;
-  const given = connection ?? (fromEnvironment || processDefaults().connection) ?? DEFAULT_URL;
-  if (typeof given === 'function') return { options: {}, factory: given };
-  if (typeof given !== 'string') {
-    const isClient = 'duplicate' in given; // its owner has set it up
-    return { options: isClient ? given : { ...RECONNECTING, ...given }, factory: createRedisBackend };
+  const source = connection ?? (fromEnvironment || processDefaults().connection) ?? DEFAULT_URL;
+  if (typeof source === 'function') return { options: {}, factory: source };
+  if (typeof source !== 'string') {
+    const isClient = 'duplicate' in source; // its owner has configured it
+    return { options: isClient ? source : { ...RECONNECTING, ...source }, factory: createRedisBackend };
   }
-  checkUrl(fromEnvironment ? 'UMBEL_URL' : 'connection', given);
-  return { options: { ...RECONNECTING, url: given }, factory: createRedisBackend };
+  checkUrl(fromEnvironment ? 'UMBEL_URL' : 'connection', source);
+  return { options: { ...RECONNECTING, url: source }, factory: createRedisBackend };
 }
 
 function checkUrl(option: string, url: string): void {
@@ -102,7 +103,7 @@ function checkUrl(option: string, url: string): void {
     throw refused('a redis:// or rediss:// URL, such as redis://127.0.0.1:6379');
   if (!isReadable(url)) {
     throw refused(
-      'a URL: special characters of the user and the password are written as encodeURIComponent gives them',
+      'a valid URL: encode special characters in the user and the password with encodeURIComponent',
     );
   }
   if (!/^\/?\d*$/.test(new URL(url).pathname))
@@ -120,24 +121,24 @@ function isReadable(text: string): boolean {
   }
 }
 
-/** What a backend factory has of its own, true, whose store is in this process's memory. */
+/** Own property, true, of backend factories whose store is in the memory of this process. */
 const IN_PROCESS = Symbol.for('umbel.in-process-store');
 
-/** Whether other processes reach the same store. */
+/** Returns whether other processes can reach the same store. */
 export function isShared({ factory }: ResolvedConnection): boolean {
   return (factory as { [IN_PROCESS]?: unknown })[IN_PROCESS] !== true;
 }
 
-/** Whether a Redis, or what is like one, is the store. */
+/** Returns whether the store is Redis or compatible with it. */
 export function isRedis({ factory }: ResolvedConnection): boolean {
   return factory === createRedisBackend;
 }
 
-/** Where the store is, for people: without user and password. */
+/** Returns the address of the store for display, without user and password. */
 export function shownConnection(connection: ResolvedConnection): string {
   if (!isRedis(connection)) return 'a store of its own';
   const { options } = connection;
-  const { url, ...own } = options as { url?: string } & Record<string, unknown>;
+  const { url, ...rest } = options as { url?: string } & Record<string, unknown>;
   if (url !== undefined) return shownUrl(url);
   const {
     host = '127.0.0.1',
@@ -145,7 +146,7 @@ export function shownConnection(connection: ResolvedConnection): string {
     db = 0,
     path,
     tls,
-  } = 'options' in own && own.options ? (own.options as typeof own) : own;
+  } = 'options' in rest && rest.options ? (rest.options as typeof rest) : rest;
   if (typeof path === 'string') return path;
   return `${tls ? 'rediss' : 'redis'}://${host}:${port}${db ? `/${db}` : ''}`;
 }
@@ -157,21 +158,21 @@ function shownUrl(text: string): string {
   return `${url.protocol}//${user}${url.host}${url.pathname === '/' ? '' : url.pathname}`;
 }
 
-/** The URL with its credentials hidden: messages end up in logs. */
+/** Returns the URL without credentials, because messages end up in logs. */
 function withoutPassword(url: string): string {
   return url.replace(/^(.*?:\/\/)?.*@/s, '$1***@');
 }
 
-/** What may be told of a connection: only what is known to hold no secret. */
+/** Returns facts about a connection: only values that contain no secret. */
 export function connectionFacts({ options, factory }: ResolvedConnection): ConnectionFacts {
   if (factory !== createRedisBackend)
     return { kind: 'other', addresses: [], database: 0, isEncrypted: false };
-  const given = options as GivenConnection;
-  if (Array.isArray(given.startupNodes)) {
-    const isEncrypted = given.options?.redisOptions?.tls !== undefined;
-    return { kind: 'cluster', addresses: given.startupNodes.map(addressOf), database: 0, isEncrypted };
+  const client = options as RedisConnectionShape;
+  if (Array.isArray(client.startupNodes)) {
+    const isEncrypted = client.options?.redisOptions?.tls !== undefined;
+    return { kind: 'cluster', addresses: client.startupNodes.map(addressOf), database: 0, isEncrypted };
   }
-  const { url, host, port, path, db, tls, sentinels } = { ...given, ...given.options };
+  const { url, host, port, path, db, tls, sentinels } = { ...client, ...client.options };
   const parsed = url !== undefined && URL.canParse(url) ? new URL(url) : undefined;
   const database = Number(parsed?.pathname.slice(1) || db || 0);
   if (Array.isArray(sentinels))
@@ -191,15 +192,15 @@ export function connectionFacts({ options, factory }: ResolvedConnection): Conne
   };
 }
 
-/** As ioredis has it, of options and of its clients. */
-interface GivenConnection {
+/** Common shape of ioredis options and ioredis clients. */
+interface RedisConnectionShape {
   readonly url?: string;
   readonly host?: string;
   readonly port?: number | string;
   readonly path?: string;
   readonly db?: number;
   readonly tls?: unknown;
-  readonly options?: GivenConnection & { readonly redisOptions?: { readonly tls?: unknown } };
+  readonly options?: RedisConnectionShape & { readonly redisOptions?: { readonly tls?: unknown } };
   readonly startupNodes?: readonly unknown[];
   readonly sentinels?: readonly unknown[];
 }
@@ -210,7 +211,7 @@ function addressOf(node: unknown): string {
     const url = URL.canParse(node) ? new URL(node) : undefined;
     return url === undefined || url.hostname === '' ? 'unknown' : addressOf(parsedAddress(url));
   }
-  const { host = '127.0.0.1', port = 6379 } = node as { host?: string; port?: number | string }; // as ioredis takes them
+  const { host = '127.0.0.1', port = 6379 } = node as { host?: string; port?: number | string }; // ioredis's form of a node
   return `${host}:${port}`;
 }
 
@@ -218,21 +219,21 @@ function parsedAddress({ hostname, port }: URL): { host: string; port: string } 
   return { host: hostname || '127.0.0.1', port: port || '6379' };
 }
 
-// What a Redis tells of itself. BullMQ's contract has no command for it, so of other stores nothing is known.
+// Facts about a Redis server. BullMQ's contract has no command for them, so other stores report none.
 
 export interface ServerFacts {
-  /** What it does when its memory is full. */
+  /** `maxmemory-policy` of the server. */
   readonly evictionPolicy: string | undefined;
-  /** How far the clock of this machine is ahead of its own. */
+  /** How far the clock of this machine is ahead of the server's. */
   readonly clock: ClockReading | undefined;
-  /** Of Redis, or of the Redis that it is like. */
+  /** Version of Redis, or of the Redis that it is compatible with. */
   readonly version: string | undefined;
   readonly isCluster: boolean;
-  /** Whether it logs on disk all that it takes; a managed one may not tell. */
+  /** Whether it has an append-only file; undefined if a managed server does not report it. */
   readonly hasAppendOnlyFile: boolean | undefined;
 }
 
-/** Undefined for a store that is no Redis. */
+/** Reads facts about the server; undefined for a store that is not Redis. */
 export async function serverFacts(backend: IQueueBackend): Promise<ServerFacts | undefined> {
   if (!(backend instanceof RedisQueueBackend)) return undefined;
   const client = await backend.connection.client;

@@ -1,3 +1,7 @@
+/**
+ * This module extends BullMQ's worker: it records claims, fails unreadable jobs with a reason instead of looping, and
+ * returns jobs with one command. `QueueConsumer` uses it.
+ */
 import {
   type BackendFactory,
   type IQueueBackend,
@@ -20,10 +24,10 @@ type FailedRest =
     ? Rest
     : never;
 
-/** What the store answers a worker that takes a job. */
-type HandedOut = readonly [data?: JobJson, id?: string, limitMs?: number, dueAt?: number];
+/** Answer of the store to a worker that asks for a job. */
+type NextJobAnswer = readonly [data?: JobJson, id?: string, limitMs?: number, dueAt?: number];
 
-/** BullMQ notes by it for how long it need not ask; it is private there. */
+/** Private method of BullMQ that stores how long it need not ask for jobs. */
 interface WithDelays {
   updateDelays(limitMs?: number, dueAt?: number): void;
 }
@@ -32,11 +36,11 @@ export interface ConsumerWorkerOptions {
   readonly claims: Claims;
   readonly onLost: (claim: Claim) => void;
   readonly backend: BackendFactory<IQueueBackend>;
-  /** Whether nobody else takes jobs from this store: the worker then sets no timer of its own. */
+  /** Whether no other process takes jobs from this store: then the worker sets no timer. */
   readonly isUnshared: boolean;
 }
 
-/** BullMQ's worker, which notes what it holds, and takes jobs that cannot be read for jobs that cannot be run. */
+/** BullMQ's worker that records its claims and treats unreadable jobs as jobs that cannot be run. */
 export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBackend> {
   readonly #claims: Claims;
   readonly #onLost: (claim: Claim) => void;
@@ -54,7 +58,7 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
     this.#renewsByOwnClock();
   }
 
-  /** For how long it has not asked for a job, nor was it given one. */
+  /** Time in milliseconds since it last asked for a job or received one. */
   get sinceAskedMs(): number {
     return performance.now() - this.#askedAt;
   }
@@ -67,7 +71,7 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
   override processJob(job: AnyJob, token: string, fetchNext?: () => boolean): Promise<void | AnyJob> {
     this.#askedAt = performance.now();
     const id = job.id ?? '';
-    // W8: that the job is handed out again shows that an earlier run of it here has lost its lock.
+    // W8: receiving the job again shows that an earlier attempt here has lost its lock.
     for (const earlier of this.#claims.of(id)) this.#onLost(earlier);
     const claim = this.#claims.hold(job, token);
     return super.processJob(job, token, fetchNext).then(
@@ -83,8 +87,8 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
   }
 
   /**
-   * BullMQ gives a job back by one command, and asks for the next one by another, as if a job that comes back were rare:
-   * a schedule does so after each of its slots.
+   * Returns a job to its queue and asks for the next one with one command. BullMQ uses two, but schedules return after each
+   * occurrence.
    */
   protected override async handleFailed(
     error: Error,
@@ -101,21 +105,21 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
     try {
       const now = systemClock.now();
       answer = await this.backend.moveToDelayed(job.id ?? '', now, error.delayMs, token, options);
-    } catch (left) {
-      // It is not this worker's any more, or the store will hand it out again.
-      if (!(left instanceof WaitingError)) throw left;
-      return super.handleFailed(left, job, token, () => takesNext, ...rest);
+    } catch (lost) {
+      // Another worker holds the job, or the store will hand it out again.
+      if (!(lost instanceof WaitingError)) throw lost;
+      return super.handleFailed(lost, job, token, () => takesNext, ...rest);
     }
-    // Nothing was handed out: as where BullMQ does not ask.
+    // No next job: return the same value as BullMQ without a fetch.
     if (!Array.isArray(answer)) return undefined as unknown as AnyJob;
-    const [data, id, limitMs, dueAt] = answer as unknown as HandedOut;
+    const [data, id, limitMs, dueAt] = answer as unknown as NextJobAnswer;
     (this as unknown as WithDelays).updateDelays(limitMs, dueAt);
     return this.nextJobFromJobData(data, id, token);
   }
 
   /**
-   * W22: BullMQ compares when a job was started, which is in the store's time, with this machine's clock; of one that is
-   * behind it would renew no lock until it has caught up.
+   * W22: BullMQ compares the start of a job, in the store's time, with the clock of this machine. If that clock is behind,
+   * BullMQ would not renew locks until it has caught up.
    */
   #renewsByOwnClock(): void {
     const { lockManager } = this;
@@ -126,14 +130,14 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
 
   #release(claim: Claim): void {
     this.#claims.release(claim);
-    // BullMQ renews locks by job id, and has stopped with this run's the later one's.
+    // BullMQ renews locks by job id, so ending this attempt has also stopped the renewal for a later one.
     for (const { id, token } of this.#claims.of(claim.id))
       this.lockManager.trackJob(id, token, systemClock.now());
   }
 
   /**
-   * W21: BullMQ would throw where it reads the data of a job, outside of the processor, and the job would come back for
-   * ever. W20: of a job that the store has evicted, what its worker writes is left: without a name.
+   * W21: BullMQ would throw when it reads the data of a job, outside the processor, and the job would come back forever.
+   * W20: of an evicted job, only the fields that a worker wrote later remain, without a name.
    */
   protected override createJob(json: JobJson, jobId: string): AnyJob {
     if (typeof json.name !== 'string' || json.name === '')
@@ -142,12 +146,12 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
       return super.createJob(json, jobId);
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
-      return this.#broken(json, jobId, `its data is no JSON: ${error.message}`);
+      return this.#broken(json, jobId, `its data is not valid JSON: ${error.message}`);
     }
   }
 
   #broken(json: JobJson, jobId: string, reason: string): AnyJob {
-    const opts = json.opts ?? {}; // as it is after an eviction
+    const opts = json.opts ?? {}; // absent after an eviction
     return super.createJob(
       { ...json, name: json.name || 'unknown', opts, data: JSON.stringify(brokenData(reason)) },
       jobId,
@@ -156,8 +160,8 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
 }
 
 /**
- * BullMQ's constructor asks first, to emit `ready` by a timer. Nobody here listens, and the timer would be taken for
- * work that goes on, and outlive the worker.
+ * Skips the first wait of BullMQ's constructor, which emits `ready` by a timer. Nothing listens here, and the timer would
+ * count as pending work and outlive the worker.
  */
 function withoutReady(backend: IQueueBackend): IQueueBackend {
   const waitUntilReady = backend.waitUntilReady.bind(backend);

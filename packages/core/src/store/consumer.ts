@@ -1,3 +1,4 @@
+/** This module takes jobs from one queue, passes them to the worker's handler, and stores their outcomes. */
 import { EventEmitter, once } from 'node:events';
 import { type Job, WaitingChildrenError, type WorkerOptions } from 'bullmq';
 import { ConnectionError, LockLostError } from '../base/errors.js';
@@ -20,62 +21,62 @@ export interface ConsumerOptions extends BackendOptions {
   readonly queue: string;
   readonly workerName: string;
   readonly concurrency: number;
-  /** A job whose lock is not renewed for this long belongs to a dead worker and runs again elsewhere. */
+  /** If a lock is not renewed for this long, its worker counts as dead and the job runs again elsewhere. */
   readonly lockDurationMs: number;
-  /** Is told of a job that ends how long it is to be kept, where it says so itself. */
+  /** Called with the retention of an ended job that has its own. */
   readonly onKept: (set: EndedSet, ms: number) => void;
-  /** Handles the jobs of other programs; without it they go back to their queue. */
+  /** Handles jobs of other programs; without it they return to their queue. */
   readonly foreign: ForeignHandler | undefined;
-  /** Starts a job again that waits for its children. */
+  /** Starts a job that waits for its children. */
   readonly wake: (job: ActiveJob) => Promise<void>;
-  /** What is to be noted with a job whose lock was lost while its worker lives, by the number of its start. */
+  /** Returns content to store with a job whose lock was lost while its worker is alive; `start` is the number of its start. */
   readonly spare: ((content: Envelope, start: number) => Partial<EnvelopeContent> | undefined) | undefined;
-  /** Is told of a job that was failed since its record cannot be read. */
+  /** Called with a job that was failed because its record is unreadable. */
   readonly onUnreadable: (job: UnreadableJob, error: Error) => Promise<void>;
   readonly warn: (message: string) => void;
 }
 
-/** A job that was not added by Umbel, as BullMQ's own workers receive it. */
+/** A job that Umbel did not add, in the form that BullMQ's workers receive. */
 export type ForeignJob = Job<unknown, unknown, string>;
 export type ForeignHandler = (job: ForeignJob) => unknown;
 
-/** How long a job that nobody here handles is left to the other programs that serve its queue. */
+/** Delay of a returned job of another program, so that other workers of its queue can take it. */
 const FOREIGN_RETURN_MS = 5_000;
 
 /** Takes jobs from one queue until it is closed. */
 export interface QueueConsumer {
   start(): Promise<void>;
-  /** Gives up the attempt at a job, if it runs here. */
+  /** Aborts the attempt at a job if it runs here. */
   giveUp(id: string, reason: Error): void;
-  /** Gives up every attempt that runs here. */
+  /** Aborts every attempt that runs here. */
   giveUpAll(reason: (id: string) => Error): void;
   readonly concurrency: number;
-  /** Holds from now on, also for a higher number while every place is taken. */
+  /** Changes the concurrency at once, also to a higher number while all slots are busy. */
   setConcurrency(concurrency: number): Promise<void>;
-  /** For how long the store was not asked for a job, in milliseconds. */
+  /** Returns the time since the store was last asked for a job, in milliseconds. */
   sinceAskedMs(): number;
-  /** Takes no more, waits for what is running (not with `force`), and disconnects. */
+  /** Stops taking jobs, waits for running ones (not with `force`), and disconnects. */
   close(force?: boolean): Promise<void>;
 }
 
 /**
- * W2: stalls are counted for life and for every job of a killed process, so a limit fails jobs whose handlers are not
- * at fault. Those that are, are found by `worker/poison.ts`.
+ * W2: BullMQ counts stalls over the whole life of a job and for every job of a killed process, so a limit would fail
+ * innocent jobs. `worker/poison.ts` finds the jobs that crash workers.
  */
 const MAX_STALLS = 1_000_000;
 
-/** Before BullMQ asks for jobs again after the connection was refused. */
+/** Delay before BullMQ asks for jobs again after a refused connection. */
 const RECONNECT_MS = 1000;
 
-/** A claimer that hands each job to `handle` and commits what came of it. */
+/** Returns a consumer that passes each job to `handle` and stores the outcome. */
 export function createConsumer(
   options: ConsumerOptions,
   handle: (job: ActiveJob) => Promise<AttemptOutcome>,
 ): QueueConsumer {
-  return new QueueClaimer(options, handle);
+  return new BullConsumer(options, handle);
 }
 
-class QueueClaimer implements QueueConsumer {
+class BullConsumer implements QueueConsumer {
   readonly #options: ConsumerOptions;
   readonly #handle: (job: ActiveJob) => Promise<AttemptOutcome>;
   readonly #isOurs: (job: ForeignJob) => boolean;
@@ -84,7 +85,7 @@ class QueueClaimer implements QueueConsumer {
   readonly #closing = new EventEmitter();
   readonly #worker: ConsumerWorker;
   #isClosing = false;
-  #givesUp: ((id: string) => Error) | undefined;
+  #giveUpReason: ((id: string) => Error) | undefined;
 
   constructor(options: ConsumerOptions, handle: (job: ActiveJob) => Promise<AttemptOutcome>) {
     this.#options = options;
@@ -130,7 +131,7 @@ class QueueClaimer implements QueueConsumer {
   }
 
   giveUpAll(reason: (id: string) => Error): void {
-    this.#givesUp = reason;
+    this.#giveUpReason = reason;
     for (const job of this.#held) job.giveUp(reason(job.id));
   }
 
@@ -141,7 +142,7 @@ class QueueClaimer implements QueueConsumer {
   async setConcurrency(concurrency: number): Promise<void> {
     if (concurrency === this.#worker.concurrency) return;
     this.#worker.concurrency = concurrency;
-    // BullMQ looks at the number when a job ends; this makes it look now.
+    // BullMQ reads the number when a job ends; pausing makes it read it now.
     await this.#worker.pause(true);
     await this.#worker.resume();
   }
@@ -160,7 +161,7 @@ class QueueClaimer implements QueueConsumer {
     }
     this.#closing.emit('force');
     for (const job of this.#held) job.abort(new Error('the worker was closed'));
-    // A close that waits for running jobs may be under way: then this one cuts it short.
+    // Ends an earlier close that still waits for running jobs.
     await this.#worker.backend.close(true);
   }
 
@@ -176,8 +177,8 @@ class QueueClaimer implements QueueConsumer {
       repeat: (command) => this.#repeatWhileHeld(claimed, command),
     });
     const held = this.#held.add(claimed);
-    // A job may be handed out after the others were given up: also one that another worker has just given back.
-    if (this.#givesUp !== undefined) claimed.giveUp(this.#givesUp(claimed.id));
+    // A job may arrive after all others were aborted, such as one that another worker has just returned.
+    if (this.#giveUpReason !== undefined) claimed.giveUp(this.#giveUpReason(claimed.id));
     try {
       for (;;) {
         const outcome = await this.#handle(claimed);
@@ -188,7 +189,7 @@ class QueueClaimer implements QueueConsumer {
         throw new WaitingChildrenError();
       }
     } catch (thrown) {
-      throw toError(thrown); // such as a text that a codec threw
+      throw toError(thrown); // a codec may throw a string
     } finally {
       this.#held.remove(held);
     }
@@ -202,7 +203,7 @@ class QueueClaimer implements QueueConsumer {
     await onUnreadable({ id, queue, log }, error);
   }
 
-  /** Ends an attempt whose job another worker has. */
+  /** Aborts an attempt whose job another worker has taken over. */
   #lose(claim: Claim): void {
     const { id, token } = claim;
     for (const job of this.#held) if (job.id === id && job.token === token) job.giveUp(new LockLostError(id));
@@ -211,7 +212,7 @@ class QueueClaimer implements QueueConsumer {
     if (claim.isCharged?.() !== true) void this.#spare(claim);
   }
 
-  /** Notes with a job that its worker lives: the loss is no sign of poison. */
+  /** Stores with a job that its worker is alive, so that the loss does not count for the poison rule. */
   async #spare({ id, starts }: Claim): Promise<void> {
     const { spare } = this.#options;
     if (spare === undefined) return;
@@ -224,14 +225,13 @@ class QueueClaimer implements QueueConsumer {
       const isOver = () => this.#worker.backend.closing !== undefined;
       await repeat(() => mergeData(this.#worker.backend, id, next), { limitMs, pause, isOver });
     } catch {
-      // The store is away: this loss counts like one of a worker that died.
+      // The store is unreachable: this loss counts like the death of a worker.
     }
   }
 
   /**
-   * What a command for a job gives, tried as long as the job is held here: its handler may have done its work, and must
-   * not run again because a store refuses to write for a while (W10). A worker that closes tries for as long as a lock
-   * lasts.
+   * Runs a command for a job and retries it while the job is held here: its handler may have finished, and must not run
+   * again because the store refuses writes for a while (W10). A closing worker retries for the duration of a lock.
    */
   async #repeatWhileHeld<T>(job: HeldJob, command: () => Promise<T>): Promise<T> {
     const { lockDurationMs, pause, outages } = this.#options;
@@ -244,7 +244,7 @@ class QueueClaimer implements QueueConsumer {
       return await repeat(command, { limitMs: Number.POSITIVE_INFINITY, pause, isOver });
     } catch (cause) {
       if (!isTransient(cause)) throw cause;
-      const error = new ConnectionError('The store neither takes nor gives what a job needs now.', { cause });
+      const error = new ConnectionError('The store is unavailable for what this job needs.', { cause });
       outages.add(error);
       throw error;
     }
@@ -252,10 +252,10 @@ class QueueClaimer implements QueueConsumer {
 }
 
 /**
- * The result of a job of another program.
+ * Returns the result of a job of another program.
  *
- * BullMQ reads fields of what its processor throws. It records a thrown text as "null", and cannot store the failure
- * of a job whose processor threw `undefined` or `null`: the job stays active, and comes back after each stall.
+ * BullMQ reads fields of the thrown value. It stores a thrown string as "null", and cannot store the failure of a job
+ * whose processor threw `undefined` or `null`: the job stays active and returns after each stall.
  */
 async function handleForeign(handle: ForeignHandler, job: ForeignJob): Promise<unknown> {
   try {
@@ -279,14 +279,14 @@ function workerOptions(options: ConsumerOptions): WorkerOptions {
   };
 }
 
-/** Tells Umbel's jobs from those of other programs; of the latter it warns once, if nothing handles them here. */
+/** Returns a check for Umbel's jobs. It warns once about jobs of other programs if nothing handles them here. */
 function foreignCheck({ queue, foreign, warn }: ConsumerOptions): (job: ForeignJob) => boolean {
   let hasWarned = foreign !== undefined;
   return (job) => {
     if (isEnvelope(job.data)) return true;
     if (!hasWarned) {
       warn(
-        `queue "${queue}" holds jobs of another program (such as ${describe(job.name)}); they are left to it. ` +
+        `queue "${queue}" holds jobs of another program (such as ${describe(job.name)}); they were left in the queue. ` +
           'To handle them here, pass app.worker({ onForeignJob }).',
       );
     }
@@ -295,7 +295,7 @@ function foreignCheck({ queue, foreign, warn }: ConsumerOptions): (job: ForeignJ
   };
 }
 
-/** A child that failed just when its parent was put to wait found it active, and could not start it. */
+/** Starts a parent whose child failed at the moment when the parent began to wait: the child found it still active. */
 async function wakeIfFailed(
   { wake, onError }: ConsumerOptions,
   job: HeldJob,
@@ -304,7 +304,7 @@ async function wakeIfFailed(
   try {
     if (seen !== undefined && (await job.failedChildrenCount()) > seen) await wake(job);
   } catch (cause) {
-    // It has been put to wait: no error of this is the job's. Its last child starts it.
+    // The job waits already, so this error is not the job's. Its last child starts it.
     onError(new Error(`job ${job.id} could not be started again at once`, { cause }));
   }
 }

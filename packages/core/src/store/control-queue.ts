@@ -1,7 +1,7 @@
 /**
- * What workers and those who direct them tell each other, by the event streams and the meta data of queues that hold no
- * job: orders and questions on one stream, which every worker reads, answers on another, which those read who wait for
- * some, and a record of each worker. What is read is as anybody may have written it.
+ * This module transports control messages between workers and callers, through the event streams and metadata of queues
+ * without jobs. One stream has orders and questions for all workers; another one has the answers for callers. Each worker
+ * has a record in the metadata. Readers must check all values, because any program may have written them.
  */
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { type EventFields, EventReader } from './events.js';
@@ -9,15 +9,15 @@ import type { BackendOptions } from './queue-pool.js';
 import type { MarkedPlace } from './revoke.js';
 import type { Store } from './store.js';
 
-/** Its events also tell which workers come and go. */
+/** Queue of orders; its events also report workers that start or stop. */
 export const CONTROL_QUEUE = 'umbel.control';
 export const REPLY_QUEUE = 'umbel.replies';
 export const WORKER_QUEUE = 'umbel.workers';
 const KEPT_ORDERS = 1000;
-/** Answers are kept until those who wait have read them: so many, and of long ones fewer. */
+/** Number of answers that the stream keeps for readers; fewer if they are long. */
 const KEPT_REPLIES = { most: 1000, least: 32, bytes: 32 * 1_048_576 };
 
-/** To give up the attempt at a job. */
+/** An order to abort the attempt at a job. */
 export interface Termination {
   readonly queue: string;
   readonly id: string;
@@ -25,16 +25,16 @@ export interface Termination {
   readonly skipped?: true;
 }
 
-/** Orders that are written at the same time: the stream keeps some, and whoever reads it has to keep up. */
+/** Number of orders that are written concurrently: the stream is bounded, and readers have to keep up. */
 const TOGETHER = 50;
 
-/** Tells every worker to give up those attempts at marked jobs that were running. */
+/** Orders every worker to abort running attempts at marked jobs. */
 export async function terminateMarked(
   store: Store,
   marked: readonly MarkedPlace[],
   { skipped }: Pick<Termination, 'skipped'> = {},
 ): Promise<void> {
-  // What Umbel adds between tasks ends by the marks.
+  // Internal jobs end by their marks.
   const running = marked.filter(({ queue, isActive }) => isActive && queue !== INTERNAL_QUEUE);
   for (let start = 0; start < running.length; start += TOGETHER) {
     const orders = running
@@ -44,15 +44,15 @@ export async function terminateMarked(
   }
 }
 
-/** A question or an order, as it is written. */
+/** Stored form of a question or an order. */
 export interface StoredOrder {
   readonly id: string;
   readonly kind: string;
-  /** JSON: the ids of the workers it is for; absent: all. */
+  /** JSON array of the ids of the addressed workers; absent for all. */
   readonly to?: string;
-  /** JSON. */
+  /** As JSON. */
   readonly args: string;
-  /** Until when it is to be obeyed, in milliseconds since 1970. */
+  /** Time after which workers ignore it, in milliseconds since 1970. */
   readonly until: number;
 }
 
@@ -60,7 +60,7 @@ export async function publishOrder(store: Store, order: StoredOrder, timeoutMs?:
   await publish(store, CONTROL_QUEUE, { event: 'order', ...order }, KEPT_ORDERS, timeoutMs);
 }
 
-/** Tells that a worker has come or gone. Gives the position in the stream of orders. */
+/** Publishes that a worker has started or stopped. Returns the position in the stream of orders. */
 export function publishPresence(
   store: Store,
   event: 'worker-online' | 'worker-offline',
@@ -70,7 +70,7 @@ export function publishPresence(
   return publish(store, CONTROL_QUEUE, { event, worker }, KEPT_ORDERS, timeoutMs);
 }
 
-/** Orders from now on, or from a position on, until it is closed. */
+/** Returns a reader of orders from now on, or from a position on, until it is closed. */
 export function orderReader(
   options: BackendOptions,
   from: string | undefined,
@@ -91,13 +91,13 @@ export function orderReader(
   });
 }
 
-/** An answer, as it is written. */
+/** Stored form of an answer. */
 export interface StoredReply {
-  /** The id of what is answered. */
+  /** Id of the question. */
   readonly to: string;
-  /** The id of the worker. */
+  /** Id of the worker. */
   readonly from: string;
-  /** JSON. */
+  /** As JSON. */
   readonly answer: string;
 }
 
@@ -107,12 +107,12 @@ export async function publishReply(store: Store, reply: StoredReply, timeoutMs: 
   await publish(store, REPLY_QUEUE, { event: 'reply', ...reply }, kept, timeoutMs);
 }
 
-/** The present position in the stream of answers: those to what is asked from now on come after it. */
+/** Returns the current position in the stream of answers: answers to later questions come after it. */
 export function replyPosition(store: Store, timeoutMs?: number): Promise<string> {
   return publish(store, REPLY_QUEUE, { event: 'asked' }, KEPT_REPLIES.most, timeoutMs);
 }
 
-/** Answers from a position on, until it is closed. */
+/** Returns a reader of answers from a position on, until it is closed. */
 export function replyReader(
   options: BackendOptions,
   from: string,
@@ -144,7 +144,7 @@ export async function removeRecords(store: Store, ids: readonly string[], timeou
   await store.on(WORKER_QUEUE, (bull) => bull.getBackend().removeQueueMetaFields(fields), timeoutMs);
 }
 
-/** The records of workers, by their ids. */
+/** Returns the records of workers by worker id. */
 export async function readRecords(store: Store, timeoutMs?: number): Promise<ReadonlyMap<string, string>> {
   const meta = await store.on(WORKER_QUEUE, (bull) => bull.getBackend().getQueueMeta(), timeoutMs);
   const records = new Map<string, string>();
@@ -153,7 +153,7 @@ export async function readRecords(store: Store, timeoutMs?: number): Promise<Rea
   return records;
 }
 
-/** BullMQ keeps fields of its own beside. */
+/** Prefix of the fields of records; BullMQ stores other fields in the same metadata. */
 const RECORD = 'worker:';
 
 function recordField(id: string): string {

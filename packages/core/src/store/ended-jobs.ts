@@ -1,7 +1,7 @@
 /**
- * The commands that find jobs which have ended, and remove them with all below them. Redis and the memory store have
- * them as commands of their own (`primitives/ended-jobs.ts`); for every other store they are put together from BullMQ's
- * contract.
+ * This module returns the commands that find ended jobs and remove them with all jobs below them. Redis and the memory
+ * store implement them as single commands (`primitives/ended-jobs.ts`); for every other store this module builds them
+ * from BullMQ's contract.
  */
 import type { IQueueBackend } from 'bullmq';
 import {
@@ -19,10 +19,10 @@ export function endedJobsOf(backend: IQueueBackend): EndedJobs {
   return endedJobsIn(backend) ?? new ContractEndedJobs(backend);
 }
 
-/** Children that are read in one command. */
+/** Number of children that one command reads. */
 const PAGE = 500;
 
-/** Without scripts a tree is removed job by job, and every job is read that stands at the front of its set. */
+/** Implementation without scripts: trees are removed job by job, and each job at the front of its set is read. */
 class ContractEndedJobs implements EndedJobs {
   readonly #backend: IQueueBackend;
 
@@ -32,13 +32,13 @@ class ContractEndedJobs implements EndedJobs {
 
   async endedJobs(set: EndedSet, { from, skip, until, limit }: EndedRange): Promise<EndedJob[]> {
     const found: EndedJob[] = [];
-    let left = skip;
+    let toSkip = skip;
     for (let index = await this.#firstFrom(set, from); ; index += PAGE) {
       const ids = (await this.#backend.getRanges([set], index, index + PAGE - 1, true)).flat();
       for (const id of ids) {
         const job = await this.#read(id, found.at(-1)?.endedAt ?? from);
         if (job.endedAt > until || found.length >= limit) return found;
-        if (job.endedAt === from && left > 0) left -= 1;
+        if (job.endedAt === from && toSkip > 0) toSkip -= 1;
         else found.push(job);
       }
       if (ids.length < PAGE) return found;
@@ -74,7 +74,7 @@ class ContractEndedJobs implements EndedJobs {
       unprocessed: found.nextUnprocessedCursor,
       processed: found.nextProcessedCursor,
       ignored: found.nextIgnoredCursor,
-      failed: 0, // no job of Umbel's fails its parent
+      failed: 0, // no job of Umbel fails its parent
     }[kind];
     const next = Number(more ?? 0);
     if (next !== 0) return { keys, next: `${part} ${next}` };
@@ -87,7 +87,7 @@ class ContractEndedJobs implements EndedJobs {
     return counts.some((count) => count > 0);
   }
 
-  /** The place of the first job that ended at `from` or later. */
+  /** Returns the index of the first job that ended at `from` or later. */
   async #firstFrom(set: EndedSet, from: number): Promise<number> {
     let low = 0;
     let [high = 0] = from > 0 ? await this.#backend.getCounts([set]) : [];
@@ -101,7 +101,7 @@ class ContractEndedJobs implements EndedJobs {
     return low;
   }
 
-  /** One whose record is gone counts as ended when its neighbour did. */
+  /** Reads a job. One without a record gets the end time of its neighbour. */
   async #read(id: string, neighbour: number): Promise<EndedJob> {
     const job = await this.#backend.getJobData(id);
     if (job === undefined || job === null) return { id, endedAt: neighbour, options: '', parent: 'none' };

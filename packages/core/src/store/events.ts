@@ -1,4 +1,4 @@
-/** The events that BullMQ writes for each queue, as a part of every change of a job, read from any place. */
+/** This module reads the events that BullMQ writes for each change of a job, from any position. */
 import {
   type EntryRaw,
   type FlowProducerOptions,
@@ -16,35 +16,35 @@ import type { Store } from './store.js';
 
 export type { StreamPlace };
 
-/** One event as it is stored. */
+/** One stored event. */
 export interface StreamEntry {
   readonly id: string;
   readonly fields: ReadonlyMap<string, string>;
 }
 
-/** What is written where a reader begins, so that a stream has an event to be read after. */
+/** Fields of a mark that a reader writes, so that the stream has an event to start from. */
 export const MARK = { event: 'umbel:read' };
-/** Others trim the streams; those who only read leave them as long as they are. */
+/** Maximum length for writes by readers: they must not trim the stream. */
 export const UNTRIMMED = 1_000_000_000;
 
-/** An event is there for every read; so this is waited for only after a stream was emptied. */
+/** Wait of a read. Each read has an event to return, so it waits only after a stream was emptied. */
 const BLOCK_MS = 1000;
-/** After this a connection that gives no answer is replaced: ioredis may keep a command for ever. */
+/** Time after which a silent connection is replaced: ioredis may keep a command forever. */
 const ANSWER_MS = 2000;
 
-/** Writes a mark into the events of a queue. Returns its id, which is the store's time. */
+/** Writes a mark into the events of a queue. Returns its id, which contains the store's time. */
 export function markEvents(store: Store, queue: string): Promise<string> {
   return store.on(queue, async (bull) => String(await bull.getBackend().publishEvent(MARK, UNTRIMMED)));
 }
 
-/** One connection, which is opened at its first use, and anew after it was lost. */
+/** A connection that is opened at first use, and again after it was lost. */
 interface Connected {
   readonly backend: IQueueBackend;
   readonly streams: StreamsPrimitive | undefined;
   readonly queues: Map<string, IQueueBackend>;
 }
 
-/** Reads many streams on one connection of its own. */
+/** Reads many streams on one separate connection. */
 export class EventStreams {
   readonly #options: BackendOptions;
   #connected: Connected | undefined;
@@ -54,21 +54,21 @@ export class EventStreams {
     this.#options = options;
   }
 
-  /** The events after each place, oldest first, at most `limit` of each where the store can limit them. */
+  /** Returns the events after each position, oldest first, at most `limit` of each if the store supports limits. */
   async read(places: readonly StreamPlace[], limit: number): Promise<StreamEntry[][]> {
     if (places.length === 0) return [];
     const { streams } = this.#connect();
     const answer: Promise<readonly (readonly EntryRaw[])[]> =
       streams === undefined
-        ? Promise.all(places.map((place) => this.#readAlone(place)))
+        ? Promise.all(places.map((place) => this.#readOne(place)))
         : streams.readStreams(places, limit);
     const entries = await this.#answered(ANSWER_MS, answer);
     return entries.map((list) => list.map(([id, values]) => ({ id, fields: fieldsOf(values) })));
   }
 
   /**
-   * Resolves with true once there is an event after one of the places, and after a time at the latest; with false at once
-   * for a store that cannot wait for many streams. Nothing else can be asked on this connection meanwhile.
+   * Resolves with true once there is an event after one of the positions, or after `ms`. Resolves with false at once for a
+   * store that cannot wait for many streams. The connection is blocked in the meantime.
    */
   async wait(places: readonly StreamPlace[], ms: number): Promise<boolean> {
     const { streams } = this.#connect();
@@ -82,23 +82,23 @@ export class EventStreams {
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true; // what was asked before may come to connect now
+    this.#isClosed = true; // an earlier call may still be about to connect
     await this.#disconnect();
   }
 
-  /** The contract only has a read that waits; one after an event that is not the last does not. */
-  async #readAlone({ queue, after }: StreamPlace): Promise<readonly EntryRaw[]> {
+  /** Reads one queue. BullMQ's contract has only a blocking read; it returns at once if a later event exists. */
+  async #readOne({ queue, after }: StreamPlace): Promise<readonly EntryRaw[]> {
     const { backend, queues } = this.#connect();
-    let own = queues.get(queue);
-    if (own === undefined) {
-      own = backend.forQueue(queue, this.#options.prefix);
-      queues.set(queue, own);
+    let bull = queues.get(queue);
+    if (bull === undefined) {
+      bull = backend.forQueue(queue, this.#options.prefix);
+      queues.set(queue, bull);
     }
-    const [stream] = (await own.readEvents(after, BLOCK_MS)) ?? [];
+    const [stream] = (await bull.readEvents(after, BLOCK_MS)) ?? [];
     return stream?.[1] ?? [];
   }
 
-  /** The answer. @throws {ConnectionError} if none comes in time. */
+  /** Returns the answer. @throws {ConnectionError} if there is none in time. */
   async #answered<T>(ms: number, answer: Promise<T>): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     try {
@@ -117,7 +117,7 @@ export class EventStreams {
 
   #silent(): ConnectionError {
     void this.#disconnect();
-    const error = new ConnectionError('The store gave no answer about its events.');
+    const error = new ConnectionError('The store did not answer a read of its events.');
     this.#options.outages.add(error);
     return error;
   }
@@ -129,11 +129,11 @@ export class EventStreams {
   }
 
   #connect(): Connected {
-    if (this.#isClosed) throw new ClosedError('These events are not read any more.');
+    if (this.#isClosed) throw new ClosedError('This event reader was closed: open another one.');
     if (this.#connected === undefined) {
       const { connection, prefix, onError } = this.#options;
       const shared: FlowProducerOptions = { connection: connection.options, prefix };
-      // A client that its owner has made goes on without this.
+      // `blocking` does not apply to a client that the user has created.
       const backend = connect(this.#options, '', shared, { blocking: 'duplicate' in connection.options });
       backend.on('error', onError);
       this.#connected = { backend, streams: streamsIn(backend, prefix), queues: new Map() };
@@ -142,48 +142,47 @@ export class EventStreams {
   }
 }
 
-/** Fields and their values in turn; another program may have written anything. */
+/** Returns the fields of an event from alternating names and values, which any program may have written. */
 function fieldsOf(values: readonly string[]): ReadonlyMap<string, string> {
   const fields = new Map<string, string>();
   for (let at = 0; at + 1 < values.length; at += 2) fields.set(String(values[at]), String(values[at + 1]));
   return fields;
 }
 
-// Reads the events of a queue from a position on, each once, until it is closed. What BullMQ's `QueueEvents` does, but
-// for two things: an event in a strange form is passed over and stops nothing, and with a position of its own nothing
-// is missed between two reads, or while the store is away.
+// Readers of the events of one queue. They differ from BullMQ's `QueueEvents` in two ways: a malformed event is skipped
+// and stops nothing, and an explicit position ensures that no event is missed between two reads or during an outage.
 
-/** An event as it is stored: its id, and names and values of fields in turn. Anybody may have written them. */
+/** A stored event: its id, and alternating names and values of its fields, which any program may have written. */
 export type StoredEvent = readonly [id: string, fields: readonly string[]];
 
 /** The fields of one event. */
 export type EventFields = ReadonlyMap<string, string>;
 
-/** What a stream is read for. */
+/** Receiver of the events of a stream. */
 export interface EventTaker {
   /** How long one command waits for events. */
   readonly blockMs: number;
-  /** What the connection is called in the store. */
+  /** Suffix of the name of the connection in the store. */
   readonly suffix?: string;
-  /** The id of an event, those after it are read next; `$` for those that come from now on. */
+  /** Returns the id of the event after which to read next; `$` for future events only. */
   position(): string | Promise<string>;
-  /** Is given what was read, in its order. Must not throw. */
+  /** Receives the events in order. Must not throw. */
   take(events: readonly StoredEvent[]): void;
-  /** The connection broke, or a read failed. It is tried again. */
+  /** Called when the connection broke or a read failed. The read is retried. */
   broken?(): void;
 }
 
-/** Before a store that did not answer is asked again. */
+/** Pause before a failed read is retried. */
 const RETRY_MS = 1000;
-/** So much later than it should, a read is late. */
+/** Time after the expected end of a read at which it counts as late. */
 const LATE_MS = 1500;
 
-/** Reads for a taker that knows where it stands. */
+/** Reads the events of a queue for a taker, which provides the position. */
 export class StreamReader {
   readonly #backend: IQueueBackend;
   readonly #options: BackendOptions;
   readonly #taker: EventTaker;
-  /** When the read that is under way was begun, by `performance.now()`. */
+  /** Start of the pending read, in the time of `performance.now()`. */
   #readingSince: number | undefined;
   #closing: Promise<void> | undefined;
 
@@ -198,7 +197,7 @@ export class StreamReader {
     void this.#read();
   }
 
-  /** Whether the store has not answered for longer than a read takes. */
+  /** Whether the store has not answered for longer than a read should take. */
   get isDeaf(): boolean {
     const since = this.#readingSince;
     return since !== undefined && performance.now() - since > this.#taker.blockMs + LATE_MS;
@@ -212,7 +211,7 @@ export class StreamReader {
   async #close(): Promise<void> {
     const backend = this.#backend;
     staysClosed(backend);
-    // The first ends the command that waits.
+    // `disconnect` ends the blocking read.
     await endBackend(
       backend,
       backend.disconnect().then(() => backend.close()),
@@ -221,7 +220,7 @@ export class StreamReader {
 
   async #read(): Promise<void> {
     const { blockMs, suffix } = this.#taker;
-    if (suffix !== undefined) this.#backend.setName(this.#backend.clientName(suffix)).catch(() => {}); // for people only
+    if (suffix !== undefined) this.#backend.setName(this.#backend.clientName(suffix)).catch(() => {}); // only for display
     while (this.#closing === undefined) {
       try {
         const from = await this.#taker.position();
@@ -234,7 +233,7 @@ export class StreamReader {
       } catch (error) {
         if (this.#closing !== undefined) return;
         this.#taker.broken?.();
-        if (!isTransient(error)) this.#options.onError(error as Error); // BullMQ and Redis throw no others
+        if (!isTransient(error)) this.#options.onError(error as Error); // BullMQ and Redis throw only errors
         await this.#options.pause(RETRY_MS);
       }
     }
@@ -242,19 +241,19 @@ export class StreamReader {
 }
 
 /**
- * BullMQ opens the connection of a read that was late anew, also if it was closed meanwhile: then nobody would close it.
- * The connection is the reader's own, also where the app was given a client.
+ * Prevents a reconnect after closing. BullMQ reopens the connection of a late read even if it was closed in the meantime,
+ * and then nothing would close it. Each reader has its own connection, even if the app was created with a client.
  */
 function staysClosed(backend: IQueueBackend): void {
   if (!(backend instanceof RedisQueueBackend)) return;
   const connect = () => Promise.reject(new Error('Connection is closed.'));
   backend.connection.client.then(
     (client) => Object.assign(client, { connect }),
-    () => {}, // it was never there
+    () => {}, // it was never connected
   );
 }
 
-/** How long a command of an `EventReader` waits. */
+/** Blocking time of a read of an `EventReader`. */
 const READER_BLOCK_MS = 10_000;
 
 /** Reads every event from one position on. */

@@ -1,20 +1,21 @@
-/** The failed jobs of several queues in one order, read page by page. */
+/** This module lists the failed jobs of several queues in one order, read page by page. `app.deadLetters` uses it. */
 
+import { knownJob } from './read.js';
 import type { Store } from './store.js';
 import { momentOf, type StoredJob } from './stored-job.js';
-import { ifBroken, knownJob } from './tree.js';
+import { ifBroken } from './tree.js';
 
-/** A failed job, as far as it can be read. */
+/** A failed job; unreadable parts are absent. */
 export interface FailedJob extends DeadLetterPosition {
   readonly job: StoredJob;
-  /** Why its record cannot be read; absent if it can. */
+  /** Why its record is unreadable; absent if it is readable. */
   readonly unreadable?: string;
 }
 
-/** Ids that are read in one command, and jobs that are held at the same time for a queue. */
+/** Number of ids that one command reads, and of jobs of a queue that are in memory at the same time. */
 const PAGE = 25;
 
-/** Those that failed at this moment or earlier, and come after the position: the latest first. */
+/** Yields jobs that failed at `untilMs` or earlier and come after the position: the latest first. */
 export async function* failedJobs(
   store: Store,
   queues: readonly string[],
@@ -47,8 +48,8 @@ async function nextOf(stream: AsyncGenerator<FailedJob>): Promise<FailedJob | un
 type Found = Pick<FailedJob, 'job' | 'unreadable'>;
 
 /**
- * Those of one queue. What is taken away or fails meanwhile makes none come twice, and none be left out. One whose time
- * cannot be read has that of the one before it, else of the one after it.
+ * Yields the failed jobs of one queue. Concurrent removals and failures cause neither duplicates nor gaps. A job whose
+ * time is unreadable gets the time of the job before it, else of the job after it.
  */
 async function* failedIn(
   store: Store,
@@ -56,10 +57,10 @@ async function* failedIn(
   untilMs: number = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<FailedJob> {
   let at = untilMs;
-  // Of the same millisecond: their order is not the same in every store.
-  let together: [id: string, found: Found][] = [];
+  // Jobs of the same millisecond: stores order them differently.
+  let sameTime: [id: string, found: Found][] = [];
   const sorted = () =>
-    together
+    sameTime
       .map(([id, found]): FailedJob => ({ ...found, at: Number.isFinite(at) ? at : 0, queue, id }))
       .sort(compareDeadLetters);
   const seen = new Set<string>();
@@ -70,43 +71,43 @@ async function* failedIn(
     for (const [index, found] of read.entries()) {
       const id = page.ids[index] ?? '';
       if (found === undefined || seen.has(id)) continue;
-      const own = momentOf(found.job.finishedAt);
-      // Meanwhile it has been replayed, or has failed again.
-      if (own === undefined ? !(await isFailed(store, queue, id, found)) : own > at) continue;
-      if (own !== undefined && own !== at) {
+      const failedAt = momentOf(found.job.finishedAt);
+      // It was replayed, or has failed again, since the page was read.
+      if (failedAt === undefined ? !(await isFailed(store, queue, id, found)) : failedAt > at) continue;
+      if (failedAt !== undefined && failedAt !== at) {
         if (hasTime) {
           yield* sorted();
-          together = [];
+          sameTime = [];
           seen.clear();
         }
-        at = own;
+        at = failedAt;
       }
-      hasTime ||= own !== undefined;
+      hasTime ||= failedAt !== undefined;
       seen.add(id);
-      together.push([id, found]);
+      sameTime.push([id, found]);
     }
     page = await pageAfter(store, queue, page, at);
   }
   yield* sorted();
 }
 
-/** Ids of failed jobs, the latest first, and the place after the last one. */
+/** Ids of failed jobs, the latest first, and the index after the last one. */
 interface Page {
   readonly ids: readonly string[];
   readonly end: number;
   readonly last: string | undefined;
-  /** Nothing stands there. */
+  /** Whether the page is empty: there are no more jobs. */
   readonly isEnd: boolean;
 }
 
-/** The page after another one, whose last one failed at this moment, by which it is found where others come and go. */
+/** Returns the next page. `failedAt` is the time of the last job of the page, to find the position again after changes. */
 async function pageAfter(store: Store, queue: string, { end, last }: Page, failedAt: number): Promise<Page> {
   const [first, ...ids] = await idsOf(store, queue, end - 1, end + PAGE - 1);
   if (first !== last) return pageUntil(store, queue, failedAt);
   return { ids, end: end + ids.length, last: ids.at(-1), isEnd: ids.length === 0 };
 }
 
-/** The first page of those that failed at this moment or earlier; some later ones may stand before them. */
+/** Returns the first page of jobs that failed at `untilMs` or earlier; some later failures may precede them. */
 async function pageUntil(store: Store, queue: string, untilMs: number): Promise<Page> {
   for (;;) {
     const start = untilMs === Number.POSITIVE_INFINITY ? 0 : await firstUntil(store, queue, untilMs);
@@ -116,41 +117,41 @@ async function pageUntil(store: Store, queue: string, untilMs: number): Promise<
 }
 
 /**
- * The page from a place on; undefined unless all before it failed later than this moment, since others have come or gone.
- * Times only grow, so one that failed later did so also when the page that begins with it is read afterwards.
+ * Returns the page from an index on; undefined unless all jobs before it failed later than `untilMs`, because jobs were
+ * added or removed. Times only grow, so a job that failed later is still later when the page is read afterwards.
  */
 async function pageAt(
   store: Store,
   queue: string,
-  place: number,
+  index: number,
   untilMs: number,
 ): Promise<Page | undefined> {
-  const spoilt = new Set<string>();
-  for (let start = place; start > 0; start -= 1) {
+  const unreadable = new Set<string>();
+  for (let start = index; start > 0; start -= 1) {
     const [before] = await idsOf(store, queue, start - 1, start - 1);
     const time = before === undefined ? undefined : await timeOf(store, queue, before);
     if (before === undefined || (time !== undefined && time <= untilMs)) return undefined;
     if (time === undefined) {
-      spoilt.add(before); // as late as the one before it
+      unreadable.add(before); // counts as late as the job before it
       continue;
     }
     const [same, ...ids] = await idsOf(store, queue, start - 1, start + PAGE - 1);
     if (same !== before) return undefined;
-    return pageOf(ids, start, spoilt);
+    return pageOf(ids, start, unreadable);
   }
-  return pageOf(await idsOf(store, queue, 0, PAGE - 1), 0, spoilt);
+  return pageOf(await idsOf(store, queue, 0, PAGE - 1), 0, unreadable);
 }
 
-function pageOf(ids: readonly string[], start: number, spoilt: ReadonlySet<string>): Page {
-  const wanted = ids.filter((id) => !spoilt.has(id));
-  return { ids: wanted, end: start + ids.length, last: ids.at(-1), isEnd: ids.length === 0 };
+function pageOf(ids: readonly string[], start: number, unreadable: ReadonlySet<string>): Page {
+  const readable = ids.filter((id) => !unreadable.has(id));
+  return { ids: readable, end: start + ids.length, last: ids.at(-1), isEnd: ids.length === 0 };
 }
 
 function idsOf(store: Store, queue: string, first: number, last: number): Promise<string[]> {
   return store.on(queue, (bull) => bull.getRanges(['failed'], first, last, false));
 }
 
-/** How many of a queue failed later than this moment. */
+/** Returns the number of jobs of a queue that failed later than `untilMs`. */
 async function firstUntil(store: Store, queue: string, untilMs: number): Promise<number> {
   let low = 0;
   let high = await store.on(queue, (bull) => bull.getJobCountByTypes('failed'));
@@ -162,10 +163,10 @@ async function firstUntil(store: Store, queue: string, untilMs: number): Promise
   return low;
 }
 
-/** When the one at this place failed; long ago if there is none. */
-async function timeAt(store: Store, queue: string, place: number): Promise<number> {
+/** Returns when the job at this index failed; -Infinity if there is none. */
+async function timeAt(store: Store, queue: string, index: number): Promise<number> {
   for (const step of [-1, 1]) {
-    for (let at = place; at >= 0; at += step) {
+    for (let at = index; at >= 0; at += step) {
       const [id] = await idsOf(store, queue, at, at);
       if (id === undefined) break;
       const time = await timeOf(store, queue, id);
@@ -175,24 +176,24 @@ async function timeAt(store: Store, queue: string, place: number): Promise<numbe
   return Number.NEGATIVE_INFINITY;
 }
 
-/** When a job failed; undefined if that cannot be read, or it waits again. */
+/** Returns when a job failed; undefined if the time is unreadable or the job waits again. */
 async function timeOf(store: Store, queue: string, id: string): Promise<number | undefined> {
   const json = await store.on(queue, (bull) => bull.getBackend().getJobData(id).catch(ifBroken));
   return momentOf(json?.finishedOn);
 }
 
-/** Whether a job without a time has failed: its record may be spoilt. */
+/** Returns whether a job without a time has failed: its record may be unreadable. */
 async function isFailed(store: Store, queue: string, id: string, { unreadable }: Found): Promise<boolean> {
   return unreadable !== undefined || (await store.on(queue, (bull) => bull.getJobState(id))) === 'failed';
 }
 
-/** What can be read of a failed job; undefined if the store does not hold it. */
+/** Returns the readable parts of a failed job; undefined if the store does not hold it. */
 export async function readFailed(store: Store, queue: string, id: string): Promise<Found | undefined> {
   const job = await knownJob(store, { queue, id });
   return job && { job, ...(job.problem !== undefined && { unreadable: job.problem }) };
 }
 
-/** A place in the order of the dead letters: the latest first, then by queue, then by id. */
+/** A position in the order of the dead letters: the latest first, then by queue, then by id. */
 export interface DeadLetterPosition {
   /** When it failed, in milliseconds since 1970. */
   readonly at: number;
@@ -200,7 +201,7 @@ export interface DeadLetterPosition {
   readonly id: string;
 }
 
-/** Negative if `a` comes before `b`. */
+/** Compares two positions. Returns a negative number if `a` comes before `b`. */
 export function compareDeadLetters(a: DeadLetterPosition, b: DeadLetterPosition): number {
   if (a.at !== b.at) return b.at - a.at;
   if (a.queue !== b.queue) return a.queue < b.queue ? -1 : 1;

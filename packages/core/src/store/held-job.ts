@@ -1,3 +1,7 @@
+/**
+ * This module is the worker's side of a job that it holds: reading and changing it, the claims of all held jobs, and the
+ * conversion of an attempt's outcome to BullMQ's terms. `QueueConsumer` uses it.
+ */
 import {
   DelayedError,
   type IQueueBackend,
@@ -20,7 +24,7 @@ const NO_CHILDREN: ReadonlyMap<string, string> = new Map();
 export interface HeldJobOptions {
   readonly backend: IQueueBackend;
   readonly claim: Claim | undefined;
-  /** Tries a command again while the store is not ready. */
+  /** Runs a command, and retries it while the store is not ready. */
   readonly repeat: <T>(command: () => Promise<T>) => Promise<T>;
 }
 
@@ -35,7 +39,7 @@ export class HeldJob implements ActiveJob {
   #controller: AbortController | undefined;
   #abortReason: Error | undefined;
   #givenUp: Error | undefined;
-  /** Of one handler at a time: of a job with many inputs, those of the inputs that are done are removed. */
+  /** Listeners of the current handler: in a job with many inputs, the listeners of finished inputs are removed. */
   readonly #giveUpListeners: GiveUpListener[] = [];
   #endedChildren: Map<string, string> | undefined;
 
@@ -96,7 +100,7 @@ export class HeldJob implements ActiveJob {
     return this.#job.timestamp;
   }
 
-  /** Made when it is asked for: most handlers do not, and it costs more than the rest of a small job. */
+  /** Created at first use: most handlers never read it, and it costs more than the rest of a small job. */
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = createAbortController();
@@ -105,13 +109,13 @@ export class HeldJob implements ActiveJob {
     return this.#controller.signal;
   }
 
-  /** Tells the handler that its worker goes; what it gives still counts. */
+  /** Aborts the handler's signal because its worker stops; its result still counts. */
   abort(reason: Error): void {
     this.#abortReason = reason;
     this.#controller?.abort(reason);
   }
 
-  /** Whether nobody waits for its attempt any more. */
+  /** Whether the attempt was aborted and its result is ignored. */
   get isGivenUp(): boolean {
     return this.#givenUp !== undefined;
   }
@@ -178,7 +182,7 @@ export class HeldJob implements ActiveJob {
   }
 
   async updateProgress(value: unknown): Promise<void> {
-    await this.#repeat(() => this.#job.updateProgress(value as JobProgress)); // BullMQ takes what JSON carries, its type leaves out null
+    await this.#repeat(() => this.#job.updateProgress(value as JobProgress)); // BullMQ accepts any JSON value, its type omits null
   }
 
   async log(line: string): Promise<void> {
@@ -187,7 +191,7 @@ export class HeldJob implements ActiveJob {
 
   async save(content: Partial<EnvelopeContent>): Promise<void> {
     if (await this.#merge(() => content)) return;
-    // What cannot be read is replaced: there is nothing in it to keep.
+    // Unreadable data contain nothing to keep, so replace them.
     const data = encodeEnvelope({ ...(this.#job.data as Envelope), ...content });
     await this.#repeat(() => this.#job.updateData(data));
   }
@@ -196,9 +200,9 @@ export class HeldJob implements ActiveJob {
     await this.#merge(change);
   }
 
-  /** False if there is nothing in the store to add to. */
+  /** Merges content into the stored data. Returns false if the store has no readable data. */
   async #merge(change: (content: Envelope) => Partial<EnvelopeContent> | undefined): Promise<boolean> {
-    const known = isEnvelope(this.#job.data) ? (this.#job.data as Envelope) : undefined; // as far as this needs it
+    const known = isEnvelope(this.#job.data) ? (this.#job.data as Envelope) : undefined; // only its stored text is compared
     const next = (data: Envelope) => {
       const content = change(data);
       return content && { ...data, ...content };
@@ -210,7 +214,7 @@ export class HeldJob implements ActiveJob {
     return merged !== undefined;
   }
 
-  /** Leaves the job to its children. False if none of them is pending: then it is to be handled once more. */
+  /** Makes the job wait for its children. Returns false if none is pending: then it must be handled again. */
   async waitForChildren(): Promise<boolean> {
     const isMoved = await this.#job.moveToWaitingChildren(this.#job.token ?? '');
     if (!isMoved) {
@@ -220,35 +224,35 @@ export class HeldJob implements ActiveJob {
     return isMoved;
   }
 
-  /** How many of its children have failed. */
+  /** Returns the number of failed children. */
   async failedChildrenCount(): Promise<number> {
     const { ignored = 0 } = await this.#job.getDependenciesCount({ ignored: true });
     return ignored;
   }
 }
 
-// The jobs that a worker holds.
+// Claims: the jobs that a worker holds.
 
 export interface Claim {
   readonly id: string;
-  /** Of its lock. */
+  /** Token of its lock. */
   readonly token: string;
-  /** How often the job had been started when it was claimed, this time included: no other claim of it has the same. */
+  /** Number of starts of the job, this one included: unique among the claims of the job. */
   readonly starts: number;
-  /** How often a sweep had put the job back by then. */
+  /** Number of times a sweep had returned the job to its queue before. */
   readonly stalls: number;
-  /** Called once its outcome is stored, or it is not held any more. */
+  /** Called once its outcome is stored, or it is no longer held. */
   onEnd?: () => void;
-  /** Whether its loss counts for the poison rule although this worker lives. */
+  /** Returns whether a loss of the job counts for the poison rule although this worker is alive. */
   isCharged?: () => boolean;
   isLost?: true;
 }
 
 const NONE: readonly Claim[] = [];
 
-/** What a worker holds, from the moment a job is handed to it to the moment its outcome is stored. */
+/** The claims of a worker, each from the start of the attempt until its outcome is stored. */
 export class Claims {
-  /** By the id of the job: looked at several times for each. */
+  /** By job id, because each job is looked up several times. */
   readonly #held = new Map<string, readonly Claim[]>();
 
   /** Notes a job until it is released. */
@@ -259,7 +263,7 @@ export class Claims {
     return claim;
   }
 
-  /** Its outcome is stored, or it is held no more. */
+  /** Releases a claim: its outcome is stored, or the job is no longer held. */
   release(claim: Claim): void {
     const held = this.of(claim.id);
     if (held.length > 1)
@@ -271,7 +275,7 @@ export class Claims {
     claim.onEnd?.();
   }
 
-  /** Every claim of a job; more than one if it was lost and is held again. */
+  /** Returns the claims of a job; more than one if it was lost and is held again. */
   of(id: string): readonly Claim[] {
     return this.#held.get(id) ?? NONE;
   }
@@ -281,13 +285,13 @@ export class Claims {
   }
 }
 
-// Limits on waits that nearly always end long before: one timer for all of them, since each call to a store has one.
+// Deadlines of calls. Nearly all calls end long before, and every call has a deadline, so all share one timer.
 
-/** Node fires a timer at once that is set for longer. */
+/** Maximum time of a timer: Node fires longer ones at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export interface Deadline {
-  /** By `performance.now()`. */
+  /** In the time of `performance.now()`. */
   readonly at: number;
   readonly expire: () => void;
 }
@@ -296,28 +300,28 @@ export class Deadlines {
   readonly #open = new LinkedItems<Deadline>();
   #timer: NodeJS.Timeout | undefined;
   #onIdle: (() => void) | undefined;
-  /** When the timer fires. It may be too early, never too late. */
+  /** When the timer fires: possibly too early, never too late. */
   #timerAt = Number.POSITIVE_INFINITY;
 
-  /** Calls `expire` at a moment by `performance.now()`, unless what it gives is cleared before. */
+  /** Calls `expire` at a time of `performance.now()`, unless the returned link is cleared before. */
   set(at: number, expire: () => void): Link<Deadline> {
     if (this.#open.isEmpty) this.#timer?.ref();
     if (at < this.#timerAt) this.#arm(at);
     return this.#open.add({ at, expire });
   }
 
-  /** Whether it has not expired, and never will now. */
+  /** Clears a deadline. Returns false if it has already expired. */
   clear(deadline: Link<Deadline>): boolean {
     const isCleared = this.#open.remove(deadline);
     if (isCleared && this.#open.isEmpty) {
-      // A timer that nobody needs is left to fire, and keeps no process alive.
+      // Let the unneeded timer fire, but do not keep the process alive for it.
       this.#timer?.unref();
       this.#onIdle?.();
     }
     return isCleared;
   }
 
-  /** Settles once none is open. */
+  /** Settles once no deadline is open. */
   idle(): Promise<void> {
     return new Promise((resolve) => {
       this.#onIdle = resolve;
@@ -325,7 +329,7 @@ export class Deadlines {
     });
   }
 
-  /** Expires all that are open. */
+  /** Expires all open deadlines. */
   expireAll(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -357,36 +361,36 @@ export class Deadlines {
   }
 }
 
-// How an attempt has ended, in BullMQ's terms.
+// Outcomes of attempts in BullMQ's terms.
 
-/** An outcome without a result, as BullMQ takes it: thrown. */
+/** Throws an outcome without a result in BullMQ's form. */
 export function toBullError(
   job: Job,
   outcome: Exclude<AttemptOutcome, { kind: 'completed' | 'waiting' }>,
 ): never {
   switch (outcome.kind) {
     case 'lost':
-      throw new WaitingError(`Job ${job.id} has been taken by another worker.`);
+      throw new WaitingError(`Job ${job.id} was taken over by another worker.`);
     case 'returned':
       throw new ReturnedError(outcome.delayMs);
     case 'failed':
       throw withStack(new UnrecoverableError(plainMessage(outcome.error)), outcome.error);
     case 'retry':
-      // Read by BullMQ when it handles the error below: it must retry, and wait as long as was decided.
+      // BullMQ reads these when it handles the error below: it must retry after the decided delay.
       job.opts.attempts = job.attemptsMade + 2;
       job.opts.backoff = { type: 'fixed', delay: outcome.delayMs };
       throw withStack(new Error(plainMessage(outcome.error)), outcome.error);
   }
 }
 
-/** Puts a job back, uncharged: the worker does that, and takes the next job by the same command. */
+/** Thrown to return a job to its queue without using up an attempt; the worker fetches the next job in the same command. */
 export class ReturnedError extends DelayedError {
   constructor(readonly delayMs: number) {
     super();
   }
 }
 
-/** BullMQ reads a command into one message, which a handler may throw without knowing. */
+/** Escapes a message that BullMQ would interpret as a command; a handler may throw one by accident. */
 function plainMessage({ message }: ShownError): string {
   return message.startsWith('bullmq:') ? `Error: ${message}` : message;
 }

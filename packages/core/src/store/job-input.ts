@@ -1,4 +1,4 @@
-/** Reads the input of a stored job as its handler gets it, and changes nothing. `app.jobs` and `app.deadLetters` use it. */
+/** This module reads the input of a stored job as its handler receives it. `app.jobs` and `app.deadLetters` use it. */
 import { isUmbelError } from '../base/errors.js';
 import { isSealed } from '../codec/codecs.js';
 import type { Envelope } from '../job/envelope.js';
@@ -11,23 +11,23 @@ import { childrenOfJob } from './results.js';
 import type { StoredJob } from './stored-job.js';
 import { childrenOf } from './tree.js';
 
-/** Jobs that are named at most. */
+/** Maximum number of job ids in `waitsFor`. */
 const MOST_NAMED = 100;
 
-/** Errors of what is stored; others are those of the store. */
+/** Codes of errors in stored data; other errors are faults of the store. */
 const EXPLAINED: ReadonlySet<string> = new Set(['UPSTREAM_FAILED', 'CORRUPT_JOB', 'VALIDATION']);
 
 export interface CollectedInput {
-  /** The whole input; while it is not known, the part that is stored with the job. */
+  /** The whole input; while it is incomplete, the part that is stored with the job. */
   readonly input: unknown;
-  /** Ids of jobs that still have to end before the input is known, at most 100. */
+  /** Ids of jobs that have to end before the input is complete, up to 100. */
   readonly waitsFor?: readonly string[];
-  /** Why the rest of the input cannot be read. */
+  /** Why the rest of the input is unreadable. */
   readonly inputProblem?: string;
 }
 
 /**
- * The input of a job, with what earlier steps have given it: a job of `chunks()` has a list of inputs.
+ * Returns the input of a job, combined with the results of earlier steps. A job of `chunks()` has an array of inputs.
  * @param mayWait Whether the job may still wait for others.
  */
 export async function collectInput(
@@ -40,7 +40,7 @@ export async function collectInput(
   try {
     return await completed(access, job, envelope, mayWait);
   } catch (error) {
-    // What the job fails with, or has failed with: a step before it has failed, or gave what does not fit or cannot be read.
+    // The job fails with the same error: an earlier step has failed, or its result is invalid or unreadable.
     if (!isUmbelError(error) || !EXPLAINED.has(error.code)) throw error;
     return { input: envelope.input, inputProblem: error.message };
   }
@@ -69,26 +69,26 @@ async function completed(
     case 'value':
       return { input: completeInput(name, envelope, collected.value) };
     case 'stopped':
-      return { input, inputProblem: 'Its chain has ended before it: it is skipped.' };
+      return { input, inputProblem: 'Its chain ended before this step, so it is skipped.' };
     case 'waiting':
     case 'later':
       return { input, waitsFor: await pendingBelow(access, place) };
   }
 }
 
-/** The jobs that have not ended below one: for jobs that Umbel has added between tasks, those that they wait for. */
+/** Returns the ids of unended jobs below a job; internal jobs are replaced by the jobs that they wait for. */
 async function pendingBelow(access: StoreAccess, place: JobRef): Promise<string[]> {
-  const named: string[] = [];
+  const pending: string[] = [];
   const open = [place];
-  for (let at = open.shift(); at !== undefined && named.length < MOST_NAMED; at = open.shift()) {
+  for (let at = open.shift(); at !== undefined && pending.length < MOST_NAMED; at = open.shift()) {
     let hasPending = false;
     for await (const { queue, id } of childrenOf(access, at, ['unprocessed'])) {
       hasPending = true;
       if (queue === INTERNAL_QUEUE) open.push({ queue, id });
-      else named.push(id);
-      if (named.length >= MOST_NAMED) break;
+      else pending.push(id);
+      if (pending.length >= MOST_NAMED) break;
     }
-    if (!hasPending && at !== place) named.push(at.id); // a worker runs it now, or will
+    if (!hasPending && at !== place) pending.push(at.id); // an internal job that runs now or soon
   }
-  return named;
+  return pending;
 }

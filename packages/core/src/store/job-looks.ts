@@ -1,27 +1,27 @@
-/** Looks at many jobs of a queue at once, on every store. */
+/** This module reads the state of many jobs of a queue at once, on every store. The watcher uses it. */
 import type { IQueueBackend } from 'bullmq';
 import { MARK, UNTRIMMED } from './events.js';
 import { type Looks, lookPrimitiveOf, type SeenJob } from './primitives/looks.js';
 
-/** What a look has found. */
+/** Result of a look. */
 export interface Sight extends Looks {
-  /** The last event before it, at least. The last one, if the store has told of its events. */
+  /** Id of the last event before the look; an earlier one if the store does not report its events. */
   readonly lastEvent: string;
 }
 
-/** The id before the first event. */
+/** Id before the first event. */
 const FIRST = '0-0';
 
-/** Jobs that one command looks at: with 1,000, it holds a Redis for a few milliseconds. */
+/** Number of jobs that one command reads: 1,000 would block Redis for a few milliseconds. */
 export const LOOKED_AT = 500;
 
 const STATUS = { '-1': 'missing', '0': 'pending', '1': 'completed', '2': 'failed' } as const;
 
 /**
- * Looks at jobs. Where the store has no command for it, the jobs are asked for one by one.
- * @param followed Of so many of the first ids, the progress is read too.
- * @param at Where the events were read up to. Without it, a store that does not tell of its events is given a mark that
- * says where they begin.
+ * Reads the state of jobs. If the store has no command for that, reads the jobs one by one.
+ * @param followed Number of ids, from the first, whose progress is read too.
+ * @param at Position up to which the events were read. Without it, and if the store does not report its events, a mark is
+ * written as the start position.
  */
 export async function lookAtJobs(
   backend: IQueueBackend,

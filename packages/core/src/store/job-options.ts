@@ -1,3 +1,7 @@
+/**
+ * This module converts options of jobs to BullMQ's form and back, and changes the data of stored jobs without losing
+ * concurrent changes.
+ */
 import type { IQueueBackend, JobJson, JobsOptions, MinimalJob } from 'bullmq';
 import { LockLostError } from '../base/errors.js';
 import { type Envelope, type EnvelopeContent, isEnvelope } from '../job/envelope.js';
@@ -8,26 +12,26 @@ import type { JobJsonOptions } from './add.js';
 import type { EndedSet } from './primitives/ended-jobs.js';
 import { primitivesOf } from './primitives/jobs.js';
 
-/** Of those calls that are the same, which one the store keeps. */
+/** Deduplication of a call: which one of several equal calls the store keeps. */
 export interface StoredDeduplication {
   readonly id: string;
   readonly mode: 'unique' | 'throttle' | 'debounce';
   readonly forMs?: number;
-  /** Of `debounce`: the longest wait since the first call. */
+  /** For `debounce`: maximum wait since the first call. */
   readonly maxWaitMs?: number;
 }
 
 const NONE: JobJsonOptions = Object.freeze({});
 
-/** How long a job is kept that says nothing of it, in milliseconds; and what an app says by default. */
+/** Default retention of ended jobs in milliseconds: for jobs that store none, and for apps that set none. */
 export const DEFAULT_KEPT_MS: Readonly<Record<EndedSet, number>> = {
   completed: 86_400_000,
   failed: 7 * 86_400_000,
 };
 
 /**
- * How long jobs are kept once they have ended, as they are stored with each; nothing for what is usual. With BullMQ's
- * names, so that its own programs can read them.
+ * Returns the retention that is stored with each job; no options for the default. The names are BullMQ's, so that
+ * BullMQ's own tools can read them.
  */
 export function toKeepOptions({ completed, failed }: Readonly<Record<EndedSet, number>>): JobJsonOptions {
   if (completed === DEFAULT_KEPT_MS.completed && failed === DEFAULT_KEPT_MS.failed) return NONE;
@@ -37,11 +41,11 @@ export function toKeepOptions({ completed, failed }: Readonly<Record<EndedSet, n
   });
 }
 
-/** How long a job is kept once it has ended, from the text of its options; undefined if it says nothing of it. */
+/** Returns the retention in milliseconds from the text of a job's options; undefined if they contain none. */
 export function keptMsOf(options: string, set: EndedSet): number | undefined {
   let stored: JobsOptions;
   try {
-    stored = (JSON.parse(options) ?? {}) as JobsOptions; // read as what anybody may have stored
+    stored = (JSON.parse(options) ?? {}) as JobsOptions; // checked below: any program may have stored it
   } catch {
     return undefined;
   }
@@ -51,7 +55,7 @@ export function keptMsOf(options: string, set: EndedSet): number | undefined {
   return typeof keep.age === 'number' && keep.age >= 0 ? keep.age * 1000 : undefined;
 }
 
-/** Options as BullMQ takes them. */
+/** Returns options in BullMQ's form. */
 export function toJobOptions(
   options: NormalizedOptions = NO_OPTIONS,
   keep: JobJsonOptions = NONE,
@@ -68,16 +72,16 @@ export function toJobOptions(
   };
 }
 
-/** Most calls of a task have its own retry. */
+/** Converted retry options. Most calls of a task share the retry of the task. */
 const retries = new WeakMap<NormalizedRetry, JobJsonOptions>();
 
-/** BullMQ's names, so that its own programs can read them; the waits are computed by Umbel's workers (`task/retry.ts`). */
+/** Uses BullMQ's names, so that its own tools can read them; Umbel's workers compute the delays (`task/retry.ts`). */
 function toRetryOptions(retry: NormalizedRetry): JobJsonOptions {
   const known = retries.get(retry);
   if (known !== undefined) return known;
   const { attempts, backoff, delayMs, maxMs, jitter, custom } = retry;
-  // What `retryOf` takes to hold anyway is left out of internal jobs, which only Umbel runs and whose waits never come near
-  // the longest: a hash of Redis needs half the memory while no field has more than 64 bytes.
+  // Internal jobs omit the values that `retryOf` assumes by default: only Umbel runs them, and their delays stay far below
+  // the maximum. A Redis hash needs half the memory while no field has more than 64 bytes.
   const isShort = retry === INTERNAL_OPTIONS.retry;
   const waits = {
     type: backoff,
@@ -90,7 +94,7 @@ function toRetryOptions(retry: NormalizedRetry): JobJsonOptions {
   return options;
 }
 
-/** The retry that a job was sent with, if there was one. Other programs store what they like. */
+/** Returns the retry that a job was sent with, or undefined. Values are checked: other programs may store anything. */
 export function retryOf({ attempts, backoff }: JobsOptions): NormalizedRetry | undefined {
   if (typeof attempts !== 'number' || !(attempts >= 1)) return undefined;
   const stored: { type?: string; delay?: number; jitter?: number; max?: number; custom?: unknown } =
@@ -117,7 +121,7 @@ function toDeduplication({ id, mode, forMs }: StoredDeduplication): JobJsonOptio
   return { deduplication: { id, ...(forMs !== undefined && { ttl: forMs }) } };
 }
 
-/** The options that are stored with the data, since BullMQ has none of the kind. */
+/** Returns the options that are stored with the data, because BullMQ has no such options. */
 export function optionContentOf(options: NormalizedOptions = NO_OPTIONS): EnvelopeContent | undefined {
   if (options === NO_OPTIONS) return undefined;
   const { headers, tags, displayName, timeoutMs, expiresAt } = options;
@@ -131,19 +135,19 @@ export function optionContentOf(options: NormalizedOptions = NO_OPTIONS): Envelo
 }
 
 export interface MergeOptions {
-  /** The data as it was read before: if it is still the same, one command is enough. */
+  /** The data that was read before. If it is unchanged, one command is enough. */
   readonly known?: Envelope | undefined;
-  /** Of a change by the worker that holds the job: how often the job was started when it was claimed. */
+  /** For a change by the worker that holds the job: number of starts of the job when it was claimed. */
   readonly starts?: number;
 }
 
 /**
- * Changes a job's data without losing what another process notes with it in the same moment (W18: a mark of a
- * revocation, a failure, what a handler has put in the job's place). `change` gives undefined for nothing to change, and
- * may be called more than once. Gives the data as it is then; undefined if the job is gone, or is none of Umbel's.
+ * Changes a job's data without losing concurrent changes by other processes (W18: a mark of a revocation, a failure, a
+ * replacement that a handler stores). `change` returns undefined for no change, and may be called more than once.
+ * Returns the data after the change; undefined if the job is missing or is not Umbel's.
  *
- * @throws {LockLostError} if the change is by a worker (`starts`) that does not hold the job any more: another one has
- * started it since, or has stored its outcome. Whoever waits may know that outcome; it must not change.
+ * @throws {LockLostError} if `starts` is set and that worker no longer holds the job: another worker has started it
+ * since, or has stored its outcome. Callers may already have read that outcome, so it must not change.
  */
 export async function mergeData(
   backend: IQueueBackend,
@@ -167,14 +171,14 @@ export async function mergeData(
     const next = change(data as Envelope);
     if (next === undefined) return data as Envelope;
     if (primitives === undefined) {
-      await backend.updateData({ id } as MinimalJob, next); // all that the command reads of a job
+      await backend.updateData({ id } as MinimalJob, next); // the command reads only the id
       return next;
     }
     if (await primitives.replaceData(id, current, JSON.stringify(next), only)) return next;
   }
 }
 
-/** Whether a job has not ended, and was not started since it was claimed. */
+/** Returns whether a job has not ended and was not started again since it was claimed. */
 function isHeld({ attemptsStarted, finishedOn }: JobJson, starts: number): boolean {
   return Number(attemptsStarted) === starts && finishedOn === undefined;
 }
@@ -183,6 +187,6 @@ function parsed(text: string | undefined): unknown {
   try {
     return text === undefined ? undefined : JSON.parse(text);
   } catch {
-    return undefined; // a worker fails it with the reason
+    return undefined; // the worker that claims the job fails it with the reason
   }
 }

@@ -1,9 +1,9 @@
 /**
- * Empties a queue of what has not started, a slice at a time: each takes the store a few milliseconds, and the whole costs
- * as much as there is to remove.
+ * This module removes the jobs of a queue that have not started, in slices: each slice takes the store a few
+ * milliseconds, and the total cost depends on the number of jobs to remove. `app.control` uses it.
  *
- * Single calls go in the slice itself (`primitives/purge.ts`). A job that others stand above or below is looked at by
- * itself: a step stays and its run is revoked, any other is removed with what is below it.
+ * The slice itself removes single calls (`primitives/purge.ts`). Jobs with a parent or children are handled one by one:
+ * a step stays and its run is revoked; any other job is removed with the jobs below it.
  */
 
 import type { IQueueBackend } from 'bullmq';
@@ -26,36 +26,36 @@ import type { Store } from './store.js';
 import type { StoredJob } from './stored-job.js';
 
 export interface PurgeOptions {
-  /** Also jobs that wait for a time: for their countdown, or another attempt. Default false. */
+  /** Whether to remove delayed jobs too: those that wait for their countdown or for another attempt. Default false. */
   delayed?: boolean | undefined;
-  /** Is called with how far the purge is, after every few hundred jobs. What it throws ends the purge. */
+  /** Called with the progress of the purge after every few hundred jobs. An error that it throws ends the purge. */
   onProgress?: ((progress: PurgeProgress) => void) | undefined;
 }
 
-/** What a purge did. */
+/** Result of a purge. */
 export interface PurgeCounts {
-  /** Jobs that are gone from the store. */
+  /** Number of jobs that were removed from the store. */
   readonly removed: number;
-  /** Runs that were revoked, since steps of theirs waited in the queue. */
+  /** Number of runs that were revoked because their steps waited in the queue. */
   readonly revokedRuns: number;
 }
 
-/** How far a purge is. */
+/** Progress of a purge. */
 export interface PurgeProgress extends PurgeCounts {
-  /** Jobs that were looked at: those that are gone, and steps. */
+  /** Number of jobs that were processed: removed jobs and steps. */
   readonly done: number;
-  /** Jobs that there were when it began. Workers may take some of them before it comes to them. */
+  /** Number of jobs at the start. Workers may start some of them before the purge reaches them. */
   readonly total: number;
 }
 
 const PURGE: OptionNames<PurgeOptions> = { delayed: true, onProgress: true };
 
-/** Jobs that are looked at by themselves at the same time. */
+/** Number of jobs with relatives that are handled concurrently. */
 const TOGETHER = 50;
-/** The clocks of senders differ by less, or are put right (`store-time.ts`). */
+/** Maximum difference between the clocks of senders; larger ones are corrected (`store-time.ts`). */
 const CLOCKS_DIFFER_MS = 2000;
 
-/** @throws {InvalidOptionError} */
+/** Purges a queue. @throws {InvalidOptionError} for a wrong option, or the internal queue. */
 export async function purgeQueue(
   store: Store,
   queue: string,
@@ -67,7 +67,7 @@ export async function purgeQueue(
   if (onProgress !== undefined && typeof onProgress !== 'function')
     throw new InvalidOptionError('onProgress', 'a function', onProgress);
   if (queue === INTERNAL_QUEUE)
-    throw new InvalidOptionError('queue', 'a queue of tasks: this one holds what joins their runs', queue);
+    throw new InvalidOptionError('queue', "a queue of tasks: this one holds Umbel's internal jobs", queue);
   await store.timeKnown();
   return new Purge(store, queue, time(), onProgress).run([
     'wait',
@@ -118,7 +118,7 @@ class Purge {
       await this.#remove(removable);
       removable = await this.#settle(slice.left);
       settled = slice.left.map(({ id }) => id);
-      // From a list, once the next slice has moved them to the end at which BullMQ's removal begins to look.
+      // In a list, wait until the next slice has moved them to the end where BullMQ's removal starts its search.
       if (!isMoved) await this.#remove(removable.splice(0));
       seen += slice.seen;
       next = limit === 0 ? undefined : slice.next;
@@ -129,16 +129,16 @@ class Purge {
     await this.#remove(removable);
   }
 
-  /** Revokes the runs of the steps among these; gives the ids of the others. */
+  /** Revokes the runs of the steps among these jobs. Returns the ids of the other jobs. */
   async #settle(left: readonly LeftJob[]): Promise<string[]> {
     const removable: string[] = [];
     for (let start = 0; start < left.length; start += TOGETHER) {
       const some = left.slice(start, start + TOGETHER);
       await Promise.all(
         some.map(async ({ id, run }) => {
-          const of = run === '' ? runOf(await readJob(this.#store, { queue: this.#queue, id })) : run;
-          if (of === undefined) removable.push(id);
-          else await this.#revoke(of, id);
+          const runId = run === '' ? runOf(await readJob(this.#store, { queue: this.#queue, id })) : run;
+          if (runId === undefined) removable.push(id);
+          else await this.#revoke(runId, id);
         }),
       );
     }
@@ -155,12 +155,12 @@ class Purge {
   async #remove(ids: readonly string[]): Promise<void> {
     for (let start = 0; start < ids.length; start += TOGETHER) {
       const some = ids.slice(start, start + TOGETHER);
-      const gone = await Promise.all(some.map((id) => this.#removeWaiting(id)));
-      this.#removed += gone.filter(Boolean).length;
+      const isRemoved = await Promise.all(some.map((id) => this.#removeWaiting(id)));
+      this.#removed += isRemoved.filter(Boolean).length;
     }
   }
 
-  /** A worker may have been quicker, and the job have ended even. */
+  /** Removes a job if it still waits: a worker may have started or even finished it. */
   async #removeWaiting(id: string): Promise<boolean> {
     const state = await this.#store.on(this.#queue, (bull) => bull.getJobState(id));
     const isWaiting = state === 'waiting' || state === 'prioritized' || state === 'delayed';
@@ -176,7 +176,7 @@ class Purge {
   }
 }
 
-/** The run that a job is a step of: what waits for the job would wait for ever if it were gone. */
+/** Returns the run that a job is a step of. Removing such a job would make its parent wait forever. */
 function runOf(job: StoredJob | undefined): string | undefined {
   const { envelope } = job ?? {};
   return envelope?.alone ? undefined : envelope?.run;
@@ -186,7 +186,7 @@ function purgeOf(backend: IQueueBackend): PurgePrimitive {
   return purgeIn(backend) ?? new ContractPurge(backend);
 }
 
-/** Without scripts: jobs are only named, by their place, and all of them looked at by themselves. */
+/** Implementation without scripts: a slice only lists jobs by index, and all of them are handled one by one. */
 class ContractPurge implements PurgePrimitive {
   readonly #backend: IQueueBackend;
 
@@ -200,7 +200,7 @@ class ContractPurge implements PurgePrimitive {
   }
 
   async purgeSlice(set: PurgedSet, { cursor, limit, settled }: PurgeRequest): Promise<PurgeSlice> {
-    // Those of the last slice that are there still have stayed, and what is gone has made room for what follows.
+    // Skip the jobs of the last slice that still exist; the index of later jobs has moved down by the removed ones.
     let kept = Number(cursor);
     const before = (await this.#backend.getRanges([set], kept, kept + settled.length - 1, true)).flat();
     kept += settled.length === 0 ? 0 : before.filter((id) => settled.includes(id)).length;

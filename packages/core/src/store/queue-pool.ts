@@ -1,3 +1,7 @@
+/**
+ * This module opens an app's connections for sending, retries commands while the store is unreachable, and closes the
+ * connections within a time limit. All of `store/` uses it.
+ */
 import { type BackendFactory, type IQueueBackend, Queue, type QueueOptions } from 'bullmq';
 import { ClosedError, ConnectionError, isUmbelError, StoreConfigurationError } from '../base/errors.js';
 import { clearTimeout, performance, setTimeout } from '../base/real-timers.js';
@@ -13,18 +17,17 @@ import { readsWhole } from './guards/unreadable-jobs.js';
 import { Deadlines } from './held-job.js';
 import { EXACT_MS, type StoreTime } from './store-time.js';
 
-// The end of an app's connections: none is opened any more, and those that are open end within a time, whatever the
-// store does.
+// Closing: no new connection is opened, and open ones end within a time limit, even if the store does not answer.
 
-/** What of an app connects. */
+/** The parts of an app that opening a connection needs. */
 export interface Connecting {
   readonly connection: ResolvedConnection;
   /** Aborted when the app is closed. */
   readonly closing: AbortController;
 }
 
-/** A store that is away, or frozen, answers no farewell. */
-const FAREWELL_MS = 2000;
+/** Time limit for closing: an unreachable or frozen store never confirms it. */
+const CLOSE_MS = 2000;
 
 /** @throws {ClosedError} once the app is closed. */
 export function refuseClosed({ closing }: Pick<Connecting, 'closing'>): void {
@@ -32,34 +35,34 @@ export function refuseClosed({ closing }: Pick<Connecting, 'closing'>): void {
 }
 
 export function appClosed(options?: ErrorOptions): ClosedError {
-  return new ClosedError('The app was closed; make another with createApp().', options);
+  return new ClosedError('The app was closed: create another one with createApp().', options);
 }
 
-/** Every connection of an app is opened here. @throws {ClosedError} once the app is closed. */
-export function connect(of: Connecting, ...args: Parameters<BackendFactory<IQueueBackend>>): IQueueBackend {
-  refuseClosed(of);
-  return of.connection.factory(...args);
+/** Opens a connection; the only place that does. @throws {ClosedError} once the app is closed. */
+export function connect(app: Connecting, ...args: Parameters<BackendFactory<IQueueBackend>>): IQueueBackend {
+  refuseClosed(app);
+  return app.connection.factory(...args);
 }
 
-/** The error of a call whose connections were closed under it: that they are gone is no outage. */
+/** Returns the error of a call whose connections were closed while it ran: closing is not an outage. */
 export function errorOfClosed(error: unknown): unknown {
   const isOutage = isUmbelError(error, 'CONNECTION') || isTransient(error);
   return isOutage ? appClosed({ cause: error }) : error;
 }
 
-/** Settles when `closed` does; cuts the backend off if that takes too long. Never rejects: it is of no use any more. */
+/** Settles when `closed` does, and disconnects the backend if that takes too long. Never rejects. */
 export async function endBackend(backend: IQueueBackend, closed: Promise<unknown>): Promise<void> {
   if (await settlesSoon(closed)) return;
-  // One ends what was never connected, the other what was: neither is waited for, since both wait for the store.
+  // `close` ends a connection that was never ready, `disconnect` a ready one. Both may wait for the store, so no await.
   backend.close(true).catch(() => {});
   backend.disconnect().catch(() => {});
 }
 
-/** Whether it settles within the time that a store may take. */
+/** Returns whether a promise settles within the time limit for closing. */
 export async function settlesSoon(promise: Promise<unknown>): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<false>((resolve) => {
-    timer = setTimeout(() => resolve(false), FAREWELL_MS);
+    timer = setTimeout(() => resolve(false), CLOSE_MS);
   });
   const isSettled = promise.then(
     () => true,
@@ -77,23 +80,23 @@ export type EnvelopeQueue = Queue<Envelope, unknown, string, Envelope, unknown, 
 export interface BackendOptions extends Connecting {
   readonly prefix: string;
   readonly onError: (error: Error) => void;
-  /** Resolves after a time, before a command is tried again. */
+  /** Resolves after a time; used before a command is retried. */
   readonly pause: (ms: number) => Promise<void>;
   readonly time: StoreTime;
-  /** Errors of commands of this store that say that it is away, noted where they arise. */
+  /** Errors of commands that failed because the store is unreachable, added where they arise. */
   readonly outages: WeakSet<Error>;
   /**
-   * Whether nobody else takes jobs from this store, as in a test: then no lock has to be renewed, and no timer of a
-   * worker keeps the process alive. Default false.
+   * Whether no other process takes jobs from this store, as in a test. Then no lock is renewed, and no timer of a worker
+   * keeps the process alive. Default false.
    */
   readonly isUnshared?: boolean;
 }
 
-/** What goes on from one opening of connections to their end. */
+/** State from one opening of the connections until they are closed. */
 interface Session {
   /** Aborted at the end. */
   readonly ending: AbortController;
-  /** Of the calls that are under way. */
+  /** Deadlines of pending calls. */
   readonly deadlines: Deadlines;
 }
 
@@ -101,11 +104,11 @@ function newSession(): Session {
   return { ending: createAbortController(), deadlines: new Deadlines() };
 }
 
-/** Until when a command is tried. */
+/** Time limit of a command. */
 interface Wait {
   readonly session: Session;
   readonly timeoutMs: number;
-  /** By `performance.now()`. */
+  /** In the time of `performance.now()`. */
   readonly deadline: number;
 }
 
@@ -115,13 +118,13 @@ function rethrow(error: unknown): Promise<never> {
 
 const RETRY_MS = { first: 20, max: 1000 };
 
-/** The store is asked for its time so often, until an answer comes quickly: one that was frozen, or away, tells little. */
+/** Maximum number of readings of the store's time until one is quick: a slow answer gives an inexact time. */
 const MAX_READINGS = 3;
 
-/** A factory, and `forQueue`, may give the same backend twice; a guard stands once. */
+/** Backends that have their guards: a factory and `forQueue` may return the same backend twice. */
 const guarded = new WeakSet<IQueueBackend>();
 
-/** BullMQ's classes of the sending side, on one connection that is opened at the first use. */
+/** Holds BullMQ's queues for sending, on one connection that is opened at first use. */
 export class QueuePool {
   readonly #options: BackendOptions;
   readonly #queues = new Map<string, EnvelopeQueue>();
@@ -129,7 +132,7 @@ export class QueuePool {
   #ready: Promise<void> | undefined;
   /** Whether `#ready` has resolved. */
   #isReady = false;
-  /** While the store is asked for its time. */
+  /** Pending reading of the store's time. */
   #readingTime: Promise<void> | undefined;
   #lastError: Error | undefined;
   #session = newSession();
@@ -138,7 +141,7 @@ export class QueuePool {
     this.#options = options;
   }
 
-  /** Aborted when this is closed, or disconnected. */
+  /** Aborted when this pool is closed or disconnected. */
   get closed(): AbortSignal {
     return this.#session.ending.signal;
   }
@@ -168,39 +171,39 @@ export class QueuePool {
     return queue;
   }
 
-  /** The qualified name of a queue, by which jobs refer to their parent's. */
+  /** Returns the qualified name of a queue, by which jobs refer to the queue of their parent. */
   qualifiedName(queue: string): string {
     return this.base().forQueue(queue, this.#options.prefix).qualifiedName;
   }
 
-  /** The queue and the id in a key by which jobs refer to each other. */
+  /** Returns the queue and the id in a key by which jobs refer to each other. */
   parseKey(key: string): { queueName: string; id: string } {
     return this.base().parseNodeKey(key);
   }
 
   /**
-   * What `command` gives. Tried again, with growing waits, while the store cannot be reached or is not ready; so the
-   * command must be one that changes nothing when it is repeated.
+   * Returns the result of `command`. Retries it with growing delays while the store is unreachable or not ready; so the
+   * command must be idempotent.
    * @throws {ConnectionError} after `timeoutMs`.
    */
   reach<T>(timeoutMs: number, command: () => Promise<T>): Promise<T> {
     if (this.#options.closing.signal.aborted) return Promise.reject(appClosed());
     const now = performance.now();
-    // Nobody waits for it: this command goes by what is known, and the next ones by what is read.
+    // Do not wait for the reading: this command uses the known offset, later commands the new one.
     if (this.#isReady && this.#options.time.isDue(now)) this.#readTime().catch(() => {});
     const wait: Wait = { session: this.#session, timeoutMs, deadline: now + timeoutMs };
-    // Nearly all arrive at once: they get by with this one promise.
-    return this.#within(wait, command, (error) => this.#reachAgain(wait, command, error));
+    // Nearly all commands succeed at once, with this one promise.
+    return this.#within(wait, command, (error) => this.#retryCommand(wait, command, error));
   }
 
-  /** The same, after a first try that has ended with an error. */
-  async #reachAgain<T>(wait: Wait, command: () => Promise<T>, first: unknown): Promise<T> {
+  /** Retries a command after its first error. */
+  async #retryCommand<T>(wait: Wait, command: () => Promise<T>, first: unknown): Promise<T> {
     const { session, timeoutMs, deadline } = wait;
     const { signal } = session.ending;
     let error = first;
     for (let pauseMs = RETRY_MS.first; ; pauseMs = Math.min(pauseMs * 2, RETRY_MS.max)) {
-      if (signal.aborted) throw this.#told(this.#closedUnder(error));
-      if (error instanceof ConnectionError || !isTransient(error)) throw this.#told(error);
+      if (signal.aborted) throw this.#withAdvice(this.#closedUnder(error));
+      if (error instanceof ConnectionError || !isTransient(error)) throw this.#withAdvice(error);
       this.#forgetReady();
       this.#lastError = error as Error;
       if (performance.now() + pauseMs >= deadline) throw this.#unreachable(timeoutMs);
@@ -214,18 +217,18 @@ export class QueuePool {
     }
   }
 
-  /** Closes every connection, for good. What is under way ends: with its answer, if that comes soon, or with an error. */
+  /** Closes every connection permanently. Pending calls end with their answer if it comes soon, else with an error. */
   close(): Promise<void> {
     this.#options.closing.abort(appClosed());
     return this.disconnect();
   }
 
-  /** The same, but the next use opens new ones. */
+  /** Closes every connection; the next use opens new ones. */
   async disconnect(): Promise<void> {
     const { ending, deadlines } = this.#session;
     this.#session = newSession();
-    ending.abort(new ClosedError('The app was closed while a result was waited for.'));
-    await settlesSoon(deadlines.idle()); // a call that nobody waits for is not to fail
+    ending.abort(new ClosedError('The app was closed while a caller waited for a result.'));
+    await settlesSoon(deadlines.idle()); // lets calls that were not awaited finish
     const base = this.#base;
     const queues = [...this.#queues.values()];
     this.#queues.clear();
@@ -235,10 +238,10 @@ export class QueuePool {
       const closed = Promise.all(queues.map((queue) => queue.close())).then(() => base.close());
       await endBackend(base, closed);
     }
-    deadlines.expireAll(); // no answer comes any more
+    deadlines.expireAll(); // no answer can arrive now
   }
 
-  /** What the store tells of itself, now; undefined if it does not. */
+  /** Reads the facts about the store's server; undefined for a store that reports none. */
   async facts(): Promise<ServerFacts | undefined> {
     const backend = this.base();
     let facts = await serverFacts(backend);
@@ -252,7 +255,7 @@ export class QueuePool {
     return facts;
   }
 
-  /** Settles once the time of the store is known; connecting asks for it. */
+  /** Settles once the time of the store is known; connecting reads it too. */
   async timeKnown(): Promise<void> {
     if (!this.#options.time.isKnown) await this.#readTime();
   }
@@ -274,13 +277,13 @@ export class QueuePool {
 
   async #connect(): Promise<void> {
     await this.base().waitUntilReady();
-    // The client goes on, in the first database instead.
+    // Without this check the client would continue in database 0.
     if (isMissingDatabase(this.#lastError)) throw this.#lastError;
     await runsWholeScripts(this.base());
     await this.facts();
   }
 
-  /** The backend itself, with the guards of the sending side: BullMQ's classes compare backends. */
+  /** Adds the guards for sending to the backend itself: BullMQ's classes compare backends by identity. */
   #guarded(backend: IQueueBackend): IQueueBackend {
     if (guarded.has(backend)) return backend;
     guarded.add(backend);
@@ -291,7 +294,7 @@ export class QueuePool {
     return backend;
   }
 
-  /** What the command gives, once this is connected; if it fails in time, what `instead` makes of its error. */
+  /** Runs the command once connected. If it fails within the time limit, returns the result of `instead` for its error. */
   #within<T>(
     { session, deadline, timeoutMs }: Wait,
     command: () => Promise<T>,
@@ -301,7 +304,7 @@ export class QueuePool {
     return new Promise((resolve, reject) => {
       const limit = deadlines.set(deadline, () => {
         this.#forgetReady();
-        reject(session.ending.signal.aborted ? appClosed() : this.#told(this.#unreachable(timeoutMs)));
+        reject(session.ending.signal.aborted ? appClosed() : this.#withAdvice(this.#unreachable(timeoutMs)));
       });
       const fail = (error: unknown) => {
         if (deadlines.clear(limit)) resolve(instead(error));
@@ -326,7 +329,7 @@ export class QueuePool {
         () => {
           this.#isReady = this.#ready === ready;
         },
-        () => {}, // told to whoever waits for it
+        () => {}, // callers of the command get the error
       );
     }
     return this.#ready;
@@ -337,11 +340,11 @@ export class QueuePool {
     this.#isReady = false;
   }
 
-  /** An error as it is, but for what is to be changed in the store. */
-  #told(error: unknown): unknown {
+  /** Returns an error with advice if it is a fault of the store's configuration, else the same error. */
+  #withAdvice(error: unknown): unknown {
     if (!isRefusedRight(error) && !isMissingDatabase(error)) return error;
     const advice = adviceOn(error, this.#options.connection);
-    return new StoreConfigurationError(`The store refuses this (${error.message}). ${advice}`, {
+    return new StoreConfigurationError(`The store rejected a command (${error.message}). ${advice}`, {
       cause: error,
     });
   }
@@ -350,15 +353,17 @@ export class QueuePool {
     const cause = this.#lastError;
     const reason = cause === undefined ? '' : ` (${reasonOf(cause)})`;
     const seconds = `${timeoutMs / 1000} s`;
-    const what = isRefusedUser(cause) ? `let nobody in for ${seconds}` : `did not answer within ${seconds}`;
+    const problem = isRefusedUser(cause)
+      ? `rejected the credentials for ${seconds}`
+      : `did not answer within ${seconds}`;
     const advice = adviceOn(cause, this.#options.connection);
-    return this.#asOutage(new ConnectionError(`The store ${what}${reason}. ${advice}`, { cause }));
+    return this.#asOutage(new ConnectionError(`The store ${problem}${reason}. ${advice}`, { cause }));
   }
 
-  /** The error of a call whose connections were closed under it. It is not charged to a handler that made the call. */
+  /** Returns the error of a call whose connections were closed while it ran. A handler that made the call is not charged. */
   #closedUnder(error: unknown): unknown {
-    const told = errorOfClosed(error);
-    return told instanceof ClosedError ? this.#asOutage(told) : told;
+    const closed = errorOfClosed(error);
+    return closed instanceof ClosedError ? this.#asOutage(closed) : closed;
   }
 
   #asOutage<T extends Error>(error: T): T {

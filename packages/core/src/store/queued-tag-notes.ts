@@ -1,28 +1,28 @@
 /**
- * Notes of tags on their way into the index of Redis: `TagIndex` gathers those of one turn of the event loop, puts them into
- * a queue of the store with one command, and moves them on from there.
+ * This module buffers notes of tags on their way into the index of Redis. `TagIndex` collects the notes of one turn of the
+ * event loop, adds them to a queue in the store with one command, and moves them from there into the index.
  */
 import type { TagNoteQueue } from './primitives/tags.js';
 
-/** What a call or a run bears, before its tags are hashed. */
+/** Tags of a call or a run, before they are hashed. */
 export interface TextNote {
   readonly tags: readonly string[];
   readonly queue: string;
   readonly id: string;
-  /** When it was noted, and when it is looked at next: in milliseconds since 1970. */
+  /** When it was noted, and when it is checked next: in milliseconds since 1970. */
   readonly at: number;
   readonly checkAt: number;
 }
 
 /** Notes that were added and are being written. */
 export interface Noting {
-  /** Settles once the command is on its way: the store gets whatever is sent from then on after it. */
+  /** Settles once the command was sent: the store receives all later commands after it. */
   readonly issued: Promise<void>;
-  /** Settles with the command. To be called once it was issued. */
+  /** Settles with the command. Call it after `issued` has settled. */
   done(): Promise<void>;
 }
 
-/** Gathers notes until all that runs now has run. */
+/** Collects notes until the current microtasks have run. */
 export class NoteBatches {
   readonly #write: (notes: readonly TextNote[]) => Promise<void>;
   #open: { readonly notes: TextNote[]; readonly noting: Noting } | undefined;
@@ -43,17 +43,17 @@ export class NoteBatches {
     const issued = Promise.resolve().then(() => {
       this.#open = undefined;
       written = this.#write(notes);
-      written.catch(() => {}); // thrown to whoever waits for it
+      written.catch(() => {}); // callers of `done()` get the error
     });
     return { notes, noting: { issued, done: () => written } };
   }
 }
 
-/** Notes that are put into the queue, or taken out of it, by one command. */
+/** Maximum number of notes that one command adds to the queue, or removes from it. */
 const PUSHED = 200;
-const TAKEN = 25;
+const MOVED = 25;
 
-/** Puts notes into the queue; returns how many it has then. Each has another `mark`, which no two processes share. */
+/** Adds notes to the queue. Returns the length of the queue. `mark` must return a value that is unique across processes. */
 export async function pushNotes(
   queue: TagNoteQueue,
   notes: readonly TextNote[],
@@ -68,7 +68,7 @@ export async function pushNotes(
   return Math.max(0, ...(await Promise.all(pushing)));
 }
 
-/** Moves the oldest notes, at most `limit` and those that are there now, into the index; returns how many. */
+/** Moves the oldest notes into the index, up to `limit` and not more than exist now. Returns the number of moved notes. */
 export async function moveNotes(
   queue: TagNoteQueue,
   limit: number,
@@ -76,17 +76,17 @@ export async function moveNotes(
 ): Promise<number> {
   let moved = 0;
   for (let left = limit; left > 0; ) {
-    const { texts, count } = await queue.first(Math.min(TAKEN, left));
+    const { texts, count } = await queue.first(Math.min(MOVED, left));
     if (texts.length === 0) break;
     await note(texts.flatMap(noteIn));
-    await queue.take(texts); // after it is in the index: a search finds it in one of the two
+    await queue.take(texts); // remove after indexing, so that a search always finds it in one of the two
     moved += texts.length;
     left = Math.min(left, moved === texts.length ? count : left) - texts.length;
   }
   return moved;
 }
 
-/** A note as it was put in; none for what another program has put there. */
+/** Returns the note in a text; nothing for an entry that another program has added. */
 function noteIn(text: string): TextNote[] {
   let stored: unknown;
   try {

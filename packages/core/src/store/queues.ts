@@ -1,3 +1,4 @@
+/** This module reads and changes whole queues: `app.queue()`, the inspection of queues, and metrics use it. */
 import { checkInteger } from '../base/option-checks.js';
 import { isPlainObject } from '../base/text.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
@@ -5,40 +6,40 @@ import { type Rate, type RateLimit, rateOf } from '../task/option-checks.js';
 import { limitsOf, type QueueLimits } from './primitives/limits.js';
 import { type PurgeCounts, type PurgeOptions, purgeQueue } from './purge.js';
 import type { EnvelopeQueue } from './queue-pool.js';
-import { readJob } from './read.js';
+import { knownJob, readJob } from './read.js';
 import type { Store } from './store.js';
 import { momentOf, type StoredJob, UNKNOWN_TASK } from './stored-job.js';
-import { ifBroken, knownJob } from './tree.js';
+import { ifBroken } from './tree.js';
 
-/** Jobs of a queue by state. */
+/** Number of jobs of a queue by state. */
 export interface QueueCounts {
   readonly waiting: number;
   readonly delayed: number;
   readonly 'waiting-children': number;
   readonly active: number;
   readonly completed: number;
-  /** Also expired and revoked ones. */
+  /** Includes expired and revoked jobs. */
   readonly failed: number;
 }
 
-/** A queue as a whole, over all its workers. Changes hold at once and for every worker. */
+/** A whole queue, across all its workers. Changes take effect at once for every worker. */
 export interface QueueHandle {
   readonly name: string;
   counts(): Promise<QueueCounts>;
-  /** Workers take no more jobs of the queue until `resume`; those that run go on. */
+  /** Stops workers from starting jobs of the queue until `resume`. Running jobs continue. */
   pause(): Promise<void>;
   resume(): Promise<void>;
   isPaused(): Promise<boolean>;
-  /** Jobs of the queue that run at the same time in all workers together; without a number, no limit but their own. */
+  /** Limits the jobs of the queue that run at the same time in all workers together; undefined removes the limit. */
   setConcurrency(concurrency: number | undefined): Promise<void>;
-  /** Jobs of the queue that start in a time in all workers together (`'100/s'`); without one, no limit. */
+  /** Limits the starts of jobs of the queue in all workers together (such as `'100/s'`); undefined removes the limit. */
   setRateLimit(rate: Rate | undefined): Promise<void>;
   /**
-   * Removes the jobs that wait in the queue, for good: whoever waits for one of them gets an `UnknownJobError`. A step of
-   * a run is not removed, since the run would never end; its run is revoked as a whole, and the step stays until a worker
-   * takes it, which ends it without running it. Jobs that run go on. What is added meanwhile stays, but for
-   * delayed jobs of the first two seconds. The store removes a few hundred jobs at a time and serves others in between.
-   * A purge that was interrupted has removed a part, and can be repeated.
+   * Removes the waiting jobs of the queue permanently: callers that wait for one of them get an `UnknownJobError`. Steps of
+   * runs are not removed, because their runs would never end. Instead, their runs are revoked, and workers end the steps
+   * without running them. Running jobs continue. Jobs that are added during the purge stay, except delayed jobs of the
+   * first two seconds. The store removes a few hundred jobs at a time and serves other clients in between. An interrupted
+   * purge has removed a part of the jobs and can be repeated.
    * @example
    * await app.queue('mail').purge({ onProgress: ({ done, total }) => console.log(`${done} of ${total}`) });
    * @throws {InvalidOptionError} for Umbel's own queue.
@@ -46,7 +47,7 @@ export interface QueueHandle {
   purge(options?: PurgeOptions): Promise<PurgeCounts>;
 }
 
-/** The handle of a queue in a store; `now` gives the time of the app. */
+/** Returns the handle of a queue in a store; `now` returns the time of the app. */
 export function queueHandle(store: Store, name: string, now: () => number): QueueHandle {
   return {
     name,
@@ -108,33 +109,33 @@ function setLimits(store: Store, name: string, limits: QueueLimits): Promise<voi
   });
 }
 
-// What the store tells of queues, and of the jobs in them that do not run.
+// Settings of queues, and jobs that wait.
 
-/** A queue's settings, over all its workers. */
+/** Settings of a queue, across all its workers. */
 export interface QueueSettingsFacts {
   readonly isPaused: boolean;
   readonly concurrency: number | undefined;
   readonly rateLimit: { readonly max: number; readonly durationMs: number } | undefined;
 }
 
-/** A job that waits. Times in milliseconds since 1970. */
+/** A waiting job. Times are in milliseconds since 1970. */
 export interface WaitingJob {
   readonly id: string;
   readonly task: string;
   readonly queue: string;
   readonly runId: string | undefined;
-  /** The attempt that it waits for, counted from 1. */
+  /** Number of the next attempt, from 1. */
   readonly attempt: number;
   readonly enqueuedAt: number;
-  /** When it may start, or might. */
+  /** Earliest start. */
   readonly dueAt: number;
-  /** Why its record cannot be read, its times being 0; absent if it can. */
+  /** Why its record is unreadable; its times are then 0. Absent if it is readable. */
   readonly problem?: string;
 }
 
-/** Of the jobs with a priority: they are not in the order of their times. */
+/** Number of prioritized jobs to read: they are not sorted by time. */
 const LOOKED_AT = 10;
-/** Jobs that are read at a time. */
+/** Number of jobs that are read concurrently. */
 const PAGE = 100;
 
 export function queueSettings(store: Store, name: string): Promise<QueueSettingsFacts> {
@@ -153,7 +154,7 @@ export function queueSettings(store: Store, name: string): Promise<QueueSettings
   });
 }
 
-/** Since when the job has waited that has waited longest; undefined if none waits. Of many with a priority, an estimate. */
+/** Returns since when the oldest waiting job has waited; undefined if none waits. With many prioritized jobs, an estimate. */
 export async function oldestWaitingAt(store: Store, name: string): Promise<number | undefined> {
   const jobs = await store.on(name, async (queue) => {
     const next = await ranged(queue, 'wait', 0, 1, true);
@@ -165,7 +166,7 @@ export async function oldestWaitingAt(store: Store, name: string): Promise<numbe
   return times.length === 0 ? undefined : Math.min(...times);
 }
 
-/** The jobs that are taken next, in that order. */
+/** Returns the jobs that workers start next, in order. */
 export function nextJobs(store: Store, name: string, limit: number): Promise<WaitingJob[]> {
   return store.on(name, async (queue) => {
     const ids = await ranged(queue, 'wait', 0, limit, true);
@@ -174,7 +175,7 @@ export function nextJobs(store: Store, name: string, limit: number): Promise<Wai
   });
 }
 
-/** The jobs that wait for a time, the next one that is due first. */
+/** Returns delayed jobs, the earliest first. */
 export function delayedJobs(store: Store, name: string, limit: number): Promise<WaitingJob[]> {
   return store.on(name, async (queue) =>
     readJobs(store, queue, await ranged(queue, 'delayed', 0, limit, true)),
@@ -191,7 +192,7 @@ function ranged(
   return queue.getRanges([state], offset, offset + limit - 1, isAscending);
 }
 
-/** Those that are still there. */
+/** Reads jobs; skips removed ones. */
 async function readJobs(store: Store, queue: EnvelopeQueue, ids: readonly string[]): Promise<WaitingJob[]> {
   const found: WaitingJob[] = [];
   for (let at = 0; at < ids.length; at += PAGE) {
@@ -211,7 +212,7 @@ async function readJobs(store: Store, queue: EnvelopeQueue, ids: readonly string
         runId: typeof run === 'string' ? run : undefined,
         attempt: (attemptsMade || 0) + 1,
         enqueuedAt: momentOf(timestamp) ?? 0,
-        // The store does not tell when an attempt has failed, from which on the wait of the next one counts.
+        // The store has no time of the failed attempt, from which the delay counts: use its start.
         dueAt:
           momentOf(
             processedOn === undefined ? timestamp + (delay || (opts.delay ?? 0)) : processedOn + delay,
@@ -235,23 +236,23 @@ function unreadable({ id, name, queue, attempts, enqueuedAt, problem }: StoredJo
   };
 }
 
-// A queue at one moment, as metrics show it.
+// Samples of queues for metrics.
 
 export interface QueueSample {
   readonly queue: string;
   readonly counts: QueueCounts;
   readonly isPaused: boolean;
   /**
-   * How long the oldest job has waited for a worker, of those that are looked at; 0 if none waits. Undefined if none of
-   * them tells: when a step or a retry was ready is not stored, and Umbel's own jobs are all steps.
+   * Age of the oldest of the sampled waiting jobs, in milliseconds; 0 if none waits. Undefined if unknown: the store does
+   * not hold when a step or a retry became ready, and all internal jobs are steps.
    */
   readonly oldestAgeMs: number | undefined;
 }
 
-/** Next in line that are looked at. */
+/** Number of next jobs to sample. */
 const SAMPLED = 3;
 
-/** Reads a queue with four commands on Redis; Umbel's own with two. */
+/** Samples a queue with four commands on Redis; the internal queue with two. */
 export async function sampleQueue(store: Store, queue: string, now: number): Promise<QueueSample> {
   const [counts, isPaused, oldestAgeMs] = await Promise.all([
     queueCounts(store, queue),
@@ -265,7 +266,7 @@ async function oldestAge(store: Store, queue: string, now: number): Promise<numb
   const [next = [], last = []] = await store.on(queue, (bull) =>
     Promise.all([
       bull.getJobs(['waiting', 'prioritized'], 0, SAMPLED - 1, true).catch(ifBroken),
-      // While more urgent ones keep coming, the last of those with a priority waits without being next.
+      // While more urgent jobs keep coming, the last prioritized job waits without being next.
       bull.getJobs(['prioritized'], 0, 0, false).catch(ifBroken),
     ]),
   );
@@ -281,7 +282,7 @@ async function oldestAge(store: Store, queue: string, now: number): Promise<numb
 
 // Jobs of a queue that have not started.
 
-/** The first `limit` of a queue's jobs that wait to be taken, and of those that wait for a time. */
+/** Returns up to `limit` jobs of a queue that wait or are delayed. */
 export async function queuedJobs(store: Store, queue: string, limit: number): Promise<StoredJob[]> {
   const ids: string[] = await store.on(queue, async (bull) => [
     ...(await bull.getRanges(['wait', 'prioritized'], 0, limit - 1, true)),
@@ -296,7 +297,7 @@ export async function queuedJobs(store: Store, queue: string, limit: number): Pr
   return jobs;
 }
 
-/** Returns for how long the rate limit of a queue is used up, in milliseconds; 0 or less if it is not. */
+/** Returns how long the rate limit of a queue stays exhausted, in milliseconds; 0 or less if it is not exhausted. */
 export function rateLimitTtlOf(store: Store, queue: string): Promise<number> {
   return store.on(queue, (bull) => bull.getRateLimitTtl());
 }

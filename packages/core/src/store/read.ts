@@ -1,4 +1,4 @@
-/** What a store holds of its jobs, and where they stand. */
+/** This module reads jobs of a store: records, states, failures, progress, logs and children. */
 import { CorruptJobError, type FailureOrigin, isUmbelError } from '../base/errors.js';
 import { type CodecContext, isSealed, SEALED } from '../codec/codecs.js';
 import { sanitize } from '../codec/masking.js';
@@ -15,27 +15,34 @@ import {
   splitProgress,
   storedJobOf,
 } from './stored-job.js';
-import { type ChildKind, type ChildPlace, childrenOf, ifBroken, type JobAccess } from './tree.js';
+import {
+  type ChildKind,
+  type ChildPlace,
+  childrenOf,
+  ifBroken,
+  type JobAccess,
+  readablePartOf,
+} from './tree.js';
 
-/** The result that is stored as this text. @throws {CorruptJobError} if it is no JSON, or nothing to give on. */
+/** Returns the result in a stored text. @throws {CorruptJobError} if it is not valid JSON or not a valid value. */
 export function parsedResult(id: string, text: string): unknown {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new CorruptJobError(id, 'its result is no JSON', { cause });
+    throw new CorruptJobError(id, 'its result is not valid JSON', { cause });
   }
   checkResult(id, value);
   return value;
 }
 
-/** @throws {CorruptJobError} if a result that was parsed is none to give on. */
+/** Checks a parsed result. @throws {CorruptJobError} if it is not a valid value. */
 export function checkResult(id: string, value: unknown): void {
   const fault = sanitize(value);
-  if (fault !== undefined) throw new CorruptJobError(id, `its result cannot be used: ${fault}`);
+  if (fault !== undefined) throw new CorruptJobError(id, `its result is unusable: ${fault}`);
 }
 
-/** The job, or undefined if the store does not hold it. What cannot be read of it is left out. */
+/** Returns the job, without unreadable values; undefined if the store does not hold it. */
 export async function readJob(
   access: StoreAccess,
   { queue, id }: JobRef,
@@ -45,41 +52,41 @@ export async function readJob(
   return job && storedJobOf(access.sealer, queue, job);
 }
 
-/** Where a job stands; while its handler shows a state of the task's own, that. */
+/** Returns the state of a job, or the custom state that its running handler has set. */
 export async function jobStateOf(access: StoreAccess, place: JobRef): Promise<string> {
   const state = await access.on(place.queue, (bull) => bull.getJobState(place.id));
-  const isTold = state === 'active' || state === 'completed' || state === 'failed';
-  return shownState(state, isTold ? await readJob(access, place) : undefined);
+  const needsJob = state === 'active' || state === 'completed' || state === 'failed';
+  return shownState(state, needsJob ? await readJob(access, place) : undefined);
 }
 
-/** Whether the store holds the job, also if it cannot be read. */
+/** Returns whether the store holds the job, readable or not. */
 export async function isHeld(access: StoreAccess, { queue, id }: JobRef): Promise<boolean> {
   return (await access.on(queue, (bull) => bull.getJobState(id))) !== 'unknown';
 }
 
-/** Why a job failed: as its worker recorded it, else what the store says. */
+/** Returns why a job failed: as its worker recorded it, else the reason in the store. */
 export async function failureOf(access: StoreAccess, place: JobRef, reason: string): Promise<FailureOrigin> {
   return failureIn(await readJob(access, place), place, reason);
 }
 
-/** The same, of a job that was read. */
+/** Returns why a job that was read failed. */
 export function failureIn(job: StoredJob | undefined, { id }: JobRef, reason: string): FailureOrigin {
   const { envelope, name = 'unknown' } = job ?? {};
   return envelope?.failure ?? { task: name, jobId: id, error: { name: 'Error', message: reason } };
 }
 
-/** What a job has reported. */
+/** Reported progress of a job. */
 export interface Progress {
   readonly value: unknown;
-  /** Tells one value from another; undefined if there is none, or none that can be read. */
+  /** The value as JSON, for comparisons; undefined if there is none or it is unreadable. */
   readonly json: string | undefined;
   /** The job's task, if it was read. */
   readonly task?: string;
 }
 
 /**
- * What a job has reported, from the JSON of an event or of the store, which anybody may have written.
- * @param task Of the job, by which codecs open what it reports. Without it, the job is read.
+ * Returns reported progress from the JSON of an event or of the store, which any program may have written.
+ * @param task Task of the job, which codecs need for decoding. Without it, the job is read.
  */
 export function progressIn(
   access: StoreAccess,
@@ -114,7 +121,7 @@ async function openedProgress(
   return { value, json: JSON.stringify(value), ...(name !== undefined && { task: name }) };
 }
 
-/** Lines that the job's handler has logged, oldest first. */
+/** Returns the lines that the job's handler has logged, oldest first. */
 export async function logsOf(access: StoreAccess, place: JobRef): Promise<string[]> {
   const { logs } = await access.on(place.queue, (bull) => bull.getJobLogs(place.id));
   const job = logs.some(isSealedLine) ? await readJob(access, place) : undefined;
@@ -122,7 +129,7 @@ export async function logsOf(access: StoreAccess, place: JobRef): Promise<string
   return Promise.all(logs.map((line) => (isSealedLine(line) ? openedLine(access, line, context) : line)));
 }
 
-/** Results of the children of a job that completed, by job id, as stored. */
+/** Returns the stored results of the completed children of a job, by job id. */
 export async function childResultsOf(
   access: StoreAccess,
   { queue, id }: JobRef,
@@ -136,19 +143,19 @@ export async function childResultsOf(
   );
 }
 
-/** The children of a job that failed, and did not end it. */
+/** Returns the failed children of a job that did not fail it. */
 export async function failedChildrenOf(access: StoreAccess, { queue, id }: JobRef): Promise<FailedChild[]> {
   const failures = await access.on(queue, (bull) => bull.getBackend().getIgnoredChildrenFailures(id));
   return Object.entries(failures).map(([key, reason]) => ({ ...access.placeOf(key), reason }));
 }
 
-/** The job that waits for another one, if there is any. */
+/** Returns the parent of a job, if it has one. */
 export async function parentOf(access: StoreAccess, { queue, id }: JobRef): Promise<JobRef | undefined> {
   const job = await access.on(queue, (bull) => bull.getJob(id).catch(ifBroken));
   return job?.parentKey === undefined ? undefined : access.placeOf(job.parentKey);
 }
 
-/** The job above all others that wait for this one. */
+/** Returns the topmost ancestor of a job. */
 export async function topOf(access: StoreAccess, place: JobRef): Promise<JobRef> {
   for (let top = place; ; ) {
     const parent = await parentOf(access, top);
@@ -157,7 +164,7 @@ export async function topOf(access: StoreAccess, place: JobRef): Promise<JobRef>
   }
 }
 
-/** What of a run was revoked: all of it, or what bears one of the tags. Undefined if the store does not hold it. */
+/** Returns what of a run was revoked: all of it, or jobs with certain tags. Undefined if the store does not hold the run. */
 export async function revokedOf(access: StoreAccess, run: JobRef): Promise<Revoked | undefined> {
   const job = await readJob(access, run);
   if (job === undefined) return undefined;
@@ -166,7 +173,7 @@ export async function revokedOf(access: StoreAccess, run: JobRef): Promise<Revok
   return { all, ...(all && skipped && { skipped }), tags: revokedTags };
 }
 
-/** The line, or what is stored where no codec here can decode it. */
+/** Returns a decoded line, or the stored text if no codec here can decode it. */
 async function openedLine({ sealer }: StoreAccess, line: string, context: CodecContext): Promise<string> {
   try {
     return String(await sealer.open(JSON.parse(line), context));
@@ -176,22 +183,22 @@ async function openedLine({ sealer }: StoreAccess, line: string, context: CodecC
   }
 }
 
-/** Whether a line of a log was encoded by codecs; the lines of other programs may be JSON of their own. */
+/** Returns whether codecs encoded a log line; lines of other programs may be any JSON. */
 function isSealedLine(line: string): boolean {
   return line.startsWith(`{"${SEALED}":"`);
 }
 
-// Where jobs of a run stand, read without their results.
+// States of jobs of a run, read without their results.
 
 export interface Standing {
   readonly state: string;
-  /** Absent if it cannot be read. */
+  /** Absent if it is unreadable. */
   readonly job: StoredJob | undefined;
 }
 
-/** A job with its state; undefined if the store does not hold it. */
+/** Returns a job with its state; undefined if the store does not hold it. */
 export async function standingOf(store: Store, { queue, id }: JobRef): Promise<Standing | undefined> {
-  // In one round trip, and in this order: what the state is told by is there when the job is read.
+  // One round trip, in this order: fields that belong to the state exist when the job is read.
   const [state, job] = await Promise.all([
     store.on(queue, (bull) => bull.getJobState(id)),
     readJob(store, { queue, id }),
@@ -199,13 +206,13 @@ export async function standingOf(store: Store, { queue, id }: JobRef): Promise<S
   return state === 'unknown' ? undefined : { state: shownState(state, job), job };
 }
 
-/** The jobs that a job waits for, or has waited for, each once. */
+/** Returns the children of a job, each once. */
 export async function childPlaces(
   store: Store,
   place: JobRef,
   kinds: readonly ChildKind[] = ['unprocessed', 'processed', 'ignored'],
 ): Promise<ChildPlace[]> {
-  // The first pages in one round trip, and in this order: one that ends meanwhile is among the later ones too.
+  // First pages in one round trip, in this order: a child that ends in the meantime also appears in a later kind.
   const found = await Promise.all(kinds.map((kind) => childrenOfKind(store, place, kind)));
   const places = new Map<string, ChildPlace>();
   for (const child of found.flat()) places.set(child.id, child);
@@ -218,7 +225,7 @@ async function childrenOfKind(store: Store, place: JobRef, kind: ChildKind): Pro
   return children;
 }
 
-/** How many children of each kind a job has. */
+/** Returns the number of children of a job by kind. */
 export async function childCounts(
   access: JobAccess,
   { queue, id }: JobRef,
@@ -229,10 +236,10 @@ export async function childCounts(
   return { unprocessed, processed, ignored };
 }
 
-/** Ids of running jobs that are read at most. */
+/** Maximum number of ids of running jobs. */
 const MAX_RUNNING = 1000;
 
-/** The ids of the jobs of a queue that run now. */
+/** Returns the ids of the running jobs of a queue. */
 export async function runningIds(store: Store, queue: string): Promise<readonly string[]> {
   return store.on(queue, (bull) => bull.getRanges(['active'], 0, MAX_RUNNING - 1));
 }
@@ -250,7 +257,7 @@ export function idsInSet(
   from: number,
   to: number,
 ): Promise<string[]> {
-  return store.on(queue, (bull) => bull.getRanges([set as 'completed'], from, to - 1, false)); // one of BullMQ's own
+  return store.on(queue, (bull) => bull.getRanges([set as 'completed'], from, to - 1, false)); // a name of one of BullMQ's sets
 }
 
 /** Returns the number of jobs in one of BullMQ's sets. */
@@ -259,13 +266,13 @@ export async function sizeOfSet(store: JobAccess, queue: string, set: EndedSet):
   return size;
 }
 
-/** Returns when a job ended, as its record says; undefined if the record cannot be read. */
+/** Returns when a job ended, according to its record; undefined if the record is unreadable. */
 export async function recordedEndOf(store: JobAccess, { queue, id }: JobRef): Promise<number | undefined> {
   const data = await store.on(queue, (bull) => bull.getBackend().getJobData(id).catch(ifBroken));
   return momentOf(data?.finishedOn);
 }
 
-/** Returns when a job ended by its position in a set, for records that cannot be read. */
+/** Returns when a job ended by its position in a set, for unreadable records. */
 export function endInSet(
   store: JobAccess,
   { queue, id }: JobRef,
@@ -280,10 +287,24 @@ export async function storedDataOf(store: JobAccess, { queue, id }: JobRef): Pro
   return job?.data;
 }
 
-/** Returns how many children of a job have ended without failing it. */
+/** Returns the number of children of a job that have ended without failing it. */
 export async function endedChildrenCount(store: JobAccess, { queue, id }: JobRef): Promise<number> {
   const kinds = await store.on(queue, (bull) =>
     bull.getBackend().getDependencyCounts(id, ['processed', 'ignored']),
   );
   return kinds.reduce((sum, kind) => sum + kind, 0);
+}
+
+/**
+ * What is known of a job that the store holds, at least by its id: with `problem`, if its record cannot be read. Undefined
+ * if the store does not hold it.
+ */
+export async function knownJob(store: Store, place: JobRef): Promise<StoredJob | undefined> {
+  const { queue, id } = place;
+  const job = await readJob(store, { queue, id });
+  if (job !== undefined) return job;
+  const remains = await readablePartOf(store, place);
+  // Those that were removed while they were looked for stand in no set any more.
+  const isHeld = (await store.on(queue, (bull) => bull.getJobState(id).catch(ifBroken))) !== 'unknown';
+  return isHeld ? remains : undefined;
 }

@@ -1,9 +1,9 @@
 /**
- * What should be impossible, found and put right.
+ * This module finds and repairs inconsistent jobs. Workers run it periodically, and `app.control` on request.
  *
- * W25: a parent that waits for nothing, or for a child that is gone or has ended. It cannot come from Umbel or BullMQ
- * alone; it can from a record that was removed or evicted, from a flow that another version stored in part, or from a
- * store that has lost some of what it had acknowledged. Such a parent would wait for ever.
+ * W25: a parent waits for nothing, or for a child that is missing or has ended, and would wait forever. Umbel and BullMQ
+ * alone never cause that. A removed or evicted record can, or a flow that another version stored in part, or a store that
+ * lost acknowledged writes.
  */
 
 import { clearTimeout, setTimeout } from '../base/real-timers.js';
@@ -19,15 +19,15 @@ import type { Store } from './store.js';
 import { TAG_QUEUE } from './tags.js';
 import { type ChildPlace, childrenOf, ifBroken } from './tree.js';
 
-/** What a repair has done, in numbers of jobs. */
+/** Result of a repair, in numbers of jobs. */
 export interface RepairCounts {
-  /** Waiting parents that were looked at. */
+  /** Waiting parents that were checked. */
   readonly checked: number;
-  /** Parents that waited for nothing, and were started. */
+  /** Parents that waited for nothing and were started. */
   readonly started: number;
-  /** Children that were gone from the store, and now count as failed. */
+  /** Children that were missing from the store and now count as failed. */
   readonly lost: number;
-  /** Children that had ended, and that their parents still waited for. */
+  /** Ended children that their parents still waited for. */
   readonly ended: number;
 }
 
@@ -43,23 +43,23 @@ export function addCounts(a: RepairCounts, b: RepairCounts): RepairCounts {
 }
 
 export interface RepairOptions {
-  /** Changes nothing, and counts what would be done. */
+  /** Whether to change nothing and only count. */
   readonly isDryRun?: boolean;
-  /** Parents without a child that were added at this moment or later are left alone: they may get theirs. */
+  /** Parents without children that were added at this time or later are skipped: their children may still be added. */
   readonly addedBefore?: number;
 }
 
-/** What a repair has done to some parents. */
+/** Result of the repair of a page of parents. */
 export interface RepairedPage {
   readonly counts: RepairCounts;
-  /** Waiting jobs that the store listed, also those of other programs: fewer than were asked for at the end only. */
+  /** Number of waiting jobs that the store listed, those of other programs included; less than the limit only at the end. */
   readonly listed: number;
 }
 
-/** Children of a parent that are looked at in one pass. */
+/** Maximum number of children of a parent that one pass checks. */
 const CHILDREN = 20;
 
-/** Looks at `limit` parents of a queue that wait, from the `offset`-th on, those that have waited longest first. */
+/** Checks and repairs up to `limit` waiting parents of a queue from `offset` on, the oldest first. */
 export async function repairQueue(
   store: Store,
   queue: string,
@@ -81,7 +81,7 @@ async function repairParent(
   { isDryRun = false, addedBefore = Number.POSITIVE_INFINITY }: RepairOptions,
 ): Promise<RepairCounts> {
   const job = await store.on(parent.queue, (bull) => bull.getJob(parent.id).catch(ifBroken));
-  if (job === undefined || !isEnvelope(job.data)) return NOTHING_REPAIRED; // of another program
+  if (job === undefined || !isEnvelope(job.data)) return NOTHING_REPAIRED; // a job of another program
   const checked = { ...NOTHING_REPAIRED, checked: 1 };
   const { unprocessed, processed, ignored } = await childCounts(store, parent);
   if (unprocessed === 0) {
@@ -95,12 +95,12 @@ async function repairParent(
   for await (const child of childrenOf(store, parent, ['unprocessed'])) {
     const state = await store.on(child.queue, (bull) => bull.getJobState(child.id));
     if (state === 'unknown' && (await isPending(store, parent, child))) {
-      if (!isDryRun) await putBackAsLost(store, parent, child);
+      if (!isDryRun) await replaceMissing(store, parent, child);
       lost += 1;
     }
     const isOver = state === 'completed' || state === 'failed';
     if (isOver && (await isPending(store, parent, child))) {
-      if (!isDryRun) await settle(store, parent, child, state, job.data.run);
+      if (!isDryRun) await notifyParent(store, parent, child, state, job.data.run);
       ended += 1;
     }
     seen += 1;
@@ -109,14 +109,14 @@ async function repairParent(
   return { ...checked, lost, ended };
 }
 
-/** Whether a parent still waits for a child. One that ends is taken off in the same command, so what ended before is not. */
+/** Returns whether a parent still waits for a child. An ending child leaves the list of its parent in the same command. */
 async function isPending(store: Store, parent: JobRef, child: ChildPlace): Promise<boolean> {
   for await (const { queue, id } of childrenOf(store, parent, ['unprocessed']))
     if (queue === child.queue && id === child.id) return true;
   return false;
 }
 
-/** Starts a parent that waits, by a child that fails at once. False if it has started by itself. */
+/** Starts a waiting parent by a child that fails at once. Returns false if the parent has already started. */
 async function start(store: Store, parent: JobRef, run: string | undefined): Promise<boolean> {
   if (!(await isWaiting(store, parent))) return false;
   const root = run ?? parent.id;
@@ -129,48 +129,48 @@ async function isWaiting(store: Store, parent: JobRef): Promise<boolean> {
   return (await store.on(parent.queue, (bull) => bull.getJobState(parent.id))) === 'waiting-children';
 }
 
-/** Puts a job in the place of one that is gone, which its worker fails: so its parent has a failure to go on with. */
-async function putBackAsLost(store: Store, parent: JobRef, { queue, id }: ChildPlace): Promise<void> {
+/** Replaces a missing job with one that its worker fails, so that its parent continues with a failure. */
+async function replaceMissing(store: Store, parent: JobRef, { queue, id }: ChildPlace): Promise<void> {
   await addBelow(store, parent, { queue, id }, 'unknown', brokenData('its record is gone from the store'));
 }
 
-/** Tells a parent of a child that has ended. */
-async function settle(
+/** Notifies a parent of an ended child. */
+async function notifyParent(
   store: Store,
   parent: JobRef,
   child: ChildPlace,
   state: 'completed' | 'failed',
   run: string | undefined,
 ): Promise<void> {
-  // Adding a job again that has completed hands its result to its parent.
+  // Adding a completed job again passes its result to its parent.
   if (state === 'completed') await addBelow(store, parent, child, 'unknown', {});
   await detach(store, parent, child);
   if (state === 'failed') await start(store, parent, run);
 }
 
-// Looks, now and then, for what has to be repaired: one of all workers of an app at a time.
+// Periodic repair, by one worker of an app at a time.
 
-/** Waiting parents of each queue that are looked at in one pass; the next pass goes on behind them. */
+/** Number of waiting parents of each queue that one pass checks; the next pass continues after them. */
 const PARENTS = 100;
 
-/** A sender stores a long run within a moment, but for outages. */
+/** Time after which a run must be stored completely; without outages, storing takes a moment. */
 const GRACE_MS = 60_000;
 
-/** The times of two processes may differ by so much, see `StoreTime`. */
+/** Maximum difference between the times of two processes, see `StoreTime`. */
 const MAX_AHEAD_MS = 2000;
 
-/** In the meta data of a queue: when it was looked at last. */
-const LOOKED_AT = 'umbel:repair';
+/** Field in the metadata of a queue: time of the last check. */
+const CHECKED_AT = 'umbel:repair';
 
 export interface RepairerOptions {
   readonly store: Store;
   readonly queues: () => readonly string[];
   readonly intervalMs: number;
-  /** The time of the store, as the records of all workers are by it. */
+  /** Returns the time of the store, which the records of all workers use. */
   readonly now: () => number;
-  /** Takes away what is noted of jobs that are gone. */
+  /** Removes notes of tags of missing jobs. */
   readonly cleanTags: () => Promise<void>;
-  /** Is told of each pass that has repaired something. */
+  /** Called after each pass that has repaired something. */
   readonly onRepaired: (counts: RepairCounts) => void;
   readonly onError: (error: Error) => void;
 }
@@ -186,13 +186,13 @@ export class Repairer {
     this.#options = options;
   }
 
-  /** What was repaired since this was made. */
+  /** Repairs since this object was created. */
   get total(): RepairCounts {
     return this.#total;
   }
 
   start(): void {
-    // Not all at the same time, when workers are started together.
+    // A random delay, so that workers that start together do not check at the same time.
     const waitMs = this.#options.intervalMs * (0.5 + Math.random() / 2);
     this.#timer = setTimeout(() => {
       this.#running = this.#pass().catch((error: Error) => this.#options.onError(error));
@@ -215,26 +215,26 @@ export class Repairer {
     let counts = NOTHING_REPAIRED;
     for (const queue of new Set([...queues(), INTERNAL_QUEUE])) {
       if (this.#timer === undefined) return;
-      if (await this.#isDue(queue)) counts = addCounts(counts, await this.#look(queue));
+      if (await this.#isDue(queue)) counts = addCounts(counts, await this.#repair(queue));
     }
     if (this.#timer !== undefined && (await this.#isDue(TAG_QUEUE))) await this.#options.cleanTags();
     this.#total = addCounts(this.#total, counts);
     if (counts.started + counts.lost + counts.ended > 0) onRepaired(counts);
   }
 
-  /** Whether nobody else has looked at a queue lately; notes that this one does. */
+  /** Returns whether no other worker has checked a queue recently, and stores that this one does. */
   async #isDue(queue: string): Promise<boolean> {
     const { store, intervalMs, now: time } = this.#options;
-    const stored = await store.on(queue, (bull) => bull.getBackend().getQueueMetaField(LOOKED_AT));
+    const stored = await store.on(queue, (bull) => bull.getBackend().getQueueMetaField(CHECKED_AT));
     const now = time();
-    // A moment that has not come was noted by a clock that was wrong: it says nothing.
+    // A future time comes from a wrong clock: ignore it.
     const sinceMs = now - Number(stored ?? 0);
     if (sinceMs < intervalMs / 2 && sinceMs >= -MAX_AHEAD_MS) return false;
-    await store.on(queue, (bull) => bull.getBackend().setQueueMeta({ [LOOKED_AT]: now }));
+    await store.on(queue, (bull) => bull.getBackend().setQueueMeta({ [CHECKED_AT]: now }));
     return true;
   }
 
-  async #look(queue: string): Promise<RepairCounts> {
+  async #repair(queue: string): Promise<RepairCounts> {
     const offset = this.#offsets.get(queue) ?? 0;
     const { store, now } = this.#options;
     const { counts, listed } = await repairQueue(store, queue, offset, PARENTS, {
@@ -246,9 +246,9 @@ export class Repairer {
 }
 
 /**
- * Looks at every waiting parent of these queues. A dry run changes nothing, and counts what would be done.
+ * Checks and repairs every waiting parent of these queues. A dry run changes nothing and only counts.
  *
- * From the last page to the first: a parent that goes on meanwhile moves those behind it up, which have been looked at.
+ * The order is from the last page to the first: a parent that continues in the meantime shifts only checked parents.
  */
 export async function repairAll(
   store: Store,

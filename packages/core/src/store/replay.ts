@@ -1,4 +1,4 @@
-/** Queuing one failed job again, with its input or another one. */
+/** This module queues one failed job again, with its input or an edited one. `app.deadLetters` uses it. */
 import { randomUUID } from 'node:crypto';
 import { ErrorCode } from 'bullmq';
 import { CorruptJobError, JobStateError, UnknownJobError } from '../base/errors.js';
@@ -15,22 +15,22 @@ import { removeTree } from './tree-removal.js';
 export interface JobReplay {
   readonly now: number;
   /**
-   * The input to run it with, from the one that it failed with. Then its handler runs, also if it has put something in its
-   * job's place: that is dropped.
+   * Returns the input to run the job with, from the input that it failed with. Then its handler runs even if an earlier
+   * attempt replaced the job: the replacement is removed.
    */
   readonly edit?: ((input: unknown) => Promise<unknown>) | undefined;
-  /** Everything is checked, and nothing changed. */
+  /** Whether to check everything and change nothing. */
   readonly isDry?: boolean;
 }
 
 const RESET = { resetAttemptsMade: true, resetAttemptsStarted: true };
 
 /**
- * Queues a failed job again, with all its attempts. Of several at once one does, with its input: data are replaced only
- * while the job is failed and as it was read, and the one whose token the queued job bears has queued it.
- * @throws {UnknownJobError} if the store does not hold it.
- * @throws {JobStateError} if it is not failed any more, is changed at the same moment, or cannot be edited.
- * @throws {CorruptJobError} if its record, or an input to be edited, cannot be read.
+ * Queues a failed job again, with all its attempts. Of several concurrent calls one succeeds, with its input: data are
+ * replaced only while the job is failed and unchanged, and the token in the queued job shows which call succeeded.
+ * @throws {UnknownJobError} if the store does not hold the job.
+ * @throws {JobStateError} if it is no longer failed, is changed concurrently, or cannot be edited.
+ * @throws {CorruptJobError} if its record, or the input to edit, is unreadable.
  */
 export async function replayJob(
   access: StoreAccess,
@@ -42,33 +42,35 @@ export async function replayJob(
   const data = parsed(id, text);
   if (!isEnvelope(data)) {
     if (edit !== undefined)
-      throw new JobStateError(`Job ${id} was added by another program, so its input is not known.`);
+      throw new JobStateError(
+        `Job ${id} was added by another program, so its input is unknown: replay it without edits.`,
+      );
     if (isDry || (await queued(access, place))) return;
     throw conflict(id);
   }
   const token = randomUUID();
   const next: Envelope = {
-    ...(edit === undefined ? unmarked(data as Envelope) : asNew(unmarked(data as Envelope))),
+    ...(edit === undefined ? unmarked(data as Envelope) : forNewRun(unmarked(data as Envelope))),
     replayed: { at: now, token },
   };
   const input = edit && (await edited(access, { id, name, data: data as Envelope }, edit));
   if (isDry) return;
   const nextText = JSON.stringify(edit === undefined ? next : { ...next, input });
   if (!(await replaced(access, place, text, nextText))) throw conflict(id);
-  // W15: a job that was there before is neither run again nor waited for.
-  if (next.epoch !== undefined && next.replacement === undefined) await dropBelow(access, place, now);
-  await queued(access, place); // another one may have done it, with these data
+  // W15: an existing job below would neither run again nor be waited for.
+  if (next.epoch !== undefined && next.replacement === undefined) await removeChildren(access, place, now);
+  await queued(access, place); // another call may have queued it, with these data
   if (!(await recordOf(access, place)).text.includes(token)) throw conflict(id);
 }
 
-/** The data of a job whose handler is to run: nothing stands in its place, and what it puts there has other ids. */
-function asNew({ replacement, epoch = 0, ...data }: Envelope): Envelope {
+/** Returns the data of a job whose handler runs again: without a replacement, and with new ids for a later one. */
+function forNewRun({ replacement, epoch = 0, ...data }: Envelope): Envelope {
   const next = replacement === undefined ? epoch : epoch + 1;
   return next === 0 ? data : { ...data, epoch: next };
 }
 
-/** Takes away what stood in the place of a failed job. What still runs of it goes on by itself, and its result is nobody's. */
-async function dropBelow(access: StoreAccess, place: JobRef, now: number): Promise<void> {
+/** Removes the replacement of a failed job. Running jobs of it continue, and their results are ignored. */
+async function removeChildren(access: StoreAccess, place: JobRef, now: number): Promise<void> {
   const below: ChildPlace[] = [];
   for await (const child of childrenOf(access, place)) below.push(child);
   for (const child of below) {
@@ -84,7 +86,7 @@ interface Edited {
   readonly data: Envelope;
 }
 
-/** The edited input, as it is stored. */
+/** Returns the edited input in stored form. */
 async function edited(
   { sealer }: StoreAccess,
   { id, name, data }: Edited,
@@ -92,15 +94,15 @@ async function edited(
 ): Promise<unknown> {
   const { after, items } = data;
   if (items !== undefined || (after !== undefined && !after.ignored))
-    throw new JobStateError(`Job ${id} does not hold its whole input, so that cannot be edited.`);
+    throw new JobStateError(`Job ${id} does not store its whole input, so the input cannot be edited.`);
   const context = { subject: 'input', id, task: name } as const;
   const input = await sealer.open(data.input, context);
   const fault = sanitize(input);
-  if (fault !== undefined) throw new CorruptJobError(id, `its input cannot be used: ${fault}`);
+  if (fault !== undefined) throw new CorruptJobError(id, `its input is unusable: ${fault}`);
   return sealer.seal(await edit(input), context);
 }
 
-/** The name and the data of a job, as stored. */
+/** Returns the stored name and data of a job. */
 async function recordOf(
   access: StoreAccess,
   { queue, id }: JobRef,
@@ -122,7 +124,7 @@ function parsed(id: string, text: string): unknown {
   }
 }
 
-/** Whether the job has these data now, which it gets only while it is failed and has the current ones. */
+/** Replaces the data of a job if it is failed and unchanged. Returns whether it has the new data. */
 async function replaced(
   access: StoreAccess,
   { queue, id }: JobRef,
@@ -134,7 +136,7 @@ async function replaced(
     const primitives = primitivesOf(backend);
     if (primitives !== undefined) {
       if (await primitives.replaceData(id, current, next, 'failed')) return true;
-      return (await backend.getJobData(id))?.data === next; // the answer to an earlier try may have been lost
+      return (await backend.getJobData(id))?.data === next; // the answer to an earlier attempt may have been lost
     }
     if ((await bull.getJobState(id)) !== 'failed') return false;
     await (await bull.getJob(id))?.updateData(JSON.parse(next) as Envelope);
@@ -142,7 +144,7 @@ async function replaced(
   });
 }
 
-/** Moves a failed job to those that wait. False if it is not failed. */
+/** Queues a failed job again. Returns false if it is not failed. */
 async function queued(access: StoreAccess, { queue, id }: JobRef): Promise<boolean> {
   return access.on(queue, async (bull) => {
     const job = await bull.getJob(id);
@@ -160,11 +162,11 @@ async function queued(access: StoreAccess, { queue, id }: JobRef): Promise<boole
 
 function conflict(id: string): JobStateError {
   return new JobStateError(
-    `Job ${id} is not failed any more, or is being changed by somebody else: look at it again.`,
+    `Job ${id} is no longer failed, or another change is in progress: check it and try again.`,
   );
 }
 
 function unreadable(id: string, cause: unknown): CorruptJobError {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new CorruptJobError(id, `what the store holds of it is no JSON: ${reason}`, { cause });
+  return new CorruptJobError(id, `its stored record is not valid JSON: ${reason}`, { cause });
 }

@@ -1,4 +1,4 @@
-/** How jobs have ended, and what they have given. */
+/** This module reads outcomes and results of jobs and runs. */
 import { ClosedError, type FailureOrigin, UpstreamFailedError } from '../base/errors.js';
 import { isSealed } from '../codec/codecs.js';
 import type { JobRef } from '../job/job.js';
@@ -9,63 +9,63 @@ import type { StoreAccess } from './access.js';
 import { childResultsOf, failedChildrenOf, failureIn, failureOf, parsedResult, readJob } from './read.js';
 import type { JobEnd } from './watcher.js';
 
-/** How far a job has come. */
+/** Outcome of a job, as far as it is known. */
 export type JobOutcome =
   | { readonly kind: 'pending' }
   | { readonly kind: 'missing' }
   | { readonly kind: 'completed'; readonly value: unknown }
   | { readonly kind: 'failed'; readonly failure: FailureOrigin };
 
-/** @param isLeft Whether nobody waits for it any more: then the results of a large group are not read to the end. */
+/** Reads the outcome of a job. @param isCancelled Returns whether the wait was cancelled: then reading a large group stops. */
 export async function jobOutcomeOf(
   access: StoreAccess,
   place: JobRef,
-  isLeft?: () => boolean,
+  isCancelled?: () => boolean,
 ): Promise<JobOutcome> {
   const { queue, id } = place;
   const answer = await access.on(queue, (bull) => bull.getBackend().isFinished(id, true));
   const [status, text] = Array.isArray(answer) ? answer : [answer, ''];
   if (status === -1) return { kind: 'missing' };
-  if (status === 1) return completed(access, place, parsedResult(id, text), isLeft);
+  if (status === 1) return completed(access, place, parsedResult(id, text), isCancelled);
   if (status === 2) return { kind: 'failed', failure: await failureOf(access, place, text) };
   return { kind: 'pending' };
 }
 
-/** The outcome of a job of which is known how it has ended; `pending` if the store says otherwise now. */
+/** Reads the outcome of a job after an event about its end; `pending` if the store says otherwise now. */
 export async function outcomeOfEnd(
   access: StoreAccess,
   place: JobRef,
   { kind, text }: JobEnd,
-  isLeft?: () => boolean,
+  isCancelled?: () => boolean,
 ): Promise<JobOutcome> {
   if (kind === 'missing') return { kind };
   if (kind === 'failed' && text !== undefined) {
     const job = await readJob(access, place);
-    // By the event's word alone, anybody could end a wait; and the job may have been sent again meanwhile.
+    // Check the store too: any program may write events, and the job may have been sent again since.
     if (job?.finishedAt !== undefined) return { kind, failure: failureIn(job, place, text) };
   }
   const stored = kind === 'completed' && text !== undefined ? resultIn(place.id, text) : UNKNOWN;
-  if (stored === UNKNOWN) return jobOutcomeOf(access, place, isLeft);
-  return completed(access, place, stored, isLeft);
+  if (stored === UNKNOWN) return jobOutcomeOf(access, place, isCancelled);
+  return completed(access, place, stored, isCancelled);
 }
 
 const UNKNOWN = Symbol('unknown');
 
-/** The result in an event, which anybody may have written. */
+/** Returns the result in an event, which any program may have written. */
 function resultIn(id: string, text: string): unknown {
   try {
     const result = parsedResult(id, text);
     return isLeftOut(result) ? UNKNOWN : result;
   } catch {
-    return UNKNOWN; // the store decides what it is
+    return UNKNOWN; // read the result from the store instead
   }
 }
 
-/** Children of internal jobs, by the id of their job. */
-export function internalChildren(access: StoreAccess, isLeft = () => false): Children {
+/** Returns access to the children of internal jobs, by the id of their parent. */
+export function internalChildren(access: StoreAccess, isCancelled = () => false): Children {
   return {
     results: async (of = '') => {
-      if (isLeft()) throw new ClosedError('Nobody waits for this result any more.');
+      if (isCancelled()) throw new ClosedError('The wait for this result was cancelled.');
       return openedResults(access, { queue: INTERNAL_QUEUE, id: of });
     },
     failed: (of = '') => failedChildrenOf(access, { queue: INTERNAL_QUEUE, id: of }),
@@ -74,16 +74,16 @@ export function internalChildren(access: StoreAccess, isLeft = () => false): Chi
   };
 }
 
-/** The same with those of one job, whatever its queue, as its worker would read them. */
+/** Returns access to the children of one job of any queue, as its worker would read them. */
 export function childrenOfJob(access: StoreAccess, place: JobRef, mayBePending: boolean): Children {
   const internal = internalChildren(access);
-  let own: Promise<ReadonlyMap<string, unknown>> | undefined;
+  let results: Promise<ReadonlyMap<string, unknown>> | undefined;
   return {
     ...internal,
     results(of) {
       if (of !== undefined) return internal.results(of);
-      own ??= openedResults(access, place);
-      return own;
+      results ??= openedResults(access, place);
+      return results;
     },
     failed: (of) => (of === undefined ? failedChildrenOf(access, place) : internal.failed(of)),
     mayBePending,
@@ -97,27 +97,27 @@ async function openedResults(access: StoreAccess, place: JobRef): Promise<Readon
   return results;
 }
 
-/** The result of a job; of a large group, the failure if a member's result is gone. */
+/** Returns the outcome of a completed job. For a large group it is a failure if a member's result is missing. */
 async function completed(
   access: StoreAccess,
   place: JobRef,
   stored: unknown,
-  isLeft: (() => boolean) | undefined,
+  isCancelled: (() => boolean) | undefined,
 ): Promise<JobOutcome> {
   try {
-    return { kind: 'completed', value: await resultOf(access, place, stored, isLeft) };
+    return { kind: 'completed', value: await resultOf(access, place, stored, isCancelled) };
   } catch (error) {
     if (!(error instanceof UpstreamFailedError)) throw error;
     return { kind: 'failed', failure: error.origin };
   }
 }
 
-/** The result that a job has given, from what is stored of it. */
+/** Returns the result of a job from its stored form. */
 async function resultOf(
   access: StoreAccess,
   place: JobRef,
   stored: unknown,
-  isLeft: (() => boolean) | undefined,
+  isCancelled: (() => boolean) | undefined,
 ): Promise<unknown> {
   const { id } = place;
   const value = await opened(access, id, stored);
@@ -125,7 +125,7 @@ async function resultOf(
   const members = referredMembers(value);
   if (members === undefined) return value;
   const { run = id } = (await readJob(access, place))?.envelope ?? {};
-  return readMembers({ id, run }, internalChildren(access, isLeft), members);
+  return readMembers({ id, run }, internalChildren(access, isCancelled), members);
 }
 
 function opened({ sealer }: StoreAccess, id: string, value: unknown): unknown {

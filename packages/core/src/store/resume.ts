@@ -1,4 +1,4 @@
-/** Running what has failed again, in its place. */
+/** This module queues the failed jobs of a run again. `result.resume()` uses it. */
 import type { Job } from 'bullmq';
 import { type Envelope, isEnvelope } from '../job/envelope.js';
 import type { JobRef } from '../job/job.js';
@@ -10,16 +10,15 @@ import { mergeData } from './job-options.js';
 import type { EnvelopeQueue } from './queue-pool.js';
 import { type ChildKind, childrenOf, ifBroken, type JobAccess } from './tree.js';
 
-/** Inputs for steps that run again, as they are stored, by the ids of their jobs. */
+/** Stored form of new inputs for steps that run again, by job id. */
 export type NewInputs = ReadonlyMap<string, unknown>;
 
 /**
- * Queues a failed job again, with all its attempts, after those below it that have failed; what has succeeded is kept.
- * Marks of revocations and expiries are taken away, also from those that have not ended. Gives the number of jobs that
- * run again.
+ * Queues a failed job again, with all its attempts, after the failed jobs below it; completed jobs keep their results.
+ * Removes marks of revocations and expiries, also from unended jobs. Returns the number of jobs that run again.
  *
- * The store makes a job that is queued again a pending child of its parent once more, in one command; so a parent that is
- * queued after its children finds them pending, and waits. Done twice, or after a half of it, this changes nothing more.
+ * Queuing a job again makes it a pending child of its parent in the same command. So a parent that is queued after its
+ * children waits for them. The function is idempotent, also after an interruption.
  */
 export function resumeTree(access: JobAccess, place: JobRef, inputs: NewInputs = new Map()): Promise<number> {
   return visitFailed(access, place, {
@@ -28,13 +27,13 @@ export function resumeTree(access: JobAccess, place: JobRef, inputs: NewInputs =
   });
 }
 
-/** A job that would run again. */
+/** A failed job that would be queued again. */
 export interface Resumable extends JobRef {
   readonly task: string;
   readonly data: Envelope;
 }
 
-/** Those of the jobs with these ids that `resumeTree` would queue again; nothing is changed. */
+/** Returns the jobs with these ids that `resumeTree` would queue again. Changes nothing. */
 export async function resumableIn(
   access: JobAccess,
   place: JobRef,
@@ -50,7 +49,7 @@ export async function resumableIn(
   return found;
 }
 
-/** The job with this id among those below a job, whatever has become of it. */
+/** Returns the job with this id among a job and all jobs below it, in any state. */
 export async function findBelow(access: JobAccess, place: JobRef, id: string): Promise<JobRef | undefined> {
   if (place.id === id) return place;
   const below: JobRef[] = [];
@@ -66,9 +65,9 @@ export async function findBelow(access: JobAccess, place: JobRef, id: string): P
 }
 
 interface FailedVisitor {
-  /** A job that has not failed, and is to be kept from nothing. */
+  /** Called for a job that has not failed: its marks are removed. */
   unmark(place: JobRef): Promise<void>;
-  /** A job that has failed, after those below it. */
+  /** Called for a failed job, after the failed jobs below it. */
   requeue(place: JobRef, job: Job<Envelope>): Promise<void>;
 }
 
@@ -91,16 +90,16 @@ async function visitFailed(access: JobAccess, place: JobRef, visitor: FailedVisi
   return count + 1;
 }
 
-/** Queues one failed job again, with all its attempts, and without what would keep it from starting. */
+/** Queues one failed job again, with all its attempts and without marks that would keep it from starting. */
 async function requeue(queue: EnvelopeQueue, job: Job<Envelope>, inputs: NewInputs): Promise<void> {
   const id = job.id ?? '';
-  if (inputs.has(id)) await giveInput(queue, id, inputs.get(id));
+  if (inputs.has(id)) await replaceInput(queue, id, inputs.get(id));
   await unmark(queue, id);
   await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true });
 }
 
-/** Replaces the input of a job: also of one that takes it from the steps before it, which it goes on to wait for. */
-async function giveInput(queue: EnvelopeQueue, id: string, input: unknown): Promise<void> {
+/** Replaces the input of a job. A job whose input comes from earlier steps still waits for them. */
+async function replaceInput(queue: EnvelopeQueue, id: string, input: unknown): Promise<void> {
   await mergeData(queue.getBackend(), id, ({ into: _place, after, ...data }) => ({
     ...data,
     input,
@@ -108,7 +107,7 @@ async function giveInput(queue: EnvelopeQueue, id: string, input: unknown): Prom
   }));
 }
 
-/** Of a fallback, the step that was tried last; else all. */
+/** Returns the step of a fallback that was tried last; for other jobs, all children. */
 function lastTried({ name, data }: Job<Envelope>, children: readonly JobRef[]): readonly JobRef[] {
   const { run, expand } = data;
   if (name !== INTERNAL_JOB.fallback || run === undefined || expand === undefined || !('members' in expand))
@@ -118,7 +117,7 @@ function lastTried({ name, data }: Job<Envelope>, children: readonly JobRef[]): 
   return last === undefined ? children : [last];
 }
 
-/** Takes away what keeps a job from starting. */
+/** Removes marks that keep a job from starting. */
 async function unmark(queue: EnvelopeQueue, id: string): Promise<void> {
   await mergeData(queue.getBackend(), id, (data) => {
     const { failure, revoked, skipped, expires, revokedTags, lost, replaced, expand } = data;
@@ -129,7 +128,7 @@ async function unmark(queue: EnvelopeQueue, id: string): Promise<void> {
   });
 }
 
-/** The data of a job that is to start as if it never had. */
+/** Returns the data of a job without the marks of earlier attempts. */
 export function unmarked({
   failure,
   revoked,
@@ -137,13 +136,13 @@ export function unmarked({
   expires,
   revokedTags,
   lost,
-  replaced, // what stands in its place is added again, if it is gone
+  replaced, // the replacement is added again if it is missing
   shared,
   expand,
   replacement,
   ...data
 }: Envelope): Envelope {
-  // What anybody has stored is left as it is: the job's worker says what is wrong with it.
+  // Malformed data stay unchanged: the job's worker fails them with the reason.
   const added = isExpansion(expand) ? expand : undefined;
   const { expires: _expired, ...options } = shared ?? {};
   return {
@@ -155,7 +154,7 @@ export function unmarked({
       replacement: isNode(replacement) ? withoutExpiry(replacement) : replacement,
     }),
     ...(Object.keys(options).length > 0 && { shared: options }),
-    // What the store counts of stalls stays: without a record, the first of them would be noticed now.
+    // The store keeps its count of stalls: without a record, an earlier stall would count as a new one.
     ...(lost !== undefined && { lost: { at: [] } }),
   };
 }

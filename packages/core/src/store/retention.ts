@@ -1,12 +1,12 @@
 /**
- * Removes what has ended and has been kept long enough: one of all workers of an app at a time looks for it, now and
- * then, queue by queue.
+ * This module removes ended jobs after their retention time. Workers run it: one worker of an app at a time sweeps the
+ * queues, periodically and queue by queue.
  *
- * A run goes as a whole, with its root: a job that another one waits for, or has waited for, is left to that one. So
- * nothing of a run is gone before the run has ended and nothing of it goes on. Each look begins behind what the last one
- * has left, and so costs as much as there is to remove; what it has left is looked at again after a while.
+ * A run is removed as a whole, with its root: a job with a parent is skipped and removed with that parent. So no job of
+ * a run disappears before all jobs of the run have ended. Each sweep starts where the last one stopped, so its cost
+ * depends on the number of jobs to remove; skipped jobs are checked again later.
  *
- * Events have results too: those of a queue go once they are as old as results that the app keeps.
+ * Events contain results as well: events of a queue are removed once they are older than the retention of results.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -22,41 +22,41 @@ import { isHeld, readJob } from './read.js';
 import type { Store } from './store.js';
 import { removeEndedTrees } from './tree-removal.js';
 
-/** Jobs that are looked at in one command. */
+/** Number of jobs that one command reads. */
 const PAGE = 200;
-/** From one look of a worker to the next; in between, by how long what ends soonest is kept. */
+/** Time between two sweeps of a worker: the shortest retention divided by `share`, within these bounds. */
 const INTERVAL_MS = { min: 1000, max: 300_000, share: 20 };
-/** How long the store may take for a command: a worker that closes waits for the last one. */
+/** Timeout of a command. It is short because a closing worker waits for the last one. */
 const COMMAND_MS = 2000;
-/** A worker that has not noted for this long that it still looks is taken for dead. */
+/** A worker that has not renewed its sweep for this long is considered dead. */
 const LEASE_MS = 60_000;
-/** What was left is looked at again after this long at the earliest … */
+/** Skipped jobs are checked again after this time at the earliest … */
 const LAP_MS = { min: 60_000, max: 3_600_000 };
-/** … and later where much was left. */
+/** … and after this time for each skipped job. */
 const LAP_MS_A_JOB = 10;
-/** Events are kept for this long at least, so that a reader that starts again finds its place. */
+/** Minimum retention of events, so that a restarted reader finds its position. */
 const EVENTS_MS = 60_000;
-/** Different times to keep that are noted of a queue. */
+/** Maximum number of different retention times that are stored for a queue. */
 const MAX_TIMES = 32;
 
-/** In the meta data of a queue: how far it was looked through; and the times that jobs of it are kept. */
+/** Fields in the metadata of a queue: the progress of the sweep, and the retention times of its jobs. */
 const FIELDS = { sweep: 'umbel:retention', times: 'umbel:kept' } as const;
 
 const SETS: readonly EndedSet[] = ['completed', 'failed'];
 
-/** How far a set was looked through. */
+/** Progress of the sweep of one set. */
 interface SetState {
-  /** When what was seen last had ended, by the time that jobs are kept, in milliseconds. */
+  /** End time of the last job that was seen, by retention time; both in milliseconds. */
   cursors: Record<string, number>;
-  /** When the look began anew with the oldest, and what it has left since. */
+  /** When the sweep last restarted with the oldest job, and the number of jobs skipped since. */
   lapAt: number;
   left: number;
 }
 
 interface Sweep {
-  /** When the last look ended. */
+  /** When the last sweep ended. */
   readonly at: number;
-  /** Who looks, until when at most. */
+  /** Id of the worker that sweeps, and when its lease ends. */
   readonly by: string;
   readonly until: number;
   readonly sets: Readonly<Record<EndedSet, SetState>>;
@@ -66,7 +66,7 @@ export interface RetentionOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly queues: () => readonly string[];
-  /** How long the app keeps what it sends. */
+  /** Retention of jobs that the app sends. */
   readonly keptMs: Readonly<Record<EndedSet, number>>;
   readonly onError: (error: Error) => void;
 }
@@ -74,7 +74,7 @@ export interface RetentionOptions {
 export class Retention {
   readonly #options: RetentionOptions;
   readonly #id = randomUUID();
-  /** The times that jobs of a queue are kept, as `<set> <ms>`; and those that its meta data do not have yet. */
+  /** Retention times of jobs by queue, as `<set> <ms>`; and those that are not in the metadata yet. */
   readonly #times = new Map<string, Set<string>>();
   readonly #unshared = new Map<string, Set<string>>();
   #shortestMs: number;
@@ -87,7 +87,7 @@ export class Retention {
     this.#shortestMs = Math.min(options.keptMs.completed, options.keptMs.failed);
   }
 
-  /** A job that says for itself how long it is kept ends in this queue. */
+  /** Notes that a job with its own retention time has ended in this queue. */
   note(queue: string, set: EndedSet, ms: number): void {
     const time = `${set} ${ms}`;
     const times = this.#times.get(queue) ?? new Set();
@@ -121,7 +121,7 @@ export class Retention {
     this.#timer = clock.setBackground(() => {
       this.#running = this.#pass()
         .catch((error: Error) => {
-          // The next look goes on where this one has left off. That the store is away, others say.
+          // The next sweep continues where this one stopped. Other code reports that the store is unreachable.
           if (!isUmbelError(error, 'CONNECTION') && !isUmbelError(error, 'CLOSED')) onError(error);
         })
         .then(() => {
@@ -132,7 +132,7 @@ export class Retention {
   }
 
   async #pass(): Promise<void> {
-    // Runs first: what was below their roots is gone when its own queue is looked through.
+    // Runs first: their steps are then removed before the queues of the steps are swept.
     for (const queue of new Set([INTERNAL_QUEUE, ...this.#options.queues()])) {
       if (this.#isStopped) return;
       await this.#share(queue);
@@ -141,7 +141,7 @@ export class Retention {
     }
   }
 
-  /** Lets the workers know that look through a queue how long jobs that end here are kept. */
+  /** Publishes the retention times of jobs that end here to the workers that sweep the queue. */
   async #share(queue: string): Promise<void> {
     const { store } = this.#options;
     const times = this.#unshared.get(queue);
@@ -157,7 +157,7 @@ export class Retention {
     }
   }
 
-  /** The state of a queue, if it is due and nobody else looks through it: noted as this worker's then. */
+  /** Claims the sweep of a queue for this worker; undefined if it is not due or another worker holds it. */
   async #claim(queue: string): Promise<Sweep | undefined> {
     const { store, clock } = this.#options;
     const now = clock.now();
@@ -197,7 +197,7 @@ interface QueueSweepOptions extends RetentionOptions {
   readonly isOver: () => boolean;
 }
 
-/** One look through a queue. */
+/** One sweep of a queue. */
 class QueueSweep {
   readonly #options: QueueSweepOptions;
   readonly #sets: Readonly<Record<EndedSet, SetState>>;
@@ -221,11 +221,11 @@ class QueueSweep {
       const lapMs = Math.min(Math.max(shortest, LAP_MS.min), LAP_MS.max);
       if (now - state.lapAt >= Math.max(lapMs, state.left * LAP_MS_A_JOB) || state.lapAt > now)
         Object.assign(state, { cursors: {}, lapAt: now, left: 0 });
-      // Times that nothing is kept for any more.
+      // Drop retention times that no job has any more.
       for (const ms of Object.keys(state.cursors)) if (!times[set].has(Number(ms))) delete state.cursors[ms];
       for (const ms of times[set]) {
         if (await this.#sweep(set, ms)) continue;
-        // Its worker closes: another one goes on from here, and need not wait until this one is taken for dead.
+        // This worker closes: release the lease, so that another worker can continue at once.
         if (this.#options.isOver()) await this.#note({ at: this.#lastAt, until: 0 });
         return;
       }
@@ -244,12 +244,12 @@ class QueueSweep {
     );
   }
 
-  /** The times for which jobs of each set are kept, those of other workers' jobs included. */
+  /** Returns the retention times of each set, those of other workers' jobs included. */
   async #timesToKeep(): Promise<Record<EndedSet, Set<number>>> {
     const { store, queue, keptMs } = this.#options;
     const found = {
-      completed: new Set([this.#usualMs('completed'), keptMs.completed]),
-      failed: new Set([this.#usualMs('failed'), keptMs.failed]),
+      completed: new Set([this.#defaultMs('completed'), keptMs.completed]),
+      failed: new Set([this.#defaultMs('failed'), keptMs.failed]),
     };
     for (const time of readTimes(await readMeta(store, queue, FIELDS.times))) {
       const [set = '', ms = ''] = time.split(' ');
@@ -258,18 +258,18 @@ class QueueSweep {
     return found;
   }
 
-  /** For jobs that say nothing of it: those of an app that keeps them for the usual time, or of an older version. */
-  #usualMs(set: EndedSet): number {
+  /** Returns the retention of jobs that store none: jobs of an app with the default, or of an older version. */
+  #defaultMs(set: EndedSet): number {
     return Math.max(DEFAULT_KEPT_MS[set], this.#options.keptMs[set]);
   }
 
-  /** Removes what ended longer ago than this. False if it was left off. */
+  /** Removes jobs that ended longer ago than `keptMs`. Returns false if the sweep was interrupted. */
   async #sweep(set: EndedSet, keptMs: number): Promise<boolean> {
     const { store, queue, clock, isOver } = this.#options;
     const state = this.#sets[set];
     const until = clock.now() - keptMs;
     let from = state.cursors[keptMs] ?? 0;
-    /** Jobs that ended at `from` and were left. */
+    /** Number of jobs that ended at `from` and were skipped. */
     let skip = 0;
     while (from <= until) {
       if (isOver() || !(await this.#renew())) return false;
@@ -287,19 +287,19 @@ class QueueSweep {
       state.left += jobs.length - removed.size;
       state.cursors[keptMs] = from;
       if (jobs.length < PAGE) break;
-      // With a job those below it may be gone, some that were left among them.
+      // Jobs below a removed job are removed with it, and skipped ones may be among them.
       if (removed.size > 0) skip = 0;
     }
     return true;
   }
 
-  /** Removes those of a page that are due; gives their ids. */
+  /** Removes the jobs of a page that are due. Returns their ids. */
   async #removeDue(set: EndedSet, jobs: readonly EndedJob[]): Promise<ReadonlySet<string>> {
     const { store, queue, clock, isOver } = this.#options;
     const now = clock.now();
     const due = new Map<number, string[]>();
     for (const job of jobs) {
-      const keptMs = keptMsOf(job.options, set) ?? this.#usualMs(set);
+      const keptMs = keptMsOf(job.options, set) ?? this.#defaultMs(set);
       if (job.parent === 'there' || job.endedAt + keptMs > now) continue;
       if (await this.#isOfLivingRun(job.id)) continue;
       const ids = due.get(keptMs) ?? [];
@@ -314,18 +314,18 @@ class QueueSweep {
     return removed;
   }
 
-  /** Whether a job is a step that its run has let go, and that goes with it all the same. */
+  /** Returns whether a job is a detached step of a stored run: it is removed with its run. */
   async #isOfLivingRun(id: string): Promise<boolean> {
     const { store, queue, queues } = this.#options;
-    if (!id.includes('.')) return false; // no step
+    if (!id.includes('.')) return false; // not a step
     const run = (await readJob(store, { queue, id }))?.envelope?.run;
     if (run === undefined || run === id) return false;
-    for (const place of new Set([INTERNAL_QUEUE, queue, ...queues()]))
-      if (await isHeld(store, { queue: place, id: run })) return true;
+    for (const name of new Set([INTERNAL_QUEUE, queue, ...queues()]))
+      if (await isHeld(store, { queue: name, id: run })) return true;
     return false;
   }
 
-  /** Notes that this look goes on, once it has taken a while. False if another worker has taken it over. */
+  /** Renews the lease of this sweep when half of it has passed. Returns false if another worker has taken it over. */
   async #renew(): Promise<boolean> {
     const { store, queue, clock, id } = this.#options;
     const now = clock.now();
@@ -344,7 +344,7 @@ class QueueSweep {
   }
 }
 
-/** What is stored of a look; where it cannot be read, as if there had been none. */
+/** Returns the stored progress of a sweep; unreadable parts count as absent. */
 function readSweep(text: string | null | undefined): Sweep {
   const stored = parsed(text);
   const fields = isPlainObject(stored) ? stored : {};

@@ -1,4 +1,4 @@
-/** Keeping from starting what of a run has not ended, wherever in it that stands. */
+/** This module revokes jobs: it marks all unended jobs of a tree, so that they do not start. It also removes and detaches jobs. */
 
 import type { ErrorRecord } from '../base/errors.js';
 import { isPlainObject } from '../base/text.js';
@@ -14,30 +14,30 @@ import { childCounts, isHeld, revokedOf } from './read.js';
 import { type ChildKind, childrenOf, ifBroken, type JobAccess } from './tree.js';
 import { removeTree } from './tree-removal.js';
 
-/** How a job is kept from starting. */
+/** A revocation that is stored with a job. */
 export interface Mark {
   readonly now: number;
-  /** It is not needed any more, rather than unwanted. */
+  /** Whether the job is skipped because it is no longer needed, rather than revoked. */
   readonly skipped?: true;
-  /** Only jobs that bear it. */
+  /** Mark only jobs with this tag. */
   readonly tag?: string;
 }
 
 /** A job that was marked. */
 export interface MarkedPlace extends JobRef {
-  /** It ran then, which a mark does not end. */
+  /** Whether it was running; a mark does not end a running attempt. */
   readonly isActive: boolean;
 }
 
-/** Jobs that are looked at together. */
+/** Number of jobs that are read concurrently. */
 const TOGETHER = 50;
-/** Members that are looked for, of which a join knows no more; the store may say that there are any number. */
-const MAX_LEFT = 1_000_000;
+/** Maximum number of detached members to look for: the stored count may be any number. */
+const MAX_DETACHED = 1_000_000;
 
 /**
- * Marks what has not ended of some jobs and of all below them: it does not start any more. That may stand below what has
- * ended: a group that has failed, or has enough, leaves members behind. What waited for a time is taken up at once, so as
- * to end. Gives what was marked, a job before those that it waits for.
+ * Marks the unended jobs among these jobs and all jobs below them, so that they do not start. Unended jobs may be below
+ * ended ones: a group that has failed, or has enough results, leaves members behind. Delayed jobs are promoted at once, so
+ * that they end. Yields the marked jobs, a job before its children.
  */
 export function markTrees(
   access: JobAccess,
@@ -49,26 +49,26 @@ export function markTrees(
 
 type AnyJob = NonNullable<Awaited<ReturnType<EnvelopeQueue['getJob']>>>;
 
-/** What is to be marked. */
+/** A job to mark. */
 export interface Marked extends JobRef {
-  /** By what is known of it as a child. */
+  /** Whether its parent lists it as ended. */
   readonly hasEnded?: boolean;
-  /** Whoever adds jobs below it looks there for marks: it has one also if it has ended. */
+  /** Whether it is the root of a run. An ended root is marked too, because code that adds jobs looks there for marks. */
   readonly isRoot?: boolean;
 }
 
-/** Members that a join with a rule of its own has let go once it had enough, from the `next` one on. */
-interface LeftMembers {
+/** Members that a join detached once it had enough, from index `next` on. */
+interface DetachedMembers {
   readonly idOf: (index: number) => string;
   readonly count: number;
-  /** Those that the join still knows. */
+  /** Ids of members that the join still lists. */
   readonly known: ReadonlySet<string>;
   next: number;
 }
 
 interface Visit {
   readonly marked?: MarkedPlace;
-  readonly below: readonly (Marked | LeftMembers)[];
+  readonly below: readonly (Marked | DetachedMembers)[];
 }
 
 const NOTHING: Visit = { below: [] };
@@ -76,10 +76,10 @@ const NOTHING: Visit = { below: [] };
 class Marking {
   readonly #access: JobAccess;
   readonly #mark: Mark;
-  /** A long chain is a deep tree, so nothing calls itself. */
-  readonly #left: (Marked | LeftMembers)[] = [];
+  /** Jobs to visit. A long chain is a deep tree, so there is no recursion. */
+  readonly #stack: (Marked | DetachedMembers)[] = [];
   readonly #delayed: { queue: string; job: AnyJob }[] = [];
-  /** Those that were revoked and had ended before, until something below them is found that has not. */
+  /** Roots that had ended before, until an unended job below them is found. */
   #endedRoots: { queue: string; job: AnyJob }[] = [];
 
   constructor(access: JobAccess, mark: Mark) {
@@ -94,28 +94,28 @@ class Marking {
       for (const { marked } of visits) if (marked !== undefined) yield marked;
       for (const { below } of visits.reverse()) this.#push(below);
     }
-    // Once those that they wait for are marked.
+    // Promote them after the jobs that they wait for are marked.
     for (const { queue, job } of this.#delayed.reverse())
-      await this.#access.on(queue, () => job.promote().catch(() => {})); // a worker may have been quicker
+      await this.#access.on(queue, () => job.promote().catch(() => {})); // a worker may have started it first
   }
 
-  #push(entries: readonly (Marked | LeftMembers)[]): void {
-    for (const entry of entries.toReversed()) this.#left.push(entry);
+  #push(entries: readonly (Marked | DetachedMembers)[]): void {
+    for (const entry of entries.toReversed()) this.#stack.push(entry);
   }
 
   #next(): Marked[] {
     const places: Marked[] = [];
     while (places.length < TOGETHER) {
-      const entry = this.#left.at(-1);
+      const entry = this.#stack.at(-1);
       if (entry === undefined) break;
       if ('idOf' in entry) {
         const id = entry.next < entry.count ? entry.idOf(entry.next) : undefined;
         entry.next += 1;
-        if (id === undefined) this.#left.pop();
+        if (id === undefined) this.#stack.pop();
         else if (!entry.known.has(id)) places.push({ queue: INTERNAL_QUEUE, id });
         continue;
       }
-      this.#left.pop();
+      this.#stack.pop();
       places.push(entry);
     }
     return places;
@@ -126,7 +126,7 @@ class Marking {
     const counting = childCounts(this.#access, place);
     if (hasEnded) {
       const { unprocessed, processed, ignored } = await counting;
-      if (unprocessed + processed + ignored === 0) return NOTHING; // most have no job below them
+      if (unprocessed + processed + ignored === 0) return NOTHING; // most jobs have no children
     }
     const reading = this.#access.on(queue, (bull) => bull.getJob(id).catch(ifBroken));
     const [counts, job] = await Promise.all([counting, reading]);
@@ -144,63 +144,63 @@ class Marking {
     place: JobRef,
     { data }: AnyJob,
     counts: Readonly<Record<ChildKind, number>>,
-  ): Promise<readonly (Marked | LeftMembers)[]> {
+  ): Promise<readonly (Marked | DetachedMembers)[]> {
     const kinds = (['unprocessed', 'ignored', 'processed'] as const).filter((kind) => counts[kind] > 0);
-    const below: (Marked | LeftMembers)[] = [];
+    const below: (Marked | DetachedMembers)[] = [];
     const known = new Set<string>();
     for await (const { queue, id, kind } of childrenOf(this.#access, place, kinds)) {
       below.push({ queue, id, hasEnded: kind !== 'unprocessed' });
       known.add(id);
     }
-    const left = await leftMembers(this.#access, place, data, known);
-    return left === undefined ? below : [...below, left];
+    const detached = await detachedMembers(this.#access, place, data, known);
+    return detached === undefined ? below : [...below, detached];
   }
 
-  /** Gives the place if the job is one that is meant. */
+  /** Marks a job. Returns it if it matches the mark's tag and has not ended. */
   async #markOne(queue: string, job: AnyJob): Promise<MarkedPlace | undefined> {
     const access = this.#access;
-    // Whoever adds jobs to a run that has ended looks there for marks, too.
+    // Code that adds jobs to an ended run looks at its root for marks too.
     const roots = this.#endedRoots;
     this.#endedRoots = [];
     for (const root of roots) await markJob(access, root.queue, root.job, this.#mark);
     if (!(await markJob(access, queue, job, this.#mark))) return undefined;
     const { id = '' } = job;
-    // Later: one that starts after this finds the mark, and one that has started before is seen to run.
+    // Read the state after marking: a job that starts later finds the mark, and one that started before is active here.
     const state = await access.on(queue, (bull) => bull.getJobState(id));
     if (state === 'completed' || state === 'failed' || state === 'unknown') return undefined;
     if (state === 'delayed') this.#delayed.push({ queue, job });
-    // A call that is the same would be taken for this one, and never run.
+    // Otherwise an equal call would count as a duplicate of this one, and never run.
     if (job.deduplicationId !== undefined) await access.on(queue, () => job.removeDeduplicationKey());
     return { queue, id, isActive: state === 'active' };
   }
 }
 
-/** The members that a join has let go; undefined if it lets none go. */
-async function leftMembers(
+/** Returns the members that a join has detached; undefined if it detaches none. */
+async function detachedMembers(
   access: JobAccess,
   place: JobRef,
   { run = place.id, join, after }: Envelope,
   known: ReadonlySet<string>,
-): Promise<LeftMembers | undefined> {
+): Promise<DetachedMembers | undefined> {
   if (!isJoinRule(join) || join?.need === undefined || !isSource(after)) return undefined;
   if (after === undefined || !('list' in after)) return undefined;
   const { list, via } = after;
-  const count = after.count ?? (via === undefined ? 0 : await toldCount(access, place, jobIdOf(run, via)));
+  const count = after.count ?? (via === undefined ? 0 : await addedCount(access, place, jobIdOf(run, via)));
   return {
     idOf: (index) => jobIdOf(run, `${list}.${index}!`),
-    count: Math.min(count, MAX_LEFT),
+    count: Math.min(count, MAX_DETACHED),
     known,
     next: 0,
   };
 }
 
-/** How many members the job that adds them has told of; 0 as long as it has not. */
-async function toldCount(access: JobAccess, { queue, id }: JobRef, adder: string): Promise<number> {
+/** Returns the number of members in the result of the job that adds them; 0 while it has none. */
+async function addedCount(access: JobAccess, { queue, id }: JobRef, adder: string): Promise<number> {
   const results = await access.on(queue, (bull) => bull.getBackend().getProcessedChildrenValues(id));
   for (const [key, text] of Object.entries(results)) {
     if (access.placeOf(key).id !== adder) continue;
-    const told = jsonOf(text);
-    return isPlainObject(told) && Number.isSafeInteger(told.count) ? Number(told.count) : 0;
+    const result = jsonOf(text);
+    return isPlainObject(result) && Number.isSafeInteger(result.count) ? Number(result.count) : 0;
   }
   return 0;
 }
@@ -213,28 +213,28 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** Marks one job, and says whether it is one that is meant. */
+/** Marks one job if it matches the tag of the mark. Returns whether it does. */
 async function markJob(
   access: JobAccess,
   queue: string,
   { id = '', data }: AnyJob,
   mark: Mark,
 ): Promise<boolean> {
-  const isMeant = mark.tag === undefined || data.tags?.includes(mark.tag) === true;
-  // Of a run, what is not added yet is marked by whoever adds it.
-  if (isMeant || data.run === id) {
+  const isMatch = mark.tag === undefined || data.tags?.includes(mark.tag) === true;
+  // The root of a run stores the tag, so that code that adds jobs later can mark them.
+  if (isMatch || data.run === id) {
     await access.on(queue, (bull) =>
-      mergeData(bull.getBackend(), id, (now) => (isMeant ? marked(now, mark) : withTag(now, mark.tag)), {
+      mergeData(bull.getBackend(), id, (now) => (isMatch ? marked(now, mark) : withTag(now, mark.tag)), {
         known: data,
       }),
     );
   }
-  return isMeant;
+  return isMatch;
 }
 
 function marked(data: Envelope, { now, skipped }: Mark): Envelope | undefined {
   if (data.revoked !== undefined) return undefined;
-  const { skipped: _early, ...rest } = data; // that its chain had ended early says nothing now
+  const { skipped: _early, ...rest } = data; // a revocation replaces the mark of a chain that ended early
   return { ...rest, revoked: now, ...(skipped && { skipped }) };
 }
 
@@ -245,34 +245,34 @@ function withTag(data: Envelope, tag: string | undefined): Envelope | undefined 
     : { ...data, revokedTags: [...revokedTags, tag] };
 }
 
-// Changing, ending and removing jobs of a store.
+// Changing, ending and removing jobs.
 
-/** Forgets a job that has ended, and those below it, but for what still runs. False if it is not gone by this. */
+/** Removes a job with all jobs below it, except running ones. Returns false if this call did not remove the job itself. */
 export async function removeJob(access: StoreAccess, place: JobRef): Promise<boolean> {
-  // The keys of a queue stand beside those of its jobs: what is no job is not touched.
+  // Keys of a queue share their prefix with keys of its jobs: an id that is not a job must not remove one.
   if (!(await isHeld(access, place))) return false;
   return removeTree(access, place);
 }
 
 /**
- * Marks a job, and in a run every job that is known yet and has not ended, as revoked: it does not start any more. What
- * waited for a time is taken up at once, so as to end. Gives the jobs that were marked.
+ * Revokes a job, and in a run all unended jobs that are stored so far: they do not start. Delayed jobs are promoted at
+ * once, so that they end. Returns the marked jobs.
  */
 export async function revokeJob(access: StoreAccess, job: JobRef, mark: Mark): Promise<MarkedPlace[]> {
   const marked = new Map<string, MarkedPlace>();
-  // W18: a worker that was just adding jobs, and died before it looked for marks, has added them by the second time.
+  // W18: a second pass finds jobs of a worker that added them and died before it looked for marks.
   for (let pass = 0; pass < 2; pass += 1) {
     for await (const place of markTrees(access, [{ ...job, isRoot: true }], mark)) {
       const key = `${place.queue}/${place.id}`;
       const isActive = place.isActive || marked.get(key)?.isActive === true;
       marked.set(key, { ...place, isActive });
     }
-    if (marked.size === 0) break; // whatever adds jobs would be among those that have not ended
+    if (marked.size === 0) break; // a job that adds jobs would be unended and marked
   }
   return [...marked.values()];
 }
 
-/** Puts the start of a job that waits for a time off, to so long from now. */
+/** Postpones the start of a delayed job to `ms` milliseconds from now. */
 export async function postponeJob(access: StoreAccess, { queue, id }: JobRef, ms: number): Promise<void> {
   await access.on(queue, async (bull) => {
     const job = await bull.getJob(id);
@@ -280,24 +280,24 @@ export async function postponeJob(access: StoreAccess, { queue, id }: JobRef, ms
   });
 }
 
-/** Tells a feed what its sender has added, and starts it. */
-export async function endFeed(access: StoreAccess, { queue, id }: JobRef, told: Fed): Promise<void> {
+/** Stores the end of a member stream with its internal job, and starts that job. */
+export async function endFeed(access: StoreAccess, { queue, id }: JobRef, end: Fed): Promise<void> {
   const context = { subject: 'failure', id, task: '' } as const;
   const fed =
-    'error' in told
-      ? { error: (await access.sealer.seal(told.error, context)) as ErrorRecord } // or its sealed form
-      : told;
+    'error' in end
+      ? { error: (await access.sealer.seal(end.error, context)) as ErrorRecord } // or its encoded form
+      : end;
   await access.on(queue, async (bull) => {
-    const isTold = await mergeData(bull.getBackend(), id, (data) => ({ ...data, fed }));
-    const job = isTold && (await bull.getJob(id));
+    const merged = await mergeData(bull.getBackend(), id, (data) => ({ ...data, fed }));
+    const job = merged && (await bull.getJob(id));
     if (await job?.isDelayed()) await job?.promote();
   });
 }
 
-/** Marks what has not ended of the members that a job waits for as not needed any more. Gives what was marked. */
+/** Marks the unended members that a job waits for as skipped. Returns the marked jobs. */
 export async function skipPending(access: StoreAccess, place: JobRef, now: number): Promise<MarkedPlace[]> {
   const pending: Marked[] = [];
-  // One that has failed may be a slice of the members, or a group that has left some of its own behind.
+  // A failed child may be a slice of the members, or a group that has left members behind.
   for await (const { queue, id, kind } of childrenOf(access, place, ['unprocessed', 'ignored']))
     pending.push({ queue, id, hasEnded: kind === 'ignored' });
   const marked: MarkedPlace[] = [];
@@ -305,12 +305,12 @@ export async function skipPending(access: StoreAccess, place: JobRef, now: numbe
   return marked;
 }
 
-/** Lets a job end without what it still waits for, which goes on by itself. */
+/** Lets a job end without its pending children, which continue independently. */
 export async function detachPending(access: StoreAccess, parent: JobRef): Promise<void> {
   for await (const child of childrenOf(access, parent, ['unprocessed'])) await detach(access, parent, child);
 }
 
-/** Lets a job end without one of those that it still waits for. */
+/** Lets a job end without one of its pending children. */
 export async function detach(access: StoreAccess, parent: JobRef, child: JobRef): Promise<void> {
   const above = `${access.backends.qualifiedName(parent.queue)}:${parent.id}`;
   await access.on(child.queue, (bull) => bull.getBackend().removeChildDependency(child.id, above));

@@ -1,7 +1,7 @@
 /**
- * The schedules in the store. Each is one job of the internal queue that never ends: it fires its slots and goes back to
- * being delayed until the next one; its lock makes that one worker's work at a time. Which schedules there are is told by
- * a queue that nobody serves, with a job for each.
+ * This module stores schedules. Each schedule is one job of the internal queue that never ends: it fires its occurrences
+ * and is delayed again until the next one; its lock ensures that one worker at a time does this. The list of schedules is
+ * a queue that no worker serves, with one job for each schedule.
  */
 
 import { createHash } from 'node:crypto';
@@ -14,15 +14,15 @@ import { jobStateOf, readJob } from './read.js';
 import type { Store } from './store.js';
 import type { StoredJob } from './stored-job.js';
 
-/** What is stored of a schedule. */
+/** The stored fields of a schedule. */
 export type StoredSchedule = Pick<EnvelopeContent, 'schedule' | 'slots'>;
 
 const INDEX_QUEUE = 'umbel.schedules';
 const PAGE = 1000;
-/** How long it is waited for a worker that has a schedule's job, and in what steps. */
+/** How often, and at what interval, to check whether a worker still holds a schedule's job. */
 const BUSY = { times: 250, pauseMs: 20 };
 
-/** The id of a schedule's job. Hashed: names may have what ids may not. */
+/** Returns the id of a schedule's job: a hash, because names may contain characters that ids may not. */
 export function scheduleId(name: string): string {
   return `schedule-${createHash('sha256').update(name).digest('base64url').slice(0, 32)}`;
 }
@@ -36,7 +36,7 @@ export class ScheduleStore {
     this.#pause = pause;
   }
 
-  /** Notes that there are these schedules; before they are stored, so that each that is stored is found. */
+  /** Adds schedules to the list. Call it before storing them, so that every stored schedule is listed. */
   async note(names: readonly string[]): Promise<void> {
     if (names.length === 0) return;
     const entries = names.map((name) => ({
@@ -47,7 +47,7 @@ export class ScheduleStore {
     await this.#store.on(INDEX_QUEUE, (bull) => bull.addBulk(entries));
   }
 
-  /** The names that were noted; some may be of schedules that are gone. */
+  /** Returns the listed names; some of the schedules may have been removed. */
   async names(): Promise<string[]> {
     const names: string[] = [];
     for (let start = 0; ; start += PAGE) {
@@ -63,13 +63,13 @@ export class ScheduleStore {
     }
   }
 
-  /** The job of a schedule, or undefined; one that was to be removed is none. */
+  /** Returns the job of a schedule; undefined if there is none or it is marked as removed. */
   async find(name: string): Promise<StoredJob | undefined> {
     const job = await readJob(this.#store, { queue: INTERNAL_QUEUE, id: scheduleId(name) });
     return job?.envelope?.schedule?.removed === undefined ? job : undefined;
   }
 
-  /** Whether a job has ended or is gone. Many that are asked for in the same turn share a command. */
+  /** Returns whether a job has ended or is missing. Calls in the same turn of the event loop share a command. */
   async hasEnded(queue: string, id: string): Promise<boolean> {
     const hasEnded = await this.#store.on(queue, async (bull) =>
       primitivesOf(bull.getBackend())?.hasEnded?.(id),
@@ -79,7 +79,7 @@ export class ScheduleStore {
     return isFinal(state) || state === 'unknown';
   }
 
-  /** Adds a schedule that is not there; one that is stays as it is. */
+  /** Adds a schedule. An existing one stays unchanged. */
   async add(name: string, content: StoredSchedule, delayMs: number): Promise<void> {
     const id = scheduleId(name);
     await this.#store.on(INTERNAL_QUEUE, async (bull) => {
@@ -94,8 +94,8 @@ export class ScheduleStore {
   }
 
   /**
-   * Changes what is stored of a schedule; gives it as it is then, or undefined if it is gone. What cannot be read of it
-   * is told as absent.
+   * Changes the stored fields of a schedule. Returns the fields after the change, or undefined if the schedule is missing.
+   * Unreadable fields are passed as absent.
    */
   async change(
     name: string,
@@ -112,19 +112,19 @@ export class ScheduleStore {
     return data && readable(data);
   }
 
-  /** Lets a schedule decide anew, after it was changed. */
+  /** Makes a changed schedule compute its next occurrence again. */
   async wake(name: string): Promise<void> {
     const id = scheduleId(name);
     await this.#untilFree(id, async (state) => {
       if (state !== 'delayed') return;
       await this.#store.on(INTERNAL_QUEUE, async (bull) => {
         const job = await bull.getJob(id);
-        await job?.promote().catch(() => {}); // its slot may have come
+        await job?.promote().catch(() => {}); // its occurrence may have become due
       });
     });
   }
 
-  /** Removes a schedule; one that a dead worker holds is marked, and removed by the next one that takes it. */
+  /** Removes a schedule. If a dead worker holds it, it is marked, and the next worker that claims it removes it. */
   async remove(name: string, now: number): Promise<void> {
     const id = scheduleId(name);
     await this.change(name, ({ schedule, ...rest }) =>
@@ -136,7 +136,7 @@ export class ScheduleStore {
     await this.#store.on(INDEX_QUEUE, (bull) => bull.remove(id));
   }
 
-  /** Does something once no worker has the job; not if one has it for long. */
+  /** Calls `then` once no worker holds the job; gives up after a few seconds. */
   async #untilFree(id: string, then: (state: string) => Promise<void>): Promise<void> {
     for (let times = 0; times < BUSY.times; times += 1) {
       const state = await this.#store.on(INTERNAL_QUEUE, (bull) => bull.getJobState(id));

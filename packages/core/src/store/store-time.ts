@@ -1,25 +1,26 @@
+/** This module measures the difference between the clock of this machine and the clock of the store, and corrects it. */
 import { type Clock, systemClock } from '../base/time.js';
 
-/** A clock that somebody looks after differs by less. */
+/** Differences up to this are ignored: synchronized clocks differ by less. */
 const MAX_OFFSET_MS = 1000;
-/** Between two readings the wall clock and the monotonic one go on by the same time, unless somebody sets the first. */
+/** If wall clock and monotonic clock drift apart by more between two readings, the wall clock was set. */
 const MAX_DRIFT_MS = 500;
-/** A reading with a larger error is taken only where it proves that the clock is wrong. */
+/** A reading with a larger error counts only if it proves that the clock is wrong. */
 export const EXACT_MS = 250;
-/** Clocks drift, and are set. */
+/** Time between two exact readings: clocks drift and are set. */
 const AGAIN_MS = 300_000;
-/** The same after a reading that told little, or none. */
+/** Time until the next reading after an inexact or failed one. */
 const SOON_MS = 10_000;
 
-/** How far the clock of this machine is ahead of the store's, as an answer of the store shows it. */
+/** How far the clock of this machine is ahead of the store's, measured by one answer of the store. */
 export interface ClockReading {
   readonly offsetMs: number;
-  /** The true offset differs by no more: half of the time that the answer took. */
+  /** Maximum error of `offsetMs`: half of the round-trip time. */
   readonly errorMs: number;
 }
 
-/** A reading, and where the clocks of this machine stood then. */
-interface Taken {
+/** A reading, and the state of the clocks of this machine at that moment. */
+interface Offset {
   readonly offsetMs: number;
   /** How far the wall clock was ahead of the monotonic one. */
   readonly baseMs: number;
@@ -34,18 +35,17 @@ export interface MachineClocks {
 const MACHINE: MachineClocks = { wall: systemClock.now, monotonic: () => performance.now() };
 
 /**
- * The time of the store, which all processes of an app share.
+ * Provides the time of the store, which all processes of an app share.
  *
- * W22: BullMQ reads the clock of each machine; a worker's that is an hour ahead would start delayed jobs an hour early,
- * and take others for expired. `Backends` takes a reading when it connects, again when one is due, and before anything
- * is computed from the time while it is not known. From one reading to the next the store's time goes on by the
- * monotonic clock, so a wall clock that is set meanwhile changes nothing.
+ * W22: BullMQ reads the clock of each machine. A worker whose clock is an hour ahead would start delayed jobs an hour
+ * early and treat others as expired. `QueuePool` takes a reading when it connects, whenever one is due, and before the
+ * first use of an unknown time. Between two readings the monotonic clock counts, so setting the wall clock has no effect.
  */
 export class StoreTime {
   readonly #warn: (message: string) => void;
   readonly #clocks: MachineClocks;
-  #taken: Taken | undefined;
-  #isAsked = false;
+  #offset: Offset | undefined;
+  #hasReading = false;
   #dueAt = 0;
   #warnedOf = 0;
 
@@ -54,32 +54,32 @@ export class StoreTime {
     this.#clocks = clocks;
   }
 
-  /** How far the clock of this machine is ahead, in milliseconds; 0 if that is less than a second. */
+  /** How far the clock of this machine is ahead, in milliseconds; 0 for less than a second. */
   get offsetMs(): number {
-    if (this.#taken === undefined) return 0;
-    const offsetMs = this.#current(this.#taken);
+    if (this.#offset === undefined) return 0;
+    const offsetMs = this.#current(this.#offset);
     return Math.abs(offsetMs) > MAX_OFFSET_MS ? Math.round(offsetMs) : 0;
   }
 
-  /** Whether the store was asked, and this machine's clock was not set since. */
+  /** Whether a reading was taken and the clock of this machine was not set since. */
   get isKnown(): boolean {
-    return this.#isAsked && !this.#wasSet(this.#clocks.monotonic());
+    return this.#hasReading && !this.#wasSet(this.#clocks.monotonic());
   }
 
-  /** Whether the store has to be asked again; `now` by the monotonic clock. */
+  /** Returns whether a new reading is due; `now` is a time of the monotonic clock. */
   isDue(now: number): boolean {
     return now >= this.#dueAt || (this.#dueAt !== Number.POSITIVE_INFINITY && this.#wasSet(now));
   }
 
-  /** While the store is being asked, or after it gave no answer: not due again for a moment. */
+  /** Postpones the next reading, after the store did not answer. */
   postpone(): void {
     this.#dueAt = this.#clocks.monotonic() + SOON_MS;
-    this.#taken = this.#taken && this.#rebased(this.#current(this.#taken));
+    this.#offset = this.#offset && this.#rebased(this.#current(this.#offset));
   }
 
-  /** Takes note of a reading, and warns if the clock is far off; undefined for a store that has no clock. */
+  /** Stores a reading and warns if the clock is wrong. Pass undefined for a store without a clock. */
   note(reading: ClockReading | undefined): void {
-    this.#isAsked = true;
+    this.#hasReading = true;
     if (reading === undefined) {
       this.#dueAt = Number.POSITIVE_INFINITY;
       return;
@@ -87,14 +87,14 @@ export class StoreTime {
     const { offsetMs, errorMs } = reading;
     const isExact = errorMs <= EXACT_MS;
     this.#dueAt = this.#clocks.monotonic() + (isExact ? AGAIN_MS : SOON_MS);
-    const known = this.#taken === undefined ? 0 : this.#current(this.#taken);
-    // What an inexact reading does not contradict is nearer to the truth.
+    const known = this.#offset === undefined ? 0 : this.#current(this.#offset);
+    // An inexact reading that does not contradict the known offset is worse than the known offset.
     const isConsistent = Math.abs(offsetMs - known) <= errorMs + MAX_OFFSET_MS;
-    this.#taken = this.#rebased(!isExact && isConsistent ? known : offsetMs);
+    this.#offset = this.#rebased(!isExact && isConsistent ? known : offsetMs);
     this.#warnIfOff();
   }
 
-  /** The clock, set right. */
+  /** Returns a clock that shows the store's time. */
   correct(clock: Clock): Clock {
     return { ...clock, now: () => clock.now() - this.offsetMs };
   }
@@ -106,15 +106,15 @@ export class StoreTime {
     const seconds = Math.round(Math.abs(offsetMs) / 1000);
     this.#warn(
       `the clock of this machine is ${seconds} s ${offsetMs > 0 ? 'ahead of' : 'behind'} the store's. ` +
-        "Times are taken from the store's; set the clock (NTP).",
+        "Umbel uses the store's time; correct the clock (NTP).",
     );
   }
 
-  #current({ offsetMs, baseMs }: Taken): number {
+  #current({ offsetMs, baseMs }: Offset): number {
     return offsetMs + this.#base() - baseMs;
   }
 
-  #rebased(offsetMs: number): Taken {
+  #rebased(offsetMs: number): Offset {
     return { offsetMs, baseMs: this.#base() };
   }
 
@@ -123,7 +123,7 @@ export class StoreTime {
   }
 
   #wasSet(monotonic: number): boolean {
-    if (this.#taken === undefined) return false;
-    return Math.abs(this.#clocks.wall() - monotonic - this.#taken.baseMs) > MAX_DRIFT_MS;
+    if (this.#offset === undefined) return false;
+    return Math.abs(this.#clocks.wall() - monotonic - this.#offset.baseMs) > MAX_DRIFT_MS;
   }
 }

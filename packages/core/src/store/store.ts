@@ -10,8 +10,8 @@ import { type JobWait, Watcher } from './watcher.js';
 export type { JobOutcome, NewJob, StoreOptions };
 
 /**
- * Where jobs are stored, seen from the sending side. Connects at first use. The work is in `adding.ts`, `reading.ts`,
- * `results.ts` and `changing.ts`.
+ * The store of an app, on the sending side. Connects at first use. Functions of the modules beside this one take it as
+ * their access: `add.ts`, `read.ts`, `results.ts`, `revoke.ts` and others.
  */
 export class Store extends StoreAccess {
   readonly #options: StoreOptions;
@@ -22,20 +22,20 @@ export class Store extends StoreAccess {
     this.#options = options;
   }
 
-  /** Aborted when this store is closed; what is waited for does not come then. */
+  /** Aborted when this store is closed; waits end then. */
   get closed(): AbortSignal {
     return this.backends.closed;
   }
 
   /**
-   * Whether a command of this store has thrown the error because the store is away. True for what the app's own calls in
-   * a handler throw as well; never for what says so in words only, such as an error of another client.
+   * Returns whether a command of this store has thrown the error because the store is unreachable. Also true for calls of
+   * the app in a handler; never for errors that only have such a message, such as errors of another client.
    */
   isOutage(error: unknown): boolean {
     return error instanceof Error && this.#options.outages.has(error);
   }
 
-  /** What the store tells of itself; undefined if it does not. */
+  /** Reads facts about the store's server; undefined for a store that reports none. */
   facts(): Promise<ServerFacts | undefined> {
     return this.reach(() => this.backends.facts());
   }
@@ -45,40 +45,40 @@ export class Store extends StoreAccess {
   }
 
   /**
-   * Settles once the time of the store is known, by which everything is computed that others are to understand; undefined
-   * if it is known. Only the first command of a process has to wait for it, or the first after its clock was set.
+   * Settles once the time of the store is known, which all times in stored data are based on; undefined if it is known.
+   * Only the first command of a process waits for it, and the first one after its clock was set.
    */
   timeKnown(timeoutMs?: number): Promise<void> | undefined {
     if (this.isTimeKnown) return undefined;
     return this.reach(() => this.backends.timeKnown(), timeoutMs);
   }
 
-  /** Whether the store answers, within a time. */
+  /** Returns whether the store answers within a time. */
   async isReached(timeoutMs: number): Promise<boolean> {
     try {
       await this.on(INTERNAL_QUEUE, (bull) => bull.getBackend().getQueueMetaField('version'), timeoutMs);
       return true;
     } catch {
-      return false; // whatever the reason, no job is to be had of it
+      return false; // for any reason: no job can be read now
     }
   }
 
-  /** An input as it is stored with its job. */
+  /** Returns an input in stored form. */
   sealedInput({ id, task }: Pick<Resumable, 'id' | 'task'>, input: unknown): Promise<unknown> {
     return this.sealer.seal(input, { subject: 'input', id, task });
   }
 
-  /** Tells `who` how the job comes on, until it has ended; no end is missed. Gives a function that stops it. */
+  /** Notifies `who` of the job's progress until it has ended; never misses its end. Returns a function that stops it. */
   wait(queue: string, id: string, who: JobWait): () => void {
     return this.#watcher(queue).wait(id, who);
   }
 
-  /** Calls `listener` when the job reports or ends, as a hint: events may be missed. Gives a function that stops it. */
+  /** Calls `listener` when the job reports progress or ends; events may be missed. Returns a function that stops it. */
   watch(queue: string, id: string, listener: () => void): () => void {
     return this.#watcher(queue).on(id, listener);
   }
 
-  /** The same for every job in a queue that stands below a job of a run. */
+  /** Calls `listener` like `watch`, for every job of a queue below a job of a run. */
   watchBelow(queue: string, id: string, listener: () => void): () => void {
     return this.#watcher(queue).onBelow(id, listener);
   }
@@ -88,12 +88,12 @@ export class Store extends StoreAccess {
     refuseClosed(this.#options);
   }
 
-  /** Closes every connection, for good, and ends what waits for them. */
+  /** Closes every connection permanently, and ends pending waits. */
   async close(): Promise<void> {
     await Promise.all([this.backends.close(), this.#endWatchers()]);
   }
 
-  /** The same, but the next use opens new ones. */
+  /** Closes every connection; the next use opens new ones. */
   async disconnect(): Promise<void> {
     await Promise.all([this.backends.disconnect(), this.#endWatchers()]);
   }

@@ -7,43 +7,43 @@ import { sanitize } from '../codec/masking.js';
 import { type Envelope, isEnvelope, readEnvelope } from '../job/envelope.js';
 import { OWN_STATE } from '../job/states.js';
 
-/** A stored job as it is, with what was sealed opened. */
+/** A stored job with decoded values. */
 export interface StoredJob {
   readonly id: string;
   readonly name: string;
   readonly queue: string;
   readonly envelope: Envelope | undefined;
-  /** Attempts that have ended. */
+  /** Number of attempts that have ended. */
   readonly attempts: number;
-  /** 0 if it cannot be read. */
+  /** 0 if it is unreadable. */
   readonly enqueuedAt: number;
   readonly startedAt: number | undefined;
   readonly finishedAt: number | undefined;
   readonly progress: unknown;
-  /** The task's own state that its handler shows. */
+  /** Custom state that the running handler has set. */
   readonly ownState: string | undefined;
   readonly failedReason: string | undefined;
-  /** The worker that took it last, by its name. */
+  /** Name of the worker that claimed it last. */
   readonly worker?: string;
-  /** Stacks of the attempts that have failed, the latest last; as many as the store keeps. */
+  /** Stacks of failed attempts, the latest last; the store keeps a limited number. */
   readonly stacks?: readonly string[];
-  /** Why its record cannot be read; absent if it can. */
+  /** Why its record is unreadable; absent if it is readable. */
   readonly problem?: string;
 }
 
-/** What a task is called whose name cannot be read. */
+/** Name of a task whose name is unreadable. */
 export const UNKNOWN_TASK = 'unknown';
 const NAMELESS = 'it has no name';
 
-/** What a `Date` can be, in milliseconds since 1970. */
+/** Maximum time of a `Date`, in milliseconds since 1970. */
 const MAX_TIME = 8.64e15;
 
-/** A time that was read from the store, if it is one. */
+/** Returns a time from the store if it is valid, else undefined. */
 export function momentOf(ms: number | undefined): number | undefined {
   return ms !== undefined && Math.abs(ms) <= MAX_TIME ? ms : undefined;
 }
 
-/** What the store holds of a job. What cannot be read of it is left out. */
+/** Returns the stored job in decoded form, without unreadable values. */
 export async function storedJobOf(sealer: Sealer, queue: string, job: Job<Envelope>): Promise<StoredJob> {
   const id = job.id ?? '';
   const { name, data } = job;
@@ -65,12 +65,12 @@ export async function storedJobOf(sealer: Sealer, queue: string, job: Job<Envelo
   };
 }
 
-/** Whether a job that has completed did so without running. One that is marked while it runs may still complete. */
+/** Returns whether a completed job was skipped. A job that is revoked while it runs may still complete normally. */
 export function wasSkipped(envelope: Envelope | undefined): boolean {
   return envelope?.skipped === true && envelope.revoked === undefined;
 }
 
-/** BullMQ's state of a job as this package tells it; `job` has to be given for those that run or have ended. */
+/** Returns Umbel's state for BullMQ's state of a job. Pass `job` for active and ended jobs. */
 export function shownState(state: string, job: StoredJob | undefined): string {
   switch (state) {
     case 'active':
@@ -95,7 +95,7 @@ async function openedEnvelope(sealer: Sealer, id: string, task: string, data: En
   return { ...envelope, input, ...(failure !== undefined && { failure }) };
 }
 
-/** The recorded failure, or undefined if there is none or it is not in the form of one. */
+/** Returns the recorded failure; undefined if there is none or it is malformed. */
 async function openedFailure(sealer: Sealer, stored: unknown): Promise<FailureOrigin | undefined> {
   if (!isPlainObject(stored)) return undefined;
   const { task, jobId, attempts, state, index, error } = stored;
@@ -121,11 +121,11 @@ async function openedProgress(
 ): Promise<Pick<StoredJob, 'progress' | 'ownState'>> {
   const { value, state, attempt } = splitProgress(stored);
   const progress = await openProgress(sealer, id, task, value);
-  // It lasts as long as the attempt that shows it.
+  // A custom state is valid only during its attempt.
   return { progress, ownState: attempt === attemptsMade + 1 ? state : undefined };
 }
 
-/** The value that a job has reported; undefined if no codec here can decode it. */
+/** Returns the reported progress; undefined if no codec here can decode it. */
 export async function openProgress(
   sealer: Sealer,
   id: string,
@@ -136,7 +136,7 @@ export async function openProgress(
   return sanitize(opened) === undefined ? opened : undefined;
 }
 
-/** What a job has reported, and the task's own state with the attempt that shows it, as both are stored together. */
+/** Splits stored progress into the reported value and the custom state with its attempt. */
 export function splitProgress(stored: unknown): {
   readonly value: unknown;
   readonly state?: string;
@@ -144,11 +144,11 @@ export function splitProgress(stored: unknown): {
 } {
   const state = isPlainObject(stored) ? stored[OWN_STATE] : undefined;
   if (!isPlainObject(stored) || typeof state !== 'string')
-    return { value: stored === 0 ? undefined : stored }; // BullMQ's 0 is for none
+    return { value: stored === 0 ? undefined : stored }; // BullMQ stores 0 for no progress
   return { value: stored.progress, state, attempt: stored.attempt };
 }
 
-/** What no codec here can decode is left out. */
+/** Returns undefined for values that no codec here can decode; throws other errors. */
 function ifCorrupt(error: unknown): undefined {
   if (isUmbelError(error, 'CORRUPT_JOB')) return undefined;
   throw error;

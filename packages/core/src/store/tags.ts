@@ -1,10 +1,10 @@
 /**
- * Which calls and runs bear a tag. A note is written before what it names is stored, with the moment in which it is looked
- * at next: once what it names is gone from the store, so is the note. What waits or runs keeps its note, however long that
- * takes, so the index is as large as what lives, and not as what was ever sent.
+ * This module is the index from tags to calls and runs. A note is written before its job is stored, with the time of its
+ * next check: a check removes the note if the job is missing. Waiting and running jobs keep their notes, so the size of the
+ * index depends on the stored jobs, not on all jobs ever sent.
  *
- * On Redis a sender only puts notes into a queue, those of one turn of its event loop in one command. Workers move them
- * into the index with each repair, whoever searches does so before, and senders do once many are queued.
+ * On Redis, senders only add notes to a queue, with one command for each turn of the event loop. Workers move them into the
+ * index with each repair, searches do so first, and senders do so when many notes are queued.
  */
 
 import { createHash } from 'node:crypto';
@@ -14,19 +14,19 @@ import { type TaggedEntry, type TagNote, type TagPrimitives, tagPrimitivesOf } f
 import { moveNotes, NoteBatches, type Noting, pushNotes, type TextNote } from './queued-tag-notes.js';
 import type { Store } from './store.js';
 
-// The index of tags in what BullMQ's contract has: of a store that has no index of its own, and as older versions have
-// written it. For each tag and day the store holds a job that never runs, in a queue that nobody serves; the lines of its
-// log name what was sent. Old days go as a whole, so what waits for longer than results are kept is lost from it.
+// An index by day, built from BullMQ's contract, for stores without an index of tags and for notes of older versions. For
+// each tag and day the store holds a job that never runs, in a queue that no worker serves; the lines of its log are the
+// notes. Old days are removed as a whole, so jobs that wait for longer than the retention are not found.
 
 export const TAG_QUEUE = 'umbel.tags';
 const DAY_MS = 86_400_000;
-/** Calls and runs of one tag and day that are found. */
+/** Maximum number of notes of a tag and day. */
 const KEPT_LINES = 100_000;
 const DAY_PAGE = 1000;
 
-/** Where something is that bears a tag, and where that is noted. */
+/** A tagged call or run, with the position of its note. */
 export interface PlaceOfDay extends JobRef {
-  /** Days since 1970, and the line among those of that day. */
+  /** Days since 1970, and the line in that day. */
   readonly day: number;
   readonly line: number;
 }
@@ -35,13 +35,13 @@ export class TagsByDay {
   readonly #store: Store;
   readonly #keepMs: number;
 
-  /** `keepMs`: how long what has ended is in the store at most. */
+  /** @param keepMs Maximum retention of ended jobs. */
   constructor(store: Store, keepMs: number) {
     this.#store = store;
     this.#keepMs = keepMs;
   }
 
-  /** Adds a call or a run to the day of each tag, which are given by their hashes. */
+  /** Adds a call or a run to the day of each tag. @param tags Hashes of the tags. */
   async add(tags: readonly string[], { queue, id }: JobRef, now: number): Promise<void> {
     const day = Math.floor(now / DAY_MS);
     for (const tag of tags) {
@@ -61,7 +61,7 @@ export class TagsByDay {
       ).length;
   }
 
-  /** What was sent with a tag, the latest day first; from a line of a day on. */
+  /** Yields calls and runs with a tag, the latest day first, from a line of a day on. */
   async *find(tag: string, now: number, from?: { day: number; line: number }): AsyncGenerator<PlaceOfDay> {
     const [days = 0] = await this.#store.on(TAG_QUEUE, (bull) => bull.getBackend().getCounts(['delayed']));
     if (days === 0) return;
@@ -93,7 +93,7 @@ function entryId(tag: string, day: number): string {
   return `${tag}.${day}`;
 }
 
-/** Where something is that bears a tag, and where that is noted: at a moment, or in the older form in a line of a day. */
+/** A tagged call or run, with the position of its note: a time, or in the older form a line of a day. */
 export interface TaggedPlace extends JobRef {
   readonly mark: TagMark;
 }
@@ -105,44 +105,44 @@ interface DayMark {
   readonly line: number;
 }
 
-/** Where a search goes on. */
+/** Position where a search continues. */
 export interface TagPosition {
   readonly mark: TagMark;
-  /** Behind it, and not with it. */
+  /** Whether to continue after the mark, not at it. */
   readonly isBehind: boolean;
 }
 
-/** How long what has ended is kept. */
+/** Retention of ended jobs. */
 export interface Keeping {
   readonly completedMs: number;
   readonly failedMs: number;
 }
 
-/** What is added of one call or run. */
+/** A call or run to add. */
 export interface Tagged {
-  /** Each once. */
+  /** Without duplicates. */
   readonly tags: Iterable<string>;
   readonly place: JobRef;
-  /** How long it is to wait before it starts. */
+  /** Delay before it starts. */
   readonly delayMs?: number | undefined;
 }
 
 const PAGE = 1000;
-/** Tags of one note: it is taken away in one command. */
+/** Maximum number of tags of a note, which one command removes. */
 const NOTE_TAGS = 20;
-/** Tags that are written in one command. */
+/** Maximum number of tags that one command writes. */
 const COMMAND_TAGS = 500;
-/** Notes that are looked at in one command. Of 20 tags each, it takes some 3 ms where there are 400,000 entries. */
-const LOOKED_AT = 25;
-/** A sender looks at as many notes as it adds, twice over, so it takes away more than it adds. */
+/** Number of notes that one command checks. With 20 tags each it takes about 3 ms in an index of 400,000 entries. */
+const CHECKED_AT_ONCE = 25;
+/** A sender checks about twice as many notes as it adds, so that it can remove more than it adds. */
 const ADDED_BETWEEN = 12;
-/** An entry is there before what it names, which a store that is away may keep waiting. */
+/** Delay of the first check: the note exists before its job, which an unreachable store may delay. */
 const FIRST_LOOK_MS = 600_000;
-/** Hashes that are remembered. */
+/** Maximum number of cached hashes. */
 const REMEMBERED = 1000;
-/** Notes that may be queued before senders move them into the index too: who searches waits for all of them. */
+/** Queue length from which senders move notes too: searches wait for all queued notes. */
 const MAX_QUEUED = 5000;
-/** Then a sender moves this many for each that it adds. */
+/** Number of notes that a sender then moves for each note that it adds. */
 const MOVED_FOR_ONE = 2;
 
 export class TagIndex {
@@ -150,10 +150,10 @@ export class TagIndex {
   readonly #keeping: Keeping;
   readonly #byDay: TagsByDay;
   readonly #hashes = new Map<string, string>();
-  /** Notes that may be added before some are looked at. */
-  #untilLook = 0;
+  /** Number of notes to add before the next check. */
+  #untilCheck = 0;
   readonly #batches = new NoteBatches((notes) => this.#write(notes));
-  /** Of the notes that this process queues. */
+  /** Prefix of the marks of this process. */
   readonly #process = randomId().slice(0, 8);
   #queued = 0;
 
@@ -163,27 +163,27 @@ export class TagIndex {
     this.#byDay = new TagsByDay(store, Math.max(keeping.completedMs, keeping.failedMs));
   }
 
-  /** Adds a call or a run. One that is in the store is always found. */
+  /** Adds a call or a run. Await it before storing the job, so that stored jobs are always found. */
   async add(tags: Iterable<string>, place: JobRef, now: number): Promise<void> {
     const noting = this.addAll([{ tags, place }], now);
     await noting?.issued;
     await noting?.done();
   }
 
-  /** The same of several, and of all that others add in this turn; undefined if none of them bears a tag. */
+  /** Adds several calls or runs, together with all others of this turn; undefined if none has a tag. */
   addAll(all: readonly Tagged[], now: number): Noting | undefined {
     const notes = all.flatMap((tagged) => this.#notesOf(tagged, now));
     return notes.length === 0 ? undefined : this.#batches.add(notes);
   }
 
-  /** Moves what is queued into the index, and takes away all entries of what is gone. To be called now and then. */
+  /** Moves queued notes into the index, and removes all notes of missing jobs. Called periodically. */
   async clean(now: number): Promise<void> {
     await this.#moveQueued(Number.POSITIVE_INFINITY);
-    while (!this.#store.closed.aborted && (await this.#look(now)) === LOOKED_AT);
+    while (!this.#store.closed.aborted && (await this.#check(now)) === CHECKED_AT_ONCE);
     await this.#byDay.clean();
   }
 
-  /** What was sent with a tag, the latest first; some of it may be gone from the store. */
+  /** Yields calls and runs with a tag, the latest first; some may be missing from the store. */
   async *find(tag: string, now: number, from?: TagPosition): AsyncGenerator<TaggedPlace> {
     const hash = this.#hashOf(tag);
     await this.#moveQueued(Number.POSITIVE_INFINITY);
@@ -194,14 +194,14 @@ export class TagIndex {
     for await (const { queue, id, ...mark } of this.#byDay.find(hash, now, line)) yield { queue, id, mark };
   }
 
-  /** Those of the store's own index. */
+  /** Yields entries of the store's index. */
   async *#noted(hash: string, from: TagPosition | undefined): AsyncGenerator<TaggedPlace> {
-    // A call that was sent twice is noted twice.
+    // A repeated send adds a second note.
     const seen = new Set<string>();
     let last = from !== undefined && 'at' in from.mark ? from.mark : undefined;
     let isBehind = from?.isBehind ?? true;
     for (;;) {
-      const page = await this.#with((primitives) => primitives.findTagged(hash, PAGE, last, isBehind));
+      const page = await this.#withIndex((primitives) => primitives.findTagged(hash, PAGE, last, isBehind));
       for (const entry of page ?? []) {
         const { queue, id } = entry;
         last = entry;
@@ -215,17 +215,17 @@ export class TagIndex {
     }
   }
 
-  /** Writes notes before what they name is stored. */
+  /** Writes notes. */
   async #write(notes: readonly TextNote[]): Promise<void> {
-    const isNoted = await this.#with(async (primitives) => {
+    const isNoted = await this.#withIndex(async (primitives) => {
       const { noteQueue } = primitives;
       if (noteQueue === undefined) {
-        this.#lookNowAndThen(notes);
+        this.#checkIfDue(notes);
         await this.#noteIn(primitives, notes);
       } else if ((await pushNotes(noteQueue, notes, this.#mark)) > MAX_QUEUED) {
-        // Nobody waits for it, and what it misses the next one finds.
+        // Not awaited: the next move handles what a failed one leaves.
         void this.#moveQueued(MOVED_FOR_ONE * notes.length).catch(() => {});
-        this.#lookNowAndThen(notes);
+        this.#checkIfDue(notes);
       }
       return true;
     });
@@ -242,24 +242,24 @@ export class TagIndex {
       const hashes = tags.map((tag) => this.#hashOf(tag));
       await this.#byDay.add(hashes, { queue, id }, at);
     }
-    if (this.#isLookDue(notes)) await this.#byDay.clean();
+    if (this.#isCheckDue(notes)) await this.#byDay.clean();
   }
 
-  /** Looks at what is due, beside the command that adds: what it misses the next one finds. */
-  #lookNowAndThen(notes: readonly TextNote[]): void {
-    if (this.#isLookDue(notes)) void this.#look(notes.at(-1)?.at ?? 0).catch(() => {});
+  /** Checks notes that are due, concurrently with the command that adds; the next check handles what a failed one leaves. */
+  #checkIfDue(notes: readonly TextNote[]): void {
+    if (this.#isCheckDue(notes)) void this.#check(notes.at(-1)?.at ?? 0).catch(() => {});
   }
 
-  #isLookDue({ length }: readonly TextNote[]): boolean {
-    this.#untilLook -= length;
-    if (this.#untilLook > 0) return false;
-    this.#untilLook = ADDED_BETWEEN;
+  #isCheckDue({ length }: readonly TextNote[]): boolean {
+    this.#untilCheck -= length;
+    if (this.#untilCheck > 0) return false;
+    this.#untilCheck = ADDED_BETWEEN;
     return true;
   }
 
-  /** Moves queued notes into the index, at most so many and those that are there now. */
+  /** Moves queued notes into the index, up to `limit` and not more than exist now. */
   async #moveQueued(limit: number): Promise<void> {
-    await this.#with(async (primitives) => {
+    await this.#withIndex(async (primitives) => {
       const { noteQueue } = primitives;
       if (noteQueue !== undefined)
         await moveNotes(noteQueue, limit, (notes) => this.#noteIn(primitives, notes));
@@ -271,21 +271,23 @@ export class TagIndex {
     for (const some of inCommands(hashed)) await primitives.noteTags(some);
   }
 
-  /** The number of notes that were looked at. */
-  async #look(now: number): Promise<number> {
-    return (await this.#with((primitives) => primitives.checkTags(now, LOOKED_AT, this.#keeping))) ?? 0;
+  /** Checks notes that are due. Returns the number of checked notes. */
+  async #check(now: number): Promise<number> {
+    return (
+      (await this.#withIndex((primitives) => primitives.checkTags(now, CHECKED_AT_ONCE, this.#keeping))) ?? 0
+    );
   }
 
-  /** What the store's own index gives; undefined if it has none. */
-  #with<T>(command: (primitives: TagPrimitives) => Promise<T>): Promise<T | undefined> {
+  /** Returns the result of a command of the store's index; undefined if it has none. */
+  #withIndex<T>(command: (primitives: TagPrimitives) => Promise<T>): Promise<T | undefined> {
     return this.#store.on(TAG_QUEUE, async (bull) => {
       const primitives = tagPrimitivesOf(bull.getBackend());
       return primitives && command(primitives);
     });
   }
 
-  #notesOf({ tags: given, place: { queue, id }, delayMs = 0 }: Tagged, now: number): TextNote[] {
-    const tags = Array.isArray(given) ? (given as readonly string[]) : [...given];
+  #notesOf({ tags: iterable, place: { queue, id }, delayMs = 0 }: Tagged, now: number): TextNote[] {
+    const tags = Array.isArray(iterable) ? (iterable as readonly string[]) : [...iterable];
     const { completedMs, failedMs } = this.#keeping;
     const checkAt = now + delayMs + Math.max(Math.min(completedMs, failedMs), FIRST_LOOK_MS);
     const notes: TextNote[] = [];
@@ -294,7 +296,7 @@ export class TagIndex {
     return notes;
   }
 
-  /** Hashed: tags may be any text. */
+  /** Returns the hash of a tag, because tags may be any text. */
   #hashOf(tag: string): string {
     const known = this.#hashes.get(tag);
     if (known !== undefined) return known;

@@ -1,10 +1,10 @@
 /**
- * Removes a job that has ended with all that stands below it: a single call, or a run with its steps, members, and what
- * was added to it, in every queue.
+ * This module removes an ended job with all jobs below it, in every queue: a single call, or a run with its steps, its
+ * members and jobs that were added later. Retention and `forget()` use it.
  *
- * A tree of up to a hundred jobs goes in one command. A larger one is looked through first, if it is to go as a whole or
- * not at all, and then removed from the other end, in slices: a worker that dies in between has left the root, by which
- * the next one goes on.
+ * One command removes a tree of up to a hundred jobs. A larger tree is checked first if it must be removed as a whole or
+ * not at all. Then it is removed from the leaves up, in slices: if a worker dies in between, the root remains, and the
+ * next removal continues from it.
  */
 
 import { isPlainObject } from '../base/text.js';
@@ -16,21 +16,21 @@ import type { Removal, TreePart, TreeState } from './primitives/ended-jobs.js';
 import { readJob } from './read.js';
 import { jobOutcomeOf } from './results.js';
 
-/** Jobs that are named in one command. */
+/** Maximum number of job ids in one command. */
 const TOGETHER = 200;
-/** Jobs that have not ended, which are removed one by one, at the same time. */
+/** Number of unended jobs that are removed concurrently, one command each. */
 const OPEN_TOGETHER = 50;
 
 export interface RemovalLimits {
-  /** Only trees all of whose jobs had ended by then, in milliseconds since 1970. */
+  /** Remove only trees whose jobs had all ended by this time, in milliseconds since 1970. */
   readonly until: number;
-  /** Whether to leave off: what is there still is removed another time. */
+  /** Returns whether to stop; the remaining jobs are removed later. */
   readonly isOver: () => boolean;
-  /** How long the store may take for a command; absent: as long as for any other. */
+  /** Timeout of a command. Default: the timeout of other commands. */
   readonly commandMs?: number;
 }
 
-/** Removes each of these jobs of a queue with all below it, as a whole or not at all. Gives the ids of those that are gone. */
+/** Removes these jobs of a queue, each with all jobs below it or not at all. Returns the ids of the removed ones. */
 export async function removeEndedTrees(
   access: StoreAccess,
   queue: string,
@@ -48,8 +48,8 @@ export async function removeEndedTrees(
 }
 
 /**
- * Removes a job and all below it, whether that has ended or not. What runs stays, and is kept by the store like any other
- * job. False if the job itself is not gone by this.
+ * Removes a job and all jobs below it, ended or not. Running jobs stay, and expire like any other job. Returns false if
+ * this call did not remove the job itself.
  */
 export async function removeTree(access: StoreAccess, place: JobRef): Promise<boolean> {
   const limits = { until: Number.MAX_SAFE_INTEGER, isOver: () => false };
@@ -59,11 +59,11 @@ export async function removeTree(access: StoreAccess, place: JobRef): Promise<bo
 
 interface Entry {
   readonly place: JobRef;
-  /** Whether what is below it stands above it on the stack, or is gone. */
+  /** Whether the jobs below it are above it on the stack or removed. */
   readonly isCleared: boolean;
 }
 
-/** Looks through large trees, and removes them. A long chain is a deep tree, so nothing here calls itself. */
+/** Checks and removes large trees. A long chain is a deep tree, so nothing here is recursive. */
 class Trees {
   readonly #access: StoreAccess;
   readonly #limits: RemovalLimits;
@@ -75,7 +75,7 @@ class Trees {
     this.#isForgotten = isForgotten;
   }
 
-  /** Whether a job that was not looked at yet has not ended, or not long enough ago. */
+  /** Returns whether one of the jobs that were not checked yet has not ended, or not long enough ago. */
   async hasOpen(tree: TreePart): Promise<boolean> {
     const next = this.#places(tree.rest);
     for (let place = next.pop(); place !== undefined; place = next.pop()) {
@@ -98,11 +98,11 @@ class Trees {
       if (typeof state !== 'string') await this.remove(state);
   }
 
-  /** Removes the tree from its lower end. False if it was left off, or a job of it has been queued again meanwhile. */
+  /** Removes the tree from its leaves up. Returns false if it was interrupted, or a job was queued again in the meantime. */
   async remove(tree: TreePart): Promise<boolean> {
     const stack: Entry[] = [];
     const push = async ({ seen, rest, open }: TreePart) => {
-      // From above: the removal of the last one that a job waits for would start that job.
+      // From the root down: removing the last child that a job waits for would start that job.
       for (let start = 0; start < open.length; start += OPEN_TOGETHER)
         await Promise.all(
           this.#places(open.slice(start, start + OPEN_TOGETHER)).map((place) =>
@@ -158,7 +158,7 @@ class Trees {
     return states;
   }
 
-  /** What the children of a job are, with all below each. */
+  /** Yields the state of each child of a job, with all jobs below it. */
   async *#statesBelow(mode: Removal['mode'], place: JobRef): AsyncGenerator<TreeState> {
     for await (const [queue, ids] of childrenByQueue(this.#access, place, this.#limits))
       yield* (await this.states(mode, queue, ids)).values();
@@ -168,7 +168,7 @@ class Trees {
     return (await this.states(mode, queue, [id])).get(id) ?? 'ended';
   }
 
-  /** Removes these jobs by themselves. False if one of them is not to go. */
+  /** Removes these jobs without the jobs below them. Returns false if one of them must stay. */
   async #removeEach(places: readonly JobRef[]): Promise<boolean> {
     for (const [queue, ids] of byQueue(places)) {
       for (const [id, state] of await this.states('job', queue, ids)) {
@@ -185,19 +185,19 @@ class Trees {
   }
 }
 
-/** Whether the answer is for a job that has too many children for one command. */
+/** Returns whether the answer is for a job with too many children for one command. */
 function isWide({ seen }: TreePart): boolean {
   return seen.length === 0;
 }
 
-/** Takes what is cleared from the top of the stack: some of it at once, but the root by itself, as the last one. */
+/** Pops cleared jobs from the top of the stack: several at once, but the root alone, as the last one. */
 function takeCleared(stack: Entry[]): JobRef[] {
-  const taken: JobRef[] = [];
-  while (taken.length < TOGETHER && stack.at(-1)?.isCleared && (stack.length > 1 || taken.length === 0)) {
-    const { place } = stack.pop() as Entry; // the last one was looked at
-    taken.push(place);
+  const popped: JobRef[] = [];
+  while (popped.length < TOGETHER && stack.at(-1)?.isCleared && (stack.length > 1 || popped.length === 0)) {
+    const { place } = stack.pop() as Entry; // `at(-1)` is defined here
+    popped.push(place);
   }
-  return taken;
+  return popped;
 }
 
 function byQueue(places: readonly JobRef[]): Map<string, string[]> {
@@ -210,7 +210,7 @@ function byQueue(places: readonly JobRef[]): Map<string, string[]> {
   return found;
 }
 
-/** Removes a job as BullMQ does, wherever it stands; one that runs stays. */
+/** Removes a job in any state as BullMQ does. A running job stays. */
 async function removeUnended(access: StoreAccess, { queue, id }: JobRef): Promise<boolean> {
   return access.on(queue, async (bull) => {
     if ((await bull.getJobState(id)) === 'active') return false;
@@ -218,7 +218,7 @@ async function removeUnended(access: StoreAccess, { queue, id }: JobRef): Promis
   });
 }
 
-/** The ids of the children of a job, page by page, those of each queue together. */
+/** Yields the ids of the children of a job, page by page, grouped by queue. */
 async function* childrenByQueue(
   access: StoreAccess,
   place: JobRef,
@@ -239,25 +239,29 @@ async function* childrenByQueue(
     yield* byQueue(places);
   } while (page !== undefined);
   if (probes.size === 0) return;
-  const left = await probesLeft(access, place, probes);
-  for (let start = 0; start < left.length; start += TOGETHER)
-    yield [INTERNAL_QUEUE, left.slice(start, start + TOGETHER)];
+  const probeIds = await detachedProbes(access, place, probes);
+  for (let start = 0; start < probeIds.length; start += TOGETHER)
+    yield [INTERNAL_QUEUE, probeIds.slice(start, start + TOGETHER)];
 }
 
 function isProbe(queue: string, id: string): boolean {
   return queue === INTERNAL_QUEUE && /\.\d+!$/.test(id);
 }
 
-/** Members that are looked for at most; the store may say that there are any number. */
-const MAX_LEFT = 1_000_000;
+/** Maximum number of members to look for: the stored count may be any number. */
+const MAX_PROBES = 1_000_000;
 
-/** The probes that a join has let go once it had enough: it does not know them any more, see `workflow/join.ts`. */
-async function probesLeft(access: StoreAccess, place: JobRef, known: ReadonlySet<string>): Promise<string[]> {
+/** Returns the ids of probes that a join detached once it had enough; it no longer lists them (see `workflow/join.ts`). */
+async function detachedProbes(
+  access: StoreAccess,
+  place: JobRef,
+  known: ReadonlySet<string>,
+): Promise<string[]> {
   const { after, run = place.id } = (await readJob(access, place))?.envelope ?? {};
   if (after === undefined || !('list' in after)) return [];
   const { list, via } = after;
   const count = after.count ?? (via === undefined ? 0 : await countAdded(access, jobIdOf(run, via)));
-  const most = Math.min(Number.isSafeInteger(count) ? count : 0, MAX_LEFT);
+  const most = Math.min(Number.isSafeInteger(count) ? count : 0, MAX_PROBES);
   const left: string[] = [];
   for (let index = 0; index < most; index += 1) {
     const probe = jobIdOf(run, `${list}.${index}!`);
@@ -266,7 +270,7 @@ async function probesLeft(access: StoreAccess, place: JobRef, known: ReadonlySet
   return left;
 }
 
-/** How many members a fan-out has added. */
+/** Returns the number of members that a fan-out has added. */
 async function countAdded(access: StoreAccess, id: string): Promise<number> {
   const outcome = await jobOutcomeOf(access, { queue: INTERNAL_QUEUE, id });
   return outcome.kind === 'completed' && isPlainObject(outcome.value) ? Number(outcome.value.count) : 0;

@@ -1,44 +1,42 @@
+/** This module reads the children of jobs, and jobs whose records are partly unreadable. */
 import type { JobRef } from '../job/job.js';
 import type { EnvelopeQueue } from './queue-pool.js';
-import { readJob } from './read.js';
 import type { Store } from './store.js';
 import { momentOf, type StoredJob, UNKNOWN_TASK } from './stored-job.js';
 
-/** The jobs of a run, from a job down to those that it waits for. */
-
-/** What reads and changes jobs, each command tried while the store cannot be reached. */
+/** Access to jobs; each command is retried while the store is unreachable. */
 export interface JobAccess {
   on<T>(queue: string, command: (queue: EnvelopeQueue) => Promise<T>): Promise<T>;
-  /** The job that a key stands for, by which jobs refer to each other. */
+  /** Returns the job for a key by which jobs refer to each other. */
   placeOf(key: string): JobRef;
 }
 
-/** How Redis answers where something else stands in the place of a record. */
+/** Error of Redis if a key has another type than a job's record. */
 export const REPLACED = /^WRONGTYPE/;
 
-/** A job whose stored text cannot be read is left to a worker, which fails it with the reason. */
+/** Returns undefined for errors of unreadable records, which workers fail with the reason. Throws other errors. */
 export function ifBroken(error: unknown): undefined {
   if (error instanceof SyntaxError) return undefined;
   if (error instanceof Error && REPLACED.test(error.message)) return undefined;
   throw error;
 }
 
-/** Children that are read in one command. */
+/** Number of children that one command reads. */
 const PAGE = 500;
 
 const KINDS = ['unprocessed', 'processed', 'ignored'] as const;
 
-/** Children by how far they have come: not ended, completed, failed. */
+/** State of a child in BullMQ's terms: not ended, completed, failed. */
 export type ChildKind = (typeof KINDS)[number];
 
-/** A job that another one waits for, or has waited for. */
+/** A child of a job. */
 export interface ChildPlace extends JobRef {
   readonly kind: ChildKind;
-  /** What the store says of one that failed. */
+  /** Reason of a failure, as stored. */
   readonly reason?: string;
 }
 
-/** The children of a job, of these kinds, page by page. One that ends meanwhile may be given twice, or as it was. */
+/** Yields the children of a job, page by page. A child that ends concurrently may appear twice, or with its old kind. */
 export async function* childrenOf(
   access: JobAccess,
   { queue, id }: JobRef,
@@ -70,30 +68,16 @@ export async function* childrenOf(
   }
 }
 
-// Jobs as far as they can be read: also those whose record is gone, or holds what is no job.
+// Jobs with missing or unreadable records.
 
-/** Why nothing can be read of a job that stands in a set of its queue. */
+/** Reasons why a job in a set of its queue is unreadable. */
 const GONE = 'its record is gone';
-const NO_DATA = 'its data is no JSON';
-const NO_RECORD = 'its record is no JSON';
+const NO_DATA = 'its data is not valid JSON';
+const NO_RECORD = 'its record is not valid JSON';
 const OTHER_TYPE = 'its record is of another type';
 
-/**
- * What is known of a job that the store holds, at least by its id: with `problem`, if its record cannot be read. Undefined
- * if the store does not hold it.
- */
-export async function knownJob(store: Store, place: JobRef): Promise<StoredJob | undefined> {
-  const { queue, id } = place;
-  const job = await readJob(store, { queue, id });
-  if (job !== undefined) return job;
-  const remains = await remainsOf(store, place);
-  // Those that were removed while they were looked for stand in no set any more.
-  const isHeld = (await store.on(queue, (bull) => bull.getJobState(id).catch(ifBroken))) !== 'unknown';
-  return isHeld ? remains : undefined;
-}
-
-/** What can be read where the whole cannot. */
-async function remainsOf(store: Store, { queue, id }: JobRef): Promise<StoredJob> {
+/** Returns the readable part of an unreadable job. */
+export async function readablePartOf(store: Store, { queue, id }: JobRef): Promise<StoredJob> {
   const nothing: StoredJob = {
     id,
     name: UNKNOWN_TASK,

@@ -1,12 +1,12 @@
 /**
- * Tells those who wait for jobs of one queue how these come on: from the events of the queue, which one reader reads for
- * all of them, and by looks at many jobs at once.
+ * This module notifies callers that wait for jobs of one queue. One reader of the queue's events serves all of them, and
+ * looks read the state of many jobs at once. It guarantees that no end of a job is missed.
  *
- * A wait begins with one look, which sees the job and the last event in one moment; later events are read, each once. As
- * long as the store shows that it has dropped none of them unread, nothing else is asked. A gap (the stream was trimmed
- * or emptied, the store was away or has forgotten its latest events) is followed by a look at every job. Besides, each
- * job is looked at once a minute, and when fewer than a hundred are waited for, every two seconds: it may have been
- * removed without an event.
+ * A wait begins with one look, which reads the job and the last event at one moment; later events are read, each once. As
+ * long as the store shows that it has dropped no unread event, no other command is needed. After a gap (the stream was
+ * trimmed or emptied, or the store was unreachable or lost its latest events) every job is looked at. In addition, each
+ * job is looked at once a minute, and every two seconds if there are fewer than a hundred waits: a job may be removed
+ * without an event.
  */
 
 import { isUmbelError } from '../base/errors.js';
@@ -17,19 +17,15 @@ import { type StoredEvent, StreamReader } from './events.js';
 import { LOOKED_AT, lookAtJobs, type Sight } from './job-looks.js';
 import type { SeenJob } from './primitives/looks.js';
 
-/**
- * Where a reader of a queue's events stands, and whether it may have missed some. Pure: the store is asked by
- * `watcher.ts`.
- *
- * A store drops the oldest events first. So if it still holds an event that the reader has passed, it has dropped none
- * of those that the reader has passed since.
- */
+// The position of a reader of events, and whether it may have missed some. Pure: `Watcher` asks the store.
+// A store drops the oldest events first. So if it still holds an event that the reader has passed, it has dropped none of
+// the events after that one.
 
 const FIRST = '0-0';
 
-/** Whether one event is later in its stream than another one, by their ids. */
+/** Compares the ids of two events. Returns whether `id` is later in the stream than `other`. */
 export function isLater(id: string, other: string): boolean {
-  if (id.length === other.length && id.indexOf('-') === other.indexOf('-')) return id > other; // nearly all are
+  if (id.length === other.length && id.indexOf('-') === other.indexOf('-')) return id > other; // true for nearly all ids
   const [ms = '', sequence = ''] = id.split('-');
   const [otherMs = '', otherSequence = ''] = other.split('-');
   if (ms !== otherMs) return Number(ms) > Number(otherMs);
@@ -37,28 +33,28 @@ export function isLater(id: string, other: string): boolean {
 }
 
 export class StreamPosition {
-  /** All events up to this one were read; undefined until the store has told of one. */
+  /** Id of the last event that was read; undefined until the store has reported one. */
   at: string | undefined;
-  /** Where reading began. */
+  /** Id of the event at which reading began. */
   #start: string | undefined;
-  /** An event that was passed, and was in the store when it was asked; undefined if it held none. */
+  /** Id of a passed event that the store still held at the last look; undefined if it held none. */
   #anchor: string | undefined;
 
-  /** Begins anew, from wherever the store stands when it is asked next. */
+  /** Resets the position; the next look sets it to the store's last event. */
   forget(): void {
     this.at = undefined;
     this.#start = undefined;
     this.#anchor = undefined;
   }
 
-  /** Whether events from this one on are read from the start. */
+  /** Returns whether all events from this one on are read. */
   covers(id: string): boolean {
     return this.#start !== undefined && !isLater(this.#start, id);
   }
 
   /**
-   * Notes which events the store holds, as it has answered. Returns whether events may have been missed before.
-   * @param readTo Where this stood when the store was asked.
+   * Stores the range of events that the store holds. Returns whether events may have been missed before.
+   * @param readTo Position when the store was asked.
    */
   note(first: string | undefined, last: string | undefined, readTo: string | undefined): boolean {
     if (this.at === undefined) {
@@ -70,10 +66,10 @@ export class StreamPosition {
     if (readTo === undefined) return false; // asked before reading began
     if (first === undefined || last === undefined) return this.#isEmptied();
     if (this.#anchor === undefined) {
-      this.#anchor = last; // what was the first event is not known
+      this.#anchor = last; // the first event is unknown, so some may have been dropped
       return true;
     }
-    // Of a store that has lost its latest events, the next ones may come before those that were read.
+    // If the store has lost its latest events, new ids may be earlier than ids that were read.
     const isReset = isLater(readTo, last);
     const isGap = isReset || isLater(first, this.#anchor);
     if (isReset) this.#restartAt(last);
@@ -81,7 +77,7 @@ export class StreamPosition {
     return isGap;
   }
 
-  /** A stream without events: whatever comes is new. */
+  /** Handles a stream without events: every later event is new. */
   #isEmptied(): boolean {
     const wasFilled = this.#anchor !== undefined;
     this.#anchor = undefined;
@@ -95,43 +91,43 @@ export class StreamPosition {
   }
 }
 
-/** How a job has ended. */
+/** End of a job. */
 export interface JobEnd {
-  /** `unreadable`: the store holds something else under its id. */
+  /** `unreadable`: the store holds another type under its id. */
   readonly kind: 'completed' | 'failed' | 'missing' | 'unreadable';
-  /** The result as JSON, or why it failed; undefined if that has to be read from the store. */
+  /** The result as JSON, or the reason of the failure; undefined if it has to be read from the store. */
   readonly text: string | undefined;
 }
 
-/** Who waits for a job. */
+/** Receiver of the notifications of a wait. */
 export interface JobWait {
-  /** Whether it goes on while the store is away, also before it was answered. */
+  /** Whether the wait continues while the store is unreachable, even before the first answer. */
   readonly isPatient?: boolean;
-  /** The job has ended; nothing follows. */
+  /** Called when the job has ended; the last call. */
   ended(end: JobEnd): void;
-  /** The store could not be asked; nothing follows. */
+  /** Called when the store could not be asked; the last call. */
   failed(error: unknown): void;
-  /** What the job has reported, as JSON that anybody may have written. Only those that have this are told. */
+  /** Called with reported progress, as JSON that any program may have written. */
   reported?(progress: string): void;
-  /** The wait has lasted for a while, as have others: one of them is told. */
+  /** Called when the wait has lasted for a while; for one of several such waits only. */
   lasts?(): void;
 }
 
-/** How long one read waits for events. A connection that is dead and does not say so is noticed after that. */
+/** Blocking time of a read of events, after which a silently dead connection is noticed. */
 const BLOCK_MS = 2000;
-/** Between two looks at what the store holds. */
+/** Time between two looks. */
 const TICK_MS = 2000;
-/** Within so many ticks, each job is looked at. */
+/** Number of ticks within which each job is looked at. */
 const ROUND_TICKS = 30;
-/** Jobs that every tick looks at. */
+/** Minimum number of jobs that each tick looks at. */
 const LEAST_LOOKED_AT = 100;
-/** The ticks after which a wait counts as one that lasts. */
+/** Number of ticks after which `lasts` is called. */
 const LASTS_TICKS = 3;
-/** Events after which the store is asked whether it has dropped some: it keeps 10,000 by default. */
+/** Number of events after which a look checks for dropped ones: the store keeps 10,000 by default. */
 const EVENTS_A_CHECK = 2500;
-/** After so long without anybody who waits, no events are read. */
+/** Time without waits after which reading stops. */
 const IDLE_MS = 5000;
-/** Before a store that did not answer is asked again where its events stand. */
+/** Pause before a failed first look is repeated. */
 const AGAIN_MS = 1000;
 
 /** One wait for one job. */
@@ -140,11 +136,11 @@ class Wait {
   readonly who: JobWait;
   /** Another wait for the same job. */
   next: Wait | undefined;
-  /** The last event when the job was seen pending. Those up to it say nothing new. Undefined until it was seen. */
+  /** Last event when the job was seen pending; events up to it are ignored. Undefined until the first look. */
   since: string | undefined;
-  /** Whether events up to the job's end are known to come later than `since`. */
+  /** Whether the end of the job certainly comes after `since`. */
   isSure = false;
-  /** What came before the first look was answered. */
+  /** End that an event reported before the first look was answered. */
   end: JobEnd | undefined;
   endEvent: string | undefined;
   progress: string | undefined;
@@ -168,7 +164,7 @@ export class Watcher {
   readonly #waits = new Map<string, Wait>();
   readonly #hints = new Map<string, Set<() => void>>();
   readonly #below = new Map<string, Set<() => void>>();
-  /** Waits that have not been looked at, or are to be looked at once more. */
+  /** Waits for the next look. */
   #unseen: Wait[] = [];
   #isFlushing = false;
   #round: IterableIterator<Wait> | undefined;
@@ -178,12 +174,12 @@ export class Watcher {
   #isGap = false;
   #isLookingAtAll = false;
   #lookedAtAllAt = Number.NEGATIVE_INFINITY;
-  /** The look that says where reading begins. */
+  /** The look that sets the position where reading begins. */
   #firstLook: Promise<boolean> | undefined;
-  /** Where the read that is under way begins. */
+  /** Start position of the pending read. */
   #readFrom: string | undefined;
   #eventsSinceCheck = 0;
-  /** Undefined while somebody waits. */
+  /** Time of the last wait's end; undefined while there are waits. */
   #idleSince: number | undefined = Number.NEGATIVE_INFINITY;
   #wake: (() => void) | undefined;
   #isClosed = false;
@@ -196,14 +192,14 @@ export class Watcher {
     this.#uncall = onAbort(access.backends.closed, (reason) => this.#end(reason));
     this.#reader = new StreamReader(queue, options, {
       blockMs: BLOCK_MS,
-      suffix: ':qe', // as BullMQ's QueueEvents has it
+      suffix: ':qe', // the suffix of BullMQ's QueueEvents
       position: () => this.#from(),
       take: (events) => this.#take(events),
       broken: () => this.#noteGap(),
     });
   }
 
-  /** Tells `who` how the job comes on; returns a function that stops it. */
+  /** Notifies `who` about the job. Returns a function that stops it. */
   wait(id: string, who: JobWait): () => void {
     const wait = new Wait(id, who, this.#ticks);
     wait.next = this.#waits.get(id);
@@ -213,12 +209,12 @@ export class Watcher {
     return () => this.#remove(wait);
   }
 
-  /** Calls `listener` when the job ends or reports; returns a function that stops it. Events may be missed. */
+  /** Calls `listener` when the job ends or reports progress; events may be missed. Returns a function that stops it. */
   on(id: string, listener: () => void): () => void {
     return this.#listen(this.#hints, id, listener);
   }
 
-  /** Calls `listener` when a job ends or reports whose id begins with this one and a dot. Events may be missed. */
+  /** Calls `listener` like `on`, for all jobs whose ids begin with `id` and a dot. */
   onBelow(id: string, listener: () => void): () => void {
     return this.#listen(this.#below, id, listener);
   }
@@ -273,7 +269,7 @@ export class Watcher {
     this.#noteIdle();
   }
 
-  /** Everyone's wait is over. */
+  /** Fails all waits. */
   #end(reason: unknown): void {
     for (const first of [...this.#waits.values()]) {
       for (let wait: Wait | undefined = first; wait !== undefined; wait = wait.next) {
@@ -285,7 +281,7 @@ export class Watcher {
 
   // Events.
 
-  /** Where to read on; waits while nobody is there to be told. */
+  /** Returns the position of the next read; waits while there are no waits. */
   async #from(): Promise<string> {
     for (;;) {
       if (this.#isClosed) return '$';
@@ -307,7 +303,7 @@ export class Watcher {
   #take(events: readonly StoredEvent[]): void {
     for (const [id, fields] of events) this.#note(id, fields);
     const last = events.at(-1)?.[0];
-    // Not if the store has begun anew meanwhile: then it is read from there.
+    // If a look has reset the position in the meantime, reading continues from there.
     if (last !== undefined && this.#position.at === this.#readFrom) this.#position.at = last;
     this.#eventsSinceCheck += events.length;
     if (this.#eventsSinceCheck < EVENTS_A_CHECK || this.#waits.size === 0) return;
@@ -316,13 +312,13 @@ export class Watcher {
 
   #note(event: string, fields: readonly string[]): void {
     const kind = fieldOf(fields, 'event');
-    if (kind === 'cleaned') this.#noteGap(); // it does not say which jobs are gone
+    if (kind === 'cleaned') this.#noteGap(); // the event does not contain the ids of the removed jobs
     if (kind !== 'completed' && kind !== 'failed' && kind !== 'progress' && kind !== 'removed') return;
     const jobId = fieldOf(fields, 'jobId');
     if (jobId === undefined) return;
     for (let wait = this.#waits.get(jobId); wait !== undefined; ) {
-      const { next } = wait; // it may be removed
-      this.#tell(wait, event, kind, fields);
+      const { next } = wait; // the wait may be removed
+      this.#handleEvent(wait, event, kind, fields);
       wait = next;
     }
     if (this.#hints.size > 0) for (const listener of this.#hints.get(jobId) ?? []) listener();
@@ -332,7 +328,7 @@ export class Watcher {
     }
   }
 
-  #tell(
+  #handleEvent(
     wait: Wait,
     event: string,
     kind: 'completed' | 'failed' | 'progress' | 'removed',
@@ -371,7 +367,7 @@ export class Watcher {
     this.#unseen.push(wait);
     if (this.#isFlushing) return;
     this.#isFlushing = true;
-    // Those who come in the same turn are looked at together. Not by `queueMicrotask`, which the fake timers of Jest hold back.
+    // Waits of the same turn share a look. Jest's fake timers block `queueMicrotask`, so a promise is used.
     void Promise.resolve().then(() => {
       this.#isFlushing = false;
       const unseen = this.#unseen;
@@ -381,7 +377,7 @@ export class Watcher {
     });
   }
 
-  /** Looks at the jobs of these waits, and at the events. Whether the store has answered. Never rejects. */
+  /** Looks at the jobs of these waits and at the events. Returns whether the store has answered. Never rejects. */
   #lookAt(waits: readonly Wait[]): Promise<boolean> {
     const look = this.#look(waits);
     if (this.#position.at === undefined) {
@@ -407,7 +403,7 @@ export class Watcher {
         lookAtJobs(bull.getBackend(), ids, followers.length, this.#position.at),
       );
     } catch (error) {
-      for (const wait of waits) this.#refuse(wait, error);
+      for (const wait of waits) this.#fail(wait, error);
       this.#isGap = true;
       return false;
     }
@@ -419,20 +415,20 @@ export class Watcher {
     const seen: (SeenJob | undefined)[] = new Array(waits.length);
     for (const job of jobs) seen[job.index] = job;
     for (const [index, wait] of waits.entries()) {
-      if (!wait.isOver) this.#saw(wait, seen[index], lastEvent, events !== undefined);
+      if (!wait.isOver) this.#handleLook(wait, seen[index], lastEvent, events !== undefined);
     }
     return true;
   }
 
-  /** A wait that was answered once goes on while the store is away; one that never was is told at once. */
-  #refuse(wait: Wait, error: unknown): void {
+  /** Fails a wait, unless it is patient or was answered before and the store is only unreachable. */
+  #fail(wait: Wait, error: unknown): void {
     const isPatient = wait.since !== undefined || wait.who.isPatient === true;
     if (wait.isOver || (isPatient && isUmbelError(error, 'CONNECTION'))) return;
     this.#remove(wait);
     wait.who.failed(error);
   }
 
-  #saw(wait: Wait, job: SeenJob | undefined, lastEvent: string, isOneMoment: boolean): void {
+  #handleLook(wait: Wait, job: SeenJob | undefined, lastEvent: string, isOneMoment: boolean): void {
     const isFirst = wait.since === undefined;
     const { progressEvent } = wait;
     if (job?.progress !== undefined && (progressEvent === undefined || !isLater(progressEvent, lastEvent))) {
@@ -443,7 +439,7 @@ export class Watcher {
       return;
     }
     if (isFirst && !this.#position.covers(lastEvent)) {
-      // It was asked before reading began, and was answered after that.
+      // The look was sent before reading began and answered after that.
       this.#lookSoon(wait);
       return;
     }
@@ -461,7 +457,7 @@ export class Watcher {
     else this.#lookSoon(wait);
   }
 
-  /** Events may have been missed: every job is looked at, now, or with the next tick if that was done just before. */
+  /** Looks at every job because events may have been missed: now, or with the next tick if that was done just before. */
   #noteGap(): void {
     if (this.#isClosed) return;
     this.#isGap = true;
@@ -473,7 +469,7 @@ export class Watcher {
     this.#isLookingAtAll = true;
     this.#lookedAtAllAt = performance.now();
     try {
-      await Promise.resolve(); // what is read in this turn is taken first
+      await Promise.resolve(); // handle the events of this turn first
       this.#isGap = false;
       const waits = [...this.#all()];
       for (let at = 0; at < waits.length && !this.#isClosed; at += LOOKED_AT) {
@@ -491,7 +487,7 @@ export class Watcher {
     }
   }
 
-  // Ticks: only while somebody waits.
+  // Ticks, only while there are waits.
 
   #tickLater(): void {
     this.#tick = setTimeout(() => void this.#onTick(), TICK_MS);
@@ -504,7 +500,7 @@ export class Watcher {
     this.#isTicking = true;
     try {
       this.#ticks += 1;
-      this.#tellLasting();
+      this.#notifyLasting();
       if (this.#isGap || this.#reader.isDeaf) await this.#lookAtAll();
       else await this.#lookAt(this.#nextOfRound());
     } finally {
@@ -513,7 +509,7 @@ export class Watcher {
     }
   }
 
-  /** Some of the waits, each in its turn. */
+  /** Returns the next waits in round-robin order. */
   #nextOfRound(): Wait[] {
     const count = Math.max(LEAST_LOOKED_AT, Math.min(Math.ceil(this.#waits.size / ROUND_TICKS), LOOKED_AT));
     const next: Wait[] = [];
@@ -529,8 +525,8 @@ export class Watcher {
     return [...new Set(next)];
   }
 
-  /** Tells one of those whose wait lasts since this tick. */
-  #tellLasting(): void {
+  /** Calls `lasts` of one of the waits that reach the limit at this tick. */
+  #notifyLasting(): void {
     let lasting: Wait | undefined;
     for (const wait of this.#waits.values()) {
       if (wait.begun === this.#ticks - LASTS_TICKS && wait.who.lasts !== undefined) lasting = wait;
@@ -539,7 +535,7 @@ export class Watcher {
   }
 }
 
-/** The value of a field; undefined if the event does not have it. */
+/** Returns the value of a field; undefined if the event does not have it. */
 function fieldOf(fields: readonly string[], name: string): string | undefined {
   for (let at = 0; at + 1 < fields.length; at += 2) if (fields[at] === name) return fields[at + 1];
   return undefined;

@@ -17,6 +17,7 @@ import type { ServerFacts } from '../store/connection.js';
 /**
  * Health of a worker, as its probes report it.
  * @example
+ * const worker = await app.worker().start();
  * const { ready, reasons } = await worker.health();
  */
 export interface WorkerHealth {

@@ -127,7 +127,7 @@ export interface WorkerOptions {
    * the outcome of the job, under the job's own options. Default: such jobs return to their queue without using up an
    * attempt.
    * @example
-   * app.worker({ onForeignJob: (job) => processors[job.name]?.(job) });
+   * app.worker({ onForeignJob: async (job) => console.log(job.name, job.data) });
    */
   onForeignJob?: ForeignHandler | undefined;
   /** @deprecated The earlier name of `onForeignJob`. */

@@ -277,7 +277,7 @@ onEveryEngine('a result', (engine) => {
     await redis.hset(`umbel:{${app.name}}:default:${result.id}`, 'returnvalue', '{broken');
     redis.disconnect();
     await expect(result.get(soon)).rejects.toThrow(CorruptJobError);
-    await expect(result.get(soon)).rejects.toThrow('its result is no JSON');
+    await expect(result.get(soon)).rejects.toThrow('its result is not valid JSON');
   });
 
   test('may take as many bytes as the limit says, and not one more', async () => {
@@ -632,7 +632,7 @@ onEveryEngine('a job that another program has planted', (engine) => {
       await app.worker({ concurrency: 1 }).start();
       expect(await (await keep.delay({ x: 1 })).get(soon)).toBe(1);
       const error = await failureOf(app.result('broken'));
-      expect(error.message).toContain('Job broken cannot be run: its data is no JSON: ');
+      expect(error.message).toContain('Job broken cannot be run: its data is not valid JSON: ');
       expect(await backend.getJobData('broken')).toMatchObject({ attemptsMade: 1, data: text });
       expect(await app.result('broken').state()).toBe('failed');
       expect(handler).toHaveBeenCalledTimes(1);

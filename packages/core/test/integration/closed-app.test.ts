@@ -4,7 +4,10 @@ import type { App, AppWorker } from '@umbel/core';
 import { describe, expect, test } from 'vitest';
 import { onEveryEngine } from '../../../../test/engines.js';
 
-const closedApp = { name: 'ClosedError', message: 'The app was closed; make another with createApp().' };
+const closedApp = {
+  name: 'ClosedError',
+  message: 'The app was closed: create another one with createApp().',
+};
 const closedWorker = {
   name: 'ClosedError',
   message: 'This worker was closed. Create another one with app.worker().',

@@ -30,7 +30,8 @@ function unwrapped(text: string): string {
 /** Without what differs from run to run. */
 function steady(text: string): string {
   return unwrapped(text)
-    .replaceAll(/[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?:\.[\w.-]+)?/g, '<id>')
+    .replaceAll(/[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}/g, '<id>')
+    .replaceAll(/(?<=\bjob )[0-9A-Za-z]{22}(?:\.[\w.-]+)?/gi, '<id>')
     .replaceAll(/job key-[\w-]+/g, 'job <id>')
     .replaceAll(/127\.0\.0\.1:\d+/g, '127.0.0.1:6379')
     .replaceAll(/ imported from \S+/g, '');

@@ -447,7 +447,7 @@ describe('a worker of several processes', () => {
       const program = new WorkerProgram(['-e', code]);
       programs.push(program);
       const { failed } = await program.event('failure', (event) => 'failed' in event);
-      expect(failed).toMatch(/it needs a file and not text that Node evaluates\. Start it from a file/);
+      expect(failed).toMatch(/expected a program file, got code that Node evaluates\. Start it from a file/);
       expect(await program.exit()).toBe(0);
     });
 

@@ -347,7 +347,7 @@ onEveryEngine('a result', (engine) => {
     waiting.catch(() => {});
     await new Promise(setImmediate);
     await app.close();
-    await expect(waiting).rejects.toThrow('The app was closed while a result was waited for.');
+    await expect(waiting).rejects.toThrow('The app was closed while a caller waited for a result.');
   });
 
   test('of a job that the store does not hold is an UnknownJobError', async () => {
@@ -467,7 +467,7 @@ onEveryEngine('a worker', (engine) => {
     await late.start();
     expect(late.queues).toEqual(['mail']);
     await engine.sameApp().worker().start();
-    const ofWorkers = warnings.filter((text) => !text.includes('the store keeps no append-only file'));
+    const ofWorkers = warnings.filter((text) => !text.includes('the store has no append-only file'));
     expect(ofWorkers).toEqual([expect.stringContaining('the worker serves no queue')]);
   });
 

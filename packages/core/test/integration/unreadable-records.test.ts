@@ -112,8 +112,8 @@ onEveryEngine('spoilt records', (engine) => {
 
   onServer.each([
     ['part of it', { failedReason: 'evicted' }, 'it has no name'],
-    ['no JSON as data', { name: 'bad', timestamp: '5', data: '{"not' }, 'its data is no JSON'],
-    ['no JSON as options', { name: 'bad', timestamp: '5', opts: '{"not' }, 'its record is no JSON'],
+    ['no JSON as data', { name: 'bad', timestamp: '5', data: '{"not' }, 'its data is not valid JSON'],
+    ['no JSON as options', { name: 'bad', timestamp: '5', opts: '{"not' }, 'its record is not valid JSON'],
     ['times that are none', { name: 'bad', timestamp: 'x', processedOn: '9e99', finishedOn: 'z' }, undefined],
     ['another type', 'text', 'its record is of another type'],
   ])('are listed with what is known where there is %s', async (_, fields, problem) => {

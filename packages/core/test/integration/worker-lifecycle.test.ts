@@ -232,7 +232,7 @@ onEveryEngine('the life of a worker', (engine) => {
       expect(await worker.health()).toEqual(fine);
       expect(await ask(worker, '/livez')).toEqual([200, fine]);
       expect(await ask(worker, '/readyz?verbose')).toEqual([200, fine]);
-      expect(await ask(worker, '/other')).toEqual([404, { error: 'there are /livez, /readyz' }]);
+      expect(await ask(worker, '/other')).toEqual([404, { error: 'unknown path, use /livez, /readyz' }]);
     });
 
     test('while it closes: live, and not ready', async () => {

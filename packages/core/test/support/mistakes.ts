@@ -89,7 +89,7 @@ const ofWorkers: Record<string, Mistake> = {
   'Waiting without a timeout or a worker': async ({ app, log }) => {
     const result = await hello(app()).delay();
     result.get().catch(() => {}); // the app is closed
-    return told(log, 'result is waited for');
+    return told(log, 'still waiting');
   },
   'The worker serves other queues': async ({ app }) => {
     const shop = app();

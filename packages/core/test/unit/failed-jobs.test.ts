@@ -23,17 +23,18 @@ function storeOf(entries: Entry[], between: () => void): Store {
         .slice(first, last + 1)
         .map(({ id }) => id),
     getJobCountByTypes: async () => entries.length,
+    getJob: async (id: string) => {
+      const json = jsonOf(id);
+      return json && { id, name: 'work', data: {}, ...json };
+    },
     getJobState: async (id: string) => (jsonOf(id) === undefined ? 'unknown' : 'failed'),
     getBackend: () => ({ getJobData: async (id: string) => jsonOf(id) }),
   };
   const store = {
+    sealer: { open: async (value: unknown) => value },
     on: async (_: string, command: (queue: unknown) => Promise<unknown>) => {
       between();
       return command(bull);
-    },
-    job: async (queue: string, id: string) => {
-      const json = jsonOf(id);
-      return json && { id, queue, finishedAt: json.finishedOn };
     },
   };
   return store as unknown as Store; // all that is read of it

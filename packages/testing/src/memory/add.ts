@@ -1,10 +1,12 @@
+/** Adding jobs to the memory store: ids, deduplication, parents and flows, as BullMQ's Lua scripts do it. */
+
 import { type DeduplicationOptions, ErrorCode, type JobJson, type ParentKeyOpts } from 'bullmq';
 import { addDelayed, addPrioritized, addWaiting, wakeWorkers } from './enqueue.js';
 import { childrenOf, forget, releaseIfNonePending } from './family.js';
 import { JobRecord, type NewJob, storeOptions } from './job-record.js';
 import type { DeduplicationEntry, LocatedJob, QueueData } from './queue.js';
 
-/** The entry of a deduplication id, unless it has expired. */
+/** Returns the entry of a deduplication id unless it has expired. */
 export function deduplicationOf(queue: QueueData, id: string): DeduplicationEntry | undefined {
   const entry = queue.deduplication.get(id);
   if (entry?.expiresAt === undefined || queue.leaseNow <= entry.expiresAt) return entry;
@@ -12,28 +14,28 @@ export function deduplicationOf(queue: QueueData, id: string): DeduplicationEntr
   return undefined;
 }
 
-/** Gives the id to a job: for the option's `ttl`, or for good when the last job is to be kept. */
+/** Assigns a deduplication id to a job: for the option's `ttl`, or without an end with `keepLastIfActive`. */
 export function holdDeduplication(queue: QueueData, options: DeduplicationOptions, jobId: string): void {
   const { ttl = 0, keepLastIfActive } = options;
   const expiresAt = ttl > 0 && !keepLastIfActive ? queue.leaseNow + ttl : undefined;
   queue.deduplication.set(options.id, { jobId, expiresAt });
 }
 
-/** The id of the job that stands in for the new one, if there is one. */
+/** Returns the id of the existing job that is used instead of the new one, if any. */
 export function deduplicate(queue: QueueData, added: NewJob): string | undefined {
   const options = added.opts.values.deduplication;
   if (!options?.id) return undefined;
   if (options.replace) return replaceDelayed(queue, options, added);
-  const standIn = keepFirst(queue, options, added);
-  const job = standIn !== undefined && options.reschedule ? queue.jobs.get(standIn) : undefined;
+  const existingId = keepFirst(queue, options, added);
+  const job = existingId !== undefined && options.reschedule ? queue.jobs.get(existingId) : undefined;
   if (job && queue.take('delayed', job)) {
     job.delay = added.opts.values.delay ?? 0;
     addDelayed(queue, job, added.timestamp, job.delay);
   }
-  return standIn;
+  return existingId;
 }
 
-/** As {@link deduplicate}, for a job whose options to replace or reschedule do not apply. */
+/** Like {@link deduplicate}, without the options `replace` and `reschedule`. */
 export function keepFirst(
   queue: QueueData,
   options: DeduplicationOptions,
@@ -73,7 +75,7 @@ function replaceDelayed(queue: QueueData, options: DeduplicationOptions, added: 
   return undefined;
 }
 
-// An id without an end belongs to a job that no longer exists: the new job takes it over.
+/** Assigns an id without an end to the new job if its job no longer exists. */
 function recoverStale(
   queue: QueueData,
   entry: DeduplicationEntry,
@@ -113,7 +115,7 @@ function emitDeduplicated(queue: QueueData, jobId: string, deduplicationId: stri
   );
 }
 
-/** Frees the id of a job that finished, unless it is to last for its `ttl`. */
+/** Frees the deduplication id of a finished job unless its `ttl` has not expired. */
 export function freeAfterFinish(queue: QueueData, id: string, jobId: string): void {
   const entry = deduplicationOf(queue, id);
   if (
@@ -124,7 +126,7 @@ export function freeAfterFinish(queue: QueueData, id: string, jobId: string): vo
   }
 }
 
-/** Stores a job in no place yet and emits `added`. */
+/** Stores a job, which is in no state yet, and emits `added`. */
 export function storeJob(queue: QueueData, added: NewJob): JobRecord {
   const { id, name, opts } = added;
   const job = new JobRecord(id, name, added.data, opts, added.timestamp);
@@ -139,7 +141,7 @@ export function storeJob(queue: QueueData, added: NewJob): JobRecord {
   return job;
 }
 
-/** Puts a stored job where its options say: delayed, prioritized or waiting. */
+/** Moves a stored job to the state of its options: delayed, prioritized or waiting. */
 export function enqueue(queue: QueueData, job: JobRecord): void {
   if (job.delay > 0) {
     addDelayed(queue, job, job.timestamp, job.delay);
@@ -150,7 +152,7 @@ export function enqueue(queue: QueueData, job: JobRecord): void {
   queue.emitTrimmed('event', 'waiting', 'jobId', job.id);
 }
 
-/** The id of the added job or of the one that stands in for it, or the code of the refusal. */
+/** Adds a job. Returns its id, the id of the existing job that is used instead, or the code of the refusal. */
 export function addJob(
   queue: QueueData,
   json: JobJson,
@@ -168,7 +170,7 @@ export function addJob(
     name: json.name,
     data: json.data,
     opts,
-    // BullMQ stamps a job by Date.now(), unless the producer did so by an option.
+    // BullMQ sets the time of a job with Date.now() unless the producer passed the option.
     timestamp: opts.values.timestamp || directory.time.real ? json.timestamp : queue.now,
     parentKey: json.parentKey || undefined,
     parent: json.parent && { ...json.parent },
@@ -178,10 +180,10 @@ export function addJob(
   if (existing) return attachExisting(queue, existing, added, parent, link);
   const waitsForChildren = link.addToWaitingChildren === true;
   const options = opts.values.deduplication;
-  const standIn = waitsForChildren
+  const existingId = waitsForChildren
     ? options?.id && keepFirst(queue, options, added)
     : deduplicate(queue, added);
-  if (standIn) return standIn;
+  if (existingId) return existingId;
   const job = storeJob(queue, added);
   if (waitsForChildren) {
     queue.place('waiting-children', job, job.timestamp);
@@ -194,7 +196,7 @@ export function addJob(
   return job.id;
 }
 
-// Adding an id that exists changes nothing but the parent, unless the job has another living parent.
+/** Handles an existing id: only the parent changes, and only if the job has no other stored parent. */
 function attachExisting(
   queue: QueueData,
   job: JobRecord,
@@ -232,7 +234,7 @@ function attach(
   job.parent = added.parent;
 }
 
-/** One job of a flow; the flow's jobs may belong to several queues. */
+/** One job of a BullMQ flow, whose jobs may belong to several queues. */
 export interface FlowEntry {
   readonly jobData: JobJson;
   readonly jobId: string;
@@ -241,7 +243,7 @@ export interface FlowEntry {
   readonly queueName: string;
 }
 
-/** The id of each added job or the code of its refusal. */
+/** Adds the jobs of a flow. Returns the id of each job, or the code of its refusal. */
 export function addFlow(
   entries: readonly FlowEntry[],
   queueOf: (entry: FlowEntry) => QueueData,
@@ -253,7 +255,7 @@ export function addFlow(
     if (entry.jobData.parent && parentKey) parents.set(parentKey, queue);
     return addJob(queue, entry.jobData, entry.jobId, { ...entry.parentKeyOpts, deferParentRelease: true });
   });
-  // Only now are all children known, so only now can a parent turn out to have nothing to wait for.
+  // All children are known only now, so only now a parent may have no pending child.
   for (const [parentKey, { directory, now }] of parents) {
     const parent = directory.find(parentKey);
     if (!parent) continue;

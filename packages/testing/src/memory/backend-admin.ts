@@ -8,7 +8,7 @@ import { clean, drain, moveAllToWait, obliterate, pause, removeOrphans } from '.
 import { advanceScheduler, removeScheduler, upsertScheduler } from './schedulers.js';
 import { recoverStalled } from './store.js';
 
-/** The part of a backend that is about whole queues: schedulers, settings, limits and upkeep. */
+/** The part of a backend that changes whole queues: schedulers, settings, limits and maintenance. */
 export class BackendAdmin extends BackendReads {
   addJobScheduler(
     jobSchedulerId: string,
@@ -136,7 +136,7 @@ export class BackendAdmin extends BackendReads {
     });
   }
 
-  /** Not of BullMQ's contract: sets limits of the queue as a whole, null for none, and wakes the workers that wait. */
+  /** Not in BullMQ's contract: sets the limits of the queue (null removes one) and wakes waiting workers. */
   setLimits(limits: QueueLimits): Promise<void> {
     return this.command((queue) => {
       changeLimits(queue, limits);
@@ -144,7 +144,7 @@ export class BackendAdmin extends BackendReads {
     });
   }
 
-  /** 0, since this store never had the key that BullMQ's older versions left behind. */
+  /** Returns 0: this store never had the key of older BullMQ versions. */
   removeDeprecatedPriorityKey(): Promise<number> {
     return this.command(() => 0);
   }

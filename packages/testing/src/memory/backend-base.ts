@@ -1,3 +1,5 @@
+/** The base of a backend of the memory store: connection, keys, commands and errors like those of BullMQ's Redis backend. */
+
 import { EventEmitter } from 'node:events';
 import {
   ConnectionClosedError,
@@ -12,7 +14,7 @@ import { wakeWorkers } from './enqueue.js';
 import type { QueueData } from './queue.js';
 import type { Store } from './store.js';
 
-/** What stands in for a Redis connection: its life, its name and the waits that end with it. */
+/** Replaces a Redis connection: its lifecycle, its name, and the blocking waits that end with it. */
 export class Connection extends EventEmitter {
   static #opened = 0;
 
@@ -52,7 +54,7 @@ export class Connection extends EventEmitter {
     if (this.closing || this.#blockingClosed) throw new ConnectionClosedError();
   }
 
-  /** A function that unregisters the wait; `interrupt` ends it before its time. */
+  /** Registers a blocking wait; returns a function that unregisters it. `interrupt` ends the wait early. */
   registerWait(interrupt: () => void): () => void {
     this.#waits.add(interrupt);
     return () => this.#waits.delete(interrupt);
@@ -83,7 +85,7 @@ export class Connection extends EventEmitter {
   }
 }
 
-/** What a refused command was about. */
+/** The context of a refused command. */
 export interface Refusal {
   readonly command: string;
   readonly jobId?: string | undefined;
@@ -91,7 +93,7 @@ export interface Refusal {
   readonly state?: string | undefined;
 }
 
-/** The error BullMQ reports for a refused command, with its `code`. */
+/** Returns the error that BullMQ reports for a refused command, with its `code`. */
 export function refusalError(code: number, refusal: Refusal): Error & { code: number } {
   return Object.assign(describe(code, refusal), { code });
 }
@@ -131,19 +133,19 @@ function describe(code: number, { command, jobId, parentKey, state }: Refusal): 
 
 const DEFAULT_PREFIX = 'bull';
 
-/** What every backend of one `memory()` shares. */
+/** The state that all backends of one `memory()` share. */
 export interface Shared {
   readonly store: Store;
   readonly connections: Set<Connection>;
 }
 
-/** What BullMQ's classes pass a backend; a queue's options are a part of a worker's. */
+/** Options that BullMQ's classes pass to a backend: those of a queue are a part of those of a worker. */
 export type BackendOptions = Partial<WorkerOptions<unknown>>;
 
 /** The identity and the connection of a backend. */
 export class BackendBase extends EventEmitter {
   readonly minimumBlockTimeout = 0.001;
-  /** Seconds; long, since a blocked worker is woken and need not look again by itself. */
+  /** In seconds. Long, because the store wakes a blocked worker, which need not poll. */
   readonly maximumBlockTimeout = 3600;
   readonly #keys: QueueKeys;
   protected readonly queue: QueueData;
@@ -207,7 +209,7 @@ export class BackendBase extends EventEmitter {
   async close(_force?: boolean): Promise<void> {
     if (!this.owner) return;
     await this.connection.close();
-    // A worker that was woken and is closed by force takes no job: another one gets its turn.
+    // A worker that was woken and is then closed by force takes no job: wake another one.
     wakeWorkers(this.queue);
   }
 
@@ -223,7 +225,7 @@ export class BackendBase extends EventEmitter {
     this.connection.reconnectBlocking();
   }
 
-  // At once: the wait for events that follows it must not miss any.
+  // Synchronous, so that the wait for events that follows misses none.
   async setName(name: string): Promise<void> {
     this.connection.name = name;
   }
@@ -236,8 +238,8 @@ export class BackendBase extends EventEmitter {
   }
 
   /**
-   * What `run` returns or throws. It runs in one synchronous step, now if the connection is up; the reply comes
-   * with the next turn.
+   * Runs a command in one synchronous step, at once if the connection is up. The reply arrives in the next turn of the
+   * event loop.
    */
   protected async command<T>(run: (queue: QueueData) => T): Promise<T> {
     if (!this.connection.up) await this.connection.ready;
@@ -250,14 +252,14 @@ export class BackendBase extends EventEmitter {
     }
   }
 
-  /** The result of a command, unless it is the code of a refusal. */
+  /** Returns the result of a command. @throws the error of a refusal if the result is its code. */
   protected accept<T>(result: T, refusal: Refusal): Exclude<T, number> | (T & number) {
     if (typeof result === 'number' && result < 0) throw refusalError(result, refusal);
     return result as Exclude<T, number> | (T & number);
   }
 }
 
-/** A new connection, named as BullMQ names a worker's. */
+/** Creates a connection with the client name that BullMQ uses for workers. */
 export function connect(shared: Shared, name: string, options: BackendOptions, worker: boolean): Connection {
   const base = `${options.prefix ?? DEFAULT_PREFIX}:${Buffer.from(name).toString('base64')}`;
   const clientName = worker ? `${base}${options.name ? `:w:${options.name}` : ''}` : '';

@@ -1,3 +1,5 @@
+/** The read commands of a backend of the memory store, including blocking waits for jobs and events. */
+
 import type { Looks } from '@umbel/core/internal';
 import type {
   DependenciesOpts,
@@ -32,19 +34,19 @@ import {
 } from './reads.js';
 import { readScheduler, schedulersRange } from './schedulers.js';
 
-/** Tells a worker that a job can be taken, by a score that lies in the past. */
+/** Marker for a worker that a job is available: a score in the past. */
 export interface Marker {
   member: string;
   score: number;
 }
 
 const READY: Marker = { member: '0', score: 0 };
-// A worker whose wait is cut short is stopping: a moment that never comes keeps it from taking a job.
+// A worker whose wait is interrupted is stopping: a time that never comes keeps it from taking a job.
 const NEVER: Marker = { member: '', score: Infinity };
 
 /**
- * A marker as soon as a worker with the limit `maxJobs` could take a job, or null after `timeout`
- * milliseconds. The worker need not know when a delayed job comes due: the queue's alarm wakes it.
+ * Resolves with a marker once a worker with the limit `maxJobs` could take a job, or with null after `timeout`
+ * milliseconds. The worker need not know when a delayed job is due: the timer of the queue wakes it.
  */
 export async function waitForJob(
   queue: QueueData,
@@ -69,18 +71,18 @@ export async function waitForJob(
   });
 }
 
-// A woken worker goes on when the command that woke it is answered, not before.
+// A woken worker continues after the command that woke it is answered.
 function reply(queue: QueueData, send: () => void): void {
   void queue.directory.turn.next().then(send);
 }
 
-/** A place in the events of a queue. */
+/** A position in the events of a queue. */
 export interface EventPlace {
   readonly queue: QueueData;
   readonly after: string;
 }
 
-/** The events newer than `id` as soon as there are any, or null after `timeout` milliseconds; 0 waits on. */
+/** Resolves with the events after `id` once there are any, or with null after `timeout` milliseconds; 0 waits forever. */
 export async function readEvents(
   queue: QueueData,
   connection: Connection,
@@ -95,7 +97,7 @@ export async function readEvents(
   return present.length > 0 ? [[`${queue.qualifiedName}:events`, present]] : null;
 }
 
-/** The events after each of the places, as soon as there are any, or none after `timeout` milliseconds. */
+/** Resolves with the events after each position once there are any, or with none after `timeout` milliseconds. */
 export async function readStreams(
   places: readonly EventPlace[],
   connection: Connection,
@@ -127,7 +129,7 @@ export interface Page {
   jobs?: JobJson[];
 }
 
-/** The children from `start` to `end`, both included, that `key` names; -1 ends at the last one. */
+/** Returns the children that `key` names from `start` to `end`, both inclusive; -1 means the last one. */
 export function paginate(
   queue: QueueData,
   key: string,
@@ -163,9 +165,9 @@ function parse(text: string): { v: unknown } | { err: string } {
   }
 }
 
-/** The part of a backend that changes nothing. */
+/** The read part of a backend. */
 export class BackendReads extends BackendBase {
-  // Where a reader that asked for events from "now on" stands, so that none is lost between two waits.
+  // Position of a reader that started at the newest event, so that it loses none between two waits.
   #newest: string | undefined;
 
   getJobData(jobId: string): Promise<JobJson | undefined> {
@@ -190,7 +192,7 @@ export class BackendReads extends BackendBase {
       if (!returnValue) return status;
       if (!job) return [-1, `Missing key for job ${this.toKey(jobId)}. isFinished`];
       const outcome = status === 0 ? undefined : outcomeOf(job);
-      // Sound for callers, which read the second item only of a finished job; Redis sends none for others.
+      // Sound: callers read the second item only for a finished job, and Redis sends none for others.
       return (outcome === undefined ? [status] : [status, outcome]) as [number, string];
     });
   }
@@ -213,7 +215,7 @@ export class BackendReads extends BackendBase {
 
   getRanges(types: JobType[], start = 0, end = 1, asc = false): Promise<[string][]> {
     return this.command((queue) => {
-      // BullMQ's own type for lists of any length.
+      // BullMQ's type for lists of any length.
       return ranges(queue, types, start, end, asc) as [string][];
     });
   }
@@ -249,7 +251,7 @@ export class BackendReads extends BackendBase {
 
   getMetrics(type: FinishedStatus, start = 0, end = -1): Promise<[string[], string[], number]> {
     return this.command((queue) => {
-      // BullMQ reads the absent values of Redis (null) out of this tuple too, whatever its type says.
+      // BullMQ also reads null from this tuple, the absent value of Redis, although its type excludes it.
       return readMetrics(queue, type, start, end) as [string[], string[], number];
     });
   }
@@ -307,7 +309,7 @@ export class BackendReads extends BackendBase {
     return readEvents(queue, this.connection, id === '$' ? (this.#newest ?? id) : id, blockTimeout);
   }
 
-  /** The events after a place in each of many queues; with `blockTimeout` it waits so long for the first. */
+  /** Returns the events after a position in each of many queues; waits up to `blockTimeout` for the first. */
   async readStreams(
     places: readonly { readonly queue: string; readonly after: string }[],
     limit: number,

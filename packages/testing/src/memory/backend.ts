@@ -1,3 +1,5 @@
+/** The backend of the memory store that BullMQ's classes use. */
+
 import type {
   ChildKeys,
   EndedJob,
@@ -51,7 +53,7 @@ import { extendLock, extendLocks, moveToActive, type NextJob, type TakeOptions, 
 
 type FinishedJob = Pick<MinimalJob, 'id' | 'opts'>;
 
-/** What finishing a job gives back. */
+/** The result of finishing a job. */
 interface Finished {
   result: NextJob;
   finishedOn: number;
@@ -73,7 +75,7 @@ export class MemoryBackend extends BackendAdmin implements IQueueBackend {
 
   addJobs(entries: { job: JobJson; jobId: string; parentKeyOpts?: ParentKeyOpts }[]): Promise<string[]> {
     return this.command((queue) => {
-      // As with a Redis pipeline, the code of a refusal takes the place of the id.
+      // As in a Redis pipeline, the code of a refusal replaces the id.
       return entries.map((entry) =>
         addJob(queue, entry.job, entry.jobId, entry.parentKeyOpts ?? {}),
       ) as string[];
@@ -101,7 +103,7 @@ export class MemoryBackend extends BackendAdmin implements IQueueBackend {
   ): Promise<Finished> {
     return this.command((queue) => {
       const keep = retention(removeOnComplete, this.options.removeOnComplete);
-      // JSON has no text for undefined or a function, and then the store holds null.
+      // JSON cannot represent undefined or a function: the store contains null then.
       const value = (JSON.stringify(returnValue) as string | undefined) ?? 'null';
       return this.#finish(queue, job, 'completed', value, keep, token, fetchNext, undefined);
     });
@@ -189,17 +191,17 @@ export class MemoryBackend extends BackendAdmin implements IQueueBackend {
     return this.command((queue) => extendLocks(queue, jobIds, tokens, duration));
   }
 
-  /** Not of BullMQ's contract: Umbel's workers take a lock again that has run out. True once the lock is there. */
+  /** Not in BullMQ's contract: locks a job again whose lock has expired. Returns whether it is locked. */
   takeLock(jobId: string, token: string, starts: number, durationMs: number): Promise<boolean> {
     return this.command((queue) => takeLock(queue, jobId, { token, starts, durationMs }));
   }
 
-  /** Not of BullMQ's contract either: replaces a job's data if it is still this text. */
+  /** Not in BullMQ's contract: replaces a job's data if it still equals this text. */
   replaceData(jobId: string, current: string, next: string, only?: DataCondition): Promise<boolean> {
     return this.command((queue) => replaceData(queue, jobId, current, next, only));
   }
 
-  /** Not of it either: the index of tags, see `Primitives` of the core. */
+  /** Not in BullMQ's contract: the tag index, see `Primitives` of the core. */
   noteTags(notes: readonly TagNote[]): Promise<void> {
     return this.command(({ tags }) => tags.note(notes));
   }
@@ -226,7 +228,7 @@ export class MemoryBackend extends BackendAdmin implements IQueueBackend {
     );
   }
 
-  /** Nor are these three: what a worker needs to remove jobs that have ended, with all below them. */
+  /** Not in BullMQ's contract, like the next two: removal of ended jobs with all jobs below them. */
   endedJobs(set: EndedSet, range: EndedRange): Promise<EndedJob[]> {
     return this.command((queue) => endedJobs(queue, set, range));
   }
@@ -250,7 +252,7 @@ export class MemoryBackend extends BackendAdmin implements IQueueBackend {
     return this.command((queue) => childKeys(queue, id));
   }
 
-  /** Nor are these two, by which a queue is emptied. */
+  /** Not in BullMQ's contract, like the next one: emptying a queue. */
   purgeStart(set: PurgedSet): Promise<PurgeStart> {
     return this.command((queue) => purgeStart(queue, set));
   }
@@ -259,7 +261,7 @@ export class MemoryBackend extends BackendAdmin implements IQueueBackend {
     return this.command((queue) => purgeSlice(queue, set, request));
   }
 
-  /** Nor is this one: rejects if the store refuses to write, as by a fault of a test. */
+  /** Not in BullMQ's contract: rejects if the store refuses writes, for example by an injected fault. */
   tryWrite(): Promise<void> {
     return this.command(() => {});
   }

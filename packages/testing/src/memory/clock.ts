@@ -1,39 +1,44 @@
+/** The clocks of the memory store: the machine's clock, and a virtual clock for tests. */
+
 import * as machine from '@umbel/core/internal/real-timers';
 import { type Scored, SortedSet } from './collections.js';
 
-/** What a {@link Clock} hands back for a pending call; only that clock can read it. */
+/** Handle of a pending call of a {@link Clock}. Only that clock can use it. */
 export type ClockHandle = unknown;
 
-/** The only source of time of the in-memory engine. */
+/**
+ * The source of time of a `memory` store.
+ * @example
+ * const clock: Clock = { ...systemClock, now: () => Date.UTC(2030, 0, 1) };
+ */
 export interface Clock {
-  /** The current time, in milliseconds since the epoch. */
+  /** Returns the current time in milliseconds since 1970. */
   now(): number;
-  /** A handle for a call of `run` in `ms` milliseconds of this clock. */
+  /** Calls `run` after `ms` milliseconds of this clock; returns a handle. */
   setTimeout(run: () => void, ms: number): ClockHandle;
   clearTimeout(handle: ClockHandle): void;
 }
 
-/** The machine's own clock, looked up at each call so that faked globals are honoured. */
+/** The machine's clock. It reads the globals at each call, so faked globals apply. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   setTimeout: (run, ms) => setTimeout(run, ms),
   clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout),
 };
 
-/** Node fires a longer delay at once. */
+/** Longest delay of a timer: Node fires timers with longer delays at once. */
 export const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
-// What a Redis server times by itself goes on while a test fakes the process's time.
+// A Redis server measures time itself, also while a test fakes the time of the process.
 const monotonic = () => machine.performance.now();
-// What may pass between a caller's look at the clock and its command.
+// Longest time between a caller's `Date.now()` and its command.
 const COMMAND_MS = 5;
 
 /**
- * Relates the engine's clock to `Date.now()`, which BullMQ's own classes keep using whatever clock is
- * injected.
+ * Converts between the engine's clock and `Date.now()`, which BullMQ's classes use with every clock.
  */
 export class EngineTime {
-  /** Whether the clock is the machine's own, so that both times are the same. */
+  /** Whether the clock is the machine's clock, so that both times are equal. */
   readonly real: boolean;
 
   constructor(readonly clock: Clock) {
@@ -45,22 +50,22 @@ export class EngineTime {
   }
 
   /**
-   * The time by which rate limits and ids held for a while run. On a Redis server these do not follow the clocks
-   * of its clients, so neither setting nor faking the machine's clock ends them.
+   * Returns the time for rate limits and deduplication ids. On a Redis server these do not follow the clocks of clients,
+   * so changing or faking the machine's clock does not end them.
    */
   lease(): number {
     return Math.floor(this.real ? monotonic() : this.clock.now());
   }
 
-  /** The time by which locks run: always the machine's, since workers renew them by its timers. */
+  /** Returns the time for locks: always the machine's time, because workers renew locks with its timers. */
   lock(): number {
     return Math.floor(monotonic());
   }
 
   /**
-   * A function that calls off `run`, which is called after a blocking wait of `ms` milliseconds. Under another
-   * clock a wait ends by an event only: idle workers that look again every few seconds would cost a test that
-   * passes a month half a million rounds, and find nothing that they are not woken for.
+   * Calls `run` after a blocking wait of `ms` milliseconds; returns a function that cancels it. With a virtual clock a
+   * wait ends only by an event: idle workers that poll every few seconds would poll half a million times in a test that
+   * advances a month, although the store wakes them for every job.
    */
   startWait(run: () => void, ms: number): () => void {
     if (!Number.isFinite(ms) || !this.real) return () => {};
@@ -68,7 +73,7 @@ export class EngineTime {
     return () => machine.clearTimeout(timer);
   }
 
-  /** The moment of the engine's clock that BullMQ's classes computed from `Date.now()` just before the command. */
+  /** Converts a time that BullMQ's classes computed from `Date.now()` just before the command to the engine's clock. */
   fromWall(wall: number): number {
     if (this.real) return wall;
     const age = Date.now() - wall;
@@ -76,9 +81,9 @@ export class EngineTime {
   }
 
   /**
-   * The delay or moment to report to a Worker, which compares it with `Date.now()` and sleeps on a timer of
-   * its own. Under another clock it would sleep too long or spin, so it is told nothing and waits in
-   * `waitForJob`, which wakes it by the engine's clock.
+   * Returns the delay or time to report to a Worker, which compares it with `Date.now()` and sleeps on its own timer.
+   * With a virtual clock it would sleep too long or spin. So it gets 0 and waits in `waitForJob`, which wakes it by the
+   * engine's clock.
    */
   forWorker(value: number): number {
     return this.real ? value : 0;
@@ -89,11 +94,11 @@ interface Timer extends Scored {
   readonly run: () => void;
 }
 
-/** Time that stands still until it is moved. Timers run in the order of their times, then of their making. */
+/** A clock that moves only by calls. Timers run in the order of their times, then of their creation. */
 export class VirtualClock implements Clock {
   readonly #timers = new SortedSet<Timer>();
   #now: number;
-  #made = 0;
+  #created = 0;
 
   constructor(startAt: number) {
     this.#now = startAt;
@@ -104,8 +109,8 @@ export class VirtualClock implements Clock {
   }
 
   setTimeout(run: () => void, ms: number): unknown {
-    this.#made += 1;
-    const timer: Timer = { id: String(this.#made).padStart(12, '0'), score: 0, run };
+    this.#created += 1;
+    const timer: Timer = { id: String(this.#created).padStart(12, '0'), score: 0, run };
     this.#timers.add(timer, this.#now + Math.max(0, ms));
     return timer;
   }
@@ -115,12 +120,12 @@ export class VirtualClock implements Clock {
     if (handle !== undefined) this.#timers.remove(handle as Timer);
   }
 
-  /** Timers that have not run. */
+  /** Number of pending timers. */
   get pending(): number {
     return this.#timers.size;
   }
 
-  /** When the next timer is due, if there is one. */
+  /** Returns the time of the next timer, if any. */
   nextAt(): number | undefined {
     return this.#timers.first()?.score;
   }
@@ -133,7 +138,7 @@ export class VirtualClock implements Clock {
     timer.run();
   }
 
-  /** Moves on without running anything; no timer may be due before. */
+  /** Moves the time without running timers; none may be due before it. */
   moveTo(time: number): void {
     this.#now = Math.max(this.#now, time);
   }

@@ -1,6 +1,8 @@
+/** Data structures of the memory store: sorted set, linked list, Redis ranges and seeded random numbers. */
+
 /**
- * The half-open index span of a Redis range, whose `start` and `stop` are inclusive and count from the end
- * when negative.
+ * Returns the half-open index range of a Redis range, whose `start` and `stop` are inclusive and count from the end if
+ * negative.
  */
 export function spanOf(start: number, stop: number, size: number): { from: number; to: number } {
   const from = Math.max(start < 0 ? size + start : start, 0);
@@ -8,13 +10,13 @@ export function spanOf(start: number, stop: number, size: number): { from: numbe
   return { from, to: Math.max(to, from) };
 }
 
-/** The part of `items` inside a Redis range. */
+/** Returns the items in a Redis range. */
 export function sliceRange<T>(items: readonly T[], start: number, stop: number): T[] {
   const { from, to } = spanOf(start, stop, items.length);
   return items.slice(from, to);
 }
 
-/** A member of at most one {@link SortedSet} at a time: the score lives in the member. */
+/** A member of at most one {@link SortedSet} at a time, because it stores the score itself. */
 export interface Scored {
   readonly id: string;
   score: number;
@@ -27,8 +29,8 @@ function precedes(a: Scored, b: Scored): boolean {
 }
 
 /**
- * Members ordered by score and then by id, as in a Redis sorted set. They are kept in short sorted chunks,
- * so appending is constant time and any other change touches one chunk only.
+ * Members ordered by score and then by id, as in a Redis sorted set. They are stored in short sorted chunks: appending
+ * takes constant time, and every other change affects one chunk.
  */
 export class SortedSet<T extends Scored> implements Iterable<T> {
   #chunks: T[][] = [];
@@ -38,7 +40,7 @@ export class SortedSet<T extends Scored> implements Iterable<T> {
     return this.#size;
   }
 
-  /** Puts in an item that is not a member of any sorted set. */
+  /** Adds an item that is in no sorted set. */
   add(item: T, score: number): void {
     item.score = score;
     this.#size += 1;
@@ -55,7 +57,7 @@ export class SortedSet<T extends Scored> implements Iterable<T> {
     if (chunk.length > CHUNK) this.#chunks.splice(at + 1, 0, chunk.splice(CHUNK >> 1));
   }
 
-  /** Takes out a member of this set; the caller knows that it is one. */
+  /** Removes an item, which must be a member of this set. */
   remove(item: T): void {
     const at = this.#chunkOf(item);
     const chunk = this.#chunks[at];
@@ -77,7 +79,7 @@ export class SortedSet<T extends Scored> implements Iterable<T> {
     return item;
   }
 
-  /** The highest member whose score does not exceed `score`. */
+  /** Returns the highest member whose score does not exceed `score`. */
   lastUpTo(score: number): T | undefined {
     for (let at = this.#chunks.length - 1; at >= 0; at -= 1) {
       const chunk = this.#chunks[at] ?? [];
@@ -87,7 +89,7 @@ export class SortedSet<T extends Scored> implements Iterable<T> {
     return undefined;
   }
 
-  /** Up to `limit` members whose score does not exceed `score`, lowest first. */
+  /** Returns up to `limit` members whose score does not exceed `score`, lowest first. */
   upTo(score: number, limit = Infinity): T[] {
     const found: T[] = [];
     for (const item of this) {
@@ -97,10 +99,10 @@ export class SortedSet<T extends Scored> implements Iterable<T> {
     return found;
   }
 
-  /** Up to `limit` members whose score does not exceed `score`, highest first. */
+  /** Returns up to `limit` members whose score does not exceed `score`, highest first. */
   downFrom(score: number, limit = Infinity): T[] {
     const found: T[] = [];
-    // The usual answer, for old jobs among those that just finished.
+    // The common case: no old jobs among those that just finished.
     if ((this.first()?.score ?? Infinity) > score) return found;
     for (let at = this.#chunks.length - 1; at >= 0; at -= 1) {
       const chunk = this.#chunks[at] ?? [];
@@ -113,7 +115,7 @@ export class SortedSet<T extends Scored> implements Iterable<T> {
     return found;
   }
 
-  /** Up to `limit` members that come before a place, or are at it, if that is wanted, highest first. */
+  /** Returns up to `limit` members before a position, or also at it, highest first. */
   before(place: Scored, limit: number, isIncluded = false): T[] {
     const found: T[] = [];
     for (let at = this.#chunks.length - 1; at >= 0 && found.length < limit; at -= 1) {
@@ -130,7 +132,7 @@ export class SortedSet<T extends Scored> implements Iterable<T> {
     return found;
   }
 
-  /** How many members have a score of at most `score`. */
+  /** Returns the number of members with a score of at most `score`. */
   countUpTo(score: number): number {
     let count = 0;
     for (const chunk of this.#chunks) {
@@ -141,7 +143,7 @@ export class SortedSet<T extends Scored> implements Iterable<T> {
     return count;
   }
 
-  /** The members of a Redis range, lowest first. */
+  /** Returns the members of a Redis range, lowest first. */
   range(start: number, stop: number): T[] {
     const { from, to } = spanOf(start, stop, this.#size);
     const found: T[] = [];
@@ -155,7 +157,7 @@ export class SortedSet<T extends Scored> implements Iterable<T> {
     return found;
   }
 
-  /** The members of a Redis range counted from the highest. */
+  /** Returns the members of a Redis range that counts from the highest. */
   reverseRange(start: number, stop: number): T[] {
     const { from, to } = spanOf(start, stop, this.#size);
     if (from >= to) return [];
@@ -202,13 +204,13 @@ function countUpTo(chunk: readonly Scored[], score: number): number {
   return low;
 }
 
-/** A member of at most one {@link LinkedList}: the links live in the member, so removal needs no search. */
+/** A member of at most one {@link LinkedList}. It stores the links itself, so removal needs no search. */
 export interface Linked<T> {
   previous: T | undefined;
   next: T | undefined;
 }
 
-/** A list with constant-time push and pop at both ends and removal of any member. */
+/** A list with constant-time push, pop and removal. */
 export class LinkedList<T extends Linked<T>> implements Iterable<T> {
   #head: T | undefined;
   #tail: T | undefined;
@@ -242,7 +244,7 @@ export class LinkedList<T extends Linked<T>> implements Iterable<T> {
     return item;
   }
 
-  /** Takes out a member of this list; the caller knows that it is one. */
+  /** Removes an item, which must be a member of this list. */
   remove(item: T): void {
     if (item.previous) item.previous.next = item.next;
     else this.#head = item.next;
@@ -253,7 +255,7 @@ export class LinkedList<T extends Linked<T>> implements Iterable<T> {
     this.#size -= 1;
   }
 
-  /** The members of a Redis range, head first. */
+  /** Returns the members of a Redis range, head first. */
   range(start: number, stop: number): T[] {
     const { from, to } = spanOf(start, stop, this.#size);
     const found: T[] = [];
@@ -277,8 +279,8 @@ export class LinkedList<T extends Linked<T>> implements Iterable<T> {
 }
 
 /**
- * Decides wherever BullMQ leaves an order open, such as which of several idle workers wakes first.
- * Without a seed the first candidate is always taken; with one, the same seed gives the same decisions.
+ * Decides where BullMQ guarantees no order, such as which idle worker wakes first. Without a seed it always chooses the
+ * first candidate. Equal seeds make equal decisions.
  */
 export class SeededRandom {
   #state: number | undefined;
@@ -287,13 +289,13 @@ export class SeededRandom {
     this.#state = seed === undefined ? undefined : seed >>> 0;
   }
 
-  /** An index below `count`. */
+  /** Returns an index below `count`. */
   pick(count: number): number {
     if (this.#state === undefined || count < 2) return 0;
     return Math.floor(this.#next() * count);
   }
 
-  /** The members of `items` in the order chosen. */
+  /** Returns the items in a chosen order. */
   arrange<T>(items: Iterable<T>): T[] {
     const rest = [...items];
     if (this.#state === undefined) return rest;
@@ -302,7 +304,7 @@ export class SeededRandom {
     return arranged;
   }
 
-  /** A share from 0 to 1; 1 without a seed. */
+  /** Returns a number from 0 to 1; 1 without a seed. */
   fraction(): number {
     return this.#state === undefined ? 1 : this.#next();
   }

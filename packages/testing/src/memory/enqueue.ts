@@ -1,23 +1,25 @@
+/** Adding jobs to the waiting, prioritized and delayed sets of the memory store, and waking blocked workers. */
+
 import { LONGEST_TIMEOUT } from './clock.js';
 import type { JobRecord } from './job-record.js';
 import { limitedFor, windowLeft } from './limits.js';
 import type { QueueData, Waiter } from './queue.js';
 
 const PRIORITY_STEP = 2 ** 32;
-// Delayed jobs of one millisecond keep their order by the low bits of the score.
+/** The low bits of the score keep the order of jobs that are due in the same millisecond. */
 const DELAY_STEP = 2 ** 12;
 
-/** The moment a delayed job comes due. */
+/** Returns the time at which a delayed job is due. */
 export function dueTime(job: JobRecord): number {
   return Math.floor(job.score / DELAY_STEP);
 }
 
-/** The highest delayed score that is due at `now`. */
+/** Returns the highest delayed score that is due at `now`. */
 export function dueScore(now: number): number {
   return (now + 1) * DELAY_STEP - 1;
 }
 
-/** The highest delayed score that is due before `moment`. */
+/** Returns the highest delayed score that is due before `moment`. */
 export function dueScoreBefore(moment: number): number {
   return moment * DELAY_STEP - 1;
 }
@@ -33,7 +35,7 @@ export function addFirstOfPriority(queue: QueueData, job: JobRecord, priority: n
   queue.place('prioritized', job, priority * PRIORITY_STEP);
 }
 
-/** How many prioritized jobs have this priority. */
+/** Returns the number of prioritized jobs with this priority. */
 export function countPriority(queue: QueueData, priority: number): number {
   const set = queue.prioritized;
   return set.countUpTo((priority + 1) * PRIORITY_STEP - 1) - set.countUpTo(priority * PRIORITY_STEP - 1);
@@ -45,7 +47,7 @@ export function addWaiting(queue: QueueData, job: JobRecord, next: boolean): voi
   else queue.pushHead('wait', job);
 }
 
-/** The score and the moment of a job that is to run `delay` milliseconds after `from`. */
+/** Returns the score and the due time of a job that is delayed by `delay` milliseconds after `from`. */
 export function delayedScore(queue: QueueData, from: number, delay: number): { score: number; at: number } {
   const at = delay > 0 ? from + delay : from;
   const lowest = at * DELAY_STEP;
@@ -62,7 +64,7 @@ export function addDelayed(queue: QueueData, job: JobRecord, from: number, delay
   queue.emitTrimmed('event', 'delayed', 'jobId', job.id, 'delay', String(at));
 }
 
-/** As {@link addDelayed} for a parent whose children are done: ties are left alone and no event is trimmed. */
+/** Like {@link addDelayed}, for a parent whose children have ended: without ordering of ties, and without trimming events. */
 export function addDelayedParent(queue: QueueData, job: JobRecord, at: number): void {
   queue.place('delayed', job, at * DELAY_STEP);
   queue.emit('event', 'delayed', 'jobId', job.id, 'delay', String(at));
@@ -70,7 +72,7 @@ export function addDelayedParent(queue: QueueData, job: JobRecord, at: number): 
 
 const BATCH = 1000;
 
-/** Moves delayed jobs that are due to the waiting or prioritized ones, a thousand at most. */
+/** Moves due delayed jobs to the waiting or prioritized ones, 1000 at most. */
 export function promoteDue(queue: QueueData, now: number): void {
   const limit = dueScore(now);
   const first = queue.delayed.first();
@@ -84,15 +86,15 @@ export function promoteDue(queue: QueueData, now: number): void {
   }
 }
 
-/** Whether a worker with the limit `maxJobs` would be handed a job now. */
+/** Whether a worker with the limit `maxJobs` would get a job now. */
 export function canTake(queue: QueueData, maxJobs: number | undefined): boolean {
   if (queue.wait.size === 0 && queue.prioritized.size === 0) return false;
   return queue.isOpen() && limitedFor(queue, queue.meta.max ?? maxJobs) === 0;
 }
 
 /**
- * Wakes one blocked worker if it could take a job, and sets the alarm for the next moment at which one could.
- * Called after each change; a worker that takes a job calls it again, which wakes the next one.
+ * Wakes one blocked worker if it could take a job, and sets a timer for the next time at which one could.
+ * It is called after each change. A worker that takes a job calls it again, which wakes the next one.
  */
 export function wakeWorkers(queue: QueueData): void {
   if (queue.waiters.size === 0) return;
@@ -109,7 +111,7 @@ export function wakeWorkers(queue: QueueData): void {
   setAlarm(queue);
 }
 
-/** Takes back the alarm when nobody waits for it, so that no timer outlives the workers. */
+/** Clears the timer when no worker waits, so that no timer outlives the workers. */
 export function stopWaiting(queue: QueueData, waiter: Waiter): void {
   queue.waiters.delete(waiter);
   if (queue.waiters.size === 0) clearAlarm(queue);
@@ -130,13 +132,13 @@ function clearAlarm(queue: QueueData): void {
   queue.alarm = undefined;
 }
 
-/** When the next delayed job comes due. */
+/** Returns the time at which the next delayed job is due. */
 function nextDue(queue: QueueData): number {
   const first = queue.delayed.first();
   return first ? dueTime(first) : Infinity;
 }
 
-/** How long a rate limit may hold back jobs that could be taken otherwise. */
+/** Returns how long a rate limit may delay jobs that could start otherwise. */
 function limitLeft(queue: QueueData): number {
   const left = queue.wait.size > 0 || queue.prioritized.size > 0 ? windowLeft(queue) : 0;
   return left > 0 ? left : Infinity;

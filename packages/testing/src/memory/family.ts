@@ -1,3 +1,5 @@
+/** Parents and children in the memory store: how an end reaches the parent, and how trees of jobs are removed. */
+
 import type { ChildKeys, EndedJob, EndedRange, EndedSet, Removal, TreeState } from '@umbel/core/internal';
 import { addDelayedParent, addPrioritized, wakeWorkers } from './enqueue.js';
 import { Children, type JobRecord } from './job-record.js';
@@ -13,7 +15,7 @@ export function pendingChildren(job: JobRecord): number {
   return job.children?.pending.size ?? 0;
 }
 
-/** Queues a parent that is nowhere: delayed, by priority, or as the next to be taken. */
+/** Queues a parent that is in no collection: delayed, by priority, or as the next job. */
 function queueParent({ queue, job }: LocatedJob, now: number): void {
   if (job.delay > 0) {
     addDelayedParent(queue, job, now + job.delay);
@@ -30,12 +32,12 @@ function release(parent: LocatedJob, now: number): void {
   if (parent.queue.take('waiting-children', parent.job)) queueParent(parent, now);
 }
 
-/** Queues a parent that waits for children if none is left. */
+/** Queues a parent that waits for children if none is pending. */
 export function releaseIfNonePending(parent: LocatedJob, now: number): void {
   if (pendingChildren(parent.job) === 0) release(parent, now);
 }
 
-/** Tells the parent that its child completed. */
+/** Records in the parent that a child completed. */
 export function reportCompleted(parent: LocatedJob, childKey: string, returned: string, now: number): void {
   const { pending, processed } = childrenOf(parent.job);
   if (!pending.delete(childKey)) return;
@@ -43,7 +45,7 @@ export function reportCompleted(parent: LocatedJob, childKey: string, returned: 
   releaseIfNonePending(parent, now);
 }
 
-/** Tells the parent that its child failed for good; what follows is for the child's options to say. */
+/** Records in the parent that a child failed for good; the child's options decide what follows. */
 export function reportFailed(
   parent: LocatedJob,
   child: JobRecord,
@@ -69,7 +71,7 @@ export function reportFailed(
   }
 }
 
-// The parent is queued to fail when a worker takes it, so that its own events and options apply.
+// The parent fails when a worker takes it, so that its own events and options apply.
 function failWithChild(parent: LocatedJob, childKey: string, now: number): void {
   const { queue, job } = parent;
   const reason = `child ${childKey} failed`;
@@ -85,7 +87,7 @@ function failWithChild(parent: LocatedJob, childKey: string, now: number): void 
   }
 }
 
-/** Makes a retried child pending again for a parent that has its result. */
+/** Makes a retried child pending again in a parent that has its result. */
 export function reattachChild(queue: QueueData, child: JobRecord, from: 'failed' | 'completed'): void {
   const parent = child.parentKey === undefined ? undefined : queue.directory.find(child.parentKey);
   const children = parent?.job.children;
@@ -98,7 +100,7 @@ export function reattachChild(queue: QueueData, child: JobRecord, from: 'failed'
   if (known) children.pending.add(key);
 }
 
-/** Forgets a job: its data, its children's results and its place. */
+/** Deletes a job: its data and its children's results, and its entry in its collection. */
 export function forget(queue: QueueData, job: JobRecord): void {
   queue.detach(job);
   queue.jobs.delete(job.id);
@@ -114,15 +116,15 @@ export function freeDeduplication(queue: QueueData, job: JobRecord): void {
 }
 
 /**
- * Whether a parent had the job among its pending children, which it is taken out of. A parent left without
- * any is queued; with `hard` it is removed instead when it lives in the same queue.
+ * Removes a job from the pending children of its parent. Returns false if it was none of them. A parent without pending
+ * children is queued; with `hard` it is removed instead if it is in the same queue.
  */
 export function detachFromParent(queue: QueueData, job: JobRecord, hard: boolean): boolean {
   const parent = job.parentKey === undefined ? undefined : queue.directory.find(job.parentKey);
   return parent !== undefined && detachChild(queue, job, parent, hard);
 }
 
-/** As {@link detachFromParent}, for a given parent. */
+/** Like {@link detachFromParent}, for this parent. */
 export function detachChild(queue: QueueData, job: JobRecord, parent: LocatedJob, hard: boolean): boolean {
   if (!parent.job.children?.pending.delete(queue.keyOf(job))) return false;
   if (pendingChildren(parent.job) > 0 || !parent.queue.take('waiting-children', parent.job)) return true;
@@ -140,19 +142,19 @@ export function detachChild(queue: QueueData, job: JobRecord, parent: LocatedJob
   return true;
 }
 
-/** Removes one job, leaving its children alone. */
+/** Removes one job without its children. */
 export function removeJob(queue: QueueData, job: JobRecord, hard: boolean, freeing = true): void {
   detachFromParent(queue, job, hard);
   if (freeing) freeDeduplication(queue, job);
   forget(queue, job);
 }
 
-/** Which jobs a removal with children spares. */
+/** The jobs that a removal with children keeps. */
 export interface RemovalScope {
   readonly children: boolean;
-  /** Spare finished children. */
+  /** Keep finished children. */
   readonly keepProcessed?: boolean;
-  /** Spare locked children instead of removing them. */
+  /** Keep locked children. */
   readonly keepLocked?: boolean;
 }
 
@@ -167,7 +169,7 @@ export function isTreeLocked(queue: QueueData, job: JobRecord, children: boolean
   return false;
 }
 
-/** Removes a job from wherever it is, its children first. */
+/** Removes a job in any state, its children first. */
 export function removeTree(queue: QueueData, job: JobRecord, scope: RemovalScope, parent?: LocatedJob): void {
   if (scope.keepLocked && isLocked(queue, job)) return;
   if (scope.keepProcessed && job.placement === 'failed') return;
@@ -196,11 +198,11 @@ export function removeChildren(queue: QueueData, job: JobRecord, scope: RemovalS
   }
 }
 
-// Finding jobs that have ended, and removing them with all below them: what Umbel's workers ask for on every store.
+// Umbel's retention and purge: finding ended jobs, and removing them with all jobs below them.
 
-/** Jobs of one tree that are removed at once, and jobs that one command looks at, as on Redis. */
-const TREE = 100;
-const LOOKED_AT = 200;
+/** As on Redis: maximum number of jobs of a tree that one command removes, and that one command checks. */
+const MAX_TREE = 100;
+const MAX_CHECKED = 200;
 
 export function endedJobs(
   queue: QueueData,
@@ -208,12 +210,12 @@ export function endedJobs(
   { from, skip, until, limit }: EndedRange,
 ): EndedJob[] {
   const found: EndedJob[] = [];
-  let left = skip;
+  let toSkip = skip;
   for (const job of queue.sorted(set)) {
     if (job.score > until || found.length >= limit) break;
     if (job.score < from) continue;
-    if (left > 0) {
-      left -= 1;
+    if (toSkip > 0) {
+      toSkip -= 1;
       continue;
     }
     const isThere = job.parentKey !== undefined && queue.directory.find(job.parentKey) !== undefined;
@@ -229,7 +231,7 @@ export function endedJobs(
 
 export function removeTrees(queue: QueueData, ids: readonly string[], removal: Removal): TreeState[] {
   const states: TreeState[] = [];
-  let budget = LOOKED_AT;
+  let budget = MAX_CHECKED;
   for (const id of ids) {
     if (budget <= 0) break;
     const job = queue.jobs.get(id);
@@ -249,7 +251,7 @@ interface Tree {
 
 const GONE: Tree = { state: 'ended', nodes: [] };
 
-/** The job with all below it, or why they are not removed at once. */
+/** Returns a job with all jobs below it, or the reason why one command cannot remove them. */
 function treeOf(root: LocatedJob, { mode, until, isForgotten = false }: Removal): Tree {
   const nodes: LocatedJob[] = [root];
   const seen: string[] = [];
@@ -260,7 +262,7 @@ function treeOf(root: LocatedJob, { mode, until, isForgotten = false }: Removal)
     const isOpen = !hasEnded || job.score > until;
     if (isOpen && !isForgotten) return { state: 'open', nodes: [] };
     const keys = mode === 'job' ? [] : keysBelow(job);
-    if (nodes.length + keys.length > TREE || keys.some((key) => /\.\d+!$/.test(key))) {
+    if (nodes.length + keys.length > MAX_TREE || keys.some((key) => /\.\d+!$/.test(key))) {
       rest.push(queue.keyOf(job));
       continue;
     }

@@ -1,3 +1,5 @@
+/** The ends of active jobs in the memory store: finish, retry, delay and wait for children, as BullMQ's Lua scripts do it. */
+
 import { isLongText, leftOutText } from '@umbel/core/internal';
 import { ErrorCode, type FinishedStatus, type KeepJobs, type RetryOptions } from 'bullmq';
 import { enqueue, freeAfterFinish, holdDeduplication, storeJob } from './add.js';
@@ -28,7 +30,7 @@ import { fetchNext, type NextJob, releaseLock, type TakeOptions } from './take.j
 /** Fields BullMQ writes together with a change of state. */
 export type JobFields = Readonly<Record<string, unknown>>;
 
-/** Writes the fields a job is read back with; others, as in Redis, are never seen again. */
+/** Writes the fields that reads return. As in Redis, other fields are never read. */
 export function updateFields(job: JobRecord, fields: JobFields): void {
   const { failedReason, stacktrace, returnvalue, data, progress } = fields;
   if (failedReason !== undefined) job.failedReason = String(failedReason);
@@ -38,7 +40,7 @@ export function updateFields(job: JobRecord, fields: JobFields): void {
   if (progress !== undefined) job.progress = String(progress);
 }
 
-/** 0, or the code of the refusal. */
+/** Replaces the data of a job. Returns 0, or the code of the refusal. */
 export function updateData(queue: QueueData, jobId: string, data: string): number {
   const job = queue.jobs.get(jobId);
   if (!job) return ErrorCode.JobNotExist;
@@ -46,10 +48,10 @@ export function updateData(queue: QueueData, jobId: string, data: string): numbe
   return 0;
 }
 
-/** A job that has failed, or one that has not ended and was started exactly so often. */
+/** Condition of a data change: the job has failed, or it has not ended and was started exactly `starts` times. */
 export type DataCondition = 'failed' | { readonly starts: number };
 
-/** False if the job is gone, its data is another text by now, or it is not as `only` says. */
+/** Replaces the data of a job. Returns false if the job is missing, its data has changed, or `only` does not hold. */
 export function replaceData(
   queue: QueueData,
   jobId: string,
@@ -66,7 +68,7 @@ export function replaceData(
   return true;
 }
 
-/** 0, or the code of the refusal. */
+/** Sets the progress of a job. Returns 0, or the code of the refusal. */
 export function updateProgress(queue: QueueData, jobId: string, progress: string): number {
   const job = queue.jobs.get(jobId);
   if (!job) return ErrorCode.JobNotExist;
@@ -75,26 +77,26 @@ export function updateProgress(queue: QueueData, jobId: string, progress: string
   return 0;
 }
 
-/** How a job ended and what is to happen with it. */
+/** The outcome of a job, and how it is stored. */
 export interface Outcome {
   readonly status: FinishedStatus;
-  /** The JSON text of what it returned, or the reason of its failure. */
+  /** JSON text of the result, or the reason of the failure. */
   readonly value: string;
   readonly token: string;
   readonly keep: KeepJobs;
-  /** The attempts its options allow. */
+  /** Maximum number of attempts by the job's options. */
   readonly attempts: number;
   readonly maxMetricsPoints: number | undefined;
   readonly fields: JobFields | undefined;
-  /** How to take the next job in the same step, if one is wanted. */
+  /** Options to take the next job in the same step; undefined to take none. */
   readonly next: TakeOptions | undefined;
 }
 
 const AGE_LIMIT = 1000;
-/** How the data of Umbel's jobs begin. */
+/** Beginning of the data of Umbel's jobs. */
 const OWN_DATA = '{"umbel":';
 
-/** The next job, empty when none was taken, or the code of the refusal. */
+/** Finishes a job. Returns the next job, `[]` if none was taken, or the code of the refusal. */
 export function finish(queue: QueueData, jobId: string, outcome: Outcome, now: number): NextJob | number {
   const job = queue.jobs.get(jobId);
   if (!job) return ErrorCode.JobNotExist;
@@ -176,7 +178,7 @@ function store(queue: QueueData, job: JobRecord, { status, value, keep }: Outcom
 
 function report(queue: QueueData, job: JobRecord, { status, value, attempts, keep }: Outcome): void {
   const property = status === 'completed' ? 'returnvalue' : 'failedReason';
-  // As Umbel's workers have it on Redis, see `guards/long-results.ts` of the core package.
+  // Like Umbel's workers on Redis: see `guards/long-results.ts` of the core package.
   const isOwn = status === 'completed' && keep.count !== 0 && job.data.startsWith(OWN_DATA);
   const shown = isOwn && isLongText(value) ? leftOutText(value) : value;
   queue.emit('event', status, 'jobId', job.id, property, shown, 'prev', 'active');
@@ -186,14 +188,14 @@ function report(queue: QueueData, job: JobRecord, { status, value, attempts, kee
   }
 }
 
-/** The retention that applies: the job's own option, else the worker's, else keeping all. */
+/** Returns the retention of a job: its own option, else the worker's option, else unlimited. */
 export function retention(
-  own: boolean | number | KeepJobs | undefined,
-  workers: KeepJobs | undefined,
+  jobOption: boolean | number | KeepJobs | undefined,
+  workerOption: KeepJobs | undefined,
 ): KeepJobs {
-  if (own === undefined) return workers ?? { count: -1 };
-  if (typeof own === 'object') return own;
-  return { count: typeof own === 'number' ? own : own ? 0 : -1 };
+  if (jobOption === undefined) return workerOption ?? { count: -1 };
+  if (typeof jobOption === 'object') return jobOption;
+  return { count: typeof jobOption === 'number' ? jobOption : jobOption ? 0 : -1 };
 }
 
 function requeue(queue: QueueData, job: JobRecord, next: boolean): void {
@@ -201,7 +203,7 @@ function requeue(queue: QueueData, job: JobRecord, next: boolean): void {
   else addWaiting(queue, job, next);
 }
 
-/** 0 once an active job waits again, or the code of the refusal. */
+/** Returns an active job to the waiting ones. Returns 0, or the code of the refusal. */
 export function retryActive(
   queue: QueueData,
   jobId: string,
@@ -224,7 +226,7 @@ export function retryActive(
   return 0;
 }
 
-/** 0 once a finished job waits again, or the code of the refusal. */
+/** Returns a finished job to the waiting ones. Returns 0, or the code of the refusal. */
 export function retryFinished(
   queue: QueueData,
   jobId: string,
@@ -245,7 +247,7 @@ export function retryFinished(
   return 0;
 }
 
-/** Forgets how and when a job finished. */
+/** Clears the outcome of a job. */
 export function clearOutcome(job: JobRecord, state: FinishedStatus): void {
   job.finishedOn = undefined;
   job.processedOn = undefined;
@@ -253,7 +255,7 @@ export function clearOutcome(job: JobRecord, state: FinishedStatus): void {
   else job.returnvalue = undefined;
 }
 
-/** What is left of the rate limit in milliseconds once an active job waits again, or the code of the refusal. */
+/** Returns an active job to the waiting ones. Returns the remaining rate limit in milliseconds, or the code of the refusal. */
 export function moveActiveToWait(queue: QueueData, jobId: string, token: string): number {
   const job = queue.jobs.get(jobId);
   if (!job) return ErrorCode.JobNotExist;
@@ -268,17 +270,17 @@ export function moveActiveToWait(queue: QueueData, jobId: string, token: string)
   return queue.directory.time.forWorker(Math.max(windowLeft(queue), 0));
 }
 
-/** How an active job becomes delayed. */
+/** Options of a move from active to delayed. */
 export interface Postponement {
   readonly delay: number;
   readonly token: string;
   readonly skipAttempt: boolean;
   readonly fields: JobFields | undefined;
-  /** How to take the next job in the same step, if one is wanted. */
+  /** Options to take the next job in the same step; undefined to take none. */
   readonly next: TakeOptions | undefined;
 }
 
-/** The next job, empty when none was taken, or the code of the refusal. */
+/** Moves an active job to the delayed ones. Returns the next job, `[]` if none was taken, or the code of the refusal. */
 export function moveToDelayed(queue: QueueData, jobId: string, postponement: Postponement): NextJob | number {
   const job = queue.jobs.get(jobId);
   const { now } = queue;
@@ -295,7 +297,7 @@ export function moveToDelayed(queue: QueueData, jobId: string, postponement: Pos
   return next?.[0] ? next : [];
 }
 
-/** 0 once an active job waits for its children, 1 if it has none to wait for, or the code of the refusal. */
+/** Lets an active job wait for its children. Returns 0, 1 if no child is pending, or the code of the refusal. */
 export function moveToWaitingChildren(
   queue: QueueData,
   jobId: string,

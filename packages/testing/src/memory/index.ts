@@ -8,35 +8,38 @@ import { Store } from './store.js';
 export type { Clock, ClockHandle } from './clock.js';
 export { systemClock } from './clock.js';
 
-/** What {@link memory} returns: the last constructor argument of BullMQ's classes. */
+/** The result of {@link memory}: the last constructor argument of BullMQ's classes. */
 export type MemoryBackendFactory = BackendFactory;
 
-/** How a {@link memory} store behaves. */
+/** Options of {@link memory}. */
 export interface MemoryOptions {
-  /** The time by which delays, locks and limits run; the machine's own by default. */
+  /** Clock for delays and limits. Default: the machine's clock. */
   readonly clock?: Clock | undefined;
-  /** Varies, repeatably, the order in which idle workers are served; first come, first served by default. */
+  /** Seed that varies, repeatably, which idle worker gets a job. Default: the worker that waits longest. */
   readonly seed?: number | undefined;
 }
 
 const OPTIONS: OptionNames<MemoryOptions> = { clock: true, seed: true };
 
 /**
- * A new store in memory, as a backend factory for BullMQ's `Queue`, `Worker`, `FlowProducer` and
- * `QueueEvents`. All that are given this one share its jobs; two stores share nothing.
+ * Creates a store in memory: the `connection` of an app, or a backend factory for BullMQ's `Queue`, `Worker`,
+ * `FlowProducer` and `QueueEvents`. All users of one store share its jobs; two stores share nothing.
+ * @throws {InvalidOptionError} if an option is invalid.
+ * @example
+ * const app = createApp({ name: 'shop', connection: memory() });
  */
 export function memory(options: MemoryOptions = {}): MemoryBackendFactory {
   const { clock = systemClock, seed } = checkOptions(options, OPTIONS);
   return backendsOf(new Store(clock, seed));
 }
 
-/** Backends that share a store. */
+/** Returns a factory of backends that share a store. */
 export function backendsOf(store: Store): MemoryBackendFactory {
   const shared: Shared = { store, connections: new Set() };
-  const factory: MemoryBackendFactory = (name, given, { withBlockingConnection = false } = {}) => {
-    const backendOptions: BackendOptions = given;
+  const factory: MemoryBackendFactory = (name, queueOptions, { withBlockingConnection = false } = {}) => {
+    const backendOptions: BackendOptions = queueOptions;
     const connection = connect(shared, name, backendOptions, withBlockingConnection);
     return new MemoryBackend(shared, connection, name, backendOptions, true);
   };
-  return Object.assign(factory, { [Symbol.for('umbel.in-process-store')]: true }); // core refuses further processes
+  return Object.assign(factory, { [Symbol.for('umbel.in-process-store')]: true }); // core then refuses workers with several processes
 }

@@ -1,3 +1,5 @@
+/** The stored form of a job and its options in the memory store. */
+
 import {
   type FinishedStatus,
   type JobJson,
@@ -8,18 +10,18 @@ import {
 } from 'bullmq';
 import type { Linked, Scored } from './collections.js';
 
-/** The container of a queue that holds a job. */
+/** The collection of a queue that contains a job. */
 export type Placement = FinishedStatus | 'wait' | 'active' | 'prioritized' | 'delayed' | 'waiting-children';
 
-/** What a parent knows about its children; children are named by `prefix:queue:id`. */
+/** The children of a parent by their state. Keys have the form `prefix:queue:id`. */
 export class Children {
-  /** Not finished yet. */
+  /** Unfinished children. */
   readonly pending = new Set<string>();
-  /** Completed, with the JSON text of what they returned. */
+  /** Completed children with the JSON text of their result. */
   readonly processed = new Map<string, string>();
-  /** Failed and ignored, with the reason. */
+  /** Failed children that the parent ignores, with the reason. */
   readonly ignored = new Map<string, string>();
-  /** Failed and failing the parent, with the time of the failure. */
+  /** Failed children that fail the parent, with the time of the failure. */
   readonly unsuccessful = new Map<string, number>();
 }
 
@@ -52,7 +54,7 @@ export class JobRecord implements Linked<JobRecord>, Scored {
   parent: ParentKeys | undefined = undefined;
   children: Children | undefined = undefined;
   logs: string[] | undefined = undefined;
-  /** A child of the flow that adds this job could not be attached, so adding must not release it. */
+  /** Whether a child of the same flow could not be attached, so that the flow must not release this job. */
   attachmentFailed = false;
 
   lockToken: string | undefined = undefined;
@@ -74,26 +76,26 @@ export interface NewJob {
   readonly name: string;
   readonly data: string;
   readonly opts: StoredOptions;
-  /** On the engine's clock. */
+  /** Time by the engine's clock. */
   readonly timestamp: number;
   readonly parentKey: string | undefined;
   readonly parent: ParentKeys | undefined;
   readonly repeatJobKey: string | undefined;
 }
 
-/** A job's options as the store holds them: plain JSON data of its own, without absent values. */
+/** The stored options of a job: a copy as plain JSON data, without absent values. */
 export interface StoredOptions {
   readonly values: JobsOptions;
-  /** No value is an object that could be changed, so a shallow copy shares nothing. */
+  /** Whether no value is a mutable object, so that a shallow copy is enough. */
   readonly flat: boolean;
 }
 
 let previous: StoredOptions = { values: {}, flat: true };
 
-/** The options a producer passed, cut loose from the producer's objects. */
+/** Returns a copy of a producer's options. */
 export function storeOptions(opts: JobsOptions | undefined): StoredOptions {
   const stored = detached(opts);
-  // Most producers add many jobs with the same options: one copy, which nobody changes, serves them all.
+  // Most producers add many jobs with equal options: one immutable copy is shared.
   if (!stored.flat || !sameValues(stored.values, previous.values)) previous = stored;
   return previous;
 }
@@ -122,7 +124,7 @@ function detached(opts: JobsOptions | undefined): StoredOptions {
   return { values, flat };
 }
 
-/** Whether it can be kept as it is: nobody can change it, and JSON would not. */
+/** Whether an object can be stored without a copy: it is frozen, and JSON would not change it. */
 function isFixed(value: object): boolean {
   return (
     Object.isFrozen(value) &&
@@ -133,19 +135,19 @@ function isFixed(value: object): boolean {
   );
 }
 
-/** A fresh copy of stored options. */
+/** Returns a copy of stored options. */
 export function readOptions(stored: StoredOptions): JobsOptions {
   return stored.flat ? { ...stored.values } : (copy(stored.values) as JobsOptions);
 }
 
-/** Stored options with some values replaced. */
+/** Returns stored options with some values replaced. */
 export function withOptions(stored: StoredOptions, changes: JobsOptions): StoredOptions {
   return { values: { ...stored.values, ...changes }, flat: stored.flat };
 }
 
 const SHORT_NAMES: Readonly<Record<string, string>> = optsEncodeMap;
 
-/** The JSON text in which BullMQ keeps a scheduler's template options, with its abbreviated names. */
+/** Returns the JSON text of a scheduler's template options, with BullMQ's abbreviated names. */
 export function encodeOptions(opts: JobsOptions | undefined): string {
   const encoded: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(storeOptions(opts).values)) {
@@ -160,7 +162,7 @@ export function encodeOptions(opts: JobsOptions | undefined): string {
   return JSON.stringify(encoded);
 }
 
-// BullMQ stores these two fields of the telemetry option and nothing else of it.
+// BullMQ stores only these two fields of the telemetry option.
 function telemetryFields(value: unknown): object | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const { metadata, omitContext } = value as { metadata?: unknown; omitContext?: unknown };
@@ -171,7 +173,7 @@ function telemetryFields(value: unknown): object | undefined {
   };
 }
 
-// On its way to Redis an absent value inside an object disappears.
+// As in JSON for Redis, undefined values in objects disappear.
 function plain(value: object): unknown {
   return JSON.parse(
     JSON.stringify(value, (_key, inner: unknown) => (inner === null ? undefined : inner)),
@@ -186,7 +188,7 @@ function copy(value: unknown): unknown {
   return result;
 }
 
-/** A copy of a stored job in the form BullMQ builds its `Job` from; the id travels beside it. */
+/** Returns a copy of a stored job in the form of which BullMQ builds its `Job`. The id is passed separately. */
 export function toJobJson(job: JobRecord): JobJson {
   const json = {
     id: undefined,
@@ -213,11 +215,11 @@ export function toJobJson(job: JobRecord): JobJson {
     parent: job.parent && copyParent(job.parent),
     processedBy: job.processedBy,
   };
-  // Sound as far as BullMQ goes: its Redis backend returns these same fields, absent ones as undefined.
+  // Sound: BullMQ's Redis backend returns the same fields, absent ones as undefined.
   return json as unknown as JobJson;
 }
 
-/** What BullMQ's Redis backend makes of a child that is no longer stored: a job of absent values. */
+/** Returns the job that BullMQ's Redis backend returns for a missing child: all values are absent. */
 export function missingJobJson(): JobJson {
   const empty = toJobJson(new JobRecord('', '', '', storeOptions(undefined), Number.NaN));
   return Object.assign(empty, { name: undefined, delay: Number.NaN, priority: Number.NaN });

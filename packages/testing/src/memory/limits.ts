@@ -1,18 +1,20 @@
+/** Rate limits, concurrency, metrics and job logs of a queue in the memory store. */
+
 import { ErrorCode, type FinishedStatus } from 'bullmq';
 import { sliceRange } from './collections.js';
 import type { LimiterRecord, QueueData } from './queue.js';
 
-/** The count of a window that is held shut: no limit is as high. */
-const HELD = Number.MAX_SAFE_INTEGER;
+/** Count of a window that admits no job: higher than every limit. */
+const CLOSED_COUNT = Number.MAX_SAFE_INTEGER;
 
-/** The running window, if one runs. */
+/** Returns the current rate-limit window, if any. */
 function window(queue: QueueData): LimiterRecord | undefined {
   const { limiter } = queue;
   if (limiter?.expiresAt !== undefined && queue.leaseNow > limiter.expiresAt) queue.limiter = undefined;
   return queue.limiter;
 }
 
-/** How long the queue takes no job because `maxJobs` were started in the window, in milliseconds. */
+/** Returns how long no job may start because `maxJobs` have started in the window, in milliseconds. */
 export function limitedFor(queue: QueueData, maxJobs: number | undefined): number {
   const limiter = maxJobs === undefined ? undefined : window(queue);
   if (!limiter || maxJobs === undefined || limiter.count < maxJobs) return 0;
@@ -33,15 +35,14 @@ export function countStart(queue: QueueData, duration: number | undefined): void
   if (length > 0) queue.limiter = { count: 1, expiresAt: queue.leaseNow + length };
 }
 
-/** What holds for a queue as a whole: what is absent stays as it is, and null takes a limit away. */
+/** Limits of a queue. An absent value stays unchanged; null removes a limit. */
 export interface QueueLimits {
   readonly concurrency?: number | null;
   readonly rate?: { readonly max: number; readonly durationMs: number } | null;
 }
 
 /**
- * Sets limits. A window of the rate that is open counts for the new one: it lasts as long as the new one's, from when it
- * began, with the starts that it has counted.
+ * Sets limits. An open rate window continues: with its start time and count, and with the length of the new rate.
  */
 export function changeLimits(queue: QueueData, { concurrency, rate }: QueueLimits): void {
   put(queue, 'concurrency', concurrency);
@@ -50,7 +51,7 @@ export function changeLimits(queue: QueueData, { concurrency, rate }: QueueLimit
   put(queue, 'max', rate === null ? null : rate.max);
   put(queue, 'duration', rate === null ? null : rate.durationMs);
   const limiter = window(queue);
-  if (limiter === undefined || limiter.count >= HELD) return;
+  if (limiter === undefined || limiter.count >= CLOSED_COUNT) return;
   const left = windowLeft(queue);
   const keeps =
     rate === null || before === undefined || left <= 0 ? 0 : rate.durationMs - Math.max(0, before - left);
@@ -64,17 +65,17 @@ function put(queue: QueueData, field: string, value: number | null | undefined):
 
 /** Keeps the queue limited for `duration` milliseconds. */
 export function limitFor(queue: QueueData, duration: number): void {
-  queue.limiter = { count: HELD, expiresAt: queue.leaseNow + duration };
+  queue.limiter = { count: CLOSED_COUNT, expiresAt: queue.leaseNow + duration };
 }
 
-/** What is left of the window in milliseconds: -2 without a window, -1 for one without an end. */
+/** Returns the remaining time of the window in milliseconds; -2 without a window, -1 for a window without an end. */
 export function windowLeft(queue: QueueData): number {
   const limiter = window(queue);
   if (!limiter) return -2;
   return limiter.expiresAt === undefined ? -1 : limiter.expiresAt - queue.leaseNow;
 }
 
-/** As {@link windowLeft}, or how long `maxJobs` (or the queue's own limit) holds jobs back. */
+/** Returns the remaining time of the rate limit for `maxJobs` or the queue's limit; like {@link windowLeft} without a limit. */
 export function rateLimitLeft(queue: QueueData, maxJobs: number | undefined): number {
   const limit = maxJobs || queue.meta.max;
   return limit === undefined ? windowLeft(queue) : limitedFor(queue, limit);
@@ -82,7 +83,7 @@ export function rateLimitLeft(queue: QueueData, maxJobs: number | undefined): nu
 
 const MINUTE = 60_000;
 
-/** Counts one finished job; a new minute closes the points of the minutes before it. */
+/** Counts one finished job. In a new minute it completes the points of the earlier minutes. */
 export function countFinished(queue: QueueData, type: FinishedStatus, maxPoints: number, now: number): void {
   let metrics = queue.metrics.get(type);
   if (!metrics) {
@@ -104,7 +105,7 @@ export function countFinished(queue: QueueData, type: FinishedStatus, maxPoints:
   metrics.previousTime = now;
 }
 
-/** Total, last time and count of the last minute; then the points of a range, newest first; then their number. */
+/** Returns total, last time and count of the last minute; then the points of a range, newest first; then their number. */
 export function readMetrics(
   queue: QueueData,
   type: FinishedStatus,
@@ -121,7 +122,7 @@ export function readMetrics(
   ];
 }
 
-/** How many rows the log has now, or the code of the refusal. */
+/** Appends a row to a job's log. Returns the number of rows, or the code of the refusal. */
 export function addLog(queue: QueueData, jobId: string, row: string, keep: number | undefined): number {
   const job = queue.jobs.get(jobId);
   if (!job) return ErrorCode.JobNotExist;
@@ -131,13 +132,13 @@ export function addLog(queue: QueueData, jobId: string, row: string, keep: numbe
   return job.logs.length;
 }
 
-/** Empties a job's log but for its last `keep` rows. */
+/** Clears a job's log except its last `keep` rows. */
 export function clearLogs(queue: QueueData, jobId: string, keep: number | undefined): void {
   const job = queue.jobs.get(jobId);
   if (job?.logs) job.logs = keep ? sliceRange(job.logs, -keep, -1) : undefined;
 }
 
-/** A range of a job's log, counted from its end and reversed unless `asc`, and its length. */
+/** Returns a range of a job's log and its length. Without `asc` the range counts from the end and is reversed. */
 export function readLogs(
   queue: QueueData,
   jobId: string,

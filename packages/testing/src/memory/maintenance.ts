@@ -1,3 +1,5 @@
+/** Maintenance commands of the memory store: promote, change, remove, drain, clean and obliterate. */
+
 import { ErrorCode, type FinishedStatus } from 'bullmq';
 import { addFirstOfPriority, addPrioritized, addWaiting, delayedScore, wakeWorkers } from './enqueue.js';
 import { forget, isTreeLocked, reattachChild, removeJob, removeTree } from './family.js';
@@ -14,7 +16,7 @@ export function pause(queue: QueueData, paused: boolean): void {
   wakeWorkers(queue);
 }
 
-/** 0 once a delayed job waits, or the code of the refusal. */
+/** Makes a delayed job wait. Returns 0, or the code of the refusal. */
 export function promote(queue: QueueData, jobId: string): number {
   const job = queue.jobs.get(jobId);
   if (!job || !queue.take('delayed', job)) return ErrorCode.JobNotInState;
@@ -26,7 +28,7 @@ export function promote(queue: QueueData, jobId: string): number {
   return 0;
 }
 
-/** 1 if there may be more jobs of the state to put back, else 0. */
+/** Moves jobs of a state to the waiting ones. Returns 1 if there may be more, else 0. */
 export function moveAllToWait(
   queue: QueueData,
   state: FinishedStatus | 'delayed',
@@ -47,7 +49,7 @@ export function moveAllToWait(
   return jobs.length >= count ? 1 : 0;
 }
 
-/** 0 once a delayed job is due `delay` milliseconds from now, or the code of the refusal. */
+/** Changes the delay of a delayed job to `delay` milliseconds from now. Returns 0, or the code of the refusal. */
 export function changeDelay(queue: QueueData, jobId: string, delay: number): number {
   const job = queue.jobs.get(jobId);
   if (!job) return ErrorCode.JobNotExist;
@@ -60,7 +62,7 @@ export function changeDelay(queue: QueueData, jobId: string, delay: number): num
   return 0;
 }
 
-/** 0 once the job has the priority, or the code of the refusal. */
+/** Changes the priority of a job. Returns 0, or the code of the refusal. */
 export function changePriority(queue: QueueData, jobId: string, priority: number, first: boolean): number {
   const job = queue.jobs.get(jobId);
   if (!job) return ErrorCode.JobNotExist;
@@ -74,7 +76,7 @@ export function changePriority(queue: QueueData, jobId: string, priority: number
   return 0;
 }
 
-/** 1 once the job is gone, 0 if it or a pending descendant is locked, or the code of the refusal. */
+/** Removes a job. Returns 1, 0 if the job or a pending descendant is locked, or the code of the refusal. */
 export function remove(queue: QueueData, jobId: string, children: boolean): number {
   if (isNextOfScheduler(queue, jobId)) return ErrorCode.JobBelongsToJobScheduler;
   const job = queue.jobs.get(jobId);
@@ -85,14 +87,14 @@ export function remove(queue: QueueData, jobId: string, children: boolean): numb
   return 1;
 }
 
-/** Removes the waiting, prioritized and, with `delayed`, delayed jobs, but for the next ones of schedulers. */
+/** Removes the waiting, prioritized and, with `delayed`, delayed jobs, except the next jobs of schedulers. */
 export function drain(queue: QueueData, delayed: boolean): void {
   const spared = new Set([...queue.schedule].map(({ id, score }) => schedulerJobId(id, score)));
   const jobs = [...queue.wait, ...(delayed ? queue.delayed : []), ...queue.prioritized];
   for (const job of jobs) if (!spared.has(job.id)) removeJob(queue, job, true);
 }
 
-/** The ids of the removed jobs: those of a state, `limit` at most if that is positive, as old as `until`. */
+/** Removes jobs of a state that are as old as `until`, up to `limit` if it is positive. Returns their ids. */
 export function clean(queue: QueueData, state: string, until: number, limit: number): string[] {
   const removed: string[] = [];
   for (const job of oldest(queue, state, until, limit)) {
@@ -132,27 +134,27 @@ function isCleanable(queue: QueueData, job: JobRecord, state: string, until: num
   return (finished ?? started ?? job.timestamp) <= until;
 }
 
-/** What is left to do: 0 nothing, 1 more jobs; -1 for a queue that is not paused, -2 for active jobs. */
+/** Removes a queue in steps. Returns 0 if it is empty, 1 if jobs remain, -1 if it is not paused, -2 for active jobs. */
 export function obliterate(queue: QueueData, count: number, force: boolean): number {
   if (!queue.meta.paused) return -1;
   if (queue.active.size > 0 && !force) return -2;
-  let left = count;
+  let remaining = count;
   const clear = (place: Placement): boolean => {
     const jobs = place === 'wait' || place === 'active' ? queue[place] : queue.sorted(place);
-    for (const job of [...jobs].slice(0, left)) {
+    for (const job of [...jobs].slice(0, remaining)) {
       job.lockToken = undefined;
       removeJob(queue, job, true);
-      left -= 1;
+      remaining -= 1;
     }
-    return left <= 0;
+    return remaining <= 0;
   };
   if (clear('active') || clear('delayed')) return 1;
-  for (const scheduler of [...queue.schedule].slice(0, left)) {
+  for (const scheduler of [...queue.schedule].slice(0, remaining)) {
     queue.schedule.remove(scheduler);
     queue.schedulers.delete(scheduler.id);
-    left -= 1;
+    remaining -= 1;
   }
-  if (left <= 0) return 1;
+  if (remaining <= 0) return 1;
   for (const place of ['completed', 'wait', 'prioritized', 'failed'] as const) if (clear(place)) return 1;
   queue.events.clear();
   queue.meta.clear();
@@ -164,7 +166,7 @@ export function obliterate(queue: QueueData, count: number, force: boolean): num
   return 0;
 }
 
-/** How many jobs in no state were removed. */
+/** Removes jobs in no state. Returns their number. */
 export function removeOrphans(queue: QueueData, limit: number): number {
   let removed = 0;
   for (const job of [...queue.jobs.values()]) {

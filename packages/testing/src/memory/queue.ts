@@ -1,3 +1,5 @@
+/** The state of one queue of the memory store: jobs by state, settings, limits, schedulers and events. */
+
 import type { ClockHandle, EngineTime } from './clock.js';
 import { LinkedList, type SeededRandom, SortedSet } from './collections.js';
 import { EventStream, type NextTick, type RunGate } from './events.js';
@@ -6,7 +8,7 @@ import { TagEntries } from './tags.js';
 
 const DEFAULT_MAX_EVENTS = 10_000;
 
-/** The settings of one queue, with the ones read for each job held as numbers. */
+/** The settings of one queue. Settings that are read for each job are kept as numbers. */
 export class QueueMeta {
   readonly #fields = new Map<string, string>();
   #paused = false;
@@ -34,13 +36,13 @@ export class QueueMeta {
     return this.#duration;
   }
 
-  /** How many events are kept; asking writes the default down, as BullMQ does. */
+  /** Returns the maximum number of stored events. As in BullMQ, the first read stores the default. */
   maxEvents(): number {
     if (this.#maxEvents === undefined) this.set('opts.maxLenEvents', String(DEFAULT_MAX_EVENTS));
     return this.#maxEvents ?? DEFAULT_MAX_EVENTS;
   }
 
-  /** Whether nothing was said of the queue, but what is written down by looking. */
+  /** Whether the queue has no settings except those that reads store. */
   get isEmpty(): boolean {
     return [...this.#fields.keys()].every((field) => field.startsWith('opts.') || field === 'version');
   }
@@ -53,7 +55,7 @@ export class QueueMeta {
     return Object.fromEntries(this.#fields);
   }
 
-  /** Whether the field is new. */
+  /** Sets a field. Returns whether it is new. */
   set(field: string, value: string): boolean {
     const isNew = !this.#fields.has(field);
     this.#fields.set(field, value);
@@ -61,7 +63,7 @@ export class QueueMeta {
     return isNew;
   }
 
-  /** Whether the field was set. */
+  /** Deletes a field. Returns whether it was set. */
   delete(field: string): boolean {
     const existed = this.#fields.delete(field);
     this.#refresh(field);
@@ -89,15 +91,15 @@ export interface LocatedJob {
   readonly job: JobRecord;
 }
 
-/** What one queue's commands need from the other queues of a store. */
+/** The parts of a store that the commands of one queue need. */
 export interface QueueDirectory {
   readonly time: EngineTime;
   readonly choice: SeededRandom;
   readonly turn: NextTick;
   readonly gate: RunGate;
-  /** The queue of this qualified name, created when new. */
+  /** Returns the queue of a qualified name, and creates it if necessary. */
   queue(qualifiedName: string): QueueData;
-  /** The job of this `prefix:queue:id` key, if it is stored. */
+  /** Returns the job of a `prefix:queue:id` key, if it is stored. */
   find(jobKey: string): LocatedJob | undefined;
 }
 
@@ -142,7 +144,7 @@ export class QueueData {
   readonly name: string;
   readonly events: EventStream;
 
-  // New jobs enter a list at its head; a worker takes from its tail.
+  // New jobs are added at the head of a list; workers take from its tail.
   readonly wait = new LinkedList<JobRecord>();
   readonly active = new LinkedList<JobRecord>();
   readonly prioritized = new SortedSet<JobRecord>();
@@ -151,12 +153,12 @@ export class QueueData {
   readonly failed = new SortedSet<JobRecord>();
   readonly waitingChildren = new SortedSet<JobRecord>();
 
-  /** In the one queue that stands for an index of tags. */
+  /** Used only in the queue that represents the tag index. */
   readonly tags = new TagEntries();
 
   lastId = 0;
   priorityCounter = 0;
-  /** Active jobs seen by the last stalled sweep and not renewed since. */
+  /** Active jobs of the last check for stalled jobs whose lock was not renewed since. */
   readonly stalling = new Set<string>();
   stalledCheckUntil = -Infinity;
   limiter: LimiterRecord | undefined = undefined;
@@ -164,13 +166,13 @@ export class QueueData {
   /** Jobs to add once the active job of their deduplication id has finished. */
   readonly deduplicatedNext = new Map<string, NewJob>();
   readonly schedulers = new Map<string, SchedulerRecord>();
-  /** The same schedulers in order of time. */
+  /** The schedulers ordered by time. */
   readonly schedule = new SortedSet<SchedulerRecord>();
   readonly metrics = new Map<string, MetricsRecord>();
 
-  /** Blocked workers, the longest blocked first. */
+  /** Blocked workers, longest blocked first. */
   readonly waiters = new Set<Waiter>();
-  /** The call that wakes them when a delayed job comes due or a rate limit ends. */
+  /** Timer that wakes them when a delayed job is due or a rate limit ends. */
   alarm: { readonly at: number; readonly handle: ClockHandle } | undefined = undefined;
 
   constructor(
@@ -185,12 +187,12 @@ export class QueueData {
     return this.directory.time.now();
   }
 
-  /** The time by which rate limits and deduplication run. */
+  /** Time for rate limits and deduplication. */
   get leaseNow(): number {
     return this.directory.time.lease();
   }
 
-  /** The time by which locks run. */
+  /** Time for locks. */
   get lockNow(): number {
     return this.directory.time.lock();
   }
@@ -214,7 +216,7 @@ export class QueueData {
     return this.meta.paused || this.isMaxed();
   }
 
-  /** Whether jobs of this queue are handed out now. */
+  /** Whether workers may take jobs of this queue now. */
   isOpen(): boolean {
     return !this.isPausedOrMaxed() && this.directory.gate.admits(this.name);
   }
@@ -228,25 +230,25 @@ export class QueueData {
     return placement === 'waiting-children' ? this.waitingChildren : this[placement];
   }
 
-  /** Puts a job that is nowhere at the head of a list. */
+  /** Adds a job that is in no collection at the head of a list. */
   pushHead(list: 'wait' | 'active', job: JobRecord): void {
     job.placement = list;
     this[list].pushHead(job);
   }
 
-  /** Puts a job that is nowhere at the tail of a list, next to be taken. */
+  /** Adds a job that is in no collection at the tail of a list, as the next job. */
   pushTail(list: 'wait' | 'active', job: JobRecord): void {
     job.placement = list;
     this[list].pushTail(job);
   }
 
-  /** Puts a job that is nowhere into a sorted set. */
+  /** Adds a job that is in no collection to a sorted set. */
   place(placement: Exclude<Placement, 'wait' | 'active'>, job: JobRecord, score: number): void {
     job.placement = placement;
     this.sorted(placement).add(job, score);
   }
 
-  /** Where the job was, after taking it out of there. */
+  /** Removes a job from its collection. Returns the collection's name. */
   detach(job: JobRecord): Placement | undefined {
     const { placement } = job;
     if (placement === undefined) return undefined;
@@ -256,7 +258,7 @@ export class QueueData {
     return placement;
   }
 
-  /** Whether the job was in `placement` and has been taken out of it. */
+  /** Removes a job from `placement`. Returns false if it was not there. */
   take(placement: Placement, job: JobRecord): boolean {
     if (job.placement !== placement) return false;
     this.detach(job);

@@ -1,3 +1,5 @@
+/** Reads of the memory store: states, counts, ranges and children of jobs. */
+
 import type { Looks, SeenJob } from '@umbel/core/internal';
 import type { DependenciesOpts, DependencyOpts, JobState } from 'bullmq';
 import { type Scored, type SortedSet, sliceRange } from './collections.js';
@@ -5,7 +7,7 @@ import { countPriority, dueScoreBefore } from './enqueue.js';
 import { Children, type JobRecord, type Placement } from './job-record.js';
 import type { QueueData } from './queue.js';
 
-/** A job's state under the name BullMQ gives it. */
+/** Returns the state of a job by BullMQ's name. */
 export function stateOf(queue: QueueData, jobId: string): JobState | 'unknown' {
   const placement = queue.jobs.get(jobId)?.placement;
   return placement === 'wait' ? 'waiting' : (placement ?? 'unknown');
@@ -25,7 +27,7 @@ function isPlacement(name: string): name is Placement {
   return PLACEMENTS.has(name);
 }
 
-/** Whether a job is in a state; throws for a name that is no state. */
+/** Whether a job is in a state. @throws for an unknown state. */
 export function isInState(queue: QueueData, state: string, jobId: string): boolean {
   const name = state === 'waiting' ? 'wait' : state;
   if (name === 'paused') return false;
@@ -33,20 +35,20 @@ export function isInState(queue: QueueData, state: string, jobId: string): boole
   return queue.jobs.get(jobId)?.placement === name;
 }
 
-/** Whether a job completed (1), failed (2), runs or waits (0) or is missing (-1). */
+/** Returns 1 for a completed job, 2 for a failed one, 0 for an unfinished one, and -1 for a missing one. */
 export function finishedStatus(job: JobRecord | undefined): number {
   if (!job) return -1;
   return ['completed', 'failed'].indexOf(job.placement ?? '') + 1;
 }
 
-/** What a finished job returned as JSON text, or why it failed. */
+/** Returns the result of a finished job as JSON text, or the reason of its failure. */
 export function outcomeOf(job: JobRecord): string | undefined {
   return job.placement === 'completed' ? job.returnvalue : job.failedReason;
 }
 
 const STATUS = { '-1': 'missing', '0': 'pending', '1': 'completed', '2': 'failed' } as const;
 
-/** How far jobs have come, and which events the queue holds. Of the first `followed` of them, the progress is told too. */
+/** Returns the status of jobs and the range of stored events; with progress for the first `followed` jobs. */
 export function lookAtJobs(queue: QueueData, ids: readonly string[], followed: number): Looks {
   const jobs: SeenJob[] = [];
   for (const [index, id] of ids.entries()) {
@@ -61,7 +63,7 @@ export function lookAtJobs(queue: QueueData, ids: readonly string[], followed: n
   return { events: { first: edges?.first, last: edges?.last }, jobs };
 }
 
-/** How many jobs each state holds; with `before`, only the delayed jobs due before that moment. */
+/** Returns the number of jobs in each state; with `before`, only the delayed jobs due before that time. */
 export function counts(queue: QueueData, types: readonly string[], before?: number): number[] {
   return types.map((type) => {
     const name = type === 'waiting' ? 'wait' : type;
@@ -73,12 +75,12 @@ export function counts(queue: QueueData, types: readonly string[], before?: numb
   });
 }
 
-/** How many waiting jobs have each priority; 0 counts those without one. */
+/** Returns the number of waiting jobs of each priority; 0 means without a priority. */
 export function countsPerPriority(queue: QueueData, priorities: readonly number[]): number[] {
   return priorities.map((priority) => (priority === 0 ? queue.wait.size : countPriority(queue, priority)));
 }
 
-/** The job ids of a range of each state; lists are not reversed for `asc`, since BullMQ reverses them itself. */
+/** Returns the job ids of a range of each state. Lists are not reversed for `asc`, because BullMQ reverses them. */
 export function ranges(
   queue: QueueData,
   types: readonly string[],
@@ -114,12 +116,12 @@ function idsOf(items: readonly { readonly id: string }[]): string[] {
   return items.map((item) => item.id);
 }
 
-// Redis returns a set or hash of up to this many short members as one page, whatever the count asked for.
+// Redis returns a set or hash of up to this many short members as one page, with every count.
 const COMPACT_MEMBERS = 128;
 const COMPACT_BYTES = 64;
 const DEFAULT_COUNT = 20;
 
-/** A job's children by what became of them. */
+/** A job's children by their outcome. */
 export interface Dependencies {
   processed?: Record<string, unknown>;
   nextProcessedCursor?: number;
@@ -135,24 +137,24 @@ function childrenOfJob(queue: QueueData, jobId: string): Children {
   return queue.jobs.get(jobId)?.children ?? new Children();
 }
 
-/** The children that failed the parent, the earliest first. */
+/** Returns the children that failed the parent, earliest first. */
 function unsuccessfulKeys({ unsuccessful }: Children): string[] {
   return [...unsuccessful]
     .sort(([keyA, atA], [keyB, atB]) => atA - atB || (keyA < keyB ? -1 : 1))
     .map(([key]) => key);
 }
 
-/** What a job's children returned, as JSON texts by child key. */
+/** Returns the results of a job's children as JSON texts by child key. */
 export function processedValues(queue: QueueData, jobId: string): Record<string, string> {
   return Object.fromEntries(childrenOfJob(queue, jobId).processed);
 }
 
-/** Why a job's ignored children failed, by child key. */
+/** Returns the failure reasons of a job's ignored children by child key. */
 export function ignoredFailures(queue: QueueData, jobId: string): Record<string, string> {
   return Object.fromEntries(childrenOfJob(queue, jobId).ignored);
 }
 
-/** How many children of each kind a job has. */
+/** Returns the number of a job's children of each kind. */
 export function dependencyCounts(queue: QueueData, jobId: string, types: readonly string[]): number[] {
   const { processed, pending, ignored, unsuccessful } = childrenOfJob(queue, jobId);
   return types.map((type) => {
@@ -162,7 +164,7 @@ export function dependencyCounts(queue: QueueData, jobId: string, types: readonl
   });
 }
 
-/** A job's children: all of them, or a page of each kind asked for. */
+/** Returns a job's children: all of them, or a page of each requested kind. */
 export function dependencies(queue: QueueData, jobId: string, opts: DependenciesOpts): Dependencies {
   const children = childrenOfJob(queue, jobId);
   if (!opts.processed && !opts.unprocessed && !opts.ignored && !opts.failed) {
@@ -216,13 +218,13 @@ function pageOf<T extends string | readonly string[]>(
   return { items: items.slice(cursor, end), cursor: end < items.length ? end : 0 };
 }
 
-/** The set or hash of a parent's children that a key names, with the parent's id. */
+/** The set or hash of a parent's children that a key names. */
 export interface ChildCollection {
   readonly children: Children;
   readonly kind: 'dependencies' | 'processed' | 'failed' | 'unsuccessful';
 }
 
-/** The collection of children that `key` names, if it exists. */
+/** Returns the collection of children that `key` names, if it exists. */
 export function collectionOf(queue: QueueData, key: string): ChildCollection | undefined {
   const colon = key.lastIndexOf(':');
   const kind = key.slice(colon + 1);

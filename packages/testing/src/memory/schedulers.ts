@@ -1,3 +1,5 @@
+/** Job schedulers of the memory store: storing, advancing and removing them, as BullMQ's Lua scripts do it. */
+
 import { ErrorCode, getNextMillis, type JobsOptions, type RepeatableOptions } from 'bullmq';
 import { enqueue, storeJob } from './add.js';
 import { wakeWorkers } from './enqueue.js';
@@ -5,7 +7,7 @@ import { forget, removeJob } from './family.js';
 import { encodeOptions, storeOptions, withOptions } from './job-record.js';
 import type { QueueData, SchedulerRecord } from './queue.js';
 
-// How many taken moments a repeating job may skip before it is refused.
+/** Number of occupied times that a repeating job may skip before it is refused. */
 const MAX_SLOTS = 32;
 
 interface Moment {
@@ -13,10 +15,10 @@ interface Moment {
   readonly offset: number;
 }
 
-/** A job scheduler as its producer defines it. */
+/** A job scheduler as the producer passes it. */
 export interface SchedulerDefinition {
   readonly id: string;
-  /** The next moment of a pattern, by `Date.now()`. */
+  /** Next time of a pattern, by `Date.now()`. */
   readonly next: number | undefined;
   /** JSON text. */
   readonly data: string;
@@ -25,21 +27,21 @@ export interface SchedulerDefinition {
   readonly jobOpts: SchedulerJobOptions;
 }
 
-/** The options of a job a scheduler adds; BullMQ keeps the repeat options among them. */
+/** Options of the jobs of a scheduler; BullMQ stores the repeat options in them. */
 export type SchedulerJobOptions = JobsOptions & { repeat?: { every?: number; offset?: number } };
 
 export function schedulerJobId(schedulerId: string, at: number): string {
   return `repeat:${schedulerId}:${at}`;
 }
 
-/** Whether a job is the next one of its scheduler, which only the scheduler may remove. */
+/** Whether a job is the next job of its scheduler, which only the scheduler may remove. */
 export function isNextOfScheduler(queue: QueueData, jobId: string): boolean {
   const key = queue.jobs.get(jobId)?.repeatJobKey;
   const scheduler = key === undefined ? undefined : queue.schedulers.get(key);
   return scheduler !== undefined && jobId === schedulerJobId(scheduler.id, scheduler.score);
 }
 
-/** The id and delay of the scheduler's next job, or the code of the refusal. */
+/** Stores a scheduler. Returns the id and delay of its next job, or the code of the refusal. */
 export function upsertScheduler(
   queue: QueueData,
   definition: SchedulerDefinition,
@@ -74,7 +76,7 @@ export function upsertScheduler(
 function patternMoment(queue: QueueData, next: number | undefined, repeat: RepeatableOptions): number {
   const { time } = queue.directory;
   if (time.real || next === undefined || !repeat.pattern) return next ?? 0;
-  // BullMQ read the pattern at Date.now(); under another clock it has to be read again.
+  // BullMQ evaluated the pattern at Date.now(); with a virtual clock it must be evaluated again.
   const { pattern, tz } = repeat;
   return getNextMillis(time.now(), { pattern, ...(tz === undefined ? {} : { tz }) }) ?? next;
 }
@@ -87,7 +89,7 @@ function freeSlot(queue: QueueData, id: string, from: number, every: number): nu
   return undefined;
 }
 
-/** The moment after `previous`, or the first one, of a job repeated each `every` milliseconds. */
+/** Returns the time after `previous`, or the first time, of a job that repeats every `every` milliseconds. */
 function nextOfInterval(
   previous: number | undefined,
   every: number,
@@ -114,7 +116,7 @@ function removeNextJob(queue: QueueData, scheduler: SchedulerRecord): boolean {
   const job = queue.jobs.get(schedulerJobId(scheduler.id, scheduler.score));
   const place = job?.placement;
   if (!job || (place !== 'delayed' && place !== 'prioritized' && place !== 'wait')) return false;
-  // A paused queue's jobs wait in the same list, but BullMQ looks for them where it kept them formerly.
+  // Jobs of a paused queue wait in the same list, but BullMQ looks for them in the list of older versions.
   if (place === 'wait' && queue.meta.paused) return false;
   removeJob(queue, job, true);
   return true;
@@ -173,7 +175,7 @@ function addScheduled(
   return jobId;
 }
 
-/** The id of the job after `producerId`, unless the scheduler is gone or another job has gone before. */
+/** Adds the job after `producerId`. Returns its id; null if the scheduler is missing or the job exists already. */
 export function advanceScheduler(
   queue: QueueData,
   id: string,
@@ -210,7 +212,7 @@ export function advanceScheduler(
   return addScheduled(queue, id, at, fields.name ?? '', fields.data ?? '{}', jobOpts, delay);
 }
 
-/** 0 once the scheduler and its next delayed job are gone, 1 if there was none. */
+/** Removes a scheduler and its next delayed job. Returns 0, or 1 if there was none. */
 export function removeScheduler(queue: QueueData, id: string): number {
   const scheduler = queue.schedulers.get(id);
   if (!scheduler) return 1;
@@ -224,14 +226,14 @@ export function removeScheduler(queue: QueueData, id: string): number {
   return 0;
 }
 
-/** A scheduler's fields, names and values alternating, and its next moment; nulls if there is none. */
+/** Returns a scheduler's fields (alternating names and values) and its next time; nulls if there is none. */
 export function readScheduler(queue: QueueData, id: string): [string[] | null, string | null] {
   const scheduler = queue.schedulers.get(id);
   if (!scheduler) return [null, null];
   return [Object.entries(scheduler.fields).flat(), String(scheduler.score)];
 }
 
-/** A range of scheduler ids, each followed by its next moment. */
+/** Returns a range of scheduler ids, each followed by its next time. */
 export function schedulersRange(queue: QueueData, start: number, end: number, asc: boolean): string[] {
   const found = asc ? queue.schedule.range(start, end) : queue.schedule.reverseRange(start, end);
   return found.flatMap(({ id, score }) => [id, String(score)]);

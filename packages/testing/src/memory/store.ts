@@ -1,3 +1,5 @@
+/** The memory store: all queues of one `memory()`, and the recovery of stalled jobs. */
+
 import { type Clock, EngineTime } from './clock.js';
 import { SeededRandom } from './collections.js';
 import { wakeWorkers } from './enqueue.js';
@@ -6,7 +8,7 @@ import type { JobRecord } from './job-record.js';
 import { type LocatedJob, QueueData, type QueueDirectory } from './queue.js';
 import { isLocked } from './take.js';
 
-/** The ids of the active jobs put back because no worker renewed their lock since the last sweep. */
+/** Returns active jobs to the waiting ones if their lock was not renewed since the last check. Returns their ids. */
 export function recoverStalled(queue: QueueData, maxStalledCount: number, interval: number): string[] {
   const now = queue.lockNow;
   if (now <= queue.stalledCheckUntil) return [];
@@ -21,7 +23,7 @@ export function recoverStalled(queue: QueueData, maxStalledCount: number, interv
     if (job.stalledCounter > maxStalledCount && !scheduled) {
       job.deferredFailure = 'job stalled more than allowable limit';
     }
-    putBack(queue, job);
+    returnToWait(queue, job);
     recovered.push(jobId);
   }
   queue.stalling.clear();
@@ -30,34 +32,34 @@ export function recoverStalled(queue: QueueData, maxStalledCount: number, interv
   return recovered;
 }
 
-/** Takes active jobs from the workers that hold them, as if those had died; gives the jobs. */
+/** Removes the locks of active jobs, as if their workers had crashed. Returns the jobs. */
 export function dropLocks(queue: QueueData, isDropped: (job: JobRecord) => boolean): JobRecord[] {
   const dropped = [...queue.active].filter(isDropped);
   for (const job of dropped) job.lockToken = undefined;
   return dropped;
 }
 
-/** Lets a job run again that no worker holds any more, as a sweep would. */
+/** Returns an active job without a lock to the waiting ones, like the check for stalled jobs. */
 export function recover(queue: QueueData, job: JobRecord): void {
   if (isLocked(queue, job) || !queue.take('active', job)) return;
   job.stalledCounter += 1;
-  putBack(queue, job);
+  returnToWait(queue, job);
   wakeWorkers(queue);
 }
 
-function putBack(queue: QueueData, job: JobRecord): void {
+function returnToWait(queue: QueueData, job: JobRecord): void {
   queue.pushTail('wait', job);
   queue.emit('event', 'waiting', 'jobId', job.id, 'prev', 'active');
   queue.emit('event', 'stalled', 'jobId', job.id);
 }
 
-/** All queues of one `memory()`. */
+/** The queues of one `memory()`. */
 export class Store implements QueueDirectory {
   readonly time: EngineTime;
   readonly choice: SeededRandom;
   readonly turn = new NextTick();
   readonly gate: RunGate;
-  /** Commands carried out so far. */
+  /** Number of commands so far. */
   commands = 0;
   readonly #queues = new Map<string, QueueData>();
 
@@ -76,7 +78,7 @@ export class Store implements QueueDirectory {
     return queue;
   }
 
-  /** The qualified names of the queues that something was put into, or said of. */
+  /** Returns the qualified names of queues with jobs or settings. */
   queueNames(start: string): string[] {
     const isUsed = ({ jobs, meta }: QueueData) => jobs.size > 0 || !meta.isEmpty;
     return [...this.#queues].flatMap(([name, queue]) =>
@@ -84,22 +86,22 @@ export class Store implements QueueDirectory {
     );
   }
 
-  /** Wakes blocked workers of every queue, as the gate may have opened. */
+  /** Wakes blocked workers of every queue, because the gate may admit more jobs. */
   wake(): void {
     for (const queue of this.#queues.values()) wakeWorkers(queue);
   }
 
-  /** How many queues have a timer that is set for such delayed jobs only. */
-  alarmsOnlyFor(isSuch: (job: JobRecord) => boolean): number {
+  /** Returns the number of queues whose timer is set only for delayed jobs that match. */
+  alarmsOnlyFor(isMatch: (job: JobRecord) => boolean): number {
     const isOnlyFor = ({ alarm, delayed }: QueueData) => {
       if (alarm === undefined) return false;
-      for (const job of delayed) if (!isSuch(job)) return false;
+      for (const job of delayed) if (!isMatch(job)) return false;
       return delayed.size > 0;
     };
     return [...this.#queues.values()].filter(isOnlyFor).length;
   }
 
-  /** Takes active jobs from the workers that hold them; gives a function that lets those run again. */
+  /** Removes the locks of active jobs; returns a function that returns these jobs to the waiting ones. */
   dropLocks(isDropped: (job: JobRecord) => boolean): () => void {
     const dropped = [...this.#queues.values()].flatMap((queue) =>
       dropLocks(queue, isDropped).map((job) => () => recover(queue, job)),
@@ -109,7 +111,7 @@ export class Store implements QueueDirectory {
     };
   }
 
-  // Ids and prefixes may hold colons, so each place where the key could be divided is tried.
+  // Ids and prefixes may contain colons, so every possible split of the key is tried.
   find(jobKey: string): LocatedJob | undefined {
     for (let colon = jobKey.lastIndexOf(':'); colon > 0; colon = jobKey.lastIndexOf(':', colon - 1)) {
       const queue = this.#queues.get(jobKey.slice(0, colon));

@@ -1,19 +1,21 @@
+/** Taking jobs from a queue of the memory store, and their locks. */
+
 import { ErrorCode, type JobJson, type RateLimiterOptions } from 'bullmq';
 import { dueTime, promoteDue, wakeWorkers } from './enqueue.js';
 import { type JobRecord, toJobJson } from './job-record.js';
 import { countStart, limitedFor } from './limits.js';
 import type { QueueData } from './queue.js';
 
-/** The token BullMQ passes for a job that is handled without a lock. */
+/** Token that BullMQ passes for a job without a lock. */
 const NO_LOCK = '0';
 
-/** The token that holds the job, unless its lock has expired. */
-function holder(queue: QueueData, job: JobRecord): string | undefined {
+/** Returns the token that holds the lock of a job, unless it has expired. */
+function lockHolder(queue: QueueData, job: JobRecord): string | undefined {
   return job.lockToken !== undefined && job.lockedUntil >= queue.lockNow ? job.lockToken : undefined;
 }
 
 export function isLocked(queue: QueueData, job: JobRecord): boolean {
-  return holder(queue, job) !== undefined;
+  return lockHolder(queue, job) !== undefined;
 }
 
 export function lock(queue: QueueData, job: JobRecord, token: string, duration: number): void {
@@ -22,10 +24,10 @@ export function lock(queue: QueueData, job: JobRecord, token: string, duration: 
   job.lockedUntil = queue.lockNow + duration;
 }
 
-/** 0 once the lock is released, or the error code of a lock that `token` does not hold. */
+/** Releases a lock. Returns 0, or the error code if `token` does not hold it. */
 export function releaseLock(queue: QueueData, job: JobRecord, token: string): number {
   if (token === NO_LOCK) return 0;
-  const held = holder(queue, job);
+  const held = lockHolder(queue, job);
   if (held === undefined) return ErrorCode.JobLockNotExist;
   if (held !== token) return ErrorCode.JobLockMismatch;
   job.lockToken = undefined;
@@ -33,16 +35,16 @@ export function releaseLock(queue: QueueData, job: JobRecord, token: string): nu
   return 0;
 }
 
-/** Whether `token` still held the lock, which now lasts `duration` milliseconds more. */
+/** Extends a lock by `duration` milliseconds. Returns false if `token` does not hold it. */
 export function extendLock(queue: QueueData, jobId: string, token: string, duration: number): boolean {
   const job = queue.jobs.get(jobId);
-  if (!job || holder(queue, job) !== token) return false;
+  if (!job || lockHolder(queue, job) !== token) return false;
   job.lockedUntil = queue.lockNow + duration;
   queue.stalling.delete(jobId);
   return true;
 }
 
-/** The ids of the jobs whose lock could not be extended. */
+/** Extends several locks. Returns the ids of the jobs whose lock could not be extended. */
 export function extendLocks(
   queue: QueueData,
   jobIds: readonly string[],
@@ -52,7 +54,7 @@ export function extendLocks(
   return jobIds.filter((jobId, index) => !extendLock(queue, jobId, tokens[index] ?? '', duration));
 }
 
-/** Locks an active job that has no lock, or this one, unless it was started again since. */
+/** Locks an active job that is unlocked or held by this token. Returns false if it was started again since. */
 export function takeLock(
   queue: QueueData,
   jobId: string,
@@ -60,15 +62,15 @@ export function takeLock(
 ): boolean {
   const job = queue.jobs.get(jobId);
   if (job?.placement !== 'active' || job.attemptsStarted !== starts) return false;
-  if (![undefined, token].includes(holder(queue, job))) return false;
+  if (![undefined, token].includes(lockHolder(queue, job))) return false;
   lock(queue, job, token, durationMs);
   return true;
 }
 
-/** Job, job id, milliseconds of rate limit, moment of the next delayed job; empty where Redis replies 0. */
+/** Job, job id, rate limit in milliseconds, time of the next delayed job; `[]` where Redis replies 0. */
 export type NextJob = [] | [JobJson | null, string | number, number, number];
 
-/** How a worker takes a job. */
+/** Options of a worker that takes a job. */
 export interface TakeOptions {
   readonly token: string;
   readonly lockDuration: number;
@@ -76,7 +78,7 @@ export interface TakeOptions {
   readonly workerName: string | undefined;
 }
 
-/** The next job, locked and active, or why there is none; undefined for an empty queue. */
+/** Takes the next job: locks it and makes it active. Returns the reason if there is none; undefined for an empty queue. */
 export function fetchNext(queue: QueueData, options: TakeOptions, now: number): NextJob | undefined {
   const { time } = queue.directory;
   const closed = !queue.isOpen();
@@ -108,7 +110,7 @@ function start(queue: QueueData, job: JobRecord, options: TakeOptions, now: numb
   return [toJobJson(job), job.id, 0, 0];
 }
 
-/** The next job, locked and active, or why there is none. */
+/** Takes the next job for a worker; returns it, or the reason if there is none. */
 export function moveToActive(queue: QueueData, options: TakeOptions): NextJob {
   return fetchNext(queue, options, queue.now) ?? [null, 0, 0, 0];
 }

@@ -64,9 +64,7 @@ describe('a handler that waits for nothing but its signal', () => {
     expect(String(error)).toContain(
       'Task "unlimited" of app "held" (attempt 1) waits for the abort of its signal.',
     );
-    await expect(t.perform(unlimited)).rejects.toThrow(
-      'Nothing is left to do, and "unlimited" has not ended.',
-    );
+    await expect(t.perform(unlimited)).rejects.toThrow('No work is left, and "unlimited" has not ended.');
     await expect(t.close()).rejects.toThrow('handlers of app "held" were still running: unlimited');
     t = await testApp(app);
   });
@@ -125,7 +123,7 @@ test('a handler that holds time for long is named', async () => {
   const [warning] = (await once(process, 'warning')) as [Error];
   expect(warning).toMatchObject({ name: 'UmbelTestingWarning' });
   expect(warning.message).toContain(
-    'Task "waiter" of app "stuck" (attempt 1) has held the time of its test for 3 s',
+    'Task "waiter" of app "stuck" (attempt 1) has blocked virtual time for 3 s',
   );
   end();
   await result;

@@ -361,7 +361,7 @@ describe('an app under test', () => {
     own = await t.start(knot);
     const error = await own.get().catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(NothingLeftError);
-    expect(String(error)).toContain(`there is no result of ${own.id}. Sent and never run: knot.`);
+    expect(String(error)).toContain(`there is no result of ${own.id}. Sent but never run: knot.`);
   });
 
   test('fails a task that has no handler anywhere', async () => {

@@ -323,7 +323,7 @@ onEveryEngine('members', (engine) => {
     });
     await app.worker().start();
     await expect((await impatient.delay()).get(soon)).rejects.toThrow(
-      'once all places of the worker wait so',
+      'a worker whose handlers all wait has no slot left',
     );
     expect(await (await patient.delay()).get(soon)).toBe(1);
   });

@@ -1,19 +1,19 @@
 /**
- * What is sent is stored as a whole, or it is an error.
+ * This guard ensures that jobs are stored completely, or that sending throws.
  *
- * W11: BullMQ looks at the answer for the root of a flow only; a child that was not stored would leave its parent
- * waiting for ever, and a code of refusal of `addJobs` would be taken for an id. And a Redis that has dropped some of
- * its cached scripts (since 7.4 it may, at any time) runs the commands of a transaction whose scripts it still has.
+ * W11: BullMQ checks only the answer for the root of a flow. A child that was not stored would leave its parent waiting
+ * forever, and an error code of `addJobs` would count as an id. A Redis that has evicted some of its cached scripts (since
+ * 7.4 it may do so at any time) runs only the commands of a transaction whose scripts it still has.
  */
 import type { IQueueBackend } from 'bullmq';
 import { SubmitError } from '../../base/errors.js';
 import { redefineScripts } from './scripts.js';
 import { isTransient } from './transient.js';
 
-/** How often it is sent again of which the store has not had the scripts. */
+/** Maximum number of repeats if the store lacks a script. */
 const MAX_REPEATS = 3;
 
-/** Makes an error of every job that the store has not taken. */
+/** Makes the backend throw for every job that was not stored. */
 export function checksAdded(backend: IQueueBackend): void {
   const addFlow = backend.addFlow.bind(backend);
   backend.addFlow = async (entries) => {
@@ -23,7 +23,7 @@ export function checksAdded(backend: IQueueBackend): void {
       (answers) => answers.some(([error]) => lacksScript(error)),
     );
     const [first] = results[0] ?? [];
-    // W6: the store has taken nothing of it, and may do so later.
+    // W6: nothing was stored, and a retry may succeed.
     if (isTransient(first) && results.every(([error]) => isTransient(error))) throw first;
     for (const [index, { jobId, queueName }] of entries.entries()) {
       const [error, answer] = results[index] ?? [new Error('no answer'), -1];
@@ -43,7 +43,7 @@ export function checksAdded(backend: IQueueBackend): void {
   };
 }
 
-/** What is told of jobs that are sent: again, with the text of the scripts, where the store has not had one of them. */
+/** Sends jobs, again with the text of the scripts if the store lacked one of them. */
 async function withScripts<T>(
   backend: IQueueBackend,
   send: () => Promise<T>,
@@ -57,7 +57,7 @@ async function withScripts<T>(
     } catch (error) {
       if (isLast || !lacksScript(error)) throw error;
     }
-    // W4: every job has an id of the sender's, so what is there already stays as it is.
+    // W4: the sender chooses the id of every job, so stored jobs stay unchanged.
     await redefineScripts(backend);
   }
 }

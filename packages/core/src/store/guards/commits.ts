@@ -1,4 +1,4 @@
-/** What a worker writes and reads for a job arrives, or the job is left as it is. */
+/** This guard ensures that commits and reads of a worker for a job arrive, or that the job stays unchanged. */
 import { ErrorCode, type IQueueBackend, WaitingError } from 'bullmq';
 import { performance } from '../../base/real-timers.js';
 import { systemClock } from '../../base/time.js';
@@ -6,10 +6,10 @@ import type { Claim, Claims } from '../held-job.js';
 import { retakeLock } from './locks.js';
 import { isTransient, RETRY_MS, repeat } from './transient.js';
 
-/** Reads, which may be repeated as they are. */
+/** Reads, which may be repeated. */
 const READS = ['getProcessedChildrenValues', 'getIgnoredChildrenFailures', 'getDependencyCounts'] as const;
 
-/** What says that a job is not the worker's any more. */
+/** Error codes for a job that the worker no longer holds. */
 const LOST: ReadonlySet<unknown> = new Set([
   ErrorCode.JobNotExist,
   ErrorCode.JobLockNotExist,
@@ -21,18 +21,18 @@ export interface CommitOptions {
   readonly claims: Claims;
   readonly lockDurationMs: number;
   readonly pause: (ms: number) => Promise<void>;
-  /** The worker is to end: it waits for the store no longer than a lock lasts. */
+  /** Returns whether the worker closes: it then waits for the store no longer than a lock lasts. */
   readonly isClosing: () => boolean;
-  /** Receives a claim whose job another worker has taken. */
+  /** Called with a claim whose job another worker has taken over. */
   readonly onLost: (claim: Claim) => void;
 }
 
 /**
- * BullMQ takes any error of a commit for the handler's, and would make a failed job of one that has succeeded.
+ * Makes commits persistent. BullMQ treats any error of a commit as the handler's, and would fail a job that has succeeded.
  *
- * W6: while the store is not ready (it starts, fails over, is full …) a commit is tried again, however long. W7: BullMQ
- * stops renewing a lock when it begins to commit, so it is renewed here meanwhile. W8, W10: a job that was taken by
- * another worker is left to that one; a lock that ran out unnoticed is taken again.
+ * W6: while the store is not ready (it starts, fails over, is full …) a commit is retried without a limit. W7: BullMQ stops
+ * renewing a lock when a commit begins, so it is renewed here. W8, W10: a job that another worker has taken over is left to
+ * that worker; an expired lock that no worker has taken is locked again.
  */
 export function persistsCommits(backend: IQueueBackend, options: CommitOptions): void {
   const commits = new Commits(backend, options);
@@ -86,15 +86,15 @@ class Commits {
   }
 
   /**
-   * What the command gives; `arrived` if an earlier try has arrived although its answer was lost.
-   * @throws {WaitingError} by which BullMQ leaves a job alone, if it is not the worker's any more.
+   * Returns the result of the command; of `arrived` if an earlier attempt arrived although its answer was lost.
+   * @throws {WaitingError} if the worker no longer holds the job: BullMQ then leaves the job unchanged.
    */
   commit<T>(id: string, token: string | undefined, command: () => Promise<T>, arrived: () => T): Promise<T> {
-    // Nearly all arrive at once: they get by with one promise more.
+    // Nearly all commits succeed at once, with only one extra promise.
     return command().catch((error: unknown) => this.#persist(id, token, command, arrived, error));
   }
 
-  /** The same, after a first try that has ended with an error. */
+  /** Retries a commit after its first error. */
   async #persist<T>(
     id: string,
     token: string | undefined,
@@ -114,7 +114,7 @@ class Commits {
           if (claim !== undefined && (await this.#hasArrived(claim))) return arrived();
           if (claim !== undefined) this.#options.onLost(claim);
           throw new WaitingError(
-            `Job ${id} has been taken by another worker; this run of it counts no more.`,
+            `Job ${id} was taken over by another worker; this attempt's result is ignored.`,
           );
         }
         if (!isTransient(error)) throw error;
@@ -129,9 +129,9 @@ class Commits {
   }
 
   /**
-   * Whether an earlier try has moved the job, also one that the client has sent again by itself after a cut: a job leaves
-   * its worker only by an outcome or by a sweep, which counts. It may have been started again since, after its children or
-   * for another attempt. One that is gone has nothing left to store.
+   * Returns whether an earlier attempt has moved the job, also one that the client resent after a disconnect. A job leaves
+   * its worker only by an outcome or by a sweep, which increments the stall count. It may have been started again since,
+   * after its children or for another attempt. A missing job has nothing left to store.
    */
   async #hasArrived({ id, starts, stalls }: Claim): Promise<boolean> {
     const { lockDurationMs, pause } = this.#options;
@@ -144,7 +144,7 @@ class Commits {
     return !isStillHere && job.stalledCounter === stalls;
   }
 
-  /** What the command gives once more, if it has failed because the lock of its job had run out. @throws its error else. */
+  /** Locks the job again and repeats a command that failed because the lock had expired. Throws other errors. */
   async #withLock<T>(
     id: string,
     token: string | undefined,

@@ -1,4 +1,4 @@
-/** The lock of a job: renewed while its worker lives, and given up when it is another worker's. */
+/** This guard renews the locks of jobs while their worker is alive, and reports jobs that another worker has taken over. */
 import type { IQueueBackend } from 'bullmq';
 import { systemClock } from '../../base/time.js';
 import type { Claim, Claims } from '../held-job.js';
@@ -6,11 +6,11 @@ import { primitivesOf } from '../primitives/jobs.js';
 import { repeat } from './transient.js';
 
 /**
- * Takes a lock again that has run out. True if the worker that made this claim holds the job again: nobody else has
- * taken it meanwhile.
+ * Locks a job again whose lock has expired. Returns true if the worker of this claim holds the job again: no other worker
+ * has taken it in the meantime.
  *
- * W10: a store that is frozen, or away, for longer than a lock lets all locks run out at once, and every job would run
- * a second time.
+ * W10: if a store is frozen or unreachable for longer than a lock, all locks expire at once, and every job would run a
+ * second time.
  */
 export async function retakeLock(
   backend: IQueueBackend,
@@ -23,17 +23,17 @@ export async function retakeLock(
 export interface LockOptions {
   readonly claims: Claims;
   readonly pause: (ms: number) => Promise<void>;
-  /** Receives a claim whose job another worker has taken, or soon will. */
+  /** Called with a claim whose job another worker has taken over, or soon will. */
   readonly onLost: (claim: Claim) => void;
 }
 
-/** Tries of a renewal within one lock. The sweeps of other workers wait half a lock once the store writes again. */
+/** Attempts at a renewal within one lock duration. Sweeps wait half a lock duration once the store accepts writes again. */
 const TRIES_PER_LOCK = 12;
 
 /**
- * W8: BullMQ lets a handler go on whose job another worker has taken; `onLost` gives it up. W10: a lock that ran out
- * while the store did not answer, or refused to write, and whose job nobody has taken, is taken again. A renewal that was
- * refused is repeated until the store takes it, so that it comes before the sweep of another worker.
+ * W8: BullMQ lets a handler continue whose job another worker has taken over; `onLost` aborts it. W10: a lock that expired
+ * while the store did not answer or refused writes is locked again if no worker has taken the job. A refused renewal is
+ * repeated until it succeeds, so that it precedes the sweep of another worker.
  */
 export function keepsLocks(backend: IQueueBackend, { claims, pause, onLost }: LockOptions): void {
   const extendLocks = backend.extendLocks.bind(backend);
@@ -48,7 +48,7 @@ export function keepsLocks(backend: IQueueBackend, { claims, pause, onLost }: Lo
     const lost: string[] = [];
     for (const id of await repeat(() => extendLocks(jobIds, tokens, duration), limits)) {
       const claim = claims.find(id, tokenOf.get(id) ?? '');
-      if (claim === undefined) continue; // its outcome was stored meanwhile
+      if (claim === undefined) continue; // its outcome was stored in the meantime
       if (await repeat(() => retakeLock(backend, claim, duration), limits)) continue;
       lost.push(id);
       onLost(claim);
@@ -57,31 +57,31 @@ export function keepsLocks(backend: IQueueBackend, { claims, pause, onLost }: Lo
   };
 }
 
-// A worker whose queue has used up its rate waits where it can be woken.
-// W26: BullMQ sleeps in the process then, for 30 s at most, whatever happens meanwhile: a rate that is raised or taken
-// away would hold for as long. Here the worker is told to wait for a job instead, until the rate allows one again. What
-// sets a rate wakes it, see `LimitPrimitive`.
+// Waits for a rate limit.
+// W26: when the rate of a queue is exhausted, BullMQ sleeps in the process for up to 30 s, even if the rate is raised or
+// removed in the meantime. Here the worker waits for a job instead, until the rate allows one again, and `LimitPrimitive`
+// wakes it when the rate changes.
 
-/** It looks again after so long, whatever it is told: some stores wake nobody when a rate is set. */
+/** Maximum wait before it checks again: some stores do not wake workers when a rate changes. */
 const LONGEST_MS = 10_000;
 
-/** In the answer that hands out the next job: for how long the rate is used up, and when the next job is due. */
+/** Indexes in the answer with the next job: how long the rate is exhausted, and when the next job is due. */
 const LIMITED_MS = 2;
 const DUE_AT = 3;
 
-/** What a command answers that hands out the next job; if there is none because of a rate, one is due once it ends. */
+/** Returns the answer of a command that fetches the next job. If a rate prevents that, it says that a job is due once the rate allows it. */
 export function waitingForRate<Answer>(answer: Answer): Answer {
   if (Array.isArray(answer)) return untilAllowed(answer);
-  // A commit that hands out a job tells more.
+  // The answer of a commit contains the answer with the next job.
   if (typeof answer !== 'object' || answer === null || !('result' in answer)) return answer;
   const { result } = answer;
   return Array.isArray(result) ? { ...answer, result: untilAllowed(result) } : answer;
 }
 
-function untilAllowed<Handed extends unknown[]>(handed: Handed): Handed {
-  const limitedMs = handed[LIMITED_MS];
-  if (typeof limitedMs !== 'number' || limitedMs <= 0) return handed;
+function untilAllowed<Fetched extends unknown[]>(fetched: Fetched): Fetched {
+  const limitedMs = fetched[LIMITED_MS];
+  if (typeof limitedMs !== 'number' || limitedMs <= 0) return fetched;
   const dueAt = systemClock.now() + Math.min(limitedMs, LONGEST_MS);
-  // The same list with two numbers in the places of two others.
-  return handed.with(LIMITED_MS, 0).with(DUE_AT, dueAt) as Handed;
+  // A list with the same shape, with two numbers replaced.
+  return fetched.with(LIMITED_MS, 0).with(DUE_AT, dueAt) as Fetched;
 }

@@ -1,11 +1,11 @@
 /**
- * A long result stays out of the events of its queue.
+ * This guard keeps long results out of the events of their queue.
  *
- * BullMQ writes each result into the event `completed` too. It stays there until 10,000 newer events have come, also
- * when the job itself is gone. An event of a long result has a mark in its place (`job/marks.ts`), by which readers know
- * that the job has the result. BullMQ has no option for this, so such a job is committed by BullMQ's own script with
- * another `redis.call`; all other jobs take the usual way. For clients other than ioredis, whose scripts are not known,
- * long results stay in the events until those go (`../retention.ts`).
+ * BullMQ also writes each result into the event `completed`. It stays there until 10,000 newer events exist, even after the
+ * job was removed. For a long result the event contains a mark instead (`job/marks.ts`), and readers read the result from
+ * the job. BullMQ has no option for this, so such a job is committed with BullMQ's script and a replaced `redis.call`. For
+ * clients other than ioredis, whose scripts are unknown, long results stay in events until retention removes them
+ * (`../retention.ts`).
  */
 import { type IQueueBackend, type KeepJobs, RedisQueueBackend } from 'bullmq';
 import { LEFT_OUT } from '../../codec/json.js';
@@ -14,12 +14,12 @@ import { isLongText } from '../../job/marks.js';
 import { runScript } from '../primitives/scripts.js';
 import { scriptsOf } from './scripts.js';
 
-/** Where the arguments of BullMQ's script begin, and the result among them. */
+/** Indexes of the first argument of BullMQ's script, and of the result. */
 const KEYS = 14;
 const RESULT = KEYS + 3;
 const COMMAND = 'moveToFinished';
 
-/** BullMQ's script, with a mark in each event in the place of the result. */
+/** Returns BullMQ's script, changed to write a mark instead of the result into events. */
 function withoutResult(lua: string): string {
   const flags = /^#!.*\n/.exec(lua)?.[0] ?? '';
   return `${flags}local redis = setmetatable({ call = function(name, ...)
@@ -43,18 +43,18 @@ export function keepsLongResultsOut(backend: IQueueBackend): void {
   const { moveToCompleted, moveToFinished, execCommand } = backend;
   /** Jobs whose long results are being committed. */
   const long = new Set<string>();
-  // Jobs of other programs have BullMQ's events; of a job that is not kept, only its event has the result.
-  let isApart = false;
+  // Jobs of other programs keep BullMQ's events. If a job is not kept, only its event has the result.
+  let mayLeaveOut = false;
   backend.moveToCompleted = (job, value, keep, ...rest) => {
-    isApart = isEnvelope(job.data) && isKept(keep);
+    mayLeaveOut = isEnvelope(job.data) && isKept(keep);
     try {
       return moveToCompleted.call(backend, job, value, keep, ...rest); // calls `moveToFinished` before it waits
     } finally {
-      isApart = false;
+      mayLeaveOut = false;
     }
   };
   backend.moveToFinished = async (id, args) => {
-    if (!isApart || !isLongText(args[RESULT])) return moveToFinished.call(backend, id, args);
+    if (!mayLeaveOut || !isLongText(args[RESULT])) return moveToFinished.call(backend, id, args);
     long.add(id);
     try {
       return await moveToFinished.call(backend, id, args);
@@ -69,7 +69,7 @@ export function keepsLongResultsOut(backend: IQueueBackend): void {
       : undefined;
     if (script === undefined) return execCommand.call(backend, client, command, args);
     const { lua, numberOfKeys } = script;
-    const own = { name: `umbel:${COMMAND}`, numberOfKeys, lua: withoutResult(lua) };
-    return runScript(backend, own, args as (string | number)[]);
+    const changed = { name: `umbel:${COMMAND}`, numberOfKeys, lua: withoutResult(lua) };
+    return runScript(backend, changed, args as (string | number)[]);
   };
 }

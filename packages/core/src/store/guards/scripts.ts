@@ -1,15 +1,15 @@
 /**
- * BullMQ's scripts run as a whole or not at all, also when the memory of the store is full.
+ * This guard makes BullMQ's scripts run as a whole or not at all, also when the memory of the store is full.
  *
- * W6: a Redis that is full lets a script begin, and refuses the first of its commands that needs memory. What the script
- * has done by then stays: a job that was taken off one list is put on no other, and is lost. A script that declares its
- * flags is refused before it begins.
+ * W6: a full Redis starts a script and rejects its first command that needs memory. Earlier commands of the script stay in
+ * effect: a job that was removed from one list is added to no other and is lost. A script that declares its flags is
+ * rejected before it starts.
  * @see https://redis.io/docs/latest/develop/interact/programmability/eval-intro/#eval-flags
  */
 import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
 import { SLICE } from '../../job/job-tree.js';
 
-// BullMQ's scripts, as ioredis holds them. Of other clients nothing is known.
+// BullMQ's scripts in ioredis. Scripts of other clients are unknown.
 
 interface Script {
   readonly lua: string;
@@ -17,8 +17,8 @@ interface Script {
 }
 
 /**
- * Defines the backend's scripts anew, each as `change` gives it, or leaves it for undefined: the next time one is used,
- * it is sent with its text.
+ * Redefines the backend's scripts, each with the text that `change` returns; undefined leaves a script unchanged. The next
+ * use of a redefined script sends its text.
  */
 export async function redefineScripts(
   backend: IQueueBackend,
@@ -32,28 +32,28 @@ export async function redefineScripts(
   }
 }
 
-/** The scripts that a client knows, by name. */
+/** Returns the scripts of a client with their names. */
 export function scriptsOf(client: object): [name: string, Script][] {
-  const scripts = 'scriptsSet' in client ? (client.scriptsSet as Record<string, Script>) : {}; // where ioredis keeps them
+  const scripts = 'scriptsSet' in client ? (client.scriptsSet as Record<string, Script>) : {}; // ioredis stores them here
   return Object.entries(scripts);
 }
 
-/** Those that move jobs. Others only read, or free memory. */
+/** Names of scripts that move jobs. Others only read or free memory. */
 const MOVING = /^(add|change|move|promote|releaseParent|reprocess|retry|update)/;
 
 const FLAGS = '#!lua flags=allow-cross-slot-keys\n';
 
-/** Redis 7.0 and Valkey know flags. */
+/** Redis 7.0 and Valkey support flags. */
 const FIRST_VERSION = 7;
 
 /**
- * To be called once the backend is connected, and again when it has been away. Does nothing for other clients than
- * ioredis, BullMQ's usual one.
+ * Adds flags to the scripts of a backend. Call it once the backend is connected, and again after an outage. Does nothing
+ * for clients other than ioredis, BullMQ's default.
  */
 export async function runsWholeScripts(backend: IQueueBackend): Promise<void> {
   if (!(backend instanceof RedisQueueBackend)) return;
   const { connection } = backend;
-  await connection.client; // then the store is known
+  await connection.client; // then the version of the store is known
   const isKnown =
     connection.databaseType !== 'dragonfly' && Number.parseInt(connection.redisVersion, 10) >= FIRST_VERSION;
   if (!isKnown) return;
@@ -62,10 +62,13 @@ export async function runsWholeScripts(backend: IQueueBackend): Promise<void> {
   );
 }
 
-// A transaction blocks Redis as long as it runs, some 50 µs a job. Of a flow with many jobs that wait for others, such as
-// a long chain, those are stored in slices before the rest: nothing of it starts until then, and nothing of it is
-// complete. What comes of a sender that ends in between is found by `adding.ts` and `repair.ts`.
+// Slicing of large flows.
 
+/**
+ * Makes the backend store large flows in slices. A transaction blocks Redis for about 50 µs per job. In a flow with many
+ * waiting jobs, such as a long chain, the waiting jobs are stored in slices before the rest: none of them starts before the
+ * rest is stored. If the sender dies in between, `add.ts` and `repair.ts` find the incomplete flow.
+ */
 export function slicesFlows(backend: IQueueBackend): void {
   const addFlow = backend.addFlow.bind(backend);
   backend.addFlow = async (entries) => {

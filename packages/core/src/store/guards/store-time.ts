@@ -1,14 +1,14 @@
 /**
- * The commands of a backend in the time of the store, see `StoreTime`. BullMQ reads this machine's clock: the moments
- * that it sends are put into the store's time, and those in answers that it compares with its clock into this machine's.
- * Which argument of which command is a moment is named below; everything else stays as it is.
+ * This guard converts times between BullMQ and the store (see `StoreTime`). BullMQ reads the clock of this machine: times
+ * in its commands are converted to the store's time, and times in answers that BullMQ compares with its clock are converted
+ * back. The arguments that are times are listed below.
  */
 import { type IQueueBackend, type JobJson, RedisQueueBackend } from 'bullmq';
 import type { StoreTime } from '../store-time.js';
 
 /**
- * By the names of BullMQ's scripts: the number of their keys, and after those the place of the moment at which the
- * command was made. The next slot of a job scheduler is a moment of the calendar, which no clock changes.
+ * Index of the argument that is the current time, by script name: the number of keys plus the position after them. The
+ * next occurrence of a job scheduler is a calendar time, which does not depend on a clock.
  */
 const MOMENTS: Readonly<Record<string, number>> = {
   addJobScheduler: 11 + 6,
@@ -25,8 +25,8 @@ const MOMENTS: Readonly<Record<string, number>> = {
   updateJobScheduler: 12 + 4,
 };
 
-/** Those whose answer hands out the next job: a list, with the moment when the next delayed one is due in this place. */
-const HANDING_OUT: ReadonlySet<string> = new Set(['moveToActive', 'moveToDelayed', 'moveToFinished']);
+/** Scripts whose answer contains the next job: a list with the due time of the next delayed job at `DUE_AT`. */
+const FETCHING: ReadonlySet<string> = new Set(['moveToActive', 'moveToDelayed', 'moveToFinished']);
 const DUE_AT = 3;
 
 export function keepsStoreTime(backend: IQueueBackend, time: StoreTime): void {
@@ -37,15 +37,15 @@ export function keepsStoreTime(backend: IQueueBackend, time: StoreTime): void {
     const at = offsetMs === 0 || !Object.hasOwn(MOMENTS, command) ? undefined : MOMENTS[command];
     if (at === undefined) return execCommand.call(backend, client, command, args);
     const answer: unknown = execCommand.call(backend, client, command, shifted(args, at, -offsetMs));
-    if (!HANDING_OUT.has(command) || !(answer instanceof Promise)) return answer;
-    return answer.then((told: unknown) => inOwnTime(told, offsetMs));
+    if (!FETCHING.has(command) || !(answer instanceof Promise)) return answer;
+    return answer.then((result: unknown) => inMachineTime(result, offsetMs));
   };
   backend.waitForJob = async (timeout) => {
     const marker = await waitForJob.call(backend, timeout);
     const isMoment = marker !== null && marker.score > 0;
     return isMoment ? { ...marker, score: marker.score + time.offsetMs } : marker;
   };
-  // They pack the moment of a job where it cannot be seen.
+  // These commands pack the time of a job in binary form, so convert it before.
   const sent = (job: JobJson, offsetMs: number): JobJson =>
     offsetMs === 0 ? job : { ...job, timestamp: job.timestamp - offsetMs };
   backend.addJob = (job, ...rest) => addJob.call(backend, sent(job, time.offsetMs), ...rest);
@@ -67,7 +67,7 @@ export function keepsStoreTime(backend: IQueueBackend, time: StoreTime): void {
   };
 }
 
-/** The arguments with the moment in this place so much later; BullMQ sends some as text. */
+/** Returns the arguments with the time at an index shifted by `ms`. BullMQ sends some times as text. */
 function shifted(args: readonly unknown[], at: number, ms: number): unknown[] {
   const moment = args[at];
   const later = Number(moment) + ms;
@@ -75,8 +75,8 @@ function shifted(args: readonly unknown[], at: number, ms: number): unknown[] {
   return args.with(at, typeof moment === 'string' ? String(later) : later);
 }
 
-function inOwnTime(told: unknown, offsetMs: number): unknown {
-  if (!Array.isArray(told)) return told;
-  const dueAt: unknown = told[DUE_AT];
-  return typeof dueAt === 'number' && dueAt > 0 ? told.with(DUE_AT, dueAt + offsetMs) : told;
+function inMachineTime(answer: unknown, offsetMs: number): unknown {
+  if (!Array.isArray(answer)) return answer;
+  const dueAt: unknown = answer[DUE_AT];
+  return typeof dueAt === 'number' && dueAt > 0 ? answer.with(DUE_AT, dueAt + offsetMs) : answer;
 }

@@ -1,30 +1,30 @@
 /**
- * The sweep for jobs whose worker has died waits while there is reason to think that theirs have not.
+ * This guard delays the sweep for jobs of dead workers while their workers may still be alive.
  *
- * W9, W10: when the store was frozen or away, or refused to write, or the event loop of this process stood still, locks
- * ran out although their workers live. They need a moment to renew them; a sweep that comes first would run every job a
- * second time.
+ * W9, W10: if the store was frozen or unreachable or refused writes, or the event loop of this process was blocked, locks
+ * expired although their workers are alive. The workers need a moment to renew them; an earlier sweep would run every job
+ * a second time.
  */
 import type { IQueueBackend, KeepJobs, MinimalJob } from 'bullmq';
 import type { EndedSet } from '../primitives/ended-jobs.js';
 import { primitivesOf } from '../primitives/jobs.js';
 
-/** A store whose answer takes longer has stood still. */
+/** A slower answer means that the store was frozen. */
 const SLOW_MS = 1000;
 
-/** @param intervalMs From one sweep of a worker to the next. */
+/** Delays sweeps after an outage. @param intervalMs Time between two sweeps of a worker. */
 export function holdsSweepsOff(backend: IQueueBackend, intervalMs: number): void {
   const sweep = backend.moveStalledJobsToWait.bind(backend);
   const primitives = primitivesOf(backend);
-  // It comes after all that the store has to catch up with. A store that only reads renews no locks.
+  // The probe queues behind the store's backlog. It writes, because a read-only store renews no locks.
   const probe = () => primitives?.tryWrite?.() ?? backend.getQueueMetaField('version');
   let lastAt = performance.now();
-  // A worker may have been started because everything was away.
+  // This worker may have been started after an outage.
   let heldUntil = lastAt + intervalMs;
   let wasRefused = false;
   backend.moveStalledJobsToWait = async () => {
     const startedAt = performance.now();
-    // When a refusal has ended is known only from the first command that is taken again.
+    // Only the first accepted command shows that a refusal has ended.
     let isLate = wasRefused || startedAt - lastAt > 2 * intervalMs;
     wasRefused = true;
     try {
@@ -45,16 +45,16 @@ export function holdsSweepsOff(backend: IQueueBackend, intervalMs: number): void
   };
 }
 
-// A job that ends removes no other one.
-// W13: BullMQ removes, whenever a job ends, all jobs of the queue that ended longer ago than *that* job is to be kept,
-// those of runs that still need them included. Umbel's workers remove what is due by themselves, see `../retention.ts`.
+// Ending jobs remove no other jobs.
+// W13: whenever a job ends, BullMQ removes all jobs of the queue that ended longer ago than the retention of *that* job,
+// including jobs that runs still need. Umbel's workers remove due jobs themselves, see `../retention.ts`.
 
-/** The retention of a job as BullMQ takes it. */
+/** BullMQ's type of the retention of a job. */
 type Keep = boolean | number | KeepJobs | undefined;
 
 const ALL: KeepJobs = { count: -1 };
 
-/** @param onKept Is told how long a job that ends is kept, in milliseconds, where the job itself says so. */
+/** Keeps ended jobs. @param onKept Called with the retention of an ended job that has its own, in milliseconds. */
 export function keepsEnded(backend: IQueueBackend, onKept: (set: EndedSet, ms: number) => void): void {
   const { moveToCompleted, moveToFailed } = backend;
   const kept = (job: MinimalJob, set: EndedSet, keep: Keep): Keep => {
@@ -62,8 +62,8 @@ export function keepsEnded(backend: IQueueBackend, onKept: (set: EndedSet, ms: n
     if (keep === true || keep === 0) return keep;
     const age = typeof keep === 'object' && 'age' in keep ? keep.age : undefined;
     if (typeof keep === 'object' && keep.count === 0) return keep;
-    // Nobody needs it any more: a job that others waited for goes with those.
-    if (age === 0 && job.parentKey === undefined && isAlone(job)) return true;
+    // No other job needs it. A job with a parent is removed with the parent.
+    if (age === 0 && job.parentKey === undefined && hasNoChildren(job)) return true;
     if (typeof age === 'number') onKept(set, age * 1000);
     return ALL;
   };
@@ -73,8 +73,8 @@ export function keepsEnded(backend: IQueueBackend, onKept: (set: EndedSet, ms: n
     moveToFailed.call(backend, job, reason, kept(job, 'failed', keep) ?? ALL, ...rest);
 }
 
-/** Whether nothing stands below a job that has no parent. */
-function isAlone({ data }: MinimalJob): boolean {
+/** Returns whether a job without a parent has no children. */
+function hasNoChildren({ data }: MinimalJob): boolean {
   const { run, replacement } = (data ?? {}) as { run?: unknown; replacement?: unknown };
   return run === undefined && replacement === undefined;
 }

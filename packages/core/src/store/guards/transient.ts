@@ -1,9 +1,9 @@
 /**
- * Decides which errors of the store pass by themselves.
+ * This module decides which errors of the store are transient, and retries commands after them.
  *
- * The words of an error prove nothing about where it comes from: a handler, a schema or another client may throw the same
- * ones. So only code that has just awaited a command of a backend may ask. It puts what it passes on into
- * `BackendOptions.outages`, and everything else asks `Store.isOutage`.
+ * The message of an error does not prove its source: a handler, a schema or another client may throw the same message. So
+ * only code that has just awaited a command of a backend may call `isTransient`. It adds the error to
+ * `BackendOptions.outages`; all other code calls `Store.isOutage`.
  */
 
 import type { IQueueBackend } from 'bullmq';
@@ -22,7 +22,7 @@ const CODES = new Set([
   'ENETUNREACH',
 ]);
 
-/** First words of what a Redis answers that starts, fails over, writes a snapshot or is full. @see https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors */
+/** First words of errors of a Redis that starts, fails over, writes a snapshot or is full. @see https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors */
 const REPLIES = [
   'LOADING',
   'READONLY',
@@ -39,7 +39,7 @@ const REPLIES = [
   'ASK ',
 ];
 
-/** First words of what a client says. Never looked for further on in a message: that may quote a job. */
+/** First words of errors of a client. Only the start is compared, because a message may quote a job. */
 const MESSAGES = [
   'Connection is closed',
   "Stream isn't writeable",
@@ -49,7 +49,7 @@ const MESSAGES = [
   'Socket closed',
   'Connection lost',
   'Command aborted due to connection close',
-  // A cluster that fails over, as ioredis tells of it.
+  // ioredis's errors for a cluster that fails over.
   'Too many Cluster redirections',
   'Failed to refresh slots cache',
   'None of startup nodes is available',
@@ -58,14 +58,14 @@ const MESSAGES = [
 
 const STARTS = [...REPLIES, ...MESSAGES];
 
-/** True for an error of a command of the store after which the same command may succeed. */
+/** Returns true for an error of a store command after which the same command may succeed. */
 export function isTransient(error: unknown): boolean {
-  // Neither Umbel's own errors nor those of a parser are the store's, whatever they quote.
+  // Errors of Umbel and of parsers are not the store's, even if they quote one.
   if (!(error instanceof Error) || isUmbelError(error) || error instanceof SyntaxError) return false;
   const { code, previousErrors } = error as { code?: unknown; previousErrors?: unknown };
   if (typeof code === 'string' && CODES.has(code)) return true;
   const { message } = error;
-  // Nothing of the transaction was done; ioredis tells why.
+  // The transaction was not executed; `previousErrors` has the reasons.
   if (message.startsWith('EXECABORT'))
     return !Array.isArray(previousErrors) || previousErrors.some(isTransient);
   return STARTS.some((words) => message.startsWith(words));
@@ -75,14 +75,14 @@ export const RETRY_MS = { first: 50, max: 1000 };
 
 export interface RepeatOptions {
   readonly limitMs: number;
-  /** Default: a second. */
+  /** Default: 1000. */
   readonly longestPauseMs?: number;
   readonly pause: (ms: number) => Promise<void>;
-  /** Whether the store is not to be reached any more. */
+  /** Returns whether to stop retrying. */
   readonly isOver: () => boolean;
 }
 
-/** What the command gives, tried again for a while when the store is not ready; so it must be one that may be repeated. */
+/** Returns the result of a command, retried for a while after transient errors. The command must be idempotent. */
 export async function repeat<T>(
   command: () => Promise<T>,
   { limitMs, longestPauseMs = RETRY_MS.max, pause, isOver }: RepeatOptions,
@@ -99,7 +99,7 @@ export async function repeat<T>(
   }
 }
 
-// W24: while the store refuses to hand out jobs, BullMQ asks again at once, thousands of times a second.
+// W24: while the store rejects requests for jobs, BullMQ repeats them at once, thousands of times a second.
 
 const PAUSE_MS = { first: 100, max: 5000 };
 
@@ -108,7 +108,7 @@ export interface BackOffOptions {
   readonly isClosing: () => boolean;
 }
 
-/** Waits after an error, longer after each one that follows, before the next command can be given. */
+/** Delays requests for jobs after an error, with a growing delay for consecutive errors. */
 export function backsOff(backend: IQueueBackend, { pause, isClosing }: BackOffOptions): void {
   const moveToActive = backend.moveToActive.bind(backend);
   let pauseMs = PAUSE_MS.first;

@@ -1,45 +1,44 @@
 /**
- * A job that cannot be read is failed, so that it is seen, and does not come back for ever.
+ * This guard fails unreadable jobs, so that they are visible and do not come back forever.
  *
- * W21: BullMQ throws where it reads what the store has handed out, outside of any handler; the job would be taken by
- * one worker after the other.
+ * W21: BullMQ throws when it parses a fetched job, outside any handler, and one worker after the other would fetch the job.
  */
 import type { IQueueBackend, MinimalJob } from 'bullmq';
 import { CorruptJobError } from '../../base/errors.js';
 import { systemClock } from '../../base/time.js';
 import { waitingForRate } from './locks.js';
 
-/** Active jobs that are looked at to find the one that cannot be read. */
-const MAX_LOOKED_AT = 1000;
+/** Maximum number of active jobs to check for the unreadable one. */
+const MAX_CHECKED = 1000;
 
-/** Stands for a lock where none is looked at. */
+/** Token for commands that do not check the lock. */
 const NO_LOCK = '0';
 
-/** A parent that no job is, for a job whose own cannot be read: else the store refuses its outcome. */
+/** A nonexistent parent, for a job whose parent is unreadable: otherwise the store rejects its outcome. */
 const NO_PARENT = JSON.stringify({ id: 'none', queueKey: 'none' });
 
-/** Is told of a job that was failed since the backend cannot read it. */
+/** Called with a job that was failed because the backend cannot read it. */
 export type UnreadableListener = (id: string, error: CorruptJobError) => Promise<void>;
 
-/** Fails a job that the backend itself cannot read: its options, its progress or its parent is no JSON. */
+/** Fails jobs that the backend cannot read: their options, progress or parent are not valid JSON. */
 export function failsUnreadable(backend: IQueueBackend, onFailed: UnreadableListener): void {
   const { moveToActive, moveToCompleted, moveToFailed, moveToDelayed } = backend;
 
-  /** Fails the job that was handed out under this token: no other lock has it. */
+  /** Fails the unreadable job that was fetched with this token. */
   const failHeldBy = async (token: string, cause: SyntaxError) => {
-    const active = (await backend.getRanges(['active'], 0, MAX_LOOKED_AT - 1)).flat();
+    const active = (await backend.getRanges(['active'], 0, MAX_CHECKED - 1)).flat();
     for (const id of active) {
       if (await isReadable(backend, id)) continue;
-      const corrupt = new CorruptJobError(id, `what the store holds of it is no JSON: ${cause.message}`);
+      const corrupt = new CorruptJobError(id, `its stored record is not valid JSON: ${cause.message}`);
       const { message } = corrupt;
-      const job = { id, opts: { attempts: 1 } } as MinimalJob; // all that the command reads of it
+      const job = { id, opts: { attempts: 1 } } as MinimalJob; // the command reads only these fields
       const fail = (lock: string, fields: object) =>
         moveToFailed.call(backend, job, message, { count: -1 }, lock, false, fields);
       try {
         await fail(token, { failedReason: message });
       } catch (error) {
         const isForeign = error instanceof Error && 'code' in error;
-        // The first try has given the lock back before it came to the parent.
+        // The first attempt released the lock before it reached the parent.
         if (isForeign) continue;
         await fail(NO_LOCK, { failedReason: message, parent: NO_PARENT });
       }
@@ -47,7 +46,7 @@ export function failsUnreadable(backend: IQueueBackend, onFailed: UnreadableList
     }
   };
   const reading = <T>(token: string, command: () => Promise<T>, instead: () => T): Promise<T> =>
-    // A wait for a rate is put in here: whatever hands out jobs passes this place, and no promise is made for it.
+    // Also handles rate limits: all answers with a next job pass here, so no extra promise is needed.
     command().then(waitingForRate, async (error: unknown) => {
       if (!(error instanceof SyntaxError)) throw error;
       await failHeldBy(token, error);
@@ -60,7 +59,7 @@ export function failsUnreadable(backend: IQueueBackend, onFailed: UnreadableList
       () => moveToActive.apply(backend, args),
       () => [],
     );
-  // Commits hand out the next job in their answer.
+  // Answers of commits contain the next job.
   const finished = () => ({ result: undefined, finishedOn: systemClock.now() });
   backend.moveToCompleted = (...args) =>
     reading(args[3], () => moveToCompleted.apply(backend, args), finished);
@@ -83,9 +82,9 @@ async function isReadable(backend: IQueueBackend, id: string): Promise<boolean> 
   }
 }
 
-// W6: BullMQ does not look whether the parts of an answer are errors, and fails where it reads them.
+// W6: BullMQ does not check whether parts of an answer are errors, and fails when it reads them.
 
-/** Tells a refused read from a mistake, so that it is tried again. */
+/** Converts the error of a partly rejected read to a transient error, so that the read is retried. */
 export function readsWhole(backend: IQueueBackend): void {
   const getDependencies = backend.getDependencies.bind(backend);
   backend.getDependencies = async (...args) => {
@@ -93,7 +92,7 @@ export function readsWhole(backend: IQueueBackend): void {
       return await getDependencies(...args);
     } catch (cause) {
       if (!(cause instanceof TypeError)) throw cause;
-      throw new Error('TRYAGAIN the store has refused a part of what was read', { cause });
+      throw new Error('TRYAGAIN the store rejected a part of a read', { cause });
     }
   };
 }

@@ -1,4 +1,4 @@
-/** The backend of a worker, with what BullMQ leaves open closed, for every store alike. */
+/** This module adds all guards to the backend of a worker; they close gaps of BullMQ for every store. */
 import type { IQueueBackend } from 'bullmq';
 import type { Claim, Claims } from '../held-job.js';
 import type { EndedSet } from '../primitives/ended-jobs.js';
@@ -19,12 +19,12 @@ export interface GuardOptions {
   readonly pause: (ms: number) => Promise<void>;
   readonly isClosing: () => boolean;
   readonly time: StoreTime;
-  /** Is told of a job that this worker has lost to another one. */
+  /** Called with a claim whose job another worker has taken over. */
   readonly onLost: (claim: Claim) => void;
   readonly onUnreadable: UnreadableListener;
 }
 
-/** The backend with all guards, innermost first; itself, since BullMQ's classes compare backends. */
+/** Adds all guards, innermost first. Returns the same backend, because BullMQ's classes compare backends by identity. */
 export function guardWorker<Backend extends IQueueBackend>(backend: Backend, options: GuardOptions): Backend {
   keepsLongResultsOut(backend);
   keepsStoreTime(backend, options.time);

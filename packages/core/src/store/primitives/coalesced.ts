@@ -1,6 +1,6 @@
 /**
- * This module lets calls of the same turn share one command: what many jobs ask for at once, such as schedules that are
- * due at the same second, costs the client and the store as much as one of them.
+ * This module combines calls of the same turn of the event loop into one command: calls of many jobs at once, such as
+ * schedules that are due in the same second, then cost the client and the store as much as one call.
  */
 
 interface Call<Ask, Answer> {
@@ -9,7 +9,7 @@ interface Call<Ask, Answer> {
   readonly reject: (error: unknown) => void;
 }
 
-/** Calls that one command answers, so that it holds the store for less than a millisecond or two. */
+/** Maximum number of calls in one command, so that it blocks the store for at most a millisecond or two. */
 const AT_ONCE = 50;
 
 export class Coalesced<Ask, Answer> {
@@ -21,7 +21,7 @@ export class Coalesced<Ask, Answer> {
     this.#command = command;
   }
 
-  /** The answer to a call. It is sent once all that goes on in this turn has asked. */
+  /** Returns the answer to a call. The command is sent at the end of this turn. */
   call(ask: Ask): Promise<Answer> {
     if (this.#calls.length === 0) process.nextTick(() => this.#send());
     return new Promise((resolve, reject) => {
@@ -38,7 +38,7 @@ export class Coalesced<Ask, Answer> {
   async #run(calls: readonly Call<Ask, Answer>[]): Promise<void> {
     try {
       const answers = await this.#command(calls.map(({ ask }) => ask));
-      for (const [index, { resolve }] of calls.entries()) resolve(answers[index] as Answer); // one for each
+      for (const [index, { resolve }] of calls.entries()) resolve(answers[index] as Answer); // one answer per call
     } catch (error) {
       for (const { reject } of calls) reject(error);
     }

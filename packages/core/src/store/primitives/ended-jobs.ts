@@ -1,14 +1,14 @@
-/** Jobs that have ended: they are found, and removed with all below them. */
+/** This module finds ended jobs, and removes them with all jobs below them. */
 import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
 import { runScript, type Script } from './scripts.js';
 
 export type EndedSet = 'completed' | 'failed';
 
-/** Jobs of a set by when they ended, the earliest first. */
+/** A range of the jobs of a set by end time, the earliest first. */
 export interface EndedRange {
   /** In milliseconds since 1970, included like `until`. */
   readonly from: number;
-  /** Jobs that are passed over, of those that ended at `from`. */
+  /** Number of jobs to skip among those that ended at `from`. */
   readonly skip: number;
   readonly until: number;
   readonly limit: number;
@@ -17,29 +17,29 @@ export interface EndedRange {
 export interface EndedJob {
   readonly id: string;
   readonly endedAt: number;
-  /** JSON text; empty for a job whose record is gone. */
+  /** JSON text; empty for a job without a record. */
   readonly options: string;
-  /** Whether it has a job that waits, or has waited, for it, and whether the store still holds that one. */
+  /** Whether the job has a parent, and whether the store still holds the parent. */
   readonly parent: 'none' | 'there' | 'gone';
 }
 
 /**
- * What a look at a job and all below it has found: all ended long enough ago; one has not; or the part of it that one
- * command has come to.
+ * State of a job and all jobs below it. `ended`: all ended long enough ago. `open`: one has not. A part: the jobs that one
+ * command has reached.
  */
 export type TreeState = 'ended' | 'open' | TreePart;
 
-/** A part of a tree, from its top, as the keys by which jobs refer to each other. Nothing of it is removed. */
+/** A part of a tree, from its root down, as keys by which jobs refer to each other. None of its jobs is removed. */
 export interface TreePart {
   /** Jobs whose children are all in this part, a job before its children. */
   readonly seen: readonly string[];
-  /** Those whose children are not looked at yet. If the top itself is the only one, it has too many for one command. */
+  /** Jobs whose children were not read yet. If the root is the only one, it has too many children for one command. */
   readonly rest: readonly string[];
-  /** Those of `seen` that have not ended, or not long enough ago. */
+  /** Jobs of `seen` that have not ended, or not long enough ago. */
   readonly open: readonly string[];
 }
 
-/** A page of the children of a job, as the keys by which jobs refer to each other. */
+/** A page of the children of a job, as keys by which jobs refer to each other. */
 export interface ChildKeys {
   readonly keys: readonly string[];
   /** Absent on the last page. */
@@ -47,23 +47,23 @@ export interface ChildKeys {
 }
 
 export interface Removal {
-  /** Jobs with all below them, or by themselves; with `check` nothing is removed. */
+  /** `tree`: jobs with all jobs below them. `job`: only the jobs. `check`: remove nothing. */
   readonly mode: 'tree' | 'job' | 'check';
   /**
-   * Somebody wants them to be gone: a tree in which one has not ended is answered as a part, and what is removed leaves
-   * BullMQ's event.
+   * Whether a caller removes them explicitly. Then a tree with an unended job is answered as a part, and each removal
+   * writes BullMQ's event.
    */
   readonly isForgotten?: boolean;
-  /** Only jobs that ended by then, in milliseconds since 1970. */
+  /** Remove only jobs that ended by this time, in milliseconds since 1970. */
   readonly until: number;
 }
 
 export interface EndedJobs {
   endedJobs(set: EndedSet, range: EndedRange): Promise<EndedJob[]>;
   /**
-   * Removes jobs that have ended, each as a whole or not at all. Answers for the first of the ids at least, and for as
-   * many as one command can look at. A job above probes (`workflow/join.ts`) has too many children: what it has left behind
-   * is found by its data.
+   * Removes ended jobs, each tree as a whole or not at all. Answers for at least the first id, and for as many ids as one
+   * command can check. A job above probes (`workflow/join.ts`) counts as having too many children: its detached probes
+   * are found by its data.
    */
   removeTrees(ids: readonly string[], removal: Removal): Promise<TreeState[]>;
   childKeys(id: string, page?: string): Promise<ChildKeys>;
@@ -83,7 +83,7 @@ end
 return answer`,
 };
 
-// Rules of Redis users that were made for earlier versions grant neither HKEYS nor UNLINK.
+// ACL rules for earlier versions of Umbel grant neither HKEYS nor UNLINK.
 const COMMANDS = `local function fieldsOf(key)
   local fields = redis.pcall('HKEYS', key)
   if not fields.err then return fields end
@@ -197,7 +197,7 @@ end
 return { kind <= #PARTS and kind .. ' ' .. cursor or '', keys }`,
 };
 
-/** The commands that a look for jobs to remove takes; undefined where the backend has none of its own. */
+/** Returns the commands; undefined for a backend without them. */
 export function endedJobsIn(backend: IQueueBackend): EndedJobs | undefined {
   if (backend instanceof RedisQueueBackend) return redisEndedJobs(backend);
   return 'endedJobs' in backend && 'removeTrees' in backend && 'childKeys' in backend
@@ -205,11 +205,11 @@ export function endedJobsIn(backend: IQueueBackend): EndedJobs | undefined {
     : undefined;
 }
 
-/** Jobs that one script looks at, so that it holds the store for a few milliseconds at most. */
-const LOOKED_AT = 200;
-/** Jobs of one tree that a script removes at once. */
+/** Maximum number of jobs that one script checks, so that it blocks the store for a few milliseconds at most. */
+const CHECKED_AT_ONCE = 200;
+/** Maximum number of jobs of a tree that one script removes. */
 const TREE = 100;
-/** Children that are read at once. */
+/** Number of children that one command reads. */
 const CHILDREN = 500;
 
 function redisEndedJobs(backend: RedisQueueBackend): EndedJobs {
@@ -225,7 +225,7 @@ function redisEndedJobs(backend: RedisQueueBackend): EndedJobs {
       }));
     },
     async removeTrees(ids, { mode, until, isForgotten }): Promise<TreeState[]> {
-      const limits = [until, TREE, LOOKED_AT, isForgotten ? 1 : 0];
+      const limits = [until, TREE, CHECKED_AT_ONCE, isForgotten ? 1 : 0];
       const args = [backend.toKey(''), mode, ...limits, ...ids];
       const answer = await runScript(backend, REMOVE_TREES, args);
       return (answer as ('ended' | 'open' | [string[], string[], string[]])[]).map((state) => {
@@ -244,8 +244,8 @@ function redisEndedJobs(backend: RedisQueueBackend): EndedJobs {
 
 export interface EndedTimePrimitive {
   /**
-   * When a job of the set has ended, by its place there; undefined if it is in none. Without it, one whose record is gone
-   * counts as ended when its neighbour did, and a list that ends there may give it twice.
+   * Returns when a job of the set ended, by its score; undefined if it is not in the set. Without this command, a job
+   * without a record gets the time of its neighbour, and a list whose page ends there may contain it twice.
    */
   endedAt(set: EndedSet, jobId: string): Promise<number | undefined>;
 }
@@ -256,7 +256,7 @@ const ENDED_AT: Script = {
   lua: `return redis.call('ZSCORE', KEYS[1], ARGV[1])`,
 };
 
-/** Of a store that has it. */
+/** Returns the command; undefined for a store without it. */
 export function endedTimesIn(backend: IQueueBackend): EndedTimePrimitive | undefined {
   if (!(backend instanceof RedisQueueBackend))
     return 'endedAt' in backend ? (backend as IQueueBackend & EndedTimePrimitive) : undefined;
@@ -268,13 +268,13 @@ export function endedTimesIn(backend: IQueueBackend): EndedTimePrimitive | undef
   };
 }
 
-// Events that are too old to be kept.
+// Removal of old events.
 
 export interface OldEvents {
   /**
-   * Removes the events of a queue that were written before a moment, in milliseconds since 1970; the newest one stays, so
-   * that a reader that has read all finds its place again. Without it, events go only when 10,000 newer ones have come.
-   * The memory store has no such command: it ends with its process, and its clock may skip days before a reader reads.
+   * Removes the events of a queue that were written before a time, in milliseconds since 1970. The newest one stays, so
+   * that an up-to-date reader finds its position again. Without this command, events disappear only after 10,000 newer
+   * ones. The memory store has no such command: it ends with its process, and its clock may skip days at once.
    */
   removeOldEvents(before: number): Promise<void>;
 }
@@ -288,7 +288,7 @@ end
 return redis.call('XTRIM', KEYS[1], 'MAXLEN', 1)`,
 };
 
-/** Of a store that has it. */
+/** Returns the command; undefined for a store without it. */
 export function oldEventsIn(backend: IQueueBackend): OldEvents | undefined {
   if (!(backend instanceof RedisQueueBackend)) return undefined;
   return {

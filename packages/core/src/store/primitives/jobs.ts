@@ -1,34 +1,34 @@
-/** Locks and data of jobs, changed only while they are as somebody has seen them. */
+/** This module changes locks and data of jobs by compare-and-set. */
 import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
 import { Coalesced } from './coalesced.js';
 import { runScript, type Script } from './scripts.js';
 
 export interface Primitives {
   /**
-   * Locks an active job once more that has no lock any more, or this one; false if it has another one, is not active, or
-   * was started again since (`starts`: how often it was). Without it, jobs whose locks run out while their worker lives
-   * run a second time.
+   * Locks an active job again whose lock has expired or has this token. Returns false if it has another lock, is not
+   * active, or was started again (`starts` is the expected number of starts). Without this command, jobs whose locks
+   * expire while their worker is alive run a second time.
    */
   takeLock(jobId: string, token: string, starts: number, durationMs: number): Promise<boolean>;
   /**
-   * Replaces a job's data if it is still this text, and only while the job is as `only` says; false if it is another text,
-   * the job is not like that, or it is gone. Without it, what two processes note with a job in the same moment may be
-   * noted in part.
+   * Replaces a job's data if it still equals `current` and the job meets the condition `only`. Returns false if the data
+   * differ, the condition is not met, or the job is missing. Without this command, concurrent changes of two processes may
+   * overwrite each other.
    */
   replaceData(jobId: string, current: string, next: string, only?: DataCondition): Promise<boolean>;
   /**
-   * Writes something that is gone at once. Rejects if the store refuses to write: it is full, a replica, or lacks its own
-   * replicas. Without it, a refusal is noticed by the next sweep only.
+   * Writes a value that expires at once. Rejects if the store refuses to write: it is full, a replica, or lacks its own
+   * replicas. Without this command, only the next sweep detects that.
    */
   tryWrite?(): Promise<void>;
   /**
-   * Whether a job has ended, or is gone. False also for one that has been left in no state. Without it, the state of each
-   * job is asked for by a command of its own.
+   * Returns whether a job has ended or is missing. Also returns false for a job in no state. Without this command, the
+   * state of each job is read with a separate command.
    */
   hasEnded?(jobId: string): Promise<boolean>;
 }
 
-/** A job that has failed, or one that has not ended and was started exactly so often. */
+/** Condition: the job has failed, or has not ended and was started exactly `starts` times. */
 type DataCondition = 'failed' | { readonly starts: number };
 
 const TAKE_LOCK: Script = {
@@ -73,7 +73,7 @@ end
 return answers`,
 };
 
-/** Undefined for a store that has neither. */
+/** Returns the commands; undefined for a store without them. */
 export function primitivesOf(backend: IQueueBackend): Primitives | undefined {
   if (backend instanceof RedisQueueBackend) return redisPrimitives(backend);
   return 'takeLock' in backend && 'replaceData' in backend
@@ -81,7 +81,7 @@ export function primitivesOf(backend: IQueueBackend): Primitives | undefined {
     : undefined;
 }
 
-/** What several calls have in common where they share commands. */
+/** Batches of calls that share commands. */
 interface Calls {
   readonly replace: Coalesced<Replacement, boolean>;
   readonly hasEnded: Coalesced<string, boolean>;
@@ -95,7 +95,7 @@ type Replacement = readonly [
   starts: string | number,
 ];
 
-/** Longer data are replaced by a command of their own. */
+/** Longer data are replaced with a separate command. */
 const SHARED_CHARACTERS = 20_000;
 
 const callsByBackend = new WeakMap<RedisQueueBackend, Calls>();

@@ -1,9 +1,9 @@
-/** What limits a queue as a whole. */
+/** This module sets the concurrency and rate limits of a whole queue. */
 import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
 import type { RateLimit } from '../../task/option-checks.js';
 import { runScript, type Script } from './scripts.js';
 
-/** What holds for a queue as a whole: what is absent stays as it is, and null takes a limit away. */
+/** Limits of a whole queue. An absent limit stays unchanged; null removes a limit. */
 export interface QueueLimits {
   readonly concurrency?: number | null;
   readonly rate?: RateLimit | null;
@@ -11,14 +11,14 @@ export interface QueueLimits {
 
 export interface LimitPrimitive {
   /**
-   * Sets limits, and wakes the workers that wait for one. A window of the rate that is open counts for the new one: it
-   * lasts as long as the new one's, from when it began, with the starts that it has counted. Without it, the count of a
-   * window is forgotten where its length changes, and workers notice a higher limit within 10 s.
+   * Sets limits and wakes the workers that wait for one. An open rate window continues under the new limit: it keeps its
+   * start and its count, and gets the new length. Without this command, the count of a window is lost when its length
+   * changes, and workers notice a higher limit within 10 s.
    */
   setLimits(limits: QueueLimits): Promise<void>;
 }
 
-// A window that BullMQ's own `rateLimit` holds shut has the largest count that there is, and is left alone.
+// A window that BullMQ's `rateLimit` has closed has the maximum count; it stays unchanged.
 const SET_LIMITS: Script = {
   name: 'umbel:setLimits',
   numberOfKeys: 5,
@@ -46,7 +46,7 @@ end
 return 1`,
 };
 
-/** Undefined for a store that has it not. */
+/** Returns the command; undefined for a store without it. */
 export function limitsOf(backend: IQueueBackend): LimitPrimitive | undefined {
   if (backend instanceof RedisQueueBackend) return redisLimits(backend);
   return 'setLimits' in backend ? (backend as IQueueBackend & LimitPrimitive) : undefined;
@@ -56,9 +56,9 @@ function redisLimits(backend: RedisQueueBackend): LimitPrimitive {
   return {
     async setLimits({ concurrency, rate }) {
       const keys = ['meta', 'limiter', 'marker', 'wait', 'prioritized'].map((name) => backend.toKey(name));
-      const most = concurrency === undefined ? '' : (concurrency ?? 'none');
+      const maxConcurrency = concurrency === undefined ? '' : (concurrency ?? 'none');
       const max = rate === undefined ? '' : (rate?.max ?? 'none');
-      await runScript(backend, SET_LIMITS, [...keys, most, max, rate?.durationMs ?? '']);
+      await runScript(backend, SET_LIMITS, [...keys, maxConcurrency, max, rate?.durationMs ?? '']);
     },
   };
 }

@@ -1,16 +1,16 @@
-/** How far many jobs of a queue have come, and what the store holds of the queue's events, in one moment. */
+/** This module reads the state of many jobs of a queue, and the range of the queue's events, at one moment. */
 import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
 import { runScript, type Script } from './scripts.js';
 
-/** A job that has ended, is gone, or has reported its progress. */
+/** A job that has ended, is missing, or has reported progress. */
 export interface SeenJob {
-  /** Its place among the ids that were asked for. */
+  /** Its index in the requested ids. */
   readonly index: number;
-  /** `unreadable`: its record has another type than a job's. */
+  /** `unreadable`: its record has a type that no job has. */
   readonly status: 'pending' | 'completed' | 'failed' | 'missing' | 'unreadable';
-  /** The result as JSON text, or why it failed; undefined if that is too long for an answer about many jobs. */
+  /** The result as JSON text, or the reason of the failure; undefined if that is too long for an answer about many jobs. */
   readonly text: string | undefined;
-  /** JSON text; undefined if it has none, or nobody asked for it. */
+  /** JSON text; undefined if there is none or it was not requested. */
   readonly progress: string | undefined;
 }
 
@@ -21,22 +21,22 @@ interface EventEdges {
 }
 
 export interface Looks {
-  /** Undefined if the store does not say: its user may lack the right to. */
+  /** Undefined if the store does not answer that: its user may lack the permission. */
   readonly events: EventEdges | undefined;
-  /** Without jobs that are pending and have no progress to show. */
+  /** Omits pending jobs without progress. */
   readonly jobs: readonly SeenJob[];
 }
 
 export interface LookPrimitive {
   /**
-   * Looks at jobs, and at the events, in one step. Without it, jobs are looked at one by one, and events only wake those
-   * who wait for them.
-   * @param followed Of so many of the first ids, the progress is asked for.
+   * Reads jobs and the range of events in one step. Without this command, jobs are read one by one, and events only wake
+   * their readers.
+   * @param followed Number of ids, from the first, whose progress is read too.
    */
   lookAtJobs(ids: readonly string[], followed: number): Promise<Looks>;
 }
 
-/** Bytes of results and progress in one answer. */
+/** Maximum number of bytes of results and progress in one answer. */
 const ANSWER_BYTES = 1_048_576;
 
 const LOOK_AT_JOBS: Script = {
@@ -82,7 +82,7 @@ const STATUS = {
 
 type Row = [index: number, status: number, text: string | null, progress: string | null];
 
-/** Undefined for a store that does not have it. */
+/** Returns the command; undefined for a store without it. */
 export function lookPrimitiveOf(backend: IQueueBackend): LookPrimitive | undefined {
   if (!(backend instanceof RedisQueueBackend))
     return 'lookAtJobs' in backend ? (backend as IQueueBackend & LookPrimitive) : undefined;

@@ -1,38 +1,38 @@
-/** Emptying a queue of what waits, a slice at a time. */
+/** This module removes the waiting jobs of a queue in slices. */
 import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
 import { runScript, type Script } from './scripts.js';
 
-/** Where jobs wait that have not started. */
+/** Sets of jobs that have not started. */
 export type PurgedSet = 'wait' | 'prioritized' | 'delayed';
 
 export interface PurgeStart {
   readonly count: number;
   /** Where the first slice begins. */
   readonly cursor: string;
-  /** Whether jobs that a slice has left are moved, once they are settled, to where they can be removed quickly. */
+  /** Whether the next slice moves settled jobs to the end of the list where they can be removed quickly. */
   readonly isMoved: boolean;
 }
 
 export interface PurgeRequest {
   readonly cursor: string;
-  /** Most jobs that are looked at. With 0, only `settled` are moved. */
+  /** Maximum number of jobs to check. With 0, only `settled` are moved. */
   readonly limit: number;
-  /** Those that the last slice has left: in `wait`, they are moved behind all others. */
+  /** Jobs that the last slice returned in `left`: in `wait`, they are moved behind all others. */
   readonly settled: readonly string[];
-  /** A job that Umbel has sent later than this is left alone; in milliseconds since 1970. */
+  /** Jobs that Umbel sent later than this stay; in milliseconds since 1970. */
   readonly sentBy: number;
 }
 
-/** A job that a slice has not removed, since other jobs stand above or below it. */
+/** A job that a slice did not remove because it has a parent or children. */
 export interface LeftJob {
   readonly id: string;
-  /** The run that it is certainly a step of; empty if its data have to be read to know. */
+  /** The run that it is a step of; empty if only its data can show that. */
   readonly run: string;
 }
 
 export interface PurgeSlice {
   readonly removed: number;
-  /** Jobs that were looked at, the removed ones included; without those that have come later. */
+  /** Number of checked jobs, removed ones included, without jobs that were added later. */
   readonly seen: number;
   readonly left: readonly LeftJob[];
   /** Where the next slice begins; absent at the end. */
@@ -42,14 +42,14 @@ export interface PurgeSlice {
 export interface PurgePrimitive {
   purgeStart(set: PurgedSet): Promise<PurgeStart>;
   /**
-   * Removes single jobs as far as it gets in a few milliseconds, and names those that have jobs above or below them. What
-   * was added since the start is not touched. A slice that is repeated, because its answer was lost, names the same jobs.
+   * Removes single jobs for a few milliseconds, and returns those with a parent or children. Jobs that were added since
+   * the start stay. A repeated slice, whose answer was lost, returns the same jobs.
    */
   purgeSlice(set: PurgedSet, request: PurgeRequest): Promise<PurgeSlice>;
 }
 
-// New jobs enter `wait` at its head, and workers take from its tail: behind the one that is at the head at the start, all
-// are newer. `pc` counts what is added to `prioritized`, and is the lower half of the scores there.
+// New jobs are added at the head of `wait`, and workers take from its tail: all jobs beyond the one at the head at the
+// start are newer. `pc` counts the jobs added to `prioritized`, and is the lower half of their scores.
 const PURGE_START: Script = {
   name: 'umbel:purgeStart',
   numberOfKeys: 2,
@@ -59,9 +59,9 @@ return { redis.call('ZCARD', KEYS[1]), counter .. ' 0 0' }`,
 };
 
 /**
- * Looks at one job. Removes it as BullMQ does, with its own event, if no other job stands above or below it; `hasCome`
- * says that it was there at the start. Large data use up the budget of a slice sooner. BullMQ's job schedulers live by
- * their next job, so that one stays.
+ * Checks one job. Removes it as BullMQ does, with BullMQ's event, if it has no parent and no children; `hasCome` says that
+ * it existed at the start. Large data use up the budget of a slice sooner. The next job of a BullMQ job scheduler stays,
+ * because the scheduler depends on it.
  */
 const LOOK = `local base, sentBy, budget, state = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local removed, seen, left, maxEvents = 0, 0, {}, false
@@ -105,11 +105,11 @@ end
 `;
 
 /**
- * From the tail of `wait`, up to the boundary: what is named and not settled keeps its place, so that it is named again if
- * the answer is lost. The boundary itself is always named, and goes once it is settled: a slice that is repeated without it
- * would take newer jobs. What stays is moved to the head in one step, for a removal from the
- * middle of a list looks through all of it. The first command that writes frees memory: a Redis that is full refuses
- * the script before that, or not at all.
+ * Checks jobs from the tail of `wait` up to the boundary. Returned jobs that are not settled keep their position, so that
+ * they are returned again if the answer is lost. The boundary itself is always returned, and removed once it is settled: a
+ * repeated slice without it would remove newer jobs. Jobs that stay are moved to the head in one step, because a removal
+ * from the middle of a list scans all of it. The first write frees memory: a full Redis rejects the script before that
+ * write or not at all.
  */
 const PURGE_LIST: Script = {
   name: 'umbel:purgeList',
@@ -153,7 +153,7 @@ end
 return { removed, seen, isOver and '' or boundary, left }`,
 };
 
-/** Sets are gone through from the lowest score on: `skip` are those of the score `from` that have stayed. */
+/** Checks sets from the lowest score on: `skip` is the number of jobs with the score `from` that stayed. */
 const PURGE_SET: Script = {
   name: 'umbel:purgeSet',
   numberOfKeys: 1,
@@ -179,10 +179,10 @@ local isOver = looked * 2 == #rows and looked < wanted
 return { removed, seen, isOver and '' or (counter or '') .. ' ' .. from .. ' ' .. skip, left }`,
 };
 
-/** Jobs that one script looks at, so that it holds the store for a few milliseconds at most. */
+/** Maximum number of jobs that one script checks, so that it blocks the store for a few milliseconds at most. */
 export const PURGED_AT_ONCE = 250;
 
-/** Undefined where the backend has no such commands. */
+/** Returns the commands; undefined for a backend without them. */
 export function purgeIn(backend: IQueueBackend): PurgePrimitive | undefined {
   if (backend instanceof RedisQueueBackend) return redisPurge(backend);
   return 'purgeStart' in backend && 'purgeSlice' in backend

@@ -1,16 +1,16 @@
-/** The names of the queues of a store, for who does not know the name of an app. */
+/** This module finds the queues in a store, for callers that do not know the names of apps. */
 import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
 import { runScript, type Script } from './scripts.js';
 
-/** Some of the queues of a store, by their qualified names. */
+/** Qualified names of queues of a store. */
 interface QueueNames {
   readonly names: readonly string[];
-  /** Whether no other ones are there: a large store is looked at in part. */
+  /** Whether the list is complete: only a part of a large store is scanned. */
   readonly isComplete: boolean;
 }
 
 export interface QueueNamePrimitive {
-  /** Queues whose qualified names begin so, and that were used. Looks at a bounded number of keys; of a cluster, at those of one node. */
+  /** Returns used queues whose qualified names begin with `start`. Scans a bounded number of keys; in a cluster, those of one node. */
   queueNames(start: string): Promise<QueueNames>;
 }
 
@@ -26,16 +26,16 @@ end
 return { page[1], names }`,
 };
 
-/** Keys that are looked at for names of queues: in one command, which takes about a millisecond, and in all. */
+/** Number of keys that one command scans, which takes about a millisecond, and maximum number of commands. */
 const NAMES = { atOnce: 1000, pages: 300 };
 
-/** Of a store that has it. */
+/** Returns the command; undefined for a store without it. */
 export function queueNamesIn(backend: IQueueBackend): QueueNamePrimitive | undefined {
   if (backend instanceof RedisQueueBackend) return { queueNames: (start) => redisQueueNames(backend, start) };
   return 'queueNames' in backend ? (backend as IQueueBackend & QueueNamePrimitive) : undefined;
 }
 
-/** Keys of meta data are left by looking; those of ids by the first job of a queue, and events of control by a worker. */
+/** Scans for keys that only use creates: `id` exists since the first job of a queue, `control:events` since the first worker. Metadata exist after a mere read. */
 async function redisQueueNames(backend: RedisQueueBackend, start: string): Promise<QueueNames> {
   const pattern = `${start.replaceAll(/[*?[\]\\^]/g, '\\$&')}*`;
   const names = new Set<string>();

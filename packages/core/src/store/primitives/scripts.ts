@@ -1,21 +1,21 @@
 /**
- * The scripts by which Redis has what Umbel needs of a store and BullMQ's contract has no command for. Each file beside this
- * one holds one such need: its interface, which a backend that is no Redis may implement, and its scripts. Without them
- * Umbel works too, and loses what the comments say.
+ * This module runs Lua scripts for commands that BullMQ's contract lacks. Each neighbouring file defines one group of such
+ * commands: an interface, which other backends may implement, and the scripts for Redis. Umbel also works without them;
+ * the comments say what is lost then.
  */
 import type { RedisQueueBackend } from 'bullmq';
 
 export interface Script {
-  /** Of the command, as which a client has it: one name has one text. */
+  /** Name of the command on the client; each name has one text. */
   readonly name: string;
   readonly numberOfKeys: number;
   readonly lua: string;
 }
 
-/** The names of the scripts that each client knows. */
+/** Names of the scripts that each client has defined. */
 const defined = new WeakMap<object, Set<string>>();
 
-/** Runs a script in one round trip: the store is sent its text only if it does not have it yet. */
+/** Runs a script in one round trip. The text is sent only if the store does not have it yet. */
 export async function runScript(
   backend: RedisQueueBackend,
   script: Script,

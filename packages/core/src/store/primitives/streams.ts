@@ -1,7 +1,7 @@
-/** Events of many queues, read by one command. */
+/** This module reads the events of many queues with one command. */
 import { type EntryRaw, type IQueueBackend, QueueKeys, RedisQueueBackend, type StreamReadRaw } from 'bullmq';
 
-/** A place in the events of a queue: those after this id follow. */
+/** A position in the events of a queue: the id of the last event that was read. */
 export interface StreamPlace {
   readonly queue: string;
   readonly after: string;
@@ -9,9 +9,9 @@ export interface StreamPlace {
 
 export interface StreamsPrimitive {
   /**
-   * The events after each of these places, in the order of the places, oldest first, at most `limit` of each. With
-   * `blockMs` it waits so long for the first of them. Without it, each queue is read by a command of its own, as a whole,
-   * and whoever reads looks again and again.
+   * Returns the events after each position, in the order of the positions, oldest first, at most `limit` of each. With
+   * `blockMs` it waits up to that time for the first event. Without this command, each queue is read with a separate
+   * command and without a limit, and readers have to poll.
    */
   readStreams(
     places: readonly StreamPlace[],
@@ -20,7 +20,7 @@ export interface StreamsPrimitive {
   ): Promise<readonly (readonly EntryRaw[])[]>;
 }
 
-/** Undefined for a store that does not have it. */
+/** Returns the command; undefined for a store without it. */
 export function streamsIn(backend: IQueueBackend, prefix: string): StreamsPrimitive | undefined {
   if (backend instanceof RedisQueueBackend) return redisStreams(backend, new QueueKeys(prefix));
   return 'readStreams' in backend ? (backend as IQueueBackend & StreamsPrimitive) : undefined;
@@ -32,8 +32,8 @@ function redisStreams(backend: RedisQueueBackend, keys: QueueKeys): StreamsPrimi
       const client = await backend.connection.client;
       const streams = places.map(({ queue, after }) => ({ key: keys.toKey(queue, 'events'), id: after }));
       const options = { COUNT: limit, ...(blockMs !== undefined && { BLOCK: blockMs }) };
-      const answer = (await client.xread(streams, options)) as StreamReadRaw | null; // as BullMQ has it
-      // Streams without events are left out of the answer.
+      const answer = (await client.xread(streams, options)) as StreamReadRaw | null; // BullMQ's type of the answer
+      // The answer omits streams without events.
       const found = new Map(answer?.map(([key, entries]) => [key, entries]));
       return streams.map(({ key }) => found.get(key) ?? []);
     },

@@ -1,27 +1,27 @@
-/** The index of tags. */
+/** This module implements the index of tags in Redis; `tags.ts` uses it. */
 import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
 import { runScript, type Script } from './scripts.js';
 
-/** What a call or a run bears, by hashes of its tags. */
+/** The tags of a call or a run, as hashes. */
 export interface TagNote extends TaggedEntry {
   /** 32 characters each; at most 20. */
   readonly tags: readonly string[];
-  /** When it is looked at next. */
+  /** When the note is checked next, in milliseconds since 1970. */
   readonly checkAt: number;
 }
 
-/** Where something is that bears a tag, and when it was noted, in milliseconds since 1970. */
+/** A tagged call or run, and when it was noted, in milliseconds since 1970. */
 export interface TaggedEntry {
   readonly queue: string;
   readonly id: string;
   readonly at: number;
 }
 
-/** The index of tags. Without it, tags are noted by the day, and what waits for longer than results are kept is lost. */
+/** The index of tags. Without it, tags are noted by day, and jobs that wait for longer than the retention are not found. */
 export interface TagPrimitives {
-  /** Notes all of it, in one command. The same again changes nothing. */
+  /** Adds notes in one command. Adding a note again changes nothing. */
   noteTags(notes: readonly TagNote[]): Promise<void>;
-  /** What bears a tag, the latest first: `limit` of them, from one on, or behind it. */
+  /** Returns up to `limit` entries with a tag, the latest first: from an entry on, or after it (`isBehind`). */
   findTagged(
     tag: string,
     limit: number,
@@ -29,41 +29,41 @@ export interface TagPrimitives {
     isBehind: boolean,
   ): Promise<readonly TaggedEntry[]>;
   /**
-   * Looks at most at `limit` notes that are due: takes those away whose job is gone, and says of others when they are due
-   * again. Gives how many it has looked at.
+   * Checks up to `limit` notes that are due: removes those whose job is missing, and sets when the others are due again.
+   * Returns the number of checked notes.
    */
   checkTags(
     now: number,
     limit: number,
     keeping: { readonly completedMs: number; readonly failedMs: number },
   ): Promise<number>;
-  /** Absent where noting costs little. */
+  /** Absent where adding notes is cheap. */
   readonly noteQueue?: TagNoteQueue;
 }
 
 /**
- * Notes that are in the store and not in the index yet. The index is sorted by tag, so noting the 20 tags of a call takes a
- * store several times as long as storing the call; putting a note into this queue does not.
+ * Queue of notes that are not in the index yet. The index is sorted by tag, so adding the 20 tags of a call takes the store
+ * several times as long as adding the call. Adding a note to this queue is cheap.
  */
 export interface TagNoteQueue {
-  /** Adds notes, each a text that no other note has; returns how many there are. */
+  /** Adds notes, each a unique text. Returns the length of the queue. */
   push(texts: readonly string[]): Promise<number>;
-  /** The oldest notes, and how many there are. */
+  /** Returns the oldest notes, and the length of the queue. */
   first(limit: number): Promise<{ readonly texts: readonly string[]; readonly count: number }>;
-  /** Takes out the oldest notes, which have these texts and are in the index now. Does nothing if they are gone. */
+  /** Removes the oldest notes, which have these texts and are in the index. Does nothing if they were removed before. */
   take(texts: readonly string[]): Promise<void>;
 }
 
 /**
- * When a note is due again whose job is there: one that has ended, once it has been kept for its time, then every half
- * an hour; others at growing intervals, at least once a day.
+ * Times after which a note of an existing job is due again. For an ended job: after its retention, then every half hour.
+ * For others: at growing intervals, at least once a day.
  */
 const TAG_CHECKS = { soonMs: 600_000, overdueMs: 1_800_000, longestMs: 86_400_000, ageShare: 8 };
 
-/** Characters of a moment in an index, so that text is in the order of time. */
+/** Number of characters of a time in the index, so that text order is time order. */
 const AT_DIGITS = 9;
 
-// An entry of the index is a tag, a moment and a place; a note is a moment, a place and its tags.
+// An entry of the index is a tag, a time and a job; a note is a time, a job and its tags.
 const NOTE_TAGS: Script = {
   name: 'umbel:noteTags',
   numberOfKeys: 2,
@@ -93,7 +93,7 @@ const FIRST_NOTES: Script = {
   lua: `return { redis.call('LLEN', KEYS[1]), redis.call('LRANGE', KEYS[1], 0, ARGV[1] - 1) }`,
 };
 
-// Two processes may have read the same ones. The first takes them out; then others are there.
+// Two processes may have read the same notes. The first one removes them; the second one finds others and does nothing.
 const TAKE_NOTES: Script = {
   name: 'umbel:takeTagNotes',
   numberOfKeys: 1,
@@ -143,7 +143,7 @@ end
 return #due`,
 };
 
-/** The index of tags of a store; undefined if it has none. */
+/** Returns the index of tags of a store; undefined if it has none. */
 export function tagPrimitivesOf(backend: IQueueBackend): TagPrimitives | undefined {
   if (backend instanceof RedisQueueBackend) return redisTags(backend);
   return 'noteTags' in backend && 'findTagged' in backend && 'checkTags' in backend
@@ -159,14 +159,14 @@ function redisTags(backend: RedisQueueBackend): TagPrimitives {
   const prefix = qualifiedName.slice(0, qualifiedName.lastIndexOf(':') + 1);
   return {
     async noteTags(notes) {
-      const args = notes.flatMap((note) => [note.checkAt, `${placeText(note)} ${note.tags.join('')}`]);
+      const args = notes.flatMap((note) => [note.checkAt, `${entryText(note)} ${note.tags.join('')}`]);
       await runScript(backend, NOTE_TAGS, [index, due, ...args]);
     },
     async findTagged(tag, limit, from, isBehind) {
-      // `{` comes after every digit.
-      const start = from === undefined ? `(${tag}{` : `${isBehind ? '(' : '['}${tag}${placeText(from)}`;
+      // `{` sorts after every digit and letter of a time.
+      const start = from === undefined ? `(${tag}{` : `${isBehind ? '(' : '['}${tag}${entryText(from)}`;
       const found = await runScript(backend, FIND_TAGGED, [index, start, `[${tag}`, limit]);
-      return (found as string[]).map((entry) => placeIn(entry.slice(tag.length)));
+      return (found as string[]).map((entry) => entryIn(entry.slice(tag.length)));
     },
     async checkTags(now, limit, { completedMs, failedMs }) {
       const args = [index, due, now, limit, prefix, completedMs, failedMs];
@@ -187,11 +187,11 @@ function redisTags(backend: RedisQueueBackend): TagPrimitives {
   };
 }
 
-function placeText({ at, queue, id }: TaggedEntry): string {
+function entryText({ at, queue, id }: TaggedEntry): string {
   return `${Math.max(0, Math.floor(at)).toString(36).padStart(AT_DIGITS, '0')}${queue}/${id}`;
 }
 
-function placeIn(text: string): TaggedEntry {
+function entryIn(text: string): TaggedEntry {
   const place = text.slice(AT_DIGITS);
   const slash = place.indexOf('/');
   return {

@@ -52,7 +52,7 @@ export function nextWorker(): number {
  * supervisor and in a program without such a worker. The whole program runs in each process, so start what must exist once,
  * such as a web server, only where this is undefined.
  * @example
- * if (processIndex() === undefined) startWebServer();
+ * if (processIndex() === undefined) console.log('start the web server here');
  */
 export function processIndex(): number | undefined {
   return ownIdentity()?.index;

@@ -9,4 +9,4 @@ await new Promise((resolve) => {
   child.send({ kind: 'run', run, app: 'isolated', task: 'pid', context, added: {}, withheld: [] });
 });
 console.log(child.pid);
-pool.giveBack(child);
+pool.release(child);

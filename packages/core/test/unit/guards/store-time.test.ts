@@ -163,7 +163,7 @@ describe('the time of the store', () => {
     time.note({ offsetMs: -HOUR_MS, errorMs: 1 });
     time.note({ offsetMs: -HOUR_MS + 20, errorMs: 1 });
     expect(told).toEqual([
-      "the clock of this machine is 3600 s behind the store's. Times are taken from the store's; set the clock (NTP).",
+      "the clock of this machine is 3600 s behind the store's. Umbel uses the store's time; correct the clock (NTP).",
     ]);
     expect(clock.now() - Date.now()).toBeGreaterThan(HOUR_MS - 1000);
   });
