@@ -1,3 +1,4 @@
+/** This module builds branches: `match`, `when`, `fallback` and `flat`. Conditions are checked here and in `fromJSON`. */
 import type {
   AnyResult,
   AnyStep,
@@ -17,12 +18,15 @@ import type { NeedsOfCase, NeedsOfTest, TestOf } from './types/branches.js';
 import type { FirstStep } from './types/flow.js';
 
 /**
- * The case whose name the previous value has under `key`; the case takes that value, and its result is the result. Names
- * are compared as text, so that `200`, `true` and `'true'` can be cases. The compiler refuses it after a step that may
- * give a value for which there is no case.
+ * Runs the case that is named by the value under `key` of the previous result. The case takes that result, and its own
+ * result is the result. Names are compared as strings, so `200`, `true` and `'true'` can be cases. The compiler refuses
+ * `match` after a step that may return a value without a case.
  *
  * A value without a case fails the step.
- * @throws {CanvasError} if there is no case, or one is not a step.
+ * @throws {CanvasError} if there is no case, or a case is not a step.
+ *
+ * @example
+ * const notify = match('channel', { mail: sendMail, alert: sendAlert });
  */
 export function match<const Key extends string, const Cases extends { readonly [name: string]: AnyStep }>(
   key: Key,
@@ -73,7 +77,7 @@ const COMPARISONS: Readonly<Record<keyof Exclude<Comparison, string | number | b
   exists: ['true or false', (value) => typeof value === 'boolean'],
 };
 
-/** The value as a condition. @throws {CanvasError} naming the place of what cannot be in one, below `path`. */
+/** Returns the value as a condition. @throws {CanvasError} with the path of the invalid part, below `path`. */
 export function checkCondition(value: unknown, path: string): Condition {
   if (!isPlainObject(value) || Object.keys(value).length === 0) {
     throw new CanvasError(
@@ -105,13 +109,16 @@ function checkComparison(value: unknown, path: string): Comparison {
 }
 
 /**
- * One of two steps, by a test of the previous value: a step that gives true or false, or a condition on its keys, which
- * has to hold in every part (`{ pages: { gt: 100 }, language: 'de' }`). Both branches take the previous value, not what
- * the test gives. Without `otherwise` the previous value goes through.
+ * Runs one of two steps, by a test of the previous result. The test is a step that returns true or false, or a condition
+ * whose parts must all hold (`{ pages: { gt: 100 }, language: 'de' }`). Both branches take the previous result. Without
+ * `otherwise` the previous result is passed on.
  *
- * A comparison with a key that is absent does not hold, except `exists: false` and `ne`. For values of several kinds,
- * `match` tells each case its own type.
+ * A comparison with an absent key does not hold, except `exists: false` and `ne`. For a union, `match` narrows the type
+ * of each case.
  * @throws {CanvasError} if a branch is not a step, or the test is neither a step nor a condition.
+ *
+ * @example
+ * const shrink = when({ width: { gt: 4000 } }, resize, upload);
  */
 export function when<const Test extends AnyStep | Condition, In, Gives extends AnyResult>(
   test: TestOf<Test, In>,
@@ -148,9 +155,12 @@ export function when(test: unknown, then: unknown, ...others: unknown[]): unknow
 }
 
 /**
- * The result of the step; if that fails for good, the result of `other`, which is given a `FailureRecord`. Fails only if
- * `other` fails too, with that error.
+ * Runs the step. If it fails, `other` runs with a `FailureRecord`. The result is that of the step that succeeded; if both
+ * fail, the error is that of `other`.
  * @throws {CanvasError} if one of the two is not a step.
+ *
+ * @example
+ * const charged = fallback(charge, sendAlert.si({ text: 'The charge failed' }));
  */
 export function fallback<In, Gives extends AnyResult, OtherGives extends AnyResult>(
   step: FirstStep<In, Gives>,
@@ -166,9 +176,8 @@ export function fallback(step: unknown, other: unknown): unknown {
 }
 
 /**
- * The step, whose result is a list of lists, with the items of those lists as one list, in order. One level: lists in
- * those lists stay. An empty list gives `[]`.
- * @throws {CanvasError} if it is not a step.
+ * Flattens the result of a step, a list of lists, by one level and in order. An empty list returns `[]`.
+ * @throws {CanvasError} if the argument is not a step.
  */
 export function flat<In, Lists extends readonly (readonly unknown[])[]>(
   step: Step<string, In, Lists>,

@@ -1,3 +1,4 @@
+/** This module builds chains, groups and chords, and checks how many members must succeed. */
 import {
   type AnyResult,
   InvalidOptionError,
@@ -22,20 +23,25 @@ import { isLazy, LazyList, readerOf } from './lazy.js';
 import { CanvasError, expressionOf, oneSender, type Part, partOf, senderOf } from './part.js';
 import type { EachOf, FirstStep, LastOf, Listed, Members, NeedsAll, PrevOf } from './types/flow.js';
 
-/** Builds chains: each step's result is the next step's input, and the last result is the chain's. */
+/**
+ * Builds chains: each step's result is the input of the next step, and the last result is the result of the chain.
+ *
+ * @example
+ * const publish = await chain(resize, upload).delay({ path: 'a.png', width: 100 });
+ */
 export interface ChainFunction {
   /**
-   * The steps in sequence. If one fails, later ones do not run and the run fails with that error.
+   * Runs the steps in sequence. If a step fails, later steps do not run, and the run fails with that error.
    *
-   * Chains inside chains are spliced in; a chain of one step is that step.
-   * @throws {CanvasError} if there is no step, or something that is not one.
+   * Chains inside chains are spliced in. A chain of one step is that step.
+   * @throws {CanvasError} if there is no step, or an argument is not a step.
    */
   <In, First extends AnyResult, Rest extends readonly unknown[]>(
     first: FirstStep<In, First>,
     ...rest: { [Key in keyof Rest]: StepAfter<PrevOf<First, Rest, Key>, Rest[Key]> }
   ): Signature<'chain', In, LastOf<First, Rest>>;
   /**
-   * A chain of as many steps as the list has, where every step takes and gives `T`.
+   * Builds a chain from a list of steps that all take and return `T`.
    * @throws {CanvasError} if the list is empty.
    */
   of<T>(steps: readonly Step<string, T, T>[]): Signature<'chain', T, T>;
@@ -48,7 +54,7 @@ function buildChain(values: readonly unknown[]): Composition {
   return new Composition({ kind: 'chain', steps }, senderOf(parts));
 }
 
-/** The steps of a chain that nothing is said about, else the expression: chains that grow in a loop do not nest. */
+/** Returns the steps of a chain without options and callbacks, so that chains that grow in a loop do not nest. */
 function stepsOf(expression: CanvasExpression): readonly CanvasExpression[] {
   const isPlainChain =
     expression.kind === 'chain' && expression.options === undefined && expression.callbacks === undefined;
@@ -59,24 +65,22 @@ export const chain = /* @__PURE__ */ Object.assign((...steps: unknown[]) => buil
   of: (steps: readonly unknown[]) => buildChain(steps),
 }) as unknown as ChainFunction; // the types say what the steps need and give, which no object carries at run time
 
-/** The chain of a signature and one more step. A chain is continued, so that many pipes give one flat chain. */
+/** Returns a chain of a signature and one more step. Many pipes build one flat chain. */
 export function pipe(first: Part, next: unknown): Composition {
   const steps = stepsOf(expressionOf(first));
   const last = partOf(next, 'The argument of pipe');
   return new Composition({ kind: 'chain', steps: [...steps, expressionOf(last)] }, senderOf([first, last]));
 }
 
-// Members of groups and of headers, as expressions.
-
-/** Members of a group, with their app as far as it is known. */
+/** Members of a group or a header. `sender`: their app, if it is known. */
 interface MemberExpressions {
   readonly members: readonly CanvasExpression[] | LazyMembers;
-  /** Of a record. */
+  /** The keys of a record of members. */
   readonly keys?: readonly string[];
   readonly sender: Sender | undefined;
 }
 
-/** The members as expressions. @throws {CanvasError} if one is not a step, or they belong to different apps. */
+/** Returns the members as expressions. @throws {CanvasError} if one is not a step, or they belong to different apps. */
 export function membersOf(members: Members, owner: string): MemberExpressions {
   if (isLazy(members)) {
     const lazy = new LazyList(readerOf(members), (member, index) => {
@@ -96,7 +100,7 @@ export function membersOf(members: Members, owner: string): MemberExpressions {
   };
 }
 
-/** @throws {CanvasError} if so few members can never be enough. */
+/** @throws {CanvasError} if a group has fewer members than must succeed. */
 export function checkCount(policy: JoinPolicy | undefined, members: MemberExpressions['members']): void {
   if (policy === undefined || policy.kind === 'settled' || 'read' in members) return;
   const needed = policy.kind === 'any' ? 1 : policy.count;
@@ -105,19 +109,22 @@ export function checkCount(policy: JoinPolicy | undefined, members: MemberExpres
   throw new CanvasError(`The group needs ${needed} of its members to succeed, but has ${count}.`);
 }
 
-function memberOf(value: unknown, place: number | string, owner: string): Part {
-  return partOf(value, `Member ${place} of ${owner}`);
+function memberOf(value: unknown, name: number | string, owner: string): Part {
+  return partOf(value, `Member ${name} of ${owner}`);
 }
 
 /** A group of any kind, as the header of a chord. */
 type AnyGroup = Step<'group', never, unknown>;
 
 /**
- * The header's members in parallel, then the body once with all their results, in declared order. The same as
- * `chain(group(header), body)`. The header may be a group already, whatever its policy: the body takes what it gives.
+ * Runs the members of the header in parallel, then the body once with all their results, in declared order. It equals
+ * `chain(group(header), body)`. The header may also be a group with any policy: the body takes the group's result.
  *
- * If the header fails, the body never runs and the run fails with that error. An empty header runs the body with `[]`.
+ * If the header fails, the body does not run, and the run fails with that error. An empty header runs the body with `[]`.
  * @throws {CanvasError} if a member or the body is not a step.
+ *
+ * @example
+ * const bill = chord([charge.s({ id: 'a' }), charge.s({ id: 'b' })], sendAlert.si({ text: 'Both were charged' }));
  */
 export function chord<const Header extends Members | AnyGroup, Gives extends AnyResult>(
   header: Header,
@@ -156,25 +163,28 @@ function headerOf(header: Members | Part): { expression: CanvasExpression; sende
 
 export interface GroupOptions {
   /**
-   * What becomes of the other members once the outcome of the group is certain: with `true`, those that have not started
-   * are skipped; with `'running'`, those that run are given up as well: their `ctx.signal` is aborted, and whatever they
-   * give is ignored. Default false: all run to their end.
+   * How to treat the other members once the outcome of the group is certain. `true` skips members that have not started.
+   * `'running'` also aborts running members: their `ctx.signal` is aborted, and their result is ignored. Default false:
+   * all members run to their end.
    */
   cancelSiblings?: boolean | 'running' | undefined;
 }
 
 /**
- * Builds groups: members in parallel. A list gives a list of results, a tuple a tuple and a record a record, in declared
- * order whatever finishes first. After another step, every member receives that step's result.
+ * Builds groups, whose members run in parallel. A list returns a list of results, a tuple a tuple and a record a record,
+ * in declared order. After another step, every member receives that step's result.
  *
- * Members can be given by any iterable or async iterable, which is read while the group is sent and gives a list; such a
- * group has no JSON.
+ * Members may be any iterable or async iterable, which is read while the group is sent and returns a list. Such a group
+ * has no JSON form.
+ *
+ * @example
+ * const sent = await group({ mail: sendMail.s({ to: 'a@example.com' }), index: reindex.s({ shop: 1 }) }).delay();
  */
 export interface GroupFunction {
   /**
-   * The results of all members. If one fails, the group fails at once with that error; members already sent still run
-   * to their end. An empty group gives `[]` (or `{}`).
-   * @throws {CanvasError} if a member is not a step; of one that is read lazily, when it is sent.
+   * Returns the results of all members. If one fails, the group fails at once with that error; members that were sent
+   * still run to their end. An empty group returns `[]` (or `{}`).
+   * @throws {CanvasError} if a member is not a step. A lazy member is checked when it is sent.
    */
   <const Group extends Members>(
     members: Group,
@@ -185,8 +195,8 @@ export interface GroupFunction {
     Listed<Group> extends infer List ? { -readonly [Key in keyof List]: OutputOf<List[Key]> } : never
   >;
   /**
-   * What became of each member, once all have ended: a `StepOutcome` in the place of each result. Never fails because a
-   * member does. An empty group gives `[]` (or `{}`).
+   * Returns a `StepOutcome` for each member, once all have ended. A failing member does not fail the group. An empty group
+   * returns `[]` (or `{}`).
    * @throws {CanvasError} as `group`.
    */
   settled<const Group extends Members>(
@@ -199,7 +209,7 @@ export interface GroupFunction {
       : never
   >;
   /**
-   * The result of the member that succeeds first. Fails once all have failed.
+   * Returns the result of the member that succeeds first. Fails once all have failed.
    * @throws {CanvasError} if there is no member, or as `group`.
    */
   any<const Group extends Members>(
@@ -207,8 +217,8 @@ export interface GroupFunction {
     options?: GroupOptions,
   ): Signature<'group', NeedsAll<EachOf<Group>>, OutputOf<EachOf<Group>>>;
   /**
-   * The results of those members that have succeeded once `count` have, in declared order: that many, or more. Fails once
-   * so many have failed that it cannot be.
+   * Returns the results of the members that have succeeded once at least `count` have, in declared order. Fails once too
+   * many members have failed for that.
    * @throws {InvalidOptionError} unless `count` is a whole number of at least 1.
    * @throws {CanvasError} if there are fewer members, or as `group`.
    */

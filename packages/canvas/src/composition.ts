@@ -34,7 +34,7 @@ import type { CanvasExpression } from './expression.js';
 import { checkNesting } from './expression.js';
 import { lazyIn } from './lazy.js';
 import { CanvasError, EXPRESSION, oneSender, type Part } from './part.js';
-import { drafted, planned, submit } from './submit.js';
+import { planExpression, planUnsent, submit } from './submit.js';
 
 /** The run-time side of a composed signature. The public, typed face of it is `Signature`. */
 export class Composition implements Part, Plannable {
@@ -72,12 +72,12 @@ export class Composition implements Part, Plannable {
   }
 
   [PLAN](path?: string, surroundings?: Surroundings): JobNode {
-    return planned(this.toJSON(), this.#planning(), path, surroundings);
+    return planExpression(this.toJSON(), this.#planning(), path, surroundings);
   }
 
   graph(): RunGraph {
-    const { root, feeds } = drafted(this[EXPRESSION], this.#planning());
-    return plannedGraph(root, feeds);
+    const { root, streams } = planUnsent(this[EXPRESSION], this.#planning());
+    return plannedGraph(root, streams);
   }
 
   set(options: SignatureOptions): Composition {

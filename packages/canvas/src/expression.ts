@@ -1,7 +1,12 @@
+/**
+ * This module defines workflows as plain data, and limits how deep they nest. `toJSON` returns this data, `fromJSON`
+ * reads it, and `normalize` prepares it for the planner.
+ */
 import type { NormalizedOptions, Sender, TaskExpression } from '@umbel/core/internal';
+import { match } from 'ts-pattern';
 import { CanvasError } from './part.js';
 
-/** A composition as plain data. Options of a composition hold for every task in it that has none of its own. */
+/** A workflow as plain data. Options of a workflow apply to every task in it that does not set them itself. */
 export type CanvasExpression =
   | TaskExpression
   | ChainExpression
@@ -13,19 +18,19 @@ export type CanvasExpression =
   | FallbackExpression
   | FlatExpression;
 
-/** What every composition can have. */
+/** Fields of every workflow. */
 interface Composed {
   readonly options?: NormalizedOptions;
   readonly callbacks?: CallbackExpressions;
 }
 
-/** What is sent after a node, each once. */
+/** Steps that are sent after a workflow or a call has ended, each once. */
 export interface CallbackExpressions {
-  /** With the result. */
+  /** Sent with the result. */
   readonly success?: readonly CanvasExpression[];
-  /** With a `FailureRecord`. */
+  /** Sent with a `FailureRecord`. */
   readonly failure?: readonly CanvasExpression[];
-  /** With a `StepOutcome`, whatever it is. */
+  /** Sent with a `StepOutcome`, after a success and after a failure. */
   readonly always?: readonly CanvasExpression[];
 }
 
@@ -37,29 +42,29 @@ export interface ChainExpression extends Composed {
 export interface GroupExpression extends Composed {
   readonly kind: 'group';
   readonly members: readonly CanvasExpression[] | LazyMembers;
-  /** Of a record: the key of each member. */
+  /** The key of each member, for a group that was built from a record. */
   readonly keys?: readonly string[];
-  /** Absent: every member has to succeed. */
+  /** Absent: every member must succeed. */
   readonly policy?: JoinPolicy;
-  /** Once the outcome is certain, members that have not started are skipped, and those that run given up, too. */
+  /** `true` skips members that have not started once the outcome is certain; `'running'` also aborts running members. */
   readonly cancelSiblings?: true | 'running';
 }
 
-/** When a group has its result, and what that is. */
+/** When a group completes, and with what result. */
 export type JoinPolicy =
-  /** When all have ended: a `StepOutcome` of each. */
+  /** Completes when all members have ended. The result is a `StepOutcome` for each. */
   | { readonly kind: 'settled' }
-  /** When one has succeeded: its result. */
+  /** Completes when one member has succeeded. The result is that member's result. */
   | { readonly kind: 'any' }
-  /** When `count` have succeeded: their results, in declared order. */
+  /** Completes when `count` members have succeeded. The result is the list of their results, in declared order. */
   | { readonly kind: 'atLeast'; readonly count: number };
 
-/** Members that are read while they are sent. Not plain data: such a group has no JSON. */
+/** Lazy members, which are read while they are sent. They are not plain data, so the group has no JSON form. */
 export interface LazyMembers {
   readonly read: () => AsyncIterable<CanvasExpression>;
-  /** The app of the first member, which is read for this and then given by the next `read`. */
+  /** Returns the app of the first member. It reads that member, which the next `read` yields again. */
   readonly sender?: () => Promise<Sender | undefined>;
-  /** Lets go of a first member that nothing has read. */
+  /** Closes the iterator that `sender` opened, if `read` was not called since. */
   readonly close?: () => Promise<void>;
 }
 
@@ -69,21 +74,21 @@ export interface ChordExpression extends Composed {
   readonly body: CanvasExpression;
 }
 
-/** One step over many inputs. */
+/** One step that runs for many inputs. */
 export interface MapExpression extends Composed {
   readonly kind: 'map';
   readonly step: CanvasExpression;
-  /** Absent: the list that the previous step gives. */
+  /** Absent: the list that the previous step returns. */
   readonly inputs?: readonly unknown[];
-  /** Each input is a row, whose values go under these keys. */
+  /** The keys for the values of each input, which is a row of values. */
   readonly keys?: readonly string[];
-  /** As many inputs as this are packed in one job; the step is a task then. */
+  /** The number of inputs in one job. Only for a step that is a task. */
   readonly chunkSize?: number;
-  /** Of inputs that are read in parts: the index of the first one here. */
+  /** The index of the first input, for inputs that are read in slices. */
   readonly offset?: number;
 }
 
-/** The case whose name the previous result has under `key`. */
+/** Runs the case that is named by the value under `key` of the previous result. */
 export interface MatchExpression extends Composed {
   readonly kind: 'match';
   readonly key: string;
@@ -92,17 +97,17 @@ export interface MatchExpression extends Composed {
 
 export interface WhenExpression extends Composed {
   readonly kind: 'when';
-  /** A step that gives true or false, or a condition on the previous result. */
+  /** A step that returns true or false, or a condition on the previous result. */
   readonly test: { readonly step: CanvasExpression } | { readonly condition: Condition };
   readonly onTrue: CanvasExpression;
-  /** Absent: the previous result goes through. */
+  /** Absent: the previous result is passed on. */
   readonly onFalse?: CanvasExpression;
 }
 
-/** What values have to be, by key; all of it has to hold. */
+/** Comparisons by key. All must hold. */
 export type Condition = Readonly<Record<string, Comparison>>;
 
-/** A value to be equal to, or comparisons that have to hold. */
+/** A value to equal, or comparisons that must all hold. */
 export type Comparison = string | number | boolean | null | Comparisons;
 
 interface Comparisons {
@@ -116,54 +121,47 @@ interface Comparisons {
   readonly exists?: boolean;
 }
 
-/** `other` runs with a `FailureRecord` if `step` fails; the result is that of the one that succeeded. */
+/** Runs `other` with a `FailureRecord` if `step` fails. The result is that of the step that succeeded. */
 export interface FallbackExpression extends Composed {
   readonly kind: 'fallback';
   readonly step: CanvasExpression;
   readonly other: CanvasExpression;
 }
 
-/** The result of a step, a list of lists, as one list. */
+/** Flattens the result of a step, a list of lists, by one level. */
 export interface FlatExpression extends Composed {
   readonly kind: 'flat';
   readonly step: CanvasExpression;
 }
 
-/** The expressions that one is directly made of, callbacks and members that are read lazily left out. */
+/** Returns the direct parts of an expression, without callbacks and lazy members. */
 export function partsOf(expression: CanvasExpression): readonly CanvasExpression[] {
-  switch (expression.kind) {
-    case 'task':
-      return [];
-    case 'chain':
-      return expression.steps;
-    case 'group':
-      return 'read' in expression.members ? [] : expression.members;
-    case 'chord':
-      return [expression.header, expression.body];
-    case 'match':
-      return Object.values(expression.cases);
-    case 'when': {
-      const { test, onTrue, onFalse } = expression;
-      const step = 'step' in test ? [test.step] : [];
-      return [...step, onTrue, ...(onFalse === undefined ? [] : [onFalse])];
-    }
-    case 'fallback':
-      return [expression.step, expression.other];
-    case 'map':
-    case 'flat':
-      return [expression.step];
-  }
+  if (expression.kind === 'task') return []; // before the match: this runs for each of up to 10,000 steps
+  return match(expression)
+    .returnType<readonly CanvasExpression[]>()
+    .with({ kind: 'group' }, ({ members }) => ('read' in members ? [] : members))
+    .with({ kind: 'chain' }, ({ steps }) => steps)
+    .with({ kind: 'chord' }, ({ header, body }) => [header, body])
+    .with({ kind: 'match' }, ({ cases }) => Object.values(cases))
+    .with({ kind: 'when' }, ({ test, onTrue, onFalse }) => [
+      ...('step' in test ? [test.step] : []),
+      onTrue,
+      ...(onFalse === undefined ? [] : [onFalse]),
+    ])
+    .with({ kind: 'fallback' }, ({ step, other }) => [step, other])
+    .with({ kind: 'map' }, { kind: 'flat' }, ({ step }) => [step])
+    .exhaustive();
 }
 
-/** Compositions inside of each other, at most. A chain is not deeper for its steps. */
+/** Maximum number of levels. The steps of a chain do not add levels. The planner recurses once a level. */
 const MAX_NESTING = 500;
 
-/** How deep the expressions are that are known: a task is 0 deep. */
+/** The number of levels of each expression that `checkNesting` has seen. A task has 0. */
 const depths = new WeakMap<CanvasExpression, number>();
 
 /**
- * Notes how deep an expression is whose parts are noted already; parts that are not count as tasks.
- * @throws {CanvasError} if that is too deep to be planned.
+ * Stores how deep an expression nests, from the stored depths of its parts. Unknown parts count as tasks.
+ * @throws {CanvasError} if it is too deep to be planned.
  */
 export function checkNesting(expression: CanvasExpression): void {
   let depth = 0;

@@ -1,7 +1,7 @@
 import { provideCanvas } from '@umbel/core/internal';
 import { pipe } from './chain-group.js';
 import { partOf } from './part.js';
-import { planned } from './submit.js';
+import { planExpression } from './submit.js';
 
 export { fallback, flat, match, when } from './branch.js';
 export {
@@ -37,5 +37,5 @@ export type { FirstStep, Inputs, Members } from './types/flow.js';
 
 provideCanvas({
   pipe: (first, next) => pipe(partOf(first, 'The step before pipe'), next),
-  plan: planned,
+  plan: planExpression,
 });

@@ -1,3 +1,4 @@
+/** This module builds `map`, `starmap` and `chunks`: one step that runs for many inputs. */
 import type { Signature, Step } from '@umbel/core';
 import { checkInteger, completeInput, SENDER, type TaskExpression } from '@umbel/core/internal';
 import { Composition } from './composition.js';
@@ -6,40 +7,38 @@ import { inSlices, isLazy, LazyList, type LazySource, readerOf } from './lazy.js
 import { CanvasError, expressionOf, nameOf, type Part, partOf } from './part.js';
 import type { Inputs, OneCall, Row, Unlisted } from './types/flow.js';
 
-// One step over many inputs: what `map`, `starmap` and `chunks` have in common.
-
 interface Mapping {
-  /** What a user called. */
+  /** The function that the user called, for messages. */
   readonly by: 'map' | 'starmap' | 'chunks';
   readonly step: unknown;
-  /** Absent: the list that the previous step gives. */
+  /** Absent: the list that the previous step returns. */
   readonly inputs?: unknown;
-  /** The inputs are rows, whose values go under these keys. */
+  /** The keys for the values of each input, which is a row of values. */
   readonly keys?: readonly string[];
-  /** So many inputs in one job. */
+  /** The number of inputs in one job. */
   readonly chunkSize?: number;
 }
 
-/** @throws {CanvasError} if the step is none, or the inputs are no list. */
-export function mapping({ by, step: value, keys, chunkSize, ...given }: Mapping): Composition {
+/** @throws {CanvasError} if the step is not a step, or the inputs are not a list. */
+export function mapping({ by, step: value, keys, chunkSize, ...rest }: Mapping): Composition {
   const part = partOf(value, `The step of ${by}`);
   const step = expressionOf(part);
   if (chunkSize !== undefined && step.kind !== 'task') {
     throw new CanvasError(`The step of chunks must be a call of one task, not a ${step.kind}. Use map.`);
   }
   const packed = { ...(keys !== undefined && { keys }), ...(chunkSize !== undefined && { chunkSize }) };
-  if (!('inputs' in given)) return new Composition({ kind: 'map', step, ...packed }, part[SENDER]);
-  const { inputs } = given;
+  if (!('inputs' in rest)) return new Composition({ kind: 'map', step, ...packed }, part[SENDER]);
+  const { inputs } = rest;
   if (Array.isArray(inputs)) {
     for (const [index, row] of inputs.entries()) inputOf(row, index, keys);
     return new Composition({ kind: 'map', step, inputs: [...inputs], ...packed }, part[SENDER]);
   }
-  if (isLazy(inputs)) return lazily(part, inputs, packed);
+  if (isLazy(inputs)) return lazyMapping(part, inputs, packed);
   throw new CanvasError(`The inputs of ${by} are ${nameOf(inputs)}, not a list or an iterable.`);
 }
 
-/** A group with a member for each input, or for each chunk of them, that is read while it is sent. */
-function lazily(
+/** Returns a group of lazy members: one for each input, or for each chunk of inputs. */
+function lazyMapping(
   part: Part,
   inputs: LazySource<unknown>,
   { keys, chunkSize }: Pick<MapExpression, 'keys' | 'chunkSize'>,
@@ -48,10 +47,12 @@ function lazily(
   const reader = readerOf(inputs);
   const memberOf = (expression: CanvasExpression) => ({ expression, [SENDER]: part[SENDER] });
   if (step.kind === 'task' && chunkSize === undefined) {
-    const members = new LazyList(reader, (item, index) => memberOf(filled(step, inputOf(item, index, keys))));
+    const members = new LazyList(reader, (item, index) =>
+      memberOf(fillCall(step, inputOf(item, index, keys))),
+    );
     return new Composition({ kind: 'group', members }, part[SENDER]);
   }
-  // Each member gives the list of its own results.
+  // Each member returns a list, so the group is flattened.
   const members =
     chunkSize === undefined
       ? new LazyList(reader, (item, index) =>
@@ -69,34 +70,37 @@ function lazily(
   return new Composition({ kind: 'flat', step: { kind: 'group', members } }, part[SENDER]);
 }
 
-/** The call with its whole input. @throws {ValidationError} if keys are bound and the input is no object. */
-function filled(call: TaskExpression, input: unknown): TaskExpression {
+/** Returns the call with its whole input. @throws {ValidationError} if keys are bound and the input is not an object. */
+function fillCall(call: TaskExpression, input: unknown): TaskExpression {
   if (call.immutable) return call;
   const { input: _bound, into: _into, ...rest } = call;
   const whole = completeInput(call.task, call, input);
   return { ...rest, immutable: true, ...(whole !== undefined && { input: whole }) };
 }
 
-/** The item itself, or its values under the keys. @throws {CanvasError} if it does not fit the keys. */
+/** Returns the item, or an object of its values by key. @throws {CanvasError} if it does not fit the keys. */
 function inputOf(item: unknown, index: number, keys: readonly string[] | undefined): unknown {
   if (keys === undefined) return item;
-  const place = `Row ${index + 1} of starmap`;
-  if (!Array.isArray(item)) throw new CanvasError(`${place} is ${nameOf(item)}, not a list of values.`);
+  const name = `Row ${index + 1} of starmap`;
+  if (!Array.isArray(item)) throw new CanvasError(`${name} is ${nameOf(item)}, not a list of values.`);
   if (item.length !== keys.length) {
     const list = keys.map((key) => `"${key}"`).join(', ');
-    throw new CanvasError(`${place} has ${item.length} values for the ${keys.length} keys ${list}.`);
+    throw new CanvasError(`${name} has ${item.length} values for the ${keys.length} keys ${list}.`);
   }
   return Object.fromEntries(keys.map((key, position) => [key, item[position]]));
 }
 
 /**
- * One step over many inputs, in parallel: the results in the order of the inputs. Without inputs it stands after a step
- * that gives a list, and runs once for each item. The step may be a task, a signature with bound keys (each input fills
- * the others) or a composition.
+ * Runs a step for many inputs in parallel, and returns the results in the order of the inputs. Without inputs it follows
+ * a step that returns a list, and runs once for each item. The step may be a task, a signature with bound keys (each
+ * input provides the other keys) or a workflow.
  *
- * The first failure fails the whole. No inputs give `[]`. Inputs other than arrays are read while they are sent; such a
- * map has no JSON.
- * @throws {CanvasError} if the step is not one, or the inputs are no list.
+ * The first failure fails the map. An empty list returns `[]`. Inputs other than arrays are read while they are sent;
+ * such a map has no JSON form.
+ * @throws {CanvasError} if the step is not a step, or the inputs are not a list.
+ *
+ * @example
+ * const sent = await map(sendMail, [{ to: 'a@example.com' }, { to: 'b@example.com' }]).delay();
  */
 export function map<In, Out>(step: Step<string, In, Out>): Signature<'map', readonly In[], Out[]>;
 export function map<In, Out>(
@@ -108,15 +112,16 @@ export function map(step: unknown, ...inputs: unknown[]): unknown {
 }
 
 /**
- * As `map`, with inputs as rows of values: the first value of a row goes under the first key, and so on. Without rows it
- * stands after a step that gives a list of rows.
+ * Runs a step for many rows, as `map` does. Each value of a row becomes the value of the key at the same index. Without
+ * rows it follows a step that returns a list of rows.
  *
- *     starmap(add, ['x', 'y'], [[1, 2], [3, 4]])   // [3, 7]
+ * The first failure fails the map. An empty list returns `[]`. Rows other than arrays of rows are read while they are
+ * sent; such a map has no JSON form.
+ * @throws {CanvasError} if the step is not a step, the keys are invalid, or a row does not have one value for each key.
+ *   A lazy row is checked when it is sent.
  *
- * The first failure fails the whole. No rows give `[]`. Rows other than arrays of rows are read while they are sent; such
- * a map has no JSON.
- * @throws {CanvasError} if the step is not one, the keys are not, or a row has not one value for each key; of a row that
- *   is read lazily, when it is sent.
+ * @example
+ * const resized = await starmap(resize, ['path', 'width'], [['a.png', 100], ['b.png', 200]]).delay();
  */
 export function starmap<In, Out, const Keys extends readonly (keyof In)[]>(
   step: Step<string, In, Out>,
@@ -136,7 +141,7 @@ export function starmap(step: unknown, keys: unknown, ...rows: unknown[]): unkno
   });
 }
 
-/** @throws {CanvasError} unless the keys are texts, each once. */
+/** @throws {CanvasError} unless the keys are different strings. */
 function checkKeys(keys: unknown): string[] {
   const isKeys = Array.isArray(keys) && keys.every((key) => typeof key === 'string');
   if (isKeys && new Set(keys).size === keys.length) return [...keys];
@@ -144,13 +149,17 @@ function checkKeys(keys: unknown): string[] {
 }
 
 /**
- * As `map`, with `size` inputs packed in one job, which runs them one after the other: one flat list of results in the
- * order of the inputs. For many short calls of one task. Without inputs it stands after a step that gives a list.
+ * Runs a task for many inputs, as `map` does, but packs `size` inputs into one job, which runs them one after the other.
+ * The result is one flat list in the order of the inputs. For many short calls of one task. Without inputs it follows a
+ * step that returns a list.
  *
- * A failing input fails its job, and the error names the index of that input. No inputs give `[]`. Inputs other than
- * arrays are read while they are sent; such a composition has no JSON.
- * @throws {CanvasError} if the step is not a call of one task, or the inputs are no list.
+ * A failing input fails its job, and the error has the index of that input. An empty list returns `[]`. Inputs other than
+ * arrays are read while they are sent; such a workflow has no JSON form.
+ * @throws {CanvasError} if the step is not a call of one task, or the inputs are not a list.
  * @throws {InvalidOptionError} unless `size` is a whole number of at least 1.
+ *
+ * @example
+ * const sent = await chunks(reindex, [{ shop: 1 }, { shop: 2 }, { shop: 3 }], 2).delay();
  */
 export function chunks<Name extends string, In, Out>(
   step: Step<Name, In, Out> & OneCall<Name>,
@@ -162,6 +171,6 @@ export function chunks<Name extends string, In, Out>(
   size: number,
 ): Signature<'chunks', unknown, Out[]>;
 export function chunks(step: unknown, ...args: unknown[]): unknown {
-  const chunkSize = checkInteger('size', args.at(-1) as number, 1, Number.MAX_SAFE_INTEGER); // it is what checks it
+  const chunkSize = checkInteger('size', args.at(-1) as number, 1, Number.MAX_SAFE_INTEGER); // checks the type
   return mapping({ by: 'chunks', step, chunkSize, ...(args.length > 1 && { inputs: args[0] }) });
 }

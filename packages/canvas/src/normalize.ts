@@ -1,5 +1,9 @@
-/** Rewrites an expression into the few shapes that the planner knows. Pure; doing it twice changes nothing. */
+/**
+ * This module rewrites a workflow into the few shapes that the planner knows: `normalize` is pure, and moves all options
+ * to the tasks.
+ */
 import { mergeOptions, type NormalizedOptions, type TaskExpression } from '@umbel/core/internal';
+import { match } from 'ts-pattern';
 import type {
   CallbackExpressions,
   CanvasExpression,
@@ -8,9 +12,10 @@ import type {
   JoinPolicy,
   LazyMembers,
   MapExpression,
+  WhenExpression,
 } from './expression.js';
 
-/** What is left, with options on tasks only. */
+/** A normalized workflow. Only tasks have options. */
 export type NormalExpression =
   | NormalTask
   | NormalChain
@@ -22,7 +27,7 @@ export type NormalExpression =
   | NormalFlat
   | NormalLinked;
 
-/** A call, with its options and, apart from them, those of the compositions that it is in. */
+/** A call with its options. `shared` holds the options of the workflows around it. */
 export type NormalTask = Omit<TaskExpression, 'callbacks'> & { readonly shared?: NormalizedOptions };
 
 /** At least two steps, none of them a chain. */
@@ -31,8 +36,8 @@ export interface NormalChain {
   readonly steps: readonly NormalExpression[];
 }
 
-/** Members of a group: steps, steps with an input of their own, or several inputs of one task. */
-export type NormalMember = NormalExpression | GivenStep | ChunkCall;
+/** A member of a group: a step, a step with its own input, or a task with several inputs. */
+export type NormalMember = NormalExpression | StepWithInput | ChunkCall;
 
 export interface NormalGroup {
   readonly kind: 'group';
@@ -40,11 +45,11 @@ export interface NormalGroup {
   readonly keys?: readonly string[];
   readonly policy?: JoinPolicy;
   readonly cancelSiblings?: true | 'running';
-  /** Each member gives a list, and so does the group: of what is in those. */
+  /** Concatenates the results of the members, which are lists. */
   readonly flat?: true;
 }
 
-interface GivenStep {
+interface StepWithInput {
   readonly kind: 'given';
   readonly step: NormalExpression;
   readonly input: unknown;
@@ -89,7 +94,7 @@ interface NormalFlat {
   readonly step: NormalExpression;
 }
 
-/** A step with what is sent after it. */
+/** A step and its callbacks. */
 interface NormalLinked {
   readonly kind: 'linked';
   readonly step: NormalExpression;
@@ -101,36 +106,36 @@ export type NormalCallbacks = {
 };
 
 /**
- * The expression with
- * - a chain inside a chain spliced in, and a chain of one step replaced by that step,
- * - a chord written as a chain of its header and its body,
- * - a map over inputs written as a group,
- * - options handed down to the tasks, where an inner one wins and tags are united; but a delay only to the tasks that
- *   start the composition, where delays add up.
+ * Normalizes an expression:
+ * - It splices a chain inside a chain, and replaces a chain of one step by that step.
+ * - It rewrites a chord as a chain of its header and its body.
+ * - It rewrites a map over inputs as a group.
+ * - It moves options to the tasks: an inner option wins, tags are merged. A delay goes only to the tasks that start the
+ *   workflow, where delays add up.
  */
 export function normalize(
   expression: CanvasExpression,
   inherited: NormalizedOptions = {},
   delayMs = 0,
 ): NormalExpression {
-  const { delayMs: ownDelay = 0, ...own } = expression.options ?? {};
-  const all = mergeOptions(inherited, own);
-  const normal = new Normalizer(all, inherited, delayMs + ownDelay).run(expression);
+  const { delayMs: addedDelayMs = 0, ...options } = expression.options ?? {};
+  const merged = mergeOptions(inherited, options);
+  const normal = new Normalizer(merged, inherited, delayMs + addedDelayMs).run(expression);
   const { callbacks } = expression;
   return callbacks === undefined
     ? normal
-    : { kind: 'linked', step: normal, callbacks: linked(callbacks, all) };
+    : { kind: 'linked', step: normal, callbacks: normalizeCallbacks(callbacks, merged) };
 }
 
-/** The options of a composition that hold for the whole, and for what follows it, and not only for its tasks. */
+/** Options that apply to the run itself and to its callbacks, in addition to the tasks. */
 export type LabelOptions = Pick<NormalizedOptions, 'headers' | 'tags'>;
 
 export function labelsOf({ headers, tags }: NormalizedOptions = {}): LabelOptions {
   return { ...(headers !== undefined && { headers }), ...(tags !== undefined && { tags }) };
 }
 
-/** Callbacks share the labels of what they follow, and nothing else of it. */
-function linked(
+/** Normalizes callbacks. They inherit headers and tags, and no other options. */
+function normalizeCallbacks(
   callbacks: NonNullable<CanvasExpression['callbacks']>,
   options: NormalizedOptions,
 ): NormalCallbacks {
@@ -153,47 +158,35 @@ class Normalizer {
   }
 
   run(expression: CanvasExpression): NormalExpression {
-    switch (expression.kind) {
-      case 'task':
-        return this.#task(expression);
-      case 'chain':
-        return chainOf(
-          expression.steps.map((step, index) => (index === 0 ? this.#first(step) : this.#later(step))),
-        );
-      case 'chord':
-        return chainOf([this.#first(expression.header), this.#later(expression.body)]);
-      case 'group':
-        return this.#group(expression);
-      case 'map':
-        return this.#map(expression);
-      case 'match': {
-        const cases = Object.entries(expression.cases).map(([name, step]) => [name, this.#first(step)]);
-        return { kind: 'match', key: expression.key, cases: Object.fromEntries(cases) };
-      }
-      case 'when': {
-        const { test, onFalse } = expression;
-        const hasStep = 'step' in test;
-        const branch = (step: CanvasExpression) => (hasStep ? this.#later(step) : this.#first(step));
-        return {
-          kind: 'when',
-          test: hasStep ? { step: this.#first(test.step) } : test,
-          onTrue: branch(expression.onTrue),
-          ...(onFalse !== undefined && { onFalse: branch(onFalse) }),
-        };
-      }
-      case 'fallback':
-        return { kind: 'fallback', step: this.#first(expression.step), other: this.#later(expression.other) };
-      case 'flat':
-        return { kind: 'flat', step: this.#first(expression.step) };
-    }
+    if (expression.kind === 'task') return this.#task(expression); // before the match: this runs for each member
+    return match(expression)
+      .returnType<NormalExpression>()
+      .with({ kind: 'group' }, (group) => this.#group(group))
+      .with({ kind: 'chain' }, ({ steps }) =>
+        chainOf(steps.map((step, index) => (index === 0 ? this.#first(step) : this.#later(step)))),
+      )
+      .with({ kind: 'chord' }, ({ header, body }) => chainOf([this.#first(header), this.#later(body)]))
+      .with({ kind: 'map' }, (map) => this.#map(map))
+      .with({ kind: 'match' }, ({ key, cases }) => {
+        const entries = Object.entries(cases).map(([name, step]) => [name, this.#first(step)]);
+        return { kind: 'match', key, cases: Object.fromEntries(entries) };
+      })
+      .with({ kind: 'when' }, (when) => this.#when(when))
+      .with({ kind: 'fallback' }, ({ step, other }) => ({
+        kind: 'fallback',
+        step: this.#first(step),
+        other: this.#later(other),
+      }))
+      .with({ kind: 'flat' }, ({ step }) => ({ kind: 'flat', step: this.#first(step) }))
+      .exhaustive();
   }
 
-  /** A part that starts with the whole. */
+  /** Normalizes a part that starts with the workflow. */
   #first(part: CanvasExpression): NormalExpression {
     return normalize(part, this.#options, this.#delayMs);
   }
 
-  /** A part that starts once another has ended. */
+  /** Normalizes a part that starts after another part. It gets no delay. */
   #later(part: CanvasExpression): NormalExpression {
     return normalize(part, this.#options);
   }
@@ -204,6 +197,17 @@ class Normalizer {
     if (Object.keys(all).length === 0) return call;
     const isShared = Object.keys(this.#inherited).length > 0;
     return { ...call, options: all, ...(isShared && { shared: this.#inherited }) };
+  }
+
+  #when({ test, onTrue, onFalse }: WhenExpression): NormalExpression {
+    const hasStep = 'step' in test;
+    const branch = (step: CanvasExpression) => (hasStep ? this.#later(step) : this.#first(step));
+    return {
+      kind: 'when',
+      test: hasStep ? { step: this.#first(test.step) } : test,
+      onTrue: branch(onTrue),
+      ...(onFalse !== undefined && { onFalse: branch(onFalse) }),
+    };
   }
 
   #group({ members, keys, policy, cancelSiblings }: GroupExpression): NormalGroup {
@@ -231,21 +235,21 @@ class Normalizer {
         ...(chunkSize !== undefined && { chunkSize }),
       };
     }
-    const items = keys === undefined ? inputs : inputs.map((row) => zipped(keys, row));
+    const items = keys === undefined ? inputs : inputs.map((row) => zipRow(keys, row));
     if (chunkSize === undefined || each.kind !== 'task') {
       return { kind: 'group', members: items.map((input) => ({ kind: 'given', step: each, input })) };
     }
     const chunks: ChunkCall[] = [];
     for (let first = 0; first < items.length; first += chunkSize) {
-      const own = items.slice(first, first + chunkSize);
-      chunks.push({ kind: 'chunk', task: each, items: own, offset: start + first });
+      const slice = items.slice(first, first + chunkSize);
+      chunks.push({ kind: 'chunk', task: each, items: slice, offset: start + first });
     }
     return { kind: 'group', members: chunks, flat: true };
   }
 }
 
-function zipped(keys: readonly string[], row: unknown): unknown {
-  return Object.fromEntries(keys.map((key, place) => [key, Array.isArray(row) ? row[place] : undefined]));
+function zipRow(keys: readonly string[], row: unknown): unknown {
+  return Object.fromEntries(keys.map((key, index) => [key, Array.isArray(row) ? row[index] : undefined]));
 }
 
 function chainOf(parts: readonly NormalExpression[]): NormalExpression {

@@ -1,46 +1,51 @@
-/** What compositions are made of. */
+/** This module defines the parts of workflows at run time, and the errors of building them. */
 import { UmbelError } from '@umbel/core';
 import { isSigned, SENDER, type Sender, type Signed } from '@umbel/core/internal';
 import type { CanvasExpression } from './expression.js';
 
-/** A composition that cannot be built or sent as it is. Thrown before anything is stored. */
+/**
+ * A workflow cannot be built or sent. Thrown before anything is stored.
+ *
+ * @example
+ * const isInvalid = error instanceof CanvasError;
+ */
 export class CanvasError extends UmbelError {
   override readonly name = 'CanvasError';
   readonly code = 'CANVAS';
 }
 
-/** The property under which a composition holds its expression, which need not be plain data. */
+/** The property that holds the expression of a workflow. With lazy members it is not plain data. */
 export const EXPRESSION: unique symbol = Symbol.for('umbel.expression');
 
-/** A task, a signature or a composition, at run time. */
+/** A task, a signature or a workflow, at run time. */
 export interface Part extends Signed {
   readonly [EXPRESSION]?: CanvasExpression;
   toJSON(): CanvasExpression;
 }
 
 /**
- * The value as a part of a composition.
- * @throws {CanvasError} naming its place if it is not a signature.
+ * Returns the value as a part of a workflow. `name` describes it in the error.
+ * @throws {CanvasError} if it is not a signature.
  */
-export function partOf(value: unknown, place: string): Part {
-  if (isSigned(value)) return value as Part; // every signature gives an expression of these
+export function partOf(value: unknown, name: string): Part {
+  if (isSigned(value)) return value as Part; // every signature has `toJSON`
   throw new CanvasError(
-    `${place} is ${nameOf(value)}, not a step. Pass a task, a signature (task.s(…), task.si(…)) or a workflow; ` +
+    `${name} is ${nameOf(value)}, not a step. Pass a task, a signature (task.s(…), task.si(…)) or a workflow; ` +
       '.delay() already sends the call.',
   );
 }
 
-/** The expression of a part, whose members may be read lazily. */
+/** Returns the expression of a part, which may have lazy members. */
 export function expressionOf(part: Part): CanvasExpression {
   return part[EXPRESSION] ?? part.toJSON();
 }
 
-/** The app of the parts. @throws {CanvasError} if they belong to different apps. */
+/** Returns the app of the parts. @throws {CanvasError} if they belong to different apps. */
 export function senderOf(parts: readonly Pick<Part, typeof SENDER>[]): Sender | undefined {
   return oneSender(parts.map((part) => part[SENDER]));
 }
 
-/** The one app among these. @throws {CanvasError} if there are several. */
+/** Returns the only app among these. @throws {CanvasError} if there are several. */
 export function oneSender(found: readonly (Sender | undefined)[]): Sender | undefined {
   const senders = new Set(found.filter((sender) => sender !== undefined));
   if (senders.size > 1) {
@@ -52,7 +57,7 @@ export function oneSender(found: readonly (Sender | undefined)[]): Sender | unde
   return sender;
 }
 
-/** What a value is, for a message. */
+/** Describes a value in an error message. */
 export function nameOf(value: unknown): string {
   if (value instanceof Promise) return 'a promise';
   if (value === null || value === undefined) return String(value);

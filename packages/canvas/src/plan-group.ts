@@ -1,4 +1,7 @@
-/** Groups: members that are stored with the run, added by fan-outs, or sent once the run is stored. */
+/**
+ * This module plans groups, maps and branches; `plan` uses it for their expressions. Members are stored with the run,
+ * added by fan-outs, or sent after the run is stored.
+ */
 import {
   type Expansion,
   INTERNAL_JOB,
@@ -14,6 +17,8 @@ import {
   type Source,
   STREAM_OPTIONS,
 } from '@umbel/core/internal';
+import { match } from 'ts-pattern';
+import type { JoinPolicy } from './expression.js';
 import type {
   NormalEach,
   NormalExpression,
@@ -25,84 +30,86 @@ import type {
 } from './normalize.js';
 import { CanvasError } from './part.js';
 
-// What a waiting job needs, and the jobs that Umbel adds.
+// Planned inputs and internal jobs
 
-/** The jobs that a waiting job needs, and what it takes from them. */
+/** The jobs that a job waits for, and how it builds its input from their results. */
 export interface PlannedInput {
   readonly after: Source;
   readonly children: readonly JobNode[];
 }
 
-/** What brings the result of the previous step to a job. */
+/** Returns the input that brings the result of the previous step to a job. */
 export type Incoming = (parent: Parent) => PlannedInput;
 
-/** Where an expression stands. */
+/** The position of an expression in the job tree. */
 export interface PlanPosition {
   readonly path: string;
-  /** The job that takes its value. */
+  /** The job that takes the value of the expression. */
   readonly parent: Parent;
-  /** Absent: it has its input, or gets it when the run is sent. */
+  /** Absent: the expression has its input, or gets it when the run is sent. */
   readonly incoming?: Incoming | undefined;
 }
 
-/** Plans the parts of an expression, each construct by its own rule. */
+/** Plans the parts of a construct. */
 export interface PartPlanner {
   readonly planning: Planning;
-  /** Absent: nobody adds members later. */
-  readonly feeds: MemberStream[] | undefined;
-  /** What brings the value of an expression to the job above its place. */
-  feed(expression: NormalExpression, place: PlanPosition): PlannedInput;
-  /** The job of a part that is added later than the run, or is one of many. */
+  /** Member streams of the run. Absent: no sender adds members later. */
+  readonly streams: MemberStream[] | undefined;
+  /** Plans an expression as the input of the job above its position. */
+  plan(expression: NormalExpression, position: PlanPosition): PlannedInput;
+  /** Plans the job of a part that is added later than the run, or is one of many. */
   later(expression: NormalMember, path: string): JobNode;
 }
 
+/** Returns the result of one job as an input. */
 export function one(node: JobNode): PlannedInput {
   return { after: { step: node.path }, children: [node] };
 }
 
-export function internal(name: string, path: string, feed: PlannedInput): JobNode {
-  return { path, name, queue: INTERNAL_QUEUE, options: INTERNAL_OPTIONS, ...feed };
+/** Returns an internal job with its input. */
+export function internal(name: string, path: string, input: PlannedInput): JobNode {
+  return { path, name, queue: INTERNAL_QUEUE, options: INTERNAL_OPTIONS, ...input };
 }
 
-export function fanOut(path: string, expansion: Expansion, incoming?: Incoming): JobNode {
-  const feed = incoming?.(internalPosition(path));
+function fanOut(path: string, expansion: Expansion, incoming?: Incoming): JobNode {
+  const input = incoming?.(internalPosition(path));
   return {
     path,
     name: INTERNAL_JOB.fanOut,
     queue: INTERNAL_QUEUE,
     options: INTERNAL_OPTIONS,
     expand: expansion,
-    ...(feed ?? { open: true }),
+    ...(input ?? { open: true }),
   };
 }
 
-/** An internal job, as what takes a value. */
+/** Returns the position of an internal job that takes a value. */
 export function internalPosition(path: string): Parent {
   return { path, queue: INTERNAL_QUEUE };
 }
 
-// What cannot be planned.
+// Refusals
 
-export function notLazy(place: string): CanvasError {
+function notLazy(position: string): CanvasError {
   return new CanvasError(
-    `Lazy members must start the workflow, but this group ${place}. ` +
+    `Lazy members must start the workflow, but this group ${position}. ` +
       'Make a list of its members first: group([...members]).',
   );
 }
 
-export function tooMany(count: number, limit: number): CanvasError {
+function tooMany(count: number, limit: number): CanvasError {
   return new CanvasError(
     `A group has ${count} members, and the limit for a list is ${limit}. Pass an iterable, which is read while ` +
       'the group is sent, or raise createApp({ limits: { groupMembers } }).',
   );
 }
 
-/** A value with such a key would be taken for its prototype by whoever merges it; workers refuse it. */
+/** @throws {CanvasError} if a key is `__proto__`: code that merges such a value would set its prototype. Workers refuse it. */
 export function checkKeys(keys: readonly string[] = []): void {
   if (keys.includes('__proto__')) throw new CanvasError('Key "__proto__" is not allowed. Rename it.');
 }
 
-/** Whether something of it is left open. An empty group takes any input, so that a list of members may turn out to be empty. */
+/** Whether a run accepts an input. An empty group accepts any, so that a computed list of members may be empty. */
 export function takesInput(root: JobNode): boolean {
   for (const { open, after, children } of jobsOf(root)) {
     if (open === true || (after !== undefined && children?.length === 0)) return true;
@@ -110,37 +117,46 @@ export function takesInput(root: JobNode): boolean {
   return false;
 }
 
-/** Members that are added together with the run, in one transaction. */
-const DIRECT = 100;
-/** More members than this are sent once the run is stored; as many as this, in parts that are stored with it. */
-const FED = 5000;
+/** Maximum number of members that are stored with the run in one transaction. */
+const MAX_DIRECT_MEMBERS = 100;
+/** Maximum number of members in fan-outs, which are stored with the run. The sender streams larger groups afterwards. */
+const MAX_FAN_OUT_MEMBERS = 5000;
 
 /** Where the members of a group are found. */
-interface Found {
+interface MemberSource {
   readonly count?: number;
   readonly sliced?: true;
   readonly via?: string;
 }
 
-export function planGroup(planner: PartPlanner, group: NormalGroup, place: PlanPosition): PlannedInput {
+export function planGroup(planner: PartPlanner, group: NormalGroup, position: PlanPosition): PlannedInput {
   const { policy, cancelSiblings } = group;
-  const need = policy?.kind === 'any' ? 1 : policy?.kind === 'atLeast' ? policy.count : undefined;
-  if (need === undefined && !cancelSiblings) return planMembers(planner, group, place);
-  const { path } = place;
-  const feed = planMembers(planner, group, { ...place, parent: internalPosition(path) });
+  const needed = policy === undefined ? undefined : neededSuccesses(policy);
+  if (needed === undefined && !cancelSiblings) return planMembers(planner, group, position);
+  const { path } = position;
+  const input = planMembers(planner, group, { ...position, parent: internalPosition(path) });
   const join: JoinRule = {
-    ...(need !== undefined && { need }),
+    ...(needed !== undefined && { need: needed }),
     ...(policy?.kind === 'any' && { single: true }),
     ...(cancelSiblings && { cancel: true }),
     ...(cancelSiblings === 'running' && { abort: true }),
   };
-  return one({ ...internal(INTERNAL_JOB.collect, path, feed), join });
+  return one({ ...internal(INTERNAL_JOB.collect, path, input), join });
 }
 
-function planMembers(planner: PartPlanner, group: NormalGroup, place: PlanPosition): PlannedInput {
+/** Returns how many members must succeed, or undefined if the group waits for all of them. */
+function neededSuccesses(policy: JoinPolicy): number | undefined {
+  return match(policy)
+    .with({ kind: 'settled' }, () => undefined)
+    .with({ kind: 'any' }, () => 1)
+    .with({ kind: 'atLeast' }, ({ count }) => count)
+    .exhaustive();
+}
+
+function planMembers(planner: PartPlanner, group: NormalGroup, position: PlanPosition): PlannedInput {
   const { members, keys, policy } = group;
   checkKeys(keys);
-  const { path, incoming } = place;
+  const { path, incoming } = position;
   const isSettled = policy?.kind === 'settled';
   const isProbed = policy !== undefined && !isSettled;
   const nodeOf = (member: NormalMember, index: number): JobNode => {
@@ -149,43 +165,43 @@ function planMembers(planner: PartPlanner, group: NormalGroup, place: PlanPositi
   };
   if ('read' in members) {
     if (incoming !== undefined) throw notLazy('follows another step');
-    return fed(planner, group, place, isProbed, { members: () => eachOf(members.read(), nodeOf) });
+    return planStream(planner, group, position, isProbed, { members: () => eachOf(members.read(), nodeOf) });
   }
   const count = members.length;
   const { maxMembers } = planner.planning;
   if (count > maxMembers) throw tooMany(count, maxMembers);
-  if (count <= DIRECT && incoming === undefined) {
+  if (count <= MAX_DIRECT_MEMBERS && incoming === undefined) {
     return { after: sourceOf(group, path, { count }), children: members.map(nodeOf) };
   }
-  if (count > FED && incoming === undefined && planner.feeds !== undefined) {
-    return fed(planner, group, place, isProbed, {
+  if (count > MAX_FAN_OUT_MEMBERS && incoming === undefined && planner.streams !== undefined) {
+    return planStream(planner, group, position, isProbed, {
       members: () => eachOf(members, nodeOf),
       listed: () => members.map(nodeOf),
     });
   }
-  const isLarge = count > DIRECT && !isProbed;
+  const isLarge = count > MAX_DIRECT_MEMBERS && !isProbed;
   const via = `${path}-fan`;
   return {
     after: sourceOf(group, path, { count, via, ...(isLarge && { sliced: true }) }),
-    children: fannedOut(members.map(nodeOf), via, place, isLarge),
+    children: planFanOuts(members.map(nodeOf), via, position, isLarge),
   };
 }
 
-function sourceOf({ keys, policy, flat }: NormalGroup, path: string, found: Found): Source {
-  const own = {
+function sourceOf({ keys, policy, flat }: NormalGroup, path: string, found: MemberSource): Source {
+  const rules = {
     ...(policy?.kind === 'settled' && { settled: true as const }),
     ...(flat && { chunked: true as const }),
   };
-  if (keys === undefined) return { list: path, ...found, ...own };
+  if (keys === undefined) return { list: path, ...found, ...rules };
   const { sliced, via } = found;
-  return { record: path, keys, ...(sliced && { sliced }), ...(via && { via }), ...own };
+  return { record: path, keys, ...(sliced && { sliced }), ...(via && { via }), ...rules };
 }
 
 /**
- * A fan-out for each slice of the members. A tree cannot share a child among them, so they are added once their common
- * step has given its result, which each fan-out hands to the next one.
+ * Plans a chain of fan-outs, one for each slice of the members. Each fan-out passes the previous result on to the next
+ * one, because a job has only one parent and the members cannot all wait for the same step.
  */
-function fannedOut(
+function planFanOuts(
   nodes: readonly JobNode[],
   via: string,
   { path, parent, incoming }: PlanPosition,
@@ -195,45 +211,45 @@ function fannedOut(
   let before = incoming;
   for (let first = 0; first < Math.max(nodes.length, 1); first += SLICE) {
     const isLast = first + SLICE >= nodes.length;
-    const own = isLast ? via : `${via}${first / SLICE}`;
+    const fanPath = isLast ? via : `${via}${first / SLICE}`;
     const expansion: Expansion = {
       parent,
       members: nodes.slice(first, first + SLICE),
       ...(isLarge && { slice: { list: path, first } }),
       ...(!isLast && { passes: true }),
     };
-    const { open: _open, ...closed } = fanOut(own, expansion, before);
+    const { open: _open, ...closed } = fanOut(fanPath, expansion, before);
     const fan = isOpen && first === 0 && before === undefined ? { ...closed, open: true as const } : closed;
-    before = () => ({ after: { step: own, via: own }, children: [fan] });
+    before = () => ({ after: { step: fanPath, via: fanPath }, children: [fan] });
   }
-  const feed = before?.(parent);
-  if (feed === undefined) throw new RangeError('Bug in Umbel: a fan-out has no members.');
-  return feed.children;
+  const input = before?.(parent);
+  if (input === undefined) throw new RangeError('Bug in Umbel: a fan-out has no members.');
+  return input.children;
 }
 
-/** The first of the fan-outs of a group that stands after a step. */
+/** Returns the path of the first fan-out of a group that follows a step. */
 export function firstFanOf({ members }: NormalGroup, path: string): string {
   return 'read' in members || members.length <= SLICE ? `${path}-fan` : `${path}-fan0`;
 }
 
-/** Members that the sender adds once the run is stored. */
-function fed(
-  { feeds }: PartPlanner,
+/** Plans members that the sender adds after the run is stored. */
+function planStream(
+  { streams }: PartPlanner,
   group: NormalGroup,
   { path, parent }: PlanPosition,
   isProbed: boolean,
   members: Pick<MemberStream, 'members' | 'listed'>,
 ): PlannedInput {
-  if (feeds === undefined) throw notLazy('is sent later');
+  if (streams === undefined) throw notLazy('is sent later');
   const feed = `${path}-feed`;
-  feeds.push({ feed, list: path, parent, ...members, ...(isProbed && { unsliced: true }) });
+  streams.push({ feed, list: path, parent, ...members, ...(isProbed && { unsliced: true }) });
   return {
     after: sourceOf(group, path, { via: feed }),
     children: [{ path: feed, name: INTERNAL_JOB.feed, queue: INTERNAL_QUEUE, options: STREAM_OPTIONS }],
   };
 }
 
-/** The job that tells its join at once how a member has ended. */
+/** Returns a job that reports the outcome of a member to the join as soon as the member has ended. */
 function probe(member: JobNode): JobNode {
   return internal(INTERNAL_JOB.probe, `${member.path}!`, one(member));
 }
@@ -249,9 +265,9 @@ async function* eachOf(
   }
 }
 
-// Constructs of which a part is added once a value is known.
+// Constructs that add a part once a value is known
 
-/** One step for each value of a list. */
+/** Plans one step for each value of a list. */
 export function planEach(
   planner: PartPlanner,
   { step, keys, chunkSize }: NormalEach,
@@ -275,24 +291,25 @@ export function planEach(
 export function planMatch(
   planner: PartPlanner,
   { key, cases }: NormalMatch,
-  place: PlanPosition,
+  position: PlanPosition,
 ): PlannedInput {
-  const nodes = Object.entries(cases).map(([name, step]) => [name, planner.later(step, `${place.path}^`)]);
-  return branch({ parent: place.parent, key, cases: Object.fromEntries(nodes) }, place);
+  const { path, parent } = position;
+  const nodes = Object.entries(cases).map(([name, step]) => [name, planner.later(step, `${path}^`)]);
+  return planBranch({ parent, key, cases: Object.fromEntries(nodes) }, position);
 }
 
 export function planWhen(
   planner: PartPlanner,
   { test, onTrue, onFalse }: NormalWhen,
-  place: PlanPosition,
+  position: PlanPosition,
 ): PlannedInput {
-  const { path, parent, incoming } = place;
+  const { path, parent, incoming } = position;
   const branches = {
     onTrue: planner.later(onTrue, `${path}^`),
     ...(onFalse !== undefined && { onFalse: planner.later(onFalse, `${path}^`) }),
   };
-  if ('condition' in test) return branch({ parent, condition: test.condition, ...branches }, place);
-  // The step that decides and the one that is chosen both need the value: a first fan-out hands it to both.
+  if ('condition' in test) return planBranch({ parent, condition: test.condition, ...branches }, position);
+  // The test and the chosen branch both need the previous result: a first fan-out passes it to both.
   const [decides, value, step] = [`${path}-fan`, `${path}-in`, `${path}^t`];
   const expansion = {
     parent: internalPosition(decides),
@@ -301,7 +318,7 @@ export function planWhen(
   } as const;
   const first = fanOut(value, expansion, incoming);
   const after = () => ({ after: { step: value, via: value }, children: [first] });
-  return branch({ parent, tested: { step, value }, ...branches }, { ...place, incoming: after });
+  return planBranch({ parent, tested: { step, value }, ...branches }, { ...position, incoming: after });
 }
 
 export function planFallback(
@@ -310,13 +327,13 @@ export function planFallback(
   { path, incoming }: PlanPosition,
 ): PlannedInput {
   const parent = internalPosition(path);
-  const feed = planner.feed(step, { path: `${path}^`, parent, incoming });
+  const input = planner.plan(step, { path: `${path}^`, parent, incoming });
   const members = [planner.later(other, `${path}^b`)];
-  return one({ ...internal(INTERNAL_JOB.fallback, path, feed), expand: { parent, members } });
+  return one({ ...internal(INTERNAL_JOB.fallback, path, input), expand: { parent, members } });
 }
 
-/** A fan-out that adds one step, or gives its own value on. */
-function branch(expansion: Expansion, { path, incoming }: PlanPosition): PlannedInput {
+/** Plans a fan-out that adds one step, or passes its own value on. */
+function planBranch(expansion: Expansion, { path, incoming }: PlanPosition): PlannedInput {
   if ('cases' in expansion) checkKeys(Object.keys(expansion.cases));
   if ('condition' in expansion) checkKeys(Object.keys(expansion.condition ?? {}));
   const fan = `${path}-fan`;

@@ -1,5 +1,5 @@
 /**
- * A normal expression as the tree of jobs that runs it. Pure.
+ * This module plans a normalized workflow as the tree of jobs that runs it. `submit` sends the tree. Planning is pure.
  *
  * A job waits for its children, so a step is the parent of the step before it:
  *
@@ -28,6 +28,7 @@ import {
   type Planning,
   sharedOptions,
 } from '@umbel/core/internal';
+import { match } from 'ts-pattern';
 import type {
   LabelOptions,
   NormalCallbacks,
@@ -52,19 +53,59 @@ import {
   planWhen,
 } from './plan-group.js';
 
-export class Planner implements PartPlanner {
-  readonly planning: Planning;
-  readonly feeds: MemberStream[] | undefined;
+/** A workflow that is ready to be sent. */
+export interface PlannedRun {
+  readonly root: JobNode;
+  /** Members of large groups, which are added slice by slice after the root is stored. */
+  readonly streams: readonly MemberStream[];
+}
 
-  constructor(planning: Planning, feeds?: MemberStream[]) {
+/** Plans a run: its root job with the whole workflow below it. `labels`: the headers and tags of the run itself. */
+export function planRun(
+  expression: NormalExpression,
+  planning: Planning,
+  labels: LabelOptions = {},
+): PlannedRun {
+  const streams: MemberStream[] = [];
+  const root = withLabels(new Planner(planning, streams).run(expression), labels);
+  return { root, streams };
+}
+
+/**
+ * Plans the one job at `path` that returns the value of the expression.
+ * @throws {CanvasError} if the expression has lazy members, which only a new run can send.
+ */
+export function planNode(expression: NormalExpression, path: string, planning: Planning): JobNode {
+  return new Planner(planning).node(expression, path);
+}
+
+/** Plans a callback: a call as a single job, a workflow as a run. @throws as `planNode`. */
+export function planCallback(
+  expression: NormalExpression,
+  planning: Planning,
+  labels: LabelOptions = {},
+): JobNode {
+  const root = new Planner(planning).callback(expression);
+  return expression.kind === 'task' ? root : withLabels(root, labels); // a task has them among its options
+}
+
+function withLabels(root: JobNode, labels: LabelOptions): JobNode {
+  return Object.keys(labels).length === 0 ? root : { ...root, options: mergeOptions(root.options, labels) };
+}
+
+class Planner implements PartPlanner {
+  readonly planning: Planning;
+  readonly streams: MemberStream[] | undefined;
+
+  constructor(planning: Planning, streams?: MemberStream[]) {
     this.planning = planning;
-    this.feeds = feeds;
+    this.streams = streams;
   }
 
   run(expression: NormalExpression): JobNode {
     if (expression.kind !== 'linked') {
-      const feed = this.feed(expression, { path: '0', parent: internalPosition('') });
-      return internal(INTERNAL_JOB.run, '', feed);
+      const input = this.plan(expression, { path: '0', parent: internalPosition('') });
+      return internal(INTERNAL_JOB.run, '', input);
     }
     const root = this.run(expression.step);
     const callbacks = mergeCallbacks(root.callbacks ?? {}, this.#callbacks(expression.callbacks));
@@ -72,108 +113,92 @@ export class Planner implements PartPlanner {
   }
 
   callback(expression: NormalExpression): JobNode {
-    return expression.kind === 'task' ? this.#task(expression, '') : this.#apart().run(expression);
+    return expression.kind === 'task' ? this.#task(expression, '') : this.#withoutStreams().run(expression);
   }
 
-  /** The one job that gives the value of an expression. */
+  /** Plans the one job that returns the value of an expression. */
   node(expression: NormalMember, path: string): JobNode {
     if (expression.kind === 'given') return fill(this.node(expression.step, path), expression.input);
     if (expression.kind === 'chunk') {
       const { open: _open, ...task } = this.#task(expression.task, path);
       return { ...task, items: expression.items, offset: expression.offset };
     }
-    const feed = this.feed(expression, { path, parent: { path, queue: this.#queueOf(expression) } });
-    const [only] = feed.children;
-    const isOne = feed.children.length === 1 && only?.path === path;
-    return isOne && only !== undefined ? only : internal(INTERNAL_JOB.collect, path, feed);
+    const input = this.plan(expression, { path, parent: { path, queue: this.#queueOf(expression) } });
+    const [only] = input.children;
+    const isOne = input.children.length === 1 && only?.path === path;
+    return isOne && only !== undefined ? only : internal(INTERNAL_JOB.collect, path, input);
   }
 
   later(expression: NormalMember, path: string): JobNode {
-    return this.#apart().node(expression, path);
+    return this.#withoutStreams().node(expression, path);
   }
 
-  feed(expression: NormalExpression, place: PlanPosition): PlannedInput {
-    const { path, incoming } = place;
-    switch (expression.kind) {
-      case 'task': {
-        return one(this.#task(expression, path, incoming?.(this.#placeOf(expression, path))));
-      }
-      case 'chain':
-        return this.#chain(expression, place);
-      case 'group':
-        return planGroup(this, expression, place);
-      case 'each':
-        return planEach(this, expression, place);
-      case 'match':
-        return planMatch(this, expression, place);
-      case 'when':
-        return planWhen(this, expression, place);
-      case 'fallback':
-        return planFallback(this, expression, place);
-      case 'flat': {
-        const feed = this.#inside(expression.step, place);
-        const flat = { ...feed.after, flat: true } as const;
-        return one(internal(INTERNAL_JOB.collect, path, { ...feed, after: flat }));
-      }
-      case 'linked': {
-        const feed = this.#inside(expression.step, place);
-        const callbacks = this.#callbacks(expression.callbacks);
-        return one({ ...internal(INTERNAL_JOB.collect, path, feed), callbacks });
-      }
-    }
+  plan(expression: NormalExpression, position: PlanPosition): PlannedInput {
+    if (expression.kind === 'task') return this.#step(expression, position); // before the match: runs for each step
+    return match(expression)
+      .returnType<PlannedInput>()
+      .with({ kind: 'group' }, (group) => planGroup(this, group, position))
+      .with({ kind: 'chain' }, (chain) => this.#chain(chain, position))
+      .with({ kind: 'each' }, (each) => planEach(this, each, position))
+      .with({ kind: 'match' }, (cases) => planMatch(this, cases, position))
+      .with({ kind: 'when' }, (when) => planWhen(this, when, position))
+      .with({ kind: 'fallback' }, (fallback) => planFallback(this, fallback, position))
+      .with({ kind: 'flat' }, ({ step }) => {
+        const input = this.#inside(step, position);
+        const after = { ...input.after, flat: true } as const;
+        return one(internal(INTERNAL_JOB.collect, position.path, { ...input, after }));
+      })
+      .with({ kind: 'linked' }, ({ step, callbacks }) => {
+        const node = internal(INTERNAL_JOB.collect, position.path, this.#inside(step, position));
+        return one({ ...node, callbacks: this.#callbacks(callbacks) });
+      })
+      .exhaustive();
   }
 
-  /** What brings the value of a step to an internal job in its place. */
+  /** Plans a step that an internal job at the position of the expression wraps. */
   #inside(step: NormalExpression, { path, incoming }: PlanPosition): PlannedInput {
-    return this.feed(step, { path: `${path}^`, parent: internalPosition(path), incoming });
+    return this.plan(step, { path: `${path}^`, parent: internalPosition(path), incoming });
   }
 
-  /** Each step is planned before the next one takes it: one that plans those before it would stand as deep as they are many. */
+  /** Plans the steps in a loop. Recursion would need a stack as deep as the chain is long. */
   #chain({ steps }: NormalChain, { path, parent, incoming }: PlanPosition): PlannedInput {
     const pathAt = (index: number) => (index < steps.length - 1 ? `${path}-${index}` : path);
     let before = incoming;
-    let feed: PlannedInput | undefined;
+    let input: PlannedInput | undefined;
     for (const [index, step] of steps.entries()) {
       const next = steps[index + 1];
-      const taker = next === undefined ? parent : this.#takerOf(next, pathAt(index + 1));
-      const ready = this.feed(step, { path: pathAt(index), parent: taker, incoming: before });
-      before = ({ path: asked }) => {
-        if (asked !== taker.path)
-          throw new RangeError(`Bug in Umbel: ${asked} takes the input of ${taker.path}.`);
-        return ready;
+      const consumer = next === undefined ? parent : this.#consumerIn(next, pathAt(index + 1));
+      const planned = this.plan(step, { path: pathAt(index), parent: consumer, incoming: before });
+      before = ({ path: actual }) => {
+        if (actual !== consumer.path)
+          throw new RangeError(`Bug in Umbel: ${actual} takes the input of ${consumer.path}.`);
+        return planned;
       };
-      feed = ready;
+      input = planned;
     }
-    if (feed === undefined) throw new RangeError('Bug in Umbel: a chain has no steps.');
-    return feed;
+    if (input === undefined) throw new RangeError('Bug in Umbel: a chain has no steps.');
+    return input;
   }
 
-  /** The job that takes what comes before an expression, see what each construct gives to `incoming`. */
-  #takerOf(expression: NormalExpression, path: string): Parent {
-    let [inner, at] = [expression, path];
-    for (;;) {
-      switch (inner.kind) {
-        case 'task':
-          return this.#placeOf(inner, at);
-        case 'group':
-          return internalPosition(firstFanOf(inner, at));
-        case 'each':
-        case 'match':
-          return internalPosition(`${at}-fan`);
-        case 'when':
-          return internalPosition('condition' in inner.test ? `${at}-fan` : `${at}-in`);
-        case 'chain':
-          [inner, at] = [inner.steps[0] as NormalExpression, inner.steps.length > 1 ? `${at}-0` : at]; // it has some
-          break;
-        case 'fallback':
-        case 'flat':
-        case 'linked':
-          [inner, at] = [inner.step, `${at}^`];
-      }
+  /**
+   * Returns the job of an expression that takes the previous result: the one that the construct passes to `incoming`.
+   * A loop, because the first step of a chain may be any expression.
+   */
+  #consumerIn(expression: NormalExpression, path: string): Parent {
+    let [part, at] = [expression, path];
+    while (part.kind !== 'task') {
+      const next = consumerOf(part, at);
+      if (!('part' in next)) return next;
+      [part, at] = [next.part, next.path];
     }
+    return this.#positionOf(part, at);
   }
 
-  #task(expression: NormalTask, path: string, feed?: PlannedInput): JobNode {
+  #step(expression: NormalTask, { path, incoming }: PlanPosition): PlannedInput {
+    return one(this.#task(expression, path, incoming?.(this.#positionOf(expression, path))));
+  }
+
+  #task(expression: NormalTask, path: string, previous?: PlannedInput): JobNode {
     const { task, input, into, immutable } = expression;
     if (into !== undefined) checkKeys([into]);
     const all = this.planning.optionsOf(expression);
@@ -187,11 +212,11 @@ export class Planner implements PartPlanner {
       ...(shared !== undefined && { content: { shared } }),
       ...(input !== undefined && { input }),
       ...(into !== undefined && { into }),
-      ...(feed !== undefined && {
-        after: immutable ? { ...feed.after, ignored: true } : feed.after,
-        children: feed.children,
+      ...(previous !== undefined && {
+        after: immutable ? { ...previous.after, ignored: true } : previous.after,
+        children: previous.children,
       }),
-      ...(feed === undefined && !immutable && { open: true }),
+      ...(previous === undefined && !immutable && { open: true }),
     };
   }
 
@@ -203,57 +228,40 @@ export class Planner implements PartPlanner {
     return Object.fromEntries(entries);
   }
 
-  #placeOf(task: NormalTask, path: string): Parent {
+  #positionOf(task: NormalTask, path: string): Parent {
     return { path, queue: this.planning.optionsOf(task).queue };
   }
 
-  /** The queue of the job that gives the value of an expression. */
+  /** Returns the queue of the job that returns the value of an expression. */
   #queueOf(expression: NormalExpression): string {
     return expression.kind === 'task' ? this.planning.optionsOf(expression).queue : INTERNAL_QUEUE;
   }
 
-  /** The planner of what is no part of what is sent first. */
-  #apart(): Planner {
-    return this.feeds === undefined ? this : new Planner(this.planning);
+  /** Returns a planner for jobs that a worker adds later: it refuses lazy members, which only the sender can add. */
+  #withoutStreams(): Planner {
+    return this.streams === undefined ? this : new Planner(this.planning);
   }
 }
 
-/** What a run is sent as. */
-export interface PlannedRun {
-  readonly root: JobNode;
-  /** Members of large groups, which are added one slice after the other. */
-  readonly feeds: readonly MemberStream[];
-}
-
-/** The root of a run's tree, with the whole expression below it. `labels`: those of the composition, which it bears too. */
-export function planRun(
-  expression: NormalExpression,
-  planning: Planning,
-  labels: LabelOptions = {},
-): PlannedRun {
-  const feeds: MemberStream[] = [];
-  const root = labelled(new Planner(planning, feeds).run(expression), labels);
-  return { root, feeds };
-}
-
-/**
- * The one job at `path` that gives the value of the expression.
- * @throws {CanvasError} if members are to be read while they are sent: nobody would.
- */
-export function planNode(expression: NormalExpression, path: string, planning: Planning): JobNode {
-  return new Planner(planning).node(expression, path);
-}
-
-/** What is sent by itself: a single call as the job it is, everything else as a run. @throws as `planNode`. */
-export function planCallback(
-  expression: NormalExpression,
-  planning: Planning,
-  labels: LabelOptions = {},
-): JobNode {
-  const root = new Planner(planning).callback(expression);
-  return expression.kind === 'task' ? root : labelled(root, labels); // a task has them among its options
-}
-
-function labelled(root: JobNode, labels: LabelOptions): JobNode {
-  return Object.keys(labels).length === 0 ? root : { ...root, options: mergeOptions(root.options, labels) };
+/** Returns the job that takes the previous result, or the part that contains it. */
+function consumerOf(
+  expression: Exclude<NormalExpression, NormalTask>,
+  path: string,
+): Parent | { readonly part: NormalExpression; readonly path: string } {
+  return match(expression)
+    .returnType<Parent | { readonly part: NormalExpression; readonly path: string }>()
+    .with({ kind: 'group' }, (group) => internalPosition(firstFanOf(group, path)))
+    .with({ kind: 'each' }, { kind: 'match' }, () => internalPosition(`${path}-fan`))
+    .with({ kind: 'when' }, ({ test }) =>
+      internalPosition('condition' in test ? `${path}-fan` : `${path}-in`),
+    )
+    .with({ kind: 'chain' }, ({ steps }) => ({
+      part: steps[0] as NormalExpression, // a chain has at least one step
+      path: steps.length > 1 ? `${path}-0` : path,
+    }))
+    .with({ kind: 'fallback' }, { kind: 'flat' }, { kind: 'linked' }, ({ step }) => ({
+      part: step,
+      path: `${path}^`,
+    }))
+    .exhaustive();
 }

@@ -1,3 +1,6 @@
+/**
+ * This module plans workflows and passes them to the app that sends them. `Composition` and `@umbel/core` call it.
+ */
 import { type AsyncResult, type SendOptions, UnboundTaskError } from '@umbel/core';
 import {
   type Expression,
@@ -10,16 +13,17 @@ import {
   type Sender,
   type Surroundings,
 } from '@umbel/core/internal';
+import { match } from 'ts-pattern';
 import type { CanvasExpression } from './expression.js';
-import { labelsOf, type NormalMember, normalize } from './normalize.js';
+import { labelsOf, type NormalGroup, type NormalMember, normalize } from './normalize.js';
 import { CanvasError } from './part.js';
 import { type PlannedRun, planCallback, planNode, planRun } from './plan.js';
 import { takesInput } from './plan-group.js';
 
 /**
- * Plans the expression and sends it as one run; a single call is sent as the job it is.
+ * Plans the expression and sends it as one run, or as a single job if it is one call.
  *
- * Options given here hold for every task that has none of its own; `countdown` and `eta` move the start of the whole.
+ * The options apply to every task that does not set them itself. `countdown` and `eta` delay the start of the run.
  */
 export async function submit(
   expression: CanvasExpression,
@@ -36,37 +40,38 @@ export async function submit(
   if (options.eta !== undefined) await sender.timeKnown(options);
   const { delayMs, headers: sentHeaders, ...shared } = sender.normalizeOptions(options);
   const normal = normalize(expression, shared, delayMs);
-  const sending = sendingOnly(options);
+  const sendOptions = withoutTaskOptions(options);
   if (normal.kind === 'task') {
     const headers = { ...options.headers, ...normal.options?.headers };
-    const whole = Object.keys(headers).length > 0 ? { ...sending, headers } : sending;
-    return sender.send(normal, input, whole, normal.shared ?? NO_OPTIONS);
+    const withHeaders = Object.keys(headers).length > 0 ? { ...sendOptions, headers } : sendOptions;
+    return sender.send(normal, input, withHeaders, normal.shared ?? NO_OPTIONS);
   }
-  const { root, feeds } = planRun(normal, routedBy(sender, sentHeaders), labelsOf(expression.options));
-  if (input !== undefined && feeds.length === 0 && !takesInput(root)) {
+  const planning = withRoutingHeaders(sender, sentHeaders);
+  const { root, streams } = planRun(normal, planning, labelsOf(expression.options));
+  if (input !== undefined && streams.length === 0 && !takesInput(root)) {
     const reason = 'No step of this workflow takes an input, so nothing can be passed when it is sent';
     throw new CanvasError(looksLikeOptions(input) ? `${reason}: ${optionsComeSecond(input)}.` : `${reason}.`);
   }
-  return sender.sendRun(root, input, sending, feeds);
+  return sender.sendRun(root, input, sendOptions, streams);
 }
 
-/** The jobs of an expression as a part of others: at a path, or sent by themselves. */
-export function planned(
+/** Plans an expression as a part of a run at `path`. Without `path` it is planned as a callback. */
+export function planExpression(
   expression: Expression,
   planning: Planning,
   path?: string,
   { options, headers }: Surroundings = { options: NO_OPTIONS },
 ): JobNode {
-  const composed = expression as CanvasExpression; // signatures hold no others
-  const normal = normalize(composed, options);
-  const routed = routedBy(planning, headers);
+  const workflow = expression as CanvasExpression; // signatures hold no other expressions
+  const normal = normalize(workflow, options);
+  const routed = withRoutingHeaders(planning, headers);
   return path === undefined
-    ? planCallback(normal, routed, labelsOf(composed.options))
+    ? planCallback(normal, routed, labelsOf(workflow.options))
     : planNode(normal, path, routed);
 }
 
-/** Planning whose calls are routed by these headers as well. */
-function routedBy(planning: Planning, headers: Surroundings['headers']): Planning {
+/** Returns the planning with headers that also decide the queue of each call. */
+function withRoutingHeaders(planning: Planning, headers: Surroundings['headers']): Planning {
   if (headers === undefined) return planning;
   return {
     maxMembers: planning.maxMembers,
@@ -74,21 +79,21 @@ function routedBy(planning: Planning, headers: Surroundings['headers']): Plannin
   };
 }
 
-/** An expression as it would be sent. */
-export function drafted(expression: CanvasExpression, planning: Planning): PlannedRun {
+/** Plans an expression in the form in which `submit` sends it. */
+export function planUnsent(expression: CanvasExpression, planning: Planning): PlannedRun {
   const normal = normalize(expression);
   return normal.kind === 'task'
-    ? { root: planCallback(normal, planning), feeds: [] }
+    ? { root: planCallback(normal, planning), streams: [] }
     : planRun(normal, planning);
 }
 
-/** The options that are about the sending as a whole, and not about its tasks. */
-function sendingOnly(options: SendOptions<never>): SendOptions<never> {
-  const { queue, priority, retry, timeout, expires, countdown, displayName, eta, ...sending } = options;
-  return sending;
+/** Returns the options that apply to the run, without those that apply to its tasks. */
+function withoutTaskOptions(options: SendOptions<never>): SendOptions<never> {
+  const { queue, priority, retry, timeout, expires, countdown, displayName, eta, ...sendOptions } = options;
+  return sendOptions;
 }
 
-/** The name of a task in the expression, if there is any that is known before it is sent. */
+/** Returns the name of the first task that is known before sending: lazy members are not read. */
 function firstTask(expression: NormalMember): string | undefined {
   for (const part of partsOf(expression)) {
     const task = part.kind === 'task' ? part.task : firstTask(part);
@@ -98,38 +103,33 @@ function firstTask(expression: NormalMember): string | undefined {
 }
 
 function partsOf(expression: NormalMember): readonly NormalMember[] {
-  switch (expression.kind) {
-    case 'task':
-      return [];
-    case 'chunk':
-      return [expression.task];
-    case 'chain':
-      return expression.steps;
-    case 'group':
-      return 'read' in expression.members ? [] : expression.members;
-    case 'match':
-      return Object.values(expression.cases);
-    case 'when':
-      return [expression.onTrue];
-    case 'fallback':
-      return [expression.step, expression.other];
-    case 'linked':
-      return [expression.step, ...Object.values(expression.callbacks).flat()];
-    case 'given':
-    case 'each':
-    case 'flat':
-      return [expression.step];
-  }
+  return match(expression)
+    .returnType<readonly NormalMember[]>()
+    .with({ kind: 'task' }, () => [])
+    .with({ kind: 'chunk' }, ({ task }) => [task])
+    .with({ kind: 'chain' }, ({ steps }) => steps)
+    .with({ kind: 'group' }, ({ members }) => ('read' in members ? [] : members))
+    .with({ kind: 'match' }, ({ cases }) => Object.values(cases))
+    .with({ kind: 'when' }, ({ onTrue }) => [onTrue])
+    .with({ kind: 'fallback' }, ({ step, other }) => [step, other])
+    .with({ kind: 'linked' }, ({ step, callbacks }) => [step, ...Object.values(callbacks).flat()])
+    .with({ kind: 'given' }, { kind: 'each' }, { kind: 'flat' }, ({ step }) => [step])
+    .exhaustive();
 }
 
-/** What groups give that hold nothing but groups: a list of members may turn out to be empty. */
+/** Returns the result of a workflow without tasks: groups whose computed list of members is empty. */
 function emptyValue(expression: NormalMember): unknown {
-  if (expression.kind === 'chain') return expression.steps.map(emptyValue).at(-1);
-  if (expression.kind === 'flat') return [emptyValue(expression.step)].flat(2);
-  if (expression.kind === 'fallback' || expression.kind === 'given') return emptyValue(expression.step);
-  if (expression.kind !== 'group')
-    throw new RangeError(`Bug in Umbel: a ${expression.kind} has no value before it runs.`);
-  const { members, keys, policy } = expression;
+  return match(expression)
+    .with({ kind: 'chain' }, ({ steps }) => steps.map(emptyValue).at(-1))
+    .with({ kind: 'flat' }, ({ step }) => [emptyValue(step)].flat(2))
+    .with({ kind: 'fallback' }, { kind: 'given' }, ({ step }) => emptyValue(step))
+    .with({ kind: 'group' }, emptyGroup)
+    .otherwise(({ kind }) => {
+      throw new RangeError(`Bug in Umbel: a ${kind} has no value before it runs.`);
+    });
+}
+
+function emptyGroup({ members, keys, policy }: NormalGroup): unknown {
   const all = 'read' in members ? [] : members.map(emptyValue);
   if (policy?.kind === 'any') return all[0];
   const values = policy?.kind === 'settled' ? all.map((value) => ({ ok: true, value })) : all;

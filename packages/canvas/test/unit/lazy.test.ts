@@ -11,7 +11,7 @@ import { add, app, double, scale, sum } from '../support/tasks.js';
 const submit = vi.hoisted(() =>
   vi.fn(async (_expression: CanvasExpression, _sender: Sender | undefined) => ({}) as unknown),
 );
-vi.mock('../../src/submit.js', () => ({ submit, planned: vi.fn() }));
+vi.mock('../../src/submit.js', () => ({ submit, planExpression: vi.fn(), planUnsent: vi.fn() }));
 afterEach(() => void submit.mockReset());
 
 const DOUBLE = { kind: 'task', task: 'double' } as const;

@@ -1,4 +1,4 @@
-/** What of the dead letters is asked for. */
+/** This module checks queries of failed jobs. `dead-letters` answers them. */
 import { InvalidOptionError } from '../base/errors.js';
 import { checkInteger, checkOptions, checkText, type OptionNames } from '../base/option-checks.js';
 import type { DeadLetterPosition } from '../store/failed-jobs.js';
@@ -6,7 +6,7 @@ import { checkName, checkQueue, checkTags } from '../task/option-checks.js';
 
 const STATES = ['failed', 'expired'] as const;
 
-/** Which dead letters are meant; all of what is given has to hold. */
+/** Selects dead letters. A dead letter must match all fields. */
 export interface DeadLetterFilter {
   /** Default: every queue that the app knows. */
   queue?: string | undefined;
@@ -14,30 +14,31 @@ export interface DeadLetterFilter {
   task?: string | undefined;
   /** The `name` or the `code` of the error: `'TypeError'`, `'TIME_LIMIT'`. */
   error?: string | undefined;
-  /** How it ended. Revoked and skipped jobs are no dead letters: `app.jobs.list({ state: 'revoked' })`. */
+  /** How the job ended. Revoked and skipped jobs are not dead letters: use `app.jobs.list({ state: 'revoked' })`. */
   state?: (typeof STATES)[number] | undefined;
-  /** A label that it bears. */
+  /** A tag of the job. */
   tag?: string | undefined;
-  /** Those that failed then or later. */
+  /** Earliest failure. */
   since?: Date | undefined;
-  /** Those that failed then or earlier. */
+  /** Latest failure. */
   until?: Date | undefined;
-  /** Those after this one, in the order of the list: the `cursor` of a letter, or of what many have come to. */
+  /** Continues after this position of the list: the `cursor` of a dead letter, or the one that a bulk call returned. */
   cursor?: string | undefined;
 }
 
 export interface DeadLetterQuery extends DeadLetterFilter {
-  /** At most so many, from 1 to 1000. Default 100. */
+  /** Maximum number of dead letters, from 1 to 1000. Default 100. */
   limit?: number | undefined;
-  /** Leaves out so many of the first. Default 0. `cursor` costs less, and misses none that others take away meanwhile. */
+  /** Number of dead letters to skip. Default 0. `cursor` costs less, and skips none if others are removed concurrently. */
   offset?: number | undefined;
 }
 
+/** Returns the position of a dead letter as opaque text. */
 export function cursorOf({ at, queue, id }: DeadLetterPosition): string {
   return Buffer.from(JSON.stringify([at, queue, id])).toString('base64url');
 }
 
-/** A filter, checked. */
+/** A checked filter. */
 export interface DeadLetterSearch {
   readonly queue: string | undefined;
   readonly task: string | undefined;
@@ -62,7 +63,7 @@ const FILTER: OptionNames<DeadLetterFilter> = {
 };
 const QUERY: OptionNames<DeadLetterQuery> = { ...FILTER, limit: true, offset: true };
 
-/** @throws {InvalidOptionError} if the filter has a value it cannot have, or a key: all would be taken for it. */
+/** @throws {InvalidOptionError} if the filter has an invalid value or an unknown key, which would select everything. */
 export function deadLetterSearchOf(filter: DeadLetterFilter, isQuery = false): DeadLetterSearch {
   checkOptions(filter, isQuery ? QUERY : FILTER, { option: 'query' });
   const { queue, task, error, state, tag, since, until, cursor } = filter;
@@ -105,7 +106,7 @@ function positionOf(cursor: string): DeadLetterPosition {
     if (Number.isFinite(at) && typeof queue === 'string' && typeof id === 'string')
       return { at: at as number, queue, id };
   } catch {
-    // no text, no JSON, or no list
+    // not a string, not JSON, or not a list
   }
   throw new InvalidOptionError('cursor', 'the `cursor` of a dead letter', cursor);
 }

@@ -1,3 +1,6 @@
+/**
+ * This module implements `app.deadLetters`: it lists failed jobs, and replays or discards them, one by one or in bulk.
+ */
 import {
   type ErrorRecord,
   InvalidOptionError,
@@ -25,7 +28,7 @@ import {
   deadLetterSearchOf,
 } from './dead-letter-query.js';
 
-// Dead letters as they are told.
+// Descriptions of failed jobs
 
 /** A job that has failed for good. */
 export interface DeadLetter {
@@ -34,52 +37,53 @@ export interface DeadLetter {
   readonly task: string;
   readonly queue: string;
   readonly state: 'failed' | 'expired' | 'revoked' | 'skipped';
-  /** As it was sent; undefined if it cannot be read. Of a step, what is bound of it. */
+  /** The input as it was sent; for a step, the bound part. `undefined` if it cannot be read. */
   readonly input: unknown;
   readonly attempts: number;
-  /** Of one whose time cannot be read, that of the one before it in the list, or 1970. */
+  /** If the time cannot be read: that of the previous dead letter in the list, or 1970. */
   readonly failedAt: Date;
-  /** With its causes and stacks, as far as they were kept. */
+  /** The error with its causes and stacks, as far as they are stored. */
   readonly error: ErrorRecord;
-  /** The composition it is a step of. */
+  /** The workflow run that the job is a step of. */
   readonly runId?: string;
-  /** To go on after this one, with the same filter: `list({ cursor })`. */
+  /** Continues the list after this dead letter, with the same filter: `list({ cursor })`. */
   readonly cursor: string;
 }
 
-/** What happened to a job, and when. */
+/** The times of a job. */
 export interface Timeline {
-  /** Absent if it cannot be read. */
+  /** Absent if the time cannot be read. */
   readonly enqueuedAt?: Date;
-  /** When it was replayed last. */
+  /** The last replay. */
   readonly replayedAt?: Date;
-  /** When the last attempt began; absent if there was none. */
+  /** The start of the last attempt. Absent if there was none. */
   readonly startedAt?: Date;
   readonly failedAt: Date;
 }
 
-/** All that is known of a dead letter. Its `input` is as the handler got it, also with what earlier steps have given. */
+/** All facts about a dead letter. `input` is the input of the handler, including the results of earlier steps. */
 export interface DeadLetterDetails extends Omit<DeadLetter, 'cursor'> {
   readonly displayName: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly tags: readonly string[];
   readonly timeline: Timeline;
-  /** Lines that its handler has logged, oldest first. */
+  /** Lines that the handler has logged, oldest first. */
   readonly logs: readonly string[];
-  /** When it was noticed that its worker had ended before its handler did: why it is poison, or is coming to it. */
+  /** When Umbel noticed that a worker died while it ran the job. Too many of these make a job a poison job. */
   readonly lostStarts: readonly Date[];
-  /** The job whose handler sent it. */
+  /** The job whose handler sent this job. */
   readonly parentId?: string;
   readonly canReplay: boolean;
-  /** Why it cannot be replayed, and what to do instead. */
+  /** Why the job cannot be replayed, and what to do instead. */
   readonly whyNot?: string;
 }
 
-export function letterOf(failed: FailedJob): DeadLetter {
-  return { ...outlined(failed, failed.at), cursor: cursorOf(failed) };
+/** Returns the description of a failed job in a list. */
+export function deadLetterOf(failed: FailedJob): DeadLetter {
+  return { ...summaryOf(failed, failed.at), cursor: cursorOf(failed) };
 }
 
-function outlined(
+function summaryOf(
   { job, unreadable }: Pick<FailedJob, 'job' | 'unreadable'>,
   at: number,
 ): Omit<DeadLetter, 'cursor'> {
@@ -107,6 +111,7 @@ function reasonOf(reason: string | undefined, unreadable: string | undefined): E
   };
 }
 
+/** Returns all facts about a failed job. `logs`: lines that its handler has logged. */
 export function detailsOf(
   failed: Pick<FailedJob, 'job' | 'unreadable'>,
   logs: readonly string[],
@@ -124,7 +129,7 @@ export function detailsOf(
   };
   const whyNot = refusalOf(failed);
   return {
-    ...outlined(failed, failedAt),
+    ...summaryOf(failed, failedAt),
     displayName: label ?? job.name,
     headers,
     tags,
@@ -142,7 +147,7 @@ export function detailsOf(
   };
 }
 
-/** Why a failed job cannot be replayed, with its input or another one; undefined if it can. */
+/** Returns why a failed job cannot be replayed, or undefined if it can. `isEdited`: with another input. */
 export function refusalOf(
   { job, unreadable }: Pick<FailedJob, 'job' | 'unreadable'>,
   isEdited = false,
@@ -156,7 +161,7 @@ export function refusalOf(
     : `Job ${id} is a step of run ${run}, which failed with it: resume the run, with app.result('${run}').resume().`;
 }
 
-/** Its handler has run, and what it has put in its job's place is what failed. */
+/** Returns why a job cannot be replayed whose handler succeeded and whose replacement failed. */
 function replacedRefusal({ id, envelope }: StoredJob): string | undefined {
   if (envelope?.replacement === undefined) return undefined;
   return (
@@ -166,10 +171,10 @@ function replacedRefusal({ id, envelope }: StoredJob): string | undefined {
   );
 }
 
-/** Whether a failed job is a dead letter of its own, and one of those that are asked for. */
-export function isWanted({ job, unreadable }: FailedJob, wanted: DeadLetterSearch): boolean {
+/** Whether a failed job is a dead letter that matches the search. */
+export function matchesSearch({ job, unreadable }: FailedJob, search: DeadLetterSearch): boolean {
   if (!isOwnFailure(job)) return false;
-  const { task, tag, state, error } = wanted;
+  const { task, tag, state, error } = search;
   const { failure, tags = [] } = job.envelope ?? {};
   if (task !== undefined && job.name !== task) return false;
   if (tag !== undefined && !tags.includes(tag)) return false;
@@ -179,10 +184,7 @@ export function isWanted({ job, unreadable }: FailedJob, wanted: DeadLetterSearc
   return name === error || (code !== undefined && String(code) === error);
 }
 
-/**
- * Whether a job has failed itself: neither because one that it waited for has, nor because it was revoked, or not needed
- * any more.
- */
+/** Whether a job itself failed. Not: a job it waited for failed, or it was revoked or skipped. */
 function isOwnFailure({ id, envelope }: StoredJob): boolean {
   const { failure, after } = envelope ?? {};
   if (failure === undefined) return true;
@@ -190,23 +192,23 @@ function isOwnFailure({ id, envelope }: StoredJob): boolean {
   return after === undefined || failure.jobId === id;
 }
 
-/** The composition that a job is a step of. */
+/** Returns the workflow run that a job is a step of. */
 function runOf({ envelope }: StoredJob): string | undefined {
   return envelope?.alone ? undefined : envelope?.run;
 }
 
-// The same for many dead letters, a few at a time.
+// Bulk changes
 
 export interface ManyOptions {
-  /** At most so many are taken, from 1 to 100,000. Default 1000. */
+  /** Maximum number of jobs, from 1 to 100,000. Default 1000. */
   limit?: number | undefined;
-  /** Tells what would be done, and changes nothing. Default false. */
+  /** Only returns what would be done. Default false. */
   dryRun?: boolean | undefined;
 }
 
 export const MANY: OptionNames<ManyOptions> = { limit: true, dryRun: true };
 
-/** One of many for which it was not done. */
+/** A job that a bulk change skipped. */
 export interface SkippedLetter {
   readonly id: string;
   readonly reason: string;
@@ -218,10 +220,10 @@ export interface ManyOutcome {
   readonly cursor: string | undefined;
 }
 
-/** Jobs that are changed at the same time. */
-const TOGETHER = 25;
+/** Number of jobs that are changed concurrently. */
+const CONCURRENCY = 25;
 
-/** @throws {InvalidOptionError} if an option has a value it cannot have. */
+/** @throws {InvalidOptionError} if an option is invalid. */
 export function checkMany<Options extends ManyOptions>(
   options: Options,
   known: OptionNames<Options>,
@@ -234,8 +236,8 @@ export function checkMany<Options extends ManyOptions>(
 }
 
 /**
- * Does something to each of the jobs, up to `limit` of them. What it throws for one is the reason why that was skipped,
- * but for a store that cannot be reached, which ends it all.
+ * Changes each of the jobs, up to `limit`. A job whose change throws is skipped, with the message as the reason.
+ * @throws {ConnectionError} or {ClosedError} if the store cannot be reached, which stops the loop.
  */
 export async function doMany(
   jobs: AsyncIterable<FailedJob>,
@@ -244,7 +246,7 @@ export async function doMany(
 ): Promise<ManyOutcome> {
   const skipped: SkippedLetter[] = [];
   let done = 0;
-  let taken = 0;
+  let started = 0;
   let last: FailedJob | undefined;
   let batch: FailedJob[] = [];
   const changeOne = async (job: FailedJob) => {
@@ -262,13 +264,13 @@ export async function doMany(
     batch = [];
   };
   for await (const job of jobs) {
-    if (taken === limit) {
+    if (started === limit) {
       await flush();
       return { done, skipped, cursor: last && cursorOf(last) };
     }
-    taken += 1;
+    started += 1;
     batch.push(job);
-    if (batch.length === TOGETHER) await flush();
+    if (batch.length === CONCURRENCY) await flush();
   }
   await flush();
   return { done, skipped, cursor: undefined };
@@ -276,16 +278,16 @@ export async function doMany(
 
 export type { DeadLetterFilter, DeadLetterQuery };
 
-/** Another input to run a job with. It has to fit the task's schema and the limits, as one that is sent. */
+/** Replaces the input of a job. The new input must fit the schema of the task and the limits, as in `delay`. */
 export interface ReplayOptions {
   /** The whole input. */
   input?: unknown;
-  /** Gives the whole input, from a copy of the one that the job failed with. Not together with `input`. */
+  /** Returns the whole input, from a copy of the input that the job failed with. Not together with `input`. */
   edit?: ((input: unknown) => unknown) | undefined;
 }
 
 export interface ReplayManyOptions extends ManyOptions {
-  /** Gives the whole input of a job, from a copy of the one that it failed with. Of several, some may be edited at once. */
+  /** Returns the whole input of a job, from a copy of the input that it failed with. It is called concurrently. */
   edit?: ((input: unknown, letter: DeadLetter) => unknown) | undefined;
 }
 
@@ -294,67 +296,72 @@ export type DiscardManyOptions = ManyOptions;
 const REPLAY: OptionNames<ReplayOptions> = { input: true, edit: true };
 const REPLAY_MANY: OptionNames<ReplayManyOptions> = { ...MANY, edit: true };
 
-/** What came of many replays. */
+/** The result of `replayMany`. */
 export interface ReplayCounts {
-  /** Jobs that run again; with `dryRun`, that would. */
+  /** Number of jobs that run again; with `dryRun`, that would run again. */
   readonly replayed: number;
-  /** Those that were left as they are. */
+  /** Jobs that were not changed. */
   readonly skipped: readonly SkippedLetter[];
-  /** Where to go on, if `limit` was reached before the last one: `replayMany({ …, cursor })`. */
+  /** Present if `limit` was reached before the end. To continue: `replayMany({ …, cursor })`. */
   readonly cursor?: string;
 }
 
-/** What came of many removals. */
+/** The result of `discardMany`. */
 export interface DiscardCounts {
-  /** Jobs that were removed; with `dryRun`, that would be. */
+  /** Number of jobs that were removed; with `dryRun`, that would be removed. */
   readonly discarded: number;
   readonly skipped: readonly SkippedLetter[];
   /** As in `ReplayCounts`. */
   readonly cursor?: string;
 }
 
-/** The failed jobs of an app, which the store keeps for `failureTtl`. */
+/**
+ * The failed jobs of an app, which the store keeps for `failureTtl`.
+ *
+ * @example
+ * for (const { id, task, error } of await app.deadLetters.list({ task: 'mail.send' })) console.log(id, task, error.message);
+ * const { replayed, skipped } = await app.deadLetters.replayMany({ error: 'TIME_LIMIT' });
+ */
 export interface DeadLetters {
   /**
-   * Those that failed last come first, over all queues. Not steps that never ran because an earlier one had failed, and
-   * no jobs that were revoked, or skipped as they were not needed any more.
-   * @throws {InvalidOptionError} if the query has a value it cannot have.
+   * Returns the failed jobs of all queues, latest first. Steps that did not run because an earlier step failed, and
+   * revoked and skipped jobs are not included.
+   * @throws {InvalidOptionError} if the query is invalid.
    */
   list(query?: DeadLetterQuery): Promise<DeadLetter[]>;
   /**
-   * All that is known of one, also of a revoked job, which `replay` starts after all.
-   * @throws {UnknownJobError} if no queue holds it. @throws {JobStateError} if it has not failed.
+   * Returns all facts about a failed job, also about a revoked one, which `replay` can start.
+   * @throws {UnknownJobError} if no queue holds the job. @throws {JobStateError} if it has not failed.
    */
   get(id: string): Promise<DeadLetterDetails>;
   /**
-   * Runs a failed job again, with all its attempts, under the same id, so that whoever waits for it gets the result.
-   * With another input, that is checked first, and stored before the job is queued. A call that has put something in its
-   * place (`ctx.replace`) is resumed rather than replayed; with another input its handler runs again, and what stood in
-   * its place is dropped. Of several replays of one job at
-   * once, one does it. Its callbacks were sent when it failed, and are not sent again.
-   * @throws {UnknownJobError} if no queue holds it.
-   * @throws {JobStateError} if it has not failed, is replayed by somebody else at the same moment, is a step of a
-   * composition that has failed with it, has put something in its place and is not edited, or is to be edited and does not hold its whole input.
-   * @throws {ValidationError} if the input does not fit; of a task that this process does not know, the worker looks.
-   * @throws {CorruptJobError} if it, or the input that is to be edited, cannot be read.
+   * Runs a failed job again under the same id, with all its attempts, so that waiting callers get the result. Another
+   * input is checked first, and stored before the job is queued. A job that called `ctx.replace` must be resumed instead;
+   * with another input its handler runs again, and its replacement is dropped. Of several concurrent replays of one job
+   * only one succeeds. Callbacks were sent when the job failed, and are not sent again.
+   * @throws {UnknownJobError} if no queue holds the job.
+   * @throws {JobStateError} if the job has not failed, is being replayed by another caller, is a step of a run that failed
+   * with it, was replaced and is not edited, or is edited and does not store its whole input.
+   * @throws {ValidationError} if the input does not fit. If this process does not know the task, the worker checks it.
+   * @throws {CorruptJobError} if the job, or the input to edit, cannot be read.
    */
   replay(id: string, options?: ReplayOptions): Promise<void>;
   /**
-   * Replays those that are asked for, the latest first, some at a time. What fails again meanwhile is not replayed
-   * twice. What one is refused for is told with its id.
-   * @throws {ConnectionError} if the store cannot be reached; those that were replayed by then run.
+   * Replays the selected jobs, latest first, several concurrently. A job that fails again meanwhile is not replayed
+   * twice. `skipped` has the id and the reason of each job that was refused.
+   * @throws {ConnectionError} if the store cannot be reached. Jobs that were replayed before run.
    */
   replayMany(filter: DeadLetterFilter, options?: ReplayManyOptions): Promise<ReplayCounts>;
   /**
    * Removes a failed job, also one that cannot be read.
-   * @throws {UnknownJobError} if no queue holds it. @throws {JobStateError} if it has not failed.
+   * @throws {UnknownJobError} if no queue holds the job. @throws {JobStateError} if it has not failed.
    */
   discard(id: string): Promise<void>;
-  /** Removes those that are asked for, the latest first, some at a time. @throws as `replayMany`. */
+  /** Removes the selected jobs, latest first, several concurrently. @throws as `replayMany`. */
   discardMany(filter: DeadLetterFilter, options?: DiscardManyOptions): Promise<DiscardCounts>;
 }
 
-/** What of an app the dead letters need, at the moment of a call. */
+/** Dependencies of `deadLetters`, read at each call. */
 export interface DeadLetterParts {
   readonly store: Store;
   readonly now: () => number;
@@ -362,6 +369,7 @@ export interface DeadLetterParts {
   readonly check: (task: string, input: unknown) => Promise<void>;
 }
 
+/** Returns `app.deadLetters`. `queues` returns the queues that the app knows now. */
 export function deadLetters(partsNow: () => DeadLetterParts, queues: () => readonly string[]): DeadLetters {
   async function find(store: Store, id: string): Promise<Pick<FailedJob, 'job' | 'unreadable'>> {
     if (!isJobId(id)) throw new UnknownJobError(id, undefined);
@@ -375,12 +383,12 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
     throw new UnknownJobError(id, undefined);
   }
 
-  async function* search(store: Store, wanted: DeadLetterSearch): AsyncGenerator<FailedJob> {
-    const { queue } = wanted;
-    const among = queue === undefined ? queues().filter((name) => name !== INTERNAL_QUEUE) : [queue];
-    for await (const failed of failedJobs(store, among, wanted)) {
-      if (failed.at < wanted.sinceMs) return;
-      if (isWanted(failed, wanted)) yield failed;
+  async function* failedMatching(store: Store, search: DeadLetterSearch): AsyncGenerator<FailedJob> {
+    const { queue } = search;
+    const searched = queue === undefined ? queues().filter((name) => name !== INTERNAL_QUEUE) : [queue];
+    for await (const failed of failedJobs(store, searched, search)) {
+      if (failed.at < search.sinceMs) return;
+      if (matchesSearch(failed, search)) yield failed;
     }
   }
 
@@ -398,17 +406,17 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
 
   return {
     async list(query = {}) {
-      const wanted = deadLetterSearchOf(query, true);
+      const search = deadLetterSearchOf(query, true);
       const { limit, offset } = checkPage(query);
-      const letters: DeadLetter[] = [];
-      let place = 0;
-      for await (const failed of search(partsNow().store, wanted)) {
-        place += 1;
-        if (place <= offset) continue;
-        letters.push(letterOf(failed));
-        if (letters.length === limit) break;
+      const listed: DeadLetter[] = [];
+      let count = 0;
+      for await (const failed of failedMatching(partsNow().store, search)) {
+        count += 1;
+        if (count <= offset) continue;
+        listed.push(deadLetterOf(failed));
+        if (listed.length === limit) break;
       }
-      return letters;
+      return listed;
     },
     async get(id) {
       const { store } = partsNow();
@@ -426,14 +434,15 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
       await replay(parts, await find(parts.store, id), edit);
     },
     async replayMany(filter, options = {}) {
-      const wanted = deadLetterSearchOf(filter);
+      const search = deadLetterSearchOf(filter);
       const { edit } = options;
       if (edit !== undefined) checkEdit(edit);
       const { limit, dryRun } = checkMany(options, REPLAY_MANY);
       const parts = partsNow();
-      const { done, skipped, cursor } = await doMany(search(parts.store, wanted), limit, async (failed) => {
-        const own = edit && ((input: unknown) => edit(input, letterOf(failed)));
-        await replay(parts, failed, own, dryRun);
+      const found = failedMatching(parts.store, search);
+      const { done, skipped, cursor } = await doMany(found, limit, async (failed) => {
+        const editInput = edit && ((input: unknown) => edit(input, deadLetterOf(failed)));
+        await replay(parts, failed, editInput, dryRun);
       });
       return { replayed: done, skipped, ...(cursor !== undefined && { cursor }) };
     },
@@ -443,10 +452,11 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
       await removeJob(store, { queue: job.queue, id });
     },
     async discardMany(filter, options = {}) {
-      const wanted = deadLetterSearchOf(filter);
+      const search = deadLetterSearchOf(filter);
       const { limit, dryRun } = checkMany(options, MANY);
       const { store } = partsNow();
-      const { done, skipped, cursor } = await doMany(search(store, wanted), limit, async ({ queue, id }) => {
+      const found = failedMatching(store, search);
+      const { done, skipped, cursor } = await doMany(found, limit, async ({ queue, id }) => {
         const state = await storedStateOf(store, { queue, id });
         if (state === 'unknown') throw new UnknownJobError(id, queue);
         if (state !== 'failed') throw new JobStateError(`Job ${id} is ${state}, not failed.`);
@@ -457,7 +467,7 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
   };
 }
 
-/** How the input is changed; undefined if it is not. @throws {InvalidOptionError} */
+/** Returns the function that changes the input, if any. @throws {InvalidOptionError} if the options are invalid. */
 function editOf(options: ReplayOptions): ((input: unknown) => unknown) | undefined {
   const { input, edit } = checkOptions(options, REPLAY);
   if (!('input' in options)) return edit === undefined ? undefined : checkEdit(edit);

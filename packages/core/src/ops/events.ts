@@ -1,82 +1,82 @@
-/** What happens to jobs, runs and workers of an app, as its stream of events tells it. */
+/** This module defines the events of jobs, runs and workers that `app.events` yields, and its query. */
 
-/** What every event has. */
-interface Told {
-  /** Reading goes on after this event from here, also in another process: `app.events({ from: position })`. */
+/** Fields of every event. */
+interface EventBase {
+  /** To continue after this event, also in another process: `app.events({ from: position })`. */
   readonly position: string;
-  /** When it happened, by the store's clock. */
+  /** When it happened, by the clock of the store. */
   readonly at: Date;
 }
 
-/** What every event of a job has. */
-interface OfJob extends Told {
+/** Fields of every event of a job. */
+interface JobEvent extends EventBase {
   readonly id: string;
-  /** The task's name; `undefined` if the store does not hold the job any more. */
+  /** The name of the task; `undefined` if the store no longer holds the job. */
   readonly task: string | undefined;
   readonly queue: string;
-  /** The composition it is a step of. */
+  /** The workflow run that the job is a step of. */
   readonly runId?: string;
-  /** The attempt that began or ended, or was under way, from 1; as far as the store tells. */
+  /** The number of the attempt, from 1. Absent if the store does not show it. */
   readonly attempt?: number;
 }
 
-/** The job was stored, or is queued again: after a failure for good, by `resume` or `replay`. */
-export interface EnqueuedEvent extends OfJob {
+/** The job was stored, or was queued again by `resume` or `replay` after it had failed. */
+export interface EnqueuedEvent extends JobEvent {
   readonly type: 'enqueued';
 }
 
-/** A worker has taken the job. */
-export interface StartedEvent extends OfJob {
+/** A worker has started an attempt. */
+export interface StartedEvent extends JobEvent {
   readonly type: 'started';
 }
 
-/** The handler has reported its progress, or shows a state of the task's own. */
-export interface ProgressEvent extends OfJob {
+/** The handler has reported progress, or has set a custom state. */
+export interface ProgressEvent extends JobEvent {
   readonly type: 'progress';
-  /** The latest value; `undefined` if there is none, or it was encoded by a codec that this app does not have. */
+  /** The latest value; `undefined` if there is none, or this app does not have the codec that encoded it. */
   readonly value: unknown;
-  /** The task's own state. */
+  /** The custom state of the task. */
   readonly state?: string;
 }
 
-/** The attempt has failed, or could not begin, and the job is to be tried again. */
-export interface RetriedEvent extends OfJob {
+/** The attempt failed, or could not start, and the job will be retried. */
+export interface RetriedEvent extends JobEvent {
   readonly type: 'retried';
-  /** After so long. */
+  /** Delay until the retry, in milliseconds. */
   readonly delayMs: number;
-  /** Why the attempt failed, as the store shows it; absent if it could not begin, or the store does not tell. */
+  /** Why the attempt failed, as stored. Absent if it could not start, or if the store does not keep the reason. */
   readonly reason?: string;
 }
 
-/** The worker that had the job was lost; the job waits for another one. */
-export interface StalledEvent extends OfJob {
+/** The worker that ran the job was lost. The job waits for another worker. */
+export interface StalledEvent extends JobEvent {
   readonly type: 'stalled';
 }
 
-export interface CompletedEvent extends OfJob {
+export interface CompletedEvent extends JobEvent {
   readonly type: 'completed';
 }
 
 /** The job has failed for good. */
-export interface FailedEvent extends OfJob {
+export interface FailedEvent extends JobEvent {
   readonly type: 'failed';
-  /** As the store shows it: with codecs, the name of the error only. `app.deadLetters` has all of it. */
+  /** The reason as stored: with codecs, only the name of the error. `app.deadLetters` has the whole error. */
   readonly reason: string;
 }
 
-/** The job has ended without a result: `revoked`; `expired`, not started in time; `skipped`, not needed any more. */
-export interface EndedEvent extends OfJob {
+/** The job ended without a result: `revoked`, `expired` (not started in time) or `skipped` (no longer needed). */
+export interface EndedEvent extends JobEvent {
   readonly type: 'revoked' | 'expired' | 'skipped';
 }
 
-/** A composition, or a call with callbacks, was stored, or is resumed. */
-export interface RunStartedEvent extends Told {
+/** A workflow, or a call with callbacks, was stored or resumed. */
+export interface RunStartedEvent extends EventBase {
   readonly type: 'run-started';
   readonly runId: string;
 }
 
-/** A composition has its result or its failure. */
-export interface RunFinishedEvent extends Told {
+/** A workflow run has completed or failed. */
+export interface RunFinishedEvent extends EventBase {
   readonly type: 'run-finished';
   readonly runId: string;
   readonly state: 'completed' | 'failed' | 'revoked' | 'expired' | 'skipped';
@@ -90,19 +90,26 @@ export interface WorkerFacts {
   readonly pid: number;
 }
 
-/** A worker has begun to take jobs, or takes no more. */
-export interface WorkerEvent extends Told {
+/** A worker has started or stopped to claim jobs. */
+export interface WorkerEvent extends EventBase {
   readonly type: 'worker-online' | 'worker-offline';
   readonly worker: WorkerFacts;
 }
 
-/** The store has dropped events of this queue before they were read: those up to the next one are not told. */
-export interface GapEvent extends Told {
+/** The store dropped events of this queue before they were read: those before the next event are missing. */
+export interface GapEvent extends EventBase {
   readonly type: 'gap';
   readonly queue: string;
 }
 
-/** One event of an app; told apart by its `type`. */
+/**
+ * One event of an app, distinguished by its `type`.
+ *
+ * @example
+ * for await (const event of app.events({ types: ['failed', 'run-finished'] })) {
+ *   if (event.type === 'failed') console.log(event.id, event.reason);
+ * }
+ */
 export type AppEvent =
   | EnqueuedEvent
   | StartedEvent
@@ -119,7 +126,7 @@ export type AppEvent =
 
 export type EventType = AppEvent['type'];
 
-/** The events of some types: of those that have one of them, with the type narrowed to it. */
+/** The events of some types, with `type` narrowed to them. */
 export type EventOf<Type extends EventType> = AppEvent extends infer Event
   ? Event extends { readonly type: infer Own }
     ? [Own] extends [Type]
@@ -130,20 +137,21 @@ export type EventOf<Type extends EventType> = AppEvent extends infer Event
     : never
   : never;
 
-/** Which events are told, and from where. */
+/** Selects events, and where to start. */
 export interface EventQuery<Type extends EventType = EventType> {
   /**
-   * Where to begin: `'now'` (the default) with what comes after the call; `'start'` as far back as the store keeps
-   * events, about the last 10,000 of each queue and for `resultTtl` at most; a moment; or after the `position` of an earlier event.
+   * Where to start: `'now'` (the default) with events after the call; `'start'` with the oldest event that the store
+   * keeps (about the last 10,000 of each queue, for at most `resultTtl`); at a moment; or after the `position` of an
+   * earlier event.
    */
   from?: 'now' | 'start' | Date | string | undefined;
-  /** Only events of these types. Default: all. Without `'gap'`, dropped events are told in the app's log only. */
+  /** Only events of these types. Default: all. Without `'gap'`, dropped events are only logged. */
   types?: readonly Type[] | undefined;
-  /** Only of jobs of these tasks; then nothing of runs and workers. */
+  /** Only events of jobs of these tasks. Events of runs and workers are left out. */
   tasks?: readonly string[] | undefined;
-  /** Only of jobs in these queues; then nothing of runs and workers. Default: all that the app knows. */
+  /** Only events of jobs in these queues. Events of runs and workers are left out. Default: all queues of the app. */
   queues?: readonly string[] | undefined;
-  /** Only of the job of this id, or of the run of this id and its steps. */
+  /** Only events of the job with this id, or of the run with this id and its steps. */
   id?: string | undefined;
   /** Ends the events, without an error. */
   signal?: AbortSignal | undefined;

@@ -1,4 +1,4 @@
-/** Looking for jobs and runs: what can be asked, and what comes back. */
+/** This module defines and checks the queries of `app.jobs` and `app.runs`, and defines their results. */
 
 import { createHash } from 'node:crypto';
 import { type ErrorRecord, InvalidOptionError } from '../base/errors.js';
@@ -17,22 +17,22 @@ export type StoredState = Exclude<JobState, 'unknown'>;
 interface TimeQuery {
   /** In one of these states. Default: any. */
   state?: StoredState | readonly StoredState[] | undefined;
-  /** Sent with this tag; of a composition, as a whole or in a part of it. */
+  /** Sent with this tag. A workflow run matches if the run or a part of it has the tag. */
   tag?: string | undefined;
-  /** Ended at this moment or later; of what has not ended: was enqueued then. */
+  /** Ended at this moment or later. For jobs that have not ended: enqueued at this moment or later. */
   since?: Date | undefined;
-  /** Ended before this moment; of what has not ended: was enqueued then. */
+  /** Ended before this moment. For jobs that have not ended: enqueued before this moment. */
   until?: Date | undefined;
 }
 
 interface PageQuery {
-  /** Most items of a page. Default 50, at most 1,000. */
+  /** Maximum number of items of a page. Default 50, at most 1,000. */
   limit?: number | undefined;
-  /** The `cursor` of the page before, with the same query. */
+  /** The `cursor` of the previous page, with the same query. */
   cursor?: string | undefined;
 }
 
-/** Which jobs are meant. */
+/** Selects jobs. */
 export interface JobFilter extends TimeQuery {
   /** The task's name. */
   task?: string | undefined;
@@ -45,58 +45,58 @@ export interface JobFilter extends TimeQuery {
 /** A page of jobs. */
 export interface JobQuery extends JobFilter, PageQuery {}
 
-/** Which runs are meant. */
+/** Selects workflow runs. */
 export interface RunFilter extends TimeQuery {}
 
 /** A page of runs. */
 export interface RunPageQuery extends RunFilter, PageQuery {}
 
-/** Some of what was asked for. */
+/** A page of results. */
 export interface Page<Item> {
-  /** May be fewer than `limit`, or none, also where more follows: the store is asked for at most 1,000 jobs a page. */
+  /** May be fewer than `limit`, or none, even if more pages follow: one page reads at most 1,000 jobs. */
   readonly items: readonly Item[];
-  /** For the next page; absent after the last one. */
+  /** Position of the next page. Absent on the last page. */
   readonly cursor?: string;
 }
 
-/** A job as it is listed. */
+/** A job in a list. */
 export interface ListedJob extends JobInfo {
   readonly state: StoredState;
-  /** The state of the task's own that its handler shows. */
+  /** The custom state that the handler has set. */
   readonly ownState?: string;
   readonly tags: readonly string[];
-  /** Why it failed, or its last attempt did, as the store shows it: with codecs, the name of the error only. */
+  /** Why the job or its last attempt failed, as stored: with codecs, only the name of the error. */
   readonly reason?: string;
-  /** Why its record cannot be read: it is gone, or holds something else. What it would tell is then left out. */
+  /** Why the record cannot be read: it is missing or invalid. Its fields are left out then. */
   readonly problem?: string;
 }
 
-/** All that is known of a job but its result, which its handle gives. */
+/** All facts about a job, without its result, which `app.result(id)` reads. */
 export interface JobFacts extends ListedJob {
   /**
-   * The input as the handler gets it: for a step, with what earlier steps have given; for a job of `chunks()`, a list of
-   * inputs. While that is not known, the part that is stored with the job. `undefined` if it cannot be read.
+   * The input of the handler: for a step, with the results of earlier steps; for a job of `chunks()`, a list of inputs.
+   * Until it is complete, the part that is stored with the job. `undefined` if it cannot be read.
    */
   readonly input: unknown;
-  /** Ids of jobs that have to end before the whole input is known, at most 100; absent if it is. */
+  /** Ids of jobs that must end before the input is complete, at most 100. Absent if it is complete. */
   readonly waitsFor?: readonly string[];
-  /** Why the rest of the input cannot be read, such as an earlier step that has failed. */
+  /** Why the rest of the input cannot be read, such as an earlier step that failed. */
   readonly inputProblem?: string;
-  /** The latest value that its handler has reported. */
+  /** The latest progress that the handler has reported. */
   readonly progress?: unknown;
-  /** The attempt that runs, counted from 1; absent if none does. */
+  /** The number of the running attempt, from 1. Absent if none runs. */
   readonly attempt?: number;
-  /** The name of the worker that runs it, or has run its last attempt. */
+  /** The name of the worker of the running or the last attempt. */
   readonly worker?: string;
-  /** What attempts have failed with, the latest last, with stacks as far as the store keeps them. */
+  /** The errors of the attempts, latest last, with stacks as far as the store keeps them. */
   readonly errors: readonly string[];
-  /** Why it failed for good. */
+  /** Why the job failed. */
   readonly error?: ErrorRecord;
-  /** It does not start after this moment. */
+  /** The job does not start after this moment. */
   readonly expiresAt?: Date;
 }
 
-/** A composition, or a call with callbacks, as it is listed. */
+/** A workflow run, or a call with callbacks, in a list. */
 export interface ListedRun {
   readonly id: string;
   readonly state: StoredState;
@@ -106,62 +106,70 @@ export interface ListedRun {
   readonly finishedAt?: Date;
   readonly rootId: string;
   readonly parentId?: string;
-  /** As of a job. */
+  /** See `ListedJob.reason`. */
   readonly reason?: string;
-  /** As of a job; it may then be another job of those that Umbel adds between tasks. */
+  /** See `ListedJob.problem`. The record may be that of another internal job. */
   readonly problem?: string;
 }
 
-/** All that is known of a run but its result, which its handle gives. */
+/** All facts about a run, without its result, which `app.result(id)` reads. */
 export interface RunFacts extends ListedRun {
-  /** How far its tasks have come. */
+  /** The tasks of the run by state. */
   readonly counts: RunCounts;
-  /** Why it failed. */
+  /** Why the run failed. */
   readonly error?: ErrorRecord;
 }
 
-/** Jobs by state. */
+/** Numbers of jobs by state. */
 export interface JobCounts {
   readonly total: QueueCounts;
   readonly queues: Readonly<Record<string, QueueCounts>>;
 }
 
 /**
- * The jobs of an app's tasks. Only BullMQ's own sets are read, by place: a list asks for at most 1,000 jobs a page,
- * whatever the number that the store holds.
+ * The jobs of an app's tasks. One page reads at most 1,000 jobs from BullMQ's sets, however many the store holds.
  *
- * The order: by state, in the way that jobs go (`waiting-children`, `delayed`, `waiting`, `active`, those that failed in
- * any way, `completed`); those that have ended by time over all queues, the latest first, others by queue; with `tag`, by
- * when they were sent, the latest first; with `run`, steps below those that wait for them. A job that stays in its
- * state is on one page, once; one that moves on between two pages may be on both, and one that goes back on none.
+ * Order: by state (`waiting-children`, `delayed`, `waiting`, `active`, all failed states, `completed`). Ended jobs are
+ * sorted by time over all queues, latest first; other jobs by queue. With `tag`: by time of sending, latest first. With
+ * `run`: each step before the steps that it waits for. A job that keeps its state is listed once. A job that moves on
+ * between two pages may be on both; a job that moves back may be on none.
+ *
+ * @example
+ * const { items, cursor } = await app.jobs.list({ state: 'failed', task: 'mail.send', limit: 20 });
+ * for await (const job of app.jobs.all({ tag: 'import' })) console.log(job.id, job.state);
  */
 export interface Jobs {
-  /** @throws {InvalidOptionError} if the query has a value it cannot have. @throws {UnknownQueueError} if no such queue is known. */
+  /** Returns one page. @throws {InvalidOptionError} if the query is invalid. @throws {UnknownQueueError} if the queue is unknown. */
   list(query?: JobQuery): Promise<Page<ListedJob>>;
-  /** Page after page. A job that moves on meanwhile is given once. @throws as `list`. */
+  /** Yields the jobs of all pages, each once. @throws as `list`. */
   all(filter?: JobFilter): AsyncIterableIterator<ListedJob>;
   /**
-   * `undefined` if no queue of the app holds a job of this id. Of a step, the results that its input is made of are read:
-   * of one after a large group, all of them.
+   * Returns a job, or `undefined` if no queue of the app holds it. For a step it also reads the results that its input
+   * consists of: after a large group, those of all members.
    */
   get(id: string): Promise<JobFacts | undefined>;
-  /** Over all queues of the app, and for each. */
+  /** Returns the numbers of jobs of all queues together and of each queue. */
   counts(): Promise<JobCounts>;
 }
 
-/** The compositions of an app, and calls with callbacks; pages and their order as of `Jobs`. */
+/**
+ * The workflow runs of an app, and calls with callbacks. Pages and order are those of `Jobs`.
+ *
+ * @example
+ * for await (const { id, state } of app.runs.all({ state: 'failed' })) console.log(id, state);
+ */
 export interface Runs {
-  /** @throws {InvalidOptionError} if the query has a value it cannot have. */
+  /** Returns one page. @throws {InvalidOptionError} if the query is invalid. */
   list(query?: RunPageQuery): Promise<Page<ListedRun>>;
-  /** Page after page. A run that moves on meanwhile is given once. @throws as `list`. */
+  /** Yields the runs of all pages, each once. @throws as `list`. */
   all(filter?: RunFilter): AsyncIterableIterator<ListedRun>;
-  /** `undefined` if the store holds no run of this id. */
+  /** Returns a run, or `undefined` if the store does not hold it. */
   get(id: string): Promise<RunFacts | undefined>;
 }
 
-// A query, checked.
+// Checks
 
-/** What is looked for. */
+/** A checked filter. */
 export interface Filter {
   readonly states: ReadonlySet<StoredState> | undefined;
   readonly task: string | undefined;
@@ -172,16 +180,16 @@ export interface Filter {
   readonly untilMs: number | undefined;
 }
 
-/** A page that is looked for. */
+/** A checked request for a page. */
 export interface PageRequest {
   readonly filter: Filter;
   readonly limit: number;
   readonly from: CursorPlace | undefined;
-  /** Tells the query apart from others, so that a cursor is used with its own. */
+  /** Hash of the query: a cursor is only valid with the query that returned it. */
   readonly digest: string;
 }
 
-const OF_RUNS: OptionNames<RunPageQuery> = {
+const RUN_OPTIONS: OptionNames<RunPageQuery> = {
   state: true,
   tag: true,
   since: true,
@@ -189,11 +197,11 @@ const OF_RUNS: OptionNames<RunPageQuery> = {
   limit: true,
   cursor: true,
 };
-const OF_JOBS: OptionNames<JobQuery> = { ...OF_RUNS, task: true, queue: true, run: true };
+const JOB_OPTIONS: OptionNames<JobQuery> = { ...RUN_OPTIONS, task: true, queue: true, run: true };
 
 const LIMIT = { usual: 50, max: 1000 };
 
-/** @throws {InvalidOptionError} if the query has a value it cannot have. */
+/** Checks a query. @throws {InvalidOptionError} if it has an invalid value or an unknown key. */
 export function pageRequestOf(query: JobQuery, kind: 'jobs' | 'runs'): PageRequest {
   const {
     state,
@@ -207,7 +215,7 @@ export function pageRequestOf(query: JobQuery, kind: 'jobs' | 'runs'): PageReque
     cursor,
   } = checkOptions<JobQuery>(
     query,
-    kind === 'jobs' ? OF_JOBS : (OF_RUNS as OptionNames<JobQuery>), // a query of runs has fewer
+    kind === 'jobs' ? JOB_OPTIONS : (RUN_OPTIONS as OptionNames<JobQuery>), // a query of runs has fewer
     { option: 'query' },
   );
   const filter: Filter = {

@@ -1,23 +1,23 @@
+/** This module decides which occurrences of a schedule fire, wait or are skipped. `runner` carries it out. Pure. */
 import type { Overlap } from '../job/schedule-record.js';
-/** What a schedule does at a moment. Pure. */
 import { type CatchUp, dueAt, dueSlots, MAX_CATCH_UP, type NamedTiming, nextSlot } from '../timing/timing.js';
 
-/** What of a schedule decides. */
+/** The facts about a schedule that a decision depends on. */
 export interface ScheduleState extends NamedTiming {
   readonly catchUp: CatchUp;
   readonly overlap: Overlap;
   readonly isPaused: boolean;
-  /** Slots up to this moment are none: when the schedule was stored, resumed or got another timing. */
+  /** Occurrences up to this moment are ignored: the schedule was stored, resumed or got another timing then. */
   readonly since: number;
-  /** The last slot that was fired or skipped. */
+  /** The last occurrence that fired or was skipped. */
   readonly last?: number;
-  /** Slots that wait for the run of an earlier one to end. */
+  /** Occurrences that wait for an earlier run to end. */
   readonly waiting: readonly number[];
-  /** How long the run of an earlier slot has been going on; absent: none is. */
+  /** Age of the oldest run that has not ended, in milliseconds. Absent: there is none. */
   readonly runningMs?: number;
 }
 
-/** Slots of one kind that are not fired. */
+/** Occurrences that do not fire, for one reason. */
 interface SkippedSlots {
   readonly reason: 'missed' | 'overlap';
   readonly count: number;
@@ -25,19 +25,19 @@ interface SkippedSlots {
 }
 
 export interface Decision {
-  /** Slots to fire now, in order. */
+  /** Occurrences to fire now, in order. */
   readonly fire: readonly number[];
-  /** The run that goes on is to be revoked before. */
+  /** Whether running runs must be revoked first. */
   readonly isReplaced: boolean;
   readonly skipped: readonly SkippedSlots[];
   readonly waiting: readonly number[];
-  /** As in the state. */
+  /** The new `last` of the state. */
   readonly last?: number;
-  /** When to decide again, with what follows from this decision; undefined: not by itself. */
+  /** When to decide again. Absent: only after a change of the schedule. */
   readonly nextAt?: number;
 }
 
-/** What a schedule does now. */
+/** Decides what a schedule does at `now`. */
 export function decide(state: ScheduleState, now: number): Decision {
   const { since, last = Number.NEGATIVE_INFINITY, overlap } = state;
   const known = state.waiting.filter((slot) => slot > since);
@@ -45,7 +45,7 @@ export function decide(state: ScheduleState, now: number): Decision {
   const due = dueSlots(state, Math.max(since, last), now, state.catchUp);
   const missed = due.missed === undefined ? [] : [{ reason: 'missed' as const, ...due.missed }];
   const all = overlap === 'queue' ? [...known, ...due.fire] : due.fire;
-  const { fire, waiting, dropped } = placed(overlap, all, state.runningMs !== undefined);
+  const { fire, waiting, dropped } = applyOverlap(overlap, all, state.runningMs !== undefined);
   const latest = dropped.at(-1);
   const overlapping =
     latest === undefined ? [] : [{ reason: 'overlap' as const, count: dropped.length, latest }];
@@ -57,8 +57,8 @@ export function decide(state: ScheduleState, now: number): Decision {
   });
 }
 
-/** What becomes of slots, in order, by the policy. */
-function placed(
+/** Splits due occurrences, in order, by the overlap policy. */
+function applyOverlap(
   overlap: Overlap,
   slots: readonly number[],
   isRunning: boolean,
@@ -106,10 +106,10 @@ function decision(
   };
 }
 
-/** How often it is looked whether a run has ended that slots wait for: after a tenth of the time that it takes. */
+/** Occurrences that wait check the run at intervals of a tenth of its age, within these limits. */
 const LOOK_MS = { min: 1000, max: 60_000, part: 10 };
 
-/** When the next slot is due, or it is to be looked whether one can start; undefined: never by itself. */
+/** Returns when the next occurrence is due or a waiting one may start; undefined if neither will happen. */
 export function nextDecisionAt(state: ScheduleState, now: number): number | undefined {
   const { isPaused, since, last = Number.NEGATIVE_INFINITY, waiting, runningMs = 0 } = state;
   if (isPaused) return undefined;

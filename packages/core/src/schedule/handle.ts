@@ -1,4 +1,4 @@
-/** A schedule, as a user has it in hand. */
+/** This module defines the public handle and the public description of a schedule. `Scheduling` does the work. */
 
 import type { ErrorRecord } from '../base/errors.js';
 import type { AsyncResult } from '../client/async-result.js';
@@ -14,61 +14,74 @@ import { type CatchUp, dueAt, nextSlot, nextSlots, type Timing } from '../timing
 import type { Declaration, Scheduling, SyncOptions, SyncReport } from './schedules.js';
 import { describeTarget } from './target.js';
 
-/** One schedule of an app. It is in the store once `sync` has been called, or a worker that declares it was started. */
+/**
+ * One schedule of an app. `sync`, or the start of a worker that declares it, stores it.
+ *
+ * @example
+ * const nightly = app.schedule('nightly', { cron: '0 3 * * *', tz: 'Europe/Zurich' }, reindex.si({ shop: 1 }));
+ * await app.schedules.sync();
+ * console.log(await nightly.next(3));
+ */
 export interface ScheduleHandle<Out = unknown> {
   readonly name: string;
   /**
-   * The next slots by what is stored, or is declared if nothing is; those of a paused one too. With jitter they are fired
-   * later. Default 5, at most 1,000.
-   * @throws {UnknownScheduleError} if it is neither.
+   * Returns the next occurrences of the stored schedule, or of the declared one if none is stored. A paused schedule has
+   * them too. Jitter is not included. `count`: default 5, at most 1,000.
+   * @throws {UnknownScheduleError} if the schedule is neither stored nor declared.
    */
   next(count?: number): Promise<Date[]>;
-  /** What the store has of it. @throws {UnknownScheduleError} if it has nothing, and this program does not declare it. */
+  /** Returns the stored schedule. @throws {UnknownScheduleError} if it is neither stored nor declared. */
   info(): Promise<ScheduleInfo>;
   /**
-   * Fires nothing until `resume`, also no slots that wait for a run; what runs goes on. It stays paused whatever is
-   * deployed. @throws {UnknownScheduleError} if it is not in the store.
+   * Stops firing until `resume`, also for occurrences that wait for a run. Running jobs continue. A new deployment does
+   * not resume it. @throws {UnknownScheduleError} if it is not in the store.
    */
   pause(): Promise<void>;
-  /** Fires slots again, from the next one on: those in the pause are not caught up with. @throws as `pause`. */
+  /** Fires again, from the next occurrence on. Occurrences in the pause are not caught up with. @throws as `pause`. */
   resume(): Promise<void>;
   /**
-   * Sends its target at once, also while it is paused or another run goes on; its slots stay as they are. The handler
-   * finds the moment in the header `umbel-scheduled-at`.
-   * @throws as `pause`, and {ValidationError} if an input does not fit any more.
+   * Sends the target now, also while the schedule is paused or another run has not ended. Occurrences do not change. The
+   * header `umbel-scheduled-at` shows the moment to the handler.
+   * @throws as `pause`, and {ValidationError} if an input no longer fits the schema of its task.
    */
   runNow(): Promise<AsyncResult<Out>>;
   /**
-   * Removes it from the store; what it has sent goes on. Of one that is still declared, the next `sync`, also that of a
-   * worker that starts, stores it anew.
+   * Removes the schedule from the store. Jobs that it has sent continue. If the schedule is still declared, the next
+   * `sync`, or the next start of a worker, stores it again.
    */
   remove(): Promise<void>;
 }
 
-/** All schedules of an app. */
+/**
+ * All schedules of an app.
+ *
+ * @example
+ * for (const { name, state, lateMs } of await app.schedules.list()) console.log(name, state, lateMs);
+ * await app.schedules.get('nightly').pause();
+ */
 export interface Schedules {
-  /** Every schedule in the store, and those that this program declares, by name. */
+  /** Returns every stored or declared schedule, sorted by name. */
   list(): Promise<ScheduleInfo[]>;
-  /** The handle of any schedule, by its name. */
+  /** Returns the handle of a schedule. The schedule need not exist. */
   get(name: string): ScheduleHandle;
   /**
-   * Stores what this program declares. Workers do so when they start. What has changed keeps its pause, and its last slot
-   * if only other things than its slots have. Many programs may do so at the same time.
-   * @throws {ScheduleError} if an input of a target does not fit its task's schema; nothing is stored then.
+   * Stores the schedules that this program declares. Workers do so when they start. A changed schedule stays paused, and
+   * keeps its last occurrence unless its timing changed. Several programs can sync at the same time.
+   * @throws {ScheduleError} if an input of a target does not fit the schema of its task. Nothing is stored then.
    */
   sync(options?: SyncOptions): Promise<SyncReport>;
 }
 
-/** What the compiler shows where a target would have to be given input at each slot. */
+/** The type that the compiler prints for a target whose input is not bound. */
 export interface InputStillNeeded<In> {
   readonly 'bind the whole input: a schedule gives none': In;
 }
 
-/** What is scheduled: anything that can be sent as it is. */
+/** A target of a schedule: any step that can be sent without an input. */
 export type ScheduleTarget<S extends Step<string, never, unknown>> =
   [] extends InputArgs<InputOf<S>> ? unknown : InputStillNeeded<InputOf<S>>;
 
-/** A handle by name; `scheduling` gives what answers for the app here and now. */
+/** Returns a handle. `scheduling` returns the current `Scheduling` of the app. */
 export function scheduleHandle(name: string, scheduling: () => Scheduling): ScheduleHandle {
   return {
     name,
@@ -81,53 +94,53 @@ export function scheduleHandle(name: string, scheduling: () => Scheduling): Sche
   };
 }
 
-// What is told of a schedule.
+// Descriptions of schedules
 
-/** A schedule, as the store has it. */
+/** A stored or declared schedule. */
 export interface ScheduleInfo {
   readonly name: string;
   /**
-   * `ended`: no slot comes any more. `unstored`: the code declares it, and nobody has stored it yet. `broken`: what is
-   * stored cannot be read; the next `sync` of a program that declares it puts it right.
+   * `ended`: it has no more occurrences. `unstored`: the code declares it, and it is not stored yet. `broken`: the stored
+   * record cannot be read; the next `sync` of a program that declares it repairs it.
    */
   readonly state: 'active' | 'paused' | 'ended' | 'unstored' | 'broken';
-  /** Times in milliseconds, moments in milliseconds since 1970; absent if it is broken. */
+  /** Durations in milliseconds, moments in milliseconds since 1970. Absent if the schedule is broken. */
   readonly timing?: Timing;
   readonly catchUp?: CatchUp;
   readonly overlap?: Overlap;
-  /** The task, or the tasks of the composition, that it sends. */
+  /** The task that it sends, or `workflow of …` with the names of the tasks. */
   readonly target?: string;
-  /** Who has declared it: the code of a program. */
+  /** Where it was declared: in the code of a program. */
   readonly source: 'code';
   /** Whether the code of this process declares it. */
   readonly isDeclared: boolean;
-  /** What is stored is not what the code of this process declares: `sync` has not been called since, or another program has. */
+  /** Whether the stored schedule differs from the declared one: this program has not synced, or another one has. */
   readonly isDrifted: boolean;
-  /** The next five slots, without jitter; those that a paused one would have. */
+  /** The next five occurrences, without jitter. A paused schedule has them too. */
   readonly next: readonly Date[];
-  /** How much later than it should be the next slot is by now, in milliseconds; 0 while all goes well. */
+  /** How late the next occurrence is by now, in milliseconds. 0 if it is not late. */
   readonly lateMs: number;
-  /** Slots that wait for a run to end. */
+  /** Occurrences that wait for a run to end. */
   readonly waiting: readonly Date[];
-  /** The latest first; `list` gives five, `info` twenty. */
+  /** The latest runs, latest first: five from `list`, twenty from `info`. */
   readonly runs: readonly ScheduleRun[];
 }
 
-/** What became of a slot. */
+/** The outcome of an occurrence. */
 export interface ScheduleRun {
-  /** Of several that were skipped in turn, the latest; of one that was fired by hand, the moment. */
+  /** The occurrence. For several skipped in a row, the latest one; for `runNow`, the moment of the call. */
   readonly slot: Date;
   readonly at: Date;
   readonly outcome: 'fired' | 'skipped' | 'failed';
-  /** Of one that was fired: its id, for `app.result(id)`, and the state that it is in now. */
+  /** The id of the job, for `app.result(id)`, and its current state. Only if the occurrence fired. */
   readonly id?: string;
   readonly state?: string;
-  /** It was fired by `runNow`. */
+  /** Present if `runNow` fired it. */
   readonly isManual?: true;
-  /** Of skipped ones: why, and how many in turn (of missed ones, at most 100 at a time are counted). */
+  /** Why occurrences were skipped, and how many in a row. At most 100 missed ones are counted at a time. */
   readonly reason?: 'missed' | 'overlap';
   readonly count?: number;
-  /** Why it could not be sent. */
+  /** Why the target could not be sent. */
   readonly error?: ErrorRecord;
 }
 
@@ -138,7 +151,7 @@ export interface InfoParts {
   readonly sealer: Sealer;
 }
 
-/** What is told of a stored schedule; `runs`: how many of its runs. */
+/** Returns the description of a stored schedule. `runs`: maximum number of runs. */
 export async function infoOf(
   parts: InfoParts,
   name: string,
@@ -148,16 +161,16 @@ export async function infoOf(
   runs: number,
 ): Promise<ScheduleInfo> {
   const { schedule: record, slots = {} } = envelope ?? {};
-  const own = { name, source: 'code', isDeclared: declared !== undefined } as const;
-  // One that has ended was failed by a worker, which could not read it.
+  const identity = { name, source: 'code', isDeclared: declared !== undefined } as const;
+  // The job of a schedule ends only if a worker could not read it.
   if (record === undefined || finishedAt !== undefined)
-    return { ...own, state: 'broken', isDrifted: true, next: [], lateMs: 0, waiting: [], runs: [] };
+    return { ...identity, state: 'broken', isDrifted: true, next: [], lateMs: 0, waiting: [], runs: [] };
   const { last = Number.NEGATIVE_INFINITY, waiting = [] } = slots;
   const from = Math.max(record.since, last);
-  const coming = nextSlot(record, from);
+  const upcoming = nextSlot(record, from);
   return {
-    ...own,
-    state: stateOf(record, coming, waiting.length),
+    ...identity,
+    state: stateOf(record, upcoming, waiting.length),
     timing: record.timing,
     catchUp: record.catchUp,
     overlap: record.overlap,
@@ -165,13 +178,13 @@ export async function infoOf(
     isDrifted: declared !== undefined && declared.digest !== record.digest,
     next: dates(nextSlots(record, Math.max(now, from), NEXT_SLOTS)),
     lateMs:
-      coming === undefined || record.paused !== undefined ? 0 : Math.max(0, now - dueAt(record, coming)),
+      upcoming === undefined || record.paused !== undefined ? 0 : Math.max(0, now - dueAt(record, upcoming)),
     waiting: dates(waiting),
     runs: await Promise.all((slots.runs ?? []).slice(0, runs).map((run) => toRun(parts, name, run))),
   };
 }
 
-/** What is told of one that the code declares and the store does not have. */
+/** Returns the description of a declared schedule that is not stored. */
 export function unstored({ name, timing, catchUp, overlap, target }: Declaration, now: number): ScheduleInfo {
   return {
     ...{ name, timing, catchUp, overlap },
@@ -189,11 +202,11 @@ export function unstored({ name, timing, catchUp, overlap, target }: Declaration
 
 function stateOf(
   { paused }: ScheduleRecord,
-  coming: number | undefined,
+  upcoming: number | undefined,
   waiting: number,
 ): ScheduleInfo['state'] {
   if (paused !== undefined) return 'paused';
-  return coming === undefined && waiting === 0 ? 'ended' : 'active';
+  return upcoming === undefined && waiting === 0 ? 'ended' : 'active';
 }
 
 async function toRun({ store, sealer }: InfoParts, name: string, run: RunRecord): Promise<ScheduleRun> {

@@ -1,4 +1,4 @@
-/** The options of a schedule, checked. */
+/** This module checks the options of a schedule, and converts them to the plain data that is stored. */
 
 import { InvalidOptionError } from '../base/errors.js';
 import { checkInteger, checkKnown, checkOptions, type OptionNames } from '../base/option-checks.js';
@@ -17,21 +17,26 @@ import {
   type Timing,
 } from '../timing/timing.js';
 
-/** When something is to happen again and again, and what becomes of slots that cannot be kept. */
+/**
+ * When a schedule fires, and what happens to occurrences that cannot fire in time.
+ *
+ * @example
+ * const options: ScheduleOptions = { cron: '0 3 * * *', tz: 'Europe/Zurich', overlap: 'queue' };
+ */
 export type ScheduleOptions = ScheduleRules &
   (
     | {
         /**
-         * Five fields (minute, hour, day of month, month, day of week), six with seconds first, or `@daily` and the
-         * like. A time that the clocks skip is fired as much later as they moved (02:30 is 03:30 then). A time that
-         * they show twice is fired once, the first time, unless the expression allows every hour of the day. One that
-         * never occurs, such as `0 0 31 4,6 *`, and a step longer than its field are refused.
+         * Five fields (minute, hour, day of month, month, day of week), six with seconds first, or a name such as
+         * `@daily`. When clocks are set forward, a skipped time fires later by the same amount (02:30 fires at 03:30).
+         * When they are set back, a repeated time fires once, the first time, unless the expression allows every hour.
+         * Expressions that never occur, such as `0 0 31 4,6 *`, and steps longer than their field are refused.
          */
         cron: string;
         every?: undefined;
       }
     | {
-        /** From 1 s to 10 years, counted from `start`, else from 1970, so that all machines agree on the slots. */
+        /** From 1 s to 10 years, counted from `start` or from 1970, so that all machines compute the same occurrences. */
         every: Duration;
         cron?: undefined;
       }
@@ -41,38 +46,38 @@ export interface ScheduleRules {
   /** The time zone of `cron` and `except`, such as `'Europe/Zurich'`. Default `'UTC'`. */
   tz?: string | undefined;
   /**
-   * Each slot is fired up to this much later, by a time that its schedule's name and the slot decide; at most the time
-   * between two slots. Default: none.
+   * Maximum delay of each occurrence, at most the time between two occurrences. The delay is computed from the name of
+   * the schedule and the occurrence, so it is the same on all machines. Default: none.
    */
   jitter?: Duration | undefined;
-  /** No slot is before. Default: none is before the schedule was first stored. */
+  /** Earliest occurrence. Default: when the schedule is first stored. */
   start?: Date | undefined;
-  /** No slot is after; the schedule stays listed. Default: it does not end. */
+  /** Latest occurrence. The schedule stays listed afterwards. Default: it does not end. */
   end?: Date | undefined;
-  /** Days without slots. They must leave some. */
+  /** Days without occurrences. At least one occurrence must remain. */
   except?: ScheduleExceptions | undefined;
   /**
-   * What becomes of slots that were missed, since no worker ran for more than a minute: `'one'` (the default) fires the
-   * latest of them, unless a later slot is due as well; `'skip'` none; `'all'` each, at most the latest 1,000. Slots in
-   * a pause are no slots: they are not caught up with.
+   * How to handle occurrences that were missed because no worker ran for more than a minute. `'one'` (the default) fires
+   * the latest of them, unless a later occurrence is due too. `'skip'` fires none. `'all'` fires each, at most the latest
+   * 1,000. Occurrences in a pause are never caught up with.
    */
   catchUp?: CatchUp | undefined;
   /**
-   * What becomes of a slot while a run of the same schedule has not ended: `'skip'` (the default) leaves it out;
-   * `'queue'` starts it once that has ended (at most 1,000 slots wait; it is noticed after a tenth of the time that the
-   * run has taken, from 1 s to 1 min); `'replace'` revokes that and starts; `'allow'` starts beside it. With
-   * `catchUp: 'all'`, which would be in vain otherwise, `'queue'` (the default then) or `'allow'`.
+   * How to handle an occurrence while an earlier run of the schedule has not ended. `'skip'` (the default) skips it.
+   * `'queue'` starts it after that run; at most 1,000 occurrences wait, and the run is checked at intervals of a tenth of
+   * its age, from 1 s to 1 min. `'replace'` revokes that run and starts. `'allow'` starts alongside it. With
+   * `catchUp: 'all'` only `'queue'` (the default then) and `'allow'` are accepted.
    */
   overlap?: Overlap | undefined;
 }
 
 export type Weekday = (typeof WEEKDAYS)[number];
 
-/** Days, in the schedule's time zone, without slots. */
+/** Days without occurrences, in the time zone of the schedule. */
 export interface ScheduleExceptions {
-  /** `'2026-12-25'`, or `'12-25'` for each year's. */
+  /** Dates such as `'2026-12-25'`, or `'12-25'` for every year. */
   dates?: readonly string[] | undefined;
-  /** Such as `{ from: '2026-07-13', to: '2026-08-16' }`, both days included. */
+  /** Ranges such as `{ from: '2026-07-13', to: '2026-08-16' }`, both days included. */
   ranges?: readonly { from: string; to: string }[] | undefined;
   weekdays?: readonly Weekday[] | undefined;
 }
@@ -94,14 +99,14 @@ const OPTIONS: OptionNames<ScheduleOptions> = {
 const EXCEPT: OptionNames<ScheduleExceptions> = { dates: true, ranges: true, weekdays: true };
 const RANGE: OptionNames<{ from: string; to: string }> = { from: true, to: true };
 
-/** Days and ranges of one schedule. */
+/** Maximum number of dates, of ranges and of weekdays of one schedule. */
 const MAX_EXCEPTIONS = 1000;
-/** Slots that are looked at to find the shortest time between two. */
-const LOOKED_AT = 10;
-/** From when on they are looked at if there is no `start`: a fixed time, so that the answer does not change one day. */
-const LOOKED_AT_FROM = Date.UTC(2026, 0, 1);
+/** Number of occurrences that are compared to find the shortest time between two. */
+const COMPARED_OCCURRENCES = 10;
+/** Start of that comparison if there is no `start`: fixed, so that the result does not depend on the current time. */
+const COMPARED_FROM = Date.UTC(2026, 0, 1);
 
-/** Options as plain data, as they are stored. */
+/** Options as plain data, in the form that is stored. */
 export interface ScheduleTimes {
   readonly timing: Timing;
   readonly catchUp: CatchUp;
@@ -152,16 +157,16 @@ function rhythmOf(name: string, { cron, every }: ScheduleOptions): { cron: strin
   return { cron: cron.trim() };
 }
 
-/** @throws {InvalidOptionError} if nothing would ever be fired, which does not depend on when it is asked. */
+/** @throws {InvalidOptionError} if the schedule would never fire. The result does not depend on the current time. */
 function checkOccurs(name: string, timing: Timing): void {
   const { except, ...unrestricted } = timing;
   const { startAt: _start, endAt: _end, ...rhythm } = unrestricted;
-  const from = (timing.startAt ?? LOOKED_AT_FROM) - 1;
+  const from = (timing.startAt ?? COMPARED_FROM) - 1;
   if ('cron' in timing && nextSlot({ name, timing: rhythm }, from) === undefined) {
     throw new InvalidOptionError('cron', `a cron expression (${NEVER_OCCURS})`, timing.cron);
   }
   if (except === undefined || nextSlot({ name, timing }, from) !== undefined) return;
-  // One that has ended may stay declared.
+  // A schedule that has ended may stay declared.
   if (nextSlot({ name, timing: unrestricted }, from) === undefined) return;
   const within = timing.endAt === undefined ? ` for ${MAX_EXCLUDED_YEARS} years` : '';
   const { dates, ranges, weekdays } = except;
@@ -176,7 +181,7 @@ function checkOccurs(name: string, timing: Timing): void {
 
 function shortestGap(name: string, timing: Timing): number {
   const { endAt: _end, except: _except, ...rhythm } = timing;
-  const slots = nextSlots({ name, timing: rhythm }, timing.startAt ?? LOOKED_AT_FROM, LOOKED_AT);
+  const slots = nextSlots({ name, timing: rhythm }, timing.startAt ?? COMPARED_FROM, COMPARED_OCCURRENCES);
   return Math.min(...slots.slice(1).map((slot, index) => slot - (slots[index] ?? slot)));
 }
 

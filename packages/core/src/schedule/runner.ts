@@ -1,4 +1,7 @@
-/** The job of a schedule: decides, fires the slots that are due, notes what it did, and goes back until the next slot. */
+/**
+ * This module runs the job of a schedule: it fires due occurrences, stores what it did, and delays the job until the next
+ * occurrence. Workers call `runSchedule`; `runNow` calls `fire`.
+ */
 
 import { CorruptJobError, type ErrorRecord, LockLostError } from '../base/errors.js';
 import { revokeJobs } from '../client/result.js';
@@ -18,19 +21,17 @@ import { Snooze } from '../worker/signals.js';
 import { type Decision, decide, nextDecisionAt, type ScheduleState } from './decide.js';
 import type { ScheduleParts } from './schedules.js';
 
-// Sends what a schedule has for a slot. What is stored with the schedule is enough for it, in any worker of the app.
-
-/** Headers by which a handler knows its slot. */
+/** Headers that show the schedule and the occurrence to a handler. */
 const HEADER = { name: 'umbel-schedule', slot: 'umbel-scheduled-at' } as const;
 
-/** The id of what is sent for a slot. It is the same whoever sends it, and however often: so it is there once. */
+/** Returns the id of the job for an occurrence. All workers compute the same id, so the job exists once. */
 export function slotRunId(name: string, slot: number): string {
   return `${scheduleId(name)}-${slot}`;
 }
 
 /**
- * Sends the target of a schedule under an id; again changes nothing.
- * @throws {ValidationError} if an input does not fit any more.
+ * Sends the target of a schedule under `id`. Sending it again has no effect.
+ * @throws {ValidationError} if an input no longer fits the schema of its task.
  */
 export async function fire(
   { sealer, checks, sending, runtime }: ScheduleParts,
@@ -44,34 +45,34 @@ export async function fire(
   return { id, queue: node.queue, at: runtime.clock.now() };
 }
 
-/** A schedule looks again at least so often: its time zone, or the clock, may have been changed. */
+/** Maximum delay of a schedule's job: time zone data or the clock may have changed. */
 const MAX_SLEEP_MS = 86_400_000;
-/** After a turn without progress, if there is something to do at once. */
-const LEAST_IDLE_MS = 100;
-/** After an error that is not the target's. */
+/** Minimum delay after an attempt without progress. */
+const MIN_IDLE_MS = 100;
+/** Delay after an error of the schedule itself. */
 const AFTER_ERROR_MS = 10_000;
 
-/** Of the runs that a schedule has sent, those that had ended, and those that had not. */
+/** The open runs of a schedule, by whether they have ended. */
 interface Runs {
   readonly ended: readonly string[];
-  readonly going: readonly OpenRun[];
+  readonly running: readonly OpenRun[];
 }
 
-/** Runs the job of a schedule. @throws {ComeBack} always, but for one that was removed. */
+/** Runs the job of a schedule. @throws {Snooze} unless the schedule was removed. */
 export async function runSchedule(parts: ScheduleParts, job: ActiveJob, envelope: Envelope): Promise<null> {
   const { schedule, slots = {} } = envelope;
   if (schedule === undefined || job.id !== scheduleId(schedule.name))
     throw new CorruptJobError(job.id, 'it belongs to no schedule');
-  let next: Turn | undefined;
+  let next: RunnerPass | undefined;
   let oldest: number | undefined;
   try {
     const runs = await runsOf(parts, schedule, slots);
-    oldest = startOf(runs.going);
-    next = schedule.removed === undefined ? await turn(parts, job, schedule, slots, runs) : undefined;
+    oldest = startOf(runs.running);
+    next = schedule.removed === undefined ? await runOnce(parts, job, schedule, slots, runs) : undefined;
   } catch (error) {
-    // Another worker has taken the schedule over: it fires the same slots under the same ids, and notes them.
+    // After a lost lock another worker fires the same occurrences under the same ids, and stores them.
     if (parts.store.isOutage(error) || error instanceof LockLostError) throw error;
-    // It must not end for what may be better next time.
+    // Failing the job would end the schedule, but the next attempt may succeed.
     parts.onError(new Error(`schedule "${schedule.name}": ${toError(error).message}`, { cause: error }));
     throw new Snooze(AFTER_ERROR_MS);
   }
@@ -80,7 +81,7 @@ export async function runSchedule(parts: ScheduleParts, job: ActiveJob, envelope
   throw new Snooze(next.hasProgress ? ms : withoutSpinning(ms));
 }
 
-/** How long it is until a schedule has something to do. */
+/** Returns the delay until a schedule has something to do, in milliseconds. */
 export function sleepMs(
   record: ScheduleRecord,
   slots: SlotsRecord,
@@ -92,14 +93,14 @@ export function sleepMs(
 }
 
 /**
- * How long a schedule sleeps after a turn in which it neither fired nor left out anything: never 0, since whatever seems
- * to be due then was not a moment ago, and would keep the worker busy if it never were.
+ * Returns the delay after an attempt without progress. It is never 0: an occurrence that seems due but did not fire would
+ * keep the worker busy.
  */
 export function withoutSpinning(ms: number): number {
-  return ms === 0 ? LEAST_IDLE_MS : ms;
+  return ms === 0 ? MIN_IDLE_MS : ms;
 }
 
-/** A schedule as what decides sees it. */
+/** Returns the state that `decide` needs. */
 function stateOf(
   record: ScheduleRecord,
   slots: SlotsRecord,
@@ -116,31 +117,31 @@ function stateOf(
   };
 }
 
-/** A schedule as it is stored after a turn. */
-interface Turn {
+/** A schedule as it is stored after one pass. */
+interface RunnerPass {
   readonly record: ScheduleRecord;
   readonly slots: SlotsRecord;
-  /** A slot was fired, left out or queued, so that the next turn begins further on. */
+  /** Whether an occurrence fired, was skipped or was queued, so that the next pass starts later. */
   readonly hasProgress: boolean;
 }
 
-/** Fires what is due, and notes it with the schedule. */
-async function turn(
+/** Fires due occurrences, and stores the outcome with the schedule. */
+async function runOnce(
   parts: ScheduleParts,
   job: ActiveJob,
   record: ScheduleRecord,
   slots: SlotsRecord,
-  { going, ended }: Runs,
-): Promise<Turn> {
+  { running, ended }: Runs,
+): Promise<RunnerPass> {
   const now = parts.runtime.clock.now();
-  const decision = decide(stateOf(record, slots, now, startOf(going)), now);
+  const decision = decide(stateOf(record, slots, now, startOf(running)), now);
   if (decision.isReplaced) {
-    for (const run of going) await revokeJobs(parts.results, run, { now }, true);
+    for (const run of running) await revokeJobs(parts.results, run, { now }, true);
   }
   const opened: OpenRun[] = [];
   const runs = skippedRuns(decision, now);
   for (const slot of decision.fire) {
-    const { run, open } = await fired(parts, record, slot);
+    const { run, open } = await fireRecorded(parts, record, slot);
     runs.push(run);
     if (open !== undefined && record.overlap !== 'allow') opened.push(open);
   }
@@ -148,7 +149,7 @@ async function turn(
   const isSame = ended.length === 0 && decision.waiting.length === slots.waiting?.length;
   if (isSame && !hasProgress) return { record, slots, hasProgress };
   let stored = { record, slots };
-  // The data that the job was claimed with are known, so that this is one command unless another process has changed them.
+  // One command, unless another process has changed the data since the job was claimed.
   await job.change((data) => {
     const { schedule = record, slots: before = {} } = readEnvelope(data);
     const after = noted(before, {
@@ -164,8 +165,8 @@ async function turn(
   return { ...stored, hasProgress };
 }
 
-/** What came of a slot that was to be fired. @throws only what says that the store is away. */
-async function fired(
+/** Fires an occurrence and returns its record, also if it failed. @throws only errors of an unreachable store. */
+async function fireRecorded(
   parts: ScheduleParts,
   record: ScheduleRecord,
   slot: number,
@@ -187,20 +188,20 @@ function skippedRuns({ skipped }: Decision, at: number): RunRecord[] {
   return skipped.map(({ latest: slot, reason, count }) => ({ slot, at, outcome: 'skipped', reason, count }));
 }
 
-/** Which runs of a schedule go on, if that matters. */
+/** Returns the open runs of a schedule, if its overlap policy depends on them. */
 async function runsOf(
   { schedules }: ScheduleParts,
   { overlap, paused }: ScheduleRecord,
   { open = [] }: SlotsRecord,
 ): Promise<Runs> {
   const ended: string[] = [];
-  const going: OpenRun[] = [];
-  if (overlap === 'allow' || paused !== undefined) return { ended, going };
+  const running: OpenRun[] = [];
+  if (overlap === 'allow' || paused !== undefined) return { ended, running };
   for (const run of open) {
     if (await schedules.hasEnded(run.queue, run.id)) ended.push(run.id);
-    else going.push(run);
+    else running.push(run);
   }
-  return { ended, going };
+  return { ended, running };
 }
 
 function startOf(runs: readonly OpenRun[]): number | undefined {

@@ -1,4 +1,4 @@
-/** The schedules of an app: storing what the code declares, and looking after what is stored. */
+/** This module stores the schedules that the code declares, and lists, pauses, resumes, runs and removes stored ones. */
 import { randomUUID } from 'node:crypto';
 import { isUmbelError, ScheduleError, UnknownScheduleError } from '../base/errors.js';
 import { checkBoolean, checkInteger, checkOptions, type OptionNames } from '../base/option-checks.js';
@@ -19,16 +19,16 @@ import { infoOf, NEXT_SLOTS, type ScheduleInfo, unstored } from './handle.js';
 import type { ScheduleTimes } from './options.js';
 import { fire, sleepMs } from './runner.js';
 
-/** What a sync did, by the names of schedules. */
+/** Names of schedules, by the result of a `sync`. */
 export interface SyncReport {
-  /** Were not in the store. */
+  /** Schedules that were not in the store. */
   readonly added: readonly string[];
-  /** Were declared otherwise, and are now as this program declares them. */
+  /** Schedules that were stored with other options, and now have those of this program. */
   readonly changed: readonly string[];
   readonly unchanged: readonly string[];
-  /** Were in the store, are not declared by this program, and are removed now (`prune`). */
+  /** Stored schedules that this program does not declare, and that `prune` removed. */
   readonly removed: readonly string[];
-  /** The same without `prune`: they stay, since another program of the app may declare them. */
+  /** Stored schedules that this program does not declare. Without `prune` they stay: another program may declare them. */
   readonly undeclared: readonly string[];
 }
 
@@ -39,9 +39,10 @@ export interface SyncOptions {
 
 const SYNC: OptionNames<SyncOptions> = { prune: true };
 
-/** Schedules that are looked at in one go. */
-const AT_ONCE = 50;
-const RUNS = { listed: 5, told: 20 };
+/** Number of schedules that are read or stored concurrently. */
+const CONCURRENCY = 50;
+/** Number of recent runs that `list` and `info` return. */
+const RUNS = { list: 5, info: 20 };
 
 type Stored = 'added' | 'changed' | 'unchanged';
 
@@ -52,7 +53,7 @@ export class Scheduling {
     this.#parts = parts;
   }
 
-  /** Stores what the code declares. @throws {ScheduleError} before anything is stored, if an input does not fit. */
+  /** Stores the declared schedules. @throws {ScheduleError} before anything is stored, if an input does not fit. */
   async sync(options: SyncOptions = {}): Promise<SyncReport> {
     const { prune = false } = checkOptions(options, SYNC);
     checkBoolean('prune', prune);
@@ -75,21 +76,21 @@ export class Scheduling {
     );
     const undeclared = others.filter(({ isThere }) => isThere).map(({ name }) => name);
     if (prune) for (const { name } of others) await this.remove(name);
-    const those = (as: Stored) =>
+    const namesOf = (as: Stored) =>
       stored
         .filter((each) => each.as === as)
         .map(({ name }) => name)
         .sort();
     return {
-      added: those('added'),
-      changed: those('changed'),
-      unchanged: those('unchanged'),
+      added: namesOf('added'),
+      changed: namesOf('changed'),
+      unchanged: namesOf('unchanged'),
       removed: prune ? undeclared : [],
       undeclared: prune ? [] : undeclared,
     };
   }
 
-  /** The same for a worker that starts, which tells what it did. */
+  /** Syncs when a worker starts, and logs the changes. */
   async syncAtStart(): Promise<void> {
     const { declarations, info, warn } = this.#parts;
     if (declarations.all().length === 0) return;
@@ -107,17 +108,17 @@ export class Scheduling {
   async list(): Promise<ScheduleInfo[]> {
     const { declarations, schedules } = this.#parts;
     const names = new Set([...(await schedules.names()), ...declarations.all().map(({ name }) => name)]);
-    const infos = await inSlices([...names].sort(), (name) => this.#info(name, RUNS.listed));
+    const infos = await inSlices([...names].sort(), (name) => this.#info(name, RUNS.list));
     return infos.filter((info) => info !== undefined);
   }
 
   async info(name: string): Promise<ScheduleInfo> {
-    const info = await this.#info(name, RUNS.told);
+    const info = await this.#info(name, RUNS.info);
     if (info === undefined) throw new UnknownScheduleError(name);
     return info;
   }
 
-  /** The next slots: of what is stored, or else of what is declared. */
+  /** Returns the next occurrences of the stored schedule, or of the declared one if none is stored. */
   async next(name: string, count: number = NEXT_SLOTS): Promise<Date[]> {
     checkInteger('count', count, 0, 1000);
     const stored = await this.#find(name);
@@ -166,13 +167,12 @@ export class Scheduling {
     return infoOf(this.#parts, name, job, declared, this.#now(), runs);
   }
 
-  /** What is stored of a schedule, if it can be read. */
+  /** Returns the stored schedule, or undefined if it is not stored or cannot be read. */
   async #find(name: string): Promise<ScheduleRecord | undefined> {
     const job = await this.#parts.schedules.find(name);
     return job?.finishedAt === undefined ? job?.envelope?.schedule : undefined;
   }
 
-  /** Stores a declaration. */
   async #put(declaration: Declaration): Promise<Stored> {
     const { schedules } = this.#parts;
     const { name, digest } = declaration;
@@ -181,15 +181,15 @@ export class Scheduling {
     const now = this.#now();
     const fresh = await this.#recordOf(declaration, now);
     await schedules.add(name, { schedule: fresh }, sleepMs(fresh, {}, now));
-    let isOther = false;
+    let isChanged = false;
     await schedules.change(name, ({ schedule, slots }) => {
-      // As it is now: it was just added, or another program has stored the same.
-      isOther = schedule?.digest !== digest || schedule.removed !== undefined;
-      if (!isOther) return undefined;
+      // No change: `add` stored it, or another program has stored the same schedule.
+      isChanged = schedule?.digest !== digest || schedule.removed !== undefined;
+      if (!isChanged) return undefined;
       if (schedule === undefined || schedule.removed !== undefined) return { schedule: fresh };
-      return { schedule: succeeding(schedule, fresh), ...(slots !== undefined && { slots }) };
+      return { schedule: replaceRecord(schedule, fresh), ...(slots !== undefined && { slots }) };
     });
-    if (isOther) await schedules.wake(name);
+    if (isChanged) await schedules.wake(name);
     return stored === undefined ? 'added' : 'changed';
   }
 
@@ -204,7 +204,7 @@ export class Scheduling {
   ): Promise<void> {
     const { schedules } = this.#parts;
     if ((await this.#find(name)) === undefined) throw new UnknownScheduleError(name);
-    const now = this.#now(); // the store was just asked, so its time is known
+    const now = this.#now(); // exact, because the read before has synchronized the clock with the store
     await schedules.change(name, ({ schedule, ...rest }) =>
       schedule === undefined ? undefined : { ...rest, schedule: change(schedule, now) },
     );
@@ -216,8 +216,8 @@ export class Scheduling {
   }
 }
 
-/** A schedule in the place of an earlier one: still paused, and with its slots if those are the same. */
-function succeeding(before: ScheduleRecord, fresh: ScheduleRecord): ScheduleRecord {
+/** Returns the new record of a changed schedule. It stays paused, and keeps `since` if its occurrences are the same. */
+function replaceRecord(before: ScheduleRecord, fresh: ScheduleRecord): ScheduleRecord {
   const hasSameSlots = inputDigest(slotsOf(before.timing)) === inputDigest(slotsOf(fresh.timing));
   return {
     ...fresh,
@@ -230,7 +230,7 @@ function slotsOf({ jitterMs: _jitter, ...timing }: Timing): object {
   return timing;
 }
 
-/** What says that a schedule cannot be stored, from what says why. */
+/** Returns a `ScheduleError` for a validation error; other errors are returned unchanged. */
 export function refusedSchedule(name: string, cause: unknown): unknown {
   if (!isUmbelError(cause, 'VALIDATION')) return cause;
   return new ScheduleError(name, `cannot be stored: ${cause.message}`, { cause });
@@ -238,24 +238,26 @@ export function refusedSchedule(name: string, cause: unknown): unknown {
 
 async function inSlices<Item, Answer>(
   items: readonly Item[],
-  ask: (item: Item) => Promise<Answer>,
+  call: (item: Item) => Promise<Answer>,
 ): Promise<Answer[]> {
   const answers: Answer[] = [];
-  for (let start = 0; start < items.length; start += AT_ONCE)
-    answers.push(...(await Promise.all(items.slice(start, start + AT_ONCE).map(ask))));
+  for (let start = 0; start < items.length; start += CONCURRENCY)
+    answers.push(...(await Promise.all(items.slice(start, start + CONCURRENCY).map(call))));
   return answers;
 }
 
-// The schedules that the code of this process declares.
+// Declared schedules
 
+/** A schedule that the code of this process declares. */
 export interface Declaration extends ScheduleTimes {
   readonly name: string;
-  /** Its inputs are not sealed. */
+  /** The jobs to send, with plain inputs: no codec has encoded them. */
   readonly target: JobNode;
-  /** The same for the same declaration, in whatever process. */
+  /** Hash of the declaration, equal in all processes. */
   readonly digest: string;
 }
 
+/** The schedules that the code of this process declares, by name. */
 export class Declarations {
   readonly #byName = new Map<string, Declaration>();
 
@@ -276,7 +278,7 @@ export class Declarations {
   }
 }
 
-/** What an app keeps its schedules with. */
+/** Dependencies of `Scheduling` and of the job of a schedule. */
 export interface ScheduleParts {
   readonly declarations: Declarations;
   readonly schedules: ScheduleStore;

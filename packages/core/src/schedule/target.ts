@@ -1,17 +1,17 @@
-/** What a schedule sends at each slot, as plain data. */
+/** This module turns the target of a schedule into plain data, which is stored with it and sent at each occurrence. */
 import { isUmbelError, ScheduleError } from '../base/errors.js';
 import { INTERNAL_QUEUE, type JobNode, jobsOf, nodesOf } from '../job/job-tree.js';
 import { isSigned, PLAN, type Plannable, SENDER } from '../task/signature.js';
 import { fill } from '../workflow/input.js';
 
-/** Stored with the schedule, and read with it at each slot. */
+/** Maximum size of a target, which is read at each occurrence. */
 const MAX_BYTES = 1_048_576;
-/** Of a long composition, so many tasks are named. */
+/** Maximum number of task names in a description. */
 const NAMED_TASKS = 10;
 
 /**
- * The jobs of a target, which is not kept itself: what is done to its input later changes nothing.
- * @throws {ScheduleError} if it is none, of another app, read lazily, or too large.
+ * Returns the jobs of a target. Later changes of its input have no effect.
+ * @throws {ScheduleError} if it is not a step, belongs to another app, or has lazy members.
  */
 export function plannedTarget(name: string, target: unknown, app: object): JobNode {
   if (!isSigned(target) || !(PLAN in target))
@@ -30,7 +30,7 @@ export function plannedTarget(name: string, target: unknown, app: object): JobNo
   return node;
 }
 
-/** A copy of the jobs as JSON carries them. @throws {ScheduleError} if they are too large to be stored with a schedule. */
+/** Returns a JSON copy of the jobs. @throws {ScheduleError} if they are too large to be stored with a schedule. */
 export function storableTarget(name: string, node: JobNode): JobNode {
   const text = JSON.stringify(node);
   if (text.length > MAX_BYTES) {
@@ -40,10 +40,10 @@ export function storableTarget(name: string, node: JobNode): JobNode {
         'Schedule one task that finds the work and sends it, or replaces itself with ctx.replace.',
     );
   }
-  return JSON.parse(text) as JobNode; // what it was made of
+  return JSON.parse(text) as JobNode;
 }
 
-/** The names of the tasks of a target, in order. */
+/** Returns the names of the tasks of a target, in order. */
 export function describeTarget(node: JobNode): string {
   const names = [...new Set(tasksIn(node))];
   const more = names.length > NAMED_TASKS ? ` and ${names.length - NAMED_TASKS} more` : '';
