@@ -81,7 +81,7 @@ interface MemberExpressions {
 }
 
 /** Returns the members as expressions. @throws {CanvasError} if one is not a step, or they belong to different apps. */
-export function membersOf(members: Members, owner: string): MemberExpressions {
+function membersOf(members: Members, owner: string): MemberExpressions {
   if (isLazy(members)) {
     const lazy = new LazyList(readerOf(members), (member, index) => {
       const part = memberOf(member, index + 1, owner);

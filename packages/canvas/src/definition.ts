@@ -18,7 +18,7 @@ import { CanvasError, nameOf } from './part.js';
 const SHOWN = 200;
 
 /** A value within data that may come from anywhere, with where it stands and how many expressions are above it. */
-export class JsonPath {
+class JsonPath {
   constructor(
     readonly value: unknown,
     readonly path = '',
@@ -109,7 +109,7 @@ type OfKind<K extends Kind> = Extract<CanvasExpression, { readonly kind: K }>;
 const COMMON = ['kind', 'options', 'callbacks'] as const;
 
 /** @throws {CanvasError} naming the place of what is in no expression. */
-export function readExpression(data: unknown): CanvasExpression {
+function readExpression(data: unknown): CanvasExpression {
   return expression(new JsonPath(data));
 }
 

@@ -20,7 +20,7 @@ interface Mapping {
 }
 
 /** @throws {CanvasError} if the step is not a step, or the inputs are not a list. */
-export function mapping({ by, step: value, keys, chunkSize, ...rest }: Mapping): Composition {
+function mapping({ by, step: value, keys, chunkSize, ...rest }: Mapping): Composition {
   const part = partOf(value, `The step of ${by}`);
   const step = expressionOf(part);
   if (chunkSize !== undefined && step.kind !== 'task') {

@@ -39,7 +39,7 @@ export interface PlannedInput {
 }
 
 /** Returns the input that brings the result of the previous step to a job. */
-export type Incoming = (parent: Parent) => PlannedInput;
+type Incoming = (parent: Parent) => PlannedInput;
 
 /** The position of an expression in the job tree. */
 export interface PlanPosition {

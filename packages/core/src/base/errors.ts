@@ -5,7 +5,7 @@
 import { describe, escaped, listed, nearest, printable } from './text.js';
 
 /** Every code. A stored error keeps its code even if the reader rebuilds it as a `RemoteError`. */
-export const CODES = [
+const CODES = [
   'CANVAS',
   'CHILD_PROCESS',
   'CLOSED',
@@ -46,7 +46,7 @@ export const CODES = [
 export type UmbelErrorCode = (typeof CODES)[number];
 
 /** Marks Umbel's errors. Unlike `instanceof`, it also works when two copies of this package are loaded. */
-export const BRAND = Symbol.for('umbel.error');
+const BRAND = Symbol.for('umbel.error');
 
 /**
  * The base class of every error that Umbel throws on purpose.

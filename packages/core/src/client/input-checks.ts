@@ -74,7 +74,7 @@ export function optionsComeSecond(input: Record<string, unknown>, first = 'undef
 }
 
 /** @throws {ValidationError} if the tasks would drop the input, whose keys are names of options. */
-export async function refuseMistakenOptions(
+async function refuseMistakenOptions(
   registry: Registry,
   input: Record<string, unknown>,
   receivers: Iterable<Receiver>,
@@ -96,7 +96,7 @@ export async function refuseMistakenOptions(
 }
 
 /** Returns the tasks that receive the input of a run; undefined if internal jobs receive it too. */
-export function receiversOf(root: JobNode): Receiver[] | undefined {
+function receiversOf(root: JobNode): Receiver[] | undefined {
   const receivers: Receiver[] = [];
   for (const { name: task, queue, open, input, into, items, children, after } of jobsOf(root)) {
     // A group without members accepts any input.

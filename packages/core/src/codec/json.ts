@@ -211,10 +211,10 @@ export const PASSED = 'umbel:passed';
 /** The key of a long result's length, which replaces the result in an event. */
 export const LEFT_OUT = 'umbel:stored';
 
-export const RESERVED = [STOPPED, MEMBERS, PASSED, LEFT_OUT];
+const RESERVED = [STOPPED, MEMBERS, PASSED, LEFT_OUT];
 
 /** Returns the reserved key that the value contains, if any. Results with such keys control workflows, see job/marks.ts. */
-export function reservedKey(value: unknown): string | undefined {
+function reservedKey(value: unknown): string | undefined {
   if (!isPlainObject(value)) return undefined;
   return RESERVED.find((key) => key in value);
 }

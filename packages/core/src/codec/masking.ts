@@ -103,7 +103,7 @@ const MAX_CUTS = 100;
 const PROBE = 4;
 
 /** Returns the ranges of text in which `util.inspect` shows the beginning of a secret that it has cut. */
-export function cutWithin(
+function cutWithin(
   text: string,
   secrets: readonly string[],
 ): readonly { readonly start: number; readonly end: number }[] {

@@ -33,16 +33,16 @@ export const ATTRIBUTE = {
   links: 'umbel.links',
 } as const;
 
-export function sendAttributes({ task }: Pick<OutgoingCall, 'task'>): Attributes {
+function sendAttributes({ task }: Pick<OutgoingCall, 'task'>): Attributes {
   return { ...operation('send'), ...(task !== undefined && { [ATTRIBUTE.task]: task }) };
 }
 
 /** Returns the id of what was sent: the job id of a call, or the run id of a workflow. */
-export function sentAttributes({ task }: Pick<OutgoingCall, 'task'>, id: string): Attributes {
+function sentAttributes({ task }: Pick<OutgoingCall, 'task'>, id: string): Attributes {
   return { [task === undefined ? ATTRIBUTE.conversationId : ATTRIBUTE.messageId]: id };
 }
 
-export function attemptAttributes({
+function attemptAttributes({
   queue,
   id,
   runId,

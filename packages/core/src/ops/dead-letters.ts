@@ -79,7 +79,7 @@ export interface DeadLetterDetails extends Omit<DeadLetter, 'cursor'> {
 }
 
 /** Returns the description of a failed job in a list. */
-export function deadLetterOf(failed: FailedJob): DeadLetter {
+function deadLetterOf(failed: FailedJob): DeadLetter {
   return { ...summaryOf(failed, failed.at), cursor: cursorOf(failed) };
 }
 
@@ -112,7 +112,7 @@ function reasonOf(reason: string | undefined, unreadable: string | undefined): E
 }
 
 /** Returns all facts about a failed job. `logs`: lines that its handler has logged. */
-export function detailsOf(
+function detailsOf(
   failed: Pick<FailedJob, 'job' | 'unreadable'>,
   logs: readonly string[],
 ): DeadLetterDetails {
@@ -148,7 +148,7 @@ export function detailsOf(
 }
 
 /** Returns why a failed job cannot be replayed, or undefined if it can. `isEdited`: with another input. */
-export function refusalOf(
+function refusalOf(
   { job, unreadable }: Pick<FailedJob, 'job' | 'unreadable'>,
   isEdited = false,
 ): string | undefined {
@@ -172,7 +172,7 @@ function replacedRefusal({ id, envelope }: StoredJob): string | undefined {
 }
 
 /** Whether a failed job is a dead letter that matches the search. */
-export function matchesSearch({ job, unreadable }: FailedJob, search: DeadLetterSearch): boolean {
+function matchesSearch({ job, unreadable }: FailedJob, search: DeadLetterSearch): boolean {
   if (!isOwnFailure(job)) return false;
   const { task, tag, state, error } = search;
   const { failure, tags = [] } = job.envelope ?? {};
@@ -199,14 +199,14 @@ function runOf({ envelope }: StoredJob): string | undefined {
 
 // Bulk changes
 
-export interface ManyOptions {
+interface ManyOptions {
   /** Maximum number of jobs, from 1 to 100,000. Default 1000. */
   limit?: number | undefined;
   /** Only returns what would be done. Default false. */
   dryRun?: boolean | undefined;
 }
 
-export const MANY: OptionNames<ManyOptions> = { limit: true, dryRun: true };
+const MANY: OptionNames<ManyOptions> = { limit: true, dryRun: true };
 
 /** A job that a bulk change skipped. */
 export interface SkippedLetter {
@@ -214,7 +214,7 @@ export interface SkippedLetter {
   readonly reason: string;
 }
 
-export interface ManyOutcome {
+interface ManyOutcome {
   readonly done: number;
   readonly skipped: readonly SkippedLetter[];
   readonly cursor: string | undefined;
@@ -224,7 +224,7 @@ export interface ManyOutcome {
 const CONCURRENCY = 25;
 
 /** @throws {InvalidOptionError} if an option is invalid. */
-export function checkMany<Options extends ManyOptions>(
+function checkMany<Options extends ManyOptions>(
   options: Options,
   known: OptionNames<Options>,
 ): {
@@ -239,7 +239,7 @@ export function checkMany<Options extends ManyOptions>(
  * Changes each of the jobs, up to `limit`. A job whose change throws is skipped, with the message as the reason.
  * @throws {ConnectionError} or {ClosedError} if the store cannot be reached, which stops the loop.
  */
-export async function doMany(
+async function doMany(
   jobs: AsyncIterable<FailedJob>,
   limit: number,
   change: (job: FailedJob) => Promise<void>,

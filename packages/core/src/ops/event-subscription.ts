@@ -51,7 +51,7 @@ export interface Selection {
 }
 
 /** @throws {InvalidOptionError} if the query has a value it cannot have. */
-export function selectionOf(query: EventQuery): Selection {
+function selectionOf(query: EventQuery): Selection {
   const { types, tasks, queues, id, signal, from = 'now' } = checkOptions(query, QUERY, { option: 'query' });
   const isOfJobs = tasks !== undefined || queues !== undefined;
   const told = new Set<EventType>(types === undefined ? TYPES : namesOf('types', types));
@@ -75,12 +75,12 @@ export function selectionOf(query: EventQuery): Selection {
 }
 
 /** The queues whose streams tell what is wanted. `known`: those of the app's tasks. */
-export function streamsOf(selection: Selection, known: readonly string[]): string[] {
+function streamsOf(selection: Selection, known: readonly string[]): string[] {
   return [...known, INTERNAL_QUEUE, CONTROL_QUEUE].filter((queue) => readsStream(selection, queue));
 }
 
 /** Whether the stream of a queue tells what is wanted. */
-export function readsStream({ wanted: { types }, queues }: Selection, queue: string): boolean {
+function readsStream({ wanted: { types }, queues }: Selection, queue: string): boolean {
   const has = (some: readonly EventType[]) => some.some((type) => types.has(type));
   if (queue === INTERNAL_QUEUE) return has(RUN_TYPES);
   if (queue === CONTROL_QUEUE) return has(WORKER_TYPES);
@@ -113,7 +113,7 @@ export interface Wanted {
 }
 
 /** Whether a reader is to be told of an event. */
-export function isSelected({ types, tasks, id }: Wanted, event: Untranslated): boolean {
+function isSelected({ types, tasks, id }: Wanted, event: Untranslated): boolean {
   if (!types.has(event.type)) return false;
   if ('runId' in event && !('id' in event)) return id === undefined || isOf(id, event.runId);
   if (!('id' in event)) return true;

@@ -144,7 +144,7 @@ export class KnownJobs {
 }
 
 /** Takes over what the store tells. `returns`: how often the job goes back to its queue in what is told next. */
-export function learn(known: KnownJob, stored: StoredJob | undefined, returns: number): void {
+function learn(known: KnownJob, stored: StoredJob | undefined, returns: number): void {
   known.isPlaced = true;
   if (stored === undefined) return;
   const { alone, run } = stored.envelope ?? {};
@@ -155,12 +155,12 @@ export function learn(known: KnownJob, stored: StoredJob | undefined, returns: n
 }
 
 /** Attempts that have failed and were followed by another one, or are to be. */
-export function failedAttempts({ attempts, finishedAt }: StoredJob): number {
+function failedAttempts({ attempts, finishedAt }: StoredJob): number {
   return finishedAt === undefined ? attempts : attempts - 1;
 }
 
 /** Whether the id may be that of a step: such are made of the run's and a path. */
-export function mayBeStep(id: string): boolean {
+function mayBeStep(id: string): boolean {
   return id.includes('.');
 }
 
@@ -171,13 +171,13 @@ function knownKey(queue: string, id: string): string {
 // What stored events carry, which any program may have written.
 
 /** A value that was reported, and the task's own state if it shows one. */
-export interface Reported {
+interface Reported {
   readonly value: unknown;
   readonly state?: string;
 }
 
 /** What a job has reported; undefined if that is no JSON. */
-export async function reportedOf(
+async function reportedOf(
   sealer: Sealer,
   text: string | undefined,
   job: { readonly id: string; readonly task: string },
@@ -195,7 +195,7 @@ export async function reportedOf(
 }
 
 /** The worker that an event names; undefined if that is not in the form of one. */
-export function workerOf(text: string | undefined): WorkerFacts | undefined {
+function workerOf(text: string | undefined): WorkerFacts | undefined {
   const stored = parsed(text);
   if (!isPlainObject(stored)) return undefined;
   const { id, name, host, pid } = stored;

@@ -37,13 +37,13 @@ import { type Candidate, candidates, type SourceParts } from './scans.js';
 const LOOKED_AT = 1000;
 
 /** A job that fits, and where it stands. */
-export interface FoundJob {
+interface FoundJob {
   readonly job: StoredJob;
   readonly state: StoredState;
 }
 
 /** The next page of what fits. */
-export async function pageOf(
+async function pageOf(
   parts: SourceParts,
   { filter, limit, from, digest }: PageRequest,
 ): Promise<Page<FoundJob>> {
@@ -92,7 +92,7 @@ function fits(
 }
 
 /** BullMQ's state, or that of its set, as this package tells it; undefined if the job is gone. */
-export function storedState(known: string, job: StoredJob): StoredState | undefined {
+function storedState(known: string, job: StoredJob): StoredState | undefined {
   const state = known === 'active' ? known : shownState(known === 'paused' ? 'waiting' : known, job);
   return isJobState(state) && state !== 'unknown' ? state : undefined;
 }

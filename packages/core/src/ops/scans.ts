@@ -15,7 +15,7 @@ import type { Filter, StoredState } from './job-query.js';
 // Jobs that may be what is looked for, in an order in which a list can go on.
 
 /** Jobs that are asked for at the same time: their answers come together. */
-export const BATCH = 100;
+const BATCH = 100;
 
 export interface Candidate {
   /** Undefined if the store does not hold it any more, or it cannot be read. */
@@ -29,11 +29,7 @@ export interface Candidate {
 }
 
 /** The jobs of these ids, in their order. */
-export function readJobs(
-  store: Store,
-  queue: string,
-  ids: readonly string[],
-): Promise<(StoredJob | undefined)[]> {
+function readJobs(store: Store, queue: string, ids: readonly string[]): Promise<(StoredJob | undefined)[]> {
   return Promise.all(ids.map((id) => readJob(store, { queue, id })));
 }
 
@@ -107,7 +103,7 @@ interface Found extends Key {
 }
 
 /** The ended jobs of some queues, the latest first, behind a place. */
-export async function* endedJobs(
+async function* endedJobs(
   store: Store,
   queues: readonly string[],
   set: EndedSet,
@@ -215,7 +211,7 @@ const NEAR = 10;
 const SEARCHED = { atOnce: 1000, max: 10_000 };
 
 /** The jobs of a set, the latest first, behind a place. */
-export async function* liveJobs(
+async function* liveJobs(
   store: Store,
   queue: string,
   set: string,
@@ -290,7 +286,7 @@ function markOf(id: string): string {
  * The jobs below one, each before those that it waits for, and those of one job by id; behind the one at the end of
  * `from`. `placeAt`: where to go on behind a job, by the way to it.
  */
-export async function* jobsBelow(
+async function* jobsBelow(
   store: Store,
   above: JobRef,
   placeAt: (path: readonly string[]) => CursorPlace,

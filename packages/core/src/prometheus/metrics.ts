@@ -15,7 +15,7 @@ import { queueMetrics, workerMetrics } from './queues.js';
 export type PromClient = typeof Client;
 
 /** Returns prom-client. @throws {MissingPackageError} if it is not installed. */
-export function promClient(): PromClient {
+function promClient(): PromClient {
   return optionalPeer('prom-client', 'Metrics (@umbel/core/prometheus)', bundled) as PromClient;
 }
 
@@ -74,7 +74,7 @@ export class BoundedNames {
 const ERROR_NAMES = 50;
 
 /** Metrics of the attempts in this process. */
-export class AttemptMetrics implements ActivityListener {
+class AttemptMetrics implements ActivityListener {
   readonly #attempts: Counter<'task' | 'queue' | 'state'>;
   readonly #durations: Histogram<'task' | 'queue'>;
   readonly #waits: Histogram<'task' | 'queue'>;

@@ -25,7 +25,7 @@ import type { ScheduleParts } from './schedules.js';
 const HEADER = { name: 'umbel-schedule', slot: 'umbel-scheduled-at' } as const;
 
 /** Returns the id of the job for an occurrence. All workers compute the same id, so the job exists once. */
-export function slotRunId(name: string, slot: number): string {
+function slotRunId(name: string, slot: number): string {
   return `${scheduleId(name)}-${slot}`;
 }
 

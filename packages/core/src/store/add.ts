@@ -124,7 +124,7 @@ export function flowEntries(
 }
 
 /** A job of a flow. With `waits` it waits for jobs that are added below it. */
-export interface FlowJob {
+interface FlowJob {
   readonly name: string;
   readonly data: object;
   readonly opts: JobJsonOptions;
@@ -133,7 +133,7 @@ export interface FlowJob {
 }
 
 /** Returns the entry of one job that is stored together with others. */
-export function flowEntry(
+function flowEntry(
   { name: queueName, opts: { prefix = '' } }: EnvelopeQueue,
   id: string,
   { name, data, opts, below, waits }: FlowJob,

@@ -202,7 +202,7 @@ export interface DeadLetterPosition {
 }
 
 /** Compares two positions. Returns a negative number if `a` comes before `b`. */
-export function compareDeadLetters(a: DeadLetterPosition, b: DeadLetterPosition): number {
+function compareDeadLetters(a: DeadLetterPosition, b: DeadLetterPosition): number {
   if (a.at !== b.at) return b.at - a.at;
   if (a.queue !== b.queue) return a.queue < b.queue ? -1 : 1;
   return a.id === b.id ? 0 : a.id > b.id ? -1 : 1;

@@ -45,7 +45,7 @@ export function connect(app: Connecting, ...args: Parameters<BackendFactory<IQue
 }
 
 /** Returns the error of a call whose connections were closed while it ran: closing is not an outage. */
-export function errorOfClosed(error: unknown): unknown {
+function errorOfClosed(error: unknown): unknown {
   const isOutage = isUmbelError(error, 'CONNECTION') || isTransient(error);
   return isOutage ? appClosed({ cause: error }) : error;
 }
@@ -59,7 +59,7 @@ export async function endBackend(backend: IQueueBackend, closed: Promise<unknown
 }
 
 /** Returns whether a promise settles within the time limit for closing. */
-export async function settlesSoon(promise: Promise<unknown>): Promise<boolean> {
+async function settlesSoon(promise: Promise<unknown>): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<false>((resolve) => {
     timer = setTimeout(() => resolve(false), CLOSE_MS);

@@ -33,7 +33,7 @@ export interface RepairCounts {
 
 export const NOTHING_REPAIRED: RepairCounts = { checked: 0, started: 0, lost: 0, ended: 0 };
 
-export function addCounts(a: RepairCounts, b: RepairCounts): RepairCounts {
+function addCounts(a: RepairCounts, b: RepairCounts): RepairCounts {
   return {
     checked: a.checked + b.checked,
     started: a.started + b.started,

@@ -12,7 +12,7 @@ export interface JobAccess {
 }
 
 /** Error of Redis if a key has another type than a job's record. */
-export const REPLACED = /^WRONGTYPE/;
+const REPLACED = /^WRONGTYPE/;
 
 /** Returns undefined for errors of unreadable records, which workers fail with the reason. Throws other errors. */
 export function ifBroken(error: unknown): undefined {

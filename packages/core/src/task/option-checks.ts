@@ -57,17 +57,17 @@ function refuseUnknown(owner: string, rest: object): void {
 }
 
 /** BullMQ keeps priorities in 21 bits. */
-export const MAX_PRIORITY = 2 ** 21 - 1;
+const MAX_PRIORITY = 2 ** 21 - 1;
 
 export const MAX_DISPLAY_NAME = 200;
 
-export const MAX_TAGS = 20;
+const MAX_TAGS = 20;
 
-export const MAX_TAG = 200;
+const MAX_TAG = 200;
 
-export const NAME = /^[A-Za-z0-9_.-]{1,100}$/;
+const NAME = /^[A-Za-z0-9_.-]{1,100}$/;
 
-export const PREFIX = /^[A-Za-z0-9_.:{}-]{1,200}$/;
+const PREFIX = /^[A-Za-z0-9_.:{}-]{1,200}$/;
 
 /** Returns a copy of the headers. @throws {InvalidOptionError} unless all values are strings and no key is `__proto__`. */
 export function checkHeaders(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {

@@ -26,8 +26,8 @@ import { type CronFields, readCron } from './cron.js';
 // these rules lead to counts once.
 
 /** Occurrences are searched between these years only. */
-export const EARLIEST_MS = Date.UTC(1900, 0, 1);
-export const LATEST_MS = Date.UTC(9999, 11, 31);
+const EARLIEST_MS = Date.UTC(1900, 0, 1);
+const LATEST_MS = Date.UTC(9999, 11, 31);
 
 /** Length of the period that is searched in detail. Beyond it, the next day is found by the calendar first. */
 const REACH_MS = 2 * DAY_MS;

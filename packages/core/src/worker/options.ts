@@ -28,7 +28,7 @@ import { MAX_LOST_STARTS } from './poison.js';
 export type WatchedFiles = 'modules' | readonly string[];
 
 /** @throws {InvalidOptionError} */
-export function processCount(processes: number | 'auto'): number {
+function processCount(processes: number | 'auto'): number {
   if (processes === 'auto') return availableParallelism();
   if (typeof processes !== 'number')
     throw new InvalidOptionError('processes', `a whole number from 1 to 1024, or 'auto'`, processes);
@@ -36,7 +36,7 @@ export function processCount(processes: number | 'auto'): number {
 }
 
 /** @throws {InvalidOptionError} */
-export function watchedFiles(watch: boolean | readonly string[]): WatchedFiles | undefined {
+function watchedFiles(watch: boolean | readonly string[]): WatchedFiles | undefined {
   if (watch === false) return undefined;
   if (watch === true) return 'modules';
   if (!Array.isArray(watch) || watch.length === 0)

@@ -33,7 +33,7 @@ const READ_TOGETHER = 32;
 const MAX_READS = 1000;
 
 /** Returns the spans of the steps whose results a job uses, in the order of their positions in the run. */
-export async function traceLinksFor(
+async function traceLinksFor(
   store: JobAccess,
   job: Pick<ActiveJob, 'endedChildren'>,
   { links = NO_LINKS, after }: Envelope,

@@ -129,7 +129,7 @@ function zippedNode(first: GraphNode, nodes: readonly GraphNode[]): GraphNode {
 }
 
 /** Returns the number of a node's jobs by state; empty if their number is not known yet. */
-export function countsOf({ state, count = 1, counts, isEach }: GraphNode): StateCounts {
+function countsOf({ state, count = 1, counts, isEach }: GraphNode): StateCounts {
   return isEach ? {} : (counts ?? { [state]: count });
 }
 

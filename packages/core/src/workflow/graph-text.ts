@@ -10,7 +10,7 @@ export interface Picture {
 }
 
 /** Fill and border colour of each state. */
-export const COLORS: Readonly<Record<string, readonly [fill: string, border: string]>> = {
+const COLORS: Readonly<Record<string, readonly [fill: string, border: string]>> = {
   pending: ['#f4f4f5', '#a1a1aa'],
   waiting: ['#e0e7ff', '#6366f1'],
   'waiting-children': ['#f4f4f5', '#a1a1aa'],
@@ -25,12 +25,12 @@ export const COLORS: Readonly<Record<string, readonly [fill: string, border: str
 };
 
 /** Returns the built-in state of a node. Only active jobs have a custom state. */
-export function shownState({ state }: GraphNode): string {
+function shownState({ state }: GraphNode): string {
   return state === 'pending' || isJobState(state) ? state : 'active';
 }
 
 /** Returns the label of a node, with the number of its jobs by state if there are several. */
-export function captionOf({ label, count, isEach, counts }: GraphNode): string {
+function captionOf({ label, count, isEach, counts }: GraphNode): string {
   if (isEach) return `${label} × n`;
   if (count === undefined) return label;
   const states = Object.entries(counts ?? {}).map(([state, jobs]) => `${jobs} ${state}`);
@@ -38,17 +38,17 @@ export function captionOf({ label, count, isEach, counts }: GraphNode): string {
 }
 
 /** Returns the text at an edge. */
-export function edgeCaption({ kind, label }: GraphEdge): string | undefined {
+function edgeCaption({ kind, label }: GraphEdge): string | undefined {
   return label ?? kind;
 }
 
 /** Returns the lines of a text, without control characters. */
-export function linesOf(text: string): string[] {
+function linesOf(text: string): string[] {
   return text.split(/\r\n|\r|\n/).map((line) => line.replace(/\p{Cc}/gu, ' '));
 }
 
 /** Returns names for the nodes. Their ids contain characters with a meaning in Graphviz and Mermaid. */
-export function namesOf(nodes: readonly GraphNode[]): ReadonlyMap<string, string> {
+function namesOf(nodes: readonly GraphNode[]): ReadonlyMap<string, string> {
   return new Map(nodes.map(({ id }, index) => [id, `n${index}`]));
 }
 

@@ -260,7 +260,7 @@ class InputCollector {
  * Returns the first failure that is a cause. Skipped children are consequences: a join skips them, and if its worker dies
  * before its own outcome is stored, the next worker finds them failed as well.
  */
-export async function firstCause(
+async function firstCause(
   children: Pick<Children, 'origin'>,
   failed: readonly FailedChild[],
 ): Promise<FailureOrigin> {

@@ -22,7 +22,7 @@ export function holdDeduplication(queue: QueueData, options: DeduplicationOption
 }
 
 /** Returns the id of the existing job that is used instead of the new one, if any. */
-export function deduplicate(queue: QueueData, added: NewJob): string | undefined {
+function deduplicate(queue: QueueData, added: NewJob): string | undefined {
   const options = added.opts.values.deduplication;
   if (!options?.id) return undefined;
   if (options.replace) return replaceDelayed(queue, options, added);
@@ -36,11 +36,7 @@ export function deduplicate(queue: QueueData, added: NewJob): string | undefined
 }
 
 /** Like {@link deduplicate}, without the options `replace` and `reschedule`. */
-export function keepFirst(
-  queue: QueueData,
-  options: DeduplicationOptions,
-  added: NewJob,
-): string | undefined {
+function keepFirst(queue: QueueData, options: DeduplicationOptions, added: NewJob): string | undefined {
   const entry = deduplicationOf(queue, options.id);
   if (!entry) {
     holdDeduplication(queue, options, added.id);

@@ -48,7 +48,7 @@ const NEVER: Marker = { member: '', score: Infinity };
  * Resolves with a marker once a worker with the limit `maxJobs` could take a job, or with null after `timeout`
  * milliseconds. The worker need not know when a delayed job is due: the timer of the queue wakes it.
  */
-export async function waitForJob(
+async function waitForJob(
   queue: QueueData,
   connection: Connection,
   maxJobs: number | undefined,
@@ -77,13 +77,13 @@ function reply(queue: QueueData, send: () => void): void {
 }
 
 /** A position in the events of a queue. */
-export interface EventPlace {
+interface EventPlace {
   readonly queue: QueueData;
   readonly after: string;
 }
 
 /** Resolves with the events after `id` once there are any, or with null after `timeout` milliseconds; 0 waits forever. */
-export async function readEvents(
+async function readEvents(
   queue: QueueData,
   connection: Connection,
   id: string,
@@ -98,7 +98,7 @@ export async function readEvents(
 }
 
 /** Resolves with the events after each position once there are any, or with none after `timeout` milliseconds. */
-export async function readStreams(
+async function readStreams(
   places: readonly EventPlace[],
   connection: Connection,
   timeout: number,
@@ -130,7 +130,7 @@ export interface Page {
 }
 
 /** Returns the children that `key` names from `start` to `end`, both inclusive; -1 means the last one. */
-export function paginate(
+function paginate(
   queue: QueueData,
   key: string,
   opts: { start: number; end: number; fetchJobs?: boolean },

@@ -4,7 +4,7 @@
  * Returns the half-open index range of a Redis range, whose `start` and `stop` are inclusive and count from the end if
  * negative.
  */
-export function spanOf(start: number, stop: number, size: number): { from: number; to: number } {
+function spanOf(start: number, stop: number, size: number): { from: number; to: number } {
   const from = Math.max(start < 0 ? size + start : start, 0);
   const to = Math.min((stop < 0 ? size + stop : stop) + 1, size);
   return { from, to: Math.max(to, from) };

@@ -15,7 +15,7 @@ export function dueTime(job: JobRecord): number {
 }
 
 /** Returns the highest delayed score that is due at `now`. */
-export function dueScore(now: number): number {
+function dueScore(now: number): number {
   return (now + 1) * DELAY_STEP - 1;
 }
 

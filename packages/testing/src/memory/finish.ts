@@ -31,7 +31,7 @@ import { fetchNext, type NextJob, releaseLock, type TakeOptions } from './take.j
 export type JobFields = Readonly<Record<string, unknown>>;
 
 /** Writes the fields that reads return. As in Redis, other fields are never read. */
-export function updateFields(job: JobRecord, fields: JobFields): void {
+function updateFields(job: JobRecord, fields: JobFields): void {
   const { failedReason, stacktrace, returnvalue, data, progress } = fields;
   if (failedReason !== undefined) job.failedReason = String(failedReason);
   if (stacktrace !== undefined) job.stacktrace = String(stacktrace);

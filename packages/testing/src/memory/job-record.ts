@@ -136,7 +136,7 @@ function isFixed(value: object): boolean {
 }
 
 /** Returns a copy of stored options. */
-export function readOptions(stored: StoredOptions): JobsOptions {
+function readOptions(stored: StoredOptions): JobsOptions {
   return stored.flat ? { ...stored.values } : (copy(stored.values) as JobsOptions);
 }
 

@@ -9,7 +9,7 @@ import { TagEntries } from './tags.js';
 const DEFAULT_MAX_EVENTS = 10_000;
 
 /** The settings of one queue. Settings that are read for each job are kept as numbers. */
-export class QueueMeta {
+class QueueMeta {
   readonly #fields = new Map<string, string>();
   #paused = false;
   #concurrency: number | undefined;

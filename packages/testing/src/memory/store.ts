@@ -33,14 +33,14 @@ export function recoverStalled(queue: QueueData, maxStalledCount: number, interv
 }
 
 /** Removes the locks of active jobs, as if their workers had crashed. Returns the jobs. */
-export function dropLocks(queue: QueueData, isDropped: (job: JobRecord) => boolean): JobRecord[] {
+function dropLocks(queue: QueueData, isDropped: (job: JobRecord) => boolean): JobRecord[] {
   const dropped = [...queue.active].filter(isDropped);
   for (const job of dropped) job.lockToken = undefined;
   return dropped;
 }
 
 /** Returns an active job without a lock to the waiting ones, like the check for stalled jobs. */
-export function recover(queue: QueueData, job: JobRecord): void {
+function recover(queue: QueueData, job: JobRecord): void {
   if (isLocked(queue, job) || !queue.take('active', job)) return;
   job.stalledCounter += 1;
   returnToWait(queue, job);

@@ -18,7 +18,7 @@ export function isLocked(queue: QueueData, job: JobRecord): boolean {
   return lockHolder(queue, job) !== undefined;
 }
 
-export function lock(queue: QueueData, job: JobRecord, token: string, duration: number): void {
+function lock(queue: QueueData, job: JobRecord, token: string, duration: number): void {
   if (token === NO_LOCK) return;
   job.lockToken = token;
   job.lockedUntil = queue.lockNow + duration;

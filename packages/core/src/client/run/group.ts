@@ -84,14 +84,14 @@ export async function endedBelow(store: Store, group: Group, id: string): Promis
 }
 
 /** Returns the index of a member from its id; undefined for other jobs. */
-export function indexOf(list: string, id: string): number | undefined {
+function indexOf(list: string, id: string): number | undefined {
   if (!id.startsWith(`${list}.`)) return undefined;
   const text = id.slice(list.length + 1);
   return /^\d+$/.test(text) ? Number(text) : undefined;
 }
 
 /** Returns the key of a member if the group is a record. */
-export function keyAt({ source }: Group, index: number): { readonly key?: string } {
+function keyAt({ source }: Group, index: number): { readonly key?: string } {
   const key = 'record' in source ? source.keys[index] : undefined;
   return key === undefined ? {} : { key };
 }

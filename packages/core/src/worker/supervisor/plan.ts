@@ -36,12 +36,12 @@ export function identityVariables(identity: ProcessIdentity): Record<string, str
 }
 
 /** Returns the identity of this process; undefined if no supervisor started it. */
-export function ownIdentity(): ProcessIdentity | undefined {
+function ownIdentity(): ProcessIdentity | undefined {
   return thisProcess().identity;
 }
 
 /** Returns the number of the next worker that this process creates, from 0. */
-export function nextWorker(): number {
+function nextWorker(): number {
   const current = thisProcess();
   current.workers += 1;
   return current.workers - 1;

@@ -35,7 +35,7 @@ import { type Program, programOf, type WorkerPlan, type WorkerRole } from './pla
 import { ChildSlot } from './slot.js';
 import { healthOfAll, summed } from './summary.js';
 
-export class WorkerSupervisor implements AppWorker, Stoppable {
+class WorkerSupervisor implements AppWorker, Stoppable {
   readonly name: string;
   readonly isSupervisor = true;
   readonly processIndex = undefined;
