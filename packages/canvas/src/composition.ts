@@ -1,4 +1,4 @@
-/** What chains, groups and chords have in common at run time: they are signatures made of signatures. */
+/** This module implements the signature of a workflow: the methods of chains, groups and other constructs at run time. */
 import {
   type AsyncResult,
   type BulkOptions,
@@ -103,7 +103,7 @@ export class Composition implements Part, Plannable {
 
   #linked(moment: keyof CallbackExpressions, callback: Signed): Composition {
     const callbacks = withCallback(this[EXPRESSION].callbacks, moment, callback.toJSON());
-    const expression = { ...this[EXPRESSION], callbacks } as CanvasExpression; // what signatures give are such
+    const expression = { ...this[EXPRESSION], callbacks } as CanvasExpression; // callbacks of signatures are workflows or calls
     return new Composition(expression, this[SENDER] ?? callback[SENDER]);
   }
 
@@ -121,7 +121,7 @@ export class Composition implements Part, Plannable {
     return this[SENDER] ?? unbound;
   }
 
-  /** @throws {CanvasError} if members are read lazily. */
+  /** Returns the workflow as plain data. @throws {CanvasError} if it has lazy members. */
   toJSON(): CanvasExpression {
     for (const _ of lazyIn(this[EXPRESSION])) {
       throw new CanvasError(

@@ -1,3 +1,4 @@
+/** This module reads workflows from untrusted JSON: `fromJSON` checks every field, and refuses unknown ones. */
 import { type App, InvalidOptionError, type Signature } from '@umbel/core';
 import {
   checkInteger,
@@ -14,10 +15,10 @@ import { Composition } from './composition.js';
 import type { CallbackExpressions, CanvasExpression, JoinPolicy, WhenExpression } from './expression.js';
 import { CanvasError, nameOf } from './part.js';
 
-/** Of a long path, so much is shown. */
-const SHOWN = 200;
+/** Maximum number of characters of a path or a value in a message. */
+const SHOWN_CHARACTERS = 200;
 
-/** A value within data that may come from anywhere, with where it stands and how many expressions are above it. */
+/** A value in untrusted data, with its path and the number of expressions above it. */
 class JsonPath {
   constructor(
     readonly value: unknown,
@@ -95,10 +96,10 @@ class JsonPath {
 
 /** The end of a long text: of a path, that is where the fault is. */
 function shown(text: string): string {
-  return text.length > SHOWN ? `…${text.slice(-SHOWN)}` : text;
+  return text.length > SHOWN_CHARACTERS ? `…${text.slice(-SHOWN_CHARACTERS)}` : text;
 }
 
-// Reads expressions from data that may come from anywhere: every field is checked, and unknown ones are refused.
+// Readers of expressions
 
 const MAX_DEPTH = 500;
 
@@ -108,7 +109,7 @@ type OfKind<K extends Kind> = Extract<CanvasExpression, { readonly kind: K }>;
 /** Fields of every expression. */
 const COMMON = ['kind', 'options', 'callbacks'] as const;
 
-/** @throws {CanvasError} naming the place of what is in no expression. */
+/** Reads an expression. @throws {CanvasError} with the path of the invalid part. */
 function readExpression(data: unknown): CanvasExpression {
   return expression(new JsonPath(data));
 }
@@ -297,7 +298,7 @@ function cancelling(place: JsonPath): true | 'running' {
   return value;
 }
 
-/** What `read` gives; what is wrong is told with the place. */
+/** Returns the result of `read`, and adds the path to its errors. */
 function within<T>(place: JsonPath, read: () => T): T {
   try {
     return read();
@@ -308,11 +309,14 @@ function within<T>(place: JsonPath, read: () => T): T {
 }
 
 /**
- * The signature that gave this data with `toJSON`, bound to the app. Nothing is known of its types; `delay` checks the
- * inputs of the tasks that the app knows.
- * @throws {CanvasError} naming the place (`steps[2].members[0].task`) of what no signature gives: the data may come from
- *   anywhere. At most 500 levels may be nested.
- * @throws {InvalidOptionError} if the app is none.
+ * Returns the signature that was stored with `toJSON`, bound to the app. Its types are unknown; `delay` checks the inputs
+ * of the tasks that the app knows. The data may be untrusted.
+ * @throws {CanvasError} with the path (`steps[2].members[0].task`) of invalid data, or if it nests deeper than 500 levels.
+ * @throws {InvalidOptionError} if `app` is not an app.
+ *
+ * @example
+ * const stored = JSON.stringify(chain(resize, upload));
+ * const restored = fromJSON(app, JSON.parse(stored));
  */
 export function fromJSON(app: App<never>, data: unknown): Signature<string, unknown, unknown>;
 export function fromJSON(app: App<never>, data: unknown): unknown {

@@ -1,23 +1,23 @@
-/** Where a page has ended, as opaque text. */
+/** This module encodes the end of a page as opaque text, so that the next page can continue there. */
 
 import { InvalidOptionError } from '../base/errors.js';
 import { isPlainObject } from '../base/text.js';
 import type { TagMark } from '../store/tags.js';
 
-/** Where to go on. */
+/** The position where the next page continues. */
 export type CursorPlace = LivePlace | EndedPlace | WalkPlace | TagPlace;
 
-/** In a set of jobs that have not ended, behind one of those that were given last, or else at an index. */
+/** In a set of jobs that have not ended: behind the last of these jobs that is still there, or else at an index. */
 export interface LivePlace {
   readonly kind: 'live';
   readonly set: string;
   readonly queue: string;
   readonly index: number;
-  /** Marks of the jobs that were given last, the last one last. */
+  /** Marks of the jobs that were listed last, latest last. */
   readonly near: readonly string[];
 }
 
-/** Among those that have ended, behind a job by its time and its id; the indexes are where they were. */
+/** Among ended jobs: behind a job by its time and id. `indexes`: its index in each queue when the page was read. */
 export interface EndedPlace {
   readonly kind: 'ended';
   readonly set: string;
@@ -26,27 +26,27 @@ export interface EndedPlace {
   readonly indexes: Readonly<Record<string, number>>;
 }
 
-/** In a run, behind a job: the way to it, down from the run. */
+/** In a run: behind a job. `path`: the ids from the run down to it. */
 export interface WalkPlace {
   readonly kind: 'walk';
   readonly path: readonly string[];
 }
 
-/** In the index of a tag: behind what is noted there, or, in a run that is, behind a job. */
+/** In the index of a tag: behind an entry, or behind a job of the run that the entry refers to. */
 export interface TagPlace {
   readonly kind: 'tag';
   readonly mark: TagMark;
   readonly path?: readonly string[];
 }
 
-/** Longer than that of a job at the end of a chain of thousands. */
+/** Maximum length of a cursor. That of a job at the end of a chain of thousands is shorter. */
 const MAX_LENGTH = 1_000_000;
 
 export function encodeCursor(place: CursorPlace, digest: string): string {
   return `${digest}.${Buffer.from(JSON.stringify(place)).toString('base64url')}`;
 }
 
-/** @throws {InvalidOptionError} if it is none, or one of another query. */
+/** @throws {InvalidOptionError} if it is not a cursor, or belongs to another query. */
 export function decodeCursor(cursor: unknown, digest: string): CursorPlace {
   const place =
     typeof cursor === 'string' && cursor.length <= MAX_LENGTH ? parsed(cursor, digest) : undefined;

@@ -1,4 +1,4 @@
-/** What may be wrong with an app and its store, looked at without changing anything. */
+/** This module looks for problems of an app and its store, for `app.diagnose` and `umbel doctor`. It changes nothing. */
 
 import { isUmbelError, type ValidationError, type ValidationIssue } from '../base/errors.js';
 import { checkInteger, checkOptions, type OptionNames } from '../base/option-checks.js';
@@ -12,40 +12,40 @@ import type { StoredJob } from '../store/stored-job.js';
 import type { Registry } from '../task/definition.js';
 
 export interface DiagnosisOptions {
-  /** So many jobs that have not started are looked at in each queue, 0 to 10,000. Default 100. */
+  /** Number of jobs that have not started to check in each queue, 0 to 10,000. Default 100. */
   jobs?: number | undefined;
 }
 
-/** What a Redis tells of itself; what it does not tell is absent. */
+/** Facts about a Redis. Facts that it does not report are absent. */
 export interface StoreReport {
   readonly version?: string;
-  /** What it does when its memory is full: anything but `noeviction` loses jobs. */
+  /** The policy for a full memory. Every policy except `noeviction` loses jobs. */
   readonly evictionPolicy?: string;
-  /** Whether it logs on disk all that it takes. */
+  /** Whether it writes every change to an append-only file. */
   readonly hasAppendOnlyFile?: boolean;
   readonly isCluster: boolean;
-  /** How far the clock of this machine is ahead of its own, in milliseconds. Absent while it answers slowly. */
+  /** How far the clock of this machine is ahead of the store's, in milliseconds. Absent while the store answers slowly. */
   readonly clockOffsetMs?: number;
 }
 
-/** A job that has not started, and would fail once it does. */
+/** A job that has not started, and would fail if it did. */
 export interface QueuedProblem {
   readonly id: string;
   readonly task: string;
   readonly queue: string;
-  /** This process knows no such task; its input does not fit the task's schema; or it was not sent by Umbel. */
+  /** This process does not know the task, the input does not fit its schema, or Umbel did not send the job. */
   readonly problem: 'unknown-task' | 'invalid-input' | 'foreign';
-  /** Of an input that does not fit. */
+  /** The issues of an invalid input. */
   readonly issues?: readonly ValidationIssue[];
 }
 
 export interface Diagnosis {
-  /** Undefined for a store that tells nothing, such as one in memory. */
+  /** Undefined for a store without such facts, for example in memory. */
   readonly store: StoreReport | undefined;
-  /** What `app.repair()` would do. */
+  /** The jobs that `app.repair()` would repair. */
   readonly stuck: RepairCounts;
   readonly queued: {
-    /** Jobs that were looked at. */
+    /** Number of jobs that were checked. */
     readonly checked: number;
     readonly problems: readonly QueuedProblem[];
   };
@@ -60,7 +60,7 @@ export interface DiagnosisParts {
 
 const OPTIONS: OptionNames<DiagnosisOptions> = { jobs: true };
 
-/** @throws {InvalidOptionError} if an option has a value it cannot have. */
+/** Returns a diagnosis. @throws {InvalidOptionError} if an option is invalid. */
 export async function diagnose(parts: DiagnosisParts, options: DiagnosisOptions): Promise<Diagnosis> {
   const { jobs = 100 } = checkOptions(options, OPTIONS);
   const limit = checkInteger('jobs', jobs, 0, 10_000);
@@ -93,7 +93,7 @@ async function storeReport(store: Store): Promise<StoreReport | undefined> {
   };
 }
 
-/** What is known before it starts: of a step that takes what others give, only whether its task is known. */
+/** Returns the problem of a job. For a step, whose input is incomplete, it only checks whether the task is known. */
 async function problemOf(
   { registry, checks }: DiagnosisParts,
   { name, envelope }: StoredJob,

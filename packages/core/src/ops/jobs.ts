@@ -1,4 +1,4 @@
-/** `app.jobs` and `app.runs`. */
+/** This module implements `app.jobs` and `app.runs`. */
 
 import { jobInfoOf } from '../client/result.js';
 import { RunReader } from '../client/run/run-reader.js';
@@ -31,49 +31,47 @@ import {
 } from './job-query.js';
 import { type Candidate, candidates, type SourceParts } from './scans.js';
 
-// Pages of what fits a query.
+/** Maximum number of jobs that one page reads. */
+const MAX_READ_PER_PAGE = 1000;
 
-/** Jobs that are looked at for one page. */
-const LOOKED_AT = 1000;
-
-/** A job that fits, and where it stands. */
+/** A job that matches a query, with its state. */
 interface FoundJob {
   readonly job: StoredJob;
   readonly state: StoredState;
 }
 
-/** The next page of what fits. */
+/** Returns the next page of matching jobs. */
 async function pageOf(
   parts: SourceParts,
   { filter, limit, from, digest }: PageRequest,
 ): Promise<Page<FoundJob>> {
   const items: FoundJob[] = [];
-  let looked = 0;
+  let read = 0;
   for await (const candidate of candidates(parts, filter, from)) {
-    looked += 1;
-    const found = await fitting(parts, filter, candidate);
+    read += 1;
+    const found = await matching(parts, filter, candidate);
     if (found !== undefined) items.push(found);
-    if (items.length >= limit || looked >= LOOKED_AT)
+    if (items.length >= limit || read >= MAX_READ_PER_PAGE)
       return { items, cursor: encodeCursor(candidate.place(), digest) };
   }
   return { items };
 }
 
-async function fitting(
+async function matching(
   { store, queues, isOfRuns }: SourceParts,
   filter: Filter,
   { job: read, at, state: known }: Candidate,
 ): Promise<FoundJob | undefined> {
-  // Whose task and tags cannot be read is none of those that are asked for by them.
-  const isAnyMeant = filter.task === undefined && filter.tag === undefined;
-  const job = read ?? (isAnyMeant && at !== undefined ? await knownJob(store, at) : undefined);
-  if (job === undefined || !fits(job, filter, queues, isOfRuns)) return undefined;
+  // A job whose task and tags cannot be read does not match a filter by them.
+  const matchesAny = filter.task === undefined && filter.tag === undefined;
+  const job = read ?? (matchesAny && at !== undefined ? await knownJob(store, at) : undefined);
+  if (job === undefined || !matches(job, filter, queues, isOfRuns)) return undefined;
   const state = storedState(known ?? (await storedStateOf(store, job)), job);
   if (state === undefined || filter.states?.has(state) === false) return undefined;
   return { job, state };
 }
 
-function fits(
+function matches(
   job: StoredJob,
   { task, tag, sinceMs, untilMs }: Filter,
   queues: readonly string[],
@@ -84,25 +82,25 @@ function fits(
   if (isOfRuns ? !mayBeRun : isInternal) return false;
   if (!queues.includes(job.queue)) return false;
   if (task !== undefined && job.name !== task) return false;
-  // A run is indexed by the tags of its parts too, which it does not bear itself.
+  // A run is indexed by the tags of its parts too, but its envelope has only its own tags.
   if (tag !== undefined && !isOfRuns && job.envelope?.tags?.includes(tag) !== true) return false;
   const at = job.finishedAt ?? job.enqueuedAt;
-  if (at === 0 && (sinceMs !== undefined || untilMs !== undefined)) return false; // nobody knows when
+  if (at === 0 && (sinceMs !== undefined || untilMs !== undefined)) return false; // unknown time
   return (sinceMs === undefined || at >= sinceMs) && (untilMs === undefined || at < untilMs);
 }
 
-/** BullMQ's state, or that of its set, as this package tells it; undefined if the job is gone. */
+/** Converts a state or a set of BullMQ to a state of Umbel. Returns undefined if the job is gone. */
 function storedState(known: string, job: StoredJob): StoredState | undefined {
   const state = known === 'active' ? known : shownState(known === 'paused' ? 'waiting' : known, job);
   return isJobState(state) && state !== 'unknown' ? state : undefined;
 }
 
-/** What an app gives its queries; asked for at each call. */
+/** Dependencies of the queries, read at each call. */
 export interface QueryParts {
   readonly store: Store;
   readonly tags: TagIndex;
   readonly now: () => number;
-  /** The queues of tasks; those that the app knows by now. */
+  /** The queues of tasks that the app knows now. */
   readonly queues: readonly string[];
   /** @throws {UnknownQueueError} if the app has no such queue. */
   readonly checkQueue: (queue: string) => void;
@@ -164,7 +162,7 @@ export function runQueries(parts: () => QueryParts): Runs {
   };
 }
 
-/** Page after page. What has not ended may be met again further on, as it moves on. */
+/** Yields the items of all pages. A job that moves on may be on two pages, so ids that have not ended are remembered. */
 async function* allOf<Item extends ListedJob | ListedRun>(
   list: (page: { limit: number; cursor?: string }) => Promise<Page<Item>>,
 ): AsyncGenerator<Item, void> {

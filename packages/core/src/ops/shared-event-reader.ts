@@ -56,7 +56,7 @@ export class SharedReader {
   readonly #readers: SharedReaders;
   readonly #streams: MergedStreamReader;
   readonly #wants = new SharedWants();
-  readonly #teller: EventTranslator;
+  readonly #translator: EventTranslator;
   readonly #ending = new CancellableWait();
   readonly #subscriptions = new Set<Subscription>();
   /** Those who are about to come, and for whom their streams are read already. */
@@ -69,8 +69,8 @@ export class SharedReader {
   #characters = 0;
   /** Of each stream, the id after which all events are in the log, or come into it, in order. */
   readonly #floors = new Map<string, string>();
-  /** Events of which it is being found out what they tell. */
-  #telling = 0;
+  /** Number of events that are being translated. */
+  #translating = 0;
   /** The streams are not those that are wanted any more. */
   #isChanged = false;
   /** While the store is waited for. */
@@ -97,7 +97,7 @@ export class SharedReader {
     this.#streams = new MergedStreamReader(parts.store);
     const { sealer } = parts.options;
     const job = (queue: string, id: string) => readJob(parts.store, { queue, id });
-    this.#teller = new EventTranslator({ job, sealer, wants: this.#wants });
+    this.#translator = new EventTranslator({ job, sealer, wants: this.#wants });
     for (const queue of first.queues()) {
       const after = first.placeIn(queue);
       this.#floors.set(queue, after);
@@ -167,7 +167,7 @@ export class SharedReader {
   expect(subscription: Subscription): void {
     if (this.#expected.has(subscription) || this.isOver) return;
     this.#expected.add(subscription);
-    this.#wants.add(subscription.wanted, this.end + this.#telling);
+    this.#wants.add(subscription.wanted, this.end + this.#translating);
     this.#change();
   }
 
@@ -307,9 +307,9 @@ export class SharedReader {
   }
 
   async #append(merged: readonly Merged[]): Promise<void> {
-    this.#telling = merged.length;
-    const told = await this.#patiently(() => this.#teller.tell(merged));
-    this.#telling = 0;
+    this.#translating = merged.length;
+    const told = await this.#patiently(() => this.#translator.tell(merged));
+    this.#translating = 0;
     for (const [index, { queue, entry }] of merged.entries()) {
       const event = told[index];
       const characters = event?.type === 'progress' ? (entry.fields.get('data')?.length ?? 0) : 0;
