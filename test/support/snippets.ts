@@ -32,9 +32,10 @@ export class Snippets {
     this.#files = files;
   }
 
-  /** Beside the packages that load quickly. */
+  /** Beside the packages that load quickly; those of isolated tasks beside the packages as they are, which these need. */
   get #folder(): string {
-    return join(inject('quickFolder'), 'pages', this.#page);
+    const isIsolated = [...this.#files.values()].some((code) => /\bisolate\b/.test(code));
+    return join(isIsolated ? join(root, 'test/dist') : inject('quickFolder'), 'pages', this.#page);
   }
 
   /** Writes the files, and what it takes to compile them as strictly as this repository. */

@@ -25,7 +25,7 @@ onEveryEngine('a chain', (engine) => {
     const { double, add } = await start(engine);
     const error = await failure(chain(double, add.s({ y: 4 }) as unknown as typeof double).delay(1));
     expect(error.task).toBe('add');
-    expect(error.cause.message).toContain('a number, not an object; pass it into one key with .into(key');
+    expect(error.cause.message).toContain('a number, not an object; put it under one key with .into(key');
   });
 
   test('starts after its countdown', async () => {

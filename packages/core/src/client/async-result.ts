@@ -1,5 +1,5 @@
 /** This module defines the public handle of a job or run, its options, and their checks. `result.ts` implements it. */
-import type { TaskFailedError } from '../base/errors.js';
+import type { TaskFailedError } from '../base/failures.js';
 import { checkBoolean, checkInteger, checkOptions, type OptionNames } from '../base/option-checks.js';
 import type { Duration } from '../base/time.js';
 import type { FailureRecord } from '../codec/error-record.js';

@@ -1,11 +1,6 @@
 /** This module implements the handles of jobs and runs (`AsyncResult`). */
-import {
-  ExpectedFailureError,
-  type FailureOrigin,
-  JobStateError,
-  TaskFailedError,
-  UnknownJobError,
-} from '../base/errors.js';
+import { type FailureOrigin, JobStateError, UnknownJobError } from '../base/errors.js';
+import { ExpectedFailureError, TaskFailedError } from '../base/failures.js';
 import { randomId } from '../base/random-id.js';
 import { untilAborted } from '../base/wait.js';
 import { rebuildError } from '../codec/error-record.js';
@@ -15,8 +10,7 @@ import { isFinal, type JobState } from '../job/states.js';
 import { terminateMarked } from '../store/control-queue.js';
 import { isHeld, jobStateOf, logsOf, readJob } from '../store/read.js';
 import { resumeTree } from '../store/resume.js';
-import type { Mark } from '../store/revoke.js';
-import { removeJob, revokeJob } from '../store/revoke.js';
+import { type Mark, removeJob, revokeJob } from '../store/revoke.js';
 import type { StoredJob } from '../store/stored-job.js';
 import { isInHandler } from '../task/context.js';
 import { refuseUnbound } from '../task/signature.js';

@@ -4,12 +4,17 @@
  */
 import { types } from 'node:util';
 import {
-  ChildProcessError,
   type ErrorRecord,
-  ExpectedFailureError,
-  ExpiredError,
   type FailureOrigin,
   isUmbelError,
+  ValidationError,
+  type ValidationIssue,
+  type ValidationSubject,
+} from '../base/errors.js';
+import {
+  ChildProcessError,
+  ExpectedFailureError,
+  ExpiredError,
   PoisonJobError,
   RejectedError,
   RemoteError,
@@ -17,10 +22,7 @@ import {
   SkippedError,
   TimeLimitError,
   UnrecoverableError,
-  ValidationError,
-  type ValidationIssue,
-  type ValidationSubject,
-} from '../base/errors.js';
+} from '../base/failures.js';
 import { isPlainObject, printable } from '../base/text.js';
 import { clip, fieldsOf, nameOf, read } from './error-fields.js';
 import { sanitize } from './masking.js';

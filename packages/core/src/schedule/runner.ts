@@ -3,7 +3,8 @@
  * occurrence. Workers call `runSchedule`; `runNow` calls `fire`.
  */
 
-import { CorruptJobError, type ErrorRecord, LockLostError } from '../base/errors.js';
+import { CorruptJobError, type ErrorRecord } from '../base/errors.js';
+import { LockLostError } from '../base/failures.js';
 import { revokeJobs } from '../client/result.js';
 import { recordError, toError } from '../codec/error-record.js';
 import { type Envelope, readEnvelope } from '../job/envelope.js';

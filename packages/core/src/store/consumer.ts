@@ -1,7 +1,8 @@
 /** This module takes jobs from one queue, passes them to the worker's handler, and stores their outcomes. */
 import { EventEmitter, once } from 'node:events';
 import { type Job, WaitingChildrenError, type WorkerOptions } from 'bullmq';
-import { ConnectionError, LockLostError } from '../base/errors.js';
+import { ConnectionError } from '../base/errors.js';
+import { LockLostError } from '../base/failures.js';
 import { LinkedItems } from '../base/linked-list.js';
 import { describe } from '../base/text.js';
 import { toError } from '../codec/error-record.js';
@@ -14,8 +15,7 @@ import { guardWorker } from './guards/worker-backend.js';
 import { type Claim, Claims, HeldJob, KEPT_LOG_LINES, ReturnedError, toBullError } from './held-job.js';
 import { mergeData } from './job-options.js';
 import type { EndedSet } from './primitives/ended-jobs.js';
-import type { BackendOptions } from './queue-pool.js';
-import { connect } from './queue-pool.js';
+import { type BackendOptions, connect } from './queue-pool.js';
 
 export interface ConsumerOptions extends BackendOptions {
   readonly queue: string;

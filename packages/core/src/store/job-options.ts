@@ -3,7 +3,7 @@
  * concurrent changes.
  */
 import type { IQueueBackend, JobJson, JobsOptions, MinimalJob } from 'bullmq';
-import { LockLostError } from '../base/errors.js';
+import { LockLostError } from '../base/failures.js';
 import { type Envelope, type EnvelopeContent, isEnvelope } from '../job/envelope.js';
 import { INTERNAL_OPTIONS } from '../job/job-tree.js';
 import type { NormalizedOptions, NormalizedRetry } from '../job/shared-options.js';

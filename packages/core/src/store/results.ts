@@ -1,5 +1,6 @@
 /** This module reads outcomes and results of jobs and runs. */
-import { ClosedError, type FailureOrigin, UpstreamFailedError } from '../base/errors.js';
+import { ClosedError, type FailureOrigin } from '../base/errors.js';
+import { UpstreamFailedError } from '../base/failures.js';
 import { isSealed } from '../codec/codecs.js';
 import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';

@@ -3,7 +3,8 @@
  * Reports are masked, encoded and stored in order.
  */
 
-import { InvalidOptionError, JobStateError, TimeLimitError, ValidationError } from '../base/errors.js';
+import { InvalidOptionError, JobStateError, ValidationError } from '../base/errors.js';
+import { TimeLimitError } from '../base/failures.js';
 import { performance } from '../base/real-timers.js';
 import type { Clock } from '../base/time.js';
 import type { CodecContext, Sealer } from '../codec/codecs.js';

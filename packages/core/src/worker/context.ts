@@ -1,10 +1,9 @@
 /** The `ctx` of a handler, in the worker and in the child process of an isolated task. */
 
-import { ExpectedFailureError, RejectedError } from '../base/errors.js';
+import { ExpectedFailureError, RejectedError } from '../base/failures.js';
 import { checkBoolean, checkOptions, type OptionNames } from '../base/option-checks.js';
 import { isPlainObject } from '../base/text.js';
-import type { Clock } from '../base/time.js';
-import { type Duration, durationMs } from '../base/time.js';
+import { type Clock, type Duration, durationMs } from '../base/time.js';
 import { onAbort } from '../base/wait.js';
 import type { Envelope } from '../job/envelope.js';
 import type { ActiveJob } from '../job/job.js';

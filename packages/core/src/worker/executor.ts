@@ -4,16 +4,15 @@
  * The final failure is stored with the job before the outcome is returned.
  */
 
+import { type FailureOrigin, ValidationError } from '../base/errors.js';
 import {
   ExpiredError,
-  type FailureOrigin,
   LockLostError,
   RevokedError,
   SkippedError,
   UpstreamFailedError,
-  ValidationError,
   WorkerClosedError,
-} from '../base/errors.js';
+} from '../base/failures.js';
 import { recordError, toError } from '../codec/error-record.js';
 import { NO_MASK } from '../codec/masking.js';
 import { decodeEnvelope, type Envelope, type LostStart } from '../job/envelope.js';

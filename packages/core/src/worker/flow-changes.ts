@@ -3,7 +3,8 @@
  * internal jobs use too. Repeating a change adds nothing twice.
  */
 
-import { InvalidOptionError, JobStateError, RevokedError, SkippedError } from '../base/errors.js';
+import { InvalidOptionError, JobStateError } from '../base/errors.js';
+import { RevokedError, SkippedError } from '../base/failures.js';
 import { checkText } from '../base/option-checks.js';
 import { observeTree } from '../client/runtime.js';
 import { type Envelope, type TraceLinks, withTraceLinks } from '../job/envelope.js';

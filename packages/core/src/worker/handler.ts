@@ -2,16 +2,14 @@
  * Runs the job of a task: input validation, hooks, middleware, handler, result validation. The executor calls it.
  * A handler may run in this process or in a child process (`isolate/`).
  */
+import { InvalidOptionError, JobStateError, ValidationError } from '../base/errors.js';
 import {
   ExpectedFailureError,
   ExpiredError,
-  InvalidOptionError,
-  JobStateError,
   RevokedError,
   SkippedError,
   UpstreamFailedError,
-  ValidationError,
-} from '../base/errors.js';
+} from '../base/failures.js';
 import { toError } from '../codec/error-record.js';
 import { jsonIssues } from '../codec/json.js';
 import { maskFor } from '../codec/masking.js';

@@ -1,12 +1,7 @@
 /** Dispatches the internal jobs that Umbel adds between tasks, and completes the input of a task from earlier steps. */
 
-import {
-  CorruptJobError,
-  RevokedError,
-  SkippedError,
-  SubmitError,
-  UpstreamFailedError,
-} from '../base/errors.js';
+import { CorruptJobError, SubmitError } from '../base/errors.js';
+import { RevokedError, SkippedError, UpstreamFailedError } from '../base/failures.js';
 import { isSealed } from '../codec/codecs.js';
 import { readErrorRecord, rebuildError } from '../codec/error-record.js';
 import type { Envelope } from '../job/envelope.js';

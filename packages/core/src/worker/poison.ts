@@ -6,7 +6,8 @@
  * Two kinds of losses never count: a start that did not reach its handler, and a start whose worker is alive. Such a
  * worker reports it when it finds its lock gone (`spareStart`).
  */
-import { JobStateError, PoisonJobError } from '../base/errors.js';
+import { JobStateError } from '../base/errors.js';
+import { PoisonJobError } from '../base/failures.js';
 import type { Clock } from '../base/time.js';
 import {
   type Envelope,

@@ -3,7 +3,8 @@
  * A queue that is removed stays known until its last job has ended.
  */
 
-import { RevokedError, SkippedError, UnknownQueueError, WorkerClosedError } from '../base/errors.js';
+import { UnknownQueueError } from '../base/errors.js';
+import { RevokedError, SkippedError, WorkerClosedError } from '../base/failures.js';
 import { clearInterval, clearTimeout, setInterval, setTimeout } from '../base/real-timers.js';
 import type { ServedQueue } from '../control/worker-record.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
@@ -15,10 +16,8 @@ import type { Activity } from './activity.js';
 import { workerClosed } from './app-worker.js';
 import type { WorkerDependencies } from './dependencies.js';
 import type { Executor } from './executor.js';
-import type { HealthFacts } from './health.js';
-import { EventLoopMeter } from './health.js';
-import type { NormalizedWorkerOptions } from './options.js';
-import { nextConcurrency } from './options.js';
+import { EventLoopMeter, type HealthFacts } from './health.js';
+import { type NormalizedWorkerOptions, nextConcurrency } from './options.js';
 import { spareStart } from './poison.js';
 
 /** Interval between two measurements of the load. */

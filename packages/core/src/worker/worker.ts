@@ -9,7 +9,8 @@
  * them to their queues.
  */
 
-import { ChildProcessError, isUmbelError } from '../base/errors.js';
+import { isUmbelError } from '../base/errors.js';
+import { ChildProcessError } from '../base/failures.js';
 import { clearTimeout, setTimeout } from '../base/real-timers.js';
 import { durationMs } from '../base/time.js';
 import { CancellableWait } from '../base/wait.js';

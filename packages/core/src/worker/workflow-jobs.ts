@@ -3,7 +3,8 @@
  * `workflow/`; this module reads the children, adds jobs and sends callbacks.
  */
 
-import { CorruptJobError, RevokedError, SkippedError, UpstreamFailedError } from '../base/errors.js';
+import { CorruptJobError } from '../base/errors.js';
+import { RevokedError, SkippedError, UpstreamFailedError } from '../base/failures.js';
 import { isPlainObject } from '../base/text.js';
 import { type FailureRecord, recordError, recordOf } from '../codec/error-record.js';
 import { type Envelope, withTraceLinks } from '../job/envelope.js';

@@ -2,7 +2,8 @@
  * Decides which jobs are added to a workflow when an earlier step has its result. Pure: `worker/workflow-jobs.ts` reads the
  * result and adds the jobs.
  */
-import { type FailureOrigin, UpstreamFailedError, ValidationError } from '../base/errors.js';
+import { type FailureOrigin, ValidationError } from '../base/errors.js';
+import { UpstreamFailedError } from '../base/failures.js';
 import { isPlainObject, kindOf } from '../base/text.js';
 import { isInside, pathOf } from '../job/ids.js';
 import {

@@ -3,13 +3,8 @@
  * `collectInputs` for jobs that wait for all children, and `collectNeeded` for joins with a rule.
  */
 import { randomUUID } from 'node:crypto';
-import {
-  CorruptJobError,
-  type FailureOrigin,
-  LostJobError,
-  UpstreamFailedError,
-  ValidationError,
-} from '../base/errors.js';
+import { CorruptJobError, type FailureOrigin, LostJobError, ValidationError } from '../base/errors.js';
+import { UpstreamFailedError } from '../base/failures.js';
 import { isPlainObject, kindOf } from '../base/text.js';
 import { recordError, recordOf } from '../codec/error-record.js';
 import { isInside, isWithin, pathOf } from '../job/ids.js';

@@ -198,8 +198,8 @@ const LOADING: [what: string, pattern: RegExp, explained: readonly string[]][] =
     /\bcreateRequire\b|\brequire\s*\(/,
     [
       'packages/cli/src/modules.ts',
-      'packages/core/src/opentelemetry/api.ts',
       'packages/core/src/base/modules.ts',
+      'packages/core/src/opentelemetry/api.ts',
       'packages/core/src/prometheus/metrics.ts',
     ],
   ],

@@ -1,6 +1,7 @@
 /** The rule of each construct, decided from what its children have given. No store. */
 import { describe, expect, test } from 'vitest';
-import { type FailureOrigin, UpstreamFailedError, ValidationError } from '../../src/base/errors.js';
+import { type FailureOrigin, ValidationError } from '../../src/base/errors.js';
+import { UpstreamFailedError } from '../../src/base/failures.js';
 import type { FailedChild } from '../../src/job/job.js';
 import type { JobNode } from '../../src/job/job-tree.js';
 import { stopped } from '../../src/job/marks.js';

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { cpuMs } from '../../../../test/support/cpu-time.js';
-import { CorruptJobError, type FailureOrigin, UpstreamFailedError } from '../../src/base/errors.js';
+import { CorruptJobError, type FailureOrigin } from '../../src/base/errors.js';
+import { UpstreamFailedError } from '../../src/base/failures.js';
 import type { FailedChild } from '../../src/job/job.js';
 import type { Source } from '../../src/job/job-tree.js';
 import { type Children, collectInputs, collectNeeded, readMembers } from '../../src/workflow/join.js';

@@ -1,14 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { clean, cleanLine } from '../../../cli/src/output.js';
 import { appLoggerOf } from '../../src/app/wiring.js';
-import {
-  CorruptJobError,
-  LostJobError,
-  TaskFailedError,
-  UnknownTaskError,
-  UpstreamFailedError,
-  ValidationError,
-} from '../../src/base/errors.js';
+import { CorruptJobError, LostJobError, UnknownTaskError, ValidationError } from '../../src/base/errors.js';
+import { TaskFailedError, UpstreamFailedError } from '../../src/base/failures.js';
 import { escaped, printable } from '../../src/base/text.js';
 import { rebuildError } from '../../src/codec/error-record.js';
 

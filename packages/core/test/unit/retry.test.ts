@@ -1,6 +1,7 @@
 import { UnrecoverableError, ValidationError } from '@umbel/core';
 import { describe, expect, test } from 'vitest';
-import { LostJobError, SkippedError } from '../../src/base/errors.js';
+import { LostJobError } from '../../src/base/errors.js';
+import { SkippedError } from '../../src/base/failures.js';
 import { retryOf, toJobOptions } from '../../src/store/job-options.js';
 import { readOptions } from '../../src/task/option-checks.js';
 import { normalizeRetry, RetryRequest, type RetryState, retryDelayMs } from '../../src/task/retry.js';

@@ -1,11 +1,7 @@
 /** Runs the handler of an isolated task in a child process: the child's side of `run.ts`. */
 
-import {
-  ChildProcessError,
-  JobStateError,
-  ValidationError,
-  type ValidationSubject,
-} from '../../base/errors.js';
+import { JobStateError, ValidationError, type ValidationSubject } from '../../base/errors.js';
+import { ChildProcessError } from '../../base/failures.js';
 import { type Clock, systemClock } from '../../base/time.js';
 import { createAbortController } from '../../base/wait.js';
 import { toError } from '../../codec/error-record.js';
@@ -15,8 +11,15 @@ import type { TaskContext, TaskLog } from '../../task/context.js';
 import { type AttemptReports, logText } from '../attempt.js';
 import { JobContext } from '../context.js';
 import { NO_CHANGES } from '../flow-changes.js';
-import type { FromChild, HandledTask, ReportAnswer, RunEnd, RunOrder } from './messages.js';
-import { rebuildThrown, recordThrown } from './messages.js';
+import {
+  type FromChild,
+  type HandledTask,
+  type ReportAnswer,
+  type RunEnd,
+  type RunOrder,
+  rebuildThrown,
+  recordThrown,
+} from './messages.js';
 
 export type Send = (message: FromChild) => void;
 

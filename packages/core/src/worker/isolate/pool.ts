@@ -2,7 +2,8 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { ChildProcessError, ClosedError, type ErrorRecord } from '../../base/errors.js';
+import { ClosedError, type ErrorRecord } from '../../base/errors.js';
+import { ChildProcessError } from '../../base/failures.js';
 import { builtFile } from '../../base/modules.js';
 import { clearTimeout, setTimeout } from '../../base/real-timers.js';
 import type { FromChild, RunEnd, RunReport, ToChild } from './messages.js';

@@ -3,7 +3,8 @@
  * the other side.
  */
 
-import { ChildProcessError, type ErrorRecord } from '../../base/errors.js';
+import type { ErrorRecord } from '../../base/errors.js';
+import { ChildProcessError } from '../../base/failures.js';
 import { clearTimeout, setTimeout } from '../../base/real-timers.js';
 import { systemClock } from '../../base/time.js';
 import { rebuildError } from '../../codec/error-record.js';
@@ -11,8 +12,14 @@ import { jsonIssues } from '../../codec/json.js';
 import type { TaskContext } from '../../task/context.js';
 import type { TaskEntry } from '../../task/definition.js';
 import type { Attempt } from '../attempt.js';
-import type { ContextData, RunEnd, RunOrder, RunReport } from './messages.js';
-import { rebuildThrown, recordThrown } from './messages.js';
+import {
+  type ContextData,
+  type RunEnd,
+  type RunOrder,
+  type RunReport,
+  rebuildThrown,
+  recordThrown,
+} from './messages.js';
 import type { ChildExit, ChildHandle, ChildPool } from './pool.js';
 
 export interface IsolatedCall {

@@ -1,6 +1,6 @@
 /** One child process of a worker, seen from its supervisor: starts it, asks it, ends it, and reports its exit. */
 import { type ChildProcess, fork } from 'node:child_process';
-import { ChildProcessError } from '../../base/errors.js';
+import { ChildProcessError } from '../../base/failures.js';
 import { clearTimeout, performance, setTimeout } from '../../base/real-timers.js';
 import { rebuildError } from '../../codec/error-record.js';
 import type { CloseReason } from '../app-worker.js';
@@ -14,8 +14,7 @@ import {
   readFromProcess,
   type ToProcess,
 } from './messages.js';
-import type { Program } from './plan.js';
-import { identityVariables, type ProcessIdentity } from './plan.js';
+import { identityVariables, type ProcessIdentity, type Program } from './plan.js';
 
 /** Time beyond the jobs' timeout, for returning jobs and for the program's own shutdown code. */
 const GRACE_MS = 5000;

@@ -4,7 +4,8 @@
  */
 
 import { isMainThread } from 'node:worker_threads';
-import { ChildProcessError, InvalidOptionError } from '../../base/errors.js';
+import { InvalidOptionError } from '../../base/errors.js';
+import { ChildProcessError } from '../../base/failures.js';
 import { isPlainObject } from '../../base/text.js';
 import { type NormalizedWorkerOptions, normalizeWorkerOptions, type WorkerOptions } from '../options.js';
 

@@ -7,7 +7,8 @@
  * ```
  */
 
-import { ChildProcessError, UnknownQueueError } from '../../base/errors.js';
+import { UnknownQueueError } from '../../base/errors.js';
+import { ChildProcessError } from '../../base/failures.js';
 import { durationMs } from '../../base/time.js';
 import type { ActiveAttempt, AttemptCounts } from '../../control/answers.js';
 import { processDefaults } from '../../store/connection.js';
