@@ -193,7 +193,7 @@ test('chains that grow in a loop are flat, and other compositions are nested up 
   expect(await sent.counts()).toMatchObject({ total: 1 });
   expect(fromJSON(app as never, JSON.parse(JSON.stringify(nested(500))))).toBeDefined();
   expect(() => nested(501)).toThrow(CanvasError);
-  expect(() => nested(501)).toThrow('at most 500 deep');
+  expect(() => nested(501)).toThrow('nested at most 500 levels deep');
   await app.close();
 });
 

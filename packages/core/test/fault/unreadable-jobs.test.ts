@@ -50,7 +50,7 @@ describe('a job whose record was spoilt in the store', () => {
       await app.worker({ lockDuration: '1s' }).start();
       expect(await before.get(soon)).toBe(1);
       expect(await after.get(soon)).toBe(3);
-      await expect(spoilt.get(soon)).rejects.toThrow('no JSON');
+      await expect(spoilt.get(soon)).rejects.toThrow('not valid JSON');
       expect(runs).toEqual([1, 3]);
       expect(await app.queue('default').counts()).toMatchObject({ active: 0, waiting: 0, failed: 1 });
     },

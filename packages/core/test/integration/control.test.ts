@@ -40,11 +40,14 @@ onEveryEngine('the concurrency of workers', (engine) => {
     await until(2);
     const asker = engine.sameApp();
     const grown = await asker.control.setConcurrency(4, { workers: 'one', queue: 'slow', ...soon });
+    // Those that the new number lets in may have started when the worker answers.
+    const active = grown.answers.one?.queues.slow?.active ?? 0;
     expect(grown).toEqual({
-      answers: { one: { queues: { slow: { concurrency: 4, active: 2 } } } },
+      answers: { one: { queues: { slow: { concurrency: 4, active } } } },
       errors: {},
       missing: [],
     });
+    expect([2, 3, 4]).toContain(active);
     await until(4);
     expect((await asker.inspect.workers())[0]?.queues.slow?.concurrency).toBe(4);
     const shrunk = await asker.control.setConcurrency({ min: 1, max: 1 }, soon);
