@@ -59,8 +59,16 @@ test.each<[page: string, sentence: string, constants: readonly Named[]]>([
   ['canvas.md', '`failures` lists them, at most #.', [{ name: 'MAX_FAILURES' }]],
   ['canvas.md', 'More than # equal members', [{ name: 'FOLD' }]],
   ['canvas.md', 'It returns at most #.', [{ name: 'MAX_CHILDREN' }]],
-  ['canvas.md', 'up to # members, at the start | stored with the run, in one', [{ name: 'DIRECT' }]],
-  ['canvas.md', 'up to # members, at the start | stored with the run; a worker', [{ name: 'FED' }]],
+  [
+    'canvas.md',
+    'up to # members, at the start | stored with the run, in one',
+    [{ name: 'MAX_DIRECT_MEMBERS' }],
+  ],
+  [
+    'canvas.md',
+    'up to # members, at the start | stored with the run; a worker',
+    [{ name: 'MAX_FAN_OUT_MEMBERS' }],
+  ],
   ['canvas.md', 'turns them into jobs, # per transaction', [{ name: 'SLICE', file: 'job-tree.ts' }]],
   ['canvas.md', 'the run fails after # minute', [{ name: 'STREAM_LEASE_MS', unit: MINUTE_MS }]],
   ['lifecycle.md', '# heartbeats did not arrive', [{ name: 'MISSED_HEARTBEATS' }]],
