@@ -51,14 +51,18 @@ function itemLines({ name, declarations }: ExportedName): string[] {
   ];
 }
 
-/** A docstring as Markdown: its tags as a list, and nothing in it taken for HTML or a template. */
+/** A docstring as Markdown: its examples as code, its other tags as a list, and nothing in it taken for HTML or a template. */
 function docMarkdown(doc: string): string {
   const [text = '', ...tags] = doc.split(/^(?=@)/m);
-  const list = tags.map((tag) => {
+  const list: string[] = [];
+  const examples: string[] = [];
+  for (const tag of tags) {
     const [, kind = '', rest = ''] = /^@(\w+)\s*([\s\S]*)$/.exec(tag.trim()) ?? [];
-    return `- **${kind}** ${rest.replace(/^\{([^}]*)\}/, '`$1`').replaceAll('\n', ' ')}`;
-  });
-  const parts = [text.trim(), list.join('\n')].filter((part) => part !== '');
+    if (kind === 'example')
+      examples.push(['```ts', rest.replaceAll(/^```.*\n?/gm, '').trim(), '```'].join('\n'));
+    else list.push(`- **${kind}** ${rest.replace(/^\{([^}]*)\}/, '`$1`').replaceAll('\n', ' ')}`);
+  }
+  const parts = [text.trim(), list.join('\n'), ...examples].filter((part) => part !== '');
   return changeProse(parts.join('\n\n'), (prose) =>
     prose
       .replaceAll(/\{@link ([^}]*)\}/g, '`$1`')

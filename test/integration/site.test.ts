@@ -92,9 +92,10 @@ describe('the reference', () => {
 
   test('has the docstrings', () => {
     const text = readFileSync(join(site, 'generated/api-core.md'), 'utf8');
-    expect(text).toContain('An app: the one object that knows where tasks are sent.');
+    expect(text).toContain('An app binds tasks to a store.');
     expect(text).toContain(
-      'How long a call that this app sends is kept after its end, and a run, with all its steps, after its own. Default 1 day.',
+      'How long a completed job is kept after its end, and a workflow run with all its steps. Default 1 day.',
     );
+    expect(text).toContain("```ts\nconst app = createApp({ name: 'shop' });\n");
   });
 });
