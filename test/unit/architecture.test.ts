@@ -134,6 +134,36 @@ describe('the rooms of core', () => {
     expect(against.sort()).toEqual(RECURSIVE_TYPES);
   });
 
+  test('export each name once', () => {
+    const files = new Map<string, string[]>();
+    for (const file of inRooms.filter((each) => each.includes('/'))) {
+      const text = readFileSync(join(root, core, file), 'utf8');
+      for (const [, name = ''] of text.matchAll(
+        /^export (?:abstract |async |declare )*(?:const|function\*?|class|interface|type) (\w+)/gm,
+      ))
+        files.set(name, [...new Set([...(files.get(name) ?? []), file])]);
+    }
+    expect(files.size).toBeGreaterThan(500);
+    expect([...files].filter(([, of]) => of.length > 1)).toEqual([]);
+  });
+
+  test('name nothing by a metaphor', () => {
+    const metaphors =
+      /\b#?(?:\w*[a-z])?(?:[Tt]eller|[Tt]elling|[Tt]old|[Kk]in|[Gg]ather(?:ed|ing|er)?|[Bb]ell|[Mm]eant|[Ww]anted)(?=[A-Z]|\b)/;
+    const declarations = /(?:const|let|function\*?|class|interface|type|readonly) +(#?\w+)/g;
+    const named = sources.flatMap((file) =>
+      [
+        ...readFileSync(join(root, file), 'utf8')
+          .replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '')
+          .matchAll(declarations),
+      ]
+        .map(([, name = '']) => name)
+        .filter((name) => metaphors.test(name))
+        .map((name) => `${file}: ${name}`),
+    );
+    expect(named).toEqual([]);
+  });
+
   test('get no object of BullMQ from the store', () => {
     const reaching = /\bbull\b|\bgetBackend\(/;
     const outside = sources.filter(

@@ -48,7 +48,7 @@ export class MergedStreamReader {
   readonly #store: Store;
   readonly #streams = new Map<string, Stream>();
   readonly #watermark = new Watermark();
-  #takenBefore = Number.NEGATIVE_INFINITY;
+  #readBefore = Number.NEGATIVE_INFINITY;
 
   constructor(store: Store) {
     this.#store = store;
@@ -60,7 +60,7 @@ export class MergedStreamReader {
 
   /** Whether events were taken out: one that is earlier and comes now is late. */
   get hasBegun(): boolean {
-    return this.#takenBefore !== Number.NEGATIVE_INFINITY;
+    return this.#readBefore !== Number.NEGATIVE_INFINITY;
   }
 
   /** Whether all that was read has been taken, and the store has no more, as far as it was asked. */
@@ -105,7 +105,7 @@ export class MergedStreamReader {
     }
     const partial = [...this.#streams.values()].filter(({ isPartial }) => isPartial);
     const takeable = Math.min(beforeMs, ...partial.map(({ readTo }) => timeOfId(readTo)));
-    this.#takenBefore = Math.max(this.#takenBefore, takeable);
+    this.#readBefore = Math.max(this.#readBefore, takeable);
     return takeBefore([...this.#streams.values()], takeable);
   }
 

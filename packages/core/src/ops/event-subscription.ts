@@ -43,7 +43,7 @@ const QUERY: OptionNames<EventQuery> = {
 
 /** Which events are told, and of which streams. */
 export interface Selection {
-  readonly wanted: Wanted;
+  readonly filter: EventFilter;
   /** The queues of tasks that are read. */
   readonly queues: ReadonlySet<string> | undefined;
   readonly from: 'now' | EventPosition;
@@ -54,20 +54,20 @@ export interface Selection {
 function selectionOf(query: EventQuery): Selection {
   const { types, tasks, queues, id, signal, from = 'now' } = checkOptions(query, QUERY, { option: 'query' });
   const isOfJobs = tasks !== undefined || queues !== undefined;
-  const told = new Set<EventType>(types === undefined ? TYPES : namesOf('types', types));
-  for (const type of told) {
+  const returned = new Set<EventType>(types === undefined ? TYPES : namesOf('types', types));
+  for (const type of returned) {
     if (!TYPES.includes(type)) throw new InvalidOptionError('types', `some of ${TYPES.join(', ')}`, type);
   }
-  if (isOfJobs) for (const type of [...RUN_TYPES, ...WORKER_TYPES]) told.delete(type);
-  if (id !== undefined) for (const type of WORKER_TYPES) told.delete(type);
-  if (![...told].some((type) => type !== 'gap'))
+  if (isOfJobs) for (const type of [...RUN_TYPES, ...WORKER_TYPES]) returned.delete(type);
+  if (id !== undefined) for (const type of WORKER_TYPES) returned.delete(type);
+  if (![...returned].some((type) => type !== 'gap'))
     throw new InvalidOptionError('types', 'at least one type that the other options allow', types);
   if (id !== undefined && (typeof id !== 'string' || id === ''))
     throw new InvalidOptionError('id', 'the id of a job or a run', id);
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw new InvalidOptionError('signal', 'an AbortSignal', signal);
   return {
-    wanted: { types: told, tasks: tasks && new Set(namesOf('tasks', tasks)), id },
+    filter: { types: returned, tasks: tasks && new Set(namesOf('tasks', tasks)), id },
     queues: queues && new Set(namesOf('queues', queues)),
     from: placeOf(from),
     signal,
@@ -80,7 +80,7 @@ function streamsOf(selection: Selection, known: readonly string[]): string[] {
 }
 
 /** Whether the stream of a queue tells what is wanted. */
-function readsStream({ wanted: { types }, queues }: Selection, queue: string): boolean {
+function readsStream({ filter: { types }, queues }: Selection, queue: string): boolean {
   const has = (some: readonly EventType[]) => some.some((type) => types.has(type));
   if (queue === INTERNAL_QUEUE) return has(RUN_TYPES);
   if (queue === CONTROL_QUEUE) return has(WORKER_TYPES);
@@ -105,7 +105,7 @@ function placeOf(from: 'now' | 'start' | Date | string): 'now' | EventPosition {
 // This module decides which events a reader wants, and what all readers of the same streams want together.
 
 /** What a reader wants. */
-export interface Wanted {
+export interface EventFilter {
   readonly types: ReadonlySet<EventType>;
   readonly tasks: ReadonlySet<string> | undefined;
   /** A job, or a run and its steps. */
@@ -113,7 +113,7 @@ export interface Wanted {
 }
 
 /** Whether a reader is to be told of an event. */
-function isSelected({ types, tasks, id }: Wanted, event: Untranslated): boolean {
+function isSelected({ types, tasks, id }: EventFilter, event: Untranslated): boolean {
   if (!types.has(event.type)) return false;
   if ('runId' in event && !('id' in event)) return id === undefined || isOf(id, event.runId);
   if (!('id' in event)) return true;
@@ -124,41 +124,41 @@ function isSelected({ types, tasks, id }: Wanted, event: Untranslated): boolean 
 /** What several readers want. Those who want the same, or a part of it, are counted as one. */
 export class SharedWants implements Wants {
   /** Since which place in a common list each has been heeded; those of equal wants stand together. */
-  readonly #since = new Map<Wanted, number>();
+  readonly #since = new Map<EventFilter, number>();
 
   /** Heeds a reader from a place on. */
-  add(wanted: Wanted, place: number): void {
-    this.#since.set(wanted, Math.min(place, this.since(wanted)));
+  add(filter: EventFilter, place: number): void {
+    this.#since.set(filter, Math.min(place, this.since(filter)));
   }
 
-  delete(wanted: Wanted): void {
-    this.#since.delete(wanted);
+  delete(filter: EventFilter): void {
+    this.#since.delete(filter);
   }
 
   /** From which place on all that a reader wants was looked up; infinite if nobody has wanted it. */
-  since(wanted: Wanted): number {
+  since(filter: EventFilter): number {
     let since = Number.POSITIVE_INFINITY;
-    for (const [other, from] of this.#since) if (from < since && includes(other, wanted)) since = from;
+    for (const [other, from] of this.#since) if (from < since && includes(other, filter)) since = from;
     return since;
   }
 
   mayWant(queue: string, change: JobChange, id: string): boolean {
     const types = typesOf(queue, change);
-    for (const wanted of this.#since.keys()) if (mayWant(wanted, types, id)) return true;
+    for (const filter of this.#since.keys()) if (mayWant(filter, types, id)) return true;
     return false;
   }
 
   wantsTask(queue: string, change: JobChange, id: string, task: string): boolean {
     const types = typesOf(queue, change);
-    for (const wanted of this.#since.keys())
-      if (wanted.tasks?.has(task) !== false && mayWant(wanted, types, id)) return true;
+    for (const filter of this.#since.keys())
+      if (filter.tasks?.has(task) !== false && mayWant(filter, types, id)) return true;
     return false;
   }
 }
 
-function mayWant(wanted: Wanted, types: readonly EventType[], id: string): boolean {
-  if (wanted.id !== undefined && !isOf(wanted.id, id)) return false;
-  return types.some((type) => wanted.types.has(type));
+function mayWant(filter: EventFilter, types: readonly EventType[], id: string): boolean {
+  if (filter.id !== undefined && !isOf(filter.id, id)) return false;
+  return types.some((type) => filter.types.has(type));
 }
 
 /** Whether an id is the one, or that of a step of the run of that id. */
@@ -167,7 +167,7 @@ function isOf(only: string, id: string): boolean {
 }
 
 /** Whether all that one reader wants is wanted by another one. */
-function includes(all: Wanted, part: Wanted): boolean {
+function includes(all: EventFilter, part: EventFilter): boolean {
   if (all === part) return true;
   if (all.id !== undefined && all.id !== part.id) return false;
   if (!isSubset(part.types, all.types)) return false;
@@ -213,7 +213,7 @@ export class Subscription implements AsyncIterableIterator<AppEvent> {
   /** What each position begins with. */
   #startText = '';
   /** The last event of each queue that was told, or passed over. */
-  readonly #told = new Map<string, Pick<LogEntry, 'id' | 'text'>>();
+  readonly #returned = new Map<string, Pick<LogEntry, 'id' | 'text'>>();
   /** Whether the stream of a queue tells what is wanted. */
   readonly #isRead = new Map<string, boolean>();
   /** Events that are later than this are after the start, and were not told. */
@@ -267,8 +267,8 @@ export class Subscription implements AsyncIterableIterator<AppEvent> {
 
   // For those who read for it.
 
-  get wanted(): Wanted {
-    return this.#selection.wanted;
+  get filter(): EventFilter {
+    return this.#selection.filter;
   }
 
   get reader(): SharedReader | undefined {
@@ -292,12 +292,12 @@ export class Subscription implements AsyncIterableIterator<AppEvent> {
 
   /** Events of a queue after this id are to be told. */
   placeIn(queue: string): string {
-    return this.#told.get(queue)?.id ?? this.#start.start;
+    return this.#returned.get(queue)?.id ?? this.#start.start;
   }
 
   /** Whether there was an event of that id. */
   isAnchored(queue: string): boolean {
-    return this.#told.has(queue);
+    return this.#returned.has(queue);
   }
 
   /** Whether a mark was written into the stream of a queue for it. */
@@ -309,7 +309,7 @@ export class Subscription implements AsyncIterableIterator<AppEvent> {
     this.#reader = reader;
     this.#place = place;
     this.#coveredMs = timeOfId(this.#start.start);
-    for (const { id } of this.#told.values()) this.#coveredMs = Math.max(this.#coveredMs, timeOfId(id));
+    for (const { id } of this.#returned.values()) this.#coveredMs = Math.max(this.#coveredMs, timeOfId(id));
     if (this.#asks.length > 0) this.more();
   }
 
@@ -356,7 +356,7 @@ export class Subscription implements AsyncIterableIterator<AppEvent> {
       this.#start = await this.#placing;
       if (this.#phase !== 'placing') return;
       const { after, start } = this.#start;
-      for (const [queue, id] of after) this.#told.set(queue, { id, text: placeText(queue, id) });
+      for (const [queue, id] of after) this.#returned.set(queue, { id, text: placeText(queue, id) });
       this.#startText = encodePosition({ after: new Map(), start });
       this.#phase = 'open';
       this.more();
@@ -384,7 +384,7 @@ export class Subscription implements AsyncIterableIterator<AppEvent> {
       if (event === undefined) continue;
       this.#hasBegun = true;
       let position = this.#startText;
-      for (const { text } of this.#told.values()) position += text;
+      for (const { text } of this.#returned.values()) position += text;
       return copied(event, entry.ms, position);
     }
     return undefined;
@@ -395,10 +395,10 @@ export class Subscription implements AsyncIterableIterator<AppEvent> {
     const { queue, id, ms, isGap, event } = entry;
     if (!this.#reads(queue)) return undefined;
     if (ms <= this.#coveredMs && compareIds(id, this.placeIn(queue)) <= 0) return undefined;
-    if (!isGap) this.#told.set(queue, entry);
-    const isTold = event !== undefined && isSelected(this.#selection.wanted, event);
-    if (isGap && !isTold) this.#warnOfGap(entry);
-    return isTold ? event : undefined;
+    if (!isGap) this.#returned.set(queue, entry);
+    const isReturned = event !== undefined && isSelected(this.#selection.filter, event);
+    if (isGap && !isReturned) this.#warnOfGap(entry);
+    return isReturned ? event : undefined;
   }
 
   #reads(queue: string): boolean {

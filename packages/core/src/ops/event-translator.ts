@@ -250,14 +250,14 @@ export class EventTranslator {
     const changes = merged.map(changeOf);
     const stored = await this.#look(merged, changes);
     const returns = countReturns(merged, changes);
-    const told: (Untranslated | undefined)[] = [];
+    const returned: (Untranslated | undefined)[] = [];
     for (const [index, each] of merged.entries()) {
       const change = changes[index];
-      if (each.entry.isGap) told.push(this.#gap(each));
-      else if (change === undefined) told.push(this.#workerEvent(each));
-      else told.push(await this.#jobEvent(each, change, stored, returns));
+      if (each.entry.isGap) returned.push(this.#gap(each));
+      else if (change === undefined) returned.push(this.#workerEvent(each));
+      else returned.push(await this.#jobEvent(each, change, stored, returns));
     }
-    return told;
+    return returned;
   }
 
   /** Reads the jobs of which more has to be known, each once. */

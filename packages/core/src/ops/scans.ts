@@ -402,9 +402,9 @@ async function* ofTag(
       ...(path !== undefined && { path }),
     });
     if (isRun && !isOfRuns) yield* jobsBelow(store, { queue, id }, placeAt, isResumed ? from?.path : []);
-    const isMeant = isRun === isOfRuns;
-    const [job] = isMeant ? await readJobs(store, queue, [id]) : [];
-    yield { job, ...(isMeant && { at: { queue, id } }), place: () => placeAt() };
+    const isSelectedJob = isRun === isOfRuns;
+    const [job] = isSelectedJob ? await readJobs(store, queue, [id]) : [];
+    yield { job, ...(isSelectedJob && { at: { queue, id } }), place: () => placeAt() };
   }
 }
 

@@ -108,7 +108,7 @@ export class SharedReader {
         isMarked: first.isMarked(queue),
       });
     }
-    this.#wants.add(first.wanted, 0);
+    this.#wants.add(first.filter, 0);
     this.add(first, 0);
     this.#uncall = parts.onQueue(() => this.#change());
     void this.#run(first.hasBegun);
@@ -151,7 +151,7 @@ export class SharedReader {
       queues.has(queue) && compareIds(id, subscription.placeIn(queue)) > 0;
     const index = this.#entries.findIndex(isAhead);
     const place = index === -1 ? this.end : this.#start + index;
-    if (this.end - place > LOG.events / 2 || place < this.#wants.since(subscription.wanted)) return undefined;
+    if (this.end - place > LOG.events / 2 || place < this.#wants.since(subscription.filter)) return undefined;
     return place;
   }
 
@@ -159,7 +159,7 @@ export class SharedReader {
   add(subscription: Subscription, place: number): void {
     this.#expected.delete(subscription);
     this.#subscriptions.add(subscription);
-    this.#wants.add(subscription.wanted, place);
+    this.#wants.add(subscription.filter, place);
     subscription.joined(this, place);
   }
 
@@ -167,7 +167,7 @@ export class SharedReader {
   expect(subscription: Subscription): void {
     if (this.#expected.has(subscription) || this.isOver) return;
     this.#expected.add(subscription);
-    this.#wants.add(subscription.wanted, this.end + this.#translating);
+    this.#wants.add(subscription.filter, this.end + this.#translating);
     this.#change();
   }
 
@@ -176,7 +176,7 @@ export class SharedReader {
     const isKnown = this.#subscriptions.delete(subscription) || this.#expected.delete(subscription);
     if (!isKnown) return;
     this.#waiting.delete(subscription);
-    this.#wants.delete(subscription.wanted);
+    this.#wants.delete(subscription.filter);
     this.#isChanged = true;
     if (this.#subscriptions.size === 0) this.#close();
   }
@@ -271,28 +271,28 @@ export class SharedReader {
   async #followSubscriptions(): Promise<void> {
     this.#isChanged = false;
     /** By the place after which each is wanted; undefined: as it is now. */
-    const wanted = new Map<string, { after: string; isAnchored: boolean } | undefined>();
+    const filter = new Map<string, { after: string; isAnchored: boolean } | undefined>();
     for (const subscription of this.#expected)
-      for (const queue of subscription.queues()) wanted.set(queue, undefined);
+      for (const queue of subscription.queues()) filter.set(queue, undefined);
     for (const subscription of this.#subscriptions) {
       for (const queue of subscription.queues()) {
         if (this.#floors.has(queue)) {
-          wanted.set(queue, undefined);
+          filter.set(queue, undefined);
           continue;
         }
         const after = subscription.placeIn(queue);
-        const earlier = wanted.get(queue);
+        const earlier = filter.get(queue);
         if (earlier !== undefined && compareIds(earlier.after, after) <= 0) continue;
-        wanted.set(queue, { after, isAnchored: subscription.isAnchored(queue) });
+        filter.set(queue, { after, isAnchored: subscription.isAnchored(queue) });
       }
     }
     for (const queue of this.#streams.queues) {
-      if (wanted.has(queue)) continue;
+      if (filter.has(queue)) continue;
       this.#streams.drop(queue);
       this.#floors.delete(queue);
     }
     try {
-      for (const [queue, from] of wanted) {
+      for (const [queue, from] of filter) {
         if (this.#floors.has(queue)) continue;
         const id = await this.#streams.mark(queue);
         const { after, isAnchored } = from ?? { after: id, isAnchored: true };
@@ -308,10 +308,10 @@ export class SharedReader {
 
   async #append(merged: readonly Merged[]): Promise<void> {
     this.#translating = merged.length;
-    const told = await this.#patiently(() => this.#translator.tell(merged));
+    const returned = await this.#patiently(() => this.#translator.tell(merged));
     this.#translating = 0;
     for (const [index, { queue, entry }] of merged.entries()) {
-      const event = told[index];
+      const event = returned[index];
       const characters = event?.type === 'progress' ? (entry.fields.get('data')?.length ?? 0) : 0;
       const { id, isGap = false } = entry;
       this.#entries.push({

@@ -25,7 +25,7 @@ import { slicesOf, withSendContext } from '../workflow/prepare.js';
 import type { ExecutorDependencies } from './dependencies.js';
 import { ReplaceRequest, StopRequest } from './signals.js';
 
-export interface Addition {
+export interface MemberAddition {
   readonly run: string;
   readonly parent: Parent;
   readonly members: readonly JobNode[];
@@ -44,7 +44,7 @@ export interface AdditionOptions {
 export async function addMembers(
   { store, runtime }: ExecutorDependencies,
   job: ActiveJob,
-  { run, parent, members }: Addition,
+  { run, parent, members }: MemberAddition,
   { isRepeated = job.starts > 1, stops = false }: AdditionOptions = {},
 ): Promise<void> {
   const { observer, clock } = runtime;

@@ -29,7 +29,7 @@ export function folded<Entry extends { readonly part: Part }>(
   for (const entry of entries) {
     const { id, addedBy } = entry.part;
     const list = addedBy === undefined ? memberOf(id)?.group : undefined;
-    const key = list === undefined ? id : JSON.stringify([list, keyOf(entry), shapeOf(entry.part)]);
+    const key = list === undefined ? id : JSON.stringify([list, keyOf(entry), nodeShapeOf(entry.part)]);
     const group = groups.get(key);
     if (group === undefined) groups.set(key, [entry]);
     else group.push(entry);
@@ -90,7 +90,7 @@ function manyOf(
 }
 
 /** Returns a text that is equal for parts that differ only in their inputs. */
-export function shapeOf(part: Part): string {
+export function nodeShapeOf(part: Part): string {
   return JSON.stringify(shaped(part));
 }
 

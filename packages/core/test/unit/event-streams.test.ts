@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { compareIds, FIRST, idBefore, takeBefore } from '../../src/ops/event-merge.js';
 import { MergedStreamReader } from '../../src/ops/event-stream.js';
-import { SharedWants, type Wanted } from '../../src/ops/event-subscription.js';
+import { type EventFilter, SharedWants } from '../../src/ops/event-subscription.js';
 import type { EventStreams, StreamEntry, StreamPlace } from '../../src/store/events.js';
 import type { Store } from '../../src/store/store.js';
 
@@ -100,7 +100,7 @@ test('ids are compared as numbers', () => {
 });
 
 test('what is wanted is known from when on somebody wanted as much', () => {
-  const wanted = (types: Wanted['types'], more: Partial<Wanted> = {}): Wanted => ({
+  const wanted = (types: EventFilter['types'], more: Partial<EventFilter> = {}): EventFilter => ({
     ...{ types, tasks: undefined, id: undefined },
     ...more,
   });

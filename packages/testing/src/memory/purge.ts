@@ -25,10 +25,10 @@ function purgeList(queue: QueueData, { cursor, limit, settled, sentBy }: PurgeRe
   const isSettled = new Set(settled);
   const slice = new Slice(queue, 'wait', sentBy);
   const most = Math.min(limit, AT_ONCE);
-  const wanted = most + settled.length;
-  const jobs = wanted === 0 ? [] : queue.wait.range(-wanted, -1).reverse();
+  const size = most + settled.length;
+  const jobs = size === 0 ? [] : queue.wait.range(-size, -1).reverse();
   const moved: JobRecord[] = [];
-  let isOver = jobs.length < wanted;
+  let isOver = jobs.length < size;
   for (const job of jobs) {
     if (isSettled.has(job.id)) {
       if (job.id !== cursor || slice.look(job, true) !== 'gone') moved.push(job);

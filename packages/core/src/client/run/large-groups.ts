@@ -17,7 +17,7 @@ import {
   partsOf,
   type StateCounts,
 } from '../../workflow/graph-parts.js';
-import { FOLD, repeated, shapeOf } from '../../workflow/graph-tally.js';
+import { FOLD, nodeShapeOf, repeated } from '../../workflow/graph-tally.js';
 import { PROBE } from '../../workflow/join.js';
 import { byPath, type ClassifiedChildren } from './relatives.js';
 
@@ -162,7 +162,7 @@ function isProbe({ id }: ChildPlace): boolean {
 }
 
 function isSame(parts: readonly Part[]): boolean {
-  return new Set(parts.map(shapeOf)).size === 1;
+  return new Set(parts.map(nodeShapeOf)).size === 1;
 }
 
 /** Returns the queues of the tasks in a part. */
