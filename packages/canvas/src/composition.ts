@@ -30,8 +30,7 @@ import {
   type Surroundings,
   withCallback,
 } from '@umbel/core/internal';
-import type { CanvasExpression } from './expression.js';
-import { checkNesting } from './expression.js';
+import { type CanvasExpression, checkNesting } from './expression.js';
 import { lazyIn } from './lazy.js';
 import { CanvasError, EXPRESSION, oneSender, type Part } from './part.js';
 import { planExpression, planUnsent, submit } from './submit.js';

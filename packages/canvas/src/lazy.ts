@@ -5,8 +5,7 @@
  *     closed ─ sender() ─▶ begun ─ read() ─▶ closed       close() ends what was begun and not read
  */
 import { SENDER, type Sender } from '@umbel/core/internal';
-import type { CanvasExpression, LazyMembers } from './expression.js';
-import { partsOf } from './expression.js';
+import { type CanvasExpression, type LazyMembers, partsOf } from './expression.js';
 import { CanvasError, oneSender } from './part.js';
 
 /** A list that need not be there as a whole. */

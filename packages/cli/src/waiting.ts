@@ -1,8 +1,7 @@
 /** Waits for a result, shows its progress, and prints its outcome. */
 import type { AsyncResult, Duration, Outcome } from '@umbel/core';
 import { CliError, EXIT, type ExitCode } from './errors.js';
-import type { Output } from './output.js';
-import { cleanLine, jsonText, progressLine } from './output.js';
+import { cleanLine, jsonText, type Output, progressLine } from './output.js';
 
 export interface WaitOptions {
   readonly out: Output;

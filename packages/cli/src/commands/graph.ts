@@ -5,8 +5,7 @@ import { signatureOf } from '../app-loader.js';
 import { defineCommand } from '../command.js';
 import { EXIT } from '../errors.js';
 import { examples, type NamedAppFlags, namedAppFlags, type OutputFlags, outputFlags } from '../flags.js';
-import type { Output } from '../output.js';
-import { clean, cleanLine, shortDuration, table } from '../output.js';
+import { clean, cleanLine, type Output, shortDuration, table } from '../output.js';
 
 export interface GraphFormat {
   readonly format: 'mermaid' | 'dot' | 'json' | 'table';

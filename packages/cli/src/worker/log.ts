@@ -2,8 +2,7 @@
 import { hostname } from 'node:os';
 import type { ActiveAttempt, AttemptEnd, Logger } from '@umbel/core';
 import type { ActivityListener, EndedAttempt } from '@umbel/core/internal';
-import type { Colors, Output } from '../output.js';
-import { cleanLine, jsonText, shortDuration } from '../output.js';
+import { type Colors, cleanLine, jsonText, type Output, shortDuration } from '../output.js';
 
 /** Level numbers of pino. */
 const LEVELS = { debug: 20, info: 30, warn: 40, error: 50, silent: 100 } as const;

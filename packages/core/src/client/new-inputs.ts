@@ -5,8 +5,7 @@ import { checkKnown, checkObject, type OptionNames } from '../base/option-checks
 import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE, jobIdOf } from '../job/job-tree.js';
 import { jobStateOf } from '../store/read.js';
-import type { NewInputs, Resumable } from '../store/resume.js';
-import { findBelow, resumableIn } from '../store/resume.js';
+import { findBelow, type NewInputs, type Resumable, resumableIn } from '../store/resume.js';
 import type { ResumeOptions } from './async-result.js';
 import type { ResultParts } from './wait.js';
 

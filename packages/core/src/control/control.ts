@@ -3,8 +3,7 @@
 import { InvalidOptionError } from '../base/errors.js';
 import { checkInteger, checkOptions, checkText } from '../base/option-checks.js';
 import { type Duration, durationMs } from '../base/time.js';
-import type { AsyncResult, RevokeOptions } from '../client/async-result.js';
-import { isTerminating } from '../client/async-result.js';
+import { type AsyncResult, isTerminating, type RevokeOptions } from '../client/async-result.js';
 import type { QueueHandle } from '../store/queues.js';
 import { type Concurrency, checkQueue, concurrencyBounds, type Rate } from '../task/option-checks.js';
 import { type ControlResult, readControlResult, readShuttingDown, type ShuttingDown } from './answers.js';

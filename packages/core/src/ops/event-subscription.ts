@@ -54,20 +54,20 @@ export interface Selection {
 function selectionOf(query: EventQuery): Selection {
   const { types, tasks, queues, id, signal, from = 'now' } = checkOptions(query, QUERY, { option: 'query' });
   const isOfJobs = tasks !== undefined || queues !== undefined;
-  const returned = new Set<EventType>(types === undefined ? TYPES : namesOf('types', types));
-  for (const type of returned) {
+  const selected = new Set<EventType>(types === undefined ? TYPES : namesOf('types', types));
+  for (const type of selected) {
     if (!TYPES.includes(type)) throw new InvalidOptionError('types', `some of ${TYPES.join(', ')}`, type);
   }
-  if (isOfJobs) for (const type of [...RUN_TYPES, ...WORKER_TYPES]) returned.delete(type);
-  if (id !== undefined) for (const type of WORKER_TYPES) returned.delete(type);
-  if (![...returned].some((type) => type !== 'gap'))
+  if (isOfJobs) for (const type of [...RUN_TYPES, ...WORKER_TYPES]) selected.delete(type);
+  if (id !== undefined) for (const type of WORKER_TYPES) selected.delete(type);
+  if (![...selected].some((type) => type !== 'gap'))
     throw new InvalidOptionError('types', 'at least one type that the other options allow', types);
   if (id !== undefined && (typeof id !== 'string' || id === ''))
     throw new InvalidOptionError('id', 'the id of a job or a run', id);
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw new InvalidOptionError('signal', 'an AbortSignal', signal);
   return {
-    filter: { types: returned, tasks: tasks && new Set(namesOf('tasks', tasks)), id },
+    filter: { types: selected, tasks: tasks && new Set(namesOf('tasks', tasks)), id },
     queues: queues && new Set(namesOf('queues', queues)),
     from: placeOf(from),
     signal,

@@ -271,28 +271,28 @@ export class SharedReader {
   async #followSubscriptions(): Promise<void> {
     this.#isChanged = false;
     /** By the place after which each is wanted; undefined: as it is now. */
-    const filter = new Map<string, { after: string; isAnchored: boolean } | undefined>();
+    const starts = new Map<string, { after: string; isAnchored: boolean } | undefined>();
     for (const subscription of this.#expected)
-      for (const queue of subscription.queues()) filter.set(queue, undefined);
+      for (const queue of subscription.queues()) starts.set(queue, undefined);
     for (const subscription of this.#subscriptions) {
       for (const queue of subscription.queues()) {
         if (this.#floors.has(queue)) {
-          filter.set(queue, undefined);
+          starts.set(queue, undefined);
           continue;
         }
         const after = subscription.placeIn(queue);
-        const earlier = filter.get(queue);
+        const earlier = starts.get(queue);
         if (earlier !== undefined && compareIds(earlier.after, after) <= 0) continue;
-        filter.set(queue, { after, isAnchored: subscription.isAnchored(queue) });
+        starts.set(queue, { after, isAnchored: subscription.isAnchored(queue) });
       }
     }
     for (const queue of this.#streams.queues) {
-      if (filter.has(queue)) continue;
+      if (starts.has(queue)) continue;
       this.#streams.drop(queue);
       this.#floors.delete(queue);
     }
     try {
-      for (const [queue, from] of filter) {
+      for (const [queue, from] of starts) {
         if (this.#floors.has(queue)) continue;
         const id = await this.#streams.mark(queue);
         const { after, isAnchored } = from ?? { after: id, isAnchored: true };

@@ -7,8 +7,8 @@ import { type Duration, durationMs } from '../base/time.js';
 import type { Overlap } from '../job/schedule-record.js';
 import { type ExcludedDays, isDay, isDayOfYear, isTimeZone } from '../timing/calendar.js';
 import { cronFault, NEVER_OCCURS, stepFault } from '../timing/cron.js';
-import type { CatchUp } from '../timing/timing.js';
 import {
+  type CatchUp,
   MAX_EVERY_MS,
   MAX_EXCLUDED_YEARS,
   MIN_EVERY_MS,

@@ -15,8 +15,7 @@ import {
 import { performance } from '../base/real-timers.js';
 import { systemClock } from '../base/time.js';
 import { brokenData } from '../job/envelope.js';
-import type { Claim, Claims } from './held-job.js';
-import { ReturnedError } from './held-job.js';
+import { type Claim, type Claims, ReturnedError } from './held-job.js';
 
 type AnyJob = Job<unknown, unknown, string>;
 type FailedRest =

@@ -272,15 +272,9 @@ export class EventReader extends StreamReader {
       take: (events) => {
         for (const [id, fields] of events) {
           position = id;
-          take(toFields(fields), id);
+          take(fieldsOf(fields), id);
         }
       },
     });
   }
-}
-
-function toFields(list: readonly string[]): EventFields {
-  const fields = new Map<string, string>();
-  for (let at = 0; at + 1 < list.length; at += 2) fields.set(String(list[at]), String(list[at + 1]));
-  return fields;
 }

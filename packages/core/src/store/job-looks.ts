@@ -1,7 +1,7 @@
 /** This module reads the state of many jobs of a queue at once, on every store. The watcher uses it. */
 import type { IQueueBackend } from 'bullmq';
 import { MARK, UNTRIMMED } from './events.js';
-import { type Looks, lookPrimitiveOf, type SeenJob } from './primitives/looks.js';
+import { type Looks, lookPrimitiveOf, type SeenJob, STATUS } from './primitives/looks.js';
 
 /** Result of a look. */
 export interface Sight extends Looks {
@@ -14,8 +14,6 @@ const FIRST = '0-0';
 
 /** Number of jobs that one command reads: 1,000 would block Redis for a few milliseconds. */
 export const LOOKED_AT = 500;
-
-const STATUS = { '-1': 'missing', '0': 'pending', '1': 'completed', '2': 'failed' } as const;
 
 /**
  * Reads the state of jobs. If the store has no command for that, reads the jobs one by one.

@@ -20,7 +20,7 @@ import {
   type PurgeStart,
   purgeIn,
 } from './primitives/purge.js';
-import { readJob, topOf } from './read.js';
+import { readJob, storedStateOf, topOf } from './read.js';
 import { removeJob, revokeJob } from './revoke.js';
 import type { Store } from './store.js';
 import type { StoredJob } from './stored-job.js';
@@ -162,7 +162,7 @@ class Purge {
 
   /** Removes a job if it still waits: a worker may have started or even finished it. */
   async #removeWaiting(id: string): Promise<boolean> {
-    const state = await this.#store.on(this.#queue, (bull) => bull.getJobState(id));
+    const state = await storedStateOf(this.#store, { queue: this.#queue, id });
     const isWaiting = state === 'waiting' || state === 'prioritized' || state === 'delayed';
     return isWaiting && removeJob(this.#store, { queue: this.#queue, id });
   }

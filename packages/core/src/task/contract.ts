@@ -1,7 +1,6 @@
 /** Contracts: tasks without a handler, for packages that both senders and workers import. */
 import { InvalidOptionError } from '../base/errors.js';
-import type { TaskEntry } from './definition.js';
-import { type Definition, TaskObject, toEntry } from './definition.js';
+import { type Definition, type TaskEntry, TaskObject, toEntry } from './definition.js';
 import type { Sender } from './signature.js';
 import type {
   Contract,

@@ -13,8 +13,7 @@
 import { createHash } from 'node:crypto';
 import { canonicalJson } from '../codec/json.js';
 import { ADDED_SUFFIX } from '../job/ids.js';
-import type { JobNode } from '../job/job-tree.js';
-import { jobsOf, nodesOf } from '../job/job-tree.js';
+import { type JobNode, jobsOf, nodesOf } from '../job/job-tree.js';
 
 /** Length of a digest. For a thousand members of one job, the probability of a collision is about 10^-13. */
 const DIGEST_CHARACTERS = 16;

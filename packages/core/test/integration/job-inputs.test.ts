@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { chain, chunks, group, map } from '@umbel/canvas';
-import type { App } from '@umbel/core';
-import { encryption } from '@umbel/core';
+import { type App, encryption } from '@umbel/core';
 import { coreOf } from '@umbel/core/internal';
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';

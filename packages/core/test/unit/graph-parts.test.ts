@@ -1,8 +1,7 @@
 /** Graphs and counts of parts that were read from a store. */
 import { describe, expect, test } from 'vitest';
 import { runGraph } from '../../src/workflow/graph.js';
-import type { GraphNode, Part } from '../../src/workflow/graph-parts.js';
-import { summaryOf } from '../../src/workflow/graph-parts.js';
+import { type GraphNode, type Part, summaryOf } from '../../src/workflow/graph-parts.js';
 import { folded, repeated, runCountsOf, tallyOf } from '../../src/workflow/graph-tally.js';
 import { drawn } from '../../src/workflow/graph-text.js';
 

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { JobNode } from '../../src/job/job-tree.js';
-import { foldTree, jobsOf } from '../../src/job/job-tree.js';
+import { foldTree, type JobNode, jobsOf } from '../../src/job/job-tree.js';
 
 const job = (path: string, children?: JobNode[]): JobNode => ({
   path,

@@ -8,8 +8,7 @@ import { standingOf } from '../../store/read.js';
 import type { Store } from '../../store/store.js';
 import type { StoredJob } from '../../store/stored-job.js';
 import { CALLBACKS, callbacksOf, plannedPart } from '../../workflow/graph.js';
-import type { GraphNode } from '../../workflow/graph-parts.js';
-import { everyPart, type Follower, hasEnded, type Part } from '../../workflow/graph-parts.js';
+import { everyPart, type Follower, type GraphNode, hasEnded, type Part } from '../../workflow/graph-parts.js';
 import { addsOf, type Given, LargeGroups } from './large-groups.js';
 import { adderOf, type ClassifiedChildren, classifyChildren } from './relatives.js';
 

@@ -72,7 +72,8 @@ local first = redis.call('XREAD', 'COUNT', 1, 'STREAMS', KEYS[3], '0-0')
 return { first[1][2][1][1], last[1][1], seen }`,
 };
 
-const STATUS = {
+/** The states of `SeenJob` by the numbers of BullMQ's `isFinished`; -2 for a record of another type. */
+export const STATUS = {
   '-2': 'unreadable',
   '-1': 'missing',
   '0': 'pending',

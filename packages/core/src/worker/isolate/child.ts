@@ -5,8 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import { recordError, toError } from '../../codec/error-record.js';
 import { ChildRun, type Send } from './child-run.js';
-import type { RunEnd, RunOrder, ToChild } from './messages.js';
-import { collectHandlers } from './messages.js';
+import { collectHandlers, type RunEnd, type RunOrder, type ToChild } from './messages.js';
 
 const [module = '', parent = ''] = process.argv.slice(2);
 

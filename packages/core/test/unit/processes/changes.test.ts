@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
-import type { WorkerChange } from '../../../src/worker/supervisor/messages.js';
-import { withChange } from '../../../src/worker/supervisor/messages.js';
+import { type WorkerChange, withChange } from '../../../src/worker/supervisor/messages.js';
 
 const concurrency = (value: number, queue?: string): WorkerChange => ({
   umbel: 'set-concurrency',
