@@ -2,6 +2,7 @@
 import { InvalidOptionError } from '../base/errors.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { MARK, type StreamEntry } from '../store/events.js';
+import { FIRST, timeOfId } from '../store/stream-position.js';
 import { isName } from '../task/option-checks.js';
 
 // Places in the streams of events that the store keeps, one stream for each queue.
@@ -13,9 +14,6 @@ export interface EventPosition {
   /** Where to begin in queues that are not among those. */
   readonly start: string;
 }
-
-/** The id before the first event of a stream. */
-export const FIRST = '0-0';
 
 const ID = /^\d{1,20}-\d{1,20}$/;
 const VERSION = '1';
@@ -34,22 +32,6 @@ export function previousId(id: string): string {
   const [ms = '0', sequence = '0'] = id.split('-');
   if (BigInt(sequence) > 0n) return `${ms}-${BigInt(sequence) - 1n}`;
   return BigInt(ms) > 0n ? `${BigInt(ms) - 1n}-${LAST_OF_MS}` : FIRST;
-}
-
-/** The moment of an id, in milliseconds since 1970. */
-export function timeOfId(id: string): number {
-  return Number(id.slice(0, id.indexOf('-')));
-}
-
-/** Negative if the first id is earlier, 0 if both are the same. */
-export function compareIds(one: string, other: string): number {
-  if (one === other) return 0;
-  const [ms, otherMs] = [timeOfId(one), timeOfId(other)];
-  if (ms !== otherMs) return ms - otherMs;
-  const [sequence, otherSequence] = [one.slice(one.indexOf('-') + 1), other.slice(other.indexOf('-') + 1)];
-  // Numbers of up to 64 bits, without zeros before them.
-  if (sequence.length !== otherSequence.length) return sequence.length - otherSequence.length;
-  return sequence < otherSequence ? -1 : sequence > otherSequence ? 1 : 0;
 }
 
 /** As opaque text. */

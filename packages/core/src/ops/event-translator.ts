@@ -8,7 +8,8 @@ import { OWN_STATE } from '../job/states.js';
 import { CONTROL_QUEUE } from '../store/control-queue.js';
 import type { StreamEntry } from '../store/events.js';
 import { type StoredJob, wasSkipped } from '../store/stored-job.js';
-import { type Merged, timeOfId } from './event-merge.js';
+import { timeOfId } from '../store/stream-position.js';
+import type { Merged } from './event-merge.js';
 import type { AppEvent, EventType, WorkerFacts } from './events.js';
 
 // What a stored event can become, from its own fields only.

@@ -2,15 +2,13 @@
 import type { IQueueBackend } from 'bullmq';
 import { MARK, UNTRIMMED } from './events.js';
 import { type Looks, lookPrimitiveOf, type SeenJob, STATUS } from './primitives/looks.js';
+import { FIRST } from './stream-position.js';
 
 /** Result of a look. */
 export interface Sight extends Looks {
   /** Id of the last event before the look; an earlier one if the store does not report its events. */
   readonly lastEvent: string;
 }
-
-/** Id before the first event. */
-const FIRST = '0-0';
 
 /** Number of jobs that one command reads: 1,000 would block Redis for a few milliseconds. */
 export const LOOKED_AT = 500;

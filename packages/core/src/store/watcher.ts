@@ -1,3 +1,4 @@
+import { isLater, StreamPosition } from './stream-position.js';
 /**
  * This module notifies callers that wait for jobs of one queue. One reader of the queue's events serves all of them, and
  * looks read the state of many jobs at once. It guarantees that no end of a job is missed.
@@ -16,80 +17,6 @@ import type { StoreAccess, StoreOptions } from './access.js';
 import { type StoredEvent, StreamReader } from './events.js';
 import { LOOKED_AT, lookAtJobs, type Sight } from './job-looks.js';
 import type { SeenJob } from './primitives/looks.js';
-
-// The position of a reader of events, and whether it may have missed some. Pure: `Watcher` asks the store.
-// A store drops the oldest events first. So if it still holds an event that the reader has passed, it has dropped none of
-// the events after that one.
-
-const FIRST = '0-0';
-
-/** Compares the ids of two events. Returns whether `id` is later in the stream than `other`. */
-export function isLater(id: string, other: string): boolean {
-  if (id.length === other.length && id.indexOf('-') === other.indexOf('-')) return id > other; // true for nearly all ids
-  const [ms = '', sequence = ''] = id.split('-');
-  const [otherMs = '', otherSequence = ''] = other.split('-');
-  if (ms !== otherMs) return Number(ms) > Number(otherMs);
-  return Number(sequence) > Number(otherSequence);
-}
-
-export class StreamPosition {
-  /** Id of the last event that was read; undefined until the store has reported one. */
-  at: string | undefined;
-  /** Id of the event at which reading began. */
-  #start: string | undefined;
-  /** Id of a passed event that the store still held at the last look; undefined if it held none. */
-  #anchor: string | undefined;
-
-  /** Resets the position; the next look sets it to the store's last event. */
-  forget(): void {
-    this.at = undefined;
-    this.#start = undefined;
-    this.#anchor = undefined;
-  }
-
-  /** Returns whether all events from this one on are read. */
-  covers(id: string): boolean {
-    return this.#start !== undefined && !isLater(this.#start, id);
-  }
-
-  /**
-   * Stores the range of events that the store holds. Returns whether events may have been missed before.
-   * @param readTo Position when the store was asked.
-   */
-  note(first: string | undefined, last: string | undefined, readTo: string | undefined): boolean {
-    if (this.at === undefined) {
-      this.at = last ?? FIRST;
-      this.#start = this.at;
-      this.#anchor = last;
-      return false;
-    }
-    if (readTo === undefined) return false; // asked before reading began
-    if (first === undefined || last === undefined) return this.#isEmptied();
-    if (this.#anchor === undefined) {
-      this.#anchor = last; // the first event is unknown, so some may have been dropped
-      return true;
-    }
-    // If the store has lost its latest events, new ids may be earlier than ids that were read.
-    const isReset = isLater(readTo, last);
-    const isGap = isReset || isLater(first, this.#anchor);
-    if (isReset) this.#restartAt(last);
-    this.#anchor = isGap ? last : readTo;
-    return isGap;
-  }
-
-  /** Handles a stream without events: every later event is new. */
-  #isEmptied(): boolean {
-    const wasFilled = this.#anchor !== undefined;
-    this.#anchor = undefined;
-    this.#restartAt(FIRST);
-    return wasFilled;
-  }
-
-  #restartAt(id: string): void {
-    this.at = id;
-    this.#start = id;
-  }
-}
 
 /** End of a job. */
 export interface JobEnd {

@@ -1,12 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  type MergeEntry,
-  type MergeStream,
-  takeBefore,
-  timeOfId,
-  Watermark,
-} from '../../src/ops/event-merge.js';
+import { type MergeEntry, type MergeStream, takeBefore, Watermark } from '../../src/ops/event-merge.js';
+import { timeOfId } from '../../src/store/stream-position.js';
 
 const entry = (id: string, event = 'active'): MergeEntry => ({ id, fields: new Map([['event', event]]) });
 const stream = (queue: string, entries: MergeEntry[]): MergeStream => ({ queue, entries });

@@ -1,7 +1,8 @@
 import { InvalidOptionError } from '@umbel/core';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decodePosition, encodePosition, idBefore, previousId, timeOfId } from '../../src/ops/event-merge.js';
+import { decodePosition, encodePosition, idBefore, previousId } from '../../src/ops/event-merge.js';
+import { timeOfId } from '../../src/store/stream-position.js';
 
 describe('a position', () => {
   const id = fc

@@ -1,6 +1,6 @@
 /** Where a reader of events stands, and how it notices that some were dropped before it has read them. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { isLater, StreamPosition } from '../../src/store/watcher.js';
+import { isLater, StreamPosition } from '../../src/store/stream-position.js';
 
 test('events are compared by time, then by number', () => {
   expect(isLater('10-0', '9-5')).toBe(true);
