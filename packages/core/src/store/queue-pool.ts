@@ -8,6 +8,7 @@ import { clearTimeout, performance, setTimeout } from '../base/real-timers.js';
 import { createAbortController } from '../base/wait.js';
 import type { Envelope } from '../job/envelope.js';
 import { adviceOn, isMissingDatabase, isRefusedRight, isRefusedUser, reasonOf } from './advice.js';
+import { batchesCommands } from './batching/batched-backend.js';
 import { type ResolvedConnection, type ServerFacts, serverFacts } from './connection.js';
 import { checksAdded } from './guards/added.js';
 import { runsWholeScripts, slicesFlows } from './guards/scripts.js';
@@ -287,6 +288,7 @@ export class QueuePool {
   #guarded(backend: IQueueBackend): IQueueBackend {
     if (guarded.has(backend)) return backend;
     guarded.add(backend);
+    batchesCommands(backend);
     keepsStoreTime(backend, this.#options.time);
     readsWhole(backend);
     checksAdded(backend);

@@ -1,5 +1,6 @@
 /** This module adds all guards to the backend of a worker; they close gaps of BullMQ for every store. */
 import type { IQueueBackend } from 'bullmq';
+import { batchesCommands } from '../batching/batched-backend.js';
 import type { Claim, Claims } from '../held-job.js';
 import type { EndedSet } from '../primitives/ended-jobs.js';
 import type { StoreTime } from '../store-time.js';
@@ -26,6 +27,7 @@ export interface GuardOptions {
 
 /** Adds all guards, innermost first. Returns the same backend, because BullMQ's classes compare backends by identity. */
 export function guardWorker<Backend extends IQueueBackend>(backend: Backend, options: GuardOptions): Backend {
+  batchesCommands(backend);
   keepsLongResultsOut(backend);
   keepsStoreTime(backend, options.time);
   readsWhole(backend);
