@@ -123,8 +123,10 @@ export class CommandBatcher {
     const batches = batchesOf(calls);
     const [only = []] = batches;
     if (batches.length <= 1) return this.#run(only);
+    const scripts = batches.map((batch) => this.#scriptFor(batch)); // a transaction has only scripts defined before it
     const transaction = this.#client.multi();
-    for (const batch of batches) transaction.runCommand(this.#scriptFor(batch), this.#encode(batch));
+    for (const [index, batch] of batches.entries())
+      transaction.runCommand(scripts[index] ?? '', this.#encode(batch));
     const answers = (await transaction.exec()) as [Error | null, unknown[]][];
     return answers.flatMap(([error, some], index) =>
       error === null ? some : (batches[index] ?? []).map(() => error),
