@@ -9,6 +9,7 @@ import { toError } from '../codec/error-record.js';
 import { type Envelope, type EnvelopeContent, isEnvelope } from '../job/envelope.js';
 import type { ActiveJob, AttemptOutcome, UnreadableJob } from '../job/job.js';
 import { ConsumerWorker } from './consumer-worker.js';
+import { IDLE_WAIT_S } from './guards/due-jobs.js';
 import { runsWholeScripts } from './guards/scripts.js';
 import { isTransient, retryTransient } from './guards/transient.js';
 import { guardWorker } from './guards/worker-backend.js';
@@ -275,6 +276,7 @@ function workerOptions(options: ConsumerOptions): WorkerOptions {
     lockDuration: options.lockDurationMs,
     maxStalledCount: MAX_STALLS,
     runRetryDelay: RECONNECT_MS,
+    drainDelay: IDLE_WAIT_S,
     ...(options.isUnshared && { skipLockRenewal: true, skipStalledCheck: true }),
   };
 }
