@@ -5,6 +5,7 @@ import type { Claim, Claims } from '../held-job.js';
 import type { EndedSet } from '../primitives/ended-jobs.js';
 import type { StoreTime } from '../store-time.js';
 import { persistsCommits } from './commits.js';
+import { startsDueJobs } from './due-jobs.js';
 import { keepsLocks } from './locks.js';
 import { keepsLongResultsOut } from './long-results.js';
 import { keepsStoreTime } from './store-time.js';
@@ -30,6 +31,7 @@ export function guardWorker<Backend extends IQueueBackend>(backend: Backend, opt
   batchesCommands(backend);
   keepsLongResultsOut(backend);
   keepsStoreTime(backend, options.time);
+  startsDueJobs(backend);
   readsWhole(backend);
   keepsEnded(backend, options.onKept);
   failsUnreadable(backend, options.onUnreadable);
