@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { describe, expect, test } from 'vitest';
 import { type BatchingClient, CommandBatcher } from '../../src/store/batching/command-batcher.js';
 import { encodeCalls, type ScriptCall } from '../../src/store/batching/encode-calls.js';
-import { batchScript, partsOf, type ScriptText } from '../../src/store/batching/script-text.js';
+import { batchScript, type ScriptText, scriptPartsOf } from '../../src/store/batching/script-text.js';
 
 interface BullScript {
   readonly name: string;
@@ -41,19 +41,19 @@ return double(jobId)`;
 
 describe('the text of a script', () => {
   test.each(BATCHED)('of the installed BullMQ is understood: %s', (name) => {
-    const parts = partsOf(installed.get(name)?.lua ?? '');
+    const parts = scriptPartsOf(installed.get(name)?.lua ?? '');
     expect(parts).toBeDefined();
     expect(parts?.functions).not.toMatch(/KEYS|ARGV/);
     expect(parts?.body).not.toMatch(/^local (function|\w+ = function)/m);
   });
 
   test('is split into functions, which are declared once, and the rest', () => {
-    expect(partsOf(SIMPLE)).toEqual({
+    expect(scriptPartsOf(SIMPLE)).toEqual({
       flags: '',
       functions: 'local function double(n)\n  local twice = n * 2\n  return twice\nend',
       body: 'local jobId = ARGV[1]\nreturn double(jobId)',
     });
-    expect(partsOf(`#!lua flags=no-writes\n${SIMPLE}`)?.flags).toBe('#!lua flags=no-writes\n');
+    expect(scriptPartsOf(`#!lua flags=no-writes\n${SIMPLE}`)?.flags).toBe('#!lua flags=no-writes\n');
   });
 
   test.each([
@@ -63,7 +63,7 @@ describe('the text of a script', () => {
     ['no `rcall`', SIMPLE.replace('local rcall = redis.call', '')],
     ['a comment within quotes', SIMPLE.replace('n * 2', "n .. '-- no comment'")],
   ])('with another shape is not understood: %s', (_, lua) => {
-    expect(partsOf(lua)).toBeUndefined();
+    expect(scriptPartsOf(lua)).toBeUndefined();
     expect(
       batchScript([
         { lua: SIMPLE, numberOfKeys: 0 },
@@ -77,7 +77,7 @@ describe('the text of a script', () => {
       'return twice',
       'return jobId',
     );
-    expect(partsOf(lua)).toBeDefined();
+    expect(scriptPartsOf(lua)).toBeDefined();
   });
 
   test('keeps its flags in a batch', () => {

@@ -5,7 +5,7 @@
 import type { RedisClient } from 'bullmq';
 import { setImmediate } from '../../base/real-timers.js';
 import { encodeCalls, type ScriptArgument, type ScriptCall } from './encode-calls.js';
-import { batchScript, partsOf, type ScriptText } from './script-text.js';
+import { batchScript, type ScriptText, scriptPartsOf } from './script-text.js';
 
 /**
  * Scripts whose calls may share a command, with their cost. 64 calls at cost 1 occupy Redis for about a millisecond. A job
@@ -75,7 +75,7 @@ export class CommandBatcher {
     let isKnown = this.#isKnown.get(command);
     if (isKnown === undefined) {
       const script = this.#scriptOf(command);
-      isKnown = script !== undefined && partsOf(script.lua) !== undefined;
+      isKnown = script !== undefined && scriptPartsOf(script.lua) !== undefined;
       this.#isKnown.set(command, isKnown);
     }
     return isKnown;

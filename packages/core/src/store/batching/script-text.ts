@@ -30,7 +30,7 @@ const FUNCTION = /^local (?:function \w|\w+ = function\b)/;
  * Returns the parts of a script; undefined if it has another shape: its functions are declared at the start of a line and
  * end with `end` at the start of a line, and use only `rcall`, their parameters and variables, and each other.
  */
-export function partsOf(lua: string): ScriptParts | undefined {
+export function scriptPartsOf(lua: string): ScriptParts | undefined {
   const flags = /^#!.*\n/.exec(lua)?.[0] ?? '';
   const text = withoutComments(lua.slice(flags.length));
   if (text === undefined) return undefined;
@@ -128,7 +128,7 @@ export function batchScript(scripts: readonly ScriptText[]): string | undefined 
   const texts: string[] = [];
   let flags = '';
   for (const { lua } of scripts) {
-    const parts = partsOf(lua);
+    const parts = scriptPartsOf(lua);
     if (parts === undefined) return undefined;
     if (parts.flags !== '') flags = parts.flags;
     texts.push(`commands[#commands + 1] = (function()
