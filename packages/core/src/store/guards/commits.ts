@@ -2,9 +2,10 @@
 import { ErrorCode, type IQueueBackend, WaitingError } from 'bullmq';
 import { performance } from '../../base/real-timers.js';
 import { systemClock } from '../../base/time.js';
+import { isTransient } from '../engine/drivers.js';
 import type { Claim, Claims } from '../held-job.js';
 import { retakeLock } from './locks.js';
-import { isTransient, RETRY_MS, repeat } from './transient.js';
+import { RETRY_MS, repeat } from './transient.js';
 
 /** Reads, which may be repeated. */
 const READS = ['getProcessedChildrenValues', 'getIgnoredChildrenFailures', 'getDependencyCounts'] as const;
