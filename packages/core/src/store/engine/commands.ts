@@ -34,6 +34,9 @@ export const JOB_STATUS = {
   '2': 'failed',
 } as const;
 
+/** Longest wait for a job while none is delayed, in seconds: BullMQ's `drainDelay`. */
+export const IDLE_WAIT_S = 5;
+
 /** Maximum number of jobs that one command of a purge checks, so that it blocks the store for a few milliseconds at most. */
 export const PURGED_AT_ONCE = 250;
 

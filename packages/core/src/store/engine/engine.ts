@@ -78,8 +78,8 @@ export interface EngineDriver {
   prepare(backend: IQueueBackend): Promise<void>;
   /** Converts times between BullMQ, which reads the clock of this machine, and the store. */
   keepTime(backend: IQueueBackend, time: StoreTime): void;
-  /** Keeps long results out of the events of their queue. */
-  shortenEvents(backend: IQueueBackend): void;
+  /** Adds the guards of workers that only this engine needs, and those of `keepTime`. */
+  guardWorker(backend: IQueueBackend, time: StoreTime): void;
   /** Restores commands that the store has forgotten. */
   restoreCommands(backend: IQueueBackend): Promise<void>;
   /** Prevents a reconnect of a closed backend. */

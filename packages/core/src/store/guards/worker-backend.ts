@@ -25,9 +25,7 @@ export interface GuardOptions {
 
 /** Adds all guards, innermost first. Returns the same backend, because BullMQ's classes compare backends by identity. */
 export function guardWorker<Backend extends IQueueBackend>(backend: Backend, options: GuardOptions): Backend {
-  const driver = driverOf(backend);
-  driver?.shortenEvents(backend);
-  driver?.keepTime(backend, options.time);
+  driverOf(backend)?.guardWorker(backend, options.time);
   readsWhole(backend);
   keepsEnded(backend, options.onKept);
   failsUnreadable(backend, options.onUnreadable);

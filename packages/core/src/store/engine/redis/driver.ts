@@ -1,6 +1,7 @@
 /** This module is the driver of Redis: what Umbel does with BullMQ's Redis backends. */
 import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
 import type { EngineDriver } from '../engine.js';
+import { startsDueJobs } from './due-jobs.js';
 import { redisEndedJobs, redisEndedTimes } from './ended-jobs.js';
 import { isRedisTransient, redisRefusal } from './errors.js';
 import { checkRedis, redisFacts } from './facts.js';
@@ -36,7 +37,11 @@ export const REDIS: EngineDriver = {
   check: checkRedis,
   prepare: runsWholeScripts,
   keepTime: keepsStoreTime,
-  shortenEvents: keepsLongResultsOut,
+  guardWorker(backend, time) {
+    keepsLongResultsOut(backend); // innermost: it replaces the script of a commit
+    keepsStoreTime(backend, time);
+    startsDueJobs(backend);
+  },
   restoreCommands: redefineScripts,
   stayClosed: staysClosed,
   isTransient: isRedisTransient,
