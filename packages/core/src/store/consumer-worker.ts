@@ -79,8 +79,7 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
     this.#askedAt = performance.now();
     const id = job.id ?? '';
     // W8: receiving the job again shows that an earlier attempt here has lost its lock.
-    for (const earlier of this.#claims.of(id)) this.#onLost(earlier);
-    const claim = this.#claims.hold(job, token);
+    const claim = this.#claims.hold(job, token, this.#onLost);
     try {
       return await (job.deferredFailure === undefined && isEnvelope(job.data)
         ? this.#processOwn(job, id, token, fetchNext)
@@ -198,9 +197,8 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
   }
 
   #release(claim: Claim): void {
-    this.#claims.release(claim);
     // BullMQ renews locks by job id, so ending this attempt has also stopped the renewal for a later one.
-    for (const { id, token } of this.#claims.of(claim.id))
+    for (const { id, token } of this.#claims.release(claim))
       this.lockManager.trackJob(id, token, systemClock.now());
   }
 

@@ -12,7 +12,15 @@ import { ConsumerWorker } from './consumer-worker.js';
 import { runsWholeScripts } from './guards/scripts.js';
 import { isTransient, repeat } from './guards/transient.js';
 import { guardWorker } from './guards/worker-backend.js';
-import { type Claim, Claims, HeldJob, KEPT_LOG_LINES, ReturnedError, toBullError } from './held-job.js';
+import {
+  type Claim,
+  Claims,
+  HeldJob,
+  type HeldJobAccess,
+  KEPT_LOG_LINES,
+  ReturnedError,
+  toBullError,
+} from './held-job.js';
 import { mergeData } from './job-options.js';
 import type { EndedSet } from './primitives/ended-jobs.js';
 import { type BackendOptions, connect } from './queue-pool.js';
@@ -84,6 +92,7 @@ class BullConsumer implements QueueConsumer {
   readonly #held = new LinkedItems<HeldJob>();
   readonly #closing = new EventEmitter();
   readonly #worker: ConsumerWorker;
+  readonly #access: HeldJobAccess;
   #isClosing = false;
   #giveUpReason: ((id: string) => Error) | undefined;
 
@@ -116,6 +125,10 @@ class BullConsumer implements QueueConsumer {
       },
     );
     this.#worker.on('error', options.onError);
+    this.#access = {
+      backend: this.#worker.backend,
+      repeat: (job, command) => this.#repeatWhileHeld(job, command),
+    };
   }
 
   async start(): Promise<void> {
@@ -171,11 +184,7 @@ class BullConsumer implements QueueConsumer {
       if (foreign === undefined) throw new ReturnedError(FOREIGN_RETURN_MS);
       return handleForeign(foreign, job);
     }
-    const claimed: HeldJob = new HeldJob(job, {
-      backend: this.#worker.backend,
-      claim: this.#claims.find(job.id ?? '', job.token ?? ''),
-      repeat: (command) => this.#repeatWhileHeld(claimed, command),
-    });
+    const claimed = new HeldJob(job, this.#claims.find(job.id ?? '', job.token ?? ''), this.#access);
     const held = this.#held.add(claimed);
     // A job may arrive after all others were aborted, such as one that another worker has just returned.
     if (this.#giveUpReason !== undefined) claimed.giveUp(this.#giveUpReason(claimed.id));
