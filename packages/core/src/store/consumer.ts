@@ -9,8 +9,9 @@ import { toError } from '../codec/error-record.js';
 import { type Envelope, type EnvelopeContent, isEnvelope } from '../job/envelope.js';
 import type { ActiveJob, AttemptOutcome, UnreadableJob } from '../job/job.js';
 import { ConsumerWorker } from './consumer-worker.js';
-import { runsWholeScripts } from './guards/scripts.js';
-import { isTransient, repeat } from './guards/transient.js';
+import { IDLE_WAIT_S } from './engine/commands.js';
+import { driverOf, isTransient } from './engine/drivers.js';
+import { retryTransient } from './guards/transient.js';
 import { guardWorker } from './guards/worker-backend.js';
 import {
   type Claim,
@@ -135,7 +136,7 @@ class BullConsumer implements QueueConsumer {
     if (this.#isClosing) return;
     const closed = once(this.#closing, 'close');
     await Promise.race([this.#worker.waitUntilReady(), closed]);
-    if (!this.#isClosing) await runsWholeScripts(this.#worker.backend);
+    if (!this.#isClosing) await driverOf(this.#worker.backend)?.prepare(this.#worker.backend);
     if (!this.#isClosing) this.#worker.run().catch(this.#options.onError);
   }
 
@@ -232,7 +233,7 @@ class BullConsumer implements QueueConsumer {
     try {
       const { lockDurationMs: limitMs, pause } = this.#options;
       const isOver = () => this.#worker.backend.closing !== undefined;
-      await repeat(() => mergeData(this.#worker.backend, id, next), { limitMs, pause, isOver });
+      await retryTransient(() => mergeData(this.#worker.backend, id, next), { limitMs, pause, isOver });
     } catch {
       // The store is unreachable: this loss counts like the death of a worker.
     }
@@ -250,7 +251,7 @@ class BullConsumer implements QueueConsumer {
       return this.#worker.backend.closing !== undefined || job.isGivenUp || performance.now() > deadline;
     };
     try {
-      return await repeat(command, { limitMs: Number.POSITIVE_INFINITY, pause, isOver });
+      return await retryTransient(command, { limitMs: Number.POSITIVE_INFINITY, pause, isOver });
     } catch (cause) {
       if (!isTransient(cause)) throw cause;
       const error = new ConnectionError('The store is unavailable for what this job needs.', { cause });
@@ -284,6 +285,7 @@ function workerOptions(options: ConsumerOptions): WorkerOptions {
     lockDuration: options.lockDurationMs,
     maxStalledCount: MAX_STALLS,
     runRetryDelay: RECONNECT_MS,
+    drainDelay: IDLE_WAIT_S,
     ...(options.isUnshared && { skipLockRenewal: true, skipStalledCheck: true }),
   };
 }
