@@ -204,7 +204,7 @@ export function decodeEnvelope(jobId: string, data: unknown): Envelope {
       `its data has version ${JSON.stringify(data.umbel)}, this worker reads version ${VERSION}; update the older side`,
     );
   }
-  for (const field of Object.keys(data)) {
+  for (const field in data) {
     const value = data[field];
     const kind = value === undefined ? undefined : KINDS.get(field);
     if (kind !== undefined && !kind.holds(value)) {
