@@ -3,8 +3,8 @@ import { createRedisBackend, ErrorCode, type JobJson, type RedisQueueBackend } f
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
-import { batchesCommands } from '../../src/store/batching/batched-backend.js';
-import { runsWholeScripts } from '../../src/store/guards/scripts.js';
+import { batchesCommands } from '../../src/store/engine/redis/batching/batched-backend.js';
+import { runsWholeScripts } from '../../src/store/engine/redis/whole-scripts.js';
 
 const PREFIX = 'umbel:{batches}';
 const KEEP = { count: -1 };
@@ -189,6 +189,47 @@ describe('jobs that end in one turn', () => {
     expect(await admin.hget(backend.toKey('job-3'), 'returnvalue')).toBe('"job-3"');
   });
 
+  test('claim jobs with the records that BullMQ reads for a job alone', async () => {
+    const backend = await open('batched');
+    const texts = ['plain', 'quotes " and \\ and / and \n', 'ünï ✓ 😀', '\u0000\u2028', ''];
+    const entries = texts.map((text, n) => ({
+      job: job(
+        `job-${n}`,
+        { attempts: 3, priority: n },
+        { data: JSON.stringify({ text }), name: text || 'x' },
+      ),
+      jobId: `job-${n}`,
+      parentKeyOpts: {},
+    }));
+    await backend.addJobs(entries);
+    const claimed = await Promise.all(texts.map((_, n) => backend.moveToActive(`token-${n}`, 'worker')));
+    for (const [record, id] of claimed) {
+      const stored = await backend.getJobData(String(id));
+      expect(record).toEqual(stored);
+      expect(Object.keys(record as object).length).toBeGreaterThan(10);
+    }
+    expect(new Set(claimed.map(([, id]) => id)).size).toBe(5);
+    const none = await Promise.all([1, 2].map((n) => backend.moveToActive(`none-${n}`, 'worker')));
+    expect(none.map(([record]) => record)).toEqual([null, null]);
+  });
+
+  test('claim a job whose record is gone, as BullMQ does alone', async () => {
+    const answers: unknown[] = [];
+    for (const isBatched of [true, false]) {
+      const backend = await open(`gone-${isBatched}`, isBatched);
+      await backend.addJobs(['a', 'b'].map((id) => ({ job: job(id), jobId: id, parentKeyOpts: {} })));
+      await admin.del(backend.toKey('a'), backend.toKey('b'));
+      const claims = await Promise.all([1, 2].map((n) => backend.moveToActive(`token-${n}`, 'worker')));
+      answers.push(
+        claims.map(([record]) => ({
+          ...(record as object),
+          processedOn: typeof (record as JobJson).processedOn,
+        })),
+      );
+    }
+    expect(answers[0]).toEqual(answers[1]);
+  });
+
   test('fail one by one: a missing or a foreign lock, pending and failed children, no record, no longer active', async () => {
     const backend = await open('batched');
     const jobs = await claim(backend, 8);
@@ -226,6 +267,42 @@ describe('jobs that end in one turn', () => {
     expect([first?.status, second?.status, third?.status]).toEqual(['fulfilled', 'rejected', 'fulfilled']);
     expect(String((second as PromiseRejectedResult).reason)).toContain('ERR');
     expect(await admin.zrange(backend.toKey('failed'), '0', '-1')).toEqual(['job-0', 'job-2']);
+  });
+
+  test('have the arguments that BullMQ gives them, also when their packed options are reused', async () => {
+    const [batched, plain] = [await open('queue'), await open('queue', false)];
+    type Arguments = { moveToFinishedArgs(...args: unknown[]): unknown[] };
+    const argumentsOf = (backend: RedisQueueBackend, ...args: unknown[]) => [
+      ...(backend as unknown as Arguments).moveToFinishedArgs(...args),
+    ];
+    const jobs = [
+      {},
+      { attempts: 3 },
+      { continueParentOnFailure: true },
+      { ignoreDependencyOnFailure: true },
+    ];
+    const all = jobs.flatMap((opts, n) =>
+      [KEEP, { age: 1, count: 5 }, true, 0, undefined].flatMap((keep) =>
+        ['one', 'other'].flatMap((token) => [
+          [job(`c${n}`, opts), '"value"', 'returnvalue', keep, 'completed', token, 1000 + n, true],
+          [job(`c${n}`, opts), undefined, 'returnvalue', keep, 'completed', token, 2000 + n, false],
+          [
+            job(`f${n}`, opts),
+            'reason',
+            'failedReason',
+            keep,
+            'failed',
+            token,
+            3000 + n,
+            true,
+            { stacktrace: '[]' },
+          ],
+          [job(`f${n}`, opts), 'reason', 'failedReason', keep, 'failed', token, 4000 + n],
+        ]),
+      ),
+    );
+    for (const args of [...all, ...all, ...all.toReversed()])
+      expect(argumentsOf(batched, ...args)).toEqual(argumentsOf(plain, ...args));
   });
 
   test('can move to other states in the same command', async () => {

@@ -1,8 +1,19 @@
 import { createRequire } from 'node:module';
 import { describe, expect, test } from 'vitest';
-import { type BatchingClient, CommandBatcher } from '../../src/store/batching/command-batcher.js';
-import { encodeCalls, type ScriptCall } from '../../src/store/batching/encode-calls.js';
-import { batchScript, type ScriptText, scriptPartsOf } from '../../src/store/batching/script-text.js';
+import {
+  type BatchingClient,
+  CommandBatcher,
+} from '../../src/store/engine/redis/batching/command-batcher.js';
+import {
+  decodeAnswers,
+  encodeCalls,
+  type ScriptCall,
+} from '../../src/store/engine/redis/batching/encode-calls.js';
+import {
+  batchScript,
+  type ScriptText,
+  scriptPartsOf,
+} from '../../src/store/engine/redis/batching/script-text.js';
 
 interface BullScript {
   readonly name: string;
@@ -110,6 +121,28 @@ describe('the arguments of a batch', () => {
       ...[1, 1, 3, '\x01', '\x02', 'key'],
       ...[bytes('a'), bytes('a'), bytes('b')],
     ]);
+  });
+});
+
+describe('the answers of a batch', () => {
+  test('have the record of a claimed job as one text', () => {
+    const error = new Error('missing');
+    expect(
+      decodeAnswers([0, 'id', null, error, ['["a","1"]', 'id', 0, 0], ['{}', 'gone', 0, 0], [0, 0, 5, 0]]),
+    ).toEqual([
+      ...[0, 'id', null, error],
+      ...[
+        [['a', '1'], 'id', 0, 0],
+        [[], 'gone', 0, 0],
+        [0, 0, 5, 0],
+      ],
+    ]);
+  });
+
+  test('that cannot be read are errors of their calls', () => {
+    const [first, second] = decodeAnswers([['[', 'id', 0, 0], 0]);
+    expect(first).toBeInstanceOf(SyntaxError);
+    expect(second).toBe(0);
   });
 });
 

@@ -1,4 +1,4 @@
-/** This module writes calls of scripts as the arguments of a batch (see `batchScript`). */
+/** This module writes calls of scripts as the arguments of a batch (see `batchScript`), and reads its answers. */
 
 /** An argument of a script in the form that clients accept; undefined and null are sent as empty text. */
 export type ScriptArgument = string | number | boolean | Buffer | null | undefined;
@@ -45,11 +45,11 @@ function encodeRun(
   let [constant, varying] = ['', ''];
   const constants: ScriptArgument[] = [];
   const columns: number[] = [];
-  for (const [column, value] of args.entries()) {
+  for (let column = 0; column < args.length; column += 1) {
     const position = String.fromCharCode(column + 1); // one byte: scripts have fewer than 127 arguments
-    if (calls.every((call) => isSame(call.args[column], value))) {
+    if (isConstant(calls, column)) {
       constant += position;
-      constants.push(value);
+      constants.push(args[column]);
     } else {
       varying += position;
       columns.push(column);
@@ -59,7 +59,39 @@ function encodeRun(
   for (const call of calls) for (const column of columns) batch.push(call.args[column]);
 }
 
+/** Returns whether an argument is the same in all calls. */
+function isConstant(calls: readonly ScriptCall[], column: number): boolean {
+  const value = calls[0]?.args[column];
+  for (let index = 1; index < calls.length; index += 1)
+    if (!isSame(calls[index]?.args[column], value)) return false;
+  return true;
+}
+
 function isSame(left: ScriptArgument, right: ScriptArgument): boolean {
   if (left === right) return true;
   return left instanceof Buffer && right instanceof Buffer && left.equals(right);
+}
+
+/**
+ * Returns the answers to the calls of a batch. The record of a claimed job comes as one JSON text: reading some 25 fields and
+ * values of an answer one by one costs the client more than all else about it.
+ */
+export function decodeAnswers(answers: unknown): unknown[] {
+  const decoded = answers as unknown[]; // the batch script returns a list
+  for (let index = 0; index < decoded.length; index += 1) {
+    const answer = decoded[index];
+    if (Array.isArray(answer) && typeof answer[0] === 'string') decoded[index] = withRecord(answer);
+  }
+  return decoded;
+}
+
+/** Returns an answer with the record as BullMQ's script returns it: a list of fields and values. */
+function withRecord(answer: unknown[]): unknown {
+  try {
+    const record: unknown = JSON.parse(String(answer[0]));
+    answer[0] = Array.isArray(record) ? record : []; // an empty list has the text of an empty object
+    return answer;
+  } catch (error) {
+    return error;
+  }
 }

@@ -108,7 +108,11 @@ while at <= #batch do
     fill(varying)
     local isDone, answer = pcall(run, keys, args)
     if isDone then
-      if answer == nil then answer = false end
+      if answer == nil then
+        answer = false
+      elseif type(answer) == 'table' and type(answer[1]) == 'table' then
+        answer[1] = cjson.encode(answer[1])
+      end
     elseif type(answer) == 'table' and answer.err then
       answer = { err = answer.err }
     else
@@ -122,7 +126,7 @@ return answers`;
 /**
  * Returns one script that runs calls of the given scripts; undefined if the shape of one is unknown. `ARGV` has runs of
  * calls, in the form of `encodeCalls`; its only key tells a cluster where to run it. An error of one call is the answer
- * to that call.
+ * to that call. The record of a claimed job is returned as one text (see `decodeAnswers`).
  */
 export function batchScript(scripts: readonly ScriptText[]): string | undefined {
   const texts: string[] = [];

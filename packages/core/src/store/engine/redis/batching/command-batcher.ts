@@ -3,8 +3,8 @@
  * them as one command for each bounded batch. A call that is alone is sent as BullMQ sends it.
  */
 import type { RedisClient } from 'bullmq';
-import { setImmediate } from '../../base/real-timers.js';
-import { encodeCalls, type ScriptArgument, type ScriptCall } from './encode-calls.js';
+import { setImmediate } from '../../../../base/real-timers.js';
+import { decodeAnswers, encodeCalls, type ScriptArgument, type ScriptCall } from './encode-calls.js';
 import { batchScript, type ScriptText, scriptPartsOf } from './script-text.js';
 
 /**
@@ -60,7 +60,8 @@ export class CommandBatcher {
   readonly #client: BatchingClient;
   readonly #version: string;
   readonly #defined = new Map<string, DefinedScript>();
-  readonly #isKnown = new Map<string, boolean>();
+  /** Number of keys of each script that can be batched; undefined for others. */
+  readonly #keyCounts = new Map<string, number | undefined>();
   #pending: PendingCall[] = [];
 
   /** @param version Version of BullMQ, which is a part of the names of its scripts. */
@@ -71,14 +72,16 @@ export class CommandBatcher {
 
   /** Returns whether calls of a script can be batched: its text has the shape that `batchScript` understands. */
   canBatch(command: string): boolean {
-    if (!Object.hasOwn(COSTS, command)) return false;
-    let isKnown = this.#isKnown.get(command);
-    if (isKnown === undefined) {
-      const script = this.#scriptOf(command);
-      isKnown = script !== undefined && scriptPartsOf(script.lua) !== undefined;
-      this.#isKnown.set(command, isKnown);
-    }
-    return isKnown;
+    return this.#keyCountOf(command) !== undefined;
+  }
+
+  #keyCountOf(command: string): number | undefined {
+    const known = this.#keyCounts.get(command);
+    if (known !== undefined || this.#keyCounts.has(command)) return known;
+    const script = Object.hasOwn(COSTS, command) ? this.#scriptOf(command) : undefined;
+    const isKnown = script !== undefined && scriptPartsOf(script.lua) !== undefined;
+    this.#keyCounts.set(command, isKnown ? script.numberOfKeys : undefined);
+    return this.#keyCounts.get(command);
   }
 
   /** Whether every script that adds jobs can be batched. */
@@ -89,14 +92,15 @@ export class CommandBatcher {
   /** Returns the answer to a call, which is sent at the end of this turn. `canBatch` is true for the script. */
   call(command: string, args: readonly ScriptArgument[]): Promise<unknown> {
     if (this.#pending.length === 0) setImmediate(() => this.flush());
+    const keyCount = this.#keyCountOf(command) ?? 0;
     return new Promise((resolve, reject) => {
-      this.#pending.push({ ...this.toCall(command, args), resolve, reject });
+      this.#pending.push({ command, args, keyCount, resolve, reject });
     });
   }
 
   /** Returns a call in the form that `runTogether` accepts. */
   toCall(command: string, args: readonly ScriptArgument[]): ScriptCall {
-    return { command, args, keyCount: this.#scriptOf(command)?.numberOfKeys ?? 0 };
+    return { command, args, keyCount: this.#keyCountOf(command) ?? 0 };
   }
 
   /** Sends what is pending. */
@@ -127,9 +131,9 @@ export class CommandBatcher {
     const transaction = this.#client.multi();
     for (const [index, batch] of batches.entries())
       transaction.runCommand(scripts[index] ?? '', this.#encode(batch));
-    const answers = (await transaction.exec()) as [Error | null, unknown[]][];
+    const answers = (await transaction.exec()) as [Error | null, unknown][];
     return answers.flatMap(([error, some], index) =>
-      error === null ? some : (batches[index] ?? []).map(() => error),
+      error === null ? decodeAnswers(some) : (batches[index] ?? []).map(() => error),
     );
   }
 
@@ -141,10 +145,10 @@ export class CommandBatcher {
       for (const { reject } of calls) reject(error);
       return;
     }
-    for (const [index, { resolve, reject }] of calls.entries()) {
+    for (let index = 0; index < calls.length; index += 1) {
       const answer = answers[index];
-      if (answer instanceof Error) reject(answer);
-      else resolve(answer);
+      if (answer instanceof Error) calls[index]?.reject(answer);
+      else calls[index]?.resolve(answer);
     }
   }
 
@@ -154,7 +158,7 @@ export class CommandBatcher {
     if (first === undefined) return [];
     if (calls.length === 1)
       return [await this.#client.runCommand(`${first.command}:${this.#version}`, [...first.args])];
-    return (await this.#client.runCommand(this.#scriptFor(calls), this.#encode(calls))) as unknown[];
+    return decodeAnswers(await this.#client.runCommand(this.#scriptFor(calls), this.#encode(calls)));
   }
 
   #encode(calls: readonly ScriptCall[]): unknown[] {
@@ -183,6 +187,8 @@ export class CommandBatcher {
 
 /** Returns the scripts that calls need, in the order of their names. */
 function commandsOf(calls: readonly ScriptCall[]): string[] {
+  const first = calls[0]?.command ?? '';
+  if (calls.every(({ command }) => command === first)) return [first];
   const names = new Set<string>();
   for (const { command } of calls) names.add(command);
   return [...names].sort();
@@ -212,8 +218,8 @@ function batchesOf<Call extends ScriptCall>(calls: readonly Call[]): Call[][] {
 function sizeOf({ args }: ScriptCall): number {
   let size = 0;
   for (const value of args) {
-    const isLong = (typeof value === 'string' || value instanceof Buffer) && value.length > COUNTED_SIZE;
-    if (isLong) size += value.length;
+    if (typeof value !== 'string' && !(value instanceof Buffer)) continue;
+    if (value.length > COUNTED_SIZE) size += value.length;
   }
   return size;
 }

@@ -3,7 +3,7 @@
  * loop on one connection, the jobs of `addJobs`, and those of `addFlow`. BullMQ's own methods build the calls and read the
  * answers, so codes, errors and stored form are BullMQ's.
  */
-import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
+import { type IQueueBackend, type MinimalJob, RedisQueueBackend } from 'bullmq';
 import { type BatchingClient, CommandBatcher } from './command-batcher.js';
 import type { ScriptArgument, ScriptCall } from './encode-calls.js';
 
@@ -43,6 +43,7 @@ export function batchesCommands(backend: IQueueBackend): void {
       );
     return addFlow.call(backend, entries);
   };
+  reusesPackedOptions(internalsOf(backend));
   backend.close = (force) => {
     used?.flush();
     return close.call(backend, force);
@@ -70,8 +71,21 @@ interface Internals {
   /** Version of BullMQ in the names of its scripts. */
   readonly version: string;
   /** BullMQ's methods read their client here. */
-  readonly queue: object;
+  readonly queue: { readonly toKey: (id: string) => string; readonly closing: unknown };
+  moveToFinishedArgs(...args: CommitArguments): ScriptArgument[];
 }
+
+type CommitArguments = [
+  job: MinimalJob,
+  value: string | undefined,
+  field: string,
+  keep: unknown,
+  state: string,
+  token: string,
+  now: number,
+  fetchesNext?: boolean,
+  fields?: object,
+];
 
 function internalsOf(backend: RedisQueueBackend): Internals {
   return backend as unknown as Internals;
@@ -111,4 +125,58 @@ function collecting(backend: RedisQueueBackend, batcher: CommandBatcher, run: Ru
   const client = Promise.resolve({ multi: transaction, pipeline: transaction });
   const collected = Object.create(internalsOf(backend).queue, { client: { value: client } });
   return Object.create(backend, { queue: { value: collected } }) as RedisQueueBackend;
+}
+
+/** Indexes of the arguments that differ between two commits of one worker for jobs with the same options. */
+const COMMIT = { jobKey: 11, jobId: 14, now: 15, value: 17, fetchesNext: 19 } as const;
+
+/** Arguments of the last commit with a token, and what they were made of. */
+interface CommitTemplate {
+  readonly args: readonly ScriptArgument[];
+  readonly keep: unknown;
+  readonly state: string;
+  readonly opts: MinimalJob['opts'];
+}
+
+/** A worker has a token for each job that it runs at the same time, and gets others after it was idle. */
+const MAX_TEMPLATES = 2000;
+
+/**
+ * Keeps the packed options of commits: packing them costs more than the rest of a commit, and a worker reuses its tokens for
+ * one job after the other.
+ */
+function reusesPackedOptions(backend: Internals): void {
+  const { moveToFinishedArgs } = backend;
+  const templates = new Map<string, CommitTemplate>();
+  backend.moveToFinishedArgs = (...all) => {
+    const [job, value, , keep, state, token, now, fetchesNext = true, fields] = all;
+    if (fields !== undefined) return moveToFinishedArgs.apply(backend, all);
+    const template = templates.get(token);
+    if (template === undefined || !isSameCommit(template, job, keep, state)) {
+      const args = moveToFinishedArgs.apply(backend, all);
+      if (templates.size >= MAX_TEMPLATES) templates.clear();
+      templates.set(token, { args: [...args], keep, state, opts: job.opts });
+      return args;
+    }
+    const args = [...template.args];
+    args[COMMIT.jobKey] = backend.queue.toKey(job.id ?? '');
+    args[COMMIT.jobId] = job.id;
+    args[COMMIT.now] = now;
+    args[COMMIT.value] = value ?? 'null';
+    args[COMMIT.fetchesNext] = !fetchesNext || backend.queue.closing !== undefined ? 0 : 1;
+    return args;
+  };
+}
+
+function isSameCommit(template: CommitTemplate, { opts }: MinimalJob, keep: unknown, state: string): boolean {
+  const before = template.opts;
+  return (
+    template.keep === keep &&
+    template.state === state &&
+    before.attempts === opts.attempts &&
+    before.failParentOnFailure === opts.failParentOnFailure &&
+    before.continueParentOnFailure === opts.continueParentOnFailure &&
+    before.ignoreDependencyOnFailure === opts.ignoreDependencyOnFailure &&
+    before.removeDependencyOnFailure === opts.removeDependencyOnFailure
+  );
 }
