@@ -5,7 +5,7 @@ import { Redis } from 'ioredis';
 import { expect, inject, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import { startRedis } from '../../../../test/support/redis-server.js';
-import { compactionIn } from '../../../core/src/store/primitives/compaction.js';
+import { compactionIn } from '../../../core/src/store/primitives/ended-jobs.js';
 import { chain, group } from '../../src/index.js';
 
 const patience = { timeout: 30_000, interval: 20 };

@@ -3,12 +3,12 @@
  *
  * BullMQ stores with each step where its parent is, and what a failure of the step means to the parent. A completed step
  * does not need that, and as it is long, Redis stores the whole record in about three times the memory (see
- * `primitives/compaction.ts`). Readers notice nothing: the key of the parent stays.
+ * `engine/redis/compaction.ts`). Readers notice nothing: the key of the parent stays.
  *
  * Failed jobs keep their records, so that they can be resumed. A worker that dies before leaves the records as they are.
  */
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
-import { compactionIn } from './primitives/compaction.js';
+import { compactionIn } from './primitives/ended-jobs.js';
 import type { Store } from './store.js';
 
 /** Number of jobs that one command shrinks. */

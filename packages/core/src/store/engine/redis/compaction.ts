@@ -1,15 +1,7 @@
-/** This module shrinks the records of completed jobs of a run that has completed. */
-import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
+/** This module implements the command that shrinks the records of completed jobs in Redis (`../../compaction.ts`). */
+import type { RedisQueueBackend } from 'bullmq';
+import type { CompactionPrimitive } from '../../primitives/ended-jobs.js';
 import { runScript, type Script } from './scripts.js';
-
-export interface CompactionPrimitive {
-  /**
-   * Shrinks the records of the completed jobs with these keys, without loss for their readers. Does nothing unless the run,
-   * a job of this backend's queue, has completed. Returns the keys of the completed jobs below these jobs. Without this
-   * command, records stay as they are.
-   */
-  compactJobs(run: string, keys: readonly string[]): Promise<readonly string[]>;
-}
 
 /** Redis stores a hash compactly unless one of its values is longer (`hash-max-listpack-value`, by default). */
 const COMPACT_BYTES = 64;
@@ -51,9 +43,7 @@ end
 return below`,
 };
 
-/** Returns the command; undefined for a store without it. */
-export function compactionIn(backend: IQueueBackend): CompactionPrimitive | undefined {
-  if (!(backend instanceof RedisQueueBackend)) return undefined;
+export function redisCompaction(backend: RedisQueueBackend): CompactionPrimitive {
   return {
     async compactJobs(run, keys) {
       return (await runScript(backend, COMPACT_JOBS, [backend.toKey('completed'), run, ...keys])) as string[];
