@@ -27,11 +27,14 @@ export type {
   LazyMembers,
   MapExpression,
   MatchExpression,
+  WaitForExpression,
   WhenExpression,
 } from './expression.js';
 export { chunks, map, starmap } from './map.js';
 export { CanvasError } from './part.js';
 export type { FirstStep, Inputs, Members } from './types/flow.js';
+export type { WaitForOptions } from './wait-for.js';
+export { waitFor } from './wait-for.js';
 
 // Gives the signatures of `@umbel/core` what they cannot know themselves, once this package is imported.
 

@@ -11,6 +11,7 @@
  * group([a, group([b, c])])      run ◀─ a, collect ◀─ b, c
  * group.any([a, b])              run ◀─ collect ◀─ probe ◀─ a, probe ◀─ b
  * fallback(a, b)                 run ◀─ fallback ◀─ a             b is added below the fallback if a fails
+ * chain(a, waitFor(s, …), b)     run ◀─ b ◀─ wait ◀─ a            the wait is delayed until the signal or the timeout
  * ```
  *
  * Ids are paths, see `core/src/job/ids.ts`.
@@ -50,6 +51,7 @@ import {
   planFallback,
   planGroup,
   planMatch,
+  planWait,
   planWhen,
 } from './plan-group.js';
 
@@ -148,6 +150,7 @@ class Planner implements PartPlanner {
         const after = { ...input.after, flat: true } as const;
         return one(internal(INTERNAL_JOB.collect, position.path, { ...input, after }));
       })
+      .with({ kind: 'waitFor' }, (wait) => planWait(wait, position))
       .with({ kind: 'linked' }, ({ step, callbacks }) => {
         const node = internal(INTERNAL_JOB.collect, position.path, this.#inside(step, position));
         return one({ ...node, callbacks: this.#callbacks(callbacks) });
@@ -251,6 +254,7 @@ function consumerOf(
   return match(expression)
     .returnType<Parent | { readonly part: NormalExpression; readonly path: string }>()
     .with({ kind: 'group' }, (group) => internalPosition(firstFanOf(group, path)))
+    .with({ kind: 'waitFor' }, () => internalPosition(path))
     .with({ kind: 'each' }, { kind: 'match' }, () => internalPosition(`${path}-fan`))
     .with({ kind: 'when' }, ({ test }) =>
       internalPosition('condition' in test ? `${path}-fan` : `${path}-in`),

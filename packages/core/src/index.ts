@@ -32,6 +32,7 @@ export {
   UnknownJobError,
   UnknownQueueError,
   UnknownScheduleError,
+  UnknownSignalError,
   UnknownTaskError,
   ValidationError,
   type ValidationIssue,
@@ -46,6 +47,8 @@ export {
   RejectedError,
   RemoteError,
   RevokedError,
+  SignalConflictError,
+  SignalTimeoutError,
   TaskFailedError,
   TimeLimitError,
   UnrecoverableError,
@@ -71,6 +74,7 @@ export type { Codec, CodecContext } from './codec/codecs.js';
 // Codecs
 export { compression, type EncryptionOptions, encryption } from './codec/codecs.js';
 export type { FailureRecord, StepOutcome } from './codec/error-record.js';
+export type { JsonSchema } from './codec/json-schema.js';
 export type {
   ActiveAttempt,
   AttemptCounts,
@@ -85,7 +89,6 @@ export type { Control } from './control/control.js';
 export type {
   Inspect,
   JobsQuery,
-  JsonSchema,
   LostJobs,
   Pong,
   QueueInfo,
@@ -147,6 +150,7 @@ export type {
   Runs,
   StoredState,
 } from './ops/job-query.js';
+export type { OpenWait, OpenWaitQuery, Signals } from './ops/signals.js';
 export type {
   InputStillNeeded,
   ScheduleHandle,
@@ -189,6 +193,15 @@ export type {
 } from './task/options.js';
 export type { Jitter, RetryOptions, TaskRetryOptions } from './task/retry.js';
 export type { QueueOptions, RoutedCall, Routes } from './task/routing.js';
+export type {
+  AnySignal,
+  PayloadOf,
+  PayloadSchema,
+  ReceivedPayload,
+  Signal,
+  SignalAnswer,
+  SignalDefinition,
+} from './task/signal.js';
 // Tasks by name
 export type { Client, Handlers, NamedTask } from './task/types/bind.js';
 // What JSON carries
@@ -201,6 +214,7 @@ export type {
   InputArgs,
   InputOf,
   OutputOf,
+  PassingResult,
   Result,
   Step,
   StepAfter,
