@@ -53,7 +53,7 @@ type NeedsOfWait<Key extends string, Into extends string> = [Key] extends [never
   ? [Into] extends [never]
     ? unknown
     : object
-  : { readonly [K in Key]: string | number };
+  : { [K in Key]: string | number };
 
 /** The payload, or the value after the timeout. */
 type Decided<S extends AnySignal, Late> = PayloadOf<S> | Exclude<Late, 'fail'>;
@@ -85,7 +85,7 @@ export function waitFor<
   Key extends string = never,
   Late extends Plain = 'fail',
   Into extends string = never,
->(signal: S, options: WaitForOptions<Key, Late, Into>): Wait<S, Key, Late, Into>;
+>(signal: S, options: WaitForOptions<Key, Late, Into>): Wait<S, NoInfer<Key>, NoInfer<Late>, NoInfer<Into>>; // what stands around the call decides none of them
 export function waitFor(signal: unknown, options: WaitForOptions<string, Plain, string>): unknown {
   if (!(signal instanceof SignalObject)) {
     throw new CanvasError(
