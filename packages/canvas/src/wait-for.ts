@@ -48,8 +48,11 @@ const OPTIONS: OptionNames<WaitForOptions<string, Plain, string>> = {
   into: true,
 };
 
+/** The keys that are known to the compiler: none for a fixed text, for which it infers `string`. */
+type KnownKey<Key extends string> = string extends Key ? never : Key;
+
 /** What the wait needs of the previous result. */
-type NeedsOfWait<Key extends string, Into extends string> = [Key] extends [never]
+type NeedsOfWait<Key extends string, Into extends string> = [KnownKey<Key>] extends [never]
   ? [Into] extends [never]
     ? unknown
     : object

@@ -75,7 +75,8 @@ export class SignalRecords {
     }
     const { state, job = '', until } = found;
     if (found.token === token) return { answer: 'accepted', ...(state === 'signalled' && { job }) };
-    if (state === 'sent' || state === 'signalled') return { answer: 'duplicate' };
+    if (state === 'sent' || state === 'signalled')
+      return { answer: 'duplicate', ...(state === 'signalled' && { job }) };
     if (state === 'ended') return { answer: found.reason === 'taken' ? 'duplicate' : 'tooLate' };
     const isDue = until !== undefined && signal.now >= until;
     if (isOver(jobOf(job)) || isDue) {

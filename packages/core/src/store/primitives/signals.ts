@@ -59,7 +59,7 @@ export interface NewSignal extends SignalAddress {
   readonly endedMs: number;
 }
 
-/** The answer to a signal. `job`: the waiting job that must be started now. */
+/** The answer to a signal. `job`: the waiting job that must be started now, also if an earlier sender died before it did. */
 export interface SignalDecision {
   readonly answer: 'accepted' | 'duplicate' | 'tooLate';
   readonly job?: string;
@@ -180,7 +180,7 @@ local record, token, now, keepMs, endedMs = KEYS[1], ARGV[2], ARGV[5], ARGV[6], 
 local found = redis.call('HMGET', record, 's', 'h', 'u', 't', 'r')
 local state, job = found[1], found[2]
 if state and found[4] == token then return { 'accepted', state == 'signalled' and job or false } end
-if state == 'sent' or state == 'signalled' then return { 'duplicate', false } end
+if state == 'sent' or state == 'signalled' then return { 'duplicate', job } end
 if state == 'ended' then return { found[5] == 'taken' and 'duplicate' or 'tooLate', false } end
 if state == 'waiting' then
   if isOver(job) then
