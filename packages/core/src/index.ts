@@ -9,6 +9,13 @@ export {
   type RunQuery,
 } from './app/app.js';
 export type { AppDescription, TaskDescription } from './app/describe.js';
+export {
+  type SignalHandler,
+  type SignalHandlerOptions,
+  type SignalLinkOptions,
+  type SignalTarget,
+  signalHandler,
+} from './app/signal-handler.js';
 // Errors
 export {
   CanvasNotLoadedError,

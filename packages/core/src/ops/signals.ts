@@ -41,7 +41,7 @@ export interface OpenWaitQuery {
   tag?: string | undefined;
   /** Where a page begins: the `cursor` of the page before. */
   cursor?: string | undefined;
-  /** Maximum number of waits of a page. Default 50, at most 500. With `key` or `tag`, a page may have fewer. */
+  /** Maximum number of waits of a page. Default 50, at most 1,000. With `key` or `tag`, a page may have fewer. */
   limit?: number | undefined;
 }
 
@@ -70,7 +70,7 @@ export interface SignalsDependencies {
 }
 
 const QUERY: OptionNames<OpenWaitQuery> = { name: true, key: true, tag: true, cursor: true, limit: true };
-const MAX_LIMIT = 500;
+const MAX_LIMIT = 1000;
 const DEFAULT_LIMIT = 50;
 
 /** @param dependencies Returns those of the app, or of its test override, at the time of a call. */

@@ -105,6 +105,11 @@ export class SignalRecords {
     return found && openWaitOf(id, found);
   }
 
+  /** Returns the open waits, ordered by signal and start. */
+  open(now: number): OpenWaitRecord[] {
+    return this.#positions(now).map(([, wait]) => wait);
+  }
+
   list(signal: string | undefined, after: string | undefined, limit: number, now: number): OpenWaitPage {
     const all = this.#positions(now).filter(
       ([position, wait]) =>
