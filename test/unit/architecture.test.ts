@@ -213,6 +213,7 @@ describe('the time', () => {
       'packages/core/src/store/store-time.ts': 'measures it',
       'packages/core/src/store/connection.ts': 'measures it',
       'packages/core/src/store/consumer-worker.ts': 'BullMQ compares with it, or takes it off again',
+      'packages/core/src/store/guards/due-jobs.ts': 'the worker of BullMQ counts its waits by it',
       'packages/core/src/store/guards/locks.ts': 'the worker of BullMQ compares with it',
       'packages/core/src/store/guards/commits.ts': 'as BullMQ tells the end of a job',
       'packages/core/src/store/guards/unreadable-jobs.ts': 'as BullMQ tells the end of a job',

@@ -13,6 +13,7 @@ import {
   durationMs,
   isPlainObject,
   jsonIssues,
+  kindOf,
   type OptionNames,
   type Prettify,
   SENDER,
@@ -20,7 +21,7 @@ import {
 } from '@umbel/core/internal';
 import { Composition } from './composition.js';
 import type { WaitForExpression } from './expression.js';
-import { CanvasError, nameOf } from './part.js';
+import { CanvasError } from './part.js';
 
 /** A value that JSON carries, or a type that the compiler prints for one that it does not. */
 type Plain = string | number | boolean | null | object;
@@ -92,7 +93,7 @@ export function waitFor<
 export function waitFor(signal: unknown, options: WaitForOptions<string, Plain, string>): unknown {
   if (!(signal instanceof SignalObject)) {
     throw new CanvasError(
-      `waitFor needs a signal, got ${nameOf(signal)}. Declare one: app.signal({ name: 'order.paid', payload }).`,
+      `waitFor needs a signal, got ${kindOf(signal)}. Declare one: app.signal({ name: 'order.paid', payload }).`,
     );
   }
   const { key, timeout, onTimeout, into } = checkOptions(options, OPTIONS, { example: "{ timeout: '7d' }" });

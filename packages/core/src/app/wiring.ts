@@ -11,12 +11,12 @@ import { InputChecks } from '../client/input-checks.js';
 import type { Runtime } from '../client/runtime.js';
 import { JobSender } from '../client/sender.js';
 import { SignalClient } from '../client/signals.js';
-import type { ResultParts } from '../client/wait.js';
+import type { ResultDependencies } from '../client/wait.js';
 import { maxDecodedBytes, Sealer } from '../codec/codecs.js';
 import { WorkerQuery } from '../control/ask.js';
 import { SharedReaders } from '../ops/shared-event-reader.js';
 import { runSchedule } from '../schedule/runner.js';
-import { type Declarations, type ScheduleParts, Scheduling } from '../schedule/schedules.js';
+import { type Declarations, type ScheduleDependencies, Scheduling } from '../schedule/schedules.js';
 import { advised } from '../store/advice.js';
 import { defaultLogger, resolveConnection } from '../store/connection.js';
 import { ScheduleStore } from '../store/schedules.js';
@@ -93,7 +93,7 @@ export interface AppDependencies extends SharedDependencies {
   readonly tags: TagIndex;
   readonly queues: Queues;
   readonly eventReaders: SharedReaders;
-  readonly results: ResultParts;
+  readonly results: ResultDependencies;
   readonly checks: InputChecks;
   readonly sending: JobSender;
   readonly signalClient: SignalClient;
@@ -158,7 +158,7 @@ export function createDependencies(
   const tags = new TagIndex(store, { completedMs: keptMs.completed, failedMs: keptMs.failed });
   const workerQuery = new WorkerQuery(store, storeOptions, runtime.clock);
   const checks = new InputChecks(registry, maxInputBytes, sensitive);
-  const results: ResultParts = {
+  const results: ResultDependencies = {
     store,
     runtime,
     unserved: (queue) => adviseUnserved(workerQuery, name, queue),
@@ -172,7 +172,7 @@ export function createDependencies(
     ...{ store, sealer, runtime, signals, sensitive },
     maxBytes: maxInputBytes,
   });
-  const scheduleParts: ScheduleParts = {
+  const scheduleParts: ScheduleDependencies = {
     declarations,
     schedules: new ScheduleStore(store, runtime.pause),
     store,
@@ -232,7 +232,7 @@ export function createDependencies(
 
 async function loadExecutor(
   dependencies: Omit<ExecutorDependencies, 'runSchedule'>,
-  scheduleParts: ScheduleParts,
+  scheduleParts: ScheduleDependencies,
 ): Promise<Executor> {
   const { Executor } = await import('../worker/executor.js');
   return new Executor({

@@ -62,7 +62,7 @@ export class SignalClient {
     const entry = this.entryOf(name);
     if (entry !== undefined) await this.#decoded(entry, payload);
     const id = signalRecordId(name, key);
-    const sealed = await sealer.seal(payload, { subject: 'signal', id, task: name });
+    const sealed = await sealer.encode(payload, { subject: 'signal', id, task: name });
     await store.timeKnown();
     await this.noteSchema(name);
     const { answer } = await sendSignal(
@@ -87,7 +87,7 @@ export class SignalClient {
     const entry = this.entryOf(name);
     if (entry === undefined) throw new UnknownSignalError(name, this.known);
     const id = signalRecordId(name, key);
-    const payload = await sealer.open(parsed(stored), { subject: 'signal', id, task: name });
+    const payload = await sealer.decode(parsed(stored), { subject: 'signal', id, task: name });
     const fault = sanitize(payload);
     if (fault !== undefined)
       throw new ValidationError(name, 'payload', [{ path: 'payload', message: fault }]);

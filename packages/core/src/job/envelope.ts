@@ -17,7 +17,12 @@ import {
   type Parent,
   type Source,
 } from './job-tree.js';
-import { isScheduleRecord, isSlotsRecord, type ScheduleRecord, type SlotsRecord } from './schedule-record.js';
+import {
+  isScheduleProgress,
+  isScheduleRecord,
+  type ScheduleProgress,
+  type ScheduleRecord,
+} from './schedule-record.js';
 import { isSharedOptions, type NormalizedOptions, type SharedOptions } from './shared-options.js';
 import { type BegunWait, isBegunWait, isSignalWait, type SignalWait } from './signal-wait.js';
 import { isCallbacks, isExpansion, isFed, isJoinRule, isKey, isNode, isSource } from './tree-checks.js';
@@ -127,7 +132,7 @@ export interface Envelope {
   readonly replayed?: { readonly at: number; readonly token: string };
   /** In the job of a schedule: its declaration and its state. */
   readonly schedule?: ScheduleRecord;
-  readonly slots?: SlotsRecord;
+  readonly slots?: ScheduleProgress;
   /** In a traced step: the span of its last attempt as a `traceparent`, for jobs that receive its result. */
   readonly trace?: string;
   /** In a traced job: the spans of the steps whose results it was added with. */
@@ -276,7 +281,7 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['lost', { words: 'a record of lost starts', holds: isLostStarts }],
   ['replayed', { words: 'a moment and a token', holds: isReplayed }],
   ['schedule', { words: 'a schedule', holds: isScheduleRecord }],
-  ['slots', { words: 'the state of a schedule', holds: isSlotsRecord }],
+  ['slots', { words: 'the state of a schedule', holds: isScheduleProgress }],
   ['wait', { words: 'the wait for a signal', holds: isSignalWait }],
   ['waiting', { words: 'a begun wait for a signal', holds: isBegunWait }],
   ['callbacks', { words: 'lists of callbacks', holds: isCallbacks }],

@@ -9,8 +9,9 @@ import { toError } from '../codec/error-record.js';
 import { type Envelope, type EnvelopeContent, isEnvelope } from '../job/envelope.js';
 import type { ActiveJob, AttemptOutcome, UnreadableJob } from '../job/job.js';
 import { ConsumerWorker } from './consumer-worker.js';
+import { IDLE_WAIT_S } from './guards/due-jobs.js';
 import { runsWholeScripts } from './guards/scripts.js';
-import { isTransient, repeat } from './guards/transient.js';
+import { isTransient, retryTransient } from './guards/transient.js';
 import { guardWorker } from './guards/worker-backend.js';
 import { type Claim, Claims, HeldJob, KEPT_LOG_LINES, ReturnedError, toBullError } from './held-job.js';
 import { mergeData } from './job-options.js';
@@ -223,7 +224,7 @@ class BullConsumer implements QueueConsumer {
     try {
       const { lockDurationMs: limitMs, pause } = this.#options;
       const isOver = () => this.#worker.backend.closing !== undefined;
-      await repeat(() => mergeData(this.#worker.backend, id, next), { limitMs, pause, isOver });
+      await retryTransient(() => mergeData(this.#worker.backend, id, next), { limitMs, pause, isOver });
     } catch {
       // The store is unreachable: this loss counts like the death of a worker.
     }
@@ -241,7 +242,7 @@ class BullConsumer implements QueueConsumer {
       return this.#worker.backend.closing !== undefined || job.isGivenUp || performance.now() > deadline;
     };
     try {
-      return await repeat(command, { limitMs: Number.POSITIVE_INFINITY, pause, isOver });
+      return await retryTransient(command, { limitMs: Number.POSITIVE_INFINITY, pause, isOver });
     } catch (cause) {
       if (!isTransient(cause)) throw cause;
       const error = new ConnectionError('The store is unavailable for what this job needs.', { cause });
@@ -275,6 +276,7 @@ function workerOptions(options: ConsumerOptions): WorkerOptions {
     lockDuration: options.lockDurationMs,
     maxStalledCount: MAX_STALLS,
     runRetryDelay: RECONNECT_MS,
+    drainDelay: IDLE_WAIT_S,
     ...(options.isUnshared && { skipLockRenewal: true, skipStalledCheck: true }),
   };
 }

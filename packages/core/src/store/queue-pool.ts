@@ -5,7 +5,7 @@
 import { type BackendFactory, type IQueueBackend, Queue, type QueueOptions } from 'bullmq';
 import { ClosedError, ConnectionError, isUmbelError, StoreConfigurationError } from '../base/errors.js';
 import { clearTimeout, performance, setTimeout } from '../base/real-timers.js';
-import { createAbortController } from '../base/wait.js';
+import { createAbortController, retryAfter } from '../base/wait.js';
 import type { Envelope } from '../job/envelope.js';
 import { adviceOn, isMissingDatabase, isRefusedRight, isRefusedUser, reasonOf } from './advice.js';
 import { type ResolvedConnection, type ServerFacts, serverFacts } from './connection.js';
@@ -197,24 +197,24 @@ export class QueuePool {
   }
 
   /** Retries a command after its first error. */
-  async #retryCommand<T>(wait: Wait, command: () => Promise<T>, first: unknown): Promise<T> {
+  #retryCommand<T>(wait: Wait, command: () => Promise<T>, first: unknown): Promise<T> {
     const { session, timeoutMs, deadline } = wait;
     const { signal } = session.ending;
-    let error = first;
-    for (let pauseMs = RETRY_MS.first; ; pauseMs = Math.min(pauseMs * 2, RETRY_MS.max)) {
+    let last = first;
+    const check = (error: unknown, pauseMs: number) => {
+      last = error;
       if (signal.aborted) throw this.#withAdvice(this.#closedUnder(error));
       if (error instanceof ConnectionError || !isTransient(error)) throw this.#withAdvice(error);
       this.#forgetReady();
       this.#lastError = error as Error;
       if (performance.now() + pauseMs >= deadline) throw this.#unreachable(timeoutMs);
-      await this.#options.pause(pauseMs);
-      if (signal.aborted) throw this.#closedUnder(error);
-      try {
-        return await this.#within(wait, command, rethrow);
-      } catch (again) {
-        error = again;
-      }
-    }
+    };
+    const pause = async (ms: number) => {
+      await this.#options.pause(ms);
+      if (signal.aborted) throw this.#closedUnder(last);
+    };
+    const again = () => this.#within(wait, command, rethrow);
+    return retryAfter(first, again, { firstMs: RETRY_MS.first, maxMs: RETRY_MS.max, pause, check });
   }
 
   /** Closes every connection permanently. Pending calls end with their answer if it comes soon, else with an error. */

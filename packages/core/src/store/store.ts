@@ -65,7 +65,7 @@ export class Store extends StoreAccess {
 
   /** Returns an input in stored form. */
   sealedInput({ id, task }: Pick<Resumable, 'id' | 'task'>, input: unknown): Promise<unknown> {
-    return this.sealer.seal(input, { subject: 'input', id, task });
+    return this.sealer.encode(input, { subject: 'input', id, task });
   }
 
   /** Notifies `who` of the job's progress until it has ended; never misses its end. Returns a function that stops it. */

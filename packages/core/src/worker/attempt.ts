@@ -117,7 +117,7 @@ export class Reports implements AttemptReports {
   }
 
   #seal(value: unknown, subject: CodecContext['subject']): Promise<unknown> {
-    return this.#dependencies.sealer.seal(value, { subject, id: this.#job.id, task: this.#task.name });
+    return this.#dependencies.sealer.encode(value, { subject, id: this.#job.id, task: this.#task.name });
   }
 
   #inOrder(write: () => Promise<void>): Promise<void> {

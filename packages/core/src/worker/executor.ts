@@ -266,7 +266,7 @@ export class Executor {
   }
 
   #encodeResult(job: ActiveJob, value: unknown): Promise<unknown> {
-    return this.#dependencies.sealer.seal(value, { subject: 'result', id: job.id, task: '' });
+    return this.#dependencies.sealer.encode(value, { subject: 'result', id: job.id, task: '' });
   }
 
   /** Calls the hooks of a success. Returns a promise if that is asynchronous. */
@@ -337,7 +337,7 @@ export class Executor {
     try {
       // The failure passes up through the run under the id of the job that failed first.
       const context = { subject: 'failure', id: origin.jobId, task: '' } as const;
-      const error = await sealer.seal(origin.error, context);
+      const error = await sealer.encode(origin.error, context);
       const failure = { ...origin, error: error as FailureOrigin['error'] }; // or its encoded form, decoded where it is read
       await job.save({ failure, ...(trace !== undefined && { trace }) });
     } catch (cause) {

@@ -20,7 +20,7 @@ import type { ActiveJob } from '../job/job.js';
 import { INTERNAL_QUEUE, type JobNode, jobIdOf, openTree, sealTree } from '../job/job-tree.js';
 import { HANDLER_FRAME, handlerBegins, handlerEnded } from '../task/context.js';
 import type { TaskEntry } from '../task/definition.js';
-import type { AnyMiddleware, Hooks } from '../task/middleware.js';
+import { type AnyMiddleware, type Hooks, throughMiddleware } from '../task/middleware.js';
 import { decideReplacement } from '../workflow/expand.js';
 import { Attempt, type AttemptDependencies } from './attempt.js';
 import type { ExecutorDependencies } from './dependencies.js';
@@ -337,17 +337,16 @@ export class HandlerRunner {
   #throughMiddleware(attempt: Attempt, handler: Handler, input: unknown): unknown {
     const { context } = attempt;
     if (this.#layers.length === 0) return handler(input, context);
-    const from = (index: number): Promise<unknown> => {
-      const layer = this.#layers[index];
-      // The middleware sees the abort also if the handler ignores the signal.
-      if (layer === undefined) return attempt.untilGivenUp(async () => handler(input, context));
-      const next = (...[added]: unknown[]) => {
+    const runLayer = (layer: AnyMiddleware, next: () => Promise<unknown>): Promise<unknown> => {
+      const nextWith = (...[added]: unknown[]) => {
         attempt.add(added);
-        return from(index + 1);
+        return next();
       };
-      return Promise.resolve(layer.run?.(context, next, input));
+      return Promise.resolve(layer.run?.(context, nextWith, input));
     };
-    return from(0);
+    // The middleware sees the abort also if the handler ignores the signal.
+    const runHandler = () => attempt.untilGivenUp(async () => handler(input, context));
+    return throughMiddleware<Promise<unknown>>(this.#layers, runLayer, runHandler);
   }
 
   /** Returns the result; a promise if its schema is asynchronous. @throws {ValidationError} or rejects with it. */

@@ -154,7 +154,7 @@ async function endedResult(
     throw signalTimeoutError(wait.signal, key, wait.timeout === 'never' ? 0 : wait.timeout);
   await job.save({ waiting: { key, since, ...(until !== undefined && { until }), timedOut: true } });
   const context = { subject: 'input', id: job.id, task: job.name } as const;
-  return withPayload(wait, previous, await sealer.open(onTimeout.value, context));
+  return withPayload(wait, previous, await sealer.decode(onTimeout.value, context));
 }
 
 /** @throws {Snooze} if another worker may declare the signal. */

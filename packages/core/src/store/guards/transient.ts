@@ -9,6 +9,7 @@
 import type { IQueueBackend } from 'bullmq';
 import { isUmbelError } from '../../base/errors.js';
 import { performance } from '../../base/real-timers.js';
+import { retryAfter } from '../../base/wait.js';
 
 const CODES = new Set([
   'ECONNREFUSED',
@@ -73,7 +74,7 @@ export function isTransient(error: unknown): boolean {
 
 export const RETRY_MS = { first: 50, max: 1000 };
 
-export interface RepeatOptions {
+export interface TransientRetryOptions {
   readonly limitMs: number;
   /** Default: 1000. */
   readonly longestPauseMs?: number;
@@ -83,19 +84,19 @@ export interface RepeatOptions {
 }
 
 /** Returns the result of a command, retried for a while after transient errors. The command must be idempotent. */
-export async function repeat<T>(
+export async function retryTransient<T>(
   command: () => Promise<T>,
-  { limitMs, longestPauseMs = RETRY_MS.max, pause, isOver }: RepeatOptions,
+  { limitMs, longestPauseMs = RETRY_MS.max, pause, isOver }: TransientRetryOptions,
 ): Promise<T> {
   const deadline = performance.now() + limitMs;
-  const maxMs = Math.min(longestPauseMs, RETRY_MS.max);
-  for (let pauseMs = Math.min(RETRY_MS.first, maxMs); ; pauseMs = Math.min(pauseMs * 2, maxMs)) {
-    try {
-      return await command();
-    } catch (error) {
+  try {
+    return await command();
+  } catch (first) {
+    const maxMs = Math.min(longestPauseMs, RETRY_MS.max);
+    const check = (error: unknown, pauseMs: number) => {
       if (isOver() || performance.now() + pauseMs > deadline || !isTransient(error)) throw error;
-      await pause(pauseMs);
-    }
+    };
+    return retryAfter(first, command, { firstMs: Math.min(RETRY_MS.first, maxMs), maxMs, pause, check });
   }
 }
 

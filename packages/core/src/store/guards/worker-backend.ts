@@ -4,6 +4,7 @@ import type { Claim, Claims } from '../held-job.js';
 import type { EndedSet } from '../primitives/ended-jobs.js';
 import type { StoreTime } from '../store-time.js';
 import { persistsCommits } from './commits.js';
+import { startsDueJobs } from './due-jobs.js';
 import { keepsLocks } from './locks.js';
 import { keepsLongResultsOut } from './long-results.js';
 import { keepsStoreTime } from './store-time.js';
@@ -28,6 +29,7 @@ export interface GuardOptions {
 export function guardWorker<Backend extends IQueueBackend>(backend: Backend, options: GuardOptions): Backend {
   keepsLongResultsOut(backend);
   keepsStoreTime(backend, options.time);
+  startsDueJobs(backend);
   readsWhole(backend);
   keepsEnded(backend, options.onKept);
   failsUnreadable(backend, options.onUnreadable);
