@@ -33,7 +33,7 @@ type ResultAt<Results extends readonly unknown[], Key> = Results[Key & keyof Res
   : never;
 
 /** A value that a step passes on, with the keys that the step adds. */
-export type PassedWith<Value, Added> = {} extends Added
+type PassedWith<Value, Added> = {} extends Added
   ? Value
   : Value extends unknown
     ? Prettify<Omit<Value, keyof Added> & Added>

@@ -1,7 +1,8 @@
 /** Signals over HTTP: what a link allows, and what decides. */
 import { waitFor } from '@umbel/canvas';
 import { createApp, signalHandler } from '@umbel/core';
-import { type TestApp, testApp } from '@umbel/testing/vitest';
+import type { TestApp } from '@umbel/testing';
+import { testApp } from '@umbel/testing/vitest';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 

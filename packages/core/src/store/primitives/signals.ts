@@ -112,7 +112,7 @@ export const SIGNAL_QUEUE = 'umbel.signals';
 
 /** Number of digits of a time in the index, so that text order is time order. */
 const SINCE_DIGITS = 9;
-export const RECORD_ID_LENGTH = 32;
+const RECORD_ID_LENGTH = 32;
 
 /** Returns the position of a wait in the index. A space sorts before all characters of names. */
 export function waitPosition({ signal, id }: SignalAddress, since: number): string {
