@@ -2,7 +2,7 @@
 
 import type { JsonSchema } from '../codec/json-schema.js';
 import type { AttemptOutcome } from '../job/job.js';
-import type { ConnectionFacts } from '../store/connection.js';
+import { CONNECTION_KINDS, type ConnectionFacts } from '../store/engine/engine.js';
 import type { RepairCounts } from '../store/repair.js';
 import type { RegisteredTask } from './inspect.js';
 import { countOf, type Fields, listOf, ratioOf, recordFields, textOf, timeOf } from './messages.js';
@@ -153,7 +153,7 @@ export function readConf(value: unknown): WorkerConf | undefined {
     app,
     prefix,
     connection: {
-      kind: connection.kind === 'redis' || connection.kind === 'cluster' ? connection.kind : 'other',
+      kind: CONNECTION_KINDS.find((kind) => kind === connection.kind) ?? 'other',
       addresses: texts(connection.addresses),
       database: countOf(connection.database) ?? 0,
       isEncrypted: connection.isEncrypted === true,

@@ -6,8 +6,8 @@ import { onAbort } from '../base/wait.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { CONTROL_QUEUE } from '../store/control-queue.js';
 import { markEvents } from '../store/events.js';
-import { compareIds, FIRST, timeOfId } from '../store/stream-position.js';
-import { decodePosition, type EventPosition, encodePosition, idBefore, placeText } from './event-merge.js';
+import { compareIds, FIRST, idBefore, timeOfId } from '../store/stream-position.js';
+import { decodePosition, type EventPosition, encodePosition, placeText } from './event-merge.js';
 import {
   JOB_TYPES,
   type JobChange,

@@ -9,9 +9,9 @@ import { toError } from '../codec/error-record.js';
 import { type Envelope, type EnvelopeContent, isEnvelope } from '../job/envelope.js';
 import type { ActiveJob, AttemptOutcome, UnreadableJob } from '../job/job.js';
 import { ConsumerWorker } from './consumer-worker.js';
-import { IDLE_WAIT_S } from './guards/due-jobs.js';
-import { runsWholeScripts } from './guards/scripts.js';
-import { isTransient, retryTransient } from './guards/transient.js';
+import { IDLE_WAIT_S } from './engine/commands.js';
+import { driverOf, isTransient } from './engine/drivers.js';
+import { retryTransient } from './guards/transient.js';
 import { guardWorker } from './guards/worker-backend.js';
 import { type Claim, Claims, HeldJob, KEPT_LOG_LINES, ReturnedError, toBullError } from './held-job.js';
 import { mergeData } from './job-options.js';
@@ -123,7 +123,7 @@ class BullConsumer implements QueueConsumer {
     if (this.#isClosing) return;
     const closed = once(this.#closing, 'close');
     await Promise.race([this.#worker.waitUntilReady(), closed]);
-    if (!this.#isClosing) await runsWholeScripts(this.#worker.backend);
+    if (!this.#isClosing) await driverOf(this.#worker.backend)?.prepare(this.#worker.backend);
     if (!this.#isClosing) this.#worker.run().catch(this.#options.onError);
   }
 

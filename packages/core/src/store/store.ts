@@ -1,7 +1,7 @@
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { StoreAccess, type StoreOptions } from './access.js';
 import type { NewJob } from './add.js';
-import type { ServerFacts } from './connection.js';
+import type { ServerFacts } from './engine/engine.js';
 import { refuseClosed } from './queue-pool.js';
 import type { JobOutcome } from './results.js';
 import type { Resumable } from './resume.js';

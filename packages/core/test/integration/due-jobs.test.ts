@@ -3,7 +3,7 @@ import { type RedisQueueBackend, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { expect, inject, test } from 'vitest';
 import { onEveryEngine } from '../../../../test/engines.js';
-import { startsDueJobs } from '../../src/store/guards/due-jobs.js';
+import { startsDueJobs } from '../../src/store/engine/redis/due-jobs.js';
 
 onEveryEngine(
   'a worker that waits for a delayed job',

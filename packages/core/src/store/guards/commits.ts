@@ -3,9 +3,10 @@ import { ErrorCode, type IQueueBackend, WaitingError } from 'bullmq';
 import { performance } from '../../base/real-timers.js';
 import { systemClock } from '../../base/time.js';
 import { retryAfter } from '../../base/wait.js';
+import { isTransient } from '../engine/drivers.js';
 import type { Claim, Claims } from '../held-job.js';
 import { retakeLock } from './locks.js';
-import { isTransient, RETRY_MS, retryTransient } from './transient.js';
+import { RETRY_MS, retryTransient } from './transient.js';
 
 /** Reads, which may be repeated. */
 const READS = ['getProcessedChildrenValues', 'getIgnoredChildrenFailures', 'getDependencyCounts'] as const;

@@ -1,7 +1,8 @@
 /** When the wait of a worker is ended. That a real Redis ends it then is tested in `integration/due-jobs.test.ts`. */
 import { RedisQueueBackend } from 'bullmq';
 import { expect, test } from 'vitest';
-import { IDLE_WAIT_S, startsDueJobs } from '../../../src/store/guards/due-jobs.js';
+import { IDLE_WAIT_S } from '../../../src/store/engine/commands.js';
+import { startsDueJobs } from '../../../src/store/engine/redis/due-jobs.js';
 
 /** A backend whose wait ends when the marker is added, or by itself. */
 function kit({ endsItself = false, refuses = false } = {}) {

@@ -4,12 +4,10 @@
  * worker takes a due job 50 ms late on average. The guard ends the wait by a timer of this process.
  */
 import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
-import { clearTimeout, setTimeout } from '../../base/real-timers.js';
-import { systemClock } from '../../base/time.js';
-import { runScript, type Script } from '../primitives/scripts.js';
-
-/** Longest wait for a job while none is delayed, in seconds: BullMQ's `drainDelay`. */
-export const IDLE_WAIT_S = 5;
+import { clearTimeout, setTimeout } from '../../../base/real-timers.js';
+import { systemClock } from '../../../base/time.js';
+import { IDLE_WAIT_S } from '../commands.js';
+import { runScript, type Script } from './scripts.js';
 
 /** Adds the marker that BullMQ adds with a job that can start. It wakes the worker that has waited longest. */
 const WAKE_WORKER: Script = {
