@@ -33,6 +33,7 @@ export const LONG: readonly string[] = [
 /** Files that are longer in `npm run test:long`: those that import this file. */
 export const SIZED: readonly string[] = [
   'packages/canvas/test/fault/kill-points.test.ts',
+  'packages/canvas/test/fault/signals.test.ts',
   'packages/canvas/test/integration/long-chains.test.ts',
   'packages/canvas/test/integration/random-compositions.test.ts',
   'packages/core/test/fault/poison.test.ts',

@@ -205,6 +205,12 @@ onEveryEngine('waitFor', (engine) => {
     const run = await chain(draft, waitFor(approved, { key: 'id', timeout: '7d' }), book).delay({ id: 'k' });
     expect(await loose.send('k', { by: 'ann' })).toBe('accepted');
     await expect(run.get(soon)).rejects.toThrow(/payload\.ok/);
+    // The payload was accepted, so it is not lost: a worker that can read it continues.
+    await expect(async () => {
+      await run.resume();
+      await run.get(soon);
+    }).rejects.toThrow(/payload\.ok/);
+    expect(await approved.send('k', { by: 'ann', ok: true })).toBe('duplicate');
   });
 
   test('a value that cannot be the key fails the wait with words', async () => {
@@ -296,25 +302,53 @@ onEveryEngine('waitFor', (engine) => {
     expect((await app.signals.waiting({ tag: 'none' })).items).toEqual([]);
   });
 
-  test('a repair starts the job of an accepted signal whose sender died, and closes waits of removed jobs', async () => {
+  test('a repair starts the job of an accepted signal whose sender died', async () => {
     const tasks = await start(engine);
     const { app, approved, draft, book } = tasks;
     const flow = chain(draft, waitFor(approved, { key: 'id', timeout: '7d' }), book);
     const run = await flow.delay({ id: 'r' });
     await untilWaiting(tasks, 'r');
     const queue = engine.bareQueue('umbel');
-    const backend = (
-      queue as unknown as { getBackend(): { promote(id: string): Promise<void> } }
-    ).getBackend();
-    expect(backend.promote).toBeTypeOf('function');
     // A sender that dies after its signal was accepted: the command that starts the job is never sent.
-    const spy = vi.spyOn(Object.getPrototypeOf(backend) as typeof backend, 'promote').mockResolvedValue();
+    const prototype = Object.getPrototypeOf(queue.getBackend()) as { promote(id: string): Promise<void> };
+    const spy = vi.spyOn(prototype, 'promote').mockResolvedValue();
     try {
       expect(await approved.send('r', { by: 'ann', ok: true })).toBe('accepted');
+      expect(spy).toHaveBeenCalledTimes(1);
     } finally {
       spy.mockRestore();
     }
     await app.repair();
     expect(await run.get(soon)).toEqual({ by: 'ann', ok: true });
+    const again = await flow.delay({ id: 's' });
+    await untilWaiting(tasks, 's');
+    const second = vi.spyOn(prototype, 'promote').mockResolvedValue();
+    try {
+      await approved.send('s', { by: 'ann', ok: true });
+    } finally {
+      second.mockRestore();
+    }
+    expect(await approved.send('s', { by: 'ann', ok: true })).toBe('duplicate');
+    expect(await again.get(soon)).toEqual({ by: 'ann', ok: true });
+  });
+
+  test('a wait holds nothing and costs no command', async () => {
+    const tasks = await start(engine);
+    const { approved, app } = tasks;
+    const keys = Array.from({ length: 50 }, (_, n) => `many-${n}`);
+    const wait = waitFor(approved, { key: 'id', timeout: '7d' });
+    const run = await map(
+      wait,
+      keys.map((id) => ({ id })),
+    ).delay();
+    await expect.poll(async () => (await app.signals.waiting({ limit: 100 })).items.length).toBe(50);
+    const queue = engine.bareQueue('umbel');
+    await expect.poll(() => queue.getJobCountByTypes('active', 'waiting')).toBe(0);
+    const delayed = await queue.getJobs(['delayed']);
+    expect(delayed).toHaveLength(50);
+    const [job] = delayed;
+    expect([job?.attemptsMade, job?.attemptsStarted]).toEqual([0, 1]);
+    for (const key of keys) await approved.send(key, { by: 'ann', ok: true });
+    expect(await run.get(soon)).toHaveLength(50);
   });
 });

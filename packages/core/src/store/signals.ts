@@ -7,7 +7,7 @@ import type { Envelope } from '../job/envelope.js';
 import { INTERNAL_JOB, INTERNAL_QUEUE } from '../job/job-tree.js';
 import { signalRecordId } from '../job/signal-wait.js';
 import type { StoreAccess } from './access.js';
-import { isTransient } from './guards/transient.js';
+import { isTransient } from './engine/drivers.js';
 import {
   type NewSignal,
   type OpenWaitPage,
@@ -35,7 +35,7 @@ function signals<T>(access: JobAccess, command: (signals: SignalPrimitives) => P
     const primitives = signalPrimitivesOf(bull.getBackend());
     if (primitives !== undefined) return command(primitives);
     throw new StoreConfigurationError(
-      'This store cannot keep signals: its backend has no commands for them. Use Redis, or another store of Umbel.',
+      'This store cannot keep signals: its backend has no commands for them. Use a connection URL, or the memory of @umbel/testing.',
     );
   });
 }
