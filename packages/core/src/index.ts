@@ -136,8 +136,10 @@ export type {
   RetriedEvent,
   RunFinishedEvent,
   RunStartedEvent,
+  SignalledEvent,
   StalledEvent,
   StartedEvent,
+  WaitingEvent,
   WorkerEvent,
   WorkerFacts,
 } from './ops/events.js';

@@ -1,6 +1,6 @@
 /** Waits for signals, on every engine: who wins, what is kept, and what survives. */
 import { chain, fromJSON, group, map, waitFor } from '@umbel/canvas';
-import { SignalTimeoutError, TaskFailedError, UnrecoverableError } from '@umbel/core';
+import { type AppEvent, SignalTimeoutError, TaskFailedError, UnrecoverableError } from '@umbel/core';
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type Engine, onEveryEngine } from '../../../../test/engines.js';
@@ -318,7 +318,7 @@ onEveryEngine('waitFor', (engine) => {
     } finally {
       spy.mockRestore();
     }
-    await app.repair();
+    expect(await app.repair()).toMatchObject({ started: 1 });
     expect(await run.get(soon)).toEqual({ by: 'ann', ok: true });
     const again = await flow.delay({ id: 's' });
     await untilWaiting(tasks, 's');
@@ -330,6 +330,37 @@ onEveryEngine('waitFor', (engine) => {
     }
     expect(await approved.send('s', { by: 'ann', ok: true })).toBe('duplicate');
     expect(await again.get(soon)).toEqual({ by: 'ann', ok: true });
+  });
+
+  test('events say when a workflow waits, and when its signal came', async () => {
+    const tasks = await start(engine);
+    const { app, approved, draft, book } = tasks;
+    const events: AppEvent[] = [];
+    const ending = new AbortController();
+    const reading = (async () => {
+      for await (const event of app.events({
+        from: 'start',
+        types: ['waiting', 'signalled'],
+        signal: ending.signal,
+      }))
+        events.push(event);
+    })();
+    const flow = chain(draft, waitFor(approved, { key: 'id', timeout: '7d' }), book);
+    const run = await flow.delay({ id: 'v' });
+    await untilWaiting(tasks, 'v');
+    await approved.send('v', { by: 'ann', ok: true });
+    await run.get(soon);
+    const late = waitFor(approved, { key: { text: 'w' }, timeout: 20, onTimeout: null });
+    await (await late.delay()).get(soon);
+    const own = () => events.filter((event) => 'key' in event && ['v', 'w'].includes(event.key));
+    await expect.poll(() => own().length).toBe(3);
+    expect(own()).toMatchObject([
+      { type: 'waiting', runId: run.id, signal: 'expense.approved', key: 'v', until: expect.any(Date) },
+      { type: 'signalled', runId: run.id, signal: 'expense.approved', key: 'v' },
+      { type: 'waiting', key: 'w' },
+    ]);
+    ending.abort();
+    await reading;
   });
 
   test('a wait holds nothing and costs no command', async () => {

@@ -23,6 +23,8 @@ const COLOR_OF: Readonly<Record<AppEvent['type'], keyof Colors>> = {
   skipped: 'dim',
   'run-started': 'cyan',
   'run-finished': 'bold',
+  waiting: 'cyan',
+  signalled: 'green',
   'worker-online': 'green',
   'worker-offline': 'yellow',
   gap: 'red',
@@ -41,6 +43,16 @@ function partsOf(event: AppEvent, colors: Colors): string[] {
       return [`run ${cleanLine(event.runId)}`];
     case 'run-finished':
       return [`run ${cleanLine(event.runId)}`, cleanLine(event.state)];
+    case 'waiting':
+    case 'signalled':
+      return [
+        `run ${cleanLine(event.runId)}`,
+        colors.bold(cleanLine(event.signal)),
+        cleanLine(event.key),
+        ...(event.type === 'waiting' && event.until !== undefined
+          ? [`until ${event.until.toISOString()}`]
+          : []),
+      ];
     case 'worker-online':
     case 'worker-offline':
       return [
@@ -96,6 +108,8 @@ const TYPES: readonly EventType[] = [
   'skipped',
   'run-started',
   'run-finished',
+  'waiting',
+  'signalled',
   'worker-online',
   'worker-offline',
   'gap',

@@ -340,9 +340,9 @@ export class AppCore implements Sender, AppOperations {
   async repair(): Promise<RepairCounts> {
     const { store, queues, tags, runtime } = currentFunction(this).#dependencies;
     const counts = await repairAll(store, queues.known());
-    await checkWaits(store, runtime.pause);
+    const started = await checkWaits(store, runtime.pause);
     await tags.clean(runtime.clock.now());
-    return counts;
+    return { ...counts, started: counts.started + started };
   }
 
   diagnose(options: DiagnosisOptions = {}): Promise<Diagnosis> {

@@ -129,9 +129,11 @@ export async function checkWaits(access: StoreAccess, pause: Pause): Promise<num
   let started = 0;
   let after: string | undefined;
   do {
-    const page = await signals(access, (primitives) =>
-      primitives.checkWaits(after, CHECKED_WAITS, access.endedWaitMs),
+    const from = after;
+    const page = await access.on(SIGNAL_QUEUE, async (bull) =>
+      signalPrimitivesOf(bull.getBackend())?.checkWaits(from, CHECKED_WAITS, access.endedWaitMs),
     );
+    if (page === undefined) return started; // a store without signals
     for (const job of page.unstarted) {
       const isDelayed = (await access.on(INTERNAL_QUEUE, (bull) => bull.getJobState(job))) === 'delayed';
       if (!isDelayed) continue;

@@ -37,6 +37,8 @@ export interface WorkerDependencies {
   readonly syncSchedules: () => Promise<void>;
   /** Removes the tag entries of jobs that no longer exist. */
   readonly cleanTags: () => Promise<void>;
+  /** Ends the records of waits without a job, and starts jobs whose signals are there. Returns the number of started jobs. */
+  readonly checkWaits: () => Promise<number>;
   readonly defaultName: string;
   /** Set in a process that a supervisor started. */
   readonly processIndex?: number;
