@@ -1,11 +1,11 @@
 /** Sends signals, and decodes their payloads where a wait takes them. Both check the payload. */
 import { UnknownSignalError, ValidationError } from '../base/errors.js';
-import { randomId } from '../base/random-id.js';
 import type { Sealer } from '../codec/codecs.js';
 import { jsonIssues } from '../codec/json.js';
 import { jsonSchemaOf } from '../codec/json-schema.js';
 import { sanitize } from '../codec/masking.js';
 import { validateInput } from '../codec/schema.js';
+import { randomId } from '../job/ids.js';
 import { signalRecordId } from '../job/signal-wait.js';
 import { sendSignal, storeSignalSchema } from '../store/signals.js';
 import type { Store } from '../store/store.js';

@@ -3,7 +3,7 @@
  * when the wait begins. `worker/signal-wait.ts` runs such jobs.
  */
 import { createHash } from 'node:crypto';
-import { absentOr, type Check, isText, isTime, isTrue } from '../base/checks.js';
+import { absentOr, type Check, isText, isTime, isTrue } from '../base/option-checks.js';
 import { isPlainObject } from '../base/text.js';
 import { isKey } from './tree-checks.js';
 

@@ -1,6 +1,7 @@
 /** This module is the driver of Redis: what Umbel does with BullMQ's Redis backends. */
 import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
 import type { EngineDriver } from '../engine.js';
+import { redisCompaction } from './compaction.js';
 import { startsDueJobs } from './due-jobs.js';
 import { redisEndedJobs, redisEndedTimes } from './ended-jobs.js';
 import { isRedisTransient, redisRefusal } from './errors.js';
@@ -27,6 +28,7 @@ export const REDIS: EngineDriver = {
       ...redisStreams(redis),
       ...redisEndedJobs(redis),
       ...redisEndedTimes(redis),
+      ...redisCompaction(redis),
       ...redisOldEvents(redis),
       ...redisLooks(redis),
       ...redisPurge(redis),
