@@ -29,7 +29,7 @@ export {
 } from './job/job-tree.js';
 export { isLongText, leftOutText } from './job/marks.js';
 export { type NormalizedOptions, sharedOptions } from './job/shared-options.js';
-export { isSignalKey, type SignalWait } from './job/signal-wait.js';
+export { isSignalKey, waitPosition } from './job/signal-wait.js';
 export { type ProcessDefaults, setProcessDefaults } from './store/connection.js';
 export type {
   ChildKeys,
@@ -51,7 +51,6 @@ export type {
   WaitEnd,
   WaitState,
 } from './store/primitives/signals.js';
-export { waitPosition } from './store/primitives/signals.js';
 export type { TaskEntry } from './task/definition.js';
 export { isName, readOptions } from './task/option-checks.js';
 export {

@@ -70,3 +70,14 @@ export function isSignalKey(key: unknown): key is string {
     typeof key === 'string' && key.length > 0 && key.length <= MAX_SIGNAL_KEY && !LONE_SURROGATE.test(key)
   );
 }
+
+/** Number of digits of a time in the index, so that text order is time order. */
+const SINCE_DIGITS = 9;
+
+/** Returns the position of a wait in the index. A space sorts before all characters of names. */
+export function waitPosition(
+  { signal, id }: { readonly signal: string; readonly id: string },
+  since: number,
+): string {
+  return `${signal} ${Math.max(0, Math.floor(since)).toString(36).padStart(SINCE_DIGITS, '0')}${id}`;
+}

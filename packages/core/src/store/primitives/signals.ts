@@ -109,14 +109,6 @@ export interface CheckedWaits {
 /** The queue whose keys hold the records. It has no jobs. */
 export const SIGNAL_QUEUE = 'umbel.signals';
 
-/** Number of digits of a time in the index, so that text order is time order. */
-const SINCE_DIGITS = 9;
-
-/** Returns the position of a wait in the index. A space sorts before all characters of names. */
-export function waitPosition({ signal, id }: SignalAddress, since: number): string {
-  return `${signal} ${Math.max(0, Math.floor(since)).toString(36).padStart(SINCE_DIGITS, '0')}${id}`;
-}
-
 /** Returns the commands of a store, for its queue of signals; undefined if it has none. */
 export function signalPrimitivesOf(backend: IQueueBackend): SignalPrimitives | undefined {
   const commands = commandsOf(backend);

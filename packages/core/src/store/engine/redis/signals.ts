@@ -1,13 +1,13 @@
 /** The records of signals and waits in Redis. Each is a hash; an index in the order of names has the open waits. */
 import type { RedisQueueBackend } from 'bullmq';
 import { INTERNAL_QUEUE } from '../../../job/job-tree.js';
-import {
-  type OpenWaitRecord,
-  type SignalDecision,
-  type SignalPrimitives,
-  type WaitEnd,
-  type WaitState,
-  waitPosition,
+import { waitPosition } from '../../../job/signal-wait.js';
+import type {
+  OpenWaitRecord,
+  SignalDecision,
+  SignalPrimitives,
+  WaitEnd,
+  WaitState,
 } from '../../primitives/signals.js';
 import { runScript, type Script } from './scripts.js';
 
@@ -183,7 +183,7 @@ export function redisSignals(backend: RedisQueueBackend): SignalPrimitives {
   const jobs = `${queues}${INTERNAL_QUEUE}:`;
   return {
     async startWait({ id, signal, key, job, since, until, isRestart }) {
-      const position = waitPosition({ id, signal, key }, since);
+      const position = waitPosition({ id, signal }, since);
       const args = [jobs, job, signal, key, since, until ?? '', position, isRestart ? 1 : 0];
       return stateIn(await runScript(backend, START_WAIT, [recordOf(id), index, ...args]));
     },
