@@ -245,6 +245,18 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
   const inContext = <T>(fn: () => T): T =>
     override.run(() => (options.virtualTimers ? withClock(engine.clock, fn) : fn()));
 
+  const recorded = new WeakMap<Handler, Handler>();
+  const recording = (handler: Handler): Handler => {
+    const known = recorded.get(handler);
+    if (known !== undefined) return known;
+    const recorder: Handler = (input, ctx) => {
+      history.received(ctx.id, input);
+      return handler(input, ctx);
+    };
+    recorded.set(handler, recorder);
+    return recorder;
+  };
+
   const observer: Observer = {
     enqueued(job) {
       if (job.queue !== INTERNAL_QUEUE) history.enqueue(job, engine.now);
@@ -252,13 +264,7 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
     },
     handlerOf({ name, run }) {
       const handler: Handler | undefined = fakes.handlerOf(name) ?? run;
-      return (
-        handler &&
-        ((input, ctx) => {
-          history.received(ctx.id, input);
-          return handler(input, ctx);
-        })
-      );
+      return handler && recording(handler);
     },
     attempt: (job, run) => (job.queue === INTERNAL_QUEUE ? run() : attempt(job, run)),
     waiting: (jobId, giveUp) =>
