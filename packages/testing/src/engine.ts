@@ -10,7 +10,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { EventEmitter, once } from 'node:events';
-import { type Clock, INTERNAL_JOB, INTERNAL_QUEUE } from '@umbel/core/internal';
+import { type Clock, INTERNAL_JOB, INTERNAL_QUEUE, runWithTestValue, testValue } from '@umbel/core/internal';
 import { setImmediate } from '@umbel/core/internal/real-timers';
 import { HeldTime, type RunningHandler } from './held-time.js';
 import type { Attempt as AttemptRecord } from './history.js';
@@ -59,12 +59,17 @@ export interface Started {
   readonly isRunning: () => boolean;
 }
 
-/** The attempt of the current code. One storage for all engines, because each storage slows down every promise. */
-const currentAttempt = new AsyncLocalStorage<Attempt>();
+/** Key of the attempt in the asynchronous context of its code, for all engines. */
+const ATTEMPT = {};
+
+/** Returns the attempt of the current code. */
+function currentAttempt(): Attempt | undefined {
+  return testValue(ATTEMPT) as Attempt | undefined; // `Engine.attempt` sets it
+}
 
 /** Whether the current code runs in a handler under test. */
 export function isInHandler(): boolean {
-  return currentAttempt.getStore() !== undefined;
+  return currentAttempt() !== undefined;
 }
 
 /** Event-loop turns without a command after which no work is in progress: a reply takes one turn, its handling the next. */
@@ -149,7 +154,7 @@ export class Engine {
     };
     this.#attempts.add(attempt);
     try {
-      return await currentAttempt.run(attempt, run);
+      return await runWithTestValue(ATTEMPT, attempt, run);
     } finally {
       this.#attempts.delete(attempt);
       this.#changed.emit('change');
@@ -358,7 +363,7 @@ export class Engine {
 
   /** Marks the current attempt, if any, as waiting for the engine; returns a function that ends that. */
   #park(): () => void {
-    const attempt = currentAttempt.getStore();
+    const attempt = currentAttempt();
     if (attempt?.engine !== this) return () => {};
     attempt.parked += 1;
     this.#changed.emit('change');
