@@ -20,9 +20,30 @@ import type { RunGate } from './memory/events.js';
 import { Store } from './memory/store.js';
 
 /** A running attempt. It is parked while it waits for the engine's time or for a result. */
-interface Attempt extends RunningHandler {
-  readonly engine: Engine;
-  parked: number;
+class Attempt implements RunningHandler {
+  parked = 0;
+  isIdle = false;
+  idleLooks = 0;
+  isReported = false;
+
+  constructor(
+    readonly engine: Engine,
+    private readonly job: AttemptedJob,
+  ) {}
+
+  get title(): string {
+    return this.job.title();
+  }
+
+  signal(): AbortSignal {
+    return this.job.signal();
+  }
+}
+
+/** What messages say about the job of an attempt, and its signal. */
+interface AttemptedJob {
+  readonly title: () => string;
+  readonly signal: () => AbortSignal;
 }
 
 /** A wait for a result. The waiting code ends it itself when the result is there. */
@@ -142,16 +163,8 @@ export class Engine {
   }
 
   /** Runs an attempt, and tracks when it waits for the engine. */
-  async attempt<T>({ title, signal }: Pick<Attempt, 'title' | 'signal'>, run: () => Promise<T>): Promise<T> {
-    const attempt = {
-      engine: this,
-      title,
-      signal,
-      parked: 0,
-      isIdle: false,
-      idleLooks: 0,
-      isReported: false,
-    };
+  async attempt<T>(job: AttemptedJob, run: () => Promise<T>): Promise<T> {
+    const attempt = new Attempt(this, job);
     this.#attempts.add(attempt);
     try {
       return await runWithTestValue(ATTEMPT, attempt, run);

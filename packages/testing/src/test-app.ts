@@ -288,8 +288,11 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
     if (canFail && faults.strikes('before-handler', job.name)) return crashed();
     if (canFail && faults.strikes('lost-lock', job.name)) engine.store.dropLocks(({ id }) => id === job.id)();
     try {
-      const title = `Task "${job.name}" of app "${app.name}" (attempt ${job.attempt})`;
-      const value = await engine.attempt({ title, signal: () => job.signal }, () => inContext(run));
+      const attempted = {
+        title: () => `Task "${job.name}" of app "${app.name}" (attempt ${job.attempt})`,
+        signal: () => job.signal,
+      };
+      const value = await engine.attempt(attempted, () => inContext(run));
       // The outcome of an attempt of a crashed worker is ignored.
       const isLost = entry.outcome !== undefined;
       if (canFail && !isLost && faults.strikes('after-handler', job.name)) return crashed();

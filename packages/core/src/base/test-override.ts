@@ -24,7 +24,7 @@ export function currentFunction<Instance extends object>(original: Instance): In
 
 /** Runs `fn` with a value under `key` in its asynchronous context. */
 export function runWithTestValue<T>(key: object, value: object, fn: () => T): T {
-  return contextValues.run(new Map([...(contextValues.getStore() ?? []), [key, value]]), fn);
+  return contextValues.run(new Map(contextValues.getStore()).set(key, value), fn);
 }
 
 /** Returns the value under `key` in the current asynchronous context. */
