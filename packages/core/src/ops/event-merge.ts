@@ -1,37 +1,37 @@
-/** The streams of all queues as one. */
+/** This module merges the event streams of all queues in one order, and encodes positions in them. */
 import { InvalidOptionError } from '../base/errors.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { MARK, type StreamEntry } from '../store/events.js';
 import { isEventId, timeOfId } from '../store/stream-position.js';
 import { isName } from '../task/option-checks.js';
 
-// Places in the streams of events that the store keeps, one stream for each queue.
+// Positions in the event streams of the store. Each queue has one stream.
 
-/** How far each stream has been read. */
+/** The position in each stream. */
 export interface EventPosition {
-  /** The last event that was told of each queue. */
+  /** The last returned event of each queue. */
   readonly after: ReadonlyMap<string, string>;
-  /** Where to begin in queues that are not among those. */
+  /** Where to begin in other queues. */
   readonly start: string;
 }
 
 const VERSION = '1';
-/** Longer than that of an app with a thousand queues. */
+/** Maximum length of a position; that of an app with a thousand queues is shorter. */
 const MAX_LENGTH = 200_000;
 
-/** As opaque text. */
+/** Returns the position as opaque text. */
 export function encodePosition({ after, start }: EventPosition): string {
   let text = `${VERSION},${start}`;
   for (const [queue, id] of after) text += placeText(queue, id);
   return text;
 }
 
-/** What a position says of one queue. It follows what it says of others. */
+/** Returns the part of a position for one queue, which follows those of other queues. */
 export function placeText(queue: string, id: string): string {
   return `,${queue}:${id}`;
 }
 
-/** @throws {InvalidOptionError} if it is none that `encodePosition` gives. */
+/** @throws {InvalidOptionError} if `encodePosition` did not return it. */
 export function decodePosition(text: string): EventPosition {
   const invalid = () =>
     new InvalidOptionError('from', "'now', 'start', a valid Date or the `position` of an event", text);
@@ -49,12 +49,12 @@ export function decodePosition(text: string): EventPosition {
   return { after, start };
 }
 
-/** One event, or what stands for events that were dropped before it. */
+/** An event, or a gap: the place of dropped events before it. */
 export interface MergeEntry extends StreamEntry {
   readonly isGap?: true;
 }
 
-/** What was read of a queue and not told yet, oldest first. */
+/** Events of a queue that were read and not returned yet, oldest first. */
 export interface MergeStream {
   readonly queue: string;
   readonly entries: MergeEntry[];
@@ -63,13 +63,14 @@ export interface MergeStream {
 export interface Merged {
   readonly queue: string;
   readonly entry: MergeEntry;
-  /** What follows in the same stream. */
+  /** The next entry of the same stream. */
   readonly next: MergeEntry | undefined;
 }
 
 /**
- * Takes out what happened before a moment, in one order for all who read: each stream in its own order, and all by time.
- * Within a millisecond a run starts before its steps and finishes after them; else queues follow by name.
+ * Removes and returns the events before a moment, in the same order for every reader: each stream in its own order, all
+ * streams by time. Within a millisecond a run starts before its steps and finishes after them; otherwise queues are ordered
+ * by name.
  */
 export function takeBefore(streams: readonly MergeStream[], beforeMs: number): Merged[] {
   const heads = streams
@@ -103,7 +104,7 @@ function keyOf({ queue, entries }: MergeStream, at: number): { ms: number; rank:
 }
 
 function rankOf(queue: string, event: string | undefined): number {
-  if (event === MARK.event) return -1; // nothing is told of it, and nothing waits for it
+  if (event === MARK.event) return -1; // a mark is not an event of the app
   if (queue !== INTERNAL_QUEUE) return 1;
   if (event === 'added') return 0;
   return event === 'completed' || event === 'failed' ? 2 : 1;
@@ -113,17 +114,17 @@ function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** Clocks that run by themselves drift apart; so long, by less than a millisecond. */
+/** Time for which two clocks drift apart by less than a millisecond. */
 const KNOWN_MS = 10_000;
 
 /**
- * How late it is in the store, at least. What was written before the time when all streams began to be read has been
- * read when they were; what is later may still be overtaken by an event of another stream.
+ * Lower bound of the store's time. Events from before a round of reads began are known when the round is over. A later event
+ * may still be overtaken by one of another stream.
  */
 export class Watermark {
   #last: { readonly storeMs: number; readonly seenAt: number } | undefined;
 
-  /** The store's time was this, or later, at a moment of this machine's clock. */
+  /** Notes that the store's time was at least this at a moment of this machine's clock. */
   seen(storeMs: number, now: number): void {
     const last = this.#last;
     const isLater =
@@ -131,7 +132,7 @@ export class Watermark {
     if (isLater) this.#last = { storeMs, seenAt: now };
   }
 
-  /** All that happened before this is read by whoever begins to read now. */
+  /** Returns the moment before which a read that begins now sees every event. */
   at(now: number): number {
     const last = this.#last;
     if (last === undefined) return Number.NEGATIVE_INFINITY;

@@ -8,31 +8,31 @@ import { compareIds, FIRST, previousId, timeOfId } from '../store/stream-positio
 import { type Merged, type MergeEntry, takeBefore, Watermark } from './event-merge.js';
 import { isFirstDelay } from './event-translator.js';
 
-/** Events of one stream that are read at once. */
+/** Maximum number of events of a stream that one command reads. */
 const PAGE = 1000;
-/** The store keeps at least as many events of a stream, before it drops the oldest. */
+/** Minimum number of events of a stream that the store keeps. */
 const KEPT = { jobs: 10_000, control: 1000 };
 
-/** Where the reading of a stream begins. */
+/** Where reading a stream begins. */
 export interface StreamStart {
   readonly queue: string;
-  /** Events after this id are read. */
+  /** Reads events after this id. */
   readonly after: string;
-  /** Whether an event of that id was there: if it is not, the store has dropped some. */
+  /** Whether the event with that id existed: if it is missing now, the store has dropped events. */
   readonly isAnchored: boolean;
-  /** Whether a mark was written into the stream, so that it has an event. */
+  /** Whether a mark was written into the stream, so that it contains an event. */
   readonly isMarked: boolean;
 }
 
 interface Stream {
   readonly queue: string;
-  /** Read up to here. */
+  /** Id of the last event that was read. */
   readTo: string;
   isAnchored: boolean;
   isMarked: boolean;
-  /** The store has more of it than was read. */
+  /** Whether the store has more events than were read. */
   isPartial: boolean;
-  /** What was read, and not taken yet. */
+  /** Events that were read and not taken yet. */
   readonly entries: MergeEntry[];
 }
 
@@ -50,12 +50,12 @@ export class MergedStreamReader {
     return [...this.#streams.keys()];
   }
 
-  /** Whether events were taken out: one that is earlier and comes now is late. */
+  /** Whether events were taken: an earlier one that arrives now is late. */
   get hasBegun(): boolean {
     return this.#readBefore !== Number.NEGATIVE_INFINITY;
   }
 
-  /** Whether all that was read has been taken, and the store has no more, as far as it was asked. */
+  /** Whether every event that was read is taken, and the last reads found no more in the store. */
   get isQuiet(): boolean {
     for (const { entries, isPartial } of this.#streams.values())
       if (isPartial || entries.length > 0) return false;
@@ -70,20 +70,20 @@ export class MergedStreamReader {
     this.#streams.delete(queue);
   }
 
-  /** Writes a mark into a stream, so that it has an event. Returns its id. */
+  /** Writes a mark into a stream, so that it contains an event. Returns the id of the mark. */
   async mark(queue: string): Promise<string> {
     const id = await markEvents(this.#store, queue);
     this.#watermark.seen(timeOfId(id), performance.now());
     return id;
   }
 
-  /** Reads what is new in all streams. Returns what nothing can come before any more. */
+  /** Reads new events of all streams. Returns those that no earlier event can precede any more. */
   async read(input: EventStreams): Promise<Merged[]> {
     const all = [...this.#streams.values()];
     await Promise.all(all.map((stream) => this.#begin(stream)));
     const beforeMs = this.#watermark.at(performance.now());
     const asked = all.filter((stream) => !isFull(stream));
-    // Whether the store has dropped some of what follows a moment is told by how much there is.
+    // The number of events shows whether the store may have dropped some after a moment.
     const isWhole = asked.some(({ isAnchored, readTo }) => !isAnchored && readTo !== FIRST);
     const limit = (isWhole ? KEPT.jobs : PAGE) + 1;
     const places = asked.map(({ queue, readTo, isAnchored }) => ({
@@ -92,7 +92,7 @@ export class MergedStreamReader {
     }));
     const found = await input.read(places, limit);
     for (const [index, stream] of asked.entries()) {
-      // A queue that nobody reads any more may have been left out meanwhile.
+      // A queue without readers may have been removed in the meantime.
       if (this.#streams.get(stream.queue) === stream) await this.#take(stream, found[index] ?? [], limit);
     }
     const partial = [...this.#streams.values()].filter(({ isPartial }) => isPartial);
@@ -101,19 +101,19 @@ export class MergedStreamReader {
     return takeBefore([...this.#streams.values()], takeable);
   }
 
-  /** Resolves with true once there may be more, see `EventStreams.wait`. */
+  /** Resolves with true once there may be more events, see `EventStreams.wait`. */
   wait(input: EventStreams, ms: number): Promise<boolean> {
     const places = [...this.#streams.values()].map(({ queue, readTo }) => ({ queue, after: readTo }));
     return input.wait(places, ms);
   }
 
-  /** A mark gives the time of the store, and lets a stream be read without a wait. */
+  /** Writes a mark: its id has the time of the store, and a stream with a mark is read without a wait. */
   async #begin(stream: Stream): Promise<void> {
     if (stream.isMarked) return;
     const id = await this.mark(stream.queue);
     stream.isMarked = true;
     if (stream.isAnchored || compareIds(stream.readTo, id) <= 0) return;
-    // It is to begin in the future: whoever wants only that leaves out what comes before.
+    // It begins in the future: the subscription skips earlier events.
     stream.readTo = id;
     stream.isAnchored = true;
   }
@@ -121,7 +121,7 @@ export class MergedStreamReader {
   async #take(stream: Stream, read: readonly StreamEntry[], limit: number): Promise<void> {
     const { queue, readTo, isAnchored } = stream;
     if (read.length === 0) {
-      // It was emptied: the next read would wait, or not know of a gap.
+      // The stream was emptied: the next read would wait, or miss a gap.
       await this.mark(queue);
       return;
     }
@@ -142,13 +142,13 @@ export class MergedStreamReader {
   }
 }
 
-/** Whether a part of what was read of a stream is to be taken before more is read. */
+/** Returns whether events of a stream have to be taken before more are read. */
 function isFull({ isPartial, entries, readTo }: Stream): boolean {
   const [first] = entries;
   return isPartial && entries.length >= PAGE && first !== undefined && timeOfId(first.id) < timeOfId(readTo);
 }
 
-/** Whether the store may have dropped some of what follows a place, of which it does not tell. */
+/** Returns whether the store may have dropped events after a position without a trace. */
 function isCut({ queue, readTo }: Stream, read: readonly StreamEntry[]): boolean {
   return readTo !== FIRST && read.length >= (queue === CONTROL_QUEUE ? KEPT.control : KEPT.jobs);
 }
