@@ -11,8 +11,7 @@ import { EventStreams } from '../store/events.js';
 import { readJob } from '../store/read.js';
 import type { Store, StoreOptions } from '../store/store.js';
 import { compareIds, timeOfId } from '../store/stream-position.js';
-import { type Merged, placeText } from './event-merge.js';
-import { MergedStreamReader } from './event-stream.js';
+import { type Merged, MergedStreamReader, placeText } from './event-merge.js';
 import { SharedInterests, type Subscription } from './event-subscription.js';
 import { EventTranslator, type Untranslated } from './event-translator.js';
 

@@ -1,8 +1,7 @@
 /** Streams are read in pages, and told in the order in which they would be if all were read at once. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { takeBefore } from '../../src/ops/event-merge.js';
-import { MergedStreamReader } from '../../src/ops/event-stream.js';
+import { MergedStreamReader, takeBefore } from '../../src/ops/event-merge.js';
 import { type EventFilter, SharedInterests } from '../../src/ops/event-subscription.js';
 import type { EventStreams, StreamEntry, StreamPlace } from '../../src/store/events.js';
 import type { Store } from '../../src/store/store.js';
