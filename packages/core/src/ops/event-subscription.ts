@@ -14,7 +14,6 @@ import {
   type JobChange,
   RUN_TYPES,
   typesOf,
-  type Untranslated,
   WORKER_TYPES,
 } from './event-translator.js';
 import type { AppEvent, EventQuery, EventType } from './events.js';
@@ -110,7 +109,7 @@ export interface EventFilter {
 }
 
 /** Returns whether a subscription yields an event. */
-function isSelected({ types, tasks, id }: EventFilter, event: Untranslated): boolean {
+function isSelected({ types, tasks, id }: EventFilter, event: AppEvent): boolean {
   if (!types.has(event.type)) return false;
   if ('runId' in event && !('id' in event)) return id === undefined || isOf(id, event.runId);
   if (!('id' in event)) return true;
@@ -391,7 +390,7 @@ export class Subscription implements AsyncIterableIterator<AppEvent> {
   }
 
   /** Returns the event of an entry for this subscription. */
-  #pass(entry: LogEntry): Untranslated | undefined {
+  #pass(entry: LogEntry): AppEvent | undefined {
     const { queue, id, ms, isGap, event } = entry;
     if (!this.#reads(queue)) return undefined;
     if (ms <= this.#coveredMs && compareIds(id, this.placeIn(queue)) <= 0) return undefined;
@@ -420,9 +419,22 @@ export class Subscription implements AsyncIterableIterator<AppEvent> {
   }
 }
 
-/** Returns a copy of an event, which its receiver may change without an effect on other subscriptions. */
-function copied(event: Untranslated, ms: number, position: string): AppEvent {
-  const copy = { ...event, at: new Date(ms), position } as AppEvent; // an event of the app, with its position
-  if (copy.type !== 'progress' || typeof copy.value !== 'object') return copy;
-  return { ...copy, value: structuredClone(copy.value) };
+/**
+ * Returns a copy of an event, which its receiver may change without an effect on other subscriptions. Engines copy objects
+ * fast where they see few shapes and no new fields, so each frequent type has its own branch.
+ */
+function copied(event: AppEvent, ms: number, position: string): AppEvent {
+  const at = new Date(ms);
+  switch (event.type) {
+    case 'enqueued':
+      return { ...event, at, position };
+    case 'started':
+      return { ...event, at, position };
+    case 'completed':
+      return { ...event, at, position };
+    case 'progress':
+      return { ...event, at, position, value: structuredClone(event.value) };
+    default:
+      return { ...event, at, position };
+  }
 }

@@ -14,6 +14,7 @@ import { compareIds, timeOfId } from '../store/stream-position.js';
 import { type Merged, MergedStreamReader, placeText } from './event-merge.js';
 import { SharedInterests, type Subscription } from './event-subscription.js';
 import { EventTranslator, type Untranslated } from './event-translator.js';
+import type { AppEvent } from './events.js';
 
 /** Pause between two reads of streams without a blocking read: short after events, then growing. */
 const PAUSE_MS = { first: 2, max: 200 };
@@ -25,6 +26,8 @@ const OUTAGE_PAUSE_MS = 250;
 const SLICE = 250;
 /** Size of a log: events, and characters of reported values. */
 const LOG = { events: 5000, characters: 16_000_000 };
+
+const NO_TIME = new Date(0);
 
 export interface EventReaderDependencies {
   readonly store: Store;
@@ -46,8 +49,8 @@ export interface LogEntry {
   readonly isGap: boolean;
   /** Whether the gap was logged for a subscription that does not yield gaps. */
   isWarned: boolean;
-  /** The event of the app; undefined if no subscription needs it. */
-  readonly event: Untranslated | undefined;
+  /** The event of the app, without its time and position; undefined if no subscription needs it. */
+  readonly event: AppEvent | undefined;
   readonly characters: number;
 }
 
@@ -317,7 +320,7 @@ export class SharedReader {
       const { id, isGap = false } = entry;
       this.#entries.push({
         ...{ queue, id, ms: timeOfId(id), text: placeText(queue, id), isGap, isWarned: false },
-        ...{ event, characters },
+        ...{ event: event && withPlace(event), characters },
       });
       this.#characters += characters;
     }
@@ -389,6 +392,11 @@ export class SharedReader {
       clearTimeout(timer);
     }
   }
+}
+
+/** Adds the fields that each subscription sets in its copy. */
+function withPlace(event: Untranslated): AppEvent {
+  return { ...event, at: NO_TIME, position: '' } as AppEvent; // an event of the app, with all its fields
 }
 
 // The readers of an app. Subscriptions that are up to date share one reader, which waits for events on its own connection.
