@@ -36,7 +36,7 @@ export type { FirstStep, Inputs, Members } from './types/flow.js';
 export type { WaitForOptions } from './wait-for.js';
 export { waitFor } from './wait-for.js';
 
-// Gives the signatures of `@umbel/core` what they cannot know themselves, once this package is imported.
+// Provides the signatures of `@umbel/core` with the functions of this package once it is imported.
 
 provideCanvas({
   pipe: (first, next) => pipe(partOf(first, 'The step before pipe'), next),

@@ -1,6 +1,7 @@
 /** This module is the driver of Redis: what Umbel does with BullMQ's Redis backends. */
 import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
 import type { EngineDriver } from '../engine.js';
+import { batchesCommands } from './batching/batched-backend.js';
 import { redisCompaction } from './compaction.js';
 import { startsDueJobs } from './due-jobs.js';
 import { redisEndedJobs, redisEndedTimes } from './ended-jobs.js';
@@ -40,9 +41,12 @@ export const REDIS: EngineDriver = {
   facts: (backend) => redisFacts(backend as RedisQueueBackend),
   check: checkRedis,
   prepare: runsWholeScripts,
+  shareCommands: batchesCommands,
+  claimsAtOnce: 16, // a batch
   keepTime: keepsStoreTime,
   guardWorker(backend, time) {
-    keepsLongResultsOut(backend); // innermost: it replaces the script of a commit
+    batchesCommands(backend); // innermost: the others handle each call by itself
+    keepsLongResultsOut(backend); // replaces the script of a commit
     keepsStoreTime(backend, time);
     startsDueJobs(backend);
   },
