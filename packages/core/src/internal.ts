@@ -2,7 +2,7 @@
 
 export { coreOf } from './app/app.js';
 export { checkInteger, checkOptions, type OptionNames } from './base/option-checks.js';
-export { testOverrideFor } from './base/test-override.js';
+export { runWithTestValue, testOverrideFor, testValue } from './base/test-override.js';
 export { isPlainObject, kindOf } from './base/text.js';
 export { type Clock, type Duration, durationMs, systemClock } from './base/time.js';
 export { mergeCallbacks } from './client/callbacks.js';
