@@ -59,7 +59,8 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
   readonly #claims: Claims;
   readonly #onLost: (claim: Claim) => void;
   #askedAt = performance.now();
-  #claimsAtOnce = 1;
+  /** 0 after a claim found nothing: then the next one is alone, and so is the one after it, as the steps of a chain come. */
+  #claimsAtOnce = 0;
   #aheadCount = 0;
 
   constructor(
@@ -94,7 +95,7 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
     for (const claim of claims.slice(0, ahead))
       mainLoopQueue?.add(all.then(() => claim.catch(() => undefined)));
     const isEach = (await all).every((claim) => claim.status === 'fulfilled' && claim.value);
-    this.#claimsAtOnce = isEach ? 2 * claims.length : 1;
+    this.#claimsAtOnce = isEach ? 2 * (this.#claimsAtOnce === 0 ? 0.5 : claims.length) : 0;
     return claims[ahead] as Promise<AnyJob>; // if the command failed, with the same error as the others
   }
 
