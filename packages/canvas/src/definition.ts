@@ -208,6 +208,14 @@ const READERS: { readonly [K in Kind]: (place: JsonPath) => OfKind<K> } = {
     };
   },
 
+  sleep: (place) => {
+    const fields = place.fields([...COMMON, 'ms', 'until']);
+    const { ms, until } = fields;
+    if (ms.isAbsent === until.isAbsent) throw place.error('must have either `ms` or `until`.');
+    const time = ms.isAbsent ? { until: until.text() } : { ms: count(ms, 0) };
+    return { kind: 'sleep', ...time, ...common(fields) };
+  },
+
   flat: (place) => {
     const fields = place.fields([...COMMON, 'step']);
     return { kind: 'flat', step: expression(fields.step), ...common(fields) };
@@ -273,8 +281,8 @@ function row(place: JsonPath, length: number): unknown {
   return plain(place);
 }
 
-function count(place: JsonPath): number {
-  return within(place, () => checkInteger('it', place.value as number, 1, Number.MAX_SAFE_INTEGER)); // what checks it
+function count(place: JsonPath, least = 1): number {
+  return within(place, () => checkInteger('it', place.value as number, least, Number.MAX_SAFE_INTEGER)); // what checks it
 }
 
 /** A value that JSON carries. */

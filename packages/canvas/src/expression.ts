@@ -2,7 +2,7 @@
  * This module defines workflows as plain data, and limits how deep they nest. `toJSON` returns this data, `fromJSON`
  * reads it, and `normalize` prepares it for the planner.
  */
-import type { NormalizedOptions, Sender, TaskExpression } from '@umbel/core/internal';
+import type { NormalizedOptions, Sender, Sleep, TaskExpression } from '@umbel/core/internal';
 import { match } from 'ts-pattern';
 import { CanvasError } from './part.js';
 
@@ -16,7 +16,8 @@ export type CanvasExpression =
   | MatchExpression
   | WhenExpression
   | FallbackExpression
-  | FlatExpression;
+  | FlatExpression
+  | SleepExpression;
 
 /** Fields of every workflow. */
 interface Composed {
@@ -134,6 +135,9 @@ export interface FlatExpression extends Composed {
   readonly step: CanvasExpression;
 }
 
+/** Passes the previous result on: after a time, or at the moment that the result holds under a key. */
+export type SleepExpression = Composed & { readonly kind: 'sleep' } & Sleep;
+
 /** Returns the direct parts of an expression, without callbacks and lazy members. */
 export function partsOf(expression: CanvasExpression): readonly CanvasExpression[] {
   if (expression.kind === 'task') return []; // before the match: this runs for each of up to 10,000 steps
@@ -150,6 +154,7 @@ export function partsOf(expression: CanvasExpression): readonly CanvasExpression
     ])
     .with({ kind: 'fallback' }, ({ step, other }) => [step, other])
     .with({ kind: 'map' }, { kind: 'flat' }, ({ step }) => [step])
+    .with({ kind: 'sleep' }, () => [])
     .exhaustive();
 }
 

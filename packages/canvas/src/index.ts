@@ -27,10 +27,12 @@ export type {
   LazyMembers,
   MapExpression,
   MatchExpression,
+  SleepExpression,
   WhenExpression,
 } from './expression.js';
 export { chunks, map, starmap } from './map.js';
 export { CanvasError } from './part.js';
+export { type SleepFunction, sleep } from './sleep.js';
 export type { FirstStep, Inputs, Members } from './types/flow.js';
 
 // Gives the signatures of `@umbel/core` what they cannot know themselves, once this package is imported.

@@ -2,7 +2,7 @@
  * This module rewrites a workflow into the few shapes that the planner knows: `normalize` is pure, and moves all options
  * to the tasks.
  */
-import { mergeOptions, type NormalizedOptions, type TaskExpression } from '@umbel/core/internal';
+import { mergeOptions, type NormalizedOptions, type Sleep, type TaskExpression } from '@umbel/core/internal';
 import { match } from 'ts-pattern';
 import type {
   CallbackExpressions,
@@ -25,6 +25,7 @@ export type NormalExpression =
   | NormalWhen
   | NormalFallback
   | NormalFlat
+  | NormalSleep
   | NormalLinked;
 
 /** A call with its options. `shared` holds the options of the workflows around it. */
@@ -92,6 +93,13 @@ export interface NormalFallback {
 interface NormalFlat {
   readonly kind: 'flat';
   readonly step: NormalExpression;
+}
+
+export interface NormalSleep {
+  readonly kind: 'sleep';
+  readonly sleep: Sleep;
+  /** The delay of a workflow that starts with the sleep. */
+  readonly delayMs?: number;
 }
 
 /** A step and its callbacks. */
@@ -178,6 +186,11 @@ class Normalizer {
         other: this.#later(other),
       }))
       .with({ kind: 'flat' }, ({ step }) => ({ kind: 'flat', step: this.#first(step) }))
+      .with({ kind: 'sleep' }, (sleep) => ({
+        kind: 'sleep',
+        sleep: 'ms' in sleep ? { ms: sleep.ms } : { until: sleep.until },
+        ...(this.#delayMs > 0 && { delayMs: this.#delayMs }),
+      }))
       .exhaustive();
   }
 

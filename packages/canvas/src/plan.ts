@@ -10,6 +10,7 @@
  * chain(x, group([a, b]), c)     run ◀─ c ◀─ fan-out ◀─ x        the fan-out adds a and b below c
  * group([a, group([b, c])])      run ◀─ a, collect ◀─ b, c
  * group.any([a, b])              run ◀─ collect ◀─ probe ◀─ a, probe ◀─ b
+ * chain(a, sleep('1d'), b)       run ◀─ b ◀─ sleep ◀─ a
  * fallback(a, b)                 run ◀─ fallback ◀─ a             b is added below the fallback if a fails
  * ```
  *
@@ -51,6 +52,7 @@ import {
   planGroup,
   planMatch,
   planWhen,
+  planSleep,
 } from './plan-group.js';
 
 /** A workflow that is ready to be sent. */
@@ -148,6 +150,7 @@ class Planner implements PartPlanner {
         const after = { ...input.after, flat: true } as const;
         return one(internal(INTERNAL_JOB.collect, position.path, { ...input, after }));
       })
+      .with({ kind: 'sleep' }, (sleep) => planSleep(sleep, position))
       .with({ kind: 'linked' }, ({ step, callbacks }) => {
         const node = internal(INTERNAL_JOB.collect, position.path, this.#inside(step, position));
         return one({ ...node, callbacks: this.#callbacks(callbacks) });
@@ -251,6 +254,7 @@ function consumerOf(
   return match(expression)
     .returnType<Parent | { readonly part: NormalExpression; readonly path: string }>()
     .with({ kind: 'group' }, (group) => internalPosition(firstFanOf(group, path)))
+    .with({ kind: 'sleep' }, () => internalPosition(path))
     .with({ kind: 'each' }, { kind: 'match' }, () => internalPosition(`${path}-fan`))
     .with({ kind: 'when' }, ({ test }) =>
       internalPosition('condition' in test ? `${path}-fan` : `${path}-in`),

@@ -201,6 +201,7 @@ export type {
   InputArgs,
   InputOf,
   OutputOf,
+  PassingResult,
   Result,
   Step,
   StepAfter,

@@ -27,6 +27,7 @@ export {
   SLICE,
   type Source,
 } from './job/job-tree.js';
+export type { Pause, Sleep } from './job/pause.js';
 export { isLongText, leftOutText } from './job/marks.js';
 export { type NormalizedOptions, sharedOptions } from './job/shared-options.js';
 export { type ProcessDefaults, setProcessDefaults } from './store/connection.js';
@@ -72,6 +73,7 @@ export {
   withCallback,
 } from './task/signature.js';
 export type { KeysOf, NamedKeysOf, Prettify, ValueAt } from './task/types/bind.js';
+export type { PassedWith } from './task/types/step.js';
 export type { ActivityListener, EndedAttempt } from './worker/activity.js';
 export { ChainEnded, EndChain, WaitForChildren } from './worker/signals.js';
 export { plannedGraph, type RunGraph } from './workflow/graph.js';

@@ -2,8 +2,8 @@
  * Left output fits right input; tuple in, tuple out. Only results are inferred, so each argument is checked on its
  * own: the compiler underlines the wrong one and names the step before it.
  */
-import type { AnyResult, AnyStep, Input, Result } from '@umbel/core';
-import type { Prettify } from '@umbel/core/internal';
+import type { AnyResult, AnyStep, Input, PassingResult, Result } from '@umbel/core';
+import type { PassedWith, Prettify } from '@umbel/core/internal';
 
 /** The first parameter of a chain. */
 export interface FirstStep<In, Gives> {
@@ -19,15 +19,35 @@ type Shift<First, Rest extends readonly unknown[]> = [First, ...Rest];
  */
 export type PrevOf<First, Rest extends readonly unknown[], Key> = Key extends number
   ? Result<'a spread of unknown length: use chain.of(steps)', unknown>
-  : Shift<First, Rest>[Key & keyof Shift<First, Rest>] extends infer Prev extends AnyResult
-    ? Prev
-    : never;
+  : ResultAt<Shift<First, Rest>, Key>;
+
+/** The result at a position, completed with the results before it if its step passes them on. */
+type ResultAt<Results extends readonly unknown[], Key> = Results[Key & keyof Results] extends infer Found
+  ? Found extends PassingResult<infer By, unknown, infer Added>
+    ? [ResultAt<[unknown, ...Results], Key>] extends [never]
+      ? Found
+      : Result<By, PassedWith<ResultAt<[unknown, ...Results], Key>['~out'], Added>>
+    : Found extends AnyResult
+      ? Found
+      : never
+  : never;
 
 type ValueOf<Gives> = Gives extends AnyResult ? Gives['~out'] : never;
 
+/** The result of the last step of a chain whose last step passes the result before it on. */
+type LastPassed<Results extends readonly unknown[]> = Results extends readonly [...infer Before, infer Last]
+  ? Last extends PassingResult<string, unknown, infer Added>
+    ? [LastPassed<Before>] extends [never]
+      ? ValueOf<Last>
+      : PassedWith<LastPassed<Before>, Added>
+    : ValueOf<Last>
+  : never;
+
 /** The result of the last step. */
 export type LastOf<First, Rest extends readonly unknown[]> = Rest extends readonly [...unknown[], infer Last]
-  ? ValueOf<Last>
+  ? Last extends PassingResult<string, unknown, unknown>
+    ? LastPassed<[First, ...Rest]>
+    : ValueOf<Last>
   : Rest extends readonly []
     ? ValueOf<First>
     : ValueOf<First> | ValueOf<Rest[number]>;
@@ -77,7 +97,10 @@ type Composed =
   | 'match'
   | 'when'
   | 'fallback'
-  | 'flat';
+  | 'flat'
+  | 'sleep'
+  | 'loop'
+  | 'waitFor';
 
 /** What the compiler prints for a composition where only calls of one task can stand. A task may have such a name. */
 interface CallOfOneTask<Name> {

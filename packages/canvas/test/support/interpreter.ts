@@ -111,6 +111,8 @@ export class Interpreter {
             : [first],
         );
       }
+      case 'sleep':
+        return [{ ...NOTHING, end: { kind: 'gives', value: input } }];
       case 'flat':
         return this.#eval(expression.step, input, isFollowed).map((world) => {
           if (world.end.kind !== 'gives') return world;
@@ -365,6 +367,7 @@ function nodesIn(expression: CanvasExpression): number[] {
 function partsOf(expression: CanvasExpression): readonly CanvasExpression[] {
   switch (expression.kind) {
     case 'task':
+    case 'sleep':
       return [];
     case 'chain':
     case 'chord':

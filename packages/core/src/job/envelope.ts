@@ -17,6 +17,7 @@ import {
   type Parent,
   type Source,
 } from './job-tree.js';
+import { isPause, isSleep, type Pause, type Sleep } from './pause.js';
 import { isScheduleRecord, isSlotsRecord, type ScheduleRecord, type SlotsRecord } from './schedule-record.js';
 import { isSharedOptions, type NormalizedOptions, type SharedOptions } from './shared-options.js';
 import { isCallbacks, isExpansion, isFed, isJoinRule, isKey, isNode, isSource } from './tree-checks.js';
@@ -113,6 +114,9 @@ export interface Envelope {
   readonly fed?: Fed;
   /** The chain of this job ended early, so the handler did not run. */
   readonly skipped?: true;
+  /** The sleep of this job, and the wait once it has begun. */
+  readonly sleep?: Sleep;
+  readonly pause?: Pause;
   /** Callbacks to send when this job has its result or has failed. */
   readonly callbacks?: Callbacks;
   /** The failure, if the job failed for good. */
@@ -273,6 +277,8 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['replayed', { words: 'a moment and a token', holds: isReplayed }],
   ['schedule', { words: 'a schedule', holds: isScheduleRecord }],
   ['slots', { words: 'the state of a schedule', holds: isSlotsRecord }],
+  ['sleep', { words: 'a sleep', holds: isSleep }],
+  ['pause', { words: 'a wait until a moment', holds: isPause }],
   ['callbacks', { words: 'lists of callbacks', holds: isCallbacks }],
   ['trace', { words: 'a traceparent', holds: isTraceparent }],
   ['links', { words: 'a list of traceparents and their number', holds: isTraceLinks }],

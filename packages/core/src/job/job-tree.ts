@@ -4,6 +4,7 @@
  */
 import type { Sealer } from '../codec/codecs.js';
 import type { TraceLinks } from './envelope.js';
+import type { Sleep } from './pause.js';
 import type { NormalizedOptions, SharedOptions } from './shared-options.js';
 
 /** The queue of internal jobs, which Umbel adds to run workflows and schedules. Every worker serves it. */
@@ -25,6 +26,8 @@ export const INTERNAL_JOB = {
   probe: 'umbel:probe',
   /** Returns the result of a step, or of another step if the first fails. */
   fallback: 'umbel:fallback',
+  /** Passes a value on after a time, or at a moment. */
+  sleep: 'umbel:sleep',
   /** Sends the jobs of a schedule, and then waits for its next occurrence. */
   schedule: 'umbel:schedule',
 } as const;
@@ -189,6 +192,7 @@ export interface JobNode {
   readonly after?: Source;
   readonly expand?: Expansion;
   readonly join?: JoinRule;
+  readonly sleep?: Sleep;
   readonly callbacks?: Callbacks;
   /** Inputs that the job processes one after the other, and the index of the first among all inputs. */
   readonly items?: readonly unknown[];

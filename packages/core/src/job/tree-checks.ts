@@ -1,6 +1,7 @@
 /** Checks of stored parts of a job tree, as far as this package relies on them. */
 import { absentOr, type Check, isCount, isListOf, isText, isTrue } from '../base/checks.js';
 import { isPlainObject } from '../base/text.js';
+import { isSleep } from './pause.js';
 
 /** Excludes `__proto__`, which would set the prototype of an object that is built with it. */
 export const isKey: Check = (value) => isText(value) && value !== '__proto__';
@@ -50,6 +51,7 @@ export const isNode: Check = (value) =>
   absentOr(isSource)(value.after) &&
   absentOr(isExpansion)(value.expand) &&
   absentOr(isJoinRule)(value.join) &&
+  absentOr(isSleep)(value.sleep) &&
   absentOr(isTrue)(value.mayFail) &&
   absentOr(isCount)(value.offset) &&
   absentOr(isCallbacks)(value.callbacks) &&

@@ -68,6 +68,11 @@ export class JoinRunner {
     );
   }
 
+  /** Returns the value of the job's children, with a reference to the results of a large group in place of a copy. */
+  unresolvedValueOf(job: ActiveJob, envelope: Envelope): Promise<unknown> {
+    return this.#joined(job, envelope, childrenOfHeldJob(this.#dependencies, job));
+  }
+
   /** Returns the value of a workflow run or a group, and sends its callbacks. */
   async collect(job: ActiveJob, envelope: Envelope): Promise<unknown> {
     const children = childrenOfHeldJob(this.#dependencies, job);

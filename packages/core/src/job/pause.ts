@@ -1,0 +1,31 @@
+/**
+ * The wait of a job for a moment, as plain data: what a sleep is planned with, and what a job stores when it begins to wait.
+ * A waiting job is delayed in its queue, so it occupies no worker. Moments are milliseconds since 1970.
+ */
+import { absentOr, type Check, isCount, isText, isTime } from '../base/checks.js';
+import { isPlainObject } from '../base/text.js';
+
+/** A planned sleep: a time in milliseconds, or the key of the previous value that holds a date and time. */
+export type Sleep = { readonly ms: number } | { readonly until: string };
+
+/** A wait that has begun. It is stored once, so the moment of its end does not change. */
+export interface Pause {
+  readonly since: number;
+  readonly until: number;
+  /** When `wake` ended it. */
+  readonly woken?: number;
+  /** In a loop: the number of turns that had ended. */
+  readonly turns?: number;
+}
+
+/** A `Sleep`. */
+export const isSleep: Check = (value) =>
+  isPlainObject(value) && ('ms' in value ? isCount(value.ms) : isText(value.until));
+
+/** A `Pause`. */
+export const isPause: Check = (value) =>
+  isPlainObject(value) &&
+  isTime(value.since) &&
+  isTime(value.until) &&
+  absentOr(isTime)(value.woken) &&
+  absentOr(isCount)(value.turns);
