@@ -51,8 +51,8 @@ import {
   planFallback,
   planGroup,
   planMatch,
-  planWhen,
   planSleep,
+  planWhen,
 } from './plan-group.js';
 
 /** A workflow that is ready to be sent. */

@@ -117,13 +117,19 @@ function partsOf(expression: NormalMember): readonly NormalMember[] {
     .exhaustive();
 }
 
-/** Returns the result of a workflow without tasks: groups whose computed list of members is empty. */
+/**
+ * Returns the result of a workflow without tasks: groups whose computed list of members is empty.
+ * @throws {CanvasError} if it sleeps.
+ */
 function emptyValue(expression: NormalMember): unknown {
   return match(expression)
     .with({ kind: 'chain' }, ({ steps }) => steps.map(emptyValue).at(-1))
     .with({ kind: 'flat' }, ({ step }) => [emptyValue(step)].flat(2))
     .with({ kind: 'fallback' }, { kind: 'given' }, ({ step }) => emptyValue(step))
     .with({ kind: 'group' }, emptyGroup)
+    .with({ kind: 'sleep' }, () => {
+      throw new CanvasError('The workflow has no task, so no app can send it. Put the sleep between tasks.');
+    })
     .otherwise(({ kind }) => {
       throw new RangeError(`Bug in Umbel: a ${kind} has no value before it runs.`);
     });

@@ -27,8 +27,8 @@ export {
   SLICE,
   type Source,
 } from './job/job-tree.js';
-export type { Pause, Sleep } from './job/pause.js';
 export { isLongText, leftOutText } from './job/marks.js';
+export type { Pause, Sleep } from './job/pause.js';
 export { type NormalizedOptions, sharedOptions } from './job/shared-options.js';
 export { type ProcessDefaults, setProcessDefaults } from './store/connection.js';
 export type {

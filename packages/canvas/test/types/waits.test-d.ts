@@ -48,7 +48,9 @@ test('a sleep waits for a moment that the value certainly holds as text', () => 
 
 test('a sleep at the start of a chain takes a type', () => {
   const later = chain(sleep<{ file: string }>('1d'), measure);
-  expectTypeOf(later).toEqualTypeOf<Signature<'chain', { file: string }, { width: number; height: number }>>();
+  expectTypeOf(later).toEqualTypeOf<
+    Signature<'chain', { file: string }, { width: number; height: number }>
+  >();
   const due = chain(sleep.until<{ file: string; at: string }>('at'), measure);
   expectTypeOf<InputOf<typeof due>>().toEqualTypeOf<{ file: string; at: string }>();
   // @ts-expect-error the key holds a number

@@ -9,6 +9,7 @@ import type { Store } from '../../store/store.js';
 import type { StoredJob } from '../../store/stored-job.js';
 import { CALLBACKS, callbacksOf, plannedPart } from '../../workflow/graph.js';
 import { everyPart, type Follower, type GraphNode, hasEnded, type Part } from '../../workflow/graph-parts.js';
+import { waitNodeOf } from '../../workflow/graph-waits.js';
 import { addsOf, type Given, LargeGroups } from './large-groups.js';
 import { adderOf, type ClassifiedChildren, classifyChildren } from './relatives.js';
 
@@ -53,7 +54,7 @@ export class RunReader {
   async #stored(place: JobRef, given: Given): Promise<Part | undefined> {
     const standing = await standingOf(this.#store, place);
     if (standing === undefined) return undefined;
-    const { id, queue } = place;
+    const { id } = place;
     const { state, job } = standing;
     const envelope: Content = job?.envelope ?? {};
     const children = await classifyChildren(this.#store, place, state, envelope);
@@ -71,7 +72,7 @@ export class RunReader {
     const part: Part = {
       id,
       before,
-      ...(queue !== INTERNAL_QUEUE && { node: nodeOf(place, state, job) }),
+      ...partNode(place, state, job),
       ...(isFanOut && { adds: await addsOf(this.#store, { ...place, run, state, expand }, given) }),
       ...(followers.length > 0 && { followers }),
       ...(isOpen && { isOpen }),
@@ -154,6 +155,21 @@ export class RunReader {
       }),
     );
   }
+}
+
+/** Returns the node of a task or a wait; other internal jobs have none. */
+function partNode(place: JobRef, state: string, job: StoredJob | undefined): Pick<Part, 'node'> {
+  if (place.queue !== INTERNAL_QUEUE) return { node: nodeOf(place, state, job) };
+  const waiting = job && waitNodeOf(job.name, { ...place, state }, job.envelope ?? {});
+  if (waiting === undefined) return {};
+  const { finishedAt, error } = nodeOf(place, state, job);
+  return {
+    node: {
+      ...waiting,
+      ...(finishedAt !== undefined && { finishedAt }),
+      ...(error !== undefined && { error }),
+    },
+  };
 }
 
 function nodeOf({ id, queue }: JobRef, state: string, job: StoredJob | undefined): GraphNode {
