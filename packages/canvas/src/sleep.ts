@@ -2,7 +2,7 @@
 import { type Duration, InvalidOptionError, type PassingResult, type Signature } from '@umbel/core';
 import { durationMs } from '@umbel/core/internal';
 import { Composition } from './composition.js';
-import type { TextKeysOf } from './types/waits.js';
+import type { TextKeysOf } from './types/branches.js';
 
 /** A step that passes the previous result on. In a chain, its result has the type of the result before it. */
 interface PassingStep<In> extends Signature<'sleep', In, unknown> {

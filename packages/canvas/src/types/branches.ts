@@ -1,4 +1,4 @@
-/** What `match` and `when` need of the value they decide by. */
+/** What `match`, `when`, sleeps and loops need of the value they decide by. */
 import type { AnyStep, InputOf, OutputOf, Result } from '@umbel/core';
 import type { NamedKeysOf, Prettify, ValueAt } from '@umbel/core/internal';
 
@@ -84,3 +84,14 @@ type NeedsOfCondition<C, In> = {
 export type NeedsOfTest<Test, In> = Test extends AnyStep
   ? Prettify<In & InputOf<Test>>
   : Prettify<In & NeedsOfCondition<Test, In>>;
+
+/** The keys of a value that surely hold text. */
+export type TextKeysOf<Value> = KeysOfType<Value, string>;
+
+/** The keys of a value that surely hold a number. */
+export type NumberKeysOf<Value> = KeysOfType<Value, number>;
+
+type KeysOfType<Value, Type> = {
+  [Key in keyof Value]-?: Value[Key] extends Type ? Key : never;
+}[keyof Value] &
+  string;

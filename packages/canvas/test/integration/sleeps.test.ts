@@ -146,7 +146,9 @@ onEveryEngine('a sleep', (engine) => {
     const { echo, double } = await start(engine);
     expect(await value(chain(sleep<number>(10), double).delay(4))).toBe(8);
     expect(await value(chain(double, sleep(10)).delay(4))).toBe(8);
-    await expect(sleep<number>(10).delay(4)).rejects.toThrow('The workflow has no task, so no app can send it');
+    await expect(sleep<number>(10).delay(4)).rejects.toThrow(
+      'The workflow has no task, so no app can send it',
+    );
     expect(await value(chain(group([double, double]), sleep(10), echo).delay(2))).toEqual([4, 4]);
     const many = Array.from({ length: 120 }, (_, n) => echo.si(n));
     expect(await value(chain(group(many), sleep(10), echo).delay())).toEqual(many.map((_, n) => n));

@@ -1,5 +1,5 @@
 /** One composition of each shape, with what it gives, for tests that let workers die at some point in it. */
-import { chain, chord, chunks, fallback, flat, group, map, match, starmap, when } from '@umbel/canvas';
+import { chain, chord, chunks, fallback, flat, group, map, match, sleep, starmap, when } from '@umbel/canvas';
 import type { App } from '@umbel/core';
 import { z } from 'zod';
 import type { AnySignature } from './places.js';
@@ -133,6 +133,7 @@ export function shapes(tasks: ShapeTasks): Readonly<Record<string, Shape>> {
     match: shape(chain(add.si(2), kind, match('kind', { big: take, small: take })), 30),
     when: shape(chain(add.si(2), kind, when({ kind: 'big' }, take, take)), 30),
     fallback: shape(chain(fallback(broken.si(1), add.si(4)), add), 6),
+    sleep: shape(chain(one, sleep(30), add), 2),
     settled: shape(chain(group.settled([one, broken.si(1)]), note), null),
     any: shape(chain(group.any([broken.si(1), add.si(1)]), add), 3),
     'at least': shape(chain(group.atLeast(2, [one, add.si(0), broken.si(1)]), sum), 2),
