@@ -208,6 +208,19 @@ const READERS: { readonly [K in Kind]: (place: JsonPath) => OfKind<K> } = {
     };
   },
 
+  loop: (place) => {
+    const fields = place.fields([...COMMON, 'body', 'until', 'max', 'everyMs', 'budget']);
+    return {
+      kind: 'loop',
+      body: expression(fields.body),
+      until: testOf(fields.until),
+      max: count(fields.max),
+      ...optional('everyMs', fields.everyMs, (ms) => count(ms, 0)),
+      ...optional('budget', fields.budget, budgetOf),
+      ...common(fields),
+    };
+  },
+
   sleep: (place) => {
     const fields = place.fields([...COMMON, 'ms', 'until']);
     const { ms, until } = fields;
@@ -265,6 +278,12 @@ function testOf(place: JsonPath): WhenExpression['test'] {
   return step.isAbsent
     ? { condition: checkCondition(condition.value, condition.path) }
     : { step: expression(step) };
+}
+
+function budgetOf(place: JsonPath): NonNullable<OfKind<'loop'>['budget']> {
+  const { key, max } = place.fields(['key', 'max']);
+  if (typeof max.value !== 'number' || !(max.value > 0)) throw max.wrong('a number greater than 0');
+  return { key: key.text(), max: max.value };
 }
 
 /** Texts, each once; of a group, as many as it has members. */

@@ -17,7 +17,8 @@ export type CanvasExpression =
   | WhenExpression
   | FallbackExpression
   | FlatExpression
-  | SleepExpression;
+  | SleepExpression
+  | LoopExpression;
 
 /** Fields of every workflow. */
 interface Composed {
@@ -138,6 +139,27 @@ export interface FlatExpression extends Composed {
 /** Passes the previous result on: after a time, or at the moment that the result holds under a key. */
 export type SleepExpression = Composed & { readonly kind: 'sleep' } & Sleep;
 
+/** Repeats its body, which takes the result of the turn before, until a condition on that result holds. */
+export interface LoopExpression extends Composed {
+  readonly kind: 'loop';
+  readonly body: CanvasExpression;
+  /** A step that returns true or false, or a condition on the result of a turn. */
+  readonly until: { readonly step: CanvasExpression } | { readonly condition: Condition };
+  /** Maximum number of turns. */
+  readonly max: number;
+  /** Time between two turns, in milliseconds. */
+  readonly everyMs?: number;
+  readonly budget?: LoopBudget;
+}
+
+/** What all turns of a loop may spend together. */
+interface LoopBudget {
+  /** The key of the result of a turn that holds what the turn has spent. */
+  readonly key: string;
+  /** The sum from which on no turn begins. */
+  readonly max: number;
+}
+
 /** Returns the direct parts of an expression, without callbacks and lazy members. */
 export function partsOf(expression: CanvasExpression): readonly CanvasExpression[] {
   if (expression.kind === 'task') return []; // before the match: this runs for each of up to 10,000 steps
@@ -155,6 +177,7 @@ export function partsOf(expression: CanvasExpression): readonly CanvasExpression
     .with({ kind: 'fallback' }, ({ step, other }) => [step, other])
     .with({ kind: 'map' }, { kind: 'flat' }, ({ step }) => [step])
     .with({ kind: 'sleep' }, () => [])
+    .with({ kind: 'loop' }, ({ body, until }) => ('step' in until ? [body, until.step] : [body]))
     .exhaustive();
 }
 

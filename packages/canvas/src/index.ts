@@ -25,11 +25,13 @@ export type {
   GroupExpression,
   JoinPolicy,
   LazyMembers,
+  LoopExpression,
   MapExpression,
   MatchExpression,
   SleepExpression,
   WhenExpression,
 } from './expression.js';
+export { type LoopOptions, type LoopResult, loop } from './loop.js';
 export { chunks, map, starmap } from './map.js';
 export { CanvasError } from './part.js';
 export { type SleepFunction, sleep } from './sleep.js';

@@ -11,6 +11,7 @@ import type {
   GroupExpression,
   JoinPolicy,
   LazyMembers,
+  LoopExpression,
   MapExpression,
   WhenExpression,
 } from './expression.js';
@@ -26,6 +27,7 @@ export type NormalExpression =
   | NormalFallback
   | NormalFlat
   | NormalSleep
+  | NormalLoop
   | NormalLinked;
 
 /** A call with its options. `shared` holds the options of the workflows around it. */
@@ -99,6 +101,14 @@ export interface NormalSleep {
   readonly kind: 'sleep';
   readonly sleep: Sleep;
   /** The delay of a workflow that starts with the sleep. */
+  readonly delayMs?: number;
+}
+
+export interface NormalLoop extends Pick<LoopExpression, 'max' | 'everyMs' | 'budget'> {
+  readonly kind: 'loop';
+  readonly body: NormalExpression;
+  readonly until: { readonly step: NormalExpression } | { readonly condition: Condition };
+  /** The delay of a workflow that starts with the loop. */
   readonly delayMs?: number;
 }
 
@@ -186,6 +196,7 @@ class Normalizer {
         other: this.#later(other),
       }))
       .with({ kind: 'flat' }, ({ step }) => ({ kind: 'flat', step: this.#first(step) }))
+      .with({ kind: 'loop' }, (loop) => this.#loop(loop))
       .with({ kind: 'sleep' }, (sleep) => ({
         kind: 'sleep',
         sleep: 'ms' in sleep ? { ms: sleep.ms } : { until: sleep.until },
@@ -220,6 +231,19 @@ class Normalizer {
       test: hasStep ? { step: this.#first(test.step) } : test,
       onTrue: branch(onTrue),
       ...(onFalse !== undefined && { onFalse: branch(onFalse) }),
+    };
+  }
+
+  /** The delay is that of the loop, not of each turn. */
+  #loop({ body, until, max, everyMs, budget }: LoopExpression): NormalLoop {
+    return {
+      kind: 'loop',
+      body: this.#later(body),
+      until: 'step' in until ? { step: this.#later(until.step) } : until,
+      max,
+      ...(everyMs !== undefined && { everyMs }),
+      ...(budget !== undefined && { budget }),
+      ...(this.#delayMs > 0 && { delayMs: this.#delayMs }),
     };
   }
 

@@ -26,7 +26,6 @@ import type {
   NormalGroup,
   NormalMatch,
   NormalMember,
-  NormalSleep,
   NormalWhen,
 } from './normalize.js';
 import { CanvasError } from './part.js';
@@ -87,19 +86,6 @@ function fanOut(path: string, expansion: Expansion, incoming?: Incoming): JobNod
 /** Returns the position of an internal job that takes a value. */
 export function internalPosition(path: string): Parent {
   return { path, queue: INTERNAL_QUEUE };
-}
-
-/** Plans the job of a sleep, which passes its input on. */
-export function planSleep({ sleep, delayMs }: NormalSleep, { path, incoming }: PlanPosition): PlannedInput {
-  const input = incoming?.(internalPosition(path));
-  return one({
-    path,
-    name: INTERNAL_JOB.sleep,
-    queue: INTERNAL_QUEUE,
-    options: delayMs === undefined ? INTERNAL_OPTIONS : { ...INTERNAL_OPTIONS, delayMs },
-    sleep,
-    ...(input ?? { open: true }),
-  });
 }
 
 // Refusals

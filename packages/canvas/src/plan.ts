@@ -11,6 +11,7 @@
  * group([a, group([b, c])])      run ◀─ a, collect ◀─ b, c
  * group.any([a, b])              run ◀─ collect ◀─ probe ◀─ a, probe ◀─ b
  * chain(a, sleep('1d'), b)       run ◀─ b ◀─ sleep ◀─ a
+ * chain(a, loop(b, …), c)        run ◀─ c ◀─ loop ◀─ a         each turn of b is added below the loop
  * fallback(a, b)                 run ◀─ fallback ◀─ a             b is added below the fallback if a fails
  * ```
  *
@@ -51,9 +52,9 @@ import {
   planFallback,
   planGroup,
   planMatch,
-  planSleep,
   planWhen,
 } from './plan-group.js';
+import { planLoop, planSleep } from './plan-waits.js';
 
 /** A workflow that is ready to be sent. */
 export interface PlannedRun {
@@ -151,6 +152,7 @@ class Planner implements PartPlanner {
         return one(internal(INTERNAL_JOB.collect, position.path, { ...input, after }));
       })
       .with({ kind: 'sleep' }, (sleep) => planSleep(sleep, position))
+      .with({ kind: 'loop' }, (loop) => planLoop(this, loop, position))
       .with({ kind: 'linked' }, ({ step, callbacks }) => {
         const node = internal(INTERNAL_JOB.collect, position.path, this.#inside(step, position));
         return one({ ...node, callbacks: this.#callbacks(callbacks) });
@@ -254,7 +256,7 @@ function consumerOf(
   return match(expression)
     .returnType<Parent | { readonly part: NormalExpression; readonly path: string }>()
     .with({ kind: 'group' }, (group) => internalPosition(firstFanOf(group, path)))
-    .with({ kind: 'sleep' }, () => internalPosition(path))
+    .with({ kind: 'sleep' }, { kind: 'loop' }, () => internalPosition(path))
     .with({ kind: 'each' }, { kind: 'match' }, () => internalPosition(`${path}-fan`))
     .with({ kind: 'when' }, ({ test }) =>
       internalPosition('condition' in test ? `${path}-fan` : `${path}-in`),

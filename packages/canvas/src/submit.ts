@@ -109,6 +109,7 @@ function partsOf(expression: NormalMember): readonly NormalMember[] {
     .with({ kind: 'chunk' }, ({ task }) => [task])
     .with({ kind: 'chain' }, ({ steps }) => steps)
     .with({ kind: 'group' }, ({ members }) => ('read' in members ? [] : members))
+    .with({ kind: 'loop' }, ({ body, until }) => ('step' in until ? [body, until.step] : [body]))
     .with({ kind: 'match' }, ({ cases }) => Object.values(cases))
     .with({ kind: 'when' }, ({ onTrue }) => [onTrue])
     .with({ kind: 'fallback' }, ({ step, other }) => [step, other])
@@ -119,7 +120,7 @@ function partsOf(expression: NormalMember): readonly NormalMember[] {
 
 /**
  * Returns the result of a workflow without tasks: groups whose computed list of members is empty.
- * @throws {CanvasError} if it sleeps.
+ * @throws {CanvasError} if it has a sleep or a loop.
  */
 function emptyValue(expression: NormalMember): unknown {
   return match(expression)
@@ -127,8 +128,8 @@ function emptyValue(expression: NormalMember): unknown {
     .with({ kind: 'flat' }, ({ step }) => [emptyValue(step)].flat(2))
     .with({ kind: 'fallback' }, { kind: 'given' }, ({ step }) => emptyValue(step))
     .with({ kind: 'group' }, emptyGroup)
-    .with({ kind: 'sleep' }, () => {
-      throw new CanvasError('The workflow has no task, so no app can send it. Put the sleep between tasks.');
+    .with({ kind: 'sleep' }, { kind: 'loop' }, () => {
+      throw new CanvasError('The workflow has no task, so no app can send it. Add a task to it.');
     })
     .otherwise(({ kind }) => {
       throw new RangeError(`Bug in Umbel: a ${kind} has no value before it runs.`);

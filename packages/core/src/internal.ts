@@ -12,6 +12,7 @@ export { type EnqueuedJob, type Observer, type Runtime, systemRuntime } from './
 export { toError } from './codec/error-record.js';
 export { jsonIssues } from './codec/json.js';
 export { type MemberStream, STREAM_OPTIONS } from './job/envelope.js';
+export { testAt, turnAt } from './job/ids.js';
 export type { ActiveJob } from './job/job.js';
 export {
   type Callbacks,

@@ -1,5 +1,5 @@
 /** What `match`, `when`, sleeps and loops need of the value they decide by. */
-import type { AnyStep, InputOf, OutputOf, Result } from '@umbel/core';
+import type { AnyStep, InputOf, OutputOf, Result, StepAfter } from '@umbel/core';
 import type { NamedKeysOf, Prettify, ValueAt } from '@umbel/core/internal';
 
 /** What a value may be under the key for a case of this name, whose name is compared as text. */
@@ -95,3 +95,26 @@ type KeysOfType<Value, Type> = {
   [Key in keyof Value]-?: Value[Key] extends Type ? Key : never;
 }[keyof Value] &
   string;
+
+/** The compiler prints this at a key of a condition that the result of a turn does not have. */
+interface NoSuchKey<out Key> {
+  readonly 'the result of a turn has no such key': Key;
+}
+
+/** The compiler prints this for a value that is not an object, where a condition names keys. */
+type KeyedBy<Value> = Value extends object ? keyof Value : never;
+
+/** The `until` of a loop: a step that takes the result of a turn, or a condition on keys that it has. */
+export type UntilOf<Until, Value> = Until extends AnyStep
+  ? OutputOf<Until> extends boolean
+    ? StepAfter<Result<'body', Value>, Result<string, boolean>>
+    : TrueOrFalse
+  : unknown extends Value
+    ? Until
+    : {
+        readonly [Key in keyof Until]: Key extends KeyedBy<Value>
+          ? unknown extends ValueAt<Value, Key>
+            ? Until[Key]
+            : ComparisonWith<Exclude<ValueAt<Value, Key>, undefined>>
+          : NoSuchKey<Key>;
+      };

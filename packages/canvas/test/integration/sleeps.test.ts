@@ -108,7 +108,7 @@ onEveryEngine('a sleep', (engine) => {
     const run = await chain(hold, sleep('1h'), echo).delay(1);
     await held;
     await expect(run.wake('0-1')).rejects.toThrow(
-      `Step ${run.id}.0-1 does not wait yet, because an earlier step has not ended.`,
+      `Step ${run.id}.0-1 does not wait now, because an earlier step or a turn has not ended.`,
     );
     await expect(run.wake(run.id)).rejects.toThrow('is neither a sleep nor a loop');
     await expect(run.wake('0-7')).rejects.toThrow(`${run.id}.0-7`);

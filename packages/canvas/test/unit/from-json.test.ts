@@ -49,7 +49,7 @@ describe('fromJSON', () => {
     ['The data must be an object, not an array.', []],
     ['The data must be an object', new Date(0)],
     ['The data has an unknown `kind` (known: task, chain,', {}],
-    ['The data has an unknown `kind`', { kind: 'loop' }],
+    ['The data has an unknown `kind`', { kind: 'cycle' }],
     ['The data has an unknown `kind`', { kind: 'toString' }],
     ['The data has an unknown `kind`', { kind: ['task'] }],
     ['task must be the name of a task, not undefined.', { kind: 'task' }],

@@ -86,7 +86,7 @@ async function wakeStep(store: ResultParts['store'], id: string, now: number): P
       return 0;
     case 'not-begun':
       throw new JobStateError(
-        `Step ${id} does not wait yet, because an earlier step has not ended. Wake it once its state is "delayed".`,
+        `Step ${id} does not wait now, because an earlier step or a turn has not ended. Wake it while its state is "delayed".`,
       );
     case 'none':
       throw new JobStateError(

@@ -17,7 +17,7 @@ import {
   type Parent,
   type Source,
 } from './job-tree.js';
-import { isPause, isSleep, type Pause, type Sleep } from './pause.js';
+import { isPause, isSleep, isTurns, type Pause, type Sleep, type Turns } from './pause.js';
 import { isScheduleRecord, isSlotsRecord, type ScheduleRecord, type SlotsRecord } from './schedule-record.js';
 import { isSharedOptions, type NormalizedOptions, type SharedOptions } from './shared-options.js';
 import { isCallbacks, isExpansion, isFed, isJoinRule, isKey, isNode, isSource } from './tree-checks.js';
@@ -98,7 +98,7 @@ export interface Envelope {
   /** Inputs that the job processes one after the other, and the index of the first among all inputs. */
   readonly items?: readonly unknown[];
   readonly offset?: number;
-  /** The members that a fan-out adds, or the other step of a fallback. */
+  /** The members that a fan-out adds, the other step of a fallback, or the body of a loop. */
   readonly expand?: Expansion;
   /** Decides when a join has its result. */
   readonly join?: JoinRule;
@@ -117,6 +117,8 @@ export interface Envelope {
   /** The sleep of this job, and the wait once it has begun. */
   readonly sleep?: Sleep;
   readonly pause?: Pause;
+  /** The turns of a loop. */
+  readonly turns?: Turns;
   /** Callbacks to send when this job has its result or has failed. */
   readonly callbacks?: Callbacks;
   /** The failure, if the job failed for good. */
@@ -279,6 +281,7 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['slots', { words: 'the state of a schedule', holds: isSlotsRecord }],
   ['sleep', { words: 'a sleep', holds: isSleep }],
   ['pause', { words: 'a wait until a moment', holds: isPause }],
+  ['turns', { words: 'the turns of a loop', holds: isTurns }],
   ['callbacks', { words: 'lists of callbacks', holds: isCallbacks }],
   ['trace', { words: 'a traceparent', holds: isTraceparent }],
   ['links', { words: 'a list of traceparents and their number', holds: isTraceLinks }],

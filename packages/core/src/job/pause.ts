@@ -14,9 +14,24 @@ export interface Pause {
   readonly until: number;
   /** When `wake` ended it. */
   readonly woken?: number;
-  /** In a loop: the number of turns that had ended. */
+  /** In a loop: the number of the turn after which it waits. */
   readonly turns?: number;
 }
+
+/** The turns of a loop. */
+export interface Turns {
+  /** Number of turns that have begun. */
+  readonly begun: number;
+  /** What the turns before the last one have spent of the budget. */
+  readonly spent: number;
+}
+
+/** A `Turns`. */
+export const isTurns: Check = (value) =>
+  isPlainObject(value) && isCount(value.begun) && Number(value.begun) > 0 && isAmount(value.spent);
+
+/** A number of 0 or more. */
+export const isAmount: Check = (value) => typeof value === 'number' && value >= 0;
 
 /** A `Sleep`. */
 export const isSleep: Check = (value) =>

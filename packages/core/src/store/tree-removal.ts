@@ -200,7 +200,8 @@ function takeCleared(stack: Entry[]): JobRef[] {
   return popped;
 }
 
-function byQueue(places: readonly JobRef[]): Map<string, string[]> {
+/** Returns the ids of jobs by queue. */
+export function byQueue(places: readonly JobRef[]): Map<string, string[]> {
   const found = new Map<string, string[]>();
   for (const { queue, id } of places) {
     const ids = found.get(queue) ?? [];

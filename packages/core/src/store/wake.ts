@@ -9,7 +9,7 @@ import { childrenOf, ifBroken, type JobAccess } from './tree.js';
 /** Result of waking a job: whether it waited, had passed its wait, or had not begun it. `none`: it is no wait. */
 export type Waking = 'woken' | 'over' | 'not-begun' | 'none' | 'unknown';
 
-const WAITS: ReadonlySet<string> = new Set([INTERNAL_JOB.sleep]);
+const WAITS: ReadonlySet<string> = new Set([INTERNAL_JOB.sleep, INTERNAL_JOB.loop]);
 
 /** Number of jobs that are read concurrently. */
 const TOGETHER = 50;
@@ -30,9 +30,10 @@ export async function wakeJob(access: JobAccess, { queue, id }: JobRef, now: num
       bull.getBackend(),
       id,
       (data) => {
-        const { pause } = data;
-        isWaiting = pause !== undefined;
-        if (pause === undefined || pause.woken !== undefined) return undefined;
+        const { pause, turns } = data;
+        // A loop keeps the wait after an earlier turn.
+        isWaiting = pause !== undefined && pause.turns === turns?.begun;
+        if (pause === undefined || !isWaiting || pause.woken !== undefined) return undefined;
         return { ...data, pause: { ...pause, woken: now } };
       },
       { known: job.data },

@@ -12,6 +12,7 @@ import { jobOutcomeOf } from '../store/results.js';
 import { completeInput } from '../workflow/input.js';
 import { lossOf } from '../workflow/join.js';
 import type { ExecutorDependencies } from './dependencies.js';
+import { LoopRunner } from './loop-jobs.js';
 import { sleepWith } from './sleep-jobs.js';
 import { expand, JoinRunner } from './workflow-jobs.js';
 
@@ -42,6 +43,8 @@ export class InternalJobs {
         return this.#feed(job, envelope);
       case INTERNAL_JOB.sleep:
         return this.#sleep(job, envelope);
+      case INTERNAL_JOB.loop:
+        return this.#loop(job, envelope);
       case INTERNAL_JOB.schedule:
         return this.#dependencies.runSchedule(job, envelope);
       default:
@@ -112,6 +115,13 @@ export class InternalJobs {
         ? ((await this.#decode(job, envelope.input)) ?? null)
         : await this.#joins.unresolvedValueOf(job, envelope);
     return sleepWith(this.#dependencies, job, envelope, value);
+  }
+
+  async #loop(job: ActiveJob, envelope: Envelope): Promise<unknown> {
+    refuseRevoked(envelope);
+    const firstValue = async () =>
+      envelope.after === undefined ? this.#decode(job, envelope.input) : this.#joins.valueOf(job, envelope);
+    return new LoopRunner(this.#dependencies, job, envelope).run(firstValue);
   }
 
   async #fanOut(job: ActiveJob, envelope: Envelope): Promise<unknown> {

@@ -291,6 +291,7 @@ export async function expand(
   const nodes: JobNode[] = [];
   for (const node of nodesOf(stored)) nodes.push(await openTree(dependencies.sealer, run, node));
   const expansion = withNodes(stored, nodes);
+  if ('body' in expansion) throw new CorruptJobError(job.id, 'a fan-out with the body of a loop');
   const links = await linksFor(dependencies, job, envelope, MEMBER_LINKS);
   const add = (members: readonly JobNode[]) =>
     addMembers(
