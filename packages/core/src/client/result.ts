@@ -78,7 +78,7 @@ export async function revokeJobs(
 const MAX_STEP = 10_000;
 
 /** Ends the wait of a step. Returns the number of waits that it ended. @throws as `AsyncResult.wake`. */
-async function wakeStep(store: ResultParts['store'], id: string, now: number): Promise<number> {
+async function wakeStep(store: ResultDependencies['store'], id: string, now: number): Promise<number> {
   switch (await wakeJob(store, { queue: INTERNAL_QUEUE, id }, now)) {
     case 'woken':
       return 1;
