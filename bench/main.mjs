@@ -12,12 +12,16 @@ import { celeryVersions, installCelery } from './systems/celery.mjs';
 /** In the order in which they run. */
 const COMPARED = [
   ...['single', 'bulk', 'chord', 'large-chord', 'chain-10', 'chain-100', 'chain-500'],
+  ...['network-single', 'network-chord'],
   ...['processes', 'packed', 'memory', 'virtual-time', 'simulation', 'at-rest', 'imports'],
 ];
 /** Those that measure Umbel over a range, and compare nothing. */
 const SERIES = ['commands', 'growth', 'retention', 'types'];
 /** What must stay straight as it grows: each judges its own figures. */
 const SCALING = [
+  'pickup',
+  'lateness',
+  'nodes',
   'cli-start',
   'purge',
   'forget',

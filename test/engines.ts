@@ -28,13 +28,21 @@ export interface Engine {
   connection(): { options: ConnectionOptions; factory: BackendFactory<RedisQueueBackend> };
 }
 
-/** Describes `title` once for each engine, or for those that are named. */
+/** The engines of this run: those that `UMBEL_ENGINES` lists, such as `memory,redis`, or all. */
+const ENGINES = (process.env.UMBEL_ENGINES?.split(',') as Engine['name'][] | undefined) ?? [
+  'memory',
+  'redis',
+];
+
+/** Describes `title` once for each engine of this run, or for those of them that are named. */
 export function onEveryEngine(
   title: string,
   suite: (engine: Engine) => void,
-  names: readonly Engine['name'][] = ['memory', 'redis'],
+  names: readonly Engine['name'][] = ENGINES,
 ): void {
-  describe.each(names)(`on %s: ${title}`, (name) => {
+  const chosen = ENGINES.filter((name) => names.includes(name));
+  if (chosen.length === 0) describe.skip(`${title}: not in UMBEL_ENGINES`, () => suite({} as Engine));
+  describe.each(chosen)(`on %s: ${title}`, (name) => {
     const apps: App[] = [];
     const queues: Queue[] = [];
     let last: AppOptions | undefined;

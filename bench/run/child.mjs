@@ -1,8 +1,8 @@
-// A system that runs on Node, for one row: `node run/child.mjs <row> <system> [url of its Redis]`. Reads requests as
-// lines of JSON and answers each with what was measured.
+// A system that runs on Node, for one row: `node run/child.mjs <row> <system> [url of its Redis] [url by which the
+// system reaches it]`. Reads requests as lines of JSON and answers each with what was measured.
 import { createInterface } from 'node:readline';
 
-const [, , rowName, system, url] = process.argv;
+const [, , rowName, system, url, reachedBy = url] = process.argv;
 const { row } = await import(`../rows/${rowName}.mjs`);
 const adapter =
   row.usesAdapters === false ? undefined : await import(`../systems/${row.adapter ?? system}.mjs`);
@@ -15,7 +15,7 @@ for await (const line of createInterface(process.stdin)) {
     const request = JSON.parse(line);
     const told = await row.systems[system]({
       adapter,
-      url,
+      url: reachedBy,
       meter,
       phase: meter?.phase.bind(meter),
       ...request,

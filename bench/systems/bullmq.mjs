@@ -56,6 +56,7 @@ export function open(url, { backend, name = `bench-${randomUUID().slice(0, 8)}` 
       }),
     async flows() {
       const flows = keep(new FlowProducer({ connection }));
+      flows.setMaxListeners(0); // one for each flow that is being added
       const events = keep(new QueueEvents(name, { connection }));
       await events.waitUntilReady();
       return {

@@ -9,6 +9,15 @@ export function sized<Size>(short: Size, long: Size): Size {
 }
 
 /**
+ * Returns the seed of a random search: the one named by `chosen`, an environment variable's value; in CI and in `npm test`
+ * the usual one, so that a change fails only for what it changes; else a new one.
+ */
+export function searchSeed(chosen: string | undefined, usual: number): number {
+  if (chosen !== undefined) return Number(chosen);
+  return IS_LONG && process.env.CI === undefined ? Math.floor(Math.random() * 2 ** 31) : usual;
+}
+
+/**
  * Campaigns of minutes, and what installs and builds all that is published. `npm run test:long` runs them, and .ci/run;
  * `npm test` does not.
  */

@@ -164,6 +164,22 @@ describe('the rooms of core', () => {
     expect(named).toEqual([]);
   });
 
+  test('name no engine outside its folder', () => {
+    /** Where the kinds of stores are listed, and chosen. */
+    const lists = ['engine.ts', 'drivers.ts', 'resolve.ts'].map((file) => `${core}/store/engine/${file}`);
+    const words = /redis|\blua\b|postgres|pglite|\bsql\b|\bSELECT\b/i;
+    const foldersOfEngines = new RegExp(`^${core}/store/engine/(?:redis|postgres|pglite)/`);
+    const codeOf = (file: string) =>
+      readFileSync(join(root, file), 'utf8')
+        .replaceAll(/\/\*[\s\S]*?\*\//g, '')
+        .replaceAll(/(?<=^|\s)\/\/.*$/gm, '');
+    const outside = sources
+      .filter((file) => /^packages\/(?:core|canvas)\//.test(file))
+      .filter((file) => !foldersOfEngines.test(file) && !lists.includes(file))
+      .filter((file) => words.test(codeOf(file)));
+    expect(outside).toEqual([]);
+  });
+
   test('get no object of BullMQ from the store', () => {
     const reaching = /\bbull\b|\bgetBackend\(/;
     const outside = sources.filter(
@@ -211,8 +227,9 @@ describe('the time', () => {
       'packages/core/src/internal.ts': 'exports it',
       'packages/core/src/client/runtime.ts': 'the app corrects it',
       'packages/core/src/store/store-time.ts': 'measures it',
-      'packages/core/src/store/connection.ts': 'measures it',
+      'packages/core/src/store/engine/redis/facts.ts': 'measures it',
       'packages/core/src/store/consumer-worker.ts': 'BullMQ compares with it, or takes it off again',
+      'packages/core/src/store/engine/redis/due-jobs.ts': 'the worker of BullMQ counts its waits by it',
       'packages/core/src/store/guards/locks.ts': 'the worker of BullMQ compares with it',
       'packages/core/src/store/guards/commits.ts': 'as BullMQ tells the end of a job',
       'packages/core/src/store/guards/unreadable-jobs.ts': 'as BullMQ tells the end of a job',

@@ -10,10 +10,10 @@ import type {
   Step,
   StepAfter,
 } from '@umbel/core';
-import { isPlainObject, isSigned, SENDER } from '@umbel/core/internal';
+import { isPlainObject, isSigned, kindOf, SENDER } from '@umbel/core/internal';
 import { Composition } from './composition.js';
 import type { Comparison, Condition } from './expression.js';
-import { CanvasError, expressionOf, nameOf, partOf, senderOf } from './part.js';
+import { CanvasError, expressionOf, partOf, senderOf } from './part.js';
 import type { NeedsOfCase, NeedsOfTest, TestOf } from './types/branches.js';
 import type { FirstStep } from './types/flow.js';
 
@@ -38,7 +38,7 @@ export function match<const Key extends string, const Cases extends { readonly [
 >;
 export function match(key: unknown, cases: unknown): unknown {
   if (typeof key !== 'string') {
-    throw new CanvasError(`match needs the name of a key, got ${nameOf(key)}.`);
+    throw new CanvasError(`match needs the name of a key, got ${kindOf(key)}.`);
   }
   if (!isPlainObject(cases) || Object.keys(cases).length === 0) {
     throw new CanvasError('The cases of match must be an object with at least one step: { name: step, … }.');
@@ -81,7 +81,7 @@ const COMPARISONS: Readonly<Record<keyof Exclude<Comparison, string | number | b
 export function checkCondition(value: unknown, path: string): Condition {
   if (!isPlainObject(value) || Object.keys(value).length === 0) {
     throw new CanvasError(
-      `${path} must be an object with at least one key and its comparison, not ${nameOf(value)}.`,
+      `${path} must be an object with at least one key and its comparison, not ${kindOf(value)}.`,
     );
   }
   return Object.fromEntries(
@@ -92,7 +92,7 @@ export function checkCondition(value: unknown, path: string): Condition {
 function checkComparison(value: unknown, path: string): Comparison {
   if (isScalar(value)) return value as Comparison; // it is one of those
   if (!isPlainObject(value) || Object.keys(value).length === 0) {
-    throw new CanvasError(`${path} must be ${SCALAR[0]}, or an object of comparisons, not ${nameOf(value)}.`);
+    throw new CanvasError(`${path} must be ${SCALAR[0]}, or an object of comparisons, not ${kindOf(value)}.`);
   }
   for (const [name, operand] of Object.entries(value)) {
     const check = Object.hasOwn(COMPARISONS, name)
@@ -103,7 +103,7 @@ function checkComparison(value: unknown, path: string): Comparison {
       throw new CanvasError(`${path}.${name} is not a comparison (known: ${known}).`);
     }
     const [expected, fits] = check;
-    if (!fits(operand)) throw new CanvasError(`${path}.${name} must be ${expected}, not ${nameOf(operand)}.`);
+    if (!fits(operand)) throw new CanvasError(`${path}.${name} must be ${expected}, not ${kindOf(operand)}.`);
   }
   return { ...value };
 }

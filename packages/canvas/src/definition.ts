@@ -6,6 +6,7 @@ import {
   isName,
   isPlainObject,
   jsonIssues,
+  kindOf,
   readOptions,
   TaskSignature,
 } from '@umbel/core/internal';
@@ -13,7 +14,7 @@ import { checkCondition } from './branch.js';
 import { checkCount } from './chain-group.js';
 import { Composition } from './composition.js';
 import type { CallbackExpressions, CanvasExpression, JoinPolicy, WhenExpression } from './expression.js';
-import { CanvasError, nameOf } from './part.js';
+import { CanvasError } from './part.js';
 
 /** Maximum number of characters of a path or a value in a message. */
 const SHOWN_CHARACTERS = 200;
@@ -75,7 +76,7 @@ class JsonPath {
   wrong(expected: string): CanvasError {
     const { value } = this;
     return this.error(
-      `must be ${expected}, not ${typeof value === 'string' ? `"${shown(value)}"` : nameOf(value)}.`,
+      `must be ${expected}, not ${typeof value === 'string' ? `"${shown(value)}"` : kindOf(value)}.`,
     );
   }
 

@@ -1,10 +1,10 @@
 /** This module builds `map`, `starmap` and `chunks`: one step that runs for many inputs. */
 import type { Signature, Step } from '@umbel/core';
-import { checkInteger, completeInput, SENDER, type TaskExpression } from '@umbel/core/internal';
+import { checkInteger, completeInput, kindOf, SENDER, type TaskExpression } from '@umbel/core/internal';
 import { Composition } from './composition.js';
 import type { CanvasExpression, MapExpression } from './expression.js';
 import { inSlices, isLazy, LazyList, type LazySource, readerOf } from './lazy.js';
-import { CanvasError, expressionOf, nameOf, type Part, partOf } from './part.js';
+import { CanvasError, expressionOf, type Part, partOf } from './part.js';
 import type { Inputs, OneCall, Row, Unlisted } from './types/flow.js';
 
 interface Mapping {
@@ -34,7 +34,7 @@ function mapping({ by, step: value, keys, chunkSize, ...rest }: Mapping): Compos
     return new Composition({ kind: 'map', step, inputs: [...inputs], ...packed }, part[SENDER]);
   }
   if (isLazy(inputs)) return lazyMapping(part, inputs, packed);
-  throw new CanvasError(`The inputs of ${by} are ${nameOf(inputs)}, not a list or an iterable.`);
+  throw new CanvasError(`The inputs of ${by} are ${kindOf(inputs)}, not a list or an iterable.`);
 }
 
 /** Returns a group of lazy members: one for each input, or for each chunk of inputs. */
@@ -82,7 +82,7 @@ function fillCall(call: TaskExpression, input: unknown): TaskExpression {
 function inputOf(item: unknown, index: number, keys: readonly string[] | undefined): unknown {
   if (keys === undefined) return item;
   const name = `Row ${index + 1} of starmap`;
-  if (!Array.isArray(item)) throw new CanvasError(`${name} is ${nameOf(item)}, not a list of values.`);
+  if (!Array.isArray(item)) throw new CanvasError(`${name} is ${kindOf(item)}, not a list of values.`);
   if (item.length !== keys.length) {
     const list = keys.map((key) => `"${key}"`).join(', ');
     throw new CanvasError(`${name} has ${item.length} values for the ${keys.length} keys ${list}.`);

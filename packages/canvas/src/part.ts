@@ -1,6 +1,6 @@
 /** This module defines the parts of workflows at run time, and the errors of building them. */
 import { UmbelError } from '@umbel/core';
-import { isSigned, SENDER, type Sender, type Signed } from '@umbel/core/internal';
+import { isSigned, kindOf, SENDER, type Sender, type Signed } from '@umbel/core/internal';
 import type { CanvasExpression } from './expression.js';
 
 /**
@@ -30,7 +30,7 @@ export interface Part extends Signed {
 export function partOf(value: unknown, name: string): Part {
   if (isSigned(value)) return value as Part; // every signature has `toJSON`
   throw new CanvasError(
-    `${name} is ${nameOf(value)}, not a step. Pass a task, a signature (task.s(…), task.si(…)) or a workflow; ` +
+    `${name} is ${kindOf(value)}, not a step. Pass a task, a signature (task.s(…), task.si(…)) or a workflow; ` +
       '.delay() already sends the call.',
   );
 }
@@ -55,14 +55,4 @@ export function oneSender(found: readonly (Sender | undefined)[]): Sender | unde
   }
   const [sender] = senders;
   return sender;
-}
-
-/** Describes a value in an error message. */
-export function nameOf(value: unknown): string {
-  if (value instanceof Promise) return 'a promise';
-  if (value === null || value === undefined) return String(value);
-  if (Array.isArray(value)) return 'an array';
-  return typeof value === 'object'
-    ? `an object (${value.constructor?.name ?? 'without a class'})`
-    : `a ${typeof value}`;
 }

@@ -1,5 +1,5 @@
 /** Flags and helpers of commands for operators: filters, pages, confirmation, and answers of workers. */
-import type { Answers, App, AskOptions, Duration, Page } from '@umbel/core';
+import type { Answers, App, AskOptions, Duration, Page, StoredState } from '@umbel/core';
 import { type Command, InvalidArgumentError } from 'commander';
 import { momentOf, pastMoment } from './display.js';
 import { CliError, EXIT, type ExitCode } from './errors.js';
@@ -47,17 +47,18 @@ export function filterFlags(command: Command): void {
   timeFlags(command);
 }
 
-const STATES = [
-  'waiting',
-  'delayed',
-  'waiting-children',
-  'active',
-  'completed',
-  'failed',
-  'expired',
-  'revoked',
-  'skipped',
-];
+/** The keys are bound to the states of core by their type: the command line loads no code of core to read its flags. */
+const STATES: readonly string[] = Object.keys({
+  waiting: true,
+  delayed: true,
+  'waiting-children': true,
+  active: true,
+  completed: true,
+  failed: true,
+  expired: true,
+  revoked: true,
+  skipped: true,
+} satisfies Record<StoredState, true>);
 
 function stateList(text: string, before: readonly string[] = []): readonly string[] {
   if (STATES.includes(text)) return list(text, before);

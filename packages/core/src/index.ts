@@ -159,8 +159,9 @@ export type { ScheduleExceptions, ScheduleOptions, ScheduleRules, Weekday } from
 export type { SyncOptions, SyncReport } from './schedule/schedules.js';
 export type { FoundApp, FoundApps } from './store/app-names.js';
 // Remote control
-export type { Connection, ConnectionFacts } from './store/connection.js';
+export type { Connection } from './store/connection.js';
 export type { ForeignHandler, ForeignJob } from './store/consumer.js';
+export type { ConnectionFacts, EngineKind } from './store/engine/engine.js';
 export type { PurgeCounts, PurgeOptions, PurgeProgress } from './store/purge.js';
 export type { QueueCounts, QueueHandle } from './store/queues.js';
 export type { RepairCounts } from './store/repair.js';

@@ -3,7 +3,7 @@
 export { coreOf } from './app/app.js';
 export { checkInteger, checkOptions, type OptionNames } from './base/option-checks.js';
 export { testOverrideFor } from './base/test-override.js';
-export { isPlainObject } from './base/text.js';
+export { isPlainObject, kindOf } from './base/text.js';
 export { type Clock, type Duration, durationMs, systemClock } from './base/time.js';
 export { mergeCallbacks } from './client/callbacks.js';
 export { looksLikeOptions, optionsComeSecond } from './client/input-checks.js';

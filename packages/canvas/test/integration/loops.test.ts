@@ -19,7 +19,11 @@ async function start(engine: Engine) {
       return { n: n + 1, cost: 2 };
     },
   });
-  const isFive = app.task({ name: 'isFive', input: z.object({ n: z.number() }), run: async ({ n }) => n === 5 });
+  const isFive = app.task({
+    name: 'isFive',
+    input: z.object({ n: z.number() }),
+    run: async ({ n }) => n === 5,
+  });
   const state = (id: string) => app.result(id).state();
   const turnOf = (run: AsyncResult<unknown>, turn: number) => app.result(`${run.id}.0@${turn}`);
   return { ...all, turns, next, isFive, state, turnOf };
@@ -35,7 +39,9 @@ onEveryEngine('a loop', (engine) => {
 
   test('makes a turn before it tests, and at most as many as it says', async () => {
     const { next, turns } = await start(engine);
-    expect(await value(loop(next, { until: { n: 1 }, max: 1 }).delay({ n: 0 }))).toMatchObject({ stopped: 'done' });
+    expect(await value(loop(next, { until: { n: 1 }, max: 1 }).delay({ n: 0 }))).toMatchObject({
+      stopped: 'done',
+    });
     expect(await value(loop(next, { until: { n: -1 }, max: 4 }).delay({ n: 0 }))).toEqual({
       value: { n: 4, cost: 2 },
       stopped: 'max',
@@ -79,7 +85,9 @@ onEveryEngine('a loop', (engine) => {
     const odd = app.task({ name: 'odd', input: z.unknown(), run: async () => ({ cost: cost as number }) });
     const budget = { key: 'cost', max: 5 } as const;
     const error = await failure(loop(odd, { until: { cost: 99 }, max: 10, budget }).delay());
-    expect(error.message).toContain('input.cost: expected the number that the turn adds to the budget, 0 or more');
+    expect(error.message).toContain(
+      'input.cost: expected the number that the turn adds to the budget, 0 or more',
+    );
   });
 
   test('waits between two turns, and can be woken there', async () => {
@@ -91,7 +99,11 @@ onEveryEngine('a loop', (engine) => {
     for (const turn of [1, 2]) {
       await vi.waitFor(async () => expect(await state(`${run.id}.0`)).toBe('delayed'));
       const [node] = (await run.graph()).nodes.filter(({ kind }) => kind === 'loop');
-      expect(node).toMatchObject({ state: 'delayed', turn: { number: turn, max: 9 }, until: expect.any(Date) });
+      expect(node).toMatchObject({
+        state: 'delayed',
+        turn: { number: turn, max: 9 },
+        until: expect.any(Date),
+      });
       await vi.waitFor(async () => expect(await run.wake('0')).toBe(1));
     }
     expect(await run.get(soon)).toMatchObject({ value: { n: 3 }, stopped: 'done' });
@@ -112,7 +124,9 @@ onEveryEngine('a loop', (engine) => {
   test('takes any composition as its body, in any place', async () => {
     const { add, double, sum, echo, next } = await start(engine);
     const body = chain(double, group([double, double]), sum);
-    expect(await value(chain(double, loop(body, { until: {n: 1} as never, max: 2 }), echo).delay(1))).toEqual({
+    expect(
+      await value(chain(double, loop(body, { until: { n: 1 } as never, max: 2 }), echo).delay(1)),
+    ).toEqual({
       value: 128,
       stopped: 'max',
     });
@@ -128,10 +142,12 @@ onEveryEngine('a loop', (engine) => {
     ]);
     const mapped = map(loop(next, { until: { n: 3 }, max: 9 }), [{ n: 0 }, { n: 1 }, { n: 2 }]);
     expect(await value(mapped.delay())).toEqual(Array(3).fill({ value: { n: 3, cost: 2 }, stopped: 'done' }));
-    expect(await value(loop(chain(double, sleep(5)), { until: {n: 1} as never, max: 3 }).delay(1))).toEqual({
-      value: 8,
-      stopped: 'max',
-    });
+    expect(await value(loop(chain(double, sleep(5)), { until: { n: 1 } as never, max: 3 }).delay(1))).toEqual(
+      {
+        value: 8,
+        stopped: 'max',
+      },
+    );
     void add;
   });
 
@@ -202,12 +218,16 @@ onEveryEngine('a loop', (engine) => {
 
   test('ends a turn with ctx.stop, and passes failures to a fallback', async () => {
     const { app, double, echo, fail } = await start(engine);
-    const stop = app.task({ name: 'stop', input: z.number(), run: async (n, ctx): Promise<number> => ctx.stop(n + 1) });
-    const run = await loop(chain(stop, double), { until: {n: 1} as never, max: 3 }).delay(1);
+    const stop = app.task({
+      name: 'stop',
+      input: z.number(),
+      run: async (n, ctx): Promise<number> => ctx.stop(n + 1),
+    });
+    const run = await loop(chain(stop, double), { until: { n: 1 } as never, max: 3 }).delay(1);
     expect(await run.get(soon)).toEqual({ value: 4, stopped: 'max' });
-    const safe = fallback(loop(fail, { until: {n: 1} as never, max: 3 }), echo.si('instead'));
+    const safe = fallback(loop(fail, { until: { n: 1 } as never, max: 3 }), echo.si('instead'));
     expect(await value(safe.delay(1))).toBe('instead');
-    const upstream = await failure(chain(fail, loop(double, { until: {n: 1} as never, max: 2 })).delay(1));
+    const upstream = await failure(chain(fail, loop(double, { until: { n: 1 } as never, max: 2 })).delay(1));
     expect(upstream.task).toBe('fail');
   });
 
@@ -223,7 +243,14 @@ onEveryEngine('a loop', (engine) => {
     const { next, isFive } = await start(engine);
     const flow = chain(next, loop(chain(next, next), { until: isFive, max: 9 }), next.si({ n: 0 }));
     const planned = flow.graph();
-    expect(planned.nodes.map(({ label }) => label)).toEqual(['next', 'next', 'next', 'isFive', 'loop', 'next']);
+    expect(planned.nodes.map(({ label }) => label)).toEqual([
+      'next',
+      'next',
+      'next',
+      'isFive',
+      'loop',
+      'next',
+    ]);
     expect([planned.jobs, planned.isExact]).toEqual([5, false]);
     const run = await flow.delay({ n: 0 });
     await run.get(soon);
@@ -236,8 +263,14 @@ onEveryEngine('a loop', (engine) => {
       'loop, turn 2 of 9 completed',
       'next completed',
     ]);
-    expect(edges.map(({ from, to }) => [from, to].map((id) => nodes.findIndex((node) => node.id === id)))).toEqual([
-      [0, 1], [1, 2], [2, 3], [3, 4], [4, 5],
+    expect(
+      edges.map(({ from, to }) => [from, to].map((id) => nodes.findIndex((node) => node.id === id))),
+    ).toEqual([
+      [0, 1],
+      [1, 2],
+      [2, 3],
+      [3, 4],
+      [4, 5],
     ]);
     expect(await run.counts()).toMatchObject({ total: 5, done: 5, completed: 5 });
   });

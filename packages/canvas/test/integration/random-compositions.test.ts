@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type Engine, onEveryEngine } from '../../../../test/engines.js';
-import { IS_LONG, sized } from '../../../../test/support/length.js';
+import { searchSeed, sized } from '../../../../test/support/length.js';
 import { type Belongings, Interpreter, type Run, TooManyWorlds, type World } from '../support/interpreter.js';
 import { cleaned, DEEDS, effectOf, type NodeInput, workedOn } from '../support/node-task.js';
 import type { AnySignature } from '../support/places.js';
@@ -184,9 +184,7 @@ async function checkStates(
 onEveryEngine('a random composition', (engine) => {
   const usual = engine.name === 'memory' ? sized(40, 200) : sized(10, 40);
   const numRuns = Number(process.env.UMBEL_RANDOM_RUNS ?? usual);
-  const anySeed = IS_LONG || process.env.UMBEL_RANDOM_RUNS !== undefined;
-  const usualSeed = anySeed ? Math.floor(Math.random() * 2 ** 31) : 1;
-  const seed = Number(process.env.UMBEL_RANDOM_SEED ?? usualSeed);
+  const seed = searchSeed(process.env.UMBEL_RANDOM_SEED, 1);
 
   test('gives what its expression says, in order, with every step run once', {
     timeout: 3_600_000,

@@ -100,7 +100,7 @@ export default defineCommand<AppFlags & OutputFlags & WorkerFlags>({
       makeConnection: memoryStore,
     });
     const { app } = loaded;
-    const isInMemory = app.describe().store.kind === 'other';
+    const isInMemory = app.describe().store.kind === 'memory';
     const prompt = new Prompt(app, out, log);
     try {
       return await runWorker({

@@ -221,10 +221,12 @@ const next: CommandModule = defineCommand<OperatorFlags & { readonly count: numb
     withSharedApp(context, async (app) => {
       const { out, flags } = context;
       const [name] = context.args as [string];
-      const slots = await app.schedules.get(name).next(flags.count);
-      if (out.isJson) out.document('schedule-next', { name, next: slots });
-      else for (const slot of slots) out.data(`${slot.toISOString()}  ${out.colors.dim(relative(slot))}`);
-      if (slots.length === 0) out.note('The schedule has no more occurrences.');
+      const occurrences = await app.schedules.get(name).next(flags.count);
+      if (out.isJson) out.document('schedule-next', { name, next: occurrences });
+      else
+        for (const occurrence of occurrences)
+          out.data(`${occurrence.toISOString()}  ${out.colors.dim(relative(occurrence))}`);
+      if (occurrences.length === 0) out.note('The schedule has no more occurrences.');
       return EXIT.ok;
     }),
 });

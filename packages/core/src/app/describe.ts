@@ -1,7 +1,7 @@
 /** `app.describe()`, and the warning about several copies of this package in one process. */
 
 import { ownLocation } from '../base/modules.js';
-import { isRedis, type ResolvedConnection, shownConnection } from '../store/connection.js';
+import type { Engine, EngineKind } from '../store/engine/engine.js';
 import type { Registry } from '../task/definition.js';
 import type { Router } from '../task/routing.js';
 
@@ -20,7 +20,7 @@ export interface AppDescription {
   /** Prefix of every key in the store. */
   readonly prefix: string;
   readonly store: {
-    readonly kind: 'redis' | 'other';
+    readonly kind: EngineKind;
     /** Address without user and password; a description for a store other than Redis. */
     readonly address: string;
   };
@@ -32,7 +32,7 @@ export interface AppDescription {
 
 export function describeApp(
   name: string,
-  { connection, prefix }: { readonly connection: ResolvedConnection; readonly prefix: string },
+  { connection, prefix }: { readonly connection: Engine; readonly prefix: string },
   registry: Registry,
   router: Router,
 ): AppDescription {
@@ -45,7 +45,7 @@ export function describeApp(
   return {
     name,
     prefix,
-    store: { kind: isRedis(connection) ? 'redis' : 'other', address: shownConnection(connection) },
+    store: { kind: connection.kind, address: connection.address },
     queues: router.all(registry.queues()),
     tasks: tasks.sort((a, b) => (a.name < b.name ? -1 : 1)),
   };

@@ -10,12 +10,12 @@ import { createAbortController } from '../base/wait.js';
 import { InputChecks } from '../client/input-checks.js';
 import type { Runtime } from '../client/runtime.js';
 import { JobSender } from '../client/sender.js';
-import type { ResultParts } from '../client/wait.js';
+import type { ResultDependencies } from '../client/wait.js';
 import { maxDecodedBytes, Sealer } from '../codec/codecs.js';
 import { WorkerQuery } from '../control/ask.js';
 import { SharedReaders } from '../ops/shared-event-reader.js';
 import { runSchedule } from '../schedule/runner.js';
-import { type Declarations, type ScheduleParts, Scheduling } from '../schedule/schedules.js';
+import { type Declarations, type ScheduleDependencies, Scheduling } from '../schedule/schedules.js';
 import { advised } from '../store/advice.js';
 import { defaultLogger, resolveConnection } from '../store/connection.js';
 import { ScheduleStore } from '../store/schedules.js';
@@ -90,7 +90,7 @@ export interface AppDependencies extends SharedDependencies {
   readonly tags: TagIndex;
   readonly queues: Queues;
   readonly eventReaders: SharedReaders;
-  readonly results: ResultParts;
+  readonly results: ResultDependencies;
   readonly checks: InputChecks;
   readonly sending: JobSender;
   readonly scheduling: Scheduling;
@@ -154,7 +154,7 @@ export function createDependencies(
   const tags = new TagIndex(store, { completedMs: keptMs.completed, failedMs: keptMs.failed });
   const workerQuery = new WorkerQuery(store, storeOptions, runtime.clock);
   const checks = new InputChecks(registry, maxInputBytes, sensitive);
-  const results: ResultParts = {
+  const results: ResultDependencies = {
     store,
     runtime,
     unserved: (queue) => adviseUnserved(workerQuery, name, queue),
@@ -164,7 +164,7 @@ export function createDependencies(
   };
   const common = { registry, store, runtime, checks, tags, middleware, maxMembers };
   const sending = new JobSender({ ...common, router, results });
-  const scheduleParts: ScheduleParts = {
+  const scheduleParts: ScheduleDependencies = {
     declarations,
     schedules: new ScheduleStore(store, runtime.pause),
     store,
@@ -221,7 +221,7 @@ export function createDependencies(
 
 async function loadExecutor(
   dependencies: Omit<ExecutorDependencies, 'runSchedule'>,
-  scheduleParts: ScheduleParts,
+  scheduleParts: ScheduleDependencies,
 ): Promise<Executor> {
   const { Executor } = await import('../worker/executor.js');
   return new Executor({

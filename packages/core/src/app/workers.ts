@@ -2,7 +2,6 @@
 import { hostname } from 'node:os';
 import { listed } from '../base/text.js';
 import { registeredTasks } from '../control/inspect.js';
-import { connectionFacts, isShared } from '../store/connection.js';
 import { appClosed } from '../store/queue-pool.js';
 import type { ActivityListener } from '../worker/activity.js';
 import type { AppWorker } from '../worker/app-worker.js';
@@ -45,7 +44,7 @@ export class Workers {
 
   /** Creates a worker. @throws {InvalidOptionError} if an option is invalid. */
   make(options: WorkerOptions): AppWorker {
-    const isStoreShared = isShared(this.#dependencies.storeOptions.connection);
+    const isStoreShared = this.#dependencies.storeOptions.connection.isShared;
     const { normalized, role } = planWorker(options, defaultName(), isStoreShared);
     if (role === undefined) return new NoopWorker(normalized.name);
     const worker = new LazyWorker({
@@ -149,7 +148,7 @@ export class Workers {
     return {
       app: name,
       prefix,
-      connection: connectionFacts(connection),
+      connection: connection.describe(),
       codecs: sealer.names,
       resultTtlMs: keptMs.completed,
       failureTtlMs: keptMs.failed,

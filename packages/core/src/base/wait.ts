@@ -1,6 +1,6 @@
 /**
- * Waiting that can be cancelled: abort signals with any number of listeners, pauses that can be ended early, and waits
- * that end with an error.
+ * Waiting that can be cancelled: abort signals with any number of listeners, pauses that can be ended early, waits that end
+ * with an error, and the retry loop.
  */
 import { setMaxListeners } from 'node:events';
 import { type Link, LinkedItems } from './linked-list.js';
@@ -117,6 +117,36 @@ export class CancellableWait {
       this.#racing.add(reject);
       promise.then(resolve, reject).finally(() => this.#racing.delete(reject));
     });
+  }
+}
+
+export interface RetryLoop {
+  /** Time before the first retry, in milliseconds; it doubles with each retry, up to `maxMs`. */
+  readonly firstMs: number;
+  readonly maxMs: number;
+  readonly pause: (ms: number) => Promise<void>;
+  /** Throws the error of the whole call if an error must not be retried, or no time is left for `pauseMs`. */
+  readonly check: (error: unknown, pauseMs: number) => void;
+}
+
+/**
+ * Retries a command after its first error until it succeeds or `check` throws. Callers run the command the first time
+ * themselves, so that a success costs nothing.
+ */
+export async function retryAfter<T>(
+  first: unknown,
+  command: () => Promise<T>,
+  { firstMs, maxMs, pause, check }: RetryLoop,
+): Promise<T> {
+  let error = first;
+  for (let pauseMs = firstMs; ; pauseMs = Math.min(pauseMs * 2, maxMs)) {
+    check(error, pauseMs);
+    await pause(pauseMs);
+    try {
+      return await command();
+    } catch (again) {
+      error = again;
+    }
   }
 }
 

@@ -9,55 +9,120 @@ import type { JobOutcome } from '../store/store.js';
 import type { JobEnd, JobWait } from '../store/watcher.js';
 import type { GetOptions } from './async-result.js';
 import { countsOverTime } from './run-view.js';
-import { type ResultParts, WaitLimits, type Watched, warnIfUnserved } from './wait.js';
+import { type ResultDependencies, WaitLimits, type Watched, warnIfUnserved } from './wait.js';
 
 export type Ended = Exclude<JobOutcome, { kind: 'pending' | 'missing' }>;
 
 /** Waits for the final outcome. @throws the error that ends the wait before. */
-export function endOf(parts: ResultParts, job: Watched, options: GetOptions): Promise<Ended> {
+export function endOf(dependencies: ResultDependencies, job: Watched, options: GetOptions): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    parts.store.checkOpen();
-    new EndWait(parts, job, options, resolve, reject).begin();
+    dependencies.store.checkOpen();
+    new EndWait(dependencies, job, options, resolve, reject).begin();
   });
 }
 
-/** One wait. A process may have thousands, so each holds little state and sets only the timers that it needs. */
-class EndWait implements JobWait {
-  readonly #parts: ResultParts;
-  readonly #job: Watched;
-  readonly #resolve: (ended: Ended) => void;
-  readonly #reject: (error: unknown) => void;
-  readonly #limits: WaitLimits | undefined;
-  #queue: string | undefined;
-  #stop: (() => void) | undefined;
-  #isOver = false;
-  /** True once the store has answered: then the wait survives an outage. */
-  isPatient = false;
+/**
+ * A wait with limits. It advises if no worker serves the queue. When a test's engine has nothing left to do, it looks at the
+ * job a last time and gives up.
+ */
+abstract class LimitedWait implements JobWait {
+  protected readonly dependencies: ResultDependencies;
+  protected readonly job: Watched;
+  /** The queue that holds the job, once it is known. */
+  protected queue: string | undefined;
+  #limits: WaitLimits | undefined;
+  #unwatch: (() => void) | undefined;
 
-  constructor(
-    parts: ResultParts,
-    job: Watched,
-    options: GetOptions,
-    resolve: (ended: Ended) => void,
-    reject: (error: unknown) => void,
-  ) {
-    this.#parts = parts;
-    this.#job = job;
-    this.#resolve = resolve;
-    this.#reject = reject;
+  constructor(dependencies: ResultDependencies, job: Watched) {
+    this.dependencies = dependencies;
+    this.job = job;
+  }
+
+  abstract ended(end: JobEnd): void;
+  abstract failed(error: unknown): void;
+
+  /** Ends the wait with an outcome that was read after giving up. It is not pending. */
+  protected abstract settle(queue: string, outcome: JobOutcome): void;
+
+  /** Reads what the wait reports before it gives up. */
+  protected reportLast(_queue: string): Promise<void> | void {}
+
+  protected get isOver(): boolean {
+    return false;
+  }
+
+  lasts(): void {
+    // Tests control their own workers.
+    if (this.dependencies.runtime.observer === undefined) void warnIfUnserved(this.dependencies, this.job);
+  }
+
+  /** Starts the limits. Called last by constructors: a signal that is already aborted ends the wait at once. */
+  protected limit(options: GetOptions): void {
     const { timeout, signal } = options;
-    if (timeout === undefined && signal === undefined && parts.runtime.observer === undefined) return;
+    const { observer } = this.dependencies.runtime;
+    if (timeout === undefined && signal === undefined && observer === undefined) return;
     this.#limits = new WaitLimits(
-      parts,
-      job,
+      this.dependencies,
+      this.job,
       options,
       (error) => this.failed(error),
       (error) => void this.#giveUp(error),
     );
   }
 
+  protected watch(queue: string): void {
+    this.queue = queue;
+    this.#unwatch = this.dependencies.store.wait(queue, this.job.id, this);
+  }
+
+  protected release(): void {
+    this.#unwatch?.();
+    this.#limits?.stop();
+  }
+
+  /** Ends the wait with the error, unless the job has ended. */
+  async #giveUp(error: Error): Promise<void> {
+    try {
+      const queue = this.queue ?? (await this.job.find());
+      if (queue === undefined) return this.failed(error);
+      const ref = { queue, id: this.job.id };
+      const outcome = await jobOutcomeOf(this.dependencies.store, ref, () => this.isOver);
+      await this.reportLast(queue);
+      if (outcome.kind === 'pending') this.failed(error);
+      else this.settle(queue, outcome);
+    } catch (other) {
+      this.failed(other);
+    }
+  }
+}
+
+/** A wait for the outcome. A process may have thousands, so each holds little state and sets only the timers it needs. */
+class EndWait extends LimitedWait {
+  readonly #resolve: (ended: Ended) => void;
+  readonly #reject: (error: unknown) => void;
+  #isOver = false;
+  /** True once the store has answered: then the wait survives an outage. */
+  isPatient = false;
+
+  constructor(
+    dependencies: ResultDependencies,
+    job: Watched,
+    options: GetOptions,
+    resolve: (ended: Ended) => void,
+    reject: (error: unknown) => void,
+  ) {
+    super(dependencies, job);
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.limit(options);
+  }
+
+  protected override get isOver(): boolean {
+    return this.#isOver;
+  }
+
   begin(): void {
-    const { queue } = this.#job;
+    const { queue } = this.job;
     if (queue !== undefined) this.#wait(queue);
     else void this.#find();
   }
@@ -70,15 +135,16 @@ class EndWait implements JobWait {
     if (this.#finish()) this.#reject(error);
   }
 
-  lasts(): void {
-    // Tests control their own workers.
-    if (this.#parts.runtime.observer === undefined) void warnIfUnserved(this.#parts, this.#job);
+  protected settle(queue: string, outcome: JobOutcome): void {
+    if (outcome.kind === 'pending') this.#wait(queue);
+    else if (outcome.kind === 'missing') this.failed(new UnknownJobError(this.job.id, queue));
+    else if (this.#finish()) this.#resolve(outcome);
   }
 
   async #find(): Promise<void> {
     try {
-      const queue = await this.#job.find();
-      if (queue === undefined) throw new UnknownJobError(this.#job.id, undefined);
+      const queue = await this.job.find();
+      if (queue === undefined) throw new UnknownJobError(this.job.id, undefined);
       this.#wait(queue);
     } catch (error) {
       this.failed(error);
@@ -86,42 +152,18 @@ class EndWait implements JobWait {
   }
 
   #wait(queue: string): void {
-    if (this.#isOver) return;
-    this.#queue = queue;
-    this.#stop = this.#parts.store.wait(queue, this.#job.id, this);
+    if (!this.#isOver) this.watch(queue);
   }
 
   async #read(end: JobEnd): Promise<void> {
-    const queue = this.#queue ?? '';
-    const isCancelled = () => this.#isOver;
+    const queue = this.queue ?? '';
+    const ref = { queue, id: this.job.id };
     this.isPatient = true;
     try {
-      this.#settle(
-        queue,
-        await outcomeOfEnd(this.#parts.store, { queue, id: this.#job.id }, end, isCancelled),
-      );
+      this.settle(queue, await outcomeOfEnd(this.dependencies.store, ref, end, () => this.#isOver));
     } catch (error) {
       if (isUmbelError(error, 'CONNECTION')) this.#wait(queue);
       else this.failed(error);
-    }
-  }
-
-  #settle(queue: string, outcome: JobOutcome): void {
-    if (outcome.kind === 'pending') this.#wait(queue);
-    else if (outcome.kind === 'missing') this.failed(new UnknownJobError(this.#job.id, queue));
-    else if (this.#finish()) this.#resolve(outcome);
-  }
-
-  /** Ends the wait with the error, unless the job has ended. */
-  async #giveUp(error: Error): Promise<void> {
-    try {
-      const queue = this.#queue ?? (await this.#job.find());
-      if (queue === undefined) return this.failed(error);
-      const outcome = await jobOutcomeOf(this.#parts.store, { queue, id: this.#job.id }, () => this.#isOver);
-      if (outcome.kind === 'pending') this.failed(error);
-      else this.#settle(queue, outcome);
-    } catch (other) {
-      this.failed(other);
     }
   }
 
@@ -129,8 +171,7 @@ class EndWait implements JobWait {
   #finish(): boolean {
     if (this.#isOver) return false;
     this.#isOver = true;
-    this.#stop?.();
-    this.#limits?.stop();
+    this.release();
     return true;
   }
 }
@@ -140,13 +181,13 @@ class EndWait implements JobWait {
  * faster than they are consumed are skipped.
  */
 export async function* progressOverTime(
-  parts: ResultParts,
+  dependencies: ResultDependencies,
   job: Watched,
   options: GetOptions,
 ): AsyncGenerator<unknown, void> {
-  const { store } = parts;
+  const { store } = dependencies;
   store.checkOpen();
-  const wait = new ProgressWait(parts, job, options);
+  const wait = new ProgressWait(dependencies, job, options);
   let lastText: string | undefined;
   let last: string | undefined;
   let task: string | undefined;
@@ -154,7 +195,7 @@ export async function* progressOverTime(
     const queue = await wait.begin();
     if (queue === INTERNAL_QUEUE) {
       wait.stop();
-      yield* countsOverTime(parts, job, options);
+      yield* countsOverTime(dependencies, job, options);
       return;
     }
     for (;;) {
@@ -175,33 +216,26 @@ export async function* progressOverTime(
   }
 }
 
-class ProgressWait implements JobWait {
-  readonly #parts: ResultParts;
-  readonly #job: Watched;
+/** A wait for the next progress, or the end. */
+class ProgressWait extends LimitedWait {
   readonly #ending = new CancellableWait();
-  readonly #limits: WaitLimits;
-  #queue = '';
-  #stop: (() => void) | undefined;
   #latest: string | undefined;
   #end: JobEnd | undefined;
   #error: { readonly error: unknown } | undefined;
   #wake: (() => void) | undefined;
 
-  constructor(parts: ResultParts, job: Watched, options: GetOptions) {
-    this.#parts = parts;
-    this.#job = job;
-    const giveUp = (error: Error) => void this.#giveUp(error);
-    this.#limits = new WaitLimits(parts, job, options, (error) => this.failed(error), giveUp);
+  constructor(dependencies: ResultDependencies, job: Watched, options: GetOptions) {
+    super(dependencies, job);
+    this.limit(options);
   }
 
   /** Starts the wait. Returns the queue that holds the job. */
   async begin(): Promise<string> {
-    const uncall = this.#ending.on(this.#parts.store.closed);
+    const uncall = this.#ending.on(this.dependencies.store.closed);
     try {
-      const queue = this.#job.queue ?? (await this.#ending.race(this.#job.find()));
-      if (queue === undefined) throw new UnknownJobError(this.#job.id, undefined);
-      this.#queue = queue;
-      if (queue !== INTERNAL_QUEUE) this.#stop = this.#parts.store.wait(queue, this.#job.id, this);
+      const queue = this.job.queue ?? (await this.#ending.race(this.job.find()));
+      if (queue === undefined) throw new UnknownJobError(this.job.id, undefined);
+      if (queue !== INTERNAL_QUEUE) this.watch(queue);
       return queue;
     } finally {
       uncall();
@@ -224,20 +258,17 @@ class ProgressWait implements JobWait {
     this.#wake?.();
   }
 
-  lasts(): void {
-    if (this.#parts.runtime.observer === undefined) void warnIfUnserved(this.#parts, this.#job);
-  }
-
   /** Waits for new progress and returns it; undefined at the end. */
   async next(): Promise<string | undefined> {
-    const { id } = this.#job;
+    const { id } = this.job;
+    const queue = this.queue ?? '';
     for (;;) {
       if (this.#error !== undefined) throw this.#error.error;
       const latest = this.#latest;
       this.#latest = undefined;
       if (latest !== undefined) return latest;
-      if (this.#end?.kind === 'missing') throw new UnknownJobError(id, this.#queue);
-      if (this.#end?.kind === 'unreadable') await jobOutcomeOf(this.#parts.store, { queue: this.#queue, id }); // throws the reason
+      if (this.#end?.kind === 'missing') throw new UnknownJobError(id, queue);
+      if (this.#end?.kind === 'unreadable') await jobOutcomeOf(this.dependencies.store, { queue, id }); // throws the reason
       if (this.#end !== undefined) return undefined;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
@@ -246,24 +277,16 @@ class ProgressWait implements JobWait {
   }
 
   stop(): void {
-    this.#stop?.();
-    this.#limits.stop();
+    this.release();
   }
 
-  /** Ends the wait with the error, after the progress reported so far. */
-  async #giveUp(error: Error): Promise<void> {
-    try {
-      const { id } = this.#job;
-      if (this.#stop === undefined) return this.failed(error); // a run, or a job that was not found yet
-      const outcome = await jobOutcomeOf(this.#parts.store, { queue: this.#queue, id });
-      const progress = JSON.stringify(
-        (await readJob(this.#parts.store, { queue: this.#queue, id }))?.progress,
-      );
-      if (progress !== undefined) this.reported(progress);
-      if (outcome.kind === 'pending') this.failed(error);
-      else this.ended({ kind: outcome.kind, text: undefined });
-    } catch (other) {
-      this.failed(other);
-    }
+  protected settle(_queue: string, outcome: JobOutcome): void {
+    if (outcome.kind !== 'pending') this.ended({ kind: outcome.kind, text: undefined });
+  }
+
+  protected override async reportLast(queue: string): Promise<void> {
+    const job = await readJob(this.dependencies.store, { queue, id: this.job.id });
+    const progress = JSON.stringify(job?.progress);
+    if (progress !== undefined) this.reported(progress);
   }
 }

@@ -19,7 +19,7 @@ import { observeTree, type Runtime } from './runtime.js';
 /** Maximum number of slices that are sent concurrently. */
 const AT_ONCE = 3;
 
-export interface FeedingParts {
+export interface FeedDependencies {
   readonly store: Store;
   readonly checks: InputChecks;
   readonly runtime: Runtime;
@@ -30,7 +30,7 @@ export interface FeedingParts {
 const REMEMBERED = 10_000;
 
 /** Common values of all members. */
-export interface FeedingOptions {
+export interface FeedOptions {
   readonly run: string;
   readonly input: unknown;
   readonly addition: Addition;
@@ -42,9 +42,9 @@ export interface FeedingOptions {
  * @throws the error of reading or checking a member; the run has failed with it then.
  */
 export async function feedMembers(
-  parts: FeedingParts,
+  parts: FeedDependencies,
   feed: MemberStream,
-  { run, input, addition, timeoutMs }: FeedingOptions,
+  { run, input, addition, timeoutMs }: FeedOptions,
 ): Promise<void> {
   const { store, checks, runtime } = parts;
   const id = jobIdOf(run, feed.feed);

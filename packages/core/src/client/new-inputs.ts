@@ -7,7 +7,7 @@ import { INTERNAL_QUEUE, jobIdOf } from '../job/job-tree.js';
 import { jobStateOf } from '../store/read.js';
 import { findBelow, type NewInputs, type Resumable, resumableIn } from '../store/resume.js';
 import type { ResumeOptions } from './async-result.js';
-import type { ResultParts } from './wait.js';
+import type { ResultDependencies } from './wait.js';
 
 const OPTIONS: OptionNames<ResumeOptions> = { inputs: true };
 
@@ -24,7 +24,7 @@ interface Resumed extends JobRef {
  * @throws {ValidationError} if an input does not match the schema of its task; the path of the issue begins with the step.
  */
 export async function checkedInputs(
-  parts: ResultParts,
+  parts: ResultDependencies,
   resumed: Resumed,
   options: ResumeOptions,
 ): Promise<NewInputs> {
@@ -62,7 +62,12 @@ function idOf({ id: run, asked }: Resumed, key: string): string {
 }
 
 /** Throws the reason why a job does not run again. */
-async function refuse({ store }: ResultParts, run: Resumed, id: string, option: string): Promise<Resumable> {
+async function refuse(
+  { store }: ResultDependencies,
+  run: Resumed,
+  id: string,
+  option: string,
+): Promise<Resumable> {
   const place = await findBelow(store, run, id);
   if (place === undefined)
     throw new InvalidOptionError(

@@ -37,7 +37,7 @@ import { endOf, progressOverTime } from './job-end.js';
 import { checkedInputs } from './new-inputs.js';
 import { membersOfValue } from './run/group.js';
 import { membersOverTime, RunView, tasksOverTime } from './run-view.js';
-import type { ResultParts, Watched } from './wait.js';
+import type { ResultDependencies, Watched } from './wait.js';
 
 /** Returns the public facts about a stored job. */
 export function jobInfoOf(job: StoredJob): JobInfo {
@@ -64,7 +64,7 @@ export function jobInfoOf(job: StoredJob): JobInfo {
  * jobs.
  */
 export async function revokeJobs(
-  { store }: ResultParts,
+  { store }: ResultDependencies,
   { queue, id }: JobRef,
   mark: Mark,
   isTerminated: boolean,
@@ -78,7 +78,7 @@ export async function revokeJobs(
 const MAX_STEP = 10_000;
 
 /** Ends the wait of a step. Returns the number of waits that it ended. @throws as `AsyncResult.wake`. */
-async function wakeStep(store: ResultParts['store'], id: string, now: number): Promise<number> {
+async function wakeStep(store: ResultDependencies['store'], id: string, now: number): Promise<number> {
   switch (await wakeJob(store, { queue: INTERNAL_QUEUE, id }, now)) {
     case 'woken':
       return 1;
@@ -102,13 +102,13 @@ export type Place = { readonly queue: string } | { readonly queues: () => readon
 
 export class StoredResult implements AsyncResult<unknown> {
   readonly id: string;
-  readonly #parts: ResultParts;
+  readonly #parts: ResultDependencies;
   readonly #place: Place;
   #watching: Watched | undefined;
   #view: RunView | undefined;
   #queue: string | undefined;
 
-  constructor(parts: ResultParts, place: Place, id: string) {
+  constructor(parts: ResultDependencies, place: Place, id: string) {
     this.#parts = parts;
     this.#place = place;
     this.id = id;

@@ -22,7 +22,7 @@ import { groupOf, memberPage, wholeMembers } from './run/group.js';
 import { queuesOf } from './run/large-groups.js';
 import { taskAfter, tasksBefore } from './run/relatives.js';
 import { RunReader } from './run/run-reader.js';
-import { LATER, type Look, looksAt, type ResultParts, type Watched } from './wait.js';
+import { LATER, type Look, looksAt, type ResultDependencies, type Watched } from './wait.js';
 
 /** Maximum number of children that are listed. */
 const MAX_CHILDREN = 1000;
@@ -97,7 +97,7 @@ interface RunLook extends Look {
 
 /** Yields looks at a run. The state is read first, so that nothing before the end is missed. */
 async function* runLooks(
-  parts: ResultParts,
+  parts: ResultDependencies,
   job: Watched,
   options: GetOptions,
 ): AsyncGenerator<RunLook, void> {
@@ -112,7 +112,7 @@ async function* runLooks(
 
 /** Yields the counts of a run whenever they change, until it has ended. */
 export async function* countsOverTime(
-  parts: ResultParts,
+  parts: ResultDependencies,
   job: Watched,
   options: GetOptions,
 ): AsyncGenerator<RunCounts, void> {
@@ -136,7 +136,7 @@ export async function* countsOverTime(
 
 /** Yields the members of the result's group as they end; without a group, the members of the result value. */
 export async function* membersOverTime(
-  parts: ResultParts,
+  parts: ResultDependencies,
   job: Watched,
   options: GetOptions,
 ): AsyncGenerator<MemberOutcome<unknown>, void> {
@@ -176,7 +176,7 @@ export async function* membersOverTime(
 
 /** Yields every task of a run as it ends. */
 export async function* tasksOverTime(
-  parts: ResultParts,
+  parts: ResultDependencies,
   job: Watched,
   options: GetOptions,
 ): AsyncGenerator<CollectedTask, void> {

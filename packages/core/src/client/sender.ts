@@ -11,7 +11,7 @@ import type { NewJob, Store } from '../store/store.js';
 import type { TagIndex } from '../store/tags.js';
 import { deduplicationId, normalizeDeduplication } from '../task/deduplication.js';
 import type { Registry } from '../task/definition.js';
-import type { AnyMiddleware, OutgoingCall } from '../task/middleware.js';
+import { type AnyMiddleware, type OutgoingCall, throughMiddleware } from '../task/middleware.js';
 import {
   type BulkOptions,
   mergeOptions,
@@ -30,15 +30,15 @@ import { type InputChecks, isStored, keyedContent, looksLikeOptions, wholeInput 
 import { Batch, feedMembers } from './member-stream.js';
 import { StoredResult } from './result.js';
 import { observeTree, type Runtime } from './runtime.js';
-import type { ResultParts } from './wait.js';
+import type { ResultDependencies } from './wait.js';
 
 /** Dependencies of a sender. */
-export interface JobSenderOptions {
+export interface JobSenderDependencies {
   readonly registry: Registry;
   readonly router: Router;
   readonly store: Store;
   readonly runtime: Runtime;
-  readonly results: ResultParts;
+  readonly results: ResultDependencies;
   readonly middleware: readonly AnyMiddleware[];
   readonly checks: InputChecks;
   readonly tags: TagIndex;
@@ -62,10 +62,10 @@ interface Calling {
 
 /** Checks, routes and stores calls and runs. */
 export class JobSender {
-  readonly #parts: JobSenderOptions;
+  readonly #parts: JobSenderDependencies;
   readonly #checks: InputChecks;
 
-  constructor(parts: JobSenderOptions) {
+  constructor(parts: JobSenderDependencies) {
     this.#parts = parts;
     this.#checks = parts.checks;
   }
@@ -410,13 +410,11 @@ export class JobSender {
   }
 
   #through(call: OutgoingCall, send: () => Promise<{ id: string }>): Promise<{ id: string }> {
-    const { middleware } = this.#parts;
-    const from = (index: number): Promise<{ id: string }> => {
-      const layer = middleware[index];
-      if (layer === undefined) return send();
-      return layer.send === undefined ? from(index + 1) : layer.send(call, () => from(index + 1));
-    };
-    return from(0);
+    return throughMiddleware(
+      this.#parts.middleware,
+      (layer, next) => (layer.send === undefined ? next() : layer.send(call, next)),
+      send,
+    );
   }
 }
 

@@ -19,7 +19,7 @@ const POLL_MS = { first: 50, max: 1000 };
 const PAUSE_MS = { min: 20, max: 500 };
 
 /** Dependencies of handles. */
-export interface ResultParts {
+export interface ResultDependencies {
   readonly store: Store;
   readonly runtime: Runtime;
   /** Returns advice if no worker serves the queue; undefined if one does. */
@@ -50,7 +50,7 @@ export class WaitLimits {
 
   /** @param giveUp Called instead of `end` when a test's engine has nothing left to do, so that finished work is still seen. */
   constructor(
-    parts: ResultParts,
+    parts: ResultDependencies,
     job: Watched,
     { timeout, signal }: GetOptions,
     end: (error: unknown) => void,
@@ -87,7 +87,7 @@ export interface Look {
  * @throws the error that ends the wait.
  */
 export async function* looksAt(
-  parts: ResultParts,
+  parts: ResultDependencies,
   job: Watched,
   options: GetOptions,
 ): AsyncGenerator<Look, void> {
@@ -160,7 +160,7 @@ export async function* looksAt(
 }
 
 /** Returns the error of a timed-out wait, after a last look at the store of limited duration. */
-async function timedOut(parts: ResultParts, job: Watched, timeoutMs: number): Promise<Error> {
+async function timedOut(parts: ResultDependencies, job: Watched, timeoutMs: number): Promise<Error> {
   let timer: NodeJS.Timeout | undefined;
   const tooLate = new Promise<undefined>((resolve) => {
     timer = setTimeout(() => resolve(undefined), LAST_LOOK_MS);
@@ -172,14 +172,14 @@ async function timedOut(parts: ResultParts, job: Watched, timeoutMs: number): Pr
 }
 
 /** Warns once if a job has not started for a while and no worker serves its queue. Returns a function that stops it. */
-function warnLater(parts: ResultParts, job: Watched): () => void {
+function warnLater(parts: ResultDependencies, job: Watched): () => void {
   const timer = setTimeout(() => void warnIfUnserved(parts, job), WARN_MS);
   timer.unref();
   return () => clearTimeout(timer);
 }
 
 /** Warns if no worker serves the queue of a job. */
-export async function warnIfUnserved(parts: ResultParts, job: Watched): Promise<void> {
+export async function warnIfUnserved(parts: ResultDependencies, job: Watched): Promise<void> {
   try {
     const unserved = await adviceIfUnserved(parts, job, await job.state());
     if (unserved !== undefined) parts.warn(`still waiting for the result of job ${job.id}. ${unserved}`);
@@ -189,7 +189,7 @@ export async function warnIfUnserved(parts: ResultParts, job: Watched): Promise<
 }
 
 async function adviceIfUnserved(
-  { unserved }: ResultParts,
+  { unserved }: ResultDependencies,
   job: Watched,
   state: string | undefined,
 ): Promise<string | undefined> {

@@ -77,7 +77,7 @@ export class Sealer {
    * Returns the stored form of a value: the value itself without codecs, otherwise an object with the key `umbel:sealed`.
    * @throws {RangeError} if the value is too long to be decoded.
    */
-  async seal(value: unknown, context: CodecContext): Promise<unknown> {
+  async encode(value: unknown, context: CodecContext): Promise<unknown> {
     if (!this.isActive || value === undefined) return value;
     const applied: string[] = [];
     let data: Uint8Array = Buffer.from(JSON.stringify(value));
@@ -101,7 +101,7 @@ export class Sealer {
    * Returns the value of a stored form. Values that were not encoded are returned unchanged.
    * @throws {CorruptJobError} if the app does not have one of the codecs, or the value cannot be decoded.
    */
-  async open(value: unknown, context: CodecContext): Promise<unknown> {
+  async decode(value: unknown, context: CodecContext): Promise<unknown> {
     if (!isSealed(value)) return value;
     const [list = '', text = ''] = value[SEALED].split(':', 2);
     const names = list.split('+');

@@ -1,7 +1,7 @@
 /** The answers of workers to `app.inspect` and `app.control`, with their checks: any program may have written them. */
 
 import type { AttemptOutcome } from '../job/job.js';
-import type { ConnectionFacts } from '../store/connection.js';
+import { CONNECTION_KINDS, type ConnectionFacts } from '../store/engine/engine.js';
 import type { RepairCounts } from '../store/repair.js';
 import type { JsonSchema, RegisteredTask } from './inspect.js';
 import { countOf, type Fields, listOf, ratioOf, recordFields, textOf, timeOf } from './messages.js';
@@ -152,7 +152,7 @@ export function readConf(value: unknown): WorkerConf | undefined {
     app,
     prefix,
     connection: {
-      kind: connection.kind === 'redis' || connection.kind === 'cluster' ? connection.kind : 'other',
+      kind: CONNECTION_KINDS.find((kind) => kind === connection.kind) ?? 'other',
       addresses: texts(connection.addresses),
       database: countOf(connection.database) ?? 0,
       isEncrypted: connection.isEncrypted === true,

@@ -9,19 +9,19 @@ import { checkInteger, checkOptions, checkText, type OptionNames } from '../base
 import { clearTimeout, performance, setTimeout } from '../base/real-timers.js';
 import { type Clock, type Duration, durationMs } from '../base/time.js';
 import { onAbort } from '../base/wait.js';
-import { publishOrder, readRecords, removeRecords } from '../store/control-queue.js';
+import { publishMessage, readRecords, removeRecords } from '../store/control-queue.js';
 import type { BackendOptions } from '../store/queue-pool.js';
 import type { Store } from '../store/store.js';
 import { isName } from '../task/option-checks.js';
 import {
+  type ControlMessageKind,
   type Fields,
   isWorkerId,
   MAX_WAIT_MS,
-  type OrderKind,
   parsed,
   Replies,
   recordFields,
-  storedOrder,
+  storedMessage,
   textOf,
 } from './messages.js';
 import {
@@ -109,7 +109,7 @@ export class WorkerQuery {
    * @throws {InvalidOptionError} if an option is invalid.
    */
   async ask<Answer>(
-    kind: OrderKind,
+    kind: ControlMessageKind,
     args: Fields,
     read: (answer: unknown, afterMs: number) => Answer | undefined,
     options: AskOptions = {},
@@ -154,7 +154,7 @@ export class WorkerQuery {
 
   /** Returns answers by process id; resolves when all expected answers have arrived, or at the timeout. */
   async #collect(
-    kind: OrderKind,
+    kind: ControlMessageKind,
     args: Fields,
     to: ReadonlySet<string> | undefined,
     expected: Set<string>,
@@ -182,7 +182,7 @@ export class WorkerQuery {
     let timer: NodeJS.Timeout | undefined;
     try {
       askedAt = performance.now();
-      await publishOrder(this.#store, storedOrder({ id, kind, to, args, until: this.now + timeoutMs }));
+      await publishMessage(this.#store, storedMessage({ id, kind, to, args, until: this.now + timeoutMs }));
       timer = setTimeout(finish, timeoutMs);
       await isOver;
     } finally {

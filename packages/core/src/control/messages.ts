@@ -6,7 +6,7 @@
 import { clearTimeout, setTimeout } from '../base/real-timers.js';
 import { isPlainObject } from '../base/text.js';
 import { sanitize } from '../codec/masking.js';
-import { replyPosition, replyReader, type StoredOrder, type StoredReply } from '../store/control-queue.js';
+import { replyPosition, replyReader, type StoredMessage, type StoredReply } from '../store/control-queue.js';
 import type { EventFields, EventReader } from '../store/events.js';
 import type { BackendOptions } from '../store/queue-pool.js';
 import type { Store } from '../store/store.js';
@@ -63,14 +63,15 @@ export function isWorkerId(text: string): boolean {
   return text.length === 36 && WORKER_ID.test(text);
 }
 
-const QUESTIONS = ['ping', 'active', 'stats', 'registered', 'conf'] as const;
-const ORDERS = ['set-concurrency', 'add-queue', 'cancel-queue', 'shutdown'] as const;
+const QUERIES = ['ping', 'active', 'stats', 'registered', 'conf'] as const;
+const COMMANDS = ['set-concurrency', 'add-queue', 'cancel-queue', 'shutdown'] as const;
 
-export type OrderKind = (typeof QUESTIONS)[number] | (typeof ORDERS)[number];
+export type ControlMessageKind = (typeof QUERIES)[number] | (typeof COMMANDS)[number];
 
-export interface Order {
+/** A query or a command to workers. */
+export interface ControlMessage {
   readonly id: string;
-  readonly kind: OrderKind;
+  readonly kind: ControlMessageKind;
   /** Ids of the recipients; undefined: all workers. */
   readonly to: ReadonlySet<string> | undefined;
   readonly args: Fields;
@@ -83,8 +84,8 @@ export const MAX_WAIT_MS = 600_000;
 const MAX_ARGS_BYTES = 65_536;
 const MAX_TO_BYTES = 1_048_576;
 
-export function storedOrder(order: Order): StoredOrder {
-  const { id, kind, to, args, until } = order;
+export function storedMessage(message: ControlMessage): StoredMessage {
+  const { id, kind, to, args, until } = message;
   return {
     id,
     kind,
@@ -95,10 +96,10 @@ export function storedOrder(order: Order): StoredOrder {
 }
 
 /** Parses a control message; returns the reason as text if it is invalid. */
-export function readOrder(fields: EventFields): Order | string {
+export function readMessage(fields: EventFields): ControlMessage | string {
   const id = fields.get('id') ?? '';
   if (!isWorkerId(id)) return 'its id is missing or invalid';
-  const kind = [...QUESTIONS, ...ORDERS].find((known) => known === fields.get('kind'));
+  const kind = [...QUERIES, ...COMMANDS].find((known) => known === fields.get('kind'));
   if (kind === undefined) return 'this version does not know its kind';
   const until = Number(fields.get('until'));
   if (!Number.isFinite(until)) return 'its deadline is missing or invalid';
@@ -115,7 +116,7 @@ export function readOrder(fields: EventFields): Order | string {
   };
 }
 
-/** How long the subscription stays open after the last question, for the next one. */
+/** How long the subscription stays open after the last message, for the next one. */
 const IDLE_MS = 5000;
 
 /** Receives the replies to this app's control messages, over one subscription that is open only while it is needed. */

@@ -18,7 +18,12 @@ import {
   type Source,
 } from './job-tree.js';
 import { isPause, isSleep, isTurns, type Pause, type Sleep, type Turns } from './pause.js';
-import { isScheduleRecord, isSlotsRecord, type ScheduleRecord, type SlotsRecord } from './schedule-record.js';
+import {
+  isScheduleProgress,
+  isScheduleRecord,
+  type ScheduleProgress,
+  type ScheduleRecord,
+} from './schedule-record.js';
 import { isSharedOptions, type NormalizedOptions, type SharedOptions } from './shared-options.js';
 import { isCallbacks, isExpansion, isFed, isJoinRule, isKey, isNode, isSource } from './tree-checks.js';
 
@@ -129,7 +134,7 @@ export interface Envelope {
   readonly replayed?: { readonly at: number; readonly token: string };
   /** In the job of a schedule: its declaration and its state. */
   readonly schedule?: ScheduleRecord;
-  readonly slots?: SlotsRecord;
+  readonly slots?: ScheduleProgress;
   /** In a traced step: the span of its last attempt as a `traceparent`, for jobs that receive its result. */
   readonly trace?: string;
   /** In a traced job: the spans of the steps whose results it was added with. */
@@ -205,7 +210,7 @@ export function decodeEnvelope(jobId: string, data: unknown): Envelope {
       `its data has version ${JSON.stringify(data.umbel)}, this worker reads version ${VERSION}; update the older side`,
     );
   }
-  for (const field of Object.keys(data)) {
+  for (const field in data) {
     const value = data[field];
     const kind = value === undefined ? undefined : KINDS.get(field);
     if (kind !== undefined && !kind.holds(value)) {
@@ -278,7 +283,7 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['lost', { words: 'a record of lost starts', holds: isLostStarts }],
   ['replayed', { words: 'a moment and a token', holds: isReplayed }],
   ['schedule', { words: 'a schedule', holds: isScheduleRecord }],
-  ['slots', { words: 'the state of a schedule', holds: isSlotsRecord }],
+  ['slots', { words: 'the state of a schedule', holds: isScheduleProgress }],
   ['sleep', { words: 'a sleep', holds: isSleep }],
   ['pause', { words: 'a wait until a moment', holds: isPause }],
   ['turns', { words: 'the turns of a loop', holds: isTurns }],

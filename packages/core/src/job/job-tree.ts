@@ -345,12 +345,12 @@ type Change = (value: unknown, id: string, task: string) => Promise<unknown>;
 /** Returns the tree with encoded inputs. */
 export function sealTree(sealer: Sealer, run: string, node: JobNode): JobNode | Promise<JobNode> {
   if (!sealer.isActive) return node;
-  return changed(run, node, (value, id, task) => sealer.seal(value, { subject: 'input', id, task }));
+  return changed(run, node, (value, id, task) => sealer.encode(value, { subject: 'input', id, task }));
 }
 
 /** Returns the tree with decoded inputs. */
 export function openTree(sealer: Sealer, run: string, node: JobNode): Promise<JobNode> {
-  return changed(run, node, (value, id, task) => sealer.open(value, { subject: 'input', id, task }));
+  return changed(run, node, (value, id, task) => sealer.decode(value, { subject: 'input', id, task }));
 }
 
 async function changed(run: string, root: JobNode, change: Change): Promise<JobNode> {

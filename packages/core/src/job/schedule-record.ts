@@ -29,7 +29,7 @@ export interface ScheduleRecord {
 }
 
 /** The state of a schedule, written by the worker that sends its jobs. */
-export interface SlotsRecord {
+export interface ScheduleProgress {
   /** The last occurrence that was fired or skipped. */
   readonly last?: number;
   /** Occurrences that wait for an earlier run to end. */
@@ -69,7 +69,7 @@ const KEPT_RUNS = 20;
 
 /** Returns the state with further records. A worker that lost the job may record an occurrence twice. */
 export function noted(
-  { runs = [], open = [], ...rest }: SlotsRecord,
+  { runs = [], open = [], ...rest }: ScheduleProgress,
   more: {
     readonly last?: number;
     readonly waiting?: readonly number[];
@@ -77,7 +77,7 @@ export function noted(
     readonly ended?: readonly string[];
     readonly runs: readonly RunRecord[];
   },
-): SlotsRecord {
+): ScheduleProgress {
   const last = Math.max(rest.last ?? Number.NEGATIVE_INFINITY, more.last ?? Number.NEGATIVE_INFINITY);
   const waiting = more.waiting ?? rest.waiting ?? [];
   const stillOpen = [...open, ...(more.opened ?? [])].filter(
@@ -160,7 +160,7 @@ const isRun: Check = (value) =>
   absentOr(isPlainObject)(value.error);
 
 /** A `SlotsRecord`. */
-export const isSlotsRecord: Check = (value) =>
+export const isScheduleProgress: Check = (value) =>
   isPlainObject(value) &&
   absentOr(isMoment)(value.last) &&
   absentOr(isListOf(isMoment, MAX_CATCH_UP))(value.waiting) &&

@@ -361,7 +361,7 @@ export interface DeadLetters {
 }
 
 /** Dependencies of `deadLetters`, read at each call. */
-export interface DeadLetterParts {
+export interface DeadLetterDependencies {
   readonly store: Store;
   readonly now: () => number;
   /** @throws {ValidationError} if an input does not fit its task. */
@@ -369,7 +369,10 @@ export interface DeadLetterParts {
 }
 
 /** Returns `app.deadLetters`. `queues` returns the queues that the app knows now. */
-export function deadLetters(partsNow: () => DeadLetterParts, queues: () => readonly string[]): DeadLetters {
+export function deadLetters(
+  dependenciesNow: () => DeadLetterDependencies,
+  queues: () => readonly string[],
+): DeadLetters {
   async function find(store: Store, id: string): Promise<Pick<FailedJob, 'job' | 'unreadable'>> {
     if (!isJobId(id)) throw new UnknownJobError(id, undefined);
     for (const queue of queues()) {
@@ -392,7 +395,7 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
   }
 
   function replay(
-    { store, now, check }: DeadLetterParts,
+    { store, now, check }: DeadLetterDependencies,
     failed: Pick<FailedJob, 'job' | 'unreadable'>,
     edit: ((input: unknown) => unknown) | undefined,
     isDry = false,
@@ -409,7 +412,7 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
       const { limit, offset } = checkPage(query);
       const listed: DeadLetter[] = [];
       let count = 0;
-      for await (const failed of failedMatching(partsNow().store, search)) {
+      for await (const failed of failedMatching(dependenciesNow().store, search)) {
         count += 1;
         if (count <= offset) continue;
         listed.push(deadLetterOf(failed));
@@ -418,7 +421,7 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
       return listed;
     },
     async get(id) {
-      const { store } = partsNow();
+      const { store } = dependenciesNow();
       const failed = await find(store, id);
       const { queue } = failed.job;
       const [logs, { input }] = await Promise.all([
@@ -429,31 +432,31 @@ export function deadLetters(partsNow: () => DeadLetterParts, queues: () => reado
     },
     async replay(id, options = {}) {
       const edit = editOf(options);
-      const parts = partsNow();
-      await replay(parts, await find(parts.store, id), edit);
+      const dependencies = dependenciesNow();
+      await replay(dependencies, await find(dependencies.store, id), edit);
     },
     async replayMany(filter, options = {}) {
       const search = deadLetterSearchOf(filter);
       const { edit } = options;
       if (edit !== undefined) checkEdit(edit);
       const { limit, dryRun } = checkMany(options, REPLAY_MANY);
-      const parts = partsNow();
-      const found = failedMatching(parts.store, search);
+      const dependencies = dependenciesNow();
+      const found = failedMatching(dependencies.store, search);
       const { done, skipped, cursor } = await doMany(found, limit, async (failed) => {
         const editInput = edit && ((input: unknown) => edit(input, deadLetterOf(failed)));
-        await replay(parts, failed, editInput, dryRun);
+        await replay(dependencies, failed, editInput, dryRun);
       });
       return { replayed: done, skipped, ...(cursor !== undefined && { cursor }) };
     },
     async discard(id) {
-      const { store } = partsNow();
+      const { store } = dependenciesNow();
       const { job } = await find(store, id);
       await removeJob(store, { queue: job.queue, id });
     },
     async discardMany(filter, options = {}) {
       const search = deadLetterSearchOf(filter);
       const { limit, dryRun } = checkMany(options, MANY);
-      const { store } = partsNow();
+      const { store } = dependenciesNow();
       const found = failedMatching(store, search);
       const { done, skipped, cursor } = await doMany(found, limit, async ({ queue, id }) => {
         const state = await storedStateOf(store, { queue, id });
@@ -484,7 +487,7 @@ function checkEdit<Edit>(edit: Edit): Edit {
 function checked(
   { name }: StoredJob,
   edit: (input: unknown) => unknown,
-  check: DeadLetterParts['check'],
+  check: DeadLetterDependencies['check'],
 ): JobReplay['edit'] {
   return async (input) => {
     const next = await edit(input);

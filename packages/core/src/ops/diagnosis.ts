@@ -51,7 +51,7 @@ export interface Diagnosis {
   };
 }
 
-export interface DiagnosisParts {
+export interface DiagnosisDependencies {
   readonly store: Store;
   readonly queues: readonly string[];
   readonly registry: Registry;
@@ -61,18 +61,21 @@ export interface DiagnosisParts {
 const OPTIONS: OptionNames<DiagnosisOptions> = { jobs: true };
 
 /** Returns a diagnosis. @throws {InvalidOptionError} if an option is invalid. */
-export async function diagnose(parts: DiagnosisParts, options: DiagnosisOptions): Promise<Diagnosis> {
+export async function diagnose(
+  dependencies: DiagnosisDependencies,
+  options: DiagnosisOptions,
+): Promise<Diagnosis> {
   const { jobs = 100 } = checkOptions(options, OPTIONS);
   const limit = checkInteger('jobs', jobs, 0, 10_000);
-  const store = await storeReport(parts.store);
-  const stuck = await repairAll(parts.store, parts.queues, { isDryRun: true });
+  const store = await storeReport(dependencies.store);
+  const stuck = await repairAll(dependencies.store, dependencies.queues, { isDryRun: true });
   const problems: QueuedProblem[] = [];
   let checked = 0;
-  for (const queue of limit === 0 ? [] : parts.queues) {
+  for (const queue of limit === 0 ? [] : dependencies.queues) {
     if (queue === INTERNAL_QUEUE) continue;
-    for (const job of await queuedJobs(parts.store, queue, limit)) {
+    for (const job of await queuedJobs(dependencies.store, queue, limit)) {
       checked += 1;
-      const problem = await problemOf(parts, job);
+      const problem = await problemOf(dependencies, job);
       if (problem !== undefined) problems.push({ id: job.id, task: job.name, queue, ...problem });
     }
   }
@@ -95,7 +98,7 @@ async function storeReport(store: Store): Promise<StoreReport | undefined> {
 
 /** Returns the problem of a job. For a step, whose input is incomplete, it only checks whether the task is known. */
 async function problemOf(
-  { registry, checks }: DiagnosisParts,
+  { registry, checks }: DiagnosisDependencies,
   { name, envelope }: StoredJob,
 ): Promise<Pick<QueuedProblem, 'problem' | 'issues'> | undefined> {
   if (envelope === undefined) return { problem: 'foreign' };

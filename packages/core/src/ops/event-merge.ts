@@ -2,7 +2,7 @@
 import { InvalidOptionError } from '../base/errors.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { MARK, type StreamEntry } from '../store/events.js';
-import { FIRST, timeOfId } from '../store/stream-position.js';
+import { isEventId, timeOfId } from '../store/stream-position.js';
 import { isName } from '../task/option-checks.js';
 
 // Places in the streams of events that the store keeps, one stream for each queue.
@@ -15,24 +15,9 @@ export interface EventPosition {
   readonly start: string;
 }
 
-const ID = /^\d{1,20}-\d{1,20}$/;
 const VERSION = '1';
 /** Longer than that of an app with a thousand queues. */
 const MAX_LENGTH = 200_000;
-
-/** The id of the last event before a moment. */
-export function idBefore(ms: number): string {
-  return ms <= 0 ? FIRST : `${ms - 1}-${LAST_OF_MS}`;
-}
-
-const LAST_OF_MS = 18_446_744_073_709_551_615n; // the greatest number in 64 bits
-
-/** The id just before another one: reading after it gives that one again. */
-export function previousId(id: string): string {
-  const [ms = '0', sequence = '0'] = id.split('-');
-  if (BigInt(sequence) > 0n) return `${ms}-${BigInt(sequence) - 1n}`;
-  return BigInt(ms) > 0n ? `${BigInt(ms) - 1n}-${LAST_OF_MS}` : FIRST;
-}
 
 /** As opaque text. */
 export function encodePosition({ after, start }: EventPosition): string {
@@ -52,13 +37,13 @@ export function decodePosition(text: string): EventPosition {
     new InvalidOptionError('from', "'now', 'start', a valid Date or the `position` of an event", text);
   if (text.length > MAX_LENGTH) throw invalid();
   const [version, start = '', ...parts] = text.split(',');
-  if (version !== VERSION || !ID.test(start)) throw invalid();
+  if (version !== VERSION || !isEventId(start)) throw invalid();
   const after = new Map<string, string>();
   for (const part of parts) {
     const colon = part.indexOf(':');
     const queue = part.slice(0, Math.max(colon, 0));
     const id = part.slice(colon + 1);
-    if (!isName(queue) || !ID.test(id) || after.has(queue)) throw invalid();
+    if (!isName(queue) || !isEventId(id) || after.has(queue)) throw invalid();
     after.set(queue, id);
   }
   return { after, start };

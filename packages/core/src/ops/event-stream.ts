@@ -4,8 +4,8 @@ import { performance } from '../base/real-timers.js';
 import { CONTROL_QUEUE } from '../store/control-queue.js';
 import { type EventStreams, markEvents, type StreamEntry } from '../store/events.js';
 import type { Store } from '../store/store.js';
-import { compareIds, FIRST, timeOfId } from '../store/stream-position.js';
-import { type Merged, type MergeEntry, previousId, takeBefore, Watermark } from './event-merge.js';
+import { compareIds, FIRST, previousId, timeOfId } from '../store/stream-position.js';
+import { type Merged, type MergeEntry, takeBefore, Watermark } from './event-merge.js';
 import { isFirstDelay } from './event-translator.js';
 
 /** Events of one stream that are read at once. */

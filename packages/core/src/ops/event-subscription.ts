@@ -6,8 +6,8 @@ import { onAbort } from '../base/wait.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { CONTROL_QUEUE } from '../store/control-queue.js';
 import { markEvents } from '../store/events.js';
-import { compareIds, FIRST, timeOfId } from '../store/stream-position.js';
-import { decodePosition, type EventPosition, encodePosition, idBefore, placeText } from './event-merge.js';
+import { compareIds, FIRST, idBefore, timeOfId } from '../store/stream-position.js';
+import { decodePosition, type EventPosition, encodePosition, placeText } from './event-merge.js';
 import {
   JOB_TYPES,
   type JobChange,
@@ -18,7 +18,12 @@ import {
   WORKER_TYPES,
 } from './event-translator.js';
 import type { AppEvent, EventQuery, EventType } from './events.js';
-import type { LogEntry, ReaderParts, SharedReader, SharedReaders } from './shared-event-reader.js';
+import type {
+  EventReaderDependencies,
+  LogEntry,
+  SharedReader,
+  SharedReaders,
+} from './shared-event-reader.js';
 
 // A query of events, checked.
 
@@ -182,7 +187,10 @@ interface Ask {
 const DONE: Answer = { done: true, value: undefined };
 
 /** The place after all that has happened by now. What happens after the call is after it. */
-async function placeNow({ store, queues }: ReaderParts, selection: Selection): Promise<EventPosition> {
+async function placeNow(
+  { store, queues }: EventReaderDependencies,
+  selection: Selection,
+): Promise<EventPosition> {
   const names = streamsOf(selection, queues());
   const ids = await Promise.all(names.map((queue) => markEvents(store, queue)));
   // Ids are counted in each stream on its own: of other streams, what is as late as the first mark is after it.
@@ -196,7 +204,7 @@ async function placeNow({ store, queues }: ReaderParts, selection: Selection): P
  */
 export class Subscription implements AsyncIterableIterator<AppEvent> {
   readonly #readers: SharedReaders;
-  readonly #parts: ReaderParts;
+  readonly #dependencies: EventReaderDependencies;
   readonly #selection: Selection;
   readonly #closed: AbortSignal;
   readonly #wasClosed: boolean;
@@ -222,11 +230,11 @@ export class Subscription implements AsyncIterableIterator<AppEvent> {
     const selection = selectionOf(query);
     const { from } = selection;
     this.#readers = readers;
-    this.#parts = readers.parts;
+    this.#dependencies = readers.dependencies;
     this.#selection = selection;
-    this.#closed = this.#parts.store.closed;
+    this.#closed = this.#dependencies.store.closed;
     this.#wasClosed = this.#closed.aborted;
-    this.#placing = from === 'now' ? placeNow(this.#parts, selection) : Promise.resolve(from);
+    this.#placing = from === 'now' ? placeNow(this.#dependencies, selection) : Promise.resolve(from);
     this.#placing.catch(() => {}); // it is thrown to whoever asks for the first event
   }
 
@@ -279,7 +287,7 @@ export class Subscription implements AsyncIterableIterator<AppEvent> {
 
   /** The streams that it is told of, as far as they are known. */
   queues(): string[] {
-    return streamsOf(this.#selection, this.#parts.queues());
+    return streamsOf(this.#selection, this.#dependencies.queues());
   }
 
   /** Events of a queue after this id are to be told. */
@@ -341,7 +349,7 @@ export class Subscription implements AsyncIterableIterator<AppEvent> {
     this.#phase = 'placing';
     try {
       if (signal?.aborted) return this.#end();
-      if (this.#wasClosed) this.#parts.store.checkOpen();
+      if (this.#wasClosed) this.#dependencies.store.checkOpen();
       if (this.#closed.aborted) return this.#end();
       for (const each of [signal, this.#closed])
         if (each !== undefined) this.#undo.push(onAbort(each, () => this.#end()));
@@ -405,7 +413,7 @@ export class Subscription implements AsyncIterableIterator<AppEvent> {
   #warnOfGap(gap: LogEntry): void {
     if (gap.isWarned) return;
     gap.isWarned = true;
-    this.#parts.warn(
+    this.#dependencies.warn(
       `the store dropped events of queue ${gap.queue} before they were read; ` +
         "read faster, or add 'gap' to `types` to see where.",
     );

@@ -188,7 +188,7 @@ async function reportedOf(
   const isOwn = isPlainObject(stored) && typeof stored[OWN_STATE] === 'string';
   const value = isOwn ? stored.progress : stored;
   // Encoded by a codec that this app does not have, or not in the form of one.
-  const opened = await sealer.open(value, { subject: 'progress', ...job }).catch(() => undefined);
+  const opened = await sealer.decode(value, { subject: 'progress', ...job }).catch(() => undefined);
   return {
     value: sanitize(opened) === undefined ? opened : undefined,
     ...(isOwn && { state: String(stored[OWN_STATE]) }),
@@ -222,7 +222,7 @@ export interface Wants {
   wantsTask(queue: string, change: JobChange, id: string, task: string): boolean;
 }
 
-export interface EventTranslatorOptions {
+export interface EventTranslatorDependencies {
   readonly job: (queue: string, id: string) => Promise<StoredJob | undefined>;
   readonly sealer: Sealer;
   readonly wants: Wants;
@@ -239,11 +239,11 @@ export type Untranslated = AppEvent extends infer Event
 const LOOKS = 100;
 
 export class EventTranslator {
-  readonly #parts: EventTranslatorOptions;
+  readonly #dependencies: EventTranslatorDependencies;
   readonly #known = new KnownJobs();
 
-  constructor(parts: EventTranslatorOptions) {
-    this.#parts = parts;
+  constructor(dependencies: EventTranslatorDependencies) {
+    this.#dependencies = dependencies;
   }
 
   /** What each of the stored events tells; undefined for one that tells nothing, or nothing that is wanted. */
@@ -283,21 +283,21 @@ export class EventTranslator {
     const entries = [...places];
     for (let at = 0; at < entries.length; at += LOOKS) {
       const slice = entries.slice(at, at + LOOKS);
-      const jobs = await Promise.all(slice.map(([, { queue, id }]) => this.#parts.job(queue, id)));
+      const jobs = await Promise.all(slice.map(([, { queue, id }]) => this.#dependencies.job(queue, id)));
       for (const [index, [key]] of slice.entries()) found.set(key, jobs[index]);
     }
     return found;
   }
 
   #needsLook(queue: string, { change, id }: Changed, seen: Seen | undefined): boolean {
-    if (!this.#parts.wants.mayWant(queue, change, id)) return false;
+    if (!this.#dependencies.wants.mayWant(queue, change, id)) return false;
     const known = this.#known.find(queue, id);
     const task = known?.task ?? seen?.task;
     if (queue === INTERNAL_QUEUE) {
       if (task !== undefined && !isRunJob(queue, task)) return false;
       return task === undefined || change === 'completed' || change === 'failed';
     }
-    if (task !== undefined && !this.#parts.wants.wantsTask(queue, change, id, task)) return false;
+    if (task !== undefined && !this.#dependencies.wants.wantsTask(queue, change, id, task)) return false;
     if (change === 'failed' || change === 'returned') return true;
     if (change === 'delayed')
       return seen?.hasStarted === true || (seen === undefined && known?.isActive !== false);
@@ -332,7 +332,7 @@ export class EventTranslator {
     // Of the attempts that have failed, the store keeps why the last one did.
     const isLatest = isCharged && job?.finishedAt === undefined && job?.attempts === attempt;
     if (change === 'completed' || change === 'failed' || change === 'removed') this.#known.forget(queue, id);
-    if (!this.#parts.wants.mayWant(queue, change, id) || (change === 'delayed' && !isReturn))
+    if (!this.#dependencies.wants.mayWant(queue, change, id) || (change === 'delayed' && !isReturn))
       return undefined;
     if (queue === INTERNAL_QUEUE) return this.#runEvent(change, id, known, job, entry.id);
     const event = await this.#withDetails(change, known, job, entry, id, isLatest);
@@ -386,7 +386,7 @@ export class EventTranslator {
   }
 
   async #progress(data: string | undefined, id: string, task: string): Promise<Details | undefined> {
-    const reported = await reportedOf(this.#parts.sealer, data, { id, task });
+    const reported = await reportedOf(this.#dependencies.sealer, data, { id, task });
     return reported && { type: 'progress', ...reported };
   }
 

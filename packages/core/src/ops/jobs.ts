@@ -29,7 +29,7 @@ import {
   type Runs,
   type StoredState,
 } from './job-query.js';
-import { type Candidate, candidates, type SourceParts } from './scans.js';
+import { type Candidate, candidates, type ScanDependencies } from './scans.js';
 
 /** Maximum number of jobs that one page reads. */
 const MAX_READ_PER_PAGE = 1000;
@@ -42,14 +42,14 @@ interface FoundJob {
 
 /** Returns the next page of matching jobs. */
 async function pageOf(
-  parts: SourceParts,
+  dependenciesNow: ScanDependencies,
   { filter, limit, from, digest }: PageRequest,
 ): Promise<Page<FoundJob>> {
   const items: FoundJob[] = [];
   let read = 0;
-  for await (const candidate of candidates(parts, filter, from)) {
+  for await (const candidate of candidates(dependenciesNow, filter, from)) {
     read += 1;
-    const found = await matching(parts, filter, candidate);
+    const found = await matching(dependenciesNow, filter, candidate);
     if (found !== undefined) items.push(found);
     if (items.length >= limit || read >= MAX_READ_PER_PAGE)
       return { items, cursor: encodeCursor(candidate.place(), digest) };
@@ -58,7 +58,7 @@ async function pageOf(
 }
 
 async function matching(
-  { store, queues, isOfRuns }: SourceParts,
+  { store, queues, isOfRuns }: ScanDependencies,
   filter: Filter,
   { job: read, at, state: known }: Candidate,
 ): Promise<FoundJob | undefined> {
@@ -96,7 +96,7 @@ function storedState(known: string, job: StoredJob): StoredState | undefined {
 }
 
 /** Dependencies of the queries, read at each call. */
-export interface QueryParts {
+export interface QueryDependencies {
   readonly store: Store;
   readonly tags: TagIndex;
   readonly now: () => number;
@@ -106,9 +106,9 @@ export interface QueryParts {
   readonly checkQueue: (queue: string) => void;
 }
 
-export function jobQueries(parts: () => QueryParts): Jobs {
+export function jobQueries(dependenciesNow: () => QueryDependencies): Jobs {
   async function list(query: JobQuery = {}): Promise<Page<ListedJob>> {
-    const { store, tags, now, queues, checkQueue } = parts();
+    const { store, tags, now, queues, checkQueue } = dependenciesNow();
     const request = pageRequestOf(query, 'jobs');
     const { queue } = request.filter;
     if (queue !== undefined) checkQueue(queue);
@@ -120,12 +120,12 @@ export function jobQueries(parts: () => QueryParts): Jobs {
     list,
     all: (filter: JobFilter = {}) => allOf((page) => list({ ...filter, ...page })),
     async get(id) {
-      const { store, queues } = parts();
+      const { store, queues } = dependenciesNow();
       const found = await find(store, queues, id);
       return found && jobFacts(found, await collectInput(store, found.job, mayWait(found.state)));
     },
     async counts() {
-      const { store, queues } = parts();
+      const { store, queues } = dependenciesNow();
       const counts = await Promise.all(queues.map((queue) => queueCounts(store, queue)));
       return {
         total: counts.reduce(sum),
@@ -137,9 +137,9 @@ export function jobQueries(parts: () => QueryParts): Jobs {
   };
 }
 
-export function runQueries(parts: () => QueryParts): Runs {
+export function runQueries(dependenciesNow: () => QueryDependencies): Runs {
   async function list(query: RunPageQuery = {}): Promise<Page<ListedRun>> {
-    const { store, tags, now } = parts();
+    const { store, tags, now } = dependenciesNow();
     const request = pageRequestOf(query, 'runs');
     const page = await pageOf({ store, tags, now, queues: [INTERNAL_QUEUE], isOfRuns: true }, request);
     return { ...page, items: page.items.map(listedRun) };
@@ -148,7 +148,7 @@ export function runQueries(parts: () => QueryParts): Runs {
     list,
     all: (filter: RunFilter = {}) => allOf((page) => list({ ...filter, ...page })),
     async get(id) {
-      const { store } = parts();
+      const { store } = dependenciesNow();
       const found = await find(store, [INTERNAL_QUEUE], id);
       if (found === undefined) return undefined;
       const { name, problem } = found.job;

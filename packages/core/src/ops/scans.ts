@@ -316,7 +316,7 @@ async function childPlaces(store: Store, above: JobRef): Promise<JobRef[]> {
   return [...found.values()].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
 }
 
-export interface SourceParts {
+export interface ScanDependencies {
   readonly store: Store;
   readonly tags: TagIndex;
   readonly now: () => number;
@@ -342,17 +342,19 @@ const ENDED: readonly (readonly [set: EndedSet, states: readonly StoredState[]])
 
 /** What may be meant by a filter, behind a place. */
 export function candidates(
-  parts: SourceParts,
+  dependencies: ScanDependencies,
   filter: Filter,
   from: CursorPlace | undefined,
 ): AsyncGenerator<Candidate> {
-  if (filter.run !== undefined) return ofRun(parts, filter.run, from?.kind === 'walk' ? from : undefined);
-  if (filter.tag !== undefined) return ofTag(parts, filter.tag, from?.kind === 'tag' ? from : undefined);
-  return ofSets(parts, filter, from);
+  if (filter.run !== undefined)
+    return ofRun(dependencies, filter.run, from?.kind === 'walk' ? from : undefined);
+  if (filter.tag !== undefined)
+    return ofTag(dependencies, filter.tag, from?.kind === 'tag' ? from : undefined);
+  return ofSets(dependencies, filter, from);
 }
 
 async function* ofSets(
-  { store, queues }: SourceParts,
+  { store, queues }: ScanDependencies,
   { states, sinceMs, untilMs }: Filter,
   from: CursorPlace | undefined,
 ): AsyncGenerator<Candidate> {
@@ -377,7 +379,7 @@ async function* ofSets(
 }
 
 async function* ofRun(
-  { store }: SourceParts,
+  { store }: ScanDependencies,
   run: string,
   from: WalkPlace | undefined,
 ): AsyncGenerator<Candidate> {
@@ -386,7 +388,7 @@ async function* ofRun(
 }
 
 async function* ofTag(
-  { store, tags, now, isOfRuns }: SourceParts,
+  { store, tags, now, isOfRuns }: ScanDependencies,
   tag: string,
   from: TagPlace | undefined,
 ): AsyncGenerator<Candidate> {

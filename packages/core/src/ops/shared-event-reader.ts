@@ -5,7 +5,7 @@
  */
 
 import { clearTimeout, setImmediate, setTimeout } from '../base/real-timers.js';
-import { CancellableWait } from '../base/wait.js';
+import { CancellableWait, retryAfter } from '../base/wait.js';
 import { CONTROL_QUEUE } from '../store/control-queue.js';
 import { EventStreams } from '../store/events.js';
 import { readJob } from '../store/read.js';
@@ -27,7 +27,7 @@ const SLICE = 250;
 /** What a log holds: events, and characters of what handlers have reported. */
 const LOG = { events: 5000, characters: 16_000_000 };
 
-export interface ReaderParts {
+export interface EventReaderDependencies {
   readonly store: Store;
   readonly options: StoreOptions;
   /** The queues of tasks that the app knows by now. */
@@ -53,7 +53,7 @@ export interface LogEntry {
 }
 
 export class SharedReader {
-  readonly #parts: ReaderParts;
+  readonly #dependencies: EventReaderDependencies;
   readonly #readers: SharedReaders;
   readonly #streams: MergedStreamReader;
   readonly #wants = new SharedWants();
@@ -86,18 +86,18 @@ export class SharedReader {
 
   /** Reads from where its first subscription stands. */
   constructor(
-    parts: ReaderParts,
+    dependencies: EventReaderDependencies,
     readers: SharedReaders,
     first: Subscription,
     { isAlone, isLive }: { readonly isAlone: boolean; readonly isLive: boolean },
   ) {
-    this.#parts = parts;
+    this.#dependencies = dependencies;
     this.#readers = readers;
     this.isAlone = isAlone;
     if (isLive) this.beLive();
-    this.#streams = new MergedStreamReader(parts.store);
-    const { sealer } = parts.options;
-    const job = (queue: string, id: string) => readJob(parts.store, { queue, id });
+    this.#streams = new MergedStreamReader(dependencies.store);
+    const { sealer } = dependencies.options;
+    const job = (queue: string, id: string) => readJob(dependencies.store, { queue, id });
     this.#translator = new EventTranslator({ job, sealer, wants: this.#wants });
     for (const queue of first.queues()) {
       const after = first.placeIn(queue);
@@ -111,7 +111,7 @@ export class SharedReader {
     }
     this.#wants.add(first.filter, 0);
     this.add(first, 0);
-    this.#uncall = parts.onQueue(() => this.#change());
+    this.#uncall = dependencies.onQueue(() => this.#change());
     void this.#run(first.hasBegun);
   }
 
@@ -134,7 +134,7 @@ export class SharedReader {
   }
 
   beLive(): void {
-    this.#own = new EventStreams(this.#parts.options);
+    this.#own = new EventStreams(this.#dependencies.options);
   }
 
   /**
@@ -240,7 +240,7 @@ export class SharedReader {
 
   /** @throws {ConnectionError} if the store cannot be reached, and nobody was told anything yet. */
   async #connect(isPatient: boolean): Promise<void> {
-    const { store } = this.#parts;
+    const { store } = this.#dependencies;
     const connect = () => store.on(CONTROL_QUEUE, () => this.#input.ready());
     await (isPatient ? this.#patiently(connect) : this.#ending.race(connect()));
   }
@@ -262,7 +262,7 @@ export class SharedReader {
       if (this.#isChanged) await this.#ending.race(this.#followSubscriptions());
       return await this.#ending.race(this.#streams.read(this.#input));
     } catch (error) {
-      if (!this.#parts.store.isOutage(error)) throw error;
+      if (!this.#dependencies.store.isOutage(error)) throw error;
       await this.#pause(OUTAGE_PAUSE_MS);
       return []; // what is told next may be overtaken by what could not be read
     }
@@ -350,7 +350,7 @@ export class SharedReader {
     try {
       return await this.#ending.race(this.#streams.wait(this.#input, WAIT_MS));
     } catch (error) {
-      if (!this.#parts.store.isOutage(error)) throw error;
+      if (!this.#dependencies.store.isOutage(error)) throw error;
       await this.#pause(OUTAGE_PAUSE_MS);
       return true;
     } finally {
@@ -367,16 +367,15 @@ export class SharedReader {
     this.#streams.mark(queue).catch(() => {}); // the wait ends by itself
   }
 
-  /** What `ask` gives, once the store is there. */
-  async #patiently<T>(ask: () => Promise<T>): Promise<T> {
-    for (;;) {
-      try {
-        return await this.#ending.race(ask());
-      } catch (error) {
-        if (!this.#parts.store.isOutage(error)) throw error;
-        await this.#pause(OUTAGE_PAUSE_MS);
-      }
-    }
+  /** Returns the answer of `ask`, which is retried until the store can be reached. */
+  #patiently<T>(ask: () => Promise<T>): Promise<T> {
+    const command = () => this.#ending.race(ask());
+    const check = (error: unknown) => {
+      if (!this.#dependencies.store.isOutage(error)) throw error;
+    };
+    const loop = { firstMs: OUTAGE_PAUSE_MS, maxMs: OUTAGE_PAUSE_MS, check };
+    const pause = (ms: number) => this.#pause(ms);
+    return command().catch((first: unknown) => retryAfter(first, command, { ...loop, pause }));
   }
 
   async #pause(ms: number): Promise<void> {
@@ -397,18 +396,18 @@ export class SharedReader {
 // they have caught up.
 
 export class SharedReaders {
-  readonly #parts: ReaderParts;
+  readonly #dependencies: EventReaderDependencies;
   readonly #readers = new Set<SharedReader>();
   /** Who reads on the connection of those that do not wait. */
   readonly #behind = new Set<SharedReader>();
   #input: EventStreams | undefined;
 
-  constructor(parts: ReaderParts) {
-    this.#parts = parts;
+  constructor(dependencies: EventReaderDependencies) {
+    this.#dependencies = dependencies;
   }
 
-  get parts(): ReaderParts {
-    return this.#parts;
+  get dependencies(): EventReaderDependencies {
+    return this.#dependencies;
   }
 
   /** Lets a subscription take from the log of a reader that has what it needs next, or from one of its own. */
@@ -455,7 +454,7 @@ export class SharedReaders {
   /** The connection of a reader that does not wait. */
   input(reader: SharedReader): EventStreams {
     this.#behind.add(reader);
-    this.#input ??= new EventStreams(this.#parts.options);
+    this.#input ??= new EventStreams(this.#dependencies.options);
     return this.#input;
   }
 
@@ -477,7 +476,7 @@ export class SharedReaders {
 
   #open(subscription: Subscription, isAlone: boolean): void {
     const isLive = !isAlone && this.#live === undefined;
-    const reader = new SharedReader(this.#parts, this, subscription, { isAlone, isLive });
+    const reader = new SharedReader(this.#dependencies, this, subscription, { isAlone, isLive });
     this.#readers.add(reader);
   }
 

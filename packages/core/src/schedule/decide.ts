@@ -1,6 +1,13 @@
 /** This module decides which occurrences of a schedule fire, wait or are skipped. `runner` carries it out. Pure. */
 import type { Overlap } from '../job/schedule-record.js';
-import { type CatchUp, dueAt, dueSlots, MAX_CATCH_UP, type NamedTiming, nextSlot } from '../timing/timing.js';
+import {
+  type CatchUp,
+  dueAt,
+  dueOccurrences,
+  MAX_CATCH_UP,
+  type NamedTiming,
+  nextOccurrence,
+} from '../timing/timing.js';
 
 /** The facts about a schedule that a decision depends on. */
 export interface ScheduleState extends NamedTiming {
@@ -18,7 +25,7 @@ export interface ScheduleState extends NamedTiming {
 }
 
 /** Occurrences that do not fire, for one reason. */
-interface SkippedSlots {
+interface SkippedOccurrences {
   readonly reason: 'missed' | 'overlap';
   readonly count: number;
   readonly latest: number;
@@ -29,7 +36,7 @@ export interface Decision {
   readonly fire: readonly number[];
   /** Whether running runs must be revoked first. */
   readonly isReplaced: boolean;
-  readonly skipped: readonly SkippedSlots[];
+  readonly skipped: readonly SkippedOccurrences[];
   readonly waiting: readonly number[];
   /** The new `last` of the state. */
   readonly last?: number;
@@ -40,9 +47,9 @@ export interface Decision {
 /** Decides what a schedule does at `now`. */
 export function decide(state: ScheduleState, now: number): Decision {
   const { since, last = Number.NEGATIVE_INFINITY, overlap } = state;
-  const known = state.waiting.filter((slot) => slot > since);
+  const known = state.waiting.filter((occurrence) => occurrence > since);
   if (state.isPaused) return decision(state, now, { fire: [], skipped: [], waiting: state.waiting });
-  const due = dueSlots(state, Math.max(since, last), now, state.catchUp);
+  const due = dueOccurrences(state, Math.max(since, last), now, state.catchUp);
   const missed = due.missed === undefined ? [] : [{ reason: 'missed' as const, ...due.missed }];
   const all = overlap === 'queue' ? [...known, ...due.fire] : due.fire;
   const { fire, waiting, dropped } = applyOverlap(overlap, all, state.runningMs !== undefined);
@@ -60,22 +67,22 @@ export function decide(state: ScheduleState, now: number): Decision {
 /** Splits due occurrences, in order, by the overlap policy. */
 function applyOverlap(
   overlap: Overlap,
-  slots: readonly number[],
+  occurrences: readonly number[],
   isRunning: boolean,
 ): { fire: readonly number[]; waiting: readonly number[]; dropped: readonly number[] } {
   const nothing: readonly number[] = [];
   switch (overlap) {
     case 'allow':
-      return { fire: slots, waiting: nothing, dropped: nothing };
+      return { fire: occurrences, waiting: nothing, dropped: nothing };
     case 'skip':
       return isRunning
-        ? { fire: nothing, waiting: nothing, dropped: slots }
-        : { fire: slots.slice(0, 1), waiting: nothing, dropped: slots.slice(1) };
+        ? { fire: nothing, waiting: nothing, dropped: occurrences }
+        : { fire: occurrences.slice(0, 1), waiting: nothing, dropped: occurrences.slice(1) };
     case 'replace':
-      return { fire: slots.slice(-1), waiting: nothing, dropped: slots.slice(0, -1) };
+      return { fire: occurrences.slice(-1), waiting: nothing, dropped: occurrences.slice(0, -1) };
     case 'queue': {
-      const fire = isRunning ? nothing : slots.slice(0, 1);
-      const rest = slots.slice(fire.length);
+      const fire = isRunning ? nothing : occurrences.slice(0, 1);
+      const rest = occurrences.slice(fire.length);
       return { fire, waiting: rest.slice(-MAX_CATCH_UP), dropped: rest.slice(0, -MAX_CATCH_UP) };
     }
   }
@@ -113,9 +120,9 @@ const LOOK_MS = { min: 1000, max: 60_000, part: 10 };
 export function nextDecisionAt(state: ScheduleState, now: number): number | undefined {
   const { isPaused, since, last = Number.NEGATIVE_INFINITY, waiting, runningMs = 0 } = state;
   if (isPaused) return undefined;
-  const slot = nextSlot(state, Math.max(since, last));
-  const slotAt = slot === undefined ? undefined : dueAt(state, slot);
-  if (waiting.length === 0) return slotAt;
+  const occurrence = nextOccurrence(state, Math.max(since, last));
+  const occurrenceDueAt = occurrence === undefined ? undefined : dueAt(state, occurrence);
+  if (waiting.length === 0) return occurrenceDueAt;
   const lookAt = now + Math.min(LOOK_MS.max, Math.max(LOOK_MS.min, runningMs / LOOK_MS.part));
-  return Math.min(slotAt ?? lookAt, lookAt);
+  return Math.min(occurrenceDueAt ?? lookAt, lookAt);
 }

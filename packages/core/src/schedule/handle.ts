@@ -10,7 +10,7 @@ import { scheduleId } from '../store/schedules.js';
 import type { Store } from '../store/store.js';
 import type { StoredJob } from '../store/stored-job.js';
 import type { InputArgs, InputOf, Step } from '../task/types/step.js';
-import { type CatchUp, dueAt, nextSlot, nextSlots, type Timing } from '../timing/timing.js';
+import { type CatchUp, dueAt, nextOccurrence, nextOccurrences, type Timing } from '../timing/timing.js';
 import type { Declaration, Scheduling, SyncOptions, SyncReport } from './schedules.js';
 import { describeTarget } from './target.js';
 
@@ -144,16 +144,16 @@ export interface ScheduleRun {
   readonly error?: ErrorRecord;
 }
 
-export const NEXT_SLOTS = 5;
+export const UPCOMING_OCCURRENCES = 5;
 
-export interface InfoParts {
+export interface InfoDependencies {
   readonly store: Store;
   readonly sealer: Sealer;
 }
 
 /** Returns the description of a stored schedule. `runs`: maximum number of runs. */
 export async function infoOf(
-  parts: InfoParts,
+  dependencies: InfoDependencies,
   name: string,
   { envelope, finishedAt }: StoredJob,
   declared: Declaration | undefined,
@@ -167,7 +167,7 @@ export async function infoOf(
     return { ...identity, state: 'broken', isDrifted: true, next: [], lateMs: 0, waiting: [], runs: [] };
   const { last = Number.NEGATIVE_INFINITY, waiting = [] } = slots;
   const from = Math.max(record.since, last);
-  const upcoming = nextSlot(record, from);
+  const upcoming = nextOccurrence(record, from);
   return {
     ...identity,
     state: stateOf(record, upcoming, waiting.length),
@@ -176,11 +176,11 @@ export async function infoOf(
     overlap: record.overlap,
     target: describeTarget(record.target),
     isDrifted: declared !== undefined && declared.digest !== record.digest,
-    next: dates(nextSlots(record, Math.max(now, from), NEXT_SLOTS)),
+    next: dates(nextOccurrences(record, Math.max(now, from), UPCOMING_OCCURRENCES)),
     lateMs:
       upcoming === undefined || record.paused !== undefined ? 0 : Math.max(0, now - dueAt(record, upcoming)),
     waiting: dates(waiting),
-    runs: await Promise.all((slots.runs ?? []).slice(0, runs).map((run) => toRun(parts, name, run))),
+    runs: await Promise.all((slots.runs ?? []).slice(0, runs).map((run) => toRun(dependencies, name, run))),
   };
 }
 
@@ -193,7 +193,7 @@ export function unstored({ name, timing, catchUp, overlap, target }: Declaration
     source: 'code',
     isDeclared: true,
     isDrifted: true,
-    next: dates(nextSlots({ name, timing }, now, NEXT_SLOTS)),
+    next: dates(nextOccurrences({ name, timing }, now, UPCOMING_OCCURRENCES)),
     lateMs: 0,
     waiting: [],
     runs: [],
@@ -209,13 +209,17 @@ function stateOf(
   return upcoming === undefined && waiting === 0 ? 'ended' : 'active';
 }
 
-async function toRun({ store, sealer }: InfoParts, name: string, run: RunRecord): Promise<ScheduleRun> {
+async function toRun(
+  { store, sealer }: InfoDependencies,
+  name: string,
+  run: RunRecord,
+): Promise<ScheduleRun> {
   const { slot, at, outcome, id, queue, manual, reason, count } = run;
   const context = { subject: 'failure', id: scheduleId(name), task: '' } as const;
   const error =
     run.error === undefined
       ? undefined
-      : readErrorRecord(await sealer.open(run.error, context).catch(() => undefined));
+      : readErrorRecord(await sealer.decode(run.error, context).catch(() => undefined));
   return {
     slot: new Date(slot),
     at: new Date(at),

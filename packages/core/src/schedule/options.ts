@@ -12,8 +12,8 @@ import {
   MAX_EVERY_MS,
   MAX_EXCLUDED_YEARS,
   MIN_EVERY_MS,
-  nextSlot,
-  nextSlots,
+  nextOccurrence,
+  nextOccurrences,
   type Timing,
 } from '../timing/timing.js';
 
@@ -139,7 +139,7 @@ export function normalizeSchedule(name: string, options: ScheduleOptions): Sched
   checkOccurs(name, timing);
   const jitterMs = options.jitter === undefined ? 0 : durationMs(options.jitter, 'jitter');
   if (jitterMs > shortestGap(name, timing))
-    throw new InvalidOptionError('jitter', 'at most the time between two slots', options.jitter);
+    throw new InvalidOptionError('jitter', 'at most the time between two occurrences', options.jitter);
   return { timing: jitterMs === 0 ? timing : { ...timing, jitterMs }, catchUp, overlap };
 }
 
@@ -162,12 +162,12 @@ function checkOccurs(name: string, timing: Timing): void {
   const { except, ...unrestricted } = timing;
   const { startAt: _start, endAt: _end, ...rhythm } = unrestricted;
   const from = (timing.startAt ?? COMPARED_FROM) - 1;
-  if ('cron' in timing && nextSlot({ name, timing: rhythm }, from) === undefined) {
+  if ('cron' in timing && nextOccurrence({ name, timing: rhythm }, from) === undefined) {
     throw new InvalidOptionError('cron', `a cron expression (${NEVER_OCCURS})`, timing.cron);
   }
-  if (except === undefined || nextSlot({ name, timing }, from) !== undefined) return;
+  if (except === undefined || nextOccurrence({ name, timing }, from) !== undefined) return;
   // A schedule that has ended may stay declared.
-  if (nextSlot({ name, timing: unrestricted }, from) === undefined) return;
+  if (nextOccurrence({ name, timing: unrestricted }, from) === undefined) return;
   const within = timing.endAt === undefined ? ` for ${MAX_EXCLUDED_YEARS} years` : '';
   const { dates, ranges, weekdays } = except;
   const days = [
@@ -175,14 +175,20 @@ function checkOccurs(name: string, timing: Timing): void {
     ...ranges.map(({ from: first, to }) => `${first} to ${to}`),
     ...weekdays.map((day) => WEEKDAYS[day]),
   ];
-  const expected = `fewer days (these leave the schedule no slot${within})`;
+  const expected = `fewer days (these leave the schedule no occurrence${within})`;
   throw new InvalidOptionError('except', expected, days.join(', '));
 }
 
 function shortestGap(name: string, timing: Timing): number {
   const { endAt: _end, except: _except, ...rhythm } = timing;
-  const slots = nextSlots({ name, timing: rhythm }, timing.startAt ?? COMPARED_FROM, COMPARED_OCCURRENCES);
-  return Math.min(...slots.slice(1).map((slot, index) => slot - (slots[index] ?? slot)));
+  const occurrences = nextOccurrences(
+    { name, timing: rhythm },
+    timing.startAt ?? COMPARED_FROM,
+    COMPARED_OCCURRENCES,
+  );
+  return Math.min(
+    ...occurrences.slice(1).map((occurrence, index) => occurrence - (occurrences[index] ?? occurrence)),
+  );
 }
 
 function exceptionsOf(except: ScheduleExceptions | undefined): ExcludedDays | undefined {

@@ -14,20 +14,20 @@ import {
   noted,
   type OpenRun,
   type RunRecord,
+  type ScheduleProgress,
   type ScheduleRecord,
-  type SlotsRecord,
 } from '../job/schedule-record.js';
 import { scheduleId } from '../store/schedules.js';
 import { Snooze } from '../worker/signals.js';
 import { type Decision, decide, nextDecisionAt, type ScheduleState } from './decide.js';
-import type { ScheduleParts } from './schedules.js';
+import type { ScheduleDependencies } from './schedules.js';
 
 /** Headers that show the schedule and the occurrence to a handler. */
 const HEADER = { name: 'umbel-schedule', slot: 'umbel-scheduled-at' } as const;
 
 /** Returns the id of the job for an occurrence. All workers compute the same id, so the job exists once. */
-function slotRunId(name: string, slot: number): string {
-  return `${scheduleId(name)}-${slot}`;
+function occurrenceRunId(name: string, occurrence: number): string {
+  return `${scheduleId(name)}-${occurrence}`;
 }
 
 /**
@@ -35,14 +35,17 @@ function slotRunId(name: string, slot: number): string {
  * @throws {ValidationError} if an input no longer fits the schema of its task.
  */
 export async function fire(
-  { sealer, checks, sending, runtime }: ScheduleParts,
+  { sealer, checks, sending, runtime }: ScheduleDependencies,
   { name, target }: ScheduleRecord,
   id: string,
-  slot: number,
+  occurrence: number,
 ): Promise<OpenRun> {
   const node = await openTree(sealer, scheduleId(name), target);
   await checks.checkTree(node);
-  await sending.sendPlanned(id, node, { [HEADER.name]: name, [HEADER.slot]: new Date(slot).toISOString() });
+  await sending.sendPlanned(id, node, {
+    [HEADER.name]: name,
+    [HEADER.slot]: new Date(occurrence).toISOString(),
+  });
   return { id, queue: node.queue, at: runtime.clock.now() };
 }
 
@@ -60,36 +63,43 @@ interface Runs {
 }
 
 /** Runs the job of a schedule. @throws {Snooze} unless the schedule was removed. */
-export async function runSchedule(parts: ScheduleParts, job: ActiveJob, envelope: Envelope): Promise<null> {
+export async function runSchedule(
+  dependencies: ScheduleDependencies,
+  job: ActiveJob,
+  envelope: Envelope,
+): Promise<null> {
   const { schedule, slots = {} } = envelope;
   if (schedule === undefined || job.id !== scheduleId(schedule.name))
     throw new CorruptJobError(job.id, 'it belongs to no schedule');
   let next: RunnerPass | undefined;
   let oldest: number | undefined;
   try {
-    const runs = await runsOf(parts, schedule, slots);
+    const runs = await runsOf(dependencies, schedule, slots);
     oldest = startOf(runs.running);
-    next = schedule.removed === undefined ? await runOnce(parts, job, schedule, slots, runs) : undefined;
+    next =
+      schedule.removed === undefined ? await runOnce(dependencies, job, schedule, slots, runs) : undefined;
   } catch (error) {
     // After a lost lock another worker fires the same occurrences under the same ids, and stores them.
-    if (parts.store.isOutage(error) || error instanceof LockLostError) throw error;
+    if (dependencies.store.isOutage(error) || error instanceof LockLostError) throw error;
     // Failing the job would end the schedule, but the next attempt may succeed.
-    parts.onError(new Error(`schedule "${schedule.name}": ${toError(error).message}`, { cause: error }));
+    dependencies.onError(
+      new Error(`schedule "${schedule.name}": ${toError(error).message}`, { cause: error }),
+    );
     throw new Snooze(AFTER_ERROR_MS);
   }
   if (next === undefined || next.record.removed !== undefined) return null;
-  const ms = sleepMs(next.record, next.slots, parts.runtime.clock.now(), oldest);
+  const ms = sleepMs(next.record, next.slots, dependencies.runtime.clock.now(), oldest);
   throw new Snooze(next.hasProgress ? ms : withoutSpinning(ms));
 }
 
 /** Returns the delay until a schedule has something to do, in milliseconds. */
 export function sleepMs(
   record: ScheduleRecord,
-  slots: SlotsRecord,
+  progress: ScheduleProgress,
   now: number,
   runningSince?: number,
 ): number {
-  const at = nextDecisionAt(stateOf(record, slots, now, runningSince), now) ?? Number.POSITIVE_INFINITY;
+  const at = nextDecisionAt(stateOf(record, progress, now, runningSince), now) ?? Number.POSITIVE_INFINITY;
   return Math.min(MAX_SLEEP_MS, Math.max(0, at - now));
 }
 
@@ -104,12 +114,12 @@ export function withoutSpinning(ms: number): number {
 /** Returns the state that `decide` needs. */
 function stateOf(
   record: ScheduleRecord,
-  slots: SlotsRecord,
+  progress: ScheduleProgress,
   now: number,
   runningSince?: number,
 ): ScheduleState {
   const { name, timing, catchUp, overlap, since, paused } = record;
-  const { last, waiting = [] } = slots;
+  const { last, waiting = [] } = progress;
   return {
     ...{ name, timing, catchUp, overlap, since, waiting },
     isPaused: paused !== undefined,
@@ -121,35 +131,35 @@ function stateOf(
 /** A schedule as it is stored after one pass. */
 interface RunnerPass {
   readonly record: ScheduleRecord;
-  readonly slots: SlotsRecord;
+  readonly slots: ScheduleProgress;
   /** Whether an occurrence fired, was skipped or was queued, so that the next pass starts later. */
   readonly hasProgress: boolean;
 }
 
 /** Fires due occurrences, and stores the outcome with the schedule. */
 async function runOnce(
-  parts: ScheduleParts,
+  dependencies: ScheduleDependencies,
   job: ActiveJob,
   record: ScheduleRecord,
-  slots: SlotsRecord,
+  progress: ScheduleProgress,
   { running, ended }: Runs,
 ): Promise<RunnerPass> {
-  const now = parts.runtime.clock.now();
-  const decision = decide(stateOf(record, slots, now, startOf(running)), now);
+  const now = dependencies.runtime.clock.now();
+  const decision = decide(stateOf(record, progress, now, startOf(running)), now);
   if (decision.isReplaced) {
-    for (const run of running) await revokeJobs(parts.results, run, { now }, true);
+    for (const run of running) await revokeJobs(dependencies.results, run, { now }, true);
   }
   const opened: OpenRun[] = [];
   const runs = skippedRuns(decision, now);
-  for (const slot of decision.fire) {
-    const { run, open } = await fireRecorded(parts, record, slot);
+  for (const occurrence of decision.fire) {
+    const { run, open } = await fireRecorded(dependencies, record, occurrence);
     runs.push(run);
     if (open !== undefined && record.overlap !== 'allow') opened.push(open);
   }
-  const hasProgress = runs.length > 0 || decision.last !== slots.last;
-  const isSame = ended.length === 0 && decision.waiting.length === slots.waiting?.length;
-  if (isSame && !hasProgress) return { record, slots, hasProgress };
-  let stored = { record, slots };
+  const hasProgress = runs.length > 0 || decision.last !== progress.last;
+  const isSame = ended.length === 0 && decision.waiting.length === progress.waiting?.length;
+  if (isSame && !hasProgress) return { record, slots: progress, hasProgress };
+  let stored = { record, slots: progress };
   // One command, unless another process has changed the data since the job was claimed.
   await job.change((data) => {
     const { schedule = record, slots: before = {} } = readEnvelope(data);
@@ -168,20 +178,24 @@ async function runOnce(
 
 /** Fires an occurrence and returns its record, also if it failed. @throws only errors of an unreachable store. */
 async function fireRecorded(
-  parts: ScheduleParts,
+  dependencies: ScheduleDependencies,
   record: ScheduleRecord,
-  slot: number,
+  occurrence: number,
 ): Promise<{ run: RunRecord; open?: OpenRun }> {
   try {
-    const open = await fire(parts, record, slotRunId(record.name, slot), slot);
-    return { run: { slot, at: open.at, outcome: 'fired', id: open.id, queue: open.queue }, open };
+    const open = await fire(dependencies, record, occurrenceRunId(record.name, occurrence), occurrence);
+    return { run: { slot: occurrence, at: open.at, outcome: 'fired', id: open.id, queue: open.queue }, open };
   } catch (thrown) {
-    if (parts.store.isOutage(thrown)) throw thrown;
+    if (dependencies.store.isOutage(thrown)) throw thrown;
     const error = toError(thrown);
-    parts.onError(new Error(`schedule "${record.name}" could not fire: ${error.message}`, { cause: error }));
+    dependencies.onError(
+      new Error(`schedule "${record.name}" could not fire: ${error.message}`, { cause: error }),
+    );
     const context = { subject: 'failure', id: scheduleId(record.name), task: '' } as const;
-    const sealed = (await parts.sealer.seal(recordError(error), context)) as ErrorRecord; // or its sealed form
-    return { run: { slot, at: parts.runtime.clock.now(), outcome: 'failed', error: sealed } };
+    const sealed = (await dependencies.sealer.encode(recordError(error), context)) as ErrorRecord; // or its sealed form
+    return {
+      run: { slot: occurrence, at: dependencies.runtime.clock.now(), outcome: 'failed', error: sealed },
+    };
   }
 }
 
@@ -191,9 +205,9 @@ function skippedRuns({ skipped }: Decision, at: number): RunRecord[] {
 
 /** Returns the open runs of a schedule, if its overlap policy depends on them. */
 async function runsOf(
-  { schedules }: ScheduleParts,
+  { schedules }: ScheduleDependencies,
   { overlap, paused }: ScheduleRecord,
-  { open = [] }: SlotsRecord,
+  { open = [] }: ScheduleProgress,
 ): Promise<Runs> {
   const ended: string[] = [];
   const running: OpenRun[] = [];

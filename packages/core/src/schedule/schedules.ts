@@ -7,15 +7,15 @@ import type { InputChecks } from '../client/input-checks.js';
 import { StoredResult } from '../client/result.js';
 import type { Runtime } from '../client/runtime.js';
 import type { JobSender } from '../client/sender.js';
-import type { ResultParts } from '../client/wait.js';
+import type { ResultDependencies } from '../client/wait.js';
 import type { Sealer } from '../codec/codecs.js';
 import { type JobNode, sealTree } from '../job/job-tree.js';
 import { noted, type ScheduleRecord } from '../job/schedule-record.js';
 import { type ScheduleStore, scheduleId } from '../store/schedules.js';
 import type { Store } from '../store/store.js';
 import { inputDigest } from '../task/deduplication.js';
-import { nextSlots, type Timing } from '../timing/timing.js';
-import { infoOf, NEXT_SLOTS, type ScheduleInfo, unstored } from './handle.js';
+import { nextOccurrences, type Timing } from '../timing/timing.js';
+import { infoOf, type ScheduleInfo, UPCOMING_OCCURRENCES, unstored } from './handle.js';
 import type { ScheduleTimes } from './options.js';
 import { fire, sleepMs } from './runner.js';
 
@@ -47,17 +47,17 @@ const RUNS = { list: 5, info: 20 };
 type Stored = 'added' | 'changed' | 'unchanged';
 
 export class Scheduling {
-  readonly #parts: ScheduleParts;
+  readonly #dependencies: ScheduleDependencies;
 
-  constructor(parts: ScheduleParts) {
-    this.#parts = parts;
+  constructor(dependencies: ScheduleDependencies) {
+    this.#dependencies = dependencies;
   }
 
   /** Stores the declared schedules. @throws {ScheduleError} before anything is stored, if an input does not fit. */
   async sync(options: SyncOptions = {}): Promise<SyncReport> {
     const { prune = false } = checkOptions(options, SYNC);
     checkBoolean('prune', prune);
-    const { declarations, schedules, checks } = this.#parts;
+    const { declarations, schedules, checks } = this.#dependencies;
     const declared = declarations.all();
     for (const { name, target } of declared) {
       await checks.checkTree(target).catch((cause: unknown) => {
@@ -92,7 +92,7 @@ export class Scheduling {
 
   /** Syncs when a worker starts, and logs the changes. */
   async syncAtStart(): Promise<void> {
-    const { declarations, info, warn } = this.#parts;
+    const { declarations, info, warn } = this.#dependencies;
     if (declarations.all().length === 0) return;
     const { added, changed, undeclared } = await this.sync();
     if (added.length > 0) info(`schedules added: ${added.join(', ')}`);
@@ -106,7 +106,7 @@ export class Scheduling {
   }
 
   async list(): Promise<ScheduleInfo[]> {
-    const { declarations, schedules } = this.#parts;
+    const { declarations, schedules } = this.#dependencies;
     const names = new Set([...(await schedules.names()), ...declarations.all().map(({ name }) => name)]);
     const infos = await inSlices([...names].sort(), (name) => this.#info(name, RUNS.list));
     return infos.filter((info) => info !== undefined);
@@ -119,13 +119,15 @@ export class Scheduling {
   }
 
   /** Returns the next occurrences of the stored schedule, or of the declared one if none is stored. */
-  async next(name: string, count: number = NEXT_SLOTS): Promise<Date[]> {
+  async next(name: string, count: number = UPCOMING_OCCURRENCES): Promise<Date[]> {
     checkInteger('count', count, 0, 1000);
     const stored = await this.#find(name);
-    const known = stored ?? this.#parts.declarations.get(name);
+    const known = stored ?? this.#dependencies.declarations.get(name);
     if (known === undefined) throw new UnknownScheduleError(name);
     const now = this.#now();
-    return nextSlots(known, Math.max(now, stored?.since ?? now), count).map((slot) => new Date(slot));
+    return nextOccurrences(known, Math.max(now, stored?.since ?? now), count).map(
+      (occurrence) => new Date(occurrence),
+    );
   }
 
   async pause(name: string): Promise<void> {
@@ -141,40 +143,45 @@ export class Scheduling {
   async runNow(name: string): Promise<AsyncResult<unknown>> {
     const record = await this.#find(name);
     if (record === undefined) throw new UnknownScheduleError(name);
-    const slot = this.#now();
-    const open = await fire(this.#parts, record, `${scheduleId(name)}-now-${randomUUID()}`, slot);
+    const occurrence = this.#now();
+    const open = await fire(
+      this.#dependencies,
+      record,
+      `${scheduleId(name)}-now-${randomUUID()}`,
+      occurrence,
+    );
     const { id, queue, at } = open;
-    await this.#parts.schedules.change(name, ({ slots = {}, ...rest }) => ({
+    await this.#dependencies.schedules.change(name, ({ slots = {}, ...rest }) => ({
       ...rest,
       slots: noted(slots, {
-        runs: [{ slot, at, outcome: 'fired', id, queue, manual: true }],
+        runs: [{ slot: occurrence, at, outcome: 'fired', id, queue, manual: true }],
         ...(record.overlap !== 'allow' && { opened: [open] }),
       }),
     }));
-    return new StoredResult(this.#parts.results, { queue }, id);
+    return new StoredResult(this.#dependencies.results, { queue }, id);
   }
 
   async remove(name: string): Promise<void> {
-    await this.#parts.store.timeKnown();
-    await this.#parts.schedules.remove(name, this.#now());
+    await this.#dependencies.store.timeKnown();
+    await this.#dependencies.schedules.remove(name, this.#now());
   }
 
   async #info(name: string, runs: number): Promise<ScheduleInfo | undefined> {
-    const { declarations, schedules } = this.#parts;
+    const { declarations, schedules } = this.#dependencies;
     const declared = declarations.get(name);
     const job = await schedules.find(name);
     if (job === undefined) return declared && unstored(declared, this.#now());
-    return infoOf(this.#parts, name, job, declared, this.#now(), runs);
+    return infoOf(this.#dependencies, name, job, declared, this.#now(), runs);
   }
 
   /** Returns the stored schedule, or undefined if it is not stored or cannot be read. */
   async #find(name: string): Promise<ScheduleRecord | undefined> {
-    const job = await this.#parts.schedules.find(name);
+    const job = await this.#dependencies.schedules.find(name);
     return job?.finishedAt === undefined ? job?.envelope?.schedule : undefined;
   }
 
   async #put(declaration: Declaration): Promise<Stored> {
-    const { schedules } = this.#parts;
+    const { schedules } = this.#dependencies;
     const { name, digest } = declaration;
     const stored = await this.#find(name);
     if (stored?.digest === digest) return 'unchanged';
@@ -194,7 +201,7 @@ export class Scheduling {
   }
 
   async #recordOf({ target, ...rest }: Declaration, now: number): Promise<ScheduleRecord> {
-    const sealed = await sealTree(this.#parts.sealer, scheduleId(rest.name), target);
+    const sealed = await sealTree(this.#dependencies.sealer, scheduleId(rest.name), target);
     return { ...rest, source: 'code', since: now, target: sealed };
   }
 
@@ -202,7 +209,7 @@ export class Scheduling {
     name: string,
     change: (record: ScheduleRecord, now: number) => ScheduleRecord,
   ): Promise<void> {
-    const { schedules } = this.#parts;
+    const { schedules } = this.#dependencies;
     if ((await this.#find(name)) === undefined) throw new UnknownScheduleError(name);
     const now = this.#now(); // exact, because the read before has synchronized the clock with the store
     await schedules.change(name, ({ schedule, ...rest }) =>
@@ -212,21 +219,22 @@ export class Scheduling {
   }
 
   #now(): number {
-    return this.#parts.runtime.clock.now();
+    return this.#dependencies.runtime.clock.now();
   }
 }
 
 /** Returns the new record of a changed schedule. It stays paused, and keeps `since` if its occurrences are the same. */
 function replaceRecord(before: ScheduleRecord, fresh: ScheduleRecord): ScheduleRecord {
-  const hasSameSlots = inputDigest(slotsOf(before.timing)) === inputDigest(slotsOf(fresh.timing));
+  const hasSameOccurrences =
+    inputDigest(occurrenceRulesOf(before.timing)) === inputDigest(occurrenceRulesOf(fresh.timing));
   return {
     ...fresh,
-    since: hasSameSlots ? before.since : fresh.since,
+    since: hasSameOccurrences ? before.since : fresh.since,
     ...(before.paused !== undefined && { paused: before.paused }),
   };
 }
 
-function slotsOf({ jitterMs: _jitter, ...timing }: Timing): object {
+function occurrenceRulesOf({ jitterMs: _jitter, ...timing }: Timing): object {
   return timing;
 }
 
@@ -279,11 +287,11 @@ export class Declarations {
 }
 
 /** Dependencies of `Scheduling` and of the job of a schedule. */
-export interface ScheduleParts {
+export interface ScheduleDependencies {
   readonly declarations: Declarations;
   readonly schedules: ScheduleStore;
   readonly store: Store;
-  readonly results: ResultParts;
+  readonly results: ResultDependencies;
   readonly runtime: Runtime;
   readonly sending: JobSender;
   readonly checks: InputChecks;

@@ -362,7 +362,7 @@ function dataOf(sealer: Sealer, job: NewJob): Envelope | Promise<Envelope> {
   const { id, name, content } = job;
   if (!sealer.isActive || content.input === undefined) return unsealed(job);
   const context = { subject: 'input', id, task: name } as const;
-  return sealer.seal(content.input, context).then((input) => ({ ...unsealed(job), input }));
+  return sealer.encode(content.input, context).then((input) => ({ ...unsealed(job), input }));
 }
 
 function unsealed({ content, options }: NewJob): Envelope {

@@ -1,7 +1,7 @@
 /** This module finds the apps in a store by the names of their queues. The CLI and `ops/` use it. */
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { CONTROL_QUEUE, REPLY_QUEUE, WORKER_QUEUE } from './control-queue.js';
-import { queueNamesIn } from './primitives/queue-names.js';
+import { queueNamesIn } from './primitives/queues.js';
 import type { Store } from './store.js';
 
 /** An app with queues in the store. */

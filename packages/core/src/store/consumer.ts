@@ -9,10 +9,19 @@ import { toError } from '../codec/error-record.js';
 import { type Envelope, type EnvelopeContent, isEnvelope } from '../job/envelope.js';
 import type { ActiveJob, AttemptOutcome, UnreadableJob } from '../job/job.js';
 import { ConsumerWorker } from './consumer-worker.js';
-import { runsWholeScripts } from './guards/scripts.js';
-import { isTransient, repeat } from './guards/transient.js';
+import { IDLE_WAIT_S } from './engine/commands.js';
+import { driverOf, isTransient } from './engine/drivers.js';
+import { retryTransient } from './guards/transient.js';
 import { guardWorker } from './guards/worker-backend.js';
-import { type Claim, Claims, HeldJob, KEPT_LOG_LINES, ReturnedError, toBullError } from './held-job.js';
+import {
+  type Claim,
+  Claims,
+  HeldJob,
+  type HeldJobAccess,
+  KEPT_LOG_LINES,
+  ReturnedError,
+  toBullError,
+} from './held-job.js';
 import { mergeData } from './job-options.js';
 import type { EndedSet } from './primitives/ended-jobs.js';
 import { type BackendOptions, connect } from './queue-pool.js';
@@ -84,6 +93,7 @@ class BullConsumer implements QueueConsumer {
   readonly #held = new LinkedItems<HeldJob>();
   readonly #closing = new EventEmitter();
   readonly #worker: ConsumerWorker;
+  readonly #access: HeldJobAccess;
   #isClosing = false;
   #giveUpReason: ((id: string) => Error) | undefined;
 
@@ -116,13 +126,17 @@ class BullConsumer implements QueueConsumer {
       },
     );
     this.#worker.on('error', options.onError);
+    this.#access = {
+      backend: this.#worker.backend,
+      repeat: (job, command) => this.#repeatWhileHeld(job, command),
+    };
   }
 
   async start(): Promise<void> {
     if (this.#isClosing) return;
     const closed = once(this.#closing, 'close');
     await Promise.race([this.#worker.waitUntilReady(), closed]);
-    if (!this.#isClosing) await runsWholeScripts(this.#worker.backend);
+    if (!this.#isClosing) await driverOf(this.#worker.backend)?.prepare(this.#worker.backend);
     if (!this.#isClosing) this.#worker.run().catch(this.#options.onError);
   }
 
@@ -171,11 +185,7 @@ class BullConsumer implements QueueConsumer {
       if (foreign === undefined) throw new ReturnedError(FOREIGN_RETURN_MS);
       return handleForeign(foreign, job);
     }
-    const claimed: HeldJob = new HeldJob(job, {
-      backend: this.#worker.backend,
-      claim: this.#claims.find(job.id ?? '', job.token ?? ''),
-      repeat: (command) => this.#repeatWhileHeld(claimed, command),
-    });
+    const claimed = new HeldJob(job, this.#claims.find(job.id ?? '', job.token ?? ''), this.#access);
     const held = this.#held.add(claimed);
     // A job may arrive after all others were aborted, such as one that another worker has just returned.
     if (this.#giveUpReason !== undefined) claimed.giveUp(this.#giveUpReason(claimed.id));
@@ -223,7 +233,7 @@ class BullConsumer implements QueueConsumer {
     try {
       const { lockDurationMs: limitMs, pause } = this.#options;
       const isOver = () => this.#worker.backend.closing !== undefined;
-      await repeat(() => mergeData(this.#worker.backend, id, next), { limitMs, pause, isOver });
+      await retryTransient(() => mergeData(this.#worker.backend, id, next), { limitMs, pause, isOver });
     } catch {
       // The store is unreachable: this loss counts like the death of a worker.
     }
@@ -241,7 +251,7 @@ class BullConsumer implements QueueConsumer {
       return this.#worker.backend.closing !== undefined || job.isGivenUp || performance.now() > deadline;
     };
     try {
-      return await repeat(command, { limitMs: Number.POSITIVE_INFINITY, pause, isOver });
+      return await retryTransient(command, { limitMs: Number.POSITIVE_INFINITY, pause, isOver });
     } catch (cause) {
       if (!isTransient(cause)) throw cause;
       const error = new ConnectionError('The store is unavailable for what this job needs.', { cause });
@@ -275,6 +285,7 @@ function workerOptions(options: ConsumerOptions): WorkerOptions {
     lockDuration: options.lockDurationMs,
     maxStalledCount: MAX_STALLS,
     runRetryDelay: RECONNECT_MS,
+    drainDelay: IDLE_WAIT_S,
     ...(options.isUnshared && { skipLockRenewal: true, skipStalledCheck: true }),
   };
 }

@@ -1,7 +1,7 @@
 /**
  * This module transports control messages between workers and callers, through the event streams and metadata of queues
- * without jobs. One stream has orders and questions for all workers; another one has the answers for callers. Each worker
- * has a record in the metadata. Readers must check all values, because any program may have written them.
+ * without jobs. One stream has the messages to workers, another one their replies. Each worker has a record in the
+ * metadata. Readers must check all values, because any program may have written them.
  */
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { type EventFields, EventReader } from './events.js';
@@ -9,15 +9,15 @@ import type { BackendOptions } from './queue-pool.js';
 import type { MarkedPlace } from './revoke.js';
 import type { Store } from './store.js';
 
-/** Queue of orders; its events also report workers that start or stop. */
+/** Queue of control messages; its events also report workers that start or stop. */
 export const CONTROL_QUEUE = 'umbel.control';
 export const REPLY_QUEUE = 'umbel.replies';
 export const WORKER_QUEUE = 'umbel.workers';
-const KEPT_ORDERS = 1000;
-/** Number of answers that the stream keeps for readers; fewer if they are long. */
+const KEPT_MESSAGES = 1000;
+/** Number of replies that the stream keeps for readers; fewer if they are long. */
 const KEPT_REPLIES = { most: 1000, least: 32, bytes: 32 * 1_048_576 };
 
-/** An order to abort the attempt at a job. */
+/** A message to abort the attempt at a job. */
 export interface Termination {
   readonly queue: string;
   readonly id: string;
@@ -25,10 +25,10 @@ export interface Termination {
   readonly skipped?: true;
 }
 
-/** Number of orders that are written concurrently: the stream is bounded, and readers have to keep up. */
+/** Number of messages that are written concurrently: the stream is bounded, and readers have to keep up. */
 const TOGETHER = 50;
 
-/** Orders every worker to abort running attempts at marked jobs. */
+/** Sends every worker the message to abort running attempts at marked jobs. */
 export async function terminateMarked(
   store: Store,
   marked: readonly MarkedPlace[],
@@ -37,15 +37,15 @@ export async function terminateMarked(
   // Internal jobs end by their marks.
   const running = marked.filter(({ queue, isActive }) => isActive && queue !== INTERNAL_QUEUE);
   for (let start = 0; start < running.length; start += TOGETHER) {
-    const orders = running
+    const messages = running
       .slice(start, start + TOGETHER)
       .map(({ queue, id }) => ({ event: 'terminate', queue, id, ...(skipped && { skipped: 'true' }) }));
-    await Promise.all(orders.map((order) => publish(store, CONTROL_QUEUE, order, KEPT_ORDERS)));
+    await Promise.all(messages.map((message) => publish(store, CONTROL_QUEUE, message, KEPT_MESSAGES)));
   }
 }
 
-/** Stored form of a question or an order. */
-export interface StoredOrder {
+/** Stored form of a control message. */
+export interface StoredMessage {
   readonly id: string;
   readonly kind: string;
   /** JSON array of the ids of the addressed workers; absent for all. */
@@ -56,27 +56,31 @@ export interface StoredOrder {
   readonly until: number;
 }
 
-export async function publishOrder(store: Store, order: StoredOrder, timeoutMs?: number): Promise<void> {
-  await publish(store, CONTROL_QUEUE, { event: 'order', ...order }, KEPT_ORDERS, timeoutMs);
+export async function publishMessage(
+  store: Store,
+  message: StoredMessage,
+  timeoutMs?: number,
+): Promise<void> {
+  await publish(store, CONTROL_QUEUE, { event: 'order', ...message }, KEPT_MESSAGES, timeoutMs);
 }
 
-/** Publishes that a worker has started or stopped. Returns the position in the stream of orders. */
+/** Publishes that a worker has started or stopped. Returns the position in the stream of messages. */
 export function publishPresence(
   store: Store,
   event: 'worker-online' | 'worker-offline',
   worker: string,
   timeoutMs?: number,
 ): Promise<string> {
-  return publish(store, CONTROL_QUEUE, { event, worker }, KEPT_ORDERS, timeoutMs);
+  return publish(store, CONTROL_QUEUE, { event, worker }, KEPT_MESSAGES, timeoutMs);
 }
 
-/** Returns a reader of orders from now on, or from a position on, until it is closed. */
-export function orderReader(
+/** Returns a reader of control messages from now on, or from a position on, until it is closed. */
+export function messageReader(
   options: BackendOptions,
   from: string | undefined,
   listeners: {
-    readonly terminate: (order: Termination) => void;
-    readonly order: (fields: EventFields) => void;
+    readonly terminate: (message: Termination) => void;
+    readonly message: (fields: EventFields) => void;
   },
 ): EventReader {
   return new EventReader(CONTROL_QUEUE, options, from ?? '$', (fields) => {
@@ -87,13 +91,13 @@ export function orderReader(
         id: fields.get('id') ?? '',
         ...(fields.get('skipped') === 'true' && { skipped: true }),
       });
-    else if (event === 'order') listeners.order(fields);
+    else if (event === 'order') listeners.message(fields);
   });
 }
 
-/** Stored form of an answer. */
+/** Stored form of a reply. */
 export interface StoredReply {
-  /** Id of the question. */
+  /** Id of the message. */
   readonly to: string;
   /** Id of the worker. */
   readonly from: string;
@@ -107,12 +111,12 @@ export async function publishReply(store: Store, reply: StoredReply, timeoutMs: 
   await publish(store, REPLY_QUEUE, { event: 'reply', ...reply }, kept, timeoutMs);
 }
 
-/** Returns the current position in the stream of answers: answers to later questions come after it. */
+/** Returns the current position in the stream of replies: those to later messages come after it. */
 export function replyPosition(store: Store, timeoutMs?: number): Promise<string> {
   return publish(store, REPLY_QUEUE, { event: 'asked' }, KEPT_REPLIES.most, timeoutMs);
 }
 
-/** Returns a reader of answers from a position on, until it is closed. */
+/** Returns a reader of replies from a position on, until it is closed. */
 export function replyReader(
   options: BackendOptions,
   from: string,

@@ -1,7 +1,7 @@
 /** This module removes ended children of a job that continues, so that a loop of any length needs constant memory. */
 import type { JobRef } from '../job/job.js';
 import type { StoreAccess } from './access.js';
-import { childResultsIn } from './primitives/child-results.js';
+import { childResultsIn } from './primitives/ended-jobs.js';
 import { byQueue, removeEndedTrees } from './tree-removal.js';
 
 const NO_LIMITS = { until: Number.MAX_SAFE_INTEGER, isOver: () => false };

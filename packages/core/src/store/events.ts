@@ -1,15 +1,8 @@
 /** This module reads the events that BullMQ writes for each change of a job, from any position. */
-import {
-  type EntryRaw,
-  type FlowProducerOptions,
-  type IQueueBackend,
-  type QueueOptions,
-  RedisQueueBackend,
-} from 'bullmq';
+import type { EntryRaw, FlowProducerOptions, IQueueBackend, QueueOptions } from 'bullmq';
 import { ClosedError, ConnectionError } from '../base/errors.js';
 import { clearTimeout, performance, setTimeout } from '../base/real-timers.js';
-import { isRedis } from './connection.js';
-import { isTransient } from './guards/transient.js';
+import { driverOf, isTransient } from './engine/drivers.js';
 import { type StreamPlace, type StreamsPrimitive, streamsIn } from './primitives/streams.js';
 import { type BackendOptions, connect, endBackend } from './queue-pool.js';
 import type { Store } from './store.js';
@@ -102,7 +95,7 @@ export class EventStreams {
   async #answered<T>(ms: number, answer: Promise<T>): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     try {
-      if (!isRedis(this.#options.connection)) return await answer;
+      if (!this.#options.connection.mayStaySilent) return await answer;
       const late = new Promise<never>((_, reject) => {
         timer = setTimeout(() => reject(this.#silent()), ms);
       });
@@ -134,9 +127,9 @@ export class EventStreams {
       const { connection, prefix, onError } = this.#options;
       const shared: FlowProducerOptions = { connection: connection.options, prefix };
       // `blocking` does not apply to a client that the user has created.
-      const backend = connect(this.#options, '', shared, { blocking: 'duplicate' in connection.options });
+      const backend = connect(this.#options, '', shared, { blocking: connection.isClient });
       backend.on('error', onError);
-      this.#connected = { backend, streams: streamsIn(backend, prefix), queues: new Map() };
+      this.#connected = { backend, streams: streamsIn(backend), queues: new Map() };
     }
     return this.#connected;
   }
@@ -210,7 +203,7 @@ export class StreamReader {
 
   async #close(): Promise<void> {
     const backend = this.#backend;
-    staysClosed(backend);
+    driverOf(backend)?.stayClosed(backend);
     // `disconnect` ends the blocking read.
     await endBackend(
       backend,
@@ -233,24 +226,11 @@ export class StreamReader {
       } catch (error) {
         if (this.#closing !== undefined) return;
         this.#taker.broken?.();
-        if (!isTransient(error)) this.#options.onError(error as Error); // BullMQ and Redis throw only errors
+        if (!isTransient(error)) this.#options.onError(error as Error); // stores throw only errors
         await this.#options.pause(RETRY_MS);
       }
     }
   }
-}
-
-/**
- * Prevents a reconnect after closing. BullMQ reopens the connection of a late read even if it was closed in the meantime,
- * and then nothing would close it. Each reader has its own connection, even if the app was created with a client.
- */
-function staysClosed(backend: IQueueBackend): void {
-  if (!(backend instanceof RedisQueueBackend)) return;
-  const connect = () => Promise.reject(new Error('Connection is closed.'));
-  backend.connection.client.then(
-    (client) => Object.assign(client, { connect }),
-    () => {}, // it was never connected
-  );
 }
 
 /** Blocking time of a read of an `EventReader`. */

@@ -57,7 +57,7 @@ async function completed(
   if (items !== undefined) {
     const context = { subject: 'input', id, task: name } as const;
     const stored: unknown = items;
-    const opened = isSealed(stored) ? await access.sealer.open(stored, context) : stored;
+    const opened = isSealed(stored) ? await access.sealer.decode(stored, context) : stored;
     if (!Array.isArray(opened)) return { input };
     return { input: opened.map((item: unknown) => completeInput(name, envelope, item)) };
   }

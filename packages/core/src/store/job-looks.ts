@@ -1,7 +1,8 @@
 /** This module reads the state of many jobs of a queue at once, on every store. The watcher uses it. */
 import type { IQueueBackend } from 'bullmq';
+import { JOB_STATUS } from './engine/commands.js';
 import { MARK, UNTRIMMED } from './events.js';
-import { type Looks, lookPrimitiveOf, type SeenJob, STATUS } from './primitives/looks.js';
+import { type Looks, lookPrimitiveOf, type SeenJob } from './primitives/looks.js';
 import { FIRST } from './stream-position.js';
 
 /** Result of a look. */
@@ -51,7 +52,7 @@ async function lookAt(
   const progress = isFollowed ? (await backend.getJobData(id))?.progress : undefined;
   return {
     index,
-    status: STATUS[String(status) as keyof typeof STATUS] ?? 'unreadable',
+    status: JOB_STATUS[String(status) as keyof typeof JOB_STATUS] ?? 'unreadable',
     text: status > 0 ? (text ?? undefined) : undefined,
     progress: progress === undefined ? undefined : JSON.stringify(progress),
   };

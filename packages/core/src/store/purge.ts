@@ -10,9 +10,9 @@ import type { IQueueBackend } from 'bullmq';
 import { InvalidOptionError } from '../base/errors.js';
 import { checkBoolean, checkOptions, type OptionNames } from '../base/option-checks.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
+import { PURGED_AT_ONCE } from './engine/commands.js';
 import {
   type LeftJob,
-  PURGED_AT_ONCE,
   type PurgedSet,
   type PurgePrimitive,
   type PurgeRequest,

@@ -5,14 +5,12 @@
 import { type BackendFactory, type IQueueBackend, Queue, type QueueOptions } from 'bullmq';
 import { ClosedError, ConnectionError, isUmbelError, StoreConfigurationError } from '../base/errors.js';
 import { clearTimeout, performance, setTimeout } from '../base/real-timers.js';
-import { createAbortController } from '../base/wait.js';
+import { createAbortController, retryAfter } from '../base/wait.js';
 import type { Envelope } from '../job/envelope.js';
-import { adviceOn, isMissingDatabase, isRefusedRight, isRefusedUser, reasonOf } from './advice.js';
-import { type ResolvedConnection, type ServerFacts, serverFacts } from './connection.js';
-import { checksAdded } from './guards/added.js';
-import { runsWholeScripts, slicesFlows } from './guards/scripts.js';
-import { keepsStoreTime } from './guards/store-time.js';
-import { isTransient } from './guards/transient.js';
+import { adviceOn, reasonOf } from './advice.js';
+import { driverOf, isTransient, refusalOf } from './engine/drivers.js';
+import type { Engine, ServerFacts } from './engine/engine.js';
+import { checksAdded, slicesFlows } from './guards/added.js';
 import { readsWhole } from './guards/unreadable-jobs.js';
 import { Deadlines } from './held-job.js';
 import { EXACT_MS, type StoreTime } from './store-time.js';
@@ -21,7 +19,7 @@ import { EXACT_MS, type StoreTime } from './store-time.js';
 
 /** The parts of an app that opening a connection needs. */
 export interface Connecting {
-  readonly connection: ResolvedConnection;
+  readonly connection: Engine;
   /** Aborted when the app is closed. */
   readonly closing: AbortController;
 }
@@ -197,24 +195,24 @@ export class QueuePool {
   }
 
   /** Retries a command after its first error. */
-  async #retryCommand<T>(wait: Wait, command: () => Promise<T>, first: unknown): Promise<T> {
+  #retryCommand<T>(wait: Wait, command: () => Promise<T>, first: unknown): Promise<T> {
     const { session, timeoutMs, deadline } = wait;
     const { signal } = session.ending;
-    let error = first;
-    for (let pauseMs = RETRY_MS.first; ; pauseMs = Math.min(pauseMs * 2, RETRY_MS.max)) {
+    let last = first;
+    const check = (error: unknown, pauseMs: number) => {
+      last = error;
       if (signal.aborted) throw this.#withAdvice(this.#closedUnder(error));
       if (error instanceof ConnectionError || !isTransient(error)) throw this.#withAdvice(error);
       this.#forgetReady();
       this.#lastError = error as Error;
       if (performance.now() + pauseMs >= deadline) throw this.#unreachable(timeoutMs);
-      await this.#options.pause(pauseMs);
-      if (signal.aborted) throw this.#closedUnder(error);
-      try {
-        return await this.#within(wait, command, rethrow);
-      } catch (again) {
-        error = again;
-      }
-    }
+    };
+    const pause = async (ms: number) => {
+      await this.#options.pause(ms);
+      if (signal.aborted) throw this.#closedUnder(last);
+    };
+    const again = () => this.#within(wait, command, rethrow);
+    return retryAfter(first, again, { firstMs: RETRY_MS.first, maxMs: RETRY_MS.max, pause, check });
   }
 
   /** Closes every connection permanently. Pending calls end with their answer if it comes soon, else with an error. */
@@ -244,11 +242,12 @@ export class QueuePool {
   /** Reads the facts about the store's server; undefined for a store that reports none. */
   async facts(): Promise<ServerFacts | undefined> {
     const backend = this.base();
-    let facts = await serverFacts(backend);
+    const driver = driverOf(backend);
+    let facts = await driver?.facts(backend);
     for (let readings = 1; readings < MAX_READINGS; readings += 1) {
       const errorMs = facts?.clock?.errorMs ?? 0;
       if (errorMs <= EXACT_MS) break;
-      const again = await serverFacts(backend);
+      const again = await driver?.facts(backend);
       if ((again?.clock?.errorMs ?? errorMs) < errorMs) facts = again;
     }
     this.#options.time.note(facts?.clock);
@@ -278,8 +277,9 @@ export class QueuePool {
   async #connect(): Promise<void> {
     await this.base().waitUntilReady();
     // Without this check the client would continue in database 0.
-    if (isMissingDatabase(this.#lastError)) throw this.#lastError;
-    await runsWholeScripts(this.base());
+    if (refusalOf(this.#lastError) === 'database') throw this.#lastError;
+    const base = this.base();
+    await driverOf(base)?.prepare(base);
     await this.facts();
   }
 
@@ -287,7 +287,7 @@ export class QueuePool {
   #guarded(backend: IQueueBackend): IQueueBackend {
     if (guarded.has(backend)) return backend;
     guarded.add(backend);
-    keepsStoreTime(backend, this.#options.time);
+    driverOf(backend)?.keepTime(backend, this.#options.time);
     readsWhole(backend);
     checksAdded(backend);
     slicesFlows(backend);
@@ -342,7 +342,8 @@ export class QueuePool {
 
   /** Returns an error with advice if it is a fault of the store's configuration, else the same error. */
   #withAdvice(error: unknown): unknown {
-    if (!isRefusedRight(error) && !isMissingDatabase(error)) return error;
+    const refusal = refusalOf(error);
+    if (!(error instanceof Error) || refusal === undefined || refusal === 'credentials') return error;
     const advice = adviceOn(error, this.#options.connection);
     return new StoreConfigurationError(`The store rejected a command (${error.message}). ${advice}`, {
       cause: error,
@@ -353,9 +354,10 @@ export class QueuePool {
     const cause = this.#lastError;
     const reason = cause === undefined ? '' : ` (${reasonOf(cause)})`;
     const seconds = `${timeoutMs / 1000} s`;
-    const problem = isRefusedUser(cause)
-      ? `rejected the credentials for ${seconds}`
-      : `did not answer within ${seconds}`;
+    const problem =
+      refusalOf(cause) === 'credentials'
+        ? `rejected the credentials for ${seconds}`
+        : `did not answer within ${seconds}`;
     const advice = adviceOn(cause, this.#options.connection);
     return this.#asOutage(new ConnectionError(`The store ${problem}${reason}. ${advice}`, { cause }));
   }

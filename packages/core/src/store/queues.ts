@@ -3,7 +3,7 @@ import { checkInteger } from '../base/option-checks.js';
 import { isPlainObject } from '../base/text.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { type Rate, type RateLimit, rateOf } from '../task/option-checks.js';
-import { limitsOf, type QueueLimits } from './primitives/limits.js';
+import { limitsOf, type QueueLimits } from './primitives/queues.js';
 import { type PurgeCounts, type PurgeOptions, purgeQueue } from './purge.js';
 import type { EnvelopeQueue } from './queue-pool.js';
 import { knownJob, readJob } from './read.js';

@@ -176,7 +176,7 @@ export async function revokedOf(access: StoreAccess, run: JobRef): Promise<Revok
 /** Returns a decoded line, or the stored text if no codec here can decode it. */
 async function openedLine({ sealer }: StoreAccess, line: string, context: CodecContext): Promise<string> {
   try {
-    return String(await sealer.open(JSON.parse(line), context));
+    return String(await sealer.decode(JSON.parse(line), context));
   } catch (error) {
     if (error instanceof SyntaxError || isUmbelError(error, 'CORRUPT_JOB')) return line;
     throw error;

@@ -96,10 +96,10 @@ async function edited(
   if (items !== undefined || (after !== undefined && !after.ignored))
     throw new JobStateError(`Job ${id} does not store its whole input, so the input cannot be edited.`);
   const context = { subject: 'input', id, task: name } as const;
-  const input = await sealer.open(data.input, context);
+  const input = await sealer.decode(data.input, context);
   const fault = sanitize(input);
   if (fault !== undefined) throw new CorruptJobError(id, `its input is unusable: ${fault}`);
-  return sealer.seal(await edit(input), context);
+  return sealer.encode(await edit(input), context);
 }
 
 /** Returns the stored name and data of a job. */

@@ -130,5 +130,5 @@ async function resultOf(
 }
 
 function opened({ sealer }: StoreAccess, id: string, value: unknown): unknown {
-  return isSealed(value) ? sealer.open(value, { subject: 'result', id, task: '' }) : value;
+  return isSealed(value) ? sealer.decode(value, { subject: 'result', id, task: '' }) : value;
 }

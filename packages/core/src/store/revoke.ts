@@ -285,7 +285,7 @@ export async function endFeed(access: StoreAccess, { queue, id }: JobRef, end: F
   const context = { subject: 'failure', id, task: '' } as const;
   const fed =
     'error' in end
-      ? { error: (await access.sealer.seal(end.error, context)) as ErrorRecord } // or its encoded form
+      ? { error: (await access.sealer.encode(end.error, context)) as ErrorRecord } // or its encoded form
       : end;
   await access.on(queue, async (bull) => {
     const merged = await mergeData(bull.getBackend(), id, (data) => ({ ...data, fed }));

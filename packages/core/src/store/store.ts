@@ -1,7 +1,7 @@
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { StoreAccess, type StoreOptions } from './access.js';
 import type { NewJob } from './add.js';
-import type { ServerFacts } from './connection.js';
+import type { ServerFacts } from './engine/engine.js';
 import { refuseClosed } from './queue-pool.js';
 import type { JobOutcome } from './results.js';
 import type { Resumable } from './resume.js';
@@ -65,7 +65,7 @@ export class Store extends StoreAccess {
 
   /** Returns an input in stored form. */
   sealedInput({ id, task }: Pick<Resumable, 'id' | 'task'>, input: unknown): Promise<unknown> {
-    return this.sealer.seal(input, { subject: 'input', id, task });
+    return this.sealer.encode(input, { subject: 'input', id, task });
   }
 
   /** Notifies `who` of the job's progress until it has ended; never misses its end. Returns a function that stops it. */

@@ -91,7 +91,7 @@ async function openedEnvelope(sealer: Sealer, id: string, task: string, data: En
   const failure = await openedFailure(sealer, data.failure);
   if (!isSealed(envelope.input)) return { ...envelope, ...(failure !== undefined && { failure }) };
   const context = { subject: 'input', id, task } as const;
-  const input = await sealer.open(envelope.input, context).catch(ifCorrupt);
+  const input = await sealer.decode(envelope.input, context).catch(ifCorrupt);
   return { ...envelope, input, ...(failure !== undefined && { failure }) };
 }
 
@@ -101,7 +101,7 @@ async function openedFailure(sealer: Sealer, stored: unknown): Promise<FailureOr
   const { task, jobId, attempts, state, index, error } = stored;
   if (typeof task !== 'string' || typeof jobId !== 'string') return undefined;
   const context = { subject: 'failure', id: jobId, task: '' } as const;
-  const record = readErrorRecord(await sealer.open(error, context).catch(ifCorrupt));
+  const record = readErrorRecord(await sealer.decode(error, context).catch(ifCorrupt));
   if (record === undefined) return undefined;
   return {
     task,
@@ -132,7 +132,7 @@ export async function openProgress(
   task: string,
   stored: unknown,
 ): Promise<unknown> {
-  const opened = await sealer.open(stored, { subject: 'progress', id, task }).catch(ifCorrupt);
+  const opened = await sealer.decode(stored, { subject: 'progress', id, task }).catch(ifCorrupt);
   return sanitize(opened) === undefined ? opened : undefined;
 }
 

@@ -1,4 +1,4 @@
-/** Middleware and hooks: their types, and the check of a task's hooks. */
+/** Middleware and hooks: their types, the call through a list of middleware, and the check of a task's hooks. */
 import { InvalidOptionError } from '../base/errors.js';
 import { checkKnown, type OptionNames } from '../base/option-checks.js';
 import type { TaskContext } from './context.js';
@@ -43,6 +43,22 @@ export type AddedBy<List extends readonly unknown[]> = List extends readonly [in
 export interface AnyMiddleware {
   send?(call: OutgoingCall, next: () => Promise<{ id: string }>): Promise<{ id: string }>;
   run?(ctx: TaskContext, next: (...added: unknown[]) => Promise<unknown>, input: unknown): Promise<unknown>;
+}
+
+/**
+ * Calls `innermost` through the middleware; the first is the outermost. `call` calls one middleware with `next`, which
+ * continues with the later ones. The sender and the worker use it.
+ */
+export function throughMiddleware<Result>(
+  middleware: readonly AnyMiddleware[],
+  call: (layer: AnyMiddleware, next: () => Result) => Result,
+  innermost: () => Result,
+): Result {
+  const from = (index: number): Result => {
+    const layer = middleware[index];
+    return layer === undefined ? innermost() : call(layer, () => from(index + 1));
+  };
+  return from(0);
 }
 
 /**

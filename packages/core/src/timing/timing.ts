@@ -1,7 +1,7 @@
 /**
  * Computes the occurrences of schedules: of cron expressions and intervals, with jitter, excluded days and catch-up. All
- * functions are pure, so every machine gets the same moments. In the code, a `slot` is the moment of an occurrence, in
- * milliseconds since 1970.
+ * functions are pure, so every machine gets the same moments. An occurrence is a moment in milliseconds
+ * since 1970.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -44,7 +44,7 @@ interface ClockTimes {
 }
 
 /** Returns the first occurrence later than `after`, in milliseconds since 1970; undefined if there is none. */
-export function nextOccurrence(fields: CronFields, tz: string, after: number): number | undefined {
+export function nextCronOccurrence(fields: CronFields, tz: string, after: number): number | undefined {
   const zone = zoneOf(tz);
   let from = Math.max(after, EARLIEST_MS);
   for (let searches = 0; searches < MAX_SEARCHES && from < LATEST_MS; searches += 1) {
@@ -141,19 +141,19 @@ export const MAX_EXCLUDED_YEARS = 41;
 const MAX_EXCLUDED_MS = MAX_EXCLUDED_YEARS * 366 * 86_400_000;
 
 /** Returns the first occurrence later than `after`; undefined if there is none. */
-export function nextSlot(named: NamedTiming, after: number): number | undefined {
+export function nextOccurrence(named: NamedTiming, after: number): number | undefined {
   const { tz, startAt, endAt = LATEST_MS, except } = named.timing;
   const first = Math.max(after, (startAt ?? EARLIEST_MS) - 1, EARLIEST_MS);
   const last = Math.min(endAt, LATEST_MS);
   for (let from = first; from < first + MAX_EXCLUDED_MS; ) {
-    const slot = nextOf(named, from);
-    if (slot === undefined || slot > last) return undefined;
-    if (except === undefined) return slot;
-    const day = dayAt(tz, slot);
-    if (!isExcluded(except, day)) return slot;
+    const occurrence = nextOf(named, from);
+    if (occurrence === undefined || occurrence > last) return undefined;
+    if (except === undefined) return occurrence;
+    const day = dayAt(tz, occurrence);
+    if (!isExcluded(except, day)) return occurrence;
     // Offsets are less than a day, so the last day of the range has not ended at its midnight in UTC.
     const rangeEnd = Date.parse(rangeEndOf(except, day) ?? '');
-    from = Math.max(dayEndAfter(tz, slot) - 1, Number.isNaN(rangeEnd) ? first : rangeEnd);
+    from = Math.max(dayEndAfter(tz, occurrence) - 1, Number.isNaN(rangeEnd) ? first : rangeEnd);
   }
   return undefined;
 }
@@ -161,7 +161,7 @@ export function nextSlot(named: NamedTiming, after: number): number | undefined 
 function nextOf({ name, timing }: NamedTiming, after: number): number | undefined {
   if ('cron' in timing) {
     const fields = fieldsOf(timing.cron, name);
-    return fields && nextOccurrence(fields, timing.tz, after);
+    return fields && nextCronOccurrence(fields, timing.tz, after);
   }
   const { everyMs, startAt: anchor = 0 } = timing;
   return anchor + (Math.floor((after - anchor) / everyMs) + 1) * everyMs;
@@ -177,53 +177,53 @@ function fieldsOf(cron: string, seed: string): CronFields | undefined {
 }
 
 /** Returns the first `count` occurrences later than `after`. */
-export function nextSlots(named: NamedTiming, after: number, count: number): number[] {
-  return slotsBetween(named, after, Number.POSITIVE_INFINITY, count);
+export function nextOccurrences(named: NamedTiming, after: number, count: number): number[] {
+  return occurrencesBetween(named, after, Number.POSITIVE_INFINITY, count);
 }
 
 /** Returns the moment at which an occurrence is fired: after the jitter, which the name and the occurrence determine. */
-export function dueAt({ name, timing: { jitterMs = 0 } }: NamedTiming, slot: number): number {
-  if (jitterMs === 0) return slot;
-  const hash = createHash('sha256').update(`${name}/${slot}`).digest();
-  return slot + Math.floor((hash.readUInt32BE(0) / 2 ** 32) * (jitterMs + 1));
+export function dueAt({ name, timing: { jitterMs = 0 } }: NamedTiming, occurrence: number): number {
+  if (jitterMs === 0) return occurrence;
+  const hash = createHash('sha256').update(`${name}/${occurrence}`).digest();
+  return occurrence + Math.floor((hash.readUInt32BE(0) / 2 ** 32) * (jitterMs + 1));
 }
 
 /** Length of the first window of a backward search. Each further window is twice as long. */
 const FIRST_WINDOW_MS = 60_000;
 
 /** Returns the latest `limit` occurrences later than `after` and not later than `until`, in order. */
-export function latestSlots(named: NamedTiming, after: number, until: number, limit: number): number[] {
-  let slots: number[] = [];
+export function latestOccurrences(named: NamedTiming, after: number, until: number, limit: number): number[] {
+  let occurrences: number[] = [];
   let to = until;
-  for (let windowMs = FIRST_WINDOW_MS; to > after && slots.length < limit; windowMs *= 2) {
+  for (let windowMs = FIRST_WINDOW_MS; to > after && occurrences.length < limit; windowMs *= 2) {
     const from = Math.max(after, to - windowMs);
-    slots = [...slotsWithin(named, from, to, limit - slots.length), ...slots];
+    occurrences = [...occurrencesWithin(named, from, to, limit - occurrences.length), ...occurrences];
     to = from;
   }
-  return slots;
+  return occurrences;
 }
 
 /** Returns the latest `limit` occurrences of a window, without computing all of them if there are many more. */
-function slotsWithin(named: NamedTiming, after: number, until: number, limit: number): number[] {
-  const slots = slotsBetween(named, after, until, limit + 1);
-  if (slots.length <= limit) return slots;
+function occurrencesWithin(named: NamedTiming, after: number, until: number, limit: number): number[] {
+  const occurrences = occurrencesBetween(named, after, until, limit + 1);
+  if (occurrences.length <= limit) return occurrences;
   // The recursion ends, because occurrences are at least a second apart.
   const middle = Math.floor((after + until) / 2);
-  const late = slotsWithin(named, middle, until, limit);
+  const late = occurrencesWithin(named, middle, until, limit);
   const missing = limit - late.length;
-  return missing === 0 ? late : [...slotsWithin(named, after, middle, missing), ...late];
+  return missing === 0 ? late : [...occurrencesWithin(named, after, middle, missing), ...late];
 }
 
 /** Returns the first `count` occurrences later than `after` and not later than `until`. */
-function slotsBetween(named: NamedTiming, after: number, until: number, count: number): number[] {
-  const slots: number[] = [];
-  for (let from = after; slots.length < count; ) {
-    const slot = nextSlot(named, from);
-    if (slot === undefined || slot > until) break;
-    slots.push(slot);
-    from = slot;
+function occurrencesBetween(named: NamedTiming, after: number, until: number, count: number): number[] {
+  const occurrences: number[] = [];
+  for (let from = after; occurrences.length < count; ) {
+    const occurrence = nextOccurrence(named, from);
+    if (occurrence === undefined || occurrence > until) break;
+    occurrences.push(occurrence);
+    from = occurrence;
   }
-  return slots;
+  return occurrences;
 }
 
 // Due and missed occurrences.
@@ -243,7 +243,7 @@ const MAX_COUNTED = 100;
 /** Maximum number of late occurrences, at one per second. */
 const MAX_LATE = (2 * MISSED_AFTER_MS) / 1000;
 
-export interface DueSlots {
+export interface DueOccurrences {
   /** Occurrences to fire, in order. */
   readonly fire: readonly number[];
   /** Missed occurrences that are not fired: their number, at most `MAX_COUNTED`, and the latest. */
@@ -256,15 +256,20 @@ export interface DueSlots {
  * Returns the due occurrences after `last`. Of missed ones, `one` fires the latest, unless a later occurrence is fired anyway;
  * `all` fires at most the latest 1,000.
  */
-export function dueSlots(named: NamedTiming, last: number, now: number, catchUp: CatchUp): DueSlots {
+export function dueOccurrences(
+  named: NamedTiming,
+  last: number,
+  now: number,
+  catchUp: CatchUp,
+): DueOccurrences {
   const due: number[] = [];
   const limit = MAX_LATE + MAX_COUNTED + (catchUp === 'all' ? MAX_CATCH_UP : 1);
-  for (const slot of latestSlots(named, last, now, limit)) {
-    if (dueAt(named, slot) > now) break; // occurrences are fired in order, so the later ones wait
-    due.push(slot);
+  for (const occurrence of latestOccurrences(named, last, now, limit)) {
+    if (dueAt(named, occurrence) > now) break; // occurrences are fired in order, so the later ones wait
+    due.push(occurrence);
   }
-  const isMissed = (slot: number) => now - dueAt(named, slot) > MISSED_AFTER_MS;
-  const onTime = due.filter((slot) => !isMissed(slot));
+  const isMissed = (occurrence: number) => now - dueAt(named, occurrence) > MISSED_AFTER_MS;
+  const onTime = due.filter((occurrence) => !isMissed(occurrence));
   const missed = due.filter(isMissed);
   const caughtUp = missed.slice(missed.length - catchUpCount(catchUp, missed.length, onTime.length > 0));
   const skipped = missed.slice(0, missed.length - caughtUp.length).slice(-MAX_COUNTED);

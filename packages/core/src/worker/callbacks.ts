@@ -90,7 +90,7 @@ export function childrenOfHeldJob({ sealer, store }: ExecutorDependencies, job: 
       checkResult(id, value);
       decoded.set(
         id,
-        isSealed(value) ? await sealer.open(value, { subject: 'result', id, task: '' }) : value,
+        isSealed(value) ? await sealer.decode(value, { subject: 'result', id, task: '' }) : value,
       );
     }
     return decoded;

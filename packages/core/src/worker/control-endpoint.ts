@@ -21,10 +21,16 @@ import {
 import { MAX_ANSWER_BYTES } from '../control/ask.js';
 import { LONGEST_MS } from '../control/control.js';
 import type { RegisteredTask } from '../control/inspect.js';
-import { type Fields, MAX_WAIT_MS, type Order, type OrderKind, readOrder } from '../control/messages.js';
+import {
+  type ControlMessage,
+  type ControlMessageKind,
+  type Fields,
+  MAX_WAIT_MS,
+  readMessage,
+} from '../control/messages.js';
 import { Presence } from '../control/presence.js';
 import type { ServedQueue, WorkerIdentity } from '../control/worker-record.js';
-import { orderReader, publishReply, type Termination } from '../store/control-queue.js';
+import { messageReader, publishReply, type Termination } from '../store/control-queue.js';
 import type { EventFields, EventReader } from '../store/events.js';
 import type { BackendOptions } from '../store/queue-pool.js';
 import type { RepairCounts } from '../store/repair.js';
@@ -43,7 +49,7 @@ export interface ControlEndpointOptions {
   readonly clock: Clock;
   readonly terminate: (job: Termination) => void;
   /** Undefined for a worker that accepts only terminations. */
-  readonly handlers: Readonly<Record<OrderKind, ControlHandler>> | undefined;
+  readonly handlers: Readonly<Record<ControlMessageKind, ControlHandler>> | undefined;
   readonly warn: (message: string) => void;
 }
 
@@ -67,7 +73,7 @@ export class ControlEndpoint {
   constructor(options: ControlEndpointOptions, from: string | undefined) {
     this.#options = options;
     const { backend, terminate } = options;
-    this.#reader = orderReader(backend, from, { terminate, order: (fields) => this.#receive(fields) });
+    this.#reader = messageReader(backend, from, { terminate, message: (fields) => this.#receive(fields) });
   }
 
   /** Resolves when all running messages are answered: a later reply would open the connection again. */
@@ -79,26 +85,26 @@ export class ControlEndpoint {
   #receive(fields: EventFields): void {
     const { id, handlers } = this.#options;
     if (handlers === undefined) return;
-    const order = readOrder(fields);
-    if (typeof order === 'string') this.#ignore(order);
-    else if (order.to === undefined || order.to.has(id)) this.#accept(order, handlers);
+    const message = readMessage(fields);
+    if (typeof message === 'string') this.#ignore(message);
+    else if (message.to === undefined || message.to.has(id)) this.#accept(message, handlers);
   }
 
-  #accept(order: Order, handlers: Readonly<Record<OrderKind, ControlHandler>>): void {
-    if (this.#seenIds.has(order.id)) return;
-    const reason = this.#reasonToIgnore(order);
+  #accept(message: ControlMessage, handlers: Readonly<Record<ControlMessageKind, ControlHandler>>): void {
+    if (this.#seenIds.has(message.id)) return;
+    const reason = this.#reasonToIgnore(message);
     if (reason !== undefined) {
       this.#ignore(reason);
       return;
     }
-    this.#seenIds.add(order.id);
+    this.#seenIds.add(message.id);
     for (const oldest of this.#seenIds) if (this.#seenIds.size > KEPT_IDS) this.#seenIds.delete(oldest);
-    const running = this.#run(order, handlers[order.kind]);
+    const running = this.#run(message, handlers[message.kind]);
     this.#running.add(running);
     void running.then(() => this.#running.delete(running));
   }
 
-  #reasonToIgnore({ until }: Order): string | undefined {
+  #reasonToIgnore({ until }: ControlMessage): string | undefined {
     const remainingMs = until - this.#options.clock.now();
     if (remainingMs > MAX_WAIT_MS + GRACE_MS) return 'its deadline is too far ahead (clock skew?)';
     // The sender has reported this worker as missing by now, and may have acted on that.
@@ -106,16 +112,16 @@ export class ControlEndpoint {
     return this.#running.size >= MAX_RUNNING ? `${MAX_RUNNING} others are still running` : undefined;
   }
 
-  async #run(order: Order, handler: ControlHandler): Promise<void> {
+  async #run(message: ControlMessage, handler: ControlHandler): Promise<void> {
     const { store, id } = this.#options;
     let runAfterwards = () => {};
-    const answer = await answerOf(order, (args) =>
+    const answer = await answerOf(message, (args) =>
       handler(args, (afterwards) => {
         runAfterwards = afterwards;
       }),
     );
     try {
-      await publishReply(store, { to: order.id, from: id, answer }, REPLY_MS);
+      await publishReply(store, { to: message.id, from: id, answer }, REPLY_MS);
     } catch {
       // The sender reports this worker as missing; the connection logs an outage of the store.
     }
@@ -130,7 +136,7 @@ export class ControlEndpoint {
   }
 }
 
-async function answerOf({ args }: Order, handler: (args: Fields) => unknown): Promise<string> {
+async function answerOf({ args }: ControlMessage, handler: (args: Fields) => unknown): Promise<string> {
   try {
     const answer = JSON.stringify({ ok: await handler(args) });
     const bytes = Buffer.byteLength(answer);
@@ -254,7 +260,7 @@ export class WorkerControl {
     };
   }
 
-  #handlers(presence: Presence): Readonly<Record<OrderKind, ControlHandler>> {
+  #handlers(presence: Presence): Readonly<Record<ControlMessageKind, ControlHandler>> {
     const { worker, facts } = this.#options;
     const changed = async () => {
       await presence.beat(); // the next reader of the record sees the change

@@ -10,9 +10,7 @@ import {
   monitorEventLoopDelay,
   performance,
 } from 'node:perf_hooks';
-import { StoreConfigurationError } from '../base/errors.js';
 import { clearTimeout, setTimeout } from '../base/real-timers.js';
-import type { ServerFacts } from '../store/connection.js';
 
 /**
  * Health of a worker, as its probes report it.
@@ -199,57 +197,4 @@ export class EventLoopMeter {
   stop(): void {
     this.#delays.disable();
   }
-}
-
-/** Versions of Redis that BullMQ's scripts need and that BullMQ recommends. @see https://docs.bullmq.io/guide/redis-tm-compatibility */
-const OLDEST = '5.0.0';
-const RECOMMENDED = '6.2.0';
-
-export interface StoreDemands {
-  readonly prefix: string;
-  readonly allowsEviction: boolean;
-}
-
-/**
- * Checks the store before a worker takes jobs; returns warnings.
- * @throws {StoreConfigurationError} if jobs cannot run with this store, or would be lost.
- */
-export function checkStore(facts: ServerFacts, { prefix, allowsEviction }: StoreDemands): string[] {
-  const { evictionPolicy = 'noeviction', version, isCluster, hasAppendOnlyFile } = facts;
-  if (version !== undefined && isOlder(version, OLDEST)) {
-    throw new StoreConfigurationError(
-      `The store is Redis ${version}, which is too old: expected ${OLDEST} or newer (${RECOMMENDED} is recommended). Update Redis.`,
-    );
-  }
-  if (isCluster && !/\{[^{}]+\}/.test(prefix)) {
-    throw new StoreConfigurationError(
-      `The store is a Redis Cluster, and with the prefix "${prefix}" it spreads the keys of one workflow over several ` +
-        `nodes, so scripts cannot use them together. Put the prefix in braces: createApp({ prefix: '{${prefix}}' }).`,
-    );
-  }
-  // W20: refuses a store that evicts keys.
-  if (evictionPolicy !== 'noeviction' && !allowsEviction) {
-    throw new StoreConfigurationError(
-      `The store evicts keys when its memory is full (maxmemory-policy ${evictionPolicy}), which loses jobs. ` +
-        'Set its maxmemory-policy to noeviction. If you accept lost jobs, start with app.worker({ allowEviction: true }).',
-    );
-  }
-  const warnings: string[] = [];
-  if (version !== undefined && isOlder(version, RECOMMENDED)) {
-    warnings.push(`the store is Redis ${version}; ${RECOMMENDED} or newer is recommended`);
-  }
-  if (hasAppendOnlyFile === false) {
-    warnings.push(
-      'the store has no append-only file: when it stops, everything since its last snapshot is lost. ' +
-        'Set `appendonly yes` to keep it',
-    );
-  }
-  return warnings;
-}
-
-function isOlder(version: string, than: string): boolean {
-  const parts = (text: string) => text.split('.').map((part) => Number.parseInt(part, 10) || 0);
-  const [a, b] = [parts(version), parts(than)];
-  const index = b.findIndex((part, position) => (a[position] ?? 0) !== part);
-  return index >= 0 && (a[index] ?? 0) < (b[index] ?? 0);
 }

@@ -145,7 +145,7 @@ export class InternalJobs {
     }
     if ('error' in fed) {
       const context = { subject: 'failure', id: job.id, task: '' } as const;
-      const record = readErrorRecord(await this.#dependencies.sealer.open(fed.error, context));
+      const record = readErrorRecord(await this.#dependencies.sealer.decode(fed.error, context));
       throw record === undefined
         ? new CorruptJobError(job.id, 'its error cannot be read')
         : rebuildError(record);
@@ -155,7 +155,7 @@ export class InternalJobs {
 
   #decode(job: ActiveJob, value: unknown): unknown {
     if (!isSealed(value)) return value;
-    return this.#dependencies.sealer.open(value, { subject: 'input', id: job.id, task: job.name });
+    return this.#dependencies.sealer.decode(value, { subject: 'input', id: job.id, task: job.name });
   }
 }
 

@@ -17,6 +17,7 @@ import { CancellableWait } from '../base/wait.js';
 import type { ActiveAttempt, AttemptCounts } from '../control/answers.js';
 import type { ServedQueue } from '../control/worker-record.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
+import { checkStore } from '../store/engine/drivers.js';
 import { NOTHING_REPAIRED, type RepairCounts, Repairer } from '../store/repair.js';
 import { Retention } from '../store/retention.js';
 import {
@@ -39,7 +40,7 @@ import {
 } from './app-worker.js';
 import { type ControlledWorker, WorkerControl } from './control-endpoint.js';
 import type { WorkerDependencies } from './dependencies.js';
-import { checkStore, HealthServer, healthOf, type WorkerHealth } from './health.js';
+import { HealthServer, healthOf, type WorkerHealth } from './health.js';
 import { isIsolatedChild } from './isolate/messages.js';
 import { ChildPool, programFor } from './isolate/pool.js';
 import {

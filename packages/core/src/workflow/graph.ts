@@ -25,7 +25,7 @@ import {
 } from './graph-parts.js';
 import { tallyOf } from './graph-tally.js';
 import { dotOf, drawn, mermaidOf } from './graph-text.js';
-import { waitNodeOf } from './graph-waits.js';
+import { loopPart, waitNodeOf } from './graph-waits.js';
 
 // From planned jobs to parts.
 
@@ -48,19 +48,23 @@ function partOf(node: JobNode, before: readonly Part[], plan: Plan): Part {
   const waiting = queue === INTERNAL_QUEUE ? waitNodeOf(name, place, node) : undefined;
   const feed = plan.feeds?.find((each) => each.feed === path);
   const isFallback = name === INTERNAL_JOB.fallback;
+  const isLoop = expand !== undefined && 'body' in expand;
   const followers = [
     ...(isFallback && expand !== undefined ? [otherStep(expand, plan)] : []),
     ...plannedCallbacks(id, callbacks, plan.state),
   ].filter((follower) => follower !== undefined);
-  return {
+  const part: Part = {
     id,
     before,
     ...(waiting !== undefined && { node: waiting }),
     ...(queue !== INTERNAL_QUEUE && { node: { ...place, task: name, label: options.displayName ?? name } }),
-    ...(expand !== undefined && !isFallback && { adds: plannedAdds(expand, plan) }),
+    ...(expand !== undefined && !isFallback && !isLoop && { adds: plannedAdds(expand, plan) }),
     ...(feed !== undefined && fedParts(feed, plan)),
     ...(followers.length > 0 && { followers }),
   };
+  if (!isLoop) return part;
+  const [turn, test] = nodesOf(expand).map((next) => plannedPart(next, plan));
+  return turn === undefined ? part : loopPart(part, turn, test);
 }
 
 /** Returns the parts that a fan-out may add. */

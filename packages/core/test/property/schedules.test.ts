@@ -8,12 +8,12 @@ import { dayAt, dayEndAfter, isExcluded, zoneOf } from '../../src/timing/calenda
 import { cronFault } from '../../src/timing/cron.js';
 import {
   dueAt,
-  dueSlots,
-  latestSlots,
+  dueOccurrences,
+  latestOccurrences,
   MAX_CATCH_UP,
   MISSED_AFTER_MS,
-  nextSlot,
-  nextSlots,
+  nextOccurrence,
+  nextOccurrences,
 } from '../../src/timing/timing.js';
 
 const SLOW = 30_000; // hundreds of schedules, and for each some walks through its slots
@@ -84,7 +84,7 @@ test('the next slot is later, within start and end, and on no day that is left o
   fc.assert(
     fc.property(options, moment, (given, after) => {
       const schedule = named(given);
-      const slot = nextSlot(schedule, after);
+      const slot = nextOccurrence(schedule, after);
       if (slot === undefined) return;
       const { startAt = slot, endAt = slot, tz, except: days } = schedule.timing;
       expect(slot).toBeGreaterThan(after);
@@ -99,11 +99,11 @@ test('slots do not depend on where the walk through them begins', { timeout: SLO
   fc.assert(
     fc.property(options, moment, fc.nat({ max: 5 * 86_400_000 }), (given, after, more) => {
       const schedule = named(given);
-      const slots = nextSlots(schedule, after, 20);
+      const slots = nextOccurrences(schedule, after, 20);
       const from = after + more;
       const last = slots.at(-1);
       if (last === undefined || last <= from) return;
-      expect(nextSlot(schedule, from)).toBe(slots.find((slot) => slot > from));
+      expect(nextOccurrence(schedule, from)).toBe(slots.find((slot) => slot > from));
     }),
     { numRuns: 150 },
   );
@@ -128,7 +128,7 @@ test('away from shifts of the clocks, cron slots are those of cron-parser', { ti
       // The clocks are shifted neither just before nor just after either moment.
       fc.pre([after, theirs].every((at) => zoneOf(tz).spans(at - 2 * DAY, at + 2 * DAY).length === 1));
       compared += 1;
-      expect(nextSlot({ name: 'law', timing: { cron: expression, tz } }, after)).toBe(theirs);
+      expect(nextOccurrence({ name: 'law', timing: { cron: expression, tz } }, after)).toBe(theirs);
     }),
     { numRuns: 400 },
   );
@@ -149,7 +149,7 @@ test('intervals are aligned to their start, or to 1970', () => {
   fc.assert(
     fc.property(every, fc.option(moment), moment, (ms, start, after) => {
       const slot =
-        nextSlot(named({ every: ms, ...(start !== null && { start: new Date(start) }) }), after) ?? 0;
+        nextOccurrence(named({ every: ms, ...(start !== null && { start: new Date(start) }) }), after) ?? 0;
       expect((slot - (start ?? 0)) % ms).toBe(0);
       if (after >= (start ?? 0)) expect(slot - after).toBeLessThanOrEqual(ms);
     }),
@@ -171,12 +171,12 @@ test('the latest slots are the last ones of a walk', { timeout: SLOW }, () => {
         const until = from + length;
         const walked: number[] = [];
         for (
-          let slot = nextSlot(schedule, from);
+          let slot = nextOccurrence(schedule, from);
           slot !== undefined && slot <= until;
-          slot = nextSlot(schedule, slot)
+          slot = nextOccurrence(schedule, slot)
         )
           walked.push(slot);
-        expect(latestSlots(schedule, from, until, limit)).toEqual(walked.slice(-limit));
+        expect(latestOccurrences(schedule, from, until, limit)).toEqual(walked.slice(-limit));
       },
     ),
   );
@@ -214,7 +214,7 @@ test('what is fired is due, in order, after the last, and of missed slots no mor
       (ms, policy, last, gone, jitter) => {
         const schedule = named({ every: ms, jitter });
         const now = last + gone;
-        const { fire, missed, last: decided } = dueSlots(schedule, last, now, policy);
+        const { fire, missed, last: decided } = dueOccurrences(schedule, last, now, policy);
         for (const [index, slot] of fire.entries()) {
           expect(slot).toBeGreaterThan(fire[index - 1] ?? last);
           expect(dueAt(schedule, slot)).toBeLessThanOrEqual(now);
@@ -223,7 +223,8 @@ test('what is fired is due, in order, after the last, and of missed slots no mor
         expect(caughtUp.length).toBeLessThanOrEqual({ one: 1, skip: 0, all: MAX_CATCH_UP }[policy]);
         if (policy === 'one' && missed !== undefined) expect(fire.length).toBeGreaterThan(0);
         // Each slot is fired or skipped, once.
-        if (decided !== undefined) expect(nextSlot(schedule, decided)).toBeGreaterThan(now - jitter - 1);
+        if (decided !== undefined)
+          expect(nextOccurrence(schedule, decided)).toBeGreaterThan(now - jitter - 1);
         if (missed !== undefined) expect(missed.latest).toBeLessThan(fire[0] ?? now);
       },
     ),

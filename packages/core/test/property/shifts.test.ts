@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { dayAt, dayEndAfter } from '../../src/timing/calendar.js';
-import { latestSlots, nextSlot } from '../../src/timing/timing.js';
+import { latestOccurrences, nextOccurrence } from '../../src/timing/timing.js';
 import { clockOf, occurrencesOf, RULES, shiftsOf, walk } from '../support/shifts.js';
 
 const MINUTE = 60_000;
@@ -86,7 +86,7 @@ describe.each([...PAST, ...(IS_EXHAUSTIVE ? all : distinct(all))].map((each) => 
         const check = (after: number) => {
           while ((occurrences[index] ?? Number.POSITIVE_INFINITY) <= after) index += 1;
           const expected = occurrences[index];
-          const found = nextSlot(named, after) ?? 0;
+          const found = nextOccurrence(named, after) ?? 0;
           // Later than the walk goes, or just then.
           if (expected === undefined ? found < end : found !== expected)
             expect.fail(`after ${new Date(after).toISOString()}: ${found}, expected ${expected}`);
@@ -98,8 +98,8 @@ describe.each([...PAST, ...(IS_EXHAUSTIVE ? all : distinct(all))].map((each) => 
         // What was missed is what would have been fired.
         const [from, to] = [shift - AROUND, shift + AROUND];
         const within = occurrences.filter((each) => each > from && each <= to);
-        expect(latestSlots(named, from, to, 5000)).toEqual(within);
-        expect(latestSlots(named, from, to, 7)).toEqual(within.slice(-7));
+        expect(latestOccurrences(named, from, to, 5000)).toEqual(within);
+        expect(latestOccurrences(named, from, to, 7)).toEqual(within.slice(-7));
       },
     );
 

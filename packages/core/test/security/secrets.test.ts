@@ -220,42 +220,42 @@ describe('a sealed value', () => {
     ['a line of a log', { subject: 'log' }],
     ['an id and a task that read alike', { id: 'job-1","mail', task: '' }],
   ])('opens in its own place, and not as that of %s', async (_what, other) => {
-    const sealed = await sealer.seal({ amount: 1 }, own);
-    expect(await sealer.open(sealed, own)).toEqual({ amount: 1 });
-    await expect(sealer.open(sealed, { ...own, ...other })).rejects.toThrow(CorruptJobError);
+    const sealed = await sealer.encode({ amount: 1 }, own);
+    expect(await sealer.decode(sealed, own)).toEqual({ amount: 1 });
+    await expect(sealer.decode(sealed, { ...own, ...other })).rejects.toThrow(CorruptJobError);
   });
 
   test('of which any bit was changed does not open', async () => {
-    const sealed = (await sealer.seal({ amount: 1 }, own)) as { 'umbel:sealed': string };
+    const sealed = (await sealer.encode({ amount: 1 }, own)) as { 'umbel:sealed': string };
     const [name = '', text = ''] = sealed['umbel:sealed'].split(':');
     const bytes = Buffer.from(text, 'base64');
     for (let bit = 0; bit < bytes.length * 8; bit += 1) {
       const changed = Buffer.from(bytes);
       changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7));
       const value = { 'umbel:sealed': `${name}:${changed.toString('base64')}` };
-      await expect(sealer.open(value, own)).rejects.toThrow(CorruptJobError);
+      await expect(sealer.decode(value, own)).rejects.toThrow(CorruptJobError);
     }
     for (const length of [0, 1, 2, 13, 29]) {
       const value = { 'umbel:sealed': `${name}:${bytes.subarray(0, length).toString('base64')}` };
-      await expect(sealer.open(value, own)).rejects.toThrow(CorruptJobError);
+      await expect(sealer.decode(value, own)).rejects.toThrow(CorruptJobError);
     }
   });
 
   test('is never sealed twice alike', async () => {
-    const all = await Promise.all(Array.from({ length: 100 }, () => sealer.seal('same', own)));
+    const all = await Promise.all(Array.from({ length: 100 }, () => sealer.encode('same', own)));
     expect(new Set(all.map((sealed) => JSON.stringify(sealed))).size).toBe(100);
   });
 
   test('with more codecs than there are, or that is no JSON inside, is corrupt', async () => {
     const gzip = new Sealer([compression({ minBytes: 1 })]);
     const bomb = { 'umbel:sealed': `${Array(100_000).fill('gzip').join('+')}:AAAA` };
-    await expect(gzip.open(bomb, own)).rejects.toThrow('was written with too many codecs');
+    await expect(gzip.decode(bomb, own)).rejects.toThrow('was written with too many codecs');
     const plain = new Sealer([{ name: 'plain', encode: (data) => data, decode: (data) => data }]);
     const broken = { 'umbel:sealed': `plain:${Buffer.from('{broken').toString('base64')}` };
-    await expect(plain.open(broken, own)).rejects.toThrow(CorruptJobError);
+    await expect(plain.decode(broken, own)).rejects.toThrow(CorruptJobError);
     const deep = `${'['.repeat(3000)}${']'.repeat(3000)}`;
     const nested = { 'umbel:sealed': `plain:${Buffer.from(deep).toString('base64')}` };
-    await expect(plain.open(nested, own)).rejects.toThrow('nested deeper than 2000 levels');
+    await expect(plain.decode(nested, own)).rejects.toThrow('nested deeper than 2000 levels');
   });
 });
 

@@ -33,3 +33,23 @@ describe('a lost connection', () => {
     client.disconnect();
   });
 });
+
+describe('the spelling of a connection', () => {
+  test.each([
+    ['redis://db:7000', 'redis', true, 'redis://db:7000'],
+    ['memory:', 'memory', false, 'the memory of this process'],
+  ])('%s is %s', (url, kind, isShared, address) => {
+    expect(resolveConnection(url)).toMatchObject({ kind, isShared, address });
+  });
+
+  test('memory: is one store for all apps of a process', () => {
+    expect(resolveConnection('memory:').factory).toBe(resolveConnection('memory:').factory);
+  });
+
+  test('of no engine is refused, without its password', () => {
+    expect(() => resolveConnection('http://me:secret@db')).toThrow(
+      'Expected `connection` to be a redis:// or rediss:// URL such as redis://127.0.0.1:6379',
+    );
+    expect(() => resolveConnection('http://me:secret@db')).not.toThrow('secret');
+  });
+});

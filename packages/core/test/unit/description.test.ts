@@ -31,7 +31,7 @@ describe('an app', () => {
   });
 
   test('with a store of another kind says so', () => {
-    expect(createApp({ name: 'shop', connection: memory() }).describe().store.kind).toBe('other');
+    expect(createApp({ name: 'shop', connection: memory() }).describe().store.kind).toBe('memory');
   });
 
   test('is known for one, as also one of another copy of the package', () => {
@@ -50,7 +50,7 @@ describe('defaults of the process', () => {
   test('are the store of an app that names none, unless the environment does', () => {
     vi.stubEnv('UMBEL_URL', '');
     setProcessDefaults({ connection: memory() });
-    expect(createApp({ name: 'shop' }).describe().store.kind).toBe('other');
+    expect(createApp({ name: 'shop' }).describe().store.kind).toBe('memory');
     expect(createApp({ name: 'shop', connection: 'redis://a' }).describe().store.kind).toBe('redis');
     vi.stubEnv('UMBEL_URL', 'redis://b.example');
     expect(createApp({ name: 'shop' }).describe().store.address).toBe('redis://b.example');

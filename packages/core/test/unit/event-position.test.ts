@@ -1,8 +1,8 @@
 import { InvalidOptionError } from '@umbel/core';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decodePosition, encodePosition, idBefore, previousId } from '../../src/ops/event-merge.js';
-import { timeOfId } from '../../src/store/stream-position.js';
+import { decodePosition, encodePosition } from '../../src/ops/event-merge.js';
+import { compareIds, idBefore, previousId, timeOfId } from '../../src/store/stream-position.js';
 
 describe('a position', () => {
   const id = fc
@@ -56,4 +56,26 @@ test('the id before another one is the greatest below it', () => {
   expect(idBefore(7)).toBe('6-18446744073709551615');
   expect(idBefore(0)).toBe('0-0');
   expect(timeOfId('1795703120377-5')).toBe(1_795_703_120_377);
+});
+
+describe('ids of a store that does not sort events by time', () => {
+  test('are compared by their two numbers', () => {
+    expect(compareIds('9-5@2000', '10-1@1000')).toBeLessThan(0);
+    expect(compareIds('10-9@1000', '10-10@1000')).toBeLessThan(0);
+    expect(compareIds('10-10@1000', '10-10@1000')).toBe(0);
+    expect(compareIds('0-0', '1-1@1000')).toBeLessThan(0);
+  });
+
+  test('are compared by time with a moment', () => {
+    expect(compareIds(idBefore(1000), '10-1@1000')).toBeLessThan(0);
+    expect(compareIds('10-1@999', idBefore(1001))).toBeLessThan(0);
+    expect(compareIds(idBefore(2000), '10-1@1000')).toBeGreaterThan(0);
+  });
+
+  test('have a time, an id before them, and stand in positions', () => {
+    expect(timeOfId('10-7@1795703120377')).toBe(1_795_703_120_377);
+    expect(previousId('10-7@1795703120377')).toBe('10-6@1795703120377');
+    const position = { after: new Map([['mail', '10-7@1795703120377']]), start: idBefore(1000) };
+    expect(decodePosition(encodePosition(position))).toEqual(position);
+  });
 });

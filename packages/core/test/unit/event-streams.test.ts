@@ -1,12 +1,12 @@
 /** Streams are read in pages, and told in the order in which they would be if all were read at once. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { idBefore, takeBefore } from '../../src/ops/event-merge.js';
+import { takeBefore } from '../../src/ops/event-merge.js';
 import { MergedStreamReader } from '../../src/ops/event-stream.js';
 import { type EventFilter, SharedWants } from '../../src/ops/event-subscription.js';
 import type { EventStreams, StreamEntry, StreamPlace } from '../../src/store/events.js';
 import type { Store } from '../../src/store/store.js';
-import { compareIds, FIRST } from '../../src/store/stream-position.js';
+import { compareIds, FIRST, idBefore } from '../../src/store/stream-position.js';
 
 /** Later than every event of a test. */
 const MARK = '9000000-0';

@@ -31,7 +31,7 @@ function storeOf(entries: Entry[], between: () => void): Store {
     getBackend: () => ({ getJobData: async (id: string) => jsonOf(id) }),
   };
   const store = {
-    sealer: { open: async (value: unknown) => value },
+    sealer: { decode: async (value: unknown) => value },
     on: async (_: string, command: (queue: unknown) => Promise<unknown>) => {
       between();
       return command(bull);

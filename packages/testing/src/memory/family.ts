@@ -127,7 +127,8 @@ export function detachFromParent(queue: QueueData, job: JobRecord, hard: boolean
 /** Like {@link detachFromParent}, for this parent. */
 export function detachChild(queue: QueueData, job: JobRecord, parent: LocatedJob, hard: boolean): boolean {
   if (!parent.job.children?.pending.delete(queue.keyOf(job))) return false;
-  if (pendingChildren(parent.job) > 0 || !parent.queue.take('waiting-children', parent.job)) return true;
+  if (pendingChildren(parent.job) > 0 || isUnknownToRemovals(parent.job)) return true;
+  if (!parent.queue.take('waiting-children', parent.job)) return true;
   if (hard && parent.queue === queue) {
     detachFromParent(queue, parent.job, true);
     forget(queue, parent.job);
@@ -140,6 +141,14 @@ export function detachChild(queue: QueueData, job: JobRecord, parent: LocatedJob
   }
   wakeWorkers(parent.queue);
   return true;
+}
+
+/**
+ * BullMQ 6.7: a removal takes the text after the last colon of the parent's key as the parent's id. So it does not find a
+ * job of a scheduler, `repeat:<scheduler>:<ms>`, and leaves it among the jobs that wait for children. Umbel's repair starts it.
+ */
+function isUnknownToRemovals({ id }: JobRecord): boolean {
+  return id.includes(':');
 }
 
 /** Removes one job without its children. */

@@ -7,8 +7,8 @@
  */
 import type { IQueueBackend } from 'bullmq';
 import { SubmitError } from '../../base/errors.js';
-import { redefineScripts } from './scripts.js';
-import { isTransient } from './transient.js';
+import { SLICE } from '../../job/job-tree.js';
+import { driverOf, isTransient } from '../engine/drivers.js';
 
 /** Maximum number of repeats if the store lacks a script. */
 const MAX_REPEATS = 3;
@@ -58,7 +58,7 @@ async function withScripts<T>(
       if (isLast || !lacksScript(error)) throw error;
     }
     // W4: the sender chooses the id of every job, so stored jobs stay unchanged.
-    await redefineScripts(backend);
+    await driverOf(backend)?.restoreCommands(backend);
   }
 }
 
@@ -71,4 +71,30 @@ function check(error: Error | null, answer: unknown, jobId: string, queue: strin
   if (error === null && !isRefused) return;
   const reason = error === null ? `code ${answer}` : error.message;
   throw new SubmitError(`Job ${jobId} was not stored in queue "${queue}": ${reason}.`, { cause: error });
+}
+
+// Slicing of large flows.
+
+/**
+ * Stores large flows in slices. A transaction blocks Redis for about 50 µs per job, and
+ * takes PostgreSQL longer than linearly. In a flow with many
+ * waiting jobs, such as a long chain, the waiting jobs are stored in slices before the rest: none of them starts before the
+ * rest is stored. If the sender dies in between, `add.ts` and `repair.ts` find the incomplete flow.
+ */
+export function slicesFlows(backend: IQueueBackend): void {
+  const addFlow = backend.addFlow.bind(backend);
+  backend.addFlow = async (entries) => {
+    const waiting = entries.filter(({ parentKeyOpts }) => parentKeyOpts.addToWaitingChildren === true);
+    if (waiting.length <= SLICE) return addFlow(entries);
+    // BullMQ lists every job after its parent, and so does each part of the list.
+    const first = waiting.slice(0, Math.floor((waiting.length - 1) / SLICE) * SLICE);
+    const stored = new Map<unknown, Awaited<ReturnType<typeof addFlow>>[number]>();
+    const add = async (slice: typeof entries) => {
+      const answers = await addFlow(slice);
+      for (const [index, entry] of slice.entries()) stored.set(entry, answers[index] ?? [null, entry.jobId]);
+    };
+    for (let start = 0; start < first.length; start += SLICE) await add(first.slice(start, start + SLICE));
+    await add(entries.filter((entry) => !stored.has(entry)));
+    return entries.map((entry) => stored.get(entry) ?? [null, entry.jobId]);
+  };
 }

@@ -2,9 +2,11 @@
 import { ErrorCode, type IQueueBackend, WaitingError } from 'bullmq';
 import { performance } from '../../base/real-timers.js';
 import { systemClock } from '../../base/time.js';
+import { retryAfter } from '../../base/wait.js';
+import { isTransient } from '../engine/drivers.js';
 import type { Claim, Claims } from '../held-job.js';
 import { retakeLock } from './locks.js';
-import { isTransient, RETRY_MS, repeat } from './transient.js';
+import { RETRY_MS, retryTransient } from './transient.js';
 
 /** Reads, which may be repeated. */
 const READS = ['getProcessedChildrenValues', 'getIgnoredChildrenFailures', 'getDependencyCounts'] as const;
@@ -70,7 +72,7 @@ export function persistsCommits(backend: IQueueBackend, options: CommitOptions):
   };
   for (const name of READS) {
     const command = backend[name].bind(backend) as (...args: unknown[]) => Promise<never>;
-    backend[name] = (...args: unknown[]) => repeat(() => command(...args), limits);
+    backend[name] = (...args: unknown[]) => retryTransient(() => command(...args), limits);
   }
 }
 
@@ -95,7 +97,7 @@ class Commits {
   }
 
   /** Retries a commit after its first error. */
-  async #persist<T>(
+  #persist<T>(
     id: string,
     token: string | undefined,
     command: () => Promise<T>,
@@ -103,29 +105,31 @@ class Commits {
     first: unknown,
   ): Promise<T> {
     const { lockDurationMs, pause, isClosing } = this.#options;
-    let next = () => this.#withLock(id, token, command, first);
-    let deadline = Number.POSITIVE_INFINITY;
-    for (let pauseMs = RETRY_MS.first; ; pauseMs = Math.min(pauseMs * 2, RETRY_MS.max)) {
-      try {
-        return await next();
-      } catch (error) {
-        if (LOST.has(codeOf(error))) {
+    const settle = (commit: Promise<T>): Promise<T> =>
+      commit
+        .catch((error: unknown) => this.#withLock(id, token, command, error))
+        .catch(async (error: unknown) => {
+          if (!LOST.has(codeOf(error))) throw error;
           const claim = token === undefined ? undefined : this.#options.claims.find(id, token);
           if (claim !== undefined && (await this.#hasArrived(claim))) return arrived();
           if (claim !== undefined) this.#options.onLost(claim);
           throw new WaitingError(
             `Job ${id} was taken over by another worker; this attempt's result is ignored.`,
           );
-        }
-        if (!isTransient(error)) throw error;
-        if (isClosing()) deadline = Math.min(deadline, performance.now() + lockDurationMs);
-        if (this.#backend.closing !== undefined || performance.now() > deadline)
-          throw new WaitingError(`The outcome of job ${id} could not be stored; the job will run again.`);
-        await pause(pauseMs);
-        if (token !== undefined) await this.#backend.extendLock(id, token, lockDurationMs).catch(() => {});
-        next = () => command().catch((again: unknown) => this.#withLock(id, token, command, again));
-      }
-    }
+        });
+    let deadline = Number.POSITIVE_INFINITY;
+    const check = (error: unknown) => {
+      if (!isTransient(error)) throw error;
+      if (isClosing()) deadline = Math.min(deadline, performance.now() + lockDurationMs);
+      if (this.#backend.closing !== undefined || performance.now() > deadline)
+        throw new WaitingError(`The outcome of job ${id} could not be stored; the job will run again.`);
+    };
+    const again = async () => {
+      if (token !== undefined) await this.#backend.extendLock(id, token, lockDurationMs).catch(() => {});
+      return settle(command());
+    };
+    const loop = { firstMs: RETRY_MS.first, maxMs: RETRY_MS.max, pause, check };
+    return settle(Promise.reject(first)).catch((error: unknown) => retryAfter(error, again, loop));
   }
 
   /**
@@ -138,7 +142,7 @@ class Commits {
     const isOver = () => this.#backend.closing !== undefined;
     const backend = this.#backend;
     const read = async () => ({ job: await backend.getJobData(id), state: await backend.getState(id) });
-    const { job, state } = await repeat(read, { limitMs: lockDurationMs, pause, isOver });
+    const { job, state } = await retryTransient(read, { limitMs: lockDurationMs, pause, isOver });
     if (job === undefined) return true;
     const isStillHere = state === 'active' && job.attemptsStarted === starts;
     return !isStillHere && job.stalledCounter === stalls;

@@ -3,7 +3,7 @@ import type { IQueueBackend } from 'bullmq';
 import { systemClock } from '../../base/time.js';
 import type { Claim, Claims } from '../held-job.js';
 import { primitivesOf } from '../primitives/jobs.js';
-import { repeat } from './transient.js';
+import { retryTransient } from './transient.js';
 
 /**
  * Locks a job again whose lock has expired. Returns true if the worker of this claim holds the job again: no other worker
@@ -46,10 +46,10 @@ export function keepsLocks(backend: IQueueBackend, { claims, pause, onLost }: Lo
     };
     const tokenOf = new Map(jobIds.map((id, index) => [id, tokens[index] ?? '']));
     const lost: string[] = [];
-    for (const id of await repeat(() => extendLocks(jobIds, tokens, duration), limits)) {
+    for (const id of await retryTransient(() => extendLocks(jobIds, tokens, duration), limits)) {
       const claim = claims.find(id, tokenOf.get(id) ?? '');
       if (claim === undefined) continue; // its outcome was stored in the meantime
-      if (await repeat(() => retakeLock(backend, claim, duration), limits)) continue;
+      if (await retryTransient(() => retakeLock(backend, claim, duration), limits)) continue;
       lost.push(id);
       onLost(claim);
     }

@@ -1,12 +1,11 @@
 /** This module adds all guards to the backend of a worker; they close gaps of BullMQ for every store. */
 import type { IQueueBackend } from 'bullmq';
+import { driverOf } from '../engine/drivers.js';
 import type { Claim, Claims } from '../held-job.js';
 import type { EndedSet } from '../primitives/ended-jobs.js';
 import type { StoreTime } from '../store-time.js';
 import { persistsCommits } from './commits.js';
 import { keepsLocks } from './locks.js';
-import { keepsLongResultsOut } from './long-results.js';
-import { keepsStoreTime } from './store-time.js';
 import { holdsSweepsOff, keepsEnded } from './sweeps.js';
 import { backsOff } from './transient.js';
 import { failsUnreadable, readsWhole, type UnreadableListener } from './unreadable-jobs.js';
@@ -26,8 +25,7 @@ export interface GuardOptions {
 
 /** Adds all guards, innermost first. Returns the same backend, because BullMQ's classes compare backends by identity. */
 export function guardWorker<Backend extends IQueueBackend>(backend: Backend, options: GuardOptions): Backend {
-  keepsLongResultsOut(backend);
-  keepsStoreTime(backend, options.time);
+  driverOf(backend)?.guardWorker(backend, options.time);
   readsWhole(backend);
   keepsEnded(backend, options.onKept);
   failsUnreadable(backend, options.onUnreadable);

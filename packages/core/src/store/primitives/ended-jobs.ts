@@ -1,6 +1,6 @@
 /** This module finds ended jobs, and removes them with all jobs below them. */
-import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
-import { runScript, type Script } from './scripts.js';
+import type { IQueueBackend } from 'bullmq';
+import { commandsOf } from '../engine/drivers.js';
 
 export type EndedSet = 'completed' | 'failed';
 
@@ -69,177 +69,12 @@ export interface EndedJobs {
   childKeys(id: string, page?: string): Promise<ChildKeys>;
 }
 
-const ENDED_JOBS: Script = {
-  name: 'umbel:endedJobs',
-  numberOfKeys: 1,
-  lua: `local ended = redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[2], ARGV[4], 'WITHSCORES', 'LIMIT', ARGV[3], ARGV[5])
-local answer = {}
-for i = 1, #ended, 2 do
-  local fields = redis.call('HMGET', ARGV[1] .. ended[i], 'opts', 'parentKey')
-  local parent = fields[2] or ''
-  if parent ~= '' then parent = redis.call('EXISTS', parent) == 1 and 'there' or 'gone' end
-  answer[#answer + 1] = { ended[i], ended[i + 1], fields[1] or '', parent }
-end
-return answer`,
-};
-
-// ACL rules for earlier versions of Umbel grant neither HKEYS nor UNLINK.
-const COMMANDS = `local function fieldsOf(key)
-  local fields = redis.pcall('HKEYS', key)
-  if not fields.err then return fields end
-  local all = redis.call('HGETALL', key)
-  fields = {}
-  for i = 1, #all, 2 do fields[#fields + 1] = all[i] end
-  return fields
-end
-local function drop(...)
-  local answer = redis.pcall('UNLINK', ...)
-  return type(answer) == 'table' and redis.call('DEL', ...) or answer
-end
-`;
-
-const REMOVE_TREES: Script = {
-  name: 'umbel:removeTrees',
-  numberOfKeys: 1,
-  lua: `${COMMANDS}
-local PARTS = { ':dependencies', ':processed', ':failed', ':unsuccessful' }
-local mode, before, limit, budget = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local isForgotten = ARGV[5] == '1'
-local maxEvents
-local function childrenOf(key, most)
-  local counts = { redis.call('SCARD', key .. PARTS[1]), redis.call('HLEN', key .. PARTS[2]),
-    redis.call('HLEN', key .. PARTS[3]), redis.call('ZCARD', key .. PARTS[4]) }
-  local found = {}
-  if counts[1] + counts[2] + counts[3] + counts[4] == 0 then return found end
-  if counts[1] + counts[2] + counts[3] + counts[4] > most then return nil end
-  local lists = { counts[1] > 0 and redis.call('SMEMBERS', key .. PARTS[1]) or {},
-    counts[2] > 0 and fieldsOf(key .. PARTS[2]) or {},
-    counts[3] > 0 and fieldsOf(key .. PARTS[3]) or {},
-    counts[4] > 0 and redis.call('ZRANGE', key .. PARTS[4], 0, -1) or {} }
-  for _, list in ipairs(lists) do
-    for _, child in ipairs(list) do
-      local id = string.match(child, '[^:]*$')
-      if string.find(id, '%.%d+!$') then return nil end
-      found[#found + 1] = { string.sub(child, 1, #child - #id), id }
-    end
-  end
-  return found
-end
-local function treeOf(prefix, id)
-  local nodes, seen, rest, open = { { prefix, id } }, {}, {}, {}
-  local at = 0
-  while at < #nodes do
-    at = at + 1
-    local base, own = nodes[at][1], nodes[at][2]
-    local key = base .. own
-    local ended = redis.call('ZSCORE', base .. 'completed', own) or redis.call('ZSCORE', base .. 'failed', own)
-    local isOpen = ended and tonumber(ended) > before or not ended and redis.call('EXISTS', key) == 1
-    if isOpen and not isForgotten then return 'open' end
-    local children = mode == 'job' and {} or childrenOf(key, limit - #nodes)
-    if children then
-      seen[#seen + 1] = key
-      if isOpen then open[#open + 1] = key end
-      for _, child in ipairs(children) do nodes[#nodes + 1] = child end
-    else rest[#rest + 1] = key end
-  end
-  return nodes, #open + #rest > 0 and { seen, rest, open } or nil
-end
-local function remove(base, id)
-  local key = base .. id
-  local isCompleted = redis.call('ZREM', base .. 'completed', id) == 1
-  redis.call('ZREM', base .. 'failed', id)
-  if drop(key, key .. ':logs', key .. PARTS[1], key .. PARTS[2], key .. PARTS[3], key .. PARTS[4]) == 0 then return end
-  if not isForgotten then return end
-  maxEvents = maxEvents or redis.call('HGET', base .. 'meta', 'opts.maxLenEvents') or '10000'
-  redis.call('XADD', base .. 'events', 'MAXLEN', '~', maxEvents, '*', 'event', 'removed', 'jobId', id,
-    'prev', isCompleted and 'completed' or 'failed')
-end
-local answer = {}
-for i = 6, #ARGV do
-  if budget <= 0 then break end
-  local nodes, part = treeOf(KEYS[1], ARGV[i])
-  budget = budget - (type(nodes) == 'string' and 1 or #nodes)
-  if type(nodes) == 'string' then answer[#answer + 1] = nodes
-  elseif part then answer[#answer + 1] = part
-  else
-    answer[#answer + 1] = 'ended'
-    if mode ~= 'check' then
-      for _, node in ipairs(nodes) do remove(node[1], node[2]) end
-    end
-  end
-end
-return answer`,
-};
-
-const CHILD_KEYS: Script = {
-  name: 'umbel:childKeys',
-  numberOfKeys: 1,
-  lua: `${COMMANDS}
-local PARTS = { ':dependencies', ':processed', ':failed', ':unsuccessful' }
-local kind, cursor, page = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
-local keys = {}
-while kind <= #PARTS and #keys < page do
-  local part = KEYS[1] .. PARTS[kind]
-  local found, next = {}, '0'
-  if kind == #PARTS then
-    found = redis.call('ZRANGE', part, cursor, cursor + page - 1)
-    if #found == page then next = cursor + page end
-  elseif kind > 1 and redis.call('HLEN', part) <= 10 * page then found = fieldsOf(part)
-  else
-    local scanned = redis.call(kind == 1 and 'SSCAN' or 'HSCAN', part, cursor, 'COUNT', page)
-    next = scanned[1]
-    for i = 1, #scanned[2], kind == 1 and 1 or 2 do found[#found + 1] = scanned[2][i] end
-  end
-  for _, key in ipairs(found) do keys[#keys + 1] = key end
-  cursor = next
-  if cursor == '0' then kind = kind + 1 end
-end
-return { kind <= #PARTS and kind .. ' ' .. cursor or '', keys }`,
-};
-
 /** Returns the commands; undefined for a backend without them. */
 export function endedJobsIn(backend: IQueueBackend): EndedJobs | undefined {
-  if (backend instanceof RedisQueueBackend) return redisEndedJobs(backend);
-  return 'endedJobs' in backend && 'removeTrees' in backend && 'childKeys' in backend
-    ? (backend as IQueueBackend & EndedJobs)
+  const commands = commandsOf(backend);
+  return 'endedJobs' in commands && 'removeTrees' in commands && 'childKeys' in commands
+    ? (commands as EndedJobs)
     : undefined;
-}
-
-/** Maximum number of jobs that one script checks, so that it blocks the store for a few milliseconds at most. */
-const CHECKED_AT_ONCE = 200;
-/** Maximum number of jobs of a tree that one script removes. */
-const TREE = 100;
-/** Number of children that one command reads. */
-const CHILDREN = 500;
-
-function redisEndedJobs(backend: RedisQueueBackend): EndedJobs {
-  return {
-    async endedJobs(set: EndedSet, { from, skip, until, limit }: EndedRange): Promise<EndedJob[]> {
-      const args = [backend.toKey(set), backend.toKey(''), from, skip, until, limit];
-      const rows = (await runScript(backend, ENDED_JOBS, args)) as [string, string, string, string][];
-      return rows.map(([id, at, options, parent]) => ({
-        id,
-        endedAt: Number(at),
-        options,
-        parent: parent === 'there' || parent === 'gone' ? parent : 'none',
-      }));
-    },
-    async removeTrees(ids, { mode, until, isForgotten }): Promise<TreeState[]> {
-      const limits = [until, TREE, CHECKED_AT_ONCE, isForgotten ? 1 : 0];
-      const args = [backend.toKey(''), mode, ...limits, ...ids];
-      const answer = await runScript(backend, REMOVE_TREES, args);
-      return (answer as ('ended' | 'open' | [string[], string[], string[]])[]).map((state) => {
-        if (typeof state === 'string') return state;
-        const [seen, rest, open] = state;
-        return { seen, rest, open };
-      });
-    },
-    async childKeys(id, page = '1 0'): Promise<ChildKeys> {
-      const args = [backend.toKey(id), ...page.split(' '), CHILDREN];
-      const [next, keys] = (await runScript(backend, CHILD_KEYS, args)) as [string, string[]];
-      return { keys, ...(next !== '' && { next }) };
-    },
-  };
 }
 
 export interface EndedTimePrimitive {
@@ -250,50 +85,22 @@ export interface EndedTimePrimitive {
   endedAt(set: EndedSet, jobId: string): Promise<number | undefined>;
 }
 
-const ENDED_AT: Script = {
-  name: 'umbel:endedAt',
-  numberOfKeys: 1,
-  lua: `return redis.call('ZSCORE', KEYS[1], ARGV[1])`,
-};
-
 /** Returns the command; undefined for a store without it. */
 export function endedTimesIn(backend: IQueueBackend): EndedTimePrimitive | undefined {
-  if (!(backend instanceof RedisQueueBackend))
-    return 'endedAt' in backend ? (backend as IQueueBackend & EndedTimePrimitive) : undefined;
-  return {
-    async endedAt(set, jobId) {
-      const score = await runScript(backend, ENDED_AT, [backend.toKey(set), jobId]);
-      return score === null ? undefined : Number(score);
-    },
-  };
+  const commands = commandsOf(backend);
+  return 'endedAt' in commands ? (commands as EndedTimePrimitive) : undefined;
 }
 
-// Removal of old events.
-
-export interface OldEvents {
+export interface ChildResults {
   /**
-   * Removes the events of a queue that were written before a time, in milliseconds since 1970. The newest one stays, so
-   * that an up-to-date reader finds its position again. Without this command, events disappear only after 10,000 newer
-   * ones. The memory store has no such command: it ends with its process, and its clock may skip days at once.
+   * Removes ended children from the lists of a job, by the keys by which it refers to them. Their results and failures are
+   * then unknown to the job. Without this command, the lists of a loop grow with each turn.
    */
-  removeOldEvents(before: number): Promise<void>;
+  removeChildResults(jobId: string, childKeys: readonly string[]): Promise<void>;
 }
-
-const REMOVE_OLD_EVENTS: Script = {
-  name: 'umbel:removeOldEvents',
-  numberOfKeys: 1,
-  lua: `if redis.call('XREAD', 'COUNT', 1, 'STREAMS', KEYS[1], ARGV[1]) then
-  return redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1])
-end
-return redis.call('XTRIM', KEYS[1], 'MAXLEN', 1)`,
-};
 
 /** Returns the command; undefined for a store without it. */
-export function oldEventsIn(backend: IQueueBackend): OldEvents | undefined {
-  if (!(backend instanceof RedisQueueBackend)) return undefined;
-  return {
-    async removeOldEvents(before) {
-      await runScript(backend, REMOVE_OLD_EVENTS, [backend.toKey('events'), Math.max(0, Math.floor(before))]);
-    },
-  };
+export function childResultsIn(backend: IQueueBackend): ChildResults | undefined {
+  const commands = commandsOf(backend);
+  return 'removeChildResults' in commands ? (commands as ChildResults) : undefined;
 }

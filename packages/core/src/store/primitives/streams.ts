@@ -1,5 +1,6 @@
-/** This module reads the events of many queues with one command. */
-import { type EntryRaw, type IQueueBackend, QueueKeys, RedisQueueBackend, type StreamReadRaw } from 'bullmq';
+/** This module defines commands for events: reading those of many queues at once, and removing old ones. */
+import type { EntryRaw, IQueueBackend } from 'bullmq';
+import { commandsOf } from '../engine/drivers.js';
 
 /** A position in the events of a queue: the id of the last event that was read. */
 export interface StreamPlace {
@@ -21,21 +22,22 @@ export interface StreamsPrimitive {
 }
 
 /** Returns the command; undefined for a store without it. */
-export function streamsIn(backend: IQueueBackend, prefix: string): StreamsPrimitive | undefined {
-  if (backend instanceof RedisQueueBackend) return redisStreams(backend, new QueueKeys(prefix));
-  return 'readStreams' in backend ? (backend as IQueueBackend & StreamsPrimitive) : undefined;
+export function streamsIn(backend: IQueueBackend): StreamsPrimitive | undefined {
+  const commands = commandsOf(backend);
+  return 'readStreams' in commands ? (commands as StreamsPrimitive) : undefined;
 }
 
-function redisStreams(backend: RedisQueueBackend, keys: QueueKeys): StreamsPrimitive {
-  return {
-    async readStreams(places, limit, blockMs) {
-      const client = await backend.connection.client;
-      const streams = places.map(({ queue, after }) => ({ key: keys.toKey(queue, 'events'), id: after }));
-      const options = { COUNT: limit, ...(blockMs !== undefined && { BLOCK: blockMs }) };
-      const answer = (await client.xread(streams, options)) as StreamReadRaw | null; // BullMQ's type of the answer
-      // The answer omits streams without events.
-      const found = new Map(answer?.map(([key, entries]) => [key, entries]));
-      return streams.map(({ key }) => found.get(key) ?? []);
-    },
-  };
+export interface OldEvents {
+  /**
+   * Removes the events of a queue that were written before a time, in milliseconds since 1970. The newest one stays, so
+   * that an up-to-date reader finds its position again. Without this command, events disappear only after 10,000 newer
+   * ones. The memory store has no such command: it ends with its process, and its clock may skip days at once.
+   */
+  removeOldEvents(before: number): Promise<void>;
+}
+
+/** Returns the command; undefined for a store without it. */
+export function oldEventsIn(backend: IQueueBackend): OldEvents | undefined {
+  const commands = commandsOf(backend);
+  return 'removeOldEvents' in commands ? (commands as OldEvents) : undefined;
 }

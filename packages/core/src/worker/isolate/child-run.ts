@@ -8,15 +8,15 @@ import { toError } from '../../codec/error-record.js';
 import { jsonIssues } from '../../codec/json.js';
 import { validate } from '../../codec/schema.js';
 import type { TaskContext, TaskLog } from '../../task/context.js';
-import { type AttemptReports, logText } from '../attempt.js';
-import { JobContext } from '../context.js';
+import { logText } from '../attempt.js';
+import { type AttemptReports, JobContext } from '../context.js';
 import { NO_CHANGES } from '../flow-changes.js';
 import {
   type FromChild,
   type HandledTask,
   type ReportAnswer,
   type RunEnd,
-  type RunOrder,
+  type RunRequest,
   rebuildThrown,
   recordThrown,
 } from './messages.js';
@@ -29,21 +29,21 @@ interface PendingReport {
 }
 
 export class ChildRun implements AttemptReports {
-  readonly #order: RunOrder;
+  readonly #request: RunRequest;
   readonly #task: HandledTask;
   readonly #send: Send;
   readonly #pending = new Map<number, PendingReport>();
   #reports = 0;
   #isOver = false;
 
-  constructor(order: RunOrder, task: HandledTask, send: Send) {
-    this.#order = order;
+  constructor(request: RunRequest, task: HandledTask, send: Send) {
+    this.#request = request;
     this.#task = task;
     this.#send = send;
   }
 
   get number(): number {
-    return this.#order.run;
+    return this.#request.run;
   }
 
   /** Runs the handler and sends its end. */
@@ -51,11 +51,11 @@ export class ChildRun implements AttemptReports {
     const end = await this.#end();
     this.#isOver = true;
     try {
-      this.#send({ ...end, run: this.#order.run });
+      this.#send({ ...end, run: this.#request.run });
     } catch (error) {
       const subject = end.kind === 'result' ? 'result' : 'failure';
       const thrown = recordThrown(this.#notTransferable(subject, error));
-      this.#send({ kind: 'thrown', thrown, run: this.#order.run });
+      this.#send({ kind: 'thrown', thrown, run: this.#request.run });
     }
   }
 
@@ -67,7 +67,7 @@ export class ChildRun implements AttemptReports {
   }
 
   log(): TaskLog {
-    const { run } = this.#order;
+    const { run } = this.#request;
     const write = (level: keyof TaskLog) => (message: string, details?: unknown) => {
       if (!this.#isOver) this.#send({ kind: 'log', level, text: logText(message, details), run });
     };
@@ -77,19 +77,19 @@ export class ChildRun implements AttemptReports {
   progress(value: unknown): Promise<void> {
     return this.#report((report) => {
       if (this.#task.progress === undefined) this.#checkJson('progress', value);
-      this.#send({ kind: 'progress', report, value, run: this.#order.run });
+      this.#send({ kind: 'progress', report, value, run: this.#request.run });
     });
   }
 
   state(state: string): Promise<void> {
-    return this.#report((report) => this.#send({ kind: 'state', report, state, run: this.#order.run }));
+    return this.#report((report) => this.#send({ kind: 'state', report, state, run: this.#request.run }));
   }
 
   async #end(): Promise<RunEnd> {
     const { name, input: schema, output, run } = this.#task;
     try {
       const input =
-        schema === undefined ? undefined : await validate(schema, this.#order.input, name, 'input');
+        schema === undefined ? undefined : await validate(schema, this.#request.input, name, 'input');
       const value = await run(input, this.#context());
       if (output === undefined) this.#checkJson('result', value);
       return { kind: 'result', value };
@@ -99,18 +99,19 @@ export class ChildRun implements AttemptReports {
   }
 
   #context(): TaskContext {
-    const { context: data, added, withheld, aheadMs } = this.#order;
+    const { context: data, added, withheld, aheadMs } = this.#request;
     const clock: Clock = { ...systemClock, now: () => systemClock.now() - aheadMs };
     // It is never aborted: an abort kills this process.
     const { signal } = createAbortController();
     const job = { ...data, enqueuedAt: data.enqueuedAt.getTime(), signal };
+    const source = { clock, reports: this, changes: NO_CHANGES };
     const { runId, rootId, parentId, idempotencyKey, headers, tags } = data;
     const envelope = {
       ...{ root: rootId, key: idempotencyKey, headers, tags },
       ...(runId !== undefined && { run: runId }),
       ...(parentId !== undefined && { parent: parentId }),
     };
-    const context = Object.assign(new JobContext(job, envelope, this, clock, () => NO_CHANGES), added);
+    const context = Object.assign(new JobContext(job, envelope, source), added);
     for (const key of withheld) {
       Object.defineProperty(context, key, { get: () => this.#refuse(key) });
     }
@@ -125,7 +126,7 @@ export class ChildRun implements AttemptReports {
   }
 
   async #report(send: (report: number) => void): Promise<void> {
-    const { id, attempt } = this.#order.context;
+    const { id, attempt } = this.#request.context;
     if (this.#isOver) {
       throw new JobStateError(
         `Attempt ${attempt} of job ${id} is over and cannot report. Await the report in the handler.`,

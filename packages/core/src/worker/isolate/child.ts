@@ -5,7 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import { recordError, toError } from '../../codec/error-record.js';
 import { ChildRun, type Send } from './child-run.js';
-import { collectHandlers, type RunEnd, type RunOrder, type ToChild } from './messages.js';
+import { collectHandlers, type RunEnd, type RunRequest, type ToChild } from './messages.js';
 
 const [module = '', parent = ''] = process.argv.slice(2);
 
@@ -37,18 +37,18 @@ process.on('message', (message: ToChild) => {
   });
 });
 
-function start(order: RunOrder, loadError: Error | undefined): void {
-  const task = handlers.find(order.app, order.task);
+function start(request: RunRequest, loadError: Error | undefined): void {
+  const task = handlers.find(request.app, request.task);
   if (loadError === undefined && task !== undefined) {
-    current = new ChildRun(order, task, send);
+    current = new ChildRun(request, task, send);
     void current.execute();
   } else {
-    const end = loadError === undefined ? undefinedTask(order) : unloadable(order, loadError);
-    send({ ...end, run: order.run });
+    const end = loadError === undefined ? undefinedTask(request) : unloadable(request, loadError);
+    send({ ...end, run: request.run });
   }
 }
 
-function unloadable({ task }: RunOrder, error: Error): RunEnd {
+function unloadable({ task }: RunRequest, error: Error): RunEnd {
   return {
     kind: 'unable',
     reason: `The module ${module} of task "${task}" cannot be loaded in a child process: ${error.message}`,
@@ -56,7 +56,7 @@ function unloadable({ task }: RunOrder, error: Error): RunEnd {
   };
 }
 
-function undefinedTask({ app, task }: RunOrder): RunEnd {
+function undefinedTask({ app, task }: RunRequest): RunEnd {
   const known = handlers.names().join(', ') || 'none';
   return {
     kind: 'unable',

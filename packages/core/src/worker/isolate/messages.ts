@@ -22,7 +22,7 @@ export type ContextData = Pick<
 >;
 
 /** Asks a child to run a handler once. A child has one run at a time; runs are numbered from 1. */
-export interface RunOrder {
+export interface RunRequest {
   readonly kind: 'run';
   readonly run: number;
   readonly app: string;
@@ -45,7 +45,7 @@ export interface ReportAnswer {
   readonly error?: Thrown;
 }
 
-export type ToChild = RunOrder | ReportAnswer;
+export type ToChild = RunRequest | ReportAnswer;
 
 /** Reports of a run. Progress and states are numbered and answered. */
 export type RunReport =

@@ -15,8 +15,8 @@ import type { Attempt } from '../attempt.js';
 import {
   type ContextData,
   type RunEnd,
-  type RunOrder,
   type RunReport,
+  type RunRequest,
   rebuildThrown,
   recordThrown,
 } from './messages.js';
@@ -118,7 +118,7 @@ function forwardReport(report: RunReport, { attempt }: IsolatedCall, child: Chil
   );
 }
 
-function orderOf(run: number, { app, task, attempt, input }: IsolatedCall): RunOrder {
+function orderOf(run: number, { app, task, attempt, input }: IsolatedCall): RunRequest {
   const { context } = attempt;
   const aheadMs = systemClock.now() - context.now();
   const call = { app, task: task.name, input, context: dataOf(context), aheadMs };
@@ -164,7 +164,7 @@ const CONTEXT_KEYS: ReadonlySet<string> = new Set(
 );
 
 /** Returns what middleware added. Values that JSON cannot carry, such as clients, would lose their methods. */
-function middlewareAdditions(context: TaskContext): Pick<RunOrder, 'added' | 'withheld'> {
+function middlewareAdditions(context: TaskContext): Pick<RunRequest, 'added' | 'withheld'> {
   const others = Object.entries(context).filter(([key]) => !CONTEXT_KEYS.has(key));
   const isPlain = ([key, value]: [string, unknown]) => jsonIssues(value, key).length === 0;
   return {

@@ -26,10 +26,10 @@ export class SupervisorChannel {
   readonly #onLost: () => void;
 
   /** @param onLost Called once, when the supervisor has exited. */
-  constructor(onOrder: (order: ToProcess) => void, onLost: () => void) {
-    this.#onMessage = (message) => {
-      const order = readToProcess(message);
-      if (order !== undefined) onOrder(order);
+  constructor(onMessage: (message: ToProcess) => void, onLost: () => void) {
+    this.#onMessage = (received) => {
+      const message = readToProcess(received);
+      if (message !== undefined) onMessage(message);
     };
     this.#onLost = onLost;
     process.on('message', this.#onMessage);
@@ -83,7 +83,7 @@ export class ChildWorker extends QueueWorker {
     );
     this.#options = normalized;
     this.#channel = new SupervisorChannel(
-      (order) => this.#follow(order),
+      (message) => this.#follow(message),
       () => this.#onSupervisorLost(dependencies),
     );
     if (normalized.handlesSignals) for (const signal of SIGNALS) process.on(signal, this.#onSignal);
@@ -115,12 +115,12 @@ export class ChildWorker extends QueueWorker {
     void this.shutDown(signal);
   };
 
-  #follow(order: ToProcess): void {
-    if (order.umbel === 'abort') void this.close({ force: true });
-    else if (order.umbel === 'close') {
-      this.#endReason ??= order.reason;
-      void this.close(order.timeoutMs === undefined ? {} : { timeout: order.timeoutMs });
-    } else void this.#answer(order.id, order);
+  #follow(message: ToProcess): void {
+    if (message.umbel === 'abort') void this.close({ force: true });
+    else if (message.umbel === 'close') {
+      this.#endReason ??= message.reason;
+      void this.close(message.timeoutMs === undefined ? {} : { timeout: message.timeoutMs });
+    } else void this.#answer(message.id, message);
   }
 
   async #answer(id: number, question: Question): Promise<void> {

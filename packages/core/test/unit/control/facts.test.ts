@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { VERSION } from '../../../src/base/version.js';
 import { registeredTasks } from '../../../src/control/inspect.js';
-import { connectionFacts, resolveConnection } from '../../../src/store/connection.js';
+import { resolveConnection } from '../../../src/store/connection.js';
 import type { TaskEntry } from '../../../src/task/definition.js';
 
 test('the version is that of the package', () => {
@@ -14,7 +14,7 @@ test('the version is that of the package', () => {
 
 describe('the facts of a connection', () => {
   const factsOf = (connection: Parameters<typeof resolveConnection>[0]) =>
-    connectionFacts(resolveConnection(connection));
+    resolveConnection(connection).describe();
 
   test.each([
     ['redis://user:pass@db.internal:7000/3?password=pass', 'db.internal:7000', 3, false],

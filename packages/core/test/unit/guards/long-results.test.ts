@@ -1,7 +1,7 @@
 /** Which results are left out of events; what the events have then is tested on both stores (`results-in-events`). */
 import { type IQueueBackend, type KeepJobs, type MinimalJob, RedisQueueBackend } from 'bullmq';
 import { expect, test } from 'vitest';
-import { keepsLongResultsOut } from '../../../src/store/guards/long-results.js';
+import { keepsLongResultsOut } from '../../../src/store/engine/redis/long-results.js';
 
 const LONG = 'x'.repeat(5000);
 

@@ -1,6 +1,6 @@
 import type { IQueueBackend } from 'bullmq';
 import { describe, expect, test } from 'vitest';
-import { slicesFlows } from '../../../src/store/guards/scripts.js';
+import { slicesFlows } from '../../../src/store/guards/added.js';
 import { stubBackend } from '../../support/stub-backend.js';
 
 type Entries = Parameters<IQueueBackend['addFlow']>[0];

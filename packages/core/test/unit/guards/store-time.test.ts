@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { RedisQueueBackend } from 'bullmq';
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../../src/base/time.js';
-import { keepsStoreTime } from '../../../src/store/guards/store-time.js';
+import { keepsStoreTime } from '../../../src/store/engine/redis/store-time.js';
 import { StoreTime } from '../../../src/store/store-time.js';
 
 const HOUR_MS = 3_600_000;

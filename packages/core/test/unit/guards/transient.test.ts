@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { SubmitError } from '../../../src/base/errors.js';
-import { isTransient } from '../../../src/store/guards/transient.js';
+import { isTransient } from '../../../src/store/engine/drivers.js';
 import { readsWhole } from '../../../src/store/guards/unreadable-jobs.js';
 import { stubBackend } from '../../support/stub-backend.js';
 

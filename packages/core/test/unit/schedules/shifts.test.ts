@@ -3,7 +3,12 @@ import { decide } from '../../../src/schedule/decide.js';
 import { normalizeSchedule, type ScheduleOptions } from '../../../src/schedule/options.js';
 import { sleepMs, withoutSpinning } from '../../../src/schedule/runner.js';
 import { readCron } from '../../../src/timing/cron.js';
-import { latestSlots, nextOccurrence, nextSlot, nextSlots } from '../../../src/timing/timing.js';
+import {
+  latestOccurrences,
+  nextCronOccurrence,
+  nextOccurrence,
+  nextOccurrences,
+} from '../../../src/timing/timing.js';
 
 const HOUR = 3_600_000;
 const named = (options: ScheduleOptions) => ({ name: 'test', ...normalizeSchedule('test', options) });
@@ -11,7 +16,7 @@ const text = (moment: number) => new Date(moment).toISOString().replace(':00.000
 
 /** The first slots after a moment. */
 function slots(cron: string, tz: string, after: string, count: number): string[] {
-  return nextSlots(named({ cron, tz }), Date.parse(after), count).map(text);
+  return nextOccurrences(named({ cron, tz }), Date.parse(after), count).map(text);
 }
 
 describe('a midnight that the clocks skip is fired at one o’clock', () => {
@@ -133,7 +138,7 @@ describe('an expression that allows every hour is fired whenever the clocks show
 
   test('to the second', () => {
     const schedule = named({ cron: '*/30 59 2 * * *', tz: 'Europe/Berlin' });
-    const found = nextSlots(schedule, Date.parse('2026-10-25T00:58Z'), 3).map((slot) =>
+    const found = nextOccurrences(schedule, Date.parse('2026-10-25T00:58Z'), 3).map((slot) =>
       new Date(slot).toISOString(),
     );
     expect(found).toEqual([
@@ -193,7 +198,12 @@ describe('slots that were missed are those that would have been fired', () => {
 
   test('found from the end, though there are many before', () => {
     const bursts = named({ cron: '* * * 1 * *' }); // each second of the first of a month
-    const slots = latestSlots(bursts, Date.parse('2025-01-01T00:00Z'), Date.parse('2026-10-20T00:00Z'), 3);
+    const slots = latestOccurrences(
+      bursts,
+      Date.parse('2025-01-01T00:00Z'),
+      Date.parse('2026-10-20T00:00Z'),
+      3,
+    );
     expect(slots.map((slot) => new Date(slot).toISOString())).toEqual([
       '2026-10-01T23:59:57.000Z',
       '2026-10-01T23:59:58.000Z',
@@ -227,10 +237,10 @@ describe('what occurs seldom', () => {
 
   test('or never is found out at once', () => {
     const never = readCron({ cron: '0 0 31 4,6 *', seed: '' });
-    expect(nextOccurrence(never, 'Europe/Berlin', Date.UTC(2026, 0, 1))).toBeUndefined();
+    expect(nextCronOccurrence(never, 'Europe/Berlin', Date.UTC(2026, 0, 1))).toBeUndefined();
     const schedule = { name: 'test', timing: { cron: '0 0 * * *', tz: 'Europe/Berlin' } };
-    expect(nextSlot(schedule, Date.UTC(9999, 11, 31))).toBeUndefined();
-    expect(nextSlot(schedule, 8.64e15)).toBeUndefined();
-    expect(nextSlot(schedule, -8.64e15)).toBeGreaterThan(-8.64e15);
+    expect(nextOccurrence(schedule, Date.UTC(9999, 11, 31))).toBeUndefined();
+    expect(nextOccurrence(schedule, 8.64e15)).toBeUndefined();
+    expect(nextOccurrence(schedule, -8.64e15)).toBeGreaterThan(-8.64e15);
   });
 });

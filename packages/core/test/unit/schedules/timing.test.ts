@@ -2,13 +2,13 @@ import { InvalidOptionError } from '@umbel/core';
 import { describe, expect, test } from 'vitest';
 import { normalizeSchedule, type ScheduleOptions } from '../../../src/schedule/options.js';
 import { dayAt, dayEndAfter } from '../../../src/timing/calendar.js';
-import { dueAt, nextSlot, nextSlots } from '../../../src/timing/timing.js';
+import { dueAt, nextOccurrence, nextOccurrences } from '../../../src/timing/timing.js';
 
 const named = (options: ScheduleOptions, name = 'test') => ({ name, ...normalizeSchedule(name, options) });
 
 /** The first slots after a moment, as ISO times up to the minute. */
 function slots(options: ScheduleOptions, after: string, count = 3): string[] {
-  return nextSlots(named(options), Date.parse(after), count).map((slot) =>
+  return nextOccurrences(named(options), Date.parse(after), count).map((slot) =>
     new Date(slot).toISOString().replace(':00.000Z', 'Z'),
   );
 }
@@ -22,7 +22,7 @@ describe('a cron expression', () => {
     expect(slots({ cron: '@weekly', tz: 'America/New_York' }, '2026-07-01T12:00Z', 1)).toEqual([
       '2026-07-05T04:00Z',
     ]);
-    expect(nextSlot(named({ cron: '*/10 * * * * *' }), 1001)).toBe(10_000);
+    expect(nextOccurrence(named({ cron: '*/10 * * * * *' }), 1001)).toBe(10_000);
   });
 
   test.each([
@@ -82,9 +82,9 @@ describe('a cron expression', () => {
 
   test('with an H has a time that follows from the name', () => {
     const daily = { cron: 'H H * * *' } as const;
-    const first = nextSlot(named(daily, 'a'), 0);
-    expect(nextSlot(named(daily, 'a'), 0)).toBe(first);
-    const others = ['b', 'c', 'd', 'e'].map((name) => nextSlot(named(daily, name), 0));
+    const first = nextOccurrence(named(daily, 'a'), 0);
+    expect(nextOccurrence(named(daily, 'a'), 0)).toBe(first);
+    const others = ['b', 'c', 'd', 'e'].map((name) => nextOccurrence(named(daily, name), 0));
     expect(new Set([first, ...others]).size).toBeGreaterThan(3);
   });
 });
@@ -110,7 +110,7 @@ describe('an interval', () => {
       '2026-07-01T12:05Z',
       '2026-07-01T12:10Z',
     ]);
-    expect(nextSlot(named({ cron: '* * * * *', end }), end.getTime())).toBeUndefined();
+    expect(nextOccurrence(named({ cron: '* * * * *', end }), end.getTime())).toBeUndefined();
   });
 });
 
@@ -137,7 +137,7 @@ describe('days that are left out', () => {
 
   test('may be all that is left before the end', () => {
     const ended = { cron: '0 0 25 12 *', end: new Date('2025-12-31'), except: { dates: ['12-25'] } };
-    expect(nextSlot(named(ended), 0)).toBeUndefined();
+    expect(nextOccurrence(named(ended), 0)).toBeUndefined();
   });
 
   test('may be all weekdays but one on which a rare day falls', () => {
@@ -193,7 +193,7 @@ test('jitter follows from the name and the slot', () => {
   const one = named({ every: '1h', jitter: '10m' }, 'one');
   const two = named({ every: '1h', jitter: '10m' }, 'two');
   const delays = (schedule: typeof one) =>
-    nextSlots(schedule, 0, 20).map((slot) => dueAt(schedule, slot) - slot);
+    nextOccurrences(schedule, 0, 20).map((slot) => dueAt(schedule, slot) - slot);
   expect(delays(one)).toEqual(delays(one));
   expect(delays(one)).not.toEqual(delays(two));
   expect(new Set(delays(one)).size).toBeGreaterThan(15);
@@ -311,7 +311,7 @@ describe('what would never be fired, or not as it is written, is refused in word
     ],
   ])('days that leave nothing: %j', (options, rest) => {
     expect(said(options)).toBe(
-      `Expected \`except\` to be fewer days (these leave the schedule no slot${rest.startsWith(')') ? '' : ' '}${rest}.`,
+      `Expected \`except\` to be fewer days (these leave the schedule no occurrence${rest.startsWith(')') ? '' : ' '}${rest}.`,
     );
   });
 

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
 import { toEntry } from '../../../src/task/definition.js';
 import { ChildRun } from '../../../src/worker/isolate/child-run.js';
-import type { FromChild, RunOrder } from '../../../src/worker/isolate/messages.js';
+import type { FromChild, RunRequest } from '../../../src/worker/isolate/messages.js';
 
 const HOUR_MS = 3_600_000;
 
 /** What the handler of an isolated task gives, as its child sends it. */
 async function resultOf(
-  order: Partial<RunOrder>,
+  order: Partial<RunRequest>,
   run: (ctx: { now(): number }) => unknown,
 ): Promise<unknown> {
   const sent: FromChild[] = [];
@@ -19,7 +19,7 @@ async function resultOf(
     rootId: '1',
     enqueuedAt: new Date(),
   };
-  const whole: RunOrder = {
+  const whole: RunRequest = {
     ...{ kind: 'run', run: 1, app: 'app', task: 'task', input: undefined, aheadMs: 0 },
     context: { ...context, idempotencyKey: 'key', headers: {}, tags: [] },
     ...{ added: {}, withheld: [] },

@@ -1,9 +1,10 @@
 import { StoreConfigurationError } from '@umbel/core';
 import { describe, expect, test } from 'vitest';
-import type { ServerFacts } from '../../../src/store/connection.js';
-import { checkStore } from '../../../src/worker/health.js';
+import { checkStore } from '../../../src/store/engine/drivers.js';
+import type { ServerFacts } from '../../../src/store/engine/engine.js';
 
 const fit: ServerFacts = {
+  kind: 'redis',
   version: '7.0.15',
   isCluster: false,
   hasAppendOnlyFile: true,

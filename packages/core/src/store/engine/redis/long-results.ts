@@ -5,14 +5,14 @@
  * job was removed. For a long result the event contains a mark instead (`job/marks.ts`), and readers read the result from
  * the job. BullMQ has no option for this, so such a job is committed with BullMQ's script and a replaced `redis.call`. For
  * clients other than ioredis, whose scripts are unknown, long results stay in events until retention removes them
- * (`../retention.ts`).
+ * (`../../retention.ts`).
  */
 import { type IQueueBackend, type KeepJobs, RedisQueueBackend } from 'bullmq';
-import { LEFT_OUT } from '../../codec/json.js';
-import { isEnvelope } from '../../job/envelope.js';
-import { isLongText } from '../../job/marks.js';
-import { runScript } from '../primitives/scripts.js';
-import { scriptsOf } from './scripts.js';
+import { LEFT_OUT } from '../../../codec/json.js';
+import { isEnvelope } from '../../../job/envelope.js';
+import { isLongText } from '../../../job/marks.js';
+import { runScript } from './scripts.js';
+import { scriptsOf } from './whole-scripts.js';
 
 /** Indexes of the first argument of BullMQ's script, and of the result. */
 const KEYS = 14;

@@ -1,22 +1,7 @@
-/** This module sets the concurrency and rate limits of a whole queue. */
-import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
-import type { RateLimit } from '../../task/option-checks.js';
+/** This module sets the limits of queues in Redis, and finds their names. */
+import type { RedisQueueBackend } from 'bullmq';
+import type { LimitPrimitive, QueueNames } from '../../primitives/queues.js';
 import { runScript, type Script } from './scripts.js';
-
-/** Limits of a whole queue. An absent limit stays unchanged; null removes a limit. */
-export interface QueueLimits {
-  readonly concurrency?: number | null;
-  readonly rate?: RateLimit | null;
-}
-
-export interface LimitPrimitive {
-  /**
-   * Sets limits and wakes the workers that wait for one. An open rate window continues under the new limit: it keeps its
-   * start and its count, and gets the new length. Without this command, the count of a window is lost when its length
-   * changes, and workers notice a higher limit within 10 s.
-   */
-  setLimits(limits: QueueLimits): Promise<void>;
-}
 
 // A window that BullMQ's `rateLimit` has closed has the maximum count; it stays unchanged.
 const SET_LIMITS: Script = {
@@ -46,13 +31,7 @@ end
 return 1`,
 };
 
-/** Returns the command; undefined for a store without it. */
-export function limitsOf(backend: IQueueBackend): LimitPrimitive | undefined {
-  if (backend instanceof RedisQueueBackend) return redisLimits(backend);
-  return 'setLimits' in backend ? (backend as IQueueBackend & LimitPrimitive) : undefined;
-}
-
-function redisLimits(backend: RedisQueueBackend): LimitPrimitive {
+export function redisLimits(backend: RedisQueueBackend): LimitPrimitive {
   return {
     async setLimits({ concurrency, rate }) {
       const keys = ['meta', 'limiter', 'marker', 'wait', 'prioritized'].map((name) => backend.toKey(name));
@@ -61,4 +40,34 @@ function redisLimits(backend: RedisQueueBackend): LimitPrimitive {
       await runScript(backend, SET_LIMITS, [...keys, maxConcurrency, max, rate?.durationMs ?? '']);
     },
   };
+}
+
+const QUEUE_NAMES: Script = {
+  name: 'umbel:queueNames',
+  numberOfKeys: 1,
+  lua: `local page = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3])
+local names = {}
+for _, key in ipairs(page[2]) do
+  local name = string.match(key, '^(.*):id$') or string.match(key, '^(.*%.control):events$')
+  if name then names[#names + 1] = name end
+end
+return { page[1], names }`,
+};
+
+/** Number of keys that one command scans, which takes about a millisecond, and maximum number of commands. */
+const NAMES = { atOnce: 1000, pages: 300 };
+
+/** Scans for keys that only use creates: `id` exists since the first job of a queue, `control:events` since the first worker. Metadata exist after a mere read. */
+export async function redisQueueNames(backend: RedisQueueBackend, start: string): Promise<QueueNames> {
+  const pattern = `${start.replaceAll(/[*?[\]\\^]/g, '\\$&')}*`;
+  const names = new Set<string>();
+  let cursor = '0';
+  for (let page = 0; page < NAMES.pages; page += 1) {
+    const args = [backend.toKey('meta'), cursor, pattern, NAMES.atOnce];
+    const [next, found] = (await runScript(backend, QUEUE_NAMES, args)) as [string, string[]];
+    for (const name of found) names.add(name);
+    cursor = next;
+    if (cursor === '0') break;
+  }
+  return { names: [...names], isComplete: cursor === '0' };
 }

@@ -7,7 +7,6 @@
  * @see https://redis.io/docs/latest/develop/interact/programmability/eval-intro/#eval-flags
  */
 import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
-import { SLICE } from '../../job/job-tree.js';
 
 // BullMQ's scripts in ioredis. Scripts of other clients are unknown.
 
@@ -60,29 +59,4 @@ export async function runsWholeScripts(backend: IQueueBackend): Promise<void> {
   await redefineScripts(backend, (name, lua) =>
     MOVING.test(name) && !lua.startsWith(FLAGS) ? `${FLAGS}${lua}` : undefined,
   );
-}
-
-// Slicing of large flows.
-
-/**
- * Makes the backend store large flows in slices. A transaction blocks Redis for about 50 µs per job. In a flow with many
- * waiting jobs, such as a long chain, the waiting jobs are stored in slices before the rest: none of them starts before the
- * rest is stored. If the sender dies in between, `add.ts` and `repair.ts` find the incomplete flow.
- */
-export function slicesFlows(backend: IQueueBackend): void {
-  const addFlow = backend.addFlow.bind(backend);
-  backend.addFlow = async (entries) => {
-    const waiting = entries.filter(({ parentKeyOpts }) => parentKeyOpts.addToWaitingChildren === true);
-    if (waiting.length <= SLICE) return addFlow(entries);
-    // BullMQ lists every job after its parent, and so does each part of the list.
-    const first = waiting.slice(0, Math.floor((waiting.length - 1) / SLICE) * SLICE);
-    const stored = new Map<unknown, Awaited<ReturnType<typeof addFlow>>[number]>();
-    const add = async (slice: typeof entries) => {
-      const answers = await addFlow(slice);
-      for (const [index, entry] of slice.entries()) stored.set(entry, answers[index] ?? [null, entry.jobId]);
-    };
-    for (let start = 0; start < first.length; start += SLICE) await add(first.slice(start, start + SLICE));
-    await add(entries.filter((entry) => !stored.has(entry)));
-    return entries.map((entry) => stored.get(entry) ?? [null, entry.jobId]);
-  };
 }

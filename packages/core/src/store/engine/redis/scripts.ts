@@ -1,8 +1,4 @@
-/**
- * This module runs Lua scripts for commands that BullMQ's contract lacks. Each neighbouring file defines one group of such
- * commands: an interface, which other backends may implement, and the scripts for Redis. Umbel also works without them;
- * the comments say what is lost then.
- */
+/** This module runs the Lua scripts of commands that BullMQ's contract lacks; `../../primitives/` defines the commands. */
 import type { RedisQueueBackend } from 'bullmq';
 
 export interface Script {

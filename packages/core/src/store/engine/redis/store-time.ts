@@ -4,7 +4,7 @@
  * back. The arguments that are times are listed below.
  */
 import { type IQueueBackend, type JobJson, RedisQueueBackend } from 'bullmq';
-import type { StoreTime } from '../store-time.js';
+import type { StoreTime } from '../../store-time.js';
 
 /**
  * Index of the argument that is the current time, by script name: the number of keys plus the position after them. The

@@ -1,0 +1,94 @@
+/**
+ * This module defines what Umbel needs to know of an engine: Redis, PostgreSQL, PGlite or memory. Nothing outside the folder
+ * of an engine names it.
+ */
+import type { BackendFactory, ConnectionOptions, IQueueBackend } from 'bullmq';
+import type { ClockReading, StoreTime } from '../store-time.js';
+import type { EngineCommands } from './commands.js';
+
+/** Kinds of stores. `other` is a backend factory of the user. */
+export type EngineKind = 'redis' | 'postgres' | 'pglite' | 'memory' | 'other';
+
+/** Kinds of connections. `other`: one that this version does not know, or the memory of one process. */
+export const CONNECTION_KINDS = ['redis', 'cluster', 'postgres', 'pglite', 'other'] as const;
+
+/** The connection of a worker, without credentials. */
+export interface ConnectionFacts {
+  /** `other`: one that this version does not know, or the memory of one process. */
+  readonly kind: (typeof CONNECTION_KINDS)[number];
+  /** `host:port` or the path of a socket or a folder; for a cluster or sentinels, the configured addresses. */
+  readonly addresses: readonly string[];
+  /** Number of a Redis database; 0 for other stores. */
+  readonly database: number;
+  readonly isEncrypted: boolean;
+}
+
+/** The engine of an app, from its `connection` option. Creating it opens nothing. */
+export interface Engine {
+  readonly kind: EngineKind;
+  /** Whether other processes can reach the same store. */
+  readonly isShared: boolean;
+  /** The `connection` of BullMQ's classes. */
+  readonly options: ConnectionOptions;
+  readonly factory: BackendFactory<IQueueBackend>;
+  /** Whether `options` is a client that the user has created and configured. */
+  readonly isClient: boolean;
+  /** Whether a command may stay without an answer, so that the connection has to be replaced. */
+  readonly mayStaySilent: boolean;
+  /** Address for display, without user and password. */
+  readonly address: string;
+  /** Returns facts about the connection: only values that contain no secret. */
+  describe(): ConnectionFacts;
+  /** Returns what to do about an error; undefined for an unknown one. Without an error: about a store that does not answer. */
+  advise(error: Error | undefined): string | undefined;
+}
+
+/** Facts about a store's server. Facts that it does not report are undefined or absent. */
+export interface ServerFacts {
+  readonly kind: EngineKind;
+  /** Version of the server, or of the one that it is compatible with. */
+  readonly version: string | undefined;
+  /** How far the clock of this machine is ahead of the server's. */
+  readonly clock: ClockReading | undefined;
+  /** Whether its keys are spread over several servers. */
+  readonly isCluster: boolean;
+  /** Policy for a full memory. */
+  readonly evictionPolicy?: string | undefined;
+  /** Whether it has an append-only file. */
+  readonly hasAppendOnlyFile?: boolean | undefined;
+}
+
+/** What a worker needs of its store. */
+export interface StoreDemands {
+  readonly prefix: string;
+  readonly allowsEviction: boolean;
+}
+
+/** What an engine does with the backends that it owns. */
+export interface EngineDriver {
+  readonly kind: EngineKind;
+  /** Whether the backend belongs to this engine, also one that a factory of the user has returned. */
+  owns(backend: IQueueBackend): boolean;
+  /** Returns the commands that BullMQ's contract lacks. */
+  commands(backend: IQueueBackend): EngineCommands;
+  facts(backend: IQueueBackend): Promise<ServerFacts>;
+  /** Returns warnings. @throws {StoreConfigurationError} if jobs cannot run with this store, or would be lost. */
+  check(facts: ServerFacts, demands: StoreDemands): string[];
+  /** Prepares a connected backend; called again after an outage. */
+  prepare(backend: IQueueBackend): Promise<void>;
+  /** Converts times between BullMQ, which reads the clock of this machine, and the store. */
+  keepTime(backend: IQueueBackend, time: StoreTime): void;
+  /** Adds the guards of workers that only this engine needs, and those of `keepTime`. */
+  guardWorker(backend: IQueueBackend, time: StoreTime): void;
+  /** Restores commands that the store has forgotten. */
+  restoreCommands(backend: IQueueBackend): Promise<void>;
+  /** Prevents a reconnect of a closed backend. */
+  stayClosed(backend: IQueueBackend): void;
+  /** Returns true for an error of a command after which the same command may succeed. */
+  isTransient(error: Error): boolean;
+  /** Returns why the store refuses this app; undefined for other errors. */
+  refusalOf(error: Error): StoreRefusal | undefined;
+}
+
+/** A refusal that only a change of the configuration ends. */
+export type StoreRefusal = 'credentials' | 'rights' | 'database';

@@ -1,0 +1,138 @@
+/** This module implements the index of tags in Redis; `../../tags.ts` uses it. */
+import type { RedisQueueBackend } from 'bullmq';
+import type { TaggedEntry, TagPrimitives } from '../../primitives/tags.js';
+import { TAG_CHECKS } from '../commands.js';
+import { runScript, type Script } from './scripts.js';
+
+/** Number of characters of a time in the index, so that text order is time order. */
+const AT_DIGITS = 9;
+
+// An entry of the index is a tag, a time and a job; a note is a time, a job and its tags.
+const NOTE_TAGS: Script = {
+  name: 'umbel:noteTags',
+  numberOfKeys: 2,
+  lua: `local entries = {}
+for at = 1, #ARGV, 2 do
+  local note = ARGV[at + 1]
+  local gap = string.find(note, ' [%w_-]*$')
+  for tag = gap + 1, #note, 32 do
+    entries[#entries + 1] = '0'
+    entries[#entries + 1] = string.sub(note, tag, tag + 31) .. string.sub(note, 1, gap - 1)
+  end
+end
+redis.call('ZADD', KEYS[2], unpack(ARGV))
+redis.call('ZADD', KEYS[1], unpack(entries))
+return 1`,
+};
+
+const PUSH_NOTES: Script = {
+  name: 'umbel:pushTagNotes',
+  numberOfKeys: 1,
+  lua: `return redis.call('RPUSH', KEYS[1], unpack(ARGV))`,
+};
+
+const FIRST_NOTES: Script = {
+  name: 'umbel:firstTagNotes',
+  numberOfKeys: 1,
+  lua: `return { redis.call('LLEN', KEYS[1]), redis.call('LRANGE', KEYS[1], 0, ARGV[1] - 1) }`,
+};
+
+// Two processes may have read the same notes. The first one removes them; the second one finds others and does nothing.
+const TAKE_NOTES: Script = {
+  name: 'umbel:takeTagNotes',
+  numberOfKeys: 1,
+  lua: `local count = tonumber(ARGV[1])
+if redis.call('LINDEX', KEYS[1], 0) == ARGV[2] and redis.call('LINDEX', KEYS[1], count - 1) == ARGV[3] then
+  redis.call('LTRIM', KEYS[1], count, -1)
+end`,
+};
+
+const FIND_TAGGED: Script = {
+  name: 'umbel:findTagged',
+  numberOfKeys: 1,
+  lua: `return redis.call('ZRANGE', KEYS[1], ARGV[1], ARGV[2], 'BYLEX', 'REV', 'LIMIT', 0, ARGV[3])`,
+};
+
+const CHECK_TAGS: Script = {
+  name: 'umbel:checkTags',
+  numberOfKeys: 2,
+  lua: `local now = tonumber(ARGV[1])
+local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
+for _, note in ipairs(due) do
+  local gap = string.find(note, ' [%w_-]*$')
+  local slash = string.find(note, '/', 1, true)
+  local queue = ARGV[3] .. string.sub(note, ${AT_DIGITS + 1}, slash - 1) .. ':'
+  local id = string.sub(note, slash + 1, gap - 1)
+  if redis.call('EXISTS', queue .. id) == 1 then
+    local ended = tonumber(redis.call('HGET', queue .. id, 'finishedOn'))
+    local nextAt
+    if ended then
+      local kept = redis.call('ZSCORE', queue .. 'failed', id) and ARGV[5] or ARGV[4]
+      nextAt = ended + tonumber(kept) + 1000
+      if nextAt <= now then nextAt = now + ${TAG_CHECKS.overdueMs} end
+    else
+      local age = now - tonumber(string.sub(note, 1, ${AT_DIGITS}), 36)
+      nextAt = now + math.min(math.max(math.floor(age / ${TAG_CHECKS.ageShare}), ${TAG_CHECKS.soonMs}), ${TAG_CHECKS.longestMs})
+    end
+    redis.call('ZADD', KEYS[2], nextAt, note)
+  else
+    local entries = {}
+    for tag = gap + 1, #note, 32 do
+      entries[#entries + 1] = string.sub(note, tag, tag + 31) .. string.sub(note, 1, gap - 1)
+    end
+    redis.call('ZREM', KEYS[1], unpack(entries))
+    redis.call('ZREM', KEYS[2], note)
+  end
+end
+return #due`,
+};
+
+export function redisTags(backend: RedisQueueBackend): TagPrimitives {
+  const index = backend.toKey('index');
+  const due = backend.toKey('due');
+  const queued = backend.toKey('queued');
+  const { qualifiedName } = backend;
+  const prefix = qualifiedName.slice(0, qualifiedName.lastIndexOf(':') + 1);
+  return {
+    async noteTags(notes) {
+      const args = notes.flatMap((note) => [note.checkAt, `${entryText(note)} ${note.tags.join('')}`]);
+      await runScript(backend, NOTE_TAGS, [index, due, ...args]);
+    },
+    async findTagged(tag, limit, from, isBehind) {
+      // `{` sorts after every digit and letter of a time.
+      const start = from === undefined ? `(${tag}{` : `${isBehind ? '(' : '['}${tag}${entryText(from)}`;
+      const found = await runScript(backend, FIND_TAGGED, [index, start, `[${tag}`, limit]);
+      return (found as string[]).map((entry) => entryIn(entry.slice(tag.length)));
+    },
+    async checkTags(now, limit, { completedMs, failedMs }) {
+      const args = [index, due, now, limit, prefix, completedMs, failedMs];
+      return Number(await runScript(backend, CHECK_TAGS, args));
+    },
+    noteQueue: {
+      async push(texts) {
+        return Number(await runScript(backend, PUSH_NOTES, [queued, ...texts]));
+      },
+      async first(limit) {
+        const [count, texts] = (await runScript(backend, FIRST_NOTES, [queued, limit])) as [number, string[]];
+        return { texts, count };
+      },
+      async take(texts) {
+        await runScript(backend, TAKE_NOTES, [queued, texts.length, texts[0] ?? '', texts.at(-1) ?? '']);
+      },
+    },
+  };
+}
+
+function entryText({ at, queue, id }: TaggedEntry): string {
+  return `${Math.max(0, Math.floor(at)).toString(36).padStart(AT_DIGITS, '0')}${queue}/${id}`;
+}
+
+function entryIn(text: string): TaggedEntry {
+  const place = text.slice(AT_DIGITS);
+  const slash = place.indexOf('/');
+  return {
+    at: Number.parseInt(text.slice(0, AT_DIGITS), 36),
+    queue: place.slice(0, slash),
+    id: place.slice(slash + 1),
+  };
+}
