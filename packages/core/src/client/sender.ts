@@ -1,8 +1,8 @@
 /** This module checks, routes and stores calls and runs. Tasks, signatures and workflows send through it. */
 import { InvalidOptionError } from '../base/errors.js';
 import { positiveMs } from '../base/option-checks.js';
-import { randomId } from '../base/random-id.js';
 import type { MemberStream } from '../job/envelope.js';
+import { randomId } from '../job/ids.js';
 import { type Callbacks, INTERNAL_QUEUE, type JobNode, jobIdOf, tagsOf } from '../job/job-tree.js';
 import { atSending, type NormalizedOptions, resolveExpiry, sharedOptions } from '../job/shared-options.js';
 import { addJob, addJobs, addRun, BULK_SLICE } from '../store/add.js';

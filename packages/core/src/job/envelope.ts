@@ -3,8 +3,8 @@
  * when it is read. See docs/architecture.md.
  */
 
-import { isListOf, isText, isTime, isTrue } from '../base/checks.js';
 import { CorruptJobError, type ErrorRecord, type FailureOrigin } from '../base/errors.js';
+import { isListOf, isText, isTime, isTrue } from '../base/option-checks.js';
 import { isPlainObject } from '../base/text.js';
 import { sanitize } from '../codec/masking.js';
 import {

@@ -2,7 +2,7 @@
  * The wait of a job for a moment, as plain data: what a sleep is planned with, and what a job stores when it begins to wait.
  * A waiting job is delayed in its queue, so it occupies no worker. Moments are milliseconds since 1970.
  */
-import { absentOr, type Check, isCount, isText, isTime } from '../base/checks.js';
+import { absentOr, type Check, isCount, isText, isTime } from '../base/option-checks.js';
 import { isPlainObject } from '../base/text.js';
 
 /** A planned sleep: a time in milliseconds, or the key of the previous value that holds a date and time. */

@@ -9,8 +9,15 @@ import type { Store } from '../store/store.js';
 import type { StoredJob } from '../store/stored-job.js';
 import type { TagIndex, TagMark } from '../store/tags.js';
 import { childrenOf } from '../store/tree.js';
-import type { CursorPlace, EndedPlace, LivePlace, TagPlace, WalkPlace } from './cursor.js';
-import type { Filter, StoredState } from './job-query.js';
+import type {
+  CursorPlace,
+  EndedPlace,
+  Filter,
+  LivePlace,
+  StoredState,
+  TagPlace,
+  WalkPlace,
+} from './job-query.js';
 
 // Jobs that may be what is looked for, in an order in which a list can go on.
 

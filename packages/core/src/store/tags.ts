@@ -8,7 +8,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { randomId } from '../base/random-id.js';
+import { randomId } from '../job/ids.js';
 import type { JobRef } from '../job/job.js';
 import { type TaggedEntry, type TagNote, type TagPrimitives, tagPrimitivesOf } from './primitives/tags.js';
 import { moveNotes, NoteBatches, type Noting, pushNotes, type TextNote } from './queued-tag-notes.js';

@@ -1,6 +1,6 @@
 /** Ids of calls and runs. */
 import { expect, test } from 'vitest';
-import { randomId } from '../../src/base/random-id.js';
+import { randomId } from '../../src/job/ids.js';
 
 test('an id is 22 letters and digits, and none comes twice', () => {
   const ids = Array.from({ length: 20_000 }, () => randomId());
