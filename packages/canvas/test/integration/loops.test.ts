@@ -130,11 +130,6 @@ onEveryEngine('a loop', (engine) => {
       value: 128,
       stopped: 'max',
     });
-    const nested = loop(chain(loop(double, { until: { n: 1 } as never, max: 2 }), echo.into as never), {
-      until: { stopped: 'done' },
-      max: 1,
-    } as never);
-    void nested;
     const unwrap = chain(loop(next, { until: { n: -1 }, max: 2 }), echo);
     expect(await value(group([loop(next, { until: { n: 9 }, max: 3 }), unwrap]).delay({ n: 6 }))).toEqual([
       { value: { n: 9, cost: 2 }, stopped: 'done' },

@@ -71,6 +71,13 @@ describe('fromJSON', () => {
     ['steps[1] must be an object, not undefined.', { kind: 'chain', steps: [DOUBLE, undefined] }],
     ['The data must have either `ms` or `until`.', { kind: 'sleep' }],
     ['The data must have either `ms` or `until`.', { kind: 'sleep', ms: 1, until: 'a' }],
+    ['until must have either a step or a condition.', { kind: 'loop', body: DOUBLE, max: 1, until: {} }],
+    ['max cannot be used', { kind: 'loop', body: DOUBLE, until: { condition: { n: 1 } } }],
+    ['everyMs cannot be used', { kind: 'loop', body: DOUBLE, until: { step: DOUBLE }, max: 1, everyMs: -1 }],
+    [
+      'budget.max must be a number greater than 0, not a number.',
+      { kind: 'loop', body: DOUBLE, until: { step: DOUBLE }, max: 1, budget: { key: 'a', max: 0 } },
+    ],
     ['ms cannot be used', { kind: 'sleep', ms: -1 }],
     ['until must be a string, not a number.', { kind: 'sleep', until: 1 }],
     ['members must be a list', { kind: 'group', members: { read: () => [] } }],

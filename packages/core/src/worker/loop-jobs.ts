@@ -79,6 +79,7 @@ export class LoopRunner {
   /** Stores the number of a turn, and adds the turn. */
   async #begin(turns: Turns, value: unknown): Promise<never> {
     await this.#job.save({ turns });
+    this.#job.expectChildren();
     return this.#addTurn(turns.begun, value, false);
   }
 
@@ -116,7 +117,8 @@ export class LoopRunner {
   /** Returns the result of the step that decided after a turn. */
   async #tested(turn: number): Promise<Pick<EndedTurn, 'tested'>> {
     if ('condition' in this.#loop.until) return {};
-    const ended = await this.#resultAt(testAt(turnAt(this.#path, turn)));
+    // The job may have found that no child is pending, before it added this one.
+    const ended = await this.#resultAt(testAt(turnAt(this.#path, turn)), { mayBePending: true });
     return ended === undefined ? {} : { tested: { result: ended.value } };
   }
 
@@ -129,9 +131,12 @@ export class LoopRunner {
   }
 
   /** Returns the result of a child; undefined while it has none. @throws {UpstreamFailedError} if it failed or is lost. */
-  async #resultAt(path: string): Promise<{ readonly value: unknown } | undefined> {
+  async #resultAt(
+    path: string,
+    known: Partial<Children> = {},
+  ): Promise<{ readonly value: unknown } | undefined> {
     const job = { id: this.#job.id, run: this.#run };
-    const state = await collectInputs(job, this.#children, { step: path });
+    const state = await collectInputs(job, { ...this.#children, ...known }, { step: path });
     return state.kind === 'value' ? state : undefined;
   }
 
