@@ -15,6 +15,7 @@ import { type Merged, placeText } from './event-merge.js';
 import { MergedStreamReader } from './event-stream.js';
 import { SharedWants, type Subscription } from './event-subscription.js';
 import { EventTranslator, type Untranslated } from './event-translator.js';
+import type { AppEvent } from './events.js';
 
 /** Between two looks at streams that cannot be waited for: soon after there was something, and ever later. */
 const PAUSE_MS = { first: 2, max: 200 };
@@ -26,6 +27,8 @@ const OUTAGE_PAUSE_MS = 250;
 const SLICE = 250;
 /** What a log holds: events, and characters of what handlers have reported. */
 const LOG = { events: 5000, characters: 16_000_000 };
+
+const NO_TIME = new Date(0);
 
 export interface EventReaderDependencies {
   readonly store: Store;
@@ -47,8 +50,8 @@ export interface LogEntry {
   readonly isGap: boolean;
   /** The gap was logged, for one who is not told of it. */
   isWarned: boolean;
-  /** What it tells; undefined if nobody wants that. */
-  readonly event: Untranslated | undefined;
+  /** What it tells, without its time and position; undefined if nobody wants that. */
+  readonly event: AppEvent | undefined;
   readonly characters: number;
 }
 
@@ -317,7 +320,7 @@ export class SharedReader {
       const { id, isGap = false } = entry;
       this.#entries.push({
         ...{ queue, id, ms: timeOfId(id), text: placeText(queue, id), isGap, isWarned: false },
-        ...{ event, characters },
+        ...{ event: event && withPlace(event), characters },
       });
       this.#characters += characters;
     }
@@ -389,6 +392,11 @@ export class SharedReader {
       clearTimeout(timer);
     }
   }
+}
+
+/** Gives an event the fields that each subscription sets in its copy. */
+function withPlace(event: Untranslated): AppEvent {
+  return { ...event, at: NO_TIME, position: '' } as AppEvent; // one of them, with all its fields
 }
 
 // This module finds a reader for each subscription. All who are up to date share one, which waits for events on a

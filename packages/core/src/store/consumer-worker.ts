@@ -15,6 +15,7 @@ import {
 import { performance } from '../base/real-timers.js';
 import { systemClock } from '../base/time.js';
 import { brokenData, isEnvelope } from '../job/envelope.js';
+import { driverOf } from './engine/drivers.js';
 import { type Claim, type Claims, ReturnedError } from './held-job.js';
 
 type AnyJob = Job<unknown, unknown, string>;
@@ -39,6 +40,12 @@ interface WorkerState {
   ): Promise<AnyJob>;
 }
 
+/** Private part of BullMQ's worker. */
+interface MainLoop {
+  /** Jobs that run here or will, in the order in which they were claimed; null or undefined while it takes no jobs. */
+  readonly mainLoopQueue?: { add(job: Promise<AnyJob | undefined>): void; numTotal(): number } | null;
+}
+
 export interface ConsumerWorkerOptions {
   readonly claims: Claims;
   readonly onLost: (claim: Claim) => void;
@@ -52,6 +59,8 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
   readonly #claims: Claims;
   readonly #onLost: (claim: Claim) => void;
   #askedAt = performance.now();
+  #claimsAtOnce = 1;
+  #aheadCount = 0;
 
   constructor(
     queue: string,
@@ -70,9 +79,30 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
     return performance.now() - this.#askedAt;
   }
 
-  protected override moveToActive(token: string, name?: string): Promise<AnyJob> {
+  /**
+   * Claims a job. While claims succeed and places are free, it claims more jobs at the same time, which share a command.
+   * BullMQ claims one after the other, each with a round trip.
+   */
+  protected override async moveToActive(token: string, name?: string): Promise<AnyJob> {
     this.#askedAt = performance.now();
-    return super.moveToActive(token, name);
+    const { mainLoopQueue } = this as unknown as MainLoop;
+    const ahead = this.#claimsAhead(mainLoopQueue);
+    const tokens = Array.from({ length: ahead }, () => `${this.id}:ahead-${this.#aheadCount++}`);
+    const claims = [...tokens, token].map((one) => super.moveToActive(one, name));
+    const all = Promise.allSettled(claims);
+    // BullMQ runs what it finds here, also when it closes, and in this order: what this method returns arrives there last.
+    for (const claim of claims.slice(0, ahead))
+      mainLoopQueue?.add(all.then(() => claim.catch(() => undefined)));
+    const isEach = (await all).every((claim) => claim.status === 'fulfilled' && claim.value);
+    this.#claimsAtOnce = isEach ? 2 * claims.length : 1;
+    return claims[ahead] as Promise<AnyJob>; // if the command failed, with the same error as the others
+  }
+
+  /** Returns how many jobs to claim besides the one that BullMQ asks for: its queue holds one job for each taken place. */
+  #claimsAhead(queue: MainLoop['mainLoopQueue']): number {
+    if (queue === null || queue === undefined || this.closing !== undefined || this.paused) return 0;
+    const { claimsAtOnce = 1 } = driverOf(this.backend) ?? {};
+    return Math.max(0, Math.min(this.#claimsAtOnce, claimsAtOnce, this.concurrency - queue.numTotal()) - 1);
   }
 
   override async processJob(job: AnyJob, token: string, fetchNext = always): Promise<void | AnyJob> {

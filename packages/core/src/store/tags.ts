@@ -7,7 +7,7 @@
  * index with each repair, searches do so first, and senders do so when many notes are queued.
  */
 
-import { createHash } from 'node:crypto';
+import { hash as digestOf } from 'node:crypto';
 import { randomId } from '../job/ids.js';
 import type { JobRef } from '../job/job.js';
 import { type TaggedEntry, type TagNote, type TagPrimitives, tagPrimitivesOf } from './primitives/tags.js';
@@ -138,8 +138,6 @@ const CHECKED_AT_ONCE = 25;
 const ADDED_BETWEEN = 12;
 /** Delay of the first check: the note exists before its job, which an unreachable store may delay. */
 const FIRST_LOOK_MS = 600_000;
-/** Maximum number of cached hashes. */
-const REMEMBERED = 1000;
 /** Queue length from which senders move notes too: searches wait for all queued notes. */
 const MAX_QUEUED = 5000;
 /** Number of notes that a sender then moves for each note that it adds. */
@@ -149,7 +147,6 @@ export class TagIndex {
   readonly #store: Store;
   readonly #keeping: Keeping;
   readonly #byDay: TagsByDay;
-  readonly #hashes = new Map<string, string>();
   /** Number of notes to add before the next check. */
   #untilCheck = 0;
   readonly #batches = new NoteBatches((notes) => this.#write(notes));
@@ -185,7 +182,7 @@ export class TagIndex {
 
   /** Yields calls and runs with a tag, the latest first; some may be missing from the store. */
   async *find(tag: string, now: number, from?: TagPosition): AsyncGenerator<TaggedPlace> {
-    const hash = this.#hashOf(tag);
+    const hash = hashOf(tag);
     await this.#moveQueued(Number.POSITIVE_INFINITY);
     if (from === undefined || 'at' in from.mark)
       yield* this.#noted(hash, from as (TagPosition & { mark: { at: number } }) | undefined);
@@ -239,7 +236,7 @@ export class TagIndex {
 
   async #noteByDay(notes: readonly TextNote[]): Promise<void> {
     for (const { tags, queue, id, at } of notes) {
-      const hashes = tags.map((tag) => this.#hashOf(tag));
+      const hashes = tags.map((tag) => hashOf(tag));
       await this.#byDay.add(hashes, { queue, id }, at);
     }
     if (this.#isCheckDue(notes)) await this.#byDay.clean();
@@ -267,7 +264,7 @@ export class TagIndex {
   }
 
   async #noteIn(primitives: TagPrimitives, notes: readonly TextNote[]): Promise<void> {
-    const hashed = notes.map((note) => ({ ...note, tags: note.tags.map((tag) => this.#hashOf(tag)) }));
+    const hashed = notes.map((note) => ({ ...note, tags: note.tags.map((tag) => hashOf(tag)) }));
     for (const some of inCommands(hashed)) await primitives.noteTags(some);
   }
 
@@ -295,16 +292,11 @@ export class TagIndex {
       notes.push({ tags: tags.slice(start, start + NOTE_TAGS), queue, id, at: now, checkAt });
     return notes;
   }
+}
 
-  /** Returns the hash of a tag, because tags may be any text. */
-  #hashOf(tag: string): string {
-    const known = this.#hashes.get(tag);
-    if (known !== undefined) return known;
-    if (this.#hashes.size >= REMEMBERED) this.#hashes.clear();
-    const hash = createHash('sha256').update(tag).digest('base64url').slice(0, 32);
-    this.#hashes.set(tag, hash);
-    return hash;
-  }
+/** Returns the hash of a tag, because tags may be any text. */
+function hashOf(tag: string): string {
+  return digestOf('sha256', tag, 'base64url').slice(0, 32);
 }
 
 function* inCommands(notes: readonly TagNote[]): Generator<readonly TagNote[]> {

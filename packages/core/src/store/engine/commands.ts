@@ -3,7 +3,13 @@
  * Each file of `../primitives/` defines one group of them. Umbel also works without any of them; the comments there say
  * what is lost then.
  */
-import type { ChildResults, EndedJobs, EndedTimePrimitive } from '../primitives/ended-jobs.js';
+import type {
+  ChildResults,
+  CompactionPrimitive,
+  EndedJobs,
+  EndedTimePrimitive,
+} from '../primitives/ended-jobs.js';
+
 import type { Primitives } from '../primitives/jobs.js';
 import type { LookPrimitive } from '../primitives/looks.js';
 import type { PurgePrimitive } from '../primitives/purge.js';
@@ -19,6 +25,7 @@ export type EngineCommands = Partial<
     EndedJobs &
     EndedTimePrimitive &
     ChildResults &
+    CompactionPrimitive &
     OldEvents &
     PurgePrimitive &
     TagPrimitives &
