@@ -40,7 +40,7 @@ export interface GraphNode {
 }
 
 /** Kind of a step that waits. */
-export type WaitKind = 'sleep' | 'loop';
+type WaitKind = 'sleep' | 'loop';
 
 /** Kind of an edge. An edge without a kind connects a step with the step that waits for it. */
 export type EdgeKind = 'link' | 'linkError' | 'finally' | 'fallback';

@@ -7,7 +7,7 @@ import { fulfils } from './input.js';
 import { restOf } from './sleep.js';
 
 /** Why a loop ended: its condition holds, it has made the maximum number of turns, or its budget is used up. */
-export type StopReason = 'done' | 'max' | 'budget';
+type StopReason = 'done' | 'max' | 'budget';
 
 /** The last turn of a loop. */
 export interface EndedTurn {
