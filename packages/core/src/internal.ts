@@ -1,8 +1,8 @@
-/** For Umbel's own packages. Not covered by the version promise. */
+/** Exports for Umbel's other packages. They may change in any version. */
 
 export { coreOf } from './app/app.js';
 export { checkInteger, checkOptions, type OptionNames } from './base/option-checks.js';
-export { testOverrideFor } from './base/test-override.js';
+export { runWithTestValue, testOverrideFor, testValue } from './base/test-override.js';
 export { isPlainObject, kindOf } from './base/text.js';
 export { type Clock, type Duration, durationMs, systemClock } from './base/time.js';
 export { mergeCallbacks } from './client/callbacks.js';

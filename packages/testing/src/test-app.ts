@@ -253,6 +253,18 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
   const inContext = <T>(fn: () => T): T =>
     override.run(() => (options.virtualTimers ? withClock(engine.clock, fn) : fn()));
 
+  const recorded = new WeakMap<Handler, Handler>();
+  const recording = (handler: Handler): Handler => {
+    const known = recorded.get(handler);
+    if (known !== undefined) return known;
+    const recorder: Handler = (input, ctx) => {
+      history.received(ctx.id, input);
+      return handler(input, ctx);
+    };
+    recorded.set(handler, recorder);
+    return recorder;
+  };
+
   const observer: Observer = {
     enqueued(job) {
       if (job.queue !== INTERNAL_QUEUE) history.enqueue(job, engine.now);
@@ -260,13 +272,7 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
     },
     handlerOf({ name, run }) {
       const handler: Handler | undefined = fakes.handlerOf(name) ?? run;
-      return (
-        handler &&
-        ((input, ctx) => {
-          history.received(ctx.id, input);
-          return handler(input, ctx);
-        })
-      );
+      return handler && recording(handler);
     },
     attempt: (job, run) => (job.queue === INTERNAL_QUEUE ? run() : attempt(job, run)),
     waiting: (jobId, giveUp) =>
@@ -290,8 +296,11 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
     if (canFail && faults.strikes('before-handler', job.name)) return crashed();
     if (canFail && faults.strikes('lost-lock', job.name)) engine.store.dropLocks(({ id }) => id === job.id)();
     try {
-      const title = `Task "${job.name}" of app "${app.name}" (attempt ${job.attempt})`;
-      const value = await engine.attempt({ title, signal: () => job.signal }, () => inContext(run));
+      const attempted = {
+        title: () => `Task "${job.name}" of app "${app.name}" (attempt ${job.attempt})`,
+        signal: () => job.signal,
+      };
+      const value = await engine.attempt(attempted, () => inContext(run));
       // The outcome of an attempt of a crashed worker is ignored.
       const isLost = entry.outcome !== undefined;
       if (canFail && !isLost && faults.strikes('after-handler', job.name)) return crashed();

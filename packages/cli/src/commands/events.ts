@@ -1,3 +1,4 @@
+/** `umbel events`: streams the events of an app, one line or one JSON document each. */
 import type { AppEvent, EventQuery, EventType } from '@umbel/core';
 import { InvalidArgumentError } from 'commander';
 import { match, P } from 'ts-pattern';

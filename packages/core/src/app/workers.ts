@@ -44,8 +44,8 @@ export class Workers {
 
   /** Creates a worker. @throws {InvalidOptionError} if an option is invalid. */
   make(options: WorkerOptions): AppWorker {
-    const isStoreShared = this.#dependencies.storeOptions.connection.isShared;
-    const { normalized, role } = planWorker(options, defaultName(), isStoreShared);
+    const { connection } = this.#dependencies.storeOptions;
+    const { normalized, role } = planWorker(options, defaultName(), connection);
     if (role === undefined) return new NoopWorker(normalized.name);
     const worker = new LazyWorker({
       name: role.kind === 'process' ? role.identity.name : normalized.name,

@@ -139,8 +139,8 @@ export function isJobId(id: string): boolean {
 }
 
 // New ids of jobs and runs. The store contains an id many times: in the keys of a job, in those of jobs that wait for it, in
-// sets and in events. So an id has about as many random bits as a UUID, and no more. It has letters and digits only, which need no escape in
-// keys, URLs and shells.
+// sets and in events. So an id has about as many random bits as a UUID, and no more. It has letters and digits only, which
+// need no escape in keys, URLs and shells.
 
 const SYMBOLS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 /** Random bits per symbol. Two of the 64 numbers map to a symbol that another number has too, so 5.94 bits count. */

@@ -62,6 +62,8 @@ export class Store implements QueueDirectory {
   /** Number of commands so far. */
   commands = 0;
   readonly #queues = new Map<string, QueueData>();
+  /** The place of the job that was found last, at the split that is tried first. */
+  #found: { readonly key: string; readonly queue: QueueData; readonly id: string } | undefined;
 
   constructor(clock: Clock, seed: number | undefined, gate: RunGate = openRunGate) {
     this.gate = gate;
@@ -111,12 +113,26 @@ export class Store implements QueueDirectory {
     };
   }
 
-  // Ids and prefixes may contain colons, so every possible split of the key is tried.
+  // The jobs of a flow end one after the other, and all look for the same parent.
   find(jobKey: string): LocatedJob | undefined {
-    for (let colon = jobKey.lastIndexOf(':'); colon > 0; colon = jobKey.lastIndexOf(':', colon - 1)) {
+    if (this.#found?.key === jobKey) {
+      const { queue, id } = this.#found;
+      const job = queue.jobs.get(id);
+      if (job) return { queue, job };
+    }
+    return this.#search(jobKey);
+  }
+
+  // Ids and prefixes may contain colons, so every possible split of the key is tried.
+  #search(jobKey: string): LocatedJob | undefined {
+    const lastColon = jobKey.lastIndexOf(':');
+    for (let colon = lastColon; colon > 0; colon = jobKey.lastIndexOf(':', colon - 1)) {
+      const id = jobKey.slice(colon + 1);
       const queue = this.#queues.get(jobKey.slice(0, colon));
-      const job = queue?.jobs.get(jobKey.slice(colon + 1));
-      if (queue && job) return { queue, job };
+      const job = queue?.jobs.get(id);
+      if (!queue || !job) continue;
+      if (colon === lastColon) this.#found = { key: jobKey, queue, id };
+      return { queue, job };
     }
     return undefined;
   }

@@ -1,6 +1,6 @@
 /**
- * Messages between a supervisor and its child processes, their checks, and the sums of what children report. They contain no stored data except job ids and
- * task names. Other messages of the program on the same channel are ignored.
+ * Messages between a supervisor and its child processes, their checks, and the sums of what the children report. Messages
+ * contain no stored data except job ids and task names. Other messages of the program on the same channel are ignored.
  */
 
 import type { ErrorRecord } from '../../base/errors.js';
