@@ -9,7 +9,7 @@ import { pathOf, testAt, turnAt, turnIn } from '../job/ids.js';
 import type { ActiveJob, JobRef } from '../job/job.js';
 import { type JobNode, jobIdOf, type LoopExpansion, openTree, relocated } from '../job/job-tree.js';
 import type { Turns } from '../job/pause.js';
-import { removeEndedChildren } from '../store/ended-children.js';
+import { removeEndedChildren } from '../store/tree-removal.js';
 import { fill } from '../workflow/input.js';
 import { type Children, collectInputs, lossOf } from '../workflow/join.js';
 import { decideLoop, type EndedTurn } from '../workflow/loop.js';
