@@ -18,7 +18,8 @@ export type CanvasExpression =
   | FallbackExpression
   | FlatExpression
   | SleepExpression
-  | LoopExpression;
+  | LoopExpression
+  | WaitForExpression;
 
 /** Fields of every workflow. */
 interface Composed {
@@ -160,6 +161,21 @@ interface LoopBudget {
   readonly max: number;
 }
 
+/** Waits for a signal. */
+export interface WaitForExpression extends Composed {
+  readonly kind: 'waitFor';
+  /** The name of the signal. */
+  readonly signal: string;
+  /** The key of the previous result that holds the key of the wait, or the key itself. Absent: the id of the run. */
+  readonly key?: { readonly from: string } | { readonly text: string };
+  /** In milliseconds, or `'never'`. */
+  readonly timeout: number | 'never';
+  /** The result after the timeout. Absent: the wait fails. */
+  readonly onTimeout?: { readonly value: unknown };
+  /** The key of the previous result that receives the payload. Absent: the payload is the result. */
+  readonly into?: string;
+}
+
 /** Returns the direct parts of an expression, without callbacks and lazy members. */
 export function partsOf(expression: CanvasExpression): readonly CanvasExpression[] {
   if (expression.kind === 'task') return []; // before the match: this runs for each of up to 10,000 steps
@@ -178,6 +194,7 @@ export function partsOf(expression: CanvasExpression): readonly CanvasExpression
     .with({ kind: 'map' }, { kind: 'flat' }, ({ step }) => [step])
     .with({ kind: 'sleep' }, () => [])
     .with({ kind: 'loop' }, ({ body, until }) => ('step' in until ? [body, until.step] : [body]))
+    .with({ kind: 'waitFor' }, () => [])
     .exhaustive();
 }
 

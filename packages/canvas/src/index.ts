@@ -29,6 +29,7 @@ export type {
   MapExpression,
   MatchExpression,
   SleepExpression,
+  WaitForExpression,
   WhenExpression,
 } from './expression.js';
 export { type LoopOptions, type LoopResult, loop } from './loop.js';
@@ -36,6 +37,8 @@ export { chunks, map, starmap } from './map.js';
 export { CanvasError } from './part.js';
 export { type SleepFunction, sleep } from './sleep.js';
 export type { FirstStep, Inputs, Members } from './types/flow.js';
+export type { WaitForOptions } from './wait-for.js';
+export { waitFor } from './wait-for.js';
 
 // Provides the signatures of `@umbel/core` with the functions of this package once it is imported.
 

@@ -13,6 +13,7 @@ import type {
   LazyMembers,
   LoopExpression,
   MapExpression,
+  WaitForExpression,
   WhenExpression,
 } from './expression.js';
 
@@ -28,7 +29,8 @@ export type NormalExpression =
   | NormalFlat
   | NormalSleep
   | NormalLoop
-  | NormalLinked;
+  | NormalLinked
+  | NormalWait;
 
 /** A call with its options. `shared` holds the options of the workflows around it. */
 export type NormalTask = Omit<TaskExpression, 'callbacks'> & { readonly shared?: NormalizedOptions };
@@ -111,6 +113,11 @@ export interface NormalLoop extends Pick<LoopExpression, 'max' | 'everyMs' | 'bu
   /** The delay of a workflow that starts with the loop. */
   readonly delayMs?: number;
 }
+
+/** A wait for a signal, with the options that apply to it. */
+export type NormalWait = Omit<WaitForExpression, 'options' | 'callbacks'> & {
+  readonly options?: NormalizedOptions;
+};
 
 /** A step and its callbacks. */
 interface NormalLinked {
@@ -202,6 +209,7 @@ class Normalizer {
         sleep: 'ms' in sleep ? { ms: sleep.ms } : { until: sleep.until },
         ...(this.#delayMs > 0 && { delayMs: this.#delayMs }),
       }))
+      .with({ kind: 'waitFor' }, (wait) => this.#wait(wait))
       .exhaustive();
   }
 
@@ -221,6 +229,18 @@ class Normalizer {
     if (Object.keys(all).length === 0) return call;
     const isShared = Object.keys(this.#inherited).length > 0;
     return { ...call, options: all, ...(isShared && { shared: this.#inherited }) };
+  }
+
+  /** A wait has no handler, so only labels, the expiry and the delay apply to it. */
+  #wait({ options: _options, callbacks: _callbacks, ...wait }: WaitForExpression): NormalWait {
+    const { expiresMs, expiresAt } = this.#options;
+    const options = {
+      ...labelsOf(this.#options),
+      ...(expiresMs !== undefined && { expiresMs }),
+      ...(expiresAt !== undefined && { expiresAt }),
+      ...(this.#delayMs > 0 && { delayMs: this.#delayMs }),
+    };
+    return Object.keys(options).length === 0 ? wait : { ...wait, options };
   }
 
   #when({ test, onTrue, onFalse }: WhenExpression): NormalExpression {

@@ -13,6 +13,7 @@
  * chain(a, sleep('1d'), b)       run ◀─ b ◀─ sleep ◀─ a
  * chain(a, loop(b, …), c)        run ◀─ c ◀─ loop ◀─ a         each turn of b is added below the loop
  * fallback(a, b)                 run ◀─ fallback ◀─ a             b is added below the fallback if a fails
+ * chain(a, waitFor(s, …), b)     run ◀─ b ◀─ wait ◀─ a            the wait is delayed until the signal or the timeout
  * ```
  *
  * Ids are paths, see `core/src/job/ids.ts`.
@@ -51,6 +52,7 @@ import {
   planFallback,
   planGroup,
   planMatch,
+  planWait,
   planWhen,
 } from './plan-group.js';
 import { planLoop, planSleep } from './plan-waits.js';
@@ -161,6 +163,8 @@ class Planner implements PartPlanner {
         return planSleep(expression, position);
       case 'loop':
         return planLoop(this, expression, position);
+      case 'waitFor':
+        return planWait(expression, position);
       case 'linked': {
         const node = internal(INTERNAL_JOB.collect, position.path, this.#inside(expression.step, position));
         return one({ ...node, callbacks: this.#callbacks(expression.callbacks) });
@@ -266,6 +270,7 @@ function consumerOf(
       return internalPosition(firstFanOf(expression, path));
     case 'sleep':
     case 'loop':
+    case 'waitFor':
       return internalPosition(path);
     case 'each':
     case 'match':

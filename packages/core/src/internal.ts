@@ -31,6 +31,7 @@ export {
 export { isLongText, leftOutText } from './job/marks.js';
 export type { Pause, Sleep } from './job/pause.js';
 export { type NormalizedOptions, sharedOptions } from './job/shared-options.js';
+export { isSignalKey, waitPosition } from './job/signal-wait.js';
 export { type ProcessDefaults, setProcessDefaults } from './store/connection.js';
 export type {
   ChildKeys,
@@ -42,6 +43,16 @@ export type {
 } from './store/primitives/ended-jobs.js';
 export type { Looks, SeenJob } from './store/primitives/looks.js';
 export type { LeftJob, PurgedSet, PurgeRequest, PurgeSlice, PurgeStart } from './store/primitives/purge.js';
+export type {
+  CheckedWaits,
+  NewSignal,
+  OpenWaitPage,
+  OpenWaitRecord,
+  SignalDecision,
+  StartedWait,
+  WaitEnd,
+  WaitState,
+} from './store/primitives/signals.js';
 export type { TaskEntry } from './task/definition.js';
 export { isName, readOptions } from './task/option-checks.js';
 export {
@@ -51,6 +62,7 @@ export {
   normalizeOptions,
   SIGNATURE_OPTIONS,
 } from './task/options.js';
+export { checkSignalKey, SignalObject } from './task/signal.js';
 export {
   type CallbackExpressions,
   callbackOf,

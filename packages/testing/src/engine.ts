@@ -17,6 +17,7 @@ import type { Attempt as AttemptRecord } from './history.js';
 import { VirtualClock } from './memory/clock.js';
 import { SeededRandom } from './memory/collections.js';
 import type { RunGate } from './memory/events.js';
+import type { JobRecord } from './memory/job-record.js';
 import { Store } from './memory/store.js';
 
 /** A running attempt. It is parked while it waits for the engine's time or for a result. */
@@ -319,11 +320,11 @@ export class Engine {
     for (const waiter of waiters) waiter.giveUp(error);
   }
 
-  /** Whether timers other than those of schedules and background work are set. */
+  /** Whether timers other than those of schedules, of waits without end and of background work are set. */
   #isWaitingForTime(): boolean {
     return (
       this.#time.pending - this.#background >
-      this.store.alarmsOnlyFor(({ name }) => name === INTERNAL_JOB.schedule)
+      this.store.alarmsOnlyFor((job) => job.name === INTERNAL_JOB.schedule || isEndlessWait(job))
     );
   }
 
@@ -386,6 +387,13 @@ export class Engine {
       isParked = false;
     };
   }
+}
+
+/** Whether a job waits for a signal without end: only the test can decide it. */
+function isEndlessWait({ name, data }: JobRecord): boolean {
+  if (name !== INTERNAL_JOB.wait) return false;
+  const { waiting } = JSON.parse(data) as { waiting?: { until?: number } };
+  return waiting !== undefined && waiting.until === undefined;
 }
 
 const NONE: readonly Attempt[] = [];

@@ -28,7 +28,7 @@ export const KILL_POINTS: readonly KillPoint[] = [
   { when: 'after', command: 'moveToActive' },
   ...(['before', 'after'] as const).flatMap((when): KillPoint[] => [
     { when, command: 'addFlow' },
-    { when, command: 'moveToDelayed', job: INTERNAL_JOB.sleep },
+    { when, command: 'moveToDelayed' },
     { when, command: 'moveToDelayed', job: INTERNAL_JOB.loop },
     { when, command: 'moveToWaitingChildren', job: INTERNAL_JOB.loop },
     { when, command: 'moveToFailed' },

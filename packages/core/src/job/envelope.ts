@@ -25,6 +25,7 @@ import {
   type ScheduleRecord,
 } from './schedule-record.js';
 import { isSharedOptions, type NormalizedOptions, type SharedOptions } from './shared-options.js';
+import { type BegunWait, isBegunWait, isSignalWait, type SignalWait } from './signal-wait.js';
 import { isCallbacks, isExpansion, isFed, isJoinRule, isKey, isNode, isSource } from './tree-checks.js';
 
 // Trace links.
@@ -124,6 +125,9 @@ export interface Envelope {
   readonly pause?: Pause;
   /** The turns of a loop. */
   readonly turns?: Turns;
+  /** The signal that this job waits for, and the wait once it has begun. */
+  readonly wait?: SignalWait;
+  readonly waiting?: BegunWait;
   /** Callbacks to send when this job has its result or has failed. */
   readonly callbacks?: Callbacks;
   /** The failure, if the job failed for good. */
@@ -287,6 +291,8 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['sleep', { words: 'a sleep', holds: isSleep }],
   ['pause', { words: 'a wait until a moment', holds: isPause }],
   ['turns', { words: 'the turns of a loop', holds: isTurns }],
+  ['wait', { words: 'the wait for a signal', holds: isSignalWait }],
+  ['waiting', { words: 'a begun wait for a signal', holds: isBegunWait }],
   ['callbacks', { words: 'lists of callbacks', holds: isCallbacks }],
   ['trace', { words: 'a traceparent', holds: isTraceparent }],
   ['links', { words: 'a list of traceparents and their number', holds: isTraceLinks }],

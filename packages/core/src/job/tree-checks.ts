@@ -52,6 +52,7 @@ export const isNode: Check = (value) =>
   absentOr(isExpansion)(value.expand) &&
   absentOr(isJoinRule)(value.join) &&
   absentOr(isSleep)(value.sleep) &&
+  absentOr(isPlainObject)(value.wait) &&
   absentOr(isTrue)(value.mayFail) &&
   absentOr(isCount)(value.offset) &&
   absentOr(isCallbacks)(value.callbacks) &&

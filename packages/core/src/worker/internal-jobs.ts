@@ -14,6 +14,7 @@ import { completeInput } from '../workflow/input.js';
 import { lossOf } from '../workflow/join.js';
 import type { ExecutorDependencies } from './dependencies.js';
 import { LoopRunner } from './loop-jobs.js';
+import { runSignalWait } from './signal-wait.js';
 import { sleepWith } from './sleep-jobs.js';
 import { expand, JoinRunner } from './workflow-jobs.js';
 
@@ -49,6 +50,8 @@ export class InternalJobs {
         return this.#loop(job, envelope);
       case INTERNAL_JOB.schedule:
         return this.#dependencies.runSchedule(job, envelope);
+      case INTERNAL_JOB.wait:
+        return this.#wait(job, envelope);
       default:
         throw new CorruptJobError(
           job.id,
@@ -126,6 +129,10 @@ export class InternalJobs {
     return new LoopRunner(this.#dependencies, job, envelope).run(firstValue);
   }
 
+  async #wait(job: ActiveJob, envelope: Envelope): Promise<unknown> {
+    return runSignalWait(this.#dependencies, job, envelope, await this.#previousValue(job, envelope));
+  }
+
   async #run(job: ActiveJob, envelope: Envelope): Promise<unknown> {
     const value = await this.#joins.collect(job, envelope);
     // Nobody waits for it, and a run that nobody shrinks only takes more memory.
@@ -135,12 +142,15 @@ export class InternalJobs {
 
   async #fanOut(job: ActiveJob, envelope: Envelope): Promise<unknown> {
     refuseRevoked(envelope);
-    const { after } = envelope;
-    const value =
-      after === undefined
-        ? await this.#decode(job, envelope.input)
-        : await this.#joins.valueOf(job, envelope);
+    const value = await this.#previousValue(job, envelope);
     return expand(this.#dependencies, this.#joins, job, envelope, value);
+  }
+
+  /** Returns the value that an internal job gets from the step before it, or with its input. */
+  async #previousValue(job: ActiveJob, envelope: Envelope): Promise<unknown> {
+    return envelope.after === undefined
+      ? this.#decode(job, envelope.input)
+      : this.#joins.valueOf(job, envelope);
   }
 
   /** Returns the number of members that a sender added. The sender starts this job; if it crashes, the store does. */

@@ -1,5 +1,6 @@
 /** The memory store: all queues of one `memory()`, and the recovery of stalled jobs. */
 
+import { INTERNAL_QUEUE, type OpenWaitRecord } from '@umbel/core/internal';
 import { type Clock, EngineTime } from './clock.js';
 import { SeededRandom } from './collections.js';
 import { wakeWorkers } from './enqueue.js';
@@ -101,6 +102,17 @@ export class Store implements QueueDirectory {
       return delayed.size > 0;
     };
     return [...this.#queues.values()].filter(isOnlyFor).length;
+  }
+
+  /** Returns the waits for signals that no signal has decided and whose jobs have not ended. */
+  openWaits(): OpenWaitRecord[] {
+    return [...this.#queues.values()].flatMap((queue) => {
+      if (queue.signals.size === 0) return [];
+      const internal = `${queue.qualifiedName.slice(0, -queue.name.length)}${INTERNAL_QUEUE}`;
+      const jobs = this.queue(internal).jobs;
+      const isOpen = (id: string) => jobs.get(id)?.finishedOn === undefined && jobs.has(id);
+      return queue.signals.open(queue.now).filter(({ job, isSignalled }) => !isSignalled && isOpen(job));
+    });
   }
 
   /** Removes the locks of active jobs; returns a function that returns these jobs to the waiting ones. */
