@@ -1,7 +1,8 @@
 /** The streams of all queues as one. */
 import { InvalidOptionError } from '../base/errors.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
-import { MARK, type StreamEntry } from '../store/events.js';
+import { MARK } from '../store/engine/commands.js';
+import type { StreamEntry } from '../store/events.js';
 import { isEventId, timeOfId } from '../store/stream-position.js';
 import { isName } from '../task/option-checks.js';
 

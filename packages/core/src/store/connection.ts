@@ -43,6 +43,8 @@ function currentLogger(): Logger {
 /**
  * Where jobs are stored:
  * - a `redis://` or `rediss://` URL, BullMQ's connection options or an ioredis instance,
+ * - a `postgres://` URL, which needs the package `pg`; `?schema=` names the schema (default `umbel`), `?pool=` the number
+ *   of connections (default 10),
  * - `memory:`, the memory of this process, which needs `@umbel/testing`,
  * - a BullMQ backend factory such as `memory()` from `@umbel/testing`.
  */

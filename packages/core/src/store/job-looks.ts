@@ -1,7 +1,7 @@
 /** This module reads the state of many jobs of a queue at once, on every store. The watcher uses it. */
 import type { IQueueBackend } from 'bullmq';
-import { JOB_STATUS } from './engine/commands.js';
-import { MARK, UNTRIMMED } from './events.js';
+import { JOB_STATUS, MARK } from './engine/commands.js';
+import { UNTRIMMED } from './events.js';
 import { type Looks, lookPrimitiveOf, type SeenJob } from './primitives/looks.js';
 import { FIRST } from './stream-position.js';
 

@@ -335,14 +335,15 @@ export class Watcher {
       return false;
     }
     if (this.#isClosed) return true;
-    const { events, lastEvent, jobs } = sight;
+    const { events, lastEvent, jobs, mayRepeat } = sight;
     if (events !== undefined) {
       if (this.#position.note(events.first, events.last, readTo)) this.#noteGap();
     } else if (this.#position.at === undefined) this.#position.note(lastEvent, lastEvent, undefined);
     const seen: (SeenJob | undefined)[] = new Array(waits.length);
     for (const job of jobs) seen[job.index] = job;
     for (const [index, wait] of waits.entries()) {
-      if (!wait.isOver) this.#handleLook(wait, seen[index], lastEvent, events !== undefined);
+      if (!wait.isOver)
+        this.#handleLook(wait, seen[index], lastEvent, events !== undefined && mayRepeat !== true);
     }
     return true;
   }

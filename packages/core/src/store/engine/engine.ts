@@ -56,6 +56,8 @@ export interface ServerFacts {
   readonly evictionPolicy?: string | undefined;
   /** Whether it has an append-only file. */
   readonly hasAppendOnlyFile?: boolean | undefined;
+  /** Whether it waits for its disk before it confirms a change. */
+  readonly isDurable?: boolean | undefined;
 }
 
 /** What a worker needs of its store. */
