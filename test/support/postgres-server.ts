@@ -28,7 +28,9 @@ export function findPostgres(): string | undefined {
     ? readdirSync(versions).map((name) => `${versions}/${name}/bin`)
     : [];
   const folders = [...(process.env.PATH ?? '').split(':'), ...installed.sort().reverse()];
-  return folders.find((folder) => existsSync(join(folder, 'initdb')) && existsSync(join(folder, 'postgres')));
+  return folders.find((folder) =>
+    ['initdb', 'postgres', 'pg_isready'].every((program) => existsSync(join(folder, program))),
+  );
 }
 
 /** The server refuses to run as root. */

@@ -29,7 +29,7 @@ export {
 } from './job/job-tree.js';
 export { isLongText, leftOutText } from './job/marks.js';
 export { type NormalizedOptions, sharedOptions } from './job/shared-options.js';
-export { type ProcessDefaults, setProcessDefaults } from './store/connection.js';
+export { type ProcessDefaults, setProcessDefaults, storeMigrations } from './store/connection.js';
 export type {
   ChildKeys,
   EndedJob,

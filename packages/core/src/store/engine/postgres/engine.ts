@@ -7,6 +7,7 @@ import { SharedConnection } from './connection.js';
 import { POOL_CONNECTIONS, PostgresDatabase, type SqlDatabase } from './database.js';
 import { postgresAdvice } from './errors.js';
 import { loadDriver } from './pg-driver.js';
+import { migrationsOf } from './schema.js';
 
 /** Schema of the objects of BullMQ and Umbel, unless the URL names one. */
 export const DEFAULT_SCHEMA = 'umbel';
@@ -54,6 +55,7 @@ export function postgresEngine(option: string, source: string): Engine {
     isClient: false,
     mayStaySilent: false,
     address: shownUrl(source),
+    migrations: migrationsOf(schema, databaseOf),
     describe: () => postgresFactsOf(url),
     advise: postgresAdvice,
   };
