@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
-import { IS_LONG, LONG, SIZED } from './test/support/length.js';
+import { IS_LONG, LONG, PUBLISHED, SIZED } from './test/support/length.js';
 import { LongFirst } from './test/support/long-first.js';
 
 const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -76,8 +76,9 @@ export default defineConfig({
           'chaos/test',
           'test/integration',
         ]),
-        { ...WAITING, exclude: [...LONG] },
+        { ...WAITING, exclude: [...LONG, ...PUBLISHED] },
       ),
+      project('published', [...PUBLISHED], WAITING),
       project('long', IS_LONG ? [...LONG, ...SIZED] : [...LONG], WAITING),
       {
         test: {

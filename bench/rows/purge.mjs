@@ -10,7 +10,7 @@ import { summary } from '../run/statistics.mjs';
 import { open } from '../systems/umbel.mjs';
 
 const SIZES = { quick: [2000, 10_000], full: [20_000, 100_000] };
-const ROUNDS = { quick: 2, full: 3 };
+const ROUNDS = { quick: 7, full: 5 };
 const WARM_UP = 1000;
 const ADDED_AT_ONCE = 1000;
 

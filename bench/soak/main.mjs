@@ -35,7 +35,7 @@ const FIGURES = {
 };
 
 const MORE = [
-  ...['peak keys', 'peak bytes', 'streams', 'sender RSS', 'worker RSS'],
+  ...['peak keys', 'peak bytes', 'streams', 'sender RSS', 'worker RSS', 'sender code', 'worker code'],
   ...['passes', 'late', 'restarts', 'faults'],
 ];
 
@@ -142,6 +142,7 @@ async function take() {
       'Redis bytes': store.bytes,
     },
     rss: [ofSender.rss, ofWorker.rss],
+    code: [ofSender.code, ofWorker.code],
     longestStream: store.longestStream,
     streamBytes: store.streamBytes,
     late: ofSender.late + ofWorker.late,
@@ -177,7 +178,7 @@ async function keyKinds() {
   for await (const keys of client.scanStream({ count: 1000 })) {
     for (const key of keys) {
       const kind = key
-        .replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}|(?<=:)[0-9A-Za-z]{22}[^:]*/g, '<id>')
+        .replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}|(?<=:)[0-9A-Za-z]{21}[^:]*/g, '<id>')
         .replaceAll(/[0-9a-f]{16,}/g, '<hash>')
         .replaceAll(/\d+/g, '<n>');
       counts.set(kind, (counts.get(kind) ?? 0) + 1);
@@ -191,10 +192,15 @@ function shown(name, value) {
   return `${(value / scale).toFixed(scale === 1 ? 0 : 2)}${unit === '' ? '' : ` ${unit}`}`;
 }
 
-function lineOf({ at, figures, peak, rss, streamBytes, passes, late, faults: count, restarts }) {
+function lineOf({ at, figures, peak, rss, code, streamBytes, passes, late, faults: count, restarts }) {
   const mebibytes = (bytes) => `${(bytes / MIB).toFixed(1)} MiB`;
   const own = Object.entries(figures).map(([name, value]) => shown(name, value).padStart(name.length));
-  const more = [peak.keys, mebibytes(peak.bytes), mebibytes(streamBytes), ...rss.map(mebibytes)];
+  const more = [
+    peak.keys,
+    mebibytes(peak.bytes),
+    mebibytes(streamBytes),
+    ...[...rss, ...code].map(mebibytes),
+  ];
   const counts = [passes, late, restarts, count];
   const cells = [...more, ...counts].map((cell, index) => `${cell}`.padStart(MORE[index].length));
   return [(at / 60_000).toFixed(1).padStart(6), ...own, ...cells].join('  ');

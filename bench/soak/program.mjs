@@ -1,6 +1,7 @@
 // A process of a soak: `node --expose-gc program.mjs sender|worker '<settings as JSON>'`. It answers `sample` with what it
 // uses; a sender sends from `go` to `pause`.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { getHeapCodeStatistics } from 'node:v8';
 import { kindsOf } from './load.mjs';
 import { soakApp } from './tasks.mjs';
 
@@ -49,13 +50,19 @@ async function repeat(name, { everyMs, pass }) {
   }
 }
 
-/** What is in use once nothing unused is left. */
+/**
+ * What is in use once nothing unused is left. Compiled code is not counted: Node compiles more of a program for as long as
+ * it runs, and drops what has not run for a while.
+ */
 function sample() {
   globalThis.gc();
   globalThis.gc();
   const { heapUsed, external, rss } = process.memoryUsage();
+  const code = getHeapCodeStatistics();
+  const codeBytes = code.code_and_metadata_size + code.bytecode_and_metadata_size;
   return {
-    heap: heapUsed + external,
+    heap: heapUsed + external - codeBytes,
+    code: codeBytes,
     rss,
     handles: process.getActiveResourcesInfo().filter((kind) => kind !== 'Timeout').length,
     passes,

@@ -17,20 +17,29 @@ export function searchSeed(chosen: string | undefined, usual: number): number {
   return IS_LONG && process.env.CI === undefined ? Math.floor(Math.random() * 2 ** 31) : usual;
 }
 
-/**
- * Campaigns of minutes, and what installs and builds all that is published. `npm run test:long` runs them, and .ci/run;
- * `npm test` does not.
- */
+/** Campaigns that take minutes. `npm run test:long` runs them; `npm test` and CI do not. */
 export const LONG: readonly string[] = [
   'chaos/test/operating-campaigns.test.ts',
   'chaos/test/sending-campaigns.test.ts',
   'chaos/test/worker-campaigns.test.ts',
+];
+
+/**
+ * Files that install, bundle or build what is published, and compile or run what the docs show. `npm run test:published`
+ * runs them, and CI; `npm test` does not.
+ */
+export const PUBLISHED: readonly string[] = [
   'packages/cli/test/integration/packed.test.ts',
+  'test/integration/bundles.test.ts',
+  'test/integration/docs.test.ts',
+  'test/integration/guides.test.ts',
+  'test/integration/packages.test.ts',
+  'test/integration/runners.test.ts',
   'test/integration/site.test.ts',
   'test/integration/walk.test.ts',
 ];
 
-/** Files that are longer in `npm run test:long`: those that import this file. */
+/** Files that are longer in `npm run test:long`: those that import this file. `npm test` runs a part of them. */
 export const SIZED: readonly string[] = [
   'packages/canvas/test/fault/kill-points.test.ts',
   'packages/canvas/test/integration/long-chains.test.ts',

@@ -1,9 +1,9 @@
-/** What `npm test` leaves to `npm run test:long` is there, and is run by CI. */
+/** The files that `npm test` leaves to other commands exist, and CI runs those of `npm run test:published`. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { LONG, SIZED } from '../support/length.js';
+import { LONG, PUBLISHED, SIZED } from '../support/length.js';
 import { root } from '../support/snippets.js';
 
 test('the files that are longer in `npm run test:long` are those that ask how long to be', () => {
@@ -13,7 +13,15 @@ test('the files that are longer in `npm run test:long` are those that ask how lo
   expect(asking.toSorted()).toEqual(SIZED.toSorted());
 });
 
-test('the files that only `npm run test:long` runs are there, and CI runs it', () => {
-  expect(LONG.filter((file) => !existsSync(join(root, file)))).toEqual([]);
-  expect(readFileSync(join(root, '.ci/run'), 'utf8')).toContain('npm run test:long');
+test('the files that `npm test` leaves to other commands are there, and CI runs what is published', () => {
+  expect([...LONG, ...PUBLISHED].filter((file) => !existsSync(join(root, file)))).toEqual([]);
+  expect(readFileSync(join(root, '.ci/run'), 'utf8')).toContain('npm run test:published');
+});
+
+test('a release runs all tests', () => {
+  const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+    scripts: Record<string, string>;
+  };
+  for (const command of ['npm run check', 'npm run test:published', 'npm run test:long'])
+    expect(scripts.release).toContain(command);
 });

@@ -33,7 +33,7 @@ export { chunks, map, starmap } from './map.js';
 export { CanvasError } from './part.js';
 export type { FirstStep, Inputs, Members } from './types/flow.js';
 
-// Gives the signatures of `@umbel/core` what they cannot know themselves, once this package is imported.
+// Provides the signatures of `@umbel/core` with the functions of this package once it is imported.
 
 provideCanvas({
   pipe: (first, next) => pipe(partOf(first, 'The step before pipe'), next),

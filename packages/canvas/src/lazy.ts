@@ -1,23 +1,23 @@
 /**
- * Members that are read while they are sent. Which app they belong to is known once the first one is read, so a
- * reading can begin before it is asked for:
+ * Lazy members of groups, which are read while they are sent. The first member determines the app, so a read may start
+ * before the members are requested:
  *
- *     closed ─ sender() ─▶ begun ─ read() ─▶ closed       close() ends what was begun and not read
+ *     closed ─ sender() ─▶ started ─ read() ─▶ closed       close() ends a started read
  */
 import { SENDER, type Sender } from '@umbel/core/internal';
 import { type CanvasExpression, type LazyMembers, partsOf } from './expression.js';
 import { CanvasError, oneSender } from './part.js';
 
-/** A list that need not be there as a whole. */
+/** A list that is not in memory as a whole. */
 export type LazySource<Item> = Iterable<Item> | AsyncIterable<Item>;
 
-/** Items of a source. Wrapped, since an item that is a promise is not to be awaited: it is not what was meant. */
+/** An item of a source. It is wrapped, so that an item that is a promise is not awaited but refused. */
 type Items = AsyncGenerator<{ readonly item: unknown }, void>;
 
-/** Starts to read a source. */
+/** Starts reading a source. */
 export type Reader = () => Items;
 
-/** What is made of an item. */
+/** Returns the member of an item. */
 interface Member {
   readonly expression: CanvasExpression;
   readonly [SENDER]: Sender | undefined;
@@ -33,7 +33,7 @@ export class LazyList implements LazyMembers {
   readonly #memberOf: (item: unknown, index: number) => Member;
   #begun: Reading | undefined;
 
-  /** `memberOf` makes members of items, and throws at one that it cannot. */
+  /** @param memberOf Converts an item to a member, or throws. */
   constructor(reader: Reader, memberOf: (item: unknown, index: number) => Member) {
     this.#reader = reader;
     this.#memberOf = memberOf;
@@ -77,8 +77,8 @@ export class LazyList implements LazyMembers {
 }
 
 /**
- * Reads the source from its start, each time.
- * @throws {CanvasError} the second time, if it can be read only once.
+ * Returns a function that reads the source from its start.
+ * @throws {CanvasError} at the second call, if the source can be read only once.
  */
 export function readerOf(source: LazySource<unknown>): Reader {
   let isSpent = false;
@@ -97,7 +97,7 @@ export function readerOf(source: LazySource<unknown>): Reader {
 }
 
 async function* itemsOf(iterator: Iterator<unknown> | AsyncIterator<unknown>): Items {
-  let isOpen = false; // an iterator that has ended or failed is not to be ended again
+  let isOpen = false; // `return` is not called after the iterator has ended or failed
   try {
     for (;;) {
       isOpen = false;
@@ -111,7 +111,7 @@ async function* itemsOf(iterator: Iterator<unknown> | AsyncIterator<unknown>): I
   }
 }
 
-/** Reads lists of `size` items; the last one may be shorter. */
+/** Yields lists of `size` items; the last one may be shorter. */
 export function inSlices(reader: Reader, size: number): Reader {
   return async function* slices() {
     let slice: unknown[] = [];
@@ -125,13 +125,13 @@ export function inSlices(reader: Reader, size: number): Reader {
   };
 }
 
-/** Every group of lazily read members in an expression. */
+/** Returns the lazy members of all groups in an expression. */
 export function* lazyIn(expression: CanvasExpression): Generator<LazyMembers, void> {
   if (expression.kind === 'group' && 'read' in expression.members) yield expression.members;
   for (const part of partsOf(expression)) yield* lazyIn(part);
 }
 
-/** True for what can be iterated and is no array: arrays are read at once. */
+/** Returns true for iterables other than arrays, which are read at once. */
 export function isLazy(value: unknown): value is LazySource<unknown> {
   return (
     typeof value === 'object' &&

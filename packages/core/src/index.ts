@@ -1,4 +1,4 @@
-// The app, and what it is made with
+// App and options
 export {
   type App,
   type AppOptions,
@@ -192,9 +192,9 @@ export type { Jitter, RetryOptions, TaskRetryOptions } from './task/retry.js';
 export type { QueueOptions, RoutedCall, Routes } from './task/routing.js';
 // Tasks by name
 export type { Client, Handlers, NamedTask } from './task/types/bind.js';
-// What JSON carries
+// JSON values
 export type { Json, NotJsonSafe, Received } from './task/types/json.js';
-// Steps of a composition
+// Steps of a workflow
 export type {
   AnyResult,
   AnyStep,

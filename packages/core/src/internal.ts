@@ -1,4 +1,4 @@
-/** For Umbel's own packages. Not covered by the version promise. */
+/** Exports for Umbel's other packages. They may change in any version. */
 
 export { coreOf } from './app/app.js';
 export { checkInteger, checkOptions, type OptionNames } from './base/option-checks.js';

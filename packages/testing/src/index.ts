@@ -9,8 +9,8 @@ export {
   type RunOptions,
 } from './assertions.js';
 export { FakedTimersError, LeakError, NotAwaitedError, NothingLeftError } from './errors.js';
+export type { CrashOptions, LostLockOptions, StoreErrorOptions } from './fakes.js';
 export { type Behaviour, type Fake, type Sequence, sequence } from './fakes.js';
-export type { CrashOptions, LostLockOptions, StoreErrorOptions } from './faults.js';
 export type { Attempt, AttemptOutcome, EnqueuedCall } from './history.js';
 export {
   type Clock,

@@ -37,9 +37,17 @@ import {
 import { timersFakedAtLoad } from '@umbel/core/internal/real-timers';
 import { Engine, isInHandler } from './engine.js';
 import { FakedTimersError, LeakError, NotAwaitedError, NothingLeftError } from './errors.js';
-import { type Behaviour, type Fake, Fakes, type Handler } from './fakes.js';
-import { type CrashOptions, Faults, type LostLockOptions, type StoreErrorOptions } from './faults.js';
-import { watchTimers } from './handler-timers.js';
+import {
+  type Behaviour,
+  type CrashOptions,
+  type Fake,
+  Fakes,
+  Faults,
+  type Handler,
+  type LostLockOptions,
+  type StoreErrorOptions,
+} from './fakes.js';
+import { watchTimers } from './held-time.js';
 import { type Attempt, type EnqueuedCall, History } from './history.js';
 import { failing } from './memory/failing.js';
 import { backendsOf } from './memory/index.js';

@@ -1,15 +1,15 @@
-/** What `match` and `when` need of the value they decide by. */
+/** Types of branches: what `match` and `when` require of the value by which they decide. */
 import type { AnyStep, InputOf, OutputOf, Result } from '@umbel/core';
 import type { NamedKeysOf, Prettify, ValueAt } from '@umbel/core/internal';
 
-/** What a value may be under the key for a case of this name, whose name is compared as text. */
+/** Values of the key that select the case of this name. The name is compared as text. */
 type Named<Name> =
   | Name
   | (Name extends number ? `${Name}` : never)
   | (Name extends 'true' ? true : Name extends 'false' ? false : never)
   | (Name extends `${infer Number extends number}` ? Number : never);
 
-/** What a case takes, with its name under the key. */
+/** The input of a case, with its name under the key. */
 export type NeedsOfCase<Key extends string, Name, In> = unknown extends In
   ? { [K in Key]: Named<Name> }
   : In extends unknown
@@ -18,7 +18,7 @@ export type NeedsOfCase<Key extends string, Name, In> = unknown extends In
 
 type Scalar = string | number | boolean | null;
 
-/** What a value of this type may be compared with. Printed in errors. */
+/** Values with which a value of this type can be compared. Errors show this type. */
 type ComparisonWith<Value> = (Value & Scalar) | null | Comparisons<(Value & Scalar) | null, Ordered<Value>>;
 type Ordered<Value> = Value extends number ? number : Value extends string ? string : never;
 
@@ -33,12 +33,12 @@ interface Comparisons<Equal, Limit> {
   readonly exists?: boolean;
 }
 
-/** What the compiler prints for a step that cannot be a test. */
+/** The message for a step that cannot be a test. */
 interface TrueOrFalse {
   readonly '~gives': Result<string, boolean>;
 }
 
-/** The test itself; what a condition compares has to fit what the branches say of its keys. */
+/** The test. The values of a condition must fit the types that the branches have for its keys. */
 export type TestOf<Test, In> = Test extends AnyStep
   ? OutputOf<Test> extends boolean
     ? Test
@@ -59,7 +59,7 @@ type Widened<Operand> = Operand extends string
       ? boolean
       : never;
 
-/** What is compared with the value, widened; nothing is known of a value that is compared with null alone. */
+/** The widened type of the operand; a value that is compared with null only has an unknown type. */
 type OperandsOf<C> = C extends Scalar
   ? Widened<C>
   : {
@@ -73,14 +73,14 @@ type Compared<C> = [OperandsOf<C>] extends [never] ? unknown : OperandsOf<C> | n
 
 type Optional<C> = { [Key in keyof C]: C[Key] extends { readonly exists: boolean } ? Key : never }[keyof C];
 
-/** What a condition says of keys that the branches do not name. A key need not be there if the condition asks whether it is. */
+/** The type of keys that only the condition names. A key is optional if the condition tests whether it exists. */
 type NeedsOfCondition<C, In> = {
   [Key in Exclude<keyof C, NamedKeysOf<In> | Optional<C>>]: Compared<C[Key]>;
 } & {
   [Key in Exclude<keyof C & Optional<C>, NamedKeysOf<In>>]?: Compared<C[Key]>;
 };
 
-/** What the test and the branches need together. */
+/** The needs of the test and the branches together. */
 export type NeedsOfTest<Test, In> = Test extends AnyStep
   ? Prettify<In & InputOf<Test>>
   : Prettify<In & NeedsOfCondition<Test, In>>;

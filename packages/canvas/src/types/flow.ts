@@ -1,6 +1,7 @@
 /**
- * Left output fits right input; tuple in, tuple out. Only results are inferred, so each argument is checked on its
- * own: the compiler underlines the wrong one and names the step before it.
+ * Types of chains and groups: the result of a step must fit the input of the next one; a tuple of members has a tuple of
+ * results. Only results are inferred, so each argument is checked separately: the compiler underlines the wrong argument and
+ * names the step before it.
  */
 import type { AnyResult, AnyStep, Input, Result } from '@umbel/core';
 import type { Prettify } from '@umbel/core/internal';
@@ -14,8 +15,8 @@ export interface FirstStep<In, Gives> {
 type Shift<First, Rest extends readonly unknown[]> = [First, ...Rest];
 
 /**
- * What the step before position `Key` gives. Fixed positions have the keys '0', '1', …; the elements of a spread of
- * unknown length all have the key `number`, and nothing is known of the step before them.
+ * The result of the step before position `Key`. Fixed positions have the keys '0', '1', …. The elements of a spread of unknown
+ * length have the key `number`, and the step before them is unknown.
  */
 export type PrevOf<First, Rest extends readonly unknown[], Key> = Key extends number
   ? Result<'a spread of unknown length: use chain.of(steps)', unknown>
@@ -36,17 +37,17 @@ export type LastOf<First, Rest extends readonly unknown[]> = Rest extends readon
 interface StepRecord {
   readonly [name: string]: AnyStep;
 }
-/** Steps that are read while they are sent. */
+/** Lazy steps, which are read while they are sent. */
 interface Steps extends Iterable<AnyStep> {}
 interface StepsLater extends AsyncIterable<AnyStep> {}
 
 /**
- * Members of a group. Of an object literal the compiler looks for the wrong member in the interface whose name comes
- * first in the alphabet, so that has to be the record.
+ * Members of a group. For an object literal the compiler reports the wrong member in the interface whose name comes first in
+ * the alphabet, so that must be the record.
  */
 export type Members = readonly AnyStep[] | StepRecord | Steps | StepsLater;
 
-/** The members as a list or a record: what is read lazily is a list of unknown length. */
+/** The members as a list or a record; lazy members are a list of unknown length. */
 export type Listed<Group> = Group extends readonly unknown[]
   ? Group
   : Group extends Iterable<infer Member> | AsyncIterable<infer Member>
@@ -59,14 +60,14 @@ export type EachOf<Group> = Group extends readonly unknown[]
     ? Member
     : Group[keyof Group];
 
-/** What all the steps of a union need together (contravariant inference gives the intersection). */
+/** The needs of all steps of a union together: contravariant inference results in the intersection. */
 export type NeedsAll<Steps> = [Steps] extends [never]
   ? unknown
   : [Steps] extends [{ readonly '~needs': Input<infer In> }]
     ? Prettify<In>
     : never;
 
-/** The names under which compositions give their results. */
+/** The names of the results of a record of members. */
 type Composed =
   | 'chain'
   | 'group'
@@ -79,27 +80,27 @@ type Composed =
   | 'fallback'
   | 'flat';
 
-/** What the compiler prints for a composition where only calls of one task can stand. A task may have such a name. */
+/** The message for a workflow where only calls of one task are allowed. A task may have such a name. */
 interface CallOfOneTask<Name> {
   readonly name: Name;
 }
 
 export type OneCall<Name> = Name extends Composed ? CallOfOneTask<Name> : unknown;
 
-/** Inputs of a step: a list, or what is read while it is sent. */
+/** Inputs of a step: a list, or a lazy source. */
 export type Inputs<In> = readonly In[] | Iterable<In> | AsyncIterable<In>;
 
-/** Values for these keys, in their order. Never `undefined`, which a list cannot carry as JSON. */
+/** Values for these keys, in order. Never `undefined`, which a JSON list cannot contain. */
 export type Row<In, Keys extends readonly unknown[]> = {
   readonly [Place in keyof Keys]: Exclude<In[Keys[Place] & keyof In], undefined>;
 };
 
-/** Of a union, the keys of every member; `as` keeps those that stand beside an index signature. */
+/** The keys of every member of a union; `as` keeps those beside an index signature. */
 type RequiredKeys<In> = In extends unknown
   ? keyof { [Key in keyof In as {} extends Pick<In, Key> ? never : Key]: 1 }
   : never;
 
-/** What the compiler prints when a required key is not listed. */
+/** The message for a required key that is not listed. */
 export type Unlisted<In, Keys> = [Exclude<RequiredKeys<In>, Keys>] extends [never]
   ? unknown
   : { readonly 'these keys are not listed': Exclude<RequiredKeys<In>, Keys> };

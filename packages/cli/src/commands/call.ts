@@ -1,3 +1,4 @@
+/** `umbel call`: sends one job and, with `--wait`, prints its result. */
 import { checkStoreIsShared, resultCommand, withApp } from '../app-commands.js';
 import type { LoadedApp } from '../app-loader.js';
 import { defineCommand } from '../command.js';

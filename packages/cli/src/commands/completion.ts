@@ -1,3 +1,4 @@
+/** `umbel completion`: prints the completion script of a shell, made from the definitions of the commands. */
 import type { Command, Option } from 'commander';
 import { defineCommand } from '../command.js';
 import { EXIT } from '../errors.js';

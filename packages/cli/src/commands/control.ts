@@ -1,3 +1,4 @@
+/** `umbel control`: changes running workers and queues, and prints what each worker answered. */
 import type { Answers, Duration, Obeyed, Rate } from '@umbel/core';
 import { InvalidArgumentError } from 'commander';
 import { type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';

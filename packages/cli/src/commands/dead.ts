@@ -1,3 +1,4 @@
+/** `umbel dead`: lists, shows, replays and discards dead letters. */
 import type { App, DeadLetterFilter, ErrorRecord, SkippedLetter } from '@umbel/core';
 import type { Command } from 'commander';
 import { type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';

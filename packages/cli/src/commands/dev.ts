@@ -1,3 +1,4 @@
+/** `umbel dev`: runs a worker and its store in one process for development, and sends typed jobs. */
 import { createInterface, type Interface } from 'node:readline';
 import type { App, Connection } from '@umbel/core';
 import { loadApp } from '../app-loader.js';

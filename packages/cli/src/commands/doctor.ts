@@ -1,3 +1,4 @@
+/** `umbel doctor`: checks the store and the app, and prints a remedy for each problem. */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -1,5 +1,7 @@
+/** `umbel events`: streams the events of an app, one line or one JSON document each. */
 import type { AppEvent, EventQuery, EventType } from '@umbel/core';
 import { InvalidArgumentError } from 'commander';
+import { match, P } from 'ts-pattern';
 import { type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';
 import { defineCommand } from '../command.js';
 import { milliseconds, momentOf, pastMoment, shortText } from '../display.js';
@@ -36,46 +38,48 @@ function eventLine(event: AppEvent, colors: Colors): string {
 }
 
 function partsOf(event: AppEvent, colors: Colors): string[] {
-  switch (event.type) {
-    case 'run-started':
-      return [`run ${cleanLine(event.runId)}`];
-    case 'run-finished':
-      return [`run ${cleanLine(event.runId)}`, cleanLine(event.state)];
-    case 'worker-online':
-    case 'worker-offline':
-      return [
-        colors.bold(cleanLine(event.worker.name)),
-        cleanLine(`${event.worker.host} ${event.worker.pid}`),
-      ];
-    case 'gap':
-      return [cleanLine(`events of queue ${event.queue} were dropped before they were read`)];
-    default:
-      return [
-        colors.bold(cleanLine(event.task ?? '?')),
-        colors.dim(cleanLine(event.id)),
-        colors.dim(cleanLine(event.queue)),
-        ...(event.attempt !== undefined && event.attempt > 1 ? [`attempt ${event.attempt}`] : []),
-        ...moreOf(event, colors),
-      ];
-  }
+  return match(event)
+    .returnType<string[]>()
+    .with({ type: 'run-started' }, ({ runId }) => [`run ${cleanLine(runId)}`])
+    .with({ type: 'run-finished' }, ({ runId, state }) => [`run ${cleanLine(runId)}`, cleanLine(state)])
+    .with({ type: 'worker-online' }, { type: 'worker-offline' }, ({ worker: { name, host, pid } }) => [
+      colors.bold(cleanLine(name)),
+      cleanLine(`${host} ${pid}`),
+    ])
+    .with({ type: 'gap' }, ({ queue }) => [
+      cleanLine(`events of queue ${queue} were dropped before they were read`),
+    ])
+    .with({ task: P.any }, (ofJob) => [
+      colors.bold(cleanLine(ofJob.task ?? '?')),
+      colors.dim(cleanLine(ofJob.id)),
+      colors.dim(cleanLine(ofJob.queue)),
+      ...(ofJob.attempt !== undefined && ofJob.attempt > 1 ? [`attempt ${ofJob.attempt}`] : []),
+      ...detailsOf(ofJob, colors),
+    ])
+    .exhaustive(() => []); // at run time, a newer core may know more types
 }
 
-function moreOf(event: AppEvent, { red }: Colors): string[] {
-  switch (event.type) {
-    case 'progress':
-      return [event.state ?? '', event.value === undefined ? '' : shortText(jsonText(event.value))]
+/** The events of one job. */
+type JobEvent = Extract<AppEvent, { readonly task: string | undefined }>;
+
+/** Types of events without details. */
+const PLAIN = P.union('enqueued', 'started', 'stalled', 'completed', 'revoked', 'expired', 'skipped');
+
+function detailsOf(event: JobEvent, { red }: Colors): string[] {
+  return match(event)
+    .returnType<string[]>()
+    .with({ type: 'progress' }, ({ state = '', value }) =>
+      [state, value === undefined ? '' : shortText(jsonText(value))]
         .filter((text) => text !== '')
-        .map(cleanLine);
-    case 'retried':
-      return [
-        `retry in ${shortDuration(event.delayMs)}`,
-        ...(event.reason === undefined ? [] : [red(shortText(event.reason, 100))]),
-      ];
-    case 'failed':
-      return [red(shortText(event.reason, 100))];
-    default:
-      return [];
-  }
+        .map(cleanLine),
+    )
+    .with({ type: 'retried' }, ({ delayMs, reason }) => [
+      `retry in ${shortDuration(delayMs)}`,
+      ...(reason === undefined ? [] : [red(shortText(reason, 100))]),
+    ])
+    .with({ type: 'failed' }, ({ reason }) => [red(shortText(reason, 100))])
+    .with({ type: PLAIN }, () => [])
+    .exhaustive(() => []); // as above
 }
 
 function clockTime(date: Date): string {

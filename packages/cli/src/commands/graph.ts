@@ -1,3 +1,4 @@
+/** `umbel graph`: prints the graph of a workflow that a module exports, or of a run. */
 import type { RunGraph } from '@umbel/core';
 import { Option } from 'commander';
 import { checkStoreIsShared, withApp } from '../app-commands.js';

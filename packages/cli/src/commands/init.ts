@@ -1,3 +1,4 @@
+/** `umbel init`: adds a first task with its test to the project in this folder, or creates a project. */
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';

@@ -1,3 +1,4 @@
+/** `umbel inspect`: asks the workers of an app, and lists its workers and waiting jobs. */
 import type { Answers, App, AskOptions, JobsQuery, WorkerInfo } from '@umbel/core';
 import type { Command } from 'commander';
 import { type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';

@@ -1,3 +1,4 @@
+/** `umbel jobs`: lists and shows the jobs in the store. */
 import type { JobFilter } from '@umbel/core';
 import { type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';
 import { defineCommand, defineGroup } from '../command.js';

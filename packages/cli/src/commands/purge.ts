@@ -1,3 +1,4 @@
+/** `umbel purge`: removes the waiting jobs of a queue after a confirmation. */
 import { type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';
 import { defineCommand } from '../command.js';
 import { CliError, EXIT } from '../errors.js';

@@ -1,3 +1,4 @@
+/** `umbel result`: waits for the result of a job or a run, and prints it. */
 import type { AsyncResult, JobInfo } from '@umbel/core';
 import { checkStoreIsShared, resultCommand, withApp } from '../app-commands.js';
 import { defineCommand } from '../command.js';

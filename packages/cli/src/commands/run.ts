@@ -1,3 +1,4 @@
+/** `umbel run`: sends a workflow that a module exports. */
 import { checkStoreIsShared, resultCommand, withApp } from '../app-commands.js';
 import { signatureOf } from '../app-loader.js';
 import { defineCommand } from '../command.js';

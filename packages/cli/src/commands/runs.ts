@@ -1,3 +1,4 @@
+/** `umbel runs`: lists and shows workflow runs, prints their graphs and steps, and resumes them. */
 import type { GraphEdge, GraphNode, RunFilter, RunGraph } from '@umbel/core';
 import { Option } from 'commander';
 import { type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';

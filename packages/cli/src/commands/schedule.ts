@@ -1,3 +1,4 @@
+/** `umbel schedule`: lists, shows, stores, pauses, resumes, runs and removes schedules. */
 import type { ScheduleInfo, SyncReport } from '@umbel/core';
 import {
   checkStoreIsShared,

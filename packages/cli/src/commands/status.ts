@@ -1,3 +1,4 @@
+/** `umbel status`: shows an overview of the app, or its queues, with the problems that were found. */
 import type { LostJobs, QueueInfo, WorkerInfo } from '@umbel/core';
 import { checkAppExists, type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';
 import { defineCommand } from '../command.js';

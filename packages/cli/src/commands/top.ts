@@ -1,3 +1,4 @@
+/** `umbel top`: shows a live view of the queues and workers of an app, with rates. */
 import { setTimeout } from 'node:timers/promises';
 import type { App, AppEvent, QueueInfo, WorkerInfo } from '@umbel/core';
 import { checkAppExists, type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';

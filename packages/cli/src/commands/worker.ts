@@ -1,3 +1,4 @@
+/** `umbel worker`: runs a worker of an app until it is closed. */
 import { loadApp } from '../app-loader.js';
 import { defineCommand } from '../command.js';
 import { type AppFlags, appFlags, examples, type OutputFlags, outputFlags } from '../flags.js';

@@ -8,7 +8,7 @@ describe('umbel call', { timeout: 300_000 }, () => {
     const { umbel, app, name } = project();
     const { code, stdout, stderr } = await umbel(['call', 'add', '-A', './tasks.ts', '-i', INPUT]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: 'loaded\n' });
-    expect(stdout).toMatch(/^[0-9A-Za-z]{22}\n$/);
+    expect(stdout).toMatch(/^[0-9A-Za-z]{21}\n$/);
     expect(await app().result(stdout.trim()).info()).toMatchObject({ task: 'add', queue: 'default' });
 
     const options = ['--countdown', '1h', '--tag', 'a', '--tag', 'b', '--header', 'tenant=acme'];
@@ -74,7 +74,7 @@ describe('umbel call', { timeout: 300_000 }, () => {
       const ended = await waiting.ended;
       expect(ended.code).toBe(code);
       expect(ended.stderr).toMatch(
-        /stopped waiting for job "[0-9A-Za-z]{22}"\.\n {2}The job continues\.\n.*umbel result [0-9A-Za-z]{22} --wait --name cli-/,
+        /stopped waiting for job "[0-9A-Za-z]{21}"\.\n {2}The job continues\.\n.*umbel result [0-9A-Za-z]{21} --wait --name cli-/,
       );
     }
   });

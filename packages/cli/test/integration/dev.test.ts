@@ -8,7 +8,7 @@ describe('umbel dev', { timeout: 300_000 }, () => {
       env: { UMBEL_URL: '' },
       input: 'add {"a":1,"b":2}\nadd {"a":1,}\nad\nadd {"a":"1","b":1}\nadd {"a":-1,"b":1}\n',
     });
-    await dev.prints(/result +[0-9A-Za-z]{22} +\{"sum":3\}/);
+    await dev.prints(/result +[0-9A-Za-z]{21} +\{"sum":3\}/);
     await dev.prints(/failed +add .*RangeError: negative: -1/);
     await dev.prints('line 1, column 8');
     await dev.prints('There is no task "ad". Did you mean add?');

@@ -413,7 +413,7 @@ test('a stream of events, or of snapshots, ends when it is told to, or nobody re
       await (await add.delay({ a: 1 })).get(soon);
       await (await add.delay({ a: -1 })).outcome(soon);
       expect(lines.stdout()).toMatch(
-        /\d\d:\d\d:\d\d\.\d{3} {2}failed +add {2}[0-9A-Za-z]{22} {2}default {2}negative: -1\n/,
+        /\d\d:\d\d:\d\d\.\d{3} {2}failed +add {2}[0-9A-Za-z]{21} {2}default {2}negative: -1\n/,
       );
       expect(json.stdout()).toContain('"type":"completed"');
       expect(top.stdout()).toMatch(/"completed":(?!0[,}])/);

@@ -24,10 +24,10 @@ describe('umbel worker', { timeout: 300_000 }, () => {
     expect(stderr).toContain('default (3), slow (3)');
     expect(stderr).toMatch(/4 tasks\n +add +default\n +apart +default +isolated\n/);
     expect(stdout).toMatch(
-      /^\d\d:\d\d:\d\d\.\d{3} {2}completed {2}add {2}[0-9A-Za-z]{22} {2}\d+ms {2}default$/m,
+      /^\d\d:\d\d:\d\d\.\d{3} {2}completed {2}add {2}[0-9A-Za-z]{21} {2}\d+ms {2}default$/m,
     );
     expect(stdout).toMatch(
-      /failed {5}add {2}[0-9A-Za-z]{22} {2}\d+ms {2}default {2}RangeError: negative: -1$/m,
+      /failed {5}add {2}[0-9A-Za-z]{21} {2}\d+ms {2}default {2}RangeError: negative: -1$/m,
     );
     expect(stdout).toMatch(/info +umbel ".*": SIGTERM: worker mine takes no more jobs/);
     expect(stdout).toMatch(/closed after a signal; 1 attempt completed, 1 failed, 0 retried, in .*\n$/);

@@ -1,4 +1,7 @@
-/** A project of a user: a folder with packages and modules of its own, in which commands are run as processes. */
+/**
+ * A project of a user: a folder with its own packages and modules. Commands run there as processes; those that load no
+ * module of the user run in this process, because starting one takes ten times as long as the command.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -8,6 +11,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type App, type AppOptions, createApp } from '@umbel/core';
 import { inject, onTestFinished, vi } from 'vitest';
+import { runProgram } from '../../src/program.js';
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
 
@@ -28,7 +32,7 @@ interface Project {
   /** Of its app. */
   readonly name: string;
   write(path: string, text: string): void;
-  /** Runs a command to its end. */
+  /** Runs a command to its end. Commands with `--name` run one after the other. */
   umbel(args: readonly string[], options?: RunOptions): Promise<Ended>;
   /** Starts a command. */
   start(args: readonly string[], options?: RunOptions): Running;
@@ -126,11 +130,18 @@ export function project({ built = false }: ProjectOptions = {}): Project {
     symlinkSync(path, target);
   }
 
-  function start(args: readonly string[], { env = {}, input }: RunOptions = {}): Running {
+  const environment = (env: RunOptions['env']) => ({
+    PATH: process.env.PATH,
+    HOME: folder,
+    UMBEL_URL: inject('redisUrl'),
+    ...env,
+  });
+
+  function start(args: readonly string[], { env, input }: RunOptions = {}): Running {
     const child = spawn(process.execPath, [program, ...args], {
       cwd: folder,
       stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-      env: { PATH: process.env.PATH, HOME: folder, UMBEL_URL: inject('redisUrl'), ...env },
+      env: environment(env),
     });
     children.add(child);
     if (input !== undefined) child.stdin?.end(input);
@@ -164,13 +175,55 @@ export function project({ built = false }: ProjectOptions = {}): Project {
     name,
     write,
     start,
-    umbel: (args, options) => start(args, options).ended,
+    umbel: (args, options = {}) => {
+      // `call --name` loads the copy of @umbel/core that the folder has.
+      const loadsModules =
+        args[0] === 'call' ||
+        !args.includes('--name') ||
+        args.some((argument) => /^(-A|--app$|\.\/)/.test(argument));
+      const needsProcess = built || options.input !== undefined || options.env?.NODE_OPTIONS !== undefined;
+      return loadsModules || needsProcess
+        ? start(args, options).ended
+        : runHere(args, { folder, env: environment(options.env) });
+    },
     app: (options) => {
       const app = createApp({ name, connection: inject('redisUrl'), ...options });
       apps.push(app);
       return app;
     },
   };
+}
+
+interface Surroundings {
+  readonly folder: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** The last command in this process: a command has the streams, the environment and the folder of the process to itself. */
+let lastHere: Promise<unknown> = Promise.resolve();
+
+function runHere(args: readonly string[], { folder, env }: Surroundings): Promise<Ended> {
+  const ended = lastHere.then(async () => {
+    const texts = { stdout: '', stderr: '' };
+    const [folderBefore, envBefore] = [process.cwd(), process.env];
+    const writes = (['stdout', 'stderr'] as const).map((name) =>
+      vi.spyOn(process[name], 'write').mockImplementation((text) => {
+        texts[name] += String(text);
+        return true;
+      }),
+    );
+    process.chdir(folder);
+    process.env = { ...env };
+    try {
+      return { code: await runProgram(args), ...texts };
+    } finally {
+      process.env = envBefore;
+      process.chdir(folderBefore);
+      for (const write of writes) write.mockRestore();
+    }
+  });
+  lastHere = ended.catch(() => {});
+  return ended;
 }
 
 /** The documents of a text, one a line. */

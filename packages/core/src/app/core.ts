@@ -24,9 +24,13 @@ import { Subscription } from '../ops/event-subscription.js';
 import type { AppEvent, EventQuery } from '../ops/events.js';
 import type { Jobs, Runs } from '../ops/job-query.js';
 import { type ScheduleHandle, type Schedules, scheduleHandle } from '../schedule/handle.js';
-import { normalizeSchedule, type ScheduleOptions } from '../schedule/options.js';
+import {
+  normalizeSchedule,
+  plannedTarget,
+  type ScheduleOptions,
+  storableTarget,
+} from '../schedule/options.js';
 import { Declarations, refusedSchedule } from '../schedule/schedules.js';
-import { plannedTarget, storableTarget } from '../schedule/target.js';
 import { type QueueHandle, queueHandle } from '../store/queues.js';
 import { type RepairCounts, repairAll } from '../store/repair.js';
 import type { Store } from '../store/store.js';

@@ -1,7 +1,8 @@
 /**
- * Checks of options, used by every public function. Unknown options are errors, because a misspelt option would silently
- * have no effect.
+ * Checks of options, used by every public function, and checks of stored data. Unknown options are errors, because a
+ * misspelt option would silently have no effect.
  */
+
 import { InvalidOptionError } from './errors.js';
 import { isPlainObject, nearest } from './text.js';
 import { type Duration, durationMs } from './time.js';
@@ -74,3 +75,46 @@ export function positiveMs(duration: Duration, option: string): number {
   if (value === 0) throw new InvalidOptionError(option, 'a time of more than zero', duration);
   return value;
 }
+
+// Checks of stored data, which any program may have written.
+
+/** A check of one value. The functions below build checks from checks. */
+export type Check = (value: unknown) => boolean;
+
+export const isText: Check = (value) => typeof value === 'string';
+
+export const isTrue: Check = (value) => value === true;
+
+/** A whole number from `min` to `max`. */
+export const isWholeWithin =
+  (min: number, max: number): Check =>
+  (value) =>
+    Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max;
+
+/** A whole number of at least 0. */
+export const isCount: Check = isWholeWithin(0, Number.MAX_SAFE_INTEGER);
+
+/** The range of `Date`, in milliseconds since 1970. */
+const MAX_TIME = 8.64e15;
+
+/** A moment in milliseconds since 1970, also between two milliseconds. */
+export const isTime: Check = (value) => typeof value === 'number' && Math.abs(value) <= MAX_TIME;
+
+/** A moment in whole milliseconds since 1970. */
+export const isMoment: Check = isWholeWithin(-MAX_TIME, MAX_TIME);
+
+export const isOneOf =
+  (...known: readonly string[]): Check =>
+  (value) =>
+    known.includes(value as string);
+
+/** A list of at most `max` items that pass the check. */
+export const isListOf =
+  (check: Check, max = Number.POSITIVE_INFINITY): Check =>
+  (value) =>
+    Array.isArray(value) && value.length <= max && value.every(check);
+
+export const absentOr =
+  (check: Check): Check =>
+  (value) =>
+    value === undefined || check(value);

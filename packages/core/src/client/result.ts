@@ -1,9 +1,9 @@
 /** This module implements the handles of jobs and runs (`AsyncResult`). */
 import { type FailureOrigin, JobStateError, UnknownJobError } from '../base/errors.js';
 import { ExpectedFailureError, TaskFailedError } from '../base/failures.js';
-import { randomId } from '../base/random-id.js';
 import { untilAborted } from '../base/wait.js';
 import { rebuildError } from '../codec/error-record.js';
+import { randomId } from '../job/ids.js';
 import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { isFinal, type JobState } from '../job/states.js';

@@ -18,8 +18,7 @@ import {
   rangeOf,
 } from './async-result.js';
 import { EndingMembers, EndingTasks } from './run/ending.js';
-import { groupOf, memberPage, wholeMembers } from './run/group.js';
-import { queuesOf } from './run/large-groups.js';
+import { groupOf, memberPage, queuesOf, wholeMembers } from './run/group.js';
 import { taskAfter, tasksBefore } from './run/relatives.js';
 import { RunReader } from './run/run-reader.js';
 import { LATER, type Look, looksAt, type ResultDependencies, type Watched } from './wait.js';

@@ -1,14 +1,13 @@
 /** This module checks, routes and stores calls and runs. Tasks, signatures and workflows send through it. */
 import { InvalidOptionError } from '../base/errors.js';
 import { positiveMs } from '../base/option-checks.js';
-import { randomId } from '../base/random-id.js';
 import type { MemberStream } from '../job/envelope.js';
+import { randomId } from '../job/ids.js';
 import { type Callbacks, INTERNAL_QUEUE, type JobNode, jobIdOf, tagsOf } from '../job/job-tree.js';
 import { atSending, type NormalizedOptions, resolveExpiry, sharedOptions } from '../job/shared-options.js';
 import { addJob, addJobs, addRun, BULK_SLICE } from '../store/add.js';
-import type { Noting } from '../store/queued-tag-notes.js';
 import type { NewJob, Store } from '../store/store.js';
-import type { TagIndex } from '../store/tags.js';
+import type { Noting, TagIndex } from '../store/tags.js';
 import { deduplicationId, normalizeDeduplication } from '../task/deduplication.js';
 import type { Registry } from '../task/definition.js';
 import { type AnyMiddleware, type OutgoingCall, throughMiddleware } from '../task/middleware.js';

@@ -81,9 +81,9 @@ function isPlainContainer(value: object, budget: Budget): boolean {
     return true;
   }
   if (!isPlainObject(value)) return false;
-  for (const key of Object.keys(value)) {
+  for (const key in value) {
+    if (key === '__proto__' || !Object.hasOwn(value, key)) return false;
     const item = value[key];
-    if (key === '__proto__') return false;
     if (item === undefined) continue;
     budget.bytes -= key.length * MAX_CHARACTER_BYTES;
     if (!isPlainValue(item, budget)) return false;
@@ -216,7 +216,8 @@ const RESERVED = [STOPPED, MEMBERS, PASSED, LEFT_OUT];
 /** Returns the reserved key that the value contains, if any. Results with such keys control workflows, see job/marks.ts. */
 function reservedKey(value: unknown): string | undefined {
   if (!isPlainObject(value)) return undefined;
-  return RESERVED.find((key) => key in value);
+  for (const key of RESERVED) if (key in value) return key;
+  return undefined;
 }
 
 /** Returns JSON with sorted keys, so that equal objects have equal JSON. */

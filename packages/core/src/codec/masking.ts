@@ -246,6 +246,7 @@ const NOTHING: readonly object[] = [];
  * stack.
  */
 export function sanitize(value: unknown, maxBytes = Number.POSITIVE_INFINITY): string | undefined {
+  if (isSmall(value, { values: SMALL_VALUES, bytes: maxBytes })) return undefined;
   let bytes = sizeOf(value);
   let level: readonly object[] = isObject(value) ? [value] : NOTHING;
   for (let depth = 1; level.length > 0; depth += 1) {
@@ -270,6 +271,27 @@ export function sanitize(value: unknown, maxBytes = Number.POSITIVE_INFINITY): s
     level = below ?? NOTHING;
   }
   return bytes > maxBytes ? `it takes at least ${bytes} bytes as JSON, the limit is ${maxBytes}` : undefined;
+}
+
+/** Number of values in a small value, which also limits its depth. */
+const SMALL_VALUES = 64;
+
+/** Whether a value needs no further check: most stored values are small, and this check allocates nothing for them. */
+function isSmall(value: unknown, rest: { values: number; bytes: number }): boolean {
+  rest.values -= 1;
+  rest.bytes -= sizeOf(value);
+  if (rest.values < 0 || rest.bytes < 0) return false;
+  if (!isObject(value)) return true;
+  if (Array.isArray(value)) {
+    for (const item of value) if (!isSmall(item, rest)) return false;
+    return true;
+  }
+  for (const key in value) {
+    rest.bytes -= key.length + 3;
+    const item = (value as Readonly<Record<string, unknown>>)[key]; // any object has its keys
+    if (key === '__proto__' || !isSmall(item, rest)) return false;
+  }
+  return true;
 }
 
 /** Returns a lower bound of the value's size in bytes, without its contents. */

@@ -3,8 +3,8 @@
  * when it is read. See docs/architecture.md.
  */
 
-import { isListOf, isText, isTime, isTrue } from '../base/checks.js';
 import { CorruptJobError, type ErrorRecord, type FailureOrigin } from '../base/errors.js';
+import { isListOf, isText, isTime, isTrue } from '../base/option-checks.js';
 import { isPlainObject } from '../base/text.js';
 import { sanitize } from '../codec/masking.js';
 import {
@@ -204,7 +204,7 @@ export function decodeEnvelope(jobId: string, data: unknown): Envelope {
       `its data has version ${JSON.stringify(data.umbel)}, this worker reads version ${VERSION}; update the older side`,
     );
   }
-  for (const field of Object.keys(data)) {
+  for (const field in data) {
     const value = data[field];
     const kind = value === undefined ? undefined : KINDS.get(field);
     if (kind !== undefined && !kind.holds(value)) {

@@ -1,7 +1,15 @@
 /** The stored form of a schedule: its declaration and its state, with their checks. Moments are milliseconds since 1970. */
 
-import { absentOr, type Check, isListOf, isMoment, isOneOf, isText, isWholeWithin } from '../base/checks.js';
 import type { ErrorRecord } from '../base/errors.js';
+import {
+  absentOr,
+  type Check,
+  isListOf,
+  isMoment,
+  isOneOf,
+  isText,
+  isWholeWithin,
+} from '../base/option-checks.js';
 import { isPlainObject } from '../base/text.js';
 import { isDay, isDayOfYear, isTimeZone } from '../timing/calendar.js';
 import { cronFault } from '../timing/cron.js';

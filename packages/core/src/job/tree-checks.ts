@@ -1,5 +1,5 @@
 /** Checks of stored parts of a job tree, as far as this package relies on them. */
-import { absentOr, type Check, isCount, isListOf, isText, isTrue } from '../base/checks.js';
+import { absentOr, type Check, isCount, isListOf, isText, isTrue } from '../base/option-checks.js';
 import { isPlainObject } from '../base/text.js';
 
 /** Excludes `__proto__`, which would set the prototype of an object that is built with it. */

@@ -1,6 +1,12 @@
-/** Tracing middleware: spans for sends and attempts, with links to the steps whose results an attempt uses. */
-import type { Attributes, Span, Tracer } from '@opentelemetry/api';
+/**
+ * Tracing middleware: spans for sends and attempts, with links to the steps whose results an attempt uses. OpenTelemetry's
+ * API is an optional peer, which is loaded at first use.
+ */
+
+import type * as Api from '@opentelemetry/api';
+import type { Attributes, Context, Span, SpanContext, Tracer } from '@opentelemetry/api';
 import { InvalidOptionError } from '../base/errors.js';
+import { optionalPeer } from '../base/modules.js';
 import { checkOptions, type OptionNames } from '../base/option-checks.js';
 import { performance } from '../base/real-timers.js';
 import { nameOf } from '../codec/error-fields.js';
@@ -8,7 +14,6 @@ import { toError } from '../codec/error-record.js';
 import type { TaskContext } from '../task/context.js';
 import type { Middleware, OutgoingCall } from '../task/middleware.js';
 import { TRACING, type TracedAttempt, type Tracing } from '../worker/tracing.js';
-import { type OpenTelemetry, openTelemetry, senderContext, spanContextOf, traceparentOf } from './api.js';
 
 /**
  * Names of the span attributes: from OpenTelemetry's semantic conventions for messaging (1.45, in development), and
@@ -194,4 +199,55 @@ class Spans implements Tracing {
       provider.getDelegateTracer === undefined || provider.getDelegateTracer('@umbel/core') !== undefined
     );
   }
+}
+
+// OpenTelemetry's API, and span contexts in their stored form (W3C `traceparent`).
+
+type OpenTelemetry = typeof Api;
+
+let loaded: OpenTelemetry | undefined;
+
+/** Returns OpenTelemetry's API. @throws {MissingPackageError} if it is not installed. */
+function openTelemetry(): OpenTelemetry {
+  loaded ??= optionalPeer(
+    '@opentelemetry/api',
+    'Tracing (@umbel/core/opentelemetry)',
+    bundled,
+  ) as OpenTelemetry;
+  return loaded;
+}
+
+/** Loads the package inside a bundle. Without a bundler there is no `require`, and an excluded package is missing. */
+function bundled(): unknown {
+  try {
+    return require('@opentelemetry/api');
+  } catch {
+    return undefined;
+  }
+}
+
+/** Returns the `traceparent` of a span. The stored form does not depend on the app's propagator. */
+export function traceparentOf({ traceId, spanId, traceFlags }: SpanContext): string {
+  return `00-${traceId}-${spanId}-${(traceFlags & 0xff).toString(16).padStart(2, '0')}`;
+}
+
+/** Returns the context of a span of another process. The text was checked when it was read. */
+export function spanContextOf(traceparent: string): SpanContext {
+  const [, traceId = '', spanId = '', flags = ''] = traceparent.split('-');
+  return { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
+}
+
+/**
+ * Returns the context in which a call or its workflow was sent, with trace and baggage. Hooks run outside the attempt's
+ * span: with `context.with(senderContext(ctx), …)` their spans and logs belong to the same trace.
+ * @throws {MissingPackageError} if `@opentelemetry/api` is not installed.
+ * @example
+ * const hooks: Hooks = {
+ *   failure: (ctx) => context.with(senderContext(ctx), () => console.error('failed')),
+ * };
+ */
+export function senderContext({ headers }: Pick<TaskContext, 'headers'>): Context {
+  const { propagation, ROOT_CONTEXT } = openTelemetry();
+  // Not below the active context, which belongs to the code that started the worker.
+  return propagation.extract(ROOT_CONTEXT, headers);
 }

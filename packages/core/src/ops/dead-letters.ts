@@ -14,7 +14,7 @@ import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { type FailedJob, failedJobs, readFailed } from '../store/failed-jobs.js';
 import { collectInput } from '../store/job-input.js';
 import { logsOf, storedStateOf } from '../store/read.js';
-import { type JobReplay, replayJob } from '../store/replay.js';
+import { type JobReplay, replayJob } from '../store/resume.js';
 import { removeJob } from '../store/revoke.js';
 import type { Store } from '../store/store.js';
 import { momentOf, type StoredJob } from '../store/stored-job.js';

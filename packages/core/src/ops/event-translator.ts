@@ -1,4 +1,4 @@
-/** Turns stored events into those of an app. */
+/** This module translates stored events of BullMQ into events of the app. */
 
 import { isPlainObject } from '../base/text.js';
 import type { Sealer } from '../codec/codecs.js';
@@ -12,9 +12,9 @@ import { timeOfId } from '../store/stream-position.js';
 import type { Merged } from './event-merge.js';
 import type { AppEvent, EventType, WorkerFacts } from './events.js';
 
-// What a stored event can become, from its own fields only.
+// The kind of change, from the fields of a stored event alone.
 
-/** Kinds of change that are told. */
+/** Kinds of change that become events. */
 export type JobChange =
   | 'added'
   | 'again'
@@ -38,7 +38,7 @@ const CHANGES: ReadonlyMap<string, JobChange> = new Map([
   ['removed', 'removed'],
 ]);
 
-/** The change of a job that an event tells; undefined for those that tell nothing new, or are in no form of BullMQ's. */
+/** Returns the change of a job that an event reports; undefined if it reports none, or does not have BullMQ's form. */
 export function changeOf({ queue, entry, next }: Merged): { change: JobChange; id: string } | undefined {
   const { fields } = entry;
   const id = fields.get('jobId');
@@ -51,12 +51,12 @@ export function changeOf({ queue, entry, next }: Merged): { change: JobChange; i
   const before = fields.get('prev');
   if (before === 'failed' || before === 'completed') return { change: 'again', id };
   if (before !== 'active') return undefined;
-  // A job whose worker was lost is put back and told of in one step.
+  // BullMQ puts a job back and reports it in one step when its worker was lost.
   const isStalled = next?.fields.get('event') === 'stalled' && next.fields.get('jobId') === id;
   return isStalled ? undefined : { change: 'returned', id };
 }
 
-/** Whether an event only says that a job was added with a delay: that stands right behind it, and is no retry. */
+/** Returns whether an event only reports that a job was added with a delay: it follows the addition, and is no retry. */
 export function isFirstDelay(before: StreamEntry | undefined, { fields }: StreamEntry): boolean {
   if (fields.get('event') !== 'delayed' || before?.fields.get('event') !== 'added') return false;
   return before.fields.get('jobId') === fields.get('jobId');
@@ -82,34 +82,34 @@ const OF_RUN: Readonly<Partial<Record<JobChange, readonly EventType[]>>> = {
   failed: ['run-finished'],
 };
 
-/** The types of event that a change may be told as. */
+/** The types of event that a change may become. */
 export function typesOf(queue: string, change: JobChange): readonly EventType[] {
   return queue === INTERNAL_QUEUE ? (OF_RUN[change] ?? []) : OF_JOB[change];
 }
 
-/** Types of events, by the streams that tell them. */
+/** Types of events, by the streams that contain them. */
 export const RUN_TYPES: readonly EventType[] = ['run-started', 'run-finished'];
 export const WORKER_TYPES: readonly EventType[] = ['worker-online', 'worker-offline'];
 export const JOB_TYPES: readonly EventType[] = [...new Set(Object.values(OF_JOB).flat())];
 
-// What a reader of events remembers of jobs, so that not every event needs a look into the store.
+// A cache of facts about jobs, so that not every event needs a read of the store.
 
-/** Jobs that have not ended, of which something is remembered. */
+/** Maximum number of unended jobs in the cache. */
 const MAX_JOBS = 10_000;
 
-/** What earlier events and the store have told of a job. */
+/** Facts about a job from earlier events and from the store. */
 export interface KnownJob {
   task: string | undefined;
   runId: string | undefined;
-  /** The attempt that runs, or runs next. */
+  /** The current or the next attempt. */
   attempt: number | undefined;
-  /** Whether a worker has it; undefined if no event was seen that says so. */
+  /** Whether a worker runs it; undefined if no event has shown it. */
   isActive: boolean | undefined;
-  /** Nothing of the store is needed to know its task and its run. */
+  /** Whether its task and its run are known without a read of the store. */
   isPlaced: boolean;
 }
 
-/** The jobs that were told of last. */
+/** The cache: the jobs of the latest events. */
 export class KnownJobs {
   readonly #jobs = new Map<string, KnownJob>();
 
@@ -117,7 +117,7 @@ export class KnownJobs {
     return this.#jobs.get(knownKey(queue, id));
   }
 
-  /** What is known of a job, to be changed; made if nothing is. */
+  /** Returns the facts about a job, which the caller may change. */
   of(queue: string, id: string): KnownJob {
     const key = knownKey(queue, id);
     const known = this.#jobs.get(key) ?? {
@@ -127,7 +127,7 @@ export class KnownJobs {
       isActive: undefined,
       isPlaced: false,
     };
-    this.#jobs.delete(key); // to the end
+    this.#jobs.delete(key); // it becomes the newest entry
     this.#jobs.set(key, known);
     if (this.#jobs.size > MAX_JOBS)
       for (const oldest of this.#jobs.keys()) return this.#without(oldest, known);
@@ -144,7 +144,7 @@ export class KnownJobs {
   }
 }
 
-/** Takes over what the store tells. `returns`: how often the job goes back to its queue in what is told next. */
+/** Adds facts from the store. `returns`: how often the job returns to its queue in the events to be translated. */
 function learn(known: KnownJob, stored: StoredJob | undefined, returns: number): void {
   known.isPlaced = true;
   if (stored === undefined) return;
@@ -155,12 +155,12 @@ function learn(known: KnownJob, stored: StoredJob | undefined, returns: number):
   known.attempt ??= Math.max(1, failedAttempts(stored) + 1 - returns);
 }
 
-/** Attempts that have failed and were followed by another one, or are to be. */
+/** Returns the number of failed attempts that are followed by another one. */
 function failedAttempts({ attempts, finishedAt }: StoredJob): number {
   return finishedAt === undefined ? attempts : attempts - 1;
 }
 
-/** Whether the id may be that of a step: such are made of the run's and a path. */
+/** Returns whether the id may be that of a step: those consist of the id of the run and a path. */
 function mayBeStep(id: string): boolean {
   return id.includes('.');
 }
@@ -169,15 +169,15 @@ function knownKey(queue: string, id: string): string {
   return `${queue}:${id}`;
 }
 
-// What stored events carry, which any program may have written.
+// Data in stored events, which any program may have written.
 
-/** A value that was reported, and the task's own state if it shows one. */
+/** A reported value, and the custom state of the task if there is one. */
 interface Reported {
   readonly value: unknown;
   readonly state?: string;
 }
 
-/** What a job has reported; undefined if that is no JSON. */
+/** Returns the report of a job; undefined if it is not JSON. */
 async function reportedOf(
   sealer: Sealer,
   text: string | undefined,
@@ -187,7 +187,7 @@ async function reportedOf(
   if (stored === undefined) return undefined;
   const isOwn = isPlainObject(stored) && typeof stored[OWN_STATE] === 'string';
   const value = isOwn ? stored.progress : stored;
-  // Encoded by a codec that this app does not have, or not in the form of one.
+  // It may be encoded by a codec that this app does not have, or be invalid.
   const opened = await sealer.decode(value, { subject: 'progress', ...job }).catch(() => undefined);
   return {
     value: sanitize(opened) === undefined ? opened : undefined,
@@ -195,7 +195,7 @@ async function reportedOf(
   };
 }
 
-/** The worker that an event names; undefined if that is not in the form of one. */
+/** Returns the worker of an event; undefined if it is invalid. */
 function workerOf(text: string | undefined): WorkerFacts | undefined {
   const stored = parsed(text);
   if (!isPlainObject(stored)) return undefined;
@@ -205,7 +205,7 @@ function workerOf(text: string | undefined): WorkerFacts | undefined {
   return { id, name, host, pid } as WorkerFacts; // each was checked
 }
 
-/** The value of a JSON text; undefined if it is none. */
+/** Parses a JSON text; undefined if it is invalid. */
 function parsed(text: string | undefined): unknown {
   try {
     return text === undefined ? undefined : JSON.parse(text);
@@ -214,28 +214,28 @@ function parsed(text: string | undefined): unknown {
   }
 }
 
-/** What those who read want; what none of them wants is not looked up. */
-export interface Wants {
-  /** Whether an event of a job that a change may be told as is wanted, as far as can be said without its task. */
-  mayWant(queue: string, change: JobChange, id: string): boolean;
-  /** Whether such an event is wanted of a task. */
-  wantsTask(queue: string, change: JobChange, id: string, task: string): boolean;
+/** The interests of the subscriptions. The store is not read for events that none of them needs. */
+export interface Interests {
+  /** Whether a subscription may need the event of a change, before the task of the job is known. */
+  mayNeed(queue: string, change: JobChange, id: string): boolean;
+  /** Whether a subscription needs such an event of this task. */
+  needsTask(queue: string, change: JobChange, id: string, task: string): boolean;
 }
 
 export interface EventTranslatorDependencies {
   readonly job: (queue: string, id: string) => Promise<StoredJob | undefined>;
   readonly sealer: Sealer;
-  readonly wants: Wants;
+  readonly interests: Interests;
 }
 
-/** An event that has no position yet. */
+/** An event without its position. */
 export type Untranslated = AppEvent extends infer Event
   ? Event extends AppEvent
     ? Omit<Event, 'position'>
     : never
   : never;
 
-/** Looks into the store that are under way at the same time: their answers come together. */
+/** Maximum number of concurrent reads of jobs. */
 const LOOKS = 100;
 
 export class EventTranslator {
@@ -246,8 +246,8 @@ export class EventTranslator {
     this.#dependencies = dependencies;
   }
 
-  /** What each of the stored events tells; undefined for one that tells nothing, or nothing that is wanted. */
-  async tell(merged: readonly Merged[]): Promise<(Untranslated | undefined)[]> {
+  /** Returns the event of each stored event; undefined for one that becomes no event, or that no subscription needs. */
+  async translate(merged: readonly Merged[]): Promise<(Untranslated | undefined)[]> {
     const changes = merged.map(changeOf);
     const stored = await this.#look(merged, changes);
     const returns = countReturns(merged, changes);
@@ -261,7 +261,7 @@ export class EventTranslator {
     return returned;
   }
 
-  /** Reads the jobs of which more has to be known, each once. */
+  /** Reads each job once whose facts are missing. */
   async #look(
     merged: readonly Merged[],
     changes: readonly (Changed | undefined)[],
@@ -290,14 +290,14 @@ export class EventTranslator {
   }
 
   #needsLook(queue: string, { change, id }: Changed, seen: Seen | undefined): boolean {
-    if (!this.#dependencies.wants.mayWant(queue, change, id)) return false;
+    if (!this.#dependencies.interests.mayNeed(queue, change, id)) return false;
     const known = this.#known.find(queue, id);
     const task = known?.task ?? seen?.task;
     if (queue === INTERNAL_QUEUE) {
       if (task !== undefined && !isRunJob(queue, task)) return false;
       return task === undefined || change === 'completed' || change === 'failed';
     }
-    if (task !== undefined && !this.#dependencies.wants.wantsTask(queue, change, id, task)) return false;
+    if (task !== undefined && !this.#dependencies.interests.needsTask(queue, change, id, task)) return false;
     if (change === 'failed' || change === 'returned') return true;
     if (change === 'delayed')
       return seen?.hasStarted === true || (seen === undefined && known?.isActive !== false);
@@ -327,12 +327,12 @@ export class EventTranslator {
     const isCharged =
       isReturn && (attempt === undefined || job === undefined || attempt <= failedAttempts(job));
     if (isCharged && attempt !== undefined) known.attempt = attempt + 1;
-    // Nobody has asked the store whether this one counts: whoever wants the next event of the job asks.
+    // It is unknown whether this attempt counts. The store is read when the next event of the job is needed.
     if (isReturn && !stored.has(key)) known.attempt = undefined;
-    // Of the attempts that have failed, the store keeps why the last one did.
+    // The store keeps the reason of the last failed attempt only.
     const isLatest = isCharged && job?.finishedAt === undefined && job?.attempts === attempt;
     if (change === 'completed' || change === 'failed' || change === 'removed') this.#known.forget(queue, id);
-    if (!this.#dependencies.wants.mayWant(queue, change, id) || (change === 'delayed' && !isReturn))
+    if (!this.#dependencies.interests.mayNeed(queue, change, id) || (change === 'delayed' && !isReturn))
       return undefined;
     if (queue === INTERNAL_QUEUE) return this.#runEvent(change, id, known, job, entry.id);
     const event = await this.#withDetails(change, known, job, entry, id, isLatest);
@@ -421,24 +421,24 @@ export class EventTranslator {
   }
 }
 
-/** What of a job was told shortly before. */
+/** Facts about a job from the preceding events of the same batch. */
 interface Seen {
   readonly task?: string;
   readonly hasStarted: boolean;
-  /** Nobody has asked whether the attempt that it went back from counts. */
+  /** Whether it is unknown if the attempt from which it returned counts. */
   readonly isUncounted?: boolean;
 }
 
 type Changed = NonNullable<ReturnType<typeof changeOf>>;
 
-/** What an event has beside the facts of its job. */
+/** The fields of an event beside those of its job. */
 type Details = Untranslated extends infer Event
   ? Event extends { readonly id: string }
     ? Omit<Event, 'at' | 'id' | 'task' | 'queue' | 'runId' | 'attempt'>
     : never
   : never;
 
-/** How often each job goes back to its queue, as far as the events tell. */
+/** Returns how often each job returns to its queue according to the events. */
 function countReturns(
   merged: readonly Merged[],
   changes: readonly (Changed | undefined)[],

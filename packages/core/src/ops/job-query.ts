@@ -1,15 +1,16 @@
-/** This module defines and checks the queries of `app.jobs` and `app.runs`, and defines their results. */
+/** This module defines and checks the queries of `app.jobs` and `app.runs`, their results, and the cursors of their pages. */
 
 import { createHash } from 'node:crypto';
 import { type ErrorRecord, InvalidOptionError } from '../base/errors.js';
 import { checkInteger, checkOptions, type OptionNames } from '../base/option-checks.js';
+import { isPlainObject } from '../base/text.js';
 import type { JobInfo } from '../client/async-result.js';
 import { isJobId } from '../job/ids.js';
 import { isJobState, type JobState } from '../job/states.js';
 import type { QueueCounts } from '../store/queues.js';
+import type { TagMark } from '../store/tags.js';
 import { checkTags } from '../task/option-checks.js';
 import type { RunCounts } from '../workflow/graph-tally.js';
-import { type CursorPlace, decodeCursor } from './cursor.js';
 
 /** A state of what the store holds. */
 export type StoredState = Exclude<JobState, 'unknown'>;
@@ -275,3 +276,106 @@ function digestOf(kind: string, { states, ...others }: Filter): string {
 function refuse(option: string, expected: string, received: unknown): never {
   throw new InvalidOptionError(option, expected, received);
 }
+
+// Cursors: the end of a page as opaque text, from which the next page continues.
+
+/** The position where the next page continues. */
+export type CursorPlace = LivePlace | EndedPlace | WalkPlace | TagPlace;
+
+/** In a set of jobs that have not ended: behind the last of these jobs that is still there, or else at an index. */
+export interface LivePlace {
+  readonly kind: 'live';
+  readonly set: string;
+  readonly queue: string;
+  readonly index: number;
+  /** Marks of the jobs that were listed last, latest last. */
+  readonly near: readonly string[];
+}
+
+/** Among ended jobs: behind a job by its time and id. `indexes`: its index in each queue when the page was read. */
+export interface EndedPlace {
+  readonly kind: 'ended';
+  readonly set: string;
+  readonly at: number;
+  readonly id: string;
+  readonly indexes: Readonly<Record<string, number>>;
+}
+
+/** In a run: behind a job. `path`: the ids from the run down to it. */
+export interface WalkPlace {
+  readonly kind: 'walk';
+  readonly path: readonly string[];
+}
+
+/** In the index of a tag: behind an entry, or behind a job of the run that the entry refers to. */
+export interface TagPlace {
+  readonly kind: 'tag';
+  readonly mark: TagMark;
+  readonly path?: readonly string[];
+}
+
+/** Maximum length of a cursor. That of a job at the end of a chain of thousands is shorter. */
+const MAX_LENGTH = 1_000_000;
+
+export function encodeCursor(place: CursorPlace, digest: string): string {
+  return `${digest}.${Buffer.from(JSON.stringify(place)).toString('base64url')}`;
+}
+
+/** @throws {InvalidOptionError} if it is not a cursor, or belongs to another query. */
+export function decodeCursor(cursor: unknown, digest: string): CursorPlace {
+  const place =
+    typeof cursor === 'string' && cursor.length <= MAX_LENGTH ? parsed(cursor, digest) : undefined;
+  if (isPlainObject(place) && isPlace(place)) return place as unknown as CursorPlace; // each field was checked
+  throw new InvalidOptionError('cursor', 'the `cursor` of a page of the same query', cursor);
+}
+
+function parsed(cursor: string, digest: string): unknown {
+  if (!cursor.startsWith(`${digest}.`)) return undefined;
+  try {
+    return JSON.parse(Buffer.from(cursor.slice(digest.length + 1), 'base64url').toString());
+  } catch {
+    return undefined;
+  }
+}
+
+function isPlace({
+  kind,
+  set,
+  queue,
+  index,
+  near,
+  at,
+  id,
+  indexes,
+  path,
+  mark,
+}: Record<string, unknown>): boolean {
+  switch (kind) {
+    case 'live':
+      return isText(set) && isText(queue) && isIndex(index) && isTexts(near);
+    case 'ended':
+      return (
+        isText(set) &&
+        isText(id) &&
+        isIndex(at) &&
+        isPlainObject(indexes) &&
+        Object.values(indexes).every(isIndex)
+      );
+    case 'walk':
+      return isTexts(path);
+    case 'tag':
+      return isTagMark(mark) && (path === undefined || isTexts(path));
+    default:
+      return false;
+  }
+}
+
+function isTagMark(mark: unknown): boolean {
+  if (!isPlainObject(mark)) return false;
+  const { at, queue, id, day, line } = mark;
+  return 'at' in mark ? isIndex(at) && isText(queue) && isText(id) : isIndex(day) && isIndex(line);
+}
+
+const isText = (value: unknown) => typeof value === 'string';
+const isTexts = (value: unknown) => Array.isArray(value) && value.every(isText);
+const isIndex = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;

@@ -12,8 +12,8 @@ import type { Store } from '../store/store.js';
 import { type StoredJob, shownState } from '../store/stored-job.js';
 import type { TagIndex } from '../store/tags.js';
 import { runCountsOf } from '../workflow/graph-tally.js';
-import { encodeCursor } from './cursor.js';
 import {
+  encodeCursor,
   type Filter,
   type JobFacts,
   type JobFilter,

@@ -1,4 +1,4 @@
-/** Where jobs are looked for: in the index of a tag, in a run, or in the sets of the queues. */
+/** This module finds the jobs of a query: in the index of a tag, in a run, or in the sets of the queues. `ops/jobs.ts` uses it. */
 
 import { createHash } from 'node:crypto';
 import type { JobRef } from '../job/job.js';
@@ -9,45 +9,52 @@ import type { Store } from '../store/store.js';
 import type { StoredJob } from '../store/stored-job.js';
 import type { TagIndex, TagMark } from '../store/tags.js';
 import { childrenOf } from '../store/tree.js';
-import type { CursorPlace, EndedPlace, LivePlace, TagPlace, WalkPlace } from './cursor.js';
-import type { Filter, StoredState } from './job-query.js';
+import type {
+  CursorPlace,
+  EndedPlace,
+  Filter,
+  LivePlace,
+  StoredState,
+  TagPlace,
+  WalkPlace,
+} from './job-query.js';
 
-// Jobs that may be what is looked for, in an order in which a list can go on.
+// Candidates of a query, in an order in which a later page can continue.
 
-/** Jobs that are asked for at the same time: their answers come together. */
+/** Number of jobs that are read concurrently. */
 const BATCH = 100;
 
 export interface Candidate {
-  /** Undefined if the store does not hold it any more, or it cannot be read. */
+  /** Undefined if the store no longer holds it, or it cannot be read. */
   readonly job: StoredJob | undefined;
-  /** Where it was to be; absent if it is found again elsewhere. */
+  /** Where it was expected; absent if another set will return it. */
   readonly at?: JobRef;
-  /** BullMQ's state, if it follows from where the job was found. */
+  /** BullMQ's state, if the set implies it. */
   readonly state?: string;
-  /** Where to go on behind it. */
+  /** Where the next page continues after it. */
   readonly place: () => CursorPlace;
 }
 
-/** The jobs of these ids, in their order. */
+/** Returns the jobs with these ids, in the order of the ids. */
 function readJobs(store: Store, queue: string, ids: readonly string[]): Promise<(StoredJob | undefined)[]> {
   return Promise.all(ids.map((id) => readJob(store, { queue, id })));
 }
 
-/** Finding a place in what is sorted, by looking at few items. */
+/** A binary search that reads few items. */
 
 /**
- * The first index from which on `isPast` holds, in a list where it holds for all items behind the first one that it
- * holds for; `size` if for none. Looks near `hint` first.
+ * Returns the first index at which `isPast` is true; `size` if there is none. It must be true for all later indexes. Searches
+ * near `hint` first.
  */
 export async function firstIndex(
   size: number,
   hint: number,
   isPast: (index: number) => Promise<boolean>,
 ): Promise<number> {
-  let low = 0; // it holds for none before
-  let high = size; // it holds from here on
+  let low = 0; // false for all before it
+  let high = size; // true from here on
   let at = Math.min(Math.max(hint, 0), size);
-  // Doubling steps away from the hint, until it is passed.
+  // Doubles the distance from the hint until the index is passed.
   if (at < size && (await isPast(at))) {
     high = at;
     for (let step = 1; high > low; step *= 2) {
@@ -81,9 +88,9 @@ export async function firstIndex(
   return low;
 }
 
-// The jobs that have ended, of several queues by time: what comes next is found again by when the last one ended.
+// Ended jobs of several queues, by time. The next page is found by the time at which the last job ended.
 
-/** Jobs by when they ended, the latest first; those of one moment by id, in BullMQ's order. */
+/** Jobs by the time of their end, latest first; jobs of the same moment by id, in BullMQ's order. */
 interface Key {
   readonly at: number;
   readonly id: string;
@@ -93,7 +100,7 @@ const LATEST = Number.MAX_SAFE_INTEGER;
 
 interface Bounds {
   readonly sinceMs: number | undefined;
-  /** Not included. */
+  /** Exclusive. */
   readonly untilMs: number | undefined;
 }
 
@@ -102,7 +109,7 @@ interface Found extends Key {
   readonly index: number;
 }
 
-/** The ended jobs of some queues, the latest first, behind a place. */
+/** Yields the ended jobs of some queues after a position, latest first. */
 async function* endedJobs(
   store: Store,
   queues: readonly string[],
@@ -139,7 +146,7 @@ async function* endedJobs(
   }
 }
 
-/** The ended jobs of one queue behind a moment; `hint` is where that was. */
+/** Yields the ended jobs of one queue before a moment; `hint` is the index that the moment had. */
 async function* jobsBehind(
   store: Store,
   queue: string,
@@ -154,7 +161,7 @@ async function* jobsBehind(
     let ids = await idsInSet(store, queue, set, before === undefined ? index : index - 1, index + BATCH);
     if (before !== undefined && ids[0] === before) ids = ids.slice(1);
     else if (before !== undefined && last !== undefined) {
-      // Others have ended meanwhile, or are gone.
+      // Other jobs have ended or were removed in the meantime.
       index = await indexBehind(store, queue, set, last, index);
       ids = await idsInSet(store, queue, set, index, index + BATCH);
     }
@@ -163,7 +170,7 @@ async function* jobsBehind(
     for (const [offset, job] of jobs.entries()) {
       const id = ids[offset] ?? '';
       const at = job?.finishedAt ?? (await endInSet(store, { queue, id: id }, set)) ?? last?.at ?? LATEST;
-      if (job !== undefined && last !== undefined && !isBehind({ at, id }, last)) continue; // given before
+      if (job !== undefined && last !== undefined && !isBehind({ at, id }, last)) continue; // returned before
       last = { at, id };
       yield { at, id, job, index: index + offset };
     }
@@ -186,7 +193,7 @@ async function indexBehind(
   });
 }
 
-/** Of the first job from an index on that is there; undefined if there is none. */
+/** Returns the time of the first existing job from an index on; undefined if there is none. */
 async function keyAt(store: Store, queue: string, set: EndedSet, index: number): Promise<Key | undefined> {
   for (let from = index, count = 1; ; from += count, count = BATCH) {
     const ids = await idsInSet(store, queue, set, from, from + count);
@@ -198,19 +205,19 @@ async function keyAt(store: Store, queue: string, set: EndedSet, index: number):
   }
 }
 
-/** Whether `a` stands behind `b`: it ended earlier. */
+/** Returns whether `a` comes after `b` in the list: it ended earlier. */
 function isBehind(a: Key, b: Key): boolean {
   return a.at < b.at || (a.at === b.at && a.id < b.id);
 }
 
-// The jobs of a set that have not ended: it changes at both ends while it is read.
+// Unended jobs of a set, which changes at both ends while it is read.
 
-/** Jobs by which the place is found again: some of them may have moved on. */
+/** Number of jobs by which a position is found again: some of them may have left the set. */
 const NEAR = 10;
-/** Where these have gone far away, so many ids are searched. */
+/** Number of ids that are searched if those jobs have moved far away. */
 const SEARCHED = { atOnce: 1000, max: 10_000 };
 
-/** The jobs of a set, the latest first, behind a place. */
+/** Yields the jobs of a set after a position, latest first. */
 async function* liveJobs(
   store: Store,
   queue: string,
@@ -235,7 +242,7 @@ async function* liveJobs(
         index: start + at + 1,
         near: marks.slice(Math.max(0, end - NEAR), end),
       });
-      // It was elsewhere when it was read: there it is found again.
+      // It had moved to another set when it was read, where it is found again.
       const isHere = job?.finishedAt === undefined;
       const id = ids[at] ?? '';
       yield { job: isHere ? job : undefined, ...(isHere && { at: { queue, id } }), state: set, place };
@@ -245,7 +252,7 @@ async function* liveJobs(
   }
 }
 
-/** The index behind the last of these jobs that is still there; the given one if none is. */
+/** Returns the index after the last of these jobs that is still in the set; `index` if none is. */
 async function placeBehind(
   store: Store,
   queue: string,
@@ -262,7 +269,7 @@ async function placeBehind(
     }
     return undefined;
   };
-  // Usually there; else jobs have come before it, or have gone.
+  // Usually it is at that index. Otherwise jobs were added before it or removed.
   const close = await search(Math.max(0, index - NEAR), index + NEAR);
   if (close !== undefined) return close;
   for (let offset = 0; offset < SEARCHED.max; offset += SEARCHED.atOnce) {
@@ -275,16 +282,16 @@ async function placeBehind(
   return index;
 }
 
-/** Ids may be long, and a cursor is not. */
+/** Cursors hold hashes, because ids may be long. */
 function markOf(id: string): string {
   return createHash('sha256').update(id).digest('base64url').slice(0, 10);
 }
 
-// The jobs of a run, one by one, in an order that does not change while they end.
+// Jobs of a run, in an order that does not change while they end.
 
 /**
- * The jobs below one, each before those that it waits for, and those of one job by id; behind the one at the end of
- * `from`. `placeAt`: where to go on behind a job, by the way to it.
+ * Yields the jobs below a job, each before the jobs it waits for, siblings by id. Starts after the job at the end of `from`.
+ * `placeAt` returns where the next page continues, from the path to a job.
  */
 async function* jobsBelow(
   store: Store,
@@ -309,7 +316,7 @@ async function* jobsBelow(
   }
 }
 
-/** The jobs that one waits for or has waited for, by id. */
+/** Returns the jobs that a job waits for or has waited for, by id. */
 async function childPlaces(store: Store, above: JobRef): Promise<JobRef[]> {
   const found = new Map<string, JobRef>();
   for await (const { queue, id } of childrenOf(store, above)) found.set(`${queue}:${id}`, { queue, id });
@@ -320,9 +327,9 @@ export interface ScanDependencies {
   readonly store: Store;
   readonly tags: TagIndex;
   readonly now: () => number;
-  /** The queues of what is looked for. */
+  /** The queues to search. */
   readonly queues: readonly string[];
-  /** Whether runs are looked for, and not what is in them. */
+  /** Whether the query is for runs rather than for their jobs. */
   readonly isOfRuns: boolean;
 }
 
@@ -340,7 +347,7 @@ const ENDED: readonly (readonly [set: EndedSet, states: readonly StoredState[]])
   ['completed', ['completed', 'skipped']],
 ];
 
-/** What may be meant by a filter, behind a place. */
+/** Yields the candidates of a filter after a position. */
 export function candidates(
   dependencies: ScanDependencies,
   filter: Filter,

@@ -1,7 +1,7 @@
 /**
- * This module reads the events of an app once for all who follow them. What was read stands in a log, from which each
- * subscription takes its own events at its own pace. The next ones are read when the first of them has nothing left; a
- * subscription that falls behind by more than the log holds leaves it, and is read for by another reader.
+ * This module reads the events of an app once for all subscriptions. A reader keeps them in a log, from which each
+ * subscription takes its events at its own pace. It reads on when the first subscription has nothing left. A subscription
+ * that is further behind than the log reaches moves to another reader.
  */
 
 import { clearTimeout, setImmediate, setTimeout } from '../base/real-timers.js';
@@ -11,44 +11,46 @@ import { EventStreams } from '../store/events.js';
 import { readJob } from '../store/read.js';
 import type { Store, StoreOptions } from '../store/store.js';
 import { compareIds, timeOfId } from '../store/stream-position.js';
-import { type Merged, placeText } from './event-merge.js';
-import { MergedStreamReader } from './event-stream.js';
-import { SharedWants, type Subscription } from './event-subscription.js';
+import { type Merged, MergedStreamReader, placeText } from './event-merge.js';
+import { SharedInterests, type Subscription } from './event-subscription.js';
 import { EventTranslator, type Untranslated } from './event-translator.js';
+import type { AppEvent } from './events.js';
 
-/** Between two looks at streams that cannot be waited for: soon after there was something, and ever later. */
+/** Pause between two reads of streams without a blocking read: short after events, then growing. */
 const PAUSE_MS = { first: 2, max: 200 };
-/** How long one command waits for events. */
+/** Time for which one command waits for events. */
 const WAIT_MS = 10_000;
-/** After the store could not be reached. */
+/** Pause after the store could not be reached. */
 const OUTAGE_PAUSE_MS = 250;
-/** Events that are told before more is known of the next ones. */
+/** Number of events that are translated together. */
 const SLICE = 250;
-/** What a log holds: events, and characters of what handlers have reported. */
+/** Size of a log: events, and characters of reported values. */
 const LOG = { events: 5000, characters: 16_000_000 };
+
+const NO_TIME = new Date(0);
 
 export interface EventReaderDependencies {
   readonly store: Store;
   readonly options: StoreOptions;
-  /** The queues of tasks that the app knows by now. */
+  /** Returns the queues of tasks that the app knows now. */
   readonly queues: () => readonly string[];
-  /** Calls `listener` whenever there are more of them. Returns a function that stops it. */
+  /** Calls `listener` whenever there are more queues. Returns a function that stops it. */
   readonly onQueue: (listener: () => void) => () => void;
   readonly warn: (message: string) => void;
 }
 
-/** One event of the store in the order of all of them. */
+/** A stored event in the common order. */
 export interface LogEntry {
   readonly queue: string;
   readonly id: string;
   readonly ms: number;
-  /** The same in a position. */
+  /** Its part of a position. */
   readonly text: string;
   readonly isGap: boolean;
-  /** The gap was logged, for one who is not told of it. */
+  /** Whether the gap was logged for a subscription that does not yield gaps. */
   isWarned: boolean;
-  /** What it tells; undefined if nobody wants that. */
-  readonly event: Untranslated | undefined;
+  /** The event of the app, without its time and position; undefined if no subscription needs it. */
+  readonly event: AppEvent | undefined;
   readonly characters: number;
 }
 
@@ -56,35 +58,35 @@ export class SharedReader {
   readonly #dependencies: EventReaderDependencies;
   readonly #readers: SharedReaders;
   readonly #streams: MergedStreamReader;
-  readonly #wants = new SharedWants();
+  readonly #interests = new SharedInterests();
   readonly #translator: EventTranslator;
   readonly #ending = new CancellableWait();
   readonly #subscriptions = new Set<Subscription>();
-  /** Those who are about to come, and for whom their streams are read already. */
+  /** Subscriptions that will join once their streams are read. */
   readonly #expected = new Set<Subscription>();
-  /** Those who have asked for an event that is not there yet. */
+  /** Subscriptions with a pending call. */
   readonly #waiting = new Set<Subscription>();
   #entries: LogEntry[] = [];
-  /** The place of the first of them; each has the next one. */
+  /** The position of the first entry; each entry has the next position. */
   #start = 0;
   #characters = 0;
-  /** Of each stream, the id after which all events are in the log, or come into it, in order. */
+  /** The id in each stream after which every event is or will be in the log, in order. */
   readonly #floors = new Map<string, string>();
   /** Number of events that are being translated. */
   #translating = 0;
-  /** The streams are not those that are wanted any more. */
+  /** Whether the selected streams have changed. */
   #isChanged = false;
-  /** While the store is waited for. */
+  /** Whether it waits in the store. */
   #isBlocked = false;
   #own: EventStreams | undefined;
   #wake: (() => void) | undefined;
   readonly #uncall: () => void;
 
-  /** Nobody else joins it, and it joins no other one. */
+  /** Whether it serves one subscription only, for good. */
   readonly isAlone: boolean;
   #isConnected = false;
 
-  /** Reads from where its first subscription stands. */
+  /** Reads from the position of its first subscription on. */
   constructor(
     dependencies: EventReaderDependencies,
     readers: SharedReaders,
@@ -98,7 +100,7 @@ export class SharedReader {
     this.#streams = new MergedStreamReader(dependencies.store);
     const { sealer } = dependencies.options;
     const job = (queue: string, id: string) => readJob(dependencies.store, { queue, id });
-    this.#translator = new EventTranslator({ job, sealer, wants: this.#wants });
+    this.#translator = new EventTranslator({ job, sealer, interests: this.#interests });
     for (const queue of first.queues()) {
       const after = first.placeIn(queue);
       this.#floors.set(queue, after);
@@ -109,13 +111,13 @@ export class SharedReader {
         isMarked: first.isMarked(queue),
       });
     }
-    this.#wants.add(first.filter, 0);
+    this.#interests.add(first.filter, 0);
     this.add(first, 0);
     this.#uncall = dependencies.onQueue(() => this.#change());
     void this.#run(first.hasBegun);
   }
 
-  /** Whether it may wait for events on a connection of its own. There is one such reader, where the others go. */
+  /** Whether it waits for new events on its own connection. There is one such reader, which up-to-date subscriptions join. */
   get isLive(): boolean {
     return this.#own !== undefined;
   }
@@ -124,7 +126,7 @@ export class SharedReader {
     return this.#ending.isOver;
   }
 
-  /** The place after the last entry of the log. */
+  /** The position after the last entry of the log. */
   get end(): number {
     return this.#start + this.#entries.length;
   }
@@ -138,8 +140,8 @@ export class SharedReader {
   }
 
   /**
-   * The place in the log from which on a subscription misses nothing and is told everything in order; undefined if there
-   * is none, or it would soon be left behind.
+   * Returns the position in the log from which a subscription misses no event; undefined if there is none, or if the log
+   * would soon drop it.
    */
   placeFor(subscription: Subscription): number | undefined {
     if (this.isAlone || this.isOver) return undefined;
@@ -152,43 +154,44 @@ export class SharedReader {
       queues.has(queue) && compareIds(id, subscription.placeIn(queue)) > 0;
     const index = this.#entries.findIndex(isAhead);
     const place = index === -1 ? this.end : this.#start + index;
-    if (this.end - place > LOG.events / 2 || place < this.#wants.since(subscription.filter)) return undefined;
+    if (this.end - place > LOG.events / 2 || place < this.#interests.since(subscription.filter))
+      return undefined;
     return place;
   }
 
-  /** Lets a subscription take from the log, from a place on. */
+  /** Adds a subscription, which takes entries from a position on. */
   add(subscription: Subscription, place: number): void {
     this.#expected.delete(subscription);
     this.#subscriptions.add(subscription);
-    this.#wants.add(subscription.filter, place);
+    this.#interests.add(subscription.filter, place);
     subscription.joined(this, place);
   }
 
-  /** Reads for a subscription that is to come, so that it can. */
+  /** Reads the streams of a subscription that wants to join. */
   expect(subscription: Subscription): void {
     if (this.#expected.has(subscription) || this.isOver) return;
     this.#expected.add(subscription);
-    this.#wants.add(subscription.filter, this.end + this.#translating);
+    this.#interests.add(subscription.filter, this.end + this.#translating);
     this.#change();
   }
 
-  /** Ends the reader, if nobody else has it. */
+  /** Removes a subscription, and ends the reader after the last one. */
   remove(subscription: Subscription): void {
     const isKnown = this.#subscriptions.delete(subscription) || this.#expected.delete(subscription);
     if (!isKnown) return;
     this.#waiting.delete(subscription);
-    this.#wants.delete(subscription.filter);
+    this.#interests.delete(subscription.filter);
     this.#isChanged = true;
     if (this.#subscriptions.size === 0) this.#close();
   }
 
-  /** Calls the subscription once there is more than it has taken. */
+  /** Wakes the subscription once there is an entry after its position. */
   wait(subscription: Subscription): void {
     this.#waiting.add(subscription);
     this.#wake?.();
   }
 
-  /** Those who have taken all that there is. */
+  /** Returns the subscriptions that have taken every entry. */
   get waiting(): readonly Subscription[] {
     return [...this.#waiting];
   }
@@ -227,7 +230,7 @@ export class SharedReader {
     }
   }
 
-  /** The store has refused something for good: each is read for on its own, since it may be of one's streams only. */
+  /** After a permanent error each subscription gets its own reader, because the error may concern the streams of one only. */
   #fail(error: unknown): void {
     const all = [...this.#subscriptions];
     for (const subscription of all) {
@@ -238,14 +241,14 @@ export class SharedReader {
     this.#close();
   }
 
-  /** @throws {ConnectionError} if the store cannot be reached, and nobody was told anything yet. */
+  /** @throws {ConnectionError} if the store cannot be reached before the first event. */
   async #connect(isPatient: boolean): Promise<void> {
     const { store } = this.#dependencies;
     const connect = () => store.on(CONTROL_QUEUE, () => this.#input.ready());
     await (isPatient ? this.#patiently(connect) : this.#ending.race(connect()));
   }
 
-  /** Resolves once somebody has asked for more than there is. */
+  /** Resolves once a subscription needs more than the log has. */
   async #demanded(): Promise<void> {
     if (this.#waiting.size > 0) return;
     await this.#ending.race(
@@ -256,7 +259,7 @@ export class SharedReader {
     this.#wake = undefined;
   }
 
-  /** Reads what is new in all streams, and takes out what nothing can come before any more. */
+  /** Reads new events of all streams, and takes those that no earlier event can precede any more. */
   async #round(): Promise<Merged[]> {
     try {
       if (this.#isChanged) await this.#ending.race(this.#followSubscriptions());
@@ -264,14 +267,14 @@ export class SharedReader {
     } catch (error) {
       if (!this.#dependencies.store.isOutage(error)) throw error;
       await this.#pause(OUTAGE_PAUSE_MS);
-      return []; // what is told next may be overtaken by what could not be read
+      return []; // an event that could not be read may come first
     }
   }
 
-  /** Reads streams that have become wanted, and no longer those that nobody wants. */
+  /** Adds newly selected streams, and removes those that no subscription needs. */
   async #followSubscriptions(): Promise<void> {
     this.#isChanged = false;
-    /** By the place after which each is wanted; undefined: as it is now. */
+    /** Streams by the id after which each is needed; undefined: from now on. */
     const starts = new Map<string, { after: string; isAnchored: boolean } | undefined>();
     for (const subscription of this.#expected)
       for (const queue of subscription.queues()) starts.set(queue, undefined);
@@ -298,7 +301,7 @@ export class SharedReader {
         const id = await this.#streams.mark(queue);
         const { after, isAnchored } = from ?? { after: id, isAnchored: true };
         this.#streams.add({ queue, after, isAnchored, isMarked: true });
-        // What comes before the mark is late for those who are here.
+        // Events before the mark are late for the current subscriptions.
         this.#floors.set(queue, this.#streams.hasBegun ? id : after);
       }
     } catch (error) {
@@ -309,7 +312,7 @@ export class SharedReader {
 
   async #append(merged: readonly Merged[]): Promise<void> {
     this.#translating = merged.length;
-    const returned = await this.#patiently(() => this.#translator.tell(merged));
+    const returned = await this.#patiently(() => this.#translator.translate(merged));
     this.#translating = 0;
     for (const [index, { queue, entry }] of merged.entries()) {
       const event = returned[index];
@@ -317,17 +320,17 @@ export class SharedReader {
       const { id, isGap = false } = entry;
       this.#entries.push({
         ...{ queue, id, ms: timeOfId(id), text: placeText(queue, id), isGap, isWarned: false },
-        ...{ event, characters },
+        ...{ event: event && withPlace(event), characters },
       });
       this.#characters += characters;
     }
     for (const subscription of this.waiting) subscription.more();
     this.#trim();
-    // Whoever takes one event after the other has them now; whoever needs a turn of the process has begun.
+    // Subscriptions that read continuously have taken these entries by now.
     await new Promise<void>((resolve) => void setImmediate(resolve));
   }
 
-  /** Drops what is too much, whoever has not taken it. */
+  /** Drops the oldest entries beyond the size of the log, also if a subscription has not taken them. */
   #trim(): void {
     let count = Math.max(0, this.#entries.length - LOG.events);
     for (let at = 0; at < this.#entries.length; at += 1) {
@@ -343,7 +346,7 @@ export class SharedReader {
       if (subscription.place < this.#start) subscription.leave();
   }
 
-  /** Waits until the store has more; false if it cannot be waited for. */
+  /** Waits until the store has more events; false if the store has no blocking read. */
   async #waited(): Promise<boolean> {
     if (this.#isChanged) return true;
     this.#isBlocked = true;
@@ -358,13 +361,13 @@ export class SharedReader {
     }
   }
 
-  /** Other streams are wanted. A mark ends the wait for those that are read now. */
+  /** Called when other streams are selected. A mark ends the current wait. */
   #change(): void {
     this.#isChanged = true;
     const [queue] = this.#streams.queues;
     if (!this.#isBlocked || queue === undefined) return;
     this.#isBlocked = false;
-    this.#streams.mark(queue).catch(() => {}); // the wait ends by itself
+    this.#streams.mark(queue).catch(() => {}); // the wait ends anyway
   }
 
   /** Returns the answer of `ask`, which is retried until the store can be reached. */
@@ -391,14 +394,18 @@ export class SharedReader {
   }
 }
 
-// This module finds a reader for each subscription. All who are up to date share one, which waits for events on a
-// connection of its own; those who are further behind are read for by others, on one connection for all of these, until
-// they have caught up.
+/** Adds the fields that each subscription sets in its copy. */
+function withPlace(event: Untranslated): AppEvent {
+  return { ...event, at: NO_TIME, position: '' } as AppEvent; // an event of the app, with all its fields
+}
+
+// The readers of an app. Subscriptions that are up to date share one reader, which waits for events on its own connection.
+// Others have readers on a second, common connection until they have caught up.
 
 export class SharedReaders {
   readonly #dependencies: EventReaderDependencies;
   readonly #readers = new Set<SharedReader>();
-  /** Who reads on the connection of those that do not wait. */
+  /** Readers on the connection without waits. */
   readonly #behind = new Set<SharedReader>();
   #input: EventStreams | undefined;
 
@@ -410,7 +417,7 @@ export class SharedReaders {
     return this.#dependencies;
   }
 
-  /** Lets a subscription take from the log of a reader that has what it needs next, or from one of its own. */
+  /** Assigns a subscription to a reader whose log has its next events, or to a new reader. */
   place(subscription: Subscription): void {
     for (const reader of this.#readers) {
       const place = reader.placeFor(subscription);
@@ -424,13 +431,13 @@ export class SharedReaders {
     if (live !== subscription.reader) live?.expect(subscription);
   }
 
-  /** Lets a subscription be read for by itself, for good. */
+  /** Gives a subscription its own reader, for good. */
   separate(subscription: Subscription): void {
     subscription.leave();
     this.#open(subscription, true);
   }
 
-  /** After a round: whoever has taken all goes to the reader that waits for more, or this one is that from now on. */
+  /** After a round: moves up-to-date subscriptions to the waiting reader, or makes this reader the waiting one. */
   settle(reader: SharedReader): void {
     if (reader.isLive || reader.isAlone || reader.isOver) return;
     const live = this.#live;
@@ -451,7 +458,7 @@ export class SharedReaders {
     }
   }
 
-  /** The connection of a reader that does not wait. */
+  /** Returns the connection of readers that do not wait. */
   input(reader: SharedReader): EventStreams {
     this.#behind.add(reader);
     this.#input ??= new EventStreams(this.#dependencies.options);
@@ -464,7 +471,7 @@ export class SharedReaders {
     this.#endInput();
   }
 
-  /** A subscription is over. */
+  /** Called when a subscription ends. */
   forget(subscription: Subscription): void {
     for (const reader of [...this.#readers]) reader.remove(subscription);
   }

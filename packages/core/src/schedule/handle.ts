@@ -11,8 +11,8 @@ import type { Store } from '../store/store.js';
 import type { StoredJob } from '../store/stored-job.js';
 import type { InputArgs, InputOf, Step } from '../task/types/step.js';
 import { type CatchUp, dueAt, nextOccurrence, nextOccurrences, type Timing } from '../timing/timing.js';
+import { describeTarget } from './options.js';
 import type { Declaration, Scheduling, SyncOptions, SyncReport } from './schedules.js';
-import { describeTarget } from './target.js';
 
 /**
  * One schedule of an app. `sync`, or the start of a worker that declares it, stores it.

@@ -14,7 +14,8 @@ import {
 } from 'bullmq';
 import { performance } from '../base/real-timers.js';
 import { systemClock } from '../base/time.js';
-import { brokenData } from '../job/envelope.js';
+import { brokenData, isEnvelope } from '../job/envelope.js';
+import { driverOf } from './engine/drivers.js';
 import { type Claim, type Claims, ReturnedError } from './held-job.js';
 
 type AnyJob = Job<unknown, unknown, string>;
@@ -26,9 +27,23 @@ type FailedRest =
 /** Answer of the store to a worker that asks for a job. */
 type NextJobAnswer = readonly [data?: JobJson, id?: string, limitMs?: number, dueAt?: number];
 
-/** Private method of BullMQ that stores how long it need not ask for jobs. */
-interface WithDelays {
+/** Private parts of BullMQ's worker. */
+interface WorkerState {
+  /** Whether the queue was empty at the last answer: then the worker waits for a job instead of asking for one. */
+  drained: boolean;
+  /** Stores how long the worker need not ask for jobs. */
   updateDelays(limitMs?: number, dueAt?: number): void;
+  /** Repeats a step after errors of the connection, and reports other errors. */
+  retryIfFailed(
+    step: () => Promise<AnyJob>,
+    options: { delayInMs: number | undefined; onlyEmitError?: true },
+  ): Promise<AnyJob>;
+}
+
+/** Private part of BullMQ's worker. */
+interface MainLoop {
+  /** Jobs that run here or will, in the order in which they were claimed; null or undefined while it takes no jobs. */
+  readonly mainLoopQueue?: { add(job: Promise<AnyJob | undefined>): void; numTotal(): number } | null;
 }
 
 export interface ConsumerWorkerOptions {
@@ -44,6 +59,8 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
   readonly #claims: Claims;
   readonly #onLost: (claim: Claim) => void;
   #askedAt = performance.now();
+  #claimsAtOnce = 1;
+  #aheadCount = 0;
 
   constructor(
     queue: string,
@@ -62,27 +79,111 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
     return performance.now() - this.#askedAt;
   }
 
-  protected override moveToActive(token: string, name?: string): Promise<AnyJob> {
+  /**
+   * Claims a job. While claims succeed and places are free, it claims more jobs at the same time, which share a command.
+   * BullMQ claims one after the other, each with a round trip.
+   */
+  protected override async moveToActive(token: string, name?: string): Promise<AnyJob> {
     this.#askedAt = performance.now();
-    return super.moveToActive(token, name);
+    const { mainLoopQueue } = this as unknown as MainLoop;
+    const ahead = this.#claimsAhead(mainLoopQueue);
+    const tokens = Array.from({ length: ahead }, () => `${this.id}:ahead-${this.#aheadCount++}`);
+    const claims = [...tokens, token].map((one) => super.moveToActive(one, name));
+    const all = Promise.allSettled(claims);
+    // BullMQ runs what it finds here, also when it closes, and in this order: what this method returns arrives there last.
+    for (const claim of claims.slice(0, ahead))
+      mainLoopQueue?.add(all.then(() => claim.catch(() => undefined)));
+    const isEach = (await all).every((claim) => claim.status === 'fulfilled' && claim.value);
+    this.#claimsAtOnce = isEach ? 2 * claims.length : 1;
+    return claims[ahead] as Promise<AnyJob>; // if the command failed, with the same error as the others
   }
 
-  override processJob(job: AnyJob, token: string, fetchNext?: () => boolean): Promise<void | AnyJob> {
+  /** Returns how many jobs to claim besides the one that BullMQ asks for: its queue holds one job for each taken place. */
+  #claimsAhead(queue: MainLoop['mainLoopQueue']): number {
+    if (queue === null || queue === undefined || this.closing !== undefined || this.paused) return 0;
+    const { claimsAtOnce = 1 } = driverOf(this.backend) ?? {};
+    return Math.max(0, Math.min(this.#claimsAtOnce, claimsAtOnce, this.concurrency - queue.numTotal()) - 1);
+  }
+
+  override async processJob(job: AnyJob, token: string, fetchNext = always): Promise<void | AnyJob> {
     this.#askedAt = performance.now();
     const id = job.id ?? '';
     // W8: receiving the job again shows that an earlier attempt here has lost its lock.
-    for (const earlier of this.#claims.of(id)) this.#onLost(earlier);
-    const claim = this.#claims.hold(job, token);
-    return super.processJob(job, token, fetchNext).then(
-      (next) => {
-        this.#release(claim);
-        return next;
-      },
-      (error: unknown) => {
-        this.#release(claim);
-        throw error;
-      },
-    );
+    const claim = this.#claims.hold(job, token, this.#onLost);
+    try {
+      return await (job.deferredFailure === undefined && isEnvelope(job.data)
+        ? this.#processOwn(job, id, token, fetchNext)
+        : super.processJob(job, token, fetchNext));
+    } finally {
+      this.#release(claim);
+    }
+  }
+
+  /**
+   * Does the same as BullMQ for one of Umbel's jobs, without the spans, the events and the second JSON text of the result
+   * that nothing here uses: they cost as much as the rest of a small job.
+   */
+  async #processOwn(
+    job: AnyJob,
+    id: string,
+    token: string,
+    fetchNext: () => boolean,
+  ): Promise<void | AnyJob> {
+    const { retryIfFailed } = this as unknown as WorkerState;
+    const delayInMs = this.opts.runRetryDelay;
+    try {
+      this.lockManager.trackJob(id, token, job.processedOn ?? 0);
+      const result = await this.processFn(job, token);
+      this.lockManager.untrackJob(id);
+      try {
+        return await this.#complete(job, result, token, fetchNext);
+      } catch (error) {
+        // BullMQ decides about the error, and commits again if the connection caused it.
+        const commit = failingFirst(error, () => this.handleCompleted(result, job, token, fetchNext));
+        return await retryIfFailed.call(this, commit, { delayInMs });
+      }
+    } catch (error) {
+      const fail = () => {
+        this.lockManager.untrackJob(id);
+        return this.handleFailed(error as Error, job, token, fetchNext); // the consumer and the guards throw only errors
+      };
+      return await retryIfFailed.call(this, fail, { delayInMs, onlyEmitError: true });
+    }
+  }
+
+  /** Commits a result, and returns the next job if the worker wants one and there is one. */
+  async #complete(
+    job: AnyJob,
+    result: unknown,
+    token: string,
+    fetchNext: () => boolean,
+  ): Promise<AnyJob | void> {
+    const { backend } = this;
+    if (backend.closing !== undefined) return;
+    const takesNext = fetchNext() && this.closing === undefined && !this.paused;
+    const { removeOnComplete = false } = job.opts;
+    const answer = await backend.moveToCompleted(job, result, removeOnComplete, token, takesNext);
+    if (Array.isArray(answer.result)) return this.#next(answer.result, token);
+  }
+
+  /** Returns the next job of an answer. */
+  #next(answer: unknown[], token: string): AnyJob | Promise<AnyJob> {
+    const [data, id, limitMs, dueAt] = answer as unknown as NextJobAnswer;
+    (this as unknown as WorkerState).updateDelays(limitMs, dueAt);
+    return this.#own(data, id, token) ?? super.nextJobFromJobData(data, id, token);
+  }
+
+  protected override async nextJobFromJobData(data?: JobJson, id?: string, token?: string): Promise<AnyJob> {
+    return this.#own(data, id, token) ?? super.nextJobFromJobData(data, id, token);
+  }
+
+  /** Returns a fetched job; undefined if there is none, or if it belongs to a scheduler of BullMQ, which adds the next one. */
+  #own(data: JobJson | undefined, id: string | undefined, token: string | undefined): AnyJob | undefined {
+    if (!data || data.repeatJobKey) return undefined;
+    (this as unknown as WorkerState).drained = false;
+    const job = this.createJob(data, id ?? '');
+    job.token = token ?? '';
+    return job;
   }
 
   /**
@@ -93,7 +194,7 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
     error: Error,
     job: AnyJob,
     token: string,
-    fetchNext: () => boolean = () => true,
+    fetchNext: () => boolean = always,
     ...rest: FailedRest
   ): Promise<AnyJob> {
     if (!(error instanceof ReturnedError) || this.backend.closing !== undefined)
@@ -111,9 +212,7 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
     }
     // No next job: return the same value as BullMQ without a fetch.
     if (!Array.isArray(answer)) return undefined as unknown as AnyJob;
-    const [data, id, limitMs, dueAt] = answer as unknown as NextJobAnswer;
-    (this as unknown as WithDelays).updateDelays(limitMs, dueAt);
-    return this.nextJobFromJobData(data, id, token);
+    return this.#next(answer, token);
   }
 
   /**
@@ -128,9 +227,8 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
   }
 
   #release(claim: Claim): void {
-    this.#claims.release(claim);
     // BullMQ renews locks by job id, so ending this attempt has also stopped the renewal for a later one.
-    for (const { id, token } of this.#claims.of(claim.id))
+    for (const { id, token } of this.#claims.release(claim))
       this.lockManager.trackJob(id, token, systemClock.now());
   }
 
@@ -156,6 +254,20 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
       jobId,
     );
   }
+}
+
+function always(): boolean {
+  return true;
+}
+
+/** Returns a step that rejects with the error at its first call. */
+function failingFirst<T>(error: unknown, step: () => Promise<T>): () => Promise<T> {
+  let isFirst = true;
+  return () => {
+    if (!isFirst) return step();
+    isFirst = false;
+    return Promise.reject(error);
+  };
 }
 
 /**

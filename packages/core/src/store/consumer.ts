@@ -13,7 +13,15 @@ import { IDLE_WAIT_S } from './engine/commands.js';
 import { driverOf, isTransient } from './engine/drivers.js';
 import { retryTransient } from './guards/transient.js';
 import { guardWorker } from './guards/worker-backend.js';
-import { type Claim, Claims, HeldJob, KEPT_LOG_LINES, ReturnedError, toBullError } from './held-job.js';
+import {
+  type Claim,
+  Claims,
+  HeldJob,
+  type HeldJobAccess,
+  KEPT_LOG_LINES,
+  ReturnedError,
+  toBullError,
+} from './held-job.js';
 import { mergeData } from './job-options.js';
 import type { EndedSet } from './primitives/ended-jobs.js';
 import { type BackendOptions, connect } from './queue-pool.js';
@@ -85,6 +93,7 @@ class BullConsumer implements QueueConsumer {
   readonly #held = new LinkedItems<HeldJob>();
   readonly #closing = new EventEmitter();
   readonly #worker: ConsumerWorker;
+  readonly #access: HeldJobAccess;
   #isClosing = false;
   #giveUpReason: ((id: string) => Error) | undefined;
 
@@ -117,6 +126,10 @@ class BullConsumer implements QueueConsumer {
       },
     );
     this.#worker.on('error', options.onError);
+    this.#access = {
+      backend: this.#worker.backend,
+      repeat: (job, command) => this.#repeatWhileHeld(job, command),
+    };
   }
 
   async start(): Promise<void> {
@@ -172,11 +185,7 @@ class BullConsumer implements QueueConsumer {
       if (foreign === undefined) throw new ReturnedError(FOREIGN_RETURN_MS);
       return handleForeign(foreign, job);
     }
-    const claimed: HeldJob = new HeldJob(job, {
-      backend: this.#worker.backend,
-      claim: this.#claims.find(job.id ?? '', job.token ?? ''),
-      repeat: (command) => this.#repeatWhileHeld(claimed, command),
-    });
+    const claimed = new HeldJob(job, this.#claims.find(job.id ?? '', job.token ?? ''), this.#access);
     const held = this.#held.add(claimed);
     // A job may arrive after all others were aborted, such as one that another worker has just returned.
     if (this.#giveUpReason !== undefined) claimed.giveUp(this.#giveUpReason(claimed.id));

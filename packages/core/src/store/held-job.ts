@@ -21,11 +21,11 @@ import { mergeData, retryOf } from './job-options.js';
 export const KEPT_LOG_LINES = 1000;
 const NO_CHILDREN: ReadonlyMap<string, string> = new Map();
 
-export interface HeldJobOptions {
+/** What all jobs of a consumer share. */
+export interface HeldJobAccess {
   readonly backend: IQueueBackend;
-  readonly claim: Claim | undefined;
-  /** Runs a command, and retries it while the store is not ready. */
-  readonly repeat: <T>(command: () => Promise<T>) => Promise<T>;
+  /** Runs a command for a job, and retries it while the store is not ready. */
+  readonly repeat: <T>(job: HeldJob, command: () => Promise<T>) => Promise<T>;
 }
 
 /** A BullMQ job that a worker holds. */
@@ -33,21 +33,21 @@ export class HeldJob implements ActiveJob {
   mayHavePendingChildren = true;
   refusedWaits = 0;
   readonly #job: Job;
-  readonly #backend: IQueueBackend;
+  readonly #access: HeldJobAccess;
   readonly #claim: Claim | undefined;
-  readonly #repeat: HeldJobOptions['repeat'];
   #controller: AbortController | undefined;
   #abortReason: Error | undefined;
   #givenUp: Error | undefined;
-  /** Listeners of the current handler: in a job with many inputs, the listeners of finished inputs are removed. */
-  readonly #giveUpListeners: GiveUpListener[] = [];
+  /** The first listener, which most jobs have alone. */
+  #giveUpListener: GiveUpListener | undefined;
+  /** More listeners: in a job with many inputs, the listeners of finished inputs are removed. */
+  #moreListeners: GiveUpListener[] | undefined;
   #endedChildren: Map<string, string> | undefined;
 
-  constructor(job: Job, { backend, claim, repeat }: HeldJobOptions) {
+  constructor(job: Job, claim: Claim | undefined, access: HeldJobAccess) {
     this.#job = job;
-    this.#backend = backend;
     this.#claim = claim;
-    this.#repeat = repeat;
+    this.#access = access;
   }
 
   get id(): string {
@@ -122,18 +122,26 @@ export class HeldJob implements ActiveJob {
 
   giveUp(reason: Error): void {
     this.#givenUp ??= reason;
-    for (const listener of [...this.#giveUpListeners]) listener(reason);
+    const more = this.#moreListeners?.slice();
+    this.#giveUpListener?.(reason);
+    for (const listener of more ?? []) listener(reason);
     this.abort(reason);
   }
 
   onGiveUp(listener: GiveUpListener): void {
     if (this.#givenUp !== undefined) listener(this.#givenUp);
-    this.#giveUpListeners.push(listener);
+    if (this.#giveUpListener === undefined && this.#moreListeners === undefined)
+      this.#giveUpListener = listener;
+    else {
+      this.#moreListeners ??= [];
+      this.#moreListeners.push(listener);
+    }
   }
 
   offGiveUp(listener: GiveUpListener): void {
-    const index = this.#giveUpListeners.lastIndexOf(listener);
-    if (index >= 0) this.#giveUpListeners.splice(index, 1);
+    const index = this.#moreListeners?.lastIndexOf(listener) ?? -1;
+    if (index >= 0) this.#moreListeners?.splice(index, 1);
+    else if (this.#giveUpListener === listener) this.#giveUpListener = undefined;
   }
 
   onceStored(listener: () => void): void {
@@ -171,7 +179,7 @@ export class HeldJob implements ActiveJob {
   }
 
   #ended(key: string): { id: string; queueName: string } {
-    const place = this.#backend.parseNodeKey(key);
+    const place = this.#access.backend.parseNodeKey(key);
     this.#endedChildren ??= new Map();
     this.#endedChildren.set(place.id, place.queueName);
     return place;
@@ -181,12 +189,16 @@ export class HeldJob implements ActiveJob {
     await this.#repeat(() => this.#job.removeDeduplicationKey());
   }
 
+  #repeat<T>(command: () => Promise<T>): Promise<T> {
+    return this.#access.repeat(this, command);
+  }
+
   async updateProgress(value: unknown): Promise<void> {
     await this.#repeat(() => this.#job.updateProgress(value as JobProgress)); // BullMQ accepts any JSON value, its type omits null
   }
 
   async log(line: string): Promise<void> {
-    await this.#repeat(() => this.#backend.addLog(this.id, line, KEPT_LOG_LINES));
+    await this.#repeat(() => this.#access.backend.addLog(this.id, line, KEPT_LOG_LINES));
   }
 
   async save(content: Partial<EnvelopeContent>): Promise<void> {
@@ -208,7 +220,7 @@ export class HeldJob implements ActiveJob {
       return content && { ...data, ...content };
     };
     const merged = await this.#repeat(() =>
-      mergeData(this.#backend, this.id, next, { known, starts: this.starts }),
+      mergeData(this.#access.backend, this.id, next, { known, starts: this.starts }),
     );
     if (merged !== undefined) this.#job.data = merged;
     return merged !== undefined;
@@ -252,37 +264,48 @@ const NONE: readonly Claim[] = [];
 
 /** The claims of a worker, each from the start of the attempt until its outcome is stored. */
 export class Claims {
-  /** By job id, because each job is looked up several times. */
-  readonly #held = new Map<string, readonly Claim[]>();
+  /** By job id, because each job is looked up several times. A list only where a job has more than one claim. */
+  readonly #held = new Map<string, Claim | readonly Claim[]>();
 
-  /** Notes a job until it is released. */
-  hold(job: Job<unknown, unknown>, token: string): Claim {
-    const claim: Claim = { id: job.id ?? '', token, starts: job.attemptsStarted, stalls: job.stalledCounter };
-    const others = this.#held.get(claim.id);
-    this.#held.set(claim.id, others === undefined ? [claim] : [...others, claim]);
+  /** Notes a job until it is released. Calls `onEarlier` with each claim that the job has already. */
+  hold(job: Job<unknown, unknown>, token: string, onEarlier?: (claim: Claim) => void): Claim {
+    const { id = '', attemptsStarted: starts, stalledCounter: stalls } = job;
+    const claim: Claim = { id, token, starts, stalls };
+    const earlier = this.of(id);
+    if (onEarlier !== undefined) for (const one of earlier) onEarlier(one);
+    this.#held.set(id, earlier.length === 0 ? claim : [...earlier, claim]);
     return claim;
   }
 
-  /** Releases a claim: its outcome is stored, or the job is no longer held. */
-  release(claim: Claim): void {
-    const held = this.of(claim.id);
-    if (held.length > 1)
-      this.#held.set(
-        claim.id,
-        held.filter((other) => other !== claim),
-      );
-    else if (held[0] === claim) this.#held.delete(claim.id);
+  /** Releases a claim: its outcome is stored, or the job is no longer held. Returns the other claims of the job. */
+  release(claim: Claim): readonly Claim[] {
+    const held = this.#held.get(claim.id);
+    let others = NONE;
+    if (held === claim) this.#held.delete(claim.id);
+    else if (held !== undefined) {
+      others = listOf(held).filter((other) => other !== claim);
+      const [only] = others;
+      if (only !== undefined) this.#held.set(claim.id, others.length === 1 ? only : others);
+    }
     claim.onEnd?.();
+    return others;
   }
 
   /** Returns the claims of a job; more than one if it was lost and is held again. */
   of(id: string): readonly Claim[] {
-    return this.#held.get(id) ?? NONE;
+    const held = this.#held.get(id);
+    return held === undefined ? NONE : listOf(held);
   }
 
   find(id: string, token: string): Claim | undefined {
-    return this.of(id).find((claim) => claim.token === token);
+    const held = this.#held.get(id);
+    if (held === undefined || 'token' in held) return held?.token === token ? held : undefined;
+    return held.find((claim) => claim.token === token);
   }
+}
+
+function listOf(held: Claim | readonly Claim[]): readonly Claim[] {
+  return 'token' in held ? [held] : held;
 }
 
 // Deadlines of calls. Nearly all calls end long before, and every call has a deadline, so all share one timer.

@@ -287,7 +287,9 @@ export class QueuePool {
   #guarded(backend: IQueueBackend): IQueueBackend {
     if (guarded.has(backend)) return backend;
     guarded.add(backend);
-    driverOf(backend)?.keepTime(backend, this.#options.time);
+    const driver = driverOf(backend);
+    driver?.shareCommands?.(backend);
+    driver?.keepTime(backend, this.#options.time);
     readsWhole(backend);
     checksAdded(backend);
     slicesFlows(backend);

@@ -7,11 +7,11 @@
  * index with each repair, searches do so first, and senders do so when many notes are queued.
  */
 
-import { createHash } from 'node:crypto';
-import { randomId } from '../base/random-id.js';
+import { hash as digestOf } from 'node:crypto';
+import { randomId } from '../job/ids.js';
 import type { JobRef } from '../job/job.js';
+import type { TagNoteQueue } from './primitives/tags.js';
 import { type TaggedEntry, type TagNote, type TagPrimitives, tagPrimitivesOf } from './primitives/tags.js';
-import { moveNotes, NoteBatches, type Noting, pushNotes, type TextNote } from './queued-tag-notes.js';
 import type { Store } from './store.js';
 
 // An index by day, built from BullMQ's contract, for stores without an index of tags and for notes of older versions. For
@@ -138,8 +138,6 @@ const CHECKED_AT_ONCE = 25;
 const ADDED_BETWEEN = 12;
 /** Delay of the first check: the note exists before its job, which an unreachable store may delay. */
 const FIRST_LOOK_MS = 600_000;
-/** Maximum number of cached hashes. */
-const REMEMBERED = 1000;
 /** Queue length from which senders move notes too: searches wait for all queued notes. */
 const MAX_QUEUED = 5000;
 /** Number of notes that a sender then moves for each note that it adds. */
@@ -149,7 +147,6 @@ export class TagIndex {
   readonly #store: Store;
   readonly #keeping: Keeping;
   readonly #byDay: TagsByDay;
-  readonly #hashes = new Map<string, string>();
   /** Number of notes to add before the next check. */
   #untilCheck = 0;
   readonly #batches = new NoteBatches((notes) => this.#write(notes));
@@ -185,7 +182,7 @@ export class TagIndex {
 
   /** Yields calls and runs with a tag, the latest first; some may be missing from the store. */
   async *find(tag: string, now: number, from?: TagPosition): AsyncGenerator<TaggedPlace> {
-    const hash = this.#hashOf(tag);
+    const hash = hashOf(tag);
     await this.#moveQueued(Number.POSITIVE_INFINITY);
     if (from === undefined || 'at' in from.mark)
       yield* this.#noted(hash, from as (TagPosition & { mark: { at: number } }) | undefined);
@@ -239,7 +236,7 @@ export class TagIndex {
 
   async #noteByDay(notes: readonly TextNote[]): Promise<void> {
     for (const { tags, queue, id, at } of notes) {
-      const hashes = tags.map((tag) => this.#hashOf(tag));
+      const hashes = tags.map((tag) => hashOf(tag));
       await this.#byDay.add(hashes, { queue, id }, at);
     }
     if (this.#isCheckDue(notes)) await this.#byDay.clean();
@@ -267,7 +264,7 @@ export class TagIndex {
   }
 
   async #noteIn(primitives: TagPrimitives, notes: readonly TextNote[]): Promise<void> {
-    const hashed = notes.map((note) => ({ ...note, tags: note.tags.map((tag) => this.#hashOf(tag)) }));
+    const hashed = notes.map((note) => ({ ...note, tags: note.tags.map((tag) => hashOf(tag)) }));
     for (const some of inCommands(hashed)) await primitives.noteTags(some);
   }
 
@@ -295,16 +292,11 @@ export class TagIndex {
       notes.push({ tags: tags.slice(start, start + NOTE_TAGS), queue, id, at: now, checkAt });
     return notes;
   }
+}
 
-  /** Returns the hash of a tag, because tags may be any text. */
-  #hashOf(tag: string): string {
-    const known = this.#hashes.get(tag);
-    if (known !== undefined) return known;
-    if (this.#hashes.size >= REMEMBERED) this.#hashes.clear();
-    const hash = createHash('sha256').update(tag).digest('base64url').slice(0, 32);
-    this.#hashes.set(tag, hash);
-    return hash;
-  }
+/** Returns the hash of a tag, because tags may be any text. */
+function hashOf(tag: string): string {
+  return digestOf('sha256', tag, 'base64url').slice(0, 32);
 }
 
 function* inCommands(notes: readonly TagNote[]): Generator<readonly TagNote[]> {
@@ -319,4 +311,109 @@ function* inCommands(notes: readonly TagNote[]): Generator<readonly TagNote[]> {
     count = 0;
   }
   if (some.length > 0) yield some;
+}
+
+// Queued notes, on their way into the index: the notes of one turn of the event loop are added to a queue in the store with
+// one command, and moved from there into the index.
+
+/** Tags of a call or a run, before they are hashed. */
+export interface TextNote {
+  readonly tags: readonly string[];
+  readonly queue: string;
+  readonly id: string;
+  /** When it was noted, and when it is checked next: in milliseconds since 1970. */
+  readonly at: number;
+  readonly checkAt: number;
+}
+
+/** Notes that were added and are being written. */
+export interface Noting {
+  /** Settles once the command was sent: the store receives all later commands after it. */
+  readonly issued: Promise<void>;
+  /** Settles with the command. Call it after `issued` has settled. */
+  done(): Promise<void>;
+}
+
+/** Collects notes until the current microtasks have run. */
+export class NoteBatches {
+  readonly #write: (notes: readonly TextNote[]) => Promise<void>;
+  #open: { readonly notes: TextNote[]; readonly noting: Noting } | undefined;
+
+  constructor(write: (notes: readonly TextNote[]) => Promise<void>) {
+    this.#write = write;
+  }
+
+  add(notes: readonly TextNote[]): Noting {
+    this.#open ??= this.#newBatch();
+    for (const note of notes) this.#open.notes.push(note);
+    return this.#open.noting;
+  }
+
+  #newBatch(): { readonly notes: TextNote[]; readonly noting: Noting } {
+    const notes: TextNote[] = [];
+    let written = Promise.resolve();
+    const issued = Promise.resolve().then(() => {
+      this.#open = undefined;
+      written = this.#write(notes);
+      written.catch(() => {}); // callers of `done()` get the error
+    });
+    return { notes, noting: { issued, done: () => written } };
+  }
+}
+
+/** Maximum number of notes that one command adds to the queue, or removes from it. */
+const PUSHED = 200;
+const MOVED = 25;
+
+/** Adds notes to the queue. Returns the length of the queue. `mark` must return a value that is unique across processes. */
+export async function pushNotes(
+  queue: TagNoteQueue,
+  notes: readonly TextNote[],
+  mark: () => string,
+): Promise<number> {
+  const texts = notes.map(({ tags, queue: name, id, at, checkAt }) =>
+    JSON.stringify([mark(), name, id, at, checkAt, tags]),
+  );
+  const pushing: Promise<number>[] = [];
+  for (let start = 0; start < texts.length; start += PUSHED)
+    pushing.push(queue.push(texts.slice(start, start + PUSHED)));
+  return Math.max(0, ...(await Promise.all(pushing)));
+}
+
+/** Moves the oldest notes into the index, up to `limit` and not more than exist now. Returns the number of moved notes. */
+export async function moveNotes(
+  queue: TagNoteQueue,
+  limit: number,
+  note: (notes: readonly TextNote[]) => Promise<void>,
+): Promise<number> {
+  let moved = 0;
+  for (let left = limit; left > 0; ) {
+    const { texts, count } = await queue.first(Math.min(MOVED, left));
+    if (texts.length === 0) break;
+    await note(texts.flatMap(noteIn));
+    await queue.take(texts); // remove after indexing, so that a search always finds it in one of the two
+    moved += texts.length;
+    left = Math.min(left, moved === texts.length ? count : left) - texts.length;
+  }
+  return moved;
+}
+
+/** Returns the note in a text; nothing for an entry that another program has added. */
+function noteIn(text: string): TextNote[] {
+  let stored: unknown;
+  try {
+    stored = JSON.parse(text);
+  } catch {
+    return [];
+  }
+  if (!Array.isArray(stored)) return [];
+  const [, queue, id, at, checkAt, tags] = stored as unknown[];
+  const isNote =
+    typeof queue === 'string' &&
+    typeof id === 'string' &&
+    Number.isFinite(at) &&
+    Number.isFinite(checkAt) &&
+    Array.isArray(tags) &&
+    tags.every((tag) => typeof tag === 'string');
+  return isNote ? [{ queue, id, at: Number(at), checkAt: Number(checkAt), tags: tags as string[] }] : [];
 }

@@ -49,7 +49,7 @@ export class Activity {
   readonly #clock: Clock;
   readonly #listeners: ReadonlySet<ActivityListener>;
   readonly #ownListeners = new Set<ActivityListener>();
-  readonly #active = new LinkedItems<ActiveAttempt>();
+  readonly #active = new LinkedItems<RunningAttempt>();
 
   /** @param listeners Listeners of the app; the set may change. */
   constructor(clock: Clock, listeners: ReadonlySet<ActivityListener>) {
@@ -59,12 +59,17 @@ export class Activity {
 
   /** The running attempts, oldest first. */
   get active(): ActiveAttempt[] {
-    return [...this.#active];
+    return [...this.#active].map((attempt) => attempt.facts);
+  }
+
+  /** Whether a listener would be told of an attempt. */
+  get isHeard(): boolean {
+    return this.#listeners.size + this.#ownListeners.size > 0;
   }
 
   activeIn(queue: string): number {
     let count = 0;
-    for (const attempt of this.#active) if (attempt.queue === queue) count += 1;
+    for (const { job } of this.#active) if (job.queue === queue) count += 1;
     return count;
   }
 
@@ -75,11 +80,13 @@ export class Activity {
   }
 
   /** Records the start of an attempt. Returns undefined for an internal job. */
-  begin(job: ActiveJob): Link<ActiveAttempt> | undefined {
+  begin(job: ActiveJob): Link<RunningAttempt> | undefined {
     if (job.queue === INTERNAL_QUEUE) return undefined;
-    const attempt = activeAttempt(job, this.#clock.now());
-    for (const listener of this.#listeners) listener.started?.(attempt, job);
-    for (const listener of this.#ownListeners) listener.started?.(attempt, job);
+    const attempt = new RunningAttempt(job, this.#clock.now());
+    if (this.isHeard) {
+      for (const listener of this.#listeners) listener.started?.(attempt.facts, job);
+      for (const listener of this.#ownListeners) listener.started?.(attempt.facts, job);
+    }
     return this.#active.add(attempt);
   }
 
@@ -88,24 +95,37 @@ export class Activity {
     for (const listener of this.#ownListeners) listener.logged?.(job, level, line);
   }
 
-  /** @param result Called only if there is a listener. */
-  gave(job: ActiveJob, result: () => unknown): void {
-    if (this.#listeners.size + this.#ownListeners.size === 0) return;
-    for (const listener of [...this.#listeners, ...this.#ownListeners])
-      if (listener.gave !== undefined) listener.gave(job, result());
+  gave(job: ActiveJob, result: unknown): void {
+    for (const listener of this.#listeners) listener.gave?.(job, result);
+    for (const listener of this.#ownListeners) listener.gave?.(job, result);
   }
 
   /** Records the end of an attempt. Without an outcome, which an error in Umbel prevented, it counts as failed. */
-  end(link: Link<ActiveAttempt>, outcome: AttemptOutcome | undefined): void {
-    const { item: attempt } = link;
+  end(link: Link<RunningAttempt>, outcome: AttemptOutcome | undefined): void {
     this.#active.remove(link);
     const end: AttemptEnd =
       outcome === undefined ? 'failed' : outcome.kind === 'retry' ? 'retried' : outcome.kind;
     this.counts[end] += 1;
-    if (this.#listeners.size + this.#ownListeners.size === 0) return;
-    const ended = endedAttempt(end, outcome, this.#clock.now() - attempt.startedAt.getTime());
-    for (const listener of this.#listeners) listener.ended?.(attempt, ended);
-    for (const listener of this.#ownListeners) listener.ended?.(attempt, ended);
+    if (!this.isHeard) return;
+    const { facts, startedAt } = link.item;
+    const ended = endedAttempt(end, outcome, this.#clock.now() - startedAt);
+    for (const listener of this.#listeners) listener.ended?.(facts, ended);
+    for (const listener of this.#ownListeners) listener.ended?.(facts, ended);
+  }
+}
+
+/** A running attempt. Its facts are created for the first that asks: most attempts end before anybody does. */
+export class RunningAttempt {
+  #facts: ActiveAttempt | undefined;
+
+  constructor(
+    readonly job: ActiveJob,
+    readonly startedAt: number,
+  ) {}
+
+  get facts(): ActiveAttempt {
+    this.#facts ??= activeAttempt(this.job, this.startedAt);
+    return this.#facts;
   }
 }
 

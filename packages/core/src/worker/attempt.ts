@@ -18,7 +18,7 @@ import { OWN_STATE } from '../job/states.js';
 import type { TaskContext, TaskLog } from '../task/context.js';
 import type { TaskEntry } from '../task/definition.js';
 import type { LogLevel } from './activity.js';
-import { JobContext } from './context.js';
+import { type AttemptReports, type ContextSource, JobContext } from './context.js';
 import type { FlowChanges } from './flow-changes.js';
 
 /** Maximum length of a log line in characters. */
@@ -32,13 +32,6 @@ export interface ReportDependencies {
   readonly onError: (error: Error) => void;
   /** Receives each log line, masked. */
   readonly onLog?: ((job: ActiveJob, level: LogLevel, line: string) => void) | undefined;
-}
-
-/** The reports that a context offers to its handler. */
-export interface AttemptReports {
-  log(): TaskLog;
-  progress(value: unknown): Promise<void>;
-  state(state: string): Promise<void>;
 }
 
 export class Reports implements AttemptReports {
@@ -155,17 +148,19 @@ export interface AttemptDependencies<Changes extends FlowChanges = FlowChanges> 
   readonly changes: (attempt: Attempt) => Changes;
 }
 
-export class Attempt {
+export class Attempt implements ContextSource {
   readonly job: ActiveJob;
   readonly envelope: Envelope;
   readonly task: TaskEntry;
   readonly context: TaskContext;
-  readonly reports: Reports;
   /** Index of the current input, in a job of `chunks()`. */
   item: number | undefined;
   /** Its `traceparent`, if the attempt is recorded. */
   trace: string | undefined;
   readonly #dependencies: AttemptDependencies;
+  #reports: Reports | undefined;
+  #changes: FlowChanges | undefined;
+  #isOver = false;
   #timeoutMs = 0;
   /** Remaining time when the limit was last started; undefined without a limit. */
   #remainingMs: number | undefined;
@@ -178,10 +173,36 @@ export class Attempt {
     this.envelope = envelope;
     this.task = task;
     this.#dependencies = dependencies;
-    this.reports = new Reports(job, task, dependencies);
-    this.context = new JobContext(job, envelope, this.reports, dependencies.clock, () =>
-      dependencies.changes(this),
-    );
+    this.context = new JobContext(job, envelope, this);
+  }
+
+  get clock(): Clock {
+    return this.#dependencies.clock;
+  }
+
+  /** Created at first use, like `changes`: most handlers report nothing. */
+  get reports(): Reports {
+    if (this.#reports === undefined) {
+      this.#reports = new Reports(this.job, this.task, this.#dependencies);
+      if (this.#isOver) void this.#reports.end();
+    }
+    return this.#reports;
+  }
+
+  get changes(): FlowChanges {
+    this.#changes ??= this.#dependencies.changes(this);
+    return this.#changes;
+  }
+
+  /** Hides sensitive values, once they are known. */
+  get mask(): Mask {
+    return this.#reports?.mask ?? NO_MASK;
+  }
+
+  /** Accepts no further reports. Returns a promise if a write is pending. */
+  endReports(): Promise<unknown> | undefined {
+    this.#isOver = true;
+    return this.#reports?.end();
   }
 
   /** Starts the timeout, after which the attempt is aborted. */
@@ -213,7 +234,7 @@ export class Attempt {
    * Resolves with the handler's result, or with what `instead` returns for its error. Rejects as soon as the attempt is
    * aborted: by its timeout, or because the job was revoked or lost.
    */
-  outcomeOf<T>(handled: Promise<T>, instead: (thrown: unknown) => T | Promise<T> = rethrown): Promise<T> {
+  outcomeOf<T>(handled: Promise<T>, instead?: (attempt: Attempt, thrown: unknown) => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.job.onGiveUp((reason) => {
         this.#isGivenUp = true;
@@ -224,14 +245,14 @@ export class Attempt {
         this.endLimit();
         resolve(value);
       };
-      const fail = (error: unknown) => {
-        this.endLimit();
-        reject(error);
-      };
       handled.then(end, (thrown: unknown) => {
         if (this.#isGivenUp) return;
-        if (instead === rethrown) fail(thrown);
-        else Promise.resolve(instead(thrown)).then(end, fail);
+        const fail = (error: unknown) => {
+          this.endLimit();
+          reject(error);
+        };
+        if (instead === undefined) fail(thrown);
+        else instead(this, thrown).then(end, fail);
       });
     });
   }
@@ -289,8 +310,4 @@ export class Attempt {
     this.#dependencies.clock.clearTimeout(this.#timer);
     this.#timer = undefined;
   }
-}
-
-function rethrown(thrown: unknown): Promise<never> {
-  return Promise.reject(thrown);
 }

@@ -11,10 +11,23 @@ import type { MemberOptions, RetryRequestOptions, TaskContext, TaskLog } from '.
 import { isSendOption } from '../task/options.js';
 import { RetryRequest } from '../task/retry.js';
 import { droppedOptions, hasOptions } from '../task/signature.js';
-import type { AttemptReports } from './attempt.js';
 import type { FlowChanges } from './flow-changes.js';
 
 type JobFacts = Pick<ActiveJob, 'id' | 'name' | 'queue' | 'attempt' | 'enqueuedAt' | 'signal'>;
+/** The changes of the run and the reports of an attempt, created at their first use. */
+export interface ContextSource {
+  readonly clock: Clock;
+  readonly reports: AttemptReports;
+  readonly changes: FlowChanges;
+}
+
+/** The reports that a context offers to its handler. */
+export interface AttemptReports {
+  log(): TaskLog;
+  progress(value: unknown): Promise<void>;
+  state(state: string): Promise<void>;
+}
+
 type EnvelopeFacts = Pick<Envelope, 'run' | 'alone' | 'headers' | 'tags' | 'parent' | 'root' | 'key'>;
 
 const RETRY: OptionNames<RetryRequestOptions> = { in: true, reason: true, cause: true, countAttempt: true };
@@ -38,19 +51,10 @@ export class JobContext implements TaskContext {
   readonly headers: Readonly<Record<string, string>>;
   readonly tags: readonly string[];
   readonly #job: JobFacts;
-  readonly #reports: AttemptReports;
-  readonly #clock: Clock;
-  readonly #makeChanges: () => FlowChanges;
+  readonly #source: ContextSource;
   #log: TaskLog | undefined;
-  #changes: FlowChanges | undefined;
 
-  constructor(
-    job: JobFacts,
-    envelope: EnvelopeFacts,
-    reports: AttemptReports,
-    clock: Clock,
-    changes: () => FlowChanges,
-  ) {
+  constructor(job: JobFacts, envelope: EnvelopeFacts, source: ContextSource) {
     const { parent, root, key } = envelope;
     const run = envelope.alone ? undefined : envelope.run;
     this.id = job.id;
@@ -64,10 +68,8 @@ export class JobContext implements TaskContext {
     this.idempotencyKey = key ?? job.id;
     this.headers = envelope.headers ?? NO_HEADERS;
     this.tags = envelope.tags ?? NO_TAGS;
-    this.#makeChanges = changes;
     this.#job = job;
-    this.#reports = reports;
-    this.#clock = clock;
+    this.#source = source;
   }
 
   get enqueuedAt(): Date {
@@ -79,24 +81,25 @@ export class JobContext implements TaskContext {
   }
 
   get log(): TaskLog {
-    this.#log ??= this.#reports.log();
+    this.#log ??= this.#source.reports.log();
     return this.#log;
   }
 
   get now(): TaskContext['now'] {
-    return () => this.#clock.now();
+    return () => this.#source.clock.now();
   }
 
   get sleep(): TaskContext['sleep'] {
-    return (duration: Duration) => sleep(this.#clock, durationMs(duration, 'duration'), this.#job.signal);
+    return (duration: Duration) =>
+      sleep(this.#source.clock, durationMs(duration, 'duration'), this.#job.signal);
   }
 
   get progress(): TaskContext['progress'] {
-    return (value) => this.#reports.progress(value);
+    return (value) => this.#source.reports.progress(value);
   }
 
   get setState(): TaskContext['setState'] {
-    return (state) => this.#reports.state(state);
+    return (state) => this.#source.reports.state(state);
   }
 
   get fail(): TaskContext['fail'] {
@@ -115,21 +118,16 @@ export class JobContext implements TaskContext {
   }
 
   get stop(): TaskContext['stop'] {
-    return (value) => this.#flow().stop(value);
+    return (value) => this.#source.changes.stop(value);
   }
 
   get replace(): TaskContext['replace'] {
-    return (step, ...input) => this.#flow().replace(step, onlyInput('ctx.replace', input));
+    return (step, ...input) => this.#source.changes.replace(step, onlyInput('ctx.replace', input));
   }
 
   get addToGroup(): TaskContext['addToGroup'] {
     return (step, ...[input, options]: readonly unknown[]) =>
-      this.#flow().addToGroup(step, input, memberOptions(options));
-  }
-
-  #flow(): FlowChanges {
-    this.#changes ??= this.#makeChanges();
-    return this.#changes;
+      this.#source.changes.addToGroup(step, input, memberOptions(options));
   }
 
   get reject(): TaskContext['reject'] {

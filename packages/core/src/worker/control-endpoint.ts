@@ -28,8 +28,8 @@ import {
   MAX_WAIT_MS,
   readMessage,
 } from '../control/messages.js';
-import { Presence } from '../control/presence.js';
 import type { ServedQueue, WorkerIdentity } from '../control/worker-record.js';
+import { Presence } from '../control/worker-record.js';
 import { messageReader, publishReply, type Termination } from '../store/control-queue.js';
 import type { EventFields, EventReader } from '../store/events.js';
 import type { BackendOptions } from '../store/queue-pool.js';

@@ -25,7 +25,7 @@ import { RetryRequest, retryDelayMs } from '../task/retry.js';
 import { lossOf, unlikeProbe, wakingProbe } from '../workflow/join.js';
 import type { Attempt } from './attempt.js';
 import type { ExecutorDependencies } from './dependencies.js';
-import { HandlerRunner, type Reached } from './handler.js';
+import { type BegunAttempt, HandlerRunner, type Reached } from './handler.js';
 import { EventLoopMeter } from './health.js';
 import { InternalJobs } from './internal-jobs.js';
 import {
@@ -82,11 +82,8 @@ export class Executor {
     const active = activity?.begin(job);
     let outcome: AttemptOutcome | undefined;
     let envelope: Envelope | undefined;
-    let attempt: Attempt | undefined;
+    const begun: BegunAttempt = { attempt: undefined };
     let isCounted = false;
-    const onBegun = (startedAttempt: Attempt) => {
-      attempt = startedAttempt;
-    };
     // One function that awaits only what is asynchronous: each further promise costs as much as checking a small input.
     try {
       try {
@@ -105,8 +102,9 @@ export class Executor {
         // Before the handler reads anything: it then sees the changes of a caller whose duplicate call was dropped.
         if (content.uniqueUntilStarted) await job.endUniqueness();
         const value = await (observer === undefined
-          ? this.#run(job, content, onBegun, reached)
-          : observer.attempt(job, () => this.#run(job, content, onBegun, reached)));
+          ? this.#run(job, content, begun, reached)
+          : observer.attempt(job, () => this.#run(job, content, begun, reached)));
+        const { attempt } = begun;
         const kept = content.ignoreResult ? null : value;
         const stored = sealer.isActive ? await this.#encodeResult(job, kept) : kept;
         if (attempt !== undefined) {
@@ -114,12 +112,11 @@ export class Executor {
           if (ending !== undefined) await ending;
           const leaving = storeTrace(job, content, attempt);
           if (leaving !== undefined) await leaving;
-          const { mask } = attempt.reports;
-          activity?.gave(job, () => mask.value(value));
+          if (activity?.isHeard) activity.gave(job, attempt.mask.value(value));
         }
         outcome = { kind: 'completed', value: stored };
       } catch (thrown) {
-        outcome = await this.#outcomeOfThrown(job, envelope, attempt, thrown);
+        outcome = await this.#outcomeOfThrown(job, envelope, begun.attempt, thrown);
       }
       return outcome;
     } finally {
@@ -217,15 +214,15 @@ export class Executor {
       // The job waits for children but the store has none of them: another try would not change that.
       if (job.refusedWaits >= MAX_REFUSED_WAITS)
         return this.#outcomeOfFailure(job, envelope, attempt, new UpstreamFailedError(lossOf(job.id)));
-      await attempt?.reports.end();
+      await attempt?.endReports();
       return { kind: 'waiting', ...(thrown.seen !== undefined && { seen: thrown.seen }) };
     }
     if (thrown instanceof LockLostError) {
-      await attempt?.reports.end();
+      await attempt?.endReports();
       return { kind: 'lost' };
     }
     if (thrown instanceof WorkerClosedError) {
-      await attempt?.reports.end();
+      await attempt?.endReports();
       return { kind: 'returned', delayMs: 0 };
     }
     if (thrown instanceof Snooze) return { kind: 'returned', delayMs: thrown.delayMs ?? SNOOZE_MS };
@@ -261,7 +258,7 @@ export class Executor {
 
   /** Runs one attempt at a job that is in no store, and returns its result. @throws the handler's error. */
   async perform(job: ActiveJob): Promise<unknown> {
-    return this.#run(job, decodeEnvelope(job.id, job.data), () => {});
+    return this.#run(job, decodeEnvelope(job.id, job.data), { attempt: undefined });
   }
 
   #encodeResult(job: ActiveJob, value: unknown): Promise<unknown> {
@@ -270,12 +267,12 @@ export class Executor {
 
   /** Calls the hooks of a success. Returns a promise if that is asynchronous. */
   #reportSuccess(attempt: Attempt, result: unknown): Promise<unknown> | undefined {
-    const { task, context, reports } = attempt;
-    if (!this.#handlers.hasHooks(task)) return reports.end();
+    const { task, context } = attempt;
+    if (!this.#handlers.hasHooks(task)) return attempt.endReports();
     return this.#handlers
       .hook(attempt, (hooks) => hooks.success?.(context, result))
       .then(() => this.#handlers.hook(attempt, (hooks) => hooks.always?.(context)))
-      .then(() => reports.end());
+      .then(() => attempt.endReports());
   }
 
   /** Decides between a retry, a return to the queue and a final failure; calls the hooks and stores the failure. */
@@ -286,14 +283,14 @@ export class Executor {
     error: Error,
   ): Promise<AttemptOutcome> {
     if (this.#dependencies.store.isOutage(error)) {
-      await attempt?.reports.end();
+      await attempt?.endReports();
       // W6: an outage of the store uses up no attempt.
       return { kind: 'returned', delayMs: UNREACHABLE_RETURN_MS };
     }
     if (error instanceof RetryRequest && !error.isCounted) {
       if (attempt !== undefined) {
         await this.#handlers.hook(attempt, (hooks) => hooks.always?.(attempt.context));
-        await attempt.reports.end();
+        await attempt.endReports();
       }
       return { kind: 'returned', delayMs: error.delayMs ?? UNCOUNTED_RETURN_MS };
     }
@@ -348,7 +345,7 @@ export class Executor {
 
   #originOf(job: ActiveJob, attempt: Attempt | undefined, error: Error): FailureOrigin {
     if (error instanceof UpstreamFailedError) return error.origin;
-    const mask = attempt?.reports.mask ?? NO_MASK;
+    const mask = attempt?.mask ?? NO_MASK;
     // A fan-out may find its value invalid for a member, and `flat` may find that its list is not one of lists.
     const isInternal = job.queue === INTERNAL_QUEUE && error instanceof ValidationError;
     return {
@@ -367,15 +364,10 @@ export class Executor {
     return { name: error.name, message: `${error.name} (encoded with the job)`, stack: undefined };
   }
 
-  #run(
-    job: ActiveJob,
-    envelope: Envelope,
-    onBegun: (attempt: Attempt) => void,
-    reached?: Reached,
-  ): Promise<unknown> {
+  #run(job: ActiveJob, envelope: Envelope, begun: BegunAttempt, reached?: Reached): Promise<unknown> {
     return job.queue === INTERNAL_QUEUE
       ? this.#internalJobs.run(job, envelope)
-      : this.#handlers.handle(job, envelope, onBegun, reached);
+      : this.#handlers.handle(job, envelope, begun, reached);
   }
 }
 

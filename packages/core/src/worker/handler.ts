@@ -33,7 +33,10 @@ import { type Tracing, tracedAttempt, tracingOf } from './tracing.js';
 
 type Handler = NonNullable<TaskEntry['run']>;
 type HandledTask = TaskEntry & { readonly run: Handler };
-type OnBegun = (attempt: Attempt) => void;
+/** Holds the attempt once it has begun: set before any code of the user runs. */
+export interface BegunAttempt {
+  attempt: Attempt | undefined;
+}
 /** Stores that the handler is called next. */
 export type Reached = () => Promise<void>;
 
@@ -43,6 +46,7 @@ export class HandlerRunner {
   readonly #internalJobs: InternalJobs;
   readonly #layers: readonly AnyMiddleware[];
   readonly #tracing: Tracing | undefined;
+  readonly #onThrown = (attempt: Attempt, thrown: unknown) => this.#outcomeOfThrown(attempt, thrown);
 
   constructor(dependencies: ExecutorDependencies, internalJobs: InternalJobs) {
     this.#dependencies = dependencies;
@@ -58,16 +62,16 @@ export class HandlerRunner {
   }
 
   /**
-   * Returns the checked result of the handler. Calls `onBegun` with the attempt before any code of the user runs, and
+   * Returns the checked result of the handler. Sets the attempt in `begun` before any code of the user runs, and
    * awaits `reached`, if present, before it calls the handler.
    */
-  handle(job: ActiveJob, envelope: Envelope, onBegun: OnBegun, reached?: Reached): Promise<unknown> {
+  handle(job: ActiveJob, envelope: Envelope, begun: BegunAttempt, reached?: Reached): Promise<unknown> {
     const { replacement, items } = envelope;
     if (replacement === undefined) refuseLate(job, envelope, this.#dependencies.runtime.clock.now());
     const task = this.#taskOf(job.name);
     if (replacement !== undefined) {
       const attempt = this.#attempt(job, envelope, task);
-      onBegun(attempt);
+      begun.attempt = attempt;
       return this.#valueOfReplacement(job, envelope, replacement).then((value) => {
         const checked = this.#checkedResult(task, value);
         if (!(checked instanceof Promise)) return checked;
@@ -75,11 +79,11 @@ export class HandlerRunner {
         return attempt.outcomeOf(checked);
       });
     }
-    if (items !== undefined) return this.#handleList(job, envelope, task, onBegun, reached);
+    if (items !== undefined) return this.#handleList(job, envelope, task, begun, reached);
     const input = this.#internalJobs.inputOf(job, envelope);
     return input instanceof Promise
-      ? input.then((whole: unknown) => this.#handleOne(job, envelope, task, whole, onBegun, reached))
-      : this.#handleOne(job, envelope, task, input, onBegun, reached);
+      ? input.then((whole: unknown) => this.#handleOne(job, envelope, task, whole, begun, reached))
+      : this.#handleOne(job, envelope, task, input, begun, reached);
   }
 
   /** Runs a job whose input is complete. */
@@ -88,37 +92,63 @@ export class HandlerRunner {
     envelope: Envelope,
     task: HandledTask,
     input: unknown,
-    onBegun: OnBegun,
+    begun: BegunAttempt,
     reached: Reached | undefined,
   ): Promise<unknown> {
     const attempt = this.#attempt(job, envelope, task);
-    return this.#traced(attempt, () => {
-      const keys = this.#dependencies.checks.sensitiveOf(task);
-      const limitMs = limitOf(attempt, task);
-      attempt.limit(limitMs);
-      const check = envelope.after === undefined ? validateInput : validateFed;
-      let checked: unknown;
-      try {
-        checked = task.input && check(task.input, input, task.name, keys);
-      } catch (error) {
+    if (this.#tracing === undefined) return this.#checkAndRun(attempt, task, input, begun, reached);
+    return this.#tracing.around(tracedAttempt(this.#dependencies, attempt), async () =>
+      this.#checkAndRun(attempt, task, input, begun, reached),
+    );
+  }
+
+  /** Validates the input of a job and runs it. */
+  #checkAndRun(
+    attempt: Attempt,
+    task: HandledTask,
+    input: unknown,
+    begun: BegunAttempt,
+    reached: Reached | undefined,
+  ): Promise<unknown> {
+    const keys = this.#dependencies.checks.sensitiveOf(task);
+    const limitMs = limitOf(attempt, task);
+    attempt.limit(limitMs);
+    const check = attempt.envelope.after === undefined ? validateInput : validateFed;
+    let checked: unknown;
+    try {
+      checked = task.input && check(task.input, input, task.name, keys);
+    } catch (error) {
+      attempt.endLimit();
+      throw error;
+    }
+    if (!(checked instanceof Promise))
+      return this.#runOnceReached(attempt, task, keys, input, checked, begun, reached);
+    const ran = checked.then((decoded: unknown) =>
+      // The outcome of an aborted attempt is decided already, so its handler must not start.
+      attempt.isGivenUp
+        ? undefined
+        : this.#runOnceReached(attempt, task, keys, input, decoded, begun, reached),
+    );
+    return limitMs === undefined ? ran : attempt.outcomeOf(ran);
+  }
+
+  #runOnceReached(
+    attempt: Attempt,
+    task: HandledTask,
+    keys: ReadonlySet<string>,
+    input: unknown,
+    decoded: unknown,
+    begun: BegunAttempt,
+    reached: Reached | undefined,
+  ): Promise<unknown> {
+    if (reached === undefined) return this.#run(attempt, task, keys, input, decoded, begun);
+    return reached().then(
+      () => this.#run(attempt, task, keys, input, decoded, begun),
+      (error: unknown) => {
         attempt.endLimit();
         throw error;
-      }
-      const run = (decoded: unknown) => {
-        const start = () => this.#run(attempt, task, keys, input, decoded, onBegun);
-        if (reached === undefined) return start();
-        return reached().then(start, (error: unknown) => {
-          attempt.endLimit();
-          throw error;
-        });
-      };
-      if (!(checked instanceof Promise)) return run(checked);
-      const ran = checked.then((decoded: unknown) =>
-        // The outcome of an aborted attempt is decided already, so its handler must not start.
-        attempt.isGivenUp ? undefined : run(decoded),
-      );
-      return limitMs === undefined ? ran : attempt.outcomeOf(ran);
-    });
+      },
+    );
   }
 
   /** Runs a job whose input is validated. */
@@ -128,19 +158,17 @@ export class HandlerRunner {
     keys: ReadonlySet<string>,
     input: unknown,
     decoded: unknown,
-    onBegun: OnBegun,
+    begun: BegunAttempt,
   ): Promise<unknown> {
     if (keys.size > 0) attempt.reports.mask = maskFor(keys, [input, decoded]);
-    onBegun(attempt);
+    begun.attempt = attempt;
     const handler = this.#handlerOf(task, attempt, input);
-    return attempt.outcomeOf(this[HANDLER_FRAME](attempt, task, handler, decoded), (thrown) =>
-      this.#outcomeOfThrown(attempt, task, thrown),
-    );
+    return attempt.outcomeOf(this[HANDLER_FRAME](attempt, task, handler, decoded), this.#onThrown);
   }
 
   /** Handles what a handler threw: a declared failure, a request to stop or to replace, or an error. */
-  async #outcomeOfThrown(attempt: Attempt, task: HandledTask, thrown: unknown): Promise<unknown> {
-    const { job, envelope } = attempt;
+  async #outcomeOfThrown(attempt: Attempt, thrown: unknown): Promise<unknown> {
+    const { job, envelope, task } = attempt;
     if (thrown instanceof ExpectedFailureError)
       throw await checkedFailure(task, thrown, this.#dependencies.maxResultBytes);
     if (thrown instanceof StopRequest) return this.#endChain(job, envelope, task, thrown.value);
@@ -186,13 +214,13 @@ export class HandlerRunner {
     job: ActiveJob,
     envelope: Envelope,
     task: HandledTask,
-    onBegun: OnBegun,
+    begun: BegunAttempt,
     reached: Reached | undefined,
   ): Promise<unknown> {
     const items = await this.#internalJobs.itemsOf(job, envelope);
     await reached?.();
     const attempt = this.#attempt(job, envelope, task);
-    onBegun(attempt);
+    begun.attempt = attempt;
     return this.#traced(attempt, () => {
       attempt.limit(limitOf(attempt, task));
       return attempt.outcomeOf(this.#handleItems(attempt, task, items, envelope.offset ?? 0));
@@ -272,14 +300,15 @@ export class HandlerRunner {
   }
 
   /** Calls a hook of the app, then of the task. Errors of hooks are logged and change nothing. */
-  async hook({ task, reports }: Attempt, call: (hooks: Hooks) => unknown): Promise<void> {
+  async hook(attempt: Attempt, call: (hooks: Hooks) => unknown): Promise<void> {
+    const { task } = attempt;
     for (const hooks of [this.#dependencies.hooks, task.hooks]) {
       if (hooks === undefined) continue;
       try {
         await call(hooks);
       } catch (error) {
         this.#dependencies.onError(
-          new Error(reports.mask.text(`a hook of task "${task.name}" threw: ${toError(error).message}`)),
+          new Error(attempt.mask.text(`a hook of task "${task.name}" threw: ${toError(error).message}`)),
         );
       }
     }
@@ -287,12 +316,12 @@ export class HandlerRunner {
 
   /** Calls the hooks of a failed attempt; `isFinal` if no retry follows. */
   async failed(attempt: Attempt, error: Error, isFinal: boolean): Promise<void> {
-    const { context, reports } = attempt;
+    const { context } = attempt;
     await this.hook(attempt, (hooks) =>
       isFinal ? hooks.failure?.(context, error) : hooks.retry?.(context, error),
     );
     await this.hook(attempt, (hooks) => hooks.always?.(context));
-    await reports.end();
+    await attempt.endReports();
   }
 
   /**

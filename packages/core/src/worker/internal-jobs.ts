@@ -8,6 +8,7 @@ import type { Envelope } from '../job/envelope.js';
 import type { ActiveJob, JobRef } from '../job/job.js';
 import { INTERNAL_JOB } from '../job/job-tree.js';
 import { addBelow } from '../store/add.js';
+import { compactRun } from '../store/compaction.js';
 import { jobOutcomeOf } from '../store/results.js';
 import { completeInput } from '../workflow/input.js';
 import { lossOf } from '../workflow/join.js';
@@ -27,6 +28,7 @@ export class InternalJobs {
   run(job: ActiveJob, envelope: Envelope): Promise<unknown> {
     switch (job.name) {
       case INTERNAL_JOB.run:
+        return this.#run(job, envelope);
       case INTERNAL_JOB.collect:
         return this.#joins.collect(job, envelope);
       case INTERNAL_JOB.slice:
@@ -97,6 +99,13 @@ export class InternalJobs {
     if (failure !== undefined)
       await this.#joins.valueUnlessRevoked(job, envelope, Promise.reject(new UpstreamFailedError(failure)));
     await addBelow(store, { queue: job.queue, id: job.id }, replacement, 'unknown', {});
+  }
+
+  async #run(job: ActiveJob, envelope: Envelope): Promise<unknown> {
+    const value = await this.#joins.collect(job, envelope);
+    // Nobody waits for it, and a run that nobody shrinks only takes more memory.
+    job.onceStored(() => void compactRun(this.#dependencies.store, job.id).catch(() => {}));
+    return value;
   }
 
   async #fanOut(job: ActiveJob, envelope: Envelope): Promise<unknown> {

@@ -6,7 +6,6 @@
 import type { ErrorRecord } from '../base/errors.js';
 import { nameOf } from '../codec/error-fields.js';
 import { recordError, toError } from '../codec/error-record.js';
-import { NO_MASK } from '../codec/masking.js';
 import {
   type Envelope,
   isEnvelope,
@@ -174,7 +173,7 @@ export function tracedAttempt({ sealer, store }: ExecutorDependencies, attempt: 
       const error = toError(thrown);
       // Values that are encoded for the store must not leave the process in a trace.
       if (sealer.isActive) return { name: nameOf(error), message: `${nameOf(error)} (encoded with the job)` };
-      return (attempt.reports.mask ?? NO_MASK).error(recordError(error));
+      return attempt.mask.error(recordError(error));
     },
   };
 }

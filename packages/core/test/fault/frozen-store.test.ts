@@ -5,7 +5,7 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
-import { holdsSweepsOff } from '../../src/store/guards/sweeps.js';
+import { holdsSweepsOff } from '../../src/store/guards/locks.js';
 
 const quiet = { info() {}, warn() {}, error() {} };
 const soon = { timeout: '50s' } as const;

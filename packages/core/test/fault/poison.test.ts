@@ -112,7 +112,7 @@ test('a job whose worker stands still again and again, and lives, is not poison'
   const [one, two] = [start(false), start(false)];
   await seen(isReady, 2);
   const result = await work.delay({ ms: 60_000 });
-  for (let losses = 1; losses <= 8; losses += 1) {
+  for (let losses = 1; losses <= sized(MAX_LOST_STARTS + 1, 8); losses += 1) {
     await seen(({ started }) => started === result.id, losses);
     const holder = lines.findLast(({ started }) => started === result.id)?.pid;
     const child = holder === one.pid ? one : two;
@@ -134,8 +134,8 @@ test('jobs whose workers are killed while they run beside others are not poison'
   start(true);
   start(true);
   await seen(isReady, 2);
-  const results = await Promise.all(Array.from({ length: 40 }, () => work.delay({ ms: 1500 })));
-  for (let kills = 0; kills < 6; kills += 1) {
+  const results = await Promise.all(Array.from({ length: sized(20, 40) }, () => work.delay({ ms: 1500 })));
+  for (let kills = 0; kills < sized(3, 6); kills += 1) {
     const before = lines.length;
     await seen(({ started }) => started !== undefined, 1);
     await vi.waitFor(() => expect(lines.slice(before).some(({ started }) => started)).toBe(true), {

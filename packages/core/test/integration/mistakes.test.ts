@@ -31,7 +31,7 @@ function unwrapped(text: string): string {
 function steady(text: string): string {
   return unwrapped(text)
     .replaceAll(/[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}/g, '<id>')
-    .replaceAll(/(?<=\bjob )[0-9A-Za-z]{22}(?:\.[\w.-]+)?/gi, '<id>')
+    .replaceAll(/(?<=\bjob )[0-9A-Za-z]{21}(?:\.[\w.-]+)?/gi, '<id>')
     .replaceAll(/job key-[\w-]+/g, 'job <id>')
     .replaceAll(/127\.0\.0\.1:\d+/g, '127.0.0.1:6379')
     .replaceAll(/ imported from \S+/g, '');

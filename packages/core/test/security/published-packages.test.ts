@@ -48,7 +48,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   ],
   '@umbel/canvas': [
     '@umbel/core',
-    'ts-pattern', // exhaustive branches over the kinds of expressions
+    'ts-pattern', // exhaustive branches over the kinds of expressions, events and messages
   ],
   '@umbel/testing': ['@umbel/canvas', '@umbel/core', 'bullmq'],
   umbel: [

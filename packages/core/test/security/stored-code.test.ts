@@ -199,7 +199,7 @@ const LOADING: [what: string, pattern: RegExp, explained: readonly string[]][] =
     [
       'packages/cli/src/modules.ts',
       'packages/core/src/base/modules.ts',
-      'packages/core/src/opentelemetry/api.ts',
+      'packages/core/src/opentelemetry/tracing.ts',
       'packages/core/src/prometheus/metrics.ts',
     ],
   ],

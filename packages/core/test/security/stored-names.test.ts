@@ -97,7 +97,7 @@ async function keysOf(app: App): Promise<string[]> {
   return keys.map((key) => key.slice(`umbel:{${app.name}}:`.length)).sort();
 }
 
-const RANDOM = '[0-9A-Za-z]{22}';
+const RANDOM = '[0-9A-Za-z]{21}';
 const HASHED = '[A-Za-z0-9_-]{32}';
 /** A queue, then one of BullMQ's keys of it, or an id that we have made, with BullMQ's keys of a job. */
 const OWN_KEY = new RegExp(

@@ -5,10 +5,9 @@ import { stubBackend } from '../support/stub-backend.js';
 
 const bull = (id: string, starts = 1) => ({ id, attemptsStarted: starts, data: {} }) as Job;
 const claimed = (job: Job, claims: Claims, token: string) =>
-  new HeldJob(job, {
+  new HeldJob(job, claims.find(job.id ?? '', token), {
     backend: stubBackend({}),
-    claim: claims.find(job.id ?? '', token),
-    repeat: (command) => command(),
+    repeat: (_job, command) => command(),
   });
 
 test('a claim lasts from the moment a job is handed out until its outcome is stored', () => {

@@ -1,9 +1,8 @@
 /** Streams are read in pages, and told in the order in which they would be if all were read at once. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { takeBefore } from '../../src/ops/event-merge.js';
-import { MergedStreamReader } from '../../src/ops/event-stream.js';
-import { type EventFilter, SharedWants } from '../../src/ops/event-subscription.js';
+import { MergedStreamReader, takeBefore } from '../../src/ops/event-merge.js';
+import { type EventFilter, SharedInterests } from '../../src/ops/event-subscription.js';
 import type { EventStreams, StreamEntry, StreamPlace } from '../../src/store/events.js';
 import type { Store } from '../../src/store/store.js';
 import { compareIds, FIRST, idBefore } from '../../src/store/stream-position.js';
@@ -105,23 +104,23 @@ test('what is wanted is known from when on somebody wanted as much', () => {
     ...{ types, tasks: undefined, id: undefined },
     ...more,
   });
-  const wants = new SharedWants();
+  const interests = new SharedInterests();
   const ends = wanted(new Set(['completed']));
-  wants.add(ends, 5);
-  expect(wants.since(wanted(new Set(['completed']), { id: 'x' }))).toBe(5);
-  expect(wants.since(wanted(new Set(['completed', 'failed'])))).toBe(Number.POSITIVE_INFINITY);
-  expect(wants.mayWant('default', 'started', 'x')).toBe(false);
+  interests.add(ends, 5);
+  expect(interests.since(wanted(new Set(['completed']), { id: 'x' }))).toBe(5);
+  expect(interests.since(wanted(new Set(['completed', 'failed'])))).toBe(Number.POSITIVE_INFINITY);
+  expect(interests.mayNeed('default', 'started', 'x')).toBe(false);
   const mine = wanted(new Set(['started', 'completed']), { tasks: new Set(['mine']) });
-  wants.add(mine, 9);
-  expect(wants.mayWant('default', 'started', 'x')).toBe(true);
-  expect(wants.wantsTask('default', 'started', 'x', 'other')).toBe(false);
-  expect(wants.since(wanted(new Set(['started']), { tasks: new Set(['mine']) }))).toBe(9);
-  expect(wants.since(wanted(new Set(['started'])))).toBe(Number.POSITIVE_INFINITY);
-  wants.delete(ends);
-  wants.delete(mine);
-  expect(wants.since(wanted(new Set(['completed']), { id: 'x' }))).toBe(Number.POSITIVE_INFINITY);
+  interests.add(mine, 9);
+  expect(interests.mayNeed('default', 'started', 'x')).toBe(true);
+  expect(interests.needsTask('default', 'started', 'x', 'other')).toBe(false);
+  expect(interests.since(wanted(new Set(['started']), { tasks: new Set(['mine']) }))).toBe(9);
+  expect(interests.since(wanted(new Set(['started'])))).toBe(Number.POSITIVE_INFINITY);
+  interests.delete(ends);
+  interests.delete(mine);
+  expect(interests.since(wanted(new Set(['completed']), { id: 'x' }))).toBe(Number.POSITIVE_INFINITY);
   const onlyX = wanted(new Set(['completed']), { id: 'x' });
-  wants.add(onlyX, 12);
-  expect(wants.mayWant('default', 'completed', 'x.0')).toBe(true);
-  expect(wants.mayWant('default', 'completed', 'xy')).toBe(false);
+  interests.add(onlyX, 12);
+  expect(interests.mayNeed('default', 'completed', 'x.0')).toBe(true);
+  expect(interests.mayNeed('default', 'completed', 'xy')).toBe(false);
 });

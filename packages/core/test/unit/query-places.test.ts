@@ -1,8 +1,7 @@
 import { InvalidOptionError } from '@umbel/core';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type CursorPlace, decodeCursor, encodeCursor } from '../../src/ops/cursor.js';
-import { pageRequestOf } from '../../src/ops/job-query.js';
+import { type CursorPlace, decodeCursor, encodeCursor, pageRequestOf } from '../../src/ops/job-query.js';
 import { firstIndex } from '../../src/ops/scans.js';
 
 describe('the first index of what is sorted', () => {

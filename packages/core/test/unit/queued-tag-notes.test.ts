@@ -1,7 +1,7 @@
 /** Notes of tags that a store queues before they are in its index. */
 import { describe, expect, test } from 'vitest';
 import type { TagNoteQueue } from '../../src/store/primitives/tags.js';
-import { moveNotes, NoteBatches, pushNotes, type TextNote } from '../../src/store/queued-tag-notes.js';
+import { moveNotes, NoteBatches, pushNotes, type TextNote } from '../../src/store/tags.js';
 
 const note = (id: string): TextNote => ({
   tags: ['red', `of ${id}`],

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { decodeEnvelope, isTraceLinks, isTraceparent, withTraceLinks } from '../../src/job/envelope.js';
 import type { JobNode } from '../../src/job/job-tree.js';
-import { spanContextOf, traceparentOf } from '../../src/opentelemetry/api.js';
+import { spanContextOf, traceparentOf } from '../../src/opentelemetry/tracing.js';
 
 const TRACE = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
 

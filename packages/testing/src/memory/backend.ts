@@ -45,8 +45,7 @@ import {
   updateProgress,
 } from './finish.js';
 import { addLog, clearLogs } from './limits.js';
-import { changeDelay, changePriority, promote, remove } from './maintenance.js';
-import { purgeSlice, purgeStart } from './purge.js';
+import { changeDelay, changePriority, promote, purgeSlice, purgeStart, remove } from './maintenance.js';
 import type { QueueData } from './queue.js';
 import type { TaggedEntry, TagNote } from './tags.js';
 import { extendLock, extendLocks, moveToActive, type NextJob, type TakeOptions, takeLock } from './take.js';

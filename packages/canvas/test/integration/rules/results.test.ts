@@ -10,7 +10,7 @@ onEveryEngine('a result', (engine) => {
     const { app, double, hold, signals, count } = await start(engine);
     const run = await chain(double, group([hold, double]), group([])).delay(1);
     await vi.waitFor(() => expect(count('hold')).toBe(1));
-    expect(run.id).toMatch(/^[0-9A-Za-z]{22}$/);
+    expect(run.id).toMatch(/^[0-9A-Za-z]{21}$/);
     expect(await run.state()).toBe('waiting-children');
     await expect(run.get({ timeout: 20 })).rejects.toBeInstanceOf(TimeoutError);
     await expect(run.get({ signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough');

@@ -9,7 +9,7 @@ import type { Store } from '../../store/store.js';
 import type { StoredJob } from '../../store/stored-job.js';
 import { CALLBACKS, callbacksOf, plannedPart } from '../../workflow/graph.js';
 import { everyPart, type Follower, type GraphNode, hasEnded, type Part } from '../../workflow/graph-parts.js';
-import { addsOf, type Given, LargeGroups } from './large-groups.js';
+import { addsOf, type Given, LargeGroups } from './group.js';
 import { adderOf, type ClassifiedChildren, classifyChildren } from './relatives.js';
 
 export interface ReaderOptions {

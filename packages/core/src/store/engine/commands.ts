@@ -3,7 +3,7 @@
  * Each file of `../primitives/` defines one group of them. Umbel also works without any of them; the comments there say
  * what is lost then.
  */
-import type { EndedJobs, EndedTimePrimitive } from '../primitives/ended-jobs.js';
+import type { CompactionPrimitive, EndedJobs, EndedTimePrimitive } from '../primitives/ended-jobs.js';
 import type { Primitives } from '../primitives/jobs.js';
 import type { LookPrimitive } from '../primitives/looks.js';
 import type { PurgePrimitive } from '../primitives/purge.js';
@@ -18,6 +18,7 @@ export type EngineCommands = Partial<
     StreamsPrimitive &
     EndedJobs &
     EndedTimePrimitive &
+    CompactionPrimitive &
     OldEvents &
     PurgePrimitive &
     TagPrimitives &

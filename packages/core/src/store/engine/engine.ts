@@ -93,9 +93,13 @@ export interface EngineDriver {
   check(facts: ServerFacts, demands: StoreDemands): string[];
   /** Prepares a connected backend; called again after an outage. */
   prepare(backend: IQueueBackend): Promise<void>;
+  /** Makes calls of the same moment share commands; absent if the engine has none for many jobs. */
+  shareCommands?(backend: IQueueBackend): void;
+  /** Maximum number of jobs that a worker claims at the same time; absent for one. */
+  readonly claimsAtOnce?: number;
   /** Converts times between BullMQ, which reads the clock of this machine, and the store. */
   keepTime(backend: IQueueBackend, time: StoreTime): void;
-  /** Adds the guards of workers that only this engine needs, and those of `keepTime`. */
+  /** Adds the guards of workers that only this engine needs, and those of `shareCommands` and `keepTime`. */
   guardWorker(backend: IQueueBackend, time: StoreTime): void;
   /** Restores commands that the store has forgotten. */
   restoreCommands(backend: IQueueBackend): Promise<void>;

@@ -56,9 +56,10 @@ export function backsOff(backend: IQueueBackend, { pause, isClosing }: BackOffOp
       pauseMs = PAUSE_MS.first;
       return answer;
     } catch (error) {
-      for (let waitedMs = 0; waitedMs < pauseMs && !isClosing(); waitedMs += PAUSE_MS.first)
+      const limitMs = pauseMs; // of all requests that fail together
+      for (let waitedMs = 0; waitedMs < limitMs && !isClosing(); waitedMs += PAUSE_MS.first)
         await pause(PAUSE_MS.first);
-      pauseMs = Math.min(pauseMs * 2, PAUSE_MS.max);
+      pauseMs = Math.min(limitMs * 2, PAUSE_MS.max);
       throw error;
     }
   };

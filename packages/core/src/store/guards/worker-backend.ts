@@ -5,8 +5,7 @@ import type { Claim, Claims } from '../held-job.js';
 import type { EndedSet } from '../primitives/ended-jobs.js';
 import type { StoreTime } from '../store-time.js';
 import { persistsCommits } from './commits.js';
-import { keepsLocks } from './locks.js';
-import { holdsSweepsOff, keepsEnded } from './sweeps.js';
+import { holdsSweepsOff, keepsEnded, keepsLocks } from './locks.js';
 import { backsOff } from './transient.js';
 import { failsUnreadable, readsWhole, type UnreadableListener } from './unreadable-jobs.js';
 

@@ -90,3 +90,18 @@ export function endedTimesIn(backend: IQueueBackend): EndedTimePrimitive | undef
   const commands = commandsOf(backend);
   return 'endedAt' in commands ? (commands as EndedTimePrimitive) : undefined;
 }
+
+export interface CompactionPrimitive {
+  /**
+   * Shrinks the records of the completed jobs with these keys, without loss for their readers. Does nothing unless the run,
+   * a job of this backend's queue, has completed. Returns the keys of the completed jobs below these jobs. Without this
+   * command, records stay as they are.
+   */
+  compactJobs(run: string, keys: readonly string[]): Promise<readonly string[]>;
+}
+
+/** Returns the command; undefined for a backend without it. */
+export function compactionIn(backend: IQueueBackend): CompactionPrimitive | undefined {
+  const commands = commandsOf(backend);
+  return 'compactJobs' in commands ? (commands as CompactionPrimitive) : undefined;
+}

@@ -8,8 +8,8 @@ import { toError } from '../../codec/error-record.js';
 import { jsonIssues } from '../../codec/json.js';
 import { validate } from '../../codec/schema.js';
 import type { TaskContext, TaskLog } from '../../task/context.js';
-import { type AttemptReports, logText } from '../attempt.js';
-import { JobContext } from '../context.js';
+import { logText } from '../attempt.js';
+import { type AttemptReports, JobContext } from '../context.js';
 import { NO_CHANGES } from '../flow-changes.js';
 import {
   type FromChild,
@@ -104,13 +104,14 @@ export class ChildRun implements AttemptReports {
     // It is never aborted: an abort kills this process.
     const { signal } = createAbortController();
     const job = { ...data, enqueuedAt: data.enqueuedAt.getTime(), signal };
+    const source = { clock, reports: this, changes: NO_CHANGES };
     const { runId, rootId, parentId, idempotencyKey, headers, tags } = data;
     const envelope = {
       ...{ root: rootId, key: idempotencyKey, headers, tags },
       ...(runId !== undefined && { run: runId }),
       ...(parentId !== undefined && { parent: parentId }),
     };
-    const context = Object.assign(new JobContext(job, envelope, this, clock, () => NO_CHANGES), added);
+    const context = Object.assign(new JobContext(job, envelope, source), added);
     for (const key of withheld) {
       Object.defineProperty(context, key, { get: () => this.#refuse(key) });
     }

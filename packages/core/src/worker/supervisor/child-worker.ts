@@ -3,6 +3,7 @@
  * follows its messages. The process ends with its worker and with its supervisor.
  */
 
+import { match, P } from 'ts-pattern';
 import { clearInterval, setInterval, setTimeout } from '../../base/real-timers.js';
 import { recordError, toError } from '../../codec/error-record.js';
 import type { AppWorker } from '../app-worker.js';
@@ -116,11 +117,14 @@ export class ChildWorker extends QueueWorker {
   };
 
   #follow(message: ToProcess): void {
-    if (message.umbel === 'abort') void this.close({ force: true });
-    else if (message.umbel === 'close') {
-      this.#endReason ??= message.reason;
-      void this.close(message.timeoutMs === undefined ? {} : { timeout: message.timeoutMs });
-    } else void this.#answer(message.id, message);
+    match(message)
+      .with({ umbel: 'abort' }, () => void this.close({ force: true }))
+      .with({ umbel: 'close' }, ({ reason, timeoutMs }) => {
+        this.#endReason ??= reason;
+        void this.close(timeoutMs === undefined ? {} : { timeout: timeoutMs });
+      })
+      .with({ id: P.number }, (question) => void this.#answer(question.id, question))
+      .exhaustive();
   }
 
   async #answer(id: number, question: Question): Promise<void> {
@@ -132,11 +136,22 @@ export class ChildWorker extends QueueWorker {
   }
 
   async #answerTo(question: Question): Promise<Answer> {
-    if (question.umbel === 'health') return { health: await this.health() };
-    if (question.umbel === 'metrics')
-      return { metrics: (await this.#options.health?.metrics?.json?.()) ?? [] };
-    await this.#change(question);
-    return {};
+    return match(question)
+      .returnType<Answer | Promise<Answer>>()
+      .with({ umbel: 'health' }, async () => ({ health: await this.health() }))
+      .with({ umbel: 'metrics' }, async () => ({
+        metrics: (await this.#options.health?.metrics?.json?.()) ?? [],
+      }))
+      .with(
+        { umbel: 'set-concurrency' },
+        { umbel: 'add-queue' },
+        { umbel: 'remove-queue' },
+        async (change) => {
+          await this.#change(change);
+          return {};
+        },
+      )
+      .exhaustive();
   }
 
   /** Applies changes in order. A change does not wait for the running jobs of a removed queue. */
@@ -150,11 +165,19 @@ export class ChildWorker extends QueueWorker {
     await (await done).ended;
   }
 
-  async #apply(change: WorkerChange): Promise<{ readonly ended?: Promise<void> }> {
-    if (change.umbel === 'remove-queue') return { ended: this.removeQueue(change.queue) };
-    if (change.umbel === 'add-queue') await this.addQueue(change.queue, change.concurrency);
-    else await this.setConcurrency(change.concurrency, change.queue);
-    return {};
+  #apply(change: WorkerChange): Promise<{ readonly ended?: Promise<void> }> {
+    return match(change)
+      .returnType<Promise<{ readonly ended?: Promise<void> }>>()
+      .with({ umbel: 'remove-queue' }, async ({ queue }) => ({ ended: this.removeQueue(queue) }))
+      .with({ umbel: 'add-queue' }, async ({ queue, concurrency }) => {
+        await this.addQueue(queue, concurrency);
+        return {};
+      })
+      .with({ umbel: 'set-concurrency' }, async ({ queue, concurrency }) => {
+        await this.setConcurrency(concurrency, queue);
+        return {};
+      })
+      .exhaustive();
   }
 
   #onSupervisorLost({ warn }: WorkerDependencies): void {

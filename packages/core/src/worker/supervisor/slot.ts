@@ -11,9 +11,15 @@
 import { clearTimeout, setTimeout } from '../../base/real-timers.js';
 import type { CloseReason } from '../app-worker.js';
 import { ChildWorkerProcess } from './child-process.js';
-import { EMPTY_REPORT, type EndReason, type ProcessReport, type WorkerChange } from './messages.js';
+import {
+  EMPTY_REPORT,
+  type EndReason,
+  type ProcessHealth,
+  type ProcessReport,
+  summed,
+  type WorkerChange,
+} from './messages.js';
 import type { ProcessIdentity, Program } from './plan.js';
-import { type ProcessHealth, summed } from './summary.js';
 
 /** A process that ended sooner than this will likely fail again. */
 const STABLE_MS = 60_000;

@@ -31,10 +31,9 @@ import { type NormalizedWorkerOptions, queuesToServe } from '../options.js';
 import { QueueWorker } from '../worker.js';
 import { ChildWorker } from './child-worker.js';
 import { watchFiles, watchPlan } from './file-watch.js';
-import { type EndReason, type WorkerChange, withChange } from './messages.js';
+import { type EndReason, healthOfAll, summed, type WorkerChange, withChange } from './messages.js';
 import { type Program, programOf, type WorkerPlan, type WorkerRole } from './plan.js';
 import { ChildSlot } from './slot.js';
-import { healthOfAll, summed } from './summary.js';
 
 class WorkerSupervisor implements AppWorker, Stoppable {
   readonly name: string;

@@ -36,3 +36,9 @@ test('a worker that closes does not wait', async () => {
   const ask = refusing(1, () => true);
   expect(await ask()).toEqual({ answer: 'refused', waitedMs: 0 });
 });
+
+test('requests that are refused together count as one refusal', async () => {
+  const ask = refusing(4);
+  await Promise.all([ask(), ask(), ask()]);
+  expect((await ask()).waitedMs).toBe(200);
+});

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { holdsSweepsOff } from '../../../src/store/guards/sweeps.js';
+import { holdsSweepsOff } from '../../../src/store/guards/locks.js';
 import { passing, stubBackend } from '../../support/stub-backend.js';
 
 const INTERVAL_MS = 15_000;

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { EMPTY_REPORT } from '../../../src/worker/supervisor/messages.js';
-import { healthOfAll, summed } from '../../../src/worker/supervisor/summary.js';
+import { EMPTY_REPORT, healthOfAll, summed } from '../../../src/worker/supervisor/messages.js';
 
 test('counts are added up, and attempts stand in the order of their starts', () => {
   const report = (completed: number, startedAt: number) => ({

@@ -1,6 +1,8 @@
 /** This module is the driver of Redis: what Umbel does with BullMQ's Redis backends. */
 import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
 import type { EngineDriver } from '../engine.js';
+import { batchesCommands } from './batching/batched-backend.js';
+import { redisCompaction } from './compaction.js';
 import { startsDueJobs } from './due-jobs.js';
 import { redisEndedJobs, redisEndedTimes } from './ended-jobs.js';
 import { isRedisTransient, redisRefusal } from './errors.js';
@@ -26,6 +28,7 @@ export const REDIS: EngineDriver = {
       ...redisStreams(redis),
       ...redisEndedJobs(redis),
       ...redisEndedTimes(redis),
+      ...redisCompaction(redis),
       ...redisOldEvents(redis),
       ...redisLooks(redis),
       ...redisPurge(redis),
@@ -36,9 +39,12 @@ export const REDIS: EngineDriver = {
   facts: (backend) => redisFacts(backend as RedisQueueBackend),
   check: checkRedis,
   prepare: runsWholeScripts,
+  shareCommands: batchesCommands,
+  claimsAtOnce: 16, // a batch
   keepTime: keepsStoreTime,
   guardWorker(backend, time) {
-    keepsLongResultsOut(backend); // innermost: it replaces the script of a commit
+    batchesCommands(backend); // innermost: the others handle each call by itself
+    keepsLongResultsOut(backend); // replaces the script of a commit
     keepsStoreTime(backend, time);
     startsDueJobs(backend);
   },

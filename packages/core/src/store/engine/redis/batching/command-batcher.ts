@@ -1,0 +1,225 @@
+/**
+ * This module collects calls of BullMQ's scripts on one connection until the end of a turn of the event loop, and sends
+ * them as one command for each bounded batch. A call that is alone is sent as BullMQ sends it.
+ */
+import type { RedisClient } from 'bullmq';
+import { setImmediate } from '../../../../base/real-timers.js';
+import { decodeAnswers, encodeCalls, type ScriptArgument, type ScriptCall } from './encode-calls.js';
+import { batchScript, type ScriptText, scriptPartsOf } from './script-text.js';
+
+/**
+ * Scripts whose calls may share a command, with their cost. 64 calls at cost 1 occupy Redis for about a millisecond. A job
+ * that ends costs more, because the command also fetches the next job.
+ */
+const COSTS: Readonly<Record<string, number>> = {
+  addDelayedJob: 1,
+  addParentJob: 1,
+  addPrioritizedJob: 1,
+  addStandardJob: 1,
+  moveToActive: 4,
+  moveToDelayed: 4,
+  moveToFinished: 4,
+  moveToWaitingChildren: 2,
+  releaseParentIfNoPendingDependencies: 2,
+  retryJob: 2,
+};
+
+/** Scripts of the transactions that add jobs. */
+const ADDING = [
+  'addDelayedJob',
+  'addParentJob',
+  'addPrioritizedJob',
+  'addStandardJob',
+  'releaseParentIfNoPendingDependencies',
+];
+
+/** Maximum cost of a batch. */
+const MAX_COST = 64;
+/** Maximum size of the arguments of a batch, in characters or bytes; a longer call is sent alone. */
+const MAX_SIZE = 512 * 1024;
+/** Shorter arguments do not count. */
+const COUNTED_SIZE = 256;
+
+/** The part of ioredis that batches need. Its scripts are not in BullMQ's types. */
+export type BatchingClient = RedisClient & { readonly scriptsSet: Readonly<Record<string, ScriptText>> };
+
+interface PendingCall extends ScriptCall {
+  readonly resolve: (answer: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** A script for batches that is defined on the client. */
+interface DefinedScript {
+  readonly name: string;
+  /** The texts that it was made of. */
+  readonly sources: readonly string[];
+}
+
+/** Runs calls of scripts on one client, for the queues of one prefix: those are on one node of a cluster. */
+export class CommandBatcher {
+  readonly #client: BatchingClient;
+  readonly #version: string;
+  readonly #defined = new Map<string, DefinedScript>();
+  /** Number of keys of each script that can be batched; undefined for others. */
+  readonly #keyCounts = new Map<string, number | undefined>();
+  #pending: PendingCall[] = [];
+
+  /** @param version Version of BullMQ, which is a part of the names of its scripts. */
+  constructor(client: BatchingClient, version: string) {
+    this.#client = client;
+    this.#version = version;
+  }
+
+  /** Returns whether calls of a script can be batched: its text has the shape that `batchScript` understands. */
+  canBatch(command: string): boolean {
+    return this.#keyCountOf(command) !== undefined;
+  }
+
+  #keyCountOf(command: string): number | undefined {
+    const known = this.#keyCounts.get(command);
+    if (known !== undefined || this.#keyCounts.has(command)) return known;
+    const script = Object.hasOwn(COSTS, command) ? this.#scriptOf(command) : undefined;
+    const isKnown = script !== undefined && scriptPartsOf(script.lua) !== undefined;
+    this.#keyCounts.set(command, isKnown ? script.numberOfKeys : undefined);
+    return this.#keyCounts.get(command);
+  }
+
+  /** Whether every script that adds jobs can be batched. */
+  get canBatchAll(): boolean {
+    return ADDING.every((command) => this.canBatch(command));
+  }
+
+  /** Returns the answer to a call, which is sent at the end of this turn. `canBatch` is true for the script. */
+  call(command: string, args: readonly ScriptArgument[]): Promise<unknown> {
+    if (this.#pending.length === 0) setImmediate(() => this.flush());
+    const keyCount = this.#keyCountOf(command) ?? 0;
+    return new Promise((resolve, reject) => {
+      this.#pending.push({ command, args, keyCount, resolve, reject });
+    });
+  }
+
+  /** Returns a call in the form that `runTogether` accepts. */
+  toCall(command: string, args: readonly ScriptArgument[]): ScriptCall {
+    return { command, args, keyCount: this.#keyCountOf(command) ?? 0 };
+  }
+
+  /** Sends what is pending. */
+  flush(): void {
+    const calls = this.#pending;
+    if (calls.length === 0) return;
+    this.#pending = [];
+    for (const batch of batchesOf(calls)) void this.#settle(batch);
+  }
+
+  /**
+   * Runs calls in their order, in as few commands as their bounds allow. Returns an error in place of the answer of each
+   * call that failed.
+   */
+  async runAll(calls: readonly ScriptCall[]): Promise<unknown[]> {
+    const answers = await Promise.all(
+      batchesOf(calls).map((batch) => this.#run(batch).catch((error: unknown) => batch.map(() => error))),
+    );
+    return answers.flat();
+  }
+
+  /** Runs calls in one atomic command. Returns an error in place of the answer of each call that failed. */
+  async runTogether(calls: readonly ScriptCall[]): Promise<unknown[]> {
+    const batches = batchesOf(calls);
+    const [only = []] = batches;
+    if (batches.length <= 1) return this.#run(only);
+    const scripts = batches.map((batch) => this.#scriptFor(batch)); // a transaction has only scripts defined before it
+    const transaction = this.#client.multi();
+    for (const [index, batch] of batches.entries())
+      transaction.runCommand(scripts[index] ?? '', this.#encode(batch));
+    const answers = (await transaction.exec()) as [Error | null, unknown][];
+    return answers.flatMap(([error, some], index) =>
+      error === null ? decodeAnswers(some) : (batches[index] ?? []).map(() => error),
+    );
+  }
+
+  async #settle(calls: readonly PendingCall[]): Promise<void> {
+    let answers: readonly unknown[];
+    try {
+      answers = await this.#run(calls);
+    } catch (error) {
+      for (const { reject } of calls) reject(error);
+      return;
+    }
+    for (let index = 0; index < calls.length; index += 1) {
+      const answer = answers[index];
+      if (answer instanceof Error) calls[index]?.reject(answer);
+      else calls[index]?.resolve(answer);
+    }
+  }
+
+  /** Runs calls with one command. Rejects if none of them was run, or if the connection was lost. */
+  async #run(calls: readonly ScriptCall[]): Promise<unknown[]> {
+    const [first] = calls;
+    if (first === undefined) return [];
+    if (calls.length === 1)
+      return [await this.#client.runCommand(`${first.command}:${this.#version}`, [...first.args])];
+    return decodeAnswers(await this.#client.runCommand(this.#scriptFor(calls), this.#encode(calls)));
+  }
+
+  #encode(calls: readonly ScriptCall[]): unknown[] {
+    const commands = commandsOf(calls);
+    const [key] = calls[0]?.args ?? [];
+    return [key, ...encodeCalls(calls, (command) => commands.indexOf(command) + 1)];
+  }
+
+  #scriptOf(command: string): ScriptText | undefined {
+    return this.#client.scriptsSet[`${command}:${this.#version}`];
+  }
+
+  /** Returns the name of the script for a batch, and defines it at first use and when BullMQ's scripts were redefined. */
+  #scriptFor(calls: readonly ScriptCall[]): string {
+    const commands = commandsOf(calls);
+    const name = `umbel:batch:${commands.join('+')}`;
+    const scripts = commands.map((command) => this.#scriptOf(command) as ScriptText);
+    const defined = this.#defined.get(name);
+    if (defined?.sources.every((lua, index) => scripts[index]?.lua === lua)) return defined.name;
+    const lua = batchScript(scripts) as string; // `canBatch` was true for each
+    this.#client.defineCommand(name, { numberOfKeys: 1, lua });
+    this.#defined.set(name, { name, sources: scripts.map((script) => script.lua) });
+    return name;
+  }
+}
+
+/** Returns the scripts that calls need, in the order of their names. */
+function commandsOf(calls: readonly ScriptCall[]): string[] {
+  const first = calls[0]?.command ?? '';
+  if (calls.every(({ command }) => command === first)) return [first];
+  const names = new Set<string>();
+  for (const { command } of calls) names.add(command);
+  return [...names].sort();
+}
+
+/** Returns the calls in bounded batches, in their order. */
+function batchesOf<Call extends ScriptCall>(calls: readonly Call[]): Call[][] {
+  const batches: Call[][] = [];
+  let batch: Call[] = [];
+  let [cost, size] = [0, 0];
+  for (const call of calls) {
+    const callCost = COSTS[call.command] ?? MAX_COST;
+    const callSize = sizeOf(call);
+    if (batch.length > 0 && (cost + callCost > MAX_COST || size + callSize > MAX_SIZE)) {
+      batches.push(batch);
+      batch = [];
+      [cost, size] = [0, 0];
+    }
+    batch.push(call);
+    cost += callCost;
+    size += callSize;
+  }
+  if (batch.length > 0) batches.push(batch);
+  return batches;
+}
+
+function sizeOf({ args }: ScriptCall): number {
+  let size = 0;
+  for (const value of args) {
+    if (typeof value !== 'string' && !(value instanceof Buffer)) continue;
+    if (value.length > COUNTED_SIZE) size += value.length;
+  }
+  return size;
+}
