@@ -1,6 +1,6 @@
 import { defineCommand } from '../command.js';
 import { CliError, EXIT } from '../errors.js';
-import { connectionFlag, examples } from '../flags.js';
+import { connectionFlag, examples, outputFlags } from '../flags.js';
 import { importPackage } from '../modules.js';
 
 interface MigrateFlags {
@@ -18,6 +18,7 @@ export default defineCommand<MigrateFlags>({
     command
       .option('--check', 'Change nothing; exit with 1 if the schema is not current')
       .option('--sql', 'Print the statements for an empty database, and run nothing');
+    outputFlags(command);
     examples(command, [
       ['umbel migrate -b postgres://admin@db/shop', 'before workers of a new version start'],
       ['umbel migrate -b postgres://admin@db/shop --check', 'in a health check'],
@@ -42,10 +43,16 @@ export default defineCommand<MigrateFlags>({
     }
     const state = await migrations.state();
     if (!flags.check) await migrations.migrate();
-    if (state === 'current') out.data('The schema is current.');
-    else if (!flags.check) out.data('The schema was migrated.');
-    else if (state === 'old') out.data('The schema has to be migrated.');
-    else out.data('The schema was migrated by a newer version of Umbel.');
+    if (out.isJson) out.document('migration', { state, isMigrated: !flags.check && state === 'old' });
+    else out.data(TEXTS[flags.check || state === 'current' ? state : 'migrated']);
     return flags.check && state !== 'current' ? EXIT.failed : EXIT.ok;
   },
 });
+
+/** What is printed, by the state that was found. */
+const TEXTS = {
+  current: 'The schema is current.',
+  migrated: 'The schema was migrated.',
+  old: 'The schema has to be migrated.',
+  newer: 'The schema was migrated by a newer version of Umbel.',
+} as const;

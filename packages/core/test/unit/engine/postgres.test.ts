@@ -5,10 +5,10 @@ import { isTransient, refusalOf } from '../../../src/store/engine/drivers.js';
 import { postgresAdvice } from '../../../src/store/engine/postgres/errors.js';
 import { checkPostgres } from '../../../src/store/engine/postgres/facts.js';
 import {
-  cursorOf,
-  momentOf,
+  eventCursorOf,
   positionOf,
   positionUpTo,
+  timeOfMoment,
 } from '../../../src/store/engine/postgres/positions.js';
 import {
   decodeRows,
@@ -62,9 +62,9 @@ describe('a stored text', () => {
 
 describe('a position', () => {
   test('has the columns by which events are sorted', () => {
-    expect(cursorOf(positionOf('12', '7', 1000))).toEqual({ horizon: '12', id: '7' });
-    expect(cursorOf('0-0')).toEqual({ horizon: '0', id: '0' });
-    expect(cursorOf('nonsense')).toEqual({ horizon: '0', id: '0' });
+    expect(eventCursorOf(positionOf('12', '7', 1000))).toEqual({ horizon: '12', id: '7' });
+    expect(eventCursorOf('0-0')).toEqual({ horizon: '0', id: '0' });
+    expect(eventCursorOf('nonsense')).toEqual({ horizon: '0', id: '0' });
   });
 
   test('of a horizon comes after all its events', () => {
@@ -74,8 +74,8 @@ describe('a position', () => {
   });
 
   test('may be a moment', () => {
-    expect(cursorOf(idBefore(1_795_703_120_377))).toBeUndefined();
-    expect(momentOf(idBefore(1_795_703_120_377))).toBe(1_795_703_120_376);
+    expect(eventCursorOf(idBefore(1_795_703_120_377))).toBeUndefined();
+    expect(timeOfMoment(idBefore(1_795_703_120_377))).toBe(1_795_703_120_376);
   });
 });
 

@@ -9,7 +9,8 @@ import { systemClock } from '../../../base/time.js';
 import { MARK } from '../commands.js';
 import type { SharedConnection } from './connection.js';
 import type { SqlResult } from './pg-driver.js';
-import { cursorOf, type EventCursor, momentOf, positionOf, positionUpTo } from './positions.js';
+import { type EventCursor, eventCursorOf, positionOf, positionUpTo, timeOfMoment } from './positions.js';
+import { asStored, withText, withTexts } from './stored-form.js';
 import { decodeRows, encodeParams, unwrapText, unwrapValue, wrapText } from './text.js';
 
 type Command<Name extends keyof IQueueBackend> = IQueueBackend[Name] extends (
@@ -58,14 +59,14 @@ const PUBLISH = `SELECT horizon::text AS horizon, id::text AS id, created_at_ms:
   FROM umbel_publish($1, $2, $3::jsonb, $4)`;
 
 /** Options of BullMQ's backends. */
-export type BackendOptions = QueueBaseOptions<never> & {
+export type SqlBackendOptions = QueueBaseOptions<never> & {
   readonly limiter?: { readonly max?: number };
 };
 
 const Base = PostgresQueueBackend as unknown as new (
   connection: unknown,
   queueName: string,
-  options: BackendOptions,
+  options: SqlBackendOptions,
   owns: boolean,
 ) => OpenBackend;
 
@@ -73,7 +74,7 @@ export class SqlBackend extends Base {
   readonly sql: SharedConnection;
   readonly #name: string;
   readonly #prefix: string;
-  readonly #options: BackendOptions;
+  readonly #options: SqlBackendOptions;
   /** How far the clock of this machine is ahead of the store's. */
   offsetMs: () => number = () => 0;
   /** The last command for each job whose commands keep their order. */
@@ -84,7 +85,7 @@ export class SqlBackend extends Base {
     connection: SharedConnection,
     name: string,
     prefix: string,
-    options: BackendOptions,
+    options: SqlBackendOptions,
     owns: boolean,
   ) {
     // BullMQ ignores the prefix.
@@ -127,18 +128,18 @@ export class SqlBackend extends Base {
   // Adding jobs. BullMQ reads the effect of a failure from the options of the child; Umbel stores it in the link only.
 
   override addJob(...[job, ...rest]: Parameters<Command<'addJob'>>): Promise<string> {
-    return super.addJob(stored(job), ...rest);
+    return super.addJob(asStored(job), ...rest);
   }
 
   override addJobs(entries: Parameters<Command<'addJobs'>>[0]): Promise<string[]> {
-    return super.addJobs(entries.map((entry) => ({ ...entry, job: stored(entry.job) })));
+    return super.addJobs(entries.map((entry) => ({ ...entry, job: asStored(entry.job) })));
   }
 
   override addFlow(entries: Parameters<Command<'addFlow'>>[0]): ReturnType<Command<'addFlow'>> {
     return super.addFlow(
       entries.map((entry) => ({
         ...entry,
-        jobData: stored(entry.jobData),
+        jobData: asStored(entry.jobData),
         queueName: `${entry.prefix ?? this.#prefix}:${entry.queueName}`,
       })),
     );
@@ -346,9 +347,9 @@ export class SqlBackend extends Base {
     const cursors = await Promise.all(
       places.map(({ after }, index) => this.#cursor(queues[index] ?? '', after)),
     );
-    const wanted = new Set(queues);
+    const names = new Set(queues);
     for (;;) {
-      const notified = this.#notified(blockMs > 0 ? wanted : undefined);
+      const notified = this.#notified(blockMs > 0 ? names : undefined);
       try {
         const found = await this.#read(queues, cursors, limit);
         const leftMs = deadline - performance.now();
@@ -393,13 +394,13 @@ export class SqlBackend extends Base {
         FROM umbel_event WHERE queue = $1
           AND created_at_ms < extract(epoch FROM clock_timestamp()) * 1000 - ${HELD_LIMIT_MS}))::text AS horizon`;
       const { rows } = await this.query(text, [queue]);
-      return cursorOf(positionUpTo(rows[0].horizon, 0)) ?? START;
+      return eventCursorOf(positionUpTo(rows[0].horizon, 0)) ?? START;
     }
-    const cursor = cursorOf(from);
+    const cursor = eventCursorOf(from);
     if (cursor !== undefined) return cursor;
     const text = `SELECT horizon::text AS horizon, id::text AS id FROM umbel_event
       WHERE queue = $1 AND created_at_ms <= $2 ORDER BY horizon DESC, id DESC LIMIT 1`;
-    const { rows } = await this.query(text, [queue, momentOf(from)]);
+    const { rows } = await this.query(text, [queue, timeOfMoment(from)]);
     return (rows as EventCursor[])[0] ?? START;
   }
 
@@ -554,44 +555,6 @@ const LISTS = {
   waiting: "state = 'waiting' AND priority = 0",
   active: "state = 'active'",
 } as const;
-
-type StoredJob = Parameters<Command<'addJob'>>[0];
-
-/** Returns a job as it is stored: its text whole, times without parts of a millisecond, the effect of a failure as options. */
-function stored(job: StoredJob): StoredJob {
-  const { parent, opts } = job;
-  const link = parent as { fpof?: boolean; cpof?: boolean; idof?: boolean; rdof?: boolean } | undefined;
-  const delay = job.delay === undefined ? undefined : Math.round(job.delay);
-  const effects = {
-    ...(link?.fpof === true && { failParentOnFailure: true }),
-    ...(link?.cpof === true && { continueParentOnFailure: true }),
-    ...(link?.idof === true && { ignoreDependencyOnFailure: true }),
-    ...(link?.rdof === true && { removeDependencyOnFailure: true }),
-  };
-  return {
-    ...job,
-    data: wrapText(job.data ?? '{}'),
-    timestamp: Math.round(job.timestamp),
-    ...(delay !== undefined && { delay }),
-    opts: { ...opts, ...(typeof opts?.delay === 'number' && { delay: Math.round(opts.delay) }), ...effects },
-  };
-}
-
-/** Returns a job of the store with its texts unwrapped. */
-function withText<Job extends { data?: unknown; returnvalue?: unknown; progress?: unknown }>(job: Job): Job {
-  return {
-    ...job,
-    ...(typeof job.data === 'string' && { data: unwrapText(job.data) }),
-    ...(typeof job.returnvalue === 'string' && { returnvalue: unwrapText(job.returnvalue) }),
-    ...(job.progress !== undefined && { progress: unwrapValue(job.progress) }),
-  };
-}
-
-/** Returns an answer with the next job, its texts unwrapped. */
-function withTexts<Answer>(answer: Answer): Answer {
-  if (!Array.isArray(answer) || typeof answer[0] !== 'object' || answer[0] === null) return answer;
-  return [withText(answer[0] as Record<string, unknown>), ...answer.slice(1)] as Answer;
-}
 
 /** Returns an event in BullMQ's form. */
 function rawEvent({ horizon, id, event, data, at }: EventRow): RawEvent {

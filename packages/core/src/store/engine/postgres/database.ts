@@ -8,11 +8,11 @@ import { setTimeout } from '../../../base/real-timers.js';
 import type { Driver, PgClient, PgPool, SqlResult } from './pg-driver.js';
 import { migrate } from './schema.js';
 
-export type RunQuery = (text: string, params?: readonly unknown[]) => Promise<SqlResult>;
+export type QueryRunner = (text: string, params?: readonly unknown[]) => Promise<SqlResult>;
 
 /** One connection, held for some statements. */
 export interface SqlSession {
-  readonly query: RunQuery;
+  readonly query: QueryRunner;
   /** Runs statements as one transaction. */
   transaction<T>(statements: () => Promise<T>): Promise<T>;
 }
@@ -130,7 +130,7 @@ export class PostgresDatabase extends SharedDatabase {
   async session<T>(statements: (session: SqlSession) => Promise<T>): Promise<T> {
     const client = await this.#connections().connect();
     let isBroken = false;
-    const query: RunQuery = (text, params) => client.query(text, params);
+    const query: QueryRunner = (text, params) => client.query(text, params);
     try {
       return await statements({
         query,

@@ -22,8 +22,8 @@ export function positionUpTo(horizon: string | number, at: string | number): str
   return positionOf(horizon, LAST_ID, at);
 }
 
-/** Returns the columns of a position; undefined for a moment, which `momentOf` returns. */
-export function cursorOf(position: string): EventCursor | undefined {
+/** Returns the columns of a position; undefined for a moment, which `timeOfMoment` returns. */
+export function eventCursorOf(position: string): EventCursor | undefined {
   const match = /^(\d+)-(\d+)(@\d+)?$/.exec(position);
   if (match === null) return { horizon: '0', id: '0' };
   const [, horizon = '0', id = '0', at] = match;
@@ -32,6 +32,6 @@ export function cursorOf(position: string): EventCursor | undefined {
 }
 
 /** Returns the time of a position that is a moment, in milliseconds since 1970. */
-export function momentOf(position: string): number {
+export function timeOfMoment(position: string): number {
   return Number(position.slice(0, position.indexOf('-')));
 }

@@ -5,7 +5,7 @@
 import { LATEST_SCHEMA_VERSION, quoteSchemaName, runMigrations } from 'bullmq';
 import { StoreConfigurationError } from '../../../base/errors.js';
 import type { Migrations, SchemaState } from '../engine.js';
-import type { RunQuery, SqlDatabase, SqlSession } from './database.js';
+import type { QueryRunner, SqlDatabase, SqlSession } from './database.js';
 import { LEDGER, OBJECTS, SCHEMA_VERSION } from './migration-sql.js';
 
 /** Key of the advisory lock of migrations. */
@@ -76,7 +76,7 @@ export function migrationsOf(schema: string, databaseOf: () => SqlDatabase): Mig
 /** Returns the statements that a migration of an empty database runs. */
 async function migrationScript(schema: string): Promise<string> {
   const statements: string[] = [];
-  const query: RunQuery = async (text, params = []) => {
+  const query: QueryRunner = async (text, params = []) => {
     const statement = params.reduceRight<string>(
       (sql, value, index) => sql.replaceAll(`$${index + 1}`, () => literal(value)),
       text,
