@@ -33,6 +33,7 @@ const SCALING = [
   'tags',
   'get-latency',
   'many-gets',
+  'signal-waits',
   'progress-followers',
 ];
 const QUICK = COMPARED.filter((name) => !['large-chord', 'chain-500', 'processes', 'at-rest'].includes(name));

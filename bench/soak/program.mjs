@@ -8,6 +8,8 @@ import { soakApp } from './tasks.mjs';
 const [, , role, text] = process.argv;
 const settings = JSON.parse(text);
 const MOST_TEXTS = 20;
+/** Errors about a job that has expired: it was not found, or was gone when it was to be changed. */
+const GONE = new Set(['UNKNOWN_JOB', 'JOB_STATE']);
 const passes = {};
 const faults = { count: 0, texts: [] };
 let late = 0;
@@ -41,8 +43,8 @@ async function repeat(name, { everyMs, pass }) {
     try {
       await pass(n);
     } catch (error) {
-      // On a machine that is busy with other things a pass may outlive the results that it looks at.
-      if (performance.now() - startedAt > settings.ttlMs && error?.code === 'UNKNOWN_JOB') late += 1;
+      // On a machine that is busy with other things a pass may outlive the results that it looks at, or what it changes.
+      if (performance.now() - startedAt > settings.ttlMs && GONE.has(error?.code)) late += 1;
       else fault(`${name}: ${error?.stack ?? String(error)}`);
     }
     while (!isPaused && performance.now() < startedAt + everyMs)

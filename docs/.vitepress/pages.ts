@@ -50,6 +50,11 @@ export const stages: readonly Stage[] = [
         about: 'reference for chain, group, chord, map, match, fallback and the rest, with diagrams',
       },
       {
+        text: 'Signals and approvals',
+        page: 'signals',
+        about: 'workflows that wait for people and events: waitFor, keys, who wins, links in mails',
+      },
+      {
         text: 'Lifecycle',
         page: 'lifecycle',
         about: 'states and transitions of jobs, steps, runs, workers and schedules',

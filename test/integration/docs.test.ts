@@ -9,6 +9,7 @@ import { blocksOf, root, Snippets } from '../support/snippets.js';
 testPages([
   'docs/tasks.md',
   'docs/canvas.md',
+  'docs/signals.md',
   'docs/from-celery.md',
   'docs/security.md',
   'docs/operations.md',

@@ -5,6 +5,7 @@ import {
   coreOf,
   isName,
   isPlainObject,
+  isSignalKey,
   jsonIssues,
   kindOf,
   readOptions,
@@ -213,6 +214,25 @@ const READERS: { readonly [K in Kind]: (place: JsonPath) => OfKind<K> } = {
     const fields = place.fields([...COMMON, 'step']);
     return { kind: 'flat', step: expression(fields.step), ...common(fields) };
   },
+
+  waitFor: (place) => {
+    const fields = place.fields([...COMMON, 'signal', 'key', 'timeout', 'onTimeout', 'into']);
+    const { signal, timeout } = fields;
+    if (!isName(signal.value)) throw signal.wrong('the name of a signal');
+    if (fields.timeout.value === 'never' && !fields.onTimeout.isAbsent)
+      throw fields.onTimeout.wrong("absent, since the timeout is 'never'");
+    return {
+      kind: 'waitFor',
+      signal: signal.text(),
+      ...optional('key', fields.key, waitKeyOf),
+      timeout: timeout.value === 'never' ? 'never' : count(timeout),
+      ...optional('onTimeout', fields.onTimeout, (onTimeout) => ({
+        value: plain(onTimeout.fields(['value']).value),
+      })),
+      ...optional('into', fields.into, (key) => key.text()),
+      ...common(fields),
+    };
+  },
 };
 
 function expression(place: JsonPath): CanvasExpression {
@@ -258,6 +278,15 @@ function testOf(place: JsonPath): WhenExpression['test'] {
   return step.isAbsent
     ? { condition: checkCondition(condition.value, condition.path) }
     : { step: expression(step) };
+}
+
+/** The key of a wait: text, or the key of the previous result that holds it. */
+function waitKeyOf(place: JsonPath): { readonly from: string } | { readonly text: string } {
+  const { from, text } = place.fields(['from', 'text']);
+  if (from.isAbsent === text.isAbsent) throw place.error('must have either `from` or `text`.');
+  if (text.isAbsent) return { from: from.text() };
+  if (!isSignalKey(text.value)) throw text.wrong('text of 1 to 500 characters');
+  return { text: text.value };
 }
 
 /** Texts, each once; of a group, as many as it has members. */

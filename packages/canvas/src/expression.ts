@@ -16,7 +16,8 @@ export type CanvasExpression =
   | MatchExpression
   | WhenExpression
   | FallbackExpression
-  | FlatExpression;
+  | FlatExpression
+  | WaitForExpression;
 
 /** Fields of every workflow. */
 interface Composed {
@@ -134,6 +135,21 @@ export interface FlatExpression extends Composed {
   readonly step: CanvasExpression;
 }
 
+/** Waits for a signal. */
+export interface WaitForExpression extends Composed {
+  readonly kind: 'waitFor';
+  /** The name of the signal. */
+  readonly signal: string;
+  /** The key of the previous result that holds the key of the wait, or the key itself. Absent: the id of the run. */
+  readonly key?: { readonly from: string } | { readonly text: string };
+  /** In milliseconds, or `'never'`. */
+  readonly timeout: number | 'never';
+  /** The result after the timeout. Absent: the wait fails. */
+  readonly onTimeout?: { readonly value: unknown };
+  /** The key of the previous result that receives the payload. Absent: the payload is the result. */
+  readonly into?: string;
+}
+
 /** Returns the direct parts of an expression, without callbacks and lazy members. */
 export function partsOf(expression: CanvasExpression): readonly CanvasExpression[] {
   if (expression.kind === 'task') return []; // before the match: this runs for each of up to 10,000 steps
@@ -150,6 +166,7 @@ export function partsOf(expression: CanvasExpression): readonly CanvasExpression
     ])
     .with({ kind: 'fallback' }, ({ step, other }) => [step, other])
     .with({ kind: 'map' }, { kind: 'flat' }, ({ step }) => [step])
+    .with({ kind: 'waitFor' }, () => [])
     .exhaustive();
 }
 

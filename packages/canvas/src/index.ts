@@ -27,11 +27,14 @@ export type {
   LazyMembers,
   MapExpression,
   MatchExpression,
+  WaitForExpression,
   WhenExpression,
 } from './expression.js';
 export { chunks, map, starmap } from './map.js';
 export { CanvasError } from './part.js';
 export type { FirstStep, Inputs, Members } from './types/flow.js';
+export type { WaitForOptions } from './wait-for.js';
+export { waitFor } from './wait-for.js';
 
 // Provides the signatures of `@umbel/core` with the functions of this package once it is imported.
 

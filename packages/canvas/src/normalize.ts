@@ -12,6 +12,7 @@ import type {
   JoinPolicy,
   LazyMembers,
   MapExpression,
+  WaitForExpression,
   WhenExpression,
 } from './expression.js';
 
@@ -25,7 +26,8 @@ export type NormalExpression =
   | NormalWhen
   | NormalFallback
   | NormalFlat
-  | NormalLinked;
+  | NormalLinked
+  | NormalWait;
 
 /** A call with its options. `shared` holds the options of the workflows around it. */
 export type NormalTask = Omit<TaskExpression, 'callbacks'> & { readonly shared?: NormalizedOptions };
@@ -93,6 +95,11 @@ interface NormalFlat {
   readonly kind: 'flat';
   readonly step: NormalExpression;
 }
+
+/** A wait for a signal, with the options that apply to it. */
+export type NormalWait = Omit<WaitForExpression, 'options' | 'callbacks'> & {
+  readonly options?: NormalizedOptions;
+};
 
 /** A step and its callbacks. */
 interface NormalLinked {
@@ -178,6 +185,7 @@ class Normalizer {
         other: this.#later(other),
       }))
       .with({ kind: 'flat' }, ({ step }) => ({ kind: 'flat', step: this.#first(step) }))
+      .with({ kind: 'waitFor' }, (wait) => this.#wait(wait))
       .exhaustive();
   }
 
@@ -197,6 +205,18 @@ class Normalizer {
     if (Object.keys(all).length === 0) return call;
     const isShared = Object.keys(this.#inherited).length > 0;
     return { ...call, options: all, ...(isShared && { shared: this.#inherited }) };
+  }
+
+  /** A wait has no handler, so only labels, the expiry and the delay apply to it. */
+  #wait({ options: _options, callbacks: _callbacks, ...wait }: WaitForExpression): NormalWait {
+    const { expiresMs, expiresAt } = this.#options;
+    const options = {
+      ...labelsOf(this.#options),
+      ...(expiresMs !== undefined && { expiresMs }),
+      ...(expiresAt !== undefined && { expiresAt }),
+      ...(this.#delayMs > 0 && { delayMs: this.#delayMs }),
+    };
+    return Object.keys(options).length === 0 ? wait : { ...wait, options };
   }
 
   #when({ test, onTrue, onFalse }: WhenExpression): NormalExpression {

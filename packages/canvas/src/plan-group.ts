@@ -1,5 +1,5 @@
 /**
- * This module plans groups, maps and branches; `plan` uses it for their expressions. Members are stored with the run,
+ * This module plans groups, maps, branches and waits; `plan` uses it for their expressions. Members are stored with the run,
  * added by fan-outs, or sent after the run is stored.
  */
 import {
@@ -26,6 +26,7 @@ import type {
   NormalGroup,
   NormalMatch,
   NormalMember,
+  NormalWait,
   NormalWhen,
 } from './normalize.js';
 import { CanvasError } from './part.js';
@@ -338,4 +339,22 @@ function planBranch(expansion: Expansion, { path, incoming }: PlanPosition): Pla
   if ('condition' in expansion) checkKeys(Object.keys(expansion.condition ?? {}));
   const fan = `${path}-fan`;
   return { after: { step: `${path}^`, via: fan }, children: [fanOut(fan, expansion, incoming)] };
+}
+
+/** Plans the job of a wait. Without a previous step it takes the input of the run. */
+export function planWait(
+  { kind: _kind, options, ...wait }: NormalWait,
+  position: PlanPosition,
+): PlannedInput {
+  const { path, incoming } = position;
+  if (wait.into !== undefined) checkKeys([wait.into]);
+  const node: JobNode = {
+    path,
+    name: INTERNAL_JOB.wait,
+    queue: INTERNAL_QUEUE,
+    options: { ...INTERNAL_OPTIONS, ...options },
+    wait,
+    ...(incoming?.(internalPosition(path)) ?? { open: true }),
+  };
+  return one(node);
 }

@@ -11,6 +11,7 @@
  * group([a, group([b, c])])      run ◀─ a, collect ◀─ b, c
  * group.any([a, b])              run ◀─ collect ◀─ probe ◀─ a, probe ◀─ b
  * fallback(a, b)                 run ◀─ fallback ◀─ a             b is added below the fallback if a fails
+ * chain(a, waitFor(s, …), b)     run ◀─ b ◀─ wait ◀─ a            the wait is delayed until the signal or the timeout
  * ```
  *
  * Ids are paths, see `core/src/job/ids.ts`.
@@ -49,6 +50,7 @@ import {
   planFallback,
   planGroup,
   planMatch,
+  planWait,
   planWhen,
 } from './plan-group.js';
 
@@ -154,6 +156,8 @@ class Planner implements PartPlanner {
         const after = { ...input.after, flat: true } as const;
         return one(internal(INTERNAL_JOB.collect, position.path, { ...input, after }));
       }
+      case 'waitFor':
+        return planWait(expression, position);
       case 'linked': {
         const node = internal(INTERNAL_JOB.collect, position.path, this.#inside(expression.step, position));
         return one({ ...node, callbacks: this.#callbacks(expression.callbacks) });
@@ -257,6 +261,8 @@ function consumerOf(
   switch (expression.kind) {
     case 'group':
       return internalPosition(firstFanOf(expression, path));
+    case 'waitFor':
+      return internalPosition(path);
     case 'each':
     case 'match':
       return internalPosition(`${path}-fan`);

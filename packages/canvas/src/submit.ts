@@ -105,7 +105,7 @@ function firstTask(expression: NormalMember): string | undefined {
 function partsOf(expression: NormalMember): readonly NormalMember[] {
   return match(expression)
     .returnType<readonly NormalMember[]>()
-    .with({ kind: 'task' }, () => [])
+    .with({ kind: 'task' }, { kind: 'waitFor' }, () => [])
     .with({ kind: 'chunk' }, ({ task }) => [task])
     .with({ kind: 'chain' }, ({ steps }) => steps)
     .with({ kind: 'group' }, ({ members }) => ('read' in members ? [] : members))

@@ -9,6 +9,13 @@ export {
   type RunQuery,
 } from './app/app.js';
 export type { AppDescription, TaskDescription } from './app/describe.js';
+export {
+  type SignalHandler,
+  type SignalHandlerOptions,
+  type SignalLinkOptions,
+  type SignalTarget,
+  signalHandler,
+} from './app/signal-handler.js';
 // Errors
 export {
   CanvasNotLoadedError,
@@ -32,6 +39,7 @@ export {
   UnknownJobError,
   UnknownQueueError,
   UnknownScheduleError,
+  UnknownSignalError,
   UnknownTaskError,
   ValidationError,
   type ValidationIssue,
@@ -46,6 +54,8 @@ export {
   RejectedError,
   RemoteError,
   RevokedError,
+  SignalConflictError,
+  SignalTimeoutError,
   TaskFailedError,
   TimeLimitError,
   UnrecoverableError,
@@ -71,6 +81,7 @@ export type { Codec, CodecContext } from './codec/codecs.js';
 // Codecs
 export { compression, type EncryptionOptions, encryption } from './codec/codecs.js';
 export type { FailureRecord, StepOutcome } from './codec/error-record.js';
+export type { JsonSchema } from './codec/json-schema.js';
 export type {
   ActiveAttempt,
   AttemptCounts,
@@ -85,7 +96,6 @@ export type { Control } from './control/control.js';
 export type {
   Inspect,
   JobsQuery,
-  JsonSchema,
   LostJobs,
   Pong,
   QueueInfo,
@@ -126,8 +136,10 @@ export type {
   RetriedEvent,
   RunFinishedEvent,
   RunStartedEvent,
+  SignalledEvent,
   StalledEvent,
   StartedEvent,
+  WaitingEvent,
   WorkerEvent,
   WorkerFacts,
 } from './ops/events.js';
@@ -147,6 +159,7 @@ export type {
   Runs,
   StoredState,
 } from './ops/job-query.js';
+export type { OpenWait, OpenWaitQuery, Signals } from './ops/signals.js';
 export type {
   InputStillNeeded,
   ScheduleHandle,
@@ -190,6 +203,15 @@ export type {
 } from './task/options.js';
 export type { Jitter, RetryOptions, TaskRetryOptions } from './task/retry.js';
 export type { QueueOptions, RoutedCall, Routes } from './task/routing.js';
+export type {
+  AnySignal,
+  PayloadOf,
+  PayloadSchema,
+  ReceivedPayload,
+  Signal,
+  SignalAnswer,
+  SignalDefinition,
+} from './task/signal.js';
 // Tasks by name
 export type { Client, Handlers, NamedTask } from './task/types/bind.js';
 // JSON values
@@ -202,6 +224,7 @@ export type {
   InputArgs,
   InputOf,
   OutputOf,
+  PassingResult,
   Result,
   Step,
   StepAfter,

@@ -2,7 +2,7 @@
 
 export { coreOf } from './app/app.js';
 export { checkInteger, checkOptions, type OptionNames } from './base/option-checks.js';
-export { testOverrideFor } from './base/test-override.js';
+export { runWithTestValue, testOverrideFor, testValue } from './base/test-override.js';
 export { isPlainObject, kindOf } from './base/text.js';
 export { type Clock, type Duration, durationMs, systemClock } from './base/time.js';
 export { mergeCallbacks } from './client/callbacks.js';
@@ -29,6 +29,7 @@ export {
 } from './job/job-tree.js';
 export { isLongText, leftOutText } from './job/marks.js';
 export { type NormalizedOptions, sharedOptions } from './job/shared-options.js';
+export { isSignalKey, waitPosition } from './job/signal-wait.js';
 export { type ProcessDefaults, setProcessDefaults, storeMigrations } from './store/connection.js';
 export type {
   ChildKeys,
@@ -40,6 +41,16 @@ export type {
 } from './store/primitives/ended-jobs.js';
 export type { Looks, SeenJob } from './store/primitives/looks.js';
 export type { LeftJob, PurgedSet, PurgeRequest, PurgeSlice, PurgeStart } from './store/primitives/purge.js';
+export type {
+  CheckedWaits,
+  NewSignal,
+  OpenWaitPage,
+  OpenWaitRecord,
+  SignalDecision,
+  StartedWait,
+  WaitEnd,
+  WaitState,
+} from './store/primitives/signals.js';
 export type { TaskEntry } from './task/definition.js';
 export { isName, readOptions } from './task/option-checks.js';
 export {
@@ -49,6 +60,7 @@ export {
   normalizeOptions,
   SIGNATURE_OPTIONS,
 } from './task/options.js';
+export { checkSignalKey, SignalObject } from './task/signal.js';
 export {
   type CallbackExpressions,
   callbackOf,

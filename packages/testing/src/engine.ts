@@ -10,19 +10,41 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { EventEmitter, once } from 'node:events';
-import { type Clock, INTERNAL_JOB, INTERNAL_QUEUE } from '@umbel/core/internal';
+import { type Clock, INTERNAL_JOB, INTERNAL_QUEUE, runWithTestValue, testValue } from '@umbel/core/internal';
 import { setImmediate } from '@umbel/core/internal/real-timers';
 import { HeldTime, type RunningHandler } from './held-time.js';
 import type { Attempt as AttemptRecord } from './history.js';
 import { VirtualClock } from './memory/clock.js';
 import { SeededRandom } from './memory/collections.js';
 import type { RunGate } from './memory/events.js';
+import type { JobRecord } from './memory/job-record.js';
 import { Store } from './memory/store.js';
 
 /** A running attempt. It is parked while it waits for the engine's time or for a result. */
-interface Attempt extends RunningHandler {
-  readonly engine: Engine;
-  parked: number;
+class Attempt implements RunningHandler {
+  parked = 0;
+  isIdle = false;
+  idleLooks = 0;
+  isReported = false;
+
+  constructor(
+    readonly engine: Engine,
+    private readonly job: AttemptedJob,
+  ) {}
+
+  get title(): string {
+    return this.job.title();
+  }
+
+  signal(): AbortSignal {
+    return this.job.signal();
+  }
+}
+
+/** What messages say about the job of an attempt, and its signal. */
+interface AttemptedJob {
+  readonly title: () => string;
+  readonly signal: () => AbortSignal;
 }
 
 /** A wait for a result. The waiting code ends it itself when the result is there. */
@@ -59,12 +81,17 @@ export interface Started {
   readonly isRunning: () => boolean;
 }
 
-/** The attempt of the current code. One storage for all engines, because each storage slows down every promise. */
-const currentAttempt = new AsyncLocalStorage<Attempt>();
+/** Key of the attempt in the asynchronous context of its code, for all engines. */
+const ATTEMPT = {};
+
+/** Returns the attempt of the current code. */
+function currentAttempt(): Attempt | undefined {
+  return testValue(ATTEMPT) as Attempt | undefined; // `Engine.attempt` sets it
+}
 
 /** Whether the current code runs in a handler under test. */
 export function isInHandler(): boolean {
-  return currentAttempt.getStore() !== undefined;
+  return currentAttempt() !== undefined;
 }
 
 /** Event-loop turns without a command after which no work is in progress: a reply takes one turn, its handling the next. */
@@ -137,19 +164,11 @@ export class Engine {
   }
 
   /** Runs an attempt, and tracks when it waits for the engine. */
-  async attempt<T>({ title, signal }: Pick<Attempt, 'title' | 'signal'>, run: () => Promise<T>): Promise<T> {
-    const attempt = {
-      engine: this,
-      title,
-      signal,
-      parked: 0,
-      isIdle: false,
-      idleLooks: 0,
-      isReported: false,
-    };
+  async attempt<T>(job: AttemptedJob, run: () => Promise<T>): Promise<T> {
+    const attempt = new Attempt(this, job);
     this.#attempts.add(attempt);
     try {
-      return await currentAttempt.run(attempt, run);
+      return await runWithTestValue(ATTEMPT, attempt, run);
     } finally {
       this.#attempts.delete(attempt);
       this.#changed.emit('change');
@@ -301,11 +320,11 @@ export class Engine {
     for (const waiter of waiters) waiter.giveUp(error);
   }
 
-  /** Whether timers other than those of schedules and background work are set. */
+  /** Whether timers other than those of schedules, of waits without end and of background work are set. */
   #isWaitingForTime(): boolean {
     return (
       this.#time.pending - this.#background >
-      this.store.alarmsOnlyFor(({ name }) => name === INTERNAL_JOB.schedule)
+      this.store.alarmsOnlyFor((job) => job.name === INTERNAL_JOB.schedule || isEndlessWait(job))
     );
   }
 
@@ -358,7 +377,7 @@ export class Engine {
 
   /** Marks the current attempt, if any, as waiting for the engine; returns a function that ends that. */
   #park(): () => void {
-    const attempt = currentAttempt.getStore();
+    const attempt = currentAttempt();
     if (attempt?.engine !== this) return () => {};
     attempt.parked += 1;
     this.#changed.emit('change');
@@ -368,6 +387,13 @@ export class Engine {
       isParked = false;
     };
   }
+}
+
+/** Whether a job waits for a signal without end: only the test can decide it. */
+function isEndlessWait({ name, data }: JobRecord): boolean {
+  if (name !== INTERNAL_JOB.wait) return false;
+  const { waiting } = JSON.parse(data) as { waiting?: { until?: number } };
+  return waiting !== undefined && waiting.until === undefined;
 }
 
 const NONE: readonly Attempt[] = [];

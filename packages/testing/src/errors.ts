@@ -29,6 +29,23 @@ export class LeakError extends UmbelError {
   }
 }
 
+/** Thrown when a test app is closed while workflows wait for signals. */
+export class OpenWaitError extends UmbelError {
+  override readonly name = 'OpenWaitError';
+  readonly code = 'TESTING';
+
+  constructor(
+    /** One sentence for each wait. */
+    readonly waits: readonly string[],
+    app: string,
+  ) {
+    super(
+      `The test ended while workflows of app "${app}" were still waiting: ${waits.join(' ')} ` +
+        "Send the signals, revoke the runs, or open the test app with { openWaits: 'allow' }.",
+    );
+  }
+}
+
 /** Thrown when timers of the process are faked, and code that waits for them would wait forever. */
 export class FakedTimersError extends UmbelError {
   override readonly name = 'FakedTimersError';

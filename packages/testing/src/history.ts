@@ -54,7 +54,7 @@ export class History {
   readonly enqueued: EnqueuedCall[] = [];
   readonly attempts: Attempt[] = [];
   readonly #running = new Set<Mutable<Attempt>>();
-  /** The last attempt of each job. */
+  /** The running attempt of each job; the last one if there are several. Short, so it stays fast in a long test. */
   readonly #last = new Map<string, Mutable<Attempt>>();
   readonly #ids = new Set<string>();
 
@@ -85,12 +85,18 @@ export class History {
 
   end(attempt: Attempt, outcome: AttemptOutcome): void {
     const entry: Mutable<Attempt> = attempt;
-    if (this.#running.delete(entry)) entry.outcome = outcome;
+    if (this.#remove(entry)) entry.outcome = outcome;
+  }
+
+  /** Removes a running attempt. Returns false if it does not run. */
+  #remove(entry: Mutable<Attempt>): boolean {
+    if (this.#last.get(entry.id) === entry) this.#last.delete(entry.id);
+    return this.#running.delete(entry);
   }
 
   /** Removes the attempt of a step that did not run because an earlier one failed. */
   skip(attempt: Attempt): void {
-    this.#running.delete(attempt);
+    this.#remove(attempt);
     this.attempts.splice(this.attempts.lastIndexOf(attempt), 1);
   }
 
@@ -98,6 +104,7 @@ export class History {
   loseRunning(at: number): void {
     for (const entry of this.#running) entry.outcome = { ok: undefined, at };
     this.#running.clear();
+    this.#last.clear();
   }
 
   isRunning(attempt: Attempt): boolean {

@@ -8,7 +8,7 @@ export {
   type Expected,
   type RunOptions,
 } from './assertions.js';
-export { FakedTimersError, LeakError, NotAwaitedError, NothingLeftError } from './errors.js';
+export { FakedTimersError, LeakError, NotAwaitedError, NothingLeftError, OpenWaitError } from './errors.js';
 export type { CrashOptions, LostLockOptions, StoreErrorOptions } from './fakes.js';
 export { type Behaviour, type Fake, type Sequence, sequence } from './fakes.js';
 export type { Attempt, AttemptOutcome, EnqueuedCall } from './history.js';

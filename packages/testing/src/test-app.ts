@@ -11,9 +11,12 @@ import {
   type AsyncResult,
   type InputArgs,
   type InputOf,
+  InvalidOptionError,
   isUmbelError,
   type Logger,
+  type OpenWait,
   type OutputOf,
+  type SignalAnswer,
   type Step,
   type SyncReport,
   UpstreamFailedError,
@@ -28,6 +31,7 @@ import {
   EndChain,
   INTERNAL_QUEUE,
   type Observer,
+  type OpenWaitRecord,
   type OptionNames,
   systemRuntime,
   testOverrideFor,
@@ -36,7 +40,7 @@ import {
 } from '@umbel/core/internal';
 import { timersFakedAtLoad } from '@umbel/core/internal/real-timers';
 import { Engine, isInHandler } from './engine.js';
-import { FakedTimersError, LeakError, NotAwaitedError, NothingLeftError } from './errors.js';
+import { FakedTimersError, LeakError, NotAwaitedError, NothingLeftError, OpenWaitError } from './errors.js';
 import {
   type Behaviour,
   type CrashOptions,
@@ -70,6 +74,11 @@ export interface TestAppOptions {
    * that a test that advances a month still finds them.
    */
   retention?: boolean | undefined;
+  /**
+   * What the end of the test does if workflows still wait for signals: `'fail'` throws an `OpenWaitError` that names them.
+   * Default `'fail'`; `'allow'` for a test that is about the part before the wait.
+   */
+  openWaits?: 'fail' | 'allow' | undefined;
   /** Seed that varies, repeatably, the order where BullMQ guarantees none, such as which idle worker gets a job. */
   seed?: number | undefined;
 }
@@ -79,6 +88,7 @@ const OPTIONS: OptionNames<TestAppOptions> = {
   concurrency: true,
   virtualTimers: true,
   retention: true,
+  openWaits: true,
   seed: true,
 };
 
@@ -135,6 +145,17 @@ export interface TestApp extends AsyncDisposable {
    * their occurrences.
    */
   startSchedules(): Promise<SyncReport>;
+  /**
+   * Sends a signal, like `signal.send`.
+   * @example
+   * expect(await t.signal(approved, 'exp-17', { by: 'ann', ok: true })).toBe('accepted');
+   */
+  signal<Arguments extends readonly unknown[]>(
+    signal: { send(...sent: Arguments): Promise<SignalAnswer> },
+    ...sent: Arguments
+  ): Promise<SignalAnswer>;
+  /** Runs the work that is due now, and returns the open waits for signals. */
+  waiting(): Promise<readonly OpenWait[]>;
   /** Runs the next attempt and returns it; undefined if no work is left. */
   next(): Promise<Attempt | undefined>;
   /** Replaces the handler of a task by a function, a value, an error to throw, or a `sequence` of these. */
@@ -167,7 +188,11 @@ export interface TestApp extends AsyncDisposable {
   timeline(): string;
   /** Runs `fn` with the app's calls going to this test app, even if other test apps of the app are open. */
   within<T>(fn: () => T): T;
-  /** Closes the test app. @throws {LeakError} if handlers are still running. */
+  /**
+   * Closes the test app.
+   * @throws {LeakError} if handlers are still running.
+   * @throws {OpenWaitError} if workflows still wait for signals, unless `openWaits` allows that.
+   */
   close(): Promise<void>;
 }
 
@@ -203,6 +228,9 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
     );
   }
   const keepsAll = options.retention !== true;
+  const { openWaits = 'fail' } = options;
+  if (openWaits !== 'fail' && openWaits !== 'allow')
+    throw new InvalidOptionError('openWaits', "'fail' or 'allow'", openWaits);
   const engine = new Engine(options.now?.getTime() ?? DEFAULT_START, options.seed, !keepsAll);
   const history = new History();
   const fakes = new Fakes();
@@ -253,6 +281,18 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
   const inContext = <T>(fn: () => T): T =>
     override.run(() => (options.virtualTimers ? withClock(engine.clock, fn) : fn()));
 
+  const recorded = new WeakMap<Handler, Handler>();
+  const recording = (handler: Handler): Handler => {
+    const known = recorded.get(handler);
+    if (known !== undefined) return known;
+    const recorder: Handler = (input, ctx) => {
+      history.received(ctx.id, input);
+      return handler(input, ctx);
+    };
+    recorded.set(handler, recorder);
+    return recorder;
+  };
+
   const observer: Observer = {
     enqueued(job) {
       if (job.queue !== INTERNAL_QUEUE) history.enqueue(job, engine.now);
@@ -260,13 +300,7 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
     },
     handlerOf({ name, run }) {
       const handler: Handler | undefined = fakes.handlerOf(name) ?? run;
-      return (
-        handler &&
-        ((input, ctx) => {
-          history.received(ctx.id, input);
-          return handler(input, ctx);
-        })
-      );
+      return handler && recording(handler);
     },
     attempt: (job, run) => (job.queue === INTERNAL_QUEUE ? run() : attempt(job, run)),
     waiting: (jobId, giveUp) =>
@@ -279,7 +313,8 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
     const never =
       open.length > 0 ? `Sent but never run: ${open.join(', ')}.` : 'Every task that was sent has run.';
     const idle = engine.idleHandlers.map((title) => ` ${title} waits for the abort of its signal.`);
-    return new NothingLeftError(`No work is left, and ${what}. ${never}${idle.join('')}`);
+    const waits = engine.store.openWaits().map((wait) => ` ${titleOf(wait)} Send it with t.signal(…).`);
+    return new NothingLeftError(`No work is left, and ${what}. ${never}${idle.join('')}${waits.join('')}`);
   }
 
   async function attempt(job: ActiveJob, run: () => Promise<unknown>): Promise<unknown> {
@@ -290,8 +325,11 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
     if (canFail && faults.strikes('before-handler', job.name)) return crashed();
     if (canFail && faults.strikes('lost-lock', job.name)) engine.store.dropLocks(({ id }) => id === job.id)();
     try {
-      const title = `Task "${job.name}" of app "${app.name}" (attempt ${job.attempt})`;
-      const value = await engine.attempt({ title, signal: () => job.signal }, () => inContext(run));
+      const attempted = {
+        title: () => `Task "${job.name}" of app "${app.name}" (attempt ${job.attempt})`,
+        signal: () => job.signal,
+      };
+      const value = await engine.attempt(attempted, () => inContext(run));
       // The outcome of an attempt of a crashed worker is ignored.
       const isLost = entry.outcome !== undefined;
       if (canFail && !isLost && faults.strikes('after-handler', job.name)) return crashed();
@@ -352,6 +390,18 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
     advance: (duration) => engine.advanceTo(engine.now + durationMs(duration, 'duration')),
     startSchedules: () => fork.schedules.sync(),
     runUntilIdle: () => engine.runUntilIdle(),
+    signal: (signal, ...sent) => override.run(() => signal.send(...sent)),
+    async waiting() {
+      await engine.advanceTo(engine.now);
+      const open: OpenWait[] = [];
+      let cursor: string | undefined;
+      do {
+        const page = await fork.signals.waiting({ cursor, limit: 1000 });
+        open.push(...page.items);
+        cursor = page.cursor;
+      } while (cursor !== undefined);
+      return open;
+    },
     async next() {
       for (;;) {
         const started = await engine.step();
@@ -397,13 +447,20 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
       override.close();
       restoreGlobals();
       const leaked = history.running();
+      const waits = openWaits === 'allow' ? [] : engine.store.openWaits();
       await worker.close({ force: leaked.length > 0 });
       await fork.close();
       if (leaked.length > 0) throw new LeakError(leaked, app.name);
+      if (waits.length > 0) throw new OpenWaitError(waits.map(titleOf), app.name);
     },
     [Symbol.asyncDispose]: () => t.close(),
   };
   return t;
+}
+
+/** Says what an open wait waits for. */
+function titleOf({ signal, key, job }: OpenWaitRecord): string {
+  return `Job ${job} waits for signal "${signal}" with the key "${key}".`;
 }
 
 const MEMBERS = [
@@ -417,6 +474,8 @@ const MEMBERS = [
     'advance',
     'startSchedules',
     'runUntilIdle',
+    'signal',
+    'waiting',
     'next',
   ],
   ...['fake', 'fakeAll', 'perform', 'crashWorker', 'loseLock', 'failStore', 'timeline', 'within', 'close'],

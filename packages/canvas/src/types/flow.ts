@@ -3,7 +3,7 @@
  * results. Only results are inferred, so each argument is checked separately: the compiler underlines the wrong argument and
  * names the step before it.
  */
-import type { AnyResult, AnyStep, Input, Result } from '@umbel/core';
+import type { AnyResult, AnyStep, Input, PassingResult, Result } from '@umbel/core';
 import type { Prettify } from '@umbel/core/internal';
 
 /** The first parameter of a chain. */
@@ -20,15 +20,42 @@ type Shift<First, Rest extends readonly unknown[]> = [First, ...Rest];
  */
 export type PrevOf<First, Rest extends readonly unknown[], Key> = Key extends number
   ? Result<'a spread of unknown length: use chain.of(steps)', unknown>
-  : Shift<First, Rest>[Key & keyof Shift<First, Rest>] extends infer Prev extends AnyResult
-    ? Prev
+  : ResultAt<Shift<First, Rest>, Key>;
+
+/** The result at a position, completed with the results before it if its step passes them on. */
+type ResultAt<Results extends readonly unknown[], Key> = Results[Key & keyof Results] extends infer Found
+  ? Found extends PassingResult<infer By, unknown, infer Added>
+    ? [ResultAt<[unknown, ...Results], Key>] extends [never]
+      ? Found
+      : Result<By, PassedWith<ResultAt<[unknown, ...Results], Key>['~out'], Added>>
+    : Found extends AnyResult
+      ? Found
+      : never
+  : never;
+
+/** A value that a step passes on, with the keys that the step adds. */
+type PassedWith<Value, Added> = {} extends Added
+  ? Value
+  : Value extends unknown
+    ? Prettify<Omit<Value, keyof Added> & Added>
     : never;
 
 type ValueOf<Gives> = Gives extends AnyResult ? Gives['~out'] : never;
 
+/** The result of the last step of a chain whose last step passes the result before it on. */
+type LastPassed<Results extends readonly unknown[]> = Results extends readonly [...infer Before, infer Last]
+  ? Last extends PassingResult<string, unknown, infer Added>
+    ? [LastPassed<Before>] extends [never]
+      ? ValueOf<Last>
+      : PassedWith<LastPassed<Before>, Added>
+    : ValueOf<Last>
+  : never;
+
 /** The result of the last step. */
 export type LastOf<First, Rest extends readonly unknown[]> = Rest extends readonly [...unknown[], infer Last]
-  ? ValueOf<Last>
+  ? Last extends PassingResult<string, unknown, unknown>
+    ? LastPassed<[First, ...Rest]>
+    : ValueOf<Last>
   : Rest extends readonly []
     ? ValueOf<First>
     : ValueOf<First> | ValueOf<Rest[number]>;
@@ -78,7 +105,8 @@ type Composed =
   | 'match'
   | 'when'
   | 'fallback'
-  | 'flat';
+  | 'flat'
+  | 'waitFor';
 
 /** The message for a workflow where only calls of one task are allowed. A task may have such a name. */
 interface CallOfOneTask<Name> {

@@ -55,6 +55,7 @@ onEveryEngine('resume', (engine) => {
 async function cutAfter(commands: number, store: JobAccess, id: string): Promise<boolean> {
   let left = commands;
   const access: JobAccess = {
+    endedWaitMs: store.endedWaitMs,
     placeOf: (key) => store.placeOf(key),
     on: (queue, command) => {
       left -= 1;

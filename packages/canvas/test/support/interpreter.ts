@@ -2,7 +2,7 @@
  * What compositions mean, without jobs and time. Some have several outcomes: which member of `group.any` is first, and
  * whose failure is told. So an expression with an input has a list of worlds, of which a run must be one.
  */
-import type { CanvasExpression, GroupExpression, WhenExpression } from '@umbel/canvas';
+import type { CanvasExpression, GroupExpression, WaitForExpression, WhenExpression } from '@umbel/canvas';
 import { effectOf, FAILURE, type NodeInput, workedOn } from './node-task.js';
 
 type End =
@@ -119,6 +119,8 @@ export class Interpreter {
             ? { ...world, end: { kind: 'gives', value: value.flat() } }
             : joined([world], { kind: 'fails', with: ['expected a list of lists'] });
         });
+      case 'waitFor': // nobody sends the signals of random compositions
+        return [{ ...NOTHING, end: afterTimeout(expression, input) }];
     }
   }
 
@@ -356,6 +358,15 @@ function fulfils(value: unknown, condition: Readonly<Record<string, unknown>>): 
   });
 }
 
+/** How a wait ends without a signal. */
+function afterTimeout({ onTimeout, into }: WaitForExpression, input: unknown): End {
+  if (onTimeout === undefined) return { kind: 'fails', with: ['was not sent within'] };
+  if (into === undefined) return { kind: 'gives', value: onTimeout.value };
+  return isObject(input)
+    ? { kind: 'gives', value: { ...input, [into]: onTimeout.value } }
+    : { kind: 'fails', with: ['adds a key to the previous value'] };
+}
+
 /** The nodes of an expression. */
 function nodesIn(expression: CanvasExpression): number[] {
   const { n } = expression.kind === 'task' ? (expression.input as NodeInput) : { n: undefined };
@@ -365,6 +376,7 @@ function nodesIn(expression: CanvasExpression): number[] {
 function partsOf(expression: CanvasExpression): readonly CanvasExpression[] {
   switch (expression.kind) {
     case 'task':
+    case 'waitFor':
       return [];
     case 'chain':
     case 'chord':

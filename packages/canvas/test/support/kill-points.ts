@@ -5,7 +5,13 @@ import type { Moment } from './shapes.js';
 /** A command of a worker, before it is sent or after it is answered. */
 export interface CommandPoint {
   readonly when: 'before' | 'after';
-  readonly command: 'addFlow' | 'moveToActive' | 'moveToCompleted' | 'moveToFailed' | 'moveToWaitingChildren';
+  readonly command:
+    | 'addFlow'
+    | 'moveToActive'
+    | 'moveToCompleted'
+    | 'moveToDelayed'
+    | 'moveToFailed'
+    | 'moveToWaitingChildren';
   /** Only if this is the name of its job. */
   readonly job?: string;
 }
@@ -22,6 +28,7 @@ export const KILL_POINTS: readonly KillPoint[] = [
   { when: 'after', command: 'moveToActive' },
   ...(['before', 'after'] as const).flatMap((when): KillPoint[] => [
     { when, command: 'addFlow' },
+    { when, command: 'moveToDelayed' },
     { when, command: 'moveToFailed' },
     { when, command: 'moveToWaitingChildren' },
     ...COMPLETING.map((job): KillPoint => ({ when, command: 'moveToCompleted', job })),

@@ -1,5 +1,17 @@
 /** One composition of each shape, with what it gives, for tests that let workers die at some point in it. */
-import { chain, chord, chunks, fallback, flat, group, map, match, starmap, when } from '@umbel/canvas';
+import {
+  chain,
+  chord,
+  chunks,
+  fallback,
+  flat,
+  group,
+  map,
+  match,
+  starmap,
+  waitFor,
+  when,
+} from '@umbel/canvas';
 import type { App } from '@umbel/core';
 import { z } from 'zod';
 import type { AnySignature } from './places.js';
@@ -83,15 +95,24 @@ export function shapeTasks(app: App, at: (moment: Moment, call: string) => Promi
       return ctx.stop(n);
     },
   });
+  const signal = app.signal({ name: 'answered', payload: z.number() });
+  const answer = app.task({
+    name: 'answer',
+    input: z.number(),
+    run: told(async (n) => {
+      await signal.send('question', n);
+      return n;
+    }),
+  });
   const note = app.task({ name: 'note', input: z.unknown(), run: told(async () => null) });
-  return { add, sum, list, pair, kind, take, broken, become, grow, stop, note };
+  return { add, sum, list, pair, kind, take, broken, become, grow, stop, note, signal, answer };
 }
 
 export type ShapeTasks = ReturnType<typeof shapeTasks>;
 
 /** Compositions without an input, by what they are. */
 export function shapes(tasks: ShapeTasks): Readonly<Record<string, Shape>> {
-  const { add, sum, list, pair, kind, take, broken, become, grow, stop, note } = tasks;
+  const { add, sum, list, pair, kind, take, broken, become, grow, stop, note, signal, answer } = tasks;
   const one = add.si(0);
   function* members() {
     for (let n = 0; n < 3; n += 1) yield add.si(n);
@@ -116,6 +137,17 @@ export function shapes(tasks: ShapeTasks): Readonly<Record<string, Shape>> {
       7260,
     ),
     'members read while they are sent': shape(chain(group(members()), sum), 6),
+    'wait for a signal': shape(
+      chain(
+        group([chain(waitFor(signal, { key: { text: 'question' }, timeout: '1h' }), add), answer.si(6)]),
+        sum,
+      ),
+      13,
+    ),
+    'wait that times out': shape(
+      chain(one, waitFor(signal, { key: { text: 'nobody' }, timeout: 100, onTimeout: 5 }), add),
+      6,
+    ),
     map: shape(chain(list.si(5), map(add), sum), 15),
     starmap: shape(
       starmap(

@@ -25,6 +25,8 @@ const COLOR_OF: Readonly<Record<AppEvent['type'], keyof Colors>> = {
   skipped: 'dim',
   'run-started': 'cyan',
   'run-finished': 'bold',
+  waiting: 'cyan',
+  signalled: 'green',
   'worker-online': 'green',
   'worker-offline': 'yellow',
   gap: 'red',
@@ -42,6 +44,13 @@ function partsOf(event: AppEvent, colors: Colors): string[] {
     .returnType<string[]>()
     .with({ type: 'run-started' }, ({ runId }) => [`run ${cleanLine(runId)}`])
     .with({ type: 'run-finished' }, ({ runId, state }) => [`run ${cleanLine(runId)}`, cleanLine(state)])
+    .with({ type: 'waiting' }, ({ runId, signal, key, until }) => [
+      ...[`run ${cleanLine(runId)}`, colors.bold(cleanLine(signal)), cleanLine(key)],
+      ...(until === undefined ? [] : [`until ${until.toISOString()}`]),
+    ])
+    .with({ type: 'signalled' }, ({ runId, signal, key }) => [
+      ...[`run ${cleanLine(runId)}`, colors.bold(cleanLine(signal)), cleanLine(key)],
+    ])
     .with({ type: 'worker-online' }, { type: 'worker-offline' }, ({ worker: { name, host, pid } }) => [
       colors.bold(cleanLine(name)),
       cleanLine(`${host} ${pid}`),
@@ -100,6 +109,8 @@ const TYPES: readonly EventType[] = [
   'skipped',
   'run-started',
   'run-finished',
+  'waiting',
+  'signalled',
   'worker-online',
   'worker-offline',
   'gap',

@@ -65,6 +65,11 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'Manage schedules: list, next, run, pause, resume, sync',
     load: () => import('./schedule.js'),
   },
+  signal: {
+    group: OPERATE,
+    summary: 'Send signals, and list the waits for them: list, send',
+    load: () => import('./signal.js'),
+  },
   purge: { group: OPERATE, summary: 'Remove waiting jobs from queues', load: () => import('./purge.js') },
   init: {
     group: SET_UP,

@@ -105,7 +105,9 @@ export function workerFlags(command: Command): void {
   const work = (option: Option) => command.addOption(option.helpGroup('Worker:'));
   const end = (option: Option) => command.addOption(option.helpGroup('Shutdown:'));
   work(flag('-n, --worker-name <name>', 'Name of the worker (default: host name and process id)'));
-  work(flag('--processes <n>', "Number of processes, or 'auto' for one per core").argParser(processCount));
+  work(
+    flag('--processes <n>', "Number of processes, or 'auto' for one per free core").argParser(processCount),
+  );
   work(flag('--watch', 'Restart when a module changes'));
   work(flag('--with-schedules', 'Store the schedules that the code declares at start (default)'));
   work(flag('--without-schedules', 'Do not change the stored schedules'));

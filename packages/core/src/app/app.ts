@@ -12,6 +12,7 @@ import type { DeadLetters } from '../ops/dead-letters.js';
 import type { Diagnosis, DiagnosisOptions } from '../ops/diagnosis.js';
 import type { EventOf, EventQuery, EventType } from '../ops/events.js';
 import type { Jobs, Runs } from '../ops/job-query.js';
+import type { Signals } from '../ops/signals.js';
 import type { ScheduleHandle, Schedules, ScheduleTarget } from '../schedule/handle.js';
 import type { ScheduleOptions } from '../schedule/options.js';
 import type { Connection } from '../store/connection.js';
@@ -20,6 +21,7 @@ import type { RepairCounts } from '../store/repair.js';
 import { type AddedBy, type AnyMiddleware, checkHooks, type Hooks } from '../task/middleware.js';
 import type { SendOptions } from '../task/options.js';
 import type { QueueOptions, Routes } from '../task/routing.js';
+import type { ReceivedPayload, Signal, SignalDefinition } from '../task/signal.js';
 import type { Client, Handlers, NamedTask } from '../task/types/bind.js';
 import type { AnyStep, OutputOf } from '../task/types/step.js';
 import type {
@@ -249,6 +251,18 @@ export interface App<Added = {}> {
     options: ScheduleOptions,
     target: S & ScheduleTarget<S>,
   ): ScheduleHandle<OutputOf<S>>;
+  /**
+   * Declares a signal, for which workflows wait with `waitFor`. Declare it where senders and workers both import it: both
+   * check the payload.
+   * @throws {InvalidOptionError} if the app has a signal of that name, or the name or an option is invalid.
+   * @example
+   * const paid = app.signal({ name: 'order.paid', payload: z.object({ receipt: z.string() }) });
+   */
+  signal<const Name extends string, S extends Schema = VoidSchema>(
+    definition: SignalDefinition<Name, S>,
+  ): Signal<Name, Encoded<S>, ReceivedPayload<S>>;
+  /** Signals: list the waits that are open, and send by name. */
+  readonly signals: Signals;
   /** Schedules: list, change and store. */
   readonly schedules: Schedules;
   /** Inspects the app's workers and queues, from any process. */

@@ -23,6 +23,7 @@ import { type Diagnosis, type DiagnosisOptions, diagnose } from '../ops/diagnosi
 import { Subscription } from '../ops/event-subscription.js';
 import type { AppEvent, EventQuery } from '../ops/events.js';
 import type { Jobs, Runs } from '../ops/job-query.js';
+import type { Signals } from '../ops/signals.js';
 import { type ScheduleHandle, type Schedules, scheduleHandle } from '../schedule/handle.js';
 import {
   normalizeSchedule,
@@ -33,6 +34,7 @@ import {
 import { Declarations, refusedSchedule } from '../schedule/schedules.js';
 import { type QueueHandle, queueHandle } from '../store/queues.js';
 import { type RepairCounts, repairAll } from '../store/repair.js';
+import { checkWaits } from '../store/signals.js';
 import type { Store } from '../store/store.js';
 import { CONTRACT, ContractObject, pairHandlers } from '../task/contract.js';
 import {
@@ -47,7 +49,9 @@ import {
 import { checkHooks } from '../task/middleware.js';
 import { checkName } from '../task/option-checks.js';
 import type { BulkOptions, SendOptions } from '../task/options.js';
+import { type SignalDefinition, SignalObject, SignalRegistry, toSignalEntry } from '../task/signal.js';
 import { isSigned, refuseUnbound, type Sender, type Signed, type TaskExpression } from '../task/signature.js';
+import type { Schema } from '../task/types/task.js';
 import type { ActivityListener } from '../worker/activity.js';
 import type { AppWorker } from '../worker/app-worker.js';
 import { type HandledTask, offerHandler } from '../worker/isolate/messages.js';
@@ -79,6 +83,7 @@ export class AppCore implements Sender, AppOperations {
   readonly maxMembers: number;
   readonly deadLetters: DeadLetters;
   readonly schedules: Schedules;
+  readonly signals: Signals;
   readonly jobs: Jobs;
   readonly runs: Runs;
   readonly inspect: Inspect;
@@ -90,17 +95,22 @@ export class AppCore implements Sender, AppOperations {
   constructor(
     options: AppOptions,
     runtime: Runtime = systemRuntime,
-    shared: SharedDependencies = { registry: new Registry(), declarations: new Declarations() },
+    shared: SharedDependencies = {
+      registry: new Registry(),
+      declarations: new Declarations(),
+      signals: new SignalRegistry(),
+    },
   ) {
     this.#dependencies = createDependencies(options, runtime, shared);
     this.#workers = new Workers(this.#dependencies, () => this.#disconnect());
     this.name = this.#dependencies.name;
     this.maxMembers = this.#dependencies.maxMembers;
-    const { deadLetters, schedules, jobs, runs, inspect, control } = operationsOf(
+    const { deadLetters, schedules, signals, jobs, runs, inspect, control } = operationsOf(
       () => currentFunction(this).#dependencies,
     );
     this.deadLetters = deadLetters;
     this.schedules = schedules;
+    this.signals = signals;
     this.jobs = jobs;
     this.runs = runs;
     this.inspect = inspect;
@@ -215,6 +225,14 @@ export class AppCore implements Sender, AppOperations {
     return scheduleHandle(name, () => currentFunction(this).#dependencies.scheduling);
   }
 
+  signal(definition: SignalDefinition<string, Schema>): SignalObject {
+    const entry = toSignalEntry(definition);
+    this.#dependencies.signals.add(entry);
+    return new SignalObject(entry.name, this, (...signal) =>
+      currentFunction(this).#dependencies.signalClient.send(...signal),
+    );
+  }
+
   worker(options: WorkerOptions = {}): AppWorker {
     return this.#workers.make(options);
   }
@@ -326,8 +344,9 @@ export class AppCore implements Sender, AppOperations {
   async repair(): Promise<RepairCounts> {
     const { store, queues, tags, runtime } = currentFunction(this).#dependencies;
     const counts = await repairAll(store, queues.known());
+    const started = await checkWaits(store, runtime.pause);
     await tags.clean(runtime.clock.now());
-    return counts;
+    return { ...counts, started: counts.started + started };
   }
 
   diagnose(options: DiagnosisOptions = {}): Promise<Diagnosis> {

@@ -13,6 +13,7 @@ import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { type DeadLetters, deadLetters } from '../ops/dead-letters.js';
 import type { Jobs, Runs } from '../ops/job-query.js';
 import { jobQueries, runQueries } from '../ops/jobs.js';
+import { type Signals, signalsOf } from '../ops/signals.js';
 import { type Schedules, scheduleHandle } from '../schedule/handle.js';
 import { isHeld } from '../store/read.js';
 import { checkName, checkTags } from '../task/option-checks.js';
@@ -51,6 +52,7 @@ export async function revokeByTag(
 export interface AppOperations {
   readonly deadLetters: DeadLetters;
   readonly schedules: Schedules;
+  readonly signals: Signals;
   readonly jobs: Jobs;
   readonly runs: Runs;
   readonly inspect: Inspect;
@@ -86,6 +88,10 @@ export function operationsOf(dependencies: () => AppDependencies): AppOperations
       get: (name) => scheduleHandle(checkName('name', name), () => dependencies().scheduling),
       sync: (options) => dependencies().scheduling.sync(options),
     },
+    signals: signalsOf(() => {
+      const { store, signalClient } = dependencies();
+      return { store, client: signalClient };
+    }),
     jobs: jobQueries(queryDependencies),
     runs: runQueries(queryDependencies),
     inspect: inspectOf(() => {

@@ -10,6 +10,7 @@ import { createAbortController } from '../base/wait.js';
 import { InputChecks } from '../client/input-checks.js';
 import type { Runtime } from '../client/runtime.js';
 import { JobSender } from '../client/sender.js';
+import { SignalClient } from '../client/signals.js';
 import type { ResultDependencies } from '../client/wait.js';
 import { maxDecodedBytes, Sealer } from '../codec/codecs.js';
 import { WorkerQuery } from '../control/ask.js';
@@ -25,6 +26,7 @@ import { TagIndex } from '../store/tags.js';
 import type { Registry } from '../task/definition.js';
 import { checkName, checkPrefix } from '../task/option-checks.js';
 import { Router } from '../task/routing.js';
+import type { SignalRegistry } from '../task/signal.js';
 import type { ExecutorDependencies } from '../worker/dependencies.js';
 import type { Executor } from '../worker/executor.js';
 import type { AppOptions } from './app.js';
@@ -77,6 +79,7 @@ const GROUP_MEMBERS = 10_000;
 export interface SharedDependencies {
   readonly registry: Registry;
   readonly declarations: Declarations;
+  readonly signals: SignalRegistry;
 }
 
 export interface AppDependencies extends SharedDependencies {
@@ -93,6 +96,7 @@ export interface AppDependencies extends SharedDependencies {
   readonly results: ResultDependencies;
   readonly checks: InputChecks;
   readonly sending: JobSender;
+  readonly signalClient: SignalClient;
   readonly scheduling: Scheduling;
   /** Loads the code that runs jobs, which programs that only send do not load. */
   readonly executor: () => Promise<Executor>;
@@ -115,7 +119,7 @@ export function createDependencies(
     sensitive = [],
     codecs = [],
   } = options;
-  const { registry, declarations } = shared;
+  const { registry, declarations, signals } = shared;
   const name = checkName('name', options.name);
   const log = appLoggerOf(name, logger);
   const warning = recordCopy();
@@ -164,6 +168,10 @@ export function createDependencies(
   };
   const common = { registry, store, runtime, checks, tags, middleware, maxMembers };
   const sending = new JobSender({ ...common, router, results });
+  const signalClient = new SignalClient({
+    ...{ store, sealer, runtime, signals, sensitive },
+    maxBytes: maxInputBytes,
+  });
   const scheduleParts: ScheduleDependencies = {
     declarations,
     schedules: new ScheduleStore(store, runtime.pause),
@@ -183,6 +191,7 @@ export function createDependencies(
     sealer,
     hooks,
     maxResultBytes,
+    signals: signalClient,
     onError: log.error,
   };
   const queues = new Queues({ router, registry, store, workerQuery, now: () => runtime.clock.now() });
@@ -202,6 +211,8 @@ export function createDependencies(
     ...{
       registry,
       declarations,
+      signals,
+      signalClient,
       name,
       options,
       log,

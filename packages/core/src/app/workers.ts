@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { listed } from '../base/text.js';
 import { registeredTasks } from '../control/inspect.js';
 import { appClosed } from '../store/queue-pool.js';
+import { checkWaits } from '../store/signals.js';
 import type { ActivityListener } from '../worker/activity.js';
 import type { AppWorker } from '../worker/app-worker.js';
 import type { AppFacts } from '../worker/control-endpoint.js';
@@ -44,8 +45,8 @@ export class Workers {
 
   /** Creates a worker. @throws {InvalidOptionError} if an option is invalid. */
   make(options: WorkerOptions): AppWorker {
-    const isStoreShared = this.#dependencies.storeOptions.connection.isShared;
-    const { normalized, role } = planWorker(options, defaultName(), isStoreShared);
+    const { connection } = this.#dependencies.storeOptions;
+    const { normalized, role } = planWorker(options, defaultName(), connection);
     if (role === undefined) return new NoopWorker(normalized.name);
     const worker = new LazyWorker({
       name: role.kind === 'process' ? role.identity.name : normalized.name,
@@ -106,6 +107,7 @@ export class Workers {
       store: storeOptions,
       jobs: store,
       cleanTags: () => tags.clean(runtime.clock.now()),
+      checkWaits: () => checkWaits(store, runtime.pause),
       clock: runtime.clock,
       facts: this.#facts(),
       executor,

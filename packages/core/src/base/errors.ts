@@ -24,6 +24,8 @@ export const CODES = [
   'REJECTED',
   'REVOKED',
   'SCHEDULE',
+  'SIGNAL_CONFLICT',
+  'SIGNAL_TIMEOUT',
   'SKIPPED',
   'STORE_CONFIGURATION',
   'SUBMIT',
@@ -35,6 +37,7 @@ export const CODES = [
   'UNKNOWN_JOB',
   'UNKNOWN_QUEUE',
   'UNKNOWN_SCHEDULE',
+  'UNKNOWN_SIGNAL',
   'UNKNOWN_TASK',
   'UNRECOVERABLE',
   'UPSTREAM_FAILED',
@@ -216,6 +219,22 @@ export class UnknownTaskError extends UmbelError {
   }
 }
 
+/** A worker has to check the payload of a signal that this process does not declare. */
+export class UnknownSignalError extends UmbelError {
+  override readonly name = 'UnknownSignalError';
+  readonly code = 'UNKNOWN_SIGNAL';
+
+  constructor(
+    readonly signal: string,
+    readonly known: readonly string[],
+  ) {
+    super(
+      `Signal "${escaped(signal)}" is not declared in this process (known: ${listed(known)}), so its payload cannot be ` +
+        'checked. Import the module that calls app.signal(…) before starting the worker, then resume the run.',
+    );
+  }
+}
+
 /** A contract that is not bound to an app was sent. */
 export class UnboundTaskError extends UmbelError {
   override readonly name = 'UnboundTaskError';
@@ -243,7 +262,7 @@ export class CanvasNotLoadedError extends UmbelError {
 }
 
 /**
- * A task's input, result, progress or declared failure does not match its schema, or JSON would change it. Never retried.
+ * A task's input, result, progress or declared failure, or a signal's payload, does not match its schema, or JSON would change it. Never retried.
  * @example
  * if (error instanceof ValidationError) for (const { path, message } of error.issues) console.error(path, message);
  */
@@ -252,12 +271,14 @@ export class ValidationError extends UmbelError {
   readonly code = 'VALIDATION';
 
   constructor(
+    /** The name of the task, or of the signal for a `payload`. */
     readonly task: string,
     readonly subject: ValidationSubject,
     readonly issues: readonly ValidationIssue[],
   ) {
     const list = issues.map((issue) => `\n  ${escaped(issue.path)}: ${issue.message}`).join('');
-    super(`The ${subject} of task "${escaped(task)}" is not valid:${list}`);
+    const owner = subject === 'payload' ? 'signal' : 'task';
+    super(`The ${subject} of ${owner} "${escaped(task)}" is not valid:${list}`);
   }
 }
 
@@ -382,7 +403,7 @@ export interface ValidationIssue {
 }
 
 /** The part of a task's data that is not valid. */
-export type ValidationSubject = 'input' | 'result' | 'progress' | 'failure';
+export type ValidationSubject = 'input' | 'result' | 'progress' | 'failure' | 'payload';
 
 /** The stored form of an error: plain data that every client can read. */
 export interface ErrorRecord {

@@ -66,6 +66,50 @@ export class ExpiredError extends UmbelError {
   readonly code = 'EXPIRED';
 }
 
+/**
+ * `waitFor(signal, { onTimeout: 'fail' })` got no signal in time. It is the `cause` of the run's error. Never retried.
+ * @example
+ * if (error.cause instanceof SignalTimeoutError) console.log(error.cause.signal, error.cause.key);
+ */
+export class SignalTimeoutError extends UmbelError {
+  override readonly name = 'SignalTimeoutError';
+  readonly code = 'SIGNAL_TIMEOUT';
+  /** The name of the signal. */
+  declare readonly signal: string;
+  /** The key of the wait. */
+  declare readonly key: string;
+}
+
+/** Returns the error of a wait that got no signal in time. */
+export function signalTimeoutError(signal: string, key: string, waitedMs: number): SignalTimeoutError {
+  const error = new SignalTimeoutError(
+    `Signal "${escaped(signal)}" with the key "${escaped(key)}" was not sent within ${waitedMs} ms.`,
+  );
+  return Object.assign(error, { signal, key });
+}
+
+/**
+ * Two waits have the same signal and the same key at the same time, so a signal could not say which one it is for. The
+ * later wait fails with this. Never retried.
+ */
+export class SignalConflictError extends UmbelError {
+  override readonly name = 'SignalConflictError';
+  readonly code = 'SIGNAL_CONFLICT';
+  declare readonly signal: string;
+  declare readonly key: string;
+  /** The id of the job that waits already. */
+  declare readonly waitingJob: string;
+}
+
+/** Returns the error of a wait whose signal and key another wait has. */
+export function signalConflictError(signal: string, key: string, waitingJob: string): SignalConflictError {
+  const error = new SignalConflictError(
+    `Job ${escaped(waitingJob)} already waits for signal "${escaped(signal)}" with the key "${escaped(key)}". ` +
+      'Give each wait its own key: `key` names a key of the previous result whose value is unique.',
+  );
+  return Object.assign(error, { signal, key, waitingJob });
+}
+
 /** A job was revoked: it never runs, or the signal of its running handler was aborted. */
 export class RevokedError extends UmbelError {
   override readonly name = 'RevokedError';

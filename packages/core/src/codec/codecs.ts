@@ -14,10 +14,10 @@ import { sanitize } from './masking.js';
  * swapped in the store.
  */
 export interface CodecContext {
-  readonly subject: 'input' | 'result' | 'failure' | 'progress' | 'log';
-  /** The id of the job that the value belongs to. */
+  readonly subject: 'input' | 'result' | 'failure' | 'progress' | 'log' | 'signal';
+  /** The id of the job that the value belongs to; for `signal`, of the record of the signal and its key. */
   readonly id: string;
-  /** The name of the job's task. Empty for a result, because its readers may not know the task. */
+  /** The name of the job's task, or of the signal. Empty for a result, because its readers may not know the task. */
   readonly task: string;
   /** Maximum size of a decoded value in bytes. Set for `decode`, for codecs whose output is larger than their input. */
   readonly maxBytes?: number;

@@ -19,6 +19,8 @@ import {
   RejectedError,
   RemoteError,
   RevokedError,
+  SignalConflictError,
+  SignalTimeoutError,
   SkippedError,
   TimeLimitError,
   UnrecoverableError,
@@ -53,6 +55,8 @@ const REBUILT: ReadonlyMap<string, new (message: string) => Error> = new Map(
     PoisonJobError,
     RejectedError,
     RevokedError,
+    SignalConflictError,
+    SignalTimeoutError,
     SkippedError,
     TimeLimitError,
     UnrecoverableError,
@@ -207,7 +211,7 @@ function isIssues(stored: unknown): stored is ValidationIssue[] {
 }
 
 function isSubject(stored: unknown): stored is ValidationSubject {
-  return ['input', 'result', 'progress', 'failure'].includes(stored as string);
+  return ['input', 'result', 'progress', 'failure', 'payload'].includes(stored as string);
 }
 
 /**

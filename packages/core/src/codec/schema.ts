@@ -38,7 +38,7 @@ function decoded(
 }
 
 /**
- * Validates an input whose values below any of the `keys` are sensitive. A validator may quote invalid values, so its
+ * Validates an input, or a payload, whose values below any of the `keys` are sensitive. A validator may quote invalid values, so its
  * messages are masked.
  */
 export function validateInput(
@@ -47,10 +47,11 @@ export function validateInput(
   task: string,
   keys: ReadonlySet<string>,
   path = 'input',
+  subject: ValidationSubject = 'input',
 ): unknown {
   return keys.size === 0
-    ? validate(schema, input, task, 'input', path)
-    : validateMasked(schema, input, task, keys, path);
+    ? validate(schema, input, task, subject, path)
+    : validateMasked(schema, input, task, keys, path, subject);
 }
 
 async function validateMasked(
@@ -59,12 +60,13 @@ async function validateMasked(
   task: string,
   keys: ReadonlySet<string>,
   path: string,
+  subject: ValidationSubject,
 ): Promise<unknown> {
   try {
-    return await validate(schema, input, task, 'input', path);
+    return await validate(schema, input, task, subject, path);
   } catch (error) {
     if (!(error instanceof ValidationError)) throw error;
-    throw new ValidationError(task, 'input', masked(error.issues, keys, input));
+    throw new ValidationError(task, subject, masked(error.issues, keys, input));
   }
 }
 

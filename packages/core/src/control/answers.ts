@@ -1,9 +1,10 @@
 /** The answers of workers to `app.inspect` and `app.control`, with their checks: any program may have written them. */
 
+import type { JsonSchema } from '../codec/json-schema.js';
 import type { AttemptOutcome } from '../job/job.js';
 import { CONNECTION_KINDS, type ConnectionFacts } from '../store/engine/engine.js';
 import type { RepairCounts } from '../store/repair.js';
-import type { JsonSchema, RegisteredTask } from './inspect.js';
+import type { RegisteredTask } from './inspect.js';
 import { countOf, type Fields, listOf, ratioOf, recordFields, textOf, timeOf } from './messages.js';
 import { readQueues, type ServedQueue } from './worker-record.js';
 

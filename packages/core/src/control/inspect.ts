@@ -1,8 +1,7 @@
 /** `app.inspect`: questions about the workers and queues of an app, from any process. */
 
-import type { StandardJSONSchemaV1 } from '@standard-schema/spec';
 import { checkInteger, checkOptions, type OptionNames } from '../base/option-checks.js';
-import { isPlainObject } from '../base/text.js';
+import { type JsonSchema, jsonSchemaOf } from '../codec/json-schema.js';
 import { appsIn, type FoundApps } from '../store/app-names.js';
 import {
   delayedJobs,
@@ -16,7 +15,6 @@ import {
 } from '../store/queues.js';
 import type { Store } from '../store/store.js';
 import type { TaskEntry } from '../task/definition.js';
-import type { Schema } from '../task/types/task.js';
 import {
   type ActiveAttempt,
   readAttempts,
@@ -260,9 +258,6 @@ function formatJob({ id, task, queue, runId, attempt, enqueuedAt, problem }: Wai
   };
 }
 
-/** A JSON Schema, draft 2020-12. */
-export type JsonSchema = Readonly<Record<string, unknown>>;
-
 /** A task that a worker has a handler for, with its options. */
 export interface RegisteredTask {
   readonly name: string;
@@ -300,44 +295,4 @@ export function registeredTasks(
     states,
     failures: Object.keys(failures),
   }));
-}
-
-/** @see https://standardschema.dev/json-schema */
-function jsonSchemaOf(schema: Schema | undefined, side: 'input' | 'output'): JsonSchema | null {
-  const standard = schema?.['~standard'] as Partial<StandardJSONSchemaV1.Props> | undefined;
-  try {
-    const found = standard?.jsonSchema?.[side]({ target: 'draft-2020-12' });
-    return isPlainObject(found) ? withoutValues(found) : null;
-  } catch {
-    return null; // the library throws for types that JSON Schema cannot express
-  }
-}
-
-/** Keywords with values of the user, which may be confidential. */
-const VALUES: ReadonlySet<string> = new Set(['default', 'examples', 'example']);
-/** Keywords whose keys are names, not keywords. */
-const NAMED: ReadonlySet<string> = new Set([
-  'properties',
-  'patternProperties',
-  '$defs',
-  'definitions',
-  'dependentSchemas',
-]);
-/** Keywords whose values are not schemas. */
-const PLAIN: ReadonlySet<string> = new Set(['enum', 'const', 'required', 'type']);
-
-function withoutValues(schema: Record<string, unknown>): Record<string, unknown> {
-  const kept = Object.entries(schema).filter(([keyword]) => !VALUES.has(keyword));
-  return Object.fromEntries(
-    kept.map(([keyword, value]) => {
-      if (PLAIN.has(keyword)) return [keyword, value];
-      if (!NAMED.has(keyword) || !isPlainObject(value)) return [keyword, below(value)];
-      return [keyword, Object.fromEntries(Object.entries(value).map(([name, item]) => [name, below(item)]))];
-    }),
-  );
-}
-
-function below(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(below);
-  return isPlainObject(value) ? withoutValues(value) : value;
 }

@@ -24,6 +24,7 @@ import {
   type ScheduleRecord,
 } from './schedule-record.js';
 import { isSharedOptions, type NormalizedOptions, type SharedOptions } from './shared-options.js';
+import { type BegunWait, isBegunWait, isSignalWait, type SignalWait } from './signal-wait.js';
 import { isCallbacks, isExpansion, isFed, isJoinRule, isKey, isNode, isSource } from './tree-checks.js';
 
 // Trace links.
@@ -118,6 +119,9 @@ export interface Envelope {
   readonly fed?: Fed;
   /** The chain of this job ended early, so the handler did not run. */
   readonly skipped?: true;
+  /** The signal that this job waits for, and the wait once it has begun. */
+  readonly wait?: SignalWait;
+  readonly waiting?: BegunWait;
   /** Callbacks to send when this job has its result or has failed. */
   readonly callbacks?: Callbacks;
   /** The failure, if the job failed for good. */
@@ -278,6 +282,8 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['replayed', { words: 'a moment and a token', holds: isReplayed }],
   ['schedule', { words: 'a schedule', holds: isScheduleRecord }],
   ['slots', { words: 'the state of a schedule', holds: isScheduleProgress }],
+  ['wait', { words: 'the wait for a signal', holds: isSignalWait }],
+  ['waiting', { words: 'a begun wait for a signal', holds: isBegunWait }],
   ['callbacks', { words: 'lists of callbacks', holds: isCallbacks }],
   ['trace', { words: 'a traceparent', holds: isTraceparent }],
   ['links', { words: 'a list of traceparents and their number', holds: isTraceLinks }],

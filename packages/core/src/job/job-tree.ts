@@ -5,6 +5,7 @@
 import type { Sealer } from '../codec/codecs.js';
 import type { TraceLinks } from './envelope.js';
 import type { NormalizedOptions, SharedOptions } from './shared-options.js';
+import type { SignalWait } from './signal-wait.js';
 
 /** The queue of internal jobs, which Umbel adds to run workflows and schedules. Every worker serves it. */
 export const INTERNAL_QUEUE = 'umbel';
@@ -27,6 +28,8 @@ export const INTERNAL_JOB = {
   fallback: 'umbel:fallback',
   /** Sends the jobs of a schedule, and then waits for its next occurrence. */
   schedule: 'umbel:schedule',
+  /** Waits for a signal, as a delayed job. */
+  wait: 'umbel:wait',
 } as const;
 
 /** Returns whether a job is the root of a run. */
@@ -189,6 +192,8 @@ export interface JobNode {
   readonly after?: Source;
   readonly expand?: Expansion;
   readonly join?: JoinRule;
+  /** The signal that the job waits for. */
+  readonly wait?: SignalWait;
   readonly callbacks?: Callbacks;
   /** Inputs that the job processes one after the other, and the index of the first among all inputs. */
   readonly items?: readonly unknown[];
@@ -343,7 +348,7 @@ async function changed(run: string, root: JobNode, change: Change): Promise<JobN
 
 /** Returns the changed fields of one job. */
 async function changedFields(run: string, node: JobNode, change: Change): Promise<Partial<JobNode>> {
-  const { input, items, expand, callbacks } = node;
+  const { input, items, expand, callbacks, wait } = node;
   const id = jobIdOf(run, node.path);
   const all = (nodes: readonly JobNode[]) => Promise.all(nodes.map((next) => changed(run, next, change)));
   return {
@@ -351,6 +356,9 @@ async function changedFields(run: string, node: JobNode, change: Change): Promis
     ...(items !== undefined && { items: (await change(items, id, node.name)) as readonly unknown[] }), // or their sealed form
     ...(expand !== undefined && { expand: withNodes(expand, await all(nodesOf(expand))) }),
     ...(callbacks !== undefined && { callbacks: await changedCallbacks(id, callbacks, change) }),
+    ...(wait?.onTimeout !== undefined && {
+      wait: { ...wait, onTimeout: { value: await change(wait.onTimeout.value, id, node.name) } },
+    }),
   };
 }
 

@@ -50,6 +50,7 @@ export const isNode: Check = (value) =>
   absentOr(isSource)(value.after) &&
   absentOr(isExpansion)(value.expand) &&
   absentOr(isJoinRule)(value.join) &&
+  absentOr(isPlainObject)(value.wait) &&
   absentOr(isTrue)(value.mayFail) &&
   absentOr(isCount)(value.offset) &&
   absentOr(isCallbacks)(value.callbacks) &&

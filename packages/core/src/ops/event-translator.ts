@@ -7,6 +7,7 @@ import { INTERNAL_QUEUE, isRunJob } from '../job/job-tree.js';
 import { OWN_STATE } from '../job/states.js';
 import { CONTROL_QUEUE } from '../store/control-queue.js';
 import type { StreamEntry } from '../store/events.js';
+import { isWaitJob } from '../store/signals.js';
 import { type StoredJob, wasSkipped } from '../store/stored-job.js';
 import { timeOfId } from '../store/stream-position.js';
 import type { Merged } from './event-merge.js';
@@ -78,7 +79,8 @@ const OF_JOB: Readonly<Record<JobChange, readonly EventType[]>> = {
 const OF_RUN: Readonly<Partial<Record<JobChange, readonly EventType[]>>> = {
   added: ['run-started'],
   again: ['run-started'],
-  completed: ['run-finished'],
+  delayed: ['waiting'],
+  completed: ['run-finished', 'signalled'],
   failed: ['run-finished'],
 };
 
@@ -88,7 +90,7 @@ export function typesOf(queue: string, change: JobChange): readonly EventType[] 
 }
 
 /** Types of events, by the streams that contain them. */
-export const RUN_TYPES: readonly EventType[] = ['run-started', 'run-finished'];
+export const RUN_TYPES: readonly EventType[] = ['run-started', 'run-finished', 'waiting', 'signalled'];
 export const WORKER_TYPES: readonly EventType[] = ['worker-online', 'worker-offline'];
 export const JOB_TYPES: readonly EventType[] = [...new Set(Object.values(OF_JOB).flat())];
 
@@ -294,8 +296,11 @@ export class EventTranslator {
     const known = this.#known.find(queue, id);
     const task = known?.task ?? seen?.task;
     if (queue === INTERNAL_QUEUE) {
-      if (task !== undefined && !isRunJob(queue, task)) return false;
-      return task === undefined || change === 'completed' || change === 'failed';
+      const isWait = isWaitJob(queue, task);
+      if (task !== undefined && !isWait && !isRunJob(queue, task)) return false;
+      return (
+        task === undefined || change === 'completed' || (isWait ? change === 'delayed' : change === 'failed')
+      );
     }
     if (task !== undefined && !this.#dependencies.interests.needsTask(queue, change, id, task)) return false;
     if (change === 'failed' || change === 'returned') return true;
@@ -332,8 +337,9 @@ export class EventTranslator {
     // The store keeps the reason of the last failed attempt only.
     const isLatest = isCharged && job?.finishedAt === undefined && job?.attempts === attempt;
     if (change === 'completed' || change === 'failed' || change === 'removed') this.#known.forget(queue, id);
-    if (!this.#dependencies.interests.mayNeed(queue, change, id) || (change === 'delayed' && !isReturn))
-      return undefined;
+    if (!this.#dependencies.interests.mayNeed(queue, change, id)) return undefined;
+    if (isWaitJob(queue, known.task)) return waitEvent(change, id, job, entry.id);
+    if (change === 'delayed' && !isReturn) return undefined;
     if (queue === INTERNAL_QUEUE) return this.#runEvent(change, id, known, job, entry.id);
     const event = await this.#withDetails(change, known, job, entry, id, isLatest);
     if (event === undefined) return undefined;
@@ -419,6 +425,23 @@ export class EventTranslator {
   #gap({ queue, entry }: Merged): Untranslated | undefined {
     return { type: 'gap', at: new Date(timeOfId(entry.id)), queue };
   }
+}
+
+/** Returns the event of a job that waits for a signal: the wait has begun, or its signal came. */
+function waitEvent(
+  change: JobChange,
+  step: string,
+  job: StoredJob | undefined,
+  entryId: string,
+): Untranslated | undefined {
+  const { wait, waiting, run = step } = job?.envelope ?? {};
+  // A job that is delayed before it has begun has a countdown.
+  if (wait === undefined || waiting === undefined) return undefined;
+  const { key, until, timedOut } = waiting;
+  const facts = { at: new Date(timeOfId(entryId)), runId: run, step, signal: wait.signal, key };
+  if (change === 'delayed')
+    return { type: 'waiting', ...facts, ...(until !== undefined && { until: new Date(until) }) };
+  return change === 'completed' && !timedOut ? { type: 'signalled', ...facts } : undefined;
 }
 
 /** Facts about a job from the preceding events of the same batch. */

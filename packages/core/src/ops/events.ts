@@ -82,6 +82,29 @@ export interface RunFinishedEvent extends EventBase {
   readonly state: 'completed' | 'failed' | 'revoked' | 'expired' | 'skipped';
 }
 
+/** Fields of the events of a wait for a signal. */
+interface WaitEvent extends EventBase {
+  readonly runId: string;
+  /** The id of the job that waits, as in `run.graph()`. */
+  readonly step: string;
+  /** The name of the signal. */
+  readonly signal: string;
+  /** The key that a sender of the signal names. */
+  readonly key: string;
+}
+
+/** A workflow has begun to wait for a signal. */
+export interface WaitingEvent extends WaitEvent {
+  readonly type: 'waiting';
+  /** The timeout. Absent: the wait has no end. */
+  readonly until?: Date;
+}
+
+/** A workflow continues with the payload of a signal. */
+export interface SignalledEvent extends WaitEvent {
+  readonly type: 'signalled';
+}
+
 /** A process that runs tasks. */
 export interface WorkerFacts {
   readonly id: string;
@@ -121,6 +144,8 @@ export type AppEvent =
   | EndedEvent
   | RunStartedEvent
   | RunFinishedEvent
+  | WaitingEvent
+  | SignalledEvent
   | WorkerEvent
   | GapEvent;
 

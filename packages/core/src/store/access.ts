@@ -14,18 +14,23 @@ export interface StoreOptions extends BackendOptions {
   readonly keptMs: Readonly<Record<EndedSet, number>>;
 }
 
+const LEAST_ENDED_WAIT_MS = 86_400_000;
+
 /** Access to a store for the functions of this folder: its commands, and the codecs of its values. */
 export class StoreAccess implements JobAccess {
   readonly backends: QueuePool;
   readonly sealer: Sealer;
   /** Retention in the form that is stored with each job. */
   readonly keep: JobJsonOptions;
+  /** How long the record of an ended wait for a signal is kept: as long as its run, and for a day at least. */
+  readonly endedWaitMs: number;
   readonly #timeoutMs: number;
 
   constructor(options: StoreOptions) {
     this.backends = new QueuePool(options);
     this.sealer = options.sealer;
     this.keep = toKeepOptions(options.keptMs);
+    this.endedWaitMs = Math.max(options.keptMs.completed, options.keptMs.failed, LEAST_ENDED_WAIT_MS);
     this.#timeoutMs = options.timeoutMs;
   }
 

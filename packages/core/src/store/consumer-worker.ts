@@ -105,18 +105,13 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
     return Math.max(0, Math.min(this.#claimsAtOnce, claimsAtOnce, this.concurrency - queue.numTotal()) - 1);
   }
 
-  override async processJob(job: AnyJob, token: string, fetchNext = always): Promise<void | AnyJob> {
+  override processJob(job: AnyJob, token: string, fetchNext = always): Promise<void | AnyJob> {
     this.#askedAt = performance.now();
-    const id = job.id ?? '';
     // W8: receiving the job again shows that an earlier attempt here has lost its lock.
     const claim = this.#claims.hold(job, token, this.#onLost);
-    try {
-      return await (job.deferredFailure === undefined && isEnvelope(job.data)
-        ? this.#processOwn(job, id, token, fetchNext)
-        : super.processJob(job, token, fetchNext));
-    } finally {
-      this.#release(claim);
-    }
+    if (job.deferredFailure === undefined && isEnvelope(job.data))
+      return this.#processOwn(job, claim, token, fetchNext);
+    return super.processJob(job, token, fetchNext).finally(() => this.#release(claim));
   }
 
   /**
@@ -125,18 +120,26 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
    */
   async #processOwn(
     job: AnyJob,
-    id: string,
+    claim: Claim,
     token: string,
     fetchNext: () => boolean,
   ): Promise<void | AnyJob> {
+    const { id } = claim;
+    const { lockManager } = this;
     const { retryIfFailed } = this as unknown as WorkerState;
     const delayInMs = this.opts.runRetryDelay;
     try {
-      this.lockManager.trackJob(id, token, job.processedOn ?? 0);
+      lockManager.trackJob(id, token, job.processedOn ?? 0);
       const result = await this.processFn(job, token);
-      this.lockManager.untrackJob(id);
+      lockManager.untrackJob(id);
       try {
-        return await this.#complete(job, result, token, fetchNext);
+        if (this.backend.closing !== undefined) return;
+        const takesNext = fetchNext() && this.closing === undefined && !this.paused;
+        const { removeOnComplete = false } = job.opts;
+        const answer = await this.backend.moveToCompleted(job, result, removeOnComplete, token, takesNext);
+        if (!Array.isArray(answer.result)) return;
+        const next = this.#next(answer.result, token);
+        return next instanceof Promise ? await next : next;
       } catch (error) {
         // BullMQ decides about the error, and commits again if the connection caused it.
         const commit = failingFirst(error, () => this.handleCompleted(result, job, token, fetchNext));
@@ -144,26 +147,13 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
       }
     } catch (error) {
       const fail = () => {
-        this.lockManager.untrackJob(id);
+        lockManager.untrackJob(id);
         return this.handleFailed(error as Error, job, token, fetchNext); // the consumer and the guards throw only errors
       };
       return await retryIfFailed.call(this, fail, { delayInMs, onlyEmitError: true });
+    } finally {
+      this.#release(claim);
     }
-  }
-
-  /** Commits a result, and returns the next job if the worker wants one and there is one. */
-  async #complete(
-    job: AnyJob,
-    result: unknown,
-    token: string,
-    fetchNext: () => boolean,
-  ): Promise<AnyJob | void> {
-    const { backend } = this;
-    if (backend.closing !== undefined) return;
-    const takesNext = fetchNext() && this.closing === undefined && !this.paused;
-    const { removeOnComplete = false } = job.opts;
-    const answer = await backend.moveToCompleted(job, result, removeOnComplete, token, takesNext);
-    if (Array.isArray(answer.result)) return this.#next(answer.result, token);
   }
 
   /** Returns the next job of an answer. */

@@ -13,6 +13,7 @@ import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { wakingProbe } from '../workflow/join.js';
 import { addBelow, addChildren } from './add.js';
+import { SIGNAL_QUEUE } from './primitives/signals.js';
 import { childCounts } from './read.js';
 import { detach } from './revoke.js';
 import type { Store } from './store.js';
@@ -23,7 +24,7 @@ import { type ChildPlace, childrenOf, ifBroken } from './tree.js';
 export interface RepairCounts {
   /** Waiting parents that were checked. */
   readonly checked: number;
-  /** Parents that waited for nothing and were started. */
+  /** Parents that waited for nothing, and jobs whose signal was there, which were started. */
   readonly started: number;
   /** Children that were missing from the store and now count as failed. */
   readonly lost: number;
@@ -170,6 +171,8 @@ export interface RepairerOptions {
   readonly now: () => number;
   /** Removes notes of tags of missing jobs. */
   readonly cleanTags: () => Promise<void>;
+  /** Checks the records of waits for signals, and starts jobs whose senders died. Returns the number of started jobs. */
+  readonly checkWaits: () => Promise<number>;
   /** Called after each pass that has repaired something. */
   readonly onRepaired: (counts: RepairCounts) => void;
   readonly onError: (error: Error) => void;
@@ -218,6 +221,10 @@ export class Repairer {
       if (await this.#isDue(queue)) counts = addCounts(counts, await this.#repair(queue));
     }
     if (this.#timer !== undefined && (await this.#isDue(TAG_QUEUE))) await this.#options.cleanTags();
+    if (this.#timer !== undefined && (await this.#isDue(SIGNAL_QUEUE))) {
+      const started = await this.#options.checkWaits();
+      counts = addCounts(counts, { ...NOTHING_REPAIRED, started });
+    }
     this.#total = addCounts(this.#total, counts);
     if (counts.started + counts.lost + counts.ended > 0) onRepaired(counts);
   }

@@ -16,6 +16,7 @@ import { mergeData } from './job-options.js';
 import { primitivesOf } from './primitives/jobs.js';
 import type { EnvelopeQueue } from './queue-pool.js';
 import { detach, markTrees } from './revoke.js';
+import { reopenWait } from './signals.js';
 import { type ChildKind, type ChildPlace, childrenOf, ifBroken, type JobAccess } from './tree.js';
 import { removeTree } from './tree-removal.js';
 
@@ -31,8 +32,8 @@ export type NewInputs = ReadonlyMap<string, unknown>;
  */
 export function resumeTree(access: JobAccess, place: JobRef, inputs: NewInputs = new Map()): Promise<number> {
   return visitFailed(access, place, {
-    unmark: ({ queue, id }) => access.on(queue, (bull) => unmark(bull, id)),
-    requeue: ({ queue }, job) => access.on(queue, (bull) => requeue(bull, job, inputs)),
+    unmark: (each) => unmark(access, each),
+    requeue: (each, job) => requeue(access, each, job, inputs),
   });
 }
 
@@ -100,11 +101,15 @@ async function visitFailed(access: JobAccess, place: JobRef, visitor: FailedVisi
 }
 
 /** Queues one failed job again, with all its attempts and without marks that would keep it from starting. */
-async function requeue(queue: EnvelopeQueue, job: Job<Envelope>, inputs: NewInputs): Promise<void> {
-  const id = job.id ?? '';
-  if (inputs.has(id)) await replaceInput(queue, id, inputs.get(id));
-  await unmark(queue, id);
-  await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true });
+async function requeue(
+  access: JobAccess,
+  { queue, id }: JobRef,
+  job: Job<Envelope>,
+  inputs: NewInputs,
+): Promise<void> {
+  if (inputs.has(id)) await access.on(queue, (bull) => replaceInput(bull, id, inputs.get(id)));
+  await unmark(access, { queue, id });
+  await access.on(queue, () => job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true }));
 }
 
 /** Replaces the input of a job. A job whose input comes from earlier steps still waits for them. */
@@ -126,15 +131,24 @@ function lastTried({ name, data }: Job<Envelope>, children: readonly JobRef[]): 
   return last === undefined ? children : [last];
 }
 
-/** Removes marks that keep a job from starting. */
-async function unmark(queue: EnvelopeQueue, id: string): Promise<void> {
-  await mergeData(queue.getBackend(), id, (data) => {
+/** Removes marks that keep a job from starting. The job of a wait for a signal waits again. */
+async function unmark(access: JobAccess, { queue, id }: JobRef): Promise<void> {
+  let before: Envelope | undefined;
+  const change = (data: Envelope) => {
+    before = data;
     const { failure, revoked, skipped, expires, revokedTags, lost, replaced, expand } = data;
     const isMarked = [failure, revoked, skipped, expires, revokedTags, lost, replaced, expand].some(
       (mark) => mark !== undefined,
     );
     return isMarked ? unmarked(data) : undefined;
-  });
+  };
+  await access.on(queue, (bull) => mergeData(bull.getBackend(), id, change));
+  if (before !== undefined && hasEndedWait(before)) await reopenWait(access, id, before);
+}
+
+/** Whether the wait of a job for a signal has ended without a signal: the job has failed, or is marked. */
+function hasEndedWait({ waiting, failure, revoked }: Envelope): boolean {
+  return waiting !== undefined && (failure !== undefined || revoked !== undefined);
 }
 
 /** Returns the data of a job without the marks of earlier attempts. */
@@ -149,6 +163,7 @@ function unmarked({
   shared,
   expand,
   replacement,
+  waiting,
   ...data
 }: Envelope): Envelope {
   // Malformed data stay unchanged: the job's worker fails them with the reason.
@@ -163,6 +178,8 @@ function unmarked({
       replacement: isNode(replacement) ? withoutExpiry(replacement) : replacement,
     }),
     ...(Object.keys(options).length > 0 && { shared: options }),
+    // A wait that has an outcome begins again.
+    ...(waiting !== undefined && failure === undefined && revoked === undefined && { waiting }),
     // The store keeps its count of stalls: without a record, an earlier stall would count as a new one.
     ...(lost !== undefined && { lost: { at: [] } }),
   };

@@ -11,6 +11,7 @@ import type { StoreAccess } from './access.js';
 import { mergeData } from './job-options.js';
 import type { EnvelopeQueue } from './queue-pool.js';
 import { childCounts, isHeld, revokedOf } from './read.js';
+import { endRevokedWait, isWaitJob } from './signals.js';
 import { type ChildKind, childrenOf, ifBroken, type JobAccess } from './tree.js';
 import { removeTree } from './tree-removal.js';
 
@@ -163,7 +164,9 @@ class Marking {
     const roots = this.#endedRoots;
     this.#endedRoots = [];
     for (const root of roots) await markJob(access, root.queue, root.job, this.#mark);
-    if (!(await markJob(access, queue, job, this.#mark))) return undefined;
+    const data = await markJob(access, queue, job, this.#mark);
+    if (data === undefined) return undefined;
+    if (isWaitJob(queue, job.name)) await endRevokedWait(access, job.id ?? '', data);
     const { id = '' } = job;
     // Read the state after marking: a job that starts later finds the mark, and one that started before is active here.
     const state = await access.on(queue, (bull) => bull.getJobState(id));
@@ -213,23 +216,24 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** Marks one job if it matches the tag of the mark. Returns whether it does. */
+/** Marks one job if it matches the tag of the mark. Returns its data after that; undefined if it does not match. */
 async function markJob(
   access: JobAccess,
   queue: string,
   { id = '', data }: AnyJob,
   mark: Mark,
-): Promise<boolean> {
+): Promise<Envelope | undefined> {
   const isMatch = mark.tag === undefined || data.tags?.includes(mark.tag) === true;
   // The root of a run stores the tag, so that code that adds jobs later can mark them.
+  let after: Envelope | undefined;
   if (isMatch || data.run === id) {
-    await access.on(queue, (bull) =>
+    after = await access.on(queue, (bull) =>
       mergeData(bull.getBackend(), id, (now) => (isMatch ? marked(now, mark) : withTag(now, mark.tag)), {
         known: data,
       }),
     );
   }
-  return isMatch;
+  return isMatch ? (after ?? data) : undefined;
 }
 
 function marked(data: Envelope, { now, skipped }: Mark): Envelope | undefined {

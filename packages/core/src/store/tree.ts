@@ -9,6 +9,8 @@ export interface JobAccess {
   on<T>(queue: string, command: (queue: EnvelopeQueue) => Promise<T>): Promise<T>;
   /** Returns the job for a key by which jobs refer to each other. */
   placeOf(key: string): JobRef;
+  /** How long the record of an ended wait for a signal is kept. */
+  readonly endedWaitMs: number;
 }
 
 /** Error of Redis if a key has another type than a job's record. */

@@ -3,6 +3,7 @@
 import type { Clock } from '../base/time.js';
 import type { InputChecks } from '../client/input-checks.js';
 import type { Runtime } from '../client/runtime.js';
+import type { SignalClient } from '../client/signals.js';
 import type { Sealer } from '../codec/codecs.js';
 import type { Envelope } from '../job/envelope.js';
 import type { ActiveJob } from '../job/job.js';
@@ -36,6 +37,8 @@ export interface WorkerDependencies {
   readonly syncSchedules: () => Promise<void>;
   /** Removes the tag entries of jobs that no longer exist. */
   readonly cleanTags: () => Promise<void>;
+  /** Ends the records of waits without a job, and starts jobs whose signals are there. Returns the number of started jobs. */
+  readonly checkWaits: () => Promise<number>;
   readonly defaultName: string;
   /** Set in a process that a supervisor started. */
   readonly processIndex?: number;
@@ -67,6 +70,8 @@ export interface ExecutorDependencies {
   readonly activity?: Activity;
   /** Child processes for isolated tasks. Absent: they run in this process like others. */
   readonly children?: ChildPool;
+  /** Decodes the payloads of signals. */
+  readonly signals: SignalClient;
   /** Runs the job of a schedule. */
   readonly runSchedule: (job: ActiveJob, envelope: Envelope) => Promise<unknown>;
   /** How many times a job may end its worker while it runs exclusively. Absent: the default. */

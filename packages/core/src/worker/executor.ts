@@ -21,6 +21,7 @@ import type { ActiveJob, AttemptOutcome, ShownError, UnreadableJob } from '../jo
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { stopped } from '../job/marks.js';
 import { addChildren } from '../store/add.js';
+import { isWaitJob } from '../store/signals.js';
 import { RetryRequest, retryDelayMs } from '../task/retry.js';
 import { lossOf, unlikeProbe, wakingProbe } from '../workflow/join.js';
 import type { Attempt } from './attempt.js';
@@ -349,7 +350,7 @@ export class Executor {
     // A fan-out may find its value invalid for a member, and `flat` may find that its list is not one of lists.
     const isInternal = job.queue === INTERNAL_QUEUE && error instanceof ValidationError;
     return {
-      task: isInternal ? error.task : job.name,
+      task: isInternal ? error.task : (signalOf(job) ?? job.name),
       jobId: job.id,
       attempts: job.attempt,
       ...stateOfFailure(error),
@@ -383,6 +384,12 @@ async function storeBegunStart(job: ActiveJob, now: number, isExclusive: () => b
       : { lost: withBegunStart(lossesOf(lost, job, now), job, isExclusive()) },
   );
   job.signal.throwIfAborted();
+}
+
+/** Returns the name of the signal that a job waits for. Errors show it in place of a task. */
+function signalOf({ queue, name, data }: ActiveJob): string | undefined {
+  if (!isWaitJob(queue, name)) return undefined;
+  return (data as Partial<Envelope>).wait?.signal; // unreadable data have failed before
 }
 
 function stateOfFailure(error: Error): Pick<FailureOrigin, 'state'> {

@@ -46,6 +46,8 @@ export class HandlerRunner {
   readonly #internalJobs: InternalJobs;
   readonly #layers: readonly AnyMiddleware[];
   readonly #tracing: Tracing | undefined;
+  /** The tasks with the handlers that the observer of a test has set for them. */
+  readonly #replacedHandlers = new WeakMap<TaskEntry, HandledTask>();
   readonly #onThrown = (attempt: Attempt, thrown: unknown) => this.#outcomeOfThrown(attempt, thrown);
 
   constructor(dependencies: ExecutorDependencies, internalJobs: InternalJobs) {
@@ -395,9 +397,15 @@ export class HandlerRunner {
 
   #taskOf(name: string): HandledTask {
     const { registry, runtime } = this.#dependencies;
+    if (runtime.observer === undefined) return registry.handled(name);
     const entry = registry.get(name);
-    const run = entry && runtime.observer?.handlerOf(entry);
-    return entry && run ? { ...entry, run } : registry.handled(name);
+    const run = entry && runtime.observer.handlerOf(entry);
+    if (entry === undefined || run === undefined) return registry.handled(name);
+    const known = this.#replacedHandlers.get(entry);
+    if (known?.run === run) return known;
+    const task = { ...entry, run };
+    this.#replacedHandlers.set(entry, task);
+    return task;
   }
 }
 

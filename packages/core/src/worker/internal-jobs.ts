@@ -13,6 +13,7 @@ import { jobOutcomeOf } from '../store/results.js';
 import { completeInput } from '../workflow/input.js';
 import { lossOf } from '../workflow/join.js';
 import type { ExecutorDependencies } from './dependencies.js';
+import { runSignalWait } from './signal-wait.js';
 import { expand, JoinRunner } from './workflow-jobs.js';
 
 export class InternalJobs {
@@ -43,6 +44,8 @@ export class InternalJobs {
         return this.#feed(job, envelope);
       case INTERNAL_JOB.schedule:
         return this.#dependencies.runSchedule(job, envelope);
+      case INTERNAL_JOB.wait:
+        return this.#wait(job, envelope);
       default:
         throw new CorruptJobError(job.id, `there is no internal job "${job.name}"`);
     }
@@ -101,6 +104,10 @@ export class InternalJobs {
     await addBelow(store, { queue: job.queue, id: job.id }, replacement, 'unknown', {});
   }
 
+  async #wait(job: ActiveJob, envelope: Envelope): Promise<unknown> {
+    return runSignalWait(this.#dependencies, job, envelope, await this.#previousValue(job, envelope));
+  }
+
   async #run(job: ActiveJob, envelope: Envelope): Promise<unknown> {
     const value = await this.#joins.collect(job, envelope);
     // Nobody waits for it, and a run that nobody shrinks only takes more memory.
@@ -110,12 +117,15 @@ export class InternalJobs {
 
   async #fanOut(job: ActiveJob, envelope: Envelope): Promise<unknown> {
     refuseRevoked(envelope);
-    const { after } = envelope;
-    const value =
-      after === undefined
-        ? await this.#decode(job, envelope.input)
-        : await this.#joins.valueOf(job, envelope);
+    const value = await this.#previousValue(job, envelope);
     return expand(this.#dependencies, this.#joins, job, envelope, value);
+  }
+
+  /** Returns the value that an internal job gets from the step before it, or with its input. */
+  async #previousValue(job: ActiveJob, envelope: Envelope): Promise<unknown> {
+    return envelope.after === undefined
+      ? this.#decode(job, envelope.input)
+      : this.#joins.valueOf(job, envelope);
   }
 
   /** Returns the number of members that a sender added. The sender starts this job; if it crashes, the store does. */

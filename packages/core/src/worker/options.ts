@@ -27,9 +27,21 @@ import { MAX_LOST_STARTS } from './poison.js';
 /** Watched files: modules below the working directory, or every file at and below these paths. */
 export type WatchedFiles = 'modules' | readonly string[];
 
+/** Addresses of this machine: `host:port`, or the path of a socket. */
+const LOCAL = /^(?:localhost|127(?:\.\d+){3}|\[?::1\]?)(?::\d+)?$|^\//;
+
+/**
+ * Returns the number of processes for `'auto'`: one per available core. A store on this machine needs a core of its own:
+ * without it, each further process slows the store down more than it adds.
+ */
+export function autoProcesses(cores: number, storeAddresses: readonly string[]): number {
+  const isStoreHere = storeAddresses.some((address) => LOCAL.test(address));
+  return Math.max(1, isStoreHere ? cores - 1 : cores);
+}
+
 /** @throws {InvalidOptionError} */
-function processCount(processes: number | 'auto'): number {
-  if (processes === 'auto') return availableParallelism();
+function processCount(processes: number | 'auto', storeAddresses: readonly string[]): number {
+  if (processes === 'auto') return autoProcesses(availableParallelism(), storeAddresses);
   if (typeof processes !== 'number')
     throw new InvalidOptionError('processes', `a whole number from 1 to 1024, or 'auto'`, processes);
   return checkInteger('processes', processes, 1, 1024);
@@ -142,7 +154,8 @@ export interface WorkerOptions {
    * `start` runs the program again in that many child processes, where the same `app.worker()` takes jobs. A process that
    * ends is replaced (at once, then after 1 s, 2 s … 30 s). A process that reaches `maxJobs` or `maxMemory`, which count
    * per process, is replaced as soon as it takes no more jobs. Signals, `close`, `health` and all other methods act on
-   * all processes. `'auto'`: one process per available core. Default 1: this process takes the jobs itself.
+   * all processes. `'auto'`: one process per available core, without the core that a store on this machine needs; on two
+   * cores beside the store that is one. Default 1: this process takes the jobs itself.
    */
   processes?: number | 'auto' | undefined;
   /**
@@ -249,8 +262,16 @@ function foreignHandlerOf({ onForeignJob, fallback }: WorkerOptions): ForeignHan
   return onForeignJob ?? fallback;
 }
 
-/** Checks worker options and fills in the defaults. @throws {InvalidOptionError} if a value is invalid. */
-export function normalizeWorkerOptions(options: WorkerOptions, defaultName: string): NormalizedWorkerOptions {
+/**
+ * Checks worker options and fills in the defaults.
+ * @param storeAddresses The addresses of the store, on which `processes: 'auto'` depends.
+ * @throws {InvalidOptionError} if a value is invalid.
+ */
+export function normalizeWorkerOptions(
+  options: WorkerOptions,
+  defaultName: string,
+  storeAddresses: readonly string[] = [],
+): NormalizedWorkerOptions {
   checkOptions(options, OPTIONS, { example: '{ concurrency: 20 }' });
   const { queues, name, maxJobs, maxMemory, health } = options;
   const { repairInterval = '1m', shutdownTimeout = '25s', heartbeat = '10s' } = options;
@@ -285,7 +306,7 @@ export function normalizeWorkerOptions(options: WorkerOptions, defaultName: stri
       heartbeat === false
         ? undefined
         : checkInteger('heartbeat', positiveMs(heartbeat, 'heartbeat'), 100, DAY_MS),
-    processes: processCount(options.processes ?? 1),
+    processes: processCount(options.processes ?? 1, storeAddresses),
     watch: watchedFiles(options.watch ?? false),
   };
 }

@@ -411,6 +411,7 @@ export class QueueWorker implements AppWorker, ControlledWorker, Stoppable {
       queues: () => this.queues,
       intervalMs: repairIntervalMs,
       cleanTags: this.#dependencies.cleanTags,
+      checkWaits: this.#dependencies.checkWaits,
       onRepaired: ({ started, lost, ended }) =>
         warn(
           `repaired jobs that waited for nothing: ${started} started, ${lost} had lost a child in the store, ` +

@@ -27,8 +27,8 @@ import {
   type RetryOptions,
 } from 'bullmq';
 import { addFlow, addJob, type FlowEntry } from './add.js';
-import { BackendAdmin } from './backend-admin.js';
 import { refusalError } from './backend-base.js';
+import { BackendSignals } from './backend-signals.js';
 import { childKeys, detachChild, endedJobs, removeChildren, removeTrees } from './family.js';
 import {
   type DataCondition,
@@ -59,7 +59,7 @@ interface Finished {
 }
 
 /** The in-memory counterpart of BullMQ's `RedisQueueBackend`. Each command is one synchronous step. */
-export class MemoryBackend extends BackendAdmin implements IQueueBackend {
+export class MemoryBackend extends BackendSignals implements IQueueBackend {
   forQueue(queueName: string, prefix?: string): MemoryBackend {
     const options = { ...this.options, prefix: prefix ?? this.prefix };
     return new MemoryBackend(this.shared, this.connection, queueName, options, false);

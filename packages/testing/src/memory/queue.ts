@@ -4,6 +4,7 @@ import type { ClockHandle, EngineTime } from './clock.js';
 import { LinkedList, type SeededRandom, SortedSet } from './collections.js';
 import { EventStream, type NextTick, type RunGate } from './events.js';
 import type { JobRecord, NewJob, Placement } from './job-record.js';
+import { SignalRecords } from './signals.js';
 import { TagEntries } from './tags.js';
 
 const DEFAULT_MAX_EVENTS = 10_000;
@@ -155,6 +156,8 @@ export class QueueData {
 
   /** Used only in the queue that represents the tag index. */
   readonly tags = new TagEntries();
+  /** Used only in the queue that represents the records of signals. */
+  readonly signals = new SignalRecords();
 
   lastId = 0;
   priorityCounter = 0;

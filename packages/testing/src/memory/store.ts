@@ -1,5 +1,6 @@
 /** The memory store: all queues of one `memory()`, and the recovery of stalled jobs. */
 
+import { INTERNAL_QUEUE, type OpenWaitRecord } from '@umbel/core/internal';
 import { type Clock, EngineTime } from './clock.js';
 import { SeededRandom } from './collections.js';
 import { wakeWorkers } from './enqueue.js';
@@ -62,6 +63,8 @@ export class Store implements QueueDirectory {
   /** Number of commands so far. */
   commands = 0;
   readonly #queues = new Map<string, QueueData>();
+  /** The place of the job that was found last, at the split that is tried first. */
+  #found: { readonly key: string; readonly queue: QueueData; readonly id: string } | undefined;
 
   constructor(clock: Clock, seed: number | undefined, gate: RunGate = openRunGate) {
     this.gate = gate;
@@ -101,6 +104,17 @@ export class Store implements QueueDirectory {
     return [...this.#queues.values()].filter(isOnlyFor).length;
   }
 
+  /** Returns the waits for signals that no signal has decided and whose jobs have not ended. */
+  openWaits(): OpenWaitRecord[] {
+    return [...this.#queues.values()].flatMap((queue) => {
+      if (queue.signals.size === 0) return [];
+      const internal = `${queue.qualifiedName.slice(0, -queue.name.length)}${INTERNAL_QUEUE}`;
+      const jobs = this.queue(internal).jobs;
+      const isOpen = (id: string) => jobs.get(id)?.finishedOn === undefined && jobs.has(id);
+      return queue.signals.open(queue.now).filter(({ job, isSignalled }) => !isSignalled && isOpen(job));
+    });
+  }
+
   /** Removes the locks of active jobs; returns a function that returns these jobs to the waiting ones. */
   dropLocks(isDropped: (job: JobRecord) => boolean): () => void {
     const dropped = [...this.#queues.values()].flatMap((queue) =>
@@ -111,12 +125,26 @@ export class Store implements QueueDirectory {
     };
   }
 
-  // Ids and prefixes may contain colons, so every possible split of the key is tried.
+  // The jobs of a flow end one after the other, and all look for the same parent.
   find(jobKey: string): LocatedJob | undefined {
-    for (let colon = jobKey.lastIndexOf(':'); colon > 0; colon = jobKey.lastIndexOf(':', colon - 1)) {
+    if (this.#found?.key === jobKey) {
+      const { queue, id } = this.#found;
+      const job = queue.jobs.get(id);
+      if (job) return { queue, job };
+    }
+    return this.#search(jobKey);
+  }
+
+  // Ids and prefixes may contain colons, so every possible split of the key is tried.
+  #search(jobKey: string): LocatedJob | undefined {
+    const lastColon = jobKey.lastIndexOf(':');
+    for (let colon = lastColon; colon > 0; colon = jobKey.lastIndexOf(':', colon - 1)) {
+      const id = jobKey.slice(colon + 1);
       const queue = this.#queues.get(jobKey.slice(0, colon));
-      const job = queue?.jobs.get(jobKey.slice(colon + 1));
-      if (queue && job) return { queue, job };
+      const job = queue?.jobs.get(id);
+      if (!queue || !job) continue;
+      if (colon === lastColon) this.#found = { key: jobKey, queue, id };
+      return { queue, job };
     }
     return undefined;
   }

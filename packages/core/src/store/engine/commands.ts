@@ -8,6 +8,7 @@ import type { Primitives } from '../primitives/jobs.js';
 import type { LookPrimitive } from '../primitives/looks.js';
 import type { PurgePrimitive } from '../primitives/purge.js';
 import type { LimitPrimitive, QueueNamePrimitive } from '../primitives/queues.js';
+import type { SignalPrimitives } from '../primitives/signals.js';
 import type { OldEvents, StreamsPrimitive } from '../primitives/streams.js';
 import type { TagPrimitives } from '../primitives/tags.js';
 
@@ -22,6 +23,7 @@ export type EngineCommands = Partial<
     OldEvents &
     PurgePrimitive &
     TagPrimitives &
+    SignalPrimitives &
     LookPrimitive &
     QueueNamePrimitive
 >;

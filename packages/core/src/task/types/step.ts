@@ -15,6 +15,14 @@ export interface Result<out By extends string, out Out> {
 
 export type AnyResult = Result<string, unknown>;
 
+/**
+ * The result of a step that passes the previous result on, with the keys of `Added` in it. `Out` is the part of the result
+ * that is known without the previous step. In a chain, the compiler adds the rest.
+ */
+export interface PassingResult<out By extends string, out Out, out Added> extends Result<By, Out> {
+  readonly '~adds': Added;
+}
+
 /** Anything that can be a step of a chain or a member of a group: a task, a signature or a workflow. */
 export interface Step<out Name extends string, in In, out Out> {
   readonly '~needs': Input<In>;

@@ -7,6 +7,7 @@ import { isMainThread } from 'node:worker_threads';
 import { InvalidOptionError } from '../../base/errors.js';
 import { ChildProcessError } from '../../base/failures.js';
 import { isPlainObject } from '../../base/text.js';
+import type { Engine } from '../../store/engine/engine.js';
 import { type NormalizedWorkerOptions, normalizeWorkerOptions, type WorkerOptions } from '../options.js';
 
 /** Identity of a child process. The supervisor passes it in an environment variable. */
@@ -105,9 +106,13 @@ export type WorkerRole =
   | { readonly kind: 'supervisor'; readonly number: number };
 
 /** Returns the plan of a worker. @throws {InvalidOptionError} if the value of an option is invalid. */
-export function planWorker(options: WorkerOptions, defaultName: string, isStoreShared: boolean): WorkerPlan {
-  const normalized = normalizeWorkerOptions(options, defaultName);
-  return { options, normalized, role: roleOf(options, normalized, isStoreShared) };
+export function planWorker(
+  options: WorkerOptions,
+  defaultName: string,
+  store: Pick<Engine, 'isShared' | 'describe'>,
+): WorkerPlan {
+  const normalized = normalizeWorkerOptions(options, defaultName, store.describe().addresses);
+  return { options, normalized, role: roleOf(options, normalized, store.isShared) };
 }
 
 function roleOf(

@@ -1,8 +1,13 @@
 import { availableParallelism } from 'node:os';
 import { createApp, processIndex } from '@umbel/core';
 import { expect, test } from 'vitest';
-import { normalizeWorkerOptions } from '../../../src/worker/options.js';
-import { identityVariables, programOf, readIdentity } from '../../../src/worker/supervisor/plan.js';
+import { autoProcesses, normalizeWorkerOptions } from '../../../src/worker/options.js';
+import {
+  identityVariables,
+  planWorker,
+  programOf,
+  readIdentity,
+} from '../../../src/worker/supervisor/plan.js';
 
 const facts = { argv: ['node', '/app/worker.js', '--loud'], execArgv: [], isMainThread: true };
 
@@ -58,6 +63,30 @@ test('a process that no supervisor has started has no index', () => {
   expect([worker.processIndex, worker.isSupervisor]).toEqual([undefined, false]);
   const supervisor = createApp({ name: 'own' }).worker({ processes: 2 });
   expect([supervisor.processIndex, supervisor.isSupervisor]).toEqual([undefined, true]);
+});
+
+test.each([
+  [8, ['127.0.0.1:6379'], 7],
+  [8, ['localhost:5432'], 7],
+  [8, ['[::1]:6379'], 7],
+  [8, ['/run/redis.sock'], 7],
+  [8, ['redis.example.com:6379'], 8],
+  [8, ['127.example.com:6379'], 8],
+  [8, [], 8],
+  [2, ['localhost:6379'], 1],
+  [1, ['localhost:6379'], 1],
+])("'auto' on %i cores with a store at %j: %i processes", (cores, addresses, expected) => {
+  expect(autoProcesses(cores, addresses)).toBe(expected);
+});
+
+test("'auto' leaves a core to a store on this machine", () => {
+  const plan = (host: string) =>
+    planWorker({ processes: 'auto' }, 'name', {
+      isShared: true,
+      describe: () => ({ kind: 'redis', addresses: [`${host}:6379`], database: 0, isEncrypted: false }),
+    });
+  expect(plan('localhost').normalized.processes).toBe(Math.max(1, availableParallelism() - 1));
+  expect(plan('redis.example.com').normalized.processes).toBe(availableParallelism());
 });
 
 test('options', () => {

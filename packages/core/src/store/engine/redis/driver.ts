@@ -12,6 +12,7 @@ import { keepsLongResultsOut } from './long-results.js';
 import { redisLooks } from './looks.js';
 import { redisPurge } from './purge.js';
 import { redisLimits, redisQueueNames } from './queues.js';
+import { redisSignals } from './signals.js';
 import { keepsStoreTime } from './store-time.js';
 import { redisOldEvents, redisStreams } from './streams.js';
 import { redisTags } from './tags.js';
@@ -33,6 +34,7 @@ export const REDIS: EngineDriver = {
       ...redisLooks(redis),
       ...redisPurge(redis),
       ...redisTags(redis),
+      ...redisSignals(redis),
       queueNames: (start) => redisQueueNames(redis, start),
     };
   },
