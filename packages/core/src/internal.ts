@@ -32,7 +32,7 @@ export { isLongText, leftOutText } from './job/marks.js';
 export type { Pause, Sleep } from './job/pause.js';
 export { type NormalizedOptions, sharedOptions } from './job/shared-options.js';
 export { isSignalKey, waitPosition } from './job/signal-wait.js';
-export { type ProcessDefaults, setProcessDefaults } from './store/connection.js';
+export { type ProcessDefaults, setProcessDefaults, storeMigrations } from './store/connection.js';
 export type {
   ChildKeys,
   EndedJob,

@@ -35,6 +35,9 @@ export type EngineCommands = Partial<
     QueueNamePrimitive
 >;
 
+/** Fields of a mark that a reader writes, so that the stream has an event to start from. */
+export const MARK = { event: 'umbel:read' };
+
 /** The states of `SeenJob` by the numbers of BullMQ's `isFinished`; -2 for a record of another type. */
 export const JOB_STATUS = {
   '-2': 'unreadable',
