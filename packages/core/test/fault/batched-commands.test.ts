@@ -325,6 +325,29 @@ describe('jobs that end in one turn', () => {
   });
 });
 
+describe('calls have a command each', () => {
+  const addThree = (backend: RedisQueueBackend) =>
+    Promise.all(['a', 'b', 'c'].map((id) => backend.addJob(job(id), id)));
+
+  test('on Dragonfly, whose scripts must declare their keys', async () => {
+    const backend = await open('plain');
+    Object.defineProperty(backend, 'databaseType', { value: 'dragonfly' });
+    expect(await commandsOf(() => addThree(backend))).toBe(3);
+  });
+
+  test('of a client other than ioredis, whose scripts are unknown', async () => {
+    const backend = await open('plain');
+    const known = await backend.client;
+    const client = new Proxy(known, {
+      has: (target, name) => name !== 'scriptsSet' && name in target,
+      get: (target, name) => (name === 'scriptsSet' ? undefined : Reflect.get(target, name, target)),
+    });
+    Object.defineProperty(backend.connection, 'client', { value: Promise.resolve(client) });
+    expect(await commandsOf(() => addThree(backend))).toBe(3);
+    expect(await backend.addJobs([{ job: job('d'), jobId: 'd', parentKeyOpts: {} }])).toEqual(['d']);
+  });
+});
+
 describe('a command that fails', () => {
   test('in a full store fails each call, and each may be repeated', async () => {
     const backend = await open('batched');
