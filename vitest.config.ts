@@ -49,7 +49,11 @@ const project = (name: string, include: string[], more: Record<string, unknown> 
 
 /** Of tests with a Redis and with processes. */
 const WAITING = {
-  globalSetup: [source('./test/redis.ts'), source('./test/support/quick-packages.ts')],
+  globalSetup: [
+    source('./test/redis.ts'),
+    source('./test/postgres.ts'),
+    source('./test/support/quick-packages.ts'),
+  ],
   testTimeout: 120_000,
   hookTimeout: 120_000,
 };

@@ -1,6 +1,13 @@
-/** The engines every integration test runs on: the same suite, on memory and on a real Redis. */
+/** The engines every integration test runs on: the same suite, in memory, on a real Redis and on a real PostgreSQL. */
 import { randomUUID } from 'node:crypto';
-import { type AddedBy, type AnyMiddleware, type App, type AppOptions, createApp } from '@umbel/core';
+import {
+  type AddedBy,
+  type AnyMiddleware,
+  type App,
+  type AppOptions,
+  type Connection,
+  createApp,
+} from '@umbel/core';
 import { memory } from '@umbel/testing';
 import {
   type BackendFactory,
@@ -11,17 +18,20 @@ import {
 } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterEach, describe, inject } from 'vitest';
+import { resolveConnection } from '../packages/core/src/store/connection.js';
 
 export { memory };
 
 export interface Engine {
-  readonly name: 'memory' | 'redis';
+  readonly name: 'memory' | 'redis' | 'postgres';
   /** A new app on the engine; closed, and its keys removed, after the test. */
   app<const Stack extends readonly AnyMiddleware[] = readonly []>(
     options?: Partial<AppOptions<Stack>>,
   ): App<AddedBy<Stack>>;
   /** Another app on the store of the last one, as another process would have it. */
   sameApp(options?: Partial<AppOptions>): App;
+  /** The `connection` of a new app: a new store in memory, or the server of the run. */
+  newConnection(): Connection;
   /** BullMQ's own queue on the store of the last app, as a program without Umbel would use it. */
   bareQueue(name: string): Queue;
   /** What BullMQ's own classes connect with to the store of the last app. */
@@ -40,7 +50,8 @@ export function onEveryEngine(
   suite: (engine: Engine) => void,
   names: readonly Engine['name'][] = ENGINES,
 ): void {
-  const chosen = ENGINES.filter((name) => names.includes(name));
+  const isThere = (name: Engine['name']) => name !== 'postgres' || inject('postgresUrl') !== '';
+  const chosen = ENGINES.filter((name) => names.includes(name) && isThere(name));
   if (chosen.length === 0) describe.skip(`${title}: not in UMBEL_ENGINES`, () => suite({} as Engine));
   describe.each(chosen)(`on %s: ${title}`, (name) => {
     const apps: App[] = [];
@@ -63,11 +74,12 @@ export function onEveryEngine(
       app: <Stack extends readonly AnyMiddleware[]>(options?: Partial<AppOptions<Stack>>) =>
         open({
           name: `test-${randomUUID()}`,
-          connection: name === 'memory' ? memory() : inject('redisUrl'),
+          connection: connectionTo(name),
           logger: quiet,
           sendTimeout: '50s', // on a busy machine
           ...options,
         }) as unknown as App<AddedBy<Stack>>, // as createApp has typed it
+      newConnection: () => connectionTo(name),
       bareQueue: (queueName) => {
         const { options, factory } = connectionOf(last);
         const queue = new Queue(queueName, { connection: options, prefix: `umbel:{${last?.name}}` }, factory);
@@ -83,11 +95,21 @@ export function onEveryEngine(
   });
 }
 
+function connectionTo(name: Engine['name']): Connection {
+  if (name === 'memory') return memory();
+  return inject(name === 'redis' ? 'redisUrl' : 'postgresUrl');
+}
+
 function connectionOf(app: AppOptions | undefined): ReturnType<Engine['connection']> {
   if (app?.connection === undefined) throw new Error('call app() first');
-  return typeof app.connection === 'function'
-    ? { options: {}, factory: app.connection as BackendFactory<RedisQueueBackend> }
-    : { options: { url: inject('redisUrl') }, factory: createRedisBackend };
+  if (typeof app.connection === 'function')
+    return { options: {}, factory: app.connection as BackendFactory<RedisQueueBackend> };
+  if (app.connection === inject('postgresUrl'))
+    return {
+      options: {},
+      factory: resolveConnection(app.connection).factory as BackendFactory<RedisQueueBackend>,
+    };
+  return { options: { url: inject('redisUrl') }, factory: createRedisBackend };
 }
 
 const quiet = { info() {}, warn() {}, error() {} };

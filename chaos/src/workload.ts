@@ -198,6 +198,7 @@ function partsOf(spec: Spec): readonly Spec[] {
     case 'wide':
     case 'map':
     case 'flat':
+    case 'sleep':
       return [spec.part];
     case 'match':
       return Object.values(spec.cases);

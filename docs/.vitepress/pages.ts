@@ -95,6 +95,11 @@ export const stages: readonly Stage[] = [
         about: 'containers, Compose, Kubernetes, systemd, Redis settings',
       },
       {
+        page: 'engines',
+        text: 'Stores',
+        about: 'Redis, PostgreSQL and memory: which to choose, migrations, rights, settings',
+      },
+      {
         text: 'Scaling',
         page: 'scaling',
         about: 'capacity of one Redis and one core, how costs grow, and sizing',

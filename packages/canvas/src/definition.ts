@@ -210,6 +210,27 @@ const READERS: { readonly [K in Kind]: (place: JsonPath) => OfKind<K> } = {
     };
   },
 
+  loop: (place) => {
+    const fields = place.fields([...COMMON, 'body', 'until', 'max', 'everyMs', 'budget']);
+    return {
+      kind: 'loop',
+      body: expression(fields.body),
+      until: testOf(fields.until),
+      max: count(fields.max),
+      ...optional('everyMs', fields.everyMs, (ms) => count(ms, 0)),
+      ...optional('budget', fields.budget, budgetOf),
+      ...common(fields),
+    };
+  },
+
+  sleep: (place) => {
+    const fields = place.fields([...COMMON, 'ms', 'until']);
+    const { ms, until } = fields;
+    if (ms.isAbsent === until.isAbsent) throw place.error('must have either `ms` or `until`.');
+    const time = ms.isAbsent ? { until: until.text() } : { ms: count(ms, 0) };
+    return { kind: 'sleep', ...time, ...common(fields) };
+  },
+
   flat: (place) => {
     const fields = place.fields([...COMMON, 'step']);
     return { kind: 'flat', step: expression(fields.step), ...common(fields) };
@@ -280,6 +301,12 @@ function testOf(place: JsonPath): WhenExpression['test'] {
     : { step: expression(step) };
 }
 
+function budgetOf(place: JsonPath): NonNullable<OfKind<'loop'>['budget']> {
+  const { key, max } = place.fields(['key', 'max']);
+  if (typeof max.value !== 'number' || !(max.value > 0)) throw max.wrong('a number greater than 0');
+  return { key: key.text(), max: max.value };
+}
+
 /** The key of a wait: text, or the key of the previous result that holds it. */
 function waitKeyOf(place: JsonPath): { readonly from: string } | { readonly text: string } {
   const { from, text } = place.fields(['from', 'text']);
@@ -303,8 +330,8 @@ function row(place: JsonPath, length: number): unknown {
   return plain(place);
 }
 
-function count(place: JsonPath): number {
-  return within(place, () => checkInteger('it', place.value as number, 1, Number.MAX_SAFE_INTEGER)); // what checks it
+function count(place: JsonPath, least = 1): number {
+  return within(place, () => checkInteger('it', place.value as number, least, Number.MAX_SAFE_INTEGER)); // what checks it
 }
 
 /** A value that JSON carries. */

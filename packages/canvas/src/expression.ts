@@ -2,7 +2,7 @@
  * This module defines workflows as plain data, and limits how deep they nest. `toJSON` returns this data, `fromJSON`
  * reads it, and `normalize` prepares it for the planner.
  */
-import type { NormalizedOptions, Sender, TaskExpression } from '@umbel/core/internal';
+import type { NormalizedOptions, Sender, Sleep, TaskExpression } from '@umbel/core/internal';
 import { match } from 'ts-pattern';
 import { CanvasError } from './part.js';
 
@@ -17,6 +17,8 @@ export type CanvasExpression =
   | WhenExpression
   | FallbackExpression
   | FlatExpression
+  | SleepExpression
+  | LoopExpression
   | WaitForExpression;
 
 /** Fields of every workflow. */
@@ -135,6 +137,30 @@ export interface FlatExpression extends Composed {
   readonly step: CanvasExpression;
 }
 
+/** Passes the previous result on: after a time, or at the moment that the result holds under a key. */
+export type SleepExpression = Composed & { readonly kind: 'sleep' } & Sleep;
+
+/** Repeats its body, which takes the result of the turn before, until a condition on that result holds. */
+export interface LoopExpression extends Composed {
+  readonly kind: 'loop';
+  readonly body: CanvasExpression;
+  /** A step that returns true or false, or a condition on the result of a turn. */
+  readonly until: { readonly step: CanvasExpression } | { readonly condition: Condition };
+  /** Maximum number of turns. */
+  readonly max: number;
+  /** Time between two turns, in milliseconds. */
+  readonly everyMs?: number;
+  readonly budget?: LoopBudget;
+}
+
+/** What all turns of a loop may spend together. */
+interface LoopBudget {
+  /** The key of the result of a turn that holds what the turn has spent. */
+  readonly key: string;
+  /** The sum from which on no turn begins. */
+  readonly max: number;
+}
+
 /** Waits for a signal. */
 export interface WaitForExpression extends Composed {
   readonly kind: 'waitFor';
@@ -166,6 +192,8 @@ export function partsOf(expression: CanvasExpression): readonly CanvasExpression
     ])
     .with({ kind: 'fallback' }, ({ step, other }) => [step, other])
     .with({ kind: 'map' }, { kind: 'flat' }, ({ step }) => [step])
+    .with({ kind: 'sleep' }, () => [])
+    .with({ kind: 'loop' }, ({ body, until }) => ('step' in until ? [body, until.step] : [body]))
     .with({ kind: 'waitFor' }, () => [])
     .exhaustive();
 }

@@ -25,13 +25,17 @@ export type {
   GroupExpression,
   JoinPolicy,
   LazyMembers,
+  LoopExpression,
   MapExpression,
   MatchExpression,
+  SleepExpression,
   WaitForExpression,
   WhenExpression,
 } from './expression.js';
+export { type LoopOptions, type LoopResult, loop } from './loop.js';
 export { chunks, map, starmap } from './map.js';
 export { CanvasError } from './part.js';
+export { type SleepFunction, sleep } from './sleep.js';
 export type { FirstStep, Inputs, Members } from './types/flow.js';
 export type { WaitForOptions } from './wait-for.js';
 export { waitFor } from './wait-for.js';

@@ -2,7 +2,7 @@
  * This module rewrites a workflow into the few shapes that the planner knows: `normalize` is pure, and moves all options
  * to the tasks.
  */
-import { mergeOptions, type NormalizedOptions, type TaskExpression } from '@umbel/core/internal';
+import { mergeOptions, type NormalizedOptions, type Sleep, type TaskExpression } from '@umbel/core/internal';
 import { match } from 'ts-pattern';
 import type {
   CallbackExpressions,
@@ -11,6 +11,7 @@ import type {
   GroupExpression,
   JoinPolicy,
   LazyMembers,
+  LoopExpression,
   MapExpression,
   WaitForExpression,
   WhenExpression,
@@ -26,6 +27,8 @@ export type NormalExpression =
   | NormalWhen
   | NormalFallback
   | NormalFlat
+  | NormalSleep
+  | NormalLoop
   | NormalLinked
   | NormalWait;
 
@@ -94,6 +97,21 @@ export interface NormalFallback {
 interface NormalFlat {
   readonly kind: 'flat';
   readonly step: NormalExpression;
+}
+
+export interface NormalSleep {
+  readonly kind: 'sleep';
+  readonly sleep: Sleep;
+  /** The delay of a workflow that starts with the sleep. */
+  readonly delayMs?: number;
+}
+
+export interface NormalLoop extends Pick<LoopExpression, 'max' | 'everyMs' | 'budget'> {
+  readonly kind: 'loop';
+  readonly body: NormalExpression;
+  readonly until: { readonly step: NormalExpression } | { readonly condition: Condition };
+  /** The delay of a workflow that starts with the loop. */
+  readonly delayMs?: number;
 }
 
 /** A wait for a signal, with the options that apply to it. */
@@ -185,6 +203,12 @@ class Normalizer {
         other: this.#later(other),
       }))
       .with({ kind: 'flat' }, ({ step }) => ({ kind: 'flat', step: this.#first(step) }))
+      .with({ kind: 'loop' }, (loop) => this.#loop(loop))
+      .with({ kind: 'sleep' }, (sleep) => ({
+        kind: 'sleep',
+        sleep: 'ms' in sleep ? { ms: sleep.ms } : { until: sleep.until },
+        ...(this.#delayMs > 0 && { delayMs: this.#delayMs }),
+      }))
       .with({ kind: 'waitFor' }, (wait) => this.#wait(wait))
       .exhaustive();
   }
@@ -227,6 +251,19 @@ class Normalizer {
       test: hasStep ? { step: this.#first(test.step) } : test,
       onTrue: branch(onTrue),
       ...(onFalse !== undefined && { onFalse: branch(onFalse) }),
+    };
+  }
+
+  /** The delay is that of the loop, not of each turn. */
+  #loop({ body, until, max, everyMs, budget }: LoopExpression): NormalLoop {
+    return {
+      kind: 'loop',
+      body: this.#later(body),
+      until: 'step' in until ? { step: this.#later(until.step) } : until,
+      max,
+      ...(everyMs !== undefined && { everyMs }),
+      ...(budget !== undefined && { budget }),
+      ...(this.#delayMs > 0 && { delayMs: this.#delayMs }),
     };
   }
 

@@ -10,6 +10,8 @@
  * chain(x, group([a, b]), c)     run ◀─ c ◀─ fan-out ◀─ x        the fan-out adds a and b below c
  * group([a, group([b, c])])      run ◀─ a, collect ◀─ b, c
  * group.any([a, b])              run ◀─ collect ◀─ probe ◀─ a, probe ◀─ b
+ * chain(a, sleep('1d'), b)       run ◀─ b ◀─ sleep ◀─ a
+ * chain(a, loop(b, …), c)        run ◀─ c ◀─ loop ◀─ a         each turn of b is added below the loop
  * fallback(a, b)                 run ◀─ fallback ◀─ a             b is added below the fallback if a fails
  * chain(a, waitFor(s, …), b)     run ◀─ b ◀─ wait ◀─ a            the wait is delayed until the signal or the timeout
  * ```
@@ -53,6 +55,7 @@ import {
   planWait,
   planWhen,
 } from './plan-group.js';
+import { planLoop, planSleep } from './plan-waits.js';
 
 /** A workflow that is ready to be sent. */
 export interface PlannedRun {
@@ -156,6 +159,10 @@ class Planner implements PartPlanner {
         const after = { ...input.after, flat: true } as const;
         return one(internal(INTERNAL_JOB.collect, position.path, { ...input, after }));
       }
+      case 'sleep':
+        return planSleep(expression, position);
+      case 'loop':
+        return planLoop(this, expression, position);
       case 'waitFor':
         return planWait(expression, position);
       case 'linked': {
@@ -261,6 +268,8 @@ function consumerOf(
   switch (expression.kind) {
     case 'group':
       return internalPosition(firstFanOf(expression, path));
+    case 'sleep':
+    case 'loop':
     case 'waitFor':
       return internalPosition(path);
     case 'each':

@@ -105,10 +105,11 @@ function firstTask(expression: NormalMember): string | undefined {
 function partsOf(expression: NormalMember): readonly NormalMember[] {
   return match(expression)
     .returnType<readonly NormalMember[]>()
-    .with({ kind: 'task' }, { kind: 'waitFor' }, () => [])
+    .with({ kind: 'task' }, { kind: 'sleep' }, { kind: 'waitFor' }, () => [])
     .with({ kind: 'chunk' }, ({ task }) => [task])
     .with({ kind: 'chain' }, ({ steps }) => steps)
     .with({ kind: 'group' }, ({ members }) => ('read' in members ? [] : members))
+    .with({ kind: 'loop' }, ({ body, until }) => ('step' in until ? [body, until.step] : [body]))
     .with({ kind: 'match' }, ({ cases }) => Object.values(cases))
     .with({ kind: 'when' }, ({ onTrue }) => [onTrue])
     .with({ kind: 'fallback' }, ({ step, other }) => [step, other])
@@ -117,13 +118,19 @@ function partsOf(expression: NormalMember): readonly NormalMember[] {
     .exhaustive();
 }
 
-/** Returns the result of a workflow without tasks: groups whose computed list of members is empty. */
+/**
+ * Returns the result of a workflow without tasks: groups whose computed list of members is empty.
+ * @throws {CanvasError} if it has a sleep or a loop.
+ */
 function emptyValue(expression: NormalMember): unknown {
   return match(expression)
     .with({ kind: 'chain' }, ({ steps }) => steps.map(emptyValue).at(-1))
     .with({ kind: 'flat' }, ({ step }) => [emptyValue(step)].flat(2))
     .with({ kind: 'fallback' }, { kind: 'given' }, ({ step }) => emptyValue(step))
     .with({ kind: 'group' }, emptyGroup)
+    .with({ kind: 'sleep' }, { kind: 'loop' }, () => {
+      throw new CanvasError('The workflow has no task, so no app can send it. Add a task to it.');
+    })
     .otherwise(({ kind }) => {
       throw new RangeError(`Bug in Umbel: a ${kind} has no value before it runs.`);
     });

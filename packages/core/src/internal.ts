@@ -12,6 +12,7 @@ export { type EnqueuedJob, type Observer, type Runtime, systemRuntime } from './
 export { toError } from './codec/error-record.js';
 export { jsonIssues } from './codec/json.js';
 export { type MemberStream, STREAM_OPTIONS } from './job/envelope.js';
+export { testAt, turnAt } from './job/ids.js';
 export type { ActiveJob } from './job/job.js';
 export {
   type Callbacks,
@@ -28,9 +29,10 @@ export {
   type Source,
 } from './job/job-tree.js';
 export { isLongText, leftOutText } from './job/marks.js';
+export type { Pause, Sleep } from './job/pause.js';
 export { type NormalizedOptions, sharedOptions } from './job/shared-options.js';
 export { isSignalKey, waitPosition } from './job/signal-wait.js';
-export { type ProcessDefaults, setProcessDefaults } from './store/connection.js';
+export { type ProcessDefaults, setProcessDefaults, storeMigrations } from './store/connection.js';
 export type {
   ChildKeys,
   EndedJob,
@@ -84,6 +86,7 @@ export {
   withCallback,
 } from './task/signature.js';
 export type { KeysOf, NamedKeysOf, Prettify, ValueAt } from './task/types/bind.js';
+export type { PassedWith } from './task/types/step.js';
 export type { ActivityListener, EndedAttempt } from './worker/activity.js';
 export { ChainEnded, EndChain, WaitForChildren } from './worker/signals.js';
 export { plannedGraph, type RunGraph } from './workflow/graph.js';

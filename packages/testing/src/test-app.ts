@@ -513,6 +513,7 @@ const performedJob = {
   delayMs: 0,
   mayHavePendingChildren: false,
   refusedWaits: 0,
+  expectChildren() {},
   save: async () => {},
   change: async () => {},
 } satisfies Partial<ActiveJob>;

@@ -1,5 +1,5 @@
-/** Types of branches: what `match` and `when` require of the value by which they decide. */
-import type { AnyStep, InputOf, OutputOf, Result } from '@umbel/core';
+/** Types of branches, sleeps and loops: what they require of the value by which they decide. */
+import type { AnyStep, InputOf, OutputOf, Result, StepAfter } from '@umbel/core';
 import type { NamedKeysOf, Prettify, ValueAt } from '@umbel/core/internal';
 
 /** Values of the key that select the case of this name. The name is compared as text. */
@@ -84,3 +84,37 @@ type NeedsOfCondition<C, In> = {
 export type NeedsOfTest<Test, In> = Test extends AnyStep
   ? Prettify<In & InputOf<Test>>
   : Prettify<In & NeedsOfCondition<Test, In>>;
+
+/** The keys of a value that surely hold text. */
+export type TextKeysOf<Value> = KeysOfType<Value, string>;
+
+/** The keys of a value that surely hold a number. */
+export type NumberKeysOf<Value> = KeysOfType<Value, number>;
+
+type KeysOfType<Value, Type> = {
+  [Key in keyof Value]-?: Value[Key] extends Type ? Key : never;
+}[keyof Value] &
+  string;
+
+/** The compiler prints this at a key of a condition that the result of a turn does not have. */
+interface NoSuchKey<out Key> {
+  readonly 'the result of a turn has no such key': Key;
+}
+
+/** The compiler prints this for a value that is not an object, where a condition names keys. */
+type KeyedBy<Value> = Value extends object ? keyof Value : never;
+
+/** The `until` of a loop: a step that takes the result of a turn, or a condition on keys that it has. */
+export type UntilOf<Until, Value> = Until extends AnyStep
+  ? OutputOf<Until> extends boolean
+    ? StepAfter<Result<'body', Value>, Result<string, boolean>>
+    : TrueOrFalse
+  : unknown extends Value
+    ? Until
+    : {
+        readonly [Key in keyof Until]: Key extends KeyedBy<Value>
+          ? unknown extends ValueAt<Value, Key>
+            ? Until[Key]
+            : ComparisonWith<Exclude<ValueAt<Value, Key>, undefined>>
+          : NoSuchKey<Key>;
+      };

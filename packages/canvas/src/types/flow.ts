@@ -4,7 +4,7 @@
  * names the step before it.
  */
 import type { AnyResult, AnyStep, Input, PassingResult, Result } from '@umbel/core';
-import type { Prettify } from '@umbel/core/internal';
+import type { PassedWith, Prettify } from '@umbel/core/internal';
 
 /** The first parameter of a chain. */
 export interface FirstStep<In, Gives> {
@@ -32,13 +32,6 @@ type ResultAt<Results extends readonly unknown[], Key> = Results[Key & keyof Res
       ? Found
       : never
   : never;
-
-/** A value that a step passes on, with the keys that the step adds. */
-type PassedWith<Value, Added> = {} extends Added
-  ? Value
-  : Value extends unknown
-    ? Prettify<Omit<Value, keyof Added> & Added>
-    : never;
 
 type ValueOf<Gives> = Gives extends AnyResult ? Gives['~out'] : never;
 
@@ -106,6 +99,8 @@ type Composed =
   | 'when'
   | 'fallback'
   | 'flat'
+  | 'sleep'
+  | 'loop'
   | 'waitFor';
 
 /** The message for a workflow where only calls of one task are allowed. A task may have such a name. */

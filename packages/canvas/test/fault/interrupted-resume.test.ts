@@ -1,8 +1,8 @@
 /** W15: resuming that is cut off after any of its commands, and done again, is as good as done once. */
 import { chain, fallback, group } from '@umbel/canvas';
-import { expect, inject, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { memory, onEveryEngine } from '../../../../test/engines.js';
+import { onEveryEngine } from '../../../../test/engines.js';
 import { resumeTree } from '../../../core/src/store/resume.js';
 import type { JobAccess } from '../../../core/src/store/tree.js';
 import { openStore } from '../../../core/test/support/open-store.js';
@@ -11,7 +11,7 @@ class CutOff extends Error {}
 
 onEveryEngine('resume', (engine) => {
   test('that was cut off anywhere can be done again', async () => {
-    const connection = engine.name === 'memory' ? memory() : inject('redisUrl');
+    const connection = engine.newConnection();
     const app = engine.app({ connection });
     const broken = { is: true };
     const add = app.task({ name: 'add', input: z.number(), run: async (n) => n + 1 });

@@ -1,11 +1,12 @@
 /** Chains that are longer than a stack is deep. */
 import { CanvasError, chain, fallback, flat, fromJSON, group, map, match, when } from '@umbel/canvas';
 import { type App, createApp } from '@umbel/core';
-import { type BackendFactory, createRedisBackend, type IQueueBackend } from 'bullmq';
-import { expect, inject, test } from 'vitest';
+import type { BackendFactory, IQueueBackend } from 'bullmq';
+import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { memory, onEveryEngine } from '../../../../test/engines.js';
+import { type Engine, memory, onEveryEngine } from '../../../../test/engines.js';
 import { sized } from '../../../../test/support/length.js';
+import { resolveConnection } from '../../../core/src/store/connection.js';
 import { repairQueue } from '../../../core/src/store/repair.js';
 import { openStore } from '../../../core/test/support/open-store.js';
 
@@ -99,7 +100,7 @@ onEveryEngine('a long chain', (engine) => {
 
   test('that is stored in part waits for the rest, which the same call adds', async () => {
     const cut = { after: Number.POSITIVE_INFINITY };
-    const connection = cutOff(cut, engine.name);
+    const connection = cutOff(cut, engine);
     const app = engine.app({ connection });
     const { long, ran } = counter(app, 300);
     const send = () => long.applyAsync(0, { idempotencyKey: 'once' });
@@ -123,7 +124,7 @@ onEveryEngine('a long chain', (engine) => {
 
   test('that is never stored whole fails once it is repaired', async () => {
     const cut = { after: 3 };
-    const connection = cutOff(cut, engine.name);
+    const connection = cutOff(cut, engine);
     const app = engine.app({ connection });
     const { long, ran } = counter(app, 300);
     await app.worker().start();
@@ -198,12 +199,10 @@ test('chains that grow in a loop are flat, and other compositions are nested up 
 });
 
 /** A connection that refuses transactions after some. */
-function cutOff(cut: { after: number }, engine: 'memory' | 'redis'): BackendFactory<IQueueBackend> {
-  const factory: BackendFactory<IQueueBackend> =
-    engine === 'memory'
-      ? memory()
-      : (queue, options, more) =>
-          createRedisBackend(queue, { ...options, connection: { url: inject('redisUrl') } }, more);
+function cutOff(cut: { after: number }, engine: Engine): BackendFactory<IQueueBackend> {
+  const { factory: own, options: connection } = resolveConnection(engine.newConnection());
+  const factory: BackendFactory<IQueueBackend> = (queue, options, more) =>
+    own(queue, { ...options, connection }, more);
   return (queue, options, more) => {
     const backend = factory(queue, options, more);
     const addFlow = backend.addFlow.bind(backend);

@@ -148,7 +148,7 @@ onEveryEngine('a call that used ctx.replace', (engine: Engine) => {
   /** Takes a job off what waits for it, which starts then: as a store that has lost a part of what it acknowledged. */
   async function unlink(app: App, parent: string, child: string): Promise<void> {
     const { factory, options } = engine.connection();
-    const store = openStore(app.name, engine.name === 'memory' ? factory : options);
+    const store = openStore(app.name, engine.name === 'redis' ? options : factory);
     await detach(store, { queue: 'default', id: parent }, { queue: 'default', id: child });
     await store.close();
   }

@@ -9,6 +9,7 @@ import {
   group,
   map,
   match,
+  sleep,
   starmap,
   when,
 } from '@umbel/canvas';
@@ -89,6 +90,8 @@ const { signature } = fc.letrec<{ signature: Mixed }>((tie) => {
       .map(([by, cases]) => loose.match(by, cases)),
     fc.tuple(fc.oneof(condition, part), part).map(([by, yes]) => loose.when(by, yes)),
     fc.tuple(fc.oneof(condition, part), part, part).map(([by, yes, no]) => loose.when(by, yes, no)),
+    fc.nat().map((ms) => sleep(ms) as Mixed),
+    key.map((until) => sleep.until(until) as unknown as Mixed),
     fc.tuple(part, part).map(([step, other]) => loose.fallback(step, other)),
     part.map((step) => loose.flat(step)),
   );
@@ -114,12 +117,34 @@ test('a signature read from its JSON gives the same JSON, at every depth', () =>
     { numRuns: 300 },
   );
   expect([...kinds].sort()).toEqual(
-    expect.arrayContaining(['chain', 'chord', 'fallback', 'flat', 'group', 'map', 'match', 'task', 'when']),
+    expect.arrayContaining([
+      'chain',
+      'chord',
+      'fallback',
+      'flat',
+      'group',
+      'map',
+      'match',
+      'sleep',
+      'task',
+      'when',
+    ]),
   );
 });
 
 test('whatever the data, it is read or refused with a place', () => {
-  const kind = fc.constantFrom('task', 'chain', 'group', 'chord', 'map', 'match', 'when', 'fallback', 'flat');
+  const kind = fc.constantFrom(
+    'task',
+    'chain',
+    'group',
+    'chord',
+    'map',
+    'match',
+    'when',
+    'fallback',
+    'flat',
+    'sleep',
+  );
   const field = fc.constantFrom(
     'steps',
     'members',
@@ -130,6 +155,8 @@ test('whatever the data, it is read or refused with a place', () => {
     'then',
     'options',
     'task',
+    'ms',
+    'until',
   );
   const { hostile } = fc.letrec<{ hostile: unknown }>((tie) => ({
     hostile: fc.oneof(

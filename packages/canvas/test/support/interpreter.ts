@@ -2,7 +2,13 @@
  * What compositions mean, without jobs and time. Some have several outcomes: which member of `group.any` is first, and
  * whose failure is told. So an expression with an input has a list of worlds, of which a run must be one.
  */
-import type { CanvasExpression, GroupExpression, WaitForExpression, WhenExpression } from '@umbel/canvas';
+import type {
+  CanvasExpression,
+  GroupExpression,
+  LoopExpression,
+  WaitForExpression,
+  WhenExpression,
+} from '@umbel/canvas';
 import { effectOf, FAILURE, type NodeInput, workedOn } from './node-task.js';
 
 type End =
@@ -111,6 +117,10 @@ export class Interpreter {
             : [first],
         );
       }
+      case 'loop':
+        return this.#loop(expression, input, 1);
+      case 'sleep':
+        return [{ ...NOTHING, end: { kind: 'gives', value: input } }];
       case 'flat':
         return this.#eval(expression.step, input, isFollowed).map((world) => {
           if (world.end.kind !== 'gives') return world;
@@ -227,6 +237,31 @@ export class Interpreter {
       const { value } = world.end;
       if (typeof value === 'boolean') return branch(value, world);
       return [joined([world, failing('must return true or false', branches)], FAILS_BY_TEST)];
+    });
+  }
+
+  /** Turns after a failed or the last one do not exist, so nothing of them is skipped or blocked. */
+  #loop(loop: LoopExpression, input: unknown, turn: number): World[] {
+    const { body, until, max } = loop;
+    return this.run(body, input).flatMap((world) => {
+      if (world.end.kind === 'fails') return [world];
+      const { value } = world.end;
+      const decided: readonly (readonly [World, boolean | undefined])[] =
+        'condition' in until
+          ? [[NOTHING, fulfils(value, until.condition)]]
+          : this.run(until.step, value).map((test) => [
+              test,
+              test.end.kind !== 'fails' && typeof test.end.value === 'boolean' ? test.end.value : undefined,
+            ]);
+      return decided.flatMap(([test, isDone]) => {
+        const before = joined([world, test], test.end);
+        if (test.end.kind === 'fails') return [before];
+        if (isDone === undefined)
+          return [joined([before, failing('must return true or false', [])], FAILS_BY_TEST)];
+        if (isDone || turn === max)
+          return [joined([before], { kind: 'gives', value: { value, stopped: isDone ? 'done' : 'max' } })];
+        return this.#loop(loop, value, turn + 1).map((next) => joined([before, next], next.end));
+      });
     });
   }
 
@@ -376,6 +411,7 @@ function nodesIn(expression: CanvasExpression): number[] {
 function partsOf(expression: CanvasExpression): readonly CanvasExpression[] {
   switch (expression.kind) {
     case 'task':
+    case 'sleep':
     case 'waitFor':
       return [];
     case 'chain':
@@ -389,6 +425,8 @@ function partsOf(expression: CanvasExpression): readonly CanvasExpression[] {
       const { test, onTrue, onFalse } = expression;
       return [...('step' in test ? [test.step] : []), onTrue, ...(onFalse === undefined ? [] : [onFalse])];
     }
+    case 'loop':
+      return 'step' in expression.until ? [expression.body, expression.until.step] : [expression.body];
     case 'fallback':
       return [expression.step, expression.other];
     case 'map':

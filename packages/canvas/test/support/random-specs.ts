@@ -1,5 +1,5 @@
 /** Random compositions, described as plain data so that one that fails can be printed, and made smaller. */
-import { chain, chord, chunks, fallback, flat, group, map, match, starmap, when } from '@umbel/canvas';
+import { chain, chord, chunks, fallback, flat, group, map, match, sleep, starmap, when } from '@umbel/canvas';
 import type { Signature } from '@umbel/core';
 import fc from 'fast-check';
 import type { Deed } from './node-task.js';
@@ -27,6 +27,8 @@ export type Spec =
   | { readonly is: 'whenStep'; readonly test: Spec; readonly yes: Spec; readonly no?: Spec }
   | { readonly is: 'fallback'; readonly part: Spec; readonly other: Spec }
   | { readonly is: 'flat'; readonly part: Spec }
+  /** A part, and a sleep before or after it. */
+  | { readonly is: 'sleep'; readonly part: Spec; readonly ms: number; readonly isFirst: boolean }
   | { readonly is: 'linked'; readonly part: Spec; readonly callbacks: readonly Callback[] };
 
 interface Callback {
@@ -118,6 +120,10 @@ export function build(spec: Spec, task: NodeTask, belongings: Map<number, AnySig
         return fallback(made(each.part), made(each.other));
       case 'flat':
         return flat(made(each.part) as Signature<string, unknown, unknown[][]>);
+      case 'sleep': {
+        const rest = sleep(each.ms) as AnySignature;
+        return chain.of(each.isFirst ? [rest, made(each.part)] : [made(each.part), rest]);
+      }
       case 'linked':
         return each.callbacks.reduce((to, { on, spec: callback }) => to[on](made(callback)), made(each.part));
     }
@@ -294,6 +300,15 @@ const { composition } = fc.letrec<{ composition: Spec }>((tie) => {
         weight: 3,
       },
       { arbitrary: part.map((other): Spec => ({ is: 'become', other })), weight: 2 },
+      {
+        arbitrary: fc.record({
+          is: fc.constant('sleep' as const),
+          part,
+          ms: fc.nat(30),
+          isFirst: fc.boolean(),
+        }),
+        weight: 1,
+      },
     ),
   };
 });
@@ -322,6 +337,7 @@ const wrapper: fc.Arbitrary<(inner: Spec) => Spec> = fc.oneof(
     (inner: Spec): Spec => ({ is: 'flat', part: { is: 'group', parts: [inner] } }),
     (inner: Spec): Spec => ({ is: 'linked', part: inner, callbacks: [{ on: 'finally', spec: mix }] }),
     (inner: Spec): Spec => ({ is: 'become', other: inner }),
+    (inner: Spec): Spec => ({ is: 'sleep', part: inner, ms: 5, isFirst: true }),
   ].map((wrap) => fc.constant(wrap)),
 );
 

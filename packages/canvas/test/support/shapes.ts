@@ -6,8 +6,10 @@ import {
   fallback,
   flat,
   group,
+  loop,
   map,
   match,
+  sleep,
   starmap,
   waitFor,
   when,
@@ -62,6 +64,12 @@ export function shapeTasks(app: App, at: (moment: Moment, call: string) => Promi
     input: z.object({ kind: z.string(), n: z.number() }),
     run: told(async ({ n }) => n * 10),
   });
+  const more = app.task({
+    name: 'more',
+    input: z.object({ n: z.number() }),
+    run: told(async ({ n }) => ({ kind: n + 1 > 3 ? ('big' as const) : ('small' as const), n: n + 1 })),
+  });
+  const ask = app.task({ name: 'ask', input: z.number(), run: told(async (n) => n > 4) });
   const broken = app.task({
     name: 'broken',
     input: z.unknown(),
@@ -105,14 +113,15 @@ export function shapeTasks(app: App, at: (moment: Moment, call: string) => Promi
     }),
   });
   const note = app.task({ name: 'note', input: z.unknown(), run: told(async () => null) });
-  return { add, sum, list, pair, kind, take, broken, become, grow, stop, note, signal, answer };
+  return { add, sum, list, pair, kind, take, more, ask, broken, become, grow, stop, note, signal, answer };
 }
 
 export type ShapeTasks = ReturnType<typeof shapeTasks>;
 
 /** Compositions without an input, by what they are. */
 export function shapes(tasks: ShapeTasks): Readonly<Record<string, Shape>> {
-  const { add, sum, list, pair, kind, take, broken, become, grow, stop, note, signal, answer } = tasks;
+  const { add, sum, list, pair, kind, take, more, ask, broken, become, grow, stop, note, signal, answer } =
+    tasks;
   const one = add.si(0);
   function* members() {
     for (let n = 0; n < 3; n += 1) yield add.si(n);
@@ -165,6 +174,15 @@ export function shapes(tasks: ShapeTasks): Readonly<Record<string, Shape>> {
     match: shape(chain(add.si(2), kind, match('kind', { big: take, small: take })), 30),
     when: shape(chain(add.si(2), kind, when({ kind: 'big' }, take, take)), 30),
     fallback: shape(chain(fallback(broken.si(1), add.si(4)), add), 6),
+    sleep: shape(chain(one, sleep(30), add), 2),
+    loop: shape(chain(one, kind, loop(more, { until: { kind: 'big' }, max: 5, every: 20 })), {
+      value: { kind: 'big', n: 4 },
+      stopped: 'done',
+    }),
+    'loop with a step that decides': shape(chain(one, loop(add, { until: ask, max: 5 })), {
+      value: 5,
+      stopped: 'done',
+    }),
     settled: shape(chain(group.settled([one, broken.si(1)]), note), null),
     any: shape(chain(group.any([broken.si(1), add.si(1)]), add), 3),
     'at least': shape(chain(group.atLeast(2, [one, add.si(0), broken.si(1)]), sum), 2),

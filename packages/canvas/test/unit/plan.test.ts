@@ -37,6 +37,14 @@ describe('the plan', () => {
     expect(root.after).toEqual({ list: '0', count: 2 });
   });
 
+  test('of a sleep puts its job between the steps', () => {
+    const sleep = { kind: 'sleep', sleep: { ms: 5 } } as const;
+    const root = plan(chain(task('a'), sleep, task('b')));
+    expect(drawn(root)).toBe('run@(b@0(sleep@0-1(a@0-0)))');
+    expect(root.children?.[0]?.children?.[0]).toMatchObject({ sleep: { ms: 5 }, after: { step: '0-0' } });
+    expect(plan(chain(sleep, task('b'))).children?.[0]?.children?.[0]).toMatchObject({ open: true });
+  });
+
   test('of a record keeps its keys', () => {
     const root = plan({ kind: 'group', members: [task('a'), task('b')], keys: ['left', 'right'] });
     expect(root.after).toEqual({ record: '0', keys: ['left', 'right'] });

@@ -76,6 +76,11 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'Add a first task, a worker and a test to a project',
     load: () => import('./init.js'),
   },
+  migrate: {
+    group: SET_UP,
+    summary: 'Create or update the schema of a PostgreSQL store',
+    load: () => import('./migrate.js'),
+  },
   completion: {
     group: SET_UP,
     summary: 'Print a shell completion script',

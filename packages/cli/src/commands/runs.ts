@@ -1,5 +1,5 @@
-/** `umbel runs`: lists and shows workflow runs, prints their graphs and steps, and resumes them. */
-import type { GraphEdge, GraphNode, RunFilter, RunGraph } from '@umbel/core';
+/** `umbel runs`: lists and shows workflow runs, prints their graphs and steps, resumes and wakes them. */
+import type { App, GraphEdge, GraphNode, RunFilter, RunGraph } from '@umbel/core';
 import { Option } from 'commander';
 import { type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';
 import { type CommandModule, defineCommand, defineGroup } from '../command.js';
@@ -114,8 +114,9 @@ const show: CommandModule = defineCommand<OperatorFlags>({
       const [id] = context.args as [string];
       const run = await app.runs.get(id);
       if (run === undefined) throw unknownRun(id);
+      const waits = run.finishedAt === undefined ? await waitsOf(app, id) : [];
       if (out.isJson) {
-        out.document('run-details', { run });
+        out.document('run-details', { run, waits });
         return EXIT.ok;
       }
       const { counts, error } = run;
@@ -124,6 +125,7 @@ const show: CommandModule = defineCommand<OperatorFlags>({
         ['state', stateCell(run.state, out)],
         ['record', run.problem ?? ''],
         ['steps', pairs(Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)))],
+        ...waits.map((wait): [string, string] => ['waits', waitText(wait)]),
         ['sent', exactTime(readableTime(run.enqueuedAt))],
         ['ended', exactTime(run.finishedAt)],
         ['tags', run.tags.join(' ')],
@@ -168,6 +170,57 @@ const resume: CommandModule = defineCommand<OperatorFlags & { readonly input?: r
       return EXIT.ok;
     }),
 });
+
+const wake: CommandModule = defineCommand<OperatorFlags>({
+  define(command) {
+    command
+      .summary('End the sleeps of a workflow run')
+      .description(
+        'End waits of a workflow run that have begun: sleeps, and the waits between two turns of a loop. Without a step, end all ' +
+          'of them. If the step has not begun to wait, the exit code is 1.',
+      )
+      .argument('<id>', 'Id of a workflow run')
+      .argument('[step]', 'Id or path of a sleep or a loop, such as 0-1; umbel runs show prints them');
+    operatorFlags(command);
+    examples(command, [
+      ['umbel runs wake 3f2a91c0-… --name shop', 'continue now'],
+      ['umbel runs wake 3f2a91c0-… 0-1 --name shop', 'end one sleep'],
+    ]);
+  },
+  run: (context) =>
+    withSharedApp(context, async (app) => {
+      const { out } = context;
+      const [id, step] = context.args as [string, string | undefined];
+      const waits = await app.result(id).wake(step);
+      if (out.isJson) out.document('run-woken', { id, waits });
+      else out.data(waits === 0 ? 'Nothing waited.' : `${counted(waits, 'wait')} ended.`);
+      return EXIT.ok;
+    }),
+});
+
+/** A wait of a run that has begun, in JSON output too. */
+interface RunWait {
+  /** Path of the step. */
+  readonly step: string;
+  readonly label: string;
+  readonly until?: string;
+}
+
+/** Returns the waits of a run that have begun. */
+async function waitsOf(app: Pick<App, 'result'>, run: string): Promise<RunWait[]> {
+  const { nodes } = (await app.result(run).graph()).toJSON();
+  const prefix = `${run}.`;
+  return nodes.flatMap(({ id, kind, state, label, until }): RunWait[] => {
+    if (kind === undefined || state !== 'delayed') return [];
+    const step = id.startsWith(prefix) ? id.slice(prefix.length) : id;
+    return [{ step, label, ...(until !== undefined && { until }) }];
+  });
+}
+
+/** Describes a wait. */
+function waitText({ step, label, until }: RunWait): string {
+  return `step ${step}: ${label}${until === undefined ? '' : `, until ${exactTime(new Date(until))}`}`;
+}
 
 /** Reads inputs written as `step=json`, `step=@file` or `step=-`. */
 async function inputsOf(flags: readonly string[]): Promise<Record<string, unknown>> {
@@ -377,7 +430,7 @@ function signOf({ state, counts = {} }: GraphNode): string {
 }
 
 function factsOf(node: GraphNode, colors: Colors): string[] {
-  const { state, counts, attempts = 0, durationMs, error } = node;
+  const { state, counts, attempts = 0, durationMs, error, until } = node;
   const states =
     counts === undefined
       ? colorState(state, colors)
@@ -387,14 +440,15 @@ function factsOf(node: GraphNode, colors: Colors): string[] {
   return [
     states,
     ...(durationMs === undefined ? [] : [shortDuration(durationMs)]),
+    ...(until === undefined ? [] : [`until ${exactTime(until)}`]),
     ...(attempts > 1 ? [`${attempts} attempts`] : []),
     ...(error === undefined ? [] : [colors.red(shortText(error, 100))]),
   ];
 }
 
 export default defineGroup({
-  description: 'Inspect and resume workflow runs.',
-  verbs: { list: listRuns, show, tree, graph, resume },
+  description: 'Inspect, resume and wake workflow runs.',
+  verbs: { list: listRuns, show, tree, graph, resume, wake },
   examples: [
     ['umbel runs list --state failed --name shop', 'find failed runs'],
     ['umbel runs tree 3f2a91c0-… --name shop', 'find the failed step'],

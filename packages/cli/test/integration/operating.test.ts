@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { chain, group } from '@umbel/canvas';
+import { chain, group, sleep } from '@umbel/canvas';
 import type { App } from '@umbel/core';
 import { Queue } from 'bullmq';
 import { describe, expect, inject, test, vi } from 'vitest';
@@ -354,6 +354,27 @@ app.task({ name: 'add', input: z.object({ a: z.number() }), run: ({ a }) => ({ a
     expect(await umbel('runs', 'resume', run.id)).toMatchObject({ code: 0 });
     expect(await run.get(soon)).toBe(2);
     expect((await umbel('runs', 'resume', run.id)).code).toBe(1);
+  });
+
+  test('show the sleeps of a run, and end them', async () => {
+    const { app, add, umbel, json, startWorker } = await shop();
+    await startWorker();
+    const run = await chain(add, sleep('3d'), add).delay({ a: 1 });
+    await vi.waitFor(async () => expect(await app.result(`${run.id}.0-1`).state()).toBe('delayed'), within);
+    const shown = await umbel('runs', 'show', run.id);
+    expect(shown.stdout).toMatch(/waits +step 0-1: sleep 3d, until \d{4}-\S+Z \(in 2d23h\)/);
+    expect(await json('runs', 'show', run.id)).toMatchObject({
+      waits: [{ step: '0-1', label: 'sleep 3d', until: expect.stringMatching(/Z$/) }],
+    });
+    expect((await umbel('runs', 'tree', run.id)).stdout).toMatch(/sleep 3d +delayed +until \d{4}/);
+    expect(await umbel('runs', 'wake', run.id, '0-0')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('is neither a sleep nor a loop'),
+    });
+    expect(await umbel('runs', 'wake', run.id, '0-1')).toMatchObject({ code: 0, stdout: '1 wait ended.\n' });
+    expect(await run.get(soon)).toEqual({ a: 3 });
+    expect(await json('runs', 'wake', run.id)).toMatchObject({ kind: 'run-woken', waits: 0 });
+    expect((await umbel('runs', 'wake', run.id)).stdout).toBe('Nothing waited.\n');
   });
 
   test('look after schedules', async () => {

@@ -70,6 +70,20 @@ export function durationMs(duration: Duration, option: string): number {
   return Math.round(value);
 }
 
+const UNITS = [
+  ['w', 604_800_000],
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['m', 60_000],
+  ['s', 1000],
+] as const;
+
+/** Returns a time in milliseconds as an exact duration in the largest unit: `3d`, `90m`. */
+export function durationText(value: number): string {
+  const [unit, size] = UNITS.find(([, each]) => value >= each && value % each === 0) ?? ['ms', 1];
+  return `${value / size}${unit}`;
+}
+
 function parse(text: string): number | undefined {
   if (typeof text !== 'string' || text === '') return undefined;
   return ms(text as ms.StringValue) as number | undefined; // `ms` returns undefined for other text; its types omit that

@@ -165,6 +165,16 @@ export interface AsyncResult<out Out, out Extras = {}, out Member = MemberOf<Out
    */
   resume(options?: ResumeOptions): Promise<number>;
   /**
+   * Ends waits that have begun: sleeps, and the waits between two turns of a loop. Returns how many it ended. Without
+   * `step`, it ends all waits of the run that have begun.
+   * @param step The id of the step, or its path in the run (`'0-1'` for the step with the id `<run>.0-1`). Returns 0 if the
+   * wait of this step is over.
+   * @example await result.wake('0-1');
+   * @throws {JobStateError} if the step has not begun to wait, or is neither a sleep nor a loop.
+   * @throws {UnknownJobError} if the store does not hold the run or the step.
+   */
+  wake(step?: string): Promise<number>;
+  /**
    * Removes the job and its result from the store now, instead of after `resultTtl`.
    * @throws {JobStateError} unless the job has ended: revoke it first.
    */

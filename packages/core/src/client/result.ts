@@ -1,17 +1,19 @@
 /** This module implements the handles of jobs and runs (`AsyncResult`). */
 import { type FailureOrigin, JobStateError, UnknownJobError } from '../base/errors.js';
 import { ExpectedFailureError, TaskFailedError } from '../base/failures.js';
+import { checkText } from '../base/option-checks.js';
 import { untilAborted } from '../base/wait.js';
 import { rebuildError } from '../codec/error-record.js';
 import { randomId } from '../job/ids.js';
 import type { JobRef } from '../job/job.js';
-import { INTERNAL_QUEUE } from '../job/job-tree.js';
+import { INTERNAL_QUEUE, jobIdOf } from '../job/job-tree.js';
 import { isFinal, type JobState } from '../job/states.js';
 import { terminateMarked } from '../store/control-queue.js';
 import { isHeld, jobStateOf, logsOf, readJob } from '../store/read.js';
 import { resumeTree } from '../store/resume.js';
 import { type Mark, removeJob, revokeJob } from '../store/revoke.js';
 import type { StoredJob } from '../store/stored-job.js';
+import { waitsBelow, wakeJob } from '../store/wake.js';
 import { isInHandler } from '../task/context.js';
 import { refuseUnbound } from '../task/signature.js';
 import { type RunGraph, runGraph } from '../workflow/graph.js';
@@ -70,6 +72,29 @@ export async function revokeJobs(
   const marked = await revokeJob(store, { queue, id }, mark);
   if (isTerminated) await terminateMarked(store, marked);
   return marked;
+}
+
+/** Maximum length of the id or the path of a step. */
+const MAX_STEP = 10_000;
+
+/** Ends the wait of a step. Returns the number of waits that it ended. @throws as `AsyncResult.wake`. */
+async function wakeStep(store: ResultDependencies['store'], id: string, now: number): Promise<number> {
+  switch (await wakeJob(store, { queue: INTERNAL_QUEUE, id }, now)) {
+    case 'woken':
+      return 1;
+    case 'over':
+      return 0;
+    case 'not-begun':
+      throw new JobStateError(
+        `Step ${id} does not wait now, because an earlier step or a turn has not ended. Wake it while its state is "delayed".`,
+      );
+    case 'none':
+      throw new JobStateError(
+        `Job ${id} is neither a sleep nor a loop, so it cannot be woken. The graph of the run shows the ids of its waits.`,
+      );
+    case 'unknown':
+      throw new UnknownJobError(id, INTERNAL_QUEUE);
+  }
 }
 
 /** The queue of a job, or the queues to search for it. */
@@ -204,6 +229,21 @@ export class StoredResult implements AsyncResult<unknown> {
     return resumeTree(this.#parts.store, place, inputs);
   }
 
+  async wake(step?: string): Promise<number> {
+    if (step !== undefined) checkText('step', step, MAX_STEP);
+    const { queue, envelope } = await this.#job();
+    const { store, runtime } = this.#parts;
+    const { run = this.id } = envelope ?? {};
+    if (step !== undefined) {
+      const id = step === run || step.startsWith(`${run}.`) ? step : jobIdOf(run, step);
+      return wakeStep(store, id, runtime.clock.now());
+    }
+    let count = 0;
+    for await (const place of waitsBelow(store, { queue, id: this.id }))
+      if ((await wakeJob(store, place, runtime.clock.now())) === 'woken') count += 1;
+    return count;
+  }
+
   async forget(): Promise<void> {
     const queue = await this.#find();
     if (queue === undefined) return;
@@ -302,6 +342,10 @@ export class ReadyResult implements AsyncResult<unknown> {
 
   async resume(): Promise<number> {
     throw new JobStateError('An empty group has completed: there is nothing to resume.');
+  }
+
+  async wake(): Promise<number> {
+    return 0;
   }
 
   async forget(): Promise<void> {}

@@ -17,6 +17,7 @@ import {
   type Parent,
   type Source,
 } from './job-tree.js';
+import { isPause, isSleep, isTurns, type Pause, type Sleep, type Turns } from './pause.js';
 import {
   isScheduleProgress,
   isScheduleRecord,
@@ -103,7 +104,7 @@ export interface Envelope {
   /** Inputs that the job processes one after the other, and the index of the first among all inputs. */
   readonly items?: readonly unknown[];
   readonly offset?: number;
-  /** The members that a fan-out adds, or the other step of a fallback. */
+  /** The members that a fan-out adds, the other step of a fallback, or the body of a loop. */
   readonly expand?: Expansion;
   /** Decides when a join has its result. */
   readonly join?: JoinRule;
@@ -119,6 +120,11 @@ export interface Envelope {
   readonly fed?: Fed;
   /** The chain of this job ended early, so the handler did not run. */
   readonly skipped?: true;
+  /** The sleep of this job, and the wait once it has begun. */
+  readonly sleep?: Sleep;
+  readonly pause?: Pause;
+  /** The turns of a loop. */
+  readonly turns?: Turns;
   /** The signal that this job waits for, and the wait once it has begun. */
   readonly wait?: SignalWait;
   readonly waiting?: BegunWait;
@@ -282,6 +288,9 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['replayed', { words: 'a moment and a token', holds: isReplayed }],
   ['schedule', { words: 'a schedule', holds: isScheduleRecord }],
   ['slots', { words: 'the state of a schedule', holds: isScheduleProgress }],
+  ['sleep', { words: 'a sleep', holds: isSleep }],
+  ['pause', { words: 'a wait until a moment', holds: isPause }],
+  ['turns', { words: 'the turns of a loop', holds: isTurns }],
   ['wait', { words: 'the wait for a signal', holds: isSignalWait }],
   ['waiting', { words: 'a begun wait for a signal', holds: isBegunWait }],
   ['callbacks', { words: 'lists of callbacks', holds: isCallbacks }],

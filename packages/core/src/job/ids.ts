@@ -9,6 +9,7 @@
  * | `p.3!`        | probe: reports the outcome of that member to a join with a rule                  |
  * | `p^`          | job that is wrapped by the job at `p`: a call with callbacks, of a fallback, flat |
  * | `p~`          | replacement of the job at `p`                                                    |
+ * | `p@3`         | third turn of the loop at `p`; `p@3^t` is the step that decides after it         |
  * | `p~2`         | replacement after the second run of the handler, with another input              |
  * | `p.3+…+0=2f…` | first member that a job at `p.3…` added to the group at `p`, see workflow/added-members.ts |
  *
@@ -32,6 +33,23 @@ export function isWithin(chain: string, path: string): boolean {
 /** Returns whether the job at `path` belongs to the wrapped job or the replacement of the job at `outer`. */
 export function isInside(outer: string, path: string): boolean {
   return path.startsWith(`${outer}^`) || path.startsWith(`${outer}~`);
+}
+
+/** Returns the path of a turn of the loop at `path`. Turns are counted from 1. */
+export function turnAt(path: string, turn: number | '*'): string {
+  return `${path}@${turn}`;
+}
+
+/** Returns the path of the step that decides after a turn. */
+export function testAt(turnPath: string): string {
+  return `${turnPath}^t`;
+}
+
+/** Returns the number of the turn of the loop at `path` that the job at `child` is, or decides after. */
+export function turnIn(path: string, child: string): number | undefined {
+  if (!child.startsWith(`${path}@`)) return undefined;
+  const [, turn] = /^(\d{1,15})(?:\^t)?$/.exec(child.slice(path.length + 1)) ?? [];
+  return turn === undefined ? undefined : Number(turn);
 }
 
 /** Returns the innermost group that contains the job at `path`, and the job's member; undefined outside of groups. */

@@ -4,6 +4,7 @@
  */
 import type { Sealer } from '../codec/codecs.js';
 import type { TraceLinks } from './envelope.js';
+import type { Sleep } from './pause.js';
 import type { NormalizedOptions, SharedOptions } from './shared-options.js';
 import type { SignalWait } from './signal-wait.js';
 
@@ -26,6 +27,10 @@ export const INTERNAL_JOB = {
   probe: 'umbel:probe',
   /** Returns the result of a step, or of another step if the first fails. */
   fallback: 'umbel:fallback',
+  /** Passes a value on after a time, or at a moment. */
+  sleep: 'umbel:sleep',
+  /** Repeats its body until a condition holds. */
+  loop: 'umbel:loop',
   /** Sends the jobs of a schedule, and then waits for its next occurrence. */
   schedule: 'umbel:schedule',
   /** Waits for a signal, as a delayed job. */
@@ -120,6 +125,7 @@ export type Expansion = { readonly parent: Parent } & (
   | EachExpansion
   | MatchExpansion
   | WhenExpansion
+  | LoopExpansion
 );
 
 /** Adds one member for each item of the value. */
@@ -147,6 +153,20 @@ export interface WhenExpansion {
   readonly onTrue: JobNode;
   /** Absent: the value is passed on. */
   readonly onFalse?: JobNode;
+}
+
+/** Adds its body again and again, one turn after the other, below the job itself. */
+export interface LoopExpansion {
+  /** The node of a turn, planned at the path `<loop>@*`. */
+  readonly body: JobNode;
+  /** When the loop is done: a condition on the value, or a step at the path `<loop>@*^t` that returns true or false. */
+  readonly until: { readonly condition: Condition } | { readonly step: JobNode };
+  /** Maximum number of turns. */
+  readonly max: number;
+  /** Time between two turns, in milliseconds. */
+  readonly everyMs?: number;
+  /** The key of the value with what a turn has spent, and the sum from which on no turn begins. */
+  readonly budget?: { readonly key: string; readonly max: number };
 }
 
 /** The expected values by key. */
@@ -192,6 +212,7 @@ export interface JobNode {
   readonly after?: Source;
   readonly expand?: Expansion;
   readonly join?: JoinRule;
+  readonly sleep?: Sleep;
   /** The signal that the job waits for. */
   readonly wait?: SignalWait;
   readonly callbacks?: Callbacks;
@@ -259,13 +280,15 @@ export function foldTree<T>(root: JobNode, make: (node: JobNode, children: T[] |
   }
 }
 
-// The nodes of an expansion, for all four kinds.
+// The nodes of an expansion, for all kinds.
 
 /** Returns the nodes that an expansion may add, in a fixed order. */
 export function nodesOf(expansion: Expansion): readonly JobNode[] {
   if ('members' in expansion) return expansion.members;
   if ('each' in expansion) return [expansion.each];
   if ('cases' in expansion) return Object.values(expansion.cases);
+  if ('body' in expansion)
+    return 'step' in expansion.until ? [expansion.body, expansion.until.step] : [expansion.body];
   return expansion.onFalse === undefined ? [expansion.onTrue] : [expansion.onTrue, expansion.onFalse];
 }
 
@@ -282,6 +305,8 @@ export function withNodes<E extends Expansion>(expansion: E, nodes: readonly Job
     const names = Object.keys(expansion.cases);
     return { ...expansion, cases: Object.fromEntries(names.map((name, index) => [name, at(index)])) };
   }
+  if ('body' in expansion)
+    return { ...expansion, body: at(0), ...('step' in expansion.until && { until: { step: at(1) } }) };
   return { ...expansion, onTrue: at(0), ...(expansion.onFalse !== undefined && { onFalse: at(1) }) };
 }
 

@@ -38,6 +38,8 @@ export interface ActiveJob {
   readonly mayHavePendingChildren: boolean;
   /** Number of waits for children since the claim that the store refused because no child was pending. */
   readonly refusedWaits: number;
+  /** Notes that the job adds further children, so the store may refuse its next waits again. */
+  expectChildren(): void;
   /** Returns the stored results of the completed children, by job id. */
   childResults(): Promise<ReadonlyMap<string, unknown>>;
   /** Returns the failed children. */

@@ -1,6 +1,7 @@
 /** Checks of stored parts of a job tree, as far as this package relies on them. */
 import { absentOr, type Check, isCount, isListOf, isText, isTrue } from '../base/option-checks.js';
 import { isPlainObject } from '../base/text.js';
+import { isAmount, isSleep } from './pause.js';
 
 /** Excludes `__proto__`, which would set the prototype of an object that is built with it. */
 export const isKey: Check = (value) => isText(value) && value !== '__proto__';
@@ -50,6 +51,7 @@ export const isNode: Check = (value) =>
   absentOr(isSource)(value.after) &&
   absentOr(isExpansion)(value.expand) &&
   absentOr(isJoinRule)(value.join) &&
+  absentOr(isSleep)(value.sleep) &&
   absentOr(isPlainObject)(value.wait) &&
   absentOr(isTrue)(value.mayFail) &&
   absentOr(isCount)(value.offset) &&
@@ -70,6 +72,14 @@ export const isExpansion: Check = (value) => {
       absentOr(isListOf(isKey))(value.keys) &&
       absentOr(isChunkSize)(value.chunkSize)
     );
+  if ('body' in value)
+    return (
+      isNode(value.body) &&
+      isUntil(value.until) &&
+      isChunkSize(value.max) &&
+      absentOr(isCount)(value.everyMs) &&
+      absentOr(isBudget)(value.budget)
+    );
   if ('cases' in value)
     return isText(value.key) && isPlainObject(value.cases) && Object.values(value.cases).every(isNode);
   return (
@@ -79,6 +89,11 @@ export const isExpansion: Check = (value) => {
     absentOr(isNode)(value.onFalse)
   );
 };
+
+const isUntil: Check = (value) =>
+  isPlainObject(value) && ('step' in value ? isNode(value.step) : isPlainObject(value.condition));
+
+const isBudget: Check = (value) => isPlainObject(value) && isText(value.key) && isAmount(value.max);
 
 const isParent: Check = (value) => isPlainObject(value) && isText(value.path) && isQueue(value.queue);
 

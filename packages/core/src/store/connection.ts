@@ -1,7 +1,7 @@
 /** This module resolves the `connection` option to an engine. */
 import type { BackendFactory, ConnectionOptions } from 'bullmq';
 import type { Logger } from '../base/test-override.js';
-import type { Engine } from './engine/engine.js';
+import type { Engine, Migrations } from './engine/engine.js';
 import { resolveEngine } from './engine/resolve.js';
 
 // Defaults of apps in this process, set by the program that loads them.
@@ -43,10 +43,17 @@ function currentLogger(): Logger {
 /**
  * Where jobs are stored:
  * - a `redis://` or `rediss://` URL, BullMQ's connection options or an ioredis instance,
+ * - a `postgres://` URL, which needs the package `pg`; `?schema=` names the schema (default `umbel`), `?pool=` the number
+ *   of connections (default 10),
  * - `memory:`, the memory of this process, which needs `@umbel/testing`,
  * - a BullMQ backend factory such as `memory()` from `@umbel/testing`.
  */
 export type Connection = string | ConnectionOptions | BackendFactory;
+
+/** Returns the migrations of a store; undefined for one without a schema. */
+export function storeMigrations(connection: Connection | undefined): Migrations | undefined {
+  return resolveConnection(connection).migrations;
+}
 
 /**
  * Returns the engine of a connection. Default: `UMBEL_URL`, then the process default, then a local Redis. Opens nothing.

@@ -2,6 +2,7 @@
 import type { EntryRaw, FlowProducerOptions, IQueueBackend, QueueOptions } from 'bullmq';
 import { ClosedError, ConnectionError } from '../base/errors.js';
 import { clearTimeout, performance, setTimeout } from '../base/real-timers.js';
+import { MARK } from './engine/commands.js';
 import { driverOf, isTransient } from './engine/drivers.js';
 import { type StreamPlace, type StreamsPrimitive, streamsIn } from './primitives/streams.js';
 import { type BackendOptions, connect, endBackend } from './queue-pool.js';
@@ -15,8 +16,6 @@ export interface StreamEntry {
   readonly fields: ReadonlyMap<string, string>;
 }
 
-/** Fields of a mark that a reader writes, so that the stream has an event to start from. */
-export const MARK = { event: 'umbel:read' };
 /** Maximum length for writes by readers: they must not trim the stream. */
 export const UNTRIMMED = 1_000_000_000;
 

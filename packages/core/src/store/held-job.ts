@@ -165,6 +165,11 @@ export class HeldJob implements ActiveJob {
     return this.#endedChildren ?? NO_CHILDREN;
   }
 
+  expectChildren(): void {
+    this.mayHavePendingChildren = true;
+    this.refusedWaits = 0;
+  }
+
   async childResults(): Promise<ReadonlyMap<string, unknown>> {
     const values = await this.#repeat(() => this.#job.getChildrenValues());
     return new Map(Object.entries(values).map(([key, value]) => [this.#ended(key).id, value]));

@@ -39,7 +39,7 @@ export function previousId(id: string): string {
 export function compareIds(one: string, other: string): number {
   if (one === other) return 0;
   const [dash, otherDash] = [one.indexOf('-'), other.indexOf('-')];
-  const [at, otherAt] = [one.indexOf('@', dash), other.indexOf('@', dash)];
+  const [at, otherAt] = [one.indexOf('@', dash), other.indexOf('@', otherDash)];
   if (at < 0 && otherAt < 0 && one.length === other.length && dash === otherDash) return one < other ? -1 : 1; // nearly all ids
   const isMixed = at < 0 !== otherAt < 0 && one !== FIRST && other !== FIRST;
   if (isMixed) return timeOfId(one) - timeOfId(other);

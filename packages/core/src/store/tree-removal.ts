@@ -12,7 +12,7 @@ import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE, jobIdOf } from '../job/job-tree.js';
 import type { StoreAccess } from './access.js';
 import { endedJobsOf } from './ended-jobs.js';
-import type { Removal, TreePart, TreeState } from './primitives/ended-jobs.js';
+import { childResultsIn, type Removal, type TreePart, type TreeState } from './primitives/ended-jobs.js';
 import { readJob } from './read.js';
 import { jobOutcomeOf } from './results.js';
 
@@ -45,6 +45,28 @@ export async function removeEndedTrees(
       removed.push(id);
   }
   return removed;
+}
+
+const NO_LIMITS = { until: Number.MAX_SAFE_INTEGER, isOver: () => false };
+
+/**
+ * Removes these children of a job with all jobs below them, and then their results from the job. A child stays if a job
+ * below it has not ended. Repeating it after an interruption removes the rest.
+ */
+export async function removeEndedChildren(
+  access: StoreAccess,
+  parent: JobRef,
+  children: readonly JobRef[],
+): Promise<void> {
+  const keys: string[] = [];
+  for (const [queue, ids] of byQueue(children)) {
+    const removed = await removeEndedTrees(access, queue, ids, NO_LIMITS);
+    for (const id of removed) keys.push(`${access.backends.qualifiedName(queue)}:${id}`);
+  }
+  if (keys.length === 0) return;
+  await access.on(parent.queue, async (bull) => {
+    await childResultsIn(bull.getBackend())?.removeChildResults(parent.id, keys);
+  });
 }
 
 /**
@@ -200,6 +222,7 @@ function takeCleared(stack: Entry[]): JobRef[] {
   return popped;
 }
 
+/** Returns the ids of jobs by queue. */
 function byQueue(places: readonly JobRef[]): Map<string, string[]> {
   const found = new Map<string, string[]>();
   for (const { queue, id } of places) {

@@ -14,8 +14,8 @@ import { isUmbelError } from '../base/errors.js';
 import { clearTimeout, performance, setTimeout } from '../base/real-timers.js';
 import { onAbort } from '../base/wait.js';
 import type { StoreAccess, StoreOptions } from './access.js';
-import { JOB_STATUS } from './engine/commands.js';
-import { MARK, type StoredEvent, StreamReader, UNTRIMMED } from './events.js';
+import { JOB_STATUS, MARK } from './engine/commands.js';
+import { type StoredEvent, StreamReader, UNTRIMMED } from './events.js';
 import { type Looks, lookPrimitiveOf, type SeenJob } from './primitives/looks.js';
 import { FIRST, isLater, StreamPosition } from './stream-position.js';
 
@@ -336,14 +336,15 @@ export class Watcher {
       return false;
     }
     if (this.#isClosed) return true;
-    const { events, lastEvent, jobs } = sight;
+    const { events, lastEvent, jobs, mayRepeat } = sight;
     if (events !== undefined) {
       if (this.#position.note(events.first, events.last, readTo)) this.#noteGap();
     } else if (this.#position.at === undefined) this.#position.note(lastEvent, lastEvent, undefined);
     const seen: (SeenJob | undefined)[] = new Array(waits.length);
     for (const job of jobs) seen[job.index] = job;
     for (const [index, wait] of waits.entries()) {
-      if (!wait.isOver) this.#handleLook(wait, seen[index], lastEvent, events !== undefined);
+      if (!wait.isOver)
+        this.#handleLook(wait, seen[index], lastEvent, events !== undefined && mayRepeat !== true);
     }
     return true;
   }

@@ -13,7 +13,9 @@ import { jobOutcomeOf } from '../store/results.js';
 import { completeInput } from '../workflow/input.js';
 import { lossOf } from '../workflow/join.js';
 import type { ExecutorDependencies } from './dependencies.js';
+import { LoopRunner } from './loop-jobs.js';
 import { runSignalWait } from './signal-wait.js';
+import { sleepWith } from './sleep-jobs.js';
 import { expand, JoinRunner } from './workflow-jobs.js';
 
 export class InternalJobs {
@@ -42,12 +44,19 @@ export class InternalJobs {
         return this.#fanOut(job, envelope);
       case INTERNAL_JOB.feed:
         return this.#feed(job, envelope);
+      case INTERNAL_JOB.sleep:
+        return this.#sleep(job, envelope);
+      case INTERNAL_JOB.loop:
+        return this.#loop(job, envelope);
       case INTERNAL_JOB.schedule:
         return this.#dependencies.runSchedule(job, envelope);
       case INTERNAL_JOB.wait:
         return this.#wait(job, envelope);
       default:
-        throw new CorruptJobError(job.id, `there is no internal job "${job.name}"`);
+        throw new CorruptJobError(
+          job.id,
+          `there is no internal job "${job.name}" in this version of the worker; update it, then resume the run`,
+        );
     }
   }
 
@@ -102,6 +111,22 @@ export class InternalJobs {
     if (failure !== undefined)
       await this.#joins.valueUnlessRevoked(job, envelope, Promise.reject(new UpstreamFailedError(failure)));
     await addBelow(store, { queue: job.queue, id: job.id }, replacement, 'unknown', {});
+  }
+
+  async #sleep(job: ActiveJob, envelope: Envelope): Promise<unknown> {
+    refuseRevoked(envelope);
+    const value =
+      envelope.after === undefined
+        ? ((await this.#decode(job, envelope.input)) ?? null)
+        : await this.#joins.unresolvedValueOf(job, envelope);
+    return sleepWith(this.#dependencies, job, envelope, value);
+  }
+
+  async #loop(job: ActiveJob, envelope: Envelope): Promise<unknown> {
+    refuseRevoked(envelope);
+    const firstValue = async () =>
+      envelope.after === undefined ? this.#decode(job, envelope.input) : this.#joins.valueOf(job, envelope);
+    return new LoopRunner(this.#dependencies, job, envelope).run(firstValue);
   }
 
   async #wait(job: ActiveJob, envelope: Envelope): Promise<unknown> {

@@ -312,6 +312,7 @@ export function activeJobOf({ id, queue, log }: UnreadableJob): ActiveJob {
     onceStored: (listener) => listener(),
     mayHavePendingChildren: false,
     refusedWaits: 0,
+    expectChildren: () => {},
     childResults: async () => new Map(),
     failedChildren: async () => [],
     endedChildren: new Map(),

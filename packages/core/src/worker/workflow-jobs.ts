@@ -68,6 +68,11 @@ export class JoinRunner {
     );
   }
 
+  /** Returns the value of the job's children, with a reference to the results of a large group in place of a copy. */
+  unresolvedValueOf(job: ActiveJob, envelope: Envelope): Promise<unknown> {
+    return this.#joined(job, envelope, childrenOfHeldJob(this.#dependencies, job));
+  }
+
   /** Returns the value of a workflow run or a group, and sends its callbacks. */
   async collect(job: ActiveJob, envelope: Envelope): Promise<unknown> {
     const children = childrenOfHeldJob(this.#dependencies, job);
@@ -286,6 +291,7 @@ export async function expand(
   const nodes: JobNode[] = [];
   for (const node of nodesOf(stored)) nodes.push(await openTree(dependencies.sealer, run, node));
   const expansion = withNodes(stored, nodes);
+  if ('body' in expansion) throw new CorruptJobError(job.id, 'a fan-out with the body of a loop');
   const links = await linksFor(dependencies, job, envelope, MEMBER_LINKS);
   const add = (members: readonly JobNode[]) =>
     addMembers(

@@ -31,7 +31,16 @@ export interface GraphNode {
   readonly counts?: StateCounts;
   /** The node represents one job for each item of a list that is not known yet. */
   readonly isEach?: true;
+  /** Absent for tasks. A wait runs no handler, and does not count as a job. Its `task` is the name of an internal job. */
+  readonly kind?: WaitKind;
+  /** The last turn of a loop that has begun, 0 before the first one, and the maximum number of turns. */
+  readonly turn?: { readonly number: number; readonly max: number };
+  /** The moment at which a wait ends that has begun. */
+  readonly until?: Date;
 }
+
+/** Kind of a step that waits. */
+type WaitKind = 'sleep' | 'loop';
 
 /** Kind of an edge. An edge without a kind connects a step with the step that waits for it. */
 export type EdgeKind = 'link' | 'linkError' | 'finally' | 'fallback';

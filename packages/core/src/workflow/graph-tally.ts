@@ -71,7 +71,7 @@ export function repeated(
 }
 
 function manyOf(
-  { id, task, label, queue, count = 1 }: GraphNode,
+  { id, task, label, queue, kind, count = 1 }: GraphNode,
   states: StateCounts,
   active: ReadonlyMap<string, number>,
 ): GraphNode {
@@ -86,7 +86,12 @@ function manyOf(
     counts[state] = (counts[state] ?? 0) - moved;
     if (counts[state] === 0) delete counts[state];
   }
-  return { id, task, label, queue, state: summaryOf(counts), count: totalOf(counts), counts };
+  return {
+    ...{ id, task, label, queue, ...(kind !== undefined && { kind }) },
+    state: summaryOf(counts),
+    count: totalOf(counts),
+    counts,
+  };
 }
 
 /** Returns a text that is equal for parts that differ only in their inputs. */
@@ -121,11 +126,12 @@ function zipped(first: Part, parts: readonly Part[]): Part {
 }
 
 function zippedNode(first: GraphNode, nodes: readonly GraphNode[]): GraphNode {
-  const { id, task, queue, isEach } = first;
+  const { id, task, queue, isEach, kind } = first;
   const label = nodes.every((node) => node.label === first.label) ? first.label : task;
-  if (isEach) return { id, task, label, queue, state: first.state, isEach };
+  const named = { id, task, label, queue, ...(kind !== undefined && { kind }) };
+  if (isEach) return { ...named, state: first.state, isEach };
   const counts = nodes.map(countsOf).reduce(added, {});
-  return { id, task, label, queue, state: summaryOf(counts), count: totalOf(counts), counts };
+  return { ...named, state: summaryOf(counts), count: totalOf(counts), counts };
 }
 
 /** Returns the number of a node's jobs by state; empty if their number is not known yet. */
@@ -206,10 +212,11 @@ export function tallyOf(part: Part, withCallbacks = false): Tally {
 /** Counts the jobs of a part without the parts that it waits for. */
 function singleTally({ node, adds, followers = [], isOpen }: Part, withCallbacks: boolean): Tally {
   const all = (parts: readonly Part[]) => parts.map((each) => tallyOf(each, withCallbacks));
-  const states = node === undefined ? {} : countsOf(node);
+  const isTask = node !== undefined && node.kind === undefined;
+  const states = isTask ? countsOf(node) : {};
   const tally: Tally = {
     jobs: totalOf(states),
-    isExact: !isOpen && !node?.isEach,
+    isExact: !isOpen && !(isTask && node.isEach),
     states,
   };
   const sure = (follower: Follower) =>

@@ -25,6 +25,7 @@ import {
 } from './graph-parts.js';
 import { tallyOf } from './graph-tally.js';
 import { dotOf, drawn, mermaidOf } from './graph-text.js';
+import { loopPart, waitNodeOf } from './graph-waits.js';
 
 // From planned jobs to parts.
 
@@ -43,28 +44,27 @@ export function plannedPart(root: JobNode, plan: Plan): Part {
 function partOf(node: JobNode, before: readonly Part[], plan: Plan): Part {
   const { path, name, queue, options = {}, expand, callbacks } = node;
   const id = idOf(plan, path);
+  const place = { id: id === '' ? '0' : id, queue, state: plan.state };
+  const waiting = queue === INTERNAL_QUEUE ? waitNodeOf(name, place, node) : undefined;
   const feed = plan.feeds?.find((each) => each.feed === path);
   const isFallback = name === INTERNAL_JOB.fallback;
+  const isLoop = expand !== undefined && 'body' in expand;
   const followers = [
     ...(isFallback && expand !== undefined ? [otherStep(expand, plan)] : []),
     ...plannedCallbacks(id, callbacks, plan.state),
   ].filter((follower) => follower !== undefined);
-  return {
+  const part: Part = {
     id,
     before,
-    ...(queue !== INTERNAL_QUEUE && {
-      node: {
-        id: id === '' ? '0' : id,
-        task: name,
-        label: options.displayName ?? name,
-        queue,
-        state: plan.state,
-      },
-    }),
-    ...(expand !== undefined && !isFallback && { adds: plannedAdds(expand, plan) }),
+    ...(waiting !== undefined && { node: waiting }),
+    ...(queue !== INTERNAL_QUEUE && { node: { ...place, task: name, label: options.displayName ?? name } }),
+    ...(expand !== undefined && !isFallback && !isLoop && { adds: plannedAdds(expand, plan) }),
     ...(feed !== undefined && fedParts(feed, plan)),
     ...(followers.length > 0 && { followers }),
   };
+  if (!isLoop) return part;
+  const [turn, test] = nodesOf(expand).map((next) => plannedPart(next, plan));
+  return turn === undefined ? part : loopPart(part, turn, test);
 }
 
 /** Returns the parts that a fan-out may add. */
@@ -146,7 +146,7 @@ function idOf({ run }: Plan, path: string): string {
 export interface RunGraph {
   /** The id of the run. Absent before the send. */
   readonly id?: string;
-  /** Earlier tasks first. */
+  /** Earlier tasks and waits first. */
   readonly nodes: readonly GraphNode[];
   readonly edges: readonly GraphEdge[];
   /** Number of task jobs, including callbacks, if nothing fails. Failure callbacks and branches not taken do not count. */
@@ -163,7 +163,8 @@ export interface RunGraph {
 
 /** A graph as JSON, with times as ISO strings. */
 export interface RunGraphJson extends Pick<RunGraph, 'id' | 'edges' | 'jobs' | 'isExact'> {
-  readonly nodes: readonly (Omit<GraphNode, 'startedAt' | 'finishedAt'> & {
+  readonly nodes: readonly (Omit<GraphNode, 'startedAt' | 'finishedAt' | 'until'> & {
+    readonly until?: string;
     readonly startedAt?: string;
     readonly finishedAt?: string;
   })[];
@@ -198,9 +199,10 @@ function withoutCounts({ counts: _counts, ...node }: GraphNode): GraphNode {
   return node;
 }
 
-function jsonOf({ startedAt, finishedAt, ...node }: GraphNode): RunGraphJson['nodes'][number] {
+function jsonOf({ startedAt, finishedAt, until, ...node }: GraphNode): RunGraphJson['nodes'][number] {
   return {
     ...node,
+    ...(until !== undefined && { until: until.toISOString() }),
     ...(startedAt !== undefined && { startedAt: startedAt.toISOString() }),
     ...(finishedAt !== undefined && { finishedAt: finishedAt.toISOString() }),
   };

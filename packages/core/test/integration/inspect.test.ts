@@ -341,7 +341,7 @@ onEveryEngine('a question', (engine) => {
     expect(answers.two).toMatchObject({
       app: app.name,
       prefix: `umbel:{${app.name}}`,
-      connection: { kind: engine.name === 'redis' ? 'redis' : 'other' },
+      connection: { kind: engine.name === 'memory' ? 'other' : engine.name },
       codecs: [],
       resultTtlMs: 86_400_000,
       lockDurationMs: 20_000,

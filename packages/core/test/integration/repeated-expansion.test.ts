@@ -1,8 +1,8 @@
 /** W13: what adds children may do so a second time, however long after. */
 
-import { expect, inject, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { memory, onEveryEngine } from '../../../../test/engines.js';
+import { onEveryEngine } from '../../../../test/engines.js';
 import { INTERNAL_QUEUE, type JobNode } from '../../src/job/job-tree.js';
 import { addChildren, addRun } from '../../src/store/add.js';
 import { childResultsOf, isHeld, jobStateOf } from '../../src/store/read.js';
@@ -10,7 +10,7 @@ import { openStore } from '../support/open-store.js';
 
 onEveryEngine('children that are added again', (engine) => {
   test('do not run again, though their records have expired', async () => {
-    const connection = engine.name === 'memory' ? memory() : inject('redisUrl');
+    const connection = engine.newConnection();
     const app = engine.app({ connection });
     const ran: number[] = [];
     app.task({

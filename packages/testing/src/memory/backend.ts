@@ -29,7 +29,14 @@ import {
 import { addFlow, addJob, type FlowEntry } from './add.js';
 import { refusalError } from './backend-base.js';
 import { BackendSignals } from './backend-signals.js';
-import { childKeys, detachChild, endedJobs, removeChildren, removeTrees } from './family.js';
+import {
+  childKeys,
+  detachChild,
+  endedJobs,
+  removeChildren,
+  removeEndedChild,
+  removeTrees,
+} from './family.js';
 import {
   type DataCondition,
   finish,
@@ -198,6 +205,13 @@ export class MemoryBackend extends BackendSignals implements IQueueBackend {
   /** Not in BullMQ's contract: replaces a job's data if it still equals this text. */
   replaceData(jobId: string, current: string, next: string, only?: DataCondition): Promise<boolean> {
     return this.command((queue) => replaceData(queue, jobId, current, next, only));
+  }
+
+  /** Not in BullMQ's contract: removes ended children from the lists of their parent. */
+  removeChildResults(parentId: string, childKeys: readonly string[]): Promise<void> {
+    return this.command((queue) => {
+      for (const key of childKeys) removeEndedChild(queue, parentId, key);
+    });
   }
 
   /** Not in BullMQ's contract: the tag index, see `Primitives` of the core. */

@@ -301,3 +301,12 @@ function keysBelow({ children }: JobRecord): string[] {
   const { pending, processed, ignored, unsuccessful } = children;
   return [...pending, ...processed.keys(), ...ignored.keys(), ...unsuccessful.keys()];
 }
+
+/** Removes an ended child from the lists of its parent. */
+export function removeEndedChild(queue: QueueData, parentId: string, childKey: string): void {
+  const parent = queue.jobs.get(parentId);
+  if (parent === undefined) return;
+  const { processed, ignored } = childrenOf(parent);
+  processed.delete(childKey);
+  ignored.delete(childKey);
+}

@@ -2,7 +2,7 @@
 
 import { isPlainObject } from '../../base/text.js';
 import type { Envelope } from '../../job/envelope.js';
-import { pathOf } from '../../job/ids.js';
+import { pathOf, turnAt, turnIn } from '../../job/ids.js';
 import type { JobRef } from '../../job/job.js';
 import { INTERNAL_JOB, INTERNAL_QUEUE, jobIdOf, type Source } from '../../job/job-tree.js';
 import { isPassedOn } from '../../job/marks.js';
@@ -26,6 +26,9 @@ export interface ClassifiedChildren {
   readonly other: ChildPlace | undefined;
   /** The replacement that a handler has stored. */
   readonly replacement: ChildPlace | undefined;
+  /** The last turn of a loop, and the step that decides after it. */
+  readonly turn: ChildPlace | undefined;
+  readonly test: ChildPlace | undefined;
   readonly steps: readonly ChildPlace[];
 }
 
@@ -40,7 +43,9 @@ export async function classifyChildren(
 ): Promise<ClassifiedChildren> {
   const { after, replacement, expand, run = place.id } = envelope;
   const path = pathOf(run, place.id);
-  const children = after === undefined && replacement === undefined ? [] : await listed(store, place);
+  const begun = envelope.turns?.begun;
+  const hasChildren = after !== undefined || replacement !== undefined || begun !== undefined;
+  const children = hasChildren ? await listed(store, place) : [];
   const detached = hasEnded(state) ? await detachedMembers(store, run, envelope, children) : [];
   const list = listOf(run, after);
   const otherPath = expand !== undefined && 'members' in expand ? expand.members[0]?.path : undefined;
@@ -51,6 +56,8 @@ export async function classifyChildren(
     slices: [] as ChildPlace[],
     other: undefined as ChildPlace | undefined,
     replacement: undefined as ChildPlace | undefined,
+    turn: undefined as ChildPlace | undefined,
+    test: undefined as ChildPlace | undefined,
     steps: [] as ChildPlace[],
   };
   for (const child of [...children, ...detached].sort(byPath)) {
@@ -58,7 +65,12 @@ export async function classifyChildren(
     const inList = list !== undefined && child.id.startsWith(list) ? child.id.slice(list.length) : '';
     const isInternal = child.queue === INTERNAL_QUEUE;
     if (childPath.startsWith(`${path}!`)) continue; // a probe that only woke the job
-    if (childPath === replacement?.path) classified.replacement = child;
+    const turn = begun === undefined ? undefined : turnIn(path, childPath);
+    if (turn !== undefined) {
+      if (turn !== begun) continue; // an earlier turn
+      if (childPath === turnAt(path, turn)) classified.turn = child;
+      else classified.test = child;
+    } else if (childPath === replacement?.path) classified.replacement = child;
     else if (childPath.startsWith(`${path}~`))
       continue; // a replacement from before a replay
     else if (childPath === otherPath) classified.other = child;

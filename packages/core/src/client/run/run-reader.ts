@@ -1,14 +1,15 @@
 /** This module reads a stored run as a tree of parts, the input of its graph and its counts. */
 
 import type { Envelope } from '../../job/envelope.js';
-import { adderIn } from '../../job/ids.js';
+import { adderIn, pathOf, turnAt } from '../../job/ids.js';
 import type { JobRef } from '../../job/job.js';
-import { type Callbacks, INTERNAL_JOB, INTERNAL_QUEUE, nodesOf } from '../../job/job-tree.js';
+import { type Callbacks, INTERNAL_JOB, INTERNAL_QUEUE, nodesOf, relocated } from '../../job/job-tree.js';
 import { standingOf } from '../../store/read.js';
 import type { Store } from '../../store/store.js';
 import type { StoredJob } from '../../store/stored-job.js';
 import { CALLBACKS, callbacksOf, plannedPart } from '../../workflow/graph.js';
 import { everyPart, type Follower, type GraphNode, hasEnded, type Part } from '../../workflow/graph-parts.js';
+import { loopPart, waitNodeOf } from '../../workflow/graph-waits.js';
 import { addsOf, type Given, LargeGroups } from './group.js';
 import { adderOf, type ClassifiedChildren, classifyChildren } from './relatives.js';
 
@@ -53,7 +54,7 @@ export class RunReader {
   async #stored(place: JobRef, given: Given): Promise<Part | undefined> {
     const standing = await standingOf(this.#store, place);
     if (standing === undefined) return undefined;
-    const { id, queue } = place;
+    const { id } = place;
     const { state, job } = standing;
     const envelope: Content = job?.envelope ?? {};
     const children = await classifyChildren(this.#store, place, state, envelope);
@@ -68,19 +69,41 @@ export class RunReader {
     ];
     const isOpen = job?.name === INTERNAL_JOB.feed && envelope.fed === undefined && !hasEnded(state);
     const addedBy = adderIn(id);
-    const part: Part = {
+    const bare: Part = {
       id,
       before,
-      ...(queue !== INTERNAL_QUEUE && { node: nodeOf(place, state, job) }),
+      ...partNode(place, state, job),
       ...(isFanOut && { adds: await addsOf(this.#store, { ...place, run, state, expand }, given) }),
       ...(followers.length > 0 && { followers }),
       ...(isOpen && { isOpen }),
       ...(addedBy !== undefined && { addedBy }),
     };
+    const part = await this.#withTurn(bare, state, envelope, children);
     // Members that a handler adds belong to the fan-out's part as long as the group has not ended.
     const mayGrow = isFanOut && [...given.values()].some((children) => !children.isOver);
     if (hasEnded(state) && this.#isOver(part) && !mayGrow) this.#ended.set(id, part);
     return part;
+  }
+
+  /** Returns the part of a loop with its last turn; other parts unchanged. */
+  async #withTurn(
+    part: Part,
+    state: string,
+    { run = part.id, expand, turns }: Content,
+    children: ClassifiedChildren,
+  ): Promise<Part> {
+    if (expand === undefined || !('body' in expand)) return part;
+    const last = turns?.begun;
+    const path = pathOf(run, part.id);
+    const [body, test] = nodesOf(expand).map((node) =>
+      plannedPart(last === undefined ? node : relocated(node, turnAt(path, '*'), turnAt(path, last)), {
+        run,
+        state: notAdded(state),
+      }),
+    );
+    if (body === undefined) return part;
+    const stored = async (child: JobRef | undefined) => child && this.#part(child);
+    return loopPart(part, (await stored(children.turn)) ?? body, (await stored(children.test)) ?? test);
   }
 
   /** Returns whether the part is final. Each step of a long chain is checked once. */
@@ -154,6 +177,21 @@ export class RunReader {
       }),
     );
   }
+}
+
+/** Returns the node of a task or a wait; other internal jobs have none. */
+function partNode(place: JobRef, state: string, job: StoredJob | undefined): Pick<Part, 'node'> {
+  if (place.queue !== INTERNAL_QUEUE) return { node: nodeOf(place, state, job) };
+  const waiting = job && waitNodeOf(job.name, { ...place, state }, job.envelope ?? {});
+  if (waiting === undefined) return {};
+  const { finishedAt, error } = nodeOf(place, state, job);
+  return {
+    node: {
+      ...waiting,
+      ...(finishedAt !== undefined && { finishedAt }),
+      ...(error !== undefined && { error }),
+    },
+  };
 }
 
 function nodeOf({ id, queue }: JobRef, state: string, job: StoredJob | undefined): GraphNode {

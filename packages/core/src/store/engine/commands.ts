@@ -3,7 +3,13 @@
  * Each file of `../primitives/` defines one group of them. Umbel also works without any of them; the comments there say
  * what is lost then.
  */
-import type { CompactionPrimitive, EndedJobs, EndedTimePrimitive } from '../primitives/ended-jobs.js';
+import type {
+  ChildResults,
+  CompactionPrimitive,
+  EndedJobs,
+  EndedTimePrimitive,
+} from '../primitives/ended-jobs.js';
+
 import type { Primitives } from '../primitives/jobs.js';
 import type { LookPrimitive } from '../primitives/looks.js';
 import type { PurgePrimitive } from '../primitives/purge.js';
@@ -19,6 +25,7 @@ export type EngineCommands = Partial<
     StreamsPrimitive &
     EndedJobs &
     EndedTimePrimitive &
+    ChildResults &
     CompactionPrimitive &
     OldEvents &
     PurgePrimitive &
@@ -27,6 +34,9 @@ export type EngineCommands = Partial<
     LookPrimitive &
     QueueNamePrimitive
 >;
+
+/** Fields of a mark that a reader writes, so that the stream has an event to start from. */
+export const MARK = { event: 'umbel:read' };
 
 /** The states of `SeenJob` by the numbers of BullMQ's `isFinished`; -2 for a record of another type. */
 export const JOB_STATUS = {

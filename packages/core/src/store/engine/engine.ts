@@ -23,6 +23,19 @@ export interface ConnectionFacts {
   readonly isEncrypted: boolean;
 }
 
+/** State of a schema: it fits this version, has to be migrated, or was migrated by a newer version. */
+export type SchemaState = 'current' | 'old' | 'newer';
+
+/** The migrations of a store with a schema. */
+export interface Migrations {
+  /** Reads the state of the schema; needs no right to change it. */
+  state(): Promise<SchemaState>;
+  /** Migrates the schema, unless it is current. @throws {StoreConfigurationError} if a newer version has migrated it. */
+  migrate(): Promise<void>;
+  /** Returns the statements for a new or an older schema, as a script. Connects to nothing. */
+  script(): Promise<string>;
+}
+
 /** The engine of an app, from its `connection` option. Creating it opens nothing. */
 export interface Engine {
   readonly kind: EngineKind;
@@ -37,6 +50,8 @@ export interface Engine {
   readonly mayStaySilent: boolean;
   /** Address for display, without user and password. */
   readonly address: string;
+  /** Absent for a store without a schema. */
+  readonly migrations?: Migrations;
   /** Returns facts about the connection: only values that contain no secret. */
   describe(): ConnectionFacts;
   /** Returns what to do about an error; undefined for an unknown one. Without an error: about a store that does not answer. */
@@ -56,6 +71,8 @@ export interface ServerFacts {
   readonly evictionPolicy?: string | undefined;
   /** Whether it has an append-only file. */
   readonly hasAppendOnlyFile?: boolean | undefined;
+  /** Whether it waits for its disk before it confirms a change. */
+  readonly isDurable?: boolean | undefined;
 }
 
 /** What a worker needs of its store. */

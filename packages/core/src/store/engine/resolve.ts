@@ -2,6 +2,7 @@
 import type { BackendFactory, ConnectionOptions } from 'bullmq';
 import { optionalPeer } from '../../base/modules.js';
 import type { Engine } from './engine.js';
+import { postgresEngine } from './postgres/engine.js';
 import { DEFAULT_URL, redisEngine } from './redis/engine.js';
 import { refusedUrl } from './urls.js';
 
@@ -17,8 +18,13 @@ export function resolveEngine(
 ): Engine {
   if (typeof source === 'function') return factoryEngine(source);
   if (typeof source !== 'string' || /^rediss?:\/\/./.test(source)) return redisEngine(option, source);
+  if (/^postgres(?:ql)?:\/\/./.test(source)) return postgresEngine(option, source);
   if (source === 'memory:') return factoryEngine(memoryOfProcess());
-  throw refusedUrl(option, source, 'a redis:// or rediss:// URL such as redis://127.0.0.1:6379, or memory:');
+  throw refusedUrl(
+    option,
+    source,
+    'a redis:// or rediss:// URL such as redis://127.0.0.1:6379, a postgres:// URL such as postgres://user@host/db, or memory:',
+  );
 }
 
 /** Own property, true, of backend factories whose store is in the memory of this process. */

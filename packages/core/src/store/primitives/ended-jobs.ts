@@ -91,6 +91,20 @@ export function endedTimesIn(backend: IQueueBackend): EndedTimePrimitive | undef
   return 'endedAt' in commands ? (commands as EndedTimePrimitive) : undefined;
 }
 
+export interface ChildResults {
+  /**
+   * Removes ended children from the lists of a job, by the keys by which it refers to them. Their results and failures are
+   * then unknown to the job. Without this command, the lists of a loop grow with each turn.
+   */
+  removeChildResults(jobId: string, childKeys: readonly string[]): Promise<void>;
+}
+
+/** Returns the command; undefined for a store without it. */
+export function childResultsIn(backend: IQueueBackend): ChildResults | undefined {
+  const commands = commandsOf(backend);
+  return 'removeChildResults' in commands ? (commands as ChildResults) : undefined;
+}
+
 export interface CompactionPrimitive {
   /**
    * Shrinks the records of the completed jobs with these keys, without loss for their readers. Does nothing unless the run,

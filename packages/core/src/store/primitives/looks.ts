@@ -23,6 +23,8 @@ interface EventEdges {
 export interface Looks {
   /** Undefined if the store does not answer that: its user may lack the permission. */
   readonly events: EventEdges | undefined;
+  /** Whether events after the last one may be older than this look: transactions that wrote some are still open. */
+  readonly mayRepeat?: true;
   /** Omits pending jobs without progress. */
   readonly jobs: readonly SeenJob[];
 }

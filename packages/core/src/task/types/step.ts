@@ -3,6 +3,7 @@
  * no object has at run time, so comparing two steps costs two property checks, whatever methods their types have.
  */
 import type { SendOptions } from '../options.js';
+import type { Prettify } from './bind.js';
 
 export interface Input<in In> {
   readonly '~in': (value: In) => void;
@@ -22,6 +23,17 @@ export type AnyResult = Result<string, unknown>;
 export interface PassingResult<out By extends string, out Out, out Added> extends Result<By, Out> {
   readonly '~adds': Added;
 }
+
+/** A value that a step passes on, with the keys that the step adds. */
+export type PassedWith<Value, Added> = {} extends Added
+  ? Value
+  : Value extends unknown
+    ? Prettify<Omit<Value, keyof Added> & Added>
+    : never;
+
+/** The result of a step that follows a step with the result `Out`. */
+export type OutputAfter<Out, Gives extends AnyResult> =
+  Gives extends PassingResult<string, unknown, infer Added> ? PassedWith<Out, Added> : Gives['~out'];
 
 /** Anything that can be a step of a chain or a member of a group: a task, a signature or a workflow. */
 export interface Step<out Name extends string, in In, out Out> {

@@ -15,6 +15,7 @@ import type {
   InputArg,
   InputArgs,
   InputOf,
+  OutputAfter,
   OutputOf,
   Result,
   Step,
@@ -106,7 +107,7 @@ export interface Signature<Name extends string, In, Out, Extras = {}> extends St
    */
   pipe<Gives extends AnyResult>(
     next: StepAfter<Result<Name, Out>, Gives>,
-  ): Signature<'chain', In, Gives['~out']>;
+  ): Signature<'chain', In, OutputAfter<Out, Gives>>;
   /**
    * Returns a copy that sends the callback once with the result, after success. A callback is a separate call: if it fails,
    * the result does not change. Equal callbacks are kept once. `linkError` and `finally` follow the same rules.

@@ -4,7 +4,7 @@ import type { EngineDriver } from '../engine.js';
 import { batchesCommands } from './batching/batched-backend.js';
 import { redisCompaction } from './compaction.js';
 import { startsDueJobs } from './due-jobs.js';
-import { redisEndedJobs, redisEndedTimes } from './ended-jobs.js';
+import { redisChildResults, redisEndedJobs, redisEndedTimes } from './ended-jobs.js';
 import { isRedisTransient, redisRefusal } from './errors.js';
 import { checkRedis, redisFacts } from './facts.js';
 import { redisPrimitives } from './jobs.js';
@@ -29,6 +29,7 @@ export const REDIS: EngineDriver = {
       ...redisStreams(redis),
       ...redisEndedJobs(redis),
       ...redisEndedTimes(redis),
+      ...redisChildResults(redis),
       ...redisCompaction(redis),
       ...redisOldEvents(redis),
       ...redisLooks(redis),

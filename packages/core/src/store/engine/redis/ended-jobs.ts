@@ -2,6 +2,7 @@
 import type { RedisQueueBackend } from 'bullmq';
 import type {
   ChildKeys,
+  ChildResults,
   EndedJob,
   EndedJobs,
   EndedRange,
@@ -187,6 +188,25 @@ export function redisEndedTimes(backend: RedisQueueBackend): EndedTimePrimitive 
     async endedAt(set, jobId) {
       const score = await runScript(backend, ENDED_AT, [backend.toKey(set), jobId]);
       return score === null ? undefined : Number(score);
+    },
+  };
+}
+
+const REMOVE_CHILD_RESULTS: Script = {
+  name: 'umbel:removeChildResults',
+  numberOfKeys: 2,
+  lua: `for _, child in ipairs(ARGV) do
+  redis.call('HDEL', KEYS[1], child)
+  redis.call('HDEL', KEYS[2], child)
+end`,
+};
+
+export function redisChildResults(backend: RedisQueueBackend): ChildResults {
+  return {
+    async removeChildResults(jobId, childKeys) {
+      const key = backend.toKey(jobId);
+      const args = [`${key}:processed`, `${key}:failed`, ...childKeys];
+      await runScript(backend, REMOVE_CHILD_RESULTS, args);
     },
   };
 }

@@ -1,0 +1,565 @@
+/**
+ * This module adapts BullMQ's PostgreSQL backend: prefixes separate apps, texts are stored unchanged, events are read in the
+ * order of their transactions, and lists begin with the oldest job, as on every other store. Each method says what BullMQ
+ * 6.7 does otherwise.
+ */
+import { type IQueueBackend, PostgresQueueBackend, type QueueBaseOptions } from 'bullmq';
+import { clearTimeout, performance, setTimeout } from '../../../base/real-timers.js';
+import { systemClock } from '../../../base/time.js';
+import { MARK } from '../commands.js';
+import type { SharedConnection } from './connection.js';
+import type { SqlResult } from './pg-driver.js';
+import { type EventCursor, eventCursorOf, positionOf, positionUpTo, timeOfMoment } from './positions.js';
+import { asStored, withText, withTexts } from './stored-form.js';
+import { decodeRows, encodeParams, unwrapText, unwrapValue, wrapText } from './text.js';
+
+type Command<Name extends keyof IQueueBackend> = IQueueBackend[Name] extends (
+  ...args: infer Args
+) => infer Answer
+  ? (...args: Args) => Answer
+  : never;
+
+/** BullMQ's backend with the private methods that this module uses or replaces. */
+interface OpenBackend extends IQueueBackend {
+  query(text: string, params?: readonly unknown[]): Promise<SqlResult>;
+  run(command: string, params?: readonly unknown[]): Promise<SqlResult>;
+}
+
+/** A row of `umbel_event`, with `isSafe` if no event before it can appear any more. */
+interface EventRow {
+  readonly queue: string;
+  readonly horizon: string;
+  readonly id: string;
+  readonly event: string;
+  readonly data: Record<string, unknown> | null;
+  readonly at: string;
+  readonly isSafe: boolean;
+}
+
+/** An event in BullMQ's form. */
+export type RawEvent = [id: string, fields: string[]];
+
+/** Number of events that one statement reads. */
+const PAGE = 1000;
+/** Pause before events are read again that an open transaction holds back. */
+const HELD_MS = 10;
+/** Longest wait for a notification, after which events are read in any case. */
+const LONGEST_WAIT_MS = 10_000;
+/** Events are held back no longer than this by a transaction that stays open. */
+export const HELD_LIMIT_MS = 5000;
+/** Pause before a worker asks again for a job that a limit of its queue holds back. */
+const LIMITED_MS = 1000;
+
+const EVENT_COLUMNS = `queue, horizon::text AS horizon, id::text AS id, event, data, created_at_ms::text AS at,
+  (horizon <= pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+    OR created_at_ms < extract(epoch FROM clock_timestamp()) * 1000 - ${HELD_LIMIT_MS}) AS "isSafe"`;
+
+/** Writes an event, and returns its place. */
+const PUBLISH = `SELECT horizon::text AS horizon, id::text AS id, created_at_ms::text AS at
+  FROM umbel_publish($1, $2, $3::jsonb, $4)`;
+
+/** Options of BullMQ's backends. */
+export type SqlBackendOptions = QueueBaseOptions<never> & {
+  readonly limiter?: { readonly max?: number };
+};
+
+const Base = PostgresQueueBackend as unknown as new (
+  connection: unknown,
+  queueName: string,
+  options: SqlBackendOptions,
+  owns: boolean,
+) => OpenBackend;
+
+export class SqlBackend extends Base {
+  readonly sql: SharedConnection;
+  readonly #name: string;
+  readonly #prefix: string;
+  readonly #options: SqlBackendOptions;
+  /** How far the clock of this machine is ahead of the store's. */
+  offsetMs: () => number = () => 0;
+  /** The last command for each job whose commands keep their order. */
+  readonly #tails = new Map<string, Promise<unknown>>();
+  #wakes = new Set<() => void>();
+
+  constructor(
+    connection: SharedConnection,
+    name: string,
+    prefix: string,
+    options: SqlBackendOptions,
+    owns: boolean,
+  ) {
+    // BullMQ ignores the prefix.
+    super(connection.forBullmq, `${prefix}:${name}`, options, owns);
+    this.sql = connection;
+    this.#name = name;
+    this.#prefix = prefix;
+    this.#options = options;
+  }
+
+  /** Prefix of the names of this app's queues. */
+  get prefix(): string {
+    return this.#prefix;
+  }
+
+  override forQueue(name: string, prefix = this.#prefix): IQueueBackend {
+    const backend = new SqlBackend(this.sql, name, prefix, this.#options, false);
+    backend.offsetMs = this.offsetMs;
+    return backend as unknown as IQueueBackend;
+  }
+
+  override parseNodeKey(key: string): { prefix: string; queueName: string; id: string } {
+    const at = key.lastIndexOf(':');
+    const queue = key.slice(0, at);
+    const colon = queue.lastIndexOf(':');
+    return { prefix: queue.slice(0, colon), queueName: queue.slice(colon + 1), id: key.slice(at + 1) };
+  }
+
+  override clientName(suffix = ''): string {
+    return `${this.#name}${suffix}`;
+  }
+
+  override async query(text: string, params?: readonly unknown[]): Promise<SqlResult> {
+    const { barrier } = this.sql.database;
+    if (barrier !== undefined && text !== PUBLISH) await barrier;
+    const { rows, rowCount } = await super.query(text, encodeParams(text, params));
+    return { rows: decodeRows(rows), ...(rowCount !== undefined && { rowCount }) };
+  }
+
+  // Adding jobs. BullMQ reads the effect of a failure from the options of the child; Umbel stores it in the link only.
+
+  override addJob(...[job, ...rest]: Parameters<Command<'addJob'>>): Promise<string> {
+    return super.addJob(asStored(job), ...rest);
+  }
+
+  override addJobs(entries: Parameters<Command<'addJobs'>>[0]): Promise<string[]> {
+    return super.addJobs(entries.map((entry) => ({ ...entry, job: asStored(entry.job) })));
+  }
+
+  override addFlow(entries: Parameters<Command<'addFlow'>>[0]): ReturnType<Command<'addFlow'>> {
+    return super.addFlow(
+      entries.map((entry) => ({
+        ...entry,
+        jobData: asStored(entry.jobData),
+        queueName: `${entry.prefix ?? this.#prefix}:${entry.queueName}`,
+      })),
+    );
+  }
+
+  // Texts. `jsonb` changes them.
+
+  override async updateData(...[job, data]: Parameters<Command<'updateData'>>): Promise<void> {
+    const text = JSON.stringify(data) ?? '{}';
+    await this.#inOrder(job.id ?? '', () => super.updateData(job, JSON.parse(wrapText(text))));
+  }
+
+  override updateProgress(...[id, progress]: Parameters<Command<'updateProgress'>>): Promise<void> {
+    const text = JSON.stringify(progress) ?? 'null';
+    return this.#inOrder(id, () => super.updateProgress(id, JSON.parse(wrapText(text))));
+  }
+
+  override async moveToCompleted(
+    ...[job, value, ...rest]: Parameters<Command<'moveToCompleted'>>
+  ): ReturnType<Command<'moveToCompleted'>> {
+    const text = JSON.stringify(value) ?? 'null';
+    await this.#settled(job.id);
+    const answer = await super.moveToCompleted(job, JSON.parse(wrapText(text)), ...rest);
+    return { ...answer, result: withTexts(answer.result) };
+  }
+
+  override async moveToFailed(
+    ...args: Parameters<Command<'moveToFailed'>>
+  ): ReturnType<Command<'moveToFailed'>> {
+    await this.#settled(args[0].id);
+    const answer = await super.moveToFailed(...args);
+    return { ...answer, result: withTexts(answer.result) };
+  }
+
+  override async moveToDelayed(
+    ...[id, at, delay, ...rest]: Parameters<Command<'moveToDelayed'>>
+  ): ReturnType<Command<'moveToDelayed'>> {
+    await this.#settled(id);
+    // It refuses parts of a millisecond.
+    return withTexts(await super.moveToDelayed(id, Math.round(at), Math.round(delay), ...rest));
+  }
+
+  override async moveToActive(
+    ...args: Parameters<Command<'moveToActive'>>
+  ): ReturnType<Command<'moveToActive'>> {
+    return withTexts(await super.moveToActive(...args)) ?? [];
+  }
+
+  override async getJobData(id: string): ReturnType<Command<'getJobData'>> {
+    const job = await super.getJobData(id);
+    return job === undefined ? undefined : withText(job);
+  }
+
+  override async isFinished(id: string, hasValue?: boolean): ReturnType<Command<'isFinished'>> {
+    const answer = await super.isFinished(id, hasValue);
+    if (!Array.isArray(answer) || answer[0] !== 1) return answer;
+    return [answer[0], unwrapText(answer[1])];
+  }
+
+  override async getProcessedChildrenValues(id: string): Promise<Record<string, string>> {
+    const values = await super.getProcessedChildrenValues(id);
+    return Object.fromEntries(Object.entries(values).map(([key, text]) => [key, unwrapText(text)]));
+  }
+
+  override async getDependencies(
+    ...args: Parameters<Command<'getDependencies'>>
+  ): ReturnType<Command<'getDependencies'>> {
+    const answer = await super.getDependencies(...args);
+    for (const [key, value] of Object.entries(answer.processed ?? {})) {
+      if (answer.processed !== undefined) answer.processed[key] = unwrapValue(value);
+    }
+    return answer;
+  }
+
+  override changeDelay(id: string, delay: number): Promise<void> {
+    return super.changeDelay(id, Math.round(delay));
+  }
+
+  /** BullMQ counts lines without a lock. */
+  override addLog(id: string, row: string, keep?: number): Promise<number> {
+    return this.#inOrder(id, async () => {
+      try {
+        const text = 'SELECT umbel_add_log($1, $2, $3, $4) AS count';
+        const { rows } = await this.query(text, [this.qualifiedName, id, row, keep ?? null]);
+        return Number(rows[0].count);
+      } catch (error) {
+        if ((error as { code?: unknown }).code !== FOREIGN_KEY) throw error;
+        return super.addLog(id, row, keep); // which throws BullMQ's error for a missing job
+      }
+    });
+  }
+
+  // Lists and counts.
+
+  /** BullMQ counts no waiting job in a paused queue. */
+  override async getCounts(...[types, before]: Parameters<Command<'getCounts'>>): Promise<number[]> {
+    const counts = await super.getCounts(types, before);
+    const at = types.findIndex((type) => type === 'waiting' || type === 'wait');
+    if (at < 0 || types.includes(PAUSED)) return counts;
+    const [paused = 0] = await super.getCounts([PAUSED]);
+    return counts.map((count, index) => (index === at ? count + paused : count));
+  }
+
+  /** BullMQ begins with the newest where the oldest are asked for, and sorts jobs of the same moment in no order. */
+  override async getRanges(
+    ...[types, start = 0, end = -1, isAscending = false]: Parameters<Command<'getRanges'>>
+  ): ReturnType<Command<'getRanges'>> {
+    const ranges: [string][] = [];
+    for (const type of types) {
+      const list = LISTS[type as keyof typeof LISTS];
+      const set = SETS[type as keyof typeof SETS];
+      if (type === PAUSED) ranges.push([] as unknown as [string]);
+      else if (set !== undefined) {
+        const way = isAscending ? 'ASC' : 'DESC';
+        const order = `${set} ${way}, id COLLATE "C" ${way}`;
+        ranges.push(await this.#range(`state = '${type}'`, order, start, end));
+      } else if (list !== undefined) {
+        const ids = await this.#range(list, isAscending ? 'seq' : 'seq DESC', start, end);
+        // BullMQ's getters turn lists round.
+        ranges.push((isAscending ? ids.reverse() : ids) as [string]);
+      } else ranges.push(...(await super.getRanges([type], start, end, isAscending)));
+    }
+    return ranges;
+  }
+
+  async #range(where: string, order: string, start: number, end: number): Promise<[string]> {
+    const text = `SELECT id FROM job WHERE queue = $1 AND ${where} ORDER BY ${order} OFFSET $2 LIMIT $3`;
+    const { rows } = await this.query(text, [this.qualifiedName, start, end < 0 ? null : end - start + 1]);
+    return rows.map(({ id }) => id) as [string]; // BullMQ's type of a list
+  }
+
+  /** BullMQ writes no event. */
+  override async remove(id: string, hasChildren: boolean): Promise<number> {
+    const { rows } = await this.#mapped(
+      () => this.query('SELECT umbel_remove($1, $2, $3) AS n', [this.qualifiedName, id, hasChildren]),
+      () => super.remove(id, hasChildren),
+    );
+    return rows[0].n;
+  }
+
+  /** BullMQ does not let a parent wait again that a failed child did not fail. */
+  override async retryFinishedJob(
+    ...[job, state, options = {}]: Parameters<Command<'retryFinishedJob'>>
+  ): Promise<void> {
+    const { run } = this;
+    const inside = Object.create(this, {
+      run: {
+        value: (command: string, params?: readonly unknown[]) =>
+          command === 'reprocess_job'
+            ? this.query('SELECT umbel_requeue($1, $2, $3, $4, $5, $6) AS code', params)
+            : run.call(this, command, params),
+      },
+    }) as OpenBackend;
+    await PostgresQueueBackend.prototype.retryFinishedJob.call(
+      inside as unknown as PostgresQueueBackend,
+      job,
+      state,
+      options,
+    );
+  }
+
+  async #mapped(command: () => Promise<SqlResult>, own: () => Promise<number>): Promise<SqlResult> {
+    try {
+      return await command();
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'BM001') throw error;
+      return { rows: [{ n: await own() }] }; // throws BullMQ's error for the same reason
+    }
+  }
+
+  // Events.
+
+  override async publishEvent(fields: Record<string, string | number>, maxEvents: number): Promise<string> {
+    const { event, ...rest } = fields;
+    const params = [this.qualifiedName, String(event), JSON.stringify(rest), maxEvents ?? null];
+    const published = this.query(PUBLISH, params);
+    // Whoever marks a place sends jobs after it without waiting: they have to be behind the mark, on any connection.
+    const { rows } = await (event === MARK.event ? this.sql.database.hold(published) : published);
+    const [row] = rows as EventRow[];
+    return row === undefined ? '0-0' : positionOf(row.horizon, row.id, row.at);
+  }
+
+  override async trimEvents(max: number): Promise<number> {
+    const { rows } = await this.query('SELECT umbel_trim_events($1, $2) AS n', [this.qualifiedName, max]);
+    return Number(rows[0].n);
+  }
+
+  override async readEvents(from: string, blockMs: number): ReturnType<Command<'readEvents'>> {
+    const [events = []] = await this.eventsAfter([{ queue: this.#name, after: from }], PAGE, blockMs || 5000);
+    return events.length === 0 ? (null as never) : ([['events', events]] as never); // BullMQ's type of the answer
+  }
+
+  /**
+   * Returns the events after positions of several queues, in the order of their transactions. An event is left out while an
+   * earlier transaction is open, whose events would come before it. Waits up to `blockMs` for the first event.
+   */
+  async eventsAfter(
+    places: readonly { readonly queue: string; readonly after: string }[],
+    limit: number,
+    blockMs = 0,
+  ): Promise<RawEvent[][]> {
+    const queues = places.map(({ queue }) => `${this.#prefix}:${queue}`);
+    const deadline = performance.now() + blockMs;
+    if (blockMs > 0) await this.sql.database.ready().then(() => this.sql.database.listen('bullmq_events'));
+    const cursors = await Promise.all(
+      places.map(({ after }, index) => this.#cursor(queues[index] ?? '', after)),
+    );
+    const names = new Set(queues);
+    for (;;) {
+      const notified = this.#notified(blockMs > 0 ? names : undefined);
+      try {
+        const found = await this.#read(queues, cursors, limit);
+        const leftMs = deadline - performance.now();
+        if (found.events.some((list) => list.length > 0) || leftMs <= 0 || this.#isOver) return found.events;
+        await notified.within(Math.min(leftMs, found.isHeld ? HELD_MS : LONGEST_WAIT_MS), found.isHeld);
+        if (this.#isOver) return found.events;
+      } finally {
+        notified.stop();
+      }
+    }
+  }
+
+  async #read(
+    queues: readonly string[],
+    cursors: readonly EventCursor[],
+    limit: number,
+  ): Promise<{ events: RawEvent[][]; isHeld: boolean }> {
+    const text = `SELECT place.index::int AS index, e.* FROM unnest($1::text[], $2::bigint[], $3::bigint[])
+        WITH ORDINALITY AS place (queue, horizon, id, index)
+      CROSS JOIN LATERAL (SELECT ${EVENT_COLUMNS} FROM umbel_event
+        WHERE umbel_event.queue = place.queue AND (umbel_event.horizon, umbel_event.id) > (place.horizon, place.id)
+        ORDER BY umbel_event.horizon, umbel_event.id LIMIT $4) AS e`;
+    const { rows } = await this.query(text, [
+      queues,
+      cursors.map(({ horizon }) => horizon),
+      cursors.map(({ id }) => id),
+      limit,
+    ]);
+    const events: RawEvent[][] = queues.map(() => []);
+    const isHeld: boolean[] = queues.map(() => false);
+    for (const row of rows as (EventRow & { index: number })[]) {
+      const at = row.index - 1;
+      if (!row.isSafe) isHeld[at] = true;
+      if (isHeld[at] !== true) events[at]?.push(rawEvent(row));
+    }
+    return { events, isHeld: isHeld.includes(true) };
+  }
+
+  async #cursor(queue: string, from: string): Promise<EventCursor> {
+    if (from === '$') {
+      const text = `SELECT GREATEST(pg_snapshot_xmin(pg_current_snapshot())::text::bigint, (SELECT max(horizon)
+        FROM umbel_event WHERE queue = $1
+          AND created_at_ms < extract(epoch FROM clock_timestamp()) * 1000 - ${HELD_LIMIT_MS}))::text AS horizon`;
+      const { rows } = await this.query(text, [queue]);
+      return eventCursorOf(positionUpTo(rows[0].horizon, 0)) ?? START;
+    }
+    const cursor = eventCursorOf(from);
+    if (cursor !== undefined) return cursor;
+    const text = `SELECT horizon::text AS horizon, id::text AS id FROM umbel_event
+      WHERE queue = $1 AND created_at_ms <= $2 ORDER BY horizon DESC, id DESC LIMIT 1`;
+    const { rows } = await this.query(text, [queue, timeOfMoment(from)]);
+    return (rows as EventCursor[])[0] ?? START;
+  }
+
+  /** Notices notifications from now on, for some queues. */
+  #notified(queues: ReadonlySet<string> | undefined): {
+    within(ms: number, isPause: boolean): Promise<void>;
+    stop(): void;
+  } {
+    let isNotified = false;
+    let wake: (() => void) | undefined;
+    const note = (message: { channel: string; payload: string }) => {
+      if (message.channel !== 'bullmq_events' || queues?.has(message.payload) !== true) return;
+      isNotified = true;
+      wake?.();
+    };
+    const stop = () => {
+      isNotified = true;
+      wake?.();
+    };
+    const { database } = this.sql;
+    if (queues !== undefined) database.on('notification', note).on('lost', stop);
+    this.#wakes.add(stop);
+    return {
+      within: (ms, isPause) =>
+        new Promise((resolve) => {
+          if (isNotified && !isPause) {
+            resolve();
+            return;
+          }
+          const timer = setTimeout(resolve, Math.max(1, ms));
+          if (isPause) return;
+          wake = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+        }),
+      stop: () => {
+        database.off('notification', note).off('lost', stop);
+        this.#wakes.delete(stop);
+      },
+    };
+  }
+
+  get #isOver(): boolean {
+    return this.closing !== undefined || this.sql.isClosing !== undefined;
+  }
+
+  override async disconnect(): Promise<void> {
+    for (const wake of this.#wakes) wake();
+    await super.disconnect();
+  }
+
+  override async close(isForced?: boolean): Promise<void> {
+    const closed = super.close(isForced);
+    for (const wake of this.#wakes) wake();
+    await closed;
+  }
+
+  /**
+   * Waits for a job. BullMQ returns at once while jobs wait that a limit of the queue holds back, and then asks for a job
+   * again and again.
+   */
+  override async waitForJob(blockSeconds: number): ReturnType<Command<'waitForJob'>> {
+    const waiting = this as unknown as {
+      blockingDisconnected: boolean;
+      cancelWait?: (() => void) | undefined;
+    };
+    if (this.#isOver || waiting.blockingDisconnected) return null;
+    const { database } = this.sql;
+    const { qualifiedName } = this;
+    await database.ready();
+    await database.listen('bullmq_jobs');
+    if (this.#isOver || waiting.blockingDisconnected) return null;
+    return new Promise((resolve) => {
+      const finish = (isReady: boolean) => {
+        clearTimeout(timer);
+        database.off('notification', note).off('lost', lost);
+        this.#wakes.delete(lost);
+        waiting.cancelWait = undefined;
+        resolve(isReady ? { member: qualifiedName, score: 0 } : null);
+      };
+      const note = ({ channel, payload }: { channel: string; payload: string }) => {
+        if (channel === 'bullmq_jobs' && payload === qualifiedName) finish(true);
+      };
+      const lost = () => finish(false);
+      const limitMs = Math.max(blockSeconds, 0) * 1000;
+      let timer = setTimeout(() => finish(false), limitMs);
+      database.on('notification', note).on('lost', lost);
+      this.#wakes.add(lost);
+      waiting.cancelWait = lost;
+      this.#signal().then(
+        ({ isReady, dueAt, isHeld }) => {
+          if (waiting.cancelWait !== lost) return;
+          if (isReady) return finish(true);
+          const dueMs = dueAt === undefined ? limitMs : dueAt - systemClock.now();
+          const waitMs = Math.min(limitMs, Math.max(1, dueMs), isHeld ? LIMITED_MS : limitMs);
+          clearTimeout(timer);
+          timer = setTimeout(() => finish(false), waitMs);
+        },
+        () => {}, // the wait ends by its time limit
+      );
+    });
+  }
+
+  async #signal(): Promise<{ isReady: boolean; isHeld: boolean; dueAt: number | undefined }> {
+    const text = 'SELECT is_ready AS "isReady", due_at AS "dueAt" FROM umbel_signal($1, $2, $3)';
+    const { max = null } = this.#options.limiter ?? {};
+    const offsetMs = this.offsetMs();
+    const now = Math.round(systemClock.now() - offsetMs);
+    const { rows } = await this.query(text, [this.qualifiedName, max, now]);
+    const [{ isReady, dueAt }] = rows as [{ isReady: boolean; dueAt: string | null }];
+    return {
+      isReady,
+      isHeld: !isReady,
+      dueAt: dueAt === null ? undefined : Number(dueAt) + offsetMs,
+    };
+  }
+
+  /** Runs the commands for a job one after the other: a pool would change their order. */
+  #inOrder<T>(id: string, command: () => Promise<T>): Promise<T> {
+    const answer = (this.#tails.get(id) ?? Promise.resolve()).then(command);
+    const tail = answer.then(
+      () => {},
+      () => {},
+    );
+    this.#tails.set(id, tail);
+    void tail.then(() => {
+      if (this.#tails.get(id) === tail) this.#tails.delete(id);
+    });
+    return answer;
+  }
+
+  /** Waits for the commands for a job that were not awaited. */
+  async #settled(id: string | undefined): Promise<void> {
+    const tail = this.#tails.get(id ?? '');
+    if (tail !== undefined) await tail;
+  }
+}
+
+const START: EventCursor = { horizon: '0', id: '0' };
+
+/** SQLSTATE for a row that refers to a missing one. */
+const FOREIGN_KEY = '23503';
+
+/** The type of the jobs of a paused queue, which BullMQ's types no longer have. */
+const PAUSED = 'paused' as 'waiting';
+
+/** Columns by which the jobs of a state are sorted. */
+const SETS = { completed: 'finished_at_ms', failed: 'finished_at_ms', delayed: 'process_at_ms' } as const;
+const LISTS = {
+  wait: "state = 'waiting' AND priority = 0",
+  waiting: "state = 'waiting' AND priority = 0",
+  active: "state = 'active'",
+} as const;
+
+/** Returns an event in BullMQ's form. */
+function rawEvent({ horizon, id, event, data, at }: EventRow): RawEvent {
+  const fields = ['event', event];
+  for (const [name, value] of Object.entries(data ?? {}))
+    fields.push(name, typeof value === 'string' ? unwrapText(value) : String(value));
+  return [positionOf(horizon, id, at), fields];
+}

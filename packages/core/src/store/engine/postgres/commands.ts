@@ -1,0 +1,182 @@
+/**
+ * This module implements the commands that BullMQ's contract lacks, for jobs, limits, events and names of queues. Each is one
+ * statement, so it is atomic.
+ */
+import { systemClock } from '../../../base/time.js';
+import type { EndedTimePrimitive } from '../../primitives/ended-jobs.js';
+import type { Primitives } from '../../primitives/jobs.js';
+import type { LookPrimitive, SeenJob } from '../../primitives/looks.js';
+import type { LimitPrimitive, QueueNamePrimitive } from '../../primitives/queues.js';
+import type { OldEvents, StreamsPrimitive } from '../../primitives/streams.js';
+import { HELD_LIMIT_MS, type SqlBackend } from './backend.js';
+import { positionUpTo } from './positions.js';
+import { unwrapText, wrapText } from './text.js';
+
+export function sqlPrimitives(backend: SqlBackend): Primitives {
+  const { qualifiedName } = backend;
+  return {
+    async takeLock(id, token, starts, durationMs) {
+      const now = Math.round(systemClock.now() - backend.offsetMs());
+      const { rows } = await backend.query(
+        `UPDATE job SET lock_token = $3, locked_until_ms = $5::bigint + $6::bigint
+          WHERE queue = $1 AND id = $2 AND state = 'active' AND attempts_started = $4
+            AND (lock_token IS NULL OR lock_token = $3 OR locked_until_ms < $5::bigint) RETURNING id`,
+        [qualifiedName, id, token, starts, now, Math.round(durationMs)],
+      );
+      return rows.length === 1;
+    },
+    async replaceData(id, current, next, only = undefined) {
+      const condition = typeof only === 'object' ? 'held' : (only ?? '');
+      const starts = typeof only === 'object' ? only.starts : null;
+      // A program without this engine has stored the text as JSON.
+      const plain = isJson(current) ? current : 'null';
+      const { rows } = await backend.query(
+        `UPDATE job SET data = $4::jsonb
+          WHERE queue = $1 AND id = $2 AND (data = $3::jsonb OR data = $7::jsonb)
+            AND ($5 = '' OR $5 = 'failed' AND state = 'failed'
+              OR $5 = 'held' AND attempts_started = $6 AND finished_at_ms IS NULL)
+          RETURNING id`,
+        [qualifiedName, id, wrapText(current), wrapText(next), condition, starts, plain],
+      );
+      return rows.length === 1;
+    },
+    async tryWrite() {
+      await backend.query('SELECT pg_current_xact_id()');
+    },
+    async hasEnded(id) {
+      const { rows } = await backend.query(
+        `SELECT NOT EXISTS (SELECT 1 FROM job WHERE queue = $1 AND id = $2 AND state NOT IN ('completed', 'failed'))
+          AS "hasEnded"`,
+        [qualifiedName, id],
+      );
+      return rows[0].hasEnded === true;
+    },
+  };
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export function sqlLimits(backend: SqlBackend): LimitPrimitive {
+  return {
+    async setLimits({ concurrency, rate }) {
+      const now = Math.round(systemClock.now() - backend.offsetMs());
+      await backend.query('SELECT umbel_set_limits($1, $2, $3, $4, $5)', [
+        backend.qualifiedName,
+        concurrency === undefined ? '' : (concurrency ?? 'none'),
+        rate === undefined ? '' : (rate?.max ?? 'none'),
+        rate?.durationMs ?? null,
+        now,
+      ]);
+    },
+  };
+}
+
+export function sqlStreams(backend: SqlBackend): StreamsPrimitive & OldEvents {
+  return {
+    readStreams: (places, limit, blockMs) => backend.eventsAfter(places, limit, blockMs),
+    async removeOldEvents(before) {
+      await backend.query(
+        `DELETE FROM umbel_event AS e WHERE queue = $1 AND created_at_ms < $2 AND (horizon, id) < (
+          SELECT horizon, id FROM umbel_event WHERE queue = $1 ORDER BY horizon DESC, id DESC LIMIT 1)`,
+        [backend.qualifiedName, Math.max(0, Math.floor(before))],
+      );
+    },
+  };
+}
+
+export function sqlEndedTimes(backend: SqlBackend): EndedTimePrimitive {
+  return {
+    async endedAt(set, jobId) {
+      const { rows } = await backend.query(
+        'SELECT finished_at_ms AS at FROM job WHERE queue = $1 AND id = $2 AND state = $3::job_state',
+        [backend.qualifiedName, jobId, set],
+      );
+      return rows[0] === undefined ? undefined : Number(rows[0].at);
+    },
+  };
+}
+
+/** Maximum number of characters of results and progress in one answer. */
+const ANSWER_CHARACTERS = 1_048_576;
+
+interface SeenRow {
+  readonly index: number;
+  readonly status: SeenJob['status'];
+  readonly text: string | null;
+  readonly progress: string | null;
+}
+
+export function sqlLooks(backend: SqlBackend): LookPrimitive {
+  return {
+    async lookAtJobs(ids, followed) {
+      const { rows } = await backend.query(LOOK, [
+        backend.qualifiedName,
+        ids,
+        followed,
+        ANSWER_CHARACTERS,
+        HELD_LIMIT_MS,
+      ]);
+      const [{ jobs, first, last, lastHorizon, lastAt, before, isOld }] = rows;
+      const isEmpty = last === null;
+      // Events of transactions that are still open come later, before some that are already there.
+      const isBehind = !isEmpty && BigInt(lastHorizon) > BigInt(before) && isOld !== true;
+      return {
+        events: {
+          first: isEmpty ? undefined : first,
+          last: isEmpty ? undefined : isBehind || isOld !== true ? positionUpTo(before, lastAt) : last,
+        },
+        ...(isBehind && { mayRepeat: true }),
+        jobs: (jobs as SeenRow[]).map(({ index, status, text, progress }) => ({
+          index,
+          status,
+          text: text === null ? undefined : status === 'completed' ? unwrapText(text) : text,
+          progress: progress === null ? undefined : unwrapText(progress),
+        })),
+      };
+    },
+  };
+}
+
+const LOOK = `WITH asked AS (
+  SELECT id, (index - 1)::int AS index FROM unnest($2::text[]) WITH ORDINALITY AS t (id, index)
+), seen AS (
+  SELECT asked.index, CASE WHEN job.id IS NULL THEN 'missing' WHEN job.state IN ('completed', 'failed') THEN job.state::text
+      ELSE 'pending' END AS status,
+    CASE job.state WHEN 'completed' THEN COALESCE(job.return_value, 'null'::jsonb)::text
+      WHEN 'failed' THEN job.failed_reason END AS text,
+    CASE WHEN asked.index < $3 THEN job.progress::text END AS progress
+  FROM asked LEFT JOIN job ON job.queue = $1 AND job.id = asked.id
+), sized AS (
+  SELECT *, sum(COALESCE(length(text), 0) + COALESCE(length(progress), 0)) OVER (ORDER BY index) AS size FROM seen
+)
+SELECT COALESCE((SELECT json_agg(json_build_object('index', index, 'status', status,
+      'text', CASE WHEN size <= $4 THEN text END, 'progress', CASE WHEN size <= $4 THEN progress END) ORDER BY index)
+    FROM sized WHERE status <> 'pending' OR progress IS NOT NULL), '[]'::json) AS jobs,
+  (SELECT horizon || '-' || id || '@' || created_at_ms FROM umbel_event WHERE queue = $1 ORDER BY horizon, id LIMIT 1) AS first,
+  newest.position AS last, newest.horizon::text AS "lastHorizon", newest.at::text AS "lastAt",
+  (pg_snapshot_xmin(pg_current_snapshot())::text::bigint)::text AS before,
+  newest.horizon > pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+    AND newest.at < extract(epoch FROM clock_timestamp()) * 1000 - $5 AS "isOld"
+FROM (SELECT 1) AS one LEFT JOIN LATERAL (
+  SELECT horizon, created_at_ms AS at, horizon || '-' || id || '@' || created_at_ms AS position
+  FROM umbel_event WHERE queue = $1 ORDER BY horizon DESC, id DESC LIMIT 1) AS newest ON true`;
+
+export function sqlQueueNames(backend: SqlBackend): QueueNamePrimitive {
+  return {
+    async queueNames(start) {
+      const { rows } = await backend.query(
+        `SELECT DISTINCT queue AS name FROM job WHERE starts_with(queue, $1)
+         UNION SELECT queue FROM umbel_event WHERE starts_with(queue, $1) AND queue LIKE '%.control' LIMIT 10000`,
+        [start],
+      );
+      return { names: rows.map(({ name }) => name as string), isComplete: true };
+    },
+  };
+}

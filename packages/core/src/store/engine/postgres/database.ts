@@ -1,0 +1,225 @@
+/**
+ * This module runs SQL: on a pool of connections to a server, with one more connection that listens for notifications. All
+ * apps of a process with the same URL share them.
+ */
+import { EventEmitter } from 'node:events';
+import { quoteSchemaName } from 'bullmq';
+import { setTimeout } from '../../../base/real-timers.js';
+import type { Driver, PgClient, PgPool, SqlResult } from './pg-driver.js';
+import { migrate } from './schema.js';
+
+export type QueryRunner = (text: string, params?: readonly unknown[]) => Promise<SqlResult>;
+
+/** One connection, held for some statements. */
+export interface SqlSession {
+  readonly query: QueryRunner;
+  /** Runs statements as one transaction. */
+  transaction<T>(statements: () => Promise<T>): Promise<T>;
+}
+
+/**
+ * A database with the schema of a store. Emits `notification` with a channel and a payload, and `lost` when notifications
+ * may have been missed.
+ */
+export interface SqlDatabase extends EventEmitter {
+  readonly schema: string;
+  query(text: string, params?: readonly unknown[]): Promise<SqlResult>;
+  /** Runs statements on one connection. */
+  session<T>(statements: (session: SqlSession) => Promise<T>): Promise<T>;
+  /** Connects, and migrates the schema if needed. */
+  ready(): Promise<void>;
+  /** Begins to emit the notifications of a channel. */
+  listen(channel: string): Promise<void>;
+  /** Settles when the command has that later commands must not overtake; undefined if there is none. */
+  readonly barrier: Promise<unknown> | undefined;
+  /** Holds later commands back until this one has its answer, and returns it. */
+  hold<T>(command: Promise<T>): Promise<T>;
+  /** Adds a user. The last one that leaves closes the database. */
+  retain(user: object): void;
+  release(user: object): Promise<void>;
+}
+
+/** The part of a database that all kinds share: its users, and that it is prepared once. */
+export abstract class SharedDatabase extends EventEmitter implements SqlDatabase {
+  readonly schema: string;
+  readonly #users = new Set<object>();
+  #ready: Promise<void> | undefined;
+  #barrier: Promise<unknown> | undefined;
+
+  constructor(schema: string) {
+    super();
+    this.setMaxListeners(0);
+    this.schema = schema;
+  }
+
+  abstract query(text: string, params?: readonly unknown[]): Promise<SqlResult>;
+  abstract session<T>(statements: (session: SqlSession) => Promise<T>): Promise<T>;
+  abstract listen(channel: string): Promise<void>;
+  protected abstract close(): Promise<void>;
+
+  ready(): Promise<void> {
+    if (this.#ready === undefined) {
+      const ready = migrate(this);
+      this.#ready = ready;
+      ready.catch(() => {
+        if (this.#ready === ready) this.#ready = undefined;
+      });
+    }
+    return this.#ready;
+  }
+
+  get barrier(): Promise<unknown> | undefined {
+    return this.#barrier;
+  }
+
+  hold<T>(command: Promise<T>): Promise<T> {
+    const barrier = Promise.allSettled([this.#barrier, command]);
+    this.#barrier = barrier;
+    void barrier.then(() => {
+      if (this.#barrier === barrier) this.#barrier = undefined;
+    });
+    return command;
+  }
+
+  retain(user: object): void {
+    this.#users.add(user);
+  }
+
+  async release(user: object): Promise<void> {
+    if (!this.#users.delete(user) || this.#users.size > 0) return;
+    this.#ready = undefined;
+    await this.close();
+  }
+}
+
+/** Number of connections of the pool. */
+export const POOL_CONNECTIONS = 10;
+/** Time limit for opening a connection. */
+const CONNECT_MS = 5000;
+/** Pause before the listening connection is opened again. */
+const AGAIN_MS = 200;
+
+/** A PostgreSQL server. */
+export class PostgresDatabase extends SharedDatabase {
+  readonly #driver: Driver;
+  readonly #config: Record<string, unknown>;
+  readonly #max: number;
+  #pool: PgPool | undefined;
+  #listener: Promise<PgClient> | undefined;
+  readonly #channels = new Set<string>();
+  #isClosed = false;
+
+  constructor(driver: Driver, connectionString: string, schema: string, max: number) {
+    super(schema);
+    this.#driver = driver;
+    this.#max = max;
+    this.#config = {
+      connectionString,
+      // Names in BullMQ's statements are without a schema.
+      options: `-c search_path=${quoteSchemaName(schema)}`,
+      application_name: 'umbel',
+      keepAlive: true,
+      connectionTimeoutMillis: CONNECT_MS,
+    };
+  }
+
+  query(text: string, params?: readonly unknown[]): Promise<SqlResult> {
+    return this.#connections().query(text, params);
+  }
+
+  async session<T>(statements: (session: SqlSession) => Promise<T>): Promise<T> {
+    const client = await this.#connections().connect();
+    let isBroken = false;
+    const query: QueryRunner = (text, params) => client.query(text, params);
+    try {
+      return await statements({
+        query,
+        async transaction(inside) {
+          await query('BEGIN');
+          try {
+            const value = await inside();
+            await query('COMMIT');
+            return value;
+          } catch (error) {
+            await query('ROLLBACK').catch(() => {
+              isBroken = true;
+            });
+            throw error;
+          }
+        },
+      });
+    } finally {
+      client.release(isBroken);
+    }
+  }
+
+  async listen(channel: string): Promise<void> {
+    if (this.#channels.has(channel) && this.#listener !== undefined) {
+      await this.#listener;
+      return;
+    }
+    this.#channels.add(channel);
+    const client = await this.#listening();
+    await client.query(`LISTEN ${channel}`);
+  }
+
+  protected async close(): Promise<void> {
+    this.#isClosed = true;
+    const listener = this.#listener;
+    const pool = this.#pool;
+    this.#listener = undefined;
+    this.#pool = undefined;
+    this.#channels.clear();
+    const client = await listener?.catch(() => undefined);
+    await Promise.all([client?.end().catch(() => {}), pool?.end().catch(() => {})]);
+  }
+
+  #connections(): PgPool {
+    this.#isClosed = false;
+    if (this.#pool === undefined) {
+      this.#pool = new this.#driver.Pool({ ...this.#config, max: this.#max });
+      // The command that uses a broken connection gets the error, too.
+      this.#pool.on('error', () => {});
+    }
+    return this.#pool;
+  }
+
+  #listening(): Promise<PgClient> {
+    if (this.#listener === undefined) {
+      const listener = this.#openListener();
+      this.#listener = listener;
+      listener.catch(() => {
+        if (this.#listener === listener) this.#listener = undefined;
+      });
+    }
+    return this.#listener;
+  }
+
+  async #openListener(): Promise<PgClient> {
+    const client = new this.#driver.Client({ ...this.#config, application_name: 'umbel listener' });
+    const lost = () => {
+      if (this.#isClosed || this.#listener === undefined) return;
+      this.#listener = undefined;
+      client.end().catch(() => {});
+      this.emit('lost');
+      this.#listenAgain();
+    };
+    client.on('error', lost);
+    await client.connect();
+    client.on('end', lost);
+    client.on('notification', ({ channel, payload = '' }) => this.emit('notification', { channel, payload }));
+    return client;
+  }
+
+  /** Opens the listening connection again, until that succeeds. */
+  #listenAgain(): void {
+    setTimeout(() => {
+      if (this.#isClosed) return;
+      const channels = [...this.#channels];
+      Promise.all(channels.map(async (channel) => (await this.#listening()).query(`LISTEN ${channel}`))).then(
+        () => this.emit('lost'),
+        () => this.#listenAgain(),
+      );
+    }, AGAIN_MS).unref();
+  }
+}

@@ -1,0 +1,38 @@
+/** This module is the driver of PostgreSQL: what Umbel does with its backends. */
+import type { EngineDriver } from '../engine.js';
+import { SqlBackend } from './backend.js';
+import { sqlEndedTimes, sqlLimits, sqlLooks, sqlPrimitives, sqlQueueNames, sqlStreams } from './commands.js';
+import { sqlEndedJobs } from './ended-jobs.js';
+import { isPostgresTransient, postgresRefusal } from './errors.js';
+import { checkPostgres, postgresFacts } from './facts.js';
+import { sqlPurge } from './purge.js';
+import { keepsSqlTime } from './store-time.js';
+import { sqlTags } from './tags.js';
+
+export const POSTGRES: EngineDriver = {
+  kind: 'postgres',
+  owns: (backend) => backend instanceof SqlBackend,
+  commands: (owned) => {
+    const backend = owned as unknown as SqlBackend;
+    return {
+      ...sqlPrimitives(backend),
+      ...sqlLimits(backend),
+      ...sqlStreams(backend),
+      ...sqlEndedJobs(backend),
+      ...sqlEndedTimes(backend),
+      ...sqlLooks(backend),
+      ...sqlPurge(backend),
+      ...sqlTags(backend),
+      ...sqlQueueNames(backend),
+    };
+  },
+  facts: (backend) => postgresFacts(backend as unknown as SqlBackend),
+  check: checkPostgres,
+  async prepare() {}, // connecting has migrated the schema
+  keepTime: keepsSqlTime,
+  guardWorker: keepsSqlTime,
+  async restoreCommands() {}, // functions are part of the schema
+  stayClosed() {}, // a shared database is opened by its users only
+  isTransient: isPostgresTransient,
+  refusalOf: postgresRefusal,
+};

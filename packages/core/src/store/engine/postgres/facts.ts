@@ -1,0 +1,38 @@
+/** This module reads facts about a PostgreSQL server, and checks whether jobs can run with it. */
+import { systemClock } from '../../../base/time.js';
+import type { ServerFacts } from '../engine.js';
+import type { SqlBackend } from './backend.js';
+
+interface FactRow {
+  readonly version: string;
+  readonly now: string;
+  readonly fsync: string;
+  readonly commits: string;
+}
+
+export async function postgresFacts(backend: SqlBackend): Promise<ServerFacts> {
+  const startedAt = performance.now();
+  const { rows } = await backend.query(
+    `SELECT current_setting('server_version') AS version, current_setting('fsync') AS fsync,
+      current_setting('synchronous_commit') AS commits, (extract(epoch FROM clock_timestamp()) * 1000)::text AS now`,
+  );
+  const errorMs = (performance.now() - startedAt) / 2;
+  const now = systemClock.now() - errorMs;
+  const [row] = rows as [FactRow];
+  return {
+    kind: 'postgres',
+    version: row.version.split(' ')[0],
+    clock: { offsetMs: now - Number(row.now), errorMs },
+    isCluster: false,
+    isDurable: row.fsync === 'on' && row.commits !== 'off',
+  };
+}
+
+/** Returns warnings. */
+export function checkPostgres({ isDurable }: ServerFacts): string[] {
+  if (isDurable !== false) return [];
+  return [
+    'the store does not wait for its disk (fsync or synchronous_commit is off): after a crash of the server, its last ' +
+      'changes are lost. Set both to on to keep them',
+  ];
+}

@@ -1,0 +1,51 @@
+/** Nodes of waits in a workflow graph. A wait is an internal job, which is no task and does not count as one. */
+import { durationText } from '../base/time.js';
+import type { Envelope } from '../job/envelope.js';
+import { INTERNAL_JOB, type JobNode } from '../job/job-tree.js';
+import { type Added, type GraphNode, type GraphState, hasEnded, type Part } from './graph-parts.js';
+
+/** Fields of a planned or stored job that describe its wait. */
+type WaitFields = Pick<JobNode, 'sleep' | 'expand'> & Pick<Envelope, 'pause' | 'turns'>;
+
+/** The job of a wait. */
+interface WaitJob extends Pick<GraphNode, 'id' | 'queue'> {
+  readonly state: GraphState;
+}
+
+/** Returns the node of an internal job that waits; undefined for other internal jobs. */
+export function waitNodeOf(
+  name: string,
+  { id, queue, state }: WaitJob,
+  { sleep, pause, expand, turns }: WaitFields,
+): GraphNode | undefined {
+  if (name === INTERNAL_JOB.loop && expand !== undefined && 'body' in expand) {
+    const turn = { number: turns?.begun ?? 0, max: expand.max };
+    const label = turn.number === 0 ? 'loop' : `loop, turn ${turn.number} of ${turn.max}`;
+    return { id, kind: 'loop', task: name, label, queue, state, turn, ...untilOf(state, pause) };
+  }
+  if (name !== INTERNAL_JOB.sleep || sleep === undefined) return undefined;
+  const label = 'ms' in sleep ? `sleep ${durationText(sleep.ms)}` : `sleep until ${sleep.until}`;
+  return { id, kind: 'sleep', task: name, label, queue, state, ...untilOf(state, pause) };
+}
+
+/** Returns the moment at which a wait ends. The moment is known while the job of the wait is delayed. */
+function untilOf(state: GraphState, pause: Envelope['pause']): Pick<GraphNode, 'until'> {
+  return state === 'delayed' && pause !== undefined ? { until: new Date(pause.until) } : {};
+}
+
+/**
+ * Returns the part of a loop with one turn: the body after the steps before the loop, then the step that decides, then the
+ * loop itself.
+ */
+export function loopPart(loop: Part, body: Part, test: Part | undefined): Part {
+  const { id, before, node } = loop;
+  const isOpen = node !== undefined && !hasEnded(node.state);
+  const sure = (part: Part): Added => ({ part, chance: 'sure' });
+  const turn = (below: string): Part => ({ id: `${id}@`, before, adds: { below, parts: [sure(body)] } });
+  const decided = `${id}@^t`;
+  const inner =
+    test === undefined
+      ? turn(id)
+      : { id: decided, before: [turn(decided)], adds: { below: id, parts: [sure(test)] } };
+  return { ...loop, before: [inner], ...(isOpen && { isOpen }) };
+}
