@@ -12,14 +12,16 @@ const PACKAGES: readonly (readonly [name: string, exports: readonly string[]])[]
   ['@umbel/canvas', exportsOf('packages/canvas/src/index.ts')],
   ['@umbel/testing', exportsOf('packages/testing/src/index.ts')],
   ['@opentelemetry/api', ['context']],
+  ['vitest', ['expect']],
   ['zod', ['z']],
 ];
 
 /** Values that examples use without a declaration, in the module that they call `./tasks.js`. */
 const TASKS = `
 import type { Span } from '@opentelemetry/api';
-import type { App, AppWorker, AsyncResult, ForeignJob, Logger, Task, TaskContext } from '@umbel/core';
+import type { App, AppWorker, AsyncResult, ForeignJob, Logger, Signal, Task, TaskContext } from '@umbel/core';
 import type { MetricJson, Metrics } from '@umbel/core/prometheus';
+import type { TestApp } from '@umbel/testing';
 
 export declare const app: App;
 export declare const worker: AppWorker;
@@ -46,6 +48,14 @@ export declare const reindex: Task<'shop.reindex', { shop: number }, null>;
 export declare const report: Task<'report', void, null>;
 export declare const save: Task<'page.save', { page: { id: string } }, null>;
 export declare const visit: Task<'page.visit', { url: string; at: number }, null>;
+
+export declare const double: Task<'double', number, number>;
+export declare const isLarge: Task<'isLarge', number, boolean>;
+export declare const reserve: Task<'order.reserve', { id: string }, { id: string }>;
+export declare const ship: Task<'order.ship', { id: string; payment: { receipt: string } }, null>;
+export declare const approved: Signal<'expense.approved', { by: string; ok: boolean }>;
+export declare const paid: Signal<'order.paid', { receipt: string }>;
+export declare const t: TestApp;
 
 export declare const card: { isExpired: boolean };
 export declare const file: { isLarge: boolean; path: string };

@@ -89,11 +89,10 @@ async function wakeStep(store: ResultDependencies['store'], id: string, now: num
         `Step ${id} does not wait now, because an earlier step or a turn has not ended. Wake it while its state is "delayed".`,
       );
     case 'none':
+    case 'unknown': // a task's job is in another queue
       throw new JobStateError(
         `Job ${id} is neither a sleep nor a loop, so it cannot be woken. The graph of the run shows the ids of its waits.`,
       );
-    case 'unknown':
-      throw new UnknownJobError(id, INTERNAL_QUEUE);
   }
 }
 

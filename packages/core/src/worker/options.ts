@@ -28,7 +28,7 @@ import { MAX_LOST_STARTS } from './poison.js';
 export type WatchedFiles = 'modules' | readonly string[];
 
 /** Addresses of this machine: `host:port`, or the path of a socket. */
-const LOCAL = /^(?:localhost|127(?:\.\d+){3}|\[?::1\]?)(?::\d+)?$|^\//;
+const LOCAL = /^(?:localhost|127\.[\d.]+|\[?::1\]?)(?::\d+)?$|^\//;
 
 /**
  * Returns the number of processes for `'auto'`: one per available core. A store on this machine needs a core of its own:

@@ -34,7 +34,7 @@ describe('the sources', () => {
     const risky = literals.filter(({ pattern }) => nested.test(pattern) || repeated.test(pattern));
     expect(risky.map(({ file, pattern }) => `${file}: ${pattern}`)).toEqual([
       // Of the URL that the operator gives, to hide its password.
-      'packages/core/src/store/connection.ts: ^(.*?:\\/\\/)?.*@',
+      'packages/core/src/store/engine/urls.ts: ^(.*?:\\/\\/)?.*@',
     ]);
   });
 });

@@ -45,10 +45,11 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'cron-parser', // when a cron expression is next due; BullMQ has it anyway
     'ioredis', // connects it
     'ms', // reads '5 minutes'
+    'ts-pattern', // exhaustive branches over the kinds of messages between processes
   ],
   '@umbel/canvas': [
     '@umbel/core',
-    'ts-pattern', // exhaustive branches over the kinds of expressions, events and messages
+    'ts-pattern', // exhaustive branches over the kinds of expressions
   ],
   '@umbel/testing': ['@umbel/canvas', '@umbel/core', 'bullmq'],
   umbel: [
@@ -57,6 +58,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'commander', // arguments and help
     'jiti', // loads TypeScript
     'picocolors',
+    'ts-pattern', // exhaustive branches over the kinds of events
   ],
 };
 
