@@ -136,7 +136,7 @@ describe('umbel worker', { timeout: 300_000 }, () => {
     mkdirSync(join(modules, '@umbel'), { recursive: true });
     for (const part of ['package.json', 'dist'])
       cpSync(join(root, 'packages/core', part), join(modules, '@umbel/core', part), { recursive: true });
-    for (const each of ['bullmq', 'cron-parser', 'ioredis', 'ms'])
+    for (const each of ['bullmq', 'cron-parser', 'ioredis', 'ms', 'ts-pattern'])
       symlinkSync(join(root, 'node_modules', each), join(modules, each));
     write('lib/package.json', '{ "type": "module" }\n');
     write(
