@@ -4,6 +4,7 @@ import { isUmbelError, type ValidationError, type ValidationIssue } from '../bas
 import { checkInteger, checkOptions, type OptionNames } from '../base/option-checks.js';
 import type { InputChecks } from '../client/input-checks.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
+import type { EngineKind } from '../store/engine/engine.js';
 import { queuedJobs } from '../store/queues.js';
 import { NOTHING_REPAIRED, type RepairCounts, repairAll } from '../store/repair.js';
 import type { Store } from '../store/store.js';
@@ -19,7 +20,7 @@ export interface DiagnosisOptions {
 /** Facts about the server of a store. Facts that it does not report are absent. */
 export interface StoreReport {
   /** `other`: a backend that the user has created. */
-  readonly kind: 'redis' | 'postgres' | 'pglite' | 'memory' | 'other';
+  readonly kind: EngineKind;
   readonly version?: string;
   /** The policy for a full memory. Every policy except `noeviction` loses jobs. */
   readonly evictionPolicy?: string;
