@@ -1,6 +1,6 @@
 /** Prints tables, facts and states as text; formats and parses times; masks sensitive inputs. */
 
-import type { App, JobWait } from '@umbel/core';
+import type { App, StepWait } from '@umbel/core';
 import type { coreOf } from '@umbel/core/internal';
 import { type Command, InvalidArgumentError } from 'commander';
 import { duration, moment, plainFlag } from './flags.js';
@@ -180,7 +180,7 @@ export function exactTime(date: Date | undefined): string {
 }
 
 /** Returns the words for a step that waits: its label, the key of its signal, and the moment at which it ends. */
-export function waitWords({ label, until, signal }: Pick<JobWait, 'label' | 'until' | 'signal'>): string {
+export function waitWords({ label, until, signal }: Pick<StepWait, 'label' | 'until' | 'signal'>): string {
   return [
     label,
     ...(signal?.key === undefined ? [] : [`key ${signal.key}`]),

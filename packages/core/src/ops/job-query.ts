@@ -11,7 +11,7 @@ import type { QueueCounts } from '../store/queues.js';
 import type { TagMark } from '../store/tags.js';
 import { checkTags } from '../task/option-checks.js';
 import type { RunCounts } from '../workflow/graph-tally.js';
-import type { JobWait } from '../workflow/graph-waits.js';
+import type { StepWait } from '../workflow/graph-waits.js';
 
 /** A state of what the store holds. */
 export type StoredState = Exclude<JobState, 'unknown'>;
@@ -83,7 +83,7 @@ export interface JobFacts extends ListedJob {
   /** Ids of jobs that must end before the input is complete, at most 100. Absent if it is complete. */
   readonly waitsFor?: readonly string[];
   /** The wait of a sleep, a loop or a `waitFor` that has not ended. Absent for tasks. */
-  readonly wait?: JobWait;
+  readonly wait?: StepWait;
   /** Why the rest of the input cannot be read, such as an earlier step that failed. */
   readonly inputProblem?: string;
   /** The latest progress that the handler has reported. */

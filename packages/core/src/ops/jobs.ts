@@ -12,7 +12,7 @@ import type { Store } from '../store/store.js';
 import { type StoredJob, shownState } from '../store/stored-job.js';
 import type { TagIndex } from '../store/tags.js';
 import { runCountsOf } from '../workflow/graph-tally.js';
-import { jobWaitOf } from '../workflow/graph-waits.js';
+import { stepWaitOf } from '../workflow/graph-waits.js';
 import {
   encodeCursor,
   type Filter,
@@ -216,7 +216,7 @@ function mayWait(state: StoredState): boolean {
 
 function jobFacts(found: FoundJob, collected: CollectedInput): JobFacts {
   const { progress, envelope, worker, stacks = [], attempts, name, queue, id } = found.job;
-  const wait = jobWaitOf(name, { id, queue, state: found.state }, envelope ?? {});
+  const wait = stepWaitOf(name, { id, queue, state: found.state }, envelope ?? {});
   const { failure, expires } = envelope ?? {};
   return {
     ...listedJob(found),

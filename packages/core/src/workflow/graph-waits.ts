@@ -46,10 +46,10 @@ function untilOf(state: GraphState, wait: { readonly until?: number } | undefine
 }
 
 /** The wait of a job that waits now, as `app.jobs.get` returns it. */
-export type JobWait = Pick<GraphNode, 'label' | 'until' | 'turn' | 'signal'> & { readonly kind: WaitKind };
+export type StepWait = Pick<GraphNode, 'label' | 'until' | 'turn' | 'signal'> & { readonly kind: WaitKind };
 
 /** Returns the wait of a sleep, a loop or a `waitFor`; undefined for other jobs and for those that have ended. */
-export function jobWaitOf(name: string, job: WaitJob, fields: WaitFields): JobWait | undefined {
+export function stepWaitOf(name: string, job: WaitJob, fields: WaitFields): StepWait | undefined {
   if (job.queue !== INTERNAL_QUEUE || hasEnded(job.state)) return undefined;
   const { kind, label, until, turn, signal } = waitNodeOf(name, job, fields) ?? {};
   if (kind === undefined || label === undefined) return undefined;
