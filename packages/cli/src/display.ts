@@ -1,6 +1,6 @@
 /** Prints tables, facts and states as text; formats and parses times; masks sensitive inputs. */
 
-import type { App } from '@umbel/core';
+import type { App, StepWait } from '@umbel/core';
 import type { coreOf } from '@umbel/core/internal';
 import { type Command, InvalidArgumentError } from 'commander';
 import { duration, moment, plainFlag } from './flags.js';
@@ -177,6 +177,15 @@ export function longDuration(ms: number): string {
 /** Returns the ISO time with the relative time in parentheses; '' for undefined. */
 export function exactTime(date: Date | undefined): string {
   return date === undefined ? '' : `${date.toISOString()} (${relative(date)})`;
+}
+
+/** Returns the words for a step that waits: its label, the key of its signal, and the moment at which it ends. */
+export function waitWords({ label, until, signal }: Pick<StepWait, 'label' | 'until' | 'signal'>): string {
+  return [
+    label,
+    ...(signal?.key === undefined ? [] : [`key ${signal.key}`]),
+    ...(until === undefined ? [] : [`until ${exactTime(until)}`]),
+  ].join(', ');
 }
 
 export function byteSize(bytes: number): string {

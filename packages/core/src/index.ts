@@ -257,3 +257,4 @@ export type { RunGraph, RunGraphJson } from './workflow/graph.js';
 // Graphs and progress of runs
 export type { EdgeKind, GraphEdge, GraphNode, GraphState, StateCounts } from './workflow/graph-parts.js';
 export type { RunCounts } from './workflow/graph-tally.js';
+export type { StepWait } from './workflow/graph-waits.js';

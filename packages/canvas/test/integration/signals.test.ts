@@ -56,6 +56,34 @@ onEveryEngine('waitFor', (engine) => {
     await expect.poll(async () => (await tasks.app.signals.waiting()).items).toEqual([]);
   });
 
+  test('says in the graph and in its facts what it waits for', async () => {
+    const tasks = await start(engine);
+    const { app, approved, draft, book } = tasks;
+    const flow = chain(draft, waitFor(approved, { key: 'id', timeout: '7d' }), book);
+    const planned = {
+      kind: 'waitFor',
+      label: 'wait for expense.approved',
+      signal: { name: 'expense.approved' },
+    };
+    expect(flow.graph().nodes).toMatchObject([{ label: 'draft' }, planned, { label: 'book' }]);
+    expect(flow.graph().jobs).toBe(2);
+    const run = await flow.delay({ id: 'g' });
+    await untilWaiting(tasks, 'g');
+    const begun = { ...planned, signal: { name: 'expense.approved', key: 'g' }, until: expect.any(Date) };
+    const nodeNow = async () => (await run.graph()).nodes.find(({ kind }) => kind === 'waitFor');
+    await expect.poll(nodeNow).toMatchObject({ ...begun, state: 'delayed' });
+    const until = (await app.signals.waiting({ key: 'g' })).items[0]?.until;
+    expect((await nodeNow())?.until).toEqual(until);
+    expect((await app.jobs.get(`${run.id}.0-1`))?.wait).toEqual({ ...begun, until });
+    expect(await run.counts()).toMatchObject({ total: 2, done: 1 });
+    await approved.send('g', { by: 'ann', ok: true });
+    await run.get(soon);
+    expect(await nodeNow()).toMatchObject({ state: 'completed', signal: { key: 'g' } });
+    expect(await nodeNow()).not.toHaveProperty('until');
+    expect((await app.jobs.get(`${run.id}.0-1`))?.wait).toBeUndefined();
+    expect(await app.jobs.get(run.id)).toBeUndefined();
+  });
+
   test('takes a signal that was sent before it starts; the first one wins', async () => {
     const { approved, draft, book } = await start(engine);
     expect(await approved.send('b', { by: 'first', ok: true })).toBe('accepted');
@@ -107,9 +135,12 @@ onEveryEngine('waitFor', (engine) => {
   });
 
   test('an expired run ends its wait', async () => {
-    const { approved, draft, book } = await start(engine);
+    const tasks = await start(engine);
+    const { approved, draft, book } = tasks;
     const flow = chain(draft, waitFor(approved, { key: 'id', timeout: '7d' }), book);
-    const run = await flow.applyAsync({ id: 'f' }, { expires: 300 });
+    // The wait has to begin before: PostgreSQL confirms each step on disk.
+    const run = await flow.applyAsync({ id: 'f' }, { expires: engine.name === 'postgres' ? 5000 : 300 });
+    if (engine.name === 'postgres') await untilWaiting(tasks, 'f');
     await expect(run.get(soon)).rejects.toMatchObject({ state: 'expired' });
     expect(await approved.send('f', { by: 'ann', ok: true })).toBe('tooLate');
   });

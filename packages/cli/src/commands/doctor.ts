@@ -85,30 +85,42 @@ function installedVersion(name: string, folder: string): string | undefined {
 
 // Checks the store and the jobs in it.
 
-/** The oldest version that BullMQ's scripts support, and the oldest that it recommends. */
-const OLDEST = [5, 0];
-const RECOMMENDED = [6, 2];
+/** The oldest version that each store supports, and the oldest that BullMQ recommends. */
+const SERVERS = {
+  redis: { title: 'Redis', oldest: '5.0', recommended: '6.2' },
+  postgres: { title: 'PostgreSQL', oldest: '13', recommended: '13' },
+} as const;
 const MAX_OFFSET_MS = 1000;
 const MAX_DETAILS = 20;
 
 function storeChecks(store: StoreReport | undefined): Check[] {
   if (store === undefined) return [ok('store', 'the store reports no settings')];
-  return [versionCheck(store), policyCheck(store), persistenceCheck(store), clockCheck(store)].filter(
-    (check) => check !== undefined,
-  );
+  const checks = [versionCheck, policyCheck, persistenceCheck, durabilityCheck, clockCheck];
+  return checks.map((check) => check(store)).filter((check) => check !== undefined);
 }
 
-function versionCheck({ version }: StoreReport): Check | undefined {
+function versionCheck({ kind, version }: StoreReport): Check | undefined {
   if (version === undefined) return undefined;
-  const parts = version.split('.').map(Number);
-  const message = `Redis ${version}`;
-  const isBelow = ([major = 0, minor = 0]: readonly number[]) =>
-    (parts[0] ?? 0) < major || ((parts[0] ?? 0) === major && (parts[1] ?? 0) < minor);
-  if (isBelow(OLDEST))
-    return { id: 'version', status: 'error', message, hint: 'Workers need Redis 5.0 or newer.' };
-  if (isBelow(RECOMMENDED))
-    return { id: 'version', status: 'warning', message, hint: 'Redis 6.2 or newer is recommended.' };
+  const { title, oldest, recommended } = SERVERS[kind === 'postgres' ? kind : 'redis'];
+  const message = `${title} ${version}`;
+  if (isOlder(version, oldest)) {
+    return { id: 'version', status: 'error', message, hint: `Workers need ${title} ${oldest} or newer.` };
+  }
+  if (isOlder(version, recommended)) {
+    return {
+      id: 'version',
+      status: 'warning',
+      message,
+      hint: `${title} ${recommended} or newer is recommended.`,
+    };
+  }
   return ok('version', message);
+}
+
+function isOlder(version: string, oldest: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const [oldestMajor = 0, oldestMinor = 0] = oldest.split('.').map(Number);
+  return major < oldestMajor || (major === oldestMajor && minor < oldestMinor);
 }
 
 function policyCheck({ evictionPolicy: policy }: StoreReport): Check | undefined {
@@ -127,6 +139,17 @@ function persistenceCheck({ hasAppendOnlyFile }: StoreReport): Check | undefined
     status: 'warning',
     message: 'append-only file is off',
     hint: 'Redis loses all changes since its last snapshot when it stops. Set appendonly yes.',
+  };
+}
+
+function durabilityCheck({ isDurable }: StoreReport): Check | undefined {
+  if (isDurable === undefined) return undefined;
+  if (isDurable) return ok('durability', 'fsync and synchronous_commit are on');
+  return {
+    id: 'durability',
+    status: 'warning',
+    message: 'fsync or synchronous_commit is off',
+    hint: 'PostgreSQL loses its last changes when its server crashes. Set both to on.',
   };
 }
 

@@ -16,6 +16,7 @@ import {
   type UnmaskedFlags,
   unmaskedFlag,
   valueText,
+  waitWords,
 } from '../display.js';
 import { CliError, EXIT } from '../errors.js';
 import { examples, plainFlag } from '../flags.js';
@@ -162,6 +163,7 @@ const show = defineCommand<OperatorFlags & UnmaskedFlags>({
         ['tags', job.tags.join(' ')],
         ['headers', pairs(job.headers)],
         [waitsFor.length === 0 && inputProblem === '' ? 'input' : 'part of input', valueText(job.input, 2)],
+        ['waits', job.wait === undefined ? '' : waitWords(job.wait)],
         ['waits for', waitsForText(waitsFor)],
         ['other input', inputProblem],
         ['progress', valueText(job.progress)],

@@ -14,6 +14,7 @@ import {
   relative,
   shortText,
   stateCell,
+  waitWords,
 } from '../display.js';
 import { CliError, EXIT } from '../errors.js';
 import { examples, list, plainFlag } from '../flags.js';
@@ -204,22 +205,24 @@ interface RunWait {
   readonly step: string;
   readonly label: string;
   readonly until?: string;
+  readonly signal?: GraphNode['signal'];
 }
 
 /** Returns the waits of a run that have begun. */
 async function waitsOf(app: Pick<App, 'result'>, run: string): Promise<RunWait[]> {
   const { nodes } = (await app.result(run).graph()).toJSON();
   const prefix = `${run}.`;
-  return nodes.flatMap(({ id, kind, state, label, until }): RunWait[] => {
+  return nodes.flatMap(({ id, kind, state, label, until, signal }): RunWait[] => {
     if (kind === undefined || state !== 'delayed') return [];
     const step = id.startsWith(prefix) ? id.slice(prefix.length) : id;
-    return [{ step, label, ...(until !== undefined && { until }) }];
+    return [{ step, label, ...(until !== undefined && { until }), ...(signal !== undefined && { signal }) }];
   });
 }
 
 /** Describes a wait. */
-function waitText({ step, label, until }: RunWait): string {
-  return `step ${step}: ${label}${until === undefined ? '' : `, until ${exactTime(new Date(until))}`}`;
+function waitText({ step, label, until, signal }: RunWait): string {
+  const end = until === undefined ? undefined : new Date(until);
+  return `step ${step}: ${waitWords({ label, ...(end !== undefined && { until: end }), ...(signal !== undefined && { signal }) })}`;
 }
 
 /** Reads inputs written as `step=json`, `step=@file` or `step=-`. */
@@ -430,7 +433,7 @@ function signOf({ state, counts = {} }: GraphNode): string {
 }
 
 function factsOf(node: GraphNode, colors: Colors): string[] {
-  const { state, counts, attempts = 0, durationMs, error, until } = node;
+  const { state, counts, attempts = 0, durationMs, error, until, signal } = node;
   const states =
     counts === undefined
       ? colorState(state, colors)
@@ -440,6 +443,7 @@ function factsOf(node: GraphNode, colors: Colors): string[] {
   return [
     states,
     ...(durationMs === undefined ? [] : [shortDuration(durationMs)]),
+    ...(signal?.key === undefined ? [] : [`key ${cleanLine(signal.key)}`]),
     ...(until === undefined ? [] : [`until ${exactTime(until)}`]),
     ...(attempts > 1 ? [`${attempts} attempts`] : []),
     ...(error === undefined ? [] : [colors.red(shortText(error, 100))]),

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { chain, group, sleep } from '@umbel/canvas';
+import { chain, group, loop, sleep, waitFor } from '@umbel/canvas';
 import type { App } from '@umbel/core';
 import { Queue } from 'bullmq';
 import { describe, expect, inject, test, vi } from 'vitest';
@@ -367,6 +367,9 @@ app.task({ name: 'add', input: z.object({ a: z.number() }), run: ({ a }) => ({ a
       waits: [{ step: '0-1', label: 'sleep 3d', until: expect.stringMatching(/Z$/) }],
     });
     expect((await umbel('runs', 'tree', run.id)).stdout).toMatch(/sleep 3d +delayed +until \d{4}/);
+    expect((await umbel('jobs', 'show', `${run.id}.0-1`)).stdout).toMatch(
+      /waits +sleep 3d, until \d{4}-\S+Z/,
+    );
     expect(await umbel('runs', 'wake', run.id, '0-0')).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('is neither a sleep nor a loop'),
@@ -375,6 +378,32 @@ app.task({ name: 'add', input: z.object({ a: z.number() }), run: ({ a }) => ({ a
     expect(await run.get(soon)).toEqual({ a: 3 });
     expect(await json('runs', 'wake', run.id)).toMatchObject({ kind: 'run-woken', waits: 0 });
     expect((await umbel('runs', 'wake', run.id)).stdout).toBe('Nothing waited.\n');
+  });
+
+  test('show the signals that a run waits for, and the turn of its loop', async () => {
+    const { app, add, umbel, json, startWorker } = await shop();
+    const approved = app.signal({ name: 'approved' });
+    await startWorker();
+    const wait = waitFor(approved, { key: { text: 'exp-17' }, timeout: '3d' });
+    const run = await chain(add, wait, add.si({ a: 1 })).delay({ a: 1 });
+    await vi.waitFor(async () => expect(await app.result(`${run.id}.0-1`).state()).toBe('delayed'), within);
+    const words = /wait for approved, key exp-17, until \d{4}-\S+Z \(in 2d23h\)/;
+    expect((await umbel('runs', 'show', run.id)).stdout).toMatch(words);
+    expect(await json('runs', 'show', run.id)).toMatchObject({
+      waits: [{ step: '0-1', label: 'wait for approved', signal: { name: 'approved', key: 'exp-17' } }],
+    });
+    expect((await umbel('runs', 'tree', run.id)).stdout).toMatch(
+      /wait for approved +delayed +key exp-17 +until/,
+    );
+    expect((await umbel('jobs', 'show', `${run.id}.0-1`)).stdout).toMatch(words);
+    await approved.send('exp-17');
+    expect(await run.get(soon)).toEqual({ a: 2 });
+    expect((await umbel('runs', 'show', run.id)).stdout).not.toContain('waits');
+    const repeated = await loop(add, { until: { a: 99 } as never, max: 3, every: '1h' }).delay({ a: 1 });
+    const turns = `${repeated.id}.0`;
+    await vi.waitFor(async () => expect(await app.result(turns).state()).toBe('delayed'), within);
+    expect((await umbel('jobs', 'show', turns)).stdout).toMatch(/waits +loop, turn 1 of 3, until \d{4}/);
+    await repeated.revoke();
   });
 
   test('look after schedules', async () => {

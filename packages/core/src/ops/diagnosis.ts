@@ -4,6 +4,7 @@ import { isUmbelError, type ValidationError, type ValidationIssue } from '../bas
 import { checkInteger, checkOptions, type OptionNames } from '../base/option-checks.js';
 import type { InputChecks } from '../client/input-checks.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
+import type { EngineKind } from '../store/engine/engine.js';
 import { queuedJobs } from '../store/queues.js';
 import { NOTHING_REPAIRED, type RepairCounts, repairAll } from '../store/repair.js';
 import type { Store } from '../store/store.js';
@@ -16,13 +17,17 @@ export interface DiagnosisOptions {
   jobs?: number | undefined;
 }
 
-/** Facts about a Redis. Facts that it does not report are absent. */
+/** Facts about the server of a store. Facts that it does not report are absent. */
 export interface StoreReport {
+  /** `other`: a backend that the user has created. */
+  readonly kind: EngineKind;
   readonly version?: string;
   /** The policy for a full memory. Every policy except `noeviction` loses jobs. */
   readonly evictionPolicy?: string;
   /** Whether it writes every change to an append-only file. */
   readonly hasAppendOnlyFile?: boolean;
+  /** Whether it waits for its disk before it confirms a change. Redis does not report it. */
+  readonly isDurable?: boolean;
   readonly isCluster: boolean;
   /** How far the clock of this machine is ahead of the store's, in milliseconds. Absent while the store answers slowly. */
   readonly clockOffsetMs?: number;
@@ -85,12 +90,14 @@ export async function diagnose(
 async function storeReport(store: Store): Promise<StoreReport | undefined> {
   const facts = await store.facts();
   if (facts === undefined) return undefined;
-  const { version, evictionPolicy, hasAppendOnlyFile, isCluster, clock } = facts;
+  const { kind, version, evictionPolicy, hasAppendOnlyFile, isDurable, isCluster, clock } = facts;
   const isExact = clock !== undefined && clock.errorMs <= EXACT_MS;
   return {
+    kind,
     ...(version !== undefined && { version }),
     ...(evictionPolicy !== undefined && { evictionPolicy }),
     ...(hasAppendOnlyFile !== undefined && { hasAppendOnlyFile }),
+    ...(isDurable !== undefined && { isDurable }),
     isCluster,
     ...(isExact && { clockOffsetMs: Math.round(clock.offsetMs) }),
   };

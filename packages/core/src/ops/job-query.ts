@@ -11,6 +11,7 @@ import type { QueueCounts } from '../store/queues.js';
 import type { TagMark } from '../store/tags.js';
 import { checkTags } from '../task/option-checks.js';
 import type { RunCounts } from '../workflow/graph-tally.js';
+import type { StepWait } from '../workflow/graph-waits.js';
 
 /** A state of what the store holds. */
 export type StoredState = Exclude<JobState, 'unknown'>;
@@ -81,6 +82,8 @@ export interface JobFacts extends ListedJob {
   readonly input: unknown;
   /** Ids of jobs that must end before the input is complete, at most 100. Absent if it is complete. */
   readonly waitsFor?: readonly string[];
+  /** The wait of a sleep, a loop or a `waitFor` that has not ended. Absent for tasks. */
+  readonly wait?: StepWait;
   /** Why the rest of the input cannot be read, such as an earlier step that failed. */
   readonly inputProblem?: string;
   /** The latest progress that the handler has reported. */
@@ -146,7 +149,7 @@ export interface Jobs {
   all(filter?: JobFilter): AsyncIterableIterator<ListedJob>;
   /**
    * Returns a job, or `undefined` if no queue of the app holds it. For a step it also reads the results that its input
-   * consists of: after a large group, those of all members.
+   * consists of: after a large group, those of all members. Sleeps, loops and waits for signals are found too.
    */
   get(id: string): Promise<JobFacts | undefined>;
   /** Returns the numbers of jobs of all queues together and of each queue. */

@@ -3,7 +3,7 @@
 import { jobInfoOf } from '../client/result.js';
 import { RunReader } from '../client/run/run-reader.js';
 import { isJobId } from '../job/ids.js';
-import { INTERNAL_QUEUE, isRunJob } from '../job/job-tree.js';
+import { INTERNAL_JOB, INTERNAL_QUEUE, isRunJob } from '../job/job-tree.js';
 import { isFinal, isJobState } from '../job/states.js';
 import { type CollectedInput, collectInput } from '../store/job-input.js';
 import { type QueueCounts, queueCounts } from '../store/queues.js';
@@ -12,6 +12,7 @@ import type { Store } from '../store/store.js';
 import { type StoredJob, shownState } from '../store/stored-job.js';
 import type { TagIndex } from '../store/tags.js';
 import { runCountsOf } from '../workflow/graph-tally.js';
+import { stepWaitOf } from '../workflow/graph-waits.js';
 import {
   encodeCursor,
   type Filter,
@@ -95,6 +96,8 @@ function storedState(known: string, job: StoredJob): StoredState | undefined {
   return isJobState(state) && state !== 'unknown' ? state : undefined;
 }
 
+const WAIT_JOBS: ReadonlySet<string> = new Set([INTERNAL_JOB.sleep, INTERNAL_JOB.loop, INTERNAL_JOB.wait]);
+
 /** Dependencies of the queries, read at each call. */
 export interface QueryDependencies {
   readonly store: Store;
@@ -121,7 +124,7 @@ export function jobQueries(dependenciesNow: () => QueryDependencies): Jobs {
     all: (filter: JobFilter = {}) => allOf((page) => list({ ...filter, ...page })),
     async get(id) {
       const { store, queues } = dependenciesNow();
-      const found = await find(store, queues, id);
+      const found = (await find(store, queues, id)) ?? (await findWait(store, id));
       return found && jobFacts(found, await collectInput(store, found.job, mayWait(found.state)));
     },
     async counts() {
@@ -190,6 +193,12 @@ async function find(store: Store, queues: readonly string[], id: string): Promis
   return undefined;
 }
 
+/** Finds the internal job of a sleep, a loop or a `waitFor`. The other internal jobs are no steps. */
+async function findWait(store: Store, id: string): Promise<FoundJob | undefined> {
+  const found = await find(store, [INTERNAL_QUEUE], id);
+  return found !== undefined && WAIT_JOBS.has(found.job.name) ? found : undefined;
+}
+
 function listedJob({ job, state }: FoundJob): ListedJob {
   return {
     ...jobInfoOf(job),
@@ -206,11 +215,13 @@ function mayWait(state: StoredState): boolean {
 }
 
 function jobFacts(found: FoundJob, collected: CollectedInput): JobFacts {
-  const { progress, envelope, worker, stacks = [], attempts } = found.job;
+  const { progress, envelope, worker, stacks = [], attempts, name, queue, id } = found.job;
+  const wait = stepWaitOf(name, { id, queue, state: found.state }, envelope ?? {});
   const { failure, expires } = envelope ?? {};
   return {
     ...listedJob(found),
     ...collected,
+    ...(wait !== undefined && { wait }),
     ...(found.state === 'active' && { attempt: attempts + 1 }),
     ...(worker !== undefined && { worker }),
     errors: stacks,

@@ -35,12 +35,21 @@ export interface GraphNode {
   readonly kind?: WaitKind;
   /** The last turn of a loop that has begun, 0 before the first one, and the maximum number of turns. */
   readonly turn?: { readonly number: number; readonly max: number };
-  /** The moment at which a wait ends that has begun. */
+  /** The moment at which a wait ends that has begun. Absent for a wait without end. */
   readonly until?: Date;
+  /** The signal that a `waitFor` waits for, and its key from the moment at which the wait begins. */
+  readonly signal?: { readonly name: string; readonly key?: string };
 }
 
 /** Kind of a step that waits. */
-type WaitKind = 'sleep' | 'loop';
+export type WaitKind = 'sleep' | 'loop' | 'waitFor';
+
+/** Labels of nodes for many waits whose own labels differ. */
+export const WAIT_LABEL: Readonly<Record<WaitKind, string>> = {
+  sleep: 'sleep',
+  loop: 'loop',
+  waitFor: 'wait for a signal',
+};
 
 /** Kind of an edge. An edge without a kind connects a step with the step that waits for it. */
 export type EdgeKind = 'link' | 'linkError' | 'finally' | 'fallback';

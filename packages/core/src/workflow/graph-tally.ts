@@ -11,6 +11,7 @@ import {
   type StateCounts,
   summaryOf,
   totalOf,
+  WAIT_LABEL,
   withParts,
 } from './graph-parts.js';
 
@@ -127,7 +128,8 @@ function zipped(first: Part, parts: readonly Part[]): Part {
 
 function zippedNode(first: GraphNode, nodes: readonly GraphNode[]): GraphNode {
   const { id, task, queue, isEach, kind } = first;
-  const label = nodes.every((node) => node.label === first.label) ? first.label : task;
+  const other = kind === undefined ? task : WAIT_LABEL[kind];
+  const label = nodes.every((node) => node.label === first.label) ? first.label : other;
   const named = { id, task, label, queue, ...(kind !== undefined && { kind }) };
   if (isEach) return { ...named, state: first.state, isEach };
   const counts = nodes.map(countsOf).reduce(added, {});

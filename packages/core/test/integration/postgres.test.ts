@@ -9,10 +9,13 @@ import {
   type PostgresServer,
   startPostgres,
 } from '../../../../test/support/postgres-server.js';
+import { INTERNAL_QUEUE } from '../../src/job/job-tree.js';
 import { resolveConnection } from '../../src/store/connection.js';
 import { PostgresDatabase } from '../../src/store/engine/postgres/database.js';
+import { SCHEMA_VERSION } from '../../src/store/engine/postgres/migration-sql.js';
 import { loadDriver, type PgClient } from '../../src/store/engine/postgres/pg-driver.js';
 import { migrate } from '../../src/store/engine/postgres/schema.js';
+import { SIGNAL_QUEUE, signalPrimitivesOf } from '../../src/store/primitives/signals.js';
 
 const programs = findPostgres();
 if (programs === undefined)
@@ -61,7 +64,25 @@ describe.runIf(programs !== undefined)('on a PostgreSQL server', () => {
       await Promise.all([1, 2, 3, 4].map(() => migrate(database(schema))));
       await migrate(database(schema));
       const { rows } = await client.query(`SELECT version FROM ${schema}.umbel_migration`);
-      expect(rows).toEqual([{ version: 1 }]);
+      expect(rows).toEqual([{ version: SCHEMA_VERSION }]);
+    });
+
+    test('update an older schema, and keep its jobs', async () => {
+      const schema = newSchema();
+      const app = newApp(urlOf(schema), 'older');
+      const task = app.task({ name: 'task', input: z.number(), run: async (n) => n });
+      const sent = await task.delay(7);
+      await client.query(`DROP TABLE ${schema}.umbel_wait CASCADE`); // of version 2
+      await client.query(`UPDATE ${schema}.umbel_migration SET version = 1`);
+      await app.close();
+      const updated = newApp(urlOf(schema), 'older');
+      updated.task({ name: 'task', input: z.number(), run: async (n) => n });
+      const signal = updated.signal({ name: 'ready', payload: z.number() });
+      expect(await signal.send('a', 1)).toBe('accepted');
+      const { rows } = await client.query(`SELECT version FROM ${schema}.umbel_migration ORDER BY version`);
+      expect(rows).toEqual([{ version: 1 }, { version: SCHEMA_VERSION }]);
+      await updated.worker({ heartbeat: false }).start();
+      expect(await updated.result(sent.id).get()).toBe(7);
     });
 
     test('of a newer version are refused', async () => {
@@ -171,6 +192,95 @@ describe.runIf(programs !== undefined)('on a PostgreSQL server', () => {
     const all = await Promise.all([...first, ...second].map((result) => result.get({ timeout: '60s' })));
     expect(all).toEqual(Array.from({ length: 80 }, (_, n) => n));
     expect(done.size).toBe(80);
+  });
+
+  describe('signals', () => {
+    const started = { id: 'r', signal: 'ready', key: 'k', job: 'j', since: 1, isRestart: false } as const;
+    const sent = {
+      id: 'r',
+      signal: 'ready',
+      key: 'k',
+      payload: '"p"',
+      now: 5,
+      keepMs: 60_000,
+      endedMs: 60_000,
+    };
+
+    /** The commands of the queue of signals, and a job of the internal queue that waits. */
+    async function open() {
+      const url = urlOf(newSchema());
+      const options: QueueOptions = { connection: {}, prefix: 'umbel:{waits}' };
+      const { factory } = resolveConnection(url);
+      const [backend, jobs] = [factory(SIGNAL_QUEUE, options), factory(INTERNAL_QUEUE, options)];
+      ends.push(
+        () => jobs.close(),
+        () => backend.close(),
+      );
+      await Promise.all([backend.waitUntilReady(), jobs.waitUntilReady()]);
+      const table = `${new URL(url).searchParams.get('schema')}.umbel_wait`;
+      const job = `${new URL(url).searchParams.get('schema')}.job`;
+      await client.query(
+        `INSERT INTO ${job} (queue, id, seq, name, state, added_at_ms)
+          SELECT 'umbel:{waits}:${INTERNAL_QUEUE}', id, 1, 'wait', 'delayed', 1 FROM unnest('{j,other}'::text[]) AS id`,
+      );
+      const commands = signalPrimitivesOf(backend);
+      if (commands === undefined) throw new Error('no commands for signals');
+      return { commands, table, job };
+    }
+
+    test('that are sent at once have one winner, and a timeout at the same time too', async () => {
+      const { commands } = await open();
+      for (let round = 0; round < 20; round += 1) {
+        const id = `r${round}`;
+        await commands.startWait({ ...started, id });
+        const tokens = ['a', 'b', 'c', 'd'];
+        const [ended, ...answers] = await Promise.all([
+          commands.endWait(id, 'j', 'timeout', 60_000),
+          ...tokens.map((token) => commands.sendSignal({ ...sent, id, token })),
+        ]);
+        const accepted = answers.filter(({ answer }) => answer === 'accepted').length;
+        expect(accepted).toBe(ended.kind === 'signalled' ? 1 : 0);
+      }
+    });
+
+    test('that wait for nobody are taken once, by the job that starts first', async () => {
+      const { commands } = await open();
+      expect(await commands.sendSignal({ ...sent, token: 'a' })).toEqual({ answer: 'accepted' });
+      const states = await Promise.all(['j', 'other'].map((job) => commands.startWait({ ...started, job })));
+      expect(states.map(({ kind }) => kind).sort()).toEqual(['other', 'signalled']);
+      expect(await commands.sendSignal({ ...sent, token: 'b' })).toMatchObject({ answer: 'duplicate' });
+    });
+
+    test('that expire are forgotten, and a check removes their records', async () => {
+      const { commands, table } = await open();
+      await commands.sendSignal({ ...sent, id: 'short', token: 'a', keepMs: 0 });
+      expect(await commands.sendSignal({ ...sent, id: 'short', token: 'b', keepMs: 0 })).toEqual({
+        answer: 'accepted',
+      });
+      await commands.checkWaits(undefined, 10, 1000);
+      expect((await client.query(`SELECT id FROM ${table}`)).rows).toEqual([]);
+    });
+
+    test('are checked in pages: waits without a job end, and signalled jobs are started', async () => {
+      const { commands, job } = await open();
+      for (const id of ['a', 'b', 'c']) await commands.startWait({ ...started, id });
+      await commands.startWait({ ...started, id: 'd', job: 'other' });
+      await commands.sendSignal({ ...sent, id: 'c', token: 'x' });
+      await client.query(`DELETE FROM ${job} WHERE id = 'other'`);
+      const first = await commands.checkWaits(undefined, 2, 1000);
+      expect(first).toMatchObject({ checked: 2, ended: 0, unstarted: [] });
+      expect(await commands.checkWaits(first.next, 10, 1000)).toEqual({
+        checked: 2,
+        ended: 1,
+        unstarted: ['j'],
+      });
+      expect((await commands.listWaits('ready', undefined, 10)).waits.map(({ id }) => id)).toEqual([
+        'a',
+        'b',
+        'c',
+      ]);
+      expect(await commands.sendSignal({ ...sent, id: 'd', token: 'y' })).toEqual({ answer: 'tooLate' });
+    });
   });
 
   test('connections that are cut are opened again', { timeout: 120_000 }, async () => {

@@ -2,10 +2,11 @@
 import type { EngineDriver } from '../engine.js';
 import { SqlBackend } from './backend.js';
 import { sqlEndedTimes, sqlLimits, sqlLooks, sqlPrimitives, sqlQueueNames, sqlStreams } from './commands.js';
-import { sqlEndedJobs } from './ended-jobs.js';
+import { sqlChildResults, sqlEndedJobs } from './ended-jobs.js';
 import { isPostgresTransient, postgresRefusal } from './errors.js';
 import { checkPostgres, postgresFacts } from './facts.js';
 import { sqlPurge } from './purge.js';
+import { sqlSignals } from './signals.js';
 import { keepsSqlTime } from './store-time.js';
 import { sqlTags } from './tags.js';
 
@@ -20,9 +21,11 @@ export const POSTGRES: EngineDriver = {
       ...sqlStreams(backend),
       ...sqlEndedJobs(backend),
       ...sqlEndedTimes(backend),
+      ...sqlChildResults(backend),
       ...sqlLooks(backend),
       ...sqlPurge(backend),
       ...sqlTags(backend),
+      ...sqlSignals(backend),
       ...sqlQueueNames(backend),
     };
   },

@@ -1,5 +1,5 @@
 /** This module finds ended jobs in SQL and removes them with all jobs below them. */
-import type { EndedJob, EndedJobs, TreeState } from '../../primitives/ended-jobs.js';
+import type { ChildResults, EndedJob, EndedJobs, TreeState } from '../../primitives/ended-jobs.js';
 import type { SqlBackend } from './backend.js';
 
 /** Maximum number of jobs of a tree that one statement removes. */
@@ -46,6 +46,18 @@ export function sqlEndedJobs(backend: SqlBackend): EndedJobs {
       const keys = rows.map(({ key }) => key as string);
       const last = keys.at(-1);
       return { keys, ...(keys.length === CHILDREN && last !== undefined && { next: last }) };
+    },
+  };
+}
+
+export function sqlChildResults(backend: SqlBackend): ChildResults {
+  return {
+    async removeChildResults(jobId, childKeys) {
+      await backend.query(
+        `DELETE FROM job_dependency WHERE parent_queue = $1 AND parent_id = $2 AND child_key = ANY ($3::text[])
+          AND status <> 'pending'`,
+        [backend.qualifiedName, jobId, childKeys],
+      );
     },
   };
 }
