@@ -29,8 +29,6 @@ export const KILL_POINTS: readonly KillPoint[] = [
   ...(['before', 'after'] as const).flatMap((when): KillPoint[] => [
     { when, command: 'addFlow' },
     { when, command: 'moveToDelayed' },
-    { when, command: 'moveToDelayed', job: INTERNAL_JOB.loop },
-    { when, command: 'moveToWaitingChildren', job: INTERNAL_JOB.loop },
     { when, command: 'moveToFailed' },
     { when, command: 'moveToWaitingChildren' },
     ...COMPLETING.map((job): KillPoint => ({ when, command: 'moveToCompleted', job })),

@@ -15,7 +15,7 @@ import type { IQueueBackend } from 'bullmq';
 import { commandsOf } from '../engine/drivers.js';
 
 /** A signal and a key. */
-export interface SignalAddress {
+interface SignalAddress {
   /** The id of the record. */
   readonly id: string;
   readonly signal: string;

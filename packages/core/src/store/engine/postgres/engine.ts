@@ -10,7 +10,7 @@ import { loadDriver } from './pg-driver.js';
 import { migrationsOf } from './schema.js';
 
 /** Schema of the objects of BullMQ and Umbel, unless the URL names one. */
-export const DEFAULT_SCHEMA = 'umbel';
+const DEFAULT_SCHEMA = 'umbel';
 
 /** The databases of this process by URL. */
 const databases = new Map<string, SqlDatabase>();
@@ -72,7 +72,7 @@ function postgresFactsOf(url: URL): ConnectionFacts {
 }
 
 /** Returns a factory of backends on a database. */
-export function sqlBackends(databaseOf: () => SqlDatabase): BackendFactory<IQueueBackend> {
+function sqlBackends(databaseOf: () => SqlDatabase): BackendFactory<IQueueBackend> {
   return (name: string, options: QueueBaseOptions<ConnectionOptions> & { prefix?: string }) =>
     new SqlBackend(
       new SharedConnection(databaseOf()),

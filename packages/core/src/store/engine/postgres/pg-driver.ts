@@ -8,7 +8,7 @@ export interface SqlResult {
   readonly rowCount?: number | null;
 }
 
-export interface PgNotificationMessage {
+interface PgNotificationMessage {
   readonly channel: string;
   readonly payload?: string | undefined;
 }
@@ -23,7 +23,7 @@ export interface PgClient {
 }
 
 /** A client of a pool. */
-export interface PooledClient {
+interface PooledClient {
   query(text: string, params?: readonly unknown[]): Promise<SqlResult>;
   release(isBroken?: boolean): void;
 }

@@ -12,7 +12,7 @@ import { LEDGER, OBJECTS, SCHEMA_VERSION } from './migration-sql.js';
 const LOCK_KEY = 0x756d_626c;
 
 /** Reads the ledger. Writes nothing and needs no rights but to read it. */
-export async function schemaState({ query }: SqlSession, schema: string): Promise<SchemaState> {
+async function schemaState({ query }: SqlSession, schema: string): Promise<SchemaState> {
   try {
     const { rows } = await query(
       `SELECT max(version) AS version, bool_or(version = $1 AND bullmq_version = $2) AS "isCurrent"
