@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { chain } from '@umbel/canvas';
 import { type App, createApp } from '@umbel/core';
 import { Redis } from 'ioredis';
-import { afterEach, describe, expect, inject, test, vi } from 'vitest';
+import { afterEach, describe, expect, inject, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
 import { postponeJob } from '../../src/store/revoke.js';
@@ -173,8 +173,10 @@ describe('the first sending of a process whose clock is wrong', () => {
   });
 
   test('that needs no time asks the store for nothing more than it did', async () => {
-    const { app, task } = open(newName());
-    const admin = new Redis(inject('redisUrl'));
+    const server = await startRedis(); // other test files ask the shared one
+    onTestFinished(() => server.stop());
+    const { app, task } = open(newName(), server.url);
+    const admin = new Redis(server.url);
     const calls = async () => {
       const [, count] = /cmdstat_info:calls=(\d+)/.exec(await admin.info('commandstats')) ?? [];
       return Number(count ?? 0);
