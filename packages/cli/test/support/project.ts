@@ -199,13 +199,17 @@ interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
+/** Where copies of @umbel/core note each other: the command loads that of the folder. */
+const copies = globalThis as { [key: symbol]: unknown };
+const COPIES = Symbol.for('umbel.copies');
+
 /** The last command in this process: a command has the streams, the environment and the folder of the process to itself. */
 let lastHere: Promise<unknown> = Promise.resolve();
 
 function runHere(args: readonly string[], { folder, env }: Surroundings): Promise<Ended> {
   const ended = lastHere.then(async () => {
     const texts = { stdout: '', stderr: '' };
-    const [folderBefore, envBefore] = [process.cwd(), process.env];
+    const [folderBefore, envBefore, copiesBefore] = [process.cwd(), process.env, copies[COPIES]];
     const writes = (['stdout', 'stderr'] as const).map((name) =>
       vi.spyOn(process[name], 'write').mockImplementation((text) => {
         texts[name] += String(text);
@@ -214,10 +218,12 @@ function runHere(args: readonly string[], { folder, env }: Surroundings): Promis
     );
     process.chdir(folder);
     process.env = { ...env };
+    copies[COPIES] = undefined;
     try {
       return { code: await runProgram(args), ...texts };
     } finally {
       process.env = envBefore;
+      copies[COPIES] = copiesBefore;
       process.chdir(folderBefore);
       for (const write of writes) write.mockRestore();
     }
