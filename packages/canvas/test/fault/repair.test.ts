@@ -172,6 +172,9 @@ test('the other step of a fallback that has lost its link fails as lost, and not
   await worker();
   const other = `${run.id}.0^b`;
   await vi.waitFor(async () => expect(await app.result(other).state()).toBe('delayed'), { timeout: 5000 });
+  // The fallback adds the step, and then waits for it.
+  const waits = () => redis.zscore(key('umbel', 'waiting-children'), `${run.id}.0`);
+  await vi.waitFor(async () => expect(await waits()).not.toBeNull(), { timeout: 5000 });
   await redis.srem(key('umbel', `${run.id}.0:dependencies`), key('default', other));
   expect(await app.repair()).toMatchObject({ started: 1 });
   await expect(run.get(soon)).rejects.toMatchObject({ cause: { code: 'LOST_JOB' } });
