@@ -42,7 +42,9 @@ function wrap(target: IQueueBackend, errorOf: ErrorOf): IQueueBackend {
 
 function wrapperOf(backend: IQueueBackend): object {
   const wrapper = {};
-  for (let level: object = backend; level !== Object.prototype; level = Object.getPrototypeOf(level)) {
+  for (let level: object = backend; ; ) {
+    const next: object | null = Object.getPrototypeOf(level);
+    if (next === null) break; // the Object.prototype, of which a test runner with its own globals has several
     for (const key of Reflect.ownKeys(level)) {
       if (key === 'constructor' || Object.hasOwn(wrapper, key)) continue;
       const value: unknown = Reflect.getOwnPropertyDescriptor(level, key)?.value;
@@ -54,6 +56,7 @@ function wrapperOf(backend: IQueueBackend): object {
           : { get: readerOf(key), configurable: true },
       );
     }
+    level = next;
   }
   return wrapper;
 }
