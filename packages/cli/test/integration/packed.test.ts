@@ -48,11 +48,14 @@ describe('the packed packages, in an empty folder', { timeout: 300_000 }, () => 
       if (isRunning && worker.pid !== undefined) process.kill(-worker.pid, 'SIGKILL');
     });
     let text = '';
-    worker.stdout.setEncoding('utf8');
-    for await (const part of worker.stdout) {
-      text += part;
-      if (/ ready$/m.test(text)) break;
-    }
+    // Keeps reading: a worker ends when nobody reads its lines.
+    const isReady = new Promise<void>((resolve) => {
+      worker.stdout.setEncoding('utf8').on('data', (part: string) => {
+        text += part;
+        if (/ ready$/m.test(text)) resolve();
+      });
+    });
+    await isReady;
     const call = ['umbel', 'call', 'greet', '--input', '{"name":"Ada"}', '--wait', '--timeout', '60s'];
     const called = spawnSync('npx', call, { ...OPTIONS, cwd, env });
     expect({ status: called.status, stdout: called.stdout }).toEqual({
