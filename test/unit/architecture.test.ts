@@ -228,8 +228,6 @@ describe('the time', () => {
       'packages/core/src/internal.ts': 'exports it',
       'packages/core/src/client/runtime.ts': 'the app corrects it',
       'packages/core/src/store/store-time.ts': 'measures it',
-      'packages/core/src/store/engine/redis/facts.ts': 'measures it',
-      'packages/core/src/store/engine/postgres/facts.ts': 'measures it',
       'packages/core/src/store/engine/postgres/backend.ts': 'the worker of BullMQ counts its waits by it',
       'packages/core/src/store/engine/postgres/commands.ts': 'converts it to that of the store',
       'packages/core/src/store/consumer-worker.ts': 'BullMQ compares with it, or takes it off again',

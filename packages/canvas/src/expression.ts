@@ -153,7 +153,7 @@ export interface LoopExpression extends Composed {
   readonly budget?: LoopBudget;
 }
 
-/** What all turns of a loop may spend together. */
+/** Limit of the sum that all turns of a loop spend. */
 interface LoopBudget {
   /** The key of the result of a turn that holds what the turn has spent. */
   readonly key: string;

@@ -33,8 +33,8 @@ export interface LoopOptions<Value, Until> {
   /** Time between the end of a turn and the next one. Default: none. */
   every?: Duration | undefined;
   /**
-   * What all turns may spend together, such as tokens or cents. `key` is the key of a turn's result that holds what that
-   * turn has spent. A turn begins only while the sum of the turns before it is below `max`.
+   * Limit of the sum that all turns spend, such as tokens or cents. `key` is the key of a turn's result that holds its
+   * part. A turn begins only while the sum of the turns before it is below `max`.
    */
   budget?: { key: NumberKeysOf<Value>; max: number } | undefined;
 }

@@ -52,7 +52,7 @@ const OPTIONS: OptionNames<WaitForOptions<string, Plain, string>> = {
 /** The keys that are known to the compiler: none for a fixed text, for which it infers `string`. */
 type KnownKey<Key extends string> = string extends Key ? never : Key;
 
-/** What the wait needs of the previous result. */
+/** The keys that the wait needs in the previous result. */
 type NeedsOfWait<Key extends string, Into extends string> = [KnownKey<Key>] extends [never]
   ? [Into] extends [never]
     ? unknown

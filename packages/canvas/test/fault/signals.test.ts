@@ -45,7 +45,7 @@ function open(name: string, death?: CommandPoint, times = 1) {
 
 type Sender = ReturnType<typeof open>;
 
-/** What is done to one wait, with what senders were told. */
+/** Races for one wait, and returns the answers of the senders. */
 interface Race {
   readonly key: string;
   readonly run: AsyncResult<string>;

@@ -7,6 +7,11 @@ export function isPlainObject(value: unknown): value is Record<string, unknown> 
   return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null;
 }
 
+/** Returns the value under a key of a plain object; undefined for other values, and for keys that it does not have itself. */
+export function valueUnder(value: unknown, key: string): unknown {
+  return isPlainObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
+}
+
 /**
  * Returns the kind of a value for a message, without its content: `'null'`, `'a string'`, `'an array'`, `'an object'`, or
  * `'an object (Map)'` for an instance of a class.

@@ -16,7 +16,7 @@
  * Ids come from the store, where anybody may have written them, so every function here takes time linear in their length.
  */
 
-import { randomFillSync } from 'node:crypto';
+import { hash, randomFillSync } from 'node:crypto';
 
 /** Returns the path of the chain in which further steps follow the job at this path; undefined if there is none. */
 export function chainOf(path: string): string | undefined {
@@ -136,6 +136,14 @@ const MAX_LENGTH = 10_000;
 /** Returns whether a job can have this id. */
 export function isJobId(id: string): boolean {
   return id.length > 0 && id.length <= MAX_LENGTH && !QUEUE_KEYS.has(id) && !COMPOUND_KEY.test(id);
+}
+
+/**
+ * Returns letters, digits, `-` and `_` that stand for any text: the start of its SHA-256. Equal texts have equal ids.
+ * @param length Maximum 43; each character has 6 bits.
+ */
+export function digestId(text: string, length: number): string {
+  return hash('sha256', text, 'base64url').slice(0, length);
 }
 
 // New ids of jobs and runs. The store contains an id many times: in the keys of a job, in those of jobs that wait for it, in

@@ -2,9 +2,10 @@
  * The wait for a signal, as plain data: the part that is planned and stored with its job, and the part that the job stores
  * when the wait begins. `worker/signal-wait.ts` runs such jobs.
  */
-import { createHash } from 'node:crypto';
+
 import { absentOr, type Check, isText, isTime, isTrue } from '../base/option-checks.js';
 import { isPlainObject } from '../base/text.js';
+import { digestId } from './ids.js';
 import { isKey } from './tree-checks.js';
 
 /** A planned wait for a signal. */
@@ -58,7 +59,7 @@ export const isBegunWait: Check = (value) =>
 
 /** Returns the id under which the store keeps the record of a signal and a key: a hash, because keys are any text. */
 export function signalRecordId(signal: string, key: string): string {
-  return createHash('sha256').update(`${signal}\0${key}`).digest('base64url').slice(0, 32);
+  return digestId(`${signal}\0${key}`, 32);
 }
 
 /**

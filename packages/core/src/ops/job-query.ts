@@ -1,11 +1,10 @@
 /** This module defines and checks the queries of `app.jobs` and `app.runs`, their results, and the cursors of their pages. */
 
-import { createHash } from 'node:crypto';
 import { type ErrorRecord, InvalidOptionError } from '../base/errors.js';
 import { checkInteger, checkOptions, type OptionNames } from '../base/option-checks.js';
 import { isPlainObject } from '../base/text.js';
 import type { JobInfo } from '../client/async-result.js';
-import { isJobId } from '../job/ids.js';
+import { digestId, isJobId } from '../job/ids.js';
 import { isJobState, type JobState } from '../job/states.js';
 import type { QueueCounts } from '../store/queues.js';
 import type { TagMark } from '../store/tags.js';
@@ -273,7 +272,7 @@ function digestOf(kind: string, { states, ...others }: Filter): string {
     states && [...states].sort(),
     Object.values(others).map((value) => value ?? null),
   ]);
-  return createHash('sha256').update(text).digest('base64url').slice(0, 12);
+  return digestId(text, 12);
 }
 
 function refuse(option: string, expected: string, received: unknown): never {

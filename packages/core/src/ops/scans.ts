@@ -1,6 +1,6 @@
 /** This module finds the jobs of a query: in the index of a tag, in a run, or in the sets of the queues. `ops/jobs.ts` uses it. */
 
-import { createHash } from 'node:crypto';
+import { digestId } from '../job/ids.js';
 import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import type { EndedSet } from '../store/primitives/ended-jobs.js';
@@ -284,7 +284,7 @@ async function placeBehind(
 
 /** Cursors hold hashes, because ids may be long. */
 function markOf(id: string): string {
-  return createHash('sha256').update(id).digest('base64url').slice(0, 10);
+  return digestId(id, 10);
 }
 
 // Jobs of a run, in an order that does not change while they end.

@@ -22,9 +22,9 @@ export async function compactRun(store: Store, run: string): Promise<void> {
   const compaction = await store.on(INTERNAL_QUEUE, async (bull) => compactionIn(bull.getBackend()));
   if (compaction === undefined) return;
   const { id, queue } = store.parentKeyOf({ queue: INTERNAL_QUEUE, id: run });
-  for (let keys = [`${queue}:${id}`]; keys.length > 0; ) {
+  const keys = [`${queue}:${id}`];
+  while (keys.length > 0) {
     const some = keys.splice(-TOGETHER);
-    const below = await store.reach(() => compaction.compactJobs(run, some));
-    keys = [...keys, ...below];
+    for (const key of await store.reach(() => compaction.compactJobs(run, some))) keys.push(key);
   }
 }

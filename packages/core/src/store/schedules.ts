@@ -4,8 +4,8 @@
  * a queue that no worker serves, with one job for each schedule.
  */
 
-import { createHash } from 'node:crypto';
 import { type Envelope, type EnvelopeContent, encodeEnvelope, readEnvelope } from '../job/envelope.js';
+import { digestId } from '../job/ids.js';
 import { INTERNAL_JOB, INTERNAL_QUEUE } from '../job/job-tree.js';
 import { isFinal } from '../job/states.js';
 import { mergeData } from './job-options.js';
@@ -24,7 +24,7 @@ const BUSY = { times: 250, pauseMs: 20 };
 
 /** Returns the id of a schedule's job: a hash, because names may contain characters that ids may not. */
 export function scheduleId(name: string): string {
-  return `schedule-${createHash('sha256').update(name).digest('base64url').slice(0, 32)}`;
+  return `schedule-${digestId(name, 32)}`;
 }
 
 export class ScheduleStore {

@@ -7,7 +7,6 @@ import type { Envelope } from '../job/envelope.js';
 import { INTERNAL_JOB, INTERNAL_QUEUE } from '../job/job-tree.js';
 import { signalRecordId } from '../job/signal-wait.js';
 import type { StoreAccess } from './access.js';
-import { isTransient } from './engine/drivers.js';
 import {
   type NewSignal,
   type OpenWaitPage,
@@ -21,12 +20,13 @@ import {
   type WaitState,
 } from './primitives/signals.js';
 import type { JobAccess } from './tree.js';
+import { startDelayed } from './wake.js';
 
 /** Number of open waits that one check reads. */
 const CHECKED_WAITS = 500;
 
-/** How often, and at what interval, a sender tries to start a job that its worker is just delaying. */
-const STARTS = { times: 50, pauseMs: 20 };
+/** Maximum number of attempts of a sender to start a job that its worker is just delaying. The next repair starts it else. */
+const MAX_STARTS = 50;
 
 type Pause = (ms: number) => Promise<void>;
 
@@ -58,29 +58,9 @@ export async function sendSignal(
   const decision = await signals(access, (primitives) =>
     primitives.sendSignal({ ...signal, endedMs: access.endedWaitMs }),
   );
-  if (decision.job !== undefined) await startDelayed(access, decision.job, pause);
+  if (decision.job !== undefined)
+    await startDelayed(access, { queue: INTERNAL_QUEUE, id: decision.job }, pause, MAX_STARTS);
   return decision;
-}
-
-/**
- * Starts the delayed job of a wait. Its worker may hold it between registering the wait and delaying the job; then this
- * function tries again. If the sender dies before, the next repair starts the job.
- */
-async function startDelayed(access: JobAccess, id: string, pause: Pause): Promise<void> {
-  for (let times = 0; times < STARTS.times; times += 1) {
-    const isStarted = await access.on(INTERNAL_QUEUE, async (bull) => {
-      try {
-        await bull.getBackend().promote(id);
-        return true;
-      } catch (error) {
-        if (isTransient(error)) throw error;
-        const state = await bull.getJobState(id);
-        return state !== 'active' && state !== 'delayed'; // it may have been delayed since
-      }
-    });
-    if (isStarted) return;
-    await pause(STARTS.pauseMs);
-  }
 }
 
 /**
@@ -135,9 +115,10 @@ export async function checkWaits(access: StoreAccess, pause: Pause): Promise<num
     );
     if (page === undefined) return started; // a store without signals
     for (const job of page.unstarted) {
-      const isDelayed = (await access.on(INTERNAL_QUEUE, (bull) => bull.getJobState(job))) === 'delayed';
+      const place = { queue: INTERNAL_QUEUE, id: job };
+      const isDelayed = (await access.on(place.queue, (bull) => bull.getJobState(job))) === 'delayed';
       if (!isDelayed) continue;
-      await startDelayed(access, job, pause);
+      await startDelayed(access, place, pause, MAX_STARTS);
       started += 1;
     }
     after = page.next;

@@ -1,4 +1,5 @@
 /** This module measures the difference between the clock of this machine and the clock of the store, and corrects it. */
+import type { IQueueBackend } from 'bullmq';
 import { type Clock, systemClock } from '../base/time.js';
 
 /** Differences up to this are ignored: synchronized clocks differ by less. */
@@ -17,6 +18,45 @@ export interface ClockReading {
   readonly offsetMs: number;
   /** Maximum error of `offsetMs`: half of the round-trip time. */
   readonly errorMs: number;
+}
+
+/** Measures the clock of a server by an answer with its time, in milliseconds; undefined if the answer has none. */
+export async function readServerClock<Answer>(
+  ask: () => Promise<Answer>,
+  timeOf: (answer: Answer) => number | undefined,
+): Promise<{ readonly answer: Answer; readonly clock: ClockReading | undefined }> {
+  const startedAt = performance.now();
+  const answer = await ask();
+  const errorMs = (performance.now() - startedAt) / 2;
+  const now = systemClock.now() - errorMs;
+  const time = timeOf(answer);
+  return { answer, clock: time === undefined ? undefined : { offsetMs: now - time, errorMs } };
+}
+
+/** Returns a new job with its time in the store's time. */
+export function inStoreTime<Job extends { readonly timestamp: number }>(job: Job, offsetMs: number): Job {
+  return offsetMs === 0 ? job : { ...job, timestamp: job.timestamp - offsetMs };
+}
+
+/** Converts the times of jobs that are added several at a time, before a backend packs them. */
+export function addsInStoreTime(backend: IQueueBackend, time: StoreTime): void {
+  const { addJobs, addFlow } = backend;
+  backend.addJobs = (entries) => {
+    const { offsetMs } = time;
+    if (offsetMs === 0) return addJobs.call(backend, entries);
+    return addJobs.call(
+      backend,
+      entries.map((entry) => ({ ...entry, job: inStoreTime(entry.job, offsetMs) })),
+    );
+  };
+  backend.addFlow = (entries) => {
+    const { offsetMs } = time;
+    if (offsetMs === 0) return addFlow.call(backend, entries);
+    return addFlow.call(
+      backend,
+      entries.map((entry) => ({ ...entry, jobData: inStoreTime(entry.jobData, offsetMs) })),
+    );
+  };
 }
 
 /** A reading, and the state of the clocks of this machine at that moment. */

@@ -7,8 +7,7 @@
  * index with each repair, searches do so first, and senders do so when many notes are queued.
  */
 
-import { hash as digestOf } from 'node:crypto';
-import { randomId } from '../job/ids.js';
+import { digestId, randomId } from '../job/ids.js';
 import type { JobRef } from '../job/job.js';
 import type { TagNoteQueue } from './primitives/tags.js';
 import { type TaggedEntry, type TagNote, type TagPrimitives, tagPrimitivesOf } from './primitives/tags.js';
@@ -296,7 +295,7 @@ export class TagIndex {
 
 /** Returns the hash of a tag, because tags may be any text. */
 function hashOf(tag: string): string {
-  return digestOf('sha256', tag, 'base64url').slice(0, 32);
+  return digestId(tag, 32);
 }
 
 function* inCommands(notes: readonly TagNote[]): Generator<readonly TagNote[]> {

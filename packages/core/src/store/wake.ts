@@ -1,8 +1,12 @@
-/** This module ends waits that have begun: of sleeps, and between two turns of a loop. `result.wake()` uses it. */
+/**
+ * This module ends waits that have begun: of sleeps, and between two turns of a loop. `result.wake()` uses it. It starts the
+ * delayed jobs of waits, also for `signals.ts`.
+ */
 import { setTimeout } from '../base/real-timers.js';
 import { isEnvelope } from '../job/envelope.js';
 import type { JobRef } from '../job/job.js';
 import { INTERNAL_JOB, INTERNAL_QUEUE } from '../job/job-tree.js';
+import { isTransient } from './engine/drivers.js';
 import { mergeData } from './job-options.js';
 import { childrenOf, ifBroken, type JobAccess } from './tree.js';
 
@@ -13,14 +17,16 @@ const WAITS: ReadonlySet<string> = new Set([INTERNAL_JOB.sleep, INTERNAL_JOB.loo
 
 /** Number of jobs that are read concurrently. */
 const TOGETHER = 50;
-/** Time between two looks at a job that a worker is about to return to its queue. */
-const LOOK_MS = 20;
-/** Maximum number of those looks. */
-const MAX_LOOKS = 250;
+/** Maximum number of attempts to start a woken job that a worker is about to return to its queue. */
+const MAX_STARTS = 250;
+/** Time between two of those attempts. */
+const START_AGAIN_MS = 20;
+
+const pauseOf = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** Ends the wait of a job. Repeating it has no effect. */
 export async function wakeJob(access: JobAccess, { queue, id }: JobRef, now: number): Promise<Waking> {
-  return access.on(queue, async (bull) => {
+  const waking = await access.on(queue, async (bull): Promise<Waking> => {
     const job = await bull.getJob(id).catch(ifBroken);
     if (job === undefined || !isEnvelope(job.data)) return 'unknown';
     if (queue !== INTERNAL_QUEUE || !WAITS.has(job.name)) return 'none';
@@ -38,17 +44,36 @@ export async function wakeJob(access: JobAccess, { queue, id }: JobRef, now: num
       },
       { known: job.data },
     );
-    if (!isWaiting) return 'not-begun';
-    // A worker that stored the wait just before may not have returned the job to its queue yet.
-    for (let look = 0; look < MAX_LOOKS; look += 1) {
-      const state = await bull.getJobState(id);
-      if (state === 'delayed')
-        await job.promote().catch(() => {}); // a worker may have started it first
-      else if (state !== 'active') return 'woken';
-      if (state === 'active') await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-    }
-    return 'woken';
+    return isWaiting ? 'woken' : 'not-begun';
   });
+  if (waking === 'woken') await startDelayed(access, { queue, id }, pauseOf, MAX_STARTS);
+  return waking;
+}
+
+/**
+ * Starts the delayed job of a wait. A worker that stored the wait just before may not have returned the job to its queue
+ * yet; then this function tries again, `times` times at most.
+ */
+export async function startDelayed(
+  access: JobAccess,
+  { queue, id }: JobRef,
+  pause: (ms: number) => Promise<void>,
+  times: number,
+): Promise<void> {
+  for (let attempts = 0; attempts < times; attempts += 1) {
+    const isStarted = await access.on(queue, async (bull) => {
+      try {
+        await bull.getBackend().promote(id);
+        return true;
+      } catch (error) {
+        if (isTransient(error)) throw error;
+        const state = await bull.getJobState(id);
+        return state !== 'active' && state !== 'delayed'; // it may have been delayed since
+      }
+    });
+    if (isStarted) return;
+    await pause(START_AGAIN_MS);
+  }
 }
 
 /** Yields the jobs below a job that wait now. */

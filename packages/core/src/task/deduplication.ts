@@ -1,8 +1,9 @@
 /** Deduplication of calls: checks the options, and computes the ids under which the store recognises equal calls. */
-import { createHash } from 'node:crypto';
+
 import { InvalidOptionError } from '../base/errors.js';
 import { checkOptions, checkText, type OptionNames, positiveMs } from '../base/option-checks.js';
 import { canonicalJson } from '../codec/json.js';
+import { digestId } from '../job/ids.js';
 import type { DebounceOptions, DeduplicationOptions, ThrottleOptions, UniqueOptions } from './options.js';
 
 /** The checked deduplication options of a task or a call. */
@@ -80,5 +81,5 @@ export function inputDigest(input: unknown): string {
 }
 
 function digest(...parts: string[]): string {
-  return createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 32);
+  return digestId(JSON.stringify(parts), 32);
 }

@@ -124,9 +124,7 @@ export class InternalJobs {
 
   async #loop(job: ActiveJob, envelope: Envelope): Promise<unknown> {
     refuseRevoked(envelope);
-    const firstValue = async () =>
-      envelope.after === undefined ? this.#decode(job, envelope.input) : this.#joins.valueOf(job, envelope);
-    return new LoopRunner(this.#dependencies, job, envelope).run(firstValue);
+    return new LoopRunner(this.#dependencies, job, envelope).run(() => this.#previousValue(job, envelope));
   }
 
   async #wait(job: ActiveJob, envelope: Envelope): Promise<unknown> {

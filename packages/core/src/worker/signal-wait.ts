@@ -11,7 +11,7 @@ import {
   signalConflictError,
   signalTimeoutError,
 } from '../base/failures.js';
-import { isPlainObject, kindOf } from '../base/text.js';
+import { isPlainObject, kindOf, valueUnder } from '../base/text.js';
 import type { Envelope } from '../job/envelope.js';
 import type { ActiveJob } from '../job/job.js';
 import {
@@ -177,7 +177,7 @@ async function payloadOf(
 function keyOf({ signal, key }: SignalWait, previous: unknown, run: string): string {
   if (key === undefined) return run;
   if ('text' in key) return key.text;
-  const value = isPlainObject(previous) && Object.hasOwn(previous, key.from) ? previous[key.from] : undefined;
+  const value = valueUnder(previous, key.from);
   const text = typeof value === 'number' && Number.isFinite(value) ? String(value) : value;
   if (isSignalKey(text)) return text;
   const message = `expected text of 1 to ${MAX_SIGNAL_KEY} characters or a number as the key of the wait, got ${kindOf(value)}`;

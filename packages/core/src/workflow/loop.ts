@@ -1,6 +1,6 @@
 /** Decides how a loop continues when a turn has ended. Pure: `worker/loop-jobs.ts` stores the decision and adds the turns. */
 import { ValidationError } from '../base/errors.js';
-import { isPlainObject, kindOf } from '../base/text.js';
+import { kindOf, valueUnder } from '../base/text.js';
 import type { LoopExpansion } from '../job/job-tree.js';
 import type { Pause, Turns } from '../job/pause.js';
 import { fulfils } from './input.js';
@@ -67,7 +67,7 @@ function truthOf(result: unknown): boolean {
 }
 
 function spentIn(value: unknown, key: string): number {
-  const spent = isPlainObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
+  const spent = valueUnder(value, key);
   if (typeof spent === 'number' && Number.isFinite(spent) && spent >= 0) return spent;
   const actual = typeof spent === 'number' ? String(spent) : kindOf(spent);
   throw refused(

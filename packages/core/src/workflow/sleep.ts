@@ -1,6 +1,6 @@
 /** Decides when a sleep ends. Pure: `worker/sleep-jobs.ts` stores the decision and delays the job. */
 import { ValidationError } from '../base/errors.js';
-import { isPlainObject, kindOf } from '../base/text.js';
+import { kindOf, valueUnder } from '../base/text.js';
 import type { Pause, Sleep } from '../job/pause.js';
 
 /** The decision about a sleep: pass the value on, begin to wait, or wait for the rest of the time. */
@@ -32,7 +32,7 @@ export function restOf({ until, woken }: Pause, now: number): SleepDecision {
 }
 
 function momentAt(value: unknown, key: string): number {
-  const text = isPlainObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
+  const text = valueUnder(value, key);
   const moment = typeof text === 'string' ? momentOfIso(text) : undefined;
   if (moment !== undefined) return moment;
   const actual = typeof text === 'string' ? `"${text.slice(0, 60)}"` : kindOf(text);

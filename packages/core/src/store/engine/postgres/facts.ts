@@ -1,5 +1,5 @@
 /** This module reads facts about a PostgreSQL server, and checks whether jobs can run with it. */
-import { systemClock } from '../../../base/time.js';
+import { readServerClock } from '../../store-time.js';
 import type { ServerFacts } from '../engine.js';
 import type { SqlBackend } from './backend.js';
 
@@ -11,18 +11,20 @@ interface FactRow {
 }
 
 export async function postgresFacts(backend: SqlBackend): Promise<ServerFacts> {
-  const startedAt = performance.now();
-  const { rows } = await backend.query(
-    `SELECT current_setting('server_version') AS version, current_setting('fsync') AS fsync,
-      current_setting('synchronous_commit') AS commits, (extract(epoch FROM clock_timestamp()) * 1000)::text AS now`,
+  const { answer: row, clock } = await readServerClock(
+    async () => {
+      const { rows } = await backend.query(
+        `SELECT current_setting('server_version') AS version, current_setting('fsync') AS fsync,
+          current_setting('synchronous_commit') AS commits, (extract(epoch FROM clock_timestamp()) * 1000)::text AS now`,
+      );
+      return (rows as [FactRow])[0];
+    },
+    ({ now }) => Number(now),
   );
-  const errorMs = (performance.now() - startedAt) / 2;
-  const now = systemClock.now() - errorMs;
-  const [row] = rows as [FactRow];
   return {
     kind: 'postgres',
     version: row.version.split(' ')[0],
-    clock: { offsetMs: now - Number(row.now), errorMs },
+    clock,
     isCluster: false,
     isDurable: row.fsync === 'on' && row.commits !== 'off',
   };

@@ -3,7 +3,7 @@
  * current time and the position of the time among their parameters are listed below.
  */
 import type { IQueueBackend } from 'bullmq';
-import type { StoreTime } from '../../store-time.js';
+import { addsInStoreTime, type StoreTime } from '../../store-time.js';
 import { SqlBackend } from './backend.js';
 import type { SqlResult } from './pg-driver.js';
 
@@ -35,7 +35,7 @@ const MOMENTS: Readonly<Record<string, readonly number[]>> = {
 export function keepsSqlTime(backend: IQueueBackend, time: StoreTime): void {
   if (!(backend instanceof SqlBackend)) return;
   backend.offsetMs = () => time.offsetMs;
-  const { run, addJobs, addFlow } = backend;
+  const { run } = backend;
   backend.run = async (command, params): Promise<SqlResult> => {
     const { offsetMs } = time;
     const indexes = MOMENTS[command];
@@ -52,18 +52,5 @@ export function keepsSqlTime(backend: IQueueBackend, time: StoreTime): void {
     return { ...answer, rows };
   };
   // These statements have the times of jobs in a JSON text.
-  backend.addJobs = (entries) =>
-    addJobs.call(
-      backend,
-      entries.map((entry) => ({ ...entry, job: sent(entry.job, time.offsetMs) })),
-    );
-  backend.addFlow = (entries) =>
-    addFlow.call(
-      backend,
-      entries.map((entry) => ({ ...entry, jobData: sent(entry.jobData, time.offsetMs) })),
-    );
-}
-
-function sent<Job extends { readonly timestamp: number }>(job: Job, offsetMs: number): Job {
-  return offsetMs === 0 ? job : { ...job, timestamp: job.timestamp - offsetMs };
+  addsInStoreTime(backend, time);
 }

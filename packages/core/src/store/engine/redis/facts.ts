@@ -1,28 +1,30 @@
 /** This module reads facts about a Redis server, and checks whether jobs can run with it. */
 import type { RedisQueueBackend } from 'bullmq';
 import { StoreConfigurationError } from '../../../base/errors.js';
-import { systemClock } from '../../../base/time.js';
+import { readServerClock } from '../../store-time.js';
 import type { ServerFacts, StoreDemands } from '../engine.js';
 
 /** Reads facts about the server. */
 export async function redisFacts(backend: RedisQueueBackend): Promise<ServerFacts> {
   const client = await backend.connection.client;
-  const startedAt = performance.now();
-  const text = await client.info();
-  const errorMs = (performance.now() - startedAt) / 2;
-  const now = systemClock.now() - errorMs;
+  const { answer: text, clock } = await readServerClock(() => client.info(), serverTime);
   const lines = text.split(/\r?\n/);
   const field = (name: string) => lines.find((line) => line.startsWith(`${name}:`))?.slice(name.length + 1);
   const aof = field('aof_enabled');
-  const micros = field('server_time_usec');
   return {
     kind: 'redis',
     evictionPolicy: field('maxmemory_policy'),
-    clock: micros === undefined ? undefined : { offsetMs: now - Number(micros) / 1000, errorMs },
+    clock,
     version: field('redis_version'),
     isCluster: field('redis_mode') === 'cluster' || field('cluster_enabled') === '1',
     hasAppendOnlyFile: aof === undefined ? undefined : aof === '1',
   };
+}
+
+/** Returns the time in an answer to INFO, in milliseconds. */
+function serverTime(text: string): number | undefined {
+  const micros = /^server_time_usec:(\d+)/m.exec(text)?.[1];
+  return micros === undefined ? undefined : Number(micros) / 1000;
 }
 
 /** Versions of Redis that BullMQ's scripts need and that BullMQ recommends. @see https://docs.bullmq.io/guide/redis-tm-compatibility */

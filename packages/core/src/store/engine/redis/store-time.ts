@@ -3,8 +3,8 @@
  * in its commands are converted to the store's time, and times in answers that BullMQ compares with its clock are converted
  * back. The arguments that are times are listed below.
  */
-import { type IQueueBackend, type JobJson, RedisQueueBackend } from 'bullmq';
-import type { StoreTime } from '../../store-time.js';
+import { type IQueueBackend, RedisQueueBackend } from 'bullmq';
+import { addsInStoreTime, inStoreTime, type StoreTime } from '../../store-time.js';
 
 /**
  * Index of the argument that is the current time, by script name: the number of keys plus the position after them. The
@@ -31,7 +31,7 @@ const DUE_AT = 3;
 
 export function keepsStoreTime(backend: IQueueBackend, time: StoreTime): void {
   if (!(backend instanceof RedisQueueBackend)) return;
-  const { execCommand, waitForJob, addJob, addJobs, addFlow } = backend;
+  const { execCommand, waitForJob, addJob } = backend;
   backend.execCommand = (client, command, args: unknown[]) => {
     const { offsetMs } = time;
     const at = offsetMs === 0 || !Object.hasOwn(MOMENTS, command) ? undefined : MOMENTS[command];
@@ -46,25 +46,8 @@ export function keepsStoreTime(backend: IQueueBackend, time: StoreTime): void {
     return isMoment ? { ...marker, score: marker.score + time.offsetMs } : marker;
   };
   // These commands pack the time of a job in binary form, so convert it before.
-  const sent = (job: JobJson, offsetMs: number): JobJson =>
-    offsetMs === 0 ? job : { ...job, timestamp: job.timestamp - offsetMs };
-  backend.addJob = (job, ...rest) => addJob.call(backend, sent(job, time.offsetMs), ...rest);
-  backend.addJobs = (entries) => {
-    const { offsetMs } = time;
-    if (offsetMs === 0) return addJobs.call(backend, entries);
-    return addJobs.call(
-      backend,
-      entries.map((entry) => ({ ...entry, job: sent(entry.job, offsetMs) })),
-    );
-  };
-  backend.addFlow = (entries) => {
-    const { offsetMs } = time;
-    if (offsetMs === 0) return addFlow.call(backend, entries);
-    return addFlow.call(
-      backend,
-      entries.map((entry) => ({ ...entry, jobData: sent(entry.jobData, offsetMs) })),
-    );
-  };
+  backend.addJob = (job, ...rest) => addJob.call(backend, inStoreTime(job, time.offsetMs), ...rest);
+  addsInStoreTime(backend, time);
 }
 
 /** Returns the arguments with the time at an index shifted by `ms`. BullMQ sends some times as text. */

@@ -25,24 +25,15 @@ export function batchesCommands(backend: IQueueBackend): void {
     used?.flush(); // keeps the order of calls
     return execCommand.call(backend, client, command, args);
   };
-  backend.addJobs = async (entries) => {
+  /** Returns the backend whose transactions are sent by `run`, or the backend itself if it cannot share commands. */
+  const sendingBy = async (run: (batcher: CommandBatcher) => RunCalls) => {
     const batcher = batcherOf(backend, await backend.client);
-    if (batcher?.canBatchAll === true)
-      return addJobs.call(
-        collecting(backend, batcher, (calls) => batcher.runAll(calls)),
-        entries,
-      );
-    return addJobs.call(backend, entries);
+    return batcher?.canBatchAll === true ? collecting(backend, batcher, run(batcher)) : backend;
   };
-  backend.addFlow = async (entries) => {
-    const batcher = batcherOf(backend, await backend.client);
-    if (batcher?.canBatchAll === true)
-      return addFlow.call(
-        collecting(backend, batcher, (calls) => batcher.runTogether(calls)),
-        entries,
-      );
-    return addFlow.call(backend, entries);
-  };
+  backend.addJobs = async (entries) =>
+    addJobs.call(await sendingBy((batcher) => (calls) => batcher.runAll(calls)), entries);
+  backend.addFlow = async (entries) =>
+    addFlow.call(await sendingBy((batcher) => (calls) => batcher.runTogether(calls)), entries);
   reusesPackedOptions(internalsOf(backend));
   backend.close = (force) => {
     used?.flush();
