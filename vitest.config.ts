@@ -15,6 +15,8 @@ const alias = {
   '@umbel/core': source('./packages/core/src/index.ts'),
   '@umbel/canvas/internal': source('./packages/canvas/src/internal.ts'),
   '@umbel/canvas': source('./packages/canvas/src/index.ts'),
+  '@umbel/dashboard/node': source('./packages/dashboard/src/node.ts'),
+  '@umbel/dashboard': source('./packages/dashboard/src/index.ts'),
   '@umbel/testing/vitest': source('./packages/testing/src/vitest.ts'),
   '@umbel/testing': source('./packages/testing/src/index.ts'),
 };

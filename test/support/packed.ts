@@ -8,6 +8,7 @@ const PACKAGES = {
   '@umbel/core': 'core',
   '@umbel/canvas': 'canvas',
   '@umbel/testing': 'testing',
+  '@umbel/dashboard': 'dashboard',
   umbel: 'cli',
 };
 

@@ -29,7 +29,13 @@ declare module 'vitest' {
 }
 
 /** The folders of the packages, by their names. */
-const OWN = { '@umbel/core': 'core', '@umbel/canvas': 'canvas', '@umbel/testing': 'testing', umbel: 'cli' };
+const OWN = {
+  '@umbel/core': 'core',
+  '@umbel/canvas': 'canvas',
+  '@umbel/testing': 'testing',
+  '@umbel/dashboard': 'dashboard',
+  umbel: 'cli',
+};
 /** What takes long to load. */
 const OTHERS = ['bullmq', 'cron-parser'];
 

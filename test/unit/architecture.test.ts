@@ -57,8 +57,13 @@ describe('imports', () => {
     expect(outside('packages/testing/', /^@umbel\/(core|canvas)/)).toEqual([]);
     // The store in memory is loaded by `umbel dev`, if it is installed; see the next test.
     expect(
-      outside('packages/cli/', /^@umbel\/(core|canvas)(\/internal)?$|^@umbel\/testing\/memory$/),
+      outside(
+        'packages/cli/',
+        /^@umbel\/(core|canvas)(\/internal)?$|^@umbel\/testing\/memory$|^@umbel\/dashboard(\/node)?$/,
+      ),
     ).toEqual([]);
+    // The dashboard shows that the public interface is enough for such a tool.
+    expect(outside('packages/dashboard/', /^@umbel\/core$/)).toEqual([]);
   });
 
   test('of the command line load nothing heavy before a command runs', () => {
@@ -215,6 +220,8 @@ describe('the time', () => {
       'packages/testing/src/memory/clock.ts':
         'the only place of the store in memory, which relates it to its clock',
       'packages/testing/src/memory/backend-admin.ts': 'the default that BullMQ gives this argument',
+      'packages/dashboard/src/audit.ts': 'when a user did something, for the log of the program',
+      'packages/dashboard/src/routes/jobs.ts': 'from which `after:2h` counts back',
       'packages/cli/src/display.ts': 'the only place of the command line, until an app says what time it is',
       'packages/cli/src/worker/log.ts':
         'when a line was written, beside the lines of other programs of the machine',

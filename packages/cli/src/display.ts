@@ -225,7 +225,7 @@ export function createInputMasker(
   };
   return (task, input) => {
     if (unmasked || input === undefined) return input;
-    if (isNamed || core.masked === undefined) {
+    if (isNamed || core.mask === undefined) {
       note("Sensitive values are not masked: that requires the app's code (--app).");
       return input;
     }
@@ -233,6 +233,6 @@ export function createInputMasker(
       note(
         "Some tasks are not in the app's code: in their inputs, only the sensitive keys of the app are masked.",
       );
-    return core.masked(task, input);
+    return core.mask(task, input);
   };
 }

@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url';
 export type Exports = Readonly<Record<string, unknown>>;
 
 /** Packages that jiti must not transform, because a transformed module would be a second copy of Umbel. */
-const NATIVE = ['@umbel/core', '@umbel/canvas', '@umbel/testing'];
+const NATIVE = ['@umbel/core', '@umbel/canvas', '@umbel/dashboard', '@umbel/testing'];
 
 /** Files that every supported version of Node loads itself. */
 const JAVASCRIPT = /\.[cm]?js$/;
@@ -38,6 +38,8 @@ function cacheFolder(path: string): string | undefined {
 interface Packages {
   '@umbel/core': typeof import('@umbel/core');
   '@umbel/core/internal': typeof import('@umbel/core/internal');
+  '@umbel/dashboard': typeof import('@umbel/dashboard');
+  '@umbel/dashboard/node': typeof import('@umbel/dashboard/node');
   '@umbel/testing/memory': typeof import('@umbel/testing/memory');
 }
 

@@ -158,6 +158,7 @@ export type {
   RunPageQuery,
   Runs,
   StoredState,
+  WaitReason,
 } from './ops/job-query.js';
 export type { OpenWait, OpenWaitQuery, Signals } from './ops/signals.js';
 export type {

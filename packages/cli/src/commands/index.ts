@@ -48,6 +48,11 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     load: () => import('./runs.js'),
   },
   jobs: { group: INSPECT, summary: 'Inspect jobs: list, show', load: () => import('./jobs.js') },
+  dashboard: {
+    group: INSPECT,
+    summary: 'Serve a web page of the app on this machine',
+    load: () => import('./dashboard.js'),
+  },
   top: { group: INSPECT, summary: 'Show a live view of queues and workers', load: () => import('./top.js') },
   events: { group: INSPECT, summary: 'Stream events', load: () => import('./events.js') },
   control: {

@@ -274,6 +274,13 @@ export interface App<Added = {}> {
    * because their task or its schema changed. It sends one command for each checked job.
    */
   diagnose(options?: DiagnosisOptions): Promise<Diagnosis>;
+  /**
+   * Returns a copy of a value of a task's job in which the values of `sensitive` keys are masked, as in its logs: the keys of
+   * the app and, if this process knows the task, those of the task. For tools that show inputs and results.
+   * @example
+   * console.log(app.mask('user.create', { name: 'ada', password: 'secret' })); // { name: 'ada', password: '***' }
+   */
+  mask(task: string, value: unknown): unknown;
   /** Returns the tasks and queues that this process knows, and the address of the store. */
   describe(): AppDescription;
   /**

@@ -145,7 +145,7 @@ export class AppCore implements Sender, AppOperations {
   }
 
   /** Returns a value of a task's job with `sensitive` values masked, as in the logs of its handler. */
-  masked(task: string, value: unknown): unknown {
+  mask(task: string, value: unknown): unknown {
     const { registry, checks } = this.#dependencies;
     return maskFor(checks.sensitiveOf(registry.get(task) ?? { name: task, options: {} }), [value]).value(
       value,

@@ -62,9 +62,10 @@ export interface AppOperations {
 /** @param dependencies Returns those of the app, or of its test override, at the time of a call. */
 export function operationsOf(dependencies: () => AppDependencies): AppOperations {
   const queryDependencies = () => {
-    const { store, tags, runtime, queues } = dependencies();
+    const { store, tags, runtime, queues, workerQuery } = dependencies();
     return {
       store,
+      workerQuery,
       tags,
       now: () => runtime.clock.now(),
       queues: queues.ofTasks(),

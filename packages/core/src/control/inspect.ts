@@ -177,7 +177,8 @@ export function inspectOf(dependencies: () => InspectDependencies): Inspect {
   };
 }
 
-async function queueInfo(
+/** Returns the state and settings of a queue. `records`: those of the workers. */
+export async function queueInfo(
   store: Store,
   name: string,
   records: readonly WorkerRecord[],

@@ -123,6 +123,37 @@ export interface RunFacts extends ListedRun {
   readonly error?: ErrorRecord;
 }
 
+/** Why a job or a workflow run has not ended. */
+export interface WaitReason {
+  /**
+   * - `steps`: it waits for other jobs, `jobs`.
+   * - `signal`, `sleep`, `loop`: it is a step that waits.
+   * - `delay`: it was sent with `countdown` or `eta`. `retry`: an attempt failed.
+   * - `paused`, `unserved`, `rate-limit`, `concurrency`: its queue starts no job.
+   * - `queued`: other jobs are taken before it, or no worker has a free slot.
+   */
+  readonly kind:
+    | 'steps'
+    | 'signal'
+    | 'sleep'
+    | 'loop'
+    | 'delay'
+    | 'retry'
+    | 'paused'
+    | 'unserved'
+    | 'rate-limit'
+    | 'concurrency'
+    | 'queued';
+  /** One sentence or two for people, in English. Times are ISO 8601. */
+  readonly text: string;
+  /** When it ends by itself at the earliest. Absent if that is unknown. */
+  readonly until?: Date;
+  /** Ids of the jobs that it waits for and that wait for no other: at most 100. Present for `steps`. */
+  readonly jobs?: readonly string[];
+  /** Number of jobs that are taken before it. Present for `queued`, if there are fewer than 1,000. */
+  readonly ahead?: number;
+}
+
 /** Numbers of jobs by state. */
 export interface JobCounts {
   readonly total: QueueCounts;
@@ -153,6 +184,23 @@ export interface Jobs {
   get(id: string): Promise<JobFacts | undefined>;
   /** Returns the numbers of jobs of all queues together and of each queue. */
   counts(): Promise<JobCounts>;
+  /**
+   * Returns why a job or a workflow run has not ended; undefined if it has ended or its handler runs. It reads at most 1,000
+   * jobs: a run with more open steps has the reason of the first ones.
+   * @throws {UnknownJobError} if no queue of the app holds the job.
+   * @example
+   * const reason = await app.jobs.waitReason(result.id);
+   * console.log(reason?.kind, reason?.text); // paused It waits because queue "mail" is paused.
+   */
+  waitReason(id: string): Promise<WaitReason | undefined>;
+  /**
+   * Makes a delayed job of a task due now: one that was sent with `countdown` or `eta`, or that waits for a retry. Returns
+   * false if the job is not delayed.
+   * @throws {UnknownJobError} if no queue of the app holds the job. For steps that wait, use `wake` of their run.
+   * @example
+   * const isDue = await app.jobs.promote(result.id);
+   */
+  promote(id: string): Promise<boolean>;
 }
 
 /**

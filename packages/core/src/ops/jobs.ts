@@ -1,12 +1,14 @@
 /** This module implements `app.jobs` and `app.runs`. */
 
+import { UnknownJobError } from '../base/errors.js';
 import { jobInfoOf } from '../client/result.js';
 import { RunReader } from '../client/run/run-reader.js';
+import type { WorkerQuery } from '../control/ask.js';
 import { isJobId } from '../job/ids.js';
 import { INTERNAL_JOB, INTERNAL_QUEUE, isRunJob } from '../job/job-tree.js';
 import { isFinal, isJobState } from '../job/states.js';
 import { type CollectedInput, collectInput } from '../store/job-input.js';
-import { type QueueCounts, queueCounts } from '../store/queues.js';
+import { promoteJob, type QueueCounts, queueCounts } from '../store/queues.js';
 import { knownJob, storedStateOf } from '../store/read.js';
 import type { Store } from '../store/store.js';
 import { type StoredJob, shownState } from '../store/stored-job.js';
@@ -31,6 +33,7 @@ import {
   type StoredState,
 } from './job-query.js';
 import { type Candidate, candidates, type ScanDependencies } from './scans.js';
+import { waitReasonOf } from './wait-reason.js';
 
 /** Maximum number of jobs that one page reads. */
 const MAX_READ_PER_PAGE = 1000;
@@ -101,6 +104,7 @@ const WAIT_JOBS: ReadonlySet<string> = new Set([INTERNAL_JOB.sleep, INTERNAL_JOB
 /** Dependencies of the queries, read at each call. */
 export interface QueryDependencies {
   readonly store: Store;
+  readonly workerQuery: WorkerQuery;
   readonly tags: TagIndex;
   readonly now: () => number;
   /** The queues of tasks that the app knows now. */
@@ -126,6 +130,18 @@ export function jobQueries(dependenciesNow: () => QueryDependencies): Jobs {
       const { store, queues } = dependenciesNow();
       const found = (await find(store, queues, id)) ?? (await findWait(store, id));
       return found && jobFacts(found, await collectInput(store, found.job, mayWait(found.state)));
+    },
+    async promote(id) {
+      const { store, queues } = dependenciesNow();
+      const found = await find(store, queues, id);
+      if (found === undefined) throw new UnknownJobError(id, undefined);
+      return found.state === 'delayed' && promoteJob(store, found.job);
+    },
+    async waitReason(id) {
+      const { store, workerQuery, queues } = dependenciesNow();
+      const found = await find(store, [...queues, INTERNAL_QUEUE], id);
+      if (found === undefined) throw new UnknownJobError(id, undefined);
+      return waitReasonOf({ store, workerQuery }, found);
     },
     async counts() {
       const { store, queues } = dependenciesNow();

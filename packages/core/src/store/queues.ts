@@ -1,6 +1,7 @@
 /** This module reads and changes whole queues: `app.queue()`, the inspection of queues, and metrics use it. */
 import { checkInteger } from '../base/option-checks.js';
 import { isPlainObject } from '../base/text.js';
+import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { type Rate, type RateLimit, rateOf } from '../task/option-checks.js';
 import { limitsOf, type QueueLimits } from './primitives/queues.js';
@@ -172,6 +173,39 @@ export function nextJobs(store: Store, name: string, limit: number): Promise<Wai
     const ids = await ranged(queue, 'wait', 0, limit, true);
     if (ids.length < limit) ids.push(...(await ranged(queue, 'prioritized', 0, limit - ids.length, true)));
     return readJobs(store, queue, ids);
+  });
+}
+
+/** Returns a job that has not started, or waits for a retry; undefined if the store does not hold it. */
+export async function waitingJob(store: Store, { queue, id }: JobRef): Promise<WaitingJob | undefined> {
+  return store.on(queue, async (bull) => (await readJobs(store, bull, [id]))[0]);
+}
+
+/** Returns how many jobs workers take before this one, if these are fewer than `limit`; else undefined. */
+export async function jobsAhead(
+  store: Store,
+  { queue, id }: JobRef,
+  limit: number,
+): Promise<number | undefined> {
+  return store.on(queue, async (bull) => {
+    const next = await ranged(bull, 'wait', 0, limit, true);
+    if (next.includes(id)) return next.indexOf(id);
+    if (next.length === limit) return undefined;
+    const at = (await ranged(bull, 'prioritized', 0, limit - next.length, true)).indexOf(id);
+    return at < 0 ? undefined : next.length + at;
+  });
+}
+
+/** Makes a delayed job due now. Returns false if a worker started it first, or it was removed. */
+export async function promoteJob(store: Store, { queue, id }: JobRef): Promise<boolean> {
+  return store.on(queue, async (bull) => {
+    try {
+      await bull.getBackend().promote(id);
+      return true;
+    } catch (error) {
+      if ((await bull.getJobState(id)) !== 'delayed') return false;
+      throw error;
+    }
   });
 }
 

@@ -1,0 +1,58 @@
+/** `umbel dashboard`: serves the web page of an app on this machine. */
+import { type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';
+import { defineCommand } from '../command.js';
+import { startDashboard } from '../dashboard-server.js';
+import { EXIT, type ExitCode } from '../errors.js';
+import { examples, flag, integer, plainFlag } from '../flags.js';
+
+type DashboardFlags = OperatorFlags & { readonly port: number; readonly readOnly?: boolean };
+
+const DEFAULT_PORT = 7117;
+const MAX_PORT = 65_535;
+const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated } as const;
+
+export default defineCommand<DashboardFlags>({
+  define(command) {
+    command
+      .summary('Serve a web page of the app on this machine')
+      .description(
+        'Serve a web page of jobs, workflow runs, queues, workers and schedules, and print its URL. Only this machine can ' +
+          'open it, and only with the token in the URL. Requires @umbel/dashboard. Ctrl-C stops it.',
+      )
+      .addOption(
+        flag('--port <n>', 'Port; 0 is any free one').argParser(integer(0, MAX_PORT)).default(DEFAULT_PORT),
+      )
+      .addOption(plainFlag('--read-only', 'Refuse every action that changes something'));
+    operatorFlags(command);
+    examples(command, [
+      ['umbel dashboard --app ./tasks.ts', 'with masked inputs and forms for all tasks'],
+      ['umbel dashboard --name shop -b redis://db:6379 --read-only', 'without the code'],
+    ]);
+  },
+  run: (context) =>
+    withSharedApp(context, async (app) => {
+      const { out, flags } = context;
+      const stopped = stopSignal();
+      const server = await startDashboard({
+        app,
+        folder: process.cwd(),
+        port: flags.port,
+        readOnly: flags.readOnly === true,
+        out,
+      });
+      try {
+        if (out.isJson) out.document('dashboard', { url: server.url });
+        else out.data(server.url);
+        return await stopped;
+      } finally {
+        await server.close();
+      }
+    }),
+});
+
+/** Resolves with the exit code of the first signal that stops the command. */
+function stopSignal(): Promise<ExitCode> {
+  return new Promise((resolve) => {
+    for (const [name, code] of Object.entries(SIGNALS)) process.once(name, () => resolve(code));
+  });
+}

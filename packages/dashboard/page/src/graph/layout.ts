@@ -1,0 +1,76 @@
+/** Places the nodes of a run from left to right with dagre. */
+import { Graph as Dagre, layout } from '@dagrejs/dagre';
+import type { Graph, Node } from '../types.js';
+
+export interface PlacedNode {
+  readonly node: Node;
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface PlacedEdge {
+  readonly key: string;
+  readonly path: string;
+  readonly kind: string | undefined;
+  readonly label: string | undefined;
+  readonly middle: { readonly x: number; readonly y: number };
+}
+
+export interface Layout {
+  readonly width: number;
+  readonly height: number;
+  readonly nodes: readonly PlacedNode[];
+  readonly edges: readonly PlacedEdge[];
+}
+
+const HEIGHT = 48;
+const CHARACTER = 7.2;
+const WIDTH = { min: 132, max: 260 };
+const MARGIN = 12;
+
+export const MAX_LABEL = 30;
+
+export function layoutOf({ nodes, edges }: Graph): Layout {
+  const dagre = new Dagre({ multigraph: true });
+  dagre.setGraph({ rankdir: 'LR', nodesep: 18, ranksep: 48, marginx: MARGIN, marginy: MARGIN });
+  dagre.setDefaultEdgeLabel(() => ({}));
+  const known = new Set(nodes.map(({ id }) => id));
+  for (const { id, label } of nodes) {
+    const length = Math.min(label.length, MAX_LABEL);
+    const width = Math.min(WIDTH.max, Math.max(WIDTH.min, length * CHARACTER + 44));
+    dagre.setNode(id, { width, height: HEIGHT });
+  }
+  const drawn = edges.filter(({ from, to }) => known.has(from) && known.has(to));
+  for (const [index, { from, to }] of drawn.entries()) dagre.setEdge(from, to, {}, `${index}`);
+  layout(dagre);
+  const { width = 0, height = 0 } = dagre.graph() as { width?: number; height?: number };
+  return {
+    width,
+    height,
+    nodes: nodes.map((node) => {
+      const { x, y, width: nodeWidth } = dagre.node(node.id) as { x: number; y: number; width: number };
+      return { node, x: x - nodeWidth / 2, y: y - HEIGHT / 2, width: nodeWidth, height: HEIGHT };
+    }),
+    edges: drawn.map(({ from, to, kind, label }, index) => {
+      const { points = [] } = dagre.edge(from, to, `${index}`) as { points?: { x: number; y: number }[] };
+      const middle = points[Math.floor(points.length / 2)] ?? { x: 0, y: 0 };
+      return { key: `${index}`, path: curve(points), kind, label, middle };
+    }),
+  };
+}
+
+/** Returns a smooth path through the points. */
+function curve(points: readonly { readonly x: number; readonly y: number }[]): string {
+  const [first, ...others] = points;
+  if (first === undefined) return '';
+  let path = `M${first.x},${first.y}`;
+  let last = first;
+  for (const point of others) {
+    const half = (last.x + point.x) / 2;
+    path += `C${half},${last.y} ${half},${point.y} ${point.x},${point.y}`;
+    last = point;
+  }
+  return path;
+}

@@ -1,0 +1,99 @@
+/** Keeps what the page shows up to date: one connection for changes, closed while the tab is hidden. */
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+import { ApiError, addressOf, read } from './api.js';
+
+const listeners = new Set<() => void>();
+let source: EventSource | undefined;
+
+/** A page that shows old data is worse than a few requests: reads happen this often without a connection too. */
+const POLL_MS = 15_000;
+const MIN_PAUSE_MS = 1000;
+
+function connect(): void {
+  if (document.hidden || source !== undefined) return;
+  source = new EventSource(addressOf('api/changes'));
+  source.onmessage = notify;
+}
+
+function notify(): void {
+  for (const listener of listeners) listener();
+}
+
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) {
+    source?.close();
+    source = undefined;
+  } else {
+    connect();
+    notify();
+  }
+});
+addEventListener('pagehide', () => source?.close());
+setInterval(() => document.hidden || notify(), POLL_MS);
+
+export interface Live<Answer> {
+  readonly data: Answer | undefined;
+  readonly error: Error | undefined;
+  readonly isLoading: boolean;
+  readonly reload: () => void;
+}
+
+/** Reads `path`, and again after each change in the app. */
+export function useLive<Answer>(path: string): Live<Answer> {
+  const [state, setState] = useState<{ path: string; data?: Answer; error?: Error }>({ path });
+  const [isLoading, setLoading] = useState(true);
+  const running = useRef<{ path: string; isAgain: boolean } | undefined>(undefined);
+
+  const load = useCallback(async () => {
+    if (running.current?.path === path) {
+      running.current.isAgain = true;
+      return;
+    }
+    const run = { path, isAgain: false };
+    running.current = run;
+    setLoading(true);
+    try {
+      const data = await read<Answer>(path);
+      if (running.current === run) setState({ path, data });
+    } catch (error) {
+      const problem = error instanceof ApiError ? error : new Error('The dashboard does not answer.');
+      if (running.current === run)
+        setState(
+          (before) =>
+            ({ path, error: problem, ...(before.path === path && { data: before.data }) }) as typeof before,
+        );
+    }
+    if (running.current !== run) return;
+    setLoading(false);
+    setTimeout(() => {
+      if (running.current !== run) return;
+      running.current = undefined;
+      if (run.isAgain) void load();
+    }, MIN_PAUSE_MS);
+  }, [path]);
+
+  const reload = useCallback(() => {
+    running.current = undefined;
+    void load();
+  }, [load]);
+
+  useEffect(() => {
+    connect();
+    running.current = undefined;
+    void load();
+    const listener = () => void load();
+    listeners.add(listener);
+    return () => {
+      listeners.delete(listener);
+      running.current = undefined;
+    };
+  }, [load]);
+
+  const isCurrent = state.path === path;
+  return {
+    data: isCurrent ? state.data : undefined,
+    error: isCurrent ? state.error : undefined,
+    isLoading,
+    reload,
+  };
+}

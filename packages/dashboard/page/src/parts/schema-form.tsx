@@ -1,0 +1,198 @@
+/** A form for a value with a JSON Schema: a field for each simple property, JSON for everything else. */
+import { useState } from 'preact/hooks';
+import { act } from '../api.js';
+import { Dialog, parsed } from './action.js';
+import { Problem } from './parts.js';
+
+type Schema = Readonly<Record<string, unknown>>;
+
+interface Field {
+  readonly name: string;
+  readonly kind: 'text' | 'number' | 'boolean' | 'choice' | 'json';
+  readonly choices: readonly string[];
+  readonly isRequired: boolean;
+  readonly about: string | undefined;
+}
+
+/** Returns the fields of an object schema; undefined for any other schema. */
+export function fieldsOf(schema: Schema | null): readonly Field[] | undefined {
+  const { type, properties, required } = schema ?? {};
+  if (type !== 'object' || !isRecord(properties)) return undefined;
+  const needed: readonly unknown[] = Array.isArray(required) ? required : [];
+  return Object.entries(properties).map(([name, value]) => {
+    const property = isRecord(value) ? value : {};
+    const choices = Array.isArray(property.enum)
+      ? property.enum.filter((each) => typeof each === 'string')
+      : [];
+    return {
+      name,
+      kind: choices.length > 0 ? 'choice' : kindOf(property.type),
+      choices,
+      isRequired: needed.includes(name),
+      about: typeof property.description === 'string' ? property.description : undefined,
+    };
+  });
+}
+
+function kindOf(type: unknown): Field['kind'] {
+  if (type === 'string') return 'text';
+  if (type === 'number' || type === 'integer') return 'number';
+  return type === 'boolean' ? 'boolean' : 'json';
+}
+
+const isRecord = (value: unknown): value is Schema =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Returns the value of the fields; empty ones are left out. */
+export function formValueOf(fields: readonly Field[], texts: Readonly<Record<string, string>>): Schema {
+  const entries: [string, unknown][] = [];
+  for (const { name, kind } of fields) {
+    const text = texts[name] ?? '';
+    if (text === '') continue;
+    if (kind === 'number') entries.push([name, Number(text)]);
+    else if (kind === 'boolean') entries.push([name, text === 'true']);
+    else if (kind === 'json') entries.push([name, parsed(text)]);
+    else entries.push([name, text]);
+  }
+  return Object.fromEntries(entries);
+}
+
+interface SendDialogProps {
+  readonly title: string;
+  readonly action: string;
+  readonly body: object;
+  /** The field of the body that has the value. */
+  readonly field: string;
+  readonly schema: Schema | null;
+  readonly onClose: () => void;
+  readonly onDone: (answer: Readonly<Record<string, unknown>>) => void;
+}
+
+export function SendDialog({ title, action, body, field, schema, onClose, onDone }: SendDialogProps) {
+  const fields = fieldsOf(schema);
+  const [texts, setTexts] = useState<Readonly<Record<string, string>>>({});
+  const [json, setJson] = useState('');
+  const [isForm, setForm] = useState(fields !== undefined);
+  const [error, setError] = useState<Error>();
+  const [isBusy, setBusy] = useState(false);
+  const send = async () => {
+    setBusy(true);
+    setError(undefined);
+    try {
+      const value =
+        isForm && fields !== undefined
+          ? formValueOf(fields, texts)
+          : json.trim() === ''
+            ? undefined
+            : parsed(json);
+      const answer = await act<Readonly<Record<string, unknown>>>(action, { ...body, [field]: value });
+      onClose();
+      onDone(answer);
+    } catch (problem) {
+      setError(problem as Error);
+      setBusy(false);
+    }
+  };
+  const toJson = () => {
+    try {
+      if (fields !== undefined) setJson(JSON.stringify(formValueOf(fields, texts), undefined, 2));
+      setForm(false);
+    } catch (problem) {
+      setError(problem as Error);
+    }
+  };
+  return (
+    <Dialog title={title} onClose={onClose}>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          void send();
+        }}
+      >
+        {isForm && fields !== undefined ? (
+          <>
+            {fields.length === 0 && <p class="dim">No input is needed.</p>}
+            {fields.map((each) => (
+              // biome-ignore lint/a11y/noLabelWithoutControl: `Input` is the control
+              <label key={each.name}>
+                <span>
+                  {each.name}
+                  {!each.isRequired && <span class="dim"> optional</span>}
+                </span>
+                <Input
+                  field={each}
+                  text={texts[each.name] ?? ''}
+                  onText={(text) => setTexts({ ...texts, [each.name]: text })}
+                />
+                {each.about !== undefined && <span class="dim">{each.about}</span>}
+              </label>
+            ))}
+          </>
+        ) : (
+          <label>
+            {field === 'input' ? 'Input' : 'Payload'}, as JSON
+            <textarea
+              rows={10}
+              spellcheck={false}
+              value={json}
+              onInput={(event) => setJson(event.currentTarget.value)}
+            />
+          </label>
+        )}
+        <Problem error={error} />
+        <div class="actions end">
+          {isForm && (
+            <button type="button" class="quiet" onClick={toJson}>
+              Edit as JSON
+            </button>
+          )}
+          <button type="button" onClick={onClose}>
+            Cancel
+          </button>
+          <button type="submit" class="solid" disabled={isBusy}>
+            {title.split(' ')[0]}
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+interface InputProps {
+  readonly field: Field;
+  readonly text: string;
+  readonly onText: (text: string) => void;
+}
+
+function Input({ field: { kind, choices, isRequired }, text, onText }: InputProps) {
+  if (kind === 'choice' || kind === 'boolean')
+    return (
+      <select value={text} required={isRequired} onChange={(event) => onText(event.currentTarget.value)}>
+        <option value="" />
+        {(kind === 'boolean' ? ['true', 'false'] : choices).map((choice) => (
+          <option key={choice} value={choice}>
+            {choice}
+          </option>
+        ))}
+      </select>
+    );
+  if (kind === 'json')
+    return (
+      <textarea
+        rows={4}
+        spellcheck={false}
+        required={isRequired}
+        placeholder="JSON"
+        value={text}
+        onInput={(event) => onText(event.currentTarget.value)}
+      />
+    );
+  return (
+    <input
+      {...(kind === 'number' ? { type: 'number' as const, step: 'any' } : { type: 'text' as const })}
+      required={isRequired}
+      value={text}
+      onInput={(event) => onText(event.currentTarget.value)}
+    />
+  );
+}

@@ -1,0 +1,202 @@
+/** Failed jobs, with filters by task and error, and actions for all that match. */
+import { useContext, useState } from 'preact/hooks';
+import { act } from '../api.js';
+import { plural, shortId } from '../format.js';
+import { useLive } from '../live.js';
+import { Action, AppContext, Dialog } from '../parts/action.js';
+import { Empty, Problem, State, Time, Title } from '../parts/parts.js';
+import { Link, navigate, usePlace, withQuery } from '../router.js';
+import type { Letter } from '../types.js';
+
+interface Answer {
+  readonly letters: readonly Letter[];
+  readonly cursor?: string;
+}
+
+export function DeadLetters() {
+  const { query } = usePlace();
+  const filter = {
+    task: query.get('task') ?? '',
+    error: query.get('error') ?? '',
+    queue: query.get('queue') ?? '',
+  };
+  const cursor = query.get('cursor') ?? '';
+  const { data, error, reload } = useLive<Answer>(withQuery('/dead-letters', { ...filter, cursor }));
+  const change = (values: object) => navigate(withQuery('/failed', { ...filter, ...values }));
+  const used = Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== ''));
+  return (
+    <>
+      <Title title="Failed jobs">
+        <Bulk action="dead-letters.replay" label="Retry all" filter={used} onDone={reload} />
+        <Bulk action="dead-letters.discard" label="Drop all" filter={used} onDone={reload} isDangerous />
+      </Title>
+      <form class="filters" onSubmit={(event) => event.preventDefault()}>
+        {(['task', 'error', 'queue'] as const).map((name) => (
+          <label key={name}>
+            {name === 'error' ? 'Error name or code' : name === 'task' ? 'Task' : 'Queue'}
+            <input value={filter[name]} onChange={(event) => change({ [name]: event.currentTarget.value })} />
+          </label>
+        ))}
+      </form>
+      <Problem error={error} />
+      {data?.letters.length === 0 && <Empty>No failed jobs match.</Empty>}
+      {data !== undefined && data.letters.length > 0 && (
+        <table class="list">
+          <thead>
+            <tr>
+              <th>State</th>
+              <th>Task</th>
+              <th>Error</th>
+              <th>Failed</th>
+              <th>Attempts</th>
+              <th> </th>
+            </tr>
+          </thead>
+          <tbody>
+            {data.letters.map((letter) => (
+              <tr key={letter.id}>
+                <td>
+                  <State state={letter.state} />
+                </td>
+                <td class="main">
+                  <Link
+                    to={
+                      letter.runId === undefined
+                        ? `/jobs/${encodeURIComponent(letter.id)}`
+                        : withQuery(`/runs/${encodeURIComponent(letter.runId)}`, { step: letter.id })
+                    }
+                  >
+                    {letter.task}
+                  </Link>
+                  <div class="dim sub">
+                    <code>{shortId(letter.id)}</code> in {letter.queue}
+                  </div>
+                </td>
+                <td data-label="Error" class="wide">
+                  <button
+                    type="button"
+                    class="link"
+                    title="Show jobs with this error only"
+                    onClick={() => change({ error: letter.error.name })}
+                  >
+                    {letter.error.name}
+                  </button>{' '}
+                  <span class="reason">{letter.error.message}</span>
+                </td>
+                <td data-label="Failed">
+                  <Time at={letter.failedAt} />
+                </td>
+                <td data-label="Attempts">{letter.attempts}</td>
+                <td class="actions">
+                  {letter.runId === undefined ? (
+                    <Action action="job.replay" label="Retry" body={{ id: letter.id }} onDone={reload} />
+                  ) : (
+                    <Action
+                      action="run.resume"
+                      label="Resume run"
+                      body={{ id: letter.runId }}
+                      onDone={reload}
+                    />
+                  )}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+      <div class="actions end">
+        {cursor !== '' && <Link to={withQuery('/failed', filter)}>First page</Link>}
+        {data?.cursor !== undefined && (
+          <Link class="button" to={withQuery('/failed', { ...filter, cursor: data.cursor })}>
+            Next page
+          </Link>
+        )}
+      </div>
+    </>
+  );
+}
+
+interface Counts {
+  readonly replayed?: number;
+  readonly discarded?: number;
+  readonly skipped: readonly { readonly id: string; readonly reason: string }[];
+  readonly cursor?: string;
+}
+
+interface BulkProps {
+  readonly action: string;
+  readonly label: string;
+  readonly filter: object;
+  readonly isDangerous?: boolean;
+  readonly onDone: () => void;
+}
+
+/** Changes all failed jobs that match, after it has shown how many these are. */
+function Bulk({ action, label, filter, isDangerous, onDone }: BulkProps) {
+  const app = useContext(AppContext);
+  const [preview, setPreview] = useState<Counts>();
+  const [error, setError] = useState<Error>();
+  const [isBusy, setBusy] = useState(false);
+  if (app?.actions.includes(action) !== true) return null;
+  const send = async (dryRun: boolean) => {
+    setBusy(true);
+    setError(undefined);
+    try {
+      const counts = await act<Counts>(action, { filter, dryRun });
+      setPreview(dryRun ? counts : undefined);
+      if (!dryRun) onDone();
+    } catch (problem) {
+      setError(problem as Error);
+    }
+    setBusy(false);
+  };
+  const count = preview?.replayed ?? preview?.discarded ?? 0;
+  const close = () => {
+    setPreview(undefined);
+    setError(undefined);
+  };
+  return (
+    <>
+      <button
+        type="button"
+        class={isDangerous ? 'danger' : ''}
+        disabled={isBusy}
+        onClick={() => void send(true)}
+      >
+        {label}
+      </button>
+      {(preview !== undefined || error !== undefined) && (
+        <Dialog title={label} onClose={close}>
+          <Problem error={error} />
+          {preview !== undefined && (
+            <>
+              <p>
+                {plural(count, 'job')} {isDangerous ? 'will be removed from the store' : 'will run again'}
+                {preview.cursor !== undefined && ', then you can continue with the next ones'}.
+              </p>
+              {preview.skipped.length > 0 && (
+                <p class="dim">
+                  {plural(preview.skipped.length, 'job')} will be skipped, for instance:{' '}
+                  {preview.skipped[0]?.reason}
+                </p>
+              )}
+              <div class="actions end">
+                <button type="button" onClick={close}>
+                  Cancel
+                </button>
+                <button
+                  type="button"
+                  class={isDangerous ? 'danger solid' : 'solid'}
+                  disabled={isBusy || count === 0}
+                  onClick={() => void send(false)}
+                >
+                  {label}
+                </button>
+              </div>
+            </>
+          )}
+        </Dialog>
+      )}
+    </>
+  );
+}

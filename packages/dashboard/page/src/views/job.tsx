@@ -1,0 +1,190 @@
+/** One job: also the side panel of a run. */
+import { duration, exact, took } from '../format.js';
+import { useLive } from '../live.js';
+import { Action } from '../parts/action.js';
+import { Copy, Empty, Facts, Json, Problem, Section, State, Tags, Time, Title, Why } from '../parts/parts.js';
+import { Link, navigate } from '../router.js';
+import type { JobDetails } from '../types.js';
+
+const FINAL = new Set(['completed', 'failed', 'revoked', 'expired', 'skipped']);
+const MAX_ATTEMPTS = 20;
+
+export function JobPage({ id }: { readonly id: string }) {
+  return <JobView id={id} isPanel={false} />;
+}
+
+export function JobView({ id, isPanel }: { readonly id: string; readonly isPanel: boolean }) {
+  const { data: job, error, isLoading, reload } = useLive<JobDetails>(`/jobs/${encodeURIComponent(id)}`);
+  if (job === undefined)
+    return (
+      <>
+        <Problem error={error} />
+        {isLoading && error === undefined && <Empty>Loading …</Empty>}
+      </>
+    );
+  return (
+    <>
+      {isPanel ? <h2 class="panel-title">{job.displayName}</h2> : <Title title={job.displayName} />}
+      <div class="actions">
+        <State state={job.state} own={job.ownState} />
+        <Actions job={job} reload={reload} />
+      </div>
+      <Problem error={error} />
+      <Why reason={job.waitReason} />
+      <Section title="Job" aside={<Copy text={`umbel jobs show ${job.id}`} label="Copy as CLI" />}>
+        <Facts
+          entries={[
+            ['Id', <code key="id">{job.id}</code>],
+            ['Task', job.task],
+            ['Queue', job.queue],
+            [
+              'Run',
+              job.runId !== undefined && !isPanel ? (
+                <Link to={`/runs/${encodeURIComponent(job.runId)}`}>{job.runId}</Link>
+              ) : undefined,
+            ],
+            ['Attempts', job.attempt === undefined ? `${job.attempts}` : `attempt ${job.attempt} runs`],
+            ['Worker', job.worker],
+            ['Sent', <Time key="sent" at={job.enqueuedAt} />],
+            ['Waited', job.startedAt && duration(Date.parse(job.startedAt) - Date.parse(job.enqueuedAt))],
+            ['Took', job.startedAt && took(job.startedAt, job.finishedAt)],
+            ['Ended', job.finishedAt && <Time key="ended" at={job.finishedAt} />],
+            ['Expires', exact(job.expiresAt)],
+            ['Tags', job.tags.length > 0 ? <Tags key="tags" tags={job.tags} /> : undefined],
+            ...Object.entries(job.headers).map(([name, value]) => [`Header ${name}`, value] as const),
+            ['Problem', job.problem ?? job.inputProblem],
+          ]}
+        />
+      </Section>
+      {job.error !== undefined && (
+        <Section title="Error">
+          <ErrorChain error={job.error} />
+        </Section>
+      )}
+      {job.error === undefined && job.state === 'failed' && job.reason !== undefined && (
+        <Section title="Error">
+          <pre class="json">{job.reason}</pre>
+        </Section>
+      )}
+      <Section title="Input">
+        <Json value={job.input} />
+      </Section>
+      {job.output !== undefined && (
+        <Section title="Result">
+          <Json value={job.output} />
+        </Section>
+      )}
+      {job.progress !== undefined && (
+        <Section title="Progress">
+          <Json value={job.progress} />
+        </Section>
+      )}
+      {job.errors.length > 0 && (
+        <Section title={`Failed attempts (${job.errors.length})`}>
+          {job.errors.slice(-MAX_ATTEMPTS).map((stack, index) => (
+            <details key={`${index}-${stack.length}`}>
+              <summary>{stack.split('\n')[0]}</summary>
+              <pre class="json">{stack}</pre>
+            </details>
+          ))}
+        </Section>
+      )}
+      {job.logs.lines.length > 0 && (
+        <Section title="Log">
+          {job.logs.left > 0 && <p class="dim">{job.logs.left} earlier lines are not shown.</p>}
+          <pre class="json">{job.logs.lines.join('\n')}</pre>
+        </Section>
+      )}
+    </>
+  );
+}
+
+function Actions({ job, reload }: { readonly job: JobDetails; readonly reload: () => void }) {
+  const { id, state } = job;
+  const isFailed = state === 'failed' || state === 'expired' || state === 'revoked';
+  const isStep = job.runId !== undefined;
+  const edited = job.input?.isCut === false && !job.input.isMasked ? job.input.json : undefined;
+  return (
+    <>
+      {isFailed && !isStep && (
+        <>
+          <Action action="job.replay" label="Retry" body={{ id }} onDone={reload} />
+          <Action
+            action="job.replay"
+            label="Replay with edited input"
+            body={{ id }}
+            edit={{
+              field: 'input',
+              json: edited ?? '',
+              label: edited === undefined ? 'The whole input, as JSON' : 'Input, as JSON',
+            }}
+            confirm="The job runs again under the same id, with all its attempts."
+            onDone={reload}
+          />
+        </>
+      )}
+      {state === 'delayed' && <Action action="job.promote" label="Run now" body={{ id }} onDone={reload} />}
+      {!FINAL.has(state) && (
+        <Action
+          action="job.revoke"
+          label={state === 'active' ? 'Terminate' : 'Revoke'}
+          body={{ id, terminate: state === 'active' }}
+          confirm={
+            state === 'active'
+              ? 'The running attempt is aborted and its result ignored.'
+              : 'The job will never start.'
+          }
+          isDangerous
+          onDone={reload}
+        />
+      )}
+      {FINAL.has(state) && !isStep && (
+        <Action
+          action="job.drop"
+          label="Drop"
+          body={{ id }}
+          confirm="The job and its result are removed from the store."
+          isDangerous
+          onDone={() => navigate('/jobs')}
+        />
+      )}
+    </>
+  );
+}
+
+interface ChainedError {
+  readonly name: string;
+  readonly message: string;
+  readonly code?: string | number | undefined;
+  readonly stack?: string | undefined;
+  readonly cause?: unknown;
+}
+
+const MAX_CAUSES = 10;
+
+function ErrorChain({ error }: { readonly error: ChainedError }) {
+  const chain: ChainedError[] = [];
+  for (let next: unknown = error; isError(next) && chain.length < MAX_CAUSES; next = next.cause)
+    chain.push(next);
+  return (
+    <>
+      {chain.map(({ name, message, code, stack }, index) => (
+        <div class="error" key={`${index}-${name}`}>
+          {index > 0 && <div class="dim">caused by</div>}
+          <strong>{name}</strong> {code !== undefined && <code>{code}</code>}
+          <pre class="json">{message}</pre>
+          {stack !== undefined && (
+            <details>
+              <summary>Stack</summary>
+              <pre class="json">{stack}</pre>
+            </details>
+          )}
+        </div>
+      ))}
+    </>
+  );
+}
+
+function isError(value: unknown): value is ChainedError {
+  return typeof value === 'object' && value !== null && 'message' in value;
+}

@@ -1,0 +1,206 @@
+/** The lists of jobs and of workflow runs, with a search whose text is in the address. */
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { number, shortId, took } from '../format.js';
+import { useLive } from '../live.js';
+import { Empty, Problem, State, Tags, Time, Title } from '../parts/parts.js';
+import { Link, navigate, usePlace, withQuery } from '../router.js';
+import type { Found, Job, JobCounts, Run } from '../types.js';
+
+type Kind = 'jobs' | 'runs';
+
+const STATES = {
+  jobs: ['waiting', 'delayed', 'active', 'retrying', 'failed', 'completed'],
+  runs: ['waiting-children', 'failed', 'completed'],
+} as const;
+const HELP =
+  'state:failed task:mail.* queue:mail tag:acme run:… id:… error:Timeout after:2h before:2030-01-31 -task:ping, or any text';
+
+export function List({ kind }: { readonly kind: Kind }) {
+  const { query } = usePlace();
+  const q = query.get('q') ?? '';
+  const cursor = query.get('cursor') ?? '';
+  const path = `/${kind}`;
+  const { data, error, isLoading } = useLive<Found<Job | Run>>(withQuery(`/list/${kind}`, { q, cursor }));
+  const counts = useLive<JobCounts>('/counts').data?.total;
+  return (
+    <>
+      <Title title={kind === 'jobs' ? 'Jobs' : 'Workflow runs'} />
+      <Search key={kind} path={path} q={q} />
+      <nav class="chips" aria-label="States">
+        <Chip path={path} q={q} state="" label="All" />
+        {STATES[kind].map((state) => (
+          <Chip
+            key={state}
+            path={path}
+            q={q}
+            state={state}
+            label={state === 'waiting-children' ? 'in progress' : state}
+            count={kind === 'jobs' && state in (counts ?? {}) ? counts?.[state as 'failed'] : undefined}
+          />
+        ))}
+      </nav>
+      <Problem error={error} />
+      {data !== undefined && data.items.length === 0 && (
+        <Empty>
+          {data.cursor === undefined
+            ? `No ${kind === 'jobs' ? 'jobs' : 'workflow runs'} match.`
+            : 'None of the next few thousand jobs match.'}
+        </Empty>
+      )}
+      {data !== undefined &&
+        data.items.length > 0 &&
+        (kind === 'jobs' ? <Jobs items={data.items as Job[]} /> : <Runs items={data.items as Run[]} />)}
+      {data === undefined && isLoading && <Empty>Loading …</Empty>}
+      <div class="actions end">
+        {cursor !== '' && <Link to={withQuery(path, { q })}>First page</Link>}
+        {data?.cursor !== undefined && (
+          <Link class="button" to={withQuery(path, { q, cursor: data.cursor })}>
+            {data.items.length === 0 ? 'Search further' : 'Next page'}
+          </Link>
+        )}
+      </div>
+    </>
+  );
+}
+
+function Search({ path, q }: { readonly path: string; readonly q: string }) {
+  const [text, setText] = useState(q);
+  const input = useRef<HTMLInputElement>(null);
+  useEffect(() => setText(q), [q]);
+  useEffect(() => {
+    const focus = (event: KeyboardEvent) => {
+      const isTyping = /^(?:INPUT|TEXTAREA|SELECT)$/.test((event.target as Element).tagName);
+      if (event.key !== '/' || isTyping) return;
+      event.preventDefault();
+      input.current?.focus();
+    };
+    addEventListener('keydown', focus);
+    return () => removeEventListener('keydown', focus);
+  }, []);
+  return (
+    <search>
+      <form
+        class="search"
+        onSubmit={(event) => {
+          event.preventDefault();
+          navigate(withQuery(path, { q: text.trim() }));
+        }}
+      >
+        <input
+          ref={input}
+          type="search"
+          aria-label="Search"
+          aria-describedby="search-help"
+          placeholder="Search: state:failed task:mail.* after:2h"
+          autocomplete="off"
+          spellcheck={false}
+          value={text}
+          onInput={(event) => setText(event.currentTarget.value)}
+        />
+        <button type="submit">Search</button>
+        <p id="search-help" class="dim">
+          {HELP}
+        </p>
+      </form>
+    </search>
+  );
+}
+
+interface ChipProps {
+  readonly path: string;
+  readonly q: string;
+  readonly state: string;
+  readonly label: string;
+  readonly count?: number | undefined;
+}
+
+function Chip({ path, q, state, label, count }: ChipProps) {
+  const current = /(?:^|\s)state:(\S+)/.exec(q)?.[1] ?? '';
+  const others = q.replaceAll(/(?:^|\s)state:\S+/g, '').trim();
+  const text = [state === '' ? '' : `state:${state}`, others].filter((part) => part !== '').join(' ');
+  return (
+    <Link to={withQuery(path, { q: text })} class="chip" current={current === state}>
+      {label}
+      {count !== undefined && <span class="count">{number(count)}</span>}
+    </Link>
+  );
+}
+
+export function Jobs({ items }: { readonly items: readonly Job[] }) {
+  return (
+    <table class="list">
+      <thead>
+        <tr>
+          <th>State</th>
+          <th>Task</th>
+          <th>Queue</th>
+          <th>Sent</th>
+          <th>Took</th>
+          <th>Attempts</th>
+        </tr>
+      </thead>
+      <tbody>
+        {items.map((job) => (
+          <tr key={job.id}>
+            <td>
+              <State state={job.state} own={job.ownState} />
+            </td>
+            <td class="main">
+              <Link to={`/jobs/${encodeURIComponent(job.id)}`}>{job.displayName}</Link>{' '}
+              <Tags tags={job.tags} />
+              <div class="dim sub">
+                <code>{shortId(job.id)}</code>
+                {(job.problem ?? job.reason) !== undefined && (
+                  <span class="reason"> {job.problem ?? job.reason}</span>
+                )}
+              </div>
+            </td>
+            <td data-label="Queue">{job.queue}</td>
+            <td data-label="Sent">
+              <Time at={job.enqueuedAt} />
+            </td>
+            <td data-label="Took">{took(job.startedAt, job.finishedAt)}</td>
+            <td data-label="Attempts">{job.attempts}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Runs({ items }: { readonly items: readonly Run[] }) {
+  return (
+    <table class="list">
+      <thead>
+        <tr>
+          <th>State</th>
+          <th>Run</th>
+          <th>Sent</th>
+          <th>Took</th>
+        </tr>
+      </thead>
+      <tbody>
+        {items.map((run) => (
+          <tr key={run.id}>
+            <td>
+              <State state={run.state} />
+            </td>
+            <td class="main">
+              <Link to={`/runs/${encodeURIComponent(run.id)}`}>
+                <code>{run.id}</code>
+              </Link>{' '}
+              <Tags tags={run.tags} />
+              {(run.problem ?? run.reason) !== undefined && (
+                <div class="dim sub reason">{run.problem ?? run.reason}</div>
+              )}
+            </td>
+            <td data-label="Sent">
+              <Time at={run.enqueuedAt} />
+            </td>
+            <td data-label="Took">{took(run.enqueuedAt, run.finishedAt)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}

@@ -1,0 +1,176 @@
+/** One workflow run: its graph, its timeline, and a panel for the chosen step. */
+import { useEffect, useState } from 'preact/hooks';
+import { addressOf } from '../api.js';
+import { duration, plural } from '../format.js';
+import { useLive } from '../live.js';
+import { Action } from '../parts/action.js';
+import { Copy, Empty, Facts, Json, Problem, Section, State, Tags, Time, Title, Why } from '../parts/parts.js';
+import { Link, navigate, usePlace, withQuery } from '../router.js';
+import type { Found, Job, Node, RunDetails } from '../types.js';
+import { JobView } from './job.js';
+import { Jobs } from './list.js';
+import { Timeline } from './timeline.js';
+
+type GraphModule = typeof import('../graph/graph.js');
+
+/** The graph, whose code is loaded when a run is opened. */
+function LazyGraph(props: Parameters<GraphModule['default']>[0]) {
+  const [module, setModule] = useState<GraphModule>();
+  useEffect(() => void import('../graph/graph.js').then(setModule), []);
+  if (module === undefined) return <Empty>Drawing …</Empty>;
+  const View = module.default;
+  return <View {...props} />;
+}
+
+export function RunPage({ id }: { readonly id: string }) {
+  const path = `/runs/${encodeURIComponent(id)}`;
+  const { data: run, error, isLoading, reload } = useLive<RunDetails>(path);
+  const { query } = usePlace();
+  const step = query.get('step') ?? '';
+  if (run === undefined)
+    return (
+      <>
+        <Title title="Workflow run" />
+        <Problem error={error} />
+        {isLoading && error === undefined && <Empty>Loading …</Empty>}
+      </>
+    );
+  const choose = (chosen: string) => navigate(withQuery(path, { step: chosen === step ? '' : chosen }), true);
+  const node = run.graph.nodes.find((each) => each.id === step);
+  const isOpen = run.state === 'waiting-children' || run.state === 'active' || run.state === 'waiting';
+  const waits = run.graph.nodes.filter(
+    ({ kind, state }) => (kind === 'sleep' || kind === 'loop') && state === 'delayed',
+  );
+  return (
+    <>
+      <Title title="Workflow run">
+        {run.state === 'failed' && (
+          <Action action="run.resume" label="Resume from the failed step" body={{ id }} onDone={reload} />
+        )}
+        {waits.length > 0 && <Action action="run.wake" label="Wake" body={{ id }} onDone={reload} />}
+        {isOpen && (
+          <Action
+            action="job.revoke"
+            label="Revoke"
+            body={{ id, terminate: true }}
+            confirm="Steps that have not started never start. Running steps are aborted."
+            isDangerous
+            onDone={reload}
+          />
+        )}
+        {!isOpen && (
+          <Action
+            action="job.drop"
+            label="Drop"
+            body={{ id }}
+            confirm="The run and all its steps are removed from the store."
+            isDangerous
+            onDone={() => navigate('/runs')}
+          />
+        )}
+      </Title>
+      <div class="actions">
+        <State state={run.state} />
+        <code class="dim">{run.id}</code>
+        <Tags tags={run.tags} />
+      </div>
+      <Problem error={error} />
+      <Why reason={run.waitReason} />
+      {run.error !== undefined && (
+        <div class="problem">
+          <strong>{run.error.name}</strong> {run.error.message}
+        </div>
+      )}
+      <div class={step === '' ? 'run' : 'run has-panel'}>
+        <div>
+          <Section
+            title="Graph"
+            aside={
+              <span class="actions">
+                <Copy text={`umbel runs show ${run.id}`} label="Copy as CLI" />
+                {(['mmd', 'dot', 'json'] as const).map((format) => (
+                  <a
+                    key={format}
+                    href={addressOf(`api${path}/graph/${format}`)}
+                    target="_blank"
+                    rel="noreferrer"
+                  >
+                    {{ mmd: 'Mermaid', dot: 'DOT', json: 'JSON' }[format]}
+                  </a>
+                ))}
+              </span>
+            }
+          >
+            <LazyGraph graph={run.graph} chosen={step} onChoose={choose} />
+          </Section>
+          <Section title="Timeline">
+            <Timeline graph={run.graph} onChoose={choose} />
+          </Section>
+          <Section title="Run">
+            <Facts
+              entries={[
+                ['Jobs', `${plural(run.graph.jobs, 'job')}${run.graph.isExact ? '' : ' or more'}`],
+                ['Sent', <Time key="sent" at={run.enqueuedAt} />],
+                ['Ended', run.finishedAt && <Time key="ended" at={run.finishedAt} />],
+                ['Took', run.finishedAt && duration(Date.parse(run.finishedAt) - Date.parse(run.enqueuedAt))],
+                [
+                  'Sent by',
+                  run.parentId && (
+                    <Link to={`/jobs/${encodeURIComponent(run.parentId)}`}>{run.parentId}</Link>
+                  ),
+                ],
+                ...Object.entries(run.headers).map(([name, value]) => [`Header ${name}`, value] as const),
+              ]}
+            />
+          </Section>
+          {run.output !== undefined && (
+            <Section title="Result">
+              <Json value={run.output} />
+            </Section>
+          )}
+        </div>
+        {step !== '' && (
+          <aside class="panel" aria-label="Step">
+            <button type="button" class="quiet close" aria-label="Close the panel" onClick={() => choose('')}>
+              ✕
+            </button>
+            {node?.count === undefined ? <JobView id={step} isPanel /> : <Members run={id} node={node} />}
+          </aside>
+        )}
+      </div>
+    </>
+  );
+}
+
+/** The jobs of a node that represents many, by pages. */
+function Members({ run, node }: { readonly run: string; readonly node: Node }) {
+  const { query } = usePlace();
+  const cursor = query.get('members') ?? '';
+  const q = `run:${run} task:"${node.task}"`;
+  const { data, error } = useLive<Found<Job>>(withQuery('/list/jobs', { q, cursor }));
+  const path = `/runs/${encodeURIComponent(run)}`;
+  return (
+    <>
+      <h2 class="panel-title">
+        {node.label} × {node.count}
+      </h2>
+      <p class="actions">
+        {Object.entries(node.counts ?? {}).map(([state, count]) => (
+          <span key={state}>
+            <State state={state} /> {count}
+          </span>
+        ))}
+      </p>
+      <Problem error={error} />
+      {data !== undefined && <Jobs items={data.items} />}
+      <div class="actions end">
+        {cursor !== '' && <Link to={withQuery(path, { step: node.id })}>First page</Link>}
+        {data?.cursor !== undefined && (
+          <Link class="button" to={withQuery(path, { step: node.id, members: data.cursor })}>
+            Next page
+          </Link>
+        )}
+      </div>
+    </>
+  );
+}

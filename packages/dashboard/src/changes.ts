@@ -1,0 +1,97 @@
+/**
+ * This module tells open pages that something has changed. One reader of `app.events` serves all pages of a dashboard; it
+ * runs only while a page listens. A page gets at most two messages a second, and reads again what it shows.
+ */
+import type { App, AppEvent } from '@umbel/core';
+
+/** What has changed since the last message. */
+export interface Change {
+  /** Ids of jobs, at most 200. */
+  readonly jobs: readonly string[];
+  /** Ids of workflow runs, at most 200. */
+  readonly runs: readonly string[];
+  /** Some ids were left out, or events were lost: anything may have changed. */
+  readonly isMore: boolean;
+}
+
+const INTERVAL_MS = 500;
+const MAX_IDS = 200;
+
+type Listener = (change: Change) => void;
+
+/** The listening pages of a dashboard, and the reader that serves them. */
+export class Changes {
+  readonly #app: App;
+  readonly #listeners = new Set<Listener>();
+  readonly #jobs = new Set<string>();
+  readonly #runs = new Set<string>();
+  #isMore = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #reading: AbortController | undefined;
+
+  constructor(app: App) {
+    this.#app = app;
+  }
+
+  /** Number of pages that listen. */
+  get size(): number {
+    return this.#listeners.size;
+  }
+
+  /** Whether the events of the app are read now. */
+  get isReading(): boolean {
+    return this.#reading !== undefined;
+  }
+
+  /** Calls `listener` after changes until the returned function is called. */
+  subscribe(listener: Listener): () => void {
+    this.#listeners.add(listener);
+    if (this.#reading === undefined) {
+      this.#reading = new AbortController();
+      void this.#read(this.#reading);
+    }
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size === 0) this.close();
+    };
+  }
+
+  /** Stops the reader. */
+  close(): void {
+    this.#reading?.abort();
+    this.#reading = undefined;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#listeners.clear();
+  }
+
+  async #read(reading: AbortController): Promise<void> {
+    try {
+      for await (const event of this.#app.events({ signal: reading.signal })) this.#note(event);
+    } catch {
+      // The store refuses it, or the app is closed. Pages poll less often then.
+    }
+    if (this.#reading === reading) this.#reading = undefined;
+  }
+
+  #note(event: AppEvent): void {
+    if (event.type === 'gap') this.#isMore = true;
+    if ('id' in event) this.#add(this.#jobs, event.id);
+    if ('runId' in event && event.runId !== undefined) this.#add(this.#runs, event.runId);
+    this.#timer ??= setTimeout(() => this.#send(), INTERVAL_MS).unref();
+  }
+
+  #add(ids: Set<string>, id: string): void {
+    if (ids.size < MAX_IDS) ids.add(id);
+    else this.#isMore = true;
+  }
+
+  #send(): void {
+    this.#timer = undefined;
+    const change = { jobs: [...this.#jobs], runs: [...this.#runs], isMore: this.#isMore };
+    this.#jobs.clear();
+    this.#runs.clear();
+    this.#isMore = false;
+    for (const listener of this.#listeners) listener(change);
+  }
+}

@@ -1,0 +1,38 @@
+/** This module defines what the routes of a dashboard share. */
+import type { App } from '@umbel/core';
+import type { Context } from 'hono';
+import type { DashboardAction, DashboardTarget } from './actions.js';
+import type { Changes } from './changes.js';
+import type { DashboardUser } from './options.js';
+import type { SharedReads } from './shared-reads.js';
+
+/** The environment of Hono: what the middleware notes for each request. */
+export interface RouteEnv {
+  Variables: { user: DashboardUser };
+}
+
+export type RouteContext = Context<RouteEnv>;
+
+/** Dependencies of the routes. */
+export interface RouteDependencies {
+  readonly app: App;
+  readonly changes: Changes;
+  readonly reads: SharedReads;
+  readonly readOnly: boolean;
+  /** Returns whether the user of a request may do that. */
+  readonly isAllowed: (c: RouteContext, action: DashboardAction, target: DashboardTarget) => Promise<boolean>;
+}
+
+/** A request that the user may not make. */
+export class ForbiddenError extends Error {
+  override readonly name = 'ForbiddenError';
+}
+
+/** @throws {ForbiddenError} unless the user may see the target. */
+export async function checkView(
+  { isAllowed }: RouteDependencies,
+  c: RouteContext,
+  target: DashboardTarget,
+): Promise<void> {
+  if (!(await isAllowed(c, 'view', target))) throw new ForbiddenError('You may not see that.');
+}

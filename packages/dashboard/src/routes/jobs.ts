@@ -1,0 +1,99 @@
+/** The routes that read jobs and workflow runs. */
+import { type App, type AsyncResult, isFinal, type ListedJob, type ListedRun } from '@umbel/core';
+import { Hono } from 'hono';
+import { checkView, type RouteDependencies, type RouteEnv } from '../context.js';
+import { findPage, parseSearch } from '../search.js';
+import { type ShownValue, shown, shownLines } from '../values.js';
+
+export function jobRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
+  const { app, reads } = dependencies;
+  const routes = new Hono<RouteEnv>();
+
+  routes.get('/counts', async (c) => {
+    await checkView(dependencies, c, { kind: 'app' });
+    return c.json(await reads.get('counts', () => app.jobs.counts()));
+  });
+
+  routes.get('/list/:kind{jobs|runs}', async (c) => {
+    await checkView(dependencies, c, { kind: 'app' });
+    const { kind } = c.req.param();
+    const { q = '', cursor } = c.req.query();
+    const page = await reads.get(JSON.stringify(['list', kind, q, cursor]), () =>
+      listOf(app, kind, q, cursor || undefined),
+    );
+    return c.json(page);
+  });
+
+  routes.get('/jobs/:id', async (c) => {
+    const { id } = c.req.param();
+    await checkView(dependencies, c, { kind: 'job', id });
+    const job = await app.jobs.get(id);
+    if (job === undefined) return c.notFound();
+    const { input, progress, ...facts } = job;
+    const isEnded = isFinal(job.state);
+    const [waitReason, logs, output] = await Promise.all([
+      isEnded ? undefined : app.jobs.waitReason(id),
+      app.result(id).logs(),
+      job.state === 'completed' ? outputOf(app, job.task, app.result(id)) : undefined,
+    ]);
+    return c.json({
+      ...facts,
+      input: shown(app, job.task, input),
+      progress: shown(app, job.task, progress),
+      output,
+      waitReason,
+      logs: shownLines(logs),
+    });
+  });
+
+  routes.get('/runs/:id', async (c) => {
+    const { id } = c.req.param();
+    await checkView(dependencies, c, { kind: 'run', id });
+    const facts = await reads.get(`run ${id}`, () => runFacts(app, id));
+    return facts === undefined ? c.notFound() : c.json(facts);
+  });
+
+  routes.get('/runs/:id/graph/:format{mmd|dot|json}', async (c) => {
+    const { id, format } = c.req.param();
+    await checkView(dependencies, c, { kind: 'run', id });
+    const graph = await app.result(id).graph();
+    if (format === 'json') return c.json(graph.toJSON());
+    return c.text(format === 'mmd' ? graph.toMermaid() : graph.toDot());
+  });
+
+  return routes;
+}
+
+function listOf(app: App, kind: string, text: string, cursor: string | undefined) {
+  const search = parseSearch(text, new Date());
+  const { task, queue, run, ...ofRuns } = search.filter;
+  if (kind === 'jobs')
+    return findPage<ListedJob>(search, cursor, (page) => app.jobs.list({ ...search.filter, ...page }));
+  // A run has no task, no queue and no run.
+  const isNone = task !== undefined || queue !== undefined || run !== undefined;
+  if (isNone) return Promise.resolve({ items: [] });
+  return findPage<ListedRun>(search, cursor, (page) => app.runs.list({ ...ofRuns, ...page }));
+}
+
+async function runFacts(app: App, id: string) {
+  const run = await app.runs.get(id);
+  if (run === undefined) return undefined;
+  const result = app.result(id);
+  const isEnded = isFinal(run.state);
+  const [graph, waitReason, output] = await Promise.all([
+    result.graph(),
+    isEnded ? undefined : app.jobs.waitReason(id),
+    run.state === 'completed' ? outputOf(app, '', result) : undefined,
+  ]);
+  return { ...run, graph: graph.toJSON(), waitReason, output };
+}
+
+/** Returns the result of a completed job. Its record may be gone since it was listed. */
+async function outputOf(
+  app: App,
+  task: string,
+  result: AsyncResult<unknown>,
+): Promise<ShownValue | undefined> {
+  const outcome = await result.outcome({ timeout: '5s' }).catch(() => undefined);
+  return outcome?.ok ? shown(app, task, outcome.value) : undefined;
+}

@@ -1,0 +1,79 @@
+/** The routes that read queues, workers, schedules, dead letters, signals and tasks. */
+import type { App, DeadLetterQuery } from '@umbel/core';
+import { Hono } from 'hono';
+import { checkView, type RouteDependencies, type RouteEnv } from '../context.js';
+import { shown } from '../values.js';
+
+const MAX_LETTERS = 50;
+
+export function operationRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
+  const { app, reads } = dependencies;
+  const routes = new Hono<RouteEnv>();
+  routes.use(async (c, next) => {
+    await checkView(dependencies, c, { kind: 'app' });
+    await next();
+  });
+
+  routes.get('/queues', async (c) =>
+    c.json({ queues: await reads.get('queues', () => app.inspect.queues()) }),
+  );
+
+  routes.get('/workers', async (c) =>
+    c.json(
+      await reads.get('workers', async () => {
+        const [workers, stats, active] = await Promise.all([
+          app.inspect.workers(),
+          app.inspect.stats(),
+          app.inspect.active(),
+        ]);
+        return { workers, stats: stats.answers, active: active.answers };
+      }),
+    ),
+  );
+
+  routes.get('/schedules', async (c) =>
+    c.json({ schedules: await reads.get('schedules', () => app.schedules.list()) }),
+  );
+
+  routes.get('/dead-letters', async (c) => {
+    const { task, error, queue, cursor } = c.req.query();
+    const query: DeadLetterQuery = {
+      limit: MAX_LETTERS,
+      ...(task && { task }),
+      ...(error && { error }),
+      ...(queue && { queue }),
+      ...(cursor && { cursor }),
+    };
+    const letters = await reads.get(JSON.stringify(['dead', query]), () => app.deadLetters.list(query));
+    return c.json({
+      letters: letters.map(({ input, ...letter }) => ({ ...letter, input: shown(app, letter.task, input) })),
+      ...(letters.length === MAX_LETTERS && { cursor: letters.at(-1)?.cursor }),
+    });
+  });
+
+  routes.get('/signals', async (c) => {
+    const { cursor } = c.req.query();
+    return c.json(await reads.get(`signals ${cursor}`, () => app.signals.waiting(cursor ? { cursor } : {})));
+  });
+
+  routes.get('/tasks', async (c) => c.json({ tasks: await reads.get('tasks', () => tasksOf(app)) }));
+
+  return routes;
+}
+
+/** Returns the tasks that this process or a worker knows, with the schemas of their inputs. */
+async function tasksOf(app: App) {
+  const { answers } = await app.inspect.registered();
+  const tasks = new Map<string, object>(
+    app.describe().tasks.map(({ name, queue }) => [name, { name, queue, workers: [] }]),
+  );
+  for (const [worker, registered] of Object.entries(answers)) {
+    for (const task of registered) {
+      const { workers = [] } = (tasks.get(task.name) ?? {}) as { workers?: readonly string[] };
+      tasks.set(task.name, { ...task, workers: [...workers, worker] });
+    }
+  }
+  return [...tasks.values()].sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+}
+
+const nameOf = (task: object): string => (task as { name: string }).name;

@@ -1,0 +1,190 @@
+/**
+ * This module parses search texts such as `state:failed task:mail.* -tag:test after:2h timeout`, and finds the jobs that
+ * match. What core has an index for is searched there; the rest is compared job by job, over a bounded number of jobs.
+ */
+import {
+  InvalidOptionError,
+  type JobFilter,
+  type ListedJob,
+  type ListedRun,
+  type Page,
+  type StoredState,
+} from '@umbel/core';
+
+/** A parsed search text. */
+export interface Search {
+  /** What core searches for. */
+  readonly filter: JobFilter;
+  /** Whether each found job must be compared too. */
+  readonly isCompared: boolean;
+  readonly matches: (item: ListedJob | ListedRun) => boolean;
+}
+
+/** Words after `state:` that are no stored states, and the states in which they occur. */
+const DERIVED: Readonly<Record<string, readonly StoredState[]>> = { retrying: ['delayed', 'waiting'] };
+
+interface Term {
+  readonly key: string;
+  readonly value: string;
+  readonly isExcluded: boolean;
+}
+
+const TERM = /(-)?(?:([a-z]+):)?(?:"([^"]*)"|(\S+))/g;
+const KEYS: ReadonlySet<string> = new Set([
+  ...['state', 'task', 'queue', 'tag', 'run', 'error', 'id', 'after', 'before'],
+]);
+const MAX_LENGTH = 2000;
+
+/**
+ * Parses a search text. `now` is the time from which `after:2h` counts back.
+ * @throws {InvalidOptionError} if it has an unknown qualifier or an invalid time.
+ */
+export function parseSearch(text: string, now: Date): Search {
+  if (text.length > MAX_LENGTH) throw new InvalidOptionError('q', 'at most 2,000 characters', text.length);
+  const terms = [...text.matchAll(TERM)].map(termOf);
+  const included = (key: string) =>
+    terms.filter((term) => term.key === key && !term.isExcluded).map(({ value }) => value);
+  const words = included('state');
+  const states = words.flatMap((word) => DERIVED[word] ?? [word as StoredState]); // core checks them
+  const exact = (key: string) => {
+    const values = included(key);
+    const [only] = values;
+    return values.length === 1 && only !== undefined && !only.includes('*') ? only : undefined;
+  };
+  const [task, queue, tag, run] = [exact('task'), exact('queue'), exact('tag'), exact('run')];
+  const [after, before] = [included('after').at(-1), included('before').at(-1)];
+  const filter: JobFilter = {
+    ...(states.length > 0 && { state: [...new Set(states)] }),
+    ...(task !== undefined && { task }),
+    ...(queue !== undefined && { queue }),
+    ...(tag !== undefined && { tag }),
+    ...(run !== undefined && { run }),
+    ...(after !== undefined && { since: momentOf('after', after, now) }),
+    ...(before !== undefined && { until: momentOf('before', before, now) }),
+  };
+  const compared = terms.filter((term) => !isSearchedByCore(term, filter));
+  return {
+    filter,
+    isCompared: compared.length > 0,
+    matches: (item) => allMatch(compared, item),
+  };
+}
+
+function termOf([, minus, key, quoted, plain = '']: RegExpMatchArray): Term {
+  const isText = key !== undefined && !KEYS.has(key);
+  if (isText && quoted === undefined && !plain.startsWith('//') && !plain.startsWith(':'))
+    throw new InvalidOptionError('q', `a qualifier of ${[...KEYS].join(', ')}`, `${key}:`);
+  const value = quoted ?? plain;
+  return isText
+    ? { key: 'text', value: `${key}:${value}`, isExcluded: minus !== undefined }
+    : { key: key ?? 'text', value, isExcluded: minus !== undefined };
+}
+
+function isSearchedByCore({ key, value, isExcluded }: Term, filter: JobFilter): boolean {
+  if (isExcluded) return false;
+  if (key === 'after' || key === 'before') return true;
+  if (key === 'state') return !Object.hasOwn(DERIVED, value);
+  return filter[key as 'task' | 'queue' | 'tag' | 'run'] === value;
+}
+
+/** Terms with different keys must all match; of several included terms with one key, one must. */
+function allMatch(terms: readonly Term[], item: ListedJob | ListedRun): boolean {
+  const open = new Map<string, boolean>();
+  for (const term of terms) {
+    const isMatch = termMatches(term, item);
+    if (term.isExcluded && isMatch) return false;
+    if (term.isExcluded) continue;
+    if (term.key === 'text' && !isMatch) return false;
+    open.set(term.key, (open.get(term.key) ?? false) || isMatch);
+  }
+  return ![...open.values()].includes(false);
+}
+
+function termMatches({ key, value }: Term, item: ListedJob | ListedRun): boolean {
+  const job = 'task' in item ? item : undefined;
+  switch (key) {
+    case 'state':
+      if (value === 'retrying') return (job?.attempts ?? 0) > 0 && isQueued(item.state);
+      return item.state === value || job?.ownState === value;
+    case 'task':
+      return job !== undefined && isLike(job.task, value);
+    case 'queue':
+      return job !== undefined && isLike(job.queue, value);
+    case 'tag':
+      return item.tags.some((tag) => isLike(tag, value));
+    case 'run':
+      return job?.runId === value;
+    case 'id':
+      return item.id.startsWith(value);
+    case 'error':
+      return includes(item.reason, value);
+    default:
+      return [item.id, job?.task, job?.displayName, item.reason, ...item.tags].some((text) =>
+        includes(text, value),
+      );
+  }
+}
+
+const isQueued = (state: string) => state === 'delayed' || state === 'waiting';
+const includes = (text: string | undefined, part: string) =>
+  text?.toLowerCase().includes(part.toLowerCase()) === true;
+
+/** Whether a name has the form of a pattern in which `*` stands for any text. */
+function isLike(name: string, pattern: string): boolean {
+  const parts = pattern.split('*');
+  const [first = '', ...others] = parts;
+  const last = others.pop();
+  if (last === undefined) return name === pattern;
+  if (!name.startsWith(first)) return false;
+  let at = first.length;
+  for (const part of others) {
+    const found = name.indexOf(part, at);
+    if (found < 0) return false;
+    at = found + part.length;
+  }
+  return name.length - at >= last.length && name.endsWith(last);
+}
+
+const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+function momentOf(key: string, text: string, now: Date): Date {
+  const [, count, unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
+  if (count !== undefined) return new Date(now.getTime() - Number(count) * (UNITS[unit] ?? 0));
+  const date = new Date(text);
+  if (/^\d{4}-/.test(text) && !Number.isNaN(date.getTime())) return date;
+  throw new InvalidOptionError(key, "a time such as '2030-01-31T08:00:00Z', or '2h' for two hours ago", text);
+}
+
+// Pages of matching jobs
+
+/** Number of items after which an answer ends. */
+const PAGE_SIZE = 50;
+/** Maximum number of pages of core of one answer: core reads at most 1,000 jobs for each. */
+const MAX_PAGES = 5;
+
+/** A page of found jobs. */
+export interface FoundPage<Item> {
+  readonly items: readonly Item[];
+  /** Continues the search. Absent at its end. */
+  readonly cursor?: string;
+}
+
+/** Returns the next matching items: about 50, fewer if a bounded number of jobs holds no more. */
+export async function findPage<Item extends ListedJob | ListedRun>(
+  { matches, isCompared }: Search,
+  cursor: string | undefined,
+  list: (page: { limit: number; cursor?: string }) => Promise<Page<Item>>,
+): Promise<FoundPage<Item>> {
+  const items: Item[] = [];
+  let next = cursor;
+  for (let pages = 0; pages < MAX_PAGES; pages += 1) {
+    const page = await list({
+      limit: isCompared ? 4 * PAGE_SIZE : PAGE_SIZE,
+      ...(next !== undefined && { cursor: next }),
+    });
+    items.push(...page.items.filter(matches));
+    next = page.cursor;
+    if (next === undefined || items.length >= PAGE_SIZE) break;
+  }
+  return { items, ...(next !== undefined && { cursor: next }) };
+}

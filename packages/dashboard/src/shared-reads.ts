@@ -1,0 +1,28 @@
+/** This module lets requests of many pages share what they read: each answer is used again for a second. */
+
+const KEPT_MS = 1000;
+const MAX_KEPT = 500;
+
+/** Answers by what was asked. */
+export class SharedReads {
+  readonly #answers = new Map<string, Promise<unknown>>();
+
+  /** Returns the answer to `question`, which `read` returns if nobody asked within the last second. */
+  get<Answer>(question: string, read: () => Promise<Answer>): Promise<Answer> {
+    const known = this.#answers.get(question);
+    if (known !== undefined) return known as Promise<Answer>; // stored below, for the same question
+    const answer = read();
+    if (this.#answers.size < MAX_KEPT) {
+      this.#answers.set(question, answer);
+      const forget = () => this.#answers.delete(question);
+      answer.catch(forget);
+      setTimeout(forget, KEPT_MS).unref();
+    }
+    return answer;
+  }
+
+  /** Forgets all answers: an action has changed what they say. */
+  clear(): void {
+    this.#answers.clear();
+  }
+}
