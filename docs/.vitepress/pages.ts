@@ -90,6 +90,11 @@ export const stages: readonly Stage[] = [
         about: 'workers, schedules, inspection, control, metrics, troubleshooting',
       },
       {
+        text: 'Dashboard',
+        page: 'dashboard',
+        about: 'the web page of an app: search, run graphs, actions, access control, mounts',
+      },
+      {
         text: 'Deployment',
         page: 'deployment',
         about: 'containers, Compose, Kubernetes, systemd, Redis settings',

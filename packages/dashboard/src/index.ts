@@ -73,7 +73,8 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
     !(readOnly && action !== 'view') && (await can(c.get('user') as User, action, target)) === true;
   const dependencies: RouteDependencies = { app, changes, reads, readOnly, isAllowed };
 
-  const closing = new AbortController();
+  /** Ends the connections of open pages. */
+  const endings = new Set<() => void>();
 
   // A mount may have removed the base path already: Express and `hono.mount` do.
   const routes = new Hono<RouteEnv>({
@@ -125,11 +126,13 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
       const keepAlive = setInterval(() => void stream.write(': open\n\n'), KEEP_ALIVE_MS);
       keepAlive.unref();
       await stream.write(': open\n\n');
+      let end = (): void => {};
       await new Promise<void>((resolve) => {
+        end = resolve;
+        endings.add(end);
         stream.onAbort(resolve);
-        closing.signal.addEventListener('abort', () => resolve());
-        if (closing.signal.aborted) resolve();
       });
+      endings.delete(end);
       clearInterval(keepAlive);
       unsubscribe();
     });
@@ -186,7 +189,7 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
       return new Response(response.body, { status: response.status, headers });
     },
     close() {
-      closing.abort();
+      for (const end of endings) end();
       changes.close();
     },
   };

@@ -2,14 +2,13 @@
 import { type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';
 import { defineCommand } from '../command.js';
 import { startDashboard } from '../dashboard-server.js';
-import { EXIT, type ExitCode } from '../errors.js';
-import { examples, flag, integer, plainFlag } from '../flags.js';
+import { EXIT } from '../errors.js';
+import { examples, integer, plainFlag } from '../flags.js';
 
 type DashboardFlags = OperatorFlags & { readonly port: number; readonly readOnly?: boolean };
 
 const DEFAULT_PORT = 7117;
 const MAX_PORT = 65_535;
-const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated } as const;
 
 export default defineCommand<DashboardFlags>({
   define(command) {
@@ -20,7 +19,9 @@ export default defineCommand<DashboardFlags>({
           'open it, and only with the token in the URL. Requires @umbel/dashboard. Ctrl-C stops it.',
       )
       .addOption(
-        flag('--port <n>', 'Port; 0 is any free one').argParser(integer(0, MAX_PORT)).default(DEFAULT_PORT),
+        plainFlag('--port <n>', 'Port; 0 is any free one')
+          .argParser(integer(0, MAX_PORT))
+          .default(DEFAULT_PORT),
       )
       .addOption(plainFlag('--read-only', 'Refuse every action that changes something'));
     operatorFlags(command);
@@ -43,16 +44,17 @@ export default defineCommand<DashboardFlags>({
       try {
         if (out.isJson) out.document('dashboard', { url: server.url });
         else out.data(server.url);
-        return await stopped;
+        await stopped;
+        return EXIT.ok;
       } finally {
         await server.close();
       }
     }),
 });
 
-/** Resolves with the exit code of the first signal that stops the command. */
-function stopSignal(): Promise<ExitCode> {
+/** Resolves at the first signal that stops the command. */
+function stopSignal(): Promise<void> {
   return new Promise((resolve) => {
-    for (const [name, code] of Object.entries(SIGNALS)) process.once(name, () => resolve(code));
+    for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => resolve());
   });
 }

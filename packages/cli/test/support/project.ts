@@ -115,7 +115,7 @@ export function project({ built = false }: ProjectOptions = {}): Project {
     await Promise.all(apps.map((app) => app.close()));
     rmSync(folder, { recursive: true, force: true });
   });
-  for (const each of ['core', 'canvas', 'testing'])
+  for (const each of ['core', 'canvas', 'testing', 'dashboard'])
     link(built ? join(root, 'packages', each) : join(quick, '@umbel', each), `@umbel/${each}`);
   link(built ? join(root, 'packages/cli') : join(quick, 'umbel'), 'umbel');
   link(join(root, 'node_modules/zod'), 'zod');

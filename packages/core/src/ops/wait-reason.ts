@@ -65,7 +65,8 @@ async function stepsReason(dependencies: Dependencies, place: JobRef): Promise<W
   const state = job === undefined ? 'unknown' : await storedStateOf(dependencies.store, first);
   const shown = state === 'prioritized' || state === 'paused' ? 'waiting' : state;
   const reason = job && (await waitReasonOf(dependencies, { job, state: shown }));
-  const name = first.queue === INTERNAL_QUEUE ? 'an internal job' : `task "${job?.name ?? 'unknown'}"`;
+  const internal = reason === undefined ? 'an internal job' : 'a step of the workflow';
+  const name = first.queue === INTERNAL_QUEUE ? internal : `task "${job?.name ?? 'unknown'}"`;
   const more = isComplete ? '' : ' or more';
   const count = leaves.length === 1 && isComplete ? 'one job' : `${leaves.length}${more} jobs`;
   const which = leaves.length === 1 ? `It is ${name}` : `The first is ${name}`;

@@ -215,8 +215,8 @@ onEveryEngine('the input of a job', (engine) => {
     app.task({ name: 'pay', sensitive: ['card'], input: z.unknown(), run: async () => null });
     const input = { card: '4111-1111', to: [{ token: 's3cr3t' }], note: 'by 4111-1111' };
     const core = coreOf(app);
-    expect(core.masked('pay', input)).toEqual({ card: '***', to: [{ token: '***' }], note: 'by ***' });
-    expect(core.masked('elsewhere', input)).toEqual({ ...input, to: [{ token: '***' }] });
+    expect(core.mask('pay', input)).toEqual({ card: '***', to: [{ token: '***' }], note: 'by ***' });
+    expect(core.mask('elsewhere', input)).toEqual({ ...input, to: [{ token: '***' }] });
     expect(input.card).toBe('4111-1111');
   });
 });

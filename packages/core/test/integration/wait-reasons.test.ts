@@ -128,11 +128,11 @@ onEveryEngine('wait reasons', (engine) => {
 
   test('name the signal, the sleep and the moment at which they end', async () => {
     const app = engine.app();
-    const done = app.task({ name: 'done', run: async () => null });
+    const done = app.task({ name: 'done', input: z.unknown(), run: async () => null });
     const order = app.task({ name: 'order', run: async () => ({ id: 'order-1' }) });
     const paid = app.signal({ name: 'paid' });
     await app.worker().start();
-    const asleep = await chain(done, sleep('2h'), done).delay();
+    const asleep = await chain(order, sleep('2h'), done).delay();
     const asked = await chain(order, waitFor(paid, { key: 'id', timeout: '3h' }), done).delay();
     await vi.waitFor(async () =>
       expect((await app.jobs.waitReason(asleep.id))?.text).toContain('it waits in a step: sleep 2h, until '),

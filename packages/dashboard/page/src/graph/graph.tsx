@@ -105,7 +105,7 @@ function Box({ placed: { x, y, width, height }, node, isChosen, onChoose }: BoxP
       class={classes.join(' ')}
       transform={`translate(${x},${y})`}
       role="button"
-      tabIndex={isPending ? -1 : 0}
+      tabindex={isPending ? -1 : 0}
       aria-label={`${node.label}: ${detailOf(node)}`}
       aria-pressed={isChosen}
       onClick={choose}
@@ -156,6 +156,7 @@ function detailOf(node: Node): string {
   }
   if (node.isEach) return 'one for each item';
   const tries = (node.attempts ?? 0) > 1 ? `, ${node.attempts} attempts` : '';
+  if (node.state === 'waiting-children') return 'waits for steps';
   return node.durationMs === undefined ? node.state : `${node.state}, ${duration(node.durationMs)}${tries}`;
 }
 

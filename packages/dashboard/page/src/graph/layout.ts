@@ -26,8 +26,9 @@ export interface Layout {
 }
 
 const HEIGHT = 48;
-const CHARACTER = 7.2;
-const WIDTH = { min: 132, max: 260 };
+/** Width of a bold character, on average; capitals are wider. */
+const CHARACTER = 8.4;
+const WIDTH = { min: 176, max: 310 };
 const MARGIN = 12;
 
 export const MAX_LABEL = 30;
@@ -39,7 +40,7 @@ export function layoutOf({ nodes, edges }: Graph): Layout {
   const known = new Set(nodes.map(({ id }) => id));
   for (const { id, label } of nodes) {
     const length = Math.min(label.length, MAX_LABEL);
-    const width = Math.min(WIDTH.max, Math.max(WIDTH.min, length * CHARACTER + 44));
+    const width = Math.min(WIDTH.max, Math.max(WIDTH.min, length * CHARACTER + 52));
     dagre.setNode(id, { width, height: HEIGHT });
   }
   const drawn = edges.filter(({ from, to }) => known.has(from) && known.has(to));

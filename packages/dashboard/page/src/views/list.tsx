@@ -191,7 +191,7 @@ function Runs({ items }: { readonly items: readonly Run[] }) {
               </Link>{' '}
               <Tags tags={run.tags} />
               {(run.problem ?? run.reason) !== undefined && (
-                <div class="dim sub reason">{run.problem ?? run.reason}</div>
+                <div class="dim sub">{run.problem ?? run.reason}</div>
               )}
             </td>
             <td data-label="Sent">

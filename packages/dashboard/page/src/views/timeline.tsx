@@ -67,7 +67,7 @@ export function Timeline({
         );
       })}
       <p class="dim legend">
-        A dark outline marks the critical path
+        An outline marks the critical path
         {scale.gaps.length > 0 && '; a dashed line stands for a pause in which no step ran'}.
         {started.length > MAX_ROWS && ` The first ${MAX_ROWS} of ${started.length} steps are shown.`}
       </p>

@@ -1,0 +1,205 @@
+/** The page in a real browser: every view, the actions, and that no text of a user becomes HTML. */
+import { mkdirSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { onEveryEngine } from '../../../../test/engines.js';
+import { dashboard } from '../../src/index.js';
+import { nodeHandler } from '../../src/node.js';
+import { findChromium } from '../support/chromium.js';
+import { SECRET, withDemo } from '../support/demo.js';
+
+const program = findChromium();
+/** Where the pictures are. They are for people; no test reads them. */
+const PICTURES = process.env.UMBEL_SCREENSHOTS ?? join(tmpdir(), 'umbel-dashboard');
+const DESKTOP = { width: 1360, height: 860 };
+const PHONE = { width: 390, height: 844 };
+
+let browser: Browser;
+const servers: Server[] = [];
+beforeAll(async () => {
+  if (program === undefined) return;
+  mkdirSync(PICTURES, { recursive: true });
+  browser = await chromium.launch({ executablePath: program, args: ['--no-sandbox', '--disable-gpu'] });
+});
+afterAll(() => browser?.close());
+afterEach(() => {
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+/** Serves a dashboard. Returns its address, without a slash at the end. */
+async function serve(app: Parameters<typeof dashboard>[0], basePath: string): Promise<string> {
+  const handle = nodeHandler(dashboard(app, { basePath, onAction: () => {} }));
+  const server = createServer((request, response) => void handle(request, response));
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}${basePath}`;
+}
+
+/** Opens a page that notes everything that a page must not do. */
+async function openPage(origin: string): Promise<{ page: Page; problems: string[] }> {
+  const page = await browser.newPage({ viewport: DESKTOP, colorScheme: 'light' });
+  page.setDefaultTimeout(30_000);
+  const problems: string[] = [];
+  page.on('console', (message) => {
+    // The answers to wrong inputs are expected; the browser logs them as errors.
+    const isAnswer = /Failed to load resource: .* (?:4\d\d)/.test(message.text());
+    if (message.type() === 'error' && !isAnswer) problems.push(message.text());
+  });
+  page.on('pageerror', (error) => problems.push(error.message));
+  page.on('request', (request) => {
+    if (!request.url().startsWith(origin)) problems.push(`request to ${request.url()}`);
+  });
+  return { page, problems };
+}
+
+const isHacked = (page: Page) => page.evaluate(() => 'isHacked' in globalThis);
+
+onEveryEngine('the page', (engine) => {
+  test.skipIf(program === undefined)('shows every view, and acts', async () => {
+    // A name for people in the pictures; in memory no other test sees it.
+    const app = engine.app(engine.name === 'memory' ? { name: 'shop' } : {});
+    await withDemo(app, async (ids) => {
+      await app.schedules.sync();
+      await (await app.schedules.get('nightly-report').runNow()).get({ timeout: '50s' });
+      const address = await serve(app, '/ops');
+      const { page, problems } = await openPage(new URL(address).origin);
+      const text = (part: string) => page.getByText(part).first().waitFor();
+
+      const views: readonly (readonly [path: string, shown: string])[] = [
+        ['/runs', ids.album],
+        ['/jobs', 'word.count'],
+        ['/jobs?q=state%3Aretrying', 'mail.send'],
+        [`/jobs/${ids.failed}`, 'costs nothing'],
+        [`/jobs/${ids.retrying}`, 'It waits for a retry, attempt 2'],
+        [`/jobs/${ids.charged}`, '"charged": 990'],
+        [`/runs/${ids.album}`, 'album.publish'],
+        [`/runs/${ids.words}`, '60 of 60 done'],
+        [`/runs/${ids.approval}`, 'it waits for signal "report.approved" with the key "r-17"'],
+        [`/runs/${ids.broken}?step=${ids.broken}.0-1`, 'no price'],
+        ['/failed', 'RangeError'],
+        ['/queues', 'images'],
+        ['/workers', 'demo-1'],
+        ['/schedules', 'nightly-report'],
+        ['/signals', 'r-17'],
+        ['/tasks', 'word.count'],
+      ];
+      for (const [index, [path, shown]] of views.entries()) {
+        await page.goto(`${address}${path}`);
+        await text(shown);
+        expect(await page.content()).not.toContain(SECRET);
+        if (engine.name !== 'memory') continue;
+        const name = `${String(index).padStart(2, '0')}-${path.split(/[/?]/)[1]}`;
+        const shoot = (kind: string) =>
+          page.screenshot({
+            path: join(PICTURES, `${name}-${kind}.png`),
+            fullPage: kind.startsWith('phone'),
+          });
+        await shoot('desktop-light');
+        await page.emulateMedia({ colorScheme: 'dark' });
+        await shoot('desktop-dark');
+        await page.setViewportSize(PHONE);
+        // A page that is wider than the phone scrolls sideways.
+        const width = await page.evaluate<number>('document.documentElement.scrollWidth');
+        expect({ path, width }).toEqual({ path, width: PHONE.width });
+        await shoot('phone-dark');
+        await page.emulateMedia({ colorScheme: 'light' });
+        await shoot('phone-light');
+        await page.setViewportSize(DESKTOP);
+      }
+
+      // A replay with an input that does not fit, and then with one that does.
+      await page.goto(`${address}/jobs/${ids.dropped}`);
+      await page.getByRole('button', { name: 'Replay with edited input' }).click();
+      const editor = page.getByRole('dialog').getByLabel('Input, as JSON');
+      await editor.fill('{"order":"o-9","cents":"many"}');
+      const send = page.getByRole('dialog').getByRole('button', { name: 'Replay with edited input' });
+      await send.click();
+      await page.getByRole('alert').getByText('cents').first().waitFor();
+      await editor.fill('{"order":"o-9","cents":44}');
+      await send.click();
+      await text('"charged": 44');
+
+      // The form of a task from its schema.
+      await page.goto(`${address}/tasks`);
+      await page
+        .getByRole('row', { name: /order\.charge/ })
+        .getByRole('button', { name: 'Run' })
+        .click();
+      await page.getByRole('dialog').getByLabel('order').fill('o-77');
+      await page.getByRole('dialog').getByLabel('cents').fill('770');
+      await page.getByRole('dialog').getByRole('button', { name: 'Run' }).click();
+      await text('"charged": 770');
+
+      // The keyboard chooses a step of the graph; its panel has the job.
+      await page.goto(`${address}/runs/${ids.album}`);
+      await page.getByRole('button', { name: /album\.publish: completed/ }).press('Enter');
+      await page.getByRole('complementary', { name: 'Step' }).getByText('"published": 3').waitFor();
+      expect(page.url()).toContain('step=');
+
+      // The members of a folded node.
+      await page.goto(`${address}/runs/${ids.words}`);
+      await page.getByRole('button', { name: /word\.count: 60 of 60/ }).click();
+      await page.getByRole('complementary').getByRole('link', { name: 'Next page' }).click();
+      await page.getByRole('complementary').getByRole('link', { name: 'First page' }).waitFor();
+
+      // A signal, and what it starts: the open page changes by itself.
+      const other = await browser.newPage();
+      await other.goto(`${address}/runs/${ids.approval}`);
+      await other.getByText('it waits for signal').first().waitFor();
+      await page.goto(`${address}/signals`);
+      await page.getByRole('button', { name: 'Send' }).first().click();
+      await page.getByRole('dialog').getByLabel('by').fill('ann');
+      await page.getByRole('dialog').getByLabel('ok').selectOption('true');
+      await page.getByRole('dialog').getByRole('button', { name: 'Send' }).click();
+      await other.locator('main .state-completed').first().waitFor();
+      await other.close();
+
+      // Queues, schedules, failed jobs.
+      await page.goto(`${address}/queues`);
+      const images = page.locator('.queue', { has: page.getByRole('heading', { name: 'images' }) });
+      await images.getByRole('button', { name: 'Pause' }).click();
+      await images.getByText('paused').waitFor();
+      expect(await app.queue('images').isPaused()).toBe(true);
+      await images.getByRole('button', { name: 'Purge' }).click();
+      const purge = page.getByRole('dialog').getByRole('button', { name: 'Purge' });
+      expect(await purge.isDisabled()).toBe(true);
+      await page.getByRole('dialog').getByLabel(/^Type/).fill('images');
+      await purge.click();
+      await page.getByRole('dialog').waitFor({ state: 'detached' });
+      await page.goto(`${address}/schedules`);
+      await page.getByRole('button', { name: 'Pause' }).first().click();
+      await page.getByRole('button', { name: 'Resume' }).first().waitFor();
+      await page.goto(`${address}/failed?error=RangeError`);
+      await page.getByRole('button', { name: 'Drop all' }).click();
+      await page.getByRole('dialog').getByText('will be removed from the store').waitFor();
+      await page.getByRole('dialog').getByRole('button', { name: 'Drop all' }).click();
+      await expect
+        .poll(async () => (await app.deadLetters.list({ task: 'order.charge' })).length)
+        .toBeLessThan(2);
+
+      // The search is in the address, and survives the way back.
+      await page.goto(`${address}/jobs`);
+      await text('word.count');
+      await page.keyboard.press('/');
+      await page.keyboard.type('task:mail.*');
+      await page.keyboard.press('Enter');
+      await page.waitForURL(/\?q=task%3Amail/);
+      await page.getByRole('link', { name: 'mail.send' }).click();
+      await text('It waits for a retry');
+      await page.goBack();
+      await page.waitForURL(/\?q=task%3Amail/);
+      await expect.poll(() => page.getByRole('searchbox').inputValue()).toBe('task:mail.*');
+
+      expect(await isHacked(page)).toBe(false);
+      expect(problems).toEqual([]);
+      await page.close();
+    });
+  });
+});
