@@ -5,7 +5,7 @@
 import type { App, AppEvent } from '@umbel/core';
 
 /** What has changed since the last message. */
-export interface Change {
+interface Change {
   /** Ids of jobs, at most 200. */
   readonly jobs: readonly string[];
   /** Ids of workflow runs, at most 200. */

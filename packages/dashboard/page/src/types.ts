@@ -17,7 +17,7 @@ import type {
 } from '@umbel/core';
 
 /** A type after JSON. */
-export type Plain<Value> = Value extends Date
+type Plain<Value> = Value extends Date
   ? string
   : Value extends readonly (infer Item)[]
     ? readonly Plain<Item>[]

@@ -62,7 +62,7 @@ async function openPage(origin: string): Promise<{ page: Page; problems: string[
 const isHacked = (page: Page) => page.evaluate(() => 'isHacked' in globalThis);
 
 onEveryEngine('the page', (engine) => {
-  test.skipIf(program === undefined)('shows every view, and acts', async () => {
+  test.skipIf(program === undefined)('shows every view, and acts', { timeout: 300_000 }, async () => {
     // A name for people in the pictures; in memory no other test sees it.
     const app = engine.app(engine.name === 'memory' ? { name: 'shop' } : {});
     await withDemo(app, async (ids) => {

@@ -5,7 +5,7 @@ import { vi } from 'vitest';
 import { z } from 'zod';
 
 /** Runs if a text of a user becomes HTML. */
-export const HOSTILE = `<img src=x onerror="globalThis.isHacked=true"><script>globalThis.isHacked=true</script>`;
+const HOSTILE = `<img src=x onerror="globalThis.isHacked=true"><script>globalThis.isHacked=true</script>`;
 const SECRET = 'hunter2-of-the-demo';
 
 export { SECRET };

@@ -10,7 +10,7 @@ export interface PlacedNode {
   readonly height: number;
 }
 
-export interface PlacedEdge {
+interface PlacedEdge {
   readonly key: string;
   readonly path: string;
   readonly kind: string | undefined;

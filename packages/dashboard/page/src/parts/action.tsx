@@ -5,6 +5,7 @@ import { useContext, useEffect, useRef, useState } from 'preact/hooks';
 import { act } from '../api.js';
 import type { AppFacts } from '../types.js';
 import { Problem } from './parts.js';
+import { parsed } from './schema-fields.js';
 
 export const AppContext = createContext<AppFacts | undefined>(undefined);
 
@@ -136,15 +137,6 @@ function ActionDialog({
       </form>
     </Dialog>
   );
-}
-
-/** @throws {Error} with a message for people. */
-export function parsed(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch (error) {
-    throw new Error(`The input is no JSON: ${(error as Error).message}`);
-  }
 }
 
 export function Dialog({

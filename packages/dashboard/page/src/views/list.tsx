@@ -159,7 +159,11 @@ export function Jobs({ items }: { readonly items: readonly Job[] }) {
             <td data-label="Sent">
               <Time at={job.enqueuedAt} />
             </td>
-            <td data-label="Took">{took(job.startedAt, job.finishedAt)}</td>
+            <td data-label="Took">
+              {job.finishedAt !== undefined || job.state === 'active'
+                ? took(job.startedAt, job.finishedAt)
+                : '–'}
+            </td>
             <td data-label="Attempts">{job.attempts}</td>
           </tr>
         ))}

@@ -1,0 +1,73 @@
+/** The arithmetic of the page: forms from schemas, the scale and the critical path of a timeline. */
+import { describe, expect, test } from 'vitest';
+import { fieldsOf, formValueOf } from '../../page/src/parts/schema-fields.js';
+import { criticalPath, squeezed } from '../../page/src/views/timeline-scale.js';
+
+describe('a form', () => {
+  const schema = {
+    type: 'object',
+    properties: {
+      to: { type: 'string', description: 'Address' },
+      count: { type: 'integer' },
+      isUrgent: { type: 'boolean' },
+      kind: { enum: ['a', 'b'] },
+      parts: { type: 'array' },
+    },
+    required: ['to'],
+  };
+
+  test('has a field for each property of an object', () => {
+    expect(fieldsOf(schema)?.map(({ name, kind, isRequired }) => [name, kind, isRequired])).toEqual([
+      ['to', 'text', true],
+      ['count', 'number', false],
+      ['isUrgent', 'boolean', false],
+      ['kind', 'choice', false],
+      ['parts', 'json', false],
+    ]);
+    for (const other of [null, {}, { type: 'array' }, { type: 'object' }, { type: 'object', properties: [] }])
+      expect(fieldsOf(other)).toBeUndefined();
+  });
+
+  test('makes a value, without the empty fields', () => {
+    const fields = fieldsOf(schema) ?? [];
+    const texts = { to: 'a@b.c', count: '3', isUrgent: 'false', parts: '[1]', kind: '' };
+    expect(formValueOf(fields, texts)).toEqual({ to: 'a@b.c', count: 3, isUrgent: false, parts: [1] });
+    expect(() => formValueOf(fields, { parts: '[' })).toThrow(/no JSON/);
+  });
+});
+
+describe('a timeline', () => {
+  test('squeezes long pauses and keeps the order', () => {
+    const { shareOf, gaps } = squeezed([
+      { from: 0, to: 100 },
+      { from: 50, to: 120 },
+      { from: 10_000, to: 10_080 },
+    ]);
+    expect(gaps).toEqual([{ at: expect.any(Number), ms: 9880 }]);
+    const shares = [0, 60, 120, 5000, 10_000, 10_080].map(shareOf);
+    expect(shares).toEqual([...shares].sort((a, b) => a - b));
+    expect(shares[0]).toBe(0);
+    expect(shares.at(-1)).toBe(1);
+    expect((shares[4] ?? 0) - (shares[2] ?? 0)).toBeCloseTo(10 / 210, 5); // a twentieth of the 200 ms that ran
+  });
+
+  test('shows one instant, and nothing, without dividing by nothing', () => {
+    expect(squeezed([{ from: 5, to: 5 }]).shareOf(5)).toBe(0);
+    expect(squeezed([]).shareOf(5)).toBe(0);
+  });
+
+  test('marks the steps that decided when the run ended', () => {
+    const node = (id: string, second: number) => ({
+      ...{ id, task: id, label: id, queue: 'q', state: 'completed' },
+      finishedAt: new Date(second * 1000).toISOString(),
+    });
+    const nodes = [node('a', 1), node('b', 3), node('c', 4), { ...node('d', 0), finishedAt: '' }];
+    const edges = [
+      { from: 'a', to: 'c' },
+      { from: 'b', to: 'c' },
+      { from: 'c', to: 'd' },
+    ];
+    expect([...criticalPath({ nodes, edges })]).toEqual(['c', 'b']);
+    expect(criticalPath({ nodes: [], edges: [] }).size).toBe(0);
+  });
+});

@@ -1,0 +1,73 @@
+/** Search texts: what core searches for, and what is compared. */
+import { InvalidOptionError, type ListedJob } from '@umbel/core';
+import { expect, test } from 'vitest';
+import { findPage, parseSearch } from '../../src/search.js';
+
+const now = new Date('2030-01-02T00:00:00Z');
+const job = (fields: Partial<ListedJob> = {}): ListedJob => ({
+  ...{ id: 'j-1', task: 'mail.send', displayName: 'mail.send', queue: 'mail', attempts: 0, enqueuedAt: now },
+  ...{ headers: {}, rootId: 'j-1', state: 'failed', tags: ['acme'], reason: 'Timeout after 3 s' },
+  ...fields,
+});
+const matches = (text: string, fields?: Partial<ListedJob>) => parseSearch(text, now).matches(job(fields));
+
+test('core searches for single exact values, and for times', () => {
+  expect(
+    parseSearch('state:failed state:expired task:mail.send tag:acme after:2h before:2030-01-31', now),
+  ).toMatchObject({
+    isCompared: false,
+    filter: {
+      state: ['failed', 'expired'],
+      task: 'mail.send',
+      tag: 'acme',
+      since: new Date('2030-01-01T22:00:00Z'),
+      until: new Date('2030-01-31'),
+    },
+  });
+  expect(parseSearch('', now)).toMatchObject({ filter: {}, isCompared: false });
+  expect(parseSearch('task:a task:b -queue:c', now)).toMatchObject({ filter: {}, isCompared: true });
+  expect(parseSearch('state:retrying', now).filter.state).toEqual(['delayed', 'waiting']);
+});
+
+test('the rest is compared', () => {
+  const cases: readonly (readonly [text: string, isMatch: boolean, fields?: Partial<ListedJob>])[] = [
+    ['task:mail.*', true],
+    ['task:*.send', true],
+    ['task:m*l.s*d', true],
+    ['task:mail.s*send', false],
+    ['task:*', true],
+    ['task:sms.*', false],
+    ['task:sms.* task:mail.*', true],
+    ['-task:mail.*', false],
+    ['-task:sms.*', true],
+    ['-tag:acme', false],
+    ['tag:ac*', true],
+    ['error:timeout', true],
+    ['error:timeout -error:"3 s"', false],
+    ['id:j-', true],
+    ['id:-1', false],
+    ['TIMEOUT acme', true],
+    ['timeout nothing', false],
+    ['"after 3"', true],
+    ['state:retrying', true, { state: 'delayed', attempts: 1 }],
+    ['state:retrying', false, { state: 'delayed', attempts: 0 }],
+    ['-state:failed', false],
+  ];
+  for (const [text, isMatch, fields] of cases)
+    expect({ text, isMatch: matches(text, fields) }).toEqual({ text, isMatch });
+});
+
+test('unknown qualifiers and times are refused, an address is text', () => {
+  for (const text of ['owner:ann', 'after:yesterday', 'before:soon', 'x'.repeat(2001)])
+    expect(() => parseSearch(text, now)).toThrow(InvalidOptionError);
+  expect(matches('https://a.example', { reason: 'GET https://a.example failed' })).toBe(true);
+});
+
+test('one answer reads a bounded number of pages', async () => {
+  let pages = 0;
+  const page = await findPage(parseSearch('task:none*', now), undefined, async () => {
+    pages += 1;
+    return { items: [job()], cursor: `${pages}` };
+  });
+  expect({ page, pages }).toEqual({ page: { items: [], cursor: '5' }, pages: 5 });
+});
