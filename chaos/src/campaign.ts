@@ -173,6 +173,7 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
     await signalling;
     if (ttlMs === undefined) await driver.readFinals();
     else await within(ttlMs + REMOVAL_MS, () => isEmpty(connection, name));
+    await app.repair(); // closes the records of waits whose worker died before it did
     const store = await readUnlocked(connection, name, lockMs);
     await pool.close();
     const ledger = readLedger(folder);

@@ -1,40 +1,46 @@
-/** I13: the turns of a loop start one after the other, none before the one before it has ended a node. */
+/** I13: the turns of a loop run one after the other: none starts before a node of the one before it has ended. */
+import type { LedgerEntry } from '../ledger.js';
 import type { Invariant, Violation } from './evidence.js';
 
-/** A job inside a turn: the job of the loop, the number of the turn. */
-const TURN = /@(\d+)/g;
+/** The turns in the id of a job, the outermost first. */
+const TURNS = /@(\d+)/g;
 
-export const loops: Invariant = ({ ledger }) => {
+/** What the nodes of a turn did first. */
+interface Turn {
+  readonly number: number;
+  readonly workflow: number;
+  readonly startedAt: number;
+  endedAt?: number;
+}
+
+export const loops: Invariant = ({ ledger, clockErrorMs }) => {
   const violations: Violation[] = [];
-  for (const [loop, turns] of firstStarts(ledger)) {
-    const inOrder = [...turns].toSorted(([a], [b]) => a - b);
-    for (const [index, [turn, { at, workflow }]] of inOrder.entries()) {
+  for (const [loop, turns] of turnsIn(ledger)) {
+    const inOrder = [...turns.values()].toSorted((a, b) => a.number - b.number);
+    for (const [index, { number, workflow, startedAt }] of inOrder.entries()) {
       const before = inOrder[index - 1];
-      if (before === undefined || before[1].at <= at) continue;
-      const message = `turn ${turn} of loop ${loop} started at ${at}, and turn ${before[0]} at ${before[1].at}`;
+      if (before === undefined || (before.endedAt ?? Infinity) <= startedAt + clockErrorMs) continue;
+      const end = before.endedAt === undefined ? 'never ended' : `ended at ${before.endedAt}`;
+      const message = `turn ${number} of loop ${loop} started at ${startedAt}, and turn ${before.number} ${end}`;
       violations.push({ invariant: 'I13', workflow, message });
     }
   }
   return violations;
 };
 
-interface FirstStart {
-  readonly at: number;
-  readonly workflow: number;
-}
-
-/** When the first node of each turn started, by the job of the loop. A ledger is in the order of time. */
-function firstStarts(
-  ledger: Parameters<Invariant>[0]['ledger'],
-): ReadonlyMap<string, ReadonlyMap<number, FirstStart>> {
-  const loopsSeen = new Map<string, Map<number, FirstStart>>();
+/** The turns that have run nodes, by the id of their loop. The ledger is in the order of time. */
+function turnsIn(ledger: readonly LedgerEntry[]): ReadonlyMap<string, ReadonlyMap<number, Turn>> {
+  const loopsSeen = new Map<string, Map<number, Turn>>();
   for (const { event, job, at, workflow } of ledger) {
-    if (event !== 'start') continue;
-    for (const { 1: turn, index } of job.matchAll(TURN)) {
+    if (event !== 'start' && event !== 'end') continue;
+    for (const { 1: text, index } of job.matchAll(TURNS)) {
       const loop = job.slice(0, index);
-      const turns = loopsSeen.get(loop) ?? new Map<number, FirstStart>();
+      const number = Number(text);
+      const turns = loopsSeen.get(loop) ?? new Map<number, Turn>();
       loopsSeen.set(loop, turns);
-      if (!turns.has(Number(turn))) turns.set(Number(turn), { at, workflow });
+      const turn = turns.get(number) ?? { number, workflow, startedAt: at };
+      turns.set(number, turn);
+      if (event === 'end') turn.endedAt ??= at;
     }
   }
   return loopsSeen;

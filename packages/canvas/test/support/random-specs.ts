@@ -258,7 +258,7 @@ const waits: fc.Arbitrary<Spec> = fc
   )
   .map(([wait, isInto]): Spec => ({ is: 'wait', ...wait, ...(isInto && { isInto }) }));
 
-/** What a loop over a body has besides the body, with a last step that says what a turn has cost. */
+/** Loops over a body and a last step, which says what the turn has cost. */
 const loops = (body: fc.Arbitrary<Spec>): fc.Arbitrary<Spec> =>
   fc
     .tuple(
@@ -271,8 +271,7 @@ const loops = (body: fc.Arbitrary<Spec>): fc.Arbitrary<Spec> =>
       fc.record({ everyMs: fc.nat(15), budget: fc.integer({ min: 1, max: 5 }) }, { requiredKeys: [] }),
     )
     .map(([part, max, until, more]): Spec => {
-      const spends = more.budget !== undefined || 'kinds' in until;
-      const turn: Spec = spends ? { is: 'chain', parts: [part, { is: 'node', does: 'spend' }] } : part;
+      const turn: Spec = { is: 'chain', parts: [part, { is: 'node', does: 'spend' }] };
       return { is: 'loop', part: turn, max, until, ...more };
     });
 
