@@ -397,8 +397,8 @@ const { composition } = fc.letrec<{ composition: Spec }>((tie) => {
         weight: 3,
       },
       { arbitrary: part.map((other): Spec => ({ is: 'become', other })), weight: 2 },
-      { arbitrary: waits, weight: 2 },
-      { arbitrary: loops(part), weight: 2 },
+      { arbitrary: waits, weight: 5 },
+      { arbitrary: loops(part), weight: 5 },
       {
         arbitrary: fc.record({
           is: fc.constant('sleep' as const),
