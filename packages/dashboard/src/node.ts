@@ -7,8 +7,13 @@ import type { Dashboard } from './index.js';
  * Returns a handler for `node:http`, Express and other servers with the objects of Node. It works before and after a parser
  * of JSON bodies.
  * @example
- * createServer(nodeHandler(dashboard(app, { token }))).listen(8080, '127.0.0.1');
- * expressApp.use('/dashboard', nodeHandler(dashboard(app, { basePath: '/dashboard', authorize })));
+ * const handle = nodeHandler(dashboard(app, { basePath: '/dashboard', authorize }));
+ * createServer(handle).listen(8080, '127.0.0.1'); // node:http
+ * expressApp.use('/dashboard', handle); // Express
+ * fastifyApp.all('/dashboard/*', async (request, reply) => { // Fastify, which parses the body first
+ *   reply.hijack();
+ *   await handle(Object.assign(request.raw, { body: request.body }), reply.raw);
+ * });
  */
 export function nodeHandler(
   dashboard: Dashboard,

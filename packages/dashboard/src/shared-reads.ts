@@ -3,7 +3,11 @@
 const KEPT_MS = 1000;
 const MAX_KEPT = 500;
 
-/** Answers by what was asked. */
+/**
+ * Answers by what was asked. Only answers that are the same for every user belong here: whether a user may see them is asked
+ * before. An answer that fails is not kept, so the next request asks again. When many different questions are asked, the
+ * further ones are answered without being kept, so the memory stays bounded.
+ */
 export class SharedReads {
   readonly #answers = new Map<string, Promise<unknown>>();
 
