@@ -1,10 +1,10 @@
 /** A Redis server of a test's own, on a free port of this machine. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { endProcess } from './child-process.js';
 
 export interface RedisServer {
   readonly url: string;
@@ -54,12 +54,7 @@ export async function startRedis(
       throw error;
     }
   };
-  const end = async (signal: NodeJS.Signals) => {
-    if (server.exitCode !== null || server.signalCode !== null) return;
-    const exited = once(server, 'exit');
-    server.kill(signal);
-    await exited;
-  };
+  const end = (signal: NodeJS.Signals) => endProcess(server, signal);
   await start();
   return {
     url: `redis://127.0.0.1:${port}`,

@@ -118,7 +118,7 @@ export function project({ built = false }: ProjectOptions = {}): Project {
   for (const each of ['core', 'canvas', 'testing'])
     link(built ? join(root, 'packages', each) : join(quick, '@umbel', each), `@umbel/${each}`);
   link(built ? join(root, 'packages/cli') : join(quick, 'umbel'), 'umbel');
-  link(join(root, 'node_modules/zod'), 'zod');
+  link(join(built ? join(root, 'node_modules') : quick, 'zod'), 'zod');
   const write = (path: string, text: string) => writeFileSync(join(folder, path), text);
   write('package.json', '{ "type": "module" }\n');
   write('tasks.ts', built ? MODULE(name) + APART : MODULE(name));

@@ -9,6 +9,7 @@ import { type App, type AsyncResult, createApp, defineTask, type WorkerOptions }
 import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest';
 import { z } from 'zod';
 import { memory } from '../../../../test/engines.js';
+import { sized } from '../../../../test/support/length.js';
 import { quickly } from '../../../../test/support/quick-packages.js';
 import { startRedis } from '../../../../test/support/redis-server.js';
 import { isLogged, type ProgramEvent, WorkerProgram } from '../support/worker-program.js';
@@ -304,7 +305,7 @@ describe('a worker of several processes', () => {
       ['SIGINT', 'first'],
       ['SIGINT', 'all'],
     ] as const;
-    test.each(soft)('by %s to %s of its processes, once running jobs have ended', async (signal, to) => {
+    test.each(sized(soft.slice(1, 3), soft))('by %s to %s of its processes, once running jobs have ended', async (signal, to) => {
       const program = await running();
       const task = work();
       const until = gate();
