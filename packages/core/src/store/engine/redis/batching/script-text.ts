@@ -26,11 +26,19 @@ const SHARED = 'local rcall = redis.call';
 /** Start of a function that a script declares. */
 const FUNCTION = /^local (?:function \w|\w+ = function\b)/;
 
+/** What `scriptPartsOf` has returned, by text: every connection has the same few dozen scripts. */
+const partsByText = new Map<string, ScriptParts | undefined>();
+
 /**
  * Returns the parts of a script; undefined if it has another shape: its functions are declared at the start of a line and
  * end with `end` at the start of a line, and use only `rcall`, their parameters and variables, and each other.
  */
 export function scriptPartsOf(lua: string): ScriptParts | undefined {
+  if (!partsByText.has(lua)) partsByText.set(lua, readParts(lua));
+  return partsByText.get(lua);
+}
+
+function readParts(lua: string): ScriptParts | undefined {
   const flags = /^#!.*\n/.exec(lua)?.[0] ?? '';
   const text = withoutComments(lua.slice(flags.length));
   if (text === undefined) return undefined;
