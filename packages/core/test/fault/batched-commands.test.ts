@@ -295,6 +295,21 @@ describe('jobs that end in one turn', () => {
       expect(argumentsOf(batched, ...args)).toEqual(argumentsOf(plain, ...args));
   });
 
+  test('keep no memory but that of their arguments', async () => {
+    const backend = await open('batched');
+    const commit = (token: string) =>
+      (backend as unknown as { moveToFinishedArgs(...args: unknown[]): unknown[] }).moveToFinishedArgs(
+        ...[minimal('a'), '1', 'returnvalue', KEEP, 'completed', token, 1000, true],
+      );
+    const tokens = Array.from({ length: 1000 }, (_, n) => `token ${n}`);
+    for (const token of tokens) commit(token);
+    const packed = tokens.flatMap((token) => commit(token).filter((argument) => Buffer.isBuffer(argument)));
+    expect(packed.length).toBeGreaterThanOrEqual(tokens.length);
+    const held = new Set(packed.map(({ buffer }) => buffer));
+    const bytes = [...held].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    expect(bytes).toBe(packed.reduce((sum, { length }) => sum + length, 0));
+  });
+
   test('can move to other states in the same command', async () => {
     const backend = await open('batched');
     const [a, b, c, d] = await claim(backend, 4);
