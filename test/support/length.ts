@@ -48,6 +48,7 @@ export const PUBLISHED: readonly string[] = [
 export const SIZED: readonly string[] = [
   'packages/canvas/test/fault/kill-points.test.ts',
   'packages/canvas/test/fault/signals.test.ts',
+  'packages/canvas/test/integration/final-states.test.ts',
   'packages/canvas/test/integration/long-chains.test.ts',
   'packages/canvas/test/integration/random-compositions.test.ts',
   'packages/core/test/fault/closing.test.ts',
@@ -56,6 +57,7 @@ export const SIZED: readonly string[] = [
   'packages/core/test/integration/isolated.test.ts',
   'packages/core/test/integration/processes.test.ts',
   'packages/core/test/integration/tag-index.test.ts',
+  'packages/core/test/security/stored-names.test.ts',
   'packages/testing/test/integration/memory-like-redis.test.ts',
   'test/integration/examples.test.ts',
 ];

@@ -3,8 +3,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { endProcess } from './child-process.js';
-import { freePort } from './redis-server.js';
+import { endProcess, freePort } from './redis-server.js';
 
 export interface PostgresServer {
   readonly url: string;

@@ -1,10 +1,10 @@
 /** A Redis server of a test's own, on a free port of this machine. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { endProcess } from './child-process.js';
 
 export interface RedisServer {
   readonly url: string;
@@ -68,6 +68,14 @@ export async function startRedis(
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** Sends a signal to a process that runs, and resolves when it has ended. */
+export async function endProcess(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill(signal);
+  await exited;
 }
 
 /** A port of this machine that nobody listens on. */

@@ -18,7 +18,7 @@ const soon = { timeout: '2m' } as const;
 const redis = new Redis(inject('redisUrl'));
 
 /** In how many shapes a point is tried, and how many points of a shape at least, in a short run. */
-const [SHAPES_OF_A_POINT, POINTS_OF_A_SHAPE] = [2, 6];
+const [SHAPES_OF_A_POINT, POINTS_OF_A_SHAPE] = [2, 5];
 
 /** How often each point was reached, so that none of them tests nothing. */
 const struck = new Map<string, number>();
