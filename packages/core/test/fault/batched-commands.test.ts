@@ -313,6 +313,7 @@ describe('jobs that end in one turn', () => {
     Object.assign(hidden.queue.opts, { concurrency: 2 });
     const packed = (token: string) =>
       hidden.moveToFinishedArgs(minimal('a'), '1', 'returnvalue', KEEP, 'completed', token, 1000, true)[21];
+    for (const token of ['a', 'b']) packed(token); // makes them
     const [a, b] = [packed('a'), packed('b')];
     expect(packed('a')).toBe(a);
     expect(packed('b')).toBe(b);
@@ -320,6 +321,22 @@ describe('jobs that end in one turn', () => {
     expect(packed('b')).toBe(b);
     expect(packed('a')).not.toBe(a);
     expect(packed('a')).toEqual(a);
+  });
+
+  test('keep no memory but that of their arguments', async () => {
+    const backend = await open('batched');
+    Object.assign((backend as unknown as { queue: { opts: object } }).queue.opts, { concurrency: 1000 });
+    const commit = (token: string) =>
+      (backend as unknown as { moveToFinishedArgs(...args: unknown[]): unknown[] }).moveToFinishedArgs(
+        ...[minimal('a'), '1', 'returnvalue', KEEP, 'completed', token, 1000, true],
+      );
+    const tokens = Array.from({ length: 1000 }, (_, n) => `token ${n}`);
+    for (const token of tokens) commit(token);
+    const packed = tokens.flatMap((token) => commit(token).filter((argument) => Buffer.isBuffer(argument)));
+    expect(packed.length).toBeGreaterThanOrEqual(tokens.length);
+    const held = new Set(packed.map(({ buffer }) => buffer));
+    const bytes = [...held].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    expect(bytes).toBe(packed.reduce((sum, { length }) => sum + length, 0));
   });
 
   test('can move to other states in the same command', async () => {

@@ -157,7 +157,7 @@ function reusesPackedOptions(backend: Internals): void {
       const { concurrency = 1 } = backend.queue.opts;
       if (oldest !== undefined && templates.size >= concurrency && template === undefined)
         templates.delete(oldest);
-      templates.set(token, { args: [...args], keep, state, opts: job.opts });
+      templates.set(token, { args: args.map(withOwnMemory), keep, state, opts: job.opts });
       return args;
     }
     const args = [...template.args];
@@ -168,6 +168,14 @@ function reusesPackedOptions(backend: Internals): void {
     args[COMMIT.fetchesNext] = !fetchesNext || backend.queue.closing !== undefined ? 0 : 1;
     return args;
   };
+}
+
+/** Packed options are a small part of a block of 8 KB or more, which would live as long as they do. */
+function withOwnMemory(argument: ScriptArgument): ScriptArgument {
+  if (!Buffer.isBuffer(argument) || argument.buffer.byteLength === argument.length) return argument;
+  const own = Buffer.allocUnsafeSlow(argument.length);
+  argument.copy(own);
+  return own;
 }
 
 function isSameCommit(template: CommitTemplate, { opts }: MinimalJob, keep: unknown, state: string): boolean {
