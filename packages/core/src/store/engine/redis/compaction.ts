@@ -9,7 +9,7 @@ const COMPACT_BYTES = 64;
 const MOST_CHILDREN = 1000;
 
 /** Number of jobs that one command shrinks, unless more are named. */
-const TOGETHER = 50;
+const SHRUNK_AT_ONCE = 50;
 
 // BullMQ stores the parent of a job twice: as a key, and with the effects of a failure, which a completed job does not need.
 // The latter is nearly always too long for the compact form of a hash, which takes about a third of the memory. Redis never
@@ -36,7 +36,7 @@ local function compact(key)
   redis.call('DEL', key)
   redis.call('HSET', key, unpack(fields))
 end
-for _ = 1, math.max(#pending, ${TOGETHER}) do
+for _ = 1, math.max(#pending, ${SHRUNK_AT_ONCE}) do
   local key = table.remove(pending)
   if not key then break end
   local children = key .. ':processed'

@@ -102,15 +102,15 @@ export function claimsJobs(command: string): boolean {
 }
 
 /** A job with more children reads their results with a command of its own. */
-const MAX_CHILDREN = 20;
+const MAX_CHILDREN_READ = 20;
 /** Maximum size of all results of children that a batch reads, in bytes; the last job may exceed it. */
-const MAX_RESULTS = 256 * 1024;
+const MAX_BYTES_READ = 256 * 1024;
 
 /**
  * Returns the results of the children of a claimed job of Umbel that waited for them, as the fifth part of its answer.
  */
 const READ_RESULTS = `
-local room = ${MAX_RESULTS}
+local room = ${MAX_BYTES_READ}
 local function resultsOf(record, key)
   if room <= 0 then return nil end
   local data
@@ -119,7 +119,7 @@ local function resultsOf(record, key)
   end
   if data == nil or not string.find(data, '"after":', 1, true) then return nil end
   local count = redis.call('HLEN', key)
-  if count == 0 or count > ${MAX_CHILDREN} then return nil end
+  if count == 0 or count > ${MAX_CHILDREN_READ} then return nil end
   local results = redis.call('HGETALL', key)
   for index = 2, #results, 2 do room = room - #results[index] end
   return results
