@@ -387,6 +387,16 @@ describe('a claimed job', () => {
     expect(await claimOne(backend)).toMatchObject({ id: 'b', isLast: true });
   });
 
+  test('is not told to be the last one if the queue limits how many jobs run: adding one more may set no marker', async () => {
+    const backend = await open('batched');
+    await backend.setQueueMeta({ concurrency: 1 });
+    await backend.addJob(job('a'), 'a');
+    expect((await claimOne(backend)).isLast).toBeUndefined();
+    await admin.del(backend.toKey('marker'));
+    await backend.addJob(job('b'), 'b');
+    expect(await marker(backend)).toEqual([]);
+  });
+
   test('comes with the moment of the next delayed job, whose marker stays', async () => {
     const backend = await open('batched');
     const due = Date.now() + 60_000;
