@@ -130,6 +130,7 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
           acknowledged: (index, run) => driver.acknowledged(index, run),
           skewsMs: scene.skewsMs?.toReversed(),
         });
+  const decided = new AbortController();
   const client = clientOf(connection);
   client.on('error', () => {}); // the store is killed on purpose
   try {
@@ -141,6 +142,8 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
         ? undefined
         : new TimedLoad(app, driver.limited, timed);
     const loading = load?.send(end.signal);
+    const signalling = driver.sendSignals(decided.signal);
+    signalling.catch(() => {}); // awaited below
     const targets: Targets = { pool, driver, producers, history, lockMs, prefix: `umbel:{${name}}` };
     const random = new Random(seed);
     const strikes = scene.faults.map(({ name: fault }): Strikes => ({ name: fault, begun: 0, count: 0 }));
@@ -166,8 +169,11 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
       driver.open === 0 && (await countOpenJobs(client, name, ['umbel', ...queues])) === 0;
     const isQuiet = await within(recoveryMs, isDone);
     history.note({ event: isQuiet ? 'quiet' : 'gave-up' });
+    decided.abort();
+    await signalling;
     if (ttlMs === undefined) await driver.readFinals();
     else await within(ttlMs + REMOVAL_MS, () => isEmpty(connection, name));
+    await app.repair(); // closes the records of waits whose worker died before it did
     const store = await readUnlocked(connection, name, lockMs);
     await pool.close();
     const ledger = readLedger(folder);
@@ -183,6 +189,7 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
     if (violations.length > 0) writeFileSync(join(folder, 'store.json'), JSON.stringify(store, undefined, 1));
     return { workflows: driver.submitted, ...runsIn(ledger), strikes, violations };
   } finally {
+    decided.abort();
     await Promise.all([pool.close(), producers?.close()]);
     client.disconnect();
     await driver.close();

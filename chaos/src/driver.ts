@@ -6,13 +6,16 @@ import { cleaned } from '../../packages/canvas/test/support/node-task.js';
 import type { History, SeenOutcome } from './history.js';
 import type { Random } from './random.js';
 import type { Sender } from './sender.js';
-import { defineTasks, type Tasks } from './tasks.js';
+import { DECIDED, defineTasks, type Tasks } from './tasks.js';
 import type { TimedSettings } from './timed-tasks.js';
 import { LAST_VERSION } from './versions.js';
 import { type SentTasks, send, type Workload } from './workload.js';
 
 /** How many are asked for at once in the end. */
 const READERS = 20;
+/** Between two looks for open waits, and how many each finds. */
+const SIGNAL_MS = 100;
+const OPEN_WAITS = 100;
 /** For an outcome that should be there. */
 const FINAL_TIMEOUT_MS = 5000;
 /** How often one workflow is sent at once, where duplicates are sent. */
@@ -65,8 +68,8 @@ export class Driver implements Sender {
   }
 
   get #sent(): SentTasks {
-    const { nodes, node, poison, appointed } = this.#tasks;
-    return { node: nodes[this.version - 1] ?? node, poison, appointed };
+    const { nodes, node, signals, poison, appointed } = this.#tasks;
+    return { node: nodes[this.version - 1] ?? node, signals, poison, appointed };
   }
 
   /** A workflow was acknowledged; the first of its runs is waited for. */
@@ -90,6 +93,35 @@ export class Driver implements Sender {
         this.#history.note({ event: 'rejected', workflow: index, error: String(error) });
         if (key === undefined || !isUmbelError(error, 'CONNECTION')) return;
       }
+    }
+  }
+
+  /** Sends two signals at once for each wait that is open, again and again until `signal` aborts. */
+  async sendSignals(signal: AbortSignal): Promise<void> {
+    for (let round = 0; !signal.aborted; round += 1) {
+      await sleep(SIGNAL_MS, undefined, { signal }).catch(() => {});
+      const keys = await this.#openKeys();
+      const rivals = keys.flatMap((key) => ['a', 'b'].map((who) => this.#signal(key, `${who}${round}`)));
+      await Promise.all(rivals);
+    }
+  }
+
+  async #openKeys(): Promise<string[]> {
+    try {
+      const { items } = await this.#app.signals.waiting({ name: DECIDED, limit: OPEN_WAITS });
+      return items.map(({ key }) => key);
+    } catch (error) {
+      if (isUmbelError(error, 'CONNECTION')) return [];
+      throw error;
+    }
+  }
+
+  async #signal(key: string, by: string): Promise<void> {
+    try {
+      const answer = await this.#tasks.signals.decided.send(key, { signalBy: by, signalKey: key });
+      this.#history.note({ event: 'signalled', key, by, answer });
+    } catch (error) {
+      if (!isUmbelError(error, 'CONNECTION')) throw error; // it may have arrived
     }
   }
 

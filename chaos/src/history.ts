@@ -1,6 +1,7 @@
 /** What the driver did and saw, as it happened: one line of JSON each. */
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { SignalAnswer } from '@umbel/core';
 
 /** A fault hits one process, or the store and so every process. */
 type FaultTarget = { readonly pid: number } | 'store';
@@ -30,6 +31,13 @@ export type HistoryEvent =
   | { readonly event: 'worker-started' | 'worker-ended'; readonly pid: number; readonly detail?: string }
   /** `answer`: what `revoke` gave. The time of the line is that of the acknowledgement. */
   | { readonly event: 'revoked'; readonly workflow: number; readonly answer: boolean; readonly since: number }
+  /** A signal was sent for the wait with this key. */
+  | {
+      readonly event: 'signalled';
+      readonly key: string;
+      readonly by: string;
+      readonly answer: SignalAnswer;
+    }
   /** Waited for `since` that time. */
   | {
       readonly event: 'outcome';

@@ -1,13 +1,14 @@
 /** What handlers did, in files that outlive the processes that wrote them. */
 import { appendFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { SignalAnswer } from '@umbel/core';
 import { readJsonLines } from './json-lines.js';
 
 /** How a handler ended: `asked` is a failure that the task's `retry` tries again. */
 export type HandlerEnd = 'gave' | 'asked' | 'failed' | 'placed' | 'stopped';
 
 export interface LedgerEntry {
-  readonly event: 'start' | 'end' | 'blocked';
+  readonly event: 'start' | 'end' | 'blocked' | 'signalled';
   readonly at: number;
   readonly pid: number;
   readonly job: string;
@@ -18,6 +19,10 @@ export interface LedgerEntry {
   readonly node: number;
   readonly value: unknown;
   readonly how?: HandlerEnd;
+  /** Of `signalled`: the key of the wait, a name for the sending, and its answer. */
+  readonly key?: string;
+  readonly by?: string;
+  readonly answer?: SignalAnswer;
   /** Of `blocked`: how long the event loop stands still. */
   readonly forMs?: number;
 }

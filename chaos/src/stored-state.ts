@@ -23,8 +23,18 @@ export interface StoredJob {
   readonly parent: { readonly queue: string; readonly id: string } | undefined;
 }
 
+/** The record of a signal and its wait. */
+export interface SignalRecord {
+  readonly key: string;
+  /** `sent`, `waiting`, `signalled` or `ended`. */
+  readonly state: string;
+  /** It will be removed by itself. */
+  readonly expires: boolean;
+}
+
 export interface StoredState {
   readonly jobs: readonly StoredJob[];
+  readonly signals: readonly SignalRecord[];
   /** Keys that belong to no job and no queue. */
   readonly strayKeys: readonly string[];
   /** Jobs whose lock is held. */
@@ -56,13 +66,16 @@ export async function readStoredState(connection: ConnectionSettings, app: strin
       }
     }
     const jobKeys: string[] = [];
+    const records: string[] = [];
     const locks: string[] = [];
     const parts: string[] = [];
     for (const key of keys) {
       const [queue = '', id = '', part] = key.split(':');
       if (!queues.has(queue) && part === undefined && id === 'events') continue; // of a queue that holds no jobs
       if (part === undefined && OF_QUEUE.has(id)) continue;
-      if (part === undefined) jobKeys.push(key);
+      if (queue === 'umbel.signals' && id === 'waits') continue; // the index of the open ones among the records
+      if (queue === 'umbel.signals' && id.startsWith('w-')) records.push(key);
+      else if (part === undefined) jobKeys.push(key);
       else if (part === 'lock') locks.push(`${queue}:${id}`);
       else parts.push(key);
     }
@@ -73,10 +86,16 @@ export async function readStoredState(connection: ConnectionSettings, app: strin
       return !OF_JOB.has(part) || !known.has(`${queue}:${id}`);
     });
     const withoutJob = [...states.keys()].filter((key) => !known.has(key) && !key.startsWith('umbel.tags:'));
-    return { jobs, strayKeys: [...strayKeys, ...withoutJob], locks };
+    const signals = await Promise.all(records.map((key) => readSignal(client, `${prefix}${key}`)));
+    return { jobs, signals, strayKeys: [...strayKeys, ...withoutJob], locks };
   } finally {
     client.disconnect();
   }
+}
+
+async function readSignal(client: Client, key: string): Promise<SignalRecord> {
+  const [name = '', state] = await client.hmget(key, 'k', 's');
+  return { key: name ?? '', state: state ?? 'absent', expires: (await client.pttl(key)) > 0 };
 }
 
 /** How many jobs have not ended. */

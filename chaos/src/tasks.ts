@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fromJSON } from '@umbel/canvas';
 import type { App } from '@umbel/core';
 import { z } from 'zod';
-import { DEEDS, effectOf, workedOn } from '../../packages/canvas/test/support/node-task.js';
+import { DEEDS, effectOf, withSignalKey, workedOn } from '../../packages/canvas/test/support/node-task.js';
 import type { AnySignature } from '../../packages/canvas/test/support/places.js';
 import type { HandlerEnd, LedgerEntry } from './ledger.js';
 import { POISONS, type Poison, takePoison } from './poison.js';
@@ -32,6 +32,7 @@ export function defineTasks(app: App, settings: TaskSettings = { note: () => {} 
     node: newest,
     /** By their version, from 1. */
     nodes: [...older, newest],
+    signals: defineSignals(app),
     poison: definePoison(app, settings),
     ...defineTimedTasks(app, settings),
   };
@@ -85,11 +86,32 @@ function defineNode(app: App, { note, blocking, slowness = 1 }: TaskSettings, ve
           end('gave');
           return effect.value;
         case 'gives':
+          if (does === 'ticket' && isEarly(w, n, value)) {
+            const answer = await app.signals.send(DECIDED, job, { signalBy: 'early', signalKey: job });
+            note({ event: 'signalled', ...noted, key: job, by: 'early', answer });
+          }
           end('gave');
-          return effect.value;
+          return withSignalKey(does, effect.value, job);
       }
     },
   });
+}
+
+/** The name of the signal that campaigns send. */
+export const DECIDED = 'decided';
+
+/** The signals of waits. The driver sends `decided` to each open wait; nobody sends `silent`. */
+function defineSignals(app: App) {
+  const payload = z.object({ signalBy: z.string(), signalKey: z.string() });
+  return {
+    decided: app.signal({ name: DECIDED, payload }),
+    silent: app.signal({ name: 'silent', payload }),
+  };
+}
+
+/** Whether the signal of a wait is sent before the wait begins: for one in three. */
+function isEarly(...of: readonly unknown[]): boolean {
+  return createHash('sha1').update(JSON.stringify(of)).digest().readUInt8(2) % 3 === 0;
 }
 
 function definePoison(app: App, { note }: TaskSettings) {

@@ -81,7 +81,7 @@ export class Workload {
 }
 
 /** What workflows are made of; `node` is that of the version of the code that sends. */
-export type SentTasks = Pick<Tasks, 'node' | 'poison' | 'appointed'>;
+export type SentTasks = Pick<Tasks, 'node' | 'signals' | 'poison' | 'appointed'>;
 
 /** Sends a workflow, as it is or, if none of its steps takes an input, without one. */
 export async function send(
@@ -119,7 +119,10 @@ interface Compiled {
 }
 
 /** The composition of a workflow. A node that has one of its own carries it in its input. */
-function compiled({ index: w, spec }: { index: number; spec: Spec }, tasks: Pick<Tasks, 'node'>): Compiled {
+function compiled(
+  { index: w, spec }: { index: number; spec: Spec },
+  tasks: Pick<Tasks, 'node' | 'signals'>,
+): Compiled {
   const belongings = new Map<number, AnySignature>();
   const node = tasks.node as unknown as NodeTask; // which knows the keys of an input that the specs fill
   const whole = <Bound extends { n: number; does: Deed }>(bound: Bound) => {
@@ -130,6 +133,7 @@ function compiled({ index: w, spec }: { index: number; spec: Spec }, tasks: Pick
     into: (key, bound) => node.into(key, whole(bound)),
     s: (bound) => node.s(whole(bound)),
     si: (input) => node.si(whole(input)),
+    signals: tasks.signals,
   };
   return { signature: build(spec, carrying, belongings), belongings };
 }
@@ -155,9 +159,11 @@ function isFitting(spec: Spec, input: string): boolean {
   }
 }
 
+const NODES_OF: ReadonlySet<Spec['is']> = new Set(['node', 'become', 'grow', 'wait']);
+
 /** Nodes that are written down; how many run may differ. */
 function countOf(spec: Spec): number {
-  const own = spec.is === 'node' || spec.is === 'become' || spec.is === 'grow' ? 1 : 0;
+  const own = NODES_OF.has(spec.is) ? 1 : 0;
   if (spec.is === 'wide') return spec.width * countOf(spec.part);
   return partsOf(spec).reduce((sum, part) => sum + countOf(part), own);
 }
@@ -206,6 +212,8 @@ function partsOf(spec: Spec): readonly Spec[] {
       return [spec.yes, ...(spec.no === undefined ? [] : [spec.no])];
     case 'whenStep':
       return [spec.test, spec.yes, ...(spec.no === undefined ? [] : [spec.no])];
+    case 'loop':
+      return [spec.part, ...('test' in spec.until ? [spec.until.test] : [])];
     case 'fallback':
       return [spec.part, spec.other];
     case 'linked':

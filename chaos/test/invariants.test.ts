@@ -1,8 +1,10 @@
 /** Each invariant holds for a campaign that went well, and tells what is wrong with one that did not. */
+import type { SignalAnswer } from '@umbel/core';
 import { describe, expect, test } from 'vitest';
-import type { SeenOutcome } from '../src/history.js';
+import type { HistoryLine, SeenOutcome } from '../src/history.js';
 import { judge } from '../src/invariants/index.js';
 import type { LedgerEntry } from '../src/ledger.js';
+import type { StoredJob } from '../src/stored-state.js';
 import {
   type Different,
   end,
@@ -398,6 +400,99 @@ describe('limits of a queue', () => {
     expect(violated({ limits, jobs: whole })).toEqual([]);
     expect(messages({ limits, jobs: [...whole, inQueue('e', 1702)] })).toEqual([
       '5 jobs of the limited queue started in 800 ms, and not 4',
+    ]);
+  });
+});
+
+describe('I12: one winner for each wait', () => {
+  const TICKET = `${RUN}.0-0`;
+  const WAIT = `${RUN}.0-1`;
+  const sent = (by: string, answer: SignalAnswer) =>
+    line(1050, { event: 'signalled', key: TICKET, by, answer });
+  const ticket = { ...FIRST_JOB, parent: { queue: 'umbel', id: WAIT } };
+  const wait = { ...RUN_JOB, id: WAIT, name: 'umbel:wait' };
+  const took = (by: string) => ({ ...wait, result: { signalBy: by, signalKey: TICKET } });
+  const late = { ...wait, result: 'late' };
+  const stored = (job: StoredJob) => [ticket, job, LAST_JOB, RUN_JOB];
+  const found = (job: StoredJob, ...sendings: HistoryLine[]) =>
+    judge(evidence({ jobs: stored(job), history: [...HISTORY, ...sendings] }))
+      .filter(({ invariant }) => invariant === 'I12')
+      .map(({ message }) => message.replace(/, answers .*/, ''));
+
+  test('a wait that took the accepted signal, and one whose time was over, are right', () => {
+    expect(found(took('a'), sent('a', 'accepted'), sent('b', 'duplicate'))).toEqual([]);
+    expect(found(took('a'), sent('b', 'duplicate'))).toEqual([]); // the answer to a was lost
+    expect(found(late, sent('a', 'tooLate'), sent('b', 'tooLate'))).toEqual([]);
+  });
+
+  test('two signals are not accepted', () => {
+    const twice = [sent('a', 'accepted'), sent('b', 'accepted')];
+    expect(found(took('a'), ...twice)).toEqual([`wait ${TICKET}: several signals were accepted`]);
+  });
+
+  test('the payload is that of the accepted signal', () => {
+    expect(found(took('b'), sent('a', 'accepted'))).toEqual([
+      `wait ${TICKET}: it took the signal of b, not that of a`,
+    ]);
+    expect(found(took('b'), sent('b', 'tooLate'))).toEqual([
+      `wait ${TICKET}: it took the signal of b, which was too late`,
+    ]);
+  });
+
+  test('a wait whose time was over has accepted nothing', () => {
+    expect(found(late, sent('a', 'accepted'))).toEqual([
+      `wait ${TICKET}: it ended by its time, and the signal of a is accepted`,
+    ]);
+    expect(found(late, sent('a', 'duplicate'))).toEqual([
+      `wait ${TICKET}: it ended by its time, and the signal of a is duplicate`,
+    ]);
+  });
+
+  test('an early signal is noted by the handler that sent it', () => {
+    const early = { ...start(TICKET, 1005), event: 'signalled', key: TICKET, by: 'early' } as const;
+    const ledger = [...LEDGER, { ...early, answer: 'accepted' } as const];
+    const judged = judge(evidence({ jobs: stored(took('a')), ledger })).map(({ message }) => message);
+    expect(judged.join()).toContain(`wait ${TICKET}: it took the signal of a, not that of early`);
+  });
+
+  test('no wait is open in the end', () => {
+    const waiting = { key: TICKET, state: 'waiting', expires: false };
+    expect(messages({ signals: [waiting] })).toEqual([
+      `the record of wait ${TICKET} is waiting and has no time to live`,
+    ]);
+    expect(messages({ signals: [{ ...waiting, state: 'ended', expires: true }] })).toEqual([]);
+  });
+});
+
+describe('I13: turns of a loop', () => {
+  const turn = (loop: string, number: number, at: number) => [
+    start(`${loop}@${number}`, at),
+    end(`${loop}@${number}`, at + 5),
+  ];
+  const found = (...entries: LedgerEntry[]) =>
+    judge(evidence({ ledger: entries.toSorted((a, b) => a.at - b.at) }))
+      .filter(({ invariant }) => invariant === 'I13')
+      .map(({ message }) => message);
+
+  test('start after the one before, again after a fault as well', () => {
+    const inOrder = [...turn('r.0', 1, 10), ...turn('r.0', 2, 20), ...turn('r.0', 1, 30)];
+    expect(found(...inOrder, ...turn('r.1', 1, 0), ...turn('r.1', 2, 5))).toEqual([]);
+  });
+
+  test('do not overtake each other', () => {
+    expect(found(...turn('r.0', 1, 10), ...turn('r.0', 2, 12))).toEqual([
+      'turn 2 of loop r.0 started at 12, and turn 1 ended at 15',
+    ]);
+    expect(found(start('r.0@1-0', 1), ...turn('r.0', 2, 12))).toEqual([
+      'turn 2 of loop r.0 started at 12, and turn 1 never ended',
+    ]);
+  });
+
+  test('of a loop in a loop are those of its turn', () => {
+    const inner = [...turn('r.0@1', 1, 10), ...turn('r.0@1', 2, 20), ...turn('r.0@2', 1, 30)];
+    expect(found(...inner)).toEqual([]);
+    expect(found(...inner, ...turn('r.0@2', 2, 31))).toEqual([
+      'turn 2 of loop r.0@2 started at 31, and turn 1 ended at 35',
     ]);
   });
 });

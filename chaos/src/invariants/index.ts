@@ -5,6 +5,7 @@ import { deployments } from './deployments.js';
 import type { Evidence, Invariant, Violation } from './evidence.js';
 import { finalState } from './final-state.js';
 import { inputsFirst } from './inputs-first.js';
+import { loops } from './loops.js';
 import { nothingLeft } from './nothing-left.js';
 import { occurrences } from './occurrences.js';
 import { oneResult } from './one-result.js';
@@ -14,6 +15,7 @@ import { recovery } from './recovery.js';
 import { revokeHolds } from './revoke-holds.js';
 import { runs } from './runs.js';
 import { sendings } from './sendings.js';
+import { signals } from './signals.js';
 import { waiters } from './waiters.js';
 
 const INVARIANTS: readonly Invariant[] = [
@@ -33,6 +35,8 @@ const INVARIANTS: readonly Invariant[] = [
   appointments,
   occurrences,
   queueLimits,
+  signals,
+  loops,
 ];
 
 /** Everything that is wrong with what a campaign has left behind. */

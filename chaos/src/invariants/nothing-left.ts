@@ -1,4 +1,7 @@
-/** I7: in the end no job is stuck, no active one is without its lock, no key belongs to nothing, and nothing outlives its time to live. */
+/**
+ * I7: in the end no job is stuck, no active one is without its lock, no wait for a signal is open, no key belongs to
+ * nothing, and nothing outlives its time to live.
+ */
 import type { Invariant } from './evidence.js';
 
 const ENDED = new Set(['completed', 'failed']);
@@ -18,6 +21,9 @@ export const nothingLeft: Invariant = ({ store, isEmptyInTheEnd }) => {
         .filter(({ state, queue }) => state !== undefined && ENDED.has(state) && queue !== 'umbel.tags')
         .map(({ id, queue }) => `job ${id} in queue ${queue} has outlived its time to live`)
     : [];
+  const open = store.signals
+    .filter(({ expires }) => !expires)
+    .map(({ key, state }) => `the record of wait ${key} is ${state} and has no time to live`);
   const stray = store.strayKeys.map((key) => `key ${key} belongs to nothing`);
-  return [...left, ...old, ...held, ...stray].map((message) => ({ invariant: 'I7', message }));
+  return [...left, ...old, ...held, ...open, ...stray].map((message) => ({ invariant: 'I7', message }));
 };

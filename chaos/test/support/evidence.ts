@@ -4,7 +4,7 @@ import { effectOf } from '../../../packages/canvas/test/support/node-task.js';
 import type { HistoryEvent, HistoryLine, SeenOutcome } from '../../src/history.js';
 import type { Evidence, JudgedWorkflow } from '../../src/invariants/evidence.js';
 import type { LedgerEntry } from '../../src/ledger.js';
-import type { StoredJob } from '../../src/stored-state.js';
+import type { StoredJob, StoredState } from '../../src/stored-state.js';
 
 export const RUN = 'run-1';
 export const FIRST = `${RUN}.0-0`;
@@ -105,9 +105,10 @@ export interface Different extends Partial<Omit<Evidence, 'workflows' | 'store'>
   readonly jobs?: readonly StoredJob[];
   readonly locks?: readonly string[];
   readonly strayKeys?: readonly string[];
+  readonly signals?: StoredState['signals'];
 }
 
-export function evidence({ workflow, jobs, locks, strayKeys, ...rest }: Different = {}): Evidence {
+export function evidence({ workflow, jobs, locks, strayKeys, signals, ...rest }: Different = {}): Evidence {
   const ledger = rest.ledger ?? LEDGER;
   const judged: JudgedWorkflow = {
     index: 0,
@@ -131,6 +132,11 @@ export function evidence({ workflow, jobs, locks, strayKeys, ...rest }: Differen
     ...rest,
     ledger,
     workflows: [judged],
-    store: { jobs: jobs ?? [FIRST_JOB, LAST_JOB, RUN_JOB], locks: locks ?? [], strayKeys: strayKeys ?? [] },
+    store: {
+      jobs: jobs ?? [FIRST_JOB, LAST_JOB, RUN_JOB],
+      locks: locks ?? [],
+      strayKeys: strayKeys ?? [],
+      signals: signals ?? [],
+    },
   };
 }

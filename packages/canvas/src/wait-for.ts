@@ -59,18 +59,18 @@ type NeedsOfWait<Key extends string, Into extends string> = [KnownKey<Key>] exte
     : object
   : { [K in Key]: string | number };
 
-/** The payload, or the value after the timeout. */
-type Decided<S extends AnySignal, Late> = PayloadOf<S> | Exclude<Late, 'fail'>;
-
 /** A wait whose result is the previous result with one more key. */
 type PassingWait<Needs, Added> = Signature<'waitFor', Needs, Prettify<Omit<Needs, keyof Added> & Added>> & {
   readonly '~gives': PassingResult<'waitFor', Prettify<Omit<Needs, keyof Added> & Added>, Added>;
 };
 
-/** The step for the options. */
+/**
+ * The step for the options. Its result is the payload or the value after the timeout: written out, not as an alias, so that
+ * messages of the compiler show it.
+ */
 type Wait<S extends AnySignal, Key extends string, Late, Into extends string> = [Into] extends [never]
-  ? Signature<'waitFor', NeedsOfWait<Key, Into>, Decided<S, Late>>
-  : PassingWait<NeedsOfWait<Key, Into>, { [K in Into]: Decided<S, Late> }>;
+  ? Signature<'waitFor', NeedsOfWait<Key, Into>, PayloadOf<S> | Exclude<Late, 'fail'>>
+  : PassingWait<NeedsOfWait<Key, Into>, { [K in Into]: PayloadOf<S> | Exclude<Late, 'fail'> }>;
 
 /**
  * Waits for a signal, without a worker. The result is the payload of the signal; with `into` it is the previous result with

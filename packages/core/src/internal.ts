@@ -88,6 +88,6 @@ export {
 export type { KeysOf, NamedKeysOf, Prettify, ValueAt } from './task/types/bind.js';
 export type { PassedWith } from './task/types/step.js';
 export type { ActivityListener, EndedAttempt } from './worker/activity.js';
-export { ChainEnded, EndChain, WaitForChildren } from './worker/signals.js';
+export { ChainEnded, EndChain, WaitForChildren } from './worker/control-flow.js';
 export { plannedGraph, type RunGraph } from './workflow/graph.js';
 export { completeInput, fill } from './workflow/input.js';

@@ -1,6 +1,6 @@
 /** Random compositions of all that there is, run for real and compared with what the interpreter says of them. */
 import type { CanvasExpression } from '@umbel/canvas';
-import { type App, type AsyncResult, TaskFailedError } from '@umbel/core';
+import { type App, type AsyncResult, type SignalAnswer, TaskFailedError } from '@umbel/core';
 import type { Queue } from 'bullmq';
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { type Engine, onEveryEngine } from '../../../../test/engines.js';
 import { searchSeed, sized } from '../../../../test/support/length.js';
 import { type Belongings, Interpreter, type Run, TooManyWorlds, type World } from '../support/interpreter.js';
-import { cleaned, DEEDS, effectOf, type NodeInput, workedOn } from '../support/node-task.js';
+import { cleaned, DEEDS, effectOf, type NodeInput, withSignalKey, workedOn } from '../support/node-task.js';
 import type { AnySignature } from '../support/places.js';
 import { build, type NodeTask, type Spec, specs } from '../support/random-specs.js';
 import { smallest } from '../support/smaller.js';
@@ -22,9 +22,34 @@ interface Seen extends Run {
   readonly id: string;
 }
 
+/** A signal that was sent, and its answer. */
+interface Sending {
+  readonly key: string;
+  readonly by: string;
+  readonly answer: SignalAnswer;
+}
+
+const PAYLOAD = z.object({ signalBy: z.string(), signalKey: z.string() });
+
+/** The signals that two senders send for one wait: before it begins, about when it begins, or while it is open. */
+async function rivals(send: (by: string) => Promise<Sending>, isOpen: () => Promise<boolean>, when: number) {
+  if (when === 2) for (let looks = 0; looks < 50 && !(await isOpen()); looks += 1);
+  return Promise.all([send('a'), send('b')]);
+}
+
 /** The task of all nodes, and what its handler has noted. */
 function nodes(app: App) {
   const seen: Seen[] = [];
+  const sendings: Promise<readonly Sending[]>[] = [];
+  const signals = {
+    decided: app.signal({ name: 'decided', payload: PAYLOAD }),
+    silent: app.signal({ name: 'silent', payload: PAYLOAD }),
+  };
+  const sendTo = (key: string) => async (by: string) => {
+    const answer = await signals.decided.send(key, { signalBy: by, signalKey: key });
+    return { key, by, answer };
+  };
+  const isOpen = (key: string) => async () => (await app.signals.waiting({ key })).items.length > 0;
   const belongings = new Map<number, AnySignature>();
   const task = app.task({
     name: 'node',
@@ -46,10 +71,16 @@ function nodes(app: App) {
       if (effect.kind === 'stops') ctx.stop(effect.value);
       if (effect.kind === 'becomes' && own !== undefined) return ctx.replace(own, value);
       if (effect.kind === 'adds' && own !== undefined) await ctx.addToGroup(own, value);
-      return 'value' in effect ? effect.value : null;
+      if (input.does === 'ticket') {
+        const when = sendings.length % 3;
+        const sent = rivals(sendTo(ctx.id), isOpen(ctx.id), when);
+        sendings.push(sent);
+        if (when === 0) await sent; // before the wait begins
+      }
+      return 'value' in effect ? withSignalKey(input.does, effect.value, ctx.id) : null;
     },
   });
-  return { seen, belongings, task: task as unknown as NodeTask };
+  return { seen, sendings, belongings, task: Object.assign(task, { signals }) as unknown as NodeTask };
 }
 
 interface Laboratory extends ReturnType<typeof nodes> {
@@ -66,8 +97,9 @@ async function laboratory(engine: Engine): Promise<Laboratory> {
 
 /** Runs a spec, and says what is wrong with it. */
 async function examine(lab: Laboratory, spec: Spec, input: string): Promise<void> {
-  const { seen, belongings, task, queues } = lab;
+  const { seen, sendings, belongings, task, queues } = lab;
   seen.length = 0;
+  sendings.length = 0;
   belongings.clear();
   const signature = build(spec, task, belongings);
   const worlds = worldsOf(signature, belongings, input);
@@ -95,13 +127,15 @@ async function examine(lab: Laboratory, spec: Spec, input: string): Promise<void
     throw new Error(`of ${worlds.length} worlds, the closest differs: ${closest.join('; ')}`);
   }
   await checkStates(lab, sent, worlds);
+  checkSignals((await Promise.all(sendings)).flat(), outcome.ok ? outcome.value : undefined);
   const stored = (await queues[0]?.getJobs(['completed', 'failed'])) ?? [];
   const jobs = stored.map((job) => job.id ?? '');
   const text = JSON.stringify(spec);
   // A group that has failed inside of a settled one lets the run go on, and end, while its other members still run.
   const mayLeave = text.includes('"settled"') && /"(fail|picky)"/.test(text);
   const needsAll = !mayLeave && !/"(atLeast|any|cut|fallback)"/.test(text);
-  await checkTold({ app: lab.app, sent, jobs, followed: await following, needsAll });
+  const showsAll = !text.includes('"loop"'); // of a loop, a graph shows the last turn
+  await checkTold({ app: lab.app, sent, jobs, followed: await following, needsAll, showsAll });
   for (const queue of queues)
     for (const state of ['completed', 'failed'] as const) await queue.clean(0, 0, state);
 }
@@ -148,6 +182,31 @@ function runProblems(world: World, seen: readonly Seen[]): string[] {
   }
   for (const [key, count] of left) if (count > 0) problems.push(`${key} ran ${count} times too often`);
   return problems;
+}
+
+/** Each wait took at most one signal, and a later one was a duplicate of it; the result names whose it was. */
+function checkSignals(sendings: readonly Sending[], result: unknown): void {
+  for (const key of new Set(sendings.map((sending) => sending.key))) {
+    const sent = sendings.filter((sending) => sending.key === key);
+    const accepted = sent.filter(({ answer }) => answer === 'accepted');
+    const told = `answers for ${key}: ${JSON.stringify(sent)}`;
+    expect(accepted.length, told).toBeLessThanOrEqual(1);
+    if (sent.some(({ answer }) => answer === 'duplicate')) expect(accepted.length, told).toBe(1);
+    if (accepted.length > 0)
+      expect(
+        sent.map(({ answer }) => answer),
+        told,
+      ).not.toContain('tooLate');
+    for (const payload of payloadsIn(result, key)) expect(payload.signalBy, told).toBe(accepted[0]?.by);
+  }
+}
+
+/** The payloads for a key in a value. */
+function payloadsIn(value: unknown, key: string): { signalBy: string }[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const own = PAYLOAD.safeParse(value);
+  const inner = Object.values(value).flatMap((item) => payloadsIn(item, key));
+  return own.success && own.data.signalKey === key ? [own.data, ...inner] : inner;
 }
 
 /** Each job has the final state that tells what became of it. */

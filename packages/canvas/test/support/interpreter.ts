@@ -9,7 +9,7 @@ import type {
   WaitForExpression,
   WhenExpression,
 } from '@umbel/canvas';
-import { effectOf, FAILURE, type NodeInput, workedOn } from './node-task.js';
+import { effectOf, FAILURE, type NodeInput, SIGNALLED, workedOn } from './node-task.js';
 
 type End =
   | { readonly kind: 'gives'; readonly value: unknown }
@@ -118,7 +118,7 @@ export class Interpreter {
         );
       }
       case 'loop':
-        return this.#loop(expression, input, 1);
+        return this.#loop(expression, input, { turn: 1, spent: 0 });
       case 'sleep':
         return [{ ...NOTHING, end: { kind: 'gives', value: input } }];
       case 'flat':
@@ -129,8 +129,8 @@ export class Interpreter {
             ? { ...world, end: { kind: 'gives', value: value.flat() } }
             : joined([world], { kind: 'fails', with: ['expected a list of lists'] });
         });
-      case 'waitFor': // nobody sends the signals of random compositions
-        return [{ ...NOTHING, end: afterTimeout(expression, input) }];
+      case 'waitFor':
+        return endsOfWait(expression, input).map((end) => ({ ...NOTHING, end }));
     }
   }
 
@@ -241,8 +241,8 @@ export class Interpreter {
   }
 
   /** Turns after a failed or the last one do not exist, so nothing of them is skipped or blocked. */
-  #loop(loop: LoopExpression, input: unknown, turn: number): World[] {
-    const { body, until, max } = loop;
+  #loop(loop: LoopExpression, input: unknown, { turn, spent }: { turn: number; spent: number }): World[] {
+    const { body, until, max, budget } = loop;
     return this.run(body, input).flatMap((world) => {
       if (world.end.kind === 'fails') return [world];
       const { value } = world.end;
@@ -258,9 +258,16 @@ export class Interpreter {
         if (test.end.kind === 'fails') return [before];
         if (isDone === undefined)
           return [joined([before, failing('must return true or false', [])], FAILS_BY_TEST)];
-        if (isDone || turn === max)
-          return [joined([before], { kind: 'gives', value: { value, stopped: isDone ? 'done' : 'max' } })];
-        return this.#loop(loop, value, turn + 1).map((next) => joined([before, next], next.end));
+        const cost = budget === undefined ? 0 : isObject(value) ? value[budget.key] : undefined;
+        if (typeof cost !== 'number')
+          return [joined([before], { kind: 'fails', with: ['expected the number that the turn adds'] })];
+        const isSpent = budget !== undefined && spent + cost >= budget.max;
+        if (isDone || turn === max || isSpent) {
+          const stopped = isDone ? 'done' : turn === max ? 'max' : 'budget';
+          return [joined([before], { kind: 'gives', value: { value, stopped } })];
+        }
+        const after = { turn: turn + 1, spent: spent + cost };
+        return this.#loop(loop, value, after).map((next) => joined([before, next], next.end));
       });
     });
   }
@@ -391,6 +398,19 @@ function fulfils(value: unknown, condition: Readonly<Record<string, unknown>>): 
     if (!isObject(wanted)) return value[key] === wanted;
     return (wanted.in as unknown[]).includes(value[key]);
   });
+}
+
+/** A wait that is longer than this ends with its signal. */
+const LONG_MS = 60_000;
+
+/** How a wait can end: somebody sends each signal, unless it is a silent one. */
+function endsOfWait(wait: WaitForExpression, input: unknown): End[] {
+  const late = afterTimeout(wait, input);
+  if (wait.signal === 'silent' || (wait.into !== undefined && !isObject(input))) return [late];
+  const { into } = wait;
+  const value = into === undefined ? SIGNALLED : { ...(input as object), [into]: SIGNALLED };
+  const signalled: End = { kind: 'gives', value };
+  return wait.timeout === 'never' || wait.timeout > LONG_MS ? [signalled] : [signalled, late];
 }
 
 /** How a wait ends without a signal. */

@@ -14,11 +14,15 @@ export const DEEDS = [
   'stop',
   'become',
   'grow',
+  'spend',
+  'ticket',
+  'silent',
 ] as const;
 
 /**
  * `spread` gives a list, `rows` a list of pairs, `route` an object with a `kind`, `ask` true or false; `retry` fails at
- * first, `picky` for some inputs; `become` puts a composition in its place, `grow` adds one to its group.
+ * first, `picky` for some inputs; `become` puts a composition in its place, `grow` adds one to its group. `spend` gives an
+ * object with a cost. `ticket` and `silent` give one with a key for a wait that follows; only those of `ticket` get signals.
  */
 export type Deed = (typeof DEEDS)[number];
 
@@ -55,7 +59,11 @@ export function effectOf({ n, does }: NodeInput, value: unknown): Effect {
     case 'rows':
       return { kind: 'gives', value: list(number % 3).map((item) => [item, text]) };
     case 'route':
+    case 'ticket': // the handler adds the key of the wait, which is not the same in every run
+    case 'silent':
       return { kind: 'gives', value: { kind: 'abc'[number % 3], value: text } };
+    case 'spend':
+      return { kind: 'gives', value: { kind: 'abc'[number % 3], value: text, cost: number % 4 } };
     case 'ask':
       return { kind: 'gives', value: number % 2 === 0 };
     case 'nothing':
@@ -81,9 +89,29 @@ export function workedOn({ value, extra }: NodeInput): unknown {
 /** What stands for a `FailureRecord`. */
 export const FAILURE = { failure: true };
 
+/** Keys of values that are not the same in every run: the key of a wait, and who sent the signal that decided it. */
+const VARYING: ReadonlySet<string> = new Set(['signalKey', 'signalBy']);
+
+/** The value without what differs from run to run. */
 export function cleaned(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(cleaned);
   if (typeof value !== 'object' || value === null) return value;
   if ('jobId' in value && 'error' in value) return FAILURE;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, cleaned(item)]));
+  const same = Object.entries(value).filter(([key]) => !VARYING.has(key));
+  return Object.fromEntries(same.map(([key, item]) => [key, cleaned(item)]));
+}
+
+/** The payload of the signals of random compositions. */
+export interface Payload {
+  readonly signalBy: string;
+  readonly signalKey: string;
+}
+
+/** What `cleaned` leaves of a payload. */
+export const SIGNALLED = {};
+
+/** The result of a node that goes on with a wait: its key is the id of the job, which a repeated attempt shares. */
+export function withSignalKey(does: Deed, value: unknown, id: string): unknown {
+  const isTicket = does === 'ticket' || does === 'silent';
+  return isTicket && typeof value === 'object' ? { ...value, signalKey: id } : value;
 }

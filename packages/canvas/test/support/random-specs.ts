@@ -1,8 +1,22 @@
 /** Random compositions, described as plain data so that one that fails can be printed, and made smaller. */
-import { chain, chord, chunks, fallback, flat, group, map, match, sleep, starmap, when } from '@umbel/canvas';
-import type { Signature } from '@umbel/core';
+import {
+  chain,
+  chord,
+  chunks,
+  fallback,
+  flat,
+  group,
+  loop,
+  map,
+  match,
+  sleep,
+  starmap,
+  waitFor,
+  when,
+} from '@umbel/canvas';
+import type { Signal, Signature } from '@umbel/core';
 import fc from 'fast-check';
-import type { Deed } from './node-task.js';
+import type { Deed, Payload } from './node-task.js';
 import type { AnySignature } from './places.js';
 
 export type Spec =
@@ -29,6 +43,27 @@ export type Spec =
   | { readonly is: 'flat'; readonly part: Spec }
   /** A part, and a sleep before or after it. */
   | { readonly is: 'sleep'; readonly part: Spec; readonly ms: number; readonly isFirst: boolean }
+  | {
+      readonly is: 'loop';
+      readonly part: Spec;
+      readonly max: number;
+      /** Done if the value has one of these kinds, or by a step. */
+      readonly until: { readonly kinds: readonly string[] } | { readonly test: Spec };
+      readonly everyMs?: number;
+      /** The maximum cost of all turns. */
+      readonly budget?: number;
+    }
+  /** A node that makes a key, and a wait for a signal with it. */
+  | {
+      readonly is: 'wait';
+      /** Nobody sends `silent` ones. */
+      readonly signal: 'decided' | 'silent';
+      /** Absent: an hour. */
+      readonly timeoutMs?: number;
+      /** Absent: it fails after its time. */
+      readonly onTimeout?: string;
+      readonly isInto?: true;
+    }
   | { readonly is: 'linked'; readonly part: Spec; readonly callbacks: readonly Callback[] };
 
 interface Callback {
@@ -41,6 +76,7 @@ export interface NodeTask {
   into(key: 'value', bound: { n: number; does: Deed }): AnySignature;
   s(bound: { n: number; does: Deed }): AnySignature;
   si(input: { n: number; does: Deed; value: unknown }): AnySignature;
+  readonly signals: { readonly [Name in 'decided' | 'silent']: Signal<Name, Payload> };
 }
 
 /** The composition that a spec describes, with its nodes numbered; what belongs to nodes is put into `belongings`. */
@@ -124,11 +160,39 @@ export function build(spec: Spec, task: NodeTask, belongings: Map<number, AnySig
         const rest = sleep(each.ms) as AnySignature;
         return chain.of(each.isFirst ? [rest, made(each.part)] : [made(each.part), rest]);
       }
+      case 'loop':
+        return looped(made(each.part), each, 'test' in each.until ? made(each.until.test) : undefined);
+      case 'wait': {
+        const { signal, timeoutMs, onTimeout, isInto } = each;
+        const wait = waitFor(task.signals[signal], {
+          ...{ key: 'signalKey', timeout: timeoutMs ?? '1h' },
+          ...(onTimeout !== undefined && { onTimeout }),
+          ...(isInto && { into: 'decision' }),
+        });
+        return chain.of([node(signal === 'silent' ? 'silent' : 'ticket'), wait as unknown as AnySignature]);
+      }
       case 'linked':
         return each.callbacks.reduce((to, { on, spec: callback }) => to[on](made(callback)), made(each.part));
     }
   };
   return made(spec);
+}
+
+type LoopSpec = Extract<Spec, { is: 'loop' }>;
+
+/** A loop of a body of which only a test knows that it takes what it gives. */
+function looped(
+  body: AnySignature,
+  { until, max, everyMs, budget }: LoopSpec,
+  test: AnySignature | undefined,
+): AnySignature {
+  const build = loop as unknown as (body: AnySignature, options: object) => AnySignature;
+  return build(body, {
+    until: 'kinds' in until ? { kind: { in: until.kinds } } : test,
+    max,
+    ...(everyMs !== undefined && { every: everyMs }),
+    ...(budget !== undefined && { budget: { key: 'cost', max: budget } }),
+  });
 }
 
 /** A step that takes a list, after one of which only a test knows that it gives one. */
@@ -177,6 +241,39 @@ const leaf: fc.Arbitrary<Spec> = fc.oneof(
     weight: 1,
   },
 );
+
+/** Waits that are decided by a signal, by their time, or by what is first; some fail after their time. */
+const waits: fc.Arbitrary<Spec> = fc
+  .tuple(
+    fc.constantFrom<Omit<Extract<Spec, { is: 'wait' }>, 'is' | 'isInto'>>(
+      { signal: 'decided' },
+      { signal: 'decided' },
+      { signal: 'decided', timeoutMs: 1, onTimeout: 'late' },
+      { signal: 'decided', timeoutMs: 12, onTimeout: 'late' },
+      { signal: 'decided', timeoutMs: 40, onTimeout: 'late' },
+      { signal: 'silent', timeoutMs: 15, onTimeout: 'late' },
+      { signal: 'silent', timeoutMs: 15 },
+    ),
+    fc.boolean(),
+  )
+  .map(([wait, isInto]): Spec => ({ is: 'wait', ...wait, ...(isInto && { isInto }) }));
+
+/** Loops over a body and a last step, which says what the turn has cost. */
+const loops = (body: fc.Arbitrary<Spec>): fc.Arbitrary<Spec> =>
+  fc
+    .tuple(
+      body,
+      fc.integer({ min: 1, max: 3 }),
+      fc.oneof(
+        kinds.map((names) => ({ kinds: names })),
+        asks.map((test) => ({ test })),
+      ),
+      fc.record({ everyMs: fc.nat(15), budget: fc.integer({ min: 1, max: 5 }) }, { requiredKeys: [] }),
+    )
+    .map(([part, max, until, more]): Spec => {
+      const turn: Spec = { is: 'chain', parts: [part, { is: 'node', does: 'spend' }] };
+      return { is: 'loop', part: turn, max, until, ...more };
+    });
 
 /** Compositions of which each part may be skipped: without callbacks and fallbacks, which are sent or not. */
 const { skippable } = fc.letrec<{ skippable: Spec }>((tie) => ({
@@ -300,6 +397,8 @@ const { composition } = fc.letrec<{ composition: Spec }>((tie) => {
         weight: 3,
       },
       { arbitrary: part.map((other): Spec => ({ is: 'become', other })), weight: 2 },
+      { arbitrary: waits, weight: 5 },
+      { arbitrary: loops(part), weight: 5 },
       {
         arbitrary: fc.record({
           is: fc.constant('sleep' as const),
@@ -338,6 +437,14 @@ const wrapper: fc.Arbitrary<(inner: Spec) => Spec> = fc.oneof(
     (inner: Spec): Spec => ({ is: 'linked', part: inner, callbacks: [{ on: 'finally', spec: mix }] }),
     (inner: Spec): Spec => ({ is: 'become', other: inner }),
     (inner: Spec): Spec => ({ is: 'sleep', part: inner, ms: 5, isFirst: true }),
+    (inner: Spec): Spec => ({ is: 'chain', parts: [{ is: 'wait', signal: 'decided' }, inner] }),
+    (inner: Spec): Spec => ({
+      is: 'loop',
+      part: { is: 'chain', parts: [inner, { is: 'node', does: 'spend' }] },
+      max: 2,
+      until: { kinds: ['a'] },
+      budget: 3,
+    }),
   ].map((wrap) => fc.constant(wrap)),
 );
 

@@ -18,7 +18,7 @@ import {
   type ScheduleRecord,
 } from '../job/schedule-record.js';
 import { scheduleId } from '../store/schedules.js';
-import { Snooze } from '../worker/signals.js';
+import { Snooze } from '../worker/control-flow.js';
 import { type Decision, decide, nextDecisionAt, type ScheduleState } from './decide.js';
 import type { ScheduleDependencies } from './schedules.js';
 

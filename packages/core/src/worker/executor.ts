@@ -25,6 +25,7 @@ import { isWaitJob } from '../store/signals.js';
 import { RetryRequest, retryDelayMs } from '../task/retry.js';
 import { lossOf, unlikeProbe, wakingProbe } from '../workflow/join.js';
 import type { Attempt } from './attempt.js';
+import { ChainEnded, EndChain, ProbeEnd, Snooze, WaitForChildren } from './control-flow.js';
 import type { ExecutorDependencies } from './dependencies.js';
 import { type BegunAttempt, HandlerRunner, type Reached } from './handler.js';
 import { EventLoopMeter } from './health.js';
@@ -42,7 +43,6 @@ import {
   withRefusal,
   withSharedStart,
 } from './poison.js';
-import { ChainEnded, EndChain, ProbeEnd, Snooze, WaitForChildren } from './signals.js';
 import { storeTrace } from './tracing.js';
 
 /** Delay of a job that returns to its queue because the store does not answer. */
@@ -135,7 +135,7 @@ export class Executor {
   ): Promise<AttemptOutcome> {
     try {
       return (
-        (await this.#outcomeOfSignal(job, envelope, attempt, thrown)) ??
+        (await this.#outcomeOfControlFlow(job, envelope, attempt, thrown)) ??
         (await this.#outcomeOfFailure(job, envelope, attempt, toError(thrown)))
       );
     } catch (error) {
@@ -204,8 +204,8 @@ export class Executor {
     if (fatal !== undefined) throw poisonError(job.name, fatal);
   }
 
-  /** Returns the outcome of an attempt that ended with a signal; undefined if it failed. */
-  async #outcomeOfSignal(
+  /** Returns the outcome of an attempt that ended with a control-flow exception; undefined if it failed. */
+  async #outcomeOfControlFlow(
     job: ActiveJob,
     envelope: Envelope | undefined,
     attempt: Attempt | undefined,

@@ -22,8 +22,8 @@ import { PLAN, type Plannable, type Surroundings } from '../task/signature.js';
 import { contentDigest, contentOf, EarlierMembers, keyDigest } from '../workflow/added-members.js';
 import { fill } from '../workflow/input.js';
 import { slicesOf, withSendContext } from '../workflow/prepare.js';
+import { ReplaceRequest, StopRequest } from './control-flow.js';
 import type { ExecutorDependencies } from './dependencies.js';
-import { ReplaceRequest, StopRequest } from './signals.js';
 
 export interface MemberAddition {
   readonly run: string;

@@ -23,12 +23,12 @@ import type { TaskEntry } from '../task/definition.js';
 import { type AnyMiddleware, type Hooks, throughMiddleware } from '../task/middleware.js';
 import { decideReplacement } from '../workflow/expand.js';
 import { Attempt, type AttemptDependencies } from './attempt.js';
+import { EndChain, ReplaceRequest, StopRequest, WaitForChildren } from './control-flow.js';
 import type { ExecutorDependencies } from './dependencies.js';
 import { addMembers, JobFlowChanges } from './flow-changes.js';
 import type { InternalJobs } from './internal-jobs.js';
 import { runIsolated } from './isolate/run.js';
 import { readableEnvelope } from './poison.js';
-import { EndChain, ReplaceRequest, StopRequest, WaitForChildren } from './signals.js';
 import { type Tracing, tracedAttempt, tracingOf } from './tracing.js';
 
 type Handler = NonNullable<TaskEntry['run']>;

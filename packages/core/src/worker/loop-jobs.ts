@@ -15,9 +15,9 @@ import { type Children, collectInputs, lossOf } from '../workflow/join.js';
 import { decideLoop, type EndedTurn } from '../workflow/loop.js';
 import { withSendContext } from '../workflow/prepare.js';
 import { childrenOfHeldJob } from './callbacks.js';
+import { Snooze, WaitForChildren } from './control-flow.js';
 import type { ExecutorDependencies } from './dependencies.js';
 import { addMembers } from './flow-changes.js';
-import { Snooze, WaitForChildren } from './signals.js';
 import { waitFor } from './sleep-jobs.js';
 import { linksFor } from './tracing.js';
 

@@ -23,8 +23,8 @@ import {
 } from '../job/signal-wait.js';
 import type { WaitEnd, WaitState } from '../store/primitives/signals.js';
 import { endWait, startWait } from '../store/signals.js';
+import { Snooze } from './control-flow.js';
 import type { ExecutorDependencies } from './dependencies.js';
-import { Snooze } from './signals.js';
 
 /** A wait without end is checked once in this time: the store cannot delay a job for longer than some years. */
 const LONGEST_DELAY_MS = 365 * 86_400_000;

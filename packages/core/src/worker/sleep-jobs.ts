@@ -4,8 +4,8 @@ import type { Envelope } from '../job/envelope.js';
 import type { ActiveJob } from '../job/job.js';
 import type { Pause } from '../job/pause.js';
 import { decideSleep, restOf } from '../workflow/sleep.js';
+import { Snooze } from './control-flow.js';
 import type { ExecutorDependencies } from './dependencies.js';
-import { Snooze } from './signals.js';
 
 /**
  * Returns the value once the sleep is over.

@@ -23,8 +23,15 @@ import type { TaskContext } from '../task/context.js';
 import type { AnyMiddleware } from '../task/middleware.js';
 import { PROBE } from '../workflow/join.js';
 import type { Attempt } from './attempt.js';
+import {
+  ChainEnded,
+  EndChain,
+  ReplaceRequest,
+  Snooze,
+  StopRequest,
+  WaitForChildren,
+} from './control-flow.js';
 import type { ExecutorDependencies } from './dependencies.js';
-import { ChainEnded, EndChain, ReplaceRequest, Snooze, StopRequest, WaitForChildren } from './signals.js';
 
 /** Number of jobs that are read at the same time. */
 const READ_TOGETHER = 32;
@@ -152,7 +159,7 @@ export interface TracedAttempt {
   readLinks(): Promise<TraceLinks>;
   /** Sets the attempt's span. It is stored with the job, so that jobs that use its result can link to it. */
   setTrace(traceparent: string): void;
-  /** Returns the error to record; undefined if the thrown value is a signal: the job waits, or its chain has ended. */
+  /** Returns the error to record; undefined for a control-flow exception: the job waits, or its chain has ended. */
   errorOf(thrown: unknown): Pick<ErrorRecord, 'name' | 'message' | 'stack'> | undefined;
 }
 
@@ -169,7 +176,7 @@ export function tracedAttempt({ sealer, store }: ExecutorDependencies, attempt: 
       attempt.trace = traceparent;
     },
     errorOf(thrown) {
-      if (SIGNALS.some((signal) => thrown instanceof signal)) return undefined;
+      if (CONTROL_FLOW.some((exception) => thrown instanceof exception)) return undefined;
       const error = toError(thrown);
       // Values that are encoded for the store must not leave the process in a trace.
       if (sealer.isActive) return { name: nameOf(error), message: `${nameOf(error)} (encoded with the job)` };
@@ -178,7 +185,7 @@ export function tracedAttempt({ sealer, store }: ExecutorDependencies, attempt: 
   };
 }
 
-const SIGNALS = [Snooze, ReplaceRequest, ChainEnded, EndChain, StopRequest, WaitForChildren];
+const CONTROL_FLOW = [Snooze, ReplaceRequest, ChainEnded, EndChain, StopRequest, WaitForChildren];
 
 /**
  * Returns the spans to which jobs that this job adds are linked; undefined where nothing is recorded. It reads the jobs

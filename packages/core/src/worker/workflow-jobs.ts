@@ -37,9 +37,9 @@ import {
 } from '../workflow/join.js';
 import { sliced, withSendContext } from '../workflow/prepare.js';
 import { childrenOfHeldJob, sendCallbacks } from './callbacks.js';
+import { ChainEnded, ProbeEnd, Snooze, WaitForChildren } from './control-flow.js';
 import type { ExecutorDependencies } from './dependencies.js';
 import { addMembers } from './flow-changes.js';
-import { ChainEnded, ProbeEnd, Snooze, WaitForChildren } from './signals.js';
 import { linksFor } from './tracing.js';
 
 /** Delay of a join that has enough members while more are being added: it doubles with each start. */

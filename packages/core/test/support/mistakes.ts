@@ -1,5 +1,5 @@
 /** Mistakes as a newcomer makes them, each committed for real: what it is called in docs/mistakes.md, and what it says. */
-import { chain, chord, group } from '@umbel/canvas';
+import { chain, chord, group, loop, sleep, waitFor } from '@umbel/canvas';
 import { type App, type AppOptions, createApp, defineTask } from '@umbel/core';
 import { memory, testApp } from '@umbel/testing';
 import { z } from 'zod';
@@ -21,6 +21,7 @@ const anything = z.custom<never>(() => true);
 
 const hello = (app: App) => app.task({ name: 'hello', run: async () => 'hello' });
 const add = (app: App) => app.task({ name: 'add', input: numbers, run: async ({ x, y }) => x + y });
+const paid = (app: App) => app.signal({ name: 'order.paid' });
 const store = (app: App) => app.task({ name: 'file.store', input: anything, run: async () => 1 });
 
 /** Sends a call that a worker of the same app runs, and waits for its result. */
@@ -283,6 +284,34 @@ const ofWorkflows: Record<string, Mistake> = {
     const steps = chain(hello(shop), add(shop) as never) as { delay(): Promise<{ get(): unknown }> };
     await shop.worker().start();
     return (await steps.delay()).get();
+  },
+  'A wait without a `timeout`': ({ app }) => waitFor(paid(app()), {} as never),
+  'A wait for a key that the previous result lacks': async ({ app }) => {
+    const shop = app();
+    const wait = waitFor(paid(shop), { key: 'order' as never, timeout: '1h' });
+    const flow = chain(hello(shop), wait as never) as { delay(): Promise<{ get(): unknown }> };
+    await shop.worker().start();
+    return (await flow.delay()).get();
+  },
+  'Two waits with one key': async ({ app }) => {
+    const shop = app();
+    const wait = waitFor(paid(shop), { key: { text: 'A1' }, timeout: '1h' });
+    await shop.worker().start();
+    await wait.delay();
+    while ((await shop.signals.waiting()).items.length === 0); // until it waits
+    return (await wait.delay()).get();
+  },
+  'A signal that nobody sent': async ({ app }) => {
+    const shop = app();
+    await shop.worker().start();
+    return (await waitFor(paid(shop), { key: { text: 'A1' }, timeout: 20 }).delay()).get();
+  },
+  'A loop without `max`': ({ app }) => loop(hello(app()) as never, { until: { n: 1 } } as never),
+  'A moment without a time zone for `sleep.until`': async ({ app }) => {
+    const shop = app();
+    const flow = chain(sleep.until<{ at: string }>('at'), hello(shop).si());
+    await shop.worker().start();
+    return (await flow.delay({ at: '2030-01-31 09:00' })).get();
   },
 };
 

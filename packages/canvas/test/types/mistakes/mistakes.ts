@@ -1,5 +1,19 @@
 // The mistakes people make. What the compiler says of each is in messages.txt beside this file.
-import { chain, chord, chunks, fallback, flat, group, map, match, starmap, when } from '@umbel/canvas';
+import {
+  chain,
+  chord,
+  chunks,
+  fallback,
+  flat,
+  group,
+  loop,
+  map,
+  match,
+  sleep,
+  starmap,
+  waitFor,
+  when,
+} from '@umbel/canvas';
 import { createApp } from '@umbel/core';
 import { z } from 'zod';
 import {
@@ -22,6 +36,18 @@ import {
   scale,
   sum,
 } from '../../support/tasks.js';
+
+const approved = app.signal({ name: 'approved', payload: z.object({ by: z.string(), ok: z.boolean() }) });
+const pay = app.task({
+  name: 'pay',
+  input: z.object({ by: z.string(), ok: z.boolean() }),
+  run: async () => 1,
+});
+const refine = app.task({
+  name: 'refine',
+  input: z.object({ text: z.string(), score: z.number() }),
+  run: async ({ text, score }) => ({ text, score }),
+});
 
 // a key is left open that nothing brings
 chain(fetchPage, resize, measure);
@@ -146,3 +172,31 @@ createApp({});
 // options in the place of an input that is not needed
 void resize.s({ width: 3, path: 'a.png' }).applyAsync({ idempotencyKey: 'a' });
 void chain(resize.si({ width: 3, path: 'a.png' }), measure).applyAsync({ countdown: '1m' });
+// the body of a loop cannot take its own result
+loop(measure, { until: { width: 3 }, max: 5 });
+// `max` forgotten, and an `until` that gives no boolean, takes another value or asks for a key that there is not
+loop(double, { until: isLarge });
+loop(double, { until: double, max: 5 });
+loop(refine, { until: isLarge, max: 5 });
+loop(refine, { until: { scor: 3 }, max: 5 });
+// a budget of a key that holds no number
+loop(refine, { until: { score: 3 }, max: 5, budget: { key: 'text', max: 9 } });
+// a moment that is no text, and one that there is not
+chain(measure, sleep.until('width'), area);
+chain(measure, sleep.until('dueAt'), area);
+// a `timeout` forgotten, and one that is none
+waitFor(approved, { key: { text: 'a' } });
+waitFor(approved, { timeout: 'a week' });
+// a key of the wait that there is not
+chain(measure, waitFor(approved, { key: 'id', timeout: '7d' }), cleanup.si());
+// the step after a wait cannot take the payload
+chain(measure, waitFor(approved, { timeout: '7d' }), area);
+// the step after a wait cannot take what it gives after its time
+chain(measure, waitFor(approved, { timeout: '7d', onTimeout: 'nobody' }), pay);
+// `into` after what is no object
+chain(double, waitFor(approved, { timeout: '7d', into: 'decision' }));
+// a task in the place of a signal
+waitFor(double, { timeout: '7d' });
+// a payload that does not fit, and one forgotten
+void approved.send('a', { by: 'ann', ok: 'yes' });
+void approved.send('a');

@@ -1,4 +1,4 @@
-/** Signals: thrown when an attempt ends with neither a result nor a failure. The executor turns them into outcomes. */
+/** Control-flow exceptions: thrown when an attempt ends with neither a result nor a failure. The executor turns them into outcomes. */
 import type { Plannable } from '../task/signature.js';
 
 /** The job waits for its children (again). */
