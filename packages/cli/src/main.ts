@@ -9,7 +9,8 @@ let isLogLost = false;
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (runsTasks) {
-    if (!isLogLost) console.error(`umbel: the log cannot be written any more (${error.message}); tasks go on`);
+    if (!isLogLost)
+      console.error(`umbel: the log cannot be written any more (${error.message}); tasks go on`);
     isLogLost = true;
     return;
   }
