@@ -6,7 +6,7 @@ export const row = {
   size: { full: 10, quick: 3 },
   needsRedis: false,
   usesAdapters: false,
-  targets: [{ of: 'run', atMostMs: 100 }],
+  targets: [{ of: 'run', atMostMs: 50 }],
   systems: {
     async umbel({ size, phase }) {
       const [{ createApp }, { chord }, { testApp }, { z }] = await Promise.all([

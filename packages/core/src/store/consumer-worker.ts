@@ -15,6 +15,7 @@ import {
 import { performance } from '../base/real-timers.js';
 import { systemClock } from '../base/time.js';
 import { brokenData, isEnvelope } from '../job/envelope.js';
+import { type ClaimDetails, claimDetailsOf, takeClaimDetails } from './claim-details.js';
 import { driverOf } from './engine/drivers.js';
 import { type Claim, type Claims, ReturnedError } from './held-job.js';
 
@@ -58,8 +59,9 @@ export interface ConsumerWorkerOptions {
 export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBackend> {
   readonly #claims: Claims;
   readonly #onLost: (claim: Claim) => void;
+  readonly #claimDetails: Map<string, ClaimDetails>;
   #askedAt = performance.now();
-  /** 0 after a claim found nothing: then the next one is alone, and so is the one after it, as the steps of a chain come. */
+  /** 0 after a claim found nothing or the last job: then the next one is alone, and so is the one after it, as the steps of a chain come. */
   #claimsAtOnce = 0;
   #aheadCount = 0;
 
@@ -72,6 +74,7 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
     super(queue, processor, options, isUnshared ? (...args) => withoutReady(backend(...args)) : backend);
     this.#claims = claims;
     this.#onLost = onLost;
+    this.#claimDetails = claimDetailsOf(this.backend);
     this.#renewsByOwnClock();
   }
 
@@ -95,7 +98,8 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
     for (const claim of claims.slice(0, ahead))
       mainLoopQueue?.add(all.then(() => claim.catch(() => undefined)));
     const isEach = (await all).every((claim) => claim.status === 'fulfilled' && claim.value);
-    this.#claimsAtOnce = isEach ? 2 * (this.#claimsAtOnce === 0 ? 0.5 : claims.length) : 0;
+    const { drained } = this as unknown as WorkerState;
+    this.#claimsAtOnce = isEach && !drained ? 2 * (this.#claimsAtOnce === 0 ? 0.5 : claims.length) : 0;
     return claims[ahead] as Promise<AnyJob>; // if the command failed, with the same error as the others
   }
 
@@ -171,9 +175,10 @@ export class ConsumerWorker extends Worker<unknown, unknown, string, IQueueBacke
   /** Returns a fetched job; undefined if there is none, or if it belongs to a scheduler of BullMQ, which adds the next one. */
   #own(data: JobJson | undefined, id: string | undefined, token: string | undefined): AnyJob | undefined {
     if (!data || data.repeatJobKey) return undefined;
-    (this as unknown as WorkerState).drained = false;
     const job = this.createJob(data, id ?? '');
     job.token = token ?? '';
+    // Whoever adds a job wakes the worker.
+    (this as unknown as WorkerState).drained = takeClaimDetails(this.#claimDetails, job);
     return job;
   }
 

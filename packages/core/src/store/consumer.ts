@@ -156,6 +156,7 @@ class BullConsumer implements QueueConsumer {
   async setConcurrency(concurrency: number): Promise<void> {
     if (concurrency === this.#worker.concurrency) return;
     this.#worker.concurrency = concurrency;
+    this.#worker.opts.concurrency = concurrency; // which its backend reads
     // BullMQ reads the number when a job ends; pausing makes it read it now.
     await this.#worker.pause(true);
     await this.#worker.resume();

@@ -16,6 +16,7 @@ import { createAbortController } from '../base/wait.js';
 import { type Envelope, type EnvelopeContent, encodeEnvelope, isEnvelope } from '../job/envelope.js';
 import type { ActiveJob, AttemptOutcome, FailedChild, GiveUpListener, ShownError } from '../job/job.js';
 import type { NormalizedRetry } from '../job/shared-options.js';
+import { takeChildResults } from './claim-details.js';
 import { mergeData, retryOf } from './job-options.js';
 
 export const KEPT_LOG_LINES = 1000;
@@ -166,13 +167,16 @@ export class HeldJob implements ActiveJob {
   }
 
   expectChildren(): void {
+    takeChildResults(this.#job);
     this.mayHavePendingChildren = true;
     this.refusedWaits = 0;
   }
 
   async childResults(): Promise<ReadonlyMap<string, unknown>> {
-    const values = await this.#repeat(() => this.#job.getChildrenValues());
-    return new Map(Object.entries(values).map(([key, value]) => [this.#ended(key).id, value]));
+    const values =
+      takeChildResults(this.#job) ??
+      Object.entries<unknown>(await this.#repeat(() => this.#job.getChildrenValues()));
+    return new Map(values.map(([key, value]) => [this.#ended(key).id, value]));
   }
 
   async failedChildren(): Promise<readonly FailedChild[]> {

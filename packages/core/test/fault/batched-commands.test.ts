@@ -3,6 +3,7 @@ import { createRedisBackend, ErrorCode, type JobJson, type RedisQueueBackend } f
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
+import { claimDetailsOf } from '../../src/store/claim-details.js';
 import { batchesCommands } from '../../src/store/engine/redis/batching/batched-backend.js';
 import { runsWholeScripts } from '../../src/store/engine/redis/whole-scripts.js';
 
@@ -305,8 +306,26 @@ describe('jobs that end in one turn', () => {
       expect(argumentsOf(batched, ...args)).toEqual(argumentsOf(plain, ...args));
   });
 
+  test('reuse packed options of as many tokens as the worker runs jobs', async () => {
+    const backend = await open('batched');
+    type Hidden = { moveToFinishedArgs(...args: unknown[]): unknown[]; queue: { opts: object } };
+    const hidden = backend as unknown as Hidden;
+    Object.assign(hidden.queue.opts, { concurrency: 2 });
+    const packed = (token: string) =>
+      hidden.moveToFinishedArgs(minimal('a'), '1', 'returnvalue', KEEP, 'completed', token, 1000, true)[21];
+    for (const token of ['a', 'b']) packed(token); // makes them
+    const [a, b] = [packed('a'), packed('b')];
+    expect(packed('a')).toBe(a);
+    expect(packed('b')).toBe(b);
+    packed('c'); // in place of the oldest
+    expect(packed('b')).toBe(b);
+    expect(packed('a')).not.toBe(a);
+    expect(packed('a')).toEqual(a);
+  });
+
   test('keep no memory but that of their arguments', async () => {
     const backend = await open('batched');
+    Object.assign((backend as unknown as { queue: { opts: object } }).queue.opts, { concurrency: 1000 });
     const commit = (token: string) =>
       (backend as unknown as { moveToFinishedArgs(...args: unknown[]): unknown[] }).moveToFinishedArgs(
         ...[minimal('a'), '1', 'returnvalue', KEEP, 'completed', token, 1000, true],
@@ -337,6 +356,91 @@ describe('jobs that end in one turn', () => {
     expect(count).toBe(1);
     const states = await Promise.all([a, b, c, d].map(({ id }) => backend.getState(id)));
     expect(states).toEqual(['delayed', 'waiting', 'waiting-children', 'failed']);
+  });
+});
+
+describe('a claimed job', () => {
+  /** Claims one job. Returns its id, the moment of the next delayed job, and what else the store told. */
+  const claimOne = async (backend: RedisQueueBackend, token = 'token') => {
+    const [, id, , dueAt] = await backend.moveToActive(token, 'worker');
+    return { id, dueAt, ...claimDetailsOf(backend).get(String(id)) };
+  };
+  const marker = (backend: RedisQueueBackend) => admin.zrange(backend.toKey('marker'), '0', '-1');
+
+  test('is told to be the last one that waits, and wakes no other worker', async () => {
+    const backend = await open('batched');
+    await backend.addJobs(['a', 'b'].map((id) => ({ job: job(id), jobId: id, parentKeyOpts: {} })));
+    expect((await claimOne(backend)).isLast).toBeUndefined();
+    expect(await marker(backend)).toEqual(['0']);
+    expect(await claimOne(backend)).toMatchObject({ id: 'b', isLast: true });
+    expect(await marker(backend)).toEqual([]);
+    await backend.addJob(job('c'), 'c');
+    expect(await marker(backend)).toEqual(['0']);
+  });
+
+  test('is not the last one if one with a priority waits', async () => {
+    const backend = await open('batched');
+    await backend.addJob(job('a'), 'a');
+    await backend.addJob(job('b', { priority: 3 }), 'b');
+    expect((await claimOne(backend)).isLast).toBeUndefined();
+    expect(await marker(backend)).toEqual(['0']);
+    expect(await claimOne(backend)).toMatchObject({ id: 'b', isLast: true });
+  });
+
+  test('comes with the moment of the next delayed job, whose marker stays', async () => {
+    const backend = await open('batched');
+    const due = Date.now() + 60_000;
+    await backend.addJob(job('later', { delay: 60_000 }, { timestamp: due - 60_000 }), 'later');
+    await backend.addJob(job('a'), 'a');
+    expect(await claimOne(backend)).toMatchObject({ id: 'a', isLast: true, dueAt: due });
+    expect(await marker(backend)).toEqual(['1']);
+  });
+
+  test('that a commit hands out comes with the results of its children, if it is one of a workflow', async () => {
+    const backend = await open('batched');
+    for (const [parent, data] of [
+      ['own', '{"umbel":1,"after":{"step":"0"}}'],
+      ['foreign', '{}'],
+    ] as const) {
+      const queueKey = `${PREFIX}:batched`;
+      const parentKey = `${queueKey}:${parent}`;
+      const link = { parentKey, parentDependenciesKey: `${parentKey}:dependencies` };
+      const child = `${parent}-child`;
+      await backend.addJob(job(parent, {}, { data }), parent, { addToWaitingChildren: true });
+      await backend.addJob(job(child, {}, { parent: { id: parent, queueKey }, parentKey }), child, link);
+      await backend.moveToActive('token', 'worker');
+      const { result } = await backend.moveToCompleted(minimal(child), { a: 'é"' }, KEEP, 'token', true);
+      expect((result as unknown[])[1]).toBe(parent);
+      const stored = Object.entries(await backend.getProcessedChildrenValues(parent)).flat();
+      expect(stored).toEqual([`${queueKey}:${child}`, '{"a":"é\\""}']);
+      expect(claimDetailsOf(backend).get(parent)).toEqual({
+        childResults: parent === 'own' ? stored : undefined,
+        isLast: true,
+      });
+      await backend.moveToCompleted(minimal(parent), '1', KEEP, 'token', false);
+    }
+  });
+
+  test('with many children, or after large results, reads them by itself', async () => {
+    const backend = await open('batched');
+    const data = '{"umbel":1,"after":{"step":"0"}}';
+    const details = async (count: number, length: number) => {
+      const ids = ['a', 'b'].map((id) => `${id}-${count}-${length}`);
+      for (const id of ids) {
+        await backend.addJob(job(id, {}, { data }), id);
+        for (let n = 0; n < count; n += 1)
+          await admin.hset(
+            backend.toKey(`${id}:processed`),
+            `child-${n}`,
+            JSON.stringify('x'.repeat(length)),
+          );
+      }
+      await Promise.all(ids.map((id) => backend.moveToActive(id, 'worker')));
+      return ids.map((id) => claimDetailsOf(backend).get(id)?.childResults?.length);
+    };
+    expect(await details(20, 1)).toEqual([40, 40]);
+    expect(await details(21, 1)).toEqual([undefined, undefined]);
+    expect(await details(1, 300_000)).toEqual([2, undefined]);
   });
 });
 

@@ -77,8 +77,8 @@ describe('the text of a script', () => {
     expect(scriptPartsOf(lua)).toBeUndefined();
     expect(
       batchScript([
-        { lua: SIMPLE, numberOfKeys: 0 },
-        { lua, numberOfKeys: 0 },
+        { command: 'a', lua: SIMPLE },
+        { command: 'b', lua },
       ]),
     ).toBeUndefined();
   });
@@ -92,7 +92,7 @@ describe('the text of a script', () => {
   });
 
   test('keeps its flags in a batch', () => {
-    const lua = batchScript([{ lua: `#!lua flags=allow-cross-slot-keys\n${SIMPLE}`, numberOfKeys: 0 }]);
+    const lua = batchScript([{ command: 'a', lua: `#!lua flags=allow-cross-slot-keys\n${SIMPLE}` }]);
     expect(lua).toMatch(/^#!lua flags=allow-cross-slot-keys\nlocal commands/);
   });
 });
@@ -184,6 +184,24 @@ describe('calls of a turn', () => {
       `addStandardJob:${VERSION}`,
       'umbel:batch:addStandardJob',
     ]);
+  });
+
+  test('that hand out a job are sent as a batch of one, which tells more about the job', async () => {
+    const { client, commands } = recordingClient(() => [[['name', 'task'], 'a', 0, 0, ['child', '1'], 1]]);
+    const told: unknown[] = [];
+    const batcher = new CommandBatcher(client, VERSION);
+    await batcher.call('moveToFinished', ['key', 'x'], (...all) => told.push(all));
+    expect(commands.map(({ name }) => name)).toEqual(['umbel:batch:moveToFinished']);
+    expect(told).toEqual([['a', { childResults: ['child', '1'], isLast: true }]]);
+  });
+
+  test('tell nothing about a job of which the store told nothing', async () => {
+    const { client } = recordingClient(() => [[['name', 'task'], 'a', 0, 0, null], 0]);
+    const told: unknown[] = [];
+    const batcher = new CommandBatcher(client, VERSION);
+    const call = (id: string) => batcher.call('moveToFinished', ['key', id], (...all) => told.push(all));
+    await Promise.all([call('x'), call('y')]);
+    expect(told).toEqual([['a', undefined]]);
   });
 
   test('are bounded by their number, by what they cost the store, and by their size', async () => {

@@ -9,6 +9,7 @@ import {
 import fc from 'fast-check';
 import { expect, inject, test } from 'vitest';
 import { searchSeed, sized } from '../../../../test/support/length.js';
+import { batchesCommands } from '../../../core/src/store/engine/redis/batching/batched-backend.js';
 import { memory } from '../../src/memory/index.js';
 import { normalise, observe, outcomeOf } from '../support/differential/observation.js';
 import { type Operation, operations } from '../support/differential/operation.js';
@@ -30,7 +31,17 @@ const connection: ConnectionOptions = {
 
 let prefixes = 0;
 
-async function forget(prefix: string): Promise<void> {
+/** The database of the stores that share commands, so that all stores have the same keys. */
+const BATCHED = { ...connection, db: 1 };
+
+/** BullMQ's backend, with commands that several calls share and that tell more about a claimed job. */
+const createBatchedBackend: BackendFactory = (...args) => {
+  const backend = createRedisBackend(...args);
+  batchesCommands(backend);
+  return backend;
+};
+
+async function forget(connection: ConnectionOptions, prefix: string): Promise<void> {
   for (const name of QUEUES) {
     const queue = new Queue(name, { connection, prefix }, createRedisBackend);
     const client: RedisClient = await queue.getBackend().client;
@@ -43,27 +54,29 @@ async function compare(list: readonly Operation[]): Promise<void> {
   const prefix = `umbel-differential-${process.pid}-${prefixes}`;
   // The Redis factory types its backend more narrowly than the comparison needs.
   const redis = openWorld(createRedisBackend as BackendFactory, connection, prefix);
+  const batched = openWorld(createBatchedBackend, BATCHED, prefix);
   const store = openWorld(memory(), {}, prefix);
   try {
     for (const [at, { name, run }] of list.entries()) {
       const step = `step ${at + 1}: ${name}`;
       const results = [];
-      for (const world of [redis, store]) {
+      for (const world of [redis, batched, store]) {
         await nextMillisecond();
         const outcome = await outcomeOf(() => run(world));
         results.push(normalise({ step, outcome, state: await observe(world) }));
       }
       expect(results[1]).toStrictEqual(results[0]);
+      expect(results[2]).toStrictEqual(results[0]);
     }
   } finally {
-    await redis.close();
-    await store.close();
-    await forget(prefix);
+    for (const world of [redis, batched, store]) await world.close();
+    await forget(connection, prefix);
+    await forget(BATCHED, prefix);
   }
 }
 
 test(
-  `memory and Redis cannot be told apart over ${LISTS} lists of operations (seed ${SEED})`,
+  `memory, Redis and Redis with shared commands cannot be told apart over ${LISTS} lists of operations (seed ${SEED})`,
   async () => {
     console.log(`seed ${SEED}, ${LISTS} lists (UMBEL_DIFFERENTIAL_SEED, UMBEL_DIFFERENTIAL_LISTS)`);
     await fc.assert(fc.asyncProperty(operations, compare), {

@@ -107,9 +107,9 @@ export function childResultsIn(backend: IQueueBackend): ChildResults | undefined
 
 export interface CompactionPrimitive {
   /**
-   * Shrinks the records of the completed jobs with these keys, without loss for their readers. Does nothing unless the run,
-   * a job of this backend's queue, has completed. Returns the keys of the completed jobs below these jobs. Without this
-   * command, records stay as they are.
+   * Shrinks the records of the completed jobs with these keys, and of some jobs below them, without loss for their readers.
+   * Does nothing unless the run, a job of this backend's queue, has completed. Returns the keys of completed jobs below them
+   * that it did not shrink. Without this command, records stay as they are.
    */
   compactJobs(run: string, keys: readonly string[]): Promise<readonly string[]>;
 }

@@ -8,39 +8,44 @@ const COMPACT_BYTES = 64;
 /** Jobs with more children keep their children as they are: one command would read too many keys. */
 const MOST_CHILDREN = 1000;
 
+/** Number of jobs that one command shrinks, unless more are named. */
+const SHRUNK_AT_ONCE = 50;
+
 // BullMQ stores the parent of a job twice: as a key, and with the effects of a failure, which a completed job does not need.
 // The latter is nearly always too long for the compact form of a hash, which takes about a third of the memory. Redis never
 // returns to that form, so the record is written anew. The first write changes nothing: a full Redis refuses it.
 const COMPACT_JOBS: Script = {
   name: 'umbel:compactJobs',
   numberOfKeys: 1,
-  lua: `local below = {}
-if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return below end
+  lua: `local pending = { unpack(ARGV, 2) }
+if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return {} end
 local function isLong(key, field)
   local length = redis.pcall('HSTRLEN', key, field)
   return type(length) ~= 'number' or length > ${COMPACT_BYTES}
 end
-for at = 2, #ARGV do
-  local key = ARGV[at]
-  if redis.call('HLEN', key .. ':processed') <= ${MOST_CHILDREN} then
-    for _, child in ipairs(redis.call('HKEYS', key .. ':processed')) do below[#below + 1] = child end
-  end
+local function compact(key)
   local job = redis.call('HMGET', key, 'parent', 'finishedOn', 'failedReason')
-  if job[1] and #job[1] > ${COMPACT_BYTES} and job[2] and not job[3] then
-    redis.call('HSET', key, 'finishedOn', job[2])
-    redis.call('HDEL', key, 'parent')
-    if not isLong(key, 'data') and not isLong(key, 'returnvalue') then
-      local fields = redis.call('HGETALL', key)
-      local isShort = true
-      for value = 2, #fields, 2 do isShort = isShort and #fields[value] <= ${COMPACT_BYTES} end
-      if isShort then
-        redis.call('DEL', key)
-        redis.call('HSET', key, unpack(fields))
-      end
-    end
+  if not job[1] or #job[1] <= ${COMPACT_BYTES} or not job[2] or job[3] then return end
+  redis.call('HSET', key, 'finishedOn', job[2])
+  redis.call('HDEL', key, 'parent')
+  if isLong(key, 'data') or isLong(key, 'returnvalue') then return end
+  local fields = redis.call('HGETALL', key)
+  for value = 2, #fields, 2 do
+    if #fields[value] > ${COMPACT_BYTES} then return end
   end
+  redis.call('DEL', key)
+  redis.call('HSET', key, unpack(fields))
 end
-return below`,
+for _ = 1, math.max(#pending, ${SHRUNK_AT_ONCE}) do
+  local key = table.remove(pending)
+  if not key then break end
+  local children = key .. ':processed'
+  if redis.call('HLEN', children) <= ${MOST_CHILDREN} then
+    for _, child in ipairs(redis.call('HKEYS', children)) do pending[#pending + 1] = child end
+  end
+  compact(key)
+end
+return pending`,
 };
 
 export function redisCompaction(backend: RedisQueueBackend): CompactionPrimitive {

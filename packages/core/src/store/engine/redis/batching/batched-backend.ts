@@ -4,7 +4,8 @@
  * answers, so codes, errors and stored form are BullMQ's.
  */
 import { type IQueueBackend, type MinimalJob, RedisQueueBackend } from 'bullmq';
-import { type BatchingClient, CommandBatcher } from './command-batcher.js';
+import { claimDetailsOf } from '../../../claim-details.js';
+import { type BatchingClient, type ClaimListener, CommandBatcher } from './command-batcher.js';
 import type { ScriptArgument, ScriptCall } from './encode-calls.js';
 
 /** Batchers by client, then by prefix. */
@@ -18,10 +19,15 @@ export function batchesCommands(backend: IQueueBackend): void {
   if (!(backend instanceof RedisQueueBackend)) return;
   const { execCommand, addJobs, addFlow, close } = backend;
   let used: CommandBatcher | undefined;
+  const claimDetails = claimDetailsOf(backend);
+  const onClaim: ClaimListener = (id, details) => {
+    if (details !== undefined) claimDetails.set(id, details);
+    else if (claimDetails.size > 0) claimDetails.delete(id); // of an earlier claim that no worker read
+  };
   backend.execCommand = (client, command, args: ScriptArgument[]) => {
     if (client instanceof CollectedCalls) return client.add(command, args);
     used = batcherOf(backend, client);
-    if (used?.canBatch(command) === true) return used.call(command, args);
+    if (used?.canBatch(command) === true) return used.call(command, args, onClaim);
     used?.flush(); // keeps the order of calls
     return execCommand.call(backend, client, command, args);
   };
@@ -62,7 +68,12 @@ interface Internals {
   /** Version of BullMQ in the names of its scripts. */
   readonly version: string;
   /** BullMQ's methods read their client here. */
-  readonly queue: { readonly toKey: (id: string) => string; readonly closing: unknown };
+  readonly queue: {
+    readonly toKey: (id: string) => string;
+    readonly closing: unknown;
+    /** Those of the class that opened the backend; only a worker has a concurrency. */
+    readonly opts: { readonly concurrency?: number };
+  };
   moveToFinishedArgs(...args: CommitArguments): ScriptArgument[];
 }
 
@@ -129,12 +140,9 @@ interface CommitTemplate {
   readonly opts: MinimalJob['opts'];
 }
 
-/** A worker has a token for each job that it runs at the same time, and gets others after it was idle. */
-const MAX_TEMPLATES = 2000;
-
 /**
  * Keeps the packed options of commits: packing them costs more than the rest of a commit, and a worker reuses its tokens for
- * one job after the other.
+ * one job after the other. It has as many tokens as it runs jobs at the same time, and gets others after it was idle.
  */
 function reusesPackedOptions(backend: Internals): void {
   const { moveToFinishedArgs } = backend;
@@ -145,7 +153,10 @@ function reusesPackedOptions(backend: Internals): void {
     const template = templates.get(token);
     if (template === undefined || !isSameCommit(template, job, keep, state)) {
       const args = moveToFinishedArgs.apply(backend, all);
-      if (templates.size >= MAX_TEMPLATES) templates.clear();
+      const [oldest] = templates.keys();
+      const { concurrency = 1 } = backend.queue.opts;
+      if (oldest !== undefined && templates.size >= concurrency && template === undefined)
+        templates.delete(oldest);
       templates.set(token, { args: args.map(withOwnMemory), keep, state, opts: job.opts });
       return args;
     }

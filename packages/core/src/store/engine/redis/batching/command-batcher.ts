@@ -4,8 +4,9 @@
  */
 import type { RedisClient } from 'bullmq';
 import { setImmediate } from '../../../../base/real-timers.js';
+import type { ClaimDetails } from '../../../claim-details.js';
 import { decodeAnswers, encodeCalls, type ScriptArgument, type ScriptCall } from './encode-calls.js';
-import { batchScript, type ScriptText, scriptPartsOf } from './script-text.js';
+import { batchScript, claimsJobs, type ScriptText, scriptPartsOf } from './script-text.js';
 
 /**
  * Scripts whose calls may share a command, with their cost. 64 calls at cost 1 occupy Redis for about a millisecond. A job
@@ -43,7 +44,11 @@ const COUNTED_SIZE = 256;
 /** The part of ioredis that batches need. Its scripts are not in BullMQ's types. */
 export type BatchingClient = RedisClient & { readonly scriptsSet: Readonly<Record<string, ScriptText>> };
 
+/** Called with the id of a claimed job and what was told about it, if anything was. */
+export type ClaimListener = (id: string, details: ClaimDetails | undefined) => void;
+
 interface PendingCall extends ScriptCall {
+  readonly onClaim: ClaimListener | undefined;
   readonly resolve: (answer: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -90,11 +95,11 @@ export class CommandBatcher {
   }
 
   /** Returns the answer to a call, which is sent at the end of this turn. `canBatch` is true for the script. */
-  call(command: string, args: readonly ScriptArgument[]): Promise<unknown> {
+  call(command: string, args: readonly ScriptArgument[], onClaim?: ClaimListener): Promise<unknown> {
     if (this.#pending.length === 0) setImmediate(() => this.flush());
     const keyCount = this.#keyCountOf(command) ?? 0;
     return new Promise((resolve, reject) => {
-      this.#pending.push({ command, args, keyCount, resolve, reject });
+      this.#pending.push({ command, args, keyCount, onClaim, resolve, reject });
     });
   }
 
@@ -146,9 +151,10 @@ export class CommandBatcher {
       return;
     }
     for (let index = 0; index < calls.length; index += 1) {
-      const answer = answers[index];
-      if (answer instanceof Error) calls[index]?.reject(answer);
-      else calls[index]?.resolve(answer);
+      const [answer, call] = [answers[index], calls[index]];
+      if (Array.isArray(answer) && call?.onClaim !== undefined) tellDetails(answer, call.onClaim);
+      if (answer instanceof Error) call?.reject(answer);
+      else call?.resolve(answer);
     }
   }
 
@@ -156,7 +162,7 @@ export class CommandBatcher {
   async #run(calls: readonly ScriptCall[]): Promise<unknown[]> {
     const [first] = calls;
     if (first === undefined) return [];
-    if (calls.length === 1)
+    if (calls.length === 1 && !claimsJobs(first.command))
       return [await this.#client.runCommand(`${first.command}:${this.#version}`, [...first.args])];
     return decodeAnswers(await this.#client.runCommand(this.#scriptFor(calls), this.#encode(calls)));
   }
@@ -178,11 +184,19 @@ export class CommandBatcher {
     const scripts = commands.map((command) => this.#scriptOf(command) as ScriptText);
     const defined = this.#defined.get(name);
     if (defined?.sources.every((lua, index) => scripts[index]?.lua === lua)) return defined.name;
-    const lua = batchScript(scripts) as string; // `canBatch` was true for each
+    const named = scripts.map(({ lua }, index) => ({ command: commands[index] ?? '', lua }));
+    const lua = batchScript(named) as string; // `canBatch` was true for each
     this.#client.defineCommand(name, { numberOfKeys: 1, lua });
     this.#defined.set(name, { name, sources: scripts.map((script) => script.lua) });
     return name;
   }
+}
+
+/** Tells what the batch script adds to the answer of a claimed job (see `batchScript`). */
+function tellDetails([, id, , , results, last]: unknown[], onClaim: ClaimListener): void {
+  const childResults = Array.isArray(results) ? (results as string[]) : undefined;
+  const isLast = last !== undefined;
+  onClaim(String(id), isLast || childResults !== undefined ? { childResults, isLast } : undefined);
 }
 
 /** Returns the scripts that calls need, in the order of their names. */

@@ -3,11 +3,16 @@
  * calls. Each script becomes a Lua function of its `KEYS` and `ARGV`. The functions that it declares are declared once for
  * the whole batch. If a text does not have the expected shape, its calls are not batched.
  */
-
 /** A script as ioredis stores it. */
 export interface ScriptText {
   readonly lua: string;
   readonly numberOfKeys: number;
+}
+
+/** A script in a batch. */
+export interface NamedScript {
+  readonly command: string;
+  readonly lua: string;
 }
 
 /** Parts of the text of a script. */
@@ -88,11 +93,61 @@ function addNames(names: Set<string>, list: string): void {
   for (const name of list.split(',')) names.add(name.trim());
 }
 
-/** A script in a batch, with the number by which calls refer to it. */
+/** Scripts that hand out jobs, with the index of their key `marker`, which wakes a worker. */
+const MARKERS: Readonly<Record<string, number>> = { moveToActive: 11, moveToDelayed: 1, moveToFinished: 14 };
+
+/** Returns whether a script hands out jobs. */
+export function claimsJobs(command: string): boolean {
+  return Object.hasOwn(MARKERS, command);
+}
+
+/** A job with more children reads their results with a command of its own. */
+const MAX_CHILDREN_READ = 20;
+/** Maximum size of all results of children that a batch reads, in bytes; the last job may exceed it. */
+const MAX_BYTES_READ = 256 * 1024;
+
+/**
+ * Returns the results of the children of a claimed job of Umbel that waited for them, as the fifth part of its answer.
+ */
+const READ_RESULTS = `
+local room = ${MAX_BYTES_READ}
+local function resultsOf(record, key)
+  if room <= 0 then return nil end
+  local data
+  for index = 1, #record, 2 do
+    if record[index] == 'data' then data = record[index + 1] end
+  end
+  if data == nil or not string.find(data, '"after":', 1, true) then return nil end
+  local count = redis.call('HLEN', key)
+  if count == 0 or count > ${MAX_CHILDREN_READ} then return nil end
+  local results = redis.call('HGETALL', key)
+  for index = 2, #results, 2 do room = room - #results[index] end
+  return results
+end`;
+
+/**
+ * BullMQ sets the marker of a queue with each job that it hands out, which wakes a waiting worker also if no other job
+ * waits: that worker asks in vain. So the marker is removed from a queue in which no job waits. The last job that waited has
+ * that as the sixth part of its answer, so that its worker does not ask in vain either, and the time of the next delayed
+ * job as the fourth, as BullMQ's answer to a worker that finds nothing.
+ */
+const TELL_LAST = `
+for marker, last in pairs(claimed) do
+  local prefix = string.sub(marker, 1, -#'marker' - 1)
+  if redis.call('LLEN', prefix .. 'wait') == 0 and redis.call('ZCARD', prefix .. 'prioritized') == 0 then
+    redis.call('ZREM', marker, '0')
+    local due = redis.call('ZRANGE', prefix .. 'delayed', 0, 0, 'WITHSCORES')
+    if due[2] then last[4] = tonumber(due[2]) / 0x1000 end
+    last[6] = 1
+  end
+end`;
+
+/** Runs the calls of a batch, each with the function of its script. */
 const RUN_CALLS = `
-local batch, answers, at = ARGV, {}, 1
+local batch, answers, claimed, at = ARGV, {}, {}, 1
 while at <= #batch do
-  local run, keyCount, callCount = commands[tonumber(batch[at])], tonumber(batch[at + 1]), tonumber(batch[at + 2])
+  local number, keyCount, callCount = tonumber(batch[at]), tonumber(batch[at + 1]), tonumber(batch[at + 2])
+  local run, marker = commands[number], markers[number]
   local constant, varying = { string.byte(batch[at + 3], 1, -1) }, { string.byte(batch[at + 4], 1, -1) }
   at = at + 5
   local keys, args = {}, {}
@@ -111,6 +166,9 @@ while at <= #batch do
       if answer == nil then
         answer = false
       elseif type(answer) == 'table' and type(answer[1]) == 'table' then
+        local prefix = string.sub(keys[marker], 1, -#'marker' - 1)
+        claimed[keys[marker]] = answer
+        answer[5] = resultsOf(answer[1], prefix .. answer[2] .. ':processed') or false
         answer[1] = cjson.encode(answer[1])
       end
     elseif type(answer) == 'table' and answer.err then
@@ -120,7 +178,7 @@ while at <= #batch do
     end
     answers[#answers + 1] = answer
   end
-end
+end${TELL_LAST}
 return answers`;
 
 /**
@@ -128,14 +186,15 @@ return answers`;
  * calls, in the form of `encodeCalls`; its only key tells a cluster where to run it. An error of one call is the answer
  * to that call. The record of a claimed job is returned as one text (see `decodeAnswers`).
  */
-export function batchScript(scripts: readonly ScriptText[]): string | undefined {
+export function batchScript(scripts: readonly NamedScript[]): string | undefined {
   const texts: string[] = [];
   let flags = '';
-  for (const { lua } of scripts) {
+  for (const { command, lua } of scripts) {
     const parts = scriptPartsOf(lua);
     if (parts === undefined) return undefined;
     if (parts.flags !== '') flags = parts.flags;
-    texts.push(`commands[#commands + 1] = (function()
+    texts.push(`markers[#commands + 1] = ${MARKERS[command] ?? 'nil'}
+commands[#commands + 1] = (function()
 ${SHARED}
 ${parts.functions}
 return function(KEYS, ARGV)
@@ -143,5 +202,5 @@ ${parts.body}
 end
 end)()`);
   }
-  return `${flags}local commands = {}\n${texts.join('\n')}\n${RUN_CALLS}`;
+  return `${flags}local commands, markers = {}, {}\n${texts.join('\n')}\n${READ_RESULTS}${RUN_CALLS}`;
 }
