@@ -45,6 +45,7 @@ export const SIZED: readonly string[] = [
   'packages/canvas/test/fault/signals.test.ts',
   'packages/canvas/test/integration/long-chains.test.ts',
   'packages/canvas/test/integration/random-compositions.test.ts',
+  'packages/canvas/test/integration/wait-races.test.ts',
   'packages/core/test/fault/poison.test.ts',
   'packages/core/test/integration/isolated.test.ts',
   'packages/testing/test/integration/memory-like-redis.test.ts',
