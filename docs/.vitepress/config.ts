@@ -14,7 +14,7 @@ const sourceUrl = process.env.UMBEL_DOCS_SOURCE_URL;
 const base = process.env.UMBEL_DOCS_BASE ?? '/';
 const docs = fileURLToPath(new URL('..', import.meta.url));
 
-writeGenerated(join(docs, '..')); // before the pages are looked for
+await writeGenerated(join(docs, '..')); // before the pages are looked for
 
 export default defineConfig({
   title: 'Umbel',

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { entries } from './api-reference.js';
-import { mirrored } from './generated.js';
+import { commands, mirrored } from './generated.js';
 import { stages } from './pages.js';
 
 const SUMMARY = `# Umbel
@@ -35,6 +35,7 @@ export function llmsFullText(docs: string): string {
 export function repositoryFile(page: string): string {
   const [copied] = Object.entries(mirrored).find(([, to]) => to === `${page}.md`) ?? [];
   const entry = Object.values(entries).find(({ page: own }) => page === `generated/${own}`);
-  const source = entry?.file.replace('/dist/', '/src/').replace(/\.d\.ts$/, '.ts');
+  const built = `${page}.md` === commands.page ? commands.program : entry?.file;
+  const source = built?.replace('/dist/', '/src/').replace(/(\.d\.ts|\.js)$/, '.ts');
   return copied ?? source ?? `docs/${page}.md`;
 }

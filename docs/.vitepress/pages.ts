@@ -125,7 +125,12 @@ export const stages: readonly Stage[] = [
   {
     text: 'Reference',
     pages: [
-      { text: 'Command line', page: 'cli', about: 'every command of `umbel` and its options' },
+      {
+        text: 'Command line',
+        page: 'cli',
+        about: 'commands of `umbel`: configuration, output, exit codes, JSON',
+      },
+      { text: 'Commands and flags', page: 'generated/cli-commands', about: 'the help of every command' },
       { text: '@umbel/core', page: 'generated/api-core', about: 'every export, from the docstrings' },
       { text: '@umbel/canvas', page: 'generated/api-canvas', about: 'every export, from the docstrings' },
       { text: '@umbel/testing', page: 'generated/api-testing', about: 'every export, from the docstrings' },

@@ -31,6 +31,13 @@ beforeAll(() => {
 }, 250_000);
 afterAll(() => rmSync(site, { recursive: true, force: true }));
 
+test('is built by `npm run docs:build`, into its usual folder', () => {
+  const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+    scripts: Record<string, string>;
+  };
+  expect(scripts['docs:build']).toMatch(/&& vitepress build docs$/);
+});
+
 test('the build says nothing but that it is done', () => {
   const lines = stripVTControlCharacters(output)
     .split('\n')

@@ -8,6 +8,11 @@ export function sized<Size>(short: Size, long: Size): Size {
   return IS_LONG ? long : short;
 }
 
+/** Rows of a table of tests: `npm test` takes the first of every `every`, and `npm run test:long` all. */
+export function sampled<Row>(rows: readonly Row[], every: number): readonly Row[] {
+  return rows.filter((_, index) => IS_LONG || index % every === 0);
+}
+
 /**
  * Returns the seed of a random search: the one named by `chosen`, an environment variable's value; in CI and in `npm test`
  * the usual one, so that a change fails only for what it changes; else a new one.
@@ -43,10 +48,17 @@ export const PUBLISHED: readonly string[] = [
 export const SIZED: readonly string[] = [
   'packages/canvas/test/fault/kill-points.test.ts',
   'packages/canvas/test/fault/signals.test.ts',
+  'packages/canvas/test/integration/final-states.test.ts',
   'packages/canvas/test/integration/long-chains.test.ts',
   'packages/canvas/test/integration/random-compositions.test.ts',
   'packages/canvas/test/integration/wait-races.test.ts',
+  'packages/core/test/fault/closing.test.ts',
   'packages/core/test/fault/poison.test.ts',
+  'packages/core/test/integration/bad-input.test.ts',
   'packages/core/test/integration/isolated.test.ts',
+  'packages/core/test/integration/processes.test.ts',
+  'packages/core/test/integration/tag-index.test.ts',
+  'packages/core/test/security/stored-names.test.ts',
   'packages/testing/test/integration/memory-like-redis.test.ts',
+  'test/integration/examples.test.ts',
 ];

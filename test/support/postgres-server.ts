@@ -1,10 +1,9 @@
 /** A PostgreSQL server of a test's own, in a temporary folder, on a free port, as a user without rights. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from './redis-server.js';
+import { endProcess, freePort } from './redis-server.js';
 
 export interface PostgresServer {
   readonly url: string;
@@ -72,12 +71,7 @@ export async function startPostgres(
     });
     await answering(join(programs, 'pg_isready'), port, server);
   };
-  const end = async (signal: NodeJS.Signals) => {
-    if (server.exitCode !== null || server.signalCode !== null) return;
-    const exited = once(server, 'exit');
-    server.kill(signal);
-    await exited;
-  };
+  const end = (signal: NodeJS.Signals) => endProcess(server, signal);
   await start();
   return {
     url,

@@ -1,5 +1,5 @@
 /**
- * The packages as they were built, with the files of each put together by a bundler, and those of BullMQ too: a process
+ * The packages as they were built, with the files of each put together by a bundler, and those of BullMQ and Zod too: a process
  * loads them in a third of the time. Programs that tests start are run beside them, where it does not matter how the
  * packages lie on the disk. (Where that matters, as for isolated tasks, tests start what was built, or the tarballs.)
  */
@@ -31,7 +31,9 @@ declare module 'vitest' {
 /** The folders of the packages, by their names. */
 const OWN = { '@umbel/core': 'core', '@umbel/canvas': 'canvas', '@umbel/testing': 'testing', umbel: 'cli' };
 /** What takes long to load. */
-const OTHERS = ['bullmq', 'cron-parser'];
+const OTHERS = ['bullmq', 'cron-parser', 'zod'];
+/** What is put into the files of our packages: it is small. */
+const INLINED = ['ms', 'ts-pattern'];
 
 /** For `globalSetup`. */
 export default async function setup(project: TestProject): Promise<() => void> {
@@ -63,10 +65,14 @@ async function putOwn(from: string, to: string): Promise<void> {
   // What it needs in another version than this repository.
   const nested = join(from, 'node_modules');
   if (existsSync(nested)) symlinkSync(nested, join(to, 'node_modules'));
-  const { exports = {}, bin = {} } = JSON.parse(readFileSync(join(from, 'package.json'), 'utf8')) as {
+  const manifest = JSON.parse(readFileSync(join(from, 'package.json'), 'utf8')) as {
     exports?: Record<string, { default: string } | string>;
     bin?: Record<string, string>;
+    dependencies?: Record<string, string>;
+    peerDependencies?: Record<string, string>;
   };
+  const { exports = {}, bin = {}, dependencies, peerDependencies } = manifest;
+  const needed = [...Object.keys(OWN), ...Object.keys({ ...dependencies, ...peerDependencies })];
   const files = [...Object.values(exports), ...Object.values(bin)].map((entry) =>
     typeof entry === 'string' ? entry : entry.default,
   );
@@ -76,7 +82,7 @@ async function putOwn(from: string, to: string): Promise<void> {
     outdir: join(to, 'dist'),
     bundle: true,
     splitting: true,
-    packages: 'external',
+    external: needed.filter((name) => !INLINED.includes(name)),
     platform: 'node',
     format: 'esm',
     logLevel: 'error',
@@ -105,7 +111,7 @@ async function putOther(name: string, to: string): Promise<void> {
       js: "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);",
     },
   });
-  const typesFile = join(from, types).replace(/\.d\.ts$/, '.js');
+  const typesFile = join(from, types).replace(/\.d\.(c?)ts$/, '.$1js');
   writeFileSync(join(to, 'index.d.ts'), `export * from ${JSON.stringify(typesFile)};\n`);
   const exports = {
     '.': { types: './index.d.ts', default: './index.js' },

@@ -54,12 +54,7 @@ export async function startRedis(
       throw error;
     }
   };
-  const end = async (signal: NodeJS.Signals) => {
-    if (server.exitCode !== null || server.signalCode !== null) return;
-    const exited = once(server, 'exit');
-    server.kill(signal);
-    await exited;
-  };
+  const end = (signal: NodeJS.Signals) => endProcess(server, signal);
   await start();
   return {
     url: `redis://127.0.0.1:${port}`,
@@ -73,6 +68,14 @@ export async function startRedis(
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** Sends a signal to a process that runs, and resolves when it has ended. */
+export async function endProcess(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill(signal);
+  await exited;
 }
 
 /** A port of this machine that nobody listens on. */

@@ -7,7 +7,7 @@ import { LONG, PUBLISHED, SIZED } from '../support/length.js';
 import { root } from '../support/snippets.js';
 
 test('the files that are longer in `npm run test:long` are those that ask how long to be', () => {
-  const search = ['grep', '--untracked', '-l', 'test/support/length.js', '--', '*.test.ts'];
+  const search = ['grep', '--untracked', '-l', 'support/length.js', '--', '*.test.ts'];
   const { stdout } = spawnSync('git', search, { cwd: root, encoding: 'utf8' });
   const asking = stdout.split('\n').filter((file) => file !== '' && file !== 'test/unit/length.test.ts');
   expect(asking.toSorted()).toEqual(SIZED.toSorted());

@@ -2,12 +2,22 @@
 /** The entry of `umbel`. It answers `--version` without loading the program. */
 import { keepCompiledCode, ownVersion } from './start.js';
 
+const argv = process.argv.slice(2);
+/** Whether the command runs tasks. These go on without a log: the reader of a log may restart, and its disk may be full. */
+const runsTasks = argv[0] === 'worker' || argv[0] === 'dev';
+let isLogLost = false;
+
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (runsTasks) {
+    if (!isLogLost)
+      console.error(`umbel: the log cannot be written any more (${error.message}); tasks go on`);
+    isLogLost = true;
+    return;
+  }
   if (error.code === 'EPIPE') process.exit(); // the reader, such as `head`, has closed the pipe
   throw error;
 });
-
-const argv = process.argv.slice(2);
+process.stderr.on('error', () => {}); // nobody could be told
 if (argv.length === 1 && argv[0] === '--version') console.log(ownVersion());
 else {
   keepCompiledCode();

@@ -17,6 +17,7 @@ const soon = { timeout: '2m' } as const;
 const PREFIX = `signals-${crypto.randomUUID()}`;
 /** Races that run at the same time. */
 const AT_ONCE = 8;
+const [LEAST_RACES, MOST_RACES] = [sized(40, 300), 3000];
 const LATE = { by: 'timeout' };
 const redis = new Redis(inject('redisUrl'));
 
@@ -45,13 +46,23 @@ function open(name: string, death?: CommandPoint, times = 1) {
 
 type Sender = ReturnType<typeof open>;
 
-/** Races for one wait, and returns the answers of the senders. */
 interface Race {
   readonly key: string;
   readonly run: AsyncResult<string>;
   readonly answers: readonly { readonly by: string; readonly answer: SignalAnswer }[];
 }
 
+/** A wait that only one of the racers is there for, so that each kind of outcome is seen whatever the machine's speed. */
+async function walkover({ decided, note }: Sender, winner: 'signal' | 'timeout' | 'revoked'): Promise<Race> {
+  const key = `only-${winner}`;
+  const timeout = winner === 'timeout' ? 100 : '1h';
+  const run = await chain(waitFor(decided, { key: { text: key }, timeout, onTimeout: LATE }), note).delay();
+  if (winner === 'revoked') await run.revoke();
+  const answers = winner === 'signal' ? [{ by: 'a', answer: await decided.send(key, { by: 'a' }) }] : [];
+  return { key, run, answers };
+}
+
+/** Lets senders, a timeout and sometimes a revocation race for one wait. */
 async function race({ decided, note }: Sender, key: string, random: () => number): Promise<Race> {
   const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, random() * ms));
   const answers: { by: string; answer: SignalAnswer }[] = [];
@@ -120,11 +131,16 @@ test('have one winner each, which fits every answer', async () => {
   };
   const dying = [dieAgainAndAgain(), dieAgainAndAgain()];
   await begun;
-  const races: Race[] = [];
-  const keys = Array.from({ length: sized(40, 300) }, (_, n) => `key-${n}`);
+  const races: Race[] = await Promise.all(
+    (['signal', 'timeout', 'revoked'] as const).map((winner) => walkover(sender, winner)),
+  );
+  let count = 0;
   const raceOn = async () => {
-    for (let key = keys.pop(); key !== undefined; key = keys.pop())
-      races.push(await race(sender, key, random));
+    // However slowly workers die, several of their deaths fall into the races.
+    while (count < LEAST_RACES || (new Set(deaths).size <= 2 && count < MOST_RACES)) {
+      count += 1;
+      races.push(await race(sender, `key-${count}`, random));
+    }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, raceOn));
   isDying.is = false;

@@ -6,7 +6,7 @@ const INPUT = '{"a":1,"b":2}';
 describe('umbel call', { timeout: 300_000 }, () => {
   test('sends, and prints the id alone on stdout', async () => {
     const { umbel, app, name } = project();
-    const { code, stdout, stderr } = await umbel(['call', 'add', '-A', './tasks.ts', '-i', INPUT]);
+    const { code, stdout, stderr } = await umbel(['call', 'add', '-A', './tasks.mjs', '-i', INPUT]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: 'loaded\n' });
     expect(stdout).toMatch(/^[0-9A-Za-z]{21}\n$/);
     expect(await app().result(stdout.trim()).info()).toMatchObject({ task: 'add', queue: 'default' });
@@ -32,7 +32,7 @@ describe('umbel call', { timeout: 300_000 }, () => {
 
   test('waits, and prints what the task gives, or how it has failed', async () => {
     const { umbel, start, name, write } = project();
-    const worker = start(['worker', './tasks.ts']);
+    const worker = start(['worker', './tasks.mjs']);
     await worker.prints(/ ready$/m);
     write('input.json', INPUT);
     const fromFile = await umbel(['call', 'add', '--name', name, '-i', '@input.json', '--wait']);
@@ -82,19 +82,19 @@ describe('umbel call', { timeout: 300_000 }, () => {
   test.each([
     [
       'an input that does not fit',
-      ['-A', './tasks.ts', '-i', '{"a":"1","b":2}'],
+      ['-A', './tasks.mjs', '-i', '{"a":"1","b":2}'],
       2,
       'input.a: Invalid input: expected number, received string',
     ],
     [
       'a mistake in JSON',
-      ['-A', './tasks.ts', '-i', '{"a":1,\n  b:2}'],
+      ['-A', './tasks.mjs', '-i', '{"a":1,\n  b:2}'],
       2,
       /line 2, column 3\)\.\n {2}Expected a key in double quotes, but got "b"\./,
     ],
     [
       'a file that is not there',
-      ['-A', './tasks.ts', '-i', '@gone.json'],
+      ['-A', './tasks.mjs', '-i', '@gone.json'],
       2,
       'Input file "gone.json" cannot be read',
     ],
@@ -110,7 +110,7 @@ describe('umbel call', { timeout: 300_000 }, () => {
       2,
       'redis:// or rediss:// URL',
     ],
-    ['code and no code', ['-A', './tasks.ts', '--name', 'shop'], 2, '--app and --name exclude each other'],
+    ['code and no code', ['-A', './tasks.mjs', '--name', 'shop'], 2, '--app and --name exclude each other'],
     ['a moment without a zone', ['--name', 'shop', '--eta', '2030-01-01T08:00'], 2, 'a time with its zone'],
   ])('with %s says so', async (_, args, code, why) => {
     const { umbel } = project();
@@ -121,7 +121,7 @@ describe('umbel call', { timeout: 300_000 }, () => {
 
   test('of a task that the app does not have names what may be meant, as a document too', async () => {
     const { umbel } = project();
-    const { code, stdout, stderr } = await umbel(['call', 'duoble', '-A', './tasks.ts', '--json']);
+    const { code, stdout, stderr } = await umbel(['call', 'duoble', '-A', './tasks.mjs', '--json']);
     expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
     expect(documents(stderr.replace('loaded\n', ''))).toMatchObject([
       { version: 1, kind: 'error', exitCode: 3, why: 'Did you mean double?' },

@@ -34,6 +34,23 @@ describe('umbel worker', { timeout: 300_000 }, () => {
     expect(stdout).not.toContain('\u001b');
   });
 
+  test('goes on when the reader of its log is gone, and says so once', async () => {
+    const { start, app } = project({ built: true });
+    const worker = start(['worker', './tasks.ts']);
+    await worker.prints(/ ready$/m);
+    worker.child.stdout?.destroy();
+    const tasks = app();
+    for (const a of [1, 2, 3]) {
+      const sent = await tasks.send('add', { a, b: 2 });
+      expect(await sent.get({ timeout: '50s' })).toEqual({ sum: a + 2 });
+      expect(await sent.info()).toMatchObject({ attempts: 1 });
+    }
+    worker.child.kill('SIGTERM');
+    const { code, stderr } = await worker.ended;
+    expect(code).toBe(0);
+    expect(stderr.match(/the log cannot be written any more \(write EPIPE\); tasks go on/g)).toHaveLength(1);
+  });
+
   test('lets what runs end after SIGTERM, and gives it back after a second one', async () => {
     const { start, app } = project();
     const tasks = app({ queues: ['slow'] });

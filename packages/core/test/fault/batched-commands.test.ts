@@ -3,6 +3,7 @@ import { createRedisBackend, ErrorCode, type JobJson, type RedisQueueBackend } f
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
+import { scriptsOf } from '../../../../test/support/redis-use.js';
 import { claimDetailsOf } from '../../src/store/claim-details.js';
 import { batchesCommands } from '../../src/store/engine/redis/batching/batched-backend.js';
 import { runsWholeScripts } from '../../src/store/engine/redis/whole-scripts.js';
@@ -57,19 +58,8 @@ const codeOf = ({ reason }: PromiseRejectedResult): unknown => (reason as { code
 const outcomes = async (calls: Promise<unknown>[]) =>
   (await Promise.allSettled(calls)).map((call) => (call.status === 'fulfilled' ? call.value : codeOf(call)));
 
-/** Number of commands from clients since the last call. */
-async function commandsOf(action: () => Promise<unknown>): Promise<number> {
-  const count = async () => {
-    const stats = await admin.info('commandstats');
-    const calls = [...stats.matchAll(/^cmdstat_eval(?:sha)?:calls=(\d+)/gm)].map(([, calls]) =>
-      Number(calls),
-    );
-    return calls.reduce((sum, calls) => sum + calls, 0);
-  };
-  const before = await count();
-  await action();
-  return (await count()) - before;
-}
+/** Number of scripts that clients run in `action`. */
+const commandsOf = async (action: () => Promise<unknown>) => (await scriptsOf(admin, action)).count;
 
 /** Everything that a queue holds, with what differs between two runs left out. */
 async function contentOf(queue: string): Promise<unknown> {
@@ -387,6 +377,16 @@ describe('a claimed job', () => {
     expect(await claimOne(backend)).toMatchObject({ id: 'b', isLast: true });
   });
 
+  test('is not told to be the last one if the queue limits how many jobs run: adding one more may set no marker', async () => {
+    const backend = await open('batched');
+    await backend.setQueueMeta({ concurrency: 1 });
+    await backend.addJob(job('a'), 'a');
+    expect((await claimOne(backend)).isLast).toBeUndefined();
+    await admin.del(backend.toKey('marker'));
+    await backend.addJob(job('b'), 'b');
+    expect(await marker(backend)).toEqual([]);
+  });
+
   test('comes with the moment of the next delayed job, whose marker stays', async () => {
     const backend = await open('batched');
     const due = Date.now() + 60_000;
@@ -517,25 +517,14 @@ test('no command holds the store long: 10,000 jobs of 1 KB that are added, and s
   const backend = await open('batched');
   const data = JSON.stringify({ text: 'x'.repeat(1000) });
   const ids = Array.from({ length: 10_000 }, (_, n) => `job-${n}`);
-  const cpuMs = async () => {
-    const info = await admin.info('cpu');
-    const seconds = (field: string) => Number(new RegExp(`${field}_main_thread:([\\d.]+)`).exec(info)?.[1]);
-    return 1000 * (seconds('used_cpu_user') + seconds('used_cpu_sys'));
-  };
-  /** Processor time of the store for a command: unlike its slow log, this excludes pauses of a busy machine. */
-  const meanMs = async (action: () => Promise<unknown>) => {
-    const before = await cpuMs();
-    const count = await commandsOf(action);
-    return { ms: ((await cpuMs()) - before) / count, count };
-  };
-  const adding = await meanMs(async () => {
+  const adding = await scriptsOf(admin, async () => {
     for (let at = 0; at < ids.length; at += 500)
       await backend.addJobs(
         ids.slice(at, at + 500).map((id) => ({ job: job(id, {}, { data }), jobId: id, parentKeyOpts: {} })),
       );
   });
   const tokens = ids.slice(0, 100).map((_, n) => `token-${n}`);
-  const running = await meanMs(async () => {
+  const running = await scriptsOf(admin, async () => {
     let jobs: unknown[][] = await Promise.all(tokens.map((token) => backend.moveToActive(token, 'worker')));
     for (let ended = 0; ended < 2000; ended += jobs.length) {
       const results = await Promise.all(
@@ -547,7 +536,7 @@ test('no command holds the store long: 10,000 jobs of 1 KB that are added, and s
     }
   });
   expect([adding.count, running.count]).toEqual([160, 7 + 20 * 7]);
-  expect(adding.ms).toBeLessThan(10);
-  expect(running.ms).toBeLessThan(10);
+  expect(adding.meanMs).toBeLessThan(10);
+  expect(running.meanMs).toBeLessThan(10);
   expect(await admin.zcard(backend.toKey('completed'))).toBe(2000);
 });

@@ -1,5 +1,5 @@
-// Closes an app, or a worker, at each step of something that is under way: `node closing-program.mjs <redis url, or
-// "memory"> <app name> <scenario>`. A step is a connection or a command of the store. It runs what was built, prints what
+// Closes an app, or a worker, at each step of something that is under way, or at so many of them: `node
+// closing-program.mjs <redis url, or "memory"> <app name> <scenario> <number of places>`. A step is a connection or a command of the store. It runs what was built, prints what
 // it has found as JSON, and must end by itself: whatever was left open would keep it alive.
 import { EventEmitter, once } from 'node:events';
 import { chain, group } from '@umbel/canvas';
@@ -7,7 +7,7 @@ import { createApp, processIndex } from '@umbel/core';
 import { Redis } from 'ioredis';
 import { memory } from '../../../testing/dist/index.js';
 
-const [url, name, scenario] = process.argv.slice(2);
+const [url, name, scenario, places] = process.argv.slice(2);
 const problems = [];
 
 let steps = 0;
@@ -195,7 +195,7 @@ async function closeAtEach() {
   }, 15_000);
   await closeAt(at); // loads code, whose steps come only once
   const count = await closeAt(at);
-  const stride = Math.ceil(count / 80);
+  const stride = Math.ceil(count / Number(places));
   for (at = 0; at <= count; at += stride) await closeAt(at);
   clearInterval(hung);
   return count;

@@ -6,8 +6,11 @@ import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, inject, test } from 'vitest';
+import { sized } from '../../../../test/support/length.js';
 
 const program = fileURLToPath(new URL('./closing-program.mjs', import.meta.url));
+/** At how many of its steps something is closed, at most. */
+const PLACES = sized(25, 80);
 
 interface Found {
   /** Of steps. */
@@ -17,7 +20,7 @@ interface Found {
 
 /** What a program has found that has ended by itself. */
 async function found(store: string, scenario: string): Promise<Found> {
-  const args = [program, store, `closing-${randomUUID()}`, scenario];
+  const args = [program, store, `closing-${randomUUID()}`, scenario, `${PLACES}`];
   // It ends itself when something hangs, and says what.
   const { stdout } = await promisify(execFile)(process.execPath, args).catch(
     (error: { stdout?: string }) => ({ stdout: error.stdout ?? '' }),

@@ -5,6 +5,7 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
+import { undisturbed } from '../../../../test/support/undisturbed.js';
 import { holdsSweepsOff } from '../../src/store/guards/locks.js';
 
 const quiet = { info() {}, warn() {}, error() {} };
@@ -23,6 +24,16 @@ afterEach(async () => {
   await Promise.all(apps.splice(0).map((app) => app.close()));
   await redis.stop();
 });
+
+/** A scenario in which every lock is renewed in time, on a store that is empty. */
+const renewing = (scenario: () => Promise<void>) =>
+  undisturbed(LOCK_MS / 4, async () => {
+    await Promise.all(apps.splice(0).map((app) => app.close()));
+    const admin = new Redis(redis.url);
+    await admin.flushall();
+    admin.disconnect();
+    await scenario();
+  });
 
 /** An app whose one task takes as long as it is told to, and two workers for it. */
 async function open() {
@@ -50,32 +61,36 @@ async function open() {
 
 describe('Redis that stands still for longer than a lock', () => {
   test.each([0.5, 2, 5])('%f times as long: lets every job run once, and fails none', async (locks) => {
-    const { app, task, started } = await open();
-    const lengths = [100, 800, 1500, 2500, 4000, 6000];
-    const results = await Promise.all(lengths.map((ms) => task.delay(ms)));
-    await vi.waitFor(() => expect(started).toHaveLength(lengths.length), { interval: 5 });
-    redis.freeze();
-    await pause(LOCK_MS * locks);
-    redis.thaw();
-    expect(await Promise.all(results.map((result) => result.get(soon)))).toEqual(lengths.map(() => 1));
-    expect(started).toHaveLength(lengths.length);
-    expect(await app.deadLetters.list()).toEqual([]);
+    await renewing(async () => {
+      const { app, task, started } = await open();
+      const lengths = [100, 800, 1500, 2500, 4000, 6000];
+      const results = await Promise.all(lengths.map((ms) => task.delay(ms)));
+      await vi.waitFor(() => expect(started).toHaveLength(lengths.length), { interval: 5 });
+      redis.freeze();
+      await pause(LOCK_MS * locks);
+      redis.thaw();
+      expect(await Promise.all(results.map((result) => result.get(soon)))).toEqual(lengths.map(() => 1));
+      expect(started).toHaveLength(lengths.length);
+      expect(await app.deadLetters.list()).toEqual([]);
+    });
   });
 });
 
 describe('a Redis that is full', () => {
   test('makes no failure of a handler that has succeeded, and has it run once', async () => {
-    const { task, started } = await open();
-    const admin = new Redis(redis.url);
-    const result = await task.delay(300);
-    await vi.waitFor(() => expect(started).toHaveLength(1), { interval: 5 });
-    await admin.config('SET', 'maxmemory', '1');
-    await pause(2000); // the handler ends, and its outcome is refused
-    expect((await admin.lrange('umbel:{frozen}:default:active', 0, -1)).length).toBe(1);
-    await admin.config('SET', 'maxmemory', '0');
-    admin.disconnect();
-    expect(await result.get(soon)).toBe(1);
-    expect(started).toHaveLength(1);
+    await renewing(async () => {
+      const { task, started } = await open();
+      const admin = new Redis(redis.url);
+      const result = await task.delay(300);
+      await vi.waitFor(() => expect(started).toHaveLength(1), { interval: 5 });
+      await admin.config('SET', 'maxmemory', '1');
+      await pause(2000); // the handler ends, and its outcome is refused
+      expect((await admin.lrange('umbel:{frozen}:default:active', 0, -1)).length).toBe(1);
+      await admin.config('SET', 'maxmemory', '0');
+      admin.disconnect();
+      expect(await result.get(soon)).toBe(1);
+      expect(started).toHaveLength(1);
+    });
   });
 });
 
@@ -84,21 +99,23 @@ describe('a Redis that answers, and refuses to write for longer than a lock', ()
     ['is full again and again', 'maxmemory', 3],
     ['lacks its replicas', 'min-replicas-to-write', 2],
   ] as const)('lets every job run once, and fails none: it %s', async (_, setting, times) => {
-    const { app, task, started } = await open();
-    const admin = new Redis(redis.url);
-    const lengths = [100, 800, 1500, ...Array<number>(13).fill(times * 3.5 * LOCK_MS)];
-    const results = await Promise.all(lengths.map((ms) => task.delay(ms)));
-    await vi.waitFor(() => expect(started).toHaveLength(lengths.length), { interval: 5 });
-    for (let time = 0; time < times; time += 1) {
-      await admin.config('SET', setting, '1');
-      await pause(2.5 * LOCK_MS);
-      await admin.config('SET', setting, '0');
-      await pause(LOCK_MS);
-    }
-    admin.disconnect();
-    expect(await Promise.all(results.map((result) => result.get(soon)))).toEqual(lengths.map(() => 1));
-    expect(started).toHaveLength(lengths.length);
-    expect(await app.deadLetters.list()).toEqual([]);
+    await renewing(async () => {
+      const { app, task, started } = await open();
+      const admin = new Redis(redis.url);
+      const lengths = [100, 800, 1500, ...Array<number>(13).fill(times * 3.5 * LOCK_MS)];
+      const results = await Promise.all(lengths.map((ms) => task.delay(ms)));
+      await vi.waitFor(() => expect(started).toHaveLength(lengths.length), { interval: 5 });
+      for (let time = 0; time < times; time += 1) {
+        await admin.config('SET', setting, '1');
+        await pause(2.5 * LOCK_MS);
+        await admin.config('SET', setting, '0');
+        await pause(LOCK_MS);
+      }
+      admin.disconnect();
+      expect(await Promise.all(results.map((result) => result.get(soon)))).toEqual(lengths.map(() => 1));
+      expect(started).toHaveLength(lengths.length);
+      expect(await app.deadLetters.list()).toEqual([]);
+    });
   });
 
   test.each(['maxmemory', 'min-replicas-to-write'])(

@@ -87,9 +87,10 @@ const lostOf = async (id: string): Promise<unknown> =>
 test('each kind of poison is a dead letter, and nothing else is', async () => {
   const poison = app.signature('poison');
   const work = app.signature<number>('work');
-  for (let count = 0; count < 3; count += 1) start(true);
-  await seen(isReady, 3);
-  const kinds = sized(['exit', 'abort'], ['exit', 'abort', 'memory', 'loop']);
+  const processes = sized(2, 3);
+  for (let count = 0; count < processes; count += 1) start(true);
+  await seen(isReady, processes);
+  const kinds = sized(['exit'], ['exit', 'abort', 'memory', 'loop']);
   const others = await Promise.all(Array.from({ length: 30 }, (_, n) => work.delay({ ms: 100 * n })));
   const bad = await Promise.all(kinds.map((kind) => poison.delay(kind)));
   for (const result of bad) {
@@ -98,7 +99,7 @@ test('each kind of poison is a dead letter, and nothing else is', async () => {
     expect(error).toMatchObject({ cause: { code: 'POISON_JOB' } });
   }
   await Promise.all(others.map((result) => result.get({ timeout: '50s' })));
-  // Four of them end each other's processes, also while one is just being refused.
+  // Several of them end each other's processes, also while one is just being refused.
   for (const { id } of bad) {
     expect(startsOf(id)).toBeGreaterThanOrEqual(MAX_LOST_STARTS);
     expect(startsOf(id)).toBeLessThanOrEqual(MOST_STARTS);
@@ -134,8 +135,8 @@ test('jobs whose workers are killed while they run beside others are not poison'
   start(true);
   start(true);
   await seen(isReady, 2);
-  const results = await Promise.all(Array.from({ length: sized(20, 40) }, () => work.delay({ ms: 1500 })));
-  for (let kills = 0; kills < sized(3, 6); kills += 1) {
+  const results = await Promise.all(Array.from({ length: sized(10, 40) }, () => work.delay({ ms: 1500 })));
+  for (let kills = 0; kills < sized(2, 6); kills += 1) {
     const before = lines.length;
     await seen(({ started }) => started !== undefined, 1);
     await vi.waitFor(() => expect(lines.slice(before).some(({ started }) => started)).toBe(true), {

@@ -2,46 +2,27 @@
 import { randomUUID } from 'node:crypto';
 import { createApp, StoreConfigurationError } from '@umbel/core';
 import type { QueueOptions } from 'bullmq';
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
-import {
-  findPostgres,
-  type PostgresServer,
-  startPostgres,
-} from '../../../../test/support/postgres-server.js';
+import { describeOnPostgres } from '../../../../test/support/on-postgres.js';
+import { startPostgres } from '../../../../test/support/postgres-server.js';
 import { INTERNAL_QUEUE } from '../../src/job/job-tree.js';
 import { resolveConnection } from '../../src/store/connection.js';
 import { PostgresDatabase } from '../../src/store/engine/postgres/database.js';
 import { SCHEMA_VERSION } from '../../src/store/engine/postgres/migration-sql.js';
-import { loadDriver, type PgClient } from '../../src/store/engine/postgres/pg-driver.js';
+import { loadDriver } from '../../src/store/engine/postgres/pg-driver.js';
 import { migrate } from '../../src/store/engine/postgres/schema.js';
 import { SIGNAL_QUEUE, signalPrimitivesOf } from '../../src/store/primitives/signals.js';
 
-const programs = findPostgres();
-if (programs === undefined)
-  console.warn('The tests of PostgreSQL are skipped: install it (Debian: apt-get install postgresql).');
-
-describe.runIf(programs !== undefined)('on a PostgreSQL server', () => {
-  let server: PostgresServer;
-  let client: PgClient;
-  const newClient = (url: string): PgClient => new (loadDriver().Client)({ connectionString: url });
+describeOnPostgres('on a PostgreSQL server', ({ programs, server, client, newClient }) => {
   const ends: (() => Promise<unknown>)[] = [];
 
-  beforeAll(async () => {
-    server = await startPostgres(programs ?? '');
-    client = newClient(server.url);
-    await client.connect();
-  });
   afterEach(async () => {
     for (const end of ends.splice(0).reverse()) await end();
   });
-  afterAll(async () => {
-    await client.end();
-    await server.stop();
-  });
 
   const newSchema = () => `s${randomUUID().replaceAll('-', '')}`;
-  const urlOf = (schema: string, more = '') => `${server.url}?schema=${schema}${more}`;
+  const urlOf = (schema: string, more = '') => `${server().url}?schema=${schema}${more}`;
   const quiet = { info() {}, warn() {}, error() {} };
 
   function newApp(url: string, name = `app-${randomUUID()}`) {
@@ -51,7 +32,7 @@ describe.runIf(programs !== undefined)('on a PostgreSQL server', () => {
   }
 
   const database = (schema: string) => {
-    const opened = new PostgresDatabase(loadDriver(), server.url, schema, 2);
+    const opened = new PostgresDatabase(loadDriver(), server().url, schema, 2);
     const user = {};
     opened.retain(user);
     ends.push(() => opened.release(user));
@@ -63,7 +44,7 @@ describe.runIf(programs !== undefined)('on a PostgreSQL server', () => {
       const schema = newSchema();
       await Promise.all([1, 2, 3, 4].map(() => migrate(database(schema))));
       await migrate(database(schema));
-      const { rows } = await client.query(`SELECT version FROM ${schema}.umbel_migration`);
+      const { rows } = await client().query(`SELECT version FROM ${schema}.umbel_migration`);
       expect(rows).toEqual([{ version: SCHEMA_VERSION }]);
     });
 
@@ -72,14 +53,14 @@ describe.runIf(programs !== undefined)('on a PostgreSQL server', () => {
       const app = newApp(urlOf(schema), 'older');
       const task = app.task({ name: 'task', input: z.number(), run: async (n) => n });
       const sent = await task.delay(7);
-      await client.query(`DROP TABLE ${schema}.umbel_wait CASCADE`); // of version 2
-      await client.query(`UPDATE ${schema}.umbel_migration SET version = 1`);
+      await client().query(`DROP TABLE ${schema}.umbel_wait CASCADE`); // of version 2
+      await client().query(`UPDATE ${schema}.umbel_migration SET version = 1`);
       await app.close();
       const updated = newApp(urlOf(schema), 'older');
       updated.task({ name: 'task', input: z.number(), run: async (n) => n });
       const signal = updated.signal({ name: 'ready', payload: z.number() });
       expect(await signal.send('a', 1)).toBe('accepted');
-      const { rows } = await client.query(`SELECT version FROM ${schema}.umbel_migration ORDER BY version`);
+      const { rows } = await client().query(`SELECT version FROM ${schema}.umbel_migration ORDER BY version`);
       expect(rows).toEqual([{ version: 1 }, { version: SCHEMA_VERSION }]);
       await updated.worker({ heartbeat: false }).start();
       expect(await updated.result(sent.id).get()).toBe(7);
@@ -88,7 +69,7 @@ describe.runIf(programs !== undefined)('on a PostgreSQL server', () => {
     test('of a newer version are refused', async () => {
       const schema = newSchema();
       await migrate(database(schema));
-      await client.query(`INSERT INTO ${schema}.umbel_migration (version, bullmq_version) VALUES (99, 1)`);
+      await client().query(`INSERT INTO ${schema}.umbel_migration (version, bullmq_version) VALUES (99, 1)`);
       const app = newApp(urlOf(schema));
       const task = app.task({ name: 'task', run: async () => null });
       await expect(task.delay()).rejects.toThrow('was migrated by a newer version of Umbel');
@@ -97,8 +78,8 @@ describe.runIf(programs !== undefined)('on a PostgreSQL server', () => {
 
     test('need rights that their user may not have, and say so', async () => {
       const schema = newSchema();
-      await client.query('CREATE ROLE guest LOGIN');
-      ends.push(() => client.query('DROP ROLE guest'));
+      await client().query('CREATE ROLE guest LOGIN');
+      ends.push(() => client().query('DROP ROLE guest'));
       const app = newApp(urlOf(schema).replace('umbel@', 'guest@'));
       const task = app.task({ name: 'task', run: async () => null });
       await expect(task.delay()).rejects.toThrow('umbel migrate');
@@ -116,7 +97,7 @@ describe.runIf(programs !== undefined)('on a PostgreSQL server', () => {
     }
     const count = async () =>
       (
-        await client.query(
+        await client().query(
           `SELECT count(*)::int AS n FROM pg_stat_activity WHERE application_name LIKE 'umbel%'`,
         )
       ).rows[0].n;
@@ -134,7 +115,7 @@ describe.runIf(programs !== undefined)('on a PostgreSQL server', () => {
     const backend = resolveConnection(url).factory('default', options);
     ends.push(() => backend.close());
     const schema = new URL(url).searchParams.get('schema');
-    const open = newClient(`${server.url}?options=-c%20search_path%3D${schema}`);
+    const open = newClient(`${server().url}?options=-c%20search_path%3D${schema}`);
     await open.connect();
     ends.push(() => open.end());
     await open.query('BEGIN');
@@ -155,22 +136,22 @@ describe.runIf(programs !== undefined)('on a PostgreSQL server', () => {
     const app = newApp(urlOf(newSchema()));
     const task = app.task({ name: 'task', input: z.number(), run: async (n) => n });
     await app.worker({ heartbeat: false }).start();
-    await client.query('BEGIN');
-    await client.query('SELECT pg_current_xact_id()');
+    await client().query('BEGIN');
+    await client().query('SELECT pg_current_xact_id()');
     try {
       const events = app.events({ types: ['completed'] });
       expect(await (await task.delay(7)).get()).toBe(7); // which looks at its job
       expect((await events.next()).value).toMatchObject({ type: 'completed' });
       await events.return?.();
     } finally {
-      await client.query('ROLLBACK');
+      await client().query('ROLLBACK');
     }
   });
 
   test('a server that is shut down or killed comes back, and every job is done', {
     timeout: 120_000,
   }, async () => {
-    const own = await startPostgres(programs ?? '', { settings: { synchronous_commit: 'on', fsync: 'on' } });
+    const own = await startPostgres(programs, { settings: { synchronous_commit: 'on', fsync: 'on' } });
     ends.push(() => own.stop());
     const app = newApp(own.url);
     const done = new Set<number>();
@@ -219,7 +200,7 @@ describe.runIf(programs !== undefined)('on a PostgreSQL server', () => {
       await Promise.all([backend.waitUntilReady(), jobs.waitUntilReady()]);
       const table = `${new URL(url).searchParams.get('schema')}.umbel_wait`;
       const job = `${new URL(url).searchParams.get('schema')}.job`;
-      await client.query(
+      await client().query(
         `INSERT INTO ${job} (queue, id, seq, name, state, added_at_ms)
           SELECT 'umbel:{waits}:${INTERNAL_QUEUE}', id, 1, 'wait', 'delayed', 1 FROM unnest('{j,other}'::text[]) AS id`,
       );
@@ -258,7 +239,7 @@ describe.runIf(programs !== undefined)('on a PostgreSQL server', () => {
         answer: 'accepted',
       });
       await commands.checkWaits(undefined, 10, 1000);
-      expect((await client.query(`SELECT id FROM ${table}`)).rows).toEqual([]);
+      expect((await client().query(`SELECT id FROM ${table}`)).rows).toEqual([]);
     });
 
     test('are checked in pages: waits without a job end, and signalled jobs are started', async () => {
@@ -266,7 +247,7 @@ describe.runIf(programs !== undefined)('on a PostgreSQL server', () => {
       for (const id of ['a', 'b', 'c']) await commands.startWait({ ...started, id });
       await commands.startWait({ ...started, id: 'd', job: 'other' });
       await commands.sendSignal({ ...sent, id: 'c', token: 'x' });
-      await client.query(`DELETE FROM ${job} WHERE id = 'other'`);
+      await client().query(`DELETE FROM ${job} WHERE id = 'other'`);
       const first = await commands.checkWaits(undefined, 2, 1000);
       expect(first).toMatchObject({ checked: 2, ended: 0, unstarted: [] });
       expect(await commands.checkWaits(first.next, 10, 1000)).toEqual({
@@ -289,7 +270,7 @@ describe.runIf(programs !== undefined)('on a PostgreSQL server', () => {
     await app.worker({ heartbeat: false }).start();
     for (let n = 0; n < 3; n += 1) {
       const sent = await task.delay(n);
-      await client.query(
+      await client().query(
         `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'umbel%'`,
       );
       expect(await sent.get({ timeout: '60s' })).toBe(n);

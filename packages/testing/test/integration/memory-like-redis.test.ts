@@ -15,7 +15,7 @@ import { normalise, observe, outcomeOf } from '../support/differential/observati
 import { type Operation, operations } from '../support/differential/operation.js';
 import { nextMillisecond, openWorld, QUEUES, take } from '../support/differential/world.js';
 
-const LISTS = Number(process.env.UMBEL_DIFFERENTIAL_LISTS ?? sized(15, 100));
+const LISTS = Number(process.env.UMBEL_DIFFERENTIAL_LISTS ?? sized(6, 100));
 // Finding the shortest list that fails takes minutes, so it has to be asked for.
 const SHRINK = process.env.UMBEL_DIFFERENTIAL_SHRINK !== undefined;
 const SEED = searchSeed(process.env.UMBEL_DIFFERENTIAL_SEED, 75_898_111);

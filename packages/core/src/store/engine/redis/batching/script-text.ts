@@ -31,11 +31,19 @@ const SHARED = 'local rcall = redis.call';
 /** Start of a function that a script declares. */
 const FUNCTION = /^local (?:function \w|\w+ = function\b)/;
 
+/** What `scriptPartsOf` has returned, by text: every connection has the same few dozen scripts. */
+const partsByText = new Map<string, ScriptParts | undefined>();
+
 /**
  * Returns the parts of a script; undefined if it has another shape: its functions are declared at the start of a line and
  * end with `end` at the start of a line, and use only `rcall`, their parameters and variables, and each other.
  */
 export function scriptPartsOf(lua: string): ScriptParts | undefined {
+  if (!partsByText.has(lua)) partsByText.set(lua, readParts(lua));
+  return partsByText.get(lua);
+}
+
+function readParts(lua: string): ScriptParts | undefined {
   const flags = /^#!.*\n/.exec(lua)?.[0] ?? '';
   const text = withoutComments(lua.slice(flags.length));
   if (text === undefined) return undefined;
@@ -129,12 +137,14 @@ end`;
  * BullMQ sets the marker of a queue with each job that it hands out, which wakes a waiting worker also if no other job
  * waits: that worker asks in vain. So the marker is removed from a queue in which no job waits. The last job that waited has
  * that as the sixth part of its answer, so that its worker does not ask in vain either, and the time of the next delayed
- * job as the fourth, as BullMQ's answer to a worker that finds nothing.
+ * job as the fourth, as BullMQ's answer to a worker that finds nothing. A queue with a limit of running jobs is left out: a
+ * job that is added while the limit is reached sets no marker, so its workers have to ask.
  */
 const TELL_LAST = `
 for marker, last in pairs(claimed) do
   local prefix = string.sub(marker, 1, -#'marker' - 1)
-  if redis.call('LLEN', prefix .. 'wait') == 0 and redis.call('ZCARD', prefix .. 'prioritized') == 0 then
+  local isEmpty = redis.call('LLEN', prefix .. 'wait') == 0 and redis.call('ZCARD', prefix .. 'prioritized') == 0
+  if isEmpty and redis.call('HEXISTS', prefix .. 'meta', 'concurrency') == 0 then
     redis.call('ZREM', marker, '0')
     local due = redis.call('ZRANGE', prefix .. 'delayed', 0, 0, 'WITHSCORES')
     if due[2] then last[4] = tonumber(due[2]) / 0x1000 end
