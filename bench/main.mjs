@@ -34,6 +34,7 @@ const SCALING = [
   'get-latency',
   'many-gets',
   'signal-waits',
+  'loop-turns',
   'progress-followers',
 ];
 const QUICK = COMPARED.filter((name) => !['large-chord', 'chain-500', 'processes', 'at-rest'].includes(name));

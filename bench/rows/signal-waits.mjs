@@ -4,6 +4,7 @@ import { map, waitFor } from '@umbel/canvas';
 import { createApp } from '@umbel/core';
 import { Redis } from 'ioredis';
 import { z } from 'zod';
+import { bytesOf, scriptsOf } from '../run/redis-cost.mjs';
 import { startRedis } from '../run/redis-server.mjs';
 
 const HELD_MS = 5000;
@@ -13,22 +14,6 @@ const MOST_SCRIPTS = 16;
 const MOST_HELD = 100;
 /** Signals that are sent at the same time. */
 const AT_ONCE = 100;
-
-/** Scripts that clients have called; what these call themselves is not counted. */
-async function scriptsOf(redis) {
-  const info = await redis.info('commandstats');
-  const calls = [...info.matchAll(/^cmdstat_(?:evalsha|eval):calls=(\d+)/gm)];
-  return calls.reduce((sum, [, count]) => sum + Number(count), 0);
-}
-
-/** Bytes that Redis uses, without events and the buffers of connections. */
-async function bytesOf(redis) {
-  const info = await redis.info('memory');
-  const field = (name) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1]);
-  let events = 0;
-  for (const key of await redis.keys('*:events')) events += await redis.memory('USAGE', key, 'SAMPLES', 0);
-  return field('used_memory') - field('mem_clients_normal') - events;
-}
 
 export const row = {
   title: 'workflows that wait for signals, all at once',

@@ -51,6 +51,7 @@ export const SIZED: readonly string[] = [
   'packages/canvas/test/integration/final-states.test.ts',
   'packages/canvas/test/integration/long-chains.test.ts',
   'packages/canvas/test/integration/random-compositions.test.ts',
+  'packages/canvas/test/integration/wait-races.test.ts',
   'packages/core/test/fault/closing.test.ts',
   'packages/core/test/fault/poison.test.ts',
   'packages/core/test/integration/bad-input.test.ts',

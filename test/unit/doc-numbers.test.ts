@@ -8,6 +8,8 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 const SECOND_MS = 1000;
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+const KIBIBYTE = 1024;
 const MEBIBYTE = 1_048_576;
 
 const sources = ['core', 'canvas', 'testing'].flatMap((name) => {
@@ -71,6 +73,16 @@ test.each<[page: string, sentence: string, constants: readonly Named[]]>([
   ],
   ['canvas.md', 'turns them into jobs, # per transaction', [{ name: 'SLICE', file: 'job-tree.ts' }]],
   ['canvas.md', 'the run fails after # minute', [{ name: 'STREAM_LEASE_MS', unit: MINUTE_MS }]],
+  ['canvas.md', 'the store keeps the last # ended turns', [{ name: 'KEPT_TURNS' }]],
+  [
+    'signals.md',
+    'is kept for one that starts later (default: # day)',
+    [{ name: 'DEFAULT_KEEP_MS', unit: DAY_MS }],
+  ],
+  ['signals.md', 'Keys are text of 1 to # characters', [{ name: 'MAX_SIGNAL_KEY' }]],
+  ['signals.md', 'as JSON of at most # KiB', [{ name: 'DEFAULT_MAX_BYTES', unit: KIBIBYTE }]],
+  ['signals.md', 'leaves it to another one. After # s', [{ name: 'UNKNOWN_SIGNAL_MS', unit: SECOND_MS }]],
+  ['signals.md', 'only for this page: # characters', [{ name: 'MIN_SECRET_CHARACTERS' }]],
   ['lifecycle.md', '# heartbeats did not arrive', [{ name: 'MISSED_HEARTBEATS' }]],
   ['lifecycle.md', '# hour has passed since its last sign', [{ name: 'SHOW_MISSING_MS', unit: HOUR_MS }]],
   [

@@ -7,10 +7,12 @@ import {
   flat,
   fromJSON,
   group,
+  loop,
   map,
   match,
   sleep,
   starmap,
+  waitFor,
   when,
 } from '@umbel/canvas';
 import type { Signature } from '@umbel/core';
@@ -21,10 +23,12 @@ import { app } from '../support/tasks.js';
 type Mixed = Signature<string, unknown, unknown>;
 
 /** The functions without what they ask of types: here everything takes and gives anything. */
-const loose = { chord, fallback, flat, match, starmap, when } as unknown as Record<
-  'chord' | 'fallback' | 'flat' | 'match' | 'starmap' | 'when',
+const loose = { chord, fallback, flat, loop, match, starmap, when } as unknown as Record<
+  'chord' | 'fallback' | 'flat' | 'loop' | 'match' | 'starmap' | 'when',
   (...args: unknown[]) => Mixed
 >;
+
+const decided = app.signal({ name: 'decided' });
 
 const name = fc.stringMatching(/^[\w.-]{1,20}$/);
 const key = fc.string({ minLength: 1, maxLength: 8 }).filter((text) => text !== '__proto__');
@@ -92,6 +96,31 @@ const { signature } = fc.letrec<{ signature: Mixed }>((tie) => {
     fc.tuple(fc.oneof(condition, part), part, part).map(([by, yes, no]) => loose.when(by, yes, no)),
     fc.nat().map((ms) => sleep(ms) as Mixed),
     key.map((until) => sleep.until(until) as unknown as Mixed),
+    fc
+      .tuple(
+        part,
+        fc.oneof(condition, part),
+        fc.integer({ min: 1 }),
+        fc.record(
+          { every: fc.nat(), budget: fc.record({ key, max: fc.integer({ min: 1 }) }) },
+          { requiredKeys: [] },
+        ),
+      )
+      .map(([body, until, max, more]) => loose.loop(body, { until, max, ...more })),
+    fc
+      .record(
+        {
+          timeout: fc.integer({ min: 1, max: 1e9 }),
+          key: fc.oneof(
+            key,
+            key.map((text) => ({ text })),
+          ),
+          onTimeout: value.filter((late) => late !== null && late !== 'fail'),
+          into: key,
+        },
+        { requiredKeys: ['timeout'] },
+      )
+      .map((wait) => waitFor(decided, wait) as unknown as Mixed),
     fc.tuple(part, part).map(([step, other]) => loose.fallback(step, other)),
     part.map((step) => loose.flat(step)),
   );
@@ -123,10 +152,12 @@ test('a signature read from its JSON gives the same JSON, at every depth', () =>
       'fallback',
       'flat',
       'group',
+      'loop',
       'map',
       'match',
       'sleep',
       'task',
+      'waitFor',
       'when',
     ]),
   );
@@ -144,6 +175,8 @@ test('whatever the data, it is read or refused with a place', () => {
     'fallback',
     'flat',
     'sleep',
+    'loop',
+    'waitFor',
   );
   const field = fc.constantFrom(
     'steps',
@@ -157,6 +190,13 @@ test('whatever the data, it is read or refused with a place', () => {
     'task',
     'ms',
     'until',
+    'body',
+    'max',
+    'budget',
+    'signal',
+    'key',
+    'timeout',
+    'onTimeout',
   );
   const { hostile } = fc.letrec<{ hostile: unknown }>((tie) => ({
     hostile: fc.oneof(

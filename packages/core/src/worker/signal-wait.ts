@@ -29,8 +29,10 @@ import type { ExecutorDependencies } from './dependencies.js';
 /** A wait without end is checked once in this time: the store cannot delay a job for longer than some years. */
 const LONGEST_DELAY_MS = 365 * 86_400_000;
 
-/** How long a signal waits for a worker that declares it, and how often it is offered to one. */
-const UNKNOWN_SIGNAL = { forMs: 60_000, everyMs: 500 };
+/** How long a signal waits for a worker that declares it. */
+const UNKNOWN_SIGNAL_MS = 60_000;
+/** How often it is offered to one. */
+const OFFERED_EVERY_MS = 500;
 
 type Dependencies = Pick<ExecutorDependencies, 'store' | 'runtime' | 'sealer' | 'signals' | 'onError'>;
 
@@ -167,9 +169,9 @@ async function payloadOf(
     return await signals.payloadOf(wait.signal, begun.key, payload);
   } catch (error) {
     const sinceMs = runtime.clock.now() - Math.max(at, begun.since);
-    if (!(error instanceof UnknownSignalError) || sinceMs > UNKNOWN_SIGNAL.forMs) throw error;
+    if (!(error instanceof UnknownSignalError) || sinceMs > UNKNOWN_SIGNAL_MS) throw error;
     onError(error);
-    throw new Snooze(UNKNOWN_SIGNAL.everyMs);
+    throw new Snooze(OFFERED_EVERY_MS);
   }
 }
 
