@@ -24,7 +24,7 @@ export interface StoredJob {
 }
 
 /** The record of a signal and its wait. */
-export interface SignalRecord {
+interface SignalRecord {
   readonly key: string;
   /** `sent`, `waiting`, `signalled` or `ended`. */
   readonly state: string;

@@ -35,7 +35,7 @@ export async function writeGenerated(root: string): Promise<void> {
 }
 
 /** The help of every command, by the names under which the program has it: `umbel`, `worker`, `runs/list`. */
-export function commandsPage(pages: ReadonlyMap<string, string>): string {
+function commandsPage(pages: ReadonlyMap<string, string>): string {
   const sections = [...pages].map(([name, help]) => {
     const words = name === 'umbel' ? name : `umbel ${name.replace('/', ' ')}`;
     return `## ${words}\n\n\`\`\`text\n${help}\n\`\`\`\n`;

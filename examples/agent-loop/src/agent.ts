@@ -52,7 +52,7 @@ export const calculate = app.task({
 });
 
 /** Keeps the plan beside the results of the tools. */
-export const keep = app.task({
+const keep = app.task({
   name: 'agent.keep',
   input: Plan,
   output: Plan,

@@ -42,7 +42,7 @@ export const remind = app.task({
 });
 const reminder = chain(sleep<Expense>('2d'), remind);
 
-export const ask = app.task({
+const ask = app.task({
   name: 'expense.ask',
   input: Expense,
   run: async (expense, ctx) => {

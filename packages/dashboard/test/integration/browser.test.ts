@@ -94,6 +94,7 @@ onEveryEngine('the page', (engine) => {
         await page.goto(`${address}${path}`);
         await text(shown);
         expect(await page.content()).not.toContain(SECRET);
+        expect(await isHacked(page)).toBe(false);
         if (engine.name !== 'memory') continue;
         const name = `${String(index).padStart(2, '0')}-${path.split(/[/?]/)[1]}`;
         const shoot = (kind: string) =>
