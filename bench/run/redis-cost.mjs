@@ -7,11 +7,13 @@ export async function scriptsOf(redis) {
   return calls.reduce((sum, [, count]) => sum + Number(count), 0);
 }
 
-/** Bytes that Redis uses, without events and the buffers of connections. */
+/** Bytes of all keys but events. What Redis uses besides, such as garbage of its scripts, comes and goes. */
 export async function bytesOf(redis) {
-  const info = await redis.info('memory');
-  const field = (name) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1]);
-  let events = 0;
-  for (const key of await redis.keys('*:events')) events += await redis.memory('USAGE', key, 'SAMPLES', 0);
-  return field('used_memory') - field('mem_clients_normal') - events;
+  let bytes = 0;
+  for await (const keys of redis.scanStream({ count: 1000 })) {
+    const others = keys.filter((key) => !key.endsWith(':events'));
+    const sizes = await Promise.all(others.map((key) => redis.memory('USAGE', key, 'SAMPLES', 0)));
+    bytes += sizes.reduce((sum, size) => sum + (size ?? 0), 0);
+  }
+  return bytes;
 }

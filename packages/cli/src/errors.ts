@@ -82,7 +82,8 @@ const KNOWN: Readonly<Record<string, KnownError>> = {
   },
   VALIDATION: {
     exitCode: EXIT.usage,
-    what: ({ task, subject = 'input' }) => `The ${String(subject)} of task${quoted(task)} is invalid.`,
+    what: ({ task, subject = 'input' }) =>
+      `The ${String(subject)} of ${subject === 'payload' ? 'signal' : 'task'}${quoted(task)} is invalid.`,
     hint: 'Nothing was sent. Correct the input and send it again.',
   },
   UNKNOWN_JOB: {
