@@ -67,7 +67,8 @@ const NAMES: Readonly<Record<keyof DashboardOptions, true>> = {
   origins: true,
   onAction: true,
 };
-const BASE_PATH = /^(?:\/[A-Za-z0-9_.~-]+)*\/?$/;
+/** The characters of a base path, which also begins with a slash and has no empty part. */
+const BASE_PATH = /^[A-Za-z0-9_.~/-]*$/;
 const MIN_TOKEN_LENGTH = 16;
 
 /**
@@ -82,7 +83,7 @@ export function settingsOf<User extends DashboardUser>(
     if (!Object.hasOwn(NAMES, name))
       throw new InvalidOptionError(name, `one of ${Object.keys(NAMES).join(', ')}`, name);
   const { basePath = '', can = () => true, readOnly = false, origins = [], onAction } = options;
-  if (typeof basePath !== 'string' || !BASE_PATH.test(basePath))
+  if (typeof basePath !== 'string' || !isBasePath(basePath))
     throw new InvalidOptionError('basePath', "a path such as '/dashboard'", basePath);
   if (typeof readOnly !== 'boolean') throw new InvalidOptionError('readOnly', 'true or false', readOnly);
   if (typeof can !== 'function') throw new InvalidOptionError('can', 'a function', can);
@@ -132,4 +133,8 @@ function authenticationOf<User extends DashboardUser>(
       'Without them a dashboard starts only with NODE_ENV=development',
     authorize,
   );
+}
+
+function isBasePath(path: string): boolean {
+  return path === '' || (path.startsWith('/') && !path.includes('//') && BASE_PATH.test(path));
 }

@@ -8,8 +8,8 @@ const TYPES: Readonly<Record<string, string>> = {
   svg: 'image/svg+xml',
 };
 const FOLDER = new URL('../dist/page/', import.meta.url);
-/** The names that the build gives: no path leads out of the folder. */
-const ASSET = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.(css|js|svg)$/;
+/** The names that the build gives: without a slash, so no path leads out of the folder. */
+const ASSET = /^[A-Za-z0-9_.-]+\.(css|js|svg)$/;
 
 const read = new Map<string, Promise<Buffer | undefined>>();
 

@@ -15,7 +15,14 @@ import { build, type NodeTask, specs } from '../support/random-specs.js';
 const CHOICES = ['fpof', 'cpof', 'idof', 'rdof'] as const;
 
 const app = createApp({ name: 'planned', connection: 'redis://127.0.0.1:1' });
-const node = app.task({ name: 'node', input: z.unknown(), run: async () => null });
+const payload = z.object({ signalBy: z.string(), signalKey: z.string() });
+const signals = {
+  decided: app.signal({ name: 'decided', payload }),
+  silent: app.signal({ name: 'silent', payload }),
+};
+const node = Object.assign(app.task({ name: 'node', input: z.unknown(), run: async () => null }), {
+  signals,
+});
 
 /** As much of a queue as a job that is not stored needs. */
 const queueOf = (name: string) =>
