@@ -63,9 +63,11 @@ describe('those who wait', () => {
   test('cost the same, however many they are', async () => {
     await waitForMany();
     const before = await commands();
+    const startedAt = performance.now();
     await new Promise((resolve) => setTimeout(resolve, 4500));
     const asked = (await commands()) - before;
-    expect(asked).toBeLessThan(12);
+    // A process that stands still asks for what it has missed, so the time counts that really passed.
+    expect(asked).toBeLessThan(4 + (2.5 * (performance.now() - startedAt)) / 1000);
     expect(asked).toBeGreaterThan(1);
   }, 300_000);
 
