@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const rest = async (start, seconds) => {
   await start();
   const startMs = performance.now(); // since the process began
-  await sleep(seconds * 1000); // some seconds after a start V8 tidies up, once
+  await sleep(2 * seconds * 1000); // some 15 seconds after a start V8 tidies up, once
   const before = process.cpuUsage();
   await sleep(seconds * 1000);
   const { user, system } = process.cpuUsage(before);
