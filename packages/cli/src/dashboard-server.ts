@@ -1,4 +1,4 @@
-/** Serves the dashboard of an app on this machine, for `umbel dashboard` and `umbel dev --dashboard`. */
+/** Serves the dashboard of an app on this machine, for `umbel dashboard`. */
 import { randomBytes } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';

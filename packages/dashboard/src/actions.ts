@@ -165,7 +165,8 @@ function textOf(body: Body, field: string): string {
   throw new InvalidOptionError(field, 'a text', text);
 }
 
-function isRecord(value: unknown): value is Body {
+/** Returns whether a value is a JSON object. */
+export function isRecord(value: unknown): value is Body {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 

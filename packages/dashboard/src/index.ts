@@ -3,7 +3,7 @@ import { type App, isUmbelError } from '@umbel/core';
 import { Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { accessOf, foreignReason, refused } from './access.js';
-import { ACTIONS, actionOf, type DashboardAction, type DashboardTarget } from './actions.js';
+import { ACTIONS, actionOf, type DashboardAction, type DashboardTarget, isRecord } from './actions.js';
 import { type AuditEntry, auditLog } from './audit.js';
 import { Changes } from './changes.js';
 import { checkView, ForbiddenError, type RouteDependencies, type RouteEnv } from './context.js';
@@ -142,18 +142,17 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
     const found = actionOf(c.req.param('name'));
     if (found === undefined) return c.notFound();
     const body: unknown = await c.req.json().catch(() => undefined);
-    if (typeof body !== 'object' || body === null || Array.isArray(body))
+    if (!isRecord(body))
       return c.json({ error: { name: 'BodyError', message: 'The body is no JSON object.' } }, 400);
     const { name, action } = found;
-    const fields = body as Readonly<Record<string, unknown>>; // a plain object, checked above
-    const target: DashboardTarget = action.target(fields);
+    const target: DashboardTarget = action.target(body);
     const entry = { user: c.get('user').name, action: name, target };
     if (!(await isAllowed(c, name, target))) {
       record({ ...entry, outcome: 'refused' });
       throw new ForbiddenError(readOnly ? 'The dashboard is read-only.' : 'You may not do that.');
     }
     try {
-      const answer = await action.run(app, fields);
+      const answer = await action.run(app, body);
       record({ ...entry, outcome: 'done' });
       return c.json(answer);
     } catch (error) {

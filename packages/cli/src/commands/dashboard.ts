@@ -1,9 +1,11 @@
 /** `umbel dashboard`: serves the web page of an app on this machine. */
+import { once } from 'node:events';
 import { type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';
 import { defineCommand } from '../command.js';
-import { startDashboard } from '../dashboard-server.js';
+import { type DashboardServer, startDashboard } from '../dashboard-server.js';
 import { EXIT } from '../errors.js';
 import { examples, integer, plainFlag } from '../flags.js';
+import { untilSignal } from '../operator-flags.js';
 
 type DashboardFlags = OperatorFlags & { readonly port: number; readonly readOnly?: boolean };
 
@@ -33,28 +35,24 @@ export default defineCommand<DashboardFlags>({
   run: (context) =>
     withSharedApp(context, async (app) => {
       const { out, flags } = context;
-      const stopped = stopSignal();
-      const server = await startDashboard({
-        app,
-        folder: process.cwd(),
-        port: flags.port,
-        readOnly: flags.readOnly === true,
-        out,
-      });
+      const interruption = untilSignal();
+      const stopped = once(interruption.signal, 'abort');
+      let server: DashboardServer | undefined;
       try {
+        server = await startDashboard({
+          app,
+          folder: process.cwd(),
+          port: flags.port,
+          readOnly: flags.readOnly === true,
+          out,
+        });
         if (out.isJson) out.document('dashboard', { url: server.url });
         else out.data(server.url);
         await stopped;
         return EXIT.ok;
       } finally {
-        await server.close();
+        interruption.release();
+        await server?.close();
       }
     }),
 });
-
-/** Resolves at the first signal that stops the command. */
-function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => resolve());
-  });
-}

@@ -23,24 +23,31 @@ export interface ActionProps {
   readonly onDone?: (answer: Readonly<Record<string, unknown>>) => void;
 }
 
-/** A button for an action; nothing if the user may not do it. */
-export function Action(props: ActionProps) {
-  const app = useContext(AppContext);
-  const [isOpen, setOpen] = useState(false);
+/** Runs what a button or a dialog sends: its last error, and whether it is under way. */
+export function useSending() {
   const [error, setError] = useState<Error>();
   const [isBusy, setBusy] = useState(false);
-  if (app?.actions.includes(props.action) !== true) return null;
-  const needsDialog = props.confirm !== undefined || props.edit !== undefined;
-  const send = async () => {
+  const run = async (send: () => Promise<void>) => {
     setBusy(true);
     setError(undefined);
     try {
-      props.onDone?.(await act(props.action, props.body));
+      await send();
     } catch (problem) {
       setError(problem as Error);
     }
     setBusy(false);
   };
+  return { error, setError, isBusy, run };
+}
+
+/** A button for an action; nothing if the user may not do it. */
+export function Action(props: ActionProps) {
+  const app = useContext(AppContext);
+  const [isOpen, setOpen] = useState(false);
+  const { error, setError, isBusy, run } = useSending();
+  if (app?.actions.includes(props.action) !== true) return null;
+  const needsDialog = props.confirm !== undefined || props.edit !== undefined;
+  const send = () => run(async () => props.onDone?.(await act(props.action, props.body)));
   return (
     <>
       <button
@@ -75,12 +82,9 @@ function ActionDialog({
 }: ActionProps & { readonly onClose: () => void }) {
   const [text, setText] = useState('');
   const [json, setJson] = useState(edit?.json ?? '');
-  const [error, setError] = useState<Error>();
-  const [isBusy, setBusy] = useState(false);
-  const send = async () => {
-    setBusy(true);
-    setError(undefined);
-    try {
+  const { error, isBusy, run } = useSending();
+  const send = () =>
+    run(async () => {
       const edited = edit === undefined || json.trim() === '' ? {} : { [edit.field]: parsed(json) };
       const typedFields = typed === undefined ? {} : { confirm: text };
       const answer = await act<Readonly<Record<string, unknown>>>(action, {
@@ -90,11 +94,7 @@ function ActionDialog({
       });
       onClose();
       onDone?.(answer);
-    } catch (problem) {
-      setError(problem as Error);
-      setBusy(false);
-    }
-  };
+    });
   return (
     <Dialog title={label} onClose={onClose}>
       <form

@@ -1,7 +1,7 @@
 /** A form for a value with a JSON Schema: a field for each simple property, JSON for everything else. */
 import { useState } from 'preact/hooks';
 import { act } from '../api.js';
-import { Dialog } from './action.js';
+import { Dialog, useSending } from './action.js';
 import { Problem } from './parts.js';
 import { type Field, fieldsOf, formValueOf, parsed, type Schema } from './schema-fields.js';
 
@@ -21,12 +21,9 @@ export function SendDialog({ title, action, body, field, schema, onClose, onDone
   const [texts, setTexts] = useState<Readonly<Record<string, string>>>({});
   const [json, setJson] = useState('');
   const [isForm, setForm] = useState(fields !== undefined);
-  const [error, setError] = useState<Error>();
-  const [isBusy, setBusy] = useState(false);
-  const send = async () => {
-    setBusy(true);
-    setError(undefined);
-    try {
+  const { error, setError, isBusy, run } = useSending();
+  const send = () =>
+    run(async () => {
       const value =
         isForm && fields !== undefined
           ? formValueOf(fields, texts)
@@ -36,11 +33,7 @@ export function SendDialog({ title, action, body, field, schema, onClose, onDone
       const answer = await act<Readonly<Record<string, unknown>>>(action, { ...body, [field]: value });
       onClose();
       onDone(answer);
-    } catch (problem) {
-      setError(problem as Error);
-      setBusy(false);
-    }
-  };
+    });
   const toJson = () => {
     try {
       if (fields !== undefined) setJson(JSON.stringify(formValueOf(fields, texts), undefined, 2));

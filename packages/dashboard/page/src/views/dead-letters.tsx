@@ -3,7 +3,7 @@ import { useContext, useState } from 'preact/hooks';
 import { act } from '../api.js';
 import { plural, shortId } from '../format.js';
 import { useLive } from '../live.js';
-import { Action, AppContext, Dialog } from '../parts/action.js';
+import { Action, AppContext, Dialog, useSending } from '../parts/action.js';
 import { Empty, Problem, State, Time, Title } from '../parts/parts.js';
 import { Link, navigate, usePlace, withQuery } from '../router.js';
 import type { Letter } from '../types.js';
@@ -135,21 +135,14 @@ interface BulkProps {
 function Bulk({ action, label, filter, isDangerous, onDone }: BulkProps) {
   const app = useContext(AppContext);
   const [preview, setPreview] = useState<Counts>();
-  const [error, setError] = useState<Error>();
-  const [isBusy, setBusy] = useState(false);
+  const { error, setError, isBusy, run } = useSending();
   if (app?.actions.includes(action) !== true) return null;
-  const send = async (dryRun: boolean) => {
-    setBusy(true);
-    setError(undefined);
-    try {
+  const send = (dryRun: boolean) =>
+    run(async () => {
       const counts = await act<Counts>(action, { filter, dryRun });
       setPreview(dryRun ? counts : undefined);
       if (!dryRun) onDone();
-    } catch (problem) {
-      setError(problem as Error);
-    }
-    setBusy(false);
-  };
+    });
   const count = preview?.replayed ?? preview?.discarded ?? 0;
   const close = () => {
     setPreview(undefined);
