@@ -3,6 +3,8 @@
  * calls. Each script becomes a Lua function of its `KEYS` and `ARGV`. The functions that it declares are declared once for
  * the whole batch. If a text does not have the expected shape, its calls are not batched.
  */
+import { NOTE_CALLS } from '../tags.js';
+
 /** A script as ioredis stores it. */
 export interface ScriptText {
   readonly lua: string;
@@ -101,6 +103,14 @@ function addNames(names: Set<string>, list: string): void {
   for (const name of list.split(',')) names.add(name.trim());
 }
 
+/** Scripts that add jobs without children. */
+const ADDS = new Set(['addDelayedJob', 'addPrioritizedJob', 'addStandardJob']);
+
+/** Returns whether a script adds a job that may be a tagged call. */
+export function addsCalls(command: string): boolean {
+  return ADDS.has(command);
+}
+
 /** Scripts that hand out jobs, with the index of their key `marker`, which wakes a worker. */
 const MARKERS: Readonly<Record<string, number>> = { moveToActive: 11, moveToDelayed: 1, moveToFinished: 14 };
 
@@ -152,6 +162,13 @@ for marker, last in pairs(claimed) do
   end
 end`;
 
+/** Returns an error as the answer of a call. */
+const ERROR_OF = `
+local function errorOf(failure)
+  if type(failure) == 'table' and failure.err then return { err = failure.err } end
+  return { err = 'ERR ' .. tostring(failure) }
+end`;
+
 /** Runs the calls of a batch, each with the function of its script. */
 const RUN_CALLS = `
 local batch, answers, claimed, at = ARGV, {}, {}, 1
@@ -180,21 +197,23 @@ while at <= #batch do
         claimed[keys[marker]] = answer
         answer[5] = resultsOf(answer[1], prefix .. answer[2] .. ':processed') or false
         answer[1] = cjson.encode(answer[1])
+      elseif adds[number] then
+        collectNote(keys, args, answer, #answers + 1)
       end
-    elseif type(answer) == 'table' and answer.err then
-      answer = { err = answer.err }
     else
-      answer = { err = 'ERR ' .. tostring(answer) }
+      answer = errorOf(answer)
     end
     answers[#answers + 1] = answer
   end
-end${TELL_LAST}
+end
+pushNotes(function(number, failure) answers[number] = errorOf(failure) end)${TELL_LAST}
 return answers`;
 
 /**
  * Returns one script that runs calls of the given scripts; undefined if the shape of one is unknown. `ARGV` has runs of
  * calls, in the form of `encodeCalls`; its only key tells a cluster where to run it. An error of one call is the answer
- * to that call. The record of a claimed job is returned as one text (see `decodeAnswers`).
+ * to that call. The record of a claimed job is returned as one text (see `decodeAnswers`). The tags of a call are noted with
+ * its job.
  */
 export function batchScript(scripts: readonly NamedScript[]): string | undefined {
   const texts: string[] = [];
@@ -204,6 +223,7 @@ export function batchScript(scripts: readonly NamedScript[]): string | undefined
     if (parts === undefined) return undefined;
     if (parts.flags !== '') flags = parts.flags;
     texts.push(`markers[#commands + 1] = ${MARKERS[command] ?? 'nil'}
+adds[#commands + 1] = ${addsCalls(command)}
 commands[#commands + 1] = (function()
 ${SHARED}
 ${parts.functions}
@@ -212,5 +232,5 @@ ${parts.body}
 end
 end)()`);
   }
-  return `${flags}local commands, markers = {}, {}\n${texts.join('\n')}\n${READ_RESULTS}${RUN_CALLS}`;
+  return `${flags}local commands, markers, adds = {}, {}, {}\n${NOTE_CALLS}\n${texts.join('\n')}\n${READ_RESULTS}${ERROR_OF}${RUN_CALLS}`;
 }
