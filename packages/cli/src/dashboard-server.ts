@@ -1,10 +1,10 @@
-/** Serves the dashboard of an app on this machine, for `umbel dashboard`. */
+/** Serves the dashboard of an app on this machine, for `umbel dashboard` and `umbel dev`. */
 import { randomBytes } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { App } from '@umbel/core';
 import { CliError, EXIT } from './errors.js';
-import { importPackage, MissingPackageError } from './modules.js';
+import { requirePackage } from './modules.js';
 import { cleanLine, type Output } from './output.js';
 
 export interface DashboardServerOptions {
@@ -22,6 +22,9 @@ export interface DashboardServer {
   readonly url: string;
   close(): Promise<void>;
 }
+
+export const DEFAULT_PORT = 7117;
+export const MAX_PORT = 65_535;
 
 const HOST = '127.0.0.1';
 const TOKEN_BYTES = 24;
@@ -57,24 +60,15 @@ export async function startDashboard({
 }
 
 async function loadDashboard(folder: string) {
-  try {
-    const [{ dashboard }, { nodeHandler }] = await Promise.all([
-      importPackage('@umbel/dashboard', folder),
-      importPackage('@umbel/dashboard/node', folder),
-    ]);
-    return { dashboard, nodeHandler };
-  } catch (error) {
-    if (!(error instanceof MissingPackageError)) throw error;
-    throw new CliError(
-      {
-        exitCode: EXIT.usage,
-        what: 'The dashboard is not installed.',
-        why: 'It is a package of its own: @umbel/dashboard.',
-        hint: 'Run npm install --save-dev @umbel/dashboard.',
-      },
-      { cause: error },
-    );
-  }
+  const missing = {
+    what: 'The dashboard is not installed.',
+    why: 'It is a package of its own: @umbel/dashboard.',
+  };
+  const [{ dashboard }, { nodeHandler }] = await Promise.all([
+    requirePackage('@umbel/dashboard', folder, missing),
+    requirePackage('@umbel/dashboard/node', folder, missing),
+  ]);
+  return { dashboard, nodeHandler };
 }
 
 function listen(server: Server, port: number): Promise<void> {

@@ -2,15 +2,12 @@
 import { once } from 'node:events';
 import { type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';
 import { defineCommand } from '../command.js';
-import { type DashboardServer, startDashboard } from '../dashboard-server.js';
+import { type DashboardServer, DEFAULT_PORT, MAX_PORT, startDashboard } from '../dashboard-server.js';
 import { EXIT } from '../errors.js';
 import { examples, integer, plainFlag } from '../flags.js';
 import { untilSignal } from '../operator-flags.js';
 
 type DashboardFlags = OperatorFlags & { readonly port: number; readonly readOnly?: boolean };
-
-const DEFAULT_PORT = 7117;
-const MAX_PORT = 65_535;
 
 export default defineCommand<DashboardFlags>({
   define(command) {

@@ -33,7 +33,7 @@ test('serves the page of an app until Ctrl-C, with the token of its URL', { time
   expect((await command.ended).code).toBe(0);
 });
 
-test('says which port is used, and what to install', { timeout: 300_000 }, async () => {
+test('says which port is used', { timeout: 300_000 }, async () => {
   const { start, umbel, name } = project();
   const first = start(['dashboard', '--name', name, '--port', '0', '--read-only', '--json']);
   await first.prints('"url"');
@@ -41,6 +41,47 @@ test('says which port is used, and what to install', { timeout: 300_000 }, async
   const second = await umbel(['dashboard', '--name', name, '--port', port]);
   expect(second.code).toBe(2);
   expect(second.stderr).toContain(`cannot listen on port ${port}`);
+  const dev = await umbel(['dev', './tasks.mjs', '--dashboard', port], { env: { UMBEL_URL: '' } });
+  expect(dev.code).toBe(2);
+  expect(dev.stderr).toContain(`cannot listen on port ${port}`);
   first.child.kill('SIGTERM');
   expect((await first.ended).code).toBe(0);
+});
+
+/** Makes packages of that name look as if they were not installed. */
+const HIDE = (name: string) => `const Module = require('node:module');
+const resolve = Module._resolveFilename;
+Module._resolveFilename = function (request, ...more) {
+  if (!request.startsWith('${name}')) return resolve.call(this, request, ...more);
+  throw Object.assign(new Error('hidden by a test'), { code: 'MODULE_NOT_FOUND' });
+};
+`;
+
+test('says what to install, and `dev` does without it unless it is asked for', {
+  timeout: 300_000,
+}, async () => {
+  const { start, umbel, name, write } = project();
+  write('hide.cjs', HIDE('@umbel/dashboard'));
+  const hidden = { NODE_OPTIONS: '--require ./hide.cjs' };
+  const env = { ...hidden, UMBEL_URL: '' };
+  for (const args of [
+    ['dashboard', '--name', name],
+    ['dev', './tasks.mjs', '--dashboard'],
+  ]) {
+    const { code, stderr } = await umbel(args, { env: args[0] === 'dev' ? env : hidden });
+    expect({ args, code }).toEqual({ args, code: 2 });
+    expect(stderr).toContain('The dashboard is not installed.');
+    expect(stderr).toContain('npm install --save-dev @umbel/dashboard.');
+  }
+  const dev = start(['dev', './tasks.mjs'], { env, input: 'add {"a":1,"b":2}\n' });
+  await dev.prints('{"sum":3}');
+  dev.child.kill('SIGINT');
+  const { code, stdout, stderr } = await dev.ended;
+  expect(code).toBe(0);
+  expect(stdout + stderr).not.toMatch(/dashboard|127\.0\.0\.1/);
+
+  write('hide.cjs', HIDE('@umbel/testing'));
+  const storeless = await umbel(['dev', './tasks.mjs'], { env });
+  expect(storeless.code).toBe(2);
+  expect(storeless.stderr).toContain('npm install --save-dev @umbel/testing, or pass --connection.');
 });
