@@ -36,6 +36,11 @@ export interface DashboardOptions<User extends DashboardUser = DashboardUser> {
   token?: string | undefined;
   /** Origins that may send actions besides the one of the request URL, such as `'https://ops.example.com'` behind a proxy. */
   origins?: readonly string[] | undefined;
+  /**
+   * Takes the address that users see from `X-Forwarded-Proto`, `-Host` and `-Prefix`. Only behind a proxy that sets or removes
+   * all three: others could choose the address. Default false.
+   */
+  trustProxy?: boolean | undefined;
   /** Receives every action that a user has sent, also the refused and the failed ones. Default: one line on the console. */
   onAction?: ((entry: AuditEntry) => void) | undefined;
 }
@@ -55,6 +60,7 @@ export interface Settings<User extends DashboardUser> {
   readonly can: NonNullable<DashboardOptions<User>['can']>;
   readonly readOnly: boolean;
   readonly origins: readonly string[];
+  readonly trustProxy: boolean;
   readonly onAction: DashboardOptions<User>['onAction'];
 }
 
@@ -65,6 +71,7 @@ const NAMES: Readonly<Record<keyof DashboardOptions, true>> = {
   readOnly: true,
   token: true,
   origins: true,
+  trustProxy: true,
   onAction: true,
 };
 /** The characters of a base path, which also begins with a slash and has no empty part. */
@@ -82,10 +89,19 @@ export function settingsOf<User extends DashboardUser>(
   for (const name of Object.keys(options))
     if (!Object.hasOwn(NAMES, name))
       throw new InvalidOptionError(name, `one of ${Object.keys(NAMES).join(', ')}`, name);
-  const { basePath = '', can = () => true, readOnly = false, origins = [], onAction } = options;
+  const {
+    basePath = '',
+    can = () => true,
+    readOnly = false,
+    origins = [],
+    trustProxy = false,
+    onAction,
+  } = options;
   if (typeof basePath !== 'string' || !isBasePath(basePath))
     throw new InvalidOptionError('basePath', "a path such as '/dashboard'", basePath);
   if (typeof readOnly !== 'boolean') throw new InvalidOptionError('readOnly', 'true or false', readOnly);
+  if (typeof trustProxy !== 'boolean')
+    throw new InvalidOptionError('trustProxy', 'true or false', trustProxy);
   if (typeof can !== 'function') throw new InvalidOptionError('can', 'a function', can);
   if (onAction !== undefined && typeof onAction !== 'function')
     throw new InvalidOptionError('onAction', 'a function', onAction);
@@ -97,6 +113,7 @@ export function settingsOf<User extends DashboardUser>(
     can,
     readOnly,
     origins,
+    trustProxy,
     onAction,
   };
 }
@@ -135,6 +152,6 @@ function authenticationOf<User extends DashboardUser>(
   );
 }
 
-function isBasePath(path: string): boolean {
+export function isBasePath(path: string): boolean {
   return path === '' || (path.startsWith('/') && !path.includes('//') && BASE_PATH.test(path));
 }

@@ -99,10 +99,7 @@ function manyOf(
 type Times = { readonly [Field in 'startedAt' | 'finishedAt']?: Date | undefined };
 
 /** Returns the earliest start, and once all jobs have ended the latest end. */
-function spanOf(
-  nodes: readonly Times[],
-  counts: StateCounts,
-): Pick<GraphNode, 'startedAt' | 'finishedAt'> {
+function spanOf(nodes: readonly Times[], counts: StateCounts): Pick<GraphNode, 'startedAt' | 'finishedAt'> {
   const starts = nodes.flatMap(({ startedAt }) => startedAt?.getTime() ?? []);
   const ends = nodes.flatMap(({ finishedAt }) => finishedAt?.getTime() ?? []);
   const hasAllEnded = Object.keys(counts).every((state) => counts[state] === 0 || hasEnded(state));

@@ -1,7 +1,9 @@
 /** Who may open a dashboard, and what a page of another site can do. */
-import { type App, createApp, InvalidOptionError } from '@umbel/core';
+import { chain, waitFor } from '@umbel/canvas';
+import { type App, createApp, InvalidOptionError, type RunGraphJson } from '@umbel/core';
 import { memory } from '@umbel/testing';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { z } from 'zod';
 import { type AuditEntry, dashboard } from '../../src/index.js';
 import { Client, ORIGIN } from '../support/client.js';
 
@@ -42,6 +44,7 @@ describe('a dashboard', () => {
       { origins: ['ops.example.com'] },
       { origins: 'https://ops.example.com' },
       { readOnly: 'yes' },
+      { trustProxy: 'yes' },
       { autorize: () => ({ name: 'ann' }) },
     ];
     for (const options of wrong) expect(() => dashboard(app, options)).toThrow(InvalidOptionError);
@@ -154,9 +157,74 @@ describe('a dashboard', () => {
     expect(actions).not.toContain('queue.purge');
   });
 
+  test('leaves out of lists what the user may not see', async () => {
+    const fail = app.task({
+      name: 'fail',
+      input: z.object({ secret: z.string() }),
+      run: ({ secret }): string => {
+        throw new Error(`no ${secret}`);
+      },
+    });
+    const approved = app.signal({ name: 'approved' });
+    let open = (_: null): void => {};
+    const held = new Promise<null>((resolve) => {
+      open = resolve;
+    });
+    const hold = app.task({ name: 'hold', run: () => held });
+    const failed = [await fail.delay({ secret: 'plan-a' }), await fail.delay({ secret: 'plan-b' })];
+    const run = await chain(fail.si({ secret: 'plan-c' }), hold.si()).delay();
+    const wait = await chain(waitFor(approved, { timeout: 'never' }), hold.si()).delay();
+    await app.worker().start();
+    await Promise.all([...failed, run].map((each) => each.outcome({ timeout: '50s' })));
+    const running = await hold.delay();
+    const [shownJob, hiddenJob] = failed.map(({ id }) => id);
+    const step = `${run.id}.0-0`;
+    const hidden = new Set([hiddenJob, step, wait.id, running.id]);
+    const asked = vi.fn((_user: object, _action: string, { id }: { id?: string }) => !hidden.has(id));
+    try {
+      const client = new Client(dashboard(app, { can: asked, onAction: () => {} }));
+      await vi.waitFor(async () => {
+        expect((await app.signals.waiting()).items).toHaveLength(1);
+        expect(await app.jobs.list({ state: 'active' })).toMatchObject({ items: [{ id: running.id }] });
+      });
+      const text = async (path: string) => JSON.stringify(await client.read(path));
+      const jobs = await text('/list/jobs?q=task:fail');
+      expect(jobs).toContain(shownJob);
+      expect(jobs).toContain('plan-a');
+      for (const path of ['/list/jobs', `/list/jobs?q=id:${hiddenJob}`, '/dead-letters']) {
+        expect(await text(path)).not.toMatch(/plan-b|plan-c/);
+        expect(await text(path)).not.toContain(`"${hiddenJob}"`);
+      }
+      expect(await text('/list/runs')).toContain(run.id);
+      expect(await text('/list/runs')).not.toContain(wait.id);
+      expect(await text('/signals')).not.toContain(wait.id);
+      expect(await text('/workers')).not.toContain(running.id);
+      for (const path of [`/runs/${run.id}`, `/runs/${run.id}/graph/json`]) {
+        const { nodes, graph = { nodes } } = await client.read<RunGraphJson & { graph?: RunGraphJson }>(path);
+        expect(await text(path)).toContain(step);
+        expect(graph.nodes.find(({ id }) => id === step)).not.toHaveProperty('error');
+      }
+      // One question for each item of a page.
+      asked.mockClear();
+      await client.read('/list/jobs?q=task:fail');
+      expect(asked.mock.calls.length).toBeLessThanOrEqual(1 + 50);
+    } finally {
+      open(null);
+    }
+  });
+
   test('guards every route: nothing answers a user who may nothing', async () => {
     const client = new Client(dashboard(app, { can: () => false, onAction: () => {} }));
-    const views = ['app', 'counts', 'list/jobs', 'list/runs', 'jobs/x', 'runs/x', 'runs/x/graph/json'];
+    const views = [
+      'app',
+      'counts',
+      'list/jobs',
+      'list/runs',
+      'jobs/x',
+      'runs/x',
+      'runs/x/graph/json',
+      'runs/x/members',
+    ];
     const more = ['queues', 'workers', 'schedules', 'dead-letters', 'signals', 'tasks', 'changes'];
     for (const path of [...views, ...more]) {
       const { status } = await client.get(`/api/${path}`);

@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { number, shortId, took } from '../format.js';
 import { useLive } from '../live.js';
 import { Empty, Problem, State, Tags, Time, Title } from '../parts/parts.js';
+import { type Column, Table } from '../parts/table.js';
 import { Link, navigate, usePlace, withQuery } from '../router.js';
 import type { Found, Job, JobCounts, Run } from '../types.js';
 
@@ -22,6 +23,10 @@ export function List({ kind }: { readonly kind: Kind }) {
   const path = `/${kind}`;
   const { data, error, isLoading } = useLive<Found<Job | Run>>(withQuery(`/list/${kind}`, { q, cursor }));
   const counts = useLive<JobCounts>('/counts').data?.total;
+  const empty =
+    data?.cursor === undefined
+      ? `No ${kind === 'jobs' ? 'jobs' : 'workflow runs'} match.`
+      : 'None of the next few thousand jobs match.';
   return (
     <>
       <Title title={kind === 'jobs' ? 'Jobs' : 'Workflow runs'} />
@@ -40,16 +45,12 @@ export function List({ kind }: { readonly kind: Kind }) {
         ))}
       </nav>
       <Problem error={error} />
-      {data !== undefined && data.items.length === 0 && (
-        <Empty>
-          {data.cursor === undefined
-            ? `No ${kind === 'jobs' ? 'jobs' : 'workflow runs'} match.`
-            : 'None of the next few thousand jobs match.'}
-        </Empty>
-      )}
       {data !== undefined &&
-        data.items.length > 0 &&
-        (kind === 'jobs' ? <Jobs items={data.items as Job[]} /> : <Runs items={data.items as Run[]} />)}
+        (kind === 'jobs' ? (
+          <Jobs items={data.items as Job[]} empty={empty} />
+        ) : (
+          <Runs items={data.items as Run[]} empty={empty} />
+        ))}
       {data === undefined && isLoading && <Empty>Loading …</Empty>}
       <div class="actions end">
         {cursor !== '' && <Link to={withQuery(path, { q })}>First page</Link>}
@@ -126,85 +127,67 @@ function Chip({ path, q, state, label, count }: ChipProps) {
   );
 }
 
-export function Jobs({ items }: { readonly items: readonly Job[] }) {
+const JOB_COLUMNS: readonly Column<Job>[] = [
+  { title: 'State', kind: 'state', cell: (job) => <State state={job.state} own={job.ownState} /> },
+  {
+    title: 'Task',
+    kind: 'main',
+    cell: (job) => (
+      <>
+        <Link to={`/jobs/${encodeURIComponent(job.id)}`}>{job.displayName}</Link> <Tags tags={job.tags} />
+        <div class="dim sub">
+          <code>{shortId(job.id)}</code>
+          {(job.problem ?? job.reason) !== undefined && (
+            <span class="reason"> {job.problem ?? job.reason}</span>
+          )}
+        </div>
+      </>
+    ),
+  },
+  { title: 'Queue', cell: (job) => job.queue },
+  { title: 'Sent', cell: (job) => <Time at={job.enqueuedAt} /> },
+  {
+    title: 'Took',
+    kind: 'number',
+    cell: (job) =>
+      job.finishedAt !== undefined || job.state === 'active' ? took(job.startedAt, job.finishedAt) : '–',
+  },
+  { title: 'Attempts', kind: 'number', cell: (job) => job.attempts },
+];
+
+export function Jobs({ items, empty }: { readonly items: readonly Job[]; readonly empty?: string }) {
   return (
-    <table class="list">
-      <thead>
-        <tr>
-          <th>State</th>
-          <th>Task</th>
-          <th>Queue</th>
-          <th>Sent</th>
-          <th>Took</th>
-          <th>Attempts</th>
-        </tr>
-      </thead>
-      <tbody>
-        {items.map((job) => (
-          <tr key={job.id}>
-            <td>
-              <State state={job.state} own={job.ownState} />
-            </td>
-            <td class="main">
-              <Link to={`/jobs/${encodeURIComponent(job.id)}`}>{job.displayName}</Link>{' '}
-              <Tags tags={job.tags} />
-              <div class="dim sub">
-                <code>{shortId(job.id)}</code>
-                {(job.problem ?? job.reason) !== undefined && (
-                  <span class="reason"> {job.problem ?? job.reason}</span>
-                )}
-              </div>
-            </td>
-            <td data-label="Queue">{job.queue}</td>
-            <td data-label="Sent">
-              <Time at={job.enqueuedAt} />
-            </td>
-            <td data-label="Took">
-              {job.finishedAt !== undefined || job.state === 'active'
-                ? took(job.startedAt, job.finishedAt)
-                : '–'}
-            </td>
-            <td data-label="Attempts">{job.attempts}</td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+    <Table
+      label="Jobs"
+      rows={items}
+      keyOf={({ id }) => id}
+      columns={JOB_COLUMNS}
+      empty={empty ?? 'No jobs.'}
+    />
   );
 }
 
-function Runs({ items }: { readonly items: readonly Run[] }) {
+const RUN_COLUMNS: readonly Column<Run>[] = [
+  { title: 'State', kind: 'state', cell: (run) => <State state={run.state} /> },
+  {
+    title: 'Run',
+    kind: 'main',
+    cell: (run) => (
+      <>
+        <Link to={`/runs/${encodeURIComponent(run.id)}`}>
+          <code>{run.id}</code>
+        </Link>{' '}
+        <Tags tags={run.tags} />
+        {(run.problem ?? run.reason) !== undefined && <div class="dim sub">{run.problem ?? run.reason}</div>}
+      </>
+    ),
+  },
+  { title: 'Sent', cell: (run) => <Time at={run.enqueuedAt} /> },
+  { title: 'Took', kind: 'number', cell: (run) => took(run.enqueuedAt, run.finishedAt) },
+];
+
+function Runs({ items, empty }: { readonly items: readonly Run[]; readonly empty: string }) {
   return (
-    <table class="list">
-      <thead>
-        <tr>
-          <th>State</th>
-          <th>Run</th>
-          <th>Sent</th>
-          <th>Took</th>
-        </tr>
-      </thead>
-      <tbody>
-        {items.map((run) => (
-          <tr key={run.id}>
-            <td>
-              <State state={run.state} />
-            </td>
-            <td class="main">
-              <Link to={`/runs/${encodeURIComponent(run.id)}`}>
-                <code>{run.id}</code>
-              </Link>{' '}
-              <Tags tags={run.tags} />
-              {(run.problem ?? run.reason) !== undefined && (
-                <div class="dim sub">{run.problem ?? run.reason}</div>
-              )}
-            </td>
-            <td data-label="Sent">
-              <Time at={run.enqueuedAt} />
-            </td>
-            <td data-label="Took">{took(run.enqueuedAt, run.finishedAt)}</td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+    <Table label="Workflow runs" rows={items} keyOf={({ id }) => id} columns={RUN_COLUMNS} empty={empty} />
   );
 }

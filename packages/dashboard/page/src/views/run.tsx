@@ -6,9 +6,9 @@ import { useLive } from '../live.js';
 import { Action } from '../parts/action.js';
 import { Copy, Empty, Facts, Json, Problem, Section, State, Tags, Time, Title, Why } from '../parts/parts.js';
 import { Link, navigate, usePlace, withQuery } from '../router.js';
-import type { Found, Job, Node, RunDetails } from '../types.js';
+import type { RunDetails } from '../types.js';
 import { JobView } from './job.js';
-import { Jobs } from './list.js';
+import { Members } from './members.js';
 import { Timeline } from './timeline.js';
 
 type GraphModule = typeof import('../graph/graph.js');
@@ -136,39 +136,6 @@ export function RunPage({ id }: { readonly id: string }) {
             </button>
             {node?.count === undefined ? <JobView id={step} isPanel /> : <Members run={id} node={node} />}
           </aside>
-        )}
-      </div>
-    </>
-  );
-}
-
-/** The jobs of a node that represents many, by pages. */
-function Members({ run, node }: { readonly run: string; readonly node: Node }) {
-  const { query } = usePlace();
-  const cursor = query.get('members') ?? '';
-  const q = `run:${run} task:"${node.task}"`;
-  const { data, error } = useLive<Found<Job>>(withQuery('/list/jobs', { q, cursor }));
-  const path = `/runs/${encodeURIComponent(run)}`;
-  return (
-    <>
-      <h2 class="panel-title">
-        {node.label} × {node.count}
-      </h2>
-      <p class="actions">
-        {Object.entries(node.counts ?? {}).map(([state, count]) => (
-          <span key={state}>
-            <State state={state} /> {count}
-          </span>
-        ))}
-      </p>
-      <Problem error={error} />
-      {data !== undefined && <Jobs items={data.items} />}
-      <div class="actions end">
-        {cursor !== '' && <Link to={withQuery(path, { step: node.id })}>First page</Link>}
-        {data?.cursor !== undefined && (
-          <Link class="button" to={withQuery(path, { step: node.id, members: data.cursor })}>
-            Next page
-          </Link>
         )}
       </div>
     </>
