@@ -14,6 +14,8 @@ export interface DashboardServerOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly readOnly?: boolean;
+  /** The address of a trace, with `{traceId}` in it. */
+  readonly traceUrl?: string | undefined;
   readonly out: Output;
 }
 
@@ -35,6 +37,7 @@ export async function startDashboard({
   folder,
   port,
   readOnly = false,
+  traceUrl,
   out,
 }: DashboardServerOptions): Promise<DashboardServer> {
   const { dashboard, nodeHandler } = await loadDashboard(folder);
@@ -42,6 +45,7 @@ export async function startDashboard({
   const served = dashboard(app, {
     token,
     readOnly,
+    traceUrl,
     onAction: ({ action, target, outcome, error = '' }) =>
       out.note(cleanLine(`dashboard: ${action} ${target.id ?? target.kind}: ${outcome} ${error}`.trim())),
   });

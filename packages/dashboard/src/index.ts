@@ -13,6 +13,7 @@ import { pathBelow, publicAddress } from './public-address.js';
 import { jobRoutes } from './routes/jobs.js';
 import { memberRoutes } from './routes/members.js';
 import { operationRoutes } from './routes/operations.js';
+import { recentInputRoutes } from './routes/recent-inputs.js';
 import { SharedReads } from './shared-reads.js';
 
 export type { AuditEntry, DashboardAction, DashboardOptions, DashboardTarget, DashboardUser };
@@ -113,11 +114,13 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
       tasks: tasks.map((task) => task.name),
       user: c.get('user').name,
       readOnly,
+      traceUrl: settings.traceUrl,
       actions: allowed.filter((action) => action !== ''),
     });
   });
   routes.route('/api', jobRoutes(dependencies));
   routes.route('/api', memberRoutes(dependencies));
+  routes.route('/api', recentInputRoutes(dependencies));
 
   routes.get('/api/changes', async (c) => {
     await checkView(dependencies, c, { kind: 'app' });

@@ -41,6 +41,11 @@ export interface DashboardOptions<User extends DashboardUser = DashboardUser> {
    * all three: others could choose the address. Default false.
    */
   trustProxy?: boolean | undefined;
+  /**
+   * The address of a trace in your tracing tool, with `{traceId}` in it, such as `'https://jaeger.example/trace/{traceId}'`. Jobs
+   * and runs with a trace link to it.
+   */
+  traceUrl?: string | undefined;
   /** Receives every action that a user has sent, also the refused and the failed ones. Default: one line on the console. */
   onAction?: ((entry: AuditEntry) => void) | undefined;
 }
@@ -61,6 +66,7 @@ export interface Settings<User extends DashboardUser> {
   readonly readOnly: boolean;
   readonly origins: readonly string[];
   readonly trustProxy: boolean;
+  readonly traceUrl: string | undefined;
   readonly onAction: DashboardOptions<User>['onAction'];
 }
 
@@ -72,6 +78,7 @@ const NAMES: Readonly<Record<keyof DashboardOptions, true>> = {
   token: true,
   origins: true,
   trustProxy: true,
+  traceUrl: true,
   onAction: true,
 };
 /** The characters of a base path, which also begins with a slash and has no empty part. */
@@ -95,6 +102,7 @@ export function settingsOf<User extends DashboardUser>(
     readOnly = false,
     origins = [],
     trustProxy = false,
+    traceUrl,
     onAction,
   } = options;
   if (typeof basePath !== 'string' || !isBasePath(basePath))
@@ -102,6 +110,12 @@ export function settingsOf<User extends DashboardUser>(
   if (typeof readOnly !== 'boolean') throw new InvalidOptionError('readOnly', 'true or false', readOnly);
   if (typeof trustProxy !== 'boolean')
     throw new InvalidOptionError('trustProxy', 'true or false', trustProxy);
+  if (traceUrl !== undefined && !isTraceUrl(traceUrl))
+    throw new InvalidOptionError(
+      'traceUrl',
+      "an address such as 'https://jaeger.example/trace/{traceId}'",
+      traceUrl,
+    );
   if (typeof can !== 'function') throw new InvalidOptionError('can', 'a function', can);
   if (onAction !== undefined && typeof onAction !== 'function')
     throw new InvalidOptionError('onAction', 'a function', onAction);
@@ -114,8 +128,15 @@ export function settingsOf<User extends DashboardUser>(
     readOnly,
     origins,
     trustProxy,
+    traceUrl,
     onAction,
   };
+}
+
+/** The id takes no part in the protocol or the host, so the page never links to anything but a web page of that host. */
+function isTraceUrl(text: unknown): boolean {
+  if (typeof text !== 'string' || !/^https?:\/\/[^/{}?#]+[/?#].*\{traceId\}/.test(text)) return false;
+  return URL.canParse(text.replaceAll('{traceId}', '0'));
 }
 
 function isOrigin(text: unknown): boolean {

@@ -7,7 +7,11 @@ import { EXIT } from '../errors.js';
 import { examples, integer, plainFlag } from '../flags.js';
 import { untilSignal } from '../operator-flags.js';
 
-type DashboardFlags = OperatorFlags & { readonly port: number; readonly readOnly?: boolean };
+type DashboardFlags = OperatorFlags & {
+  readonly port: number;
+  readonly readOnly?: boolean;
+  readonly traceUrl?: string;
+};
 
 export default defineCommand<DashboardFlags>({
   define(command) {
@@ -22,7 +26,10 @@ export default defineCommand<DashboardFlags>({
           .argParser(integer(0, MAX_PORT))
           .default(DEFAULT_PORT),
       )
-      .addOption(plainFlag('--read-only', 'Refuse every action that changes something'));
+      .addOption(plainFlag('--read-only', 'Refuse every action that changes something'))
+      .addOption(
+        plainFlag('--trace-url <url>', 'Address of a trace, with {traceId} in it, to which jobs link'),
+      );
     operatorFlags(command);
     examples(command, [
       ['umbel dashboard --app ./tasks.ts', 'with masked inputs and forms for all tasks'],
@@ -41,6 +48,7 @@ export default defineCommand<DashboardFlags>({
           folder: process.cwd(),
           port: flags.port,
           readOnly: flags.readOnly === true,
+          traceUrl: flags.traceUrl,
           out,
         });
         if (out.isJson) out.document('dashboard', { url: server.url });

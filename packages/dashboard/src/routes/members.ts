@@ -1,8 +1,7 @@
 /** The route that lists the jobs of a node of a run's graph which represents many. */
-import { InvalidOptionError, type ListedJob } from '@umbel/core';
+import { type App, InvalidOptionError, type ListedJob, type Page } from '@umbel/core';
 import { Hono } from 'hono';
 import { checkView, jobTarget, type RouteDependencies, type RouteEnv, visibleItems } from '../context.js';
-import { findPage, type Search } from '../search.js';
 
 export function memberRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
   const { app, reads } = dependencies;
@@ -12,11 +11,8 @@ export function memberRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
     const { id } = c.req.param();
     await checkView(dependencies, c, { kind: 'run', id });
     const { node = '', task = '', cursor } = c.req.query();
-    const search = membersOf(id, node, task);
     const page = await reads.get(JSON.stringify(['members', id, node, task, cursor]), () =>
-      findPage<ListedJob>(search, cursor || undefined, (part) =>
-        app.jobs.list({ ...search.filter, ...part }),
-      ),
+      membersOf(app, { run: id, node, task, cursor: cursor || undefined }),
     );
     return c.json({ ...page, items: await visibleItems(dependencies, c, page.items, jobTarget) });
   });
@@ -25,23 +21,52 @@ export function memberRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
 }
 
 const MAX_LENGTH = 1000;
+/** Number of jobs after which an answer ends. */
+const PAGE_SIZE = 50;
+/** Number of jobs that one read looks at while none belongs to the node. */
+const SKIP_SIZE = 250;
+const MAX_READS = 10;
 
-/** Returns the search for the jobs of a node. Its id has `*` instead of each index, with a number if there are several. */
-function membersOf(run: string, node: string, task: string): Search {
+/** Returns whether an id is that of a job of a node. The id of a node has `*` instead of each index, with a number if there are several. */
+function matcherOf(run: string, node: string): (id: string) => boolean {
   if (node.length > MAX_LENGTH || !node.startsWith(run) || !node.includes('*'))
     throw new InvalidOptionError('node', 'the id of a node of the run for several jobs', node);
   const wanted = node.match(/\*\d*|\d+|[^\d*]+/g) ?? [];
-  return {
-    filter: { run, ...(task !== '' && { task }) },
-    isCompared: true,
-    matches: ({ id }) => {
-      const parts = id.match(/\d+|\D+/g) ?? [];
-      return (
-        parts.length === wanted.length && wanted.every((part, index) => isSame(part, parts[index] ?? ''))
-      );
-    },
+  return (id) => {
+    const parts = id.match(/\d+|\D+/g) ?? [];
+    return parts.length === wanted.length && wanted.every((part, index) => isSame(part, parts[index] ?? ''));
   };
 }
 
 const isSame = (wanted: string, part: string) =>
   wanted.startsWith('*') ? /^\d+$/.test(part) : part === wanted;
+
+/** Reads a run from a cursor on, until there are 50 jobs of a node; fewer if the next few thousand jobs hold no more. */
+async function membersOf(
+  app: App,
+  {
+    run,
+    node,
+    task,
+    cursor,
+  }: { readonly run: string; node: string; task: string; cursor?: string | undefined },
+): Promise<Page<ListedJob>> {
+  const isMember = matcherOf(run, node);
+  const items: ListedJob[] = [];
+  let next = cursor;
+  let limit = PAGE_SIZE;
+  for (let reads = 0; reads < MAX_READS && items.length < PAGE_SIZE; reads += 1) {
+    const page = await app.jobs.list({
+      run,
+      ...(task !== '' && { task }),
+      ...(next !== undefined && { cursor: next }),
+      limit,
+    });
+    const found = page.items.filter(({ id }) => isMember(id));
+    items.push(...found);
+    next = page.cursor;
+    if (next === undefined) break;
+    limit = found.length === 0 ? SKIP_SIZE : PAGE_SIZE;
+  }
+  return { items, ...(next !== undefined && { cursor: next }) };
+}

@@ -1,6 +1,5 @@
 /** Small parts that several views use. */
 import type { ComponentChildren } from 'preact';
-import { useState } from 'preact/hooks';
 import { ApiError } from '../api.js';
 import { exact, relative } from '../format.js';
 import type { Reason, Value } from '../types.js';
@@ -119,20 +118,6 @@ export function Facts({ entries }: { readonly entries: readonly (readonly [strin
           </div>
         ))}
     </dl>
-  );
-}
-
-export function Copy({ text, label }: { readonly text: string; readonly label: string }) {
-  const [isCopied, setCopied] = useState(false);
-  const copy = async () => {
-    await navigator.clipboard?.writeText(text);
-    setCopied(true);
-    setTimeout(() => setCopied(false), 1500);
-  };
-  return (
-    <button type="button" class="quiet" title={text} onClick={() => void copy()}>
-      {isCopied ? 'Copied' : label}
-    </button>
   );
 }
 

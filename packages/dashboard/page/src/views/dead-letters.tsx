@@ -4,6 +4,8 @@ import { act } from '../api.js';
 import { plural, shortId } from '../format.js';
 import { useLive } from '../live.js';
 import { Action, AppContext, Dialog, useSending } from '../parts/action.js';
+import { deadLetterCommands } from '../parts/commands.js';
+import { CopyCommands } from '../parts/copy.js';
 import { Problem, State, Time, Title } from '../parts/parts.js';
 import { type Column, Table } from '../parts/table.js';
 import { Link, navigate, usePlace, withQuery } from '../router.js';
@@ -28,6 +30,7 @@ export function DeadLetters() {
   return (
     <>
       <Title title="Failed jobs">
+        <CopyCommands commands={deadLetterCommands(filter)} />
         <Bulk action="dead-letters.replay" label="Retry all" filter={used} onDone={reload} />
         <Bulk action="dead-letters.discard" label="Drop all" filter={used} onDone={reload} isDangerous />
       </Title>

@@ -2,7 +2,10 @@
 import { duration, exact, took } from '../format.js';
 import { useLive } from '../live.js';
 import { Action } from '../parts/action.js';
-import { Copy, Empty, Facts, Json, Problem, Section, State, Tags, Time, Title, Why } from '../parts/parts.js';
+import { jobCommands } from '../parts/commands.js';
+import { CopyCommands } from '../parts/copy.js';
+import { Empty, Facts, Json, Problem, Section, State, Tags, Time, Title, Why } from '../parts/parts.js';
+import { TraceLink } from '../parts/trace.js';
 import { Link, navigate } from '../router.js';
 import type { JobDetails } from '../types.js';
 
@@ -31,7 +34,7 @@ export function JobView({ id, isPanel }: { readonly id: string; readonly isPanel
       </div>
       <Problem error={error} />
       <Why reason={job.waitReason} />
-      <Section title="Job" aside={<Copy text={`umbel jobs show ${job.id}`} label="Copy as CLI" />}>
+      <Section title="Job" aside={<CopyCommands commands={jobCommands(job.id)} />}>
         <Facts
           entries={[
             ['Id', <code key="id">{job.id}</code>],
@@ -50,6 +53,7 @@ export function JobView({ id, isPanel }: { readonly id: string; readonly isPanel
             ['Took', job.startedAt && took(job.startedAt, job.finishedAt)],
             ['Ended', job.finishedAt && <Time key="ended" at={job.finishedAt} />],
             ['Expires', exact(job.expiresAt)],
+            ['Trace', <TraceLink key="trace" headers={job.headers} />],
             ['Tags', job.tags.length > 0 ? <Tags key="tags" tags={job.tags} /> : undefined],
             ...Object.entries(job.headers).map(([name, value]) => [`Header ${name}`, value] as const),
             ['Problem', job.problem ?? job.inputProblem],

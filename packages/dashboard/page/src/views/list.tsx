@@ -2,7 +2,10 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { number, shortId, took } from '../format.js';
 import { useLive } from '../live.js';
+import { listCommands } from '../parts/commands.js';
+import { CopyCommands } from '../parts/copy.js';
 import { Empty, Problem, State, Tags, Time, Title } from '../parts/parts.js';
+import { SavedViews } from '../parts/saved-views.js';
 import { type Column, Table } from '../parts/table.js';
 import { Link, navigate, usePlace, withQuery } from '../router.js';
 import type { Found, Job, JobCounts, Run } from '../types.js';
@@ -29,8 +32,11 @@ export function List({ kind }: { readonly kind: Kind }) {
       : 'None of the next few thousand jobs match.';
   return (
     <>
-      <Title title={kind === 'jobs' ? 'Jobs' : 'Workflow runs'} />
+      <Title title={kind === 'jobs' ? 'Jobs' : 'Workflow runs'}>
+        <CopyCommands commands={listCommands(kind, q)} />
+      </Title>
       <Search key={kind} path={path} q={q} />
+      <SavedViews path={path} q={q} />
       <nav class="chips" aria-label="States">
         <Chip path={path} q={q} state="" label="All" />
         {STATES[kind].map((state) => (

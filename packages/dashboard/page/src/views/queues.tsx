@@ -2,6 +2,8 @@
 import { duration, number } from '../format.js';
 import { useLive } from '../live.js';
 import { Action } from '../parts/action.js';
+import { QUEUE_COMMANDS } from '../parts/commands.js';
+import { CopyCommands } from '../parts/copy.js';
 import { Empty, Problem, State, Title } from '../parts/parts.js';
 import { Link, withQuery } from '../router.js';
 import type { Queue } from '../types.js';
@@ -13,7 +15,9 @@ export function Queues() {
   const { data, error, reload } = useLive<{ queues: readonly Queue[] }>('/queues');
   return (
     <>
-      <Title title="Queues" />
+      <Title title="Queues">
+        <CopyCommands commands={QUEUE_COMMANDS} />
+      </Title>
       <Problem error={error} />
       {data?.queues.length === 0 && <Empty>The app has no queues yet.</Empty>}
       <div class="cards">

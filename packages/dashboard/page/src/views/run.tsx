@@ -4,7 +4,10 @@ import { addressOf } from '../api.js';
 import { duration, plural } from '../format.js';
 import { useLive } from '../live.js';
 import { Action } from '../parts/action.js';
-import { Copy, Empty, Facts, Json, Problem, Section, State, Tags, Time, Title, Why } from '../parts/parts.js';
+import { runCommands } from '../parts/commands.js';
+import { CopyCommands } from '../parts/copy.js';
+import { Empty, Facts, Json, Problem, Section, State, Tags, Time, Title, Why } from '../parts/parts.js';
+import { TraceLink } from '../parts/trace.js';
 import { Link, navigate, usePlace, withQuery } from '../router.js';
 import type { RunDetails } from '../types.js';
 import { JobView } from './job.js';
@@ -27,6 +30,15 @@ export function RunPage({ id }: { readonly id: string }) {
   const { data: run, error, isLoading, reload } = useLive<RunDetails>(path);
   const { query } = usePlace();
   const step = query.get('step') ?? '';
+  useEffect(() => {
+    if (step === '') return undefined;
+    const close = (event: KeyboardEvent) => {
+      const isForDialog = document.querySelector('dialog[open]') !== null;
+      if (event.key === 'Escape' && !isForDialog) navigate(path, true);
+    };
+    addEventListener('keydown', close);
+    return () => removeEventListener('keydown', close);
+  }, [path, step]);
   if (run === undefined)
     return (
       <>
@@ -44,6 +56,9 @@ export function RunPage({ id }: { readonly id: string }) {
   return (
     <>
       <Title title="Workflow run">
+        <Link class="button" to={withQuery('/compare', { a: id })}>
+          Compare
+        </Link>
         {run.state === 'failed' && (
           <Action action="run.resume" label="Resume from the failed step" body={{ id }} onDone={reload} />
         )}
@@ -87,7 +102,7 @@ export function RunPage({ id }: { readonly id: string }) {
             title="Graph"
             aside={
               <span class="actions">
-                <Copy text={`umbel runs show ${run.id}`} label="Copy as CLI" />
+                <CopyCommands commands={runCommands(run.id)} />
                 {(['mmd', 'dot', 'json'] as const).map((format) => (
                   <a
                     key={format}
@@ -119,6 +134,7 @@ export function RunPage({ id }: { readonly id: string }) {
                     <Link to={`/jobs/${encodeURIComponent(run.parentId)}`}>{run.parentId}</Link>
                   ),
                 ],
+                ['Trace', <TraceLink key="trace" headers={run.headers} />],
                 ...Object.entries(run.headers).map(([name, value]) => [`Header ${name}`, value] as const),
               ]}
             />

@@ -3,6 +3,8 @@ import { useContext, useState } from 'preact/hooks';
 import { shortId } from '../format.js';
 import { useLive } from '../live.js';
 import { AppContext } from '../parts/action.js';
+import { SIGNAL_COMMANDS } from '../parts/commands.js';
+import { CopyCommands } from '../parts/copy.js';
 import { Problem, Tags, Time, Title } from '../parts/parts.js';
 import { SendDialog } from '../parts/schema-form.js';
 import { type Column, Table } from '../parts/table.js';
@@ -17,7 +19,9 @@ export function Signals() {
   const maySend = useContext(AppContext)?.actions.includes('signal.send') === true;
   return (
     <>
-      <Title title="Signals" />
+      <Title title="Signals">
+        <CopyCommands commands={SIGNAL_COMMANDS} />
+      </Title>
       <Problem error={error} />
       <Table
         label="Waits for signals"

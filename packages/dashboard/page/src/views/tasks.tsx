@@ -3,6 +3,8 @@ import { useContext, useState } from 'preact/hooks';
 import { duration } from '../format.js';
 import { useLive } from '../live.js';
 import { AppContext } from '../parts/action.js';
+import { callCommands, TASK_COMMANDS } from '../parts/commands.js';
+import { CopyCommands } from '../parts/copy.js';
 import { Problem, Title } from '../parts/parts.js';
 import { SendDialog } from '../parts/schema-form.js';
 import { type Column, Table } from '../parts/table.js';
@@ -15,7 +17,9 @@ export function Tasks() {
   const mayRun = useContext(AppContext)?.actions.includes('task.send') === true;
   return (
     <>
-      <Title title="Tasks" />
+      <Title title="Tasks">
+        <CopyCommands commands={TASK_COMMANDS} />
+      </Title>
       <Problem error={error} />
       <Table
         label="Tasks"
@@ -31,6 +35,8 @@ export function Tasks() {
           body={{ id: sending.name, queue: sending.queue }}
           field="input"
           schema={sending.input ?? null}
+          commands={(input) => callCommands(sending.name, input)}
+          recent={`/tasks/${encodeURIComponent(sending.name)}/inputs`}
           onClose={() => setSending(undefined)}
           onDone={(answer) => navigate(`/jobs/${encodeURIComponent(String(answer.id))}`)}
         />

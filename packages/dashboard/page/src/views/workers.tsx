@@ -1,6 +1,8 @@
 /** The workers, their processes and what they run. */
 import { bytes, number, took } from '../format.js';
 import { useLive } from '../live.js';
+import { WORKER_COMMANDS } from '../parts/commands.js';
+import { CopyCommands } from '../parts/copy.js';
 import { Empty, Problem, Section, State, Time, Title } from '../parts/parts.js';
 import { type Column, Table } from '../parts/table.js';
 import { Link } from '../router.js';
@@ -16,7 +18,9 @@ export function Workers() {
   const { data, error } = useLive<WorkersAnswer>('/workers');
   return (
     <>
-      <Title title="Workers" />
+      <Title title="Workers">
+        <CopyCommands commands={WORKER_COMMANDS} />
+      </Title>
       <Problem error={error} />
       {data?.workers.length === 0 && (
         <Empty>
