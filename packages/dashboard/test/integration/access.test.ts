@@ -45,6 +45,9 @@ describe('a dashboard', () => {
       { origins: 'https://ops.example.com' },
       { readOnly: 'yes' },
       { trustProxy: 'yes' },
+      { traceUrl: 'https://{traceId}/x' },
+      { traceUrl: 'javascript:alert({traceId})' },
+      { traceUrl: 'https://traces.example/' },
       { autorize: () => ({ name: 'ann' }) },
     ];
     for (const options of wrong) expect(() => dashboard(app, options)).toThrow(InvalidOptionError);
@@ -227,7 +230,17 @@ describe('a dashboard', () => {
       'runs/x/graph/json',
       'runs/x/members',
     ];
-    const more = ['queues', 'workers', 'schedules', 'dead-letters', 'signals', 'tasks', 'changes'];
+    const more = [
+      'queues',
+      'workers',
+      'schedules',
+      'dead-letters',
+      'error-groups',
+      'signals',
+      'tasks',
+      'tasks/x/inputs',
+      'changes',
+    ];
     for (const path of [...views, ...more]) {
       const { status } = await client.get(`/api/${path}`);
       expect({ path, status }).toEqual({ path, status: 403 });
