@@ -1,5 +1,17 @@
 /** `umbel dashboard`: on this machine only, and only with the token. */
+import { execFileSync } from 'node:child_process';
 import { expect, test } from 'vitest';
+import {
+  callCommands,
+  deadLetterCommands,
+  jobCommands,
+  listCommands,
+  QUEUE_COMMANDS,
+  SCHEDULE_COMMANDS,
+  SIGNAL_COMMANDS,
+  TASK_COMMANDS,
+  WORKER_COMMANDS,
+} from '../../../dashboard/page/src/parts/commands.js';
 import { project } from '../support/project.js';
 
 const URL_LINE = /http:\/\/127\.0\.0\.1:\d+\/\?token=[\w-]{32}/;
@@ -46,6 +58,31 @@ test('says which port is used', { timeout: 300_000 }, async () => {
   expect(dev.stderr).toContain(`cannot listen on port ${port}`);
   first.child.kill('SIGTERM');
   expect((await first.ended).code).toBe(0);
+});
+
+test('what the pages copy are commands that run, and code that runs', { timeout: 300_000 }, async () => {
+  const { umbel, name, app: open } = project();
+  const app = open();
+  app.task({ name: 'add', run: async () => null });
+  await app.worker().start();
+  const sent = await app.send('add', undefined, { tags: ["it's"] });
+  const all = [
+    listCommands('jobs', `state:waiting task:add queue:default tag:"it's" after:2h`),
+    listCommands('runs', `state:failed tag:"it's"`),
+    jobCommands(sent.id),
+    deadLetterCommands({ task: 'add', error: 'RangeError', queue: 'default' }),
+    callCommands('add', undefined),
+    ...[QUEUE_COMMANDS, WORKER_COMMANDS, SCHEDULE_COMMANDS, SIGNAL_COMMANDS, TASK_COMMANDS],
+  ];
+  for (const { cli, code } of all) {
+    // As a shell reads it.
+    const words = execFileSync('sh', ['-c', `printf '%s\\n' ${cli}`], { encoding: 'utf8' });
+    const [program, ...args] = words.trimEnd().split('\n');
+    expect(program).toBe('umbel');
+    const { code: exit, stderr } = await umbel([...args, '--name', name]);
+    expect({ cli, exit, stderr }).toMatchObject({ exit: 0 });
+    await new Function('app', `return (async () => { ${code} })()`)(app);
+  }
 });
 
 /** Makes packages of that name look as if they were not installed. */

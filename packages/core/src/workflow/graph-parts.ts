@@ -19,8 +19,8 @@ export interface GraphNode {
   /** Number of ended attempts. */
   readonly attempts?: number;
   /**
-   * Start of the last attempt. Of a node for several jobs, the earliest start of the jobs that were read: all of up to 100,
-   * else the first, the middle and the last one.
+   * Start of the last attempt. Of a node for several jobs, the earliest start of the jobs that were read: of more than 20 equal
+   * ones, these are the first, the middle and the last one.
    */
   readonly startedAt?: Date;
   /** Of a node for several jobs, once all have ended: the latest end of the jobs that were read. */

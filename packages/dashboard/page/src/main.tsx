@@ -45,6 +45,8 @@ function Page() {
     if (isFirst.current) isFirst.current = false;
     // Readers of the screen begin at the new page, not at the link that led to it.
     else document.getElementById('main')?.focus({ preventScroll: true });
+    // On phones the navigation scrolls.
+    document.querySelector('.side [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
   }, [path]);
   return (
     <AppContext.Provider value={app}>

@@ -25,7 +25,7 @@ onEveryEngine('the page', (engine) => {
       await (await app.schedules.get('nightly-report').runNow()).get({ timeout: '50s' });
       const address = await serve(app, '/ops');
       const { page, problems } = await open(address);
-      const text = (part: string) => page.getByText(part).first().waitFor();
+      const text = (part: string) => page.getByText(part).filter({ visible: true }).first().waitFor();
 
       const views: readonly (readonly [path: string, shown: string])[] = [
         ['/runs', ids.album],

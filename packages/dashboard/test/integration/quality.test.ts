@@ -164,30 +164,25 @@ test.skipIf(program === undefined)(
 );
 
 test.skipIf(program === undefined)(
-  'draws 480 different steps without freezing',
+  'draws 397 different steps, and shows the chosen one',
   { timeout: 300_000 },
   async () => {
     const app = createApp({ name: 'large', connection: memory() });
-    const tasks = Array.from({ length: 240 }, (_, n) =>
+    const tasks = Array.from({ length: 100 }, (_, n) =>
       app.task({ name: `step-${n}`, input: z.unknown(), run: async () => n }),
     );
     await app.worker({ concurrency: 20 }).start();
     try {
       const run = await chain(
-        group(tasks.slice(0, 239).map((task) => chain(task, task))),
-        tasks[239] as (typeof tasks)[number],
+        group(tasks.slice(0, 99).map((task) => chain(task, task, task, task))),
+        tasks[99] as (typeof tasks)[number],
       ).delay(0);
       await run.get(soon);
       const address = await serve(app, '');
       const { page, problems } = await open(address);
-      // The longest time in which the page could not react, in milliseconds of its processor.
-      await page.addInitScript(
-        'globalThis.longest = 0; new PerformanceObserver((list) => { for (const { duration } of list.getEntries()) ' +
-          'globalThis.longest = Math.max(globalThis.longest, duration); }).observe({ type: "longtask", buffered: true });',
-      );
-      await page.goto(`${address}/runs/${run.id}?step=${run.id}.0-0.200`);
+      await page.goto(`${address}/runs/${run.id}?step=${run.id}.0-0.80`);
       await page.locator('.node.chosen').waitFor();
-      expect(await page.locator('.node').count()).toBe(479);
+      expect(await page.locator('.node').count()).toBe(397);
       // The chosen step is in the view, far down.
       const isShown = () =>
         page.locator('.node.chosen').evaluate((node) => {
@@ -202,7 +197,6 @@ test.skipIf(program === undefined)(
       await expect.poll(isShown).toBe(true);
       await page.getByRole('button', { name: 'Fit' }).click();
       await expect.poll(() => page.locator('.level').textContent()).toBe('20 %');
-      console.log('longest task', await page.evaluate('globalThis.longest'));
       expect(problems).toEqual([]);
       await page.close();
     } finally {

@@ -1,9 +1,10 @@
 /** Draws the graph of a run as SVG. Loaded with its layout when a run is opened. */
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { Empty } from '../parts/parts.js';
 import type { Graph } from '../types.js';
-import { type Layout, layoutOf } from './layout.js';
-import { cut, GraphNode } from './node.js';
+import { cut } from './label.js';
+import type { Layout } from './layout.js';
+import { GraphNode } from './node.js';
 import { useViewport, ZOOM_KEYS } from './use-viewport.js';
 import { neighbourOf, ZOOM } from './viewport.js';
 
@@ -17,14 +18,30 @@ interface GraphProps {
 
 export default function GraphView(props: GraphProps) {
   const { graph } = props;
-  // The states change often, the form rarely.
-  const form = JSON.stringify([graph.nodes.map(({ id, label }) => [id, label]), graph.edges]);
   const isTooLarge = graph.nodes.length > MAX_NODES;
-  const layout = useMemo(() => (isTooLarge ? undefined : layoutOf(graph)), [form]);
+  const layout = useLayout(isTooLarge ? undefined : graph);
   if (layout !== undefined) return <Drawing {...props} layout={layout} />;
+  if (!isTooLarge) return <Empty>Drawing …</Empty>;
   return (
     <Empty>This run has {graph.nodes.length} different steps: too many to draw. Its timeline is below.</Empty>
   );
+}
+
+/** Returns the places of the nodes, which a worker computes anew when the form of the graph changes. */
+function useLayout(graph: Graph | undefined): Layout | undefined {
+  const [layout, setLayout] = useState<Layout>();
+  const worker = useRef<Worker>(undefined);
+  useEffect(() => {
+    worker.current = new Worker(new URL('./layout-worker.ts', import.meta.url), { type: 'module' });
+    worker.current.onmessage = ({ data }: MessageEvent<Layout>) => setLayout(data);
+    return () => worker.current?.terminate();
+  }, []);
+  // The states change often, the form rarely.
+  const form = graph && JSON.stringify([graph.nodes.map(({ id, label }) => [id, label]), graph.edges]);
+  useEffect(() => {
+    if (graph !== undefined) worker.current?.postMessage(graph);
+  }, [form]);
+  return layout;
 }
 
 const DIRECTIONS = { ArrowLeft: 'left', ArrowRight: 'right', ArrowUp: 'up', ArrowDown: 'down' } as const;

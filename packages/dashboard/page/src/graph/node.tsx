@@ -2,7 +2,8 @@
 import { duration } from '../format.js';
 import { classOf, shapeOf } from '../parts/parts.js';
 import type { Node } from '../types.js';
-import { MAX_LABEL, type PlacedNode } from './layout.js';
+import { cut } from './label.js';
+import type { PlacedNode } from './layout.js';
 
 interface NodeProps {
   readonly placed: PlacedNode;
@@ -76,6 +77,3 @@ function detailOf(node: Node): string {
   if (node.state === 'waiting-children') return 'waits for steps';
   return node.durationMs === undefined ? node.state : `${node.state}, ${duration(node.durationMs)}${tries}`;
 }
-
-export const cut = (text: string): string =>
-  text.length > MAX_LABEL ? `${text.slice(0, MAX_LABEL - 1)}…` : text;

@@ -60,6 +60,15 @@ export function Problem({ error }: { readonly error: Error | undefined }) {
   );
 }
 
+/** Why a job or a run is not shown: `what` names it. */
+export function NotShown({ what, error }: { readonly what: string; readonly error: Error | undefined }) {
+  if (error === undefined) return <Empty>Loading …</Empty>;
+  if (!(error instanceof ApiError && error.status === 404)) return <Problem error={error} />;
+  return (
+    <Empty>The store holds no {what} with this id. What has ended is removed after its retention time.</Empty>
+  );
+}
+
 export function Why({ reason }: { readonly reason: Reason | undefined }) {
   if (reason === undefined) return null;
   return (

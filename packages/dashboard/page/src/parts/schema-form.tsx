@@ -1,5 +1,5 @@
 /** A form for a value with a JSON Schema: a field for each simple property, JSON for everything else. */
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useId, useState } from 'preact/hooks';
 import { act, read } from '../api.js';
 import { Dialog, useSending } from './action.js';
 import type { Commands } from './commands.js';
@@ -133,6 +133,7 @@ function RecentInputs({
   readonly path: string;
   readonly onChoose: (json: string) => void;
 }) {
+  const id = useId();
   const [inputs, setInputs] = useState<readonly string[]>([]);
   useEffect(() => {
     // The form works without them.
@@ -143,9 +144,12 @@ function RecentInputs({
   }, [path]);
   if (inputs.length === 0) return null;
   return (
-    <label>
-      Recent inputs
-      <select onChange={(event) => event.currentTarget.value !== '' && onChoose(event.currentTarget.value)}>
+    <div class="field">
+      <label for={id}>Recent inputs</label>
+      <select
+        id={id}
+        onChange={(event) => event.currentTarget.value !== '' && onChoose(event.currentTarget.value)}
+      >
         <option value="">Start with one of them</option>
         {inputs.map((json) => (
           <option key={json} value={json}>
@@ -153,7 +157,7 @@ function RecentInputs({
           </option>
         ))}
       </select>
-    </label>
+    </div>
   );
 }
 

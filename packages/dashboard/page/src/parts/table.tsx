@@ -29,7 +29,7 @@ export function Table<Row>({ label, rows, keyOf, columns, empty }: TableProps<Ro
       <thead>
         <tr>
           {columns.map(({ title, kind }) => (
-            <th key={title} scope="col" class={kind}>
+            <th key={title} scope="col" class={classOf(kind)}>
               {title === '' ? <span class="unseen">Actions</span> : title}
             </th>
           ))}
@@ -39,7 +39,7 @@ export function Table<Row>({ label, rows, keyOf, columns, empty }: TableProps<Ro
         {rows.map((row) => (
           <tr key={keyOf(row)}>
             {columns.map(({ title, cell, kind }) => (
-              <td key={title} class={kind} data-label={LABELLED.has(kind) ? title : undefined}>
+              <td key={title} class={classOf(kind)} data-label={LABELLED.has(kind) ? title : undefined}>
                 {cell(row)}
               </td>
             ))}
@@ -49,6 +49,9 @@ export function Table<Row>({ label, rows, keyOf, columns, empty }: TableProps<Ro
     </table>
   );
 }
+
+/** `state` is the class of the state itself. */
+const classOf = (kind: Column<never>['kind']) => (kind === 'state' ? 'short' : kind);
 
 /** The other kinds explain themselves. */
 const LABELLED: ReadonlySet<Column<never>['kind']> = new Set([undefined, 'wide', 'number']);

@@ -3,14 +3,18 @@ import { useContext } from 'preact/hooks';
 import { AppContext } from './action.js';
 import { traceIdOf } from './trace-id.js';
 
-export function TraceLink({ headers }: { readonly headers: Readonly<Record<string, string>> }) {
-  const address = useContext(AppContext)?.traceUrl;
+/** Returns the trace of a job; undefined if it has none. */
+export function traceOf(headers: Readonly<Record<string, string>>) {
   const id = traceIdOf(headers);
-  if (id === undefined) return <span class="dim">none</span>;
+  return id && <TraceLink id={id} />;
+}
+
+function TraceLink({ id }: { readonly id: string }) {
+  const address = useContext(AppContext)?.traceUrl;
   if (address === undefined) return <code>{id}</code>;
   return (
     <a href={address.replaceAll('{traceId}', id)} target="_blank" rel="noreferrer">
-      {id}
+      <code>{id}</code>
     </a>
   );
 }

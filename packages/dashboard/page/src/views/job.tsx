@@ -4,8 +4,8 @@ import { useLive } from '../live.js';
 import { Action } from '../parts/action.js';
 import { jobCommands } from '../parts/commands.js';
 import { CopyCommands } from '../parts/copy.js';
-import { Empty, Facts, Json, Problem, Section, State, Tags, Time, Title, Why } from '../parts/parts.js';
-import { TraceLink } from '../parts/trace.js';
+import { Facts, Json, NotShown, Problem, Section, State, Tags, Time, Title, Why } from '../parts/parts.js';
+import { traceOf } from '../parts/trace.js';
 import { Link, navigate } from '../router.js';
 import type { JobDetails } from '../types.js';
 
@@ -17,14 +17,8 @@ export function JobPage({ id }: { readonly id: string }) {
 }
 
 export function JobView({ id, isPanel }: { readonly id: string; readonly isPanel: boolean }) {
-  const { data: job, error, isLoading, reload } = useLive<JobDetails>(`/jobs/${encodeURIComponent(id)}`);
-  if (job === undefined)
-    return (
-      <>
-        <Problem error={error} />
-        {isLoading && error === undefined && <Empty>Loading …</Empty>}
-      </>
-    );
+  const { data: job, error, reload } = useLive<JobDetails>(`/jobs/${encodeURIComponent(id)}`);
+  if (job === undefined) return <NotShown what="job" error={error} />;
   return (
     <>
       {isPanel ? <h2 class="panel-title">{job.displayName}</h2> : <Title title={job.displayName} />}
@@ -53,7 +47,7 @@ export function JobView({ id, isPanel }: { readonly id: string; readonly isPanel
             ['Took', job.startedAt && took(job.startedAt, job.finishedAt)],
             ['Ended', job.finishedAt && <Time key="ended" at={job.finishedAt} />],
             ['Expires', exact(job.expiresAt)],
-            ['Trace', <TraceLink key="trace" headers={job.headers} />],
+            ['Trace', traceOf(job.headers)],
             ['Tags', job.tags.length > 0 ? <Tags key="tags" tags={job.tags} /> : undefined],
             ...Object.entries(job.headers).map(([name, value]) => [`Header ${name}`, value] as const),
             ['Problem', job.problem ?? job.inputProblem],

@@ -6,8 +6,20 @@ import { useLive } from '../live.js';
 import { Action } from '../parts/action.js';
 import { runCommands } from '../parts/commands.js';
 import { CopyCommands } from '../parts/copy.js';
-import { Empty, Facts, Json, Problem, Section, State, Tags, Time, Title, Why } from '../parts/parts.js';
-import { TraceLink } from '../parts/trace.js';
+import {
+  Empty,
+  Facts,
+  Json,
+  NotShown,
+  Problem,
+  Section,
+  State,
+  Tags,
+  Time,
+  Title,
+  Why,
+} from '../parts/parts.js';
+import { traceOf } from '../parts/trace.js';
 import { Link, navigate, usePlace, withQuery } from '../router.js';
 import type { RunDetails } from '../types.js';
 import { JobView } from './job.js';
@@ -27,7 +39,7 @@ function LazyGraph(props: Parameters<GraphModule['default']>[0]) {
 
 export function RunPage({ id }: { readonly id: string }) {
   const path = `/runs/${encodeURIComponent(id)}`;
-  const { data: run, error, isLoading, reload } = useLive<RunDetails>(path);
+  const { data: run, error, reload } = useLive<RunDetails>(path);
   const { query } = usePlace();
   const step = query.get('step') ?? '';
   useEffect(() => {
@@ -43,8 +55,7 @@ export function RunPage({ id }: { readonly id: string }) {
     return (
       <>
         <Title title="Workflow run" />
-        <Problem error={error} />
-        {isLoading && error === undefined && <Empty>Loading …</Empty>}
+        <NotShown what="workflow run" error={error} />
       </>
     );
   const choose = (chosen: string) => navigate(withQuery(path, { step: chosen === step ? '' : chosen }), true);
@@ -134,7 +145,7 @@ export function RunPage({ id }: { readonly id: string }) {
                     <Link to={`/jobs/${encodeURIComponent(run.parentId)}`}>{run.parentId}</Link>
                   ),
                 ],
-                ['Trace', <TraceLink key="trace" headers={run.headers} />],
+                ['Trace', traceOf(run.headers)],
                 ...Object.entries(run.headers).map(([name, value]) => [`Header ${name}`, value] as const),
               ]}
             />
