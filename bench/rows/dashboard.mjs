@@ -55,7 +55,7 @@ async function timesOf(app, path, calls) {
 async function atRest(app, redis, tabs, runId) {
   const served = dashboard(app, options);
   const meter = new Meter(redis.url);
-  const pages = ['/list/jobs', '/list/runs', '/queues', `/runs/${runId}`, '/dead-letters'];
+  const pages = ['/conditions', '/list/jobs', '/list/runs', '/queues', `/runs/${runId}`, '/dead-letters'];
   const isOpen = { current: true };
   const follow = async (index) => {
     const shown = ['/app', '/counts', pages[index % pages.length]];

@@ -1,5 +1,5 @@
 /** This module defines the options of `dashboard` and checks them. A dashboard without access control starts in development only. */
-import { InvalidOptionError } from '@umbel/core';
+import { type Duration, InvalidOptionError } from '@umbel/core';
 import type { DashboardAction, DashboardTarget } from './actions.js';
 import type { AuditEntry } from './audit.js';
 
@@ -34,6 +34,8 @@ export interface DashboardOptions<User extends DashboardUser = DashboardUser> {
    * `authorize`.
    */
   token?: string | undefined;
+  /** How long a job that could start may wait before the page shows it as late. Default 5 minutes. */
+  lateAfter?: Duration | undefined;
   /** Origins that may send actions besides the one of the request URL, such as `'https://ops.example.com'` behind a proxy. */
   origins?: readonly string[] | undefined;
   /**
@@ -64,6 +66,7 @@ export interface Settings<User extends DashboardUser> {
   readonly authentication: Authentication<User>;
   readonly can: NonNullable<DashboardOptions<User>['can']>;
   readonly readOnly: boolean;
+  readonly lateAfter: Duration;
   readonly origins: readonly string[];
   readonly trustProxy: boolean;
   readonly traceUrl: string | undefined;
@@ -76,6 +79,7 @@ const NAMES: Readonly<Record<keyof DashboardOptions, true>> = {
   can: true,
   readOnly: true,
   token: true,
+  lateAfter: true,
   origins: true,
   trustProxy: true,
   traceUrl: true,
@@ -101,6 +105,7 @@ export function settingsOf<User extends DashboardUser>(
     can = () => true,
     readOnly = false,
     origins = [],
+    lateAfter = '5m',
     trustProxy = false,
     traceUrl,
     onAction,
@@ -126,6 +131,7 @@ export function settingsOf<User extends DashboardUser>(
     authentication: authenticationOf(options, environment),
     can,
     readOnly,
+    lateAfter, // core checks it
     origins,
     trustProxy,
     traceUrl,

@@ -1,10 +1,10 @@
 /** The route that lists the jobs of a node of a run's graph which represents many. */
-import { type App, InvalidOptionError, type ListedJob, type Page } from '@umbel/core';
+import { InvalidOptionError, type ListedJob, type Page } from '@umbel/core';
 import { Hono } from 'hono';
 import { checkView, jobTarget, type RouteDependencies, type RouteEnv, visibleItems } from '../context.js';
 
 export function memberRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
-  const { app, reads } = dependencies;
+  const { reads } = dependencies;
   const routes = new Hono<RouteEnv>();
 
   routes.get('/runs/:id/members', async (c) => {
@@ -12,7 +12,7 @@ export function memberRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
     await checkView(dependencies, c, { kind: 'run', id });
     const { node = '', task = '', cursor } = c.req.query();
     const page = await reads.get(JSON.stringify(['members', id, node, task, cursor]), () =>
-      membersOf(app, { run: id, node, task, cursor: cursor || undefined }),
+      membersOf(dependencies, { run: id, node, task, cursor: cursor || undefined }),
     );
     return c.json({ ...page, items: await visibleItems(dependencies, c, page.items, jobTarget) });
   });
@@ -43,7 +43,7 @@ const isSame = (wanted: string, part: string) =>
 
 /** Reads a run from a cursor on, until there are 50 jobs of a node; fewer if the next few thousand jobs hold no more. */
 async function membersOf(
-  app: App,
+  { app, lateAfter }: RouteDependencies,
   {
     run,
     node,
@@ -58,6 +58,7 @@ async function membersOf(
   for (let reads = 0; reads < MAX_READS && items.length < PAGE_SIZE; reads += 1) {
     const page = await app.jobs.list({
       run,
+      lateAfter,
       ...(task !== '' && { task }),
       ...(next !== undefined && { cursor: next }),
       limit,

@@ -6,7 +6,7 @@ import { type RedisServer, startRedis } from '../../../../test/support/redis-ser
 import { type Dashboard, dashboard } from '../../src/index.js';
 import { Client } from '../support/client.js';
 
-const VIEWS = ['/list/jobs', '/list/runs', '/queues', '/dead-letters', '/signals'];
+const VIEWS = ['/conditions', '/list/jobs', '/list/runs', '/queues', '/dead-letters', '/signals'];
 const PAGES = 50;
 const INTERVAL_MS = 15_000;
 

@@ -4,7 +4,19 @@ import { useLive } from '../live.js';
 import { Action } from '../parts/action.js';
 import { jobCommands } from '../parts/commands.js';
 import { CopyCommands } from '../parts/copy.js';
-import { Facts, Json, NotShown, Problem, Section, State, Tags, Time, Title, Why } from '../parts/parts.js';
+import {
+  Conditions,
+  Facts,
+  Json,
+  NotShown,
+  Problem,
+  Section,
+  State,
+  Tags,
+  Time,
+  Title,
+  Why,
+} from '../parts/parts.js';
 import { traceOf } from '../parts/trace.js';
 import { Link, navigate } from '../router.js';
 import type { JobDetails } from '../types.js';
@@ -24,6 +36,7 @@ export function JobView({ id, isPanel }: { readonly id: string; readonly isPanel
       {isPanel ? <h2 class="panel-title">{job.displayName}</h2> : <Title title={job.displayName} />}
       <div class="actions">
         <State state={job.state} own={job.ownState} />
+        <Conditions all={job.conditions} />
         <Actions job={job} reload={reload} />
       </div>
       <Problem error={error} />
