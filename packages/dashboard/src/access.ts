@@ -26,7 +26,9 @@ export async function accessOf<User extends DashboardUser>(
       return basicAccess(request, authentication);
     case 'open': {
       // A page of another site can point its own name at this machine; it cannot name it localhost.
-      const isLocal = LOOPBACK.test(new URL(request.url).hostname);
+      // Behind a proxy on this machine the request is for localhost, whoever sends it.
+      const addresses = [request.url, publicAddress(request, settings).origin];
+      const isLocal = addresses.every((address) => LOOPBACK.test(new URL(address).hostname));
       const why = 'Without `authorize` the dashboard answers on localhost only.';
       return isLocal ? asUser('developer') : refused(403, why);
     }

@@ -89,17 +89,17 @@ interface DevFlags extends AppFlags, OutputFlags, WorkerFlags {
  */
 async function serveDashboard(
   { app, folder }: LoadedApp,
-  wanted: DevFlags['dashboard'],
+  expected: DevFlags['dashboard'],
   out: Output,
 ): Promise<DashboardServer | undefined> {
-  if (wanted === false) return undefined;
+  if (expected === false) return undefined;
   const start = (port: number) => startDashboard({ app, folder, port, out });
-  if (typeof wanted === 'number') return start(wanted);
+  if (typeof expected === 'number') return start(expected);
   try {
     return await start(DEFAULT_PORT).catch((error) => (isPortUsed(error) ? start(0) : Promise.reject(error)));
   } catch (error) {
     const isMissing = error instanceof CliError && error.cause instanceof MissingPackageError;
-    if (isMissing && wanted === undefined) return undefined;
+    if (isMissing && expected === undefined) return undefined;
     throw error;
   }
 }

@@ -31,15 +31,17 @@ const MAX_READS = 10;
 function matcherOf(run: string, node: string): (id: string) => boolean {
   if (node.length > MAX_LENGTH || !node.startsWith(run) || !node.includes('*'))
     throw new InvalidOptionError('node', 'the id of a node of the run for several jobs', node);
-  const wanted = node.match(/\*\d*|\d+|[^\d*]+/g) ?? [];
+  const expected = node.match(/\*\d*|\d+|[^\d*]+/g) ?? [];
   return (id) => {
     const parts = id.match(/\d+|\D+/g) ?? [];
-    return parts.length === wanted.length && wanted.every((part, index) => isSame(part, parts[index] ?? ''));
+    return (
+      parts.length === expected.length && expected.every((part, index) => isSame(part, parts[index] ?? ''))
+    );
   };
 }
 
-const isSame = (wanted: string, part: string) =>
-  wanted.startsWith('*') ? /^\d+$/.test(part) : part === wanted;
+const isSame = (expected: string, part: string) =>
+  expected.startsWith('*') ? /^\d+$/.test(part) : part === expected;
 
 /** Reads a run from a cursor on, until there are 50 jobs of a node; fewer if the next few thousand jobs hold no more. */
 async function membersOf(

@@ -59,6 +59,11 @@ describe('a dashboard', () => {
     expect((await fetch(new Request('http://127.0.0.1:3000/api/app'))).status).toBe(200);
     for (const host of ['evil.example', '127.0.0.1.evil.example', 'localhost.evil.example', '10.0.0.1'])
       expect((await fetch(new Request(`http://${host}/api/app`))).status).toBe(403);
+    const proxied = dashboard(app, { trustProxy: true });
+    const asked = (host: string) =>
+      proxied.fetch(new Request('http://localhost/api/app', { headers: { 'x-forwarded-host': host } }));
+    expect((await asked('localhost:3000')).status).toBe(200);
+    expect((await asked('ops.example')).status).toBe(403);
   });
 
   test('lets in whom `authorize` returns, and returns its response', async () => {

@@ -29,7 +29,7 @@ const MIN_FIRST_ZOOM = 0.6;
 export function useViewport(graph: Size | undefined): Viewport {
   const canvas = useRef<HTMLDivElement>(null);
   const [zoom, setZoom] = useState(1);
-  const state = useRef({ zoom: 1, scroll: undefined as Point | undefined });
+  const state = useRef({ zoom: 1, scroll: undefined as Point | undefined, isChosen: false });
   const width = graph?.width ?? 1;
   const height = graph?.height ?? 1;
 
@@ -40,7 +40,11 @@ export function useViewport(graph: Size | undefined): Viewport {
     const middle = { x: view.clientWidth / 2, y: view.clientHeight / 2 };
     const { zoom: before, scroll } = state.current;
     const from = scroll ?? { x: view.scrollLeft, y: view.scrollTop };
-    state.current = { zoom: after, scroll: scrollAfterZoom(from, at ?? middle, before, after) };
+    state.current = {
+      zoom: after,
+      scroll: scrollAfterZoom(from, at ?? middle, before, after),
+      isChosen: true,
+    };
     setZoom(after);
   }, []);
 
@@ -56,11 +60,14 @@ export function useViewport(graph: Size | undefined): Viewport {
     if (view !== null) zoomTo(fittingZoom({ width, height }, innerSizeOf(view)));
   }, [zoomTo, width, height]);
 
-  // A graph that is a little too large for the page is shown as a whole.
+  // A graph that is a little too large for the page is shown as a whole, until the user chooses a zoom.
   useLayoutEffect(() => {
+    if (state.current.isChosen) return;
     const view = canvas.current;
     const fitting = view === null ? 1 : fittingZoom({ width, height }, innerSizeOf(view));
-    if (fitting >= MIN_FIRST_ZOOM) zoomTo(fitting);
+    if (fitting < MIN_FIRST_ZOOM) return;
+    zoomTo(fitting);
+    state.current.isChosen = false;
   }, [zoomTo, width, height]);
 
   useEffect(() => {
