@@ -75,7 +75,7 @@ export async function storedJobOf(sealer: Sealer, queue: string, job: Job<Envelo
 function dueAtOf({
   timestamp,
   delay = 0,
-  opts,
+  opts = {},
   processedOn,
   attemptsMade,
 }: Job<Envelope>): number | undefined {
