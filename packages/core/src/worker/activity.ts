@@ -4,6 +4,7 @@
  */
 
 import { type Link, LinkedItems } from '../base/linked-list.js';
+import type { Writable } from '../base/option-checks.js';
 import { isPlainObject } from '../base/text.js';
 import type { Clock } from '../base/time.js';
 import type { ActiveAttempt, AttemptCounts, AttemptEnd } from '../control/answers.js';
@@ -158,8 +159,6 @@ function waitOf(job: ActiveJob, startedAt: number): number | undefined {
   if (attempt !== 1 || starts !== 1 || !isPlainObject(data) || data.after !== undefined) return undefined;
   return Math.max(0, startedAt - enqueuedAt - delayMs);
 }
-
-type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 const NO_DATA: Readonly<Record<string, unknown>> = {};
 

@@ -1,5 +1,12 @@
 /** The routes that read jobs, workflow runs, and operations on all jobs of a search. */
-import { type App, type AsyncResult, InvalidOptionError, isFinal, type ListedJob, type ListedRun } from '@umbel/core';
+import {
+  type App,
+  type AsyncResult,
+  InvalidOptionError,
+  isFinal,
+  type ListedJob,
+  type ListedRun,
+} from '@umbel/core';
 import { Hono } from 'hono';
 import { isBulkAction } from '../bulk.js';
 import { checkView, type RouteDependencies, type RouteEnv } from '../context.js';

@@ -18,7 +18,11 @@ test('the first load and the graph are small', () => {
   expect(first.some((name) => name.endsWith('.css'))).toBe(true);
   const part = (name: string) => later.filter((file) => file.startsWith(`${name}-`));
   expect(part('graph')).toEqual([expect.stringMatching(/\.js$/)]);
-  expect(part('chart').map((file) => file.replace(/.*\./, '')).sort()).toEqual(['css', 'js']);
+  expect(
+    part('chart')
+      .map((file) => file.replace(/.*\./, ''))
+      .sort(),
+  ).toEqual(['css', 'js']);
   expect(later).toHaveLength(3);
   expect(sum(first)).toBeLessThan(MAX_BYTES);
   for (const name of ['graph', 'chart']) expect(sum(part(name))).toBeLessThan(MAX_BYTES);
