@@ -17,7 +17,13 @@ import { SharedReads } from './shared-reads.js';
 
 export type { AuditEntry, DashboardAction, DashboardOptions, DashboardTarget, DashboardUser };
 
-/** The dashboard of an app. */
+/**
+ * The dashboard of an app.
+ * @example
+ * const served: Dashboard = dashboard(app, { token: process.env.DASHBOARD_TOKEN });
+ * const response = await served.fetch(new Request('http://localhost/'));
+ * served.close();
+ */
 export interface Dashboard {
   /** Answers a request. It never rejects. */
   fetch(request: Request): Promise<Response>;

@@ -340,7 +340,12 @@ const OPTIONS: OptionNames<AppOptions> = {
 
 const LIMITS: OptionNames<Limits> = { inputBytes: true, resultBytes: true, groupMembers: true };
 
-/** Returns whether a value is an app, also one of another copy of this package. */
+/**
+ * Returns whether a value is an app, also one of another copy of this package.
+ * @example
+ * const exported: Record<string, unknown> = await import('./tasks.js');
+ * const apps = Object.values(exported).filter(isApp);
+ */
 export function isApp(value: unknown): value is App {
   return typeof value === 'object' && value !== null && APP in value;
 }
