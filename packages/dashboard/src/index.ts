@@ -5,11 +5,13 @@ import { streamSSE } from 'hono/streaming';
 import { accessOf, foreignReason, refused } from './access.js';
 import { ACTIONS, actionOf, type DashboardAction, type DashboardTarget, isRecord } from './actions.js';
 import { type AuditEntry, auditLog } from './audit.js';
+import { BulkOperations } from './bulk.js';
 import { Changes } from './changes.js';
 import { checkView, ForbiddenError, type RouteDependencies, type RouteEnv } from './context.js';
 import { type DashboardOptions, type DashboardUser, settingsOf } from './options.js';
 import { assetOf, pageOf } from './page.js';
 import { pathBelow, publicAddress } from './public-address.js';
+import { historyRoutes } from './routes/history.js';
 import { jobRoutes } from './routes/jobs.js';
 import { memberRoutes } from './routes/members.js';
 import { operationRoutes } from './routes/operations.js';
@@ -80,7 +82,22 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
   const record = auditLog(settings.onAction);
   const isAllowed: RouteDependencies['isAllowed'] = async (c, action, target) =>
     !(readOnly && action !== 'view') && (await can(c.get('user') as User, action, target)) === true;
-  const dependencies: RouteDependencies = { app, changes, reads, readOnly, lateAfter, isAllowed };
+  const bulk = new BulkOperations({
+    app,
+    lateAfter,
+    onProgress: () => {
+      reads.clear();
+      changes.announce();
+    },
+    onEnd: ({ user, action, q, state, error, changed, skipped }) =>
+      record({
+        ...{ user, action, target: { kind: 'jobs', id: q } },
+        outcome: state === 'failed' ? 'failed' : 'done',
+        ...(error !== undefined && { error }),
+        jobs: { changed, skipped, isAborted: state === 'aborted' },
+      }),
+  });
+  const dependencies: RouteDependencies = { app, bulk, changes, reads, readOnly, lateAfter, isAllowed };
 
   /** Ends the connections of open pages. */
   const endings = new Set<() => void>();
@@ -124,6 +141,7 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
       actions: allowed.filter((action) => action !== ''),
     });
   });
+  routes.route('/api', historyRoutes(dependencies));
   routes.route('/api', jobRoutes(dependencies));
   routes.route('/api', memberRoutes(dependencies));
   routes.route('/api', recentInputRoutes(dependencies));
@@ -164,7 +182,11 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
       throw new ForbiddenError(readOnly ? 'The dashboard is read-only.' : 'You may not do that.');
     }
     try {
-      const answer = await action.run(app, body);
+      const user = {
+        name: entry.user,
+        isAllowed: (each: DashboardAction, of: DashboardTarget) => isAllowed(c, each, of),
+      };
+      const answer = await action.run(app, body, { bulk, user });
       record({ ...entry, outcome: 'done' });
       return c.json(answer);
     } catch (error) {
@@ -201,6 +223,7 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
     },
     close() {
       for (const end of endings) end();
+      bulk.close();
       changes.close();
     },
   };

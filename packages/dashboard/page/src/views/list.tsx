@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { number, shortId, took } from '../format.js';
 import { useLive } from '../live.js';
+import { BulkSearch, Operations } from '../parts/bulk-search.js';
 import { listCommands } from '../parts/commands.js';
 import { CopyCommands } from '../parts/copy.js';
 import { Conditions, Empty, Problem, State, Tags, Time, Title } from '../parts/parts.js';
@@ -34,7 +35,9 @@ export function List({ kind }: { readonly kind: Kind }) {
     <>
       <Title title={kind === 'jobs' ? 'Jobs' : 'Workflow runs'}>
         <CopyCommands commands={listCommands(kind, q)} />
+        {kind === 'jobs' && q !== '' && <BulkSearch q={q} />}
       </Title>
+      {kind === 'jobs' && <Operations />}
       <Search key={kind} path={path} q={q} />
       <SavedViews path={path} q={q} />
       <nav class="chips" aria-label="States">
