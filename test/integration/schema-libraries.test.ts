@@ -17,7 +17,7 @@ const WAIT = { timeout: '60s' } as const;
 let app: App;
 let count = 0;
 beforeAll(async () => {
-  app = createApp({ name: 'schemas', connection: memory(), logger: { warn() {}, error() {} } });
+  app = createApp({ name: 'schemas', connection: memory(), logger: { info() {}, warn() {}, error() {} } });
   await app.worker({ queues: ['default'] }).start();
 });
 afterAll(() => app.close());
