@@ -9,6 +9,7 @@ export {
   type RunQuery,
 } from './app/app.js';
 export type { AppDescription, TaskDescription } from './app/describe.js';
+export type { CallArgs, TransactionSender } from './app/transaction-sender.js';
 export {
   type SignalHandler,
   type SignalHandlerOptions,
@@ -176,6 +177,7 @@ export type { FoundApp, FoundApps } from './store/app-names.js';
 export type { Connection } from './store/connection.js';
 export type { ForeignHandler, ForeignJob } from './store/consumer.js';
 export type { ConnectionFacts, EngineKind } from './store/engine/engine.js';
+export type { OpenTransaction, StatementFunction } from './store/engine/transaction.js';
 export type { PurgeCounts, PurgeOptions, PurgeProgress } from './store/purge.js';
 export type { QueueCounts, QueueHandle } from './store/queues.js';
 export type { RepairCounts } from './store/repair.js';

@@ -5,6 +5,7 @@
 import type { BackendFactory, ConnectionOptions, IQueueBackend } from 'bullmq';
 import type { ClockReading, StoreTime } from '../store-time.js';
 import type { EngineCommands } from './commands.js';
+import type { OpenTransaction, TransactionScope } from './transaction.js';
 
 /** Kinds of stores. `other` is a backend factory of the user. */
 export type EngineKind = 'redis' | 'postgres' | 'pglite' | 'memory' | 'other';
@@ -52,6 +53,11 @@ export interface Engine {
   readonly address: string;
   /** Absent for a store without a schema. */
   readonly migrations?: Migrations;
+  /**
+   * Returns the use of a transaction of the user by one call; absent if the store is in no database of the user.
+   * @throws {InvalidOptionError} for an object that is no transaction.
+   */
+  readonly inTransaction?: (transaction: OpenTransaction) => TransactionScope;
   /** Returns facts about the connection: only values that contain no secret. */
   describe(): ConnectionFacts;
   /** Returns what to do about an error; undefined for an unknown one. Without an error: about a store that does not answer. */
