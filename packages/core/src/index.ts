@@ -9,7 +9,6 @@ export {
   type RunQuery,
 } from './app/app.js';
 export type { AppDescription, TaskDescription } from './app/describe.js';
-export type { CallArgs, TransactionSender } from './app/transaction-sender.js';
 export {
   type SignalHandler,
   type SignalHandlerOptions,
@@ -17,6 +16,7 @@ export {
   type SignalTarget,
   signalHandler,
 } from './app/signal-handler.js';
+export type { CallArgs, TransactionSender } from './app/transaction-sender.js';
 // Errors
 export {
   CanvasNotLoadedError,

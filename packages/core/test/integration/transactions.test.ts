@@ -1,11 +1,18 @@
 /** Sending in a transaction of the user: with the clients and query builders of users, for calls, many calls and workflows. */
 import { randomUUID } from 'node:crypto';
 import { chain, chord, group } from '@umbel/canvas';
-import { type App, createApp, InvalidOptionError, JobStateError, type OpenTransaction, ValidationError } from '@umbel/core';
+import {
+  type App,
+  createApp,
+  InvalidOptionError,
+  JobStateError,
+  type OpenTransaction,
+  ValidationError,
+} from '@umbel/core';
 import { memory } from '@umbel/testing';
 import { sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/node-postgres';
-import { Kysely, PostgresDialect, sql as kyselySql } from 'kysely';
+import { Kysely, sql as kyselySql, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import { z } from 'zod';
@@ -44,7 +51,8 @@ describeOnPostgres('in a transaction of the user', ({ server }) => {
     url = `${server().url}?schema=jobs`;
     pool = new pg.Pool({ connectionString: server().url });
     // Tables of the user with the names of the store's: no statement may mix them up.
-    for (const name of ['job', 'meta', 'dedup', 'orders']) await pool.query(`CREATE TABLE ${name} (n integer)`);
+    for (const name of ['job', 'meta', 'dedup', 'orders'])
+      await pool.query(`CREATE TABLE ${name} (n integer)`);
     await pool.query('CREATE FUNCTION add_job() RETURNS integer LANGUAGE sql AS $$ SELECT 1 $$');
     app = createApp({ name: 'shop', connection: url, logger: quiet, sendTimeout: '50s' });
     tasks = tasksOf(app);
@@ -118,7 +126,13 @@ describeOnPostgres('in a transaction of the user', ({ server }) => {
     const [joined, chained, lazy, named] = await Promise.all([
       within.send(chord([tasks.double.s({ n: 1 }), tasks.double.s({ n: 2 })], tasks.sum.s())),
       within.send(chain(tasks.double, tasks.double), { n: 3 }, { headers: { from: 'test' }, tags: ['all'] }),
-      within.send(group((function* () { for (let n = 0; n < 5; n += 1) yield tasks.double.s({ n }); })())),
+      within.send(
+        group(
+          (function* () {
+            for (let n = 0; n < 5; n += 1) yield tasks.double.s({ n });
+          })(),
+        ),
+      ),
       within.send('double', { n: 4 }, { countdown: 1 }),
     ]);
     expect(tasks.ran).toEqual([]);
@@ -158,7 +172,12 @@ describeOnPostgres('in a transaction of the user', ({ server }) => {
   });
 
   test('deduplicated calls are decided in it', async () => {
-    const once = app.task({ name: `once-${randomUUID()}`, input: numbers, unique: true, run: async ({ n }) => n });
+    const once = app.task({
+      name: `once-${randomUUID()}`,
+      input: numbers,
+      unique: true,
+      run: async ({ n }) => n,
+    });
     const later = app.task({
       name: `later-${randomUUID()}`,
       input: numbers,
@@ -201,12 +220,16 @@ describeOnPostgres('in a transaction of the user', ({ server }) => {
   });
 
   describe('of', () => {
-    const both = async (inTransaction: (send: (tx: OpenTransaction) => Promise<void>, isKept: boolean) => Promise<unknown>) => {
+    const both = async (
+      inTransaction: (send: (tx: OpenTransaction) => Promise<void>, isKept: boolean) => Promise<unknown>,
+    ) => {
       const sent: { get(options: { timeout: string }): Promise<unknown> }[] = [];
       const send = async (tx: OpenTransaction) => {
         const within = app.in(tx);
         sent.push(await within.send(tasks.double, { n: 20 }));
-        sent.push(await within.send(chord([tasks.double.s({ n: 1 }), tasks.double.s({ n: 2 })], tasks.sum.s())));
+        sent.push(
+          await within.send(chord([tasks.double.s({ n: 1 }), tasks.double.s({ n: 2 })], tasks.sum.s())),
+        );
         sent.push(...(await within.sendMany(tasks.double, [{ n: 21 }])));
       };
       await inTransaction(send, true);

@@ -62,7 +62,8 @@ export function postgresEngine(option: string, source: string): Engine {
   return {
     ...engineOn(databaseOf),
     migrations: migrationsOf(schema, databaseOf),
-    inTransaction: (transaction) => scopeIn(transaction, databaseOf(), (database) => engineOn(() => database)),
+    inTransaction: (transaction) =>
+      scopeIn(transaction, databaseOf(), (database) => engineOn(() => database)),
   };
 }
 

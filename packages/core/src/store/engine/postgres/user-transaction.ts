@@ -75,7 +75,8 @@ class TransactionDatabase extends EventEmitter implements SqlDatabase {
     }
     // Outside of a transaction each statement has its own.
     if (this.#connection.id !== id && (await read()).id !== id) {
-      const expected = 'a connection with an open transaction: run BEGIN first, and pass the client, not a pool';
+      const expected =
+        'a connection with an open transaction: run BEGIN first, and pass the client, not a pool';
       throw new InvalidOptionError('transaction', expected, transaction);
     }
     this.#connection.id = id;
@@ -114,7 +115,8 @@ class TransactionDatabase extends EventEmitter implements SqlDatabase {
 }
 
 /** The tables, types and functions in the statements that send. */
-const AFTER_KEYWORD = /\b(FROM|JOIN|INTO|UPDATE)(\s+)(job|job_dependency|job_log|dedup|meta|umbel_[a-z_]+)\b(?!\()/g;
+const AFTER_KEYWORD =
+  /\b(FROM|JOIN|INTO|UPDATE)(\s+)(job|job_dependency|job_log|dedup|meta|umbel_[a-z_]+)\b(?!\()/g;
 const FUNCTION = /(?<![\w.])((?:add_job|add_flow|add_jobs_bulk|change_delay|promote|umbel_[a-z_]+)\()/g;
 const TYPE = /::(job_state|dep_status)\b/g;
 
