@@ -62,8 +62,6 @@ const ofTheStore: Record<string, Mistake> = {
     }
   },
   'A password with special characters': ({ app }) => app({ connection: 'redis://:s3cr#t/1@127.0.0.1:6379' }),
-  'A transaction on another store': ({ app, stores }) =>
-    app({ connection: stores.open }).in({ query: async () => ({ rows: [] }) }),
   'A database name instead of its number': ({ app }) => app({ connection: 'redis://127.0.0.1:6379/shop' }),
   'A database that Redis does not have': ({ app, stores }) =>
     hello(app({ connection: `${stores.open}/99` })).delay(),
@@ -81,6 +79,8 @@ const ofTheStore: Record<string, Mistake> = {
     hello(evicted);
     await evicted.worker().start();
   },
+  'A transaction on another store': ({ app, stores }) =>
+    app({ connection: stores.open }).in({ query: async () => ({ rows: [] }) }),
 };
 
 const ofWorkers: Record<string, Mistake> = {
