@@ -79,6 +79,18 @@ export interface ServerFacts {
   readonly hasAppendOnlyFile?: boolean | undefined;
   /** Whether it waits for its disk before it confirms a change. */
   readonly isDurable?: boolean | undefined;
+  /** Whether it removes dead rows by itself. */
+  readonly hasAutovacuum?: boolean | undefined;
+  /** Connections in use, and the maximum. */
+  readonly connections?: ConnectionCounts | undefined;
+  /** How long the oldest transaction of other clients has been open. */
+  readonly oldestTransactionMs?: number | undefined;
+}
+
+/** Connections of a server. */
+export interface ConnectionCounts {
+  readonly used: number;
+  readonly max: number;
 }
 
 /** What a worker needs of its store. */
