@@ -126,7 +126,7 @@ export interface Keeping {
   readonly failedMs: number;
 }
 
-export interface TagIndexOptions {
+interface TagIndexOptions {
   /** Whether senders also check notes that are due. Default true. */
   readonly checks?: boolean;
 }

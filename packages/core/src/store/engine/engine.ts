@@ -88,7 +88,7 @@ export interface ServerFacts {
 }
 
 /** Connections of a server. */
-export interface ConnectionCounts {
+interface ConnectionCounts {
   readonly used: number;
   readonly max: number;
 }

@@ -5,7 +5,7 @@
 import type { SqlDatabase } from './database.js';
 
 /** A transaction of the server that has changed something, or keeps an old view of the data. */
-export interface OldestTransaction {
+interface OldestTransaction {
   readonly pid: number;
   /** Name of the program; empty without one. Hidden from users without rights. */
   readonly program: string;
