@@ -17,6 +17,7 @@ export {
   signalHandler,
 } from './app/signal-handler.js';
 export type { CallArgs, TransactionSender } from './app/transaction-sender.js';
+export type { DurationPercentiles } from './base/duration-buckets.js';
 // Errors
 export {
   CanvasNotLoadedError,
@@ -147,8 +148,19 @@ export type {
   WorkerEvent,
   WorkerFacts,
 } from './ops/events.js';
+export type {
+  AppHistory,
+  HistoryAnswer,
+  HistoryNumbers,
+  HistoryPoint,
+  HistoryQuery,
+  HistoryRange,
+  TaskHistory,
+} from './ops/history.js';
 // Queries
 export type {
+  ConditionCounts,
+  JobCondition,
   JobCounts,
   JobFacts,
   JobFilter,

@@ -1,5 +1,5 @@
 /** This module defines the options of `dashboard` and checks them. A dashboard without access control starts in development only. */
-import { InvalidOptionError } from '@umbel/core';
+import { type Duration, InvalidOptionError } from '@umbel/core';
 import type { DashboardAction, DashboardTarget } from './actions.js';
 import type { AuditEntry } from './audit.js';
 
@@ -34,8 +34,20 @@ export interface DashboardOptions<User extends DashboardUser = DashboardUser> {
    * `authorize`.
    */
   token?: string | undefined;
+  /** How long a job that could start may wait before the page shows it as late. Default 5 minutes. */
+  lateAfter?: Duration | undefined;
   /** Origins that may send actions besides the one of the request URL, such as `'https://ops.example.com'` behind a proxy. */
   origins?: readonly string[] | undefined;
+  /**
+   * Takes the address that users see from `X-Forwarded-Proto`, `-Host` and `-Prefix`. Only behind a proxy that sets or removes
+   * all three: others could choose the address. Default false.
+   */
+  trustProxy?: boolean | undefined;
+  /**
+   * The address of a trace in your tracing tool, with `{traceId}` in it, such as `'https://jaeger.example/trace/{traceId}'`. Jobs
+   * and runs with a trace link to it.
+   */
+  traceUrl?: string | undefined;
   /** Receives every action that a user has sent, also the refused and the failed ones. Default: one line on the console. */
   onAction?: ((entry: AuditEntry) => void) | undefined;
 }
@@ -54,7 +66,10 @@ export interface Settings<User extends DashboardUser> {
   readonly authentication: Authentication<User>;
   readonly can: NonNullable<DashboardOptions<User>['can']>;
   readonly readOnly: boolean;
+  readonly lateAfter: Duration;
   readonly origins: readonly string[];
+  readonly trustProxy: boolean;
+  readonly traceUrl: string | undefined;
   readonly onAction: DashboardOptions<User>['onAction'];
 }
 
@@ -64,7 +79,10 @@ const NAMES: Readonly<Record<keyof DashboardOptions, true>> = {
   can: true,
   readOnly: true,
   token: true,
+  lateAfter: true,
   origins: true,
+  trustProxy: true,
+  traceUrl: true,
   onAction: true,
 };
 /** The characters of a base path, which also begins with a slash and has no empty part. */
@@ -82,10 +100,27 @@ export function settingsOf<User extends DashboardUser>(
   for (const name of Object.keys(options))
     if (!Object.hasOwn(NAMES, name))
       throw new InvalidOptionError(name, `one of ${Object.keys(NAMES).join(', ')}`, name);
-  const { basePath = '', can = () => true, readOnly = false, origins = [], onAction } = options;
+  const {
+    basePath = '',
+    can = () => true,
+    readOnly = false,
+    origins = [],
+    lateAfter = '5m',
+    trustProxy = false,
+    traceUrl,
+    onAction,
+  } = options;
   if (typeof basePath !== 'string' || !isBasePath(basePath))
     throw new InvalidOptionError('basePath', "a path such as '/dashboard'", basePath);
   if (typeof readOnly !== 'boolean') throw new InvalidOptionError('readOnly', 'true or false', readOnly);
+  if (typeof trustProxy !== 'boolean')
+    throw new InvalidOptionError('trustProxy', 'true or false', trustProxy);
+  if (traceUrl !== undefined && !isTraceUrl(traceUrl))
+    throw new InvalidOptionError(
+      'traceUrl',
+      "an address such as 'https://jaeger.example/trace/{traceId}'",
+      traceUrl,
+    );
   if (typeof can !== 'function') throw new InvalidOptionError('can', 'a function', can);
   if (onAction !== undefined && typeof onAction !== 'function')
     throw new InvalidOptionError('onAction', 'a function', onAction);
@@ -96,9 +131,18 @@ export function settingsOf<User extends DashboardUser>(
     authentication: authenticationOf(options, environment),
     can,
     readOnly,
+    lateAfter, // core checks it
     origins,
+    trustProxy,
+    traceUrl,
     onAction,
   };
+}
+
+/** The id takes no part in the protocol or the host, so the page never links to anything but a web page of that host. */
+function isTraceUrl(text: unknown): boolean {
+  if (typeof text !== 'string' || !/^https?:\/\/[^/{}?#]+[/?#].*\{traceId\}/.test(text)) return false;
+  return URL.canParse(text.replaceAll('{traceId}', '0'));
 }
 
 function isOrigin(text: unknown): boolean {
@@ -135,6 +179,6 @@ function authenticationOf<User extends DashboardUser>(
   );
 }
 
-function isBasePath(path: string): boolean {
+export function isBasePath(path: string): boolean {
   return path === '' || (path.startsWith('/') && !path.includes('//') && BASE_PATH.test(path));
 }

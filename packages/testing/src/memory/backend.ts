@@ -5,6 +5,7 @@ import type {
   EndedJob,
   EndedRange,
   EndedSet,
+  HistoryEntry,
   PurgedSet,
   PurgeRequest,
   PurgeSlice,
@@ -55,7 +56,15 @@ import { addLog, clearLogs } from './limits.js';
 import { changeDelay, changePriority, promote, purgeSlice, purgeStart, remove } from './maintenance.js';
 import type { QueueData } from './queue.js';
 import type { TaggedEntry, TagNote } from './tags.js';
-import { extendLock, extendLocks, moveToActive, type NextJob, type TakeOptions, takeLock } from './take.js';
+import {
+  extendLock,
+  extendLocks,
+  hasLock,
+  moveToActive,
+  type NextJob,
+  type TakeOptions,
+  takeLock,
+} from './take.js';
 
 type FinishedJob = Pick<MinimalJob, 'id' | 'opts'>;
 
@@ -202,6 +211,11 @@ export class MemoryBackend extends BackendSignals implements IQueueBackend {
     return this.command((queue) => takeLock(queue, jobId, { token, starts, durationMs }));
   }
 
+  /** Not in BullMQ's contract: whether a worker holds the lock of a job. */
+  hasLock(jobId: string): Promise<boolean> {
+    return this.command((queue) => hasLock(queue, jobId));
+  }
+
   /** Not in BullMQ's contract: replaces a job's data if it still equals this text. */
   replaceData(jobId: string, current: string, next: string, only?: DataCondition): Promise<boolean> {
     return this.command((queue) => replaceData(queue, jobId, current, next, only));
@@ -212,6 +226,19 @@ export class MemoryBackend extends BackendSignals implements IQueueBackend {
     return this.command((queue) => {
       for (const key of childKeys) removeEndedChild(queue, parentId, key);
     });
+  }
+
+  /** Not in BullMQ's contract: the history of attempts, see `HistoryPrimitives` of the core. */
+  addHistory(entries: readonly HistoryEntry[], maxTasks: number, other: string): Promise<void> {
+    return this.command((queue) => queue.history.add(entries, maxTasks, other, queue.lockNow));
+  }
+
+  readHistory(slots: readonly string[], task: string): Promise<readonly string[]> {
+    return this.command(({ history }) => history.read(slots, task));
+  }
+
+  readHistoryTasks(slots: readonly string[]): Promise<readonly (readonly [task: string, counts: string])[]> {
+    return this.command(({ history }) => history.tasks(slots));
   }
 
   /** Not in BullMQ's contract: the tag index, see `Primitives` of the core. */

@@ -1,6 +1,5 @@
 /** Small parts that several views use. */
 import type { ComponentChildren } from 'preact';
-import { useState } from 'preact/hooks';
 import { ApiError } from '../api.js';
 import { exact, relative } from '../format.js';
 import type { Reason, Value } from '../types.js';
@@ -21,6 +20,9 @@ const SHAPES: Readonly<Record<string, string>> = {
   missing: '✕',
   closing: '◷',
   paused: '‖',
+  retrying: '↻',
+  late: '⧗',
+  stuck: '⚠',
 };
 const KNOWN = new Set(Object.keys(SHAPES));
 
@@ -34,6 +36,17 @@ export function State({ state, own }: { readonly state: string; readonly own?: s
       <span aria-hidden="true">{shapeOf(state)}</span>
       {own ?? (state === 'waiting-children' ? 'in progress' : state)}
     </span>
+  );
+}
+
+/** What is the matter with a job that has not ended. */
+export function Conditions({ all = [] }: { readonly all?: readonly string[] | undefined }) {
+  return (
+    <>
+      {all.map((condition) => (
+        <State key={condition} state={condition} />
+      ))}
+    </>
   );
 }
 
@@ -58,6 +71,15 @@ export function Problem({ error }: { readonly error: Error | undefined }) {
         </div>
       ))}
     </div>
+  );
+}
+
+/** Why a job or a run is not shown: `what` names it. */
+export function NotShown({ what, error }: { readonly what: string; readonly error: Error | undefined }) {
+  if (error === undefined) return <Empty>Loading …</Empty>;
+  if (!(error instanceof ApiError && error.status === 404)) return <Problem error={error} />;
+  return (
+    <Empty>The store holds no {what} with this id. What has ended is removed after its retention time.</Empty>
   );
 }
 
@@ -119,20 +141,6 @@ export function Facts({ entries }: { readonly entries: readonly (readonly [strin
           </div>
         ))}
     </dl>
-  );
-}
-
-export function Copy({ text, label }: { readonly text: string; readonly label: string }) {
-  const [isCopied, setCopied] = useState(false);
-  const copy = async () => {
-    await navigator.clipboard?.writeText(text);
-    setCopied(true);
-    setTimeout(() => setCopied(false), 1500);
-  };
-  return (
-    <button type="button" class="quiet" title={text} onClick={() => void copy()}>
-      {isCopied ? 'Copied' : label}
-    </button>
   );
 }
 
