@@ -16,6 +16,7 @@ export {
   type SignalTarget,
   signalHandler,
 } from './app/signal-handler.js';
+export type { CallArgs, TransactionSender } from './app/transaction-sender.js';
 export type { DurationPercentiles } from './base/duration-buckets.js';
 // Errors
 export {
@@ -191,6 +192,7 @@ export type { FoundApp, FoundApps } from './store/app-names.js';
 export type { Connection } from './store/connection.js';
 export type { ForeignHandler, ForeignJob } from './store/consumer.js';
 export type { ConnectionFacts, EngineKind } from './store/engine/engine.js';
+export type { OpenTransaction, StatementFunction } from './store/engine/transaction.js';
 export type { PurgeCounts, PurgeOptions, PurgeProgress } from './store/purge.js';
 export type { QueueCounts, QueueHandle } from './store/queues.js';
 export type { RepairCounts } from './store/repair.js';

@@ -679,7 +679,15 @@ onEveryEngine('a job that another program has planted', (engine) => {
         throw new Error('not this time');
       },
     });
-    await engine.bareQueue('default').add('fail', { umbel: 1 }, { jobId: 'planted', ...options } as object);
+    const planted = engine
+      .bareQueue('default')
+      .add('fail', { umbel: 1 }, { jobId: 'planted', ...options } as object);
+    // This store has a column of whole numbers for it.
+    if (engine.name === 'postgres' && !Number.isInteger(options.attempts)) {
+      await expect(planted).rejects.toThrow('invalid input syntax for type integer');
+      return;
+    }
+    await planted;
     await app.worker().start();
     const { cause } = await failureOf(app.result('planted'));
     expect(cause.message).toBe('not this time');

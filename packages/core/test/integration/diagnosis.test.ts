@@ -49,15 +49,20 @@ onEveryEngine('a diagnosis', (engine) => {
     ]);
   });
 
-  test('tells how a Redis is set up, and nothing of a store in memory', async () => {
+  test('tells how a server is set up, and nothing of a store in memory', async () => {
     const { store } = await engine.app().diagnose();
+    const settings = {
+      redis: { evictionPolicy: 'noeviction', hasAppendOnlyFile: false },
+      postgres: { isDurable: false, hasAutovacuum: true }, // as the test run has started them
+    };
     if (engine.name === 'memory') expect(store).toBeUndefined();
     else
       expect(store).toMatchObject({
+        kind: engine.name,
         version: expect.stringMatching(/^\d+\./),
-        evictionPolicy: 'noeviction',
         clockOffsetMs: expect.any(Number),
         isCluster: false,
+        ...settings[engine.name],
       });
   });
 });
