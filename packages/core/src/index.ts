@@ -64,6 +64,14 @@ export {
 } from './base/failures.js';
 export type { Logger } from './base/test-override.js';
 export type { Duration } from './base/time.js';
+// Stores
+export { type PgliteOptions, pglite } from './store/engine/pglite/engine.js';
+export type {
+  PgliteInstance,
+  PgliteQueryOptions,
+  PgliteResult,
+  PgliteStatements,
+} from './store/engine/pglite/pglite-package.js';
 // Results
 export type {
   AsyncResult,

@@ -10,7 +10,7 @@ import { loadDriver } from './pg-driver.js';
 import { migrationsOf } from './schema.js';
 
 /** Schema of the objects of BullMQ and Umbel, unless the URL names one. */
-const DEFAULT_SCHEMA = 'umbel';
+export const DEFAULT_SCHEMA = 'umbel';
 
 /** The databases of this process by URL. */
 const databases = new Map<string, SqlDatabase>();
@@ -26,7 +26,7 @@ export function postgresEngine(option: string, source: string): Engine {
   checkReadable(option, source);
   const url = new URL(source);
   const schema = url.searchParams.get('schema') ?? DEFAULT_SCHEMA;
-  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema))
+  if (!isSchemaName(schema))
     throw refusedUrl(
       option,
       source,
@@ -61,6 +61,11 @@ export function postgresEngine(option: string, source: string): Engine {
   };
 }
 
+/** Returns whether the name of a schema needs no quotes. */
+export function isSchemaName(name: string): boolean {
+  return /^[a-z_][a-z0-9_]{0,62}$/.test(name);
+}
+
 function postgresFactsOf(url: URL): ConnectionFacts {
   const sslMode = url.searchParams.get('sslmode') ?? (url.searchParams.has('ssl') ? 'require' : 'disable');
   return {
@@ -72,7 +77,7 @@ function postgresFactsOf(url: URL): ConnectionFacts {
 }
 
 /** Returns a factory of backends on a database. */
-function sqlBackends(databaseOf: () => SqlDatabase): BackendFactory<IQueueBackend> {
+export function sqlBackends(databaseOf: () => SqlDatabase): BackendFactory<IQueueBackend> {
   return (name: string, options: QueueBaseOptions<ConnectionOptions> & { prefix?: string }) =>
     new SqlBackend(
       new SharedConnection(databaseOf()),
