@@ -25,6 +25,8 @@ export { memory };
 
 export interface Engine {
   readonly name: 'memory' | 'redis' | 'postgres' | 'pglite';
+  /** Whether the store is PostgreSQL, on a server or in this process. */
+  readonly isSql: boolean;
   /** A new app on the engine; closed, and its keys removed, after the test. */
   app<const Stack extends readonly AnyMiddleware[] = readonly []>(
     options?: Partial<AppOptions<Stack>>,
@@ -72,6 +74,7 @@ export function onEveryEngine(
     });
     suite({
       name,
+      isSql: name === 'postgres' || name === 'pglite',
       app: <Stack extends readonly AnyMiddleware[]>(options?: Partial<AppOptions<Stack>>) =>
         open({
           name: `test-${randomUUID()}`,

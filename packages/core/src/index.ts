@@ -64,14 +64,6 @@ export {
 } from './base/failures.js';
 export type { Logger } from './base/test-override.js';
 export type { Duration } from './base/time.js';
-// Stores
-export { type PgliteOptions, pglite } from './store/engine/pglite/engine.js';
-export type {
-  PgliteInstance,
-  PgliteQueryOptions,
-  PgliteResult,
-  PgliteStatements,
-} from './store/engine/pglite/pglite-package.js';
 // Results
 export type {
   AsyncResult,
@@ -184,6 +176,14 @@ export type { FoundApp, FoundApps } from './store/app-names.js';
 export type { Connection } from './store/connection.js';
 export type { ForeignHandler, ForeignJob } from './store/consumer.js';
 export type { ConnectionFacts, EngineKind } from './store/engine/engine.js';
+// Stores
+export { type PgliteOptions, pglite } from './store/engine/pglite/engine.js';
+export type {
+  PgliteInstance,
+  PgliteQueryOptions,
+  PgliteResult,
+  PgliteStatements,
+} from './store/engine/pglite/pglite-package.js';
 export type { PurgeCounts, PurgeOptions, PurgeProgress } from './store/purge.js';
 export type { QueueCounts, QueueHandle } from './store/queues.js';
 export type { RepairCounts } from './store/repair.js';

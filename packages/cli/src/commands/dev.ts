@@ -82,6 +82,10 @@ export default defineCommand<AppFlags & OutputFlags & WorkerFlags>({
     examples(command, [
       ['umbel dev ./tasks.ts', 'without Redis'],
       [`echo 'add {"a":1}' | umbel dev ./tasks.ts`, 'send jobs from a pipe'],
+      [
+        'umbel dev ./tasks.ts -b pglite:./data',
+        'jobs are kept in a folder (npm install @electric-sql/pglite)',
+      ],
       ['umbel dev ./tasks.ts -b redis://localhost', 'with Redis'],
     ]);
   },
@@ -101,7 +105,7 @@ export default defineCommand<AppFlags & OutputFlags & WorkerFlags>({
       makeConnection: memoryStore,
     });
     const { app } = loaded;
-    const isInMemory = app.describe().store.kind === 'memory';
+    const { isInMemory } = app.describe().store;
     const prompt = new Prompt(app, out, log);
     try {
       return await runWorker({

@@ -659,10 +659,20 @@ onEveryEngine('a job that another program has planted', (engine) => {
     },
   );
 
-  test.each([
+  /** The column of a SQL store takes whole numbers only. */
+  const NO_NUMBERS: [string, object][] = [
     ['text as attempts', { attempts: 'many' }],
     ['an object as attempts', { attempts: {} }],
     ['a fraction as attempts', { attempts: 1.5 }],
+  ];
+
+  test.runIf(engine.isSql).each(NO_NUMBERS)('with %s is refused by the store', async (_what, options) => {
+    engine.app();
+    await expect(engine.bareQueue('default').add('fail', {}, options)).rejects.toThrow('integer');
+  });
+
+  test.each<[string, object]>([
+    ...(engine.isSql ? [] : NO_NUMBERS),
     ['no known back-off', { attempts: 2, backoff: { type: 'sometimes', delay: 'later', jitter: 0 } }],
     ['text as back-off', { attempts: 2, backoff: 'later' }],
     ['a list as back-off', { attempts: 2, backoff: [1] }],
@@ -679,7 +689,7 @@ onEveryEngine('a job that another program has planted', (engine) => {
         throw new Error('not this time');
       },
     });
-    await engine.bareQueue('default').add('fail', { umbel: 1 }, { jobId: 'planted', ...options } as object);
+    await engine.bareQueue('default').add('fail', { umbel: 1 }, { jobId: 'planted', ...options });
     await app.worker().start();
     const { cause } = await failureOf(app.result('planted'));
     expect(cause.message).toBe('not this time');

@@ -49,13 +49,13 @@ onEveryEngine('a diagnosis', (engine) => {
     ]);
   });
 
-  test('tells how a Redis is set up, and nothing of a store in memory', async () => {
+  test('tells how a server is set up, and nothing of a store in memory', async () => {
     const { store } = await engine.app().diagnose();
     if (engine.name === 'memory') expect(store).toBeUndefined();
     else
       expect(store).toMatchObject({
         version: expect.stringMatching(/^\d+\./),
-        evictionPolicy: 'noeviction',
+        ...(!engine.isSql ? { evictionPolicy: 'noeviction' } : { isDurable: false }),
         clockOffsetMs: expect.any(Number),
         isCluster: false,
       });

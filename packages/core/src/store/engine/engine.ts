@@ -50,6 +50,8 @@ export interface Engine {
   readonly isClient: boolean;
   /** Whether a command may stay without an answer, so that the connection has to be replaced. */
   readonly mayStaySilent: boolean;
+  /** How much longer a command may take that opens the store. Absent for a server. */
+  readonly openingMs?: number;
   /** Address for display, without user and password. */
   readonly address: string;
   /** Absent for a store without a schema. */

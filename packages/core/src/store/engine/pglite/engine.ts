@@ -16,6 +16,9 @@ const databases = new Map<string, PgliteDatabase>();
 /** The databases that users have opened, by instance and schema. */
 const databasesOfUsers = new WeakMap<PgliteInstance, Map<string, PgliteDatabase>>();
 
+/** A new database takes seconds of processor time. */
+const OPENING_MS = 120_000;
+
 const MEMORY = 'pglite:memory';
 
 /**
@@ -82,6 +85,7 @@ function engineOn(schema: string, databaseOf: () => PgliteDatabase): Engine {
     factory: sqlBackends(databaseOf),
     isClient: false,
     mayStaySilent: false,
+    openingMs: OPENING_MS,
     address: 'a PGlite database of the program',
     migrations: migrationsOf(schema, databaseOf),
     describe: () => ({ kind: 'pglite', addresses: [], database: 0, isEncrypted: false }),

@@ -50,6 +50,9 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
 const PREFIX = 'umbel-lock';
 const NAME = new RegExp(`^${PREFIX}\\.(\\d+)\\.([0-9a-f-]+)\\.[0-9a-f]+\\.(.*)$`);
 
+/** The start of a process on a system that does not tell it. */
+const UNKNOWN = '0';
+
 /** Returns whether a file of the folder is one of this module. */
 export function isLockFile(file: string): boolean {
   return NAME.test(file);
@@ -57,7 +60,7 @@ export function isLockFile(file: string): boolean {
 
 /** Creates the file of this process, and returns its name. */
 function announce(folder: string): string {
-  const started = startOf(process.pid) ?? '0';
+  const started = startOf(process.pid) ?? UNKNOWN;
   const file = `${PREFIX}.${process.pid}.${started}.${randomBytes(6).toString('hex')}.${thisHost()}`;
   writeFileSync(join(folder, file), '', { flag: 'wx' });
   return file;
@@ -76,7 +79,7 @@ function isAlive(folder: string, { file, pid, started, host }: Holder): boolean 
   if (isRunning(pid)) {
     const start = startOf(pid);
     // Another process may have got the same number since.
-    if (start === undefined || start === started) return true;
+    if (start === undefined || started === UNKNOWN || start === started) return true;
   }
   rmSync(join(folder, file), { force: true });
   return false;
