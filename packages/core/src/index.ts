@@ -110,10 +110,12 @@ export type {
   DeadLetter,
   DeadLetterDetails,
   DeadLetterFilter,
+  DeadLetterPageQuery,
   DeadLetterQuery,
   DeadLetters,
   DiscardCounts,
   DiscardManyOptions,
+  ErrorGroupQuery,
   ReplayCounts,
   ReplayManyOptions,
   ReplayOptions,
@@ -121,6 +123,7 @@ export type {
   Timeline,
 } from './ops/dead-letters.js';
 export type { Diagnosis, DiagnosisOptions, QueuedProblem, StoreReport } from './ops/diagnosis.js';
+export type { ErrorGroup, ErrorGroups } from './ops/error-groups.js';
 // Events
 export type {
   AppEvent,

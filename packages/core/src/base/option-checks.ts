@@ -16,8 +16,10 @@ export type OptionNames<Options> = Readonly<Record<keyof Required<Options>, true
  * @throws {InvalidOptionError} at the first unknown option.
  */
 export function checkKnown(options: object, known: Readonly<Record<string, true>>, prefix = ''): void {
-  for (const [option, value] of Object.entries(options)) {
-    if (Object.hasOwn(known, option) || value === undefined) continue;
+  for (const option of Object.keys(options)) {
+    if (Object.hasOwn(known, option)) continue;
+    const value: unknown = options[option as keyof typeof options];
+    if (value === undefined) continue;
     const similar = nearest(option, Object.keys(known));
     const expected =
       similar === undefined
@@ -68,6 +70,9 @@ export function checkText(option: string, text: string, max: number): string {
   }
   return text;
 }
+
+/** An object under construction. */
+export type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 /** Returns the milliseconds of a duration. @throws {InvalidOptionError} unless it is greater than zero. */
 export function positiveMs(duration: Duration, option: string): number {

@@ -1,11 +1,12 @@
 /** This module checks, routes and stores calls and runs. Tasks, signatures and workflows send through it. */
 import { InvalidOptionError } from '../base/errors.js';
-import { positiveMs } from '../base/option-checks.js';
-import type { MemberStream } from '../job/envelope.js';
+import { positiveMs, type Writable } from '../base/option-checks.js';
+import type { EnvelopeContent, MemberStream } from '../job/envelope.js';
 import { randomId } from '../job/ids.js';
 import { type Callbacks, INTERNAL_QUEUE, type JobNode, jobIdOf, tagsOf } from '../job/job-tree.js';
 import { atSending, type NormalizedOptions, resolveExpiry, sharedOptions } from '../job/shared-options.js';
 import { addJob, addJobs, addRun, BULK_SLICE } from '../store/add.js';
+import type { StoredDeduplication } from '../store/job-options.js';
 import type { NewJob, Store } from '../store/store.js';
 import type { Noting, TagIndex } from '../store/tags.js';
 import { deduplicationId, normalizeDeduplication } from '../task/deduplication.js';
@@ -264,30 +265,32 @@ export class JobSender {
     const all = this.#withTaskOptions(task, own);
     const queue = this.#queueOf(task, input, all);
     const now = this.#parts.runtime.clock.now();
-    const stored = shared === NO_OPTIONS ? undefined : sharedOptions(shared, { ...all, queue });
     const deduplication = normalizeDeduplication(options) ?? this.#parts.registry.get(task)?.deduplication;
-    const job: NewJob = {
+    // Assignments: every call comes here, and each conditional spread copies an object.
+    const content: Writable<EnvelopeContent> = {};
+    if (input !== undefined) content.input = input;
+    if (options.parent !== undefined) Object.assign(content, lineageOf(options));
+    if (options.ignoreResult) content.ignoreResult = true;
+    if (deduplication?.until === 'started') content.uniqueUntilStarted = true;
+    if (deduplication?.maxWaitMs !== undefined) content.debouncedSince = now;
+    if (shared !== NO_OPTIONS) {
+      const stored = sharedOptions(shared, all.queue === queue ? all : { ...all, queue });
+      if (stored !== undefined) content.shared = atSending(stored, now);
+    }
+    const job: Writable<NewJob> = {
       id: randomId(),
       name: task,
       queue,
-      content: {
-        ...(input !== undefined && { input }),
-        ...lineageOf(options),
-        ...(options.ignoreResult && { ignoreResult: true }),
-        ...(deduplication?.until === 'started' && { uniqueUntilStarted: true }),
-        ...(deduplication?.maxWaitMs !== undefined && { debouncedSince: this.#parts.runtime.clock.now() }),
-        ...(stored !== undefined && { shared: atSending(stored, now) }),
-      },
+      content,
       options: resolveExpiry(withoutQueue(all), now),
-      ...(deduplication !== undefined && {
-        deduplication: {
-          id: deduplicationId(task, deduplication, input),
-          mode: deduplication.mode,
-          ...(deduplication.forMs !== undefined && { forMs: deduplication.forMs }),
-          ...(deduplication.maxWaitMs !== undefined && { maxWaitMs: deduplication.maxWaitMs }),
-        },
-      }),
     };
+    if (deduplication !== undefined) {
+      const { mode, forMs, maxWaitMs } = deduplication;
+      const stored: Writable<StoredDeduplication> = { id: deduplicationId(task, deduplication, input), mode };
+      if (forMs !== undefined) stored.forMs = forMs;
+      if (maxWaitMs !== undefined) stored.maxWaitMs = maxWaitMs;
+      job.deduplication = stored;
+    }
     checkCombination(job, options);
     return job;
   }
@@ -324,13 +327,13 @@ export class JobSender {
   #store(job: NewJob, callbacks: Callbacks | undefined, options: SendOptions<never>): Promise<string> {
     const { store, runtime } = this.#parts;
     const isPlain =
-      callbacks === undefined && options.idempotencyKey === undefined && job.options.tags === undefined;
-    return isPlain && runtime.observer === undefined
-      ? addJob(store, job, timeoutOf(options))
-      : this.#storeSpecial(job, callbacks, options);
+      callbacks === undefined && options.idempotencyKey === undefined && runtime.observer === undefined;
+    if (isPlain && (job.options.tags === undefined || this.#isNotedByStore([job])))
+      return addJob(store, job, timeoutOf(options));
+    return this.#storeSpecial(job, callbacks, options);
   }
 
-  /** Stores a job with callbacks, an idempotency key or tags. */
+  /** Stores a job with callbacks, an idempotency key, or tags that the store does not note. */
   async #storeSpecial(
     job: NewJob,
     callbacks: Callbacks | undefined,
@@ -388,12 +391,22 @@ export class JobSender {
     return { id: run, isNew: true };
   }
 
-  /** Writes notes of the tags of jobs before the jobs are stored, on the same connection. */
+  /** Returns whether the store notes the tags of jobs when it adds them. */
+  #isNotedByStore(jobs: readonly NewJob[]): boolean {
+    const { tags, runtime } = this.#parts;
+    if (!tags.notesCalls) return false;
+    tags.noted(jobs.length, runtime.clock.now());
+    return true;
+  }
+
+  /** Writes notes of the tags of jobs before the jobs are stored, on the same connection; undefined if there is none to write. */
   #noteTags(jobs: readonly NewJob[]): Noting | undefined {
+    if (jobs.every(({ options }) => options.tags === undefined) || this.#isNotedByStore(jobs))
+      return undefined;
     const tagged = jobs.flatMap(({ options: { tags, delayMs }, queue, id }) =>
       tags === undefined ? [] : [{ tags, place: { queue, id }, delayMs }],
     );
-    return tagged.length === 0 ? undefined : this.#parts.tags.addAll(tagged, this.#parts.runtime.clock.now());
+    return this.#parts.tags.addAll(tagged, this.#parts.runtime.clock.now());
   }
 
   #throughMiddleware(

@@ -63,6 +63,12 @@ export function withTraceLinks(root: JobNode, links: TraceLinks | undefined): Jo
 
 const VERSION = 1;
 
+/**
+ * Start of the data of a tagged call, and of no step of a run: tags are the first field of a call, so that a store can tell
+ * without reading the data.
+ */
+export const TAGGED_DATA = `{"umbel":${VERSION},"tags":`;
+
 /** The data of a stored job. Moments are milliseconds since 1970. */
 export interface Envelope {
   /** Version of this form. A job without it was not added by Umbel. */

@@ -29,7 +29,9 @@ export type OwnOptions = Pick<
 /** Returns the stored form of a workflow's options for one of its jobs; undefined if it has none. */
 export function sharedOptions(shared: NormalizedOptions, jobOptions: OwnOptions): SharedOptions | undefined {
   const { queue, priority, retry, timeoutMs, displayName, expiresMs, expiresAt } = shared;
-  const stored: SharedOptions = {
+  const first = queue ?? priority ?? retry ?? timeoutMs ?? displayName ?? expiresMs ?? expiresAt;
+  if (first === undefined) return undefined; // only headers, tags or a delay
+  return {
     ...(queue !== undefined && { queue: unlessEqual(queue, jobOptions.queue) }),
     ...(priority !== undefined && { priority: unlessEqual(priority, jobOptions.priority) }),
     ...(retry !== undefined && { retry: unlessEqual(retry, jobOptions.retry) }),
@@ -37,7 +39,6 @@ export function sharedOptions(shared: NormalizedOptions, jobOptions: OwnOptions)
     ...(displayName !== undefined && { label: unlessEqual(displayName, jobOptions.displayName) }),
     ...expiryOf(expiresMs, expiresAt, jobOptions),
   };
-  return Object.keys(stored).length === 0 ? undefined : stored;
 }
 
 /** Converts the expiry to a moment, for a job that is sent now. */

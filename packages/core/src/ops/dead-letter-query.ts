@@ -14,6 +14,8 @@ export interface DeadLetterFilter {
   task?: string | undefined;
   /** The `name` or the `code` of the error: `'TypeError'`, `'TIME_LIMIT'`. */
   error?: string | undefined;
+  /** The `id` of an error group, as `groups` returns it. */
+  group?: string | undefined;
   /** How the job ended. Revoked and skipped jobs are not dead letters: use `app.jobs.list({ state: 'revoked' })`. */
   state?: (typeof STATES)[number] | undefined;
   /** A tag of the job. */
@@ -33,6 +35,18 @@ export interface DeadLetterQuery extends DeadLetterFilter {
   offset?: number | undefined;
 }
 
+/** Selects a page of dead letters. */
+export interface DeadLetterPageQuery extends DeadLetterFilter {
+  /** Maximum number of dead letters, from 1 to 1000. Default 100. */
+  limit?: number | undefined;
+}
+
+/** Selects the dead letters to group. */
+export interface ErrorGroupQuery extends DeadLetterFilter {
+  /** Maximum number of failed jobs to read, from 1 to 10,000. Default 1000. */
+  maxRead?: number | undefined;
+}
+
 /** Returns the position of a dead letter as opaque text. */
 export function cursorOf({ at, queue, id }: DeadLetterPosition): string {
   return Buffer.from(JSON.stringify([at, queue, id])).toString('base64url');
@@ -43,6 +57,7 @@ export interface DeadLetterSearch {
   readonly queue: string | undefined;
   readonly task: string | undefined;
   readonly error: string | undefined;
+  readonly group: string | undefined;
   readonly state: string | undefined;
   readonly tag: string | undefined;
   readonly sinceMs: number;
@@ -55,18 +70,24 @@ const FILTER: OptionNames<DeadLetterFilter> = {
   queue: true,
   task: true,
   error: true,
+  group: true,
   state: true,
   tag: true,
   since: true,
   until: true,
   cursor: true,
 };
-const QUERY: OptionNames<DeadLetterQuery> = { ...FILTER, limit: true, offset: true };
+export const LIST_OPTIONS: OptionNames<DeadLetterQuery> = { ...FILTER, limit: true, offset: true };
+export const PAGE_OPTIONS: OptionNames<DeadLetterPageQuery> = { ...FILTER, limit: true };
+export const GROUP_OPTIONS: OptionNames<ErrorGroupQuery> = { ...FILTER, maxRead: true };
 
 /** @throws {InvalidOptionError} if the filter has an invalid value or an unknown key, which would select everything. */
-export function deadLetterSearchOf(filter: DeadLetterFilter, isQuery = false): DeadLetterSearch {
-  checkOptions(filter, isQuery ? QUERY : FILTER, { option: 'query' });
-  const { queue, task, error, state, tag, since, until, cursor } = filter;
+export function deadLetterSearchOf(
+  filter: DeadLetterFilter,
+  known: OptionNames<DeadLetterFilter> = FILTER,
+): DeadLetterSearch {
+  checkOptions(filter, known, { option: 'query' });
+  const { queue, task, error, group, state, tag, since, until, cursor } = filter;
   if (state !== undefined && !STATES.includes(state))
     throw new InvalidOptionError(
       'state',
@@ -78,6 +99,7 @@ export function deadLetterSearchOf(filter: DeadLetterFilter, isQuery = false): D
     queue: queue === undefined ? undefined : checkQueue('queue', queue),
     task: task === undefined ? undefined : checkName('task', task),
     error: error === undefined ? undefined : checkText('error', error, 200),
+    group: group === undefined ? undefined : checkText('group', group, 200),
     state,
     tag,
     sinceMs: since === undefined ? Number.NEGATIVE_INFINITY : momentOf('since', since),
@@ -87,7 +109,10 @@ export function deadLetterSearchOf(filter: DeadLetterFilter, isQuery = false): D
 }
 
 /** @throws {InvalidOptionError} unless both are within their bounds. */
-export function checkPage({ limit = 100, offset = 0 }: DeadLetterQuery): { limit: number; offset: number } {
+export function checkListPage({ limit = 100, offset = 0 }: DeadLetterQuery): {
+  limit: number;
+  offset: number;
+} {
   return {
     limit: checkInteger('limit', limit, 1, 1000),
     offset: checkInteger('offset', offset, 0, 100_000_000),

@@ -19,13 +19,20 @@ import { removeJob } from '../store/revoke.js';
 import type { Store } from '../store/store.js';
 import { momentOf, type StoredJob } from '../store/stored-job.js';
 import {
-  checkPage,
+  checkListPage,
   cursorOf,
   type DeadLetterFilter,
+  type DeadLetterPageQuery,
   type DeadLetterQuery,
   type DeadLetterSearch,
   deadLetterSearchOf,
+  type ErrorGroupQuery,
+  GROUP_OPTIONS,
+  LIST_OPTIONS,
+  PAGE_OPTIONS,
 } from './dead-letter-query.js';
+import { ErrorGrouping, type ErrorGroups, errorGroupId } from './error-groups.js';
+import type { Page } from './job-query.js';
 
 // Descriptions of failed jobs
 
@@ -173,13 +180,16 @@ function replacedRefusal({ id, envelope }: StoredJob): string | undefined {
 /** Whether a failed job is a dead letter that matches the search. */
 function matchesSearch({ job, unreadable }: FailedJob, search: DeadLetterSearch): boolean {
   if (!isOwnFailure(job)) return false;
-  const { task, tag, state, error } = search;
+  const { task, tag, state, error, group } = search;
   const { failure, tags = [] } = job.envelope ?? {};
   if (task !== undefined && job.name !== task) return false;
   if (tag !== undefined && !tags.includes(tag)) return false;
   if (state !== undefined && (failure?.state ?? 'failed') !== state) return false;
+  if (error === undefined && group === undefined) return true;
+  const record = failure?.error ?? reasonOf(job.failedReason, unreadable);
+  if (group !== undefined && errorGroupId(record) !== group) return false;
   if (error === undefined) return true;
-  const { name, code } = failure?.error ?? reasonOf(job.failedReason, unreadable);
+  const { name, code } = record;
   return name === error || (code !== undefined && String(code) === error);
 }
 
@@ -275,7 +285,10 @@ async function doMany(
   return { done, skipped, cursor: undefined };
 }
 
-export type { DeadLetterFilter, DeadLetterQuery };
+export type { DeadLetterFilter, DeadLetterPageQuery, DeadLetterQuery, ErrorGroupQuery };
+
+/** Maximum number of failed jobs that one page reads. */
+const MAX_READ_PER_PAGE = 1000;
 
 /** Replaces the input of a job. The new input must fit the schema of the task and the limits, as in `delay`. */
 export interface ReplayOptions {
@@ -328,6 +341,22 @@ export interface DeadLetters {
    * @throws {InvalidOptionError} if the query is invalid.
    */
   list(query?: DeadLetterQuery): Promise<DeadLetter[]>;
+  /**
+   * Returns one page of the same list. It reads at most 1,000 failed jobs, so it may have fewer items than `limit`, or none,
+   * even if more pages follow. `cursor` continues, with the same filter.
+   * @throws {InvalidOptionError} if the query is invalid.
+   */
+  page(query?: DeadLetterPageQuery): Promise<Page<DeadLetter>>;
+  /**
+   * Groups failed jobs by their errors: the same name and code, thrown at the same place of the user's code. It reads the
+   * latest 1,000 failed jobs (`maxRead`), and returns a `cursor` if there are more.
+   * @throws {InvalidOptionError} if the query is invalid.
+   * @example
+   * const { groups } = await app.deadLetters.groups({ since: new Date(Date.now() - 3_600_000) });
+   * for (const { name, frame, count } of groups) console.log(count, name, frame);
+   * await app.deadLetters.replayMany({ group: groups[0].id });
+   */
+  groups(query?: ErrorGroupQuery): Promise<ErrorGroups>;
   /**
    * Returns all facts about a failed job, also about a revoked one, which `replay` can start.
    * @throws {UnknownJobError} if no queue holds the job. @throws {JobStateError} if it has not failed.
@@ -385,13 +414,18 @@ export function deadLetters(
     throw new UnknownJobError(id, undefined);
   }
 
-  async function* failedMatching(store: Store, search: DeadLetterSearch): AsyncGenerator<FailedJob> {
+  /** Yields the failed jobs in the time and the queues of a search, matching or not. */
+  async function* failedIn(store: Store, search: DeadLetterSearch): AsyncGenerator<FailedJob> {
     const { queue } = search;
     const searched = queue === undefined ? queues().filter((name) => name !== INTERNAL_QUEUE) : [queue];
     for await (const failed of failedJobs(store, searched, search)) {
       if (failed.at < search.sinceMs) return;
-      if (matchesSearch(failed, search)) yield failed;
+      yield failed;
     }
+  }
+
+  async function* failedMatching(store: Store, search: DeadLetterSearch): AsyncGenerator<FailedJob> {
+    for await (const failed of failedIn(store, search)) if (matchesSearch(failed, search)) yield failed;
   }
 
   function replay(
@@ -408,8 +442,8 @@ export function deadLetters(
 
   return {
     async list(query = {}) {
-      const search = deadLetterSearchOf(query, true);
-      const { limit, offset } = checkPage(query);
+      const search = deadLetterSearchOf(query, LIST_OPTIONS);
+      const { limit, offset } = checkListPage(query);
       const listed: DeadLetter[] = [];
       let count = 0;
       for await (const failed of failedMatching(dependenciesNow().store, search)) {
@@ -419,6 +453,35 @@ export function deadLetters(
         if (listed.length === limit) break;
       }
       return listed;
+    },
+    async page(query = {}) {
+      const search = deadLetterSearchOf(query, PAGE_OPTIONS);
+      const { limit } = checkListPage(query);
+      const items: DeadLetter[] = [];
+      let read = 0;
+      for await (const failed of failedIn(dependenciesNow().store, search)) {
+        read += 1;
+        if (matchesSearch(failed, search)) items.push(deadLetterOf(failed));
+        if (items.length === limit || read === MAX_READ_PER_PAGE) return { items, cursor: cursorOf(failed) };
+      }
+      return { items };
+    },
+    async groups(query = {}) {
+      const search = deadLetterSearchOf(query, GROUP_OPTIONS);
+      const maxRead = checkInteger('maxRead', query.maxRead ?? 1000, 1, 10_000);
+      const grouping = new ErrorGrouping();
+      let read = 0;
+      let last: FailedJob | undefined;
+      for await (const failed of failedIn(dependenciesNow().store, search)) {
+        if (read === maxRead)
+          return { groups: grouping.groups, read, ...(last && { cursor: cursorOf(last) }) };
+        read += 1;
+        last = failed;
+        if (!matchesSearch(failed, search)) continue;
+        const { id, task, failedAt, error } = summaryOf(failed, failed.at);
+        grouping.add({ id, task, failedAt: failedAt.getTime(), error });
+      }
+      return { groups: grouping.groups, read };
     },
     async get(id) {
       const { store } = dependenciesNow();

@@ -366,7 +366,8 @@ function dataOf(sealer: Sealer, job: NewJob): Envelope | Promise<Envelope> {
 }
 
 function unsealed({ content, options }: NewJob): Envelope {
-  return encodeEnvelope(content, optionContentOf(options));
+  const more = optionContentOf(options);
+  return more === undefined ? encodeEnvelope(content) : encodeEnvelope(more, content);
 }
 
 /** Returns whether all jobs of a run are stored, the last slice included (see `slicesFlows` in `guards/scripts.ts`). */

@@ -4,6 +4,7 @@
  */
 import type { IQueueBackend, JobJson, JobsOptions, MinimalJob } from 'bullmq';
 import { LockLostError } from '../base/failures.js';
+import type { Writable } from '../base/option-checks.js';
 import { type Envelope, type EnvelopeContent, isEnvelope } from '../job/envelope.js';
 import { INTERNAL_OPTIONS } from '../job/job-tree.js';
 import type { NormalizedOptions, NormalizedRetry } from '../job/shared-options.js';
@@ -125,13 +126,13 @@ function toDeduplication({ id, mode, forMs }: StoredDeduplication): JobJsonOptio
 export function optionContentOf(options: NormalizedOptions = NO_OPTIONS): EnvelopeContent | undefined {
   if (options === NO_OPTIONS) return undefined;
   const { headers, tags, displayName, timeoutMs, expiresAt } = options;
-  return {
-    ...(headers !== undefined && { headers }),
-    ...(tags !== undefined && { tags }),
-    ...(displayName !== undefined && { label: displayName }),
-    ...(timeoutMs !== undefined && { timeout: timeoutMs }),
-    ...(expiresAt !== undefined && { expires: expiresAt }),
-  };
+  const content: Writable<EnvelopeContent> = {};
+  if (tags !== undefined) content.tags = tags; // first: see `TAGGED_DATA`
+  if (headers !== undefined) content.headers = headers;
+  if (displayName !== undefined) content.label = displayName;
+  if (timeoutMs !== undefined) content.timeout = timeoutMs;
+  if (expiresAt !== undefined) content.expires = expiresAt;
+  return content;
 }
 
 export interface MergeOptions {

@@ -13,11 +13,11 @@ import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { wakingProbe } from '../workflow/join.js';
 import { addBelow, addChildren } from './add.js';
+import { TAG_QUEUE } from './engine/commands.js';
 import { SIGNAL_QUEUE } from './primitives/signals.js';
 import { childCounts } from './read.js';
 import { detach } from './revoke.js';
 import type { Store } from './store.js';
-import { TAG_QUEUE } from './tags.js';
 import { type ChildPlace, childrenOf, ifBroken } from './tree.js';
 
 /** Result of a repair, in numbers of jobs. */

@@ -3,21 +3,30 @@
  * next check: a check removes the note if the job is missing. Waiting and running jobs keep their notes, so the size of the
  * index depends on the stored jobs, not on all jobs ever sent.
  *
- * On Redis, senders only add notes to a queue, with one command for each turn of the event loop. Workers move them into the
- * index with each repair, searches do so first, and senders do so when many notes are queued.
+ * On Redis, notes are added to a queue first: those of calls by the command that adds the job, the others with one command
+ * for each turn of the event loop. Workers move them into the index with each repair, searches do so first, and senders do so
+ * when many notes are queued.
  */
 
+import { valueUnder } from '../base/text.js';
+import { TAGGED_DATA } from '../job/envelope.js';
 import { digestId, randomId } from '../job/ids.js';
 import type { JobRef } from '../job/job.js';
-import type { TagNoteQueue } from './primitives/tags.js';
-import { type TaggedEntry, type TagNote, type TagPrimitives, tagPrimitivesOf } from './primitives/tags.js';
+import { TAG_QUEUE } from './engine/commands.js';
+import {
+  type QueuedNote,
+  type TaggedEntry,
+  type TagNote,
+  type TagNoteQueue,
+  type TagPrimitives,
+  tagPrimitivesOf,
+} from './primitives/tags.js';
 import type { Store } from './store.js';
 
 // An index by day, built from BullMQ's contract, for stores without an index of tags and for notes of older versions. For
 // each tag and day the store holds a job that never runs, in a queue that no worker serves; the lines of its log are the
 // notes. Old days are removed as a whole, so jobs that wait for longer than the retention are not found.
 
-export const TAG_QUEUE = 'umbel.tags';
 const DAY_MS = 86_400_000;
 /** Maximum number of notes of a tag and day. */
 const KEPT_LINES = 100_000;
@@ -141,6 +150,8 @@ const FIRST_LOOK_MS = 600_000;
 const MAX_QUEUED = 5000;
 /** Number of notes that a sender then moves for each note that it adds. */
 const MOVED_FOR_ONE = 2;
+/** Number of calls noted by the store after which a sender looks at the length of the queue, on average. */
+const CALLS_BETWEEN = 500;
 
 export class TagIndex {
   readonly #store: Store;
@@ -152,11 +163,40 @@ export class TagIndex {
   /** Prefix of the marks of this process. */
   readonly #process = randomId().slice(0, 8);
   #queued = 0;
+  #notesCalls: boolean | undefined;
+  #isShortening = false;
 
   constructor(store: Store, keeping: Keeping) {
     this.#store = store;
     this.#keeping = keeping;
     this.#byDay = new TagsByDay(store, Math.max(keeping.completedMs, keeping.failedMs));
+  }
+
+  /** Whether the store notes the tags of a call when it adds its job. Then tell `noted` of such calls instead of adding them. */
+  get notesCalls(): boolean {
+    this.#notesCalls ??= tagPrimitivesOf(this.#store.queueOf(TAG_QUEUE).getBackend())?.notesCalls === true;
+    return this.#notesCalls;
+  }
+
+  /** Takes notice of calls that the store notes, to keep the queue short where no worker moves it. */
+  noted(calls: number, now: number): void {
+    // By chance: most processes that send may be too short-lived to count that many.
+    if (this.#isShortening || Math.random() * CALLS_BETWEEN >= calls) return;
+    this.#isShortening = true;
+    void this.#shorten(now)
+      .catch(() => {}) // the next look handles what a failed one leaves
+      .finally(() => {
+        this.#isShortening = false;
+      });
+  }
+
+  async #shorten(now: number): Promise<void> {
+    const seen = await this.#withIndex(async ({ noteQueue }) => noteQueue?.first(1));
+    const excess = (seen?.count ?? 0) - MAX_QUEUED;
+    if (excess <= 0) return;
+    await this.#moveQueued(excess + MAX_QUEUED / 2);
+    for (let left = MOVED_FOR_ONE * excess; left > 0; left -= CHECKED_AT_ONCE)
+      if ((await this.#check(now)) < CHECKED_AT_ONCE) break;
   }
 
   /** Adds a call or a run. Await it before storing the job, so that stored jobs are always found. */
@@ -258,7 +298,7 @@ export class TagIndex {
     await this.#withIndex(async (primitives) => {
       const { noteQueue } = primitives;
       if (noteQueue !== undefined)
-        await moveNotes(noteQueue, limit, (notes) => this.#noteIn(primitives, notes));
+        await moveNotes(noteQueue, limit, this.#firstLookMs, (notes) => this.#noteIn(primitives, notes));
     });
   }
 
@@ -282,10 +322,15 @@ export class TagIndex {
     });
   }
 
+  /** Time from a note to its first check. */
+  get #firstLookMs(): number {
+    const { completedMs, failedMs } = this.#keeping;
+    return Math.max(Math.min(completedMs, failedMs), FIRST_LOOK_MS);
+  }
+
   #notesOf({ tags: iterable, place: { queue, id }, delayMs = 0 }: Tagged, now: number): TextNote[] {
     const tags = Array.isArray(iterable) ? (iterable as readonly string[]) : [...iterable];
-    const { completedMs, failedMs } = this.#keeping;
-    const checkAt = now + delayMs + Math.max(Math.min(completedMs, failedMs), FIRST_LOOK_MS);
+    const checkAt = now + delayMs + this.#firstLookMs;
     const notes: TextNote[] = [];
     for (let start = 0; start < tags.length; start += NOTE_TAGS)
       notes.push({ tags: tags.slice(start, start + NOTE_TAGS), queue, id, at: now, checkAt });
@@ -379,40 +424,68 @@ export async function pushNotes(
   return Math.max(0, ...(await Promise.all(pushing)));
 }
 
-/** Moves the oldest notes into the index, up to `limit` and not more than exist now. Returns the number of moved notes. */
+/**
+ * Moves the oldest notes into the index, up to `limit` and not more than exist now. Returns the number of moved notes.
+ * @param firstLookMs Time from the sending of a call that the store has noted to the first check of its note.
+ */
 export async function moveNotes(
   queue: TagNoteQueue,
   limit: number,
+  firstLookMs: number,
   note: (notes: readonly TextNote[]) => Promise<void>,
 ): Promise<number> {
   let moved = 0;
   for (let left = limit; left > 0; ) {
-    const { texts, count } = await queue.first(Math.min(MOVED, left));
-    if (texts.length === 0) break;
-    await note(texts.flatMap(noteIn));
-    await queue.take(texts); // remove after indexing, so that a search always finds it in one of the two
-    moved += texts.length;
-    left = Math.min(left, moved === texts.length ? count : left) - texts.length;
+    const { notes, count } = await queue.first(Math.min(MOVED, left));
+    if (notes.length === 0) break;
+    await note(notes.flatMap((queued) => noteIn(queued) ?? noteOfCall(queued, firstLookMs) ?? []));
+    await queue.take(notes.map(({ text }) => text)); // remove after indexing, so that a search always finds it in one of the two
+    moved += notes.length;
+    left = Math.min(left, moved === notes.length ? count : left) - notes.length;
   }
   return moved;
 }
 
-/** Returns the note in a text; nothing for an entry that another program has added. */
-function noteIn(text: string): TextNote[] {
-  let stored: unknown;
-  try {
-    stored = JSON.parse(text);
-  } catch {
-    return [];
-  }
-  if (!Array.isArray(stored)) return [];
+/** Returns the pushed note; undefined for other entries. */
+function noteIn({ text }: QueuedNote): TextNote | undefined {
+  const stored = parsed(text);
+  if (!Array.isArray(stored)) return undefined;
   const [, queue, id, at, checkAt, tags] = stored as unknown[];
   const isNote =
     typeof queue === 'string' &&
     typeof id === 'string' &&
     Number.isFinite(at) &&
     Number.isFinite(checkAt) &&
-    Array.isArray(tags) &&
-    tags.every((tag) => typeof tag === 'string');
-  return isNote ? [{ queue, id, at: Number(at), checkAt: Number(checkAt), tags: tags as string[] }] : [];
+    areTags(tags);
+  return isNote ? { queue, id, at: Number(at), checkAt: Number(checkAt), tags } : undefined;
+}
+
+/** Returns the note of a call that the store has noted; undefined if its job is missing, and for other entries. */
+function noteOfCall({ text, data }: QueuedNote, firstLookMs: number): TextNote | undefined {
+  const [, queue, id, time] = /^([^/ ]+)\/(\S+) (\d+)$/.exec(text) ?? [];
+  if (queue === undefined || id === undefined || data === undefined) return undefined;
+  const tags = tagsIn(data);
+  const at = Number(time);
+  return tags && { queue, id, at, checkAt: at + firstLookMs, tags };
+}
+
+/** Returns the tags in the data of a call, or in the beginning of it; undefined if it has none. */
+function tagsIn(data: string): readonly string[] | undefined {
+  const list = /^(?:"(?:[^"\\]|\\.)*",?)*\]/.exec(data.slice(TAGGED_DATA.length + 1))?.[0];
+  const isFirst = data.startsWith(`${TAGGED_DATA}[`) && list !== undefined;
+  const tags = isFirst ? parsed(`[${list}`) : valueUnder(parsed(data), 'tags');
+  return areTags(tags) ? tags : undefined;
+}
+
+function areTags(tags: unknown): tags is readonly string[] {
+  return Array.isArray(tags) && tags.length > 0 && tags.every((tag) => typeof tag === 'string');
+}
+
+/** Returns the value of a JSON text; undefined for another text, which another program has added. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,6 +1,6 @@
 /** Options of tasks, signatures and sends: their public types, and their conversion to plain data. */
 import { InvalidOptionError } from '../base/errors.js';
-import { checkKnown, checkText, type OptionNames, positiveMs } from '../base/option-checks.js';
+import { checkKnown, checkText, type OptionNames, positiveMs, type Writable } from '../base/option-checks.js';
 import { type Duration, durationMs } from '../base/time.js';
 import type { FailureRecord } from '../codec/error-record.js';
 import type { NormalizedOptions } from '../job/shared-options.js';
@@ -200,19 +200,19 @@ export function normalizeOptions(
   if (Object.keys(options).length === 0) return NO_OPTIONS;
   checkKnown(options, known);
   const { queue, priority, countdown, eta, headers, displayName, tags, retry, timeout, expires } = options;
-  return {
-    ...(queue !== undefined && { queue: checkQueue('queue', queue) }),
-    ...(priority !== undefined && { priority: checkPriority(priority) }),
-    ...delayOf(countdown, eta, now),
-    ...(headers !== undefined && { headers: checkHeaders(headers) }),
-    ...(displayName !== undefined && {
-      displayName: checkText('displayName', displayName, MAX_DISPLAY_NAME),
-    }),
-    ...(tags !== undefined && { tags: checkTags(tags) }),
-    ...(retry !== undefined && { retry: normalizeCallRetry(retry) }),
-    ...(timeout !== undefined && { timeoutMs: positiveMs(timeout, 'timeout') }),
-    ...(expires !== undefined && expiryOf(expires)),
-  };
+  // Assignments: every call with an option comes here, and each conditional spread copies an object.
+  const normal: Writable<NormalizedOptions> = {};
+  if (queue !== undefined) normal.queue = checkQueue('queue', queue);
+  if (priority !== undefined) normal.priority = checkPriority(priority);
+  if (countdown !== undefined || eta !== undefined) normal.delayMs = delayOf(countdown, eta, now);
+  if (headers !== undefined) normal.headers = checkHeaders(headers);
+  if (displayName !== undefined) normal.displayName = checkText('displayName', displayName, MAX_DISPLAY_NAME);
+  if (tags !== undefined) normal.tags = checkTags(tags);
+  if (retry !== undefined) normal.retry = normalizeCallRetry(retry);
+  if (timeout !== undefined) normal.timeoutMs = positiveMs(timeout, 'timeout');
+  if (expires instanceof Date) normal.expiresAt = timeOf(expires, 'expires');
+  else if (expires !== undefined) normal.expiresMs = positiveMs(expires, 'expires');
+  return normal;
 }
 
 /**
@@ -224,6 +224,7 @@ export function mergeOptions(
   above: NormalizedOptions,
 ): NormalizedOptions {
   if (above === NO_OPTIONS) return below;
+  if (below === NO_OPTIONS) return above;
   const merged = { ...withoutExpiry(below, above), ...above };
   const { headers, tags } = below;
   return {
@@ -241,22 +242,13 @@ function withoutExpiry(below: NormalizedOptions, above: NormalizedOptions): Norm
   return others;
 }
 
-function delayOf(countdown: Duration | undefined, eta: Date | undefined, now: number): { delayMs?: number } {
-  if (countdown !== undefined && eta !== undefined) {
-    throw new InvalidOptionError('eta', 'absent when `countdown` is given', eta);
-  }
-  if (countdown !== undefined) return { delayMs: durationMs(countdown, 'countdown') };
-  if (eta === undefined) return {};
-  return { delayMs: Math.max(0, timeOf(eta, 'eta') - now) };
+function delayOf(countdown: Duration | undefined, eta: Date | undefined, now: number): number {
+  if (countdown === undefined) return Math.max(0, timeOf(eta, 'eta') - now);
+  if (eta !== undefined) throw new InvalidOptionError('eta', 'absent when `countdown` is given', eta);
+  return durationMs(countdown, 'countdown');
 }
 
-function expiryOf(expires: Duration | Date): Pick<NormalizedOptions, 'expiresMs' | 'expiresAt'> {
-  return expires instanceof Date
-    ? { expiresAt: timeOf(expires, 'expires') }
-    : { expiresMs: positiveMs(expires, 'expires') };
-}
-
-function timeOf(date: Date, option: string): number {
+function timeOf(date: Date | undefined, option: string): number {
   if (!(date instanceof Date) || Number.isNaN(date.getTime())) {
     throw new InvalidOptionError(option, 'a valid Date', date);
   }

@@ -4,6 +4,7 @@
  */
 
 import { type Link, LinkedItems } from '../base/linked-list.js';
+import type { Writable } from '../base/option-checks.js';
 import { isPlainObject } from '../base/text.js';
 import type { Clock } from '../base/time.js';
 import type { ActiveAttempt, AttemptCounts, AttemptEnd } from '../control/answers.js';
@@ -139,8 +140,6 @@ function activeAttempt(job: ActiveJob, startedAt: number): ActiveAttempt {
     active.waitedMs = Math.max(0, startedAt - job.enqueuedAt - job.delayMs);
   return active;
 }
-
-type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 const NO_DATA: Readonly<Record<string, unknown>> = {};
 

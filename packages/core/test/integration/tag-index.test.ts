@@ -242,11 +242,16 @@ describe('on Redis', () => {
     redis.disconnect();
   });
 
-  test('the tags of calls that are under way together go to the store with one command, before the calls', async () => {
+  test.each([
+    ['by the command that adds them', false],
+    ['before they are added, where no batches are possible', true],
+  ])('the tags of calls are noted %s', async (_, isAlone) => {
     const sent: string[] = [];
     const connection = ((name, given, more) => {
       const url = inject('redisUrl');
       const backend = createRedisBackend(name, { ...given, connection: { url } }, more);
+      // Its scripts have to declare their keys, so nothing is batched.
+      if (isAlone) Object.defineProperty(backend.connection, 'databaseType', { value: 'dragonfly' });
       void backend.connection.client.then((client) => {
         const { runCommand } = client;
         client.runCommand = (command, args) => {
@@ -266,11 +271,16 @@ describe('on Redis', () => {
     sent.splice(0);
     const send = (n: number) => task.applyAsync(n, { tags: ['red', `number ${n}`] });
     const calls = await Promise.all([1, 2, 3].map(send));
-    expect(sent).toEqual(['umbel:pushTagNotes', 'umbel:batch:addStandardJob']);
-    sent.splice(0);
+    expect(sent[0]).toBe(isAlone ? 'umbel:pushTagNotes' : 'umbel:batch:addStandardJob');
+    if (!isAlone) expect(sent).toHaveLength(1);
     const more = await task.sendMany([1, 2], { tags: ['red'] });
-    expect(sent).toEqual(['umbel:pushTagNotes', 'umbel:batch:addStandardJob']);
-    for (const { id } of [...calls, ...more]) await app.result(id).revoke();
+    calls.push(...more, await send(4), await task.applyAsync(5, { tags: ['red'], countdown: '1h' }));
+    const sealed = { tags: ['red'], priority: 3, idempotencyKey: 'one', headers: { a: 'b' } };
+    calls.push(await task.applyAsync({ tags: ['no'] }, sealed));
+    expect((await found(app, 'red')).sort()).toEqual(calls.map(({ id }) => id).sort());
+    expect(await found(app, 'no')).toEqual([]);
+    expect(await found(app, 'number 2')).toEqual([calls[1]?.id]);
+    for (const { id } of calls) await app.result(id).revoke();
     await app.close();
   });
 
@@ -284,7 +294,7 @@ describe('on Redis', () => {
     });
     const task = app.task({ name: 'task', input: z.unknown(), run: async () => 1 });
     const inputs = Array.from({ length: 500 }, (_, n) => n);
-    for (let part = 0; part < 11; part += 1) await task.sendMany(inputs, { tags: ['many'] });
+    for (let part = 0; part < 12; part += 1) await task.sendMany(inputs, { tags: ['many'] });
     await expect.poll(() => redis.llen(`umbel:{${name}}:umbel.tags:queued`)).toBeLessThanOrEqual(5000);
     expect(await redis.zcard(`umbel:{${name}}:umbel.tags:index`)).toBeGreaterThan(0);
     await app.close();

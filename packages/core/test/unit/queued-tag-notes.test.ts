@@ -11,19 +11,25 @@ const note = (id: string): TextNote => ({
   checkAt: 2,
 });
 
+const LOOK_MS = 600_000;
+
 /** A queue as Redis has it: what is taken out must be the oldest, by the first and the last text. */
 function queueInMemory() {
   const texts: string[] = [];
+  const data = new Map<string, string>();
   const queue: TagNoteQueue = {
     push: async (more) => texts.push(...more),
-    first: async (limit) => ({ texts: texts.slice(0, limit), count: texts.length }),
+    first: async (limit) => {
+      const notes = texts.slice(0, limit).map((text) => ({ text, data: data.get(text) }));
+      return { notes, count: texts.length };
+    },
     take: async (taken) => {
       if (texts[0] === taken[0] && texts[taken.length - 1] === taken.at(-1)) texts.splice(0, taken.length);
     },
   };
   let marks = 0;
   const push = (ids: readonly string[]) => pushNotes(queue, ids.map(note), () => `${marks++}`);
-  return { queue, texts, push };
+  return { queue, texts, data, push };
 }
 
 const numbers = (count: number) => Array.from({ length: count }, (_, n) => `${n}`);
@@ -33,7 +39,8 @@ describe('queued notes', () => {
     const { queue, texts, push } = queueInMemory();
     expect(await push(numbers(450))).toBe(450);
     const moved: TextNote[] = [];
-    const move = () => moveNotes(queue, Number.POSITIVE_INFINITY, async (notes) => void moved.push(...notes));
+    const move = () =>
+      moveNotes(queue, Number.POSITIVE_INFINITY, LOOK_MS, async (notes) => void moved.push(...notes));
     expect(await move()).toBe(450);
     expect(moved).toEqual(numbers(450).map(note));
     expect(texts).toEqual([]);
@@ -43,11 +50,11 @@ describe('queued notes', () => {
   test('are moved up to a limit, and no more than there were', async () => {
     const { queue, push } = queueInMemory();
     await push(numbers(60));
-    expect(await moveNotes(queue, 30, async () => {})).toBe(30);
+    expect(await moveNotes(queue, 30, LOOK_MS, async () => {})).toBe(30);
     // While more and more come, this ends.
-    expect(await moveNotes(queue, Number.POSITIVE_INFINITY, async () => void (await push(numbers(40))))).toBe(
-      30,
-    );
+    expect(
+      await moveNotes(queue, Number.POSITIVE_INFINITY, LOOK_MS, async () => void (await push(numbers(40)))),
+    ).toBe(30);
   });
 
   test('are not lost when several processes move them at the same time, and one has been put in twice', async () => {
@@ -56,7 +63,7 @@ describe('queued notes', () => {
     texts.splice(35, 0, ...texts.slice(30, 35)); // a command that was sent again after a cut
     const noted = new Set<string>();
     const mover = (ticks: number) =>
-      moveNotes(queue, Number.POSITIVE_INFINITY, async (notes) => {
+      moveNotes(queue, Number.POSITIVE_INFINITY, LOOK_MS, async (notes) => {
         for (let tick = 0; tick < ticks; tick += 1) await Promise.resolve();
         if (noted.size < 60 && ticks > 3) await push([`late ${noted.size}`]);
         for (const { id } of notes) noted.add(id);
@@ -70,8 +77,42 @@ describe('queued notes', () => {
   test('stay in the queue while the index cannot be written', async () => {
     const { queue, texts, push } = queueInMemory();
     await push(['one']);
-    await expect(moveNotes(queue, 9, () => Promise.reject(new Error('full')))).rejects.toThrow('full');
+    await expect(moveNotes(queue, 9, LOOK_MS, () => Promise.reject(new Error('full')))).rejects.toThrow(
+      'full',
+    );
     expect(texts).toHaveLength(1);
+  });
+
+  test('of calls that the store has noted have the tags of the job', async () => {
+    const { queue, texts, data } = queueInMemory();
+    const notes: Record<string, string | undefined> = {
+      'mail/one 1000': '{"umbel":1,"tags":["a","b]","c\\"]"],"input":{"tags":["no"]}}',
+      'mail/cut 2000': '{"umbel":1,"tags":["a"],"input":"the rest is not re',
+      'mail/edited 3000': '{"input":1,"tags":["late"],"umbel":1}',
+      'mail/gone 4000': undefined,
+      'mail/none 5000': '{"umbel":1,"input":{"tags":["no"]}}',
+      'mail/wrong 6000': '{"umbel":1,"tags":[1]}',
+      'mail/broken 7000': '{"umbel":1,"tags":["a',
+    };
+    for (const [text, job] of Object.entries(notes)) {
+      texts.push(text);
+      if (job !== undefined) data.set(text, job);
+    }
+    const moved: TextNote[] = [];
+    await moveNotes(queue, 9, LOOK_MS, async (some) => void moved.push(...some));
+    const of = (id: string, at: number, tags: string[]) => ({
+      queue: 'mail',
+      id,
+      at,
+      checkAt: at + LOOK_MS,
+      tags,
+    });
+    expect(moved).toEqual([
+      of('one', 1000, ['a', 'b]', 'c"]']),
+      of('cut', 2000, ['a']),
+      of('edited', 3000, ['late']),
+    ]);
+    expect(texts).toEqual([]);
   });
 
   test.each(['', '{', 'null', '{}', '[]', '["a","b"]', '["m","a","b",1,null,[]]', '["m","a","b",1,2,[3]]'])(
@@ -80,7 +121,7 @@ describe('queued notes', () => {
       const { queue, texts } = queueInMemory();
       texts.push(text);
       const moved: TextNote[] = [];
-      await moveNotes(queue, 9, async (notes) => void moved.push(...notes));
+      await moveNotes(queue, 9, LOOK_MS, async (notes) => void moved.push(...notes));
       expect(moved).toEqual([]);
       expect(texts).toEqual([]);
     },

@@ -1,6 +1,7 @@
 /** The answers of the server: core's types after JSON, where a date is a text. */
 import type {
   ActiveAttempt,
+  ErrorGroups as CoreErrorGroups,
   ListedJob as CoreJob,
   QueueInfo as CoreQueue,
   WaitReason as CoreReason,
@@ -58,6 +59,7 @@ export type RunDetails = Plain<CoreRunFacts> & {
   readonly output?: Value;
 };
 
+export type ErrorGroups = Plain<CoreErrorGroups>;
 export type Letter = Omit<Plain<DeadLetter>, 'input'> & { readonly input?: Value };
 
 export interface AppFacts {

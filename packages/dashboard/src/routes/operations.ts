@@ -1,5 +1,5 @@
 /** The routes that read queues, workers, schedules, dead letters, signals and tasks. */
-import type { App, DeadLetterQuery } from '@umbel/core';
+import type { App, DeadLetterFilter } from '@umbel/core';
 import { Hono } from 'hono';
 import { checkView, type RouteDependencies, type RouteEnv } from '../context.js';
 import { shown } from '../values.js';
@@ -36,19 +36,19 @@ export function operationRoutes(dependencies: RouteDependencies): Hono<RouteEnv>
   );
 
   routes.get('/dead-letters', async (c) => {
-    const { task, error, queue, cursor } = c.req.query();
-    const query: DeadLetterQuery = {
-      limit: MAX_LETTERS,
-      ...(task && { task }),
-      ...(error && { error }),
-      ...(queue && { queue }),
-      ...(cursor && { cursor }),
-    };
-    const letters = await reads.get(JSON.stringify(['dead', query]), () => app.deadLetters.list(query));
+    const filter = letterFilter(c.req.query());
+    const { items, cursor } = await reads.get(JSON.stringify(['dead', filter]), () =>
+      app.deadLetters.page({ ...filter, limit: MAX_LETTERS }),
+    );
     return c.json({
-      letters: letters.map(({ input, ...letter }) => ({ ...letter, input: shown(app, letter.task, input) })),
-      ...(letters.length === MAX_LETTERS && { cursor: letters.at(-1)?.cursor }),
+      letters: items.map(({ input, ...letter }) => ({ ...letter, input: shown(app, letter.task, input) })),
+      cursor,
     });
+  });
+
+  routes.get('/error-groups', async (c) => {
+    const filter = letterFilter(c.req.query());
+    return c.json(await reads.get(JSON.stringify(['groups', filter]), () => app.deadLetters.groups(filter)));
   });
 
   routes.get('/signals', async (c) => {
@@ -59,6 +59,17 @@ export function operationRoutes(dependencies: RouteDependencies): Hono<RouteEnv>
   routes.get('/tasks', async (c) => c.json({ tasks: await reads.get('tasks', () => tasksOf(app)) }));
 
   return routes;
+}
+
+function letterFilter(query: Readonly<Record<string, string>>): DeadLetterFilter {
+  const { task, error, queue, group, cursor } = query;
+  return {
+    ...(task && { task }),
+    ...(error && { error }),
+    ...(queue && { queue }),
+    ...(group && { group }),
+    ...(cursor && { cursor }),
+  };
 }
 
 /** Returns the tasks that this process or a worker knows, with the schemas of their inputs. */

@@ -177,6 +177,17 @@ onEveryEngine('the page', (engine) => {
       await page.goto(`${address}/schedules`);
       await page.getByRole('button', { name: 'Pause' }).first().click();
       await page.getByRole('button', { name: 'Resume' }).first().waitFor();
+      // The errors by place; one of them opens its jobs.
+      await page.goto(`${address}/failed`);
+      const errors = page.locator('section', { has: page.getByRole('heading', { name: 'Errors' }) });
+      await errors.getByText('support/demo.ts').first().waitFor();
+      await errors.getByRole('link', { name: 'RangeError' }).click();
+      await page.waitForURL(/group=/);
+      await errors.getByRole('button', { name: 'Retry these' }).click();
+      await page.getByRole('dialog').getByText('will run again').waitFor();
+      await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
+      await errors.getByRole('link', { name: 'All errors' }).click();
+      await page.waitForURL(/failed$/);
       await page.goto(`${address}/failed?error=RangeError`);
       await page.getByRole('button', { name: 'Drop all' }).click();
       await page.getByRole('dialog').getByText('will be removed from the store').waitFor();

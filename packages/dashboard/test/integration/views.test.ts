@@ -136,7 +136,12 @@ onEveryEngine('the dashboard', (engine) => {
     await app.worker().start();
     for (const result of await Promise.all([bad.delay(), bad.delay(), bad.delay()]))
       await result.outcome(soon);
-    const filter = { error: 'TypeError' };
+    const { groups } = await client.read<{ groups: { id: string }[] }>('/error-groups?task=bad');
+    expect(groups).toMatchObject([{ name: 'TypeError', count: 3, tasks: ['bad'] }]);
+    const { letters } = await client.read<{ letters: object[] }>(`/dead-letters?group=${groups[0]?.id}`);
+    expect(letters).toHaveLength(3);
+    expect(await client.read('/dead-letters?group=other')).toEqual({ letters: [] });
+    const filter = { error: 'TypeError', group: groups[0]?.id };
     expect(await client.act('dead-letters.replay', { filter, dryRun: true })).toMatchObject({ replayed: 3 });
     expect(await client.act('dead-letters.discard', { filter: { task: 'other' } })).toMatchObject({
       discarded: 0,

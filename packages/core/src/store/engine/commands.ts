@@ -53,6 +53,9 @@ export const IDLE_WAIT_S = 5;
 /** Maximum number of jobs that one command of a purge checks, so that it blocks the store for a few milliseconds at most. */
 export const PURGED_AT_ONCE = 250;
 
+/** The queue, served by no worker, whose keys are the index of tags. */
+export const TAG_QUEUE = 'umbel.tags';
+
 /**
  * Times after which a note of an existing job is due again. For an ended job: after its retention, then every half hour.
  * For others: at growing intervals, at least once a day.

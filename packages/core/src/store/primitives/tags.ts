@@ -39,6 +39,8 @@ export interface TagPrimitives {
   ): Promise<number>;
   /** Absent where adding notes is cheap. */
   readonly noteQueue?: TagNoteQueue;
+  /** Whether adding the job of a tagged call (`TAGGED_DATA`) also adds a note to the queue, with the same command. */
+  readonly notesCalls?: boolean;
 }
 
 /**
@@ -49,9 +51,17 @@ export interface TagNoteQueue {
   /** Adds notes, each a unique text. Returns the length of the queue. */
   push(texts: readonly string[]): Promise<number>;
   /** Returns the oldest notes, and the length of the queue. */
-  first(limit: number): Promise<{ readonly texts: readonly string[]; readonly count: number }>;
+  first(limit: number): Promise<{ readonly notes: readonly QueuedNote[]; readonly count: number }>;
   /** Removes the oldest notes, which have these texts and are in the index. Does nothing if they were removed before. */
   take(texts: readonly string[]): Promise<void>;
+}
+
+/** An entry of the queue of notes. */
+export interface QueuedNote {
+  /** What was pushed, or for a call that the store has noted: its queue and id, and when it was sent, as `queue/id at`. */
+  readonly text: string;
+  /** The data of the job of such a call, or the part that has the tags; undefined if the job is missing. */
+  readonly data?: string | undefined;
 }
 
 /** Returns the index of tags of a store; undefined if it has none. */

@@ -1,12 +1,12 @@
 /** Failed jobs, with filters by task and error, and actions for all that match. */
-import { useContext, useState } from 'preact/hooks';
-import { act } from '../api.js';
-import { plural, shortId } from '../format.js';
+import { shortId } from '../format.js';
 import { useLive } from '../live.js';
-import { Action, AppContext, Dialog, useSending } from '../parts/action.js';
+import { Action } from '../parts/action.js';
+import { BulkAction } from '../parts/bulk-action.js';
 import { Empty, Problem, State, Time, Title } from '../parts/parts.js';
 import { Link, navigate, usePlace, withQuery } from '../router.js';
 import type { Letter } from '../types.js';
+import { ErrorGroupList } from './error-groups.js';
 
 interface Answer {
   readonly letters: readonly Letter[];
@@ -19,6 +19,7 @@ export function DeadLetters() {
     task: query.get('task') ?? '',
     error: query.get('error') ?? '',
     queue: query.get('queue') ?? '',
+    group: query.get('group') ?? '',
   };
   const cursor = query.get('cursor') ?? '';
   const { data, error, reload } = useLive<Answer>(withQuery('/dead-letters', { ...filter, cursor }));
@@ -27,8 +28,14 @@ export function DeadLetters() {
   return (
     <>
       <Title title="Failed jobs">
-        <Bulk action="dead-letters.replay" label="Retry all" filter={used} onDone={reload} />
-        <Bulk action="dead-letters.discard" label="Drop all" filter={used} onDone={reload} isDangerous />
+        <BulkAction action="dead-letters.replay" label="Retry all" filter={used} onDone={reload} />
+        <BulkAction
+          action="dead-letters.discard"
+          label="Drop all"
+          filter={used}
+          onDone={reload}
+          isDangerous
+        />
       </Title>
       <form class="filters" onSubmit={(event) => event.preventDefault()}>
         {(['task', 'error', 'queue'] as const).map((name) => (
@@ -38,8 +45,15 @@ export function DeadLetters() {
           </label>
         ))}
       </form>
+      <ErrorGroupList filter={filter} onDone={reload} />
       <Problem error={error} />
-      {data?.letters.length === 0 && <Empty>No failed jobs match.</Empty>}
+      {data?.letters.length === 0 && (
+        <Empty>
+          {data.cursor === undefined
+            ? 'No failed jobs match.'
+            : 'None of the next thousand failed jobs match.'}
+        </Empty>
+      )}
       {data !== undefined && data.letters.length > 0 && (
         <table class="list">
           <thead>
@@ -108,88 +122,10 @@ export function DeadLetters() {
         {cursor !== '' && <Link to={withQuery('/failed', filter)}>First page</Link>}
         {data?.cursor !== undefined && (
           <Link class="button" to={withQuery('/failed', { ...filter, cursor: data.cursor })}>
-            Next page
+            {data.letters.length === 0 ? 'Search further' : 'Next page'}
           </Link>
         )}
       </div>
-    </>
-  );
-}
-
-interface Counts {
-  readonly replayed?: number;
-  readonly discarded?: number;
-  readonly skipped: readonly { readonly id: string; readonly reason: string }[];
-  readonly cursor?: string;
-}
-
-interface BulkProps {
-  readonly action: string;
-  readonly label: string;
-  readonly filter: object;
-  readonly isDangerous?: boolean;
-  readonly onDone: () => void;
-}
-
-/** Changes all failed jobs that match, after it has shown how many these are. */
-function Bulk({ action, label, filter, isDangerous, onDone }: BulkProps) {
-  const app = useContext(AppContext);
-  const [preview, setPreview] = useState<Counts>();
-  const { error, setError, isBusy, run } = useSending();
-  if (app?.actions.includes(action) !== true) return null;
-  const send = (dryRun: boolean) =>
-    run(async () => {
-      const counts = await act<Counts>(action, { filter, dryRun });
-      setPreview(dryRun ? counts : undefined);
-      if (!dryRun) onDone();
-    });
-  const count = preview?.replayed ?? preview?.discarded ?? 0;
-  const close = () => {
-    setPreview(undefined);
-    setError(undefined);
-  };
-  return (
-    <>
-      <button
-        type="button"
-        class={isDangerous ? 'danger' : ''}
-        disabled={isBusy}
-        onClick={() => void send(true)}
-      >
-        {label}
-      </button>
-      {(preview !== undefined || error !== undefined) && (
-        <Dialog title={label} onClose={close}>
-          <Problem error={error} />
-          {preview !== undefined && (
-            <>
-              <p>
-                {plural(count, 'job')} {isDangerous ? 'will be removed from the store' : 'will run again'}
-                {preview.cursor !== undefined && ', then you can continue with the next ones'}.
-              </p>
-              {preview.skipped.length > 0 && (
-                <p class="dim">
-                  {plural(preview.skipped.length, 'job')} will be skipped, for instance:{' '}
-                  {preview.skipped[0]?.reason}
-                </p>
-              )}
-              <div class="actions end">
-                <button type="button" onClick={close}>
-                  Cancel
-                </button>
-                <button
-                  type="button"
-                  class={isDangerous ? 'danger solid' : 'solid'}
-                  disabled={isBusy || count === 0}
-                  onClick={() => void send(false)}
-                >
-                  {label}
-                </button>
-              </div>
-            </>
-          )}
-        </Dialog>
-      )}
     </>
   );
 }

@@ -1,7 +1,8 @@
 /** This module implements the index of tags in Redis; `../../tags.ts` uses it. */
-import type { RedisQueueBackend } from 'bullmq';
-import type { TaggedEntry, TagPrimitives } from '../../primitives/tags.js';
-import { TAG_CHECKS } from '../commands.js';
+import type { JobJson, RedisQueueBackend } from 'bullmq';
+import { TAGGED_DATA } from '../../../job/envelope.js';
+import type { QueuedNote, TaggedEntry, TagPrimitives } from '../../primitives/tags.js';
+import { TAG_CHECKS, TAG_QUEUE } from '../commands.js';
 import { runScript, type Script } from './scripts.js';
 
 /** Number of characters of a time in the index, so that text order is time order. */
@@ -31,11 +32,67 @@ const PUSH_NOTES: Script = {
   lua: `return redis.call('RPUSH', KEYS[1], unpack(ARGV))`,
 };
 
+/** Maximum length of the tags of a call in its data: 20 of 200 characters, each escaped. */
+const MAX_TAGS_BYTES = 20 * (200 * 6 + 3) + 64;
+/** Longer data that begin with something else, because another program has rewritten them, are not read. */
+const MAX_OTHER_BYTES = 65_536;
+
+/** A text that begins with a queue is the note of a call: its tags are those of the job. */
 const FIRST_NOTES: Script = {
   name: 'umbel:firstTagNotes',
   numberOfKeys: 1,
-  lua: `return { redis.call('LLEN', KEYS[1]), redis.call('LRANGE', KEYS[1], 0, ARGV[1] - 1) }`,
+  lua: `local texts = redis.call('LRANGE', KEYS[1], 0, ARGV[1] - 1)
+local data = {}
+for index, text in ipairs(texts) do
+  data[index] = ''
+  local queue, id = string.match(text, '^([%w_.-]+)/(%S+) ')
+  if queue then
+    local key = ARGV[2] .. queue .. ':' .. id
+    if redis.call('TYPE', key).ok == 'hash' then
+      local stored = redis.call('HGET', key, 'data') or ''
+      if string.sub(stored, 1, ${TAGGED_DATA.length}) == '${TAGGED_DATA}' then
+        data[index] = string.sub(stored, 1, ${MAX_TAGS_BYTES})
+      elseif #stored <= ${MAX_OTHER_BYTES} then
+        data[index] = stored
+      end
+    end
+  end
+end
+return { redis.call('LLEN', KEYS[1]), texts, data }`,
 };
+
+/**
+ * Lua function that notes the tags of a call before a script of BullMQ adds its job. If it fails, the job is not added; if
+ * the job is not added, its note has no effect.
+ */
+export const NOTE_CALL = `local function noteCall(argv)
+  if string.sub(argv[2], 1, ${TAGGED_DATA.length}) ~= '${TAGGED_DATA}' then return end
+  local job = cmsgpack.unpack(argv[1])
+  local root, queue = string.match(job[1], '^(.*:)([^:]+):$')
+  redis.call('RPUSH', root .. '${TAG_QUEUE}:queued', queue .. '/' .. job[2] .. ' ' .. job[4])
+end`;
+
+/** Notes the tags of calls, for a connection on which BullMQ's scripts run by themselves. */
+export async function noteCalls(
+  backend: RedisQueueBackend,
+  calls: readonly { readonly job: JobJson; readonly jobId: string | undefined }[],
+): Promise<void> {
+  const { qualifiedName } = backend;
+  const at = qualifiedName.lastIndexOf(':') + 1;
+  const texts = calls
+    .filter(({ job }) => isTaggedCall(job.data))
+    .map(({ job, jobId }) => `${qualifiedName.slice(at)}/${jobId} ${job.timestamp}`);
+  const queued = `${qualifiedName.slice(0, at)}${TAG_QUEUE}:queued`;
+  for (let start = 0; start < texts.length; start += NOTED_AT_ONCE)
+    await runScript(backend, PUSH_NOTES, [queued, ...texts.slice(start, start + NOTED_AT_ONCE)]);
+}
+
+const NOTED_AT_ONCE = 200;
+
+/** Returns whether a text is the data of a tagged call. */
+export function isTaggedCall(data: unknown): boolean {
+  return typeof data === 'string' && data.startsWith(TAGGED_DATA);
+}
 
 // Two processes may have read the same notes. The first one removes them; the second one finds others and does nothing.
 const TAKE_NOTES: Script = {
@@ -108,13 +165,16 @@ export function redisTags(backend: RedisQueueBackend): TagPrimitives {
       const args = [index, due, now, limit, prefix, completedMs, failedMs];
       return Number(await runScript(backend, CHECK_TAGS, args));
     },
+    notesCalls: true, // see `batchesCommands`
     noteQueue: {
       async push(texts) {
         return Number(await runScript(backend, PUSH_NOTES, [queued, ...texts]));
       },
       async first(limit) {
-        const [count, texts] = (await runScript(backend, FIRST_NOTES, [queued, limit])) as [number, string[]];
-        return { texts, count };
+        const answer = await runScript(backend, FIRST_NOTES, [queued, limit, prefix]);
+        const [count, texts, data] = answer as [number, string[], string[]];
+        const notes = texts.map((text, index): QueuedNote => ({ text, data: data[index] || undefined }));
+        return { notes, count };
       },
       async take(texts) {
         await runScript(backend, TAKE_NOTES, [queued, texts.length, texts[0] ?? '', texts.at(-1) ?? '']);

@@ -5,6 +5,7 @@
  */
 import { type IQueueBackend, type MinimalJob, RedisQueueBackend } from 'bullmq';
 import { claimDetailsOf } from '../../../claim-details.js';
+import { isTaggedCall, noteCalls } from '../tags.js';
 import { type BatchingClient, type ClaimListener, CommandBatcher } from './command-batcher.js';
 import type { ScriptArgument, ScriptCall } from './encode-calls.js';
 
@@ -17,7 +18,7 @@ const batchers = new WeakMap<object, Map<string, CommandBatcher>>();
  */
 export function batchesCommands(backend: IQueueBackend): void {
   if (!(backend instanceof RedisQueueBackend)) return;
-  const { execCommand, addJobs, addFlow, close } = backend;
+  const { execCommand, addJob, addJobs, addFlow, close } = backend;
   let used: CommandBatcher | undefined;
   const claimDetails = claimDetailsOf(backend);
   const onClaim: ClaimListener = (id, details) => {
@@ -36,8 +37,17 @@ export function batchesCommands(backend: IQueueBackend): void {
     const batcher = batcherOf(backend, await backend.client);
     return batcher?.canBatchAll === true ? collecting(backend, batcher, run(batcher)) : backend;
   };
-  backend.addJobs = async (entries) =>
-    addJobs.call(await sendingBy((batcher) => (calls) => batcher.runAll(calls)), entries);
+  // A batch also notes the tags of calls. Where there is none, they are noted first.
+  backend.addJob = async (job, jobId, link) => {
+    if (isTaggedCall(job.data) && batcherOf(backend, await backend.client)?.canBatchAll !== true)
+      await noteCalls(backend, [{ job, jobId }]);
+    return addJob.call(backend, job, jobId, link);
+  };
+  backend.addJobs = async (entries) => {
+    const sending = await sendingBy((batcher) => (calls) => batcher.runAll(calls));
+    if (sending === backend) await noteCalls(backend, entries);
+    return addJobs.call(sending, entries);
+  };
   backend.addFlow = async (entries) =>
     addFlow.call(await sendingBy((batcher) => (calls) => batcher.runTogether(calls)), entries);
   reusesPackedOptions(internalsOf(backend));

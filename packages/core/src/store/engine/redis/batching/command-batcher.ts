@@ -1,12 +1,14 @@
 /**
  * This module collects calls of BullMQ's scripts on one connection until the end of a turn of the event loop, and sends
- * them as one command for each bounded batch. A call that is alone is sent as BullMQ sends it.
+ * them as one command for each bounded batch. A call that is alone is sent as BullMQ sends it, unless the batch script does
+ * more than that.
  */
 import type { RedisClient } from 'bullmq';
 import { setImmediate } from '../../../../base/real-timers.js';
 import type { ClaimDetails } from '../../../claim-details.js';
+import { isTaggedCall } from '../tags.js';
 import { decodeAnswers, encodeCalls, type ScriptArgument, type ScriptCall } from './encode-calls.js';
-import { batchScript, claimsJobs, type ScriptText, scriptPartsOf } from './script-text.js';
+import { addsCalls, batchScript, claimsJobs, type ScriptText, scriptPartsOf } from './script-text.js';
 
 /**
  * Scripts whose calls may share a command, with their cost. 64 calls at cost 1 occupy Redis for about a millisecond. A job
@@ -162,7 +164,7 @@ export class CommandBatcher {
   async #run(calls: readonly ScriptCall[]): Promise<unknown[]> {
     const [first] = calls;
     if (first === undefined) return [];
-    if (calls.length === 1 && !claimsJobs(first.command))
+    if (calls.length === 1 && !claimsJobs(first.command) && !notesTags(first))
       return [await this.#client.runCommand(`${first.command}:${this.#version}`, [...first.args])];
     return decodeAnswers(await this.#client.runCommand(this.#scriptFor(calls), this.#encode(calls)));
   }
@@ -190,6 +192,11 @@ export class CommandBatcher {
     this.#defined.set(name, { name, sources: scripts.map((script) => script.lua) });
     return name;
   }
+}
+
+/** Returns whether the batch script does more than the script of the call: it notes the tags of the job. */
+function notesTags({ command, args, keyCount }: ScriptCall): boolean {
+  return addsCalls(command) && isTaggedCall(args[keyCount + 1]);
 }
 
 /** Tells what the batch script adds to the answer of a claimed job (see `batchScript`). */

@@ -3,6 +3,8 @@
  * calls. Each script becomes a Lua function of its `KEYS` and `ARGV`. The functions that it declares are declared once for
  * the whole batch. If a text does not have the expected shape, its calls are not batched.
  */
+import { NOTE_CALL } from '../tags.js';
+
 /** A script as ioredis stores it. */
 export interface ScriptText {
   readonly lua: string;
@@ -101,6 +103,14 @@ function addNames(names: Set<string>, list: string): void {
   for (const name of list.split(',')) names.add(name.trim());
 }
 
+/** Scripts that add jobs without children. */
+const ADDS = new Set(['addDelayedJob', 'addPrioritizedJob', 'addStandardJob']);
+
+/** Returns whether a script adds a job that may be a tagged call. */
+export function addsCalls(command: string): boolean {
+  return ADDS.has(command);
+}
+
 /** Scripts that hand out jobs, with the index of their key `marker`, which wakes a worker. */
 const MARKERS: Readonly<Record<string, number>> = { moveToActive: 11, moveToDelayed: 1, moveToFinished: 14 };
 
@@ -194,7 +204,8 @@ return answers`;
 /**
  * Returns one script that runs calls of the given scripts; undefined if the shape of one is unknown. `ARGV` has runs of
  * calls, in the form of `encodeCalls`; its only key tells a cluster where to run it. An error of one call is the answer
- * to that call. The record of a claimed job is returned as one text (see `decodeAnswers`).
+ * to that call. The record of a claimed job is returned as one text (see `decodeAnswers`). The tags of a call are noted with
+ * its job.
  */
 export function batchScript(scripts: readonly NamedScript[]): string | undefined {
   const texts: string[] = [];
@@ -208,9 +219,9 @@ commands[#commands + 1] = (function()
 ${SHARED}
 ${parts.functions}
 return function(KEYS, ARGV)
-${parts.body}
+${addsCalls(command) ? 'noteCall(ARGV)\n' : ''}${parts.body}
 end
 end)()`);
   }
-  return `${flags}local commands, markers = {}, {}\n${texts.join('\n')}\n${READ_RESULTS}${RUN_CALLS}`;
+  return `${flags}local commands, markers = {}, {}\n${NOTE_CALL}\n${texts.join('\n')}\n${READ_RESULTS}${RUN_CALLS}`;
 }
