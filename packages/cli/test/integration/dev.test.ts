@@ -37,7 +37,15 @@ describe('umbel dev', { timeout: 300_000 }, () => {
   test('keeps jobs in a folder across restarts, which other commands may use only meanwhile', async () => {
     const { start, umbel, folder } = project();
     const store = ['-b', 'pglite:./data'];
-    const { code, stdout: id } = await umbel(['call', 'add', '{"a":1,"b":2}', '-A', './tasks.mjs', ...store]);
+    const { code, stdout: id } = await umbel([
+      'call',
+      'add',
+      '-i',
+      '{"a":1,"b":2}',
+      '-A',
+      './tasks.mjs',
+      ...store,
+    ]);
     expect(code).toBe(0);
     const dev = start(['dev', './tasks.mjs', ...store], { input: 'add {"a":3,"b":4}\n' });
     await dev.prints(/result +[0-9A-Za-z]{21} +\{"sum":7\}/);
