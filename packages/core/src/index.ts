@@ -148,6 +148,8 @@ export type {
 } from './ops/events.js';
 // Queries
 export type {
+  ConditionCounts,
+  JobCondition,
   JobCounts,
   JobFacts,
   JobFilter,

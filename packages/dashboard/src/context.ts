@@ -1,5 +1,5 @@
 /** This module defines what the routes of a dashboard share. */
-import type { App } from '@umbel/core';
+import type { App, Duration } from '@umbel/core';
 import type { Context } from 'hono';
 import type { DashboardAction, DashboardTarget } from './actions.js';
 import type { Changes } from './changes.js';
@@ -19,6 +19,8 @@ export interface RouteDependencies {
   readonly changes: Changes;
   readonly reads: SharedReads;
   readonly readOnly: boolean;
+  /** How long a job that could start may wait before it is late. */
+  readonly lateAfter: Duration;
   /** Returns whether the user of a request may do that. */
   readonly isAllowed: (c: RouteContext, action: DashboardAction, target: DashboardTarget) => Promise<boolean>;
 }

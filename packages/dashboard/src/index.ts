@@ -65,13 +65,13 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
   options: DashboardOptions<User> = {},
 ): Dashboard {
   const settings = settingsOf(options, process.env);
-  const { basePath, readOnly, can, origins } = settings;
+  const { basePath, readOnly, can, origins, lateAfter } = settings;
   const changes = new Changes(app);
   const reads = new SharedReads();
   const record = auditLog(settings.onAction);
   const isAllowed: RouteDependencies['isAllowed'] = async (c, action, target) =>
     !(readOnly && action !== 'view') && (await can(c.get('user') as User, action, target)) === true;
-  const dependencies: RouteDependencies = { app, changes, reads, readOnly, isAllowed };
+  const dependencies: RouteDependencies = { app, changes, reads, readOnly, lateAfter, isAllowed };
 
   /** Ends the connections of open pages. */
   const endings = new Set<() => void>();

@@ -1,5 +1,5 @@
 /** This module defines the options of `dashboard` and checks them. A dashboard without access control starts in development only. */
-import { InvalidOptionError } from '@umbel/core';
+import { type Duration, InvalidOptionError } from '@umbel/core';
 import type { DashboardAction, DashboardTarget } from './actions.js';
 import type { AuditEntry } from './audit.js';
 
@@ -34,6 +34,8 @@ export interface DashboardOptions<User extends DashboardUser = DashboardUser> {
    * `authorize`.
    */
   token?: string | undefined;
+  /** How long a job that could start may wait before the page shows it as late. Default 5 minutes. */
+  lateAfter?: Duration | undefined;
   /** Origins that may send actions besides the one of the request URL, such as `'https://ops.example.com'` behind a proxy. */
   origins?: readonly string[] | undefined;
   /** Receives every action that a user has sent, also the refused and the failed ones. Default: one line on the console. */
@@ -54,6 +56,7 @@ export interface Settings<User extends DashboardUser> {
   readonly authentication: Authentication<User>;
   readonly can: NonNullable<DashboardOptions<User>['can']>;
   readonly readOnly: boolean;
+  readonly lateAfter: Duration;
   readonly origins: readonly string[];
   readonly onAction: DashboardOptions<User>['onAction'];
 }
@@ -64,6 +67,7 @@ const NAMES: Readonly<Record<keyof DashboardOptions, true>> = {
   can: true,
   readOnly: true,
   token: true,
+  lateAfter: true,
   origins: true,
   onAction: true,
 };
@@ -82,7 +86,14 @@ export function settingsOf<User extends DashboardUser>(
   for (const name of Object.keys(options))
     if (!Object.hasOwn(NAMES, name))
       throw new InvalidOptionError(name, `one of ${Object.keys(NAMES).join(', ')}`, name);
-  const { basePath = '', can = () => true, readOnly = false, origins = [], onAction } = options;
+  const {
+    basePath = '',
+    can = () => true,
+    readOnly = false,
+    origins = [],
+    lateAfter = '5m',
+    onAction,
+  } = options;
   if (typeof basePath !== 'string' || !isBasePath(basePath))
     throw new InvalidOptionError('basePath', "a path such as '/dashboard'", basePath);
   if (typeof readOnly !== 'boolean') throw new InvalidOptionError('readOnly', 'true or false', readOnly);
@@ -96,6 +107,7 @@ export function settingsOf<User extends DashboardUser>(
     authentication: authenticationOf(options, environment),
     can,
     readOnly,
+    lateAfter, // core checks it
     origins,
     onAction,
   };

@@ -4,6 +4,7 @@
  */
 import {
   InvalidOptionError,
+  type JobCondition,
   type JobFilter,
   type ListedJob,
   type ListedRun,
@@ -20,8 +21,13 @@ export interface Search {
   readonly matches: (item: ListedJob | ListedRun) => boolean;
 }
 
-/** Words after `state:` that are no stored states, and the states in which they occur. */
-const DERIVED: Readonly<Record<string, readonly StoredState[]>> = { retrying: ['delayed', 'waiting'] };
+/** Words after `state:` that are no stored states but conditions, and the states in which these occur. */
+const CONDITIONS: Readonly<Record<JobCondition, readonly StoredState[]>> = {
+  retrying: ['delayed', 'waiting'],
+  late: ['delayed', 'waiting'],
+  stuck: ['active'],
+};
+const isCondition = (word: string): word is JobCondition => Object.hasOwn(CONDITIONS, word);
 
 interface Term {
   readonly key: string;
@@ -45,7 +51,9 @@ export function parseSearch(text: string, now: Date): Search {
   const included = (key: string) =>
     terms.filter((term) => term.key === key && !term.isExcluded).map(({ value }) => value);
   const words = included('state');
-  const states = words.flatMap((word) => DERIVED[word] ?? [word as StoredState]); // core checks them
+  const states = words.flatMap((word) => (isCondition(word) ? CONDITIONS[word] : [word as StoredState])); // core checks them
+  const [word = ''] = words;
+  const condition = words.length === 1 && isCondition(word) ? word : undefined;
   const exact = (key: string) => {
     const values = included(key);
     const [only] = values;
@@ -55,6 +63,7 @@ export function parseSearch(text: string, now: Date): Search {
   const [after, before] = [included('after').at(-1), included('before').at(-1)];
   const filter: JobFilter = {
     ...(states.length > 0 && { state: [...new Set(states)] }),
+    ...(condition !== undefined && { condition }),
     ...(task !== undefined && { task }),
     ...(queue !== undefined && { queue }),
     ...(tag !== undefined && { tag }),
@@ -83,7 +92,7 @@ function termOf([, minus, key, quoted, plain = '']: RegExpMatchArray): Term {
 function isSearchedByCore({ key, value, isExcluded }: Term, filter: JobFilter): boolean {
   if (isExcluded) return false;
   if (key === 'after' || key === 'before') return true;
-  if (key === 'state') return !Object.hasOwn(DERIVED, value);
+  if (key === 'state') return !isCondition(value) || filter.condition === value;
   return filter[key as 'task' | 'queue' | 'tag' | 'run'] === value;
 }
 
@@ -104,7 +113,7 @@ function termMatches({ key, value }: Term, item: ListedJob | ListedRun): boolean
   const job = 'task' in item ? item : undefined;
   switch (key) {
     case 'state':
-      if (value === 'retrying') return (job?.attempts ?? 0) > 0 && isQueued(item.state);
+      if (isCondition(value)) return job?.conditions?.includes(value) === true;
       return item.state === value || job?.ownState === value;
     case 'task':
       return job !== undefined && isLike(job.task, value);
@@ -125,7 +134,6 @@ function termMatches({ key, value }: Term, item: ListedJob | ListedRun): boolean
   }
 }
 
-const isQueued = (state: string) => state === 'delayed' || state === 'waiting';
 const includes = (text: string | undefined, part: string) =>
   text?.toLowerCase().includes(part.toLowerCase()) === true;
 

@@ -1,5 +1,6 @@
 /** This module lets requests of many pages share what they read: each answer is used again for a second. */
 
+/** How long an answer is used again, unless the caller says otherwise. */
 const KEPT_MS = 1000;
 const MAX_KEPT = 500;
 
@@ -11,8 +12,8 @@ const MAX_KEPT = 500;
 export class SharedReads {
   readonly #answers = new Map<string, Promise<unknown>>();
 
-  /** Returns the answer to `question`, which `read` returns if nobody asked within the last second. */
-  get<Answer>(question: string, read: () => Promise<Answer>): Promise<Answer> {
+  /** Returns the answer to `question`, which `read` returns if nobody asked within `keptMs`: the last second. */
+  get<Answer>(question: string, read: () => Promise<Answer>, keptMs = KEPT_MS): Promise<Answer> {
     const known = this.#answers.get(question);
     if (known !== undefined) return known as Promise<Answer>; // stored below, for the same question
     const answer = read();
@@ -20,7 +21,7 @@ export class SharedReads {
       this.#answers.set(question, answer);
       const forget = () => this.#answers.delete(question);
       answer.catch(forget);
-      setTimeout(forget, KEPT_MS).unref();
+      setTimeout(forget, keptMs).unref();
     }
     return answer;
   }

@@ -3,6 +3,7 @@
 import { type ErrorRecord, InvalidOptionError } from '../base/errors.js';
 import { checkInteger, checkOptions, type OptionNames } from '../base/option-checks.js';
 import { isPlainObject } from '../base/text.js';
+import { type Duration, durationMs } from '../base/time.js';
 import type { JobInfo } from '../client/async-result.js';
 import { digestId, isJobId } from '../job/ids.js';
 import { isJobState, type JobState } from '../job/states.js';
@@ -14,6 +15,17 @@ import type { StepWait } from '../workflow/graph-waits.js';
 
 /** A state of what the store holds. */
 export type StoredState = Exclude<JobState, 'unknown'>;
+
+/**
+ * What is the matter with a job that has not ended.
+ *
+ * - `retrying`: it waits for another attempt.
+ * - `late`: it could have started longer ago than `lateAfter`. For a retry the time counts from the start of the last attempt
+ *   and the longest delay that its policy allows; while a retry is `delayed`, it is not late.
+ * - `stuck`: it is active, but its worker has sent no heartbeat for three intervals, or its lock has expired, or it runs for 10
+ *   seconds longer than its time limit.
+ */
+export type JobCondition = 'retrying' | 'late' | 'stuck';
 
 interface TimeQuery {
   /** In one of these states. Default: any. */
@@ -41,6 +53,10 @@ export interface JobFilter extends TimeQuery {
   queue?: string | undefined;
   /** A step of the run of this id. */
   run?: string | undefined;
+  /** With this condition. Late jobs are listed with those first that are taken next. */
+  condition?: JobCondition | undefined;
+  /** How long a job that could start may wait before it is `late`. Default 5 minutes. */
+  lateAfter?: Duration | undefined;
 }
 
 /** A page of jobs. */
@@ -66,6 +82,8 @@ export interface ListedJob extends JobInfo {
   /** The custom state that the handler has set. */
   readonly ownState?: string;
   readonly tags: readonly string[];
+  /** What is the matter with the job. Absent if nothing is. */
+  readonly conditions?: readonly JobCondition[];
   /** Why the job or its last attempt failed, as stored: with codecs, only the name of the error. */
   readonly reason?: string;
   /** Why the record cannot be read: it is missing or invalid. Its fields are left out then. */
@@ -131,6 +149,7 @@ export interface WaitReason {
    * - `delay`: it was sent with `countdown` or `eta`. `retry`: an attempt failed.
    * - `paused`, `unserved`, `rate-limit`, `concurrency`: its queue starts no job.
    * - `queued`: other jobs are taken before it, or no worker has a free slot.
+   * - `stuck`: it is active, but does not run, see `JobCondition`.
    */
   readonly kind:
     | 'steps'
@@ -143,7 +162,8 @@ export interface WaitReason {
     | 'unserved'
     | 'rate-limit'
     | 'concurrency'
-    | 'queued';
+    | 'queued'
+    | 'stuck';
   /** One sentence or two for people, in English. Times are ISO 8601. */
   readonly text: string;
   /** When it ends by itself at the earliest. Absent if that is unknown. */
@@ -153,6 +173,11 @@ export interface WaitReason {
   /** Number of jobs that are taken before it. Present for `queued`, if there are fewer than 1,000. */
   readonly ahead?: number;
 }
+
+/** Numbers of jobs by condition. */
+export type ConditionCounts = Readonly<
+  Record<JobCondition, { readonly count: number; readonly isComplete: boolean }>
+>;
 
 /** Numbers of jobs by state. */
 export interface JobCounts {
@@ -185,7 +210,16 @@ export interface Jobs {
   /** Returns the numbers of jobs of all queues together and of each queue. */
   counts(): Promise<JobCounts>;
   /**
-   * Returns why a job or a workflow run has not ended; undefined if it has ended or its handler runs. It reads at most 1,000
+   * Counts the jobs with each condition. It reads at most 1,000 jobs for each: `isComplete` is false if there may be more.
+   * @throws {InvalidOptionError} if an option is invalid.
+   * @example
+   * const { late, stuck } = await app.jobs.conditions({ lateAfter: '10m' });
+   * console.log(late.count, stuck.count);
+   */
+  conditions(options?: Pick<JobFilter, 'queue' | 'lateAfter'>): Promise<ConditionCounts>;
+  /**
+   * Returns why a job or a workflow run has not ended; undefined if it has ended or its handler runs. A job that is late by
+   * 5 minutes says since when. It reads at most 1,000
    * jobs: a run with more open steps has the reason of the first ones.
    * @throws {UnknownJobError} if no queue of the app holds the job.
    * @example
@@ -227,6 +261,8 @@ export interface Filter {
   readonly queue: string | undefined;
   readonly tag: string | undefined;
   readonly run: string | undefined;
+  readonly condition: JobCondition | undefined;
+  readonly lateAfterMs: number;
   readonly sinceMs: number | undefined;
   readonly untilMs: number | undefined;
 }
@@ -248,9 +284,19 @@ const RUN_OPTIONS: OptionNames<RunPageQuery> = {
   limit: true,
   cursor: true,
 };
-const JOB_OPTIONS: OptionNames<JobQuery> = { ...RUN_OPTIONS, task: true, queue: true, run: true };
+const JOB_OPTIONS: OptionNames<JobQuery> = {
+  ...RUN_OPTIONS,
+  task: true,
+  queue: true,
+  run: true,
+  condition: true,
+  lateAfter: true,
+};
 
 const LIMIT = { usual: 50, max: 1000 };
+const CONDITIONS: Readonly<Record<JobCondition, true>> = { retrying: true, late: true, stuck: true };
+/** Time after which `late` begins unless the query says otherwise. */
+export const LATE_AFTER_MS = 300_000;
 
 /** Checks a query. @throws {InvalidOptionError} if it has an invalid value or an unknown key. */
 export function pageRequestOf(query: JobQuery, kind: 'jobs' | 'runs'): PageRequest {
@@ -260,6 +306,8 @@ export function pageRequestOf(query: JobQuery, kind: 'jobs' | 'runs'): PageReque
     queue,
     tag,
     run,
+    condition,
+    lateAfter,
     since,
     until,
     limit = LIMIT.usual,
@@ -278,6 +326,11 @@ export function pageRequestOf(query: JobQuery, kind: 'jobs' | 'runs'): PageReque
       run === undefined || (typeof run === 'string' && isJobId(run))
         ? run
         : refuse('run', 'the id of a run', run),
+    condition:
+      condition === undefined || Object.hasOwn(CONDITIONS, condition)
+        ? condition
+        : refuse('condition', Object.keys(CONDITIONS).join(', '), condition),
+    lateAfterMs: lateAfter === undefined ? LATE_AFTER_MS : durationMs(lateAfter, 'lateAfter'),
     sinceMs: timeOf('since', since),
     untilMs: timeOf('until', until),
   };

@@ -1,6 +1,7 @@
 /** This module implements `app.jobs` and `app.runs`. */
 
 import { UnknownJobError } from '../base/errors.js';
+import { checkOptions, type OptionNames } from '../base/option-checks.js';
 import { jobInfoOf } from '../client/result.js';
 import { RunReader } from '../client/run/run-reader.js';
 import type { WorkerQuery } from '../control/ask.js';
@@ -15,13 +16,16 @@ import { type StoredJob, shownState } from '../store/stored-job.js';
 import type { TagIndex } from '../store/tags.js';
 import { runCountsOf } from '../workflow/graph-tally.js';
 import { stepWaitOf } from '../workflow/graph-waits.js';
+import { ConditionReader, STATES_OF } from './job-conditions.js';
 import {
   encodeCursor,
   type Filter,
+  type JobCondition,
   type JobFacts,
   type JobFilter,
   type JobQuery,
   type Jobs,
+  LATE_AFTER_MS,
   type ListedJob,
   type ListedRun,
   type Page,
@@ -42,23 +46,39 @@ const MAX_READ_PER_PAGE = 1000;
 interface FoundJob {
   readonly job: StoredJob;
   readonly state: StoredState;
+  readonly conditions?: readonly JobCondition[];
 }
 
 /** Returns the next page of matching jobs. */
 async function pageOf(
   dependenciesNow: ScanDependencies,
-  { filter, limit, from, digest }: PageRequest,
+  { filter: asked, limit, from, digest }: PageRequest,
+  conditions?: ConditionReader,
 ): Promise<Page<FoundJob>> {
+  const filter = withStatesOfCondition(asked);
   const items: FoundJob[] = [];
   let read = 0;
   for await (const candidate of candidates(dependenciesNow, filter, from)) {
     read += 1;
     const found = await matching(dependenciesNow, filter, candidate);
-    if (found !== undefined) items.push(found);
+    if (found !== undefined) {
+      const { job, state } = found;
+      const all = isFinal(state) ? [] : ((await conditions?.of(job, state)) ?? []);
+      if (filter.condition === undefined || all.includes(filter.condition))
+        items.push(all.length === 0 ? found : { ...found, conditions: all });
+    }
     if (items.length >= limit || read >= MAX_READ_PER_PAGE)
       return { items, cursor: encodeCursor(candidate.place(), digest) };
   }
   return { items };
+}
+
+/** Returns the filter, limited to the states in which jobs have its condition. */
+function withStatesOfCondition(filter: Filter): Filter {
+  const { condition, states } = filter;
+  if (condition === undefined) return filter;
+  const possible = STATES_OF[condition].filter((state) => states === undefined || states.has(state));
+  return { ...filter, states: new Set(possible) };
 }
 
 async function matching(
@@ -99,6 +119,11 @@ function storedState(known: string, job: StoredJob): StoredState | undefined {
   return isJobState(state) && state !== 'unknown' ? state : undefined;
 }
 
+const CONDITION_OPTIONS: OptionNames<Pick<JobFilter, 'queue' | 'lateAfter'>> = {
+  queue: true,
+  lateAfter: true,
+};
+
 const WAIT_JOBS: ReadonlySet<string> = new Set([INTERNAL_JOB.sleep, INTERNAL_JOB.loop, INTERNAL_JOB.wait]);
 
 /** Dependencies of the queries, read at each call. */
@@ -115,21 +140,38 @@ export interface QueryDependencies {
 
 export function jobQueries(dependenciesNow: () => QueryDependencies): Jobs {
   async function list(query: JobQuery = {}): Promise<Page<ListedJob>> {
-    const { store, tags, now, queues, checkQueue } = dependenciesNow();
+    const { store, workerQuery, tags, now, queues, checkQueue } = dependenciesNow();
     const request = pageRequestOf(query, 'jobs');
     const { queue } = request.filter;
     if (queue !== undefined) checkQueue(queue);
     const chosen = queue === undefined ? queues : [queue];
-    const page = await pageOf({ store, tags, now, queues: chosen, isOfRuns: false }, request);
+    await store.timeKnown();
+    const { lateAfterMs } = request.filter;
+    const conditions = new ConditionReader({ store, workerQuery, now, lateAfterMs });
+    const dependencies = { store, tags, now, queues: chosen, isOfRuns: false };
+    const page = await pageOf(dependencies, request, conditions);
     return { ...page, items: page.items.map(listedJob) };
+  }
+  async function count(
+    condition: JobCondition,
+    { queue, lateAfter }: Pick<JobFilter, 'queue' | 'lateAfter'>,
+  ) {
+    const { items, cursor } = await list({ condition, queue, lateAfter, limit: MAX_READ_PER_PAGE });
+    return { count: items.length, isComplete: cursor === undefined };
   }
   return {
     list,
     all: (filter: JobFilter = {}) => allOf((page) => list({ ...filter, ...page })),
     async get(id) {
-      const { store, queues } = dependenciesNow();
+      const { store, workerQuery, queues, now } = dependenciesNow();
       const found = (await find(store, queues, id)) ?? (await findWait(store, id));
-      return found && jobFacts(found, await collectInput(store, found.job, mayWait(found.state)));
+      if (found === undefined) return undefined;
+      const { job, state } = found;
+      await store.timeKnown();
+      const reader = new ConditionReader({ store, workerQuery, now, lateAfterMs: LATE_AFTER_MS });
+      const conditions = job.queue === INTERNAL_QUEUE ? [] : await reader.of(job, state);
+      const input = await collectInput(store, job, mayWait(state));
+      return jobFacts(conditions.length === 0 ? found : { ...found, conditions }, input);
     },
     async promote(id) {
       const { store, queues } = dependenciesNow();
@@ -138,10 +180,21 @@ export function jobQueries(dependenciesNow: () => QueryDependencies): Jobs {
       return found.state === 'delayed' && promoteJob(store, found.job);
     },
     async waitReason(id) {
-      const { store, workerQuery, queues } = dependenciesNow();
+      const { store, workerQuery, queues, now } = dependenciesNow();
       const found = await find(store, [...queues, INTERNAL_QUEUE], id);
       if (found === undefined) throw new UnknownJobError(id, undefined);
-      return waitReasonOf({ store, workerQuery }, found);
+      await store.timeKnown();
+      const conditions = new ConditionReader({ store, workerQuery, now, lateAfterMs: LATE_AFTER_MS });
+      return waitReasonOf({ store, workerQuery, conditions }, found);
+    },
+    async conditions(options = {}) {
+      checkOptions(options, CONDITION_OPTIONS);
+      const [retrying, late, stuck] = await Promise.all([
+        count('retrying', options),
+        count('late', options),
+        count('stuck', options),
+      ]);
+      return { retrying, late, stuck };
     },
     async counts() {
       const { store, queues } = dependenciesNow();
@@ -215,10 +268,11 @@ async function findWait(store: Store, id: string): Promise<FoundJob | undefined>
   return found !== undefined && WAIT_JOBS.has(found.job.name) ? found : undefined;
 }
 
-function listedJob({ job, state }: FoundJob): ListedJob {
+function listedJob({ job, state, conditions }: FoundJob): ListedJob {
   return {
     ...jobInfoOf(job),
     state,
+    ...(conditions !== undefined && { conditions }),
     ...(state === 'active' && job.ownState !== undefined && { ownState: job.ownState }),
     tags: job.envelope?.tags ?? [],
     ...reasonOf(job),

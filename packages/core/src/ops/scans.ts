@@ -217,18 +217,19 @@ const NEAR = 10;
 /** Number of ids that are searched if those jobs have moved far away. */
 const SEARCHED = { atOnce: 1000, max: 10_000 };
 
-/** Yields the jobs of a set after a position, latest first. */
+/** Yields the jobs of a set after a position, latest first, or oldest first. */
 async function* liveJobs(
   store: Store,
   queue: string,
   set: string,
+  isOldestFirst: boolean,
   from?: LivePlace,
 ): AsyncGenerator<Candidate> {
   let index = from?.index ?? 0;
   let near = from?.near ?? [];
   for (;;) {
-    const start = await placeBehind(store, queue, set, index, near);
-    const ids = await idsInSet(store, queue, set, start, start + BATCH);
+    const start = await placeBehind(store, { queue, set, isOldestFirst }, index, near);
+    const ids = await idsInSet(store, queue, set, start, start + BATCH, isOldestFirst);
     if (ids.length === 0) return;
     const jobs = await readJobs(store, queue, ids);
     const marks = [...near, ...ids.map(markOf)];
@@ -255,14 +256,13 @@ async function* liveJobs(
 /** Returns the index after the last of these jobs that is still in the set; `index` if none is. */
 async function placeBehind(
   store: Store,
-  queue: string,
-  set: string,
+  { queue, set, isOldestFirst }: { queue: string; set: string; isOldestFirst: boolean },
   index: number,
   near: readonly string[],
 ): Promise<number> {
   if (near.length === 0) return index;
   const search = async (from: number, to: number): Promise<number | undefined> => {
-    const marks = (await idsInSet(store, queue, set, from, to)).map(markOf);
+    const marks = (await idsInSet(store, queue, set, from, to, isOldestFirst)).map(markOf);
     for (const mark of near.toReversed()) {
       const at = marks.lastIndexOf(mark);
       if (at >= 0) return from + at + 1;
@@ -362,7 +362,7 @@ export function candidates(
 
 async function* ofSets(
   { store, queues }: ScanDependencies,
-  { states, sinceMs, untilMs }: Filter,
+  { states, condition, sinceMs, untilMs }: Filter,
   from: CursorPlace | undefined,
 ): AsyncGenerator<Candidate> {
   let resumed: CursorPlace | undefined = from;
@@ -371,7 +371,9 @@ async function* ofSets(
     for (const queue of queues) {
       const isHere = resumed?.kind === 'live' && resumed.set === set && resumed.queue === queue;
       if (resumed !== undefined && !isHere) continue;
-      yield* liveJobs(store, queue, set, isHere && resumed?.kind === 'live' ? resumed : undefined);
+      const place = isHere && resumed?.kind === 'live' ? resumed : undefined;
+      // Late jobs are old: in a long queue they are all at the end that is taken next.
+      yield* liveJobs(store, queue, set, condition === 'late', place);
       resumed = undefined;
     }
   }

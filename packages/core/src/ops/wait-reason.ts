@@ -14,11 +14,13 @@ import type { Store } from '../store/store.js';
 import type { StoredJob } from '../store/stored-job.js';
 import { childrenOf } from '../store/tree.js';
 import { stepWaitOf } from '../workflow/graph-waits.js';
+import type { ConditionReader } from './job-conditions.js';
 import type { WaitReason } from './job-query.js';
 
 interface Dependencies {
   readonly store: Store;
   readonly workerQuery: WorkerQuery;
+  readonly conditions: ConditionReader;
 }
 
 /** Maximum number of jobs to read below a job. */
@@ -26,12 +28,33 @@ const MAX_READ = 1000;
 /** Maximum number of ids in `WaitReason.jobs`. */
 const MAX_NAMED = 100;
 
-/** Returns why the job has not ended; undefined if it has, or if it runs. */
+/** Returns why the job has not ended; undefined if it has, or if it runs. A late job says since when it waits. */
 export async function waitReasonOf(
   dependencies: Dependencies,
   { job, state }: { readonly job: StoredJob; readonly state: string },
 ): Promise<WaitReason | undefined> {
   if (isFinal(state)) return undefined;
+  if (state === 'active') return stuckReason(dependencies, job);
+  const reason = await reasonToWait(dependencies, { job, state });
+  if (reason === undefined || (state !== 'waiting' && state !== 'delayed')) return reason;
+  const lateSince =
+    job.queue === INTERNAL_QUEUE ? undefined : await dependencies.conditions.lateSince(job, state);
+  if (lateSince === undefined) return reason;
+  return {
+    ...reason,
+    text: `${reason.text} It is late: it could start at ${new Date(lateSince).toISOString()}.`,
+  };
+}
+
+async function stuckReason({ conditions }: Dependencies, job: StoredJob): Promise<WaitReason | undefined> {
+  const why = job.queue === INTERNAL_QUEUE ? undefined : await conditions.stuckReason(job);
+  return why === undefined ? undefined : { kind: 'stuck', text: `It is active but stuck. ${why}` };
+}
+
+async function reasonToWait(
+  dependencies: Dependencies,
+  { job, state }: { readonly job: StoredJob; readonly state: string },
+): Promise<WaitReason | undefined> {
   const { id, name, queue, envelope } = job;
   const wait = stepWaitOf(name, { id, queue, state }, envelope ?? {});
   if (wait !== undefined && state === 'delayed') {

@@ -4,6 +4,7 @@ import { isPlainObject } from '../base/text.js';
 import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { type Rate, type RateLimit, rateOf } from '../task/option-checks.js';
+import { primitivesOf } from './primitives/jobs.js';
 import { limitsOf, type QueueLimits } from './primitives/queues.js';
 import { type PurgeCounts, type PurgeOptions, purgeQueue } from './purge.js';
 import type { EnvelopeQueue } from './queue-pool.js';
@@ -194,6 +195,11 @@ export async function jobsAhead(
     const at = (await ranged(bull, 'prioritized', 0, limit - next.length, true)).indexOf(id);
     return at < 0 ? undefined : next.length + at;
   });
+}
+
+/** Returns whether a worker holds the lock of a job. True for a store that does not tell. */
+export async function hasLock(store: Store, { queue, id }: JobRef): Promise<boolean> {
+  return store.on(queue, async (bull) => (await primitivesOf(bull.getBackend())?.hasLock?.(id)) ?? true);
 }
 
 /** Makes a delayed job due now. Returns false if a worker started it first, or it was removed. */

@@ -256,8 +256,9 @@ export function idsInSet(
   set: string,
   from: number,
   to: number,
+  isOldestFirst = false,
 ): Promise<string[]> {
-  return store.on(queue, (bull) => bull.getRanges([set as 'completed'], from, to - 1, false)); // a name of one of BullMQ's sets
+  return store.on(queue, (bull) => bull.getRanges([set as 'completed'], from, to - 1, isOldestFirst)); // a name of one of BullMQ's sets
 }
 
 /** Returns the number of jobs in one of BullMQ's sets. */

@@ -1,4 +1,4 @@
-import type { Job } from 'bullmq';
+import type { Job, JobsOptions } from 'bullmq';
 import { type FailureOrigin, isUmbelError } from '../base/errors.js';
 import { isPlainObject } from '../base/text.js';
 import { isSealed, type Sealer } from '../codec/codecs.js';
@@ -6,6 +6,7 @@ import { readErrorRecord } from '../codec/error-record.js';
 import { sanitize } from '../codec/masking.js';
 import { type Envelope, isEnvelope, readEnvelope } from '../job/envelope.js';
 import { OWN_STATE } from '../job/states.js';
+import { retryOf } from './job-options.js';
 
 /** A stored job with decoded values. */
 export interface StoredJob {
@@ -19,6 +20,11 @@ export interface StoredJob {
   readonly enqueuedAt: number;
   readonly startedAt: number | undefined;
   readonly finishedAt: number | undefined;
+  /**
+   * From when on it may start, as far as its record says: for a retry from the start of its last attempt and its longest
+   * delay; for a step as if earlier steps took no time. Undefined if it is unreadable.
+   */
+  readonly dueAt: number | undefined;
   readonly progress: unknown;
   /** Custom state that the running handler has set. */
   readonly ownState: string | undefined;
@@ -57,12 +63,31 @@ export async function storedJobOf(sealer: Sealer, queue: string, job: Job<Envelo
     enqueuedAt: momentOf(job.timestamp) ?? 0,
     startedAt: momentOf(job.processedOn),
     finishedAt: momentOf(job.finishedOn),
+    dueAt: dueAtOf(job),
     failedReason: job.failedReason,
     ...(typeof job.processedBy === 'string' && { worker: job.processedBy }),
     ...(Array.isArray(job.stacktrace) && { stacks: job.stacktrace.map(String) }),
     ...(!name && { problem: NAMELESS }),
     ...(await openedProgress(sealer, id, name, job)),
   };
+}
+
+function dueAtOf({
+  timestamp,
+  delay = 0,
+  opts = {},
+  processedOn,
+  attemptsMade,
+}: Job<Envelope>): number | undefined {
+  if (processedOn === undefined) return momentOf(timestamp + (delay || (opts.delay ?? 0)));
+  const longest = attemptsMade > 0 && delay === 0 ? longestDelayOf(opts, attemptsMade) : delay;
+  return momentOf(processedOn + longest);
+}
+
+/** Returns the longest delay of a retry after so many attempts. */
+function longestDelayOf(opts: JobsOptions, attempts: number): number {
+  const { backoff = 'fixed', delayMs = 0, maxMs = 0 } = retryOf(opts) ?? {};
+  return backoff === 'fixed' ? delayMs : Math.min(delayMs * 2 ** (attempts - 1), maxMs);
 }
 
 /** Returns whether a completed job was skipped. A job that is revoked while it runs may still complete normally. */

@@ -89,6 +89,7 @@ export async function readablePartOf(store: Store, { queue, id }: JobRef): Promi
     enqueuedAt: 0,
     startedAt: undefined,
     finishedAt: undefined,
+    dueAt: undefined,
     progress: undefined,
     ownState: undefined,
     failedReason: undefined,

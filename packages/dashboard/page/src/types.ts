@@ -1,6 +1,7 @@
 /** The answers of the server: core's types after JSON, where a date is a text. */
 import type {
   ActiveAttempt,
+  ConditionCounts,
   ErrorGroups as CoreErrorGroups,
   ListedJob as CoreJob,
   QueueInfo as CoreQueue,
@@ -26,7 +27,7 @@ type Plain<Value> = Value extends Date
       ? { readonly [Key in keyof Value]: Plain<Value[Key]> }
       : Value;
 
-export type { JobCounts };
+export type { ConditionCounts, JobCounts };
 export type Job = Plain<CoreJob>;
 export type Run = Plain<CoreRun>;
 export type Queue = Plain<CoreQueue>;

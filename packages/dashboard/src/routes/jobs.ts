@@ -5,6 +5,9 @@ import { checkView, type RouteDependencies, type RouteEnv } from '../context.js'
 import { findPage, parseSearch } from '../search.js';
 import { type ShownValue, shown, shownLines } from '../values.js';
 
+/** Counts by condition read up to 3,000 jobs, so pages share them for longer. */
+const CONDITIONS_KEPT_MS = 10_000;
+
 export function jobRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
   const { app, reads } = dependencies;
   const routes = new Hono<RouteEnv>();
@@ -14,12 +17,20 @@ export function jobRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
     return c.json(await reads.get('counts', () => app.jobs.counts()));
   });
 
+  routes.get('/conditions', async (c) => {
+    await checkView(dependencies, c, { kind: 'app' });
+    const { lateAfter } = dependencies;
+    return c.json(
+      await reads.get('conditions', () => app.jobs.conditions({ lateAfter }), CONDITIONS_KEPT_MS),
+    );
+  });
+
   routes.get('/list/:kind{jobs|runs}', async (c) => {
     await checkView(dependencies, c, { kind: 'app' });
     const { kind } = c.req.param();
     const { q = '', cursor } = c.req.query();
     const page = await reads.get(JSON.stringify(['list', kind, q, cursor]), () =>
-      listOf(app, kind, q, cursor || undefined),
+      listOf(dependencies, kind, q, cursor || undefined),
     );
     return c.json(page);
   });
@@ -64,13 +75,20 @@ export function jobRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
   return routes;
 }
 
-function listOf(app: App, kind: string, text: string, cursor: string | undefined) {
+function listOf(
+  { app, lateAfter }: Pick<RouteDependencies, 'app' | 'lateAfter'>,
+  kind: string,
+  text: string,
+  cursor: string | undefined,
+) {
   const search = parseSearch(text, new Date());
-  const { task, queue, run, ...ofRuns } = search.filter;
+  const { task, queue, run, condition, ...ofRuns } = search.filter;
   if (kind === 'jobs')
-    return findPage<ListedJob>(search, cursor, (page) => app.jobs.list({ ...search.filter, ...page }));
-  // A run has no task, no queue and no run.
-  const isNone = task !== undefined || queue !== undefined || run !== undefined;
+    return findPage<ListedJob>(search, cursor, (page) =>
+      app.jobs.list({ ...search.filter, lateAfter, ...page }),
+    );
+  // A run has no task, no queue, no run and no condition.
+  const isNone = [task, queue, run, condition].some((value) => value !== undefined);
   if (isNone) return Promise.resolve({ items: [] });
   return findPage<ListedRun>(search, cursor, (page) => app.runs.list({ ...ofRuns, ...page }));
 }

@@ -26,6 +26,13 @@ onEveryEngine('the dashboard', (engine) => {
       const sorted = (...all: string[]) => all.sort();
       expect(await found('state:active')).toEqual([ids.active]);
       expect(await found('state:retrying')).toEqual([ids.retrying]);
+      expect(await found('state:late')).toEqual([]);
+      expect(await found('state:stuck', 'runs')).toEqual([]);
+      expect(await client.read('/conditions')).toEqual({
+        retrying: { count: 1, isComplete: true },
+        late: { count: 0, isComplete: true },
+        stuck: { count: 0, isComplete: true },
+      });
       expect(await found('state:delayed -state:retrying')).toEqual(sorted(ids.delayed, ids.unserved));
       expect(await found('tag:customer-3')).toEqual([ids.delayed]);
       expect(await found('tag:customer-*')).toEqual([ids.delayed]);

@@ -26,7 +26,13 @@ test('core searches for single exact values, and for times', () => {
   });
   expect(parseSearch('', now)).toMatchObject({ filter: {}, isCompared: false });
   expect(parseSearch('task:a task:b -queue:c', now)).toMatchObject({ filter: {}, isCompared: true });
-  expect(parseSearch('state:retrying', now).filter.state).toEqual(['delayed', 'waiting']);
+  expect(parseSearch('state:late', now)).toMatchObject({
+    filter: { state: ['delayed', 'waiting'], condition: 'late' },
+    isCompared: false,
+  });
+  const two = parseSearch('state:stuck state:failed', now);
+  expect(two).toMatchObject({ filter: { state: ['active', 'failed'] }, isCompared: true });
+  expect(two.filter.condition).toBeUndefined();
 });
 
 test('the rest is compared', () => {
@@ -49,8 +55,11 @@ test('the rest is compared', () => {
     ['TIMEOUT acme', true],
     ['timeout nothing', false],
     ['"after 3"', true],
-    ['state:retrying', true, { state: 'delayed', attempts: 1 }],
-    ['state:retrying', false, { state: 'delayed', attempts: 0 }],
+    ['-state:retrying', false, { state: 'delayed', conditions: ['retrying'] }],
+    ['-state:retrying', true, { state: 'delayed' }],
+    ['state:late state:failed', true, { state: 'waiting', conditions: ['late'] }],
+    ['state:late state:failed', false, { state: 'waiting' }],
+    ['state:stuck state:late', true, { state: 'active', conditions: ['stuck'] }],
     ['-state:failed', false],
   ];
   for (const [text, isMatch, fields] of cases)

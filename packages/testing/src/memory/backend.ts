@@ -55,7 +55,15 @@ import { addLog, clearLogs } from './limits.js';
 import { changeDelay, changePriority, promote, purgeSlice, purgeStart, remove } from './maintenance.js';
 import type { QueueData } from './queue.js';
 import type { TaggedEntry, TagNote } from './tags.js';
-import { extendLock, extendLocks, moveToActive, type NextJob, type TakeOptions, takeLock } from './take.js';
+import {
+  extendLock,
+  extendLocks,
+  hasLock,
+  moveToActive,
+  type NextJob,
+  type TakeOptions,
+  takeLock,
+} from './take.js';
 
 type FinishedJob = Pick<MinimalJob, 'id' | 'opts'>;
 
@@ -200,6 +208,11 @@ export class MemoryBackend extends BackendSignals implements IQueueBackend {
   /** Not in BullMQ's contract: locks a job again whose lock has expired. Returns whether it is locked. */
   takeLock(jobId: string, token: string, starts: number, durationMs: number): Promise<boolean> {
     return this.command((queue) => takeLock(queue, jobId, { token, starts, durationMs }));
+  }
+
+  /** Not in BullMQ's contract: whether a worker holds the lock of a job. */
+  hasLock(jobId: string): Promise<boolean> {
+    return this.command((queue) => hasLock(queue, jobId));
   }
 
   /** Not in BullMQ's contract: replaces a job's data if it still equals this text. */

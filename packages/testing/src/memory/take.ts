@@ -67,6 +67,12 @@ export function takeLock(
   return true;
 }
 
+/** Returns whether a worker holds the lock of a job. */
+export function hasLock(queue: QueueData, jobId: string): boolean {
+  const job = queue.jobs.get(jobId);
+  return job !== undefined && lockHolder(queue, job) !== undefined;
+}
+
 /** Job, job id, rate limit in milliseconds, time of the next delayed job; `[]` where Redis replies 0. */
 export type NextJob = [] | [JobJson | null, string | number, number, number];
 

@@ -25,6 +25,8 @@ export interface Primitives {
    * state of each job is read with a separate command.
    */
   hasEnded?(jobId: string): Promise<boolean>;
+  /** Returns whether a worker holds the lock of a job. Without this command, a job without a lock counts as running. */
+  hasLock?(jobId: string): Promise<boolean>;
 }
 
 /** Condition: the job has failed, or has not ended and was started exactly `starts` times. */

@@ -21,6 +21,9 @@ const SHAPES: Readonly<Record<string, string>> = {
   missing: '✕',
   closing: '◷',
   paused: '‖',
+  retrying: '↻',
+  late: '⧗',
+  stuck: '⚠',
 };
 const KNOWN = new Set(Object.keys(SHAPES));
 
@@ -34,6 +37,17 @@ export function State({ state, own }: { readonly state: string; readonly own?: s
       <span aria-hidden="true">{shapeOf(state)}</span>
       {own ?? (state === 'waiting-children' ? 'in progress' : state)}
     </span>
+  );
+}
+
+/** What is the matter with a job that has not ended. */
+export function Conditions({ all = [] }: { readonly all?: readonly string[] | undefined }) {
+  return (
+    <>
+      {all.map((condition) => (
+        <State key={condition} state={condition} />
+      ))}
+    </>
   );
 }
 

@@ -2,7 +2,20 @@
 import { duration, exact, took } from '../format.js';
 import { useLive } from '../live.js';
 import { Action } from '../parts/action.js';
-import { Copy, Empty, Facts, Json, Problem, Section, State, Tags, Time, Title, Why } from '../parts/parts.js';
+import {
+  Conditions,
+  Copy,
+  Empty,
+  Facts,
+  Json,
+  Problem,
+  Section,
+  State,
+  Tags,
+  Time,
+  Title,
+  Why,
+} from '../parts/parts.js';
 import { Link, navigate } from '../router.js';
 import type { JobDetails } from '../types.js';
 
@@ -27,6 +40,7 @@ export function JobView({ id, isPanel }: { readonly id: string; readonly isPanel
       {isPanel ? <h2 class="panel-title">{job.displayName}</h2> : <Title title={job.displayName} />}
       <div class="actions">
         <State state={job.state} own={job.ownState} />
+        <Conditions all={job.conditions} />
         <Actions job={job} reload={reload} />
       </div>
       <Problem error={error} />

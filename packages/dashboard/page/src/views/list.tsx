@@ -2,14 +2,14 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { number, shortId, took } from '../format.js';
 import { useLive } from '../live.js';
-import { Empty, Problem, State, Tags, Time, Title } from '../parts/parts.js';
+import { Conditions, Empty, Problem, State, Tags, Time, Title } from '../parts/parts.js';
 import { Link, navigate, usePlace, withQuery } from '../router.js';
-import type { Found, Job, JobCounts, Run } from '../types.js';
+import type { ConditionCounts, Found, Job, JobCounts, Run } from '../types.js';
 
 type Kind = 'jobs' | 'runs';
 
 const STATES = {
-  jobs: ['waiting', 'delayed', 'active', 'retrying', 'failed', 'completed'],
+  jobs: ['waiting', 'delayed', 'active', 'retrying', 'late', 'stuck', 'failed', 'completed'],
   runs: ['waiting-children', 'failed', 'completed'],
 } as const;
 const HELP =
@@ -21,7 +21,7 @@ export function List({ kind }: { readonly kind: Kind }) {
   const cursor = query.get('cursor') ?? '';
   const path = `/${kind}`;
   const { data, error, isLoading } = useLive<Found<Job | Run>>(withQuery(`/list/${kind}`, { q, cursor }));
-  const counts = useLive<JobCounts>('/counts').data?.total;
+  const counts = useCounts(kind);
   return (
     <>
       <Title title={kind === 'jobs' ? 'Jobs' : 'Workflow runs'} />
@@ -35,7 +35,7 @@ export function List({ kind }: { readonly kind: Kind }) {
             q={q}
             state={state}
             label={state === 'waiting-children' ? 'in progress' : state}
-            count={kind === 'jobs' && state in (counts ?? {}) ? counts?.[state as 'failed'] : undefined}
+            count={counts[state]}
           />
         ))}
       </nav>
@@ -61,6 +61,20 @@ export function List({ kind }: { readonly kind: Kind }) {
       </div>
     </>
   );
+}
+
+/** Returns the numbers of jobs by state and condition; `1,000+` if there may be more. */
+function useCounts(kind: Kind): Readonly<Record<string, string>> {
+  const states = useLive<JobCounts>('/counts').data?.total;
+  const conditions = useLive<ConditionCounts>('/conditions').data;
+  if (kind === 'runs') return {};
+  return Object.fromEntries([
+    ...Object.entries(states ?? {}).map(([state, count]) => [state, number(count)]),
+    ...Object.entries(conditions ?? {}).map(([name, { count, isComplete }]) => [
+      name,
+      `${number(count)}${isComplete ? '' : '+'}`,
+    ]),
+  ]);
 }
 
 function Search({ path, q }: { readonly path: string; readonly q: string }) {
@@ -111,7 +125,7 @@ interface ChipProps {
   readonly q: string;
   readonly state: string;
   readonly label: string;
-  readonly count?: number | undefined;
+  readonly count?: string | undefined;
 }
 
 function Chip({ path, q, state, label, count }: ChipProps) {
@@ -121,7 +135,7 @@ function Chip({ path, q, state, label, count }: ChipProps) {
   return (
     <Link to={withQuery(path, { q: text })} class="chip" current={current === state}>
       {label}
-      {count !== undefined && <span class="count">{number(count)}</span>}
+      {count !== undefined && <span class="count">{count}</span>}
     </Link>
   );
 }
@@ -144,6 +158,7 @@ export function Jobs({ items }: { readonly items: readonly Job[] }) {
           <tr key={job.id}>
             <td>
               <State state={job.state} own={job.ownState} />
+              <Conditions all={job.conditions} />
             </td>
             <td class="main">
               <Link to={`/jobs/${encodeURIComponent(job.id)}`}>{job.displayName}</Link>{' '}

@@ -43,6 +43,15 @@ export function sqlPrimitives(backend: SqlBackend): Primitives {
     async tryWrite() {
       await backend.query('SELECT pg_current_xact_id()');
     },
+    async hasLock(id) {
+      const now = Math.round(systemClock.now() - backend.offsetMs());
+      const { rows } = await backend.query(
+        `SELECT EXISTS (SELECT 1 FROM job WHERE queue = $1 AND id = $2 AND lock_token IS NOT NULL
+          AND locked_until_ms >= $3::bigint) AS "hasLock"`,
+        [qualifiedName, id, now],
+      );
+      return rows[0].hasLock === true;
+    },
     async hasEnded(id) {
       const { rows } = await backend.query(
         `SELECT NOT EXISTS (SELECT 1 FROM job WHERE queue = $1 AND id = $2 AND state NOT IN ('completed', 'failed'))

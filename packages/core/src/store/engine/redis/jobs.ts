@@ -103,6 +103,10 @@ export function redisPrimitives(backend: RedisQueueBackend): Primitives {
       return isReplaced;
     },
     hasEnded: (id) => callsOf(backend).hasEnded.call(id),
+    async hasLock(id) {
+      const client = await backend.connection.client;
+      return (await client.get(backend.toKey(`${id}:lock`))) !== null;
+    },
     async tryWrite() {
       const client = await backend.connection.client;
       await client.set(backend.toKey('try-write'), '', { PX: 1 });
