@@ -91,6 +91,59 @@ test('the examples of docstrings compile', () => {
   expect(snippets.compile()).toBe('');
 });
 
+test('every public construct has an example', () => {
+  expect(INDEXES.flatMap(withoutExample)).toEqual([]);
+});
+
+const INDEXES = [
+  'core/src/index.ts',
+  'core/src/opentelemetry/index.ts',
+  'core/src/prometheus/index.ts',
+  'canvas/src/index.ts',
+  'testing/src/index.ts',
+  'dashboard/src/index.ts',
+  'dashboard/src/node.ts',
+];
+
+/** Exported functions, constructs and interfaces with methods that have no example. Errors are in docs/mistakes.md. */
+function withoutExample(index: string): string[] {
+  const [name = ''] = index.split('/');
+  const sources = readdirSync(join(root, 'packages', name, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts'))
+    .map((path) => readFileSync(join(root, 'packages', name, 'src', path), 'utf8'));
+  const declared = declarationsIn(sources.join('\n'));
+  const own = declarationsIn(readFileSync(join(root, 'packages', index), 'utf8'));
+  const exported = [...exportsOf(`packages/${index}`), ...own.keys()].map((each) =>
+    each.replace('type ', ''),
+  );
+  return exported.filter((each) => {
+    const texts = declared.get(each) ?? [];
+    const isCalled = texts.some((text) =>
+      /^export (?:async )?(?:function|const)|^ {2}\w+(?:<.*>)?\(/m.test(text),
+    );
+    // The type of a construct that is a constant has the examples.
+    const type = declared.get(`${each.charAt(0).toUpperCase()}${each.slice(1)}Function`) ?? [];
+    return isCalled && ![...texts, ...type].some((text) => text.includes('@example'));
+  });
+}
+
+/** The declarations of functions, constants and interfaces by name, each with its docstring. */
+function declarationsIn(source: string): Map<string, string[]> {
+  const declared = new Map<string, string[]>();
+  for (const { index, 1: name = '' } of source.matchAll(
+    /^export (?:async )?(?:function|const|interface) (\w+)/gm,
+  )) {
+    const start = source.startsWith('*/', index - 3) ? source.lastIndexOf('/**', index) : index;
+    const ends = ['\n}', ';\n'].map((end) => source.indexOf(end, index)).filter((end) => end >= 0);
+    // An interface has semicolons within, a constant or an overload may end with one.
+    const end = source.startsWith('export interface', index)
+      ? source.indexOf('\n}', index)
+      : Math.min(...ends);
+    declared.set(name, [...(declared.get(name) ?? []), source.slice(start, end + 2)]);
+  }
+  return declared;
+}
+
 /** The code after each `@example`, up to the next tag or the end of its comment. */
 function examplesIn(source: string): string[] {
   const comments = source.matchAll(/\/\*\*([\s\S]*?)\*\//g);

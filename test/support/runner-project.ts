@@ -40,12 +40,22 @@ export class RunnerProject {
 
   /** What Node does in a folder of it, without the settings of the runner that runs this. */
   node(folder: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): RunnerResult {
+    return this.run(process.execPath, folder, args, env);
+  }
+
+  /** As `node`, with another program. */
+  run(
+    program: string,
+    folder: string,
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ): RunnerResult {
     const { PATH = '', HOME = '' } = process.env;
-    const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+    const { status, stdout, stderr } = spawnSync(program, args, {
       cwd: join(this.folder, folder),
       env: { PATH, HOME, ...env },
       encoding: 'utf8',
-      timeout: 60_000,
+      timeout: 180_000,
     });
     return { status, output: stdout + stderr };
   }

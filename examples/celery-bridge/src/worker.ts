@@ -19,7 +19,7 @@ app.implement(sendMail, async ({ to, subject }) => {
 });
 
 const bridge = new CeleryBridge(app, redis, { tasks: [sendMail] });
-export const worker = app.worker({ handleSignals: false });
+const worker = app.worker({ handleSignals: false });
 
 export async function start(): Promise<void> {
   await worker.start();

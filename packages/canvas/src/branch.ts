@@ -178,6 +178,8 @@ export function fallback(step: unknown, other: unknown): unknown {
 /**
  * Flattens the result of a step, a list of lists, by one level and in order. An empty list returns `[]`.
  * @throws {CanvasError} if the argument is not a step.
+ * @example
+ * const pages = flat(group([chunks(resize, ['a.png', 'b.png'].map((path) => ({ path, width: 100 })), 2)]));
  */
 export function flat<In, Lists extends readonly (readonly unknown[])[]>(
   step: Step<string, In, Lists>,

@@ -56,6 +56,12 @@ export class Changes {
     };
   }
 
+  /** Lets pages read again: something has changed that is no event of the app. */
+  announce(): void {
+    this.#isMore = true;
+    this.#timer ??= setTimeout(() => this.#send(), INTERVAL_MS).unref();
+  }
+
   /** Stops the reader. */
   close(): void {
     this.#reading?.abort();

@@ -2,6 +2,7 @@
 import type { App, Duration } from '@umbel/core';
 import type { Context } from 'hono';
 import type { DashboardAction, DashboardTarget } from './actions.js';
+import type { BulkOperations } from './bulk.js';
 import type { Changes } from './changes.js';
 import type { DashboardUser } from './options.js';
 import type { SharedReads } from './shared-reads.js';
@@ -17,6 +18,7 @@ export type RouteContext = Context<RouteEnv>;
 export interface RouteDependencies {
   readonly app: App;
   readonly changes: Changes;
+  readonly bulk: BulkOperations;
   readonly reads: SharedReads;
   readonly readOnly: boolean;
   /** How long a job that could start may wait before it is late. */

@@ -5,17 +5,25 @@ import { streamSSE } from 'hono/streaming';
 import { accessOf, foreignReason, refused } from './access.js';
 import { ACTIONS, actionOf, type DashboardAction, type DashboardTarget, isRecord } from './actions.js';
 import { type AuditEntry, auditLog } from './audit.js';
+import { BulkOperations } from './bulk.js';
 import { Changes } from './changes.js';
 import { checkView, ForbiddenError, type RouteDependencies, type RouteEnv } from './context.js';
 import { type DashboardOptions, type DashboardUser, settingsOf } from './options.js';
 import { assetOf, pageOf } from './page.js';
+import { historyRoutes } from './routes/history.js';
 import { jobRoutes } from './routes/jobs.js';
 import { operationRoutes } from './routes/operations.js';
 import { SharedReads } from './shared-reads.js';
 
 export type { AuditEntry, DashboardAction, DashboardOptions, DashboardTarget, DashboardUser };
 
-/** The dashboard of an app. */
+/**
+ * The dashboard of an app.
+ * @example
+ * const served: Dashboard = dashboard(app, { token: process.env.DASHBOARD_TOKEN });
+ * const response = await served.fetch(new Request('http://localhost/'));
+ * served.close();
+ */
 export interface Dashboard {
   /** Answers a request. It never rejects. */
   fetch(request: Request): Promise<Response>;
@@ -71,7 +79,22 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
   const record = auditLog(settings.onAction);
   const isAllowed: RouteDependencies['isAllowed'] = async (c, action, target) =>
     !(readOnly && action !== 'view') && (await can(c.get('user') as User, action, target)) === true;
-  const dependencies: RouteDependencies = { app, changes, reads, readOnly, lateAfter, isAllowed };
+  const bulk = new BulkOperations({
+    app,
+    lateAfter,
+    onProgress: () => {
+      reads.clear();
+      changes.announce();
+    },
+    onEnd: ({ user, action, q, state, error, changed, skipped }) =>
+      record({
+        ...{ user, action, target: { kind: 'jobs', id: q } },
+        outcome: state === 'failed' ? 'failed' : 'done',
+        ...(error !== undefined && { error }),
+        jobs: { changed, skipped, isAborted: state === 'aborted' },
+      }),
+  });
+  const dependencies: RouteDependencies = { app, bulk, changes, reads, readOnly, lateAfter, isAllowed };
 
   /** Ends the connections of open pages. */
   const endings = new Set<() => void>();
@@ -114,6 +137,7 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
       actions: allowed.filter((action) => action !== ''),
     });
   });
+  routes.route('/api', historyRoutes(dependencies));
   routes.route('/api', jobRoutes(dependencies));
 
   routes.get('/api/changes', async (c) => {
@@ -152,7 +176,11 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
       throw new ForbiddenError(readOnly ? 'The dashboard is read-only.' : 'You may not do that.');
     }
     try {
-      const answer = await action.run(app, body);
+      const user = {
+        name: entry.user,
+        isAllowed: (each: DashboardAction, of: DashboardTarget) => isAllowed(c, each, of),
+      };
+      const answer = await action.run(app, body, { bulk, user });
       record({ ...entry, outcome: 'done' });
       return c.json(answer);
     } catch (error) {
@@ -189,6 +217,7 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
     },
     close() {
       for (const end of endings) end();
+      bulk.close();
       changes.close();
     },
   };

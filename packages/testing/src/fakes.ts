@@ -11,7 +11,13 @@ export type Behaviour<Task> =
   | Error
   | Exclude<ReturnedBy<Task>, (...args: never[]) => unknown>;
 
-/** A fake handler, with its calls. */
+/**
+ * A fake handler, with its calls.
+ * @example
+ * const mails = t.fake(sendMail, null);
+ * await t.run(sendMail.s(mail));
+ * expect(mails.calls).toEqual([mail]);
+ */
 export interface Fake<Task> {
   /** Inputs so far as the handler would receive them, in order, one for each attempt. */
   readonly calls: readonly ReceivedBy<Task>[];

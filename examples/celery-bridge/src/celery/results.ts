@@ -19,7 +19,7 @@ const exception = z.object({
 });
 
 /** A task of Celery has failed for good. `name` is the name of the Python class, for `retry: { on }`. */
-export class CeleryTaskError extends Error {
+class CeleryTaskError extends Error {
   override readonly name: string;
 
   constructor(

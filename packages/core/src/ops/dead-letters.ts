@@ -354,7 +354,7 @@ export interface DeadLetters {
    * @example
    * const { groups } = await app.deadLetters.groups({ since: new Date(Date.now() - 3_600_000) });
    * for (const { name, frame, count } of groups) console.log(count, name, frame);
-   * await app.deadLetters.replayMany({ group: groups[0].id });
+   * for (const { id } of groups.slice(0, 1)) await app.deadLetters.replayMany({ group: id });
    */
   groups(query?: ErrorGroupQuery): Promise<ErrorGroups>;
   /**

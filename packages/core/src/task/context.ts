@@ -3,7 +3,11 @@ import type { Duration } from '../base/time.js';
 import type { InputArgs, Step } from './types/step.js';
 import type { FailuresOf, ProgressOf, StatesOf } from './types/task.js';
 
-/** Writes log lines that are stored with the job, for `result.logs()` and dashboards. The last 1,000 are kept. */
+/**
+ * Writes log lines that are stored with the job, for `result.logs()` and dashboards. The last 1,000 are kept.
+ * @example
+ * ctx.log.info('uploaded', { file: 'cat.png' });
+ */
 export interface TaskLog {
   debug(message: string, details?: unknown): void;
   info(message: string, details?: unknown): void;

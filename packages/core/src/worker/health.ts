@@ -50,7 +50,12 @@ export function healthOf({ state, isStoreReached, idleQueues }: HealthFacts): Wo
   };
 }
 
-/** Metrics for the health server, such as those of `@umbel/core/prometheus`. */
+/**
+ * Metrics for the health server, such as those of `@umbel/core/prometheus`.
+ * @example
+ * const own: MetricsSource = { contentType: 'text/plain', text: async () => 'shop_workers 1' };
+ * app.worker({ health: { port: 9090, metrics: own } });
+ */
 export interface MetricsSource {
   /** Value of the header `content-type`. */
   readonly contentType: string;

@@ -284,6 +284,30 @@ describe('on Redis', () => {
     await app.close();
   });
 
+  test('a call whose tags cannot be noted fails, and no other call of its command', async () => {
+    const redis = new Redis(inject('redisUrl'));
+    const name = `refused-${Date.now()}`;
+    const app = createApp({
+      name,
+      connection: inject('redisUrl'),
+      logger: { info() {}, warn() {}, error() {} },
+    });
+    const task = app.task({ name: 'task', input: z.unknown(), run: async () => 1 });
+    await task.delay(1); // connects
+    const queued = `umbel:{${name}}:umbel.tags:queued`;
+    await redis.set(queued, 'of another program');
+    const [plain, tagged] = await Promise.allSettled([task.delay(2), task.applyAsync(3, { tags: ['red'] })]);
+    expect(plain.status).toBe('fulfilled');
+    expect(tagged).toMatchObject({ reason: { message: expect.stringContaining('WRONGTYPE') } });
+    await redis.del(queued);
+    await task.applyAsync(3, { tags: ['red'] });
+    expect(await found(app, 'red')).toHaveLength(1);
+    await app.close();
+    const keys = await redis.keys(`umbel:{${name}}:*`);
+    await redis.unlink(keys);
+    redis.disconnect();
+  });
+
   test('senders move what is queued once it is much', async () => {
     const redis = new Redis(inject('redisUrl'));
     const name = `many-${Date.now()}`;

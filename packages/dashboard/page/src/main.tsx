@@ -9,6 +9,7 @@ import { Link, navigate, usePlace } from './router.js';
 import './style.css';
 import type { AppFacts } from './types.js';
 import { DeadLetters } from './views/dead-letters.js';
+import { History } from './views/history.js';
 import { JobPage } from './views/job.js';
 import { List } from './views/list.js';
 import { Queues } from './views/queues.js';
@@ -22,6 +23,7 @@ const PAGES = [
   ['/runs', 'Runs', '⋔'],
   ['/jobs', 'Jobs', '≡'],
   ['/failed', 'Failed', '✕'],
+  ['/history', 'History', '∿'],
   ['/queues', 'Queues', '▤'],
   ['/workers', 'Workers', '⚙'],
   ['/schedules', 'Schedules', '◷'],
@@ -90,6 +92,8 @@ function View({ path }: { readonly path: string }) {
       return <Open key={id} id={id} />;
     case 'failed':
       return <DeadLetters />;
+    case 'history':
+      return <History />;
     case 'queues':
       return <Queues />;
     case 'workers':

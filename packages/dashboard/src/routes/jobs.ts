@@ -1,6 +1,14 @@
-/** The routes that read jobs and workflow runs. */
-import { type App, type AsyncResult, isFinal, type ListedJob, type ListedRun } from '@umbel/core';
+/** The routes that read jobs, workflow runs, and operations on all jobs of a search. */
+import {
+  type App,
+  type AsyncResult,
+  InvalidOptionError,
+  isFinal,
+  type ListedJob,
+  type ListedRun,
+} from '@umbel/core';
 import { Hono } from 'hono';
+import { isBulkAction } from '../bulk.js';
 import { checkView, type RouteDependencies, type RouteEnv } from '../context.js';
 import { findPage, parseSearch } from '../search.js';
 import { type ShownValue, shown, shownLines } from '../values.js';
@@ -9,7 +17,7 @@ import { type ShownValue, shown, shownLines } from '../values.js';
 const CONDITIONS_KEPT_MS = 10_000;
 
 export function jobRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
-  const { app, reads } = dependencies;
+  const { app, bulk, reads } = dependencies;
   const routes = new Hono<RouteEnv>();
 
   routes.get('/counts', async (c) => {
@@ -23,6 +31,18 @@ export function jobRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
     return c.json(
       await reads.get('conditions', () => app.jobs.conditions({ lateAfter }), CONDITIONS_KEPT_MS),
     );
+  });
+
+  routes.get('/operations', async (c) => {
+    await checkView(dependencies, c, { kind: 'app' });
+    return c.json({ operations: bulk.all });
+  });
+
+  routes.get('/operations/preview', async (c) => {
+    await checkView(dependencies, c, { kind: 'app' });
+    const { action = '', q = '' } = c.req.query();
+    if (!isBulkAction(action)) throw new InvalidOptionError('action', 'a bulk action', action);
+    return c.json(await reads.get(JSON.stringify(['preview', action, q]), () => bulk.preview(action, q)));
   });
 
   routes.get('/list/:kind{jobs|runs}', async (c) => {

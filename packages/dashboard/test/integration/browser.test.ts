@@ -84,6 +84,7 @@ onEveryEngine('the page', (engine) => {
         [`/runs/${ids.approval}`, 'it waits for signal "report.approved" with the key "r-17"'],
         [`/runs/${ids.broken}?step=${ids.broken}.0-1`, 'no price'],
         ['/failed', 'RangeError'],
+        ['/history', 'completed'],
         ['/queues', 'images'],
         ['/workers', 'demo-1'],
         ['/schedules', 'nightly-report'],
@@ -177,6 +178,37 @@ onEveryEngine('the page', (engine) => {
       await page.goto(`${address}/schedules`);
       await page.getByRole('button', { name: 'Pause' }).first().click();
       await page.getByRole('button', { name: 'Resume' }).first().waitFor();
+      // The charts of a task, from what its workers have written.
+      await expect
+        .poll(async () => (await app.history.tasks()).some(({ task }) => task === 'word.count'), {
+          timeout: 60_000,
+        })
+        .toBe(true);
+      await page.goto(`${address}/history`);
+      await page.getByRole('link', { name: 'word.count' }).click();
+      await page.waitForURL(/task=word/);
+      await page
+        .getByRole('img', { name: /60 completed, 0 failed/ })
+        .locator('canvas')
+        .waitFor();
+      await page.getByRole('link', { name: '7 days' }).click();
+      await page.getByText('Attempts per 15 minutes').waitFor();
+
+      // All jobs of a search are changed by one operation, with a preview.
+      await page.goto(`${address}/jobs?q=state%3Afailed%20task%3Aorder.charge%20-error%3Ao-9`);
+      await page.getByRole('button', { name: 'Retry all' }).click();
+      await page.getByRole('dialog').getByText('match now').waitFor();
+      await page
+        .getByRole('dialog')
+        .getByRole('button', { name: /^Retry \d/ })
+        .click();
+      const operation = page.getByRole('region', { name: 'Operations' });
+      await operation.getByText('done').waitFor();
+      await operation
+        .getByText(/changed/)
+        .first()
+        .waitFor();
+
       // The errors by place; one of them opens its jobs.
       await page.goto(`${address}/failed`);
       const errors = page.locator('section', { has: page.getByRole('heading', { name: 'Errors' }) });

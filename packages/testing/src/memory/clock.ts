@@ -19,7 +19,11 @@ export interface Clock {
   clearTimeout(handle: ClockHandle): void;
 }
 
-/** The machine's clock. It reads the globals at each call, so faked globals apply. */
+/**
+ * The machine's clock. It reads the globals at each call, so faked globals apply.
+ * @example
+ * const tomorrow: Clock = { ...systemClock, now: () => systemClock.now() + 86_400_000 };
+ */
 export const systemClock: Clock = {
   now: () => Date.now(),
   setTimeout: (run, ms) => setTimeout(run, ms),

@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { number, shortId, took } from '../format.js';
 import { useLive } from '../live.js';
+import { BulkSearch, Operations } from '../parts/bulk-search.js';
 import { Conditions, Empty, Problem, State, Tags, Time, Title } from '../parts/parts.js';
 import { Link, navigate, usePlace, withQuery } from '../router.js';
 import type { ConditionCounts, Found, Job, JobCounts, Run } from '../types.js';
@@ -24,7 +25,10 @@ export function List({ kind }: { readonly kind: Kind }) {
   const counts = useCounts(kind);
   return (
     <>
-      <Title title={kind === 'jobs' ? 'Jobs' : 'Workflow runs'} />
+      <Title title={kind === 'jobs' ? 'Jobs' : 'Workflow runs'}>
+        {kind === 'jobs' && q !== '' && <BulkSearch q={q} />}
+      </Title>
+      {kind === 'jobs' && <Operations />}
       <Search key={kind} path={path} q={q} />
       <nav class="chips" aria-label="States">
         <Chip path={path} q={q} state="" label="All" />

@@ -62,14 +62,38 @@ return { redis.call('LLEN', KEYS[1]), texts, data }`,
 };
 
 /**
- * Lua function that notes the tags of a call before a script of BullMQ adds its job. If it fails, the job is not added; if
- * the job is not added, its note has no effect.
+ * Lua functions of a script that adds jobs: `collectNote` takes the keys, the arguments and the answer of each call of a script
+ * of BullMQ that has added a job, and its number; `pushNotes` notes the tags of all of them, and calls `fail` with the number of
+ * each call that could not be noted.
  */
-export const NOTE_CALL = `local function noteCall(argv)
-  if string.sub(argv[2], 1, ${TAGGED_DATA.length}) ~= '${TAGGED_DATA}' then return end
-  local job = cmsgpack.unpack(argv[1])
-  local root, queue = string.match(job[1], '^(.*:)([^:]+):$')
-  redis.call('RPUSH', root .. '${TAG_QUEUE}:queued', queue .. '/' .. job[2] .. ' ' .. job[4])
+export const NOTE_CALLS = `local notes, places, sentAt = {}, {}, nil
+local function collectNote(keys, argv, answer, number)
+  if string.sub(argv[2], 1, ${TAGGED_DATA.length}) ~= '${TAGGED_DATA}' or type(answer) ~= 'string' then return end
+  local place = places[keys[1]]
+  if not place then
+    local root, queue = string.match(keys[1], '^(.*:)([^:]+):[^:]+$')
+    place = { list = root .. '${TAG_QUEUE}:queued', queue = queue .. '/' }
+    places[keys[1]] = place
+  end
+  if not sentAt then
+    local time = redis.call('TIME')
+    sentAt = string.format(' %.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+  end
+  local noted = notes[place.list]
+  if not noted then
+    noted = { texts = {}, numbers = {} }
+    notes[place.list] = noted
+  end
+  noted.texts[#noted.texts + 1] = place.queue .. answer .. sentAt
+  noted.numbers[#noted.numbers + 1] = number
+end
+local function pushNotes(fail)
+  for list, noted in pairs(notes) do
+    local isDone, failure = pcall(redis.call, 'RPUSH', list, unpack(noted.texts))
+    if not isDone then
+      for _, number in ipairs(noted.numbers) do fail(number, failure) end
+    end
+  end
 end`;
 
 /** Notes the tags of calls, for a connection on which BullMQ's scripts run by themselves. */

@@ -3,7 +3,7 @@
  * calls. Each script becomes a Lua function of its `KEYS` and `ARGV`. The functions that it declares are declared once for
  * the whole batch. If a text does not have the expected shape, its calls are not batched.
  */
-import { NOTE_CALL } from '../tags.js';
+import { NOTE_CALLS } from '../tags.js';
 
 /** A script as ioredis stores it. */
 export interface ScriptText {
@@ -162,6 +162,13 @@ for marker, last in pairs(claimed) do
   end
 end`;
 
+/** Returns an error as the answer of a call. */
+const ERROR_OF = `
+local function errorOf(failure)
+  if type(failure) == 'table' and failure.err then return { err = failure.err } end
+  return { err = 'ERR ' .. tostring(failure) }
+end`;
+
 /** Runs the calls of a batch, each with the function of its script. */
 const RUN_CALLS = `
 local batch, answers, claimed, at = ARGV, {}, {}, 1
@@ -190,15 +197,16 @@ while at <= #batch do
         claimed[keys[marker]] = answer
         answer[5] = resultsOf(answer[1], prefix .. answer[2] .. ':processed') or false
         answer[1] = cjson.encode(answer[1])
+      elseif adds[number] then
+        collectNote(keys, args, answer, #answers + 1)
       end
-    elseif type(answer) == 'table' and answer.err then
-      answer = { err = answer.err }
     else
-      answer = { err = 'ERR ' .. tostring(answer) }
+      answer = errorOf(answer)
     end
     answers[#answers + 1] = answer
   end
-end${TELL_LAST}
+end
+pushNotes(function(number, failure) answers[number] = errorOf(failure) end)${TELL_LAST}
 return answers`;
 
 /**
@@ -215,13 +223,14 @@ export function batchScript(scripts: readonly NamedScript[]): string | undefined
     if (parts === undefined) return undefined;
     if (parts.flags !== '') flags = parts.flags;
     texts.push(`markers[#commands + 1] = ${MARKERS[command] ?? 'nil'}
+adds[#commands + 1] = ${addsCalls(command)}
 commands[#commands + 1] = (function()
 ${SHARED}
 ${parts.functions}
 return function(KEYS, ARGV)
-${addsCalls(command) ? 'noteCall(ARGV)\n' : ''}${parts.body}
+${parts.body}
 end
 end)()`);
   }
-  return `${flags}local commands, markers = {}, {}\n${NOTE_CALL}\n${texts.join('\n')}\n${READ_RESULTS}${RUN_CALLS}`;
+  return `${flags}local commands, markers, adds = {}, {}, {}\n${NOTE_CALLS}\n${texts.join('\n')}\n${READ_RESULTS}${ERROR_OF}${RUN_CALLS}`;
 }
