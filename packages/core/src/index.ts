@@ -195,8 +195,8 @@ export type { ConnectionFacts, EngineKind } from './store/engine/engine.js';
 export { type PgliteOptions, pglite } from './store/engine/pglite/engine.js';
 export type {
   PgliteInstance,
-  PgliteQueryOptions,
   PgliteResult,
+  PgliteRowParsers,
   PgliteStatements,
 } from './store/engine/pglite/pglite-package.js';
 export type { PurgeCounts, PurgeOptions, PurgeProgress } from './store/purge.js';

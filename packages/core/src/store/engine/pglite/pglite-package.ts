@@ -8,16 +8,16 @@ export interface PgliteResult {
 }
 
 /** How a statement of PGlite reads its rows: functions by the number of a type. */
-export interface PgliteQueryOptions {
+export interface PgliteRowParsers {
   readonly parsers?: Record<number, (text: string) => unknown>;
 }
 
 /** The functions of PGlite that run statements. */
 export interface PgliteStatements {
   /** Runs one statement with parameters. */
-  query(text: string, params?: unknown[], options?: PgliteQueryOptions): Promise<PgliteResult>;
+  query(text: string, params?: unknown[], options?: PgliteRowParsers): Promise<PgliteResult>;
   /** Runs statements without parameters. */
-  exec(text: string, options?: PgliteQueryOptions): Promise<PgliteResult[]>;
+  exec(text: string, options?: PgliteRowParsers): Promise<PgliteResult[]>;
 }
 
 /** A database of the package `@electric-sql/pglite`: what `new PGlite()` and `PGlite.create()` return. */
