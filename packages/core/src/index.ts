@@ -16,6 +16,7 @@ export {
   type SignalTarget,
   signalHandler,
 } from './app/signal-handler.js';
+export type { CallArgs, TransactionSender } from './app/transaction-sender.js';
 export type { DurationPercentiles } from './base/duration-buckets.js';
 // Errors
 export {
@@ -199,6 +200,7 @@ export type {
   PgliteRowParsers,
   PgliteStatements,
 } from './store/engine/pglite/pglite-package.js';
+export type { OpenTransaction, StatementFunction } from './store/engine/transaction.js';
 export type { PurgeCounts, PurgeOptions, PurgeProgress } from './store/purge.js';
 export type { QueueCounts, QueueHandle } from './store/queues.js';
 export type { RepairCounts } from './store/repair.js';

@@ -9,7 +9,7 @@ import { type Engine, memory, onEveryEngine } from '../../../../test/engines.js'
 import type { AnySignature } from '../support/places.js';
 
 const soon = { timeout: '50s' } as const;
-const within = { timeout: 15_000 };
+const within = { timeout: 45_000 };
 
 /** Lets all go that a test has left: a worker that closes waits for it. */
 const leftovers: (() => void)[] = [];

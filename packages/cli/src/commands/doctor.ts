@@ -96,7 +96,10 @@ const MAX_DETAILS = 20;
 
 function storeChecks(store: StoreReport | undefined): Check[] {
   if (store === undefined) return [ok('store', 'the store reports no settings')];
-  const checks = [versionCheck, policyCheck, persistenceCheck, durabilityCheck, clockCheck];
+  const checks = [
+    ...[versionCheck, policyCheck, persistenceCheck, durabilityCheck],
+    ...[vacuumCheck, connectionCheck, transactionCheck, clockCheck],
+  ];
   return checks.map((check) => check(store)).filter((check) => check !== undefined);
 }
 
@@ -159,6 +162,44 @@ function durabilityCheck({ kind, isDurable }: StoreReport): Check | undefined {
     status: 'warning',
     message: 'fsync or synchronous_commit is off',
     hint: 'PostgreSQL loses its last changes when its server crashes. Set both to on.',
+  };
+}
+
+function vacuumCheck({ hasAutovacuum }: StoreReport): Check | undefined {
+  if (hasAutovacuum === undefined) return undefined;
+  if (hasAutovacuum) return ok('autovacuum', 'autovacuum is on');
+  return {
+    id: 'autovacuum',
+    status: 'warning',
+    message: 'autovacuum is off',
+    hint: 'Each job changes its row several times: the tables grow and become slow. Set autovacuum to on.',
+  };
+}
+
+/** Share of the connections in use from which on a restart of workers may find none. */
+const MANY_CONNECTIONS = 0.8;
+
+function connectionCheck({ connections }: StoreReport): Check | undefined {
+  if (connections === undefined) return undefined;
+  const { used, max } = connections;
+  const message = `${used} of ${max} connections are in use`;
+  if (used < MANY_CONNECTIONS * max) return ok('connections', message);
+  const hint = 'Raise max_connections, or lower `pool` in the URLs: a process needs at most pool + 1.';
+  return { id: 'connections', status: 'warning', message, hint };
+}
+
+/** Age of a transaction that delays events and the removal of dead rows. */
+const LONG_TRANSACTION_MS = 60_000;
+
+function transactionCheck({ connections, oldestTransactionMs = 0 }: StoreReport): Check | undefined {
+  if (connections === undefined) return undefined;
+  if (oldestTransactionMs < LONG_TRANSACTION_MS)
+    return ok('transactions', 'no transaction has been open for long');
+  return {
+    id: 'transactions',
+    status: 'warning',
+    message: `a transaction has been open for ${shortDuration(oldestTransactionMs)}`,
+    hint: 'It delays events by 5 s and keeps dead rows. Find it in pg_stat_activity; idle_in_transaction_session_timeout ends such ones.',
   };
 }
 

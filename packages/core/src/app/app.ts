@@ -17,6 +17,7 @@ import type { Signals } from '../ops/signals.js';
 import type { ScheduleHandle, Schedules, ScheduleTarget } from '../schedule/handle.js';
 import type { ScheduleOptions } from '../schedule/options.js';
 import type { Connection } from '../store/connection.js';
+import type { OpenTransaction } from '../store/engine/transaction.js';
 import type { QueueHandle } from '../store/queues.js';
 import type { RepairCounts } from '../store/repair.js';
 import { type AddedBy, type AnyMiddleware, checkHooks, type Hooks } from '../task/middleware.js';
@@ -46,6 +47,7 @@ import type { AppWorker } from '../worker/app-worker.js';
 import type { WorkerOptions } from '../worker/options.js';
 import { APP, AppCore } from './core.js';
 import type { AppDescription } from './describe.js';
+import type { TransactionSender } from './transaction-sender.js';
 
 /** Options of `createApp`. */
 export interface AppOptions<Stack extends readonly AnyMiddleware[] = readonly AnyMiddleware[]> {
@@ -190,6 +192,20 @@ export interface App<Added = {}> {
    * const result = await app.send('mail.send', { to: 'a@example.com' }, { queue: 'email' });
    */
   send(name: string, input?: unknown, options?: SendOptions): Promise<AsyncResult<unknown>>;
+  /**
+   * Returns an object that sends in an open transaction of yours, if the store of the app is in the same PostgreSQL
+   * database. What it sends exists if and only if the transaction commits.
+   * @param transaction The client of `pg` on which `BEGIN` ran, the transaction object of Drizzle, Kysely or Prisma, or a
+   *   function that runs a statement in the transaction and returns its rows.
+   * @throws {StoreConfigurationError} if the store is another one, such as Redis.
+   * @throws {InvalidOptionError} for an object of another kind.
+   * @example
+   * await client.query('BEGIN');
+   * await client.query('INSERT INTO orders (id) VALUES ($1)', [orderId]);
+   * await app.in(client).send(charge, { orderId });
+   * await client.query('COMMIT');
+   */
+  in(transaction: OpenTransaction): TransactionSender;
   /**
    * Returns the handle of an earlier call of a task, a signature or a workflow by its id, also from another process. Its
    * type follows from `called`.

@@ -10,6 +10,7 @@ import type { Clock } from '../base/time.js';
 import type { AsyncResult, RevokeOptions } from '../client/async-result.js';
 import { StoredResult } from '../client/result.js';
 import { type Runtime, systemRuntime } from '../client/runtime.js';
+import { type JobSender, senderIn } from '../client/sender.js';
 import { maskFor } from '../codec/masking.js';
 import type { Control } from '../control/control.js';
 import type { Inspect } from '../control/inspect.js';
@@ -33,6 +34,7 @@ import {
   storableTarget,
 } from '../schedule/options.js';
 import { Declarations, refusedSchedule } from '../schedule/schedules.js';
+import type { OpenTransaction } from '../store/engine/transaction.js';
 import { type QueueHandle, queueHandle } from '../store/queues.js';
 import { type RepairCounts, repairAll } from '../store/repair.js';
 import { checkWaits } from '../store/signals.js';
@@ -61,6 +63,7 @@ import type { QueueWorker } from '../worker/worker.js';
 import type { AppOptions, ImplementOptions, RunQuery } from './app.js';
 import { type AppDescription, describeApp } from './describe.js';
 import { type AppOperations, findByTag, operationsOf, revokeByTag } from './operating.js';
+import { TransactionSenderObject } from './transaction-sender.js';
 import { type AppDependencies, createDependencies, type SharedDependencies } from './wiring.js';
 import { Workers } from './workers.js';
 
@@ -271,7 +274,7 @@ export class AppCore implements Sender, AppOperations {
     shared?: NormalizedOptions,
   ): Promise<AsyncResult<unknown>> {
     return typeof target === 'object' && target !== null
-      ? currentFunction(this).#dependencies.sending.send(target, input, options, shared)
+      ? this.#sender(options).send(target, input, options, shared)
       : this.#sendByName(target, input, options);
   }
 
@@ -288,7 +291,7 @@ export class AppCore implements Sender, AppOperations {
     inputs: Iterable<unknown>,
     options: BulkOptions,
   ): Promise<AsyncResult<unknown>[]> {
-    return currentFunction(this).#dependencies.sending.sendMany(expression, inputs, options);
+    return this.#sender(options).sendMany(expression, inputs, options);
   }
 
   sendRun(
@@ -297,7 +300,16 @@ export class AppCore implements Sender, AppOperations {
     options: SendOptions<never>,
     feeds: readonly MemberStream[],
   ): Promise<AsyncResult<unknown>> {
-    return currentFunction(this).#dependencies.sending.sendRun(root, input, options, feeds);
+    return this.#sender(options).sendRun(root, input, options, feeds);
+  }
+
+  /** Returns the sender of a call: that of its transaction, or this app's. */
+  #sender(options: object): JobSender {
+    return senderIn(options, () => currentFunction(this).#dependencies.sending);
+  }
+
+  in(transaction: OpenTransaction): TransactionSenderObject {
+    return new TransactionSenderObject(this, currentFunction(this).#dependencies, transaction);
   }
 
   timeKnown(options: SendOptions<never>): Promise<void> | undefined {

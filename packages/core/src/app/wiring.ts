@@ -22,7 +22,7 @@ import { defaultLogger, resolveConnection } from '../store/connection.js';
 import { ScheduleStore } from '../store/schedules.js';
 import { Store, type StoreOptions } from '../store/store.js';
 import { StoreTime } from '../store/store-time.js';
-import { TagIndex } from '../store/tags.js';
+import { type Keeping, TagIndex } from '../store/tags.js';
 import type { Registry } from '../task/definition.js';
 import { checkName, checkPrefix } from '../task/option-checks.js';
 import { Router } from '../task/routing.js';
@@ -91,6 +91,7 @@ export interface AppDependencies extends SharedDependencies {
   readonly storeOptions: StoreOptions;
   readonly store: Store;
   readonly tags: TagIndex;
+  readonly keeping: Keeping;
   readonly queues: Queues;
   readonly eventReaders: SharedReaders;
   readonly results: ResultDependencies;
@@ -155,7 +156,8 @@ export function createDependencies(
     keptMs,
   };
   const store = new Store(storeOptions);
-  const tags = new TagIndex(store, { completedMs: keptMs.completed, failedMs: keptMs.failed });
+  const keeping: Keeping = { completedMs: keptMs.completed, failedMs: keptMs.failed };
+  const tags = new TagIndex(store, keeping);
   const workerQuery = new WorkerQuery(store, storeOptions, runtime.clock);
   const checks = new InputChecks(registry, maxInputBytes, sensitive);
   const results: ResultDependencies = {
@@ -221,6 +223,7 @@ export function createDependencies(
       storeOptions,
       store,
       tags,
+      keeping,
       results,
       checks,
       sending,

@@ -187,6 +187,7 @@ export async function* progressOverTime(
 ): AsyncGenerator<unknown, void> {
   const { store } = dependencies;
   store.checkOpen();
+  await dependencies.checkStored?.(job.id);
   const wait = new ProgressWait(dependencies, job, options);
   let lastText: string | undefined;
   let last: string | undefined;

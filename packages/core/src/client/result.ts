@@ -134,6 +134,8 @@ export class StoredResult implements AsyncResult<unknown> {
 
   async get(options: GetOptions = {}): Promise<unknown> {
     this.#refuseInHandler(checkGet(options));
+    const { checkStored } = this.#parts;
+    if (checkStored !== undefined) await checkStored(this.id);
     const outcome = await endOf(this.#parts, this.#watched, options);
     if (outcome.kind === 'failed') throw failedError(outcome.failure);
     return outcome.value; // validated by the worker, or inferred from the handler
@@ -141,6 +143,8 @@ export class StoredResult implements AsyncResult<unknown> {
 
   async outcome(options: GetOptions = {}): Promise<Outcome<unknown>> {
     this.#refuseInHandler(checkGet(options));
+    const { checkStored } = this.#parts;
+    if (checkStored !== undefined) await checkStored(this.id);
     const outcome = await endOf(this.#parts, this.#watched, options);
     if (outcome.kind === 'completed') return { ok: true, value: outcome.value };
     const error = failedError(outcome.failure);

@@ -100,6 +100,7 @@ async function* runLooks(
   job: Watched,
   options: GetOptions,
 ): AsyncGenerator<RunLook, void> {
+  await parts.checkStored?.(job.id);
   for await (const look of looksAt(parts, job, options)) {
     const { queue, ask } = look;
     const state = await ask(() => jobStateOf(parts.store, { queue, id: job.id }));

@@ -50,6 +50,14 @@ const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 /** Options that sendMany() does not support. */
 const OF_ONE_CALL = ['idempotencyKey', 'link', 'linkError'] as const;
 
+/** The option with the sender of a call that is sent in a transaction. It has no name, so it is no public option. */
+export const JOB_SENDER: unique symbol = Symbol('sender');
+
+/** Returns the sender in the options of a call, or another one. */
+export function senderIn(options: object, otherwise: () => JobSender): JobSender {
+  return (options as { readonly [JOB_SENDER]?: JobSender })[JOB_SENDER] ?? otherwise();
+}
+
 /** A call of one task, with its options. */
 interface Calling {
   readonly expression: TaskExpression;
@@ -64,6 +72,10 @@ interface Calling {
 export class JobSender {
   readonly #parts: JobSenderDependencies;
   readonly #checks: InputChecks;
+
+  get dependencies(): JobSenderDependencies {
+    return this.#parts;
+  }
 
   constructor(parts: JobSenderDependencies) {
     this.#parts = parts;

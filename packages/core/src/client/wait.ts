@@ -29,6 +29,8 @@ export interface ResultDependencies {
   readonly knowsTask: (name: string) => boolean;
   /** @throws {ValidationError} if an input does not match the schema of its task; the issues are below `path`. */
   readonly checkInput: (task: string, input: unknown, path: string) => Promise<void>;
+  /** @throws {JobStateError} if the job was sent in a transaction that is not committed. */
+  readonly checkStored?: (id: string) => Promise<void>;
 }
 
 /** The job of a wait. */

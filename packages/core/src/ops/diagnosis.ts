@@ -28,6 +28,12 @@ export interface StoreReport {
   readonly hasAppendOnlyFile?: boolean;
   /** Whether it waits for its disk before it confirms a change. Redis does not report it. */
   readonly isDurable?: boolean;
+  /** Whether it removes dead rows by itself. Only PostgreSQL reports it, and the next two. */
+  readonly hasAutovacuum?: boolean;
+  /** Connections of all clients in use, and the maximum. */
+  readonly connections?: { readonly used: number; readonly max: number };
+  /** How long the oldest transaction of another client has been open. Absent if there is none. */
+  readonly oldestTransactionMs?: number;
   readonly isCluster: boolean;
   /** How far the clock of this machine is ahead of the store's, in milliseconds. Absent while the store answers slowly. */
   readonly clockOffsetMs?: number;
@@ -91,6 +97,7 @@ async function storeReport(store: Store): Promise<StoreReport | undefined> {
   const facts = await store.facts();
   if (facts === undefined) return undefined;
   const { kind, version, evictionPolicy, hasAppendOnlyFile, isDurable, isCluster, clock } = facts;
+  const { hasAutovacuum, connections, oldestTransactionMs } = facts;
   const isExact = clock !== undefined && clock.errorMs <= EXACT_MS;
   return {
     kind,
@@ -98,6 +105,9 @@ async function storeReport(store: Store): Promise<StoreReport | undefined> {
     ...(evictionPolicy !== undefined && { evictionPolicy }),
     ...(hasAppendOnlyFile !== undefined && { hasAppendOnlyFile }),
     ...(isDurable !== undefined && { isDurable }),
+    ...(hasAutovacuum !== undefined && { hasAutovacuum }),
+    ...(connections !== undefined && { connections }),
+    ...(oldestTransactionMs !== undefined && { oldestTransactionMs }),
     isCluster,
     ...(isExact && { clockOffsetMs: Math.round(clock.offsetMs) }),
   };

@@ -88,6 +88,8 @@ export interface BackendOptions extends Connecting {
    * keeps the process alive. Default false.
    */
   readonly isUnshared?: boolean;
+  /** The pool of the app, if the commands of this one run in a transaction of the user. */
+  readonly outer?: QueuePool;
 }
 
 /** State from one opening of the connections until they are closed. */
@@ -160,9 +162,11 @@ export class QueuePool {
   queue(name: string): EnvelopeQueue {
     let queue = this.#queues.get(name);
     if (queue === undefined) {
-      const { connection, prefix, onError } = this.#options;
+      const { connection, prefix, onError, outer } = this.#options;
       const shared = this.#guarded(this.base().forQueue(name, prefix));
-      queue = new Queue(name, { connection: connection.options, prefix }, () => shared);
+      // In a transaction, BullMQ must not write its version: nobody awaits that.
+      const skipMetasUpdate = outer !== undefined;
+      queue = new Queue(name, { connection: connection.options, prefix, skipMetasUpdate }, () => shared);
       queue.on('error', onError);
       this.#queues.set(name, queue);
     }
@@ -185,6 +189,9 @@ export class QueuePool {
    * @throws {ConnectionError} after `timeoutMs`.
    */
   reach<T>(timeoutMs: number, command: () => Promise<T>): Promise<T> {
+    const { outer } = this.#options;
+    // A command is not repeated in a transaction: an error has aborted it, and only the user can begin another one.
+    if (outer !== undefined) return outer.reach(timeoutMs, async () => {}).then(command);
     if (this.#options.closing.signal.aborted) return Promise.reject(appClosed());
     const now = performance.now();
     // Do not wait for the reading: this command uses the known offset, later commands the new one.

@@ -126,6 +126,11 @@ export interface Keeping {
   readonly failedMs: number;
 }
 
+interface TagIndexOptions {
+  /** Whether senders also check notes that are due. Default true. */
+  readonly checks?: boolean;
+}
+
 /** A call or run to add. */
 export interface Tagged {
   /** Without duplicates. */
@@ -158,7 +163,7 @@ export class TagIndex {
   readonly #keeping: Keeping;
   readonly #byDay: TagsByDay;
   /** Number of notes to add before the next check. */
-  #untilCheck = 0;
+  #untilCheck: number;
   readonly #batches = new NoteBatches((notes) => this.#write(notes));
   /** Prefix of the marks of this process. */
   readonly #process = randomId().slice(0, 8);
@@ -166,7 +171,8 @@ export class TagIndex {
   #notesCalls: boolean | undefined;
   #isShortening = false;
 
-  constructor(store: Store, keeping: Keeping) {
+  constructor(store: Store, keeping: Keeping, { checks = true }: TagIndexOptions = {}) {
+    this.#untilCheck = checks ? 0 : Number.POSITIVE_INFINITY;
     this.#store = store;
     this.#keeping = keeping;
     this.#byDay = new TagsByDay(store, Math.max(keeping.completedMs, keeping.failedMs));

@@ -659,20 +659,10 @@ onEveryEngine('a job that another program has planted', (engine) => {
     },
   );
 
-  /** The column of a SQL store takes whole numbers only. */
-  const NO_NUMBERS: [string, object][] = [
+  test.each([
     ['text as attempts', { attempts: 'many' }],
     ['an object as attempts', { attempts: {} }],
     ['a fraction as attempts', { attempts: 1.5 }],
-  ];
-
-  test.runIf(engine.isSql).each(NO_NUMBERS)('with %s is refused by the store', async (_what, options) => {
-    engine.app();
-    await expect(engine.bareQueue('default').add('fail', {}, options)).rejects.toThrow('integer');
-  });
-
-  test.each<[string, object]>([
-    ...(engine.isSql ? [] : NO_NUMBERS),
     ['no known back-off', { attempts: 2, backoff: { type: 'sometimes', delay: 'later', jitter: 0 } }],
     ['text as back-off', { attempts: 2, backoff: 'later' }],
     ['a list as back-off', { attempts: 2, backoff: [1] }],
@@ -689,7 +679,15 @@ onEveryEngine('a job that another program has planted', (engine) => {
         throw new Error('not this time');
       },
     });
-    await engine.bareQueue('default').add('fail', { umbel: 1 }, { jobId: 'planted', ...options });
+    const planted = engine
+      .bareQueue('default')
+      .add('fail', { umbel: 1 }, { jobId: 'planted', ...options } as object);
+    // This store has a column of whole numbers for it.
+    if (engine.isSql && !Number.isInteger(options.attempts)) {
+      await expect(planted).rejects.toThrow('invalid input syntax for type integer');
+      return;
+    }
+    await planted;
     await app.worker().start();
     const { cause } = await failureOf(app.result('planted'));
     expect(cause.message).toBe('not this time');

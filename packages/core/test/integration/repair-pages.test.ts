@@ -23,7 +23,9 @@ onEveryEngine('repair', (engine) => {
       own += foreign(index) || waits(index) ? 0 : 1;
       const id = `parent-${index}`;
       const json = { ...jobJson(id, 'task', data, {}), timestamp: Date.now() - HOUR_MS + index };
-      await backend.addJob(json, id, linkOf(undefined, true));
+      // As a flow: the store of PostgreSQL ignores that a single job waits.
+      const entry = { jobData: json, jobId: id, parentKeyOpts: linkOf(undefined, true) };
+      await backend.addFlow([{ ...entry, queueName: 'default', prefix: `umbel:{${app.name}}` }]);
       if (!waits(index)) continue;
       const below: Below = {
         parent: { id, queue: backend.qualifiedName },

@@ -79,6 +79,8 @@ const ofTheStore: Record<string, Mistake> = {
     hello(evicted);
     await evicted.worker().start();
   },
+  'A transaction on another store': ({ app, stores }) =>
+    app({ connection: stores.open }).in({ query: async () => ({ rows: [] }) }),
 };
 
 const ofWorkers: Record<string, Mistake> = {

@@ -5,6 +5,7 @@
 import type { BackendFactory, ConnectionOptions, IQueueBackend } from 'bullmq';
 import type { ClockReading, StoreTime } from '../store-time.js';
 import type { EngineCommands } from './commands.js';
+import type { OpenTransaction, TransactionScope } from './transaction.js';
 
 /** Kinds of stores. `other` is a backend factory of the user. */
 export type EngineKind = 'redis' | 'postgres' | 'pglite' | 'memory' | 'other';
@@ -56,6 +57,11 @@ export interface Engine {
   readonly address: string;
   /** Absent for a store without a schema. */
   readonly migrations?: Migrations;
+  /**
+   * Returns the use of a transaction of the user by one call; absent if the store is in no database of the user.
+   * @throws {InvalidOptionError} for an object that is no transaction.
+   */
+  readonly inTransaction?: (transaction: OpenTransaction) => TransactionScope;
   /** Returns facts about the connection: only values that contain no secret. */
   describe(): ConnectionFacts;
   /** Returns what to do about an error; undefined for an unknown one. Without an error: about a store that does not answer. */
@@ -92,6 +98,18 @@ export interface ServerFacts {
   readonly hasAppendOnlyFile?: boolean | undefined;
   /** Whether it waits for its disk before it confirms a change. */
   readonly isDurable?: boolean | undefined;
+  /** Whether it removes dead rows by itself. */
+  readonly hasAutovacuum?: boolean | undefined;
+  /** Connections in use, and the maximum. */
+  readonly connections?: ConnectionCounts | undefined;
+  /** How long the oldest transaction of other clients has been open. */
+  readonly oldestTransactionMs?: number | undefined;
+}
+
+/** Connections of a server. */
+interface ConnectionCounts {
+  readonly used: number;
+  readonly max: number;
 }
 
 /** What a worker needs of its store. */

@@ -3,13 +3,16 @@
  * order of their transactions, and lists begin with the oldest job, as on every other store. Each method says what BullMQ
  * 6.7 does otherwise.
  */
+import type { EventEmitter } from 'node:events';
 import { type IQueueBackend, PostgresQueueBackend, type QueueBaseOptions } from 'bullmq';
 import { clearTimeout, performance, setTimeout } from '../../../base/real-timers.js';
 import { systemClock } from '../../../base/time.js';
 import { MARK } from '../commands.js';
 import type { SharedConnection } from './connection.js';
+import { lateEvents } from './open-transactions.js';
 import type { SqlResult } from './pg-driver.js';
 import { type EventCursor, eventCursorOf, positionOf, positionUpTo, timeOfMoment } from './positions.js';
+import { REPLACED } from './replaced-functions.js';
 import { asStored, withText, withTexts } from './stored-form.js';
 import { decodeRows, encodeParams, unwrapText, unwrapValue, wrapText } from './text.js';
 
@@ -25,7 +28,10 @@ interface OpenBackend extends IQueueBackend {
   run(command: string, params?: readonly unknown[]): Promise<SqlResult>;
 }
 
-/** A row of `umbel_event`, with `isSafe` if no event before it can appear any more. */
+/**
+ * A row of `umbel_event`, with `isSafe` if no event before it can appear any more, or it has waited long enough, and
+ * `isBehind` while a transaction is open that began before it.
+ */
 interface EventRow {
   readonly queue: string;
   readonly horizon: string;
@@ -34,6 +40,7 @@ interface EventRow {
   readonly data: Record<string, unknown> | null;
   readonly at: string;
   readonly isSafe: boolean;
+  readonly isBehind: boolean;
 }
 
 /** An event in BullMQ's form. */
@@ -52,7 +59,8 @@ const LIMITED_MS = 1000;
 
 const EVENT_COLUMNS = `queue, horizon::text AS horizon, id::text AS id, event, data, created_at_ms::text AS at,
   (horizon <= pg_snapshot_xmin(pg_current_snapshot())::text::bigint
-    OR created_at_ms < extract(epoch FROM clock_timestamp()) * 1000 - ${HELD_LIMIT_MS}) AS "isSafe"`;
+    OR created_at_ms < extract(epoch FROM clock_timestamp()) * 1000 - ${HELD_LIMIT_MS}) AS "isSafe",
+  horizon > pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS "isBehind"`;
 
 /** Writes an event, and returns its place. */
 const PUBLISH = `SELECT horizon::text AS horizon, id::text AS id, created_at_ms::text AS at
@@ -123,6 +131,11 @@ export class SqlBackend extends Base {
     if (barrier !== undefined && text !== PUBLISH) await barrier;
     const { rows, rowCount } = await super.query(text, encodeParams(text, params));
     return { rows: decodeRows(rows), ...(rowCount !== undefined && { rowCount }) };
+  }
+
+  override run(command: string, params?: readonly unknown[]): Promise<SqlResult> {
+    const statement = REPLACED[command];
+    return statement === undefined ? super.run(command, params) : this.query(statement, params);
   }
 
   // Adding jobs. BullMQ reads the effect of a failure from the options of the child; Umbel stores it in the link only.
@@ -280,27 +293,6 @@ export class SqlBackend extends Base {
     return rows[0].n;
   }
 
-  /** BullMQ does not let a parent wait again that a failed child did not fail. */
-  override async retryFinishedJob(
-    ...[job, state, options = {}]: Parameters<Command<'retryFinishedJob'>>
-  ): Promise<void> {
-    const { run } = this;
-    const inside = Object.create(this, {
-      run: {
-        value: (command: string, params?: readonly unknown[]) =>
-          command === 'reprocess_job'
-            ? this.query('SELECT umbel_requeue($1, $2, $3, $4, $5, $6) AS code', params)
-            : run.call(this, command, params),
-      },
-    }) as OpenBackend;
-    await PostgresQueueBackend.prototype.retryFinishedJob.call(
-      inside as unknown as PostgresQueueBackend,
-      job,
-      state,
-      options,
-    );
-  }
-
   async #mapped(command: () => Promise<SqlResult>, own: () => Promise<number>): Promise<SqlResult> {
     try {
       return await command();
@@ -380,12 +372,23 @@ export class SqlBackend extends Base {
     ]);
     const events: RawEvent[][] = queues.map(() => []);
     const isHeld: boolean[] = queues.map(() => false);
+    let isLate = false;
     for (const row of rows as (EventRow & { index: number })[]) {
       const at = row.index - 1;
       if (!row.isSafe) isHeld[at] = true;
+      else if (row.isBehind) isLate = true;
       if (isHeld[at] !== true) events[at]?.push(rawEvent(row));
     }
+    if (isLate) void this.#reportLate();
     return { events, isHeld: isHeld.includes(true) };
+  }
+
+  /** Emits an error that names the transaction for which events were read late. The app logs it. */
+  async #reportLate(): Promise<void> {
+    const message = await lateEvents(this.sql.database).catch(() => undefined);
+    const emitter = this as unknown as EventEmitter; // as BullMQ's backend is
+    if (message !== undefined && emitter.listenerCount('error') > 0)
+      emitter.emit('error', new Error(message));
   }
 
   async #cursor(queue: string, from: string): Promise<EventCursor> {

@@ -6,6 +6,7 @@ import { EventEmitter } from 'node:events';
 import { quoteSchemaName } from 'bullmq';
 import { setTimeout } from '../../../base/real-timers.js';
 import type { Driver, PgClient, PgPool, SqlResult } from './pg-driver.js';
+import { checkNotified, isDirectConnection } from './pooler.js';
 import { migrate } from './schema.js';
 
 export type QueryRunner = (text: string, params?: readonly unknown[]) => Promise<SqlResult>;
@@ -108,6 +109,7 @@ export class PostgresDatabase extends SharedDatabase {
   #listener: Promise<PgClient> | undefined;
   readonly #channels = new Set<string>();
   #isClosed = false;
+  #isChecked = false;
 
   constructor(driver: Driver, connectionString: string, schema: string, max: number) {
     super(schema);
@@ -115,12 +117,28 @@ export class PostgresDatabase extends SharedDatabase {
     this.#max = max;
     this.#config = {
       connectionString,
-      // Names in BullMQ's statements are without a schema.
-      options: `-c search_path=${quoteSchemaName(schema)}`,
       application_name: 'umbel',
       keepAlive: true,
       connectionTimeoutMillis: CONNECT_MS,
     };
+  }
+
+  /**
+   * Prepares a new connection: names in BullMQ's statements are without a schema. A start-up option would be shorter, but
+   * PgBouncer refuses it, and the URL of the user may have options.
+   */
+  readonly #prepare = async (client: Pick<PgClient, 'query'>): Promise<void> => {
+    await client.query(`SET search_path TO ${quoteSchemaName(this.schema)}`);
+  };
+
+  /** Through a pooler, also checks that it keeps sessions. @throws {StoreConfigurationError} if it does not. */
+  override async ready(): Promise<void> {
+    await super.ready();
+    if (this.#isChecked) return;
+    const client = await this.#connections().connect();
+    const isDirect = await isDirectConnection(client).finally(() => client.release());
+    if (!isDirect) await this.#listening();
+    this.#isChecked = true;
   }
 
   query(text: string, params?: readonly unknown[]): Promise<SqlResult> {
@@ -174,10 +192,15 @@ export class PostgresDatabase extends SharedDatabase {
     await Promise.all([client?.end().catch(() => {}), pool?.end().catch(() => {})]);
   }
 
+  /** Prepares a connection of the pool before its first use. */
+  readonly #verify = (client: Pick<PgClient, 'query'>, done: (error?: Error) => void): void => {
+    this.#prepare(client).then(() => done(), done);
+  };
+
   #connections(): PgPool {
     this.#isClosed = false;
     if (this.#pool === undefined) {
-      this.#pool = new this.#driver.Pool({ ...this.#config, max: this.#max });
+      this.#pool = new this.#driver.Pool({ ...this.#config, max: this.#max, verify: this.#verify });
       // The command that uses a broken connection gets the error, too.
       this.#pool.on('error', () => {});
     }
@@ -206,6 +229,13 @@ export class PostgresDatabase extends SharedDatabase {
     };
     client.on('error', lost);
     await client.connect();
+    try {
+      await this.#prepare(client);
+      await checkNotified(client, (text, params) => this.query(text, params));
+    } catch (error) {
+      client.end().catch(() => {});
+      throw error;
+    }
     client.on('end', lost);
     client.on('notification', ({ channel, payload = '' }) => this.emit('notification', { channel, payload }));
     return client;

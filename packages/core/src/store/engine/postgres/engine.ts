@@ -8,6 +8,7 @@ import { POOL_CONNECTIONS, PostgresDatabase, type SqlDatabase } from './database
 import { postgresAdvice } from './errors.js';
 import { loadDriver } from './pg-driver.js';
 import { migrationsOf } from './schema.js';
+import { scopeIn } from './user-transaction.js';
 
 /** Schema of the objects of BullMQ and Umbel, unless the URL names one. */
 export const DEFAULT_SCHEMA = 'umbel';
@@ -47,17 +48,22 @@ export function postgresEngine(option: string, source: string): Engine {
     }
     return database;
   };
-  return {
+  const engineOn = (on: () => SqlDatabase): Engine => ({
     kind: 'postgres',
     isShared: true,
     options: {},
-    factory: sqlBackends(databaseOf),
+    factory: sqlBackends(on),
     isClient: false,
     mayStaySilent: false,
     address: shownUrl(source),
-    migrations: migrationsOf(schema, databaseOf),
     describe: () => postgresFactsOf(url),
     advise: postgresAdvice,
+  });
+  return {
+    ...engineOn(databaseOf),
+    migrations: migrationsOf(schema, databaseOf),
+    inTransaction: (transaction) =>
+      scopeIn(transaction, databaseOf(), (database) => engineOn(() => database)),
   };
 }
 

@@ -10,11 +10,12 @@
  */
 import { ENDED_JOB_FUNCTIONS } from './ended-jobs.js';
 import { PURGE_FUNCTIONS } from './purge.js';
+import { REPLACED_FUNCTIONS } from './replaced-functions.js';
 import { SIGNAL_OBJECTS } from './signals.js';
 import { TAG_FUNCTIONS } from './tags.js';
 
 /** Version of these objects. Increase it with every change: older versions refuse a newer one. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 export const LEDGER = `CREATE TABLE IF NOT EXISTS umbel_migration (
   version integer NOT NULL,
@@ -223,4 +224,4 @@ $$;
 `;
 
 /** All statements, in their order. */
-export const OBJECTS = `${EVENTS}${JOBS}${TAGS}${LIMITS}${TAG_FUNCTIONS}${ENDED_JOB_FUNCTIONS}${PURGE_FUNCTIONS}${SIGNAL_OBJECTS}`;
+export const OBJECTS = `${EVENTS}${JOBS}${TAGS}${LIMITS}${TAG_FUNCTIONS}${ENDED_JOB_FUNCTIONS}${PURGE_FUNCTIONS}${SIGNAL_OBJECTS}${REPLACED_FUNCTIONS}`;

@@ -15,6 +15,8 @@ interface PgNotificationMessage {
 
 /** A client outside of a pool. */
 export interface PgClient {
+  /** Process of the server, as the server or a pooler says at the start. */
+  readonly processID?: number | null;
   connect(): Promise<unknown>;
   query(text: string, params?: readonly unknown[]): Promise<SqlResult>;
   on(event: 'error' | 'end', listener: (error?: Error) => void): unknown;
@@ -24,6 +26,7 @@ export interface PgClient {
 
 /** A client of a pool. */
 interface PooledClient {
+  readonly processID?: number | null;
   query(text: string, params?: readonly unknown[]): Promise<SqlResult>;
   release(isBroken?: boolean): void;
 }

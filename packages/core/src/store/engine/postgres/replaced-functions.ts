@@ -1,0 +1,88 @@
+/**
+ * This module holds functions that are called in the place of BullMQ's, and the statements that call them. The comments say
+ * what BullMQ 6.7 does otherwise.
+ */
+
+/** Statements by BullMQ's name of the command, with the same parameters and results. */
+export const REPLACED: Readonly<Record<string, string>> = {
+  add_jobs_bulk: 'SELECT id FROM umbel_add_jobs($1, $2::jsonb) AS t(id)',
+  clean: 'SELECT id FROM umbel_clean($1, $2, $3, $4) AS t(id)',
+  reprocess_job: 'SELECT umbel_requeue($1, $2, $3, $4, $5, $6) AS code',
+};
+
+export const REPLACED_FUNCTIONS = `
+-- BullMQ creates a sequence for the queue and two temporary tables, which take rights, locks and dead catalog rows, and
+-- writes its events one by one. All ids are given.
+CREATE OR REPLACE FUNCTION umbel_add_jobs(p_queue text, p_entries jsonb) RETURNS SETOF text
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+  -- The transaction gets its id before it sees how far ids have come, see umbel_publish.
+  v_xid bigint := pg_current_xact_id()::text::bigint;
+  v_horizon bigint;
+  v_last bigint;
+BEGIN
+  PERFORM lock_producer_queues(jsonb_build_array(jsonb_build_object('queue', p_queue)));
+  v_horizon := GREATEST(pg_snapshot_xmax(pg_current_snapshot())::text::bigint, v_xid + 1);
+  WITH entry AS (
+    SELECT value AS j, ord FROM jsonb_array_elements(p_entries) WITH ORDINALITY AS e(value, ord)
+  ), place AS (
+    SELECT n AS ord, nextval('job_seq') AS seq FROM generate_series(1, jsonb_array_length(p_entries)) AS n
+  ), ranked AS (
+    SELECT seq, row_number() OVER (ORDER BY seq) AS ord FROM place
+  ), inserted AS (
+    INSERT INTO job (
+      queue, id, seq, name, state, data, opts, priority, delay_ms, max_attempts, added_at_ms, process_at_ms,
+      scheduler_id, pending_deps
+    )
+    SELECT p_queue, j ->> 'id', CASE WHEN (j ->> 'lifo')::boolean THEN -ranked.seq ELSE ranked.seq END, j ->> 'name',
+      CASE WHEN (j ->> 'delay')::bigint > 0 THEN 'delayed'::job_state ELSE 'waiting'::job_state END,
+      COALESCE((j ->> 'data')::jsonb, '{}'::jsonb), COALESCE(j -> 'opts', '{}'::jsonb),
+      COALESCE((j ->> 'priority')::integer, 0), COALESCE((j ->> 'delay')::bigint, 0),
+      COALESCE((j ->> 'attempts')::integer, 1), COALESCE((j ->> 'timestamp')::bigint, 0),
+      CASE WHEN (j ->> 'delay')::bigint > 0 THEN (j ->> 'timestamp')::bigint + (j ->> 'delay')::bigint END,
+      j ->> 'schedulerId', 0
+    FROM entry JOIN ranked USING (ord) ORDER BY ord
+    ON CONFLICT (queue, id) DO NOTHING
+    RETURNING id, seq, name, state, process_at_ms
+  ), change AS (
+    SELECT abs(seq) AS at, 0 AS part, 'added' AS event, jsonb_build_object('jobId', id, 'name', name) AS data FROM inserted
+    UNION ALL
+    SELECT abs(seq), 1, state::text, CASE state WHEN 'waiting' THEN jsonb_build_object('jobId', id)
+      ELSE jsonb_build_object('jobId', id, 'delay', process_at_ms) END FROM inserted
+  ), published AS (
+    INSERT INTO umbel_event (queue, horizon, id, event, data, created_at_ms)
+    SELECT p_queue, v_horizon, nextval('event_seq'), event, data, (extract(epoch FROM clock_timestamp()) * 1000)::bigint
+    FROM (SELECT * FROM change ORDER BY at, part) AS sorted
+    RETURNING id
+  )
+  SELECT max(id) INTO v_last FROM published;
+  IF v_last IS NOT NULL THEN
+    PERFORM pg_notify('bullmq_jobs', p_queue), pg_notify('bullmq_events', p_queue);
+    PERFORM umbel_trim_events(p_queue, COALESCE(
+      (SELECT value::bigint FROM meta WHERE queue = p_queue AND field = 'opts.maxLenEvents'), 10000));
+  END IF;
+  RETURN QUERY SELECT value ->> 'id' FROM jsonb_array_elements(p_entries) WITH ORDINALITY AS e(value, ord) ORDER BY ord;
+END;
+$$;
+
+-- BullMQ also forgets the results of removed children that their parents still need.
+CREATE OR REPLACE FUNCTION umbel_clean(p_queue text, p_type text, p_ts bigint, p_limit integer) RETURNS SETOF text
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+  v_kept job_dependency[];
+  v_ids text[];
+BEGIN
+  SELECT array_agg(d) INTO v_kept FROM job_dependency d
+    JOIN job child ON child.queue = d.child_queue AND child.id = d.child_id
+    JOIN job parent ON parent.queue = d.parent_queue AND parent.id = d.parent_id
+   WHERE d.child_queue = p_queue AND d.status <> 'pending' AND parent.state = 'waiting-children'
+     AND child.state::text = p_type AND child.finished_at_ms <= p_ts;
+  v_ids := ARRAY(SELECT clean(p_queue, p_type, p_ts, p_limit));
+  INSERT INTO job_dependency SELECT d.* FROM unnest(v_kept) AS d
+   WHERE d.child_id = ANY (v_ids)
+     AND EXISTS (SELECT 1 FROM job WHERE queue = d.parent_queue AND id = d.parent_id)
+  ON CONFLICT DO NOTHING;
+  RETURN QUERY SELECT unnest(v_ids);
+END;
+$$;
+`;
