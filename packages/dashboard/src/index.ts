@@ -10,9 +10,12 @@ import { Changes } from './changes.js';
 import { checkView, ForbiddenError, type RouteDependencies, type RouteEnv } from './context.js';
 import { type DashboardOptions, type DashboardUser, settingsOf } from './options.js';
 import { assetOf, pageOf } from './page.js';
+import { pathBelow, publicAddress } from './public-address.js';
 import { historyRoutes } from './routes/history.js';
 import { jobRoutes } from './routes/jobs.js';
+import { memberRoutes } from './routes/members.js';
 import { operationRoutes } from './routes/operations.js';
+import { recentInputRoutes } from './routes/recent-inputs.js';
 import { SharedReads } from './shared-reads.js';
 
 export type { AuditEntry, DashboardAction, DashboardOptions, DashboardTarget, DashboardUser };
@@ -99,7 +102,7 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
   /** Ends the connections of open pages. */
   const endings = new Set<() => void>();
 
-  // A mount may have removed the base path already: Express and `hono.mount` do.
+  // The base path may be gone already: Express and `hono.mount` remove it.
   const routes = new Hono<RouteEnv>({
     getPath: (request) => pathBelow(new URL(request.url).pathname, basePath),
   });
@@ -111,7 +114,7 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
     return undefined;
   });
   routes.use('/api/*', async (c, next) => {
-    const reason = foreignReason(c.req.raw, origins);
+    const reason = foreignReason(c.req.raw, publicAddress(c.req.raw, settings), origins);
     if (reason !== undefined) return refused(403, reason).response;
     c.header('cache-control', 'no-store');
     await next();
@@ -134,11 +137,14 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
       tasks: tasks.map((task) => task.name),
       user: c.get('user').name,
       readOnly,
+      traceUrl: settings.traceUrl,
       actions: allowed.filter((action) => action !== ''),
     });
   });
   routes.route('/api', historyRoutes(dependencies));
   routes.route('/api', jobRoutes(dependencies));
+  routes.route('/api', memberRoutes(dependencies));
+  routes.route('/api', recentInputRoutes(dependencies));
 
   routes.get('/api/changes', async (c) => {
     await checkView(dependencies, c, { kind: 'app' });
@@ -194,7 +200,7 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
   routes.route('/api', operationRoutes(dependencies));
   routes.all('/api/*', (c) => c.notFound());
   routes.get('/assets/:name', async (c) => (await assetOf(c.req.param('name'))) ?? c.notFound());
-  routes.get('*', () => pageOf(basePath));
+  routes.get('*', (c) => pageOf(publicAddress(c.req.raw, settings).basePath));
 
   routes.notFound((c) =>
     c.json({ error: { name: 'NotFoundError', message: 'There is no such thing.' } }, 404),
@@ -221,10 +227,4 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
       changes.close();
     },
   };
-}
-
-/** Returns the part of a path below the base path. */
-function pathBelow(path: string, basePath: string): string {
-  if (path !== basePath && !path.startsWith(`${basePath}/`)) return path;
-  return path.slice(basePath.length) || '/';
 }

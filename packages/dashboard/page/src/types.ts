@@ -92,6 +92,8 @@ export interface AppFacts {
   readonly name: string;
   readonly user: string;
   readonly readOnly: boolean;
+  /** The address of a trace, with `{traceId}` in it. */
+  readonly traceUrl?: string;
   readonly store: { readonly kind: string; readonly address: string };
   readonly queues: readonly string[];
   readonly tasks: readonly string[];

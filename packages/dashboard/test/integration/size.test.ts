@@ -23,9 +23,11 @@ test('the first load and the graph are small', () => {
       .map((file) => file.replace(/.*\./, ''))
       .sort(),
   ).toEqual(['css', 'js']);
-  expect(later).toHaveLength(3);
+  expect(part('layout-worker')).toEqual([expect.stringMatching(/\.js$/)]);
+  expect(later).toHaveLength(4);
   expect(sum(first)).toBeLessThan(MAX_BYTES);
-  for (const name of ['graph', 'chart']) expect(sum(part(name))).toBeLessThan(MAX_BYTES);
+  for (const parts of [[...part('graph'), ...part('layout-worker')], part('chart')])
+    expect(sum(parts)).toBeLessThan(MAX_BYTES);
   // Nothing that the policy of the page would refuse.
   expect(html).not.toMatch(/<script(?![^>]* src=)|style=|https?:/);
 });
