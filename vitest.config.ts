@@ -54,6 +54,7 @@ const WAITING = {
   globalSetup: [
     source('./test/redis.ts'),
     source('./test/postgres.ts'),
+    source('./test/pglite.ts'),
     source('./test/support/quick-packages.ts'),
   ],
   testTimeout: 120_000,

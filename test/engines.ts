@@ -1,4 +1,4 @@
-/** The engines every integration test runs on: the same suite, in memory, on a real Redis and on a real PostgreSQL. */
+/** The engines every integration test runs on: the same suite, in memory, on a real Redis, a real PostgreSQL and PGlite. */
 import { randomUUID } from 'node:crypto';
 import {
   type AddedBy,
@@ -19,11 +19,14 @@ import {
 import { Redis } from 'ioredis';
 import { afterEach, describe, inject } from 'vitest';
 import { resolveConnection } from '../packages/core/src/store/connection.js';
+import { pgliteUrl } from './support/pglite-folder.js';
 
 export { memory };
 
 export interface Engine {
-  readonly name: 'memory' | 'redis' | 'postgres';
+  readonly name: 'memory' | 'redis' | 'postgres' | 'pglite';
+  /** Whether the store is PostgreSQL, on a server or in this process. */
+  readonly isSql: boolean;
   /** A new app on the engine; closed, and its keys removed, after the test. */
   app<const Stack extends readonly AnyMiddleware[] = readonly []>(
     options?: Partial<AppOptions<Stack>>,
@@ -71,6 +74,7 @@ export function onEveryEngine(
     });
     suite({
       name,
+      isSql: name === 'postgres' || name === 'pglite',
       app: <Stack extends readonly AnyMiddleware[]>(options?: Partial<AppOptions<Stack>>) =>
         open({
           name: `test-${randomUUID()}`,
@@ -97,6 +101,7 @@ export function onEveryEngine(
 
 function connectionTo(name: Engine['name']): Connection {
   if (name === 'memory') return memory();
+  if (name === 'pglite') return pgliteUrl(inject('pgliteFolder'));
   return inject(name === 'redis' ? 'redisUrl' : 'postgresUrl');
 }
 
@@ -104,7 +109,7 @@ function connectionOf(app: AppOptions | undefined): ReturnType<Engine['connectio
   if (app?.connection === undefined) throw new Error('call app() first');
   if (typeof app.connection === 'function')
     return { options: {}, factory: app.connection as BackendFactory<RedisQueueBackend> };
-  if (app.connection === inject('postgresUrl'))
+  if (typeof app.connection === 'string' && app.connection !== inject('redisUrl'))
     return {
       options: {},
       factory: resolveConnection(app.connection).factory as BackendFactory<RedisQueueBackend>,

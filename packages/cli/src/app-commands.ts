@@ -62,8 +62,8 @@ export function resultCommand(
 
 /** @throws {CliError} if the store is in this process, so that its jobs would be lost with it. */
 export function checkStoreIsShared(app: App): void {
-  const { kind } = app.describe().store;
-  if (kind !== 'memory' && kind !== 'other') return;
+  const { kind, isInMemory } = app.describe().store;
+  if (!isInMemory && kind !== 'other') return;
   throw new CliError({
     exitCode: EXIT.usage,
     what: `App "${app.name}" uses a store in this process.`,

@@ -72,7 +72,7 @@ const KNOWN: Readonly<Record<string, KnownError>> = {
   },
   STORE_CONFIGURATION: {
     exitCode: EXIT.usage,
-    what: () => 'The configuration of the store does not allow jobs.',
+    what: () => 'The store cannot be used.',
   },
   INVALID_OPTION: { exitCode: EXIT.usage, what: () => 'An option is invalid.' },
   UNKNOWN_QUEUE: {

@@ -192,6 +192,14 @@ export type { FoundApp, FoundApps } from './store/app-names.js';
 export type { Connection } from './store/connection.js';
 export type { ForeignHandler, ForeignJob } from './store/consumer.js';
 export type { ConnectionFacts, EngineKind } from './store/engine/engine.js';
+// Stores
+export { type PgliteOptions, pglite } from './store/engine/pglite/engine.js';
+export type {
+  PgliteInstance,
+  PgliteResult,
+  PgliteRowParsers,
+  PgliteStatements,
+} from './store/engine/pglite/pglite-package.js';
 export type { OpenTransaction, StatementFunction } from './store/engine/transaction.js';
 export type { PurgeCounts, PurgeOptions, PurgeProgress } from './store/purge.js';
 export type { QueueCounts, QueueHandle } from './store/queues.js';

@@ -139,8 +139,8 @@ onEveryEngine('waitFor', (engine) => {
     const { approved, draft, book } = tasks;
     const flow = chain(draft, waitFor(approved, { key: 'id', timeout: '7d' }), book);
     // The wait has to begin before: PostgreSQL confirms each step on disk.
-    const run = await flow.applyAsync({ id: 'f' }, { expires: engine.name === 'postgres' ? 5000 : 300 });
-    if (engine.name === 'postgres') await untilWaiting(tasks, 'f');
+    const run = await flow.applyAsync({ id: 'f' }, { expires: engine.isSql ? 5000 : 300 });
+    if (engine.isSql) await untilWaiting(tasks, 'f');
     await expect(run.get(soon)).rejects.toMatchObject({ state: 'expired' });
     expect(await approved.send('f', { by: 'ann', ok: true })).toBe('tooLate');
   });

@@ -128,6 +128,10 @@ export default defineCommand<DevFlags>({
     examples(command, [
       ['umbel dev ./tasks.ts', 'without Redis'],
       [`echo 'add {"a":1}' | umbel dev ./tasks.ts`, 'send jobs from a pipe'],
+      [
+        'umbel dev ./tasks.ts -b pglite:./data',
+        'jobs are kept in a folder (npm install @electric-sql/pglite)',
+      ],
       ['umbel dev ./tasks.ts -b redis://localhost', 'with Redis'],
     ]);
   },
@@ -147,7 +151,7 @@ export default defineCommand<DevFlags>({
       makeConnection: memoryStore,
     });
     const { app } = loaded;
-    const isInMemory = app.describe().store.kind === 'memory';
+    const { isInMemory } = app.describe().store;
     const prompt = new Prompt(app, out, log);
     let dashboard: DashboardServer | undefined;
     try {

@@ -89,6 +89,7 @@ function installedVersion(name: string, folder: string): string | undefined {
 const SERVERS = {
   redis: { title: 'Redis', oldest: '5.0', recommended: '6.2' },
   postgres: { title: 'PostgreSQL', oldest: '13', recommended: '13' },
+  pglite: { title: 'PGlite with PostgreSQL', oldest: '13', recommended: '13' },
 } as const;
 const MAX_OFFSET_MS = 1000;
 const MAX_DETAILS = 20;
@@ -104,7 +105,7 @@ function storeChecks(store: StoreReport | undefined): Check[] {
 
 function versionCheck({ kind, version }: StoreReport): Check | undefined {
   if (version === undefined) return undefined;
-  const { title, oldest, recommended } = SERVERS[kind === 'postgres' ? kind : 'redis'];
+  const { title, oldest, recommended } = SERVERS[kind === 'postgres' || kind === 'pglite' ? kind : 'redis'];
   const message = `${title} ${version}`;
   if (isOlder(version, oldest)) {
     return { id: 'version', status: 'error', message, hint: `Workers need ${title} ${oldest} or newer.` };
@@ -145,8 +146,16 @@ function persistenceCheck({ hasAppendOnlyFile }: StoreReport): Check | undefined
   };
 }
 
-function durabilityCheck({ isDurable }: StoreReport): Check | undefined {
+function durabilityCheck({ kind, isDurable }: StoreReport): Check | undefined {
   if (isDurable === undefined) return undefined;
+  if (kind === 'pglite') {
+    return {
+      id: 'durability',
+      status: 'warning',
+      message: 'PGlite does not wait for the disk',
+      hint: 'A killed process loses nothing. After a power loss, the last changes or the whole folder may be lost. Use Redis or PostgreSQL for jobs that must survive it.',
+    };
+  }
   if (isDurable) return ok('durability', 'fsync and synchronous_commit are on');
   return {
     id: 'durability',

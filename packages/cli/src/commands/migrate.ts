@@ -12,7 +12,7 @@ interface MigrateFlags {
 export default defineCommand<MigrateFlags>({
   define(command) {
     command.description(
-      'Create or update the schema of a PostgreSQL store. Apps do that when they connect, if their user has the rights.',
+      'Create or update the schema of a PostgreSQL or PGlite store. Apps do that when they connect, if their user has the rights.',
     );
     connectionFlag(command);
     command
@@ -33,7 +33,7 @@ export default defineCommand<MigrateFlags>({
       throw new CliError({
         exitCode: EXIT.usage,
         what: 'The store has no schema.',
-        why: 'Only a PostgreSQL store is migrated.',
+        why: 'Only a PostgreSQL or PGlite store is migrated.',
         hint: 'Set its URL with --connection postgres://… or UMBEL_URL.',
       });
     }

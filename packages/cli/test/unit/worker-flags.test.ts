@@ -58,7 +58,7 @@ describe('the options of a worker', () => {
 const app = {
   name: 'shop',
   prefix: 'umbel:{shop}',
-  store: { kind: 'redis', address: 'redis://***@db' },
+  store: { kind: 'redis', address: 'redis://***@db', isInMemory: false },
   queues: ['a', 'b'],
   tasks: [
     { name: 'one\u001b[2J', queue: 'a', hasHandler: true, isolate: 'file:///x/tasks.ts' },

@@ -21,8 +21,10 @@ export interface AppDescription {
   readonly prefix: string;
   readonly store: {
     readonly kind: EngineKind;
-    /** Address without user and password; a description for a store other than Redis. */
+    /** Address without user and password; a description for a store without one. */
     readonly address: string;
+    /** Whether the store is in the memory of this process, with which its jobs end. */
+    readonly isInMemory: boolean;
   };
   /** Queues of the app that this process knows. */
   readonly queues: readonly string[];
@@ -45,7 +47,11 @@ export function describeApp(
   return {
     name,
     prefix,
-    store: { kind: connection.kind, address: connection.address },
+    store: {
+      kind: connection.kind,
+      address: connection.address,
+      isInMemory: connection.isInMemory === true,
+    },
     queues: router.all(registry.queues()),
     tasks: tasks.sort((a, b) => (a.name < b.name ? -1 : 1)),
   };

@@ -45,8 +45,9 @@ function currentLogger(): Logger {
  * - a `redis://` or `rediss://` URL, BullMQ's connection options or an ioredis instance,
  * - a `postgres://` URL, which needs the package `pg`; `?schema=` names the schema (default `umbel`), `?pool=` the number
  *   of connections (default 10),
+ * - `pglite:./folder`, PostgreSQL in this process on a folder, or `pglite:memory`; needs `@electric-sql/pglite`,
  * - `memory:`, the memory of this process, which needs `@umbel/testing`,
- * - a BullMQ backend factory such as `memory()` from `@umbel/testing`.
+ * - `pglite({ db })`, or a BullMQ backend factory such as `memory()` from `@umbel/testing`.
  */
 export type Connection = string | ConnectionOptions | BackendFactory;
 

@@ -196,7 +196,8 @@ export class QueuePool {
     const now = performance.now();
     // Do not wait for the reading: this command uses the known offset, later commands the new one.
     if (this.#isReady && this.#options.time.isDue(now)) this.#readTime().catch(() => {});
-    const wait: Wait = { session: this.#session, timeoutMs, deadline: now + timeoutMs };
+    const openingMs = this.#isReady ? 0 : (this.#options.connection.openingMs ?? 0);
+    const wait: Wait = { session: this.#session, timeoutMs, deadline: now + timeoutMs + openingMs };
     // Nearly all commands succeed at once, with this one promise.
     return this.#within(wait, command, (error) => this.#retryCommand(wait, command, error));
   }

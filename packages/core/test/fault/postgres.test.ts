@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { chownSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createApp } from '@umbel/core';
+import { createApp, type Duration } from '@umbel/core';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { describeOnPostgres } from '../../../../test/support/on-postgres.js';
@@ -28,7 +28,7 @@ describeOnPostgres(
 
     function newApp(
       url = `${server().url}?schema=s${randomUUID().replaceAll('-', '')}`,
-      sendTimeout = '50s',
+      sendTimeout: Duration = '50s',
     ) {
       const logger = { info() {}, warn() {}, error: (text: string) => void errors.push(text) };
       const app = createApp({ name: 'faults', connection: url, logger, sendTimeout });

@@ -683,7 +683,7 @@ onEveryEngine('a job that another program has planted', (engine) => {
       .bareQueue('default')
       .add('fail', { umbel: 1 }, { jobId: 'planted', ...options } as object);
     // This store has a column of whole numbers for it.
-    if (engine.name === 'postgres' && !Number.isInteger(options.attempts)) {
+    if (engine.isSql && !Number.isInteger(options.attempts)) {
       await expect(planted).rejects.toThrow('invalid input syntax for type integer');
       return;
     }

@@ -54,6 +54,7 @@ onEveryEngine('a diagnosis', (engine) => {
     const settings = {
       redis: { evictionPolicy: 'noeviction', hasAppendOnlyFile: false },
       postgres: { isDurable: false, hasAutovacuum: true }, // as the test run has started them
+      pglite: { isDurable: false },
     };
     if (engine.name === 'memory') expect(store).toBeUndefined();
     else

@@ -22,7 +22,7 @@ const peersLoaded = `
   const { createRequire } = await import('node:module');
   const loaded = Object.keys(createRequire(process.cwd() + '/').cache);
   const has = (name) => loaded.some((file) => file.includes('/node_modules/' + name + '/'));
-  console.log(JSON.stringify([has('prom-client'), has('@opentelemetry/api')]));
+  console.log(JSON.stringify(['prom-client', '@opentelemetry/api', 'pg', '@electric-sql/pglite'].map(has)));
 `;
 
 test('core loads none of them', async () => {
@@ -33,7 +33,7 @@ test('core loads none of them', async () => {
     app.worker();
     await app.close();
   `;
-  expect(await run(core, `${use} ${peersLoaded}`)).toEqual([false, false]);
+  expect(await run(core, `${use} ${peersLoaded}`)).toEqual([false, false, false, false]);
 });
 
 test('a part of core loads the one that it is made with, once it is used', async () => {
@@ -42,11 +42,13 @@ test('a part of core loads the one that it is made with, once it is used', async
     import { prometheusMetrics } from '@umbel/core/prometheus';
     import { tracing } from '@umbel/core/opentelemetry';
   `;
-  expect(await run(core, `${parts} ${peersLoaded}`)).toEqual([false, false]);
-  expect(await run(core, `${parts} tracing(); ${peersLoaded}`)).toEqual([false, true]);
+  expect(await run(core, `${parts} ${peersLoaded}`)).toEqual([false, false, false, false]);
+  expect(await run(core, `${parts} tracing(); ${peersLoaded}`)).toEqual([false, true, false, false]);
   expect(await run(core, `${parts} prometheusMetrics(createApp({ name: 'app' })); ${peersLoaded}`)).toEqual([
     true,
     true, // prom-client needs it, too
+    false,
+    false,
   ]);
 });
 
@@ -88,7 +90,7 @@ test('one that is not installed is named, with how to install it', async () => {
         }
       };
       const app = createApp({ name: 'app' });
-      const uses = [() => prometheusMetrics(app), () => aggregate([]), () => tracing(), () => senderContext({ headers: {} })];
+      const uses = [() => prometheusMetrics(app), () => aggregate([]), () => tracing(), () => senderContext({ headers: {} }), () => createApp({ name: 'app', connection: 'pglite:./data' })];
       console.log(JSON.stringify(uses.map(errorOf)));
     `,
   );
@@ -96,7 +98,9 @@ test('one that is not installed is named, with how to install it', async () => {
     'Metrics (@umbel/core/prometheus) needs the package prom-client, which is not installed: npm install prom-client';
   const traces =
     'Tracing (@umbel/core/opentelemetry) needs the package @opentelemetry/api, which is not installed: npm install @opentelemetry/api';
+  const pglite =
+    'A connection to PGlite needs the package @electric-sql/pglite, which is not installed: npm install @electric-sql/pglite';
   expect(messages).toEqual(
-    [metrics, metrics, traces, traces].map((message) => [true, 'MissingPackageError', message]),
+    [metrics, metrics, traces, traces, pglite].map((message) => [true, 'MissingPackageError', message]),
   );
 });

@@ -466,7 +466,7 @@ describe('a worker of several processes', () => {
     test('with a store in memory', () => {
       const own = createApp({ name: 'own', connection: memory() });
       expect(() => own.worker({ processes: 2 })).toThrow(
-        'Expected `processes` to be absent with a memory store, which other processes cannot reach, got 2.',
+        'Expected `processes` to be absent with a store that other processes cannot reach, got 2.',
       );
       expect(() => own.worker({ watch: true })).toThrow('Expected `watch` to be absent');
       expect(own.worker({ processes: 1 }).isSupervisor).toBe(false);

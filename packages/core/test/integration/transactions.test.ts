@@ -224,7 +224,7 @@ describeOnPostgres('in a transaction of the user', ({ server }) => {
     const both = async (
       inTransaction: (send: (tx: OpenTransaction) => Promise<void>, isKept: boolean) => Promise<unknown>,
     ) => {
-      const sent: { get(options: { timeout: string }): Promise<unknown> }[] = [];
+      const sent: { get(options: { timeout: '30s' }): Promise<unknown> }[] = [];
       const send = async (tx: OpenTransaction) => {
         const within = app.in(tx);
         sent.push(await within.send(tasks.double, { n: 20 }));

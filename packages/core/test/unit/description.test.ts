@@ -11,7 +11,7 @@ describe('an app', () => {
     expect(app.describe()).toEqual({
       name: 'shop',
       prefix: 'umbel:{shop}',
-      store: { kind: 'redis', address: 'redis://127.0.0.1:6379' },
+      store: { kind: 'redis', address: 'redis://127.0.0.1:6379', isInMemory: false },
       queues: ['default', 'mail', 'orders'],
       tasks: [
         { name: 'mail.send', queue: 'mail', hasHandler: false },
@@ -27,11 +27,18 @@ describe('an app', () => {
     [{ host: 'db.example', tls: {} }, 'rediss://db.example:6379'],
     [{ path: '/run/redis.sock' }, '/run/redis.sock'],
   ])('shows where its store is, without secrets: %j', (connection, address) => {
-    expect(createApp({ name: 'shop', connection }).describe().store).toEqual({ kind: 'redis', address });
+    expect(createApp({ name: 'shop', connection }).describe().store).toEqual({
+      kind: 'redis',
+      address,
+      isInMemory: false,
+    });
   });
 
   test('with a store of another kind says so', () => {
-    expect(createApp({ name: 'shop', connection: memory() }).describe().store.kind).toBe('memory');
+    expect(createApp({ name: 'shop', connection: memory() }).describe().store).toMatchObject({
+      kind: 'memory',
+      isInMemory: true,
+    });
   });
 
   test('is known for one, as also one of another copy of the package', () => {

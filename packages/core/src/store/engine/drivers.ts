@@ -6,10 +6,11 @@ import type { IQueueBackend } from 'bullmq';
 import { isUmbelError } from '../../base/errors.js';
 import type { EngineCommands } from './commands.js';
 import type { EngineDriver, ServerFacts, StoreDemands, StoreRefusal } from './engine.js';
+import { PGLITE } from './pglite/driver.js';
 import { POSTGRES } from './postgres/driver.js';
 import { REDIS } from './redis/driver.js';
 
-const DRIVERS: readonly EngineDriver[] = [REDIS, POSTGRES];
+const DRIVERS: readonly EngineDriver[] = [REDIS, PGLITE, POSTGRES];
 
 /** Returns the engine that owns a backend; undefined for a backend that implements everything itself. */
 export function driverOf(backend: IQueueBackend): EngineDriver | undefined {

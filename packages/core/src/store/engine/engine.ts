@@ -40,8 +40,10 @@ export interface Migrations {
 /** The engine of an app, from its `connection` option. Creating it opens nothing. */
 export interface Engine {
   readonly kind: EngineKind;
-  /** Whether other processes can reach the same store. */
+  /** Whether other processes can reach the same store at the same time. */
   readonly isShared: boolean;
+  /** Whether the jobs end with this process. */
+  readonly isInMemory?: true;
   /** The `connection` of BullMQ's classes. */
   readonly options: ConnectionOptions;
   readonly factory: BackendFactory<IQueueBackend>;
@@ -49,6 +51,8 @@ export interface Engine {
   readonly isClient: boolean;
   /** Whether a command may stay without an answer, so that the connection has to be replaced. */
   readonly mayStaySilent: boolean;
+  /** How much longer a command may take that opens the store. Absent for a server. */
+  readonly openingMs?: number;
   /** Address for display, without user and password. */
   readonly address: string;
   /** Absent for a store without a schema. */
@@ -62,6 +66,21 @@ export interface Engine {
   describe(): ConnectionFacts;
   /** Returns what to do about an error; undefined for an unknown one. Without an error: about a store that does not answer. */
   advise(error: Error | undefined): string | undefined;
+}
+
+/** The engines of connections that are functions. */
+const engines = new WeakMap<BackendFactory, Engine>();
+
+/** Returns a function to use as the `connection` of an app with this engine. */
+export function withEngine(factory: BackendFactory<IQueueBackend>, engine: Engine): BackendFactory {
+  const connection = factory as BackendFactory; // BullMQ's type of a factory for its classes
+  engines.set(connection, engine);
+  return connection;
+}
+
+/** Returns the engine of a connection; undefined for a backend factory of the user. */
+export function knownEngine(connection: BackendFactory): Engine | undefined {
+  return engines.get(connection);
 }
 
 /** Facts about a store's server. Facts that it does not report are undefined or absent. */

@@ -1,7 +1,8 @@
 /** This module chooses the engine of a connection. */
 import type { BackendFactory, ConnectionOptions } from 'bullmq';
 import { optionalPeer } from '../../base/modules.js';
-import type { Engine } from './engine.js';
+import { type Engine, knownEngine } from './engine.js';
+import { pgliteEngine } from './pglite/engine.js';
 import { postgresEngine } from './postgres/engine.js';
 import { DEFAULT_URL, redisEngine } from './redis/engine.js';
 import { refusedUrl } from './urls.js';
@@ -16,14 +17,16 @@ export function resolveEngine(
   option: string,
   source: string | ConnectionOptions | BackendFactory = DEFAULT_URL,
 ): Engine {
-  if (typeof source === 'function') return factoryEngine(source);
+  if (typeof source === 'function') return knownEngine(source) ?? factoryEngine(source);
   if (typeof source !== 'string' || /^rediss?:\/\/./.test(source)) return redisEngine(option, source);
   if (/^postgres(?:ql)?:\/\/./.test(source)) return postgresEngine(option, source);
+  if (source.startsWith('pglite:')) return pgliteEngine(option, source);
   if (source === 'memory:') return factoryEngine(memoryOfProcess());
   throw refusedUrl(
     option,
     source,
-    'a redis:// or rediss:// URL such as redis://127.0.0.1:6379, a postgres:// URL such as postgres://user@host/db, or memory:',
+    'a redis:// or rediss:// URL such as redis://127.0.0.1:6379, a postgres:// URL such as postgres://user@host/db, ' +
+      'pglite:./folder, or memory:',
   );
 }
 
@@ -36,6 +39,7 @@ function factoryEngine(factory: BackendFactory): Engine {
   return {
     kind: isShared ? 'other' : 'memory',
     isShared,
+    ...(!isShared && { isInMemory: true as const }),
     options: {},
     factory,
     isClient: false,

@@ -126,7 +126,7 @@ function roleOf(
     const option = watch === undefined ? 'processes' : 'watch';
     throw new InvalidOptionError(
       option,
-      `absent with a memory store, which other processes cannot reach`,
+      `absent with a store that other processes cannot reach`,
       options[option],
     );
   }

@@ -41,7 +41,7 @@ export interface SqlDatabase extends EventEmitter {
 }
 
 /** The part of a database that all kinds share: its users, and that it is prepared once. */
-abstract class SharedDatabase extends EventEmitter implements SqlDatabase {
+export abstract class SharedDatabase extends EventEmitter implements SqlDatabase {
   readonly schema: string;
   readonly #users = new Set<object>();
   #ready: Promise<void> | undefined;

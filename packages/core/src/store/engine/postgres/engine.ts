@@ -11,7 +11,7 @@ import { migrationsOf } from './schema.js';
 import { scopeIn } from './user-transaction.js';
 
 /** Schema of the objects of BullMQ and Umbel, unless the URL names one. */
-const DEFAULT_SCHEMA = 'umbel';
+export const DEFAULT_SCHEMA = 'umbel';
 
 /** The databases of this process by URL. */
 const databases = new Map<string, SqlDatabase>();
@@ -27,7 +27,7 @@ export function postgresEngine(option: string, source: string): Engine {
   checkReadable(option, source);
   const url = new URL(source);
   const schema = url.searchParams.get('schema') ?? DEFAULT_SCHEMA;
-  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema))
+  if (!isSchemaName(schema))
     throw refusedUrl(
       option,
       source,
@@ -67,6 +67,11 @@ export function postgresEngine(option: string, source: string): Engine {
   };
 }
 
+/** Returns whether the name of a schema needs no quotes. */
+export function isSchemaName(name: string): boolean {
+  return /^[a-z_][a-z0-9_]{0,62}$/.test(name);
+}
+
 function postgresFactsOf(url: URL): ConnectionFacts {
   const sslMode = url.searchParams.get('sslmode') ?? (url.searchParams.has('ssl') ? 'require' : 'disable');
   return {
@@ -78,7 +83,7 @@ function postgresFactsOf(url: URL): ConnectionFacts {
 }
 
 /** Returns a factory of backends on a database. */
-function sqlBackends(databaseOf: () => SqlDatabase): BackendFactory<IQueueBackend> {
+export function sqlBackends(databaseOf: () => SqlDatabase): BackendFactory<IQueueBackend> {
   return (name: string, options: QueueBaseOptions<ConnectionOptions> & { prefix?: string }) =>
     new SqlBackend(
       new SharedConnection(databaseOf()),
