@@ -387,7 +387,8 @@ export class SqlBackend extends Base {
   async #reportLate(): Promise<void> {
     const message = await lateEvents(this.sql.database).catch(() => undefined);
     const emitter = this as unknown as EventEmitter; // as BullMQ's backend is
-    if (message !== undefined && emitter.listenerCount('error') > 0) emitter.emit('error', new Error(message));
+    if (message !== undefined && emitter.listenerCount('error') > 0)
+      emitter.emit('error', new Error(message));
   }
 
   async #cursor(queue: string, from: string): Promise<EventCursor> {
