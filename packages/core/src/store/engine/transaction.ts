@@ -19,7 +19,7 @@ type AnyMethod = (...args: never[]) => unknown;
 export type OpenTransaction =
   | StatementFunction
   | { readonly query: AnyMethod }
-  | { readonly execute: AnyMethod; readonly select: AnyMethod }
+  | { readonly execute: AnyMethod; readonly insert: AnyMethod }
   | { readonly executeQuery: AnyMethod; readonly isTransaction: boolean }
   | { readonly $queryRawUnsafe: AnyMethod };
 
