@@ -36,6 +36,7 @@ const SCALING = [
   'signal-waits',
   'loop-turns',
   'progress-followers',
+  'dashboard',
 ];
 const QUICK = COMPARED.filter((name) => !['large-chord', 'chain-500', 'processes', 'at-rest'].includes(name));
 

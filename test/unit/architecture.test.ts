@@ -221,6 +221,9 @@ describe('the time', () => {
         'the only place of the store in memory, which relates it to its clock',
       'packages/testing/src/memory/backend-admin.ts': 'the default that BullMQ gives this argument',
       'packages/dashboard/src/audit.ts': 'when a user did something, for the log of the program',
+      'packages/dashboard/src/bulk.ts':
+        'from which `after:2h` counts back, and when an operation was started',
+      'packages/dashboard/src/routes/history.ts': 'from which the ranges of the page count back',
       'packages/dashboard/src/routes/jobs.ts': 'from which `after:2h` counts back',
       'packages/cli/src/display.ts': 'the only place of the command line, until an app says what time it is',
       'packages/cli/src/worker/log.ts':

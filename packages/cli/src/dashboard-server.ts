@@ -1,10 +1,10 @@
-/** Serves the dashboard of an app on this machine, for `umbel dashboard`. */
+/** Serves the dashboard of an app on this machine, for `umbel dashboard` and `umbel dev`. */
 import { randomBytes } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { App } from '@umbel/core';
 import { CliError, EXIT } from './errors.js';
-import { importPackage, MissingPackageError } from './modules.js';
+import { requirePackage } from './modules.js';
 import { cleanLine, type Output } from './output.js';
 
 export interface DashboardServerOptions {
@@ -14,6 +14,8 @@ export interface DashboardServerOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly readOnly?: boolean;
+  /** The address of a trace, with `{traceId}` in it. */
+  readonly traceUrl?: string | undefined;
   readonly out: Output;
 }
 
@@ -22,6 +24,9 @@ export interface DashboardServer {
   readonly url: string;
   close(): Promise<void>;
 }
+
+export const DEFAULT_PORT = 7117;
+export const MAX_PORT = 65_535;
 
 const HOST = '127.0.0.1';
 const TOKEN_BYTES = 24;
@@ -32,6 +37,7 @@ export async function startDashboard({
   folder,
   port,
   readOnly = false,
+  traceUrl,
   out,
 }: DashboardServerOptions): Promise<DashboardServer> {
   const { dashboard, nodeHandler } = await loadDashboard(folder);
@@ -39,6 +45,7 @@ export async function startDashboard({
   const served = dashboard(app, {
     token,
     readOnly,
+    traceUrl,
     onAction: ({ action, target, outcome, error = '' }) =>
       out.note(cleanLine(`dashboard: ${action} ${target.id ?? target.kind}: ${outcome} ${error}`.trim())),
   });
@@ -57,24 +64,15 @@ export async function startDashboard({
 }
 
 async function loadDashboard(folder: string) {
-  try {
-    const [{ dashboard }, { nodeHandler }] = await Promise.all([
-      importPackage('@umbel/dashboard', folder),
-      importPackage('@umbel/dashboard/node', folder),
-    ]);
-    return { dashboard, nodeHandler };
-  } catch (error) {
-    if (!(error instanceof MissingPackageError)) throw error;
-    throw new CliError(
-      {
-        exitCode: EXIT.usage,
-        what: 'The dashboard is not installed.',
-        why: 'It is a package of its own: @umbel/dashboard.',
-        hint: 'Run npm install --save-dev @umbel/dashboard.',
-      },
-      { cause: error },
-    );
-  }
+  const missing = {
+    what: 'The dashboard is not installed.',
+    why: 'It is a package of its own: @umbel/dashboard.',
+  };
+  const [{ dashboard }, { nodeHandler }] = await Promise.all([
+    requirePackage('@umbel/dashboard', folder, missing),
+    requirePackage('@umbel/dashboard/node', folder, missing),
+  ]);
+  return { dashboard, nodeHandler };
 }
 
 function listen(server: Server, port: number): Promise<void> {

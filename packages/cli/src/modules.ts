@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { CliError, EXIT } from './errors.js';
 
 export type Exports = Readonly<Record<string, unknown>>;
 
@@ -63,8 +64,36 @@ export async function importPackage<Name extends keyof Packages>(
 export class MissingPackageError extends Error {
   override readonly name = 'MissingPackageError';
 
-  constructor(readonly specifier: string) {
-    super(`Package "${specifier.split('/').slice(0, 2).join('/')}" is not installed.`);
+  /** Without the path inside of it. */
+  readonly packageName: string;
+
+  constructor(specifier: string) {
+    const packageName = specifier.split('/').slice(0, 2).join('/');
+    super(`Package "${packageName}" is not installed.`);
+    this.packageName = packageName;
+  }
+}
+
+/** How a command explains that a package which it needs is missing. */
+interface MissingPackageTexts {
+  readonly what: string;
+  readonly why: string;
+  /** What the user can do instead of installing it: `, or pass --connection`. */
+  readonly otherwise?: string;
+}
+
+/** Imports a package of the project. @throws {CliError} that says how to install it, if it is missing. */
+export async function requirePackage<Name extends keyof Packages>(
+  name: Name,
+  folder: string,
+  { what, why, otherwise = '' }: MissingPackageTexts,
+): Promise<Packages[Name]> {
+  try {
+    return await importPackage(name, folder);
+  } catch (error) {
+    if (!(error instanceof MissingPackageError)) throw error;
+    const hint = `Run npm install --save-dev ${error.packageName}${otherwise}.`;
+    throw new CliError({ exitCode: EXIT.usage, what, why, hint }, { cause: error });
   }
 }
 

@@ -16,6 +16,7 @@ export {
   type SignalTarget,
   signalHandler,
 } from './app/signal-handler.js';
+export type { DurationPercentiles } from './base/duration-buckets.js';
 // Errors
 export {
   CanvasNotLoadedError,
@@ -146,6 +147,15 @@ export type {
   WorkerEvent,
   WorkerFacts,
 } from './ops/events.js';
+export type {
+  AppHistory,
+  HistoryAnswer,
+  HistoryNumbers,
+  HistoryPoint,
+  HistoryQuery,
+  HistoryRange,
+  TaskHistory,
+} from './ops/history.js';
 // Queries
 export type {
   ConditionCounts,

@@ -33,6 +33,7 @@ export type { Pause, Sleep } from './job/pause.js';
 export { type NormalizedOptions, sharedOptions } from './job/shared-options.js';
 export { isSignalKey, waitPosition } from './job/signal-wait.js';
 export { type ProcessDefaults, setProcessDefaults, storeMigrations } from './store/connection.js';
+export { addCounts, formatCounts, parseCounts } from './store/history.js';
 export type {
   ChildKeys,
   EndedJob,
@@ -41,6 +42,7 @@ export type {
   Removal,
   TreeState,
 } from './store/primitives/ended-jobs.js';
+export type { HistoryEntry } from './store/primitives/history.js';
 export type { Looks, SeenJob } from './store/primitives/looks.js';
 export type { LeftJob, PurgedSet, PurgeRequest, PurgeSlice, PurgeStart } from './store/primitives/purge.js';
 export type {

@@ -14,5 +14,6 @@ export default defineConfig({
     assetsInlineLimit: 0, // the policy of the page allows no `data:` address
     modulePreload: { polyfill: false }, // it would be an inline script
     target: 'es2022',
+    cssTarget: ['chrome123', 'firefox120', 'safari17.5'], // which have `light-dark()`
   },
 });

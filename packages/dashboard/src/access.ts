@@ -1,6 +1,7 @@
 /** This module decides who sends a request, and whether it comes from the dashboard's own page. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Authentication, DashboardUser, Settings } from './options.js';
+import { type PublicAddress, pathBelow, publicAddress } from './public-address.js';
 
 /** The user of a request, or the response that refuses it. */
 export type Access<User> = { readonly user: User } | { readonly response: Response };
@@ -10,8 +11,9 @@ const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 /** Authenticates a request. */
 export async function accessOf<User extends DashboardUser>(
   request: Request,
-  { authentication, basePath }: Settings<User>,
+  settings: Settings<User>,
 ): Promise<Access<User>> {
+  const { authentication } = settings;
   switch (authentication.kind) {
     case 'authorize': {
       const found = await authentication.authorize(request);
@@ -19,12 +21,14 @@ export async function accessOf<User extends DashboardUser>(
       return found === undefined ? refused(401, 'You are not signed in.') : { user: found };
     }
     case 'token':
-      return tokenAccess(request, authentication.token, basePath);
+      return tokenAccess(request, authentication.token, settings);
     case 'basic':
       return basicAccess(request, authentication);
     case 'open': {
       // A page of another site can point its own name at this machine; it cannot name it localhost.
-      const isLocal = LOOPBACK.test(new URL(request.url).hostname);
+      // Behind a proxy on this machine the request is for localhost, whoever sends it.
+      const addresses = [request.url, publicAddress(request, settings).origin];
+      const isLocal = addresses.every((address) => LOOPBACK.test(new URL(address).hostname));
       const why = 'Without `authorize` the dashboard answers on localhost only.';
       return isLocal ? asUser('developer') : refused(403, why);
     }
@@ -46,16 +50,19 @@ export function refused(status: number, message: string, headers: Record<string,
 function tokenAccess<User extends DashboardUser>(
   request: Request,
   token: string,
-  basePath: string,
+  settings: Settings<User>,
 ): Access<User> {
   const cookie = `umbel-dashboard-${createHash('sha256').update(token).digest('hex').slice(0, 8)}`;
   const url = new URL(request.url);
   const typed = url.searchParams.get('token');
   if (typed !== null && request.method === 'GET' && isSame(typed, token)) {
     url.searchParams.delete('token'); // out of the address bar and the history
-    const attributes = `Path=${basePath || '/'}; HttpOnly; SameSite=Strict`;
+    const { basePath, origin } = publicAddress(request, settings);
+    const secure = origin.startsWith('https:') ? '; Secure' : '';
+    const attributes = `Path=${basePath || '/'}; HttpOnly; SameSite=Strict${secure}`;
+    const path = pathBelow(url.pathname, settings.basePath).replace(/^\/+/, '/'); // `//` would begin a host
     const headers = {
-      location: `${url.pathname}${url.search}`,
+      location: `${basePath}${path}${url.search}`,
       'set-cookie': `${cookie}=${token}; ${attributes}`,
     };
     return { response: new Response(null, { status: 302, headers }) };
@@ -95,8 +102,15 @@ function isSame(one: string, other: string): boolean {
 
 // Requests of other sites
 
-/** Returns why a request is refused that another site may have made in the user's browser; undefined if none did. */
-export function foreignReason(request: Request, origins: readonly string[]): string | undefined {
+/**
+ * Returns why a request is refused that another site may have made in the user's browser; undefined if none did.
+ * `origins`: further ones that may send actions.
+ */
+export function foreignReason(
+  request: Request,
+  { origin: own }: PublicAddress,
+  origins: readonly string[],
+): string | undefined {
   const site = request.headers.get('sec-fetch-site');
   const origin = request.headers.get('origin');
   const isAction = request.method !== 'GET' && request.method !== 'HEAD';
@@ -108,6 +122,5 @@ export function foreignReason(request: Request, origins: readonly string[]): str
     const isOwn = site === 'same-origin' || (!isAction && site === 'none');
     return isOwn ? undefined : 'The request comes from another site.';
   }
-  const isOwn = origin === null || origin === new URL(request.url).origin;
-  return isOwn ? undefined : 'The request comes from another origin.';
+  return origin === null || origin === own ? undefined : 'The request comes from another origin.';
 }

@@ -1,10 +1,11 @@
 /** This module defines what users can do in the dashboard, as `can` and the audit log name it, and carries it out. */
 import { type App, type DeadLetterFilter, InvalidOptionError, type SendOptions } from '@umbel/core';
+import type { BulkAction, BulkOperations, BulkUser } from './bulk.js';
 
 /** What an action or a view is about. */
 export interface DashboardTarget {
-  readonly kind: 'app' | 'job' | 'run' | 'queue' | 'schedule' | 'signal' | 'task' | 'dead-letters';
-  /** The id of a job or a run; the name of a queue, a schedule, a signal or a task. */
+  readonly kind: 'app' | 'job' | 'jobs' | 'run' | 'queue' | 'schedule' | 'signal' | 'task' | 'dead-letters';
+  /** The id of a job or a run; the name of a queue, a schedule, a signal or a task; for `jobs` the search text. */
   readonly id?: string;
 }
 
@@ -16,8 +17,20 @@ type Body = Readonly<Record<string, unknown>>;
 interface ActionDefinition {
   readonly target: (body: Body) => DashboardTarget;
   /** Returns what the page shows: JSON. */
-  readonly run: (app: App, body: Body) => Promise<object>;
+  readonly run: (app: App, body: Body, context: ActionContext) => Promise<object>;
 }
+
+/** What actions on many jobs need. */
+interface ActionContext {
+  readonly bulk: BulkOperations;
+  readonly user: BulkUser;
+}
+
+const onSearch = (action: BulkAction) =>
+  ({
+    target: (body) => ({ kind: 'jobs', id: queryOf(body) }),
+    run: async (_, body, { bulk, user }) => bulk.start(action, queryOf(body), user),
+  }) satisfies ActionDefinition;
 
 const ofKind =
   (kind: DashboardTarget['kind'], field = 'id') =>
@@ -136,6 +149,14 @@ export const ACTIONS = {
       return { id: (await app.send(textOf(body, 'id'), body.input, options)).id };
     },
   },
+  'jobs.replay': onSearch('jobs.replay'),
+  'jobs.revoke': onSearch('jobs.revoke'),
+  'jobs.promote': onSearch('jobs.promote'),
+  'jobs.drop': onSearch('jobs.drop'),
+  'jobs.abort': {
+    target: (body) => ({ kind: 'jobs', id: textOf(body, 'id') }),
+    run: async (_, body, { bulk }) => ({ isAborted: bulk.abort(textOf(body, 'id')) }),
+  },
   'dead-letters.replay': {
     target: () => ({ kind: 'dead-letters' }),
     run: (app, body) => app.deadLetters.replayMany(filterOf(body.filter), manyOf(body)),
@@ -163,6 +184,11 @@ function textOf(body: Body, field: string): string {
   const text = body[field];
   if (typeof text === 'string' && text !== '' && text.length <= MAX_TEXT_LENGTH) return text;
   throw new InvalidOptionError(field, 'a text', text);
+}
+
+function queryOf({ q = '' }: Body): string {
+  if (typeof q === 'string') return q;
+  throw new InvalidOptionError('q', 'a search text', q);
 }
 
 /** Returns whether a value is a JSON object. */

@@ -13,6 +13,13 @@ export interface AuditEntry {
   readonly outcome: 'done' | 'refused' | 'failed';
   /** Why it failed. */
   readonly error?: string;
+  /** At the end of an action on all jobs of a search, whose beginning has its own entry: what it has done. */
+  readonly jobs?: {
+    readonly changed: number;
+    readonly skipped: number;
+    /** It was aborted by a user, or by the end of the server. */
+    readonly isAborted: boolean;
+  };
 }
 
 /** Returns a function that records entries. */
@@ -24,7 +31,6 @@ export function auditLog<User extends DashboardUser>(
 }
 
 /** JSON escapes line breaks and control characters, so an entry is always one line. */
-function lineOf({ user, action, target, outcome, error }: AuditEntry): string {
-  const details = JSON.stringify({ user, action, target, outcome, ...(error !== undefined && { error }) });
-  return `umbel dashboard: ${details}`;
+function lineOf({ at: _, ...entry }: AuditEntry): string {
+  return `umbel dashboard: ${JSON.stringify(entry)}`;
 }

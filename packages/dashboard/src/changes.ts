@@ -10,11 +10,13 @@ interface Change {
   readonly jobs: readonly string[];
   /** Ids of workflow runs, at most 200. */
   readonly runs: readonly string[];
-  /** Some ids were left out, or events were lost: anything may have changed. */
+  /** Some ids were left out, events were lost, or it is time to read again: anything may have changed. */
   readonly isMore: boolean;
 }
 
 const INTERVAL_MS = 500;
+/** Pages also read again without a change, all at once, so that they share what they read. */
+const TICK_MS = 15_000;
 const MAX_IDS = 200;
 
 type Listener = (change: Change) => void;
@@ -28,6 +30,7 @@ export class Changes {
   #isMore = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #reading: AbortController | undefined;
+  #ticks: ReturnType<typeof setInterval> | undefined;
 
   constructor(app: App) {
     this.#app = app;
@@ -48,6 +51,8 @@ export class Changes {
     this.#listeners.add(listener);
     if (this.#reading === undefined) {
       this.#reading = new AbortController();
+      clearInterval(this.#ticks);
+      this.#ticks = setInterval(() => this.tick(), TICK_MS).unref();
       void this.#read(this.#reading);
     }
     return () => {
@@ -56,12 +61,26 @@ export class Changes {
     };
   }
 
+  /** Lets all pages read again what they show. */
+  tick(): void {
+    this.#isMore = true;
+    clearTimeout(this.#timer);
+    this.#send();
+  }
+
+  /** Lets pages read again: something has changed that is no event of the app. */
+  announce(): void {
+    this.#isMore = true;
+    this.#timer ??= setTimeout(() => this.#send(), INTERVAL_MS).unref();
+  }
+
   /** Stops the reader. */
   close(): void {
     this.#reading?.abort();
     this.#reading = undefined;
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    clearInterval(this.#ticks);
     this.#listeners.clear();
   }
 

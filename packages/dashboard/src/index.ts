@@ -5,12 +5,17 @@ import { streamSSE } from 'hono/streaming';
 import { accessOf, foreignReason, refused } from './access.js';
 import { ACTIONS, actionOf, type DashboardAction, type DashboardTarget, isRecord } from './actions.js';
 import { type AuditEntry, auditLog } from './audit.js';
+import { BulkOperations } from './bulk.js';
 import { Changes } from './changes.js';
 import { checkView, ForbiddenError, type RouteDependencies, type RouteEnv } from './context.js';
 import { type DashboardOptions, type DashboardUser, settingsOf } from './options.js';
 import { assetOf, pageOf } from './page.js';
+import { pathBelow, publicAddress } from './public-address.js';
+import { historyRoutes } from './routes/history.js';
 import { jobRoutes } from './routes/jobs.js';
+import { memberRoutes } from './routes/members.js';
 import { operationRoutes } from './routes/operations.js';
+import { recentInputRoutes } from './routes/recent-inputs.js';
 import { SharedReads } from './shared-reads.js';
 
 export type { AuditEntry, DashboardAction, DashboardOptions, DashboardTarget, DashboardUser };
@@ -77,12 +82,27 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
   const record = auditLog(settings.onAction);
   const isAllowed: RouteDependencies['isAllowed'] = async (c, action, target) =>
     !(readOnly && action !== 'view') && (await can(c.get('user') as User, action, target)) === true;
-  const dependencies: RouteDependencies = { app, changes, reads, readOnly, lateAfter, isAllowed };
+  const bulk = new BulkOperations({
+    app,
+    lateAfter,
+    onProgress: () => {
+      reads.clear();
+      changes.announce();
+    },
+    onEnd: ({ user, action, q, state, error, changed, skipped }) =>
+      record({
+        ...{ user, action, target: { kind: 'jobs', id: q } },
+        outcome: state === 'failed' ? 'failed' : 'done',
+        ...(error !== undefined && { error }),
+        jobs: { changed, skipped, isAborted: state === 'aborted' },
+      }),
+  });
+  const dependencies: RouteDependencies = { app, bulk, changes, reads, readOnly, lateAfter, isAllowed };
 
   /** Ends the connections of open pages. */
   const endings = new Set<() => void>();
 
-  // A mount may have removed the base path already: Express and `hono.mount` do.
+  // The base path may be gone already: Express and `hono.mount` remove it.
   const routes = new Hono<RouteEnv>({
     getPath: (request) => pathBelow(new URL(request.url).pathname, basePath),
   });
@@ -94,7 +114,7 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
     return undefined;
   });
   routes.use('/api/*', async (c, next) => {
-    const reason = foreignReason(c.req.raw, origins);
+    const reason = foreignReason(c.req.raw, publicAddress(c.req.raw, settings), origins);
     if (reason !== undefined) return refused(403, reason).response;
     c.header('cache-control', 'no-store');
     await next();
@@ -117,10 +137,14 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
       tasks: tasks.map((task) => task.name),
       user: c.get('user').name,
       readOnly,
+      traceUrl: settings.traceUrl,
       actions: allowed.filter((action) => action !== ''),
     });
   });
+  routes.route('/api', historyRoutes(dependencies));
   routes.route('/api', jobRoutes(dependencies));
+  routes.route('/api', memberRoutes(dependencies));
+  routes.route('/api', recentInputRoutes(dependencies));
 
   routes.get('/api/changes', async (c) => {
     await checkView(dependencies, c, { kind: 'app' });
@@ -158,7 +182,11 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
       throw new ForbiddenError(readOnly ? 'The dashboard is read-only.' : 'You may not do that.');
     }
     try {
-      const answer = await action.run(app, body);
+      const user = {
+        name: entry.user,
+        isAllowed: (each: DashboardAction, of: DashboardTarget) => isAllowed(c, each, of),
+      };
+      const answer = await action.run(app, body, { bulk, user });
       record({ ...entry, outcome: 'done' });
       return c.json(answer);
     } catch (error) {
@@ -172,7 +200,7 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
   routes.route('/api', operationRoutes(dependencies));
   routes.all('/api/*', (c) => c.notFound());
   routes.get('/assets/:name', async (c) => (await assetOf(c.req.param('name'))) ?? c.notFound());
-  routes.get('*', () => pageOf(basePath));
+  routes.get('*', (c) => pageOf(publicAddress(c.req.raw, settings).basePath));
 
   routes.notFound((c) =>
     c.json({ error: { name: 'NotFoundError', message: 'There is no such thing.' } }, 404),
@@ -195,13 +223,8 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
     },
     close() {
       for (const end of endings) end();
+      bulk.close();
       changes.close();
     },
   };
-}
-
-/** Returns the part of a path below the base path. */
-function pathBelow(path: string, basePath: string): string {
-  if (path !== basePath && !path.startsWith(`${basePath}/`)) return path;
-  return path.slice(basePath.length) || '/';
 }

@@ -38,6 +38,16 @@ export interface DashboardOptions<User extends DashboardUser = DashboardUser> {
   lateAfter?: Duration | undefined;
   /** Origins that may send actions besides the one of the request URL, such as `'https://ops.example.com'` behind a proxy. */
   origins?: readonly string[] | undefined;
+  /**
+   * Takes the address that users see from `X-Forwarded-Proto`, `-Host` and `-Prefix`. Only behind a proxy that sets or removes
+   * all three: others could choose the address. Default false.
+   */
+  trustProxy?: boolean | undefined;
+  /**
+   * The address of a trace in your tracing tool, with `{traceId}` in it, such as `'https://jaeger.example/trace/{traceId}'`. Jobs
+   * and runs with a trace link to it.
+   */
+  traceUrl?: string | undefined;
   /** Receives every action that a user has sent, also the refused and the failed ones. Default: one line on the console. */
   onAction?: ((entry: AuditEntry) => void) | undefined;
 }
@@ -58,6 +68,8 @@ export interface Settings<User extends DashboardUser> {
   readonly readOnly: boolean;
   readonly lateAfter: Duration;
   readonly origins: readonly string[];
+  readonly trustProxy: boolean;
+  readonly traceUrl: string | undefined;
   readonly onAction: DashboardOptions<User>['onAction'];
 }
 
@@ -69,6 +81,8 @@ const NAMES: Readonly<Record<keyof DashboardOptions, true>> = {
   token: true,
   lateAfter: true,
   origins: true,
+  trustProxy: true,
+  traceUrl: true,
   onAction: true,
 };
 /** The characters of a base path, which also begins with a slash and has no empty part. */
@@ -92,11 +106,21 @@ export function settingsOf<User extends DashboardUser>(
     readOnly = false,
     origins = [],
     lateAfter = '5m',
+    trustProxy = false,
+    traceUrl,
     onAction,
   } = options;
   if (typeof basePath !== 'string' || !isBasePath(basePath))
     throw new InvalidOptionError('basePath', "a path such as '/dashboard'", basePath);
   if (typeof readOnly !== 'boolean') throw new InvalidOptionError('readOnly', 'true or false', readOnly);
+  if (typeof trustProxy !== 'boolean')
+    throw new InvalidOptionError('trustProxy', 'true or false', trustProxy);
+  if (traceUrl !== undefined && !isTraceUrl(traceUrl))
+    throw new InvalidOptionError(
+      'traceUrl',
+      "an address such as 'https://jaeger.example/trace/{traceId}'",
+      traceUrl,
+    );
   if (typeof can !== 'function') throw new InvalidOptionError('can', 'a function', can);
   if (onAction !== undefined && typeof onAction !== 'function')
     throw new InvalidOptionError('onAction', 'a function', onAction);
@@ -109,8 +133,16 @@ export function settingsOf<User extends DashboardUser>(
     readOnly,
     lateAfter, // core checks it
     origins,
+    trustProxy,
+    traceUrl,
     onAction,
   };
+}
+
+/** The id takes no part in the protocol or the host, so the page never links to anything but a web page of that host. */
+function isTraceUrl(text: unknown): boolean {
+  if (typeof text !== 'string' || !/^https?:\/\/[^/{}?#]+[/?#].*\{traceId\}/.test(text)) return false;
+  return URL.canParse(text.replaceAll('{traceId}', '0'));
 }
 
 function isOrigin(text: unknown): boolean {
@@ -147,6 +179,6 @@ function authenticationOf<User extends DashboardUser>(
   );
 }
 
-function isBasePath(path: string): boolean {
+export function isBasePath(path: string): boolean {
   return path === '' || (path.startsWith('/') && !path.includes('//') && BASE_PATH.test(path));
 }

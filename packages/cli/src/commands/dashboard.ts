@@ -2,15 +2,16 @@
 import { once } from 'node:events';
 import { type OperatorFlags, operatorFlags, withSharedApp } from '../app-commands.js';
 import { defineCommand } from '../command.js';
-import { type DashboardServer, startDashboard } from '../dashboard-server.js';
+import { type DashboardServer, DEFAULT_PORT, MAX_PORT, startDashboard } from '../dashboard-server.js';
 import { EXIT } from '../errors.js';
 import { examples, integer, plainFlag } from '../flags.js';
 import { untilSignal } from '../operator-flags.js';
 
-type DashboardFlags = OperatorFlags & { readonly port: number; readonly readOnly?: boolean };
-
-const DEFAULT_PORT = 7117;
-const MAX_PORT = 65_535;
+type DashboardFlags = OperatorFlags & {
+  readonly port: number;
+  readonly readOnly?: boolean;
+  readonly traceUrl?: string;
+};
 
 export default defineCommand<DashboardFlags>({
   define(command) {
@@ -25,7 +26,10 @@ export default defineCommand<DashboardFlags>({
           .argParser(integer(0, MAX_PORT))
           .default(DEFAULT_PORT),
       )
-      .addOption(plainFlag('--read-only', 'Refuse every action that changes something'));
+      .addOption(plainFlag('--read-only', 'Refuse every action that changes something'))
+      .addOption(
+        plainFlag('--trace-url <url>', 'Address of a trace, with {traceId} in it, to which jobs link'),
+      );
     operatorFlags(command);
     examples(command, [
       ['umbel dashboard --app ./tasks.ts', 'with masked inputs and forms for all tasks'],
@@ -44,6 +48,7 @@ export default defineCommand<DashboardFlags>({
           folder: process.cwd(),
           port: flags.port,
           readOnly: flags.readOnly === true,
+          traceUrl: flags.traceUrl,
           out,
         });
         if (out.isJson) out.document('dashboard', { url: server.url });

@@ -1,12 +1,21 @@
 /** `umbel dev`: runs a worker and its store in one process for development, and sends typed jobs. */
 import { createInterface, type Interface } from 'node:readline';
 import type { App, Connection } from '@umbel/core';
-import { loadApp } from '../app-loader.js';
+import { type LoadedApp, loadApp } from '../app-loader.js';
 import { defineCommand } from '../command.js';
-import { CliError, EXIT, problemOf } from '../errors.js';
-import { type AppFlags, appFlags, examples, type OutputFlags, outputFlags } from '../flags.js';
+import { type DashboardServer, DEFAULT_PORT, MAX_PORT, startDashboard } from '../dashboard-server.js';
+import { CliError, problemOf } from '../errors.js';
+import {
+  type AppFlags,
+  appFlags,
+  examples,
+  integer,
+  type OutputFlags,
+  outputFlags,
+  plainFlag,
+} from '../flags.js';
 import { parseJson } from '../input.js';
-import { importPackage, MissingPackageError } from '../modules.js';
+import { MissingPackageError, requirePackage } from '../modules.js';
 import { cleanLine, closest, jsonText, type Output } from '../output.js';
 import { commonWorkerFlags, type WorkerFlags } from '../worker/flags.js';
 import { WorkerLog } from '../worker/log.js';
@@ -69,13 +78,50 @@ class Prompt {
   }
 }
 
-export default defineCommand<AppFlags & OutputFlags & WorkerFlags>({
+interface DevFlags extends AppFlags, OutputFlags, WorkerFlags {
+  /** A port, `true` for the usual one, `false` for no dashboard; undefined if the user has not said anything. */
+  readonly dashboard?: number | boolean;
+}
+
+/**
+ * Serves the dashboard beside the worker. Unless the user asks for it, a missing package is no error, and a used port is
+ * replaced by a free one. @throws {CliError}
+ */
+async function serveDashboard(
+  { app, folder }: LoadedApp,
+  expected: DevFlags['dashboard'],
+  out: Output,
+): Promise<DashboardServer | undefined> {
+  if (expected === false) return undefined;
+  const start = (port: number) => startDashboard({ app, folder, port, out });
+  if (typeof expected === 'number') return start(expected);
+  try {
+    return await start(DEFAULT_PORT).catch((error) => (isPortUsed(error) ? start(0) : Promise.reject(error)));
+  } catch (error) {
+    const isMissing = error instanceof CliError && error.cause instanceof MissingPackageError;
+    if (isMissing && expected === undefined) return undefined;
+    throw error;
+  }
+}
+
+const isPortUsed = (error: unknown) =>
+  error instanceof CliError && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'EADDRINUSE';
+
+export default defineCommand<DevFlags>({
   define(command) {
     command
       .description(
-        'Run a worker and its store in one process, for development. The store is in memory unless the code, --connection or UMBEL_URL names one. To send a job, type the name of a task and its input as JSON. Ctrl-C stops everything.',
+        'Run a worker and its store in one process, for development. The store is in memory unless the code, --connection or UMBEL_URL names one. With @umbel/dashboard installed, it serves the web page of the app, too. To send a job, type the name of a task and its input as JSON. Ctrl-C stops everything.',
       )
       .argument('[modules...]', 'Modules that define the tasks and export the app (default: --app)');
+    command
+      .addOption(
+        plainFlag(
+          '--dashboard [port]',
+          `Serve the dashboard (default: if it is installed; port ${DEFAULT_PORT}, or a free one)`,
+        ).argParser(integer(0, MAX_PORT)),
+      )
+      .addOption(plainFlag('--no-dashboard', 'Do not serve the dashboard'));
     commonWorkerFlags(command);
     appFlags(command);
     outputFlags(command);
@@ -103,6 +149,7 @@ export default defineCommand<AppFlags & OutputFlags & WorkerFlags>({
     const { app } = loaded;
     const isInMemory = app.describe().store.kind === 'memory';
     const prompt = new Prompt(app, out, log);
+    let dashboard: DashboardServer | undefined;
     try {
       return await runWorker({
         loaded,
@@ -110,10 +157,16 @@ export default defineCommand<AppFlags & OutputFlags & WorkerFlags>({
         out,
         log,
         ...(isInMemory && { store: 'in memory, lost when this process ends' }),
-        onReady: () => prompt.start(process.stdin),
+        onReady: async () => {
+          dashboard = await serveDashboard(loaded, flags.dashboard, out);
+          if (dashboard !== undefined)
+            log.event('info', 'dashboard', `dashboard  ${dashboard.url}`, { url: dashboard.url });
+          prompt.start(process.stdin);
+        },
       });
     } finally {
       prompt.stop();
+      await dashboard?.close();
     }
   },
 });
@@ -121,19 +174,10 @@ export default defineCommand<AppFlags & OutputFlags & WorkerFlags>({
 /** Returns a store in memory, or undefined if the environment names a store. @throws {CliError} if @umbel/testing is not installed. */
 async function memoryStore(folder: string): Promise<Connection | undefined> {
   if (process.env.UMBEL_URL) return undefined;
-  try {
-    const { memory } = await importPackage('@umbel/testing/memory', folder);
-    return memory();
-  } catch (error) {
-    if (!(error instanceof MissingPackageError)) throw error;
-    throw new CliError(
-      {
-        exitCode: EXIT.usage,
-        what: 'No store is configured.',
-        why: 'Neither --connection nor UMBEL_URL names one, and @umbel/testing, which provides a store in memory, is not installed.',
-        hint: 'Run npm install --save-dev @umbel/testing, or pass --connection.',
-      },
-      { cause: error },
-    );
-  }
+  const { memory } = await requirePackage('@umbel/testing/memory', folder, {
+    what: 'No store is configured.',
+    why: 'Neither --connection nor UMBEL_URL names one, and @umbel/testing, which provides a store in memory, is not installed.',
+    otherwise: ', or pass --connection',
+  });
+  return memory();
 }

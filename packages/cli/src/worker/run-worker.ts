@@ -113,8 +113,8 @@ interface RunWorkerOptions {
   readonly log: WorkerLog;
   /** Replaces the address of the store in the banner. */
   readonly store?: string;
-  /** Called once the worker takes jobs. */
-  readonly onReady?: (worker: AppWorker) => void;
+  /** Called once the worker takes jobs. If it rejects, the worker and the app are closed. */
+  readonly onReady?: (worker: AppWorker) => void | Promise<void>;
 }
 
 /** Runs the worker until it is closed, then closes the app. Returns 1 only for `--until-empty` with failed jobs. */
@@ -154,7 +154,13 @@ export async function runWorker({
       store: description.store.address,
       ...(worker.healthPort !== undefined && { healthPort: worker.healthPort }),
     });
-    onReady?.(worker);
+    try {
+      await onReady?.(worker);
+    } catch (error) {
+      await worker.close();
+      await app.close();
+      throw error;
+    }
     if (flags.untilEmpty) await closeWhenEmpty(app, worker);
   }
   await ended;

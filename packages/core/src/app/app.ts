@@ -11,6 +11,7 @@ import type { Inspect } from '../control/inspect.js';
 import type { DeadLetters } from '../ops/dead-letters.js';
 import type { Diagnosis, DiagnosisOptions } from '../ops/diagnosis.js';
 import type { EventOf, EventQuery, EventType } from '../ops/events.js';
+import type { AppHistory } from '../ops/history.js';
 import type { Jobs, Runs } from '../ops/job-query.js';
 import type { Signals } from '../ops/signals.js';
 import type { ScheduleHandle, Schedules, ScheduleTarget } from '../schedule/handle.js';
@@ -226,6 +227,8 @@ export interface App<Added = {}> {
   queue(name: string): QueueHandle;
   /** Failed jobs: list, inspect, replay (also with another input) and discard, one or in bulk. */
   readonly deadLetters: DeadLetters;
+  /** Throughput, failures, run and wait times over time. */
+  readonly history: AppHistory;
   /** Jobs of tasks: search and inspect. */
   readonly jobs: Jobs;
   /** Workflow runs: search and inspect. */

@@ -22,6 +22,7 @@ import type { DeadLetters } from '../ops/dead-letters.js';
 import { type Diagnosis, type DiagnosisOptions, diagnose } from '../ops/diagnosis.js';
 import { Subscription } from '../ops/event-subscription.js';
 import type { AppEvent, EventQuery } from '../ops/events.js';
+import type { AppHistory } from '../ops/history.js';
 import type { Jobs, Runs } from '../ops/job-query.js';
 import type { Signals } from '../ops/signals.js';
 import { type ScheduleHandle, type Schedules, scheduleHandle } from '../schedule/handle.js';
@@ -84,6 +85,7 @@ export class AppCore implements Sender, AppOperations {
   readonly deadLetters: DeadLetters;
   readonly schedules: Schedules;
   readonly signals: Signals;
+  readonly history: AppHistory;
   readonly jobs: Jobs;
   readonly runs: Runs;
   readonly inspect: Inspect;
@@ -105,12 +107,13 @@ export class AppCore implements Sender, AppOperations {
     this.#workers = new Workers(this.#dependencies, () => this.#disconnect());
     this.name = this.#dependencies.name;
     this.maxMembers = this.#dependencies.maxMembers;
-    const { deadLetters, schedules, signals, jobs, runs, inspect, control } = operationsOf(
+    const { deadLetters, schedules, signals, history, jobs, runs, inspect, control } = operationsOf(
       () => currentFunction(this).#dependencies,
     );
     this.deadLetters = deadLetters;
     this.schedules = schedules;
     this.signals = signals;
+    this.history = history;
     this.jobs = jobs;
     this.runs = runs;
     this.inspect = inspect;

@@ -11,6 +11,7 @@ import { workerStateOf } from '../control/worker-record.js';
 import { isJobId } from '../job/ids.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { type DeadLetters, deadLetters } from '../ops/dead-letters.js';
+import { type AppHistory, historyOf } from '../ops/history.js';
 import type { Jobs, Runs } from '../ops/job-query.js';
 import { jobQueries, runQueries } from '../ops/jobs.js';
 import { type Signals, signalsOf } from '../ops/signals.js';
@@ -53,6 +54,7 @@ export interface AppOperations {
   readonly deadLetters: DeadLetters;
   readonly schedules: Schedules;
   readonly signals: Signals;
+  readonly history: AppHistory;
   readonly jobs: Jobs;
   readonly runs: Runs;
   readonly inspect: Inspect;
@@ -92,6 +94,10 @@ export function operationsOf(dependencies: () => AppDependencies): AppOperations
     signals: signalsOf(() => {
       const { store, signalClient } = dependencies();
       return { store, client: signalClient };
+    }),
+    history: historyOf(() => {
+      const { store, runtime } = dependencies();
+      return { store, now: () => runtime.clock.now() };
     }),
     jobs: jobQueries(queryDependencies),
     runs: runQueries(queryDependencies),

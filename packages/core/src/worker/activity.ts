@@ -10,6 +10,7 @@ import type { Clock } from '../base/time.js';
 import type { ActiveAttempt, AttemptCounts, AttemptEnd } from '../control/answers.js';
 import type { ActiveJob, AttemptOutcome } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
+import type { HistoryRecorder } from './history-recorder.js';
 import { inMegabytes } from './options.js';
 
 export const NO_ATTEMPTS: AttemptCounts = {
@@ -51,11 +52,16 @@ export class Activity {
   readonly #listeners: ReadonlySet<ActivityListener>;
   readonly #ownListeners = new Set<ActivityListener>();
   readonly #active = new LinkedItems<RunningAttempt>();
+  readonly #history: HistoryRecorder | undefined;
 
-  /** @param listeners Listeners of the app; the set may change. */
-  constructor(clock: Clock, listeners: ReadonlySet<ActivityListener>) {
+  /**
+   * @param listeners Listeners of the app; the set may change.
+   * @param history Counts the attempts for `app.history`.
+   */
+  constructor(clock: Clock, listeners: ReadonlySet<ActivityListener>, history?: HistoryRecorder) {
     this.#clock = clock;
     this.#listeners = listeners;
+    this.#history = history;
   }
 
   /** The running attempts, oldest first. */
@@ -84,6 +90,10 @@ export class Activity {
   begin(job: ActiveJob): Link<RunningAttempt> | undefined {
     if (job.queue === INTERNAL_QUEUE) return undefined;
     const attempt = new RunningAttempt(job, this.#clock.now());
+    if (this.#history !== undefined) {
+      const waitedMs = waitOf(job, attempt.startedAt);
+      if (waitedMs !== undefined) this.#history.waited(job.name, waitedMs);
+    }
     if (this.isHeard) {
       for (const listener of this.#listeners) listener.started?.(attempt.facts, job);
       for (const listener of this.#ownListeners) listener.started?.(attempt.facts, job);
@@ -107,8 +117,11 @@ export class Activity {
     const end: AttemptEnd =
       outcome === undefined ? 'failed' : outcome.kind === 'retry' ? 'retried' : outcome.kind;
     this.counts[end] += 1;
+    const { startedAt, job } = link.item;
+    const isUpstream = outcome?.kind === 'failed' && outcome.isUpstream === true;
+    if (!isUpstream) this.#history?.ended(job.name, end, this.#clock.now() - startedAt);
     if (!this.isHeard) return;
-    const { facts, startedAt } = link.item;
+    const { facts } = link.item;
     const ended = endedAttempt(end, outcome, this.#clock.now() - startedAt);
     for (const listener of this.#listeners) listener.ended?.(facts, ended);
     for (const listener of this.#ownListeners) listener.ended?.(facts, ended);
@@ -135,10 +148,16 @@ function activeAttempt(job: ActiveJob, startedAt: number): ActiveAttempt {
   const facts = isPlainObject(data) ? data : NO_DATA;
   const active: Writable<ActiveAttempt> = { id, task, queue, attempt, startedAt: new Date(startedAt) };
   if (typeof facts.run === 'string' && facts.alone !== true) active.runId = facts.run;
-  const waitsForNone = facts !== NO_DATA && facts.after === undefined;
-  if (attempt === 1 && job.starts === 1 && waitsForNone)
-    active.waitedMs = Math.max(0, startedAt - job.enqueuedAt - job.delayMs);
+  const waitedMs = waitOf(job, startedAt);
+  if (waitedMs !== undefined) active.waitedMs = waitedMs;
   return active;
+}
+
+/** Returns how long a job waited for its first attempt; undefined for others, and for steps that wait for earlier ones. */
+function waitOf(job: ActiveJob, startedAt: number): number | undefined {
+  const { attempt, starts, data, enqueuedAt, delayMs } = job;
+  if (attempt !== 1 || starts !== 1 || !isPlainObject(data) || data.after !== undefined) return undefined;
+  return Math.max(0, startedAt - enqueuedAt - delayMs);
 }
 
 const NO_DATA: Readonly<Record<string, unknown>> = {};

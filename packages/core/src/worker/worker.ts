@@ -41,6 +41,7 @@ import {
 import { type ControlledWorker, WorkerControl } from './control-endpoint.js';
 import type { WorkerDependencies } from './dependencies.js';
 import { HealthServer, healthOf, type WorkerHealth } from './health.js';
+import { HistoryRecorder } from './history-recorder.js';
 import { isIsolatedChild } from './isolate/messages.js';
 import { ChildPool, programFor } from './isolate/pool.js';
 import {
@@ -65,6 +66,7 @@ export class QueueWorker implements AppWorker, ControlledWorker, Stoppable {
   readonly #dependencies: WorkerDependencies;
   readonly #queues: ServedQueues;
   readonly #activity: Activity;
+  readonly #history: HistoryRecorder | undefined;
   readonly #children: ChildPool;
   readonly #repairer: Repairer | undefined;
   readonly #retention: Retention;
@@ -87,7 +89,8 @@ export class QueueWorker implements AppWorker, ControlledWorker, Stoppable {
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
-    this.#activity = new Activity(dependencies.clock, dependencies.listeners);
+    this.#history = this.#newHistory();
+    this.#activity = new Activity(dependencies.clock, dependencies.listeners, this.#history);
     this.#repairer = this.#newRepairer();
     this.#retention = this.#newRetention();
     const maxima = [options.concurrency, ...(options.queues?.values() ?? [])].map(({ max }) => max);
@@ -272,6 +275,7 @@ export class QueueWorker implements AppWorker, ControlledWorker, Stoppable {
     this.#state = 'running';
     this.#repairer?.start();
     this.#retention.start();
+    this.#history?.start();
     this.#queues.autoscale();
     const { maxJobs, maxMemoryBytes } = this.#options;
     this.#stops.push(
@@ -315,6 +319,7 @@ export class QueueWorker implements AppWorker, ControlledWorker, Stoppable {
     try {
       await Promise.all([this.#repairer?.stop(), this.#retention.stop()]);
       await this.#queues.close();
+      await this.#history?.stop();
     } finally {
       await Promise.allSettled(this.#stops.splice(0).map(async (stop) => stop()));
       await this.#children.close(false);
@@ -388,6 +393,13 @@ export class QueueWorker implements AppWorker, ControlledWorker, Stoppable {
     const server = new HealthServer(() => this.health(), health.metrics);
     this.#stops.push(() => server.close());
     this.#healthPort = await server.listen(health.port, health.host);
+  }
+
+  /** A test app has a history of its own, and no time of the machine. */
+  #newHistory(): HistoryRecorder | undefined {
+    const { jobs, store, clock } = this.#dependencies;
+    if (store.isUnshared) return undefined;
+    return new HistoryRecorder({ store: jobs, now: () => clock.now(), onError: store.onError });
   }
 
   #newRetention(): Retention {

@@ -18,8 +18,12 @@ export interface GraphNode {
   readonly state: GraphState;
   /** Number of ended attempts. */
   readonly attempts?: number;
-  /** Start of the last attempt. */
+  /**
+   * Start of the last attempt. Of a node for several jobs, the earliest start of the jobs that were read: of more than 20 equal
+   * ones, these are the first, the middle and the last one.
+   */
   readonly startedAt?: Date;
+  /** Of a node for several jobs, once all have ended: the latest end of the jobs that were read. */
   readonly finishedAt?: Date;
   /** Duration of the last attempt in milliseconds. */
   readonly durationMs?: number;

@@ -72,7 +72,7 @@ export function repeated(
 }
 
 function manyOf(
-  { id, task, label, queue, kind, count = 1 }: GraphNode,
+  { id, task, label, queue, kind, count = 1, startedAt, finishedAt }: GraphNode,
   states: StateCounts,
   active: ReadonlyMap<string, number>,
 ): GraphNode {
@@ -90,9 +90,39 @@ function manyOf(
   return {
     ...{ id, task, label, queue, ...(kind !== undefined && { kind }) },
     state: summaryOf(counts),
+    ...spanOf([{ startedAt, finishedAt }], counts),
     count: totalOf(counts),
     counts,
   };
+}
+
+type Times = { readonly [Field in 'startedAt' | 'finishedAt']?: Date | undefined };
+
+/** Returns the earliest start, and once all jobs have ended the latest end. */
+function spanOf(nodes: readonly Times[], counts: StateCounts): Pick<GraphNode, 'startedAt' | 'finishedAt'> {
+  const starts = nodes.flatMap(({ startedAt }) => startedAt?.getTime() ?? []);
+  const ends = nodes.flatMap(({ finishedAt }) => finishedAt?.getTime() ?? []);
+  const hasAllEnded = Object.keys(counts).every((state) => counts[state] === 0 || hasEnded(state));
+  return {
+    ...(starts.length > 0 && { startedAt: new Date(smallest(starts)) }),
+    ...(hasAllEnded && ends.length > 0 && { finishedAt: new Date(-smallest(ends.map((end) => -end))) }),
+  };
+}
+
+/** A run may have more jobs than a call may have arguments. */
+const smallest = (times: readonly number[]) => times.reduce((least, time) => Math.min(least, time));
+
+/** Returns the first of several equal parts, with the earliest start and the latest end of the jobs of all. */
+export function spanning(first: Part, parts: readonly Part[]): Part {
+  const inner = parts.map(partsOf);
+  let index = 0;
+  const { node, ...rest } = withParts(first, (part) => {
+    const same = inner.flatMap((each) => each[index] ?? []);
+    index += 1;
+    return spanning(part, same);
+  });
+  const nodes = parts.flatMap((part) => part.node ?? []);
+  return { ...rest, ...(node !== undefined && { node: { ...node, ...spanOf(nodes, {}) } }) };
 }
 
 /** Returns a text that is equal for parts that differ only in their inputs. */
@@ -133,7 +163,7 @@ function zippedNode(first: GraphNode, nodes: readonly GraphNode[]): GraphNode {
   const named = { id, task, label, queue, ...(kind !== undefined && { kind }) };
   if (isEach) return { ...named, state: first.state, isEach };
   const counts = nodes.map(countsOf).reduce(added, {});
-  return { ...named, state: summaryOf(counts), count: totalOf(counts), counts };
+  return { ...named, state: summaryOf(counts), ...spanOf(nodes, counts), count: totalOf(counts), counts };
 }
 
 /** Returns the number of a node's jobs by state; empty if their number is not known yet. */

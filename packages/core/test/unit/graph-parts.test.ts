@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { runGraph } from '../../src/workflow/graph.js';
 import { type GraphNode, type Part, summaryOf } from '../../src/workflow/graph-parts.js';
-import { folded, repeated, runCountsOf, tallyOf } from '../../src/workflow/graph-tally.js';
+import { folded, repeated, runCountsOf, spanning, tallyOf } from '../../src/workflow/graph-tally.js';
 import { drawn } from '../../src/workflow/graph-text.js';
 
 function part(id: string, state = 'completed', more: Partial<Part> & { task?: string } = {}): Part {
@@ -49,6 +49,39 @@ describe('members of one shape', () => {
       { id: 'r.0.*-0', count: 100, counts: { completed: 60, active: 3, pending: 37 } },
       { id: 'r.0.*', count: 100, counts: { completed: 60, pending: 40 } },
     ]);
+  });
+});
+
+describe('a folded node', () => {
+  const at = (second: number) => new Date(second * 1000);
+  const timed = (index: number, state: string) =>
+    part(`r.0.${index}`, state, {
+      node: {
+        ...{ id: `r.0.${index}`, task: 'task', label: 'task', queue: 'default', state },
+        startedAt: at(100 - index),
+        ...(state === 'completed' && { finishedAt: at(200 - index) }),
+      },
+    });
+  const nodeOf = (parts: readonly Part[]) => runGraph(run(...parts), 'r').nodes[0];
+
+  test('lasts from the earliest start to the latest end, once all have ended', () => {
+    const ended = Array.from({ length: 30 }, (_, index) => timed(index, 'completed'));
+    expect(nodeOf(ended)).toMatchObject({ count: 30, startedAt: at(71), finishedAt: at(200) });
+    const running = [...ended.slice(1), timed(0, 'active')];
+    expect(nodeOf(running)).toMatchObject({ startedAt: at(71) });
+    expect(nodeOf(running)).not.toHaveProperty('finishedAt');
+    expect(nodeOf(Array.from({ length: 30 }, (_, index) => part(`r.0.${index}`)))).not.toHaveProperty(
+      'startedAt',
+    );
+  });
+
+  test('of members of which samples were read lasts as long as these', () => {
+    const [first, last] = [timed(0, 'completed'), timed(60, 'completed')];
+    const many = (states: Record<string, number>) =>
+      drawn(run(repeated(spanning(first, [first, last]), states))).nodes[0];
+    expect(many({ completed: 61 })).toMatchObject({ count: 61, startedAt: at(40), finishedAt: at(200) });
+    expect(many({ completed: 60, active: 1 })).toMatchObject({ startedAt: at(40) });
+    expect(many({ completed: 60, active: 1 })).not.toHaveProperty('finishedAt');
   });
 });
 

@@ -5,7 +5,7 @@ import { ApiError, addressOf, read } from './api.js';
 const listeners = new Set<() => void>();
 let source: EventSource | undefined;
 
-/** A page that shows old data is worse than a few requests: reads happen this often without a connection too. */
+/** Without a connection the page asks this often. With one, the server says when: to all pages at once, so they share reads. */
 const POLL_MS = 15_000;
 const MIN_PAUSE_MS = 1000;
 
@@ -29,7 +29,7 @@ document.addEventListener('visibilitychange', () => {
   }
 });
 addEventListener('pagehide', () => source?.close());
-setInterval(() => document.hidden || notify(), POLL_MS);
+setInterval(() => document.hidden || source?.readyState === EventSource.OPEN || notify(), POLL_MS);
 
 export interface Live<Answer> {
   readonly data: Answer | undefined;

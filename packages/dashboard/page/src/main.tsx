@@ -1,6 +1,6 @@
 /** The page of the dashboard: its navigation, and the view of the address. */
 import { render } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { read } from './api.js';
 import { useLive } from './live.js';
 import { AppContext } from './parts/action.js';
@@ -8,7 +8,9 @@ import { Empty, Problem } from './parts/parts.js';
 import { Link, navigate, usePlace } from './router.js';
 import './style.css';
 import type { AppFacts } from './types.js';
+import { Compare } from './views/compare.js';
 import { DeadLetters } from './views/dead-letters.js';
+import { History } from './views/history.js';
 import { JobPage } from './views/job.js';
 import { List } from './views/list.js';
 import { Queues } from './views/queues.js';
@@ -22,6 +24,7 @@ const PAGES = [
   ['/runs', 'Runs', '⋔'],
   ['/jobs', 'Jobs', '≡'],
   ['/failed', 'Failed', '✕'],
+  ['/history', 'History', '∿'],
   ['/queues', 'Queues', '▤'],
   ['/workers', 'Workers', '⚙'],
   ['/schedules', 'Schedules', '◷'],
@@ -32,6 +35,7 @@ const PAGES = [
 function Page() {
   const { path } = usePlace();
   const { data: app, error } = useLive<AppFacts>('/app');
+  const isFirst = useRef(true);
   useEffect(() => {
     if (path === '/') navigate('/runs', true);
   }, [path]);
@@ -39,6 +43,13 @@ function Page() {
     const [, section = ''] = path.split('/');
     document.title = `${section.charAt(0).toUpperCase()}${section.slice(1)} · ${app?.name ?? 'Umbel'}`;
   }, [path, app?.name]);
+  useEffect(() => {
+    if (isFirst.current) isFirst.current = false;
+    // Readers of the screen begin at the new page, not at the link that led to it.
+    else document.getElementById('main')?.focus({ preventScroll: true });
+    // On phones the navigation scrolls.
+    document.querySelector('.side [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
+  }, [path]);
   return (
     <AppContext.Provider value={app}>
       <button type="button" class="skip" onClick={() => document.getElementById('main')?.focus()}>
@@ -86,10 +97,14 @@ function View({ path }: { readonly path: string }) {
       return id === '' ? <List key="runs" kind="runs" /> : <RunPage key={id} id={id} />;
     case 'jobs':
       return id === '' ? <List key="jobs" kind="jobs" /> : <JobPage key={id} id={id} />;
+    case 'compare':
+      return <Compare />;
     case 'open':
       return <Open key={id} id={id} />;
     case 'failed':
       return <DeadLetters />;
+    case 'history':
+      return <History />;
     case 'queues':
       return <Queues />;
     case 'workers':

@@ -3,12 +3,16 @@ import type {
   ActiveAttempt,
   ConditionCounts,
   ErrorGroups as CoreErrorGroups,
+  HistoryAnswer as CoreHistory,
+  HistoryPoint as CoreHistoryPoint,
   ListedJob as CoreJob,
   QueueInfo as CoreQueue,
   WaitReason as CoreReason,
   ListedRun as CoreRun,
   RunFacts as CoreRunFacts,
+  TaskHistory as CoreTaskHistory,
   DeadLetter,
+  HistoryNumbers,
   JobCounts,
   JobFacts,
   OpenWait,
@@ -40,6 +44,23 @@ export type Reason = Plain<CoreReason>;
 export type Graph = RunGraphJson;
 export type Node = RunGraphJson['nodes'][number];
 
+/** An operation on all jobs of a search. */
+export interface BulkOperation {
+  readonly id: string;
+  readonly action: string;
+  readonly q: string;
+  readonly user: string;
+  readonly state: 'collecting' | 'running' | 'done' | 'aborted' | 'failed';
+  readonly startedAt: string;
+  readonly endedAt?: string;
+  readonly total: number;
+  readonly changed: number;
+  readonly skipped: number;
+  readonly reasons: readonly string[];
+  readonly isCut: boolean;
+  readonly error?: string;
+}
+
 export interface Value {
   readonly json: string;
   readonly isCut: boolean;
@@ -61,12 +82,18 @@ export type RunDetails = Plain<CoreRunFacts> & {
 };
 
 export type ErrorGroups = Plain<CoreErrorGroups>;
+export type { HistoryNumbers };
+export type HistoryAnswer = Plain<CoreHistory>;
+export type HistoryPoint = Plain<CoreHistoryPoint>;
+export type TaskHistory = Plain<CoreTaskHistory>;
 export type Letter = Omit<Plain<DeadLetter>, 'input'> & { readonly input?: Value };
 
 export interface AppFacts {
   readonly name: string;
   readonly user: string;
   readonly readOnly: boolean;
+  /** The address of a trace, with `{traceId}` in it. */
+  readonly traceUrl?: string;
   readonly store: { readonly kind: string; readonly address: string };
   readonly queues: readonly string[];
   readonly tasks: readonly string[];

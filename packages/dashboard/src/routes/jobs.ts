@@ -1,7 +1,24 @@
-/** The routes that read jobs and workflow runs. */
-import { type App, type AsyncResult, isFinal, type ListedJob, type ListedRun } from '@umbel/core';
+/** The routes that read jobs, workflow runs, and operations on all jobs of a search. */
+import {
+  type App,
+  type AsyncResult,
+  InvalidOptionError,
+  isFinal,
+  type ListedJob,
+  type ListedRun,
+  type RunGraphJson,
+} from '@umbel/core';
 import { Hono } from 'hono';
-import { checkView, type RouteDependencies, type RouteEnv } from '../context.js';
+import { isBulkAction } from '../bulk.js';
+import {
+  checkView,
+  jobTarget,
+  type RouteContext,
+  type RouteDependencies,
+  type RouteEnv,
+  runTarget,
+  visibleItems,
+} from '../context.js';
 import { findPage, parseSearch } from '../search.js';
 import { type ShownValue, shown, shownLines } from '../values.js';
 
@@ -9,7 +26,7 @@ import { type ShownValue, shown, shownLines } from '../values.js';
 const CONDITIONS_KEPT_MS = 10_000;
 
 export function jobRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
-  const { app, reads } = dependencies;
+  const { app, bulk, reads } = dependencies;
   const routes = new Hono<RouteEnv>();
 
   routes.get('/counts', async (c) => {
@@ -25,6 +42,18 @@ export function jobRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
     );
   });
 
+  routes.get('/operations', async (c) => {
+    await checkView(dependencies, c, { kind: 'app' });
+    return c.json({ operations: bulk.all });
+  });
+
+  routes.get('/operations/preview', async (c) => {
+    await checkView(dependencies, c, { kind: 'app' });
+    const { action = '', q = '' } = c.req.query();
+    if (!isBulkAction(action)) throw new InvalidOptionError('action', 'a bulk action', action);
+    return c.json(await reads.get(JSON.stringify(['preview', action, q]), () => bulk.preview(action, q)));
+  });
+
   routes.get('/list/:kind{jobs|runs}', async (c) => {
     await checkView(dependencies, c, { kind: 'app' });
     const { kind } = c.req.param();
@@ -32,7 +61,9 @@ export function jobRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
     const page = await reads.get(JSON.stringify(['list', kind, q, cursor]), () =>
       listOf(dependencies, kind, q, cursor || undefined),
     );
-    return c.json(page);
+    const targetOf = kind === 'jobs' ? jobTarget : runTarget;
+    const items = await visibleItems<ListedJob | ListedRun>(dependencies, c, page.items, targetOf);
+    return c.json({ ...page, items });
   });
 
   routes.get('/jobs/:id', async (c) => {
@@ -61,14 +92,15 @@ export function jobRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
     const { id } = c.req.param();
     await checkView(dependencies, c, { kind: 'run', id });
     const facts = await reads.get(`run ${id}`, () => runFacts(app, id));
-    return facts === undefined ? c.notFound() : c.json(facts);
+    if (facts === undefined) return c.notFound();
+    return c.json({ ...facts, graph: await withVisibleErrors(dependencies, c, facts.graph) });
   });
 
   routes.get('/runs/:id/graph/:format{mmd|dot|json}', async (c) => {
     const { id, format } = c.req.param();
     await checkView(dependencies, c, { kind: 'run', id });
     const graph = await app.result(id).graph();
-    if (format === 'json') return c.json(graph.toJSON());
+    if (format === 'json') return c.json(await withVisibleErrors(dependencies, c, graph.toJSON()));
     return c.text(format === 'mmd' ? graph.toMermaid() : graph.toDot());
   });
 
@@ -91,6 +123,23 @@ function listOf(
   const isNone = [task, queue, run, condition].some((value) => value !== undefined);
   if (isNone) return Promise.resolve({ items: [] });
   return findPage<ListedRun>(search, cursor, (page) => app.runs.list({ ...ofRuns, ...page }));
+}
+
+/** Removes the errors of steps that the user may not see. */
+async function withVisibleErrors(
+  dependencies: RouteDependencies,
+  c: RouteContext,
+  graph: RunGraphJson,
+): Promise<RunGraphJson> {
+  const failed = graph.nodes.filter(({ error }) => error !== undefined);
+  const visible = new Set(await visibleItems(dependencies, c, failed, jobTarget));
+  const hidden = new Set(failed.filter((node) => !visible.has(node)));
+  if (hidden.size === 0) return graph;
+  const nodes = graph.nodes.map((node) => {
+    const { error: _error, ...others } = node;
+    return hidden.has(node) ? others : node;
+  });
+  return { ...graph, nodes };
 }
 
 async function runFacts(app: App, id: string) {

@@ -1,10 +1,19 @@
 /** The routes that read queues, workers, schedules, dead letters, signals and tasks. */
 import type { App, DeadLetterFilter } from '@umbel/core';
 import { Hono } from 'hono';
-import { checkView, type RouteDependencies, type RouteEnv } from '../context.js';
+import {
+  checkView,
+  jobTarget,
+  type RouteDependencies,
+  type RouteEnv,
+  runTarget,
+  visibleItems,
+} from '../context.js';
 import { shown } from '../values.js';
 
 const MAX_LETTERS = 50;
+/** Maximum number of running attempts of a worker that one answer has. */
+const MAX_ATTEMPTS = 50;
 
 export function operationRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
   const { app, reads } = dependencies;
@@ -18,18 +27,23 @@ export function operationRoutes(dependencies: RouteDependencies): Hono<RouteEnv>
     c.json({ queues: await reads.get('queues', () => app.inspect.queues()) }),
   );
 
-  routes.get('/workers', async (c) =>
-    c.json(
-      await reads.get('workers', async () => {
-        const [workers, stats, active] = await Promise.all([
-          app.inspect.workers(),
-          app.inspect.stats(),
-          app.inspect.active(),
-        ]);
-        return { workers, stats: stats.answers, active: active.answers };
+  routes.get('/workers', async (c) => {
+    const facts = await reads.get('workers', async () => {
+      const [workers, stats, active] = await Promise.all([
+        app.inspect.workers(),
+        app.inspect.stats(),
+        app.inspect.active(),
+      ]);
+      return { workers, stats: stats.answers, active: active.answers };
+    });
+    const active = await Promise.all(
+      Object.entries(facts.active).map(async ([worker, attempts]) => {
+        const shown = attempts.slice(0, MAX_ATTEMPTS);
+        return [worker, await visibleItems(dependencies, c, shown, jobTarget)] as const;
       }),
-    ),
-  );
+    );
+    return c.json({ ...facts, active: Object.fromEntries(active) });
+  });
 
   routes.get('/schedules', async (c) =>
     c.json({ schedules: await reads.get('schedules', () => app.schedules.list()) }),
@@ -40,20 +54,24 @@ export function operationRoutes(dependencies: RouteDependencies): Hono<RouteEnv>
     const { items, cursor } = await reads.get(JSON.stringify(['dead', filter]), () =>
       app.deadLetters.page({ ...filter, limit: MAX_LETTERS }),
     );
+    const visible = await visibleItems(dependencies, c, items, jobTarget);
     return c.json({
-      letters: items.map(({ input, ...letter }) => ({ ...letter, input: shown(app, letter.task, input) })),
+      letters: visible.map(({ input, ...letter }) => ({ ...letter, input: shown(app, letter.task, input) })),
       cursor,
     });
   });
 
   routes.get('/error-groups', async (c) => {
+    await checkView(dependencies, c, { kind: 'dead-letters' }); // it tells errors of jobs of all kinds
     const filter = letterFilter(c.req.query());
     return c.json(await reads.get(JSON.stringify(['groups', filter]), () => app.deadLetters.groups(filter)));
   });
 
   routes.get('/signals', async (c) => {
     const { cursor } = c.req.query();
-    return c.json(await reads.get(`signals ${cursor}`, () => app.signals.waiting(cursor ? { cursor } : {})));
+    const page = await reads.get(`signals ${cursor}`, () => app.signals.waiting(cursor ? { cursor } : {}));
+    const items = await visibleItems(dependencies, c, page.items, ({ runId }) => runTarget({ id: runId }));
+    return c.json({ ...page, items });
   });
 
   routes.get('/tasks', async (c) => c.json({ tasks: await reads.get('tasks', () => tasksOf(app)) }));

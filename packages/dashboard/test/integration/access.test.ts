@@ -1,7 +1,9 @@
 /** Who may open a dashboard, and what a page of another site can do. */
-import { type App, createApp, InvalidOptionError } from '@umbel/core';
+import { chain, waitFor } from '@umbel/canvas';
+import { type App, createApp, InvalidOptionError, type RunGraphJson } from '@umbel/core';
 import { memory } from '@umbel/testing';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { z } from 'zod';
 import { type AuditEntry, dashboard } from '../../src/index.js';
 import { Client, ORIGIN } from '../support/client.js';
 
@@ -42,6 +44,10 @@ describe('a dashboard', () => {
       { origins: ['ops.example.com'] },
       { origins: 'https://ops.example.com' },
       { readOnly: 'yes' },
+      { trustProxy: 'yes' },
+      { traceUrl: 'https://{traceId}/x' },
+      { traceUrl: 'javascript:alert({traceId})' },
+      { traceUrl: 'https://traces.example/' },
       { autorize: () => ({ name: 'ann' }) },
     ];
     for (const options of wrong) expect(() => dashboard(app, options)).toThrow(InvalidOptionError);
@@ -53,6 +59,11 @@ describe('a dashboard', () => {
     expect((await fetch(new Request('http://127.0.0.1:3000/api/app'))).status).toBe(200);
     for (const host of ['evil.example', '127.0.0.1.evil.example', 'localhost.evil.example', '10.0.0.1'])
       expect((await fetch(new Request(`http://${host}/api/app`))).status).toBe(403);
+    const proxied = dashboard(app, { trustProxy: true });
+    const asked = (host: string) =>
+      proxied.fetch(new Request('http://localhost/api/app', { headers: { 'x-forwarded-host': host } }));
+    expect((await asked('localhost:3000')).status).toBe(200);
+    expect((await asked('ops.example')).status).toBe(403);
   });
 
   test('lets in whom `authorize` returns, and returns its response', async () => {
@@ -154,10 +165,87 @@ describe('a dashboard', () => {
     expect(actions).not.toContain('queue.purge');
   });
 
+  test('leaves out of lists what the user may not see', async () => {
+    const fail = app.task({
+      name: 'fail',
+      input: z.object({ secret: z.string() }),
+      run: ({ secret }): string => {
+        throw new Error(`no ${secret}`);
+      },
+    });
+    const approved = app.signal({ name: 'approved' });
+    let open = (_: null): void => {};
+    const held = new Promise<null>((resolve) => {
+      open = resolve;
+    });
+    const hold = app.task({ name: 'hold', run: () => held });
+    const failed = [await fail.delay({ secret: 'plan-a' }), await fail.delay({ secret: 'plan-b' })];
+    const run = await chain(fail.si({ secret: 'plan-c' }), hold.si()).delay();
+    const wait = await chain(waitFor(approved, { timeout: 'never' }), hold.si()).delay();
+    await app.worker().start();
+    await Promise.all([...failed, run].map((each) => each.outcome({ timeout: '50s' })));
+    const running = await hold.delay();
+    const [shownJob, hiddenJob] = failed.map(({ id }) => id);
+    const step = `${run.id}.0-0`;
+    const hidden = new Set([hiddenJob, wait.id, running.id]);
+    const asked = vi.fn((_user: object, _action: string, { id = '' }: { id?: string }) => {
+      return !hidden.has(id) && !id.startsWith(`${run.id}.`);
+    });
+    try {
+      const client = new Client(dashboard(app, { can: asked, onAction: () => {} }));
+      await vi.waitFor(async () => {
+        expect((await app.signals.waiting()).items).toHaveLength(1);
+        expect(await app.jobs.list({ state: 'active' })).toMatchObject({ items: [{ id: running.id }] });
+      });
+      const text = async (path: string) => JSON.stringify(await client.read(path));
+      const jobs = await text('/list/jobs?q=task:fail');
+      expect(jobs).toContain(shownJob);
+      expect(jobs).toContain('plan-a');
+      for (const path of ['/list/jobs', `/list/jobs?q=id:${hiddenJob}`, '/dead-letters']) {
+        expect(await text(path)).not.toMatch(/plan-b|plan-c/);
+        expect(await text(path)).not.toContain(`"${hiddenJob}"`);
+      }
+      expect(await text('/list/runs')).toContain(run.id);
+      expect(await text('/list/runs')).not.toContain(wait.id);
+      expect(await text('/signals')).not.toContain(wait.id);
+      expect(await text('/workers')).not.toContain(running.id);
+      for (const path of [`/runs/${run.id}`, `/runs/${run.id}/graph/json`]) {
+        const { nodes, graph = { nodes } } = await client.read<RunGraphJson & { graph?: RunGraphJson }>(path);
+        expect(await text(path)).toContain(step);
+        expect(graph.nodes.find(({ id }) => id === step)).not.toHaveProperty('error');
+      }
+      // One question for each item of a page.
+      asked.mockClear();
+      await client.read('/list/jobs?q=task:fail');
+      expect(asked.mock.calls.length).toBeLessThanOrEqual(1 + 50);
+    } finally {
+      open(null);
+    }
+  });
+
   test('guards every route: nothing answers a user who may nothing', async () => {
     const client = new Client(dashboard(app, { can: () => false, onAction: () => {} }));
-    const views = ['app', 'counts', 'list/jobs', 'list/runs', 'jobs/x', 'runs/x', 'runs/x/graph/json'];
-    const more = ['queues', 'workers', 'schedules', 'dead-letters', 'signals', 'tasks', 'changes'];
+    const views = [
+      'app',
+      'counts',
+      'list/jobs',
+      'list/runs',
+      'jobs/x',
+      'runs/x',
+      'runs/x/graph/json',
+      'runs/x/members',
+    ];
+    const more = [
+      'queues',
+      'workers',
+      'schedules',
+      'dead-letters',
+      'error-groups',
+      'signals',
+      'tasks',
+      'tasks/x/inputs',
+      'changes',
+    ];
     for (const path of [...views, ...more]) {
       const { status } = await client.get(`/api/${path}`);
       expect({ path, status }).toEqual({ path, status: 403 });

@@ -1,63 +1,18 @@
 /** The page in a real browser: every view, the actions, and that no text of a user becomes HTML. */
 import { mkdirSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Browser, chromium, type Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
 import { onEveryEngine } from '../../../../test/engines.js';
-import { dashboard } from '../../src/index.js';
-import { nodeHandler } from '../../src/node.js';
-import { findChromium } from '../support/chromium.js';
+import { DESKTOP, useBrowser } from '../support/browser.js';
 import { SECRET, withDemo } from '../support/demo.js';
 
-const program = findChromium();
+const { program, open, serve, browser } = useBrowser();
 /** Where the pictures are. They are for people; no test reads them. */
 const PICTURES = process.env.UMBEL_SCREENSHOTS ?? join(tmpdir(), 'umbel-dashboard');
-const DESKTOP = { width: 1360, height: 860 };
 const PHONE = { width: 390, height: 844 };
-
-let browser: Browser;
-const servers: Server[] = [];
-beforeAll(async () => {
-  if (program === undefined) return;
-  mkdirSync(PICTURES, { recursive: true });
-  browser = await chromium.launch({ executablePath: program, args: ['--no-sandbox', '--disable-gpu'] });
-});
-afterAll(() => browser?.close());
-afterEach(() => {
-  for (const server of servers.splice(0)) {
-    server.closeAllConnections();
-    server.close();
-  }
-});
-
-/** Serves a dashboard. Returns its address, without a slash at the end. */
-async function serve(app: Parameters<typeof dashboard>[0], basePath: string): Promise<string> {
-  const handle = nodeHandler(dashboard(app, { basePath, onAction: () => {} }));
-  const server = createServer((request, response) => void handle(request, response));
-  servers.push(server);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}${basePath}`;
-}
-
-/** Opens a page that notes everything that a page must not do. */
-async function openPage(origin: string): Promise<{ page: Page; problems: string[] }> {
-  const page = await browser.newPage({ viewport: DESKTOP, colorScheme: 'light' });
-  page.setDefaultTimeout(30_000);
-  const problems: string[] = [];
-  page.on('console', (message) => {
-    // The answers to wrong inputs are expected; the browser logs them as errors.
-    const isAnswer = /Failed to load resource: .* (?:4\d\d)/.test(message.text());
-    if (message.type() === 'error' && !isAnswer) problems.push(message.text());
-  });
-  page.on('pageerror', (error) => problems.push(error.message));
-  page.on('request', (request) => {
-    if (!request.url().startsWith(origin)) problems.push(`request to ${request.url()}`);
-  });
-  return { page, problems };
-}
+mkdirSync(PICTURES, { recursive: true });
 
 const isHacked = (page: Page) => page.evaluate(() => 'isHacked' in globalThis);
 
@@ -69,8 +24,8 @@ onEveryEngine('the page', (engine) => {
       await app.schedules.sync();
       await (await app.schedules.get('nightly-report').runNow()).get({ timeout: '50s' });
       const address = await serve(app, '/ops');
-      const { page, problems } = await openPage(new URL(address).origin);
-      const text = (part: string) => page.getByText(part).first().waitFor();
+      const { page, problems } = await open(address);
+      const text = (part: string) => page.getByText(part).filter({ visible: true }).first().waitFor();
 
       const views: readonly (readonly [path: string, shown: string])[] = [
         ['/runs', ids.album],
@@ -84,6 +39,7 @@ onEveryEngine('the page', (engine) => {
         [`/runs/${ids.approval}`, 'it waits for signal "report.approved" with the key "r-17"'],
         [`/runs/${ids.broken}?step=${ids.broken}.0-1`, 'no price'],
         ['/failed', 'RangeError'],
+        ['/history', 'completed'],
         ['/queues', 'images'],
         ['/workers', 'demo-1'],
         ['/schedules', 'nightly-report'],
@@ -151,7 +107,7 @@ onEveryEngine('the page', (engine) => {
       await page.getByRole('complementary').getByRole('link', { name: 'First page' }).waitFor();
 
       // A signal, and what it starts: the open page changes by itself.
-      const other = await browser.newPage();
+      const other = await browser().newPage();
       await other.goto(`${address}/runs/${ids.approval}`);
       await other.getByText('it waits for signal').first().waitFor();
       await page.goto(`${address}/signals`);
@@ -177,6 +133,37 @@ onEveryEngine('the page', (engine) => {
       await page.goto(`${address}/schedules`);
       await page.getByRole('button', { name: 'Pause' }).first().click();
       await page.getByRole('button', { name: 'Resume' }).first().waitFor();
+      // The charts of a task, from what its workers have written.
+      await expect
+        .poll(async () => (await app.history.tasks()).some(({ task }) => task === 'word.count'), {
+          timeout: 60_000,
+        })
+        .toBe(true);
+      await page.goto(`${address}/history`);
+      await page.getByRole('link', { name: 'word.count' }).click();
+      await page.waitForURL(/task=word/);
+      await page
+        .getByRole('img', { name: /60 completed, 0 failed/ })
+        .locator('canvas')
+        .waitFor();
+      await page.getByRole('link', { name: '7 days' }).click();
+      await page.getByText('Attempts per 15 minutes').waitFor();
+
+      // All jobs of a search are changed by one operation, with a preview.
+      await page.goto(`${address}/jobs?q=state%3Afailed%20task%3Aorder.charge%20-error%3Ao-9`);
+      await page.getByRole('button', { name: 'Retry all' }).click();
+      await page.getByRole('dialog').getByText('match now').waitFor();
+      await page
+        .getByRole('dialog')
+        .getByRole('button', { name: /^Retry \d/ })
+        .click();
+      const operation = page.getByRole('region', { name: 'Operations' });
+      await operation.getByText('done').waitFor();
+      await operation
+        .getByText(/changed/)
+        .first()
+        .waitFor();
+
       // The errors by place; one of them opens its jobs.
       await page.goto(`${address}/failed`);
       const errors = page.locator('section', { has: page.getByRole('heading', { name: 'Errors' }) });

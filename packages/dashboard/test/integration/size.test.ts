@@ -16,9 +16,18 @@ test('the first load and the graph are small', () => {
   const sum = (names: readonly string[]) => names.reduce((total, name) => total + size(name), 0);
   expect(first.some((name) => name.endsWith('.js'))).toBe(true);
   expect(first.some((name) => name.endsWith('.css'))).toBe(true);
-  expect(later).toEqual([expect.stringMatching(/^graph-.*\.js$/)]);
+  const part = (name: string) => later.filter((file) => file.startsWith(`${name}-`));
+  expect(part('graph')).toEqual([expect.stringMatching(/\.js$/)]);
+  expect(
+    part('chart')
+      .map((file) => file.replace(/.*\./, ''))
+      .sort(),
+  ).toEqual(['css', 'js']);
+  expect(part('layout-worker')).toEqual([expect.stringMatching(/\.js$/)]);
+  expect(later).toHaveLength(4);
   expect(sum(first)).toBeLessThan(MAX_BYTES);
-  expect(sum(later)).toBeLessThan(MAX_BYTES);
+  for (const parts of [[...part('graph'), ...part('layout-worker')], part('chart')])
+    expect(sum(parts)).toBeLessThan(MAX_BYTES);
   // Nothing that the policy of the page would refuse.
   expect(html).not.toMatch(/<script(?![^>]* src=)|style=|https?:/);
 });

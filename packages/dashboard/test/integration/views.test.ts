@@ -1,7 +1,10 @@
 /** What the page reads, and the actions that it sends, on every engine. */
+import { chain, group } from '@umbel/canvas';
+import type { RunGraphJson } from '@umbel/core';
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
+import { type RateLimit, rateTextOf } from '../../page/src/parts/rate.js';
 import { dashboard } from '../../src/index.js';
 import { Client } from '../support/client.js';
 import { SECRET, withDemo } from '../support/demo.js';
@@ -91,6 +94,42 @@ onEveryEngine('the dashboard', (engine) => {
       }
       expect(seen.sort()).toEqual(sent.map(({ id }) => id).sort());
     }
+  });
+
+  test('lists the jobs of each folded node by themselves, and when they ran', async () => {
+    const app = engine.app();
+    const one = app.task({ name: 'one', input: z.number(), run: async (n) => n });
+    await app.worker().start();
+    const numbers = Array.from({ length: 60 }, (_, n) => n);
+    const run = await chain(
+      group(numbers.map((n) => chain(one.si(n), one.si(n)))),
+      one.si(0),
+      group(numbers.slice(0, 30).map((n) => one.si(n))),
+    ).delay();
+    await run.get(soon);
+    const client = new Client(dashboard(app, quiet));
+    const { graph } = await client.read<{ graph: RunGraphJson }>(`/runs/${run.id}`);
+    const folded = graph.nodes.filter(({ count }) => count !== undefined);
+    expect(folded.map(({ id, count }) => [id.slice(run.id.length), count])).toEqual([
+      ['.0-0.*-0', 60],
+      ['.0-0.*', 60],
+      ['.0.*', 30],
+    ]);
+    for (const { id, count, startedAt, finishedAt } of folded) {
+      expect(Date.parse(startedAt ?? '')).toBeLessThanOrEqual(Date.parse(finishedAt ?? ''));
+      const found: string[] = [];
+      let cursor: string | undefined = '';
+      while (cursor !== undefined) {
+        const query = new URLSearchParams({ node: id, task: 'one', cursor });
+        const page: Listed = await client.read(`/runs/${run.id}/members?${query}`);
+        found.push(...page.items.map((item) => item.id));
+        cursor = page.cursor;
+      }
+      const indexes = Array.from({ length: count ?? 0 }, (_, index) => id.replace('*', String(index)));
+      expect(found.sort()).toEqual(indexes.sort());
+    }
+    for (const node of ['', `${run.id}.0-1`, 'other.*', `${run.id}${'*'.repeat(2000)}`])
+      expect((await client.get(`/api/runs/${run.id}/members?node=${node}`)).status).toBe(400);
   });
 
   test('carries out each action on a job', async () => {
@@ -202,6 +241,13 @@ onEveryEngine('the dashboard', (engine) => {
     expect(await queueNow()).toMatchObject({ isPaused: true, counts: { waiting: 1 }, workers: ['w-1'] });
     await client.act('queue.limit', { id: 'work', concurrency: 3, rate: '100/m' });
     expect(await queueNow()).toMatchObject({ concurrency: 3, rateLimit: { max: 100 } });
+    // The dialog proposes what is set, and core accepts what the dialog proposes.
+    for (const rate of ['100/s', '5/m', '1000/h', '1/d']) {
+      await client.act('queue.limit', { id: 'work', rate });
+      const { rateLimit } = (await queueNow()) as unknown as { rateLimit: RateLimit };
+      expect(rateTextOf(rateLimit)).toBe(rate);
+    }
+    expect(rateTextOf({ max: 3, durationMs: 1500 })).toBeUndefined();
     await client.act('queue.limit', { id: 'work', concurrency: null, rate: null });
     expect(await queueNow()).toMatchObject({ concurrency: null, rateLimit: null });
     const purge = (confirm: string) => client.post('/api/actions/queue.purge', { id: 'work', confirm });

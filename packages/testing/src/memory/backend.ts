@@ -5,6 +5,7 @@ import type {
   EndedJob,
   EndedRange,
   EndedSet,
+  HistoryEntry,
   PurgedSet,
   PurgeRequest,
   PurgeSlice,
@@ -225,6 +226,19 @@ export class MemoryBackend extends BackendSignals implements IQueueBackend {
     return this.command((queue) => {
       for (const key of childKeys) removeEndedChild(queue, parentId, key);
     });
+  }
+
+  /** Not in BullMQ's contract: the history of attempts, see `HistoryPrimitives` of the core. */
+  addHistory(entries: readonly HistoryEntry[], maxTasks: number, other: string): Promise<void> {
+    return this.command((queue) => queue.history.add(entries, maxTasks, other, queue.lockNow));
+  }
+
+  readHistory(slots: readonly string[], task: string): Promise<readonly string[]> {
+    return this.command(({ history }) => history.read(slots, task));
+  }
+
+  readHistoryTasks(slots: readonly string[]): Promise<readonly (readonly [task: string, counts: string])[]> {
+    return this.command(({ history }) => history.tasks(slots));
   }
 
   /** Not in BullMQ's contract: the tag index, see `Primitives` of the core. */

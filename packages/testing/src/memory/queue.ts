@@ -3,6 +3,7 @@
 import type { ClockHandle, EngineTime } from './clock.js';
 import { LinkedList, type SeededRandom, SortedSet } from './collections.js';
 import { EventStream, type NextTick, type RunGate } from './events.js';
+import { HistorySlots } from './history.js';
 import type { JobRecord, NewJob, Placement } from './job-record.js';
 import { SignalRecords } from './signals.js';
 import { TagEntries } from './tags.js';
@@ -156,6 +157,8 @@ export class QueueData {
 
   /** Used only in the queue that represents the tag index. */
   readonly tags = new TagEntries();
+  /** Used only in the queue that represents the history of attempts. */
+  readonly history = new HistorySlots();
   /** Used only in the queue that represents the records of signals. */
   readonly signals = new SignalRecords();
 

@@ -35,7 +35,7 @@ import {
   partsOf,
   type StateCounts,
 } from '../../workflow/graph-parts.js';
-import { FOLD, nodeShapeOf, repeated } from '../../workflow/graph-tally.js';
+import { FOLD, nodeShapeOf, repeated, spanning } from '../../workflow/graph-tally.js';
 import { PROBE, readMembers } from '../../workflow/join.js';
 import type { MemberOutcome, PageEntry, Range } from '../async-result.js';
 import { byPath, type ClassifiedChildren, streamedOf } from './relatives.js';
@@ -289,8 +289,9 @@ export class LargeGroups {
     const labels = new Set(samples.map((sample) => sample.node?.label));
     const tasks = new Set(samples.map((sample) => sample.node?.task));
     const label = labels.size === 1 ? node?.label : [...tasks].join(', ');
-    const sample: Part =
+    const named: Part =
       node === undefined || label === undefined ? first : { ...first, node: { ...node, label } };
+    const sample = spanning(named, samples);
     return repeated(sample, states, await this.#runningIn(list, sample));
   }
 

@@ -10,6 +10,7 @@ import type {
   EndedTimePrimitive,
 } from '../primitives/ended-jobs.js';
 
+import type { HistoryPrimitives } from '../primitives/history.js';
 import type { Primitives } from '../primitives/jobs.js';
 import type { LookPrimitive } from '../primitives/looks.js';
 import type { PurgePrimitive } from '../primitives/purge.js';
@@ -31,6 +32,7 @@ export type EngineCommands = Partial<
     PurgePrimitive &
     TagPrimitives &
     SignalPrimitives &
+    HistoryPrimitives &
     LookPrimitive &
     QueueNamePrimitive
 >;

@@ -1,12 +1,14 @@
 /** Draws the graph of a run as SVG. Loaded with its layout when a run is opened. */
-import { useMemo, useState } from 'preact/hooks';
-import { duration } from '../format.js';
-import { classOf, Empty, shapeOf } from '../parts/parts.js';
-import type { Graph, Node } from '../types.js';
-import { layoutOf, MAX_LABEL, type PlacedNode } from './layout.js';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { Empty } from '../parts/parts.js';
+import type { Graph } from '../types.js';
+import { cut } from './label.js';
+import type { Layout } from './layout.js';
+import { GraphNode } from './node.js';
+import { useViewport, ZOOM_KEYS } from './use-viewport.js';
+import { neighbourOf, ZOOM } from './viewport.js';
 
 const MAX_NODES = 500;
-const ZOOM = { min: 0.25, max: 2, step: 1.25 };
 
 interface GraphProps {
   readonly graph: Graph;
@@ -14,31 +16,120 @@ interface GraphProps {
   readonly onChoose: (id: string) => void;
 }
 
-export default function GraphView({ graph, chosen, onChoose }: GraphProps) {
-  const [zoom, setZoom] = useState(1);
-  // The states change often, the form rarely.
-  const form = JSON.stringify([graph.nodes.map(({ id, label }) => [id, label]), graph.edges]);
+export default function GraphView(props: GraphProps) {
+  const { graph } = props;
   const isTooLarge = graph.nodes.length > MAX_NODES;
-  const layout = useMemo(() => (isTooLarge ? undefined : layoutOf(graph)), [form]);
-  if (layout === undefined)
+  const layout = useLayout(isTooLarge ? undefined : graph);
+  if (layout !== undefined) return <Drawing {...props} layout={layout} />;
+  if (!isTooLarge) return <Empty>Drawing …</Empty>;
+  return (
+    <Empty>This run has {graph.nodes.length} different steps: too many to draw. Its timeline is below.</Empty>
+  );
+}
+
+/** Returns the places of the nodes, which a worker computes anew when the form of the graph changes. */
+function useLayout(graph: Graph | undefined): Layout | undefined {
+  const [layout, setLayout] = useState<Layout>();
+  const worker = useRef<Worker>(undefined);
+  useEffect(() => {
+    worker.current = new Worker(new URL('./layout-worker.ts', import.meta.url), { type: 'module' });
+    worker.current.onmessage = ({ data }: MessageEvent<Layout>) => setLayout(data);
+    return () => worker.current?.terminate();
+  }, []);
+  // The states change often, the form rarely.
+  const form = graph && JSON.stringify([graph.nodes.map(({ id, label }) => [id, label]), graph.edges]);
+  useEffect(() => {
+    if (graph !== undefined) worker.current?.postMessage(graph);
+  }, [form]);
+  return layout;
+}
+
+const DIRECTIONS = { ArrowLeft: 'left', ArrowRight: 'right', ArrowUp: 'up', ArrowDown: 'down' } as const;
+
+function Drawing({ graph, chosen, onChoose, layout }: GraphProps & { readonly layout: Layout }) {
+  const { canvas, zoom, change, fit, show } = useViewport(layout);
+  const [focused, setFocused] = useState('');
+  const placedOf = (id: string) => layout.nodes.find(({ node }) => node.id === id);
+  const tabStop = (placedOf(focused) ?? placedOf(chosen) ?? layout.nodes[0])?.node.id;
+  useEffect(() => {
+    const placed = placedOf(chosen);
+    if (placed !== undefined) show(placed);
+  }, [chosen, layout]);
+  const idOf = (event: Event) => (event.target as Element).closest<SVGElement>('.node')?.dataset.id;
+  const choose = (id: string | undefined) => {
+    const node = graph.nodes.find((each) => each.id === id);
+    if (node !== undefined && node.state !== 'pending') onChoose(node.id);
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const id = idOf(event);
+    const factor = ZOOM_KEYS[event.key];
+    if (factor !== undefined) change(factor);
+    else if (event.key === '0') fit();
+    else if (id !== undefined && (event.key === 'Enter' || event.key === ' ')) choose(id);
+    else if (id !== undefined && event.key in DIRECTIONS) {
+      const from = placedOf(id);
+      const direction = DIRECTIONS[event.key as keyof typeof DIRECTIONS];
+      const next = from && neighbourOf(layout.nodes, from, direction);
+      if (next === undefined) return;
+      const element = canvas.current?.querySelector<SVGElement>(`[data-id="${CSS.escape(next.node.id)}"]`);
+      element?.focus({ preventScroll: true });
+      show(next);
+    } else return;
+    event.preventDefault();
+  };
+  // Neither zooming nor moving draws the nodes again.
+  const drawn = useMemo(() => {
+    const nodes = new Map(graph.nodes.map((node) => [node.id, node]));
     return (
-      <Empty>
-        This run has {graph.nodes.length} different steps: too many to draw. Its timeline is below.
-      </Empty>
+      <>
+        {layout.edges.map(({ key, path, kind, label, middle }) => (
+          <g key={key}>
+            <path d={path} class={`edge ${kind === undefined ? '' : 'aside'}`} marker-end="url(#arrow)" />
+            {(label ?? kind) !== undefined && (
+              <text class="edge-label" x={middle.x} y={middle.y - 5} text-anchor="middle">
+                {cut(label ?? kind ?? '')}
+              </text>
+            )}
+          </g>
+        ))}
+        {layout.nodes.map((placed) => (
+          <GraphNode
+            key={placed.node.id}
+            placed={placed}
+            node={nodes.get(placed.node.id) ?? placed.node}
+            isChosen={placed.node.id === chosen}
+            isTabStop={placed.node.id === tabStop}
+          />
+        ))}
+      </>
     );
-  const states = new Map(graph.nodes.map((node) => [node.id, node]));
-  const change = (factor: number) => setZoom(Math.min(ZOOM.max, Math.max(ZOOM.min, zoom * factor)));
+  }, [graph, layout, chosen, tabStop]);
   return (
     <div class="graph">
       <div class="zoom">
         <button type="button" aria-label="Zoom out" onClick={() => change(1 / ZOOM.step)}>
           −
         </button>
+        <span class="dim level">{Math.round(zoom * 100)} %</span>
         <button type="button" aria-label="Zoom in" onClick={() => change(ZOOM.step)}>
           +
         </button>
+        <button type="button" onClick={fit}>
+          Fit
+        </button>
       </div>
-      <div class="canvas">
+      <div
+        class="canvas"
+        ref={canvas}
+        role="application"
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: an application has the keys that its label names
+        tabIndex={0}
+        aria-label="Graph of the run. Arrow keys lead from step to step; plus, minus and 0 zoom."
+        onClick={(event) => choose(idOf(event))}
+        onKeyDown={onKeyDown}
+        onFocusCapture={(event) => setFocused(idOf(event) ?? focused)}
+      >
         <svg
           width={layout.width * zoom}
           height={layout.height * zoom}
@@ -58,106 +149,9 @@ export default function GraphView({ graph, chosen, onChoose }: GraphProps) {
               <path d="M0,0.5L8,4L0,7.5z" class="arrow" />
             </marker>
           </defs>
-          {layout.edges.map(({ key, path, kind, label, middle }) => (
-            <g key={key}>
-              <path d={path} class={`edge ${kind === undefined ? '' : 'aside'}`} marker-end="url(#arrow)" />
-              {(label ?? kind) !== undefined && (
-                <text class="edge-label" x={middle.x} y={middle.y - 5} text-anchor="middle">
-                  {cut(label ?? kind ?? '')}
-                </text>
-              )}
-            </g>
-          ))}
-          {layout.nodes.map((placed) => (
-            <Box
-              key={placed.node.id}
-              placed={placed}
-              node={states.get(placed.node.id) ?? placed.node}
-              isChosen={placed.node.id === chosen}
-              onChoose={onChoose}
-            />
-          ))}
+          {drawn}
         </svg>
       </div>
     </div>
   );
 }
-
-interface BoxProps {
-  readonly placed: PlacedNode;
-  readonly node: Node;
-  readonly isChosen: boolean;
-  readonly onChoose: (id: string) => void;
-}
-
-function Box({ placed: { x, y, width, height }, node, isChosen, onChoose }: BoxProps) {
-  const isPending = node.state === 'pending';
-  const choose = () => isPending || onChoose(node.id);
-  const classes = [
-    'node',
-    classOf(node.state),
-    isChosen ? 'chosen' : '',
-    node.kind === undefined ? '' : 'wait',
-  ];
-  return (
-    // biome-ignore lint/a11y/useSemanticElements: SVG has no buttons
-    <g
-      class={classes.join(' ')}
-      transform={`translate(${x},${y})`}
-      role="button"
-      tabindex={isPending ? -1 : 0}
-      aria-label={`${node.label}: ${detailOf(node)}`}
-      aria-pressed={isChosen}
-      onClick={choose}
-      onKeyDown={(event) => {
-        if (event.key !== 'Enter' && event.key !== ' ') return;
-        event.preventDefault();
-        choose();
-      }}
-    >
-      {node.count !== undefined && <rect class="behind" x="5" y="-5" width={width} height={height} rx="8" />}
-      <rect width={width} height={height} rx={node.kind === undefined ? 8 : 24} />
-      <text class="shape" x="16" y={height / 2 + 5}>
-        {shapeOf(node.state)}
-      </text>
-      <text class="label" x="36" y="20">
-        {cut(node.label)}
-      </text>
-      <text class="detail" x="36" y="37">
-        {cut(detailOf(node))}
-      </text>
-      {node.count !== undefined && <Shares node={node} width={width} y={height - 4} />}
-    </g>
-  );
-}
-
-/** The states of many jobs as a bar. */
-function Shares({ node, width, y }: { readonly node: Node; readonly width: number; readonly y: number }) {
-  const entries = Object.entries(node.counts ?? {});
-  const total = entries.reduce((sum, [, count]) => sum + count, 0) || 1;
-  let at = 0;
-  return (
-    <>
-      {entries.map(([state, count]) => {
-        const size = (count / total) * (width - 16);
-        const x = 8 + at;
-        at += size;
-        return <rect key={state} class={`share ${classOf(state)}`} x={x} y={y} width={size} height="3" />;
-      })}
-    </>
-  );
-}
-
-function detailOf(node: Node): string {
-  if (node.count !== undefined) {
-    const done = node.counts?.completed ?? 0;
-    const failed = node.counts?.failed ?? 0;
-    return `${done} of ${node.count} done${failed > 0 ? `, ${failed} failed` : ''}`;
-  }
-  if (node.isEach) return 'one for each item';
-  const tries = (node.attempts ?? 0) > 1 ? `, ${node.attempts} attempts` : '';
-  if (node.state === 'waiting-children') return 'waits for steps';
-  return node.durationMs === undefined ? node.state : `${node.state}, ${duration(node.durationMs)}${tries}`;
-}
-
-const cut = (text: string) => (text.length > MAX_LABEL ? `${text.slice(0, MAX_LABEL - 1)}…` : text);

@@ -1,6 +1,7 @@
 /** Places the nodes of a run from left to right with dagre. */
 import { Graph as Dagre, layout } from '@dagrejs/dagre';
 import type { Graph, Node } from '../types.js';
+import { MAX_LABEL } from './label.js';
 
 export interface PlacedNode {
   readonly node: Node;
@@ -31,8 +32,6 @@ const CHARACTER = 8.4;
 const WIDTH = { min: 176, max: 310 };
 const MARGIN = 12;
 
-export const MAX_LABEL = 30;
-
 export function layoutOf({ nodes, edges }: Graph): Layout {
   const dagre = new Dagre({ multigraph: true });
   dagre.setGraph({ rankdir: 'LR', nodesep: 18, ranksep: 48, marginx: MARGIN, marginy: MARGIN });
@@ -46,20 +45,42 @@ export function layoutOf({ nodes, edges }: Graph): Layout {
   const drawn = edges.filter(({ from, to }) => known.has(from) && known.has(to));
   for (const [index, { from, to }] of drawn.entries()) dagre.setEdge(from, to, {}, `${index}`);
   layout(dagre);
+  const nodeBox = (id: string) => dagre.node(id) as { x: number; y: number; width: number };
   const { width = 0, height = 0 } = dagre.graph() as { width?: number; height?: number };
   return {
     width,
     height,
     nodes: nodes.map((node) => {
-      const { x, y, width: nodeWidth } = dagre.node(node.id) as { x: number; y: number; width: number };
+      const { x, y, width: nodeWidth } = nodeBox(node.id);
       return { node, x: x - nodeWidth / 2, y: y - HEIGHT / 2, width: nodeWidth, height: HEIGHT };
     }),
     edges: drawn.map(({ from, to, kind, label }, index) => {
       const { points = [] } = dagre.edge(from, to, `${index}`) as { points?: { x: number; y: number }[] };
+      const ends = attached(points, nodeBox(from), nodeBox(to));
       const middle = points[Math.floor(points.length / 2)] ?? { x: 0, y: 0 };
-      return { key: `${index}`, path: curve(points), kind, label, middle };
+      return { key: `${index}`, path: curve(ends), kind, label, middle };
     }),
   };
+}
+
+interface Middle {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+}
+
+/** Returns the points of an edge, which leaves a node in the middle of its right side and reaches the other at its left one. */
+function attached(
+  points: readonly { readonly x: number; readonly y: number }[],
+  from: Middle,
+  to: Middle,
+): readonly { readonly x: number; readonly y: number }[] {
+  const [start, end] = [from.x + from.width / 2, to.x - to.width / 2];
+  if (end <= start) return points; // a node of the same rank, or an earlier one
+  const between = points.slice(1, -1).filter(({ x }) => x > start && x < end);
+  // Between neighbours the only point there is in the middle: a curve without it is smoother.
+  const kept = between.length > 1 ? between : [];
+  return [{ x: start, y: from.y }, ...kept, { x: end, y: to.y }];
 }
 
 /** Returns a smooth path through the points. */

@@ -1,6 +1,5 @@
 /** Small parts that several views use. */
 import type { ComponentChildren } from 'preact';
-import { useState } from 'preact/hooks';
 import { ApiError } from '../api.js';
 import { exact, relative } from '../format.js';
 import type { Reason, Value } from '../types.js';
@@ -75,6 +74,15 @@ export function Problem({ error }: { readonly error: Error | undefined }) {
   );
 }
 
+/** Why a job or a run is not shown: `what` names it. */
+export function NotShown({ what, error }: { readonly what: string; readonly error: Error | undefined }) {
+  if (error === undefined) return <Empty>Loading …</Empty>;
+  if (!(error instanceof ApiError && error.status === 404)) return <Problem error={error} />;
+  return (
+    <Empty>The store holds no {what} with this id. What has ended is removed after its retention time.</Empty>
+  );
+}
+
 export function Why({ reason }: { readonly reason: Reason | undefined }) {
   if (reason === undefined) return null;
   return (
@@ -133,20 +141,6 @@ export function Facts({ entries }: { readonly entries: readonly (readonly [strin
           </div>
         ))}
     </dl>
-  );
-}
-
-export function Copy({ text, label }: { readonly text: string; readonly label: string }) {
-  const [isCopied, setCopied] = useState(false);
-  const copy = async () => {
-    await navigator.clipboard?.writeText(text);
-    setCopied(true);
-    setTimeout(() => setCopied(false), 1500);
-  };
-  return (
-    <button type="button" class="quiet" title={text} onClick={() => void copy()}>
-      {isCopied ? 'Copied' : label}
-    </button>
   );
 }
 

@@ -1,7 +1,9 @@
 /** A form for a value with a JSON Schema: a field for each simple property, JSON for everything else. */
-import { useState } from 'preact/hooks';
-import { act } from '../api.js';
+import { useEffect, useId, useState } from 'preact/hooks';
+import { act, read } from '../api.js';
 import { Dialog, useSending } from './action.js';
+import type { Commands } from './commands.js';
+import { CopyCommands } from './copy.js';
 import { Problem } from './parts.js';
 import { type Field, fieldsOf, formValueOf, parsed, type Schema } from './schema-fields.js';
 
@@ -12,24 +14,38 @@ interface SendDialogProps {
   /** The field of the body that has the value. */
   readonly field: string;
   readonly schema: Schema | null;
+  /** The same sending as a command and as code. */
+  readonly commands?: (value: unknown) => Commands;
+  /** Where the values of earlier sendings are read. */
+  readonly recent?: string;
   readonly onClose: () => void;
   readonly onDone: (answer: Readonly<Record<string, unknown>>) => void;
 }
 
-export function SendDialog({ title, action, body, field, schema, onClose, onDone }: SendDialogProps) {
+export function SendDialog({
+  title,
+  action,
+  body,
+  field,
+  schema,
+  recent,
+  commands,
+  onClose,
+  onDone,
+}: SendDialogProps) {
   const fields = fieldsOf(schema);
   const [texts, setTexts] = useState<Readonly<Record<string, string>>>({});
   const [json, setJson] = useState('');
   const [isForm, setForm] = useState(fields !== undefined);
   const { error, setError, isBusy, run } = useSending();
+  /** @throws {Error} if a text is no JSON. */
+  const valueNow = (): unknown => {
+    if (isForm && fields !== undefined) return formValueOf(fields, texts);
+    return json.trim() === '' ? undefined : parsed(json);
+  };
   const send = () =>
     run(async () => {
-      const value =
-        isForm && fields !== undefined
-          ? formValueOf(fields, texts)
-          : json.trim() === ''
-            ? undefined
-            : parsed(json);
+      const value = valueNow();
       const answer = await act<Readonly<Record<string, unknown>>>(action, { ...body, [field]: value });
       onClose();
       onDone(answer);
@@ -50,6 +66,15 @@ export function SendDialog({ title, action, body, field, schema, onClose, onDone
           void send();
         }}
       >
+        {recent !== undefined && (
+          <RecentInputs
+            path={recent}
+            onChoose={(text) => {
+              setJson(text);
+              setForm(false);
+            }}
+          />
+        )}
         {isForm && fields !== undefined ? (
           <>
             {fields.length === 0 && <p class="dim">No input is needed.</p>}
@@ -82,6 +107,7 @@ export function SendDialog({ title, action, body, field, schema, onClose, onDone
         )}
         <Problem error={error} />
         <div class="actions end">
+          {commands !== undefined && <CopyCommands commands={() => commands(valueNow())} />}
           {isForm && (
             <button type="button" class="quiet" onClick={toJson}>
               Edit as JSON
@@ -98,6 +124,44 @@ export function SendDialog({ title, action, body, field, schema, onClose, onDone
     </Dialog>
   );
 }
+
+/** The inputs of the latest jobs; nothing if there are none. */
+function RecentInputs({
+  path,
+  onChoose,
+}: {
+  readonly path: string;
+  readonly onChoose: (json: string) => void;
+}) {
+  const id = useId();
+  const [inputs, setInputs] = useState<readonly string[]>([]);
+  useEffect(() => {
+    // The form works without them.
+    read<{ inputs: readonly string[] }>(path).then(
+      (answer) => setInputs(answer.inputs),
+      () => {},
+    );
+  }, [path]);
+  if (inputs.length === 0) return null;
+  return (
+    <div class="field">
+      <label for={id}>Recent inputs</label>
+      <select
+        id={id}
+        onChange={(event) => event.currentTarget.value !== '' && onChoose(event.currentTarget.value)}
+      >
+        <option value="">Start with one of them</option>
+        {inputs.map((json) => (
+          <option key={json} value={json}>
+            {json.replaceAll(/\s+/g, ' ').slice(0, MAX_SHOWN)}
+          </option>
+        ))}
+      </select>
+    </div>
+  );
+}
+
+const MAX_SHOWN = 80;
 
 interface InputProps {
   readonly field: Field;

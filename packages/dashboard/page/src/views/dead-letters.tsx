@@ -3,7 +3,10 @@ import { shortId } from '../format.js';
 import { useLive } from '../live.js';
 import { Action } from '../parts/action.js';
 import { BulkAction } from '../parts/bulk-action.js';
-import { Empty, Problem, State, Time, Title } from '../parts/parts.js';
+import { deadLetterCommands } from '../parts/commands.js';
+import { CopyCommands } from '../parts/copy.js';
+import { Problem, State, Time, Title } from '../parts/parts.js';
+import { type Column, Table } from '../parts/table.js';
 import { Link, navigate, usePlace, withQuery } from '../router.js';
 import type { Letter } from '../types.js';
 import { ErrorGroupList } from './error-groups.js';
@@ -28,6 +31,7 @@ export function DeadLetters() {
   return (
     <>
       <Title title="Failed jobs">
+        <CopyCommands commands={deadLetterCommands(filter)} />
         <BulkAction action="dead-letters.replay" label="Retry all" filter={used} onDone={reload} />
         <BulkAction
           action="dead-letters.discard"
@@ -47,77 +51,17 @@ export function DeadLetters() {
       </form>
       <ErrorGroupList filter={filter} onDone={reload} />
       <Problem error={error} />
-      {data?.letters.length === 0 && (
-        <Empty>
-          {data.cursor === undefined
+      <Table
+        label="Failed jobs"
+        rows={data?.letters}
+        keyOf={({ id }) => id}
+        columns={columnsOf(reload, change)}
+        empty={
+          data?.cursor === undefined
             ? 'No failed jobs match.'
-            : 'None of the next thousand failed jobs match.'}
-        </Empty>
-      )}
-      {data !== undefined && data.letters.length > 0 && (
-        <table class="list">
-          <thead>
-            <tr>
-              <th>State</th>
-              <th>Task</th>
-              <th>Error</th>
-              <th>Failed</th>
-              <th>Attempts</th>
-              <th> </th>
-            </tr>
-          </thead>
-          <tbody>
-            {data.letters.map((letter) => (
-              <tr key={letter.id}>
-                <td>
-                  <State state={letter.state} />
-                </td>
-                <td class="main">
-                  <Link
-                    to={
-                      letter.runId === undefined
-                        ? `/jobs/${encodeURIComponent(letter.id)}`
-                        : withQuery(`/runs/${encodeURIComponent(letter.runId)}`, { step: letter.id })
-                    }
-                  >
-                    {letter.task}
-                  </Link>
-                  <div class="dim sub">
-                    <code>{shortId(letter.id)}</code> in {letter.queue}
-                  </div>
-                </td>
-                <td data-label="Error" class="wide">
-                  <button
-                    type="button"
-                    class="link"
-                    title="Show jobs with this error only"
-                    onClick={() => change({ error: letter.error.name })}
-                  >
-                    {letter.error.name}
-                  </button>{' '}
-                  <span class="reason">{letter.error.message}</span>
-                </td>
-                <td data-label="Failed">
-                  <Time at={letter.failedAt} />
-                </td>
-                <td data-label="Attempts">{letter.attempts}</td>
-                <td class="actions">
-                  {letter.runId === undefined ? (
-                    <Action action="job.replay" label="Retry" body={{ id: letter.id }} onDone={reload} />
-                  ) : (
-                    <Action
-                      action="run.resume"
-                      label="Resume run"
-                      body={{ id: letter.runId }}
-                      onDone={reload}
-                    />
-                  )}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      )}
+            : 'None of the next thousand failed jobs match.'
+        }
+      />
       <div class="actions end">
         {cursor !== '' && <Link to={withQuery('/failed', filter)}>First page</Link>}
         {data?.cursor !== undefined && (
@@ -129,3 +73,57 @@ export function DeadLetters() {
     </>
   );
 }
+
+/** `change` changes the filter of the page. */
+const columnsOf = (reload: () => void, change: (values: object) => void): readonly Column<Letter>[] => [
+  { title: 'State', kind: 'state', cell: ({ state }) => <State state={state} /> },
+  {
+    title: 'Task',
+    kind: 'main',
+    cell: ({ id, runId, task, queue }) => (
+      <>
+        <Link
+          to={
+            runId === undefined
+              ? `/jobs/${encodeURIComponent(id)}`
+              : withQuery(`/runs/${encodeURIComponent(runId)}`, { step: id })
+          }
+        >
+          {task}
+        </Link>
+        <div class="dim sub">
+          <code>{shortId(id)}</code> in {queue}
+        </div>
+      </>
+    ),
+  },
+  {
+    title: 'Error',
+    kind: 'wide',
+    cell: ({ error }) => (
+      <>
+        <button
+          type="button"
+          class="link"
+          title="Show jobs with this error only"
+          onClick={() => change({ error: error.name })}
+        >
+          {error.name}
+        </button>{' '}
+        <span class="reason">{error.message}</span>
+      </>
+    ),
+  },
+  { title: 'Failed', cell: ({ failedAt }) => <Time at={failedAt} /> },
+  { title: 'Attempts', kind: 'number', cell: ({ attempts }) => attempts },
+  {
+    title: '',
+    kind: 'actions',
+    cell: ({ id, runId }) =>
+      runId === undefined ? (
+        <Action action="job.replay" label="Retry" body={{ id }} onDone={reload} />
+      ) : (
+        <Action action="run.resume" label="Resume run" body={{ id: runId }} onDone={reload} />
+      ),
+  },
+];

@@ -3,6 +3,7 @@ import { number } from '../format.js';
 import { useLive } from '../live.js';
 import { BulkAction } from '../parts/bulk-action.js';
 import { Problem, Section, Time } from '../parts/parts.js';
+import { type Column, Table } from '../parts/table.js';
 import { Link, withQuery } from '../router.js';
 import type { ErrorGroups } from '../types.js';
 
@@ -25,51 +26,58 @@ export function ErrorGroupList({ filter, onDone }: ErrorGroupListProps) {
       title="Errors"
       aside={filter.group !== '' && <Link to={withQuery('/failed', others)}>All errors</Link>}
     >
-      <table class="list">
-        <thead>
-          <tr>
-            <th>Error</th>
-            <th>Jobs</th>
-            <th>First</th>
-            <th>Last</th>
-            <th> </th>
-          </tr>
-        </thead>
-        <tbody>
-          {data.groups.map(({ id, name, code, frame, message, count, firstAt, lastAt, tasks }) => (
-            <tr key={id}>
-              <td class="main">
-                <Link to={withQuery('/failed', { ...filter, group: id })} title="Show these jobs only">
-                  {name}
-                </Link>
-                {code !== undefined && code !== name && <code> {code}</code>}{' '}
-                <span class="reason">{message}</span>
-                <div class="dim sub">
-                  {frame !== undefined && <code>{frame}</code>} {tasks.join(', ')}
-                </div>
-              </td>
-              <td data-label="Jobs">{number(count)}</td>
-              <td data-label="First">
-                <Time at={firstAt} />
-              </td>
-              <td data-label="Last">
-                <Time at={lastAt} />
-              </td>
-              <td class="actions">
-                <BulkAction
-                  action="dead-letters.replay"
-                  label="Retry these"
-                  filter={{ ...used, group: id }}
-                  onDone={changed}
-                />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <Table
+        label="Errors"
+        rows={data.groups}
+        keyOf={({ id }) => id}
+        columns={columnsOf({ filter, used, changed })}
+        empty="No errors."
+      />
       {data.cursor !== undefined && (
         <p class="dim">Only the latest {number(data.read)} failed jobs are grouped.</p>
       )}
     </Section>
   );
 }
+
+type Group = ErrorGroups['groups'][number];
+
+interface GroupContext {
+  readonly filter: Readonly<Record<string, string>>;
+  /** The filter without the group and without empty values. */
+  readonly used: object;
+  readonly changed: () => void;
+}
+
+const columnsOf = ({ filter, used, changed }: GroupContext): readonly Column<Group>[] => [
+  {
+    title: 'Error',
+    kind: 'main',
+    cell: ({ id, name, code, message, frame, tasks }) => (
+      <>
+        <Link to={withQuery('/failed', { ...filter, group: id })} title="Show these jobs only">
+          {name}
+        </Link>
+        {code !== undefined && code !== name && <code> {code}</code>} <span class="reason">{message}</span>
+        <div class="dim sub">
+          {frame !== undefined && <code>{frame}</code>} {tasks.join(', ')}
+        </div>
+      </>
+    ),
+  },
+  { title: 'Jobs', kind: 'number', cell: ({ count }) => number(count) },
+  { title: 'First', cell: ({ firstAt }) => <Time at={firstAt} /> },
+  { title: 'Last', cell: ({ lastAt }) => <Time at={lastAt} /> },
+  {
+    title: '',
+    kind: 'actions',
+    cell: ({ id }) => (
+      <BulkAction
+        action="dead-letters.replay"
+        label="Retry these"
+        filter={{ ...used, group: id }}
+        onDone={changed}
+      />
+    ),
+  },
+];

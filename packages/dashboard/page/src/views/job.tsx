@@ -2,12 +2,13 @@
 import { duration, exact, took } from '../format.js';
 import { useLive } from '../live.js';
 import { Action } from '../parts/action.js';
+import { jobCommands } from '../parts/commands.js';
+import { CopyCommands } from '../parts/copy.js';
 import {
   Conditions,
-  Copy,
-  Empty,
   Facts,
   Json,
+  NotShown,
   Problem,
   Section,
   State,
@@ -16,6 +17,7 @@ import {
   Title,
   Why,
 } from '../parts/parts.js';
+import { traceOf } from '../parts/trace.js';
 import { Link, navigate } from '../router.js';
 import type { JobDetails } from '../types.js';
 
@@ -27,14 +29,8 @@ export function JobPage({ id }: { readonly id: string }) {
 }
 
 export function JobView({ id, isPanel }: { readonly id: string; readonly isPanel: boolean }) {
-  const { data: job, error, isLoading, reload } = useLive<JobDetails>(`/jobs/${encodeURIComponent(id)}`);
-  if (job === undefined)
-    return (
-      <>
-        <Problem error={error} />
-        {isLoading && error === undefined && <Empty>Loading …</Empty>}
-      </>
-    );
+  const { data: job, error, reload } = useLive<JobDetails>(`/jobs/${encodeURIComponent(id)}`);
+  if (job === undefined) return <NotShown what="job" error={error} />;
   return (
     <>
       {isPanel ? <h2 class="panel-title">{job.displayName}</h2> : <Title title={job.displayName} />}
@@ -45,7 +41,7 @@ export function JobView({ id, isPanel }: { readonly id: string; readonly isPanel
       </div>
       <Problem error={error} />
       <Why reason={job.waitReason} />
-      <Section title="Job" aside={<Copy text={`umbel jobs show ${job.id}`} label="Copy as CLI" />}>
+      <Section title="Job" aside={<CopyCommands commands={jobCommands(job.id)} />}>
         <Facts
           entries={[
             ['Id', <code key="id">{job.id}</code>],
@@ -64,6 +60,7 @@ export function JobView({ id, isPanel }: { readonly id: string; readonly isPanel
             ['Took', job.startedAt && took(job.startedAt, job.finishedAt)],
             ['Ended', job.finishedAt && <Time key="ended" at={job.finishedAt} />],
             ['Expires', exact(job.expiresAt)],
+            ['Trace', traceOf(job.headers)],
             ['Tags', job.tags.length > 0 ? <Tags key="tags" tags={job.tags} /> : undefined],
             ...Object.entries(job.headers).map(([name, value]) => [`Header ${name}`, value] as const),
             ['Problem', job.problem ?? job.inputProblem],

@@ -2,7 +2,12 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { number, shortId, took } from '../format.js';
 import { useLive } from '../live.js';
+import { BulkSearch, Operations } from '../parts/bulk-search.js';
+import { listCommands } from '../parts/commands.js';
+import { CopyCommands } from '../parts/copy.js';
 import { Conditions, Empty, Problem, State, Tags, Time, Title } from '../parts/parts.js';
+import { SavedViews } from '../parts/saved-views.js';
+import { type Column, Table } from '../parts/table.js';
 import { Link, navigate, usePlace, withQuery } from '../router.js';
 import type { ConditionCounts, Found, Job, JobCounts, Run } from '../types.js';
 
@@ -22,10 +27,19 @@ export function List({ kind }: { readonly kind: Kind }) {
   const path = `/${kind}`;
   const { data, error, isLoading } = useLive<Found<Job | Run>>(withQuery(`/list/${kind}`, { q, cursor }));
   const counts = useCounts(kind);
+  const empty =
+    data?.cursor === undefined
+      ? `No ${kind === 'jobs' ? 'jobs' : 'workflow runs'} match.`
+      : 'None of the next few thousand jobs match.';
   return (
     <>
-      <Title title={kind === 'jobs' ? 'Jobs' : 'Workflow runs'} />
+      <Title title={kind === 'jobs' ? 'Jobs' : 'Workflow runs'}>
+        <CopyCommands commands={listCommands(kind, q)} />
+        {kind === 'jobs' && q !== '' && <BulkSearch q={q} />}
+      </Title>
+      {kind === 'jobs' && <Operations />}
       <Search key={kind} path={path} q={q} />
+      <SavedViews path={path} q={q} />
       <nav class="chips" aria-label="States">
         <Chip path={path} q={q} state="" label="All" />
         {STATES[kind].map((state) => (
@@ -40,16 +54,12 @@ export function List({ kind }: { readonly kind: Kind }) {
         ))}
       </nav>
       <Problem error={error} />
-      {data !== undefined && data.items.length === 0 && (
-        <Empty>
-          {data.cursor === undefined
-            ? `No ${kind === 'jobs' ? 'jobs' : 'workflow runs'} match.`
-            : 'None of the next few thousand jobs match.'}
-        </Empty>
-      )}
       {data !== undefined &&
-        data.items.length > 0 &&
-        (kind === 'jobs' ? <Jobs items={data.items as Job[]} /> : <Runs items={data.items as Run[]} />)}
+        (kind === 'jobs' ? (
+          <Jobs items={data.items as Job[]} empty={empty} />
+        ) : (
+          <Runs items={data.items as Run[]} empty={empty} />
+        ))}
       {data === undefined && isLoading && <Empty>Loading …</Empty>}
       <div class="actions end">
         {cursor !== '' && <Link to={withQuery(path, { q })}>First page</Link>}
@@ -140,86 +150,76 @@ function Chip({ path, q, state, label, count }: ChipProps) {
   );
 }
 
-export function Jobs({ items }: { readonly items: readonly Job[] }) {
+const JOB_COLUMNS: readonly Column<Job>[] = [
+  {
+    title: 'State',
+    kind: 'state',
+    cell: (job) => (
+      <>
+        <State state={job.state} own={job.ownState} />
+        <Conditions all={job.conditions} />
+      </>
+    ),
+  },
+  {
+    title: 'Task',
+    kind: 'main',
+    cell: (job) => (
+      <>
+        <Link to={`/jobs/${encodeURIComponent(job.id)}`}>{job.displayName}</Link> <Tags tags={job.tags} />
+        <div class="dim sub">
+          <code>{shortId(job.id)}</code>
+          {(job.problem ?? job.reason) !== undefined && (
+            <span class="reason"> {job.problem ?? job.reason}</span>
+          )}
+        </div>
+      </>
+    ),
+  },
+  { title: 'Queue', cell: (job) => job.queue },
+  { title: 'Sent', cell: (job) => <Time at={job.enqueuedAt} /> },
+  {
+    title: 'Took',
+    kind: 'number',
+    cell: (job) =>
+      job.finishedAt !== undefined || job.state === 'active' ? took(job.startedAt, job.finishedAt) : '–',
+  },
+  { title: 'Attempts', kind: 'number', cell: (job) => job.attempts },
+];
+
+export function Jobs({ items, empty }: { readonly items: readonly Job[]; readonly empty?: string }) {
   return (
-    <table class="list">
-      <thead>
-        <tr>
-          <th>State</th>
-          <th>Task</th>
-          <th>Queue</th>
-          <th>Sent</th>
-          <th>Took</th>
-          <th>Attempts</th>
-        </tr>
-      </thead>
-      <tbody>
-        {items.map((job) => (
-          <tr key={job.id}>
-            <td>
-              <State state={job.state} own={job.ownState} />
-              <Conditions all={job.conditions} />
-            </td>
-            <td class="main">
-              <Link to={`/jobs/${encodeURIComponent(job.id)}`}>{job.displayName}</Link>{' '}
-              <Tags tags={job.tags} />
-              <div class="dim sub">
-                <code>{shortId(job.id)}</code>
-                {(job.problem ?? job.reason) !== undefined && (
-                  <span class="reason"> {job.problem ?? job.reason}</span>
-                )}
-              </div>
-            </td>
-            <td data-label="Queue">{job.queue}</td>
-            <td data-label="Sent">
-              <Time at={job.enqueuedAt} />
-            </td>
-            <td data-label="Took">
-              {job.finishedAt !== undefined || job.state === 'active'
-                ? took(job.startedAt, job.finishedAt)
-                : '–'}
-            </td>
-            <td data-label="Attempts">{job.attempts}</td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+    <Table
+      label="Jobs"
+      rows={items}
+      keyOf={({ id }) => id}
+      columns={JOB_COLUMNS}
+      empty={empty ?? 'No jobs.'}
+    />
   );
 }
 
-function Runs({ items }: { readonly items: readonly Run[] }) {
+const RUN_COLUMNS: readonly Column<Run>[] = [
+  { title: 'State', kind: 'state', cell: (run) => <State state={run.state} /> },
+  {
+    title: 'Run',
+    kind: 'main',
+    cell: (run) => (
+      <>
+        <Link to={`/runs/${encodeURIComponent(run.id)}`}>
+          <code>{run.id}</code>
+        </Link>{' '}
+        <Tags tags={run.tags} />
+        {(run.problem ?? run.reason) !== undefined && <div class="dim sub">{run.problem ?? run.reason}</div>}
+      </>
+    ),
+  },
+  { title: 'Sent', cell: (run) => <Time at={run.enqueuedAt} /> },
+  { title: 'Took', kind: 'number', cell: (run) => took(run.enqueuedAt, run.finishedAt) },
+];
+
+function Runs({ items, empty }: { readonly items: readonly Run[]; readonly empty: string }) {
   return (
-    <table class="list">
-      <thead>
-        <tr>
-          <th>State</th>
-          <th>Run</th>
-          <th>Sent</th>
-          <th>Took</th>
-        </tr>
-      </thead>
-      <tbody>
-        {items.map((run) => (
-          <tr key={run.id}>
-            <td>
-              <State state={run.state} />
-            </td>
-            <td class="main">
-              <Link to={`/runs/${encodeURIComponent(run.id)}`}>
-                <code>{run.id}</code>
-              </Link>{' '}
-              <Tags tags={run.tags} />
-              {(run.problem ?? run.reason) !== undefined && (
-                <div class="dim sub">{run.problem ?? run.reason}</div>
-              )}
-            </td>
-            <td data-label="Sent">
-              <Time at={run.enqueuedAt} />
-            </td>
-            <td data-label="Took">{took(run.enqueuedAt, run.finishedAt)}</td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+    <Table label="Workflow runs" rows={items} keyOf={({ id }) => id} columns={RUN_COLUMNS} empty={empty} />
   );
 }

@@ -2,9 +2,12 @@
 import { duration, number } from '../format.js';
 import { useLive } from '../live.js';
 import { Action } from '../parts/action.js';
+import { QUEUE_COMMANDS } from '../parts/commands.js';
+import { CopyCommands } from '../parts/copy.js';
 import { Empty, Problem, State, Title } from '../parts/parts.js';
 import { Link, withQuery } from '../router.js';
 import type { Queue } from '../types.js';
+import { LimitsButton } from './queue-limits.js';
 
 const COUNTED = ['waiting', 'delayed', 'waiting-children', 'active', 'failed', 'completed'] as const;
 
@@ -12,7 +15,9 @@ export function Queues() {
   const { data, error, reload } = useLive<{ queues: readonly Queue[] }>('/queues');
   return (
     <>
-      <Title title="Queues" />
+      <Title title="Queues">
+        <CopyCommands commands={QUEUE_COMMANDS} />
+      </Title>
       <Problem error={error} />
       {data?.queues.length === 0 && <Empty>The app has no queues yet.</Empty>}
       <div class="cards">
@@ -77,26 +82,7 @@ function QueueCard({ queue, reload }: { readonly queue: Queue; readonly reload: 
         ) : (
           <Action action="queue.pause" label="Pause" body={{ id: name }} onDone={reload} />
         )}
-        <Action
-          action="queue.limit"
-          label="Concurrency"
-          body={{ id: name }}
-          confirm="How many jobs of this queue run at a time, over all workers. null removes the limit."
-          edit={{ field: 'concurrency', json: JSON.stringify(concurrency), label: 'Number or null' }}
-          onDone={reload}
-        />
-        <Action
-          action="queue.limit"
-          label="Rate"
-          body={{ id: name }}
-          confirm='How many jobs of this queue start in a time, over all workers, such as "100/m". null removes the limit.'
-          edit={{
-            field: 'rate',
-            json: rateLimit === null ? 'null' : JSON.stringify(`${rateLimit.max}/${rateLimit.durationMs}ms`),
-            label: 'Text or null',
-          }}
-          onDone={reload}
-        />
+        <LimitsButton queue={queue} onDone={reload} />
         <Action
           action="queue.purge"
           label="Purge"

@@ -4,11 +4,26 @@ import { addressOf } from '../api.js';
 import { duration, plural } from '../format.js';
 import { useLive } from '../live.js';
 import { Action } from '../parts/action.js';
-import { Copy, Empty, Facts, Json, Problem, Section, State, Tags, Time, Title, Why } from '../parts/parts.js';
+import { runCommands } from '../parts/commands.js';
+import { CopyCommands } from '../parts/copy.js';
+import {
+  Empty,
+  Facts,
+  Json,
+  NotShown,
+  Problem,
+  Section,
+  State,
+  Tags,
+  Time,
+  Title,
+  Why,
+} from '../parts/parts.js';
+import { traceOf } from '../parts/trace.js';
 import { Link, navigate, usePlace, withQuery } from '../router.js';
-import type { Found, Job, Node, RunDetails } from '../types.js';
+import type { RunDetails } from '../types.js';
 import { JobView } from './job.js';
-import { Jobs } from './list.js';
+import { Members } from './members.js';
 import { Timeline } from './timeline.js';
 
 type GraphModule = typeof import('../graph/graph.js');
@@ -24,15 +39,23 @@ function LazyGraph(props: Parameters<GraphModule['default']>[0]) {
 
 export function RunPage({ id }: { readonly id: string }) {
   const path = `/runs/${encodeURIComponent(id)}`;
-  const { data: run, error, isLoading, reload } = useLive<RunDetails>(path);
+  const { data: run, error, reload } = useLive<RunDetails>(path);
   const { query } = usePlace();
   const step = query.get('step') ?? '';
+  useEffect(() => {
+    if (step === '') return undefined;
+    const close = (event: KeyboardEvent) => {
+      const isForDialog = document.querySelector('dialog[open]') !== null;
+      if (event.key === 'Escape' && !isForDialog) navigate(path, true);
+    };
+    addEventListener('keydown', close);
+    return () => removeEventListener('keydown', close);
+  }, [path, step]);
   if (run === undefined)
     return (
       <>
         <Title title="Workflow run" />
-        <Problem error={error} />
-        {isLoading && error === undefined && <Empty>Loading …</Empty>}
+        <NotShown what="workflow run" error={error} />
       </>
     );
   const choose = (chosen: string) => navigate(withQuery(path, { step: chosen === step ? '' : chosen }), true);
@@ -44,6 +67,9 @@ export function RunPage({ id }: { readonly id: string }) {
   return (
     <>
       <Title title="Workflow run">
+        <Link class="button" to={withQuery('/compare', { a: id })}>
+          Compare
+        </Link>
         {run.state === 'failed' && (
           <Action action="run.resume" label="Resume from the failed step" body={{ id }} onDone={reload} />
         )}
@@ -87,7 +113,7 @@ export function RunPage({ id }: { readonly id: string }) {
             title="Graph"
             aside={
               <span class="actions">
-                <Copy text={`umbel runs show ${run.id}`} label="Copy as CLI" />
+                <CopyCommands commands={runCommands(run.id)} />
                 {(['mmd', 'dot', 'json'] as const).map((format) => (
                   <a
                     key={format}
@@ -119,6 +145,7 @@ export function RunPage({ id }: { readonly id: string }) {
                     <Link to={`/jobs/${encodeURIComponent(run.parentId)}`}>{run.parentId}</Link>
                   ),
                 ],
+                ['Trace', traceOf(run.headers)],
                 ...Object.entries(run.headers).map(([name, value]) => [`Header ${name}`, value] as const),
               ]}
             />
@@ -136,39 +163,6 @@ export function RunPage({ id }: { readonly id: string }) {
             </button>
             {node?.count === undefined ? <JobView id={step} isPanel /> : <Members run={id} node={node} />}
           </aside>
-        )}
-      </div>
-    </>
-  );
-}
-
-/** The jobs of a node that represents many, by pages. */
-function Members({ run, node }: { readonly run: string; readonly node: Node }) {
-  const { query } = usePlace();
-  const cursor = query.get('members') ?? '';
-  const q = `run:${run} task:"${node.task}"`;
-  const { data, error } = useLive<Found<Job>>(withQuery('/list/jobs', { q, cursor }));
-  const path = `/runs/${encodeURIComponent(run)}`;
-  return (
-    <>
-      <h2 class="panel-title">
-        {node.label} × {node.count}
-      </h2>
-      <p class="actions">
-        {Object.entries(node.counts ?? {}).map(([state, count]) => (
-          <span key={state}>
-            <State state={state} /> {count}
-          </span>
-        ))}
-      </p>
-      <Problem error={error} />
-      {data !== undefined && <Jobs items={data.items} />}
-      <div class="actions end">
-        {cursor !== '' && <Link to={withQuery(path, { step: node.id })}>First page</Link>}
-        {data?.cursor !== undefined && (
-          <Link class="button" to={withQuery(path, { step: node.id, members: data.cursor })}>
-            Next page
-          </Link>
         )}
       </div>
     </>

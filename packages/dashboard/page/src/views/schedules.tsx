@@ -2,6 +2,8 @@
 import { duration, exact, relative } from '../format.js';
 import { useLive } from '../live.js';
 import { Action } from '../parts/action.js';
+import { SCHEDULE_COMMANDS } from '../parts/commands.js';
+import { CopyCommands } from '../parts/copy.js';
 import { classOf, Empty, Problem, Section, State, shapeOf, Time, Title } from '../parts/parts.js';
 import { Link, navigate } from '../router.js';
 import type { Schedule } from '../types.js';
@@ -10,7 +12,9 @@ export function Schedules() {
   const { data, error, reload } = useLive<{ schedules: readonly Schedule[] }>('/schedules');
   return (
     <>
-      <Title title="Schedules" />
+      <Title title="Schedules">
+        <CopyCommands commands={SCHEDULE_COMMANDS} />
+      </Title>
       <Problem error={error} />
       {data?.schedules.length === 0 && <Empty>The app has no schedules.</Empty>}
       {data?.schedules.map((schedule) => (

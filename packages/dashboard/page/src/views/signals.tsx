@@ -1,8 +1,13 @@
 /** Workflows that wait for a signal, with a form that sends it. */
-import { useState } from 'preact/hooks';
+import { useContext, useState } from 'preact/hooks';
+import { shortId } from '../format.js';
 import { useLive } from '../live.js';
-import { Empty, Problem, Tags, Time, Title } from '../parts/parts.js';
+import { AppContext } from '../parts/action.js';
+import { SIGNAL_COMMANDS } from '../parts/commands.js';
+import { CopyCommands } from '../parts/copy.js';
+import { Problem, Tags, Time, Title } from '../parts/parts.js';
 import { SendDialog } from '../parts/schema-form.js';
+import { type Column, Table } from '../parts/table.js';
 import { Link, usePlace, withQuery } from '../router.js';
 import type { Found, Wait } from '../types.js';
 
@@ -11,53 +16,20 @@ export function Signals() {
   const cursor = query.get('cursor') ?? '';
   const { data, error, reload } = useLive<Found<Wait>>(withQuery('/signals', { cursor }));
   const [sending, setSending] = useState<Wait>();
+  const maySend = useContext(AppContext)?.actions.includes('signal.send') === true;
   return (
     <>
-      <Title title="Signals" />
+      <Title title="Signals">
+        <CopyCommands commands={SIGNAL_COMMANDS} />
+      </Title>
       <Problem error={error} />
-      {data?.items.length === 0 && <Empty>No workflow waits for a signal.</Empty>}
-      {data !== undefined && data.items.length > 0 && (
-        <table class="list">
-          <thead>
-            <tr>
-              <th>Signal</th>
-              <th>Key</th>
-              <th>Run</th>
-              <th>Since</th>
-              <th>Until</th>
-              <th> </th>
-            </tr>
-          </thead>
-          <tbody>
-            {data.items.map((wait) => (
-              <tr key={wait.id}>
-                <td class="main">
-                  {wait.name} <Tags tags={wait.tags} />
-                </td>
-                <td data-label="Key">
-                  <code>{wait.key}</code>
-                </td>
-                <td data-label="Run">
-                  <Link to={withQuery(`/runs/${encodeURIComponent(wait.runId)}`, { step: wait.id })}>
-                    {wait.runId}
-                  </Link>
-                </td>
-                <td data-label="Since">
-                  <Time at={wait.since} />
-                </td>
-                <td data-label="Until">
-                  {wait.until === undefined ? 'without end' : <Time at={wait.until} />}
-                </td>
-                <td class="actions">
-                  <button type="button" onClick={() => setSending(wait)}>
-                    Send
-                  </button>
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      )}
+      <Table
+        label="Waits for signals"
+        rows={data?.items}
+        keyOf={({ id }) => id}
+        columns={columnsOf(setSending, maySend)}
+        empty="No workflow waits for a signal."
+      />
       {data?.cursor !== undefined && (
         <div class="actions end">
           <Link class="button" to={withQuery('/signals', { cursor: data.cursor })}>
@@ -79,3 +51,36 @@ export function Signals() {
     </>
   );
 }
+
+const columnsOf = (send: (wait: Wait) => void, maySend: boolean): readonly Column<Wait>[] => [
+  {
+    title: 'Signal',
+    kind: 'main',
+    cell: ({ name, tags }) => (
+      <>
+        {name} <Tags tags={tags} />
+      </>
+    ),
+  },
+  { title: 'Key', cell: ({ key }) => <code>{key}</code> },
+  {
+    title: 'Run',
+    cell: ({ id, runId }) => (
+      <Link to={withQuery(`/runs/${encodeURIComponent(runId)}`, { step: id })}>
+        <code>{shortId(runId)}</code>
+      </Link>
+    ),
+  },
+  { title: 'Since', cell: ({ since }) => <Time at={since} /> },
+  { title: 'Until', cell: ({ until }) => (until === undefined ? 'without end' : <Time at={until} />) },
+  {
+    title: '',
+    kind: 'actions',
+    cell: (wait) =>
+      maySend && (
+        <button type="button" onClick={() => send(wait)}>
+          Send
+        </button>
+      ),
+  },
+];

@@ -3,8 +3,11 @@ import { useContext, useState } from 'preact/hooks';
 import { duration } from '../format.js';
 import { useLive } from '../live.js';
 import { AppContext } from '../parts/action.js';
-import { Empty, Problem, Title } from '../parts/parts.js';
+import { callCommands, TASK_COMMANDS } from '../parts/commands.js';
+import { CopyCommands } from '../parts/copy.js';
+import { Problem, Title } from '../parts/parts.js';
 import { SendDialog } from '../parts/schema-form.js';
+import { type Column, Table } from '../parts/table.js';
 import { Link, navigate, withQuery } from '../router.js';
 import type { TaskFacts } from '../types.js';
 
@@ -14,45 +17,17 @@ export function Tasks() {
   const mayRun = useContext(AppContext)?.actions.includes('task.send') === true;
   return (
     <>
-      <Title title="Tasks" />
+      <Title title="Tasks">
+        <CopyCommands commands={TASK_COMMANDS} />
+      </Title>
       <Problem error={error} />
-      {data?.tasks.length === 0 && <Empty>Neither this program nor a worker knows a task.</Empty>}
-      {data !== undefined && data.tasks.length > 0 && (
-        <table class="list">
-          <thead>
-            <tr>
-              <th>Task</th>
-              <th>Queue</th>
-              <th>Attempts</th>
-              <th>Time limit</th>
-              <th>Workers</th>
-              <th> </th>
-            </tr>
-          </thead>
-          <tbody>
-            {data.tasks.map((task) => (
-              <tr key={task.name}>
-                <td class="main">
-                  <Link to={withQuery('/jobs', { q: `task:"${task.name}"` })}>{task.name}</Link>
-                </td>
-                <td data-label="Queue">{task.queue}</td>
-                <td data-label="Attempts">{task.attempts ?? '–'}</td>
-                <td data-label="Time limit">{task.timeoutMs == null ? '–' : duration(task.timeoutMs)}</td>
-                <td data-label="Workers">
-                  {task.workers.length === 0 ? <span class="warning">✕ none</span> : task.workers.join(', ')}
-                </td>
-                <td class="actions">
-                  {mayRun && (
-                    <button type="button" onClick={() => setSending(task)}>
-                      Run
-                    </button>
-                  )}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      )}
+      <Table
+        label="Tasks"
+        rows={data?.tasks}
+        keyOf={({ name }) => name}
+        columns={columnsOf(setSending, mayRun)}
+        empty="Neither this program nor a worker knows a task."
+      />
       {sending !== undefined && (
         <SendDialog
           title={`Run ${sending.name}`}
@@ -60,6 +35,8 @@ export function Tasks() {
           body={{ id: sending.name, queue: sending.queue }}
           field="input"
           schema={sending.input ?? null}
+          commands={(input) => callCommands(sending.name, input)}
+          recent={`/tasks/${encodeURIComponent(sending.name)}/inputs`}
           onClose={() => setSending(undefined)}
           onDone={(answer) => navigate(`/jobs/${encodeURIComponent(String(answer.id))}`)}
         />
@@ -67,3 +44,32 @@ export function Tasks() {
     </>
   );
 }
+
+const columnsOf = (send: (task: TaskFacts) => void, mayRun: boolean): readonly Column<TaskFacts>[] => [
+  {
+    title: 'Task',
+    kind: 'main',
+    cell: ({ name }) => <Link to={withQuery('/jobs', { q: `task:"${name}"` })}>{name}</Link>,
+  },
+  { title: 'Queue', cell: ({ queue }) => queue },
+  { title: 'Attempts', kind: 'number', cell: ({ attempts }) => attempts ?? '–' },
+  {
+    title: 'Time limit',
+    kind: 'number',
+    cell: ({ timeoutMs }) => (timeoutMs == null ? '–' : duration(timeoutMs)),
+  },
+  {
+    title: 'Workers',
+    cell: ({ workers }) => (workers.length === 0 ? <span class="warning">✕ none</span> : workers.join(', ')),
+  },
+  {
+    title: '',
+    kind: 'actions',
+    cell: (task) =>
+      mayRun && (
+        <button type="button" onClick={() => send(task)}>
+          Run
+        </button>
+      ),
+  },
+];

@@ -1,7 +1,10 @@
 /** The workers, their processes and what they run. */
 import { bytes, number, took } from '../format.js';
 import { useLive } from '../live.js';
+import { WORKER_COMMANDS } from '../parts/commands.js';
+import { CopyCommands } from '../parts/copy.js';
 import { Empty, Problem, Section, State, Time, Title } from '../parts/parts.js';
+import { type Column, Table } from '../parts/table.js';
 import { Link } from '../router.js';
 import type { Attempt, Stats, Worker } from '../types.js';
 
@@ -15,7 +18,9 @@ export function Workers() {
   const { data, error } = useLive<WorkersAnswer>('/workers');
   return (
     <>
-      <Title title="Workers" />
+      <Title title="Workers">
+        <CopyCommands commands={WORKER_COMMANDS} />
+      </Title>
       <Problem error={error} />
       {data?.workers.length === 0 && (
         <Empty>
@@ -24,42 +29,13 @@ export function Workers() {
       )}
       {data?.workers.map((worker) => (
         <Section key={worker.name} title={worker.name} aside={<State state={worker.state} />}>
-          <table class="list">
-            <thead>
-              <tr>
-                <th>Process</th>
-                <th>State</th>
-                <th>Version</th>
-                <th>Running</th>
-                <th>Load</th>
-                <th>Memory</th>
-                <th>Up</th>
-                <th>Last seen</th>
-              </tr>
-            </thead>
-            <tbody>
-              {worker.processes.map((each) => (
-                <tr key={each.id}>
-                  <td class="main">
-                    {each.host} <span class="dim">pid {each.pid}</span>
-                  </td>
-                  <td data-label="State">
-                    <State state={each.state} />
-                  </td>
-                  <td data-label="Version">{each.version}</td>
-                  <td data-label="Running">
-                    {each.active} of {each.concurrency}
-                  </td>
-                  <td data-label="Load">{Math.round(each.load * 100)} %</td>
-                  <td data-label="Memory">{bytes(each.rssBytes)}</td>
-                  <td data-label="Up">{each.state === 'missing' ? '–' : took(each.startedAt, undefined)}</td>
-                  <td data-label="Last seen">
-                    <Time at={each.lastSeenAt} />
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
+          <Table
+            label={`Processes of ${worker.name}`}
+            rows={worker.processes}
+            keyOf={({ id }) => id}
+            columns={PROCESS_COLUMNS}
+            empty="It has no process."
+          />
           <p class="notes">
             Queues:{' '}
             {Object.entries(worker.queues)
@@ -94,27 +70,48 @@ const MAX_RUNNING = 50;
 function Running({ attempts }: { readonly attempts: readonly Attempt[] }) {
   if (attempts.length === 0) return null;
   return (
-    <table class="list">
-      <thead>
-        <tr>
-          <th>Running</th>
-          <th>Queue</th>
-          <th>Attempt</th>
-          <th>For</th>
-        </tr>
-      </thead>
-      <tbody>
-        {attempts.slice(0, MAX_RUNNING).map(({ id, task, queue, attempt, startedAt }) => (
-          <tr key={id}>
-            <td class="main">
-              <Link to={`/jobs/${encodeURIComponent(id)}`}>{task}</Link>
-            </td>
-            <td data-label="Queue">{queue}</td>
-            <td data-label="Attempt">{attempt}</td>
-            <td data-label="For">{took(startedAt, undefined)}</td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+    <Table
+      label="Running jobs"
+      rows={attempts.slice(0, MAX_RUNNING)}
+      keyOf={({ id }) => id}
+      columns={ATTEMPT_COLUMNS}
+      empty=""
+    />
   );
 }
+
+type Process = Worker['processes'][number];
+
+const PROCESS_COLUMNS: readonly Column<Process>[] = [
+  {
+    title: 'Process',
+    kind: 'main',
+    cell: ({ host, pid }) => (
+      <>
+        {host} <span class="dim">pid {pid}</span>
+      </>
+    ),
+  },
+  { title: 'State', kind: 'state', cell: ({ state }) => <State state={state} /> },
+  { title: 'Version', cell: ({ version }) => version },
+  { title: 'Running', kind: 'number', cell: ({ active, concurrency }) => `${active} of ${concurrency}` },
+  { title: 'Load', kind: 'number', cell: ({ load }) => `${Math.round(load * 100)} %` },
+  { title: 'Memory', kind: 'number', cell: ({ rssBytes }) => bytes(rssBytes) },
+  {
+    title: 'Up',
+    kind: 'number',
+    cell: ({ state, startedAt }) => (state === 'missing' ? '–' : took(startedAt, undefined)),
+  },
+  { title: 'Last seen', cell: ({ lastSeenAt }) => <Time at={lastSeenAt} /> },
+];
+
+const ATTEMPT_COLUMNS: readonly Column<Attempt>[] = [
+  {
+    title: 'Running',
+    kind: 'main',
+    cell: ({ id, task }) => <Link to={`/jobs/${encodeURIComponent(id)}`}>{task}</Link>,
+  },
+  { title: 'Queue', cell: ({ queue }) => queue },
+  { title: 'Attempt', kind: 'number', cell: ({ attempt }) => attempt },
+  { title: 'For', kind: 'number', cell: ({ startedAt }) => took(startedAt, undefined) },
+];

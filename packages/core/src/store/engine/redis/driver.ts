@@ -7,6 +7,7 @@ import { startsDueJobs } from './due-jobs.js';
 import { redisChildResults, redisEndedJobs, redisEndedTimes } from './ended-jobs.js';
 import { isRedisTransient, redisRefusal } from './errors.js';
 import { checkRedis, redisFacts } from './facts.js';
+import { redisHistory } from './history.js';
 import { redisPrimitives } from './jobs.js';
 import { keepsLongResultsOut } from './long-results.js';
 import { redisLooks } from './looks.js';
@@ -36,6 +37,7 @@ export const REDIS: EngineDriver = {
       ...redisPurge(redis),
       ...redisTags(redis),
       ...redisSignals(redis),
+      ...redisHistory(redis),
       queueNames: (start) => redisQueueNames(redis, start),
     };
   },
