@@ -45,6 +45,12 @@ export const stages: readonly Stage[] = [
         about: 'reference for single tasks: calls, retries, timeouts, queues, results, errors',
       },
       {
+        text: 'Schema libraries',
+        page: 'schemas',
+        about:
+          'zod, valibot, arktype, effect, TypeBox, Joi and yup compared: defaults, other keys, JSON Schema, types',
+      },
+      {
         text: 'Workflows',
         page: 'canvas',
         about: 'reference for chain, group, chord, map, match, fallback and the rest, with diagrams',

@@ -8,6 +8,7 @@ import { blocksOf, root, Snippets } from '../support/snippets.js';
 
 testPages([
   'docs/tasks.md',
+  'docs/schemas.md',
   'docs/canvas.md',
   'docs/signals.md',
   'docs/from-celery.md',

@@ -27,6 +27,7 @@ export const LONG: readonly string[] = [
   'chaos/test/operating-campaigns.test.ts',
   'chaos/test/sending-campaigns.test.ts',
   'chaos/test/worker-campaigns.test.ts',
+  'test/integration/nextjs.test.ts',
   'test/integration/other-runners.test.ts',
   'test/integration/stores.test.ts',
 ];

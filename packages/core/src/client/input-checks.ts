@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { IdempotencyConflictError, ValidationError } from '../base/errors.js';
 import { checkText } from '../base/option-checks.js';
 import { isPlainObject } from '../base/text.js';
+import { withDefaults } from '../codec/defaults.js';
 import { jsonIssues } from '../codec/json.js';
 import { sanitize } from '../codec/masking.js';
 import { validateInput, validateInputAtOnce } from '../codec/schema.js';
@@ -202,14 +203,27 @@ export class InputChecks {
    * @throws {ValidationError} or rejects with it, if the input does not match the schema, or JSON would change it.
    */
   check(task: string, input: unknown, path = 'input'): Promise<unknown> | undefined {
-    this.#checkJson(task, input, path);
-    const entry = this.#registry.get(task);
-    if (entry === undefined) return undefined;
-    if (entry.input === undefined) {
-      return input === undefined ? undefined : refuseInput(task, noInput(NO_INPUT, input));
-    }
-    const checked = validateInput(entry.input, input, task, this.sensitiveOf(entry), path);
+    const checked = this.#checked(task, input, path);
     return checked instanceof Promise ? checked : undefined;
+  }
+
+  /**
+   * Checks an input and returns the one to store, which has the defaults of the task's schema: every attempt then receives
+   * the same values. Returns a promise only if the task's schema does.
+   * @throws {ValidationError} or rejects with it, as `check` does.
+   */
+  complete(task: string, input: unknown, path = 'input'): unknown {
+    const entry = this.#registry.get(task);
+    const checked = this.#checked(task, input, path);
+    if (entry === undefined) return input;
+    return checked instanceof Promise
+      ? checked.then((decoded: unknown) => this.completed(entry, input, decoded))
+      : this.completed(entry, input, checked);
+  }
+
+  /** Returns a valid input with the defaults of the task's schema, or a promise of it. */
+  completed({ input: schema }: TaskEntry, input: unknown, decoded: unknown): unknown {
+    return schema === undefined ? input : withDefaults(schema, input, decoded, this.#maxBytes);
   }
 
   /** @throws {ValidationError} if a stored input is longer than any that can be sent, or nested too deeply. */
@@ -221,6 +235,17 @@ export class InputChecks {
   /** Returns the names of keys whose values are masked for a task. */
   sensitiveOf({ sensitive }: TaskEntry): ReadonlySet<string> {
     return sensitive === undefined ? this.#sensitive : new Set([...this.#sensitive, ...sensitive]);
+  }
+
+  /** Returns the decoded input, or a promise of it. */
+  #checked(task: string, input: unknown, path: string): unknown {
+    this.#checkJson(task, input, path);
+    const entry = this.#registry.get(task);
+    if (entry === undefined) return undefined;
+    if (entry.input === undefined) {
+      return input === undefined ? undefined : refuseInput(task, noInput(NO_INPUT, input));
+    }
+    return validateInput(entry.input, input, task, this.sensitiveOf(entry), path);
   }
 
   #checkJson(task: string, input: unknown, path: string): void {

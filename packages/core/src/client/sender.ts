@@ -68,6 +68,13 @@ interface Calling {
   readonly shared: NormalizedOptions;
 }
 
+/** The input of a call. Keys of repeated calls are made from the sent one, since a default may differ each time. */
+interface CallInput {
+  readonly sent: unknown;
+  /** With the defaults of the task's schema. */
+  readonly stored: unknown;
+}
+
 /** Checks, routes and stores calls and runs. */
 export class JobSender {
   readonly #parts: JobSenderDependencies;
@@ -91,20 +98,20 @@ export class JobSender {
   ): Promise<AsyncResult<unknown>> {
     const whole = wholeInput(expression, input);
     if (looksLikeOptions(input)) await this.#checks.refuseOptions(expression, input);
-    const checking = this.#checks.check(expression.task, whole);
-    if (checking !== undefined) await checking;
+    const completing = this.#checks.complete(expression.task, whole);
+    const inputs = { sent: whole, stored: completing instanceof Promise ? await completing : completing };
     if (!this.#parts.store.isTimeKnown) await this.#timeKnownFor(expression, options);
     const callbacks = this.#callbacks(expression, options);
     const calling = this.#calling(expression, options, shared);
     if (this.#parts.middleware.length === 0) {
-      const job = this.#newJob(calling, whole, calling.own);
-      return this.#result(job.queue, await this.#store(job, callbacks, options));
+      const job = this.#newJob(calling, inputs, calling.own);
+      return this.#result(job.queue, await this.#store(job, inputs, callbacks, options));
     }
     let queue = '';
     const { id } = await this.#throughMiddleware(calling, whole, async (own) => {
-      const job = this.#newJob(calling, whole, own);
+      const job = this.#newJob(calling, inputs, own);
       queue = job.queue;
-      return { id: await this.#store(job, callbacks, options) };
+      return { id: await this.#store(job, inputs, callbacks, options) };
     });
     return this.#result(queue, id);
   }
@@ -123,13 +130,12 @@ export class JobSender {
         options[option],
       );
     }
-    const wholes: unknown[] = [];
+    const wholes: CallInput[] = [];
     for (const input of inputs) {
       const whole = wholeInput(expression, input);
       if (looksLikeOptions(input)) await this.#checks.refuseOptions(expression, input);
-      const checking = this.#checks.check(expression.task, whole, `inputs[${wholes.length}]`);
-      if (checking !== undefined) await checking;
-      wholes.push(whole);
+      const completing = this.#checks.complete(expression.task, whole, `inputs[${wholes.length}]`);
+      wholes.push({ sent: whole, stored: completing instanceof Promise ? await completing : completing });
     }
     if (!this.#parts.store.isTimeKnown) await this.#timeKnownFor(expression, options);
     if (this.#parts.middleware.length === 0) return this.#sendAll(expression, wholes, options);
@@ -137,7 +143,7 @@ export class JobSender {
     const calling = this.#calling(expression, options);
     const sent = wholes.map((whole) =>
       batch.add((store) =>
-        this.#throughMiddleware(calling, whole, (own) => store(this.#newJob(calling, whole, own))),
+        this.#throughMiddleware(calling, whole.sent, (own) => store(this.#newJob(calling, whole, own))),
       ),
     );
     await batch.send();
@@ -148,7 +154,7 @@ export class JobSender {
   /** Sends many calls without middleware. */
   async #sendAll(
     expression: TaskExpression,
-    inputs: readonly unknown[],
+    inputs: readonly CallInput[],
     options: BulkOptions,
   ): Promise<AsyncResult<unknown>[]> {
     const calling = this.#calling(expression, options);
@@ -272,10 +278,14 @@ export class JobSender {
   }
 
   /** Returns the job of a call. @param own Options of the call, as changed by middleware. */
-  #newJob({ expression, options, shared }: Calling, input: unknown, own: NormalizedOptions): NewJob {
+  #newJob(
+    { expression, options, shared }: Calling,
+    { sent, stored: input }: CallInput,
+    own: NormalizedOptions,
+  ): NewJob {
     const { task } = expression;
     const all = this.#withTaskOptions(task, own);
-    const queue = this.#queueOf(task, input, all);
+    const queue = this.#queueOf(task, sent, all);
     const now = this.#parts.runtime.clock.now();
     const deduplication = normalizeDeduplication(options) ?? this.#parts.registry.get(task)?.deduplication;
     // Assignments: every call comes here, and each conditional spread copies an object.
@@ -298,7 +308,7 @@ export class JobSender {
     };
     if (deduplication !== undefined) {
       const { mode, forMs, maxWaitMs } = deduplication;
-      const stored: Writable<StoredDeduplication> = { id: deduplicationId(task, deduplication, input), mode };
+      const stored: Writable<StoredDeduplication> = { id: deduplicationId(task, deduplication, sent), mode };
       if (forMs !== undefined) stored.forMs = forMs;
       if (maxWaitMs !== undefined) stored.maxWaitMs = maxWaitMs;
       job.deduplication = stored;
@@ -336,18 +346,24 @@ export class JobSender {
   }
 
   /** Stores a job. Returns its id, or that of the job that it duplicates. */
-  #store(job: NewJob, callbacks: Callbacks | undefined, options: SendOptions<never>): Promise<string> {
+  #store(
+    job: NewJob,
+    input: CallInput,
+    callbacks: Callbacks | undefined,
+    options: SendOptions<never>,
+  ): Promise<string> {
     const { store, runtime } = this.#parts;
     const isPlain =
       callbacks === undefined && options.idempotencyKey === undefined && runtime.observer === undefined;
     if (isPlain && (job.options.tags === undefined || this.#isNotedByStore([job])))
       return addJob(store, job, timeoutOf(options));
-    return this.#storeSpecial(job, callbacks, options);
+    return this.#storeSpecial(job, input, callbacks, options);
   }
 
   /** Stores a job with callbacks, an idempotency key, or tags that the store does not note. */
   async #storeSpecial(
     job: NewJob,
+    input: CallInput,
     callbacks: Callbacks | undefined,
     options: SendOptions<never>,
   ): Promise<string> {
@@ -355,7 +371,9 @@ export class JobSender {
     const { idempotencyKey: key } = options;
     if (callbacks !== undefined) {
       const run = runWithCallbacks(job, callbacks, options);
-      return jobIdOf((await this.#storeRun(run, job.name, job.content.input, options)).id, '0');
+      const sent = { ...job, content: { ...job.content, input: input.sent } };
+      const shape = shapeOf(input.sent === input.stored ? run : runWithCallbacks(sent, callbacks, options));
+      return jobIdOf((await this.#storeRun(run, job.name, input.sent, options, shape)).id, '0');
     }
     if (key === undefined) {
       const noting = this.#noteTags([job]);
@@ -364,7 +382,7 @@ export class JobSender {
       if (id === job.id) runtime.observer?.enqueued(enqueued(job));
       return id;
     }
-    const keyed = keyedContent(job.name, key, job.content.input);
+    const keyed = keyedContent(job.name, key, input.sent);
     const added: NewJob = { ...job, id: keyed.id, content: { ...job.content, ...keyed.content } };
     const timeoutMs = timeoutOf(options);
     if (await isStored(store, added.queue, job.name, keyed, timeoutMs)) return keyed.id;
@@ -382,11 +400,13 @@ export class JobSender {
     name: string,
     input: unknown,
     options: SendOptions<never>,
+    /** What distinguishes it from another run with the same idempotency key. */
+    shape: unknown = shapeOf(root),
   ): Promise<{ id: string; isNew: boolean }> {
     const { store, runtime } = this.#parts;
     const { idempotencyKey } = options;
     const keyed =
-      idempotencyKey === undefined ? undefined : keyedContent(name, idempotencyKey, [input, shapeOf(root)]);
+      idempotencyKey === undefined ? undefined : keyedContent(name, idempotencyKey, [input, shape]);
     const run = keyed?.id ?? randomId();
     const timeoutMs = timeoutOf(options);
     const tree = keyed === undefined ? root : { ...root, content: { ...root.content, ...keyed.content } };

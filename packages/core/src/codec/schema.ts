@@ -1,7 +1,6 @@
 /** Validates values with Standard Schemas (https://standardschema.dev), and masks sensitive values in the issues. */
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { ValidationError, type ValidationIssue, type ValidationSubject } from '../base/errors.js';
-import { isPlainObject } from '../base/text.js';
 import { maskFor } from './masking.js';
 
 /**
@@ -19,12 +18,13 @@ export function validate(
 ): unknown {
   const outcome = schema['~standard'].validate(value);
   return outcome instanceof Promise
-    ? outcome.then((result) => decoded(result, task, subject, path))
-    : decoded(outcome, task, subject, path);
+    ? outcome.then((result) => decoded(result, value, task, subject, path))
+    : decoded(outcome, value, task, subject, path);
 }
 
 function decoded(
   result: StandardSchemaV1.Result<unknown>,
+  value: unknown,
   task: string,
   subject: ValidationSubject,
   path: string,
@@ -33,7 +33,7 @@ function decoded(
   throw new ValidationError(
     task,
     subject,
-    result.issues.map((issue) => toIssue(issue, path)),
+    result.issues.map((issue) => toIssue(issue, path, value)),
   );
 }
 
@@ -84,7 +84,7 @@ export function validateInputAtOnce(
     return;
   }
   if (outcome.issues === undefined) return;
-  const issues = outcome.issues.map((issue) => toIssue(issue, path));
+  const issues = outcome.issues.map((issue) => toIssue(issue, path, input));
   throw new ValidationError(task, 'input', keys.size === 0 ? issues : masked(issues, keys, input));
 }
 
@@ -97,72 +97,24 @@ function masked(
   return issues.map(({ path, message }) => ({ path: mask.text(path), message: mask.text(message) }));
 }
 
-function toIssue(issue: StandardSchemaV1.Issue, root: string): ValidationIssue {
-  const path = (issue.path ?? []).map((part) => {
+/** @param value The value at `root`, which tells lists from objects: some libraries name the index of an item by text. */
+function toIssue(issue: StandardSchemaV1.Issue, root: string, value: unknown): ValidationIssue {
+  let path = root;
+  let holder = value;
+  for (const part of issue.path ?? []) {
     const key = typeof part === 'object' ? part.key : part;
-    return typeof key === 'number' ? `[${key}]` : `.${String(key)}`;
-  });
-  return { path: root + path.join(''), message: issue.message };
-}
-
-// Advice for a strict schema after a step that returns more keys than the schema accepts. The types do not show that a schema
-// is strict, so this fails only when the step runs.
-
-/** Words by which validators say that the key at an issue's path should not exist. */
-const REFUSED = /\b(?:never|removed|unrecognized|unknown|unexpected|not allowed)\b/i;
-
-/** Validates an input that comes from the previous step. If it has too many keys, the error explains that. */
-export function validateFed(
-  schema: StandardSchemaV1,
-  input: unknown,
-  task: string,
-  keys: ReadonlySet<string>,
-): unknown {
-  try {
-    const checked = validateInput(schema, input, task, keys);
-    return checked instanceof Promise
-      ? checked.catch((error: unknown) => explain(error, schema, input))
-      : checked;
-  } catch (error) {
-    return explain(error, schema, input);
+    path += isIndex(key, holder) ? `[${String(key)}]` : `.${String(key)}`;
+    holder =
+      typeof holder === 'object' && holder !== null
+        ? (holder as Record<PropertyKey, unknown>)[key]
+        : undefined;
   }
+  return { path, message: issue.message };
 }
 
-/** Throws the error, with advice if the input would be valid without some of its keys. */
-async function explain(error: unknown, schema: StandardSchemaV1, input: unknown): Promise<never> {
-  const extra = await extraKeys(schema, input);
-  if (!(error instanceof ValidationError) || extra.length === 0) throw error;
-  const [first, ...more] = error.issues as readonly [ValidationIssue, ...ValidationIssue[]]; // at least one names a key
-  const advice =
-    `the previous step returns ${extra.map((key) => JSON.stringify(key)).join(', ')}, which this strict schema ` +
-    'rejects; use a schema that ignores other keys (z.object instead of z.strictObject), or pass on only the needed keys ' +
-    '(.into(key), or a step in between)';
-  throw new ValidationError(error.task, error.subject, [
-    { path: first.path, message: `${first.message}; ${advice}` },
-    ...more,
-  ]);
-}
-
-/** Returns the keys without which the input is valid; none if something else is wrong. Some validators name one at a time. */
-async function extraKeys(schema: StandardSchemaV1, input: unknown): Promise<string[]> {
-  if (!isPlainObject(input)) return [];
-  let keys = Object.keys(input);
-  const extra: string[] = [];
-  for (;;) {
-    const part = Object.fromEntries(keys.map((key) => [key, input[key]]));
-    const { issues } = await schema['~standard'].validate(part);
-    if (issues === undefined) return extra;
-    const refused = keys.filter((key) => issues.some((issue) => refusesKey(issue, key)));
-    if (refused.length === 0) return [];
-    extra.push(...refused);
-    keys = keys.filter((key) => !refused.includes(key));
-  }
-}
-
-/** Returns whether an issue refuses the key: an issue of its object that names the key (zod), or an issue at the key itself. */
-function refusesKey({ path = [], message }: StandardSchemaV1.Issue, key: string): boolean {
-  const [first, ...below] = path.map((part) => (typeof part === 'object' ? part.key : part));
-  return first === undefined
-    ? message.includes(JSON.stringify(key))
-    : below.length === 0 && first === key && REFUSED.test(message);
+/** Returns whether a key in an issue's path is the index of a list. */
+function isIndex(key: PropertyKey, holder: unknown): boolean {
+  if (typeof holder === 'object' && holder !== null)
+    return Array.isArray(holder) && /^\d+$/.test(String(key));
+  return typeof key === 'number'; // a path into a part that the value does not have
 }

@@ -2,6 +2,7 @@
 import { DuplicateTaskError, InvalidOptionError, UnknownTaskError } from '../base/errors.js';
 import { IS_WITHOUT_URL, OWN_FILE } from '../base/modules.js';
 import { checkKnown, checkObject, type OptionNames } from '../base/option-checks.js';
+import { checkSchema } from '../codec/schema-check.js';
 import type { NormalizedOptions } from '../job/shared-options.js';
 import { isJobState } from '../job/states.js';
 import type { TaskContext } from './context.js';
@@ -133,13 +134,7 @@ function moduleOf(isolate: string | URL): string {
 
 function checkSchemas(schemas: Readonly<Record<string, Schema | undefined>>, prefix = ''): void {
   for (const [option, schema] of Object.entries(schemas)) {
-    if (schema !== undefined && schema?.['~standard'] === undefined) {
-      throw new InvalidOptionError(
-        `${prefix}${option}`,
-        'a Standard Schema (zod, valibot, arktype …)',
-        schema,
-      );
-    }
+    if (schema !== undefined) checkSchema(`${prefix}${option}`, schema);
   }
 }
 

@@ -2,6 +2,7 @@
 import { InvalidOptionError } from '../base/errors.js';
 import { checkOptions, type OptionNames, positiveMs } from '../base/option-checks.js';
 import type { Duration } from '../base/time.js';
+import { checkSchema } from '../codec/schema-check.js';
 import { isSignalKey, MAX_SIGNAL_KEY } from '../job/signal-wait.js';
 import { checkName } from './option-checks.js';
 import { refuseUnbound, SENDER, type Sender } from './signature.js';
@@ -85,19 +86,11 @@ export function toSignalEntry(definition: SignalDefinition<string, Schema>): Sig
     option: 'definition',
     example: "{ name: 'expense.approved', payload }",
   });
-  const schema: unknown = payload;
-  if (schema !== undefined && !isSchema(schema))
-    throw new InvalidOptionError('payload', 'a Standard Schema, such as z.object({ … })', schema);
   return {
     name: checkName('name', name),
-    ...(schema !== undefined && { payload: schema }),
+    ...(payload !== undefined && { payload: checkSchema('payload', payload) }),
     keepMs: keep === undefined ? DEFAULT_KEEP_MS : positiveMs(keep, 'keep'),
   };
-}
-
-function isSchema(value: unknown): value is Schema {
-  const isHolder = (typeof value === 'object' && value !== null) || typeof value === 'function';
-  return isHolder && '~standard' in value;
 }
 
 /** Returns `key`. @throws {InvalidOptionError} unless a signal can have this key. */

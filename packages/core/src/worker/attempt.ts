@@ -155,6 +155,8 @@ export class Attempt implements ContextSource {
   readonly context: TaskContext;
   /** Index of the current input, in a job of `chunks()`. */
   item: number | undefined;
+  /** Its input before and after validation, once its handler is called. */
+  received: { readonly input: unknown; readonly decoded: unknown } | undefined;
   /** Its `traceparent`, if the attempt is recorded. */
   trace: string | undefined;
   readonly #dependencies: AttemptDependencies;

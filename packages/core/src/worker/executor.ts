@@ -23,6 +23,7 @@ import { stopped } from '../job/marks.js';
 import { addChildren } from '../store/add.js';
 import { isWaitJob } from '../store/signals.js';
 import { RetryRequest, retryDelayMs } from '../task/retry.js';
+import { storedInput } from '../workflow/input.js';
 import { lossOf, unlikeProbe, wakingProbe } from '../workflow/join.js';
 import type { Attempt } from './attempt.js';
 import { ChainEnded, EndChain, ProbeEnd, Snooze, WaitForChildren } from './control-flow.js';
@@ -301,7 +302,10 @@ export class Executor {
     const origin = this.#originOf(job, attempt, error);
     const shown = this.#shown(origin);
     const isUpstream = error instanceof UpstreamFailedError;
-    if (delayMs !== undefined) return { kind: 'retry', delayMs, error: shown };
+    if (delayMs !== undefined) {
+      if (attempt !== undefined) await this.#saveDefaults(job, attempt);
+      return { kind: 'retry', delayMs, error: shown };
+    }
     if (envelope !== undefined) await this.#saveFailure(job, origin, envelope.run && attempt?.trace);
     return { kind: 'failed', error: shown, ...(isUpstream && { isUpstream }) };
   }
@@ -326,6 +330,23 @@ export class Executor {
       // The retry policy contains functions of the task; the job keeps the original error.
       onError(new Error(`the retry policy of task "${job.name}" threw ${toError(thrown).name}`));
       return undefined;
+    }
+  }
+
+  /** Stores the defaults of the input, so that the next attempt receives the same values. */
+  async #saveDefaults(job: ActiveJob, { envelope, received, task }: Attempt): Promise<void> {
+    if (received === undefined) return;
+    const { sealer, onError } = this.#dependencies;
+    try {
+      const completed = await this.#dependencies.checks.completed(task, received.input, received.decoded);
+      if (completed === received.input) return;
+      const context = { subject: 'input', id: job.id, task: job.name } as const;
+      const stored = await sealer.decode(envelope.input, context);
+      const input = storedInput({ ...envelope, input: stored }, received.input, completed);
+      await job.save({ input: await sealer.encode(input, context) });
+    } catch (cause) {
+      if (cause instanceof LockLostError) throw cause;
+      onError(toError(cause)); // the next attempt computes them again
     }
   }
 

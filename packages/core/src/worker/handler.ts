@@ -13,7 +13,8 @@ import {
 import { toError } from '../codec/error-record.js';
 import { jsonIssues } from '../codec/json.js';
 import { maskFor } from '../codec/masking.js';
-import { validate, validateFed, validateInput } from '../codec/schema.js';
+import { validate, validateInput } from '../codec/schema.js';
+import { validateFed } from '../codec/strict-input.js';
 import type { Envelope } from '../job/envelope.js';
 import { chainOf, pathOf } from '../job/ids.js';
 import type { ActiveJob } from '../job/job.js';
@@ -163,6 +164,7 @@ export class HandlerRunner {
     begun: BegunAttempt,
   ): Promise<unknown> {
     if (keys.size > 0) attempt.reports.mask = maskFor(keys, [input, decoded]);
+    attempt.received = { input, decoded };
     begun.attempt = attempt;
     const handler = this.#handlerOf(task, attempt, input);
     return attempt.outcomeOf(this[HANDLER_FRAME](attempt, task, handler, decoded), this.#onThrown);

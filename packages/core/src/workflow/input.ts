@@ -27,6 +27,24 @@ export function completeInput(task: string, { input, into }: PartialInput, value
   ]);
 }
 
+/** What a job stores of its input, and where the rest comes from. */
+interface StoredInput {
+  readonly input?: unknown;
+  readonly after?: { readonly ignored?: true | undefined } | undefined;
+}
+
+/**
+ * Returns what a job has to store so that its input becomes `completed`: the input, or its bound keys if earlier steps
+ * supply the rest.
+ * @param whole Its input now. `completed` has further keys or further values below its keys.
+ */
+export function storedInput({ input, after }: StoredInput, whole: unknown, completed: unknown): unknown {
+  if (after === undefined || after.ignored) return completed;
+  if (!isPlainObject(whole) || !isPlainObject(completed)) return input;
+  const changed = Object.entries(completed).filter(([key, value]) => value !== whole[key]);
+  return { ...(isPlainObject(input) ? input : {}), ...Object.fromEntries(changed) };
+}
+
 /** Returns the tree with `value` as the input of every open node, which closes them. */
 export function fill(root: JobNode, value: unknown): JobNode {
   return foldTree<JobNode>(root, (node, children) => {

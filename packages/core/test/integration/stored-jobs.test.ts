@@ -14,7 +14,7 @@ onEveryEngine('a stored job', (engine) => {
     const { id } = await add.delay({ x: 1 });
     const job = await engine.bareQueue('default').getJob(id);
     expect(job?.name).toBe('add');
-    expect(job?.data).toEqual({ umbel: 1, input: { x: 1 } });
+    expect(job?.data).toEqual({ umbel: 1, input: { x: 1, y: 1 } }); // with the default
     expect(job?.opts).toMatchObject({
       attempts: 3,
       backoff: { type: 'exponential', delay: 2000, jitter: 1 },

@@ -132,7 +132,9 @@ async function proxied(target: string): Promise<string> {
 
 test('behind a proxy, which it must trust', async () => {
   const own = { trustProxy: true };
-  const address = await proxied(await listen(nodeHandler(served('/ops', own))));
+  const authorize = () => ({ name: 'ann' }); // without it, only localhost is answered
+  const trusting = served('/ops', { ...own, authorize });
+  const address = await proxied(await listen(nodeHandler(trusting)));
   // A browser that does not send `Sec-Fetch-Site` sends the origin that it sees.
   const asBrowser = (origin: string) =>
     ((url, init = {}) => fetch(url, { ...init, headers: { ...init.headers, origin } })) as typeof fetch;
@@ -144,7 +146,7 @@ test('behind a proxy, which it must trust', async () => {
       body: '{"id":"default"}',
     });
   expect((await pause(asBrowser('https://evil.example'))).status).toBe(403);
-  const distrustful = await proxied(await listen(nodeHandler(served('/ops'))));
+  const distrustful = await proxied(await listen(nodeHandler(served('/ops', { authorize }))));
   expect((await pause(asBrowser('https://ops.example'), `${distrustful}/team/ops`)).status).toBe(403);
 
   // The cookie of a token, and a prefix that is no path.

@@ -28,6 +28,16 @@ describe('a form', () => {
       expect(fieldsOf(other)).toBeUndefined();
   });
 
+  test('has a field for each property of a definition that the schema refers to', () => {
+    const $defs = {
+      Tree: { type: 'object', properties: { kind: { $ref: '#/$defs/Kind' } } },
+      Kind: { type: 'string' },
+    };
+    for (const $ref of ['#/$defs/Tree', 'Tree'])
+      expect(fieldsOf({ $ref, $defs })).toMatchObject([{ name: 'kind', kind: 'text' }]);
+    expect(fieldsOf({ $ref: '#/$defs/Other', $defs })).toBeUndefined();
+  });
+
   test('makes a value, without the empty fields', () => {
     const fields = fieldsOf(schema) ?? [];
     const texts = { to: 'a@b.c', count: '3', isUrgent: 'false', parts: '[1]', kind: '' };

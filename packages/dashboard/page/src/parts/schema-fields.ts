@@ -12,11 +12,12 @@ export interface Field {
 
 /** Returns the fields of an object schema; undefined for any other schema. */
 export function fieldsOf(schema: Schema | null): readonly Field[] | undefined {
-  const { type, properties, required } = schema ?? {};
+  const root = schema ?? {};
+  const { type, properties, required } = resolved(root, root);
   if (type !== 'object' || !isRecord(properties)) return undefined;
   const needed: readonly unknown[] = Array.isArray(required) ? required : [];
   return Object.entries(properties).map(([name, value]) => {
-    const property = isRecord(value) ? value : {};
+    const property = resolved(isRecord(value) ? value : {}, root);
     const choices = Array.isArray(property.enum)
       ? property.enum.filter((each) => typeof each === 'string')
       : [];
@@ -28,6 +29,14 @@ export function fieldsOf(schema: Schema | null): readonly Field[] | undefined {
       about: typeof property.description === 'string' ? property.description : undefined,
     };
   });
+}
+
+/** Returns the definition that a schema refers to by `$ref`, which recursive types do; else the schema itself. */
+function resolved(schema: Schema, root: Schema): Schema {
+  const { $ref } = schema;
+  if (typeof $ref !== 'string' || !isRecord(root.$defs)) return schema;
+  const definition = root.$defs[$ref.replace('#/$defs/', '')];
+  return isRecord(definition) ? definition : schema;
 }
 
 function kindOf(type: unknown): Field['kind'] {
