@@ -172,7 +172,9 @@ describe('the rooms of core', () => {
 
   test('name no engine outside its folder', () => {
     /** Where the kinds of stores are listed, and chosen. */
-    const lists = ['engine.ts', 'drivers.ts', 'resolve.ts'].map((file) => `${core}/store/engine/${file}`);
+    const lists = ['engine.ts', 'drivers.ts', 'resolve.ts', 'transaction.ts'].map(
+      (file) => `${core}/store/engine/${file}`,
+    );
     const words = /redis|\blua\b|postgres|pglite|\bsql\b|\bSELECT\b/i;
     const foldersOfEngines = new RegExp(`^${core}/store/engine/(?:redis|postgres|pglite)/`);
     const codeOf = (file: string) =>
