@@ -467,12 +467,12 @@ function noteIn({ text }: QueuedNote): TextNote | undefined {
 }
 
 /** Returns the note of a call that the store has noted; undefined if its job is missing, and for other entries. */
-function noteOfCall({ text, data }: QueuedNote, firstLookMs: number): TextNote | undefined {
-  const [, queue, id, time] = /^([^/ ]+)\/(\S+) (\d+)$/.exec(text) ?? [];
-  if (queue === undefined || id === undefined || data === undefined) return undefined;
-  const tags = tagsIn(data);
-  const at = Number(time);
-  return tags && { queue, id, at, checkAt: at + firstLookMs, tags };
+function noteOfCall({ text, call }: QueuedNote, firstLookMs: number): TextNote | undefined {
+  const [, queue, id] = /^([^/ ]+)\/(\S+)$/.exec(text) ?? [];
+  if (queue === undefined || id === undefined || call === undefined) return undefined;
+  const tags = tagsIn(call.data);
+  const at = call.sentAt;
+  return tags && Number.isFinite(at) ? { queue, id, at, checkAt: at + firstLookMs, tags } : undefined;
 }
 
 /** Returns the tags in the data of a call, or in the beginning of it; undefined if it has none. */

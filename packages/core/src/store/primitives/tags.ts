@@ -58,10 +58,15 @@ export interface TagNoteQueue {
 
 /** An entry of the queue of notes. */
 export interface QueuedNote {
-  /** What was pushed, or for a call that the store has noted: its queue and id, and when it was sent, as `queue/id at`. */
+  /** What was pushed, or for a call that the store has noted: its queue and id, as `queue/id`. */
   readonly text: string;
-  /** The data of the job of such a call, or the part that has the tags; undefined if the job is missing. */
-  readonly data?: string | undefined;
+  /** The job of such a call; undefined if it is missing. */
+  readonly call?: {
+    /** Its data, or the part that has the tags. */
+    readonly data: string;
+    /** In milliseconds since 1970. */
+    readonly sentAt: number;
+  };
 }
 
 /** Returns the index of tags of a store; undefined if it has none. */

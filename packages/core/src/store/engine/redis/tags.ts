@@ -42,14 +42,16 @@ const FIRST_NOTES: Script = {
   name: 'umbel:firstTagNotes',
   numberOfKeys: 1,
   lua: `local texts = redis.call('LRANGE', KEYS[1], 0, ARGV[1] - 1)
-local data = {}
+local data, times = {}, {}
 for index, text in ipairs(texts) do
-  data[index] = ''
-  local queue, id = string.match(text, '^([%w_.-]+)/(%S+) ')
+  data[index], times[index] = '', ''
+  local queue, id = string.match(text, '^([%w_.-]+)/(%S+)$')
   if queue then
     local key = ARGV[2] .. queue .. ':' .. id
     if redis.call('TYPE', key).ok == 'hash' then
-      local stored = redis.call('HGET', key, 'data') or ''
+      local fields = redis.call('HMGET', key, 'data', 'timestamp')
+      local stored = fields[1] or ''
+      times[index] = fields[2] or ''
       if string.sub(stored, 1, ${TAGGED_DATA.length}) == '${TAGGED_DATA}' then
         data[index] = string.sub(stored, 1, ${MAX_TAGS_BYTES})
       elseif #stored <= ${MAX_OTHER_BYTES} then
@@ -58,7 +60,7 @@ for index, text in ipairs(texts) do
     end
   end
 end
-return { redis.call('LLEN', KEYS[1]), texts, data }`,
+return { redis.call('LLEN', KEYS[1]), texts, data, times }`,
 };
 
 /**
@@ -66,7 +68,7 @@ return { redis.call('LLEN', KEYS[1]), texts, data }`,
  * of BullMQ that has added a job, and its number; `pushNotes` notes the tags of all of them, and calls `fail` with the number of
  * each call that could not be noted.
  */
-export const NOTE_CALLS = `local notes, places, sentAt = {}, {}, nil
+export const NOTE_CALLS = `local notes, places = {}, {}
 local function collectNote(keys, argv, answer, number)
   if string.sub(argv[2], 1, ${TAGGED_DATA.length}) ~= '${TAGGED_DATA}' or type(answer) ~= 'string' then return end
   local place = places[keys[1]]
@@ -75,16 +77,12 @@ local function collectNote(keys, argv, answer, number)
     place = { list = root .. '${TAG_QUEUE}:queued', queue = queue .. '/' }
     places[keys[1]] = place
   end
-  if not sentAt then
-    local time = redis.call('TIME')
-    sentAt = string.format(' %.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-  end
   local noted = notes[place.list]
   if not noted then
     noted = { texts = {}, numbers = {} }
     notes[place.list] = noted
   end
-  noted.texts[#noted.texts + 1] = place.queue .. answer .. sentAt
+  noted.texts[#noted.texts + 1] = place.queue .. answer
   noted.numbers[#noted.numbers + 1] = number
 end
 local function pushNotes(fail)
@@ -105,7 +103,7 @@ export async function noteCalls(
   const at = qualifiedName.lastIndexOf(':') + 1;
   const texts = calls
     .filter(({ job }) => isTaggedCall(job.data))
-    .map(({ job, jobId }) => `${qualifiedName.slice(at)}/${jobId} ${job.timestamp}`);
+    .map(({ jobId }) => `${qualifiedName.slice(at)}/${jobId}`);
   const queued = `${qualifiedName.slice(0, at)}${TAG_QUEUE}:queued`;
   for (let start = 0; start < texts.length; start += NOTED_AT_ONCE)
     await runScript(backend, PUSH_NOTES, [queued, ...texts.slice(start, start + NOTED_AT_ONCE)]);
@@ -196,8 +194,11 @@ export function redisTags(backend: RedisQueueBackend): TagPrimitives {
       },
       async first(limit) {
         const answer = await runScript(backend, FIRST_NOTES, [queued, limit, prefix]);
-        const [count, texts, data] = answer as [number, string[], string[]];
-        const notes = texts.map((text, index): QueuedNote => ({ text, data: data[index] || undefined }));
+        const [count, texts, data, times] = answer as [number, string[], string[], string[]];
+        const notes = texts.map((text, index): QueuedNote => {
+          const stored = data[index];
+          return stored ? { text, call: { data: stored, sentAt: Number(times[index]) } } : { text };
+        });
         return { notes, count };
       },
       async take(texts) {
