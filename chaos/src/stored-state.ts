@@ -73,6 +73,7 @@ export async function readStoredState(connection: ConnectionSettings, app: strin
       const [queue = '', id = '', part] = key.split(':');
       if (!queues.has(queue) && part === undefined && id === 'events') continue; // of a queue that holds no jobs
       if (part === undefined && OF_QUEUE.has(id)) continue;
+      if (queue === 'umbel.history') continue; // numbers of tasks, with a time to live
       if (queue === 'umbel.signals' && id === 'waits') continue; // the index of the open ones among the records
       if (queue === 'umbel.signals' && id.startsWith('w-')) records.push(key);
       else if (part === undefined) jobKeys.push(key);

@@ -11,6 +11,7 @@ const PACKAGES: readonly (readonly [name: string, exports: readonly string[]])[]
   ['@umbel/core/prometheus', exportsOf('packages/core/src/prometheus/index.ts')],
   ['@umbel/canvas', exportsOf('packages/canvas/src/index.ts')],
   ['@umbel/testing', exportsOf('packages/testing/src/index.ts')],
+  ['@electric-sql/pglite', ['PGlite']],
   ['@opentelemetry/api', ['context']],
   ['vitest', ['expect']],
   ['zod', ['z']],
@@ -19,7 +20,9 @@ const PACKAGES: readonly (readonly [name: string, exports: readonly string[]])[]
 /** Values that examples use without a declaration, in the module that they call `./tasks.js`. */
 const TASKS = `
 import type { Span } from '@opentelemetry/api';
-import type { App, AppWorker, AsyncResult, ForeignJob, Logger, Signal, Task, TaskContext } from '@umbel/core';
+import type {
+  App, AppWorker, AsyncResult, ForeignJob, Logger, PgliteInstance, Signal, Task, TaskContext,
+} from '@umbel/core';
 import type { MetricJson, Metrics } from '@umbel/core/prometheus';
 import type { TestApp } from '@umbel/testing';
 
@@ -30,6 +33,8 @@ export declare const run: AsyncResult<{ file: string }[]>;
 export declare const metrics: Metrics;
 export declare const fromOtherProcess: readonly MetricJson[];
 export declare const span: Span & { attributes: Record<string, unknown> };
+export declare const client: { query(text: string, values?: unknown[]): Promise<{ rows: object[] }> };
+export declare const db: PgliteInstance;
 export declare const error: Error & { cause?: unknown };
 export declare const ctx: TaskContext<{
   reports: { progress: unknown; states: never; failures: { declined: { reason: string } } };

@@ -195,15 +195,9 @@ export interface App<Added = {}> {
   /**
    * Returns an object that sends in an open transaction of yours, if the store of the app is in the same PostgreSQL
    * database. What it sends exists if and only if the transaction commits.
-   * @param transaction The client of `pg` on which `BEGIN` ran, the transaction object of Drizzle, Kysely or Prisma, or a
-   *   function that runs a statement in the transaction and returns its rows.
+   * @param transaction A client of `pg`, or another kind of `OpenTransaction`.
    * @throws {StoreConfigurationError} if the store is another one, such as Redis.
    * @throws {InvalidOptionError} for an object of another kind.
-   * @example
-   * await client.query('BEGIN');
-   * await client.query('INSERT INTO orders (id) VALUES ($1)', [orderId]);
-   * await app.in(client).send(charge, { orderId });
-   * await client.query('COMMIT');
    */
   in(transaction: OpenTransaction): TransactionSender;
   /**

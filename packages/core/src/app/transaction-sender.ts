@@ -37,8 +37,8 @@ export interface TransactionSender {
    * @throws the errors of `applyAsync`, and those of the user's connection as they are.
    * @example
    * await client.query('BEGIN');
-   * await client.query('INSERT INTO orders (id) VALUES ($1)', [orderId]);
-   * const result = await app.in(client).send(charge, { orderId });
+   * await client.query('INSERT INTO orders (id) VALUES ($1)', [order.id]);
+   * const result = await app.in(client).send(charge, { id: order.id });
    * await client.query('COMMIT');
    */
   send<Called extends AnySignature>(

@@ -101,9 +101,9 @@ export class ErrorGrouping {
 
 // Places in stacks
 
-/** `at name (location:line:column)`, or without a name. */
-const FRAME = /^\s*at (?:.*\()?(?:async )?(.+?):(\d+):\d+\)?$/;
-/** Longer lines are no places; the pattern would take long to refuse them. */
+/** `location:line:column` at the end of a line, in brackets or not. */
+const POSITION = /:(\d+):\d+\)?$/;
+/** Longer lines are no places. */
 const MAX_LINE_LENGTH = 500;
 /** Not the user's code. */
 const FOREIGN = /^(?:node:|internal\/|native|<anonymous>|eval at )|[\\/]node_modules[\\/]/;
@@ -112,9 +112,13 @@ const FOREIGN = /^(?:node:|internal\/|native|<anonymous>|eval at )|[\\/]node_mod
 function topFrame(stack: string | undefined): string | undefined {
   for (const line of (stack ?? '').split('\n')) {
     if (line.length > MAX_LINE_LENGTH) continue;
-    const [, location = '', lineNumber = ''] = FRAME.exec(line) ?? [];
+    const place = line.trim();
+    const position = POSITION.exec(place);
+    if (position === null || !place.startsWith('at ')) continue;
+    const named = place.slice('at '.length, position.index);
+    const location = named.slice(named.lastIndexOf('(') + 1).replace(/^async /, '');
     if (location === '' || FOREIGN.test(location)) continue;
-    return `${shortPath(location)}:${lineNumber}`;
+    return `${shortPath(location)}:${position[1]}`;
   }
   return undefined;
 }
@@ -130,7 +134,7 @@ function shortPath(location: string): string {
 /** Ids: UUIDs, long hexadecimal texts, and words that mix letters and digits as generated ids do. */
 const IDS =
   /\b(?:[0-9a-f]{8}-[0-9a-f-]{27}|0x[0-9a-f]+|[0-9a-f]{12,}|(?=[\w-]*\d)(?=[\w-]*[a-z])[\w-]{16,})\b/gi;
-const NUMBERS = /\d+(?:[.,:]\d+)*/g;
+const NUMBERS = /\d(?:[\d.,:]*\d)?/g;
 
 /** Returns the first line of a message without what differs between jobs. */
 function foldedMessage({ message }: ErrorRecord): string {

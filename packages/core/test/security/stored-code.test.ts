@@ -201,6 +201,7 @@ const LOADING: [what: string, pattern: RegExp, explained: readonly string[]][] =
       'packages/core/src/base/modules.ts',
       'packages/core/src/opentelemetry/tracing.ts',
       'packages/core/src/prometheus/metrics.ts',
+      'packages/core/src/store/engine/pglite/pglite-package.ts',
       'packages/core/src/store/engine/postgres/pg-driver.ts',
     ],
   ],

@@ -62,8 +62,8 @@ const OPTIONS: OptionNames<PgliteOptions> = { db: true, schema: true };
  * Do not wait for a call of the app inside `db.transaction`: the call waits for the end of the transaction.
  * @throws {InvalidOptionError} if an option is invalid.
  * @example
- * const db = await PGlite.create('./data');
- * const app = createApp({ name: 'shop', connection: pglite({ db }) });
+ * const opened = await PGlite.create('./data');
+ * const app = createApp({ name: 'shop', connection: pglite({ db: opened }) });
  */
 export function pglite(options: PgliteOptions): BackendFactory {
   const { db, schema = DEFAULT_SCHEMA } = checkOptions(options, OPTIONS, { example: '{ db: new PGlite() }' });

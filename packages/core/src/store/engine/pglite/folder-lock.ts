@@ -48,7 +48,8 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
 }
 
 const PREFIX = 'umbel-lock';
-const NAME = new RegExp(`^${PREFIX}\\.(\\d+)\\.([0-9a-f-]+)\\.[0-9a-f]+\\.(.*)$`);
+/** The prefix, the process and its start, random digits, and the host. */
+const NAME = /^umbel-lock\.(\d+)\.([0-9a-f-]+)\.[0-9a-f]+\.(.*)$/;
 
 /** The start of a process on a system that does not tell it. */
 const UNKNOWN = '0';

@@ -12,7 +12,11 @@ export interface PgliteRowParsers {
   readonly parsers?: Record<number, (text: string) => unknown>;
 }
 
-/** The functions of PGlite that run statements. */
+/**
+ * The functions of PGlite that run statements.
+ * @example
+ * const { rows } = await db.query('SELECT count(*) FROM umbel.job');
+ */
 export interface PgliteStatements {
   /** Runs one statement with parameters. */
   query(text: string, params?: unknown[], options?: PgliteRowParsers): Promise<PgliteResult>;
@@ -20,7 +24,12 @@ export interface PgliteStatements {
   exec(text: string, options?: PgliteRowParsers): Promise<PgliteResult[]>;
 }
 
-/** A database of the package `@electric-sql/pglite`: what `new PGlite()` and `PGlite.create()` return. */
+/**
+ * A database of the package `@electric-sql/pglite`: what `new PGlite()` and `PGlite.create()` return.
+ * @example
+ * const opened: PgliteInstance = await PGlite.create('./data');
+ * const app = createApp({ name: 'shop', connection: pglite({ db: opened }) });
+ */
 export interface PgliteInstance extends PgliteStatements {
   readonly closed: boolean;
   /** Runs statements as one transaction, while no other statement runs. */
