@@ -1,6 +1,7 @@
 /** This module opens databases of PGlite: in a folder, in memory, and that of the user. */
 import { existsSync, mkdirSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+// A namespace import: bundlers of ECMAScript modules often add an import of `dirname`, which would collide.
+import * as nodePath from 'node:path';
 import { StoreConfigurationError } from '../../../base/errors.js';
 import type { PgliteSource } from './database.js';
 import { type FolderLock, isLockFile, lockFolder } from './folder-lock.js';
@@ -43,10 +44,10 @@ const UNFINISHED = 'umbel-unfinished';
  * @throws {StoreConfigurationError} if there are other files.
  */
 function prepareFolder(folder: string): () => void {
-  const marker = join(folder, UNFINISHED);
+  const marker = nodePath.join(folder, UNFINISHED);
   const files = readdirSync(folder).filter((file) => !isLockFile(file));
   if (files.includes(UNFINISHED)) {
-    for (const file of files) rmSync(join(folder, file), { recursive: true });
+    for (const file of files) rmSync(nodePath.join(folder, file), { recursive: true });
   } else if (files.includes('PG_VERSION')) {
     return () => {};
   } else if (files.length > 0) {
@@ -78,8 +79,8 @@ export function userSource(database: PgliteInstance): PgliteSource {
 
 /** Returns the absolute path of a folder, which may be missing, without symbolic links: one folder, one path. */
 export function pathOfFolder(folder: string): string {
-  const path = resolve(folder);
+  const path = nodePath.resolve(folder);
   if (existsSync(path)) return realpathSync(path);
-  const parent = dirname(path);
-  return parent === path ? path : join(pathOfFolder(parent), path.slice(parent.length));
+  const parent = nodePath.dirname(path);
+  return parent === path ? path : nodePath.join(pathOfFolder(parent), path.slice(parent.length));
 }
