@@ -95,7 +95,7 @@ class BullConsumer implements QueueConsumer {
   readonly #worker: ConsumerWorker;
   readonly #access: HeldJobAccess;
   #isClosing = false;
-  #giveUpReason: ((id: string) => Error) | undefined;
+  #isReturning = false;
 
   constructor(options: ConsumerOptions, handle: (job: ActiveJob) => Promise<AttemptOutcome>) {
     this.#options = options;
@@ -145,7 +145,7 @@ class BullConsumer implements QueueConsumer {
   }
 
   giveUpAll(reason: (id: string) => Error): void {
-    this.#giveUpReason = reason;
+    this.#isReturning = true;
     for (const job of this.#held) job.giveUp(reason(job.id));
   }
 
@@ -188,9 +188,9 @@ class BullConsumer implements QueueConsumer {
     }
     const claimed = new HeldJob(job, this.#claims.find(job.id ?? '', job.token ?? ''), this.#access);
     const held = this.#held.add(claimed);
-    // A job may arrive after all others were aborted, such as one that another worker has just returned.
-    if (this.#giveUpReason !== undefined) claimed.giveUp(this.#giveUpReason(claimed.id));
     try {
+      // A job may arrive after all others were aborted, such as one that this worker has just returned: it must not start.
+      if (this.#isReturning) return toBullError(job, { kind: 'returned', delayMs: 0 });
       for (;;) {
         const outcome = await this.#handle(claimed);
         if (outcome.kind === 'completed') return outcome.value;
