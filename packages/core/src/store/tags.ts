@@ -12,6 +12,7 @@ import { valueUnder } from '../base/text.js';
 import { TAGGED_DATA } from '../job/envelope.js';
 import { digestId, randomId } from '../job/ids.js';
 import type { JobRef } from '../job/job.js';
+import { type JobNode, searchLabelsOf } from '../job/job-tree.js';
 import { TAG_QUEUE } from './engine/commands.js';
 import {
   type QueuedNote,
@@ -21,6 +22,7 @@ import {
   type TagPrimitives,
   tagPrimitivesOf,
 } from './primitives/tags.js';
+import { TERM_START, taskTerms } from './search-terms.js';
 import type { Store } from './store.js';
 
 // An index by day, built from BullMQ's contract, for stores without an index of tags and for notes of older versions. For
@@ -129,11 +131,15 @@ export interface Keeping {
 interface TagIndexOptions {
   /** Whether senders also check notes that are due. Default true. */
   readonly checks?: boolean;
+  /** Whether jobs are also noted by their task and by the error they failed with. Default false. */
+  readonly searchIndex?: boolean;
 }
+
+const noTerms = (): readonly string[] => [];
 
 /** A call or run to add. */
 export interface Tagged {
-  /** Without duplicates. */
+  /** Its tags and its terms, see `search-terms.ts`. Without duplicates. */
   readonly tags: Iterable<string>;
   readonly place: JobRef;
   /** Delay before it starts. */
@@ -159,6 +165,8 @@ const MOVED_FOR_ONE = 2;
 const CALLS_BETWEEN = 500;
 
 export class TagIndex {
+  /** Whether jobs are also noted by their task and by the error they failed with. */
+  readonly hasTerms: boolean;
   readonly #store: Store;
   readonly #keeping: Keeping;
   readonly #byDay: TagsByDay;
@@ -171,7 +179,8 @@ export class TagIndex {
   #notesCalls: boolean | undefined;
   #isShortening = false;
 
-  constructor(store: Store, keeping: Keeping, { checks = true }: TagIndexOptions = {}) {
+  constructor(store: Store, keeping: Keeping, { checks = true, searchIndex = false }: TagIndexOptions = {}) {
+    this.hasTerms = searchIndex;
     this.#untilCheck = checks ? 0 : Number.POSITIVE_INFINITY;
     this.#store = store;
     this.#keeping = keeping;
@@ -182,6 +191,14 @@ export class TagIndex {
   get notesCalls(): boolean {
     this.#notesCalls ??= tagPrimitivesOf(this.#store.queueOf(TAG_QUEUE).getBackend())?.notesCalls === true;
     return this.#notesCalls;
+  }
+
+  /** Returns the terms of a task that are noted. */
+  readonly termsOf = (task: string): readonly string[] => (this.hasTerms ? taskTerms(task) : noTerms());
+
+  /** Returns what the jobs of a tree are noted by: all tags, and the terms of all tasks. */
+  labelsOf(tree: JobNode): Set<string> {
+    return searchLabelsOf(tree, this.hasTerms ? taskTerms : noTerms);
   }
 
   /** Takes notice of calls that the store notes, to keep the queue short where no worker moves it. */
@@ -366,7 +383,7 @@ function* inCommands(notes: readonly TagNote[]): Generator<readonly TagNote[]> {
 // Queued notes, on their way into the index: the notes of one turn of the event loop are added to a queue in the store with
 // one command, and moved from there into the index.
 
-/** Tags of a call or a run, before they are hashed. */
+/** Tags and terms of a call or a run, before they are hashed. */
 export interface TextNote {
   readonly tags: readonly string[];
   readonly queue: string;
@@ -421,9 +438,13 @@ export async function pushNotes(
   notes: readonly TextNote[],
   mark: () => string,
 ): Promise<number> {
-  const texts = notes.map(({ tags, queue: name, id, at, checkAt }) =>
-    JSON.stringify([mark(), name, id, at, checkAt, tags]),
-  );
+  const texts = notes.map(({ tags: labels, queue: name, id, at, checkAt }) => {
+    const tags = labels.filter((label) => !label.startsWith(TERM_START));
+    const note = [mark(), name, id, at, checkAt, tags];
+    if (tags.length === labels.length) return JSON.stringify(note);
+    const terms = labels.filter((label) => label.startsWith(TERM_START));
+    return JSON.stringify([...note, terms.map((term) => term.slice(TERM_START.length))]);
+  });
   const pushing: Promise<number>[] = [];
   for (let start = 0; start < texts.length; start += PUSHED)
     pushing.push(queue.push(texts.slice(start, start + PUSHED)));
@@ -456,14 +477,18 @@ export async function moveNotes(
 function noteIn({ text }: QueuedNote): TextNote | undefined {
   const stored = parsed(text);
   if (!Array.isArray(stored)) return undefined;
-  const [, queue, id, at, checkAt, tags] = stored as unknown[];
+  const [, queue, id, at, checkAt, tags, terms = []] = stored as unknown[];
   const isNote =
     typeof queue === 'string' &&
     typeof id === 'string' &&
     Number.isFinite(at) &&
     Number.isFinite(checkAt) &&
-    areTags(tags);
-  return isNote ? { queue, id, at: Number(at), checkAt: Number(checkAt), tags } : undefined;
+    areTexts(tags) &&
+    areTexts(terms) &&
+    tags.length + terms.length > 0;
+  if (!isNote) return undefined;
+  const labels = [...tags, ...terms.map((term) => `${TERM_START}${term}`)];
+  return { queue, id, at: Number(at), checkAt: Number(checkAt), tags: labels };
 }
 
 /** Returns the note of a call that the store has noted; undefined if its job is missing, and for other entries. */
@@ -480,11 +505,11 @@ function tagsIn(data: string): readonly string[] | undefined {
   const list = /^(?:"(?:[^"\\]|\\.)*",?)*\]/.exec(data.slice(TAGGED_DATA.length + 1))?.[0];
   const isFirst = data.startsWith(`${TAGGED_DATA}[`) && list !== undefined;
   const tags = isFirst ? parsed(`[${list}`) : valueUnder(parsed(data), 'tags');
-  return areTags(tags) ? tags : undefined;
+  return areTexts(tags) && tags.length > 0 ? tags : undefined;
 }
 
-function areTags(tags: unknown): tags is readonly string[] {
-  return Array.isArray(tags) && tags.length > 0 && tags.every((tag) => typeof tag === 'string');
+function areTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((each) => typeof each === 'string');
 }
 
 /** Returns the value of a JSON text; undefined for another text, which another program has added. */
