@@ -318,11 +318,19 @@ export class TagIndex {
 
   /** Moves queued notes into the index, up to `limit` and not more than exist now. */
   async #moveQueued(limit: number): Promise<void> {
-    await this.#withIndex(async (primitives) => {
-      const { noteQueue } = primitives;
-      if (noteQueue !== undefined)
-        await moveNotes(noteQueue, limit, this.#firstLookMs, (notes) => this.#noteIn(primitives, notes));
-    });
+    if ((await this.#withIndex(async ({ noteQueue }) => noteQueue !== undefined)) !== true) return;
+    // Each command by itself has the time that a command may take: the queue may be long.
+    const queue: Pick<TagNoteQueue, 'first' | 'take'> = {
+      first: async (count) =>
+        (await this.#withIndex(async ({ noteQueue }) => noteQueue?.first(count))) ?? { notes: [], count: 0 },
+      take: async (texts) => void (await this.#withIndex(async ({ noteQueue }) => noteQueue?.take(texts))),
+    };
+    await moveNotes(
+      queue,
+      limit,
+      this.#firstLookMs,
+      async (notes) => void (await this.#withIndex((primitives) => this.#noteIn(primitives, notes))),
+    );
   }
 
   async #noteIn(primitives: TagPrimitives, notes: readonly TextNote[]): Promise<void> {
@@ -428,9 +436,10 @@ export class NoteBatches {
   }
 }
 
-/** Maximum number of notes that one command adds to the queue, or removes from it. */
+/** Maximum number of notes that one command adds to the queue. */
 const PUSHED = 200;
-const MOVED = 25;
+/** Number of notes that one command moves: as many as have 500 tags together, within these bounds. */
+const MOVED = { least: 25, most: 250 };
 
 /** Adds notes to the queue. Returns the length of the queue. `mark` must return a value that is unique across processes. */
 export async function pushNotes(
@@ -456,16 +465,21 @@ export async function pushNotes(
  * @param firstLookMs Time from the sending of a call that the store has noted to the first check of its note.
  */
 export async function moveNotes(
-  queue: TagNoteQueue,
+  queue: Pick<TagNoteQueue, 'first' | 'take'>,
   limit: number,
   firstLookMs: number,
   note: (notes: readonly TextNote[]) => Promise<void>,
 ): Promise<number> {
   let moved = 0;
+  let size = MOVED.least;
   for (let left = limit; left > 0; ) {
-    const { notes, count } = await queue.first(Math.min(MOVED, left));
+    const { notes, count } = await queue.first(Math.min(size, left));
     if (notes.length === 0) break;
-    await note(notes.flatMap((queued) => noteIn(queued) ?? noteOfCall(queued, firstLookMs) ?? []));
+    const read = notes.flatMap((queued) => noteIn(queued) ?? noteOfCall(queued, firstLookMs) ?? []);
+    await note(read);
+    const labels = read.reduce((sum, { tags }) => sum + tags.length, 0);
+    const fitting = Math.floor((COMMAND_TAGS * notes.length) / Math.max(labels, 1));
+    size = Math.min(Math.max(fitting, MOVED.least), MOVED.most);
     await queue.take(notes.map(({ text }) => text)); // remove after indexing, so that a search always finds it in one of the two
     moved += notes.length;
     left = Math.min(left, moved === notes.length ? count : left) - notes.length;
