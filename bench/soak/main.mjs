@@ -1,6 +1,6 @@
 // Mixed load for half an hour, with rests in which everything that was sent goes: nothing may be left that grows from rest
-// to rest. `npm run soak -- [--minutes 30] [--out samples.json]` prints a line for each rest, and the verdict; the exit code
-// is 1 if something grows. See README.md.
+// to rest. `npm run soak -- [--minutes 30] [--pace 1] [--out samples.json]` prints a line for each rest, and the verdict; the
+// exit code is 1 if something grows. See README.md.
 import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -42,19 +42,23 @@ const MORE = [
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '30' },
+    pace: { type: 'string', default: '1' },
     out: { type: 'string' },
   },
 });
 const minutes = Number(values.minutes);
 if (!(minutes >= 5 && minutes <= 1440))
   throw new Error(`expected --minutes to be a number from 5 to 1440, got "${values.minutes}"`);
+const pace = Number(values.pace);
+if (!(pace >= 0.01 && pace <= 10))
+  throw new Error(`expected --pace to be a number from 0.01 to 10, got "${values.pace}"`);
 const endMs = minutes * 60_000;
 // A turn is a load for twice as long as results live, and a rest until none is left.
 const ttlS = Math.min(LONGEST_TTL_S, ((minutes * 60) / LEAST_RESTS - GRACE_S - STOP_S) / 3);
 
 const redis = await startRedis({ durable: false });
 const client = new Redis(redis.url);
-const settings = { url: redis.url, name: 'soak', ttlMs: Math.round(ttlS * 1000) };
+const settings = { url: redis.url, name: 'soak', ttlMs: Math.round(ttlS * 1000), pace };
 const startedAt = performance.now();
 const elapsed = () => performance.now() - startedAt;
 
@@ -69,7 +73,7 @@ const samples = [];
 const printed = new Set();
 let kinds = [];
 console.log(
-  `${minutes} minutes, results live for ${ttlS.toFixed(1)} s, Redis ${redis.version}, Node ${process.versions.node}`,
+  `${minutes} minutes at ${pace} times the usual pace, results live for ${ttlS.toFixed(1)} s, Redis ${redis.version}, Node ${process.versions.node}`,
 );
 console.log(['minute', ...Object.keys(FIGURES), ...MORE].join('  '));
 // A machine that is busy with other things has fewer rests in the time.
@@ -106,7 +110,7 @@ const verdicts = Object.entries(FIGURES).map(([name, limits]) => ({
 const longest = Math.max(...samples.map(({ longestStream }) => longestStream));
 report();
 if (values.out !== undefined) {
-  const document = { minutes, ttlS, samples, verdicts, kinds, left, passes: last.passes, faults };
+  const document = { minutes, pace, ttlS, samples, verdicts, kinds, left, passes: last.passes, faults };
   writeFileSync(values.out, `${JSON.stringify(document, null, 2)}\n`);
 }
 const isFine = verdicts.every(({ isLevel }) => isLevel) && longest <= LONGEST_STREAM && faultCount === 0;
