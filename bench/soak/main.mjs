@@ -108,12 +108,20 @@ const verdicts = Object.entries(FIGURES).map(([name, limits]) => ({
   ),
 }));
 const longest = Math.max(...samples.map(({ longestStream }) => longestStream));
+const mostHistory = Math.max(...samples.map(({ historyKeys }) => historyKeys));
+// A key for each minute of the last three hours and each quarter of an hour of the last week, the first and the last begun.
+const ranMinutes = elapsed() / 60_000;
+const historyLimit = Math.min(181, ranMinutes + 2) + Math.min(673, ranMinutes / 15 + 2);
 report();
 if (values.out !== undefined) {
   const document = { minutes, pace, ttlS, samples, verdicts, kinds, left, passes: last.passes, faults };
   writeFileSync(values.out, `${JSON.stringify(document, null, 2)}\n`);
 }
-const isFine = verdicts.every(({ isLevel }) => isLevel) && longest <= LONGEST_STREAM && faultCount === 0;
+const isFine =
+  verdicts.every(({ isLevel }) => isLevel) &&
+  longest <= LONGEST_STREAM &&
+  mostHistory <= historyLimit &&
+  faultCount === 0;
 process.exit(isFine ? 0 : 1);
 
 /** The most keys and bytes during a load. */
@@ -149,6 +157,7 @@ async function take() {
     code: [ofSender.code, ofWorker.code],
     longestStream: store.longestStream,
     streamBytes: store.streamBytes,
+    historyKeys: store.historyKeys,
     late: ofSender.late + ofWorker.late,
     passes: Object.values(ofSender.passes).reduce((sum, count) => sum + count, 0),
     faults: ofSender.faults.count + ofWorker.faults.count,
@@ -158,9 +167,11 @@ async function take() {
 }
 
 async function storeFacts() {
-  const [keys, memory, ...streams] = await Promise.all([
+  const history = await historyKeys();
+  const [keys, memory, historyBytes, ...streams] = await Promise.all([
     client.dbsize(),
     client.info('memory'),
+    Promise.all(history.map((key) => client.memory('USAGE', key, 'SAMPLES', 0))),
     ...QUEUES.flatMap((queue) => {
       const key = `umbel:{${settings.name}}:${queue}:events`;
       return [client.xlen(key), client.memory('USAGE', key, 'SAMPLES', 0)];
@@ -171,9 +182,27 @@ async function storeFacts() {
   const streamBytes = streams
     .filter((_, index) => index % 2 === 1)
     .reduce((sum, bytes) => sum + (bytes ?? 0), 0);
-  // Streams of events are full after minutes or hours, by the load: their length is judged instead.
-  const bytes = field('used_memory') - field('mem_clients_normal') - streamBytes;
-  return { keys, bytes, streamBytes, longestStream: Math.max(...events) };
+  // Streams of events are full after minutes or hours, by the load: their length is judged instead. So is the number of keys
+  // of the history, which is full after three hours and a week.
+  const keptBytes = historyBytes.reduce((sum, bytes) => sum + (bytes ?? 0), streamBytes);
+  const bytes = field('used_memory') - field('mem_clients_normal') - keptBytes;
+  return {
+    keys: keys - history.length,
+    bytes,
+    streamBytes,
+    longestStream: Math.max(...events),
+    historyKeys: history.length,
+  };
+}
+
+async function historyKeys() {
+  const found = [];
+  for await (const keys of client.scanStream({
+    match: `umbel:{${settings.name}}:umbel.history:*`,
+    count: 1000,
+  }))
+    found.push(...keys);
+  return [...new Set(found)];
 }
 
 /** Keys by what they are: ids and numbers are taken out. The most frequent first. */
@@ -233,6 +262,9 @@ function report() {
   }
   console.log(
     `${longest <= LONGEST_STREAM ? 'level ' : 'GROWS '} longest stream of events: ${longest} (at most ${LONGEST_STREAM})`,
+  );
+  console.log(
+    `${mostHistory <= historyLimit ? 'level ' : 'GROWS '} keys of the history: ${mostHistory} (at most ${Math.floor(historyLimit)})`,
   );
   console.log(faultCount === 0 ? 'level  no faults' : `FAILS  ${faultCount} faults`);
   if (minutes < WARM_MINUTES)
