@@ -249,6 +249,7 @@ export type {
   Input,
   InputArgs,
   InputOf,
+  NextStep,
   OutputOf,
   PassingResult,
   Result,
