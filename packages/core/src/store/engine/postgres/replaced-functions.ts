@@ -5,6 +5,7 @@
 
 /** Statements by BullMQ's name of the command, with the same parameters and results. */
 export const REPLACED: Readonly<Record<string, string>> = {
+  add_flow: 'SELECT id FROM umbel_add_flow($1::jsonb) AS t(id)',
   add_jobs_bulk: 'SELECT id FROM umbel_add_jobs($1, $2::jsonb) AS t(id)',
   clean: 'SELECT id FROM umbel_clean($1, $2, $3, $4) AS t(id)',
   reprocess_job: 'SELECT umbel_requeue($1, $2, $3, $4, $5, $6) AS code',
@@ -49,6 +50,9 @@ BEGIN
     UNION ALL
     SELECT abs(seq), 1, state::text, CASE state WHEN 'waiting' THEN jsonb_build_object('jobId', id)
       ELSE jsonb_build_object('jobId', id, 'delay', process_at_ms) END FROM inserted
+    UNION ALL
+    SELECT seq, 2, 'duplicated', jsonb_build_object('jobId', j ->> 'id') FROM entry JOIN ranked USING (ord)
+     WHERE NOT EXISTS (SELECT 1 FROM inserted WHERE abs(inserted.seq) = ranked.seq)
   ), published AS (
     INSERT INTO umbel_event (queue, horizon, id, event, data, created_at_ms)
     SELECT p_queue, v_horizon, nextval('event_seq'), event, data, (extract(epoch FROM clock_timestamp()) * 1000)::bigint
