@@ -45,6 +45,7 @@ async function main() {
       if (typeof message !== 'object') throw new Error(`${system} on ${store} ended with code ${message}`);
       await once(child, 'exit');
       runs.push(message);
+      console.error(`round ${round + 1}: ${system} on ${store}: ${JSON.stringify(message)}`);
     }
   }
   const rows = Object.entries(TITLES).map(([figure, title]) => ({

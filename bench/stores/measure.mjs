@@ -3,7 +3,7 @@ import { inFlight } from '../run/in-flight.mjs';
 import * as bullmq from '../systems/bullmq.mjs';
 
 const WIDTH = 100;
-const LATENCY_CALLS = 200;
+const LATENCY_CALLS = 50;
 const ANSWER = { timeout: '5m' };
 
 /** The sizes of a run. */
