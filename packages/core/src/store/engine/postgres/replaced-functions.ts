@@ -20,7 +20,7 @@ DECLARE
   -- The transaction gets its id before it sees how far ids have come, see umbel_publish.
   v_xid bigint := pg_current_xact_id()::text::bigint;
   v_horizon bigint;
-  v_last bigint;
+  v_trims boolean;
 BEGIN
   PERFORM lock_producer_queues(jsonb_build_array(jsonb_build_object('queue', p_queue)));
   v_horizon := GREATEST(pg_snapshot_xmax(pg_current_snapshot())::text::bigint, v_xid + 1);
@@ -59,9 +59,11 @@ BEGIN
     FROM (SELECT * FROM change ORDER BY at, part) AS sorted
     RETURNING id
   )
-  SELECT max(id) INTO v_last FROM published;
-  IF v_last IS NOT NULL THEN
+  SELECT bool_or(id % 128 = 0) INTO v_trims FROM published;
+  IF v_trims IS NOT NULL THEN
     PERFORM pg_notify('bullmq_jobs', p_queue), pg_notify('bullmq_events', p_queue);
+  END IF;
+  IF v_trims THEN
     PERFORM umbel_trim_events(p_queue, COALESCE(
       (SELECT value::bigint FROM meta WHERE queue = p_queue AND field = 'opts.maxLenEvents'), 10000));
   END IF;

@@ -1,6 +1,7 @@
 /**
  * This module holds the functions that run many calls of a worker, or add many jobs, with a few statements on sets of rows.
- * They have the effects, events and errors of BullMQ's functions, which run once for each job.
+ * They have the effects, events and errors of BullMQ's functions, which run once for each job. Jobs are found by lists of
+ * ids, never by a join: where statistics are old, a join reads all jobs of the queue.
  */
 
 /** The code of a call that only BullMQ's own function can run. */
@@ -70,18 +71,18 @@ BEGIN
       FROM unnest(v_ids) WITH ORDINALITY AS t(id, ord);
   END IF;
   IF EXISTS (SELECT 1 FROM meta WHERE queue = p_queue AND field = 'paused' AND value = '1') THEN RETURN; END IF;
-  WITH next AS MATERIALIZED (
+  v_ids := ARRAY(
     SELECT id FROM job WHERE queue = p_queue AND state = 'waiting' ORDER BY priority, seq
      FOR UPDATE SKIP LOCKED LIMIT cardinality(p_tokens)
-  ), placed AS (
-    SELECT id, row_number() OVER () AS at FROM next
-  ), claimed AS (
-    UPDATE job SET state = 'active', lock_token = p_tokens[placed.at], locked_until_ms = p_now + p_lock_ms,
-        processed_at_ms = p_now, processed_by = p_name, attempts_started = attempts_started + 1
-      FROM placed WHERE job.queue = p_queue AND job.id = placed.id
-    RETURNING job, placed.at
+  );
+  WITH claimed AS (
+    UPDATE job SET state = 'active', lock_token = p_tokens[array_position(v_ids, id)],
+        locked_until_ms = p_now + p_lock_ms, processed_at_ms = p_now, processed_by = p_name,
+        attempts_started = attempts_started + 1
+     WHERE queue = p_queue AND id = ANY (v_ids)
+    RETURNING job
   )
-  SELECT array_agg(claimed.job ORDER BY at) INTO v_jobs FROM claimed;
+  SELECT array_agg(claimed.job ORDER BY array_position(v_ids, (claimed.job).id)) INTO v_jobs FROM claimed;
   IF v_jobs IS NULL THEN RETURN; END IF;
   PERFORM umbel_publish_all(p_queue, array_agg('active'::text ORDER BY ord),
       array_agg(jsonb_build_object('jobId', id, 'prev', 'waiting') ORDER BY ord))
@@ -148,7 +149,7 @@ BEGIN
       FROM ROWS FROM (jsonb_to_recordset(p_ends) AS (
         call integer, id text, token text, value jsonb, at bigint, remove boolean, "isFetching" boolean
       )) WITH ORDINALITY AS e (call, id, token, value, at, remove, fetches, ord)
-      LEFT JOIN job AS held ON held.queue = p_queue AND held.id = e.id
+      LEFT JOIN job AS held ON held.queue = p_queue AND held.id = ANY (v_ids) AND held.id = e.id
       ORDER BY e.ord
     LOOP
       IF v_end.result <> 0 THEN
@@ -168,24 +169,25 @@ BEGIN
     END LOOP;
   END IF;
   IF cardinality(v_done) > 0 THEN
-    UPDATE job SET state = 'completed', return_value = ended.value, finished_at_ms = ended.at, lock_token = NULL,
-        locked_until_ms = NULL, attempts_made = attempts_made + 1
-      FROM unnest(v_done, v_values, v_times) AS ended (id, value, at)
-     WHERE job.queue = p_queue AND job.id = ended.id;
+    UPDATE job SET state = 'completed', return_value = v_values[array_position(v_done, id)],
+        finished_at_ms = v_times[array_position(v_done, id)], lock_token = NULL, locked_until_ms = NULL,
+        attempts_made = attempts_made + 1
+     WHERE queue = p_queue AND id = ANY (v_done);
     PERFORM umbel_publish_all(p_queue, array_agg('completed'::text ORDER BY ord), array_agg(jsonb_build_object(
         'jobId', id, 'returnvalue', COALESCE(value, 'null'::jsonb)::text, 'prev', 'active') ORDER BY ord))
       FROM unnest(v_done, v_values) WITH ORDINALITY AS ended (id, value, ord);
-    UPDATE job_dependency AS d SET status = 'processed', value = ended.value
-      FROM unnest(v_done, v_values) AS ended (id, value)
-      JOIN job AS child ON child.queue = p_queue AND child.id = ended.id
-     WHERE d.parent_queue = child.parent_queue AND d.parent_id = child.parent_id
-       AND d.child_key = p_queue || ':' || ended.id;
+    UPDATE job_dependency AS d SET status = 'processed', value = v_values[array_position(v_done, child.id)]
+      FROM job AS child
+     WHERE child.queue = p_queue AND child.id = ANY (v_done) AND d.child_queue = p_queue AND d.child_id = ANY (v_done)
+       AND d.parent_queue = child.parent_queue AND d.parent_id = child.parent_id
+       AND d.child_key = p_queue || ':' || child.id;
     -- One change of a parent for all its children that end here.
     FOR v_parent IN
-      SELECT child.parent_queue AS queue, child.parent_id AS id, count(*) AS children, max(ended.at) AS at
-        FROM unnest(v_done, v_times) AS ended (id, at)
-        JOIN job AS child ON child.queue = p_queue AND child.id = ended.id
-       WHERE child.parent_queue IS NOT NULL AND child.parent_id IS NOT NULL
+      SELECT child.parent_queue AS queue, child.parent_id AS id, count(*) AS children,
+          max(v_times[array_position(v_done, child.id)]) AS at
+        FROM job AS child
+       WHERE child.queue = p_queue AND child.id = ANY (v_done)
+         AND child.parent_queue IS NOT NULL AND child.parent_id IS NOT NULL
        GROUP BY 1, 2 ORDER BY 1, 2
     LOOP
       UPDATE job SET pending_deps = GREATEST(pending_deps - v_parent.children, 0)
