@@ -11,9 +11,11 @@ import {
   type CallbackExpressions,
   callbackOf,
   checkOptions,
+  checkText,
   droppedOptions,
   hasOptions,
   type JobNode,
+  MAX_DISPLAY_NAME,
   mergeOptions,
   normalizeOptions,
   PLAN,
@@ -82,6 +84,11 @@ export class Composition implements Part, Plannable {
   set(options: SignatureOptions): Composition {
     const merged = mergeOptions(this[EXPRESSION].options, normalizeOptions(options, 0, SIGNATURE_OPTIONS)); // no eta, so no time
     return new Composition({ ...this[EXPRESSION], options: merged }, this[SENDER]);
+  }
+
+  named(name: string): Composition {
+    const checked = checkText('name', name, MAX_DISPLAY_NAME);
+    return new Composition({ ...this[EXPRESSION], name: checked } as CanvasExpression, this[SENDER]);
   }
 
   tag(...labels: string[]): Composition {

@@ -2,12 +2,14 @@
 import { type App, InvalidOptionError, type Signature } from '@umbel/core';
 import {
   checkInteger,
+  checkText,
   coreOf,
   isName,
   isPlainObject,
   isSignalKey,
   jsonIssues,
   kindOf,
+  MAX_DISPLAY_NAME,
   readOptions,
   TaskSignature,
 } from '@umbel/core/internal';
@@ -110,6 +112,8 @@ type OfKind<K extends Kind> = Extract<CanvasExpression, { readonly kind: K }>;
 
 /** Fields of every expression. */
 const COMMON = ['kind', 'options', 'callbacks'] as const;
+/** Fields of every workflow. */
+const COMPOSED = [...COMMON, 'name'] as const;
 
 /** Reads an expression. @throws {CanvasError} with the path of the invalid part. */
 function readExpression(data: unknown): CanvasExpression {
@@ -135,14 +139,14 @@ const READERS: { readonly [K in Kind]: (place: JsonPath) => OfKind<K> } = {
   },
 
   chain: (place) => {
-    const fields = place.fields([...COMMON, 'steps']);
+    const fields = place.fields([...COMPOSED, 'steps']);
     const steps = fields.steps.items().map(expression);
     if (steps.length === 0) throw fields.steps.wrong('a list of at least one step');
-    return { kind: 'chain', steps, ...common(fields) };
+    return { kind: 'chain', steps, ...composed(fields) };
   },
 
   group: (place) => {
-    const fields = place.fields([...COMMON, 'members', 'keys', 'policy', 'cancelSiblings']);
+    const fields = place.fields([...COMPOSED, 'members', 'keys', 'policy', 'cancelSiblings']);
     const members = fields.members.items().map(expression);
     const group: OfKind<'group'> = {
       kind: 'group',
@@ -150,21 +154,21 @@ const READERS: { readonly [K in Kind]: (place: JsonPath) => OfKind<K> } = {
       ...optional('keys', fields.keys, (keys) => keysOf(keys, members.length)),
       ...optional('policy', fields.policy, policyOf),
       ...optional('cancelSiblings', fields.cancelSiblings, cancelling),
-      ...common(fields),
+      ...composed(fields),
     };
     within(fields.members, () => checkCount(group.policy, members));
     return group;
   },
 
   chord: (place) => {
-    const fields = place.fields([...COMMON, 'header', 'body']);
+    const fields = place.fields([...COMPOSED, 'header', 'body']);
     const header = expression(fields.header);
     if (header.kind !== 'group') throw fields.header.error(`must be a group, not a ${header.kind}.`);
-    return { kind: 'chord', header, body: expression(fields.body), ...common(fields) };
+    return { kind: 'chord', header, body: expression(fields.body), ...composed(fields) };
   },
 
   map: (place) => {
-    const fields = place.fields([...COMMON, 'step', 'inputs', 'keys', 'chunkSize']);
+    const fields = place.fields([...COMPOSED, 'step', 'inputs', 'keys', 'chunkSize']);
     const step = expression(fields.step);
     if (!fields.chunkSize.isAbsent && step.kind !== 'task') {
       throw fields.step.error(`must be a task to be packed in chunks, not a ${step.kind}.`);
@@ -178,40 +182,40 @@ const READERS: { readonly [K in Kind]: (place: JsonPath) => OfKind<K> } = {
       ),
       ...(keys !== undefined && { keys }),
       ...optional('chunkSize', fields.chunkSize, (size) => count(size)),
-      ...common(fields),
+      ...composed(fields),
     };
   },
 
   match: (place) => {
-    const fields = place.fields([...COMMON, 'key', 'cases']);
+    const fields = place.fields([...COMPOSED, 'key', 'cases']);
     const cases = fields.cases.entries().map(([name, step]) => [name, expression(step)] as const);
     if (cases.length === 0) throw fields.cases.wrong('an object of at least one step');
-    return { kind: 'match', key: fields.key.text(), cases: Object.fromEntries(cases), ...common(fields) };
+    return { kind: 'match', key: fields.key.text(), cases: Object.fromEntries(cases), ...composed(fields) };
   },
 
   when: (place) => {
-    const fields = place.fields([...COMMON, 'test', 'onTrue', 'onFalse']);
+    const fields = place.fields([...COMPOSED, 'test', 'onTrue', 'onFalse']);
     return {
       kind: 'when',
       test: testOf(fields.test),
       onTrue: expression(fields.onTrue),
       ...optional('onFalse', fields.onFalse, expression),
-      ...common(fields),
+      ...composed(fields),
     };
   },
 
   fallback: (place) => {
-    const fields = place.fields([...COMMON, 'step', 'other']);
+    const fields = place.fields([...COMPOSED, 'step', 'other']);
     return {
       kind: 'fallback',
       step: expression(fields.step),
       other: expression(fields.other),
-      ...common(fields),
+      ...composed(fields),
     };
   },
 
   loop: (place) => {
-    const fields = place.fields([...COMMON, 'body', 'until', 'max', 'everyMs', 'budget']);
+    const fields = place.fields([...COMPOSED, 'body', 'until', 'max', 'everyMs', 'budget']);
     return {
       kind: 'loop',
       body: expression(fields.body),
@@ -219,25 +223,25 @@ const READERS: { readonly [K in Kind]: (place: JsonPath) => OfKind<K> } = {
       max: count(fields.max),
       ...optional('everyMs', fields.everyMs, (ms) => count(ms, 0)),
       ...optional('budget', fields.budget, budgetOf),
-      ...common(fields),
+      ...composed(fields),
     };
   },
 
   sleep: (place) => {
-    const fields = place.fields([...COMMON, 'ms', 'until']);
+    const fields = place.fields([...COMPOSED, 'ms', 'until']);
     const { ms, until } = fields;
     if (ms.isAbsent === until.isAbsent) throw place.error('must have either `ms` or `until`.');
     const time = ms.isAbsent ? { until: until.text() } : { ms: count(ms, 0) };
-    return { kind: 'sleep', ...time, ...common(fields) };
+    return { kind: 'sleep', ...time, ...composed(fields) };
   },
 
   flat: (place) => {
-    const fields = place.fields([...COMMON, 'step']);
-    return { kind: 'flat', step: expression(fields.step), ...common(fields) };
+    const fields = place.fields([...COMPOSED, 'step']);
+    return { kind: 'flat', step: expression(fields.step), ...composed(fields) };
   },
 
   waitFor: (place) => {
-    const fields = place.fields([...COMMON, 'signal', 'key', 'timeout', 'onTimeout', 'into']);
+    const fields = place.fields([...COMPOSED, 'signal', 'key', 'timeout', 'onTimeout', 'into']);
     const { signal, timeout } = fields;
     if (!isName(signal.value)) throw signal.wrong('the name of a signal');
     if (fields.timeout.value === 'never' && !fields.onTimeout.isAbsent)
@@ -251,7 +255,7 @@ const READERS: { readonly [K in Kind]: (place: JsonPath) => OfKind<K> } = {
         value: plain(onTimeout.fields(['value']).value),
       })),
       ...optional('into', fields.into, (key) => key.text()),
-      ...common(fields),
+      ...composed(fields),
     };
   },
 };
@@ -272,6 +276,15 @@ function common(fields: Record<(typeof COMMON)[number], JsonPath>): Pick<CanvasE
   return {
     ...optional('options', fields.options, (options) => within(options, () => readOptions(options.value))),
     ...optional('callbacks', fields.callbacks, callbacksOf),
+  };
+}
+
+function composed(fields: Record<(typeof COMPOSED)[number], JsonPath>) {
+  return {
+    ...optional('name', fields.name, (name) =>
+      within(name, () => checkText('name', name.value as string, MAX_DISPLAY_NAME)),
+    ),
+    ...common(fields),
   };
 }
 

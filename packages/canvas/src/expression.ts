@@ -23,6 +23,8 @@ export type CanvasExpression =
 
 /** Fields of every workflow. */
 interface Composed {
+  /** The name of its runs. That of a part of a workflow is not used. */
+  readonly name?: string;
   readonly options?: NormalizedOptions;
   readonly callbacks?: CallbackExpressions;
 }

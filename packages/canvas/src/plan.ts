@@ -56,6 +56,7 @@ import {
   planWhen,
 } from './plan-group.js';
 import { planLoop, planSleep } from './plan-waits.js';
+import { runNameOf } from './run-name.js';
 
 /** A workflow that is ready to be sent. */
 export interface PlannedRun {
@@ -64,14 +65,18 @@ export interface PlannedRun {
   readonly streams: readonly MemberStream[];
 }
 
-/** Plans a run: its root job with the whole workflow below it. `labels`: the headers and tags of the run itself. */
+/**
+ * Plans a run: its root job with the whole workflow below it. `labels`: the headers and tags of the run itself. `name`:
+ * that of the run, if it is not to be named by its tasks.
+ */
 export function planRun(
   expression: NormalExpression,
   planning: Planning,
   labels: LabelOptions = {},
+  name?: string,
 ): PlannedRun {
   const streams: MemberStream[] = [];
-  const root = withLabels(new Planner(planning, streams).run(expression), labels);
+  const root = withLabels(new Planner(planning, streams).run(expression, name), labels);
   return { root, streams };
 }
 
@@ -88,8 +93,9 @@ export function planCallback(
   expression: NormalExpression,
   planning: Planning,
   labels: LabelOptions = {},
+  name?: string,
 ): JobNode {
-  const root = new Planner(planning).callback(expression);
+  const root = new Planner(planning).callback(expression, name);
   return expression.kind === 'task' ? root : withLabels(root, labels); // a task has them among its options
 }
 
@@ -106,18 +112,20 @@ class Planner implements PartPlanner {
     this.streams = streams;
   }
 
-  run(expression: NormalExpression): JobNode {
+  run(expression: NormalExpression, name = runNameOf(expression)): JobNode {
     if (expression.kind !== 'linked') {
       const input = this.plan(expression, { path: '0', parent: internalPosition('') });
-      return internal(INTERNAL_JOB.run, '', input);
+      return { ...internal(INTERNAL_JOB.run, '', input), content: { label: name } };
     }
-    const root = this.run(expression.step);
+    const root = this.run(expression.step, name);
     const callbacks = mergeCallbacks(root.callbacks ?? {}, this.#callbacks(expression.callbacks));
     return { ...root, ...(callbacks !== undefined && { callbacks }) };
   }
 
-  callback(expression: NormalExpression): JobNode {
-    return expression.kind === 'task' ? this.#task(expression, '') : this.#withoutStreams().run(expression);
+  callback(expression: NormalExpression, name?: string): JobNode {
+    return expression.kind === 'task'
+      ? this.#task(expression, '')
+      : this.#withoutStreams().run(expression, name);
   }
 
   /** Plans the one job that returns the value of an expression. */

@@ -47,7 +47,7 @@ export async function submit(
     return sender.send(normal, input, withHeaders, normal.shared ?? NO_OPTIONS);
   }
   const planning = withRoutingHeaders(sender, sentHeaders);
-  const { root, streams } = planRun(normal, planning, labelsOf(expression.options));
+  const { root, streams } = planRun(normal, planning, labelsOf(expression.options), nameOf(expression));
   if (input !== undefined && streams.length === 0 && !takesInput(root)) {
     const reason = 'No step of this workflow takes an input, so nothing can be passed when it is sent';
     throw new CanvasError(looksLikeOptions(input) ? `${reason}: ${optionsComeSecond(input)}.` : `${reason}.`);
@@ -66,8 +66,13 @@ export function planExpression(
   const normal = normalize(workflow, options);
   const routed = withRoutingHeaders(planning, headers);
   return path === undefined
-    ? planCallback(normal, routed, labelsOf(workflow.options))
+    ? planCallback(normal, routed, labelsOf(workflow.options), nameOf(workflow))
     : planNode(normal, path, routed);
+}
+
+/** Returns the name that `named` gave to a workflow. */
+function nameOf(expression: CanvasExpression): string | undefined {
+  return expression.kind === 'task' ? undefined : expression.name;
 }
 
 /** Returns the planning with headers that also decide the queue of each call. */

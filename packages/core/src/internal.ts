@@ -1,7 +1,7 @@
 /** Exports for Umbel's other packages. They may change in any version. */
 
 export { coreOf } from './app/app.js';
-export { checkInteger, checkOptions, type OptionNames } from './base/option-checks.js';
+export { checkInteger, checkOptions, checkText, type OptionNames } from './base/option-checks.js';
 export { runWithTestValue, testOverrideFor, testValue } from './base/test-override.js';
 export { isPlainObject, kindOf } from './base/text.js';
 export { type Clock, type Duration, durationMs, systemClock } from './base/time.js';
@@ -56,7 +56,7 @@ export type {
   WaitState,
 } from './store/primitives/signals.js';
 export type { TaskEntry } from './task/definition.js';
-export { isName, readOptions } from './task/option-checks.js';
+export { isName, MAX_DISPLAY_NAME, readOptions } from './task/option-checks.js';
 export {
   BULK_OPTIONS,
   mergeOptions,

@@ -39,7 +39,7 @@ interface Term {
 
 const TERM = /(-)?(?:([a-z]+):)?(?:"([^"]*)"|(\S+))/g;
 const KEYS: ReadonlySet<string> = new Set([
-  ...['state', 'task', 'queue', 'tag', 'run', 'error', 'id', 'after', 'before'],
+  ...['state', 'task', 'name', 'queue', 'tag', 'run', 'error', 'id', 'after', 'before'],
 ]);
 const MAX_LENGTH = 2000;
 
@@ -135,6 +135,8 @@ function termMatches({ key, value }: Term, item: ListedJob | ListedRun): boolean
       return item.state === value || job?.ownState === value;
     case 'task':
       return job !== undefined && isLike(job.task, value);
+    case 'name':
+      return isLike(nameOf(item), value);
     case 'queue':
       return job !== undefined && isLike(job.queue, value);
     case 'tag':
@@ -146,11 +148,13 @@ function termMatches({ key, value }: Term, item: ListedJob | ListedRun): boolean
     case 'error':
       return includes(item.reason, value);
     default:
-      return [item.id, job?.task, job?.displayName, item.reason, ...item.tags].some((text) =>
+      return [item.id, job?.task, nameOf(item), item.reason, ...item.tags].some((text) =>
         includes(text, value),
       );
   }
 }
+
+const nameOf = (item: ListedJob | ListedRun) => ('displayName' in item ? item.displayName : item.name);
 
 const includes = (text: string | undefined, part: string) =>
   text?.toLowerCase().includes(part.toLowerCase()) === true;

@@ -1,6 +1,6 @@
 /** Tags and headers of a composition: its run bears them as well as its parts do. */
-import { chain, group } from '@umbel/canvas';
-import type { App, AsyncResult } from '@umbel/core';
+import { chain, fromJSON, group } from '@umbel/canvas';
+import { type App, type AsyncResult, InvalidOptionError } from '@umbel/core';
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
@@ -100,5 +100,61 @@ onEveryEngine('the tags and headers of a composition', (engine) => {
       { name: 'next', tags: ['inner', 'outer'], headers: { in: '2', out: '3' } },
     ]);
     expect(await app.runs.get(run.id)).toMatchObject({ tags: ['outer'], headers: { out: '3' } });
+  });
+});
+
+onEveryEngine('the name of a run', (engine) => {
+  function setUp() {
+    const app = engine.app();
+    const step = (name: string) => app.task({ name, input: z.unknown(), run: async () => 1 });
+    return { app, first: step('first'), next: step('next') };
+  }
+  const namesOf = async (app: App, name?: string) =>
+    (await app.runs.list({ ...(name !== undefined && { name }) })).items.map((run) => run.name).toSorted();
+
+  test('is that of its workflow, else its tasks, and runs are found by it', async () => {
+    const { app, first, next } = setUp();
+    const flow = chain(first, group([next, next]));
+    const plain = await flow.delay(1);
+    const named = await flow.named('invoice 17').tag('x').delay(1);
+    const inside = chain(flow.named('not used'), next).named('invoices');
+    await inside.delay(1);
+    expect(await namesOf(app)).toEqual(['first → [next × 2]', 'invoice 17', 'invoices']);
+    expect(await namesOf(app, 'invoice 17')).toEqual(['invoice 17']);
+    expect(await namesOf(app, 'invoice*')).toEqual(['invoice 17', 'invoices']);
+    expect(await namesOf(app, 'invoice')).toEqual([]);
+    expect(await app.runs.get(named.id)).toMatchObject({ name: 'invoice 17' });
+    expect(await named.info()).toMatchObject({ displayName: 'invoice 17' });
+    expect(await plain.info()).toMatchObject({ displayName: 'first → [next × 2]' });
+    await expect(app.runs.list({ name: '' })).rejects.toThrow('name');
+    expect(() => flow.named('')).toThrow(InvalidOptionError);
+    expect(() => flow.named('x'.repeat(201))).toThrow('200 characters');
+  });
+
+  test('is kept by its JSON form, a callback, a schedule, an idempotency key and a resumed run', async () => {
+    const { app, first, next } = setUp();
+    const broken = app.task({
+      name: 'broken',
+      input: z.unknown(),
+      run: async () => {
+        throw new Error('down');
+      },
+    });
+    const flow = chain(first, next).named('named');
+    expect(fromJSON(app, JSON.parse(JSON.stringify(flow))).toJSON()).toEqual(flow.toJSON());
+    expect(() => fromJSON(app, { kind: 'chain', name: 7, steps: [{ kind: 'task', task: 'first' }] })).toThrow(
+      'name',
+    );
+    await first.si(1).named('call').link(flow.named('callback')).delay();
+    const scheduled = app.schedule('nightly', { every: '1d' }, chain(first.si(1), next).named('scheduled'));
+    await scheduled.runNow();
+    const failing = await chain(first, broken).named('failing').delay(1);
+    await app.worker().start();
+    await expect(failing.get(soon)).rejects.toThrow('down');
+    await failing.resume();
+    await expect(failing.get(soon)).rejects.toThrow('down');
+    await vi.waitFor(async () =>
+      expect(await namesOf(app)).toEqual(['call', 'callback', 'failing', 'scheduled']),
+    );
   });
 });

@@ -56,23 +56,29 @@ const graph = defineCommand<OperatorFlags & GraphFormat>({
     }),
 });
 
-const listRuns = defineCommand<OperatorFlags & FilterFlags & PageFlags>({
+const listRuns = defineCommand<OperatorFlags & FilterFlags & PageFlags & { readonly named?: string }>({
   define(command) {
     command
       .summary('List workflow runs, and jobs with callbacks')
       .description('List workflow runs, and jobs with callbacks: unfinished ones first, then failed ones.');
     filterFlags(command);
+    command.addOption(plainFlag('--named <text>', "With this name, or one that begins with it: 'invoice*'"));
     pageFlags(command);
     operatorFlags(command);
     examples(command, [
       ['umbel runs list --name shop', 'all runs, newest first within each state'],
       ['umbel runs list --state failed --since 1d', 'runs that failed within the last day'],
+      ["umbel runs list --named 'invoice*'", 'runs of workflows whose names begin with invoice'],
     ]);
   },
   run: (context) =>
     withSharedApp(context, async (app) => {
       const { out, flags } = context;
-      const filter = pickFlags(flags, ['state', 'tag', 'since', 'until']) as RunFilter; // core validates the states
+      const { named: name } = flags;
+      const filter = {
+        ...(pickFlags(flags, ['state', 'tag', 'since', 'until']) as RunFilter), // core validates the states
+        ...(name !== undefined && { name }),
+      };
       const { items, cursor } = await upTo(flags.limit, flags.cursor, (page) =>
         app.runs.list({ ...filter, ...page }),
       );
@@ -82,9 +88,10 @@ const listRuns = defineCommand<OperatorFlags & FilterFlags & PageFlags>({
       }
       await printTable(
         out,
-        ['ID', 'STATE', 'SENT', 'TOOK', 'TAGS', 'REASON'],
-        items.map(({ id, state, enqueuedAt, finishedAt, tags, reason = '', problem }) => [
+        ['ID', 'NAME', 'STATE', 'SENT', 'TOOK', 'TAGS', 'REASON'],
+        items.map(({ id, name, state, enqueuedAt, finishedAt, tags, reason = '', problem }) => [
           id,
+          cleanLine(name),
           stateCell(state, out),
           relative(readableTime(enqueuedAt)),
           finishedAt === undefined || readableTime(enqueuedAt) === undefined
@@ -123,6 +130,7 @@ const show: CommandModule = defineCommand<OperatorFlags>({
       const { counts, error } = run;
       printFacts(out, [
         ['id', run.id],
+        ['name', cleanLine(run.name)],
         ['state', stateCell(run.state, out)],
         ['record', run.problem ?? ''],
         ['steps', pairs(Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)))],

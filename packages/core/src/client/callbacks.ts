@@ -67,7 +67,7 @@ export function runWithCallbacks(
     throw new InvalidOptionError('link', `absent for a call with \`${deduplication.mode}\``, 'a callback');
   }
   const { input, ...rest } = content;
-  const { headers, tags } = options;
+  const { headers, tags, displayName = name } = options;
   const call: JobNode = {
     path: '0',
     name,
@@ -86,6 +86,7 @@ export function runWithCallbacks(
       ...(headers !== undefined && { headers }),
       ...(tags !== undefined && { tags }),
     },
+    content: { label: displayName },
     after: { step: call.path },
     children: [call],
     callbacks,

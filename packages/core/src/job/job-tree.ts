@@ -184,6 +184,8 @@ export interface Callbacks {
 
 /** Further fields of a job's envelope; see `Envelope`. */
 interface NodeContent {
+  /** The name of a run. */
+  readonly label?: string;
   readonly key?: string;
   readonly digest?: string;
   readonly parent?: string;

@@ -68,7 +68,10 @@ export interface JobFilter extends TimeQuery {
 export interface JobQuery extends JobFilter, PageQuery {}
 
 /** Selects workflow runs. */
-export interface RunFilter extends TimeQuery {}
+export interface RunFilter extends TimeQuery {
+  /** The run's name, or the beginning of names: `'invoice*'`. */
+  name?: string | undefined;
+}
 
 /** A page of runs. */
 export interface RunPageQuery extends RunFilter, PageQuery {}
@@ -131,6 +134,8 @@ export interface JobFacts extends ListedJob {
 /** A workflow run, or a call with callbacks, in a list. */
 export interface ListedRun {
   readonly id: string;
+  /** What `named` gave, else the tasks of the workflow: `'fetch → [words, links] → publish'`, at most 100 characters. */
+  readonly name: string;
   readonly state: StoredState;
   readonly tags: readonly string[];
   readonly headers: Readonly<Record<string, string>>;
@@ -271,6 +276,8 @@ export interface Filter {
   readonly states: ReadonlySet<StoredState> | undefined;
   readonly task: string | undefined;
   readonly error: string | undefined;
+  /** Of runs. */
+  readonly name: string | undefined;
   readonly queue: string | undefined;
   readonly tag: string | undefined;
   readonly run: string | undefined;
@@ -289,7 +296,7 @@ export interface PageRequest {
   readonly digest: string;
 }
 
-const RUN_OPTIONS: OptionNames<RunPageQuery> = {
+const TIME_OPTIONS: OptionNames<TimeQuery & PageQuery> = {
   state: true,
   tag: true,
   since: true,
@@ -297,8 +304,9 @@ const RUN_OPTIONS: OptionNames<RunPageQuery> = {
   limit: true,
   cursor: true,
 };
+const RUN_OPTIONS: OptionNames<RunPageQuery> = { ...TIME_OPTIONS, name: true };
 const JOB_OPTIONS: OptionNames<JobQuery> = {
-  ...RUN_OPTIONS,
+  ...TIME_OPTIONS,
   task: true,
   error: true,
   queue: true,
@@ -313,11 +321,12 @@ const CONDITIONS: Readonly<Record<JobCondition, true>> = { retrying: true, late:
 export const LATE_AFTER_MS = 300_000;
 
 /** Checks a query. @throws {InvalidOptionError} if it has an invalid value or an unknown key. */
-export function pageRequestOf(query: JobQuery, kind: 'jobs' | 'runs'): PageRequest {
+export function pageRequestOf(query: JobQuery | RunPageQuery, kind: 'jobs' | 'runs'): PageRequest {
   const {
     state,
     task,
     error,
+    name,
     queue,
     tag,
     run,
@@ -327,15 +336,16 @@ export function pageRequestOf(query: JobQuery, kind: 'jobs' | 'runs'): PageReque
     until,
     limit = LIMIT.usual,
     cursor,
-  } = checkOptions<JobQuery>(
+  } = checkOptions<JobQuery & RunPageQuery>(
     query,
-    kind === 'jobs' ? JOB_OPTIONS : (RUN_OPTIONS as OptionNames<JobQuery>), // a query of runs has fewer
+    (kind === 'jobs' ? JOB_OPTIONS : RUN_OPTIONS) as OptionNames<JobQuery & RunPageQuery>, // each has some of them
     { option: 'query' },
   );
   const filter: Filter = {
     states: statesOf(state),
     task: textOf('task', task),
     error: textOf('error', error),
+    name: textOf('name', name),
     queue: textOf('queue', queue),
     tag: tag === undefined ? undefined : checkTags([tag])[0],
     run:

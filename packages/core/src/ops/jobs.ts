@@ -97,7 +97,8 @@ async function matching(
   { job: read, at, state: known }: Candidate,
 ): Promise<FoundJob | undefined> {
   // A job whose task, tags and error cannot be read does not match a filter by them.
-  const matchesAny = filter.task === undefined && filter.tag === undefined && filter.error === undefined;
+  const { task, name, tag, error } = filter;
+  const matchesAny = [task, name, tag, error].every((each) => each === undefined);
   const job = read ?? (matchesAny && at !== undefined ? await knownJob(store, at) : undefined);
   if (job === undefined || !matches(job, filter, queues, isOfRuns)) return undefined;
   const state = storedState(known ?? (await storedStateOf(store, job)), job);
@@ -107,7 +108,7 @@ async function matching(
 
 function matches(
   job: StoredJob,
-  { task, error, tag, sinceMs, untilMs }: Filter,
+  { task, error, name, tag, sinceMs, untilMs }: Filter,
   queues: readonly string[],
   isOfRuns: boolean,
 ): boolean {
@@ -116,12 +117,18 @@ function matches(
   if (isOfRuns ? !mayBeRun : isInternal) return false;
   if (!queues.includes(job.queue)) return false;
   if (task !== undefined && !isTaskNamed(job.name, task)) return false;
+  if (name !== undefined && !isRunNamed(job.envelope?.label ?? '', name)) return false;
   if (error !== undefined && !hasError(job, error)) return false;
   // A run is indexed by the tags of its parts too, but its envelope has only its own tags.
   if (tag !== undefined && !isOfRuns && job.envelope?.tags?.includes(tag) !== true) return false;
   const at = job.finishedAt ?? job.enqueuedAt;
   if (at === 0 && (sinceMs !== undefined || untilMs !== undefined)) return false; // unknown time
   return (sinceMs === undefined || at >= sinceMs) && (untilMs === undefined || at < untilMs);
+}
+
+/** Whether a run has this name, or one that begins with the text before a `*`. */
+function isRunNamed(name: string, searched: string): boolean {
+  return searched.endsWith('*') ? name.startsWith(searched.slice(0, -1)) : name === searched;
 }
 
 /** Whether a job failed with an error of this name or code, not because a step before it failed. */
@@ -319,9 +326,10 @@ function jobFacts(found: FoundJob, collected: CollectedInput): JobFacts {
 }
 
 function listedRun({ job, state }: FoundJob): ListedRun {
-  const { tags = [], headers = {}, root, parent } = job.envelope ?? {};
+  const { tags = [], headers = {}, label = '', root, parent } = job.envelope ?? {};
   return {
     id: job.id,
+    name: label,
     state,
     tags,
     headers,

@@ -313,6 +313,10 @@ export class TaskSignature implements Plannable {
     return new TaskSignature({ ...this.#expression, options: merged }, this[SENDER]);
   }
 
+  named(name: string): TaskSignature {
+    return this.set({ displayName: name });
+  }
+
   tag(...labels: string[]): TaskSignature {
     return this.set({ tags: labels });
   }

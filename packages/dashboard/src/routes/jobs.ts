@@ -19,7 +19,7 @@ import {
   runTarget,
   visibleItems,
 } from '../context.js';
-import { findPage, parseSearch } from '../search.js';
+import { type FoundPage, findPage, parseSearch } from '../search.js';
 import { type ShownValue, shown, shownLines } from '../values.js';
 
 /** Counts by condition read up to 3,000 jobs, so pages share them for longer. */
@@ -58,8 +58,9 @@ export function jobRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
     await checkView(dependencies, c, { kind: 'app' });
     const { kind } = c.req.param();
     const { q = '', cursor } = c.req.query();
-    const page = await reads.get(JSON.stringify(['list', kind, q, cursor]), () =>
-      listOf(dependencies, kind, q, cursor || undefined),
+    const page = await reads.get<FoundPage<ListedJob | ListedRun>>(
+      JSON.stringify(['list', kind, q, cursor]),
+      () => listOf(dependencies, kind, q, cursor || undefined),
     );
     const targetOf = kind === 'jobs' ? jobTarget : runTarget;
     const items = await visibleItems<ListedJob | ListedRun>(dependencies, c, page.items, targetOf);

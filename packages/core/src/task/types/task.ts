@@ -98,6 +98,13 @@ export interface Signature<Name extends string, In, Out, Extras = {}> extends St
   ): Promise<AsyncResult<Out, Extras>>;
   /** Returns a copy with options, which take precedence over those of the task and of the workflow that contains it. */
   set(options: SignatureOptions): Signature<Name, In, Out, Extras>;
+  /**
+   * Returns a copy whose runs have this name: lists of runs show it and can be searched by it. A workflow without one is
+   * named by its tasks. For a call, this is its `displayName`. Only the name of the workflow that is sent is used, not
+   * those of its parts.
+   * @throws {InvalidOptionError} if the name is empty or has more than 200 characters.
+   */
+  named(name: string): Signature<Name, In, Out, Extras>;
   /** Returns a copy with further tags. @throws {InvalidOptionError} beyond 20 tags, or 200 characters in a tag. */
   tag(...labels: string[]): Signature<Name, In, Out, Extras>;
   /**

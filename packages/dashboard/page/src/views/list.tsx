@@ -18,7 +18,7 @@ const STATES = {
   runs: ['waiting-children', 'failed', 'completed'],
 } as const;
 const HELP =
-  'state:failed task:mail.* queue:mail tag:acme run:… id:… error:Timeout after:2h before:2030-01-31 -task:ping, or any text';
+  'state:failed task:mail.* name:invoice* queue:mail tag:acme run:… id:… error:Timeout after:2h before:2030-01-31 -task:ping, or any text';
 
 export function List({ kind }: { readonly kind: Kind }) {
   const { query } = usePlace();
@@ -212,11 +212,14 @@ const RUN_COLUMNS: readonly Column<Run>[] = [
     kind: 'main',
     cell: (run) => (
       <>
-        <Link to={`/runs/${encodeURIComponent(run.id)}`}>
-          <code>{run.id}</code>
-        </Link>{' '}
+        <Link to={`/runs/${encodeURIComponent(run.id)}`}>{run.name === '' ? 'Unnamed run' : run.name}</Link>{' '}
         <Tags tags={run.tags} />
-        {(run.problem ?? run.reason) !== undefined && <div class="dim sub">{run.problem ?? run.reason}</div>}
+        <div class="dim sub">
+          <code>{run.id}</code>
+          {(run.problem ?? run.reason) !== undefined && (
+            <span class="reason"> {run.problem ?? run.reason}</span>
+          )}
+        </div>
       </>
     ),
   },

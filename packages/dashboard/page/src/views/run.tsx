@@ -66,7 +66,7 @@ export function RunPage({ id }: { readonly id: string }) {
   );
   return (
     <>
-      <Title title="Workflow run">
+      <Title title={run.name === '' ? 'Workflow run' : run.name}>
         <Link class="button" to={withQuery('/compare', { a: id })}>
           Compare
         </Link>
