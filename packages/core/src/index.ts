@@ -164,6 +164,7 @@ export type {
   JobCounts,
   JobFacts,
   JobFilter,
+  JobPage,
   JobQuery,
   Jobs,
   ListedJob,
