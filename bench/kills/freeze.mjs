@@ -1,4 +1,4 @@
-// A store that stands still for longer than a lock, while long tasks run. See docs/reliability.md.
+// A store that stands still for longer than a lock, while long tasks run. See bench/README.md.
 // `npm run bench:freeze -- [--json] [--freeze 45] [--only umbel,bullmq-default]`
 import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';

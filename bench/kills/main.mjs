@@ -1,4 +1,4 @@
-// The same chords under the same `kill -9` for Celery, BullMQ and Umbel. See docs/reliability.md.
+// The same chords under the same `kill -9` for Celery, BullMQ and Umbel. See bench/README.md.
 // `npm run bench:kills -- [--quick] [--json] [--seed 1] [--chords 300] [--kills 30] [--task-ms 20,50]
 // [--only umbel,celery-late]`
 import { createRequire } from 'node:module';
