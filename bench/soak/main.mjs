@@ -1,6 +1,6 @@
 // Mixed load for half an hour, with rests in which everything that was sent goes: nothing may be left that grows from rest
-// to rest. `npm run soak -- [--minutes 30] [--out samples.json]` prints a line for each rest, and the verdict; the exit code
-// is 1 if something grows. See README.md.
+// to rest. `npm run soak -- [--minutes 30] [--pace 1] [--out samples.json]` prints a line for each rest, and the verdict; the
+// exit code is 1 if something grows. See README.md.
 import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -42,19 +42,23 @@ const MORE = [
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '30' },
+    pace: { type: 'string', default: '1' },
     out: { type: 'string' },
   },
 });
 const minutes = Number(values.minutes);
 if (!(minutes >= 5 && minutes <= 1440))
   throw new Error(`expected --minutes to be a number from 5 to 1440, got "${values.minutes}"`);
+const pace = Number(values.pace);
+if (!(pace >= 0.01 && pace <= 10))
+  throw new Error(`expected --pace to be a number from 0.01 to 10, got "${values.pace}"`);
 const endMs = minutes * 60_000;
 // A turn is a load for twice as long as results live, and a rest until none is left.
 const ttlS = Math.min(LONGEST_TTL_S, ((minutes * 60) / LEAST_RESTS - GRACE_S - STOP_S) / 3);
 
 const redis = await startRedis({ durable: false });
 const client = new Redis(redis.url);
-const settings = { url: redis.url, name: 'soak', ttlMs: Math.round(ttlS * 1000) };
+const settings = { url: redis.url, name: 'soak', ttlMs: Math.round(ttlS * 1000), pace };
 const startedAt = performance.now();
 const elapsed = () => performance.now() - startedAt;
 
@@ -69,7 +73,7 @@ const samples = [];
 const printed = new Set();
 let kinds = [];
 console.log(
-  `${minutes} minutes, results live for ${ttlS.toFixed(1)} s, Redis ${redis.version}, Node ${process.versions.node}`,
+  `${minutes} minutes at ${pace} times the usual pace, results live for ${ttlS.toFixed(1)} s, Redis ${redis.version}, Node ${process.versions.node}`,
 );
 console.log(['minute', ...Object.keys(FIGURES), ...MORE].join('  '));
 // A machine that is busy with other things has fewer rests in the time.
@@ -104,12 +108,20 @@ const verdicts = Object.entries(FIGURES).map(([name, limits]) => ({
   ),
 }));
 const longest = Math.max(...samples.map(({ longestStream }) => longestStream));
+const mostHistory = Math.max(...samples.map(({ historyKeys }) => historyKeys));
+// A key for each minute of the last three hours and each quarter of an hour of the last week, the first and the last begun.
+const ranMinutes = elapsed() / 60_000;
+const historyLimit = Math.min(181, ranMinutes + 2) + Math.min(673, ranMinutes / 15 + 2);
 report();
 if (values.out !== undefined) {
-  const document = { minutes, ttlS, samples, verdicts, kinds, left, passes: last.passes, faults };
+  const document = { minutes, pace, ttlS, samples, verdicts, kinds, left, passes: last.passes, faults };
   writeFileSync(values.out, `${JSON.stringify(document, null, 2)}\n`);
 }
-const isFine = verdicts.every(({ isLevel }) => isLevel) && longest <= LONGEST_STREAM && faultCount === 0;
+const isFine =
+  verdicts.every(({ isLevel }) => isLevel) &&
+  longest <= LONGEST_STREAM &&
+  mostHistory <= historyLimit &&
+  faultCount === 0;
 process.exit(isFine ? 0 : 1);
 
 /** The most keys and bytes during a load. */
@@ -145,6 +157,7 @@ async function take() {
     code: [ofSender.code, ofWorker.code],
     longestStream: store.longestStream,
     streamBytes: store.streamBytes,
+    historyKeys: store.historyKeys,
     late: ofSender.late + ofWorker.late,
     passes: Object.values(ofSender.passes).reduce((sum, count) => sum + count, 0),
     faults: ofSender.faults.count + ofWorker.faults.count,
@@ -154,9 +167,11 @@ async function take() {
 }
 
 async function storeFacts() {
-  const [keys, memory, ...streams] = await Promise.all([
+  const history = await historyKeys();
+  const [keys, memory, historyBytes, ...streams] = await Promise.all([
     client.dbsize(),
     client.info('memory'),
+    Promise.all(history.map((key) => client.memory('USAGE', key, 'SAMPLES', 0))),
     ...QUEUES.flatMap((queue) => {
       const key = `umbel:{${settings.name}}:${queue}:events`;
       return [client.xlen(key), client.memory('USAGE', key, 'SAMPLES', 0)];
@@ -167,9 +182,27 @@ async function storeFacts() {
   const streamBytes = streams
     .filter((_, index) => index % 2 === 1)
     .reduce((sum, bytes) => sum + (bytes ?? 0), 0);
-  // Streams of events are full after minutes or hours, by the load: their length is judged instead.
-  const bytes = field('used_memory') - field('mem_clients_normal') - streamBytes;
-  return { keys, bytes, streamBytes, longestStream: Math.max(...events) };
+  // Streams of events are full after minutes or hours, by the load: their length is judged instead. So is the number of keys
+  // of the history, which is full after three hours and a week.
+  const keptBytes = historyBytes.reduce((sum, bytes) => sum + (bytes ?? 0), streamBytes);
+  const bytes = field('used_memory') - field('mem_clients_normal') - keptBytes;
+  return {
+    keys: keys - history.length,
+    bytes,
+    streamBytes,
+    longestStream: Math.max(...events),
+    historyKeys: history.length,
+  };
+}
+
+async function historyKeys() {
+  const found = [];
+  for await (const keys of client.scanStream({
+    match: `umbel:{${settings.name}}:umbel.history:*`,
+    count: 1000,
+  }))
+    found.push(...keys);
+  return [...new Set(found)];
 }
 
 /** Keys by what they are: ids and numbers are taken out. The most frequent first. */
@@ -229,6 +262,9 @@ function report() {
   }
   console.log(
     `${longest <= LONGEST_STREAM ? 'level ' : 'GROWS '} longest stream of events: ${longest} (at most ${LONGEST_STREAM})`,
+  );
+  console.log(
+    `${mostHistory <= historyLimit ? 'level ' : 'GROWS '} keys of the history: ${mostHistory} (at most ${Math.floor(historyLimit)})`,
   );
   console.log(faultCount === 0 ? 'level  no faults' : `FAILS  ${faultCount} faults`);
   if (minutes < WARM_MINUTES)

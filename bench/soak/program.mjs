@@ -35,7 +35,8 @@ function startWorker() {
 }
 
 /** Passes one after the other, until the next pause. What one throws is counted. */
-async function repeat(name, { everyMs, pass }) {
+async function repeat(name, { everyMs: usualMs, pass }) {
+  const everyMs = usualMs / settings.pace;
   while (!isPaused) {
     const startedAt = performance.now();
     const n = (passes[name] ?? -1) + 1;

@@ -250,6 +250,7 @@ export type {
   Input,
   InputArgs,
   InputOf,
+  NextStep,
   OutputOf,
   PassingResult,
   Result,

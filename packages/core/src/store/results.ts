@@ -7,6 +7,7 @@ import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { isLeftOut, isStopped, referredMembers } from '../job/marks.js';
 import { type Children, readMembers } from '../workflow/join.js';
 import type { StoreAccess } from './access.js';
+import { lookPrimitiveOf } from './primitives/looks.js';
 import { childResultsOf, failedChildrenOf, failureIn, failureOf, parsedResult, readJob } from './read.js';
 import type { JobEnd } from './watcher.js';
 
@@ -48,6 +49,25 @@ export async function outcomeOfEnd(
   const stored = kind === 'completed' && text !== undefined ? resultIn(place.id, text) : UNKNOWN;
   if (stored === UNKNOWN) return jobOutcomeOf(access, place, isCancelled);
   return completed(access, place, stored, isCancelled);
+}
+
+/** Reads the outcomes of jobs of a queue, of at most a hundred at a time: with one command, if the store has it. */
+export async function jobOutcomesOf(
+  access: StoreAccess,
+  queue: string,
+  ids: readonly string[],
+): Promise<JobOutcome[]> {
+  const looks = await access.on(queue, async (bull) =>
+    lookPrimitiveOf(bull.getBackend())?.lookAtJobs(ids, 0),
+  );
+  if (looks === undefined) return Promise.all(ids.map((id) => jobOutcomeOf(access, { queue, id })));
+  const seen = new Map(looks.jobs.map((job) => [job.index, job]));
+  return Promise.all(
+    ids.map(async (id, index): Promise<JobOutcome> => {
+      const { status: kind = 'pending', text } = seen.get(index) ?? {};
+      return kind === 'pending' ? { kind } : outcomeOfEnd(access, { queue, id }, { kind, text });
+    }),
+  );
 }
 
 const UNKNOWN = Symbol('unknown');

@@ -7,6 +7,7 @@ import { sanitize } from '../codec/masking.js';
 import { type Envelope, isEnvelope, readEnvelope } from '../job/envelope.js';
 import { OWN_STATE } from '../job/states.js';
 import { retryOf } from './job-options.js';
+import type { StoredFields } from './primitives/run-trees.js';
 
 /** A stored job with decoded values. */
 export interface StoredJob {
@@ -36,6 +37,12 @@ export interface StoredJob {
   /** Why its record is unreadable; absent if it is readable. */
   readonly problem?: string;
 }
+
+/** What views of a run use of a job. Its input is not decoded. */
+export type RunJob = Pick<
+  StoredJob,
+  'name' | 'envelope' | 'attempts' | 'startedAt' | 'finishedAt' | 'failedReason'
+>;
 
 /** Name of a task whose name is unreadable. */
 export const UNKNOWN_TASK = 'unknown';
@@ -72,6 +79,25 @@ export async function storedJobOf(sealer: Sealer, queue: string, job: Job<Envelo
   };
 }
 
+/** Returns the job of the fields of a record; undefined if its data are not valid JSON. */
+export async function runJobOf(sealer: Sealer, fields: StoredFields): Promise<RunJob | undefined> {
+  let data: unknown;
+  try {
+    data = JSON.parse(fields.data || '{}');
+  } catch {
+    return undefined;
+  }
+  const time = (text: string | undefined) => momentOf(text ? Number.parseInt(text, 10) : undefined);
+  return {
+    name: fields.name || UNKNOWN_TASK,
+    envelope: isEnvelope(data) ? await sealedEnvelope(sealer, data as Envelope) : undefined,
+    attempts: Number.parseInt(fields.attemptsMade ?? '', 10) || 0,
+    startedAt: time(fields.processedOn),
+    finishedAt: time(fields.finishedOn),
+    failedReason: fields.failedReason || undefined,
+  };
+}
+
 function dueAtOf({
   timestamp,
   delay = 0,
@@ -96,7 +122,10 @@ export function wasSkipped(envelope: Envelope | undefined): boolean {
 }
 
 /** Returns Umbel's state for BullMQ's state of a job. Pass `job` for active and ended jobs. */
-export function shownState(state: string, job: StoredJob | undefined): string {
+export function shownState(
+  state: string,
+  job: Partial<Pick<StoredJob, 'envelope' | 'ownState'>> | undefined,
+): string {
   switch (state) {
     case 'active':
       return job?.ownState ?? 'active';
@@ -112,12 +141,19 @@ export function shownState(state: string, job: StoredJob | undefined): string {
 }
 
 async function openedEnvelope(sealer: Sealer, id: string, task: string, data: Envelope): Promise<Envelope> {
-  const envelope = readEnvelope(data);
-  const failure = await openedFailure(sealer, data.failure);
-  if (!isSealed(envelope.input)) return { ...envelope, ...(failure !== undefined && { failure }) };
+  const envelope = await sealedEnvelope(sealer, data);
+  if (!isSealed(envelope.input)) return envelope;
   const context = { subject: 'input', id, task } as const;
   const input = await sealer.decode(envelope.input, context).catch(ifCorrupt);
-  return { ...envelope, input, ...(failure !== undefined && { failure }) };
+  return { ...envelope, input };
+}
+
+/** Returns the envelope with its failure decoded, but not its input. */
+async function sealedEnvelope(sealer: Sealer, data: Envelope): Promise<Envelope> {
+  const envelope = readEnvelope(data);
+  if (data.failure === undefined) return envelope;
+  const failure = await openedFailure(sealer, data.failure);
+  return { ...envelope, ...(failure !== undefined && { failure }) };
 }
 
 /** Returns the recorded failure; undefined if there is none or it is malformed. */

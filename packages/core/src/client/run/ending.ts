@@ -3,8 +3,10 @@
 import { recordOf } from '../../codec/error-record.js';
 import type { JobRef } from '../../job/job.js';
 import { INTERNAL_QUEUE } from '../../job/job-tree.js';
+import { isFinal } from '../../job/states.js';
 import { childCounts, childPlaces, readJob } from '../../store/read.js';
-import { jobOutcomeOf } from '../../store/results.js';
+import { type JobOutcome, jobOutcomesOf } from '../../store/results.js';
+import { RunTreeReader } from '../../store/run-tree.js';
 import type { Store } from '../../store/store.js';
 import { wasSkipped } from '../../store/stored-job.js';
 import type { ChildPlace } from '../../store/tree.js';
@@ -118,6 +120,8 @@ export class EndingMembers {
 const BATCH = 100;
 /** Number of concurrent reads. */
 const AT_ONCE = 20;
+/** Number of outcomes that are read together. */
+const OUTCOMES_AT_ONCE = 50;
 /** Up to this number of open jobs, all are looked at each time. */
 const FEW = 200;
 /** With more open jobs, number of additional jobs to look at each time. */
@@ -137,6 +141,13 @@ interface Open {
   readonly open: Map<string, Open>;
   /** Ids of children without unreturned tasks. */
   readonly closed: Set<string>;
+  /** Its task, and whether it was skipped, if it was read after its end. */
+  seen?: SeenTask;
+}
+
+interface SeenTask {
+  readonly task: string;
+  readonly isSkipped: boolean;
 }
 
 /** Next step: look at a job, or return it after the jobs below it. */
@@ -151,10 +162,13 @@ interface Looked {
   readonly ended: number;
   /** Absent if nothing has changed. */
   readonly children?: readonly ChildPlace[];
+  /** Present if the job had ended. */
+  readonly seen?: SeenTask;
 }
 
 export class EndingTasks {
   readonly #store: Store;
+  readonly #jobs: RunTreeReader;
   readonly #root: Open;
   readonly #stack: Step[] = [];
   /** Jobs whose outcomes are read next. */
@@ -169,6 +183,7 @@ export class EndingTasks {
 
   constructor(store: Store, place: JobRef) {
     this.#store = store;
+    this.#jobs = new RunTreeReader(store);
     this.#root = opened(place, undefined);
   }
 
@@ -186,8 +201,9 @@ export class EndingTasks {
   /** Continues until enough tasks are found or nothing is left to look at. The next call repeats failed steps. */
   async #visit(isOver: boolean): Promise<void> {
     this.#root.hasEnded ||= isOver;
+    this.#jobs.begin();
     for (let isFilled = this.#stack.length > 0 && !isOver; this.#found.length < BATCH; ) {
-      if (this.#ready.length >= AT_ONCE || this.#stack.length === 0) await this.#readReady();
+      if (this.#ready.length >= OUTCOMES_AT_ONCE || this.#stack.length === 0) await this.#readReady();
       if (this.#stack.length === 0) {
         if (isFilled) return;
         isFilled = true;
@@ -212,8 +228,27 @@ export class EndingTasks {
   }
 
   async #readReady(): Promise<void> {
-    const outcomes = await Promise.all(this.#ready.map(({ place }) => this.#outcomeOf(place)));
-    for (const outcome of outcomes) if (outcome !== undefined) this.#found.push(outcome);
+    const byQueue = new Map<string, Open[]>();
+    for (const job of this.#ready) {
+      const { queue } = job.place;
+      // Internal jobs have no task.
+      if (queue !== INTERNAL_QUEUE) byQueue.set(queue, [...(byQueue.get(queue) ?? []), job]);
+    }
+    const tasks = new Map<Open, CollectedTask>();
+    for (const [queue, jobs] of byQueue) {
+      const ids = jobs.map(({ place }) => place.id);
+      const outcomes = await jobOutcomesOf(this.#store, queue, ids);
+      await Promise.all(
+        jobs.map(async (job, index) => {
+          const task = await this.#taskOf(job, outcomes[index]);
+          if (task !== undefined) tasks.set(job, task);
+        }),
+      );
+    }
+    for (const job of this.#ready) {
+      const task = tasks.get(job);
+      if (task !== undefined) this.#found.push(task);
+    }
     this.#ready = [];
   }
 
@@ -230,13 +265,23 @@ export class EndingTasks {
     for (const [index, job] of [...jobs.entries()].reverse()) this.#apply(job, looked[index] as Looked);
   }
 
-  /** Looks at a job. A single job is likely a step of a chain with one child, so its children are read at once. */
+  /**
+   * Looks at a job. The children of an ended job are read at once: none is added any more. So are those of a single job: it is
+   * likely a step of a chain, with one child.
+   */
   async #look(job: Open, isAlone: boolean): Promise<Looked> {
     const { place, hasEnded: hadEnded } = job;
-    if (isAlone) {
-      const children = await childPlaces(this.#store, place);
+    if (hadEnded || isAlone) {
+      const standing = await this.#jobs.read(place);
+      const isEnded = standing !== undefined && isFinal(standing.state);
+      // What was read ahead may be older than the end of which its parent told.
+      const isOld = hadEnded && !isEnded;
+      const children =
+        standing === undefined || isOld ? await childPlaces(this.#store, place) : await standing.children();
       const ended = children.filter(({ kind }) => kind !== 'unprocessed').length;
-      return { hadEnded, total: children.length, ended, children };
+      const seen = isEnded &&
+        standing.job && { task: standing.job.name, isSkipped: wasSkipped(standing.job.envelope) };
+      return { hadEnded, total: children.length, ended, children, ...(seen && { seen }) };
     }
     const { unprocessed, processed, ignored } = await childCounts(this.#store, place);
     const [total, ended] = [unprocessed + processed + ignored, processed + ignored];
@@ -244,10 +289,11 @@ export class EndingTasks {
     return { hadEnded, total, ended, children: await childPlaces(this.#store, place) };
   }
 
-  #apply(job: Open, { hadEnded, total, ended, children = [] }: Looked): void {
+  #apply(job: Open, { hadEnded, total, ended, children = [], seen }: Looked): void {
     job.total = total;
     job.ended = ended;
     job.isFinal ||= hadEnded;
+    if (seen !== undefined) job.seen = seen;
     if (job.isFinal && !job.isReturned) this.#stack.push({ job, isReturning: true });
     const isSlice = /\/\d+$/.test(job.place.id);
     const next: Open[] = [];
@@ -305,17 +351,20 @@ export class EndingTasks {
     return all;
   }
 
-  /** Returns the outcome of a task; undefined for internal jobs, skipped tasks and missing jobs. */
-  async #outcomeOf({ queue, id }: JobRef): Promise<CollectedTask | undefined> {
-    if (queue === INTERNAL_QUEUE) return undefined;
-    const job = await readJob(this.#store, { queue, id });
-    if (job === undefined) return undefined;
-    const outcome = await jobOutcomeOf(this.#store, { queue, id });
-    const { name: task } = job;
-    if (outcome.kind === 'completed' && wasSkipped(job.envelope)) return undefined;
-    if (outcome.kind === 'completed') return { id, task, ok: true, value: outcome.value };
-    if (outcome.kind !== 'failed' || outcome.failure.state === 'skipped') return undefined;
+  /** Returns the task of a job; undefined for skipped tasks and missing jobs. */
+  async #taskOf({ place, seen }: Open, outcome: JobOutcome | undefined): Promise<CollectedTask | undefined> {
+    const { id } = place;
+    const { task, isSkipped } = seen ?? (await this.#readTask(place)) ?? {};
+    if (task === undefined) return undefined;
+    if (outcome?.kind === 'completed')
+      return isSkipped ? undefined : { id, task, ok: true, value: outcome.value };
+    if (outcome?.kind !== 'failed' || outcome.failure.state === 'skipped') return undefined;
     return { id, task, ok: false, error: recordOf(outcome.failure) };
+  }
+
+  async #readTask(place: JobRef): Promise<SeenTask | undefined> {
+    const job = await readJob(this.#store, place);
+    return job && { task: job.name, isSkipped: wasSkipped(job.envelope) };
   }
 }
 

@@ -34,18 +34,19 @@ export interface ClassifiedChildren {
 
 type Content = Partial<Envelope>;
 
-/** Classifies the children of a job in a state. */
+/** Classifies the children of a job in a state. @param read Reads the children. */
 export async function classifyChildren(
   store: Store,
   place: JobRef,
   state: string,
   envelope: Content,
+  read: () => Promise<ChildPlace[]>,
 ): Promise<ClassifiedChildren> {
   const { after, replacement, expand, run = place.id } = envelope;
   const path = pathOf(run, place.id);
   const begun = envelope.turns?.begun;
   const hasChildren = after !== undefined || replacement !== undefined || begun !== undefined;
-  const children = hasChildren ? await listed(store, place) : [];
+  const children = hasChildren ? await listed(read) : [];
   const detached = hasEnded(state) ? await detachedMembers(store, run, envelope, children) : [];
   const list = listOf(run, after);
   const otherPath = expand !== undefined && 'members' in expand ? expand.members[0]?.path : undefined;
@@ -83,11 +84,11 @@ export async function classifyChildren(
 }
 
 /** Lists the children, including all that a fan-out among them has added. */
-async function listed(store: Store, place: JobRef): Promise<ChildPlace[]> {
-  const children = await childPlaces(store, place);
+async function listed(read: () => Promise<ChildPlace[]>): Promise<ChildPlace[]> {
+  const children = await read();
   // A fan-out may have added them and ended while the list was read.
   const hasEndedFanOut = children.some((child) => child.kind === 'processed' && isFanOut(child));
-  return hasEndedFanOut ? childPlaces(store, place) : children;
+  return hasEndedFanOut ? read() : children;
 }
 
 function isFanOut({ queue, id }: JobRef): boolean {

@@ -4,9 +4,9 @@ import type { Envelope } from '../../job/envelope.js';
 import { adderIn, pathOf, turnAt } from '../../job/ids.js';
 import type { JobRef } from '../../job/job.js';
 import { type Callbacks, INTERNAL_JOB, INTERNAL_QUEUE, nodesOf, relocated } from '../../job/job-tree.js';
-import { standingOf } from '../../store/read.js';
+import { RunTreeReader } from '../../store/run-tree.js';
 import type { Store } from '../../store/store.js';
-import type { StoredJob } from '../../store/stored-job.js';
+import type { RunJob } from '../../store/stored-job.js';
 import { CALLBACKS, callbacksOf, plannedPart } from '../../workflow/graph.js';
 import { everyPart, type Follower, type GraphNode, hasEnded, type Part } from '../../workflow/graph-parts.js';
 import { loopPart, waitNodeOf } from '../../workflow/graph-waits.js';
@@ -23,6 +23,7 @@ type Content = Partial<Envelope>;
 /** Reads a run repeatedly; ended parts are read only once. */
 export class RunReader {
   readonly #store: Store;
+  readonly #jobs: RunTreeReader;
   readonly #withCallbacks: boolean;
   readonly #groups: LargeGroups;
   /** Final parts by id, and all parts that were found to be final. */
@@ -31,6 +32,7 @@ export class RunReader {
 
   constructor(store: Store, { withCallbacks = false }: ReaderOptions = {}) {
     this.#store = store;
+    this.#jobs = new RunTreeReader(store);
     this.#withCallbacks = withCallbacks;
     this.#groups = new LargeGroups(store, (place) => this.#part(place));
   }
@@ -38,6 +40,7 @@ export class RunReader {
   /** Returns the current job with all jobs that it waits for; undefined if the store does not hold it. */
   async read(place: JobRef): Promise<Part | undefined> {
     this.#groups.begin();
+    this.#jobs.begin();
     return this.#stored(place, new Map());
   }
 
@@ -52,12 +55,12 @@ export class RunReader {
   }
 
   async #stored(place: JobRef, given: Given): Promise<Part | undefined> {
-    const standing = await standingOf(this.#store, place);
+    const standing = await this.#jobs.read(place);
     if (standing === undefined) return undefined;
     const { id } = place;
     const { state, job } = standing;
     const envelope: Content = job?.envelope ?? {};
-    const children = await classifyChildren(this.#store, place, state, envelope);
+    const children = await classifyChildren(this.#store, place, state, envelope, standing.children);
     const before = await this.#before(id, children, hasEnded(state), given);
     const { expand, run = id } = envelope;
     const isFanOut = job?.name === INTERNAL_JOB.fanOut && expand !== undefined;
@@ -180,7 +183,7 @@ export class RunReader {
 }
 
 /** Returns the node of a task or a wait; other internal jobs have none. */
-function partNode(place: JobRef, state: string, job: StoredJob | undefined): Pick<Part, 'node'> {
+function partNode(place: JobRef, state: string, job: RunJob | undefined): Pick<Part, 'node'> {
   if (place.queue !== INTERNAL_QUEUE) return { node: nodeOf(place, state, job) };
   const waiting = job && waitNodeOf(job.name, { ...place, state }, job.envelope ?? {});
   if (waiting === undefined) return {};
@@ -194,7 +197,7 @@ function partNode(place: JobRef, state: string, job: StoredJob | undefined): Pic
   };
 }
 
-function nodeOf({ id, queue }: JobRef, state: string, job: StoredJob | undefined): GraphNode {
+function nodeOf({ id, queue }: JobRef, state: string, job: RunJob | undefined): GraphNode {
   if (job === undefined) return { id, task: 'unknown', label: 'unknown', queue, state };
   const { name, attempts, startedAt, finishedAt, envelope, failedReason } = job;
   const isGood = state === 'completed' || state === 'skipped';

@@ -15,6 +15,7 @@ import type { Primitives } from '../primitives/jobs.js';
 import type { LookPrimitive } from '../primitives/looks.js';
 import type { PurgePrimitive } from '../primitives/purge.js';
 import type { LimitPrimitive, QueueNamePrimitive } from '../primitives/queues.js';
+import type { RunTreePrimitive } from '../primitives/run-trees.js';
 import type { SignalPrimitives } from '../primitives/signals.js';
 import type { OldEvents, StreamsPrimitive } from '../primitives/streams.js';
 import type { TagPrimitives } from '../primitives/tags.js';
@@ -30,6 +31,7 @@ export type EngineCommands = Partial<
     CompactionPrimitive &
     OldEvents &
     PurgePrimitive &
+    RunTreePrimitive &
     TagPrimitives &
     SignalPrimitives &
     HistoryPrimitives &

@@ -13,6 +13,7 @@ import { keepsLongResultsOut } from './long-results.js';
 import { redisLooks } from './looks.js';
 import { redisPurge } from './purge.js';
 import { redisLimits, redisQueueNames } from './queues.js';
+import { redisRunTrees } from './run-trees.js';
 import { redisSignals } from './signals.js';
 import { keepsStoreTime } from './store-time.js';
 import { redisOldEvents, redisStreams } from './streams.js';
@@ -35,6 +36,7 @@ export const REDIS: EngineDriver = {
       ...redisOldEvents(redis),
       ...redisLooks(redis),
       ...redisPurge(redis),
+      ...redisRunTrees(redis),
       ...redisTags(redis),
       ...redisSignals(redis),
       ...redisHistory(redis),

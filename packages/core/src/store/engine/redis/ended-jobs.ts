@@ -10,7 +10,7 @@ import type {
   EndedTimePrimitive,
   TreeState,
 } from '../../primitives/ended-jobs.js';
-import { runScript, type Script } from './scripts.js';
+import { NAMES_OF_FIELDS, runScript, type Script } from './scripts.js';
 
 const ENDED_JOBS: Script = {
   name: 'umbel:endedJobs',
@@ -26,15 +26,8 @@ end
 return answer`,
 };
 
-// ACL rules for earlier versions of Umbel grant neither HKEYS nor UNLINK.
-const COMMANDS = `local function fieldsOf(key)
-  local fields = redis.pcall('HKEYS', key)
-  if not fields.err then return fields end
-  local all = redis.call('HGETALL', key)
-  fields = {}
-  for i = 1, #all, 2 do fields[#fields + 1] = all[i] end
-  return fields
-end
+// ACL rules for earlier versions of Umbel do not grant UNLINK.
+const COMMANDS = `${NAMES_OF_FIELDS}
 local function drop(...)
   local answer = redis.pcall('UNLINK', ...)
   return type(answer) == 'table' and redis.call('DEL', ...) or answer
@@ -56,8 +49,8 @@ local function childrenOf(key, most)
   if counts[1] + counts[2] + counts[3] + counts[4] == 0 then return found end
   if counts[1] + counts[2] + counts[3] + counts[4] > most then return nil end
   local lists = { counts[1] > 0 and redis.call('SMEMBERS', key .. PARTS[1]) or {},
-    counts[2] > 0 and fieldsOf(key .. PARTS[2]) or {},
-    counts[3] > 0 and fieldsOf(key .. PARTS[3]) or {},
+    counts[2] > 0 and namesOfFields(key .. PARTS[2]) or {},
+    counts[3] > 0 and namesOfFields(key .. PARTS[3]) or {},
     counts[4] > 0 and redis.call('ZRANGE', key .. PARTS[4], 0, -1) or {} }
   for _, list in ipairs(lists) do
     for _, child in ipairs(list) do
@@ -127,7 +120,7 @@ while kind <= #PARTS and #keys < page do
   if kind == #PARTS then
     found = redis.call('ZRANGE', part, cursor, cursor + page - 1)
     if #found == page then next = cursor + page end
-  elseif kind > 1 and redis.call('HLEN', part) <= 10 * page then found = fieldsOf(part)
+  elseif kind > 1 and redis.call('HLEN', part) <= 10 * page then found = namesOfFields(part)
   else
     local scanned = redis.call(kind == 1 and 'SSCAN' or 'HSCAN', part, cursor, 'COUNT', page)
     next = scanned[1]

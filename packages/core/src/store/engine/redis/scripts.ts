@@ -8,6 +8,16 @@ export interface Script {
   readonly lua: string;
 }
 
+/** A Lua function that returns the fields of a hash. ACL rules for earlier versions of Umbel do not grant HKEYS. */
+export const NAMES_OF_FIELDS = `local function namesOfFields(key)
+  local fields = redis.pcall('HKEYS', key)
+  if not fields.err then return fields end
+  local all = redis.call('HGETALL', key)
+  fields = {}
+  for i = 1, #all, 2 do fields[#fields + 1] = all[i] end
+  return fields
+end`;
+
 /** Names of the scripts that each client has defined. */
 const defined = new WeakMap<object, Set<string>>();
 
