@@ -31,6 +31,7 @@ const SCALING = [
   'result-copies',
   'kept-run',
   'tags',
+  'search-index',
   'get-latency',
   'many-gets',
   'signal-waits',

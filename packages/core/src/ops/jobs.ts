@@ -58,21 +58,54 @@ async function pageOf(
   conditions?: ConditionReader,
 ): Promise<JobPage<FoundJob>> {
   const filter = withPossibleStates(asked);
+  const source = candidates(dependenciesNow, filter, from);
   const items: FoundJob[] = [];
-  let read = 0;
-  for await (const candidate of candidates(dependenciesNow, filter, from)) {
-    read += 1;
-    const found = await matching(dependenciesNow, filter, candidate);
-    if (found !== undefined) {
-      const { job, state } = found;
-      const all = isFinal(state) ? [] : ((await conditions?.of(job, state)) ?? []);
-      if (filter.condition === undefined || all.includes(filter.condition))
-        items.push(all.length === 0 ? found : { ...found, conditions: all });
+  try {
+    for (let read = 0; ; ) {
+      const some = await next(source, Math.min(EVALUATED, MAX_READ_PER_PAGE - read));
+      // Concurrently, because each may read its state and its conditions from the store.
+      const found = await Promise.all(some.map((each) => foundOf(dependenciesNow, filter, each, conditions)));
+      for (const [index, candidate] of some.entries()) {
+        read += 1;
+        const job = found[index];
+        if (job !== undefined) items.push(job);
+        if (items.length >= limit || read >= MAX_READ_PER_PAGE)
+          return { items, cursor: encodeCursor(candidate.place(), digest), read };
+      }
+      if (some.length < EVALUATED) return { items, read };
     }
-    if (items.length >= limit || read >= MAX_READ_PER_PAGE)
-      return { items, cursor: encodeCursor(candidate.place(), digest), read };
+  } finally {
+    await source.return(undefined);
   }
-  return { items, read };
+}
+
+/** Number of jobs whose states and conditions are read concurrently. */
+const EVALUATED = 50;
+
+/** Returns the next candidates, fewer than `count` only at the end. */
+async function next(source: AsyncGenerator<Candidate>, count: number): Promise<Candidate[]> {
+  const some: Candidate[] = [];
+  while (some.length < count) {
+    const { value, done } = await source.next();
+    if (done) break;
+    some.push(value);
+  }
+  return some;
+}
+
+/** Returns a candidate with its state and its conditions; undefined if it does not match. */
+async function foundOf(
+  dependenciesNow: ScanDependencies,
+  filter: Filter,
+  candidate: Candidate,
+  conditions: ConditionReader | undefined,
+): Promise<FoundJob | undefined> {
+  const found = await matching(dependenciesNow, filter, candidate);
+  if (found === undefined) return undefined;
+  const { job, state } = found;
+  const all = isFinal(state) ? [] : ((await conditions?.of(job, state)) ?? []);
+  if (filter.condition !== undefined && !all.includes(filter.condition)) return undefined;
+  return all.length === 0 ? found : { ...found, conditions: all };
 }
 
 /** States of jobs that have an error. */

@@ -301,19 +301,23 @@ async function* jobsBelow(
   placeAt: (path: readonly string[]) => CursorPlace,
   from: readonly string[] = [],
   way: readonly string[] = [],
+  known?: readonly JobRef[],
 ): AsyncGenerator<Candidate> {
   const [resumed, ...below] = from;
-  const children = (await childPlaces(store, above)).filter(
+  const siblings = (known ?? (await childPlaces(store, above))).filter(
     ({ id }) => resumed === undefined || id >= resumed,
   );
-  for (let start = 0; start < children.length; start += BATCH) {
-    const batch = children.slice(start, start + BATCH);
-    const jobs = await Promise.all(batch.map(({ queue, id }) => readJobs(store, queue, [id])));
+  for (let start = 0; start < siblings.length; start += BATCH) {
+    const batch = siblings.slice(start, start + BATCH);
+    const [jobs, children] = await Promise.all([
+      Promise.all(batch.map(({ queue, id }) => readJobs(store, queue, [id]))),
+      Promise.all(batch.map((place) => childPlaces(store, place))),
+    ]);
     for (const [index, place] of batch.entries()) {
       const path = [...way, place.id];
       const isResumed = place.id === resumed;
       if (!isResumed) yield { job: jobs[index]?.[0], at: place, place: () => placeAt(path) };
-      yield* jobsBelow(store, place, placeAt, isResumed ? below : [], path);
+      yield* jobsBelow(store, place, placeAt, isResumed ? below : [], path, children[index]);
     }
   }
 }

@@ -178,6 +178,10 @@ export class TagIndex {
   #queued = 0;
   #notesCalls: boolean | undefined;
   #isShortening = false;
+  /** The last move of this process. A second one beside it would move the same notes. */
+  #moving: Promise<void> = Promise.resolve();
+  /** Number of notes that the next move beside sends moves. */
+  #toMove = 0;
 
   constructor(store: Store, keeping: Keeping, { checks = true, searchIndex = false }: TagIndexOptions = {}) {
     this.hasTerms = searchIndex;
@@ -282,8 +286,7 @@ export class TagIndex {
         this.#checkIfDue(notes);
         await this.#noteIn(primitives, notes);
       } else if ((await pushNotes(noteQueue, notes, this.#mark)) > MAX_QUEUED) {
-        // Not awaited: the next move handles what a failed one leaves.
-        void this.#moveQueued(MOVED_FOR_ONE * notes.length).catch(() => {});
+        this.#moveSoon(MOVED_FOR_ONE * notes.length);
         this.#checkIfDue(notes);
       }
       return true;
@@ -316,8 +319,26 @@ export class TagIndex {
     return true;
   }
 
-  /** Moves queued notes into the index, up to `limit` and not more than exist now. */
-  async #moveQueued(limit: number): Promise<void> {
+  /** Moves so many queued notes beside what the sender does; the next move handles what a failed one leaves. */
+  #moveSoon(count: number): void {
+    this.#toMove += count;
+    if (this.#toMove > count) return; // the move that waits includes them
+    const move = async (): Promise<void> => {
+      const limit = this.#toMove;
+      this.#toMove = 0;
+      await this.#move(limit);
+    };
+    this.#moving = this.#moving.then(move).catch(() => {});
+  }
+
+  /** Moves queued notes into the index, up to `limit` and not more than exist when it is called. */
+  #moveQueued(limit: number): Promise<void> {
+    const moved = this.#moving.then(() => this.#move(limit));
+    this.#moving = moved.catch(() => {});
+    return moved;
+  }
+
+  async #move(limit: number): Promise<void> {
     if ((await this.#withIndex(async ({ noteQueue }) => noteQueue !== undefined)) !== true) return;
     // Each command by itself has the time that a command may take: the queue may be long.
     const queue: Pick<TagNoteQueue, 'first' | 'take'> = {

@@ -38,13 +38,14 @@ export interface Live<Answer> {
   readonly reload: () => void;
 }
 
-/** Reads `path`, and again after each change in the app. */
-export function useLive<Answer>(path: string): Live<Answer> {
-  const [state, setState] = useState<{ path: string; data?: Answer; error?: Error }>({ path });
+/** Reads `path`, and again after each change in the app; nothing without a path. */
+export function useLive<Answer>(path: string | undefined): Live<Answer> {
+  const [state, setState] = useState<{ path: string | undefined; data?: Answer; error?: Error }>({ path });
   const [isLoading, setLoading] = useState(true);
-  const running = useRef<{ path: string; isAgain: boolean } | undefined>(undefined);
+  const running = useRef<{ path: string | undefined; isAgain: boolean } | undefined>(undefined);
 
   const load = useCallback(async () => {
+    if (path === undefined) return;
     if (running.current?.path === path) {
       running.current.isAgain = true;
       return;

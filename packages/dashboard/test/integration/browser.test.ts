@@ -16,6 +16,14 @@ mkdirSync(PICTURES, { recursive: true });
 
 const isHacked = (page: Page) => page.evaluate(() => 'isHacked' in globalThis);
 
+/** Whether a chart has pixels that are clearly green, as its first line is in both themes. */
+const HAS_GREEN = `[...document.querySelectorAll('canvas')].some((canvas) => {
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  for (let at = 0; at < data.length; at += 4)
+    if (data[at + 3] > 200 && data[at + 1] > data[at] + 40 && data[at + 1] > data[at + 2] + 20) return true;
+  return false;
+})`;
+
 onEveryEngine('the page', (engine) => {
   test.skipIf(program === undefined)('shows every view, and acts', { timeout: 300_000 }, async () => {
     // A name for people in the pictures; in memory no other test sees it.
@@ -146,6 +154,11 @@ onEveryEngine('the page', (engine) => {
         .getByRole('img', { name: /60 completed, 0 failed/ })
         .locator('canvas')
         .waitFor();
+      // A canvas ignores a color that it does not understand, and draws in black.
+      for (const colorScheme of ['dark', 'light'] as const) {
+        await page.emulateMedia({ colorScheme });
+        await expect.poll(() => page.evaluate<boolean>(HAS_GREEN)).toBe(true);
+      }
       await page.getByRole('link', { name: '7 days' }).click();
       await page.getByText('Attempts per 15 minutes').waitFor();
 

@@ -2,13 +2,14 @@
 import { chain, group } from '@umbel/canvas';
 import { createApp } from '@umbel/core';
 import { memory } from '@umbel/testing';
+import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { useBrowser } from '../support/browser.js';
 import { hardToRead } from '../support/contrast.js';
 import { withDemo } from '../support/demo.js';
 
-const { program, open, serve } = useBrowser();
+const { program, open, serve, browser } = useBrowser();
 const soon = { timeout: '50s' } as const;
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 
@@ -143,6 +144,25 @@ test.skipIf(program === undefined)(
         );
         await page.keyboard.press('Escape');
 
+        // A large group is unfolded in its node; the keyboard leads through its members, whose panel leaves them open.
+        await page.goto(`${address}/runs/${ids.words}`);
+        await page.getByRole('button', { name: /word\.count: 60 of 60/ }).click();
+        const members = page.locator('.member');
+        await members.nth(49).waitFor();
+        await members.first().focus();
+        await page.keyboard.press('ArrowDown');
+        await page.keyboard.press('ArrowRight');
+        await page.keyboard.press('Enter');
+        await page.locator('.member.chosen').waitFor();
+        expect(await page.locator('.member').nth(11).getAttribute('aria-pressed')).toBe('true');
+        await page.getByRole('complementary', { name: 'Step' }).getByText('"n":').first().waitFor();
+        await page.getByRole('button', { name: /word\.count: 60 of 60/ }).focus();
+        await page.keyboard.press('Enter');
+        await page.getByRole('complementary').getByRole('link', { name: 'Next page' }).click();
+        await expect.poll(() => members.count()).toBe(10);
+
+        await walkByTouch(address, ids);
+
         // A job leads to its trace.
         const traced = await app.send(
           'word.count',
@@ -163,8 +183,73 @@ test.skipIf(program === undefined)(
   },
 );
 
+const PHONE = { width: 390, height: 844 };
+
+/** What fingers need: on every page each target is 24 pixels large, and nothing but tables of code scrolls sideways. */
+async function walkByTouch(address: string, ids: Readonly<Record<string, string>>): Promise<void> {
+  const context = await browser().newContext({ viewport: PHONE, hasTouch: true, isMobile: true });
+  const page = await context.newPage();
+  page.setDefaultTimeout(30_000);
+  try {
+    await page.goto(`${address}/runs`);
+    for (const name of [
+      'Jobs',
+      'Failed',
+      'History',
+      'Queues',
+      'Workers',
+      'Schedules',
+      'Signals',
+      'Tasks',
+      'Runs',
+    ]) {
+      await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name, exact: true }).tap();
+      await page.locator('h1').first().waitFor();
+      await page.locator('main .list, main .card, main .empty').first().waitFor();
+      expect({ name, ...(await fitOf(page)) }).toEqual({ name, width: PHONE.width, small: [] });
+    }
+    // A tap opens a run, and a step of its graph; a page scrolls to its end.
+    await page.getByRole('link', { name: ids.album }).tap();
+    await page.getByRole('button', { name: /album\.publish: completed/ }).tap();
+    await page.getByRole('complementary', { name: 'Step' }).getByText('"published": 3').waitFor();
+    expect(await fitOf(page)).toEqual({ width: PHONE.width, small: [] });
+    await page.getByRole('button', { name: 'Close the panel' }).tap();
+    await page.getByRole('complementary', { name: 'Step' }).waitFor({ state: 'detached' });
+    await page.evaluate('scrollTo(0, document.documentElement.scrollHeight)');
+    await page.getByRole('heading', { name: 'Result' }).waitFor();
+    expect(await page.evaluate('scrollY')).toBeGreaterThan(0);
+    await page.goto(`${address}/jobs/${ids.dropped}`);
+    await page.getByRole('button', { name: 'Replay with edited input' }).tap();
+    await page.getByRole('dialog').waitFor();
+    expect(await fitOf(page)).toEqual({ width: PHONE.width, small: [] });
+    await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).tap();
+    await page.goto(`${address}/tasks`);
+    await page
+      .getByRole('row', { name: /word\.count/ })
+      .getByRole('link', { name: 'History' })
+      .tap();
+    await page.getByRole('heading', { name: 'History of word.count' }).waitFor();
+  } finally {
+    await context.close();
+  }
+}
+
+/** The width of a page, and its targets below 24 pixels. */
+function fitOf(page: Page): Promise<{ width: number; small: readonly string[] }> {
+  return page.evaluate(`(() => {
+    const small = [];
+    for (const target of document.querySelectorAll('a, button, input, select, textarea, summary, [role=button]')) {
+      const { width, height } = target.getBoundingClientRect();
+      const isShown = target.checkVisibility() && width > 0 && getComputedStyle(target).position !== 'fixed';
+      if (isShown && Math.min(width, height) < 23.5)
+        small.push(target.outerHTML.slice(0, 120) + ' ' + Math.round(width) + '×' + Math.round(height));
+    }
+    return { width: document.documentElement.scrollWidth, small };
+  })()`);
+}
+
 test.skipIf(program === undefined)(
-  'draws 397 different steps, and shows the chosen one',
+  'draws 397 different steps, shows the chosen one, and lists more steps than it can draw',
   { timeout: 300_000 },
   async () => {
     const app = createApp({ name: 'large', connection: memory() });
@@ -197,6 +282,22 @@ test.skipIf(program === undefined)(
       await expect.poll(isShown).toBe(true);
       await page.getByRole('button', { name: 'Fit' }).click();
       await expect.poll(() => page.locator('.level').textContent()).toBe('20 %');
+
+      const larger = await group(
+        tasks.slice(0, 99).map((task) => chain(task, task, task, task, task, task)),
+      ).delay(0);
+      await larger.get(soon);
+      await page.goto(`${address}/runs/${larger.id}`);
+      await page.getByText('594 different steps: too many to draw').waitFor();
+      const steps = page.getByRole('table', { name: 'Steps' }).getByRole('button');
+      expect(await steps.count()).toBe(100);
+      await page.getByRole('button', { name: 'Next', exact: true }).click();
+      await page.getByText('101–200 of 594').waitFor();
+      await page.getByLabel('Name').fill('step-98');
+      await expect.poll(() => steps.count()).toBe(6);
+      await page.getByLabel('State').selectOption('completed');
+      await steps.first().click();
+      await page.getByRole('complementary', { name: 'Step' }).getByText('step-98').first().waitFor();
       expect(problems).toEqual([]);
       await page.close();
     } finally {

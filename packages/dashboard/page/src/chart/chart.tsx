@@ -23,6 +23,25 @@ interface ChartProps {
 }
 
 const HEIGHT = 190;
+/** Least distance of the times below a chart. */
+const TIME_SPACE = 90;
+
+/** Returns a color of the style sheet as a canvas understands it: the variables depend on the theme. */
+function colorOf(element: HTMLElement, variable: string): string {
+  const before = element.style.color;
+  element.style.color = `var(${variable})`;
+  const { color } = getComputedStyle(element);
+  element.style.color = before;
+  return color;
+}
+
+/** Returns the indexes of values without neighbours, which no line reaches. */
+function aloneIn(values: ArrayLike<number | null | undefined>): number[] {
+  const isThere = (index: number) => values[index] != null;
+  return Array.from(values, (_, index) => index).filter(
+    (index) => isThere(index) && !isThere(index - 1) && !isThere(index + 1),
+  );
+}
 
 export default function Chart({ label, times, series, format }: ChartProps) {
   const holder = useRef<HTMLDivElement>(null);
@@ -33,9 +52,8 @@ export default function Chart({ label, times, series, format }: ChartProps) {
     const element = holder.current;
     if (element === null) return;
     const draw = () => {
-      const css = getComputedStyle(document.documentElement);
-      const text = css.getPropertyValue('--dim');
-      const grid = { stroke: css.getPropertyValue('--line'), width: 1 };
+      const text = colorOf(element, '--dim');
+      const grid = { stroke: colorOf(element, '--line'), width: 1 };
       const axis = { stroke: text, grid, ticks: grid };
       chart.current?.destroy();
       chart.current = new uPlot(
@@ -43,14 +61,22 @@ export default function Chart({ label, times, series, format }: ChartProps) {
           width: Math.max(element.clientWidth, 200),
           height: HEIGHT,
           cursor: { y: false },
-          axes: [axis, { ...axis, size: 64, values: (_, values) => values.map(format) }],
+          axes: [
+            { ...axis, space: TIME_SPACE },
+            { ...axis, size: 64, values: (_, values) => values.map(format) },
+          ],
           scales: { y: { range: (_, __, max) => [0, Math.max(max, 1)] } },
           series: [
             {},
             ...series.map(({ label: name, color, dash }) => ({
               label: name,
-              stroke: css.getPropertyValue(color),
+              stroke: colorOf(element, color),
               width: 1.75,
+              points: {
+                size: 5,
+                filter: (plot: uPlot, index: number, isShown: boolean) =>
+                  isShown ? null : aloneIn(plot.data[index] ?? []),
+              },
               ...(dash !== undefined && { dash: [...dash] }),
               value: (_: uPlot, value: number | null) => (value === null ? '–' : format(value)),
             })),

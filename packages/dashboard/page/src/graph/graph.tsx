@@ -1,10 +1,12 @@
 /** Draws the graph of a run as SVG. Loaded with its layout when a run is opened. */
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { Empty } from '../parts/parts.js';
-import type { Graph } from '../types.js';
+import type { Found, Graph, Job } from '../types.js';
 import { cut } from './label.js';
-import type { Layout } from './layout.js';
+import { type Layout, MEMBER } from './layout.js';
+import type { LayoutRequest } from './layout-worker.js';
 import { GraphNode } from './node.js';
+import { StepList } from './step-list.js';
 import { useViewport, ZOOM_KEYS } from './use-viewport.js';
 import { neighbourOf, ZOOM } from './viewport.js';
 
@@ -14,21 +16,21 @@ interface GraphProps {
   readonly graph: Graph;
   readonly chosen: string;
   readonly onChoose: (id: string) => void;
+  /** The node whose members are drawn in it, and a page of them. */
+  readonly unfolded: string;
+  readonly members: Found<Job> | undefined;
 }
 
 export default function GraphView(props: GraphProps) {
-  const { graph } = props;
+  const { graph, unfolded } = props;
   const isTooLarge = graph.nodes.length > MAX_NODES;
-  const layout = useLayout(isTooLarge ? undefined : graph);
+  const layout = useLayout(isTooLarge ? undefined : graph, unfolded);
   if (layout !== undefined) return <Drawing {...props} layout={layout} />;
-  if (!isTooLarge) return <Empty>Drawing …</Empty>;
-  return (
-    <Empty>This run has {graph.nodes.length} different steps: too many to draw. Its timeline is below.</Empty>
-  );
+  return isTooLarge ? <StepList {...props} /> : <Empty>Drawing …</Empty>;
 }
 
 /** Returns the places of the nodes, which a worker computes anew when the form of the graph changes. */
-function useLayout(graph: Graph | undefined): Layout | undefined {
+function useLayout(graph: Graph | undefined, unfolded: string): Layout | undefined {
   const [layout, setLayout] = useState<Layout>();
   const worker = useRef<Worker>(undefined);
   useEffect(() => {
@@ -39,14 +41,29 @@ function useLayout(graph: Graph | undefined): Layout | undefined {
   // The states change often, the form rarely.
   const form = graph && JSON.stringify([graph.nodes.map(({ id, label }) => [id, label]), graph.edges]);
   useEffect(() => {
-    if (graph !== undefined) worker.current?.postMessage(graph);
-  }, [form]);
+    if (graph !== undefined) worker.current?.postMessage({ graph, unfolded } satisfies LayoutRequest);
+  }, [form, unfolded]);
   return layout;
 }
 
 const DIRECTIONS = { ArrowLeft: 'left', ArrowRight: 'right', ArrowUp: 'up', ArrowDown: 'down' } as const;
 
-function Drawing({ graph, chosen, onChoose, layout }: GraphProps & { readonly layout: Layout }) {
+/** By how many members an arrow key leads on. */
+const MEMBER_STEPS = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -MEMBER.perRow, ArrowDown: MEMBER.perRow };
+
+function focusMember(from: Element, by: number): void {
+  const all = [...(from.closest('.node')?.querySelectorAll<SVGElement>('.member') ?? [])];
+  all[all.indexOf(from as SVGElement) + by]?.focus();
+}
+
+function Drawing({
+  graph,
+  chosen,
+  onChoose,
+  layout,
+  unfolded,
+  members,
+}: GraphProps & { readonly layout: Layout }) {
   const { canvas, zoom, change, fit, show } = useViewport(layout);
   const [focused, setFocused] = useState('');
   const placedOf = (id: string) => layout.nodes.find(({ node }) => node.id === id);
@@ -56,17 +73,23 @@ function Drawing({ graph, chosen, onChoose, layout }: GraphProps & { readonly la
     if (placed !== undefined) show(placed);
   }, [chosen, layout]);
   const idOf = (event: Event) => (event.target as Element).closest<SVGElement>('.node')?.dataset.id;
-  const choose = (id: string | undefined) => {
+  const memberOf = (event: Event) =>
+    (event.target as Element).closest<SVGElement>('.member')?.dataset.member ?? undefined;
+  const choose = (id: string | undefined, member?: string) => {
+    if (member !== undefined) return onChoose(member);
     const node = graph.nodes.find((each) => each.id === id);
     if (node !== undefined && node.state !== 'pending') onChoose(node.id);
   };
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const id = idOf(event);
+    const member = memberOf(event);
     const factor = ZOOM_KEYS[event.key];
     if (factor !== undefined) change(factor);
     else if (event.key === '0') fit();
-    else if (id !== undefined && (event.key === 'Enter' || event.key === ' ')) choose(id);
+    else if (id !== undefined && (event.key === 'Enter' || event.key === ' ')) choose(id, member);
+    else if (member !== undefined && event.key in MEMBER_STEPS)
+      focusMember(event.target as Element, MEMBER_STEPS[event.key as keyof typeof MEMBER_STEPS]);
     else if (id !== undefined && event.key in DIRECTIONS) {
       const from = placedOf(id);
       const direction = DIRECTIONS[event.key as keyof typeof DIRECTIONS];
@@ -100,11 +123,12 @@ function Drawing({ graph, chosen, onChoose, layout }: GraphProps & { readonly la
             node={nodes.get(placed.node.id) ?? placed.node}
             isChosen={placed.node.id === chosen}
             isTabStop={placed.node.id === tabStop}
+            members={placed.node.id === unfolded ? { page: members, chosen } : undefined}
           />
         ))}
       </>
     );
-  }, [graph, layout, chosen, tabStop]);
+  }, [graph, layout, chosen, tabStop, unfolded, members]);
   return (
     <div class="graph">
       <div class="zoom">
@@ -126,7 +150,7 @@ function Drawing({ graph, chosen, onChoose, layout }: GraphProps & { readonly la
         // biome-ignore lint/a11y/noNoninteractiveTabindex: an application has the keys that its label names
         tabIndex={0}
         aria-label="Graph of the run. Arrow keys lead from step to step; plus, minus and 0 zoom."
-        onClick={(event) => choose(idOf(event))}
+        onClick={(event) => choose(idOf(event), memberOf(event))}
         onKeyDown={onKeyDown}
         onFocusCapture={(event) => setFocused(idOf(event) ?? focused)}
       >

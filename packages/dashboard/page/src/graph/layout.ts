@@ -26,13 +26,21 @@ export interface Layout {
   readonly edges: readonly PlacedEdge[];
 }
 
-const HEIGHT = 48;
+/** Height of a node whose members are not drawn. */
+export const HEIGHT = 48;
+/** Cells of the members of an unfolded node: a page of 50. */
+export const MEMBER = { size: 24, gap: 4, perRow: 10, rows: 5, top: 58, left: 16 } as const;
+const UNFOLDED = {
+  width: 2 * MEMBER.left + MEMBER.perRow * (MEMBER.size + MEMBER.gap) - MEMBER.gap,
+  height: MEMBER.top + MEMBER.rows * (MEMBER.size + MEMBER.gap) + 26,
+};
 /** Width of a bold character, on average; capitals are wider. */
 const CHARACTER = 8.4;
 const WIDTH = { min: 176, max: 310 };
 const MARGIN = 12;
 
-export function layoutOf({ nodes, edges }: Graph): Layout {
+/** @param unfolded The id of the node whose members are drawn in it. */
+export function layoutOf({ nodes, edges }: Pick<Graph, 'nodes' | 'edges'>, unfolded?: string): Layout {
   const dagre = new Dagre({ multigraph: true });
   dagre.setGraph({ rankdir: 'LR', nodesep: 18, ranksep: 48, marginx: MARGIN, marginy: MARGIN });
   dagre.setDefaultEdgeLabel(() => ({}));
@@ -40,19 +48,24 @@ export function layoutOf({ nodes, edges }: Graph): Layout {
   for (const { id, label } of nodes) {
     const length = Math.min(label.length, MAX_LABEL);
     const width = Math.min(WIDTH.max, Math.max(WIDTH.min, length * CHARACTER + 52));
-    dagre.setNode(id, { width, height: HEIGHT });
+    dagre.setNode(
+      id,
+      id === unfolded
+        ? { width: Math.max(width, UNFOLDED.width), height: UNFOLDED.height }
+        : { width, height: HEIGHT },
+    );
   }
   const drawn = edges.filter(({ from, to }) => known.has(from) && known.has(to));
   for (const [index, { from, to }] of drawn.entries()) dagre.setEdge(from, to, {}, `${index}`);
   layout(dagre);
-  const nodeBox = (id: string) => dagre.node(id) as { x: number; y: number; width: number };
+  const nodeBox = (id: string) => dagre.node(id) as Middle;
   const { width = 0, height = 0 } = dagre.graph() as { width?: number; height?: number };
   return {
     width,
     height,
     nodes: nodes.map((node) => {
-      const { x, y, width: nodeWidth } = nodeBox(node.id);
-      return { node, x: x - nodeWidth / 2, y: y - HEIGHT / 2, width: nodeWidth, height: HEIGHT };
+      const { x, y, width: nodeWidth, height: nodeHeight } = nodeBox(node.id);
+      return { node, x: x - nodeWidth / 2, y: y - nodeHeight / 2, width: nodeWidth, height: nodeHeight };
     }),
     edges: drawn.map(({ from, to, kind, label }, index) => {
       const { points = [] } = dagre.edge(from, to, `${index}`) as { points?: { x: number; y: number }[] };
@@ -67,6 +80,7 @@ interface Middle {
   readonly x: number;
   readonly y: number;
   readonly width: number;
+  readonly height: number;
 }
 
 /** Returns the points of an edge, which leaves a node in the middle of its right side and reaches the other at its left one. */

@@ -1,9 +1,10 @@
 /** Draws one node of the graph: its state by shape, colour and text. */
 import { duration } from '../format.js';
 import { classOf, shapeOf } from '../parts/parts.js';
-import type { Node } from '../types.js';
+import type { Found, Job, Node } from '../types.js';
 import { cut } from './label.js';
-import type { PlacedNode } from './layout.js';
+import { HEIGHT, type PlacedNode } from './layout.js';
+import { Unfolded } from './unfolded.js';
 
 interface NodeProps {
   readonly placed: PlacedNode;
@@ -11,10 +12,12 @@ interface NodeProps {
   readonly isChosen: boolean;
   /** Whether the tabulator reaches it: one node of the graph. Arrow keys lead to the others. */
   readonly isTabStop: boolean;
+  /** Present if its members are drawn in it. */
+  readonly members?: { readonly page: Found<Job> | undefined; readonly chosen: string } | undefined;
 }
 
 /** Its events are handled by the graph, which finds it by `data-id`. */
-export function GraphNode({ placed, node, isChosen, isTabStop }: NodeProps) {
+export function GraphNode({ placed, node, isChosen, isTabStop, members }: NodeProps) {
   const { x, y, width, height } = placed;
   const isPending = node.state === 'pending';
   const classes = ['node', classOf(node.state)];
@@ -30,12 +33,13 @@ export function GraphNode({ placed, node, isChosen, isTabStop }: NodeProps) {
       tabindex={isTabStop ? 0 : -1}
       aria-label={`${node.label}: ${detailOf(node)}`}
       aria-pressed={isChosen}
+      aria-expanded={node.count === undefined ? undefined : members !== undefined}
       aria-disabled={isPending}
     >
       <title>{`${node.label}\n${detailOf(node)}${node.error === undefined ? '' : `\n${node.error}`}`}</title>
       {node.count !== undefined && <rect class="behind" x="5" y="-5" width={width} height={height} rx="8" />}
       <rect width={width} height={height} rx={node.kind === undefined ? 8 : 24} />
-      <text class="shape" x="16" y={height / 2 + 5}>
+      <text class="shape" x="16" y={HEIGHT / 2 + 5}>
         {shapeOf(node.state)}
       </text>
       <text class="label" x="36" y="20">
@@ -44,7 +48,8 @@ export function GraphNode({ placed, node, isChosen, isTabStop }: NodeProps) {
       <text class="detail" x="36" y="37">
         {cut(detailOf(node))}
       </text>
-      {node.count !== undefined && <Shares node={node} width={width} y={height - 4} />}
+      {node.count !== undefined && <Shares node={node} width={width} y={HEIGHT - 4} />}
+      {members !== undefined && <Unfolded {...members} />}
     </g>
   );
 }
@@ -66,7 +71,7 @@ function Shares({ node, width, y }: { readonly node: Node; readonly width: numbe
   );
 }
 
-function detailOf(node: Node): string {
+export function detailOf(node: Node): string {
   if (node.count !== undefined) {
     const done = node.counts?.completed ?? 0;
     const failed = node.counts?.failed ?? 0;

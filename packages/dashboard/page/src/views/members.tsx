@@ -1,18 +1,28 @@
 /** The jobs of a node of a run's graph that represents many, by pages. */
-import { useLive } from '../live.js';
+import { type Live, useLive } from '../live.js';
 import { Empty, Problem, State } from '../parts/parts.js';
 import { Link, usePlace, withQuery } from '../router.js';
 import type { Found, Job, Node } from '../types.js';
 import { Jobs } from './list.js';
 
-export function Members({ run, node }: { readonly run: string; readonly node: Node }) {
+/** The page of the members of a node that the address names; nothing is read without a node. */
+export function useMembers(run: string, node: Node | undefined): Live<Found<Job>> {
+  const cursor = usePlace().query.get('members') ?? '';
+  const path = `/runs/${encodeURIComponent(run)}/members`;
+  const task = node === undefined || isOfSeveralTasks(node) ? undefined : node.task;
+  return useLive<Found<Job>>(node && withQuery(path, { node: node.id, task, cursor }));
+}
+
+interface MembersProps {
+  readonly run: string;
+  readonly node: Node;
+  readonly page: Live<Found<Job>>;
+}
+
+export function Members({ run, node, page: { data, error, isLoading } }: MembersProps) {
   const { query } = usePlace();
   const cursor = query.get('members') ?? '';
   const path = `/runs/${encodeURIComponent(run)}`;
-  const task = isOfSeveralTasks(node) ? undefined : node.task;
-  const { data, error, isLoading } = useLive<Found<Job>>(
-    withQuery(`${path}/members`, { node: node.id, task, cursor }),
-  );
   return (
     <>
       <h2 class="panel-title">
@@ -34,9 +44,9 @@ export function Members({ run, node }: { readonly run: string; readonly node: No
         </Empty>
       )}
       <div class="actions end">
-        {cursor !== '' && <Link to={withQuery(path, { step: node.id })}>First page</Link>}
+        {cursor !== '' && <Link to={withQuery(path, { step: node.id, open: node.id })}>First page</Link>}
         {data?.cursor !== undefined && (
-          <Link class="button" to={withQuery(path, { step: node.id, members: data.cursor })}>
+          <Link class="button" to={withQuery(path, { step: node.id, open: node.id, members: data.cursor })}>
             {data.items.length === 0 ? 'Search further' : 'Next page'}
           </Link>
         )}

@@ -23,7 +23,7 @@ import { traceOf } from '../parts/trace.js';
 import { Link, navigate, usePlace, withQuery } from '../router.js';
 import type { RunDetails } from '../types.js';
 import { JobView } from './job.js';
-import { Members } from './members.js';
+import { Members, useMembers } from './members.js';
 import { Timeline } from './timeline.js';
 
 type GraphModule = typeof import('../graph/graph.js');
@@ -42,6 +42,10 @@ export function RunPage({ id }: { readonly id: string }) {
   const { data: run, error, reload } = useLive<RunDetails>(path);
   const { query } = usePlace();
   const step = query.get('step') ?? '';
+  const open = query.get('open') ?? step;
+  const nodeOf = (nodeId: string) => run?.graph.nodes.find((each) => each.id === nodeId);
+  const unfolded = [nodeOf(open)].find((each) => each?.count !== undefined);
+  const members = useMembers(id, unfolded);
   useEffect(() => {
     if (step === '') return undefined;
     const close = (event: KeyboardEvent) => {
@@ -58,8 +62,15 @@ export function RunPage({ id }: { readonly id: string }) {
         <NotShown what="workflow run" error={error} />
       </>
     );
-  const choose = (chosen: string) => navigate(withQuery(path, { step: chosen === step ? '' : chosen }), true);
-  const node = run.graph.nodes.find((each) => each.id === step);
+  const node = nodeOf(step);
+  /** Opens the panel of a step, and the members of a node with several; members stay open beside the panel of one of them. */
+  const choose = (chosen: string) => {
+    if (chosen === step) return navigate(path, true);
+    const isMember = nodeOf(chosen) === undefined && unfolded !== undefined;
+    const cursor = query.get('members') ?? '';
+    const kept = isMember ? { open: unfolded.id, members: cursor } : {};
+    navigate(withQuery(path, { step: chosen, ...kept }), true);
+  };
   const isOpen = run.state === 'waiting-children' || run.state === 'active' || run.state === 'waiting';
   const waits = run.graph.nodes.filter(
     ({ kind, state }) => (kind === 'sleep' || kind === 'loop') && state === 'delayed',
@@ -127,7 +138,13 @@ export function RunPage({ id }: { readonly id: string }) {
               </span>
             }
           >
-            <LazyGraph graph={run.graph} chosen={step} onChoose={choose} />
+            <LazyGraph
+              graph={run.graph}
+              chosen={step}
+              onChoose={choose}
+              unfolded={unfolded?.id ?? ''}
+              members={members.data}
+            />
           </Section>
           <Section title="Timeline">
             <Timeline graph={run.graph} onChoose={choose} />
@@ -158,10 +175,19 @@ export function RunPage({ id }: { readonly id: string }) {
         </div>
         {step !== '' && (
           <aside class="panel" aria-label="Step">
-            <button type="button" class="quiet close" aria-label="Close the panel" onClick={() => choose('')}>
+            <button
+              type="button"
+              class="quiet close"
+              aria-label="Close the panel"
+              onClick={() => navigate(path, true)}
+            >
               ✕
             </button>
-            {node?.count === undefined ? <JobView id={step} isPanel /> : <Members run={id} node={node} />}
+            {node?.count === undefined ? (
+              <JobView id={step} isPanel />
+            ) : (
+              <Members run={id} node={node} page={members} />
+            )}
           </aside>
         )}
       </div>

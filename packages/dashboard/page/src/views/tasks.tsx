@@ -65,11 +65,17 @@ const columnsOf = (send: (task: TaskFacts) => void, mayRun: boolean): readonly C
   {
     title: '',
     kind: 'actions',
-    cell: (task) =>
-      mayRun && (
-        <button type="button" onClick={() => send(task)}>
-          Run
-        </button>
-      ),
+    cell: (task) => (
+      <>
+        <Link class="button" to={withQuery('/history', { task: task.name })}>
+          History
+        </Link>
+        {mayRun && (
+          <button type="button" onClick={() => send(task)}>
+            Run
+          </button>
+        )}
+      </>
+    ),
   },
 ];
