@@ -18,7 +18,8 @@ import { scopeIn } from './user-transaction.js';
 /**
  * A client of a {@link PostgresPool}.
  * @example
- * const client: PostgresPoolClient = await pool.connect();
+ * const client: PostgresPoolClient = await new Pool().connect();
+ * client.release();
  */
 export interface PostgresPoolClient {
   query(text: string, params?: unknown[]): Promise<SqlRows>;
@@ -30,7 +31,7 @@ export interface PostgresPoolClient {
 /**
  * The answer to a statement of a {@link PostgresPoolClient}.
  * @example
- * const { rows }: SqlRows = await client.query('SELECT 1 AS one');
+ * const { rows }: SqlRows = await new Pool().query('SELECT 1 AS one');
  */
 export interface SqlRows {
   readonly rows: unknown[];
@@ -40,7 +41,7 @@ export interface SqlRows {
 /**
  * The part of a pool of the package `pg` that Umbel uses: what `new pg.Pool()` returns.
  * @example
- * const pool: PostgresPool = new pg.Pool({ host: '/var/run/postgresql', max: 20 });
+ * const pool: PostgresPool = new Pool({ host: '/var/run/postgresql', max: 20 });
  * const app = createApp({ name: 'shop', connection: postgres({ pool }) });
  */
 export interface PostgresPool {
@@ -68,7 +69,7 @@ const databases = new WeakMap<PostgresPool, Map<string, UserPoolDatabase>>();
  * faster.
  * @throws {InvalidOptionError} if an option is invalid.
  * @example
- * const pool = new pg.Pool({ host: '/var/run/postgresql', max: 20 });
+ * const pool = new Pool({ host: '/var/run/postgresql', max: 20 });
  * const app = createApp({ name: 'shop', connection: postgres({ pool }) });
  */
 export function postgres(options: PostgresOptions): BackendFactory {
