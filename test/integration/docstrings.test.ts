@@ -12,6 +12,7 @@ const PACKAGES: readonly (readonly [name: string, exports: readonly string[]])[]
   ['@umbel/canvas', exportsOf('packages/canvas/src/index.ts')],
   ['@umbel/testing', exportsOf('packages/testing/src/index.ts')],
   ['@electric-sql/pglite', ['PGlite']],
+  ['pg', ['Pool']],
   ['@opentelemetry/api', ['context']],
   ['vitest', ['expect']],
   ['zod', ['z']],

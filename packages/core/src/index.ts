@@ -201,6 +201,13 @@ export type {
   PgliteRowParsers,
   PgliteStatements,
 } from './store/engine/pglite/pglite-package.js';
+export {
+  type PostgresOptions,
+  type PostgresPool,
+  type PostgresPoolClient,
+  postgres,
+  type SqlRows,
+} from './store/engine/postgres/user-pool.js';
 export type { OpenTransaction, StatementFunction } from './store/engine/transaction.js';
 export type { PurgeCounts, PurgeOptions, PurgeProgress } from './store/purge.js';
 export type { QueueCounts, QueueHandle } from './store/queues.js';

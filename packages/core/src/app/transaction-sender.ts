@@ -107,6 +107,8 @@ export class TransactionSenderObject {
     if (sender !== undefined && sender !== this.#app)
       throw new InvalidOptionError('called', 'a task, a signature or a workflow of this app', called);
     const scope = this.#open();
+    if (scope.holdsStore && !this.#dependencies.store.backends.isReady)
+      throw new StoreConfigurationError(NOT_CONNECTED);
     try {
       await this.#dependencies.store.reach(async () => {}); // the app connects before, so its store has a schema
       await scope.begin();
@@ -135,7 +137,7 @@ export class TransactionSenderObject {
       ...results,
       async checkStored(id) {
         if (isOver) return;
-        const state = await store.reach(() => scope.state());
+        const state = await (scope.holdsStore ? scope.state() : store.reach(() => scope.state()));
         if (state === 'open') throw new JobStateError(notCommitted(id));
         if (state === 'rolled back') throw new JobStateError(rolledBack(id));
         isOver = true;
@@ -143,6 +145,10 @@ export class TransactionSenderObject {
     };
   }
 }
+
+const NOT_CONNECTED =
+  'The app has not connected to its store yet, and cannot while a transaction of PGlite is open: expected an app that is ' +
+  'connected. Start a worker or send a call before the transaction.';
 
 function unsupported(address: string): string {
   return (

@@ -47,7 +47,7 @@ function currentLogger(): Logger {
  *   of connections (default 10),
  * - `pglite:./folder`, PostgreSQL in this process on a folder, or `pglite:memory`; needs `@electric-sql/pglite`,
  * - `memory:`, the memory of this process, which needs `@umbel/testing`,
- * - `pglite({ db })`, or a BullMQ backend factory such as `memory()` from `@umbel/testing`.
+ * - `postgres({ pool })`, `pglite({ db })`, or a BullMQ backend factory such as `memory()` from `@umbel/testing`.
  */
 export type Connection = string | ConnectionOptions | BackendFactory;
 

@@ -159,6 +159,11 @@ export class QueuePool {
     return this.#base;
   }
 
+  /** Whether it is connected, so that the next command waits for no other. */
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
   queue(name: string): EnvelopeQueue {
     let queue = this.#queues.get(name);
     if (queue === undefined) {

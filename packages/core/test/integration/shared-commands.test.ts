@@ -39,6 +39,14 @@ onEveryEngine('commands of the same moment', (engine) => {
     expect(await queue.getJobCountByTypes('wait')).toBe(3);
   });
 
+  test('add jobs without ids under new ones', async () => {
+    const { queue } = await open();
+    const added = await queue.addBulk(['a', 'b'].map((of) => ({ name: 'job', data: { of } })));
+    expect(new Set(added.map(({ id }) => id)).size).toBe(2);
+    const stored = await Promise.all(added.map(({ id = '' }) => queue.getJob(id)));
+    expect(stored.map((job) => job?.data.of)).toEqual(['a', 'b']);
+  });
+
   test('hand out every job once, the oldest first', async () => {
     const { queue, claim } = await open();
     const ids = names(10);
@@ -100,6 +108,22 @@ onEveryEngine('commands of the same moment', (engine) => {
     expect(Object.values((await parent?.getChildrenValues()) ?? {}).sort((a, b) => a - b)).toEqual(
       names(12).map((_, n) => n * 10),
     );
+  });
+
+  test('keep texts that a database refuses', async () => {
+    const { queue, flows, add } = await open();
+    const data = { text: 'nul \u0000, half of a pair \ud800' };
+    await Promise.all([add(['alone']), queue.add('job', data, { jobId: 'one' })]);
+    await queue.addBulk([{ name: 'job', data, opts: { jobId: 'many' } }]);
+    await flows.add({
+      name: 'job',
+      queueName: 'jobs',
+      data,
+      opts: { jobId: 'parent' },
+      children: [{ name: 'job', queueName: 'jobs', data, opts: { jobId: 'child' } }],
+    });
+    const stored = await Promise.all(['one', 'many', 'parent', 'child'].map((id) => queue.getJob(id)));
+    expect(stored.map((job) => job?.data)).toEqual([data, data, data, data]);
   });
 
   test('add a flow of which a job is already there', async () => {

@@ -7,6 +7,7 @@ import {
   InvalidOptionError,
   JobStateError,
   type OpenTransaction,
+  postgres,
   ValidationError,
 } from '@umbel/core';
 import { memory } from '@umbel/testing';
@@ -218,6 +219,44 @@ describeOnPostgres('in a transaction of the user', ({ server }) => {
     await expect(plain.send(double, { n: 1 })).rejects.toMatchObject({ code: '25P02' });
     await client.query('ROLLBACK');
     await foreign.close();
+  });
+
+  test('a pool of the user runs the app within its limit, and keeps its own settings', async () => {
+    const own = new pg.Pool({ connectionString: server().url, max: 3, application_name: 'own pool' });
+    own.on('error', () => {});
+    own.on('connect', (connection) => connection.query('SET search_path TO public'));
+    const shop = createApp({
+      name: 'pooled',
+      connection: postgres({ pool: own, schema: 'pooled' }),
+      logger: quiet,
+    });
+    const { double, sum } = tasksOf(shop);
+    await shop.worker({ heartbeat: false, concurrency: 5 }).start();
+    const members = [1, 2, 3, 4, 5].map((n) => double.s({ n }));
+    const run = await chord(members, sum.s()).delay();
+    expect(await run.get({ timeout: '30s' })).toEqual({ n: 30 });
+    const connections = `SELECT count(*)::int AS n FROM pg_stat_activity WHERE application_name = 'own pool'`;
+    expect((await pool.query(connections)).rows[0].n).toBeLessThanOrEqual(3);
+    await own.query('INSERT INTO job VALUES (4711)'); // the table of the user
+    expect((await own.query('SHOW search_path')).rows).toEqual([{ search_path: 'public' }]);
+    const inside = await own.connect();
+    await inside.query('BEGIN');
+    const sent = await shop.in(inside).send(double, { n: 4 });
+    await expect(sent.get()).rejects.toThrow(JobStateError);
+    await inside.query('COMMIT');
+    inside.release();
+    expect(await sent.get({ timeout: '30s' })).toEqual({ n: 8 });
+    await shop.close();
+    expect((await own.query('SELECT n FROM job WHERE n = 4711')).rows).toEqual([{ n: 4711 }]);
+    expect(own.totalCount).toBeLessThanOrEqual(3);
+    await own.end();
+  });
+
+  test('a pool of the user is checked', () => {
+    expect(() => postgres({ pool: {} as never })).toThrow('a pool of pg');
+    expect(() => postgres({ pool: new pg.Pool({ max: 1 }) })).toThrow('two connections or more');
+    expect(() => postgres({ pool, schema: 'a b' })).toThrow(InvalidOptionError);
+    expect(() => postgres({ pool, url } as never)).toThrow(InvalidOptionError);
   });
 
   describe('of', () => {

@@ -13,8 +13,8 @@ export type StatementFunction = (
 type AnyMethod = (...args: never[]) => unknown;
 
 /**
- * An open transaction: the client of `pg` on which `BEGIN` ran, the transaction object of Drizzle, Kysely or Prisma, or a
- * function that runs a statement in the transaction.
+ * An open transaction: the client of `pg` on which `BEGIN` ran, the transaction object of PGlite, Drizzle, Kysely or Prisma, or
+ * a function that runs a statement in the transaction.
  */
 export type OpenTransaction =
   | StatementFunction
@@ -30,6 +30,8 @@ export type TransactionState = 'open' | 'committed' | 'rolled back' | 'unknown';
 export interface TransactionScope {
   /** The engine whose commands run in the transaction. */
   readonly engine: Engine;
+  /** Whether the store runs no other command until the transaction ends, as it has one session. */
+  readonly holdsStore: boolean;
   /** Checks that the transaction is open, in the database of the store. @throws {InvalidOptionError} if it is not. */
   begin(): Promise<void>;
   /** Ends the use: a later command throws. */

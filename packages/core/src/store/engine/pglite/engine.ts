@@ -6,6 +6,7 @@ import { type Engine, withEngine } from '../engine.js';
 import { DEFAULT_SCHEMA, isSchemaName, sqlBackends } from '../postgres/engine.js';
 import { postgresAdvice } from '../postgres/errors.js';
 import { migrationsOf } from '../postgres/schema.js';
+import { scopeIn } from '../postgres/user-transaction.js';
 import { PgliteDatabase, type PgliteSource } from './database.js';
 import { loadPglite, type PgliteInstance } from './pglite-package.js';
 import { folderSource, memorySource, pathOfFolder, userSource } from './sources.js';
@@ -59,7 +60,8 @@ const OPTIONS: OptionNames<PgliteOptions> = { db: true, schema: true };
  * Creates the `connection` of an app from a PGlite database of yours, in which your own tables may be, too. Close it after
  * the app. Umbel's tables are in a schema of their own, and the `search_path` of the database stays as it is.
  *
- * Do not wait for a call of the app inside `db.transaction`: the call waits for the end of the transaction.
+ * Do not wait for a call of the app inside `db.transaction`: the call waits for the end of the transaction. Send with
+ * `app.in(transaction)` there.
  * @throws {InvalidOptionError} if an option is invalid.
  * @example
  * const opened = await PGlite.create('./data');
@@ -73,7 +75,20 @@ export function pglite(options: PgliteOptions): BackendFactory {
     throw new InvalidOptionError('schema', 'lower-case letters, digits and underscores', schema);
   const known = databasesOfUsers.get(db) ?? new Map<string, PgliteDatabase>();
   databasesOfUsers.set(db, known);
-  const engine = engineOn(schema, () => sharedIn(known, schema, () => userSource(db), schema));
+  const databaseOf = () => sharedIn(known, schema, () => userSource(db), schema);
+  const engine: Engine = {
+    ...engineOn(schema, databaseOf),
+    inTransaction: (transaction) =>
+      scopeIn(
+        transaction,
+        databaseOf(),
+        (database) => ({ ...engine, factory: sqlBackends(() => database) }),
+        {
+          holdsStore: true,
+          isOpen: () => (transaction as { closed?: unknown }).closed === false,
+        },
+      ),
+  };
   return withEngine(engine.factory, engine);
 }
 

@@ -16,7 +16,7 @@ import { lateEvents } from './open-transactions.js';
 import type { SqlResult } from './pg-driver.js';
 import { type EventCursor, eventCursorOf, positionOf, positionUpTo, timeOfMoment } from './positions.js';
 import { REPLACED } from './replaced-functions.js';
-import { asStored, withText, withTexts } from './stored-form.js';
+import { asStored, asStoredEntry, withText, withTexts } from './stored-form.js';
 import { decodeRows, encodeParams, unwrapText, unwrapValue, wrapText } from './text.js';
 
 type Command<Name extends keyof IQueueBackend> = IQueueBackend[Name] extends (
@@ -181,14 +181,14 @@ export class SqlBackend extends Base {
   }
 
   override addJobs(entries: Parameters<Command<'addJobs'>>[0]): Promise<string[]> {
-    return super.addJobs(entries.map((entry) => ({ ...entry, job: asStored(entry.job) })));
+    return super.addJobs(entries.map((entry) => ({ ...entry, job: asStoredEntry(entry.job) })));
   }
 
   override addFlow(entries: Parameters<Command<'addFlow'>>[0]): ReturnType<Command<'addFlow'>> {
     return super.addFlow(
       entries.map((entry) => ({
         ...entry,
-        jobData: asStored(entry.jobData),
+        jobData: asStoredEntry(entry.jobData),
         queueName: `${entry.prefix ?? this.#prefix}:${entry.queueName}`,
       })),
     );

@@ -96,6 +96,30 @@ export abstract class SharedDatabase extends EventEmitter implements SqlDatabase
   }
 }
 
+/** Returns a session on one connection, and a function that tells whether a transaction of it could not be ended. */
+export function sessionOn(query: QueryRunner): { session: SqlSession; isBroken(): boolean } {
+  let isBroken = false;
+  return {
+    isBroken: () => isBroken,
+    session: {
+      query,
+      async transaction(inside) {
+        await query('BEGIN');
+        try {
+          const value = await inside();
+          await query('COMMIT');
+          return value;
+        } catch (error) {
+          await query('ROLLBACK').catch(() => {
+            isBroken = true;
+          });
+          throw error;
+        }
+      },
+    },
+  };
+}
+
 /** Number of connections of the pool. */
 export const POOL_CONNECTIONS = 10;
 /** Time limit for opening a connection. */
@@ -150,27 +174,11 @@ export class PostgresDatabase extends SharedDatabase {
 
   async session<T>(statements: (session: SqlSession) => Promise<T>): Promise<T> {
     const client = await this.#connections().connect();
-    let isBroken = false;
-    const query: QueryRunner = (text, params) => client.query(text, params);
+    const { session, isBroken } = sessionOn((text, params) => client.query(text, params));
     try {
-      return await statements({
-        query,
-        async transaction(inside) {
-          await query('BEGIN');
-          try {
-            const value = await inside();
-            await query('COMMIT');
-            return value;
-          } catch (error) {
-            await query('ROLLBACK').catch(() => {
-              isBroken = true;
-            });
-            throw error;
-          }
-        },
-      });
+      return await statements(session);
     } finally {
-      client.release(isBroken);
+      client.release(isBroken());
     }
   }
 

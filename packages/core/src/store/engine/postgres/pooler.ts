@@ -8,6 +8,11 @@ import { clearTimeout, setTimeout } from '../../../base/real-timers.js';
 import type { QueryRunner } from './database.js';
 import type { PgClient } from './pg-driver.js';
 
+/** The part of a client that notifications reach. */
+interface NotifiedClient {
+  on(event: 'notification', listener: (message: { readonly payload?: string | undefined }) => void): unknown;
+}
+
 /** Time limit for a notification. It arrives within milliseconds, if it arrives. */
 const ARRIVES_MS = 5000;
 
@@ -23,7 +28,10 @@ export async function isDirectConnection(client: Pick<PgClient, 'query' | 'proce
  * Checks that notifications reach a connection, if it leads through a pooler.
  * @throws {StoreConfigurationError} if they do not.
  */
-export async function checkNotified(client: PgClient, query: QueryRunner): Promise<void> {
+export async function checkNotified(
+  client: Pick<PgClient, 'query' | 'processID'> & NotifiedClient,
+  query: QueryRunner,
+): Promise<void> {
   if (await isDirectConnection(client)) return;
   const probe = randomUUID();
   await client.query(`LISTEN ${CHANNEL}`);

@@ -13,7 +13,7 @@ export const REPLACED: Readonly<Record<string, string>> = {
 
 export const REPLACED_FUNCTIONS = `
 -- BullMQ creates a sequence for the queue and two temporary tables, which take rights, locks and dead catalog rows, and
--- writes its events one by one. All ids are given.
+-- writes its events one by one. Jobs without ids, which Umbel does not add, are left to it.
 CREATE OR REPLACE FUNCTION umbel_add_jobs(p_queue text, p_entries jsonb) RETURNS SETOF text
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
@@ -22,6 +22,10 @@ DECLARE
   v_horizon bigint;
   v_trims boolean;
 BEGIN
+  IF EXISTS (SELECT 1 FROM jsonb_array_elements(p_entries) AS e WHERE COALESCE(e ->> 'id', '') = '') THEN
+    RETURN QUERY SELECT * FROM add_jobs_bulk(p_queue, p_entries);
+    RETURN;
+  END IF;
   PERFORM lock_producer_queues(jsonb_build_array(jsonb_build_object('queue', p_queue)));
   v_horizon := GREATEST(pg_snapshot_xmax(pg_current_snapshot())::text::bigint, v_xid + 1);
   WITH entry AS (

@@ -24,6 +24,15 @@ export function asStored(job: NewJobJson): NewJobJson {
   };
 }
 
+/**
+ * Returns a job in the same form for a statement that adds several: its data is a part of their JSON text, not a text in it.
+ * What the store refuses is then marked in the data, too.
+ */
+export function asStoredEntry(job: NewJobJson): NewJobJson {
+  const stored = asStored(job);
+  return { ...stored, data: JSON.parse(stored.data ?? '{}') };
+}
+
 /** Returns a job of the store with its texts unwrapped. */
 export function withText<Job extends { data?: unknown; returnvalue?: unknown; progress?: unknown }>(
   job: Job,

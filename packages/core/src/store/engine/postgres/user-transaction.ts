@@ -22,11 +22,16 @@ interface Known {
 
 const known = new WeakMap<object, Known>();
 
-/** Returns the use of a transaction by one call. @throws {InvalidOptionError} for an object that is no transaction. */
+/**
+ * Returns the use of a transaction by one call.
+ * @param options Where a transaction holds the whole store: that it does, and whether it is open.
+ * @throws {InvalidOptionError} for an object that is no transaction.
+ */
 export function scopeIn(
   transaction: OpenTransaction,
   outer: SqlDatabase,
   engineOf: (database: SqlDatabase) => Engine,
+  { holdsStore = false, isOpen = () => false }: { holdsStore?: boolean; isOpen?: () => boolean } = {},
 ): TransactionScope {
   const run = statementsOf(transaction);
   const connection = known.get(transaction) ?? { tail: Promise.resolve(), id: undefined };
@@ -34,9 +39,10 @@ export function scopeIn(
   const database = new TransactionDatabase(outer.schema, run, connection);
   return {
     engine: engineOf(database),
+    holdsStore,
     begin: () => database.begin(transaction),
     end: () => database.end(),
-    state: () => stateOf(outer, database.id),
+    state: async () => (isOpen() ? 'open' : stateOf(outer, database.id)),
   };
 }
 

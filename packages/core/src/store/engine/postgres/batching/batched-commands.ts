@@ -122,10 +122,10 @@ export class BatchedCommands {
     const entries = calls.map(({ params }) => {
       const [, id, name, data, opts, priority, delay, timestamp, attempts, , , , , schedulerId, lifo] =
         params;
-      const options = JSON.parse(opts as string) as unknown;
-      return { id, name, data, opts: options, priority, delay, timestamp, attempts, schedulerId, lifo };
+      const rest = JSON.stringify({ id, name, priority, delay, timestamp, attempts, schedulerId, lifo });
+      return `${rest.slice(0, -1)},"data":${data as string},"opts":${opts as string}}`;
     });
-    await this.#backend.query(ADD_JOBS, [this.#backend.queue, JSON.stringify(entries)]);
+    await this.#backend.query(ADD_JOBS, [this.#backend.queue, `[${entries.join()}]`]);
     for (const { params, resolve } of calls) resolve({ rows: [{ id: params[ADD.id] }] });
   }
 

@@ -1,0 +1,225 @@
+/**
+ * This module runs SQL on a pool of the user. Its connections also run statements of the user, so their `search_path` stays:
+ * each statement has a transaction of its own, in which the path is set.
+ */
+import type { BackendFactory } from 'bullmq';
+import { InvalidOptionError } from '../../../base/errors.js';
+import { checkOptions, type OptionNames } from '../../../base/option-checks.js';
+import { setTimeout } from '../../../base/real-timers.js';
+import { type Engine, withEngine } from '../engine.js';
+import { SharedDatabase, type SqlSession, sessionOn } from './database.js';
+import { DEFAULT_SCHEMA, isSchemaName, sqlBackends } from './engine.js';
+import { postgresAdvice } from './errors.js';
+import type { SqlResult } from './pg-driver.js';
+import { checkNotified } from './pooler.js';
+import { migrationsOf } from './schema.js';
+import { scopeIn } from './user-transaction.js';
+
+/**
+ * A client of a {@link PostgresPool}.
+ * @example
+ * const client: PostgresPoolClient = await new Pool().connect();
+ * client.release();
+ */
+export interface PostgresPoolClient {
+  query(text: string, params?: unknown[]): Promise<SqlRows>;
+  /** Returns the client to the pool, which closes it if `destroys` is true. */
+  release(destroys?: boolean): void;
+  on(event: string, listener: (...args: never[]) => void): unknown;
+}
+
+/**
+ * The answer to a statement of a {@link PostgresPoolClient}.
+ * @example
+ * const { rows }: SqlRows = await new Pool().query('SELECT 1 AS one');
+ */
+export interface SqlRows {
+  readonly rows: unknown[];
+  readonly rowCount: number | null;
+}
+
+/**
+ * The part of a pool of the package `pg` that Umbel uses: what `new pg.Pool()` returns.
+ * @example
+ * const pool: PostgresPool = new Pool({ host: '/var/run/postgresql', max: 20 });
+ * const app = createApp({ name: 'shop', connection: postgres({ pool }) });
+ */
+export interface PostgresPool {
+  connect(): Promise<PostgresPoolClient>;
+}
+
+/** Options of {@link postgres}. */
+export interface PostgresOptions {
+  /** A pool of the package `pg`, with two connections or more. Umbel does not close it. */
+  readonly pool: PostgresPool;
+  /** Schema of Umbel's tables: lower-case letters, digits and underscores. Default: `umbel`. */
+  readonly schema?: string | undefined;
+}
+
+const OPTIONS: OptionNames<PostgresOptions> = { pool: true, schema: true };
+
+/** The databases on pools of users, by pool and schema. */
+const databases = new WeakMap<PostgresPool, Map<string, UserPoolDatabase>>();
+
+/**
+ * Creates the `connection` of an app from a pool of yours, whose settings and limit of connections then apply to the app,
+ * too. One connection of it listens for notifications while the app is open. Close the pool after the app.
+ *
+ * A statement takes three round trips instead of one, because the `search_path` of your connections stays as it is. A URL is
+ * faster.
+ * @throws {InvalidOptionError} if an option is invalid.
+ * @example
+ * const pool = new Pool({ host: '/var/run/postgresql', max: 20 });
+ * const app = createApp({ name: 'shop', connection: postgres({ pool }) });
+ */
+export function postgres(options: PostgresOptions): BackendFactory {
+  const { pool, schema = DEFAULT_SCHEMA } = checkOptions(options, OPTIONS, {
+    example: '{ pool: new pg.Pool() }',
+  });
+  if (typeof pool !== 'object' || pool === null || typeof pool.connect !== 'function')
+    throw new InvalidOptionError('pool', 'a pool of pg, such as new pg.Pool()', pool);
+  const { max } = (pool as { options?: { max?: unknown } }).options ?? {};
+  if (typeof max === 'number' && max < 2)
+    throw new InvalidOptionError('pool', 'a pool of two connections or more, because one listens', { max });
+  if (!isSchemaName(schema))
+    throw new InvalidOptionError('schema', 'lower-case letters, digits and underscores', schema);
+  const known = databases.get(pool) ?? new Map<string, UserPoolDatabase>();
+  databases.set(pool, known);
+  const databaseOf = () => {
+    const database = known.get(schema) ?? new UserPoolDatabase(pool, schema);
+    known.set(schema, database);
+    return database;
+  };
+  const engineOn = (on: Parameters<typeof sqlBackends>[0]): Engine => ({
+    kind: 'postgres',
+    isShared: true,
+    options: {},
+    factory: sqlBackends(on),
+    isClient: false,
+    mayStaySilent: false,
+    address: 'a PostgreSQL pool of the program',
+    describe: () => ({ kind: 'postgres', addresses: [], database: 0, isEncrypted: false }),
+    advise: postgresAdvice,
+  });
+  const engine: Engine = {
+    ...engineOn(databaseOf),
+    migrations: migrationsOf(schema, databaseOf),
+    inTransaction: (transaction) =>
+      scopeIn(transaction, databaseOf(), (database) => engineOn(() => database)),
+  };
+  return withEngine(engine.factory, engine);
+}
+
+/** Pause before another connection listens. */
+const AGAIN_MS = 200;
+
+class UserPoolDatabase extends SharedDatabase {
+  readonly #pool: PostgresPool;
+  readonly #channels = new Set<string>();
+  #listener: Promise<PostgresPoolClient> | undefined;
+  #isClosed = false;
+
+  constructor(pool: PostgresPool, schema: string) {
+    super(schema);
+    this.#pool = pool;
+  }
+
+  override retain(user: object): void {
+    this.#isClosed = false;
+    super.retain(user);
+  }
+
+  /** Runs a statement with the names of the store. */
+  async query(text: string, params?: readonly unknown[]): Promise<SqlResult> {
+    const client = await this.#pool.connect();
+    let isBroken = false;
+    try {
+      await client.query(`BEGIN; SET LOCAL search_path TO "${this.schema}"`);
+      const result = await client.query(text, params === undefined ? undefined : [...params]);
+      await client.query('COMMIT');
+      return result;
+    } catch (error) {
+      await client.query('ROLLBACK').catch(() => {
+        isBroken = true;
+      });
+      throw error;
+    } finally {
+      client.release(isBroken);
+    }
+  }
+
+  /** Runs statements on a connection that is closed afterwards, because they may set its `search_path`. */
+  async session<T>(statements: (session: SqlSession) => Promise<T>): Promise<T> {
+    const client = await this.#pool.connect();
+    try {
+      await client.query(`SET search_path TO "${this.schema}"`);
+      return await statements(sessionOn((text, params) => client.query(text, params && [...params])).session);
+    } finally {
+      client.release(true);
+    }
+  }
+
+  async listen(channel: string): Promise<void> {
+    if (this.#channels.has(channel) && this.#listener !== undefined) {
+      await this.#listener;
+      return;
+    }
+    this.#channels.add(channel);
+    const client = await this.#listening();
+    await client.query(`LISTEN ${channel}`);
+  }
+
+  protected async close(): Promise<void> {
+    this.#isClosed = true;
+    const listener = this.#listener;
+    this.#listener = undefined;
+    this.#channels.clear();
+    (await listener?.catch(() => undefined))?.release(true);
+  }
+
+  #listening(): Promise<PostgresPoolClient> {
+    if (this.#listener === undefined) {
+      const listener = this.#openListener();
+      this.#listener = listener;
+      listener.catch(() => {
+        if (this.#listener === listener) this.#listener = undefined;
+      });
+    }
+    return this.#listener;
+  }
+
+  async #openListener(): Promise<PostgresPoolClient> {
+    const client = await this.#pool.connect();
+    const lost = () => {
+      if (this.#isClosed || this.#listener === undefined) return;
+      this.#listener = undefined;
+      client.release(true);
+      this.emit('lost');
+      this.#listenAgain();
+    };
+    client.on('error', lost);
+    try {
+      await checkNotified(client, (text, params) => this.query(text, params));
+    } catch (error) {
+      client.release(true);
+      throw error;
+    }
+    client.on('end', lost);
+    client.on('notification', ({ channel, payload = '' }: { channel: string; payload?: string }) =>
+      this.emit('notification', { channel, payload }),
+    );
+    return client;
+  }
+
+  /** Listens again, until that succeeds. */
+  #listenAgain(): void {
+    setTimeout(() => {
+      if (this.#isClosed) return;
+      const channels = [...this.#channels];
+      Promise.all(channels.map(async (channel) => (await this.#listening()).query(`LISTEN ${channel}`))).then(
+        () => this.emit('lost'),
+        () => this.#listenAgain(),
+      );
+    }, AGAIN_MS).unref();
+  }
+}
