@@ -1,88 +1,72 @@
-// Umbel on several stores: `npm run bench:stores -- redis://127.0.0.1:6379 postgres://user@host/db pglite:./new-folder
-// [--rounds 3] [--json]`. In each round every store gets a process of its own, in turn. See README.md.
+// Umbel, bare BullMQ and pg-boss on several stores: `npm run bench:stores -- redis://127.0.0.1:6379 postgres://user@host/db
+// pglite:./new-folder [--systems umbel,bullmq,pg-boss] [--rows single,chord] [--rounds 3] [--json]`. In each round every
+// system gets a process on each store that it runs on, in turn. See README.md.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { chord, group } from '@umbel/canvas';
-import { createApp } from '@umbel/core';
-import { z } from 'zod';
+import { measure, runsOn, TITLES } from './stores/measure.mjs';
 
-const LATENCY_CALLS = 200;
-const TASKS = 1000;
-
-/** Figures of one process, by title. Smaller is better for each. */
-const TITLES = {
-  get: `one task, from delay() to get(), median of ${LATENCY_CALLS} (ms)`,
-  tasks: `${TASKS} tasks, sendMany() to the last result (ms)`,
-  chord: `a chord of ${TASKS}, delay() to get() (ms)`,
-};
-
-const since = (start) => performance.now() - start;
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 
-async function measure(connection) {
-  const quiet = { info() {}, warn() {}, error() {} };
-  const app = createApp({ name: `bench-${process.pid}`, connection, logger: quiet });
-  const same = app.task({ name: 'same', input: z.object({ n: z.number() }), run: ({ n }) => n });
-  const sum = app.task({
-    name: 'sum',
-    input: z.array(z.number()),
-    run: (all) => all.reduce((total, n) => total + n, 0),
-  });
-  await app.worker({ concurrency: 50 }).start();
-  await (await same.delay({ n: 0 })).get();
-  const latencies = [];
-  for (let n = 0; n < LATENCY_CALLS; n += 1) {
-    const start = performance.now();
-    await (await same.delay({ n })).get();
-    latencies.push(since(start));
-  }
-  const inputs = Array.from({ length: TASKS }, (_, n) => ({ n }));
-  let start = performance.now();
-  const sent = await same.sendMany(inputs);
-  await Promise.all(sent.map((result) => result.get({ timeout: '5m' })));
-  const tasks = since(start);
-  start = performance.now();
-  await (await chord(group(inputs.map((input) => same.s(input))), sum).delay()).get({ timeout: '5m' });
-  const figures = { get: median(latencies), tasks, chord: since(start) };
-  await app.close();
-  return figures;
+/** Measures in this process, for the one that started it. */
+async function answer([system, store, rows]) {
+  const names = rows?.split(',');
+  process.send(await measure(system, store, (name) => names === undefined || names.includes(name)));
+  process.disconnect();
 }
 
-if (process.send !== undefined) {
-  process.send(await measure(process.argv[2]));
-  process.disconnect();
-} else {
+async function main() {
   const { values, positionals: stores } = parseArgs({
     allowPositionals: true,
-    options: { rounds: { type: 'string', default: '3' }, json: { type: 'boolean', default: false } },
+    options: {
+      systems: { type: 'string', default: 'umbel,bullmq,pg-boss' },
+      rows: { type: 'string' },
+      rounds: { type: 'string', default: '3' },
+      json: { type: 'boolean', default: false },
+    },
   });
   if (stores.length === 0) throw new Error('expected the URLs of one or more stores, got none');
-  const rounds = [];
+  const entries = stores.flatMap((store) =>
+    values.systems
+      .split(',')
+      .filter((system) => runsOn(system, store))
+      .map((system) => ({ store, system, runs: [] })),
+  );
   for (let round = 0; round < Number(values.rounds); round += 1) {
-    for (const store of stores) {
-      const child = fork(fileURLToPath(import.meta.url), [store]);
-      const [figures] = await once(child, 'message');
+    for (const { store, system, runs } of entries) {
+      const child = fork(fileURLToPath(import.meta.url), [
+        system,
+        store,
+        ...(values.rows ? [values.rows] : []),
+      ]);
+      const [message] = await Promise.race([once(child, 'message'), once(child, 'exit')]);
+      if (typeof message !== 'object') throw new Error(`${system} on ${store} ended with code ${message}`);
       await once(child, 'exit');
-      rounds.push({ store, ...figures });
+      runs.push(message);
+      console.error(`round ${round + 1}: ${system} on ${store}: ${JSON.stringify(message)}`);
     }
   }
   const rows = Object.entries(TITLES).map(([figure, title]) => ({
     title,
-    stores: stores.map((store) => ({
-      store,
-      ms: median(rounds.filter((each) => each.store === store).map((each) => each[figure])),
-    })),
+    figures: entries
+      .filter(({ runs }) => runs[0]?.[figure] !== undefined)
+      .map(({ store, system, runs }) => ({ store, system, ms: median(runs.map((run) => run[figure])) })),
   }));
-  if (values.json)
+  if (values.json) {
     console.log(JSON.stringify({ node: process.version, cores: cpus().length, rows }, null, 2));
-  else {
-    for (const { title, stores: figures } of rows) {
-      console.log(title);
-      for (const { store, ms } of figures)
-        console.log(`  ${ms.toFixed(1).padStart(9)}  × ${(ms / figures[0].ms).toFixed(1)}  ${store}`);
+    return;
+  }
+  for (const { title, figures } of rows) {
+    if (figures.length === 0) continue;
+    console.log(`${title} (ms)`);
+    for (const { store, system, ms } of figures) {
+      const times = (ms / figures[0].ms).toFixed(2);
+      console.log(`  ${ms.toFixed(1).padStart(9)}  × ${times.padStart(5)}  ${system.padEnd(7)}  ${store}`);
     }
   }
 }
+
+if (process.send === undefined) await main();
+else await answer(process.argv.slice(2));

@@ -1,10 +1,14 @@
-// The dashboard beside load: how long its answers take with a queue of very many jobs and a run of ten thousand, and what
-// fifty open pages cost the store while nothing changes. Pages are stood for by what they do: they listen, and read again
-// what they show when the server says so.
+// The dashboard beside load: how long its answers take with a queue of very many jobs and a run of ten thousand, how long the
+// browser is blocked by the page of that run, and what fifty open pages cost the store while nothing changes. In place of
+// pages, this row does what they do: it listens, and reads again what they show when the server says so. The load is another
+// process, as workers are.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chain, group } from '@umbel/canvas';
 import { createApp } from '@umbel/core';
 import { dashboard } from '../../packages/dashboard/dist/index.js';
+import { longTasksOf } from '../run/long-tasks.mjs';
 import { Meter } from '../run/meter.mjs';
 import { startRedis } from '../run/redis-server.mjs';
 import { quantile } from '../run/statistics.mjs';
@@ -18,6 +22,8 @@ const REST_MS = 31_000;
 const BATCH = 5000;
 /** Most time of an answer, at the 95th percentile. */
 const ALLOWED_MS = 200;
+/** Most time for which the browser is blocked at once. */
+const BLOCKED_MS = 200;
 /** Most commands a second of fifty pages at rest. */
 const ALLOWED_COMMANDS = 10;
 
@@ -32,10 +38,17 @@ async function read(served, path) {
   return body;
 }
 
-/** Sends jobs and runs them, one after the other, until `signal` is aborted. */
-async function load(task, signal) {
-  while (!signal.aborted)
-    await Promise.all(Array.from({ length: 20 }, async () => (await task.delay()).get()));
+/** Starts the other process: a worker of the steps, with `calls` also a sender. Returns what ends it. */
+async function startLoad(url, ...kind) {
+  const program = new URL('../run/dashboard-load.mjs', import.meta.url).pathname;
+  const child = spawn(process.execPath, [program, url, ...kind], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const failed = once(child, 'exit').then(() => Promise.reject(new Error('the load does not start')));
+  await Promise.race([once(child.stdout, 'data'), failed]);
+  failed.catch(() => {}); // it ends below
+  return async () => {
+    child.kill();
+    await once(child, 'exit');
+  };
 }
 
 /** Durations of a read in milliseconds. Each dashboard is new, so nothing is answered from what was read before. */
@@ -91,14 +104,17 @@ export const row = {
       connection: redis.url,
       logger: silent,
       limits: { groupMembers: MEMBERS },
+      searchIndex: true,
     });
+    const ends = [];
     try {
       const step = app.task({ name: 'step', queue: 'steps', run: () => null });
       const end = app.task({ name: 'end', queue: 'steps', run: () => null });
       const waiting = app.task({ name: 'waiting', queue: 'waiting', run: () => null });
-      const plain = app.task({ name: 'plain', queue: 'plain', run: () => null });
-      const worker = app.worker({ queues: ['steps', 'plain'], concurrency: 50 });
-      await worker.start();
+      const rare = app.task({ name: 'mail.rare', queue: 'waiting', run: () => null });
+      app.task({ name: 'plain', queue: 'plain', run: () => null });
+      ends.push(await startLoad(redis.url));
+      await rare.sendMany(Array.from({ length: 60 }));
       for (let sent = 0; sent < WAITING[size]; sent += BATCH)
         await waiting.sendMany(Array.from({ length: BATCH }), { tags: ['many'] });
       say(`dashboard: ${WAITING[size]} jobs wait`);
@@ -109,49 +125,63 @@ export const row = {
       const paths = {
         'list of jobs': '/list/jobs',
         'list of waiting jobs': '/list/jobs?q=state%3Awaiting',
-        'jobs of a task that do not match': '/list/jobs?q=task%3Awaiting%20nothing',
+        'jobs of a rare task, by index': '/list/jobs?q=task%3Amail.*',
+        'jobs of an error, by index': '/list/jobs?q=error%3ANone',
+        'a text, among the first 5,000 jobs': '/list/jobs?q=nothing',
         'list of runs': '/list/runs',
         'run of 10,000 jobs': `/runs/${run.id}`,
         'members of its node': `/runs/${run.id}/members?node=${encodeURIComponent(node)}&task=step`,
         queues: '/queues',
       };
-      const stop = new AbortController();
-      const loaded = load(plain, stop.signal);
+      ends.push(await startLoad(redis.url, 'calls'));
+      const movedFrom = performance.now();
+      await read(dashboard(app, options), paths['jobs of a rare task, by index']); // moves what waits for the index
+      say(`dashboard: the first search took ${(performance.now() - movedFrom).toFixed(0)} ms`);
       const answers = {};
       for (const [name, path] of Object.entries(paths)) {
         answers[name] = await timesOf(app, path, CALLS[size]);
         say(`dashboard: ${name}: ${JSON.stringify(answers[name])}`);
       }
-      stop.abort();
-      await loaded;
-      await worker.close();
+      const blocked = await longTasksOf(app, options, [
+        `/runs/${run.id}`,
+        `/runs/${run.id}?step=${encodeURIComponent(node)}`,
+      ]);
+      say(`dashboard: longest task of the browser: ${JSON.stringify(blocked)}`);
+      for (const end of ends.splice(0)) await end();
       const rest = {};
       for (const tabs of [0, TABS]) {
         rest[tabs] = await atRest(app, redis, tabs, run.id);
         say(`dashboard: ${tabs} pages at rest: ${JSON.stringify(rest[tabs])}`);
       }
-      return { waiting: WAITING[size], answers, rest };
+      return { waiting: WAITING[size], answers, blocked, rest };
     } finally {
+      for (const end of ends) await end();
       await app.close();
       await redis.stop();
     }
   },
-  lines({ waiting, answers, rest }) {
+  lines({ waiting, answers, blocked, rest }) {
     return [
       `${waiting} waiting jobs and a run of ${MEMBERS}, beside load`,
       ...Object.entries(answers).map(
         ([name, { median, p95 }]) => `${name}: ${median.toFixed(0)} ms, 95 % within ${p95.toFixed(0)} ms`,
       ),
+      blocked === undefined
+        ? 'the browser was not measured: Chromium is not installed'
+        : `the page of the run blocks the browser for ${blocked.longestMs.toFixed(0)} ms at most, is there after ${blocked.shownMs.toFixed(0)} ms`,
       ...Object.entries(rest).map(
         ([tabs, { commands, cpu }]) =>
           `${tabs} open pages at rest: ${commands.toFixed(1)} commands a second, ${cpu.toFixed(1)} % of a core`,
       ),
     ];
   },
-  judge({ answers, rest }) {
+  judge({ answers, blocked, rest }) {
     const limit = (what, reached, most, unit) => ({ what, reached, most, unit, met: reached <= most });
     return [
       ...Object.entries(answers).map(([name, { p95 }]) => limit(name, p95, ALLOWED_MS, 'ms')),
+      ...(blocked === undefined
+        ? []
+        : [limit('browser blocked at once', blocked.longestMs, BLOCKED_MS, 'ms')]),
       limit(`${TABS} pages at rest, commands a second`, rest[TABS].commands, ALLOWED_COMMANDS, ''),
     ];
   },

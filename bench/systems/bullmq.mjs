@@ -1,6 +1,6 @@
 // Bare BullMQ: its own classes with the same concurrency and the same retention, and nothing validated.
 import { randomUUID } from 'node:crypto';
-import { FlowProducer, Queue, QueueEvents, Worker } from 'bullmq';
+import { createPostgresBackend, FlowProducer, Queue, QueueEvents, Worker } from 'bullmq';
 
 export const CONCURRENCY = 100;
 const KEPT = { removeOnComplete: { age: 86_400 }, removeOnFail: { age: 604_800 } };
@@ -18,9 +18,9 @@ const handlers = {
   },
 };
 
-/** A queue of its own, or the one of this name. `backend` stands for the Redis, if it is given. */
-export function open(url, { backend, name = `bench-${randomUUID().slice(0, 8)}` } = {}) {
-  const connection = url ? { url } : {};
+/** A queue of its own, or the one of this name. `backend` stands for the store, if it is given. */
+export function open(url, { backend = backendOf(url), name = `bench-${randomUUID().slice(0, 8)}` } = {}) {
+  const connection = connectionOf(url, backend);
   const queue = new Queue(name, { connection }, backend);
   const opened = [queue];
   let left = Number.POSITIVE_INFINITY;
@@ -55,9 +55,9 @@ export function open(url, { backend, name = `bench-${randomUUID().slice(0, 8)}` 
         done = resolve;
       }),
     async flows() {
-      const flows = keep(new FlowProducer({ connection }));
+      const flows = keep(new FlowProducer({ connection }, backend));
       flows.setMaxListeners(0); // one for each flow that is being added
-      const events = keep(new QueueEvents(name, { connection }));
+      const events = keep(new QueueEvents(name, { connection }, backend));
       await events.waitUntilReady();
       return {
         events,
@@ -69,6 +69,16 @@ export function open(url, { backend, name = `bench-${randomUUID().slice(0, 8)}` 
       for (const part of opened.reverse()) await part.close();
     },
   };
+}
+
+function connectionOf(url, backend) {
+  if (backend === createPostgresBackend) return { connectionString: url, migrate: true };
+  return url ? { url } : {};
+}
+
+/** BullMQ's backend for a URL; undefined for Redis, which is its default. */
+function backendOf(url) {
+  return url?.startsWith('postgres') ? createPostgresBackend : undefined;
 }
 
 /** A step for each of `count`, each waiting for the one before. */

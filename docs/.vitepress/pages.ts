@@ -75,7 +75,7 @@ export const stages: readonly Stage[] = [
   },
   {
     text: 'Recipes',
-    pages: [{ text: 'Recipes', page: 'recipes', about: 'seventeen tested programs for common needs' }],
+    pages: [{ text: 'Recipes', page: 'recipes', about: 'twelve tested programs for common needs' }],
   },
   {
     text: 'Testing',

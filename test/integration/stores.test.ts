@@ -1,18 +1,22 @@
 /**
- * The same program on each store that `UMBEL_STORES` lists, as `tools/fetch-stores.sh` prints them; without it, on the one
- * of the PATH. And on a cluster of the latter.
+ * The same program, the README's program and `umbel doctor` on each store that `UMBEL_STORES` lists, as
+ * `tools/fetch-stores.sh` prints them; without it, on the one of the PATH. And the first on a cluster of the latter.
  */
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { chain, chord, map } from '@umbel/canvas';
 import { type Connection, createApp } from '@umbel/core';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import { clientOf } from '../../chaos/src/connection.js';
 import { ClusterStore } from '../../chaos/src/redis/cluster.js';
-import { startRedis } from '../support/redis-server.js';
+import { type RedisServer, startRedis } from '../support/redis-server.js';
+import { filesOf, root, Snippets } from '../support/snippets.js';
+import { stopsOf } from '../support/walk.js';
 
 const PROGRAMS = process.env.UMBEL_STORES?.split(':') ?? ['redis-server'];
 const soon = { timeout: '50s' } as const;
+/** Without it, `umbel doctor` warns, as of any store that evicts keys or loses them at a crash. */
+const PRODUCTION = { durable: true, more: ['--maxmemory-policy', 'noeviction'] };
 
 async function runProgram(connection: Connection): Promise<void> {
   const app = createApp({ name: 'stores', connection, logger: { info() {}, warn() {}, error() {} } });
@@ -61,10 +65,43 @@ async function runProgram(connection: Connection): Promise<void> {
   expect([stuck.lost, queued.problems]).toEqual([0, []]);
 }
 
-test.each(PROGRAMS.map((program) => ({ name: basename(program), program })))('$name', async ({ program }) => {
-  const server = await startRedis(program);
-  onTestFinished(() => server.stop());
-  await runProgram(server.url);
+/** What README.md shows below \`npx tsx main.ts\`. */
+const README_OUTPUT = stopsOf('README.md').flatMap((stop) =>
+  stop.kind === 'commands' && stop.text.includes('main.ts') ? (stop.says ?? []) : [],
+);
+
+describe.each(PROGRAMS.map((program) => ({ name: basename(program), program })))('$name', ({ program }) => {
+  let server: RedisServer;
+  const readme = new Snippets(`README.md on ${basename(program)}`, filesOf('README.md'), () => ({
+    UMBEL_URL: server.url,
+  }));
+
+  beforeAll(async () => {
+    server = await startRedis(program, PRODUCTION);
+    readme.write();
+  });
+  afterAll(async () => {
+    readme.remove();
+    await server.stop();
+  });
+
+  test('calls, workflows, retries and schedules', () => runProgram(server.url));
+
+  test('the program of the README', () => {
+    expect(readme.compile()).toBe('');
+    const { stdout, stderr } = readme.node('dist/main.js');
+    expect({ stdout: [stdout], stderr }).toEqual({ stdout: README_OUTPUT, stderr: '' });
+  });
+
+  test('umbel doctor finds nothing to say', () => {
+    const cli = join(root, 'packages/cli/dist/main.js');
+    const { stdout } = readme.node(cli, 'doctor', '--app', './dist/tasks.js', '--json');
+    const { ok, checks } = JSON.parse(stdout) as { ok: boolean; checks: { id: string; status: string }[] };
+    const noted = checks.filter(({ status }) => status !== 'ok');
+    expect({ ok, noted }).toEqual({ ok: true, noted: [] });
+    const expected = ['connection', 'version', 'eviction', 'persistence', 'clock', 'stuck', 'queued'];
+    expect(checks.map(({ id }) => id)).toEqual(expect.arrayContaining(expected));
+  });
 });
 
 test('a cluster of three servers', async () => {

@@ -3,8 +3,11 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** The files that take more than about ten seconds on an idle machine, the longest first. One that is gone is passed over. */
 const LONGEST: readonly string[] = [
+  'packages/dashboard/test/integration/browser.test.ts',
   'test/integration/walk.test.ts',
   'packages/cli/test/integration/packed.test.ts',
+  'packages/core/test/integration/pglite.test.ts',
+  'packages/dashboard/test/integration/quality.test.ts',
   'packages/core/test/fault/poison.test.ts',
   'packages/canvas/test/fault/kill-points.test.ts',
   'packages/core/test/integration/schedules.test.ts',

@@ -102,6 +102,7 @@ const rows: Readonly<Record<string, Row>> = {
       codecs: [],
       limits: {},
       logger: { info() {}, warn() {}, error() {} },
+      searchIndex: true,
     },
   },
   'createApp limits': {

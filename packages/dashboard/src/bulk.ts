@@ -222,7 +222,7 @@ export class BulkOperations {
   /** Returns the ids of jobs that match, page by page. Jobs that are sent or end after `now` do not match. */
   #found(action: BulkAction, q: string, now: Date): AsyncGenerator<readonly string[]> {
     const { app, lateAfter } = this.#dependencies;
-    const search = parseSearch(q, now);
+    const search = parseSearch(q, { now, isIndexed: app.describe().searchIndex });
     const { state, until, ...others } = search.filter;
     const asked = state === undefined ? undefined : new Set([state].flat());
     const states = CHANGES[action].states.filter((each) => asked?.has(each) !== false);

@@ -6,9 +6,9 @@ import {
   InvalidOptionError,
   type JobCondition,
   type JobFilter,
+  type JobPage,
   type ListedJob,
   type ListedRun,
-  type Page,
   type StoredState,
 } from '@umbel/core';
 
@@ -33,6 +33,8 @@ interface Term {
   readonly key: string;
   readonly value: string;
   readonly isExcluded: boolean;
+  /** Whether the value is in quotes. */
+  readonly isQuoted: boolean;
 }
 
 const TERM = /(-)?(?:([a-z]+):)?(?:"([^"]*)"|(\S+))/g;
@@ -41,11 +43,23 @@ const KEYS: ReadonlySet<string> = new Set([
 ]);
 const MAX_LENGTH = 2000;
 
+/** The name or the code of an error, or the beginning of a text about one. */
+const ERROR_NAME = /^[A-Z]\w*$/;
+/** A name, or a group of tasks such as `mail.*`. */
+const TASK = /^[^*]+(?:\.\*)?$/;
+
+interface SearchOptions {
+  /** The time from which `after:2h` counts back. */
+  readonly now: Date;
+  /** Whether the app has an index of errors. */
+  readonly isIndexed: boolean;
+}
+
 /**
- * Parses a search text. `now` is the time from which `after:2h` counts back.
+ * Parses a search text.
  * @throws {InvalidOptionError} if it has an unknown qualifier or an invalid time.
  */
-export function parseSearch(text: string, now: Date): Search {
+export function parseSearch(text: string, { now, isIndexed }: SearchOptions): Search {
   if (text.length > MAX_LENGTH) throw new InvalidOptionError('q', 'at most 2,000 characters', text.length);
   const terms = [...text.matchAll(TERM)].map(termOf);
   const included = (key: string) =>
@@ -54,17 +68,20 @@ export function parseSearch(text: string, now: Date): Search {
   const states = words.flatMap((word) => (isCondition(word) ? CONDITIONS[word] : [word as StoredState])); // core checks them
   const [word = ''] = words;
   const condition = words.length === 1 && isCondition(word) ? word : undefined;
-  const exact = (key: string) => {
-    const values = included(key);
-    const [only] = values;
-    return values.length === 1 && only !== undefined && !only.includes('*') ? only : undefined;
+  /** The only value of a key if core can search for it. */
+  const only = (key: string, isSearched = (term: Term) => !term.value.includes('*')) => {
+    const [first, ...others] = terms.filter((term) => term.key === key && !term.isExcluded);
+    return first !== undefined && others.length === 0 && isSearched(first) ? first.value : undefined;
   };
-  const [task, queue, tag, run] = [exact('task'), exact('queue'), exact('tag'), exact('run')];
+  const [queue, tag, run] = [only('queue'), only('tag'), only('run')];
+  const task = only('task', ({ value }) => TASK.test(value));
+  const error = only('error', ({ value, isQuoted }) => isIndexed && !isQuoted && ERROR_NAME.test(value));
   const [after, before] = [included('after').at(-1), included('before').at(-1)];
   const filter: JobFilter = {
     ...(states.length > 0 && { state: [...new Set(states)] }),
     ...(condition !== undefined && { condition }),
     ...(task !== undefined && { task }),
+    ...(error !== undefined && { error }),
     ...(queue !== undefined && { queue }),
     ...(tag !== undefined && { tag }),
     ...(run !== undefined && { run }),
@@ -84,16 +101,17 @@ function termOf([, minus, key, quoted, plain = '']: RegExpMatchArray): Term {
   if (isText && quoted === undefined && !plain.startsWith('//') && !plain.startsWith(':'))
     throw new InvalidOptionError('q', `a qualifier of ${[...KEYS].join(', ')}`, `${key}:`);
   const value = quoted ?? plain;
+  const facts = { isExcluded: minus !== undefined, isQuoted: quoted !== undefined };
   return isText
-    ? { key: 'text', value: `${key}:${value}`, isExcluded: minus !== undefined }
-    : { key: key ?? 'text', value, isExcluded: minus !== undefined };
+    ? { key: 'text', value: `${key}:${value}`, ...facts }
+    : { key: key ?? 'text', value, ...facts };
 }
 
 function isSearchedByCore({ key, value, isExcluded }: Term, filter: JobFilter): boolean {
   if (isExcluded) return false;
   if (key === 'after' || key === 'before') return true;
   if (key === 'state') return !isCondition(value) || filter.condition === value;
-  return filter[key as 'task' | 'queue' | 'tag' | 'run'] === value;
+  return filter[key as 'task' | 'error' | 'queue' | 'tag' | 'run'] === value;
 }
 
 /** Terms with different keys must all match; of several included terms with one key, one must. */
@@ -175,16 +193,19 @@ export interface FoundPage<Item> {
   readonly items: readonly Item[];
   /** Continues the search. Absent at its end. */
   readonly cursor?: string;
+  /** Number of jobs that were read for it. */
+  readonly read: number;
 }
 
 /** Returns the next matching items: about 50, fewer if a bounded number of jobs holds no more. */
 export async function findPage<Item extends ListedJob | ListedRun>(
   { matches, isCompared }: Search,
   cursor: string | undefined,
-  list: (page: { limit: number; cursor?: string }) => Promise<Page<Item>>,
+  list: (page: { limit: number; cursor?: string }) => Promise<JobPage<Item>>,
 ): Promise<FoundPage<Item>> {
   const items: Item[] = [];
   let next = cursor;
+  let read = 0;
   for (let pages = 0; pages < MAX_PAGES; pages += 1) {
     const page = await list({
       limit: isCompared ? 4 * PAGE_SIZE : PAGE_SIZE,
@@ -192,7 +213,8 @@ export async function findPage<Item extends ListedJob | ListedRun>(
     });
     items.push(...page.items.filter(matches));
     next = page.cursor;
+    read += page.read;
     if (next === undefined || items.length >= PAGE_SIZE) break;
   }
-  return { items, ...(next !== undefined && { cursor: next }) };
+  return { items, read, ...(next !== undefined && { cursor: next }) };
 }

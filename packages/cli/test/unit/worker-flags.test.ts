@@ -59,6 +59,7 @@ const app = {
   name: 'shop',
   prefix: 'umbel:{shop}',
   store: { kind: 'redis', address: 'redis://***@db', isInMemory: false },
+  searchIndex: false,
   queues: ['a', 'b'],
   tasks: [
     { name: 'one\u001b[2J', queue: 'a', hasHandler: true, isolate: 'file:///x/tasks.ts' },

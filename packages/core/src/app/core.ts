@@ -370,8 +370,8 @@ export class AppCore implements Sender, AppOperations {
   }
 
   describe(): AppDescription {
-    const { name, storeOptions, registry, router } = currentFunction(this).#dependencies;
-    return describeApp(name, storeOptions, registry, router);
+    const { name, storeOptions, tags, registry, router } = currentFunction(this).#dependencies;
+    return describeApp(name, { ...storeOptions, searchIndex: tags.hasTerms }, registry, router);
   }
 
   events(query: EventQuery = {}): AsyncIterableIterator<AppEvent> {

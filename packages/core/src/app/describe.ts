@@ -26,6 +26,8 @@ export interface AppDescription {
     /** Whether the store is in the memory of this process, with which its jobs end. */
     readonly isInMemory: boolean;
   };
+  /** Whether the app has the option `searchIndex`. */
+  readonly searchIndex: boolean;
   /** Queues of the app that this process knows. */
   readonly queues: readonly string[];
   /** The tasks that this process knows, by name. */
@@ -34,7 +36,11 @@ export interface AppDescription {
 
 export function describeApp(
   name: string,
-  { connection, prefix }: { readonly connection: Engine; readonly prefix: string },
+  {
+    connection,
+    prefix,
+    searchIndex,
+  }: { readonly connection: Engine; readonly prefix: string; readonly searchIndex: boolean },
   registry: Registry,
   router: Router,
 ): AppDescription {
@@ -52,6 +58,7 @@ export function describeApp(
       address: connection.address,
       isInMemory: connection.isInMemory === true,
     },
+    searchIndex,
     queues: router.all(registry.queues()),
     tasks: tasks.sort((a, b) => (a.name < b.name ? -1 : 1)),
   };

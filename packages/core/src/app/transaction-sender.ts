@@ -117,12 +117,12 @@ export class TransactionSenderObject {
   }
 
   #senderIn(scope: TransactionScope): JobSender {
-    const { storeOptions, store, sending } = this.#dependencies;
+    const { storeOptions, store, sending, keeping, tags } = this.#dependencies;
     const inside = new Store({ ...storeOptions, connection: scope.engine, outer: store.backends });
     return new JobSender({
       ...sending.dependencies,
       store: inside,
-      tags: new TagIndex(inside, this.#dependencies.keeping, { checks: false }),
+      tags: new TagIndex(inside, keeping, { checks: false, searchIndex: tags.hasTerms }),
       results: this.#resultsAfter(scope),
     });
   }

@@ -1,7 +1,7 @@
 /** Creates the parts of an app from its options: logger, store, sender, schedules, executor. `AppCore` uses it. */
 
 import { InvalidOptionError } from '../base/errors.js';
-import { checkInteger, positiveMs } from '../base/option-checks.js';
+import { checkBoolean, checkInteger, positiveMs } from '../base/option-checks.js';
 import { performance } from '../base/real-timers.js';
 import type { Logger } from '../base/test-override.js';
 import { escaped } from '../base/text.js';
@@ -120,6 +120,7 @@ export function createDependencies(
     sensitive = [],
     codecs = [],
   } = options;
+  const searchIndex = checkBoolean('searchIndex', options.searchIndex ?? false);
   const { registry, declarations, signals } = shared;
   const name = checkName('name', options.name);
   const log = appLoggerOf(name, logger);
@@ -157,7 +158,7 @@ export function createDependencies(
   };
   const store = new Store(storeOptions);
   const keeping: Keeping = { completedMs: keptMs.completed, failedMs: keptMs.failed };
-  const tags = new TagIndex(store, keeping);
+  const tags = new TagIndex(store, keeping, { searchIndex });
   const workerQuery = new WorkerQuery(store, storeOptions, runtime.clock);
   const checks = new InputChecks(registry, maxInputBytes, sensitive);
   const results: ResultDependencies = {

@@ -3,7 +3,7 @@
 import { clearInterval, setInterval } from '../base/real-timers.js';
 import { recordError, toError } from '../codec/error-record.js';
 import { type Fed, type MemberStream, STREAM_LEASE_MS } from '../job/envelope.js';
-import { INTERNAL_QUEUE, type JobNode, jobIdOf, SLICE, tagsOf } from '../job/job-tree.js';
+import { INTERNAL_QUEUE, type JobNode, jobIdOf, SLICE } from '../job/job-tree.js';
 import { isAny, isSame, markAdded, markedTree, NOTHING_REVOKED, revocationOf } from '../job/revocation.js';
 import { isFinal } from '../job/states.js';
 import { addChildren } from '../store/add.js';
@@ -26,7 +26,7 @@ export interface FeedDependencies {
   readonly tags: TagIndex;
 }
 
-/** Maximum number of cached tags of members. */
+/** Maximum number of cached labels of members. */
 const REMEMBERED = 10_000;
 
 /** Common values of all members. */
@@ -55,14 +55,15 @@ export async function feedMembers(
   const end = (fed: Fed) => endFeed(store, { queue: INTERNAL_QUEUE, id }, fed);
   const adding = new Set<Promise<void>>();
   const noted = new Set(addition.tags);
-  // The run is also found by the tags of its members.
-  const noteTags = async (nodes: readonly JobNode[]): Promise<void> => {
+  // The run is also found by the tags and tasks of its members.
+  const noteLabels = async (nodes: readonly JobNode[]): Promise<void> => {
     const fresh = new Set<string>();
-    for (const node of nodes) for (const tag of tagsOf(node)) if (!noted.has(tag)) fresh.add(tag);
+    for (const node of nodes)
+      for (const label of parts.tags.labelsOf(node)) if (!noted.has(label)) fresh.add(label);
     if (fresh.size === 0) return;
     await parts.tags.add(fresh, { queue: INTERNAL_QUEUE, id: run }, runtime.clock.now());
     if (noted.size > REMEMBERED) noted.clear();
-    for (const tag of fresh) noted.add(tag);
+    for (const label of fresh) noted.add(label);
   };
   // Marks of the run, or of the stream if only the group is no longer needed.
   const places = [
@@ -75,7 +76,7 @@ export async function feedMembers(
     const before = known;
     const now = runtime.clock.now();
     const ready = isAny(before) ? nodes.map((node) => markedTree(node, before, now)) : nodes;
-    await noteTags(nodes);
+    await noteLabels(nodes);
     await addChildren(store, run, feed.parent, ready, { timeoutMs });
     if (runtime.observer !== undefined) for (const node of nodes) observeTree(runtime.observer, run, node);
     // A revocation marks only stored jobs, so the code that adds jobs concurrently must mark them.

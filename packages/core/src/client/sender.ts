@@ -3,7 +3,7 @@ import { InvalidOptionError } from '../base/errors.js';
 import { positiveMs, type Writable } from '../base/option-checks.js';
 import type { EnvelopeContent, MemberStream } from '../job/envelope.js';
 import { randomId } from '../job/ids.js';
-import { type Callbacks, INTERNAL_QUEUE, type JobNode, jobIdOf, tagsOf } from '../job/job-tree.js';
+import { type Callbacks, INTERNAL_QUEUE, type JobNode, jobIdOf } from '../job/job-tree.js';
 import { atSending, type NormalizedOptions, resolveExpiry, sharedOptions } from '../job/shared-options.js';
 import { addJob, addJobs, addRun, BULK_SLICE } from '../store/add.js';
 import type { StoredDeduplication } from '../store/job-options.js';
@@ -208,7 +208,7 @@ export class JobSender {
       const { store, runtime, tags } = this.#parts;
       const now = runtime.clock.now();
       const tree = withSendContext(node, { now, headers: call.headers });
-      await tags.add(tagsOf(tree), { queue: tree.queue, id }, now);
+      await tags.add(tags.labelsOf(tree), { queue: tree.queue, id }, now);
       await addRun(store, id, tree, { isRepeated: true });
       if (runtime.observer !== undefined) observeTree(runtime.observer, id, tree);
       return { id };
@@ -249,7 +249,12 @@ export class JobSender {
       expression.task,
       this.#calling(expression, options).own,
     );
-    if (options.eta !== undefined || expiresMs !== undefined || tags !== undefined)
+    if (
+      options.eta !== undefined ||
+      expiresMs !== undefined ||
+      tags !== undefined ||
+      this.#parts.tags.hasTerms
+    )
       await this.timeKnown(options);
   }
 
@@ -329,7 +334,7 @@ export class JobSender {
     for (const [queue, ofQueue] of byQueue) {
       for (let start = 0; start < ofQueue.length; start += BULK_SLICE) {
         const slice = ofQueue.slice(start, start + BULK_SLICE);
-        const noting = this.#noteTags(slice);
+        const noting = this.#noteLabels(slice);
         await noting?.issued;
         const isDebounced = slice.some(({ deduplication }) => deduplication?.mode === 'debounce');
         const [added] = await Promise.all([
@@ -352,15 +357,18 @@ export class JobSender {
     callbacks: Callbacks | undefined,
     options: SendOptions<never>,
   ): Promise<string> {
-    const { store, runtime } = this.#parts;
+    const { store, runtime, tags } = this.#parts;
     const isPlain =
-      callbacks === undefined && options.idempotencyKey === undefined && runtime.observer === undefined;
+      callbacks === undefined &&
+      options.idempotencyKey === undefined &&
+      runtime.observer === undefined &&
+      !tags.hasTerms;
     if (isPlain && (job.options.tags === undefined || this.#isNotedByStore([job])))
       return addJob(store, job, timeoutOf(options));
     return this.#storeSpecial(job, input, callbacks, options);
   }
 
-  /** Stores a job with callbacks, an idempotency key, or tags that the store does not note. */
+  /** Stores a job with callbacks, an idempotency key, or labels that the store does not note. */
   async #storeSpecial(
     job: NewJob,
     input: CallInput,
@@ -376,7 +384,7 @@ export class JobSender {
       return jobIdOf((await this.#storeRun(run, job.name, input.sent, options, shape)).id, '0');
     }
     if (key === undefined) {
-      const noting = this.#noteTags([job]);
+      const noting = this.#noteLabels([job]);
       await noting?.issued;
       const [id] = await Promise.all([addJob(store, job, timeoutOf(options)), noting?.done()]);
       if (id === job.id) runtime.observer?.enqueued(enqueued(job));
@@ -386,7 +394,7 @@ export class JobSender {
     const added: NewJob = { ...job, id: keyed.id, content: { ...job.content, ...keyed.content } };
     const timeoutMs = timeoutOf(options);
     if (await isStored(store, added.queue, job.name, keyed, timeoutMs)) return keyed.id;
-    const noting = this.#noteTags([added]);
+    const noting = this.#noteLabels([added]);
     await noting?.issued;
     const [id] = await Promise.all([addJob(store, added, timeoutMs), noting?.done()]);
     if (id === keyed.id) await isStored(store, added.queue, job.name, keyed, timeoutMs); // another sender may have stored it first
@@ -414,7 +422,7 @@ export class JobSender {
       await addRun(store, run, tree, { timeoutMs, isRepeated: true }); // it may be stored incompletely
       return { id: run, isNew: false };
     }
-    const tagged = { tags: tagsOf(tree), place: { queue: root.queue, id: run } };
+    const tagged = { tags: this.#parts.tags.labelsOf(tree), place: { queue: root.queue, id: run } };
     const noting = this.#parts.tags.addAll([tagged], runtime.clock.now());
     await noting?.issued;
     await Promise.all([addRun(store, run, tree, { timeoutMs }), noting?.done()]);
@@ -431,14 +439,16 @@ export class JobSender {
     return true;
   }
 
-  /** Writes notes of the tags of jobs before the jobs are stored, on the same connection; undefined if there is none to write. */
-  #noteTags(jobs: readonly NewJob[]): Noting | undefined {
-    if (jobs.every(({ options }) => options.tags === undefined) || this.#isNotedByStore(jobs))
-      return undefined;
-    const tagged = jobs.flatMap(({ options: { tags, delayMs }, queue, id }) =>
-      tags === undefined ? [] : [{ tags, place: { queue, id }, delayMs }],
-    );
-    return this.#parts.tags.addAll(tagged, this.#parts.runtime.clock.now());
+  /** Writes notes of jobs before the jobs are stored, on the same connection; undefined if there is none to write. */
+  #noteLabels(jobs: readonly NewJob[]): Noting | undefined {
+    const { tags: index, runtime } = this.#parts;
+    const needsTags = jobs.some(({ options }) => options.tags !== undefined) && !this.#isNotedByStore(jobs);
+    if (!needsTags && !index.hasTerms) return undefined;
+    const tagged = jobs.flatMap(({ name, options: { tags = [], delayMs }, queue, id }) => {
+      const labels = [...(needsTags ? tags : []), ...index.termsOf(name)];
+      return labels.length === 0 ? [] : [{ tags: labels, place: { queue, id }, delayMs }];
+    });
+    return index.addAll(tagged, runtime.clock.now());
   }
 
   #throughMiddleware(

@@ -396,11 +396,19 @@ async function changedCallbacks(id: string, callbacks: Callbacks, change: Change
   return Object.fromEntries(await Promise.all(entries)) as Callbacks;
 }
 
-/** Returns the tags of all jobs of a tree, including those that a fan-out may add. */
-export function tagsOf(root: JobNode, found = new Set<string>()): Set<string> {
-  for (const { options, expand } of jobsOf(root)) {
+/**
+ * Returns the tags of all jobs of a tree, including those that a fan-out may add.
+ * @param termsOf Returns further labels of each task.
+ */
+export function searchLabelsOf(
+  root: JobNode,
+  termsOf: (task: string) => readonly string[],
+  found = new Set<string>(),
+): Set<string> {
+  for (const { name, queue, options, expand } of jobsOf(root)) {
     for (const tag of options?.tags ?? []) found.add(tag);
-    if (expand !== undefined) for (const next of nodesOf(expand)) tagsOf(next, found);
+    if (queue !== INTERNAL_QUEUE) for (const term of termsOf(name)) found.add(term);
+    if (expand !== undefined) for (const next of nodesOf(expand)) searchLabelsOf(next, termsOf, found);
   }
   return found;
 }

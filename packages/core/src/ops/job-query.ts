@@ -47,8 +47,13 @@ interface PageQuery {
 
 /** Selects jobs. */
 export interface JobFilter extends TimeQuery {
-  /** The task's name. */
+  /** The task's name, or the beginning of names: `'mail.*'`. */
   task?: string | undefined;
+  /**
+   * Failed or expired with an error of this name, with or without `Error` at its end, or of this code: `'TypeError'`,
+   * `'Type'`, `'ECONNREFUSED'`. Jobs that failed because a step before them failed do not match.
+   */
+  error?: string | undefined;
   /** Default: every queue that the app knows. */
   queue?: string | undefined;
   /** A step of the run of this id. */
@@ -74,6 +79,12 @@ export interface Page<Item> {
   readonly items: readonly Item[];
   /** Position of the next page. Absent on the last page. */
   readonly cursor?: string;
+}
+
+/** A page of jobs or of workflow runs. */
+export interface JobPage<Item> extends Page<Item> {
+  /** Number of entries that were read for the page: jobs, and in the index of tags or of a search also entries of runs. */
+  readonly read: number;
 }
 
 /** A job in a list. */
@@ -190,7 +201,8 @@ export interface JobCounts {
  *
  * Order: by state (`waiting-children`, `delayed`, `waiting`, `active`, all failed states, `completed`). Ended jobs are
  * sorted by time over all queues, latest first; other jobs by queue. With `tag`: by time of sending, latest first. With
- * `run`: each step before the steps that it waits for. A job that keeps its state is listed once. A job that moves on
+ * `run`: each step before the steps that it waits for. With `task` or `error` in an app with `searchIndex`, if there are more
+ * than 1,000 jobs to read otherwise: by time of sending or failure, latest first, and only jobs that are in the index. A job that keeps its state is listed once. A job that moves on
  * between two pages may be on both; a job that moves back may be on none.
  *
  * @example
@@ -199,7 +211,7 @@ export interface JobCounts {
  */
 export interface Jobs {
   /** Returns one page. @throws {InvalidOptionError} if the query is invalid. @throws {UnknownQueueError} if the queue is unknown. */
-  list(query?: JobQuery): Promise<Page<ListedJob>>;
+  list(query?: JobQuery): Promise<JobPage<ListedJob>>;
   /** Yields the jobs of all pages, each once. @throws as `list`. */
   all(filter?: JobFilter): AsyncIterableIterator<ListedJob>;
   /**
@@ -245,7 +257,7 @@ export interface Jobs {
  */
 export interface Runs {
   /** Returns one page. @throws {InvalidOptionError} if the query is invalid. */
-  list(query?: RunPageQuery): Promise<Page<ListedRun>>;
+  list(query?: RunPageQuery): Promise<JobPage<ListedRun>>;
   /** Yields the runs of all pages, each once. @throws as `list`. */
   all(filter?: RunFilter): AsyncIterableIterator<ListedRun>;
   /** Returns a run, or `undefined` if the store does not hold it. */
@@ -258,6 +270,7 @@ export interface Runs {
 export interface Filter {
   readonly states: ReadonlySet<StoredState> | undefined;
   readonly task: string | undefined;
+  readonly error: string | undefined;
   readonly queue: string | undefined;
   readonly tag: string | undefined;
   readonly run: string | undefined;
@@ -287,6 +300,7 @@ const RUN_OPTIONS: OptionNames<RunPageQuery> = {
 const JOB_OPTIONS: OptionNames<JobQuery> = {
   ...RUN_OPTIONS,
   task: true,
+  error: true,
   queue: true,
   run: true,
   condition: true,
@@ -303,6 +317,7 @@ export function pageRequestOf(query: JobQuery, kind: 'jobs' | 'runs'): PageReque
   const {
     state,
     task,
+    error,
     queue,
     tag,
     run,
@@ -320,6 +335,7 @@ export function pageRequestOf(query: JobQuery, kind: 'jobs' | 'runs'): PageReque
   const filter: Filter = {
     states: statesOf(state),
     task: textOf('task', task),
+    error: textOf('error', error),
     queue: textOf('queue', queue),
     tag: tag === undefined ? undefined : checkTags([tag])[0],
     run:

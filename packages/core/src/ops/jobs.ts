@@ -11,6 +11,7 @@ import { isFinal, isJobState } from '../job/states.js';
 import { type CollectedInput, collectInput } from '../store/job-input.js';
 import { promoteJob, type QueueCounts, queueCounts } from '../store/queues.js';
 import { knownJob, storedStateOf } from '../store/read.js';
+import { isErrorNamed, isTaskNamed } from '../store/search-terms.js';
 import type { Store } from '../store/store.js';
 import { type StoredJob, shownState } from '../store/stored-job.js';
 import type { TagIndex } from '../store/tags.js';
@@ -23,6 +24,7 @@ import {
   type JobCondition,
   type JobFacts,
   type JobFilter,
+  type JobPage,
   type JobQuery,
   type Jobs,
   LATE_AFTER_MS,
@@ -54,8 +56,8 @@ async function pageOf(
   dependenciesNow: ScanDependencies,
   { filter: asked, limit, from, digest }: PageRequest,
   conditions?: ConditionReader,
-): Promise<Page<FoundJob>> {
-  const filter = withStatesOfCondition(asked);
+): Promise<JobPage<FoundJob>> {
+  const filter = withPossibleStates(asked);
   const items: FoundJob[] = [];
   let read = 0;
   for await (const candidate of candidates(dependenciesNow, filter, from)) {
@@ -68,17 +70,25 @@ async function pageOf(
         items.push(all.length === 0 ? found : { ...found, conditions: all });
     }
     if (items.length >= limit || read >= MAX_READ_PER_PAGE)
-      return { items, cursor: encodeCursor(candidate.place(), digest) };
+      return { items, cursor: encodeCursor(candidate.place(), digest), read };
   }
-  return { items };
+  return { items, read };
 }
 
-/** Returns the filter, limited to the states in which jobs have its condition. */
-function withStatesOfCondition(filter: Filter): Filter {
-  const { condition, states } = filter;
-  if (condition === undefined) return filter;
-  const possible = STATES_OF[condition].filter((state) => states === undefined || states.has(state));
-  return { ...filter, states: new Set(possible) };
+/** States of jobs that have an error. */
+const STATES_OF_ERRORS: readonly StoredState[] = ['failed', 'expired'];
+
+/** Returns the filter, limited to the states in which jobs have its condition and its error. */
+function withPossibleStates(filter: Filter): Filter {
+  const { condition, error } = filter;
+  let { states } = filter;
+  const limitTo = (possible: readonly StoredState[]): void => {
+    const asked = states;
+    states = new Set(possible.filter((state) => asked === undefined || asked.has(state)));
+  };
+  if (condition !== undefined) limitTo(STATES_OF[condition]);
+  if (error !== undefined) limitTo(STATES_OF_ERRORS);
+  return { ...filter, states };
 }
 
 async function matching(
@@ -86,8 +96,8 @@ async function matching(
   filter: Filter,
   { job: read, at, state: known }: Candidate,
 ): Promise<FoundJob | undefined> {
-  // A job whose task and tags cannot be read does not match a filter by them.
-  const matchesAny = filter.task === undefined && filter.tag === undefined;
+  // A job whose task, tags and error cannot be read does not match a filter by them.
+  const matchesAny = filter.task === undefined && filter.tag === undefined && filter.error === undefined;
   const job = read ?? (matchesAny && at !== undefined ? await knownJob(store, at) : undefined);
   if (job === undefined || !matches(job, filter, queues, isOfRuns)) return undefined;
   const state = storedState(known ?? (await storedStateOf(store, job)), job);
@@ -97,7 +107,7 @@ async function matching(
 
 function matches(
   job: StoredJob,
-  { task, tag, sinceMs, untilMs }: Filter,
+  { task, error, tag, sinceMs, untilMs }: Filter,
   queues: readonly string[],
   isOfRuns: boolean,
 ): boolean {
@@ -105,12 +115,19 @@ function matches(
   const mayBeRun = isRunJob(job.queue, job.name) || (isInternal && job.problem !== undefined);
   if (isOfRuns ? !mayBeRun : isInternal) return false;
   if (!queues.includes(job.queue)) return false;
-  if (task !== undefined && job.name !== task) return false;
+  if (task !== undefined && !isTaskNamed(job.name, task)) return false;
+  if (error !== undefined && !hasError(job, error)) return false;
   // A run is indexed by the tags of its parts too, but its envelope has only its own tags.
   if (tag !== undefined && !isOfRuns && job.envelope?.tags?.includes(tag) !== true) return false;
   const at = job.finishedAt ?? job.enqueuedAt;
   if (at === 0 && (sinceMs !== undefined || untilMs !== undefined)) return false; // unknown time
   return (sinceMs === undefined || at >= sinceMs) && (untilMs === undefined || at < untilMs);
+}
+
+/** Whether a job failed with an error of this name or code, not because a step before it failed. */
+function hasError({ id, envelope }: StoredJob, error: string): boolean {
+  const { failure } = envelope ?? {};
+  return failure?.jobId === id && isErrorNamed(failure.error, error);
 }
 
 /** Converts a state or a set of BullMQ to a state of Umbel. Returns undefined if the job is gone. */
@@ -139,7 +156,7 @@ export interface QueryDependencies {
 }
 
 export function jobQueries(dependenciesNow: () => QueryDependencies): Jobs {
-  async function list(query: JobQuery = {}): Promise<Page<ListedJob>> {
+  async function list(query: JobQuery = {}): Promise<JobPage<ListedJob>> {
     const { store, workerQuery, tags, now, queues, checkQueue } = dependenciesNow();
     const request = pageRequestOf(query, 'jobs');
     const { queue } = request.filter;
@@ -210,7 +227,7 @@ export function jobQueries(dependenciesNow: () => QueryDependencies): Jobs {
 }
 
 export function runQueries(dependenciesNow: () => QueryDependencies): Runs {
-  async function list(query: RunPageQuery = {}): Promise<Page<ListedRun>> {
+  async function list(query: RunPageQuery = {}): Promise<JobPage<ListedRun>> {
     const { store, tags, now } = dependenciesNow();
     const request = pageRequestOf(query, 'runs');
     const page = await pageOf({ store, tags, now, queues: [INTERNAL_QUEUE], isOfRuns: true }, request);

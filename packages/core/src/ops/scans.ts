@@ -4,10 +4,12 @@ import { digestId } from '../job/ids.js';
 import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import type { EndedSet } from '../store/primitives/ended-jobs.js';
+import { type QueueCounts, queueCounts } from '../store/queues.js';
 import { endInSet, idsInSet, readJob, recordedEndOf, sizeOfSet } from '../store/read.js';
+import { errorTerm, isTaskNamed, searchedTaskTerm } from '../store/search-terms.js';
 import type { Store } from '../store/store.js';
 import type { StoredJob } from '../store/stored-job.js';
-import type { TagIndex, TagMark } from '../store/tags.js';
+import type { TaggedPlace, TagIndex, TagMark } from '../store/tags.js';
 import { childrenOf } from '../store/tree.js';
 import type {
   CursorPlace,
@@ -356,8 +358,56 @@ export function candidates(
   if (filter.run !== undefined)
     return ofRun(dependencies, filter.run, from?.kind === 'walk' ? from : undefined);
   if (filter.tag !== undefined)
-    return ofTag(dependencies, filter.tag, from?.kind === 'tag' ? from : undefined);
-  return ofSets(dependencies, filter, from);
+    return ofLabel(dependencies, { label: filter.tag }, from?.kind === 'tag' ? from : undefined);
+  const search = searchOf(dependencies, filter);
+  return search === undefined
+    ? ofSets(dependencies, filter, from)
+    : ofSearch(dependencies, filter, search, from);
+}
+
+/** A search in the index of tags. */
+interface LabelSearch {
+  /** A tag, or a term of the search index. */
+  readonly label: string;
+  /** The task to search for. */
+  readonly task?: string;
+}
+
+/** Returns the search in the index that finds all jobs of a filter; undefined if there is none. */
+function searchOf(
+  { tags, isOfRuns }: ScanDependencies,
+  { task, error, condition }: Filter,
+): LabelSearch | undefined {
+  // The index has the latest jobs first; late jobs are the oldest.
+  if (!tags.hasTerms || isOfRuns || condition !== undefined) return undefined;
+  if (error !== undefined) return { label: errorTerm(error) };
+  const label = task === undefined ? undefined : searchedTaskTerm(task);
+  return label === undefined || task === undefined ? undefined : { label, task };
+}
+
+/** Number of jobs up to which the sets of the queues are read although there is an index: no more than one page reads. */
+const FEW = 1000;
+
+/** Yields the candidates of a filter from the sets of the queues if these have few jobs, else from the index. */
+async function* ofSearch(
+  dependencies: ScanDependencies,
+  filter: Filter,
+  search: LabelSearch,
+  from: CursorPlace | undefined,
+): AsyncGenerator<Candidate> {
+  if (from?.kind === 'tag' || (from === undefined && (await sizeOfSets(dependencies, filter)) > FEW))
+    yield* ofLabel(dependencies, search, from);
+  else yield* ofSets(dependencies, filter, from);
+}
+
+/** Returns the number of jobs in the sets that may have jobs of a filter. */
+async function sizeOfSets({ store, queues }: ScanDependencies, { states }: Filter): Promise<number> {
+  const sets = new Set<keyof QueueCounts>();
+  for (const [, state] of LIVE) if (states?.has(state) !== false) sets.add(state as keyof QueueCounts);
+  for (const [set, of] of ENDED)
+    if (states === undefined || of.some((state) => states.has(state))) sets.add(set);
+  const counts = await Promise.all(queues.map((queue) => queueCounts(store, queue)));
+  return counts.flatMap((each) => [...sets].map((set) => each[set])).reduce((sum, size) => sum + size, 0);
 }
 
 async function* ofSets(
@@ -396,27 +446,49 @@ async function* ofRun(
   yield* jobsBelow(store, { queue: INTERNAL_QUEUE, id: run }, placeAt, from?.path);
 }
 
-async function* ofTag(
+async function* ofLabel(
   { store, tags, now, isOfRuns }: ScanDependencies,
-  tag: string,
+  { label, task }: LabelSearch,
   from: TagPlace | undefined,
 ): AsyncGenerator<Candidate> {
   await store.timeKnown();
   const position = from && { mark: from.mark, isBehind: from.path === undefined };
   const resumed = from?.path === undefined ? undefined : keyOf(from.mark);
-  for await (const { queue, id, mark } of tags.find(tag, now(), position)) {
-    const isResumed = keyOf(mark) === resumed;
-    const isRun = queue === INTERNAL_QUEUE;
-    const placeAt = (path?: readonly string[]): TagPlace => ({
-      kind: 'tag',
-      mark,
-      ...(path !== undefined && { path }),
-    });
-    if (isRun && !isOfRuns) yield* jobsBelow(store, { queue, id }, placeAt, isResumed ? from?.path : []);
-    const isSelectedJob = isRun === isOfRuns;
-    const [job] = isSelectedJob ? await readJobs(store, queue, [id]) : [];
-    yield { job, ...(isSelectedJob && { at: { queue, id } }), place: () => placeAt() };
+  for await (const places of inBatches(tags.find(label, now(), position))) {
+    const jobs = await Promise.all(
+      places.map(async ({ queue, id }) =>
+        (queue === INTERNAL_QUEUE) === isOfRuns ? (await readJobs(store, queue, [id]))[0] : undefined,
+      ),
+    );
+    for (const [index, { queue, id, mark }] of places.entries()) {
+      const job = jobs[index];
+      const isRun = queue === INTERNAL_QUEUE;
+      const placeAt = (path?: readonly string[]): TagPlace => ({
+        kind: 'tag',
+        mark,
+        ...(path !== undefined && { path }),
+      });
+      // A call of another task has added jobs of this task below itself.
+      const hasOthers = task !== undefined && job !== undefined && !isTaskNamed(job.name, task);
+      if ((isRun || hasOthers) && !isOfRuns)
+        yield* jobsBelow(store, { queue, id }, placeAt, keyOf(mark) === resumed ? from?.path : []);
+      yield { job, ...(isRun === isOfRuns && { at: { queue, id } }), place: () => placeAt() };
+    }
   }
+}
+
+/** Number of entries of the index whose jobs are read concurrently: about those of a page of a list. */
+const ENTRIES = 50;
+
+async function* inBatches(places: AsyncIterable<TaggedPlace>): AsyncGenerator<readonly TaggedPlace[]> {
+  let batch: TaggedPlace[] = [];
+  for await (const place of places) {
+    batch.push(place);
+    if (batch.length < ENTRIES) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
 }
 
 function keyOf(mark: TagMark): string {

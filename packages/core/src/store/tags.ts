@@ -12,6 +12,7 @@ import { valueUnder } from '../base/text.js';
 import { TAGGED_DATA } from '../job/envelope.js';
 import { digestId, randomId } from '../job/ids.js';
 import type { JobRef } from '../job/job.js';
+import { type JobNode, searchLabelsOf } from '../job/job-tree.js';
 import { TAG_QUEUE } from './engine/commands.js';
 import {
   type QueuedNote,
@@ -21,6 +22,7 @@ import {
   type TagPrimitives,
   tagPrimitivesOf,
 } from './primitives/tags.js';
+import { TERM_START, taskTerms } from './search-terms.js';
 import type { Store } from './store.js';
 
 // An index by day, built from BullMQ's contract, for stores without an index of tags and for notes of older versions. For
@@ -129,11 +131,15 @@ export interface Keeping {
 interface TagIndexOptions {
   /** Whether senders also check notes that are due. Default true. */
   readonly checks?: boolean;
+  /** Whether jobs are also noted by their task and by the error they failed with. Default false. */
+  readonly searchIndex?: boolean;
 }
+
+const noTerms = (): readonly string[] => [];
 
 /** A call or run to add. */
 export interface Tagged {
-  /** Without duplicates. */
+  /** Its tags and its terms, see `search-terms.ts`. Without duplicates. */
   readonly tags: Iterable<string>;
   readonly place: JobRef;
   /** Delay before it starts. */
@@ -159,6 +165,8 @@ const MOVED_FOR_ONE = 2;
 const CALLS_BETWEEN = 500;
 
 export class TagIndex {
+  /** Whether jobs are also noted by their task and by the error they failed with. */
+  readonly hasTerms: boolean;
   readonly #store: Store;
   readonly #keeping: Keeping;
   readonly #byDay: TagsByDay;
@@ -171,7 +179,8 @@ export class TagIndex {
   #notesCalls: boolean | undefined;
   #isShortening = false;
 
-  constructor(store: Store, keeping: Keeping, { checks = true }: TagIndexOptions = {}) {
+  constructor(store: Store, keeping: Keeping, { checks = true, searchIndex = false }: TagIndexOptions = {}) {
+    this.hasTerms = searchIndex;
     this.#untilCheck = checks ? 0 : Number.POSITIVE_INFINITY;
     this.#store = store;
     this.#keeping = keeping;
@@ -182,6 +191,14 @@ export class TagIndex {
   get notesCalls(): boolean {
     this.#notesCalls ??= tagPrimitivesOf(this.#store.queueOf(TAG_QUEUE).getBackend())?.notesCalls === true;
     return this.#notesCalls;
+  }
+
+  /** Returns the terms of a task that are noted. */
+  readonly termsOf = (task: string): readonly string[] => (this.hasTerms ? taskTerms(task) : noTerms());
+
+  /** Returns what the jobs of a tree are noted by: all tags, and the terms of all tasks. */
+  labelsOf(tree: JobNode): Set<string> {
+    return searchLabelsOf(tree, this.hasTerms ? taskTerms : noTerms);
   }
 
   /** Takes notice of calls that the store notes, to keep the queue short where no worker moves it. */
@@ -301,11 +318,19 @@ export class TagIndex {
 
   /** Moves queued notes into the index, up to `limit` and not more than exist now. */
   async #moveQueued(limit: number): Promise<void> {
-    await this.#withIndex(async (primitives) => {
-      const { noteQueue } = primitives;
-      if (noteQueue !== undefined)
-        await moveNotes(noteQueue, limit, this.#firstLookMs, (notes) => this.#noteIn(primitives, notes));
-    });
+    if ((await this.#withIndex(async ({ noteQueue }) => noteQueue !== undefined)) !== true) return;
+    // Each command by itself has the time that a command may take: the queue may be long.
+    const queue: Pick<TagNoteQueue, 'first' | 'take'> = {
+      first: async (count) =>
+        (await this.#withIndex(async ({ noteQueue }) => noteQueue?.first(count))) ?? { notes: [], count: 0 },
+      take: async (texts) => void (await this.#withIndex(async ({ noteQueue }) => noteQueue?.take(texts))),
+    };
+    await moveNotes(
+      queue,
+      limit,
+      this.#firstLookMs,
+      async (notes) => void (await this.#withIndex((primitives) => this.#noteIn(primitives, notes))),
+    );
   }
 
   async #noteIn(primitives: TagPrimitives, notes: readonly TextNote[]): Promise<void> {
@@ -366,7 +391,7 @@ function* inCommands(notes: readonly TagNote[]): Generator<readonly TagNote[]> {
 // Queued notes, on their way into the index: the notes of one turn of the event loop are added to a queue in the store with
 // one command, and moved from there into the index.
 
-/** Tags of a call or a run, before they are hashed. */
+/** Tags and terms of a call or a run, before they are hashed. */
 export interface TextNote {
   readonly tags: readonly string[];
   readonly queue: string;
@@ -411,9 +436,10 @@ export class NoteBatches {
   }
 }
 
-/** Maximum number of notes that one command adds to the queue, or removes from it. */
+/** Maximum number of notes that one command adds to the queue. */
 const PUSHED = 200;
-const MOVED = 25;
+/** Number of notes that one command moves: as many as have 500 tags together, within these bounds. */
+const MOVED = { least: 25, most: 250 };
 
 /** Adds notes to the queue. Returns the length of the queue. `mark` must return a value that is unique across processes. */
 export async function pushNotes(
@@ -421,9 +447,13 @@ export async function pushNotes(
   notes: readonly TextNote[],
   mark: () => string,
 ): Promise<number> {
-  const texts = notes.map(({ tags, queue: name, id, at, checkAt }) =>
-    JSON.stringify([mark(), name, id, at, checkAt, tags]),
-  );
+  const texts = notes.map(({ tags: labels, queue: name, id, at, checkAt }) => {
+    const tags = labels.filter((label) => !label.startsWith(TERM_START));
+    const note = [mark(), name, id, at, checkAt, tags];
+    if (tags.length === labels.length) return JSON.stringify(note);
+    const terms = labels.filter((label) => label.startsWith(TERM_START));
+    return JSON.stringify([...note, terms.map((term) => term.slice(TERM_START.length))]);
+  });
   const pushing: Promise<number>[] = [];
   for (let start = 0; start < texts.length; start += PUSHED)
     pushing.push(queue.push(texts.slice(start, start + PUSHED)));
@@ -435,16 +465,21 @@ export async function pushNotes(
  * @param firstLookMs Time from the sending of a call that the store has noted to the first check of its note.
  */
 export async function moveNotes(
-  queue: TagNoteQueue,
+  queue: Pick<TagNoteQueue, 'first' | 'take'>,
   limit: number,
   firstLookMs: number,
   note: (notes: readonly TextNote[]) => Promise<void>,
 ): Promise<number> {
   let moved = 0;
+  let size = MOVED.least;
   for (let left = limit; left > 0; ) {
-    const { notes, count } = await queue.first(Math.min(MOVED, left));
+    const { notes, count } = await queue.first(Math.min(size, left));
     if (notes.length === 0) break;
-    await note(notes.flatMap((queued) => noteIn(queued) ?? noteOfCall(queued, firstLookMs) ?? []));
+    const read = notes.flatMap((queued) => noteIn(queued) ?? noteOfCall(queued, firstLookMs) ?? []);
+    await note(read);
+    const labels = read.reduce((sum, { tags }) => sum + tags.length, 0);
+    const fitting = Math.floor((COMMAND_TAGS * notes.length) / Math.max(labels, 1));
+    size = Math.min(Math.max(fitting, MOVED.least), MOVED.most);
     await queue.take(notes.map(({ text }) => text)); // remove after indexing, so that a search always finds it in one of the two
     moved += notes.length;
     left = Math.min(left, moved === notes.length ? count : left) - notes.length;
@@ -456,14 +491,18 @@ export async function moveNotes(
 function noteIn({ text }: QueuedNote): TextNote | undefined {
   const stored = parsed(text);
   if (!Array.isArray(stored)) return undefined;
-  const [, queue, id, at, checkAt, tags] = stored as unknown[];
+  const [, queue, id, at, checkAt, tags, terms = []] = stored as unknown[];
   const isNote =
     typeof queue === 'string' &&
     typeof id === 'string' &&
     Number.isFinite(at) &&
     Number.isFinite(checkAt) &&
-    areTags(tags);
-  return isNote ? { queue, id, at: Number(at), checkAt: Number(checkAt), tags } : undefined;
+    areTexts(tags) &&
+    areTexts(terms) &&
+    tags.length + terms.length > 0;
+  if (!isNote) return undefined;
+  const labels = [...tags, ...terms.map((term) => `${TERM_START}${term}`)];
+  return { queue, id, at: Number(at), checkAt: Number(checkAt), tags: labels };
 }
 
 /** Returns the note of a call that the store has noted; undefined if its job is missing, and for other entries. */
@@ -480,11 +519,11 @@ function tagsIn(data: string): readonly string[] | undefined {
   const list = /^(?:"(?:[^"\\]|\\.)*",?)*\]/.exec(data.slice(TAGGED_DATA.length + 1))?.[0];
   const isFirst = data.startsWith(`${TAGGED_DATA}[`) && list !== undefined;
   const tags = isFirst ? parsed(`[${list}`) : valueUnder(parsed(data), 'tags');
-  return areTags(tags) ? tags : undefined;
+  return areTexts(tags) && tags.length > 0 ? tags : undefined;
 }
 
-function areTags(tags: unknown): tags is readonly string[] {
-  return Array.isArray(tags) && tags.length > 0 && tags.every((tag) => typeof tag === 'string');
+function areTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((each) => typeof each === 'string');
 }
 
 /** Returns the value of a JSON text; undefined for another text, which another program has added. */

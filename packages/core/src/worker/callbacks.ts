@@ -9,7 +9,7 @@ import { isSealed } from '../codec/codecs.js';
 import type { FailureRecord } from '../codec/error-record.js';
 import { type Envelope, type TraceLinks, withTraceLinks } from '../job/envelope.js';
 import type { ActiveJob, FailedChild } from '../job/job.js';
-import { type Callbacks, callbackId, openTree, tagsOf } from '../job/job-tree.js';
+import { type Callbacks, callbackId, openTree } from '../job/job-tree.js';
 import { addRun } from '../store/add.js';
 import { checkResult } from '../store/read.js';
 import { internalChildren } from '../store/results.js';
@@ -69,7 +69,7 @@ async function send(
         headers: headers ?? {},
         ...(commonTags !== undefined && { tags: commonTags }),
       });
-      await tags.add(tagsOf(filled), { queue: filled.queue, id }, runtime.clock.now());
+      await tags.add(tags.labelsOf(filled), { queue: filled.queue, id }, runtime.clock.now());
       await addRun(store, id, filled, { isRepeated: job.starts > 1 });
       if (runtime.observer !== undefined) observeTree(runtime.observer, id, filled);
     } catch (error) {

@@ -4,7 +4,7 @@
  * The final failure is stored with the job before the outcome is returned.
  */
 
-import { type FailureOrigin, ValidationError } from '../base/errors.js';
+import { type ErrorRecord, type FailureOrigin, ValidationError } from '../base/errors.js';
 import {
   ExpiredError,
   LockLostError,
@@ -21,6 +21,7 @@ import type { ActiveJob, AttemptOutcome, ShownError, UnreadableJob } from '../jo
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { stopped } from '../job/marks.js';
 import { addChildren } from '../store/add.js';
+import { errorTerms } from '../store/search-terms.js';
 import { isWaitJob } from '../store/signals.js';
 import { RetryRequest, retryDelayMs } from '../task/retry.js';
 import { storedInput } from '../workflow/input.js';
@@ -307,6 +308,7 @@ export class Executor {
       return { kind: 'retry', delayMs, error: shown };
     }
     if (envelope !== undefined) await this.#saveFailure(job, origin, envelope.run && attempt?.trace);
+    if (!isUpstream && (origin.state ?? 'expired') === 'expired') await this.#noteError(job, origin.error);
     return { kind: 'failed', error: shown, ...(isUpstream && { isUpstream }) };
   }
 
@@ -361,6 +363,18 @@ export class Executor {
     } catch (cause) {
       if (cause instanceof LockLostError) throw cause;
       // The failure is still committed, with its message.
+      onError(toError(cause));
+    }
+  }
+
+  /** Notes a failed job in the search index. */
+  async #noteError({ queue, id }: ActiveJob, error: ErrorRecord): Promise<void> {
+    const { tags, runtime, onError } = this.#dependencies;
+    if (!tags.hasTerms || queue === INTERNAL_QUEUE) return;
+    try {
+      await tags.add(errorTerms(error), { queue, id }, runtime.clock.now());
+    } catch (cause) {
+      // The job has failed in any case. Searches by its error do not find it.
       onError(toError(cause));
     }
   }

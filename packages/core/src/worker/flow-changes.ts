@@ -10,7 +10,7 @@ import { observeTree } from '../client/runtime.js';
 import { type Envelope, type TraceLinks, withTraceLinks } from '../job/envelope.js';
 import { memberOf, pathOf, replacementAt } from '../job/ids.js';
 import type { ActiveJob, JobRef } from '../job/job.js';
-import { INTERNAL_QUEUE, type JobNode, jobIdOf, type Parent, relocated, tagsOf } from '../job/job-tree.js';
+import { INTERNAL_QUEUE, type JobNode, jobIdOf, type Parent, relocated } from '../job/job-tree.js';
 import { isAny, isSame, markAdded, markedTree, type Revoked, revocationOf } from '../job/revocation.js';
 import { workflowOptions } from '../job/shared-options.js';
 import { addChildren } from '../store/add.js';
@@ -271,7 +271,7 @@ export class JobFlowChanges implements FlowChanges {
     return { options, headers };
   }
 
-  /** Returns the checked node with headers, tags and links, and stores its tags with those of the run. */
+  /** Returns the checked node with headers, tags and links, and notes its labels with those of the run. */
   async #prepare(filled: JobNode): Promise<JobNode> {
     const { headers = {}, tags, root, run } = this.#envelope;
     const { id, queue } = this.#job;
@@ -284,7 +284,8 @@ export class JobFlowChanges implements FlowChanges {
       content: { parent: id, root: root ?? run ?? id },
     });
     const taggedJob = run === undefined ? { queue, id } : { queue: INTERNAL_QUEUE, id: run };
-    await this.#dependencies.tags.add(tagsOf(ready), taggedJob, now);
+    const index = this.#dependencies.tags;
+    await index.add(index.labelsOf(ready), taggedJob, now);
     return ready;
   }
 

@@ -91,14 +91,16 @@ onEveryEngine('an expiry', (engine) => {
     const app = engine.app();
     const news = app.task({
       name: 'news',
-      retry: { attempts: 2, delay: 300, jitter: false },
+      retry: { attempts: 2, delay: 1 },
       run: async (_, { attempt }) => {
-        if (attempt === 1) throw new Error('down');
-        return 'read';
+        if (attempt === 2) return 'read';
+        await vi.waitFor(() => expect(Date.now()).toBeGreaterThan(expires.getTime()));
+        throw new Error('down');
       },
     });
     await app.worker().start();
-    expect(await (await news.applyAsync(undefined, { expires: 250 })).get(soon)).toBe('read');
+    const expires = new Date(Date.now() + 3_000);
+    expect(await (await news.applyAsync(undefined, { expires })).get(soon)).toBe('read');
   });
 
   test('of a task counts from the sending of each call', async () => {
@@ -114,8 +116,10 @@ onEveryEngine('an expiry', (engine) => {
 });
 
 onEveryEngine('a queue as a whole', (engine) => {
-  function busy(options: object) {
+  /** A task whose jobs end once `together` of them have run at once, and how many have run at once. */
+  function busy(options: object, together = 1) {
     const app = engine.app(options);
+    const met = gate();
     let running = 0;
     let most = 0;
     const work = app.task({
@@ -125,6 +129,8 @@ onEveryEngine('a queue as a whole', (engine) => {
       run: async (n, ctx) => {
         running += 1;
         most = Math.max(most, running);
+        if (most >= together) met.open();
+        await met.opened;
         await ctx.sleep(5);
         running -= 1;
         return n;
@@ -134,7 +140,7 @@ onEveryEngine('a queue as a whole', (engine) => {
   }
 
   test('runs no more jobs at once than it may, over all workers', async () => {
-    const { app, work, most } = busy({ queues: { narrow: { concurrency: 2 } } });
+    const { app, work, most } = busy({ queues: { narrow: { concurrency: 2 } } }, 2);
     await Promise.all([app.worker().start(), app.worker().start()]);
     const results = await work.sendMany(Array.from({ length: 12 }, (_, n) => n));
     for (const result of results) await result.get(soon);
@@ -150,8 +156,10 @@ onEveryEngine('a queue as a whole', (engine) => {
     for (const result of results) await result.get(soon);
     expect(most()).toBe(1);
     await queue.setConcurrency(undefined);
-    for (const result of await work.sendMany([1, 2, 3, 4])) await result.get(soon);
-    expect(most()).toBeGreaterThan(1);
+    await vi.waitFor(async () => {
+      for (const result of await work.sendMany([1, 2, 3, 4])) await result.get(soon);
+      expect(most()).toBeGreaterThan(1);
+    });
     await expect(queue.setConcurrency(0)).rejects.toThrow(InvalidOptionError);
   });
 

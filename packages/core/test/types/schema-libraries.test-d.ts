@@ -1,6 +1,7 @@
 /** `app.task({ input })` infers what is sent and what the handler receives, from each schema library, without type arguments. */
 
-import { createApp, type InputOf } from '@umbel/core';
+import { chain, chord, group } from '@umbel/canvas';
+import { createApp, type InputOf, type ReceivedBy, type Signature } from '@umbel/core';
 import { type as ark } from 'arktype';
 import { Effect, Schema } from 'effect';
 import Joi from 'joi';
@@ -164,4 +165,93 @@ test('brands and readonly lists stay', () => {
       expectTypeOf(list).toEqualTypeOf<readonly string[]>();
     },
   });
+});
+
+test('after a step with more keys, an object of valibot that refuses them does not compile', () => {
+  const id = app.task({ name: 'id', run: async () => ({ id: 1 }) });
+  const user = app.task({ name: 'user', run: async () => ({ id: 1, name: 'Ada' }) });
+  const perhaps = app.task({
+    name: 'perhaps',
+    run: async (): Promise<{ id: number } | { id: number; name?: string }> => ({ id: 1 }),
+  });
+  const input = v.strictObject({ id: v.number(), color: v.optional(v.string()) });
+  const show = app.task({ name: 'show', input, run: async () => 'shown' });
+  const checked = app.task({
+    name: 'checked',
+    input: v.pipe(
+      input,
+      v.check(({ id }) => id > 0),
+    ),
+    run: async () => 'shown',
+  });
+  const decoded = app.task({
+    name: 'decoded',
+    input: v.strictObject({ id: v.pipe(v.number(), v.transform(String)) }),
+    progress: v.number(),
+    run: async ({ id }) => {
+      expectTypeOf(id).toEqualTypeOf<string>();
+      return id;
+    },
+  });
+  expectTypeOf<ReceivedBy<typeof decoded>>().toEqualTypeOf<{ id: string }>();
+  const contract = app.defineTask({ name: 'contract', input, output: v.string() });
+
+  chain(id, show);
+  chain(id, checked);
+  chain(id, decoded);
+  chain(id, contract);
+  chain(perhaps, id.si(), show);
+  // @ts-expect-error name is refused
+  chain(user, show);
+  // @ts-expect-error also after a pipe in the schema
+  chain(user, checked);
+  // @ts-expect-error also if the handler receives another type
+  chain(user, decoded);
+  // @ts-expect-error also by a contract
+  chain(user, contract);
+  // @ts-expect-error also if only some results have the key
+  chain(perhaps, show);
+  // @ts-expect-error also with bound keys
+  chain(user, show.s({ color: 'red' }));
+  // @ts-expect-error also with options
+  chain(user, show.set({ priority: 1 }));
+  const body = app.task({ name: 'body', input: v.strictObject({ id: v.string() }), run: async () => 1 });
+  const [shown, header] = [chain(id, show), { id: show.si({ id: 1 }), name: show.si({ id: 1 }) }];
+  chord({ id: shown }, body);
+  // @ts-expect-error also as the body of a chord
+  chord(header, body);
+  // A key that is bound takes precedence, and a whole input takes nothing.
+  chain(id, show.s({ id: 2, color: 'red' }));
+  chain(user, show.si({ id: 1 }));
+  chain(
+    user,
+    app
+      .task({
+        name: 'into',
+        input: v.strictObject({ user: v.object({ id: v.number() }) }),
+        run: async () => 1,
+      })
+      .into('user'),
+  );
+  // Known at run time only: methods, members of groups, and objects within objects.
+  user.pipe(show);
+  user.link(show);
+  const fewer: Signature<string, void, { id: number }> = app.task({
+    name: 'aged',
+    run: async () => ({ id: 1, age: 2 }),
+  });
+  chain(fewer, show);
+  chain(user, group([show]));
+  chain(
+    app.task({ name: 'nested', run: async () => ({ o: { id: 1, name: 'Ada' } }) }),
+    app.task({
+      name: 'deep',
+      input: v.object({ o: v.strictObject({ id: v.number() }) }),
+      run: async () => 1,
+    }),
+  );
+  // Of the types of the others, a strict object is like any other.
+  const strict = z.strictObject({ id: z.number() });
+  expectTypeOf(strict).toEqualTypeOf(z.object({ id: z.number() }));
+  chain(user, app.task({ name: 'zod.strict', input: strict, run: async () => 1 }));
 });

@@ -12,6 +12,7 @@ describe('an app', () => {
       name: 'shop',
       prefix: 'umbel:{shop}',
       store: { kind: 'redis', address: 'redis://127.0.0.1:6379', isInMemory: false },
+      searchIndex: false,
       queues: ['default', 'mail', 'orders'],
       tasks: [
         { name: 'mail.send', queue: 'mail', hasHandler: false },

@@ -104,6 +104,8 @@ export interface AppFacts {
 export interface Found<Item> {
   readonly items: readonly Item[];
   readonly cursor?: string;
+  /** Number of jobs that the server read for it. */
+  readonly read: number;
 }
 
 export interface TaskFacts {

@@ -113,15 +113,15 @@ function listOf(
   text: string,
   cursor: string | undefined,
 ) {
-  const search = parseSearch(text, new Date());
-  const { task, queue, run, condition, ...ofRuns } = search.filter;
+  const search = parseSearch(text, { now: new Date(), isIndexed: app.describe().searchIndex });
+  const { task, error, queue, run, condition, ...ofRuns } = search.filter;
   if (kind === 'jobs')
     return findPage<ListedJob>(search, cursor, (page) =>
       app.jobs.list({ ...search.filter, lateAfter, ...page }),
     );
-  // A run has no task, no queue, no run and no condition.
-  const isNone = [task, queue, run, condition].some((value) => value !== undefined);
-  if (isNone) return Promise.resolve({ items: [] });
+  // A run has no task, no error of its own, no queue, no run and no condition.
+  const isNone = [task, error, queue, run, condition].some((value) => value !== undefined);
+  if (isNone) return Promise.resolve({ items: [], read: 0 });
   return findPage<ListedRun>(search, cursor, (page) => app.runs.list({ ...ofRuns, ...page }));
 }
 

@@ -9,11 +9,15 @@ const job = (fields: Partial<ListedJob> = {}): ListedJob => ({
   ...{ headers: {}, rootId: 'j-1', state: 'failed', tags: ['acme'], reason: 'Timeout after 3 s' },
   ...fields,
 });
-const matches = (text: string, fields?: Partial<ListedJob>) => parseSearch(text, now).matches(job(fields));
+const matches = (text: string, fields?: Partial<ListedJob>) =>
+  parseSearch(text, { now, isIndexed: false }).matches(job(fields));
 
 test('core searches for single exact values, and for times', () => {
   expect(
-    parseSearch('state:failed state:expired task:mail.send tag:acme after:2h before:2030-01-31', now),
+    parseSearch('state:failed state:expired task:mail.send tag:acme after:2h before:2030-01-31', {
+      now,
+      isIndexed: false,
+    }),
   ).toMatchObject({
     isCompared: false,
     filter: {
@@ -24,31 +28,39 @@ test('core searches for single exact values, and for times', () => {
       until: new Date('2030-01-31'),
     },
   });
-  expect(parseSearch('', now)).toMatchObject({ filter: {}, isCompared: false });
-  expect(parseSearch('task:a task:b -queue:c', now)).toMatchObject({ filter: {}, isCompared: true });
-  expect(parseSearch('state:late', now)).toMatchObject({
+  expect(parseSearch('', { now, isIndexed: false })).toMatchObject({ filter: {}, isCompared: false });
+  expect(parseSearch('task:mail.*', { now, isIndexed: false })).toMatchObject({
+    filter: { task: 'mail.*' },
+    isCompared: false,
+  });
+  expect(parseSearch('task:a task:b -queue:c', { now, isIndexed: false })).toMatchObject({
+    filter: {},
+    isCompared: true,
+  });
+  expect(parseSearch('state:late', { now, isIndexed: false })).toMatchObject({
     filter: { state: ['delayed', 'waiting'], condition: 'late' },
     isCompared: false,
   });
-  const two = parseSearch('state:stuck state:failed', now);
+  const two = parseSearch('state:stuck state:failed', { now, isIndexed: false });
   expect(two).toMatchObject({ filter: { state: ['active', 'failed'] }, isCompared: true });
   expect(two.filter.condition).toBeUndefined();
 });
 
 test('the rest is compared', () => {
   const cases: readonly (readonly [text: string, isMatch: boolean, fields?: Partial<ListedJob>])[] = [
-    ['task:mail.*', true],
     ['task:*.send', true],
     ['task:m*l.s*d', true],
     ['task:mail.s*send', false],
     ['task:*', true],
-    ['task:sms.*', false],
     ['task:sms.* task:mail.*', true],
     ['-task:mail.*', false],
     ['-task:sms.*', true],
+    ['task:sms.* task:ping', false],
     ['-tag:acme', false],
     ['tag:ac*', true],
     ['error:timeout', true],
+    ['error:Timeout', true],
+    ['task:mail.* task:a', true],
     ['error:timeout -error:"3 s"', false],
     ['id:j-', true],
     ['id:-1', false],
@@ -66,17 +78,26 @@ test('the rest is compared', () => {
     expect({ text, isMatch: matches(text, fields) }).toEqual({ text, isMatch });
 });
 
+test('names of errors are searched by core if the app has an index of them', () => {
+  const searched = (text: string) => parseSearch(text, { now, isIndexed: true });
+  expect(searched('error:Timeout')).toMatchObject({ filter: { error: 'Timeout' }, isCompared: false });
+  for (const text of ['error:timeout', 'error:"Timeout"', '-error:Timeout', 'error:A error:B', 'error:3']) {
+    expect(searched(text).filter.error).toBeUndefined();
+    expect(searched(text).isCompared).toBe(true);
+  }
+});
+
 test('unknown qualifiers and times are refused, an address is text', () => {
   for (const text of ['owner:ann', 'after:yesterday', 'before:soon', 'x'.repeat(2001)])
-    expect(() => parseSearch(text, now)).toThrow(InvalidOptionError);
+    expect(() => parseSearch(text, { now, isIndexed: false })).toThrow(InvalidOptionError);
   expect(matches('https://a.example', { reason: 'GET https://a.example failed' })).toBe(true);
 });
 
 test('one answer reads a bounded number of pages', async () => {
   let pages = 0;
-  const page = await findPage(parseSearch('task:none*', now), undefined, async () => {
+  const page = await findPage(parseSearch('task:none*', { now, isIndexed: false }), undefined, async () => {
     pages += 1;
-    return { items: [job()], cursor: `${pages}` };
+    return { items: [job()], cursor: `${pages}`, read: 200 };
   });
-  expect({ page, pages }).toEqual({ page: { items: [], cursor: '5' }, pages: 5 });
+  expect({ page, pages }).toEqual({ page: { items: [], cursor: '5', read: 1000 }, pages: 5 });
 });

@@ -200,3 +200,7 @@ waitFor(double, { timeout: '7d' });
 // a payload that does not fit, and one forgotten
 void approved.send('a', { by: 'ann', ok: 'yes' });
 void approved.send('a');
+// a strict schema that refuses a key of the previous result
+chain(measure, app.task({ name: 't', input: v.strictObject({ width: v.number() }), run: async () => 1 }));
+
+import * as v from 'valibot';

@@ -3,7 +3,7 @@
  * no object has at run time, so comparing two steps costs two property checks, whatever methods their types have.
  */
 import type { SendOptions } from '../options.js';
-import type { Prettify } from './bind.js';
+import type { KeysOf, Prettify } from './bind.js';
 
 export interface Input<in In> {
   readonly '~in': (value: In) => void;
@@ -43,10 +43,30 @@ export interface Step<out Name extends string, in In, out Out> {
 
 export type AnyStep = Step<string, never, unknown>;
 
+/**
+ * The type of a step that receives the result `Prev`, for methods of signatures: a signature stays assignable to one whose
+ * result has fewer keys, so keys that a strict schema refuses are left to run time here. The compiler prints it in errors.
+ */
+export interface NextStep<Prev extends AnyResult, Gives> {
+  readonly '~needs': Input<Prev['~out']>;
+  readonly '~gives': Gives;
+}
+
 /** The type of a step that follows a step with the result `Prev`. The compiler prints it in errors. */
 export interface StepAfter<Prev extends AnyResult, Gives> {
   readonly '~needs': Input<Prev['~out']>;
   readonly '~gives': Gives;
+  readonly '~extras'?: ExtrasAfter<Prev>;
+}
+
+/** Keys of an object. The compiler prints it if a step returns a key that the next step refuses. */
+export type OnlyKeys<Keys extends PropertyKey> = { readonly [Key in Keys]: unknown };
+
+/** Extras of a step after `Prev`: if its schema refuses other keys, it must have all keys of that result. */
+interface ExtrasAfter<Prev extends AnyResult> {
+  readonly strict?: OnlyKeys<KeysOf<Prev['~out']>>;
+  readonly coded?: unknown;
+  readonly reports?: unknown;
 }
 
 /** The input that a step still needs. */

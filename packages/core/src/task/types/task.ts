@@ -15,11 +15,12 @@ import type {
   InputArg,
   InputArgs,
   InputOf,
+  NextStep,
+  OnlyKeys,
   OutputAfter,
   OutputOf,
   Result,
   Step,
-  StepAfter,
   TaskInputArg,
 } from './step.js';
 
@@ -106,24 +107,24 @@ export interface Signature<Name extends string, In, Out, Extras = {}> extends St
    * @throws {CanvasError} if `next` is not a step.
    */
   pipe<Gives extends AnyResult>(
-    next: StepAfter<Result<Name, Out>, Gives>,
+    next: NextStep<Result<Name, Out>, Gives>,
   ): Signature<'chain', In, OutputAfter<Out, Gives>>;
   /**
    * Returns a copy that sends the callback once with the result, after success. A callback is a separate call: if it fails,
    * the result does not change. Equal callbacks are kept once. `linkError` and `finally` follow the same rules.
    * @throws {InvalidOptionError} if the callback is not a signature.
    */
-  link(callback: StepAfter<Result<Name, Out>, AnyResult>): Signature<Name, In, Out, Extras>;
+  link(callback: NextStep<Result<Name, Out>, AnyResult>): Signature<Name, In, Out, Extras>;
   /** Returns a copy that sends the callback once with a `FailureRecord`, after the final failure, but not if it was revoked. */
   linkError(
-    callback: StepAfter<Result<'failure', FailureRecord>, AnyResult>,
+    callback: NextStep<Result<'failure', FailureRecord>, AnyResult>,
   ): Signature<Name, In, Out, Extras>;
   /**
    * Returns a copy that sends the callback once with a `StepOutcome`, after success and failure. A revoked call has an
    * error with the code `REVOKED`.
    */
   finally(
-    callback: StepAfter<Result<'outcome', StepOutcome<Out>>, AnyResult>,
+    callback: NextStep<Result<'outcome', StepOutcome<Out>>, AnyResult>,
   ): Signature<Name, In, Out, Extras>;
   /**
    * Returns the tasks that would run, their order and the number of jobs, without sending anything. Branches that depend on
@@ -170,12 +171,12 @@ export interface Task<Name extends string, In, Out, Extras = {}> extends Signatu
     bound: Part & Bound<Part, In>,
   ): Signature<Name, Open<In, Part>, Out, Extras>;
   /** Immutable: binds the whole input and ignores the result of the previous step. */
-  si(...input: InputArgs<In>): Signature<Name, unknown, Out, Extras>;
+  si(...input: InputArgs<In>): Signature<Name, unknown, Out, WithoutStrict<Extras>>;
   /** Puts the whole result of the previous step into `key`. */
   into<Key extends KeysOf<In>>(
     key: Key,
     ...rest: {} extends RestOf<In, Key> ? [rest?: RestOf<In, Key>] : [rest: RestOf<In, Key>]
-  ): Signature<Name, In extends unknown ? In[Key & keyof In] : never, Out, Extras>;
+  ): Signature<Name, In extends unknown ? In[Key & keyof In] : never, Out, WithoutStrict<Extras>>;
 }
 
 /** A task, a signature or a workflow with any input and result. */
@@ -204,12 +205,10 @@ type Run<In, Returned, OutputSchema extends Schema, Context> = [OutputSchema] ex
   : (input: In, ctx: Context) => Awaitable<Encoded<OutputSchema>>;
 
 /** A contract carries handler types only if the decoded types differ from the sent types. */
-export type ContractExtras<In extends Schema, Out extends Schema> = [
-  Same<Encoded<In>, Decoded<In>>,
-  Same<Encoded<Out>, Fresh<Decoded<Out>>>,
-] extends [true, true]
-  ? {}
-  : Prettify<{ coded: { in: Decoded<In>; out: Encoded<Out> } }>;
+export type ContractExtras<In extends Schema, Out extends Schema> = StrictOf<In> &
+  ([Same<Encoded<In>, Decoded<In>>, Same<Encoded<Out>, Fresh<Decoded<Out>>>] extends [true, true]
+    ? {}
+    : Prettify<{ coded: { in: Decoded<In>; out: Encoded<Out> } }>);
 
 /** The parameter of `defineTask`: a task definition without a handler. */
 export interface ContractDefinition<
@@ -259,9 +258,8 @@ export interface TaskDefinition<
 
 /** The extras of a task, whose result type may come from its handler. */
 export type TaskExtras<In extends Schema, Out extends Schema, Returned> = [Out] extends [never]
-  ? Same<Encoded<In>, Decoded<In>> extends true
-    ? {}
-    : { coded: { in: Decoded<In>; out: Returned } }
+  ? StrictOf<In> &
+      (Same<Encoded<In>, Decoded<In>> extends true ? {} : { coded: { in: Decoded<In>; out: Returned } })
   : ContractExtras<In, Out>;
 
 /** The decoded input that the handler of a task receives. */
@@ -278,6 +276,14 @@ export type ReturnedBy<Task> = Task extends { readonly '~extras': { coded: { out
 export type TaskResult<Out extends Schema, Returned> = [Out] extends [never]
   ? Fresh<Returned>
   : Fresh<Decoded<Out>>;
+
+/** The extras of an input schema whose type shows that it refuses other keys: of the libraries, only valibot's does. */
+type StrictOf<In> = In extends { readonly type: 'strict_object'; readonly entries: infer Entries }
+  ? { strict: OnlyKeys<keyof Entries> }
+  : {};
+
+/** The extras of a signature that does not take the keys of the previous result. */
+type WithoutStrict<Extras> = Extras extends { strict: unknown } ? Prettify<Omit<Extras, 'strict'>> : Extras;
 
 // Declarations beside input and output. They are kept in the phantom property `~extras` of a task's type.
 

@@ -30,7 +30,8 @@ export function List({ kind }: { readonly kind: Kind }) {
   const empty =
     data?.cursor === undefined
       ? `No ${kind === 'jobs' ? 'jobs' : 'workflow runs'} match.`
-      : 'None of the next few thousand jobs match.';
+      : `None of the next ${number(data.read)} jobs match.`;
+  const isBounded = data?.cursor !== undefined && data.read > data.items.length && data.items.length > 0;
   return (
     <>
       <Title title={kind === 'jobs' ? 'Jobs' : 'Workflow runs'}>
@@ -61,11 +62,16 @@ export function List({ kind }: { readonly kind: Kind }) {
           <Runs items={data.items as Run[]} empty={empty} />
         ))}
       {data === undefined && isLoading && <Empty>Loading …</Empty>}
+      {isBounded && (
+        <p class="dim">
+          {`${number(data.items.length)} of the ${cursor === '' ? 'first' : 'next'} ${number(data.read)} jobs match. There are more to search.`}
+        </p>
+      )}
       <div class="actions end">
         {cursor !== '' && <Link to={withQuery(path, { q })}>First page</Link>}
         {data?.cursor !== undefined && (
           <Link class="button" to={withQuery(path, { q, cursor: data.cursor })}>
-            {data.items.length === 0 ? 'Search further' : 'Next page'}
+            {data.items.length === 0 || isBounded ? 'Search further' : 'Next page'}
           </Link>
         )}
       </div>

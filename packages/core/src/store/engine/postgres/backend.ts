@@ -7,8 +7,11 @@ import type { EventEmitter } from 'node:events';
 import { type IQueueBackend, PostgresQueueBackend, type QueueBaseOptions } from 'bullmq';
 import { clearTimeout, performance, setTimeout } from '../../../base/real-timers.js';
 import { systemClock } from '../../../base/time.js';
+import { claimDetailsOf } from '../../claim-details.js';
 import { MARK } from '../commands.js';
+import { BatchedCommands } from './batching/batched-commands.js';
 import type { SharedConnection } from './connection.js';
+import { isCommonError } from './errors.js';
 import { lateEvents } from './open-transactions.js';
 import type { SqlResult } from './pg-driver.js';
 import { type EventCursor, eventCursorOf, positionOf, positionUpTo, timeOfMoment } from './positions.js';
@@ -26,6 +29,11 @@ type Command<Name extends keyof IQueueBackend> = IQueueBackend[Name] extends (
 interface OpenBackend extends IQueueBackend {
   query(text: string, params?: readonly unknown[]): Promise<SqlResult>;
   run(command: string, params?: readonly unknown[]): Promise<SqlResult>;
+  buildNextJobResult(
+    rows: SqlResult['rows'],
+    limiterMax: number | null,
+    now: number,
+  ): ReturnType<Command<'moveToActive'>>;
 }
 
 /**
@@ -88,6 +96,7 @@ export class SqlBackend extends Base {
   /** The last command for each job whose commands keep their order. */
   readonly #tails = new Map<string, Promise<unknown>>();
   #wakes = new Set<() => void>();
+  readonly #batched: BatchedCommands | undefined;
 
   constructor(
     connection: SharedConnection,
@@ -102,6 +111,21 @@ export class SqlBackend extends Base {
     this.#name = name;
     this.#prefix = prefix;
     this.#options = options;
+    if (connection.database.sharesStatements) this.#batched = this.#newBatches();
+  }
+
+  #newBatches(): BatchedCommands {
+    const details = claimDetailsOf(this);
+    return new BatchedCommands({
+      queue: this.qualifiedName,
+      query: (statement, params) => this.query(statement, params),
+      runAlone: (command, params) => super.run(command, params),
+      concernsAll: isCommonError,
+      onClaim: (id, told) => {
+        if (told.childResults !== undefined || told.isLast) details.set(id, told);
+        else details.delete(id); // of an earlier claim that no worker read
+      },
+    });
   }
 
   /** Prefix of the names of this app's queues. */
@@ -135,7 +159,19 @@ export class SqlBackend extends Base {
 
   override run(command: string, params?: readonly unknown[]): Promise<SqlResult> {
     const statement = REPLACED[command];
-    return statement === undefined ? super.run(command, params) : this.query(statement, params);
+    if (statement !== undefined) return this.query(statement, params);
+    return this.#batched?.call(command, params ?? []) ?? super.run(command, params);
+  }
+
+  /** BullMQ asks for the limit and the next delayed job with another statement. */
+  override async buildNextJobResult(
+    ...[rows, ...rest]: Parameters<OpenBackend['buildNextJobResult']>
+  ): ReturnType<Command<'moveToActive'>> {
+    const signal = this.#batched?.signalOf(rows);
+    if (signal === undefined) return super.buildNextJobResult(rows, ...rest);
+    const { limitMs, dueAt } = signal;
+    const dueHere = limitMs > 0 || dueAt === undefined ? 0 : dueAt + this.offsetMs();
+    return [null, '', limitMs, dueHere] as unknown as Awaited<ReturnType<Command<'moveToActive'>>>; // BullMQ's answer
   }
 
   // Adding jobs. BullMQ reads the effect of a failure from the options of the child; Umbel stores it in the link only.

@@ -24,6 +24,8 @@ export interface SqlSession {
  */
 export interface SqlDatabase extends EventEmitter {
   readonly schema: string;
+  /** Whether calls of the same moment may share a statement, which may be repeated in parts after an error. */
+  readonly sharesStatements: boolean;
   query(text: string, params?: readonly unknown[]): Promise<SqlResult>;
   /** Runs statements on one connection. */
   session<T>(statements: (session: SqlSession) => Promise<T>): Promise<T>;
@@ -43,6 +45,7 @@ export interface SqlDatabase extends EventEmitter {
 /** The part of a database that all kinds share: its users, and that it is prepared once. */
 export abstract class SharedDatabase extends EventEmitter implements SqlDatabase {
   readonly schema: string;
+  readonly sharesStatements = true;
   readonly #users = new Set<object>();
   #ready: Promise<void> | undefined;
   #barrier: Promise<unknown> | undefined;

@@ -16,6 +16,15 @@ function stateOf(error: Error): string | undefined {
  */
 const TRANSIENT = /^(?:08|53|40001$|40P01$|55P03$|57014$|57P0[1-5]$|25006$|25P0[23]$|58030$)/;
 
+/** Classes and codes of errors of the server that have nothing to do with the statement. */
+const COMMON = /^(?:08|53|57P0[1-5]$|25006$|58030$)/;
+
+/** Returns true for an error that every statement would have got: of the connection, or of the state of the server. */
+export function isCommonError(error: unknown): boolean {
+  const state = error instanceof Error ? stateOf(error) : undefined;
+  return state === undefined || COMMON.test(state);
+}
+
 /** First words of errors of the client. Only the start is compared, because a message may quote a job. */
 const MESSAGES = [
   'Connection terminated',

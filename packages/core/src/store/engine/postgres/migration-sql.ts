@@ -8,6 +8,7 @@
  * events up to the oldest open transaction are complete: what an open one has written is beyond its id. Events are counted
  * for each queue, and always notify.
  */
+import { BATCH_FUNCTIONS } from './batching/batch-functions.js';
 import { ENDED_JOB_FUNCTIONS } from './ended-jobs.js';
 import { PURGE_FUNCTIONS } from './purge.js';
 import { REPLACED_FUNCTIONS } from './replaced-functions.js';
@@ -15,7 +16,7 @@ import { SIGNAL_OBJECTS } from './signals.js';
 import { TAG_FUNCTIONS } from './tags.js';
 
 /** Version of these objects. Increase it with every change: older versions refuse a newer one. */
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 4;
 
 export const LEDGER = `CREATE TABLE IF NOT EXISTS umbel_migration (
   version integer NOT NULL,
@@ -224,4 +225,4 @@ $$;
 `;
 
 /** All statements, in their order. */
-export const OBJECTS = `${EVENTS}${JOBS}${TAGS}${LIMITS}${TAG_FUNCTIONS}${ENDED_JOB_FUNCTIONS}${PURGE_FUNCTIONS}${SIGNAL_OBJECTS}${REPLACED_FUNCTIONS}`;
+export const OBJECTS = `${EVENTS}${JOBS}${TAGS}${LIMITS}${TAG_FUNCTIONS}${ENDED_JOB_FUNCTIONS}${PURGE_FUNCTIONS}${SIGNAL_OBJECTS}${REPLACED_FUNCTIONS}${BATCH_FUNCTIONS}`;

@@ -5,6 +5,7 @@
 
 /** Statements by BullMQ's name of the command, with the same parameters and results. */
 export const REPLACED: Readonly<Record<string, string>> = {
+  add_flow: 'SELECT id FROM umbel_add_flow($1::jsonb) AS t(id)',
   add_jobs_bulk: 'SELECT id FROM umbel_add_jobs($1, $2::jsonb) AS t(id)',
   clean: 'SELECT id FROM umbel_clean($1, $2, $3, $4) AS t(id)',
   reprocess_job: 'SELECT umbel_requeue($1, $2, $3, $4, $5, $6) AS code',
@@ -19,7 +20,7 @@ DECLARE
   -- The transaction gets its id before it sees how far ids have come, see umbel_publish.
   v_xid bigint := pg_current_xact_id()::text::bigint;
   v_horizon bigint;
-  v_last bigint;
+  v_trims boolean;
 BEGIN
   PERFORM lock_producer_queues(jsonb_build_array(jsonb_build_object('queue', p_queue)));
   v_horizon := GREATEST(pg_snapshot_xmax(pg_current_snapshot())::text::bigint, v_xid + 1);
@@ -49,15 +50,20 @@ BEGIN
     UNION ALL
     SELECT abs(seq), 1, state::text, CASE state WHEN 'waiting' THEN jsonb_build_object('jobId', id)
       ELSE jsonb_build_object('jobId', id, 'delay', process_at_ms) END FROM inserted
+    UNION ALL
+    SELECT seq, 2, 'duplicated', jsonb_build_object('jobId', j ->> 'id') FROM entry JOIN ranked USING (ord)
+     WHERE NOT EXISTS (SELECT 1 FROM inserted WHERE abs(inserted.seq) = ranked.seq)
   ), published AS (
     INSERT INTO umbel_event (queue, horizon, id, event, data, created_at_ms)
     SELECT p_queue, v_horizon, nextval('event_seq'), event, data, (extract(epoch FROM clock_timestamp()) * 1000)::bigint
     FROM (SELECT * FROM change ORDER BY at, part) AS sorted
     RETURNING id
   )
-  SELECT max(id) INTO v_last FROM published;
-  IF v_last IS NOT NULL THEN
+  SELECT bool_or(id % 128 = 0) INTO v_trims FROM published;
+  IF v_trims IS NOT NULL THEN
     PERFORM pg_notify('bullmq_jobs', p_queue), pg_notify('bullmq_events', p_queue);
+  END IF;
+  IF v_trims THEN
     PERFORM umbel_trim_events(p_queue, COALESCE(
       (SELECT value::bigint FROM meta WHERE queue = p_queue AND field = 'opts.maxLenEvents'), 10000));
   END IF;

@@ -44,6 +44,7 @@ export function scopeIn(
 class TransactionDatabase extends EventEmitter implements SqlDatabase {
   readonly schema: string;
   readonly barrier = undefined;
+  readonly sharesStatements = false;
   readonly #run: Run;
   readonly #connection: Known;
   readonly #qualified: (statement: string) => string;

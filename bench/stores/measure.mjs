@@ -1,0 +1,135 @@
+// Figures of one system on one store, in milliseconds by name. A system leaves out what it has not.
+import { inFlight } from '../run/in-flight.mjs';
+import * as bullmq from '../systems/bullmq.mjs';
+
+const WIDTH = 100;
+const LATENCY_CALLS = 50;
+const ANSWER = { timeout: '5m' };
+
+/** The sizes of a run. */
+const SIZES = { tasks: 1000, members: 1000, chains: [1000, 10_000] };
+
+/** Titles of the figures, in their order. Smaller is better for each. */
+export const TITLES = {
+  get: `one task, from sending it to its result, median of ${LATENCY_CALLS}`,
+  send: `${SIZES.tasks} tasks sent by as many calls, ${WIDTH} at a time`,
+  process: `the same tasks, run by a worker that starts then`,
+  single: 'both',
+  bulk: `${SIZES.tasks} tasks sent by one call, to the last one run`,
+  chord: `a chord of ${SIZES.members}`,
+  ...Object.fromEntries(SIZES.chains.map((length) => [`chain${length}`, `a chain of ${length}`])),
+};
+
+async function timed(action) {
+  const start = performance.now();
+  await action();
+  return performance.now() - start;
+}
+
+const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+
+async function latency(call) {
+  await call();
+  const times = [];
+  for (let n = 0; n < LATENCY_CALLS; n += 1) times.push(await timed(call));
+  return median(times);
+}
+
+/** Tasks that wait, run by a worker that starts then; after it, the worker stays. */
+async function singles({ sendOne, ran, start }) {
+  await sendOne(0); // connects
+  const send = await timed(() => inFlight(SIZES.tasks - 1, WIDTH, sendOne));
+  const all = ran(SIZES.tasks);
+  const process = await timed(async () => {
+    await start();
+    await all;
+  });
+  return { send, process, single: send + process };
+}
+
+/** Each returns the figures that `wants` returns true for; those of single tasks in any case. */
+const SYSTEMS = {
+  async umbel(url, wants) {
+    const { open } = await import('../systems/umbel.mjs');
+    const { chain, chord } = await import('@umbel/canvas');
+    const own = open(url);
+    const inputs = Array.from({ length: SIZES.tasks }, (_, a) => ({ a }));
+    const figures = await singles({
+      sendOne: (a) => own.noop.delay({ a }),
+      ran: own.noops,
+      start: () => own.start(),
+    });
+    if (wants('get')) figures.get = await latency(async () => (await own.noop.delay({ a: 1 })).get(ANSWER));
+    if (wants('bulk')) {
+      const all = own.noops(SIZES.tasks);
+      figures.bulk = await timed(() => Promise.all([own.noop.sendMany(inputs), all]));
+    }
+    if (wants('chord')) {
+      const members = (count) => Array.from({ length: count }, (_, n) => own.one.si(n));
+      const run = async (count) => (await chord(members(count), own.sum).delay()).get(ANSWER);
+      await run(2);
+      figures.chord = await timed(() => run(SIZES.members));
+    }
+    for (const length of SIZES.chains) {
+      if (!wants(`chain${length}`)) continue;
+      const steps = Array.from({ length: length - 1 }, () => own.increment.s());
+      const call = chain(own.increment.s({ n: 0 }), ...steps);
+      figures[`chain${length}`] = await timed(async () => (await call.delay()).get(ANSWER));
+    }
+    await own.close();
+    return figures;
+  },
+  async bullmq(url, wants) {
+    const own = bullmq.open(url);
+    const figures = await singles({
+      sendOne: (a) => own.queue.add('noop', { a }),
+      ran: own.jobs,
+      start: () => own.start(),
+    });
+    const flows = await own.flows();
+    if (wants('get'))
+      figures.get = await latency(async () =>
+        (await own.queue.add('noop', { a: 1 })).waitUntilFinished(flows.events),
+      );
+    if (wants('bulk')) {
+      const jobs = Array.from({ length: SIZES.tasks }, (_, a) => ({ name: 'noop', data: { a } }));
+      const all = own.jobs(SIZES.tasks);
+      figures.bulk = await timed(() => Promise.all([own.queue.addBulk(jobs), all]));
+    }
+    if (wants('chord')) {
+      await flows.run(bullmq.chordOf(own.name, 2));
+      figures.chord = await timed(() => flows.run(bullmq.chordOf(own.name, SIZES.members)));
+    }
+    for (const length of SIZES.chains) {
+      if (wants(`chain${length}`) && length <= DEEPEST_FLOW)
+        figures[`chain${length}`] = await timed(() => flows.run(bullmq.chainOf(own.name, length)));
+    }
+    await own.close();
+    return figures;
+  },
+  async 'pg-boss'(url, wants) {
+    const { open } = await import('../systems/pg-boss.mjs');
+    const own = await open(url);
+    const figures = await singles({ sendOne: (a) => own.send({ a }), ran: own.jobs, start: own.start });
+    if (wants('bulk')) {
+      const inputs = Array.from({ length: SIZES.tasks }, (_, a) => ({ a }));
+      const all = own.jobs(SIZES.tasks);
+      figures.bulk = await timed(() => Promise.all([own.sendAll(inputs), all]));
+    }
+    await own.close();
+    return figures;
+  },
+};
+
+/** `FlowProducer` adds no deeper tree. */
+const DEEPEST_FLOW = 1000;
+
+export function measure(system, url, wants) {
+  return SYSTEMS[system](url, wants);
+}
+
+/** Whether a system runs on a store. */
+export function runsOn(system, url) {
+  const isPostgres = url.startsWith('postgres');
+  return system === 'umbel' || isPostgres || (system === 'bullmq' && url.startsWith('redis'));
+}

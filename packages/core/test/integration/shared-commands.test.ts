@@ -1,0 +1,127 @@
+/** Commands of the same moment, which a store may run as one: each has its own effect and its own error. */
+import { FlowProducer, type Job, Queue, Worker } from 'bullmq';
+import { afterEach, expect, test } from 'vitest';
+import { onEveryEngine } from '../../../../test/engines.js';
+
+onEveryEngine('commands of the same moment', (engine) => {
+  const opened: { close(): Promise<unknown> }[] = [];
+
+  afterEach(async () => {
+    await Promise.all(opened.splice(0).map((part) => part.close()));
+  });
+
+  async function open() {
+    const app = engine.app();
+    const { options, factory } = engine.connection();
+    const shared = { connection: options, prefix: `umbel:{${app.name}}` };
+    const queue = new Queue('jobs', shared, factory);
+    const flows = new FlowProducer(shared, factory);
+    const hand = new Worker('jobs', null, { ...shared, autorun: false, lockDuration: 30_000 }, factory);
+    opened.push(queue, flows, hand);
+    await Promise.all([queue.waitUntilReady(), hand.waitUntilReady()]);
+    const claim = async (count: number) => {
+      const tokens = Array.from({ length: count }, (_, index) => `token-${index}`);
+      const claimed = await Promise.all(tokens.map((token) => hand.getNextJob(token)));
+      return claimed.filter((job) => job !== undefined) as Job[];
+    };
+    const add = (ids: readonly string[], more = {}) =>
+      Promise.all(ids.map((jobId) => queue.add('job', { of: jobId }, { jobId, ...more })));
+    return { queue, flows, claim, add };
+  }
+
+  const names = (count: number) =>
+    Array.from({ length: count }, (_, index) => `j${String(index).padStart(2, '0')}`);
+
+  test('add every job once, also two with the same id', async () => {
+    const { queue, add } = await open();
+    const added = await add(['a', 'b', 'a', 'c']);
+    expect(added.map(({ id }) => id)).toEqual(['a', 'b', 'a', 'c']);
+    expect(await queue.getJobCountByTypes('wait')).toBe(3);
+  });
+
+  test('hand out every job once, the oldest first', async () => {
+    const { queue, claim } = await open();
+    const ids = names(10);
+    await queue.addBulk(ids.map((jobId) => ({ name: 'job', data: { of: jobId }, opts: { jobId } })));
+    const first = await claim(4);
+    expect(first.map(({ id }) => id).sort()).toEqual(ids.slice(0, 4));
+    expect(first.map(({ data }) => data.of).sort()).toEqual(ids.slice(0, 4));
+    const rest = await claim(9);
+    expect(rest.map(({ id }) => id).sort()).toEqual(ids.slice(4));
+    expect(await queue.getActiveCount()).toBe(10);
+  });
+
+  test('hand out no more jobs than a limit lets run, and none of a paused queue', async () => {
+    const { queue, claim, add } = await open();
+    await queue.setGlobalConcurrency(2);
+    await add(names(5));
+    expect(await claim(4)).toHaveLength(2);
+    await queue.removeGlobalConcurrency();
+    await queue.pause();
+    expect(await claim(4)).toHaveLength(0);
+    await queue.resume();
+    expect(await claim(4)).toHaveLength(3);
+  });
+
+  test('complete the jobs that their callers hold; the others get their own errors', async () => {
+    const { queue, claim, add } = await open();
+    await add(names(4));
+    const [first, second, third, fourth] = await claim(4);
+    await third?.moveToCompleted('before', third.token ?? '', false);
+    const ends = await Promise.allSettled([
+      first?.moveToCompleted({ deep: ['value'] }, first.token ?? '', false),
+      second?.moveToCompleted('stolen', 'of somebody else', false),
+      third?.moveToCompleted('again', third.token ?? '', false),
+      fourth?.moveToCompleted(4, fourth.token ?? '', false),
+    ]);
+    expect(ends.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected', 'fulfilled']);
+    const states = await Promise.all([first, second, third, fourth].map((job) => job?.getState()));
+    expect(states).toEqual(['completed', 'active', 'completed', 'completed']);
+    expect((await queue.getJob(first?.id ?? ''))?.returnvalue).toEqual({ deep: ['value'] });
+    expect((await queue.getJob(third?.id ?? ''))?.returnvalue).toBe('before');
+  });
+
+  test('that end the members of a group start its parent when the last one has ended', async () => {
+    const { queue, flows, claim } = await open();
+    const children = names(12).map((jobId, n) => ({
+      name: 'member',
+      queueName: 'jobs',
+      data: n,
+      opts: { jobId },
+    }));
+    await flows.add({ name: 'parent', queueName: 'jobs', data: {}, children, opts: { jobId: 'parent' } });
+    const members = await claim(12);
+    const end = (job: Job) => job.moveToCompleted(job.data * 10, job.token ?? '', false);
+    await Promise.all(members.slice(0, 11).map(end));
+    expect(await queue.getJobState('parent')).toBe('waiting-children');
+    const next = (await members[11]?.moveToCompleted(110, members[11].token ?? '', true)) as unknown[];
+    expect(next[1]).toBe('parent');
+    const parent = await queue.getJob('parent');
+    expect(Object.values((await parent?.getChildrenValues()) ?? {}).sort((a, b) => a - b)).toEqual(
+      names(12).map((_, n) => n * 10),
+    );
+  });
+
+  test('add a flow of which a job is already there', async () => {
+    const { queue, flows, claim, add } = await open();
+    await add(['shared']);
+    const [shared] = await claim(1);
+    await shared?.moveToCompleted('done', shared.token ?? '', false);
+    const child = (jobId: string) => ({ name: 'job', queueName: 'jobs', data: {}, opts: { jobId } });
+    await flows.add({
+      name: 'parent',
+      queueName: 'jobs',
+      opts: { jobId: 'p' },
+      children: [child('shared'), child('new')],
+    });
+    expect(await queue.getJobState('p')).toBe('waiting-children');
+    const [added] = await claim(2);
+    expect(added?.id).toBe('new');
+    await added?.moveToCompleted('too', added.token ?? '', false);
+    expect(await queue.getJobState('p')).toBe('waiting');
+    expect(Object.values((await (await queue.getJob('p'))?.getChildrenValues()) ?? {}).sort()).toEqual([
+      'done',
+      'too',
+    ]);
+  });
+});
