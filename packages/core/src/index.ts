@@ -5,10 +5,10 @@ export {
   createApp,
   type ImplementOptions,
   isApp,
-  type Limits,
   type RunQuery,
 } from './app/app.js';
 export type { AppDescription, TaskDescription } from './app/describe.js';
+export type { Limits } from './app/limits.js';
 export {
   type SignalHandler,
   type SignalHandlerOptions,

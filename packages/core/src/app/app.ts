@@ -47,6 +47,7 @@ import type { AppWorker } from '../worker/app-worker.js';
 import type { WorkerOptions } from '../worker/options.js';
 import { APP, AppCore } from './core.js';
 import type { AppDescription } from './describe.js';
+import { checkLimits, type Limits } from './limits.js';
 import type { TransactionSender } from './transaction-sender.js';
 
 /** Options of `createApp`. */
@@ -86,9 +87,8 @@ export interface AppOptions<Stack extends readonly AnyMiddleware[] = readonly An
   /** Receives warnings and connection errors. Default `console`; in `umbel worker`, its log. */
   logger?: Logger | undefined;
   /**
-   * Whether `app.jobs.list` finds jobs by `task` and by `error` with an index instead of reading other jobs. Senders and
-   * workers write it, so set it in all programs of the app; jobs that were sent before are not in the index. Costs one short
-   * command for all jobs that are sent together, and for each job about 0.3 KB of the store's memory. Default false.
+   * Whether `app.jobs.list` finds jobs by `task` and `error` with an index. Senders and workers write it, so set it in all
+   * programs of the app: jobs that were sent without it are not found. For its cost see docs/performance.md. Default false.
    */
   searchIndex?: boolean | undefined;
 }
@@ -97,22 +97,6 @@ export interface AppOptions<Stack extends readonly AnyMiddleware[] = readonly An
 export interface RunQuery {
   /** The tag of a job, a workflow run or a part of one. */
   tag: string;
-}
-
-/** Maximum sizes. Larger values are refused before they are stored. */
-export interface Limits {
-  /**
-   * Maximum size of an input, in bytes of JSON. Default 1 MiB. Inputs that steps combine may be larger: a worker refuses a
-   * stored input only if it exceeds this limit and 32 MiB.
-   */
-  inputBytes?: number | undefined;
-  /** Maximum size of a result, of progress and of the data of a failure, in bytes of JSON. Default 1 MiB. */
-  resultBytes?: number | undefined;
-  /**
-   * Maximum number of members of a group, and of jobs of a `map` or `chunks`, that come from a list. Default 10,000.
-   * Members that are read while they are sent do not count.
-   */
-  groupMembers?: number | undefined;
 }
 
 /**
@@ -331,8 +315,7 @@ export function createApp<const Stack extends readonly AnyMiddleware[] = readonl
   options: AppOptions<Stack>,
 ): App<AddedBy<Stack>> {
   checkOptions(options, OPTIONS, { example: "{ name: 'shop' }" });
-  if (options.limits !== undefined)
-    checkOptions(options.limits, LIMITS, { option: 'limits', above: 'limits.' });
+  checkLimits(options.limits);
   checkHooks(options.hooks);
   return new AppCore(options) as unknown as App<AddedBy<Stack>>; // AppCore is untyped; `App` types its methods
 }
@@ -354,8 +337,6 @@ const OPTIONS: OptionNames<AppOptions> = {
   logger: true,
   searchIndex: true,
 };
-
-const LIMITS: OptionNames<Limits> = { inputBytes: true, resultBytes: true, groupMembers: true };
 
 /**
  * Returns whether a value is an app, also one of another copy of this package.

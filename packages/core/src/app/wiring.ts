@@ -1,7 +1,7 @@
 /** Creates the parts of an app from its options: logger, store, sender, schedules, executor. `AppCore` uses it. */
 
 import { InvalidOptionError } from '../base/errors.js';
-import { checkBoolean, checkInteger, positiveMs } from '../base/option-checks.js';
+import { checkBoolean, positiveMs } from '../base/option-checks.js';
 import { performance } from '../base/real-timers.js';
 import type { Logger } from '../base/test-override.js';
 import { escaped } from '../base/text.js';
@@ -31,6 +31,7 @@ import type { ExecutorDependencies } from '../worker/dependencies.js';
 import type { Executor } from '../worker/executor.js';
 import type { AppOptions } from './app.js';
 import { recordCopy } from './describe.js';
+import { maximaOf } from './limits.js';
 import { adviseUnserved } from './operating.js';
 import { Queues } from './queues.js';
 
@@ -71,10 +72,6 @@ export function appLoggerOf(app: string, logger: Logger): AppLogger {
   };
 }
 
-const MEBIBYTE = 1_048_576;
-/** Default maximum of members of one group that are planned at once. */
-const GROUP_MEMBERS = 10_000;
-
 /** Shared by an app and its test overrides: they have the same tasks and schedules. */
 export interface SharedDependencies {
   readonly registry: Registry;
@@ -112,14 +109,7 @@ export function createDependencies(
   shared: SharedDependencies,
 ): AppDependencies {
   const { connection, prefix, resultTtl = '1d', failureTtl = '7d', sendTimeout = '10s' } = options;
-  const {
-    logger = defaultLogger,
-    limits = {},
-    middleware = [],
-    hooks,
-    sensitive = [],
-    codecs = [],
-  } = options;
+  const { logger = defaultLogger, middleware = [], hooks, sensitive = [], codecs = [] } = options;
   const searchIndex = checkBoolean('searchIndex', options.searchIndex ?? false);
   const { registry, declarations, signals } = shared;
   const name = checkName('name', options.name);
@@ -128,15 +118,8 @@ export function createDependencies(
   if (warning !== undefined) log.once(warning);
   const time = new StoreTime(log.warn);
   const runtime: Runtime = { ...systemRuntime, clock: time.correct(systemRuntime.clock) };
-  const maxMembers = checkInteger(
-    'limits.groupMembers',
-    limits.groupMembers ?? GROUP_MEMBERS,
-    1,
-    100_000_000,
-  );
+  const { maxMembers, maxInputBytes, maxResultBytes } = maximaOf(options.limits);
   const router = new Router(options.queues, options.routes);
-  const maxInputBytes = limitOf('limits.inputBytes', limits.inputBytes);
-  const maxResultBytes = limitOf('limits.resultBytes', limits.resultBytes);
   const sealer = new Sealer(codecs, maxDecodedBytes(maxInputBytes, maxResultBytes));
   const resolved = resolveConnection(connection);
   const keptMs = {
@@ -253,8 +236,4 @@ function timeToKeep(option: string, duration: Duration): number {
     'more than 0, because waiting callers read the outcome from the store (a few minutes are enough; ' +
     '`ignoreResult` stores no result)';
   throw new InvalidOptionError(option, expected, duration);
-}
-
-function limitOf(option: string, bytes = MEBIBYTE): number {
-  return checkInteger(option, bytes, 1, 512 * MEBIBYTE); // maximum size of a value in Redis
 }

@@ -186,7 +186,10 @@ test.skipIf(program === undefined)(
 const PHONE = { width: 390, height: 844 };
 
 /** What fingers need: on every page each target is 24 pixels large, and nothing but tables of code scrolls sideways. */
-async function walkByTouch(address: string, ids: Readonly<Record<string, string>>): Promise<void> {
+async function walkByTouch(
+  address: string,
+  ids: Readonly<Record<'album' | 'dropped', string>>,
+): Promise<void> {
   const context = await browser().newContext({ viewport: PHONE, hasTouch: true, isMobile: true });
   const page = await context.newPage();
   page.setDefaultTimeout(30_000);

@@ -69,7 +69,7 @@ const columnsOf = (send: (task: TaskFacts) => void, mayRun: boolean): readonly C
       <>
         <Link class="button" to={withQuery('/history', { task: task.name })}>
           History
-        </Link>
+        </Link>{' '}
         {mayRun && (
           <button type="button" onClick={() => send(task)}>
             Run
