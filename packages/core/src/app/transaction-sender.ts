@@ -147,7 +147,7 @@ export class TransactionSenderObject {
 }
 
 const NOT_CONNECTED =
-  'The app has not connected to its store yet, and cannot while a transaction of PGlite is open: expected an app that is ' +
+  'The app has not connected to its store yet, and cannot while a transaction of that database is open: expected an app that is ' +
   'connected. Start a worker or send a call before the transaction.';
 
 function unsupported(address: string): string {

@@ -12,6 +12,7 @@ import { MARK } from '../commands.js';
 import { BatchedCommands } from './batching/batched-commands.js';
 import type { SharedConnection } from './connection.js';
 import { isCommonError } from './errors.js';
+import { type EventRow, type RawEvent, rawEvent } from './event-rows.js';
 import { lateEvents } from './open-transactions.js';
 import type { SqlResult } from './pg-driver.js';
 import { type EventCursor, eventCursorOf, positionOf, positionUpTo, timeOfMoment } from './positions.js';
@@ -35,24 +36,6 @@ interface OpenBackend extends IQueueBackend {
     now: number,
   ): ReturnType<Command<'moveToActive'>>;
 }
-
-/**
- * A row of `umbel_event`, with `isSafe` if no event before it can appear any more, or it has waited long enough, and
- * `isBehind` while a transaction is open that began before it.
- */
-interface EventRow {
-  readonly queue: string;
-  readonly horizon: string;
-  readonly id: string;
-  readonly event: string;
-  readonly data: Record<string, unknown> | null;
-  readonly at: string;
-  readonly isSafe: boolean;
-  readonly isBehind: boolean;
-}
-
-/** An event in BullMQ's form. */
-export type RawEvent = [id: string, fields: string[]];
 
 /** Number of events that one statement reads. */
 const PAGE = 1000;
@@ -594,11 +577,3 @@ const LISTS = {
   waiting: "state = 'waiting' AND priority = 0",
   active: "state = 'active'",
 } as const;
-
-/** Returns an event in BullMQ's form. */
-function rawEvent({ horizon, id, event, data, at }: EventRow): RawEvent {
-  const fields = ['event', event];
-  for (const [name, value] of Object.entries(data ?? {}))
-    fields.push(name, typeof value === 'string' ? unwrapText(value) : String(value));
-  return [positionOf(horizon, id, at), fields];
-}
