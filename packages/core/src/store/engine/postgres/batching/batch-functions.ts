@@ -345,4 +345,4 @@ $$;
 `;
 
 /** All functions of this module. They use those of `migration-sql.ts`. */
-export const BATCH_FUNCTIONS = `${EVENTS}${CLAIMS}${TURNS}${FLOWS}`;
+export const BATCH_FUNCTIONS: string = `${EVENTS}${CLAIMS}${TURNS}${FLOWS}`;
