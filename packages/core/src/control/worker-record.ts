@@ -45,6 +45,8 @@ export interface WorkerRecord extends WorkerIdentity {
   readonly queues: Readonly<Record<string, ServedQueue>>;
   /** Share of the last interval in which the event loop was busy, from 0 to 1. */
   readonly utilization: number;
+  /** Longest delay of the event loop in the last interval, in milliseconds; absent for workers of an earlier version. */
+  readonly delayMs?: number;
   readonly rssBytes: number;
 }
 
@@ -69,6 +71,11 @@ export interface WorkerProcess {
   readonly active: number;
   /** Share of the time between the last two heartbeats in which the event loop was busy, from 0 to 1. */
   readonly load: number;
+  /**
+   * Longest time between the last two heartbeats in which the event loop was blocked, in milliseconds, exact to about 100.
+   * Absent for workers of an earlier version.
+   */
+  readonly loopDelayMs?: number;
   /** Resident memory of the process. */
   readonly rssBytes: number;
 }
@@ -112,6 +119,7 @@ export function readRecord(id: string, text: string): WorkerRecord | undefined {
   if (pid === undefined || heartbeatMs === undefined || !startedAt || !seenAt) return undefined;
   const process = countOf(fields.process);
   const lockDurationMs = countOf(fields.lockDurationMs);
+  const delayMs = countOf(fields.delayMs);
   return {
     id,
     name,
@@ -126,6 +134,7 @@ export function readRecord(id: string, text: string): WorkerRecord | undefined {
     isClosing: fields.isClosing === true,
     queues: readQueues(fields.queues),
     utilization: ratioOf(fields.utilization) ?? 0,
+    ...(delayMs !== undefined && { delayMs }),
     rssBytes: countOf(fields.rssBytes) ?? 0,
   };
 }
@@ -198,7 +207,8 @@ function workerOf(name: string, records: readonly WorkerRecord[], now: number): 
 }
 
 function processOf(record: WorkerRecord, now: number): WorkerProcess {
-  const { id, process, host, pid, version, startedAt, seenAt, queues, utilization, rssBytes } = record;
+  const { id, process, host, pid, version, startedAt, seenAt, queues, utilization, delayMs, rssBytes } =
+    record;
   return {
     id,
     ...(process !== undefined && { process }),
@@ -212,6 +222,7 @@ function processOf(record: WorkerRecord, now: number): WorkerProcess {
     queues,
     ...totalOf(Object.values(queues)),
     load: utilization,
+    ...(delayMs !== undefined && { loopDelayMs: delayMs }),
     rssBytes,
   };
 }

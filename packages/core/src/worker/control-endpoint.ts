@@ -5,7 +5,6 @@
 
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { type EventLoopUtilization, performance } from 'node:perf_hooks';
 import { ClosedError, isUmbelError, UnknownQueueError } from '../base/errors.js';
 import { checkInteger } from '../base/option-checks.js';
 import type { Clock } from '../base/time.js';
@@ -36,6 +35,7 @@ import type { BackendOptions } from '../store/queue-pool.js';
 import type { RepairCounts } from '../store/repair.js';
 import type { Store } from '../store/store.js';
 import { type Concurrency, checkQueue } from '../task/option-checks.js';
+import { EventLoopMeter } from './health.js';
 import type { NormalizedWorkerOptions } from './options.js';
 
 /** Runs a control message and returns the reply as plain data. `afterwards` registers a function to run after the reply. */
@@ -195,7 +195,8 @@ export class WorkerControl {
   #startedAt = 0;
   #endpoint: ControlEndpoint | undefined;
   #isStopped = false;
-  #last: EventLoopUtilization = performance.eventLoopUtilization();
+  /** Coarse, because it looks at the event loop of a worker without jobs too. */
+  readonly #meter = new EventLoopMeter(100);
 
   constructor(options: WorkerControlOptions) {
     this.#options = options;
@@ -239,15 +240,14 @@ export class WorkerControl {
 
   async stop(): Promise<void> {
     this.#isStopped = true;
+    this.#meter.stop();
     await this.#presence?.stop();
     await this.#endpoint?.close();
   }
 
   #record(heartbeatMs: number) {
     const { worker, clock } = this.#options;
-    const now = performance.eventLoopUtilization();
-    const { utilization } = performance.eventLoopUtilization(now, this.#last);
-    this.#last = now;
+    const { utilization, delayMs } = this.#meter.take();
     return {
       startedAt: this.#startedAt,
       seenAt: clock.now(),
@@ -256,6 +256,7 @@ export class WorkerControl {
       isClosing: worker.state === 'closing',
       queues: worker.served,
       utilization,
+      delayMs: Math.round(delayMs),
       rssBytes: process.memoryUsage.rss(),
     };
   }
@@ -301,7 +302,6 @@ export class WorkerControl {
 
   #stats(): Written<WorkerStats> {
     const { worker, clock } = this.#options;
-    const { utilization } = performance.eventLoopUtilization(this.#last);
     return {
       ...this.#identity,
       node: process.version,
@@ -311,7 +311,7 @@ export class WorkerControl {
       active: worker.active.length,
       queues: worker.served,
       repairs: worker.repairs,
-      load: utilization,
+      load: this.#meter.utilization,
       rssBytes: process.memoryUsage.rss(),
       heapUsedBytes: process.memoryUsage().heapUsed,
     };

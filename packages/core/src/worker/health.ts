@@ -181,11 +181,20 @@ const RESOLUTION_MS = 20;
 
 /** Measures the event loop from its creation until `stop`. */
 export class EventLoopMeter {
-  readonly #delays: IntervalHistogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  readonly #resolutionMs: number;
+  readonly #delays: IntervalHistogram;
   #last: EventLoopUtilization = performance.eventLoopUtilization();
 
-  constructor() {
+  /** @param resolutionMs Time between two looks at the event loop. */
+  constructor(resolutionMs = RESOLUTION_MS) {
+    this.#resolutionMs = resolutionMs;
+    this.#delays = monitorEventLoopDelay({ resolution: resolutionMs });
     this.#delays.enable();
+  }
+
+  /** The share of the time since the last `take` in which the event loop was busy, from 0 to 1. */
+  get utilization(): number {
+    return performance.eventLoopUtilization(this.#last).utilization;
   }
 
   /** Returns the load since the last call. */
@@ -194,7 +203,7 @@ export class EventLoopMeter {
     const { utilization } = performance.eventLoopUtilization(now, this.#last);
     this.#last = now;
     // The histogram includes its own interval, and its maximum is invalid without samples.
-    const delayMs = this.#delays.count === 0 ? 0 : Math.max(0, this.#delays.max / 1e6 - RESOLUTION_MS);
+    const delayMs = this.#delays.count === 0 ? 0 : Math.max(0, this.#delays.max / 1e6 - this.#resolutionMs);
     this.#delays.reset();
     return { utilization, delayMs };
   }

@@ -27,6 +27,7 @@ function record(fields: Partial<WorkerRecord> = {}): WorkerRecord {
     isClosing: false,
     queues: { q: { concurrency: 2, active: 1 } },
     utilization: 0.5,
+    delayMs: 12,
     rssBytes: 7,
     ...fields,
   };

@@ -96,6 +96,11 @@ const PROCESS_COLUMNS: readonly Column<Process>[] = [
   { title: 'Version', cell: ({ version }) => version },
   { title: 'Running', kind: 'number', cell: ({ active, concurrency }) => `${active} of ${concurrency}` },
   { title: 'Load', kind: 'number', cell: ({ load }) => `${Math.round(load * 100)} %` },
+  {
+    title: 'Loop delay',
+    kind: 'number',
+    cell: ({ loopDelayMs }) => (loopDelayMs === undefined ? '–' : `${loopDelayMs} ms`),
+  },
   { title: 'Memory', kind: 'number', cell: ({ rssBytes }) => bytes(rssBytes) },
   {
     title: 'Up',
