@@ -181,3 +181,14 @@ test('a map over inputs takes no options as its input', async () => {
     'applyAsync(undefined, { idempotencyKey })',
   );
 });
+
+test.each<[string, unknown]>([
+  ['text', 'o1'],
+  ['a number', 3],
+  ['a list', [1, 2]],
+  ['null', null],
+])('keys are bound by an object: %s is refused, with the way out', (_, value) => {
+  const echo = app.task({ name: 'echo', input: z.unknown(), run: async (input) => input });
+  expect(() => echo.s(value as never)).toThrow('use .si(input)');
+  expect(() => echo.into('key' as never, value as never)).toThrow('an object of the keys to bind');
+});

@@ -253,7 +253,7 @@ export class TaskObject extends TaskSignature {
 
   s(bound?: object, ...more: unknown[]): TaskSignature {
     if (hasOptions(more)) throw droppedOptions('s', '.s({ … }).set({ … })', more);
-    return this.#signature(bound === undefined ? {} : { input: boundKeys(bound) });
+    return this.#signature(bound === undefined ? {} : { input: boundKeys('s', bound) });
   }
 
   si(input?: unknown, ...more: unknown[]): TaskSignature {
@@ -264,7 +264,7 @@ export class TaskObject extends TaskSignature {
   into(key: string, rest?: object, ...more: unknown[]): TaskSignature {
     if (hasOptions(more)) throw droppedOptions('into', '.into(key, { … }).set({ … })', more);
     if (key === '__proto__') throw new InvalidOptionError('into', 'another key than "__proto__"', key);
-    return this.#signature({ into: key, ...(rest !== undefined && { input: boundKeys(rest) }) });
+    return this.#signature({ into: key, ...(rest !== undefined && { input: boundKeys('into', rest) }) });
   }
 
   #signature(parts: { input?: unknown; into?: string; immutable?: true }): TaskSignature {
@@ -272,8 +272,17 @@ export class TaskObject extends TaskSignature {
   }
 }
 
-/** Removes undefined keys. They stay open, for the previous result or the call. */
-function boundKeys(part: object): object {
+/**
+ * Removes undefined keys. They stay open, for the previous result or the call.
+ * @throws {InvalidOptionError} for anything but an object: text and lists have keys too, which nobody means to bind.
+ */
+function boundKeys(method: string, part: object): object {
+  if (typeof part !== 'object' || part === null || Array.isArray(part))
+    throw new InvalidOptionError(
+      method,
+      'an object of the keys to bind (for a whole input, use .si(input))',
+      part,
+    );
   return Object.fromEntries(Object.entries(part).filter(([, value]) => value !== undefined));
 }
 

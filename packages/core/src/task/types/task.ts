@@ -173,7 +173,10 @@ export interface Task<Name extends string, In, Out, Extras = {}> extends Signatu
   sendMany(inputs: Iterable<In>, options?: BulkOptions): Promise<AsyncResult<Out, Extras>[]>;
   /** Returns a signature without bound input. */
   s(): Signature<Name, In, Out, Extras>;
-  /** Binds some keys. The others stay open: they come from the previous result or from `delay`. Bound keys take precedence. */
+  /**
+   * Binds some keys. The others stay open: they come from the previous result or from `delay`. Bound keys take precedence.
+   * @throws {InvalidOptionError} if it is not an object.
+   */
   s<const Part extends Bindable<In>>(
     bound: Part & Bound<Part, In>,
   ): Signature<Name, Open<In, Part>, Out, Extras>;
