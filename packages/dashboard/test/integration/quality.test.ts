@@ -212,7 +212,7 @@ async function walkByTouch(
       expect({ name, ...(await fitOf(page)) }).toEqual({ name, width: PHONE.width, small: [] });
     }
     // A tap opens a run, and a step of its graph; a page scrolls to its end.
-    await page.getByRole('link', { name: ids.album }).tap();
+    await page.locator(`a[href$="/runs/${ids.album}"]`).tap();
     await page.getByRole('button', { name: /album\.publish: completed/ }).tap();
     await page.getByRole('complementary', { name: 'Step' }).getByText('"published": 3').waitFor();
     expect(await fitOf(page)).toEqual({ width: PHONE.width, small: [] });
