@@ -36,7 +36,8 @@ const UNFOLDED = {
 };
 /** Width of a bold character, on average; capitals are wider. */
 const CHARACTER = 8.4;
-const WIDTH = { min: 176, max: 310 };
+/** The smallest holds a state, a time and a number of attempts. */
+const WIDTH = { min: 216, max: 310 };
 const MARGIN = 12;
 
 /** @param unfolded The id of the node whose members are drawn in it. */

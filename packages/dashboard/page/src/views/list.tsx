@@ -17,8 +17,15 @@ const STATES = {
   jobs: ['waiting', 'delayed', 'active', 'retrying', 'late', 'stuck', 'failed', 'completed'],
   runs: ['waiting-children', 'failed', 'completed'],
 } as const;
-const HELP =
-  'state:failed task:mail.* name:invoice* queue:mail tag:acme run:… id:… error:Timeout after:2h before:2030-01-31 -task:ping, or any text';
+/** What a search can begin with: a run has no task, no queue and no error of its own. */
+const HELP = {
+  jobs: 'state:failed task:mail.* queue:mail tag:acme run:… id:… error:Timeout after:2h before:2030-01-31 -task:ping, or any text',
+  runs: 'state:failed name:invoice* tag:acme id:… after:2h before:2030-01-31 -tag:test, or any text',
+} as const;
+const PLACEHOLDER = {
+  jobs: 'Search: state:failed task:mail.* after:2h',
+  runs: 'Search: state:failed name:invoice* after:2h',
+} as const;
 
 export function List({ kind }: { readonly kind: Kind }) {
   const { query } = usePlace();
@@ -39,7 +46,7 @@ export function List({ kind }: { readonly kind: Kind }) {
         {kind === 'jobs' && q !== '' && <BulkSearch q={q} />}
       </Title>
       {kind === 'jobs' && <Operations />}
-      <Search key={kind} path={path} q={q} />
+      <Search key={kind} kind={kind} path={path} q={q} />
       <SavedViews path={path} q={q} />
       <nav class="chips" aria-label="States">
         <Chip path={path} q={q} state="" label="All" />
@@ -93,7 +100,7 @@ function useCounts(kind: Kind): Readonly<Record<string, string>> {
   ]);
 }
 
-function Search({ path, q }: { readonly path: string; readonly q: string }) {
+function Search({ kind, path, q }: { readonly kind: Kind; readonly path: string; readonly q: string }) {
   const [text, setText] = useState(q);
   const input = useRef<HTMLInputElement>(null);
   useEffect(() => setText(q), [q]);
@@ -121,7 +128,7 @@ function Search({ path, q }: { readonly path: string; readonly q: string }) {
           type="search"
           aria-label="Search"
           aria-describedby="search-help"
-          placeholder="Search: state:failed task:mail.* after:2h"
+          placeholder={PLACEHOLDER[kind]}
           autocomplete="off"
           spellcheck={false}
           value={text}
@@ -129,7 +136,7 @@ function Search({ path, q }: { readonly path: string; readonly q: string }) {
         />
         <button type="submit">Search</button>
         <p id="search-help" class="dim">
-          {HELP}
+          {HELP[kind]}
         </p>
       </form>
     </search>
