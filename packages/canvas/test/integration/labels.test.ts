@@ -147,6 +147,7 @@ onEveryEngine('the name of a run', (engine) => {
     );
     await first.si(1).named('call').link(flow.named('callback')).delay();
     const scheduled = app.schedule('nightly', { every: '1d' }, chain(first.si(1), next).named('scheduled'));
+    await app.schedules.sync();
     await scheduled.runNow();
     const failing = await chain(first, broken).named('failing').delay(1);
     await app.worker().start();

@@ -24,7 +24,12 @@ async function bytesOf(
 onEveryEngine('the messages', (engine) => {
   test('of a chain are as long in one of 10 as in one of 1,000 steps', async () => {
     const ofLength = (length: number) =>
-      bytesOf(engine, ({ double }) => chain.of(Array.from({ length }, () => double)).delay(1));
+      bytesOf(engine, ({ double }) =>
+        chain
+          .of(Array.from({ length }, () => double))
+          .named('doubles') // a name made from the steps has at most 100 characters
+          .delay(1),
+      );
     const [ten, hundred, thousand] = [await ofLength(10), await ofLength(100), await ofLength(1000)];
     expect(thousand.jobs).toBe(1001);
     // Only the numbers in the paths have more digits.
