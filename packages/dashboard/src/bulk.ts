@@ -228,10 +228,11 @@ export class BulkOperations {
     const states = CHANGES[action].states.filter((each) => asked?.has(each) !== false);
     if (states.length === 0)
       throw new InvalidOptionError('q', `a search for jobs that are ${CHANGES[action].states.join(', ')}`, q);
+    const end = new Date(now.getTime() + 1); // `until` leaves out what was sent in its own millisecond
     const filter = {
       ...others,
       state: states,
-      until: until !== undefined && until < now ? until : now,
+      until: until !== undefined && until < end ? until : end,
       lateAfter,
     };
     return (async function* () {
