@@ -134,7 +134,7 @@ export interface JobFacts extends ListedJob {
 /** A workflow run, or a call with callbacks, in a list. */
 export interface ListedRun {
   readonly id: string;
-  /** What `named` gave, else the tasks of the workflow: `'fetch → [words, links] → publish'`, at most 100 characters. */
+  /** The name given by `named`, else the tasks of the workflow: `'fetch → [words, links] → publish'`, at most 100 characters. */
   readonly name: string;
   readonly state: StoredState;
   readonly tags: readonly string[];
@@ -276,7 +276,7 @@ export interface Filter {
   readonly states: ReadonlySet<StoredState> | undefined;
   readonly task: string | undefined;
   readonly error: string | undefined;
-  /** Of runs. */
+  /** The name of a run; only in queries of runs. */
   readonly name: string | undefined;
   readonly queue: string | undefined;
   readonly tag: string | undefined;

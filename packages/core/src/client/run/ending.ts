@@ -274,7 +274,7 @@ export class EndingTasks {
     if (hadEnded || isAlone) {
       const standing = await this.#jobs.read(place);
       const isEnded = standing !== undefined && isFinal(standing.state);
-      // What was read ahead may be older than the end of which its parent told.
+      // Records that were read ahead may be older than the end of which its parent told.
       const isOld = hadEnded && !isEnded;
       const children =
         standing === undefined || isOld ? await childPlaces(this.#store, place) : await standing.children();

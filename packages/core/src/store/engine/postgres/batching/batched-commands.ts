@@ -25,7 +25,7 @@ export interface QueueSignal {
   readonly dueAt: number | undefined;
 }
 
-/** What batches need of their backend. */
+/** The parts of the backend that batches use. */
 export interface BatchedBackend {
   readonly queue: string;
   query(statement: string, params: Params): Promise<SqlResult>;
@@ -39,7 +39,7 @@ export interface BatchedBackend {
 /** Positions of the parameters of the commands. */
 const ADD = { id: 1, parent: 10, deduplication: 12 } as const;
 const END = { id: 1, token: 2, value: 3, at: 4, removeAll: 5, keepAge: 6, keepCount: 7 } as const;
-/** Those of a claim, from the length of the lock on, in each of the commands. */
+/** The arguments of a claim in each command, from the length of the lock on. */
 const CLAIM_OF: Readonly<Record<string, number>> = { move_to_active: 2, move_to_completed_fetch: 8 };
 
 const MAX_CALLS = 64;
