@@ -3,7 +3,7 @@
  * event loop turns between them: PGlite answers within microtasks, so who always asks again would stop all timers.
  */
 import { setImmediate } from '../../../base/real-timers.js';
-import { type QueryRunner, SharedDatabase, type SqlSession } from '../postgres/database.js';
+import { type QueryRunner, SharedDatabase, type SqlSession, sessionOn } from '../postgres/database.js';
 import type { SqlResult } from '../postgres/pg-driver.js';
 import type { PgliteInstance, PgliteResult, PgliteStatements } from './pglite-package.js';
 
@@ -87,20 +87,7 @@ export class PgliteDatabase extends SharedDatabase {
           }
         };
         await step(this.#searchPath);
-        return statements({
-          query,
-          async transaction(inside) {
-            await query('BEGIN');
-            try {
-              const value = await inside();
-              await query('COMMIT');
-              return value;
-            } catch (error) {
-              await query('ROLLBACK');
-              throw error;
-            }
-          },
-        });
+        return statements(sessionOn(query).session);
       }),
     );
   }

@@ -4,9 +4,9 @@
  */
 import { EventEmitter } from 'node:events';
 import { quoteSchemaName } from 'bullmq';
-import { setTimeout } from '../../../base/real-timers.js';
+import { Listener } from './listener.js';
 import type { Driver, PgClient, PgPool, SqlResult } from './pg-driver.js';
-import { checkNotified, isDirectConnection } from './pooler.js';
+import { isDirectConnection } from './pooler.js';
 import { migrate } from './schema.js';
 
 export type QueryRunner = (text: string, params?: readonly unknown[]) => Promise<SqlResult>;
@@ -124,8 +124,6 @@ export function sessionOn(query: QueryRunner): { session: SqlSession; isBroken()
 export const POOL_CONNECTIONS = 10;
 /** Time limit for opening a connection. */
 const CONNECT_MS = 5000;
-/** Pause before the listening connection is opened again. */
-const AGAIN_MS = 200;
 
 /** A PostgreSQL server. */
 export class PostgresDatabase extends SharedDatabase {
@@ -133,9 +131,7 @@ export class PostgresDatabase extends SharedDatabase {
   readonly #config: Record<string, unknown>;
   readonly #max: number;
   #pool: PgPool | undefined;
-  #listener: Promise<PgClient> | undefined;
-  readonly #channels = new Set<string>();
-  #isClosed = false;
+  readonly #listener: Listener<PgClient>;
   #isChecked = false;
 
   constructor(driver: Driver, connectionString: string, schema: string, max: number) {
@@ -148,6 +144,18 @@ export class PostgresDatabase extends SharedDatabase {
       keepAlive: true,
       connectionTimeoutMillis: CONNECT_MS,
     };
+    this.#listener = new Listener({
+      open: async (lost) => {
+        const client = new driver.Client({ ...this.#config, application_name: 'umbel listener' });
+        client.on('error', lost);
+        await client.connect();
+        return client;
+      },
+      prepare: (client) => this.#prepare(client),
+      close: (client) => client.end().catch(() => {}),
+      query: (text, params) => this.query(text, params),
+      target: this,
+    });
   }
 
   /**
@@ -164,7 +172,7 @@ export class PostgresDatabase extends SharedDatabase {
     if (this.#isChecked) return;
     const client = await this.#connections().connect();
     const isDirect = await isDirectConnection(client).finally(() => client.release());
-    if (!isDirect) await this.#listening();
+    if (!isDirect) await this.#listener.connect();
     this.#isChecked = true;
   }
 
@@ -182,25 +190,14 @@ export class PostgresDatabase extends SharedDatabase {
     }
   }
 
-  async listen(channel: string): Promise<void> {
-    if (this.#channels.has(channel) && this.#listener !== undefined) {
-      await this.#listener;
-      return;
-    }
-    this.#channels.add(channel);
-    const client = await this.#listening();
-    await client.query(`LISTEN ${channel}`);
+  listen(channel: string): Promise<void> {
+    return this.#listener.listen(channel);
   }
 
   protected async close(): Promise<void> {
-    this.#isClosed = true;
-    const listener = this.#listener;
     const pool = this.#pool;
-    this.#listener = undefined;
     this.#pool = undefined;
-    this.#channels.clear();
-    const client = await listener?.catch(() => undefined);
-    await Promise.all([client?.end().catch(() => {}), pool?.end().catch(() => {})]);
+    await Promise.all([this.#listener.close(), pool?.end().catch(() => {})]);
   }
 
   /** Prepares a connection of the pool before its first use. */
@@ -209,58 +206,11 @@ export class PostgresDatabase extends SharedDatabase {
   };
 
   #connections(): PgPool {
-    this.#isClosed = false;
     if (this.#pool === undefined) {
       this.#pool = new this.#driver.Pool({ ...this.#config, max: this.#max, verify: this.#verify });
       // The command that uses a broken connection gets the error, too.
       this.#pool.on('error', () => {});
     }
     return this.#pool;
-  }
-
-  #listening(): Promise<PgClient> {
-    if (this.#listener === undefined) {
-      const listener = this.#openListener();
-      this.#listener = listener;
-      listener.catch(() => {
-        if (this.#listener === listener) this.#listener = undefined;
-      });
-    }
-    return this.#listener;
-  }
-
-  async #openListener(): Promise<PgClient> {
-    const client = new this.#driver.Client({ ...this.#config, application_name: 'umbel listener' });
-    const lost = () => {
-      if (this.#isClosed || this.#listener === undefined) return;
-      this.#listener = undefined;
-      client.end().catch(() => {});
-      this.emit('lost');
-      this.#listenAgain();
-    };
-    client.on('error', lost);
-    await client.connect();
-    try {
-      await this.#prepare(client);
-      await checkNotified(client, (text, params) => this.query(text, params));
-    } catch (error) {
-      client.end().catch(() => {});
-      throw error;
-    }
-    client.on('end', lost);
-    client.on('notification', ({ channel, payload = '' }) => this.emit('notification', { channel, payload }));
-    return client;
-  }
-
-  /** Opens the listening connection again, until that succeeds. */
-  #listenAgain(): void {
-    setTimeout(() => {
-      if (this.#isClosed) return;
-      const channels = [...this.#channels];
-      Promise.all(channels.map(async (channel) => (await this.#listening()).query(`LISTEN ${channel}`))).then(
-        () => this.emit('lost'),
-        () => this.#listenAgain(),
-      );
-    }, AGAIN_MS).unref();
   }
 }

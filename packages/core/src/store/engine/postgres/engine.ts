@@ -48,6 +48,18 @@ export function postgresEngine(option: string, source: string): Engine {
     }
     return database;
   };
+  return serverEngine(schema, databaseOf, {
+    address: shownUrl(source),
+    describe: () => postgresFactsOf(url),
+  });
+}
+
+/** Returns the engine of a database on a server. */
+export function serverEngine(
+  schema: string,
+  databaseOf: () => SqlDatabase,
+  facts: Pick<Engine, 'address' | 'describe'>,
+): Engine {
   const engineOn = (on: () => SqlDatabase): Engine => ({
     kind: 'postgres',
     isShared: true,
@@ -55,8 +67,7 @@ export function postgresEngine(option: string, source: string): Engine {
     factory: sqlBackends(on),
     isClient: false,
     mayStaySilent: false,
-    address: shownUrl(source),
-    describe: () => postgresFactsOf(url),
+    ...facts,
     advise: postgresAdvice,
   });
   return {

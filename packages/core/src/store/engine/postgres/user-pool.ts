@@ -5,15 +5,11 @@
 import type { BackendFactory } from 'bullmq';
 import { InvalidOptionError } from '../../../base/errors.js';
 import { checkOptions, type OptionNames } from '../../../base/option-checks.js';
-import { setTimeout } from '../../../base/real-timers.js';
-import { type Engine, withEngine } from '../engine.js';
+import { withEngine } from '../engine.js';
 import { SharedDatabase, type SqlSession, sessionOn } from './database.js';
-import { DEFAULT_SCHEMA, isSchemaName, sqlBackends } from './engine.js';
-import { postgresAdvice } from './errors.js';
+import { DEFAULT_SCHEMA, isSchemaName, serverEngine } from './engine.js';
+import { Listener } from './listener.js';
 import type { SqlResult } from './pg-driver.js';
-import { checkNotified } from './pooler.js';
-import { migrationsOf } from './schema.js';
-import { scopeIn } from './user-transaction.js';
 
 /**
  * A client of a {@link PostgresPool}.
@@ -90,43 +86,30 @@ export function postgres(options: PostgresOptions): BackendFactory {
     known.set(schema, database);
     return database;
   };
-  const engineOn = (on: Parameters<typeof sqlBackends>[0]): Engine => ({
-    kind: 'postgres',
-    isShared: true,
-    options: {},
-    factory: sqlBackends(on),
-    isClient: false,
-    mayStaySilent: false,
+  const engine = serverEngine(schema, databaseOf, {
     address: 'a PostgreSQL pool of the program',
     describe: () => ({ kind: 'postgres', addresses: [], database: 0, isEncrypted: false }),
-    advise: postgresAdvice,
   });
-  const engine: Engine = {
-    ...engineOn(databaseOf),
-    migrations: migrationsOf(schema, databaseOf),
-    inTransaction: (transaction) =>
-      scopeIn(transaction, databaseOf(), (database) => engineOn(() => database)),
-  };
   return withEngine(engine.factory, engine);
 }
 
-/** Pause before another connection listens. */
-const AGAIN_MS = 200;
-
 class UserPoolDatabase extends SharedDatabase {
   readonly #pool: PostgresPool;
-  readonly #channels = new Set<string>();
-  #listener: Promise<PostgresPoolClient> | undefined;
-  #isClosed = false;
+  readonly #listener: Listener<PostgresPoolClient>;
 
   constructor(pool: PostgresPool, schema: string) {
     super(schema);
     this.#pool = pool;
-  }
-
-  override retain(user: object): void {
-    this.#isClosed = false;
-    super.retain(user);
+    this.#listener = new Listener({
+      open: async (lost) => {
+        const client = await pool.connect();
+        client.on('error', lost);
+        return client;
+      },
+      close: (client) => client.release(true),
+      query: (text, params) => this.query(text, params),
+      target: this,
+    });
   }
 
   /** Runs a statement with the names of the store. */
@@ -159,67 +142,11 @@ class UserPoolDatabase extends SharedDatabase {
     }
   }
 
-  async listen(channel: string): Promise<void> {
-    if (this.#channels.has(channel) && this.#listener !== undefined) {
-      await this.#listener;
-      return;
-    }
-    this.#channels.add(channel);
-    const client = await this.#listening();
-    await client.query(`LISTEN ${channel}`);
+  listen(channel: string): Promise<void> {
+    return this.#listener.listen(channel);
   }
 
-  protected async close(): Promise<void> {
-    this.#isClosed = true;
-    const listener = this.#listener;
-    this.#listener = undefined;
-    this.#channels.clear();
-    (await listener?.catch(() => undefined))?.release(true);
-  }
-
-  #listening(): Promise<PostgresPoolClient> {
-    if (this.#listener === undefined) {
-      const listener = this.#openListener();
-      this.#listener = listener;
-      listener.catch(() => {
-        if (this.#listener === listener) this.#listener = undefined;
-      });
-    }
-    return this.#listener;
-  }
-
-  async #openListener(): Promise<PostgresPoolClient> {
-    const client = await this.#pool.connect();
-    const lost = () => {
-      if (this.#isClosed || this.#listener === undefined) return;
-      this.#listener = undefined;
-      client.release(true);
-      this.emit('lost');
-      this.#listenAgain();
-    };
-    client.on('error', lost);
-    try {
-      await checkNotified(client, (text, params) => this.query(text, params));
-    } catch (error) {
-      client.release(true);
-      throw error;
-    }
-    client.on('end', lost);
-    client.on('notification', ({ channel, payload = '' }: { channel: string; payload?: string }) =>
-      this.emit('notification', { channel, payload }),
-    );
-    return client;
-  }
-
-  /** Listens again, until that succeeds. */
-  #listenAgain(): void {
-    setTimeout(() => {
-      if (this.#isClosed) return;
-      const channels = [...this.#channels];
-      Promise.all(channels.map(async (channel) => (await this.#listening()).query(`LISTEN ${channel}`))).then(
-        () => this.emit('lost'),
-        () => this.#listenAgain(),
-      );
-    }, AGAIN_MS).unref();
+  protected close(): Promise<void> {
+    return this.#listener.close();
   }
 }
