@@ -262,6 +262,7 @@ export class AppCore implements Sender, AppOperations {
 
   /** Closes the connections, so that they do not keep the process alive; later calls connect again. */
   async #disconnect(): Promise<void> {
+    await this.#dependencies.workerQuery.shutdownsAnswered();
     if (this.#closing !== undefined) return;
     await this.#dependencies.workerQuery.close();
     await this.#dependencies.store.disconnect();

@@ -72,6 +72,8 @@ export class WorkerQuery {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #replies: Replies;
+  /** Calls that wait for workers to tell that they shut down. */
+  readonly #shutdowns = new Set<Promise<unknown>>();
 
   constructor(store: Store, options: BackendOptions, clock: Clock) {
     this.#store = store;
@@ -108,11 +110,26 @@ export class WorkerQuery {
    * @param read Parses an answer; returns undefined if it is invalid.
    * @throws {InvalidOptionError} if an option is invalid.
    */
-  async ask<Answer>(
+  ask<Answer>(
     kind: ControlMessageKind,
     args: Fields,
     read: (answer: unknown, afterMs: number) => Answer | undefined,
     options: AskOptions = {},
+  ): Promise<Answers<Answer>> {
+    const asked = this.#ask(kind, args, read, options);
+    if (kind === 'shutdown') {
+      this.#shutdowns.add(asked);
+      const forget = () => this.#shutdowns.delete(asked);
+      asked.then(forget, forget);
+    }
+    return asked;
+  }
+
+  async #ask<Answer>(
+    kind: ControlMessageKind,
+    args: Fields,
+    read: (answer: unknown, afterMs: number) => Answer | undefined,
+    options: AskOptions,
   ): Promise<Answers<Answer>> {
     checkOptions(options, ASK_OPTIONS);
     const workers = workersOption(options.workers);
@@ -146,6 +163,14 @@ export class WorkerQuery {
       ...sorted(received, labels, read),
       missing: [...silent.map(({ id }) => labels.get(id) ?? id), ...unknown],
     };
+  }
+
+  /**
+   * Resolves once no call of this app waits for workers to shut down, which takes at most the `timeout` of that call. A worker
+   * of the app that asks is among those that shut down, and must not close the connection that the answers arrive by.
+   */
+  async shutdownsAnswered(): Promise<void> {
+    await Promise.allSettled(this.#shutdowns);
   }
 
   close(): Promise<void> {

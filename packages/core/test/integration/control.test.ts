@@ -283,6 +283,19 @@ onEveryEngine('a worker that does not answer', (engine) => {
     expect(order).toEqual({ answers: {}, errors: {}, missing: ['silent', 'unknown'] });
   });
 
+  test('does not keep an app that shuts its own worker down from the answers', async () => {
+    const app = engine.app();
+    held(app);
+    const worker = await app.worker({ name: 'one' }).start();
+    await plantSilent(engine, 'silent');
+    expect(await app.control.shutdown({ timeout: 500 })).toEqual({
+      answers: { one: { active: 0 } },
+      errors: {},
+      missing: ['silent'],
+    });
+    expect(await worker.closed).toBe('control');
+  });
+
   test('is not waited for when the app is closed', async () => {
     const app = engine.app();
     await plantSilent(engine, 'silent');
