@@ -11,8 +11,9 @@ import { claimDetailsOf } from '../../claim-details.js';
 import { MARK } from '../commands.js';
 import { BatchedCommands } from './batching/batched-commands.js';
 import type { SharedConnection } from './connection.js';
+import { type EndListener, EndNotices } from './end-notices.js';
 import { isCommonError } from './errors.js';
-import { type EventRow, type RawEvent, rawEvent } from './event-rows.js';
+import { type EventRow, HELD_LIMIT_MS, type RawEvent, rawEvent } from './event-rows.js';
 import { lateEvents } from './open-transactions.js';
 import type { SqlResult } from './pg-driver.js';
 import { type EventCursor, eventCursorOf, positionOf, positionUpTo, timeOfMoment } from './positions.js';
@@ -43,8 +44,6 @@ const PAGE = 1000;
 const HELD_MS = 10;
 /** Longest wait for a notification, after which events are read in any case. */
 const LONGEST_WAIT_MS = 10_000;
-/** Events are held back no longer than this by a transaction that stays open. */
-export const HELD_LIMIT_MS = 5000;
 /** Pause before a worker asks again for a job that a limit of its queue holds back. */
 const LIMITED_MS = 1000;
 
@@ -80,6 +79,12 @@ export class SqlBackend extends Base {
   readonly #tails = new Map<string, Promise<unknown>>();
   #wakes = new Set<() => void>();
   readonly #batched: BatchedCommands | undefined;
+  /** Number of notifications about jobs of the queue, while its worker listens. */
+  #jobNotices = 0;
+  /** What the store said when no job waited, and the number of notifications before. */
+  #idle: { readonly noticed: number; readonly dueAt: number | undefined } | undefined;
+  #stopsNoticing: (() => void) | undefined;
+  #ends: EndNotices | undefined;
 
   constructor(
     connection: SharedConnection,
@@ -107,6 +112,10 @@ export class SqlBackend extends Base {
       onClaim: (id, told) => {
         if (told.childResults !== undefined || told.isLast) details.set(id, told);
         else details.delete(id); // of an earlier claim that no worker read
+      },
+      noticed: () => (this.#stopsNoticing === undefined ? NaN : this.#jobNotices),
+      onIdle: (noticed, dueAt) => {
+        this.#idle = { noticed, dueAt };
       },
     });
   }
@@ -339,8 +348,31 @@ export class SqlBackend extends Base {
   }
 
   override async readEvents(from: string, blockMs: number): ReturnType<Command<'readEvents'>> {
-    const [events = []] = await this.eventsAfter([{ queue: this.#name, after: from }], PAGE, blockMs || 5000);
-    return events.length === 0 ? (null as never) : ([['events', events]] as never); // BullMQ's type of the answer
+    const events = await (this.#ends === undefined
+      ? this.eventsAfter([{ queue: this.#name, after: from }], PAGE, blockMs || 5000).then(([list]) => list)
+      : this.#eventsWhenDue(this.#ends, from, blockMs || 5000));
+    return events === undefined || events.length === 0 ? (null as never) : ([['events', events]] as never); // BullMQ's type of the answer
+  }
+
+  /** Calls a listener with the ids of jobs that have ended. From then on, other events are read a while later. */
+  noticeEnds(listener: EndListener): void {
+    this.#ends = new EndNotices(this.sql.database, this.qualifiedName, listener);
+  }
+
+  async #eventsWhenDue(ends: EndNotices, from: string, blockMs: number): Promise<RawEvent[] | undefined> {
+    await this.sql.database.ready();
+    const isUrgent = await ends.due(blockMs);
+    if (this.#isOver) return undefined;
+    try {
+      const queue = this.qualifiedName;
+      const { events, isHeld } = await this.#read([queue], [await this.#cursor(queue, from)], PAGE);
+      if (isHeld) ends.again(isUrgent, HELD_MS);
+      if (events[0]?.length === PAGE) ends.again(true, 0);
+      return events[0];
+    } catch (error) {
+      ends.again(true, 0);
+      throw error;
+    }
   }
 
   /**
@@ -471,14 +503,21 @@ export class SqlBackend extends Base {
   }
 
   override async disconnect(): Promise<void> {
-    for (const wake of this.#wakes) wake();
+    this.#endWaits();
     await super.disconnect();
   }
 
   override async close(isForced?: boolean): Promise<void> {
     const closed = super.close(isForced);
-    for (const wake of this.#wakes) wake();
+    this.#endWaits();
     await closed;
+  }
+
+  #endWaits(): void {
+    for (const wake of this.#wakes) wake();
+    this.#ends?.stop();
+    this.#stopsNoticing?.();
+    this.#stopsNoticing = undefined;
   }
 
   /**
@@ -496,6 +535,8 @@ export class SqlBackend extends Base {
     await database.ready();
     await database.listen('bullmq_jobs');
     if (this.#isOver || waiting.blockingDisconnected) return null;
+    const idle = this.#idleState();
+    this.#idle = undefined;
     return new Promise((resolve) => {
       const finish = (isReady: boolean) => {
         clearTimeout(timer);
@@ -510,35 +551,53 @@ export class SqlBackend extends Base {
       const lost = () => finish(false);
       const limitMs = Math.max(blockSeconds, 0) * 1000;
       let timer = setTimeout(() => finish(false), limitMs);
+      const wait = (dueAt: number | undefined, longestMs: number) => {
+        const dueMs = dueAt === undefined ? longestMs : dueAt + this.offsetMs() - systemClock.now();
+        clearTimeout(timer);
+        timer = setTimeout(() => finish(false), Math.min(longestMs, Math.max(1, dueMs)));
+      };
       database.on('notification', note).on('lost', lost);
       this.#wakes.add(lost);
       waiting.cancelWait = lost;
+      if (idle !== undefined) return wait(idle.dueAt, limitMs);
       this.#signal().then(
-        ({ isReady, dueAt, isHeld }) => {
+        ({ isReady, dueAt }) => {
           if (waiting.cancelWait !== lost) return;
-          if (isReady) return finish(true);
-          const dueMs = dueAt === undefined ? limitMs : dueAt - systemClock.now();
-          const waitMs = Math.min(limitMs, Math.max(1, dueMs), isHeld ? LIMITED_MS : limitMs);
-          clearTimeout(timer);
-          timer = setTimeout(() => finish(false), waitMs);
+          if (isReady) finish(true);
+          else wait(dueAt, Math.min(limitMs, LIMITED_MS));
         },
         () => {}, // the wait ends by its time limit
       );
     });
   }
 
-  async #signal(): Promise<{ isReady: boolean; isHeld: boolean; dueAt: number | undefined }> {
+  /**
+   * Returns what the store said when no job waited, if no job was added since: then the worker need not ask again. Counts
+   * notifications from now on.
+   */
+  #idleState(): { readonly dueAt: number | undefined } | undefined {
+    if (this.#stopsNoticing !== undefined)
+      return this.#idle?.noticed === this.#jobNotices ? this.#idle : undefined;
+    const { database } = this.sql;
+    const { qualifiedName } = this;
+    const note = ({ channel, payload }: { channel: string; payload: string }) => {
+      if (channel === 'bullmq_jobs' && payload === qualifiedName) this.#jobNotices += 1;
+    };
+    const lost = () => {
+      this.#jobNotices += 1;
+    };
+    database.on('notification', note).on('lost', lost);
+    this.#stopsNoticing = () => database.off('notification', note).off('lost', lost);
+    return undefined;
+  }
+
+  async #signal(): Promise<{ isReady: boolean; dueAt: number | undefined }> {
     const text = 'SELECT is_ready AS "isReady", due_at AS "dueAt" FROM umbel_signal($1, $2, $3)';
     const { max = null } = this.#options.limiter ?? {};
-    const offsetMs = this.offsetMs();
-    const now = Math.round(systemClock.now() - offsetMs);
+    const now = Math.round(systemClock.now() - this.offsetMs());
     const { rows } = await this.query(text, [this.qualifiedName, max, now]);
     const [{ isReady, dueAt }] = rows as [{ isReady: boolean; dueAt: string | null }];
-    return {
-      isReady,
-      isHeld: !isReady,
-      dueAt: dueAt === null ? undefined : Number(dueAt) + offsetMs,
-    };
+    return { isReady, dueAt: dueAt === null ? undefined : Number(dueAt) };
   }
 
   /** Runs the commands for a job one after the other: a pool would change their order. */
