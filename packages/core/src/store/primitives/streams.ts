@@ -27,7 +27,7 @@ export function streamsIn(backend: IQueueBackend): StreamsPrimitive | undefined 
   return 'readStreams' in commands ? (commands as StreamsPrimitive) : undefined;
 }
 
-export interface EndNotices {
+export interface EndedJobsPrimitive {
   /**
    * Calls a listener with the ids of jobs of the queue that have ended, as soon as that is stored. If the listener returns
    * true, their events are read at once. Other events may be read later from then on, except progress. Without this
@@ -37,9 +37,9 @@ export interface EndNotices {
 }
 
 /** Returns the command; undefined for a store without it. */
-export function endNoticesIn(backend: IQueueBackend): EndNotices | undefined {
+export function endNoticesIn(backend: IQueueBackend): EndedJobsPrimitive | undefined {
   const commands = commandsOf(backend);
-  return 'noticeEnds' in commands ? (commands as EndNotices) : undefined;
+  return 'noticeEnds' in commands ? (commands as EndedJobsPrimitive) : undefined;
 }
 
 export interface OldEvents {

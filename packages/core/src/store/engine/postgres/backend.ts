@@ -11,9 +11,10 @@ import { claimDetailsOf } from '../../claim-details.js';
 import { MARK } from '../commands.js';
 import { BatchedCommands } from './batching/batched-commands.js';
 import type { SharedConnection } from './connection.js';
-import { type EndListener, EndNotices } from './end-notices.js';
+import { type EndListener, EndNotices, eventsNotified } from './end-notices.js';
 import { isCommonError } from './errors.js';
 import { type EventRow, HELD_LIMIT_MS, type RawEvent, rawEvent } from './event-rows.js';
+import { JobNotices } from './job-notices.js';
 import { lateEvents } from './open-transactions.js';
 import type { SqlResult } from './pg-driver.js';
 import { type EventCursor, eventCursorOf, positionOf, positionUpTo, timeOfMoment } from './positions.js';
@@ -79,11 +80,7 @@ export class SqlBackend extends Base {
   readonly #tails = new Map<string, Promise<unknown>>();
   #wakes = new Set<() => void>();
   readonly #batched: BatchedCommands | undefined;
-  /** Number of notifications about jobs of the queue, while its worker listens. */
-  #jobNotices = 0;
-  /** What the store said when no job waited, and the number of notifications before. */
-  #idle: { readonly noticed: number; readonly dueAt: number | undefined } | undefined;
-  #stopsNoticing: (() => void) | undefined;
+  readonly #jobNotices: JobNotices;
   #ends: EndNotices | undefined;
 
   constructor(
@@ -99,6 +96,7 @@ export class SqlBackend extends Base {
     this.#name = name;
     this.#prefix = prefix;
     this.#options = options;
+    this.#jobNotices = new JobNotices(connection.database, this.qualifiedName);
     if (connection.database.sharesStatements) this.#batched = this.#newBatches();
   }
 
@@ -113,10 +111,8 @@ export class SqlBackend extends Base {
         if (told.childResults !== undefined || told.isLast) details.set(id, told);
         else details.delete(id); // of an earlier claim that no worker read
       },
-      noticed: () => (this.#stopsNoticing === undefined ? NaN : this.#jobNotices),
-      onIdle: (noticed, dueAt) => {
-        this.#idle = { noticed, dueAt };
-      },
+      noticed: () => this.#jobNotices.count,
+      onIdle: (noticed, dueAt) => this.#jobNotices.noteIdle(noticed, dueAt),
     });
   }
 
@@ -392,7 +388,7 @@ export class SqlBackend extends Base {
     );
     const names = new Set(queues);
     for (;;) {
-      const notified = this.#notified(blockMs > 0 ? names : undefined);
+      const notified = eventsNotified(this.sql.database, blockMs > 0 ? names : undefined, this.#wakes);
       try {
         const found = await this.#read(queues, cursors, limit);
         const leftMs = deadline - performance.now();
@@ -458,46 +454,6 @@ export class SqlBackend extends Base {
     return (rows as EventCursor[])[0] ?? START;
   }
 
-  /** Notices notifications from now on, for some queues. */
-  #notified(queues: ReadonlySet<string> | undefined): {
-    within(ms: number, isPause: boolean): Promise<void>;
-    stop(): void;
-  } {
-    let isNotified = false;
-    let wake: (() => void) | undefined;
-    const note = (message: { channel: string; payload: string }) => {
-      if (message.channel !== 'bullmq_events' || queues?.has(message.payload) !== true) return;
-      isNotified = true;
-      wake?.();
-    };
-    const stop = () => {
-      isNotified = true;
-      wake?.();
-    };
-    const { database } = this.sql;
-    if (queues !== undefined) database.on('notification', note).on('lost', stop);
-    this.#wakes.add(stop);
-    return {
-      within: (ms, isPause) =>
-        new Promise((resolve) => {
-          if (isNotified && !isPause) {
-            resolve();
-            return;
-          }
-          const timer = setTimeout(resolve, Math.max(1, ms));
-          if (isPause) return;
-          wake = () => {
-            clearTimeout(timer);
-            resolve();
-          };
-        }),
-      stop: () => {
-        database.off('notification', note).off('lost', stop);
-        this.#wakes.delete(stop);
-      },
-    };
-  }
-
   get #isOver(): boolean {
     return this.closing !== undefined || this.sql.isClosing !== undefined;
   }
@@ -516,8 +472,7 @@ export class SqlBackend extends Base {
   #endWaits(): void {
     for (const wake of this.#wakes) wake();
     this.#ends?.stop();
-    this.#stopsNoticing?.();
-    this.#stopsNoticing = undefined;
+    this.#jobNotices.stop();
   }
 
   /**
@@ -535,8 +490,7 @@ export class SqlBackend extends Base {
     await database.ready();
     await database.listen('bullmq_jobs');
     if (this.#isOver || waiting.blockingDisconnected) return null;
-    const idle = this.#idleState();
-    this.#idle = undefined;
+    const idle = this.#jobNotices.takeIdle();
     return new Promise((resolve) => {
       const finish = (isReady: boolean) => {
         clearTimeout(timer);
@@ -569,26 +523,6 @@ export class SqlBackend extends Base {
         () => {}, // the wait ends by its time limit
       );
     });
-  }
-
-  /**
-   * Returns what the store said when no job waited, if no job was added since: then the worker need not ask again. Counts
-   * notifications from now on.
-   */
-  #idleState(): { readonly dueAt: number | undefined } | undefined {
-    if (this.#stopsNoticing !== undefined)
-      return this.#idle?.noticed === this.#jobNotices ? this.#idle : undefined;
-    const { database } = this.sql;
-    const { qualifiedName } = this;
-    const note = ({ channel, payload }: { channel: string; payload: string }) => {
-      if (channel === 'bullmq_jobs' && payload === qualifiedName) this.#jobNotices += 1;
-    };
-    const lost = () => {
-      this.#jobNotices += 1;
-    };
-    database.on('notification', note).on('lost', lost);
-    this.#stopsNoticing = () => database.off('notification', note).off('lost', lost);
-    return undefined;
   }
 
   async #signal(): Promise<{ isReady: boolean; dueAt: number | undefined }> {

@@ -6,7 +6,7 @@ import { systemClock } from '../../../base/time.js';
 import type { EndedTimePrimitive } from '../../primitives/ended-jobs.js';
 import type { Primitives } from '../../primitives/jobs.js';
 import type { LimitPrimitive, QueueNamePrimitive } from '../../primitives/queues.js';
-import type { EndNotices, OldEvents, StreamsPrimitive } from '../../primitives/streams.js';
+import type { EndedJobsPrimitive, OldEvents, StreamsPrimitive } from '../../primitives/streams.js';
 import type { SqlBackend } from './backend.js';
 import { wrapText } from './text.js';
 
@@ -85,7 +85,7 @@ export function sqlLimits(backend: SqlBackend): LimitPrimitive {
   };
 }
 
-export function sqlStreams(backend: SqlBackend): StreamsPrimitive & OldEvents & EndNotices {
+export function sqlStreams(backend: SqlBackend): StreamsPrimitive & OldEvents & EndedJobsPrimitive {
   return {
     noticeEnds: (listener) => backend.noticeEnds(listener),
     readStreams: (places, limit, blockMs) => backend.eventsAfter(places, limit, blockMs),

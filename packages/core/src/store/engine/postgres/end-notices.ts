@@ -92,3 +92,44 @@ export class EndNotices {
     this.#wake?.();
   }
 }
+
+/**
+ * Notices notifications about events of some queues, from now on.
+ * @param wakes Functions that end a wait.
+ */
+export function eventsNotified(
+  database: SqlDatabase,
+  queues: ReadonlySet<string> | undefined,
+  wakes: Set<() => void>,
+): { within(ms: number, isPause: boolean): Promise<void>; stop(): void } {
+  let isNotified = false;
+  let wake: (() => void) | undefined;
+  const stop = () => {
+    isNotified = true;
+    wake?.();
+  };
+  const note = ({ channel, payload }: Notification) => {
+    if (channel === 'bullmq_events' && queues?.has(payload) === true) stop();
+  };
+  if (queues !== undefined) database.on('notification', note).on('lost', stop);
+  wakes.add(stop);
+  return {
+    within: (ms, isPause) =>
+      new Promise((resolve) => {
+        if (isNotified && !isPause) {
+          resolve();
+          return;
+        }
+        const timer = setTimeout(resolve, Math.max(1, ms));
+        if (isPause) return;
+        wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      }),
+    stop: () => {
+      database.off('notification', note).off('lost', stop);
+      wakes.delete(stop);
+    },
+  };
+}
