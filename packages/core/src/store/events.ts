@@ -4,7 +4,7 @@ import { ClosedError, ConnectionError } from '../base/errors.js';
 import { clearTimeout, performance, setTimeout } from '../base/real-timers.js';
 import { MARK } from './engine/commands.js';
 import { driverOf, isTransient } from './engine/drivers.js';
-import { type StreamPlace, type StreamsPrimitive, streamsIn } from './primitives/streams.js';
+import { endNoticesIn, type StreamPlace, type StreamsPrimitive, streamsIn } from './primitives/streams.js';
 import { type BackendOptions, connect, endBackend } from './queue-pool.js';
 import type { Store } from './store.js';
 
@@ -162,6 +162,11 @@ export interface EventTaker {
   take(events: readonly StoredEvent[]): void;
   /** Called when the connection broke or a read failed. The read is retried. */
   broken?(): void;
+  /**
+   * Called with the ids of jobs that have ended, before their events, if the store tells. Returns whether the events are to
+   * be read at once.
+   */
+  ended?(ids: readonly string[]): boolean;
 }
 
 /** Pause before a failed read is retried. */
@@ -186,6 +191,8 @@ export class StreamReader {
     this.#backend = connect(options, queue, opts, { blocking: true });
     this.#backend.on('error', onError);
     this.#backend.on('close', () => taker.broken?.());
+    if (taker.ended !== undefined)
+      endNoticesIn(this.#backend)?.noticeEnds((ids) => taker.ended?.(ids) === true);
     void this.#read();
   }
 

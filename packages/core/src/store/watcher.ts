@@ -124,6 +124,7 @@ export class Watcher {
       position: () => this.#from(),
       take: (events) => this.#take(events),
       broken: () => this.#noteGap(),
+      ended: (ids) => this.#noteEnded(ids),
     });
   }
 
@@ -236,6 +237,14 @@ export class Watcher {
     this.#eventsSinceCheck += events.length;
     if (this.#eventsSinceCheck < EVENTS_A_CHECK || this.#waits.size === 0) return;
     void this.#lookAt([]);
+  }
+
+  /** Looks at the jobs that have ended. Returns whether others wait for their events. */
+  #noteEnded(ids: readonly string[]): boolean {
+    for (const id of ids) {
+      for (let wait = this.#waits.get(id); wait !== undefined; wait = wait.next) this.#lookSoon(wait);
+    }
+    return this.#hints.size + this.#below.size > 0;
   }
 
   #note(event: string, fields: readonly string[]): void {

@@ -17,7 +17,7 @@ import type { PurgePrimitive } from '../primitives/purge.js';
 import type { LimitPrimitive, QueueNamePrimitive } from '../primitives/queues.js';
 import type { RunTreePrimitive } from '../primitives/run-trees.js';
 import type { SignalPrimitives } from '../primitives/signals.js';
-import type { OldEvents, StreamsPrimitive } from '../primitives/streams.js';
+import type { EndedJobsPrimitive, OldEvents, StreamsPrimitive } from '../primitives/streams.js';
 import type { TagPrimitives } from '../primitives/tags.js';
 
 /** Commands of a backend beyond BullMQ's contract. A backend may lack some. */
@@ -30,6 +30,7 @@ export type EngineCommands = Partial<
     ChildResults &
     CompactionPrimitive &
     OldEvents &
+    EndedJobsPrimitive &
     PurgePrimitive &
     RunTreePrimitive &
     TagPrimitives &

@@ -27,6 +27,21 @@ export function streamsIn(backend: IQueueBackend): StreamsPrimitive | undefined 
   return 'readStreams' in commands ? (commands as StreamsPrimitive) : undefined;
 }
 
+export interface EndedJobsPrimitive {
+  /**
+   * Calls a listener with the ids of jobs of the queue that have ended, as soon as that is stored. If the listener returns
+   * true, their events are read at once. Other events may be read later from then on, except progress. Without this
+   * command, only events tell.
+   */
+  noticeEnds(listener: (ids: readonly string[]) => boolean): void;
+}
+
+/** Returns the command; undefined for a store without it. */
+export function endNoticesIn(backend: IQueueBackend): EndedJobsPrimitive | undefined {
+  const commands = commandsOf(backend);
+  return 'noticeEnds' in commands ? (commands as EndedJobsPrimitive) : undefined;
+}
+
 export interface OldEvents {
   /**
    * Removes the events of a queue that were written before a time, in milliseconds since 1970. The newest one stays, so

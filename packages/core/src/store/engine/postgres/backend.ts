@@ -11,8 +11,10 @@ import { claimDetailsOf } from '../../claim-details.js';
 import { MARK } from '../commands.js';
 import { BatchedCommands } from './batching/batched-commands.js';
 import type { SharedConnection } from './connection.js';
+import { type EndListener, EndNotices, eventsNotified } from './end-notices.js';
 import { isCommonError } from './errors.js';
-import { type EventRow, type RawEvent, rawEvent } from './event-rows.js';
+import { type EventRow, HELD_LIMIT_MS, type RawEvent, rawEvent } from './event-rows.js';
+import { JobNotices } from './job-notices.js';
 import { lateEvents } from './open-transactions.js';
 import type { SqlResult } from './pg-driver.js';
 import { type EventCursor, eventCursorOf, positionOf, positionUpTo, timeOfMoment } from './positions.js';
@@ -43,8 +45,6 @@ const PAGE = 1000;
 const HELD_MS = 10;
 /** Longest wait for a notification, after which events are read in any case. */
 const LONGEST_WAIT_MS = 10_000;
-/** Events are held back no longer than this by a transaction that stays open. */
-export const HELD_LIMIT_MS = 5000;
 /** Pause before a worker asks again for a job that a limit of its queue holds back. */
 const LIMITED_MS = 1000;
 
@@ -80,6 +80,8 @@ export class SqlBackend extends Base {
   readonly #tails = new Map<string, Promise<unknown>>();
   #wakes = new Set<() => void>();
   readonly #batched: BatchedCommands | undefined;
+  readonly #jobNotices: JobNotices;
+  #ends: EndNotices | undefined;
 
   constructor(
     connection: SharedConnection,
@@ -94,6 +96,7 @@ export class SqlBackend extends Base {
     this.#name = name;
     this.#prefix = prefix;
     this.#options = options;
+    this.#jobNotices = new JobNotices(connection.database, this.qualifiedName);
     if (connection.database.sharesStatements) this.#batched = this.#newBatches();
   }
 
@@ -108,6 +111,8 @@ export class SqlBackend extends Base {
         if (told.childResults !== undefined || told.isLast) details.set(id, told);
         else details.delete(id); // of an earlier claim that no worker read
       },
+      noticed: () => this.#jobNotices.count,
+      onIdle: (noticed, dueAt) => this.#jobNotices.noteIdle(noticed, dueAt),
     });
   }
 
@@ -339,8 +344,31 @@ export class SqlBackend extends Base {
   }
 
   override async readEvents(from: string, blockMs: number): ReturnType<Command<'readEvents'>> {
-    const [events = []] = await this.eventsAfter([{ queue: this.#name, after: from }], PAGE, blockMs || 5000);
-    return events.length === 0 ? (null as never) : ([['events', events]] as never); // BullMQ's type of the answer
+    const events = await (this.#ends === undefined
+      ? this.eventsAfter([{ queue: this.#name, after: from }], PAGE, blockMs || 5000).then(([list]) => list)
+      : this.#eventsWhenDue(this.#ends, from, blockMs || 5000));
+    return events === undefined || events.length === 0 ? (null as never) : ([['events', events]] as never); // BullMQ's type of the answer
+  }
+
+  /** Calls a listener with the ids of jobs that have ended. From then on, other events are read a while later. */
+  noticeEnds(listener: EndListener): void {
+    this.#ends = new EndNotices(this.sql.database, this.qualifiedName, listener);
+  }
+
+  async #eventsWhenDue(ends: EndNotices, from: string, blockMs: number): Promise<RawEvent[] | undefined> {
+    await this.sql.database.ready();
+    const isUrgent = await ends.due(blockMs);
+    if (this.#isOver) return undefined;
+    try {
+      const queue = this.qualifiedName;
+      const { events, isHeld } = await this.#read([queue], [await this.#cursor(queue, from)], PAGE);
+      if (isHeld) ends.again(isUrgent, HELD_MS);
+      if (events[0]?.length === PAGE) ends.again(true, 0);
+      return events[0];
+    } catch (error) {
+      ends.again(true, 0);
+      throw error;
+    }
   }
 
   /**
@@ -360,7 +388,7 @@ export class SqlBackend extends Base {
     );
     const names = new Set(queues);
     for (;;) {
-      const notified = this.#notified(blockMs > 0 ? names : undefined);
+      const notified = eventsNotified(this.sql.database, blockMs > 0 ? names : undefined, this.#wakes);
       try {
         const found = await this.#read(queues, cursors, limit);
         const leftMs = deadline - performance.now();
@@ -426,59 +454,25 @@ export class SqlBackend extends Base {
     return (rows as EventCursor[])[0] ?? START;
   }
 
-  /** Notices notifications from now on, for some queues. */
-  #notified(queues: ReadonlySet<string> | undefined): {
-    within(ms: number, isPause: boolean): Promise<void>;
-    stop(): void;
-  } {
-    let isNotified = false;
-    let wake: (() => void) | undefined;
-    const note = (message: { channel: string; payload: string }) => {
-      if (message.channel !== 'bullmq_events' || queues?.has(message.payload) !== true) return;
-      isNotified = true;
-      wake?.();
-    };
-    const stop = () => {
-      isNotified = true;
-      wake?.();
-    };
-    const { database } = this.sql;
-    if (queues !== undefined) database.on('notification', note).on('lost', stop);
-    this.#wakes.add(stop);
-    return {
-      within: (ms, isPause) =>
-        new Promise((resolve) => {
-          if (isNotified && !isPause) {
-            resolve();
-            return;
-          }
-          const timer = setTimeout(resolve, Math.max(1, ms));
-          if (isPause) return;
-          wake = () => {
-            clearTimeout(timer);
-            resolve();
-          };
-        }),
-      stop: () => {
-        database.off('notification', note).off('lost', stop);
-        this.#wakes.delete(stop);
-      },
-    };
-  }
-
   get #isOver(): boolean {
     return this.closing !== undefined || this.sql.isClosing !== undefined;
   }
 
   override async disconnect(): Promise<void> {
-    for (const wake of this.#wakes) wake();
+    this.#endWaits();
     await super.disconnect();
   }
 
   override async close(isForced?: boolean): Promise<void> {
     const closed = super.close(isForced);
-    for (const wake of this.#wakes) wake();
+    this.#endWaits();
     await closed;
+  }
+
+  #endWaits(): void {
+    for (const wake of this.#wakes) wake();
+    this.#ends?.stop();
+    this.#jobNotices.stop();
   }
 
   /**
@@ -496,6 +490,7 @@ export class SqlBackend extends Base {
     await database.ready();
     await database.listen('bullmq_jobs');
     if (this.#isOver || waiting.blockingDisconnected) return null;
+    const idle = this.#jobNotices.takeIdle();
     return new Promise((resolve) => {
       const finish = (isReady: boolean) => {
         clearTimeout(timer);
@@ -510,35 +505,33 @@ export class SqlBackend extends Base {
       const lost = () => finish(false);
       const limitMs = Math.max(blockSeconds, 0) * 1000;
       let timer = setTimeout(() => finish(false), limitMs);
+      const wait = (dueAt: number | undefined, longestMs: number) => {
+        const dueMs = dueAt === undefined ? longestMs : dueAt + this.offsetMs() - systemClock.now();
+        clearTimeout(timer);
+        timer = setTimeout(() => finish(false), Math.min(longestMs, Math.max(1, dueMs)));
+      };
       database.on('notification', note).on('lost', lost);
       this.#wakes.add(lost);
       waiting.cancelWait = lost;
+      if (idle !== undefined) return wait(idle.dueAt, limitMs);
       this.#signal().then(
-        ({ isReady, dueAt, isHeld }) => {
+        ({ isReady, dueAt }) => {
           if (waiting.cancelWait !== lost) return;
-          if (isReady) return finish(true);
-          const dueMs = dueAt === undefined ? limitMs : dueAt - systemClock.now();
-          const waitMs = Math.min(limitMs, Math.max(1, dueMs), isHeld ? LIMITED_MS : limitMs);
-          clearTimeout(timer);
-          timer = setTimeout(() => finish(false), waitMs);
+          if (isReady) finish(true);
+          else wait(dueAt, Math.min(limitMs, LIMITED_MS));
         },
         () => {}, // the wait ends by its time limit
       );
     });
   }
 
-  async #signal(): Promise<{ isReady: boolean; isHeld: boolean; dueAt: number | undefined }> {
+  async #signal(): Promise<{ isReady: boolean; dueAt: number | undefined }> {
     const text = 'SELECT is_ready AS "isReady", due_at AS "dueAt" FROM umbel_signal($1, $2, $3)';
     const { max = null } = this.#options.limiter ?? {};
-    const offsetMs = this.offsetMs();
-    const now = Math.round(systemClock.now() - offsetMs);
+    const now = Math.round(systemClock.now() - this.offsetMs());
     const { rows } = await this.query(text, [this.qualifiedName, max, now]);
     const [{ isReady, dueAt }] = rows as [{ isReady: boolean; dueAt: string | null }];
-    return {
-      isReady,
-      isHeld: !isReady,
-      dueAt: dueAt === null ? undefined : Number(dueAt) + offsetMs,
-    };
+    return { isReady, dueAt: dueAt === null ? undefined : Number(dueAt) };
   }
 
   /** Runs the commands for a job one after the other: a pool would change their order. */

@@ -5,12 +5,10 @@
 import { systemClock } from '../../../base/time.js';
 import type { EndedTimePrimitive } from '../../primitives/ended-jobs.js';
 import type { Primitives } from '../../primitives/jobs.js';
-import type { LookPrimitive, SeenJob } from '../../primitives/looks.js';
 import type { LimitPrimitive, QueueNamePrimitive } from '../../primitives/queues.js';
-import type { OldEvents, StreamsPrimitive } from '../../primitives/streams.js';
-import { HELD_LIMIT_MS, type SqlBackend } from './backend.js';
-import { positionUpTo } from './positions.js';
-import { unwrapText, wrapText } from './text.js';
+import type { EndedJobsPrimitive, OldEvents, StreamsPrimitive } from '../../primitives/streams.js';
+import type { SqlBackend } from './backend.js';
+import { wrapText } from './text.js';
 
 export function sqlPrimitives(backend: SqlBackend): Primitives {
   const { qualifiedName } = backend;
@@ -87,8 +85,9 @@ export function sqlLimits(backend: SqlBackend): LimitPrimitive {
   };
 }
 
-export function sqlStreams(backend: SqlBackend): StreamsPrimitive & OldEvents {
+export function sqlStreams(backend: SqlBackend): StreamsPrimitive & OldEvents & EndedJobsPrimitive {
   return {
+    noticeEnds: (listener) => backend.noticeEnds(listener),
     readStreams: (places, limit, blockMs) => backend.eventsAfter(places, limit, blockMs),
     async removeOldEvents(before) {
       await backend.query(
@@ -111,71 +110,6 @@ export function sqlEndedTimes(backend: SqlBackend): EndedTimePrimitive {
     },
   };
 }
-
-/** Maximum number of characters of results and progress in one answer. */
-const ANSWER_CHARACTERS = 1_048_576;
-
-interface SeenRow {
-  readonly index: number;
-  readonly status: SeenJob['status'];
-  readonly text: string | null;
-  readonly progress: string | null;
-}
-
-export function sqlLooks(backend: SqlBackend): LookPrimitive {
-  return {
-    async lookAtJobs(ids, followed) {
-      const { rows } = await backend.query(LOOK, [
-        backend.qualifiedName,
-        ids,
-        followed,
-        ANSWER_CHARACTERS,
-        HELD_LIMIT_MS,
-      ]);
-      const [{ jobs, first, last, lastHorizon, lastAt, before, isOld }] = rows;
-      const isEmpty = last === null;
-      // Events of transactions that are still open come later, before some that are already there.
-      const isBehind = !isEmpty && BigInt(lastHorizon) > BigInt(before) && isOld !== true;
-      return {
-        events: {
-          first: isEmpty ? undefined : first,
-          last: isEmpty ? undefined : isBehind || isOld !== true ? positionUpTo(before, lastAt) : last,
-        },
-        ...(isBehind && { mayRepeat: true }),
-        jobs: (jobs as SeenRow[]).map(({ index, status, text, progress }) => ({
-          index,
-          status,
-          text: text === null ? undefined : status === 'completed' ? unwrapText(text) : text,
-          progress: progress === null ? undefined : unwrapText(progress),
-        })),
-      };
-    },
-  };
-}
-
-const LOOK = `WITH asked AS (
-  SELECT id, (index - 1)::int AS index FROM unnest($2::text[]) WITH ORDINALITY AS t (id, index)
-), seen AS (
-  SELECT asked.index, CASE WHEN job.id IS NULL THEN 'missing' WHEN job.state IN ('completed', 'failed') THEN job.state::text
-      ELSE 'pending' END AS status,
-    CASE job.state WHEN 'completed' THEN COALESCE(job.return_value, 'null'::jsonb)::text
-      WHEN 'failed' THEN job.failed_reason END AS text,
-    CASE WHEN asked.index < $3 THEN job.progress::text END AS progress
-  FROM asked LEFT JOIN job ON job.queue = $1 AND job.id = asked.id
-), sized AS (
-  SELECT *, sum(COALESCE(length(text), 0) + COALESCE(length(progress), 0)) OVER (ORDER BY index) AS size FROM seen
-)
-SELECT COALESCE((SELECT json_agg(json_build_object('index', index, 'status', status,
-      'text', CASE WHEN size <= $4 THEN text END, 'progress', CASE WHEN size <= $4 THEN progress END) ORDER BY index)
-    FROM sized WHERE status <> 'pending' OR progress IS NOT NULL), '[]'::json) AS jobs,
-  (SELECT horizon || '-' || id || '@' || created_at_ms FROM umbel_event WHERE queue = $1 ORDER BY horizon, id LIMIT 1) AS first,
-  newest.position AS last, newest.horizon::text AS "lastHorizon", newest.at::text AS "lastAt",
-  (pg_snapshot_xmin(pg_current_snapshot())::text::bigint)::text AS before,
-  newest.horizon > pg_snapshot_xmin(pg_current_snapshot())::text::bigint
-    AND newest.at < extract(epoch FROM clock_timestamp()) * 1000 - $5 AS "isOld"
-FROM (SELECT 1) AS one LEFT JOIN LATERAL (
-  SELECT horizon, created_at_ms AS at, horizon || '-' || id || '@' || created_at_ms AS position
-  FROM umbel_event WHERE queue = $1 ORDER BY horizon DESC, id DESC LIMIT 1) AS newest ON true`;
 
 export function sqlQueueNames(backend: SqlBackend): QueueNamePrimitive {
   return {

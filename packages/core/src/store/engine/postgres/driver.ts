@@ -1,10 +1,11 @@
 /** This module is the driver of PostgreSQL: what Umbel does with its backends. */
 import type { EngineDriver } from '../engine.js';
 import { SqlBackend } from './backend.js';
-import { sqlEndedTimes, sqlLimits, sqlLooks, sqlPrimitives, sqlQueueNames, sqlStreams } from './commands.js';
+import { sqlEndedTimes, sqlLimits, sqlPrimitives, sqlQueueNames, sqlStreams } from './commands.js';
 import { sqlChildResults, sqlEndedJobs } from './ended-jobs.js';
 import { isPostgresTransient, postgresRefusal } from './errors.js';
 import { checkPostgres, postgresFacts } from './facts.js';
+import { sqlLooks } from './looks.js';
 import { sqlPurge } from './purge.js';
 import { sqlSignals } from './signals.js';
 import { keepsSqlTime } from './store-time.js';

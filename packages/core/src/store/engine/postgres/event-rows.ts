@@ -2,6 +2,9 @@
 import { positionOf } from './positions.js';
 import { unwrapText } from './text.js';
 
+/** Events are held back no longer than this by a transaction that stays open. */
+export const HELD_LIMIT_MS = 5000;
+
 /**
  * A row of `umbel_event`, with `isSafe` if no event before it can appear any more, or it has waited long enough, and
  * `isBehind` while a transaction is open that began before it.

@@ -32,19 +32,29 @@ export class Listener<Client extends ListeningClient> {
   /** Empty while nobody listens, also after `close`. */
   readonly #channels = new Set<string>();
   #client: Promise<Client> | undefined;
+  /** The last statement. */
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: ListenerOptions<Client>) {
     this.#options = options;
   }
 
+  /** Listens to a channel. Once it has settled, no notification is missed while the connection lasts. */
   async listen(channel: string): Promise<void> {
     if (this.#channels.has(channel) && this.#client !== undefined) {
       await this.#client;
+      await this.#last.catch(() => {}); // whoever began it gets the error
       return;
     }
     this.#channels.add(channel);
-    const client = await this.connect();
-    await client.query(`LISTEN ${channel}`);
+    await this.#inTurn(channel);
+  }
+
+  /** Runs the statement after those for other channels: a client may refuse several at once. */
+  #inTurn(channel: string): Promise<unknown> {
+    const next = async () => (await this.connect()).query(`LISTEN ${channel}`);
+    this.#last = this.#last.then(next, next);
+    return this.#last;
   }
 
   /** Returns the connection, which is opened if there is none. */
@@ -98,7 +108,7 @@ export class Listener<Client extends ListeningClient> {
     setTimeout(() => {
       const channels = [...this.#channels];
       if (channels.length === 0) return;
-      Promise.all(channels.map(async (channel) => (await this.connect()).query(`LISTEN ${channel}`))).then(
+      Promise.all(channels.map((channel) => this.#inTurn(channel))).then(
         () => this.#options.target.emit('lost'),
         () => this.#listenAgain(),
       );

@@ -1,22 +1,18 @@
 /**
  * This module holds the tables and functions that Umbel adds to those of BullMQ, in the same schema. Each statement may run
  * again, also after an update of BullMQ has replaced one of its own functions.
- *
- * BullMQ 6.7 reads events in the order of their ids, so it misses an event whose transaction commits after a later id, and
- * drops the events of a quiet queue when others are busy. Here each event stores the first transaction id that was not in
- * use yet (`horizon`), which grows with what the transaction has seen. Events are sorted by it, then by their number. All
- * events up to the oldest open transaction are complete: what an open one has written is beyond its id. Events are counted
- * for each queue, and always notify.
  */
 import { BATCH_FUNCTIONS } from './batching/batch-functions.js';
 import { ENDED_JOB_FUNCTIONS } from './ended-jobs.js';
+import { EVENT_FUNCTIONS, INDEXED } from './event-functions.js';
+import { LOOK_FUNCTION } from './looks.js';
 import { PURGE_FUNCTIONS } from './purge.js';
 import { REPLACED_FUNCTIONS } from './replaced-functions.js';
 import { SIGNAL_OBJECTS } from './signals.js';
 import { TAG_FUNCTIONS } from './tags.js';
 
 /** Version of these objects. Increase it with every change: older versions refuse a newer one. */
-export const SCHEMA_VERSION = 4;
+export const SCHEMA_VERSION = 5;
 
 export const LEDGER = `CREATE TABLE IF NOT EXISTS umbel_migration (
   version integer NOT NULL,
@@ -24,80 +20,6 @@ export const LEDGER = `CREATE TABLE IF NOT EXISTS umbel_migration (
   applied_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (version, bullmq_version)
 )`;
-
-/** The default of \`opts.maxLenEvents\`, as in BullMQ. */
-const KEPT_EVENTS = 10_000;
-
-const EVENTS = `
-CREATE TABLE IF NOT EXISTS umbel_event (
-  queue text NOT NULL,
-  horizon bigint NOT NULL,
-  id bigint NOT NULL,
-  event text NOT NULL,
-  data jsonb NOT NULL,
-  created_at_ms bigint NOT NULL,
-  PRIMARY KEY (queue, horizon, id)
-);
-CREATE INDEX IF NOT EXISTS umbel_event_time_idx ON umbel_event (queue, created_at_ms);
-
-CREATE OR REPLACE FUNCTION umbel_trim_events(p_queue text, p_max bigint) RETURNS bigint
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-DECLARE
-  v_horizon bigint;
-  v_id bigint;
-  v_count bigint;
-BEGIN
-  -- Two who trim the same events at once would wait for each other.
-  IF NOT pg_try_advisory_xact_lock(hashtext('umbel:trim'), hashtext(p_queue)) THEN RETURN 0; END IF;
-  SELECT horizon, id INTO v_horizon, v_id FROM umbel_event
-   WHERE queue = p_queue ORDER BY horizon DESC, id DESC OFFSET p_max LIMIT 1;
-  IF NOT FOUND THEN RETURN 0; END IF;
-  DELETE FROM umbel_event WHERE queue = p_queue AND (horizon, id) <= (v_horizon, v_id);
-  GET DIAGNOSTICS v_count = ROW_COUNT;
-  RETURN v_count;
-END;
-$$;
-
-CREATE OR REPLACE FUNCTION umbel_publish(p_queue text, p_event text, p_data jsonb, p_max bigint)
-RETURNS SETOF umbel_event
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-DECLARE
-  v_row umbel_event;
-  v_max bigint := p_max;
-  -- The transaction gets its id before it sees how far ids have come.
-  v_xid bigint := pg_current_xact_id()::text::bigint;
-BEGIN
-  INSERT INTO umbel_event (queue, horizon, id, event, data, created_at_ms)
-  VALUES (p_queue, GREATEST(pg_snapshot_xmax(pg_current_snapshot())::text::bigint, v_xid + 1), nextval('event_seq'),
-    p_event, COALESCE(p_data, '{}'::jsonb), (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
-  RETURNING * INTO v_row;
-  PERFORM pg_notify('bullmq_events', p_queue);
-  IF v_row.id % 128 = 0 OR p_max < 1000 THEN
-    IF v_max IS NULL THEN
-      SELECT value::bigint INTO v_max FROM meta WHERE queue = p_queue AND field = 'opts.maxLenEvents';
-    END IF;
-    PERFORM umbel_trim_events(p_queue, COALESCE(v_max, ${KEPT_EVENTS}));
-  END IF;
-  RETURN NEXT v_row;
-END;
-$$;
-
-CREATE OR REPLACE FUNCTION publish_event(p_queue text, p_event text, p_data jsonb) RETURNS bigint
-LANGUAGE sql SET search_path FROM CURRENT AS $$
-  SELECT id FROM umbel_publish(p_queue, p_event, p_data, NULL);
-$$;
-
--- Some of BullMQ's functions write events themselves.
-CREATE OR REPLACE FUNCTION umbel_take_event() RETURNS trigger
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-  PERFORM umbel_publish(NEW.queue, NEW.event, NEW.data, NULL);
-  RETURN NULL;
-END;
-$$;
-DROP TRIGGER IF EXISTS umbel_take_event ON event;
-CREATE TRIGGER umbel_take_event BEFORE INSERT ON event FOR EACH ROW EXECUTE FUNCTION umbel_take_event();
-`;
 
 const JOBS = `
 CREATE INDEX IF NOT EXISTS umbel_job_ended_idx ON job (queue, state, finished_at_ms, id COLLATE "C")
@@ -154,7 +76,7 @@ $$;
 -- Whether a worker may take a job now, and when the next one is due. A queue at a limit has none for the moment.
 CREATE OR REPLACE FUNCTION umbel_signal(p_queue text, p_max integer, p_now bigint)
 RETURNS TABLE (is_ready boolean, due_at bigint)
-LANGUAGE plpgsql STABLE SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql STABLE ${INDEXED} AS $$
 DECLARE
   v_concurrency integer;
 BEGIN
@@ -225,4 +147,4 @@ $$;
 `;
 
 /** All statements, in their order. */
-export const OBJECTS = `${EVENTS}${JOBS}${TAGS}${LIMITS}${TAG_FUNCTIONS}${ENDED_JOB_FUNCTIONS}${PURGE_FUNCTIONS}${SIGNAL_OBJECTS}${REPLACED_FUNCTIONS}${BATCH_FUNCTIONS}`;
+export const OBJECTS = `${EVENT_FUNCTIONS}${JOBS}${LOOK_FUNCTION}${TAGS}${LIMITS}${TAG_FUNCTIONS}${ENDED_JOB_FUNCTIONS}${PURGE_FUNCTIONS}${SIGNAL_OBJECTS}${REPLACED_FUNCTIONS}${BATCH_FUNCTIONS}`;

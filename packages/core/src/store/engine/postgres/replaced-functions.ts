@@ -3,6 +3,8 @@
  * what BullMQ 6.7 does otherwise.
  */
 
+import { INDEXED } from './event-functions.js';
+
 /** Statements by BullMQ's name of the command, with the same parameters and results. */
 export const REPLACED: Readonly<Record<string, string>> = {
   add_flow: 'SELECT id FROM umbel_add_flow($1::jsonb) AS t(id)',
@@ -15,7 +17,7 @@ export const REPLACED_FUNCTIONS = `
 -- BullMQ creates a sequence for the queue and two temporary tables, which take rights, locks and dead catalog rows, and
 -- writes its events one by one. Jobs without ids, which Umbel does not add, are left to it.
 CREATE OR REPLACE FUNCTION umbel_add_jobs(p_queue text, p_entries jsonb) RETURNS SETOF text
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql ${INDEXED} AS $$
 DECLARE
   -- The transaction gets its id before it sees how far ids have come, see umbel_publish.
   v_xid bigint := pg_current_xact_id()::text::bigint;
@@ -26,7 +28,7 @@ BEGIN
     RETURN QUERY SELECT * FROM add_jobs_bulk(p_queue, p_entries);
     RETURN;
   END IF;
-  PERFORM lock_producer_queues(jsonb_build_array(jsonb_build_object('queue', p_queue)));
+  PERFORM pg_advisory_xact_lock_shared(hashtext('bullmq:finalization'), hashtext(p_queue)); -- as lock_producer_queues
   v_horizon := GREATEST(pg_snapshot_xmax(pg_current_snapshot())::text::bigint, v_xid + 1);
   WITH entry AS (
     SELECT value AS j, ord FROM jsonb_array_elements(p_entries) WITH ORDINALITY AS e(value, ord)

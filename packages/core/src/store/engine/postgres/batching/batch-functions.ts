@@ -1,8 +1,10 @@
 /**
- * This module holds the functions that run many calls of a worker, or add many jobs, with a few statements on sets of rows.
- * They have the effects, events and errors of BullMQ's functions, which run once for each job. Jobs are found by lists of
- * ids, never by a join: where statistics are old, a join reads all jobs of the queue.
+ * This module holds the functions that run many calls of a worker, or add many jobs, in one statement and one commit. They
+ * have the effects, events and errors of BullMQ's functions, which run once for each job. A turn finds each job by its whole
+ * key, and not by a list of ids or a join: where statistics are old or missing, a plan for these reads all jobs of the queue.
  */
+
+import { INDEXED } from '../event-functions.js';
 
 /** The code of a call that only BullMQ's own function can run. */
 export const RUN_ALONE = -100;
@@ -12,228 +14,239 @@ const MAX_CHILDREN_READ = 20;
 /** Maximum number of characters of the results of children of one job. */
 const MAX_CHARACTERS_READ = 65_536;
 
-const EVENTS = `
--- Writes events of a queue in their order.
-CREATE OR REPLACE FUNCTION umbel_publish_all(p_queue text, p_events text[], p_data jsonb[]) RETURNS void
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-DECLARE
-  -- The transaction gets its id before it sees how far ids have come, see umbel_publish.
-  v_xid bigint := pg_current_xact_id()::text::bigint;
-  v_horizon bigint;
-  v_trims boolean;
-BEGIN
-  IF cardinality(p_events) = 0 THEN RETURN; END IF;
-  v_horizon := GREATEST(pg_snapshot_xmax(pg_current_snapshot())::text::bigint, v_xid + 1);
-  WITH written AS (
-    INSERT INTO umbel_event (queue, horizon, id, event, data, created_at_ms)
-    SELECT p_queue, v_horizon, nextval('event_seq'), event, data, (extract(epoch FROM clock_timestamp()) * 1000)::bigint
-    FROM (SELECT * FROM unnest(p_events, p_data) WITH ORDINALITY AS e(event, data, ord) ORDER BY ord) AS sorted
-    RETURNING id
-  )
-  SELECT bool_or(id % 128 = 0) INTO v_trims FROM written;
-  PERFORM pg_notify('bullmq_events', p_queue);
-  IF v_trims THEN
-    PERFORM umbel_trim_events(p_queue, COALESCE(
-      (SELECT value::bigint FROM meta WHERE queue = p_queue AND field = 'opts.maxLenEvents'), 10000));
-  END IF;
-END;
-$$;
+/**
+ * Completes the jobs of p_ends in a turn, as BullMQ's move_to_completed does. Sets v_done, and adds those that also fetch a
+ * job to v_calls and v_tokens.
+ */
+const ENDS = `
+    v_ids := ARRAY(SELECT e ->> 'id' FROM jsonb_array_elements(p_ends) AS e ORDER BY 1);
+    -- The locks of move_to_completed, each kind in one order.
+    PERFORM CASE kind WHEN 1 THEN pg_advisory_xact_lock_shared(hashtext('bullmq:finalization'), key)
+        ELSE pg_advisory_xact_lock(key) END
+      FROM (
+        SELECT DISTINCT kind, key FROM unnest(v_ids) AS t (id)
+         CROSS JOIN LATERAL (SELECT parent_queue, parent_id FROM job WHERE queue = p_queue AND id = t.id OFFSET 0) AS child
+         CROSS JOIN LATERAL (VALUES (1, hashtext(p_queue)), (1, hashtext(child.parent_queue)),
+           (2, hashtext('bullmq:parent:' || child.parent_queue || ':' || child.parent_id))) AS k (kind, key)
+         WHERE key IS NOT NULL ORDER BY 1, 2
+      ) AS locks;
+    FOR v_at IN 1 .. CASE cardinality(v_ids) WHEN 1 THEN 0 ELSE cardinality(v_ids) END LOOP
+      PERFORM 1 FROM job WHERE queue = p_queue AND id = v_ids[v_at] FOR UPDATE;
+    END LOOP;
+    v_ids := '{}';
+    FOR v_end IN
+      SELECT * FROM ROWS FROM (jsonb_to_recordset(p_ends) AS (
+        call integer, id text, token text, value jsonb, at bigint, remove boolean, "isFetching" boolean
+      )) WITH ORDINALITY AS e (call, id, token, value, at, remove, fetches, ord) ORDER BY ord
+    LOOP
+      SELECT * INTO v_job FROM job WHERE queue = p_queue AND id = v_end.id FOR UPDATE;
+      code := CASE
+          WHEN v_end.id = ANY (v_ids) OR v_job.dedup_id IS NOT NULL THEN ${RUN_ALONE}
+          WHEN v_job.id IS NULL THEN -1
+          WHEN v_job.state <> 'active' THEN -3
+          WHEN v_end.token <> '0' AND v_job.lock_token IS DISTINCT FROM v_end.token THEN -6
+          ELSE COALESCE((SELECT max(CASE status WHEN 'pending' THEN -4 ELSE -9 END) FROM job_dependency
+            WHERE parent_queue = p_queue AND parent_id = v_end.id AND status IN ('pending', 'failed')), 0)
+        END;
+      v_ids := v_ids || v_end.id;
+      IF code = 0 THEN
+        UPDATE job SET state = 'completed', return_value = v_end.value, finished_at_ms = v_end.at, lock_token = NULL,
+            locked_until_ms = NULL, attempts_made = attempts_made + 1
+         WHERE queue = p_queue AND id = v_end.id;
+        v_done := v_done || v_end.id;
+        v_events := v_events || 'completed'::text;
+        v_data := v_data || jsonb_build_object('jobId', v_end.id, 'returnvalue',
+          COALESCE(v_end.value, 'null'::jsonb)::text, 'prev', 'active');
+        IF v_job.parent_queue IS NOT NULL AND v_job.parent_id IS NOT NULL THEN
+          UPDATE job_dependency SET status = 'processed', value = v_end.value
+           WHERE parent_queue = v_job.parent_queue AND parent_id = v_job.parent_id AND child_key = p_queue || ':' || v_end.id;
+          v_parent_queues := v_parent_queues || v_job.parent_queue;
+          v_parent_ids := v_parent_ids || v_job.parent_id;
+          v_times := v_times || v_end.at;
+        END IF;
+        IF v_end.remove THEN v_removed := v_removed || v_end.id; END IF;
+        IF v_end.fetches THEN
+          v_calls := v_calls || v_end.call;
+          v_tokens := v_tokens || v_end.token;
+          CONTINUE;
+        END IF;
+      END IF;
+      call := v_end.call;
+      RETURN NEXT;
+    END LOOP;
 `;
 
-const CLAIMS = `
--- Claims up to one job for each token, as BullMQ's move_to_active does. A queue with a limit is left to that function.
-CREATE OR REPLACE FUNCTION umbel_claim(
-  p_queue text, p_tokens text[], p_lock_ms bigint, p_now bigint, p_name text, p_max integer, p_duration bigint
-) RETURNS SETOF job
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-DECLARE
-  v_ids text[];
-  v_job job;
-  v_jobs job[];
-BEGIN
-  IF p_max IS NOT NULL OR EXISTS (SELECT 1 FROM meta WHERE queue = p_queue AND field IN ('concurrency', 'max')) THEN
-    FOR v_at IN 1 .. cardinality(p_tokens) LOOP
-      SELECT * INTO v_job FROM move_to_active(p_queue, p_tokens[v_at], p_lock_ms, p_now, p_name, p_max, p_duration);
-      EXIT WHEN v_job.id IS NULL;
-      RETURN NEXT v_job;
+/** Changes what depends on the completed jobs. */
+const ENDED = `
+    PERFORM umbel_notice(p_queue, v_done);
+    -- One change of a parent for all its children that end here.
+    FOR v_parent IN
+      SELECT parent.queue, parent.id, count(*) AS children, max(at) AS at
+        FROM unnest(v_parent_queues, v_parent_ids, v_times) AS parent (queue, id, at) GROUP BY 1, 2 ORDER BY 1, 2
+    LOOP
+      SELECT * INTO v_job FROM job WHERE queue = v_parent.queue AND id = v_parent.id FOR UPDATE;
+      CONTINUE WHEN NOT FOUND;
+      IF v_job.state <> 'waiting-children' OR v_job.pending_deps > v_parent.children THEN
+        UPDATE job SET pending_deps = GREATEST(pending_deps - v_parent.children, 0)
+         WHERE queue = v_parent.queue AND id = v_parent.id;
+        CONTINUE;
+      END IF;
+      -- As move_parent_to_wait, with one change of the row.
+      v_due := CASE WHEN v_job.delay_ms > 0 THEN v_parent.at + v_job.delay_ms END;
+      UPDATE job SET pending_deps = 0, seq = nextval('job_seq'), process_at_ms = COALESCE(v_due, process_at_ms),
+          state = CASE WHEN v_due IS NULL THEN 'waiting'::job_state ELSE 'delayed'::job_state END
+       WHERE queue = v_parent.queue AND id = v_parent.id;
+      PERFORM pg_notify('bullmq_jobs', v_parent.queue);
+      v_event := CASE WHEN v_due IS NULL THEN 'waiting' ELSE 'delayed' END;
+      v_fields := CASE WHEN v_due IS NULL THEN jsonb_build_object('jobId', v_parent.id, 'prev', 'waiting-children')
+        ELSE jsonb_build_object('jobId', v_parent.id, 'delay', v_due) END;
+      IF v_parent.queue = p_queue THEN
+        v_events := v_events || v_event;
+        v_data := v_data || v_fields;
+      ELSE
+        PERFORM publish_event(v_parent.queue, v_event, v_fields);
+      END IF;
     END LOOP;
-    RETURN;
+    FOR v_at IN 1 .. cardinality(v_removed) LOOP
+      DELETE FROM job WHERE queue = p_queue AND id = v_removed[v_at];
+    END LOOP;
+`;
+
+/** Claims jobs as BullMQ's move_to_active does. A queue with a limit is left to that function. Sets v_ids and v_claimed. */
+const CLAIMS = `
+  v_ids := '{}';
+  IF v_islimited THEN
+    PERFORM umbel_publish_all(p_queue, v_events, v_data);
+    v_events := '{}';
+    v_data := '{}';
+    FOR v_at IN 1 .. cardinality(v_tokens) LOOP
+      SELECT * INTO v_job FROM move_to_active(p_queue, v_tokens[v_at], p_lock_ms, p_now, p_name, p_max, p_duration);
+      EXIT WHEN v_job.id IS NULL;
+      v_ids := v_ids || v_job.id;
+      v_claimed := v_claimed || row_to_json(v_job);
+    END LOOP;
+  ELSIF cardinality(v_tokens) > 0 THEN
+    FOR v_end IN
+      WITH promoted AS (
+        UPDATE job SET state = 'waiting', delay_ms = 0
+         WHERE queue = p_queue AND state = 'delayed' AND process_at_ms <= p_now
+        RETURNING id, process_at_ms
+      )
+      SELECT id FROM promoted ORDER BY process_at_ms
+    LOOP
+      v_events := v_events || 'waiting'::text;
+      v_data := v_data || jsonb_build_object('jobId', v_end.id, 'prev', 'delayed');
+    END LOOP;
+    IF NOT v_ispaused THEN
+      v_ids := ARRAY(
+        SELECT id FROM job WHERE queue = p_queue AND state = 'waiting' ORDER BY priority, seq
+         FOR UPDATE SKIP LOCKED LIMIT cardinality(v_tokens)
+      );
+    END IF;
+    FOR v_at IN 1 .. cardinality(v_ids) LOOP
+      UPDATE job SET state = 'active', lock_token = v_tokens[v_at], locked_until_ms = p_now + p_lock_ms,
+          processed_at_ms = p_now, processed_by = p_name, attempts_started = attempts_started + 1
+       WHERE queue = p_queue AND id = v_ids[v_at]
+      RETURNING * INTO v_job;
+      v_claimed := v_claimed || row_to_json(v_job);
+      v_events := v_events || 'active'::text;
+      v_data := v_data || jsonb_build_object('jobId', v_job.id, 'prev', 'waiting');
+    END LOOP;
   END IF;
-  WITH promoted AS (
-    UPDATE job SET state = 'waiting', delay_ms = 0
-     WHERE queue = p_queue AND state = 'delayed' AND process_at_ms <= p_now
-    RETURNING id, process_at_ms
-  )
-  SELECT array_agg(id ORDER BY process_at_ms) INTO v_ids FROM promoted;
-  IF v_ids IS NOT NULL THEN
-    PERFORM umbel_publish_all(p_queue, array_agg('waiting'::text ORDER BY ord),
-        array_agg(jsonb_build_object('jobId', id, 'prev', 'delayed') ORDER BY ord))
-      FROM unnest(v_ids) WITH ORDINALITY AS t(id, ord);
-  END IF;
-  IF EXISTS (SELECT 1 FROM meta WHERE queue = p_queue AND field = 'paused' AND value = '1') THEN RETURN; END IF;
-  v_ids := ARRAY(
-    SELECT id FROM job WHERE queue = p_queue AND state = 'waiting' ORDER BY priority, seq
-     FOR UPDATE SKIP LOCKED LIMIT cardinality(p_tokens)
-  );
-  WITH claimed AS (
-    UPDATE job SET state = 'active', lock_token = p_tokens[array_position(v_ids, id)],
-        locked_until_ms = p_now + p_lock_ms, processed_at_ms = p_now, processed_by = p_name,
-        attempts_started = attempts_started + 1
-     WHERE queue = p_queue AND id = ANY (v_ids)
-    RETURNING job
-  )
-  SELECT array_agg(claimed.job ORDER BY array_position(v_ids, (claimed.job).id)) INTO v_jobs FROM claimed;
-  IF v_jobs IS NULL THEN RETURN; END IF;
-  PERFORM umbel_publish_all(p_queue, array_agg('active'::text ORDER BY ord),
-      array_agg(jsonb_build_object('jobId', id, 'prev', 'waiting') ORDER BY ord))
-    FROM (SELECT (v_jobs[ord]).id, ord FROM generate_subscripts(v_jobs, 1) AS ord) AS claimed;
-  RETURN QUERY SELECT * FROM unnest(v_jobs);
-END;
-$$;
+  PERFORM umbel_publish_all(p_queue, v_events, v_data);
 `;
 
 const TURNS = `
 -- Completes jobs, then claims one for each of the tokens. p_ends has the completions, as objects; p_calls and p_tokens are
--- those of claims without a completion. Returns a row for each call.
+-- those of claims without a completion. Returns a row for each call. is_last: no other job waits in the queue.
 CREATE OR REPLACE FUNCTION umbel_turn(
   p_queue text, p_ends jsonb, p_calls integer[], p_tokens text[], p_lock_ms bigint, p_now bigint, p_name text,
   p_max integer, p_duration bigint
 ) RETURNS TABLE (
   call integer, code integer, job json, results json, is_last boolean, limit_ms bigint, due_at bigint
 )
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql ${INDEXED} AS $$
 #variable_conflict use_column
 DECLARE
-  v_key integer;
   v_end record;
   v_parent record;
-  v_ids text[];
-  v_values jsonb[] := '{}';
-  v_times bigint[] := '{}';
-  v_removed text[] := '{}';
+  v_job job;
+  v_ids text[] := '{}';
   v_done text[] := '{}';
+  v_removed text[] := '{}';
+  v_parent_queues text[] := '{}';
+  v_parent_ids text[] := '{}';
+  v_times bigint[] := '{}';
   v_calls integer[] := '{}';
   v_tokens text[] := '{}';
-  v_claimed integer := 0;
-  v_limit bigint;
+  v_events text[] := '{}';
+  v_data jsonb[] := '{}';
+  v_claimed json[] := '{}';
+  v_event text;
+  v_fields jsonb;
+  v_ispaused boolean;
+  v_islimited boolean;
+  v_isidle boolean;
   v_due bigint;
-  v_job job;
-  v_isfull boolean := false;
 BEGIN
+  is_last := false;
   IF jsonb_array_length(p_ends) > 0 THEN
-    v_ids := ARRAY(SELECT e ->> 'id' FROM jsonb_array_elements(p_ends) AS e);
-    -- The locks of move_to_completed, each kind in one order.
-    FOR v_key IN
-      SELECT DISTINCT hashtext(q) FROM (
-        SELECT p_queue AS q UNION ALL SELECT parent_queue FROM job WHERE queue = p_queue AND id = ANY (v_ids)
-      ) AS queues WHERE q IS NOT NULL ORDER BY 1
-    LOOP
-      PERFORM pg_advisory_xact_lock_shared(hashtext('bullmq:finalization'), v_key);
-    END LOOP;
-    FOR v_key IN
-      SELECT DISTINCT hashtext('bullmq:parent:' || parent_queue || ':' || parent_id) FROM job
-       WHERE queue = p_queue AND id = ANY (v_ids) AND parent_queue IS NOT NULL AND parent_id IS NOT NULL ORDER BY 1
-    LOOP
-      PERFORM pg_advisory_xact_lock(v_key);
-    END LOOP;
-    PERFORM 1 FROM job WHERE queue = p_queue AND id = ANY (v_ids) ORDER BY id FOR UPDATE;
-    FOR v_end IN
-      SELECT e.*, CASE
-          WHEN row_number() OVER (PARTITION BY e.id ORDER BY e.ord) > 1 OR held.dedup_id IS NOT NULL THEN ${RUN_ALONE}
-          WHEN held.id IS NULL THEN -1
-          WHEN held.state <> 'active' THEN -3
-          WHEN e.token <> '0' AND held.lock_token IS DISTINCT FROM e.token THEN -6
-          ELSE COALESCE((SELECT max(CASE d.status WHEN 'pending' THEN -4 ELSE -9 END) FROM job_dependency AS d
-            WHERE d.parent_queue = p_queue AND d.parent_id = e.id AND d.status IN ('pending', 'failed')), 0)
-        END AS result
-      FROM ROWS FROM (jsonb_to_recordset(p_ends) AS (
-        call integer, id text, token text, value jsonb, at bigint, remove boolean, "isFetching" boolean
-      )) WITH ORDINALITY AS e (call, id, token, value, at, remove, fetches, ord)
-      LEFT JOIN job AS held ON held.queue = p_queue AND held.id = ANY (v_ids) AND held.id = e.id
-      ORDER BY e.ord
-    LOOP
-      IF v_end.result <> 0 THEN
-        RETURN QUERY SELECT v_end.call, v_end.result, NULL::json, NULL::json, false, NULL::bigint, NULL::bigint;
-        CONTINUE;
-      END IF;
-      v_done := v_done || v_end.id;
-      v_values := v_values || v_end.value;
-      v_times := v_times || v_end.at;
-      IF v_end.remove THEN v_removed := v_removed || v_end.id; END IF;
-      IF v_end.fetches THEN
-        v_calls := v_calls || v_end.call;
-        v_tokens := v_tokens || v_end.token;
-      ELSE
-        RETURN QUERY SELECT v_end.call, 0, NULL::json, NULL::json, false, NULL::bigint, NULL::bigint;
-      END IF;
-    END LOOP;
+    ${ENDS.trim()}
   END IF;
+  SELECT COALESCE(bool_or(field = 'paused' AND value = '1'), false), COALESCE(bool_or(field <> 'paused'), false)
+    INTO v_ispaused, v_islimited FROM meta WHERE queue = p_queue AND field IN ('paused', 'concurrency', 'max');
+  v_islimited := v_islimited OR p_max IS NOT NULL;
   IF cardinality(v_done) > 0 THEN
-    UPDATE job SET state = 'completed', return_value = v_values[array_position(v_done, id)],
-        finished_at_ms = v_times[array_position(v_done, id)], lock_token = NULL, locked_until_ms = NULL,
-        attempts_made = attempts_made + 1
-     WHERE queue = p_queue AND id = ANY (v_done);
-    PERFORM umbel_publish_all(p_queue, array_agg('completed'::text ORDER BY ord), array_agg(jsonb_build_object(
-        'jobId', id, 'returnvalue', COALESCE(value, 'null'::jsonb)::text, 'prev', 'active') ORDER BY ord))
-      FROM unnest(v_done, v_values) WITH ORDINALITY AS ended (id, value, ord);
-    UPDATE job_dependency AS d SET status = 'processed', value = v_values[array_position(v_done, child.id)]
-      FROM job AS child
-     WHERE child.queue = p_queue AND child.id = ANY (v_done) AND d.child_queue = p_queue AND d.child_id = ANY (v_done)
-       AND d.parent_queue = child.parent_queue AND d.parent_id = child.parent_id
-       AND d.child_key = p_queue || ':' || child.id;
-    -- One change of a parent for all its children that end here.
-    FOR v_parent IN
-      SELECT child.parent_queue AS queue, child.parent_id AS id, count(*) AS children,
-          max(v_times[array_position(v_done, child.id)]) AS at
-        FROM job AS child
-       WHERE child.queue = p_queue AND child.id = ANY (v_done)
-         AND child.parent_queue IS NOT NULL AND child.parent_id IS NOT NULL
-       GROUP BY 1, 2 ORDER BY 1, 2
-    LOOP
-      UPDATE job SET pending_deps = GREATEST(pending_deps - v_parent.children, 0)
-       WHERE queue = v_parent.queue AND id = v_parent.id
-      RETURNING pending_deps INTO v_key;
-      IF FOUND AND v_key = 0 THEN PERFORM move_parent_to_wait(v_parent.queue, v_parent.id, v_parent.at); END IF;
-    END LOOP;
-    IF cardinality(v_removed) > 0 THEN DELETE FROM job WHERE queue = p_queue AND id = ANY (v_removed); END IF;
+    ${ENDED.trim()}
     IF NOT EXISTS (SELECT 1 FROM job WHERE queue = p_queue AND state = 'active')
-      AND (NOT EXISTS (SELECT 1 FROM job WHERE queue = p_queue AND state = 'waiting')
-        OR EXISTS (SELECT 1 FROM meta WHERE queue = p_queue AND field = 'paused' AND value = '1')) THEN
-      PERFORM publish_event(p_queue, 'drained', '{}'::jsonb);
+      AND (v_ispaused OR NOT EXISTS (SELECT 1 FROM job WHERE queue = p_queue AND state = 'waiting')) THEN
+      v_events := v_events || 'drained'::text;
+      v_data := v_data || '{}'::jsonb;
     END IF;
   END IF;
   v_calls := v_calls || p_calls;
   v_tokens := v_tokens || p_tokens;
+  ${CLAIMS.trim()}
   IF cardinality(v_calls) = 0 THEN RETURN; END IF;
-  v_isfull := EXISTS (SELECT 1 FROM meta WHERE queue = p_queue AND field = 'concurrency');
-  FOR v_job IN SELECT * FROM umbel_claim(p_queue, v_tokens, p_lock_ms, p_now, p_name, p_max, p_duration) LOOP
-    v_claimed := v_claimed + 1;
-    call := v_calls[v_claimed];
-    code := 0;
-    job := row_to_json(v_job);
+  -- A worker that got less than it asked for, or the last job, waits: for the next delayed job, or a limit.
+  v_isidle := NOT v_islimited AND NOT EXISTS (SELECT 1 FROM job WHERE queue = p_queue AND state = 'waiting');
+  v_due := NULL;
+  IF v_isidle OR cardinality(v_ids) < cardinality(v_calls) THEN
+    SELECT process_at_ms INTO v_due FROM job
+     WHERE queue = p_queue AND state = 'delayed' AND process_at_ms IS NOT NULL ORDER BY process_at_ms LIMIT 1;
+  END IF;
+  code := 0;
+  FOR v_at IN 1 .. cardinality(v_ids) LOOP
+    call := v_calls[v_at];
+    job := v_claimed[v_at];
     results := NULL;
-    is_last := false;
+    is_last := v_isidle AND v_at = cardinality(v_calls);
+    due_at := CASE WHEN is_last THEN v_due END;
     -- The results of the children that the job waited for.
-    SELECT json_agg(part ORDER BY at) INTO results FROM (
-      SELECT part, at FROM (
-        SELECT child_key, value::text AS text, row_number() OVER (ORDER BY child_id) AS n, count(*) OVER () AS count,
-            sum(length(value::text)) OVER () AS size
-          FROM (SELECT child_key, child_id, value FROM job_dependency
-            WHERE parent_queue = p_queue AND parent_id = v_job.id AND status = 'processed'
-            LIMIT ${MAX_CHILDREN_READ + 1}) AS few
-      ) AS child, LATERAL (VALUES (child_key, 2 * n), (text, 2 * n + 1)) AS pair (part, at)
-      WHERE count <= ${MAX_CHILDREN_READ} AND size <= ${MAX_CHARACTERS_READ}
-    ) AS parts;
-    IF v_claimed = cardinality(v_calls) AND NOT v_isfull
-      AND NOT EXISTS (SELECT 1 FROM job WHERE queue = p_queue AND state = 'waiting') THEN
-      is_last := true;
+    IF EXISTS (SELECT 1 FROM job_dependency WHERE parent_queue = p_queue AND parent_id = v_ids[v_at]) THEN
+      SELECT json_agg(part ORDER BY at) INTO results FROM (
+        SELECT part, at FROM (
+          SELECT child_key, value::text AS text, row_number() OVER (ORDER BY child_id) AS n, count(*) OVER () AS count,
+              sum(length(value::text)) OVER () AS size
+            FROM (SELECT child_key, child_id, value FROM job_dependency
+              WHERE parent_queue = p_queue AND parent_id = v_ids[v_at] AND status = 'processed'
+              LIMIT ${MAX_CHILDREN_READ + 1}) AS few
+        ) AS child, LATERAL (VALUES (child_key, 2 * n), (text, 2 * n + 1)) AS pair (part, at)
+        WHERE count <= ${MAX_CHILDREN_READ} AND size <= ${MAX_CHARACTERS_READ}
+      ) AS parts;
     END IF;
     RETURN NEXT;
   END LOOP;
-  IF v_claimed = cardinality(v_calls) THEN RETURN; END IF;
-  SELECT rate_limit_ttl, next_delay INTO v_limit, v_due FROM next_signal(p_queue, p_max, p_now);
-  RETURN QUERY SELECT open.call, 0, NULL::json, NULL::json, false, v_limit, v_due
-    FROM unnest(v_calls) WITH ORDINALITY AS open (call, at) WHERE open.at > v_claimed;
+  IF cardinality(v_ids) = cardinality(v_calls) THEN RETURN; END IF;
+  job := NULL;
+  results := NULL;
+  is_last := v_isidle;
+  limit_ms := CASE WHEN v_islimited THEN rate_limit_effective(p_queue, p_max, p_now) ELSE 0 END;
+  due_at := v_due;
+  FOR v_at IN cardinality(v_ids) + 1 .. cardinality(v_calls) LOOP
+    call := v_calls[v_at];
+    RETURN NEXT;
+  END LOOP;
 END;
 $$;
 `;
@@ -345,4 +358,4 @@ $$;
 `;
 
 /** All functions of this module. They use those of `migration-sql.ts`. */
-export const BATCH_FUNCTIONS: string = `${EVENTS}${CLAIMS}${TURNS}${FLOWS}`;
+export const BATCH_FUNCTIONS: string = `${TURNS}${FLOWS}`;

@@ -34,6 +34,10 @@ export interface BatchedBackend {
   /** Returns whether an error would be the same for each call, for instance because the connection has ended. */
   concernsAll(error: unknown): boolean;
   onClaim(id: string, details: ClaimDetails): void;
+  /** Returns the number of notifications about new jobs so far. */
+  noticed(): number;
+  /** Called when no job waited, with the number of notifications before, and the time when the next delayed job is due. */
+  onIdle(noticed: number, dueAt: number | undefined): void;
 }
 
 /** Positions of the parameters of the commands. */
@@ -171,10 +175,13 @@ export class BatchedCommands {
       max,
       duration,
     ];
+    const noticed = this.#backend.noticed();
     const { rows } = await this.#backend.query(TURN, parameters);
     const answers = rows as TurnRow[];
     if (answers.length !== calls.length)
       throw new RangeError(`Bug in Umbel: ${answers.length} answers to ${calls.length} calls.`);
+    const idle = answers.find(({ isLast }) => isLast);
+    if (idle !== undefined) this.#backend.onIdle(noticed, timeOf(idle.dueAt));
     const alone: Promise<void>[] = [];
     for (const answer of answers) {
       const call = calls[answer.call];
@@ -189,14 +196,17 @@ export class BatchedCommands {
   #rowsOf({ job, results, isLast, limitMs, dueAt }: TurnRow): SqlResult['rows'] {
     if (job === null) {
       const rows: SqlResult['rows'] = [];
-      const due = dueAt === null ? undefined : Number(dueAt);
-      this.#signals.set(rows, { limitMs: Number(limitMs ?? 0), dueAt: due });
+      this.#signals.set(rows, { limitMs: Number(limitMs ?? 0), dueAt: timeOf(dueAt) });
       return rows;
     }
     const childResults = results?.map((text, index) => (index % 2 === 0 ? text : unwrapText(text)));
     this.#backend.onClaim(job.id, { childResults, isLast });
     return [job];
   }
+}
+
+function timeOf(ms: string | number | null): number | undefined {
+  return ms === null ? undefined : Number(ms);
 }
 
 /** Whether ended jobs are removed by their age or number. */
