@@ -23,6 +23,7 @@ const SCALING = [
   'lateness',
   'nodes',
   'cli-start',
+  'opening',
   'purge',
   'forget',
   'run-views',

@@ -119,15 +119,14 @@ function connectionOf(app: AppOptions | undefined): ReturnType<Engine['connectio
 
 const quiet = { info() {}, warn() {}, error() {} };
 
+/** One connection for all files of a process: opening one for each test costs more than what it does. */
+let cleaner: Redis | undefined;
+
 async function removeKeys(names: ReadonlySet<string>): Promise<void> {
-  const redis = new Redis(inject('redisUrl'));
-  try {
-    for (const name of names) {
-      for await (const keys of redis.scanStream({ match: `umbel:{${name}}:*`, count: 1000 })) {
-        if (keys.length > 0) await redis.unlink(keys);
-      }
+  cleaner ??= new Redis(inject('redisUrl'));
+  for (const name of names) {
+    for await (const keys of cleaner.scanStream({ match: `umbel:{${name}}:*`, count: 1000 })) {
+      if (keys.length > 0) await cleaner.unlink(keys);
     }
-  } finally {
-    redis.disconnect();
   }
 }

@@ -4,6 +4,7 @@ import { reasonOf } from '../../advice.js';
 import type { ConnectionFacts, Engine } from '../engine.js';
 import { checkReadable, refusedUrl, shownUrl } from '../urls.js';
 import { redisAdvice } from './errors.js';
+import { redisBackends } from './open-backend.js';
 
 /**
  * Options for reconnecting within a second after the store is back. BullMQ's default waits up to 20 s. ioredis waits as
@@ -33,7 +34,7 @@ export function redisEngine(option: string, source: string | ConnectionOptions):
     kind: 'redis',
     isShared: true,
     options,
-    factory: createRedisBackend,
+    factory: isClient ? createRedisBackend : redisBackends(),
     isClient,
     mayStaySilent: true,
     address: shownAddress(options),

@@ -57,6 +57,18 @@ export async function runsWholeScripts(backend: IQueueBackend): Promise<void> {
     connection.databaseType !== 'dragonfly' && Number.parseInt(connection.redisVersion, 10) >= FIRST_VERSION;
   if (!isKnown) return;
   await redefineScripts(backend, (name, lua) =>
-    MOVING.test(name) && !lua.startsWith(FLAGS) ? `${FLAGS}${lua}` : undefined,
+    MOVING.test(name) && !lua.startsWith(FLAGS) ? withFlags(lua) : undefined,
   );
+}
+
+/** Texts with flags by texts without: every connection has the same ones. */
+const flagged = new Map<string, string>();
+
+function withFlags(lua: string): string {
+  let text = flagged.get(lua);
+  if (text === undefined) {
+    text = `${FLAGS}${lua}`;
+    flagged.set(lua, text);
+  }
+  return text;
 }
