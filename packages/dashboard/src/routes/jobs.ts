@@ -115,13 +115,16 @@ function listOf(
   cursor: string | undefined,
 ) {
   const search = parseSearch(text, { now: new Date(), isIndexed: app.describe().searchIndex });
-  const { task, error, queue, run, condition, ...ofRuns } = search.filter;
+  const { error, queue, run, condition, ...ofRuns } = search.filter;
   if (kind === 'jobs')
     return findPage<ListedJob>(search, cursor, (page) =>
       app.jobs.list({ ...search.filter, lateAfter, ...page }),
     );
-  // A run has no task, no error of its own, no queue, no run and no condition.
-  const isNone = [task, error, queue, run, condition].some((value) => value !== undefined);
+  // The tasks of a run are known to core only.
+  if (search.comparedKeys.has('task'))
+    throw new InvalidOptionError('q', 'for runs, one task such as task:mail.send or task:mail.*', text);
+  // A run has no error of its own, no queue, no run and no condition.
+  const isNone = [error, queue, run, condition].some((value) => value !== undefined);
   if (isNone) return Promise.resolve({ items: [], read: 0 });
   return findPage<ListedRun>(search, cursor, (page) => app.runs.list({ ...ofRuns, ...page }));
 }
