@@ -10,7 +10,7 @@ import { INTERNAL_JOB, INTERNAL_QUEUE, isRunJob } from '../job/job-tree.js';
 import { isFinal, isJobState } from '../job/states.js';
 import { type CollectedInput, collectInput } from '../store/job-input.js';
 import { promoteJob, type QueueCounts, queueCounts } from '../store/queues.js';
-import { knownJob, storedStateOf } from '../store/read.js';
+import { knownJob, readJobs, storedStateOf } from '../store/read.js';
 import { runHasTask } from '../store/run-tree.js';
 import { isErrorNamed, isTaskNamed } from '../store/search-terms.js';
 import type { Store } from '../store/store.js';
@@ -336,9 +336,11 @@ async function* allOf<Item extends ListedJob | ListedRun>(
 async function find(store: Store, queues: readonly string[], id: string): Promise<FoundJob | undefined> {
   if (typeof id !== 'string' || !isJobId(id)) return undefined;
   for (const queue of queues) {
-    const job = await knownJob(store, { queue, id });
+    const [read] = await readJobs(store, queue, [id], true);
+    const job = read?.job ?? (await knownJob(store, { queue, id }));
     if (job === undefined) continue;
-    const state = storedState(await storedStateOf(store, { queue, id }), job);
+    const known = read?.job === undefined ? undefined : read.state;
+    const state = storedState(known ?? (await storedStateOf(store, { queue, id })), job);
     if (state !== undefined) return { job, state };
   }
   return undefined;

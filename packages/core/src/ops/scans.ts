@@ -5,7 +5,7 @@ import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import type { EndedSet } from '../store/primitives/ended-jobs.js';
 import { type QueueCounts, queueCounts } from '../store/queues.js';
-import { endInSet, idsInSet, readJob, recordedEndOf, sizeOfSet } from '../store/read.js';
+import { endInSet, idsInSet, type ListedRecord, readJobs, recordedEndOf, sizeOfSet } from '../store/read.js';
 import { errorTerm, isTaskNamed, searchedTaskTerm } from '../store/search-terms.js';
 import type { Store } from '../store/store.js';
 import type { StoredJob } from '../store/stored-job.js';
@@ -25,6 +25,8 @@ import type {
 
 /** Number of jobs that are read concurrently, at first and at most: most pages need no more than the first ones. */
 const BATCH = { first: 50, most: 200 };
+/** Returns how many jobs to read next: as many as before, so that pages of 50, 200 and 1,000 jobs read no others. */
+const batchSize = (read: number): number => Math.min(Math.max(read, BATCH.first), BATCH.most);
 
 export interface Candidate {
   /** Undefined if the store no longer holds it, or it cannot be read. */
@@ -39,10 +41,26 @@ export interface Candidate {
   readonly place: () => CursorPlace;
 }
 
-/** Returns the jobs with these ids, in the order of the ids. */
-function readJobs(store: Store, queue: string, ids: readonly string[]): Promise<(StoredJob | undefined)[]> {
-  return Promise.all(ids.map((id) => readJob(store, { queue, id })));
+/** Reads jobs of several queues, in their order. */
+async function readPlaces(store: Store, places: readonly JobRef[]): Promise<ListedRecord[]> {
+  const records: ListedRecord[] = [];
+  const queues = new Set(places.map(({ queue }) => queue));
+  await Promise.all(
+    [...queues].map(async (queue) => {
+      const indexes = places.flatMap((place, index) => (place.queue === queue ? [index] : []));
+      const found = await readJobs(
+        store,
+        queue,
+        indexes.map((index) => places[index]?.id ?? ''),
+        true,
+      );
+      for (const [at, index] of indexes.entries()) records[index] = found[at] ?? UNREAD;
+    }),
+  );
+  return records;
 }
+
+const UNREAD: ListedRecord = { job: undefined, mayHaveChildren: true };
 
 /** A binary search that reads few items. */
 
@@ -161,7 +179,8 @@ async function* jobsBehind(
   let last = start;
   let index = start === undefined ? 0 : await indexBehind(store, queue, set, start, hint);
   let before: string | undefined;
-  for (let size = BATCH.first; ; size = Math.min(2 * size, BATCH.most)) {
+  for (let read = 0; ; ) {
+    const size = batchSize(read);
     let ids = await idsInSet(store, queue, set, before === undefined ? index : index - 1, index + size);
     if (before !== undefined && ids[0] === before) ids = ids.slice(1);
     else if (before !== undefined && last !== undefined) {
@@ -171,13 +190,14 @@ async function* jobsBehind(
     }
     if (ids.length === 0) return undefined;
     const jobs = await readJobs(store, queue, ids);
-    for (const [offset, job] of jobs.entries()) {
+    for (const [offset, { job }] of jobs.entries()) {
       const id = ids[offset] ?? '';
       const at = job?.finishedAt ?? (await endInSet(store, { queue, id: id }, set)) ?? last?.at ?? LATEST;
       if (job !== undefined && last !== undefined && !isBehind({ at, id }, last)) continue; // returned before
       last = { at, id };
       yield { at, id, job, index: index + offset };
     }
+    read += ids.length;
     index += ids.length;
     before = ids.at(-1);
   }
@@ -231,14 +251,15 @@ async function* liveJobs(
 ): AsyncGenerator<Candidate> {
   let index = from?.index ?? 0;
   let near = from?.near ?? [];
-  for (let size = BATCH.first; ; size = Math.min(2 * size, BATCH.most)) {
+  for (let read = 0; ; ) {
+    const size = batchSize(read);
     const start = await placeBehind(store, { queue, set, isOldestFirst }, index, near);
     const ids = await idsInSet(store, queue, set, start, start + size, isOldestFirst);
     if (ids.length === 0) return;
     const jobs = await readJobs(store, queue, ids);
     const marks = [...near, ...ids.map(markOf)];
     const seen = near.length;
-    for (const [at, job] of jobs.entries()) {
+    for (const [at, { job }] of jobs.entries()) {
       const end = seen + at + 1;
       const place = (): LivePlace => ({
         kind: 'live',
@@ -252,6 +273,7 @@ async function* liveJobs(
       const id = ids[at] ?? '';
       yield { job: isHere ? job : undefined, ...(isHere && { at: { queue, id } }), state: set, place };
     }
+    read += ids.length;
     index = start + ids.length;
     near = marks.slice(-NEAR);
   }
@@ -311,17 +333,24 @@ async function* jobsBelow(
   );
   for (let start = 0; start < siblings.length; start += BATCH.first) {
     const batch = siblings.slice(start, start + BATCH.first);
-    const [jobs, children] = await Promise.all([
-      Promise.all(batch.map(({ queue, id }) => readJobs(store, queue, [id]))),
-      Promise.all(batch.map((place) => childPlaces(store, place))),
-    ]);
+    const records = await readPlaces(store, batch);
+    const children = await Promise.all(
+      batch.map((place, index) =>
+        records[index]?.mayHaveChildren === false ? [] : childPlaces(store, place),
+      ),
+    );
     for (const [index, place] of batch.entries()) {
       const path = [...way, place.id];
       const isResumed = place.id === resumed;
-      if (!isResumed) yield { job: jobs[index]?.[0], at: place, place: () => placeAt(path) };
+      if (!isResumed) yield { ...jobAndState(records[index]), at: place, place: () => placeAt(path) };
       yield* jobsBelow(store, place, placeAt, isResumed ? below : [], path, children[index]);
     }
   }
+}
+
+/** Returns what a candidate needs of a record. Jobs that cannot be read are looked up one by one. */
+function jobAndState({ job, state }: ListedRecord = UNREAD): Pick<Candidate, 'job' | 'state'> {
+  return job !== undefined && state !== undefined ? { job, state } : { job };
 }
 
 /** Returns the jobs that a job waits for or has waited for, by id. */
@@ -481,13 +510,12 @@ async function* ofLabel(
       ? tags.find(label, now(), position)
       : tags.search(label, now(), notIndexed, position);
   for await (const places of inBatches(entries)) {
-    const jobs = await Promise.all(
-      places.map(async ({ queue, id }) =>
-        (queue === INTERNAL_QUEUE) === isOfRuns ? (await readJobs(store, queue, [id]))[0] : undefined,
-      ),
-    );
-    for (const [index, { queue, id, mark }] of places.entries()) {
-      const job = jobs[index];
+    const wanted = places.filter(({ queue }) => (queue === INTERNAL_QUEUE) === isOfRuns);
+    const read = await readPlaces(store, wanted);
+    const records = new Map(wanted.map((place, index) => [place, read[index]]));
+    for (const place of places) {
+      const { queue, id, mark } = place;
+      const { job, state } = jobAndState(records.get(place));
       const isRun = queue === INTERNAL_QUEUE;
       const placeAt = (path?: readonly string[]): TagPlace => ({
         kind: 'tag',
@@ -500,6 +528,7 @@ async function* ofLabel(
         yield* jobsBelow(store, { queue, id }, placeAt, keyOf(mark) === resumed ? from?.path : []);
       yield {
         job,
+        ...(state !== undefined && { state }),
         ...(isRun === isOfRuns && { at: { queue, id } }),
         ...(isOfRuns && { hasTask: task !== undefined }),
         place: () => placeAt(),
