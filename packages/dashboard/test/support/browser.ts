@@ -68,3 +68,16 @@ export function useBrowser() {
 
   return { program, serve, open, browser: started };
 }
+
+/** Runs in the page: shows another address as a link of the page does, and waits until the view before is gone. */
+const NAVIGATE = `(address) => {
+  history.pushState(null, '', address);
+  dispatchEvent(new PopStateEvent('popstate'));
+  return new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+}`;
+
+/** Shows an address of an open dashboard without loading its program again, which takes longer than most views. */
+export async function visit(page: Page, address: string): Promise<void> {
+  if (page.url().startsWith('http')) await page.evaluate(`(${NAVIGATE})(${JSON.stringify(address)})`);
+  else await page.goto(address);
+}
