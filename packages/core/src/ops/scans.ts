@@ -510,9 +510,9 @@ async function* ofLabel(
       ? tags.find(label, now(), position)
       : tags.search(label, now(), notIndexed, position);
   for await (const places of inBatches(entries)) {
-    const wanted = places.filter(({ queue }) => (queue === INTERNAL_QUEUE) === isOfRuns);
-    const read = await readPlaces(store, wanted);
-    const records = new Map(wanted.map((place, index) => [place, read[index]]));
+    const chosen = places.filter(({ queue }) => (queue === INTERNAL_QUEUE) === isOfRuns);
+    const read = await readPlaces(store, chosen);
+    const records = new Map(chosen.map((place, index) => [place, read[index]]));
     for (const place of places) {
       const { queue, id, mark } = place;
       const { job, state } = jobAndState(records.get(place));

@@ -8,6 +8,7 @@
  * notes are queued. Who needs all jobs with a tag moves them first; a search for a list reads the latest queued notes instead.
  */
 
+import { setTimeout } from '../base/real-timers.js';
 import { digestId, randomId } from '../job/ids.js';
 import type { JobRef } from '../job/job.js';
 import { type JobNode, searchLabelsOf } from '../job/job-tree.js';
@@ -179,6 +180,9 @@ export interface NotIndexed {
 const PAGE = 1000;
 /** Number of queued notes, the latest ones, that a search reads. One command reads them in some 3 ms. */
 const SEARCHED_NOTES = 1000;
+/** Number of notes that are moved between two pauses beside a search, in some 80 ms. */
+const MOVED_BESIDE = 1000;
+const PAUSE_MS = 80;
 /** Number of notes that one command checks. With 20 tags each it takes about 3 ms in an index of 400,000 entries. */
 const CHECKED_AT_ONCE = 25;
 /** A sender checks about twice as many notes as it adds, so that it can remove more than it adds. */
@@ -299,20 +303,22 @@ export class TagIndex {
       Promise.resolve(noteQueue?.latest(SEARCHED_NOTES)),
     )) ?? { notes: [], count: 0 };
     notIndexed.count = Math.max(count - notes.length, 0);
-    if (count > 0) this.#moveAll();
+    if (count > 0) void this.#moveAll();
     const found = notesIn(notes, this.#firstLookMs).filter(({ tags }) => tags.includes(tag));
     yield* this.#found(tag, now, from, found);
   }
 
-  /** Moves all queued notes beside a search, unless this process does so already. */
-  #moveAll(): void {
+  /** Moves all queued notes beside a search, unless this process does so already. Pauses, so that searches stay fast. */
+  async #moveAll(): Promise<void> {
     if (this.#isMovingAll) return;
     this.#isMovingAll = true;
-    void this.#moveQueued(Number.POSITIVE_INFINITY)
-      .catch(() => {}) // the next search moves what a failed move leaves
-      .finally(() => {
-        this.#isMovingAll = false;
-      });
+    try {
+      while ((await this.#moveQueued(MOVED_BESIDE)) === MOVED_BESIDE) await pause();
+    } catch {
+      // The next search moves what a failed move leaves.
+    } finally {
+      this.#isMovingAll = false;
+    }
   }
 
   /** Yields entries from a position on. `queued` may have entries that were moved into the index meanwhile. */
@@ -415,21 +421,25 @@ export class TagIndex {
   }
 
   /** Moves queued notes into the index, up to `limit` and not more than exist when it is called. */
-  #moveQueued(limit: number): Promise<void> {
+  #moveQueued(limit: number): Promise<number> {
     const moved = this.#moving.then(() => this.#move(limit));
-    this.#moving = moved.catch(() => {});
+    this.#moving = moved.then(
+      () => {},
+      () => {},
+    );
     return moved;
   }
 
-  async #move(limit: number): Promise<void> {
-    if ((await this.#withIndex(async ({ noteQueue }) => noteQueue !== undefined)) !== true) return;
+  /** Returns the number of moved notes. */
+  async #move(limit: number): Promise<number> {
+    if ((await this.#withIndex(async ({ noteQueue }) => noteQueue !== undefined)) !== true) return 0;
     // Each command by itself has the time that a command may take: the queue may be long.
     const queue: Pick<TagNoteQueue, 'first' | 'take'> = {
       first: async (count) =>
         (await this.#withIndex(async ({ noteQueue }) => noteQueue?.first(count))) ?? { notes: [], count: 0 },
       take: async (texts) => void (await this.#withIndex(async ({ noteQueue }) => noteQueue?.take(texts))),
     };
-    await moveNotes(
+    return moveNotes(
       queue,
       limit,
       this.#firstLookMs,
@@ -473,6 +483,12 @@ export class TagIndex {
     const tags = Array.isArray(iterable) ? (iterable as readonly string[]) : [...iterable];
     return splitNote({ tags, queue, id, at: now, checkAt: now + delayMs + this.#firstLookMs });
   }
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, PAUSE_MS).unref();
+  });
 }
 
 /** Returns the hash of a tag, because tags may be any text. */

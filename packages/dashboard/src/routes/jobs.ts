@@ -147,12 +147,14 @@ async function withVisibleErrors(
 }
 
 async function runFacts(app: App, id: string) {
+  const result = app.result(id);
+  const graphing = result.graph();
+  graphing.catch(() => {}); // awaited below if there is such a run
   const run = await app.runs.get(id);
   if (run === undefined) return undefined;
-  const result = app.result(id);
   const isEnded = isFinal(run.state);
   const [graph, waitReason, output] = await Promise.all([
-    result.graph(),
+    graphing,
     isEnded ? undefined : app.jobs.waitReason(id),
     run.state === 'completed' ? outputOf(app, '', result) : undefined,
   ]);
