@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { onEveryEngine } from '../../../../test/engines.js';
-import { DESKTOP, useBrowser, visit } from '../support/browser.js';
+import { complete, DESKTOP, useBrowser, visit } from '../support/browser.js';
 import { SECRET, withDemo } from '../support/demo.js';
 
 const { program, open, serve, browser } = useBrowser();
@@ -59,6 +59,7 @@ onEveryEngine('the page', (engine) => {
         // A list keeps its rows until the rows of the next search are there: so each search is loaded by itself.
         await (path.includes('?') ? page.goto(`${address}${path}`) : visit(page, `${address}${path}`));
         await text(shown);
+        await complete(page);
         expect(await page.content()).not.toContain(SECRET);
         expect(await isHacked(page)).toBe(false);
         if (engine.name !== 'memory') continue;

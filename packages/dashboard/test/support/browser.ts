@@ -80,4 +80,13 @@ const NAVIGATE = `(address) => {
 export async function visit(page: Page, address: string): Promise<void> {
   if (page.url().startsWith('http')) await page.evaluate(`(${NAVIGATE})(${JSON.stringify(address)})`);
   else await page.goto(address);
+  await complete(page);
+}
+
+/** Waits until no part of a view is still to come. */
+export async function complete(page: Page): Promise<void> {
+  await page
+    .getByText(/^(?:Loading|Drawing) …$/)
+    .first()
+    .waitFor({ state: 'detached' });
 }
